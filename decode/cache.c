@@ -1,0 +1,79 @@
+/* cache.c: remembers decoded instructions by their address, and proves each by its bytes before it is used.
+ *
+ * Each place is a sequence lock: a writer makes the sequence odd, writes, makes it even again; a reader takes its copy
+ * only if the sequence was even and the same before and after. Nobody waits: a reader that meets a writer decodes for
+ * itself, a writer that meets another leaves the place alone.
+ *
+ * SOURCES: H.-J. Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012. */
+#include <segue/decode.h>
+#include <string.h>
+
+#define WORDS (sizeof(((struct segue_cache_entry *)0)->words) / sizeof(uint64_t))
+
+/* Code addresses differ in their low bits; neighbours go to neighbouring places, and pages are spread. */
+static struct segue_cache_entry *place_of(struct segue_cache *cache, uint64_t address)
+{
+    return &cache->entries[(address ^ (address >> 12)) % SEGUE_CACHE_ENTRIES];
+}
+
+static bool read_place(struct segue_cache_entry *entry, uint64_t address, uint64_t words[WORDS])
+{
+    uint64_t before = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);
+    if (before == 0 || (before & 1) || __atomic_load_n(&entry->address, __ATOMIC_RELAXED) != address)
+        return false;
+    for (size_t i = 0; i < WORDS; i++)
+        words[i] = __atomic_load_n(&entry->words[i], __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&entry->sequence, __ATOMIC_RELAXED) == before;
+}
+
+static void write_place(struct segue_cache_entry *entry, uint64_t address, const uint64_t words[WORDS])
+{
+    uint64_t before = __atomic_load_n(&entry->sequence, __ATOMIC_RELAXED);
+    if ((before & 1) ||
+        !__atomic_compare_exchange_n(&entry->sequence, &before, before + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return;
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    __atomic_store_n(&entry->address, address, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < WORDS; i++)
+        __atomic_store_n(&entry->words[i], words[i], __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->sequence, before + 2, __ATOMIC_RELEASE);
+}
+
+/* Equal over the instruction's own length, eight bytes at a time where both sides have them. */
+static bool same_bytes(const struct segue_insn *insn, const void *bytes, size_t size)
+{
+    if (insn->length > size)
+        return false;
+    if (size >= 8 && insn->length <= 8) {
+        uint64_t left, right;
+        memcpy(&left, insn->bytes, sizeof left);
+        memcpy(&right, bytes, sizeof right);
+        return ((left ^ right) << (64 - 8 * insn->length)) == 0;
+    }
+    return memcmp(insn->bytes, bytes, insn->length) == 0;
+}
+
+enum segue_status segue_decode_cached(struct segue_cache *cache, enum segue_mode mode, uint64_t address,
+                                      const void *bytes, size_t size, struct segue_insn *insn)
+{
+    union {
+        uint64_t words[WORDS];
+        struct segue_insn insn;
+    } copy;
+    copy.insn.length = 0;
+    if (!cache || !bytes || !insn)
+        return SEGUE_INVALID;
+    struct segue_cache_entry *entry = place_of(cache, address);
+    if (read_place(entry, address, copy.words) && copy.insn.mode == mode && same_bytes(&copy.insn, bytes, size)) {
+        *insn = copy.insn;
+        return SEGUE_OK;
+    }
+    memset(&copy, 0, sizeof copy);
+    enum segue_status status = segue_decode(mode, bytes, size, &copy.insn);
+    if (status != SEGUE_OK)
+        return status;
+    *insn = copy.insn;
+    write_place(entry, address, copy.words);
+    return SEGUE_OK;
+}

@@ -1,0 +1,33 @@
+/* guard.h: accesses to memory that might not be there. A fault in one of these routines is not fatal: the signal
+ * handler's first act is segue_recover, which sends the thread to the routine's failure exit. Each is all or nothing,
+ * but for guard_copy. */
+#ifndef SEGUE_EMULATE_GUARD_H
+#define SEGUE_EMULATE_GUARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One native load of 1, 2, 4 or 8 bytes into `to`; one native store of what is at `from`. Return 0, or not 0 when
+ * the memory cannot be accessed so. */
+uint64_t guard_load_1(const void *address, void *to);
+uint64_t guard_load_2(const void *address, void *to);
+uint64_t guard_load_4(const void *address, void *to);
+uint64_t guard_load_8(const void *address, void *to);
+uint64_t guard_store_1(void *address, const void *from);
+uint64_t guard_store_2(void *address, const void *from);
+uint64_t guard_store_4(void *address, const void *from);
+uint64_t guard_store_8(void *address, const void *from);
+
+/* Sixteen bytes at once, for fetching code. Returns as above. */
+uint64_t guard_load_16(const void *address, void *to);
+
+/* Writes the byte at `address` back to itself, atomically: returns 0 if it may be written, else not 0. */
+uint64_t guard_probe_write(void *address);
+
+/* Copies `size` bytes, lowest first. Returns how many were left when it met one that cannot be accessed: 0 for none. */
+uint64_t guard_copy(void *to, const void *from, size_t size);
+
+/* The code of these routines, and where it reports a failure. */
+extern const char guard_begin[], guard_end[], guard_failed[];
+
+#endif

@@ -1,0 +1,123 @@
+/* guard_x86_64.S: accesses to memory that might not be there (see guard.h).
+ *
+ * Everything between guard_begin and guard_end may fault. None of it moves the stack pointer, so that one exit serves all:
+ *
+ *      rsp ->  return address          at every instruction, at guard_failed too
+ *      rcx     what to return when it fails: 1, or for guard_copy the bytes that are left
+ */
+#include <cet.h>
+
+        .text
+
+        .globl  guard_begin
+        .hidden guard_begin
+guard_begin:
+
+/* guard_load_SIZE (rdi address, rsi to) */
+.macro LOAD size, register
+        .globl  guard_load_\size
+        .hidden guard_load_\size
+        .type   guard_load_\size, @function
+        .p2align 4
+guard_load_\size:
+        .cfi_startproc
+        _CET_ENDBR
+        movl    $1, %ecx
+        mov     (%rdi), \register
+        mov     \register, (%rsi)
+        xorl    %eax, %eax
+        ret
+        .cfi_endproc
+        .size   guard_load_\size, . - guard_load_\size
+.endm
+
+/* guard_store_SIZE (rdi address, rsi from) */
+.macro STORE size, register
+        .globl  guard_store_\size
+        .hidden guard_store_\size
+        .type   guard_store_\size, @function
+        .p2align 4
+guard_store_\size:
+        .cfi_startproc
+        _CET_ENDBR
+        movl    $1, %ecx
+        mov     (%rsi), \register
+        mov     \register, (%rdi)
+        xorl    %eax, %eax
+        ret
+        .cfi_endproc
+        .size   guard_store_\size, . - guard_store_\size
+.endm
+
+        LOAD    1, %al
+        LOAD    2, %ax
+        LOAD    4, %eax
+        LOAD    8, %rax
+        STORE   1, %al
+        STORE   2, %ax
+        STORE   4, %eax
+        STORE   8, %rax
+
+        .globl  guard_load_16
+        .hidden guard_load_16
+        .type   guard_load_16, @function
+        .p2align 4
+guard_load_16:
+        .cfi_startproc
+        _CET_ENDBR
+        movl    $1, %ecx
+        movdqu  (%rdi), %xmm0
+        movdqu  %xmm0, (%rsi)
+        xorl    %eax, %eax
+        ret
+        .cfi_endproc
+        .size   guard_load_16, . - guard_load_16
+
+/* guard_probe_write (rdi address): a compare-and-exchange writes in either case, and never anything new. */
+        .globl  guard_probe_write
+        .hidden guard_probe_write
+        .type   guard_probe_write, @function
+        .p2align 4
+guard_probe_write:
+        .cfi_startproc
+        _CET_ENDBR
+        movl    $1, %ecx
+        xorl    %eax, %eax
+        xorl    %edx, %edx
+        lock cmpxchgb %dl, (%rdi)
+        xorl    %eax, %eax
+        ret
+        .cfi_endproc
+        .size   guard_probe_write, . - guard_probe_write
+
+/* guard_copy (rdi to, rsi from, rdx size) */
+        .globl  guard_copy
+        .hidden guard_copy
+        .type   guard_copy, @function
+        .p2align 4
+guard_copy:
+        .cfi_startproc
+        _CET_ENDBR
+        movq    %rdx, %rcx
+        rep movsb
+        movq    %rcx, %rax
+        ret
+        .cfi_endproc
+        .size   guard_copy, . - guard_copy
+
+        .globl  guard_end
+        .hidden guard_end
+guard_end:
+
+        .globl  guard_failed
+        .hidden guard_failed
+        .type   guard_failed, @function
+        .p2align 4
+guard_failed:
+        .cfi_startproc
+        movq    %rcx, %rax
+        ret
+        .cfi_endproc
+        .size   guard_failed, . - guard_failed
+
+        .section .note.GNU-stack, "", @progbits

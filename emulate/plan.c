@@ -1,0 +1,168 @@
+/* plan.c: what a step would do, told before anything is done. Pure. */
+#include <segue/emulate.h>
+#include <string.h>
+
+static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)
+{
+    plan->refusal = why;
+    return status;
+}
+
+/* The accesses stay in the plan when it is refused, as far as they are known. */
+static enum segue_status list_accesses(struct segue_plan *plan, const struct segue_regs *regs,
+                                       const struct segue_xstate *xstate)
+{
+    size_t count = 0;
+    enum segue_status status = segue_accesses(&plan->insn, regs, xstate, plan->accesses, SEGUE_PLAN_ACCESSES, &count);
+    plan->access_count = (uint32_t)(count < SEGUE_PLAN_ACCESSES ? count : SEGUE_PLAN_ACCESSES);
+    return status;
+}
+
+/* The address may lie anywhere in an access, not only at its start: one that straddles two pages reports the second. */
+static bool covers_fault(const struct segue_plan *plan, const struct segue_fault *fault)
+{
+    if (!fault->address_known)
+        return true;
+    for (size_t i = 0; i < plan->access_count; i++) {
+        const struct segue_access *access = &plan->accesses[i];
+        if (fault->address - access->address < access->size &&
+            (!fault->direction || (access->direction & fault->direction)))
+            return true;
+    }
+    return false;
+}
+
+static bool is_native(const struct segue_piece *piece)
+{
+    return piece->host != NULL;
+}
+
+/* The window that holds `address`; if none does, `*end` is moved down to where the next one begins. */
+static const struct segue_window *window_at(const struct segue_window *windows, size_t count, uint64_t address,
+                                            uint64_t *end)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (address - windows[i].base < windows[i].size) {
+            uint64_t left = windows[i].size - (address - windows[i].base);
+            if (*end - address > left)
+                *end = address + left;
+            return &windows[i];
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        if (windows[i].base - address < *end - address)
+            *end = windows[i].base;
+    return NULL;
+}
+
+static void *host_of(const struct segue_window *window, uint64_t address)
+{
+    if (!window || window->kind == SEGUE_WINDOW_EXPOSED)
+        return (void *)address;
+    if (window->kind == SEGUE_WINDOW_ALIAS)
+        return (char *)window->alias + (address - window->base);
+    return NULL;
+}
+
+/* Whether `piece` goes on where the last one of the same access ended, in memory that can be reached in one go. */
+static bool continues(const struct segue_piece *last, const struct segue_piece *piece)
+{
+    if (last->access != piece->access)
+        return false;
+    if (is_native(last) && is_native(piece))
+        return (char *)last->host + last->size == (char *)piece->host;
+    return last->window && piece->window && last->window->kind == SEGUE_WINDOW_FORCED &&
+           piece->window->kind == SEGUE_WINDOW_FORCED;
+}
+
+/* Cuts one access at the windows' edges. */
+static bool cut_access(struct segue_plan *plan, uint32_t number, const struct segue_window *windows, size_t count)
+{
+    const struct segue_access *access = &plan->accesses[number];
+    uint64_t end = access->address + access->size;
+    for (uint64_t at = access->address; at != end;) {
+        uint64_t stop = end;
+        const struct segue_window *window = window_at(windows, count, at, &stop);
+        struct segue_piece piece = {
+            .address = at,
+            .host = host_of(window, at),
+            .window = window,
+            .size = (uint32_t)(stop - at),
+            .access = number,
+        };
+        struct segue_piece *last = plan->piece_count ? &plan->pieces[plan->piece_count - 1] : NULL;
+        if (last && continues(last, &piece))
+            last->size += piece.size;
+        else if (plan->piece_count < SEGUE_PLAN_PIECES)
+            plan->pieces[plan->piece_count++] = piece;
+        else
+            return false;
+        at = stop;
+    }
+    return true;
+}
+
+/* What the windows cannot do for this access, or NULL. */
+static const char *windows_refusal(struct segue_plan *plan)
+{
+    size_t devices = 0;
+    for (size_t i = 0; i < plan->piece_count; i++) {
+        const struct segue_piece *piece = &plan->pieces[i];
+        uint8_t direction = plan->accesses[piece->access].direction;
+        if (!is_native(piece) || piece->size != plan->accesses[piece->access].size)
+            plan->flags |= SEGUE_PLAN_NOT_ATOMIC;
+        if (!piece->window || piece->window->kind != SEGUE_WINDOW_CALLBACK)
+            continue;
+        devices++;
+        if ((direction & SEGUE_READ) && !piece->window->read)
+            return "the callback window has no read function";
+        if ((direction & SEGUE_WRITE) && !piece->window->write)
+            return "the callback window has no write function";
+    }
+    /* If the second refused, the first would have happened already. */
+    return devices > 1 ? "the access lies in two callback windows" : NULL;
+}
+
+static bool is_move(const struct segue_insn *insn)
+{
+    if (insn->move.kind == SEGUE_MOVE_NONE)
+        return false;
+    unsigned size = insn->memory[0].size;
+    return size == 1 || size == 2 || size == 4 || size == 8;
+}
+
+enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_regs *regs,
+                             const struct segue_xstate *xstate, const struct segue_fault *fault,
+                             const struct segue_window *windows, size_t window_count, struct segue_plan *plan)
+{
+    if (!insn || !regs || !plan || (!windows && window_count))
+        return SEGUE_INVALID;
+    plan->insn = *insn;
+    plan->engine = SEGUE_ENGINE_NONE;
+    plan->flags = 0;
+    plan->access_count = plan->piece_count = 0;
+    plan->refusal = NULL;
+
+    enum segue_status status = list_accesses(plan, regs, xstate);
+    if (status != SEGUE_OK)
+        return refuse(plan, SEGUE_UNSUPPORTED, "its accesses cannot be told exactly");
+    if (fault && fault->direction == SEGUE_FETCH)
+        return refuse(plan, SEGUE_UNSUPPORTED, "the fault is the fetch of the instruction itself");
+    if (fault && !covers_fault(plan, fault))
+        return refuse(plan, SEGUE_MISMATCH, "none of its accesses covers the address that faulted");
+    if (plan->access_count == 0)
+        return refuse(plan, SEGUE_UNSUPPORTED, "it accesses no memory");
+    if (!is_move(insn))
+        return refuse(plan, SEGUE_UNSUPPORTED, "no engine does this instruction");
+    for (uint32_t i = 0; i < plan->access_count; i++) {
+        if (plan->accesses[i].address + plan->accesses[i].size < plan->accesses[i].address)
+            return refuse(plan, SEGUE_UNSUPPORTED, "the access wraps around the end of the address space");
+        if (!cut_access(plan, i, windows, window_count))
+            return refuse(plan, SEGUE_UNSUPPORTED, "windows cut the access into too many pieces");
+    }
+    const char *why = windows_refusal(plan);
+    if (why)
+        return refuse(plan, SEGUE_UNSUPPORTED, why);
+    plan->engine = SEGUE_ENGINE_MOVE;
+    return SEGUE_OK;
+}

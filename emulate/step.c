@@ -1,0 +1,41 @@
+/* step.c: carries a plan out, and the guarded accesses' way back out of a fault. */
+#include <segue/emulate.h>
+
+#include "guard.h"
+#include "move.h"
+
+/* RF: set in the flags that a fault saves, and cleared by every instruction that completes (SDM volume 3, 17.3.1.1). */
+#define RESUME_FLAG 0x10000u
+
+enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
+                             struct segue_fault *fault)
+{
+    (void)xstate;
+    if (!plan || !regs || plan->engine != SEGUE_ENGINE_MOVE)
+        return SEGUE_INVALID;
+    enum segue_status status = move_step(plan, regs, fault);
+    if (status != SEGUE_OK)
+        return status;
+    regs->rip += plan->insn.length;
+    if (plan->insn.mode == SEGUE_MODE_32)
+        regs->rip = (uint32_t)regs->rip;
+    regs->rflags &= ~(uint64_t)RESUME_FLAG;
+    return SEGUE_OK;
+}
+
+bool segue_recover(uint64_t *rip)
+{
+    if (*rip < (uint64_t)(uintptr_t)guard_begin || *rip >= (uint64_t)(uintptr_t)guard_end)
+        return false;
+    *rip = (uint64_t)(uintptr_t)guard_failed;
+    return true;
+}
+
+size_t segue_peek(void *to, uint64_t address, size_t size)
+{
+    const void *from = (const void *)(uintptr_t)address;
+    /* The common case, an instruction with room to spare, is one load. */
+    if (size == 16 && guard_load_16(from, to) == 0)
+        return size;
+    return size - guard_copy(to, from, size);
+}

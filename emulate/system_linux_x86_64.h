@@ -1,0 +1,33 @@
+/* system_linux_x86_64.h: system calls without libc: they leave errno alone and bind to nothing at run time, so a
+ * handler may make them. Return the result, or a negative error number. */
+#ifndef SEGUE_EMULATE_SYSTEM_H
+#define SEGUE_EMULATE_SYSTEM_H
+
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "system_linux_x86_64.h is specific to Linux on x86-64"
+#endif
+
+#include <sys/syscall.h>
+
+static inline long system_call4(long number, long first, long second, long third, long fourth)
+{
+    register long r10 __asm__("r10") = fourth;
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(first), "S"(second), "d"(third), "r"(r10)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+static inline long system_call3(long number, long first, long second, long third)
+{
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(first), "S"(second), "d"(third)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+#endif

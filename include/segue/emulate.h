@@ -1,0 +1,159 @@
+/* emulate.h: an instruction, registers and where its memory really is become the registers after it.
+ *
+ * Plan, then step. segue_plan is pure and tells the whole footprint before anything happens; segue_step carries a plan
+ * out, all or nothing. Nothing here knows of signals: who has a handler of their own can use this alone,
+ * with segue_recover as the handler's first act.
+ *
+ * SOURCES: Intel SDM volume 2 (MOV, MOVSX, MOVSXD, MOVZX) and volume 1, 3.4.1.1 (upper halves of registers), volume 3,
+ * 9.1.1 (which accesses are atomic); MPS design/prmc (seeds: can-step and step). */
+#ifndef SEGUE_EMULATE_H
+#define SEGUE_EMULATE_H
+
+#include <segue/decode.h>
+
+SEGUE_BEGIN
+
+/* How the bytes of a protected range can be reached. */
+enum segue_window_kind {
+    /* Through a second mapping of the same memory: atomic where the instruction is, and open to no one else. */
+    SEGUE_WINDOW_ALIAS,
+    /* At their own address: the embedder has made them accessible for now. */
+    SEGUE_WINDOW_EXPOSED,
+    /* Through two functions: a device. Each access is one call. */
+    SEGUE_WINDOW_CALLBACK,
+    /* Through the kernel, past the protection, for private memory that has no second mapping. Slower; not atomic:
+     * another thread may see an access half done, and a plan that goes through it says so. */
+    SEGUE_WINDOW_FORCED,
+};
+
+/* A device's side of one load or store of `size` bytes at `address`, the address that the program used: `bytes` is to
+ * be filled, or holds what was stored, lowest address first. Returns SEGUE_OK, or anything else to refuse: then the
+ * instruction has not happened. Called in the context of segue_step's caller. */
+typedef enum segue_status segue_device_read(void *context, uint64_t address, void *bytes, size_t size);
+typedef enum segue_status segue_device_write(void *context, uint64_t address, const void *bytes, size_t size);
+
+/* Where the bytes of one range of addresses can be reached. */
+struct segue_window {
+    /* First address of the range, and its length in bytes. */
+    uint64_t base;
+    uint64_t size;
+    enum segue_window_kind kind;
+    /* SEGUE_WINDOW_ALIAS: where the byte at `base` can be reached. */
+    void *alias;
+    /* SEGUE_WINDOW_CALLBACK: the device, and what its functions are given. A NULL function refuses that direction. */
+    segue_device_read *read;
+    segue_device_write *write;
+    void *context;
+};
+
+/* A fault as the processor reported it. */
+struct segue_fault {
+    /* The linear address that could not be accessed. Valid only if `address_known`. An access that straddles two pages
+     * may report the second page's first byte. */
+    uint64_t address;
+    /* enum segue_direction: one bit; 0 when not known. */
+    uint8_t direction;
+    bool address_known;
+    /* The processor's exception number, 14 for a page fault, 13 for a general protection fault. */
+    uint8_t trap;
+    /* The page-fault error code. */
+    uint32_t error_code;
+};
+
+/* Who carries a plan out. */
+enum segue_engine {
+    SEGUE_ENGINE_NONE,
+    /* Plain moves, in straight C: one native access. */
+    SEGUE_ENGINE_MOVE,
+};
+
+/* What a plan needs or cannot promise; a bit set. */
+enum segue_plan_flags {
+    /* An access goes through a forced window, or over a window's edge: other threads may see it half done. */
+    SEGUE_PLAN_NOT_ATOMIC = 1,
+};
+
+/* The most accesses in a plan, and the most pieces that windows' edges may cut them into. */
+#define SEGUE_PLAN_ACCESSES 4
+#define SEGUE_PLAN_PIECES 8
+
+/* A part of an access that lies in one window, or in none. */
+struct segue_piece {
+    /* The address that the program used. */
+    uint64_t address;
+    /* Where those bytes can be reached; for callback and forced windows, nothing. */
+    void *host;
+    /* The window, NULL for memory that is reached at its own address. */
+    const struct segue_window *window;
+    uint32_t size;
+    /* Which of the plan's accesses it is a part of. */
+    uint32_t access;
+};
+
+/* What a step will do. Made by segue_plan; may be thrown away. */
+struct segue_plan {
+    struct segue_insn insn;
+    enum segue_engine engine;
+    /* enum segue_plan_flags. */
+    uint32_t flags;
+    /* The whole footprint, in order. Also filled where the plan was refused, as far as it is known. */
+    uint32_t access_count;
+    struct segue_access accesses[SEGUE_PLAN_ACCESSES];
+    uint32_t piece_count;
+    struct segue_piece pieces[SEGUE_PLAN_PIECES];
+    /* Why the plan was refused, as a static string; NULL if it was not. */
+    const char *refusal;
+};
+
+/* Plans the step of `insn` with `regs`. Pure: touches nothing but `plan`, so the page may be closed and other
+ * threads may run. `windows`, `window_count` tell where memory can be reached; bytes in none of them are reached at
+ * their own address. The windows must live until the step. `fault` may be NULL; otherwise one of the accesses must
+ * cover its address, in its direction. `xstate` may be NULL. Returns SEGUE_OK: segue_step will succeed unless memory is
+ * taken away or a device refuses; SEGUE_UNSUPPORTED: `plan->refusal` tells why; SEGUE_MISMATCH: the fault is not this
+ * instruction's; SEGUE_INVALID for a NULL pointer. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_regs *regs,
+                                       const struct segue_xstate *xstate, const struct segue_fault *fault,
+                                       const struct segue_window *windows, size_t window_count,
+                                       struct segue_plan *plan);
+
+/* Carries the plan out, all or nothing, with the registers that it was made with; they then are those after the
+ * instruction. Needs a handler that calls segue_recover first for SIGSEGV and SIGBUS, and does not block them, if
+ * memory that the plan reaches natively might be inaccessible. Returns SEGUE_OK; SEGUE_FAULT: memory could not be
+ * reached, `fault` (may be NULL) tells where and in what direction; SEGUE_UNSUPPORTED: a device refused; SEGUE_INVALID
+ * for a NULL pointer or a refused plan. With all but SEGUE_OK registers and memory are as they were. Async-signal-safe,
+ * thread-safe. */
+SEGUE_API enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs,
+                                       struct segue_xstate *xstate, struct segue_fault *fault);
+
+/* Tells a signal handler whether the fault was taken by one of the library's own guarded accesses. If so, moves
+ * `*rip`, the interrupted thread's instruction pointer, to where that access reports its failure; the handler then has
+ * nothing to do but return. Async-signal-safe, thread-safe. */
+SEGUE_API bool segue_recover(uint64_t *rip);
+
+/* Copies up to `size` bytes from `address`, which may be inaccessible, to `to`; stops at the first byte that cannot be
+ * read. Returns how many bytes were copied. Needs the handler that segue_step needs. Async-signal-safe, thread-safe. */
+SEGUE_API size_t segue_peek(void *to, uint64_t address, size_t size);
+
+/* Memory that is mapped twice. */
+struct segue_mapping {
+    /* The program's view. */
+    void *memory;
+    /* The second view, always readable and writable. */
+    void *alias;
+    /* Bytes, whole pages. */
+    size_t size;
+};
+
+/* Makes `size` bytes (rounded up to whole pages) of zeroed memory with two views, both readable and writable; it is the
+ * caller who then protects `memory`. `at`, if not NULL, is where `memory` must stand; nothing may be mapped there yet.
+ * The memory is shared: a child made by fork sees and changes the same bytes.
+ * Returns SEGUE_OK; SEGUE_INVALID for a zero size or an `at` within a page; SEGUE_EXISTS when something is mapped at
+ * `at`; SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_mapping_create(void *at, size_t size, struct segue_mapping *mapping);
+
+/* Unmaps both views. Returns SEGUE_OK, or SEGUE_INVALID for a NULL pointer. Not async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_mapping_destroy(struct segue_mapping *mapping);
+
+SEGUE_END
+
+#endif

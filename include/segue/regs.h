@@ -1,0 +1,79 @@
+/* regs.h: the one register file that every module shares.
+ *
+ * SOURCES: Intel SDM volume 1, 3.4 (registers), 13.4 (layout of the XSAVE area); the order of the general
+ * part is that of the guest context in trapframe-rs (UserContext.general). */
+#ifndef SEGUE_REGS_H
+#define SEGUE_REGS_H
+
+#include <segue/status.h>
+
+SEGUE_BEGIN
+
+/* A thread's integer state. All fields are 64 bits wide, each at eight times its number in enum segue_register. */
+struct segue_regs {
+    uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    /* The address of the instruction at hand. */
+    uint64_t rip;
+    uint64_t rflags;
+    /* What an fs: or gs: operand adds to its effective address. */
+    uint64_t fs_base, gs_base;
+};
+
+/* The fields of struct segue_regs by number. */
+enum segue_register {
+    SEGUE_RAX,
+    SEGUE_RBX,
+    SEGUE_RCX,
+    SEGUE_RDX,
+    SEGUE_RSI,
+    SEGUE_RDI,
+    SEGUE_RBP,
+    SEGUE_RSP,
+    SEGUE_R8,
+    SEGUE_R9,
+    SEGUE_R10,
+    SEGUE_R11,
+    SEGUE_R12,
+    SEGUE_R13,
+    SEGUE_R14,
+    SEGUE_R15,
+    SEGUE_RIP,
+    SEGUE_RFLAGS,
+    SEGUE_FS_BASE,
+    SEGUE_GS_BASE,
+    /* How many there are. */
+    SEGUE_REGISTER_COUNT,
+    /* No register: an operand without a base, or without an index. */
+    SEGUE_REGISTER_NONE = 0xff,
+};
+
+/* A thread's vector, x87, mask and control state: a view of an XSAVE area in the standard (not compacted) format.
+ * In a signal handler the area is the one in the signal frame; the processor's own vector registers
+ * do not hold the thread's values there. */
+struct segue_xstate {
+    /* The area, 64-byte aligned; NULL where there is none. */
+    void *area;
+    /* Its length in bytes. */
+    uint32_t size;
+    /* The state components that the area has room for, as in XCR0. */
+    uint64_t features;
+};
+
+/* The field that `number` names. `number` must be below SEGUE_REGISTER_COUNT. Async-signal-safe, thread-safe. */
+static inline uint64_t *segue_register_at(struct segue_regs *regs, unsigned number)
+{
+    return (uint64_t *)(void *)((char *)regs + number * sizeof(uint64_t));
+}
+
+/* The value of the field that `number` names; 0 for SEGUE_REGISTER_NONE. Async-signal-safe, thread-safe. */
+static inline uint64_t segue_register_get(const struct segue_regs *regs, unsigned number)
+{
+    if (number == SEGUE_REGISTER_NONE)
+        return 0;
+    return *(const uint64_t *)(const void *)((const char *)regs + number * sizeof(uint64_t));
+}
+
+SEGUE_END
+
+#endif

@@ -1,0 +1,11 @@
+/* segue.h: all of the library's public face. */
+#ifndef SEGUE_SEGUE_H
+#define SEGUE_SEGUE_H
+
+#include <segue/decode.h>
+#include <segue/emulate.h>
+#include <segue/regs.h>
+#include <segue/signals.h>
+#include <segue/status.h>
+
+#endif

@@ -1,0 +1,184 @@
+/* signals.h: the handler that a process installs, the regions it serves, and what it counted.
+ *
+ * A region is a page-aligned range of addresses with a window (where its bytes can really be reached) and a policy.
+ * When a thread faults in it, the policy is asked, and the instruction is stepped, tried again, or passed to whoever
+ * handled the signal before.
+ *
+ * SOURCES: sigaction(2), sigaltstack(2), POSIX.1-2017 2.4; MPS design/prmc (fault address, access, step); notes on
+ * chaining in docs/signals.md. */
+#ifndef SEGUE_SIGNALS_H
+#define SEGUE_SIGNALS_H
+
+#include <segue/emulate.h>
+#include <signal.h>
+
+SEGUE_BEGIN
+
+/* How to install; a bit set. */
+enum segue_install_flags {
+    /* Run on the faulting thread's own stack, never on an alternate one. A thread whose stack has run out then dies. */
+    SEGUE_INSTALL_OWN_STACK = 1,
+    /* Do not take SIGBUS. */
+    SEGUE_INSTALL_NO_SIGBUS = 2,
+};
+
+/* What segue_install may be told; all zero bytes are the defaults. */
+struct segue_options {
+    /* enum segue_install_flags. */
+    uint32_t flags;
+    /* Bytes of alternate stack that policies and devices may use, beside the kernel's frame and our own need;
+     * 0 means 64 KiB. */
+    size_t policy_stack_size;
+};
+
+/* Installs the handler for SIGSEGV and SIGBUS, and gives the calling thread its alternate stack as segue_thread_attach
+ * does. `options` may be NULL. The handlers that were there are remembered: what is not ours goes to them. Returns
+ * SEGUE_OK; SEGUE_EXISTS when it is installed; SEGUE_INVALID for unknown flags; SEGUE_BUSY inside a fault;
+ * SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_install(const struct segue_options *options);
+
+/* Who handles a signal. */
+struct segue_owner {
+    int signal;
+    /* The handler's address. */
+    void *handler;
+    /* The object file that holds it, and the symbol nearest below it; NULL where not known. Both live as long as that
+     * object is loaded. */
+    const char *object;
+    const char *symbol;
+};
+
+/* Puts back the handlers that were there before, and takes the calling thread's alternate stack away if segue_install
+ * gave it. Returns SEGUE_OK; SEGUE_NOT_FOUND when it is not installed; SEGUE_NOT_LAST when another handler was
+ * installed over ours: `owner` (may be NULL) tells whose; SEGUE_BUSY while there are regions, or inside a fault. Waits
+ * for faults on other threads to end. Not async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_uninstall(struct segue_owner *owner);
+
+/* Gives the calling thread an alternate signal stack with a guard page below it, so that it can fault with its own
+ * stack exhausted. It is taken away when the thread ends. A thread that has a stack large enough keeps it. Threads that
+ * never call this are served all the same, on whatever stack they have. Returns SEGUE_OK; SEGUE_EXISTS when it was
+ * called before; SEGUE_BUSY inside a fault or on an alternate stack; SEGUE_NOT_FOUND when no handler is installed;
+ * SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_thread_attach(void);
+
+/* Takes the calling thread's alternate stack away again and puts back the one it had.
+ * Returns SEGUE_OK; SEGUE_NOT_FOUND when it has none of ours; SEGUE_BUSY inside a fault or on that stack; SEGUE_SYSTEM.
+ * Not async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_thread_detach(void);
+
+/* What a policy wants done. */
+enum segue_verdict {
+    /* Do the instruction's work, with the pages as they are. If it cannot be done the fault is passed on. */
+    SEGUE_STEP,
+    /* Run the instruction again: the policy has opened the page, or wants another look. */
+    SEGUE_RETRY,
+    /* It is none of ours: the handler that was there before sees it. */
+    SEGUE_PASS,
+};
+
+/* What a policy is told. All of it lives only until the policy returns. */
+struct segue_event {
+    /* The fault as the processor reported it. */
+    const struct segue_fault *fault;
+    /* The first address in this policy's region that the instruction wants, how many bytes from there it wants in this
+     * region, and what for (enum segue_direction bits). When the instruction could not be decoded: the fault's own
+     * address, 0 and direction. */
+    uint64_t address;
+    uint64_t size;
+    uint8_t direction;
+    /* The thread's registers; regs->rip is the instruction. */
+    const struct segue_regs *regs;
+    /* The thread's vector and other extended state. */
+    const struct segue_xstate *xstate;
+    /* The plan: the instruction and all that it will access. With `can_step` other than SEGUE_OK its accesses are given
+     * as far as they are known. */
+    const struct segue_plan *plan;
+    /* SEGUE_OK when a verdict of SEGUE_STEP can be carried out; else why not, in words in plan->refusal. */
+    enum segue_status can_step;
+    /* The kernel's number of the thread. */
+    int thread;
+};
+
+/* A region's policy. Runs on the faulting thread, inside the signal handler, with all signals but the synchronous ones
+ * blocked: it may call only what is async-signal-safe, or what it knows the faulting code not to be in the middle of.
+ * It must return; it may not leave by longjmp. errno is kept. Asked once per fault and region. */
+typedef enum segue_verdict segue_policy(void *context, const struct segue_event *event);
+
+/* Options of a region; a bit set. */
+enum segue_region_flags {
+    /* Report a write to the policy as read and write (MPS wants it so: an answer with the wrong direction faults for
+       ever). */
+    SEGUE_REGION_WRITE_IS_READ_WRITE = 1,
+};
+
+/* A range of addresses that the handler serves. */
+struct segue_region {
+    /* base and size: whole pages. `base` names the region from then on. */
+    struct segue_window window;
+    /* NULL steps everything. */
+    segue_policy *policy;
+    void *context;
+    /* enum segue_region_flags. */
+    uint32_t flags;
+};
+
+/* Adds a region; the description is copied. Add it before the pages are closed. Any number of regions may be added,
+ * from any thread, while others fault. Returns SEGUE_OK; SEGUE_INVALID for a zero or unaligned base or size, a range
+ * that wraps around or leaves the user's addresses, an unknown flag or window kind, a window that lacks its parts;
+ * SEGUE_OVERLAP when a page of it is in another region; SEGUE_UNSUPPORTED for a forced window where the kernel has
+ * none; SEGUE_BUSY inside a fault; SEGUE_NO_MEMORY. Not async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_region_add(const struct segue_region *region);
+
+/* Removes the region whose first address is `base`. Open its pages first. Waits until no other thread is in a fault
+ * that could know the region, its policy included: so do not hold a lock that a policy waits for. After it has
+ * returned, neither the policy nor the window is used any more. Returns SEGUE_OK; SEGUE_NOT_FOUND; SEGUE_BUSY inside a
+ * fault (a policy cannot wait for itself). Not async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_region_remove(const void *base);
+
+/* Finds the region that holds `address` and copies it to `region`. Returns SEGUE_OK, SEGUE_NOT_FOUND, or SEGUE_INVALID
+ * for a NULL `region`. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_region_find(const void *address, struct segue_region *region);
+
+/* What the handler did so far in this process. Each is a number of faults; `faults` is the sum of the four below it. */
+struct segue_counters {
+    uint64_t faults;
+    uint64_t stepped;
+    uint64_t retried;
+    /* In a region, and handed on because its policy said so, or because it could not be stepped. */
+    uint64_t refused;
+    /* In no region. */
+    uint64_t passed;
+};
+
+/* Reads the counters; each is exact, all together are as of about the same moment. SEGUE_OK, or SEGUE_INVALID for NULL.
+ * Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_counters_read(struct segue_counters *counters);
+
+/* How often an instruction could not be stepped. */
+struct segue_refusal {
+    /* By its Zydis number. */
+    uint16_t mnemonic;
+    uint64_t count;
+};
+
+/* Lists the mnemonics of the instructions that met a region and could not be stepped, whatever the policy then did, the
+ * most frequent first. Stores how many there are in `count`, and as many as fit in `refusals`. Returns SEGUE_OK,
+ * SEGUE_TOO_SMALL when not all fitted, SEGUE_INVALID for a NULL pointer. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_refusals_read(struct segue_refusal *refusals, size_t capacity, size_t *count);
+
+/* Reads a fault from what a SA_SIGINFO handler is given, for those who have a handler of their own: address and
+ * direction from the processor's own report for a page fault; for other faults the address is the one that no access
+ * can have (not canonical), found by decoding the instruction, where there is one. Returns SEGUE_OK; SEGUE_NOT_FOUND
+ * when the signal was sent by a program and is no fault; SEGUE_INVALID for a NULL pointer. Async-signal-safe,
+ * thread-safe. */
+SEGUE_API enum segue_status segue_fault_read(const siginfo_t *info, const void *ucontext, struct segue_fault *fault);
+
+/* Reads and writes the registers of a signal frame. regs->fs_base and gs_base are read, never written.
+ * SEGUE_OK, or SEGUE_INVALID for a NULL pointer. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_frame_read(const void *ucontext, struct segue_regs *regs,
+                                             struct segue_xstate *xstate);
+SEGUE_API enum segue_status segue_frame_write(void *ucontext, const struct segue_regs *regs);
+
+SEGUE_END
+
+#endif

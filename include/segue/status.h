@@ -1,0 +1,66 @@
+/* status.h: the one status type of the whole library, and what every public header needs. */
+#ifndef SEGUE_STATUS_H
+#define SEGUE_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define SEGUE_BEGIN extern "C" {
+#define SEGUE_END }
+#else
+#define SEGUE_BEGIN
+#define SEGUE_END
+#endif
+
+/* Marks what the shared library exports; everything else in it is hidden. */
+#define SEGUE_API __attribute__((visibility("default")))
+
+SEGUE_BEGIN
+
+/* What a call came to. Zero is success; every other value means that nothing was changed,
+ * except where a function says otherwise. */
+enum segue_status {
+    /* Done. */
+    SEGUE_OK = 0,
+    /* It cannot be done exactly, so it was not done. */
+    SEGUE_UNSUPPORTED,
+    /* An argument lies outside what the function documents. */
+    SEGUE_INVALID,
+    /* The bytes are no instruction: the processor would raise #UD. */
+    SEGUE_UNDEFINED,
+    /* The bytes end before the instruction does. */
+    SEGUE_TRUNCATED,
+    /* No access of the instruction covers the address that the processor reported. */
+    SEGUE_MISMATCH,
+    /* A part of the access lies in memory that cannot be reached. */
+    SEGUE_FAULT,
+    /* The caller's list is too short; the needed length was stored. */
+    SEGUE_TOO_SMALL,
+    /* The range shares a page with a region that is already there. */
+    SEGUE_OVERLAP,
+    /* There is no such thing to find, remove or restore. */
+    SEGUE_NOT_FOUND,
+    /* It is there already: installed, or attached. */
+    SEGUE_EXISTS,
+    /* Somebody installed a handler after us, so ours cannot be taken out from under it. */
+    SEGUE_NOT_LAST,
+    /* It is in use, or the caller stands inside a fault where this may not be done. */
+    SEGUE_BUSY,
+    /* The system has no more memory or no more mappings to give. */
+    SEGUE_NO_MEMORY,
+    /* A system call failed; errno says why. */
+    SEGUE_SYSTEM,
+};
+
+/* The status as it is written in code, "SEGUE_OK". A value that is no status gives "SEGUE_?".
+ * Async-signal-safe and thread-safe; the string is static. */
+SEGUE_API const char *segue_status_name(enum segue_status status);
+
+/* The status as a sentence for a person. Async-signal-safe and thread-safe; the string is static. */
+SEGUE_API const char *segue_status_text(enum segue_status status);
+
+SEGUE_END
+
+#endif

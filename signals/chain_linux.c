@@ -1,0 +1,93 @@
+/* chain_linux.c: what is not ours goes to whoever would have had it.
+ *
+ * No previous handler: the default action is put back and the handler returns. A fault then happens again, with nobody
+ * in between, and kills at the original instruction with the original signal; a signal that was sent is queued again
+ * and kills as the handler returns. An ignored fault kills too: the kernel does not let a thread go on from it.
+ *
+ * SOURCES: sigaction(2), rt_sigqueueinfo(2); Linux kernel/signal.c force_sig_info_to_task (an ignored or blocked fault
+ * gets the default action) and get_signal (which signals enter the mask). */
+#if !defined(__linux__)
+#error "chain_linux.c is specific to Linux"
+#endif
+
+#include "chain.h"
+
+#include <stdint.h>
+
+#include "../emulate/system_linux_x86_64.h"
+#include "frame.h"
+#include "thread.h"
+
+#define KERNEL_MASK_SIZE 8
+
+static struct {
+    struct sigaction action;
+    /* SA_RESETHAND: the handler has had its one signal. */
+    uint32_t spent;
+} previous[_NSIG];
+
+void chain_remember(int number, const struct sigaction *action)
+{
+    previous[number].action = *action;
+    __atomic_store_n(&previous[number].spent, 0, __ATOMIC_RELEASE);
+}
+
+const struct sigaction *chain_previous(int number)
+{
+    return &previous[number].action;
+}
+
+void chain_die(int number)
+{
+    /* As the kernel lays it out; all zero is SIG_DFL, no flags, no mask. */
+    static const struct {
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        uint64_t mask;
+    } default_action;
+    system_call4(SYS_rt_sigaction, number, (long)&default_action, 0, KERNEL_MASK_SIZE);
+}
+
+/* Blocked now and queued again, it is delivered when the handler's return restores the thread's own mask. */
+static void queue_again(int number, siginfo_t *info)
+{
+    uint64_t mask = (uint64_t)1 << (number - 1);
+    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, KERNEL_MASK_SIZE);
+    system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0), number,
+                 (long)info);
+}
+
+/* The mask that the kernel would have run the handler with; our return puts the thread's own back. */
+static void set_mask(int number, const struct sigaction *action, const void *ucontext)
+{
+    uint64_t mask = *(const uint64_t *)(const void *)frame_mask(ucontext);
+    mask |= *(const uint64_t *)(const void *)&action->sa_mask;
+    if (!(action->sa_flags & SA_NODEFER))
+        mask |= (uint64_t)1 << (number - 1);
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, KERNEL_MASK_SIZE);
+}
+
+void chain_signal(int number, siginfo_t *info, void *ucontext, int is_fault)
+{
+    const struct sigaction *action = &previous[number].action;
+    bool once = (uint32_t)action->sa_flags & SA_RESETHAND;
+    bool has_handler =
+        (action->sa_flags & SA_SIGINFO) || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+    if (has_handler && once && __atomic_exchange_n(&previous[number].spent, 1, __ATOMIC_ACQ_REL))
+        has_handler = false;
+    if (has_handler) {
+        set_mask(number, action, ucontext);
+        if (action->sa_flags & SA_SIGINFO)
+            action->sa_sigaction(number, info, ucontext);
+        else
+            action->sa_handler(number);
+        return;
+    }
+    bool ignored = !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
+    if (!is_fault && ignored)
+        return;
+    chain_die(number);
+    if (!is_fault)
+        queue_again(number, info);
+}

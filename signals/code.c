@@ -1,0 +1,31 @@
+/* code.c: the instruction at an address of the running program. It is read, not trusted to be there: a program may
+ * fault by jumping to nowhere, and the code may stand in memory that is itself protected. */
+#include "code.h"
+
+#include <segue/emulate.h>
+
+#define PAGE 4096u
+#define LOAD 16u
+
+static enum segue_status decode(struct segue_cache *cache, uint64_t address, const uint8_t *bytes, size_t size,
+                                struct segue_insn *insn)
+{
+    if (size == 0)
+        return SEGUE_TRUNCATED;
+    return cache ? segue_decode_cached(cache, SEGUE_MODE_64, address, bytes, size, insn)
+                 : segue_decode(SEGUE_MODE_64, bytes, size, insn);
+}
+
+enum segue_status code_decode(struct segue_cache *cache, uint64_t address, struct segue_insn *insn)
+{
+    uint8_t bytes[LOAD] = {0};
+    size_t in_page = PAGE - address % PAGE;
+    if (in_page >= LOAD)
+        return decode(cache, address, bytes, segue_peek(bytes, address, LOAD) ? SEGUE_INSN_BYTES : 0, insn);
+    size_t size = segue_peek(bytes, address, in_page);
+    enum segue_status status = decode(cache, address, bytes, size, insn);
+    if (status != SEGUE_TRUNCATED || size < in_page)
+        return status;
+    size += segue_peek(bytes + size, address + size, SEGUE_INSN_BYTES > size ? SEGUE_INSN_BYTES - size : 0);
+    return decode(cache, address, bytes, size, insn);
+}

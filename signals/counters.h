@@ -1,0 +1,21 @@
+/* counters.h: what the handler counts. Each thread writes its own part, so that threads do not wait for each other's
+ * cache lines. */
+#ifndef SEGUE_SIGNALS_COUNTERS_H
+#define SEGUE_SIGNALS_COUNTERS_H
+
+#include <segue/signals.h>
+
+/* How a fault ended. */
+enum outcome {
+    OUTCOME_STEPPED,
+    OUTCOME_RETRIED,
+    OUTCOME_REFUSED,
+    OUTCOME_PASSED,
+    OUTCOME_COUNT,
+};
+
+/* Async-signal-safe. */
+void counters_add(enum outcome outcome);
+void counters_add_refusal(unsigned mnemonic);
+
+#endif

@@ -1,0 +1,293 @@
+/* dispatch.c: the way of one fault, from the kernel's frame to the verdict and back.
+ *
+ *   whose fault is it?   a guarded access of our own; a fault inside the handler; a region's; nobody's
+ *   what does it want?   the instruction, its accesses, the regions they lie in, the plan
+ *   what shall be done?  each of those regions' policies is asked, in the order of the accesses
+ *   do it                step and write the frame; or leave the frame as it is; or hand the signal on
+ */
+#include "dispatch.h"
+
+#include <errno.h>
+
+#include "chain.h"
+#include "code.h"
+#include "counters.h"
+#include "fault.h"
+#include "frame.h"
+#include "readers.h"
+#include "region.h"
+#include "report.h"
+#include "thread.h"
+
+/* Regions that one instruction may want at once, and steps of the walk over its footprint. */
+#define REGIONS_MAX 4
+#define WALK_MAX 16
+/* Faults inside policies inside faults. Each takes a frame of the alternate stack. */
+#define DEPTH_MAX 8
+#define PAGE 4096u
+
+static struct segue_cache cache;
+
+/* One fault being served. */
+struct service {
+    struct segue_fault fault;
+    struct segue_regs regs;
+    struct segue_xstate xstate;
+    struct segue_plan plan;
+    enum segue_status can_step;
+    const struct segue_region *regions[REGIONS_MAX];
+    struct segue_window windows[REGIONS_MAX];
+    size_t region_count;
+    /* Where a step could not go on. */
+    struct segue_fault step_fault;
+};
+
+static bool add_region(struct service *service, const struct segue_region *region)
+{
+    for (size_t i = 0; i < service->region_count; i++)
+        if (service->regions[i] == region)
+            return true;
+    if (service->region_count == REGIONS_MAX)
+        return false;
+    service->regions[service->region_count] = region;
+    service->windows[service->region_count++] = region->window;
+    return true;
+}
+
+/* Collects the regions under one access, in the order of its bytes. */
+static bool add_regions_under(struct service *service, const struct segue_access *access)
+{
+    uint64_t at = access->address, end = access->address + access->size;
+    for (unsigned steps = 0; at < end; steps++) {
+        const struct segue_region *region = region_at(at);
+        if (steps == WALK_MAX || (region && !add_region(service, region)))
+            return false;
+        at = region ? region->window.base + region->window.size : (at / PAGE + 1) * PAGE;
+        if (at == 0)
+            break;
+    }
+    return true;
+}
+
+/* What the instruction wants, and whether it can be given. `faulted` is the region at the fault's own address. */
+static enum segue_status make_plan(struct service *service, const struct segue_region *faulted)
+{
+    struct segue_insn insn = {.length = 0};
+    struct segue_access accesses[SEGUE_PLAN_ACCESSES];
+    size_t count = 0;
+    service->plan = (struct segue_plan){.refusal = "the instruction could not be read"};
+    service->region_count = 0;
+    enum segue_status status =
+        service->fault.direction == SEGUE_FETCH ? SEGUE_TRUNCATED : code_decode(&cache, service->regs.rip, &insn);
+    if (status == SEGUE_OK) {
+        status = segue_accesses(&insn, &service->regs, &service->xstate, accesses, SEGUE_PLAN_ACCESSES, &count);
+        for (size_t i = 0; status == SEGUE_OK && i < count; i++)
+            if (!add_regions_under(service, &accesses[i]))
+                status = SEGUE_TOO_SMALL;
+        segue_plan(&insn, &service->regs, &service->xstate, &service->fault, service->windows, service->region_count,
+                   &service->plan);
+    }
+    if (status != SEGUE_OK || service->plan.refusal) {
+        if (!service->plan.refusal)
+            service->plan.refusal = "it accesses too many regions at once";
+        status = SEGUE_UNSUPPORTED;
+    }
+    /* Whatever could be told of the instruction, the region that faulted is asked. */
+    if (status != SEGUE_OK && service->region_count < REGIONS_MAX)
+        add_region(service, faulted);
+    return status;
+}
+
+/* What the instruction wants of one region. */
+static void describe(const struct service *service, const struct segue_region *region, struct segue_event *event)
+{
+    const struct segue_window *window = &region->window;
+    event->address = service->fault.address;
+    event->size = 0;
+    event->direction = service->fault.direction;
+    for (size_t i = 0; i < service->plan.access_count; i++) {
+        const struct segue_access *access = &service->plan.accesses[i];
+        uint64_t start = access->address > window->base ? access->address : window->base;
+        uint64_t access_end = access->address + access->size, window_end = window->base + window->size;
+        uint64_t end = access_end < window_end ? access_end : window_end;
+        if (start >= end)
+            continue;
+        if (event->size) {
+            event->direction |= access->direction;
+            continue;
+        }
+        event->address = start;
+        event->size = end - start;
+        event->direction = access->direction;
+    }
+    if ((region->flags & SEGUE_REGION_WRITE_IS_READ_WRITE) && (event->direction & SEGUE_WRITE))
+        event->direction |= SEGUE_READ;
+}
+
+/* Asks every region's policy; the first that does not say SEGUE_STEP decides. */
+static enum segue_verdict ask_policies(const struct service *service, struct thread_state *thread)
+{
+    enum segue_verdict verdict = SEGUE_STEP;
+    for (size_t i = 0; i < service->region_count && verdict == SEGUE_STEP; i++) {
+        const struct segue_region *region = service->regions[i];
+        if (!region->policy)
+            continue;
+        struct segue_event event = {
+            .fault = &service->fault,
+            .regs = &service->regs,
+            .xstate = &service->xstate,
+            .plan = &service->plan,
+            .can_step = service->can_step,
+            .thread = thread_number(),
+        };
+        describe(service, region, &event);
+        thread->place = THREAD_OUTSIDE;
+        verdict = region->policy(region->context, &event);
+        thread->place = THREAD_IN_LIBRARY;
+    }
+    return verdict;
+}
+
+static bool calls_device(const struct segue_plan *plan)
+{
+    for (size_t i = 0; i < plan->piece_count; i++)
+        if (plan->pieces[i].window && plan->pieces[i].window->kind == SEGUE_WINDOW_CALLBACK)
+            return true;
+    return false;
+}
+
+/* Devices run as policies do: what they touch may fault, and be served. */
+static enum segue_status step(struct service *service, struct thread_state *thread)
+{
+    thread->recovered.si_signo = 0;
+    if (calls_device(&service->plan))
+        thread->place = THREAD_OUTSIDE;
+    enum segue_status status = segue_step(&service->plan, &service->regs, &service->xstate, &service->step_fault);
+    thread->place = THREAD_IN_LIBRARY;
+    return status;
+}
+
+/* A step met memory that is not there: that fault is the instruction's own. Tells it at the address that the program
+ * used, in place of the one that brought us here. */
+static void tell_step_fault(const struct service *service, const struct thread_state *thread, siginfo_t *info)
+{
+    if (thread->recovered.si_signo == 0)
+        return;
+    uint64_t address = (uint64_t)(uintptr_t)thread->recovered.si_addr;
+    *info = thread->recovered;
+    for (size_t i = 0; i < service->plan.piece_count; i++) {
+        const struct segue_piece *piece = &service->plan.pieces[i];
+        uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;
+        if (piece->host && offset < piece->size)
+            info->si_addr = (void *)(uintptr_t)(piece->address + offset);
+    }
+}
+
+static enum outcome serve_region(struct service *service, const struct segue_region *faulted, siginfo_t *info,
+                                 void *ucontext)
+{
+    struct thread_state *thread = &thread_self;
+    frame_read(ucontext, &service->regs);
+    frame_xstate(ucontext, &service->xstate);
+    service->can_step = make_plan(service, faulted);
+    if (service->can_step != SEGUE_OK)
+        counters_add_refusal(service->plan.insn.mnemonic);
+
+    enum segue_verdict verdict = ask_policies(service, thread);
+    if (verdict == SEGUE_RETRY)
+        return OUTCOME_RETRIED;
+    if (verdict != SEGUE_STEP || service->can_step != SEGUE_OK)
+        return OUTCOME_REFUSED;
+    enum segue_status status = step(service, thread);
+    if (status == SEGUE_FAULT)
+        tell_step_fault(service, thread, info);
+    if (status != SEGUE_OK)
+        return OUTCOME_REFUSED;
+    frame_write(ucontext, &service->regs);
+    return OUTCOME_STEPPED;
+}
+
+/* In no region. If one was removed since this thread last looked, the fault may be of that region's pages, which are
+ * open now: looking again costs one fault for each removal and thread, and cannot repeat without another removal. */
+static enum outcome serve_nobody(void)
+{
+    uint64_t removals = region_removals();
+    if (thread_self.removals_seen == removals)
+        return OUTCOME_PASSED;
+    thread_self.removals_seen = removals;
+    return OUTCOME_RETRIED;
+}
+
+static enum outcome serve(siginfo_t *info, void *ucontext)
+{
+    struct service service;
+    frame_fault(info, ucontext, &service.fault);
+    if (!service.fault.address_known)
+        return OUTCOME_PASSED;
+    thread_self.serving_address = service.fault.address;
+    thread_self.serving_instruction = frame_instruction(ucontext);
+    unsigned token = readers_enter();
+    const struct segue_region *region = region_at(service.fault.address);
+    enum outcome outcome = region ? serve_region(&service, region, info, ucontext) : serve_nobody();
+    readers_leave(token);
+    return outcome;
+}
+
+/* True when the fault belongs to a guarded access, which then reports its failure. */
+static bool recover(const siginfo_t *info, void *ucontext)
+{
+    uint64_t rip = frame_instruction(ucontext);
+    if (!segue_recover(&rip))
+        return false;
+    thread_self.recovered = *info;
+    frame_set_instruction(ucontext, rip);
+    return true;
+}
+
+/* A fault that the handler cannot serve because it is the handler's own. */
+static void die(const char *what, int number, const siginfo_t *info, const void *ucontext)
+{
+    struct report_place at = {(uint64_t)(uintptr_t)info->si_addr, frame_instruction(ucontext)};
+    struct report_place serving = {thread_self.serving_address, thread_self.serving_instruction};
+    report_fault_in_handler(what, at, serving);
+    chain_die(number);
+}
+
+void signal_entry(int number, siginfo_t *info, void *ucontext)
+{
+    struct thread_state *thread = &thread_self;
+    if (!frame_is_fault(info)) {
+        chain_signal(number, info, ucontext, 0);
+        return;
+    }
+    if (recover(info, ucontext))
+        return;
+    if (thread->place == THREAD_IN_LIBRARY) {
+        die("a fault inside the handler itself", number, info, ucontext);
+        return;
+    }
+    if (thread->depth == DEPTH_MAX) {
+        die("too many faults inside policies inside faults", number, info, ucontext);
+        return;
+    }
+    int kept = errno;
+    uint64_t serving_address = thread->serving_address, serving_instruction = thread->serving_instruction;
+    thread->depth++;
+    thread->place = THREAD_IN_LIBRARY;
+    siginfo_t told = *info;
+    enum outcome outcome = serve(&told, ucontext);
+    counters_add(outcome);
+    thread->place = THREAD_OUTSIDE;
+    thread->depth--;
+    thread->serving_address = serving_address;
+    thread->serving_instruction = serving_instruction;
+    errno = kept;
+    if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
+        chain_signal(told.si_signo, &told, ucontext, 1);
+}
+
+void dispatch_prepare(void)
+{
+    struct segue_insn insn;
+    code_decode(&cache, (uint64_t)(uintptr_t)&dispatch_prepare, &insn);
+}

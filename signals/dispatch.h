@@ -1,0 +1,13 @@
+/* dispatch.h: where the kernel enters the library. */
+#ifndef SEGUE_SIGNALS_DISPATCH_H
+#define SEGUE_SIGNALS_DISPATCH_H
+
+#include <signal.h>
+
+/* The signal handler. Everything reachable from here keeps the handler's rules (docs/design.md). */
+void signal_entry(int number, siginfo_t *info, void *ucontext);
+
+/* Makes the first fault find everything bound and warm. */
+void dispatch_prepare(void);
+
+#endif

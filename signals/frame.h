@@ -1,0 +1,35 @@
+/* frame.h: the seam to the platform's signal frame, stated once; one file for each platform implements it.
+ *
+ * In all of these `ucontext` is what a SA_SIGINFO handler is given as its third argument, `info` its second; neither is
+ * NULL. All are async-signal-safe. */
+#ifndef SEGUE_SIGNALS_FRAME_H
+#define SEGUE_SIGNALS_FRAME_H
+
+#include <segue/emulate.h>
+#include <signal.h>
+
+/* The interrupted instruction's address, alone. */
+uint64_t frame_instruction(const void *ucontext);
+
+/* Sets where the interrupted thread goes on. */
+void frame_set_instruction(void *ucontext, uint64_t rip);
+
+/* All of `regs` is written; the segment bases are those in force now. */
+void frame_read(const void *ucontext, struct segue_regs *regs);
+
+/* Everything but the segment bases, and but those flags that a program cannot set. */
+void frame_write(void *ucontext, const struct segue_regs *regs);
+
+/* A view of the extended state in the frame: its area is NULL if the frame has none. */
+void frame_xstate(const void *ucontext, struct segue_xstate *xstate);
+
+/* Whether the kernel raised the signal for the instruction at hand; false when a program or a timer sent it. */
+bool frame_is_fault(const siginfo_t *info);
+
+/* What the processor reported. The address is known for page faults alone. Precondition: frame_is_fault. */
+void frame_fault(const siginfo_t *info, const void *ucontext, struct segue_fault *fault);
+
+/* The signal mask that the thread had, and will have again. */
+const sigset_t *frame_mask(const void *ucontext);
+
+#endif

@@ -1,0 +1,140 @@
+/* frame_linux_x86_64.c: the signal frame of Linux on x86-64.
+ *
+ * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, _fpx_sw_bytes: magic1, extended_size, xfeatures);
+ * Intel SDM volume 3, 6.15 (page-fault error code); arch/x86/kernel/traps.c (a general protection fault is SI_KERNEL
+ * with address 0, and leaves the last page fault's address in the frame). ASSUMPTIONS: the kernel clears the direction
+ * flag and loads the initial extended state before a handler runs. */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "frame_linux_x86_64.c is specific to Linux on x86-64"
+#endif
+
+#include "frame.h"
+
+#include <immintrin.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+#include "../emulate/system_linux_x86_64.h"
+
+#define TRAP_PAGE_FAULT 14
+#define ERROR_WRITE 2u
+#define ERROR_FETCH 16u
+#define ARCH_GET_FS 0x1003
+#define ARCH_GET_GS 0x1004
+#define HWCAP2_FSGSBASE 2u
+#define XSTATE_MAGIC 0x46505853u
+/* Where the kernel's own words stand in the legacy area, and what is in them. */
+#define SOFTWARE_BYTES 464
+#define LEGACY_SIZE 512
+
+struct software_bytes {
+    uint32_t magic, extended_size;
+    uint64_t features;
+    uint32_t xstate_size;
+};
+
+/* Where each field of struct segue_regs up to rflags stands in gregs. */
+static const uint8_t gregs[] = {
+    [SEGUE_RAX] = REG_RAX, [SEGUE_RBX] = REG_RBX,    [SEGUE_RCX] = REG_RCX, [SEGUE_RDX] = REG_RDX,
+    [SEGUE_RSI] = REG_RSI, [SEGUE_RDI] = REG_RDI,    [SEGUE_RBP] = REG_RBP, [SEGUE_RSP] = REG_RSP,
+    [SEGUE_R8] = REG_R8,   [SEGUE_R9] = REG_R9,      [SEGUE_R10] = REG_R10, [SEGUE_R11] = REG_R11,
+    [SEGUE_R12] = REG_R12, [SEGUE_R13] = REG_R13,    [SEGUE_R14] = REG_R14, [SEGUE_R15] = REG_R15,
+    [SEGUE_RIP] = REG_RIP, [SEGUE_RFLAGS] = REG_EFL,
+};
+
+uint64_t frame_instruction(const void *ucontext)
+{
+    return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP];
+}
+
+void frame_set_instruction(void *ucontext, uint64_t rip)
+{
+    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] = (greg_t)rip;
+}
+
+__attribute__((target("fsgsbase"))) static void read_bases_directly(struct segue_regs *regs)
+{
+    regs->fs_base = _readfsbase_u64();
+    regs->gs_base = _readgsbase_u64();
+}
+
+/* Whether the kernel lets programs use RDFSBASE; asked once. */
+static bool has_fsgsbase(void)
+{
+    enum { UNKNOWN, NO, YES };
+    static uint8_t answer;
+    uint8_t known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
+    if (known == UNKNOWN) {
+        known = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) ? YES : NO;
+        __atomic_store_n(&answer, known, __ATOMIC_RELAXED);
+    }
+    return known == YES;
+}
+
+static void read_bases(struct segue_regs *regs)
+{
+    if (has_fsgsbase()) {
+        read_bases_directly(regs);
+        return;
+    }
+    system_call3(SYS_arch_prctl, ARCH_GET_FS, (long)&regs->fs_base, 0);
+    system_call3(SYS_arch_prctl, ARCH_GET_GS, (long)&regs->gs_base, 0);
+}
+
+void frame_read(const void *ucontext, struct segue_regs *regs)
+{
+    const ucontext_t *frame = ucontext;
+    for (unsigned i = 0; i < sizeof gregs; i++)
+        *segue_register_at(regs, i) = (uint64_t)frame->uc_mcontext.gregs[gregs[i]];
+    read_bases(regs);
+}
+
+void frame_write(void *ucontext, const struct segue_regs *regs)
+{
+    ucontext_t *frame = ucontext;
+    for (unsigned i = 0; i < sizeof gregs; i++)
+        frame->uc_mcontext.gregs[gregs[i]] = (greg_t)segue_register_get(regs, i);
+}
+
+void frame_xstate(const void *ucontext, struct segue_xstate *xstate)
+{
+    const ucontext_t *frame = ucontext;
+    char *area = (char *)frame->uc_mcontext.fpregs;
+    *xstate = (struct segue_xstate){0};
+    if (!area)
+        return;
+    const struct software_bytes *software = (const void *)(area + SOFTWARE_BYTES);
+    bool extended = software->magic == XSTATE_MAGIC;
+    xstate->area = area;
+    xstate->size = extended ? software->xstate_size : LEGACY_SIZE;
+    xstate->features = extended ? software->features : 3;
+}
+
+bool frame_is_fault(const siginfo_t *info)
+{
+    /* Positive codes are the kernel's. BUS_MCEERR_AO tells of broken memory that nobody has touched yet. */
+    return info->si_code > 0 && !(info->si_signo == SIGBUS && info->si_code == BUS_MCEERR_AO);
+}
+
+void frame_fault(const siginfo_t *info, const void *ucontext, struct segue_fault *fault)
+{
+    const ucontext_t *frame = ucontext;
+    *fault = (struct segue_fault){
+        .trap = (uint8_t)frame->uc_mcontext.gregs[REG_TRAPNO],
+        .error_code = (uint32_t)frame->uc_mcontext.gregs[REG_ERR],
+    };
+    if (fault->trap != TRAP_PAGE_FAULT || info->si_code == SI_KERNEL)
+        return;
+    fault->address_known = true;
+    fault->address = (uint64_t)frame->uc_mcontext.gregs[REG_CR2];
+    if (fault->error_code & ERROR_FETCH)
+        fault->direction = SEGUE_FETCH;
+    else
+        fault->direction = (fault->error_code & ERROR_WRITE) ? SEGUE_WRITE : SEGUE_READ;
+}
+
+const sigset_t *frame_mask(const void *ucontext)
+{
+    return &((const ucontext_t *)ucontext)->uc_sigmask;
+}

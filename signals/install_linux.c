@@ -1,0 +1,194 @@
+/* install_linux.c: puts the handler in and takes it out again.
+ *
+ * SOURCES: sigaction(2); pthread_atfork(3). */
+#if !defined(__linux__)
+#error "install_linux.c is specific to Linux"
+#endif
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <segue/signals.h>
+#include <string.h>
+
+#include "chain.h"
+#include "dispatch.h"
+#include "readers.h"
+#include "region.h"
+#include "thread.h"
+
+#define KNOWN_FLAGS (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS)
+#define POLICY_STACK_SIZE 65536u
+
+static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static bool installed;
+static struct segue_options options_in_force;
+
+/* What is ours, SIGBUS last so that it can be left out. */
+static const int signals[] = {SIGSEGV, SIGBUS};
+
+static size_t signal_count(const struct segue_options *options)
+{
+    return (options->flags & SEGUE_INSTALL_NO_SIGBUS) ? 1 : 2;
+}
+
+static void after_fork_in_child(void)
+{
+    region_in_child();
+    readers_reset();
+    thread_self.number = 0;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(region_before_fork, region_after_fork, after_fork_in_child);
+}
+
+static void describe_action(const struct segue_options *options, const struct sigaction *previous,
+                            struct sigaction *action)
+{
+    /* Asynchronous signals wait until the fault is done, so that none finds the library half way; the synchronous ones
+     * must get through, since a guarded access may fault. */
+    static const int synchronous[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+    memset(action, 0, sizeof *action);
+    action->sa_sigaction = signal_entry;
+    sigfillset(&action->sa_mask);
+    for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++)
+        sigdelset(&action->sa_mask, synchronous[i]);
+    /* SA_SIGINFO: the fault is told in siginfo and ucontext. SA_NODEFER: a fault of a guarded access, or in a policy,
+     * comes while the signal is being handled. */
+    action->sa_flags = SA_SIGINFO | SA_NODEFER;
+    /* SA_ONSTACK: a thread whose own stack has run out can still fault. */
+    if (!(options->flags & SEGUE_INSTALL_OWN_STACK))
+        action->sa_flags |= SA_ONSTACK;
+    /* SA_RESTART: a signal that a program sends interrupts system calls as it would without us; an ignored one never
+     * does. */
+    if ((previous->sa_flags & SA_RESTART) || (!(previous->sa_flags & SA_SIGINFO) && previous->sa_handler == SIG_IGN))
+        action->sa_flags |= SA_RESTART;
+}
+
+/* The previous handler is remembered before ours can run, and again as the kernel had it when ours came in. */
+static bool take_signal(int number, const struct segue_options *options)
+{
+    struct sigaction ours, previous;
+    if (sigaction(number, NULL, &previous) != 0)
+        return false;
+    chain_remember(number, &previous);
+    describe_action(options, &previous, &ours);
+    if (sigaction(number, &ours, &previous) != 0)
+        return false;
+    chain_remember(number, &previous);
+    return true;
+}
+
+static enum segue_status install(const struct segue_options *options)
+{
+    enum segue_status status = SEGUE_OK;
+    bool attached = false;
+    if (installed)
+        return SEGUE_EXISTS;
+    if (pthread_once(&fork_once, watch_forks) != 0)
+        return SEGUE_SYSTEM;
+    dispatch_prepare();
+    if (!(options->flags & SEGUE_INSTALL_OWN_STACK)) {
+        status = thread_attach(options->policy_stack_size, true);
+        if (status != SEGUE_OK && status != SEGUE_EXISTS)
+            return status;
+        attached = status == SEGUE_OK;
+    }
+    for (size_t i = 0; i < signal_count(options); i++) {
+        if (take_signal(signals[i], options))
+            continue;
+        while (i-- > 0)
+            sigaction(signals[i], chain_previous(signals[i]), NULL);
+        if (attached)
+            thread_detach();
+        return SEGUE_SYSTEM;
+    }
+    options_in_force = *options;
+    installed = true;
+    return SEGUE_OK;
+}
+
+enum segue_status segue_install(const struct segue_options *options)
+{
+    struct segue_options given = {0};
+    if (options)
+        given = *options;
+    if (given.flags & ~(uint32_t)KNOWN_FLAGS || given.policy_stack_size > (size_t)1 << 40)
+        return SEGUE_INVALID;
+    if (thread_self.depth)
+        return SEGUE_BUSY;
+    if (given.policy_stack_size == 0)
+        given.policy_stack_size = POLICY_STACK_SIZE;
+    pthread_mutex_lock(&installing);
+    enum segue_status status = install(&given);
+    pthread_mutex_unlock(&installing);
+    return status;
+}
+
+static bool is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == signal_entry;
+}
+
+static void name_owner(int number, const struct sigaction *action, struct segue_owner *owner)
+{
+    Dl_info found;
+    if (!owner)
+        return;
+    *owner = (struct segue_owner){.signal = number, .handler = (void *)(uintptr_t)action->sa_sigaction};
+    if (dladdr(owner->handler, &found)) {
+        owner->object = found.dli_fname;
+        owner->symbol = found.dli_sname;
+    }
+}
+
+static enum segue_status uninstall(struct segue_owner *owner)
+{
+    struct sigaction present;
+    if (!installed)
+        return SEGUE_NOT_FOUND;
+    if (region_count())
+        return SEGUE_BUSY;
+    for (size_t i = 0; i < signal_count(&options_in_force); i++) {
+        if (sigaction(signals[i], NULL, &present) != 0)
+            return SEGUE_SYSTEM;
+        if (!is_ours(&present)) {
+            name_owner(signals[i], &present, owner);
+            return SEGUE_NOT_LAST;
+        }
+    }
+    for (size_t i = 0; i < signal_count(&options_in_force); i++)
+        if (sigaction(signals[i], chain_previous(signals[i]), NULL) != 0)
+            return SEGUE_SYSTEM;
+    installed = false;
+    readers_wait();
+    if (thread_self.attached_by_install)
+        thread_detach();
+    return SEGUE_OK;
+}
+
+enum segue_status segue_uninstall(struct segue_owner *owner)
+{
+    if (thread_self.depth)
+        return SEGUE_BUSY;
+    pthread_mutex_lock(&installing);
+    enum segue_status status = uninstall(owner);
+    pthread_mutex_unlock(&installing);
+    return status;
+}
+
+enum segue_status segue_thread_attach(void)
+{
+    pthread_mutex_lock(&installing);
+    bool present = installed;
+    size_t size = options_in_force.policy_stack_size;
+    pthread_mutex_unlock(&installing);
+    return present ? thread_attach(size, false) : SEGUE_NOT_FOUND;
+}
+
+enum segue_status segue_thread_detach(void)
+{
+    return thread_detach();
+}

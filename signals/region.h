@@ -1,0 +1,22 @@
+/* region.h: the table of regions as the handler and the installer see it. */
+#ifndef SEGUE_SIGNALS_REGION_H
+#define SEGUE_SIGNALS_REGION_H
+
+#include <segue/signals.h>
+
+/* The region at `address`, or NULL; it stays valid until readers_leave. Precondition: readers_enter. Async-signal-safe.
+ */
+const struct segue_region *region_at(uint64_t address);
+
+/* How many regions were removed so far. Async-signal-safe. */
+uint64_t region_removals(void);
+
+/* How many there are. */
+size_t region_count(void);
+
+/* Around fork: holds the table still, lets it go, and makes it usable in the child. */
+void region_before_fork(void);
+void region_after_fork(void);
+void region_in_child(void);
+
+#endif

@@ -1,0 +1,179 @@
+/* table.c: which region an address is in (see table.h for the shape).
+ *
+ * A slot is published by one store with release order after what it leads to is complete, and read with acquire order;
+ * so a reader sees each slot either before or after a change, and never half a node.
+ *
+ * SOURCES: Intel SDM volume 3, 4.5 (the shape). */
+#include "table.h"
+
+#include <string.h>
+
+#include "pool.h"
+
+#define IS_NODE 1u
+/* An added range is partly in at most two nodes of each level below the root. */
+#define NODES_FOR_ONE_RANGE (2 * (TABLE_LEVELS - 1))
+
+static struct pool nodes = {.size = (sizeof(struct table_node) + 63) / 64 * 64};
+
+static uint64_t slot_read(const uint64_t *slot)
+{
+    return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+}
+
+static void slot_write(struct table_node *node, unsigned index, uint64_t word)
+{
+    if (word && !node->slots[index])
+        node->used++;
+    if (!word && node->slots[index])
+        node->used--;
+    __atomic_store_n(&node->slots[index], word, __ATOMIC_RELEASE);
+}
+
+static struct table_node *node_of(uint64_t word)
+{
+    return (struct table_node *)(uintptr_t)(word & ~(uint64_t)IS_NODE);
+}
+
+static unsigned shift_of(unsigned level)
+{
+    return TABLE_PAGE_BITS + level * TABLE_LEVEL_BITS;
+}
+
+static unsigned index_of(uint64_t address, unsigned level)
+{
+    return (unsigned)(address >> shift_of(level)) % TABLE_SLOTS;
+}
+
+void *table_find(const struct table *table, uint64_t address)
+{
+    const struct table_node *node = &table->root;
+    if (address >= TABLE_LIMIT)
+        return NULL;
+    for (unsigned level = TABLE_LEVELS; level-- > 0;) {
+        uint64_t word = slot_read(&node->slots[index_of(address, level)]);
+        if (!(word & IS_NODE))
+            return (void *)(uintptr_t)word;
+        node = node_of(word);
+    }
+    return NULL;
+}
+
+/* The part of a range that one slot sees. */
+struct span {
+    uint64_t first, last;
+};
+
+/* The span of [first, last] within slot `index` of a node at `level`; the node's own address bits are those of `first`.
+ */
+static struct span slot_span(struct span range, unsigned level, unsigned index, bool *whole)
+{
+    uint64_t above = range.first >> shift_of(level) >> TABLE_LEVEL_BITS << TABLE_LEVEL_BITS;
+    uint64_t low = (above | index) << shift_of(level);
+    uint64_t high = low + (((uint64_t)1 << shift_of(level)) - 1);
+    struct span part = {range.first > low ? range.first : low, range.last < high ? range.last : high};
+    *whole = part.first == low && part.last == high;
+    return part;
+}
+
+static bool is_free(const struct table_node *node, unsigned level, struct span range)
+{
+    for (unsigned i = index_of(range.first, level); i <= index_of(range.last, level); i++) {
+        bool whole;
+        struct span part = slot_span(range, level, i, &whole);
+        uint64_t word = node->slots[i];
+        if (word && (whole || !(word & IS_NODE) || !is_free(node_of(word), level - 1, part)))
+            return false;
+    }
+    return true;
+}
+
+static struct table_node *take_spare(struct table *table)
+{
+    struct table_node *node = table->spare;
+    table->spare = node->next;
+    memset(node, 0, sizeof *node);
+    return node;
+}
+
+static void fill(struct table *table, struct table_node *node, unsigned level, struct span range, void *item)
+{
+    for (unsigned i = index_of(range.first, level); i <= index_of(range.last, level); i++) {
+        bool whole;
+        struct span part = slot_span(range, level, i, &whole);
+        if (whole) {
+            slot_write(node, i, (uint64_t)(uintptr_t)item);
+            continue;
+        }
+        if (!node->slots[i])
+            slot_write(node, i, (uint64_t)(uintptr_t)take_spare(table) | IS_NODE);
+        fill(table, node_of(node->slots[i]), level - 1, part, item);
+    }
+}
+
+static void clear(struct table *table, struct table_node *node, unsigned level, struct span range)
+{
+    for (unsigned i = index_of(range.first, level); i <= index_of(range.last, level); i++) {
+        bool whole;
+        struct span part = slot_span(range, level, i, &whole);
+        uint64_t word = node->slots[i];
+        if (word & IS_NODE) {
+            struct table_node *below = node_of(word);
+            clear(table, below, level - 1, part);
+            if (below->used)
+                continue;
+            below->next = table->retired;
+            table->retired = below;
+        }
+        slot_write(node, i, 0);
+    }
+}
+
+/* So many spare nodes that filling a range cannot fail half way. */
+static bool have_spares(struct table *table)
+{
+    unsigned count = 0;
+    for (struct table_node *node = table->spare; node && count < NODES_FOR_ONE_RANGE; node = node->next)
+        count++;
+    while (count++ < NODES_FOR_ONE_RANGE) {
+        struct table_node *node = pool_take(&nodes);
+        if (!node)
+            return false;
+        node->next = table->spare;
+        table->spare = node;
+    }
+    return true;
+}
+
+enum segue_status table_add(struct table *table, uint64_t base, uint64_t size, void *item)
+{
+    struct span range = {base, base + size - 1};
+    if (!is_free(&table->root, TABLE_LEVELS - 1, range))
+        return SEGUE_OVERLAP;
+    if (!have_spares(table))
+        return SEGUE_NO_MEMORY;
+    fill(table, &table->root, TABLE_LEVELS - 1, range, item);
+    return SEGUE_OK;
+}
+
+void table_remove(struct table *table, uint64_t base, uint64_t size)
+{
+    clear(table, &table->root, TABLE_LEVELS - 1, (struct span){base, base + size - 1});
+}
+
+struct table_node *table_retired(struct table *table)
+{
+    struct table_node *nodes_out = table->retired;
+    table->retired = NULL;
+    return nodes_out;
+}
+
+void table_reuse(struct table *table, struct table_node *reusable)
+{
+    while (reusable) {
+        struct table_node *next = reusable->next;
+        reusable->next = table->spare;
+        table->spare = reusable;
+        reusable = next;
+    }
+}

@@ -1,0 +1,132 @@
+/* thread_linux.c: per-thread state and alternate stacks.
+ *
+ * SOURCES: sigaltstack(2), getauxval(3) AT_MINSIGSTKSZ: the kernel's frame grows with the processor's state, and the
+ * kernel takes a stack that is too small without a word. */
+#if !defined(__linux__)
+#error "thread_linux.c is specific to Linux"
+#endif
+
+#include "thread.h"
+
+#include <pthread.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../emulate/system_linux_x86_64.h"
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
+
+/* What the deepest way through the library takes, decoder included (measured: below 5 KiB), four levels deep. */
+#define OWN_STACK_NEED 32768u
+
+__thread struct thread_state thread_self;
+
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+static bool exit_key_made;
+
+int thread_number(void)
+{
+    if (thread_self.number == 0)
+        thread_self.number = (int)system_call3(SYS_gettid, 0, 0, 0);
+    return thread_self.number;
+}
+
+size_t thread_stack_need(void)
+{
+    unsigned long frame = getauxval(AT_MINSIGSTKSZ);
+    return (frame ? frame : 2048u) + OWN_STACK_NEED;
+}
+
+/* Runs as the thread ends. */
+static void on_exit_of_thread(void *unused)
+{
+    (void)unused;
+    thread_detach();
+}
+
+static void make_exit_key(void)
+{
+    exit_key_made = pthread_key_create(&exit_key, on_exit_of_thread) == 0;
+}
+
+/* A mapping whose lowest page is closed. */
+static void *stack_create(size_t size, size_t guard)
+{
+    char *mapping = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (mapping == MAP_FAILED)
+        return NULL;
+    if (mprotect(mapping + guard, size - guard, PROT_READ | PROT_WRITE) == 0)
+        return mapping;
+    munmap(mapping, size);
+    return NULL;
+}
+
+static bool is_large_enough(const stack_t *stack, size_t need)
+{
+    return !(stack->ss_flags & SS_DISABLE) && stack->ss_size >= need;
+}
+
+enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
+{
+    struct thread_state *thread = &thread_self;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t usable = (thread_stack_need() + policy_stack_size + page - 1) / page * page;
+    stack_t present;
+    if (thread->depth)
+        return SEGUE_BUSY;
+    if (thread->attached)
+        return SEGUE_EXISTS;
+    if (pthread_once(&exit_once, make_exit_key) != 0 || !exit_key_made)
+        return SEGUE_NO_MEMORY;
+    if (sigaltstack(NULL, &present) != 0)
+        return SEGUE_SYSTEM;
+    if (present.ss_flags & SS_ONSTACK)
+        return SEGUE_BUSY;
+    if (!is_large_enough(&present, usable)) {
+        void *mapping = stack_create(usable + page, page);
+        if (!mapping)
+            return SEGUE_NO_MEMORY;
+        stack_t ours = {.ss_sp = (char *)mapping + page, .ss_size = usable};
+        if (sigaltstack(&ours, NULL) != 0) {
+            munmap(mapping, usable + page);
+            return SEGUE_SYSTEM;
+        }
+        thread->stack = mapping;
+        thread->stack_size = usable + page;
+        thread->previous_stack = present;
+    }
+    /* A failure here costs the release at the thread's end, nothing else: the stack is in force. */
+    pthread_setspecific(exit_key, thread);
+    thread->attached = true;
+    thread->attached_by_install = by_install;
+    return SEGUE_OK;
+}
+
+enum segue_status thread_detach(void)
+{
+    struct thread_state *thread = &thread_self;
+    stack_t present;
+    if (thread->depth)
+        return SEGUE_BUSY;
+    if (!thread->attached)
+        return SEGUE_NOT_FOUND;
+    if (thread->stack) {
+        if (sigaltstack(NULL, &present) != 0)
+            return SEGUE_SYSTEM;
+        if (present.ss_flags & SS_ONSTACK)
+            return SEGUE_BUSY;
+        /* Another stack may have been set over ours; that one stays. */
+        if (present.ss_sp == (char *)thread->stack + (thread->stack_size - present.ss_size) &&
+            sigaltstack(&thread->previous_stack, NULL) != 0)
+            return SEGUE_SYSTEM;
+        munmap(thread->stack, thread->stack_size);
+        thread->stack = NULL;
+    }
+    pthread_setspecific(exit_key, NULL);
+    thread->attached = thread->attached_by_install = false;
+    return SEGUE_OK;
+}

@@ -1,0 +1,13 @@
+#!/bin/sh
+# run.sh BUILD: runs every test of a build and closes with one line that counts them.
+set -u
+build=$1
+meson test -C "$build" --no-rebuild --print-errorlogs
+status=$?
+awk '
+    /\[  PASSED  \] [0-9]+ test/ { passed += $4 }
+    /\[  FAILED  \] [0-9]+ test/ { failed += $4 }
+    /\[  SKIPPED \] [0-9]+ test/ { skipped += $4 }
+    END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }
+' "$build/meson-logs/testlog.txt"
+exit $status
