@@ -41,8 +41,8 @@ struct bench_ratio {
 struct bench_suite {
     const char *name;
     const char *title;
-    /* CLOCK_THREAD_CPUTIME_ID where all that is measured happens on the calling thread: what other programs take away
-     * is not counted. CLOCK_MONOTONIC where other threads take part. */
+    /* CLOCK_MONOTONIC, which also counts what the kernel and the hypervisor do on other clocks' accounts; or
+     * CLOCK_THREAD_CPUTIME_ID for batches so long that other programs come between most of them. */
     clockid_t clock;
     /* Operations in a batch, timed and before that. */
     unsigned operations;

@@ -47,6 +47,6 @@ void regions_prepare(const struct bench_variant *variant);
 void regions_run(const struct bench_variant *variant, unsigned operations);
 
 struct walk;
-extern struct walk walk_floor, walk_one, walk_million;
+extern struct walk walk_floor, walk_one, walk_million, walk_one_hot, walk_million_hot;
 
 #endif

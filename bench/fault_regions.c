@@ -2,7 +2,9 @@
  *
  * One range of a million pages is one region; a second range, of the same memory, is a million regions of a page each.
  * Both are touched at the same pages in the same shuffled order, half the way round apart, so that neither finds in the
- * caches what the other one has just used.
+ * caches what the other one has just used: every touch finds all but the upper levels of the table, and of the
+ * processor's own page tables, cold. The hot walks touch a few pages again and again, and show what the table costs
+ * alone.
  *
  * SOURCES: mremap(2), old_size 0: a second mapping of shared memory. */
 #include "fault.h"
@@ -18,19 +20,24 @@
 #define PAGES 1000000u
 /* How many of them are touched; only these have memory. */
 #define TOUCHED 65536u
+/* How many of those a hot walk touches again and again. */
+#define HOT 8u
 
 /* One way round the touched pages. */
 struct walk {
     enum action action;
     /* The range of a million pages. */
     char *base;
-    /* Where it stands in `order`, modulo TOUCHED. */
+    /* It goes round the first `length` pages of `order`, and stands at `place`, modulo `length`. */
+    uint32_t length;
     uint32_t place;
 };
 
-struct walk walk_floor = {.action = ACTION_FLOOR, .place = TOUCHED / 4};
-struct walk walk_one = {.action = ACTION_OURS};
-struct walk walk_million = {.action = ACTION_OURS, .place = TOUCHED / 2};
+struct walk walk_floor = {.action = ACTION_FLOOR, .length = TOUCHED, .place = TOUCHED / 4};
+struct walk walk_one = {.action = ACTION_OURS, .length = TOUCHED};
+struct walk walk_million = {.action = ACTION_OURS, .length = TOUCHED, .place = TOUCHED / 2};
+struct walk walk_one_hot = {.action = ACTION_OURS, .length = HOT};
+struct walk walk_million_hot = {.action = ACTION_OURS, .length = HOT};
 
 static struct segue_mapping mapping;
 static uint32_t order[TOUCHED];
@@ -117,10 +124,11 @@ void regions_create(void)
     enum segue_status status = segue_mapping_create(NULL, (size_t)PAGES * PAGE, &mapping);
     if (status != SEGUE_OK)
         bench_fail("segue_mapping_create: %s", segue_status_text(status));
-    walk_floor.base = walk_one.base = mapping.memory;
+    walk_floor.base = walk_one.base = walk_one_hot.base = mapping.memory;
     walk_million.base = mremap(mapping.memory, 0, mapping.size, MREMAP_MAYMOVE);
     if (walk_million.base == MAP_FAILED)
         bench_fail("mremap: %s", strerror(errno));
+    walk_million_hot.base = walk_million.base;
     choose_pages();
     fill_pages();
     add(0, mapping.size, walk_one.base);
@@ -148,7 +156,7 @@ void regions_run(const struct bench_variant *variant, unsigned operations)
     struct walk *walk = variant->context;
     uint64_t wrong = 0;
     for (unsigned i = 0; i < operations; i++) {
-        uint64_t page = order[walk->place++ % TOUCHED];
+        uint64_t page = order[walk->place++ % walk->length];
         wrong |= touch_load(walk->base + page * PAGE, 0) ^ page;
     }
     if (walk->action == ACTION_FLOOR)

@@ -19,14 +19,14 @@ static const char *kernel(void)
 static void variant_table(FILE *to, const struct report *report)
 {
     const struct bench_suite *suite = report->suite;
-    fprintf(to, "\n%-26s %10s %10s %10s   %s\n", "variant", "median ns", "p10", "p90", "one operation");
+    fprintf(to, "\n%-28s %10s %10s %10s   %s\n", "variant", "median ns", "p10", "p90", "one operation");
     for (size_t i = 0; i < suite->variant_count; i++) {
         const struct figure *figure = &report->variants[i];
         const struct bench_variant *variant = &suite->variants[i];
         if (figure->skipped)
-            fprintf(to, "%-26s %10s %10s %10s   not measured: %s\n", variant->name, "-", "-", "-", figure->skipped);
+            fprintf(to, "%-28s %10s %10s %10s   not measured: %s\n", variant->name, "-", "-", "-", figure->skipped);
         else
-            fprintf(to, "%-26s %10.1f %10.1f %10.1f   %s\n", variant->name, figure->spread.median, figure->spread.p10,
+            fprintf(to, "%-28s %10.1f %10.1f %10.1f   %s\n", variant->name, figure->spread.median, figure->spread.p10,
                     figure->spread.p90, variant->what);
     }
 }
@@ -34,14 +34,14 @@ static void variant_table(FILE *to, const struct report *report)
 static void ratio_table(FILE *to, const struct report *report)
 {
     const struct bench_suite *suite = report->suite;
-    fprintf(to, "\n%-26s %10s %10s %10s   %s\n", "ratio", "median", "p10", "p90", "of");
+    fprintf(to, "\n%-28s %10s %10s %10s   %s\n", "ratio", "median", "p10", "p90", "of");
     for (size_t i = 0; i < suite->ratio_count; i++) {
         const struct figure *figure = &report->ratios[i];
         const struct bench_ratio *ratio = &suite->ratios[i];
         if (figure->skipped)
-            fprintf(to, "%-26s %10s %10s %10s   not measured: %s\n", ratio->name, "-", "-", "-", figure->skipped);
+            fprintf(to, "%-28s %10s %10s %10s   not measured: %s\n", ratio->name, "-", "-", "-", figure->skipped);
         else
-            fprintf(to, "%-26s %10.3f %10.3f %10.3f   %s / %s\n", ratio->name, figure->spread.median,
+            fprintf(to, "%-28s %10.3f %10.3f %10.3f   %s / %s\n", ratio->name, figure->spread.median,
                     figure->spread.p10, figure->spread.p90, ratio->variant, ratio->base);
     }
 }
@@ -55,9 +55,9 @@ void report_tables(FILE *to, const struct report *report)
     variant_table(to, report);
     ratio_table(to, report);
     if (report->note_count)
-        fprintf(to, "\n%-26s %10s   %s\n", "note", "value", "unit");
+        fprintf(to, "\n%-28s %10s   %s\n", "note", "value", "unit");
     for (size_t i = 0; i < report->note_count; i++)
-        fprintf(to, "%-26s %10.1f   %s\n", report->notes[i].name, report->notes[i].value, report->notes[i].unit);
+        fprintf(to, "%-28s %10.1f   %s\n", report->notes[i].name, report->notes[i].value, report->notes[i].unit);
     fputc('\n', to);
 }
 
