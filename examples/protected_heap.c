@@ -216,17 +216,14 @@ static enum segue_verdict serve_fault(void *context, const struct segue_event *e
     count(&pages.tally.faults, 1);
     if (!close_expired(event->regs->rip))
         return SEGUE_PASS;
-    count(&pages.tally.pages_open_sum, pages.count);
-    if (event->can_step == SEGUE_OK) {
-        count(&pages.tally.stepped, 1);
-        return SEGUE_STEP;
-    }
+    bool steps = event->can_step == SEGUE_OK;
     uint64_t before = pages.tally.pages_opened;
     /* Nothing that could be opened: the fault is not for want of that, and would repeat for ever. */
-    if (!open_all(event) || pages.tally.pages_opened == before)
+    if (!steps && (!open_all(event) || pages.tally.pages_opened == before))
         return SEGUE_PASS;
-    count(&pages.tally.opened, 1);
-    return SEGUE_RETRY;
+    count(steps ? &pages.tally.stepped : &pages.tally.opened, 1);
+    count(&pages.tally.pages_open_sum, pages.count);
+    return steps ? SEGUE_STEP : SEGUE_RETRY;
 }
 
 struct heap_tally heap_read_tally(void)

@@ -13,7 +13,7 @@ struct heap_tally {
     /* Every fault is either stepped or opens pages. */
     uint64_t faults, stepped, opened;
     uint64_t pages_opened, pages_closed;
-    /* The sum, over all faults, of how many pages were open. */
+    /* The sum, over all faults, of how many pages were open when the program went on. */
     uint64_t pages_open_sum;
 };
 

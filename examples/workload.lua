@@ -48,7 +48,7 @@ end
 local function strings()
     section("strings")
     local words = {}
-    for i = 1, 60 * scale do
+    for i = 1, 20 * scale do
         words[i] = word()
     end
     local text = table.concat(words, " ")
@@ -73,7 +73,7 @@ local function strings()
     print(("THE (quick) fox"):find("%((%a+)%)"), ("a,b,,c"):gsub(",", ";"))
     print(string.pack("<i4", 77):byte(1, -1))
     local line = ""
-    for i = 1, 25 * scale do
+    for i = 1, 10 * scale do
         line = line .. i % 10
     end
     print(#line, checksum(line), utf8.char(72, 228, 8364), utf8.len("Hä€"))
@@ -103,7 +103,7 @@ end
 local function sorting()
     section("sorting")
     local numbers, records = {}, {}
-    for i = 1, 80 * scale do
+    for i = 1, 24 * scale do
         numbers[i] = random(1000)
         records[i] = { name = word(), age = random(90), serial = i }
     end
@@ -135,7 +135,7 @@ local function closures()
         return function() n = n + 1 return n end, function() return n end
     end
     local step, read = counter()
-    for _ = 1, 50 * scale do
+    for _ = 1, 8 * scale do
         step()
     end
     print(read())
@@ -294,7 +294,7 @@ end
 local function round_trip()
     section("json")
     local people = {}
-    for i = 1, 8 * scale do
+    for i = 1, 3 * scale do
         people[i] = {
             name = word() .. (i % 3 == 0 and ' "' .. word() .. '"\n' or ""),
             scores = { random(100), random(100) / 8, -random(10) },
@@ -314,7 +314,7 @@ end
 local function weakness()
     section("weak tables")
     local values, keys, kept, closed = setmetatable({}, { __mode = "v" }), setmetatable({}, { __mode = "k" }), {}, 0
-    for i = 1, 40 * scale do
+    for i = 1, 12 * scale do
         local object = setmetatable({ i }, { __gc = function() closed = closed + 1 end })
         values[i] = object
         keys[object] = { object }
@@ -325,7 +325,7 @@ local function weakness()
     collectgarbage()
     collectgarbage()
     local alive, ephemerons = 0, 0
-    for i = 1, 40 * scale do
+    for i = 1, 12 * scale do
         alive = alive + (values[i] and 1 or 0)
     end
     for _ in pairs(keys) do
@@ -355,10 +355,10 @@ function Vector:length() return (self.x ^ 2 + self.y ^ 2) ^ 0.5 end
 local function metatables()
     section("metatables")
     local position, velocity = vector(0, 0), vector(0.5, -0.25)
-    for _ = 1, 20 * scale do
+    for _ = 1, 8 * scale do
         position = position + velocity * 2
     end
-    print(tostring(position), position == vector(20 * scale, -10 * scale), velocity < position, #position)
+    print(tostring(position), position == vector(8 * scale, -4 * scale), velocity < position, #position)
     print(velocity .. position, velocity "x", position:length())
     do
         local guard <close> = vector(1, 2)
@@ -384,16 +384,16 @@ end
 local function numbers()
     section("numbers")
     local composite, primes = {}, {}
-    for n = 2, 100 * scale do
+    for n = 2, 40 * scale do
         if not composite[n] then
             primes[#primes + 1] = n
-            for multiple = n * n, 100 * scale, n do
+            for multiple = n * n, 40 * scale, n do
                 composite[multiple] = true
             end
         end
     end
     print(#primes, primes[#primes], checksum(table.concat(primes, " ")))
-    local size, product = 5 + scale, {}
+    local size, product = 3 + scale, {}
     for i = 1, size do
         product[i] = {}
         for j = 1, size do
