@@ -29,8 +29,9 @@ extern const size_t workload_lua_size;
 
 /* What is to be run. */
 struct program {
-    const char *name;
-    const char *text;
+    /* As Lua wants it: with a sign in front that tells what kind of name it is. */
+    char *name;
+    char *text;
     size_t size;
     /* Its one argument: how much it shall do. */
     lua_Integer scale;
@@ -54,6 +55,8 @@ struct arguments {
 
 static void append(struct output *output, const char *bytes, size_t size)
 {
+    if (size == 0)
+        return;
     if (output->capacity - output->size < size) {
         size_t capacity = 2 * (output->size + size);
         char *longer = realloc(output->bytes, capacity);
@@ -140,7 +143,7 @@ static int run_protected_call(lua_State *lua)
     const struct program *program = lua_touserdata(lua, 1);
     struct output *output = lua_touserdata(lua, 2);
     open_libraries(lua, output);
-    if (luaL_loadbufferx(lua, program->text, program->size, program->name, "t") != LUA_OK)
+    if (luaL_loadbufferx(lua, program->text ? program->text : "", program->size, program->name, "t") != LUA_OK)
         return lua_error(lua);
     lua_pushinteger(lua, program->scale);
     lua_call(lua, 1, 0);
@@ -275,15 +278,22 @@ static void read_file(const char *path, struct program *program)
     if (ferror(file))
         console_die(1, "cannot read %s: %m", path);
     fclose(file);
-    program->text = text.bytes ? text.bytes : "";
+    program->text = text.bytes;
     program->size = text.size;
-    char *name = malloc(strlen(path) + 2);
-    if (!name)
-        console_die(1, "no memory");
-    /* '@' tells Lua that a chunk's name is a file's. */
-    name[0] = '@';
-    strcpy(name + 1, path);
-    program->name = name;
+    if (asprintf(&program->name, "@%s", path) < 0)
+        console_die(1, "no memory for a name");
+}
+
+/* What is run if no file is named. */
+static void copy_workload(struct program *program)
+{
+    struct output text = {.size = 0};
+    append(&text, (const char *)workload_lua, workload_lua_size);
+    program->text = text.bytes;
+    program->size = text.size;
+    program->name = strdup("=workload.lua");
+    if (!program->name)
+        console_die(1, "no memory for a name");
 }
 
 static void read_arguments(char **argument, struct arguments *arguments)
@@ -328,9 +338,11 @@ int main(int count, char **argument)
     double seconds[2];
     (void)count;
     read_arguments(argument + 1, &arguments);
-    struct program program = {"=workload.lua", (const char *)workload_lua, workload_lua_size, arguments.scale};
+    struct program program = {.scale = arguments.scale};
     if (arguments.path)
         read_file(arguments.path, &program);
+    else
+        copy_workload(&program);
 
     seconds[0] = -seconds_now();
     run(&program, allocate_plainly, &plain);
@@ -355,6 +367,8 @@ int main(int count, char **argument)
     bool good = judge(&plain, &closed, &tally);
     heap_destroy();
     check(segue_uninstall(NULL), "the handler cannot be taken out");
+    free(program.name);
+    free(program.text);
     free(plain.bytes);
     free(closed.bytes);
     return !good;

@@ -239,6 +239,14 @@ static void lua_moves_large_blocks_on_closed_pages(void **state)
     assert_status(0);
 }
 
+static void lua_runs_an_empty_program(void **state)
+{
+    (void)state;
+    run_program("", "1");
+    assert_status(0);
+    assert_true(figure("faults", 0) > 1000);
+}
+
 static void lua_notices_an_output_that_differs(void **state)
 {
     (void)state;
@@ -313,6 +321,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(lua_prints_the_same_with_its_heap_on_closed_pages),
         cmocka_unit_test(lua_keeps_pages_open_no_longer_than_it_is_told),
         cmocka_unit_test(lua_moves_large_blocks_on_closed_pages),
+        cmocka_unit_test(lua_runs_an_empty_program),
         cmocka_unit_test(lua_notices_an_output_that_differs),
         cmocka_unit_test(lua_reports_an_error_of_the_program),
         cmocka_unit_test(bad_arguments_are_named),
