@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +38,14 @@ static struct timespec next_time(void)
     return time;
 }
 
+/* A line that is longer would wrap, and what wraps is never cleared. */
+static int line_width(void)
+{
+    struct winsize window;
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1;
+    return known ? window.ws_col - 1 : 79;
+}
+
 static void *show_line(void *unused)
 {
     (void)unused;
@@ -45,7 +54,7 @@ static void *show_line(void *unused)
     while (!live.ending) {
         live.writer(line, sizeof line);
         /* \033[K clears what a longer line before it left over. */
-        printf("\r%s\033[K", line);
+        printf("\r%.*s\033[K", line_width(), line);
         fflush(stdout);
         struct timespec time = next_time();
         pthread_cond_timedwait(&live.changed, &live.lock, &time);

@@ -192,7 +192,7 @@ static double percent(uint64_t part, uint64_t whole)
 static void write_live_line(char *line, size_t size)
 {
     struct heap_tally tally = heap_read_tally();
-    snprintf(line, size, "%s faults   %s stepped (%.1f %%)   %s pages opened, %s closed again",
+    snprintf(line, size, "%s faults  %s stepped (%.1f %%)  %s pages opened  %s closed",
              console_grouped(tally.faults).text, console_grouped(tally.stepped).text,
              percent(tally.stepped, tally.faults), console_grouped(tally.pages_opened).text,
              console_grouped(tally.pages_closed).text);

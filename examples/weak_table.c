@@ -330,12 +330,10 @@ static void run(enum way way, uint64_t seed)
 
 static void write_live_line(char *line, size_t size)
 {
-    const struct tally *step = &tallies[WAY_STEP], *open = &tallies[WAY_OPEN];
-    snprintf(line, size, "collection %s of %s   stepping: %s faults   opening: %s faults, %s pages",
+    snprintf(line, size, "collection %s of %s  %s loads stepped  %s pages opened",
              console_grouped(__atomic_load_n(&collection, __ATOMIC_RELAXED)).text, console_grouped(collections).text,
-             console_grouped(__atomic_load_n(&step->faults, __ATOMIC_RELAXED)).text,
-             console_grouped(__atomic_load_n(&open->faults, __ATOMIC_RELAXED)).text,
-             console_grouped(__atomic_load_n(&open->pages_opened, __ATOMIC_RELAXED)).text);
+             console_grouped(__atomic_load_n(&tallies[WAY_STEP].stepped, __ATOMIC_RELAXED)).text,
+             console_grouped(__atomic_load_n(&tallies[WAY_OPEN].pages_opened, __ATOMIC_RELAXED)).text);
 }
 
 static void print_row(const char *label, uint64_t step, uint64_t open)

@@ -303,7 +303,7 @@ static void the_live_line_is_for_terminals(void **state)
     assert_says("\r\033[Kweak table:");
     RUN_ON_TERMINAL(lua_heap, "--quick");
     assert_status(0);
-    assert_says(" faults   ");
+    assert_says(" pages opened  ");
     assert_says("\r\033[Klua heap:");
     RUN(weak_table, "--quick");
     assert_silent_on("\r");
