@@ -372,6 +372,8 @@ static const char *find_failure(void)
         return "a slot gave an object that had been freed";
     if (step->lost || open->lost)
         return "an entry that was alive is gone";
+    if (!step->stepped || !open->dead_kept)
+        return "nothing was stepped, or opening pages kept nothing, so nothing was shown";
     if (step->dead_kept * 100 > open->dead_kept * PROMISE_PERCENT)
         return "stepping did not keep at least 90 % fewer dead entries";
     return NULL;
