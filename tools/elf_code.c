@@ -140,8 +140,10 @@ bool elf_code_at(const struct elf_code *elf, uint64_t address, struct code *code
         is_zeroed = is_zeroed || address - segment.p_vaddr < segment.p_memsz;
     }
     if (is_zeroed)
-        complain(elf->verb, "address 0x%" PRIx64 " of %s has no bytes in the file: it is zeroed memory", address,
-                 elf->path);
+        complain(elf->verb,
+                 "address 0x%" PRIx64 " of %s has no bytes in the file: it is zeroed memory, or the file holds debug "
+                 "information alone",
+                 address, elf->path);
     else
         complain(elf->verb, "address 0x%" PRIx64 " is not in %s; `readelf -lW` lists its segments", address, elf->path);
     return false;
