@@ -117,7 +117,7 @@ enum segue_status segue_region_add(const struct segue_region *region)
 {
     if (!region || !is_valid(region))
         return SEGUE_INVALID;
-    if (thread_self.depth)
+    if (thread_is_inside())
         return SEGUE_BUSY;
     if (region->window.kind == SEGUE_WINDOW_FORCED) {
         enum segue_status status = forced_prepare();
@@ -132,7 +132,7 @@ enum segue_status segue_region_add(const struct segue_region *region)
 
 enum segue_status segue_region_remove(const void *base)
 {
-    if (thread_self.depth)
+    if (thread_is_inside())
         return SEGUE_BUSY;
     pthread_mutex_lock(&changing);
     struct region *region = table_find(&table, (uint64_t)(uintptr_t)base);
@@ -160,11 +160,12 @@ enum segue_status segue_region_find(const void *address, struct segue_region *re
 {
     if (!region)
         return SEGUE_INVALID;
-    unsigned token = readers_enter();
+    bool outermost = readers_enter();
     const struct region *found = region_at((uint64_t)(uintptr_t)address);
     if (found)
         *region = (struct segue_region){
             .window = region_window(found), .policy = found->policy, .context = found->context, .flags = found->flags};
-    readers_leave(token);
+    if (outermost)
+        readers_leave();
     return found ? SEGUE_OK : SEGUE_NOT_FOUND;
 }
