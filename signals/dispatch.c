@@ -216,8 +216,6 @@ static enum outcome serve(const siginfo_t *info, void *ucontext)
     thread_self.serving_instruction = frame_instruction(ucontext);
     bool outermost = readers_enter();
     const struct region *region = region_at(service.fault.address);
-    /* It is read only after the frame and the instruction; one of many regions arrives meanwhile. */
-    __builtin_prefetch(region);
     enum outcome outcome = region ? serve_region(&service, region, ucontext) : serve_nobody();
     if (outermost)
         readers_leave();
