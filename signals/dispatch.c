@@ -216,6 +216,9 @@ static enum outcome serve(const siginfo_t *info, void *ucontext)
     thread_self.serving_instruction = frame_instruction(ucontext);
     bool outermost = readers_enter();
     const struct region *region = region_at(service.fault.address);
+    /* The memory itself is wanted last, and is the coldest of all. */
+    if (region && region->kind == SEGUE_WINDOW_ALIAS)
+        __builtin_prefetch((char *)region->place + (service.fault.address - region->base));
     enum outcome outcome = region ? serve_region(&service, region, ucontext) : serve_nobody();
     if (outermost)
         readers_leave();
@@ -251,17 +254,26 @@ static void hand_on(const struct thread_state *thread, siginfo_t *info, void *uc
     chain_signal(info->si_signo, info, ucontext, 1);
 }
 
-/* Serves the fault as one more in progress on this thread. */
+/* Serves the fault as one more in progress on this thread. A signal may interrupt it anywhere, and its handler fault:
+ * until the mark is complete that fault may take this one for over, which does no harm, since it has nothing to lose
+ * yet. */
 static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo_t *info, void *ucontext)
 {
-    if (thread->depth++ == 0) {
-        thread->frame = (uint64_t)(uintptr_t)ucontext;
-        thread->frame_on_alternate = frame_on_alternate_stack(ucontext);
+    uint32_t depth = thread->depth;
+    volatile uint64_t mark = (uint64_t)(uintptr_t)thread ^ ++thread->marks;
+    thread->depth = depth + 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (depth == 0) {
+        thread->mark = &mark;
+        thread->mark_value = mark;
+        thread->mark_on_alternate = frame_on_alternate_stack(ucontext);
     }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->tells_recovered = false;
     enum outcome outcome = serve(info, ucontext);
     counters_add(outcome);
-    thread->depth--;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    thread->depth = depth;
     return outcome;
 }
 
@@ -282,7 +294,7 @@ static enum outcome serve_inside(struct thread_state *thread, const siginfo_t *i
 static void take_sent_signal(int number, siginfo_t *info, void *ucontext)
 {
     if (readers_is_question(info))
-        thread_settle((uint64_t)(uintptr_t)ucontext, frame_on_alternate_stack(ucontext));
+        thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     else
         chain_signal(number, info, ucontext, 0);
 }
@@ -297,7 +309,7 @@ void signal_entry(int number, siginfo_t *info, void *ucontext)
     if (recover(info, ucontext))
         return;
     if (thread->depth)
-        thread_settle((uint64_t)(uintptr_t)ucontext, frame_on_alternate_stack(ucontext));
+        thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     if (thread->depth == DEPTH_MAX) {
         report("too many faults inside policies inside faults", thread, info, ucontext);
         chain_die(number);

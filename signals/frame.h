@@ -29,6 +29,10 @@ bool frame_is_fault(const siginfo_t *info);
 /* What the processor reported. The address is known for page faults alone. Precondition: frame_is_fault. */
 void frame_fault(const siginfo_t *info, const void *ucontext, struct segue_fault *fault);
 
+/* The interrupted thread's stack pointer, alone, and whether it is on the thread's alternate stack. */
+uint64_t frame_stack_pointer(const void *ucontext);
+bool frame_was_on_alternate_stack(const void *ucontext);
+
 /* Whether the frame itself, and so the handler, is on the thread's alternate stack. */
 bool frame_on_alternate_stack(const void *ucontext);
 

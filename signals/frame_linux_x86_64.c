@@ -139,9 +139,24 @@ const sigset_t *frame_mask(const void *ucontext)
     return &((const ucontext_t *)ucontext)->uc_sigmask;
 }
 
+uint64_t frame_stack_pointer(const void *ucontext)
+{
+    return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RSP];
+}
+
+/* The kernel notes the stack that was set, whether it is the one in use or not. A stack that is all used up ends at its
+ * lowest byte, and one that is not used at all, at its end. */
+static bool is_on_alternate(const ucontext_t *frame, uint64_t address)
+{
+    return address - (uint64_t)(uintptr_t)frame->uc_stack.ss_sp - 1 < frame->uc_stack.ss_size;
+}
+
+bool frame_was_on_alternate_stack(const void *ucontext)
+{
+    return is_on_alternate(ucontext, frame_stack_pointer(ucontext));
+}
+
 bool frame_on_alternate_stack(const void *ucontext)
 {
-    /* The kernel notes the stack that was set, whether it is the one in use or not. */
-    const stack_t *stack = &((const ucontext_t *)ucontext)->uc_stack;
-    return (uint64_t)(uintptr_t)ucontext - (uint64_t)(uintptr_t)stack->ss_sp < stack->ss_size;
+    return is_on_alternate(ucontext, (uint64_t)(uintptr_t)ucontext);
 }
