@@ -297,6 +297,7 @@ static void take_sent_signal(int number, siginfo_t *info, void *ucontext)
 void signal_entry(int number, siginfo_t *info, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
+    frame_begin();
     if (!frame_is_fault(info)) {
         take_sent_signal(number, info, ucontext);
         return;
