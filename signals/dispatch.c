@@ -276,10 +276,13 @@ static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo
 static enum outcome serve_inside(struct thread_state *thread, const siginfo_t *info, void *ucontext)
 {
     siginfo_t recovered = thread->recovered;
+    struct frame_exception exception = thread->recovered_exception;
     uint64_t address = thread->serving_address, instruction = thread->serving_instruction;
     enum outcome outcome = serve_as_one_more(thread, info, ucontext);
-    if (!thread->tells_recovered)
+    if (!thread->tells_recovered) {
         thread->recovered = recovered;
+        thread->recovered_exception = exception;
+    }
     thread->serving_address = address;
     thread->serving_instruction = instruction;
     return outcome;
