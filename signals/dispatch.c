@@ -160,6 +160,7 @@ static enum segue_verdict ask_policies(const struct service *service)
 static void tell_step_fault(const struct service *service, struct thread_state *thread)
 {
     siginfo_t *info = &thread->recovered;
+    struct frame_exception *exception = &thread->recovered_exception;
     uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
     if (info->si_signo == 0)
         return;
@@ -167,8 +168,11 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     for (size_t i = 0; i < service->plan.piece_count; i++) {
         const struct segue_piece *piece = &service->plan.pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;
-        if (piece->host && offset < piece->size)
-            info->si_addr = (void *)(uintptr_t)(piece->address + offset);
+        if (!piece->host || offset >= piece->size)
+            continue;
+        info->si_addr = (void *)(uintptr_t)(piece->address + offset);
+        if (exception->address == address)
+            exception->address = piece->address + offset;
     }
 }
 
@@ -232,6 +236,7 @@ static bool recover(const siginfo_t *info, void *ucontext)
     if (!segue_recover(&rip))
         return false;
     thread_self.recovered = *info;
+    frame_exception_read(ucontext, &thread_self.recovered_exception);
     frame_set_instruction(ucontext, rip);
     return true;
 }
@@ -247,8 +252,10 @@ static void report(const char *what, const struct thread_state *thread, const si
 /* To whoever was there before, as the fault that it is: the original, or one that the step met. */
 static void hand_on(const struct thread_state *thread, siginfo_t *info, void *ucontext)
 {
-    if (thread->tells_recovered)
+    if (thread->tells_recovered) {
         *info = thread->recovered;
+        frame_exception_write(ucontext, &thread->recovered_exception);
+    }
     if (thread->depth && chain_is_deadly(info->si_signo))
         report("a fault inside a policy or the handler", thread, info, ucontext);
     chain_signal(info->si_signo, info, ucontext, 1);
@@ -281,10 +288,13 @@ static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo
 static enum outcome serve_inside(struct thread_state *thread, const siginfo_t *info, void *ucontext)
 {
     siginfo_t recovered = thread->recovered;
+    struct frame_exception exception = thread->recovered_exception;
     uint64_t address = thread->serving_address, instruction = thread->serving_instruction;
     enum outcome outcome = serve_as_one_more(thread, info, ucontext);
-    if (!thread->tells_recovered)
+    if (!thread->tells_recovered) {
         thread->recovered = recovered;
+        thread->recovered_exception = exception;
+    }
     thread->serving_address = address;
     thread->serving_instruction = instruction;
     return outcome;
@@ -302,6 +312,7 @@ static void take_sent_signal(int number, siginfo_t *info, void *ucontext)
 void signal_entry(int number, siginfo_t *info, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
+    frame_begin();
     if (!frame_is_fault(info)) {
         take_sent_signal(number, info, ucontext);
         return;

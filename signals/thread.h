@@ -5,6 +5,8 @@
 
 #include <segue/signals.h>
 
+#include "frame.h"
+
 struct thread_state {
     /* Faults being served, one inside the other. */
     uint32_t depth;
@@ -26,6 +28,7 @@ struct thread_state {
     uint64_t removals_seen;
     /* The last fault of a guarded access: si_signo is 0 when there was none. */
     siginfo_t recovered;
+    struct frame_exception recovered_exception;
     /* What the fault being served is about, for a report of a fault inside the handler. */
     uint64_t serving_address, serving_instruction;
     /* The alternate stack that we gave: its mapping with the guard page; NULL when we gave none. */
