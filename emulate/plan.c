@@ -144,8 +144,10 @@ enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_r
     plan->refusal = NULL;
 
     enum segue_status status = list_accesses(plan, regs, xstate);
+    if (status == SEGUE_TOO_SMALL)
+        return refuse(plan, SEGUE_UNSUPPORTED, "it makes more accesses than a plan holds");
     if (status != SEGUE_OK)
-        return refuse(plan, SEGUE_UNSUPPORTED, "its accesses cannot be told exactly");
+        return refuse(plan, SEGUE_UNSUPPORTED, segue_unlisted_text(segue_accesses_unlisted(insn, regs, xstate)));
     if (fault && fault->direction == SEGUE_FETCH)
         return refuse(plan, SEGUE_UNSUPPORTED, "the fault is the fetch of the instruction itself");
     if (fault && !covers_fault(plan, fault))
