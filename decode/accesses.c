@@ -103,6 +103,15 @@ static uint64_t bits_below(unsigned count)
     return count < 64 ? (UINT64_C(1) << count) - 1 : UINT64_MAX;
 }
 
+/* Without the compiler's library, which a handler does not call. */
+static unsigned count_bits(uint64_t bits)
+{
+    unsigned count = 0;
+    for (; bits; bits &= bits - 1)
+        count++;
+    return count;
+}
+
 /* Which of the operand's elements an opmask or a vector of signs lets through. */
 static uint64_t elements_of(const struct segue_memory_operand *memory, uint64_t bits)
 {
@@ -271,7 +280,7 @@ static enum segue_unlisted list_compressed(struct listing *listing)
     uint64_t bits;
     if (!masks_of(memory, listing->xstate, &bits))
         return SEGUE_UNLISTED_XSTATE;
-    uint64_t count = (uint64_t)__builtin_popcountll(bits & bits_below(memory->lanes));
+    uint64_t count = count_bits(bits & bits_below(memory->lanes));
     if (count == 0)
         return SEGUE_UNLISTED_NONE;
     uint64_t address = effective(listing, untruncated(listing, memory));
