@@ -24,7 +24,7 @@
 #define ARENAS_BASE 0x18000000u
 #define SLOT_BASE 0x14000000u
 #define IMAGE_MAX 4096u
-#define PLACEMENTS 24
+#define PLACEMENTS 10
 
 #define TRAP_PAGE_FAULT 14
 #define TRAP_GENERAL_PROTECTION 13
@@ -236,7 +236,8 @@ static void fill_targets(struct run *run)
 static bool written(const struct run *run, uint64_t address)
 {
     for (size_t i = 0; i < run->count; i++)
-        if ((run->accesses[i].direction & SEGUE_WRITE) && address - run->accesses[i].address < run->accesses[i].size)
+        if ((run->accesses[i].direction & SEGUE_WRITE) && !(run->accesses[i].flags & SEGUE_ACCESS_PROBE) &&
+            address - run->accesses[i].address < run->accesses[i].size)
             return true;
     return false;
 }
@@ -261,14 +262,21 @@ static enum access_result check_memory(struct run *run)
 
 /* ---- one native run -------------------------------------------------------------------------------------------- */
 
-/* What the list says of a run in which one page, or two, are closed. */
-struct expectation {
-    bool faults, may_not;
+/* A byte range of an access that lies in a closed page. */
+struct stop {
     size_t access;
-    /* The bytes of which one is reported. */
     uint64_t first, end;
     bool writes;
+};
+
+#define STOPS_MOST 256
+
+/* What the list says of a run in which one page, or two, are closed: it must fault or may, at one of these. */
+struct expectation {
+    bool must;
     bool misaligned;
+    size_t count;
+    struct stop stops[STOPS_MOST];
 };
 
 /* The protection of one page. */
@@ -277,7 +285,7 @@ struct closed {
     int protection;
 };
 
-static bool stops(const struct closed *closed, size_t count, uint64_t address, bool writes)
+static bool is_closed(const struct closed *closed, size_t count, uint64_t address, bool writes)
 {
     for (size_t i = 0; i < count; i++)
         if (address / PAGE == closed[i].page && (writes || closed[i].protection == PROT_NONE))
@@ -285,57 +293,66 @@ static bool stops(const struct closed *closed, size_t count, uint64_t address, b
     return false;
 }
 
-/* The first byte of a range that is stopped, if any. */
-static bool find_stop(const struct closed *closed, size_t count, uint64_t from, uint64_t end, bool writes,
-                      uint64_t *stop)
+/* Adds the parts of a range that lie in closed pages; returns whether there were any. Which of them a processor meets
+ * first is its own affair. */
+static bool add_stops(struct expectation *expectation, const struct closed *closed, size_t count, size_t access,
+                      uint64_t from, uint64_t end, bool writes)
 {
-    for (uint64_t at = from; at < end; at = (at / PAGE + 1) * PAGE)
-        if (stops(closed, count, at, writes)) {
-            *stop = at;
-            return true;
-        }
-    return false;
+    bool any = false;
+    for (uint64_t at = from, next; at < end; at = next) {
+        next = (at / PAGE + 1) * PAGE;
+        if (!is_closed(closed, count, at, writes) || expectation->count == STOPS_MOST)
+            continue;
+        expectation->stops[expectation->count++] = (struct stop){access, at, next < end ? next : end, writes};
+        any = true;
+    }
+    return any;
 }
 
-/* Element by element, in the order of the list; repeated ones take turns. */
+static void check_alignment(const struct run *run, struct expectation *expectation)
+{
+    for (size_t i = 0; i < run->count; i++)
+        if (run->accesses[i].alignment && run->accesses[i].address % run->accesses[i].alignment)
+            expectation->misaligned = true;
+}
+
+static uint64_t most_iterations(const struct run *run)
+{
+    uint64_t most = 1;
+    for (size_t i = 0; i < run->count; i++) {
+        const struct segue_access *access = &run->accesses[i];
+        if ((access->flags & SEGUE_ACCESS_REPEATED) && access->size / access->element > most)
+            most = access->size / access->element;
+    }
+    return most;
+}
+
+/* In the order of the list; the elements of repeated ones take turns. */
 static void expect(const struct run *run, const struct closed *closed, size_t closed_count,
                    struct expectation *expectation)
 {
-    uint64_t iterations = 1;
-    *expectation = (struct expectation){0};
-    for (size_t i = 0; i < run->count; i++) {
-        const struct segue_access *access = &run->accesses[i];
-        if (access->alignment && access->address % access->alignment)
-            expectation->misaligned = true;
-        if ((access->flags & SEGUE_ACCESS_REPEATED) && access->size / access->element > iterations)
-            iterations = access->size / access->element;
-    }
-    for (uint64_t round = 0; round < iterations; round++) {
+    uint64_t rounds = most_iterations(run);
+    expectation->must = expectation->misaligned = false;
+    expectation->count = 0;
+    check_alignment(run, expectation);
+    for (uint64_t round = 0; round < rounds; round++) {
         for (size_t i = 0; i < run->count; i++) {
             const struct segue_access *access = &run->accesses[i];
-            uint64_t from = access->address, end = from + access->size, stop;
-            bool writes = access->direction & SEGUE_WRITE;
+            uint64_t from = access->address, end = from + access->size;
+            bool sure = !(access->flags & SEGUE_ACCESS_OPTIONAL) && !((access->flags & SEGUE_ACCESS_UNTIL) && round);
             if (access->flags & SEGUE_ACCESS_REPEATED) {
+                if (round * access->element >= access->size)
+                    continue;
                 from = access->flags & SEGUE_ACCESS_DOWN ? end - (round + 1) * access->element
                                                          : from + round * access->element;
                 end = from + access->element;
             } else if (round) {
                 continue;
             }
-            if (!find_stop(closed, closed_count, from, end, writes, &stop))
-                continue;
-            if (!expectation->faults)
-                *expectation = (struct expectation){.faults = true,
-                                                    .may_not = expectation->may_not,
-                                                    .access = i,
-                                                    .first = stop,
-                                                    .end = end,
-                                                    .writes = writes,
-                                                    .misaligned = expectation->misaligned};
-            if ((access->flags & SEGUE_ACCESS_OPTIONAL) || ((access->flags & SEGUE_ACCESS_UNTIL) && round))
-                expectation->may_not = true;
-            else
+            if (add_stops(expectation, closed, closed_count, i, from, end, access->direction & SEGUE_WRITE) && sure) {
+                expectation->must = true;
                 return;
+            }
         }
     }
 }
@@ -359,59 +376,51 @@ static void protect(const struct closed *closed, size_t count, bool open)
                  open ? PROT_READ | PROT_WRITE : closed[i].protection);
 }
 
-/* Whether the classes of instructions whose microcode may report any byte of the page it cannot have. */
-static bool reports_any_byte(const struct run *run)
+/* Small accesses report their lowest byte in the page; those that are made of many may report any. */
+static bool is_at(const struct stop *stop, const struct run *run, uint64_t address)
 {
-    return run->insn->class_ == SEGUE_CLASS_STATE || run->insn->class_ == SEGUE_CLASS_BRANCH ||
-           run->insn->class_ == SEGUE_CLASS_X87;
+    const struct segue_access *access = &run->accesses[stop->access];
+    bool any_byte = access->size > 64 || (access->flags & SEGUE_ACCESS_OPTIONAL) || access->size > access->element * 1u;
+    return any_byte ? address >= stop->first && address < stop->end : address == stop->first;
 }
 
 /* Runs with these pages closed, and compares. */
 static enum access_result check_closed(struct run *run, const struct closed *closed, size_t count)
 {
+    static struct expectation expectation;
     struct oracle_output output;
-    struct expectation expectation;
     expect(run, closed, count, &expectation);
     protect(closed, count, false);
     run_natively(run, &output);
     protect(closed, count, true);
     const struct oracle_signal *signal = &output.signal;
     const char *how = closed[0].protection == PROT_NONE ? "closed" : "read-only";
+    unsigned long long page = (unsigned long long)closed[0].page * PAGE, trap = signal->trap;
     if (expectation.misaligned)
-        return signal->trap == TRAP_GENERAL_PROTECTION
+        return trap == TRAP_GENERAL_PROTECTION ? ACCESS_SAME : different(run, "misaligned, but trap %llu", trap);
+    bool writes = signal->error & ERROR_WRITE;
+    if (!signal->number || trap != TRAP_PAGE_FAULT) {
+        const struct stop *stop = &expectation.stops[expectation.count ? expectation.count - 1 : 0];
+        return !expectation.must
                    ? ACCESS_SAME
-                   : different(run, "misaligned, but trap %llu", (unsigned long long)signal->trap);
-    bool faulted = signal->number && signal->trap == TRAP_PAGE_FAULT;
-    if (!faulted && (!expectation.faults || expectation.may_not))
-        return ACCESS_SAME;
-    if (!faulted)
-        return different(run, "no page fault (trap %llu) with page %#llx %s; access %zu should %s %#llx",
-                         (unsigned long long)signal->trap, (unsigned long long)closed[0].page * PAGE, how,
-                         expectation.access, expectation.writes ? "write" : "read",
-                         (unsigned long long)expectation.first);
-    if (!expectation.faults)
-        return different(run, "a page fault at %#llx, error %#llx, with page %#llx %s; none was listed",
-                         (unsigned long long)signal->page_fault_address, (unsigned long long)signal->error,
-                         (unsigned long long)closed[0].page * PAGE, how);
-    uint64_t address = signal->page_fault_address;
-    uint64_t page_end = (expectation.first / PAGE + 1) * PAGE;
-    uint64_t end = expectation.end < page_end ? expectation.end : page_end;
-    bool right = reports_any_byte(run) ? address >= expectation.first && address < end : address == expectation.first;
-    if (!right && !expectation.may_not)
-        return different(run, "page fault at %#llx, not at %#llx, with page %#llx %s (access %zu)",
-                         (unsigned long long)address, (unsigned long long)expectation.first,
-                         (unsigned long long)closed[0].page * PAGE, how, expectation.access);
-    if (right && expectation.writes != ((signal->error & ERROR_WRITE) != 0))
-        return different(run, "page fault at %#llx as a %s, listed as a %s", (unsigned long long)address,
-                         signal->error & ERROR_WRITE ? "write" : "read", expectation.writes ? "write" : "read");
-    return ACCESS_SAME;
+                   : different(run, "no page fault (trap %llu) with page %#llx %s; access %zu should %s %#llx", trap,
+                               page, how, stop->access, stop->writes ? "write" : "read",
+                               (unsigned long long)stop->first);
+    }
+    for (size_t i = 0; i < expectation.count; i++)
+        if (is_at(&expectation.stops[i], run, signal->page_fault_address) && expectation.stops[i].writes == writes)
+            return ACCESS_SAME;
+    return different(run, "a page fault at %#llx, error %#llx, with page %#llx %s%s; %s%#llx was listed",
+                     (unsigned long long)signal->page_fault_address, (unsigned long long)signal->error, page, how,
+                     count > 1 ? " and another" : "", expectation.count ? "" : "none of ",
+                     (unsigned long long)expectation.stops[0].first);
 }
 
 /* With all pages open. `*completes` tells whether it ran to its end. */
 static enum access_result check_open(struct run *run, bool zeros, bool *completes)
 {
+    static struct expectation expectation;
     struct oracle_output output;
-    struct expectation expectation;
     expect(run, NULL, 0, &expectation);
     /* What POPF takes from memory must not trap. */
     fill(run, zeros || run->insn->class_ == SEGUE_CLASS_STACK);

@@ -36,7 +36,7 @@ static uint64_t hash(uint64_t sum, const void *bytes, size_t size)
     return sum;
 }
 
-/* What makes a form: all but the numbers of registers and the displacement's value. */
+/* What makes a form: all but the index, the numbers of registers and the displacement's value. */
 static uint64_t form_of(const struct segue_insn *insn)
 {
     const uint8_t facts[] = {insn->flags, insn->class_, insn->unlisted, insn->memory_count, insn->address_size};
@@ -47,7 +47,7 @@ static uint64_t form_of(const struct segue_insn *insn)
         memcpy(&memory, &insn->memory[i], sizeof memory);
         /* The stack pointer as a base is a form of its own: PUSH and POP move it. */
         memory.base = memory.base == SEGUE_RSP;
-        memory.index = memory.index != SEGUE_REGISTER_NONE;
+        memory.index = memory.scale = 0;
         memory.mask = memory.mask != 0;
         memory.displacement = memory.displacement != 0;
         sum = hash(sum, &memory, sizeof memory);
