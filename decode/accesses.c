@@ -48,7 +48,7 @@ static uint64_t segment_base(unsigned segment, const struct segue_regs *regs)
 static uint64_t untruncated(const struct listing *listing, const struct segue_memory_operand *memory)
 {
     uint64_t address = (uint64_t)memory->displacement + segue_register_get(listing->regs, memory->base);
-    if (memory->scale)
+    if (memory->scale && memory->addressing != SEGUE_ADDRESSING_VECTOR)
         address += segue_register_get(listing->regs, memory->index) * memory->scale;
     if (memory->base == SEGUE_RIP)
         address += listing->insn->length;
@@ -115,23 +115,14 @@ static unsigned count_bits(uint64_t bits)
 /* Which of the operand's elements an opmask or a vector of signs lets through. */
 static uint64_t elements_of(const struct segue_memory_operand *memory, uint64_t bits)
 {
-    unsigned count = memory->size / memory->element, step = memory->grouped ? memory->grouped : 1;
+    unsigned count = memory->size / memory->element;
     uint64_t elements = 0;
     bits &= bits_below(memory->lanes);
     if (count == memory->lanes)
         return bits;
     for (unsigned lane = 0; lane < memory->lanes; lane++)
-        elements |= (bits >> lane & 1) << (lane / step % count);
+        elements |= (bits >> lane & 1) << (lane % count);
     return elements;
-}
-
-/* MASKMOVQ and MASKMOVDQU may fault for any byte of their operand, whatever the mask. */
-static enum segue_unlisted add_probe(struct listing *listing, uint64_t address, uint64_t size)
-{
-    struct segue_access access = describe(listing, address, size);
-    access.direction = SEGUE_WRITE;
-    access.flags |= SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL;
-    return add(listing, access);
 }
 
 /* One access for each run of elements that the mask lets through. */
@@ -142,8 +133,10 @@ static enum segue_unlisted list_masked(struct listing *listing)
     if (!masks_of(memory, listing->xstate, &bits))
         return SEGUE_UNLISTED_XSTATE;
     uint64_t elements = elements_of(memory, bits);
-    if (memory->element == 1 && memory->masking != SEGUE_MASKING_OPMASK && elements != bits_below(memory->lanes)) {
-        enum segue_unlisted why = add_probe(listing, address, memory->size);
+    if (memory->probe && elements != bits_below(memory->lanes)) {
+        struct segue_access probe = describe(listing, address, memory->size);
+        probe.flags |= memory->probe;
+        enum segue_unlisted why = add(listing, probe);
         if (why)
             return why;
     }
@@ -154,8 +147,6 @@ static enum segue_unlisted list_masked(struct listing *listing)
         struct segue_access access =
             describe(listing, address + first * (uint64_t)memory->element, length * (uint64_t)memory->element);
         access.lane = (uint8_t)first;
-        /* Alignment is asked of the operand, not of its elements: the first says it for all. */
-        access.alignment = first == 0 ? memory->alignment : 0;
         enum segue_unlisted why = add(listing, access);
         if (why)
             return why;
@@ -374,11 +365,17 @@ static enum segue_unlisted add_part(struct listing *listing, uint64_t area, stru
     return add(listing, access);
 }
 
+/* All but the header is either stored or loaded. */
+static unsigned area_direction(const struct segue_memory_operand *memory)
+{
+    return memory->lanes == SEGUE_STATE_XRSTOR ? SEGUE_READ : SEGUE_WRITE;
+}
+
 /* x87 state, MXCSR and XMM registers, of which 32-bit mode has eight. */
 static enum segue_unlisted add_legacy_parts(struct listing *listing, uint64_t area, uint64_t components, unsigned flags)
 {
     bool x87 = components & 1, sse = components & 2, mxcsr = components & 6;
-    unsigned direction = listing->memory->direction;
+    unsigned direction = area_direction(listing->memory);
     const struct part parts[] = {
         {0, x87 ? 24 : 0, direction, flags},
         {24, mxcsr ? 8 : 0, direction, flags},
@@ -419,8 +416,8 @@ static enum segue_unlisted add_extended_parts(struct listing *listing, uint64_t 
         if (compacted)
             place.offset = (uint32_t)compacted_offset(end, &place);
         end = (uint64_t)place.offset + place.size;
-        struct part part = {place.offset, size_in_mode(i, place.size, listing->insn->mode), listing->memory->direction,
-                            flags};
+        struct part part = {place.offset, size_in_mode(i, place.size, listing->insn->mode),
+                            area_direction(listing->memory), flags};
         enum segue_unlisted why = add_part(listing, area, part);
         if (why)
             return why;
@@ -468,7 +465,7 @@ static enum segue_unlisted list_state(struct listing *listing)
         return SEGUE_UNLISTED_STATE_LAYOUT;
     enum segue_unlisted why = SEGUE_UNLISTED_NONE;
     /* Before anything else it may see whether it can have the whole area. */
-    struct part whole = {0, area_size(components, kinds[memory->lanes].compacted), memory->direction,
+    struct part whole = {0, area_size(components, kinds[memory->lanes].compacted), area_direction(memory),
                          SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL};
     why = add_part(listing, area, whole);
     if (reads && !why)

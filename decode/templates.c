@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "processor.h"
 #include "registers.h"
 #include "rules.h"
 
@@ -76,7 +77,10 @@ static struct segue_memory_operand *add_at(const struct making *making, uint8_t 
 static uint8_t element_of(const ZydisDecodedOperand *operand)
 {
     unsigned size = operand->size / 8, element = operand->element_size / 8;
-    return (uint8_t)(element == 0 || element > 16 || size % element != 0 ? 1 : element);
+    /* An environment or an image of x87 state is bytes; far pointers and extended reals are one thing. */
+    bool power = (element & (element - 1)) == 0;
+    bool one = element <= 16 && element && (power || element == 6 || element == 10) && size % element == 0;
+    return (uint8_t)(one ? element : 1);
 }
 
 /* The operand as Zydis gives it. */
@@ -127,9 +131,11 @@ static void mask(const struct making *making, struct segue_memory_operand *memor
     if (instruction->encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX || reg == ZYDIS_REGISTER_NONE ||
         reg == ZYDIS_REGISTER_K0 || memory->element == 0)
         return;
-    /* A store leaves out what is masked whatever its class. */
-    if (!suppresses[instruction->meta.exception_class] && !(memory->direction & SEGUE_WRITE))
+    /* A store leaves out what is masked whatever its class, but in some it faults for that too. */
+    bool suppressed = suppresses[instruction->meta.exception_class];
+    if (!suppressed && !(memory->direction & SEGUE_WRITE))
         return;
+    memory->probe = suppressed ? 0 : SEGUE_ACCESS_PROBE;
     memory->masking = SEGUE_MASKING_OPMASK;
     memory->mask = (uint8_t)(reg - ZYDIS_REGISTER_K0);
     memory->lanes = broadcast_lanes[instruction->avx.broadcast.mode];
@@ -156,6 +162,23 @@ static void mend_alignment(const struct making *making, const ZydisDecodedOperan
 {
     (void)making, (void)operand;
     memory->alignment = (uint8_t)alignment;
+}
+
+/* One thing of `size` bytes, aligned to its size. */
+static void mend_one(const struct making *making, const ZydisDecodedOperand *operand,
+                     struct segue_memory_operand *memory, unsigned size)
+{
+    (void)making, (void)operand;
+    memory->element = memory->alignment = (uint8_t)size;
+}
+
+/* AMD's processors do not ask for alignment here, though its manual does (docs/facts.md). */
+static void mend_sha(const struct making *making, const ZydisDecodedOperand *operand,
+                     struct segue_memory_operand *memory, unsigned argument)
+{
+    (void)making, (void)operand, (void)argument;
+    if (processor_is_amd())
+        memory->alignment = 0;
 }
 
 static bool is_segment_register(const ZydisDecodedOperand *operand)
@@ -193,6 +216,34 @@ static void mend_stack(const struct making *making, const ZydisDecodedOperand *o
         memory->flags |= SEGUE_ACCESS_DOWN;
     if (making->insn->mode == SEGUE_MODE_32 && memory->size == 4 && is_segment_register(&making->operands[0]))
         split_selector(making, memory);
+}
+
+static bool is_string(const ZydisDecodedInstruction *instruction)
+{
+    return instruction->meta.category == ZYDIS_CATEGORY_STRINGOP ||
+           instruction->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+}
+
+static void mark_string(const struct making *making, struct segue_memory_operand *memory)
+{
+    memory->addressing = SEGUE_ADDRESSING_STRING;
+    if (making->insn->flags & SEGUE_INSN_REPEATED)
+        memory->flags |= SEGUE_ACCESS_REPEATED;
+    if (making->insn->flags & SEGUE_INSN_CONDITIONAL)
+        memory->flags |= SEGUE_ACCESS_UNTIL;
+}
+
+/* CMPS reads its destination before its source; Zydis names it after that (docs/facts.md). The vector instruction of
+ * the same name has one operand in memory. */
+static void mend_compare(const struct making *making, const ZydisDecodedOperand *operand,
+                         struct segue_memory_operand *memory, unsigned argument)
+{
+    (void)operand, (void)argument;
+    struct segue_memory_operand *first = &making->insn->memory[0], other = *first;
+    if (!is_string(making->instruction))
+        return;
+    *first = *memory;
+    *memory = other;
 }
 
 /* POP computes the address of an explicit operand after it has moved the stack pointer. */
@@ -255,6 +306,9 @@ static void mend_signs(const struct making *making, const ZydisDecodedOperand *o
     memory->mask = (uint8_t)ZydisRegisterGetId(reg);
     memory->lanes = (uint8_t)(memory->size / memory->element);
     memory->flags |= SEGUE_ACCESS_MASKED;
+    /* MASKMOVQ and MASKMOVDQU may fault for any byte of their operand, whatever the mask. */
+    if (memory->element == 1)
+        memory->probe = SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL;
 }
 
 static unsigned register_size(ZydisRegister reg)
@@ -307,18 +361,6 @@ static void mend_pairs(const struct making *making, const ZydisDecodedOperand *o
         memory->lanes = (uint8_t)(memory->size / element);
 }
 
-/* Each byte of the result has a lane; a quadword of memory serves eight of them. */
-static void mend_eight_lanes(const struct making *making, const ZydisDecodedOperand *operand,
-                             struct segue_memory_operand *memory, unsigned lanes)
-{
-    (void)operand;
-    if (memory->masking == SEGUE_MASKING_NONE)
-        return;
-    memory->element = 8;
-    memory->grouped = memory->size == 8 ? 0 : (uint8_t)lanes;
-    memory->lanes = (uint8_t)(making->instruction->avx.vector_length / 8);
-}
-
 static void mend_not_masked(const struct making *making, const ZydisDecodedOperand *operand,
                             struct segue_memory_operand *memory, unsigned argument)
 {
@@ -332,6 +374,7 @@ static void mend_state(const struct making *making, const ZydisDecodedOperand *o
 {
     (void)making, (void)operand;
     memory->addressing = SEGUE_ADDRESSING_STATE;
+    memory->size = 0;
     memory->lanes = (uint8_t)area;
     memory->element = 1;
     memory->alignment = 64;
@@ -358,6 +401,7 @@ static const struct {
 } menders[RULE_REFUSED] = {
     [RULE_BYTE] = {mend_size, 1},
     [RULE_STACK] = {mend_stack, SEGUE_ADDRESSING_STACK},
+    [RULE_COMPARE] = {mend_compare, 0},
     [RULE_POP] = {mend_pop, SEGUE_ADDRESSING_STACK},
     [RULE_POP_ALL] = {mend_stack, SEGUE_ADDRESSING_POP_ALL},
     [RULE_INTERRUPT_RETURN] = {mend_interrupt_return, SEGUE_ADDRESSING_INTERRUPT_RETURN},
@@ -372,10 +416,11 @@ static const struct {
     [RULE_ONE_OF_SIXTEEN] = {mend_one_element, 16},
     [RULE_ONE_OF_ONE] = {mend_one_element, 1},
     [RULE_PAIRS] = {mend_pairs, 4},
-    [RULE_EIGHT_LANES] = {mend_eight_lanes, 8},
     [RULE_NOT_MASKED] = {mend_not_masked, 0},
     [RULE_UNALIGNED] = {mend_alignment, 0},
     [RULE_ALIGNED_16] = {mend_alignment, 16},
+    [RULE_WHOLE_16] = {mend_one, 16},
+    [RULE_SHA] = {mend_sha, 0},
     [RULE_XSAVE] = {mend_state, SEGUE_STATE_XSAVE},
     [RULE_XSAVEOPT] = {mend_state, SEGUE_STATE_XSAVEOPT},
     [RULE_XSAVEC] = {mend_state, SEGUE_STATE_XSAVEC},
@@ -409,21 +454,6 @@ static void add_unlisted(const struct making *making, enum rule rule)
     }
 }
 
-static bool is_string(const ZydisDecodedInstruction *instruction)
-{
-    return instruction->meta.category == ZYDIS_CATEGORY_STRINGOP ||
-           instruction->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
-}
-
-static void mark_string(const struct making *making, struct segue_memory_operand *memory)
-{
-    memory->addressing = SEGUE_ADDRESSING_STRING;
-    if (making->insn->flags & SEGUE_INSN_REPEATED)
-        memory->flags |= SEGUE_ACCESS_REPEATED;
-    if (making->insn->flags & SEGUE_INSN_CONDITIONAL)
-        memory->flags |= SEGUE_ACCESS_UNTIL;
-}
-
 /* What is only read comes first, as it does on the processor. */
 static void add_listed(const struct making *making, enum rule rule, bool writing)
 {
@@ -436,10 +466,10 @@ static void add_listed(const struct making *making, enum rule rule, bool writing
         struct segue_memory_operand *memory = add_plain(making, operand);
         align(making, memory);
         mask(making, memory);
-        if (menders[rule].mend)
-            menders[rule].mend(making, operand, memory, menders[rule].argument);
         if (is_string(making->instruction))
             mark_string(making, memory);
+        if (menders[rule].mend)
+            menders[rule].mend(making, operand, memory, menders[rule].argument);
     }
 }
 

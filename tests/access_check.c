@@ -17,7 +17,7 @@
 #define EXIT_DIFFERENT 1
 #define EXIT_USAGE 2
 #define EXIT_SKIPPED 77
-#define REPORTS_MAX 60
+#define REPORTS_MAX 1000
 
 struct totals {
     uint64_t seed;
