@@ -18,51 +18,17 @@ static struct segue_cache_entry *place_of(struct segue_cache *cache, uint64_t ad
 }
 
 /* Fills `insn` even where it returns false. */
-/* An instruction as the words that can be stored one by one. */
-union copy {
-    uint64_t words[WORDS];
-    struct segue_insn insn;
-};
-
-/* Where the bytes and the length stand in a place's words; an instruction begins with them. */
-#define BYTES_WORDS 2
-_Static_assert(offsetof(struct segue_insn, bytes) == 0 && offsetof(struct segue_insn, length) == SEGUE_INSN_BYTES,
-               "an instruction's first two words are its bytes and its length");
-
-/* Whether the words hold an instruction whose bytes are those at hand; eight at a time where both sides have them. */
-static bool same_bytes(const uint64_t words[BYTES_WORDS], const void *bytes, size_t size)
+static bool read_place(struct segue_cache_entry *entry, uint64_t address, struct segue_insn *insn)
 {
-    unsigned length = (unsigned)(words[1] >> 56);
-    if (length > size)
-        return false;
-    if (size >= 8 && length <= 8) {
-        uint64_t right;
-        memcpy(&right, bytes, sizeof right);
-        return ((words[0] ^ right) << (64 - 8 * length)) == 0;
-    }
-    return memcmp(words, bytes, length) == 0;
-}
-
-/* Fills in `insn` from the place, if it holds that instruction in that mode. */
-static bool read_place(struct segue_cache_entry *entry, enum segue_mode mode, uint64_t address, const void *bytes,
-                       size_t size, struct segue_insn *insn)
-{
-    uint64_t first[BYTES_WORDS];
     uint64_t before = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);
     if (before == 0 || (before & 1) || __atomic_load_n(&entry->address, __ATOMIC_RELAXED) != address)
         return false;
-    for (size_t i = 0; i < BYTES_WORDS; i++)
-        first[i] = __atomic_load_n(&entry->words[i], __ATOMIC_RELAXED);
-    if (!same_bytes(first, bytes, size))
-        return false;
-    union copy copy;
-    for (size_t i = 0; i < WORDS; i++)
-        copy.words[i] = __atomic_load_n(&entry->words[i], __ATOMIC_RELAXED);
+    for (size_t i = 0; i < WORDS; i++) {
+        uint64_t word = __atomic_load_n(&entry->words[i], __ATOMIC_RELAXED);
+        memcpy((char *)insn + i * sizeof word, &word, sizeof word);
+    }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    if (__atomic_load_n(&entry->sequence, __ATOMIC_RELAXED) != before || copy.insn.mode != mode)
-        return false;
-    *insn = copy.insn;
-    return true;
+    return __atomic_load_n(&entry->sequence, __ATOMIC_RELAXED) == before;
 }
 
 static void write_place(struct segue_cache_entry *entry, uint64_t address, const struct segue_insn *insn)
@@ -81,20 +47,30 @@ static void write_place(struct segue_cache_entry *entry, uint64_t address, const
     __atomic_store_n(&entry->sequence, before + 2, __ATOMIC_RELEASE);
 }
 
+/* Equal over the instruction's own length, eight bytes at a time where both sides have them. */
+static bool same_bytes(const struct segue_insn *insn, const void *bytes, size_t size)
+{
+    if (insn->length > size)
+        return false;
+    if (size >= 8 && insn->length <= 8) {
+        uint64_t left, right;
+        memcpy(&left, insn->bytes, sizeof left);
+        memcpy(&right, bytes, sizeof right);
+        return ((left ^ right) << (64 - 8 * insn->length)) == 0;
+    }
+    return memcmp(insn->bytes, bytes, insn->length) == 0;
+}
+
 enum segue_status segue_decode_cached(struct segue_cache *cache, enum segue_mode mode, uint64_t address,
                                       const void *bytes, size_t size, struct segue_insn *insn)
 {
     if (!cache || !bytes || !insn)
         return SEGUE_INVALID;
     struct segue_cache_entry *entry = place_of(cache, address);
-    if (read_place(entry, mode, address, bytes, size, insn))
+    if (read_place(entry, address, insn) && insn->mode == mode && same_bytes(insn, bytes, size))
         return SEGUE_OK;
-    union copy copy;
-    memset(&copy, 0, sizeof copy);
-    enum segue_status status = segue_decode(mode, bytes, size, &copy.insn);
-    if (status != SEGUE_OK)
-        return status;
-    *insn = copy.insn;
-    write_place(entry, address, copy.words);
-    return SEGUE_OK;
+    enum segue_status status = segue_decode(mode, bytes, size, insn);
+    if (status == SEGUE_OK)
+        write_place(entry, address, insn);
+    return status;
 }

@@ -23,7 +23,8 @@ enum rule {
     RULE_INTERRUPT_RETURN,
     RULE_USER_INTERRUPT_RETURN,
     RULE_ENTER,
-    /* Of two strings, the second is read first. */
+    /* A string instruction. Of two strings that are compared, the second is read first. */
+    RULE_STRING,
     RULE_COMPARE,
     RULE_XLAT,
     RULE_BIT_OFFSET,

@@ -218,15 +218,20 @@ static void mend_stack(const struct making *making, const ZydisDecodedOperand *o
         split_selector(making, memory);
 }
 
+/* Some vector instructions have the same names. */
 static bool is_string(const ZydisDecodedInstruction *instruction)
 {
     return instruction->meta.category == ZYDIS_CATEGORY_STRINGOP ||
            instruction->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
 }
 
-static void mark_string(const struct making *making, struct segue_memory_operand *memory)
+static void mend_string(const struct making *making, const ZydisDecodedOperand *operand,
+                        struct segue_memory_operand *memory, unsigned addressing)
 {
-    memory->addressing = SEGUE_ADDRESSING_STRING;
+    (void)operand;
+    if (!is_string(making->instruction))
+        return;
+    memory->addressing = (uint8_t)addressing;
     if (making->insn->flags & SEGUE_INSN_REPEATED)
         memory->flags |= SEGUE_ACCESS_REPEATED;
     if (making->insn->flags & SEGUE_INSN_CONDITIONAL)
@@ -236,12 +241,13 @@ static void mark_string(const struct making *making, struct segue_memory_operand
 /* CMPS reads its destination before its source; Zydis names it after that (docs/facts.md). The vector instruction of
  * the same name has one operand in memory. */
 static void mend_compare(const struct making *making, const ZydisDecodedOperand *operand,
-                         struct segue_memory_operand *memory, unsigned argument)
+                         struct segue_memory_operand *memory, unsigned addressing)
 {
-    (void)operand, (void)argument;
-    struct segue_memory_operand *first = &making->insn->memory[0], other = *first;
+    struct segue_memory_operand *first = &making->insn->memory[0], other;
+    mend_string(making, operand, memory, addressing);
     if (!is_string(making->instruction))
         return;
+    other = *first;
     *first = *memory;
     *memory = other;
 }
@@ -381,7 +387,7 @@ static void mend_state(const struct making *making, const ZydisDecodedOperand *o
 }
 
 /* The destination's address is in the first operand, and its segment is always ES. Zydis gives that of ENQCMD not at
- * all, and that of MOVDIR64B in the wrong segment as the operand after this, for which there is then no place. */
+ * all, and that of MOVDIR64B among the hidden operands, in the wrong segment. */
 static void mend_direct_store(const struct making *making, const ZydisDecodedOperand *operand,
                               struct segue_memory_operand *memory, unsigned size)
 {
@@ -401,7 +407,8 @@ static const struct {
 } menders[RULE_REFUSED] = {
     [RULE_BYTE] = {mend_size, 1},
     [RULE_STACK] = {mend_stack, SEGUE_ADDRESSING_STACK},
-    [RULE_COMPARE] = {mend_compare, 0},
+    [RULE_STRING] = {mend_string, SEGUE_ADDRESSING_STRING},
+    [RULE_COMPARE] = {mend_compare, SEGUE_ADDRESSING_STRING},
     [RULE_POP] = {mend_pop, SEGUE_ADDRESSING_STACK},
     [RULE_POP_ALL] = {mend_stack, SEGUE_ADDRESSING_POP_ALL},
     [RULE_INTERRUPT_RETURN] = {mend_interrupt_return, SEGUE_ADDRESSING_INTERRUPT_RETURN},
@@ -466,11 +473,19 @@ static void add_listed(const struct making *making, enum rule rule, bool writing
         struct segue_memory_operand *memory = add_plain(making, operand);
         align(making, memory);
         mask(making, memory);
-        if (is_string(making->instruction))
-            mark_string(making, memory);
         if (menders[rule].mend)
             menders[rule].mend(making, operand, memory, menders[rule].argument);
     }
+}
+
+bool templates_need_hidden(ZydisMnemonic mnemonic)
+{
+    static const bool hidden[UINT8_MAX + 1] = {
+        [RULE_STACK] = true,  [RULE_POP] = true,     [RULE_POP_ALL] = true,
+        [RULE_ENTER] = true,  [RULE_XLAT] = true,    [RULE_INTERRUPT_RETURN] = true,
+        [RULE_STRING] = true, [RULE_COMPARE] = true, [RULE_SIGNS_OF_BYTES] = true,
+    };
+    return hidden[rules[mnemonic]];
 }
 
 void templates_make(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
