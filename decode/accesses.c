@@ -485,7 +485,11 @@ static void list(struct listing *listing)
 {
     for (size_t i = 0; i < listing->insn->memory_count; i++) {
         listing->memory = &listing->insn->memory[i];
-        listers[listing->memory->addressing](listing);
+        /* Most are, and a call through a table is dear where it is not foreseen. */
+        if (listing->memory->addressing == SEGUE_ADDRESSING_PLAIN)
+            list_plain(listing);
+        else
+            listers[listing->memory->addressing](listing);
     }
 }
 

@@ -104,22 +104,28 @@ static ZyanStatus decode_with_zydis(enum segue_mode mode, const void *bytes, siz
 /* The bytes of the instruction, and zeros after them. */
 static void copy_bytes(const uint8_t *bytes, size_t size, unsigned length, struct segue_insn *insn)
 {
-    uint64_t low = 0, high = 0;
+    uint64_t low, high;
     if (size < SEGUE_INSN_BYTES) {
         memcpy(insn->bytes, bytes, length);
         return;
     }
+    /* The second eight begin with the last of the first. */
     memcpy(&low, bytes, 8);
-    memcpy(&high, bytes + 8, 7);
-    if (length < 8)
+    memcpy(&high, bytes + 7, 8);
+    if (length < 8) {
         low &= (UINT64_C(1) << 8 * length) - 1;
-    high &= length > 8 ? (UINT64_C(1) << 8 * (length - 8)) - 1 : 0;
+        high = 0;
+    } else if (length < SEGUE_INSN_BYTES) {
+        high &= (UINT64_C(1) << 8 * (length - 7)) - 1;
+    }
+    memcpy(insn->bytes + 7, &high, 8);
     memcpy(insn->bytes, &low, 8);
-    memcpy(insn->bytes + 8, &high, 7);
 }
 
 enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t size, struct segue_insn *insn)
 {
+    /* Copied, since a compiler may clear with an instruction that takes its time to start. */
+    static const struct segue_insn empty;
     ZydisDecodedInstruction instruction;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     if (!bytes || !insn || (size_t)mode >= sizeof decoders / sizeof *decoders)
@@ -132,7 +138,7 @@ enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t s
     if (!ZYAN_SUCCESS(status) || !quirks_mend(&instruction, operands))
         return SEGUE_UNDEFINED;
 
-    memset(insn, 0, sizeof *insn);
+    *insn = empty;
     copy_bytes(bytes, size, instruction.length, insn);
     insn->length = instruction.length;
     insn->mnemonic = (uint16_t)instruction.mnemonic;

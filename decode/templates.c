@@ -33,10 +33,11 @@ struct making {
     struct segue_insn *insn;
 };
 
+/* The next operand, all zeros but for its registers. */
 static struct segue_memory_operand *add(struct segue_insn *insn)
 {
     struct segue_memory_operand *memory = &insn->memory[insn->memory_count++];
-    *memory = (struct segue_memory_operand){.base = SEGUE_REGISTER_NONE, .index = SEGUE_REGISTER_NONE};
+    memory->base = memory->index = SEGUE_REGISTER_NONE;
     return memory;
 }
 
@@ -76,11 +77,10 @@ static struct segue_memory_operand *add_at(const struct making *making, uint8_t 
 
 static uint8_t element_of(const ZydisDecodedOperand *operand)
 {
-    unsigned size = operand->size / 8, element = operand->element_size / 8;
     /* An environment or an image of x87 state is bytes; far pointers and extended reals are one thing. */
-    bool power = (element & (element - 1)) == 0;
-    bool one = element <= 16 && element && (power || element == 6 || element == 10) && size % element == 0;
-    return (uint8_t)(one ? element : 1);
+    static const bool is_one[] = {[1] = true, [2] = true, [4] = true, [6] = true, [8] = true, [10] = true, [16] = true};
+    unsigned element = operand->element_size / 8;
+    return (uint8_t)(element < sizeof is_one && is_one[element] ? element : 1);
 }
 
 /* The operand as Zydis gives it. */

@@ -336,8 +336,8 @@ SEGUE_API unsigned segue_mnemonic_count(void);
 /* How many instructions a cache remembers. */
 #define SEGUE_CACHE_ENTRIES 1024
 
-/* One place of a cache; its fields are private. */
-struct segue_cache_entry {
+/* One place of a cache; its fields are private. It takes two lines of the processor's cache, and no more. */
+struct __attribute__((aligned(64))) segue_cache_entry {
     uint64_t sequence;
     uint64_t address;
     uint64_t words[sizeof(struct segue_insn) / 8];
