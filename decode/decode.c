@@ -46,10 +46,12 @@ static void recognise_move(const ZydisDecodedInstruction *instruction, const Zyd
     };
     struct register_place place;
     uint8_t load = SEGUE_MOVE_NONE;
+    if (insn->class_ != SEGUE_CLASS_MOVE || insn->memory_count != 1)
+        return;
     for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
         if (instruction->mnemonic == moves[i].mnemonic)
             load = moves[i].load;
-    if (load == SEGUE_MOVE_NONE || insn->memory_count != 1 || instruction->operand_count_visible != 2)
+    if (load == SEGUE_MOVE_NONE || instruction->operand_count_visible != 2)
         return;
 
     bool loads = operands[1].type == ZYDIS_OPERAND_TYPE_MEMORY;

@@ -38,7 +38,7 @@ static void mend_far_pointer(const ZydisDecodedInstruction *instruction,
 {
     bool far =
         instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || instruction->meta.category == ZYDIS_CATEGORY_SEGOP;
-    if (!far || instruction->operand_width != 64 || !processor_is_amd())
+    if (!far || !processor_is_amd())
         return;
     for (size_t i = 0; i < instruction->operand_count; i++) {
         if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY && operands[i].size == 80)
@@ -46,13 +46,17 @@ static void mend_far_pointer(const ZydisDecodedInstruction *instruction,
     }
 }
 
+/* Knights Corner's encodings are accepted though that decoder mode is off; every processor since raises #UD. Zydis
+ * numbers their sets one after the other. */
+static bool is_knights_corner(const ZydisDecodedInstruction *instruction)
+{
+    return instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_MVEX ||
+           (instruction->meta.isa_set >= ZYDIS_ISA_SET_KNCE && instruction->meta.isa_set <= ZYDIS_ISA_SET_KNC_PF_HINT);
+}
+
 bool quirks_mend(ZydisDecodedInstruction *instruction, ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
-    /* Knights Corner's encodings are accepted though that decoder mode is off; every processor since raises #UD. */
-    if (instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_MVEX || instruction->meta.isa_set == ZYDIS_ISA_SET_KNCE ||
-        instruction->meta.isa_set == ZYDIS_ISA_SET_KNCJKBR || instruction->meta.isa_set == ZYDIS_ISA_SET_KNCSTREAM ||
-        instruction->meta.isa_set == ZYDIS_ISA_SET_KNCV || instruction->meta.isa_set == ZYDIS_ISA_SET_KNC_MISC ||
-        instruction->meta.isa_set == ZYDIS_ISA_SET_KNC_PF_HINT)
+    if (is_knights_corner(instruction))
         return false;
     mend_base_of_address32(instruction, operands);
     mend_movsxd(instruction, operands);

@@ -461,21 +461,34 @@ static void add_unlisted(const struct making *making, enum rule rule)
     }
 }
 
-/* What is only read comes first, as it does on the processor. */
-static void add_listed(const struct making *making, enum rule rule, bool writing)
+static void add_listed(const struct making *making, const ZydisDecodedOperand *operand, enum rule rule)
 {
+    if (making->insn->memory_count == SEGUE_MEMORY_OPERANDS)
+        return;
+    struct segue_memory_operand *memory = add_plain(making, operand);
+    align(making, memory);
+    mask(making, memory);
+    if (menders[rule].mend)
+        menders[rule].mend(making, operand, memory, menders[rule].argument);
+}
+
+/* What is only read comes first, as it does on the processor. */
+static void add_all_listed(const struct making *making, enum rule rule)
+{
+    const ZydisDecodedOperand *written[ZYDIS_MAX_OPERAND_COUNT];
+    size_t written_count = 0;
     for (size_t i = 0; i < making->instruction->operand_count; i++) {
         const ZydisDecodedOperand *operand = &making->operands[i];
-        bool writes = operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
         if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY || operand->mem.type == ZYDIS_MEMOP_TYPE_AGEN ||
-            !operand->actions || writes != writing || making->insn->memory_count == SEGUE_MEMORY_OPERANDS)
+            !operand->actions)
             continue;
-        struct segue_memory_operand *memory = add_plain(making, operand);
-        align(making, memory);
-        mask(making, memory);
-        if (menders[rule].mend)
-            menders[rule].mend(making, operand, memory, menders[rule].argument);
+        if (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+            written[written_count++] = operand;
+        else
+            add_listed(making, operand, rule);
     }
+    for (size_t i = 0; i < written_count; i++)
+        add_listed(making, written[i], rule);
 }
 
 bool templates_need_hidden(ZydisMnemonic mnemonic)
@@ -499,7 +512,6 @@ void templates_make(const ZydisDecodedInstruction *instruction, const ZydisDecod
     }
     if (rule == RULE_NO_ACCESS)
         return;
-    add_listed(&making, rule, false);
-    add_listed(&making, rule, true);
+    add_all_listed(&making, rule);
     add_unlisted(&making, rule);
 }
