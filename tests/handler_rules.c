@@ -25,8 +25,11 @@ static const struct {
     {"memcmp", "pure"},
     {"memcpy", "pure"},
     {"memset", "pure"},
-    {"ZydisDecoderDecodeFull", "pure; libZydis is itself bound at load"},
+    {"ZydisDecoderDecodeInstruction", "pure; libZydis is itself bound at load"},
+    {"ZydisDecoderDecodeOperands", "pure"},
+    {"ZydisRegisterGetClass", "pure"},
     {"ZydisRegisterGetId", "pure"},
+    {"ZydisRegisterGetWidth", "pure"},
 };
 
 /* One relocatable object, its symbols, and which sections the walk has reached. */
