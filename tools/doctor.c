@@ -95,13 +95,13 @@ static void look_at_everything(json_t *all)
 
 static int doctor(int argument_count, char **arguments)
 {
-    static const struct option known[] = {{"json", no_argument, NULL, 'j'}, {0}};
+    static const struct option known[] = {{"json", no_argument, NULL, FIRST_LONG_OPTION}, {0}};
     json_t *all = NULL;
     int found;
     while ((found = getopt_long(argument_count, arguments, ":", known, NULL)) != -1) {
-        if (found != 'j') {
+        if (found != FIRST_LONG_OPTION) {
             json_decref(all);
-            return misuse(VERB, "there is no option %s", arguments[optind - 1]);
+            return misuse_of_option(VERB, arguments);
         }
         if (!all)
             all = json_object();

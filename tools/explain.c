@@ -66,28 +66,29 @@ static int read_mode(const char *text, struct options *options)
 /* Leaves optind at the first argument that is no option. */
 static int read_options(int argument_count, char **arguments, struct options *options)
 {
+    enum { COUNT = FIRST_LONG_OPTION, JSON, MODE };
     static const struct option known[] = {
-        {"count", required_argument, NULL, 'c'},
-        {"json", no_argument, NULL, 'j'},
-        {"mode", required_argument, NULL, 'm'},
+        {"count", required_argument, NULL, COUNT},
+        {"json", no_argument, NULL, JSON},
+        {"mode", required_argument, NULL, MODE},
         {0},
     };
     int found, code = EXIT_DONE;
     while (code == EXIT_DONE && (found = getopt_long(argument_count, arguments, ":", known, NULL)) != -1) {
         switch (found) {
-        case 'c':
+        case COUNT:
             code = read_count(optarg, options);
             break;
-        case 'j':
+        case JSON:
             options->json = true;
             break;
-        case 'm':
+        case MODE:
             code = read_mode(optarg, options);
             break;
         case ':':
             return misuse(VERB, "%s wants a value", arguments[optind - 1]);
         default:
-            return misuse(VERB, "there is no option %s", arguments[optind - 1]);
+            return misuse_of_option(VERB, arguments);
         }
     }
     return code;

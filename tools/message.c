@@ -1,6 +1,7 @@
 /* message.c: messages go to standard error, after all that was printed before them. */
 #include "message.h"
 
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -30,4 +31,12 @@ int misuse(const char *verb, const char *format, ...)
     va_end(arguments);
     fprintf(stderr, "Try: segue help %s\n", verb ? verb : "");
     return EXIT_USAGE;
+}
+
+int misuse_of_option(const char *verb, char **arguments)
+{
+    if (optopt > 0 && optopt < FIRST_LONG_OPTION)
+        return misuse(verb, "there is no option -%c", optopt);
+    return misuse(verb, optopt ? "%s is too much: the option takes no value" : "there is no option %s",
+                  arguments[optind - 1]);
 }
