@@ -6,8 +6,9 @@
 
 bool corpus_objdump_run(struct corpus_objdump *objdump, const char *command, const uint8_t *bytes, size_t size)
 {
-    char *arguments[] = {(char *)command, "-D", "-z", "-b", "binary", "-m", "i386:x86-64", "-M", "intel",
-                         "--no-show-raw-insn", CORPUS_PROCESS_INPUT, NULL};
+    char *arguments[] = {
+        (char *)command,      "-D", "-z", "-b", "binary", "-m", "i386:x86-64", "-M", "intel", "--no-show-raw-insn",
+        CORPUS_PROCESS_INPUT, NULL};
     if (!corpus_process_start(&objdump->process, arguments, bytes, size))
         return false;
     objdump->size = size;

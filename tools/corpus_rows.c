@@ -140,8 +140,8 @@ const char *corpus_row_parse(struct corpus_row *row, const char *text, size_t le
         row->bytes[row->length++] = (uint8_t)(high * 16 + low);
     }
     if (tab)
-        row->claim = length - digits >= 8 && memcmp(tab + 1, "INVALID", 7) == 0 ? CORPUS_CLAIM_INVALID
-                                                                               : CORPUS_CLAIM_VALID;
+        row->claim =
+            length - digits >= 8 && memcmp(tab + 1, "INVALID", 7) == 0 ? CORPUS_CLAIM_INVALID : CORPUS_CLAIM_VALID;
     return NULL;
 }
 
@@ -150,8 +150,7 @@ static bool add_line(struct corpus_rows *rows, const char *path, size_t number, 
     struct corpus_row row;
     const char *wrong = corpus_row_parse(&row, line, length);
     if (wrong) {
-        complain("corpus", "%s:%zu: %s: '%.*s'", path, number, wrong, (int)(length < 60 ? length : 60),
-                line);
+        complain("corpus", "%s:%zu: %s: '%.*s'", path, number, wrong, (int)(length < 60 ? length : 60), line);
         return false;
     }
     if (!corpus_rows_add(rows, &row)) {

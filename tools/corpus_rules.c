@@ -61,7 +61,7 @@ struct number_field {
 };
 
 #define SHAPE_FIELD(field)                                                                                             \
-    static long get_##field(const struct corpus_case *row, const struct corpus_shape *shape)                          \
+    static long get_##field(const struct corpus_case *row, const struct corpus_shape *shape)                           \
     {                                                                                                                  \
         (void)row;                                                                                                     \
         return shape->field;                                                                                           \
@@ -171,10 +171,10 @@ static bool text_is(const struct value *value, const char *text)
 static bool value_holds(const struct term *term, const struct value *value, const struct corpus_case *row,
                         const struct corpus_shape *shape)
 {
-    const struct corpus_answer *answer = term->kind == FIELD_STATUS || term->kind == FIELD_MNEMONIC ||
-                                                 term->kind == FIELD_TEXT
-                                             ? answer_of(row, term->which)
-                                             : NULL;
+    const struct corpus_answer *answer =
+        term->kind == FIELD_STATUS || term->kind == FIELD_MNEMONIC || term->kind == FIELD_TEXT
+            ? answer_of(row, term->which)
+            : NULL;
     bool accepted = row->zydis_answer.status == CORPUS_ACCEPTED;
     long number;
     switch (term->kind) {

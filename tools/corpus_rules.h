@@ -9,8 +9,8 @@
  *       right zydis
  *       why Capstone 4.0.2 lacks a third of AVX-512 ...
  *
- * The terms of a `when` must all hold; a class with several `when` lines applies if one of them does. docs/corpus.md lists
- * the terms. A difference that no class explains fails the check. */
+ * The terms of a `when` must all hold; a class with several `when` lines applies if one of them does. docs/corpus.md
+ * lists the terms. A difference that no class explains fails the check. */
 #ifndef SEGUE_TOOLS_CORPUS_RULES_H
 #define SEGUE_TOOLS_CORPUS_RULES_H
 
@@ -18,7 +18,8 @@
 #include "corpus_decoders.h"
 #include "corpus_shape.h"
 
-/* Who takes part beside Zydis, by number: Capstone, objdump, segue_decode, the row's source; then others from outside. */
+/* Who takes part beside Zydis, by number: Capstone, objdump, segue_decode, the row's source; then others from outside.
+ */
 enum corpus_party {
     CORPUS_CAPSTONE,
     CORPUS_OBJDUMP,

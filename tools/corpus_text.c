@@ -1,7 +1,7 @@
 /* corpus_text.c: reads an instruction in Intel's syntax.
  *
- * The two dialects differ in spaces, letter case of "PTR", the order of scale and index ("rax*8", "8*rax") and the base of
- * numbers; one reader takes both. */
+ * The two dialects differ in spaces, letter case of "PTR", the order of scale and index ("rax*8", "8*rax") and the base
+ * of numbers; one reader takes both. */
 #include "corpus_text.h"
 
 #include <Zydis/Zydis.h>
@@ -84,9 +84,8 @@ static uint16_t size_of_word(const char *word, size_t length)
         char name[8];
         uint8_t length, size;
     } sizes[] = {
-        {"QWORD", 5, 8}, {"DWORD", 5, 4}, {"BYTE", 4, 1}, {"WORD", 4, 2},     {"XMMWORD", 7, 16},
-        {"YMMWORD", 7, 32}, {"ZMMWORD", 7, 64}, {"TBYTE", 5, 10}, {"FWORD", 5, 6}, {"OWORD", 5, 16},
-        {"XWORD", 5, 10},
+        {"QWORD", 5, 8},    {"DWORD", 5, 4},  {"BYTE", 4, 1},  {"WORD", 4, 2},   {"XMMWORD", 7, 16}, {"YMMWORD", 7, 32},
+        {"ZMMWORD", 7, 64}, {"TBYTE", 5, 10}, {"FWORD", 5, 6}, {"OWORD", 5, 16}, {"XWORD", 5, 10},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         size_t at = 0;
@@ -213,11 +212,10 @@ static void take_operand(struct text *text, struct corpus_answer *answer)
 /* Words before the mnemonic: prefixes that the instruction does not use up, or that are written before it. */
 static bool is_prefix(const char *word, size_t length)
 {
-    static const char *const prefixes[] = {"lock",   "rep",      "repz",     "repnz",   "repe",  "repne",
-                                           "data16", "data32",   "addr32",   "addr16",  "cs",    "ds",
-                                           "es",     "fs",       "gs",       "ss",      "bnd",   "notrack",
-                                           "rex64",  "xacquire", "xrelease", "{evex}",  "{vex}", "{vex3}",
-                                           "{disp32}"};
+    static const char *const prefixes[] = {"lock",   "rep",    "repz",   "repnz",   "repe",  "repne",    "data16",
+                                           "data32", "addr32", "addr16", "cs",      "ds",    "es",       "fs",
+                                           "gs",     "ss",     "bnd",    "notrack", "rex64", "xacquire", "xrelease",
+                                           "{evex}", "{vex}",  "{vex3}", "{disp32}"};
     if (length >= 3 && memcmp(word, "rex", 3) == 0)
         return true;
     if (!strchr("lrdacefgsbnx{", word[0]))
@@ -253,8 +251,7 @@ static const struct corpus_name *take_mnemonic(struct text *text, bool *any)
 static bool is_branch(const struct corpus_answer *answer)
 {
     const char *name = corpus_names_text(answer->mnemonic);
-    return name[0] == 'j' || strcmp(name, "call") == 0 || strncmp(name, "loop", 4) == 0 ||
-           strcmp(name, "xbegin") == 0;
+    return name[0] == 'j' || strcmp(name, "call") == 0 || strncmp(name, "loop", 4) == 0 || strcmp(name, "xbegin") == 0;
 }
 
 static bool says_bad(const char *text, size_t length)

@@ -28,8 +28,7 @@ static uint8_t direction_of(const ZydisDecodedOperand *operand)
                      ((operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ? 2 : 0));
 }
 
-static void memory_operand(const struct corpus_zydis *zydis, const ZydisDecodedOperand *from,
-                           struct corpus_operand *to)
+static void memory_operand(const struct corpus_zydis *zydis, const ZydisDecodedOperand *from, struct corpus_operand *to)
 {
     const ZydisDecodedOperandMem *mem = &from->mem;
     bool address_only = mem->type == ZYDIS_MEMOP_TYPE_AGEN;
@@ -58,8 +57,7 @@ static void immediate_operand(const struct corpus_zydis *zydis, const ZydisDecod
     to->value += zydis->instruction.length;
 }
 
-static void add_operand(const struct corpus_zydis *zydis, const ZydisDecodedOperand *from,
-                        struct corpus_answer *answer)
+static void add_operand(const struct corpus_zydis *zydis, const ZydisDecodedOperand *from, struct corpus_answer *answer)
 {
     struct corpus_operand *to = &answer->operands[answer->operand_count];
     if (from->encoding == ZYDIS_OPERAND_ENCODING_MASK) {
@@ -80,7 +78,7 @@ static void add_operand(const struct corpus_zydis *zydis, const ZydisDecodedOper
     answer->operand_count++;
 }
 
-bool corpus_is_string(ZydisInstructionCategory category)
+static bool is_string(ZydisInstructionCategory category)
 {
     return category == ZYDIS_CATEGORY_STRINGOP || category == ZYDIS_CATEGORY_IOSTRINGOP;
 }
@@ -89,7 +87,7 @@ bool corpus_is_string(ZydisInstructionCategory category)
 static void add_operands(const struct corpus_zydis *zydis, struct corpus_answer *answer)
 {
     const ZydisDecodedInstruction *instruction = &zydis->instruction;
-    if (corpus_is_string(instruction->meta.category)) {
+    if (is_string(instruction->meta.category)) {
         for (size_t i = 0; i < instruction->operand_count; i++)
             if (zydis->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
                 add_operand(zydis, &zydis->operands[i], answer);
@@ -121,8 +119,7 @@ void corpus_zydis_answer(const uint8_t slot[CORPUS_SLOT_BYTES], struct corpus_zy
     answer->operand_count = answer->zeroing = answer->rounding = 0;
     answer->mask = 0;
     answer->text_length = 0;
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, slot, CORPUS_SLOT_BYTES, &zydis->instruction,
-                                             zydis->operands)))
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, slot, CORPUS_SLOT_BYTES, &zydis->instruction, zydis->operands)))
         return;
     answer->status = CORPUS_ACCEPTED;
     answer->length = zydis->instruction.length;
