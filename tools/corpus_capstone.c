@@ -12,8 +12,6 @@ struct corpus_capstone {
     cs_insn *insn;
 };
 
-static uint16_t mnemonics[X86_INS_ENDING];
-static int16_t immediates[X86_INS_ENDING];
 static uint16_t registers[X86_REG_ENDING];
 
 void corpus_capstone_prepare(void)
@@ -21,12 +19,6 @@ void corpus_capstone_prepare(void)
     csh handle;
     if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK)
         return;
-    for (unsigned i = 1; i < X86_INS_ENDING; i++) {
-        const char *text = cs_insn_name(handle, i);
-        const struct corpus_name *name = text ? corpus_names_find(text, strlen(text)) : NULL;
-        mnemonics[i] = name ? name->number : CORPUS_MNEMONIC_UNKNOWN;
-        immediates[i] = name ? name->immediate : -1;
-    }
     for (unsigned i = 1; i < X86_REG_ENDING; i++) {
         const char *text = cs_reg_name(handle, i);
         registers[i] = text ? corpus_names_register(text, strlen(text)) : 0;
@@ -119,6 +111,14 @@ static uint8_t rounding_of(const cs_x86 *x86)
     return x86->avx_sae ? CORPUS_ROUNDING_SAE : CORPUS_ROUNDING_NONE;
 }
 
+/* The mnemonic's entry by Capstone's text: its numbers do not tell "cmpleps" from "cmpltps". Prefixes stand before it.
+ */
+static const struct corpus_name *name_of(const cs_insn *insn)
+{
+    const char *space = strrchr(insn->mnemonic, ' '), *word = space ? space + 1 : insn->mnemonic;
+    return corpus_names_find(word, strlen(word));
+}
+
 /* Branch targets are immediates of instructions in the jump or call group; the row stands at address 0. */
 static void mark_targets(const cs_insn *insn, struct corpus_answer *answer)
 {
@@ -157,13 +157,14 @@ void corpus_capstone_answer(struct corpus_capstone *capstone, const uint8_t slot
         return;
     answer->status = CORPUS_ACCEPTED;
     answer->length = (uint8_t)insn->size;
-    answer->mnemonic = insn->id < X86_INS_ENDING ? mnemonics[insn->id] : CORPUS_MNEMONIC_UNKNOWN;
+    const struct corpus_name *name = name_of(insn);
+    answer->mnemonic = name ? name->number : CORPUS_MNEMONIC_UNKNOWN;
     answer->rounding = rounding_of(&insn->detail->x86);
     for (size_t i = 0; i < insn->detail->x86.op_count; i++)
         add_operand(insn, i, answer);
-    if (immediates[insn->id] >= 0 && answer->operand_count < CORPUS_OPERANDS)
+    if (name && name->immediate >= 0 && answer->operand_count < CORPUS_OPERANDS)
         answer->operands[answer->operand_count++] =
-            (struct corpus_operand){.kind = CORPUS_OPERAND_IMMEDIATE, .value = immediates[insn->id]};
+            (struct corpus_operand){.kind = CORPUS_OPERAND_IMMEDIATE, .value = name->immediate};
     mark_targets(insn, answer);
     drop_registers_of_strings(insn, answer);
 }

@@ -111,8 +111,8 @@ uint64_t corpus_form_refused(const uint8_t slot[CORPUS_SLOT_BYTES])
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     ZyanStatus status = ZydisDecoderDecodeFull(&decoder, slot, CORPUS_SLOT_BYTES, &zydis.instruction, zydis.operands);
     uint64_t hash = mix(status, (uint64_t)shape.encoding << 16 | (uint64_t)shape.map << 8 | shape.opcode);
-    hash = mix(hash, shape.prefixes | (uint64_t)(shape.mod == 3) << 16 | (uint64_t)shape.pp << 17 |
-                         (uint64_t)shape.w << 19 | (uint64_t)(shape.rex != 0) << 20);
+    unsigned prefixes = shape.prefixes & (CORPUS_PREFIX_66 | CORPUS_PREFIX_F0 | CORPUS_PREFIX_F2 | CORPUS_PREFIX_F3);
+    hash = mix(hash, prefixes | (uint64_t)(shape.mod == 3) << 16 | (uint64_t)shape.pp << 17 | (uint64_t)shape.w << 19);
     return hash ? hash : 1;
 }
 

@@ -11,7 +11,8 @@
  * -1, the least, the most). */
 uint64_t corpus_form_key(const struct corpus_zydis *zydis);
 
-/* The form of bytes that are no instruction: their encoding, opcode and map, prefixes, mod, and Zydis' reason. */
+/* The form of bytes that are no instruction: their encoding, opcode and map, W, mandatory and LOCK prefixes, whether
+ * mod is 3, and Zydis' reason. */
 uint64_t corpus_form_refused(const uint8_t slot[CORPUS_SLOT_BYTES]);
 
 /* Up to `most` rows of each form, the first in the rows' order, so that the set does not depend on the order in which

@@ -209,8 +209,19 @@ static void offer_odd_prefixes(struct draft *draft, unsigned map, unsigned opcod
     }
 }
 
+/* Bytes of the first map that are prefixes or lead to another map or encoding; those are enumerated where they belong.
+ */
+static bool is_no_opcode(unsigned byte)
+{
+    static const uint8_t others[] = {0x0f, 0x26, 0x2e, 0x36, 0x3e, 0x62, 0x64, 0x65,
+                                     0x66, 0x67, 0xc4, 0xc5, 0xf0, 0xf2, 0xf3};
+    return (byte & 0xf0) == 0x40 || memchr(others, (int)byte, sizeof others);
+}
+
 static void generate_legacy(struct draft *draft, unsigned map, unsigned opcode)
 {
+    if (map == 0 && is_no_opcode(opcode))
+        return;
     draft->size = 0;
     put_legacy_opcode(draft, map, opcode);
     offer_every_address(draft);
@@ -327,6 +338,24 @@ static void offer_evex(struct draft *draft, unsigned first, unsigned second, uns
         offer_with_prefixes(draft);
 }
 
+/* Whether Zydis knows any instruction with these fields: with or without memory, at any length, broadcast or not. */
+static bool is_known_evex(struct draft *draft, unsigned map, unsigned second, unsigned opcode)
+{
+    struct corpus_gathered *gathered = draft->gathered;
+    uint64_t accepted = gathered->instructions - gathered->refused;
+    for (unsigned third_high = 0; third_high < 8; third_high++) {
+        for (unsigned mask = 0; mask < 2; mask++) {
+            draft->size = 0;
+            put_all(draft,
+                    (uint8_t[]){0x62, (uint8_t)(0xf0 | map), (uint8_t)second, (uint8_t)(third_high << 4 | 8 | mask),
+                                (uint8_t)opcode},
+                    5);
+            offer_addresses(draft, 8);
+        }
+    }
+    return gathered->instructions - gathered->refused > accepted;
+}
+
 static void generate_evex(struct draft *draft, unsigned map, unsigned opcode)
 {
     /* R X B R' stored inverted: none, each, all. */
@@ -334,6 +363,8 @@ static void generate_evex(struct draft *draft, unsigned map, unsigned opcode)
     /* W and pp; vvvv and V' unused or 5 or 21; U set. */
     for (unsigned wpp = 0; wpp < 8; wpp++) {
         unsigned second = (wpp & 4) << 5 | 4 | (wpp & 3);
+        if (!is_known_evex(draft, map, second | 0x78, opcode) && !is_known_evex(draft, map, second | 0x50, opcode))
+            continue;
         for (unsigned third_high = 0; third_high < 8; third_high++) {
             for (size_t mask = 0; mask < sizeof masks; mask++) {
                 unsigned third = third_high << 4 | masks[mask];

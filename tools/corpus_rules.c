@@ -134,18 +134,31 @@ static bool has_address32_base5(const struct corpus_case *row, const struct corp
            shape->rm == 4 && instruction->raw.sib.base == 5;
 }
 
-static bool has_high_byte_and_rex(const struct corpus_case *row, const struct corpus_shape *shape)
-{
-    (void)row;
-    return shape->rex != 0;
-}
-
-static bool is_over_long(const struct corpus_case *row, const struct corpus_shape *shape)
+/* A mask register stands in ModRM.rm, whose extension bits do not count. */
+static bool has_mask_register(const struct corpus_case *row, const struct corpus_shape *shape)
 {
     (void)shape;
-    const struct corpus_answer *objdump = &row->answers[CORPUS_OBJDUMP], *capstone = &row->answers[CORPUS_CAPSTONE];
-    return (objdump->status == CORPUS_ACCEPTED && objdump->length > 15) ||
-           (capstone->status == CORPUS_ACCEPTED && capstone->length > 15) || row->row->length > 15;
+    if (row->zydis_answer.status != CORPUS_ACCEPTED)
+        return false;
+    for (size_t i = 0; i < row->zydis.instruction.operand_count_visible; i++) {
+        const ZydisDecodedOperand *operand = &row->zydis.operands[i];
+        if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER && operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM &&
+            ZydisRegisterGetClass(operand->reg.value) == ZYDIS_REGCLASS_MASK)
+            return true;
+    }
+    return false;
+}
+
+static bool is_row_too_short(const struct corpus_case *row, const struct corpus_shape *shape)
+{
+    (void)shape;
+    return row->zydis_answer.status == CORPUS_ACCEPTED && row->zydis_answer.length > row->row->length;
+}
+
+static bool is_row_too_long(const struct corpus_case *row, const struct corpus_shape *shape)
+{
+    (void)shape;
+    return row->zydis_answer.status == CORPUS_ACCEPTED && row->zydis_answer.length < row->row->length;
 }
 
 static const struct {
@@ -153,8 +166,9 @@ static const struct {
     bool (*holds)(const struct corpus_case *row, const struct corpus_shape *shape);
 } predicates[] = {
     {"address32-base5", has_address32_base5},
-    {"rex", has_high_byte_and_rex},
-    {"over-long", is_over_long},
+    {"mask-register", has_mask_register},
+    {"row-too-short", is_row_too_short},
+    {"row-too-long", is_row_too_long},
 };
 #define PREDICATES (sizeof predicates / sizeof *predicates)
 
@@ -450,7 +464,7 @@ static const char *read_line(struct corpus_rules *rules, char *line)
 
 bool corpus_rules_read(struct corpus_rules *rules, const char *path)
 {
-    char line[4096];
+    char line[4096], whole_line[4096];
     size_t number = 0;
     const char *wrong = NULL;
     memset(rules, 0, sizeof *rules);
@@ -462,13 +476,14 @@ bool corpus_rules_read(struct corpus_rules *rules, const char *path)
     while (!wrong && fgets(line, sizeof line, file)) {
         number++;
         line[strcspn(line, "\n")] = 0;
+        strcpy(whole_line, line);
         wrong = read_line(rules, line);
     }
     if (!wrong && rules->count)
         wrong = whole(&rules->classes[rules->count - 1]);
     fclose(file);
     if (wrong)
-        complain("corpus", "%s:%zu: %s", path, number, wrong);
+        complain("corpus", "%s:%zu: %s: '%s'", path, number, wrong, whole_line);
     return !wrong;
 }
 

@@ -254,9 +254,31 @@ static bool is_branch(const struct corpus_answer *answer)
     return name[0] == 'j' || strcmp(name, "call") == 0 || strncmp(name, "loop", 4) == 0 || strcmp(name, "xbegin") == 0;
 }
 
+/* String instructions that have a register written beside their memory are compared by the memory alone, as Zydis' are.
+ */
+static void drop_registers_of_strings(struct corpus_answer *answer)
+{
+    static const char *const names[] = {"stos", "lods", "scas", "ins", "outs"};
+    const char *name = corpus_names_text(answer->mnemonic);
+    uint8_t kept = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i]) != 0)
+            continue;
+        for (size_t j = 0; j < answer->operand_count; j++)
+            if (answer->operands[j].kind == CORPUS_OPERAND_MEMORY)
+                answer->operands[kept++] = answer->operands[j];
+        answer->operand_count = kept;
+        return;
+    }
+}
+
+/* objdump's words for what it cannot decode: "(bad)", "{bad}", "{rn-bad}", "?" for a register. */
 static bool says_bad(const char *text, size_t length)
 {
-    return memmem(text, length, "(bad)", 5) != NULL;
+    for (const char *at = text, *end = text + length; (at = memchr(at, 'b', (size_t)(end - at))); at++)
+        if (end - at >= 4 && memcmp(at, "bad", 3) == 0 && (at[3] == ')' || at[3] == '}'))
+            return true;
+    return memchr(text, '?', length) != NULL;
 }
 
 void corpus_text_read(const char *string, size_t length, uint64_t address, struct corpus_answer *answer)
@@ -288,4 +310,5 @@ void corpus_text_read(const char *string, size_t length, uint64_t address, struc
         answer->operands[i].kind = CORPUS_OPERAND_TARGET;
         answer->operands[i].value -= (int64_t)address;
     }
+    drop_registers_of_strings(answer);
 }

@@ -5,7 +5,7 @@
 #include "corpus_answer.h"
 
 /* Fills status, mnemonic and operands of `answer`; its length is the caller's. `address` is where the decoder was told
- * that the instruction stands. A text that says "(bad)", or that is nothing but prefixes, is a refusal. */
+ * that the instruction stands. A text that says "(bad)" or the like, or that is nothing but prefixes, is a refusal. */
 void corpus_text_read(const char *text, size_t length, uint64_t address, struct corpus_answer *answer);
 
 #endif

@@ -124,8 +124,8 @@ void corpus_zydis_answer(const uint8_t slot[CORPUS_SLOT_BYTES], struct corpus_zy
     answer->status = CORPUS_ACCEPTED;
     answer->length = zydis->instruction.length;
     answer->mnemonic = corpus_names_of_zydis((unsigned)zydis->instruction.mnemonic);
-    answer->zeroing = zydis->instruction.avx.mask.mode == ZYDIS_MASK_MODE_ZEROING ||
-                      zydis->instruction.avx.mask.mode == ZYDIS_MASK_MODE_CONTROL_ZEROING;
+    /* The bit itself: Zydis' mask mode also calls comparisons into a mask register zeroing. */
+    answer->zeroing = zydis->instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && zydis->instruction.raw.evex.z;
     answer->rounding = rounding_of(&zydis->instruction);
     add_operands(zydis, answer);
 }
