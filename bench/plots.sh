@@ -42,7 +42,8 @@ set border 3
 set bars 0.4
 unset key
 $4
-plot '$data' using 2:0:(0):2:(\$0 - 0.33):(\$0 + 0.33):ytic(1) with boxxyerror fill solid noborder linecolor '#6b9ac4', \\
+plot '$data' using 2:0:(0):2:(\$0 - 0.33):(\$0 + 0.33):ytic(1) \\
+         with boxxyerror fill solid noborder linecolor '#6b9ac4', \\
      '' using 2:0:3:4 with xerrorbars pointtype 0 linewidth 1.5 linecolor '#333333', \\
      '' using 4:0:(sprintf('  $5', \$2)) with labels left font ',10'
 GNUPLOT

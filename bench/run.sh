@@ -24,7 +24,9 @@ mkdir -p "$report"
 ran=0
 failed=
 for program in "$programs"/*; do
-    [ -f "$program" ] && [ -x "$program" ] || continue
+    if [ ! -f "$program" ] || [ ! -x "$program" ]; then
+        continue
+    fi
     name=$(basename "$program")
     rm -f "$report/$name".* "$report/$name"-*
     ran=$((ran + 1))

@@ -77,11 +77,20 @@ static bool check_machine(struct elf_code *elf, const GElf_Ehdr *header)
     }
 }
 
+/* The whole file is read before any part of it: elf_end of libelf 0.188 loses what was read by parts otherwise. */
+static bool read_image(struct elf_code *elf)
+{
+    elf->image = (const uint8_t *)elf_rawfile(elf->elf, &elf->image_size);
+    if (!elf->image)
+        complain(elf->verb, "cannot read %s: %s", elf->path, elf_errmsg(-1));
+    return elf->image;
+}
+
 bool elf_code_open(struct elf_code *elf, const char *verb, const char *path)
 {
     GElf_Ehdr header;
     *elf = (struct elf_code){.verb = verb, .path = path, .file = -1};
-    if (open_file(elf) && check_kind(elf, &header) && check_machine(elf, &header))
+    if (open_file(elf) && check_kind(elf, &header) && check_machine(elf, &header) && read_image(elf))
         return true;
     elf_code_close(elf);
     return false;
@@ -100,18 +109,16 @@ void elf_code_close(struct elf_code *elf)
 /* The bytes that the file has for the rest of a segment from `address` on. */
 static bool bytes_of_segment(const struct elf_code *elf, const GElf_Phdr *segment, uint64_t address, struct code *code)
 {
-    size_t image_size = 0;
-    const char *image = elf_rawfile(elf->elf, &image_size);
     uint64_t skipped = address - segment->p_vaddr;
-    if (!image || segment->p_offset > image_size || image_size - segment->p_offset <= skipped) {
+    if (segment->p_offset > elf->image_size || elf->image_size - segment->p_offset <= skipped) {
         complain(elf->verb, "%s is cut short: the bytes of address 0x%" PRIx64 " lie past its end", elf->path, address);
         return false;
     }
-    uint64_t in_file = image_size - segment->p_offset;
+    uint64_t in_file = elf->image_size - segment->p_offset;
     uint64_t size = (segment->p_filesz < in_file ? segment->p_filesz : in_file) - skipped;
     *code = (struct code){
         .mode = elf->mode,
-        .bytes = (const uint8_t *)image + segment->p_offset + skipped,
+        .bytes = elf->image + segment->p_offset + skipped,
         .size = size,
         .address = address,
         .address_known = true,
@@ -133,8 +140,10 @@ bool elf_code_at(const struct elf_code *elf, uint64_t address, struct code *code
         is_zeroed = is_zeroed || address - segment.p_vaddr < segment.p_memsz;
     }
     if (is_zeroed)
-        complain(elf->verb, "address 0x%" PRIx64 " of %s has no bytes in the file: it is zeroed memory", address,
-                 elf->path);
+        complain(elf->verb,
+                 "address 0x%" PRIx64 " of %s has no bytes in the file: it is zeroed memory, or the file holds debug "
+                 "information alone",
+                 address, elf->path);
     else
         complain(elf->verb, "address 0x%" PRIx64 " is not in %s; `readelf -lW` lists its segments", address, elf->path);
     return false;

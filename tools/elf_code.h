@@ -12,6 +12,9 @@ struct elf_code {
     const char *path;
     int file;
     Elf *elf;
+    /* All bytes of the file. */
+    const uint8_t *image;
+    size_t image_size;
     /* The processor's mode that the file's code is for. */
     enum segue_mode mode;
 };

@@ -50,26 +50,32 @@ static void format(struct instruction *instruction)
         snprintf(instruction->text, sizeof instruction->text, "%s", segue_mnemonic_name(insn->mnemonic));
 }
 
-/* A state in which every lane of a gather or scatter is switched on, at index -1. */
-static struct segue_xstate lanes_on(void)
+/* A state in which every lane of a gather or scatter is switched on, at index -1. Made once: CPUID is slow in a virtual
+ * machine. */
+static const struct segue_xstate *lanes_on(void)
 {
     enum { HEADER = 512, HEADER_SIZE = 64 };
     static _Alignas(64) uint8_t area[XSTATE_ROOM];
+    static struct segue_xstate state;
+    static bool is_made;
+    if (is_made)
+        return &state;
+    is_made = true;
     uint64_t features = processor_state_components();
     uint32_t size = processor_leaf(13, 0, EBX);
     if (!features || size < HEADER + HEADER_SIZE || size > sizeof area)
-        return (struct segue_xstate){0};
+        return &state;
     memset(area, 0xff, sizeof area);
     memset(area + HEADER, 0, HEADER_SIZE);
     memcpy(area + HEADER, &features, sizeof features);
-    return (struct segue_xstate){.area = area, .size = size, .features = features};
+    state = (struct segue_xstate){.area = area, .size = size, .features = features};
+    return &state;
 }
 
 enum segue_status instruction_read(const struct code *code, size_t offset, struct instruction *instruction)
 {
     struct segue_insn insn;
     struct segue_regs regs;
-    struct segue_xstate xstate = lanes_on();
     enum segue_status status = segue_decode(code->mode, code->bytes + offset, code->size - offset, &insn);
     if (status != SEGUE_OK)
         return status;
@@ -80,7 +86,7 @@ enum segue_status instruction_read(const struct code *code, size_t offset, struc
         regs.rip = code->address + offset;
     instruction->code = code;
     instruction->offset = offset;
-    segue_plan(&insn, &regs, &xstate, NULL, NULL, 0, &instruction->plan);
+    segue_plan(&insn, &regs, lanes_on(), NULL, NULL, 0, &instruction->plan);
     format(instruction);
     return SEGUE_OK;
 }
