@@ -213,6 +213,9 @@ static enum segue_unlisted list_bit_offset(struct listing *listing)
 /* Adds the elements numbered from `first`, `count` of them, that begin at `start` and go on upwards or downwards. */
 static enum segue_unlisted add_elements(struct listing *listing, uint64_t start, uint64_t count)
 {
+    /* All of 64 bits is one byte more than a size can tell. */
+    if (count > UINT64_MAX / listing->memory->element)
+        return SEGUE_UNLISTED_WRAPS;
     struct segue_access access = describe(listing, start, count * listing->memory->element);
     if (listing->regs->rflags & DIRECTION_FLAG) {
         access.flags |= SEGUE_ACCESS_DOWN;
