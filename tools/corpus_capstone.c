@@ -14,9 +14,26 @@ struct corpus_capstone {
 
 static uint16_t registers[X86_REG_ENDING];
 
+/* Capstone 4.0.2 sorts a table of implicit registers the first time that it is needed, without a lock: threads that
+ * come meanwhile find the wrong ones. So it must be needed before there are threads; as are its tables of instructions.
+ */
+static void fill_tables(void)
+{
+    static const uint8_t code[CORPUS_SLOT_BYTES] = {0xe4, 0x01, 0xa5, 0x91, 0x0f, 0x01,
+                                                    0xc8, 0xf3, 0x0f, 0x10, 0x00, 0x90};
+    struct corpus_capstone *capstone = corpus_capstone_open();
+    const uint8_t *at = code;
+    size_t left = sizeof code;
+    uint64_t address = 0;
+    while (capstone && cs_disasm_iter(capstone->handle, &at, &left, &address, capstone->insn))
+        ;
+    corpus_capstone_close(capstone);
+}
+
 void corpus_capstone_prepare(void)
 {
     csh handle;
+    fill_tables();
     if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK)
         return;
     for (unsigned i = 1; i < X86_REG_ENDING; i++) {

@@ -20,7 +20,7 @@
 #include "message.h"
 
 /* Rows that one thread takes at a time. */
-#define CHUNK 65536
+#define CHUNK 262144
 /* A slot for objdump: the longest row, then so many NOPs that whatever it decodes from the row has ended by the slot's
  * end. */
 #define SLOT CORPUS_SLOT_BYTES

@@ -66,7 +66,7 @@ const struct verb corpus_verb = {
         "  --generate            adds encodings made from the decoder's tables, legal and illegal\n"
         "  --per-form N          how many of each form (1)\n"
         "check FILE...           asks Zydis, Capstone and objdump about every row, and reports where they disagree\n"
-        "  --referee WHICH       which rows objdump sees: all (default), disputed, none\n"
+        "  --referee WHICH       which rows objdump sees: disputed (default), all, none\n"
         "  --share N             with disputed: also one row in N of the others (16; 0 for none)\n"
         "  --shard I/N           only the I-th of N parts, from 0\n"
         "  --decoder NAME=CMD    another decoder, up to four: a shell command that reads rows and writes answers\n"

@@ -198,7 +198,8 @@ static int check_paths(struct options *options, char **paths)
 
 int corpus_verb_check(int argument_count, char **arguments)
 {
-    struct options options = {.check = {.share = 16,
+    struct options options = {.check = {.referee = CORPUS_REFEREE_DISPUTED,
+                                        .share = 16,
                                         .shards = 1,
                                         .with_segue = true,
                                         .with_source = true,
