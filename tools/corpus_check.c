@@ -120,13 +120,23 @@ static void ask(struct worker *worker, const struct corpus_row *row)
         source_answer(row, &c->answers[CORPUS_SOURCE]);
 }
 
+/* The decoder's words, without what depends on where it was told that the row stands: a comment, and a target's place.
+ */
 static void copy_text(char *to, const struct corpus_answer *answer)
 {
-    size_t length = answer->text_length < CORPUS_TEXT_BYTES - 1 ? answer->text_length : CORPUS_TEXT_BYTES - 1;
+    const char *comment = memchr(answer->text, '#', answer->text_length);
+    size_t length = comment ? (size_t)(comment - answer->text) : answer->text_length;
+    if (length > CORPUS_TEXT_BYTES - 24)
+        length = CORPUS_TEXT_BYTES - 24;
     memcpy(to, answer->text, length);
     while (length && (to[length - 1] == ' ' || to[length - 1] == '\t'))
         length--;
     to[length] = 0;
+    for (size_t i = 0; i < answer->operand_count; i++) {
+        char *place = strrchr(to, ' ');
+        if (answer->operands[i].kind == CORPUS_OPERAND_TARGET && place)
+            sprintf(place + 1, "0x%llx", (unsigned long long)answer->operands[i].value);
+    }
 }
 
 /* Puts "LENGTH " before a text; a refusal stays empty. */
@@ -226,7 +236,7 @@ static void judge(struct worker *worker)
     }
 }
 
-/* Reads a line from outside: "ok LENGTH TEXT" or "refused". */
+/* Reads a line from outside: "ok LENGTH TEXT", "refused" or "skip". */
 static bool outside_line(struct worker *worker, unsigned party, struct corpus_answer *answer)
 {
     const struct corpus_process *process = &worker->outside[party];
@@ -239,6 +249,10 @@ static bool outside_line(struct worker *worker, unsigned party, struct corpus_an
     refuse(answer);
     if (newline - at == 7 && memcmp(at, "refused", 7) == 0)
         return true;
+    if (newline - at == 4 && memcmp(at, "skip", 4) == 0) {
+        answer->status = CORPUS_NOT_ASKED;
+        return true;
+    }
     if (newline - at < 5 || memcmp(at, "ok ", 3) != 0)
         return false;
     unsigned long length = strtoul(at + 3, &text, 10);
@@ -254,7 +268,8 @@ static bool take_outside(struct worker *worker)
     for (unsigned i = CORPUS_OUTSIDE; i < CORPUS_PARTIES; i++) {
         if (!worker->outside[i].text || outside_line(worker, i, &worker->row.answers[i]))
             continue;
-        complain("corpus", "the decoder '%s' gave a line that is not 'refused' or 'ok LENGTH TEXT', or too few lines",
+        complain("corpus",
+                 "the decoder '%s' gave a line that is not 'ok LENGTH TEXT', 'refused' or 'skip', or too few lines",
                  corpus_party_names[i]);
         return false;
     }

@@ -202,7 +202,8 @@ static bool value_holds(const struct term *term, const struct value *value, cons
     case FIELD_STATUS:
         return answer->status == CORPUS_NOT_ASKED || answer->status == value->low;
     case FIELD_MNEMONIC:
-        return answer->status == CORPUS_ACCEPTED && answer->mnemonic == value->low;
+        return answer->status == CORPUS_NOT_ASKED ||
+               (answer->status == CORPUS_ACCEPTED && answer->mnemonic == value->low);
     case FIELD_TEXT:
         return answer->text_length && memmem(answer->text, answer->text_length, value->text, strlen(value->text));
     case FIELD_ISA:
