@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "corpus_objdump.h"
+#include "corpus_outside.h"
 #include "corpus_text.h"
 #include "message.h"
 
@@ -49,19 +50,12 @@ struct worker {
     uint32_t *starts;
     uint8_t *bytes;
     /* The answers from outside to the chunk's rows, by party. */
-    struct corpus_process outside[CORPUS_PARTIES];
-    const char *outside_at[CORPUS_PARTIES];
+    struct corpus_outside outside[CORPUS_PARTIES];
 };
 
 static const struct corpus_row *row_of(const struct worker *worker, uint32_t number)
 {
     return &worker->work->check->rows->rows[number];
-}
-
-static void refuse(struct corpus_answer *answer)
-{
-    answer->status = CORPUS_REFUSED;
-    answer->text_length = 0;
 }
 
 /* What the row's source claims, as an answer. */
@@ -236,79 +230,30 @@ static void judge(struct worker *worker)
     }
 }
 
-/* Reads a line from outside: "ok LENGTH TEXT", "refused" or "skip". */
-static bool outside_line(struct worker *worker, unsigned party, struct corpus_answer *answer)
-{
-    const struct corpus_process *process = &worker->outside[party];
-    const char *end = process->text + process->text_size, *at = worker->outside_at[party];
-    const char *newline = at ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-    char *text;
-    if (!newline)
-        return false;
-    worker->outside_at[party] = newline + 1;
-    refuse(answer);
-    if (newline - at == 7 && memcmp(at, "refused", 7) == 0)
-        return true;
-    if (newline - at == 4 && memcmp(at, "skip", 4) == 0) {
-        answer->status = CORPUS_NOT_ASKED;
-        return true;
-    }
-    if (newline - at < 5 || memcmp(at, "ok ", 3) != 0)
-        return false;
-    unsigned long length = strtoul(at + 3, &text, 10);
-    if (text == at + 3 || length == 0 || length > CORPUS_SLOT_BYTES || *text != ' ')
-        return false;
-    corpus_text_read(text + 1, (size_t)(newline - text - 1), 0, answer);
-    answer->length = (uint8_t)length;
-    return true;
-}
-
-static bool take_outside(struct worker *worker)
-{
-    for (unsigned i = CORPUS_OUTSIDE; i < CORPUS_PARTIES; i++) {
-        if (!worker->outside[i].text || outside_line(worker, i, &worker->row.answers[i]))
-            continue;
-        complain("corpus",
-                 "the decoder '%s' gave a line that is not 'ok LENGTH TEXT', 'refused' or 'skip', or too few lines",
-                 corpus_party_names[i]);
-        return false;
-    }
-    return true;
-}
-
-/* Gives the chunk to the decoders from outside, a row a line. */
+/* Gives the chunk to the decoders from outside. */
 static bool run_outside(struct worker *worker, const uint32_t *rows, size_t count)
 {
     const struct corpus_check *check = worker->work->check;
     bool ok = true;
-    for (unsigned i = CORPUS_OUTSIDE; ok && i < CORPUS_PARTIES; i++) {
-        if (!check->outside[i])
-            continue;
-        char *input = malloc(count * (2 * CORPUS_SLOT_BYTES + 1) + 1), *end = input;
-        char *arguments[] = {"sh", "-c", (char *)check->outside[i], NULL};
-        for (size_t j = 0; input && j < count; j++) {
-            uint8_t slot[CORPUS_SLOT_BYTES];
-            corpus_slot_fill(slot, row_of(worker, rows[j]));
-            for (size_t k = 0; k < sizeof slot; k++)
-                end += sprintf(end, "%02x", slot[k]);
-            *end++ = '\n';
-        }
-        ok = input && corpus_process_start(&worker->outside[i], arguments, input, (size_t)(end - input)) &&
-             corpus_process_wait(&worker->outside[i]);
-        worker->outside_at[i] = worker->outside[i].text;
-        if (ok && !worker->outside[i].text) {
-            complain("corpus", "the decoder '%s' gave no answers", corpus_party_names[i]);
-            ok = false;
-        }
-        free(input);
-    }
+    for (unsigned i = CORPUS_OUTSIDE; ok && i < CORPUS_PARTIES; i++)
+        if (check->outside[i])
+            ok = corpus_outside_run(&worker->outside[i], corpus_party_names[i], check->outside[i], check->rows, rows,
+                                    count);
     return ok;
+}
+
+static bool take_outside(struct worker *worker)
+{
+    for (unsigned i = CORPUS_OUTSIDE; i < CORPUS_PARTIES; i++)
+        if (worker->outside[i].name && !corpus_outside_next(&worker->outside[i], &worker->row.answers[i]))
+            return false;
+    return true;
 }
 
 static void end_outside(struct worker *worker)
 {
     for (unsigned i = CORPUS_OUTSIDE; i < CORPUS_PARTIES; i++)
-        corpus_process_end(&worker->outside[i]);
+        corpus_outside_end(&worker->outside[i]);
 }
 
 static void objdump_answer(struct worker *worker, const struct corpus_objdump_line *line)

@@ -47,7 +47,8 @@ static uint64_t mix_modrm(uint64_t hash, const ZydisDecodedInstruction *instruct
     if (modrm->mod == 3 || modrm->rm != 4)
         return hash;
     unsigned base = instruction->raw.sib.base, index = instruction->raw.sib.index;
-    return mix(hash, (base == 4) | (base == 5) << 1 | (index == 4) << 2 | (unsigned)instruction->raw.sib.scale << 3);
+    uint64_t special = (base == 4 ? 1u : 0u) | (base == 5 ? 2u : 0u) | (index == 4 ? 4u : 0u);
+    return mix(hash, special | (uint64_t)instruction->raw.sib.scale << 3);
 }
 
 /* The encoding's own fields, each in a byte. */
