@@ -7,12 +7,15 @@
  * 64-bit mode): an effective address is truncated to the address size first; then the base of FS or GS is added in
  * full. */
 #include <segue/decode.h>
+#include <string.h>
 
 #include "masks.h"
 #include "state.h"
 
 #define DIRECTION_FLAG 0x400u
 #define NESTED_TASK_FLAG 0x4000u
+/* Where the legacy region and the header of a state area end. */
+#define HEADER_END 576
 
 /* A list in the making. */
 struct listing {
@@ -24,6 +27,10 @@ struct listing {
     size_t count;
     /* The operand at hand. */
     const struct segue_memory_operand *memory;
+    /* Why there will be no list. */
+    enum segue_unlisted why;
+    /* What does not fit. */
+    struct segue_access unwanted;
 };
 
 static uint64_t truncate(uint64_t address, unsigned address_size)
@@ -65,37 +72,38 @@ static uint64_t on_stack(const struct listing *listing, uint64_t address)
     return listing->insn->mode == SEGUE_MODE_32 ? (uint32_t)address : address;
 }
 
-/* An access as the operand at hand describes it, at an effective address. */
-static struct segue_access describe(const struct listing *listing, uint64_t address, uint64_t size)
+/* Appends an access to `size` bytes at an effective address, as the operand at hand describes it, and returns it, to be
+ * changed where it is more than that. It is written in place: a copy of what was just stored byte by byte is slow. */
+static struct segue_access *add(struct listing *listing, uint64_t address, uint64_t size)
 {
     const struct segue_memory_operand *memory = listing->memory;
-    return (struct segue_access){
-        .address = address,
-        .size = size,
-        .flags = memory->flags,
-        .element = memory->element,
-        .direction = memory->direction,
-        .segment = memory->segment,
-        .alignment = memory->alignment,
-        .operand = (uint8_t)(memory - listing->insn->memory),
-    };
-}
-
-/* Appends an access, whose effective address becomes linear. */
-static enum segue_unlisted add(struct listing *listing, struct segue_access access)
-{
+    struct segue_access *access =
+        listing->count < listing->capacity ? &listing->accesses[listing->count] : &listing->unwanted;
     uint64_t last = UINT64_MAX;
-    access.address += segment_base(access.segment, listing->regs);
+    address += segment_base(memory->segment, listing->regs);
     if (listing->insn->mode == SEGUE_MODE_32) {
-        access.address = (uint32_t)access.address;
+        address = (uint32_t)address;
         last = UINT32_MAX;
     }
-    if (access.size - 1 > last - access.address)
-        return SEGUE_UNLISTED_WRAPS;
-    if (listing->count < listing->capacity)
-        listing->accesses[listing->count] = access;
+    if (size - 1 > last - address)
+        listing->why = SEGUE_UNLISTED_WRAPS;
+    access->address = address;
+    access->size = size;
+    access->flags = memory->flags;
+    access->element = memory->element;
+    access->direction = memory->direction;
+    access->segment = memory->segment;
+    access->lane = 0;
+    access->alignment = memory->alignment;
+    access->operand = (uint8_t)(memory - listing->insn->memory);
     listing->count++;
-    return SEGUE_UNLISTED_NONE;
+    return access;
+}
+
+/* There will be no list. */
+static void give_up(struct listing *listing, enum segue_unlisted why)
+{
+    listing->why = why;
 }
 
 static uint64_t bits_below(unsigned count)
@@ -115,113 +123,99 @@ static unsigned count_bits(uint64_t bits)
 /* Which of the operand's elements an opmask or a vector of signs lets through. */
 static uint64_t elements_of(const struct segue_memory_operand *memory, uint64_t bits)
 {
-    unsigned count = memory->size / memory->element, step = memory->grouped ? memory->grouped : 1;
+    unsigned count = memory->size / memory->element;
     uint64_t elements = 0;
     bits &= bits_below(memory->lanes);
     if (count == memory->lanes)
         return bits;
     for (unsigned lane = 0; lane < memory->lanes; lane++)
-        elements |= (bits >> lane & 1) << (lane / step % count);
+        elements |= (bits >> lane & 1) << (lane % count);
     return elements;
 }
 
-/* MASKMOVQ and MASKMOVDQU may fault for any byte of their operand, whatever the mask. */
-static enum segue_unlisted add_probe(struct listing *listing, uint64_t address, uint64_t size)
-{
-    struct segue_access access = describe(listing, address, size);
-    access.direction = SEGUE_WRITE;
-    access.flags |= SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL;
-    return add(listing, access);
-}
-
 /* One access for each run of elements that the mask lets through. */
-static enum segue_unlisted list_masked(struct listing *listing)
+static void list_masked(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
     uint64_t address = effective(listing, untruncated(listing, memory)), bits;
-    if (!masks_of(memory, listing->xstate, &bits))
-        return SEGUE_UNLISTED_XSTATE;
-    uint64_t elements = elements_of(memory, bits);
-    if (memory->element == 1 && memory->masking != SEGUE_MASKING_OPMASK && elements != bits_below(memory->lanes)) {
-        enum segue_unlisted why = add_probe(listing, address, memory->size);
-        if (why)
-            return why;
+    if (!masks_of(memory, listing->xstate, &bits)) {
+        give_up(listing, SEGUE_UNLISTED_XSTATE);
+        return;
     }
+    uint64_t elements = elements_of(memory, bits);
+    if (memory->probe && elements != bits_below(memory->lanes))
+        add(listing, address, memory->size)->flags |= memory->probe;
     for (unsigned first = 0; first < 64 && elements >> first;) {
         first += (unsigned)__builtin_ctzll(elements >> first);
         uint64_t above = ~(elements >> first);
         unsigned length = above ? (unsigned)__builtin_ctzll(above) : 64;
-        struct segue_access access =
-            describe(listing, address + first * (uint64_t)memory->element, length * (uint64_t)memory->element);
-        access.lane = (uint8_t)first;
-        /* Alignment is asked of the operand, not of its elements: the first says it for all. */
-        access.alignment = first == 0 ? memory->alignment : 0;
-        enum segue_unlisted why = add(listing, access);
-        if (why)
-            return why;
+        add(listing, address + first * (uint64_t)memory->element, length * (uint64_t)memory->element)->lane =
+            (uint8_t)first;
         first += length;
     }
-    return SEGUE_UNLISTED_NONE;
 }
 
-static enum segue_unlisted list_plain(struct listing *listing)
+static void list_plain(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
     if (memory->masking)
-        return list_masked(listing);
-    return add(listing, describe(listing, effective(listing, untruncated(listing, memory)), memory->size));
+        list_masked(listing);
+    else
+        add(listing, effective(listing, untruncated(listing, memory)), memory->size);
 }
 
-static enum segue_unlisted list_stack(struct listing *listing)
+static void list_stack(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
-    return add(listing, describe(listing, on_stack(listing, untruncated(listing, memory)), memory->size));
+    add(listing, on_stack(listing, untruncated(listing, memory)), memory->size);
 }
 
-static enum segue_unlisted list_interrupt_return(struct listing *listing)
+static void list_interrupt_return(struct listing *listing)
 {
-    return listing->regs->rflags & NESTED_TASK_FLAG ? SEGUE_UNLISTED_NESTED_TASK : list_stack(listing);
+    if (listing->regs->rflags & NESTED_TASK_FLAG)
+        give_up(listing, SEGUE_UNLISTED_NESTED_TASK);
+    else
+        list_stack(listing);
 }
 
-static enum segue_unlisted list_table(struct listing *listing)
+static void list_table(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
     uint64_t address = untruncated(listing, memory) + (uint8_t)segue_register_get(listing->regs, memory->index);
-    return add(listing, describe(listing, effective(listing, address), memory->size));
+    add(listing, effective(listing, address), memory->size);
 }
 
-static enum segue_unlisted list_line(struct listing *listing)
+/* It is the linear address that is rounded down. */
+static void list_line(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
-    uint64_t address = effective(listing, untruncated(listing, memory));
     uint64_t base = segment_base(memory->segment, listing->regs);
-    /* It is the linear address that is rounded down. */
-    return add(listing, describe(listing, ((address + base) & ~(uint64_t)(memory->size - 1)) - base, memory->size));
+    uint64_t address = effective(listing, untruncated(listing, memory)) + base;
+    add(listing, (address & ~(uint64_t)(memory->size - 1)) - base, memory->size);
 }
 
 /* The offset counts bits from the operand, both ways; the processor accesses the one operand that has the bit. */
-static enum segue_unlisted list_bit_offset(struct listing *listing)
+static void list_bit_offset(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
     unsigned unused = 64 - 8 * (unsigned)memory->size;
     int64_t offset = (int64_t)(segue_register_get(listing->regs, memory->mask) << unused) >> unused;
     int64_t operands = offset >> (unsigned)__builtin_ctz(8u * memory->size);
     uint64_t address = untruncated(listing, memory) + (uint64_t)operands * memory->size;
-    return add(listing, describe(listing, effective(listing, address), memory->size));
+    add(listing, effective(listing, address), memory->size);
 }
 
-/* Adds the elements numbered from `first`, `count` of them, that begin at `start` and go on upwards or downwards. */
-static enum segue_unlisted add_elements(struct listing *listing, uint64_t start, uint64_t count)
+/* `count` elements that begin at `start` and go on upwards or downwards. */
+static void add_elements(struct listing *listing, uint64_t start, uint64_t count)
 {
+    uint64_t element = listing->memory->element;
     /* All of 64 bits is one byte more than a size can tell. */
-    if (count > UINT64_MAX / listing->memory->element)
-        return SEGUE_UNLISTED_WRAPS;
-    struct segue_access access = describe(listing, start, count * listing->memory->element);
-    if (listing->regs->rflags & DIRECTION_FLAG) {
-        access.flags |= SEGUE_ACCESS_DOWN;
-        access.address -= access.size - access.element;
-    }
-    return add(listing, access);
+    if (count > UINT64_MAX / element)
+        give_up(listing, SEGUE_UNLISTED_WRAPS);
+    else if (listing->regs->rflags & DIRECTION_FLAG)
+        add(listing, start - (count - 1) * element, count * element)->flags |= SEGUE_ACCESS_DOWN;
+    else
+        add(listing, start, count * element);
 }
 
 /* How many elements there are from `start` to the end of the space that `address_size` can address: whole ones. */
@@ -233,167 +227,157 @@ static uint64_t room_from(uint64_t start, unsigned element, unsigned address_siz
     return (last - start) / element + ((last - start) % element == element - 1);
 }
 
+/* More elements than there is room for. Nobody gets past the end of 64 bits, so what comes before it is all; elsewhere
+ * they go on at the other end; one that lies across it, or more than once around, cannot be listed. */
+static void list_around(struct listing *listing, uint64_t start, uint64_t count, uint64_t room)
+{
+    unsigned address_size = listing->insn->address_size, element = listing->memory->element;
+    uint64_t last = truncate(UINT64_MAX, address_size);
+    bool down = listing->regs->rflags & DIRECTION_FLAG;
+    bool across = down ? start % element != 0 : (last - start + 1) % element != 0;
+    if (address_size == 8 && room) {
+        add_elements(listing, start, room);
+    } else if (address_size == 8 || across || count > (last + 1) / element) {
+        give_up(listing, SEGUE_UNLISTED_WRAPS);
+    } else {
+        add_elements(listing, start, room);
+        add_elements(listing, down ? last + 1 - element : 0, count - room);
+    }
+}
+
 /* All iterations of a string instruction. */
-static enum segue_unlisted list_string(struct listing *listing)
+static void list_string(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
-    unsigned address_size = listing->insn->address_size;
-    uint64_t last = truncate(UINT64_MAX, address_size), count = 1;
-    uint64_t start = effective(listing, untruncated(listing, memory));
+    uint64_t start = effective(listing, untruncated(listing, memory)), count = 1;
     bool down = listing->regs->rflags & DIRECTION_FLAG;
     if (memory->flags & SEGUE_ACCESS_REPEATED)
         count = effective(listing, listing->regs->rcx);
-    if (count <= 1)
-        return count ? add_elements(listing, start, 1) : SEGUE_UNLISTED_NONE;
-
-    uint64_t room = room_from(start, memory->element, address_size, down);
-    if (count <= room)
-        return add_elements(listing, start, count);
-    /* Nobody gets past the end of 64 bits: what comes before it cannot be accessed. */
-    if (address_size == 8)
-        return room ? add_elements(listing, start, room) : SEGUE_UNLISTED_WRAPS;
-    /* Elements go on at the other end; one that lies across it, or more than once around, cannot be listed. */
-    uint64_t left = count - room;
-    bool across = down ? start % memory->element != 0 : (last - start + 1) % memory->element != 0;
-    if (across || count > (last + 1) / memory->element)
-        return SEGUE_UNLISTED_WRAPS;
-    enum segue_unlisted why = add_elements(listing, start, room);
-    return why ? why : add_elements(listing, down ? last + 1 - memory->element : 0, left);
+    if (count == 0)
+        return;
+    uint64_t room = room_from(start, memory->element, listing->insn->address_size, down);
+    if (count == 1 || count <= room)
+        add_elements(listing, start, count);
+    else
+        list_around(listing, start, count, room);
 }
 
 /* One access a lane. */
-static enum segue_unlisted list_vector(struct listing *listing)
+static void list_vector(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
     uint8_t indices[VECTOR_SIZE];
     uint64_t bits, base = untruncated(listing, memory);
     unsigned size = memory->lanes * (unsigned)memory->index_size;
     size = size > 32 ? 64 : size > 16 ? 32 : 16;
-    if (!masks_of(memory, listing->xstate, &bits) || !masks_vector(listing->xstate, memory->index, size, indices))
-        return SEGUE_UNLISTED_XSTATE;
+    if (!masks_of(memory, listing->xstate, &bits) || !masks_vector(listing->xstate, memory->index, size, indices)) {
+        give_up(listing, SEGUE_UNLISTED_XSTATE);
+        return;
+    }
     for (unsigned lane = 0; lane < memory->lanes; lane++) {
-        const uint8_t *index = &indices[lane * memory->index_size];
-        int64_t value;
         if (!(bits >> lane & 1))
             continue;
+        int64_t index = 0;
+        memcpy(&index, &indices[lane * memory->index_size], memory->index_size);
         if (memory->index_size == 4)
-            value = *(const int32_t *)(const void *)index;
-        else
-            value = *(const int64_t *)(const void *)index;
-        struct segue_access access =
-            describe(listing, effective(listing, base + (uint64_t)value * memory->scale), memory->element);
-        access.lane = (uint8_t)lane;
-        enum segue_unlisted why = add(listing, access);
-        if (why)
-            return why;
+            index = (int32_t)index;
+        add(listing, effective(listing, base + (uint64_t)index * memory->scale), memory->element)->lane = (uint8_t)lane;
     }
-    return SEGUE_UNLISTED_NONE;
 }
 
 /* As many elements as the mask has bits, all together. */
-static enum segue_unlisted list_compressed(struct listing *listing)
+static void list_compressed(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
     uint64_t bits;
-    if (!masks_of(memory, listing->xstate, &bits))
-        return SEGUE_UNLISTED_XSTATE;
+    if (!masks_of(memory, listing->xstate, &bits)) {
+        give_up(listing, SEGUE_UNLISTED_XSTATE);
+        return;
+    }
     uint64_t count = count_bits(bits & bits_below(memory->lanes));
-    if (count == 0)
-        return SEGUE_UNLISTED_NONE;
-    uint64_t address = effective(listing, untruncated(listing, memory));
-    return add(listing, describe(listing, address, count * memory->element));
+    if (count)
+        add(listing, effective(listing, untruncated(listing, memory)), count * memory->element);
 }
 
 /* EDI, ESI, EBP, the stack pointer's own place, EBX, EDX, ECX, EAX. The processor takes no value from that place;
  * whether it reads it is not said. */
-static enum segue_unlisted list_pop_all(struct listing *listing)
+static void list_pop_all(struct listing *listing)
 {
     static const struct {
         uint8_t first, count, flags;
     } parts[] = {{0, 3, 0}, {3, 1, SEGUE_ACCESS_OPTIONAL}, {4, 4, 0}};
     const struct segue_memory_operand *memory = listing->memory;
-    uint64_t stack = untruncated(listing, memory);
-    if (memory->direction == SEGUE_WRITE)
-        return list_stack(listing);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        uint64_t address = on_stack(listing, stack + parts[i].first * (uint64_t)memory->element);
-        struct segue_access access = describe(listing, address, parts[i].count * (uint64_t)memory->element);
-        access.flags |= parts[i].flags;
-        enum segue_unlisted why = add(listing, access);
-        if (why)
-            return why;
-    }
-    return SEGUE_UNLISTED_NONE;
+    uint64_t stack = untruncated(listing, memory), element = memory->element;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        add(listing, on_stack(listing, stack + parts[i].first * element), parts[i].count * element)->flags |=
+            parts[i].flags;
 }
 
-static enum segue_unlisted add_frame_word(struct listing *listing, uint64_t address, unsigned direction)
+static void add_frame_word(struct listing *listing, uint64_t address, unsigned direction)
 {
-    struct segue_access access = describe(listing, on_stack(listing, address), listing->memory->element);
-    access.direction = (uint8_t)direction;
-    return add(listing, access);
+    add(listing, on_stack(listing, address), listing->memory->element)->direction = (uint8_t)direction;
 }
 
 /* Pushes the frame pointer; with a nesting level, copies the enclosing frames' pointers, and pushes the new one. At the
  * end it sees whether it could write where the stack pointer then is. */
-static enum segue_unlisted list_enter(struct listing *listing)
+static void list_enter(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
     uint64_t stack = listing->regs->rsp - memory->element, frame = listing->regs->rbp;
-    enum segue_unlisted why = add_frame_word(listing, stack, SEGUE_WRITE);
-    for (unsigned level = 1; level < memory->lanes && !why; level++) {
+    add_frame_word(listing, stack, SEGUE_WRITE);
+    for (unsigned level = 1; level < memory->lanes; level++) {
         frame -= memory->element;
         stack -= memory->element;
-        why = add_frame_word(listing, frame, SEGUE_READ);
-        if (!why)
-            why = add_frame_word(listing, stack, SEGUE_WRITE);
+        add_frame_word(listing, frame, SEGUE_READ);
+        add_frame_word(listing, stack, SEGUE_WRITE);
     }
-    if (memory->lanes && !why) {
+    if (memory->lanes) {
         stack -= memory->element;
-        why = add_frame_word(listing, stack, SEGUE_WRITE);
+        add_frame_word(listing, stack, SEGUE_WRITE);
     }
-    if (memory->displacement == 0 || why)
-        return why;
-    struct segue_access probe = describe(listing, on_stack(listing, stack - (uint64_t)memory->displacement), 1);
-    probe.element = 1;
-    probe.direction = SEGUE_WRITE;
-    probe.flags |= SEGUE_ACCESS_PROBE;
-    return add(listing, probe);
+    if (memory->displacement == 0)
+        return;
+    struct segue_access *probe = add(listing, on_stack(listing, stack - (uint64_t)memory->displacement), 1);
+    probe->element = 1;
+    probe->direction = SEGUE_WRITE;
+    probe->flags |= SEGUE_ACCESS_PROBE;
 }
 
-/* The parts of a state area. */
+/* A part of a state area. */
 struct part {
     uint64_t offset, size;
     unsigned direction, flags;
 };
 
-static enum segue_unlisted add_part(struct listing *listing, uint64_t area, struct part part)
+static void add_part(struct listing *listing, uint64_t area, struct part part)
 {
     if (part.size == 0)
-        return SEGUE_UNLISTED_NONE;
-    struct segue_access access = describe(listing, area + part.offset, part.size);
-    access.direction = (uint8_t)part.direction;
-    access.flags |= (uint16_t)part.flags;
-    access.alignment = part.offset % 64 == 0 ? listing->memory->alignment : 0;
-    return add(listing, access);
+        return;
+    struct segue_access *access = add(listing, area + part.offset, part.size);
+    access->direction = (uint8_t)part.direction;
+    access->flags |= (uint16_t)part.flags;
+    access->alignment = part.offset % 64 == 0 ? listing->memory->alignment : 0;
+}
+
+/* All but the header is either stored or loaded. */
+static unsigned area_direction(const struct segue_memory_operand *memory)
+{
+    return memory->lanes == SEGUE_STATE_XRSTOR ? SEGUE_READ : SEGUE_WRITE;
 }
 
 /* x87 state, MXCSR and XMM registers, of which 32-bit mode has eight. */
-static enum segue_unlisted add_legacy_parts(struct listing *listing, uint64_t area, uint64_t components, unsigned flags)
+static void add_legacy_parts(struct listing *listing, uint64_t area, uint64_t components, unsigned flags)
 {
     bool x87 = components & 1, sse = components & 2, mxcsr = components & 6;
-    unsigned direction = listing->memory->direction;
+    unsigned direction = area_direction(listing->memory);
     const struct part parts[] = {
         {0, x87 ? 24 : 0, direction, flags},
         {24, mxcsr ? 8 : 0, direction, flags},
         {32, x87 ? 128 : 0, direction, flags},
         {160, sse ? (listing->insn->mode == SEGUE_MODE_64 ? 256 : 128) : 0, direction, flags},
     };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        enum segue_unlisted why = add_part(listing, area, parts[i]);
-        if (why)
-            return why;
-    }
-    return SEGUE_UNLISTED_NONE;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        add_part(listing, area, parts[i]);
 }
 
 /* Outside 64-bit mode the registers that it alone has are left out. */
@@ -411,30 +395,26 @@ static uint64_t compacted_offset(uint64_t end, const struct state_component *pla
     return place->aligned ? (end + 63) & ~UINT64_C(63) : end;
 }
 
-static enum segue_unlisted add_extended_parts(struct listing *listing, uint64_t area, uint64_t components,
-                                              bool compacted, unsigned flags)
+static void add_extended_parts(struct listing *listing, uint64_t area, uint64_t components, bool compacted,
+                               unsigned flags)
 {
-    uint64_t end = 576;
+    uint64_t end = HEADER_END;
     for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
         struct state_component place;
         if (!(components >> i & 1) || !state_find(i, &place))
             continue;
-        if (compacted)
-            place.offset = (uint32_t)compacted_offset(end, &place);
-        end = (uint64_t)place.offset + place.size;
-        struct part part = {place.offset, size_in_mode(i, place.size, listing->insn->mode), listing->memory->direction,
-                            flags};
-        enum segue_unlisted why = add_part(listing, area, part);
-        if (why)
-            return why;
+        uint64_t offset = compacted ? compacted_offset(end, &place) : place.offset;
+        end = offset + place.size;
+        add_part(listing, area,
+                 (struct part){offset, size_in_mode(i, place.size, listing->insn->mode),
+                               area_direction(listing->memory), flags});
     }
-    return SEGUE_UNLISTED_NONE;
 }
 
 /* How far an area with these components goes. */
 static uint64_t area_size(uint64_t components, bool compacted)
 {
-    uint64_t end = 576, most = 576;
+    uint64_t end = HEADER_END, most = HEADER_END;
     for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
         struct state_component place;
         if (!(components >> i & 1) || !state_find(i, &place))
@@ -448,7 +428,7 @@ static uint64_t area_size(uint64_t components, bool compacted)
 
 /* What each of the XSAVE family does to the header, and whether it may leave components out: XSAVEOPT and XSAVEC leave
  * out those in their initial state, XRSTOR those that the header does not name. */
-static enum segue_unlisted list_state(struct listing *listing)
+static void list_state(struct listing *listing)
 {
     static const struct {
         struct part header;
@@ -461,31 +441,29 @@ static enum segue_unlisted list_state(struct listing *listing)
         [SEGUE_STATE_XRSTOR] = {{512, 64, SEGUE_READ, 0}, SEGUE_ACCESS_OPTIONAL, false},
     };
     const struct segue_memory_operand *memory = listing->memory;
-    uint64_t area = effective(listing, untruncated(listing, memory)), enabled;
-    if (!state_enabled(&enabled))
-        return SEGUE_UNLISTED_STATE_LAYOUT;
+    uint64_t area = effective(listing, untruncated(listing, memory)), enabled = 0;
+    bool known = state_enabled(&enabled), reads = memory->lanes == SEGUE_STATE_XRSTOR;
     uint64_t components = enabled & (listing->regs->rdx << 32 | (uint32_t)listing->regs->rax);
     /* The header in memory says which format XRSTOR reads. */
-    bool reads = memory->lanes == SEGUE_STATE_XRSTOR;
-    if (reads && (components & ~UINT64_C(3)) && state_can_compact())
-        return SEGUE_UNLISTED_STATE_LAYOUT;
-    enum segue_unlisted why = SEGUE_UNLISTED_NONE;
+    if (!known || (reads && (components & ~UINT64_C(3)) && state_can_compact())) {
+        give_up(listing, SEGUE_UNLISTED_STATE_LAYOUT);
+        return;
+    }
+    bool compacted = kinds[memory->lanes].compacted;
+    unsigned flags = kinds[memory->lanes].flags;
     /* Before anything else it may see whether it can have the whole area. */
-    struct part whole = {0, area_size(components, kinds[memory->lanes].compacted), memory->direction,
-                         SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL};
-    why = add_part(listing, area, whole);
-    if (reads && !why)
-        why = add_part(listing, area, kinds[memory->lanes].header);
-    if (!why)
-        why = add_legacy_parts(listing, area, components, kinds[memory->lanes].flags);
-    if (!why && !reads)
-        why = add_part(listing, area, kinds[memory->lanes].header);
-    if (!why)
-        why = add_extended_parts(listing, area, components, kinds[memory->lanes].compacted, kinds[memory->lanes].flags);
-    return why;
+    add_part(listing, area,
+             (struct part){0, area_size(components, compacted), area_direction(memory),
+                           SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL});
+    if (reads)
+        add_part(listing, area, kinds[memory->lanes].header);
+    add_legacy_parts(listing, area, components, flags);
+    if (!reads)
+        add_part(listing, area, kinds[memory->lanes].header);
+    add_extended_parts(listing, area, components, compacted, flags);
 }
 
-static enum segue_unlisted (*const listers[])(struct listing *listing) = {
+static void (*const listers[])(struct listing *listing) = {
     [SEGUE_ADDRESSING_PLAIN] = list_plain,     [SEGUE_ADDRESSING_STACK] = list_stack,
     [SEGUE_ADDRESSING_STRING] = list_string,   [SEGUE_ADDRESSING_TABLE] = list_table,
     [SEGUE_ADDRESSING_LINE] = list_line,       [SEGUE_ADDRESSING_BIT_OFFSET] = list_bit_offset,
@@ -494,14 +472,28 @@ static enum segue_unlisted (*const listers[])(struct listing *listing) = {
     [SEGUE_ADDRESSING_ENTER] = list_enter,     [SEGUE_ADDRESSING_STATE] = list_state,
 };
 
-static enum segue_unlisted list(struct listing *listing)
+/* `unwanted` needs no initial value. */
+static void begin(struct listing *listing, const struct segue_insn *insn, const struct segue_regs *regs,
+                  const struct segue_xstate *xstate)
 {
-    enum segue_unlisted why = (enum segue_unlisted)listing->insn->unlisted;
-    for (size_t i = 0; i < listing->insn->memory_count && !why; i++) {
+    listing->insn = insn;
+    listing->regs = regs;
+    listing->xstate = xstate;
+    listing->accesses = NULL;
+    listing->capacity = listing->count = 0;
+    listing->why = (enum segue_unlisted)insn->unlisted;
+}
+
+static void list(struct listing *listing)
+{
+    for (size_t i = 0; i < listing->insn->memory_count; i++) {
         listing->memory = &listing->insn->memory[i];
-        why = listers[listing->memory->addressing](listing);
+        /* Most are, and a call through a table is dear where it is not foreseen. */
+        if (listing->memory->addressing == SEGUE_ADDRESSING_PLAIN)
+            list_plain(listing);
+        else
+            listers[listing->memory->addressing](listing);
     }
-    return why;
 }
 
 enum segue_status segue_accesses(const struct segue_insn *insn, const struct segue_regs *regs,
@@ -510,10 +502,13 @@ enum segue_status segue_accesses(const struct segue_insn *insn, const struct seg
 {
     if (!insn || !regs || !count || (!accesses && capacity))
         return SEGUE_INVALID;
-    struct listing listing = {.insn = insn, .regs = regs, .xstate = xstate, .accesses = accesses, .capacity = capacity};
-    enum segue_unlisted why = list(&listing);
-    *count = why ? 0 : listing.count;
-    if (why)
+    struct listing listing;
+    begin(&listing, insn, regs, xstate);
+    listing.accesses = accesses;
+    listing.capacity = capacity;
+    list(&listing);
+    *count = listing.why ? 0 : listing.count;
+    if (listing.why)
         return SEGUE_UNSUPPORTED;
     return listing.count > capacity ? SEGUE_TOO_SMALL : SEGUE_OK;
 }
@@ -521,6 +516,10 @@ enum segue_status segue_accesses(const struct segue_insn *insn, const struct seg
 enum segue_unlisted segue_accesses_unlisted(const struct segue_insn *insn, const struct segue_regs *regs,
                                             const struct segue_xstate *xstate)
 {
-    struct listing listing = {.insn = insn, .regs = regs, .xstate = xstate};
-    return insn && regs ? list(&listing) : SEGUE_UNLISTED_NONE;
+    struct listing listing;
+    if (!insn || !regs)
+        return SEGUE_UNLISTED_NONE;
+    begin(&listing, insn, regs, xstate);
+    list(&listing);
+    return listing.why;
 }

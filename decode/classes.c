@@ -48,8 +48,9 @@ static enum form form_of_register(ZydisRegister reg)
     return FORM_REGISTER;
 }
 
+/* `names_registers`: it matters whether an operand is a segment or a control register. */
 static enum form form_of(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
-                         const struct segue_insn *insn)
+                         const struct segue_insn *insn, bool names_registers)
 {
     static const uint8_t by_direction[] = {[0] = FORM_REGISTER,
                                            [SEGUE_READ] = FORM_LOAD,
@@ -59,7 +60,7 @@ static enum form form_of(const ZydisDecodedInstruction *instruction, const Zydis
         return FORM_LOCKED;
     if (instruction->meta.category == ZYDIS_CATEGORY_STRINGOP)
         return FORM_STRING;
-    for (size_t i = 0; i < instruction->operand_count_visible && i < 2; i++) {
+    for (size_t i = 0; names_registers && i < instruction->operand_count_visible && i < 2; i++) {
         enum form form = FORM_REGISTER;
         if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER)
             form = form_of_register(operands[i].reg.value);
@@ -72,7 +73,8 @@ static enum form form_of(const ZydisDecodedInstruction *instruction, const Zydis
 enum segue_class classes_find(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                               const struct segue_insn *insn)
 {
-    return class_of[section_of[instruction->mnemonic]][form_of(instruction, operands, insn)];
+    const uint8_t *classes = class_of[section_of[instruction->mnemonic]];
+    return classes[form_of(instruction, operands, insn, classes[FORM_SEGMENT] != classes[FORM_REGISTER])];
 }
 
 const char *segue_class_name(enum segue_class number)

@@ -23,6 +23,9 @@ enum rule {
     RULE_INTERRUPT_RETURN,
     RULE_USER_INTERRUPT_RETURN,
     RULE_ENTER,
+    /* A string instruction. Of two strings that are compared, the second is read first. */
+    RULE_STRING,
+    RULE_COMPARE,
     RULE_XLAT,
     RULE_BIT_OFFSET,
     /* A vector's sign bits choose: the second operand's; those of each byte; the third operand's, with an opmask
@@ -32,17 +35,18 @@ enum rule {
     RULE_VECTOR_DOUBLEWORDS,
     RULE_VECTOR_QUADWORDS,
     RULE_COMPRESSED,
-    /* The mask chooses: the operand as a whole, if any of sixteen bits, or if one, is set; pairs; quadwords that eight
-     * bits belong to. */
+    /* The mask chooses: the operand as a whole, if any of sixteen bits, or if one, is set; pairs. */
     RULE_ONE_OF_SIXTEEN,
     RULE_ONE_OF_ONE,
     RULE_PAIRS,
-    RULE_EIGHT_LANES,
     /* The mask does not choose, whatever Zydis' exception class says. */
     RULE_NOT_MASKED,
-    /* Sixteen bytes that need no alignment; operands that do though their exception class does not say so. */
+    /* Sixteen bytes that need no alignment; operands that do though their exception class does not say so;
+     * those that do on some processors. */
     RULE_UNALIGNED,
     RULE_ALIGNED_16,
+    RULE_WHOLE_16,
+    RULE_SHA,
     /* State areas whose layout is the processor's. */
     RULE_XSAVE,
     RULE_XSAVEOPT,

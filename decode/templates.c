@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "processor.h"
 #include "registers.h"
 #include "rules.h"
 
@@ -32,10 +33,11 @@ struct making {
     struct segue_insn *insn;
 };
 
+/* The next operand, all zeros but for its registers. */
 static struct segue_memory_operand *add(struct segue_insn *insn)
 {
     struct segue_memory_operand *memory = &insn->memory[insn->memory_count++];
-    *memory = (struct segue_memory_operand){.base = SEGUE_REGISTER_NONE, .index = SEGUE_REGISTER_NONE};
+    memory->base = memory->index = SEGUE_REGISTER_NONE;
     return memory;
 }
 
@@ -75,8 +77,10 @@ static struct segue_memory_operand *add_at(const struct making *making, uint8_t 
 
 static uint8_t element_of(const ZydisDecodedOperand *operand)
 {
-    unsigned size = operand->size / 8, element = operand->element_size / 8;
-    return (uint8_t)(element == 0 || element > 16 || size % element != 0 ? 1 : element);
+    /* An environment or an image of x87 state is bytes; far pointers and extended reals are one thing. */
+    static const bool is_one[] = {[1] = true, [2] = true, [4] = true, [6] = true, [8] = true, [10] = true, [16] = true};
+    unsigned element = operand->element_size / 8;
+    return (uint8_t)(element < sizeof is_one && is_one[element] ? element : 1);
 }
 
 /* The operand as Zydis gives it. */
@@ -127,9 +131,11 @@ static void mask(const struct making *making, struct segue_memory_operand *memor
     if (instruction->encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX || reg == ZYDIS_REGISTER_NONE ||
         reg == ZYDIS_REGISTER_K0 || memory->element == 0)
         return;
-    /* A store leaves out what is masked whatever its class. */
-    if (!suppresses[instruction->meta.exception_class] && !(memory->direction & SEGUE_WRITE))
+    /* A store leaves out what is masked whatever its class, but in some it faults for that too. */
+    bool suppressed = suppresses[instruction->meta.exception_class];
+    if (!suppressed && !(memory->direction & SEGUE_WRITE))
         return;
+    memory->probe = suppressed ? 0 : SEGUE_ACCESS_PROBE;
     memory->masking = SEGUE_MASKING_OPMASK;
     memory->mask = (uint8_t)(reg - ZYDIS_REGISTER_K0);
     memory->lanes = broadcast_lanes[instruction->avx.broadcast.mode];
@@ -156,6 +162,23 @@ static void mend_alignment(const struct making *making, const ZydisDecodedOperan
 {
     (void)making, (void)operand;
     memory->alignment = (uint8_t)alignment;
+}
+
+/* One thing of `size` bytes, aligned to its size. */
+static void mend_one(const struct making *making, const ZydisDecodedOperand *operand,
+                     struct segue_memory_operand *memory, unsigned size)
+{
+    (void)making, (void)operand;
+    memory->element = memory->alignment = (uint8_t)size;
+}
+
+/* AMD's processors do not ask for alignment here, though its manual does (docs/facts.md). */
+static void mend_sha(const struct making *making, const ZydisDecodedOperand *operand,
+                     struct segue_memory_operand *memory, unsigned argument)
+{
+    (void)making, (void)operand, (void)argument;
+    if (processor_is_amd())
+        memory->alignment = 0;
 }
 
 static bool is_segment_register(const ZydisDecodedOperand *operand)
@@ -193,6 +216,40 @@ static void mend_stack(const struct making *making, const ZydisDecodedOperand *o
         memory->flags |= SEGUE_ACCESS_DOWN;
     if (making->insn->mode == SEGUE_MODE_32 && memory->size == 4 && is_segment_register(&making->operands[0]))
         split_selector(making, memory);
+}
+
+/* Some vector instructions have the same names. */
+static bool is_string(const ZydisDecodedInstruction *instruction)
+{
+    return instruction->meta.category == ZYDIS_CATEGORY_STRINGOP ||
+           instruction->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+}
+
+static void mend_string(const struct making *making, const ZydisDecodedOperand *operand,
+                        struct segue_memory_operand *memory, unsigned addressing)
+{
+    (void)operand;
+    if (!is_string(making->instruction))
+        return;
+    memory->addressing = (uint8_t)addressing;
+    if (making->insn->flags & SEGUE_INSN_REPEATED)
+        memory->flags |= SEGUE_ACCESS_REPEATED;
+    if (making->insn->flags & SEGUE_INSN_CONDITIONAL)
+        memory->flags |= SEGUE_ACCESS_UNTIL;
+}
+
+/* CMPS reads its destination before its source; Zydis names it after that (docs/facts.md). The vector instruction of
+ * the same name has one operand in memory. */
+static void mend_compare(const struct making *making, const ZydisDecodedOperand *operand,
+                         struct segue_memory_operand *memory, unsigned addressing)
+{
+    struct segue_memory_operand *first = &making->insn->memory[0], other;
+    mend_string(making, operand, memory, addressing);
+    if (!is_string(making->instruction))
+        return;
+    other = *first;
+    *first = *memory;
+    *memory = other;
 }
 
 /* POP computes the address of an explicit operand after it has moved the stack pointer. */
@@ -255,6 +312,9 @@ static void mend_signs(const struct making *making, const ZydisDecodedOperand *o
     memory->mask = (uint8_t)ZydisRegisterGetId(reg);
     memory->lanes = (uint8_t)(memory->size / memory->element);
     memory->flags |= SEGUE_ACCESS_MASKED;
+    /* MASKMOVQ and MASKMOVDQU may fault for any byte of their operand, whatever the mask. */
+    if (memory->element == 1)
+        memory->probe = SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL;
 }
 
 static unsigned register_size(ZydisRegister reg)
@@ -307,18 +367,6 @@ static void mend_pairs(const struct making *making, const ZydisDecodedOperand *o
         memory->lanes = (uint8_t)(memory->size / element);
 }
 
-/* Each byte of the result has a lane; a quadword of memory serves eight of them. */
-static void mend_eight_lanes(const struct making *making, const ZydisDecodedOperand *operand,
-                             struct segue_memory_operand *memory, unsigned lanes)
-{
-    (void)operand;
-    if (memory->masking == SEGUE_MASKING_NONE)
-        return;
-    memory->element = 8;
-    memory->grouped = memory->size == 8 ? 0 : (uint8_t)lanes;
-    memory->lanes = (uint8_t)(making->instruction->avx.vector_length / 8);
-}
-
 static void mend_not_masked(const struct making *making, const ZydisDecodedOperand *operand,
                             struct segue_memory_operand *memory, unsigned argument)
 {
@@ -332,13 +380,14 @@ static void mend_state(const struct making *making, const ZydisDecodedOperand *o
 {
     (void)making, (void)operand;
     memory->addressing = SEGUE_ADDRESSING_STATE;
+    memory->size = 0;
     memory->lanes = (uint8_t)area;
     memory->element = 1;
     memory->alignment = 64;
 }
 
 /* The destination's address is in the first operand, and its segment is always ES. Zydis gives that of ENQCMD not at
- * all, and that of MOVDIR64B in the wrong segment as the operand after this, for which there is then no place. */
+ * all, and that of MOVDIR64B among the hidden operands, in the wrong segment. */
 static void mend_direct_store(const struct making *making, const ZydisDecodedOperand *operand,
                               struct segue_memory_operand *memory, unsigned size)
 {
@@ -358,6 +407,8 @@ static const struct {
 } menders[RULE_REFUSED] = {
     [RULE_BYTE] = {mend_size, 1},
     [RULE_STACK] = {mend_stack, SEGUE_ADDRESSING_STACK},
+    [RULE_STRING] = {mend_string, SEGUE_ADDRESSING_STRING},
+    [RULE_COMPARE] = {mend_compare, SEGUE_ADDRESSING_STRING},
     [RULE_POP] = {mend_pop, SEGUE_ADDRESSING_STACK},
     [RULE_POP_ALL] = {mend_stack, SEGUE_ADDRESSING_POP_ALL},
     [RULE_INTERRUPT_RETURN] = {mend_interrupt_return, SEGUE_ADDRESSING_INTERRUPT_RETURN},
@@ -372,10 +423,11 @@ static const struct {
     [RULE_ONE_OF_SIXTEEN] = {mend_one_element, 16},
     [RULE_ONE_OF_ONE] = {mend_one_element, 1},
     [RULE_PAIRS] = {mend_pairs, 4},
-    [RULE_EIGHT_LANES] = {mend_eight_lanes, 8},
     [RULE_NOT_MASKED] = {mend_not_masked, 0},
     [RULE_UNALIGNED] = {mend_alignment, 0},
     [RULE_ALIGNED_16] = {mend_alignment, 16},
+    [RULE_WHOLE_16] = {mend_one, 16},
+    [RULE_SHA] = {mend_sha, 0},
     [RULE_XSAVE] = {mend_state, SEGUE_STATE_XSAVE},
     [RULE_XSAVEOPT] = {mend_state, SEGUE_STATE_XSAVEOPT},
     [RULE_XSAVEC] = {mend_state, SEGUE_STATE_XSAVEC},
@@ -409,38 +461,44 @@ static void add_unlisted(const struct making *making, enum rule rule)
     }
 }
 
-static bool is_string(const ZydisDecodedInstruction *instruction)
+static void add_listed(const struct making *making, const ZydisDecodedOperand *operand, enum rule rule)
 {
-    return instruction->meta.category == ZYDIS_CATEGORY_STRINGOP ||
-           instruction->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
-}
-
-static void mark_string(const struct making *making, struct segue_memory_operand *memory)
-{
-    memory->addressing = SEGUE_ADDRESSING_STRING;
-    if (making->insn->flags & SEGUE_INSN_REPEATED)
-        memory->flags |= SEGUE_ACCESS_REPEATED;
-    if (making->insn->flags & SEGUE_INSN_CONDITIONAL)
-        memory->flags |= SEGUE_ACCESS_UNTIL;
+    if (making->insn->memory_count == SEGUE_MEMORY_OPERANDS)
+        return;
+    struct segue_memory_operand *memory = add_plain(making, operand);
+    align(making, memory);
+    mask(making, memory);
+    if (menders[rule].mend)
+        menders[rule].mend(making, operand, memory, menders[rule].argument);
 }
 
 /* What is only read comes first, as it does on the processor. */
-static void add_listed(const struct making *making, enum rule rule, bool writing)
+static void add_all_listed(const struct making *making, enum rule rule)
 {
+    const ZydisDecodedOperand *written[ZYDIS_MAX_OPERAND_COUNT];
+    size_t written_count = 0;
     for (size_t i = 0; i < making->instruction->operand_count; i++) {
         const ZydisDecodedOperand *operand = &making->operands[i];
-        bool writes = operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
         if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY || operand->mem.type == ZYDIS_MEMOP_TYPE_AGEN ||
-            !operand->actions || writes != writing || making->insn->memory_count == SEGUE_MEMORY_OPERANDS)
+            !operand->actions)
             continue;
-        struct segue_memory_operand *memory = add_plain(making, operand);
-        align(making, memory);
-        mask(making, memory);
-        if (menders[rule].mend)
-            menders[rule].mend(making, operand, memory, menders[rule].argument);
-        if (is_string(making->instruction))
-            mark_string(making, memory);
+        if (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+            written[written_count++] = operand;
+        else
+            add_listed(making, operand, rule);
     }
+    for (size_t i = 0; i < written_count; i++)
+        add_listed(making, written[i], rule);
+}
+
+bool templates_need_hidden(ZydisMnemonic mnemonic)
+{
+    static const bool hidden[UINT8_MAX + 1] = {
+        [RULE_STACK] = true,  [RULE_POP] = true,     [RULE_POP_ALL] = true,
+        [RULE_ENTER] = true,  [RULE_XLAT] = true,    [RULE_INTERRUPT_RETURN] = true,
+        [RULE_STRING] = true, [RULE_COMPARE] = true, [RULE_SIGNS_OF_BYTES] = true,
+    };
+    return hidden[rules[mnemonic]];
 }
 
 void templates_make(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
@@ -454,7 +512,6 @@ void templates_make(const ZydisDecodedInstruction *instruction, const ZydisDecod
     }
     if (rule == RULE_NO_ACCESS)
         return;
-    add_listed(&making, rule, false);
-    add_listed(&making, rule, true);
+    add_all_listed(&making, rule);
     add_unlisted(&making, rule);
 }

@@ -312,7 +312,8 @@ static bool add_stops(struct expectation *expectation, const struct closed *clos
 static void check_alignment(const struct run *run, struct expectation *expectation)
 {
     for (size_t i = 0; i < run->count; i++)
-        if (run->accesses[i].alignment && run->accesses[i].address % run->accesses[i].alignment)
+        if (run->accesses[i].alignment &&
+            (run->accesses[i].address - run->accesses[i].lane * run->accesses[i].element) % run->accesses[i].alignment)
             expectation->misaligned = true;
 }
 

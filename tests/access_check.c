@@ -1,10 +1,11 @@
 /* access_check.c: holds segue_accesses against the processor: over every form of every instruction, or over the rows of
  * files.
  *
- *      access_check [--seed S] [--verbose] [FILE...]
+ *      access_check [--seed S] [--every N] [--verbose] [FILE...]
  *
- * A row is the hex of one instruction; what follows a blank in it, and lines that begin with '#', are ignored. Exits
- * with 0 if there was no difference, 1 if there was, 2 for a bad command line, 77 where it cannot run. */
+ * With --every only one form or row in N is checked, another one with another seed. A row is the hex of one
+ * instruction; what follows a blank in it, and lines that begin with '#', are ignored. Exits with 0 if there was no
+ * difference, 1 if there was, 2 for a bad command line, 77 where it cannot run. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,10 +18,10 @@
 #define EXIT_DIFFERENT 1
 #define EXIT_USAGE 2
 #define EXIT_SKIPPED 77
-#define REPORTS_MAX 60
+#define REPORTS_MAX 100
 
 struct totals {
-    uint64_t seed;
+    uint64_t seed, every;
     uint64_t number;
     uint64_t results[ACCESS_RESULTS];
     bool verbose;
@@ -40,7 +41,9 @@ static const char *const result_names[ACCESS_RESULTS] = {
 static void check(const struct segue_insn *insn, void *context)
 {
     struct totals *totals = context;
-    struct random random = random_for(totals->seed, totals->number++);
+    struct random random = random_for(totals->seed, totals->number);
+    if ((totals->number++ + totals->seed) % totals->every)
+        return;
     enum access_result result = access_check(insn, &random, &totals->report);
     totals->results[result]++;
     if (result == ACCESS_DIFFERENT && totals->results[ACCESS_DIFFERENT] <= REPORTS_MAX)
@@ -86,13 +89,17 @@ static bool check_file(const char *name, struct totals *totals)
 
 int main(int count, char **arguments)
 {
-    static struct totals totals = {.seed = 1};
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'}, {"verbose", no_argument, NULL, 'v'}, {0}};
+    static struct totals totals = {.seed = 1, .every = 1};
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"every", required_argument, NULL, 'e'},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {0}};
     int option;
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
         if (option == 's')
             totals.seed = strtoull(optarg, NULL, 0);
+        else if (option == 'e' && strtoull(optarg, NULL, 0))
+            totals.every = strtoull(optarg, NULL, 0);
         else if (option == 'v')
             totals.verbose = true;
         else

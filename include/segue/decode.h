@@ -161,7 +161,7 @@ struct segue_memory_operand {
     uint8_t direction;
     /* enum segue_addressing. */
     uint8_t addressing;
-    /* Bytes, all elements together. */
+    /* Bytes, all elements together; 0 with SEGUE_ADDRESSING_STATE. */
     uint16_t size;
     /* Bytes of one element. */
     uint8_t element;
@@ -170,15 +170,15 @@ struct segue_memory_operand {
     /* enum segue_masking, and the number of the mask's register. */
     uint8_t masking;
     uint8_t mask;
-    /* How many bits of the mask count. */
+    /* How many bits of the mask count: bits i, i + elements, i + 2 * elements, ... belong to element i. */
     uint8_t lanes;
     /* With SEGUE_ADDRESSING_VECTOR: bytes of one index. */
     uint8_t index_size;
     /* enum segue_access_flags. */
     uint8_t flags;
-    /* How many bits of the mask, one after the other, belong to one element; 0: bits i, i + elements, i + 2 * elements,
-     * ... belong to element i. */
-    uint8_t grouped;
+    /* enum segue_access_flags of an access that is made, or may be, to see whether all of a masked operand is there,
+     * whatever the mask; 0 if there is none. */
+    uint8_t probe;
     /* Sign-extended; EVEX's compressed displacements are already multiplied out. */
     int64_t displacement;
 };
@@ -278,7 +278,8 @@ struct segue_access {
     uint8_t segment;
     /* The vector lane of the first element, where a mask or an index vector makes the accesses; else 0. */
     uint8_t lane;
-    /* What `address` must be a multiple of, in bytes, lest the processor raise #GP; 0 if anything will do. */
+    /* What the operand's own address, `address - lane * element`, must be a multiple of, in bytes, lest the processor
+     * raise #GP; 0 if anything will do. */
     uint8_t alignment;
     /* The number of the operand in `insn->memory`. */
     uint8_t operand;
@@ -335,8 +336,8 @@ SEGUE_API unsigned segue_mnemonic_count(void);
 /* How many instructions a cache remembers. */
 #define SEGUE_CACHE_ENTRIES 1024
 
-/* One place of a cache; its fields are private. */
-struct segue_cache_entry {
+/* One place of a cache; its fields are private. It takes two lines of the processor's cache, and no more. */
+struct __attribute__((aligned(64))) segue_cache_entry {
     uint64_t sequence;
     uint64_t address;
     uint64_t words[sizeof(struct segue_insn) / 8];
