@@ -38,6 +38,8 @@ static struct corpus_rules rules;
 static struct corpus_capstone *capstone;
 static ZydisDecoder zydis;
 static uint64_t unknown;
+/* How many rows objdump saw in the default check. */
+static uint64_t refereed;
 
 static void decode_only(const struct bench_variant *variant, unsigned operations)
 {
@@ -73,6 +75,8 @@ static void check(const struct bench_variant *variant, unsigned operations)
         if (!corpus_check_run(&check, &counts))
             bench_fail("the check could not be run");
         unknown += counts.unknown_rows;
+        if (check.referee == CORPUS_REFEREE_DISPUTED)
+            refereed = counts.parties[CORPUS_OBJDUMP].asked;
         corpus_counts_free(&counts);
     }
 }
@@ -108,6 +112,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+    bench_note("rows_that_objdump_saw_in_check", (double)refereed, "rows");
     bench_note("rows_outside_every_class", (double)unknown, "rows");
     if (unknown)
         bench_fail("%llu rows lie outside every known class", (unsigned long long)unknown);
