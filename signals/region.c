@@ -6,23 +6,35 @@
 #include <string.h>
 
 #include "../emulate/forced.h"
-#include "pool.h"
 #include "readers.h"
-#include "table.h"
 #include "thread.h"
 
 #define PAGE ((uint64_t)1 << TABLE_PAGE_BITS)
 #define KNOWN_FLAGS SEGUE_REGION_WRITE_IS_READ_WRITE
+_Static_assert(KNOWN_FLAGS <= UINT16_MAX, "struct region has 16 bits for them");
 
 static struct table table;
-static struct pool regions = {.size = (sizeof(struct segue_region) + 63) / 64 * 64};
 static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t removals;
 static size_t count;
 
-const struct segue_region *region_at(uint64_t address)
+const struct region *region_at(uint64_t address)
 {
     return table_find(&table, address);
+}
+
+struct segue_window region_window(const struct region *region)
+{
+    bool is_alias = region->kind == SEGUE_WINDOW_ALIAS;
+    return (struct segue_window){
+        .base = region->base,
+        .size = region->size,
+        .kind = (enum segue_window_kind)region->kind,
+        .alias = is_alias ? region->place : NULL,
+        .read = region->read,
+        .write = region->write,
+        .context = is_alias ? NULL : region->place,
+    };
 }
 
 uint64_t region_removals(void)
@@ -75,15 +87,21 @@ static bool is_valid(const struct segue_region *region)
 
 static enum segue_status add(const struct segue_region *region)
 {
-    struct segue_region *copy = pool_take(&regions);
-    if (!copy)
-        return SEGUE_NO_MEMORY;
-    *copy = *region;
-    enum segue_status status = table_add(&table, region->window.base, region->window.size, copy);
-    if (status != SEGUE_OK) {
-        pool_give(&regions, copy);
+    const struct segue_window *window = &region->window;
+    const struct region kept = {
+        .base = window->base,
+        .size = window->size,
+        .policy = region->policy,
+        .context = region->context,
+        .read = window->read,
+        .write = window->write,
+        .place = window->kind == SEGUE_WINDOW_ALIAS ? window->alias : window->context,
+        .kind = (uint16_t)window->kind,
+        .flags = (uint16_t)region->flags,
+    };
+    enum segue_status status = table_add(&table, &kept);
+    if (status != SEGUE_OK)
         return status;
-    }
     __atomic_fetch_add(&count, 1, __ATOMIC_RELEASE);
     return SEGUE_OK;
 }
@@ -92,7 +110,7 @@ enum segue_status segue_region_add(const struct segue_region *region)
 {
     if (!region || !is_valid(region))
         return SEGUE_INVALID;
-    if (thread_self.depth)
+    if (thread_is_inside())
         return SEGUE_BUSY;
     if (region->window.kind == SEGUE_WINDOW_FORCED) {
         enum segue_status status = forced_prepare();
@@ -107,25 +125,26 @@ enum segue_status segue_region_add(const struct segue_region *region)
 
 enum segue_status segue_region_remove(const void *base)
 {
-    if (thread_self.depth)
+    if (thread_is_inside())
         return SEGUE_BUSY;
     pthread_mutex_lock(&changing);
-    struct segue_region *region = table_find(&table, (uint64_t)(uintptr_t)base);
-    if (!region || region->window.base != (uint64_t)(uintptr_t)base) {
+    const struct region *region = table_find(&table, (uint64_t)(uintptr_t)base);
+    if (!region || region->base != (uint64_t)(uintptr_t)base) {
         pthread_mutex_unlock(&changing);
         return SEGUE_NOT_FOUND;
     }
-    table_remove(&table, region->window.base, region->window.size);
-    struct table_node *retired = table_retired(&table);
-    __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
+    /* Counted first: whoever no longer finds the region must know that one was removed. */
     __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
+    table_hide(&table, region);
+    struct table_node *retired = table_retired(&table);
     pthread_mutex_unlock(&changing);
 
     readers_wait();
 
     pthread_mutex_lock(&changing);
+    table_remove(&table, region);
     table_reuse(&table, retired);
-    pool_give(&regions, region);
+    __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&changing);
     return SEGUE_OK;
 }
@@ -134,10 +153,12 @@ enum segue_status segue_region_find(const void *address, struct segue_region *re
 {
     if (!region)
         return SEGUE_INVALID;
-    unsigned token = readers_enter();
-    const struct segue_region *found = region_at((uint64_t)(uintptr_t)address);
+    bool outermost = readers_enter();
+    const struct region *found = region_at((uint64_t)(uintptr_t)address);
     if (found)
-        *region = *found;
-    readers_leave(token);
+        *region = (struct segue_region){
+            .window = region_window(found), .policy = found->policy, .context = found->context, .flags = found->flags};
+    if (outermost)
+        readers_leave();
     return found ? SEGUE_OK : SEGUE_NOT_FOUND;
 }

@@ -2,11 +2,14 @@
 #ifndef SEGUE_SIGNALS_REGION_H
 #define SEGUE_SIGNALS_REGION_H
 
-#include <segue/signals.h>
+#include "table.h"
 
-/* The region at `address`, or NULL; it stays valid until readers_leave. Precondition: readers_enter. Async-signal-safe.
- */
-const struct segue_region *region_at(uint64_t address);
+/* The region at `address`, or NULL; it stays valid until readers_leave. Precondition: readers_enter.
+ * Async-signal-safe. */
+const struct region *region_at(uint64_t address);
+
+/* Its window, as the public face describes it. Async-signal-safe. */
+struct segue_window region_window(const struct region *region);
 
 /* How many regions were removed so far. Async-signal-safe. */
 uint64_t region_removals(void);

@@ -40,7 +40,7 @@ struct options {
 static struct shared {
     struct {
         struct batch_totals totals;
-        uint64_t distinct;
+        uint64_t distinct, distinct_core;
         volatile uint64_t case_at_hand;
     } workers[WORKERS_MAX];
     uint32_t reports;
@@ -71,10 +71,10 @@ static uint64_t batch_count(const struct options *options)
     return (options->states + BATCH_CASES - 1) / BATCH_CASES;
 }
 
-/* How many of a batch's cases have a form that no batch before it had. */
-static uint64_t distinct_in(uint64_t number)
+/* How many of a batch's cases have a form that no batch before it had; `count` counts those of the cases below. */
+static uint64_t distinct_in(uint64_t number, uint64_t (*count)(uint64_t cases))
 {
-    return generate_distinct((number + 1) * BATCH_CASES) - generate_distinct(number * BATCH_CASES);
+    return count((number + 1) * BATCH_CASES) - count(number * BATCH_CASES);
 }
 
 static void describe_command(const struct options *options, char *text, size_t size)
@@ -103,7 +103,8 @@ static void work(const struct options *options, uint64_t worker)
             break;
         alarm(BATCH_SECONDS);
         batch_run(&batch, number, &shared->workers[worker].totals);
-        shared->workers[worker].distinct += distinct_in(number);
+        shared->workers[worker].distinct += distinct_in(number, generate_distinct);
+        shared->workers[worker].distinct_core += distinct_in(number, generate_distinct_core);
     }
 }
 
@@ -173,17 +174,19 @@ static void add_totals(struct batch_totals *sum, const struct batch_totals *part
 static uint64_t summarise(const struct options *options, double seconds)
 {
     struct batch_totals sum = {0};
-    uint64_t distinct = 0, states = 0;
+    uint64_t distinct = 0, distinct_core = 0, states = 0;
     for (uint64_t i = 0; i < options->workers; i++) {
         add_totals(&sum, &shared->workers[i].totals);
         distinct += shared->workers[i].distinct;
+        distinct_core += shared->workers[i].distinct_core;
     }
     for (unsigned set = 0; set < AREA_SETS; set++)
         states += sum.cases[set];
     printf("states         %12llu  (seed %llu, %llu workers, %.1f s)\n", (unsigned long long)states,
            (unsigned long long)options->seed, (unsigned long long)options->workers, seconds);
-    printf("distinct forms %12llu  of %llu; of the core %llu\n", (unsigned long long)distinct,
-           (unsigned long long)generate_form_count(), (unsigned long long)generate_core_count());
+    printf("distinct forms %12llu  of %llu\n", (unsigned long long)distinct, (unsigned long long)generate_form_count());
+    printf("  of the core  %12llu  of %llu\n", (unsigned long long)distinct_core,
+           (unsigned long long)generate_core_count());
     for (unsigned set = 0; set < AREA_SETS; set++)
         printf("  %-9s    %12llu\n", area_set_name(set), (unsigned long long)sum.cases[set]);
     printf("stepped        %12llu\n", (unsigned long long)sum.stepped);

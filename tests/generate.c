@@ -160,25 +160,28 @@ uint64_t generate_core_count(void)
     return forms_of_a_prefix_set() * CORE_PREFIX_SETS;
 }
 
-/* Cases 0, 1, 2 of each five are core. */
+/* Cases 0, 1, 2 of each five are core until the core is exhausted; then all are of the rest, until that is too and the
+ * next pass begins. */
 #define ROUND 5
 #define CORE_OF_ROUND 3
 
+/* How many of a pass's first `cases` are core. */
 static uint64_t core_cases(uint64_t cases)
 {
-    uint64_t over = cases % ROUND;
+    uint64_t core = generate_core_count(), over = cases % ROUND;
+    if (cases >= core / CORE_OF_ROUND * ROUND)
+        return core;
     return cases / ROUND * CORE_OF_ROUND + (over < CORE_OF_ROUND ? over : CORE_OF_ROUND);
-}
-
-static uint64_t at_most(uint64_t number, uint64_t limit)
-{
-    return number < limit ? number : limit;
 }
 
 uint64_t generate_distinct(uint64_t cases)
 {
-    uint64_t core = generate_core_count();
-    return at_most(core_cases(cases), core) + at_most(cases - core_cases(cases), generate_form_count() - core);
+    return cases < generate_form_count() ? cases : generate_form_count();
+}
+
+uint64_t generate_distinct_core(uint64_t cases)
+{
+    return core_cases(cases);
 }
 
 /* A prime that divides neither count, so that multiples of it visit every form. */
@@ -187,9 +190,10 @@ uint64_t generate_distinct(uint64_t cases)
 static uint64_t form_number(uint64_t seed, uint64_t number)
 {
     uint64_t core = generate_core_count(), rest = generate_form_count() - core;
-    if (number % ROUND < CORE_OF_ROUND)
-        return (core_cases(number) % core * STRIDE + seed % core) % core;
-    return core + ((number - core_cases(number)) % rest * STRIDE + seed % rest) % rest;
+    uint64_t place = number % generate_form_count(), before = core_cases(place);
+    if (core_cases(place + 1) != before)
+        return (before * STRIDE + seed % core) % core;
+    return core + ((place - before) * STRIDE + seed % rest) % rest;
 }
 
 static void choose_shape(struct form *form, uint64_t number)
@@ -505,6 +509,9 @@ static void encode(const struct form *form, struct random *random, uint64_t disp
     append(test, &immediate, form->immediate_size);
 }
 
+/* With alignment checks, misaligned accesses never get as far as the page: not too many of them. */
+#define ALIGNMENT_CHECK_ONE_IN 16
+
 /* Registers at random; now and then values where sign and zero extension show. */
 static void randomise_registers(struct random *random, struct oracle_registers *registers)
 {
@@ -515,6 +522,8 @@ static void randomise_registers(struct random *random, struct oracle_registers *
     if (random_below(random, 4) == 0)
         registers->general[random_below(random, 16)] = special[random_below(random, 8)];
     registers->rflags = (random_next(random) & random_flags) | 0x202;
+    if (random_below(random, ALIGNMENT_CHECK_ONE_IN) == 0)
+        registers->rflags |= TEST_FLAG_ALIGNMENT_CHECK;
 }
 
 void generate_case(const struct generator *generator, uint64_t number, size_t slot, struct test_case *test)

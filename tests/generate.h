@@ -2,13 +2,16 @@
  * access a chosen place. Knows the encodings from the manuals alone, nothing of the library's decoder.
  *
  * A form is one combination of opcode, prefixes, REX, ModRM and SIB; displacements, immediates and registers are the
- * state. Forms are numbered, and a test case's number tells its form: in each five cases three are of the core (the
- * prefixes that compilers emit), two of the rest, each in an order that repeats no form until all have been. */
+ * state. Forms are numbered, and a test case's number tells its form, in an order that repeats none until all have
+ * been: first three of the core (the prefixes that compilers emit) and two of the rest by turns, then the rest. */
 #ifndef SEGUE_TESTS_GENERATE_H
 #define SEGUE_TESTS_GENERATE_H
 
 #include "areas.h"
 #include "oracle.h"
+
+/* Set in rflags: misaligned accesses raise #AC. */
+#define TEST_FLAG_ALIGNMENT_CHECK 0x40000u
 
 /* One instruction, the state it starts from, and what it will do. Another family's generator fills the same. */
 struct test_case {
@@ -36,8 +39,9 @@ struct generator {
 uint64_t generate_form_count(void);
 uint64_t generate_core_count(void);
 
-/* How many distinct forms the cases below `cases` have. */
+/* How many distinct forms the cases below `cases` have, and how many of them are of the core. */
 uint64_t generate_distinct(uint64_t cases);
+uint64_t generate_distinct_core(uint64_t cases);
 
 /* Makes case `number`, whose instruction will stand at `slot_address(slot, length)`. */
 void generate_case(const struct generator *generator, uint64_t number, size_t slot, struct test_case *test);
