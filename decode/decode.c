@@ -8,27 +8,25 @@
 #include <string.h>
 
 #include "classes.h"
+#include "processor.h"
 #include "quirks.h"
 #include "registers.h"
 #include "templates.h"
 
+#define MODES                                                                                                          \
+    [ZYDIS_DECODER_MODE_MPX] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE,                                        \
+    [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE,                                    \
+    [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE
+
 /* What ZydisDecoderInit makes for the two modes (a test compares), as constants: so decoding needs no initialisation.
- */
-static const ZydisDecoder decoders[] = {
-    [SEGUE_MODE_64] = {ZYDIS_MACHINE_MODE_LONG_64,
-                       ZYDIS_STACK_WIDTH_64,
-                       {[ZYDIS_DECODER_MODE_MPX] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE}},
-    [SEGUE_MODE_32] = {ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-                       ZYDIS_STACK_WIDTH_32,
-                       {[ZYDIS_DECODER_MODE_MPX] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE}},
+ * In 64-bit mode AMD's processors take notice of 66h before a branch, Intel's do not: it has another length. */
+static const ZydisDecoder decoders[][2] = {
+    [SEGUE_MODE_64] = {{ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, {MODES}},
+                       {ZYDIS_MACHINE_MODE_LONG_64,
+                        ZYDIS_STACK_WIDTH_64,
+                        {MODES, [ZYDIS_DECODER_MODE_AMD_BRANCHES] = ZYAN_TRUE}}},
+    [SEGUE_MODE_32] = {{ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES}},
+                       {ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES}}},
 };
 
 /* Recognises the moves that the move engine does: one memory operand, and a general register or an immediate. */
@@ -94,13 +92,14 @@ static uint8_t facts(const ZydisDecodedInstruction *instruction, const ZydisDeco
 static ZyanStatus decode_with_zydis(enum segue_mode mode, const void *bytes, size_t size,
                                     ZydisDecodedInstruction *instruction, ZydisDecodedOperand *operands)
 {
+    const ZydisDecoder *decoder = &decoders[mode][processor_is_amd()];
     ZydisDecoderContext context;
-    ZyanStatus status = ZydisDecoderDecodeInstruction(&decoders[mode], &context, bytes, size, instruction);
+    ZyanStatus status = ZydisDecoderDecodeInstruction(decoder, &context, bytes, size, instruction);
     if (!ZYAN_SUCCESS(status))
         return status;
     if (!templates_need_hidden(instruction->mnemonic))
         instruction->operand_count = instruction->operand_count_visible;
-    return ZydisDecoderDecodeOperands(&decoders[mode], &context, instruction, operands, instruction->operand_count);
+    return ZydisDecoderDecodeOperands(decoder, &context, instruction, operands, instruction->operand_count);
 }
 
 /* The bytes of the instruction, and zeros after them. */

@@ -46,6 +46,20 @@ static void mend_far_pointer(const ZydisDecodedInstruction *instruction,
     }
 }
 
+/* With 66h AMD's processors make a near branch in 64-bit mode one of 16 bits, in what it reads and what it pushes too;
+ * Zydis knows that of those with a displacement alone. */
+static void mend_near_branch(ZydisDecodedInstruction *instruction,
+                             ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+{
+    if (instruction->operand_width != 64 || !(instruction->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) ||
+        instruction->raw.rex.W || !processor_is_amd())
+        return;
+    instruction->operand_width = 16;
+    for (size_t i = 0; i < instruction->operand_count; i++)
+        if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+            operands[i].size = operands[i].element_size = 16;
+}
+
 /* Knights Corner's encodings are accepted though that decoder mode is off; every processor since raises #UD. Zydis
  * numbers their sets one after the other. */
 static bool is_knights_corner(const ZydisDecodedInstruction *instruction)
@@ -60,6 +74,9 @@ bool quirks_mend(ZydisDecodedInstruction *instruction, ZydisDecodedOperand opera
         return false;
     mend_base_of_address32(instruction, operands);
     mend_movsxd(instruction, operands);
-    mend_far_pointer(instruction, operands);
+    if (instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR)
+        mend_near_branch(instruction, operands);
+    if (instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || instruction->meta.category == ZYDIS_CATEGORY_SEGOP)
+        mend_far_pointer(instruction, operands);
     return true;
 }

@@ -44,15 +44,16 @@ static void check(const struct segue_insn *insn, void *context)
     struct random random = random_for(totals->seed, totals->number);
     if ((totals->number++ + totals->seed) % totals->every)
         return;
+    /* Told before it runs: some can bring the program down. */
+    for (unsigned i = 0; totals->verbose && i < insn->length; i++)
+        printf("%02x", insn->bytes[i]);
+    fflush(stdout);
     enum access_result result = access_check(insn, &random, &totals->report);
     totals->results[result]++;
+    if (totals->verbose)
+        printf(" %s: %s\n", segue_mnemonic_name(insn->mnemonic), result_names[result]);
     if (result == ACCESS_DIFFERENT && totals->results[ACCESS_DIFFERENT] <= REPORTS_MAX)
         printf("DIFFERENT %s\n", totals->report.text);
-    if (totals->verbose && result != ACCESS_SAME && result != ACCESS_DIFFERENT) {
-        for (unsigned i = 0; i < insn->length; i++)
-            printf("%02x", insn->bytes[i]);
-        printf(" %s: %s\n", segue_mnemonic_name(insn->mnemonic), result_names[result]);
-    }
     fflush(stdout);
 }
 

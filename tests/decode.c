@@ -650,7 +650,7 @@ static void knights_corner_is_undefined(void **state)
 }
 
 /* Where makers' processors differ, the list is this one's. */
-static void far_pointers_are_as_this_maker_has_them(void **state)
+static void what_makers_differ_in_is_as_on_this_processor(void **state)
 {
     (void)state;
     struct segue_insn insn;
@@ -660,6 +660,17 @@ static void far_pointers_are_as_this_maker_has_them(void **state)
     decode_hex(SEGUE_MODE_64, "48 ff 1b", &insn);
     list(&insn, &regs, text);
     assert_string_equal(text, processor_is_amd() ? "r6@1000 w16@6ff0/8-" : "r10@1000 w16@6ff0/8-");
+    decode_hex(SEGUE_MODE_64, "66 ff 13", &insn);
+    list(&insn, &regs, text);
+    assert_string_equal(text, processor_is_amd() ? "r2@1000 w2@6ffe" : "r8@1000 w8@6ff8");
+    decode_hex(SEGUE_MODE_64, "66 c3", &insn);
+    list(&insn, &regs, text);
+    assert_string_equal(text, processor_is_amd() ? "r2@7000" : "r8@7000");
+    decode_hex(SEGUE_MODE_64, "66 ff d3", &insn);
+    list(&insn, &regs, text);
+    assert_string_equal(text, processor_is_amd() ? "w2@6ffe" : "w8@6ff8");
+    assert_int_equal(segue_decode(SEGUE_MODE_64, "\x66\xe8\x00\x10\x00\x00", 6, &insn), SEGUE_OK);
+    assert_int_equal(insn.length, processor_is_amd() ? 4 : 6);
     decode_hex(SEGUE_MODE_64, "66 63 03", &insn);
     list(&insn, &regs, text);
     assert_string_equal(text, processor_is_amd() ? "r4@1000" : "r2@1000");
@@ -681,6 +692,8 @@ static void decoders_are_as_zydis_makes_them(void **state)
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         ZydisDecoder decoder;
         assert_true(ZYAN_SUCCESS(ZydisDecoderInit(&decoder, modes[i].machine, modes[i].stack)));
+        if (modes[i].mode == SEGUE_MODE_64)
+            ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, processor_is_amd());
         for (unsigned round = 0; round < 200000; round++) {
             uint8_t bytes[16];
             ZydisDecodedInstruction instruction;
@@ -929,7 +942,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(shortened_instructions_are_truncated),
         cmocka_unit_test(sixteen_bytes_are_no_instruction),
         cmocka_unit_test(knights_corner_is_undefined),
-        cmocka_unit_test(far_pointers_are_as_this_maker_has_them),
+        cmocka_unit_test(what_makers_differ_in_is_as_on_this_processor),
         cmocka_unit_test(decoders_are_as_zydis_makes_them),
         cmocka_unit_test(registers_have_the_places_of_their_names),
         cmocka_unit_test(every_mnemonic_has_a_class),

@@ -15,7 +15,7 @@ SEGUE_BEGIN
 #define SEGUE_INSN_BYTES 15
 /* The most memory operands that an instruction can have, implicit ones counted. */
 #define SEGUE_MEMORY_OPERANDS 2
-/* The most accesses that segue_accesses can list: a gather of sixty-four lanes, or ENTER with nested frames. */
+/* No list has more accesses: the longest is that of ENTER at nesting level 31, with 63. */
 #define SEGUE_ACCESSES_MOST 64
 
 /* The processor's mode that bytes are to be read in. */
