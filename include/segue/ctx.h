@@ -1,0 +1,350 @@
+/* ctx.h: contexts (a flow of control with a stack of its own), and the stacks that they run on.
+ *
+ * SOURCES: Lucet's Context (seeds 000); System V ABI for x86-64, 3.2 (registers, passing of arguments, the red zone);
+ * Intel SDM volume 1, 10.2.3 (MXCSR) and 8.1.5 (x87 control word). */
+#ifndef SEGUE_CTX_H
+#define SEGUE_CTX_H
+
+#include <segue/regs.h>
+#include <signal.h>
+
+SEGUE_BEGIN
+
+/* ---- arguments ---- */
+
+/* Where an argument travels. */
+enum segue_value_kind {
+    /* In a general register: integers of 8 to 64 bits, pointers, sizes, booleans. */
+    SEGUE_VALUE_INTEGER,
+    /* In a vector register. */
+    SEGUE_VALUE_FLOAT,
+    SEGUE_VALUE_DOUBLE,
+};
+
+/* One argument of a context's entry. Made by the functions below. */
+struct segue_value {
+    enum segue_value_kind kind;
+    /* An integer extended to 64 bits by its own signedness; or the bits of the float or double, above them zero. */
+    uint64_t bits;
+};
+
+/* Arguments from C values. A variadic entry needs what C would have promoted them to: double in place of float.
+ * Async-signal-safe, thread-safe. */
+static inline struct segue_value segue_value_unsigned(uint64_t value)
+{
+    struct segue_value made = {SEGUE_VALUE_INTEGER, value};
+    return made;
+}
+static inline struct segue_value segue_value_signed(int64_t value)
+{
+    struct segue_value made = {SEGUE_VALUE_INTEGER, (uint64_t)value};
+    return made;
+}
+static inline struct segue_value segue_value_u8(uint8_t value)
+{
+    return segue_value_unsigned(value);
+}
+static inline struct segue_value segue_value_u16(uint16_t value)
+{
+    return segue_value_unsigned(value);
+}
+static inline struct segue_value segue_value_u32(uint32_t value)
+{
+    return segue_value_unsigned(value);
+}
+static inline struct segue_value segue_value_u64(uint64_t value)
+{
+    return segue_value_unsigned(value);
+}
+static inline struct segue_value segue_value_i8(int8_t value)
+{
+    return segue_value_signed(value);
+}
+static inline struct segue_value segue_value_i16(int16_t value)
+{
+    return segue_value_signed(value);
+}
+static inline struct segue_value segue_value_i32(int32_t value)
+{
+    return segue_value_signed(value);
+}
+static inline struct segue_value segue_value_i64(int64_t value)
+{
+    return segue_value_signed(value);
+}
+static inline struct segue_value segue_value_size(size_t value)
+{
+    return segue_value_unsigned(value);
+}
+static inline struct segue_value segue_value_bool(bool value)
+{
+    return segue_value_unsigned(value ? 1u : 0u);
+}
+static inline struct segue_value segue_value_pointer(const volatile void *value)
+{
+    return segue_value_unsigned((uint64_t)(uintptr_t)value);
+}
+static inline struct segue_value segue_value_float(float value)
+{
+    struct segue_value made = {SEGUE_VALUE_FLOAT, 0};
+    __builtin_memcpy(&made.bits, &value, sizeof value);
+    return made;
+}
+static inline struct segue_value segue_value_double(double value)
+{
+    struct segue_value made = {SEGUE_VALUE_DOUBLE, 0};
+    __builtin_memcpy(&made.bits, &value, sizeof value);
+    return made;
+}
+
+/* ---- stacks ---- */
+
+/* A mapping to run on, with a closed page below it. */
+struct segue_stack {
+    /* The usable bytes: lowest address and length. */
+    void *base;
+    size_t size;
+    /* With the guard page. */
+    void *mapping;
+    size_t mapping_size;
+};
+
+/* Maps a stack of at least `size` usable bytes (rounded up to whole pages) above a guard page: running over its end
+ * is a fault. Returns SEGUE_OK; SEGUE_INVALID for NULL, 0 or a size that cannot be; SEGUE_NO_MEMORY. Not
+ * async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_stack_new(size_t size, struct segue_stack *stack);
+
+/* Unmaps it; all is zero after. Nothing may run on it. SEGUE_OK, or SEGUE_INVALID for NULL. Not async-signal-safe;
+ * thread-safe. */
+SEGUE_API enum segue_status segue_stack_free(struct segue_stack *stack);
+
+/* How many bytes of the stack, counted from its top, were ever written with anything but zero since segue_stack_new:
+ * the high-water mark. 0 for NULL or a stack never used. Async-signal-safe; thread-safe. */
+SEGUE_API size_t segue_stack_high_water(const struct segue_stack *stack);
+
+/* ---- contexts ---- */
+
+/* What a context promises or asks for; a bit set. */
+enum segue_context_flags {
+    /* It never changes MXCSR or the x87 control word: a swap does not keep them for it, and it runs with those in force
+     * when it is swapped to. */
+    SEGUE_CONTEXT_FIXED_CONTROL = 1,
+    /* It has a signal mask of its own: a swap to or from it makes one system call. */
+    SEGUE_CONTEXT_OWN_MASK = 2,
+    /* Each swap to or from it checks first that neither context was moved, that it is the one running that is left, and
+     * that there is something to go on with. */
+    SEGUE_CONTEXT_CHECKED = 4,
+};
+
+struct segue_context;
+
+/* Called on the context's own stack. */
+typedef void segue_context_callback(struct segue_context *context, void *data);
+
+/* A flow of control that is not running: where it goes on, and what it needs for that.
+ *
+ * All zero bytes are an empty context, fit to be the `from` of a swap. The fields are private. A context must not be
+ * moved or copied between segue_context_init and its end, nor while it is suspended: its stack and its children point to
+ * it. SEGUE_CONTEXT_CHECKED finds that out; a library built for debugging sets it on every context. */
+struct segue_context {
+    /* Where it goes on. */
+    uint64_t stack_pointer, frame_pointer, instruction;
+    uint32_t flags;
+    uint32_t mxcsr;
+    uint16_t x87_control;
+    /* Who is swapped to when its entry returns: whoever swapped to it last. */
+    struct segue_context *parent;
+    /* Its own address, for the check. */
+    struct segue_context *self;
+    uint64_t mask;
+    /* What its entry returned. */
+    uint64_t rax, rdx;
+    unsigned char xmm0[16], xmm1[16];
+    segue_context_callback *on_enter, *on_return;
+    void *data;
+    void *stack;
+    size_t stack_size;
+    /* What the sanitizers and Valgrind know it by. */
+    void *fake_stack, *fiber;
+    unsigned valgrind_stack;
+} __attribute__((aligned(64)));
+
+/* What segue_context_init may be told; all zero bytes are the defaults. */
+struct segue_context_options {
+    /* enum segue_context_flags. */
+    uint32_t flags;
+    /* Called before the entry, and after it returned, when its return values can be read already. */
+    segue_context_callback *on_enter, *on_return;
+    void *data;
+    /* With SEGUE_CONTEXT_OWN_MASK: the mask to begin with; NULL: the one in force now. */
+    const sigset_t *mask;
+};
+
+/* The least stack that the entry itself is left with. */
+#define SEGUE_CONTEXT_STACK_MIN 1024
+
+/* Makes `context` empty, whatever it held. Async-signal-safe, thread-safe. */
+SEGUE_API void segue_context_create(struct segue_context *context);
+
+/* Prepares `context` to call `entry` with `count` arguments when it is first swapped to, on the `size` bytes at `stack`.
+ * `context` must be empty or have been initialized before: then all of its past is forgotten. When `entry` returns, its
+ * results are kept, on_return is called, and whoever swapped to the context last goes on; `parent`, which may be NULL,
+ * does if nobody swapped (segue_context_set was used). An exception that `entry` lets out ends in std::terminate. MXCSR
+ * and x87 control word begin as the caller's. A variadic entry gets AL. The entry's type must fit the arguments.
+ * Returns SEGUE_OK; SEGUE_INVALID for a NULL context, stack or entry, NULL arguments with a count, a stack of no bytes
+ * or whose end is not a multiple of 16, an unknown flag or kind of value; SEGUE_TOO_SMALL when the arguments and
+ * SEGUE_CONTEXT_STACK_MIN do not fit the stack; SEGUE_UNSUPPORTED under a shadow stack, which has to be switched too.
+ * Not async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_context_init(struct segue_context *context, struct segue_context *parent, void *stack,
+                                               size_t size, void (*entry)(void), const struct segue_value *arguments,
+                                               size_t count, const struct segue_context_options *options);
+
+/* Gives back what the sanitizers or Valgrind hold for the context, and makes it empty; its stack may then be freed. Needed
+ * only where those run. `context` must not be running. Not async-signal-safe; thread-safe. */
+SEGUE_API void segue_context_destroy(struct segue_context *context);
+
+/* The part of segue_context_swap for contexts with flags that need more than registers. */
+SEGUE_API enum segue_status segue_context_swap_slowly(struct segue_context *from, struct segue_context *to);
+
+/* Goes on with `to`, and forgets the flow that called. Traps if there is nothing in `to` to go on with. The caller's
+ * destructors and cleanups do not run. Async-signal-safe where the embedder may leave the handler so (Linux: yes, but the
+ * mask and the alternate stack stay a handler's: segue_context_set_from_signal is the way out of one). Thread-safe. */
+SEGUE_API __attribute__((noreturn)) void segue_context_set(struct segue_context *to);
+
+/* In a handler: arranges that its return goes on with `to`, in place of what the signal interrupted. The kernel puts
+ * back what it must on the way: the alternate stack, and the signal mask, which is `to`'s if it has one of its own and
+ * else the interrupted thread's. Nothing is written to the interrupted stack. `ucontext` is the handler's third
+ * argument. Returns SEGUE_OK; SEGUE_INVALID for NULL or when there is nothing in `to` to go on with.
+ * Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_context_set_from_signal(struct segue_context *to, void *ucontext);
+
+/* Whether the entry has returned. Async-signal-safe, thread-safe. */
+SEGUE_API bool segue_context_is_finished(const struct segue_context *context);
+
+/* What a context's entry returned. All zero before. */
+struct segue_returned {
+    /* Integers and pointers: the first is in rax, a second in rdx. */
+    uint64_t rax, rdx;
+    /* Floats and doubles: the first is in xmm0, a second in xmm1. */
+    unsigned char xmm0[16], xmm1[16];
+};
+
+/* All of it, whatever the entry's type. SEGUE_OK, or SEGUE_INVALID for NULL. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_context_returned(const struct segue_context *context,
+                                                   struct segue_returned *returned);
+
+/* Makes it all zero. Async-signal-safe, thread-safe. */
+SEGUE_API void segue_context_clear_returned(struct segue_context *context);
+
+/* The integer at `number`, 0 or 1; the float or double at `number`, 0 or 1. Any other number gives 0.
+ * Async-signal-safe, thread-safe. */
+SEGUE_API uint64_t segue_context_returned_integer(const struct segue_context *context, unsigned number);
+SEGUE_API double segue_context_returned_double(const struct segue_context *context, unsigned number);
+SEGUE_API float segue_context_returned_float(const struct segue_context *context, unsigned number);
+
+/* ---- the swap itself, inline: a call and the registers that a call keeps are most of what a swap costs ---- */
+
+/* What is in `flags` beside enum segue_context_flags; private. */
+#define SEGUE_CONTEXT_MASK_SAVED_ 8u
+#define SEGUE_CONTEXT_INSTRUMENTED_ 16u
+#define SEGUE_CONTEXT_FINISHED_ 32u
+#define SEGUE_CONTEXT_REGISTERED_ 64u
+#define SEGUE_CONTEXT_SLOW_                                                                                            \
+    (SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_MASK_SAVED_ | SEGUE_CONTEXT_INSTRUMENTED_ |        \
+     SEGUE_CONTEXT_FINISHED_)
+
+/* Unwind information between the registers' change and the jump. There is none where the compiler keeps none. */
+#ifdef __GCC_HAVE_DWARF2_CFI_ASM
+#define SEGUE_CFI_(text) text
+#else
+#define SEGUE_CFI_(text)
+#endif
+#ifdef __AVX512F__
+#define SEGUE_CLOBBERS_512_                                                                                            \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27",      \
+        "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#else
+#define SEGUE_CLOBBERS_512_
+#endif
+
+/* Leaves `from` and goes on with `to`; private. The compiler keeps what it has in registers on its own stack, as around a
+ * call, so that three words are the whole of a context:
+ *
+ *      struct segue_context       0 stack_pointer   8 frame_pointer   16 instruction
+ *      rdi from   rsi to          24 flags   28 mxcsr   32 x87_control   40 parent
+ *      rax, rdx                   where `to` goes on, and its frame pointer
+ *
+ * The order of the control words is the fastest of those measured; FLDCW costs more than its comparison, LDMXCSR less.
+ * The jump stands twice, so that two contexts that take turns have one each, which the processor predicts by its address.
+ * The NOP separates what a caller's frame is unwound by (the byte before the return address) from the jump. */
+static inline __attribute__((always_inline)) void segue_context_switch_(struct segue_context *from,
+                                                                        struct segue_context *to)
+{
+    __asm__ volatile("testb $1, 24(%%rdi)\n\t"
+                     "jnz 3f\n\t"
+                     "fnstcw 32(%%rdi)\n\t"
+                     "stmxcsr 28(%%rdi)\n"
+                     "3:\n\t"
+                     "leaq 1f(%%rip), %%rax\n\t"
+                     "movq %%rsp, 0(%%rdi)\n\t"
+                     "movq %%rbp, 8(%%rdi)\n\t"
+                     "movq %%rax, 16(%%rdi)\n\t"
+                     "movq %%rdi, 40(%%rsi)\n\t"
+                     "testb $1, 24(%%rsi)\n\t"
+                     "jnz 4f\n\t"
+                     "movzwl 32(%%rdi), %%eax\n\t"
+                     "testb $1, 24(%%rdi)\n\t"
+                     "jnz 5f\n\t"
+                     "cmpw 32(%%rsi), %%ax\n\t"
+                     "je 6f\n"
+                     "5:\n\t"
+                     "fldcw 32(%%rsi)\n"
+                     "6:\n\t"
+                     "ldmxcsr 28(%%rsi)\n"
+                     "4:\n\t"
+                     "movq 16(%%rsi), %%rax\n\t"
+                     "movq 8(%%rsi), %%rdx\n\t"
+                     "cmpq %%rsi, %%rdi\n\t"
+                     "movq 0(%%rsi), %%rsp\n\t" SEGUE_CFI_(".cfi_remember_state\n\t"
+                                                           ".cfi_def_cfa %%rsp, 0\n\t"
+                                                           ".cfi_register %%rip, %%rax\n\t"
+                                                           ".cfi_register %%rbp, %%rdx\n\t"
+                                                           ".cfi_undefined %%rbx\n\t"
+                                                           ".cfi_undefined %%r12\n\t"
+                                                           ".cfi_undefined %%r13\n\t"
+                                                           ".cfi_undefined %%r14\n\t"
+                                                           ".cfi_undefined %%r15\n\t")
+                     /* MOV leaves the flags of the comparison. */
+                     "movq %%rdx, %%rbp\n\t" SEGUE_CFI_(".cfi_same_value %%rbp\n\t")
+                     "ja 2f\n\t"
+                     "jmp *%%rax\n"
+                     "2:\n\t"
+                     "jmp *%%rax\n\t" SEGUE_CFI_(".cfi_restore_state\n\t")
+                     "nop\n"
+                     "1:\n\t"
+                     "endbr64"
+                     : "+D"(from), "+S"(to)
+                     :
+                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1",
+                       "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
+                       "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)",
+                       "memory", "cc" SEGUE_CLOBBERS_512_);
+}
+
+/* Leaves the running flow, keeping it in `from`, and goes on with `to`, whose parent `from` becomes. Returns when
+ * somebody goes on with `from`, which may be on another thread: do not keep the address of a thread-local variable
+ * across it. Returns SEGUE_OK; at once, without a swap, SEGUE_INVALID when `to` has finished, and when a check fails
+ * (SEGUE_CONTEXT_CHECKED on either). Async-signal-safe in that it allocates and locks nothing; thread-safe for different
+ * contexts. */
+static inline __attribute__((always_inline)) enum segue_status segue_context_swap(struct segue_context *from,
+                                                                                  struct segue_context *to)
+{
+    if (__builtin_expect(((from->flags | to->flags) & SEGUE_CONTEXT_SLOW_) != 0, 0))
+        return segue_context_swap_slowly(from, to);
+    segue_context_switch_(from, to);
+    return SEGUE_OK;
+}
+
+SEGUE_END
+
+#endif
