@@ -8,7 +8,8 @@
 #include <segue/decode.h>
 #include <string.h>
 
-#define WORDS (sizeof(((struct segue_cache_entry *)0)->words) / sizeof(uint64_t))
+#define WORDS (sizeof(struct segue_insn) / sizeof(uint64_t))
+_Static_assert(sizeof(struct segue_insn) % sizeof(uint64_t) == 0, "an instruction is copied in words");
 
 /* Code addresses differ in their low bits; neighbours go to neighbouring places, and pages are spread. */
 static struct segue_cache_entry *place_of(struct segue_cache *cache, uint64_t address)
@@ -16,18 +17,21 @@ static struct segue_cache_entry *place_of(struct segue_cache *cache, uint64_t ad
     return &cache->entries[(address ^ (address >> 12)) % SEGUE_CACHE_ENTRIES];
 }
 
-static bool read_place(struct segue_cache_entry *entry, uint64_t address, uint64_t words[WORDS])
+/* Fills `insn` even where it returns false. */
+static bool read_place(struct segue_cache_entry *entry, uint64_t address, struct segue_insn *insn)
 {
     uint64_t before = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);
     if (before == 0 || (before & 1) || __atomic_load_n(&entry->address, __ATOMIC_RELAXED) != address)
         return false;
-    for (size_t i = 0; i < WORDS; i++)
-        words[i] = __atomic_load_n(&entry->words[i], __ATOMIC_RELAXED);
+    for (size_t i = 0; i < WORDS; i++) {
+        uint64_t word = __atomic_load_n(&entry->words[i], __ATOMIC_RELAXED);
+        memcpy((char *)insn + i * sizeof word, &word, sizeof word);
+    }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return __atomic_load_n(&entry->sequence, __ATOMIC_RELAXED) == before;
 }
 
-static void write_place(struct segue_cache_entry *entry, uint64_t address, const uint64_t words[WORDS])
+static void write_place(struct segue_cache_entry *entry, uint64_t address, const struct segue_insn *insn)
 {
     uint64_t before = __atomic_load_n(&entry->sequence, __ATOMIC_RELAXED);
     if ((before & 1) ||
@@ -35,8 +39,11 @@ static void write_place(struct segue_cache_entry *entry, uint64_t address, const
         return;
     __atomic_thread_fence(__ATOMIC_RELEASE);
     __atomic_store_n(&entry->address, address, __ATOMIC_RELAXED);
-    for (size_t i = 0; i < WORDS; i++)
-        __atomic_store_n(&entry->words[i], words[i], __ATOMIC_RELAXED);
+    for (size_t i = 0; i < WORDS; i++) {
+        uint64_t word;
+        memcpy(&word, (const char *)insn + i * sizeof word, sizeof word);
+        __atomic_store_n(&entry->words[i], word, __ATOMIC_RELAXED);
+    }
     __atomic_store_n(&entry->sequence, before + 2, __ATOMIC_RELEASE);
 }
 
@@ -57,23 +64,13 @@ static bool same_bytes(const struct segue_insn *insn, const void *bytes, size_t 
 enum segue_status segue_decode_cached(struct segue_cache *cache, enum segue_mode mode, uint64_t address,
                                       const void *bytes, size_t size, struct segue_insn *insn)
 {
-    union {
-        uint64_t words[WORDS];
-        struct segue_insn insn;
-    } copy;
-    copy.insn.length = 0;
     if (!cache || !bytes || !insn)
         return SEGUE_INVALID;
     struct segue_cache_entry *entry = place_of(cache, address);
-    if (read_place(entry, address, copy.words) && copy.insn.mode == mode && same_bytes(&copy.insn, bytes, size)) {
-        *insn = copy.insn;
+    if (read_place(entry, address, insn) && insn->mode == mode && same_bytes(insn, bytes, size))
         return SEGUE_OK;
-    }
-    memset(&copy, 0, sizeof copy);
-    enum segue_status status = segue_decode(mode, bytes, size, &copy.insn);
-    if (status != SEGUE_OK)
-        return status;
-    *insn = copy.insn;
-    write_place(entry, address, copy.words);
-    return SEGUE_OK;
+    enum segue_status status = segue_decode(mode, bytes, size, insn);
+    if (status == SEGUE_OK)
+        write_place(entry, address, insn);
+    return status;
 }

@@ -1,4 +1,5 @@
-/* quirks.h: the one place where defects of Zydis 4.0.0 are worked around. Used inside decode/ alone. */
+/* quirks.h: the one place where defects of Zydis 4.0.0 are worked around. Used inside decode/, and by
+ * the command for the text of an instruction. */
 #ifndef SEGUE_DECODE_QUIRKS_H
 #define SEGUE_DECODE_QUIRKS_H
 

@@ -1,6 +1,5 @@
 /* plan.c: what a step would do, told before anything is done. Pure. */
-#include <segue/emulate.h>
-#include <string.h>
+#include "plan.h"
 
 static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)
 {
@@ -131,20 +130,14 @@ static bool is_move(const struct segue_insn *insn)
     return size == 1 || size == 2 || size == 4 || size == 8;
 }
 
-enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_regs *regs,
-                             const struct segue_xstate *xstate, const struct segue_fault *fault,
-                             const struct segue_window *windows, size_t window_count, struct segue_plan *plan)
+enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs *regs,
+                                const struct segue_xstate *xstate, const struct segue_fault *fault)
 {
-    if (!insn || !regs || !plan || (!windows && window_count))
-        return SEGUE_INVALID;
-    plan->insn = *insn;
     plan->engine = SEGUE_ENGINE_NONE;
     plan->flags = 0;
-    plan->access_count = plan->piece_count = 0;
+    plan->piece_count = 0;
     plan->refusal = NULL;
-
-    enum segue_status status = list_accesses(plan, regs, xstate);
-    if (status != SEGUE_OK)
+    if (list_accesses(plan, regs, xstate) != SEGUE_OK)
         return refuse(plan, SEGUE_UNSUPPORTED, "its accesses cannot be told exactly");
     if (fault && fault->direction == SEGUE_FETCH)
         return refuse(plan, SEGUE_UNSUPPORTED, "the fault is the fetch of the instruction itself");
@@ -152,8 +145,13 @@ enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_r
         return refuse(plan, SEGUE_MISMATCH, "none of its accesses covers the address that faulted");
     if (plan->access_count == 0)
         return refuse(plan, SEGUE_UNSUPPORTED, "it accesses no memory");
-    if (!is_move(insn))
+    if (!is_move(&plan->insn))
         return refuse(plan, SEGUE_UNSUPPORTED, "no engine does this instruction");
+    return SEGUE_OK;
+}
+
+enum segue_status plan_windows(struct segue_plan *plan, const struct segue_window *windows, size_t window_count)
+{
     for (uint32_t i = 0; i < plan->access_count; i++) {
         if (plan->accesses[i].address + plan->accesses[i].size < plan->accesses[i].address)
             return refuse(plan, SEGUE_UNSUPPORTED, "the access wraps around the end of the address space");
@@ -165,4 +163,15 @@ enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_r
         return refuse(plan, SEGUE_UNSUPPORTED, why);
     plan->engine = SEGUE_ENGINE_MOVE;
     return SEGUE_OK;
+}
+
+enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_regs *regs,
+                             const struct segue_xstate *xstate, const struct segue_fault *fault,
+                             const struct segue_window *windows, size_t window_count, struct segue_plan *plan)
+{
+    if (!insn || !regs || !plan || (!windows && window_count))
+        return SEGUE_INVALID;
+    plan->insn = *insn;
+    enum segue_status status = plan_accesses(plan, regs, xstate, fault);
+    return status == SEGUE_OK ? plan_windows(plan, windows, window_count) : status;
 }

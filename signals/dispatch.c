@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "../emulate/plan.h"
 #include "chain.h"
 #include "code.h"
 #include "counters.h"
@@ -49,8 +50,7 @@ static bool add_region(struct service *service, const struct segue_region *regio
             return true;
     if (service->region_count == REGIONS_MAX)
         return false;
-    service->regions[service->region_count] = region;
-    service->windows[service->region_count++] = region->window;
+    service->regions[service->region_count++] = region;
     return true;
 }
 
@@ -69,30 +69,43 @@ static bool add_regions_under(struct service *service, const struct segue_access
     return true;
 }
 
-/* What the instruction wants, and whether it can be given. `faulted` is the region at the fault's own address. */
+/* One region's window is used where it is; several are brought together. */
+static enum segue_status plan_in_regions(struct service *service)
+{
+    struct segue_plan *plan = &service->plan;
+    for (size_t i = 0; i < plan->access_count; i++) {
+        if (add_regions_under(service, &plan->accesses[i]))
+            continue;
+        plan->refusal = "it accesses too many regions at once";
+        return SEGUE_UNSUPPORTED;
+    }
+    if (service->region_count == 1)
+        return plan_windows(plan, &service->regions[0]->window, 1);
+    for (size_t i = 0; i < service->region_count; i++)
+        service->windows[i] = service->regions[i]->window;
+    return plan_windows(plan, service->windows, service->region_count);
+}
+
+/* The plan of an instruction that could not be read: empty. */
+static enum segue_status plan_nothing(struct segue_plan *plan)
+{
+    *plan = (struct segue_plan){.refusal = "the instruction could not be read"};
+    return SEGUE_UNSUPPORTED;
+}
+
+/* What the instruction wants, and whether it can be given. `faulted` is the region at the fault's own address; it is
+ * asked whatever could be told of the instruction. */
 static enum segue_status make_plan(struct service *service, const struct segue_region *faulted)
 {
-    struct segue_insn insn = {.length = 0};
-    struct segue_access accesses[SEGUE_PLAN_ACCESSES];
-    size_t count = 0;
-    service->plan = (struct segue_plan){.refusal = "the instruction could not be read"};
+    enum segue_status status;
     service->region_count = 0;
-    enum segue_status status =
-        service->fault.direction == SEGUE_FETCH ? SEGUE_TRUNCATED : code_decode(&cache, service->regs.rip, &insn);
-    if (status == SEGUE_OK) {
-        status = segue_accesses(&insn, &service->regs, &service->xstate, accesses, SEGUE_PLAN_ACCESSES, &count);
-        for (size_t i = 0; status == SEGUE_OK && i < count; i++)
-            if (!add_regions_under(service, &accesses[i]))
-                status = SEGUE_TOO_SMALL;
-        segue_plan(&insn, &service->regs, &service->xstate, &service->fault, service->windows, service->region_count,
-                   &service->plan);
-    }
-    if (status != SEGUE_OK || service->plan.refusal) {
-        if (!service->plan.refusal)
-            service->plan.refusal = "it accesses too many regions at once";
-        status = SEGUE_UNSUPPORTED;
-    }
-    /* Whatever could be told of the instruction, the region that faulted is asked. */
+    if (service->fault.direction == SEGUE_FETCH ||
+        code_decode(&cache, service->regs.rip, &service->plan.insn) != SEGUE_OK)
+        status = plan_nothing(&service->plan);
+    else
+        status = plan_accesses(&service->plan, &service->regs, &service->xstate, &service->fault);
+    if (status == SEGUE_OK)
+        status = plan_in_regions(service);
     if (status != SEGUE_OK && service->region_count < REGIONS_MAX)
         add_region(service, faulted);
     return status;
@@ -169,12 +182,13 @@ static enum segue_status step(struct service *service, struct thread_state *thre
 
 /* A step met memory that is not there: that fault is the instruction's own. Tells it at the address that the program
  * used, in place of the one that brought us here. */
-static void tell_step_fault(const struct service *service, const struct thread_state *thread, siginfo_t *info)
+static void tell_step_fault(const struct service *service, struct thread_state *thread)
 {
-    if (thread->recovered.si_signo == 0)
+    siginfo_t *info = &thread->recovered;
+    uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
+    if (info->si_signo == 0)
         return;
-    uint64_t address = (uint64_t)(uintptr_t)thread->recovered.si_addr;
-    *info = thread->recovered;
+    thread->tells_recovered = true;
     for (size_t i = 0; i < service->plan.piece_count; i++) {
         const struct segue_piece *piece = &service->plan.pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;
@@ -183,8 +197,7 @@ static void tell_step_fault(const struct service *service, const struct thread_s
     }
 }
 
-static enum outcome serve_region(struct service *service, const struct segue_region *faulted, siginfo_t *info,
-                                 void *ucontext)
+static enum outcome serve_region(struct service *service, const struct segue_region *faulted, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
     frame_read(ucontext, &service->regs);
@@ -200,7 +213,7 @@ static enum outcome serve_region(struct service *service, const struct segue_reg
         return OUTCOME_REFUSED;
     enum segue_status status = step(service, thread);
     if (status == SEGUE_FAULT)
-        tell_step_fault(service, thread, info);
+        tell_step_fault(service, thread);
     if (status != SEGUE_OK)
         return OUTCOME_REFUSED;
     frame_write(ucontext, &service->regs);
@@ -218,7 +231,7 @@ static enum outcome serve_nobody(void)
     return OUTCOME_RETRIED;
 }
 
-static enum outcome serve(siginfo_t *info, void *ucontext)
+static enum outcome serve(const siginfo_t *info, void *ucontext)
 {
     struct service service;
     frame_fault(info, ucontext, &service.fault);
@@ -228,7 +241,7 @@ static enum outcome serve(siginfo_t *info, void *ucontext)
     thread_self.serving_instruction = frame_instruction(ucontext);
     unsigned token = readers_enter();
     const struct segue_region *region = region_at(service.fault.address);
-    enum outcome outcome = region ? serve_region(&service, region, info, ucontext) : serve_nobody();
+    enum outcome outcome = region ? serve_region(&service, region, ucontext) : serve_nobody();
     readers_leave(token);
     return outcome;
 }
@@ -253,6 +266,14 @@ static void die(const char *what, int number, const siginfo_t *info, const void 
     chain_die(number);
 }
 
+/* To whoever was there before, as the fault that it is: the original, or one that the step met. */
+static void hand_on(struct thread_state *thread, siginfo_t *info, void *ucontext)
+{
+    if (thread->tells_recovered)
+        *info = thread->recovered;
+    chain_signal(info->si_signo, info, ucontext, 1);
+}
+
 void signal_entry(int number, siginfo_t *info, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
@@ -274,8 +295,8 @@ void signal_entry(int number, siginfo_t *info, void *ucontext)
     uint64_t serving_address = thread->serving_address, serving_instruction = thread->serving_instruction;
     thread->depth++;
     thread->place = THREAD_IN_LIBRARY;
-    siginfo_t told = *info;
-    enum outcome outcome = serve(&told, ucontext);
+    thread->tells_recovered = false;
+    enum outcome outcome = serve(info, ucontext);
     counters_add(outcome);
     thread->place = THREAD_OUTSIDE;
     thread->depth--;
@@ -283,7 +304,7 @@ void signal_entry(int number, siginfo_t *info, void *ucontext)
     thread->serving_instruction = serving_instruction;
     errno = kept;
     if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
-        chain_signal(told.si_signo, &told, ucontext, 1);
+        hand_on(thread, info, ucontext);
 }
 
 void dispatch_prepare(void)

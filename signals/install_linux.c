@@ -47,12 +47,13 @@ static void watch_forks(void)
 static void describe_action(const struct segue_options *options, const struct sigaction *previous,
                             struct sigaction *action)
 {
-    /* Asynchronous signals wait until the fault is done, so that none finds the library half way; the synchronous ones
-     * must get through, since a guarded access may fault. */
+    /* Asynchronous signals wait until the fault is done: a handler of the program's own may leave by siglongjmp, or
+     * want more stack than ours has. That goes for those that the C library keeps for itself as well, which sigfillset
+     * would leave out. The synchronous ones get through, since a guarded access may fault. */
     static const int synchronous[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
     memset(action, 0, sizeof *action);
     action->sa_sigaction = signal_entry;
-    sigfillset(&action->sa_mask);
+    memset(&action->sa_mask, 0xff, sizeof action->sa_mask);
     for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++)
         sigdelset(&action->sa_mask, synchronous[i]);
     /* SA_SIGINFO: the fault is told in siginfo and ucontext. SA_NODEFER: a fault of a guarded access, or in a policy,

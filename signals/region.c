@@ -115,10 +115,11 @@ enum segue_status segue_region_remove(const void *base)
         pthread_mutex_unlock(&changing);
         return SEGUE_NOT_FOUND;
     }
+    /* Counted first: whoever no longer finds the region must know that one was removed. */
+    __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
     table_remove(&table, region->window.base, region->window.size);
     struct table_node *retired = table_retired(&table);
     __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
-    __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&changing);
 
     readers_wait();

@@ -26,6 +26,8 @@ struct thread_state {
     int number;
     /* The last fault of a guarded access: si_signo is 0 when there was none. */
     siginfo_t recovered;
+    /* The fault being served ends as the recovered one. */
+    bool tells_recovered;
     /* What the fault being served is about, for a report of a fault inside the handler. */
     uint64_t serving_address, serving_instruction;
     /* The alternate stack that we gave: its mapping with the guard page; NULL when we gave none. */

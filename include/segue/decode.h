@@ -164,7 +164,7 @@ SEGUE_API unsigned segue_mnemonic_count(void);
 struct segue_cache_entry {
     uint64_t sequence;
     uint64_t address;
-    uint64_t words[(sizeof(struct segue_insn) + 7) / 8];
+    uint64_t words[sizeof(struct segue_insn) / 8];
 };
 
 /* A cache of decoded instructions: fixed in size, lock-free, shared by any number of threads.
@@ -174,8 +174,8 @@ struct segue_cache {
 };
 
 /* As segue_decode, by way of the cache. `address` is where the bytes stand; a remembered instruction is used only if
- * its bytes are those at hand, so code that changes is never mistaken. Returns as segue_decode does. Async-signal-safe,
- * thread-safe; never waits for another thread. */
+ * its bytes are those at hand, so code that changes is never mistaken. Returns as segue_decode does; other than
+ * with SEGUE_OK, what `insn` holds is unspecified. Async-signal-safe, thread-safe; never waits for another thread. */
 SEGUE_API enum segue_status segue_decode_cached(struct segue_cache *cache, enum segue_mode mode, uint64_t address,
                                                 const void *bytes, size_t size, struct segue_insn *insn);
 

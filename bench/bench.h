@@ -1,0 +1,80 @@
+/* bench.h: the harness that every program in bench/ is made of. A program is a table of variants, a table of ratios,
+ * and a main that hands both to bench_main; the contract of its options and of what it prints is kept here, once
+ * (docs/bench.md).
+ *
+ * How it measures: pinned to one processor, in rounds. Each round runs one short batch of every variant, beginning with
+ * another one each time, every second round backwards; so what drifts (clock, neighbours, temperature) drifts for all.
+ * A variant's figure is the median of its batches. A ratio is the median of the quotients of the two batches of the
+ * same round, which a slow stretch of the machine moves less than it moves a quotient of two medians; that one is in
+ * the JSON as well. */
+#ifndef SEGUE_BENCH_H
+#define SEGUE_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+/* One thing that is measured. */
+struct bench_variant {
+    /* A word, lower case, for tables, plots and ratios. */
+    const char *name;
+    /* What one operation is, for a person. */
+    const char *what;
+    /* Before and after each batch, outside the time; may be NULL. */
+    void (*prepare)(const struct bench_variant *variant);
+    void (*finish)(const struct bench_variant *variant);
+    /* Does that many operations. First called for a few that are not timed, to warm up after `prepare`. */
+    void (*run)(const struct bench_variant *variant, unsigned operations);
+    /* The variant's own. */
+    void *context;
+};
+
+/* A figure of the contract: the time of `variant` divided by that of `base`. */
+struct bench_ratio {
+    const char *name;
+    const char *variant;
+    const char *base;
+};
+
+/* A program. */
+struct bench_suite {
+    const char *name;
+    const char *title;
+    /* CLOCK_MONOTONIC, which also counts what the kernel and the hypervisor do on other clocks' accounts; or
+     * CLOCK_THREAD_CPUTIME_ID for batches so long that other programs come between most of them. */
+    clockid_t clock;
+    /* Operations in a batch, timed and before that. */
+    unsigned operations;
+    unsigned warm_up;
+    /* Rounds by default, and with --quick. */
+    unsigned rounds;
+    unsigned quick_rounds;
+    const struct bench_variant *variants;
+    size_t variant_count;
+    const struct bench_ratio *ratios;
+    size_t ratio_count;
+    /* Before the first and after the last round, on the pinned thread. */
+    void (*setup)(void);
+    void (*teardown)(void);
+};
+
+/* The program: returns what main returns, 0, or 2 for options that make no sense. */
+int bench_main(int count, char **arguments, const struct bench_suite *suite);
+
+/* For setup, teardown and the variants. */
+
+/* Ends the program with status 1 and a message, printf-like, on standard error. */
+_Noreturn void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Leaves a variant out, with its ratios, because this machine cannot run it. For setup. `variant` and `why` are kept.
+ */
+void bench_skip(const char *variant, const char *why);
+
+/* Adds a figure that is no variant's to the report: what a setup cost, say. The strings are kept. */
+void bench_note(const char *name, double value, const char *unit);
+
+/* Nanoseconds of CLOCK_MONOTONIC. */
+uint64_t bench_clock(void);
+
+#endif

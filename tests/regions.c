@@ -1,0 +1,275 @@
+/* regions.c: the region table against a plain model, and under threads that add and remove while others fault. */
+#include "test.h"
+
+#include <pthread.h>
+#include <segue/segue.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../signals/table.h"
+
+#define PAGE 4096u
+
+static uint64_t random_state;
+
+static uint64_t random_next(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+/* ---- the table alone ------------------------------------------------------------------------------------------- */
+
+struct model_region {
+    uint64_t base, size;
+    int item;
+};
+
+static struct model_region *model_find(struct model_region *regions, size_t count, uint64_t address)
+{
+    for (size_t i = 0; i < count; i++)
+        if (address - regions[i].base < regions[i].size)
+            return &regions[i];
+    return NULL;
+}
+
+static bool model_overlaps(const struct model_region *regions, size_t count, uint64_t base, uint64_t size)
+{
+    for (size_t i = 0; i < count; i++)
+        if (base < regions[i].base + regions[i].size && regions[i].base < base + size)
+            return true;
+    return false;
+}
+
+/* Ranges of every magnitude, with ends on and off the boundaries of the levels. */
+static void random_range(uint64_t *base, uint64_t *size)
+{
+    unsigned level = (unsigned)(random_next() % TABLE_LEVELS);
+    uint64_t unit = (uint64_t)PAGE << (level * TABLE_LEVEL_BITS);
+    *base = random_next() % 6 * unit + (random_next() % 3 ? 0 : random_next() % 4 * PAGE);
+    *size = (1 + random_next() % 3) * (random_next() % 2 ? unit : PAGE);
+    if (random_next() % 4 == 0)
+        *size += random_next() % 600 * PAGE;
+    if (*base + *size > TABLE_LIMIT)
+        *base = TABLE_LIMIT - *size;
+}
+
+#define MODEL_REGIONS 64
+
+static void assert_same_everywhere(const struct table *table, struct model_region *regions, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t edges[] = {regions[i].base - 1, regions[i].base, regions[i].base + regions[i].size / 2,
+                                  regions[i].base + regions[i].size - 1, regions[i].base + regions[i].size};
+        for (size_t k = 0; k < 5; k++) {
+            struct model_region *expected = model_find(regions, count, edges[k]);
+            struct model_region *found = table_find(table, edges[k]);
+            assert_int_equal(found ? found->item : -1, expected ? expected->item : -1);
+        }
+    }
+}
+
+static void table_agrees_with_a_plain_list(void **state)
+{
+    /* The table's items are places of this array; the list is kept apart, since it is compacted. */
+    static struct model_region items[MODEL_REGIONS];
+    static struct table table;
+    struct model_region regions[MODEL_REGIONS];
+    size_t count = 0;
+    (void)state;
+    random_state = 0x5e60e;
+    for (unsigned round = 0; round < 200000; round++) {
+        if (count < MODEL_REGIONS && random_next() % 2) {
+            uint64_t base, size;
+            random_range(&base, &size);
+            struct model_region *item = NULL;
+            for (size_t i = 0; i < MODEL_REGIONS && !item; i++)
+                if (!items[i].size)
+                    item = &items[i];
+            bool overlaps = model_overlaps(regions, count, base, size);
+            enum segue_status status = table_add(&table, base, size, item);
+            assert_int_equal(status, overlaps ? SEGUE_OVERLAP : SEGUE_OK);
+            if (overlaps)
+                continue;
+            *item = (struct model_region){base, size, (int)(item - items)};
+            regions[count++] = *item;
+        } else if (count) {
+            size_t which = random_next() % count;
+            table_remove(&table, regions[which].base, regions[which].size);
+            table_reuse(&table, table_retired(&table));
+            items[regions[which].item].size = 0;
+            regions[which] = regions[--count];
+        }
+        if (round % 64 == 0)
+            assert_same_everywhere(&table, regions, count);
+    }
+    while (count) {
+        count--;
+        table_remove(&table, regions[count].base, regions[count].size);
+    }
+    for (unsigned i = 0; i < TABLE_SLOTS; i++)
+        assert_int_equal(table.root.slots[i], 0);
+    assert_int_equal(table.root.used, 0);
+}
+
+static void addresses_that_no_user_has_are_in_no_region(void **state)
+{
+    static struct table table;
+    static int item;
+    (void)state;
+    assert_int_equal(table_add(&table, 0, TABLE_LIMIT, &item), SEGUE_OK);
+    assert_ptr_equal(table_find(&table, 0), &item);
+    assert_ptr_equal(table_find(&table, TABLE_LIMIT - 1), &item);
+    assert_null(table_find(&table, TABLE_LIMIT));
+    assert_null(table_find(&table, ~(uint64_t)0));
+    assert_int_equal(table.root.used, TABLE_SLOTS / 2);
+    table_remove(&table, 0, TABLE_LIMIT);
+    assert_null(table_find(&table, 4096));
+}
+
+/* ---- a million -------------------------------------------------------------------------------------------------- */
+
+static enum segue_verdict count_pages(void *context, const struct segue_event *event)
+{
+    *(uint64_t *)context += event->address / PAGE;
+    return SEGUE_STEP;
+}
+
+static void a_million_regions_are_each_found(void **state)
+{
+    enum { COUNT = 1000000, TOUCHED = 2000 };
+    struct segue_mapping mapping;
+    uint64_t sum = 0, expected = 0;
+    (void)state;
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_mapping_create(NULL, (size_t)COUNT * PAGE, &mapping), SEGUE_OK);
+    mprotect(mapping.memory, mapping.size, PROT_NONE);
+    struct segue_region region = {
+        .window = {.size = PAGE, .kind = SEGUE_WINDOW_ALIAS}, .policy = count_pages, .context = &sum};
+    for (size_t i = 0; i < COUNT; i++) {
+        region.window.base = (uint64_t)mapping.memory + i * PAGE;
+        region.window.alias = (char *)mapping.alias + i * PAGE;
+        if (segue_region_add(&region) != SEGUE_OK)
+            fail();
+    }
+    random_state = 77;
+    for (size_t i = 0; i < TOUCHED; i++) {
+        uint64_t offset = random_next() % COUNT * PAGE + random_next() % 512 * 8;
+        *(volatile uint64_t *)((char *)mapping.memory + offset) = offset;
+        expected += ((uint64_t)mapping.memory + offset) / PAGE;
+        if (*(uint64_t *)((char *)mapping.alias + offset) != offset)
+            fail();
+    }
+    assert_int_equal(sum, expected);
+    for (size_t i = 0; i < COUNT; i++)
+        if (segue_region_remove((char *)mapping.memory + i * PAGE) != SEGUE_OK)
+            fail();
+    assert_int_equal(segue_mapping_destroy(&mapping), SEGUE_OK);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+}
+
+/* ---- threads ---------------------------------------------------------------------------------------------------- */
+
+#define SHARED_PAGES 64
+
+struct stress {
+    struct segue_mapping mapping;
+    volatile int stop;
+    /* Per page: its region is in place and its page closed. */
+    uint64_t steps, changes;
+};
+
+/* Loads words that never change from pages that come and go. */
+static void *fault_everywhere(void *context)
+{
+    struct stress *stress = context;
+    uint64_t seed = (uint64_t)(uintptr_t)&seed | 1, steps = 0;
+    segue_thread_attach();
+    while (!stress->stop) {
+        seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+        uint64_t index = seed % (SHARED_PAGES * PAGE / 8);
+        if (((volatile uint64_t *)stress->mapping.memory)[index] != index)
+            abort();
+        steps++;
+    }
+    __atomic_fetch_add(&stress->steps, steps, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+/* Closes and opens the pages of its own half, one region after the other. */
+static void change_half(struct stress *stress, size_t first, size_t rounds)
+{
+    for (size_t round = 0; round < rounds; round++) {
+        size_t page = first + round % (SHARED_PAGES / 2);
+        char *base = (char *)stress->mapping.memory + page * PAGE;
+        struct segue_region region = {.window = {.base = (uint64_t)base,
+                                                 .size = PAGE,
+                                                 .kind = SEGUE_WINDOW_ALIAS,
+                                                 .alias = (char *)stress->mapping.alias + page * PAGE}};
+        if (segue_region_add(&region) != SEGUE_OK)
+            abort();
+        mprotect(base, PAGE, PROT_NONE);
+        usleep(20);
+        mprotect(base, PAGE, PROT_READ);
+        if (segue_region_remove(base) != SEGUE_OK)
+            abort();
+        __atomic_fetch_add(&stress->changes, 1, __ATOMIC_RELAXED);
+    }
+}
+
+static void *change_first_half(void *context)
+{
+    change_half(context, 0, 3000);
+    return NULL;
+}
+
+static void *change_second_half(void *context)
+{
+    change_half(context, SHARED_PAGES / 2, 3000);
+    return NULL;
+}
+
+static void regions_come_and_go_while_threads_fault(void **state)
+{
+    static struct stress stress;
+    pthread_t faulting[4], changing[2];
+    struct segue_counters before, after;
+    (void)state;
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_mapping_create(NULL, SHARED_PAGES * PAGE, &stress.mapping), SEGUE_OK);
+    for (uint64_t i = 0; i < SHARED_PAGES * PAGE / 8; i++)
+        ((uint64_t *)stress.mapping.alias)[i] = i;
+    segue_counters_read(&before);
+    for (size_t i = 0; i < 4; i++)
+        pthread_create(&faulting[i], NULL, fault_everywhere, &stress);
+    pthread_create(&changing[0], NULL, change_first_half, &stress);
+    pthread_create(&changing[1], NULL, change_second_half, &stress);
+    pthread_join(changing[0], NULL);
+    pthread_join(changing[1], NULL);
+    stress.stop = 1;
+    for (size_t i = 0; i < 4; i++)
+        pthread_join(faulting[i], NULL);
+    segue_counters_read(&after);
+    assert_int_equal(stress.changes, 6000);
+    assert_true(stress.steps > 0);
+    assert_true(after.stepped > before.stepped);
+    assert_int_equal(after.refused, before.refused);
+    assert_int_equal(after.passed, before.passed);
+    assert_int_equal(segue_mapping_destroy(&stress.mapping), SEGUE_OK);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(table_agrees_with_a_plain_list),
+        cmocka_unit_test(addresses_that_no_user_has_are_in_no_region),
+        cmocka_unit_test(a_million_regions_are_each_found),
+        cmocka_unit_test(regions_come_and_go_while_threads_fault),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,28 @@
+#!/bin/sh
+# symbols.sh libsegue.so libsegue.a: the libraries show their public names and no others, and the shared one is bound at load.
+set -eu
+shared=$1 static=$2
+passed=0 failed=0
+check() {
+    if [ -z "$2" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $1: $2"
+    fi
+}
+check "shared library exports only segue_*" \
+    "$(nm -D --defined-only "$shared" | awk '$3 !~ /^segue_/ { print $3 }')"
+check "static library defines only segue_* for others" \
+    "$(nm -g --defined-only "$static" | awk 'NF == 3 && $3 !~ /^segue_/ { print $3 }')"
+check "both have the same public names" "$(
+    { nm -D --defined-only "$shared"; nm -g --defined-only "$static"; } |
+        awk 'NF == 3 { seen[$3]++ } END { for (name in seen) if (seen[name] != 2) print name }'
+)"
+dynamic=$(readelf -dW "$shared")
+check "soname is versioned" "$(echo "$dynamic" | grep -q 'soname: \[libsegue\.so\.[0-9]*\]' || echo none)"
+check "bound at load" "$(echo "$dynamic" | grep -q 'FLAGS_1.*NOW' || echo lazy)"
+check "never unmapped" "$(echo "$dynamic" | grep -q 'FLAGS_1.*NODELETE' || echo 'may be unmapped')"
+check "stack is not executable" "$(readelf -lW "$shared" | awk '/GNU_STACK/ && /E/ && !/RW /' | grep 'RWE' || :)"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

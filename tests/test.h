@@ -1,0 +1,12 @@
+/* test.h: cmocka, with the headers that it wants before it. */
+#ifndef SEGUE_TESTS_TEST_H
+#define SEGUE_TESTS_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#endif

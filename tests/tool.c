@@ -1,0 +1,660 @@
+/* tool.c: the segue command, run as a user runs it: what it prints, and what it exits with. The environment names the
+ * command (SEGUE_TOOL) and the small ELF files that tool_code_*.S become (SEGUE_CODE_64, SEGUE_CODE_32, SEGUE_OBJECT).
+ *
+ * What it cannot show: that the probes of `segue doctor` tell the truth on another machine. It holds them against
+ * what can be asked in another way here. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <elf.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What a run of the command came to. */
+struct run {
+    int code;
+    char out[65536];
+    char err[4096];
+};
+
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    if (!value)
+        fail_msg("the environment lacks %s; run by way of meson test", name);
+    return value;
+}
+
+static int new_file(void)
+{
+    int file = memfd_create("output", 0);
+    assert_true(file >= 0);
+    return file;
+}
+
+static void read_all(int file, char *text, size_t size)
+{
+    ssize_t length = pread(file, text, size - 1, 0);
+    assert_true(length >= 0);
+    text[length] = 0;
+    close(file);
+}
+
+/* Runs the command with the arguments, the last of which is NULL. */
+static void run_list(struct run *run, const char *tool, const char *const *arguments)
+{
+    int out = new_file(), err = new_file(), status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        dup2(out, STDOUT_FILENO);
+        dup2(err, STDERR_FILENO);
+        execv(tool, (char *const *)arguments);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    run->code = WEXITSTATUS(status);
+    read_all(out, run->out, sizeof run->out);
+    read_all(err, run->err, sizeof run->err);
+}
+
+#define RUN(result, ...) run_list(result, variable("SEGUE_TOOL"), (const char *const[]){"segue", __VA_ARGS__, NULL})
+
+static void expect(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("this:\n%slacks this: %s", text, part);
+}
+
+/* "FILE:PLACE", where the environment names the file. Overwritten by the next call. */
+static const char *place(const char *file, const char *where)
+{
+    static char text[4096];
+    snprintf(text, sizeof text, "%s:%s", variable(file), where);
+    return text;
+}
+
+static void explain_hex_tells_each_instruction(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "64 48 8b 44 cb 10", "0xc7,0x05,0x34,0x12,0x00,0x00,0x01,0x00,0x00,0x00", "\\x0f\\xb6\\x07");
+    assert_int_equal(run.code, 0);
+    assert_string_equal(run.err, "");
+    assert_string_equal(run.out, "        +0x0  64 48 8b 44 cb 10              mov rax, fs:[rbx+rcx*8+0x10]\n"
+                                 "              reads 8 bytes at fs:[rbx + rcx*8 + 0x10]\n"
+                                 "              can be stepped by the move engine\n"
+                                 "        +0x6  c7 05 34 12 00 00 01 00 00 00  mov dword ptr [rip+0x1234], 0x01\n"
+                                 "              writes 4 bytes at [rip + 0x1234]\n"
+                                 "              can be stepped by the move engine\n"
+                                 "       +0x10  0f b6 07                       movzx eax, byte ptr [rdi]\n"
+                                 "              reads 1 byte at [rdi]\n"
+                                 "              can be stepped by the move engine\n");
+}
+
+static void explain_hex_joins_arguments(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "48", "8B", "0X45", "f8");
+    assert_int_equal(run.code, 0);
+    expect(run.out, "reads 8 bytes at [rbp - 0x8]\n");
+    /* Not taken for an access that wraps around: no register of a real program holds 0 there. */
+    expect(run.out, "can be stepped by the move engine");
+}
+
+static void explain_tells_cut_addresses(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "678a08", "--mode", "64");
+    expect(run.out, "reads 1 byte at [eax], the address cut to 32 bits\n");
+    RUN(&run, "explain", "67 8b 07", "--mode", "32");
+    expect(run.out, "reads 4 bytes at [bx], the address cut to 16 bits\n");
+    RUN(&run, "explain", "8b 07", "--mode", "32");
+    expect(run.out, "reads 4 bytes at [edi]\n");
+}
+
+/* Zydis 4.0.0 has a base register R13D here; neither the text nor the access may. */
+static void explain_text_is_mended_as_the_decoder_is(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "67 43 8b 04 85 44 33 22 11");
+    assert_int_equal(run.code, 0);
+    expect(run.out, "mov eax, [r8d*4+0x11223344]\n");
+    expect(run.out, "reads 4 bytes at [r8d*4 + 0x11223344]");
+    assert_null(strstr(run.out, "r13d"));
+}
+
+static void explain_tells_why_not(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "90");
+    assert_int_equal(run.code, 0);
+    expect(run.out, "cannot be stepped: it accesses no memory\n");
+    RUN(&run, "explain", "f0 48 0f c1 08");
+    expect(run.out, "lock xadd [rax], rcx\n");
+    expect(run.out, "reads and writes 8 bytes at [rax], in one locked operation\n");
+}
+
+static void explain_bad_hex_is_misuse(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "48", "8b zz");
+    assert_int_equal(run.code, 2);
+    assert_string_equal(run.out, "");
+    expect(run.err, "'8b zz' is no pair of hex digits from character 4 on");
+    RUN(&run, "explain", "488");
+    assert_int_equal(run.code, 2);
+    expect(run.err, "'488' is no pair of hex digits from character 3 on");
+    RUN(&run, "explain", "0x");
+    assert_int_equal(run.code, 2);
+    RUN(&run, "explain", " , ");
+    assert_int_equal(run.code, 2);
+    expect(run.err, "not one byte");
+    RUN(&run, "explain");
+    assert_int_equal(run.code, 2);
+}
+
+static void explain_undecodable_hex_stops(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "90 06 90");
+    assert_int_equal(run.code, 1);
+    expect(run.err, "no instruction in 64-bit mode at byte 1 (06 90)");
+    expect(run.out, "+0x0  90");
+    assert_null(strstr(run.out, "+0x2"));
+    RUN(&run, "explain", "--mode=32", "90 06 90");
+    assert_int_equal(run.code, 0);
+    expect(run.out, "push es");
+}
+
+static void explain_truncated_hex_is_told_as_such(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "90 48 8b");
+    assert_int_equal(run.code, 1);
+    expect(run.err, "end before the instruction does, at byte 1 (48 8b)");
+}
+
+static void explain_symbol_is_whole(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", place("SEGUE_CODE_64", "sample"));
+    expect(run.out, "0x500000  64 48 8b 44 cb 10 ");
+    expect(run.out, "writes 4 bytes at [rip + 0xffff0] = 0x600000\n");
+    expect(run.out, "0x500011  67 8a 08 ");
+    expect(run.out, "0x500014  c3 ");
+    assert_null(strstr(run.out, "0x500015"));
+    /* One byte in it is no instruction: skipped, and told. */
+    expect(run.out, "0x500010  06                             (no instruction in 64-bit mode)\n");
+    assert_int_equal(run.code, 1);
+}
+
+static void explain_place_in_symbol_is_one_instruction(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", place("SEGUE_CODE_64", "sample+6"));
+    assert_int_equal(run.code, 0);
+    expect(run.out, "0x500006");
+    assert_null(strstr(run.out, "0x500010"));
+    RUN(&run, "explain", place("SEGUE_CODE_64", "sample+0x11"), "--count", "2");
+    assert_int_equal(run.code, 0);
+    expect(run.out, "0x500011");
+    expect(run.out, "0x500014");
+    assert_null(strstr(run.out, "0x500015"));
+    RUN(&run, "explain", place("SEGUE_CODE_64", "sample+21"));
+    assert_int_equal(run.code, 1);
+    expect(run.err, "outside the symbol, which is 21 bytes long");
+}
+
+static void explain_symbol_name_may_hold_a_plus(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", place("SEGUE_CODE_64", "odd+1"));
+    assert_int_equal(run.code, 0);
+    expect(run.out, "writes 2 bytes at [rbp - 0x2]\n");
+    expect(run.err, "does not tell how long 'odd+1' is");
+    RUN(&run, "explain", place("SEGUE_CODE_64", "odd+1+4"));
+    assert_int_equal(run.code, 0);
+    expect(run.out, "0x500019  c3 ");
+}
+
+static void explain_address_is_one_instruction(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", place("SEGUE_CODE_64", "0x500011"));
+    assert_int_equal(run.code, 0);
+    expect(run.out, "0x500011  67 8a 08 ");
+    assert_null(strstr(run.out, "0x500014"));
+    RUN(&run, "explain", place("SEGUE_CODE_64", "5242897"));
+    expect(run.out, "0x500011  67 8a 08 ");
+    RUN(&run, "explain", place("SEGUE_CODE_64", "0x1000"));
+    assert_int_equal(run.code, 1);
+    expect(run.err, "address 0x1000 is not in ");
+}
+
+static void explain_unusable_symbols_say_why(void **state)
+{
+    static const struct {
+        const char *symbol, *message;
+    } cases[] = {
+        {"nosuch", "has no symbol 'nosuch'"},
+        {"nosuch+4", "has no symbol 'nosuch+4'"},
+        {"twin", "has several symbols 'twin', two of them at 0x"},
+        {"counter", "'counter' in "},
+        {"zeroed", "it is zeroed memory"},
+    };
+    (void)state;
+    struct run run;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        RUN(&run, "explain", place("SEGUE_CODE_64", cases[i].symbol));
+        assert_int_equal(run.code, 1);
+        assert_string_equal(run.out, "");
+        expect(run.err, cases[i].message);
+    }
+    RUN(&run, "explain", place("SEGUE_TOOL", "memfd_create"));
+    assert_int_equal(run.code, 1);
+    expect(run.err, "'memfd_create' is only used by ");
+}
+
+static void explain_32_bit_file_is_read_as_such(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", place("SEGUE_CODE_32", "sample"));
+    assert_int_equal(run.code, 0);
+    expect(run.out, "reads 4 bytes at [ebp + 0x8]\n");
+    expect(run.out, "push es\n");
+    expect(run.out, "writes 4 bytes at [esp - 0x4]\n");
+    expect(run.out, "reads 4 bytes at gs:[0x14]\n");
+    RUN(&run, "explain", "--mode", "64", place("SEGUE_CODE_32", "sample+3"));
+    assert_int_equal(run.code, 1);
+    expect(run.out, "(no instruction in 64-bit mode)");
+}
+
+static void explain_stripped_shared_object_by_dynamic_symbol(void **state)
+{
+    static const char libc[] = "/lib/x86_64-linux-gnu/libc.so.6";
+    (void)state;
+    struct run run;
+    if (access(libc, R_OK) != 0) {
+        print_message("SKIP: there is no %s\n", libc);
+        skip();
+    }
+    RUN(&run, "explain", "/lib/x86_64-linux-gnu/libc.so.6:getpid");
+    assert_int_equal(run.code, 0);
+    expect(run.out, "syscall\n");
+    expect(run.out, "ret\n");
+    /* Defined in two versions; today's is the one that is meant, and it is chosen at run time. */
+    RUN(&run, "explain", "/lib/x86_64-linux-gnu/libc.so.6:memcpy");
+    assert_int_equal(run.code, 0);
+    expect(run.err, "'memcpy' is chosen when the program starts");
+}
+
+static void explain_files_that_are_not_for_it_say_why(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "/proc/self/status:main");
+    assert_int_equal(run.code, 1);
+    expect(run.err, "/proc/self/status is no ELF file");
+    RUN(&run, "explain", "/nonexistent/file:main");
+    assert_int_equal(run.code, 1);
+    expect(run.err, "cannot open /nonexistent/file: No such file or directory");
+    RUN(&run, "explain", "/:main");
+    assert_int_equal(run.code, 1);
+    expect(run.err, "/ is no regular file");
+    RUN(&run, "explain", place("SEGUE_OBJECT", "sample"));
+    assert_int_equal(run.code, 1);
+    expect(run.err, "is a relocatable object");
+}
+
+/* Writes a changed copy of the 64-bit file to `path`, a template for mkstemp. */
+static void write_variant(char *path, uint16_t machine, size_t size)
+{
+    struct stat status;
+    int from = open(variable("SEGUE_CODE_64"), O_RDONLY);
+    assert_true(from >= 0 && fstat(from, &status) == 0);
+    size_t whole = (size_t)status.st_size;
+    char *bytes = malloc(whole);
+    assert_non_null(bytes);
+    assert_int_equal(read(from, bytes, whole), whole);
+    close(from);
+    memcpy(bytes + offsetof(Elf64_Ehdr, e_machine), &machine, sizeof machine);
+    int to = mkstemp(path);
+    size_t kept = size < whole ? size : whole;
+    assert_true(to >= 0);
+    assert_int_equal(write(to, bytes, kept), kept);
+    close(to);
+    free(bytes);
+}
+
+static void explain_damaged_and_foreign_files_say_why(void **state)
+{
+    static const struct {
+        uint16_t machine;
+        size_t size;
+        const char *message;
+    } cases[] = {
+        {EM_AARCH64, SIZE_MAX, "is for another processor (ELF machine 183)"},
+        {EM_X86_64, 0x1005, "has no symbol 'sample'"},
+        {EM_X86_64, 8, " is no ELF file"},
+        {EM_X86_64, 0, " is no ELF file"},
+    };
+    (void)state;
+    struct run run;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[] = "/tmp/segue-tool-XXXXXX";
+        char argument[64];
+        write_variant(path, cases[i].machine, cases[i].size);
+        snprintf(argument, sizeof argument, "%s:sample", path);
+        RUN(&run, "explain", argument);
+        unlink(path);
+        assert_int_equal(run.code, 1);
+        expect(run.err, cases[i].message);
+    }
+}
+
+/* The file ends within the first instruction of .text. */
+static void explain_file_that_is_cut_short_says_so(void **state)
+{
+    (void)state;
+    struct run run;
+    char path[] = "/tmp/segue-tool-XXXXXX";
+    char argument[64];
+    write_variant(path, EM_X86_64, 0x1005);
+    snprintf(argument, sizeof argument, "%s:0x500000", path);
+    RUN(&run, "explain", argument);
+    assert_int_equal(run.code, 1);
+    expect(run.out, "64 48 8b 44 cb                 (the bytes end before the instruction does)\n");
+    snprintf(argument, sizeof argument, "%s:0x500011", path);
+    RUN(&run, "explain", argument);
+    unlink(path);
+    assert_int_equal(run.code, 1);
+    expect(run.err, "is cut short: the bytes of address 0x500011 lie past its end");
+}
+
+static json_t *parse(const char *text)
+{
+    json_error_t error;
+    json_t *json = json_loads(text, 0, &error);
+    if (!json)
+        fail_msg("line %d: %s in:\n%s", error.line, error.text, text);
+    return json;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    if (!text)
+        fail_msg("%s is no string", key);
+    return text;
+}
+
+static void explain_json_is_complete(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "--json", place("SEGUE_CODE_64", "sample"));
+    assert_int_equal(run.code, 1);
+    json_t *list = parse(run.out);
+    assert_int_equal(json_array_size(list), 5);
+
+    const json_t *load = json_array_get(list, 0);
+    assert_string_equal(text_of(load, "address"), "0x500000");
+    assert_string_equal(text_of(load, "bytes"), "64 48 8b 44 cb 10");
+    assert_int_equal(json_integer_value(json_object_get(load, "length")), 6);
+    assert_string_equal(text_of(load, "mnemonic"), "mov");
+    assert_string_equal(text_of(load, "text"), "mov rax, fs:[rbx+rcx*8+0x10]");
+    assert_string_equal(text_of(load, "engine"), "move");
+    assert_true(json_is_null(json_object_get(load, "refusal")));
+    const json_t *access = json_array_get(json_object_get(load, "accesses"), 0);
+    assert_string_equal(text_of(access, "direction"), "read");
+    assert_string_equal(text_of(access, "segment"), "fs");
+    assert_string_equal(text_of(access, "base"), "rbx");
+    assert_string_equal(text_of(access, "index"), "rcx");
+    assert_int_equal(json_integer_value(json_object_get(access, "size")), 8);
+    assert_int_equal(json_integer_value(json_object_get(access, "scale")), 8);
+    assert_int_equal(json_integer_value(json_object_get(access, "displacement")), 16);
+    assert_true(json_is_null(json_object_get(access, "address")));
+
+    const json_t *store = json_array_get(json_object_get(json_array_get(list, 1), "accesses"), 0);
+    assert_string_equal(text_of(store, "direction"), "write");
+    assert_string_equal(text_of(store, "base"), "rip");
+    assert_true(json_is_null(json_object_get(store, "index")));
+    assert_string_equal(text_of(store, "address"), "0x600000");
+
+    assert_string_equal(text_of(json_array_get(list, 2), "error"), "no instruction in 64-bit mode");
+    assert_string_equal(text_of(json_array_get(list, 4), "mnemonic"), "ret");
+    json_decref(list);
+}
+
+static void explain_json_of_hex_gives_offsets_and_refusals(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "--json", "90 90 48 8b");
+    assert_int_equal(run.code, 1);
+    json_t *list = parse(run.out);
+    assert_int_equal(json_array_size(list), 3);
+    const json_t *second = json_array_get(list, 1);
+    assert_int_equal(json_integer_value(json_object_get(second, "offset")), 1);
+    assert_string_equal(text_of(second, "refusal"), "it accesses no memory");
+    assert_true(json_is_null(json_object_get(second, "engine")));
+    assert_string_equal(text_of(json_array_get(list, 2), "error"), "the bytes end before the instruction does");
+    json_decref(list);
+}
+
+static const char *const doctor_keys[] = {
+    "kernel",         "processor",     "zydis",
+    "fsgsbase",       "xsave",         "avx",
+    "avx2",           "avx512",        "amx",
+    "at_minsigstksz", "memfd_create",  "executable_memory",
+    "membarrier",     "proc_self_mem", "syscall_user_dispatch",
+    "userfaultfd",    "pkeys",         "madv_wipeonfork",
+    "shadow_stack",   "max_map_count", "mmap_min_addr",
+};
+
+static void doctor_json_has_every_key(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "doctor", "--json");
+    assert_int_equal(run.code, 0);
+    assert_string_equal(run.err, "");
+    json_t *all = parse(run.out);
+    size_t count = sizeof doctor_keys / sizeof *doctor_keys;
+    assert_int_equal(json_object_size(all), count);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *one = json_object_get(all, doctor_keys[i]);
+        if (!one)
+            fail_msg("no %s", doctor_keys[i]);
+        assert_true(strlen(text_of(one, "detail")) > 0);
+        assert_true(strlen(text_of(one, "use")) > 0);
+        assert_non_null(json_object_get(one, "available"));
+        assert_non_null(json_object_get(one, "value"));
+    }
+    json_decref(all);
+}
+
+static void doctor_agrees_with_what_can_be_asked_otherwise(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "doctor", "--json");
+    json_t *all = parse(run.out);
+    const json_t *fsgsbase = json_object_get(json_object_get(all, "fsgsbase"), "available");
+    assert_int_equal(json_is_true(fsgsbase), (getauxval(AT_HWCAP2) & 2) != 0);
+    const json_t *avx2 = json_object_get(json_object_get(all, "avx2"), "available");
+    assert_int_equal(json_is_true(avx2), __builtin_cpu_supports("avx2") != 0);
+    const json_t *avx512 = json_object_get(json_object_get(all, "avx512"), "available");
+    assert_int_equal(json_is_true(avx512), __builtin_cpu_supports("avx512f") != 0);
+    int file = memfd_create("test", 0);
+    assert_int_equal(json_is_true(json_object_get(json_object_get(all, "memfd_create"), "available")), file >= 0);
+    close(file);
+    json_decref(all);
+}
+
+static void doctor_prints_two_lines_for_each_and_no_colour_into_a_file(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "doctor");
+    assert_int_equal(run.code, 0);
+    assert_null(strchr(run.out, '\033'));
+    size_t lines = 0;
+    for (const char *at = run.out; (at = strchr(at, '\n')); at++)
+        lines++;
+    assert_int_equal(lines, 2 * sizeof doctor_keys / sizeof *doctor_keys);
+    RUN(&run, "doctor", "extra");
+    assert_int_equal(run.code, 2);
+}
+
+static void demo_lists_its_names(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "demo");
+    assert_int_equal(run.code, 0);
+    expect(run.out, "weak-table ");
+    expect(run.out, "\nlua ");
+    RUN(&run, "demo", "nosuch");
+    assert_int_equal(run.code, 2);
+    expect(run.err, "there is no demo 'nosuch'");
+}
+
+/* A copy of the command in a folder of its own, with one example beside it. */
+static void demo_runs_the_example_beside_the_command(void **state)
+{
+    char folder[] = "/tmp/segue-tool-XXXXXX";
+    char command[512], tool[64], program[64];
+    (void)state;
+    struct run run;
+    assert_non_null(mkdtemp(folder));
+    snprintf(tool, sizeof tool, "%s/tools/segue", folder);
+    snprintf(program, sizeof program, "%s/examples/weak_table", folder);
+    snprintf(command, sizeof command,
+             "cd %s && mkdir tools examples && cp \"$SEGUE_TOOL\" tools/segue && "
+             "printf '#!/bin/sh\\necho ran \"$@\"\\nexit 7\\n' >examples/weak_table && chmod +x examples/weak_table",
+             folder);
+    assert_int_equal(system(command), 0);
+    run_list(&run, tool, (const char *const[]){"segue", "demo", "weak-table", "--help", "two words", NULL});
+    assert_int_equal(run.code, 7);
+    assert_string_equal(run.out, "ran --help two words\n");
+    unlink(program);
+    run_list(&run, tool, (const char *const[]){"segue", "demo", "weak-table", NULL});
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    if (run.code == 0) {
+        print_message("SKIP: the example is installed, so none can be missing\n");
+        skip();
+    }
+    assert_int_equal(run.code, 1);
+    expect(run.err, "the program of weak-table, weak_table, is neither in ");
+}
+
+static void misuse_exits_with_2_and_says_why(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "frobnicate");
+    assert_int_equal(run.code, 2);
+    expect(run.err, "there is no verb 'frobnicate'");
+    expect(run.err, "explain");
+    RUN(&run, "explain", "--nosuch", "90");
+    assert_int_equal(run.code, 2);
+    expect(run.err, "there is no option --nosuch");
+    RUN(&run, "explain", "--count", "0", "90");
+    assert_int_equal(run.code, 2);
+    RUN(&run, "explain", "--mode", "16", "90");
+    assert_int_equal(run.code, 2);
+    RUN(&run, "explain", "--count");
+    assert_int_equal(run.code, 2);
+    expect(run.err, "--count wants a value");
+    RUN(&run, "explain", "90", "file:1");
+    assert_int_equal(run.code, 2);
+    run_list(&run, variable("SEGUE_TOOL"), (const char *const[]){"segue", NULL});
+    assert_int_equal(run.code, 2);
+    expect(run.err, "usage: segue VERB");
+}
+
+static void help_and_version_are_told(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "help");
+    assert_int_equal(run.code, 0);
+    expect(run.out, "doctor");
+    RUN(&run, "explain", "--help");
+    assert_int_equal(run.code, 0);
+    expect(run.out, "usage: segue explain HEX...|FILE:ADDRESS|FILE:SYMBOL[+N]");
+    RUN(&run, "help", "nosuch");
+    assert_int_equal(run.code, 2);
+    RUN(&run, "--version");
+    assert_int_equal(run.code, 0);
+    expect(run.out, "segue ");
+}
+
+static void output_that_cannot_be_written_is_a_failure(void **state)
+{
+    (void)state;
+    assert_int_equal(WEXITSTATUS(system("\"$SEGUE_TOOL\" explain 90 >/dev/full 2>/dev/null")), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(explain_hex_tells_each_instruction),
+        cmocka_unit_test(explain_hex_joins_arguments),
+        cmocka_unit_test(explain_tells_cut_addresses),
+        cmocka_unit_test(explain_text_is_mended_as_the_decoder_is),
+        cmocka_unit_test(explain_tells_why_not),
+        cmocka_unit_test(explain_bad_hex_is_misuse),
+        cmocka_unit_test(explain_undecodable_hex_stops),
+        cmocka_unit_test(explain_truncated_hex_is_told_as_such),
+        cmocka_unit_test(explain_symbol_is_whole),
+        cmocka_unit_test(explain_place_in_symbol_is_one_instruction),
+        cmocka_unit_test(explain_symbol_name_may_hold_a_plus),
+        cmocka_unit_test(explain_address_is_one_instruction),
+        cmocka_unit_test(explain_unusable_symbols_say_why),
+        cmocka_unit_test(explain_32_bit_file_is_read_as_such),
+        cmocka_unit_test(explain_stripped_shared_object_by_dynamic_symbol),
+        cmocka_unit_test(explain_files_that_are_not_for_it_say_why),
+        cmocka_unit_test(explain_damaged_and_foreign_files_say_why),
+        cmocka_unit_test(explain_file_that_is_cut_short_says_so),
+        cmocka_unit_test(explain_json_is_complete),
+        cmocka_unit_test(explain_json_of_hex_gives_offsets_and_refusals),
+        cmocka_unit_test(doctor_json_has_every_key),
+        cmocka_unit_test(doctor_agrees_with_what_can_be_asked_otherwise),
+        cmocka_unit_test(doctor_prints_two_lines_for_each_and_no_colour_into_a_file),
+        cmocka_unit_test(demo_lists_its_names),
+        cmocka_unit_test(demo_runs_the_example_beside_the_command),
+        cmocka_unit_test(misuse_exits_with_2_and_says_why),
+        cmocka_unit_test(help_and_version_are_told),
+        cmocka_unit_test(output_that_cannot_be_written_is_a_failure),
+    };
+    return cmocka_run_group_tests_name("tool", tests, NULL, NULL);
+}
