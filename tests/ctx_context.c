@@ -232,7 +232,7 @@ static struct {
     uint64_t integers[6];
     uint64_t vectors[8];
     uint64_t rax, rsp;
-} given;
+} given __attribute__((used));
 void dump_arguments(void);
 __asm__(".text\n.type dump_arguments, @function\ndump_arguments:\nendbr64\n"
         "movq %rdi, given(%rip)\nmovq %rsi, 8+given(%rip)\nmovq %rdx, 16+given(%rip)\nmovq %rcx, 24+given(%rip)\n"
@@ -409,10 +409,11 @@ static void bad_arguments_are_errors(void **state)
     assert_int_equal(segue_context_set_from_signal(NULL, NULL), SEGUE_INVALID);
 }
 
-static void use_a_kilobyte(void)
+static void use_twenty_thousand_bytes(void)
 {
     volatile char bytes[20000];
-    memset((char *)bytes, 1, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = 1;
 }
 
 static void new_stack_has_a_guard_page_and_a_high_water_mark(void **state)
@@ -425,7 +426,7 @@ static void new_stack_has_a_guard_page_and_a_high_water_mark(void **state)
     assert_int_equal(segue_stack_new(100001, &made), SEGUE_OK);
     assert_int_equal(made.size, 102400);
     assert_int_equal(segue_stack_high_water(&made), 0);
-    assert_int_equal(segue_context_init(&child, &parent, made.base, made.size, ENTRY(use_a_kilobyte), NULL, 0, NULL),
+    assert_int_equal(segue_context_init(&child, &parent, made.base, made.size, ENTRY(use_twenty_thousand_bytes), NULL, 0, NULL),
                      SEGUE_OK);
     size_t before = segue_stack_high_water(&made);
     assert_in_range(before, 1, 256);

@@ -152,7 +152,7 @@ struct segue_context {
     uint32_t flags;
     uint32_t mxcsr;
     uint16_t x87_control;
-    /* Who is swapped to when its entry returns: whoever swapped to it last. */
+    /* Who goes on when its entry returns: whoever swapped to it last, its own children aside. */
     struct segue_context *parent;
     /* Its own address, for the check. */
     struct segue_context *self;
@@ -188,8 +188,8 @@ SEGUE_API void segue_context_create(struct segue_context *context);
 
 /* Prepares `context` to call `entry` with `count` arguments when it is first swapped to, on the `size` bytes at `stack`.
  * `context` must be empty or have been initialized before: then all of its past is forgotten. When `entry` returns, its
- * results are kept, on_return is called, and whoever swapped to the context last goes on; `parent`, which may be NULL,
- * does if nobody swapped (segue_context_set was used). An exception that `entry` lets out ends in std::terminate. MXCSR
+ * results are kept, on_return is called, and its parent goes on: whoever swapped to the context last; `parent`, which may
+ * be NULL, if nobody did (segue_context_set was used). An exception that `entry` lets out ends in std::terminate. MXCSR
  * and x87 control word begin as the caller's. A variadic entry gets AL. The entry's type must fit the arguments.
  * Returns SEGUE_OK; SEGUE_INVALID for a NULL context, stack or entry, NULL arguments with a count, a stack of no bytes
  * or whose end is not a multiple of 16, an unknown flag or kind of value; SEGUE_TOO_SMALL when the arguments and
@@ -289,7 +289,10 @@ static inline __attribute__((always_inline)) void segue_context_switch_(struct s
                      "movq %%rsp, 0(%%rdi)\n\t"
                      "movq %%rbp, 8(%%rdi)\n\t"
                      "movq %%rax, 16(%%rdi)\n\t"
-                     "movq %%rdi, 40(%%rsi)\n\t"
+                     "cmpq %%rsi, 40(%%rdi)\n\t"
+                     "je 7f\n\t"
+                     "movq %%rdi, 40(%%rsi)\n"
+                     "7:\n\t"
                      "testb $1, 24(%%rsi)\n\t"
                      "jnz 4f\n\t"
                      "movzwl 32(%%rdi), %%eax\n\t"
@@ -331,8 +334,8 @@ static inline __attribute__((always_inline)) void segue_context_switch_(struct s
                        "memory", "cc" SEGUE_CLOBBERS_512_);
 }
 
-/* Leaves the running flow, keeping it in `from`, and goes on with `to`, whose parent `from` becomes. Returns when
- * somebody goes on with `from`, which may be on another thread: do not keep the address of a thread-local variable
+/* Leaves the running flow, keeping it in `from`, and goes on with `to`. `from` becomes the parent of `to`; but a swap to
+ * one's own parent is a way back, and leaves the parent's parent as it is. Returns when somebody goes on with `from`, which may be on another thread: do not keep the address of a thread-local variable
  * across it. Returns SEGUE_OK; at once, without a swap, SEGUE_INVALID when `to` has finished, and when a check fails
  * (SEGUE_CONTEXT_CHECKED on either). Async-signal-safe in that it allocates and locks nothing; thread-safe for different
  * contexts. */
