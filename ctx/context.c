@@ -24,7 +24,7 @@ static bool is_moved(const struct segue_context *context)
 static bool is_running(const struct segue_context *from)
 {
     uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
-    return !from->stack || here - (uint64_t)(uintptr_t)from->stack < from->stack_size;
+    return !(from->flags & SEGUE_CONTEXT_REGISTERED_) || here - (uint64_t)(uintptr_t)from->stack < from->stack_size;
 }
 
 /* A context that wants a mask of its own gets it, and whoever it takes over from keeps theirs. */
@@ -53,7 +53,7 @@ enum segue_status segue_context_swap_slowly(struct segue_context *from, struct s
     }
     instrument_leave(from, to);
     segue_context_switch_(from, to);
-    instrument_arrive(from, from->parent);
+    instrument_arrive(from);
     return SEGUE_OK;
 }
 
@@ -91,7 +91,7 @@ enum segue_status segue_context_set_from_signal(struct segue_context *to, void *
 void context_entered(struct segue_context *context)
 {
     if (context->flags & SEGUE_CONTEXT_INSTRUMENTED_)
-        instrument_arrive(context, context->parent);
+        instrument_arrive(context);
     if (context->on_enter)
         context->on_enter(context, context->data);
 }

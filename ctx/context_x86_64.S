@@ -48,7 +48,7 @@
         .cfi_undefined %r15
 .endm
 
-        .text
+        .section .text.context_bootstrap, "ax", @progbits
 
 /* context_bootstrap: rbp and rsp as above. An exception that gets here has nowhere to go: context_personality says so. */
         .globl  context_bootstrap
@@ -92,6 +92,7 @@ context_bootstrap:
         .size   context_bootstrap, . - context_bootstrap
 
 /* context_load (rdi to): the loading half of the swap in ctx.h. Touches no stack but the one it goes to. */
+        .section .text.context_load, "ax", @progbits
         .globl  context_load
         .hidden context_load
         .type   context_load, @function
@@ -121,6 +122,7 @@ context_load:
         .size   context_load, . - context_load
 
 /* context_orphan: where a context would go on that has nowhere to. */
+        .section .text.context_orphan, "ax", @progbits
         .globl  context_orphan
         .hidden context_orphan
         .type   context_orphan, @function

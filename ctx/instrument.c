@@ -9,6 +9,7 @@
 #define WEAK __attribute__((weak, visibility("default")))
 WEAK void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom, size_t size);
 WEAK void __sanitizer_finish_switch_fiber(void *fake_stack_save, const void **bottom_old, size_t *size_old);
+WEAK void __asan_unpoison_memory_region(const volatile void *address, size_t size);
 WEAK void *__tsan_get_current_fiber(void);
 WEAK void *__tsan_create_fiber(unsigned flags);
 WEAK void __tsan_destroy_fiber(void *fiber);
@@ -19,12 +20,17 @@ bool instrument_wanted(void)
     return __sanitizer_start_switch_fiber || __tsan_switch_to_fiber;
 }
 
+void instrument_clean(void *stack, size_t size)
+{
+    if (__asan_unpoison_memory_region)
+        __asan_unpoison_memory_region(stack, size);
+}
+
 void instrument_create(struct segue_context *context)
 {
     if (__tsan_create_fiber)
         context->fiber = __tsan_create_fiber(0);
-    context->valgrind_stack =
-        VALGRIND_STACK_REGISTER(context->stack, (char *)context->stack + context->stack_size);
+    context->valgrind_stack = VALGRIND_STACK_REGISTER(context->stack, (char *)context->stack + context->stack_size);
     context->flags |= SEGUE_CONTEXT_REGISTERED_;
 }
 
@@ -39,6 +45,7 @@ void instrument_destroy(struct segue_context *context)
 
 void instrument_leave(struct segue_context *from, struct segue_context *to)
 {
+    to->previous = from;
     if (__sanitizer_start_switch_fiber)
         __sanitizer_start_switch_fiber(from ? &from->fake_stack : NULL, to->stack, to->stack_size);
     if (!__tsan_switch_to_fiber)
@@ -48,17 +55,18 @@ void instrument_leave(struct segue_context *from, struct segue_context *to)
     __tsan_switch_to_fiber(to->fiber, 0);
 }
 
-void instrument_arrive(struct segue_context *to, struct segue_context *from)
+void instrument_arrive(struct segue_context *to)
 {
+    struct segue_context *from = to->previous;
     const void *bottom;
     size_t size;
     if (!__sanitizer_finish_switch_fiber)
         return;
     __sanitizer_finish_switch_fiber(to->fake_stack, &bottom, &size);
     to->fake_stack = NULL;
-    if (!from || from->stack)
+    if (!from || (from->flags & SEGUE_CONTEXT_REGISTERED_))
         return;
-    /* A thread's own stack: only now is it known where that is. */
+    /* A thread's own stack: only now is it known where that is, and it need not be the one that it was last time. */
     from->stack = (void *)(uintptr_t)bottom;
     from->stack_size = size;
 }

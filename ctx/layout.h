@@ -1,5 +1,5 @@
-/* layout.h: where the assembly finds the fields that it uses. layout.c compares each with the C structs, so that a field
- * that moves stops the build. */
+/* layout.h: where the assembly finds the fields that it uses. layout.c compares each with the C structs, so that a
+ * field that moves stops the build. */
 #ifndef SEGUE_CTX_LAYOUT_H
 #define SEGUE_CTX_LAYOUT_H
 

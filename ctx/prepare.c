@@ -1,8 +1,8 @@
 /* prepare.c: lays out a new context's stack, so that its first steps find the entry and its arguments.
  *
- * SOURCES: System V ABI for x86-64, 3.2.3: six integers and eight floats travel in registers, the others in the order of
- * the arguments on the stack, eight bytes each; the stack is a multiple of 16 at the call; AL bounds the vector registers
- * that a variadic call uses. */
+ * SOURCES: System V ABI for x86-64, 3.2.3: six integers and eight floats travel in registers, the others in the order
+ * of the arguments on the stack, eight bytes each; the stack is a multiple of 16 at the call; AL bounds the vector
+ * registers that a variadic call uses. */
 #include <string.h>
 
 #include "control_x86_64.h"
@@ -108,6 +108,7 @@ enum segue_status segue_context_init(struct segue_context *context, struct segue
 
     struct record *record = (struct record *)(uintptr_t)(end - sizeof *record);
     uint64_t first = ((uint64_t)(uintptr_t)record - 8 * count_spilled(arguments, count)) / ALIGNMENT * ALIGNMENT;
+    instrument_clean(stack, size);
     *record = (struct record){.context = context, .entry = entry};
     place(record, (uint64_t *)(uintptr_t)first, arguments, count);
 

@@ -1,5 +1,5 @@
-/* record.h: what stands at the top of a context's stack: what its first steps need, and how to find it again when its entry
- * has returned. The frame pointer leads to it all the while. */
+/* record.h: what stands at the top of a context's stack: what its first steps need, and how to find it again when its
+ * entry has returned. The frame pointer leads to it all the while. */
 #ifndef SEGUE_CTX_RECORD_H
 #define SEGUE_CTX_RECORD_H
 

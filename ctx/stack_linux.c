@@ -21,8 +21,8 @@ enum segue_status segue_stack_new(size_t size, struct segue_stack *stack)
         munmap(mapping, usable + page);
         return SEGUE_NO_MEMORY;
     }
-    *stack = (struct segue_stack){
-        .base = mapping + page, .size = usable, .mapping = mapping, .mapping_size = usable + page};
+    *stack =
+        (struct segue_stack){.base = mapping + page, .size = usable, .mapping = mapping, .mapping_size = usable + page};
     return SEGUE_OK;
 }
 

@@ -234,12 +234,13 @@ static struct {
     uint64_t rax, rsp;
 } given __attribute__((used));
 void dump_arguments(void);
-__asm__(".text\n.type dump_arguments, @function\ndump_arguments:\nendbr64\n"
-        "movq %rdi, given(%rip)\nmovq %rsi, 8+given(%rip)\nmovq %rdx, 16+given(%rip)\nmovq %rcx, 24+given(%rip)\n"
-        "movq %r8, 32+given(%rip)\nmovq %r9, 40+given(%rip)\n"
-        "movq %xmm0, 48+given(%rip)\nmovq %xmm1, 56+given(%rip)\nmovq %xmm2, 64+given(%rip)\nmovq %xmm3, 72+given(%rip)\n"
-        "movq %xmm4, 80+given(%rip)\nmovq %xmm5, 88+given(%rip)\nmovq %xmm6, 96+given(%rip)\nmovq %xmm7, 104+given(%rip)\n"
-        "movq %rax, 112+given(%rip)\nmovq %rsp, 120+given(%rip)\nret\n.size dump_arguments, . - dump_arguments\n");
+__asm__(
+    ".text\n.type dump_arguments, @function\ndump_arguments:\nendbr64\n"
+    "movq %rdi, given(%rip)\nmovq %rsi, 8+given(%rip)\nmovq %rdx, 16+given(%rip)\nmovq %rcx, 24+given(%rip)\n"
+    "movq %r8, 32+given(%rip)\nmovq %r9, 40+given(%rip)\n"
+    "movq %xmm0, 48+given(%rip)\nmovq %xmm1, 56+given(%rip)\nmovq %xmm2, 64+given(%rip)\nmovq %xmm3, 72+given(%rip)\n"
+    "movq %xmm4, 80+given(%rip)\nmovq %xmm5, 88+given(%rip)\nmovq %xmm6, 96+given(%rip)\nmovq %xmm7, 104+given(%rip)\n"
+    "movq %rax, 112+given(%rip)\nmovq %rsp, 120+given(%rip)\nret\n.size dump_arguments, . - dump_arguments\n");
 
 static uint64_t random_state = 0x9e3779b97f4a7c15u;
 
@@ -308,8 +309,8 @@ static void arguments_travel_as_the_abi_says_in_any_number_and_mix(void **state)
 }
 
 #define MANY(X, n)                                                                                                     \
-    X(int8_t, a##n) X(double, b##n) X(uint64_t, c##n) X(float, d##n) X(bool, e##n) X(void *, f##n) X(uint16_t, g##n)   \
-        X(int32_t, h##n)
+    X(int8_t, a##n)                                                                                                    \
+    X(double, b##n) X(uint64_t, c##n) X(float, d##n) X(bool, e##n) X(void *, f##n) X(uint16_t, g##n) X(int32_t, h##n)
 #define ALL(X) MANY(X, 0) MANY(X, 1) MANY(X, 2) MANY(X, 3) MANY(X, 4) MANY(X, 5) MANY(X, 6) MANY(X, 7)
 #define PARAMETER(type, name) type name,
 #define SUM_OF(type, name) total = total * 0.75 + (double)(intptr_t)(name);
@@ -339,10 +340,9 @@ static void sixty_four_mixed_arguments_reach_a_compiled_function(void **state)
     arguments[count++] = segue_value_pointer(pointer);                                                                 \
     arguments[count++] = segue_value_u16((uint16_t)(65535 - n));                                                       \
     arguments[count++] = segue_value_i32(-100000 * (n + 1));
-    ADD(0) ADD(1) ADD(2) ADD(3) ADD(4) ADD(5) ADD(6) ADD(7)
-    arguments[count++] = segue_value_i32(-1);
-    double wanted = take_sixty_four(VALUES(0), VALUES(1), VALUES(2), VALUES(3), VALUES(4), VALUES(5), VALUES(6),
-                                    VALUES(7), -1);
+    ADD(0) ADD(1) ADD(2) ADD(3) ADD(4) ADD(5) ADD(6) ADD(7) arguments[count++] = segue_value_i32(-1);
+    double wanted =
+        take_sixty_four(VALUES(0), VALUES(1), VALUES(2), VALUES(3), VALUES(4), VALUES(5), VALUES(6), VALUES(7), -1);
     assert_int_equal(init_with(ENTRY(take_sixty_four), arguments, count, NULL), SEGUE_OK);
     go();
     assert_true(segue_context_returned_double(&child, 0) == wanted);
@@ -391,8 +391,8 @@ static void bad_stacks_are_errors(void **state)
         assert_int_equal(segue_context_init(&child, &parent, stack, size, entry, NULL, 0, NULL), SEGUE_TOO_SMALL);
     assert_int_equal(segue_context_init(&child, &parent, stack, 1264, entry, NULL, 0, NULL), SEGUE_OK);
     assert_int_equal(segue_context_init(&child, &parent, stack, 1264, entry, many, 100, NULL), SEGUE_TOO_SMALL);
-    assert_int_equal(
-        segue_context_init(&child, &parent, (void *)(UINTPTR_MAX - 15), 64, entry, NULL, 0, NULL), SEGUE_INVALID);
+    assert_int_equal(segue_context_init(&child, &parent, (void *)(UINTPTR_MAX - 15), 64, entry, NULL, 0, NULL),
+                     SEGUE_INVALID);
 }
 
 static void bad_arguments_are_errors(void **state)
@@ -426,8 +426,9 @@ static void new_stack_has_a_guard_page_and_a_high_water_mark(void **state)
     assert_int_equal(segue_stack_new(100001, &made), SEGUE_OK);
     assert_int_equal(made.size, 102400);
     assert_int_equal(segue_stack_high_water(&made), 0);
-    assert_int_equal(segue_context_init(&child, &parent, made.base, made.size, ENTRY(use_twenty_thousand_bytes), NULL, 0, NULL),
-                     SEGUE_OK);
+    assert_int_equal(
+        segue_context_init(&child, &parent, made.base, made.size, ENTRY(use_twenty_thousand_bytes), NULL, 0, NULL),
+        SEGUE_OK);
     size_t before = segue_stack_high_water(&made);
     assert_in_range(before, 1, 256);
     go();
@@ -701,8 +702,8 @@ static void child_that_overflows_its_stack_is_left_by_its_handler(void **state)
     assert_int_equal(segue_stack_new(STACK_SIZE, &made), SEGUE_OK);
     for (int i = 0; i < 3; i++) {
         handled_address = NULL;
-        assert_int_equal(
-            segue_context_init(&child, &parent, made.base, made.size, ENTRY(recurse), &zero, 1, NULL), SEGUE_OK);
+        assert_int_equal(segue_context_init(&child, &parent, made.base, made.size, ENTRY(recurse), &zero, 1, NULL),
+                         SEGUE_OK);
         go();
         assert_in_range((uint64_t)(uintptr_t)made.base - (uint64_t)(uintptr_t)handled_address, 1, 4096);
         assert_false(is_blocked(SIGSEGV));

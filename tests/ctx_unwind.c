@@ -1,5 +1,5 @@
-/* ctx_unwind.c: the stack can be walked from anywhere: at every single instruction from before the first swap to after the
- * last one, by libunwind from a SIGTRAP handler, the walk goes through all the flows that are under way, innermost
+/* ctx_unwind.c: the stack can be walked from anywhere: at every single instruction from before the first swap to after
+ * the last one, by libunwind from a SIGTRAP handler, the walk goes through all the flows that are under way, innermost
  * first, and ends. The program single-steps itself with the trap flag. */
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
@@ -41,8 +41,8 @@ static unw_word_t stack_pointer(unw_cursor_t *cursor)
     return value;
 }
 
-/* Returns whether the walk came to outer_function. The innermost frame may be between two flows: on the stack of the one
- * that it goes to, with nothing of its own there; then it is nobody's. */
+/* Returns whether the walk came to outer_function. The innermost frame may be between two flows: on the stack of the
+ * one that it goes to, with nothing of its own there; then it is nobody's. */
 static bool walk(unw_context_t *from, int flags)
 {
     unw_cursor_t cursor;
@@ -107,9 +107,9 @@ static inline __attribute__((always_inline)) void set_trap_flag(void)
 
 static inline __attribute__((always_inline)) void clear_trap_flag(void)
 {
-    __asm__ volatile("lea -128(%%rsp), %%rsp\npushfq\nandl %0, (%%rsp)\npopfq\nlea 128(%%rsp), %%rsp\n" ::"i"(
-                         ~FLAG_TRAP)
-                     : "memory", "cc");
+    __asm__ volatile(
+        "lea -128(%%rsp), %%rsp\npushfq\nandl %0, (%%rsp)\npopfq\nlea 128(%%rsp), %%rsp\n" ::"i"(~FLAG_TRAP)
+        : "memory", "cc");
 }
 
 __attribute__((noinline)) void grandchild_function(void)
@@ -145,8 +145,8 @@ static void prepare(uint32_t flags)
     segue_context_destroy(&grandchild);
     segue_context_create(&parent);
     assert_int_equal(segue_context_init(&child, NULL, stacks[0], STACK_SIZE, child_function, NULL, 0, &options), 0);
-    assert_int_equal(segue_context_init(&grandchild, NULL, stacks[1], STACK_SIZE, grandchild_function, NULL, 0, &options),
-                     0);
+    assert_int_equal(
+        segue_context_init(&grandchild, NULL, stacks[1], STACK_SIZE, grandchild_function, NULL, 0, &options), 0);
 }
 
 static void step_through(uint32_t flags)

@@ -144,8 +144,8 @@ typedef void segue_context_callback(struct segue_context *context, void *data);
 /* A flow of control that is not running: where it goes on, and what it needs for that.
  *
  * All zero bytes are an empty context, fit to be the `from` of a swap. The fields are private. A context must not be
- * moved or copied between segue_context_init and its end, nor while it is suspended: its stack and its children point to
- * it. SEGUE_CONTEXT_CHECKED finds that out; a library built for debugging sets it on every context. */
+ * moved or copied between segue_context_init and its end, nor while it is suspended: its stack and its children point
+ * to it. SEGUE_CONTEXT_CHECKED finds that out; a library built for debugging sets it on every context. */
 struct segue_context {
     /* Where it goes on. */
     uint64_t stack_pointer, frame_pointer, instruction;
@@ -164,8 +164,9 @@ struct segue_context {
     void *data;
     void *stack;
     size_t stack_size;
-    /* What the sanitizers and Valgrind know it by. */
+    /* What the sanitizers and Valgrind know it by, and who switched to it last. */
     void *fake_stack, *fiber;
+    struct segue_context *previous;
     unsigned valgrind_stack;
 } __attribute__((aligned(64)));
 
@@ -186,29 +187,30 @@ struct segue_context_options {
 /* Makes `context` empty, whatever it held. Async-signal-safe, thread-safe. */
 SEGUE_API void segue_context_create(struct segue_context *context);
 
-/* Prepares `context` to call `entry` with `count` arguments when it is first swapped to, on the `size` bytes at `stack`.
- * `context` must be empty or have been initialized before: then all of its past is forgotten. When `entry` returns, its
- * results are kept, on_return is called, and its parent goes on: whoever swapped to the context last; `parent`, which may
- * be NULL, if nobody did (segue_context_set was used). An exception that `entry` lets out ends in std::terminate. MXCSR
- * and x87 control word begin as the caller's. A variadic entry gets AL. The entry's type must fit the arguments.
- * Returns SEGUE_OK; SEGUE_INVALID for a NULL context, stack or entry, NULL arguments with a count, a stack of no bytes
- * or whose end is not a multiple of 16, an unknown flag or kind of value; SEGUE_TOO_SMALL when the arguments and
- * SEGUE_CONTEXT_STACK_MIN do not fit the stack; SEGUE_UNSUPPORTED under a shadow stack, which has to be switched too.
- * Not async-signal-safe; thread-safe. */
+/* Prepares `context` to call `entry` with `count` arguments when it is first swapped to, on the `size` bytes at
+ * `stack`. `context` must be empty or have been initialized before: then all of its past is forgotten. When `entry`
+ * returns, its results are kept, on_return is called, and its parent goes on: whoever swapped to the context last;
+ * `parent`, which may be NULL, if nobody did (segue_context_set was used). An exception that `entry` lets out ends in
+ * std::terminate. MXCSR and x87 control word begin as the caller's. A variadic entry gets AL. The entry's type must fit
+ * the arguments. Returns SEGUE_OK; SEGUE_INVALID for a NULL context, stack or entry, NULL arguments with a count, a
+ * stack of no bytes or whose end is not a multiple of 16, an unknown flag or kind of value; SEGUE_TOO_SMALL when the
+ * arguments and SEGUE_CONTEXT_STACK_MIN do not fit the stack; SEGUE_UNSUPPORTED under a shadow stack, which has to be
+ * switched too. Not async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_context_init(struct segue_context *context, struct segue_context *parent, void *stack,
                                                size_t size, void (*entry)(void), const struct segue_value *arguments,
                                                size_t count, const struct segue_context_options *options);
 
-/* Gives back what the sanitizers or Valgrind hold for the context, and makes it empty; its stack may then be freed. Needed
- * only where those run. `context` must not be running. Not async-signal-safe; thread-safe. */
+/* Gives back what the sanitizers or Valgrind hold for the context, and makes it empty; its stack may then be freed.
+ * Needed only where those run. `context` must not be running. Not async-signal-safe; thread-safe. */
 SEGUE_API void segue_context_destroy(struct segue_context *context);
 
 /* The part of segue_context_swap for contexts with flags that need more than registers. */
 SEGUE_API enum segue_status segue_context_swap_slowly(struct segue_context *from, struct segue_context *to);
 
 /* Goes on with `to`, and forgets the flow that called. Traps if there is nothing in `to` to go on with. The caller's
- * destructors and cleanups do not run. Async-signal-safe where the embedder may leave the handler so (Linux: yes, but the
- * mask and the alternate stack stay a handler's: segue_context_set_from_signal is the way out of one). Thread-safe. */
+ * destructors and cleanups do not run. Async-signal-safe where the embedder may leave the handler so (Linux: yes, but
+ * the mask and the alternate stack stay a handler's: segue_context_set_from_signal is the way out of one). Thread-safe.
+ */
 SEGUE_API __attribute__((noreturn)) void segue_context_set(struct segue_context *to);
 
 /* In a handler: arranges that its return goes on with `to`, in place of what the signal interrupted. The kernel puts
@@ -267,16 +269,16 @@ SEGUE_API float segue_context_returned_float(const struct segue_context *context
 #define SEGUE_CLOBBERS_512_
 #endif
 
-/* Leaves `from` and goes on with `to`; private. The compiler keeps what it has in registers on its own stack, as around a
- * call, so that three words are the whole of a context:
+/* Leaves `from` and goes on with `to`; private. The compiler keeps what it has in registers on its own stack, as around
+ * a call, so that three words are the whole of a context:
  *
  *      struct segue_context       0 stack_pointer   8 frame_pointer   16 instruction
  *      rdi from   rsi to          24 flags   28 mxcsr   32 x87_control   40 parent
  *      rax, rdx                   where `to` goes on, and its frame pointer
  *
  * The order of the control words is the fastest of those measured; FLDCW costs more than its comparison, LDMXCSR less.
- * The jump stands twice, so that two contexts that take turns have one each, which the processor predicts by its address.
- * The NOP separates what a caller's frame is unwound by (the byte before the return address) from the jump. */
+ * The jump stands twice, so that two contexts that take turns have one each, which the processor predicts by its
+ * address. The NOP separates what a caller's frame is unwound by (the byte before the return address) from the jump. */
 static inline __attribute__((always_inline)) void segue_context_switch_(struct segue_context *from,
                                                                         struct segue_context *to)
 {
@@ -318,14 +320,13 @@ static inline __attribute__((always_inline)) void segue_context_switch_(struct s
                                                            ".cfi_undefined %%r14\n\t"
                                                            ".cfi_undefined %%r15\n\t")
                      /* MOV leaves the flags of the comparison. */
-                     "movq %%rdx, %%rbp\n\t" SEGUE_CFI_(".cfi_same_value %%rbp\n\t")
-                     "ja 2f\n\t"
-                     "jmp *%%rax\n"
-                     "2:\n\t"
-                     "jmp *%%rax\n\t" SEGUE_CFI_(".cfi_restore_state\n\t")
-                     "nop\n"
-                     "1:\n\t"
-                     "endbr64"
+                     "movq %%rdx, %%rbp\n\t" SEGUE_CFI_(
+                         ".cfi_same_value %%rbp\n\t") "ja 2f\n\t"
+                                                      "jmp *%%rax\n"
+                                                      "2:\n\t"
+                                                      "jmp *%%rax\n\t" SEGUE_CFI_(".cfi_restore_state\n\t") "nop\n"
+                                                                                                            "1:\n\t"
+                                                                                                            "endbr64"
                      : "+D"(from), "+S"(to)
                      :
                      : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1",
@@ -334,11 +335,12 @@ static inline __attribute__((always_inline)) void segue_context_switch_(struct s
                        "memory", "cc" SEGUE_CLOBBERS_512_);
 }
 
-/* Leaves the running flow, keeping it in `from`, and goes on with `to`. `from` becomes the parent of `to`; but a swap to
- * one's own parent is a way back, and leaves the parent's parent as it is. Returns when somebody goes on with `from`, which may be on another thread: do not keep the address of a thread-local variable
- * across it. Returns SEGUE_OK; at once, without a swap, SEGUE_INVALID when `to` has finished, and when a check fails
- * (SEGUE_CONTEXT_CHECKED on either). Async-signal-safe in that it allocates and locks nothing; thread-safe for different
- * contexts. */
+/* Leaves the running flow, keeping it in `from`, and goes on with `to`. `from` becomes the parent of `to`; but a swap
+ * to one's own parent is a way back, and leaves the parent's parent as it is. Returns when somebody goes on with
+ * `from`, which may be on another thread: do not keep the address of a thread-local variable across it. Returns
+ * SEGUE_OK; at once, without a swap, SEGUE_INVALID when `to` has finished, and when a check fails
+ * (SEGUE_CONTEXT_CHECKED on either). Async-signal-safe in that it allocates and locks nothing; thread-safe for
+ * different contexts. */
 static inline __attribute__((always_inline)) enum segue_status segue_context_swap(struct segue_context *from,
                                                                                   struct segue_context *to)
 {
