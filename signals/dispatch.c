@@ -36,14 +36,14 @@ struct service {
     struct segue_xstate xstate;
     struct segue_plan plan;
     enum segue_status can_step;
-    const struct segue_region *regions[REGIONS_MAX];
+    const struct region *regions[REGIONS_MAX];
     struct segue_window windows[REGIONS_MAX];
     size_t region_count;
     /* Where a step could not go on. */
     struct segue_fault step_fault;
 };
 
-static bool add_region(struct service *service, const struct segue_region *region)
+static bool add_region(struct service *service, const struct region *region)
 {
     for (size_t i = 0; i < service->region_count; i++)
         if (service->regions[i] == region)
@@ -59,17 +59,16 @@ static bool add_regions_under(struct service *service, const struct segue_access
 {
     uint64_t at = access->address, end = access->address + access->size;
     for (unsigned steps = 0; at < end; steps++) {
-        const struct segue_region *region = region_at(at);
+        const struct region *region = region_at(at);
         if (steps == WALK_MAX || (region && !add_region(service, region)))
             return false;
-        at = region ? region->window.base + region->window.size : (at / PAGE + 1) * PAGE;
+        at = region ? region->base + region->size : (at / PAGE + 1) * PAGE;
         if (at == 0)
             break;
     }
     return true;
 }
 
-/* One region's window is used where it is; several are brought together. */
 static enum segue_status plan_in_regions(struct service *service)
 {
     struct segue_plan *plan = &service->plan;
@@ -79,10 +78,8 @@ static enum segue_status plan_in_regions(struct service *service)
         plan->refusal = "it accesses too many regions at once";
         return SEGUE_UNSUPPORTED;
     }
-    if (service->region_count == 1)
-        return plan_windows(plan, &service->regions[0]->window, 1);
     for (size_t i = 0; i < service->region_count; i++)
-        service->windows[i] = service->regions[i]->window;
+        service->windows[i] = region_window(service->regions[i]);
     return plan_windows(plan, service->windows, service->region_count);
 }
 
@@ -95,7 +92,7 @@ static enum segue_status plan_nothing(struct segue_plan *plan)
 
 /* What the instruction wants, and whether it can be given. `faulted` is the region at the fault's own address; it is
  * asked whatever could be told of the instruction. */
-static enum segue_status make_plan(struct service *service, const struct segue_region *faulted)
+static enum segue_status make_plan(struct service *service, const struct region *faulted)
 {
     enum segue_status status;
     service->region_count = 0;
@@ -112,16 +109,15 @@ static enum segue_status make_plan(struct service *service, const struct segue_r
 }
 
 /* What the instruction wants of one region. */
-static void describe(const struct service *service, const struct segue_region *region, struct segue_event *event)
+static void describe(const struct service *service, const struct region *region, struct segue_event *event)
 {
-    const struct segue_window *window = &region->window;
     event->address = service->fault.address;
     event->size = 0;
     event->direction = service->fault.direction;
     for (size_t i = 0; i < service->plan.access_count; i++) {
         const struct segue_access *access = &service->plan.accesses[i];
-        uint64_t start = access->address > window->base ? access->address : window->base;
-        uint64_t access_end = access->address + access->size, window_end = window->base + window->size;
+        uint64_t start = access->address > region->base ? access->address : region->base;
+        uint64_t access_end = access->address + access->size, window_end = region->base + region->size;
         uint64_t end = access_end < window_end ? access_end : window_end;
         if (start >= end)
             continue;
@@ -138,11 +134,11 @@ static void describe(const struct service *service, const struct segue_region *r
 }
 
 /* Asks every region's policy; the first that does not say SEGUE_STEP decides. */
-static enum segue_verdict ask_policies(const struct service *service, struct thread_state *thread)
+static enum segue_verdict ask_policies(const struct service *service)
 {
     enum segue_verdict verdict = SEGUE_STEP;
     for (size_t i = 0; i < service->region_count && verdict == SEGUE_STEP; i++) {
-        const struct segue_region *region = service->regions[i];
+        const struct region *region = service->regions[i];
         if (!region->policy)
             continue;
         struct segue_event event = {
@@ -154,30 +150,9 @@ static enum segue_verdict ask_policies(const struct service *service, struct thr
             .thread = thread_number(),
         };
         describe(service, region, &event);
-        thread->place = THREAD_OUTSIDE;
         verdict = region->policy(region->context, &event);
-        thread->place = THREAD_IN_LIBRARY;
     }
     return verdict;
-}
-
-static bool calls_device(const struct segue_plan *plan)
-{
-    for (size_t i = 0; i < plan->piece_count; i++)
-        if (plan->pieces[i].window && plan->pieces[i].window->kind == SEGUE_WINDOW_CALLBACK)
-            return true;
-    return false;
-}
-
-/* Devices run as policies do: what they touch may fault, and be served. */
-static enum segue_status step(struct service *service, struct thread_state *thread)
-{
-    thread->recovered.si_signo = 0;
-    if (calls_device(&service->plan))
-        thread->place = THREAD_OUTSIDE;
-    enum segue_status status = segue_step(&service->plan, &service->regs, &service->xstate, &service->step_fault);
-    thread->place = THREAD_IN_LIBRARY;
-    return status;
 }
 
 /* A step met memory that is not there: that fault is the instruction's own. Tells it at the address that the program
@@ -197,23 +172,23 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     }
 }
 
-static enum outcome serve_region(struct service *service, const struct segue_region *faulted, void *ucontext)
+static enum outcome serve_region(struct service *service, const struct region *faulted, void *ucontext)
 {
-    struct thread_state *thread = &thread_self;
     frame_read(ucontext, &service->regs);
     frame_xstate(ucontext, &service->xstate);
     service->can_step = make_plan(service, faulted);
     if (service->can_step != SEGUE_OK)
         counters_add_refusal(service->plan.insn.mnemonic);
 
-    enum segue_verdict verdict = ask_policies(service, thread);
+    enum segue_verdict verdict = ask_policies(service);
     if (verdict == SEGUE_RETRY)
         return OUTCOME_RETRIED;
     if (verdict != SEGUE_STEP || service->can_step != SEGUE_OK)
         return OUTCOME_REFUSED;
-    enum segue_status status = step(service, thread);
+    thread_self.recovered.si_signo = 0;
+    enum segue_status status = segue_step(&service->plan, &service->regs, &service->xstate, &service->step_fault);
     if (status == SEGUE_FAULT)
-        tell_step_fault(service, thread);
+        tell_step_fault(service, &thread_self);
     if (status != SEGUE_OK)
         return OUTCOME_REFUSED;
     frame_write(ucontext, &service->regs);
@@ -239,10 +214,13 @@ static enum outcome serve(const siginfo_t *info, void *ucontext)
         return OUTCOME_PASSED;
     thread_self.serving_address = service.fault.address;
     thread_self.serving_instruction = frame_instruction(ucontext);
-    unsigned token = readers_enter();
-    const struct segue_region *region = region_at(service.fault.address);
+    bool outermost = readers_enter();
+    const struct region *region = region_at(service.fault.address);
+    /* It is read only after the frame and the instruction; one of many regions arrives meanwhile. */
+    __builtin_prefetch(region);
     enum outcome outcome = region ? serve_region(&service, region, ucontext) : serve_nobody();
-    readers_leave(token);
+    if (outermost)
+        readers_leave();
     return outcome;
 }
 
@@ -257,51 +235,79 @@ static bool recover(const siginfo_t *info, void *ucontext)
     return true;
 }
 
-/* A fault that the handler cannot serve because it is the handler's own. */
-static void die(const char *what, int number, const siginfo_t *info, const void *ucontext)
+/* Says that a fault in the middle of serving another will end the process. */
+static void report(const char *what, const struct thread_state *thread, const siginfo_t *info, const void *ucontext)
 {
     struct report_place at = {(uint64_t)(uintptr_t)info->si_addr, frame_instruction(ucontext)};
-    struct report_place serving = {thread_self.serving_address, thread_self.serving_instruction};
+    struct report_place serving = {thread->serving_address, thread->serving_instruction};
     report_fault_in_handler(what, at, serving);
-    chain_die(number);
 }
 
 /* To whoever was there before, as the fault that it is: the original, or one that the step met. */
-static void hand_on(struct thread_state *thread, siginfo_t *info, void *ucontext)
+static void hand_on(const struct thread_state *thread, siginfo_t *info, void *ucontext)
 {
     if (thread->tells_recovered)
         *info = thread->recovered;
+    if (thread->depth && chain_is_deadly(info->si_signo))
+        report("a fault inside a policy or the handler", thread, info, ucontext);
     chain_signal(info->si_signo, info, ucontext, 1);
+}
+
+/* Serves the fault as one more in progress on this thread. */
+static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo_t *info, void *ucontext)
+{
+    if (thread->depth++ == 0) {
+        thread->frame = (uint64_t)(uintptr_t)ucontext;
+        thread->frame_on_alternate = frame_on_alternate_stack(ucontext);
+    }
+    thread->tells_recovered = false;
+    enum outcome outcome = serve(info, ucontext);
+    counters_add(outcome);
+    thread->depth--;
+    return outcome;
+}
+
+/* The same, leaving nothing changed that the interrupted service still needs. */
+static enum outcome serve_inside(struct thread_state *thread, const siginfo_t *info, void *ucontext)
+{
+    siginfo_t recovered = thread->recovered;
+    uint64_t address = thread->serving_address, instruction = thread->serving_instruction;
+    enum outcome outcome = serve_as_one_more(thread, info, ucontext);
+    if (!thread->tells_recovered)
+        thread->recovered = recovered;
+    thread->serving_address = address;
+    thread->serving_instruction = instruction;
+    return outcome;
+}
+
+/* Not raised for the instruction at hand: a remover's question, or the program's own business. */
+static void take_sent_signal(int number, siginfo_t *info, void *ucontext)
+{
+    if (readers_is_question(info))
+        thread_settle((uint64_t)(uintptr_t)ucontext, frame_on_alternate_stack(ucontext));
+    else
+        chain_signal(number, info, ucontext, 0);
 }
 
 void signal_entry(int number, siginfo_t *info, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
     if (!frame_is_fault(info)) {
-        chain_signal(number, info, ucontext, 0);
+        take_sent_signal(number, info, ucontext);
         return;
     }
     if (recover(info, ucontext))
         return;
-    if (thread->place == THREAD_IN_LIBRARY) {
-        die("a fault inside the handler itself", number, info, ucontext);
-        return;
-    }
+    if (thread->depth)
+        thread_settle((uint64_t)(uintptr_t)ucontext, frame_on_alternate_stack(ucontext));
     if (thread->depth == DEPTH_MAX) {
-        die("too many faults inside policies inside faults", number, info, ucontext);
+        report("too many faults inside policies inside faults", thread, info, ucontext);
+        chain_die(number);
         return;
     }
     int kept = errno;
-    uint64_t serving_address = thread->serving_address, serving_instruction = thread->serving_instruction;
-    thread->depth++;
-    thread->place = THREAD_IN_LIBRARY;
-    thread->tells_recovered = false;
-    enum outcome outcome = serve(info, ucontext);
-    counters_add(outcome);
-    thread->place = THREAD_OUTSIDE;
-    thread->depth--;
-    thread->serving_address = serving_address;
-    thread->serving_instruction = serving_instruction;
+    enum outcome outcome =
+        thread->depth ? serve_inside(thread, info, ucontext) : serve_as_one_more(thread, info, ucontext);
     errno = kept;
     if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
         hand_on(thread, info, ucontext);

@@ -29,6 +29,9 @@ bool frame_is_fault(const siginfo_t *info);
 /* What the processor reported. The address is known for page faults alone. Precondition: frame_is_fault. */
 void frame_fault(const siginfo_t *info, const void *ucontext, struct segue_fault *fault);
 
+/* Whether the frame itself, and so the handler, is on the thread's alternate stack. */
+bool frame_on_alternate_stack(const void *ucontext);
+
 /* The signal mask that the thread had, and will have again. */
 const sigset_t *frame_mask(const void *ucontext);
 

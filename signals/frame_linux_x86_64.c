@@ -138,3 +138,10 @@ const sigset_t *frame_mask(const void *ucontext)
 {
     return &((const ucontext_t *)ucontext)->uc_sigmask;
 }
+
+bool frame_on_alternate_stack(const void *ucontext)
+{
+    /* The kernel notes the stack that was set, whether it is the one in use or not. */
+    const stack_t *stack = &((const ucontext_t *)ucontext)->uc_stack;
+    return (uint64_t)(uintptr_t)ucontext - (uint64_t)(uintptr_t)stack->ss_sp < stack->ss_size;
+}
