@@ -1,5 +1,5 @@
-/* frame.h: what ctx changes in a platform's signal frame; one file for each platform. `ucontext` is what a SA_SIGINFO
- * handler is given as its third argument. All are async-signal-safe. */
+/* frame.h: what ctx reads and changes in a platform's signal frame; one file for each platform. `ucontext` is what a
+ * SA_SIGINFO handler is given as its third argument. All are async-signal-safe. */
 #ifndef SEGUE_CTX_FRAME_H
 #define SEGUE_CTX_FRAME_H
 
@@ -11,6 +11,24 @@
 void frame_call(void *ucontext, uint64_t instruction, uint64_t argument);
 
 /* The signal mask that the return puts in force. */
+uint64_t frame_get_mask(const void *ucontext);
 void frame_set_mask(void *ucontext, uint64_t mask);
+
+/* The registers but for the segment bases, which no frame holds. */
+void frame_get_registers(const void *ucontext, struct segue_regs *regs);
+void frame_set_registers(void *ucontext, const struct segue_regs *regs);
+
+/* A view of the extended state in the frame: its area is NULL if it has none, or not in the XSAVE format. */
+void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate);
+
+/* The processor's exception number and error code. */
+void frame_get_trap(const void *ucontext, uint64_t *trap, uint64_t *error_code);
+
+/* Whether a direct way out of the handler leaves nothing undone that the kernel's would do: the code is 64-bit code,
+ * the alternate stack was not disarmed, and there is an XSAVE area. */
+bool frame_allows_direct_restore(const void *ucontext);
+
+/* The code and stack segments that a program runs with. */
+void frame_get_segments(const void *ucontext, uint64_t *code, uint64_t *stack);
 
 #endif

@@ -1,7 +1,7 @@
-/* frame_linux_x86_64.c: what ctx changes in the signal frame of Linux on x86-64.
+/* frame_linux_x86_64.c: what ctx reads and changes in the signal frame of Linux on x86-64.
  *
- * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h; Intel SDM volume 1, 10.5.1 (FXSAVE area: status word at 2,
- * abridged tag word at 4) and 3.4.3 (flags). */
+ * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, segments, _fpx_sw_bytes); sigaltstack(2); Intel SDM
+ * volume 1, 10.5.1 (FXSAVE area: status word at 2, abridged tag word at 4) and 3.4.3 (flags). */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "frame_linux_x86_64.c is specific to Linux on x86-64"
 #endif
@@ -11,9 +11,33 @@
 #include <string.h>
 #include <ucontext.h>
 
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1u << 31)
+#endif
+
+#define CODE_SEGMENT_64 0x33
+#define XSTATE_MAGIC 0x46505853u
+/* Where the kernel's own words stand in the legacy area. */
+#define SOFTWARE_BYTES 464
+
 #define FLAG_TRAP 0x100
 #define FLAG_DIRECTION 0x400
 #define FLAG_ALIGNMENT 0x40000
+
+struct software_bytes {
+    uint32_t magic, extended_size;
+    uint64_t features;
+    uint32_t xstate_size;
+};
+
+/* Where each field of struct segue_regs up to rflags stands in gregs. */
+static const uint8_t gregs[] = {
+    [SEGUE_RAX] = REG_RAX, [SEGUE_RBX] = REG_RBX,    [SEGUE_RCX] = REG_RCX, [SEGUE_RDX] = REG_RDX,
+    [SEGUE_RSI] = REG_RSI, [SEGUE_RDI] = REG_RDI,    [SEGUE_RBP] = REG_RBP, [SEGUE_RSP] = REG_RSP,
+    [SEGUE_R8] = REG_R8,   [SEGUE_R9] = REG_R9,      [SEGUE_R10] = REG_R10, [SEGUE_R11] = REG_R11,
+    [SEGUE_R12] = REG_R12, [SEGUE_R13] = REG_R13,    [SEGUE_R14] = REG_R14, [SEGUE_R15] = REG_R15,
+    [SEGUE_RIP] = REG_RIP, [SEGUE_RFLAGS] = REG_EFL,
+};
 
 /* An interrupted x87 or MMX computation is left behind; its registers and pending exceptions must not be. */
 static void empty_x87(ucontext_t *frame)
@@ -38,4 +62,61 @@ void frame_call(void *ucontext, uint64_t instruction, uint64_t argument)
 void frame_set_mask(void *ucontext, uint64_t mask)
 {
     memcpy(&((ucontext_t *)ucontext)->uc_sigmask, &mask, sizeof mask);
+}
+
+uint64_t frame_get_mask(const void *ucontext)
+{
+    uint64_t mask;
+    memcpy(&mask, &((const ucontext_t *)ucontext)->uc_sigmask, sizeof mask);
+    return mask;
+}
+
+void frame_get_registers(const void *ucontext, struct segue_regs *regs)
+{
+    const ucontext_t *frame = ucontext;
+    for (unsigned i = 0; i < sizeof gregs; i++)
+        *segue_register_at(regs, i) = (uint64_t)frame->uc_mcontext.gregs[gregs[i]];
+}
+
+void frame_set_registers(void *ucontext, const struct segue_regs *regs)
+{
+    ucontext_t *frame = ucontext;
+    for (unsigned i = 0; i < sizeof gregs; i++)
+        frame->uc_mcontext.gregs[gregs[i]] = (greg_t)segue_register_get(regs, i);
+}
+
+void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate)
+{
+    char *area = (char *)((const ucontext_t *)ucontext)->uc_mcontext.fpregs;
+    const struct software_bytes *software = (const void *)(area + SOFTWARE_BYTES);
+    *xstate = (struct segue_xstate){.area = NULL};
+    if (!area || software->magic != XSTATE_MAGIC)
+        return;
+    *xstate = (struct segue_xstate){.area = area, .size = software->xstate_size, .features = software->features};
+}
+
+void frame_get_trap(const void *ucontext, uint64_t *trap, uint64_t *error_code)
+{
+    const greg_t *registers = ((const ucontext_t *)ucontext)->uc_mcontext.gregs;
+    *trap = (uint64_t)registers[REG_TRAPNO];
+    *error_code = (uint64_t)registers[REG_ERR];
+}
+
+/* The field is the segments' four 16-bit words: code, two of no use, stack. */
+void frame_get_segments(const void *ucontext, uint64_t *code, uint64_t *stack)
+{
+    uint64_t words = (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_CSGSFS];
+    *code = words & 0xffff;
+    *stack = words >> 48;
+}
+
+bool frame_allows_direct_restore(const void *ucontext)
+{
+    const ucontext_t *frame = ucontext;
+    struct segue_xstate xstate;
+    uint64_t code, stack;
+    frame_get_segments(ucontext, &code, &stack);
+    frame_get_xstate(ucontext, &xstate);
+    return code == CODE_SEGMENT_64 && stack != 0 && xstate.area &&
+           !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM);
 }

@@ -1,6 +1,7 @@
 /* layout.c: holds layout.h against the structs. */
 #include "layout.h"
 
+#include "landing.h"
 #include "record.h"
 
 #define AT(type, field, offset)                                                                                        \
@@ -33,3 +34,32 @@ AT(struct record, integers, RECORD_INTEGERS);
 AT(struct record, vectors, RECORD_VECTORS);
 AT(struct record, vector_count, RECORD_VECTOR_COUNT);
 _Static_assert(sizeof(struct record) % 16 == 0, "what is below the record must stay aligned");
+
+#define LANDING_AT(field, offset) AT(struct landing, field, offset)
+LANDING_AT(rax, LANDING_RAX);
+LANDING_AT(rbx, LANDING_RBX);
+LANDING_AT(rcx, LANDING_RCX);
+LANDING_AT(rdx, LANDING_RDX);
+LANDING_AT(rsi, LANDING_RSI);
+LANDING_AT(rdi, LANDING_RDI);
+LANDING_AT(rbp, LANDING_RBP);
+LANDING_AT(r8, LANDING_R8);
+LANDING_AT(r9, LANDING_R9);
+LANDING_AT(r10, LANDING_R10);
+LANDING_AT(r11, LANDING_R11);
+LANDING_AT(r12, LANDING_R12);
+LANDING_AT(r13, LANDING_R13);
+LANDING_AT(r14, LANDING_R14);
+LANDING_AT(r15, LANDING_R15);
+LANDING_AT(rip, LANDING_RIP);
+LANDING_AT(cs, LANDING_CS);
+LANDING_AT(rflags, LANDING_RFLAGS);
+LANDING_AT(rsp, LANDING_RSP);
+LANDING_AT(ss, LANDING_SS);
+
+AT(struct segue_trial, registers, TRIAL_RBX);
+AT(struct segue_trial, registers[7], TRIAL_RIP);
+_Static_assert(TRIAL_OUTER < 128 && TRIAL_RIP < 64, "unwinding encodes these in one byte");
+AT(struct segue_trial, mxcsr, TRIAL_MXCSR);
+AT(struct segue_trial, x87_control, TRIAL_X87_CONTROL);
+AT(struct segue_trial, outer, TRIAL_OUTER);

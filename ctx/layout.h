@@ -24,4 +24,39 @@
 #define RECORD_VECTORS 80
 #define RECORD_VECTOR_COUNT 144
 
+/* struct landing: what the direct restore loads; the last five are what IRETQ takes. */
+#define LANDING_RAX 0
+#define LANDING_RBX 8
+#define LANDING_RCX 16
+#define LANDING_RDX 24
+#define LANDING_RSI 32
+#define LANDING_RDI 40
+#define LANDING_RBP 48
+#define LANDING_R8 56
+#define LANDING_R9 64
+#define LANDING_R10 72
+#define LANDING_R11 80
+#define LANDING_R12 88
+#define LANDING_R13 96
+#define LANDING_R14 104
+#define LANDING_R15 112
+#define LANDING_RIP 120
+#define LANDING_CS 128
+#define LANDING_RFLAGS 136
+#define LANDING_RSP 144
+#define LANDING_SS 152
+
+/* struct segue_trial */
+#define TRIAL_RBX 0
+#define TRIAL_RBP 8
+#define TRIAL_R12 16
+#define TRIAL_R13 24
+#define TRIAL_R14 32
+#define TRIAL_R15 40
+#define TRIAL_RSP 48
+#define TRIAL_RIP 56
+#define TRIAL_MXCSR 64
+#define TRIAL_X87_CONTROL 68
+#define TRIAL_OUTER 72
+
 #endif

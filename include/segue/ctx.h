@@ -1,4 +1,5 @@
-/* ctx.h: contexts (a flow of control with a stack of its own), and the stacks that they run on.
+/* ctx.h: contexts (a flow of control with a stack of its own), the stacks that they run on, the way out of a signal
+ * handler, and blocks that may fault.
  *
  * SOURCES: Lucet's Context (seeds 000); System V ABI for x86-64, 3.2 (registers, passing of arguments, the red zone);
  * Intel SDM volume 1, 10.2.3 (MXCSR) and 8.1.5 (x87 control word). */
@@ -349,6 +350,85 @@ static inline __attribute__((always_inline)) enum segue_status segue_context_swa
     segue_context_switch_(from, to);
     return SEGUE_OK;
 }
+
+/* ---- the way out of a handler ---- */
+
+/* How a signal handler is left. */
+enum segue_restore_method {
+    /* By its return, with the frame edited: everywhere. */
+    SEGUE_RESTORE_RETURN,
+    /* By loading the state (XRSTOR, then IRETQ) without the kernel: faster. */
+    SEGUE_RESTORE_DIRECT,
+    /* So too, with one system call before for the signal mask. */
+    SEGUE_RESTORE_DIRECT_MASK,
+};
+
+/* Chooses the fastest method that is safe on this machine and in this process, for a handler that is installed with
+ * `action`: to be asked once, at install. It is by return under a shadow stack (only the kernel can take its frame
+ * off), where the system uses protection keys (a handler runs with others), and without XSAVE. A handler that blocks
+ * signals, its own by the lack of SA_NODEFER included, needs the mask put back. `reason` (may be NULL) is told why in
+ * words. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_restore_method segue_restore_choose(const struct sigaction *action, const char **reason);
+
+/* Leaves a handler: the interrupted thread goes on with `regs` (NULL: as the frame says; the segment bases are left
+ * alone) and `xstate` (NULL or an area of NULL: as the frame says), and with the frame's signal mask. Nothing is
+ * written to the stack that `regs` names, red zone and guard page included. With a direct `method` it does not return,
+ * unless this one frame does not allow it: the thread was not in 64-bit code, its alternate stack has SS_AUTODISARM,
+ * the address to go on at or the stack pointer is not one that a program can have. Then, and with SEGUE_RESTORE_RETURN,
+ * the frame is edited and the caller has to return from its handler. Returns SEGUE_OK in that case; SEGUE_INVALID for a
+ * NULL `ucontext` or an xstate that is not aligned to 64, lacks its header, has reserved bits of MXCSR set or
+ * components that the frame has not: then nothing was changed. Called on the handler's own stack. Async-signal-safe,
+ * thread-safe. */
+SEGUE_API enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs,
+                                          const struct segue_xstate *xstate, enum segue_restore_method method);
+
+/* ---- to try something that may fault ---- */
+
+/* What ended a trial. */
+struct segue_trial_fault {
+    /* The signal: SIGSEGV, SIGBUS, ... */
+    int signal;
+    /* The signal's code, si_code. */
+    int code;
+    /* The address that could not be accessed, as the signal told it. */
+    uint64_t address;
+    /* What for: enum segue_direction, 0 when not known. */
+    uint8_t direction;
+    /* The instruction. */
+    uint64_t instruction;
+};
+
+/* A block under trial. The fields but `fault` are private. */
+struct segue_trial {
+    uint64_t registers[8];
+    uint32_t mxcsr;
+    uint16_t x87_control;
+    struct segue_trial *outer;
+    struct segue_trial_fault fault;
+};
+
+/* Begins a block: returns 0. If a fault happens before segue_try_end it returns again, 1, with what happened in
+ * `trial->fault`, and the block has ended. As with setjmp: local variables that changed in between must be volatile,
+ * and the function that called may not return before the block has ended. Blocks nest. The registers that a call keeps,
+ * MXCSR and the x87 control word are as they were at the beginning; the signal mask is the interrupted code's. Costs no
+ * system call. Only faults on this thread count, and those that a region of segue_install serves do not. Needs
+ * segue_install, or a handler that calls segue_try_catch. A fault inside a function that holds a lock leaves it held.
+ * Async-signal-safe, thread-safe. */
+SEGUE_API int segue_try(struct segue_trial *trial) __attribute__((returns_twice));
+
+/* Ends the innermost block, which must be `trial`. Returns SEGUE_OK, or SEGUE_NOT_FOUND if it is another one, or none:
+ * then nothing is changed. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_try_end(struct segue_trial *trial);
+
+/* For a SA_SIGINFO handler: if the thread is in a block, ends the innermost one: the return from the handler will go on
+ * there. Returns SEGUE_OK: return from the handler; SEGUE_NOT_FOUND: there is no block, or the signal was sent by a
+ * program and is no fault; SEGUE_INVALID for NULL. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_try_catch(const siginfo_t *info, void *ucontext);
+
+/* For a handler that runs code of others, whose faults are not the interrupted code's: sets the thread's innermost
+ * block aside, so that there is none, and puts it back. Async-signal-safe, thread-safe. */
+SEGUE_API struct segue_trial *segue_try_set_aside(void);
+SEGUE_API void segue_try_put_back(struct segue_trial *trial);
 
 SEGUE_END
 
