@@ -160,6 +160,7 @@ static enum segue_verdict ask_policies(const struct service *service)
 static void tell_step_fault(const struct service *service, struct thread_state *thread)
 {
     siginfo_t *info = &thread->recovered;
+    struct frame_exception *exception = &thread->recovered_exception;
     uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
     if (info->si_signo == 0)
         return;
@@ -167,8 +168,11 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     for (size_t i = 0; i < service->plan.piece_count; i++) {
         const struct segue_piece *piece = &service->plan.pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;
-        if (piece->host && offset < piece->size)
-            info->si_addr = (void *)(uintptr_t)(piece->address + offset);
+        if (!piece->host || offset >= piece->size)
+            continue;
+        info->si_addr = (void *)(uintptr_t)(piece->address + offset);
+        if (exception->address == address)
+            exception->address = piece->address + offset;
     }
 }
 
@@ -216,8 +220,9 @@ static enum outcome serve(const siginfo_t *info, void *ucontext)
     thread_self.serving_instruction = frame_instruction(ucontext);
     bool outermost = readers_enter();
     const struct region *region = region_at(service.fault.address);
-    /* It is read only after the frame and the instruction; one of many regions arrives meanwhile. */
-    __builtin_prefetch(region);
+    /* The memory itself is wanted last, and is the coldest of all. */
+    if (region && region->kind == SEGUE_WINDOW_ALIAS)
+        __builtin_prefetch((char *)region->place + (service.fault.address - region->base));
     enum outcome outcome = region ? serve_region(&service, region, ucontext) : serve_nobody();
     if (outermost)
         readers_leave();
@@ -231,6 +236,7 @@ static bool recover(const siginfo_t *info, void *ucontext)
     if (!segue_recover(&rip))
         return false;
     thread_self.recovered = *info;
+    frame_exception_read(ucontext, &thread_self.recovered_exception);
     frame_set_instruction(ucontext, rip);
     return true;
 }
@@ -246,24 +252,35 @@ static void report(const char *what, const struct thread_state *thread, const si
 /* To whoever was there before, as the fault that it is: the original, or one that the step met. */
 static void hand_on(const struct thread_state *thread, siginfo_t *info, void *ucontext)
 {
-    if (thread->tells_recovered)
+    if (thread->tells_recovered) {
         *info = thread->recovered;
+        frame_exception_write(ucontext, &thread->recovered_exception);
+    }
     if (thread->depth && chain_is_deadly(info->si_signo))
         report("a fault inside a policy or the handler", thread, info, ucontext);
     chain_signal(info->si_signo, info, ucontext, 1);
 }
 
-/* Serves the fault as one more in progress on this thread. */
+/* Serves the fault as one more in progress on this thread. A signal may interrupt it anywhere, and its handler fault:
+ * until the mark is complete that fault may take this one for over, which does no harm, since it has nothing to lose
+ * yet. */
 static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo_t *info, void *ucontext)
 {
-    if (thread->depth++ == 0) {
-        thread->frame = (uint64_t)(uintptr_t)ucontext;
-        thread->frame_on_alternate = frame_on_alternate_stack(ucontext);
+    uint32_t depth = thread->depth;
+    volatile uint64_t mark = (uint64_t)(uintptr_t)thread ^ ++thread->marks;
+    thread->depth = depth + 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (depth == 0) {
+        thread->mark = &mark;
+        thread->mark_value = mark;
+        thread->mark_on_alternate = frame_on_alternate_stack(ucontext);
     }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->tells_recovered = false;
     enum outcome outcome = serve(info, ucontext);
     counters_add(outcome);
-    thread->depth--;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    thread->depth = depth;
     return outcome;
 }
 
@@ -271,10 +288,13 @@ static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo
 static enum outcome serve_inside(struct thread_state *thread, const siginfo_t *info, void *ucontext)
 {
     siginfo_t recovered = thread->recovered;
+    struct frame_exception exception = thread->recovered_exception;
     uint64_t address = thread->serving_address, instruction = thread->serving_instruction;
     enum outcome outcome = serve_as_one_more(thread, info, ucontext);
-    if (!thread->tells_recovered)
+    if (!thread->tells_recovered) {
         thread->recovered = recovered;
+        thread->recovered_exception = exception;
+    }
     thread->serving_address = address;
     thread->serving_instruction = instruction;
     return outcome;
@@ -284,7 +304,7 @@ static enum outcome serve_inside(struct thread_state *thread, const siginfo_t *i
 static void take_sent_signal(int number, siginfo_t *info, void *ucontext)
 {
     if (readers_is_question(info))
-        thread_settle((uint64_t)(uintptr_t)ucontext, frame_on_alternate_stack(ucontext));
+        thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     else
         chain_signal(number, info, ucontext, 0);
 }
@@ -292,6 +312,7 @@ static void take_sent_signal(int number, siginfo_t *info, void *ucontext)
 void signal_entry(int number, siginfo_t *info, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
+    frame_begin();
     if (!frame_is_fault(info)) {
         take_sent_signal(number, info, ucontext);
         return;
@@ -299,7 +320,7 @@ void signal_entry(int number, siginfo_t *info, void *ucontext)
     if (recover(info, ucontext))
         return;
     if (thread->depth)
-        thread_settle((uint64_t)(uintptr_t)ucontext, frame_on_alternate_stack(ucontext));
+        thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     if (thread->depth == DEPTH_MAX) {
         report("too many faults inside policies inside faults", thread, info, ucontext);
         chain_die(number);

@@ -5,13 +5,17 @@
 
 #include <segue/signals.h>
 
+#include "frame.h"
+
 struct thread_state {
     /* Faults being served, one inside the other. */
     uint32_t depth;
-    /* Where the outermost of them has its frame: its address, and whether that is on the alternate stack. It tells
-     * whether they are still there: a handler that interrupts us may leave by siglongjmp, and we are never told. */
-    uint64_t frame;
-    bool frame_on_alternate;
+    /* Where the outermost of them has a mark on the stack, whether that is on the alternate stack, and what the mark
+     * is. It tells whether they are still there: a handler that interrupts us may leave by siglongjmp, and we are never
+     * told. */
+    const volatile uint64_t *mark;
+    uint64_t mark_value, marks;
+    bool mark_on_alternate;
     /* The fault being served ends as the recovered one. */
     bool tells_recovered;
     /* Whether the thread is counted among the readers, and in which place; see readers.c. */
@@ -24,6 +28,7 @@ struct thread_state {
     uint64_t removals_seen;
     /* The last fault of a guarded access: si_signo is 0 when there was none. */
     siginfo_t recovered;
+    struct frame_exception recovered_exception;
     /* What the fault being served is about, for a report of a fault inside the handler. */
     uint64_t serving_address, serving_instruction;
     /* The alternate stack that we gave: its mapping with the guard page; NULL when we gave none. */
@@ -52,9 +57,9 @@ int thread_number(void);
 /* Whether the calling thread stands inside a fault. Async-signal-safe. */
 bool thread_is_inside(void);
 
-/* Forgets the faults that this thread was serving if whoever interrupted them has left for good. `frame` is the address
- * of a frame of the caller's, and whether it is on the alternate stack. Async-signal-safe. */
-void thread_settle(uint64_t frame, bool on_alternate);
+/* Forgets the faults that this thread was serving if whoever interrupted them has left for good. `stack_pointer` is the
+ * thread's own, of now or of when it was interrupted, and whether it is on the alternate stack. Async-signal-safe. */
+void thread_settle(uint64_t stack_pointer, bool on_alternate);
 
 /* segue_thread_attach and detach, on a caller's or on segue_install's behalf. `stack_size` is the policies' share. */
 enum segue_status thread_attach(size_t policy_stack_size, bool by_install);

@@ -36,19 +36,24 @@ int thread_number(void)
     return thread_self.number;
 }
 
-/* A stack grows down: what was interrupted lies above what interrupts it. Faults that were served on the alternate
- * stack are over once the thread is on its own again, since a handler that interrupts them stays on the stack it finds.
- * The other way round, a handler that interrupts them may well be on the alternate stack. */
-static bool is_over(const struct thread_state *thread, uint64_t frame, bool on_alternate)
+/* A stack grows down: a thread whose stack pointer is above the mark has left it, and so has one that has written over
+ * it since. Faults that were served on the alternate stack are over once the thread is on its own again, since a
+ * handler that interrupts them stays on the stack it finds. The other way round, a handler that interrupts them may
+ * well be on the alternate stack. */
+static bool is_over(const struct thread_state *thread, uint64_t stack_pointer, bool on_alternate)
 {
-    if (thread->frame_on_alternate != on_alternate)
-        return thread->frame_on_alternate;
-    return frame >= thread->frame;
+    uint64_t value;
+    if (thread->mark_on_alternate && !on_alternate)
+        return true;
+    if (thread->mark_on_alternate == on_alternate && stack_pointer > (uint64_t)(uintptr_t)thread->mark)
+        return true;
+    return segue_peek(&value, (uint64_t)(uintptr_t)thread->mark, sizeof value) != sizeof value ||
+           value != thread->mark_value;
 }
 
-void thread_settle(uint64_t frame, bool on_alternate)
+void thread_settle(uint64_t stack_pointer, bool on_alternate)
 {
-    if (thread_self.depth == 0 || !is_over(&thread_self, frame, on_alternate))
+    if (thread_self.depth == 0 || !is_over(&thread_self, stack_pointer, on_alternate))
         return;
     thread_self.depth = 0;
     readers_forget();
