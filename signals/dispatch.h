@@ -7,7 +7,8 @@
 /* The signal handler. Everything reachable from here keeps the handler's rules (docs/design.md). */
 void signal_entry(int number, siginfo_t *info, void *ucontext);
 
-/* Makes the first fault find everything bound and warm. */
-void dispatch_prepare(void);
+/* Makes the first fault find everything bound and warm, and chooses the way out of the handler, which is installed with
+ * `action`. */
+void dispatch_prepare(const struct sigaction *action);
 
 #endif

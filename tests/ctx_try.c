@@ -241,6 +241,83 @@ static void blocks_set_aside_are_not_found(void **state)
     assert_int_equal(segue_try_catch(NULL, NULL), SEGUE_INVALID);
 }
 
+/* ---- with segue_install: what no region serves comes back, what one serves does not ---- */
+
+static struct segue_mapping mapping;
+static volatile unsigned policies, faults_in_policy;
+
+static enum segue_verdict policy_with_a_block(void *context, const struct segue_event *event)
+{
+    (void)context, (void)event;
+    policies++;
+    faults_in_policy += try_load(closed).signal == SIGSEGV;
+    return SEGUE_STEP;
+}
+
+static void installed_handler_steps_regions_and_catches_the_rest(void **state)
+{
+    (void)state;
+    struct segue_trial_fault fault;
+    signal(SIGSEGV, SIG_DFL);
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_mapping_create(NULL, PAGE, &mapping), SEGUE_OK);
+    struct segue_region region = {
+        .window = {.base = (uint64_t)(uintptr_t)mapping.memory,
+                   .size = PAGE,
+                   .kind = SEGUE_WINDOW_ALIAS,
+                   .alias = mapping.alias},
+        .policy = policy_with_a_block,
+    };
+    assert_int_equal(segue_region_add(&region), SEGUE_OK);
+    assert_int_equal(mprotect(mapping.memory, PAGE, PROT_NONE), 0);
+    for (unsigned i = 1; i <= 1000; i++) {
+        assert_int_equal(try_load(mapping.memory).signal, 0);
+        assert_int_equal(policies, i);
+        assert_int_equal(faults_in_policy, i);
+        fault = try_store(closed);
+        assert_int_equal(fault.signal, SIGSEGV);
+        assert_int_equal(fault.address, (uint64_t)(uintptr_t)closed);
+    }
+    assert_int_equal(segue_region_remove(mapping.memory), SEGUE_OK);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+    segue_mapping_destroy(&mapping);
+}
+
+static enum segue_verdict policy_that_faults(void *context, const struct segue_event *event)
+{
+    (void)context, (void)event;
+    *(volatile char *)closed = 1;
+    return SEGUE_STEP;
+}
+
+static void fault_in_a_policy_is_not_the_interrupted_blocks(void **state)
+{
+    (void)state;
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGBUS, SIG_DFL);
+    pid_t process = fork();
+    if (process == 0) {
+        close(STDERR_FILENO);
+        if (segue_install(NULL) != SEGUE_OK || segue_mapping_create(NULL, PAGE, &mapping) != SEGUE_OK)
+            _exit(2);
+        struct segue_region region = {
+            .window = {.base = (uint64_t)(uintptr_t)mapping.memory,
+                       .size = PAGE,
+                       .kind = SEGUE_WINDOW_ALIAS,
+                       .alias = mapping.alias},
+            .policy = policy_that_faults,
+        };
+        if (segue_region_add(&region) != SEGUE_OK || mprotect(mapping.memory, PAGE, PROT_NONE) != 0)
+            _exit(3);
+        try_load(mapping.memory);
+        _exit(1);
+    }
+    int status;
+    waitpid(process, &status, 0);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGSEGV);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +331,8 @@ int main(void)
         cmocka_unit_test(threads_have_each_their_own_blocks),
         cmocka_unit_test(sent_signal_is_no_fault),
         cmocka_unit_test(blocks_set_aside_are_not_found),
+        cmocka_unit_test(installed_handler_steps_regions_and_catches_the_rest),
+        cmocka_unit_test(fault_in_a_policy_is_not_the_interrupted_blocks),
     };
     closed = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     readable = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
