@@ -21,6 +21,9 @@ void frame_set_registers(void *ucontext, const struct segue_regs *regs);
 /* A view of the extended state in the frame: its area is NULL if it has none, or not in the XSAVE format. */
 void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate);
 
+/* The address of the last page fault: of this one, if it is one. */
+uint64_t frame_get_page_fault(const void *ucontext);
+
 /* The processor's exception number and error code. */
 void frame_get_trap(const void *ucontext, uint64_t *trap, uint64_t *error_code);
 

@@ -95,6 +95,11 @@ void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate)
     *xstate = (struct segue_xstate){.area = area, .size = software->xstate_size, .features = software->features};
 }
 
+uint64_t frame_get_page_fault(const void *ucontext)
+{
+    return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_CR2];
+}
+
 void frame_get_trap(const void *ucontext, uint64_t *trap, uint64_t *error_code)
 {
     const greg_t *registers = ((const ucontext_t *)ucontext)->uc_mcontext.gregs;

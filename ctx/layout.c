@@ -1,6 +1,7 @@
 /* layout.c: holds layout.h against the structs. */
 #include "layout.h"
 
+#include "gate.h"
 #include "landing.h"
 #include "record.h"
 
@@ -63,3 +64,50 @@ _Static_assert(TRIAL_OUTER < 128 && TRIAL_RIP < 64, "unwinding encodes these in 
 AT(struct segue_trial, mxcsr, TRIAL_MXCSR);
 AT(struct segue_trial, x87_control, TRIAL_X87_CONTROL);
 AT(struct segue_trial, outer, TRIAL_OUTER);
+
+AT(struct segue_regs, rax, GATE_RAX);
+AT(struct segue_regs, rbx, GATE_RBX);
+AT(struct segue_regs, rcx, GATE_RCX);
+AT(struct segue_regs, rdx, GATE_RDX);
+AT(struct segue_regs, rsi, GATE_RSI);
+AT(struct segue_regs, rdi, GATE_RDI);
+AT(struct segue_regs, rbp, GATE_RBP);
+AT(struct segue_regs, rsp, GATE_RSP);
+AT(struct segue_regs, r8, GATE_R8);
+AT(struct segue_regs, r9, GATE_R9);
+AT(struct segue_regs, r10, GATE_R10);
+AT(struct segue_regs, r11, GATE_R11);
+AT(struct segue_regs, r12, GATE_R12);
+AT(struct segue_regs, r13, GATE_R13);
+AT(struct segue_regs, r14, GATE_R14);
+AT(struct segue_regs, r15, GATE_R15);
+AT(struct segue_regs, rip, GATE_RIP);
+AT(struct segue_regs, rflags, GATE_RFLAGS);
+AT(struct segue_regs, fs_base, GATE_FS_BASE);
+AT(struct segue_regs, gs_base, GATE_GS_BASE);
+AT(struct gate, regs, 0);
+AT(struct gate, iret, GATE_IRET);
+AT(struct gate, host_rsp, GATE_HOST_RSP);
+AT(struct gate, host_fs, GATE_HOST_FS);
+AT(struct gate, host_gs, GATE_HOST_GS);
+AT(struct gate, host_mxcsr, GATE_HOST_MXCSR);
+AT(struct gate, host_x87, GATE_HOST_X87);
+AT(struct gate, place, GATE_PLACE);
+AT(struct gate, stop, GATE_STOP);
+AT(struct gate, by_system_call, GATE_BY_SYSTEM_CALL);
+AT(struct gate, reason, GATE_REASON);
+AT(struct gate, area, GATE_AREA);
+AT(struct gate, features, GATE_FEATURES);
+AT(struct gate, in, GATE_IN);
+AT(struct gate, out, GATE_OUT);
+AT(struct gate, now_fs, GATE_NOW_FS);
+AT(struct gate, now_gs, GATE_NOW_GS);
+AT(struct guest_thread, number, THREAD_NUMBER);
+AT(struct guest_thread, gate, THREAD_GATE);
+_Static_assert(sizeof(struct guest_thread) == THREAD_SIZE, "the assembly steps through the table by another size");
+_Static_assert(GUEST_CALLED == SEGUE_GUEST_CALLED && GUEST_STOPPED == SEGUE_GUEST_STOPPED, "reasons differ");
+
+/* As in trapframe-rs's UserContext, which a guest's state begins with. */
+AT(struct segue_guest, general, 0);
+AT(struct segue_guest, trap_num, 160);
+AT(struct segue_guest, error_code, 168);

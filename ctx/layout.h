@@ -59,4 +59,57 @@
 #define TRIAL_X87_CONTROL 68
 #define TRIAL_OUTER 72
 
+/* struct gate: the page of data behind a guest's page of code. */
+#define GATE_RAX 0
+#define GATE_RBX 8
+#define GATE_RCX 16
+#define GATE_RDX 24
+#define GATE_RSI 32
+#define GATE_RDI 40
+#define GATE_RBP 48
+#define GATE_RSP 56
+#define GATE_R8 64
+#define GATE_R9 72
+#define GATE_R10 80
+#define GATE_R11 88
+#define GATE_R12 96
+#define GATE_R13 104
+#define GATE_R14 112
+#define GATE_R15 120
+#define GATE_RIP 128
+#define GATE_RFLAGS 136
+#define GATE_FS_BASE 144
+#define GATE_GS_BASE 152
+#define GATE_IRET 160
+#define GATE_HOST_RSP 200
+#define GATE_HOST_FS 208
+#define GATE_HOST_GS 216
+#define GATE_HOST_MXCSR 224
+#define GATE_HOST_X87 228
+#define GATE_PLACE 232
+#define GATE_STOP 236
+#define GATE_BY_SYSTEM_CALL 240
+#define GATE_REASON 244
+#define GATE_AREA 248
+#define GATE_FEATURES 256
+#define GATE_IN 264
+#define GATE_OUT 272
+#define GATE_NOW_FS 280
+#define GATE_NOW_GS 288
+
+/* enum gate_place */
+#define PLACE_HOST 0
+#define PLACE_GUEST 1
+#define PLACE_HANDLER 2
+
+/* struct guest_thread, and the table of them. */
+#define THREAD_NUMBER 0
+#define THREAD_GATE 8
+#define THREAD_SIZE 16
+#define THREAD_COUNT 4096
+
+#define GATE_CODE_SIZE 4096
+#define GUEST_CALLED 0x100
+#define GUEST_STOPPED 0x101
+
 #endif

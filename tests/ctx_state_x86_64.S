@@ -10,6 +10,7 @@ state_regs:
 own_stack:
 
         .text
+        .weak   state_dumped
         .globl  state_dump
         .type   state_dump, @function
 state_dump:
