@@ -601,6 +601,10 @@ static void service_that_is_left_by_longjmp_is_over(void **state)
     void *status;
     struct gate gate = {0};
     (void)state;
+#if defined(__SANITIZE_ADDRESS__)
+    print_message("SKIP: the sanitizer takes longer over a siglongjmp than the timer leaves it\n");
+    skip();
+#endif
     assert_int_equal(segue_install(NULL), SEGUE_OK);
     assert_int_equal(add(0, 1, NULL, NULL), SEGUE_OK);
     assert_int_equal(add(1, 1, NULL, NULL), SEGUE_OK);

@@ -103,9 +103,9 @@ struct segue_event {
     int thread;
 };
 
-/* A region's policy. Runs on the faulting thread, inside the signal handler, with all signals but the synchronous ones
- * blocked: it may call only what is async-signal-safe, or what it knows the faulting code not to be in the middle of.
- * It must return; it may not leave by longjmp. errno is kept. Asked once per fault and region. */
+/* A region's policy. Runs on the faulting thread, inside the signal handler: it may call only what is
+ * async-signal-safe, or what it knows the faulting code not to be in the middle of. It must return; it may not leave by
+ * longjmp. errno is kept. Asked once per fault and region. */
 typedef enum segue_verdict segue_policy(void *context, const struct segue_event *event);
 
 /* Options of a region; a bit set. */
