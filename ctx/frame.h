@@ -4,6 +4,7 @@
 #define SEGUE_CTX_FRAME_H
 
 #include <segue/regs.h>
+#include <signal.h>
 
 /* The handler's return enters `instruction`, a function that takes one argument and never returns, in place of what was
  * interrupted: with the direction flag clear and the x87 stack empty, as between functions. The stack stays the
@@ -20,6 +21,15 @@ void frame_set_registers(void *ucontext, const struct segue_regs *regs);
 
 /* A view of the extended state in the frame: its area is NULL if it has none, or not in the XSAVE format. */
 void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate);
+
+/* A copy of the frame, from which the kernel can restore as from the original: the bytes it takes, and the copy, made
+ * at `to`, a multiple of 64. Returns the copy's ucontext. */
+size_t frame_copy_size(const void *ucontext);
+void *frame_copy(const void *ucontext, void *to);
+
+/* What the return puts in force as the alternate stack. The frame's own, if that was disarmed for the time of the
+ * handler and `present`, the one in force now, is none; else `present`. */
+void frame_set_alternate_stack(void *ucontext, const stack_t *present);
 
 /* The address of the last page fault: of this one, if it is one. */
 uint64_t frame_get_page_fault(const void *ucontext);

@@ -125,3 +125,49 @@ bool frame_allows_direct_restore(const void *ucontext)
     return code == CODE_SEGMENT_64 && stack != 0 && xstate.area &&
            !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM);
 }
+
+/* The kernel's part of the C library's type. */
+#define KERNEL_UCONTEXT_SIZE (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t))
+#define LEGACY_SIZE 512
+#define AREA_ALIGNMENT 64
+
+/* With what the kernel appends to the area to find out whether it is whole. */
+static size_t area_size(const ucontext_t *frame)
+{
+    const char *area = (const char *)frame->uc_mcontext.fpregs;
+    const struct software_bytes *software = (const void *)(area + SOFTWARE_BYTES);
+    if (!area)
+        return 0;
+    return software->magic == XSTATE_MAGIC ? software->extended_size : LEGACY_SIZE;
+}
+
+static size_t area_offset(void)
+{
+    return (KERNEL_UCONTEXT_SIZE + AREA_ALIGNMENT - 1) / AREA_ALIGNMENT * AREA_ALIGNMENT;
+}
+
+size_t frame_copy_size(const void *ucontext)
+{
+    return area_offset() + area_size(ucontext);
+}
+
+void *frame_copy(const void *ucontext, void *to)
+{
+    const ucontext_t *frame = ucontext;
+    ucontext_t *copy = to;
+    memcpy(copy, frame, KERNEL_UCONTEXT_SIZE);
+    if (frame->uc_mcontext.fpregs) {
+        copy->uc_mcontext.fpregs = (void *)((char *)to + area_offset());
+        memcpy(copy->uc_mcontext.fpregs, frame->uc_mcontext.fpregs, area_size(frame));
+    }
+    return copy;
+}
+
+void frame_set_alternate_stack(void *ucontext, const stack_t *present)
+{
+    stack_t *stack = &((ucontext_t *)ucontext)->uc_stack;
+    if ((present->ss_flags & SS_DISABLE) && ((unsigned)stack->ss_flags & SS_AUTODISARM))
+        return;
+    *stack = *present;
+    stack->ss_flags &= ~SS_ONSTACK;
+}

@@ -20,7 +20,6 @@
 #include "../emulate/system_linux_x86_64.h"
 #include "control_x86_64.h"
 
-#define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 #define HWCAP2_FSGSBASE 2u
 /* The end of a program's addresses with four levels of paging; arch_prctl takes no base beyond. */
@@ -62,7 +61,8 @@ static bool use_system_calls(void)
 void guest_host_bases(struct gate *gate)
 {
     if (gate->by_system_call) {
-        system_call3(SYS_arch_prctl, ARCH_GET_FS, (long)&gate->host_fs, 0);
+        /* The ABI's thread-local storage has its own address at its beginning. */
+        __asm__ volatile("movq %%fs:0, %0" : "=r"(gate->host_fs));
         system_call3(SYS_arch_prctl, ARCH_GET_GS, (long)&gate->host_gs, 0);
         return;
     }

@@ -1,6 +1,7 @@
 /* layout.c: holds layout.h against the structs. */
 #include "layout.h"
 
+#include "clone.h"
 #include "gate.h"
 #include "landing.h"
 #include "record.h"
@@ -111,3 +112,11 @@ _Static_assert(GUEST_CALLED == SEGUE_GUEST_CALLED && GUEST_STOPPED == SEGUE_GUES
 AT(struct segue_guest, general, 0);
 AT(struct segue_guest, trap_num, 160);
 AT(struct segue_guest, error_code, 168);
+
+AT(struct clone_call, number, CALL_NUMBER);
+AT(struct clone_call, first, CALL_FIRST);
+AT(struct clone_call, second, CALL_SECOND);
+AT(struct clone_call, third, CALL_THIRD);
+AT(struct clone_call, fourth, CALL_FOURTH);
+AT(struct clone_call, fifth, CALL_FIFTH);
+AT(struct clone_call, child, CALL_CHILD);

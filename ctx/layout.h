@@ -112,4 +112,13 @@
 #define GUEST_CALLED 0x100
 #define GUEST_STOPPED 0x101
 
+/* struct clone_call: the system call's number and arguments, and what the child begins with. */
+#define CALL_NUMBER 0
+#define CALL_FIRST 8
+#define CALL_SECOND 16
+#define CALL_THIRD 24
+#define CALL_FOURTH 32
+#define CALL_FIFTH 40
+#define CALL_CHILD 48
+
 #endif

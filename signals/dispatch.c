@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <segue/ctx.h>
 
+#include "../ctx/gate.h"
 #include "../emulate/plan.h"
 #include "chain.h"
 #include "code.h"
@@ -253,15 +254,15 @@ static void report(const char *what, const struct thread_state *thread, const si
     report_fault_in_handler(what, at, serving);
 }
 
-/* To the block that is prepared for it (segue_try), else to whoever was there before, as the fault that it is: the
- * original, or one that the step met. */
+/* To the guest's host, or the block that is prepared for it (segue_try), else to whoever was there before, as the fault
+ * that it is: the original, or one that the step met. */
 static void hand_on(const struct thread_state *thread, siginfo_t *info, void *ucontext)
 {
     if (thread->tells_recovered) {
         *info = thread->recovered;
         frame_exception_write(ucontext, &thread->recovered_exception);
     }
-    if (segue_try_catch(info, ucontext) == SEGUE_OK)
+    if (segue_guest_catch(info, ucontext) == SEGUE_OK || segue_try_catch(info, ucontext) == SEGUE_OK)
         return;
     if (thread->depth && chain_is_deadly(info->si_signo))
         report("a fault inside a policy or the handler", thread, info, ucontext);
@@ -319,7 +320,7 @@ static void take_sent_signal(int number, siginfo_t *info, void *ucontext)
         chain_signal(number, info, ucontext, 0);
 }
 
-void signal_entry(int number, siginfo_t *info, void *ucontext)
+void signal_serve(int number, siginfo_t *info, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
     frame_begin();
@@ -343,7 +344,8 @@ void signal_entry(int number, siginfo_t *info, void *ucontext)
     if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
         hand_on(thread, info, ucontext);
     else
-        segue_restore(ucontext, NULL, NULL, way_out);
+        /* The return puts a guest's bases back. */
+        segue_restore(ucontext, NULL, NULL, guest_is_interrupted() ? SEGUE_RESTORE_RETURN : way_out);
 }
 
 void dispatch_prepare(const struct sigaction *action)

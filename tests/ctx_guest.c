@@ -2,7 +2,7 @@
  * by assembly that needs no register for it. */
 #include <fenv.h>
 #include <pthread.h>
-#include <segue/ctx.h>
+#include <segue/segue.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -621,6 +621,45 @@ static void child_process_runs_its_parents_guest(void **state)
     assert_int_equal(status, 0);
 }
 
+/* ---- with segue_install ---- */
+
+static void installed_handler_serves_and_tells_guests_faults(void **state)
+{
+    (void)state;
+    struct segue_mapping mapping;
+    begin();
+    for (size_t i = 0; i < 2; i++)
+        signal(fault_signals[i], SIG_DFL);
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_mapping_create(NULL, PAGE, &mapping), SEGUE_OK);
+    struct segue_region region = {
+        .window = {.base = at(mapping.memory), .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = mapping.alias}};
+    assert_int_equal(segue_region_add(&region), SEGUE_OK);
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(mprotect(mapping.memory, PAGE, PROT_NONE), 0);
+        *(uint64_t *)((char *)mapping.alias + 16) = 1000 + i;
+        /* A load by the guest's own segment base, stepped. */
+        guest.general.fs_base = at(mapping.memory);
+        guest.general.gs_base = i % 2 ? 0 : 0x8000000000000000u;
+        enter(guest_load_fs);
+        assert_int_equal(guest.trap_num, SEGUE_GUEST_CALLED);
+        assert_int_equal(guest.general.rax, 1000 + i);
+        guest.general.fs_base = 0;
+        guest.general.rbx = at(closed);
+        enter(guest_load);
+        expect(14, 4, at(closed), at(guest_load));
+        /* The host's own faults go as ever. */
+        struct segue_trial trial;
+        if (segue_try(&trial) == 0) {
+            *(volatile char *)closed = 1;
+            fail();
+        }
+    }
+    assert_int_equal(segue_region_remove(mapping.memory), SEGUE_OK);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+    segue_mapping_destroy(&mapping);
+}
+
 #define BOTH(test)                                                                                                     \
     {#test " (instructions)", test, use_instructions, NULL, NULL},                                                     \
     {                                                                                                                  \
@@ -647,6 +686,7 @@ int main(void)
         BOTH(running_guest_is_busy),
         BOTH(threads_run_guests_of_their_own),
         BOTH(child_process_runs_its_parents_guest),
+        BOTH(installed_handler_serves_and_tells_guests_faults),
     };
     closed = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
