@@ -383,7 +383,7 @@ static void guest_is_stopped_by_another_thread_and_goes_on(void **state)
     begin();
     stopping = true;
     assert_int_equal(pthread_create(&thread, NULL, stop_often, NULL), 0);
-    count_until_stopped(3000, 2000);
+    count_until_stopped(1000, 1500);
     stopping = false;
     pthread_join(thread, NULL);
 }
@@ -408,7 +408,7 @@ static void guest_is_stopped_by_a_handler_and_goes_on(void **state)
     (void)state;
     struct sigaction before;
     start_timer(&before);
-    count_until_stopped(3000, 10000);
+    count_until_stopped(1000, 5000);
     end_timer(&before);
 }
 
@@ -420,7 +420,7 @@ static void calls_and_stops_mix(void **state)
     begin();
     start_timer(&before);
     guest.general.rip = at(guest_call);
-    while (calls < 200000 || stops < 20) {
+    while (calls < 50000 || stops < 20) {
         assert_int_equal(segue_guest_enter(&guest), SEGUE_OK);
         if (guest.trap_num == SEGUE_GUEST_CALLED)
             calls++;
@@ -460,7 +460,7 @@ static void handlers_find_the_hosts_bases_at_any_instruction(void **state)
     ticks = wrong_ticks = 0;
     assert_int_equal(segue_guest_sigaction(SIGALRM, &action, &previous), 0);
     setitimer(ITIMER_REAL, &fast, NULL);
-    for (unsigned i = 0; ticks < 3000; i++)
+    for (unsigned i = 0; ticks < 1000; i++)
         every_bit_is_kept(100);
     setitimer(ITIMER_REAL, &off, NULL);
     assert_int_equal(wrong_ticks, 0);
@@ -592,7 +592,7 @@ static void threads_run_guests_of_their_own(void **state)
 {
     (void)state;
     begin();
-    for (unsigned round = 0; round < 20; round++) {
+    for (unsigned round = 0; round < 5; round++) {
         pthread_t threads[4];
         unsigned results[4];
         for (int i = 0; i < 4; i++)
