@@ -361,7 +361,6 @@ static void count_until_stopped(unsigned stops, uint64_t milliseconds)
 {
     uint64_t before = 0, end = now() + milliseconds;
     unsigned moved = 0;
-    begin_with(FEATURES);
     guest.general.rcx = guest.general.r8 = 0;
     guest.general.fs_base = 0;
     guest.general.rip = at(guest_count);
@@ -380,7 +379,7 @@ static void guest_is_stopped_by_another_thread_and_goes_on(void **state)
 {
     (void)state;
     pthread_t thread;
-    begin();
+    begin_with(FEATURES);
     stopping = true;
     assert_int_equal(pthread_create(&thread, NULL, stop_often, NULL), 0);
     count_until_stopped(1000, 1500);
@@ -407,6 +406,7 @@ static void guest_is_stopped_by_a_handler_and_goes_on(void **state)
 {
     (void)state;
     struct sigaction before;
+    begin_with(FEATURES);
     start_timer(&before);
     count_until_stopped(1000, 5000);
     end_timer(&before);
