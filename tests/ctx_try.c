@@ -72,7 +72,7 @@ static void fault_comes_back_as_a_value(void **state)
         assert_int_equal(store.code, SEGV_ACCERR);
         assert_int_equal(store.address, (uint64_t)(uintptr_t)readable + (uint64_t)i);
         assert_int_equal(store.direction, SEGUE_WRITE);
-        assert_in_range(store.instruction, (uint64_t)(uintptr_t)try_store, (uint64_t)(uintptr_t)try_store + 300);
+        assert_in_range(store.instruction, (uint64_t)(uintptr_t)try_store, (uint64_t)(uintptr_t)try_store + 4096);
         assert_int_equal(load.address, (uint64_t)(uintptr_t)closed + (uint64_t)i);
         assert_int_equal(load.direction, SEGUE_READ);
         assert_int_equal(try_load(readable).signal, 0);

@@ -1,8 +1,9 @@
 /* ctx.h: contexts (a flow of control with a stack of its own), the stacks that they run on, the way out of a signal
  * handler, blocks that may fault, guests, and clones.
  *
- * SOURCES: Lucet's Context (seeds 000); Shadow's shim (seeds 002); trapframe-rs's fncall (seeds 003); System V ABI for x86-64, 3.2 (registers, passing of arguments, the red zone);
- * Intel SDM volume 1, 10.2.3 (MXCSR) and 8.1.5 (x87 control word). */
+ * SOURCES: Lucet's Context (seeds 000); Shadow's shim (seeds 002); trapframe-rs's fncall (seeds 003); System V ABI for
+ * x86-64, 3.2 (registers, passing of arguments, the red zone); Intel SDM volume 1, 10.2.3 (MXCSR) and 8.1.5 (x87
+ * control word). */
 #ifndef SEGUE_CTX_H
 #define SEGUE_CTX_H
 
@@ -517,10 +518,11 @@ SEGUE_API enum segue_status segue_guest_choose(enum segue_guest_method method);
 
 /* ---- clones: a thread or a process made from inside a handler ---- */
 
-/* Called on the child before it goes on: on a stack of its own, with all signals blocked, with `block`, a copy of the bytes
- * that the request gave. It may call only what needs no thread-local storage if the child shares the parent's memory and
- * CLONE_SETTLS was not asked for, since then it also shares the parent's. It arms the child's alternate stack, if it is
- * to have one: a child that shares memory begins without. It may not fail; it may end the child by a system call. */
+/* Called on the child before it goes on: on a stack of its own, with all signals blocked, with `block`, a copy of the
+ * bytes that the request gave. It may call only what needs no thread-local storage if the child shares the parent's
+ * memory and CLONE_SETTLS was not asked for, since then it also shares the parent's. It arms the child's alternate
+ * stack, if it is to have one: a child that shares memory begins without. It may not fail; it may end the child by a
+ * system call. */
 typedef void segue_clone_start(void *block, size_t size);
 
 /* What is to be made. All zero bytes and an exit signal are a fork. */
@@ -546,13 +548,13 @@ struct segue_clone {
     size_t block_size;
 };
 
-/* In a handler: makes a child that goes on where the frame `ucontext` says, as fork and clone do, with RAX 0, and else with all
- * of the frame's: general registers, flags, vector, x87 and control state, signal mask; its stack pointer is the
- * request's. Edit the frame first, where the child is to go on elsewhere. The parent's frame is not changed: to store the
- * result in it is the caller's. With CLONE_VFORK it returns when the child has released its parent.
- * Returns, on the parent alone, the child's number, or a negative error number; then nothing is left behind.
- * -EINVAL for a NULL pointer, an exit signal in the flags, or what the kernel finds invalid; -EOPNOTSUPP under a shadow
- * stack. Async-signal-safe, thread-safe; errno is kept. */
+/* In a handler: makes a child that goes on where the frame `ucontext` says, as fork and clone do, with RAX 0, and else
+ * with all of the frame's: general registers, flags, vector, x87 and control state, signal mask; its stack pointer is
+ * the request's. Edit the frame first, where the child is to go on elsewhere. The parent's frame is not changed: to
+ * store the result in it is the caller's. With CLONE_VFORK it returns when the child has released its parent. Returns,
+ * on the parent alone, the child's number, or a negative error number; then nothing is left behind. -EINVAL for a NULL
+ * pointer, an exit signal in the flags, or what the kernel finds invalid; -EOPNOTSUPP under a shadow stack.
+ * Async-signal-safe, thread-safe; errno is kept. */
 SEGUE_API long segue_clone(const void *ucontext, const struct segue_clone *request);
 
 SEGUE_END
