@@ -27,6 +27,7 @@
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 
+#define FLAG_ALIGNMENT 0x40000
 /* Trap, direction, nested task, alignment check: what a host's code does not expect. */
 #define UNEXPECTED_FLAGS 0x44500
 
@@ -356,7 +357,11 @@ guest_run_handler:
         popq    %r14
         SET_BASE ARCH_SET_FS, GATE_HOST_FS(%r15)
         SET_BASE ARCH_SET_GS, GATE_HOST_GS(%r15)
-5:      movl    $PLACE_HANDLER, GATE_PLACE(%r15)
+        /* The kernel leaves the alignment check flag as the guest has it; C code does not expect it. */
+5:      pushfq
+        andl    $~FLAG_ALIGNMENT, (%rsp)
+        popfq
+        movl    $PLACE_HANDLER, GATE_PLACE(%r15)
         movq    %r13, GATE_NOW_FS(%r15)
         movq    %r14, GATE_NOW_GS(%r15)
         movl    %ebx, %edi

@@ -1,36 +1,16 @@
 /* quirks.c: the one place where defects of Zydis 4.0.0 are worked around.
  *
  * SOURCES: zyantific/zydis issue 592 (fixed upstream after 4.1.1); notes on MVEX in docs/facts.md. */
-#include <cpuid.h>
-#include <stdbool.h>
-
 #include "quirks.h"
 
-/* The first four letters of CPUID's vendor: "Auth", "Hygo". */
-#define VENDOR_AMD 0x68747541u
-#define VENDOR_HYGON 0x6f677948u
+#include "processor.h"
 
 /* MOVSXD with a 16-bit destination: AMD's processors read four bytes and use two, Intel's read two (measured on one of
  * AMD's, docs/facts.md; binutils' documentation, "AMD64 ISA vs. Intel64 ISA"). Zydis says four always. */
-static bool movsxd_reads_four_bytes(void)
-{
-    enum { UNKNOWN, NO, YES };
-    static uint8_t answer;
-    uint8_t known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
-    unsigned eax, ebx = 0, ecx, edx;
-    if (known == UNKNOWN) {
-        __cpuid(0, eax, ebx, ecx, edx);
-        known = (ebx == VENDOR_AMD || ebx == VENDOR_HYGON) ? YES : NO;
-        __atomic_store_n(&answer, known, __ATOMIC_RELAXED);
-    }
-    return known == YES;
-}
-
 static void mend_movsxd(const ZydisDecodedInstruction *instruction,
                         ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
-    if (instruction->mnemonic == ZYDIS_MNEMONIC_MOVSXD && instruction->operand_width == 16 &&
-        !movsxd_reads_four_bytes())
+    if (instruction->mnemonic == ZYDIS_MNEMONIC_MOVSXD && instruction->operand_width == 16 && !processor_is_amd())
         operands[1].size = 16;
 }
 
@@ -52,15 +32,34 @@ static void mend_base_of_address32(const ZydisDecodedInstruction *instruction,
     }
 }
 
+/* Far pointers in memory: AMD's processors have no 64-bit offsets, with REX.W neither; Zydis gives Intel's. */
+static void mend_far_pointer(const ZydisDecodedInstruction *instruction,
+                             ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+{
+    bool far =
+        instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || instruction->meta.category == ZYDIS_CATEGORY_SEGOP;
+    if (!far || !processor_is_amd())
+        return;
+    for (size_t i = 0; i < instruction->operand_count; i++) {
+        if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY && operands[i].size == 80)
+            operands[i].size = operands[i].element_size = 48;
+    }
+}
+
+/* Knights Corner's encodings are accepted though that decoder mode is off; every processor since raises #UD. Zydis
+ * numbers their sets one after the other. */
+static bool is_knights_corner(const ZydisDecodedInstruction *instruction)
+{
+    return instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_MVEX ||
+           (instruction->meta.isa_set >= ZYDIS_ISA_SET_KNCE && instruction->meta.isa_set <= ZYDIS_ISA_SET_KNC_PF_HINT);
+}
+
 bool quirks_mend(ZydisDecodedInstruction *instruction, ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
-    /* Knights Corner's encodings are accepted though that decoder mode is off; every processor since raises #UD. */
-    if (instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_MVEX || instruction->meta.isa_set == ZYDIS_ISA_SET_KNCE ||
-        instruction->meta.isa_set == ZYDIS_ISA_SET_KNCJKBR || instruction->meta.isa_set == ZYDIS_ISA_SET_KNCSTREAM ||
-        instruction->meta.isa_set == ZYDIS_ISA_SET_KNCV || instruction->meta.isa_set == ZYDIS_ISA_SET_KNC_MISC ||
-        instruction->meta.isa_set == ZYDIS_ISA_SET_KNC_PF_HINT)
+    if (is_knights_corner(instruction))
         return false;
     mend_base_of_address32(instruction, operands);
     mend_movsxd(instruction, operands);
+    mend_far_pointer(instruction, operands);
     return true;
 }

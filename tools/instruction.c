@@ -165,6 +165,7 @@ json_t *instruction_json(const struct instruction *instruction)
         json_array_append_new(accesses,
                               operand_json(&plan->insn, &plan->insn.memory[i], code->address_known ? &address : NULL));
     json_object_set_new(object, "mnemonic", json_string(segue_mnemonic_name(plan->insn.mnemonic)));
+    json_object_set_new(object, "class", json_string(segue_class_name((enum segue_class)plan->insn.class_)));
     json_object_set_new(object, "text", json_string(instruction->text));
     json_object_set_new(object, "accesses", accesses);
     json_object_set_new(object, "locked", json_boolean(plan->insn.flags & SEGUE_INSN_LOCKED));
