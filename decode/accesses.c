@@ -209,7 +209,10 @@ static void list_bit_offset(struct listing *listing)
 static void add_elements(struct listing *listing, uint64_t start, uint64_t count)
 {
     uint64_t element = listing->memory->element;
-    if (listing->regs->rflags & DIRECTION_FLAG)
+    /* All of 64 bits is one byte more than a size can tell. */
+    if (count > UINT64_MAX / element)
+        give_up(listing, SEGUE_UNLISTED_WRAPS);
+    else if (listing->regs->rflags & DIRECTION_FLAG)
         add(listing, start - (count - 1) * element, count * element)->flags |= SEGUE_ACCESS_DOWN;
     else
         add(listing, start, count * element);
