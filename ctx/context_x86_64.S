@@ -50,7 +50,8 @@
 
         .section .text.context_bootstrap, "ax", @progbits
 
-/* context_bootstrap: rbp and rsp as above. An exception that gets here has nowhere to go: context_personality says so. */
+/* context_bootstrap: rbp and rsp as above. An exception that gets here has nowhere to go: context_personality says
+ * so. */
         .globl  context_bootstrap
         .hidden context_bootstrap
         .type   context_bootstrap, @function

@@ -269,7 +269,8 @@ guest_text_end:
 
 /* ---- signals ---- */
 
-/* guest_run_handler (edi number, rsi info, rdx ucontext, rax handler): runs the handler with the host's bases. The entries
+/* guest_run_handler (edi number, rsi info, rdx ucontext, rax handler): runs the handler with the host's bases. The
+ * entries
  * below jump to it, so it stands as the kernel calls a handler. Nothing before guest_handle may touch %fs or %gs.
  *
  *      return address (the kernel's restorer)

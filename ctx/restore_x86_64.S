@@ -1,6 +1,7 @@
 /* restore_x86_64.S: to any register state at once, without the kernel.
  *
- * struct landing lies on the stack in use (the handler's), and becomes the top of it, so that a signal that comes in between
+ * struct landing lies on the stack in use (the handler's), and becomes the top of it, so that a signal that comes in
+ * between
  * finds nothing below that anybody needs:
  *
  *      rsp ->  rax rbx rcx rdx rsi rdi rbp r8 .. r15

@@ -1,4 +1,5 @@
-/* entry_x86_64.S: where the kernel enters the library. Nothing here may use thread-local storage: the segment bases may be a
+/* entry_x86_64.S: where the kernel enters the library. Nothing here may use thread-local storage: the segment bases
+ * may be a
  * guest's. */
 #include <cet.h>
 

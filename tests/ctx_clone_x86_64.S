@@ -1,6 +1,7 @@
 /* ctx_clone_x86_64.S: a program's clone, as an instruction that its handler emulates. */
         .text
-/* long trap_clone(rdi request, rsi function, rdx argument): the handler finds the request in rdi. The child, on its new stack or
+/* long trap_clone(rdi request, rsi function, rdx argument): the handler finds the request in rdi. The child, on its
+ * new stack or
  * on its parent's, calls the function, and ends with its result. */
         .globl  trap_clone, trap_clone_instruction
         .type   trap_clone, @function

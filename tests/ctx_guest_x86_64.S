@@ -1,4 +1,5 @@
-/* ctx_guest_x86_64.S: guests' code. It reaches its data without any register, as a guest that has them all random must. */
+/* ctx_guest_x86_64.S: guests' code. It reaches its data without any register, as a guest that has them all random
+ * must. */
         .section .bss
         .globl  guest_entry
 guest_entry:
@@ -134,7 +135,8 @@ guest_set_bases:
         wrgsbase %rbx
         call    *guest_entry(%rip)
 
-/* All that a host would trip over: the direction flag, alignment checks, a full x87 stack with an exception that waits, all
+/* All that a host would trip over: the direction flag, alignment checks, a full x87 stack with an exception that
+ * waits, all
  * of MXCSR. */
 guest_clobber:
         fld1
