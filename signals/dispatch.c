@@ -8,7 +8,9 @@
 #include "dispatch.h"
 
 #include <errno.h>
+#include <segue/ctx.h>
 
+#include "../ctx/gate.h"
 #include "../emulate/plan.h"
 #include "chain.h"
 #include "code.h"
@@ -28,6 +30,9 @@
 #define PAGE 4096u
 
 static struct segue_cache cache;
+
+/* How the handler is left; chosen at install. */
+static enum segue_restore_method way_out;
 
 /* One fault being served. */
 struct service {
@@ -249,13 +254,16 @@ static void report(const char *what, const struct thread_state *thread, const si
     report_fault_in_handler(what, at, serving);
 }
 
-/* To whoever was there before, as the fault that it is: the original, or one that the step met. */
+/* To the guest's host, or the block that is prepared for it (segue_try), else to whoever was there before, as the fault
+ * that it is: the original, or one that the step met. */
 static void hand_on(const struct thread_state *thread, siginfo_t *info, void *ucontext)
 {
     if (thread->tells_recovered) {
         *info = thread->recovered;
         frame_exception_write(ucontext, &thread->recovered_exception);
     }
+    if (segue_guest_catch(info, ucontext) == SEGUE_OK || segue_try_catch(info, ucontext) == SEGUE_OK)
+        return;
     if (thread->depth && chain_is_deadly(info->si_signo))
         report("a fault inside a policy or the handler", thread, info, ucontext);
     chain_signal(info->si_signo, info, ucontext, 1);
@@ -277,7 +285,10 @@ static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->tells_recovered = false;
+    /* A fault in a policy is not one of the block that was interrupted. */
+    struct segue_trial *trial = segue_try_set_aside();
     enum outcome outcome = serve(info, ucontext);
+    segue_try_put_back(trial);
     counters_add(outcome);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->depth = depth;
@@ -309,7 +320,7 @@ static void take_sent_signal(int number, siginfo_t *info, void *ucontext)
         chain_signal(number, info, ucontext, 0);
 }
 
-void signal_entry(int number, siginfo_t *info, void *ucontext)
+void signal_serve(int number, siginfo_t *info, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
     frame_begin();
@@ -332,10 +343,14 @@ void signal_entry(int number, siginfo_t *info, void *ucontext)
     errno = kept;
     if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
         hand_on(thread, info, ucontext);
+    else
+        /* The return puts a guest's bases back. */
+        segue_restore(ucontext, NULL, NULL, guest_is_interrupted() ? SEGUE_RESTORE_RETURN : way_out);
 }
 
-void dispatch_prepare(void)
+void dispatch_prepare(const struct sigaction *action)
 {
+    way_out = segue_restore_choose(action, NULL);
     struct segue_insn insn;
     code_decode(&cache, (uint64_t)(uintptr_t)&dispatch_prepare, &insn);
 }

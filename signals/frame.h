@@ -18,7 +18,7 @@ uint64_t frame_instruction(const void *ucontext);
 /* Sets where the interrupted thread goes on. */
 void frame_set_instruction(void *ucontext, uint64_t rip);
 
-/* All of `regs` is written; the segment bases are those in force now. */
+/* All of `regs` is written; the segment bases are those in force now, or the interrupted guest's. */
 void frame_read(const void *ucontext, struct segue_regs *regs);
 
 /* Everything but the segment bases, and but those flags that a program cannot set. */

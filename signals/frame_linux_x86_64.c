@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
+#include "../ctx/gate.h"
 #include "../emulate/system_linux_x86_64.h"
 
 #define TRAP_PAGE_FAULT 14
@@ -96,6 +97,7 @@ void frame_read(const void *ucontext, struct segue_regs *regs)
     for (unsigned i = 0; i < sizeof gregs; i++)
         *segue_register_at(regs, i) = (uint64_t)frame->uc_mcontext.gregs[gregs[i]];
     read_bases(regs);
+    guest_bases(ucontext, &regs->fs_base, &regs->gs_base);
 }
 
 void frame_write(void *ucontext, const struct segue_regs *regs)

@@ -89,13 +89,16 @@ static bool take_signal(int number, const struct segue_options *options)
 
 static enum segue_status install(const struct segue_options *options)
 {
+    static const struct sigaction no_previous;
+    struct sigaction ours;
     enum segue_status status = SEGUE_OK;
     bool attached = false;
     if (installed)
         return SEGUE_EXISTS;
     if (pthread_once(&fork_once, watch_forks) != 0)
         return SEGUE_SYSTEM;
-    dispatch_prepare();
+    describe_action(options, &no_previous, &ours);
+    dispatch_prepare(&ours);
     if (!(options->flags & SEGUE_INSTALL_OWN_STACK)) {
         status = thread_attach(options->policy_stack_size, true);
         if (status != SEGUE_OK && status != SEGUE_EXISTS)
