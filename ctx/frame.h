@@ -38,7 +38,7 @@ uint64_t frame_get_page_fault(const void *ucontext);
 void frame_get_trap(const void *ucontext, uint64_t *trap, uint64_t *error_code);
 
 /* Whether a direct way out of the handler leaves nothing undone that the kernel's would do: the code is 64-bit code,
- * the alternate stack was not disarmed, and there is an XSAVE area. */
+ * the alternate stack was not disarmed, the nested task flag is clear, and there is an XSAVE area. */
 bool frame_allows_direct_restore(const void *ucontext);
 
 /* The code and stack segments that a program runs with. */

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "flags_x86_64.h"
+
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1u << 31)
 #endif
@@ -123,7 +125,8 @@ bool frame_allows_direct_restore(const void *ucontext)
     frame_get_segments(ucontext, &code, &stack);
     frame_get_xstate(ucontext, &xstate);
     return code == CODE_SEGMENT_64 && stack != 0 && xstate.area &&
-           !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM);
+           !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM) &&
+           !((uint64_t)frame->uc_mcontext.gregs[REG_EFL] & FLAG_NESTED_TASK);
 }
 
 /* The kernel's part of the C library's type. */

@@ -7,11 +7,10 @@
 
 #include <string.h>
 
+#include "flags_x86_64.h"
 #include "frame.h"
 #include "guest_system.h"
 
-#define SETTABLE_FLAGS 0x50dd5u
-#define FIXED_FLAGS 0x202u
 #define FLAG_TRAP 0x100u
 #define FLAG_RESUME 0x10000u
 #define CODE_SEGMENT_64 0x33u

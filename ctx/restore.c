@@ -6,14 +6,12 @@
 #include <string.h>
 
 #include "control_x86_64.h"
+#include "flags_x86_64.h"
 #include "frame.h"
 #include "landing.h"
 #include "mask.h"
 #include <segue/ctx.h>
 
-/* The flags that a frame may set: carry, parity, adjust, zero, sign, trap, direction, overflow, resume, alignment. */
-#define SETTABLE_FLAGS 0x50dd5u
-#define FIXED_FLAGS 0x202u
 /* Addresses that are canonical on every processor, and a program's. */
 #define ADDRESS_END ((uint64_t)1 << 47)
 

@@ -516,8 +516,8 @@ static void encode(const struct form *form, struct random *random, uint64_t disp
 static void randomise_registers(struct random *random, struct oracle_registers *registers)
 {
     static const uint64_t special[] = {0, UINT64_MAX, 0x80, 0x8000, 0x80000000, 0x7f, 0x7fffffff, 0x8000000000000000};
-    /* CF PF AF ZF SF DF OF ID are random; reserved bit 1 and IF are set. */
-    const uint64_t random_flags = 0x200cd5;
+    /* CF PF AF ZF SF DF OF NT ID are random; reserved bit 1 and IF are set. */
+    const uint64_t random_flags = 0x204cd5;
     random_fill(random, registers->general, sizeof registers->general);
     if (random_below(random, 4) == 0)
         registers->general[random_below(random, 16)] = special[random_below(random, 8)];
