@@ -485,6 +485,34 @@ static void refusals_say_why(void **state)
     }
 }
 
+static void windows_that_lead_nowhere_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct segue_window window = {.base = (uint64_t)fixture->memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS};
+    struct segue_regs regs = {.rbx = (uint64_t)fixture->memory};
+    struct segue_plan plan;
+    assert_int_equal(run("\x48\x8b\x03", 3, &regs, &window, 1, &plan), SEGUE_UNSUPPORTED);
+    assert_string_equal(plan.refusal, "the alias window has no alias");
+    window.kind = (enum segue_window_kind)77;
+    assert_int_equal(run("\x48\x8b\x03", 3, &regs, &window, 1, &plan), SEGUE_UNSUPPORTED);
+    assert_string_equal(plan.refusal, "the window is of no known kind");
+}
+
+/* It holds no byte, so it cuts nothing: not even an access that it stands in the middle of. */
+static void empty_window_is_as_none(void **state)
+{
+    struct fixture *fixture = *state;
+    struct segue_window window = {.base = (uint64_t)fixture->memory + 4, .kind = SEGUE_WINDOW_EXPOSED};
+    struct segue_regs regs = {.rbx = (uint64_t)fixture->memory};
+    struct segue_plan plan;
+    catch_faults();
+    alarm(20);
+    assert_int_equal(run("\x48\x8b\x03", 3, &regs, &window, 1, &plan), SEGUE_OK);
+    alarm(0);
+    assert_int_equal(plan.piece_count, 1);
+    assert_int_equal(plan.pieces[0].size, 8);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
     struct segue_insn insn = {0};
@@ -550,6 +578,8 @@ int main(void)
         TEST(plan_holds_the_fault_against_the_accesses),
         TEST(plan_is_pure),
         TEST(refusals_say_why),
+        TEST(windows_that_lead_nowhere_are_refused),
+        TEST(empty_window_is_as_none),
         TEST(bad_arguments_are_refused),
         TEST(mapping_is_placed_where_asked_or_not_at_all),
         TEST(peek_stops_at_the_first_byte_that_cannot_be_read),
