@@ -3,12 +3,14 @@
  * window may not get wrong. A handler of the test's own shows that segue_recover is all that guarded accesses need. */
 #include "test.h"
 
+#include <errno.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -545,6 +547,23 @@ static void mapping_is_placed_where_asked_or_not_at_all(void **state)
     assert_int_equal(segue_mapping_destroy(&first), SEGUE_OK);
 }
 
+static void mapping_beyond_the_limit_of_files_is_refused_and_no_signal(void **state)
+{
+    struct rlimit kept;
+    struct segue_mapping mapping;
+    (void)state;
+    getrlimit(RLIMIT_FSIZE, &kept);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){PAGE, kept.rlim_max});
+    enum segue_status larger = segue_mapping_create(NULL, 2 * PAGE, &mapping);
+    int error = errno;
+    enum segue_status fitting = segue_mapping_create(NULL, PAGE, &mapping);
+    setrlimit(RLIMIT_FSIZE, &kept);
+    assert_int_equal(larger, SEGUE_SYSTEM);
+    assert_int_equal(error, EFBIG);
+    assert_int_equal(fitting, SEGUE_OK);
+    segue_mapping_destroy(&mapping);
+}
+
 static void peek_stops_at_the_first_byte_that_cannot_be_read(void **state)
 {
     struct fixture *fixture = *state;
@@ -582,6 +601,7 @@ int main(void)
         TEST(empty_window_is_as_none),
         TEST(bad_arguments_are_refused),
         TEST(mapping_is_placed_where_asked_or_not_at_all),
+        TEST(mapping_beyond_the_limit_of_files_is_refused_and_no_signal),
         TEST(peek_stops_at_the_first_byte_that_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
