@@ -421,6 +421,26 @@ static void forced_window_never_writes_to_a_file_under_its_number(void **state)
 
 /* ---- plans ----------------------------------------------------------------------------------------------------- */
 
+/* The second page can be read past its protection but not written: then nothing is written to the first either. */
+static void forced_store_is_all_or_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    char *memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct segue_window window = {.base = (uint64_t)memory, .size = 2 * PAGE, .kind = SEGUE_WINDOW_FORCED};
+    struct segue_regs regs = {.rbx = (uint64_t)memory + PAGE - 4, .rax = UINT64_MAX};
+    struct segue_plan plan;
+    if (forced_prepare() != SEGUE_OK)
+        skip();
+    char *shared = mremap(fixture->memory, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, memory + PAGE);
+    assert_ptr_equal(shared, memory + PAGE);
+    mprotect(memory, PAGE, PROT_NONE);
+    mprotect(shared, PAGE, PROT_READ);
+    assert_int_equal(RUN("\x48\x89\x03", &regs, &window, 1, &plan), SEGUE_FAULT);
+    mprotect(memory, PAGE, PROT_READ);
+    assert_int_equal(bytes_at(memory + PAGE - 4, 4), 0);
+    munmap(memory, 2 * PAGE);
+}
+
 static void plan_holds_the_fault_against_the_accesses(void **state)
 {
     struct fixture *fixture = *state;
@@ -594,6 +614,7 @@ int main(void)
         TEST(forced_window_reaches_closed_memory),
         TEST(forced_window_in_a_child_reaches_the_childs_memory),
         TEST(forced_window_never_writes_to_a_file_under_its_number),
+        TEST(forced_store_is_all_or_nothing),
         TEST(plan_holds_the_fault_against_the_accesses),
         TEST(plan_is_pure),
         TEST(refusals_say_why),
