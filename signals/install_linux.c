@@ -106,7 +106,7 @@ static enum segue_status install(const struct segue_options *options)
         if (take_signal(signals[i], options))
             continue;
         while (i-- > 0)
-            sigaction(signals[i], chain_previous(signals[i]), NULL);
+            chain_put_back(signals[i]);
         if (attached)
             thread_detach();
         return SEGUE_SYSTEM;
@@ -166,7 +166,7 @@ static enum segue_status uninstall(struct segue_owner *owner)
         }
     }
     for (size_t i = 0; i < signal_count(&options_in_force); i++)
-        if (sigaction(signals[i], chain_previous(signals[i]), NULL) != 0)
+        if (chain_put_back(signals[i]) != 0)
             return SEGUE_SYSTEM;
     installed = false;
     readers_wait();

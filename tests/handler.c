@@ -128,6 +128,34 @@ static void uninstall_puts_the_previous_handler_back(void **state)
     assert_int_equal(before.sa_flags, after.sa_flags);
 }
 
+static sigjmp_buf jump;
+static volatile unsigned jumps;
+
+static void jump_away(int number)
+{
+    (void)number;
+    jumps++;
+    siglongjmp(jump, 1);
+}
+
+static void uninstall_puts_no_handler_back_that_has_had_its_one_signal(void **state)
+{
+    struct sigaction one_shot = {.sa_handler = jump_away, .sa_flags = (int)SA_RESETHAND}, present;
+    (void)state;
+    sigaction(SIGSEGV, &one_shot, NULL);
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+    sigaction(SIGSEGV, NULL, &present);
+    assert_ptr_equal(present.sa_handler, jump_away);
+
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    if (!sigsetjmp(jump, 1))
+        load((void *)16);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+    sigaction(SIGSEGV, NULL, &present);
+    assert_ptr_equal(present.sa_handler, SIG_DFL);
+}
+
 static void uninstall_when_not_last_says_who_is(void **state)
 {
     struct segue_owner owner = {0};
@@ -582,16 +610,6 @@ static void fault_that_outlives_its_region_is_tried_again(void **state)
     assert_true(race.loads > 0);
 }
 
-static sigjmp_buf jump;
-static volatile unsigned jumps;
-
-static void jump_away(int number)
-{
-    (void)number;
-    jumps++;
-    siglongjmp(jump, 1);
-}
-
 /* A timer's handler leaves by siglongjmp wherever it finds the thread, very often inside the serving of a fault.
  * Neither the thread nor a remover may then take that fault for one in progress. */
 static void service_that_is_left_by_longjmp_is_over(void **state)
@@ -1043,6 +1061,7 @@ int main(int argc, char **argv)
         TEST(install_twice_is_refused),
         TEST(unknown_options_are_refused),
         TEST(uninstall_puts_the_previous_handler_back),
+        TEST(uninstall_puts_no_handler_back_that_has_had_its_one_signal),
         TEST(uninstall_when_not_last_says_who_is),
         TEST(uninstall_with_regions_is_refused),
         TEST(sigbus_can_be_left_alone),
