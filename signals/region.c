@@ -18,6 +18,16 @@ static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t removals;
 static size_t count;
 
+/* A removal under way: its region is hidden, and it waits for the readers. It stands on the remover's stack, which a
+ * child made by fork has too, though it has not the remover. */
+struct removal {
+    const struct region *region;
+    struct table_node *retired;
+    struct removal *next;
+    bool done;
+};
+static struct removal *under_way;
+
 const struct region *region_at(uint64_t address)
 {
     return table_find(&table, address);
@@ -57,9 +67,26 @@ void region_after_fork(void)
     pthread_mutex_unlock(&changing);
 }
 
+/* Once nobody can see the region any more; with the lock held. */
+static void finish(struct removal *removal)
+{
+    struct removal **link = &under_way;
+    while (*link != removal)
+        link = &(*link)->next;
+    *link = removal->next;
+    table_remove(&table, removal->region);
+    table_reuse(&table, removal->retired);
+    __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
+    removal->done = true;
+}
+
+/* The faults that removers waited for are not in the child, and neither are the removers, but for one whose signal
+ * handler forked: it finds its work done. */
 void region_in_child(void)
 {
     pthread_mutex_init(&changing, NULL);
+    while (under_way)
+        finish(under_way);
 }
 
 static bool has_its_parts(const struct segue_window *window)
@@ -136,15 +163,15 @@ enum segue_status segue_region_remove(const void *base)
     /* Counted first: whoever no longer finds the region must know that one was removed. */
     __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
     table_hide(&table, region);
-    struct table_node *retired = table_retired(&table);
+    struct removal removal = {.region = region, .retired = table_retired(&table), .next = under_way};
+    under_way = &removal;
     pthread_mutex_unlock(&changing);
 
     readers_wait();
 
     pthread_mutex_lock(&changing);
-    table_remove(&table, region);
-    table_reuse(&table, retired);
-    __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
+    if (!removal.done)
+        finish(&removal);
     pthread_mutex_unlock(&changing);
     return SEGUE_OK;
 }

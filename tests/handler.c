@@ -872,6 +872,37 @@ static void fork_while_another_thread_faults_leaves_the_child_free(void **state)
     pthread_join(faulting, NULL);
 }
 
+/* The child has neither the remover nor the fault that it waits for: there the region is gone. */
+static void fork_while_a_region_is_being_removed_leaves_the_child_free(void **state)
+{
+    struct gate gate = {0};
+    pthread_t faulting, removing;
+    int status = -1;
+    (void)state;
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(add(0, 1, wait_at_gate, &gate), SEGUE_OK);
+    pthread_create(&faulting, NULL, load_second_word, NULL);
+    while (!gate.inside)
+        sched_yield();
+    pthread_create(&removing, NULL, remove_first_page, &gate);
+    struct segue_region found;
+    while (segue_region_find(page_of(0), &found) == SEGUE_OK)
+        sched_yield();
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        bool free_again = add(0, 1, NULL, NULL) == SEGUE_OK && load(page_of(0) + 8) == 8 &&
+                          segue_region_remove(page_of(0)) == SEGUE_OK && segue_uninstall(NULL) == SEGUE_OK;
+        _exit(free_again ? 0 : 1);
+    }
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    gate.open = 1;
+    pthread_join(faulting, NULL);
+    pthread_join(removing, NULL);
+    assert_int_equal(add(0, 1, NULL, NULL), SEGUE_OK);
+}
+
 /* ---- faults as an embedder's own handler reads them ------------------------------------------------------------- */
 
 static struct segue_fault last_fault;
@@ -1089,6 +1120,7 @@ int main(int argc, char **argv)
         TEST(thread_that_ends_gives_its_stack_back),
         TEST(fork_in_a_policy_leaves_both_sides_whole),
         TEST(fork_while_another_thread_faults_leaves_the_child_free),
+        TEST(fork_while_a_region_is_being_removed_leaves_the_child_free),
         TEST(fault_is_read_from_the_frame),
         TEST(address_of_a_general_protection_fault_comes_from_the_decoder),
         TEST(sent_signal_is_no_fault),
