@@ -903,6 +903,40 @@ static void fork_while_a_region_is_being_removed_leaves_the_child_free(void **st
     assert_int_equal(add(0, 1, NULL, NULL), SEGUE_OK);
 }
 
+static void *install_for_ever(void *context)
+{
+    struct race *race = context;
+    while (!race->stop) {
+        segue_install(NULL);
+        segue_uninstall(NULL);
+    }
+    return NULL;
+}
+
+static void fork_while_another_thread_installs_leaves_the_child_free(void **state)
+{
+    struct race race = {0};
+    pthread_t thread;
+    int status = 0;
+    (void)state;
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+    pthread_create(&thread, NULL, install_for_ever, &race);
+    for (int i = 0; i < 200 && status == 0; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(10);
+            enum segue_status installed = segue_install(NULL);
+            bool whole = (installed == SEGUE_OK || installed == SEGUE_EXISTS) && segue_uninstall(NULL) == SEGUE_OK;
+            _exit(whole ? 0 : 1);
+        }
+        waitpid(child, &status, 0);
+    }
+    race.stop = 1;
+    pthread_join(thread, NULL);
+    assert_int_equal(status, 0);
+}
+
 /* ---- faults as an embedder's own handler reads them ------------------------------------------------------------- */
 
 static struct segue_fault last_fault;
@@ -1121,6 +1155,7 @@ int main(int argc, char **argv)
         TEST(fork_in_a_policy_leaves_both_sides_whole),
         TEST(fork_while_another_thread_faults_leaves_the_child_free),
         TEST(fork_while_a_region_is_being_removed_leaves_the_child_free),
+        TEST(fork_while_another_thread_installs_leaves_the_child_free),
         TEST(fault_is_read_from_the_frame),
         TEST(address_of_a_general_protection_fault_comes_from_the_decoder),
         TEST(sent_signal_is_no_fault),
