@@ -632,7 +632,9 @@ static void service_that_is_left_by_longjmp_is_over(void **state)
     while (jumps < 10000)
         assert_int_equal(load(page_of(0) + 8), 8);
     setitimer(ITIMER_REAL, &never, NULL);
+    /* Ignoring drops one that is pending; later tests want alarms that end a hang. */
     signal(SIGALRM, SIG_IGN);
+    signal(SIGALRM, SIG_DFL);
     /* Another thread need not wait for this one, which does not fault any more. */
     pthread_create(&removing, NULL, remove_first_page, &gate);
     pthread_join(removing, &status);
@@ -684,6 +686,30 @@ static void remover_asks_those_that_it_waits_long_for(void **state)
     pthread_create(&thread, NULL, load_second_word, NULL);
     pthread_join(thread, NULL);
     assert_int_equal(segue_region_remove(page_of(0)), SEGUE_OK);
+}
+
+static struct sigaction covered;
+
+static void call_covered(int number, siginfo_t *info, void *context)
+{
+    covered.sa_sigaction(number, info, context);
+}
+
+/* A handler over ours must not be asked; that a thread has ended is known without. */
+static void ended_thread_is_noticed_under_another_handler(void **state)
+{
+    struct sigaction over = {.sa_sigaction = call_covered, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
+    pthread_t thread;
+    (void)state;
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(add(0, 1, end_thread, NULL), SEGUE_OK);
+    sigaction(SIGSEGV, &over, &covered);
+    pthread_create(&thread, NULL, load_second_word, NULL);
+    pthread_join(thread, NULL);
+    alarm(20);
+    assert_int_equal(segue_region_remove(page_of(0)), SEGUE_OK);
+    alarm(0);
+    sigaction(SIGSEGV, &covered, NULL);
 }
 
 /* ---- stacks ---------------------------------------------------------------------------------------------------- */
@@ -1146,6 +1172,7 @@ int main(int argc, char **argv)
         TEST(fault_that_outlives_its_region_is_tried_again),
         TEST(service_that_is_left_by_longjmp_is_over),
         TEST(remover_asks_those_that_it_waits_long_for),
+        TEST(ended_thread_is_noticed_under_another_handler),
         TEST(fault_with_no_stack_left_is_stepped),
         TEST(own_stack_is_used_where_asked),
         TEST(attached_stack_is_large_enough_and_guarded),
