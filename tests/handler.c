@@ -443,6 +443,61 @@ static void what_may_not_be_done_inside_a_fault_is_refused(void **state)
         assert_int_equal(answers[i], SEGUE_BUSY);
 }
 
+/* The kernel then says that there is no alternate stack, as long as a handler is on it. */
+static void stack_that_disarms_itself_is_known_for_what_it_is(void **state)
+{
+    enum segue_status answers[6] = {0};
+    stack_t kept, own = {.ss_size = 1 << 20, .ss_flags = (int)(1u << 31)};
+    (void)state;
+    own.ss_sp = mmap(NULL, own.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(add(0, 1, try_everything, answers), SEGUE_OK);
+    assert_int_equal(sigaltstack(&own, &kept), 0);
+    uint64_t value = load(page_of(0) + 8);
+    assert_int_equal(sigaltstack(&kept, NULL), 0);
+    munmap(own.ss_sp, own.ss_size);
+    assert_int_equal(value, 8);
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(answers[i], SEGUE_BUSY);
+}
+
+/* Handlers that fault come anywhere in the serving of faults; a policy is inside a fault all the same. */
+static enum segue_verdict count_not_inside(void *context, const struct segue_event *event)
+{
+    (void)event;
+    if (segue_region_remove((void *)0x1000) != SEGUE_BUSY)
+        ++*(unsigned *)context;
+    return SEGUE_STEP;
+}
+
+static volatile unsigned alarms;
+
+static void fault_and_go_on(int number)
+{
+    struct itimerval next = {.it_value = {.tv_usec = 1 + ++alarms % 20}};
+    (void)number;
+    load(page_of(0) + 16);
+    setitimer(ITIMER_REAL, &next, NULL);
+}
+
+static void fault_is_known_whatever_interrupts_its_beginning(void **state)
+{
+    struct sigaction often = {.sa_handler = fault_and_go_on, .sa_flags = SA_RESTART};
+    unsigned not_inside = 0;
+    (void)state;
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(add(0, 1, count_not_inside, &not_inside), SEGUE_OK);
+    sigaction(SIGALRM, &often, NULL);
+    alarms = 0;
+    fault_and_go_on(SIGALRM);
+    while (alarms < 50000)
+        assert_int_equal(load(page_of(0) + 8), 8);
+    signal(SIGALRM, SIG_IGN);
+    setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0}}, NULL);
+    signal(SIGALRM, SIG_DFL);
+    assert_int_equal(not_inside, 0);
+}
+
 /* Reads a word of another region's closed page. */
 static enum segue_verdict read_other_region(void *context, const struct segue_event *event)
 {
@@ -1165,6 +1220,8 @@ int main(int argc, char **argv)
         TEST(every_region_must_agree),
         TEST(nothing_is_done_if_one_region_passes),
         TEST(what_may_not_be_done_inside_a_fault_is_refused),
+        TEST(stack_that_disarms_itself_is_known_for_what_it_is),
+        TEST(fault_is_known_whatever_interrupts_its_beginning),
         TEST(fault_inside_a_policy_is_served),
         TEST(counters_add_up),
         TEST(bad_regions_are_refused),
