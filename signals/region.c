@@ -178,14 +178,25 @@ enum segue_status segue_region_remove(const void *base)
 
 enum segue_status segue_region_find(const void *address, struct segue_region *region)
 {
+    struct segue_region copy;
+    volatile uint64_t mark;
     if (!region)
         return SEGUE_INVALID;
+    /* A signal handler may leave this as it may leave a fault: a remover must be able to tell. */
+    bool inside = thread_is_inside();
+    if (!inside)
+        thread_mark_here(&mark);
     bool outermost = readers_enter();
     const struct region *found = region_at((uint64_t)(uintptr_t)address);
     if (found)
-        *region = (struct segue_region){
+        copy = (struct segue_region){
             .window = region_window(found), .policy = found->policy, .context = found->context, .flags = found->flags};
     if (outermost)
         readers_leave();
-    return found ? SEGUE_OK : SEGUE_NOT_FOUND;
+    if (!inside)
+        thread_self.depth = 0;
+    if (!found)
+        return SEGUE_NOT_FOUND;
+    *region = copy;
+    return SEGUE_OK;
 }

@@ -697,6 +697,61 @@ static void service_that_is_left_by_longjmp_is_over(void **state)
     assert_int_equal(segue_region_remove(page_of(1)), SEGUE_OK);
 }
 
+/* The same while a region is being looked up: the thread then neither faults nor looks again. */
+static void *be_left_looking_up(void *context)
+{
+    struct gate *gate = context;
+    struct segue_region found;
+    sigset_t alarms_only;
+    sigemptyset(&alarms_only);
+    sigaddset(&alarms_only, SIGALRM);
+    pthread_sigmask(SIG_UNBLOCK, &alarms_only, NULL);
+    sigsetjmp(jump, 1);
+    while (jumps < 5000) {
+        struct itimerval soon = {.it_value = {.tv_usec = 1 + jumps % 40}};
+        setitimer(ITIMER_REAL, &soon, NULL);
+        for (unsigned seen = jumps; jumps == seen;)
+            segue_region_find(page_of(0), &found);
+    }
+    gate->inside = 1;
+    while (!gate->open)
+        usleep(1000);
+    return NULL;
+}
+
+static void lookup_that_is_left_by_longjmp_is_over(void **state)
+{
+    struct gate gate = {0};
+    struct sigaction away = {.sa_handler = jump_away};
+    sigset_t alarms_only;
+    pthread_t thread, removing;
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__)
+    print_message("SKIP: the sanitizer takes longer over a siglongjmp than the timer leaves it\n");
+    skip();
+#endif
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(add(0, 1, NULL, NULL), SEGUE_OK);
+    jumps = 0;
+    sigaction(SIGALRM, &away, NULL);
+    sigemptyset(&alarms_only);
+    sigaddset(&alarms_only, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarms_only, NULL);
+    pthread_create(&thread, NULL, be_left_looking_up, &gate);
+    while (!gate.inside)
+        usleep(1000);
+    pthread_create(&removing, NULL, remove_first_page, &gate);
+    for (int i = 0; i < 500 && !gate.removed; i++)
+        usleep(1000);
+    int removed = gate.removed;
+    gate.open = 1;
+    pthread_join(thread, NULL);
+    pthread_join(removing, NULL);
+    signal(SIGALRM, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &alarms_only, NULL);
+    assert_int_equal(removed, 1);
+}
+
 /* The same for a thread that is left in the middle for certain, and for one that has ended there. */
 static enum segue_verdict leave_policy(void *context, const struct segue_event *event)
 {
@@ -1228,6 +1283,7 @@ int main(int argc, char **argv)
         TEST(remove_waits_for_a_policy_in_progress),
         TEST(fault_that_outlives_its_region_is_tried_again),
         TEST(service_that_is_left_by_longjmp_is_over),
+        TEST(lookup_that_is_left_by_longjmp_is_over),
         TEST(remover_asks_those_that_it_waits_long_for),
         TEST(ended_thread_is_noticed_under_another_handler),
         TEST(fault_with_no_stack_left_is_stepped),
