@@ -59,7 +59,7 @@ static void *host_of(const struct segue_window *window, uint64_t address)
     if (!window || window->kind == SEGUE_WINDOW_EXPOSED)
         return (void *)address;
     if (window->kind == SEGUE_WINDOW_ALIAS)
-        return (char *)window->alias + (address - window->base);
+        return (void *)((uintptr_t)window->alias + (address - window->base));
     return NULL;
 }
 
@@ -69,7 +69,7 @@ static bool continues(const struct segue_piece *last, const struct segue_piece *
     if (last->access != piece->access)
         return false;
     if (is_native(last) && is_native(piece))
-        return (char *)last->host + last->size == (char *)piece->host;
+        return (uintptr_t)last->host + last->size == (uintptr_t)piece->host;
     return last->window && piece->window && last->window->kind == SEGUE_WINDOW_FORCED &&
            piece->window->kind == SEGUE_WINDOW_FORCED;
 }
