@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../emulate/forced.h"
+#include "../emulate/system_linux_x86_64.h"
 #include "readers.h"
 #include "thread.h"
 
@@ -176,26 +177,29 @@ enum segue_status segue_region_remove(const void *base)
     return SEGUE_OK;
 }
 
-enum segue_status segue_region_find(const void *address, struct segue_region *region)
+/* With all signals held: a handler that left by siglongjmp would leave its place among the readers taken for ever, and
+ * no mark tells that of a thread that then waits deeper in its stack. Nothing in between can fault. */
+static bool look_up(uint64_t address, struct segue_region *copy)
 {
-    struct segue_region copy;
-    volatile uint64_t mark;
-    if (!region)
-        return SEGUE_INVALID;
-    /* A signal handler may leave this as it may leave a fault: a remover must be able to tell. */
-    bool inside = thread_is_inside();
-    if (!inside)
-        thread_mark_here(&mark);
+    uint64_t all = UINT64_MAX, kept;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
     bool outermost = readers_enter();
-    const struct region *found = region_at((uint64_t)(uintptr_t)address);
+    const struct region *found = region_at(address);
     if (found)
-        copy = (struct segue_region){
+        *copy = (struct segue_region){
             .window = region_window(found), .policy = found->policy, .context = found->context, .flags = found->flags};
     if (outermost)
         readers_leave();
-    if (!inside)
-        thread_self.depth = 0;
-    if (!found)
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    return found != NULL;
+}
+
+enum segue_status segue_region_find(const void *address, struct segue_region *region)
+{
+    struct segue_region copy;
+    if (!region)
+        return SEGUE_INVALID;
+    if (!look_up((uint64_t)(uintptr_t)address, &copy))
         return SEGUE_NOT_FOUND;
     *region = copy;
     return SEGUE_OK;

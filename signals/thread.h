@@ -63,9 +63,6 @@ bool thread_is_inside(void);
  * `alternate` is the alternate stack as it was set. Async-signal-safe. */
 void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *alternate);
 
-/* The same outside of a fault, for what must be known as one. */
-void thread_mark_here(volatile uint64_t *mark);
-
 /* Forgets the faults that this thread was serving if whoever interrupted them has left for good. `stack_pointer` is the
  * thread's own, of now or of when it was interrupted, and whether it is on the alternate stack. Async-signal-safe. */
 void thread_settle(uint64_t stack_pointer, bool on_alternate);

@@ -75,13 +75,6 @@ void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *
     } while (thread->depth != 1 || thread->mark != mark || thread->mark_value != *mark);
 }
 
-void thread_mark_here(volatile uint64_t *mark)
-{
-    stack_t present;
-    system_call3(SYS_sigaltstack, 0, (long)&present, 0);
-    thread_put_mark(mark, present.ss_flags & SS_ONSTACK, &present);
-}
-
 void thread_settle(uint64_t stack_pointer, bool on_alternate)
 {
     if (thread_self.depth == 0 || !is_over(&thread_self, stack_pointer, on_alternate))
