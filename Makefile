@@ -29,7 +29,10 @@ test: all
 bench: all
 	./bench/run.sh $(BUILD)
 
-install: all
+# A prefix that is asked for holds, also when the build was configured with another; the command has it built in.
+install: configure
+	@$(if $(filter-out file default undefined,$(origin PREFIX)),meson configure $(BUILD) -Dprefix=$(PREFIX),:)
+	ninja -C $(BUILD)
 	meson install -C $(BUILD) --no-rebuild
 
 clean:

@@ -1,6 +1,6 @@
 /* mapping_linux.c: memory that is mapped twice, so that the program's view can be protected while the other stays open.
  *
- * SOURCES: memfd_create(2), mmap(2) MAP_FIXED_NOREPLACE. */
+ * SOURCES: memfd_create(2), mmap(2) MAP_FIXED_NOREPLACE, setrlimit(2) RLIMIT_FSIZE. */
 #if !defined(__linux__)
 #error "mapping_linux.c is specific to Linux"
 #endif
@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <segue/emulate.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static enum segue_status status_of_errno(void)
@@ -44,6 +45,17 @@ static enum segue_status map_views(int file, void *at, size_t size, struct segue
     return SEGUE_OK;
 }
 
+/* A file longer than the process may make would cost it a SIGXFSZ. */
+static bool set_length(int file, size_t size)
+{
+    struct rlimit longest;
+    if (getrlimit(RLIMIT_FSIZE, &longest) == 0 && longest.rlim_cur != RLIM_INFINITY && size > longest.rlim_cur) {
+        errno = EFBIG;
+        return false;
+    }
+    return ftruncate(file, (off_t)size) == 0;
+}
+
 enum segue_status segue_mapping_create(void *at, size_t size, struct segue_mapping *mapping)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -53,8 +65,7 @@ enum segue_status segue_mapping_create(void *at, size_t size, struct segue_mappi
     int file = memfd_create("segue", MFD_CLOEXEC);
     if (file < 0)
         return status_of_errno();
-    enum segue_status status =
-        ftruncate(file, (off_t)size) == 0 ? map_views(file, at, size, mapping) : status_of_errno();
+    enum segue_status status = set_length(file, size) ? map_views(file, at, size, mapping) : status_of_errno();
     int kept = errno;
     close(file);
     errno = kept;

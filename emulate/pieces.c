@@ -59,13 +59,20 @@ static bool store(const struct segue_piece *piece, const void *from)
     return piece->host ? native_store(piece, from) : forced_write(piece->address, from, piece->size);
 }
 
+/* The kernel tells only by doing it: memory that it reads past the protection it may yet not write (a shared mapping
+ * without PROT_WRITE). The byte is about to be overwritten anyway, and forced windows promise no atomicity. */
+static bool forced_probe_write(uint64_t address)
+{
+    char byte;
+    return forced_read(address, &byte, 1) && forced_write(address, &byte, 1);
+}
+
 /* A piece is shorter than a page, so its two ends tell for all of it. */
 static bool writable(const struct segue_piece *piece)
 {
-    char last_byte;
     if (piece->host)
         return guard_probe_write(piece->host) == 0 && guard_probe_write((char *)piece->host + piece->size - 1) == 0;
-    return forced_read(piece->address, &last_byte, 1) && forced_read(piece->address + piece->size - 1, &last_byte, 1);
+    return forced_probe_write(piece->address) && forced_probe_write(piece->address + piece->size - 1);
 }
 
 static enum segue_status failed(const struct segue_piece *piece, uint8_t direction, struct segue_fault *fault)

@@ -49,7 +49,7 @@ static const struct segue_window *window_at(const struct segue_window *windows, 
         }
     }
     for (size_t i = 0; i < count; i++)
-        if (windows[i].base - address < *end - address)
+        if (windows[i].size && windows[i].base - address < *end - address)
             *end = windows[i].base;
     return NULL;
 }
@@ -59,7 +59,7 @@ static void *host_of(const struct segue_window *window, uint64_t address)
     if (!window || window->kind == SEGUE_WINDOW_EXPOSED)
         return (void *)address;
     if (window->kind == SEGUE_WINDOW_ALIAS)
-        return (char *)window->alias + (address - window->base);
+        return (void *)((uintptr_t)window->alias + (address - window->base));
     return NULL;
 }
 
@@ -69,7 +69,7 @@ static bool continues(const struct segue_piece *last, const struct segue_piece *
     if (last->access != piece->access)
         return false;
     if (is_native(last) && is_native(piece))
-        return (char *)last->host + last->size == (char *)piece->host;
+        return (uintptr_t)last->host + last->size == (uintptr_t)piece->host;
     return last->window && piece->window && last->window->kind == SEGUE_WINDOW_FORCED &&
            piece->window->kind == SEGUE_WINDOW_FORCED;
 }
@@ -101,6 +101,23 @@ static bool cut_access(struct segue_plan *plan, uint32_t number, const struct se
     return true;
 }
 
+/* Why this window cannot serve such an access, or NULL. */
+static const char *window_refusal(const struct segue_window *window, uint8_t direction)
+{
+    switch (window->kind) {
+    case SEGUE_WINDOW_ALIAS:
+        return window->alias ? NULL : "the alias window has no alias";
+    case SEGUE_WINDOW_CALLBACK:
+        if ((direction & SEGUE_READ) && !window->read)
+            return "the callback window has no read function";
+        return (direction & SEGUE_WRITE) && !window->write ? "the callback window has no write function" : NULL;
+    case SEGUE_WINDOW_EXPOSED:
+    case SEGUE_WINDOW_FORCED:
+        return NULL;
+    }
+    return "the window is of no known kind";
+}
+
 /* What the windows cannot do for this access, or NULL. */
 static const char *windows_refusal(struct segue_plan *plan)
 {
@@ -110,13 +127,12 @@ static const char *windows_refusal(struct segue_plan *plan)
         uint8_t direction = plan->accesses[piece->access].direction;
         if (!is_native(piece) || piece->size != plan->accesses[piece->access].size)
             plan->flags |= SEGUE_PLAN_NOT_ATOMIC;
-        if (!piece->window || piece->window->kind != SEGUE_WINDOW_CALLBACK)
+        if (!piece->window)
             continue;
-        devices++;
-        if ((direction & SEGUE_READ) && !piece->window->read)
-            return "the callback window has no read function";
-        if ((direction & SEGUE_WRITE) && !piece->window->write)
-            return "the callback window has no write function";
+        devices += piece->window->kind == SEGUE_WINDOW_CALLBACK;
+        const char *why = window_refusal(piece->window, direction);
+        if (why)
+            return why;
     }
     /* If the second refused, the first would have happened already. */
     return devices > 1 ? "the access lies in two callback windows" : NULL;

@@ -6,7 +6,9 @@
 
 /* Remembers what handled the signal before. */
 void chain_remember(int number, const struct sigaction *previous);
-const struct sigaction *chain_previous(int number);
+
+/* Puts back in force what would be in force without us. As sigaction. */
+int chain_put_back(int number);
 
 /* Hands the signal on: the previous handler sees it as if ours were not there; without one the thread does what the
  * kernel would have made it do. `is_fault`: the kernel raised it for the instruction at hand. May not return, if the

@@ -32,11 +32,6 @@ void chain_remember(int number, const struct sigaction *action)
     __atomic_store_n(&previous[number].spent, 0, __ATOMIC_RELEASE);
 }
 
-const struct sigaction *chain_previous(int number)
-{
-    return &previous[number].action;
-}
-
 void chain_die(int number)
 {
     /* As the kernel lays it out; all zero is SIG_DFL, no flags, no mask. */
@@ -75,6 +70,15 @@ static bool has_handler(int number)
     if (((uint32_t)action->sa_flags & SA_RESETHAND) && __atomic_load_n(&previous[number].spent, __ATOMIC_ACQUIRE))
         return false;
     return (action->sa_flags & SA_SIGINFO) || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+}
+
+/* The kernel puts the default in the place of a handler that has had its one signal, and keeps its flags. */
+int chain_put_back(int number)
+{
+    struct sigaction action = previous[number].action;
+    if (!has_handler(number) && (action.sa_flags & SA_SIGINFO || action.sa_handler != SIG_IGN))
+        action.sa_handler = SIG_DFL;
+    return sigaction(number, &action, NULL);
 }
 
 /* Takes the one signal of a handler that asked for no more; true for every other. */

@@ -269,20 +269,15 @@ static void hand_on(const struct thread_state *thread, siginfo_t *info, void *uc
     chain_signal(info->si_signo, info, ucontext, 1);
 }
 
-/* Serves the fault as one more in progress on this thread. A signal may interrupt it anywhere, and its handler fault:
- * until the mark is complete that fault may take this one for over, which does no harm, since it has nothing to lose
- * yet. */
+/* Serves the fault as one more in progress on this thread. */
 static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo_t *info, void *ucontext)
 {
     uint32_t depth = thread->depth;
-    volatile uint64_t mark = (uint64_t)(uintptr_t)thread ^ ++thread->marks;
-    thread->depth = depth + 1;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (depth == 0) {
-        thread->mark = &mark;
-        thread->mark_value = mark;
-        thread->mark_on_alternate = frame_on_alternate_stack(ucontext);
-    }
+    volatile uint64_t mark;
+    if (depth == 0)
+        thread_put_mark(&mark, frame_on_alternate_stack(ucontext), frame_alternate_stack(ucontext));
+    else
+        thread->depth = depth + 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->tells_recovered = false;
     /* A fault in a policy is not one of the block that was interrupted. */

@@ -40,6 +40,9 @@ bool frame_was_on_alternate_stack(const void *ucontext);
 /* Whether the frame itself, and so the handler, is on the thread's alternate stack. */
 bool frame_on_alternate_stack(const void *ucontext);
 
+/* The thread's alternate stack as it was set when the frame was made. */
+const stack_t *frame_alternate_stack(const void *ucontext);
+
 /* The processor's report as it stands in the frame, to be kept and put into another frame. */
 struct frame_exception {
     uint64_t trap, error_code, address;

@@ -186,3 +186,8 @@ bool frame_on_alternate_stack(const void *ucontext)
 {
     return is_on_alternate(ucontext, (uint64_t)(uintptr_t)ucontext);
 }
+
+const stack_t *frame_alternate_stack(const void *ucontext)
+{
+    return &((const ucontext_t *)ucontext)->uc_stack;
+}

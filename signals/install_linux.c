@@ -32,8 +32,22 @@ static size_t signal_count(const struct segue_options *options)
     return (options->flags & SEGUE_INSTALL_NO_SIGBUS) ? 1 : 2;
 }
 
+/* Whoever installs or takes out has come to an end of it when a child is made: nobody waits with this lock held. */
+static void before_fork(void)
+{
+    pthread_mutex_lock(&installing);
+    region_before_fork();
+}
+
+static void after_fork_in_parent(void)
+{
+    region_after_fork();
+    pthread_mutex_unlock(&installing);
+}
+
 static void after_fork_in_child(void)
 {
+    pthread_mutex_init(&installing, NULL);
     region_in_child();
     thread_self.number = 0;
     readers_reset();
@@ -41,7 +55,7 @@ static void after_fork_in_child(void)
 
 static void watch_forks(void)
 {
-    pthread_atfork(region_before_fork, region_after_fork, after_fork_in_child);
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 /* Those that the C library keeps for itself as well, which sigfillset would leave out. The synchronous ones get
@@ -109,7 +123,7 @@ static enum segue_status install(const struct segue_options *options)
         if (take_signal(signals[i], options))
             continue;
         while (i-- > 0)
-            sigaction(signals[i], chain_previous(signals[i]), NULL);
+            chain_put_back(signals[i]);
         if (attached)
             thread_detach();
         return SEGUE_SYSTEM;
@@ -169,12 +183,9 @@ static enum segue_status uninstall(struct segue_owner *owner)
         }
     }
     for (size_t i = 0; i < signal_count(&options_in_force); i++)
-        if (sigaction(signals[i], chain_previous(signals[i]), NULL) != 0)
+        if (chain_put_back(signals[i]) != 0)
             return SEGUE_SYSTEM;
     installed = false;
-    readers_wait();
-    if (thread_self.attached_by_install)
-        thread_detach();
     return SEGUE_OK;
 }
 
@@ -185,7 +196,12 @@ enum segue_status segue_uninstall(struct segue_owner *owner)
     pthread_mutex_lock(&installing);
     enum segue_status status = uninstall(owner);
     pthread_mutex_unlock(&installing);
-    return status;
+    if (status != SEGUE_OK)
+        return status;
+    readers_wait();
+    if (thread_self.attached_by_install)
+        thread_detach();
+    return SEGUE_OK;
 }
 
 enum segue_status segue_thread_attach(void)

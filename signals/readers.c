@@ -78,13 +78,14 @@ static void ask(uint64_t *place, uint64_t ticket)
     struct sigaction present;
     siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_QUEUE};
     info.si_value.sival_ptr = &question;
-    /* A handler over ours would take the question for a signal of the program's. */
-    if (sigaction(SIGSEGV, NULL, &present) != 0 || present.sa_sigaction != signal_entry)
-        return;
     long process = system_call3(SYS_getpid, 0, 0, 0);
-    long result = system_call4(SYS_rt_tgsigqueueinfo, process, thread_of(ticket), SIGSEGV, (long)&info);
-    if (result == -ESRCH)
+    if (system_call3(SYS_tgkill, process, thread_of(ticket), 0) == -ESRCH) {
         __atomic_compare_exchange_n(place, &ticket, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+        return;
+    }
+    /* A handler over ours would take the question for a signal of the program's. */
+    if (sigaction(SIGSEGV, NULL, &present) == 0 && present.sa_sigaction == signal_entry)
+        system_call4(SYS_rt_tgsigqueueinfo, process, thread_of(ticket), SIGSEGV, (long)&info);
 }
 
 /* A fault takes microseconds, a policy perhaps more: look often at first, then seldom. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../emulate/forced.h"
+#include "../emulate/system_linux_x86_64.h"
 #include "readers.h"
 #include "thread.h"
 
@@ -17,6 +18,16 @@ static struct table table;
 static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t removals;
 static size_t count;
+
+/* A removal under way: its region is hidden, and it waits for the readers. It stands on the remover's stack, which a
+ * child made by fork has too, though it has not the remover. */
+struct removal {
+    const struct region *region;
+    struct table_node *retired;
+    struct removal *next;
+    bool done;
+};
+static struct removal *under_way;
 
 const struct region *region_at(uint64_t address)
 {
@@ -57,9 +68,26 @@ void region_after_fork(void)
     pthread_mutex_unlock(&changing);
 }
 
+/* Once nobody can see the region any more; with the lock held. */
+static void finish(struct removal *removal)
+{
+    struct removal **link = &under_way;
+    while (*link != removal)
+        link = &(*link)->next;
+    *link = removal->next;
+    table_remove(&table, removal->region);
+    table_reuse(&table, removal->retired);
+    __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
+    removal->done = true;
+}
+
+/* The faults that removers waited for are not in the child, and neither are the removers, but for one whose signal
+ * handler forked: it finds its work done. */
 void region_in_child(void)
 {
     pthread_mutex_init(&changing, NULL);
+    while (under_way)
+        finish(under_way);
 }
 
 static bool has_its_parts(const struct segue_window *window)
@@ -136,29 +164,43 @@ enum segue_status segue_region_remove(const void *base)
     /* Counted first: whoever no longer finds the region must know that one was removed. */
     __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
     table_hide(&table, region);
-    struct table_node *retired = table_retired(&table);
+    struct removal removal = {.region = region, .retired = table_retired(&table), .next = under_way};
+    under_way = &removal;
     pthread_mutex_unlock(&changing);
 
     readers_wait();
 
     pthread_mutex_lock(&changing);
-    table_remove(&table, region);
-    table_reuse(&table, retired);
-    __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
+    if (!removal.done)
+        finish(&removal);
     pthread_mutex_unlock(&changing);
     return SEGUE_OK;
 }
 
-enum segue_status segue_region_find(const void *address, struct segue_region *region)
+/* With all signals held: a handler that left by siglongjmp would leave its place among the readers taken for ever, and
+ * no mark tells that of a thread that then waits deeper in its stack. Nothing in between can fault. */
+static bool look_up(uint64_t address, struct segue_region *copy)
 {
-    if (!region)
-        return SEGUE_INVALID;
+    uint64_t all = UINT64_MAX, kept;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
     bool outermost = readers_enter();
-    const struct region *found = region_at((uint64_t)(uintptr_t)address);
+    const struct region *found = region_at(address);
     if (found)
-        *region = (struct segue_region){
+        *copy = (struct segue_region){
             .window = region_window(found), .policy = found->policy, .context = found->context, .flags = found->flags};
     if (outermost)
         readers_leave();
-    return found ? SEGUE_OK : SEGUE_NOT_FOUND;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    return found != NULL;
+}
+
+enum segue_status segue_region_find(const void *address, struct segue_region *region)
+{
+    struct segue_region copy;
+    if (!region)
+        return SEGUE_INVALID;
+    if (!look_up((uint64_t)(uintptr_t)address, &copy))
+        return SEGUE_NOT_FOUND;
+    *region = copy;
+    return SEGUE_OK;
 }

@@ -16,6 +16,8 @@ struct thread_state {
     const volatile uint64_t *mark;
     uint64_t mark_value, marks;
     bool mark_on_alternate;
+    /* That alternate stack. With SS_AUTODISARM the kernel says that there is none as long as it is in use. */
+    uint64_t mark_stack, mark_stack_size;
     /* The fault being served ends as the recovered one. */
     bool tells_recovered;
     /* Whether the thread is counted among the readers, and in which place; see readers.c. */
@@ -56,6 +58,10 @@ int thread_number(void);
 
 /* Whether the calling thread stands inside a fault. Async-signal-safe. */
 bool thread_is_inside(void);
+
+/* Notes the outermost fault of the thread by `*mark`, which must stand on the stack until the depth is 0 again.
+ * `alternate` is the alternate stack as it was set. Async-signal-safe. */
+void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *alternate);
 
 /* Forgets the faults that this thread was serving if whoever interrupted them has left for good. `stack_pointer` is the
  * thread's own, of now or of when it was interrupted, and whether it is on the alternate stack. Async-signal-safe. */

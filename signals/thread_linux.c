@@ -36,6 +36,11 @@ int thread_number(void)
     return thread_self.number;
 }
 
+static bool is_on_stack_of_mark(const struct thread_state *thread, uint64_t stack_pointer)
+{
+    return stack_pointer - thread->mark_stack - 1 < thread->mark_stack_size;
+}
+
 /* A stack grows down: a thread whose stack pointer is above the mark has left it, and so has one that has written over
  * it since. Faults that were served on the alternate stack are over once the thread is on its own again, since a
  * handler that interrupts them stays on the stack it finds. The other way round, a handler that interrupts them may
@@ -43,12 +48,31 @@ int thread_number(void)
 static bool is_over(const struct thread_state *thread, uint64_t stack_pointer, bool on_alternate)
 {
     uint64_t value;
+    on_alternate = on_alternate || is_on_stack_of_mark(thread, stack_pointer);
     if (thread->mark_on_alternate && !on_alternate)
         return true;
     if (thread->mark_on_alternate == on_alternate && stack_pointer > (uint64_t)(uintptr_t)thread->mark)
         return true;
     return segue_peek(&value, (uint64_t)(uintptr_t)thread->mark, sizeof value) != sizeof value ||
            value != thread->mark_value;
+}
+
+/* A signal may come anywhere in here, and its handler fault: until all of it stands, that fault takes ours for over,
+ * and puts its own mark. It is gone by the time that it returns to us; so ours is put until it has stayed. */
+void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *alternate)
+{
+    struct thread_state *thread = &thread_self;
+    do {
+        thread->depth = 1;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        *mark = (uint64_t)(uintptr_t)thread ^ ++thread->marks;
+        thread->mark_value = *mark;
+        thread->mark_on_alternate = on_alternate;
+        thread->mark_stack = (uint64_t)(uintptr_t)alternate->ss_sp;
+        thread->mark_stack_size = alternate->ss_size;
+        thread->mark = mark;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    } while (thread->depth != 1 || thread->mark != mark || thread->mark_value != *mark);
 }
 
 void thread_settle(uint64_t stack_pointer, bool on_alternate)

@@ -3,12 +3,14 @@
  * window may not get wrong. A handler of the test's own shows that segue_recover is all that guarded accesses need. */
 #include "test.h"
 
+#include <errno.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -419,6 +421,26 @@ static void forced_window_never_writes_to_a_file_under_its_number(void **state)
 
 /* ---- plans ----------------------------------------------------------------------------------------------------- */
 
+/* The second page can be read past its protection but not written: then nothing is written to the first either. */
+static void forced_store_is_all_or_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    char *memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct segue_window window = {.base = (uint64_t)memory, .size = 2 * PAGE, .kind = SEGUE_WINDOW_FORCED};
+    struct segue_regs regs = {.rbx = (uint64_t)memory + PAGE - 4, .rax = UINT64_MAX};
+    struct segue_plan plan;
+    if (forced_prepare() != SEGUE_OK)
+        skip();
+    char *shared = mremap(fixture->memory, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, memory + PAGE);
+    assert_ptr_equal(shared, memory + PAGE);
+    mprotect(memory, PAGE, PROT_NONE);
+    mprotect(shared, PAGE, PROT_READ);
+    assert_int_equal(RUN("\x48\x89\x03", &regs, &window, 1, &plan), SEGUE_FAULT);
+    mprotect(memory, PAGE, PROT_READ);
+    assert_int_equal(bytes_at(memory + PAGE - 4, 4), 0);
+    munmap(memory, 2 * PAGE);
+}
+
 static void plan_holds_the_fault_against_the_accesses(void **state)
 {
     struct fixture *fixture = *state;
@@ -485,6 +507,34 @@ static void refusals_say_why(void **state)
     }
 }
 
+static void windows_that_lead_nowhere_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct segue_window window = {.base = (uint64_t)fixture->memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS};
+    struct segue_regs regs = {.rbx = (uint64_t)fixture->memory};
+    struct segue_plan plan;
+    assert_int_equal(run("\x48\x8b\x03", 3, &regs, &window, 1, &plan), SEGUE_UNSUPPORTED);
+    assert_string_equal(plan.refusal, "the alias window has no alias");
+    window.kind = (enum segue_window_kind)77;
+    assert_int_equal(run("\x48\x8b\x03", 3, &regs, &window, 1, &plan), SEGUE_UNSUPPORTED);
+    assert_string_equal(plan.refusal, "the window is of no known kind");
+}
+
+/* It holds no byte, so it cuts nothing: not even an access that it stands in the middle of. */
+static void empty_window_is_as_none(void **state)
+{
+    struct fixture *fixture = *state;
+    struct segue_window window = {.base = (uint64_t)fixture->memory + 4, .kind = SEGUE_WINDOW_EXPOSED};
+    struct segue_regs regs = {.rbx = (uint64_t)fixture->memory};
+    struct segue_plan plan;
+    catch_faults();
+    alarm(20);
+    assert_int_equal(run("\x48\x8b\x03", 3, &regs, &window, 1, &plan), SEGUE_OK);
+    alarm(0);
+    assert_int_equal(plan.piece_count, 1);
+    assert_int_equal(plan.pieces[0].size, 8);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
     struct segue_insn insn = {0};
@@ -517,6 +567,23 @@ static void mapping_is_placed_where_asked_or_not_at_all(void **state)
     assert_int_equal(segue_mapping_destroy(&first), SEGUE_OK);
 }
 
+static void mapping_beyond_the_limit_of_files_is_refused_and_no_signal(void **state)
+{
+    struct rlimit kept;
+    struct segue_mapping mapping;
+    (void)state;
+    getrlimit(RLIMIT_FSIZE, &kept);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){PAGE, kept.rlim_max});
+    enum segue_status larger = segue_mapping_create(NULL, 2 * PAGE, &mapping);
+    int error = errno;
+    enum segue_status fitting = segue_mapping_create(NULL, PAGE, &mapping);
+    setrlimit(RLIMIT_FSIZE, &kept);
+    assert_int_equal(larger, SEGUE_SYSTEM);
+    assert_int_equal(error, EFBIG);
+    assert_int_equal(fitting, SEGUE_OK);
+    segue_mapping_destroy(&mapping);
+}
+
 static void peek_stops_at_the_first_byte_that_cannot_be_read(void **state)
 {
     struct fixture *fixture = *state;
@@ -547,11 +614,15 @@ int main(void)
         TEST(forced_window_reaches_closed_memory),
         TEST(forced_window_in_a_child_reaches_the_childs_memory),
         TEST(forced_window_never_writes_to_a_file_under_its_number),
+        TEST(forced_store_is_all_or_nothing),
         TEST(plan_holds_the_fault_against_the_accesses),
         TEST(plan_is_pure),
         TEST(refusals_say_why),
+        TEST(windows_that_lead_nowhere_are_refused),
+        TEST(empty_window_is_as_none),
         TEST(bad_arguments_are_refused),
         TEST(mapping_is_placed_where_asked_or_not_at_all),
+        TEST(mapping_beyond_the_limit_of_files_is_refused_and_no_signal),
         TEST(peek_stops_at_the_first_byte_that_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
