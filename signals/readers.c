@@ -34,6 +34,17 @@ static int thread_of(uint64_t ticket)
     return (int)(ticket >> 32);
 }
 
+/* A handler that interrupts us before we read, and faults, notes a place of its own over ours. */
+static void note_place(struct thread_state *thread, uint32_t place)
+{
+    do {
+        thread->reading_place = place;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        thread->reading = true;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    } while (thread->reading_place != place);
+}
+
 bool readers_enter(void)
 {
     struct thread_state *thread = &thread_self;
@@ -45,16 +56,19 @@ bool readers_enter(void)
         if (!__atomic_compare_exchange_n(&places[at % PLACES], &free, ticket, false, __ATOMIC_SEQ_CST,
                                          __ATOMIC_RELAXED))
             continue;
-        thread->reading_place = at % PLACES;
-        thread->reading = true;
+        note_place(thread, at % PLACES);
         return true;
     }
 }
 
 void readers_leave(void)
 {
+    /* A handler that interrupts us once we do not read any more, and faults, notes a place of its own. */
+    uint32_t place = thread_self.reading_place;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread_self.reading = false;
-    __atomic_store_n(&places[thread_self.reading_place], 0, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&places[place], 0, __ATOMIC_RELEASE);
 }
 
 void readers_forget(void)
