@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
-#include "../emulate/system_linux_x86_64.h"
+#include "../system/call_linux_x86_64.h"
 
 #define TRAP_PAGE_FAULT 14
 #define ERROR_WRITE 2u

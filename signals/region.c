@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "../emulate/forced.h"
+#include "../system/forced.h"
 #include "pool.h"
 #include "readers.h"
 #include "table.h"

@@ -13,7 +13,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "../emulate/forced.h"
+#include "../system/forced.h"
 
 #define PAGE 4096u
 
