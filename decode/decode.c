@@ -146,6 +146,22 @@ static uint8_t facts(const ZydisDecodedInstruction *instruction, const struct se
     return flags;
 }
 
+static bool names_segment(enum segue_mode mode, uint8_t byte)
+{
+    bool is_null_in_64 = byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e;
+    return byte == 0x64 || byte == 0x65 || (is_null_in_64 && mode != SEGUE_MODE_64);
+}
+
+/* The last one counts. */
+static uint8_t find_segment_prefix(const ZydisDecodedInstruction *instruction, const struct segue_insn *insn)
+{
+    uint8_t found = SEGUE_NO_PREFIX;
+    for (uint8_t i = 0; i < instruction->raw.prefix_count; i++)
+        if (names_segment((enum segue_mode)insn->mode, insn->bytes[i]))
+            found = i;
+    return found;
+}
+
 enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t size, struct segue_insn *insn)
 {
     ZydisDecodedInstruction instruction;
@@ -166,6 +182,7 @@ enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t s
     insn->mnemonic = (uint16_t)instruction.mnemonic;
     insn->mode = (uint8_t)mode;
     insn->address_size = instruction.address_width / 8;
+    insn->segment_prefix = find_segment_prefix(&instruction, insn);
     memory_operands(&instruction, operands, insn);
     recognise_move(&instruction, operands, insn);
     insn->flags = facts(&instruction, insn);
