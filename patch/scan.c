@@ -208,7 +208,9 @@ static size_t walk_end(const struct scan *scan, const struct stretch *stretch)
 {
     size_t last = stretch->start;
     for (size_t at = stretch->start; (at = next_candidate(scan, at, stretch->end)) < stretch->end; at++) {
-        if (has_strict_form(scan, at))
+        /* A form with a prefix before it begins there, if that is one. */
+        bool is_whole = at > 0 && scan->code->bytes[at - 1] != 0x66;
+        if (has_strict_form(scan, at) && is_whole)
             at += FORM_LENGTH - 1;
         else if (is_plausible(scan, at, stretch->end))
             last = at + 1;

@@ -369,56 +369,114 @@ static bool visit_object(struct elf_object *object, elf_object_visit *visit, voi
     return visit(context, object, refusal);
 }
 
-/* The symbol table and the long names are no members. */
-static bool is_special(const char *name)
+/* --- Archives. libelf 0.188 reads no members from memory (docs/facts.md). --- */
+
+#define MEMBER_NAME 256
+
+struct archive {
+    const uint8_t *bytes;
+    size_t size;
+    /* The table of names that are too long for a header. */
+    const char *names;
+    size_t names_size;
+};
+
+/* A decimal number, filled up with blanks; false if it is none. */
+static bool read_decimal(const char *text, size_t width, uint64_t *number)
 {
-    return strcmp(name, "/") == 0 || strcmp(name, "//") == 0 || strcmp(name, "/SYM64/") == 0;
+    size_t at = 0;
+    for (*number = 0; at < width && text[at] >= '0' && text[at] <= '9'; at++)
+        *number = 10 * *number + (uint64_t)(text[at] - '0');
+    return at > 0 && (at == width || text[at] == ' ' || text[at] == '\n');
 }
 
-static void visit_members(Elf *archive, const uint8_t *bytes, size_t size, elf_object_visit *visit, void *context)
+/* The name ends at a slash, here or in the table: "/N" leads there. */
+static void read_member_name(const struct archive *archive, const struct ar_hdr *header, char name[MEMBER_NAME])
 {
-    Elf_Cmd command = ELF_C_READ;
+    const char *from = header->ar_name;
+    size_t length = sizeof header->ar_name;
+    uint64_t offset;
+    if (from[0] == '/' && read_decimal(from + 1, length - 1, &offset) && offset < archive->names_size) {
+        from = archive->names + offset;
+        length = archive->names_size - offset;
+    }
+    size_t end = 0;
+    while (end < length && end < MEMBER_NAME - 1 && from[end] != '/' && from[end] != '\n')
+        end++;
+    memcpy(name, from, end);
+    name[end] = 0;
+}
+
+static bool visit_member(const struct archive *archive, const struct ar_hdr *header, size_t offset, size_t size,
+                         elf_object_visit *visit, void *context)
+{
+    char name[MEMBER_NAME];
+    read_member_name(archive, header, name);
+    struct elf_object object = {
+        .elf = elf_memory((char *)(uintptr_t)archive->bytes + offset, size),
+        .member = name,
+        .bytes = archive->bytes + offset,
+        .size = size,
+        .offset = offset,
+    };
+    bool goes_on = object.elf ? visit_object(&object, visit, context) : visit(context, &object, "it is no ELF object");
+    elf_end(object.elf);
+    return goes_on;
+}
+
+static void visit_members(const uint8_t *bytes, size_t size, elf_object_visit *visit, void *context)
+{
+    struct archive archive = {.bytes = bytes, .size = size};
+    const struct ar_hdr *header;
+    uint64_t length;
     bool goes_on = true;
-    while (goes_on && command != ELF_C_NULL) {
-        Elf *elf = elf_begin(-1, command, archive);
-        if (!elf)
+    for (size_t at = SARMAG; goes_on && size - at >= sizeof *header; at += length + (length & 1)) {
+        header = (const struct ar_hdr *)(const void *)(bytes + at);
+        at += sizeof *header;
+        if (memcmp(header->ar_fmag, ARFMAG, sizeof header->ar_fmag) != 0 ||
+            !read_decimal(header->ar_size, sizeof header->ar_size, &length) || length > size - at) {
+            struct elf_object rest = {.bytes = bytes, .member = "the rest"};
+            visit(context, &rest, "the archive is damaged from here on");
             return;
-        Elf_Arhdr *header = elf_getarhdr(elf);
-        int64_t base = elf_getbase(elf);
-        if (header && base >= 0 && (uint64_t)base <= size && (uint64_t)header->ar_size <= size - (uint64_t)base &&
-            !is_special(header->ar_name)) {
-            struct elf_object object = {
-                .elf = elf,
-                .member = header->ar_name,
-                .bytes = bytes + base,
-                .size = (size_t)header->ar_size,
-                .offset = (uint64_t)base,
-            };
-            goes_on = visit_object(&object, visit, context);
         }
-        command = elf_next(elf);
-        elf_end(elf);
+        if (memcmp(header->ar_name, "// ", 3) == 0) {
+            archive.names = (const char *)bytes + at;
+            archive.names_size = length;
+        } else if (memcmp(header->ar_name, "/ ", 2) != 0 && memcmp(header->ar_name, "/SYM64/", 7) != 0) {
+            goes_on = visit_member(&archive, header, at, length, visit, context);
+        }
+        if (length == size - at)
+            return;
     }
 }
 
-const char *elf_objects(const uint8_t *bytes, size_t size, elf_object_visit *visit, void *context)
+/* --- All of them. --- */
+
+/* A file that holds no object is told as one that is refused. */
+static void visit_none(const uint8_t *bytes, size_t size, const char *refusal, elf_object_visit *visit, void *context)
+{
+    struct elf_object object = {.bytes = bytes, .size = size};
+    visit(context, &object, refusal);
+}
+
+bool elf_objects(const uint8_t *bytes, size_t size, elf_object_visit *visit, void *context)
 {
     static const char thin[] = "!<thin>\n";
-    const char *refusal = NULL;
-    if (size >= sizeof thin - 1 && memcmp(bytes, thin, sizeof thin - 1) == 0)
-        return "it is a thin archive, which holds no members but names of files; patch those";
-    elf_version(EV_CURRENT);
-    Elf *elf = elf_memory((char *)(uintptr_t)bytes, size);
-    if (!elf)
-        return "it cannot be read";
-    if (elf_kind(elf) == ELF_K_AR) {
-        visit_members(elf, bytes, size, visit, context);
-    } else if (elf_kind(elf) == ELF_K_ELF) {
-        struct elf_object object = {.elf = elf, .bytes = bytes, .size = size};
-        visit_object(&object, visit, context);
-    } else {
-        refusal = "it is no ELF file and no archive";
+    if (size >= sizeof thin - 1 && memcmp(bytes, thin, sizeof thin - 1) == 0) {
+        visit_none(bytes, size, "it is a thin archive, which holds no members but names of files; patch those", visit,
+                   context);
+        return true;
     }
+    elf_version(EV_CURRENT);
+    if (size >= SARMAG && memcmp(bytes, ARMAG, SARMAG) == 0) {
+        visit_members(bytes, size, visit, context);
+        return true;
+    }
+    Elf *elf = elf_memory((char *)(uintptr_t)bytes, size);
+    bool is_elf = elf && elf_kind(elf) == ELF_K_ELF;
+    struct elf_object object = {.elf = elf, .bytes = bytes, .size = size};
+    if (is_elf)
+        visit_object(&object, visit, context);
     elf_end(elf);
-    return refusal;
+    return is_elf;
 }

@@ -22,8 +22,8 @@ struct elf_object {
  * end. */
 typedef bool elf_object_visit(void *context, const struct elf_object *object, const char *refusal);
 
-/* Opens each object in the file's bytes. Returns NULL, or why the file as a whole can hold none: a static string. */
-const char *elf_objects(const uint8_t *bytes, size_t size, elf_object_visit *visit, void *context);
+/* Opens each object in the file's bytes. Returns false if the file is no ELF file and no archive. */
+bool elf_objects(const uint8_t *bytes, size_t size, elf_object_visit *visit, void *context);
 
 /* Called for each section with code; `file_offset` is where in the file its first byte stands, `name` its name. */
 typedef enum segue_status elf_code_visit(void *context, const struct segue_code *code, uint64_t file_offset,

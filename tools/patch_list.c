@@ -150,13 +150,11 @@ bool list_make(struct patch_list *list, const struct file_image *image, struct s
 {
     struct making making = {.list = list, .image = image, .is_whole = true};
     *list = (struct patch_list){.rewrite = rewrite, .size = image->size};
-    const char *refusal = elf_objects(image->bytes, image->size, take_object, &making);
-    *is_other = refusal != NULL;
-    if (!refusal)
-        refusal = refusal_of(&making);
-    if (refusal) {
-        if (!*is_other)
-            complain(VERB, "%s is left as it is: %s", image->path, refusal);
+    *is_other = !elf_objects(image->bytes, image->size, take_object, &making);
+    const char *refusal = *is_other ? NULL : refusal_of(&making);
+    if (refusal)
+        complain(VERB, "%s is left as it is: %s", image->path, refusal);
+    if (refusal || *is_other) {
         list_free(list);
         return false;
     }
