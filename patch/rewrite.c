@@ -4,8 +4,6 @@
  * lowest bit tells FS from GS. */
 #include "rewrite.h"
 
-#include <string.h>
-
 #define MODRM_GS 0x08
 
 bool rewrite_is_valid(struct segue_rewrite rewrite)
@@ -29,17 +27,29 @@ bool rewrite_goes_through(const struct segue_insn *insn, enum segue_segment segm
     return false;
 }
 
-/* The instruction names the base of `segment`. */
+static bool is_prefix(uint8_t byte)
+{
+    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3};
+    bool found = (byte & 0xf0) == 0x40;
+    for (size_t i = 0; i < sizeof prefixes; i++)
+        found |= byte == prefixes[i];
+    return found;
+}
+
+/* The instruction reads or writes the base of `segment`: prefixes, F3 among them, 0F AE, and ModRM that names a
+ * register and one of the first four operations. */
 static bool names_base(const struct segue_insn *insn, enum segue_segment segment)
 {
-    static const char *const names[][2] = {{"rdfsbase", "rdgsbase"}, {"wrfsbase", "wrgsbase"}};
+    bool is_repeated = false;
     if (insn->length < 4 || insn->bytes[insn->length - 3] != 0x0f || insn->bytes[insn->length - 2] != 0xae)
         return false;
-    const char *mnemonic = segue_mnemonic_name(insn->mnemonic);
-    for (size_t i = 0; i < 2; i++)
-        if (strcmp(mnemonic, names[i][segment == SEGUE_SEGMENT_GS]) == 0)
-            return true;
-    return false;
+    for (unsigned i = 0; i + 3 < insn->length; i++) {
+        if (!is_prefix(insn->bytes[i]))
+            return false;
+        is_repeated |= insn->bytes[i] == 0xf3;
+    }
+    uint8_t modrm = insn->bytes[insn->length - 1];
+    return is_repeated && (modrm & 0xe0) == 0xc0 && (bool)(modrm & MODRM_GS) == (segment == SEGUE_SEGMENT_GS);
 }
 
 bool rewrite_find(const struct segue_insn *insn, struct segue_rewrite rewrite, struct segue_site *site)
