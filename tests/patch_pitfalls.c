@@ -3,8 +3,8 @@
  * patch_counts.sh.
  *
  * A library that goes through GS stands for code of the program: a copy of libsqlite3 that the command has rewritten.
- * GS's base is 0 in a Linux program, so the library's handler turns it back to FS site by site. The first argument
- * names the command; each case that may die runs in a child. */
+ * GS's base is 0 in a Linux program, so the library's handler turns it back to FS site by site. The
+ * environment names the command (SEGUE_TOOL); each case that may die runs in a child. */
 #include "test.h"
 
 #include <asm/prctl.h>
