@@ -263,3 +263,66 @@ unsigned length_outline(const uint8_t *bytes, size_t size, struct outline *outli
     unsigned length = outline_plain(bytes, outline);
     return length ? length : outline_whole(bytes, LONGEST, outline);
 }
+
+/* --- What is an instruction for sure, with no prefix but REX. ---
+ *
+ *   s  whatever ModRM says                 -  not told here
+ *   m  with a memory operand               0, 1, h, f  by ModRM.reg: 0; 0 and 1; 4 and above; 0, 1, 2, 4 and 6
+ */
+static const char sure_one_byte[] = "ssssss--ssssss--" /* 00 */
+                                    "ssssss--ssssss--" /* 10 */
+                                    "ssssss--ssssss--" /* 20 */
+                                    "ssssss--ssssss--" /* 30 */
+                                    "----------------" /* 40 */
+                                    "ssssssssssssssss" /* 50 */
+                                    "---s----ssss----" /* 60 */
+                                    "ssssssssssssssss" /* 70 */
+                                    "ss-sssssssss-m--" /* 80 */
+                                    "ssssssssss------" /* 90 */
+                                    "----ssssssssssss" /* a0 */
+                                    "ssssssssssssssss" /* b0 */
+                                    "ss-s--00-s--s---" /* c0 */
+                                    "ssss------------" /* d0 */
+                                    "--------ss-s----" /* e0 */
+                                    "-----sssss--ss1f" /* f0 */;
+
+static const char sure_two_byte[] = "-----s-----s----" /* 00 */
+                                    "ss--ss---------s" /* 10 */
+                                    "--------ss----ss" /* 20 */
+                                    "----------------" /* 30 */
+                                    "ssssssssssssssss" /* 40 */
+                                    "-sssssssssssssss" /* 50 */
+                                    "----------------" /* 60 */
+                                    "----------------" /* 70 */
+                                    "ssssssssssssssss" /* 80 */
+                                    "ssssssssssssssss" /* 90 */
+                                    "--sssss----sss-s" /* a0 */
+                                    "ss-s--ss--hsssss" /* b0 */
+                                    "ss------ssssssss" /* c0 */
+                                    "----------------" /* d0 */
+                                    "----------------" /* e0 */
+                                    "----------------" /* f0 */;
+
+bool length_is_sure(const uint8_t *bytes, const struct outline *outline)
+{
+    unsigned before = outline->map == 1 ? outline->opcode - 1u : outline->opcode;
+    uint8_t opcode = bytes[outline->opcode], modrm = bytes[outline->opcode + 1], reg = modrm >> 3 & 7;
+    if (outline->map > 1 || before > 1 || (before == 1 && (bytes[0] & 0xf0) != 0x40))
+        return false;
+    switch ((outline->map ? sure_two_byte : sure_one_byte)[opcode]) {
+    case 's':
+        return true;
+    case 'm':
+        return modrm < 0xc0;
+    case '0':
+        return reg == 0;
+    case '1':
+        return reg <= 1;
+    case 'h':
+        return reg >= 4;
+    case 'f':
+        return reg <= 2 || reg == 4 || reg == 6;
+    default:
+        return false;
+    }
+}

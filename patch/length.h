@@ -2,6 +2,7 @@
 #ifndef SEGUE_PATCH_LENGTH_H
 #define SEGUE_PATCH_LENGTH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,5 +23,9 @@ struct outline {
  * outline that is known here. It may accept what no processor does; of what a processor accepts, the length is right.
  */
 unsigned length_outline(const uint8_t *bytes, size_t size, struct outline *outline);
+
+/* Whether every processor accepts an instruction with this outline, told by the outline and ModRM alone. False only
+ * means that it takes a decoder to tell. */
+bool length_is_sure(const uint8_t *bytes, const struct outline *outline);
 
 #endif

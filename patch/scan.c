@@ -2,7 +2,7 @@
  *
  * The bytes that such an instruction must have are searched for, sixteen at a time. Where one is found that is not at
  * once one of the strict forms, its function is decoded from the start: first by outlines, which are quick; and where
- * those lead to a site, once more in full, since an outline may accept what is no instruction.
+ * those lead to a site, once more, in full wherever an outline might have accepted what is no instruction.
  *
  * ASSUMPTIONS: compilers put no data inside a function that the unwind tables know; where one has, decoding meets
  * something that is no instruction, and from there on nothing is trusted but strict forms. */
@@ -161,7 +161,7 @@ static enum segue_status scan_loose(const struct scan *scan, const struct stretc
 
 /* --- A function. --- */
 
-/* Walks a function in full, as far as a site is, and remembers how far that was. */
+/* Walks a function as far as a site is, decoding what is not surely an instruction, and remembers how far that was. */
 struct proof {
     size_t at;
     bool broken;
@@ -170,9 +170,14 @@ struct proof {
 /* Whether decoding in full from the function's start comes by `target`. */
 static bool prove(const struct scan *scan, const struct stretch *stretch, struct proof *proof, size_t target)
 {
+    const uint8_t *bytes = scan->code->bytes;
     struct segue_insn insn;
+    struct outline outline;
     while (!proof->broken && proof->at < target) {
-        if (decode_at(scan, proof->at, stretch->end, &insn))
+        if (length_outline(bytes + proof->at, stretch->end - proof->at, &outline) &&
+            length_is_sure(bytes + proof->at, &outline))
+            proof->at += outline.length;
+        else if (decode_at(scan, proof->at, stretch->end, &insn))
             proof->at += insn.length;
         else
             proof->broken = true;
