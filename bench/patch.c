@@ -1,8 +1,8 @@
 /* patch.c: what rewriting costs: finding what there is to rewrite, beside decoding everything with Zydis; a site that
  * was rewritten, beside the same site native; and the first touch of a site, beside an empty handler.
  *
- * One operation is a batch of its own, so long that a clock's step does not matter. With --quick the files are libc and
- * libcrypto in place of libLLVM-14. Finding includes reading the unwind tables; reading the files is done before. */
+ * One operation is a batch of its own, so long that a clock's step does not matter. Where there is no libLLVM-14 the
+ * files are libc and libcrypto. Finding includes reading the unwind tables; reading the files is done before. */
 #include "bench.h"
 
 #include <Zydis/Zydis.h>
@@ -39,7 +39,6 @@ static struct {
     size_t size;
 } files[FILES];
 
-static bool is_quick;
 static size_t sites_found, instructions_decoded;
 
 static void read_file(unsigned number, const char *name)
@@ -246,11 +245,11 @@ static char *make_sites(void)
 
 static void setup(void)
 {
-    if (is_quick) {
+    if (access(LIBRARIES "libLLVM-14.so.1", R_OK) == 0) {
+        read_file(0, LIBRARIES "libLLVM-14.so.1");
+    } else {
         read_file(0, LIBRARIES "libc.so.6");
         read_file(1, LIBRARIES "libcrypto.so.3");
-    } else {
-        read_file(0, LIBRARIES "libLLVM-14.so.1");
     }
     native_loop = map_code(loop_code, sizeof loop_code, PAGE);
     rewritten_loop = map_code(loop_code, sizeof loop_code, PAGE);
@@ -289,7 +288,7 @@ static const struct bench_suite suite = {
     .operations = 1,
     .warm_up = 1,
     .rounds = 15,
-    .quick_rounds = 25,
+    .quick_rounds = 5,
     .variants = variants,
     .variant_count = COUNT(variants),
     .ratios = ratios,
@@ -300,7 +299,5 @@ static const struct bench_suite suite = {
 
 int main(int count, char **arguments)
 {
-    for (int i = 1; i < count; i++)
-        is_quick |= strcmp(arguments[i], "--quick") == 0;
     return bench_main(count, arguments, &suite);
 }

@@ -264,6 +264,23 @@ unsigned length_outline(const uint8_t *bytes, size_t size, struct outline *outli
     return length ? length : outline_whole(bytes, LONGEST, outline);
 }
 
+/* Of the one-byte opcodes without ModRM these have such an operand: moves of AL to RAX by address, strings, XLAT. */
+static bool is_implicit_access(uint8_t opcode)
+{
+    return (opcode >= 0xa0 && opcode <= 0xaf) || opcode == 0xd7 || (opcode >= 0x6c && opcode <= 0x6f);
+}
+
+bool length_may_access(const uint8_t *bytes, const struct outline *outline)
+{
+    uint8_t opcode = bytes[outline->opcode], modrm = bytes[outline->opcode + 1];
+    if (outline->map != 0)
+        return true;
+    char form = one_byte[opcode];
+    if (form == 'm' || form == 'B' || form == 'Z' || form == 't' || form == 'T')
+        return modrm < 0xc0 && opcode != 0x8d;
+    return is_implicit_access(opcode);
+}
+
 /* --- What is an instruction for sure, with no prefix but REX. ---
  *
  *   s  whatever ModRM says                 -  not told here

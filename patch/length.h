@@ -24,6 +24,10 @@ struct outline {
  */
 unsigned length_outline(const uint8_t *bytes, size_t size, struct outline *outline);
 
+/* Whether an instruction with this outline may have an operand in memory that a segment prefix is for. False is sure.
+ */
+bool length_may_access(const uint8_t *bytes, const struct outline *outline);
+
 /* Whether every processor accepts an instruction with this outline, told by the outline and ModRM alone. False only
  * means that it takes a decoder to tell. */
 bool length_is_sure(const uint8_t *bytes, const struct outline *outline);

@@ -202,25 +202,38 @@ static bool is_plausible(const struct scan *scan, size_t at, size_t end)
     const uint8_t *bytes = scan->code->bytes + at;
     struct segue_insn insn;
     struct segue_site site;
+    struct outline outline;
     /* RDFSBASE and its like: registers only; the F3 stands before, or before REX. */
     if (bytes[0] == 0x0f && end - at > 2 && bytes[1] == 0xae)
         return bytes[2] >= 0xc0 && bytes[2] < 0xe0 && at > 0 && (bytes[-1] == 0xf3 || (bytes[-1] & 0xf0) == 0x40);
+    /* Most are no access by their outline already. */
+    if (bytes[0] == scan->prefix && length_outline(bytes, end - at, &outline) && !length_may_access(bytes, &outline))
+        return false;
     return decode_at(scan, at, end, &insn) && find_site(scan, &insn, &site);
 }
 
-/* Offset behind the last candidate that needs the walk; the stretch's start if none does. */
-static size_t walk_end(const struct scan *scan, const struct stretch *stretch)
+/* What a search for candidates has found in a function. */
+struct search {
+    /* Behind the last candidate that needs the walk; the function's start if none does. */
+    size_t walk_end;
+    /* Behind the last strict form. */
+    size_t form_end;
+};
+
+static struct search search_function(const struct scan *scan, const struct stretch *stretch)
 {
-    size_t last = stretch->start;
+    struct search search = {stretch->start, stretch->start};
     for (size_t at = stretch->start; (at = next_candidate(scan, at, stretch->end)) < stretch->end; at++) {
         /* A form with a prefix before it begins there, if that is one. */
         bool is_whole = at > 0 && scan->code->bytes[at - 1] != 0x66;
-        if (has_strict_form(scan, at) && is_whole)
+        if (has_strict_form(scan, at) && is_whole) {
             at += FORM_LENGTH - 1;
-        else if (is_plausible(scan, at, stretch->end))
-            last = at + 1;
+            search.form_end = at + 1;
+        } else if (is_plausible(scan, at, stretch->end)) {
+            search.walk_end = at + 1;
+        }
     }
-    return last;
+    return search;
 }
 
 static unsigned outline_at(const struct scan *scan, size_t at, size_t end, struct outline *outline)
@@ -261,12 +274,15 @@ static enum segue_status walk(const struct scan *scan, const struct stretch *str
 
 static enum segue_status scan_function(const struct scan *scan, const struct stretch *stretch)
 {
-    size_t at = stretch->start, until = walk_end(scan, stretch);
-    enum segue_status status = walk(scan, stretch, until, &at);
-    if (status != SEGUE_OK)
+    struct search search = search_function(scan, stretch);
+    size_t at = stretch->start;
+    enum segue_status status = walk(scan, stretch, search.walk_end, &at);
+    bool is_whole = at >= search.walk_end;
+    if (status != SEGUE_OK || (is_whole && at >= search.form_end))
         return status;
     /* Behind the walk there are strict forms only; if it broke off, anything. */
-    struct stretch rest = {.start = at, .end = stretch->end, .trust = SEGUE_TRUST_AFTER_DATA};
+    struct stretch rest = {
+        .start = at, .end = is_whole ? search.form_end : stretch->end, .trust = SEGUE_TRUST_AFTER_DATA};
     return scan_loose(scan, &rest);
 }
 
