@@ -23,6 +23,7 @@ static bool read_place(struct segue_cache_entry *entry, uint64_t address, struct
     uint64_t before = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);
     if (before == 0 || (before & 1) || __atomic_load_n(&entry->address, __ATOMIC_RELAXED) != address)
         return false;
+#pragma GCC unroll 16
     for (size_t i = 0; i < WORDS; i++) {
         uint64_t word = __atomic_load_n(&entry->words[i], __ATOMIC_RELAXED);
         memcpy((char *)insn + i * sizeof word, &word, sizeof word);

@@ -7,99 +7,27 @@
 #include <segue/decode.h>
 #include <string.h>
 
+#include "classes.h"
+#include "processor.h"
 #include "quirks.h"
 #include "registers.h"
+#include "templates.h"
+
+#define MODES                                                                                                          \
+    [ZYDIS_DECODER_MODE_MPX] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE,                                        \
+    [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE,                                    \
+    [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE
 
 /* What ZydisDecoderInit makes for the two modes (a test compares), as constants: so decoding needs no initialisation.
- */
-static const ZydisDecoder decoders[] = {
-    [SEGUE_MODE_64] = {ZYDIS_MACHINE_MODE_LONG_64,
-                       ZYDIS_STACK_WIDTH_64,
-                       {[ZYDIS_DECODER_MODE_MPX] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE}},
-    [SEGUE_MODE_32] = {ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-                       ZYDIS_STACK_WIDTH_32,
-                       {[ZYDIS_DECODER_MODE_MPX] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE,
-                        [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE}},
+ * In 64-bit mode AMD's processors take notice of 66h before a branch, Intel's do not: it has another length. */
+static const ZydisDecoder decoders[][2] = {
+    [SEGUE_MODE_64] = {{ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, {MODES}},
+                       {ZYDIS_MACHINE_MODE_LONG_64,
+                        ZYDIS_STACK_WIDTH_64,
+                        {MODES, [ZYDIS_DECODER_MODE_AMD_BRANCHES] = ZYAN_TRUE}}},
+    [SEGUE_MODE_32] = {{ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES}},
+                       {ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES}}},
 };
-
-static const uint8_t segments[] = {SEGUE_SEGMENT_ES, SEGUE_SEGMENT_CS, SEGUE_SEGMENT_SS,
-                                   SEGUE_SEGMENT_DS, SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS};
-
-/* Operands of these are hints: they never fault, so they are no accesses. */
-static bool is_hint(const ZydisDecodedInstruction *instruction)
-{
-    switch (instruction->meta.category) {
-    case ZYDIS_CATEGORY_NOP:
-    case ZYDIS_CATEGORY_WIDENOP:
-    case ZYDIS_CATEGORY_PREFETCH:
-    case ZYDIS_CATEGORY_PREFETCHWT1:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Zydis names the stack operand of PUSH and CALL [rsp]; the processor moves the stack pointer first. POP computes the
- * address of an explicit operand after it has moved it. */
-static void adjust_for_stack(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operand,
-                             struct segue_memory_operand *memory)
-{
-    if (memory->base != SEGUE_RSP)
-        return;
-    if (operand->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && memory->direction == SEGUE_WRITE)
-        memory->displacement -= memory->size;
-    if (operand->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT && instruction->mnemonic == ZYDIS_MNEMONIC_POP)
-        memory->displacement += memory->size;
-}
-
-static void memory_operand(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operand,
-                           struct segue_memory_operand *memory)
-{
-    const ZydisDecodedOperandMem *mem = &operand->mem;
-    struct register_place place;
-    memset(memory, 0, sizeof *memory);
-    memory->segment = segments[mem->segment - ZYDIS_REGISTER_ES];
-    memory->base = register_find(mem->base, &place) ? place.number : SEGUE_REGISTER_NONE;
-    memory->index = SEGUE_REGISTER_NONE;
-    if (mem->type == ZYDIS_MEMOP_TYPE_VSIB) {
-        memory->addressing = SEGUE_ADDRESSING_VECTOR;
-        memory->index = (uint8_t)ZydisRegisterGetId(mem->index);
-        memory->scale = mem->scale;
-    } else if (register_find(mem->index, &place)) {
-        memory->index = place.number;
-        memory->scale = mem->scale;
-    }
-    memory->direction = (uint8_t)(((operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ) ? SEGUE_READ : 0) |
-                                  ((operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ? SEGUE_WRITE : 0));
-    memory->size = (uint16_t)(operand->size / 8);
-    memory->displacement = mem->disp.has_displacement ? mem->disp.value : 0;
-    adjust_for_stack(instruction, operand, memory);
-}
-
-/* Collects the operands that are read or written: what is only read first, as the processor does. */
-static void memory_operands(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
-                            struct segue_insn *insn)
-{
-    if (is_hint(instruction))
-        return;
-    for (int writing = 0; writing < 2; writing++) {
-        for (size_t i = 0; i < instruction->operand_count && insn->memory_count < SEGUE_MEMORY_OPERANDS; i++) {
-            const ZydisDecodedOperand *operand = &operands[i];
-            bool writes = operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
-            if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY || operand->mem.type == ZYDIS_MEMOP_TYPE_AGEN ||
-                !operand->actions || writes != (writing == 1))
-                continue;
-            memory_operand(instruction, operand, &insn->memory[insn->memory_count++]);
-        }
-    }
-}
 
 /* Recognises the moves that the move engine does: one memory operand, and a general register or an immediate. */
 static void recognise_move(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
@@ -116,10 +44,12 @@ static void recognise_move(const ZydisDecodedInstruction *instruction, const Zyd
     };
     struct register_place place;
     uint8_t load = SEGUE_MOVE_NONE;
+    if (insn->class_ != SEGUE_CLASS_MOVE || insn->memory_count != 1)
+        return;
     for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
         if (instruction->mnemonic == moves[i].mnemonic)
             load = moves[i].load;
-    if (load == SEGUE_MOVE_NONE || insn->memory_count != 1 || instruction->operand_count_visible != 2)
+    if (load == SEGUE_MOVE_NONE || instruction->operand_count_visible != 2)
         return;
 
     bool loads = operands[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
@@ -135,14 +65,25 @@ static void recognise_move(const ZydisDecodedInstruction *instruction, const Zyd
     }
 }
 
-static uint8_t facts(const ZydisDecodedInstruction *instruction, const struct segue_insn *insn)
+static bool has_memory(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)
 {
+    for (size_t i = 0; i < instruction->operand_count_visible; i++)
+        if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+            return true;
+    return false;
+}
+
+static uint8_t facts(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)
+{
+    ZydisInstructionAttributes attributes = instruction->attributes;
     uint8_t flags = 0;
-    if ((instruction->attributes & ZYDIS_ATTRIB_HAS_LOCK) ||
-        (instruction->mnemonic == ZYDIS_MNEMONIC_XCHG && insn->memory_count > 0))
+    if ((attributes & ZYDIS_ATTRIB_HAS_LOCK) ||
+        (instruction->mnemonic == ZYDIS_MNEMONIC_XCHG && has_memory(instruction, operands)))
         flags |= SEGUE_INSN_LOCKED;
-    if (instruction->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
+    if (attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
         flags |= SEGUE_INSN_REPEATED;
+    if ((flags & SEGUE_INSN_REPEATED) && (attributes & ZYDIS_ATTRIB_ACCEPTS_REPE))
+        flags |= SEGUE_INSN_CONDITIONAL;
     return flags;
 }
 
@@ -162,30 +103,69 @@ static uint8_t find_segment_prefix(const ZydisDecodedInstruction *instruction, c
     return found;
 }
 
+/* As ZydisDecoderDecodeFull, but of the operands that no assembly text shows, only those of instructions that access
+ * memory through them: decoding the others takes a quarter of the time. */
+static ZyanStatus decode_with_zydis(enum segue_mode mode, const void *bytes, size_t size,
+                                    ZydisDecodedInstruction *instruction, ZydisDecodedOperand *operands)
+{
+    const ZydisDecoder *decoder = &decoders[mode][processor_is_amd()];
+    ZydisDecoderContext context;
+    ZyanStatus status = ZydisDecoderDecodeInstruction(decoder, &context, bytes, size, instruction);
+    if (!ZYAN_SUCCESS(status))
+        return status;
+    if (!templates_need_hidden(instruction->mnemonic))
+        instruction->operand_count = instruction->operand_count_visible;
+    return ZydisDecoderDecodeOperands(decoder, &context, instruction, operands, instruction->operand_count);
+}
+
+/* The bytes of the instruction, and zeros after them. */
+static void copy_bytes(const uint8_t *bytes, size_t size, unsigned length, struct segue_insn *insn)
+{
+    uint64_t low, high;
+    if (size < SEGUE_INSN_BYTES) {
+        memcpy(insn->bytes, bytes, length);
+        return;
+    }
+    /* The second eight begin with the last of the first. */
+    memcpy(&low, bytes, 8);
+    memcpy(&high, bytes + 7, 8);
+    if (length < 8) {
+        low &= (UINT64_C(1) << 8 * length) - 1;
+        high = 0;
+    } else if (length < SEGUE_INSN_BYTES) {
+        high &= (UINT64_C(1) << 8 * (length - 7)) - 1;
+    }
+    memcpy(insn->bytes + 7, &high, 8);
+    memcpy(insn->bytes, &low, 8);
+}
+
 enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t size, struct segue_insn *insn)
 {
+    /* Copied, since a compiler may clear with an instruction that takes its time to start. */
+    static const struct segue_insn empty;
     ZydisDecodedInstruction instruction;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     if (!bytes || !insn || (size_t)mode >= sizeof decoders / sizeof *decoders)
         return SEGUE_INVALID;
     if (size == 0)
         return SEGUE_TRUNCATED;
-    ZyanStatus status = ZydisDecoderDecodeFull(&decoders[mode], bytes, size, &instruction, operands);
+    ZyanStatus status = decode_with_zydis(mode, bytes, size, &instruction, operands);
     if (status == ZYDIS_STATUS_NO_MORE_DATA)
         return size < SEGUE_INSN_BYTES ? SEGUE_TRUNCATED : SEGUE_UNDEFINED;
     if (!ZYAN_SUCCESS(status) || !quirks_mend(&instruction, operands))
         return SEGUE_UNDEFINED;
 
-    memset(insn, 0, sizeof *insn);
-    memcpy(insn->bytes, bytes, instruction.length);
+    *insn = empty;
+    copy_bytes(bytes, size, instruction.length, insn);
     insn->length = instruction.length;
     insn->mnemonic = (uint16_t)instruction.mnemonic;
     insn->mode = (uint8_t)mode;
     insn->address_size = instruction.address_width / 8;
+    insn->flags = facts(&instruction, operands);
     insn->segment_prefix = find_segment_prefix(&instruction, insn);
-    memory_operands(&instruction, operands, insn);
+    templates_make(&instruction, operands, insn);
+    insn->class_ = (uint8_t)classes_find(&instruction, operands, insn);
     recognise_move(&instruction, operands, insn);
-    insn->flags = facts(&instruction, insn);
     return SEGUE_OK;
 }
 

@@ -1,9 +1,18 @@
 /* quirks.c: the one place where defects of Zydis 4.0.0 are worked around.
  *
  * SOURCES: zyantific/zydis issue 592 (fixed upstream after 4.1.1); notes on MVEX in docs/facts.md. */
-#include <stdbool.h>
-
 #include "quirks.h"
+
+#include "processor.h"
+
+/* MOVSXD with a 16-bit destination: AMD's processors read four bytes and use two, Intel's read two (measured on one of
+ * AMD's, docs/facts.md; binutils' documentation, "AMD64 ISA vs. Intel64 ISA"). Zydis says four always. */
+static void mend_movsxd(const ZydisDecodedInstruction *instruction,
+                        ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+{
+    if (instruction->mnemonic == ZYDIS_MNEMONIC_MOVSXD && instruction->operand_width == 16 && !processor_is_amd())
+        operands[1].size = 16;
+}
 
 /* 67h, ModRM.mod 0, SIB.base 5 and REX.B: there is no base register but a 32-bit displacement; Zydis gives R13D and
  * drops the displacement. */
@@ -23,14 +32,51 @@ static void mend_base_of_address32(const ZydisDecodedInstruction *instruction,
     }
 }
 
+/* Far pointers in memory: AMD's processors have no 64-bit offsets, with REX.W neither; Zydis gives Intel's. */
+static void mend_far_pointer(const ZydisDecodedInstruction *instruction,
+                             ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+{
+    bool far =
+        instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || instruction->meta.category == ZYDIS_CATEGORY_SEGOP;
+    if (!far || !processor_is_amd())
+        return;
+    for (size_t i = 0; i < instruction->operand_count; i++) {
+        if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY && operands[i].size == 80)
+            operands[i].size = operands[i].element_size = 48;
+    }
+}
+
+/* With 66h AMD's processors make a near branch in 64-bit mode one of 16 bits, in what it reads and what it pushes too;
+ * Zydis knows that of those with a displacement alone. */
+static void mend_near_branch(ZydisDecodedInstruction *instruction,
+                             ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+{
+    if (instruction->operand_width != 64 || !(instruction->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) ||
+        instruction->raw.rex.W || !processor_is_amd())
+        return;
+    instruction->operand_width = 16;
+    for (size_t i = 0; i < instruction->operand_count; i++)
+        if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+            operands[i].size = operands[i].element_size = 16;
+}
+
+/* Knights Corner's encodings are accepted though that decoder mode is off; every processor since raises #UD. Zydis
+ * numbers their sets one after the other. */
+static bool is_knights_corner(const ZydisDecodedInstruction *instruction)
+{
+    return instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_MVEX ||
+           (instruction->meta.isa_set >= ZYDIS_ISA_SET_KNCE && instruction->meta.isa_set <= ZYDIS_ISA_SET_KNC_PF_HINT);
+}
+
 bool quirks_mend(ZydisDecodedInstruction *instruction, ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
-    /* Knights Corner's encodings are accepted though that decoder mode is off; every processor since raises #UD. */
-    if (instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_MVEX || instruction->meta.isa_set == ZYDIS_ISA_SET_KNCE ||
-        instruction->meta.isa_set == ZYDIS_ISA_SET_KNCJKBR || instruction->meta.isa_set == ZYDIS_ISA_SET_KNCSTREAM ||
-        instruction->meta.isa_set == ZYDIS_ISA_SET_KNCV || instruction->meta.isa_set == ZYDIS_ISA_SET_KNC_MISC ||
-        instruction->meta.isa_set == ZYDIS_ISA_SET_KNC_PF_HINT)
+    if (is_knights_corner(instruction))
         return false;
     mend_base_of_address32(instruction, operands);
+    mend_movsxd(instruction, operands);
+    if (instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR)
+        mend_near_branch(instruction, operands);
+    if (instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || instruction->meta.category == ZYDIS_CATEGORY_SEGOP)
+        mend_far_pointer(instruction, operands);
     return true;
 }

@@ -21,6 +21,8 @@ static const struct {
 
 bool register_find(ZydisRegister zydis, struct register_place *place)
 {
+    if (zydis == ZYDIS_REGISTER_NONE)
+        return false;
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         if (zydis < runs[i].first || zydis > runs[i].last)
             continue;

@@ -13,6 +13,10 @@ const struct sigaction *chain_previous(int number);
  * previous handler does not. Async-signal-safe. */
 void chain_signal(int number, siginfo_t *info, void *ucontext, int is_fault);
 
+/* Whether a fault that is handed on kills the process, since nobody was there before to handle it. Async-signal-safe.
+ */
+int chain_is_deadly(int number);
+
 /* Lets the fault at hand kill the process with its own signal as soon as the handler returns. Async-signal-safe. */
 void chain_die(int number);
 

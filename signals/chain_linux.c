@@ -68,15 +68,31 @@ static void set_mask(int number, const struct sigaction *action, const void *uco
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, KERNEL_MASK_SIZE);
 }
 
+/* A handler that asked for one signal only is there until it has had it. */
+static bool has_handler(int number)
+{
+    const struct sigaction *action = &previous[number].action;
+    if (((uint32_t)action->sa_flags & SA_RESETHAND) && __atomic_load_n(&previous[number].spent, __ATOMIC_ACQUIRE))
+        return false;
+    return (action->sa_flags & SA_SIGINFO) || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+}
+
+/* Takes the one signal of a handler that asked for no more; true for every other. */
+static bool take_turn(int number)
+{
+    return !((uint32_t)previous[number].action.sa_flags & SA_RESETHAND) ||
+           !__atomic_exchange_n(&previous[number].spent, 1, __ATOMIC_ACQ_REL);
+}
+
+int chain_is_deadly(int number)
+{
+    return !has_handler(number);
+}
+
 void chain_signal(int number, siginfo_t *info, void *ucontext, int is_fault)
 {
     const struct sigaction *action = &previous[number].action;
-    bool once = (uint32_t)action->sa_flags & SA_RESETHAND;
-    bool has_handler =
-        (action->sa_flags & SA_SIGINFO) || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
-    if (has_handler && once && __atomic_exchange_n(&previous[number].spent, 1, __ATOMIC_ACQ_REL))
-        has_handler = false;
-    if (has_handler) {
+    if (has_handler(number) && take_turn(number)) {
         set_mask(number, action, ucontext);
         if (action->sa_flags & SA_SIGINFO)
             action->sa_sigaction(number, info, ucontext);

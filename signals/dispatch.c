@@ -8,7 +8,9 @@
 #include "dispatch.h"
 
 #include <errno.h>
+#include <segue/ctx.h>
 
+#include "../ctx/gate.h"
 #include "../emulate/plan.h"
 #include "../patch/segment.h"
 #include "chain.h"
@@ -29,6 +31,9 @@
 #define PAGE 4096u
 
 static struct segue_cache cache;
+
+/* How the handler is left; chosen at install. */
+static enum segue_restore_method way_out;
 
 /* One fault being served. */
 struct service {
@@ -135,7 +140,7 @@ static void describe(const struct service *service, const struct region *region,
 }
 
 /* Asks every region's policy; the first that does not say SEGUE_STEP decides. */
-static enum segue_verdict ask_policies(const struct service *service, struct thread_state *thread)
+static enum segue_verdict ask_policies(const struct service *service)
 {
     enum segue_verdict verdict = SEGUE_STEP;
     for (size_t i = 0; i < service->region_count && verdict == SEGUE_STEP; i++) {
@@ -151,30 +156,9 @@ static enum segue_verdict ask_policies(const struct service *service, struct thr
             .thread = thread_number(),
         };
         describe(service, region, &event);
-        thread->place = THREAD_OUTSIDE;
         verdict = region->policy(region->context, &event);
-        thread->place = THREAD_IN_LIBRARY;
     }
     return verdict;
-}
-
-static bool calls_device(const struct segue_plan *plan)
-{
-    for (size_t i = 0; i < plan->piece_count; i++)
-        if (plan->pieces[i].window && plan->pieces[i].window->kind == SEGUE_WINDOW_CALLBACK)
-            return true;
-    return false;
-}
-
-/* Devices run as policies do: what they touch may fault, and be served. */
-static enum segue_status step(struct service *service, struct thread_state *thread)
-{
-    thread->recovered.si_signo = 0;
-    if (calls_device(&service->plan))
-        thread->place = THREAD_OUTSIDE;
-    enum segue_status status = segue_step(&service->plan, &service->regs, &service->xstate, &service->step_fault);
-    thread->place = THREAD_IN_LIBRARY;
-    return status;
 }
 
 /* A step met memory that is not there: that fault is the instruction's own. Tells it at the address that the program
@@ -182,6 +166,7 @@ static enum segue_status step(struct service *service, struct thread_state *thre
 static void tell_step_fault(const struct service *service, struct thread_state *thread)
 {
     siginfo_t *info = &thread->recovered;
+    struct frame_exception *exception = &thread->recovered_exception;
     uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
     if (info->si_signo == 0)
         return;
@@ -189,26 +174,29 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     for (size_t i = 0; i < service->plan.piece_count; i++) {
         const struct segue_piece *piece = &service->plan.pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;
-        if (piece->host && offset < piece->size)
-            info->si_addr = (void *)(uintptr_t)(piece->address + offset);
+        if (!piece->host || offset >= piece->size)
+            continue;
+        info->si_addr = (void *)(uintptr_t)(piece->address + offset);
+        if (exception->address == address)
+            exception->address = piece->address + offset;
     }
 }
 
 static enum outcome serve_access(struct service *service, const struct region *faulted, void *ucontext)
 {
-    struct thread_state *thread = &thread_self;
     service->can_step = make_plan(service, faulted);
     if (service->can_step != SEGUE_OK)
         counters_add_refusal(service->plan.insn.mnemonic);
 
-    enum segue_verdict verdict = ask_policies(service, thread);
+    enum segue_verdict verdict = ask_policies(service);
     if (verdict == SEGUE_RETRY)
         return OUTCOME_RETRIED;
     if (verdict != SEGUE_STEP || service->can_step != SEGUE_OK)
         return OUTCOME_REFUSED;
-    enum segue_status status = step(service, thread);
+    thread_self.recovered.si_signo = 0;
+    enum segue_status status = segue_step(&service->plan, &service->regs, &service->xstate, &service->step_fault);
     if (status == SEGUE_FAULT)
-        tell_step_fault(service, thread);
+        tell_step_fault(service, &thread_self);
     if (status != SEGUE_OK)
         return OUTCOME_REFUSED;
     frame_write(ucontext, &service->regs);
@@ -230,6 +218,8 @@ static enum outcome do_segment_access(struct service *service, const siginfo_t *
     if (outcome == OUTCOME_REFUSED && service->fault.address_known && !thread_self.tells_recovered) {
         thread_self.recovered = *info;
         thread_self.recovered.si_addr = (void *)(uintptr_t)service->fault.address;
+        frame_exception_read(ucontext, &thread_self.recovered_exception);
+        thread_self.recovered_exception.address = service->fault.address;
         thread_self.tells_recovered = true;
     }
     return outcome;
@@ -271,14 +261,16 @@ static enum outcome serve(const siginfo_t *info, void *ucontext)
     frame_fault(info, ucontext, &service.fault);
     thread_self.serving_address = service.fault.address;
     thread_self.serving_instruction = frame_instruction(ucontext);
-    unsigned token = readers_enter();
+    bool outermost = readers_enter();
     const struct region *region = service.fault.address_known ? region_at(service.fault.address) : NULL;
-    /* It is read only after the frame and the instruction; one of many regions arrives meanwhile. */
-    __builtin_prefetch(region);
+    /* The memory itself is wanted last, and is the coldest of all. */
+    if (region && region->kind == SEGUE_WINDOW_ALIAS)
+        __builtin_prefetch((char *)region->place + (service.fault.address - region->base));
     enum outcome outcome = region ? serve_region(&service, region, ucontext) : serve_segment(&service, info, ucontext);
     if (outcome == OUTCOME_PASSED && service.fault.address_known)
         outcome = serve_nobody();
-    readers_leave(token);
+    if (outermost)
+        readers_leave();
     return outcome;
 }
 
@@ -289,62 +281,116 @@ static bool recover(const siginfo_t *info, void *ucontext)
     if (!segue_recover(&rip))
         return false;
     thread_self.recovered = *info;
+    frame_exception_read(ucontext, &thread_self.recovered_exception);
     frame_set_instruction(ucontext, rip);
     return true;
 }
 
-/* A fault that the handler cannot serve because it is the handler's own. */
-static void die(const char *what, int number, const siginfo_t *info, const void *ucontext)
+/* Says that a fault in the middle of serving another will end the process. */
+static void report(const char *what, const struct thread_state *thread, const siginfo_t *info, const void *ucontext)
 {
     struct report_place at = {(uint64_t)(uintptr_t)info->si_addr, frame_instruction(ucontext)};
-    struct report_place serving = {thread_self.serving_address, thread_self.serving_instruction};
+    struct report_place serving = {thread->serving_address, thread->serving_instruction};
     report_fault_in_handler(what, at, serving);
-    chain_die(number);
 }
 
-/* To whoever was there before, as the fault that it is: the original, or one that the step met. */
-static void hand_on(struct thread_state *thread, siginfo_t *info, void *ucontext)
+/* To the guest's host, or the block that is prepared for it (segue_try), else to whoever was there before, as the fault
+ * that it is: the original, or one that the step met. */
+static void hand_on(const struct thread_state *thread, siginfo_t *info, void *ucontext)
 {
-    if (thread->tells_recovered)
+    if (thread->tells_recovered) {
         *info = thread->recovered;
+        frame_exception_write(ucontext, &thread->recovered_exception);
+    }
+    if (segue_guest_catch(info, ucontext) == SEGUE_OK || segue_try_catch(info, ucontext) == SEGUE_OK)
+        return;
+    if (thread->depth && chain_is_deadly(info->si_signo))
+        report("a fault inside a policy or the handler", thread, info, ucontext);
     chain_signal(info->si_signo, info, ucontext, 1);
 }
 
-void signal_entry(int number, siginfo_t *info, void *ucontext)
+/* Serves the fault as one more in progress on this thread. A signal may interrupt it anywhere, and its handler fault:
+ * until the mark is complete that fault may take this one for over, which does no harm, since it has nothing to lose
+ * yet. */
+static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo_t *info, void *ucontext)
+{
+    uint32_t depth = thread->depth;
+    volatile uint64_t mark = (uint64_t)(uintptr_t)thread ^ ++thread->marks;
+    thread->depth = depth + 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (depth == 0) {
+        thread->mark = &mark;
+        thread->mark_value = mark;
+        thread->mark_on_alternate = frame_on_alternate_stack(ucontext);
+    }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    thread->tells_recovered = false;
+    /* A fault in a policy is not one of the block that was interrupted. */
+    struct segue_trial *trial = segue_try_set_aside();
+    enum outcome outcome = serve(info, ucontext);
+    segue_try_put_back(trial);
+    counters_add(outcome);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    thread->depth = depth;
+    return outcome;
+}
+
+/* The same, leaving nothing changed that the interrupted service still needs. */
+static enum outcome serve_inside(struct thread_state *thread, const siginfo_t *info, void *ucontext)
+{
+    siginfo_t recovered = thread->recovered;
+    struct frame_exception exception = thread->recovered_exception;
+    uint64_t address = thread->serving_address, instruction = thread->serving_instruction;
+    enum outcome outcome = serve_as_one_more(thread, info, ucontext);
+    if (!thread->tells_recovered) {
+        thread->recovered = recovered;
+        thread->recovered_exception = exception;
+    }
+    thread->serving_address = address;
+    thread->serving_instruction = instruction;
+    return outcome;
+}
+
+/* Not raised for the instruction at hand: a remover's question, or the program's own business. */
+static void take_sent_signal(int number, siginfo_t *info, void *ucontext)
+{
+    if (readers_is_question(info))
+        thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
+    else
+        chain_signal(number, info, ucontext, 0);
+}
+
+void signal_serve(int number, siginfo_t *info, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
+    frame_begin();
     if (!frame_is_fault(info)) {
-        chain_signal(number, info, ucontext, 0);
+        take_sent_signal(number, info, ucontext);
         return;
     }
     if (recover(info, ucontext))
         return;
-    if (thread->place == THREAD_IN_LIBRARY) {
-        die("a fault inside the handler itself", number, info, ucontext);
-        return;
-    }
+    if (thread->depth)
+        thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     if (thread->depth == DEPTH_MAX) {
-        die("too many faults inside policies inside faults", number, info, ucontext);
+        report("too many faults inside policies inside faults", thread, info, ucontext);
+        chain_die(number);
         return;
     }
     int kept = errno;
-    uint64_t serving_address = thread->serving_address, serving_instruction = thread->serving_instruction;
-    thread->depth++;
-    thread->place = THREAD_IN_LIBRARY;
-    thread->tells_recovered = false;
-    enum outcome outcome = serve(info, ucontext);
-    counters_add(outcome);
-    thread->place = THREAD_OUTSIDE;
-    thread->depth--;
-    thread->serving_address = serving_address;
-    thread->serving_instruction = serving_instruction;
+    enum outcome outcome =
+        thread->depth ? serve_inside(thread, info, ucontext) : serve_as_one_more(thread, info, ucontext);
     errno = kept;
     if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
         hand_on(thread, info, ucontext);
+    else
+        /* The return puts a guest's bases back. */
+        segue_restore(ucontext, NULL, NULL, guest_is_interrupted() ? SEGUE_RESTORE_RETURN : way_out);
 }
 
-void dispatch_prepare(void)
+void dispatch_prepare(const struct sigaction *action)
 {
+    way_out = segue_restore_choose(action, NULL);
     struct segue_insn insn;
     code_decode(&cache, (uint64_t)(uintptr_t)&dispatch_prepare, &insn);
 }

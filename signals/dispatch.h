@@ -4,10 +4,13 @@
 
 #include <signal.h>
 
-/* The signal handler. Everything reachable from here keeps the handler's rules (docs/design.md). */
+/* The signal handler. Everything reachable from here keeps the handler's rules (docs/design.md). In assembly: it sets
+ * the host's segment bases if a guest was interrupted, and then calls signal_serve. */
 void signal_entry(int number, siginfo_t *info, void *ucontext);
+void signal_serve(int number, siginfo_t *info, void *ucontext);
 
-/* Makes the first fault find everything bound and warm. */
-void dispatch_prepare(void);
+/* Makes the first fault find everything bound and warm, and chooses the way out of the handler, which is installed with
+ * `action`. */
+void dispatch_prepare(const struct sigaction *action);
 
 #endif

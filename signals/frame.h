@@ -8,13 +8,17 @@
 #include <segue/emulate.h>
 #include <signal.h>
 
+/* A handler's first act: what of the thread's flags the kernel leaves in force, and compiled code cannot run with, is
+ * put away. The frame keeps the thread's own. */
+void frame_begin(void);
+
 /* The interrupted instruction's address, alone. */
 uint64_t frame_instruction(const void *ucontext);
 
 /* Sets where the interrupted thread goes on. */
 void frame_set_instruction(void *ucontext, uint64_t rip);
 
-/* All of `regs` is written; the segment bases are those in force now. */
+/* All of `regs` is written; the segment bases are those in force now, or the interrupted guest's. */
 void frame_read(const void *ucontext, struct segue_regs *regs);
 
 /* Everything but the segment bases, and but those flags that a program cannot set. */
@@ -28,6 +32,20 @@ bool frame_is_fault(const siginfo_t *info);
 
 /* What the processor reported. The address is known for page faults alone. Precondition: frame_is_fault. */
 void frame_fault(const siginfo_t *info, const void *ucontext, struct segue_fault *fault);
+
+/* The interrupted thread's stack pointer, alone, and whether it is on the thread's alternate stack. */
+uint64_t frame_stack_pointer(const void *ucontext);
+bool frame_was_on_alternate_stack(const void *ucontext);
+
+/* Whether the frame itself, and so the handler, is on the thread's alternate stack. */
+bool frame_on_alternate_stack(const void *ucontext);
+
+/* The processor's report as it stands in the frame, to be kept and put into another frame. */
+struct frame_exception {
+    uint64_t trap, error_code, address;
+};
+void frame_exception_read(const void *ucontext, struct frame_exception *exception);
+void frame_exception_write(void *ucontext, const struct frame_exception *exception);
 
 /* The signal mask that the thread had, and will have again. */
 const sigset_t *frame_mask(const void *ucontext);

@@ -3,7 +3,7 @@
  * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, _fpx_sw_bytes: magic1, extended_size, xfeatures);
  * Intel SDM volume 3, 6.15 (page-fault error code); arch/x86/kernel/traps.c (a general protection fault is SI_KERNEL
  * with address 0, and leaves the last page fault's address in the frame). ASSUMPTIONS: the kernel clears the direction
- * flag and loads the initial extended state before a handler runs. */
+ * flag, but not the alignment check flag, and loads the initial extended state before a handler runs. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "frame_linux_x86_64.c is specific to Linux on x86-64"
 #endif
@@ -16,6 +16,7 @@
 #include <ucontext.h>
 
 #include "../system/call_linux_x86_64.h"
+#include "../ctx/gate.h"
 
 #define TRAP_PAGE_FAULT 14
 #define ERROR_WRITE 2u
@@ -23,6 +24,7 @@
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 #define HWCAP2_FSGSBASE 2u
+#define FLAG_ALIGNMENT_CHECK 0x40000u
 #define XSTATE_MAGIC 0x46505853u
 /* Where the kernel's own words stand in the legacy area, and what is in them. */
 #define SOFTWARE_BYTES 464
@@ -42,6 +44,13 @@ static const uint8_t gregs[] = {
     [SEGUE_R12] = REG_R12, [SEGUE_R13] = REG_R13,    [SEGUE_R14] = REG_R14, [SEGUE_R15] = REG_R15,
     [SEGUE_RIP] = REG_RIP, [SEGUE_RFLAGS] = REG_EFL,
 };
+
+void frame_begin(void)
+{
+    uint64_t flags = __builtin_ia32_readeflags_u64();
+    if (flags & FLAG_ALIGNMENT_CHECK)
+        __builtin_ia32_writeeflags_u64(flags & ~(uint64_t)FLAG_ALIGNMENT_CHECK);
+}
 
 uint64_t frame_instruction(const void *ucontext)
 {
@@ -88,6 +97,7 @@ void frame_read(const void *ucontext, struct segue_regs *regs)
     for (unsigned i = 0; i < sizeof gregs; i++)
         *segue_register_at(regs, i) = (uint64_t)frame->uc_mcontext.gregs[gregs[i]];
     read_bases(regs);
+    guest_bases(ucontext, &regs->fs_base, &regs->gs_base);
 }
 
 void frame_write(void *ucontext, const struct segue_regs *regs)
@@ -134,7 +144,45 @@ void frame_fault(const siginfo_t *info, const void *ucontext, struct segue_fault
         fault->direction = (fault->error_code & ERROR_WRITE) ? SEGUE_WRITE : SEGUE_READ;
 }
 
+void frame_exception_read(const void *ucontext, struct frame_exception *exception)
+{
+    const greg_t *from = ((const ucontext_t *)ucontext)->uc_mcontext.gregs;
+    exception->trap = (uint64_t)from[REG_TRAPNO];
+    exception->error_code = (uint64_t)from[REG_ERR];
+    exception->address = (uint64_t)from[REG_CR2];
+}
+
+void frame_exception_write(void *ucontext, const struct frame_exception *exception)
+{
+    greg_t *to = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+    to[REG_TRAPNO] = (greg_t)exception->trap;
+    to[REG_ERR] = (greg_t)exception->error_code;
+    to[REG_CR2] = (greg_t)exception->address;
+}
+
 const sigset_t *frame_mask(const void *ucontext)
 {
     return &((const ucontext_t *)ucontext)->uc_sigmask;
+}
+
+uint64_t frame_stack_pointer(const void *ucontext)
+{
+    return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RSP];
+}
+
+/* The kernel notes the stack that was set, whether it is the one in use or not. A stack that is all used up ends at its
+ * lowest byte, and one that is not used at all, at its end. */
+static bool is_on_alternate(const ucontext_t *frame, uint64_t address)
+{
+    return address - (uint64_t)(uintptr_t)frame->uc_stack.ss_sp - 1 < frame->uc_stack.ss_size;
+}
+
+bool frame_was_on_alternate_stack(const void *ucontext)
+{
+    return is_on_alternate(ucontext, frame_stack_pointer(ucontext));
+}
+
+bool frame_on_alternate_stack(const void *ucontext)
+{
+    return is_on_alternate(ucontext, (uint64_t)(uintptr_t)ucontext);
 }

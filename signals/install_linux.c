@@ -16,8 +16,8 @@
 #include "region.h"
 #include "thread.h"
 
-#define KNOWN_FLAGS (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS)
-#define POLICY_STACK_SIZE 65536u
+#define KNOWN_FLAGS (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS)
+#define POLICY_STACK_SIZE 262144u
 
 static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
@@ -35,8 +35,8 @@ static size_t signal_count(const struct segue_options *options)
 static void after_fork_in_child(void)
 {
     region_in_child();
-    readers_reset();
     thread_self.number = 0;
+    readers_reset();
 }
 
 static void watch_forks(void)
@@ -44,18 +44,23 @@ static void watch_forks(void)
     pthread_atfork(region_before_fork, region_after_fork, after_fork_in_child);
 }
 
+/* Those that the C library keeps for itself as well, which sigfillset would leave out. The synchronous ones get
+ * through, since a guarded access may fault. */
+static void block_asynchronous(sigset_t *mask)
+{
+    static const int synchronous[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+    memset(mask, 0xff, sizeof *mask);
+    for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++)
+        sigdelset(mask, synchronous[i]);
+}
+
 static void describe_action(const struct segue_options *options, const struct sigaction *previous,
                             struct sigaction *action)
 {
-    /* Asynchronous signals wait until the fault is done: a handler of the program's own may leave by siglongjmp, or
-     * want more stack than ours has. That goes for those that the C library keeps for itself as well, which sigfillset
-     * would leave out. The synchronous ones get through, since a guarded access may fault. */
-    static const int synchronous[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
     memset(action, 0, sizeof *action);
     action->sa_sigaction = signal_entry;
-    memset(&action->sa_mask, 0xff, sizeof action->sa_mask);
-    for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++)
-        sigdelset(&action->sa_mask, synchronous[i]);
+    if (options->flags & SEGUE_INSTALL_BLOCK_SIGNALS)
+        block_asynchronous(&action->sa_mask);
     /* SA_SIGINFO: the fault is told in siginfo and ucontext. SA_NODEFER: a fault of a guarded access, or in a policy,
      * comes while the signal is being handled. */
     action->sa_flags = SA_SIGINFO | SA_NODEFER;
@@ -84,13 +89,16 @@ static bool take_signal(int number, const struct segue_options *options)
 
 static enum segue_status install(const struct segue_options *options)
 {
+    static const struct sigaction no_previous;
+    struct sigaction ours;
     enum segue_status status = SEGUE_OK;
     bool attached = false;
     if (installed)
         return SEGUE_EXISTS;
     if (pthread_once(&fork_once, watch_forks) != 0)
         return SEGUE_SYSTEM;
-    dispatch_prepare();
+    describe_action(options, &no_previous, &ours);
+    dispatch_prepare(&ours);
     if (!(options->flags & SEGUE_INSTALL_OWN_STACK)) {
         status = thread_attach(options->policy_stack_size, true);
         if (status != SEGUE_OK && status != SEGUE_EXISTS)
@@ -118,7 +126,7 @@ enum segue_status segue_install(const struct segue_options *options)
         given = *options;
     if (given.flags & ~(uint32_t)KNOWN_FLAGS || given.policy_stack_size > (size_t)1 << 40)
         return SEGUE_INVALID;
-    if (thread_self.depth)
+    if (thread_is_inside())
         return SEGUE_BUSY;
     if (given.policy_stack_size == 0)
         given.policy_stack_size = POLICY_STACK_SIZE;
@@ -172,7 +180,7 @@ static enum segue_status uninstall(struct segue_owner *owner)
 
 enum segue_status segue_uninstall(struct segue_owner *owner)
 {
-    if (thread_self.depth)
+    if (thread_is_inside())
         return SEGUE_BUSY;
     pthread_mutex_lock(&installing);
     enum segue_status status = uninstall(owner);

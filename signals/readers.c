@@ -1,64 +1,123 @@
-/* readers.c: readers counted in two sets. Newcomers enter the current set; a remover makes the other set current and
- * waits until the old one is empty, and does so twice: a reader that chose its set just before a change may still be
- * counted in the one that is not waited for first. So a steady stream of newcomers never holds a remover up.
+/* readers.c: each fault in progress holds a place with a ticket in it, unlike any other that was or will be there. A
+ * remover looks at every place once and waits until the ticket that it found has gone; so a steady stream of newcomers
+ * never holds it up.
  *
- * SOURCES: P. E. McKenney, "Sleepable RCU", 2006. */
+ * A ticket may be left behind: a signal handler of the program's interrupted us and left by siglongjmp, or ended the
+ * thread. So a remover that has waited long asks: it sends the thread our own signal, marked as a question, and the
+ * thread settles (thread_settle); or the kernel answers that there is no such thread.
+ *
+ * SOURCES: M. M. Michael, "Hazard pointers", 2004 (the order of the two sides: each writes, then reads what the other
+ * writes). */
 #include "readers.h"
 
-#include <pthread.h>
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
+#include "../system/call_linux_x86_64.h"
+#include "dispatch.h"
 #include "thread.h"
 
-static struct {
-    _Alignas(64) uint64_t inside[2];
-} shards[THREAD_SHARDS];
+/* So many faults may be in progress at once; one more waits for one of them to end. */
+#define PLACES 2048u
+/* How long a remover waits before it asks, and again before it asks anew, in nanoseconds. */
+#define PATIENCE 20000000l
 
-static unsigned current;
-static pthread_mutex_t waiting = PTHREAD_MUTEX_INITIALIZER;
+/* A ticket is the thread's number above and the thread's own count below; 0 is a free place. */
+static _Alignas(64) uint64_t places[PLACES];
 
-unsigned readers_enter(void)
+/* Its address marks a question. */
+static char question;
+
+static int thread_of(uint64_t ticket)
 {
-    unsigned set = __atomic_load_n(&current, __ATOMIC_RELAXED) & 1;
-    __atomic_fetch_add(&shards[thread_shard()].inside[set], 1, __ATOMIC_SEQ_CST);
-    thread_self.inside[set]++;
-    return set;
+    return (int)(ticket >> 32);
 }
 
-void readers_leave(unsigned token)
+bool readers_enter(void)
 {
-    thread_self.inside[token]--;
-    __atomic_fetch_sub(&shards[thread_shard()].inside[token], 1, __ATOMIC_RELEASE);
+    struct thread_state *thread = &thread_self;
+    if (thread->reading)
+        return false;
+    uint64_t ticket = (uint64_t)thread_number() << 32 | ++thread->tickets;
+    for (uint32_t at = thread_shard() * (PLACES / THREAD_SHARDS);; at++) {
+        uint64_t free = 0;
+        if (!__atomic_compare_exchange_n(&places[at % PLACES], &free, ticket, false, __ATOMIC_SEQ_CST,
+                                         __ATOMIC_RELAXED))
+            continue;
+        thread->reading_place = at % PLACES;
+        thread->reading = true;
+        return true;
+    }
 }
 
-static void wait_for_set(unsigned set)
+void readers_leave(void)
 {
-    /* A fault takes microseconds, a policy perhaps more: look often at first, then seldom. */
+    thread_self.reading = false;
+    __atomic_store_n(&places[thread_self.reading_place], 0, __ATOMIC_RELEASE);
+}
+
+void readers_forget(void)
+{
+    thread_self.reading = false;
+    /* All that is there: one may have been taken and not yet noted. */
+    for (uint32_t i = 0; i < PLACES; i++) {
+        uint64_t ticket = __atomic_load_n(&places[i], __ATOMIC_RELAXED);
+        if (ticket && thread_of(ticket) == thread_number())
+            __atomic_store_n(&places[i], 0, __ATOMIC_RELEASE);
+    }
+}
+
+bool readers_is_question(const siginfo_t *info)
+{
+    return info->si_code == SI_QUEUE && info->si_value.sival_ptr == &question;
+}
+
+static void ask(uint64_t *place, uint64_t ticket)
+{
+    struct sigaction present;
+    siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_QUEUE};
+    info.si_value.sival_ptr = &question;
+    /* A handler over ours would take the question for a signal of the program's. */
+    if (sigaction(SIGSEGV, NULL, &present) != 0 || present.sa_sigaction != signal_entry)
+        return;
+    long process = system_call3(SYS_getpid, 0, 0, 0);
+    long result = system_call4(SYS_rt_tgsigqueueinfo, process, thread_of(ticket), SIGSEGV, (long)&info);
+    if (result == -ESRCH)
+        __atomic_compare_exchange_n(place, &ticket, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* A fault takes microseconds, a policy perhaps more: look often at first, then seldom. */
+static void wait_for(uint64_t *place, uint64_t ticket)
+{
     struct timespec pause = {.tv_nsec = 1000};
-    for (size_t i = 0; i < THREAD_SHARDS; i++) {
-        while (__atomic_load_n(&shards[i].inside[set], __ATOMIC_SEQ_CST) != 0) {
-            nanosleep(&pause, NULL);
-            if (pause.tv_nsec < 1000000)
-                pause.tv_nsec *= 2;
+    long waited = 0;
+    while (__atomic_load_n(place, __ATOMIC_ACQUIRE) == ticket) {
+        nanosleep(&pause, NULL);
+        waited += pause.tv_nsec;
+        if (pause.tv_nsec < 1000000)
+            pause.tv_nsec *= 2;
+        if (waited > PATIENCE) {
+            ask(place, ticket);
+            waited = 0;
         }
     }
 }
 
 void readers_wait(void)
 {
-    pthread_mutex_lock(&waiting);
-    for (int i = 0; i < 2; i++) {
-        unsigned old = __atomic_fetch_add(&current, 1, __ATOMIC_SEQ_CST) & 1;
-        wait_for_set(old);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < PLACES; i++) {
+        uint64_t ticket = __atomic_load_n(&places[i], __ATOMIC_ACQUIRE);
+        if (ticket)
+            wait_for(&places[i], ticket);
     }
-    pthread_mutex_unlock(&waiting);
 }
 
 void readers_reset(void)
 {
-    pthread_mutex_init(&waiting, NULL);
-    memset(shards, 0, sizeof shards);
-    for (unsigned set = 0; set < 2; set++)
-        shards[thread_shard()].inside[set] = thread_self.inside[set];
+    struct thread_state *thread = &thread_self;
+    memset(places, 0, sizeof places);
+    if (thread->reading)
+        places[thread->reading_place] = (uint64_t)thread_number() << 32 | thread->tickets;
 }

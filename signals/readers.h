@@ -5,12 +5,24 @@
 #ifndef SEGUE_SIGNALS_READERS_H
 #define SEGUE_SIGNALS_READERS_H
 
-/* Returns a token for readers_leave on the same thread. Async-signal-safe. */
-unsigned readers_enter(void);
-void readers_leave(unsigned token);
+#include <signal.h>
+#include <stdbool.h>
 
-/* Returns when every reader that was inside at the call has left. Not async-signal-safe; not from inside. */
+/* Returns whether the caller is the one to leave: a fault inside another is covered by the outer one.
+ * Async-signal-safe. */
+bool readers_enter(void);
+void readers_leave(void);
+
+/* The calling thread's faults are over without having left. Async-signal-safe. */
+void readers_forget(void);
+
+/* Returns when every reader that was inside at the call has left, or is gone. Not async-signal-safe; not from inside.
+ */
 void readers_wait(void);
+
+/* Whether a signal is a remover's question to a thread that it has waited long for: the answer is to settle.
+ * Async-signal-safe. */
+bool readers_is_question(const siginfo_t *info);
 
 /* In a child made by fork: forgets all readers but the calling thread, which may have forked inside a policy. */
 void readers_reset(void);

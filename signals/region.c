@@ -8,14 +8,13 @@
 #include "../system/forced.h"
 #include "pool.h"
 #include "readers.h"
-#include "table.h"
 #include "thread.h"
 
 #define PAGE ((uint64_t)1 << TABLE_PAGE_BITS)
 #define KNOWN_FLAGS SEGUE_REGION_WRITE_IS_READ_WRITE
+_Static_assert(KNOWN_FLAGS <= UINT16_MAX, "struct region has 16 bits for them");
 
 static struct table table;
-static struct pool regions = {.size = sizeof(struct region)};
 static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t removals;
 static size_t count;
@@ -90,10 +89,7 @@ static bool is_valid(const struct segue_region *region)
 static enum segue_status add(const struct segue_region *region)
 {
     const struct segue_window *window = &region->window;
-    struct region *kept = pool_take(&regions);
-    if (!kept)
-        return SEGUE_NO_MEMORY;
-    *kept = (struct region){
+    const struct region kept = {
         .base = window->base,
         .size = window->size,
         .policy = region->policy,
@@ -101,14 +97,12 @@ static enum segue_status add(const struct segue_region *region)
         .read = window->read,
         .write = window->write,
         .place = window->kind == SEGUE_WINDOW_ALIAS ? window->alias : window->context,
-        .kind = window->kind,
-        .flags = region->flags,
+        .kind = (uint16_t)window->kind,
+        .flags = (uint16_t)region->flags,
     };
-    enum segue_status status = table_add(&table, window->base, window->size, kept);
-    if (status != SEGUE_OK) {
-        pool_give(&regions, kept);
+    enum segue_status status = table_add(&table, &kept);
+    if (status != SEGUE_OK)
         return status;
-    }
     __atomic_fetch_add(&count, 1, __ATOMIC_RELEASE);
     return SEGUE_OK;
 }
@@ -117,7 +111,7 @@ enum segue_status segue_region_add(const struct segue_region *region)
 {
     if (!region || !is_valid(region))
         return SEGUE_INVALID;
-    if (thread_self.depth)
+    if (thread_is_inside())
         return SEGUE_BUSY;
     if (region->window.kind == SEGUE_WINDOW_FORCED) {
         enum segue_status status = forced_prepare();
@@ -132,26 +126,26 @@ enum segue_status segue_region_add(const struct segue_region *region)
 
 enum segue_status segue_region_remove(const void *base)
 {
-    if (thread_self.depth)
+    if (thread_is_inside())
         return SEGUE_BUSY;
     pthread_mutex_lock(&changing);
-    struct region *region = table_find(&table, (uint64_t)(uintptr_t)base);
+    const struct region *region = table_find(&table, (uint64_t)(uintptr_t)base);
     if (!region || region->base != (uint64_t)(uintptr_t)base) {
         pthread_mutex_unlock(&changing);
         return SEGUE_NOT_FOUND;
     }
     /* Counted first: whoever no longer finds the region must know that one was removed. */
     __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
-    table_remove(&table, region->base, region->size);
+    table_hide(&table, region);
     struct table_node *retired = table_retired(&table);
-    __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&changing);
 
     readers_wait();
 
     pthread_mutex_lock(&changing);
+    table_remove(&table, region);
     table_reuse(&table, retired);
-    pool_give(&regions, region);
+    __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&changing);
     return SEGUE_OK;
 }
@@ -160,11 +154,12 @@ enum segue_status segue_region_find(const void *address, struct segue_region *re
 {
     if (!region)
         return SEGUE_INVALID;
-    unsigned token = readers_enter();
+    bool outermost = readers_enter();
     const struct region *found = region_at((uint64_t)(uintptr_t)address);
     if (found)
         *region = (struct segue_region){
             .window = region_window(found), .policy = found->policy, .context = found->context, .flags = found->flags};
-    readers_leave(token);
+    if (outermost)
+        readers_leave();
     return found ? SEGUE_OK : SEGUE_NOT_FOUND;
 }

@@ -2,21 +2,7 @@
 #ifndef SEGUE_SIGNALS_REGION_H
 #define SEGUE_SIGNALS_REGION_H
 
-#include <segue/signals.h>
-
-/* A region as the handler keeps it: one cache line, since a fault in one of a million finds it cold. */
-struct region {
-    uint64_t base, size;
-    segue_policy *policy;
-    void *context;
-    segue_device_read *read;
-    segue_device_write *write;
-    /* The window's alias, or the context of its device; no window has both. */
-    void *place;
-    /* enum segue_window_kind, enum segue_region_flags. */
-    uint32_t kind, flags;
-};
-_Static_assert(sizeof(struct region) == 64, "a region is one cache line");
+#include "table.h"
 
 /* The region at `address`, or NULL; it stays valid until readers_leave. Precondition: readers_enter.
  * Async-signal-safe. */

@@ -6,15 +6,18 @@
  * SOURCES: Intel SDM volume 3, 4.5 (the shape). */
 #include "table.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "pool.h"
 
 #define IS_NODE 1u
+/* A region that is going: nobody finds it, and nobody else may take its place yet. */
+#define GOING 2u
 /* An added range is partly in at most two nodes of each level below the root. */
 #define NODES_FOR_ONE_RANGE (2 * (TABLE_LEVELS - 1))
 
-static struct pool nodes = {.size = (sizeof(struct table_node) + 63) / 64 * 64};
+static struct pool nodes = {.size = sizeof(struct table_node)};
 
 static uint64_t slot_read(const uint64_t *slot)
 {
@@ -45,15 +48,24 @@ static unsigned index_of(uint64_t address, unsigned level)
     return (unsigned)(address >> shift_of(level)) % TABLE_SLOTS;
 }
 
-void *table_find(const struct table *table, uint64_t address)
+/* The region that is kept here, if it is live and holds the address. */
+static bool is_at(const struct region *region, uint64_t address)
+{
+    return __atomic_load_n(&region->live, __ATOMIC_ACQUIRE) && address - region->base < region->size;
+}
+
+const struct region *table_find(const struct table *table, uint64_t address)
 {
     const struct table_node *node = &table->root;
     if (address >= TABLE_LIMIT)
         return NULL;
     for (unsigned level = TABLE_LEVELS; level-- > 0;) {
-        uint64_t word = slot_read(&node->slots[index_of(address, level)]);
+        unsigned index = index_of(address, level);
+        if (level == 0 && is_at(&node->regions[index], address))
+            return &node->regions[index];
+        uint64_t word = slot_read(&node->slots[index]);
         if (!(word & IS_NODE))
-            return (void *)(uintptr_t)word;
+            return word == GOING ? NULL : (const struct region *)(uintptr_t)word;
         node = node_of(word);
     }
     return NULL;
@@ -92,22 +104,43 @@ static struct table_node *take_spare(struct table *table)
 {
     struct table_node *node = table->spare;
     table->spare = node->next;
-    memset(node, 0, sizeof *node);
+    table->node_count++;
+    memset(node, 0, offsetof(struct table_node, regions));
     return node;
 }
 
-static void fill(struct table *table, struct table_node *node, unsigned level, struct span range, void *item)
+/* The node below slot `index`, which is made if there is none. */
+static struct table_node *node_below(struct table *table, struct table_node *node, unsigned index)
+{
+    if (!node->slots[index])
+        slot_write(node, index, (uint64_t)(uintptr_t)take_spare(table) | IS_NODE);
+    return node_of(node->slots[index]);
+}
+
+/* Where a region of this range is kept: beside its first slot. */
+static struct region *place_of(struct table *table, struct span range)
+{
+    struct table_node *node = &table->root;
+    for (unsigned level = TABLE_LEVELS - 1;; level--) {
+        bool whole;
+        unsigned index = index_of(range.first, level);
+        range = slot_span(range, level, index, &whole);
+        if (whole)
+            return &node->regions[index];
+        node = node_below(table, node, index);
+    }
+}
+
+/* Writes `word` to every slot that the range covers whole, and makes the nodes in between. */
+static void fill(struct table *table, struct table_node *node, unsigned level, struct span range, uint64_t word)
 {
     for (unsigned i = index_of(range.first, level); i <= index_of(range.last, level); i++) {
         bool whole;
         struct span part = slot_span(range, level, i, &whole);
-        if (whole) {
-            slot_write(node, i, (uint64_t)(uintptr_t)item);
-            continue;
-        }
-        if (!node->slots[i])
-            slot_write(node, i, (uint64_t)(uintptr_t)take_spare(table) | IS_NODE);
-        fill(table, node_of(node->slots[i]), level - 1, part, item);
+        if (whole)
+            slot_write(node, i, word);
+        else
+            fill(table, node_below(table, node, i), level - 1, part, word);
     }
 }
 
@@ -124,9 +157,16 @@ static void clear(struct table *table, struct table_node *node, unsigned level, 
                 continue;
             below->next = table->retired;
             table->retired = below;
+            table->node_count--;
         }
         slot_write(node, i, 0);
     }
+}
+
+/* Whether nodes hold so many regions that huge pages are no waste. */
+static bool is_dense(const struct table *table)
+{
+    return table->region_count > table->node_count * (TABLE_SLOTS / 8);
 }
 
 /* So many spare nodes that filling a range cannot fail half way. */
@@ -136,7 +176,7 @@ static bool have_spares(struct table *table)
     for (struct table_node *node = table->spare; node && count < NODES_FOR_ONE_RANGE; node = node->next)
         count++;
     while (count++ < NODES_FOR_ONE_RANGE) {
-        struct table_node *node = pool_take(&nodes);
+        struct table_node *node = pool_take(&nodes, is_dense(table));
         if (!node)
             return false;
         node->next = table->spare;
@@ -145,20 +185,37 @@ static bool have_spares(struct table *table)
     return true;
 }
 
-enum segue_status table_add(struct table *table, uint64_t base, uint64_t size, void *item)
+static struct span span_of(const struct region *region)
 {
-    struct span range = {base, base + size - 1};
+    return (struct span){region->base, region->base + region->size - 1};
+}
+
+enum segue_status table_add(struct table *table, const struct region *region)
+{
+    struct span range = span_of(region);
     if (!is_free(&table->root, TABLE_LEVELS - 1, range))
         return SEGUE_OVERLAP;
     if (!have_spares(table))
         return SEGUE_NO_MEMORY;
-    fill(table, &table->root, TABLE_LEVELS - 1, range, item);
+    table->region_count++;
+    struct region *place = place_of(table, range);
+    *place = *region;
+    place->live = 0;
+    fill(table, &table->root, TABLE_LEVELS - 1, range, (uint64_t)(uintptr_t)place);
+    __atomic_store_n(&place->live, 1, __ATOMIC_RELEASE);
     return SEGUE_OK;
 }
 
-void table_remove(struct table *table, uint64_t base, uint64_t size)
+void table_hide(struct table *table, const struct region *region)
 {
-    clear(table, &table->root, TABLE_LEVELS - 1, (struct span){base, base + size - 1});
+    __atomic_store_n(&((struct region *)region)->live, 0, __ATOMIC_RELEASE);
+    fill(table, &table->root, TABLE_LEVELS - 1, span_of(region), GOING);
+}
+
+void table_remove(struct table *table, const struct region *region)
+{
+    clear(table, &table->root, TABLE_LEVELS - 1, span_of(region));
+    table->region_count--;
 }
 
 struct table_node *table_retired(struct table *table)

@@ -4,7 +4,7 @@
 #ifndef SEGUE_SIGNALS_TABLE_H
 #define SEGUE_SIGNALS_TABLE_H
 
-#include <segue/status.h>
+#include <segue/signals.h>
 
 #define TABLE_PAGE_BITS 12
 #define TABLE_LEVEL_BITS 9
@@ -13,33 +13,55 @@
 /* Addresses from here on are in no region. */
 #define TABLE_LIMIT ((uint64_t)1 << (TABLE_PAGE_BITS + TABLE_LEVELS * TABLE_LEVEL_BITS - 1))
 
-/* One node. A slot is 0, an item, or a node marked by its lowest bit. */
+/* A region as the handler keeps it: one cache line, since a fault in one of a million finds it cold. */
+struct region {
+    uint64_t base, size;
+    segue_policy *policy;
+    void *context;
+    segue_device_read *read;
+    segue_device_write *write;
+    /* The window's alias, or the context of its device; no window has both. */
+    void *place;
+    /* enum segue_window_kind, enum segue_region_flags. */
+    uint16_t kind, flags;
+    /* Not 0 while the region can be found. For the table alone. */
+    uint32_t live;
+};
+_Static_assert(sizeof(struct region) == 64, "a region is one cache line");
+
+/* One node. A slot is 0, a region, a node marked by its lowest bit, or the mark of a region that is going. */
 struct table_node {
     uint64_t slots[TABLE_SLOTS];
     /* How many slots are not 0. */
     uint32_t used;
     struct table_node *next;
+    /* A region is kept beside the first of its slots: where that is depends on the address alone, so slot and region
+     * can be fetched at the same time. */
+    _Alignas(64) struct region regions[TABLE_SLOTS];
 };
 
 struct table {
     struct table_node root;
-    /* Nodes ready for use, and nodes that were emptied and may still be read. */
+    /* Nodes ready for use, and nodes that are out of the tree but may still be read. */
     struct table_node *spare, *retired;
+    /* Regions, and nodes below the root, that are in it. */
+    uint64_t region_count, node_count;
 };
 
-/* The item at `address`, or NULL. Async-signal-safe, beside any one of the calls below. */
-void *table_find(const struct table *table, uint64_t address);
+/* The region at `address`, or NULL. Async-signal-safe, beside any one of the calls below. */
+const struct region *table_find(const struct table *table, uint64_t address);
 
-/* These change the table; only one at a time. `base` and `size` are whole pages, not 0, below TABLE_LIMIT; `item` is
- * not NULL and even. */
+/* These change the table; only one at a time. Ranges are whole pages, not empty, below TABLE_LIMIT. */
 
-/* Returns SEGUE_OK, SEGUE_OVERLAP or SEGUE_NO_MEMORY. */
-enum segue_status table_add(struct table *table, uint64_t base, uint64_t size, void *item);
+/* Copies the region into the table. Returns SEGUE_OK, SEGUE_OVERLAP or SEGUE_NO_MEMORY. */
+enum segue_status table_add(struct table *table, const struct region *region);
 
-/* Takes out what stands at exactly this range. The nodes that it empties are retired. */
-void table_remove(struct table *table, uint64_t base, uint64_t size);
+/* Taking a region out: table_hide, and table_find finds it no more, though it still takes its place; a wait for the
+ * readers; table_remove, and its place is free. `region` is what table_find returned. */
+void table_hide(struct table *table, const struct region *region);
+void table_remove(struct table *table, const struct region *region);
 
-/* Takes the retired nodes away from the table; after a wait for its readers they go back by table_reuse. */
+/* Takes away the nodes that removals have put out of the tree; after a wait for the readers they may be used again. */
 struct table_node *table_retired(struct table *table);
 void table_reuse(struct table *table, struct table_node *nodes);
 

@@ -5,29 +5,30 @@
 
 #include <segue/signals.h>
 
-/* What the thread's handler is doing. */
-enum thread_place {
-    /* Nothing: no fault is being served, or the innermost one is in a policy or a device. */
-    THREAD_OUTSIDE,
-    /* Running the library's own code, which never faults but in its guarded accesses. */
-    THREAD_IN_LIBRARY,
-};
+#include "frame.h"
 
 struct thread_state {
     /* Faults being served, one inside the other. */
     uint32_t depth;
-    /* enum thread_place. */
-    uint32_t place;
-    /* How often the thread is inside each of the two sets of readers. */
-    uint32_t inside[2];
-    /* The table's removals when this thread last met an address that was in no region. */
-    uint64_t removals_seen;
-    /* The kernel's number, 0 until asked for. */
-    int number;
-    /* The last fault of a guarded access: si_signo is 0 when there was none. */
-    siginfo_t recovered;
+    /* Where the outermost of them has a mark on the stack, whether that is on the alternate stack, and what the mark
+     * is. It tells whether they are still there: a handler that interrupts us may leave by siglongjmp, and we are never
+     * told. */
+    const volatile uint64_t *mark;
+    uint64_t mark_value, marks;
+    bool mark_on_alternate;
     /* The fault being served ends as the recovered one. */
     bool tells_recovered;
+    /* Whether the thread is counted among the readers, and in which place; see readers.c. */
+    bool reading;
+    uint32_t reading_place;
+    uint32_t tickets;
+    /* The kernel's number, 0 until asked for. */
+    int number;
+    /* The table's removals when this thread last met an address that was in no region. */
+    uint64_t removals_seen;
+    /* The last fault of a guarded access: si_signo is 0 when there was none. */
+    siginfo_t recovered;
+    struct frame_exception recovered_exception;
     /* What the fault being served is about, for a report of a fault inside the handler. */
     uint64_t serving_address, serving_instruction;
     /* The alternate stack that we gave: its mapping with the guard page; NULL when we gave none. */
@@ -52,6 +53,13 @@ static inline unsigned thread_shard(void)
 
 /* The kernel's number of the calling thread. Async-signal-safe. */
 int thread_number(void);
+
+/* Whether the calling thread stands inside a fault. Async-signal-safe. */
+bool thread_is_inside(void);
+
+/* Forgets the faults that this thread was serving if whoever interrupted them has left for good. `stack_pointer` is the
+ * thread's own, of now or of when it was interrupted, and whether it is on the alternate stack. Async-signal-safe. */
+void thread_settle(uint64_t stack_pointer, bool on_alternate);
 
 /* segue_thread_attach and detach, on a caller's or on segue_install's behalf. `stack_size` is the policies' share. */
 enum segue_status thread_attach(size_t policy_stack_size, bool by_install);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../system/call_linux_x86_64.h"
+#include "readers.h"
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
@@ -33,6 +34,39 @@ int thread_number(void)
     if (thread_self.number == 0)
         thread_self.number = (int)system_call3(SYS_gettid, 0, 0, 0);
     return thread_self.number;
+}
+
+/* A stack grows down: a thread whose stack pointer is above the mark has left it, and so has one that has written over
+ * it since. Faults that were served on the alternate stack are over once the thread is on its own again, since a
+ * handler that interrupts them stays on the stack it finds. The other way round, a handler that interrupts them may
+ * well be on the alternate stack. */
+static bool is_over(const struct thread_state *thread, uint64_t stack_pointer, bool on_alternate)
+{
+    uint64_t value;
+    if (thread->mark_on_alternate && !on_alternate)
+        return true;
+    if (thread->mark_on_alternate == on_alternate && stack_pointer > (uint64_t)(uintptr_t)thread->mark)
+        return true;
+    return segue_peek(&value, (uint64_t)(uintptr_t)thread->mark, sizeof value) != sizeof value ||
+           value != thread->mark_value;
+}
+
+void thread_settle(uint64_t stack_pointer, bool on_alternate)
+{
+    if (thread_self.depth == 0 || !is_over(&thread_self, stack_pointer, on_alternate))
+        return;
+    thread_self.depth = 0;
+    readers_forget();
+}
+
+bool thread_is_inside(void)
+{
+    stack_t present;
+    if (thread_self.depth == 0)
+        return false;
+    system_call3(SYS_sigaltstack, 0, (long)&present, 0);
+    thread_settle((uint64_t)(uintptr_t)__builtin_frame_address(0), present.ss_flags & SS_ONSTACK);
+    return thread_self.depth != 0;
 }
 
 size_t thread_stack_need(void)
@@ -76,7 +110,7 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t usable = (thread_stack_need() + policy_stack_size + page - 1) / page * page;
     stack_t present;
-    if (thread->depth)
+    if (thread_is_inside())
         return SEGUE_BUSY;
     if (thread->attached)
         return SEGUE_EXISTS;
@@ -110,7 +144,7 @@ enum segue_status thread_detach(void)
 {
     struct thread_state *thread = &thread_self;
     stack_t present;
-    if (thread->depth)
+    if (thread_is_inside())
         return SEGUE_BUSY;
     if (!thread->attached)
         return SEGUE_NOT_FOUND;

@@ -26,7 +26,8 @@ static uint64_t random_next(void)
 
 struct model_region {
     uint64_t base, size;
-    int item;
+    /* Not 0, and another one for each. */
+    uint32_t item;
 };
 
 static struct model_region *model_find(struct model_region *regions, size_t count, uint64_t address)
@@ -67,50 +68,55 @@ static void assert_same_everywhere(const struct table *table, struct model_regio
                                   regions[i].base + regions[i].size - 1, regions[i].base + regions[i].size};
         for (size_t k = 0; k < 5; k++) {
             struct model_region *expected = model_find(regions, count, edges[k]);
-            struct model_region *found = table_find(table, edges[k]);
-            assert_int_equal(found ? found->item : -1, expected ? expected->item : -1);
+            const struct region *found = table_find(table, edges[k]);
+            assert_int_equal(found ? (uint64_t)found->context : 0, expected ? expected->item : 0);
+            if (found)
+                assert_int_equal(found->base, expected->base);
         }
     }
 }
 
+/* As segue_region_remove, with no readers to wait for. */
+static void remove_at(struct table *table, uint64_t base)
+{
+    const struct region *region = table_find(table, base);
+    struct table_node *retired = table_retired(table);
+    assert_non_null(region);
+    struct region copy = *region;
+    table_hide(table, region);
+    assert_null(table_find(table, copy.base));
+    assert_null(table_find(table, copy.base + copy.size - 1));
+    assert_int_equal(table_add(table, &copy), SEGUE_OVERLAP);
+    table_remove(table, region);
+    table_reuse(table, retired);
+}
+
 static void table_agrees_with_a_plain_list(void **state)
 {
-    /* The table's items are places of this array; the list is kept apart, since it is compacted. */
-    static struct model_region items[MODEL_REGIONS];
     static struct table table;
     struct model_region regions[MODEL_REGIONS];
     size_t count = 0;
+    uint32_t items = 0;
     (void)state;
     random_state = 0x5e60e;
     for (unsigned round = 0; round < 200000; round++) {
         if (count < MODEL_REGIONS && random_next() % 2) {
-            uint64_t base, size;
-            random_range(&base, &size);
-            struct model_region *item = NULL;
-            for (size_t i = 0; i < MODEL_REGIONS && !item; i++)
-                if (!items[i].size)
-                    item = &items[i];
-            bool overlaps = model_overlaps(regions, count, base, size);
-            enum segue_status status = table_add(&table, base, size, item);
-            assert_int_equal(status, overlaps ? SEGUE_OVERLAP : SEGUE_OK);
-            if (overlaps)
-                continue;
-            *item = (struct model_region){base, size, (int)(item - items)};
-            regions[count++] = *item;
+            struct region region = {.context = (void *)(uintptr_t)++items};
+            random_range(&region.base, &region.size);
+            bool overlaps = model_overlaps(regions, count, region.base, region.size);
+            assert_int_equal(table_add(&table, &region), overlaps ? SEGUE_OVERLAP : SEGUE_OK);
+            if (!overlaps)
+                regions[count++] = (struct model_region){region.base, region.size, items};
         } else if (count) {
             size_t which = random_next() % count;
-            table_remove(&table, regions[which].base, regions[which].size);
-            table_reuse(&table, table_retired(&table));
-            items[regions[which].item].size = 0;
+            remove_at(&table, regions[which].base);
             regions[which] = regions[--count];
         }
         if (round % 64 == 0)
             assert_same_everywhere(&table, regions, count);
     }
-    while (count) {
-        count--;
-        table_remove(&table, regions[count].base, regions[count].size);
-    }
+    while (count)
+        remove_at(&table, regions[--count].base);
     for (unsigned i = 0; i < TABLE_SLOTS; i++)
         assert_int_equal(table.root.slots[i], 0);
     assert_int_equal(table.root.used, 0);
@@ -119,15 +125,15 @@ static void table_agrees_with_a_plain_list(void **state)
 static void addresses_that_no_user_has_are_in_no_region(void **state)
 {
     static struct table table;
-    static int item;
+    const struct region all = {.base = 0, .size = TABLE_LIMIT};
     (void)state;
-    assert_int_equal(table_add(&table, 0, TABLE_LIMIT, &item), SEGUE_OK);
-    assert_ptr_equal(table_find(&table, 0), &item);
-    assert_ptr_equal(table_find(&table, TABLE_LIMIT - 1), &item);
+    assert_int_equal(table_add(&table, &all), SEGUE_OK);
+    assert_int_equal(table_find(&table, 0)->size, TABLE_LIMIT);
+    assert_ptr_equal(table_find(&table, TABLE_LIMIT - 1), table_find(&table, 0));
     assert_null(table_find(&table, TABLE_LIMIT));
     assert_null(table_find(&table, ~(uint64_t)0));
     assert_int_equal(table.root.used, TABLE_SLOTS / 2);
-    table_remove(&table, 0, TABLE_LIMIT);
+    remove_at(&table, 0);
     assert_null(table_find(&table, 4096));
 }
 

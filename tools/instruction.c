@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../decode/processor.h"
 #include "../decode/quirks.h"
 #include "operand.h"
 #include "processor.h"
@@ -40,6 +41,7 @@ static void format(struct instruction *instruction)
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     ZydisDecoderInit(&decoder, is_64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
                      is_64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32);
+    ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, processor_is_amd());
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
     ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE);
     if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, insn->bytes, insn->length, &decoded, operands)) ||
@@ -165,6 +167,7 @@ json_t *instruction_json(const struct instruction *instruction)
         json_array_append_new(accesses,
                               operand_json(&plan->insn, &plan->insn.memory[i], code->address_known ? &address : NULL));
     json_object_set_new(object, "mnemonic", json_string(segue_mnemonic_name(plan->insn.mnemonic)));
+    json_object_set_new(object, "class", json_string(segue_class_name((enum segue_class)plan->insn.class_)));
     json_object_set_new(object, "text", json_string(instruction->text));
     json_object_set_new(object, "accesses", accesses);
     json_object_set_new(object, "locked", json_boolean(plan->insn.flags & SEGUE_INSN_LOCKED));

@@ -11,6 +11,7 @@ static const struct verb *const verbs[] = {
     &doctor_verb,
     &demo_verb,
     &patch_verb,
+    &corpus_verb,
 };
 
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)

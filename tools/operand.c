@@ -43,6 +43,20 @@ static uint64_t cut(uint64_t address, unsigned address_size)
     return address_size == 8 ? address : address & ((UINT64_C(1) << address_size * 8) - 1);
 }
 
+/* Stack addresses have the mode's width, whatever the address size. */
+static unsigned address_size_of(const struct segue_insn *insn, const struct segue_memory_operand *operand)
+{
+    switch ((enum segue_addressing)operand->addressing) {
+    case SEGUE_ADDRESSING_STACK:
+    case SEGUE_ADDRESSING_POP_ALL:
+    case SEGUE_ADDRESSING_INTERRUPT_RETURN:
+    case SEGUE_ADDRESSING_ENTER:
+        return insn->mode == SEGUE_MODE_64 ? 8 : 4;
+    default:
+        return insn->address_size;
+    }
+}
+
 static bool is_vector(const struct segue_memory_operand *operand)
 {
     return operand->addressing == SEGUE_ADDRESSING_VECTOR;
@@ -74,6 +88,8 @@ static void print_displacement(FILE *out, const struct segue_insn *insn, const s
     uint64_t displacement = (uint64_t)operand->displacement;
     if (first)
         fprintf(out, "0x%" PRIx64, cut(displacement, insn->address_size));
+    else if (operand->addressing == SEGUE_ADDRESSING_ENTER)
+        return;
     else if (operand->displacement < 0)
         fprintf(out, " - 0x%" PRIx64, -displacement);
     else if (operand->displacement > 0)
@@ -84,6 +100,8 @@ static void print_index(FILE *out, const struct segue_insn *insn, const struct s
 {
     if (is_vector(operand))
         fprintf(out, "lane of vector register %u", operand->index);
+    else if (operand->addressing == SEGUE_ADDRESSING_TABLE)
+        fputs("al", out);
     else
         fputs(register_name(operand->index, insn->address_size), out);
     if (operand->scale > 1)
@@ -92,7 +110,7 @@ static void print_index(FILE *out, const struct segue_insn *insn, const struct s
 
 static void print_address(FILE *out, const struct segue_insn *insn, const struct segue_memory_operand *operand)
 {
-    const char *base = register_name(operand->base, insn->address_size);
+    const char *base = register_name(operand->base, address_size_of(insn, operand));
     bool indexed = is_vector(operand) || register_name(operand->index, insn->address_size);
     if (tells_segment(insn, operand))
         fprintf(out, "%s:", segments[operand->segment]);
@@ -122,14 +140,20 @@ void operand_print(FILE *out, const struct segue_insn *insn, const struct segue_
                    const uint64_t *address)
 {
     uint64_t resolved;
-    fprintf(out, "%s ", directions[direction_of(operand)]);
+    fprintf(out, "%s%s ", operand->flags & SEGUE_ACCESS_OPTIONAL ? "perhaps " : "", directions[direction_of(operand)]);
     print_size(out, operand);
     fputs("at ", out);
     print_address(out, insn, operand);
     if (resolve(insn, operand, address, &resolved))
         fprintf(out, " = 0x%" PRIx64, resolved);
-    if (insn->address_size < (insn->mode == SEGUE_MODE_64 ? 8 : 4))
+    if (address_size_of(insn, operand) < (insn->mode == SEGUE_MODE_64 ? 8 : 4))
         fprintf(out, ", the address cut to %u bits", insn->address_size * 8u);
+    if (operand->addressing == SEGUE_ADDRESSING_BIT_OFFSET)
+        fprintf(out, ", moved by the bit offset in %s", register_name(operand->mask, operand->size));
+    if (operand->addressing == SEGUE_ADDRESSING_ENTER)
+        fprintf(out, ", for a frame of %" PRId64 " bytes at nesting level %u", operand->displacement, operand->lanes);
+    if (operand->masking != SEGUE_MASKING_NONE)
+        fputs(", what the mask lets through", out);
     if (insn->flags & SEGUE_INSN_REPEATED)
         fputs(", and so on for each element", out);
     if (insn->flags & SEGUE_INSN_LOCKED)
@@ -156,13 +180,13 @@ json_t *operand_json(const struct segue_insn *insn, const struct segue_memory_op
     json_object_set_new(object, "direction", json_string(words[direction_of(operand)]));
     json_object_set_new(object, "size", json_integer(operand->size));
     json_object_set_new(object, "segment", json_string(segments[operand->segment]));
-    json_object_set_new(object, "base", string_or_null(register_name(operand->base, insn->address_size)));
+    json_object_set_new(object, "base", string_or_null(register_name(operand->base, address_size_of(insn, operand))));
     json_object_set_new(object, "index",
                         is_vector(operand) ? json_string(index)
                                            : string_or_null(register_name(operand->index, insn->address_size)));
     json_object_set_new(object, "scale", json_integer(operand->scale));
     json_object_set_new(object, "displacement", json_integer(operand->displacement));
-    json_object_set_new(object, "address_size", json_integer(insn->address_size));
+    json_object_set_new(object, "address_size", json_integer(address_size_of(insn, operand)));
     json_object_set_new(object, "address",
                         resolve(insn, operand, address, &resolved) ? json_sprintf("0x%" PRIx64, resolved)
                                                                    : json_null());

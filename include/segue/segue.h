@@ -2,6 +2,7 @@
 #ifndef SEGUE_SEGUE_H
 #define SEGUE_SEGUE_H
 
+#include <segue/ctx.h>
 #include <segue/decode.h>
 #include <segue/emulate.h>
 #include <segue/patch.h>

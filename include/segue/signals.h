@@ -20,6 +20,10 @@ enum segue_install_flags {
     SEGUE_INSTALL_OWN_STACK = 1,
     /* Do not take SIGBUS. */
     SEGUE_INSTALL_NO_SIGBUS = 2,
+    /* Keep all asynchronous signals waiting while a fault is served. Otherwise they come as they would to the program,
+     * on the stack that the fault is served on; a handler of theirs may leave by siglongjmp, but not switch to another
+     * context and come back later. Costs about 4 % of a fault. */
+    SEGUE_INSTALL_BLOCK_SIGNALS = 4,
 };
 
 /* What segue_install may be told; all zero bytes are the defaults. */
@@ -27,7 +31,7 @@ struct segue_options {
     /* enum segue_install_flags. */
     uint32_t flags;
     /* Bytes of alternate stack that policies and devices may use, beside the kernel's frame and our own need;
-     * 0 means 64 KiB. */
+     * 0 means 256 KiB. */
     size_t policy_stack_size;
 };
 
@@ -99,9 +103,9 @@ struct segue_event {
     int thread;
 };
 
-/* A region's policy. Runs on the faulting thread, inside the signal handler, with all signals but the synchronous ones
- * blocked: it may call only what is async-signal-safe, or what it knows the faulting code not to be in the middle of.
- * It must return; it may not leave by longjmp. errno is kept. Asked once per fault and region. */
+/* A region's policy. Runs on the faulting thread, inside the signal handler: it may call only what is
+ * async-signal-safe, or what it knows the faulting code not to be in the middle of. It must return; it may not leave by
+ * longjmp. errno is kept. Asked once per fault and region. */
 typedef enum segue_verdict segue_policy(void *context, const struct segue_event *event);
 
 /* Options of a region; a bit set. */

@@ -1,0 +1,30 @@
+/* control_x86_64.h: the control registers that a context keeps, and whether there is a shadow stack. */
+#ifndef SEGUE_CTX_CONTROL_H
+#define SEGUE_CTX_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+static inline uint32_t control_mxcsr(void)
+{
+    uint32_t mxcsr;
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    return mxcsr;
+}
+
+static inline uint16_t control_x87(void)
+{
+    uint16_t word;
+    __asm__ volatile("fnstcw %0" : "=m"(word));
+    return word;
+}
+
+/* RDSSPQ does nothing where there is no shadow stack; its pointer is never 0. */
+static inline bool control_has_shadow_stack(void)
+{
+    uint64_t pointer = 0;
+    __asm__ volatile("rdsspq %0" : "+r"(pointer));
+    return pointer != 0;
+}
+
+#endif

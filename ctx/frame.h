@@ -1,0 +1,47 @@
+/* frame.h: what ctx reads and changes in a platform's signal frame; one file for each platform. `ucontext` is what a
+ * SA_SIGINFO handler is given as its third argument. All are async-signal-safe. */
+#ifndef SEGUE_CTX_FRAME_H
+#define SEGUE_CTX_FRAME_H
+
+#include <segue/regs.h>
+#include <signal.h>
+
+/* The handler's return enters `instruction`, a function that takes one argument and never returns, in place of what was
+ * interrupted: with the direction flag clear and the x87 stack empty, as between functions. The stack stays the
+ * interrupted one, and may have no room: the function must not touch it. */
+void frame_call(void *ucontext, uint64_t instruction, uint64_t argument);
+
+/* The signal mask that the return puts in force. */
+uint64_t frame_get_mask(const void *ucontext);
+void frame_set_mask(void *ucontext, uint64_t mask);
+
+/* The registers but for the segment bases, which no frame holds. */
+void frame_get_registers(const void *ucontext, struct segue_regs *regs);
+void frame_set_registers(void *ucontext, const struct segue_regs *regs);
+
+/* A view of the extended state in the frame: its area is NULL if it has none, or not in the XSAVE format. */
+void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate);
+
+/* A copy of the frame, from which the kernel can restore as from the original: the bytes it takes, and the copy, made
+ * at `to`, a multiple of 64. Returns the copy's ucontext. */
+size_t frame_copy_size(const void *ucontext);
+void *frame_copy(const void *ucontext, void *to);
+
+/* What the return puts in force as the alternate stack. The frame's own, if that was disarmed for the time of the
+ * handler and `present`, the one in force now, is none; else `present`. */
+void frame_set_alternate_stack(void *ucontext, const stack_t *present);
+
+/* The address of the last page fault: of this one, if it is one. */
+uint64_t frame_get_page_fault(const void *ucontext);
+
+/* The processor's exception number and error code. */
+void frame_get_trap(const void *ucontext, uint64_t *trap, uint64_t *error_code);
+
+/* Whether a direct way out of the handler leaves nothing undone that the kernel's would do: the code is 64-bit code,
+ * the alternate stack was not disarmed, the nested task flag is clear, and there is an XSAVE area. */
+bool frame_allows_direct_restore(const void *ucontext);
+
+/* The code and stack segments that a program runs with. */
+void frame_get_segments(const void *ucontext, uint64_t *code, uint64_t *stack);
+
+#endif

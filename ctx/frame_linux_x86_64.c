@@ -1,0 +1,176 @@
+/* frame_linux_x86_64.c: what ctx reads and changes in the signal frame of Linux on x86-64.
+ *
+ * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, segments, _fpx_sw_bytes); sigaltstack(2); Intel SDM
+ * volume 1, 10.5.1 (FXSAVE area: status word at 2, abridged tag word at 4) and 3.4.3 (flags). */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "frame_linux_x86_64.c is specific to Linux on x86-64"
+#endif
+
+#include "frame.h"
+
+#include <string.h>
+#include <ucontext.h>
+
+#include "flags_x86_64.h"
+
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1u << 31)
+#endif
+
+#define CODE_SEGMENT_64 0x33
+#define XSTATE_MAGIC 0x46505853u
+/* Where the kernel's own words stand in the legacy area. */
+#define SOFTWARE_BYTES 464
+
+#define FLAG_TRAP 0x100
+#define FLAG_DIRECTION 0x400
+#define FLAG_ALIGNMENT 0x40000
+
+struct software_bytes {
+    uint32_t magic, extended_size;
+    uint64_t features;
+    uint32_t xstate_size;
+};
+
+/* Where each field of struct segue_regs up to rflags stands in gregs. */
+static const uint8_t gregs[] = {
+    [SEGUE_RAX] = REG_RAX, [SEGUE_RBX] = REG_RBX,    [SEGUE_RCX] = REG_RCX, [SEGUE_RDX] = REG_RDX,
+    [SEGUE_RSI] = REG_RSI, [SEGUE_RDI] = REG_RDI,    [SEGUE_RBP] = REG_RBP, [SEGUE_RSP] = REG_RSP,
+    [SEGUE_R8] = REG_R8,   [SEGUE_R9] = REG_R9,      [SEGUE_R10] = REG_R10, [SEGUE_R11] = REG_R11,
+    [SEGUE_R12] = REG_R12, [SEGUE_R13] = REG_R13,    [SEGUE_R14] = REG_R14, [SEGUE_R15] = REG_R15,
+    [SEGUE_RIP] = REG_RIP, [SEGUE_RFLAGS] = REG_EFL,
+};
+
+/* An interrupted x87 or MMX computation is left behind; its registers and pending exceptions must not be. */
+static void empty_x87(ucontext_t *frame)
+{
+    struct _libc_fpstate *legacy = frame->uc_mcontext.fpregs;
+    if (!legacy)
+        return;
+    legacy->swd = 0;
+    legacy->ftw = 0;
+}
+
+void frame_call(void *ucontext, uint64_t instruction, uint64_t argument)
+{
+    ucontext_t *frame = ucontext;
+    greg_t *registers = frame->uc_mcontext.gregs;
+    registers[REG_RIP] = (greg_t)instruction;
+    registers[REG_RDI] = (greg_t)argument;
+    registers[REG_EFL] &= ~(greg_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_ALIGNMENT);
+    empty_x87(frame);
+}
+
+void frame_set_mask(void *ucontext, uint64_t mask)
+{
+    memcpy(&((ucontext_t *)ucontext)->uc_sigmask, &mask, sizeof mask);
+}
+
+uint64_t frame_get_mask(const void *ucontext)
+{
+    uint64_t mask;
+    memcpy(&mask, &((const ucontext_t *)ucontext)->uc_sigmask, sizeof mask);
+    return mask;
+}
+
+void frame_get_registers(const void *ucontext, struct segue_regs *regs)
+{
+    const ucontext_t *frame = ucontext;
+    for (unsigned i = 0; i < sizeof gregs; i++)
+        *segue_register_at(regs, i) = (uint64_t)frame->uc_mcontext.gregs[gregs[i]];
+}
+
+void frame_set_registers(void *ucontext, const struct segue_regs *regs)
+{
+    ucontext_t *frame = ucontext;
+    for (unsigned i = 0; i < sizeof gregs; i++)
+        frame->uc_mcontext.gregs[gregs[i]] = (greg_t)segue_register_get(regs, i);
+}
+
+void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate)
+{
+    char *area = (char *)((const ucontext_t *)ucontext)->uc_mcontext.fpregs;
+    const struct software_bytes *software = (const void *)(area + SOFTWARE_BYTES);
+    *xstate = (struct segue_xstate){.area = NULL};
+    if (!area || software->magic != XSTATE_MAGIC)
+        return;
+    *xstate = (struct segue_xstate){.area = area, .size = software->xstate_size, .features = software->features};
+}
+
+uint64_t frame_get_page_fault(const void *ucontext)
+{
+    return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_CR2];
+}
+
+void frame_get_trap(const void *ucontext, uint64_t *trap, uint64_t *error_code)
+{
+    const greg_t *registers = ((const ucontext_t *)ucontext)->uc_mcontext.gregs;
+    *trap = (uint64_t)registers[REG_TRAPNO];
+    *error_code = (uint64_t)registers[REG_ERR];
+}
+
+/* The field is the segments' four 16-bit words: code, two of no use, stack. */
+void frame_get_segments(const void *ucontext, uint64_t *code, uint64_t *stack)
+{
+    uint64_t words = (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_CSGSFS];
+    *code = words & 0xffff;
+    *stack = words >> 48;
+}
+
+bool frame_allows_direct_restore(const void *ucontext)
+{
+    const ucontext_t *frame = ucontext;
+    struct segue_xstate xstate;
+    uint64_t code, stack;
+    frame_get_segments(ucontext, &code, &stack);
+    frame_get_xstate(ucontext, &xstate);
+    return code == CODE_SEGMENT_64 && stack != 0 && xstate.area &&
+           !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM) &&
+           !((uint64_t)frame->uc_mcontext.gregs[REG_EFL] & FLAG_NESTED_TASK);
+}
+
+/* The kernel's part of the C library's type. */
+#define KERNEL_UCONTEXT_SIZE (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t))
+#define LEGACY_SIZE 512
+#define AREA_ALIGNMENT 64
+
+/* With what the kernel appends to the area to find out whether it is whole. */
+static size_t area_size(const ucontext_t *frame)
+{
+    const char *area = (const char *)frame->uc_mcontext.fpregs;
+    const struct software_bytes *software = (const void *)(area + SOFTWARE_BYTES);
+    if (!area)
+        return 0;
+    return software->magic == XSTATE_MAGIC ? software->extended_size : LEGACY_SIZE;
+}
+
+static size_t area_offset(void)
+{
+    return (KERNEL_UCONTEXT_SIZE + AREA_ALIGNMENT - 1) / AREA_ALIGNMENT * AREA_ALIGNMENT;
+}
+
+size_t frame_copy_size(const void *ucontext)
+{
+    return area_offset() + area_size(ucontext);
+}
+
+void *frame_copy(const void *ucontext, void *to)
+{
+    const ucontext_t *frame = ucontext;
+    ucontext_t *copy = to;
+    memcpy(copy, frame, KERNEL_UCONTEXT_SIZE);
+    if (frame->uc_mcontext.fpregs) {
+        copy->uc_mcontext.fpregs = (void *)((char *)to + area_offset());
+        memcpy(copy->uc_mcontext.fpregs, frame->uc_mcontext.fpregs, area_size(frame));
+    }
+    return copy;
+}
+
+void frame_set_alternate_stack(void *ucontext, const stack_t *present)
+{
+    stack_t *stack = &((ucontext_t *)ucontext)->uc_stack;
+    if ((present->ss_flags & SS_DISABLE) && ((unsigned)stack->ss_flags & SS_AUTODISARM))
+        return;
+    *stack = *present;
+    stack->ss_flags &= ~SS_ONSTACK;
+}

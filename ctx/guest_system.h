@@ -1,0 +1,27 @@
+/* guest_system.h: what guests need of the system; one file for each platform. */
+#ifndef SEGUE_CTX_GUEST_SYSTEM_H
+#define SEGUE_CTX_GUEST_SYSTEM_H
+
+#include "gate.h"
+
+/* Enters the calling thread into guest_threads; it is taken out when it ends. SEGUE_OK; SEGUE_UNSUPPORTED when it has
+ * no alternate stack; SEGUE_NO_MEMORY. */
+enum segue_status guest_thread_register(struct guest_thread **self);
+
+/* Notes the bases in force. */
+void guest_host_bases(struct gate *gate);
+
+/* The middle of a range of addresses that nobody can access; 0 if there is none. */
+uint64_t guest_hole(void);
+bool guest_is_in_hole(uint64_t address);
+
+/* Whether the system refuses to load a canonical base. */
+bool guest_base_is_forbidden(uint64_t base);
+
+/* Whether the address is in the code that a handler returns to. Async-signal-safe. */
+bool guest_is_restorer(uint64_t address);
+
+/* Sends a signal to a thread of this process. Async-signal-safe. */
+bool guest_send(int thread, int signal);
+
+#endif

@@ -1,0 +1,72 @@
+/* instrument.c: the sanitizers' and Valgrind's interfaces for programs that switch stacks.
+ *
+ * SOURCES: sanitizer/common_interface_defs.h (__sanitizer_start_switch_fiber, __sanitizer_finish_switch_fiber),
+ * sanitizer/tsan_interface.h (fibers), valgrind/valgrind.h. Each start must meet its finish on the other stack. */
+#include "instrument.h"
+
+#include <valgrind/valgrind.h>
+
+#define WEAK __attribute__((weak, visibility("default")))
+WEAK void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom, size_t size);
+WEAK void __sanitizer_finish_switch_fiber(void *fake_stack_save, const void **bottom_old, size_t *size_old);
+WEAK void __asan_unpoison_memory_region(const volatile void *address, size_t size);
+WEAK void *__tsan_get_current_fiber(void);
+WEAK void *__tsan_create_fiber(unsigned flags);
+WEAK void __tsan_destroy_fiber(void *fiber);
+WEAK void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+
+bool instrument_wanted(void)
+{
+    return __sanitizer_start_switch_fiber || __tsan_switch_to_fiber;
+}
+
+void instrument_clean(void *stack, size_t size)
+{
+    if (__asan_unpoison_memory_region)
+        __asan_unpoison_memory_region(stack, size);
+}
+
+void instrument_create(struct segue_context *context)
+{
+    if (__tsan_create_fiber)
+        context->fiber = __tsan_create_fiber(0);
+    context->valgrind_stack = VALGRIND_STACK_REGISTER(context->stack, (char *)context->stack + context->stack_size);
+    context->flags |= SEGUE_CONTEXT_REGISTERED_;
+}
+
+void instrument_destroy(struct segue_context *context)
+{
+    if (!(context->flags & SEGUE_CONTEXT_REGISTERED_))
+        return;
+    if (__tsan_destroy_fiber && context->fiber)
+        __tsan_destroy_fiber(context->fiber);
+    VALGRIND_STACK_DEREGISTER(context->valgrind_stack);
+}
+
+void instrument_leave(struct segue_context *from, struct segue_context *to)
+{
+    to->previous = from;
+    if (__sanitizer_start_switch_fiber)
+        __sanitizer_start_switch_fiber(from ? &from->fake_stack : NULL, to->stack, to->stack_size);
+    if (!__tsan_switch_to_fiber)
+        return;
+    if (from)
+        from->fiber = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(to->fiber, 0);
+}
+
+void instrument_arrive(struct segue_context *to)
+{
+    struct segue_context *from = to->previous;
+    const void *bottom;
+    size_t size;
+    if (!__sanitizer_finish_switch_fiber)
+        return;
+    __sanitizer_finish_switch_fiber(to->fake_stack, &bottom, &size);
+    to->fake_stack = NULL;
+    if (!from || (from->flags & SEGUE_CONTEXT_REGISTERED_))
+        return;
+    /* A thread's own stack: only now is it known where that is, and it need not be the one that it was last time. */
+    from->stack = (void *)(uintptr_t)bottom;
+    from->stack_size = size;
+}

@@ -1,0 +1,23 @@
+/* landing.h: a thread's whole integer state in the form that the direct restore takes it. */
+#ifndef SEGUE_CTX_LANDING_H
+#define SEGUE_CTX_LANDING_H
+
+#include <segue/regs.h>
+
+struct landing {
+    uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    /* As IRETQ takes them from the stack. */
+    uint64_t rip, cs, rflags, rsp, ss;
+};
+
+/* Fills it in. Of the flags only those that a program can set are taken. Returns whether the processor would go there
+ * without a fault on the way. */
+bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uint64_t code_segment,
+                     uint64_t stack_segment);
+
+/* Assembly: loads the components in `features` from the XSAVE area, then everything else, and is there. `landing` is on
+ * the stack in use. */
+__attribute__((noreturn)) void landing_go(const struct landing *landing, const void *area, uint64_t features);
+
+#endif

@@ -1,0 +1,122 @@
+/* layout.c: holds layout.h against the structs. */
+#include "layout.h"
+
+#include "clone.h"
+#include "gate.h"
+#include "landing.h"
+#include "record.h"
+
+#define AT(type, field, offset)                                                                                        \
+    _Static_assert(offsetof(type, field) == (offset), "the assembly finds " #type "." #field " elsewhere")
+
+AT(struct segue_context, stack_pointer, CONTEXT_STACK_POINTER);
+AT(struct segue_context, frame_pointer, CONTEXT_FRAME_POINTER);
+AT(struct segue_context, instruction, CONTEXT_INSTRUCTION);
+AT(struct segue_context, flags, CONTEXT_FLAGS);
+AT(struct segue_context, mxcsr, CONTEXT_MXCSR);
+AT(struct segue_context, x87_control, CONTEXT_X87_CONTROL);
+AT(struct segue_context, parent, CONTEXT_PARENT);
+AT(struct segue_context, rax, CONTEXT_RAX);
+AT(struct segue_context, rdx, CONTEXT_RDX);
+AT(struct segue_context, xmm0, CONTEXT_XMM0);
+AT(struct segue_context, xmm1, CONTEXT_XMM1);
+_Static_assert(CONTEXT_FIXED_CONTROL == SEGUE_CONTEXT_FIXED_CONTROL, "the assembly tests another flag");
+
+/* The swap in ctx.h has these as literals, being a string. */
+_Static_assert(CONTEXT_STACK_POINTER == 0 && CONTEXT_FRAME_POINTER == 8 && CONTEXT_INSTRUCTION == 16 &&
+                   CONTEXT_FLAGS == 24 && CONTEXT_MXCSR == 28 && CONTEXT_X87_CONTROL == 32 && CONTEXT_PARENT == 40 &&
+                   CONTEXT_FIXED_CONTROL == 1,
+               "segue_context_switch_ in include/segue/ctx.h has other offsets");
+
+AT(struct record, next_frame, 0);
+AT(struct record, return_address, 8);
+AT(struct record, context, RECORD_CONTEXT);
+AT(struct record, entry, RECORD_ENTRY);
+AT(struct record, integers, RECORD_INTEGERS);
+AT(struct record, vectors, RECORD_VECTORS);
+AT(struct record, vector_count, RECORD_VECTOR_COUNT);
+_Static_assert(sizeof(struct record) % 16 == 0, "what is below the record must stay aligned");
+
+#define LANDING_AT(field, offset) AT(struct landing, field, offset)
+LANDING_AT(rax, LANDING_RAX);
+LANDING_AT(rbx, LANDING_RBX);
+LANDING_AT(rcx, LANDING_RCX);
+LANDING_AT(rdx, LANDING_RDX);
+LANDING_AT(rsi, LANDING_RSI);
+LANDING_AT(rdi, LANDING_RDI);
+LANDING_AT(rbp, LANDING_RBP);
+LANDING_AT(r8, LANDING_R8);
+LANDING_AT(r9, LANDING_R9);
+LANDING_AT(r10, LANDING_R10);
+LANDING_AT(r11, LANDING_R11);
+LANDING_AT(r12, LANDING_R12);
+LANDING_AT(r13, LANDING_R13);
+LANDING_AT(r14, LANDING_R14);
+LANDING_AT(r15, LANDING_R15);
+LANDING_AT(rip, LANDING_RIP);
+LANDING_AT(cs, LANDING_CS);
+LANDING_AT(rflags, LANDING_RFLAGS);
+LANDING_AT(rsp, LANDING_RSP);
+LANDING_AT(ss, LANDING_SS);
+
+AT(struct segue_trial, registers, TRIAL_RBX);
+AT(struct segue_trial, registers[7], TRIAL_RIP);
+_Static_assert(TRIAL_OUTER < 128 && TRIAL_RIP < 64, "unwinding encodes these in one byte");
+AT(struct segue_trial, mxcsr, TRIAL_MXCSR);
+AT(struct segue_trial, x87_control, TRIAL_X87_CONTROL);
+AT(struct segue_trial, outer, TRIAL_OUTER);
+
+AT(struct segue_regs, rax, GATE_RAX);
+AT(struct segue_regs, rbx, GATE_RBX);
+AT(struct segue_regs, rcx, GATE_RCX);
+AT(struct segue_regs, rdx, GATE_RDX);
+AT(struct segue_regs, rsi, GATE_RSI);
+AT(struct segue_regs, rdi, GATE_RDI);
+AT(struct segue_regs, rbp, GATE_RBP);
+AT(struct segue_regs, rsp, GATE_RSP);
+AT(struct segue_regs, r8, GATE_R8);
+AT(struct segue_regs, r9, GATE_R9);
+AT(struct segue_regs, r10, GATE_R10);
+AT(struct segue_regs, r11, GATE_R11);
+AT(struct segue_regs, r12, GATE_R12);
+AT(struct segue_regs, r13, GATE_R13);
+AT(struct segue_regs, r14, GATE_R14);
+AT(struct segue_regs, r15, GATE_R15);
+AT(struct segue_regs, rip, GATE_RIP);
+AT(struct segue_regs, rflags, GATE_RFLAGS);
+AT(struct segue_regs, fs_base, GATE_FS_BASE);
+AT(struct segue_regs, gs_base, GATE_GS_BASE);
+AT(struct gate, regs, 0);
+AT(struct gate, iret, GATE_IRET);
+AT(struct gate, host_rsp, GATE_HOST_RSP);
+AT(struct gate, host_fs, GATE_HOST_FS);
+AT(struct gate, host_gs, GATE_HOST_GS);
+AT(struct gate, host_mxcsr, GATE_HOST_MXCSR);
+AT(struct gate, host_x87, GATE_HOST_X87);
+AT(struct gate, place, GATE_PLACE);
+AT(struct gate, stop, GATE_STOP);
+AT(struct gate, by_system_call, GATE_BY_SYSTEM_CALL);
+AT(struct gate, reason, GATE_REASON);
+AT(struct gate, area, GATE_AREA);
+AT(struct gate, features, GATE_FEATURES);
+AT(struct gate, in, GATE_IN);
+AT(struct gate, out, GATE_OUT);
+AT(struct gate, now_fs, GATE_NOW_FS);
+AT(struct gate, now_gs, GATE_NOW_GS);
+AT(struct guest_thread, number, THREAD_NUMBER);
+AT(struct guest_thread, gate, THREAD_GATE);
+_Static_assert(sizeof(struct guest_thread) == THREAD_SIZE, "the assembly steps through the table by another size");
+_Static_assert(GUEST_CALLED == SEGUE_GUEST_CALLED && GUEST_STOPPED == SEGUE_GUEST_STOPPED, "reasons differ");
+
+/* As in trapframe-rs's UserContext, which a guest's state begins with. */
+AT(struct segue_guest, general, 0);
+AT(struct segue_guest, trap_num, 160);
+AT(struct segue_guest, error_code, 168);
+
+AT(struct clone_call, number, CALL_NUMBER);
+AT(struct clone_call, first, CALL_FIRST);
+AT(struct clone_call, second, CALL_SECOND);
+AT(struct clone_call, third, CALL_THIRD);
+AT(struct clone_call, fourth, CALL_FOURTH);
+AT(struct clone_call, fifth, CALL_FIFTH);
+AT(struct clone_call, child, CALL_CHILD);

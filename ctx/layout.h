@@ -1,0 +1,124 @@
+/* layout.h: where the assembly finds the fields that it uses. layout.c compares each with the C structs, so that a
+ * field that moves stops the build. */
+#ifndef SEGUE_CTX_LAYOUT_H
+#define SEGUE_CTX_LAYOUT_H
+
+/* struct segue_context; the first six also stand in the inline swap of include/segue/ctx.h. */
+#define CONTEXT_STACK_POINTER 0
+#define CONTEXT_FRAME_POINTER 8
+#define CONTEXT_INSTRUCTION 16
+#define CONTEXT_FLAGS 24
+#define CONTEXT_MXCSR 28
+#define CONTEXT_X87_CONTROL 32
+#define CONTEXT_PARENT 40
+#define CONTEXT_RAX 64
+#define CONTEXT_RDX 72
+#define CONTEXT_XMM0 80
+#define CONTEXT_XMM1 96
+#define CONTEXT_FIXED_CONTROL 1
+
+/* struct record: at the top of a context's stack, while its entry runs. */
+#define RECORD_CONTEXT 16
+#define RECORD_ENTRY 24
+#define RECORD_INTEGERS 32
+#define RECORD_VECTORS 80
+#define RECORD_VECTOR_COUNT 144
+
+/* struct landing: what the direct restore loads; the last five are what IRETQ takes. */
+#define LANDING_RAX 0
+#define LANDING_RBX 8
+#define LANDING_RCX 16
+#define LANDING_RDX 24
+#define LANDING_RSI 32
+#define LANDING_RDI 40
+#define LANDING_RBP 48
+#define LANDING_R8 56
+#define LANDING_R9 64
+#define LANDING_R10 72
+#define LANDING_R11 80
+#define LANDING_R12 88
+#define LANDING_R13 96
+#define LANDING_R14 104
+#define LANDING_R15 112
+#define LANDING_RIP 120
+#define LANDING_CS 128
+#define LANDING_RFLAGS 136
+#define LANDING_RSP 144
+#define LANDING_SS 152
+
+/* struct segue_trial */
+#define TRIAL_RBX 0
+#define TRIAL_RBP 8
+#define TRIAL_R12 16
+#define TRIAL_R13 24
+#define TRIAL_R14 32
+#define TRIAL_R15 40
+#define TRIAL_RSP 48
+#define TRIAL_RIP 56
+#define TRIAL_MXCSR 64
+#define TRIAL_X87_CONTROL 68
+#define TRIAL_OUTER 72
+
+/* struct gate: the page of data behind a guest's page of code. */
+#define GATE_RAX 0
+#define GATE_RBX 8
+#define GATE_RCX 16
+#define GATE_RDX 24
+#define GATE_RSI 32
+#define GATE_RDI 40
+#define GATE_RBP 48
+#define GATE_RSP 56
+#define GATE_R8 64
+#define GATE_R9 72
+#define GATE_R10 80
+#define GATE_R11 88
+#define GATE_R12 96
+#define GATE_R13 104
+#define GATE_R14 112
+#define GATE_R15 120
+#define GATE_RIP 128
+#define GATE_RFLAGS 136
+#define GATE_FS_BASE 144
+#define GATE_GS_BASE 152
+#define GATE_IRET 160
+#define GATE_HOST_RSP 200
+#define GATE_HOST_FS 208
+#define GATE_HOST_GS 216
+#define GATE_HOST_MXCSR 224
+#define GATE_HOST_X87 228
+#define GATE_PLACE 232
+#define GATE_STOP 236
+#define GATE_BY_SYSTEM_CALL 240
+#define GATE_REASON 244
+#define GATE_AREA 248
+#define GATE_FEATURES 256
+#define GATE_IN 264
+#define GATE_OUT 272
+#define GATE_NOW_FS 280
+#define GATE_NOW_GS 288
+
+/* enum gate_place */
+#define PLACE_HOST 0
+#define PLACE_GUEST 1
+#define PLACE_HANDLER 2
+
+/* struct guest_thread, and the table of them. */
+#define THREAD_NUMBER 0
+#define THREAD_GATE 8
+#define THREAD_SIZE 16
+#define THREAD_COUNT 4096
+
+#define GATE_CODE_SIZE 4096
+#define GUEST_CALLED 0x100
+#define GUEST_STOPPED 0x101
+
+/* struct clone_call: the system call's number and arguments, and what the child begins with. */
+#define CALL_NUMBER 0
+#define CALL_FIRST 8
+#define CALL_SECOND 16
+#define CALL_THIRD 24
+#define CALL_FOURTH 32
+#define CALL_FIFTH 40
+#define CALL_CHILD 48
+
+#endif

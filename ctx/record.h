@@ -1,0 +1,33 @@
+/* record.h: what stands at the top of a context's stack: what its first steps need, and how to find it again when its
+ * entry has returned. The frame pointer leads to it all the while. */
+#ifndef SEGUE_CTX_RECORD_H
+#define SEGUE_CTX_RECORD_H
+
+#include <segue/ctx.h>
+
+#define INTEGER_REGISTERS 6
+#define VECTOR_REGISTERS 8
+
+struct record {
+    /* Both zero: here ends a walk along the frame pointers. */
+    uint64_t next_frame, return_address;
+    struct segue_context *context;
+    void (*entry)(void);
+    /* rdi, rsi, rdx, rcx, r8, r9; xmm0 to xmm7; and for a variadic entry how many of the latter are in use. */
+    uint64_t integers[INTEGER_REGISTERS];
+    uint64_t vectors[VECTOR_REGISTERS];
+    uint64_t vector_count;
+    uint64_t padding;
+};
+
+/* Assembly. The first instruction of every new context; the continuation of one that must not be continued. */
+extern const char context_bootstrap[], context_orphan[];
+
+/* Goes on with `to`. Where a return from a signal handler leads must not touch the stack: this does not. */
+__attribute__((noreturn)) void context_load(struct segue_context *to);
+
+/* Called by the assembly on the context's own stack: before its entry, and after. The latter returns who goes on. */
+void context_entered(struct segue_context *context);
+struct segue_context *context_left(struct segue_context *context);
+
+#endif

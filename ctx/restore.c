@@ -1,0 +1,158 @@
+/* restore.c: the ways out of a signal handler.
+ *
+ * SOURCES: Intel SDM volume 1, 13.4 (XSAVE area), 13.8 (XRSTOR, its faults) and volume 2, IRETQ; Linux
+ * arch/x86/kernel/signal_64.c (which flags a frame may set, and that sigreturn puts back mask and alternate stack). */
+#include <cpuid.h>
+#include <string.h>
+
+#include "control_x86_64.h"
+#include "flags_x86_64.h"
+#include "frame.h"
+#include "landing.h"
+#include "mask.h"
+#include <segue/ctx.h>
+
+/* Addresses that are canonical on every processor, and a program's. */
+#define ADDRESS_END ((uint64_t)1 << 47)
+
+#define CPUID_FEATURES 1
+#define CPUID_EXTENDED_FEATURES 7
+#define ECX_OSXSAVE (1u << 27)
+#define ECX_OSPKE (1u << 4)
+
+#define AREA_ALIGNMENT 64
+#define HEADER 512
+#define HEADER_END 576
+#define MXCSR 24
+#define MXCSR_MASK 28
+#define MXCSR_MASK_DEFAULT 0xffbfu
+
+static bool has_xsave(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(CPUID_FEATURES, &a, &b, &c, &d) && (c & ECX_OSXSAVE);
+}
+
+static bool uses_protection_keys(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(CPUID_EXTENDED_FEATURES, 0, &a, &b, &c, &d) && (c & ECX_OSPKE);
+}
+
+static bool is_empty(const sigset_t *mask)
+{
+    uint64_t word;
+    memcpy(&word, mask, sizeof word);
+    return word == 0;
+}
+
+enum segue_restore_method segue_restore_choose(const struct sigaction *action, const char **reason)
+{
+    const char *why = "all that the kernel would do is done";
+    enum segue_restore_method method = SEGUE_RESTORE_RETURN;
+    if (!action)
+        why = "there is no action to tell for";
+    else if (!has_xsave())
+        why = "the processor or the system has no XSAVE";
+    else if (control_has_shadow_stack())
+        why = "a shadow stack is in force, and only the kernel takes the handler's frame off it";
+    else if (uses_protection_keys())
+        why = "the system uses protection keys, and a handler runs with others than the thread";
+    else if ((action->sa_flags & SA_NODEFER) && is_empty(&action->sa_mask))
+        method = SEGUE_RESTORE_DIRECT;
+    else {
+        method = SEGUE_RESTORE_DIRECT_MASK;
+        why = "the handler blocks signals, and the mask has to be put back";
+    }
+    if (reason)
+        *reason = why;
+    return method;
+}
+
+bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uint64_t code_segment,
+                     uint64_t stack_segment)
+{
+    *landing = (struct landing){
+        .rax = regs->rax,
+        .rbx = regs->rbx,
+        .rcx = regs->rcx,
+        .rdx = regs->rdx,
+        .rsi = regs->rsi,
+        .rdi = regs->rdi,
+        .rbp = regs->rbp,
+        .r8 = regs->r8,
+        .r9 = regs->r9,
+        .r10 = regs->r10,
+        .r11 = regs->r11,
+        .r12 = regs->r12,
+        .r13 = regs->r13,
+        .r14 = regs->r14,
+        .r15 = regs->r15,
+        .rip = regs->rip,
+        .cs = code_segment,
+        .rflags = (regs->rflags & SETTABLE_FLAGS) | FIXED_FLAGS,
+        .rsp = regs->rsp,
+        .ss = stack_segment,
+    };
+    return regs->rip < ADDRESS_END && regs->rsp < ADDRESS_END;
+}
+
+/* Whether XRSTOR would take it, and the kernel put it into the frame. */
+static bool is_sound(const struct segue_xstate *xstate, const struct segue_xstate *frame)
+{
+    const char *area = xstate->area;
+    uint64_t header[8];
+    uint32_t mxcsr, mask;
+    if ((uint64_t)(uintptr_t)area % AREA_ALIGNMENT || xstate->size < HEADER_END ||
+        (xstate->features & ~frame->features))
+        return false;
+    memcpy(header, area + HEADER, sizeof header);
+    memcpy(&mxcsr, area + MXCSR, sizeof mxcsr);
+    memcpy(&mask, (const char *)frame->area + MXCSR_MASK, sizeof mask);
+    for (unsigned i = 1; i < sizeof header / sizeof *header; i++)
+        if (header[i])
+            return false;
+    return !(header[0] & ~xstate->features) && !(mxcsr & ~(mask ? mask : MXCSR_MASK_DEFAULT)) &&
+           xstate->size <= frame->size;
+}
+
+/* The frame keeps the kernel's own words, which say what is in it. */
+static void copy_xstate(const struct segue_xstate *from, const struct segue_xstate *frame)
+{
+    enum { SOFTWARE = 464 };
+    char *to = frame->area;
+    memcpy(to, from->area, SOFTWARE);
+    memcpy(to + HEADER, (const char *)from->area + HEADER, from->size - HEADER);
+}
+
+enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs, const struct segue_xstate *xstate,
+                                enum segue_restore_method method)
+{
+    struct segue_regs of_frame;
+    struct segue_xstate frame;
+    struct landing landing;
+    uint64_t code, stack;
+    if (!ucontext)
+        return SEGUE_INVALID;
+    frame_get_xstate(ucontext, &frame);
+    bool is_other = xstate && xstate->area && xstate->area != frame.area;
+    if (is_other && (!frame.area || !is_sound(xstate, &frame)))
+        return SEGUE_INVALID;
+
+    if (!regs)
+        frame_get_registers(ucontext, &of_frame);
+    frame_get_segments(ucontext, &code, &stack);
+    if (landing_prepare(&landing, regs ? regs : &of_frame, code, stack) && method != SEGUE_RESTORE_RETURN &&
+        frame_allows_direct_restore(ucontext)) {
+        if (method == SEGUE_RESTORE_DIRECT_MASK) {
+            uint64_t mask = frame_get_mask(ucontext);
+            mask_exchange(&mask);
+        }
+        landing_go(&landing, is_other ? xstate->area : frame.area, frame.features);
+    }
+    if (regs)
+        frame_set_registers(ucontext, regs);
+    if (is_other)
+        copy_xstate(xstate, &frame);
+    return SEGUE_OK;
+}

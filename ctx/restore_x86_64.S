@@ -1,0 +1,80 @@
+/* restore_x86_64.S: to any register state at once, without the kernel.
+ *
+ * struct landing lies on the stack in use (the handler's), and becomes the top of it, so that a signal that comes in
+ * between
+ * finds nothing below that anybody needs:
+ *
+ *      rsp ->  rax rbx rcx rdx rsi rdi rbp r8 .. r15
+ *        +120  rip cs rflags rsp ss      <- rsp at IRETQ, which takes all five at once: to the stack that it goes to
+ *                                           nothing is written
+ *
+ * Unwinding: the caller is where the landing leads: each register is at its place in it, by DW_OP_breg7 (0x77) and the
+ * offset as two bytes of SLEB128.
+ */
+#include <cet.h>
+
+#include "layout.h"
+
+/* DW_CFA_expression: `register` is at rsp + offset. */
+.macro IS_AT register, offset
+        .cfi_escape 0x10, \register, 3, 0x77, ((\offset) & 0x7f) | 0x80, ((\offset) >> 7) & 0x7f
+.endm
+
+.macro CFI_LANDING base
+        /* DW_CFA_def_cfa_expression: the stack pointer that it leads to. */
+        .cfi_escape 0x0f, 4, 0x77, ((LANDING_RSP - \base) & 0x7f) | 0x80, ((LANDING_RSP - \base) >> 7) & 0x7f, 0x06
+        IS_AT   0, (LANDING_RAX - \base)
+        IS_AT   1, (LANDING_RDX - \base)
+        IS_AT   2, (LANDING_RCX - \base)
+        IS_AT   3, (LANDING_RBX - \base)
+        IS_AT   4, (LANDING_RSI - \base)
+        IS_AT   5, (LANDING_RDI - \base)
+        IS_AT   6, (LANDING_RBP - \base)
+        IS_AT   8, (LANDING_R8 - \base)
+        IS_AT   9, (LANDING_R9 - \base)
+        IS_AT   10, (LANDING_R10 - \base)
+        IS_AT   11, (LANDING_R11 - \base)
+        IS_AT   12, (LANDING_R12 - \base)
+        IS_AT   13, (LANDING_R13 - \base)
+        IS_AT   14, (LANDING_R14 - \base)
+        IS_AT   15, (LANDING_R15 - \base)
+        IS_AT   16, (LANDING_RIP - \base)
+.endm
+
+/* landing_go (rdi landing, rsi area, rdx features) */
+        .section .text.landing_go, "ax", @progbits
+        .globl  landing_go
+        .hidden landing_go
+        .type   landing_go, @function
+        .p2align 4
+landing_go:
+        .cfi_startproc
+        .cfi_signal_frame
+        _CET_ENDBR
+        movl    %edx, %eax
+        shrq    $32, %rdx
+        xrstor64 (%rsi)
+        movq    %rdi, %rsp
+        CFI_LANDING 0
+        movq    LANDING_RAX(%rsp), %rax
+        movq    LANDING_RBX(%rsp), %rbx
+        movq    LANDING_RCX(%rsp), %rcx
+        movq    LANDING_RDX(%rsp), %rdx
+        movq    LANDING_RSI(%rsp), %rsi
+        movq    LANDING_RDI(%rsp), %rdi
+        movq    LANDING_RBP(%rsp), %rbp
+        movq    LANDING_R8(%rsp), %r8
+        movq    LANDING_R9(%rsp), %r9
+        movq    LANDING_R10(%rsp), %r10
+        movq    LANDING_R11(%rsp), %r11
+        movq    LANDING_R12(%rsp), %r12
+        movq    LANDING_R13(%rsp), %r13
+        movq    LANDING_R14(%rsp), %r14
+        movq    LANDING_R15(%rsp), %r15
+        leaq    LANDING_RIP(%rsp), %rsp
+        CFI_LANDING LANDING_RIP
+        iretq
+        .cfi_endproc
+        .size   landing_go, . - landing_go
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,118 @@
+/* ctx_state.h: a thread's whole state, random, dumped and compared. What is left out of a comparison is named here: the
+ * last x87 instruction's addresses (processors differ in when they keep them), and what XSAVE calls reserved. */
+#ifndef SEGUE_TESTS_CTX_STATE_H
+#define SEGUE_TESTS_CTX_STATE_H
+
+#include <cpuid.h>
+#include <segue/regs.h>
+#include <string.h>
+
+#define AREA_SIZE 4096
+#define XSTATE_HEADER 512
+/* x87, SSE, AVX, and the three of AVX-512. */
+#define COMPARED_FEATURES 0xe7u
+/* Carry, parity, adjust, zero, sign, direction, overflow, alignment check off: a test's own code must run. */
+#define RANDOM_FLAGS 0xcd5u
+#define FLAGS_SET 0x202u
+
+/* Filled by state_dump, in assembly, without changing anything before it is noted. Then state_dumped is called on a
+ * stack of its own. */
+extern struct segue_regs state_regs;
+extern unsigned char state_area[AREA_SIZE] __attribute__((aligned(64)));
+void state_dump(void);
+void state_dumped(void);
+
+static uint64_t state_seed = 0x2545f4914f6cdd1du;
+
+static inline uint64_t state_random(void)
+{
+    state_seed ^= state_seed << 13;
+    state_seed ^= state_seed >> 7;
+    return state_seed ^= state_seed << 17;
+}
+
+/* Where a component of the extended state stands, and its size. */
+static inline void state_component(unsigned number, uint32_t *offset, uint32_t *size)
+{
+    unsigned c, d;
+    __cpuid_count(0xd, number, *size, *offset, c, d);
+}
+
+static inline void state_fill_bytes(unsigned char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (unsigned char)(state_random() >> 32);
+}
+
+/* All random but the stack pointer and the instruction. */
+static inline void state_fill_regs(struct segue_regs *regs)
+{
+    for (unsigned i = SEGUE_RAX; i <= SEGUE_R15; i++)
+        if (i != SEGUE_RSP)
+            *segue_register_at(regs, i) = state_random();
+    regs->rflags = (state_random() & RANDOM_FLAGS) | FLAGS_SET;
+}
+
+/* Random vector and x87 registers, rounding and exception masks; some components left in their initial state. */
+static inline void state_fill_xstate(const struct segue_xstate *xstate)
+{
+    unsigned char *area = xstate->area;
+    uint64_t features = xstate->features & COMPARED_FEATURES, present = features & (state_random() | 3);
+    uint32_t mxcsr = 0x1f80u | (uint32_t)(state_random() & 0xe03fu);
+    uint16_t control = (uint16_t)(0x037f | (state_random() & 0xc00)), status = (uint16_t)(state_random() & 0x7800);
+    memcpy(area, &control, 2);
+    memcpy(area + 2, &status, 2);
+    area[4] = (unsigned char)state_random();
+    memset(area + 5, 0, 19);
+    memcpy(area + 24, &mxcsr, 4);
+    for (unsigned i = 0; i < 8; i++) {
+        state_fill_bytes(area + 32 + 16 * i, 10);
+        memset(area + 42 + 16 * i, 0, 6);
+    }
+    state_fill_bytes(area + 160, 256);
+    for (unsigned i = 2; i < 8; i++) {
+        uint32_t offset, size;
+        if (!(features >> i & 1))
+            continue;
+        state_component(i, &offset, &size);
+        state_fill_bytes(area + offset, size);
+    }
+    memset(area + XSTATE_HEADER, 0, 64);
+    memcpy(area + XSTATE_HEADER, &present, 8);
+}
+
+/* Whether a component's bytes are as wanted, which is the initial state where the header says so. */
+static inline bool state_same_component(const unsigned char *wanted, const unsigned char *found, unsigned number)
+{
+    static const unsigned char zero[AREA_SIZE];
+    uint64_t present;
+    uint32_t offset, size;
+    memcpy(&present, wanted + XSTATE_HEADER, 8);
+    bool is_present = present >> number & 1;
+    if (number == 0) {
+        /* Control, status, abridged tags; the registers. */
+        static const unsigned char initial[5] = {0x7f, 0x03, 0, 0, 0};
+        if (memcmp(found, is_present ? wanted : initial, 5) != 0)
+            return false;
+        for (unsigned i = 0; i < 8; i++)
+            if (memcmp(found + 32 + 16 * i, is_present ? wanted + 32 + 16 * i : zero, 10) != 0)
+                return false;
+        return true;
+    }
+    if (number == 1)
+        return memcmp(found + 24, wanted + 24, 4) == 0 &&
+               memcmp(found + 160, is_present ? wanted + 160 : zero, 256) == 0;
+    state_component(number, &offset, &size);
+    return memcmp(found + offset, is_present ? wanted + offset : zero, size) == 0;
+}
+
+/* The first component of `features` that differs; -1 if none does. */
+static inline int state_difference(const void *wanted, const void *found, uint64_t features)
+{
+    for (unsigned i = 0; i < 8; i++)
+        if ((features & COMPARED_FEATURES) >> i & 1 && !state_same_component(wanted, found, i))
+            return (int)i;
+    return -1;
+}
+
+#endif

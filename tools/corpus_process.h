@@ -1,0 +1,37 @@
+/* corpus_process.h: a program that reads all its input and then is done: objdump, or another decoder.
+ *
+ * Input and output are files in memory: nothing blocks, and nothing is left behind. */
+#ifndef SEGUE_TOOLS_CORPUS_PROCESS_H
+#define SEGUE_TOOLS_CORPUS_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The program finds its input on standard input, and under this name. */
+#define CORPUS_PROCESS_INPUT "/proc/self/fd/0"
+
+/* All zero bytes are one that was never started. */
+struct corpus_process {
+    const char *name;
+    pid_t process;
+    int input;
+    int output;
+    /* The output, once it has ended; NULL if it is empty. */
+    const char *text;
+    size_t text_size;
+};
+
+/* Starts arguments[0], found along PATH, on `size` bytes of input. On failure says why on standard error, returns
+ * false, and there is nothing to end. */
+bool corpus_process_start(struct corpus_process *process, char *const arguments[], const void *input, size_t size);
+
+/* Waits for the end and makes the output readable. Returns false, having said why, unless the program ended with
+ * status 0. corpus_process_end must be called in either case. */
+bool corpus_process_wait(struct corpus_process *process);
+
+/* Releases everything; waits for the program if nobody has. */
+void corpus_process_end(struct corpus_process *process);
+
+#endif

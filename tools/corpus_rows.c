@@ -1,0 +1,326 @@
+/* corpus_rows.c: rows of instruction bytes: in memory, without doubles, and in files. */
+#include "corpus_rows.h"
+
+#include <errno.h>
+#include <lzma.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "message.h"
+
+uint64_t corpus_row_hash(const struct corpus_row *row)
+{
+    uint64_t hash = 0x9e3779b97f4a7c15u ^ row->length;
+    for (size_t i = 0; i < row->length; i += 8) {
+        uint64_t word = 0;
+        size_t left = row->length - i;
+        memcpy(&word, row->bytes + i, left < 8 ? left : 8);
+        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
+        hash ^= hash >> 32;
+    }
+    hash *= 0xc4ceb9fe1a85ec53u;
+    return hash ^ (hash >> 29);
+}
+
+static bool same(const struct corpus_row *left, const struct corpus_row *right)
+{
+    return left->length == right->length && memcmp(left->bytes, right->bytes, left->length) == 0;
+}
+
+static void place(struct corpus_rows *rows, size_t number)
+{
+    size_t at = corpus_row_hash(&rows->rows[number]) & (rows->place_count - 1);
+    while (rows->places[at])
+        at = (at + 1) & (rows->place_count - 1);
+    rows->places[at] = (uint32_t)(number + 1);
+}
+
+static bool grow(struct corpus_rows *rows)
+{
+    size_t capacity = rows->capacity ? rows->capacity * 2 : 1024;
+    struct corpus_row *bigger = realloc(rows->rows, capacity * sizeof *bigger);
+    if (!bigger)
+        return false;
+    rows->rows = bigger;
+    uint32_t *places = calloc(capacity * 2, sizeof *places);
+    if (!places)
+        return false;
+    free(rows->places);
+    rows->places = places;
+    rows->place_count = capacity * 2;
+    rows->capacity = capacity;
+    for (size_t i = 0; i < rows->count; i++)
+        place(rows, i);
+    return true;
+}
+
+bool corpus_rows_add(struct corpus_rows *rows, const struct corpus_row *row)
+{
+    if (rows->count == rows->capacity && !grow(rows))
+        return false;
+    size_t at = corpus_row_hash(row) & (rows->place_count - 1);
+    for (; rows->places[at]; at = (at + 1) & (rows->place_count - 1)) {
+        struct corpus_row *there = &rows->rows[rows->places[at] - 1];
+        if (!same(there, row))
+            continue;
+        if (there->claim == CORPUS_CLAIM_NONE)
+            there->claim = row->claim;
+        return true;
+    }
+    rows->rows[rows->count++] = *row;
+    rows->places[at] = (uint32_t)rows->count;
+    return true;
+}
+
+bool corpus_rows_add_all(struct corpus_rows *rows, const struct corpus_rows *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        if (!corpus_rows_add(rows, &from->rows[i]))
+            return false;
+    return true;
+}
+
+void corpus_rows_free(struct corpus_rows *rows)
+{
+    free(rows->rows);
+    free(rows->places);
+    *rows = (struct corpus_rows){0};
+}
+
+static int order(const void *left_pointer, const void *right_pointer)
+{
+    const struct corpus_row *left = left_pointer, *right = right_pointer;
+    int difference = memcmp(left->bytes, right->bytes, left->length < right->length ? left->length : right->length);
+    return difference ? difference : (int)left->length - (int)right->length;
+}
+
+void corpus_rows_sort(struct corpus_rows *rows)
+{
+    if (rows->count)
+        qsort(rows->rows, rows->count, sizeof *rows->rows, order);
+}
+
+void corpus_row_text(const struct corpus_row *row, char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < row->length; i++) {
+        *text++ = digits[row->bytes[i] >> 4];
+        *text++ = digits[row->bytes[i] & 15];
+    }
+    *text = 0;
+}
+
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+const char *corpus_row_parse(struct corpus_row *row, const char *text, size_t length)
+{
+    const char *tab = memchr(text, '\t', length);
+    size_t digits = tab ? (size_t)(tab - text) : length;
+    memset(row, 0, sizeof *row);
+    if (digits == 0)
+        return "no bytes before the tab";
+    if (digits % 2)
+        return "an odd number of hexadecimal digits";
+    if (digits / 2 > CORPUS_ROW_BYTES)
+        return "more bytes than a row may have";
+    for (size_t i = 0; i < digits; i += 2) {
+        int high = digit(text[i]), low = digit(text[i + 1]);
+        if (high < 0 || low < 0)
+            return "a character that is no hexadecimal digit";
+        row->bytes[row->length++] = (uint8_t)(high * 16 + low);
+    }
+    if (tab)
+        row->claim =
+            length - digits >= 8 && memcmp(tab + 1, "INVALID", 7) == 0 ? CORPUS_CLAIM_INVALID : CORPUS_CLAIM_VALID;
+    return NULL;
+}
+
+static bool add_line(struct corpus_rows *rows, const char *path, size_t number, const char *line, size_t length)
+{
+    struct corpus_row row;
+    const char *wrong = corpus_row_parse(&row, line, length);
+    if (wrong) {
+        complain("corpus", "%s:%zu: %s: '%.*s'", path, number, wrong, (int)(length < 60 ? length : 60), line);
+        return false;
+    }
+    if (!corpus_rows_add(rows, &row)) {
+        complain("corpus", "%s:%zu: out of memory after %zu rows", path, number, rows->count);
+        return false;
+    }
+    return true;
+}
+
+static bool add_text(struct corpus_rows *rows, const char *path, const char *text, size_t size)
+{
+    size_t number = 0, found = 0, length;
+    for (size_t at = 0; at < size; at += length + 1) {
+        const char *line = text + at, *end = memchr(line, '\n', size - at);
+        length = end ? (size_t)(end - line) : size - at;
+        number++;
+        if (length == 0 || line[0] == '#')
+            continue;
+        if (!add_line(rows, path, number, line, length))
+            return false;
+        found++;
+    }
+    if (found == 0) {
+        complain("corpus", "%s: holds no rows", path);
+        return false;
+    }
+    return true;
+}
+
+static bool read_whole(const char *path, char **bytes, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    size_t capacity = 1 << 16, count = 0;
+    char *buffer = malloc(capacity);
+    bool ok = file && buffer;
+    while (ok) {
+        size_t more = fread(buffer + count, 1, capacity - count, file);
+        count += more;
+        if (count < capacity)
+            break;
+        char *bigger = realloc(buffer, capacity *= 2);
+        ok = bigger != NULL;
+        buffer = bigger ? bigger : buffer;
+    }
+    ok = ok && !ferror(file);
+    if (!ok) {
+        complain("corpus", "cannot read %s: %s", path, strerror(errno));
+        free(buffer);
+    } else {
+        *bytes = buffer;
+        *size = count;
+    }
+    if (file)
+        fclose(file);
+    return ok;
+}
+
+static bool compressed(const char *path)
+{
+    size_t length = strlen(path);
+    return length > 3 && strcmp(path + length - 3, ".xz") == 0;
+}
+
+static bool decompress(const char *path, char **bytes, size_t *size)
+{
+    lzma_stream stream = LZMA_STREAM_INIT;
+    size_t capacity = *size * 8 + 4096;
+    char *out = malloc(capacity);
+    lzma_ret result = lzma_stream_decoder(&stream, UINT64_MAX, LZMA_CONCATENATED);
+    stream.next_in = (const uint8_t *)*bytes;
+    stream.avail_in = *size;
+    stream.next_out = (uint8_t *)out;
+    stream.avail_out = capacity;
+    while (out && result == LZMA_OK) {
+        result = lzma_code(&stream, LZMA_FINISH);
+        if (result != LZMA_OK || stream.avail_out)
+            continue;
+        char *bigger = realloc(out, capacity * 2);
+        if (!bigger)
+            break;
+        out = bigger;
+        stream.next_out = (uint8_t *)out + capacity;
+        stream.avail_out = capacity;
+        capacity *= 2;
+    }
+    size_t count = stream.total_out;
+    lzma_end(&stream);
+    if (!out || result != LZMA_STREAM_END) {
+        complain("corpus", "%s: not a whole xz file (liblzma says %d)", path, (int)result);
+        free(out);
+        return false;
+    }
+    free(*bytes);
+    *bytes = out;
+    *size = count;
+    return true;
+}
+
+bool corpus_rows_read(struct corpus_rows *rows, const char *path)
+{
+    char *bytes;
+    size_t size;
+    if (!read_whole(path, &bytes, &size))
+        return false;
+    bool ok = (!compressed(path) || decompress(path, &bytes, &size)) && add_text(rows, path, bytes, size);
+    free(bytes);
+    return ok;
+}
+
+/* All rows as the text of a file. */
+static char *to_text(const struct corpus_rows *rows, const char *header, size_t *size)
+{
+    size_t header_size = strlen(header);
+    char *text = malloc(header_size + rows->count * (2 * CORPUS_ROW_BYTES + 10) + 1), *end = text;
+    if (!text)
+        return NULL;
+    memcpy(end, header, header_size);
+    end += header_size;
+    for (size_t i = 0; i < rows->count; i++) {
+        corpus_row_text(&rows->rows[i], end);
+        end += 2 * rows->rows[i].length;
+        if (rows->rows[i].claim == CORPUS_CLAIM_INVALID) {
+            memcpy(end, "\tINVALID", 8);
+            end += 8;
+        }
+        *end++ = '\n';
+    }
+    *size = (size_t)(end - text);
+    return text;
+}
+
+static bool compress(char **bytes, size_t *size)
+{
+    size_t bound = lzma_stream_buffer_bound(*size), count = 0;
+    uint8_t *out = malloc(bound);
+    if (!out || lzma_easy_buffer_encode(9, LZMA_CHECK_CRC64, NULL, (const uint8_t *)*bytes, *size, out, &count,
+                                        bound) != LZMA_OK) {
+        free(out);
+        return false;
+    }
+    free(*bytes);
+    *bytes = (char *)out;
+    *size = count;
+    return true;
+}
+
+/* Writes beside the file and renames, so that a half-written file never stands under its name. */
+static bool write_whole(const char *path, const char *bytes, size_t size)
+{
+    char beside[4096];
+    if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
+        return false;
+    FILE *file = fopen(beside, "wb");
+    if (!file)
+        return false;
+    bool ok = fwrite(bytes, 1, size, file) == size;
+    ok = fclose(file) == 0 && ok;
+    if (ok && rename(beside, path) == 0)
+        return true;
+    unlink(beside);
+    return false;
+}
+
+bool corpus_rows_write(const struct corpus_rows *rows, const char *path, const char *header)
+{
+    size_t size;
+    char *text = to_text(rows, header, &size);
+    bool ok = text && (!compressed(path) || compress(&text, &size)) && write_whole(path, text, size);
+    if (!ok)
+        complain("corpus", "cannot write %s: %s", path, strerror(errno));
+    free(text);
+    return ok;
+}

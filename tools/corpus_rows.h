@@ -1,0 +1,72 @@
+/* corpus_rows.h: rows of instruction bytes: in memory, without doubles, and in files.
+ *
+ * A file is text, one row a line: the bytes in hexadecimal, then optionally a tab and what the row's source says of it.
+ * Lines that begin with '#' and empty lines count for nothing. A name that ends in .xz is compressed. A source that
+ * begins with INVALID says that the bytes are no instruction; otherwise they are exactly one, end to end. */
+#ifndef SEGUE_TOOLS_CORPUS_ROWS_H
+#define SEGUE_TOOLS_CORPUS_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* The most bytes in a row: more than an instruction may have, so that too long ones can be rows too. */
+#define CORPUS_ROW_BYTES 22
+
+/* What the source of a row claims. */
+enum corpus_claim {
+    /* Nothing: the row came without a text. */
+    CORPUS_CLAIM_NONE,
+    /* That the bytes are one instruction. */
+    CORPUS_CLAIM_VALID,
+    /* That they are none. */
+    CORPUS_CLAIM_INVALID,
+};
+
+struct corpus_row {
+    uint8_t length;
+    /* enum corpus_claim. */
+    uint8_t claim;
+    uint8_t bytes[CORPUS_ROW_BYTES];
+};
+
+/* Rows, each once, in the order in which they came. All zero bytes are an empty set. */
+struct corpus_rows {
+    struct corpus_row *rows;
+    size_t count;
+    size_t capacity;
+    /* Places of the rows, open addressing; 0 is free, else the row's number plus one. */
+    uint32_t *places;
+    size_t place_count;
+};
+
+/* Adds a row unless its bytes are there. False when memory has run out. */
+bool corpus_rows_add(struct corpus_rows *rows, const struct corpus_row *row);
+
+/* Adds all of `from`. False when memory has run out. */
+bool corpus_rows_add_all(struct corpus_rows *rows, const struct corpus_rows *from);
+
+/* Releases what the set holds and leaves it empty. */
+void corpus_rows_free(struct corpus_rows *rows);
+
+/* Sorts by bytes, shorter first among equals. Afterwards nothing more may be added. */
+void corpus_rows_sort(struct corpus_rows *rows);
+
+/* Adds the rows of a file. On failure says on standard error what is wrong and where, and returns false. */
+bool corpus_rows_read(struct corpus_rows *rows, const char *path);
+
+/* Writes the rows to a file, after `header`, whose lines must begin with '#'. On failure says what is wrong on standard
+ * error and returns false; no file, or the old one, is then at `path`. */
+bool corpus_rows_write(const struct corpus_rows *rows, const char *path, const char *header);
+
+/* A number that depends on the row's bytes alone, spread evenly over 64 bits. */
+uint64_t corpus_row_hash(const struct corpus_row *row);
+
+/* The bytes in hexadecimal; `text` has room for 2 * CORPUS_ROW_BYTES + 1. */
+void corpus_row_text(const struct corpus_row *row, char *text);
+
+/* Reads hexadecimal bytes up to a tab or the end. NULL if all is well, else what is wrong. */
+const char *corpus_row_parse(struct corpus_row *row, const char *text, size_t length);
+
+#endif

@@ -1,0 +1,256 @@
+/* corpus_verb_check.c: `segue corpus check`, `merge` and `diff`. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "corpus_check.h"
+#include "corpus_names.h"
+#include "corpus_objdump.h"
+#include "corpus_verbs.h"
+#include "message.h"
+#include "verb.h"
+
+struct options {
+    struct corpus_check check;
+    const char *data;
+    const char *json;
+    unsigned outside_count;
+};
+
+enum option_number {
+    OPTION_REFEREE = FIRST_LONG_OPTION,
+    OPTION_SHARE,
+    OPTION_SHARD,
+    OPTION_DECODER,
+    OPTION_OBJDUMP,
+    OPTION_DATA,
+    OPTION_JSON,
+    OPTION_JOBS,
+};
+
+static const struct option check_options[] = {
+    {"referee", required_argument, NULL, OPTION_REFEREE},
+    {"share", required_argument, NULL, OPTION_SHARE},
+    {"shard", required_argument, NULL, OPTION_SHARD},
+    {"decoder", required_argument, NULL, OPTION_DECODER},
+    {"objdump", required_argument, NULL, OPTION_OBJDUMP},
+    {"data", required_argument, NULL, OPTION_DATA},
+    {"json", required_argument, NULL, OPTION_JSON},
+    {"jobs", required_argument, NULL, OPTION_JOBS},
+    {NULL, 0, NULL, 0},
+};
+
+static const char *const referee_names[] = {"all", "disputed", "none"};
+
+static bool read_referee(struct corpus_check *check, const char *text)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        if (strcmp(referee_names[i], text) != 0)
+            continue;
+        check->referee = (enum corpus_referee)i;
+        return true;
+    }
+    misuse("corpus", "--referee is all, disputed or none, not '%s'", text);
+    return false;
+}
+
+static bool read_shard(struct corpus_check *check, const char *text)
+{
+    char rest;
+    if (sscanf(text, "%u/%u%c", &check->shard, &check->shards, &rest) == 2 && check->shard < check->shards)
+        return true;
+    misuse("corpus", "--shard is I/N with I from 0 to N-1, not '%s'", text);
+    return false;
+}
+
+static bool read_decoder(struct options *options, char *text)
+{
+    char *equals = strchr(text, '=');
+    unsigned party = CORPUS_OUTSIDE + options->outside_count;
+    if (!equals || equals == text || !equals[1]) {
+        misuse("corpus", "--decoder is NAME=COMMAND, not '%s'", text);
+        return false;
+    }
+    *equals = 0;
+    for (unsigned i = 0; i < party; i++)
+        if (strcmp(corpus_party_names[i], text) == 0 || strcmp("zydis", text) == 0 || strpbrk(text, ". \t")) {
+            misuse("corpus", "a decoder cannot be called '%s'", text);
+            return false;
+        }
+    if (party == CORPUS_PARTIES) {
+        misuse("corpus", "too many decoders");
+        return false;
+    }
+    corpus_party_names[party] = text;
+    options->check.outside[party] = equals + 1;
+    options->outside_count++;
+    return true;
+}
+
+static bool read_option(struct options *options, int option, char **arguments)
+{
+    switch (option) {
+    case OPTION_REFEREE:
+        return read_referee(&options->check, optarg);
+    case OPTION_SHARE:
+        return corpus_number("--share", optarg, 0, 1u << 30, &options->check.share);
+    case OPTION_SHARD:
+        return read_shard(&options->check, optarg);
+    case OPTION_DECODER:
+        return read_decoder(options, optarg);
+    case OPTION_OBJDUMP:
+        options->check.objdump = optarg;
+        return true;
+    case OPTION_DATA:
+        options->data = optarg;
+        return true;
+    case OPTION_JSON:
+        options->json = optarg;
+        return true;
+    case OPTION_JOBS:
+        return corpus_number("--jobs", optarg, 1, 256, &options->check.jobs);
+    default:
+        misuse_of_option("corpus", arguments);
+        return false;
+    }
+}
+
+/* Adds what a reader of the report must know of how it came about. */
+static bool add_circumstances(json_t *report, const struct options *options, char **paths, double seconds)
+{
+    const struct corpus_check *check = &options->check;
+    char zydis[32], capstone[32], objdump[128] = "not asked", shards[16], referee[48];
+    corpus_zydis_version(zydis, sizeof zydis);
+    corpus_capstone_version(capstone, sizeof capstone);
+    if (check->referee != CORPUS_REFEREE_NONE && !corpus_objdump_version(check->objdump, objdump, sizeof objdump))
+        return false;
+    snprintf(shards, sizeof shards, "%u", check->shards);
+    snprintf(referee, sizeof referee, check->referee == CORPUS_REFEREE_DISPUTED ? "%s and one in %u" : "%s",
+             referee_names[check->referee], check->share);
+    json_t *inputs = json_array();
+    for (; *paths; paths++)
+        json_array_append_new(inputs, json_string(strrchr(*paths, '/') ? strrchr(*paths, '/') + 1 : *paths));
+    json_object_set_new(report, "inputs", inputs);
+    json_object_set_new(report, "versions",
+                        json_pack("{s:s, s:s, s:s}", "zydis", zydis, "capstone", capstone, "objdump", objdump));
+    json_object_set_new(report, "shard", json_pack("[i]", check->shard));
+    json_object_set_new(report, "shards", json_string(shards));
+    json_object_set_new(report, "referee", json_string(referee));
+    json_object_set_new(report, "seconds", json_real(seconds));
+    return true;
+}
+
+static int give_out(const json_t *report, const char *json)
+{
+    bool to_stdout = json && strcmp(json, "-") == 0;
+    if (json && !corpus_report_write(report, to_stdout ? NULL : json))
+        return EXIT_FAILED;
+    if (!to_stdout)
+        corpus_report_print(report);
+    return corpus_report_unknown(report) ? EXIT_FAILED : EXIT_DONE;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static int check_rows(struct options *options, char **paths)
+{
+    struct corpus_counts counts;
+    int code = EXIT_FAILED;
+    double start = now();
+    corpus_counts_init(&counts);
+    if (corpus_check_run(&options->check, &counts)) {
+        json_t *report = corpus_report(&counts, options->check.rules);
+        if (add_circumstances(report, options, paths, now() - start))
+            code = give_out(report, options->json);
+        json_decref(report);
+    }
+    corpus_counts_free(&counts);
+    return code;
+}
+
+static int check_paths(struct options *options, char **paths)
+{
+    struct corpus_rows rows = {0};
+    struct corpus_rules rules = {0};
+    char path[4096];
+    corpus_data_path(path, sizeof path, options->data, "aliases.txt");
+    bool ok = corpus_names_read(path);
+    corpus_data_path(path, sizeof path, options->data, "disagreements.txt");
+    ok = ok && corpus_rules_read(&rules, path);
+    for (char **each = paths; ok && *each; each++)
+        ok = corpus_rows_take(&rows, *each);
+    corpus_capstone_prepare();
+    options->check.rows = &rows;
+    options->check.rules = &rules;
+    int code = ok ? check_rows(options, paths) : EXIT_FAILED;
+    corpus_rules_free(&rules);
+    corpus_rows_free(&rows);
+    return code;
+}
+
+int corpus_verb_check(int argument_count, char **arguments)
+{
+    struct options options = {.check = {.referee = CORPUS_REFEREE_DISPUTED,
+                                        .share = 16,
+                                        .shards = 1,
+                                        .with_segue = true,
+                                        .with_source = true,
+                                        .objdump = "objdump",
+                                        .jobs = corpus_processors(),
+                                        .progress = isatty(STDERR_FILENO)}};
+    int option;
+    opterr = 0;
+    optind = 1;
+    while ((option = getopt_long(argument_count, arguments, "", check_options, NULL)) >= 0)
+        if (!read_option(&options, option, arguments))
+            return EXIT_USAGE;
+    if (optind == argument_count)
+        return misuse("corpus", "check what?");
+    return check_paths(&options, arguments + optind);
+}
+
+int corpus_verb_merge(int argument_count, char **arguments)
+{
+    const char *out = NULL;
+    int option;
+    opterr = 0;
+    optind = 1;
+    while ((option = getopt(argument_count, arguments, "o:")) >= 0) {
+        if (option != 'o')
+            return misuse_of_option("corpus", arguments);
+        out = optarg;
+    }
+    if (optind == argument_count)
+        return misuse("corpus", "merge what?");
+    json_t *sum = json_object();
+    int code = EXIT_DONE;
+    for (int i = optind; code == EXIT_DONE && i < argument_count; i++) {
+        json_t *report = corpus_report_read(arguments[i]);
+        if (!report || !corpus_report_merge(sum, report))
+            code = EXIT_FAILED;
+        json_decref(report);
+    }
+    if (code == EXIT_DONE)
+        code = give_out(sum, out);
+    json_decref(sum);
+    return code;
+}
+
+int corpus_verb_diff(int argument_count, char **arguments)
+{
+    if (argument_count != 3)
+        return misuse("corpus", "diff takes two reports");
+    json_t *before = corpus_report_read(arguments[1]), *after = before ? corpus_report_read(arguments[2]) : NULL;
+    int code = after && corpus_report_diff(before, after) == 0 ? EXIT_DONE : EXIT_FAILED;
+    json_decref(before);
+    json_decref(after);
+    return code;
+}

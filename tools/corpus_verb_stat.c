@@ -1,0 +1,190 @@
+/* corpus_verb_stat.c: `segue corpus stat`: what the rows are, and how much of them each engine covers.
+ *
+ * A row counts as memory if the decoder lists operands in memory for it. Which engine takes it is what segue_plan says,
+ * given registers that lead to ordinary addresses and memory that can be reached where it is. */
+#include <getopt.h>
+#include <jansson.h>
+#include <segue/emulate.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "corpus_form.h"
+#include "corpus_report.h"
+#include "corpus_shape.h"
+#include "corpus_verbs.h"
+#include "message.h"
+#include "verb.h"
+
+/* By enum segue_engine; an engine that is newer than this table is counted under its number. */
+static const char *const engine_names[] = {[SEGUE_ENGINE_NONE] = "none", [SEGUE_ENGINE_MOVE] = "move"};
+#define ENGINES 16
+
+struct counts {
+    uint64_t rows, undefined, memory;
+    uint64_t encodings[5];
+    uint64_t classes[SEGUE_CLASS_COUNT];
+    uint64_t class_memory[SEGUE_CLASS_COUNT];
+    uint64_t class_engines[SEGUE_CLASS_COUNT][ENGINES];
+    uint64_t engines[ENGINES];
+    struct corpus_forms forms;
+};
+
+/* An area of the extended state in which every mask is set and every index is small. */
+static const struct segue_xstate *ordinary_state(void)
+{
+    static _Alignas(64) uint8_t area[4096];
+    static struct segue_xstate state = {.area = area, .size = sizeof area, .features = 0xe7};
+    uint64_t components = state.features;
+    memset(area, 0, sizeof area);
+    memcpy(area + 512, &components, sizeof components);
+    return &state;
+}
+
+static unsigned engine_of(const struct segue_insn *insn)
+{
+    struct segue_regs regs;
+    struct segue_plan plan;
+    for (unsigned i = 0; i < SEGUE_REGISTER_COUNT; i++)
+        *segue_register_at(&regs, i) = 0x10000000 + 0x10000 * i;
+    regs.rflags = 0x202;
+    if (segue_plan(insn, &regs, ordinary_state(), NULL, NULL, 0, &plan) != SEGUE_OK)
+        return SEGUE_ENGINE_NONE;
+    return (unsigned)plan.engine < ENGINES ? (unsigned)plan.engine : ENGINES - 1;
+}
+
+static bool count_row(struct counts *counts, const struct corpus_row *row)
+{
+    uint8_t slot[CORPUS_SLOT_BYTES];
+    struct corpus_zydis zydis;
+    struct corpus_answer answer;
+    struct corpus_shape shape;
+    struct segue_insn insn;
+    corpus_slot_fill(slot, row);
+    counts->rows++;
+    if (segue_decode(SEGUE_MODE_64, slot, sizeof slot, &insn) != SEGUE_OK) {
+        counts->undefined++;
+        return true;
+    }
+    corpus_zydis_answer(slot, &zydis, &answer);
+    corpus_shape_read(slot, &shape);
+    counts->encodings[shape.encoding]++;
+    counts->classes[insn.class_]++;
+    if (insn.memory_count) {
+        unsigned engine = engine_of(&insn);
+        counts->memory++;
+        counts->class_memory[insn.class_]++;
+        counts->class_engines[insn.class_][engine]++;
+        counts->engines[engine]++;
+    }
+    return corpus_forms_add(&counts->forms, corpus_form_key(&zydis), row);
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+    return whole ? 100.0 * (double)part / (double)whole : 0;
+}
+
+static const char *engine_name(unsigned engine, char text[16])
+{
+    if (engine < sizeof engine_names / sizeof *engine_names)
+        return engine_names[engine];
+    snprintf(text, 16, "engine-%u", engine);
+    return text;
+}
+
+static void print(const struct counts *counts)
+{
+    char text[16];
+    printf("rows %llu, no instruction %llu, distinct forms %zu, with memory %llu\n", (unsigned long long)counts->rows,
+           (unsigned long long)counts->undefined, counts->forms.count, (unsigned long long)counts->memory);
+    for (unsigned i = 0; i < 5; i++)
+        printf("  %-8s %10llu\n", corpus_encoding_names[i], (unsigned long long)counts->encodings[i]);
+    printf("\n%-14s %10s %7s %10s %7s  %s\n", "class", "rows", "%", "memory", "%", "of memory, by engine");
+    for (unsigned i = 0; i < SEGUE_CLASS_COUNT; i++) {
+        if (!counts->classes[i])
+            continue;
+        printf("%-14s %10llu %7.3f %10llu %7.3f ", segue_class_name(i), (unsigned long long)counts->classes[i],
+               percent(counts->classes[i], counts->rows), (unsigned long long)counts->class_memory[i],
+               percent(counts->class_memory[i], counts->memory));
+        for (unsigned j = 0; j < ENGINES; j++)
+            if (counts->class_engines[i][j])
+                printf(" %s %.1f%%", engine_name(j, text),
+                       percent(counts->class_engines[i][j], counts->class_memory[i]));
+        putchar('\n');
+    }
+    printf("\nof all rows with memory:");
+    for (unsigned i = 0; i < ENGINES; i++)
+        if (counts->engines[i])
+            printf(" %s %.2f%%", engine_name(i, text), percent(counts->engines[i], counts->memory));
+    putchar('\n');
+}
+
+static json_t *engines_json(const uint64_t engines[ENGINES])
+{
+    char text[16];
+    json_t *object = json_object();
+    for (unsigned i = 0; i < ENGINES; i++)
+        if (engines[i])
+            json_object_set_new(object, engine_name(i, text), json_integer((json_int_t)engines[i]));
+    return object;
+}
+
+static bool print_json(const struct counts *counts)
+{
+    json_t *encodings = json_object(), *classes = json_object();
+    for (unsigned i = 0; i < 5; i++)
+        json_object_set_new(encodings, corpus_encoding_names[i], json_integer((json_int_t)counts->encodings[i]));
+    for (unsigned i = 0; i < SEGUE_CLASS_COUNT; i++)
+        if (counts->classes[i])
+            json_object_set_new(classes, segue_class_name(i),
+                                json_pack("{s:I, s:I, s:o}", "rows", (json_int_t)counts->classes[i], "memory",
+                                          (json_int_t)counts->class_memory[i], "engines",
+                                          engines_json(counts->class_engines[i])));
+    json_t *report = json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "report", "segue corpus stat", "rows",
+                               (json_int_t)counts->rows, "undefined", (json_int_t)counts->undefined, "forms",
+                               (json_int_t)counts->forms.count, "memory", (json_int_t)counts->memory, "encodings",
+                               encodings, "classes", classes, "engines", engines_json(counts->engines));
+    bool ok = corpus_report_write(report, NULL);
+    json_decref(report);
+    return ok;
+}
+
+static int stat_rows(const struct corpus_rows *rows, bool json)
+{
+    struct counts counts = {.forms.most = 1};
+    bool ok = true;
+    for (size_t i = 0; ok && i < rows->count; i++)
+        ok = count_row(&counts, &rows->rows[i]);
+    if (!ok)
+        complain("corpus", "out of memory");
+    else if (json)
+        ok = print_json(&counts);
+    else
+        print(&counts);
+    corpus_forms_free(&counts.forms);
+    return ok ? EXIT_DONE : EXIT_FAILED;
+}
+
+int corpus_verb_stat(int argument_count, char **arguments)
+{
+    enum { JSON = FIRST_LONG_OPTION };
+    static const struct option names[] = {{"json", no_argument, NULL, JSON}, {NULL, 0, NULL, 0}};
+    struct corpus_rows rows = {0};
+    bool json = false;
+    int option;
+    opterr = 0;
+    optind = 1;
+    while ((option = getopt_long(argument_count, arguments, "", names, NULL)) >= 0) {
+        if (option != JSON)
+            return misuse_of_option("corpus", arguments);
+        json = true;
+    }
+    if (optind == argument_count)
+        return misuse("corpus", "stat of what?");
+    bool ok = true;
+    for (int i = optind; ok && i < argument_count; i++)
+        ok = corpus_rows_take(&rows, arguments[i]);
+    int code = ok ? stat_rows(&rows, json) : EXIT_FAILED;
+    corpus_rows_free(&rows);
+    return code;
+}
