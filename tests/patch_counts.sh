@@ -1,9 +1,10 @@
 #!/bin/sh
-# patch_counts.sh SEGUE FILE...: holds the sites that `segue patch` would change against an independent list: the fs: operands
-# that objdump prints, restricted to the functions that readelf finds in .eh_frame. Both lists must be the same, address by
-# address. objdump reads a section from its beginning or from symbols, and data between functions can lead it astray; so where
-# the lists differ it is asked again from the start of that function. Outside functions only strict forms may be changed, and objdump must see each of those as well. What this cannot
-# show: anything about code that objdump itself reads wrongly.
+# patch_counts.sh SEGUE FILE...: holds the sites that `segue patch` would change against an independent list: the fs:
+# operands that objdump prints, restricted to the functions that readelf finds in .eh_frame. Both lists must be the
+# same, address by address. objdump reads a section from its beginning or from symbols, and data between functions can
+# lead it astray; so where the lists differ it is asked again from the start of that function. Outside functions only
+# strict forms may be changed, and objdump must see each of those as well. What this cannot show: anything about code
+# that objdump itself reads wrongly.
 set -eu
 segue=$1
 shift

@@ -1,8 +1,8 @@
 #!/bin/sh
-# patch_fuzz.sh BUILD SECONDS: a bounded AFL++ run of `segue patch` over damaged ELF files and archives. BUILD is made with
-# afl-clang-fast if it is not there; its folder fuzz keeps what was found, for the next run to go on from. Fails if a file
-# made the command crash or hang. That no input was changed is seen by their modes: they are made read-only, and afterwards the
-# seeds are held against copies.
+# patch_fuzz.sh BUILD SECONDS: a bounded AFL++ run of `segue patch` over damaged ELF files and archives. BUILD is made
+# with afl-clang-fast if it is not there; its folder fuzz keeps what was found, for the next run to go on from. Fails
+# if a file made the command crash or hang. That no input was changed is seen by their modes: they are made read-only,
+# and afterwards the seeds are held against copies.
 set -eu
 build=$1 seconds=$2
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -37,7 +37,8 @@ resume=$seeds
 [ ! -d "$found" ] || resume=-
 AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 AFL_QUIET=1 \
     AFL_BENCH_UNTIL_CRASH=1 \
-    afl-fuzz -i "$resume" -o "$found" -V "$seconds" -t 2000 -- "$build/tools/segue" patch --dry-run --json @@ >"$build/fuzz/log" 2>&1 || :
+    afl-fuzz -i "$resume" -o "$found" -V "$seconds" -t 2000 -- \
+    "$build/tools/segue" patch --dry-run --json @@ >"$build/fuzz/log" 2>&1 || :
 grep -E 'execs_done|execs_per_sec|corpus_count|edges_found|saved_crashes|saved_hangs' "$found/default/fuzzer_stats" || {
     tail -20 "$build/fuzz/log" >&2
     exit 1

@@ -20,6 +20,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <segue/ctx.h>
 #include <segue/patch.h>
 #include <segue/signals.h>
 
@@ -606,6 +607,53 @@ static void genuine_fault_without_fs_is_told_at_its_own_address(void **state)
     munmap(closed, PAGE);
 }
 
+/* --- A guest, whose FS base is 0: the library's own handler, the host's bases restored in it. --- */
+
+static uint64_t run_guest(const char *code, uint64_t argument, uint64_t gs_base, struct segue_guest *guest)
+{
+    static _Alignas(16) char stack[8192];
+    guest->general.rip = (uint64_t)(uintptr_t)code;
+    guest->general.rsp = (uint64_t)(uintptr_t)(stack + sizeof stack - 64);
+    guest->general.rflags = 0x202;
+    guest->general.rdi = argument;
+    guest->general.rcx = guest->entry;
+    guest->general.fs_base = 0;
+    guest->general.gs_base = gs_base;
+    assert_int_equal(segue_guest_enter(guest), SEGUE_OK);
+    return guest->general.rax;
+}
+
+static void guest_without_fs_is_served_and_its_genuine_fault_is_its_own(void **state)
+{
+    /* mov rax, fs:[rdi]; mov fs:[rdi + 8], rax; call rcx */
+    char *code = CODE("\x64\x48\x8b\x07\x64\x48\x89\x47\x08\xff\xd1");
+    char *closed = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint64_t words[3] = {1, 77, 3}, host_base = fs_base();
+    struct segue_guest guest = {0};
+    (void)state;
+    begin(fs_to_gs, 0);
+    assert_int_equal(segue_guest_new(&guest, 0), SEGUE_OK);
+    uint64_t before = faults();
+    assert_int_equal(run_guest(code, 8, (uint64_t)(uintptr_t)words, &guest), 77);
+    assert_int_equal(guest.trap_num, SEGUE_GUEST_CALLED);
+    assert_int_equal(words[2], 77);
+    assert_int_equal(faults() - before, 2);
+    assert_memory_equal(code, "\x65\x48\x8b\x07\x65\x48\x89\x47\x08", 9);
+    /* Never again; and the host has its own base. */
+    words[1] = 78;
+    assert_int_equal(run_guest(code, 8, (uint64_t)(uintptr_t)words, &guest), 78);
+    assert_int_equal(faults() - before, 2);
+    assert_int_equal(fs_base(), host_base);
+    run_guest(code, (uint64_t)closed - (uint64_t)(uintptr_t)words, (uint64_t)(uintptr_t)words, &guest);
+    assert_int_equal(guest.trap_num, 14);
+    assert_int_equal(guest.fault_address, (uint64_t)closed);
+    assert_int_equal(guest.general.rip, (uint64_t)code);
+    segue_guest_free(&guest);
+    end();
+    munmap(code, 2 * PAGE);
+    munmap(closed, PAGE);
+}
+
 /* Code that changes in memory and not for the processor: what a translator does that does not notice. It is played by
  * asking about the same stale fault again and again. */
 static void fault_that_stays_stale_ends(void **state)
@@ -648,6 +696,7 @@ int main(void)
         cmocka_unit_test(undo_under_a_running_thread_is_never_seen),
         cmocka_unit_test(fs_becomes_gs_where_fs_cannot_be_used),
         cmocka_unit_test(genuine_fault_without_fs_is_told_at_its_own_address),
+        cmocka_unit_test(guest_without_fs_is_served_and_its_genuine_fault_is_its_own),
         cmocka_unit_test(fault_that_stays_stale_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
