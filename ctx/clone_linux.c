@@ -15,7 +15,7 @@
 #include <sched.h>
 #include <string.h>
 
-#include "../emulate/system_linux_x86_64.h"
+#include "../decode/system/call_linux_x86_64.h"
 #include "control_x86_64.h"
 #include "frame.h"
 #include "mask.h"

@@ -7,7 +7,7 @@
 
 #include <signal.h>
 
-#include "../emulate/system_linux_x86_64.h"
+#include "../decode/system/call_linux_x86_64.h"
 
 uint64_t mask_exchange(const uint64_t *wanted)
 {

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-#include "../emulate/system_linux_x86_64.h"
+#include "../decode/system/call_linux_x86_64.h"
 
 #define PAGE 4096u
 #define STACK_SIZE 65536u

@@ -87,6 +87,22 @@ static uint8_t facts(const ZydisDecodedInstruction *instruction, const ZydisDeco
     return flags;
 }
 
+static bool names_segment(enum segue_mode mode, uint8_t byte)
+{
+    bool is_null_in_64 = byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e;
+    return byte == 0x64 || byte == 0x65 || (is_null_in_64 && mode != SEGUE_MODE_64);
+}
+
+/* The last one counts. */
+static uint8_t find_segment_prefix(const ZydisDecodedInstruction *instruction, const struct segue_insn *insn)
+{
+    uint8_t found = SEGUE_NO_PREFIX;
+    for (uint8_t i = 0; i < instruction->raw.prefix_count; i++)
+        if (names_segment((enum segue_mode)insn->mode, insn->bytes[i]))
+            found = i;
+    return found;
+}
+
 /* As ZydisDecoderDecodeFull, but of the operands that no assembly text shows, only those of instructions that access
  * memory through them: decoding the others takes a quarter of the time. */
 static ZyanStatus decode_with_zydis(enum segue_mode mode, const void *bytes, size_t size,
@@ -146,6 +162,7 @@ enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t s
     insn->mode = (uint8_t)mode;
     insn->address_size = instruction.address_width / 8;
     insn->flags = facts(&instruction, operands);
+    insn->segment_prefix = find_segment_prefix(&instruction, insn);
     templates_make(&instruction, operands, insn);
     insn->class_ = (uint8_t)classes_find(&instruction, operands, insn);
     recognise_move(&instruction, operands, insn);

@@ -6,7 +6,7 @@
  * memory begin on page boundaries, so the two have the same alignment. */
 #include "pieces.h"
 
-#include "forced.h"
+#include "../decode/system/forced.h"
 #include "guard.h"
 
 /* The smallest page there is: protection is the same within it. */

@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#include "../emulate/system_linux_x86_64.h"
+#include "../decode/system/call_linux_x86_64.h"
 #include "frame.h"
 #include "thread.h"
 

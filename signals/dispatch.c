@@ -12,6 +12,7 @@
 
 #include "../ctx/gate.h"
 #include "../emulate/plan.h"
+#include "../patch/segment.h"
 #include "chain.h"
 #include "code.h"
 #include "counters.h"
@@ -96,7 +97,7 @@ static enum segue_status plan_nothing(struct segue_plan *plan)
 }
 
 /* What the instruction wants, and whether it can be given. `faulted` is the region at the fault's own address; it is
- * asked whatever could be told of the instruction. */
+ * asked whatever could be told of the instruction. It is NULL where an access is done in no region. */
 static enum segue_status make_plan(struct service *service, const struct region *faulted)
 {
     enum segue_status status;
@@ -108,7 +109,7 @@ static enum segue_status make_plan(struct service *service, const struct region 
         status = plan_accesses(&service->plan, &service->regs, &service->xstate, &service->fault);
     if (status == SEGUE_OK)
         status = plan_in_regions(service);
-    if (status != SEGUE_OK && service->region_count < REGIONS_MAX)
+    if (status != SEGUE_OK && faulted && service->region_count < REGIONS_MAX)
         add_region(service, faulted);
     return status;
 }
@@ -181,10 +182,8 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     }
 }
 
-static enum outcome serve_region(struct service *service, const struct region *faulted, void *ucontext)
+static enum outcome serve_access(struct service *service, const struct region *faulted, void *ucontext)
 {
-    frame_read(ucontext, &service->regs);
-    frame_xstate(ucontext, &service->xstate);
     service->can_step = make_plan(service, faulted);
     if (service->can_step != SEGUE_OK)
         counters_add_refusal(service->plan.insn.mnemonic);
@@ -204,6 +203,47 @@ static enum outcome serve_region(struct service *service, const struct region *f
     return OUTCOME_STEPPED;
 }
 
+static enum outcome serve_region(struct service *service, const struct region *faulted, void *ucontext)
+{
+    frame_read(ucontext, &service->regs);
+    frame_xstate(ucontext, &service->xstate);
+    return serve_access(service, faulted, ucontext);
+}
+
+/* The work of an access through a segment register that cannot be set. If it cannot be done, the fault is told at the
+ * address that the program meant. */
+static enum outcome do_segment_access(struct service *service, const siginfo_t *info, void *ucontext)
+{
+    enum outcome outcome = serve_access(service, region_at(service->fault.address), ucontext);
+    if (outcome == OUTCOME_REFUSED && service->fault.address_known && !thread_self.tells_recovered) {
+        thread_self.recovered = *info;
+        thread_self.recovered.si_addr = (void *)(uintptr_t)service->fault.address;
+        frame_exception_read(ucontext, &thread_self.recovered_exception);
+        thread_self.recovered_exception.address = service->fault.address;
+        thread_self.tells_recovered = true;
+    }
+    return outcome;
+}
+
+/* In no region: it may have gone through a segment register that cannot be set. */
+static enum outcome serve_segment(struct service *service, const siginfo_t *info, void *ucontext)
+{
+    if (!segment_in_force() || service->fault.direction == SEGUE_FETCH)
+        return OUTCOME_PASSED;
+    frame_read(ucontext, &service->regs);
+    frame_xstate(ucontext, &service->xstate);
+    if (code_decode(&cache, service->regs.rip, &service->plan.insn) != SEGUE_OK)
+        return OUTCOME_PASSED;
+    switch (segue_segment_serve(&service->plan.insn, &service->regs, &service->xstate, &service->fault)) {
+    case SEGUE_SEGMENT_RETRY:
+        return OUTCOME_RETRIED;
+    case SEGUE_SEGMENT_DO:
+        return do_segment_access(service, info, ucontext);
+    default:
+        return OUTCOME_PASSED;
+    }
+}
+
 /* In no region. If one was removed since this thread last looked, the fault may be of that region's pages, which are
  * open now: looking again costs one fault for each removal and thread, and cannot repeat without another removal. */
 static enum outcome serve_nobody(void)
@@ -219,16 +259,16 @@ static enum outcome serve(const siginfo_t *info, void *ucontext)
 {
     struct service service;
     frame_fault(info, ucontext, &service.fault);
-    if (!service.fault.address_known)
-        return OUTCOME_PASSED;
     thread_self.serving_address = service.fault.address;
     thread_self.serving_instruction = frame_instruction(ucontext);
     bool outermost = readers_enter();
-    const struct region *region = region_at(service.fault.address);
+    const struct region *region = service.fault.address_known ? region_at(service.fault.address) : NULL;
     /* The memory itself is wanted last, and is the coldest of all. */
     if (region && region->kind == SEGUE_WINDOW_ALIAS)
         __builtin_prefetch((char *)region->place + (service.fault.address - region->base));
-    enum outcome outcome = region ? serve_region(&service, region, ucontext) : serve_nobody();
+    enum outcome outcome = region ? serve_region(&service, region, ucontext) : serve_segment(&service, info, ucontext);
+    if (outcome == OUTCOME_PASSED && service.fault.address_known)
+        outcome = serve_nobody();
     if (outermost)
         readers_leave();
     return outcome;

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../emulate/system_linux_x86_64.h"
+#include "../decode/system/call_linux_x86_64.h"
 #include "dispatch.h"
 #include "thread.h"
 

@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "../emulate/forced.h"
-#include "../emulate/system_linux_x86_64.h"
+#include "../decode/system/call_linux_x86_64.h"
+#include "../decode/system/forced.h"
 #include "readers.h"
 #include "thread.h"
 

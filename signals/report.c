@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "../emulate/system_linux_x86_64.h"
+#include "../decode/system/call_linux_x86_64.h"
 
 struct line {
     char text[320];

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../emulate/system_linux_x86_64.h"
+#include "../decode/system/call_linux_x86_64.h"
 #include "readers.h"
 
 #ifndef AT_MINSIGSTKSZ

@@ -24,7 +24,7 @@
 
 #include "ctx/frame.h"
 #include "ctx_state.h"
-#include "emulate/system_linux_x86_64.h"
+#include "decode/system/call_linux_x86_64.h"
 
 #define STACK_SIZE 65536
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)

@@ -15,7 +15,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "../emulate/forced.h"
+#include "../decode/system/forced.h"
 
 #define PAGE 4096u
 

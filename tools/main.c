@@ -10,6 +10,7 @@ static const struct verb *const verbs[] = {
     &explain_verb,
     &doctor_verb,
     &demo_verb,
+    &patch_verb,
     &corpus_verb,
 };
 

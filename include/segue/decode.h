@@ -13,6 +13,8 @@ SEGUE_BEGIN
 
 /* The most bytes that an instruction can have. */
 #define SEGUE_INSN_BYTES 15
+/* No index of a prefix. */
+#define SEGUE_NO_PREFIX 0xff
 /* The most memory operands that an instruction can have, implicit ones counted. */
 #define SEGUE_MEMORY_OPERANDS 2
 /* No list has more accesses: the longest is that of ENTER at nesting level 31, with 63. */
@@ -252,6 +254,10 @@ struct segue_insn {
     uint8_t address_size;
     /* enum segue_insn_flags. */
     uint8_t flags;
+    /* Where in `bytes` the prefix stands that names the segment in effect; SEGUE_NO_PREFIX if there is none. In 64-bit
+     * mode only FS and GS prefixes name one: the other four are null there and cancel nothing. Whether an operand goes
+     * by it, the operand's own `segment` tells. */
+    uint8_t segment_prefix;
     /* enum segue_class. */
     uint8_t class_;
     /* enum segue_unlisted: why segue_accesses cannot list this instruction, whatever the registers. */

@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "system_linux_x86_64.h"
+#include "call_linux_x86_64.h"
 
 /* The open file in one word, so that it is published whole: the inode number above, the descriptor plus one below.
  * Zero: none is open. It stands in a page of its own. */

@@ -1,0 +1,22 @@
+/* segment.h: what segment.c and the eager patching share: the options in force, the ledger, and changing one site. */
+#ifndef SEGUE_PATCH_SEGMENT_H
+#define SEGUE_PATCH_SEGMENT_H
+
+#include <segue/patch.h>
+
+#include "ledger.h"
+
+/* What is in force from segue_segment_enable to segue_segment_disable. */
+struct segment_service {
+    struct segue_segment_options options;
+    struct ledger ledger;
+};
+
+/* NULL when faults are not answered. Async-signal-safe. */
+struct segment_service *segment_in_force(void);
+
+/* Rewrites one site, and records it. Returns as poke_byte; SEGUE_NO_MEMORY when the ledger is full, and then nothing
+ * was changed. Async-signal-safe; signals must be blocked. */
+enum segue_status segment_change(struct segment_service *service, const struct segue_site *site, unsigned faults);
+
+#endif

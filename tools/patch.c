@@ -1,0 +1,242 @@
+/* patch.c: segue patch. Rewrites a file's accesses through one segment register to go through the other. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "message.h"
+#include "patch_job.h"
+#include "verb.h"
+
+#define VERB "patch"
+#define JOBS_MOST 256
+
+/* What is to be done, beside the options for patching. */
+struct request {
+    struct patch_options options;
+    /* A list to hold the file against, or to take back; at most one of them. */
+    const char *verify, *revert;
+};
+
+static int read_segment(const char *option, const char *text, enum segue_segment *segment)
+{
+    if (strcmp(text, "fs") != 0 && strcmp(text, "gs") != 0)
+        return misuse(VERB, "%s wants fs or gs, not '%s'", option, text);
+    *segment = strcmp(text, "fs") == 0 ? SEGUE_SEGMENT_FS : SEGUE_SEGMENT_GS;
+    return EXIT_DONE;
+}
+
+static int read_jobs(const char *text, unsigned *jobs)
+{
+    char *end;
+    errno = 0;
+    unsigned long number = strtoul(text, &end, 10);
+    if (errno || *end || end == text || number == 0 || number > JOBS_MOST)
+        return misuse(VERB, "--jobs wants a number from 1 to %d, not '%s'", JOBS_MOST, text);
+    *jobs = (unsigned)number;
+    return EXIT_DONE;
+}
+
+static int read_options(int argument_count, char **arguments, struct request *request)
+{
+    enum { ALL = FIRST_LONG_OPTION, DRY_RUN, FROM, JOBS, JSON, LIST, REVERT, TO, VERIFY };
+    static const struct option known[] = {
+        {"dry-run", no_argument, NULL, DRY_RUN},
+        {"from", required_argument, NULL, FROM},
+        {"jobs", required_argument, NULL, JOBS},
+        {"json", no_argument, NULL, JSON},
+        {"list", required_argument, NULL, LIST},
+        {"output", required_argument, NULL, 'o'},
+        {"revert", required_argument, NULL, REVERT},
+        {"system-calls", no_argument, NULL, ALL},
+        {"to", required_argument, NULL, TO},
+        {"verify", required_argument, NULL, VERIFY},
+        {0},
+    };
+    struct patch_options *options = &request->options;
+    int found, code = EXIT_DONE;
+    while (code == EXIT_DONE && (found = getopt_long(argument_count, arguments, ":o:", known, NULL)) != -1) {
+        switch (found) {
+        case ALL:
+            options->all_system_calls = true;
+            break;
+        case DRY_RUN:
+            options->dry_run = true;
+            break;
+        case FROM:
+            code = read_segment("--from", optarg, &options->rewrite.from);
+            break;
+        case JOBS:
+            code = read_jobs(optarg, &options->jobs);
+            break;
+        case JSON:
+            options->json = true;
+            break;
+        case LIST:
+            options->list = optarg;
+            break;
+        case 'o':
+            options->output = optarg;
+            break;
+        case REVERT:
+            request->revert = optarg;
+            break;
+        case TO:
+            code = read_segment("--to", optarg, &options->rewrite.to);
+            break;
+        case VERIFY:
+            request->verify = optarg;
+            break;
+        case ':':
+            return misuse(VERB, "%s wants a value", arguments[optind - 1]);
+        default:
+            return misuse_of_option(VERB, arguments);
+        }
+    }
+    return code;
+}
+
+/* What makes no sense together. */
+static int check_request(const struct request *request)
+{
+    const struct patch_options *options = &request->options;
+    if (options->rewrite.from == options->rewrite.to)
+        return misuse(VERB, "--from and --to name the same register");
+    if (request->verify && request->revert)
+        return misuse(VERB, "--verify and --revert exclude each other");
+    if (request->verify && (options->output || options->list || options->dry_run))
+        return misuse(VERB, "--verify writes nothing; leave out -o, --list and --dry-run");
+    if (request->revert && (options->list || options->dry_run))
+        return misuse(VERB, "--revert takes no --list and no --dry-run");
+    if (options->dry_run && options->output)
+        return misuse(VERB, "--dry-run writes nothing; leave out -o, or --dry-run");
+    if (!options->dry_run && !request->verify && !options->output)
+        return misuse(VERB, "where the result goes is missing; give -o OUT, or --dry-run");
+    return EXIT_DONE;
+}
+
+static bool write_list(const struct patch_list *list, const char *input, const char *path)
+{
+    json_t *json = list_json(list, input);
+    char *text = json_dumps(json, JSON_INDENT(1));
+    json_decref(json);
+    if (!text)
+        abort();
+    bool done = file_write(path, text, strlen(text), NULL);
+    free(text);
+    return done;
+}
+
+enum patch_outcome patch_file(const struct patch_options *options, const char *input, const char *output,
+                              const char *list_path, struct patch_list *list)
+{
+    struct file_image image;
+    bool is_other;
+    if (!file_read(&image, input))
+        return PATCH_FAILED;
+    if (!list_make(list, &image, options->rewrite, &is_other)) {
+        file_free(&image);
+        return is_other ? PATCH_OTHER : PATCH_REFUSED;
+    }
+    list_apply(list, &image, LIST_NEW);
+    bool done = (!output || file_write(output, image.bytes, image.size, &image.status)) &&
+                (!list_path || write_list(list, input, list_path));
+    file_free(&image);
+    if (done)
+        return PATCH_DONE;
+    list_free(list);
+    return PATCH_FAILED;
+}
+
+static int patch_single(const struct patch_options *options, const char *input)
+{
+    struct patch_list list;
+    switch (patch_file(options, input, options->output, options->list, &list)) {
+    case PATCH_DONE:
+        break;
+    case PATCH_OTHER:
+        complain(VERB, "%s is no ELF file and no archive; give an executable, a shared object or an archive", input);
+        return EXIT_FAILED;
+    default:
+        return EXIT_FAILED;
+    }
+    if (options->json) {
+        json_t *json = list_json(&list, input);
+        json_dumpf(json, stdout, JSON_INDENT(1));
+        putchar('\n');
+        json_decref(json);
+    } else {
+        list_print(stdout, &list, input, options->all_system_calls);
+    }
+    list_free(&list);
+    return EXIT_DONE;
+}
+
+/* Holds the file against the list, and with --revert takes back what the list says. */
+static int use_list(const struct request *request, const char *path)
+{
+    struct patch_list list;
+    struct file_image image;
+    bool done = false;
+    if (!list_read(&list, request->verify ? request->verify : request->revert))
+        return EXIT_FAILED;
+    if (file_read(&image, path)) {
+        done = list_check(&list, &image, LIST_NEW);
+        if (done && request->revert) {
+            list_apply(&list, &image, LIST_OLD);
+            done = file_write(request->options.output, image.bytes, image.size, &image.status);
+        }
+        file_free(&image);
+    }
+    if (done)
+        printf("%s: %zu sites %s\n", path, list.site_count, request->revert ? "taken back" : "as in the list");
+    list_free(&list);
+    return done ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int patch(int argument_count, char **arguments)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct request request = {
+        .options = {.rewrite = {SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, .jobs = processors > 0 ? (unsigned)processors : 1},
+    };
+    struct stat status;
+    int code = read_options(argument_count, arguments, &request);
+    if (code == EXIT_DONE)
+        code = check_request(&request);
+    if (code != EXIT_DONE)
+        return code;
+    if (argument_count - optind != 1)
+        return misuse(VERB, argument_count == optind ? "which file is missing" : "give one file or folder at a time");
+    const char *input = arguments[optind];
+    if (request.verify || request.revert)
+        return use_list(&request, input);
+    if (stat(input, &status) == 0 && S_ISDIR(status.st_mode))
+        return patch_tree(&request.options, input);
+    return patch_single(&request.options, input);
+}
+
+const struct verb patch_verb = {
+    .name = VERB,
+    .arguments = "FILE|FOLDER (-o OUT|--dry-run) [--from fs|gs] [--to fs|gs] [--list LIST] [--json] [--system-calls]\n"
+                 "       segue patch --verify LIST FILE\n"
+                 "       segue patch --revert LIST FILE -o OUT",
+    .summary = "rewrites a file's fs: accesses to gs:, and tells what it could not",
+    .details = "  FILE            an ELF executable or shared object, or an archive of objects, for x86-64\n"
+               "  FOLDER          all files below it: OUT becomes a folder of the same shape\n"
+               "  -o OUT          where the result goes; may be FILE itself\n"
+               "  --dry-run       only tells\n"
+               "  --from, --to    which register to replace, and by which: fs by gs if not given\n"
+               "  --list LIST     writes what was changed, and what was not, as JSON; for FOLDER, a folder of lists\n"
+               "  --json          the same on standard output, in place of words; for FOLDER, one line for each file\n"
+               "  --system-calls  tells every system call, not only those that set a base\n"
+               "  --jobs N        files of a folder at once; as many as processors if not given\n"
+               "  --verify LIST   whether FILE is what LIST says it became\n"
+               "  --revert LIST   takes back what LIST says was changed\n"
+               "\n"
+               "Only bytes that are known to be an instruction are changed: those of functions in .eh_frame, decoded\n"
+               "from their start, and the forms in which compilers read the stack guard and the thread pointer.\n",
+    .run = patch,
+};

@@ -1,0 +1,26 @@
+/* patch_file.h: whole files, read and written. */
+#ifndef SEGUE_TOOLS_PATCH_FILE_H
+#define SEGUE_TOOLS_PATCH_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/* A file in memory; changing it here does not change the file. */
+struct file_image {
+    const char *path;
+    uint8_t *bytes;
+    size_t size;
+    struct stat status;
+};
+
+/* Both say what was wrong. */
+bool file_read(struct file_image *image, const char *path);
+void file_free(struct file_image *image);
+
+/* Writes `size` bytes to a temporary file beside `path`, and puts it in its place in one go. With `like`, it gets that
+ * file's permissions, owner (where we may) and times. */
+bool file_write(const char *path, const void *bytes, size_t size, const struct stat *like);
+
+#endif
