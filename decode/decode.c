@@ -7,8 +7,10 @@
 #include <segue/decode.h>
 #include <string.h>
 
+#include "classes.h"
 #include "quirks.h"
 #include "registers.h"
+#include "templates.h"
 
 /* What ZydisDecoderInit makes for the two modes (a test compares), as constants: so decoding needs no initialisation.
  */
@@ -28,78 +30,6 @@ static const ZydisDecoder decoders[] = {
                         [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE,
                         [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE}},
 };
-
-static const uint8_t segments[] = {SEGUE_SEGMENT_ES, SEGUE_SEGMENT_CS, SEGUE_SEGMENT_SS,
-                                   SEGUE_SEGMENT_DS, SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS};
-
-/* Operands of these are hints: they never fault, so they are no accesses. */
-static bool is_hint(const ZydisDecodedInstruction *instruction)
-{
-    switch (instruction->meta.category) {
-    case ZYDIS_CATEGORY_NOP:
-    case ZYDIS_CATEGORY_WIDENOP:
-    case ZYDIS_CATEGORY_PREFETCH:
-    case ZYDIS_CATEGORY_PREFETCHWT1:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Zydis names the stack operand of PUSH and CALL [rsp]; the processor moves the stack pointer first. POP computes the
- * address of an explicit operand after it has moved it. */
-static void adjust_for_stack(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operand,
-                             struct segue_memory_operand *memory)
-{
-    if (memory->base != SEGUE_RSP)
-        return;
-    if (operand->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && memory->direction == SEGUE_WRITE)
-        memory->displacement -= memory->size;
-    if (operand->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT && instruction->mnemonic == ZYDIS_MNEMONIC_POP)
-        memory->displacement += memory->size;
-}
-
-static void memory_operand(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operand,
-                           struct segue_memory_operand *memory)
-{
-    const ZydisDecodedOperandMem *mem = &operand->mem;
-    struct register_place place;
-    memset(memory, 0, sizeof *memory);
-    memory->segment = segments[mem->segment - ZYDIS_REGISTER_ES];
-    memory->base = register_find(mem->base, &place) ? place.number : SEGUE_REGISTER_NONE;
-    memory->index = SEGUE_REGISTER_NONE;
-    if (mem->type == ZYDIS_MEMOP_TYPE_VSIB) {
-        memory->addressing = SEGUE_ADDRESSING_VECTOR;
-        memory->index = (uint8_t)ZydisRegisterGetId(mem->index);
-        memory->scale = mem->scale;
-    } else if (register_find(mem->index, &place)) {
-        memory->index = place.number;
-        memory->scale = mem->scale;
-    }
-    memory->direction = (uint8_t)(((operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ) ? SEGUE_READ : 0) |
-                                  ((operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ? SEGUE_WRITE : 0));
-    memory->size = (uint16_t)(operand->size / 8);
-    memory->displacement = mem->disp.has_displacement ? mem->disp.value : 0;
-    adjust_for_stack(instruction, operand, memory);
-}
-
-/* Collects the operands that are read or written: what is only read first, as the processor does. */
-static void memory_operands(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
-                            struct segue_insn *insn)
-{
-    if (is_hint(instruction))
-        return;
-    for (int writing = 0; writing < 2; writing++) {
-        for (size_t i = 0; i < instruction->operand_count && insn->memory_count < SEGUE_MEMORY_OPERANDS; i++) {
-            const ZydisDecodedOperand *operand = &operands[i];
-            bool writes = operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
-            if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY || operand->mem.type == ZYDIS_MEMOP_TYPE_AGEN ||
-                !operand->actions || writes != (writing == 1))
-                continue;
-            memory_operand(instruction, operand, &insn->memory[insn->memory_count++]);
-        }
-    }
-}
 
 /* Recognises the moves that the move engine does: one memory operand, and a general register or an immediate. */
 static void recognise_move(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
@@ -135,14 +65,25 @@ static void recognise_move(const ZydisDecodedInstruction *instruction, const Zyd
     }
 }
 
-static uint8_t facts(const ZydisDecodedInstruction *instruction, const struct segue_insn *insn)
+static bool has_memory(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)
 {
+    for (size_t i = 0; i < instruction->operand_count_visible; i++)
+        if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+            return true;
+    return false;
+}
+
+static uint8_t facts(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)
+{
+    ZydisInstructionAttributes attributes = instruction->attributes;
     uint8_t flags = 0;
-    if ((instruction->attributes & ZYDIS_ATTRIB_HAS_LOCK) ||
-        (instruction->mnemonic == ZYDIS_MNEMONIC_XCHG && insn->memory_count > 0))
+    if ((attributes & ZYDIS_ATTRIB_HAS_LOCK) ||
+        (instruction->mnemonic == ZYDIS_MNEMONIC_XCHG && has_memory(instruction, operands)))
         flags |= SEGUE_INSN_LOCKED;
-    if (instruction->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
+    if (attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
         flags |= SEGUE_INSN_REPEATED;
+    if ((flags & SEGUE_INSN_REPEATED) && (attributes & ZYDIS_ATTRIB_ACCEPTS_REPE))
+        flags |= SEGUE_INSN_CONDITIONAL;
     return flags;
 }
 
@@ -166,9 +107,10 @@ enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t s
     insn->mnemonic = (uint16_t)instruction.mnemonic;
     insn->mode = (uint8_t)mode;
     insn->address_size = instruction.address_width / 8;
-    memory_operands(&instruction, operands, insn);
+    insn->flags = facts(&instruction, operands);
+    templates_make(&instruction, operands, insn);
+    insn->class_ = (uint8_t)classes_find(&instruction, operands, insn);
     recognise_move(&instruction, operands, insn);
-    insn->flags = facts(&instruction, insn);
     return SEGUE_OK;
 }
 

@@ -137,8 +137,11 @@ enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs
     plan->flags = 0;
     plan->piece_count = 0;
     plan->refusal = NULL;
-    if (list_accesses(plan, regs, xstate) != SEGUE_OK)
-        return refuse(plan, SEGUE_UNSUPPORTED, "its accesses cannot be told exactly");
+    enum segue_status status = list_accesses(plan, regs, xstate);
+    if (status == SEGUE_TOO_SMALL)
+        return refuse(plan, SEGUE_UNSUPPORTED, "it makes more accesses than a plan holds");
+    if (status != SEGUE_OK)
+        return refuse(plan, SEGUE_UNSUPPORTED, segue_unlisted_text(segue_accesses_unlisted(&plan->insn, regs, xstate)));
     if (fault && fault->direction == SEGUE_FETCH)
         return refuse(plan, SEGUE_UNSUPPORTED, "the fault is the fetch of the instruction itself");
     if (fault && !covers_fault(plan, fault))

@@ -14,7 +14,9 @@ SEGUE_BEGIN
 /* The most bytes that an instruction can have. */
 #define SEGUE_INSN_BYTES 15
 /* The most memory operands that an instruction can have, implicit ones counted. */
-#define SEGUE_MEMORY_OPERANDS 4
+#define SEGUE_MEMORY_OPERANDS 2
+/* The most accesses that segue_accesses can list: a gather of sixty-four lanes, or ENTER with nested frames. */
+#define SEGUE_ACCESSES_MOST 64
 
 /* The processor's mode that bytes are to be read in. */
 enum segue_mode {
@@ -40,15 +42,110 @@ enum segue_direction {
     SEGUE_FETCH = 4,
 };
 
-/* How a memory operand's address comes about. */
-enum segue_addressing {
-    /* segment:[base + index * scale + displacement] */
-    SEGUE_ADDRESSING_PLAIN,
-    /* As plain, but index names a vector register: one access a lane. */
-    SEGUE_ADDRESSING_VECTOR,
+/* What an instruction is for; who does the work for it goes by this. docs/decode.md lists them all. */
+enum segue_class {
+    /* No number of a mnemonic. */
+    SEGUE_CLASS_UNKNOWN,
+    /* Between general registers and memory, without arithmetic. */
+    SEGUE_CLASS_MOVE,
+    /* Integer arithmetic that leaves its memory operand as it is, or only writes it. */
+    SEGUE_CLASS_ALU,
+    /* Integer arithmetic that reads its memory operand and writes it back. */
+    SEGUE_CLASS_RMW,
+    /* The same in one locked operation. */
+    SEGUE_CLASS_LOCK,
+    /* MOVS, STOS, LODS, CMPS, SCAS, INS, OUTS. */
+    SEGUE_CLASS_STRING,
+    /* PUSH, POP, ENTER, LEAVE and their like. */
+    SEGUE_CLASS_STACK,
+    /* All that can change the instruction pointer within a program, calls and returns too. */
+    SEGUE_CLASS_BRANCH,
+    /* Between vector registers and memory, at most converted or broadcast on the way. */
+    SEGUE_CLASS_SIMD_MOVE,
+    /* Arithmetic on vector registers. */
+    SEGUE_CLASS_SIMD_COMPUTE,
+    SEGUE_CLASS_GATHER,
+    SEGUE_CLASS_SCATTER,
+    /* Mask registers, and moves of which a vector mask chooses the bytes: MASKMOV, compress, expand. */
+    SEGUE_CLASS_MASK,
+    /* BT, BTC, BTR and BTS, whose memory operand is a string of bits. */
+    SEGUE_CLASS_BIT,
+    SEGUE_CLASS_X87,
+    /* Saving, loading and resetting of x87, vector, tile and bounds state. */
+    SEGUE_CLASS_STATE,
+    /* Segment registers and their bases. */
+    SEGUE_CLASS_SEGMENT,
+    /* The operating system's instructions, and those that ask the processor about itself. */
+    SEGUE_CLASS_SYSTEM,
+    /* Instructions that do nothing a program can see: hints, prefetches, fences. */
+    SEGUE_CLASS_NONE,
+    /* How many there are. */
+    SEGUE_CLASS_COUNT,
 };
 
-/* One memory operand as the instruction encodes it. */
+/* How a memory operand's address comes about. */
+enum segue_addressing {
+    /* segment:[base + index * scale + displacement], truncated to the address size. */
+    SEGUE_ADDRESSING_PLAIN,
+    /* The same, but the address has the stack's width, whatever the address size. */
+    SEGUE_ADDRESSING_STACK,
+    /* One element at base; with a repeat prefix as many as the count register says. */
+    SEGUE_ADDRESSING_STRING,
+    /* XLAT: base plus the lowest byte of index. */
+    SEGUE_ADDRESSING_TABLE,
+    /* As plain, and then rounded down to the size. */
+    SEGUE_ADDRESSING_LINE,
+    /* As plain, and then moved by a bit offset in the register `mask`: by whole operands. */
+    SEGUE_ADDRESSING_BIT_OFFSET,
+    /* As plain, but index names a vector register: one access a lane. */
+    SEGUE_ADDRESSING_VECTOR,
+    /* As plain, and holds as many elements as the mask has bits set. */
+    SEGUE_ADDRESSING_COMPRESSED,
+    /* POPA: eight elements of the stack, of which the one for the stack pointer may not be read. */
+    SEGUE_ADDRESSING_POP_ALL,
+    /* IRET: as stack, but a task switch if the flags say that tasks are nested. */
+    SEGUE_ADDRESSING_INTERRUPT_RETURN,
+    /* ENTER: `lanes` is the nesting level, `displacement` what is allocated. */
+    SEGUE_ADDRESSING_ENTER,
+    /* As plain; a state area, laid out as the processor says. `lanes` is enum segue_state_area. */
+    SEGUE_ADDRESSING_STATE,
+};
+
+/* The instructions of SEGUE_ADDRESSING_STATE. */
+enum segue_state_area {
+    SEGUE_STATE_XSAVE,
+    SEGUE_STATE_XSAVEOPT,
+    SEGUE_STATE_XSAVEC,
+    SEGUE_STATE_XRSTOR,
+};
+
+/* What chooses the elements of a memory operand that are accessed. */
+enum segue_masking {
+    SEGUE_MASKING_NONE,
+    /* The bits of an opmask register. */
+    SEGUE_MASKING_OPMASK,
+    /* The highest bit of each element of a vector register, or of an MMX register. */
+    SEGUE_MASKING_SIGNS,
+    SEGUE_MASKING_MMX_SIGNS,
+};
+
+/* Facts about an access; a bit set. */
+enum segue_access_flags {
+    /* One indivisible operation: locked, or a direct store of 64 bytes. */
+    SEGUE_ACCESS_ATOMIC = 1,
+    /* A mask was asked which elements to access; these are the ones that it let through. */
+    SEGUE_ACCESS_MASKED = 2,
+    /* A repeat prefix: this is the whole of all iterations, `size / element` of them. */
+    SEGUE_ACCESS_REPEATED = 4,
+    /* The elements are accessed from the highest address to the lowest. */
+    SEGUE_ACCESS_DOWN = 8,
+    /* REPE, REPNE: the data may end it before the last element. */
+    SEGUE_ACCESS_UNTIL = 16,
+    /* The architecture leaves it to the processor, or to state that it hides, whether this access happens. */
+    SEGUE_ACCESS_OPTIONAL = 32,
+};
+
+/* One memory operand as the instruction encodes it: a formula that registers turn into accesses. */
 struct segue_memory_operand {
     /* enum segue_segment: the segment in effect, overrides and defaults applied. */
     uint8_t segment;
@@ -62,8 +159,24 @@ struct segue_memory_operand {
     uint8_t direction;
     /* enum segue_addressing. */
     uint8_t addressing;
-    /* Bytes. */
+    /* Bytes, all elements together. */
     uint16_t size;
+    /* Bytes of one element. */
+    uint8_t element;
+    /* What the address must be a multiple of, in bytes; 0 if anything will do. */
+    uint8_t alignment;
+    /* enum segue_masking, and the number of the mask's register. */
+    uint8_t masking;
+    uint8_t mask;
+    /* How many bits of the mask count. */
+    uint8_t lanes;
+    /* With SEGUE_ADDRESSING_VECTOR: bytes of one index. */
+    uint8_t index_size;
+    /* enum segue_access_flags. */
+    uint8_t flags;
+    /* How many bits of the mask, one after the other, belong to one element; 0: bits i, i + elements, i + 2 * elements,
+     * ... belong to element i. */
+    uint8_t grouped;
     /* Sign-extended; EVEX's compressed displacements are already multiplied out. */
     int64_t displacement;
 };
@@ -99,8 +212,29 @@ struct segue_move {
 enum segue_insn_flags {
     /* A LOCK prefix, or an XCHG with memory: the access is one locked operation. */
     SEGUE_INSN_LOCKED = 1,
-    /* A REP, REPE or REPNE prefix that repeats: the accesses given are those of the first element. */
+    /* A REP, REPE or REPNE prefix that repeats. */
     SEGUE_INSN_REPEATED = 2,
+    /* What repeats compares, so that the data may end it. */
+    SEGUE_INSN_CONDITIONAL = 4,
+};
+
+/* Why a list of accesses cannot be told. */
+enum segue_unlisted {
+    SEGUE_UNLISTED_NONE,
+    /* Known from the instruction alone: */
+    SEGUE_UNLISTED_SHADOW_STACK,
+    SEGUE_UNLISTED_TILES,
+    SEGUE_UNLISTED_BOUNDS,
+    SEGUE_UNLISTED_PADLOCK,
+    SEGUE_UNLISTED_PROFILING,
+    SEGUE_UNLISTED_SYSTEM,
+    SEGUE_UNLISTED_STATE_LAYOUT,
+    /* Known with the registers only: */
+    SEGUE_UNLISTED_XSTATE,
+    SEGUE_UNLISTED_WRAPS,
+    SEGUE_UNLISTED_NESTED_TASK,
+    /* How many there are. */
+    SEGUE_UNLISTED_COUNT,
 };
 
 /* One decoded instruction. It holds no address: the same bytes mean the same everywhere. */
@@ -116,6 +250,10 @@ struct segue_insn {
     uint8_t address_size;
     /* enum segue_insn_flags. */
     uint8_t flags;
+    /* enum segue_class. */
+    uint8_t class_;
+    /* enum segue_unlisted: why segue_accesses cannot list this instruction, whatever the registers. */
+    uint8_t unlisted;
     /* How many of `memory` are operands that are read or written, in the order in which they are. */
     uint8_t memory_count;
     struct segue_move move;
@@ -124,16 +262,24 @@ struct segue_insn {
 
 /* One access to memory. */
 struct segue_access {
-    /* Linear address of the first byte, segment base included. */
+    /* Linear address of the lowest byte, segment base included. */
     uint64_t address;
-    /* Bytes. */
+    /* Bytes, all elements together. */
     uint64_t size;
+    /* enum segue_access_flags. */
+    uint16_t flags;
+    /* Bytes of one element; `size` is a multiple of it. */
+    uint8_t element;
     /* enum segue_direction bits. */
     uint8_t direction;
     /* enum segue_segment. */
     uint8_t segment;
-    /* Which lane, where an instruction makes one access a lane; else 0. */
+    /* The vector lane of the first element, where a mask or an index vector makes the accesses; else 0. */
     uint8_t lane;
+    /* What `address` must be a multiple of, in bytes, lest the processor raise #GP; 0 if anything will do. */
+    uint8_t alignment;
+    /* The number of the operand in `insn->memory`. */
+    uint8_t operand;
 };
 
 /* Decodes the instruction that starts at `bytes`, of which `size` may be read.
@@ -143,13 +289,40 @@ struct segue_access {
 SEGUE_API enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t size, struct segue_insn *insn);
 
 /* Lists the accesses that the instruction will make with these registers, in the order in which it makes them.
- * `xstate` is needed only where `insn` addresses memory through vector registers; it may be NULL.
+ *
+ * What is listed is what the program asks for: not the processor's own use of page and descriptor tables, of the
+ * task-state segment, of stacks of other privilege levels or of shadow stacks. Far calls and returns are taken to
+ * stay in their privilege level, segments other than FS and GS to begin at 0.
+ *
+ * Elements that follow each other in memory and in time are one access with `size / element` elements: a string
+ * instruction with a repeat prefix makes one per operand (two, where it wraps around in 32 bits), from its first
+ * element to its last, as if nothing interrupted it and, with SEGUE_ACCESS_UNTIL, as if the data did not end it; in 64
+ * bits it ends at the end of the address space. CMPS and MOVS with a repeat prefix alternate between their two. A mask
+ * makes one access of each run of lanes that it lets through, and none of the others. Gathers and scatters make one a
+ * lane.
+ *
+ * `xstate` is needed where a mask or a vector of indices decides; it may be NULL elsewhere.
  * Stores how many there are in `count`, and as many as fit in the `capacity` entries of `accesses`.
  * Returns SEGUE_OK; SEGUE_TOO_SMALL when they did not fit; SEGUE_UNSUPPORTED when the list cannot be told
- * exactly; SEGUE_INVALID for a NULL pointer. Async-signal-safe, thread-safe. */
+ * exactly (segue_accesses_unlisted tells why); SEGUE_INVALID for a NULL pointer. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_status segue_accesses(const struct segue_insn *insn, const struct segue_regs *regs,
                                            const struct segue_xstate *xstate, struct segue_access *accesses,
                                            size_t capacity, size_t *count);
+
+/* Why segue_accesses answers SEGUE_UNSUPPORTED to these arguments; SEGUE_UNLISTED_NONE if it does not.
+ * Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_unlisted segue_accesses_unlisted(const struct segue_insn *insn, const struct segue_regs *regs,
+                                                      const struct segue_xstate *xstate);
+
+/* The reason as a clause, "it moves ..."; a static string. Async-signal-safe, thread-safe. */
+SEGUE_API const char *segue_unlisted_text(enum segue_unlisted why);
+
+/* The class's name, "simd-move"; "?" for a number that is none. Async-signal-safe, thread-safe. */
+SEGUE_API const char *segue_class_name(enum segue_class number);
+
+/* The class of the mnemonic's plain form; an instruction's own form may belong to another, and `insn->class_` tells
+ * that. SEGUE_CLASS_UNKNOWN for a number that is no mnemonic. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_class segue_mnemonic_class(unsigned mnemonic);
 
 /* The mnemonic in lower case, "mov"; "?" for a number that is none. Async-signal-safe, thread-safe. */
 SEGUE_API const char *segue_mnemonic_name(unsigned mnemonic);

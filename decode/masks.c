@@ -1,0 +1,113 @@
+/* masks.c: mask and vector registers out of an XSAVE area.
+ *
+ * SOURCES: Intel SDM volume 1, 13.4.1 (legacy region), 13.4.2 (header), 13.5 (components), 10.5 (FXSAVE: the x87
+ * registers in stack order, while MMX names them by their physical number). */
+#include "masks.h"
+
+#include <string.h>
+
+#include "state.h"
+
+#define LEGACY_SIZE 512
+#define FSW_OFFSET 2
+#define ST_OFFSET 32
+#define XMM_OFFSET 160
+#define XCOMP_BV_OFFSET 520
+#define HEADER_END 576
+#define COMPACTED (UINT64_C(1) << 63)
+
+static uint64_t load(const void *area, size_t offset)
+{
+    uint64_t value;
+    memcpy(&value, (const char *)area + offset, sizeof value);
+    return value;
+}
+
+/* Where `size` bytes at `offset` within a component stand; NULL in `*bytes` if it is in its initial state. */
+static bool find(const struct segue_xstate *xstate, unsigned component, size_t offset, size_t size,
+                 const uint8_t **bytes)
+{
+    struct state_component place;
+    if (!xstate || !xstate->area || xstate->size < LEGACY_SIZE || !(xstate->features >> component & 1))
+        return false;
+    bool extended = xstate->size >= HEADER_END;
+    if (extended && (load(xstate->area, XCOMP_BV_OFFSET) & COMPACTED))
+        return false;
+    if (component < STATE_FIRST_EXTENDED)
+        place = (struct state_component){.offset = 0, .size = LEGACY_SIZE};
+    else if (!extended || !state_find(component, &place))
+        return false;
+    if (offset + size > place.size || place.offset + place.size > xstate->size)
+        return false;
+    bool saved = !extended || (load(xstate->area, LEGACY_SIZE) >> component & 1);
+    *bytes = saved ? (const uint8_t *)xstate->area + place.offset + offset : NULL;
+    return true;
+}
+
+static bool copy(const struct segue_xstate *xstate, unsigned component, size_t offset, size_t size, uint8_t *to)
+{
+    const uint8_t *bytes;
+    if (!find(xstate, component, offset, size, &bytes))
+        return false;
+    if (bytes)
+        memcpy(to, bytes, size);
+    else
+        memset(to, 0, size);
+    return true;
+}
+
+bool masks_opmask(const struct segue_xstate *xstate, unsigned number, uint64_t *bits)
+{
+    return copy(xstate, STATE_OPMASK, number * sizeof *bits, sizeof *bits, (uint8_t *)bits);
+}
+
+bool masks_vector(const struct segue_xstate *xstate, unsigned number, unsigned size, uint8_t bytes[VECTOR_SIZE])
+{
+    if (number >= 16)
+        return copy(xstate, STATE_HI16_ZMM, (number - 16) * (size_t)VECTOR_SIZE, size, bytes);
+    return copy(xstate, STATE_SSE, XMM_OFFSET + number * (size_t)16, 16, bytes) &&
+           (size < 32 || copy(xstate, STATE_AVX, number * (size_t)16, 16, bytes + 16)) &&
+           (size < 64 || copy(xstate, STATE_ZMM_HI256, number * (size_t)32, 32, bytes + 32));
+}
+
+static bool mmx(const struct segue_xstate *xstate, unsigned number, uint8_t bytes[VECTOR_SIZE])
+{
+    uint8_t status[2];
+    if (!copy(xstate, STATE_X87, FSW_OFFSET, sizeof status, status))
+        return false;
+    unsigned top = status[1] >> 3 & 7;
+    return copy(xstate, STATE_X87, ST_OFFSET + ((number - top) & 7) * (size_t)16, 8, bytes);
+}
+
+/* The highest bit of each element. */
+static uint64_t signs(const uint8_t *bytes, unsigned lanes, unsigned element)
+{
+    uint64_t bits = 0;
+    for (unsigned lane = 0; lane < lanes; lane++)
+        bits |= (uint64_t)(bytes[lane * element + element - 1] >> 7) << lane;
+    return bits;
+}
+
+bool masks_of(const struct segue_memory_operand *memory, const struct segue_xstate *xstate, uint64_t *bits)
+{
+    uint8_t bytes[VECTOR_SIZE];
+    unsigned size = memory->lanes * (unsigned)memory->element;
+    switch ((enum segue_masking)memory->masking) {
+    case SEGUE_MASKING_OPMASK:
+        return masks_opmask(xstate, memory->mask, bits);
+    case SEGUE_MASKING_SIGNS:
+        if (!masks_vector(xstate, memory->mask, size > 16 ? 32 : 16, bytes))
+            return false;
+        *bits = signs(bytes, memory->lanes, memory->element);
+        return true;
+    case SEGUE_MASKING_MMX_SIGNS:
+        if (!mmx(xstate, memory->mask, bytes))
+            return false;
+        *bits = signs(bytes, memory->lanes, memory->element);
+        return true;
+    case SEGUE_MASKING_NONE:
+        break;
+    }
+    *bits = UINT64_MAX;
+    return true;
+}
