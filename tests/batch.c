@@ -1,0 +1,468 @@
+/* batch.c: a batch of test cases, run natively and stepped, and compared (see batch.h). */
+#include "batch.h"
+
+#include <Zydis/Zydis.h>
+#include <ctype.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "outcome.h"
+
+#define IMAGES 16
+
+/* What a stepped run is to do with a case. */
+enum expectation {
+    /* Nothing protected is touched. */
+    UNTOUCHED,
+    /* One fault, stepped. */
+    STEPPED,
+    /* The instruction faults natively: one fault, handed on. */
+    FAULTS,
+};
+
+static struct {
+    struct test_case *cases;
+    enum expectation *expected;
+    struct outcome *native;
+    uint8_t *native_images;
+    struct outcome stepped;
+    uint8_t *images;
+    uint8_t *memory_before;
+    uint8_t *memory_after;
+    uint64_t fs_base;
+} batch;
+
+static const char *const injection_names[INJECTIONS] = {
+    [INJECT_NOTHING] = "nothing",
+    [INJECT_REGISTER_UPPER_HALF] = "upper-half",
+    [INJECT_REGISTER_HIGH_BYTE] = "high-byte",
+    [INJECT_FLAG] = "flag",
+    [INJECT_MEMORY_NEAR] = "memory-near",
+    [INJECT_MEMORY_FAR] = "memory-far",
+    [INJECT_X87] = "x87",
+    [INJECT_XMM] = "xmm",
+    [INJECT_LAST_XSAVE_BYTE] = "last-xsave-byte",
+    [INJECT_GS_BASE] = "gs-base",
+    [INJECT_NO_FAULT] = "no-fault",
+    [INJECT_SIGNAL_ADDRESS] = "signal-address",
+    [INJECT_PLAN] = "plan",
+};
+
+const char *injection_name(enum injection injection)
+{
+    return injection_names[injection];
+}
+
+static void *allocate(size_t size)
+{
+    void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+    if (!memory)
+        abort();
+    return memset(memory, 0, size);
+}
+
+/* How many bytes MOVSXD reads for a 16-bit register: processors differ (docs/facts.md). The last two bytes of an open
+ * page are read; the page behind it is closed. */
+static unsigned movsxd_r16_bytes(void)
+{
+    static const uint8_t bytes[] = {0x66, 0x63, 0x00};
+    struct oracle_registers registers = {.rflags = 0x202};
+    struct oracle_output output = {.image = batch.native_images};
+    char *pages = mmap(NULL, 2 * AREA_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        abort();
+    mprotect(pages + AREA_PAGE, AREA_PAGE, PROT_NONE);
+    registers.general[SEGUE_RAX] = (uint64_t)(uintptr_t)pages + AREA_PAGE - 2;
+    oracle_slots_open();
+    oracle_slot_write(0, bytes, sizeof bytes);
+    oracle_slots_close();
+    oracle_signals_take();
+    oracle_run(&(struct oracle_input){&registers, 0, batch.images, oracle_slot_address(0, sizeof bytes)}, &output);
+    oracle_signals_give_back();
+    munmap(pages, 2 * AREA_PAGE);
+    return output.signal.number ? 4 : 2;
+}
+
+static void allocate_all(void)
+{
+    size_t image = oracle_image_size(), memory = 0;
+    for (unsigned set = 0; set < AREA_SETS; set++)
+        if (areas_of(set)->size > memory)
+            memory = areas_of(set)->size;
+    batch.cases = allocate(BATCH_CASES * sizeof *batch.cases);
+    batch.expected = allocate(BATCH_CASES * sizeof *batch.expected);
+    batch.native = allocate(BATCH_CASES * sizeof *batch.native);
+    batch.native_images = allocate(BATCH_CASES * image);
+    for (size_t i = 0; i < BATCH_CASES; i++)
+        batch.native[i].output.image = batch.native_images + i * image;
+    batch.stepped.output.image = allocate(image);
+    batch.images = allocate(IMAGES * image);
+    batch.memory_before = allocate(memory);
+    batch.memory_after = allocate(memory);
+}
+
+const char *batch_prepare(void)
+{
+    const char *why = oracle_prepare(BATCH_CODE_ADDRESS, BATCH_CASES);
+    if (why)
+        return why;
+    enum segue_status status = segue_install(NULL);
+    if (status != SEGUE_OK)
+        return segue_status_text(status);
+    why = areas_create();
+    if (why)
+        return why;
+    /* The first word of a thread's control block is its own address: SysV ABI, x86-64 supplement, 3.4.2. */
+    __asm__("movq %%fs:0, %0" : "=r"(batch.fs_base));
+    allocate_all();
+    generate_learn_processor(movsxd_r16_bytes());
+    return NULL;
+}
+
+/* Alias half of the time: it is what most regions will have. */
+static enum area_set choose_set(struct random *random)
+{
+    static const uint8_t sets[] = {AREAS_ALIAS,    AREAS_ALIAS,    AREAS_ALIAS,    AREAS_ALIAS,
+                                   AREAS_ALIAS,    AREAS_ALIAS,    AREAS_ALIAS,    AREAS_ALIAS,
+                                   AREAS_CALLBACK, AREAS_CALLBACK, AREAS_CALLBACK, AREAS_FORCED,
+                                   AREAS_FORCED,   AREAS_EXPOSED,  AREAS_MIXED,    AREAS_MIXED};
+    return sets[random_below(random, sizeof sets)];
+}
+
+/* Every eighth batch leaves reading allowed; then only writes fault. */
+static int choose_protection(struct random *random)
+{
+    return random_below(random, 8) == 0 ? PROT_READ : PROT_NONE;
+}
+
+static enum expectation expect_access(const struct areas *areas, const struct segue_access *access, int protection)
+{
+    char first = areas_page(areas, access->address), last = areas_page(areas, access->address + access->size - 1);
+    if (first == 'H' || last == 'H')
+        return FAULTS;
+    if ((first == 'O' && last == 'O') || (protection == PROT_READ && !(access->direction & SEGUE_WRITE)))
+        return UNTOUCHED;
+    return STEPPED;
+}
+
+static enum expectation expect(const struct areas *areas, const struct test_case *test, int protection)
+{
+    enum expectation worst = test->access_count ? UNTOUCHED : FAULTS;
+    for (size_t i = 0; i < test->access_count; i++) {
+        enum expectation one = expect_access(areas, &test->accesses[i], protection);
+        if (one > worst)
+            worst = one;
+    }
+    return worst;
+}
+
+static void make_cases(const struct batch_options *options, const struct generator *generator, uint64_t number,
+                       int protection)
+{
+    oracle_slots_open();
+    for (size_t i = 0; i < BATCH_CASES; i++) {
+        struct test_case *test = &batch.cases[i];
+        *options->case_at_hand = number * BATCH_CASES + i;
+        generate_case(generator, number * BATCH_CASES + i, i, test);
+        batch.expected[i] = expect(generator->areas, test, protection);
+        oracle_slot_write(i, test->bytes, test->length);
+    }
+    oracle_slots_close();
+}
+
+static void run_case(const struct areas *areas, size_t i, struct outcome *outcome)
+{
+    const struct test_case *test = &batch.cases[i];
+    struct oracle_input input = {
+        .registers = &test->registers,
+        .gs_base = test->gs_base,
+        .image = batch.images + test->image * oracle_image_size(),
+        .code = oracle_slot_address(i, test->length),
+    };
+    oracle_run(&input, &outcome->output);
+    if (test->access_count)
+        areas_peek(areas, test->accesses[0].address - OUTCOME_WINDOW_BEFORE, outcome->window, OUTCOME_WINDOW);
+    else
+        memset(outcome->window, 0, OUTCOME_WINDOW);
+}
+
+/* Encodings beside those of the family that the processor refuses: LOCK, and the other values of ModRM.reg. */
+static const struct {
+    uint8_t length;
+    uint8_t bytes[11];
+} undefined[] = {
+    {3, {0xf0, 0x88, 0x00}},
+    {3, {0xf0, 0x89, 0x00}},
+    {3, {0xf0, 0x8a, 0x00}},
+    {3, {0xf0, 0x8b, 0x00}},
+    {4, {0xf0, 0x0f, 0xb6, 0x00}},
+    {4, {0xf0, 0x0f, 0xb7, 0x00}},
+    {4, {0xf0, 0x0f, 0xbe, 0x00}},
+    {4, {0xf0, 0x0f, 0xbf, 0x00}},
+    {4, {0xf0, 0x48, 0x63, 0x00}},
+    {4, {0xf0, 0xc6, 0x00, 0x11}},
+    {7, {0xf0, 0xc7, 0x00, 0x11, 0x22, 0x33, 0x44}},
+    {8, {0xf0, 0x48, 0xc7, 0x00, 0x11, 0x22, 0x33, 0x44}},
+    {3, {0xc6, 0x08, 0x11}},
+    {3, {0xc6, 0x38, 0x11}},
+    {6, {0xc7, 0x08, 0x11, 0x22, 0x33, 0x44}},
+    {6, {0xc7, 0x38, 0x11, 0x22, 0x33, 0x44}},
+};
+
+static bool is_refused(const uint8_t *bytes, size_t length)
+{
+    struct segue_insn insn;
+    return segue_decode(SEGUE_MODE_64, bytes, length, &insn) == SEGUE_UNDEFINED;
+}
+
+const char *batch_check_undefined(void)
+{
+    static char wrong[128];
+    const struct areas *areas = areas_of(AREAS_ALIAS);
+    struct test_case test = {.registers = {.general = {[SEGUE_RAX] = areas->area[0].base}, .rflags = 0x202}};
+    for (size_t i = 0; i < sizeof undefined / sizeof *undefined; i++) {
+        test.length = undefined[i].length;
+        memcpy(test.bytes, undefined[i].bytes, test.length);
+        batch.cases[0] = test;
+        oracle_slots_open();
+        oracle_slot_write(0, test.bytes, test.length);
+        oracle_slots_close();
+        run_case(areas, 0, &batch.native[0]);
+        bool refused = is_refused(test.bytes, test.length);
+        if (refused && batch.native[0].output.signal.number == SIGILL)
+            continue;
+        snprintf(wrong, sizeof wrong, "%02x %02x %02x: signal %d, the library %s it", test.bytes[0], test.bytes[1],
+                 test.bytes[2], batch.native[0].output.signal.number, refused ? "refuses" : "decodes");
+        return wrong;
+    }
+    return NULL;
+}
+
+static void run_natively(const struct areas *areas)
+{
+    oracle_signals_take();
+    for (size_t i = 0; i < BATCH_CASES; i++)
+        run_case(areas, i, &batch.native[i]);
+    oracle_signals_give_back();
+}
+
+/* The case that an injection of this kind can show in: the first that is stepped, or that faults on a page. */
+static bool can_inject(enum injection injection, const struct areas *areas, size_t i)
+{
+    const struct segue_access *access = &batch.cases[i].accesses[0];
+    if (injection == INJECT_SIGNAL_ADDRESS)
+        return batch.expected[i] == FAULTS;
+    /* An access across an edge would fault on the other page; a region without a policy sees no plan. */
+    return batch.expected[i] == STEPPED && access->address % AREA_PAGE < AREA_PAGE - 8 &&
+           isupper(areas_page(areas, access->address));
+}
+
+static void inject_before(enum injection injection, size_t i)
+{
+    struct segue_access *access = &batch.cases[i].accesses[0];
+    if (injection == INJECT_NO_FAULT)
+        mprotect((void *)(uintptr_t)(access->address / AREA_PAGE * AREA_PAGE), AREA_PAGE, PROT_READ | PROT_WRITE);
+    if (injection == INJECT_PLAN)
+        access->size *= 2;
+}
+
+static void flip_memory(const struct areas *areas, uint64_t address)
+{
+    uint8_t byte;
+    areas_peek(areas, address, &byte, 1);
+    byte ^= 1;
+    areas_poke(areas, address, &byte, 1);
+}
+
+static void inject_after(enum injection injection, const struct areas *areas, size_t i, struct outcome *outcome)
+{
+    size_t count;
+    const struct oracle_component *last = oracle_components(&count);
+    uint8_t *image = outcome->output.image;
+    last += count - 1;
+    switch (injection) {
+    case INJECT_REGISTER_UPPER_HALF:
+        outcome->output.registers.general[SEGUE_R13] ^= (uint64_t)1 << 32;
+        break;
+    case INJECT_REGISTER_HIGH_BYTE:
+        outcome->output.registers.general[SEGUE_RBX] ^= 0x100;
+        break;
+    case INJECT_FLAG:
+        outcome->output.registers.rflags ^= 0x800;
+        break;
+    case INJECT_MEMORY_NEAR:
+        outcome->window[OUTCOME_WINDOW_BEFORE + 8] ^= 0x80;
+        break;
+    case INJECT_MEMORY_FAR:
+        flip_memory(areas, areas->area[0].base + (batch.cases[i].accesses[0].address + 1024) % AREA_PAGE);
+        break;
+    case INJECT_X87:
+        image[0] ^= 1;
+        break;
+    case INJECT_XMM:
+        image[415] ^= 1;
+        break;
+    case INJECT_LAST_XSAVE_BYTE:
+        image[last->offset + last->size - 1] ^= 1;
+        break;
+    case INJECT_GS_BASE:
+        outcome->output.gs_base++;
+        break;
+    case INJECT_SIGNAL_ADDRESS:
+        outcome->output.signal.address++;
+        break;
+    default:
+        break;
+    }
+}
+
+/* The case's bytes in hexadecimal digits. */
+static void spell(const struct test_case *test, char *text)
+{
+    for (size_t i = 0; i < test->length; i++)
+        sprintf(text + 3 * i, "%02x ", test->bytes[i]);
+}
+
+static void disassemble(const struct test_case *test, uint64_t address, char *text, size_t size)
+{
+    ZydisDecoder decoder;
+    ZydisFormatter formatter;
+    ZydisDecodedInstruction instruction;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, test->bytes, test->length, &instruction, operands)) ||
+        !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &instruction, operands,
+                                                      instruction.operand_count_visible, text, size, address, NULL)))
+        snprintf(text, size, "(Zydis does not decode it)");
+}
+
+/* One place where all that is needed to repeat a difference is told. */
+static void report(const struct batch_options *options, enum area_set set, uint64_t number, size_t i, const char *what,
+                   const char *details)
+{
+    const struct test_case *test = &batch.cases[i];
+    char text[16384], bytes[64] = "", insn[128], form[64];
+    char before[16 * 17 + 1] = "";
+    spell(test, bytes);
+    disassemble(test, oracle_slot_address(i, test->length), insn, sizeof insn);
+    generate_describe(test, form, sizeof form);
+    for (size_t k = 0; k < 16; k++)
+        sprintf(before + 17 * k, "%016llx ", (unsigned long long)test->registers.general[k]);
+    snprintf(text, sizeof text,
+             "DIFFERENCE: %s\n  case %llu (batch %llu, number %zu), %s window; repeat it with: %s --batch %llu\n"
+             "  %s: %s\n  %s; gs base %016llx; rax rbx rcx rdx rsi rdi rbp rsp r8..r15 before:\n  %s\n%s",
+             what, (unsigned long long)(number * BATCH_CASES + i), (unsigned long long)number, i, area_set_name(set),
+             options->command, (unsigned long long)number, bytes, insn, form, (unsigned long long)test->gs_base, before,
+             details);
+    options->report(text);
+}
+
+/* How the handler's counters moved since they were last asked. */
+struct progress {
+    uint64_t faults, stepped;
+};
+
+static struct progress handler_progress(void)
+{
+    static struct segue_counters last;
+    struct segue_counters now;
+    segue_counters_read(&now);
+    struct progress progress = {now.faults - last.faults, now.stepped - last.stepped};
+    last = now;
+    return progress;
+}
+
+/* What is wrong with one case, or NULL. */
+static const char *judge(size_t i)
+{
+    struct progress progress = handler_progress();
+    enum expectation expected = batch.expected[i];
+    bool native_faulted = batch.native[i].output.signal.number != 0;
+    if (native_faulted != (expected == FAULTS))
+        return native_faulted ? "the generator expected it not to fault, and it does"
+                              : "the generator expected it to fault, and it does not";
+    if (!outcome_equal(&batch.native[i], &batch.stepped))
+        return "native and stepped outcomes are not equal";
+    if (area_watch.wrong_plan)
+        return "the plan lists other accesses than the instruction makes";
+    if (progress.faults != (expected != UNTOUCHED) || progress.stepped != (expected == STEPPED))
+        return "it took another number of faults or steps than expected";
+    return NULL;
+}
+
+static void run_stepped(const struct batch_options *options, enum area_set set, uint64_t number, int protection,
+                        struct batch_totals *totals)
+{
+    const struct areas *areas = areas_of(set);
+    enum injection injection = options->injection;
+    char details[8192];
+    handler_progress();
+    for (size_t i = 0; i < BATCH_CASES; i++) {
+        bool inject = injection != INJECT_NOTHING && can_inject(injection, areas, i);
+        *options->case_at_hand = number * BATCH_CASES + i;
+        if (inject)
+            inject_before(injection, i);
+        area_watch = (struct area_watch){batch.cases[i].accesses, batch.cases[i].access_count, 0, false};
+        run_case(areas, i, &batch.stepped);
+        areas_protect_exposed();
+        if (inject) {
+            inject_after(injection, areas, i, &batch.stepped);
+            areas_protect(areas, protection);
+            injection = INJECT_NOTHING;
+        }
+        const char *wrong = judge(i);
+        if (!wrong)
+            continue;
+        totals->differences++;
+        outcome_describe(&batch.native[i], &batch.stepped, details, sizeof details);
+        report(options, set, number, i, wrong, details);
+        /* What follows is to differ only by itself. */
+        areas_poke(areas, batch.cases[i].accesses[0].address - OUTCOME_WINDOW_BEFORE, batch.native[i].window,
+                   batch.cases[i].access_count ? OUTCOME_WINDOW : 0);
+    }
+}
+
+static void count_cases(enum area_set set, struct batch_totals *totals)
+{
+    totals->cases[set] += BATCH_CASES;
+    for (size_t i = 0; i < BATCH_CASES; i++) {
+        totals->stepped += batch.expected[i] == STEPPED;
+        totals->untouched += batch.expected[i] == UNTOUCHED;
+        totals->faulted += batch.expected[i] == FAULTS;
+    }
+}
+
+void batch_run(const struct batch_options *options, uint64_t number, struct batch_totals *totals)
+{
+    /* Apart from the cases' own numbers, whose first is far from any batch's. */
+    struct random random = random_for(~options->seed, number);
+    enum area_set chosen = choose_set(&random);
+    enum area_set set = options->set == AREA_SETS ? chosen : options->set;
+    int protection = choose_protection(&random);
+    const struct areas *areas = areas_of(set);
+    struct generator generator = {.seed = options->seed, .fs_base = batch.fs_base, .areas = areas, .images = IMAGES};
+    char details[128];
+
+    make_cases(options, &generator, number, protection);
+    for (size_t i = 0; i < IMAGES; i++)
+        oracle_image_random(&random, batch.images + i * oracle_image_size());
+    areas_fill(areas, &random);
+    areas_save(areas, batch.memory_before);
+    run_natively(areas);
+    areas_save(areas, batch.memory_after);
+    areas_load(areas, batch.memory_before);
+    areas_protect(areas, protection);
+    run_stepped(options, set, number, protection, totals);
+    areas_open(areas);
+    uint64_t address = areas_difference(areas, batch.memory_after);
+    if (address) {
+        totals->differences++;
+        snprintf(details, sizeof details, "  the first byte that differs is at %#llx\n", (unsigned long long)address);
+        report(options, set, number, BATCH_CASES - 1, "after the batch, of which this is the last case, memory differs",
+               details);
+    }
+    count_cases(set, totals);
+}

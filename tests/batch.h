@@ -1,0 +1,63 @@
+/* batch.h: a batch of test cases, run twice from the same state at the same addresses: with the pages open by the
+ * processor alone, then with the pages protected by way of the library's signal handler; and compared.
+ *
+ * Memory evolves through a batch, in the same way in both runs; at its end all of it is compared. */
+#ifndef SEGUE_TESTS_BATCH_H
+#define SEGUE_TESTS_BATCH_H
+
+#include "areas.h"
+#include "generate.h"
+
+#define BATCH_CASES 512
+/* Where the code slots are mapped: below 2 GiB, as the low areas are, so that RIP-relative operands reach them. */
+#define BATCH_CODE_ADDRESS 0x0f000000u
+
+/* What is spoiled on purpose, in the stepped run of one case, to see that it is noticed. */
+enum injection {
+    INJECT_NOTHING,
+    INJECT_REGISTER_UPPER_HALF,
+    INJECT_REGISTER_HIGH_BYTE,
+    INJECT_FLAG,
+    INJECT_MEMORY_NEAR,
+    INJECT_MEMORY_FAR,
+    INJECT_X87,
+    INJECT_XMM,
+    INJECT_LAST_XSAVE_BYTE,
+    INJECT_GS_BASE,
+    INJECT_NO_FAULT,
+    INJECT_SIGNAL_ADDRESS,
+    INJECT_PLAN,
+    INJECTIONS,
+};
+const char *injection_name(enum injection injection);
+
+struct batch_options {
+    uint64_t seed;
+    /* Which set of areas; AREA_SETS: the batch's own choice. */
+    enum area_set set;
+    enum injection injection;
+    /* The command line that repeats a batch, but for its number. */
+    const char *command;
+    /* Called with each difference, told in full. */
+    void (*report)(const char *text);
+    /* Where the batch stands, for who has to tell where it died. */
+    volatile uint64_t *case_at_hand;
+};
+
+struct batch_totals {
+    uint64_t cases[AREA_SETS];
+    /* Cases that were stepped, that needed no step, that fault natively too. */
+    uint64_t stepped, untouched, faulted;
+    uint64_t differences;
+};
+
+/* Installs the library, makes areas and slots. NULL, or why it cannot. */
+const char *batch_prepare(void);
+
+/* Runs cases number * BATCH_CASES up to the next batch's first; adds to `totals`. */
+void batch_run(const struct batch_options *options, uint64_t number, struct batch_totals *totals);
+
+/* Runs encodings beside the family that are to raise #UD. NULL, or which of them runs natively or is decoded. */
+const char *batch_check_undefined(void);
+
+#endif

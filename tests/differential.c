@@ -1,0 +1,324 @@
+/* differential.c: runs every encoding of the MOV family with random register states, natively and stepped, and tells
+ * every difference. Zero are expected.
+ *
+ *      differential [--states N] [--seed S] [--workers W] [--shard I/N] [--window KIND] [--batch B] [--inject WHAT]
+ *                   [--check-undefined] [--help]
+ *
+ * Exits with 0 if there was no difference, 1 if there was, 2 for a bad command line, 77 where it cannot run. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "batch.h"
+
+#define DEFAULT_STATES 10000000u
+#define DEFAULT_SEED 1u
+#define WORKERS_MAX 256
+/* Reports after which all stop. */
+#define REPORTS_MAX 10
+/* A batch takes some milliseconds; one that takes this long hangs. */
+#define BATCH_SECONDS 120
+#define EXIT_DIFFERENT 1
+#define EXIT_USAGE 2
+#define EXIT_SKIPPED 77
+
+struct options {
+    uint64_t states, seed, workers, shard, shards;
+    enum area_set set;
+    enum injection injection;
+    bool one_batch, check_undefined;
+    uint64_t batch;
+};
+
+/* What the workers, which are processes, share. */
+static struct shared {
+    struct {
+        struct batch_totals totals;
+        uint64_t distinct;
+        volatile uint64_t case_at_hand;
+    } workers[WORKERS_MAX];
+    uint32_t reports;
+} * shared;
+
+static const char usage[] =
+    "differential: steps every encoding of the MOV family with random states and compares with the processor.\n"
+    "  --states N         how many states, rounded up to whole batches (10000000)\n"
+    "  --seed S           what the states come from (1)\n"
+    "  --workers W        processes at work (one a processor)\n"
+    "  --shard I/N        only the I-th of N equal parts, I from 0\n"
+    "  --window KIND      alias, exposed, callback, forced or mixed; else all of them\n"
+    "  --batch B          only batch B, as a report tells it\n"
+    "  --inject WHAT      spoils a result, to see that it is noticed; `list` lists what there is\n"
+    "  --check-undefined  only checks that what the processor refuses is refused\n";
+
+static void report(const char *text)
+{
+    if (__atomic_fetch_add(&shared->reports, 1, __ATOMIC_RELAXED) < REPORTS_MAX) {
+        /* In one go, since other workers write too. */
+        ssize_t written = write(STDERR_FILENO, text, strlen(text));
+        (void)written;
+    }
+}
+
+static uint64_t batch_count(const struct options *options)
+{
+    return (options->states + BATCH_CASES - 1) / BATCH_CASES;
+}
+
+/* How many of a batch's cases have a form that no batch before it had. */
+static uint64_t distinct_in(uint64_t number)
+{
+    return generate_distinct((number + 1) * BATCH_CASES) - generate_distinct(number * BATCH_CASES);
+}
+
+static void describe_command(const struct options *options, char *text, size_t size)
+{
+    snprintf(text, size, "differential --seed %llu%s%s", (unsigned long long)options->seed,
+             options->set == AREA_SETS ? "" : " --window ",
+             options->set == AREA_SETS ? "" : area_set_name(options->set));
+}
+
+static void work(const struct options *options, uint64_t worker)
+{
+    char command[128];
+    struct batch_options batch = {
+        .seed = options->seed,
+        .set = options->set,
+        .injection = options->injection,
+        .command = command,
+        .report = report,
+        .case_at_hand = &shared->workers[worker].case_at_hand,
+    };
+    describe_command(options, command, sizeof command);
+    uint64_t number = options->one_batch ? options->batch : options->shard + worker * options->shards;
+    uint64_t end = options->one_batch ? options->batch + 1 : batch_count(options);
+    for (; number < end; number += options->workers * options->shards) {
+        if (__atomic_load_n(&shared->reports, __ATOMIC_RELAXED) >= REPORTS_MAX)
+            break;
+        alarm(BATCH_SECONDS);
+        batch_run(&batch, number, &shared->workers[worker].totals);
+        shared->workers[worker].distinct += distinct_in(number);
+    }
+}
+
+/* A worker's whole life. */
+static int be_worker(const struct options *options, uint64_t worker)
+{
+    const char *why = batch_prepare();
+    if (why) {
+        fprintf(stderr, "SKIP: %s\n", why);
+        return EXIT_SKIPPED;
+    }
+    if (options->check_undefined) {
+        why = batch_check_undefined();
+        if (why)
+            fprintf(stderr, "DIFFERENCE: %s\n", why);
+        return why ? EXIT_DIFFERENT : EXIT_SUCCESS;
+    }
+    work(options, worker);
+    return EXIT_SUCCESS;
+}
+
+static bool start_workers(const struct options *options, pid_t *pids)
+{
+    fflush(NULL);
+    for (uint64_t i = 0; i < options->workers; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0)
+            _exit(be_worker(options, i));
+        if (pids[i] < 0)
+            return false;
+    }
+    return true;
+}
+
+/* The worst that came of the workers. */
+static int wait_for_workers(const struct options *options, const pid_t *pids)
+{
+    int worst = EXIT_SUCCESS, status;
+    for (uint64_t i = 0; i < options->workers; i++) {
+        while (waitpid(pids[i], &status, 0) < 0 && errno == EINTR)
+            ;
+        if (WIFEXITED(status)) {
+            if (WEXITSTATUS(status) == EXIT_SKIPPED || worst == EXIT_SUCCESS)
+                worst = WEXITSTATUS(status);
+            continue;
+        }
+        uint64_t at = shared->workers[i].case_at_hand;
+        fprintf(stderr,
+                "DIFFERENCE: worker %llu ended by signal %d at case %llu; repeat it with --seed %llu --batch %llu\n",
+                (unsigned long long)i, WTERMSIG(status), (unsigned long long)at, (unsigned long long)options->seed,
+                (unsigned long long)(at / BATCH_CASES));
+        shared->workers[i].totals.differences++;
+    }
+    return worst;
+}
+
+static void add_totals(struct batch_totals *sum, const struct batch_totals *part)
+{
+    for (unsigned set = 0; set < AREA_SETS; set++)
+        sum->cases[set] += part->cases[set];
+    sum->stepped += part->stepped;
+    sum->untouched += part->untouched;
+    sum->faulted += part->faulted;
+    sum->differences += part->differences;
+}
+
+static uint64_t summarise(const struct options *options, double seconds)
+{
+    struct batch_totals sum = {0};
+    uint64_t distinct = 0, states = 0;
+    for (uint64_t i = 0; i < options->workers; i++) {
+        add_totals(&sum, &shared->workers[i].totals);
+        distinct += shared->workers[i].distinct;
+    }
+    for (unsigned set = 0; set < AREA_SETS; set++)
+        states += sum.cases[set];
+    printf("states         %12llu  (seed %llu, %llu workers, %.1f s)\n", (unsigned long long)states,
+           (unsigned long long)options->seed, (unsigned long long)options->workers, seconds);
+    printf("distinct forms %12llu  of %llu; of the core %llu\n", (unsigned long long)distinct,
+           (unsigned long long)generate_form_count(), (unsigned long long)generate_core_count());
+    for (unsigned set = 0; set < AREA_SETS; set++)
+        printf("  %-9s    %12llu\n", area_set_name(set), (unsigned long long)sum.cases[set]);
+    printf("stepped        %12llu\n", (unsigned long long)sum.stepped);
+    printf("not protected  %12llu\n", (unsigned long long)sum.untouched);
+    printf("fault natively %12llu\n", (unsigned long long)sum.faulted);
+    printf("differences    %12llu\n", (unsigned long long)sum.differences);
+    return sum.differences;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static int run(const struct options *options)
+{
+    pid_t pids[WORKERS_MAX];
+    double start = now();
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED || !start_workers(options, pids)) {
+        perror("differential");
+        return EXIT_SKIPPED;
+    }
+    int worst = wait_for_workers(options, pids);
+    if (worst != EXIT_SUCCESS || options->check_undefined)
+        return worst;
+    return summarise(options, now() - start) ? EXIT_DIFFERENT : EXIT_SUCCESS;
+}
+
+static bool parse_number(const char *text, uint64_t *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 0);
+    return *text >= '0' && *text <= '9' && !*end && !errno;
+}
+
+static bool parse_shard(const char *text, struct options *options)
+{
+    char copy[64];
+    snprintf(copy, sizeof copy, "%s", text);
+    char *slash = strchr(copy, '/');
+    if (!slash)
+        return false;
+    *slash = '\0';
+    return parse_number(copy, &options->shard) && parse_number(slash + 1, &options->shards) &&
+           options->shard < options->shards;
+}
+
+static bool parse_set(const char *text, enum area_set *set)
+{
+    for (*set = 0; *set < AREA_SETS; (*set)++)
+        if (strcmp(text, area_set_name(*set)) == 0)
+            return true;
+    return false;
+}
+
+static bool parse_injection(const char *text, enum injection *injection)
+{
+    for (*injection = 0; *injection < INJECTIONS; (*injection)++)
+        if (strcmp(text, injection_name(*injection)) == 0)
+            return true;
+    return false;
+}
+
+enum long_option { STATES, SEED, WORKERS, SHARD, WINDOW, BATCH, INJECT, CHECK_UNDEFINED, HELP };
+
+static bool parse_option(int option, struct options *options)
+{
+    switch ((enum long_option)option) {
+    case STATES:
+        return parse_number(optarg, &options->states) && options->states > 0;
+    case SEED:
+        return parse_number(optarg, &options->seed);
+    case WORKERS:
+        return parse_number(optarg, &options->workers) && options->workers > 0 && options->workers <= WORKERS_MAX;
+    case SHARD:
+        return parse_shard(optarg, options);
+    case WINDOW:
+        return parse_set(optarg, &options->set);
+    case BATCH:
+        options->one_batch = true;
+        return parse_number(optarg, &options->batch);
+    case INJECT:
+        return parse_injection(optarg, &options->injection);
+    case CHECK_UNDEFINED:
+        return options->check_undefined = true;
+    case HELP:
+        break;
+    }
+    return false;
+}
+
+static void list_injections(void)
+{
+    for (unsigned i = INJECT_NOTHING + 1; i < INJECTIONS; i++)
+        puts(injection_name(i));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"states", 1, NULL, STATES},   {"seed", 1, NULL, SEED},
+        {"workers", 1, NULL, WORKERS}, {"shard", 1, NULL, SHARD},
+        {"window", 1, NULL, WINDOW},   {"batch", 1, NULL, BATCH},
+        {"inject", 1, NULL, INJECT},   {"check-undefined", 0, NULL, CHECK_UNDEFINED},
+        {"help", 0, NULL, HELP},       {0},
+    };
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct options options = {
+        .states = DEFAULT_STATES,
+        .seed = DEFAULT_SEED,
+        .workers = processors < 1             ? 1
+                   : processors > WORKERS_MAX ? WORKERS_MAX
+                                              : (uint64_t)processors,
+        .shards = 1,
+        .set = AREA_SETS,
+    };
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        if (option == INJECT && strcmp(optarg, "list") == 0) {
+            list_injections();
+            return EXIT_SUCCESS;
+        }
+        if (option == '?' || !parse_option(option, &options)) {
+            fputs(usage, option == HELP ? stdout : stderr);
+            return option == HELP ? EXIT_SUCCESS : EXIT_USAGE;
+        }
+    }
+    if (optind != argc) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    if (options.one_batch || options.check_undefined || options.injection)
+        options.workers = 1;
+    return run(&options);
+}
