@@ -181,6 +181,7 @@ static enum segue_status step(struct service *service, struct thread_state *thre
 static void tell_step_fault(const struct service *service, struct thread_state *thread)
 {
     siginfo_t *info = &thread->recovered;
+    struct frame_exception *exception = &thread->recovered_exception;
     uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
     if (info->si_signo == 0)
         return;
@@ -188,8 +189,11 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     for (size_t i = 0; i < service->plan.piece_count; i++) {
         const struct segue_piece *piece = &service->plan.pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;
-        if (piece->host && offset < piece->size)
-            info->si_addr = (void *)(uintptr_t)(piece->address + offset);
+        if (!piece->host || offset >= piece->size)
+            continue;
+        info->si_addr = (void *)(uintptr_t)(piece->address + offset);
+        if (exception->address == address)
+            exception->address = piece->address + offset;
     }
 }
 
@@ -251,6 +255,7 @@ static bool recover(const siginfo_t *info, void *ucontext)
     if (!segue_recover(&rip))
         return false;
     thread_self.recovered = *info;
+    frame_exception_read(ucontext, &thread_self.recovered_exception);
     frame_set_instruction(ucontext, rip);
     return true;
 }
@@ -267,8 +272,10 @@ static void die(const char *what, int number, const siginfo_t *info, const void 
 /* To whoever was there before, as the fault that it is: the original, or one that the step met. */
 static void hand_on(struct thread_state *thread, siginfo_t *info, void *ucontext)
 {
-    if (thread->tells_recovered)
+    if (thread->tells_recovered) {
         *info = thread->recovered;
+        frame_exception_write(ucontext, &thread->recovered_exception);
+    }
     chain_signal(info->si_signo, info, ucontext, 1);
 }
 

@@ -29,6 +29,13 @@ bool frame_is_fault(const siginfo_t *info);
 /* What the processor reported. The address is known for page faults alone. Precondition: frame_is_fault. */
 void frame_fault(const siginfo_t *info, const void *ucontext, struct segue_fault *fault);
 
+/* The processor's report as it stands in the frame, to be kept and put into another frame. */
+struct frame_exception {
+    uint64_t trap, error_code, address;
+};
+void frame_exception_read(const void *ucontext, struct frame_exception *exception);
+void frame_exception_write(void *ucontext, const struct frame_exception *exception);
+
 /* The signal mask that the thread had, and will have again. */
 const sigset_t *frame_mask(const void *ucontext);
 

@@ -134,6 +134,22 @@ void frame_fault(const siginfo_t *info, const void *ucontext, struct segue_fault
         fault->direction = (fault->error_code & ERROR_WRITE) ? SEGUE_WRITE : SEGUE_READ;
 }
 
+void frame_exception_read(const void *ucontext, struct frame_exception *exception)
+{
+    const greg_t *from = ((const ucontext_t *)ucontext)->uc_mcontext.gregs;
+    exception->trap = (uint64_t)from[REG_TRAPNO];
+    exception->error_code = (uint64_t)from[REG_ERR];
+    exception->address = (uint64_t)from[REG_CR2];
+}
+
+void frame_exception_write(void *ucontext, const struct frame_exception *exception)
+{
+    greg_t *to = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+    to[REG_TRAPNO] = (greg_t)exception->trap;
+    to[REG_ERR] = (greg_t)exception->error_code;
+    to[REG_CR2] = (greg_t)exception->address;
+}
+
 const sigset_t *frame_mask(const void *ucontext)
 {
     return &((const ucontext_t *)ucontext)->uc_sigmask;

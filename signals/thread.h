@@ -5,6 +5,8 @@
 
 #include <segue/signals.h>
 
+#include "frame.h"
+
 /* What the thread's handler is doing. */
 enum thread_place {
     /* Nothing: no fault is being served, or the innermost one is in a policy or a device. */
@@ -26,6 +28,7 @@ struct thread_state {
     int number;
     /* The last fault of a guarded access: si_signo is 0 when there was none. */
     siginfo_t recovered;
+    struct frame_exception recovered_exception;
     /* The fault being served ends as the recovered one. */
     bool tells_recovered;
     /* What the fault being served is about, for a report of a fault inside the handler. */
