@@ -131,10 +131,10 @@ static enum area_set choose_set(struct random *random)
     return sets[random_below(random, sizeof sets)];
 }
 
-/* Every eighth batch leaves reading allowed; then only writes fault. */
+/* One batch in sixteen leaves reading allowed; then only writes fault. */
 static int choose_protection(struct random *random)
 {
-    return random_below(random, 8) == 0 ? PROT_READ : PROT_NONE;
+    return random_below(random, 16) == 0 ? PROT_READ : PROT_NONE;
 }
 
 static enum expectation expect_access(const struct areas *areas, const struct segue_access *access, int protection)

@@ -392,11 +392,23 @@ static bool solve(const struct form *form, struct random *random, uint64_t addre
     return solve_registers(form, random, address, general, displacement);
 }
 
+/* A page of the area: one that is protected, but for one time in sixteen. */
+static uint64_t choose_page(const struct area *area, struct random *random)
+{
+    uint32_t pages = (uint32_t)(area->size / AREA_PAGE);
+    bool any = random_below(random, 16) == 0;
+    uint32_t page;
+    do
+        page = random_below(random, pages);
+    while (!any && (area->layout[page] == 'O' || area->layout[page] == 'H'));
+    return area->base + page * (uint64_t)AREA_PAGE;
+}
+
 /* A place in an area: inside a page, at a page's first or last bytes, across an edge, aligned. */
 static uint64_t place_in(const struct area *area, unsigned size, struct random *random)
 {
     uint32_t pages = (uint32_t)(area->size / AREA_PAGE);
-    uint64_t page = area->base + random_below(random, pages) * (uint64_t)AREA_PAGE;
+    uint64_t page = choose_page(area, random);
     uint64_t edge = area->base + (1 + random_below(random, pages - 1)) * (uint64_t)AREA_PAGE;
     switch (random_below(random, 8)) {
     case 0:
