@@ -282,6 +282,7 @@ static void hand_on(struct thread_state *thread, siginfo_t *info, void *ucontext
 void signal_entry(int number, siginfo_t *info, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
+    frame_begin();
     if (!frame_is_fault(info)) {
         chain_signal(number, info, ucontext, 0);
         return;
