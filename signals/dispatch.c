@@ -36,14 +36,14 @@ struct service {
     struct segue_xstate xstate;
     struct segue_plan plan;
     enum segue_status can_step;
-    const struct segue_region *regions[REGIONS_MAX];
+    const struct region *regions[REGIONS_MAX];
     struct segue_window windows[REGIONS_MAX];
     size_t region_count;
     /* Where a step could not go on. */
     struct segue_fault step_fault;
 };
 
-static bool add_region(struct service *service, const struct segue_region *region)
+static bool add_region(struct service *service, const struct region *region)
 {
     for (size_t i = 0; i < service->region_count; i++)
         if (service->regions[i] == region)
@@ -59,17 +59,16 @@ static bool add_regions_under(struct service *service, const struct segue_access
 {
     uint64_t at = access->address, end = access->address + access->size;
     for (unsigned steps = 0; at < end; steps++) {
-        const struct segue_region *region = region_at(at);
+        const struct region *region = region_at(at);
         if (steps == WALK_MAX || (region && !add_region(service, region)))
             return false;
-        at = region ? region->window.base + region->window.size : (at / PAGE + 1) * PAGE;
+        at = region ? region->base + region->size : (at / PAGE + 1) * PAGE;
         if (at == 0)
             break;
     }
     return true;
 }
 
-/* One region's window is used where it is; several are brought together. */
 static enum segue_status plan_in_regions(struct service *service)
 {
     struct segue_plan *plan = &service->plan;
@@ -79,10 +78,8 @@ static enum segue_status plan_in_regions(struct service *service)
         plan->refusal = "it accesses too many regions at once";
         return SEGUE_UNSUPPORTED;
     }
-    if (service->region_count == 1)
-        return plan_windows(plan, &service->regions[0]->window, 1);
     for (size_t i = 0; i < service->region_count; i++)
-        service->windows[i] = service->regions[i]->window;
+        service->windows[i] = region_window(service->regions[i]);
     return plan_windows(plan, service->windows, service->region_count);
 }
 
@@ -95,7 +92,7 @@ static enum segue_status plan_nothing(struct segue_plan *plan)
 
 /* What the instruction wants, and whether it can be given. `faulted` is the region at the fault's own address; it is
  * asked whatever could be told of the instruction. */
-static enum segue_status make_plan(struct service *service, const struct segue_region *faulted)
+static enum segue_status make_plan(struct service *service, const struct region *faulted)
 {
     enum segue_status status;
     service->region_count = 0;
@@ -112,16 +109,15 @@ static enum segue_status make_plan(struct service *service, const struct segue_r
 }
 
 /* What the instruction wants of one region. */
-static void describe(const struct service *service, const struct segue_region *region, struct segue_event *event)
+static void describe(const struct service *service, const struct region *region, struct segue_event *event)
 {
-    const struct segue_window *window = &region->window;
     event->address = service->fault.address;
     event->size = 0;
     event->direction = service->fault.direction;
     for (size_t i = 0; i < service->plan.access_count; i++) {
         const struct segue_access *access = &service->plan.accesses[i];
-        uint64_t start = access->address > window->base ? access->address : window->base;
-        uint64_t access_end = access->address + access->size, window_end = window->base + window->size;
+        uint64_t start = access->address > region->base ? access->address : region->base;
+        uint64_t access_end = access->address + access->size, window_end = region->base + region->size;
         uint64_t end = access_end < window_end ? access_end : window_end;
         if (start >= end)
             continue;
@@ -142,7 +138,7 @@ static enum segue_verdict ask_policies(const struct service *service, struct thr
 {
     enum segue_verdict verdict = SEGUE_STEP;
     for (size_t i = 0; i < service->region_count && verdict == SEGUE_STEP; i++) {
-        const struct segue_region *region = service->regions[i];
+        const struct region *region = service->regions[i];
         if (!region->policy)
             continue;
         struct segue_event event = {
@@ -201,7 +197,7 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     }
 }
 
-static enum outcome serve_region(struct service *service, const struct segue_region *faulted, void *ucontext)
+static enum outcome serve_region(struct service *service, const struct region *faulted, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
     frame_read(ucontext, &service->regs);
@@ -244,7 +240,9 @@ static enum outcome serve(const siginfo_t *info, void *ucontext)
     thread_self.serving_address = service.fault.address;
     thread_self.serving_instruction = frame_instruction(ucontext);
     unsigned token = readers_enter();
-    const struct segue_region *region = region_at(service.fault.address);
+    const struct region *region = region_at(service.fault.address);
+    /* It is read only after the frame and the instruction; one of many regions arrives meanwhile. */
+    __builtin_prefetch(region);
     enum outcome outcome = region ? serve_region(&service, region, ucontext) : serve_nobody();
     readers_leave(token);
     return outcome;
@@ -284,6 +282,7 @@ static void hand_on(struct thread_state *thread, siginfo_t *info, void *ucontext
 void signal_entry(int number, siginfo_t *info, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
+    frame_begin();
     if (!frame_is_fault(info)) {
         chain_signal(number, info, ucontext, 0);
         return;

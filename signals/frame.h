@@ -8,6 +8,10 @@
 #include <segue/emulate.h>
 #include <signal.h>
 
+/* A handler's first act: what of the thread's flags the kernel leaves in force, and compiled code cannot run with, is
+ * put away. The frame keeps the thread's own. */
+void frame_begin(void);
+
 /* The interrupted instruction's address, alone. */
 uint64_t frame_instruction(const void *ucontext);
 

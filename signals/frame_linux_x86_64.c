@@ -3,7 +3,7 @@
  * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, _fpx_sw_bytes: magic1, extended_size, xfeatures);
  * Intel SDM volume 3, 6.15 (page-fault error code); arch/x86/kernel/traps.c (a general protection fault is SI_KERNEL
  * with address 0, and leaves the last page fault's address in the frame). ASSUMPTIONS: the kernel clears the direction
- * flag and loads the initial extended state before a handler runs. */
+ * flag, but not the alignment check flag, and loads the initial extended state before a handler runs. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "frame_linux_x86_64.c is specific to Linux on x86-64"
 #endif
@@ -23,6 +23,7 @@
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 #define HWCAP2_FSGSBASE 2u
+#define FLAG_ALIGNMENT_CHECK 0x40000u
 #define XSTATE_MAGIC 0x46505853u
 /* Where the kernel's own words stand in the legacy area, and what is in them. */
 #define SOFTWARE_BYTES 464
@@ -42,6 +43,13 @@ static const uint8_t gregs[] = {
     [SEGUE_R12] = REG_R12, [SEGUE_R13] = REG_R13,    [SEGUE_R14] = REG_R14, [SEGUE_R15] = REG_R15,
     [SEGUE_RIP] = REG_RIP, [SEGUE_RFLAGS] = REG_EFL,
 };
+
+void frame_begin(void)
+{
+    uint64_t flags = __builtin_ia32_readeflags_u64();
+    if (flags & FLAG_ALIGNMENT_CHECK)
+        __builtin_ia32_writeeflags_u64(flags & ~(uint64_t)FLAG_ALIGNMENT_CHECK);
+}
 
 uint64_t frame_instruction(const void *ucontext)
 {

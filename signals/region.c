@@ -15,14 +15,28 @@
 #define KNOWN_FLAGS SEGUE_REGION_WRITE_IS_READ_WRITE
 
 static struct table table;
-static struct pool regions = {.size = (sizeof(struct segue_region) + 63) / 64 * 64};
+static struct pool regions = {.size = sizeof(struct region)};
 static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t removals;
 static size_t count;
 
-const struct segue_region *region_at(uint64_t address)
+const struct region *region_at(uint64_t address)
 {
     return table_find(&table, address);
+}
+
+struct segue_window region_window(const struct region *region)
+{
+    bool is_alias = region->kind == SEGUE_WINDOW_ALIAS;
+    return (struct segue_window){
+        .base = region->base,
+        .size = region->size,
+        .kind = (enum segue_window_kind)region->kind,
+        .alias = is_alias ? region->place : NULL,
+        .read = region->read,
+        .write = region->write,
+        .context = is_alias ? NULL : region->place,
+    };
 }
 
 uint64_t region_removals(void)
@@ -75,13 +89,24 @@ static bool is_valid(const struct segue_region *region)
 
 static enum segue_status add(const struct segue_region *region)
 {
-    struct segue_region *copy = pool_take(&regions);
-    if (!copy)
+    const struct segue_window *window = &region->window;
+    struct region *kept = pool_take(&regions);
+    if (!kept)
         return SEGUE_NO_MEMORY;
-    *copy = *region;
-    enum segue_status status = table_add(&table, region->window.base, region->window.size, copy);
+    *kept = (struct region){
+        .base = window->base,
+        .size = window->size,
+        .policy = region->policy,
+        .context = region->context,
+        .read = window->read,
+        .write = window->write,
+        .place = window->kind == SEGUE_WINDOW_ALIAS ? window->alias : window->context,
+        .kind = window->kind,
+        .flags = region->flags,
+    };
+    enum segue_status status = table_add(&table, window->base, window->size, kept);
     if (status != SEGUE_OK) {
-        pool_give(&regions, copy);
+        pool_give(&regions, kept);
         return status;
     }
     __atomic_fetch_add(&count, 1, __ATOMIC_RELEASE);
@@ -110,14 +135,14 @@ enum segue_status segue_region_remove(const void *base)
     if (thread_self.depth)
         return SEGUE_BUSY;
     pthread_mutex_lock(&changing);
-    struct segue_region *region = table_find(&table, (uint64_t)(uintptr_t)base);
-    if (!region || region->window.base != (uint64_t)(uintptr_t)base) {
+    struct region *region = table_find(&table, (uint64_t)(uintptr_t)base);
+    if (!region || region->base != (uint64_t)(uintptr_t)base) {
         pthread_mutex_unlock(&changing);
         return SEGUE_NOT_FOUND;
     }
     /* Counted first: whoever no longer finds the region must know that one was removed. */
     __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
-    table_remove(&table, region->window.base, region->window.size);
+    table_remove(&table, region->base, region->size);
     struct table_node *retired = table_retired(&table);
     __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&changing);
@@ -136,9 +161,10 @@ enum segue_status segue_region_find(const void *address, struct segue_region *re
     if (!region)
         return SEGUE_INVALID;
     unsigned token = readers_enter();
-    const struct segue_region *found = region_at((uint64_t)(uintptr_t)address);
+    const struct region *found = region_at((uint64_t)(uintptr_t)address);
     if (found)
-        *region = *found;
+        *region = (struct segue_region){
+            .window = region_window(found), .policy = found->policy, .context = found->context, .flags = found->flags};
     readers_leave(token);
     return found ? SEGUE_OK : SEGUE_NOT_FOUND;
 }

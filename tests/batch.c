@@ -137,10 +137,12 @@ static int choose_protection(struct random *random)
     return random_below(random, 16) == 0 ? PROT_READ : PROT_NONE;
 }
 
-static enum expectation expect_access(const struct areas *areas, const struct segue_access *access, int protection)
+static enum expectation expect_access(const struct areas *areas, const struct test_case *test,
+                                      const struct segue_access *access, int protection)
 {
     char first = areas_page(areas, access->address), last = areas_page(areas, access->address + access->size - 1);
-    if (first == 'H' || last == 'H')
+    bool misaligned = access->address & (access->size - 1);
+    if (first == 'H' || last == 'H' || (misaligned && (test->registers.rflags & TEST_FLAG_ALIGNMENT_CHECK)))
         return FAULTS;
     if ((first == 'O' && last == 'O') || (protection == PROT_READ && !(access->direction & SEGUE_WRITE)))
         return UNTOUCHED;
@@ -151,7 +153,7 @@ static enum expectation expect(const struct areas *areas, const struct test_case
 {
     enum expectation worst = test->access_count ? UNTOUCHED : FAULTS;
     for (size_t i = 0; i < test->access_count; i++) {
-        enum expectation one = expect_access(areas, &test->accesses[i], protection);
+        enum expectation one = expect_access(areas, test, &test->accesses[i], protection);
         if (one > worst)
             worst = one;
     }

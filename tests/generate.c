@@ -505,6 +505,9 @@ static void encode(const struct form *form, struct random *random, uint64_t disp
     append(test, &immediate, form->immediate_size);
 }
 
+/* With alignment checks, misaligned accesses never get as far as the page: not too many of them. */
+#define ALIGNMENT_CHECK_ONE_IN 16
+
 /* Registers at random; now and then values where sign and zero extension show. */
 static void randomise_registers(struct random *random, struct oracle_registers *registers)
 {
@@ -515,6 +518,8 @@ static void randomise_registers(struct random *random, struct oracle_registers *
     if (random_below(random, 4) == 0)
         registers->general[random_below(random, 16)] = special[random_below(random, 8)];
     registers->rflags = (random_next(random) & random_flags) | 0x202;
+    if (random_below(random, ALIGNMENT_CHECK_ONE_IN) == 0)
+        registers->rflags |= TEST_FLAG_ALIGNMENT_CHECK;
 }
 
 void generate_case(const struct generator *generator, uint64_t number, size_t slot, struct test_case *test)

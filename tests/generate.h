@@ -10,6 +10,9 @@
 #include "areas.h"
 #include "oracle.h"
 
+/* Set in rflags: misaligned accesses raise #AC. */
+#define TEST_FLAG_ALIGNMENT_CHECK 0x40000u
+
 /* One instruction, the state it starts from, and what it will do. Another family's generator fills the same. */
 struct test_case {
     uint8_t bytes[16];

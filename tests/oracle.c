@@ -23,6 +23,7 @@
 #define HWCAP2_FSGSBASE 2u
 #define PAGE 4096u
 #define TRAP_PAGE_FAULT 14
+#define ALIGNMENT_CHECK 0x40000u
 
 /* x87, SSE, AVX, opmask, upper halves of ZMM0..15, ZMM16..31. Protection keys (9) would take memory away from the
  * host; the tile registers (17, 18) need the kernel's leave; the bound registers (3, 4) are gone. */
@@ -33,11 +34,12 @@
 #define MXCSR 24
 #define MXCSR_MASK 28
 
-/* An instruction's bytes, then `jmp *0(%rip)` and the landing's address. Not a multiple of the page, so that some
+/* The landing's address stands at the start of the mapping, aligned, since an instruction may run with alignment
+ * checks. A slot is an instruction's bytes, then `jmp *address(%rip)`. Its size divides no page, so that some
  * instructions lie across two. */
-#define INSN_BYTES 15
-#define JUMP_BYTES 14
-#define SLOT_SIZE (INSN_BYTES + JUMP_BYTES + 2)
+#define INSN_BYTES 16
+#define JUMP_BYTES 6
+#define SLOT_SIZE (INSN_BYTES + JUMP_BYTES + 1)
 
 struct oracle_context {
     struct oracle_registers before, after;
@@ -84,6 +86,8 @@ static _Alignas(64) uint8_t image_host[IMAGE_MAX];
 static void on_signal(int number, siginfo_t *info, void *ucontext)
 {
     greg_t *gregs = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+    /* The kernel leaves the alignment check flag as the instruction had it. */
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~(uint64_t)ALIGNMENT_CHECK);
     uint64_t instruction = (uint64_t)gregs[REG_RIP];
     if (instruction - code_base >= code_size) {
         signal(number, SIG_DFL);
@@ -147,13 +151,14 @@ const char *oracle_prepare(uint64_t code, size_t slots)
         return why;
     slot_count = slots;
     code_base = code;
-    code_size = (slots * SLOT_SIZE + PAGE - 1) / PAGE * PAGE;
+    code_size = (sizeof(uint64_t) + slots * SLOT_SIZE + PAGE - 1) / PAGE * PAGE;
     /* One page more, closed: what reads code must stop where it ends. */
     void *mapped =
         mmap((void *)code, code_size + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (mapped != (void *)code)
         return "the addresses for the code slots are taken";
     oracle_slots_open();
+    *(uint64_t *)code_base = (uint64_t)(uintptr_t)oracle_landing;
     oracle_slots_close();
 
     /* SA_ONSTACK: the stack pointer is random when the signal comes. */
@@ -210,12 +215,12 @@ uint64_t oracle_slot_address(size_t slot, size_t length)
 
 void oracle_slot_write(size_t slot, const void *bytes, size_t length)
 {
-    static const uint8_t jump[] = {0xff, 0x25, 0, 0, 0, 0};
+    static const uint8_t jump[] = {0xff, 0x25};
     uint8_t *at = (uint8_t *)oracle_slot_address(slot, length);
-    uint64_t landing = (uint64_t)(uintptr_t)oracle_landing;
+    int32_t displacement = (int32_t)(code_base - ((uint64_t)at + length + JUMP_BYTES));
     memcpy(at, bytes, length);
     memcpy(at + length, jump, sizeof jump);
-    memcpy(at + length + sizeof jump, &landing, sizeof landing);
+    memcpy(at + length + sizeof jump, &displacement, sizeof displacement);
 }
 
 void oracle_signals_take(void)
