@@ -9,6 +9,7 @@
 
 #include "classes.h"
 #include "quirks.h"
+#include "redirect.h"
 #include "registers.h"
 #include "templates.h"
 
@@ -111,6 +112,7 @@ enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t s
     templates_make(&instruction, operands, insn);
     insn->class_ = (uint8_t)classes_find(&instruction, operands, insn);
     recognise_move(&instruction, operands, insn);
+    redirect_make(&instruction, operands, insn);
     return SEGUE_OK;
 }
 

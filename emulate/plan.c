@@ -1,6 +1,8 @@
 /* plan.c: what a step would do, told before anything is done. Pure. */
 #include "plan.h"
 
+#include "replay.h"
+
 static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)
 {
     plan->refusal = why;
@@ -119,7 +121,7 @@ static const char *windows_refusal(struct segue_plan *plan)
             return "the callback window has no write function";
     }
     /* If the second refused, the first would have happened already. */
-    return devices > 1 ? "the access lies in two callback windows" : NULL;
+    return devices > 1 ? "it accesses callback windows more than once" : NULL;
 }
 
 static bool is_move(const struct segue_insn *insn)
@@ -148,9 +150,8 @@ enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs
         return refuse(plan, SEGUE_MISMATCH, "none of its accesses covers the address that faulted");
     if (plan->access_count == 0)
         return refuse(plan, SEGUE_UNSUPPORTED, "it accesses no memory");
-    if (!is_move(&plan->insn))
-        return refuse(plan, SEGUE_UNSUPPORTED, "no engine does this instruction");
-    return SEGUE_OK;
+    const char *why = is_move(&plan->insn) ? NULL : replay_refusal(plan, regs, xstate);
+    return why ? refuse(plan, SEGUE_UNSUPPORTED, why) : SEGUE_OK;
 }
 
 enum segue_status plan_windows(struct segue_plan *plan, const struct segue_window *windows, size_t window_count)
@@ -162,9 +163,11 @@ enum segue_status plan_windows(struct segue_plan *plan, const struct segue_windo
             return refuse(plan, SEGUE_UNSUPPORTED, "windows cut the access into too many pieces");
     }
     const char *why = windows_refusal(plan);
+    if (!why && !is_move(&plan->insn))
+        why = replay_window_refusal(plan);
     if (why)
         return refuse(plan, SEGUE_UNSUPPORTED, why);
-    plan->engine = SEGUE_ENGINE_MOVE;
+    plan->engine = is_move(&plan->insn) ? SEGUE_ENGINE_MOVE : SEGUE_ENGINE_REPLAY;
     return SEGUE_OK;
 }
 

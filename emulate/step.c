@@ -3,6 +3,7 @@
 
 #include "guard.h"
 #include "move.h"
+#include "replay.h"
 
 /* RF: set in the flags that a fault saves, and cleared by every instruction that completes (SDM volume 3, 17.3.1.1). */
 #define RESUME_FLAG 0x10000u
@@ -10,10 +11,13 @@
 enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
                              struct segue_fault *fault)
 {
-    (void)xstate;
-    if (!plan || !regs || plan->engine != SEGUE_ENGINE_MOVE)
-        return SEGUE_INVALID;
-    enum segue_status status = move_step(plan, regs, fault);
+    enum segue_status status = SEGUE_INVALID;
+    if (!plan || !regs)
+        return status;
+    if (plan->engine == SEGUE_ENGINE_MOVE)
+        status = move_step(plan, regs, fault);
+    else if (plan->engine == SEGUE_ENGINE_REPLAY)
+        status = replay_step(plan, regs, xstate, fault);
     if (status != SEGUE_OK)
         return status;
     regs->rip += plan->insn.length;
@@ -25,6 +29,8 @@ enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *r
 
 bool segue_recover(uint64_t *rip)
 {
+    if (replay_recover(rip))
+        return true;
     if (*rip < (uint64_t)(uintptr_t)guard_begin || *rip >= (uint64_t)(uintptr_t)guard_end)
         return false;
     *rip = (uint64_t)(uintptr_t)guard_failed;

@@ -39,8 +39,6 @@ struct service {
     const struct region *regions[REGIONS_MAX];
     struct segue_window windows[REGIONS_MAX];
     size_t region_count;
-    /* Where a step could not go on. */
-    struct segue_fault step_fault;
 };
 
 static bool add_region(struct service *service, const struct region *region)
@@ -171,7 +169,8 @@ static enum segue_status step(struct service *service, struct thread_state *thre
     thread->recovered.si_signo = 0;
     if (calls_device(&service->plan))
         thread->place = THREAD_OUTSIDE;
-    enum segue_status status = segue_step(&service->plan, &service->regs, &service->xstate, &service->step_fault);
+    /* The frame of the fault that a step meets tells more than the step would find out. */
+    enum segue_status status = segue_step(&service->plan, &service->regs, &service->xstate, NULL);
     thread->place = THREAD_IN_LIBRARY;
     return status;
 }
@@ -186,6 +185,9 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     if (info->si_signo == 0)
         return;
     thread->tells_recovered = true;
+    /* A signal that tells the instruction, not an address that it accessed. */
+    if (info->si_signo == SIGFPE)
+        info->si_addr = (void *)(uintptr_t)service->regs.rip;
     for (size_t i = 0; i < service->plan.piece_count; i++) {
         const struct segue_piece *piece = &service->plan.pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;

@@ -24,12 +24,14 @@ static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static bool installed;
 static struct segue_options options_in_force;
 
-/* What is ours, SIGBUS last so that it can be left out. */
-static const int signals[] = {SIGSEGV, SIGBUS};
+/* What is ours, SIGBUS last so that it can be left out. SIGFPE is what an instruction raises that divides, or computes
+ * with exceptions unmasked, while it is replayed. */
+static const int signals[] = {SIGSEGV, SIGFPE, SIGBUS};
 
 static size_t signal_count(const struct segue_options *options)
 {
-    return (options->flags & SEGUE_INSTALL_NO_SIGBUS) ? 1 : 2;
+    size_t count = sizeof signals / sizeof *signals;
+    return (options->flags & SEGUE_INSTALL_NO_SIGBUS) ? count - 1 : count;
 }
 
 static void after_fork_in_child(void)
@@ -91,6 +93,8 @@ static enum segue_status install(const struct segue_options *options)
     if (pthread_once(&fork_once, watch_forks) != 0)
         return SEGUE_SYSTEM;
     dispatch_prepare();
+    /* Without the memory that it needs, plans refuse what the replay engine does; moves are stepped all the same. */
+    segue_replay_prepare();
     if (!(options->flags & SEGUE_INSTALL_OWN_STACK)) {
         status = thread_attach(options->policy_stack_size, true);
         if (status != SEGUE_OK && status != SEGUE_EXISTS)

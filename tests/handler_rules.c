@@ -18,6 +18,7 @@ static const struct {
     const char *name;
     const char *reason;
 } allowed[] = {
+    {"__popcountdi2", "pure; libgcc's"},
     {"__errno_location", "reads the thread pointer, so that errno can be kept"},
     {"_GLOBAL_OFFSET_TABLE_", "no function"},
     {"bcmp", "pure; what clang makes of memcmp"},
@@ -26,7 +27,9 @@ static const struct {
     {"memcpy", "pure"},
     {"memset", "pure"},
     {"ZydisDecoderDecodeFull", "pure; libZydis is itself bound at load"},
+    {"ZydisRegisterGetClass", "pure"},
     {"ZydisRegisterGetId", "pure"},
+    {"ZydisRegisterGetWidth", "pure"},
 };
 
 /* One relocatable object, its symbols, and which sections the walk has reached. */

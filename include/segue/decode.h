@@ -208,6 +208,36 @@ struct segue_move {
     int64_t immediate;
 };
 
+/* How an instruction can be made to find its memory elsewhere. */
+enum segue_redirection_kind {
+    /* It cannot. */
+    SEGUE_REDIRECTION_NONE,
+    /* Its memory operand has become [base]. */
+    SEGUE_REDIRECTION_OPERAND,
+    /* It names no address: the registers that it takes its addresses from are to hold others. */
+    SEGUE_REDIRECTION_IMPLICIT,
+};
+
+/* The instruction in a form that does the same to memory at another address: without segments, in 64 bits of address,
+ * and without the stack pointer. */
+struct segue_redirection {
+    /* The bytes, zero beyond `length`. */
+    uint8_t bytes[SEGUE_INSN_BYTES];
+    uint8_t length;
+    /* enum segue_redirection_kind. */
+    uint8_t kind;
+    /* With SEGUE_REDIRECTION_OPERAND: the general register that is to hold the operand's address, index and mask apart.
+     * The instruction does not use it otherwise. */
+    uint8_t base;
+    /* The general register that stands in for RSP, or for the register that is a bit offset, which is then to be a
+     * bit's number within the operand; SEGUE_REGISTER_NONE if none does. */
+    uint8_t stand_in;
+    /* The state components that the instruction reads or changes, as in XCR0. */
+    uint8_t state;
+    /* The instruction's own ModRM byte: an x87 instruction leaves it in the opcode field. */
+    uint8_t modrm;
+};
+
 /* Facts about an instruction; a bit set. */
 enum segue_insn_flags {
     /* A LOCK prefix, or an XCHG with memory: the access is one locked operation. */
@@ -257,6 +287,7 @@ struct segue_insn {
     /* How many of `memory` are operands that are read or written, in the order in which they are. */
     uint8_t memory_count;
     struct segue_move move;
+    struct segue_redirection redirection;
     struct segue_memory_operand memory[SEGUE_MEMORY_OPERANDS];
 };
 

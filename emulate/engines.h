@@ -1,0 +1,10 @@
+/* engines.h: which classes of instructions the engines do. Used inside emulate/, and by what documents it. */
+#ifndef SEGUE_EMULATE_ENGINES_H
+#define SEGUE_EMULATE_ENGINES_H
+
+#include <segue/emulate.h>
+
+/* Why no engine does instructions of this class; NULL if one does. */
+const char *engines_refusal(enum segue_class number);
+
+#endif

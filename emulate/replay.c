@@ -1,0 +1,381 @@
+/* replay.c: the engine that runs the instruction itself, with its memory led elsewhere.
+ *
+ * The instruction's redirection stands in a stub. It is called with the thread's general registers and flags, and with
+ * those components of its extended state that it touches; but a register that no one misses holds the address where
+ * the memory can be reached, and RSP is never the thread's. So everything but addresses is the processor's own doing.
+ * Where the memory cannot be reached in one piece, it is copied to a place that is aligned alike, and back.
+ *
+ * SOURCES: Intel SDM volume 1, 13.4 to 13.8 (XSAVE area, XSAVE, XRSTOR: components beyond those asked for stay as they
+ * are), 8.1.8 (x87 opcode and pointers), 7.3.9 (strings). ASSUMPTIONS: what the operating system enabled in XCR0 does
+ * not change. */
+#include "replay.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "../decode/accesses.h"
+#include "../decode/state.h"
+#include "engines.h"
+#include "pieces.h"
+#include "stubs.h"
+
+/* CF PF AF ZF SF DF OF AC: what the instruction may see and change. Not TF: a trap in the stub would be ours. */
+#define FLAGS_LOADED UINT64_C(0x40cd5)
+#define FLAG_ALWAYS_SET UINT64_C(2)
+#define ENDBR64_SIZE 4
+
+#define LEGACY_SIZE 512u
+#define HEADER_SIZE 64u
+#define XCOMP_BV 520
+#define FOP 6
+#define FIP 8
+#define FDP 16
+
+/* The most bytes of an operand that is copied, and what its copy's alignment is that of. */
+#define COPY_MOST 64u
+#define COPY_ALIGNMENT 64u
+
+extern const char replay_load[], replay_not_loaded[], replay_faulted[];
+
+_Static_assert(offsetof(struct replay_context, general) == 0, "replay.h");
+_Static_assert(offsetof(struct replay_context, rflags) == REPLAY_RFLAGS, "replay.h");
+_Static_assert(offsetof(struct replay_context, code) == REPLAY_CODE, "replay.h");
+_Static_assert(offsetof(struct replay_context, area) == REPLAY_AREA, "replay.h");
+_Static_assert(offsetof(struct replay_context, components) == REPLAY_COMPONENTS, "replay.h");
+_Static_assert(SEGUE_RDI == 5 && SEGUE_RSP == 7 && SEGUE_R15 == 15, "replay_x86_64.S");
+
+/* What the operating system has enabled; 0 where XSAVE cannot be used. */
+static uint64_t enabled_components;
+
+enum segue_status segue_replay_prepare(void)
+{
+    uint64_t components;
+    if (state_enabled(&components))
+        __atomic_store_n(&enabled_components, components, __ATOMIC_RELAXED);
+    return stubs_prepare();
+}
+
+static uint64_t enabled(void)
+{
+    return __atomic_load_n(&enabled_components, __ATOMIC_RELAXED);
+}
+
+bool replay_recover(uint64_t *rip)
+{
+    const char *way_out;
+    if (stubs_contain(*rip))
+        way_out = replay_faulted;
+    else if (*rip == (uint64_t)(uintptr_t)replay_load)
+        way_out = replay_not_loaded;
+    else
+        return false;
+    *rip = (uint64_t)(uintptr_t)way_out;
+    return true;
+}
+
+static bool is_string(const struct segue_memory_operand *memory)
+{
+    return memory->addressing == SEGUE_ADDRESSING_STRING;
+}
+
+/* Its address has a part that is not the operand's own: it counts as the operand that is accessed. */
+static bool starts_at_access(const struct segue_memory_operand *memory)
+{
+    return memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET || memory->addressing == SEGUE_ADDRESSING_TABLE ||
+           memory->addressing == SEGUE_ADDRESSING_LINE;
+}
+
+/* Why the components that the instruction needs cannot be had; NULL if they can. */
+static const char *state_refusal(const struct segue_plan *plan, const struct segue_regs *regs,
+                                 const struct segue_xstate *xstate)
+{
+    uint64_t needed = plan->insn.redirection.state & enabled();
+    if (!plan->insn.redirection.state)
+        return NULL;
+    if (plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE &&
+        (((regs->rdx << 32) | (uint32_t)regs->rax) & enabled() & ~(uint64_t)0xff))
+        return "it saves or loads state that the handler has of its own";
+    if (!xstate || !xstate->area || xstate->size < LEGACY_SIZE + HEADER_SIZE || (needed & ~xstate->features))
+        return segue_unlisted_text(SEGUE_UNLISTED_XSTATE);
+    if ((uintptr_t)xstate->area % 64)
+        return "the vector state that was given is not aligned";
+    uint64_t compaction;
+    memcpy(&compaction, (const char *)xstate->area + XCOMP_BV, sizeof compaction);
+    return compaction ? "the vector state that was given is in the compacted format" : NULL;
+}
+
+/* A vector of indices in 32 bits wraps around there; led elsewhere, it would not. */
+static bool wraps_lanes(const struct segue_plan *plan)
+{
+    const struct segue_insn *insn = &plan->insn;
+    return insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR && insn->address_size != 8;
+}
+
+const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_xstate *xstate)
+{
+    const struct segue_insn *insn = &plan->insn;
+    const char *why = engines_refusal((enum segue_class)insn->class_);
+    if (why)
+        return why;
+    if (insn->mode != SEGUE_MODE_64)
+        return "it is 32-bit code, which runs in 64 bits otherwise";
+    if (insn->redirection.kind == SEGUE_REDIRECTION_NONE)
+        return "no engine does this instruction";
+    if (wraps_lanes(plan))
+        return "its lanes' addresses are truncated to 32 bits";
+    if (!stubs_ready())
+        return "it must be run from executable memory, and there is none";
+    plan->operand = starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
+    return state_refusal(plan, regs, xstate);
+}
+
+/* What all pieces of an operand have in common. */
+struct place {
+    /* They are all reached natively, at one distance from their addresses. */
+    bool is_native;
+    uint64_t distance;
+};
+
+static struct place place_of(const struct segue_plan *plan, unsigned operand)
+{
+    struct place place = {.is_native = true};
+    bool any = false;
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        const struct segue_piece *piece = &plan->pieces[i];
+        uint64_t distance = (uint64_t)(uintptr_t)piece->host - piece->address;
+        if (plan->accesses[piece->access].operand != operand)
+            continue;
+        if (!piece->host || (any && distance != place.distance))
+            return (struct place){.is_native = false};
+        place.distance = distance;
+        any = true;
+    }
+    return place;
+}
+
+static bool is_atomic(const struct segue_plan *plan)
+{
+    if (plan->insn.flags & SEGUE_INSN_LOCKED)
+        return true;
+    for (uint32_t i = 0; i < plan->access_count; i++)
+        if (plan->accesses[i].flags & SEGUE_ACCESS_ATOMIC)
+            return true;
+    return false;
+}
+
+const char *replay_window_refusal(struct segue_plan *plan)
+{
+    for (unsigned i = 0; i < plan->insn.memory_count; i++) {
+        const struct segue_memory_operand *memory = &plan->insn.memory[i];
+        if (place_of(plan, i).is_native)
+            continue;
+        if (is_atomic(plan))
+            return "it is one indivisible operation, which this window cannot do";
+        if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
+            return "its lanes are not all reached through one window";
+        if (memory->flags & SEGUE_ACCESS_REPEATED)
+            return "it repeats over memory that is not reached in one piece";
+        if (memory->size > COPY_MOST)
+            return "its operand is too large to be copied";
+        plan->flags |= SEGUE_PLAN_COPIED;
+    }
+    return NULL;
+}
+
+/* One step. */
+struct replay {
+    const struct segue_plan *plan;
+    const struct segue_regs *regs;
+    struct segue_xstate *xstate;
+    struct replay_context context;
+    struct copies copies;
+    /* What was loaded where the instruction takes an operand's address from, in place of what the thread has there. */
+    uint64_t loaded[SEGUE_MEMORY_OPERANDS];
+    _Alignas(COPY_ALIGNMENT) uint8_t buffers[SEGUE_MEMORY_OPERANDS][COPY_MOST + COPY_ALIGNMENT];
+    /* The legacy region and the header, as they were before a device was asked. */
+    uint8_t kept[LEGACY_SIZE + HEADER_SIZE];
+};
+
+static uint64_t operand_address(const struct replay *replay, unsigned operand)
+{
+    const struct segue_plan *plan = replay->plan;
+    return operand == 0 ? plan->operand : accesses_operand(&plan->insn, replay->regs, operand);
+}
+
+/* Where the instruction is to find the operand. */
+static uint64_t redirect(struct replay *replay, unsigned operand)
+{
+    uint64_t address = operand_address(replay, operand);
+    struct place place = place_of(replay->plan, operand);
+    if (place.is_native)
+        return address + place.distance;
+    uint8_t *copy = replay->buffers[operand] + address % COPY_ALIGNMENT;
+    replay->copies.address[operand] = address;
+    replay->copies.bytes[operand] = copy;
+    return (uint64_t)(uintptr_t)copy;
+}
+
+/* The register that the instruction takes the operand's address from. */
+static unsigned base_of(const struct segue_insn *insn, unsigned operand)
+{
+    return insn->redirection.kind == SEGUE_REDIRECTION_OPERAND ? insn->redirection.base : insn->memory[operand].base;
+}
+
+static void set_addresses(struct replay *replay)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    for (unsigned i = 0; i < insn->memory_count; i++) {
+        uint64_t address = redirect(replay, i);
+        /* XLAT adds its index again. */
+        if (insn->memory[i].addressing == SEGUE_ADDRESSING_TABLE)
+            address -= (uint8_t)segue_register_get(replay->regs, insn->memory[i].index);
+        replay->loaded[i] = address;
+        replay->context.general[base_of(insn, i)] = address;
+    }
+}
+
+/* The register in place of RSP has its value; the one in place of a bit offset a bit's number within the operand. */
+static void set_stand_in(struct replay *replay)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    const struct segue_memory_operand *memory = &insn->memory[0];
+    if (insn->redirection.stand_in == SEGUE_REGISTER_NONE)
+        return;
+    uint64_t value = replay->regs->rsp;
+    if (memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET)
+        value = segue_register_get(replay->regs, memory->mask) & (8u * memory->size - 1);
+    replay->context.general[insn->redirection.stand_in] = value;
+}
+
+static void load(struct replay *replay)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    memcpy(replay->context.general, replay->regs, sizeof replay->context.general);
+    replay->context.rflags = (replay->regs->rflags & FLAGS_LOADED) | FLAG_ALWAYS_SET;
+    replay->context.components = insn->redirection.state & enabled();
+    replay->context.area = replay->context.components ? replay->xstate->area : NULL;
+    set_addresses(replay);
+    set_stand_in(replay);
+}
+
+/* A string's address register has moved with the elements. */
+static void store_addresses(const struct replay *replay, struct segue_regs *regs)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    for (unsigned i = 0; i < insn->memory_count; i++) {
+        unsigned base = base_of(insn, i);
+        uint64_t *reg = segue_register_at(regs, base);
+        *reg = segue_register_get(replay->regs, base);
+        if (is_string(&insn->memory[i]))
+            *reg += replay->context.general[base] - replay->loaded[i];
+    }
+}
+
+/* What the thread has after the instruction. */
+static void store(const struct replay *replay, struct segue_regs *regs)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    uint8_t stand_in = insn->redirection.stand_in;
+    struct segue_regs after = *replay->regs;
+    memcpy(&after, replay->context.general, sizeof replay->context.general);
+    after.rsp = replay->regs->rsp;
+    after.rflags = (replay->regs->rflags & ~FLAGS_LOADED) | (replay->context.rflags & FLAGS_LOADED);
+    store_addresses(replay, &after);
+    if (stand_in != SEGUE_REGISTER_NONE) {
+        if (insn->memory[0].addressing != SEGUE_ADDRESSING_BIT_OFFSET)
+            after.rsp = replay->context.general[stand_in];
+        *segue_register_at(&after, stand_in) = segue_register_get(replay->regs, stand_in);
+    }
+    *regs = after;
+}
+
+/* The x87 state names the last instruction and its operand: not the stub and not the place, but what they stand for. */
+static void mend_x87_pointers(const struct replay *replay)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    char *area = replay->context.area;
+    uint64_t instruction, data, stub = (uint64_t)(uintptr_t)replay->context.code + ENDBR64_SIZE;
+    uint64_t base = 0;
+    if (!(replay->context.components & 1))
+        return;
+    memcpy(&instruction, area + FIP, sizeof instruction);
+    if (instruction != stub)
+        return;
+    memcpy(area + FIP, &replay->regs->rip, sizeof replay->regs->rip);
+    area[FOP] = (char)insn->redirection.modrm;
+    memcpy(&data, area + FDP, sizeof data);
+    if (data != replay->loaded[0])
+        return;
+    if (insn->memory[0].segment == SEGUE_SEGMENT_FS)
+        base = replay->regs->fs_base;
+    if (insn->memory[0].segment == SEGUE_SEGMENT_GS)
+        base = replay->regs->gs_base;
+    data = replay->plan->operand - base;
+    memcpy(area + FDP, &data, sizeof data);
+}
+
+/* The instruction faulted. What it has done by then stays done, as on the processor: exceptions that are noted in
+ * MXCSR, elements of a string, lanes of a gather. */
+static enum segue_status stop(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    if (is_string(&replay->plan->insn.memory[0]))
+        store(replay, regs);
+    pieces_find_fault(replay->plan, fault);
+    return SEGUE_FAULT;
+}
+
+static enum segue_status run(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    struct stub *stub = stubs_hold(&replay->plan->insn.redirection, &replay->context.code);
+    if (!stub)
+        return SEGUE_BUSY;
+    uint64_t outcome = replay_enter(&replay->context);
+    stubs_let_go(stub);
+    if (outcome == REPLAY_NOT_LOADED) {
+        if (fault)
+            *fault = (struct segue_fault){0};
+        return SEGUE_FAULT;
+    }
+    mend_x87_pointers(replay);
+    return outcome == REPLAY_DONE ? SEGUE_OK : stop(replay, regs, fault);
+}
+
+/* Copies what is read, runs, and copies what is written; what may fail comes before what changes anything. A device is
+ * asked last, when the state that it may take back is kept. */
+static enum segue_status run_on_copies(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    const struct segue_plan *plan = replay->plan;
+    void *area = replay->context.area;
+    enum segue_status status = pieces_check(plan, &replay->copies, fault);
+    if (status == SEGUE_OK)
+        status = pieces_read(plan, &replay->copies, fault);
+    if (status != SEGUE_OK)
+        return status;
+    if (area)
+        memcpy(replay->kept, area, sizeof replay->kept);
+    status = run(replay, regs, fault);
+    if (status != SEGUE_OK)
+        return status;
+    status = pieces_write(plan, &replay->copies, fault);
+    if (status != SEGUE_OK && area)
+        memcpy(area, replay->kept, sizeof replay->kept);
+    return status;
+}
+
+enum segue_status replay_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
+                              struct segue_fault *fault)
+{
+    struct replay replay;
+    enum segue_status status;
+    if (plan->insn.redirection.state && (!xstate || !xstate->area))
+        return SEGUE_INVALID;
+    replay.plan = plan;
+    replay.regs = regs;
+    replay.xstate = xstate;
+    replay.copies = (struct copies){0};
+    load(&replay);
+    status = plan->flags & SEGUE_PLAN_COPIED ? run_on_copies(&replay, regs, fault) : run(&replay, regs, fault);
+    if (status == SEGUE_OK)
+        store(&replay, regs);
+    return status;
+}
