@@ -328,8 +328,8 @@ static uint8_t state_of(const struct making *making)
         state |= STATE_BIT(STATE_X87);
     if (making->insn->memory[0].addressing == SEGUE_ADDRESSING_STATE)
         state = 0xff;
-    /* What the legacy vector instructions do to MXCSR, Zydis does not always list. */
-    if (instruction->meta.exception_class != ZYDIS_EXCEPTION_CLASS_NONE && state == STATE_BIT(STATE_X87))
+    /* Conversions go by MXCSR, which Zydis does not list, even where no vector register takes part. */
+    if (instruction->meta.category == ZYDIS_CATEGORY_CONVERT)
         state |= STATE_BIT(STATE_SSE);
     return (uint8_t)state;
 }

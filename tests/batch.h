@@ -6,6 +6,7 @@
 #define SEGUE_TESTS_BATCH_H
 
 #include "areas.h"
+#include "encodings.h"
 #include "generate.h"
 
 #define BATCH_CASES 512
@@ -36,6 +37,8 @@ struct batch_options {
     /* Which set of areas; AREA_SETS: the batch's own choice. */
     enum area_set set;
     enum injection injection;
+    /* Instructions of every kind in place of the MOV family. */
+    bool all_encodings;
     /* The command line that repeats a batch, but for its number. */
     const char *command;
     /* Called with each difference, told in full. */
