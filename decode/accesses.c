@@ -103,6 +103,15 @@ static uint64_t bits_below(unsigned count)
     return count < 64 ? (UINT64_C(1) << count) - 1 : UINT64_MAX;
 }
 
+/* Without the compiler's library, which a handler does not call. */
+static unsigned count_bits(uint64_t bits)
+{
+    unsigned count = 0;
+    for (; bits; bits &= bits - 1)
+        count++;
+    return count;
+}
+
 /* Which of the operand's elements an opmask or a vector of signs lets through. */
 static uint64_t elements_of(const struct segue_memory_operand *memory, uint64_t bits)
 {
@@ -116,6 +125,15 @@ static uint64_t elements_of(const struct segue_memory_operand *memory, uint64_t 
     return elements;
 }
 
+/* MASKMOVQ and MASKMOVDQU may fault for any byte of their operand, whatever the mask. */
+static enum segue_unlisted add_probe(struct listing *listing, uint64_t address, uint64_t size)
+{
+    struct segue_access access = describe(listing, address, size);
+    access.direction = SEGUE_WRITE;
+    access.flags |= SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL;
+    return add(listing, access);
+}
+
 /* One access for each run of elements that the mask lets through. */
 static enum segue_unlisted list_masked(struct listing *listing)
 {
@@ -124,6 +142,11 @@ static enum segue_unlisted list_masked(struct listing *listing)
     if (!masks_of(memory, listing->xstate, &bits))
         return SEGUE_UNLISTED_XSTATE;
     uint64_t elements = elements_of(memory, bits);
+    if (memory->element == 1 && memory->masking != SEGUE_MASKING_OPMASK && elements != bits_below(memory->lanes)) {
+        enum segue_unlisted why = add_probe(listing, address, memory->size);
+        if (why)
+            return why;
+    }
     for (unsigned first = 0; first < 64 && elements >> first;) {
         first += (unsigned)__builtin_ctzll(elements >> first);
         uint64_t above = ~(elements >> first);
@@ -271,7 +294,7 @@ static enum segue_unlisted list_compressed(struct listing *listing)
     uint64_t bits;
     if (!masks_of(memory, listing->xstate, &bits))
         return SEGUE_UNLISTED_XSTATE;
-    uint64_t count = (uint64_t)__builtin_popcountll(bits & bits_below(memory->lanes));
+    uint64_t count = count_bits(bits & bits_below(memory->lanes));
     if (count == 0)
         return SEGUE_UNLISTED_NONE;
     uint64_t address = effective(listing, untruncated(listing, memory));
@@ -307,7 +330,8 @@ static enum segue_unlisted add_frame_word(struct listing *listing, uint64_t addr
     return add(listing, access);
 }
 
-/* Pushes the frame pointer; with a nesting level, copies the enclosing frames' pointers, and pushes the new one. */
+/* Pushes the frame pointer; with a nesting level, copies the enclosing frames' pointers, and pushes the new one. At the
+ * end it sees whether it could write where the stack pointer then is. */
 static enum segue_unlisted list_enter(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
@@ -320,9 +344,17 @@ static enum segue_unlisted list_enter(struct listing *listing)
         if (!why)
             why = add_frame_word(listing, stack, SEGUE_WRITE);
     }
-    if (memory->lanes && !why)
-        why = add_frame_word(listing, stack - memory->element, SEGUE_WRITE);
-    return why;
+    if (memory->lanes && !why) {
+        stack -= memory->element;
+        why = add_frame_word(listing, stack, SEGUE_WRITE);
+    }
+    if (memory->displacement == 0 || why)
+        return why;
+    struct segue_access probe = describe(listing, on_stack(listing, stack - (uint64_t)memory->displacement), 1);
+    probe.element = 1;
+    probe.direction = SEGUE_WRITE;
+    probe.flags |= SEGUE_ACCESS_PROBE;
+    return add(listing, probe);
 }
 
 /* The parts of a state area. */
@@ -371,6 +403,11 @@ static uint64_t size_in_mode(unsigned component, uint64_t size, enum segue_mode 
     return component == STATE_AVX || component == STATE_ZMM_HI256 ? size / 2 : size;
 }
 
+static uint64_t compacted_offset(uint64_t end, const struct state_component *place)
+{
+    return place->aligned ? (end + 63) & ~UINT64_C(63) : end;
+}
+
 static enum segue_unlisted add_extended_parts(struct listing *listing, uint64_t area, uint64_t components,
                                               bool compacted, unsigned flags)
 {
@@ -379,10 +416,9 @@ static enum segue_unlisted add_extended_parts(struct listing *listing, uint64_t 
         struct state_component place;
         if (!(components >> i & 1) || !state_find(i, &place))
             continue;
-        if (compacted) {
-            place.offset = (uint32_t)(place.aligned ? (end + 63) & ~UINT64_C(63) : end);
-            end = (uint64_t)place.offset + place.size;
-        }
+        if (compacted)
+            place.offset = (uint32_t)compacted_offset(end, &place);
+        end = (uint64_t)place.offset + place.size;
         struct part part = {place.offset, size_in_mode(i, place.size, listing->insn->mode), listing->memory->direction,
                             flags};
         enum segue_unlisted why = add_part(listing, area, part);
@@ -390,6 +426,21 @@ static enum segue_unlisted add_extended_parts(struct listing *listing, uint64_t 
             return why;
     }
     return SEGUE_UNLISTED_NONE;
+}
+
+/* How far an area with these components goes. */
+static uint64_t area_size(uint64_t components, bool compacted)
+{
+    uint64_t end = 576, most = 576;
+    for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
+        struct state_component place;
+        if (!(components >> i & 1) || !state_find(i, &place))
+            continue;
+        uint64_t offset = compacted ? compacted_offset(end, &place) : place.offset;
+        end = offset + place.size;
+        most = end > most ? end : most;
+    }
+    return most;
 }
 
 /* What each of the XSAVE family does to the header, and whether it may leave components out: XSAVEOPT and XSAVEC leave
@@ -416,7 +467,11 @@ static enum segue_unlisted list_state(struct listing *listing)
     if (reads && (components & ~UINT64_C(3)) && state_can_compact())
         return SEGUE_UNLISTED_STATE_LAYOUT;
     enum segue_unlisted why = SEGUE_UNLISTED_NONE;
-    if (reads)
+    /* Before anything else it may see whether it can have the whole area. */
+    struct part whole = {0, area_size(components, kinds[memory->lanes].compacted), memory->direction,
+                         SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL};
+    why = add_part(listing, area, whole);
+    if (reads && !why)
         why = add_part(listing, area, kinds[memory->lanes].header);
     if (!why)
         why = add_legacy_parts(listing, area, components, kinds[memory->lanes].flags);

@@ -163,8 +163,16 @@ static bool is_atomic(const struct segue_plan *plan)
     return false;
 }
 
+/* Strings that go on at the other end of 32 bits of address make more accesses than they have operands. */
+static bool wraps_string(const struct segue_plan *plan)
+{
+    return is_string(&plan->insn.memory[0]) && plan->access_count > plan->insn.memory_count;
+}
+
 const char *replay_window_refusal(struct segue_plan *plan)
 {
+    if (wraps_string(plan))
+        return "it goes on at the other end of the address space";
     for (unsigned i = 0; i < plan->insn.memory_count; i++) {
         const struct segue_memory_operand *memory = &plan->insn.memory[i];
         if (place_of(plan, i).is_native)
@@ -256,19 +264,33 @@ static void load(struct replay *replay)
     replay->context.area = replay->context.components ? replay->xstate->area : NULL;
     set_addresses(replay);
     set_stand_in(replay);
+    if ((insn->flags & SEGUE_INSN_REPEATED) && insn->address_size == 4)
+        replay->context.general[SEGUE_RCX] = (uint32_t)replay->regs->rcx;
 }
 
-/* A string's address register has moved with the elements. */
-static void store_addresses(const struct replay *replay, struct segue_regs *regs)
+/* A string's address register has moved with the elements. In 32 bits of address that is an assignment to a 32-bit
+ * register, and so is the count's. */
+static void store_string_registers(const struct replay *replay, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     for (unsigned i = 0; i < insn->memory_count; i++) {
         unsigned base = base_of(insn, i);
         uint64_t *reg = segue_register_at(regs, base);
-        *reg = segue_register_get(replay->regs, base);
-        if (is_string(&insn->memory[i]))
-            *reg += replay->context.general[base] - replay->loaded[i];
+        *reg += replay->context.general[base] - replay->loaded[i];
+        if (insn->address_size == 4)
+            *reg = (uint32_t)*reg;
     }
+}
+
+static void store_addresses(const struct replay *replay, struct segue_regs *regs)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    for (unsigned i = 0; i < insn->memory_count; i++) {
+        unsigned base = base_of(insn, i);
+        *segue_register_at(regs, base) = segue_register_get(replay->regs, base);
+    }
+    if (is_string(&insn->memory[0]))
+        store_string_registers(replay, regs);
 }
 
 /* What the thread has after the instruction. */

@@ -289,6 +289,9 @@ static void make_instruction(const struct generator *generator, struct random *r
         };
         if (insn->memory_count == 0 || !aim(&target, operands, generator, random))
             continue;
+        /* With no component asked for, the processor looks at the area all the same; that fault is no access's. */
+        if (insn->class_ == SEGUE_CLASS_STATE)
+            test->registers.general[SEGUE_RAX] |= 1;
         if (insn->flags & SEGUE_INSN_REPEATED)
             test->registers.general[SEGUE_RCX] = random_below(random, 100);
         if (segue_decode(SEGUE_MODE_64, test->bytes, test->length, insn) == SEGUE_OK)

@@ -143,6 +143,8 @@ enum segue_access_flags {
     SEGUE_ACCESS_UNTIL = 16,
     /* The architecture leaves it to the processor, or to state that it hides, whether this access happens. */
     SEGUE_ACCESS_OPTIONAL = 32,
+    /* It faults as such an access would, and neither reads nor writes. */
+    SEGUE_ACCESS_PROBE = 64,
 };
 
 /* One memory operand as the instruction encodes it: a formula that registers turn into accesses. */

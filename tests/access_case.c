@@ -1,0 +1,572 @@
+/* access_case.c: one instruction's access list held against the processor (see access_case.h).
+ *
+ * SOURCES: Intel SDM volume 3, 4.7 (error code of page faults: bit 1 is a write), 6.9 (priorities: #GP for alignment
+ * before page faults). */
+#include "access_case.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "oracle.h"
+
+#define ARCH_GET_FS 0x1003
+#define PAGE 4096u
+/* An arena for each general register: its operands are put around the edge in the middle. */
+#define ARENAS 16
+#define ARENA_PAGES 8u
+#define ARENA_SIZE (ARENA_PAGES * PAGE)
+#define ARENA_STRIDE (2u * ARENA_SIZE)
+#define ARENAS_BASE 0x18000000u
+#define SLOT_BASE 0x14000000u
+#define IMAGE_MAX 4096u
+#define PLACEMENTS 10
+
+#define TRAP_PAGE_FAULT 14
+#define TRAP_GENERAL_PROTECTION 13
+#define ERROR_WRITE 2u
+/* CF PF AF ZF SF DF OF, and the bit that is always set. */
+#define FLAGS_FREE 0xcd5u
+#define FLAGS_SET 0x202u
+
+#define XSTATE_BV 512
+#define MXCSR 24
+
+static uint64_t fs_base;
+static _Alignas(64) uint8_t image[IMAGE_MAX], image_after[IMAGE_MAX];
+static uint8_t before[ARENAS][ARENA_SIZE];
+
+struct run {
+    const struct segue_insn *insn;
+    struct segue_regs regs;
+    struct segue_xstate xstate;
+    struct segue_access accesses[SEGUE_ACCESSES_MOST];
+    size_t count;
+    struct random *random;
+    struct access_report *report;
+};
+
+static uint8_t *arena(unsigned number)
+{
+    return (uint8_t *)(uintptr_t)(ARENAS_BASE + number * ARENA_STRIDE);
+}
+
+static uint64_t middle(unsigned number)
+{
+    return (uint64_t)(uintptr_t)arena(number) + ARENA_SIZE / 2;
+}
+
+static bool in_arenas(uint64_t address, uint64_t size)
+{
+    uint64_t offset = address - ARENAS_BASE;
+    return offset < (uint64_t)ARENAS * ARENA_STRIDE && offset % ARENA_STRIDE < ARENA_SIZE &&
+           offset % ARENA_STRIDE + size <= ARENA_SIZE;
+}
+
+const char *access_prepare(void)
+{
+    for (unsigned i = 0; i < ARENAS; i++)
+        if (mmap(arena(i), ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+                 0) != arena(i))
+            return "the addresses for the arenas are taken";
+    syscall(SYS_arch_prctl, ARCH_GET_FS, &fs_base);
+    /* The stack pointer is an operand like any other when a signal comes. */
+    static uint8_t stack[65536];
+    if (sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL) != 0)
+        return "there can be no alternate stack";
+    return oracle_prepare(SLOT_BASE, 1);
+}
+
+__attribute__((format(printf, 2, 3))) static enum access_result different(struct run *run, const char *format, ...)
+{
+    char *text = run->report->text, *end = text + sizeof run->report->text;
+    va_list arguments;
+    for (unsigned i = 0; i < run->insn->length; i++)
+        text += sprintf(text, "%02x", run->insn->bytes[i]);
+    text += sprintf(text, " %s: ", segue_mnemonic_name(run->insn->mnemonic));
+    va_start(arguments, format);
+    text += vsnprintf(text, (size_t)(end - text), format, arguments);
+    va_end(arguments);
+    for (size_t i = 0; i < run->count && i < 4 && end - text > 80; i++)
+        text += sprintf(text, " [%zu: %#llx+%llu %u]", i, (unsigned long long)run->accesses[i].address,
+                        (unsigned long long)run->accesses[i].size, run->accesses[i].direction);
+    return ACCESS_DIFFERENT;
+}
+
+static enum segue_status list(struct run *run)
+{
+    return segue_accesses(run->insn, &run->regs, &run->xstate, run->accesses, SEGUE_ACCESSES_MOST, &run->count);
+}
+
+/* ---- the state before ------------------------------------------------------------------------------------------ */
+
+/* Vectors at random, and every exception of x87 and SSE masked. */
+static void random_image(struct random *random)
+{
+    static const uint8_t control[] = {0x7f, 0x03};
+    static const uint8_t mxcsr[] = {0x80, 0x1f, 0, 0};
+    oracle_image_random(random, image);
+    memcpy(image, control, sizeof control);
+    /* Exception flags and the busy bit clear, any top of stack; all registers empty, valid or both. */
+    image[2] = 0;
+    image[3] &= 0x38;
+    memcpy(image + MXCSR, mxcsr, sizeof mxcsr);
+}
+
+/* Indices for gathers that stay in the arena. */
+static void tame_indices(const struct segue_memory_operand *memory, struct random *random)
+{
+    static const struct {
+        unsigned component, first, size;
+    } parts[] = {{1, 0, 16}, {2, 16, 16}, {6, 32, 32}};
+    uint8_t vector[64];
+    const unsigned number = memory->index;
+    for (unsigned lane = 0; lane < 64u / memory->index_size; lane++) {
+        int64_t index = (int64_t)random_below(random, 2000) - 1000;
+        memcpy(vector + lane * memory->index_size, &index, memory->index_size);
+    }
+    size_t count;
+    const struct oracle_component *components = oracle_components(&count);
+    uint64_t in_use;
+    memcpy(&in_use, image + XSTATE_BV, sizeof in_use);
+    in_use |= 0xe6;
+    memcpy(image + XSTATE_BV, &in_use, sizeof in_use);
+    if (number < 16)
+        memcpy(image + 160 + number * 16, vector, 16);
+    for (size_t i = 0; i < count; i++) {
+        if (number < 16 && strcmp(components[i].name, "ymm_hi128") == 0)
+            memcpy(image + components[i].offset + number * 16, vector + parts[1].first, parts[1].size);
+        if (number < 16 && strcmp(components[i].name, "zmm_hi256") == 0)
+            memcpy(image + components[i].offset + number * 32, vector + parts[2].first, parts[2].size);
+        if (number >= 16 && strcmp(components[i].name, "hi16_zmm") == 0)
+            memcpy(image + components[i].offset + (number - 16) * 64, vector, 64);
+    }
+}
+
+/* Registers that are no base get values that keep the address near. */
+static void tame_registers(struct run *run)
+{
+    for (size_t i = 0; i < run->insn->memory_count; i++) {
+        const struct segue_memory_operand *memory = &run->insn->memory[i];
+        bool plain_index = memory->scale && memory->addressing != SEGUE_ADDRESSING_VECTOR;
+        if (plain_index && memory->index != memory->base && memory->index != SEGUE_REGISTER_NONE)
+            *segue_register_at(&run->regs, memory->index) = random_below(run->random, 64);
+        if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
+            tame_indices(memory, run->random);
+        if (memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET && memory->mask != memory->base)
+            *segue_register_at(&run->regs, memory->mask) =
+                (uint64_t)((int64_t)random_below(run->random, 160000) - 80000);
+        if (memory->addressing == SEGUE_ADDRESSING_STATE) {
+            run->regs.rax = random_below(run->random, 256);
+            run->regs.rdx = 0;
+        }
+    }
+    if (run->insn->flags & SEGUE_INSN_REPEATED)
+        run->regs.rcx = random_below(run->random, 40);
+}
+
+static void random_state(struct run *run)
+{
+    random_image(run->random);
+    run->regs.rflags = (random_next(run->random) & FLAGS_FREE) | FLAGS_SET;
+    for (unsigned i = 0; i < ARENAS; i++)
+        *segue_register_at(&run->regs, i) = middle(i) + 64 * random_below(run->random, 16);
+    run->regs.fs_base = fs_base;
+    run->regs.gs_base = random_below(run->random, 16) * PAGE;
+    run->xstate = (struct segue_xstate){.area = image, .size = (uint32_t)oracle_image_size(), .features = 0xe7};
+    run->regs.rip = oracle_slot_address(0, run->insn->length);
+    tame_registers(run);
+}
+
+/* Moves the base of access `number` so that its byte `inside` stands at the edge in the middle of an arena. False
+ * if it has none that could be moved. */
+static bool place(struct run *run, size_t number, uint64_t inside)
+{
+    const struct segue_access *access = &run->accesses[number];
+    const struct segue_memory_operand *memory = &run->insn->memory[access->operand];
+    unsigned base = memory->base;
+    if (base >= ARENAS)
+        return false;
+    uint64_t *reg = segue_register_at(&run->regs, base);
+    *reg += middle(base) - inside - access->address;
+    return list(run) == SEGUE_OK && number < run->count;
+}
+
+static bool all_in_arenas(const struct run *run)
+{
+    for (size_t i = 0; i < run->count; i++)
+        if (!in_arenas(run->accesses[i].address, run->accesses[i].size))
+            return false;
+    return true;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
+
+static void fill(struct run *run, bool zeros)
+{
+    for (unsigned i = 0; i < ARENAS; i++) {
+        uint8_t *from = arena(i) + ARENA_SIZE / 2 - 2 * PAGE;
+        if (zeros)
+            memset(from, 0, 4 * (size_t)PAGE);
+        else
+            random_fill(run->random, from, 4 * (size_t)PAGE);
+    }
+}
+
+/* What a far return or IRET finds on the stack, and a jump or return in memory: the way back to the slot. */
+static void fill_targets(struct run *run)
+{
+    uint64_t selectors[2] = {0x33, 0x2b};
+    uint64_t values[5] = {run->regs.rip + run->insn->length, selectors[0], 0x202, run->regs.rsp + 40, selectors[1]};
+    for (size_t i = 0; i < run->count; i++) {
+        const struct segue_access *access = &run->accesses[i];
+        for (unsigned j = 0; j * access->element < access->size && j < 5 && access->element <= 8; j++)
+            memcpy((uint8_t *)(uintptr_t)access->address + j * access->element, &values[j], access->element);
+        if (access->element == 6 || access->element == 10) {
+            memcpy((uint8_t *)(uintptr_t)access->address, &values[0], access->element - 2u);
+            memcpy((uint8_t *)(uintptr_t)access->address + access->element - 2, &values[1], 2);
+        }
+    }
+}
+
+static bool written(const struct run *run, uint64_t address)
+{
+    for (size_t i = 0; i < run->count; i++)
+        if ((run->accesses[i].direction & SEGUE_WRITE) && !(run->accesses[i].flags & SEGUE_ACCESS_PROBE) &&
+            address - run->accesses[i].address < run->accesses[i].size)
+            return true;
+    return false;
+}
+
+static void save(void)
+{
+    for (unsigned i = 0; i < ARENAS; i++)
+        memcpy(before[i], arena(i), ARENA_SIZE);
+}
+
+static enum access_result check_memory(struct run *run)
+{
+    for (unsigned i = 0; i < ARENAS; i++) {
+        if (memcmp(before[i], arena(i), ARENA_SIZE) == 0)
+            continue;
+        for (size_t j = 0; j < ARENA_SIZE; j++)
+            if (before[i][j] != arena(i)[j] && !written(run, (uint64_t)(uintptr_t)arena(i) + j))
+                return different(run, "wrote %p, which is not listed", (void *)(arena(i) + j));
+    }
+    return ACCESS_SAME;
+}
+
+/* ---- one native run -------------------------------------------------------------------------------------------- */
+
+/* A byte range of an access that lies in a closed page. */
+struct stop {
+    size_t access;
+    uint64_t first, end;
+    bool writes;
+};
+
+#define STOPS_MOST 256
+
+/* What the list says of a run in which one page, or two, are closed: it must fault or may, at one of these. */
+struct expectation {
+    bool must;
+    bool misaligned;
+    size_t count;
+    struct stop stops[STOPS_MOST];
+};
+
+/* The protection of one page. */
+struct closed {
+    uint64_t page;
+    int protection;
+};
+
+static bool is_closed(const struct closed *closed, size_t count, uint64_t address, bool writes)
+{
+    for (size_t i = 0; i < count; i++)
+        if (address / PAGE == closed[i].page && (writes || closed[i].protection == PROT_NONE))
+            return true;
+    return false;
+}
+
+/* Adds the parts of a range that lie in closed pages; returns whether there were any. Which of them a processor meets
+ * first is its own affair. */
+static bool add_stops(struct expectation *expectation, const struct closed *closed, size_t count, size_t access,
+                      uint64_t from, uint64_t end, bool writes)
+{
+    bool any = false;
+    for (uint64_t at = from, next; at < end; at = next) {
+        next = (at / PAGE + 1) * PAGE;
+        if (!is_closed(closed, count, at, writes) || expectation->count == STOPS_MOST)
+            continue;
+        expectation->stops[expectation->count++] = (struct stop){access, at, next < end ? next : end, writes};
+        any = true;
+    }
+    return any;
+}
+
+static void check_alignment(const struct run *run, struct expectation *expectation)
+{
+    for (size_t i = 0; i < run->count; i++)
+        if (run->accesses[i].alignment && run->accesses[i].address % run->accesses[i].alignment)
+            expectation->misaligned = true;
+}
+
+static uint64_t most_iterations(const struct run *run)
+{
+    uint64_t most = 1;
+    for (size_t i = 0; i < run->count; i++) {
+        const struct segue_access *access = &run->accesses[i];
+        if ((access->flags & SEGUE_ACCESS_REPEATED) && access->size / access->element > most)
+            most = access->size / access->element;
+    }
+    return most;
+}
+
+/* In the order of the list; the elements of repeated ones take turns. */
+static void expect(const struct run *run, const struct closed *closed, size_t closed_count,
+                   struct expectation *expectation)
+{
+    uint64_t rounds = most_iterations(run);
+    expectation->must = expectation->misaligned = false;
+    expectation->count = 0;
+    check_alignment(run, expectation);
+    for (uint64_t round = 0; round < rounds; round++) {
+        for (size_t i = 0; i < run->count; i++) {
+            const struct segue_access *access = &run->accesses[i];
+            uint64_t from = access->address, end = from + access->size;
+            bool sure = !(access->flags & SEGUE_ACCESS_OPTIONAL) && !((access->flags & SEGUE_ACCESS_UNTIL) && round);
+            if (access->flags & SEGUE_ACCESS_REPEATED) {
+                if (round * access->element >= access->size)
+                    continue;
+                from = access->flags & SEGUE_ACCESS_DOWN ? end - (round + 1) * access->element
+                                                         : from + round * access->element;
+                end = from + access->element;
+            } else if (round) {
+                continue;
+            }
+            if (add_stops(expectation, closed, closed_count, i, from, end, access->direction & SEGUE_WRITE) && sure) {
+                expectation->must = true;
+                return;
+            }
+        }
+    }
+}
+
+static void run_natively(struct run *run, struct oracle_output *output)
+{
+    struct oracle_registers registers;
+    memcpy(registers.general, &run->regs, sizeof registers.general);
+    registers.rflags = run->regs.rflags;
+    struct oracle_input input = {
+        .registers = &registers, .gs_base = run->regs.gs_base, .image = image, .code = run->regs.rip};
+    output->image = image_after;
+    oracle_run(&input, output);
+    run->report->runs++;
+}
+
+static void protect(const struct closed *closed, size_t count, bool open)
+{
+    for (size_t i = 0; i < count; i++)
+        mprotect((void *)(uintptr_t)(closed[i].page * PAGE), PAGE,
+                 open ? PROT_READ | PROT_WRITE : closed[i].protection);
+}
+
+/* Small accesses report their lowest byte in the page; those that are made of many may report any. */
+static bool is_at(const struct stop *stop, const struct run *run, uint64_t address)
+{
+    const struct segue_access *access = &run->accesses[stop->access];
+    bool any_byte = access->size > 64 || (access->flags & SEGUE_ACCESS_OPTIONAL) || access->size > access->element * 1u;
+    return any_byte ? address >= stop->first && address < stop->end : address == stop->first;
+}
+
+/* Runs with these pages closed, and compares. */
+static enum access_result check_closed(struct run *run, const struct closed *closed, size_t count)
+{
+    static struct expectation expectation;
+    struct oracle_output output;
+    expect(run, closed, count, &expectation);
+    protect(closed, count, false);
+    run_natively(run, &output);
+    protect(closed, count, true);
+    const struct oracle_signal *signal = &output.signal;
+    const char *how = closed[0].protection == PROT_NONE ? "closed" : "read-only";
+    unsigned long long page = (unsigned long long)closed[0].page * PAGE, trap = signal->trap;
+    if (expectation.misaligned)
+        return trap == TRAP_GENERAL_PROTECTION ? ACCESS_SAME : different(run, "misaligned, but trap %llu", trap);
+    bool writes = signal->error & ERROR_WRITE;
+    if (!signal->number || trap != TRAP_PAGE_FAULT) {
+        const struct stop *stop = &expectation.stops[expectation.count ? expectation.count - 1 : 0];
+        return !expectation.must
+                   ? ACCESS_SAME
+                   : different(run, "no page fault (trap %llu) with page %#llx %s; access %zu should %s %#llx", trap,
+                               page, how, stop->access, stop->writes ? "write" : "read",
+                               (unsigned long long)stop->first);
+    }
+    for (size_t i = 0; i < expectation.count; i++)
+        if (is_at(&expectation.stops[i], run, signal->page_fault_address) && expectation.stops[i].writes == writes)
+            return ACCESS_SAME;
+    return different(run, "a page fault at %#llx, error %#llx, with page %#llx %s%s; %s%#llx was listed",
+                     (unsigned long long)signal->page_fault_address, (unsigned long long)signal->error, page, how,
+                     count > 1 ? " and another" : "", expectation.count ? "" : "none of ",
+                     (unsigned long long)expectation.stops[0].first);
+}
+
+/* With all pages open. `*completes` tells whether it ran to its end. */
+static enum access_result check_open(struct run *run, bool zeros, bool *completes)
+{
+    static struct expectation expectation;
+    struct oracle_output output;
+    expect(run, NULL, 0, &expectation);
+    /* What POPF takes from memory must not trap. */
+    fill(run, zeros || run->insn->class_ == SEGUE_CLASS_STACK);
+    if (run->insn->class_ == SEGUE_CLASS_BRANCH)
+        fill_targets(run);
+    save();
+    run_natively(run, &output);
+    *completes = output.signal.number == 0;
+    if (expectation.misaligned)
+        return output.signal.trap == TRAP_GENERAL_PROTECTION
+                   ? ACCESS_SAME
+                   : different(run, "misaligned, but trap %llu", (unsigned long long)output.signal.trap);
+    if (*completes)
+        return check_memory(run);
+    if (output.signal.trap == 6)
+        return ACCESS_UNKNOWN;
+    if (output.signal.trap == TRAP_PAGE_FAULT)
+        return different(run, "page fault at %#llx with all pages open",
+                         (unsigned long long)output.signal.page_fault_address);
+    return ACCESS_SAME;
+}
+
+/* ---- one placement --------------------------------------------------------------------------------------------- */
+
+#define PAGES_MOST 64
+
+static void add_page(uint64_t pages[PAGES_MOST], size_t *count, uint64_t address)
+{
+    if (!in_arenas(address, 1) || *count == PAGES_MOST)
+        return;
+    for (size_t i = 0; i < *count; i++)
+        if (pages[i] == address / PAGE)
+            return;
+    pages[(*count)++] = address / PAGE;
+}
+
+/* The pages in which the accesses lie, and which they touch. */
+static size_t pages_around(const struct run *run, uint64_t pages[PAGES_MOST])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < run->count; i++) {
+        const struct segue_access *access = &run->accesses[i];
+        for (uint64_t at = access->address - 1; at < access->address + access->size; at = (at / PAGE + 1) * PAGE)
+            add_page(pages, &count, at);
+        add_page(pages, &count, access->address + access->size);
+    }
+    for (unsigned i = 0; i < ARENAS && run->count == 0; i++) {
+        add_page(pages, &count, middle(i));
+        add_page(pages, &count, middle(i) - 1);
+    }
+    return count;
+}
+
+static enum access_result check_placement(struct run *run)
+{
+    uint64_t pages[PAGES_MOST];
+    bool completes;
+    enum access_result result = check_open(run, false, &completes);
+    if (result == ACCESS_SAME && !completes)
+        result = check_open(run, true, &completes);
+    if (result != ACCESS_SAME)
+        return result;
+    size_t count = pages_around(run, pages);
+    for (size_t i = 0; i < count && result == ACCESS_SAME; i++) {
+        result = check_closed(run, &(struct closed){pages[i], PROT_NONE}, 1);
+        if (result == ACCESS_SAME)
+            result = check_closed(run, &(struct closed){pages[i], PROT_READ}, 1);
+        /* Two at once show which comes first. */
+        for (size_t j = 0; j < i && result == ACCESS_SAME; j++)
+            result = check_closed(run, (struct closed[]){{pages[i], PROT_NONE}, {pages[j], PROT_NONE}}, 2);
+    }
+    return result;
+}
+
+/* A jump to an address in memory, of 32 bits at least: that can be the slot's. */
+static bool comes_back(const struct segue_insn *insn)
+{
+    return insn->memory_count && insn->memory[0].direction == SEGUE_READ && insn->memory[0].size >= 6 &&
+           insn->memory[0].element >= 4;
+}
+
+/* Loading FS takes the host's thread-local storage away; what the operating system keeps for itself raises #GP; the
+ * program cannot come back from a jump to wherever a register points. */
+static bool can_run(const struct segue_insn *insn)
+{
+    static const char *const system[] = {"clflush", "clflushopt", "clwb", "clzero"};
+    static const char *const ports[] = {"insb", "insw", "insd", "outsb", "outsw", "outsd"};
+    const char *name = segue_mnemonic_name(insn->mnemonic);
+    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++)
+        if (strcmp(name, ports[i]) == 0)
+            return false;
+    if (insn->class_ == SEGUE_CLASS_SEGMENT && !(insn->memory_count && insn->memory[0].direction == SEGUE_WRITE))
+        return false;
+    if (insn->class_ == SEGUE_CLASS_BRANCH && !comes_back(insn))
+        return false;
+    if (insn->class_ != SEGUE_CLASS_SYSTEM)
+        return true;
+    for (size_t i = 0; i < sizeof system / sizeof *system; i++)
+        if (strcmp(name, system[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Each operand of its own moved into the arena of its base. */
+static bool settle(struct run *run)
+{
+    for (unsigned tries = 0; tries < 3 && list(run) == SEGUE_OK; tries++) {
+        if (all_in_arenas(run))
+            return true;
+        for (size_t i = 0; i < run->count; i++)
+            if (!in_arenas(run->accesses[i].address, run->accesses[i].size) && !place(run, i, 0))
+                return false;
+    }
+    return false;
+}
+
+enum access_result access_check(const struct segue_insn *insn, struct random *random, struct access_report *report)
+{
+    struct run run = {.insn = insn, .random = random, .report = report};
+    enum access_result result = ACCESS_NOT_PLACED, last = ACCESS_NOT_PLACED;
+    bool any = false;
+    if (!can_run(insn))
+        return ACCESS_NOT_RUN;
+    oracle_slots_open();
+    oracle_slot_write(0, insn->bytes, insn->length);
+    oracle_slots_close();
+    for (unsigned i = 0; i < PLACEMENTS; i++) {
+        random_state(&run);
+        enum segue_status status = list(&run);
+        if (status != SEGUE_OK)
+            return status == SEGUE_UNSUPPORTED ? ACCESS_REFUSED : different(&run, "no list: status %d", (int)status);
+        if (!settle(&run))
+            continue;
+        if (run.count) {
+            /* At an edge: just before it, just after it, and across it by one byte or any number. */
+            size_t number = random_below(random, (uint32_t)run.count);
+            uint64_t size = run.accesses[number].size;
+            const uint64_t inside[] = {0, 1, size - 1, size, random_below(random, (uint32_t)size + 1)};
+            if (!place(&run, number, inside[i % (sizeof inside / sizeof *inside)]) || !all_in_arenas(&run))
+                continue;
+        }
+        last = check_placement(&run);
+        if (last == ACCESS_DIFFERENT || last == ACCESS_UNKNOWN)
+            return last;
+        result = last;
+        any |= run.count != 0;
+    }
+    return result == ACCESS_SAME && !any ? ACCESS_NONE : result;
+}
