@@ -48,7 +48,7 @@ static uint64_t segment_base(unsigned segment, const struct segue_regs *regs)
 static uint64_t untruncated(const struct listing *listing, const struct segue_memory_operand *memory)
 {
     uint64_t address = (uint64_t)memory->displacement + segue_register_get(listing->regs, memory->base);
-    if (memory->scale)
+    if (memory->scale && memory->addressing != SEGUE_ADDRESSING_VECTOR)
         address += segue_register_get(listing->regs, memory->index) * memory->scale;
     if (memory->base == SEGUE_RIP)
         address += listing->insn->length;

@@ -27,9 +27,14 @@
 #define LEGACY_SIZE 512u
 #define HEADER_SIZE 64u
 #define XCOMP_BV 520
+#define FCW 0
+#define FSW 2
 #define FOP 6
 #define FIP 8
 #define FDP 16
+
+/* Invalid, denormal, division by zero, overflow, underflow. */
+#define X87_EXCEPTIONS_BEFORE_STORE 0x1f
 
 /* The most bytes of an operand that is copied, and what its copy's alignment is that of. */
 #define COPY_MOST 64u
@@ -340,7 +345,9 @@ static void mend_x87_pointers(const struct replay *replay)
  * MXCSR, elements of a string, lanes of a gather. */
 static enum segue_status stop(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
-    if (is_string(&replay->plan->insn.memory[0]))
+    const struct segue_insn *insn = &replay->plan->insn;
+    bool moved = replay->context.general[base_of(insn, 0)] != replay->loaded[0];
+    if (is_string(&insn->memory[0]) && moved)
         store(replay, regs);
     pieces_find_fault(replay->plan, fault);
     return SEGUE_FAULT;
@@ -362,6 +369,16 @@ static enum segue_status run(struct replay *replay, struct segue_regs *regs, str
     return outcome == REPLAY_DONE ? SEGUE_OK : stop(replay, regs, fault);
 }
 
+/* An x87 instruction that stores does not store where its exception is unmasked, unless it is the one for an inexact
+ * result; it completes all the same, and the next one faults. */
+static bool has_stored(const struct replay *replay)
+{
+    const uint8_t *area = replay->context.area;
+    if (!(replay->context.components & 1) || replay->plan->insn.class_ != SEGUE_CLASS_X87)
+        return true;
+    return !(area[FSW] & ~area[FCW] & X87_EXCEPTIONS_BEFORE_STORE);
+}
+
 /* Copies what is read, runs, and copies what is written; what may fail comes before what changes anything. A device is
  * asked last, when the state that it may take back is kept. */
 static enum segue_status run_on_copies(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
@@ -376,7 +393,7 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
     if (area)
         memcpy(replay->kept, area, sizeof replay->kept);
     status = run(replay, regs, fault);
-    if (status != SEGUE_OK)
+    if (status != SEGUE_OK || !has_stored(replay))
         return status;
     status = pieces_write(plan, &replay->copies, fault);
     if (status != SEGUE_OK && area)

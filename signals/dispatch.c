@@ -216,10 +216,10 @@ static enum outcome serve_region(struct service *service, const struct region *f
     enum segue_status status = step(service, thread);
     if (status == SEGUE_FAULT)
         tell_step_fault(service, thread);
-    if (status != SEGUE_OK)
-        return OUTCOME_REFUSED;
-    frame_write(ucontext, &service->regs);
-    return OUTCOME_STEPPED;
+    /* Elements of a string that came before a fault are done. */
+    if (status == SEGUE_OK || status == SEGUE_FAULT)
+        frame_write(ucontext, &service->regs);
+    return status == SEGUE_OK ? OUTCOME_STEPPED : OUTCOME_REFUSED;
 }
 
 /* In no region. If one was removed since this thread last looked, the fault may be of that region's pages, which are
