@@ -304,7 +304,9 @@ static uint8_t state_of(const struct making *making)
     unsigned state = 0;
     for (unsigned i = 0; i < instruction->operand_count; i++) {
         const ZydisDecodedOperand *operand = &making->operands[i];
-        if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER)
+        /* K0 as a mask is none. */
+        bool no_mask = operand->encoding == ZYDIS_OPERAND_ENCODING_MASK && operand->reg.value == ZYDIS_REGISTER_K0;
+        if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER && !no_mask)
             state |= state_of_register(instruction, operand->reg.value);
         if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->mem.type == ZYDIS_MEMOP_TYPE_VSIB)
             state |= state_of_register(instruction, operand->mem.index);

@@ -127,8 +127,9 @@ static void mask(const struct making *making, struct segue_memory_operand *memor
     if (instruction->encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX || reg == ZYDIS_REGISTER_NONE ||
         reg == ZYDIS_REGISTER_K0 || memory->element == 0)
         return;
-    /* A store leaves out what is masked whatever its class. */
-    if (!suppresses[instruction->meta.exception_class] && !(memory->direction & SEGUE_WRITE))
+    /* A store leaves out what is masked whatever its class; but the extractions fault on it all the same. */
+    if (!suppresses[instruction->meta.exception_class] &&
+        (!(memory->direction & SEGUE_WRITE) || instruction->meta.exception_class == ZYDIS_EXCEPTION_CLASS_E6NF))
         return;
     memory->masking = SEGUE_MASKING_OPMASK;
     memory->mask = (uint8_t)(reg - ZYDIS_REGISTER_K0);

@@ -83,15 +83,36 @@ static enum segue_status failed(const struct segue_piece *piece, uint8_t directi
     return SEGUE_FAULT;
 }
 
-/* The piece's place in its operand's copy; NULL if it has none, or is not accessed in that direction. */
+/* The piece's place in its operand's copy; NULL if it has none, or is not accessed in that direction. What is accessed
+ * only perhaps, a mask leaves out. */
 static uint8_t *part_of(const struct segue_plan *plan, const struct copies *copies, const struct segue_piece *piece,
                         uint8_t direction)
 {
     const struct segue_access *access = &plan->accesses[piece->access];
     uint8_t *bytes = copies->bytes[access->operand];
-    if (!bytes || !(access->direction & direction))
+    if (!bytes || !(access->direction & direction) || (access->flags & SEGUE_ACCESS_OPTIONAL))
         return NULL;
     return bytes + (piece->address - copies->address[access->operand]);
+}
+
+static enum segue_status check_writable(const struct segue_plan *plan, const struct copies *copies,
+                                        struct segue_fault *fault)
+{
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        const struct segue_piece *piece = &plan->pieces[i];
+        if (part_of(plan, copies, piece, SEGUE_WRITE) && !is_device(piece) && !writable(piece))
+            return failed(piece, SEGUE_WRITE, fault);
+    }
+    return SEGUE_OK;
+}
+
+static enum segue_status read_device(const struct segue_plan *plan, const struct copies *copies,
+                                     const struct segue_piece *device)
+{
+    const struct segue_window *window = device->window;
+    uint8_t *part = part_of(plan, copies, device, SEGUE_READ);
+    return window->read(window->context, device->address, part, device->size) == SEGUE_OK ? SEGUE_OK
+                                                                                          : SEGUE_UNSUPPORTED;
 }
 
 enum segue_status pieces_read(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
@@ -107,20 +128,8 @@ enum segue_status pieces_read(const struct segue_plan *plan, const struct copies
         else if (!load(piece, part))
             return failed(piece, SEGUE_READ, fault);
     }
-    if (device && device->window->read(device->window->context, device->address,
-                                       part_of(plan, copies, device, SEGUE_READ), device->size) != SEGUE_OK)
-        return SEGUE_UNSUPPORTED;
-    return SEGUE_OK;
-}
-
-enum segue_status pieces_check(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
-{
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
-        if (part_of(plan, copies, piece, SEGUE_WRITE) && !is_device(piece) && !writable(piece))
-            return failed(piece, SEGUE_WRITE, fault);
-    }
-    return SEGUE_OK;
+    enum segue_status status = check_writable(plan, copies, fault);
+    return status == SEGUE_OK && device ? read_device(plan, copies, device) : status;
 }
 
 /* The device first, since it may refuse. */
@@ -139,7 +148,7 @@ static enum segue_status write_device(const struct segue_plan *plan, const struc
 static enum segue_status write_parts(const struct segue_plan *plan, const struct copies *copies,
                                      struct segue_fault *fault)
 {
-    enum segue_status status = pieces_check(plan, copies, fault);
+    enum segue_status status = check_writable(plan, copies, fault);
     if (status == SEGUE_OK)
         status = write_device(plan, copies);
     for (uint32_t i = 0; i < plan->piece_count && status == SEGUE_OK; i++) {

@@ -11,11 +11,9 @@ struct copies {
     uint8_t *bytes[SEGUE_MEMORY_OPERANDS];
 };
 
-/* Fills the copies with what the plan's accesses read; on failure `fault` (may be NULL) tells where. */
+/* Fills the copies with what the plan's accesses read, if all that they write is writable too; on failure `fault` (may
+ * be NULL) tells where. */
 enum segue_status pieces_read(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault);
-
-/* Whether pieces_write will find all that the plan's accesses write writable; devices are not asked. */
-enum segue_status pieces_check(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault);
 
 /* Stores what the plan's accesses write. Nothing is stored before all of it is known to be writable. */
 enum segue_status pieces_write(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault);

@@ -138,7 +138,8 @@ static const char *windows_refusal(struct segue_plan *plan)
         uint8_t direction = plan->accesses[piece->access].direction;
         if (!is_native(piece) || piece->size != plan->accesses[piece->access].size)
             plan->flags |= SEGUE_PLAN_NOT_ATOMIC;
-        if (!piece->window || piece->window->kind != SEGUE_WINDOW_CALLBACK)
+        if (!piece->window || piece->window->kind != SEGUE_WINDOW_CALLBACK ||
+            (plan->accesses[piece->access].flags & SEGUE_ACCESS_OPTIONAL))
             continue;
         devices++;
         if ((direction & SEGUE_READ) && !piece->window->read)

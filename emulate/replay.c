@@ -22,7 +22,11 @@
 /* CF PF AF ZF SF DF OF AC: what the instruction may see and change. Not TF: a trap in the stub would be ours. */
 #define FLAGS_LOADED UINT64_C(0x40cd5)
 #define FLAG_ALWAYS_SET UINT64_C(2)
+#define FLAG_ALIGNMENT_CHECK UINT64_C(0x40000)
 #define ENDBR64_SIZE 4
+
+/* Of an address with four levels of paging, less the sign; with five, what lies between is refused, too. */
+#define CANONICAL_BITS 47
 
 #define LEGACY_SIZE 512u
 #define HEADER_SIZE 64u
@@ -35,6 +39,9 @@
 
 /* Invalid, denormal, division by zero, overflow, underflow. */
 #define X87_EXCEPTIONS_BEFORE_STORE 0x1f
+
+/* More than any state area or x87 operand has, but for tiles. */
+#define STATE_MOST 4096u
 
 /* The most bytes of an operand that is copied, and what its copy's alignment is that of. */
 #define COPY_MOST 64u
@@ -116,6 +123,30 @@ static bool wraps_lanes(const struct segue_plan *plan)
     return insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR && insn->address_size != 8;
 }
 
+/* Operands that the processor accesses in several parts are truncated part by part: over the end of 32 bits of address
+ * the next part is at the beginning. */
+static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *regs)
+{
+    const struct segue_insn *insn = &plan->insn;
+    const struct segue_memory_operand *memory = &insn->memory[0];
+    uint64_t base = memory->segment == SEGUE_SEGMENT_FS   ? regs->fs_base
+                    : memory->segment == SEGUE_SEGMENT_GS ? regs->gs_base
+                                                          : 0;
+    return insn->address_size == 4 && (insn->class_ == SEGUE_CLASS_X87 || insn->class_ == SEGUE_CLASS_STATE) &&
+           plan->operand - base + (memory->size > STATE_MOST ? memory->size : STATE_MOST) > UINT64_C(1) << 32;
+}
+
+/* What is no address raises #SS on the stack and #GP elsewhere; led elsewhere, it is always the latter. */
+static bool is_beyond_stack(const struct segue_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->access_count; i++) {
+        int64_t upper = (int64_t)plan->accesses[i].address >> CANONICAL_BITS;
+        if (plan->accesses[i].segment == SEGUE_SEGMENT_SS && upper != 0 && upper != -1)
+            return true;
+    }
+    return false;
+}
+
 const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_xstate *xstate)
 {
     const struct segue_insn *insn = &plan->insn;
@@ -128,9 +159,15 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
         return "no engine does this instruction";
     if (wraps_lanes(plan))
         return "its lanes' addresses are truncated to 32 bits";
+    if (is_beyond_stack(plan))
+        return "a part of its memory on the stack has no address";
     if (!stubs_ready())
         return "it must be run from executable memory, and there is none";
+    if (regs->rflags & FLAG_ALIGNMENT_CHECK)
+        plan->flags |= SEGUE_PLAN_ALIGNMENT_CHECKED;
     plan->operand = starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
+    if (wraps_parts(plan, regs))
+        return "its operand goes on at the other end of the address space";
     return state_refusal(plan, regs, xstate);
 }
 
@@ -174,22 +211,45 @@ static bool wraps_string(const struct segue_plan *plan)
     return is_string(&plan->insn.memory[0]) && plan->access_count > plan->insn.memory_count;
 }
 
+/* An opmask says what is stored, but not what is faulted on: a copy would be stored whole. */
+static bool stores_masked(const struct segue_plan *plan)
+{
+    const uint8_t both = STATE_BIT(STATE_OPMASK) | STATE_BIT(STATE_SSE);
+    const struct segue_memory_operand *memory = &plan->insn.memory[0];
+    return (plan->insn.redirection.state & both) == both && (memory->direction & SEGUE_WRITE) &&
+           memory->masking == SEGUE_MASKING_NONE;
+}
+
+/* Why the operand cannot be copied; NULL if it can. */
+static const char *copy_refusal(const struct segue_plan *plan, const struct segue_memory_operand *memory)
+{
+    if (is_atomic(plan))
+        return "it is one indivisible operation, which this window cannot do";
+    if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
+        return "its lanes are not all reached through one window";
+    if (memory->flags & SEGUE_ACCESS_REPEATED)
+        return "it repeats over memory that is not reached in one piece";
+    if (memory->size > COPY_MOST)
+        return "its operand is too large to be copied";
+    if (stores_masked(plan))
+        return "it may fault on what it does not store";
+    if (is_string(memory) && (plan->flags & SEGUE_PLAN_ALIGNMENT_CHECKED))
+        return "alignment is checked, which is not told from missing memory in time";
+    return NULL;
+}
+
 const char *replay_window_refusal(struct segue_plan *plan)
 {
+    const char *why;
     if (wraps_string(plan))
         return "it goes on at the other end of the address space";
     for (unsigned i = 0; i < plan->insn.memory_count; i++) {
         const struct segue_memory_operand *memory = &plan->insn.memory[i];
         if (place_of(plan, i).is_native)
             continue;
-        if (is_atomic(plan))
-            return "it is one indivisible operation, which this window cannot do";
-        if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
-            return "its lanes are not all reached through one window";
-        if (memory->flags & SEGUE_ACCESS_REPEATED)
-            return "it repeats over memory that is not reached in one piece";
-        if (memory->size > COPY_MOST)
-            return "its operand is too large to be copied";
+        why = copy_refusal(plan, memory);
+        if (why)
+            return why;
         plan->flags |= SEGUE_PLAN_COPIED;
     }
     return NULL;
@@ -385,9 +445,7 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
 {
     const struct segue_plan *plan = replay->plan;
     void *area = replay->context.area;
-    enum segue_status status = pieces_check(plan, &replay->copies, fault);
-    if (status == SEGUE_OK)
-        status = pieces_read(plan, &replay->copies, fault);
+    enum segue_status status = pieces_read(plan, &replay->copies, fault);
     if (status != SEGUE_OK)
         return status;
     if (area)

@@ -8,8 +8,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -73,7 +71,8 @@ static bool same_accesses(const struct segue_plan *plan)
 {
     size_t count = plan->access_count;
     /* What a mask leaves out, and the processor faulted on nevertheless. */
-    if (count == area_watch.expected_count + 1 && plan->accesses[count - 1].flags == (SEGUE_ACCESS_MASKED | SEGUE_ACCESS_OPTIONAL))
+    if (count == area_watch.expected_count + 1 &&
+        plan->accesses[count - 1].flags == (SEGUE_ACCESS_MASKED | SEGUE_ACCESS_OPTIONAL))
         count--;
     if (count != area_watch.expected_count)
         return false;
@@ -89,7 +88,6 @@ static enum segue_verdict watch(void *context, const struct segue_event *event)
 {
     (void)context;
     area_watch.asked++;
-    if (getenv("DBG") && event->can_step) { fprintf(stderr, "REFUSED %s fault %llx\n", event->plan->refusal, (unsigned long long)event->fault->address); for (size_t i = 0; i < event->plan->access_count; i++) fprintf(stderr, "   %llx %llu lane %u\n", (unsigned long long)event->plan->accesses[i].address, (unsigned long long)event->plan->accesses[i].size,event->plan->accesses[i].lane);}
     if (!same_accesses(event->plan))
         area_watch.wrong_plan = true;
     return SEGUE_STEP;

@@ -34,6 +34,8 @@ static struct {
     uint8_t *memory_before;
     uint8_t *memory_after;
     uint64_t fs_base;
+    const struct areas *areas;
+    uint64_t other_addresses;
 } batch;
 
 static const char *const injection_names[INJECTIONS] = {
@@ -384,6 +386,19 @@ static struct progress handler_progress(void)
     return progress;
 }
 
+/* Both faulted, on pages that are always closed, and all is equal but which of those places the processor tells: where
+ * an operand has several, that is its own affair. */
+static bool differs_in_fault_address(size_t i)
+{
+    struct oracle_signal *native = &batch.native[i].output.signal, *stepped = &batch.stepped.output.signal;
+    const struct areas *areas = batch.areas;
+    if (!native->number || areas_page(areas, native->address) != 'H' || areas_page(areas, stepped->address) != 'H')
+        return false;
+    stepped->address = native->address;
+    stepped->page_fault_address = native->page_fault_address;
+    return outcome_equal(&batch.native[i], &batch.stepped) && ++batch.other_addresses;
+}
+
 /* What is wrong with one case, or NULL. */
 static const char *judge(size_t i)
 {
@@ -393,11 +408,13 @@ static const char *judge(size_t i)
     if (expected == ANYTHING) {
         /* The totals tell what came of it. */
         batch.expected[i] = native_faulted ? FAULTS : progress.stepped ? STEPPED : UNTOUCHED;
-        if (!outcome_equal(&batch.native[i], &batch.stepped))
+        if (!outcome_equal(&batch.native[i], &batch.stepped) && !differs_in_fault_address(i))
             return "native and stepped outcomes are not equal";
         if (!native_faulted && progress.faults != progress.stepped)
             return "it faulted and was not stepped";
-        return area_watch.wrong_plan ? "the plan lists other accesses than the instruction makes" : NULL;
+        return area_watch.wrong_plan && !batch.cases[i].repeats
+                   ? "the plan lists other accesses than the instruction makes"
+                   : NULL;
     }
     if (native_faulted != (expected == FAULTS))
         return native_faulted ? "the generator expected it not to fault, and it does"
@@ -479,6 +496,7 @@ void batch_run(const struct batch_options *options, uint64_t number, struct batc
         if (options->all_encodings)
             encodings_tame_image(&random, batch.images + i * oracle_image_size());
     }
+    batch.areas = areas;
     make_cases(options, &generator, number, protection);
     areas_fill(areas, &random);
     if (options->all_encodings)
@@ -498,4 +516,5 @@ void batch_run(const struct batch_options *options, uint64_t number, struct batc
                details);
     }
     count_cases(set, totals);
+    totals->other_addresses = batch.other_addresses;
 }

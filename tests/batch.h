@@ -52,6 +52,8 @@ struct batch_totals {
     /* Cases that were stepped, that needed no step, that fault natively too. */
     uint64_t stepped, untouched, faulted;
     uint64_t differences;
+    /* Not among the differences: with all encodings, faults that were told at another of several places. */
+    uint64_t other_addresses;
 };
 
 /* Installs the library, makes areas and slots. NULL, or why it cannot. */

@@ -86,8 +86,7 @@ static uint64_t distinct_in(uint64_t number)
 static void describe_command(const struct options *options, char *text, size_t size)
 {
     snprintf(text, size, "differential%s --seed %llu%s%s", options->all_encodings ? " --all" : "",
-             (unsigned long long)options->seed,
-             options->set == AREA_SETS ? "" : " --window ",
+             (unsigned long long)options->seed, options->set == AREA_SETS ? "" : " --window ",
              options->set == AREA_SETS ? "" : area_set_name(options->set));
 }
 
@@ -179,6 +178,7 @@ static void add_totals(struct batch_totals *sum, const struct batch_totals *part
     sum->untouched += part->untouched;
     sum->faulted += part->faulted;
     sum->differences += part->differences;
+    sum->other_addresses += part->other_addresses;
 }
 
 static void print_refusal(const struct encodings_refusals *refusals, unsigned i)
@@ -228,6 +228,8 @@ static uint64_t summarise(const struct options *options, double seconds)
     printf("stepped        %12llu\n", (unsigned long long)sum.stepped);
     printf("not protected  %12llu\n", (unsigned long long)sum.untouched);
     printf("fault natively %12llu\n", (unsigned long long)sum.faulted);
+    if (options->all_encodings)
+        printf("told elsewhere %12llu  of those that fault natively\n", (unsigned long long)sum.other_addresses);
     printf("differences    %12llu\n", (unsigned long long)sum.differences);
     return sum.differences;
 }
@@ -329,12 +331,17 @@ static void list_injections(void)
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"states", 1, NULL, STATES},   {"seed", 1, NULL, SEED},
-        {"workers", 1, NULL, WORKERS}, {"shard", 1, NULL, SHARD},
-        {"window", 1, NULL, WINDOW},   {"batch", 1, NULL, BATCH},
-        {"inject", 1, NULL, INJECT},   {"check-undefined", 0, NULL, CHECK_UNDEFINED},
+        {"states", 1, NULL, STATES},
+        {"seed", 1, NULL, SEED},
+        {"workers", 1, NULL, WORKERS},
+        {"shard", 1, NULL, SHARD},
+        {"window", 1, NULL, WINDOW},
+        {"batch", 1, NULL, BATCH},
+        {"inject", 1, NULL, INJECT},
+        {"check-undefined", 0, NULL, CHECK_UNDEFINED},
         {"all", 0, NULL, ALL},
-        {"help", 0, NULL, HELP},       {0},
+        {"help", 0, NULL, HELP},
+        {0},
     };
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct options options = {

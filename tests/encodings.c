@@ -180,8 +180,8 @@ static bool solve(const struct target *target, struct random *random, uint64_t a
     if (mem->base == ZYDIS_REGISTER_NONE) {
         uint64_t low = mem->scale - 1u;
         displacement = (displacement & ~low) | (address & low);
-        general[number_of(mem->index)] = narrow ? (uint32_t)(address - displacement) / mem->scale + above
-                                                : (address - displacement) / mem->scale;
+        general[number_of(mem->index)] =
+            narrow ? (uint32_t)(address - displacement) / mem->scale + above : (address - displacement) / mem->scale;
         return patch_displacement(target, displacement);
     }
     uint64_t product = has_index ? general[number_of(mem->index)] * mem->scale : 0;
@@ -296,7 +296,8 @@ static void make_instruction(const struct generator *generator, struct random *r
         /* With no component asked for, the processor looks at the area all the same; that fault is no access's. */
         if (insn->class_ == SEGUE_CLASS_STATE)
             test->registers.general[SEGUE_RAX] |= 1;
-        if (insn->flags & SEGUE_INSN_REPEATED)
+        test->repeats = insn->flags & SEGUE_INSN_REPEATED;
+        if (test->repeats)
             test->registers.general[SEGUE_RCX] = random_below(random, 100);
         if (segue_decode(SEGUE_MODE_64, test->bytes, test->length, insn) == SEGUE_OK)
             return;
@@ -379,7 +380,8 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
     static struct segue_plan plan;
     struct segue_window windows[16];
     struct segue_regs regs;
-    struct segue_xstate xstate = {.area = (void *)(uintptr_t)image, .size = (uint32_t)oracle_image_size(), .features = 0xe7};
+    struct segue_xstate xstate = {
+        .area = (void *)(uintptr_t)image, .size = (uint32_t)oracle_image_size(), .features = 0xe7};
     memcpy(&regs, test->registers.general, sizeof test->registers.general);
     regs.rip = address;
     regs.rflags = test->registers.rflags;
@@ -411,8 +413,7 @@ void encodings_case(const struct generator *generator, uint64_t number, size_t s
         test->image = (uint8_t)random_below(&random, generator->images);
         make_instruction(generator, &random, slot, &insn, test);
         address = oracle_slot_address(slot, test->length);
-    } while (!is_planned(&insn, test, generator, address,
-                         (const char *)images + test->image * oracle_image_size()));
+    } while (!is_planned(&insn, test, generator, address, (const char *)images + test->image * oracle_image_size()));
     encodings_mnemonics[insn.mnemonic]++;
 }
 

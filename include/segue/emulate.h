@@ -75,6 +75,8 @@ enum segue_plan_flags {
     SEGUE_PLAN_NOT_ATOMIC = 1,
     /* The instruction runs on a copy of its memory, which windows cannot show to it in one piece. */
     SEGUE_PLAN_COPIED = 2,
+    /* The thread runs with alignment checks on. */
+    SEGUE_PLAN_ALIGNMENT_CHECKED = 4,
 };
 
 /* The most accesses in a plan, and the most pieces that windows' edges may cut them into. */
