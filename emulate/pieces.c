@@ -125,6 +125,9 @@ enum segue_status pieces_read(const struct segue_plan *plan, const struct copies
             continue;
         if (is_device(piece))
             device = piece;
+        /* What is read to be written faults as a write. */
+        else if (part_of(plan, copies, piece, SEGUE_WRITE) && !writable(piece))
+            return failed(piece, SEGUE_WRITE, fault);
         else if (!load(piece, part))
             return failed(piece, SEGUE_READ, fault);
     }
