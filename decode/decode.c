@@ -66,6 +66,40 @@ static void recognise_move(const ZydisDecodedInstruction *instruction, const Zyd
     }
 }
 
+/* Recognises the transfers that the stack engine does: near ones, of a general register, an immediate or memory. */
+static void recognise_transfer(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
+                               struct segue_insn *insn)
+{
+    static const struct {
+        ZydisMnemonic mnemonic;
+        uint8_t kind;
+    } transfers[] = {
+        {ZYDIS_MNEMONIC_PUSH, SEGUE_TRANSFER_PUSH},        {ZYDIS_MNEMONIC_PUSHFQ, SEGUE_TRANSFER_PUSH_FLAGS},
+        {ZYDIS_MNEMONIC_PUSHF, SEGUE_TRANSFER_PUSH_FLAGS}, {ZYDIS_MNEMONIC_POP, SEGUE_TRANSFER_POP},
+        {ZYDIS_MNEMONIC_CALL, SEGUE_TRANSFER_CALL},        {ZYDIS_MNEMONIC_JMP, SEGUE_TRANSFER_JUMP},
+        {ZYDIS_MNEMONIC_RET, SEGUE_TRANSFER_RETURN},       {ZYDIS_MNEMONIC_LEAVE, SEGUE_TRANSFER_LEAVE},
+        {ZYDIS_MNEMONIC_ENTER, SEGUE_TRANSFER_ENTER},
+    };
+    struct register_place place;
+    struct segue_transfer transfer = {.reg = SEGUE_REGISTER_NONE};
+    for (size_t i = 0; i < sizeof transfers / sizeof *transfers; i++)
+        if (instruction->mnemonic == transfers[i].mnemonic)
+            transfer.kind = transfers[i].kind;
+    if (transfer.kind == SEGUE_TRANSFER_NONE || insn->mode != SEGUE_MODE_64 ||
+        instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
+        (transfer.kind == SEGUE_TRANSFER_ENTER && operands[1].imm.value.u % 32 != 0))
+        return;
+    if (instruction->operand_count_visible > 0 && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+        transfer.is_immediate = true;
+        transfer.value = operands[0].imm.value.s;
+    } else if (instruction->operand_count_visible > 0 && operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+        if (!register_find(operands[0].reg.value, &place))
+            return;
+        transfer.reg = place.number;
+    }
+    insn->transfer = transfer;
+}
+
 static bool has_memory(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)
 {
     for (size_t i = 0; i < instruction->operand_count_visible; i++)
@@ -112,6 +146,7 @@ enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t s
     templates_make(&instruction, operands, insn);
     insn->class_ = (uint8_t)classes_find(&instruction, operands, insn);
     recognise_move(&instruction, operands, insn);
+    recognise_transfer(&instruction, operands, insn);
     redirect_make(&instruction, operands, insn);
     return SEGUE_OK;
 }

@@ -4,6 +4,9 @@
 
 #include <segue/emulate.h>
 
+/* Which engine does instructions of this class, plain moves apart; SEGUE_ENGINE_NONE if none does. */
+enum segue_engine engines_of(enum segue_class number);
+
 /* Why no engine does instructions of this class; NULL if one does. */
 const char *engines_refusal(enum segue_class number);
 

@@ -2,7 +2,9 @@
 #include "plan.h"
 
 #include "../decode/accesses.h"
+#include "engines.h"
 #include "replay.h"
+#include "stack.h"
 
 static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)
 {
@@ -159,6 +161,24 @@ static bool is_move(const struct segue_insn *insn)
     return size == 1 || size == 2 || size == 4 || size == 8;
 }
 
+static enum segue_engine engine_of(const struct segue_insn *insn)
+{
+    return is_move(insn) ? SEGUE_ENGINE_MOVE : engines_of((enum segue_class)insn->class_);
+}
+
+static const char *engine_refusal(struct segue_plan *plan, const struct segue_regs *regs,
+                                  const struct segue_xstate *xstate)
+{
+    switch (engine_of(&plan->insn)) {
+    case SEGUE_ENGINE_MOVE:
+        return NULL;
+    case SEGUE_ENGINE_STACK:
+        return stack_refusal(&plan->insn);
+    default:
+        return replay_refusal(plan, regs, xstate);
+    }
+}
+
 enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs *regs,
                                 const struct segue_xstate *xstate, const struct segue_fault *fault)
 {
@@ -177,7 +197,7 @@ enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs
         return refuse(plan, SEGUE_MISMATCH, "none of its accesses covers the address that faulted");
     if (plan->access_count == 0)
         return refuse(plan, SEGUE_UNSUPPORTED, "it accesses no memory");
-    const char *why = is_move(&plan->insn) ? NULL : replay_refusal(plan, regs, xstate);
+    const char *why = engine_refusal(plan, regs, xstate);
     return why ? refuse(plan, SEGUE_UNSUPPORTED, why) : SEGUE_OK;
 }
 
@@ -190,11 +210,11 @@ enum segue_status plan_windows(struct segue_plan *plan, const struct segue_windo
             return refuse(plan, SEGUE_UNSUPPORTED, "windows cut the access into too many pieces");
     }
     const char *why = windows_refusal(plan);
-    if (!why && !is_move(&plan->insn))
+    if (!why && engine_of(&plan->insn) == SEGUE_ENGINE_REPLAY)
         why = replay_window_refusal(plan);
     if (why)
         return refuse(plan, SEGUE_UNSUPPORTED, why);
-    plan->engine = is_move(&plan->insn) ? SEGUE_ENGINE_MOVE : SEGUE_ENGINE_REPLAY;
+    plan->engine = engine_of(&plan->insn);
     return SEGUE_OK;
 }
 

@@ -4,6 +4,7 @@
 #include "guard.h"
 #include "move.h"
 #include "replay.h"
+#include "stack.h"
 
 /* RF: set in the flags that a fault saves, and cleared by every instruction that completes (SDM volume 3, 17.3.1.1). */
 #define RESUME_FLAG 0x10000u
@@ -18,9 +19,12 @@ enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *r
         status = move_step(plan, regs, fault);
     else if (plan->engine == SEGUE_ENGINE_REPLAY)
         status = replay_step(plan, regs, xstate, fault);
+    else if (plan->engine == SEGUE_ENGINE_STACK)
+        status = stack_step(plan, regs, fault);
     if (status != SEGUE_OK)
         return status;
-    regs->rip += plan->insn.length;
+    if (plan->engine != SEGUE_ENGINE_STACK)
+        regs->rip += plan->insn.length;
     if (plan->insn.mode == SEGUE_MODE_32)
         regs->rip = (uint32_t)regs->rip;
     regs->rflags &= ~(uint64_t)RESUME_FLAG;

@@ -243,6 +243,7 @@ static bool can_run(const struct segue_insn *insn)
 {
     switch ((enum segue_class)insn->class_) {
     case SEGUE_CLASS_STACK:
+        return insn->transfer.kind != SEGUE_TRANSFER_NONE;
     case SEGUE_CLASS_BRANCH:
     case SEGUE_CLASS_SEGMENT:
     case SEGUE_CLASS_SYSTEM:

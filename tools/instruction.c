@@ -21,6 +21,7 @@
 static const char *const engines[] = {
     [SEGUE_ENGINE_MOVE] = "move",
     [SEGUE_ENGINE_REPLAY] = "replay",
+    [SEGUE_ENGINE_STACK] = "stack",
 };
 
 static const char *engine_name(enum segue_engine engine)

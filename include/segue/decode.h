@@ -210,6 +210,34 @@ struct segue_move {
     int64_t immediate;
 };
 
+/* What an instruction does with the stack or the instruction pointer; the stack engine's orders. */
+enum segue_transfer_kind {
+    /* Something else, or nothing. */
+    SEGUE_TRANSFER_NONE,
+    SEGUE_TRANSFER_PUSH,
+    SEGUE_TRANSFER_PUSH_FLAGS,
+    SEGUE_TRANSFER_POP,
+    /* Near ones; `value` is relative to the next instruction. */
+    SEGUE_TRANSFER_CALL,
+    SEGUE_TRANSFER_JUMP,
+    SEGUE_TRANSFER_RETURN,
+    SEGUE_TRANSFER_LEAVE,
+    /* With nesting level 0. */
+    SEGUE_TRANSFER_ENTER,
+};
+
+/* A transfer between the stack or the instruction pointer and something else. */
+struct segue_transfer {
+    /* enum segue_transfer_kind. */
+    uint8_t kind;
+    /* enum segue_register: what is pushed, popped or jumped to; SEGUE_REGISTER_NONE for memory or `value`. */
+    uint8_t reg;
+    /* It is neither register nor memory, but `value`. */
+    uint8_t is_immediate;
+    /* The immediate, sign-extended; what RET releases and ENTER allocates, in bytes. */
+    int64_t value;
+};
+
 /* How an instruction can be made to find its memory elsewhere. */
 enum segue_redirection_kind {
     /* It cannot. */
@@ -289,6 +317,7 @@ struct segue_insn {
     /* How many of `memory` are operands that are read or written, in the order in which they are. */
     uint8_t memory_count;
     struct segue_move move;
+    struct segue_transfer transfer;
     struct segue_redirection redirection;
     struct segue_memory_operand memory[SEGUE_MEMORY_OPERANDS];
 };

@@ -67,6 +67,8 @@ enum segue_engine {
     SEGUE_ENGINE_MOVE,
     /* The instruction itself, run on the processor with its memory led elsewhere. Needs segue_replay_prepare. */
     SEGUE_ENGINE_REPLAY,
+    /* What moves the stack or the instruction pointer, in straight C. */
+    SEGUE_ENGINE_STACK,
 };
 
 /* What a plan needs or cannot promise; a bit set. */
