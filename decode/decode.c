@@ -78,7 +78,6 @@ static void recognise_transfer(const ZydisDecodedInstruction *instruction, const
         {ZYDIS_MNEMONIC_PUSHF, SEGUE_TRANSFER_PUSH_FLAGS}, {ZYDIS_MNEMONIC_POP, SEGUE_TRANSFER_POP},
         {ZYDIS_MNEMONIC_CALL, SEGUE_TRANSFER_CALL},        {ZYDIS_MNEMONIC_JMP, SEGUE_TRANSFER_JUMP},
         {ZYDIS_MNEMONIC_RET, SEGUE_TRANSFER_RETURN},       {ZYDIS_MNEMONIC_LEAVE, SEGUE_TRANSFER_LEAVE},
-        {ZYDIS_MNEMONIC_ENTER, SEGUE_TRANSFER_ENTER},
     };
     struct register_place place;
     struct segue_transfer transfer = {.reg = SEGUE_REGISTER_NONE};
@@ -86,8 +85,7 @@ static void recognise_transfer(const ZydisDecodedInstruction *instruction, const
         if (instruction->mnemonic == transfers[i].mnemonic)
             transfer.kind = transfers[i].kind;
     if (transfer.kind == SEGUE_TRANSFER_NONE || insn->mode != SEGUE_MODE_64 ||
-        instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
-        (transfer.kind == SEGUE_TRANSFER_ENTER && operands[1].imm.value.u % 32 != 0))
+        instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
         return;
     if (instruction->operand_count_visible > 0 && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
         transfer.is_immediate = true;

@@ -6,6 +6,10 @@
 #include "replay.h"
 #include "stack.h"
 
+/* Of an address with four levels of paging, less the sign; with five, what lies between is refused, too. */
+#define CANONICAL_BITS 47
+#define FLAG_ALIGNMENT_CHECK UINT64_C(0x40000)
+
 static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)
 {
     plan->refusal = why;
@@ -166,13 +170,38 @@ static enum segue_engine engine_of(const struct segue_insn *insn)
     return is_move(insn) ? SEGUE_ENGINE_MOVE : engines_of((enum segue_class)insn->class_);
 }
 
+/* What is no address raises #SS on the stack and #GP elsewhere; led elsewhere, or missed in a copy, it would be the
+ * latter always. */
+static bool is_beyond_stack(const struct segue_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->access_count; i++) {
+        int64_t upper = (int64_t)plan->accesses[i].address >> CANONICAL_BITS;
+        if (plan->accesses[i].segment == SEGUE_SEGMENT_SS && upper != 0 && upper != -1)
+            return true;
+    }
+    return false;
+}
+
+/* On the processor a misaligned second access comes too late to be told from a page that is missing. */
+static bool checks_alignment_late(const struct segue_plan *plan, const struct segue_regs *regs)
+{
+    bool misaligned = false;
+    for (uint32_t i = 0; i < plan->access_count; i++)
+        misaligned |= plan->accesses[i].address % plan->accesses[i].element != 0;
+    return plan->access_count > 1 && misaligned && (regs->rflags & FLAG_ALIGNMENT_CHECK);
+}
+
 static const char *engine_refusal(struct segue_plan *plan, const struct segue_regs *regs,
                                   const struct segue_xstate *xstate)
 {
-    switch (engine_of(&plan->insn)) {
-    case SEGUE_ENGINE_MOVE:
+    if (engine_of(&plan->insn) == SEGUE_ENGINE_MOVE)
         return NULL;
+    if (is_beyond_stack(plan))
+        return "a part of its memory on the stack has no address";
+    switch (engine_of(&plan->insn)) {
     case SEGUE_ENGINE_STACK:
+        if (checks_alignment_late(plan, regs))
+            return "alignment is checked, which is not told from missing memory in time";
         return stack_refusal(&plan->insn);
     default:
         return replay_refusal(plan, regs, xstate);

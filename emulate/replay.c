@@ -22,11 +22,12 @@
 /* CF PF AF ZF SF DF OF AC: what the instruction may see and change. Not TF: a trap in the stub would be ours. */
 #define FLAGS_LOADED UINT64_C(0x40cd5)
 #define FLAG_ALWAYS_SET UINT64_C(2)
+#define FLAG_ZERO UINT64_C(0x40)
+#define FLAG_DIRECTION UINT64_C(0x400)
+#define PREFIX_REPNE 0xf2
+#define PREFIX_REP 0xf3
 #define FLAG_ALIGNMENT_CHECK UINT64_C(0x40000)
 #define ENDBR64_SIZE 4
-
-/* Of an address with four levels of paging, less the sign; with five, what lies between is refused, too. */
-#define CANONICAL_BITS 47
 
 #define LEGACY_SIZE 512u
 #define HEADER_SIZE 64u
@@ -85,6 +86,11 @@ bool replay_recover(uint64_t *rip)
     return true;
 }
 
+static bool is_repeated(const struct segue_insn *insn)
+{
+    return insn->memory[0].flags & SEGUE_ACCESS_REPEATED;
+}
+
 static bool is_string(const struct segue_memory_operand *memory)
 {
     return memory->addressing == SEGUE_ADDRESSING_STRING;
@@ -95,6 +101,16 @@ static bool starts_at_access(const struct segue_memory_operand *memory)
 {
     return memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET || memory->addressing == SEGUE_ADDRESSING_TABLE ||
            memory->addressing == SEGUE_ADDRESSING_LINE;
+}
+
+/* REPNE ends at equality, REPE and REP at its opposite. The last of the two prefixes counts. */
+static bool repeats_until_equal(const struct segue_insn *insn)
+{
+    bool until_equal = false;
+    for (unsigned i = 0; i < insn->redirection.length; i++)
+        if (insn->redirection.bytes[i] == PREFIX_REPNE || insn->redirection.bytes[i] == PREFIX_REP)
+            until_equal = insn->redirection.bytes[i] == PREFIX_REPNE;
+    return until_equal;
 }
 
 /* Why the components that the instruction needs cannot be had; NULL if they can. */
@@ -136,17 +152,6 @@ static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *
            plan->operand - base + (memory->size > STATE_MOST ? memory->size : STATE_MOST) > UINT64_C(1) << 32;
 }
 
-/* What is no address raises #SS on the stack and #GP elsewhere; led elsewhere, it is always the latter. */
-static bool is_beyond_stack(const struct segue_plan *plan)
-{
-    for (uint32_t i = 0; i < plan->access_count; i++) {
-        int64_t upper = (int64_t)plan->accesses[i].address >> CANONICAL_BITS;
-        if (plan->accesses[i].segment == SEGUE_SEGMENT_SS && upper != 0 && upper != -1)
-            return true;
-    }
-    return false;
-}
-
 const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_xstate *xstate)
 {
     const struct segue_insn *insn = &plan->insn;
@@ -159,8 +164,6 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
         return "no engine does this instruction";
     if (wraps_lanes(plan))
         return "its lanes' addresses are truncated to 32 bits";
-    if (is_beyond_stack(plan))
-        return "a part of its memory on the stack has no address";
     if (!stubs_ready())
         return "it must be run from executable memory, and there is none";
     if (regs->rflags & FLAG_ALIGNMENT_CHECK)
@@ -227,9 +230,7 @@ static const char *copy_refusal(const struct segue_plan *plan, const struct segu
         return "it is one indivisible operation, which this window cannot do";
     if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
         return "its lanes are not all reached through one window";
-    if (memory->flags & SEGUE_ACCESS_REPEATED)
-        return "it repeats over memory that is not reached in one piece";
-    if (memory->size > COPY_MOST)
+    if (memory->size > COPY_MOST && !is_string(memory))
         return "its operand is too large to be copied";
     if (stores_masked(plan))
         return "it may fault on what it does not store";
@@ -257,7 +258,10 @@ const char *replay_window_refusal(struct segue_plan *plan)
 
 /* One step. */
 struct replay {
+    /* With a repeat prefix: of those elements that this step does. */
     const struct segue_plan *plan;
+    /* How many those are, in place of what the count register says; 0 without a repeat prefix. */
+    uint64_t elements;
     const struct segue_regs *regs;
     struct segue_xstate *xstate;
     struct replay_context context;
@@ -329,8 +333,8 @@ static void load(struct replay *replay)
     replay->context.area = replay->context.components ? replay->xstate->area : NULL;
     set_addresses(replay);
     set_stand_in(replay);
-    if ((insn->flags & SEGUE_INSN_REPEATED) && insn->address_size == 4)
-        replay->context.general[SEGUE_RCX] = (uint32_t)replay->regs->rcx;
+    if (is_repeated(insn))
+        replay->context.general[SEGUE_RCX] = replay->elements;
 }
 
 /* A string's address register has moved with the elements. In 32 bits of address that is an assignment to a 32-bit
@@ -347,6 +351,27 @@ static void store_string_registers(const struct replay *replay, struct segue_reg
     }
 }
 
+static uint64_t count_before(const struct replay *replay)
+{
+    uint64_t count = replay->regs->rcx;
+    return replay->plan->insn.address_size == 4 ? (uint32_t)count : count;
+}
+
+/* Whether the elements of this step were the last ones: there are no more, or what was compared ended it. */
+static bool is_finished(const struct replay *replay)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    if (!is_repeated(insn) || replay->elements == count_before(replay) || replay->context.general[SEGUE_RCX] != 0)
+        return true;
+    bool equal = replay->context.rflags & FLAG_ZERO;
+    return (insn->flags & SEGUE_INSN_CONDITIONAL) && equal == repeats_until_equal(insn);
+}
+
+static void store_count(const struct replay *replay, struct segue_regs *regs)
+{
+    regs->rcx = count_before(replay) - (replay->elements - replay->context.general[SEGUE_RCX]);
+}
+
 static void store_addresses(const struct replay *replay, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;
@@ -356,6 +381,8 @@ static void store_addresses(const struct replay *replay, struct segue_regs *regs
     }
     if (is_string(&insn->memory[0]))
         store_string_registers(replay, regs);
+    if (is_repeated(insn))
+        store_count(replay, regs);
 }
 
 /* What the thread has after the instruction. */
@@ -459,20 +486,96 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
     return status;
 }
 
+/* How many elements of the operand, the first at `start`, lie in one native piece with it: none if the first does not.
+ */
+static uint64_t elements_together(const struct segue_plan *plan, unsigned operand, uint64_t start, bool down)
+{
+    uint64_t element = plan->insn.memory[operand].element;
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        const struct segue_piece *piece = &plan->pieces[i];
+        uint64_t offset = start - piece->address;
+        if (plan->accesses[piece->access].operand != operand || !piece->host || offset >= piece->size ||
+            piece->size - offset < element)
+            continue;
+        return down ? offset / element + 1 : (piece->size - offset) / element;
+    }
+    return 0;
+}
+
+/* A plan with only so many elements of each operand, the first of them first. */
+static void take_elements(const struct segue_plan *plan, const struct segue_regs *regs, uint64_t count, bool down,
+                          struct segue_plan *part)
+{
+    uint64_t start[SEGUE_MEMORY_OPERANDS], size[SEGUE_MEMORY_OPERANDS];
+    for (unsigned i = 0; i < plan->insn.memory_count; i++) {
+        size[i] = count * plan->insn.memory[i].element;
+        start[i] = accesses_operand(&plan->insn, regs, i);
+        if (down)
+            start[i] -= size[i] - plan->insn.memory[i].element;
+    }
+    *part = *plan;
+    part->piece_count = 0;
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        struct segue_piece piece = plan->pieces[i];
+        unsigned operand = plan->accesses[piece.access].operand;
+        uint64_t end = piece.address + piece.size, wanted_end = start[operand] + size[operand];
+        uint64_t skipped = start[operand] > piece.address ? start[operand] - piece.address : 0;
+        if (end <= start[operand] || piece.address >= wanted_end)
+            continue;
+        piece.address += skipped;
+        if (piece.host)
+            piece.host = (char *)piece.host + skipped;
+        piece.size = (uint32_t)((end < wanted_end ? end : wanted_end) - piece.address);
+        part->pieces[part->piece_count++] = piece;
+    }
+}
+
+/* As many elements as can be reached at one go, or one on copies. The thread comes back for the others, as after an
+ * interrupt. */
+static void choose_elements(struct replay *replay, struct segue_plan *part)
+{
+    const struct segue_plan *plan = replay->plan;
+    bool down = replay->regs->rflags & FLAG_DIRECTION;
+    uint64_t count = count_before(replay);
+    for (unsigned i = 0; i < plan->insn.memory_count; i++) {
+        uint64_t together = elements_together(plan, i, accesses_operand(&plan->insn, replay->regs, i), down);
+        count = count < together ? count : together;
+    }
+    replay->elements = count ? count : 1;
+    take_elements(plan, replay->regs, replay->elements, down, part);
+    replay->plan = part;
+}
+
+static enum segue_status carry_out(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    load(replay);
+    bool on_copies = replay->copies.bytes[0] || replay->copies.bytes[1];
+    enum segue_status status = on_copies ? run_on_copies(replay, regs, fault) : run(replay, regs, fault);
+    if (status != SEGUE_OK)
+        return status;
+    uint64_t next = regs->rip + (is_finished(replay) ? replay->plan->insn.length : 0);
+    store(replay, regs);
+    regs->rip = next;
+    return SEGUE_OK;
+}
+
+static enum segue_status carry_out_repeated(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    struct segue_plan part;
+    choose_elements(replay, &part);
+    return carry_out(replay, regs, fault);
+}
+
 enum segue_status replay_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
                               struct segue_fault *fault)
 {
     struct replay replay;
-    enum segue_status status;
     if (plan->insn.redirection.state && (!xstate || !xstate->area))
         return SEGUE_INVALID;
     replay.plan = plan;
+    replay.elements = 0;
     replay.regs = regs;
     replay.xstate = xstate;
     replay.copies = (struct copies){0};
-    load(&replay);
-    status = plan->flags & SEGUE_PLAN_COPIED ? run_on_copies(&replay, regs, fault) : run(&replay, regs, fault);
-    if (status == SEGUE_OK)
-        store(&replay, regs);
-    return status;
+    return is_repeated(&plan->insn) ? carry_out_repeated(&replay, regs, fault) : carry_out(&replay, regs, fault);
 }

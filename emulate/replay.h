@@ -43,8 +43,8 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
 /* With the windows known: why not with these; NULL if it does. May set SEGUE_PLAN_COPIED. */
 const char *replay_window_refusal(struct segue_plan *plan);
 
-/* Carries out a plan of SEGUE_ENGINE_REPLAY; everything but the instruction pointer and the resume flag. As segue_step.
- */
+/* Carries out a plan of SEGUE_ENGINE_REPLAY; everything but the resume flag. As segue_step. An instruction that repeats
+ * may stop between elements, to go on when it is executed again. */
 enum segue_status replay_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
                               struct segue_fault *fault);
 

@@ -1,4 +1,4 @@
-/* stack.c: PUSH, POP, PUSHF, CALL, JMP, RET, LEAVE and ENTER, in straight C: they cannot be run in the handler's place,
+/* stack.c: PUSH, POP, PUSHF, CALL, JMP, RET and LEAVE, in straight C: they cannot be run in the handler's place,
  * whose stack is another one. All that is read is read before anything is written, and registers change last.
  *
  * SOURCES: Intel SDM volume 2 (each instruction's page), volume 1, 6.2 (the stack), 3.4.3 (PUSHF stores RF and VM as
@@ -23,8 +23,7 @@ static struct operands operands_of(const struct segue_insn *insn)
 {
     struct operands operands = {-1, -1};
     for (int i = 0; i < insn->memory_count; i++) {
-        unsigned addressing = insn->memory[i].addressing;
-        if (addressing == SEGUE_ADDRESSING_STACK || addressing == SEGUE_ADDRESSING_ENTER)
+        if (insn->memory[i].addressing == SEGUE_ADDRESSING_STACK)
             operands.stack = i;
         else
             operands.other = i;
@@ -124,13 +123,6 @@ static void leave(struct transfer *transfer, const struct segue_regs *regs)
     set_register(transfer, SEGUE_RBP, transfer->values[transfer->operands.stack]);
 }
 
-static void enter(struct transfer *transfer, const struct segue_regs *regs)
-{
-    push(transfer, regs->rbp);
-    set_register(transfer, SEGUE_RBP, transfer->after.rsp);
-    transfer->after.rsp -= (uint64_t)transfer->plan->insn.transfer.value;
-}
-
 /* False for a target that is no address. */
 static bool jump(struct transfer *transfer, uint64_t target)
 {
@@ -171,9 +163,6 @@ static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
         return jump(transfer, transfer->values[transfer->operands.stack]);
     case SEGUE_TRANSFER_LEAVE:
         leave(transfer, regs);
-        return true;
-    case SEGUE_TRANSFER_ENTER:
-        enter(transfer, regs);
         return true;
     case SEGUE_TRANSFER_NONE:
         break;

@@ -23,7 +23,7 @@ enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *r
         status = stack_step(plan, regs, fault);
     if (status != SEGUE_OK)
         return status;
-    if (plan->engine != SEGUE_ENGINE_STACK)
+    if (plan->engine == SEGUE_ENGINE_MOVE)
         regs->rip += plan->insn.length;
     if (plan->insn.mode == SEGUE_MODE_32)
         regs->rip = (uint32_t)regs->rip;

@@ -298,7 +298,9 @@ static void make_instruction(const struct generator *generator, struct random *r
         if (insn->class_ == SEGUE_CLASS_STATE)
             test->registers.general[SEGUE_RAX] |= 1;
         test->repeats = insn->flags & SEGUE_INSN_REPEATED;
-        if (test->repeats)
+        if (insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR)
+            test->repeats = true;
+        else if (test->repeats)
             test->registers.general[SEGUE_RCX] = random_below(random, 100);
         if (segue_decode(SEGUE_MODE_64, test->bytes, test->length, insn) == SEGUE_OK)
             return;

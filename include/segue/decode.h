@@ -222,8 +222,6 @@ enum segue_transfer_kind {
     SEGUE_TRANSFER_JUMP,
     SEGUE_TRANSFER_RETURN,
     SEGUE_TRANSFER_LEAVE,
-    /* With nesting level 0. */
-    SEGUE_TRANSFER_ENTER,
 };
 
 /* A transfer between the stack or the instruction pointer and something else. */
@@ -234,7 +232,7 @@ struct segue_transfer {
     uint8_t reg;
     /* It is neither register nor memory, but `value`. */
     uint8_t is_immediate;
-    /* The immediate, sign-extended; what RET releases and ENTER allocates, in bytes. */
+    /* The immediate, sign-extended; what RET releases, in bytes. */
     int64_t value;
 };
 
