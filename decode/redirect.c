@@ -330,8 +330,10 @@ static uint8_t state_of(const struct making *making)
         state |= STATE_BIT(STATE_X87);
     if (making->insn->memory[0].addressing == SEGUE_ADDRESSING_STATE)
         state = 0xff;
-    /* Conversions go by MXCSR, which Zydis does not list, even where no vector register takes part. */
-    if (instruction->meta.category == ZYDIS_CATEGORY_CONVERT)
+    /* Conversions and classifications go by MXCSR, which Zydis does not list, even where no vector register takes
+     * part. */
+    if (instruction->meta.category == ZYDIS_CATEGORY_CONVERT ||
+        instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX)
         state |= STATE_BIT(STATE_SSE);
     return (uint8_t)state;
 }

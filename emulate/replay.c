@@ -145,11 +145,15 @@ static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *
 {
     const struct segue_insn *insn = &plan->insn;
     const struct segue_memory_operand *memory = &insn->memory[0];
-    uint64_t base = memory->segment == SEGUE_SEGMENT_FS   ? regs->fs_base
-                    : memory->segment == SEGUE_SEGMENT_GS ? regs->gs_base
-                                                          : 0;
-    return insn->address_size == 4 && (insn->class_ == SEGUE_CLASS_X87 || insn->class_ == SEGUE_CLASS_STATE) &&
-           plan->operand - base + (memory->size > STATE_MOST ? memory->size : STATE_MOST) > UINT64_C(1) << 32;
+    bool has_parts =
+        insn->class_ == SEGUE_CLASS_X87 || insn->class_ == SEGUE_CLASS_STATE || memory->masking != SEGUE_MASKING_NONE;
+    uint64_t size = insn->class_ == SEGUE_CLASS_STATE ? STATE_MOST : memory->size;
+    uint64_t base = 0;
+    if (memory->segment == SEGUE_SEGMENT_FS)
+        base = regs->fs_base;
+    if (memory->segment == SEGUE_SEGMENT_GS)
+        base = regs->gs_base;
+    return insn->address_size == 4 && has_parts && plan->operand - base + size > UINT64_C(1) << 32;
 }
 
 const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_xstate *xstate)
