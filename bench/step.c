@@ -68,6 +68,8 @@ static const struct bench_variant variants[] = {
     {"floor", "load: empty handler skips it", WAY(CLASS_MOVE, true)},
     {"floor_store", "store: empty handler skips it", WAY(CLASS_MOVE_STORE, true)},
     {"floor_avx512", "load of 64 bytes: empty handler skips it", WAY(CLASS_AVX512_LOAD, true)},
+    {"floor_masked", "masked operand: empty handler skips it", WAY(CLASS_AVX512_MASKED, true)},
+    {"floor_x87", "x87 load: empty handler skips it", WAY(CLASS_X87, true)},
     {"move", "mov rax, [rdi]", WAY(CLASS_MOVE, false)},
     {"move_store", "mov [rdi], rax", WAY(CLASS_MOVE_STORE, false)},
     {"alu", "add rax, [rdi]", WAY(CLASS_ALU, false)},
@@ -95,8 +97,9 @@ static const struct bench_ratio ratios[] = {
     {"avx_load_over_floor", "avx_load", "floor"},
     {"avx_compute_over_floor", "avx_compute", "floor"},
     {"avx512_load_over_floor", "avx512_load", "floor_avx512"},
-    {"replay_over_floor", "avx512_masked", "floor_avx512"},
-    {"x87_over_floor", "x87", "floor"},
+    {"avx512_masked_over_floor", "avx512_masked", "floor_masked"},
+    /* The slowest of all: besides loading and storing its state, the processor has to be left without it. */
+    {"replay_over_floor", "x87", "floor_x87"},
     {"compare_over_floor", "compare", "floor"},
     {"string_over_floor", "string", "floor"},
 };
@@ -117,6 +120,7 @@ static void leave_out_what_is_missing(void)
     }
     if (!__builtin_cpu_supports("avx512f")) {
         bench_skip("floor_avx512", "this processor has no AVX-512");
+        bench_skip("floor_masked", "this processor has no AVX-512");
         bench_skip("avx512_load", "this processor has no AVX-512");
         bench_skip("avx512_masked", "this processor has no AVX-512");
     }

@@ -278,9 +278,7 @@ static unsigned state_of_register(const ZydisDecodedInstruction *instruction, Zy
     case ZYDIS_REGCLASS_ZMM:
         if (instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY)
             return STATE_BIT(STATE_SSE);
-        if (instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX)
-            return vector | STATE_BIT(STATE_HI16_ZMM);
-        return vector;
+        return ZydisRegisterGetId(reg) < 16 ? vector : STATE_BIT(STATE_HI16_ZMM) | STATE_BIT(STATE_SSE);
     case ZYDIS_REGCLASS_MASK:
         return STATE_BIT(STATE_OPMASK);
     default:
