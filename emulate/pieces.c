@@ -83,14 +83,13 @@ static enum segue_status failed(const struct segue_piece *piece, uint8_t directi
     return SEGUE_FAULT;
 }
 
-/* The piece's place in its operand's copy; NULL if it has none, or is not accessed in that direction. What is accessed
- * only perhaps, a mask leaves out. */
+/* The piece's place in its operand's copy; NULL if it has none, or is not accessed in that direction. */
 static uint8_t *part_of(const struct segue_plan *plan, const struct copies *copies, const struct segue_piece *piece,
                         uint8_t direction)
 {
     const struct segue_access *access = &plan->accesses[piece->access];
     uint8_t *bytes = copies->bytes[access->operand];
-    if (!bytes || !(access->direction & direction) || (access->flags & SEGUE_ACCESS_OPTIONAL))
+    if (!bytes || !(access->direction & direction))
         return NULL;
     return bytes + (piece->address - copies->address[access->operand]);
 }

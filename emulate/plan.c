@@ -1,7 +1,6 @@
 /* plan.c: what a step would do, told before anything is done. Pure. */
 #include "plan.h"
 
-#include "../decode/accesses.h"
 #include "engines.h"
 #include "replay.h"
 #include "stack.h"
@@ -36,31 +35,6 @@ static bool covers_fault(const struct segue_plan *plan, const struct segue_fault
         if (fault->address - access->address < access->size &&
             (!fault->direction || (access->direction & fault->direction)))
             return true;
-    }
-    return false;
-}
-
-/* Some processors fault on elements that a mask leaves out, and on the operand's address when one further on is
- * accessed (docs/facts.md). With the page open the instruction goes on; so the byte counts as accessed. */
-static bool covers_masked(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_fault *fault)
-{
-    for (uint8_t i = 0; i < plan->insn.memory_count; i++) {
-        const struct segue_memory_operand *memory = &plan->insn.memory[i];
-        uint64_t operand = accesses_operand(&plan->insn, regs, i);
-        if (memory->masking == SEGUE_MASKING_NONE || memory->addressing != SEGUE_ADDRESSING_PLAIN ||
-            !fault->address_known || fault->address - operand >= memory->size ||
-            (fault->direction && !(memory->direction & fault->direction)) || plan->access_count == SEGUE_PLAN_ACCESSES)
-            continue;
-        plan->accesses[plan->access_count++] = (struct segue_access){
-            .address = fault->address,
-            .size = 1,
-            .flags = SEGUE_ACCESS_MASKED | SEGUE_ACCESS_OPTIONAL,
-            .element = 1,
-            .direction = memory->direction,
-            .segment = memory->segment,
-            .operand = i,
-        };
-        return true;
     }
     return false;
 }
@@ -144,8 +118,7 @@ static const char *windows_refusal(struct segue_plan *plan)
         uint8_t direction = plan->accesses[piece->access].direction;
         if (!is_native(piece) || piece->size != plan->accesses[piece->access].size)
             plan->flags |= SEGUE_PLAN_NOT_ATOMIC;
-        if (!piece->window || piece->window->kind != SEGUE_WINDOW_CALLBACK ||
-            (plan->accesses[piece->access].flags & SEGUE_ACCESS_OPTIONAL))
+        if (!piece->window || piece->window->kind != SEGUE_WINDOW_CALLBACK)
             continue;
         devices++;
         if ((direction & SEGUE_READ) && !piece->window->read)
@@ -222,7 +195,7 @@ enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs
         return refuse(plan, SEGUE_UNSUPPORTED, segue_unlisted_text(segue_accesses_unlisted(&plan->insn, regs, xstate)));
     if (fault && fault->direction == SEGUE_FETCH)
         return refuse(plan, SEGUE_UNSUPPORTED, "the fault is the fetch of the instruction itself");
-    if (fault && !covers_fault(plan, fault) && !covers_masked(plan, regs, fault))
+    if (fault && !covers_fault(plan, fault))
         return refuse(plan, SEGUE_MISMATCH, "none of its accesses covers the address that faulted");
     if (plan->access_count == 0)
         return refuse(plan, SEGUE_UNSUPPORTED, "it accesses no memory");

@@ -69,14 +69,9 @@ static enum segue_status device_write(void *context, uint64_t address, const voi
 
 static bool same_accesses(const struct segue_plan *plan)
 {
-    size_t count = plan->access_count;
-    /* What a mask leaves out, and the processor faulted on nevertheless. */
-    if (count == area_watch.expected_count + 1 &&
-        plan->accesses[count - 1].flags == (SEGUE_ACCESS_MASKED | SEGUE_ACCESS_OPTIONAL))
-        count--;
-    if (count != area_watch.expected_count)
+    if (plan->access_count != area_watch.expected_count)
         return false;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < plan->access_count; i++)
         if (plan->accesses[i].address != area_watch.expected[i].address ||
             plan->accesses[i].size != area_watch.expected[i].size ||
             plan->accesses[i].direction != area_watch.expected[i].direction)
