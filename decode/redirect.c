@@ -204,7 +204,7 @@ static bool redirect_operand(struct making *making)
     if (replaced != SEGUE_REGISTER_NONE && !substitute(making, replaced, start, &reg))
         return false;
 
-    append(making, (uint8_t)(reg << 3 | (is_vector_index(making) ? SIB_FOLLOWS : making->base)));
+    append(making, (uint8_t)((unsigned)reg << 3 | (is_vector_index(making) ? SIB_FOLLOWS : making->base)));
     if (is_vector_index(making))
         append(making, (uint8_t)((bytes[instruction->raw.sib.offset] & ~7u) | making->base));
     if (instruction->attributes & ZYDIS_ATTRIB_HAS_SIB)
