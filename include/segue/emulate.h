@@ -133,12 +133,15 @@ SEGUE_API enum segue_status segue_plan(const struct segue_insn *insn, const stru
 SEGUE_API enum segue_status segue_replay_prepare(void);
 
 /* Carries the plan out, all or nothing, with the registers that it was made with; they then are those after the
- * instruction. Needs a handler that calls segue_recover first for SIGSEGV and SIGBUS, and does not block them, if
- * memory that the plan reaches natively might be inaccessible; with SEGUE_ENGINE_REPLAY for SIGFPE too, if the
- * instruction can raise it. Returns SEGUE_OK; SEGUE_FAULT: memory could not be
- * reached, `fault` (may be NULL) tells where and in what direction; SEGUE_UNSUPPORTED: a device refused; SEGUE_INVALID
- * for a NULL pointer or a refused plan. With all but SEGUE_OK registers and memory are as they were. Async-signal-safe,
- * thread-safe. */
+ * instruction, which with a repeat prefix may have stopped between elements, to be executed again for the others.
+ * Needs a handler that calls segue_recover first for SIGSEGV and SIGBUS, and does not block them, if memory that the
+ * plan reaches natively might be inaccessible; with SEGUE_ENGINE_REPLAY for SIGFPE too, if the instruction can raise
+ * it. Returns SEGUE_OK; SEGUE_FAULT: memory could not be reached, and `fault` (may be NULL) tells where and in what
+ * direction, or the instruction raised another exception, and `fault` has no address; SEGUE_UNSUPPORTED: a device
+ * refused, or a branch's target is no address; SEGUE_BUSY: every place for executable code is in use; SEGUE_INVALID for
+ * a NULL pointer or a refused plan. With all but SEGUE_OK registers and memory are as they were, but for what the
+ * processor itself leaves with a fault: elements of a string and lanes of a gather that came before, exceptions noted
+ * in MXCSR. `xstate` is changed where the instruction changes it. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs,
                                        struct segue_xstate *xstate, struct segue_fault *fault);
 
