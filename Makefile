@@ -22,6 +22,7 @@ configure: deps
 run: all
 	$(BUILD)/tools/segue demo weak-table
 	$(BUILD)/tools/segue demo lua
+	$(BUILD)/tools/segue demo sqlite
 
 test: all
 	./tests/run.sh $(BUILD)

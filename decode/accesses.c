@@ -6,7 +6,8 @@
  * to 13.10 (XSAVE family); volume 2, BT (bit offsets), the gathers and scatters, ENTER; volume 3, 3.4.4 (segments in
  * 64-bit mode): an effective address is truncated to the address size first; then the base of FS or GS is added in
  * full. */
-#include <segue/decode.h>
+#include "accesses.h"
+
 #include <string.h>
 
 #include "masks.h"
@@ -511,6 +512,17 @@ enum segue_status segue_accesses(const struct segue_insn *insn, const struct seg
     if (listing.why)
         return SEGUE_UNSUPPORTED;
     return listing.count > capacity ? SEGUE_TOO_SMALL : SEGUE_OK;
+}
+
+uint64_t accesses_operand(const struct segue_insn *insn, const struct segue_regs *regs, unsigned number)
+{
+    const struct segue_memory_operand *memory = &insn->memory[number];
+    struct listing listing = {.insn = insn, .regs = regs, .memory = memory};
+    uint64_t address = untruncated(&listing, memory);
+    /* Each lane of a vector of indices is truncated for itself. */
+    if (memory->addressing != SEGUE_ADDRESSING_VECTOR)
+        address = effective(&listing, address);
+    return address + segment_base(memory->segment, regs);
 }
 
 enum segue_unlisted segue_accesses_unlisted(const struct segue_insn *insn, const struct segue_regs *regs,

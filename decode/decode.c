@@ -10,6 +10,7 @@
 #include "classes.h"
 #include "processor.h"
 #include "quirks.h"
+#include "redirect.h"
 #include "registers.h"
 #include "templates.h"
 
@@ -65,6 +66,38 @@ static void recognise_move(const ZydisDecodedInstruction *instruction, const Zyd
     }
 }
 
+/* Recognises the transfers that the stack engine does: near ones, of a general register, an immediate or memory. */
+static void recognise_transfer(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
+                               struct segue_insn *insn)
+{
+    static const struct {
+        ZydisMnemonic mnemonic;
+        uint8_t kind;
+    } transfers[] = {
+        {ZYDIS_MNEMONIC_PUSH, SEGUE_TRANSFER_PUSH},        {ZYDIS_MNEMONIC_PUSHFQ, SEGUE_TRANSFER_PUSH_FLAGS},
+        {ZYDIS_MNEMONIC_PUSHF, SEGUE_TRANSFER_PUSH_FLAGS}, {ZYDIS_MNEMONIC_POP, SEGUE_TRANSFER_POP},
+        {ZYDIS_MNEMONIC_CALL, SEGUE_TRANSFER_CALL},        {ZYDIS_MNEMONIC_JMP, SEGUE_TRANSFER_JUMP},
+        {ZYDIS_MNEMONIC_RET, SEGUE_TRANSFER_RETURN},       {ZYDIS_MNEMONIC_LEAVE, SEGUE_TRANSFER_LEAVE},
+    };
+    struct register_place place;
+    struct segue_transfer transfer = {.reg = SEGUE_REGISTER_NONE};
+    for (size_t i = 0; i < sizeof transfers / sizeof *transfers; i++)
+        if (instruction->mnemonic == transfers[i].mnemonic)
+            transfer.kind = transfers[i].kind;
+    if (transfer.kind == SEGUE_TRANSFER_NONE || insn->mode != SEGUE_MODE_64 ||
+        instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+        return;
+    if (instruction->operand_count_visible > 0 && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+        transfer.is_immediate = true;
+        transfer.value = operands[0].imm.value.s;
+    } else if (instruction->operand_count_visible > 0 && operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+        if (!register_find(operands[0].reg.value, &place))
+            return;
+        transfer.reg = place.number;
+    }
+    insn->transfer = transfer;
+}
+
 static bool has_memory(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)
 {
     for (size_t i = 0; i < instruction->operand_count_visible; i++)
@@ -105,6 +138,14 @@ static uint8_t find_segment_prefix(const ZydisDecodedInstruction *instruction, c
 
 /* As ZydisDecoderDecodeFull, but of the operands that no assembly text shows, only those of instructions that access
  * memory through them: decoding the others takes a quarter of the time. */
+/* What an instruction uses without saying so matters where it goes to memory: redirect.c must know every register and
+ * every part of the state that a replay of it touches. */
+static bool needs_hidden(const ZydisDecodedInstruction *instruction)
+{
+    return templates_need_hidden(instruction->mnemonic) ||
+           ((instruction->attributes & ZYDIS_ATTRIB_HAS_MODRM) && instruction->raw.modrm.mod != 3);
+}
+
 static ZyanStatus decode_with_zydis(enum segue_mode mode, const void *bytes, size_t size,
                                     ZydisDecodedInstruction *instruction, ZydisDecodedOperand *operands)
 {
@@ -113,7 +154,7 @@ static ZyanStatus decode_with_zydis(enum segue_mode mode, const void *bytes, siz
     ZyanStatus status = ZydisDecoderDecodeInstruction(decoder, &context, bytes, size, instruction);
     if (!ZYAN_SUCCESS(status))
         return status;
-    if (!templates_need_hidden(instruction->mnemonic))
+    if (!needs_hidden(instruction))
         instruction->operand_count = instruction->operand_count_visible;
     return ZydisDecoderDecodeOperands(decoder, &context, instruction, operands, instruction->operand_count);
 }
@@ -166,6 +207,8 @@ enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t s
     templates_make(&instruction, operands, insn);
     insn->class_ = (uint8_t)classes_find(&instruction, operands, insn);
     recognise_move(&instruction, operands, insn);
+    recognise_transfer(&instruction, operands, insn);
+    redirect_make(&instruction, operands, insn);
     return SEGUE_OK;
 }
 

@@ -17,6 +17,9 @@ enum state_number {
     STATE_LIMIT = 32,
 };
 
+/* A component's bit in XCR0. */
+#define STATE_BIT(number) ((uint8_t)(1u << (number)))
+
 /* Where a component stands in the standard format. */
 struct state_component {
     uint32_t offset;

@@ -29,11 +29,12 @@ enum segue_status move_step(const struct segue_plan *plan, struct segue_regs *re
 {
     const struct segue_move *move = &plan->insn.move;
     uint64_t value = 0;
+    const struct copies copies = {{plan->accesses[0].address}, {(uint8_t *)&value}};
     enum segue_status status;
     switch ((enum segue_move_kind)move->kind) {
     case SEGUE_MOVE_LOAD:
     case SEGUE_MOVE_LOAD_SIGNED:
-        status = pieces_read(plan, &value, fault);
+        status = pieces_read(plan, &copies, fault);
         if (status != SEGUE_OK)
             return status;
         if (move->kind == SEGUE_MOVE_LOAD_SIGNED)
@@ -42,10 +43,10 @@ enum segue_status move_step(const struct segue_plan *plan, struct segue_regs *re
         return SEGUE_OK;
     case SEGUE_MOVE_STORE:
         value = segue_register_get(regs, move->reg) >> move->reg_shift;
-        return pieces_write(plan, &value, fault);
+        return pieces_write(plan, &copies, fault);
     case SEGUE_MOVE_STORE_IMMEDIATE:
         value = (uint64_t)move->immediate;
-        return pieces_write(plan, &value, fault);
+        return pieces_write(plan, &copies, fault);
     case SEGUE_MOVE_NONE:
         break;
     }

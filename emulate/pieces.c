@@ -67,7 +67,15 @@ static bool forced_probe_write(uint64_t address)
     return forced_read(address, &byte, 1) && forced_write(address, &byte, 1);
 }
 
-/* A piece is shorter than a page, so its two ends tell for all of it. */
+static bool readable(const struct segue_piece *piece)
+{
+    char byte;
+    if (piece->host)
+        return guard_load_1(piece->host, &byte) == 0 && guard_load_1((char *)piece->host + piece->size - 1, &byte) == 0;
+    return forced_read(piece->address, &byte, 1) && forced_read(piece->address + piece->size - 1, &byte, 1);
+}
+
+/* A piece that is copied is shorter than a page, so its two ends tell for all of it. */
 static bool writable(const struct segue_piece *piece)
 {
     if (piece->host)
@@ -83,46 +91,83 @@ static enum segue_status failed(const struct segue_piece *piece, uint8_t directi
     return SEGUE_FAULT;
 }
 
-static char *part_of(const struct segue_plan *plan, const struct segue_piece *piece, const void *bytes)
+/* The piece's place in its operand's copy; NULL if it has none, or is not accessed in that direction. */
+static uint8_t *part_of(const struct segue_plan *plan, const struct copies *copies, const struct segue_piece *piece,
+                        uint8_t direction)
 {
-    return (char *)bytes + (piece->address - plan->accesses[piece->access].address);
+    const struct segue_access *access = &plan->accesses[piece->access];
+    uint8_t *bytes = copies->bytes[access->operand];
+    if (!bytes || !(access->direction & direction))
+        return NULL;
+    return bytes + (piece->address - copies->address[access->operand]);
 }
 
-enum segue_status pieces_read(const struct segue_plan *plan, void *bytes, struct segue_fault *fault)
+static enum segue_status check_writable(const struct segue_plan *plan, const struct copies *copies,
+                                        struct segue_fault *fault)
+{
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        const struct segue_piece *piece = &plan->pieces[i];
+        if (part_of(plan, copies, piece, SEGUE_WRITE) && !is_device(piece) && !writable(piece))
+            return failed(piece, SEGUE_WRITE, fault);
+    }
+    return SEGUE_OK;
+}
+
+static enum segue_status read_device(const struct segue_plan *plan, const struct copies *copies,
+                                     const struct segue_piece *device)
+{
+    const struct segue_window *window = device->window;
+    uint8_t *part = part_of(plan, copies, device, SEGUE_READ);
+    return window->read(window->context, device->address, part, device->size) == SEGUE_OK ? SEGUE_OK
+                                                                                          : SEGUE_UNSUPPORTED;
+}
+
+enum segue_status pieces_read(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
 {
     const struct segue_piece *device = NULL;
     for (uint32_t i = 0; i < plan->piece_count; i++) {
         const struct segue_piece *piece = &plan->pieces[i];
+        uint8_t *part = part_of(plan, copies, piece, SEGUE_READ);
+        if (!part)
+            continue;
         if (is_device(piece))
             device = piece;
-        else if (!load(piece, part_of(plan, piece, bytes)))
+        /* What is read to be written faults as a write. */
+        else if (part_of(plan, copies, piece, SEGUE_WRITE) && !writable(piece))
+            return failed(piece, SEGUE_WRITE, fault);
+        else if (!load(piece, part))
             return failed(piece, SEGUE_READ, fault);
     }
-    if (device && device->window->read(device->window->context, device->address, part_of(plan, device, bytes),
-                                       device->size) != SEGUE_OK)
-        return SEGUE_UNSUPPORTED;
+    enum segue_status status = check_writable(plan, copies, fault);
+    return status == SEGUE_OK && device ? read_device(plan, copies, device) : status;
+}
+
+/* The device first, since it may refuse. */
+static enum segue_status write_device(const struct segue_plan *plan, const struct copies *copies)
+{
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        const struct segue_piece *piece = &plan->pieces[i];
+        const uint8_t *part = part_of(plan, copies, piece, SEGUE_WRITE);
+        if (part && is_device(piece) &&
+            piece->window->write(piece->window->context, piece->address, part, piece->size) != SEGUE_OK)
+            return SEGUE_UNSUPPORTED;
+    }
     return SEGUE_OK;
 }
 
-static enum segue_status write_parts(const struct segue_plan *plan, const void *bytes, struct segue_fault *fault)
+static enum segue_status write_parts(const struct segue_plan *plan, const struct copies *copies,
+                                     struct segue_fault *fault)
 {
-    const struct segue_piece *device = NULL;
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
+    enum segue_status status = check_writable(plan, copies, fault);
+    if (status == SEGUE_OK)
+        status = write_device(plan, copies);
+    for (uint32_t i = 0; i < plan->piece_count && status == SEGUE_OK; i++) {
         const struct segue_piece *piece = &plan->pieces[i];
-        if (is_device(piece))
-            device = piece;
-        else if (!writable(piece))
-            return failed(piece, SEGUE_WRITE, fault);
+        const uint8_t *part = part_of(plan, copies, piece, SEGUE_WRITE);
+        if (part && !is_device(piece) && !store(piece, part))
+            status = failed(piece, SEGUE_WRITE, fault);
     }
-    if (device && device->window->write(device->window->context, device->address, part_of(plan, device, bytes),
-                                        device->size) != SEGUE_OK)
-        return SEGUE_UNSUPPORTED;
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
-        if (!is_device(piece) && !store(piece, part_of(plan, piece, bytes)))
-            return failed(piece, SEGUE_WRITE, fault);
-    }
-    return SEGUE_OK;
+    return status;
 }
 
 /* One native store is all or nothing by itself, and so is one forced store within a page. */
@@ -131,10 +176,31 @@ static bool is_indivisible(const struct segue_piece *piece)
     return !is_device(piece) && (piece->host || piece->address % PAGE + piece->size <= PAGE);
 }
 
-enum segue_status pieces_write(const struct segue_plan *plan, const void *bytes, struct segue_fault *fault)
+enum segue_status pieces_write(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
 {
     const struct segue_piece *first = &plan->pieces[0];
-    if (plan->piece_count == 1 && is_indivisible(first))
-        return store(first, bytes) ? SEGUE_OK : failed(first, SEGUE_WRITE, fault);
-    return write_parts(plan, bytes, fault);
+    if (plan->piece_count > 1 || !is_indivisible(first))
+        return write_parts(plan, copies, fault);
+    const uint8_t *part = part_of(plan, copies, first, SEGUE_WRITE);
+    return !part || store(first, part) ? SEGUE_OK : failed(first, SEGUE_WRITE, fault);
+}
+
+void pieces_find_fault(const struct segue_plan *plan, struct segue_fault *fault)
+{
+    if (!fault)
+        return;
+    *fault = (struct segue_fault){0};
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        const struct segue_piece *piece = &plan->pieces[i];
+        uint8_t direction = plan->accesses[piece->access].direction;
+        if (is_device(piece))
+            continue;
+        if ((direction & SEGUE_READ) && !readable(piece))
+            failed(piece, SEGUE_READ, fault);
+        else if ((direction & SEGUE_WRITE) && !writable(piece))
+            failed(piece, SEGUE_WRITE, fault);
+        else
+            continue;
+        return;
+    }
 }

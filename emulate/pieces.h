@@ -4,10 +4,22 @@
 
 #include <segue/emulate.h>
 
-/* Fills `bytes` with the memory of access 0 of the plan; on failure `fault` (may be NULL) tells where. */
-enum segue_status pieces_read(const struct segue_plan *plan, void *bytes, struct segue_fault *fault);
+/* Copies of the memory operands that an instruction has; `bytes` is NULL for one that is not copied. */
+struct copies {
+    /* The program's address of the copy's first byte. */
+    uint64_t address[SEGUE_MEMORY_OPERANDS];
+    uint8_t *bytes[SEGUE_MEMORY_OPERANDS];
+};
 
-/* Stores `bytes` in the memory of access 0 of the plan. Nothing is stored before all of it is known to be writable. */
-enum segue_status pieces_write(const struct segue_plan *plan, const void *bytes, struct segue_fault *fault);
+/* Fills the copies with what the plan's accesses read, if all that they write is writable too; on failure `fault` (may
+ * be NULL) tells where. */
+enum segue_status pieces_read(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault);
+
+/* Stores what the plan's accesses write. Nothing is stored before all of it is known to be writable. */
+enum segue_status pieces_write(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault);
+
+/* For a native access that has failed: finds the first piece that cannot be reached, and tells it in `fault` (may be
+ * NULL). Tells an unknown address if there is none. */
+void pieces_find_fault(const struct segue_plan *plan, struct segue_fault *fault);
 
 #endif

@@ -1,6 +1,14 @@
 /* plan.c: what a step would do, told before anything is done. Pure. */
 #include "plan.h"
 
+#include "engines.h"
+#include "replay.h"
+#include "stack.h"
+
+/* Of an address with four levels of paging, less the sign; with five, what lies between is refused, too. */
+#define CANONICAL_BITS 47
+#define FLAG_ALIGNMENT_CHECK UINT64_C(0x40000)
+
 static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)
 {
     plan->refusal = why;
@@ -135,7 +143,7 @@ static const char *windows_refusal(struct segue_plan *plan)
             return why;
     }
     /* If the second refused, the first would have happened already. */
-    return devices > 1 ? "the access lies in two callback windows" : NULL;
+    return devices > 1 ? "it accesses callback windows more than once" : NULL;
 }
 
 static bool is_move(const struct segue_insn *insn)
@@ -144,6 +152,49 @@ static bool is_move(const struct segue_insn *insn)
         return false;
     unsigned size = insn->memory[0].size;
     return size == 1 || size == 2 || size == 4 || size == 8;
+}
+
+static enum segue_engine engine_of(const struct segue_insn *insn)
+{
+    return is_move(insn) ? SEGUE_ENGINE_MOVE : engines_of((enum segue_class)insn->class_);
+}
+
+/* What is no address raises #SS on the stack and #GP elsewhere; led elsewhere, or missed in a copy, it would be the
+ * latter always. */
+static bool is_beyond_stack(const struct segue_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->access_count; i++) {
+        int64_t upper = (int64_t)plan->accesses[i].address >> CANONICAL_BITS;
+        if (plan->accesses[i].segment == SEGUE_SEGMENT_SS && upper != 0 && upper != -1)
+            return true;
+    }
+    return false;
+}
+
+/* On the processor a misaligned second access comes too late to be told from a page that is missing. */
+static bool checks_alignment_late(const struct segue_plan *plan, const struct segue_regs *regs)
+{
+    bool misaligned = false;
+    for (uint32_t i = 0; i < plan->access_count; i++)
+        misaligned |= plan->accesses[i].address % plan->accesses[i].element != 0;
+    return plan->access_count > 1 && misaligned && (regs->rflags & FLAG_ALIGNMENT_CHECK);
+}
+
+static const char *engine_refusal(struct segue_plan *plan, const struct segue_regs *regs,
+                                  const struct segue_xstate *xstate)
+{
+    if (engine_of(&plan->insn) == SEGUE_ENGINE_MOVE)
+        return NULL;
+    if (is_beyond_stack(plan))
+        return "a part of its memory on the stack has no address";
+    switch (engine_of(&plan->insn)) {
+    case SEGUE_ENGINE_STACK:
+        if (checks_alignment_late(plan, regs))
+            return "alignment is checked, which is not told from missing memory in time";
+        return stack_refusal(&plan->insn);
+    default:
+        return replay_refusal(plan, regs, xstate);
+    }
 }
 
 enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs *regs,
@@ -164,9 +215,8 @@ enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs
         return refuse(plan, SEGUE_MISMATCH, "none of its accesses covers the address that faulted");
     if (plan->access_count == 0)
         return refuse(plan, SEGUE_UNSUPPORTED, "it accesses no memory");
-    if (!is_move(&plan->insn))
-        return refuse(plan, SEGUE_UNSUPPORTED, "no engine does this instruction");
-    return SEGUE_OK;
+    const char *why = engine_refusal(plan, regs, xstate);
+    return why ? refuse(plan, SEGUE_UNSUPPORTED, why) : SEGUE_OK;
 }
 
 enum segue_status plan_windows(struct segue_plan *plan, const struct segue_window *windows, size_t window_count)
@@ -178,9 +228,11 @@ enum segue_status plan_windows(struct segue_plan *plan, const struct segue_windo
             return refuse(plan, SEGUE_UNSUPPORTED, "windows cut the access into too many pieces");
     }
     const char *why = windows_refusal(plan);
+    if (!why && engine_of(&plan->insn) == SEGUE_ENGINE_REPLAY)
+        why = replay_window_refusal(plan);
     if (why)
         return refuse(plan, SEGUE_UNSUPPORTED, why);
-    plan->engine = SEGUE_ENGINE_MOVE;
+    plan->engine = engine_of(&plan->insn);
     return SEGUE_OK;
 }
 

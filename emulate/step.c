@@ -3,6 +3,8 @@
 
 #include "guard.h"
 #include "move.h"
+#include "replay.h"
+#include "stack.h"
 
 /* RF: set in the flags that a fault saves, and cleared by every instruction that completes (SDM volume 3, 17.3.1.1). */
 #define RESUME_FLAG 0x10000u
@@ -10,13 +12,19 @@
 enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
                              struct segue_fault *fault)
 {
-    (void)xstate;
-    if (!plan || !regs || plan->engine != SEGUE_ENGINE_MOVE)
-        return SEGUE_INVALID;
-    enum segue_status status = move_step(plan, regs, fault);
+    enum segue_status status = SEGUE_INVALID;
+    if (!plan || !regs)
+        return status;
+    if (plan->engine == SEGUE_ENGINE_MOVE)
+        status = move_step(plan, regs, fault);
+    else if (plan->engine == SEGUE_ENGINE_REPLAY)
+        status = replay_step(plan, regs, xstate, fault);
+    else if (plan->engine == SEGUE_ENGINE_STACK)
+        status = stack_step(plan, regs, fault);
     if (status != SEGUE_OK)
         return status;
-    regs->rip += plan->insn.length;
+    if (plan->engine == SEGUE_ENGINE_MOVE)
+        regs->rip += plan->insn.length;
     if (plan->insn.mode == SEGUE_MODE_32)
         regs->rip = (uint32_t)regs->rip;
     regs->rflags &= ~(uint64_t)RESUME_FLAG;
@@ -25,6 +33,8 @@ enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *r
 
 bool segue_recover(uint64_t *rip)
 {
+    if (replay_recover(rip))
+        return true;
     if (*rip < (uint64_t)(uintptr_t)guard_begin || *rip >= (uint64_t)(uintptr_t)guard_end)
         return false;
     *rip = (uint64_t)(uintptr_t)guard_failed;

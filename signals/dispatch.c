@@ -45,8 +45,6 @@ struct service {
     const struct region *regions[REGIONS_MAX];
     struct segue_window windows[REGIONS_MAX];
     size_t region_count;
-    /* Where a step could not go on. */
-    struct segue_fault step_fault;
 };
 
 static bool add_region(struct service *service, const struct region *region)
@@ -171,6 +169,9 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     if (info->si_signo == 0)
         return;
     thread->tells_recovered = true;
+    /* A signal that tells the instruction, not an address that it accessed. */
+    if (info->si_signo == SIGFPE)
+        info->si_addr = (void *)(uintptr_t)service->regs.rip;
     for (size_t i = 0; i < service->plan.piece_count; i++) {
         const struct segue_piece *piece = &service->plan.pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;
@@ -194,13 +195,14 @@ static enum outcome serve_access(struct service *service, const struct region *f
     if (verdict != SEGUE_STEP || service->can_step != SEGUE_OK)
         return OUTCOME_REFUSED;
     thread_self.recovered.si_signo = 0;
-    enum segue_status status = segue_step(&service->plan, &service->regs, &service->xstate, &service->step_fault);
+    /* The frame of the fault that a step meets tells more than the step would find out. */
+    enum segue_status status = segue_step(&service->plan, &service->regs, &service->xstate, NULL);
     if (status == SEGUE_FAULT)
         tell_step_fault(service, &thread_self);
-    if (status != SEGUE_OK)
-        return OUTCOME_REFUSED;
-    frame_write(ucontext, &service->regs);
-    return OUTCOME_STEPPED;
+    /* Elements of a string that came before a fault are done. */
+    if (status == SEGUE_OK || status == SEGUE_FAULT)
+        frame_write(ucontext, &service->regs);
+    return status == SEGUE_OK ? OUTCOME_STEPPED : OUTCOME_REFUSED;
 }
 
 static enum outcome serve_region(struct service *service, const struct region *faulted, void *ucontext)

@@ -24,12 +24,14 @@ static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static bool installed;
 static struct segue_options options_in_force;
 
-/* What is ours, SIGBUS last so that it can be left out. */
-static const int signals[] = {SIGSEGV, SIGBUS};
+/* What is ours, SIGBUS last so that it can be left out. SIGFPE is what an instruction raises that divides, or computes
+ * with exceptions unmasked, while it is replayed. */
+static const int signals[] = {SIGSEGV, SIGFPE, SIGBUS};
 
 static size_t signal_count(const struct segue_options *options)
 {
-    return (options->flags & SEGUE_INSTALL_NO_SIGBUS) ? 1 : 2;
+    size_t count = sizeof signals / sizeof *signals;
+    return (options->flags & SEGUE_INSTALL_NO_SIGBUS) ? count - 1 : count;
 }
 
 /* Whoever installs or takes out has come to an end of it when a child is made: nobody waits with this lock held. */
@@ -144,6 +146,9 @@ enum segue_status segue_install(const struct segue_options *options)
         return SEGUE_BUSY;
     if (given.policy_stack_size == 0)
         given.policy_stack_size = POLICY_STACK_SIZE;
+    /* Without the memory that it needs, plans refuse what the replay engine does; moves are stepped all the same. Not
+     * with our lock held: it has one of its own, and fork takes the two in the other order. */
+    segue_replay_prepare();
     pthread_mutex_lock(&installing);
     enum segue_status status = install(&given);
     pthread_mutex_unlock(&installing);

@@ -21,7 +21,7 @@
 #endif
 
 /* What the deepest way through the library takes, decoder included (measured: below 5 KiB), four levels deep. */
-#define OWN_STACK_NEED 32768u
+#define OWN_STACK_NEED 65536u
 
 __thread struct thread_state thread_self;
 

@@ -92,6 +92,9 @@ static enum segue_verdict expose(void *context, const struct segue_event *event)
 {
     struct segue_region region;
     watch(context, event);
+    for (size_t i = 0; i < opened_count; i++)
+        if (event->address - opened[i].base < opened[i].size)
+            return SEGUE_STEP;
     if (segue_region_find((const void *)(uintptr_t)event->address, &region) != SEGUE_OK ||
         opened_count == sizeof opened / sizeof *opened)
         return SEGUE_PASS;

@@ -6,6 +6,7 @@
 #define SEGUE_TESTS_BATCH_H
 
 #include "areas.h"
+#include "encodings.h"
 #include "generate.h"
 
 #define BATCH_CASES 512
@@ -36,6 +37,8 @@ struct batch_options {
     /* Which set of areas; AREA_SETS: the batch's own choice. */
     enum area_set set;
     enum injection injection;
+    /* Instructions of every kind in place of the MOV family. */
+    bool all_encodings;
     /* The command line that repeats a batch, but for its number. */
     const char *command;
     /* Called with each difference, told in full. */
@@ -49,6 +52,8 @@ struct batch_totals {
     /* Cases that were stepped, that needed no step, that fault natively too. */
     uint64_t stepped, untouched, faulted;
     uint64_t differences;
+    /* Not among the differences: with all encodings, faults that were told at another of several places. */
+    uint64_t other_addresses;
 };
 
 /* Installs the library, makes areas and slots. NULL, or why it cannot. */

@@ -203,23 +203,20 @@ static void lua_prints_the_same_with_its_heap_on_closed_pages(void **state)
     RUN(lua_heap, "--quick");
     assert_status(0);
     assert_says("the output is the same, byte for byte");
-    assert_says("    cmp ");
     uint64_t faults = figure("faults", 0), stepped = figure("stepped, the page stayed closed", 0);
     assert_true(faults > 100000);
-    assert_true(stepped * 2 >= faults);
-    assert_int_equal(stepped + figure("opened: it could not be stepped", 0), faults);
-    assert_int_equal(figure("  faults from opening to closing", 0), 1);
-    assert_true(figure("pages opened", 0) - figure("pages closed again", 0) <= 4);
+    assert_int_equal(stepped, faults);
+    assert_int_equal(figure("opened: it could not be stepped", 0), 0);
+    assert_int_equal(figure("pages opened", 0), 0);
 }
 
-static void lua_keeps_pages_open_no_longer_than_it_is_told(void **state)
+static void lua_is_told_how_long_pages_may_stay_open(void **state)
 {
     (void)state;
     RUN(lua_heap, "--quick", "--patience", "1000");
     assert_status(0);
     assert_int_equal(figure("  faults from opening to closing", 0), 1000);
-    assert_true(figure("pages closed again", 0) > 0);
-    assert_true(figure("pages opened", 0) < figure("faults", 0) / 2);
+    assert_int_equal(figure("pages opened", 0), 0);
 }
 
 /* Accesses of many pages each: string instructions, vector copies, and blocks that move as they grow. */
@@ -319,7 +316,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(weak_table_gives_the_same_figures_for_the_same_seed),
         cmocka_unit_test(weak_table_fails_when_the_promise_does_not_hold),
         cmocka_unit_test(lua_prints_the_same_with_its_heap_on_closed_pages),
-        cmocka_unit_test(lua_keeps_pages_open_no_longer_than_it_is_told),
+        cmocka_unit_test(lua_is_told_how_long_pages_may_stay_open),
         cmocka_unit_test(lua_moves_large_blocks_on_closed_pages),
         cmocka_unit_test(lua_runs_an_empty_program),
         cmocka_unit_test(lua_notices_an_output_that_differs),

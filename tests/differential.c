@@ -2,7 +2,7 @@
  * every difference. Zero are expected.
  *
  *      differential [--states N] [--seed S] [--workers W] [--shard I/N] [--window KIND] [--batch B] [--inject WHAT]
- *                   [--check-undefined] [--help]
+ *                   [--all] [--check-undefined] [--help]
  *
  * Exits with 0 if there was no difference, 1 if there was, 2 for a bad command line, 77 where it cannot run. */
 #include <errno.h>
@@ -32,9 +32,12 @@ struct options {
     uint64_t states, seed, workers, shard, shards;
     enum area_set set;
     enum injection injection;
-    bool one_batch, check_undefined;
+    bool one_batch, check_undefined, all_encodings;
     uint64_t batch;
 };
+
+/* More than Zydis knows. */
+#define MNEMONICS_MOST 4096
 
 /* What the workers, which are processes, share. */
 static struct shared {
@@ -42,6 +45,8 @@ static struct shared {
         struct batch_totals totals;
         uint64_t distinct, distinct_core;
         volatile uint64_t case_at_hand;
+        struct encodings_refusals refusals;
+        uint32_t mnemonics[MNEMONICS_MOST];
     } workers[WORKERS_MAX];
     uint32_t reports;
 } * shared;
@@ -55,6 +60,7 @@ static const char usage[] =
     "  --window KIND      alias, exposed, callback, forced or mixed; else all of them\n"
     "  --batch B          only batch B, as a report tells it\n"
     "  --inject WHAT      spoils a result, to see that it is noticed; `list` lists what there is\n"
+    "  --all              instructions of every kind, at random, in place of the MOV family\n"
     "  --check-undefined  only checks that what the processor refuses is refused\n";
 
 static void report(const char *text)
@@ -79,8 +85,8 @@ static uint64_t distinct_in(uint64_t number, uint64_t (*count)(uint64_t cases))
 
 static void describe_command(const struct options *options, char *text, size_t size)
 {
-    snprintf(text, size, "differential --seed %llu%s%s", (unsigned long long)options->seed,
-             options->set == AREA_SETS ? "" : " --window ",
+    snprintf(text, size, "differential%s --seed %llu%s%s", options->all_encodings ? " --all" : "",
+             (unsigned long long)options->seed, options->set == AREA_SETS ? "" : " --window ",
              options->set == AREA_SETS ? "" : area_set_name(options->set));
 }
 
@@ -91,6 +97,7 @@ static void work(const struct options *options, uint64_t worker)
         .seed = options->seed,
         .set = options->set,
         .injection = options->injection,
+        .all_encodings = options->all_encodings,
         .command = command,
         .report = report,
         .case_at_hand = &shared->workers[worker].case_at_hand,
@@ -103,9 +110,14 @@ static void work(const struct options *options, uint64_t worker)
             break;
         alarm(BATCH_SECONDS);
         batch_run(&batch, number, &shared->workers[worker].totals);
-        shared->workers[worker].distinct += distinct_in(number, generate_distinct);
-        shared->workers[worker].distinct_core += distinct_in(number, generate_distinct_core);
+        if (!options->all_encodings) {
+            shared->workers[worker].distinct += distinct_in(number, generate_distinct);
+            shared->workers[worker].distinct_core += distinct_in(number, generate_distinct_core);
+        }
     }
+    shared->workers[worker].refusals = encodings_refusals;
+    memcpy(shared->workers[worker].mnemonics, encodings_mnemonics,
+           segue_mnemonic_count() * sizeof *encodings_mnemonics);
 }
 
 /* A worker's whole life. */
@@ -169,6 +181,32 @@ static void add_totals(struct batch_totals *sum, const struct batch_totals *part
     sum->untouched += part->untouched;
     sum->faulted += part->faulted;
     sum->differences += part->differences;
+    sum->other_addresses += part->other_addresses;
+}
+
+static void print_refusal(const struct encodings_refusals *refusals, unsigned i)
+{
+    printf("  %10llu  %-64s ", (unsigned long long)refusals->reasons[i].count, refusals->reasons[i].why);
+    for (unsigned k = 0; k < refusals->reasons[i].example_length; k++)
+        printf(" %02x", refusals->reasons[i].example[k]);
+    putchar('\n');
+}
+
+/* What the plans of the first worker refused, which stands for all, and the mnemonics that were run. */
+static void summarise_encodings(const struct options *options)
+{
+    unsigned distinct = 0;
+    for (unsigned i = 0; i < segue_mnemonic_count(); i++) {
+        bool seen = false;
+        for (uint64_t worker = 0; worker < options->workers; worker++)
+            seen |= shared->workers[worker].mnemonics[i] != 0;
+        distinct += seen;
+    }
+    printf("mnemonics      %12u\n", distinct);
+    const struct encodings_refusals *refusals = &shared->workers[0].refusals;
+    printf("plans asked    %12llu  by worker 0, which refused:\n", (unsigned long long)refusals->planned);
+    for (unsigned i = 0; i < ENCODINGS_REASONS && refusals->reasons[i].why; i++)
+        print_refusal(refusals, i);
 }
 
 static uint64_t summarise(const struct options *options, double seconds)
@@ -184,14 +222,21 @@ static uint64_t summarise(const struct options *options, double seconds)
         states += sum.cases[set];
     printf("states         %12llu  (seed %llu, %llu workers, %.1f s)\n", (unsigned long long)states,
            (unsigned long long)options->seed, (unsigned long long)options->workers, seconds);
-    printf("distinct forms %12llu  of %llu\n", (unsigned long long)distinct, (unsigned long long)generate_form_count());
-    printf("  of the core  %12llu  of %llu\n", (unsigned long long)distinct_core,
-           (unsigned long long)generate_core_count());
+    if (!options->all_encodings) {
+        printf("distinct forms %12llu  of %llu\n", (unsigned long long)distinct,
+               (unsigned long long)generate_form_count());
+        printf("  of the core  %12llu  of %llu\n", (unsigned long long)distinct_core,
+               (unsigned long long)generate_core_count());
+    }
     for (unsigned set = 0; set < AREA_SETS; set++)
         printf("  %-9s    %12llu\n", area_set_name(set), (unsigned long long)sum.cases[set]);
+    if (options->all_encodings)
+        summarise_encodings(options);
     printf("stepped        %12llu\n", (unsigned long long)sum.stepped);
     printf("not protected  %12llu\n", (unsigned long long)sum.untouched);
     printf("fault natively %12llu\n", (unsigned long long)sum.faulted);
+    if (options->all_encodings)
+        printf("told elsewhere %12llu  of those that fault natively\n", (unsigned long long)sum.other_addresses);
     printf("differences    %12llu\n", (unsigned long long)sum.differences);
     return sum.differences;
 }
@@ -254,7 +299,7 @@ static bool parse_injection(const char *text, enum injection *injection)
     return false;
 }
 
-enum long_option { STATES, SEED, WORKERS, SHARD, WINDOW, BATCH, INJECT, CHECK_UNDEFINED, HELP };
+enum long_option { STATES, SEED, WORKERS, SHARD, WINDOW, BATCH, INJECT, CHECK_UNDEFINED, ALL, HELP };
 
 static bool parse_option(int option, struct options *options)
 {
@@ -276,6 +321,8 @@ static bool parse_option(int option, struct options *options)
         return parse_injection(optarg, &options->injection);
     case CHECK_UNDEFINED:
         return options->check_undefined = true;
+    case ALL:
+        return options->all_encodings = true;
     case HELP:
         break;
     }
@@ -291,11 +338,17 @@ static void list_injections(void)
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"states", 1, NULL, STATES},   {"seed", 1, NULL, SEED},
-        {"workers", 1, NULL, WORKERS}, {"shard", 1, NULL, SHARD},
-        {"window", 1, NULL, WINDOW},   {"batch", 1, NULL, BATCH},
-        {"inject", 1, NULL, INJECT},   {"check-undefined", 0, NULL, CHECK_UNDEFINED},
-        {"help", 0, NULL, HELP},       {0},
+        {"states", 1, NULL, STATES},
+        {"seed", 1, NULL, SEED},
+        {"workers", 1, NULL, WORKERS},
+        {"shard", 1, NULL, SHARD},
+        {"window", 1, NULL, WINDOW},
+        {"batch", 1, NULL, BATCH},
+        {"inject", 1, NULL, INJECT},
+        {"check-undefined", 0, NULL, CHECK_UNDEFINED},
+        {"all", 0, NULL, ALL},
+        {"help", 0, NULL, HELP},
+        {0},
     };
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct options options = {

@@ -24,6 +24,8 @@ struct test_case {
     /* What it accesses, in order; none when it does not get so far. */
     struct segue_access accesses[SEGUE_PLAN_ACCESSES];
     size_t access_count;
+    /* It repeats: each fault finds fewer accesses left. */
+    bool repeats;
     /* Bytes that #GP is raised for, there being more than 15. */
     bool too_long;
 };

@@ -494,8 +494,8 @@ static void refusals_say_why(void **state)
         const char *why;
     } rows[] = {
         {"\x90", 1, "it accesses no memory"},
-        {"\x48\x8d\x03", 3, "it accesses no memory"},       /* lea rax, [rbx] */
-        {"\x8e\x03", 2, "no engine does this instruction"}, /* mov es, [rbx] */
+        {"\x48\x8d\x03", 3, "it accesses no memory"},                                   /* lea rax, [rbx] */
+        {"\x8e\x03", 2, "it accesses a segment register, and the handler has its own"}, /* mov es, [rbx] */
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

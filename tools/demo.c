@@ -21,6 +21,9 @@ static const struct demo {
      "A collector resolves the slots of a weak hash table one by one, as a mutator looks them up; beside it the way of "
      "a collector that must open whole pages."},
     {"lua", "lua_heap", "Lua runs a program with its whole heap protected; its output is that of an unprotected run."},
+    {"sqlite", "sqlite_heap",
+     "SQLite fills, joins and aggregates a database with its whole heap protected; its answers are those of an "
+     "unprotected run."},
 };
 
 #define DEMO_COUNT (sizeof demos / sizeof *demos)
@@ -105,7 +108,7 @@ const struct verb demo_verb = {
     .name = VERB,
     .arguments = "[NAME [ARGUMENT...]]",
     .summary = "runs a demonstration; without a name, lists them",
-    .details = "  NAME           weak-table or lua\n"
+    .details = "  NAME           weak-table, lua or sqlite\n"
                "  ARGUMENT...    for the demonstration's own program\n",
     .run = run_demo,
 };

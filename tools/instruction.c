@@ -21,6 +21,8 @@
 
 static const char *const engines[] = {
     [SEGUE_ENGINE_MOVE] = "move",
+    [SEGUE_ENGINE_REPLAY] = "replay",
+    [SEGUE_ENGINE_STACK] = "stack",
 };
 
 static const char *engine_name(enum segue_engine engine)
@@ -86,6 +88,7 @@ enum segue_status instruction_read(const struct code *code, size_t offset, struc
     regs.rflags = FLAGS_VALUE;
     if (code->address_known)
         regs.rip = code->address + offset;
+    segue_replay_prepare();
     instruction->code = code;
     instruction->offset = offset;
     segue_plan(&insn, &regs, lanes_on(), NULL, NULL, 0, &instruction->plan);

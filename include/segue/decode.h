@@ -212,6 +212,62 @@ struct segue_move {
     int64_t immediate;
 };
 
+/* What an instruction does with the stack or the instruction pointer; the stack engine's orders. */
+enum segue_transfer_kind {
+    /* Something else, or nothing. */
+    SEGUE_TRANSFER_NONE,
+    SEGUE_TRANSFER_PUSH,
+    SEGUE_TRANSFER_PUSH_FLAGS,
+    SEGUE_TRANSFER_POP,
+    /* Near ones; `value` is relative to the next instruction. */
+    SEGUE_TRANSFER_CALL,
+    SEGUE_TRANSFER_JUMP,
+    SEGUE_TRANSFER_RETURN,
+    SEGUE_TRANSFER_LEAVE,
+};
+
+/* A transfer between the stack or the instruction pointer and something else. */
+struct segue_transfer {
+    /* enum segue_transfer_kind. */
+    uint8_t kind;
+    /* enum segue_register: what is pushed, popped or jumped to; SEGUE_REGISTER_NONE for memory or `value`. */
+    uint8_t reg;
+    /* It is neither register nor memory, but `value`. */
+    uint8_t is_immediate;
+    /* The immediate, sign-extended; what RET releases, in bytes. */
+    int64_t value;
+};
+
+/* How an instruction can be made to find its memory elsewhere. */
+enum segue_redirection_kind {
+    /* It cannot. */
+    SEGUE_REDIRECTION_NONE,
+    /* Its memory operand has become [base]. */
+    SEGUE_REDIRECTION_OPERAND,
+    /* It names no address: the registers that it takes its addresses from are to hold others. */
+    SEGUE_REDIRECTION_IMPLICIT,
+};
+
+/* The instruction in a form that does the same to memory at another address: without segments, in 64 bits of address,
+ * and without the stack pointer. */
+struct segue_redirection {
+    /* The bytes, zero beyond `length`. */
+    uint8_t bytes[SEGUE_INSN_BYTES];
+    uint8_t length;
+    /* enum segue_redirection_kind. */
+    uint8_t kind;
+    /* With SEGUE_REDIRECTION_OPERAND: the general register that is to hold the operand's address, index and mask apart.
+     * The instruction does not use it otherwise. */
+    uint8_t base;
+    /* The general register that stands in for RSP, or for the register that is a bit offset, which is then to be a
+     * bit's number within the operand; SEGUE_REGISTER_NONE if none does. */
+    uint8_t stand_in;
+    /* The state components that the instruction reads or changes, as in XCR0. */
+    uint8_t state;
+    /* The instruction's own ModRM byte: an x87 instruction leaves it in the opcode field. */
+    uint8_t modrm;
+};
+
 /* Facts about an instruction; a bit set. */
 enum segue_insn_flags {
     /* A LOCK prefix, or an XCHG with memory: the access is one locked operation. */
@@ -265,6 +321,8 @@ struct segue_insn {
     /* How many of `memory` are operands that are read or written, in the order in which they are. */
     uint8_t memory_count;
     struct segue_move move;
+    struct segue_transfer transfer;
+    struct segue_redirection redirection;
     struct segue_memory_operand memory[SEGUE_MEMORY_OPERANDS];
 };
 

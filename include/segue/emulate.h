@@ -65,17 +65,25 @@ enum segue_engine {
     SEGUE_ENGINE_NONE,
     /* Plain moves, in straight C: one native access. */
     SEGUE_ENGINE_MOVE,
+    /* The instruction itself, run on the processor with its memory led elsewhere. Needs segue_replay_prepare. */
+    SEGUE_ENGINE_REPLAY,
+    /* What moves the stack or the instruction pointer, in straight C. */
+    SEGUE_ENGINE_STACK,
 };
 
 /* What a plan needs or cannot promise; a bit set. */
 enum segue_plan_flags {
     /* An access goes through a forced window, or over a window's edge: other threads may see it half done. */
     SEGUE_PLAN_NOT_ATOMIC = 1,
+    /* The instruction runs on a copy of its memory, which windows cannot show to it in one piece. */
+    SEGUE_PLAN_COPIED = 2,
+    /* The thread runs with alignment checks on. */
+    SEGUE_PLAN_ALIGNMENT_CHECKED = 4,
 };
 
 /* The most accesses in a plan, and the most pieces that windows' edges may cut them into. */
-#define SEGUE_PLAN_ACCESSES 4
-#define SEGUE_PLAN_PIECES 8
+#define SEGUE_PLAN_ACCESSES SEGUE_ACCESSES_MOST
+#define SEGUE_PLAN_PIECES (SEGUE_ACCESSES_MOST + 16)
 
 /* A part of an access that lies in one window, or in none. */
 struct segue_piece {
@@ -99,6 +107,8 @@ struct segue_plan {
     /* The whole footprint, in order. Also filled where the plan was refused, as far as it is known. */
     uint32_t access_count;
     struct segue_access accesses[SEGUE_PLAN_ACCESSES];
+    /* With SEGUE_ENGINE_REPLAY: the linear address of the memory operand, wherever in it the accesses begin. */
+    uint64_t operand;
     uint32_t piece_count;
     struct segue_piece pieces[SEGUE_PLAN_PIECES];
     /* Why the plan was refused, as a static string; NULL if it was not. */
@@ -116,12 +126,22 @@ SEGUE_API enum segue_status segue_plan(const struct segue_insn *insn, const stru
                                        const struct segue_window *windows, size_t window_count,
                                        struct segue_plan *plan);
 
+/* Makes the replay engine ready: executable memory of the library's own, which is never writable at the address where
+ * it is executed. Without it, plans refuse what only that engine does. segue_install calls this; a child made by fork
+ * gets memory of its own. Calling it again does nothing. Returns SEGUE_OK; SEGUE_UNSUPPORTED when the system gives no
+ * executable memory; SEGUE_NO_MEMORY. Not async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_replay_prepare(void);
+
 /* Carries the plan out, all or nothing, with the registers that it was made with; they then are those after the
- * instruction. Needs a handler that calls segue_recover first for SIGSEGV and SIGBUS, and does not block them, if
- * memory that the plan reaches natively might be inaccessible. Returns SEGUE_OK; SEGUE_FAULT: memory could not be
- * reached, `fault` (may be NULL) tells where and in what direction; SEGUE_UNSUPPORTED: a device refused; SEGUE_INVALID
- * for a NULL pointer or a refused plan. With all but SEGUE_OK registers and memory are as they were. Async-signal-safe,
- * thread-safe. */
+ * instruction, which with a repeat prefix may have stopped between elements, to be executed again for the others.
+ * Needs a handler that calls segue_recover first for SIGSEGV and SIGBUS, and does not block them, if memory that the
+ * plan reaches natively might be inaccessible; with SEGUE_ENGINE_REPLAY for SIGFPE too, if the instruction can raise
+ * it. Returns SEGUE_OK; SEGUE_FAULT: memory could not be reached, and `fault` (may be NULL) tells where and in what
+ * direction, or the instruction raised another exception, and `fault` has no address; SEGUE_UNSUPPORTED: a device
+ * refused, or a branch's target is no address; SEGUE_BUSY: every place for executable code is in use; SEGUE_INVALID for
+ * a NULL pointer or a refused plan. With all but SEGUE_OK registers and memory are as they were, but for what the
+ * processor itself leaves with a fault: elements of a string and lanes of a gather that came before, exceptions noted
+ * in MXCSR. `xstate` is changed where the instruction changes it. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs,
                                        struct segue_xstate *xstate, struct segue_fault *fault);
 

@@ -35,7 +35,8 @@ struct segue_options {
     size_t policy_stack_size;
 };
 
-/* Installs the handler for SIGSEGV and SIGBUS, and gives the calling thread its alternate stack as segue_thread_attach
+/* Installs the handler for SIGSEGV, SIGBUS and SIGFPE (which instructions that are replayed may raise), makes the
+ * replay engine ready if the system lets it, and gives the calling thread its alternate stack as segue_thread_attach
  * does. `options` may be NULL. The handlers that were there are remembered: what is not ours goes to them. Returns
  * SEGUE_OK; SEGUE_EXISTS when it is installed; SEGUE_INVALID for unknown flags; SEGUE_BUSY inside a fault;
  * SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */

@@ -1,0 +1,182 @@
+/* step.c: what stepping an instruction costs, class by class, beside the floor: an empty handler that skips the same
+ * instruction and returns. All through an alias window, one fault an operation. */
+#include <errno.h>
+#include <segue/segue.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "bench.h"
+#include "classes.h"
+
+#define PAGE 4096u
+
+static struct segue_mapping mapping;
+static struct sigaction ours, floor_action;
+static unsigned skipped_length;
+static uint64_t steps_expected;
+
+/* A variant: which instruction, and whether the floor answers its faults. */
+struct way {
+    enum class_number number;
+    bool is_floor;
+};
+
+static void skip_instruction(int number, siginfo_t *info, void *ucontext)
+{
+    (void)number;
+    (void)info;
+    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] += skipped_length;
+}
+
+/* All lanes of sixteen. */
+__attribute__((target("avx512f"))) static void set_mask(void)
+{
+    __asm__ volatile("kmovw %0, %%k1" : : "r"(0xffff));
+}
+
+static void use_way(const struct bench_variant *variant)
+{
+    const struct way *way = variant->context;
+    skipped_length = class_lengths[way->number];
+    if (sigaction(SIGSEGV, way->is_floor ? &floor_action : &ours, NULL) != 0)
+        bench_fail("sigaction: %s", strerror(errno));
+    /* x87 loads fill the stack of eight, and then load indefinite values: as dear as any. */
+    __asm__ volatile("fninit");
+    if (__builtin_cpu_supports("avx512f"))
+        set_mask();
+}
+
+static void run_way(const struct bench_variant *variant, unsigned operations)
+{
+    const struct way *way = variant->context;
+    class_function *function = class_functions[way->number];
+    for (unsigned i = 0; i < operations; i++)
+        function(mapping.memory);
+    if (!way->is_floor)
+        steps_expected += operations;
+}
+
+#define WAY(...)                                                                                                       \
+    .prepare = use_way, .run = run_way, .context = &(struct way)                                                       \
+    {                                                                                                                  \
+        __VA_ARGS__                                                                                                    \
+    }
+
+static const struct bench_variant variants[] = {
+    {"floor", "load: empty handler skips it", WAY(CLASS_MOVE, true)},
+    {"floor_store", "store: empty handler skips it", WAY(CLASS_MOVE_STORE, true)},
+    {"floor_avx512", "load of 64 bytes: empty handler skips it", WAY(CLASS_AVX512_LOAD, true)},
+    {"floor_masked", "masked operand: empty handler skips it", WAY(CLASS_AVX512_MASKED, true)},
+    {"floor_x87", "x87 load: empty handler skips it", WAY(CLASS_X87, true)},
+    {"move", "mov rax, [rdi]", WAY(CLASS_MOVE, false)},
+    {"move_store", "mov [rdi], rax", WAY(CLASS_MOVE_STORE, false)},
+    {"alu", "add rax, [rdi]", WAY(CLASS_ALU, false)},
+    {"rmw", "add [rdi], rax", WAY(CLASS_RMW, false)},
+    {"lock", "lock add [rdi], rax", WAY(CLASS_LOCK, false)},
+    {"sse_load", "movaps xmm0, [rdi]", WAY(CLASS_SSE_LOAD, false)},
+    {"sse_compute", "addps xmm0, [rdi]", WAY(CLASS_SSE_COMPUTE, false)},
+    {"avx_load", "vmovdqa ymm0, [rdi]", WAY(CLASS_AVX_LOAD, false)},
+    {"avx_compute", "vaddps ymm0, ymm0, [rdi]", WAY(CLASS_AVX_COMPUTE, false)},
+    {"avx512_load", "vmovdqa64 zmm0, [rdi]", WAY(CLASS_AVX512_LOAD, false)},
+    {"avx512_masked", "vpaddd zmm0 {k1}{z}, zmm0, [rdi]", WAY(CLASS_AVX512_MASKED, false)},
+    {"x87", "fld dword [rdi]", WAY(CLASS_X87, false)},
+    {"compare", "cmp dword [rdi], 1", WAY(CLASS_COMPARE, false)},
+    {"string", "scasq", WAY(CLASS_STRING, false)},
+};
+
+static const struct bench_ratio ratios[] = {
+    {"move_over_floor", "move", "floor"},
+    {"move_store_over_floor", "move_store", "floor_store"},
+    {"alu_over_floor", "alu", "floor"},
+    {"rmw_over_floor", "rmw", "floor_store"},
+    {"lock_over_floor", "lock", "floor_store"},
+    {"sse_load_over_floor", "sse_load", "floor"},
+    {"sse_compute_over_floor", "sse_compute", "floor"},
+    {"avx_load_over_floor", "avx_load", "floor"},
+    {"avx_compute_over_floor", "avx_compute", "floor"},
+    {"avx512_load_over_floor", "avx512_load", "floor_avx512"},
+    {"avx512_masked_over_floor", "avx512_masked", "floor_masked"},
+    /* The slowest of all: besides loading and storing its state, the processor has to be left without it. */
+    {"replay_over_floor", "x87", "floor_x87"},
+    {"compare_over_floor", "compare", "floor"},
+    {"string_over_floor", "string", "floor"},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static void check(enum segue_status status, const char *what)
+{
+    if (status != SEGUE_OK)
+        bench_fail("%s: %s", what, segue_status_text(status));
+}
+
+static void leave_out_what_is_missing(void)
+{
+    if (!__builtin_cpu_supports("avx")) {
+        bench_skip("avx_load", "this processor has no AVX");
+        bench_skip("avx_compute", "this processor has no AVX");
+    }
+    if (!__builtin_cpu_supports("avx512f")) {
+        bench_skip("floor_avx512", "this processor has no AVX-512");
+        bench_skip("floor_masked", "this processor has no AVX-512");
+        bench_skip("avx512_load", "this processor has no AVX-512");
+        bench_skip("avx512_masked", "this processor has no AVX-512");
+    }
+}
+
+static void setup(void)
+{
+    check(segue_install(NULL), "segue_install");
+    check(segue_mapping_create(NULL, PAGE, &mapping), "segue_mapping_create");
+    struct segue_region region = {
+        .window = {.base = (uint64_t)(uintptr_t)mapping.memory,
+                   .size = PAGE,
+                   .kind = SEGUE_WINDOW_ALIAS,
+                   .alias = mapping.alias},
+    };
+    check(segue_region_add(&region), "segue_region_add");
+    if (mprotect(mapping.memory, PAGE, PROT_NONE) != 0 || sigaction(SIGSEGV, NULL, &ours) != 0)
+        bench_fail("mprotect or sigaction: %s", strerror(errno));
+    floor_action = ours;
+    floor_action.sa_sigaction = skip_instruction;
+    leave_out_what_is_missing();
+}
+
+/* Every fault that was meant for the library was stepped by it, and there were no others. */
+static void teardown(void)
+{
+    struct segue_counters counters;
+    segue_counters_read(&counters);
+    if (counters.stepped != steps_expected || counters.faults != steps_expected)
+        bench_fail("%llu faults were meant for the library; it saw %llu and stepped %llu",
+                   (unsigned long long)steps_expected, (unsigned long long)counters.faults,
+                   (unsigned long long)counters.stepped);
+    bench_note("faults_stepped", (double)counters.stepped, "faults");
+    sigaction(SIGSEGV, &ours, NULL);
+    check(segue_region_remove(mapping.memory), "segue_region_remove");
+    check(segue_mapping_destroy(&mapping), "segue_mapping_destroy");
+    check(segue_uninstall(NULL), "segue_uninstall");
+}
+
+static const struct bench_suite suite = {
+    .name = "step",
+    .title = "stepping an instruction, class by class",
+    .clock = CLOCK_MONOTONIC,
+    .operations = 64,
+    .warm_up = 8,
+    .rounds = 1500,
+    .quick_rounds = 300,
+    .variants = variants,
+    .variant_count = COUNT(variants),
+    .ratios = ratios,
+    .ratio_count = COUNT(ratios),
+    .setup = setup,
+    .teardown = teardown,
+};
+
+int main(int count, char **arguments)
+{
+    return bench_main(count, arguments, &suite);
+}

@@ -1,0 +1,589 @@
+/* replay.c: the engine that runs the instruction itself, with its memory led elsewhere.
+ *
+ * The instruction's redirection stands in a stub. It is called with the thread's general registers and flags, and with
+ * those components of its extended state that it touches; but a register that no one misses holds the address where
+ * the memory can be reached, and RSP is never the thread's. So everything but addresses is the processor's own doing.
+ * Where the memory cannot be reached in one piece, it is copied to a place that is aligned alike, and back.
+ *
+ * SOURCES: Intel SDM volume 1, 13.4 to 13.8 (XSAVE area, XSAVE, XRSTOR: components beyond those asked for stay as they
+ * are), 8.1.8 (x87 opcode and pointers), 7.3.9 (strings). ASSUMPTIONS: what the operating system enabled in XCR0 does
+ * not change. */
+#include "replay.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "../decode/accesses.h"
+#include "../decode/state.h"
+#include "engines.h"
+#include "pieces.h"
+#include "stubs.h"
+
+/* CF PF AF ZF SF DF OF AC: what the instruction may see and change. Not TF: a trap in the stub would be ours. */
+#define FLAGS_LOADED UINT64_C(0x40cd5)
+#define FLAG_ALWAYS_SET UINT64_C(2)
+#define FLAG_ZERO UINT64_C(0x40)
+#define FLAG_DIRECTION UINT64_C(0x400)
+#define PREFIX_REPNE 0xf2
+#define PREFIX_REP 0xf3
+#define FLAG_ALIGNMENT_CHECK UINT64_C(0x40000)
+#define ENDBR64_SIZE 4
+
+#define LEGACY_SIZE 512u
+#define HEADER_SIZE 64u
+#define XCOMP_BV 520
+#define FCW 0
+#define FSW 2
+#define FOP 6
+#define FIP 8
+#define FDP 16
+
+/* Invalid, denormal, division by zero, overflow, underflow. */
+#define X87_EXCEPTIONS_BEFORE_STORE 0x1f
+
+/* More than any state area or x87 operand has, but for tiles. */
+#define STATE_MOST 4096u
+
+/* The most bytes of an operand that is copied, and what its copy's alignment is that of. */
+#define COPY_MOST 64u
+#define COPY_ALIGNMENT 64u
+
+extern const char replay_load[], replay_not_loaded[], replay_faulted[];
+
+_Static_assert(offsetof(struct replay_context, general) == 0, "replay.h");
+_Static_assert(offsetof(struct replay_context, rflags) == REPLAY_RFLAGS, "replay.h");
+_Static_assert(offsetof(struct replay_context, code) == REPLAY_CODE, "replay.h");
+_Static_assert(offsetof(struct replay_context, area) == REPLAY_AREA, "replay.h");
+_Static_assert(offsetof(struct replay_context, components) == REPLAY_COMPONENTS, "replay.h");
+_Static_assert(SEGUE_RDI == 5 && SEGUE_RSP == 7 && SEGUE_R15 == 15, "replay_x86_64.S");
+
+/* What the operating system has enabled; 0 where XSAVE cannot be used. */
+static uint64_t enabled_components;
+
+enum segue_status segue_replay_prepare(void)
+{
+    uint64_t components;
+    if (state_enabled(&components))
+        __atomic_store_n(&enabled_components, components, __ATOMIC_RELAXED);
+    return stubs_prepare();
+}
+
+static uint64_t enabled(void)
+{
+    return __atomic_load_n(&enabled_components, __ATOMIC_RELAXED);
+}
+
+bool replay_recover(uint64_t *rip)
+{
+    const char *way_out;
+    if (stubs_contain(*rip))
+        way_out = replay_faulted;
+    else if (*rip == (uint64_t)(uintptr_t)replay_load)
+        way_out = replay_not_loaded;
+    else
+        return false;
+    *rip = (uint64_t)(uintptr_t)way_out;
+    return true;
+}
+
+static bool is_repeated(const struct segue_insn *insn)
+{
+    return insn->memory[0].flags & SEGUE_ACCESS_REPEATED;
+}
+
+static bool is_string(const struct segue_memory_operand *memory)
+{
+    return memory->addressing == SEGUE_ADDRESSING_STRING;
+}
+
+/* Its address has a part that is not the operand's own: it counts as the operand that is accessed. */
+static bool starts_at_access(const struct segue_memory_operand *memory)
+{
+    return memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET || memory->addressing == SEGUE_ADDRESSING_TABLE ||
+           memory->addressing == SEGUE_ADDRESSING_LINE;
+}
+
+/* REPNE ends at equality, REPE and REP at its opposite. The last of the two prefixes counts. */
+static bool repeats_until_equal(const struct segue_insn *insn)
+{
+    bool until_equal = false;
+    for (unsigned i = 0; i < insn->redirection.length; i++)
+        if (insn->redirection.bytes[i] == PREFIX_REPNE || insn->redirection.bytes[i] == PREFIX_REP)
+            until_equal = insn->redirection.bytes[i] == PREFIX_REPNE;
+    return until_equal;
+}
+
+/* Why the components that the instruction needs cannot be had; NULL if they can. */
+static const char *state_refusal(const struct segue_plan *plan, const struct segue_regs *regs,
+                                 const struct segue_xstate *xstate)
+{
+    uint64_t needed = plan->insn.redirection.state & enabled();
+    if (!plan->insn.redirection.state)
+        return NULL;
+    if (plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE &&
+        (((regs->rdx << 32) | (uint32_t)regs->rax) & enabled() & ~(uint64_t)0xff))
+        return "it saves or loads state that the handler has of its own";
+    if (!xstate || !xstate->area || xstate->size < LEGACY_SIZE + HEADER_SIZE || (needed & ~xstate->features))
+        return segue_unlisted_text(SEGUE_UNLISTED_XSTATE);
+    if ((uintptr_t)xstate->area % 64)
+        return "the vector state that was given is not aligned";
+    uint64_t compaction;
+    memcpy(&compaction, (const char *)xstate->area + XCOMP_BV, sizeof compaction);
+    return compaction ? "the vector state that was given is in the compacted format" : NULL;
+}
+
+/* A vector of indices in 32 bits wraps around there; led elsewhere, it would not. */
+static bool wraps_lanes(const struct segue_plan *plan)
+{
+    const struct segue_insn *insn = &plan->insn;
+    return insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR && insn->address_size != 8;
+}
+
+/* Operands that the processor accesses in several parts are truncated part by part: over the end of 32 bits of address
+ * the next part is at the beginning. */
+static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *regs)
+{
+    const struct segue_insn *insn = &plan->insn;
+    const struct segue_memory_operand *memory = &insn->memory[0];
+    bool has_parts =
+        insn->class_ == SEGUE_CLASS_X87 || insn->class_ == SEGUE_CLASS_STATE || memory->masking != SEGUE_MASKING_NONE;
+    uint64_t size = insn->class_ == SEGUE_CLASS_STATE ? STATE_MOST : memory->size;
+    uint64_t base = 0;
+    if (memory->segment == SEGUE_SEGMENT_FS)
+        base = regs->fs_base;
+    if (memory->segment == SEGUE_SEGMENT_GS)
+        base = regs->gs_base;
+    return insn->address_size == 4 && has_parts && plan->operand - base + size > UINT64_C(1) << 32;
+}
+
+const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_xstate *xstate)
+{
+    const struct segue_insn *insn = &plan->insn;
+    const char *why = engines_refusal((enum segue_class)insn->class_);
+    if (why)
+        return why;
+    if (insn->mode != SEGUE_MODE_64)
+        return "it is 32-bit code, which runs in 64 bits otherwise";
+    if (insn->redirection.kind == SEGUE_REDIRECTION_NONE)
+        return "no engine does this instruction";
+    if (wraps_lanes(plan))
+        return "its lanes' addresses are truncated to 32 bits";
+    if (insn->memory[0].probe && insn->memory[0].masking == SEGUE_MASKING_OPMASK)
+        return "it may fault on what it does not store";
+    if (insn->memory[0].addressing == SEGUE_ADDRESSING_STATE && insn->memory[0].lanes == SEGUE_STATE_XRSTOR)
+        return "what it loads, and whether it may, is told by the memory itself";
+    if (!stubs_ready())
+        return "it must be run from executable memory, and there is none";
+    if (regs->rflags & FLAG_ALIGNMENT_CHECK)
+        plan->flags |= SEGUE_PLAN_ALIGNMENT_CHECKED;
+    plan->operand = starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
+    if (wraps_parts(plan, regs))
+        return "its operand goes on at the other end of the address space";
+    return state_refusal(plan, regs, xstate);
+}
+
+/* What all pieces of an operand have in common. */
+struct place {
+    /* They are all reached natively, at one distance from their addresses. */
+    bool is_native;
+    uint64_t distance;
+};
+
+static struct place place_of(const struct segue_plan *plan, unsigned operand)
+{
+    struct place place = {.is_native = true};
+    bool any = false;
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        const struct segue_piece *piece = &plan->pieces[i];
+        uint64_t distance = (uint64_t)(uintptr_t)piece->host - piece->address;
+        if (plan->accesses[piece->access].operand != operand)
+            continue;
+        if (!piece->host || (any && distance != place.distance))
+            return (struct place){.is_native = false};
+        place.distance = distance;
+        any = true;
+    }
+    return place;
+}
+
+static bool is_atomic(const struct segue_plan *plan)
+{
+    if (plan->insn.flags & SEGUE_INSN_LOCKED)
+        return true;
+    for (uint32_t i = 0; i < plan->access_count; i++)
+        if (plan->accesses[i].flags & SEGUE_ACCESS_ATOMIC)
+            return true;
+    return false;
+}
+
+/* Strings that go on at the other end of 32 bits of address make more accesses than they have operands. */
+static bool wraps_string(const struct segue_plan *plan)
+{
+    return is_string(&plan->insn.memory[0]) && plan->access_count > plan->insn.memory_count;
+}
+
+/* An opmask says what is stored, but not what is faulted on: a copy would be stored whole. */
+static bool stores_masked(const struct segue_plan *plan)
+{
+    const uint8_t both = STATE_BIT(STATE_OPMASK) | STATE_BIT(STATE_SSE);
+    const struct segue_memory_operand *memory = &plan->insn.memory[0];
+    return (plan->insn.redirection.state & both) == both && (memory->direction & SEGUE_WRITE) &&
+           memory->masking == SEGUE_MASKING_NONE;
+}
+
+/* Why the operand cannot be copied; NULL if it can. */
+static const char *copy_refusal(const struct segue_plan *plan, const struct segue_memory_operand *memory)
+{
+    if (is_atomic(plan))
+        return "it is one indivisible operation, which this window cannot do";
+    if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
+        return "its lanes are not all reached through one window";
+    if (memory->size > COPY_MOST && !is_string(memory))
+        return "its operand is too large to be copied";
+    if (stores_masked(plan))
+        return "it may fault on what it does not store";
+    if (is_string(memory) && (plan->flags & SEGUE_PLAN_ALIGNMENT_CHECKED))
+        return "alignment is checked, which is not told from missing memory in time";
+    return NULL;
+}
+
+const char *replay_window_refusal(struct segue_plan *plan)
+{
+    const char *why;
+    if (wraps_string(plan))
+        return "it goes on at the other end of the address space";
+    for (unsigned i = 0; i < plan->insn.memory_count; i++) {
+        const struct segue_memory_operand *memory = &plan->insn.memory[i];
+        if (place_of(plan, i).is_native)
+            continue;
+        why = copy_refusal(plan, memory);
+        if (why)
+            return why;
+        plan->flags |= SEGUE_PLAN_COPIED;
+    }
+    return NULL;
+}
+
+/* One step. */
+struct replay {
+    /* With a repeat prefix: of those elements that this step does. */
+    const struct segue_plan *plan;
+    /* How many those are, in place of what the count register says; 0 without a repeat prefix. */
+    uint64_t elements;
+    const struct segue_regs *regs;
+    struct segue_xstate *xstate;
+    struct replay_context context;
+    struct copies copies;
+    /* What was loaded where the instruction takes an operand's address from, in place of what the thread has there. */
+    uint64_t loaded[SEGUE_MEMORY_OPERANDS];
+    _Alignas(COPY_ALIGNMENT) uint8_t buffers[SEGUE_MEMORY_OPERANDS][COPY_MOST + COPY_ALIGNMENT];
+    /* The legacy region and the header, as they were before a device was asked. */
+    uint8_t kept[LEGACY_SIZE + HEADER_SIZE];
+};
+
+static uint64_t operand_address(const struct replay *replay, unsigned operand)
+{
+    const struct segue_plan *plan = replay->plan;
+    return operand == 0 ? plan->operand : accesses_operand(&plan->insn, replay->regs, operand);
+}
+
+/* Where the instruction is to find the operand. */
+static uint64_t redirect(struct replay *replay, unsigned operand)
+{
+    uint64_t address = operand_address(replay, operand);
+    struct place place = place_of(replay->plan, operand);
+    if (place.is_native)
+        return address + place.distance;
+    uint8_t *copy = replay->buffers[operand] + address % COPY_ALIGNMENT;
+    replay->copies.address[operand] = address;
+    replay->copies.bytes[operand] = copy;
+    return (uint64_t)(uintptr_t)copy;
+}
+
+/* The register that the instruction takes the operand's address from. */
+static unsigned base_of(const struct segue_insn *insn, unsigned operand)
+{
+    return insn->redirection.kind == SEGUE_REDIRECTION_OPERAND ? insn->redirection.base : insn->memory[operand].base;
+}
+
+static void set_addresses(struct replay *replay)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    for (unsigned i = 0; i < insn->memory_count; i++) {
+        uint64_t address = redirect(replay, i);
+        /* XLAT adds its index again. */
+        if (insn->memory[i].addressing == SEGUE_ADDRESSING_TABLE)
+            address -= (uint8_t)segue_register_get(replay->regs, insn->memory[i].index);
+        replay->loaded[i] = address;
+        replay->context.general[base_of(insn, i)] = address;
+    }
+}
+
+/* The register in place of RSP has its value; the one in place of a bit offset a bit's number within the operand. */
+static void set_stand_in(struct replay *replay)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    const struct segue_memory_operand *memory = &insn->memory[0];
+    if (insn->redirection.stand_in == SEGUE_REGISTER_NONE)
+        return;
+    uint64_t value = replay->regs->rsp;
+    if (memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET)
+        value = segue_register_get(replay->regs, memory->mask) & (8u * memory->size - 1);
+    replay->context.general[insn->redirection.stand_in] = value;
+}
+
+static void load(struct replay *replay)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    memcpy(replay->context.general, replay->regs, sizeof replay->context.general);
+    replay->context.rflags = (replay->regs->rflags & FLAGS_LOADED) | FLAG_ALWAYS_SET;
+    replay->context.components = insn->redirection.state & enabled();
+    replay->context.area = replay->context.components ? replay->xstate->area : NULL;
+    set_addresses(replay);
+    set_stand_in(replay);
+    if (is_repeated(insn))
+        replay->context.general[SEGUE_RCX] = replay->elements;
+}
+
+/* A string's address register has moved with the elements. In 32 bits of address that is an assignment to a 32-bit
+ * register, and so is the count's. */
+static void store_string_registers(const struct replay *replay, struct segue_regs *regs)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    for (unsigned i = 0; i < insn->memory_count; i++) {
+        unsigned base = base_of(insn, i);
+        uint64_t *reg = segue_register_at(regs, base);
+        *reg += replay->context.general[base] - replay->loaded[i];
+        if (insn->address_size == 4)
+            *reg = (uint32_t)*reg;
+    }
+}
+
+static uint64_t count_before(const struct replay *replay)
+{
+    uint64_t count = replay->regs->rcx;
+    return replay->plan->insn.address_size == 4 ? (uint32_t)count : count;
+}
+
+/* Whether the elements of this step were the last ones: there are no more, or what was compared ended it. */
+static bool is_finished(const struct replay *replay)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    if (!is_repeated(insn) || replay->elements == count_before(replay) || replay->context.general[SEGUE_RCX] != 0)
+        return true;
+    bool equal = replay->context.rflags & FLAG_ZERO;
+    return (insn->flags & SEGUE_INSN_CONDITIONAL) && equal == repeats_until_equal(insn);
+}
+
+static void store_count(const struct replay *replay, struct segue_regs *regs)
+{
+    regs->rcx = count_before(replay) - (replay->elements - replay->context.general[SEGUE_RCX]);
+}
+
+static void store_addresses(const struct replay *replay, struct segue_regs *regs)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    for (unsigned i = 0; i < insn->memory_count; i++) {
+        unsigned base = base_of(insn, i);
+        *segue_register_at(regs, base) = segue_register_get(replay->regs, base);
+    }
+    if (is_string(&insn->memory[0]))
+        store_string_registers(replay, regs);
+    if (is_repeated(insn))
+        store_count(replay, regs);
+}
+
+/* What the thread has after the instruction. */
+static void store(const struct replay *replay, struct segue_regs *regs)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    uint8_t stand_in = insn->redirection.stand_in;
+    struct segue_regs after = *replay->regs;
+    memcpy(&after, replay->context.general, sizeof replay->context.general);
+    after.rsp = replay->regs->rsp;
+    after.rflags = (replay->regs->rflags & ~FLAGS_LOADED) | (replay->context.rflags & FLAGS_LOADED);
+    store_addresses(replay, &after);
+    if (stand_in != SEGUE_REGISTER_NONE) {
+        if (insn->memory[0].addressing != SEGUE_ADDRESSING_BIT_OFFSET)
+            after.rsp = replay->context.general[stand_in];
+        *segue_register_at(&after, stand_in) = segue_register_get(replay->regs, stand_in);
+    }
+    *regs = after;
+}
+
+/* The x87 state names the last instruction and its operand: not the stub and not the place, but what they stand for. */
+static void mend_x87_pointers(const struct replay *replay)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    char *area = replay->context.area;
+    uint64_t instruction, data, stub = (uint64_t)(uintptr_t)replay->context.code + ENDBR64_SIZE;
+    uint64_t base = 0;
+    if (!(replay->context.components & 1))
+        return;
+    memcpy(&instruction, area + FIP, sizeof instruction);
+    if (instruction != stub)
+        return;
+    memcpy(area + FIP, &replay->regs->rip, sizeof replay->regs->rip);
+    area[FOP] = (char)insn->redirection.modrm;
+    memcpy(&data, area + FDP, sizeof data);
+    if (data != replay->loaded[0])
+        return;
+    if (insn->memory[0].segment == SEGUE_SEGMENT_FS)
+        base = replay->regs->fs_base;
+    if (insn->memory[0].segment == SEGUE_SEGMENT_GS)
+        base = replay->regs->gs_base;
+    data = replay->plan->operand - base;
+    memcpy(area + FDP, &data, sizeof data);
+}
+
+/* The instruction faulted. What it has done by then stays done, as on the processor: exceptions that are noted in
+ * MXCSR, elements of a string, lanes of a gather. */
+static enum segue_status stop(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    const struct segue_insn *insn = &replay->plan->insn;
+    bool moved = replay->context.general[base_of(insn, 0)] != replay->loaded[0];
+    if (is_string(&insn->memory[0]) && moved)
+        store(replay, regs);
+    pieces_find_fault(replay->plan, fault);
+    return SEGUE_FAULT;
+}
+
+static enum segue_status run(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    struct stub *stub = stubs_hold(&replay->plan->insn.redirection, &replay->context.code);
+    if (!stub)
+        return SEGUE_BUSY;
+    uint64_t outcome = replay_enter(&replay->context);
+    stubs_let_go(stub);
+    if (outcome == REPLAY_NOT_LOADED) {
+        if (fault)
+            *fault = (struct segue_fault){0};
+        return SEGUE_FAULT;
+    }
+    mend_x87_pointers(replay);
+    return outcome == REPLAY_DONE ? SEGUE_OK : stop(replay, regs, fault);
+}
+
+/* An x87 instruction that stores does not store where its exception is unmasked, unless it is the one for an inexact
+ * result; it completes all the same, and the next one faults. */
+static bool has_stored(const struct replay *replay)
+{
+    const uint8_t *area = replay->context.area;
+    if (!(replay->context.components & 1) || replay->plan->insn.class_ != SEGUE_CLASS_X87)
+        return true;
+    return !(area[FSW] & ~area[FCW] & X87_EXCEPTIONS_BEFORE_STORE);
+}
+
+/* Copies what is read, runs, and copies what is written; what may fail comes before what changes anything. A device is
+ * asked last, when the state that it may take back is kept. */
+static enum segue_status run_on_copies(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    const struct segue_plan *plan = replay->plan;
+    void *area = replay->context.area;
+    enum segue_status status = pieces_read(plan, &replay->copies, fault);
+    if (status != SEGUE_OK)
+        return status;
+    if (area)
+        memcpy(replay->kept, area, sizeof replay->kept);
+    status = run(replay, regs, fault);
+    if (status != SEGUE_OK || !has_stored(replay))
+        return status;
+    status = pieces_write(plan, &replay->copies, fault);
+    if (status != SEGUE_OK && area)
+        memcpy(area, replay->kept, sizeof replay->kept);
+    return status;
+}
+
+/* How many elements of the operand, the first at `start`, lie in one native piece with it: none if the first does not.
+ */
+static uint64_t elements_together(const struct segue_plan *plan, unsigned operand, uint64_t start, bool down)
+{
+    uint64_t element = plan->insn.memory[operand].element;
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        const struct segue_piece *piece = &plan->pieces[i];
+        uint64_t offset = start - piece->address;
+        if (plan->accesses[piece->access].operand != operand || !piece->host || offset >= piece->size ||
+            piece->size - offset < element)
+            continue;
+        return down ? offset / element + 1 : (piece->size - offset) / element;
+    }
+    return 0;
+}
+
+/* A plan with only so many elements of each operand, the first of them first. */
+static void take_elements(const struct segue_plan *plan, const struct segue_regs *regs, uint64_t count, bool down,
+                          struct segue_plan *part)
+{
+    uint64_t start[SEGUE_MEMORY_OPERANDS], size[SEGUE_MEMORY_OPERANDS];
+    for (unsigned i = 0; i < plan->insn.memory_count; i++) {
+        size[i] = count * plan->insn.memory[i].element;
+        start[i] = accesses_operand(&plan->insn, regs, i);
+        if (down)
+            start[i] -= size[i] - plan->insn.memory[i].element;
+    }
+    *part = *plan;
+    part->piece_count = 0;
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        struct segue_piece piece = plan->pieces[i];
+        unsigned operand = plan->accesses[piece.access].operand;
+        uint64_t end = piece.address + piece.size, wanted_end = start[operand] + size[operand];
+        uint64_t skipped = start[operand] > piece.address ? start[operand] - piece.address : 0;
+        if (end <= start[operand] || piece.address >= wanted_end)
+            continue;
+        piece.address += skipped;
+        if (piece.host)
+            piece.host = (char *)piece.host + skipped;
+        piece.size = (uint32_t)((end < wanted_end ? end : wanted_end) - piece.address);
+        part->pieces[part->piece_count++] = piece;
+    }
+}
+
+/* As many elements as can be reached at one go, or one on copies. The thread comes back for the others, as after an
+ * interrupt. */
+static void choose_elements(struct replay *replay, struct segue_plan *part)
+{
+    const struct segue_plan *plan = replay->plan;
+    bool down = replay->regs->rflags & FLAG_DIRECTION;
+    uint64_t count = count_before(replay);
+    for (unsigned i = 0; i < plan->insn.memory_count; i++) {
+        uint64_t together = elements_together(plan, i, accesses_operand(&plan->insn, replay->regs, i), down);
+        count = count < together ? count : together;
+    }
+    replay->elements = count ? count : 1;
+    take_elements(plan, replay->regs, replay->elements, down, part);
+    replay->plan = part;
+}
+
+static enum segue_status carry_out(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    load(replay);
+    bool on_copies = replay->copies.bytes[0] || replay->copies.bytes[1];
+    enum segue_status status = on_copies ? run_on_copies(replay, regs, fault) : run(replay, regs, fault);
+    if (status != SEGUE_OK)
+        return status;
+    uint64_t next = regs->rip + (is_finished(replay) ? replay->plan->insn.length : 0);
+    store(replay, regs);
+    regs->rip = next;
+    return SEGUE_OK;
+}
+
+static enum segue_status carry_out_repeated(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    struct segue_plan part;
+    choose_elements(replay, &part);
+    return carry_out(replay, regs, fault);
+}
+
+enum segue_status replay_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
+                              struct segue_fault *fault)
+{
+    struct replay replay;
+    if (plan->insn.redirection.state && (!xstate || !xstate->area))
+        return SEGUE_INVALID;
+    replay.plan = plan;
+    replay.elements = 0;
+    replay.regs = regs;
+    replay.xstate = xstate;
+    replay.copies = (struct copies){0};
+    return is_repeated(&plan->insn) ? carry_out_repeated(&replay, regs, fault) : carry_out(&replay, regs, fault);
+}

@@ -1,0 +1,55 @@
+/* replay.h: the engine that runs the instruction itself, with its memory led elsewhere. Used inside emulate/ alone. */
+#ifndef SEGUE_EMULATE_REPLAY_H
+#define SEGUE_EMULATE_REPLAY_H
+
+/* Where the assembly finds the fields of struct replay_context; replay.c asserts each. */
+#define REPLAY_RFLAGS 128
+#define REPLAY_CODE 136
+#define REPLAY_AREA 144
+#define REPLAY_COMPONENTS 152
+
+/* What replay_enter returns. */
+#define REPLAY_DONE 0
+#define REPLAY_FAULTED 1
+#define REPLAY_NOT_LOADED 2
+
+#ifndef __ASSEMBLER__
+
+#include <segue/emulate.h>
+
+/* The state that an instruction runs with, and then the state that it left. */
+struct replay_context {
+    /* In the order of enum segue_register. RSP is not loaded: it is the host's meanwhile. */
+    uint64_t general[16];
+    uint64_t rflags;
+    /* The stub. */
+    const void *code;
+    /* The XSAVE area, in standard format, and which of its components to load and store; no component: no area. */
+    void *area;
+    uint64_t components;
+};
+
+/* Runs the stub. REPLAY_DONE; REPLAY_FAULTED: the instruction faulted, and the state is that at the fault;
+ * REPLAY_NOT_LOADED: the area could not be loaded, and nothing has happened. */
+uint64_t replay_enter(struct replay_context *context);
+
+/* The processor fetches what follows anew. */
+void replay_serialise(void);
+
+/* Before a plan's windows are known: why the engine does not do its instruction; NULL if it does, and its operand is in
+ * the plan. */
+const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_xstate *xstate);
+
+/* With the windows known: why not with these; NULL if it does. May set SEGUE_PLAN_COPIED. */
+const char *replay_window_refusal(struct segue_plan *plan);
+
+/* Carries out a plan of SEGUE_ENGINE_REPLAY; everything but the resume flag. As segue_step. An instruction that repeats
+ * may stop between elements, to go on when it is executed again. */
+enum segue_status replay_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
+                              struct segue_fault *fault);
+
+/* As segue_recover, for this engine's part. */
+bool replay_recover(uint64_t *rip);
+
+#endif
+#endif

@@ -1,0 +1,223 @@
+/* replay_x86_64.S: loads an instruction's state, calls its stub, and stores what it left (see replay.h).
+ *
+ *      host stack while the stub runs          registers while the stub runs
+ *         +96  return address                  rsp       the host's: a fault in the stub is delivered on the stack
+ *         +88  rbp                                       that rsp tells, so the guest's is never in it
+ *         +80  rbx                             others    the context's
+ *         +72  r12                             rflags    the context's
+ *         +64  r13                             vectors   the area's, where the context names components
+ *         +56  r14
+ *         +48  r15
+ *         +40  host flags
+ *         +32  the outcome
+ *         +24  host MXCSR, then x87 control word
+ *         +16  the stub's address
+ *          +8  the context's address
+ *          +0  unused
+ *          -8  the stub's return address
+ *
+ * Memory is accessed at its natural alignment alone: the guest may have alignment checks on. */
+#include <cet.h>
+
+#include "replay.h"
+
+#define AT_CONTEXT 8
+#define AT_CODE 16
+#define AT_CONTROL 24
+#define AT_OUTCOME 32
+#define AT_FLAGS 40
+#define NESTED_TASK_BIT 14
+#define FSW_PLACE 2
+#define FSW_EXCEPTION_WAITS 0x80
+
+        .text
+
+/* Runs \action for each general register but rsp and rdi, and its place. */
+.macro EACH_REGISTER action
+        \action %rax, 0
+        \action %rbx, 8
+        \action %rcx, 16
+        \action %rdx, 24
+        \action %rsi, 32
+        \action %rbp, 48
+        \action %r8,  64
+        \action %r9,  72
+        \action %r10, 80
+        \action %r11, 88
+        \action %r12, 96
+        \action %r13, 104
+        \action %r14, 112
+        \action %r15, 120
+.endm
+#define RDI_PLACE 40
+.macro LOAD register, place
+        movq    \place(%rdi), \register
+.endm
+.macro STORE register, place
+        movq    \register, \place(%rdi)
+.endm
+.macro SAVE register
+        pushq   \register
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset \register, 0
+.endm
+.macro RESTORE register
+        popq    \register
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore \register
+.endm
+
+/* uint64_t replay_enter(rdi context) */
+        .globl  replay_enter
+        .hidden replay_enter
+        .type   replay_enter, @function
+        .p2align 4
+replay_enter:
+        .cfi_startproc
+        _CET_ENDBR
+        SAVE    %rbp
+        SAVE    %rbx
+        SAVE    %r12
+        SAVE    %r13
+        SAVE    %r14
+        SAVE    %r15
+        pushfq
+        .cfi_adjust_cfa_offset 8
+        subq    $40, %rsp
+        .cfi_adjust_cfa_offset 40
+        movq    %rdi, AT_CONTEXT(%rsp)
+        movq    REPLAY_CODE(%rdi), %rax
+        movq    %rax, AT_CODE(%rsp)
+        movq    $REPLAY_DONE, AT_OUTCOME(%rsp)
+
+        movl    REPLAY_COMPONENTS(%rdi), %eax
+        testl   %eax, %eax
+        jz      1f
+        stmxcsr AT_CONTROL(%rsp)
+        fnstcw  AT_CONTROL + 4(%rsp)
+        xorl    %edx, %edx
+        movq    REPLAY_AREA(%rdi), %rcx
+        .globl  replay_load
+        .hidden replay_load
+replay_load:
+        xrstor64 (%rcx)
+1:
+        pushq   REPLAY_RFLAGS(%rdi)
+        .cfi_adjust_cfa_offset 8
+        popfq
+        .cfi_adjust_cfa_offset -8
+        EACH_REGISTER LOAD
+        movq    RDI_PLACE(%rdi), %rdi
+        call    *AT_CODE(%rsp)
+
+        /* The context's address goes to rdi, whose guest value waits on the stack, under the flags. */
+        pushfq
+        .cfi_adjust_cfa_offset 8
+        pushq   %rdi
+        .cfi_adjust_cfa_offset 8
+        movq    16 + AT_CONTEXT(%rsp), %rdi
+        EACH_REGISTER STORE
+        popq    RDI_PLACE(%rdi)
+        .cfi_adjust_cfa_offset -8
+        popq    REPLAY_RFLAGS(%rdi)
+        .cfi_adjust_cfa_offset -8
+        pushq   AT_FLAGS(%rsp)
+        .cfi_adjust_cfa_offset 8
+        popfq
+        .cfi_adjust_cfa_offset -8
+
+        movl    REPLAY_COMPONENTS(%rdi), %eax
+        testl   %eax, %eax
+        jz      3f
+        xorl    %edx, %edx
+        movq    REPLAY_AREA(%rdi), %rcx
+        xsave64 (%rcx)
+        testl   $4, %eax
+        jz      2f
+        vzeroupper
+2:
+        ldmxcsr AT_CONTROL(%rsp)
+        testl   $1, %eax
+        jz      3f
+        /* The host wants the register stack empty and its control word; EMMS is quicker than FNINIT, but leaves an
+         * exception that waits, and FLDCW would raise that. */
+        testb   $FSW_EXCEPTION_WAITS, FSW_PLACE(%rcx)
+        jnz     5f
+        emms
+6:
+        fldcw   AT_CONTROL + 4(%rsp)
+3:
+        movq    AT_OUTCOME(%rsp), %rax
+4:
+        .cfi_remember_state
+        addq    $48, %rsp
+        .cfi_adjust_cfa_offset -48
+        RESTORE %r15
+        RESTORE %r14
+        RESTORE %r13
+        RESTORE %r12
+        RESTORE %rbx
+        RESTORE %rbp
+        ret
+
+5:
+        .cfi_restore_state
+        .cfi_remember_state
+        fninit
+        jmp     6b
+
+/* A fault at replay_load leads here: the processor has loaded nothing, or some of it. */
+        .globl  replay_not_loaded
+        .hidden replay_not_loaded
+replay_not_loaded:
+        .cfi_restore_state
+        fninit
+        fldcw   AT_CONTROL + 4(%rsp)
+        ldmxcsr AT_CONTROL(%rsp)
+        movl    $REPLAY_NOT_LOADED, %eax
+        jmp     4b
+        .cfi_endproc
+        .size   replay_enter, . - replay_enter
+
+/* A fault in a stub leads here, on the stub's stack: returns as the stub would have, with the outcome set. */
+        .globl  replay_faulted
+        .hidden replay_faulted
+        .type   replay_faulted, @function
+        .p2align 4
+replay_faulted:
+        .cfi_startproc
+        movq    $REPLAY_FAULTED, 8 + AT_OUTCOME(%rsp)
+        ret
+        .cfi_endproc
+        .size   replay_faulted, . - replay_faulted
+
+/* void replay_serialise(void): IRETQ to the next instruction. Of the serialising instructions that a program may
+ * execute it is the one that a virtual machine does not intercept. It refuses the nested-task flag. */
+        .globl  replay_serialise
+        .hidden replay_serialise
+        .type   replay_serialise, @function
+        .p2align 4
+replay_serialise:
+        .cfi_startproc
+        _CET_ENDBR
+        movq    %rsp, %rax
+        .cfi_def_cfa_register %rax
+        pushfq
+        btrq    $NESTED_TASK_BIT, (%rsp)
+        popfq
+        movl    %ss, %ecx
+        pushq   %rcx
+        pushq   %rax
+        pushfq
+        movl    %cs, %ecx
+        pushq   %rcx
+        leaq    1f(%rip), %rcx
+        pushq   %rcx
+        iretq
+1:
+        .cfi_def_cfa_register %rsp
+        ret
+        .cfi_endproc
+        .size   replay_serialise, . - replay_serialise
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,186 @@
+/* stack.c: PUSH, POP, PUSHF, CALL, JMP, RET and LEAVE, in straight C: they cannot be run in the handler's place,
+ * whose stack is another one. All that is read is read before anything is written, and registers change last.
+ *
+ * SOURCES: Intel SDM volume 2 (each instruction's page), volume 1, 6.2 (the stack), 3.4.3 (PUSHF stores RF and VM as
+ * 0); volume 1, 17 (shadow stacks: a call or return that the processor has not made leaves it out of step). */
+#include "stack.h"
+
+#include <string.h>
+
+#include "../decode/accesses.h"
+#include "pieces.h"
+
+#define FLAG_RESUME UINT64_C(0x10000)
+#define FLAG_VIRTUAL_8086 UINT64_C(0x20000)
+#define CANONICAL_BITS 47
+
+/* The operands' places in insn->memory. */
+struct operands {
+    int stack, other;
+};
+
+static struct operands operands_of(const struct segue_insn *insn)
+{
+    struct operands operands = {-1, -1};
+    for (int i = 0; i < insn->memory_count; i++) {
+        if (insn->memory[i].addressing == SEGUE_ADDRESSING_STACK)
+            operands.stack = i;
+        else
+            operands.other = i;
+    }
+    return operands;
+}
+
+/* The thread's own, which is in force in its handlers too. RDSSPQ does nothing where there is none. */
+static bool has_shadow_stack(void)
+{
+    uint64_t pointer = 0;
+    __asm__("rdsspq %0" : "+r"(pointer));
+    return pointer != 0;
+}
+
+static bool is_branch(unsigned kind)
+{
+    return kind == SEGUE_TRANSFER_CALL || kind == SEGUE_TRANSFER_JUMP || kind == SEGUE_TRANSFER_RETURN;
+}
+
+const char *stack_refusal(const struct segue_insn *insn)
+{
+    unsigned kind = insn->transfer.kind;
+    if (kind == SEGUE_TRANSFER_NONE)
+        return "no engine does this instruction";
+    for (unsigned i = 0; i < insn->memory_count; i++)
+        if (insn->memory[i].size != 8 && (insn->memory[i].size != 2 || is_branch(kind)))
+            return "processors disagree about its operand size";
+    if (is_branch(kind) && kind != SEGUE_TRANSFER_JUMP && has_shadow_stack())
+        return "the thread has a shadow stack";
+    return NULL;
+}
+
+/* One step. */
+struct transfer {
+    const struct segue_plan *plan;
+    struct operands operands;
+    /* What each operand holds. */
+    uint64_t values[SEGUE_MEMORY_OPERANDS];
+    struct copies copies;
+    /* Bytes on the stack. */
+    unsigned size;
+    struct segue_regs after;
+};
+
+static void begin(struct transfer *transfer, const struct segue_plan *plan, const struct segue_regs *regs)
+{
+    *transfer = (struct transfer){.plan = plan, .operands = operands_of(&plan->insn), .size = 8, .after = *regs};
+    for (uint32_t i = 0; i < plan->access_count; i++) {
+        unsigned operand = plan->accesses[i].operand;
+        transfer->copies.address[operand] = plan->accesses[i].address;
+        transfer->copies.bytes[operand] = (uint8_t *)&transfer->values[operand];
+    }
+    if (transfer->operands.stack >= 0)
+        transfer->size = plan->insn.memory[transfer->operands.stack].size;
+    transfer->after.rip += plan->insn.length;
+}
+
+/* What is pushed or jumped to: a register, memory, or a part of the instruction. */
+static uint64_t source(const struct transfer *transfer, const struct segue_regs *regs)
+{
+    const struct segue_transfer *orders = &transfer->plan->insn.transfer;
+    if (orders->reg != SEGUE_REGISTER_NONE)
+        return segue_register_get(regs, orders->reg);
+    if (orders->is_immediate)
+        return (uint64_t)orders->value;
+    return transfer->values[transfer->operands.other];
+}
+
+static void set_register(struct transfer *transfer, unsigned number, uint64_t value)
+{
+    uint64_t *reg = segue_register_at(&transfer->after, number);
+    *reg = transfer->size == 2 ? (*reg & ~UINT64_C(0xffff)) | (value & 0xffff) : value;
+}
+
+static void push(struct transfer *transfer, uint64_t value)
+{
+    transfer->values[transfer->operands.stack] = value;
+    transfer->after.rsp -= transfer->size;
+}
+
+static void pop(struct transfer *transfer)
+{
+    uint8_t reg = transfer->plan->insn.transfer.reg;
+    uint64_t value = transfer->values[transfer->operands.stack];
+    transfer->after.rsp += transfer->size;
+    /* After the stack pointer has moved, since it may be what is popped. */
+    if (reg != SEGUE_REGISTER_NONE)
+        set_register(transfer, reg, value);
+    else
+        transfer->values[transfer->operands.other] = value;
+}
+
+static void leave(struct transfer *transfer, const struct segue_regs *regs)
+{
+    transfer->after.rsp = regs->rbp + transfer->size;
+    set_register(transfer, SEGUE_RBP, transfer->values[transfer->operands.stack]);
+}
+
+/* False for a target that is no address. */
+static bool jump(struct transfer *transfer, uint64_t target)
+{
+    int64_t upper = (int64_t)target >> CANONICAL_BITS;
+    transfer->after.rip = target;
+    return upper == 0 || upper == -1;
+}
+
+static uint64_t branch_target(const struct transfer *transfer, const struct segue_regs *regs)
+{
+    uint64_t target = source(transfer, regs);
+    return transfer->plan->insn.transfer.is_immediate ? transfer->after.rip + target : target;
+}
+
+/* Everything but memory; false where it cannot be done. */
+static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
+{
+    uint64_t next = transfer->after.rip;
+    switch ((enum segue_transfer_kind)transfer->plan->insn.transfer.kind) {
+    case SEGUE_TRANSFER_PUSH:
+        push(transfer, source(transfer, regs));
+        return true;
+    case SEGUE_TRANSFER_PUSH_FLAGS:
+        push(transfer, regs->rflags & ~(FLAG_RESUME | FLAG_VIRTUAL_8086));
+        return true;
+    case SEGUE_TRANSFER_POP:
+        pop(transfer);
+        return true;
+    case SEGUE_TRANSFER_CALL:
+        if (!jump(transfer, branch_target(transfer, regs)))
+            return false;
+        push(transfer, next);
+        return true;
+    case SEGUE_TRANSFER_JUMP:
+        return jump(transfer, branch_target(transfer, regs));
+    case SEGUE_TRANSFER_RETURN:
+        transfer->after.rsp += transfer->size + ((uint64_t)transfer->plan->insn.transfer.value & 0xffff);
+        return jump(transfer, transfer->values[transfer->operands.stack]);
+    case SEGUE_TRANSFER_LEAVE:
+        leave(transfer, regs);
+        return true;
+    case SEGUE_TRANSFER_NONE:
+        break;
+    }
+    return false;
+}
+
+enum segue_status stack_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_fault *fault)
+{
+    struct transfer transfer;
+    begin(&transfer, plan, regs);
+    enum segue_status status = pieces_read(plan, &transfer.copies, fault);
+    if (status != SEGUE_OK)
+        return status;
+    if (!carry_out(&transfer, regs))
+        return SEGUE_UNSUPPORTED;
+    status = pieces_write(plan, &transfer.copies, fault);
+    if (status == SEGUE_OK)
+        *regs = transfer.after;
+    return status;
+}

@@ -1,0 +1,458 @@
+/* encodings.c: instructions of every opcode map with random operands and states (see encodings.h).
+ *
+ * SOURCES: Intel SDM volume 2, 2.1 to 2.7; AMD APM volume 3, 1.8 (XOP). */
+#include "encodings.h"
+
+#include <Zydis/Zydis.h>
+
+#define CODE_SIZE 15u
+#define FCW 0
+#define FSW 2
+#define X87_POINTERS 6
+#define X87_POINTERS_SIZE 18
+#define MXCSR 24
+#define X87_MASKS 0x3fu
+#define MXCSR_MASKS 0x1f80u
+/* AMD's, and nobody sets it: operands of legacy vector instructions need no alignment then, and some read less. */
+#define MXCSR_MISALIGNED 0x20000u
+
+struct encodings_refusals encodings_refusals;
+uint32_t encodings_mnemonics[ZYDIS_MNEMONIC_MAX_VALUE + 1];
+
+static uint32_t one_in(struct random *random, uint32_t times)
+{
+    return random_below(random, times) == 0;
+}
+
+/* ---- bytes ------------------------------------------------------------------------------------------------------ */
+
+struct bytes {
+    uint8_t *at;
+    unsigned length;
+};
+
+static void put(struct bytes *bytes, unsigned byte)
+{
+    bytes->at[bytes->length++] = (uint8_t)byte;
+}
+
+static void put_prefixes(struct random *random, struct bytes *bytes, bool legacy)
+{
+    static const uint8_t legacy_only[] = {0x66, 0xf2, 0xf3, 0xf0}, any[] = {0x64, 0x65, 0x67, 0x2e, 0x3e};
+    while (legacy && one_in(random, 3) && bytes->length < 3)
+        put(bytes, legacy_only[random_below(random, sizeof legacy_only)]);
+    while (one_in(random, 6) && bytes->length < 4)
+        put(bytes, any[random_below(random, sizeof any)]);
+    if (legacy && one_in(random, 24))
+        put(bytes, 0x40 | random_below(random, 16));
+    if (legacy && one_in(random, 24))
+        put(bytes, any[random_below(random, sizeof any)]);
+}
+
+static void put_legacy(struct random *random, struct bytes *bytes)
+{
+    static const uint8_t maps[] = {0, 0, 0, 1, 1, 1, 1, 2, 2, 3};
+    uint8_t map = maps[random_below(random, sizeof maps)];
+    put_prefixes(random, bytes, true);
+    if (one_in(random, 2))
+        put(bytes, 0x40 | random_below(random, 16));
+    if (map)
+        put(bytes, 0x0f);
+    if (map >= 2)
+        put(bytes, map == 2 ? 0x38 : 0x3a);
+}
+
+static void put_vex(struct random *random, struct bytes *bytes)
+{
+    put_prefixes(random, bytes, false);
+    if (one_in(random, 3)) {
+        put(bytes, 0xc5);
+    } else {
+        put(bytes, 0xc4);
+        put(bytes, random_below(random, 8) << 5 | (1 + random_below(random, 3)));
+    }
+    /* Where no second source is named, its field must be all ones. */
+    put(bytes, random_below(random, 256) | (one_in(random, 2) ? 0x78 : 0));
+}
+
+static void put_evex(struct random *random, struct bytes *bytes)
+{
+    static const uint8_t maps[] = {1, 1, 2, 2, 3, 5, 6};
+    bool one_source = one_in(random, 2);
+    put_prefixes(random, bytes, false);
+    put(bytes, 0x62);
+    put(bytes, random_below(random, 16) << 4 | maps[random_below(random, sizeof maps)]);
+    put(bytes, random_below(random, 256) | 4 | (one_source ? 0x78 : 0));
+    unsigned last = random_below(random, 256) | (one_source ? 8 : 0);
+    if (one_in(random, 2))
+        last &= ~0x80u;
+    put(bytes, last);
+}
+
+static void put_xop(struct random *random, struct bytes *bytes)
+{
+    put_prefixes(random, bytes, false);
+    put(bytes, 0x8f);
+    put(bytes, random_below(random, 8) << 5 | (8 + random_below(random, 3)));
+    put(bytes, random_below(random, 256));
+}
+
+/* A random encoding of CODE_SIZE bytes, of which an instruction may be the beginning. */
+static void random_encoding(struct random *random, uint8_t *code)
+{
+    struct bytes bytes = {code, 0};
+    random_fill(random, code, CODE_SIZE);
+    switch (random_below(random, 16)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+        put_legacy(random, &bytes);
+        break;
+    case 6:
+    case 7:
+    case 8:
+    case 9:
+        put_vex(random, &bytes);
+        break;
+    case 10:
+        put_xop(random, &bytes);
+        break;
+    default:
+        put_evex(random, &bytes);
+        break;
+    }
+    put(&bytes, random_below(random, 256));
+    /* Memory, not a register. */
+    while (code[bytes.length] >> 6 == 3)
+        code[bytes.length] = (uint8_t)random_next(random);
+}
+
+/* ---- addresses -------------------------------------------------------------------------------------------------- */
+
+struct target {
+    const ZydisDecodedInstruction *instruction;
+    const ZydisDecodedOperand *operand;
+    struct test_case *test;
+    uint64_t next;
+};
+
+static unsigned number_of(ZydisRegister reg)
+{
+    static const uint8_t by_encoding[16] = {
+        SEGUE_RAX, SEGUE_RCX, SEGUE_RDX, SEGUE_RBX, SEGUE_RSP, SEGUE_RBP, SEGUE_RSI, SEGUE_RDI,
+        SEGUE_R8,  SEGUE_R9,  SEGUE_R10, SEGUE_R11, SEGUE_R12, SEGUE_R13, SEGUE_R14, SEGUE_R15,
+    };
+    return by_encoding[ZydisRegisterGetId(reg)];
+}
+
+static bool patch_displacement(const struct target *target, uint64_t displacement)
+{
+    const ZydisDecodedInstruction *instruction = target->instruction;
+    if (instruction->raw.disp.size != 32 || (int64_t)displacement != (int32_t)displacement)
+        return false;
+    memcpy(target->test->bytes + instruction->raw.disp.offset, &displacement, 4);
+    return true;
+}
+
+/* Sets registers, or a displacement, so that the operand's effective address becomes `address`. */
+static bool solve(const struct target *target, struct random *random, uint64_t address)
+{
+    const ZydisDecodedOperandMem *mem = &target->operand->mem;
+    uint64_t *general = target->test->registers.general;
+    bool narrow = target->instruction->address_width == 32;
+    uint64_t above = narrow ? random_next(random) << 32 : 0;
+    uint64_t displacement = mem->disp.has_displacement ? (uint64_t)mem->disp.value : 0;
+    bool has_index = mem->index != ZYDIS_REGISTER_NONE && mem->type != ZYDIS_MEMOP_TYPE_VSIB;
+    if (narrow && address >> 32)
+        return false;
+    if (mem->base == ZYDIS_REGISTER_RIP || mem->base == ZYDIS_REGISTER_EIP)
+        return patch_displacement(target, address - target->next);
+    if (mem->base == ZYDIS_REGISTER_NONE && !has_index) {
+        if (narrow && target->instruction->raw.disp.size == 32) {
+            memcpy(target->test->bytes + target->instruction->raw.disp.offset, &address, 4);
+            return true;
+        }
+        return patch_displacement(target, address);
+    }
+    if (mem->base == ZYDIS_REGISTER_NONE) {
+        uint64_t low = mem->scale - 1u;
+        displacement = (displacement & ~low) | (address & low);
+        general[number_of(mem->index)] =
+            narrow ? (uint32_t)(address - displacement) / mem->scale + above : (address - displacement) / mem->scale;
+        return patch_displacement(target, displacement);
+    }
+    uint64_t product = has_index ? general[number_of(mem->index)] * mem->scale : 0;
+    if (has_index && number_of(mem->index) == number_of(mem->base))
+        return false;
+    general[number_of(mem->base)] =
+        narrow ? (uint32_t)(address - displacement - product) + above : address - displacement - product;
+    return true;
+}
+
+/* Solves for a linear address. */
+static bool aim_at(const struct target *target, const struct generator *generator, struct random *random,
+                   uint64_t linear)
+{
+    switch (target->operand->mem.segment) {
+    case ZYDIS_REGISTER_FS:
+        return solve(target, random, linear - generator->fs_base);
+    case ZYDIS_REGISTER_GS: {
+        uint64_t address = (uint32_t)random_next(random) >> 1;
+        target->test->gs_base = linear - address;
+        return solve(target, random, address);
+    }
+    default:
+        return solve(target, random, linear);
+    }
+}
+
+/* A place for an operand: at page edges, across them, aligned, anywhere. */
+static uint64_t choose_place(const struct generator *generator, struct random *random, unsigned size)
+{
+    const struct area *area = &generator->areas->area[random_below(random, (uint32_t)generator->areas->count)];
+    uint32_t pages = (uint32_t)(area->size / AREA_PAGE), page;
+    bool any = one_in(random, 16);
+    do
+        page = random_below(random, pages);
+    while (!any && (area->layout[page] == 'O' || area->layout[page] == 'H'));
+    uint64_t base = area->base + page * (uint64_t)AREA_PAGE;
+    if (size == 0 || size > AREA_PAGE / 2)
+        size = 64;
+    switch (random_below(random, 8)) {
+    case 0:
+        return base + AREA_PAGE - size;
+    case 1:
+        return page ? base - random_below(random, size) : base;
+    case 2:
+        return page + 1 < pages ? base + AREA_PAGE - random_below(random, size) : base;
+    case 3:
+        return base + random_below(random, AREA_PAGE - size);
+    default:
+        return base + random_below(random, AREA_PAGE / 64) * 64;
+    }
+}
+
+/* ---- cases ------------------------------------------------------------------------------------------------------ */
+
+/* What cannot be run natively in a slot, or would take the harness down: it moves the stack, leaves the slot, changes
+ * the segments that the host lives by, or is not a program's to execute. */
+static bool can_run(const struct segue_insn *insn)
+{
+    switch ((enum segue_class)insn->class_) {
+    case SEGUE_CLASS_STACK:
+        return insn->transfer.kind != SEGUE_TRANSFER_NONE;
+    case SEGUE_CLASS_BRANCH:
+    case SEGUE_CLASS_SEGMENT:
+    case SEGUE_CLASS_SYSTEM:
+    case SEGUE_CLASS_UNKNOWN:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* Aims every memory operand: strings have two. */
+static bool aim(struct target *target, const ZydisDecodedOperand *operands, const struct generator *generator,
+                struct random *random)
+{
+    bool any = false;
+    for (unsigned i = 0; i < target->instruction->operand_count; i++) {
+        if (operands[i].type != ZYDIS_OPERAND_TYPE_MEMORY || operands[i].mem.type == ZYDIS_MEMOP_TYPE_AGEN)
+            continue;
+        bool aimed = false;
+        target->operand = &operands[i];
+        for (unsigned k = 0; k < 16 && !aimed; k++)
+            aimed = aim_at(target, generator, random, choose_place(generator, random, operands[i].size / 8));
+        if (!aimed)
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+/* An instruction that runs and has a memory operand, and its aim. */
+static void make_instruction(const struct generator *generator, struct random *random, size_t slot,
+                             struct segue_insn *insn, struct test_case *test)
+{
+    ZydisDecoder decoder;
+    ZydisDecodedInstruction instruction;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    for (;;) {
+        random_encoding(random, test->bytes);
+        if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, test->bytes, CODE_SIZE, &instruction, operands)) ||
+            segue_decode(SEGUE_MODE_64, test->bytes, CODE_SIZE, insn) != SEGUE_OK || !can_run(insn))
+            continue;
+        test->length = instruction.length;
+        struct target target = {
+            .instruction = &instruction,
+            .test = test,
+            .next = oracle_slot_address(slot, instruction.length) + instruction.length,
+        };
+        if (insn->memory_count == 0 || !aim(&target, operands, generator, random))
+            continue;
+        /* With no component asked for, the processor looks at the area all the same; that fault is no access's. */
+        if (insn->class_ == SEGUE_CLASS_STATE)
+            test->registers.general[SEGUE_RAX] |= 1;
+        test->repeats = insn->flags & SEGUE_INSN_REPEATED;
+        if (insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR)
+            test->repeats = true;
+        else if (test->repeats)
+            test->registers.general[SEGUE_RCX] = random_below(random, 100);
+        if (segue_decode(SEGUE_MODE_64, test->bytes, test->length, insn) == SEGUE_OK)
+            return;
+    }
+}
+
+static void random_registers(struct random *random, struct test_case *test)
+{
+    static const uint64_t special[] = {0, 1, UINT64_MAX, 0x80, 0x8000, 0x80000000, 0x7fffffff, 0x8000000000000000};
+    uint64_t *general = test->registers.general;
+    random_fill(random, general, sizeof test->registers.general);
+    /* So that a comparison can succeed where memory is zero, a quotient fits, and a bit offset is near. */
+    for (unsigned i = 0; i < 16; i++)
+        if (one_in(random, 4))
+            general[i] = special[random_below(random, 8)];
+    if (one_in(random, 2))
+        general[SEGUE_RAX] = general[SEGUE_RDX] = 0;
+    for (unsigned i = 0; i < 16; i++)
+        if (one_in(random, 4))
+            general[i] = (uint64_t)((int64_t)(random_next(random) << 49) >> 49);
+    test->registers.rflags = (random_next(random) & 0x200cd5) | 0x202;
+    if (one_in(random, 16))
+        test->registers.rflags |= TEST_FLAG_ALIGNMENT_CHECK;
+    test->gs_base = random_next(random) >> 17;
+}
+
+static void count_refusal(const char *why, const struct test_case *test)
+{
+    for (unsigned i = 0; i < ENCODINGS_REASONS; i++) {
+        if (encodings_refusals.reasons[i].why && strcmp(encodings_refusals.reasons[i].why, why) != 0)
+            continue;
+        if (!encodings_refusals.reasons[i].why) {
+            memcpy(encodings_refusals.reasons[i].example, test->bytes, test->length);
+            encodings_refusals.reasons[i].example_length = test->length;
+        }
+        encodings_refusals.reasons[i].why = why;
+        encodings_refusals.reasons[i].count++;
+        return;
+    }
+}
+
+/* The windows of all regions that the accesses touch. */
+static size_t windows_of(const struct test_case *test, struct segue_window *windows, size_t capacity)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < test->access_count; i++) {
+        uint64_t last = test->accesses[i].address + test->accesses[i].size - 1;
+        for (uint64_t page = test->accesses[i].address & ~(uint64_t)(AREA_PAGE - 1); page <= last; page += AREA_PAGE) {
+            struct segue_region region;
+            bool known = segue_region_find((const void *)(uintptr_t)page, &region) != SEGUE_OK;
+            for (size_t k = 0; k < count && !known; k++)
+                known = windows[k].base == region.window.base;
+            if (!known && count < capacity)
+                windows[count++] = region.window;
+            if (page > UINT64_MAX - AREA_PAGE)
+                break;
+        }
+    }
+    return count;
+}
+
+/* What lies elsewhere may be the test's own memory; what is no address is nobody's. */
+static bool stays_in_areas(const struct test_case *test, const struct areas *areas)
+{
+    for (size_t i = 0; i < test->access_count; i++) {
+        uint64_t first = test->accesses[i].address, size = test->accesses[i].size;
+        bool inside = (int64_t)(first << 16) >> 16 != (int64_t)first;
+        for (size_t k = 0; k < areas->count && !inside; k++)
+            inside = first >= areas->area[k].base && first + size <= areas->area[k].base + areas->area[k].size;
+        if (!inside)
+            return false;
+    }
+    return true;
+}
+
+/* Whether the plan says yes, whatever pages are closed. What accesses nothing cannot fault. */
+static bool is_planned(const struct segue_insn *insn, struct test_case *test, const struct generator *generator,
+                       uint64_t address, const void *image)
+{
+    static struct segue_plan plan;
+    struct segue_window windows[16];
+    struct segue_regs regs;
+    struct segue_xstate xstate = {
+        .area = (void *)(uintptr_t)image, .size = (uint32_t)oracle_image_size(), .features = 0xe7};
+    memcpy(&regs, test->registers.general, sizeof test->registers.general);
+    regs.rip = address;
+    regs.rflags = test->registers.rflags;
+    regs.fs_base = generator->fs_base;
+    regs.gs_base = test->gs_base;
+    if (segue_accesses(insn, &regs, &xstate, test->accesses, SEGUE_PLAN_ACCESSES, &test->access_count) != SEGUE_OK)
+        test->access_count = 0;
+    else if (test->access_count == 0)
+        return true;
+    if (!stays_in_areas(test, generator->areas))
+        return false;
+    size_t count = windows_of(test, windows, sizeof windows / sizeof *windows);
+    enum segue_status status = segue_plan(insn, &regs, &xstate, NULL, windows, count, &plan);
+    encodings_refusals.planned++;
+    if (status != SEGUE_OK)
+        count_refusal(plan.refusal, test);
+    return status == SEGUE_OK;
+}
+
+void encodings_case(const struct generator *generator, uint64_t number, size_t slot, const void *images,
+                    struct test_case *test)
+{
+    struct random random = random_for(generator->seed, number);
+    struct segue_insn insn;
+    uint64_t address;
+    do {
+        *test = (struct test_case){0};
+        random_registers(&random, test);
+        test->image = (uint8_t)random_below(&random, generator->images);
+        make_instruction(generator, &random, slot, &insn, test);
+        address = oracle_slot_address(slot, test->length);
+    } while (!is_planned(&insn, test, generator, address, (const char *)images + test->image * oracle_image_size()));
+    encodings_mnemonics[insn.mnemonic]++;
+}
+
+static void small_numbers(struct random *random, uint8_t *vector, unsigned element)
+{
+    for (unsigned i = 0; i < 16; i += element) {
+        int64_t value = (int64_t)random_below(random, 1024) - 512;
+        memcpy(vector + i, &value, element);
+    }
+}
+
+void encodings_tame_image(struct random *random, void *image)
+{
+    uint8_t *bytes = image;
+    uint32_t mxcsr;
+    /* They are lost with any signal on processors that store them only while an exception waits (docs/facts.md). */
+    memset(bytes + X87_POINTERS, 0, X87_POINTERS_SIZE);
+    if (!one_in(random, 4)) {
+        bytes[FCW] |= X87_MASKS;
+        bytes[FSW] &= 0x7f;
+        bytes[FSW + 1] &= 0x7f;
+    }
+    memcpy(&mxcsr, bytes + MXCSR, sizeof mxcsr);
+    mxcsr &= ~MXCSR_MISALIGNED;
+    if (!one_in(random, 4))
+        mxcsr |= MXCSR_MASKS;
+    memcpy(bytes + MXCSR, &mxcsr, sizeof mxcsr);
+    size_t count;
+    const struct oracle_component *components = oracle_components(&count);
+    for (size_t i = 1; i < count; i++) {
+        uint32_t first = i == 1 ? 160 : components[i].offset;
+        uint32_t end = components[i].offset + components[i].size;
+        if (components[i].size == 64)
+            continue;
+        for (uint32_t at = first; at + 16 <= end; at += 16)
+            if (one_in(random, 2))
+                small_numbers(random, bytes + at, one_in(random, 2) ? 4 : 8);
+    }
+}
