@@ -1,5 +1,5 @@
 # Thin front to meson: sets up what is missing, configures once, builds, and goes.
-#   make run | test | bench | install | clean     BUILD=build  CC=gcc|clang  SANITIZE=address,undefined
+#   make run | test | bench | install | clean     BUILD=build  CC=gcc|clang  SANITIZE=address,undefined  TESTS='step handler'
 BUILD ?= build
 ifeq ($(origin CC),default)
 CC := gcc
@@ -25,7 +25,7 @@ run: all
 	$(BUILD)/tools/segue demo sqlite
 
 test: all
-	./tests/run.sh $(BUILD)
+	./tests/run.sh $(BUILD) $(TESTS)
 
 bench: all
 	./bench/run.sh $(BUILD)
