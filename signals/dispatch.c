@@ -265,9 +265,8 @@ static enum outcome serve(const siginfo_t *info, void *ucontext)
     thread_self.serving_instruction = frame_instruction(ucontext);
     bool outermost = readers_enter();
     const struct region *region = service.fault.address_known ? region_at(service.fault.address) : NULL;
-    /* The memory itself is wanted last, and is the coldest of all. */
     if (region && region->kind == SEGUE_WINDOW_ALIAS)
-        __builtin_prefetch((char *)region->place + (service.fault.address - region->base));
+        thread_self.last_distance = (uint64_t)(uintptr_t)region->place - region->base;
     enum outcome outcome = region ? serve_region(&service, region, ucontext) : serve_segment(&service, info, ucontext);
     if (outcome == OUTCOME_PASSED && service.fault.address_known)
         outcome = serve_nobody();
@@ -361,6 +360,10 @@ void signal_serve(int number, siginfo_t *info, void *ucontext)
 {
     struct thread_state *thread = &thread_self;
     frame_begin();
+    /* One of many regions is cold; it arrives while all that comes before it is looked into. */
+    region_prefetch((uint64_t)(uintptr_t)info->si_addr);
+    /* And so is the memory, most likely as far away as it was the last time. */
+    __builtin_prefetch((const void *)((uintptr_t)info->si_addr + thread->last_distance));
     if (!frame_is_fault(info)) {
         take_sent_signal(number, info, ucontext);
         return;

@@ -15,8 +15,8 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
-#include "../decode/system/call_linux_x86_64.h"
 #include "../ctx/gate.h"
+#include "../decode/system/call_linux_x86_64.h"
 
 #define TRAP_PAGE_FAULT 14
 #define ERROR_WRITE 2u

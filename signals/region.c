@@ -34,6 +34,11 @@ const struct region *region_at(uint64_t address)
     return table_find(&table, address);
 }
 
+void region_prefetch(uint64_t address)
+{
+    table_prefetch(&table, address);
+}
+
 struct segue_window region_window(const struct region *region)
 {
     bool is_alias = region->kind == SEGUE_WINDOW_ALIAS;

@@ -8,6 +8,9 @@
  * Async-signal-safe. */
 const struct region *region_at(uint64_t address);
 
+/* Begins to fetch what region_at will read. Async-signal-safe. */
+void region_prefetch(uint64_t address);
+
 /* Its window, as the public face describes it. Async-signal-safe. */
 struct segue_window region_window(const struct region *region);
 

@@ -71,6 +71,20 @@ const struct region *table_find(const struct table *table, uint64_t address)
     return NULL;
 }
 
+void table_prefetch(const struct table *table, uint64_t address)
+{
+    const struct table_node *node = &table->root;
+    if (address >= TABLE_LIMIT)
+        return;
+    for (unsigned level = TABLE_LEVELS; --level > 0;) {
+        uint64_t word = slot_read(&node->slots[index_of(address, level)]);
+        if (!(word & IS_NODE))
+            return;
+        node = node_of(word);
+    }
+    __builtin_prefetch(&node->regions[index_of(address, 0)]);
+}
+
 /* The part of a range that one slot sees. */
 struct span {
     uint64_t first, last;

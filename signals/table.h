@@ -51,6 +51,10 @@ struct table {
 /* The region at `address`, or NULL. Async-signal-safe, beside any one of the calls below. */
 const struct region *table_find(const struct table *table, uint64_t address);
 
+/* Begins to fetch what table_find will read for that address. Async-signal-safe, beside any one of the calls below; the
+ * nodes are never unmapped, so it may be called by who is no reader. */
+void table_prefetch(const struct table *table, uint64_t address);
+
 /* These change the table; only one at a time. Ranges are whole pages, not empty, below TABLE_LIMIT. */
 
 /* Copies the region into the table. Returns SEGUE_OK, SEGUE_OVERLAP or SEGUE_NO_MEMORY. */

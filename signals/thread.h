@@ -24,6 +24,8 @@ struct thread_state {
     bool reading;
     uint32_t reading_place;
     uint32_t tickets;
+    /* How far the last alias window's memory was from its region: a guess for the next. */
+    uint64_t last_distance;
     /* The kernel's number, 0 until asked for. */
     int number;
     /* The table's removals when this thread last met an address that was in no region. */
