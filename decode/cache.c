@@ -8,6 +8,8 @@
 #include <segue/decode.h>
 #include <string.h>
 
+#include "redirect.h"
+
 #define WORDS (sizeof(struct segue_insn) / sizeof(uint64_t))
 _Static_assert(sizeof(struct segue_insn) % sizeof(uint64_t) == 0, "an instruction is copied in words");
 
@@ -71,7 +73,9 @@ enum segue_status segue_decode_cached(struct segue_cache *cache, enum segue_mode
     if (read_place(entry, address, insn) && insn->mode == mode && same_bytes(insn, bytes, size))
         return SEGUE_OK;
     enum segue_status status = segue_decode(mode, bytes, size, insn);
-    if (status == SEGUE_OK)
-        write_place(entry, address, insn);
-    return status;
+    if (status != SEGUE_OK)
+        return status;
+    redirect_complete(insn);
+    write_place(entry, address, insn);
+    return SEGUE_OK;
 }

@@ -8,27 +8,9 @@
 #include <string.h>
 
 #include "classes.h"
-#include "processor.h"
-#include "quirks.h"
-#include "redirect.h"
 #include "registers.h"
 #include "templates.h"
-
-#define MODES                                                                                                          \
-    [ZYDIS_DECODER_MODE_MPX] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE,                                        \
-    [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE,                                    \
-    [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE
-
-/* What ZydisDecoderInit makes for the two modes (a test compares), as constants: so decoding needs no initialisation.
- * In 64-bit mode AMD's processors take notice of 66h before a branch, Intel's do not: it has another length. */
-static const ZydisDecoder decoders[][2] = {
-    [SEGUE_MODE_64] = {{ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, {MODES}},
-                       {ZYDIS_MACHINE_MODE_LONG_64,
-                        ZYDIS_STACK_WIDTH_64,
-                        {MODES, [ZYDIS_DECODER_MODE_AMD_BRANCHES] = ZYAN_TRUE}}},
-    [SEGUE_MODE_32] = {{ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES}},
-                       {ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES}}},
-};
+#include "zydis.h"
 
 /* Recognises the moves that the move engine does: one memory operand, and a general register or an immediate. */
 static void recognise_move(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
@@ -136,29 +118,6 @@ static uint8_t find_segment_prefix(const ZydisDecodedInstruction *instruction, c
     return found;
 }
 
-/* As ZydisDecoderDecodeFull, but of the operands that no assembly text shows, only those of instructions that access
- * memory through them: decoding the others takes a quarter of the time. */
-/* What an instruction uses without saying so matters where it goes to memory: redirect.c must know every register and
- * every part of the state that a replay of it touches. */
-static bool needs_hidden(const ZydisDecodedInstruction *instruction)
-{
-    return templates_need_hidden(instruction->mnemonic) ||
-           ((instruction->attributes & ZYDIS_ATTRIB_HAS_MODRM) && instruction->raw.modrm.mod != 3);
-}
-
-static ZyanStatus decode_with_zydis(enum segue_mode mode, const void *bytes, size_t size,
-                                    ZydisDecodedInstruction *instruction, ZydisDecodedOperand *operands)
-{
-    const ZydisDecoder *decoder = &decoders[mode][processor_is_amd()];
-    ZydisDecoderContext context;
-    ZyanStatus status = ZydisDecoderDecodeInstruction(decoder, &context, bytes, size, instruction);
-    if (!ZYAN_SUCCESS(status))
-        return status;
-    if (!needs_hidden(instruction))
-        instruction->operand_count = instruction->operand_count_visible;
-    return ZydisDecoderDecodeOperands(decoder, &context, instruction, operands, instruction->operand_count);
-}
-
 /* The bytes of the instruction, and zeros after them. */
 static void copy_bytes(const uint8_t *bytes, size_t size, unsigned length, struct segue_insn *insn)
 {
@@ -186,15 +145,13 @@ enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t s
     static const struct segue_insn empty;
     ZydisDecodedInstruction instruction;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    if (!bytes || !insn || (size_t)mode >= sizeof decoders / sizeof *decoders)
+    if (!bytes || !insn || (mode != SEGUE_MODE_64 && mode != SEGUE_MODE_32))
         return SEGUE_INVALID;
     if (size == 0)
         return SEGUE_TRUNCATED;
-    ZyanStatus status = decode_with_zydis(mode, bytes, size, &instruction, operands);
-    if (status == ZYDIS_STATUS_NO_MORE_DATA)
-        return size < SEGUE_INSN_BYTES ? SEGUE_TRUNCATED : SEGUE_UNDEFINED;
-    if (!ZYAN_SUCCESS(status) || !quirks_mend(&instruction, operands))
-        return SEGUE_UNDEFINED;
+    enum segue_status status = zydis_decode(mode, bytes, size, OPERANDS_NEEDED, &instruction, operands);
+    if (status != SEGUE_OK)
+        return status;
 
     *insn = empty;
     copy_bytes(bytes, size, instruction.length, insn);
@@ -208,7 +165,6 @@ enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t s
     insn->class_ = (uint8_t)classes_find(&instruction, operands, insn);
     recognise_move(&instruction, operands, insn);
     recognise_transfer(&instruction, operands, insn);
-    redirect_make(&instruction, operands, insn);
     return SEGUE_OK;
 }
 

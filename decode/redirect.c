@@ -10,6 +10,7 @@
 
 #include "registers.h"
 #include "state.h"
+#include "zydis.h"
 
 /* Of the register numbers that instructions encode in three bits. */
 #define ENCODED_RSP 4u
@@ -336,14 +337,12 @@ static uint8_t state_of(const struct making *making)
     return (uint8_t)state;
 }
 
-void redirect_make(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
-                   struct segue_insn *insn)
+static void make(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
+                 struct segue_insn *insn)
 {
     struct segue_redirection redirection = {.base = SEGUE_REGISTER_NONE, .stand_in = SEGUE_REGISTER_NONE};
     struct making making = {
         .instruction = instruction, .operands = operands, .insn = insn, .redirection = &redirection};
-    if (insn->mode != SEGUE_MODE_64 || insn->unlisted != SEGUE_UNLISTED_NONE)
-        return;
     while (making.opcode < insn->length && is_prefix(insn->bytes[making.opcode]))
         making.opcode++;
     if (has_redirectable_operand(&making) && redirect_operand(&making))
@@ -354,4 +353,16 @@ void redirect_make(const ZydisDecodedInstruction *instruction, const ZydisDecode
         return;
     redirection.state = state_of(&making);
     insn->redirection = redirection;
+}
+
+void redirect_complete(struct segue_insn *insn)
+{
+    ZydisDecodedInstruction instruction;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    if (insn->redirection.kind != SEGUE_REDIRECTION_UNKNOWN)
+        return;
+    insn->redirection.kind = SEGUE_REDIRECTION_NONE;
+    if (insn->mode == SEGUE_MODE_64 && insn->memory_count > 0 && insn->unlisted == SEGUE_UNLISTED_NONE &&
+        zydis_decode(SEGUE_MODE_64, insn->bytes, insn->length, OPERANDS_ALL, &instruction, operands) == SEGUE_OK)
+        make(&instruction, operands, insn);
 }

@@ -1,12 +1,11 @@
-/* redirect.h: an instruction's bytes with its memory operand led elsewhere. Used inside decode/ alone. */
+/* redirect.h: an instruction's bytes with its memory operand led elsewhere. */
 #ifndef SEGUE_DECODE_REDIRECT_H
 #define SEGUE_DECODE_REDIRECT_H
 
-#include <Zydis/Zydis.h>
 #include <segue/decode.h>
 
-/* Fills in `insn->redirection`. `insn` is complete but for that. */
-void redirect_make(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
-                   struct segue_insn *insn);
+/* Fills in `insn->redirection`, unless it is known. It decodes again, with every operand: who only wants to know what
+ * is accessed need not wait for that. Async-signal-safe. */
+void redirect_complete(struct segue_insn *insn);
 
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "../decode/accesses.h"
+#include "../decode/redirect.h"
 #include "../decode/state.h"
 #include "engines.h"
 #include "pieces.h"
@@ -164,6 +165,7 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
         return why;
     if (insn->mode != SEGUE_MODE_64)
         return "it is 32-bit code, which runs in 64 bits otherwise";
+    redirect_complete(&plan->insn);
     if (insn->redirection.kind == SEGUE_REDIRECTION_NONE)
         return "no engine does this instruction";
     if (wraps_lanes(plan))

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "../decode/processor.h"
+#include "../decode/redirect.h"
 #include "../decode/registers.h"
 #include "../decode/state.h"
 
@@ -816,6 +817,9 @@ static void cache_answers_as_decoding_does(void **state)
     for (unsigned round = 0; round < 2; round++) {
         assert_int_equal(segue_decode_cached(&cache, SEGUE_MODE_64, 0x1000, "\x8b\x03", 2, &first), SEGUE_OK);
         decode_hex(SEGUE_MODE_64, "8b 03", &second);
+        assert_int_equal(second.redirection.kind, SEGUE_REDIRECTION_UNKNOWN);
+        redirect_complete(&second);
+        assert_int_equal(second.redirection.kind, SEGUE_REDIRECTION_OPERAND);
         assert_memory_equal(&first, &second, sizeof first);
     }
     assert_int_equal(segue_decode_cached(&cache, SEGUE_MODE_64, 0x1000, "\x8b", 1, &first), SEGUE_TRUNCATED);
@@ -838,8 +842,10 @@ static void cache_notices_changed_bytes(void **state)
         changed[at] ^= 1;
         enum segue_status status = segue_decode_cached(&cache, SEGUE_MODE_64, 0x1000, changed, sizeof changed, &cached);
         assert_int_equal(status, segue_decode(SEGUE_MODE_64, changed, sizeof changed, &decoded));
-        if (status == SEGUE_OK)
+        if (status == SEGUE_OK) {
+            redirect_complete(&decoded);
             assert_memory_equal(&cached, &decoded, sizeof cached);
+        }
     }
     struct segue_insn insn;
     assert_int_equal(segue_decode_cached(&cache, SEGUE_MODE_64, 0x2000, "\x48\x90", 2, &insn), SEGUE_OK);
@@ -859,6 +865,7 @@ static void *hammer(void *argument)
     size_t size = bytes_of(instructions[argument != NULL], bytes);
     uintptr_t wrong = 0;
     segue_decode(SEGUE_MODE_64, bytes, size, &mine);
+    redirect_complete(&mine);
     for (unsigned i = 0; i < 300000; i++) {
         uint64_t address = i % 8 * 0x1000000;
         if (segue_decode_cached(&shared_cache, SEGUE_MODE_64, address, bytes, size, &got) != SEGUE_OK ||

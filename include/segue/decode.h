@@ -240,6 +240,8 @@ struct segue_transfer {
 
 /* How an instruction can be made to find its memory elsewhere. */
 enum segue_redirection_kind {
+    /* Not worked out yet. segue_decode leaves it so; segue_decode_cached and segue_plan work it out. */
+    SEGUE_REDIRECTION_UNKNOWN,
     /* It cannot. */
     SEGUE_REDIRECTION_NONE,
     /* Its memory operand has become [base]. */
@@ -414,8 +416,8 @@ struct segue_cache {
 };
 
 /* As segue_decode, by way of the cache. `address` is where the bytes stand; a remembered instruction is used only if
- * its bytes are those at hand, so code that changes is never mistaken. Returns as segue_decode does; other than
- * with SEGUE_OK, what `insn` holds is unspecified. Async-signal-safe, thread-safe; never waits for another thread. */
+ * its bytes are those at hand, so code that changes is never mistaken. What is remembered has its redirection already.
+ * Returns as segue_decode does; other than with SEGUE_OK, what `insn` holds is unspecified. Async-signal-safe, thread-safe; never waits for another thread. */
 SEGUE_API enum segue_status segue_decode_cached(struct segue_cache *cache, enum segue_mode mode, uint64_t address,
                                                 const void *bytes, size_t size, struct segue_insn *insn);
 

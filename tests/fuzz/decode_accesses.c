@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../decode/redirect.h"
+
 #define AREA 4096
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -71,11 +73,13 @@ static bool read_input(struct input *input, const uint8_t *data, size_t size)
 static void check_decode(const struct input *input, const struct segue_insn *insn, enum segue_status status)
 {
     static struct segue_cache cache;
-    struct segue_insn again;
+    struct segue_insn again, complete = *insn;
     uint64_t address = input->regs.rip;
+    if (status == SEGUE_OK)
+        redirect_complete(&complete);
     for (int i = 0; i < 2; i++) {
         check(segue_decode_cached(&cache, input->mode, address, input->bytes, input->size, &again) == status);
-        check(status != SEGUE_OK || memcmp(&again, insn, sizeof again) == 0);
+        check(status != SEGUE_OK || memcmp(&again, &complete, sizeof again) == 0);
     }
     if (status != SEGUE_OK)
         return;

@@ -1,0 +1,44 @@
+/* zydis.c: Zydis' decoders, without an initialisation, and with no more work than is asked for. */
+#include "zydis.h"
+
+#include "processor.h"
+#include "quirks.h"
+#include "templates.h"
+
+#define MODES                                                                                                          \
+    [ZYDIS_DECODER_MODE_MPX] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE,                                        \
+    [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE,                                    \
+    [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE
+
+/* What ZydisDecoderInit makes for the two modes (a test compares), as constants: so decoding needs no initialisation.
+ * In 64-bit mode AMD's processors take notice of 66h before a branch, Intel's do not: it has another length. */
+static const ZydisDecoder decoders[][2] = {
+    [SEGUE_MODE_64] = {{ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, {MODES}},
+                       {ZYDIS_MACHINE_MODE_LONG_64,
+                        ZYDIS_STACK_WIDTH_64,
+                        {MODES, [ZYDIS_DECODER_MODE_AMD_BRANCHES] = ZYAN_TRUE}}},
+    [SEGUE_MODE_32] = {{ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES}},
+                       {ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES}}},
+};
+
+static bool needs_hidden(const ZydisDecodedInstruction *instruction, enum operands_wanted wanted)
+{
+    return wanted == OPERANDS_ALL || templates_need_hidden(instruction->mnemonic);
+}
+
+enum segue_status zydis_decode(enum segue_mode mode, const void *bytes, size_t size, enum operands_wanted wanted,
+                               ZydisDecodedInstruction *instruction,
+                               ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+{
+    const ZydisDecoder *decoder = &decoders[mode][processor_is_amd()];
+    ZydisDecoderContext context;
+    ZyanStatus status = ZydisDecoderDecodeInstruction(decoder, &context, bytes, size, instruction);
+    if (status == ZYDIS_STATUS_NO_MORE_DATA)
+        return size < SEGUE_INSN_BYTES ? SEGUE_TRUNCATED : SEGUE_UNDEFINED;
+    if (!ZYAN_SUCCESS(status))
+        return SEGUE_UNDEFINED;
+    if (!needs_hidden(instruction, wanted))
+        instruction->operand_count = instruction->operand_count_visible;
+    status = ZydisDecoderDecodeOperands(decoder, &context, instruction, operands, instruction->operand_count);
+    return ZYAN_SUCCESS(status) && quirks_mend(instruction, operands) ? SEGUE_OK : SEGUE_UNDEFINED;
+}
