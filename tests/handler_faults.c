@@ -1,0 +1,201 @@
+/* handler_faults.c: faults as an embedder's own handler reads them, and how faults inside our own end. */
+#include "test.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "child.h"
+#include "handler_fixture.h"
+
+/* ---- faults as an embedder's own handler reads them ------------------------------------------------------------ */
+
+static sigjmp_buf escape;
+
+static struct segue_fault last_fault;
+static enum segue_status last_status;
+
+static void read_fault(int number, siginfo_t *info, void *context)
+{
+    (void)number;
+    last_status = segue_fault_read(info, context, &last_fault);
+    siglongjmp(escape, 1);
+}
+
+/* cmocka's own handlers come back when the test ends. */
+static void use_own_handler(void)
+{
+    struct sigaction action = {.sa_sigaction = read_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+}
+
+static void fault_is_read_from_the_frame(void **state)
+{
+    (void)state;
+    use_own_handler();
+    mprotect(page_of(1), PAGE, PROT_NONE);
+    if (!sigsetjmp(escape, 1))
+        load(page_of(1) + 5);
+    assert_int_equal(last_status, SEGUE_OK);
+    assert_true(last_fault.address_known);
+    assert_int_equal(last_fault.address, (uint64_t)page_of(1) + 5);
+    assert_int_equal(last_fault.direction, SEGUE_READ);
+    if (!sigsetjmp(escape, 1))
+        store(page_of(1) + 6, 1);
+    assert_int_equal(last_fault.direction, SEGUE_WRITE);
+    /* Over the edge: the closed page's first byte. */
+    if (!sigsetjmp(escape, 1))
+        store(page_of(1) - 4, 1);
+    assert_int_equal(last_fault.address, (uint64_t)page_of(1));
+    if (!sigsetjmp(escape, 1))
+        ((void (*)(void))(uintptr_t)page_of(0))();
+    assert_int_equal(last_fault.direction, SEGUE_FETCH);
+    assert_int_equal(last_fault.address, (uint64_t)page_of(0));
+}
+
+static void address_of_a_general_protection_fault_comes_from_the_decoder(void **state)
+{
+    (void)state;
+    use_own_handler();
+    /* A page fault before, so that a stale address lies in the frame. */
+    mprotect(page_of(1), PAGE, PROT_NONE);
+    if (!sigsetjmp(escape, 1))
+        load(page_of(1) + 5);
+    if (!sigsetjmp(escape, 1))
+        load((void *)0x123456789abcdef0);
+    assert_int_equal(last_status, SEGUE_OK);
+    assert_int_equal(last_fault.trap, 13);
+    assert_true(last_fault.address_known);
+    assert_int_equal(last_fault.address, 0x123456789abcdef0);
+    assert_int_equal(last_fault.direction, SEGUE_READ);
+    if (!sigsetjmp(escape, 1))
+        store((void *)0xf23456789abcdef0, 1);
+    assert_int_equal(last_fault.address, 0xf23456789abcdef0);
+    assert_int_equal(last_fault.direction, SEGUE_WRITE);
+    /* A privileged instruction has no address at all. */
+    if (!sigsetjmp(escape, 1))
+        __asm__ volatile("hlt");
+    assert_int_equal(last_fault.trap, 13);
+    assert_false(last_fault.address_known);
+}
+
+static void sent_signal_is_no_fault(void **state)
+{
+    (void)state;
+    use_own_handler();
+    if (!sigsetjmp(escape, 1))
+        raise(SIGSEGV);
+    assert_int_equal(last_status, SEGUE_NOT_FOUND);
+    assert_int_equal(segue_fault_read(NULL, NULL, NULL), SEGUE_INVALID);
+}
+
+/* ---- the handler's own faults ---------------------------------------------------------------------------------- */
+
+static enum segue_verdict fault_again(void *context, const struct segue_event *event)
+{
+    (void)event;
+    load(context);
+    return SEGUE_STEP;
+}
+
+static int policy_that_faults_in_its_own_region(void)
+{
+    fixture_setup(NULL);
+    segue_install(NULL);
+    add(0, 1, fault_again, page_of(0) + 16);
+    load(page_of(0));
+    return 1;
+}
+
+static enum segue_verdict fault_elsewhere(void *context, const struct segue_event *event)
+{
+    (void)event;
+    load(context);
+    return SEGUE_STEP;
+}
+
+static int policy_that_crashes(void)
+{
+    fixture_setup(NULL);
+    segue_install(NULL);
+    add(0, 1, fault_elsewhere, (void *)16);
+    load(page_of(0));
+    return 1;
+}
+
+__attribute__((noinline)) static int recurse(volatile char *below)
+{
+    volatile char space[4096];
+    space[0] = below ? below[0] : 1;
+    /* Never so, but the compiler cannot know. */
+    if (space[0] == 2)
+        return 0;
+    return recurse(space) + space[0];
+}
+
+static int stack_overflow(void)
+{
+    segue_install(NULL);
+    return recurse(NULL);
+}
+
+static enum segue_verdict overflow_alternate_stack(void *context, const struct segue_event *event)
+{
+    (void)context;
+    (void)event;
+    return recurse(NULL) ? SEGUE_STEP : SEGUE_RETRY;
+}
+
+static int policy_that_overflows_the_alternate_stack(void)
+{
+    fixture_setup(NULL);
+    segue_install(NULL);
+    add(0, 1, overflow_alternate_stack, NULL);
+    load(page_of(0));
+    return 1;
+}
+
+static const struct child_case cases[] = {
+    {"policy_that_faults_in_its_own_region", policy_that_faults_in_its_own_region},
+    {"policy_that_crashes", policy_that_crashes},
+    {"stack_overflow", stack_overflow},
+    {"policy_that_overflows_the_alternate_stack", policy_that_overflows_the_alternate_stack},
+};
+
+static void recursion_ends_in_a_report_and_the_right_signal(void **state)
+{
+    (void)state;
+    struct child_result result = child_run("policy_that_faults_in_its_own_region");
+    assert_int_equal(result.signal, SIGSEGV);
+    assert_non_null(
+        strstr(result.output, "segue: too many faults inside policies inside faults: address 0x0000000040000010"));
+}
+
+static void crash_in_a_policy_kills_with_its_own_signal(void **state)
+{
+    (void)state;
+    struct child_result result = child_run("policy_that_crashes");
+    assert_int_equal(result.signal, SIGSEGV);
+    assert_non_null(strstr(result.output, "segue: a fault inside a policy or the handler: address 0x0000000000000010"));
+    assert_int_equal(child_run("policy_that_overflows_the_alternate_stack").signal, SIGSEGV);
+}
+
+static void stack_overflow_kills_as_without_us(void **state)
+{
+    (void)state;
+    assert_int_equal(child_run("stack_overflow").signal, SIGSEGV);
+}
+
+int main(int argc, char **argv)
+{
+    child_main(argc, argv, cases, sizeof cases / sizeof *cases);
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(fault_is_read_from_the_frame),
+        FIXTURE_TEST(address_of_a_general_protection_fault_comes_from_the_decoder),
+        FIXTURE_TEST(sent_signal_is_no_fault),
+        FIXTURE_TEST(recursion_ends_in_a_report_and_the_right_signal),
+        FIXTURE_TEST(crash_in_a_policy_kills_with_its_own_signal),
+        FIXTURE_TEST(stack_overflow_kills_as_without_us),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
