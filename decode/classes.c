@@ -48,6 +48,18 @@ static enum form form_of_register(ZydisRegister reg)
     return FORM_REGISTER;
 }
 
+/* Of the first two operands. */
+static enum form form_of_registers(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)
+{
+    enum form found = FORM_REGISTER;
+    for (size_t i = 0; i < instruction->operand_count_visible && i < 2; i++) {
+        enum form form = form_of_register(operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER ? operands[i].reg.value
+                                                                                          : ZYDIS_REGISTER_NONE);
+        found = found == FORM_REGISTER ? form : found;
+    }
+    return found;
+}
+
 /* `names_registers`: it matters whether an operand is a segment or a control register. */
 static enum form form_of(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                          const struct segue_insn *insn, bool names_registers)
@@ -60,10 +72,8 @@ static enum form form_of(const ZydisDecodedInstruction *instruction, const Zydis
         return FORM_LOCKED;
     if (instruction->meta.category == ZYDIS_CATEGORY_STRINGOP)
         return FORM_STRING;
-    for (size_t i = 0; names_registers && i < instruction->operand_count_visible && i < 2; i++) {
-        enum form form = FORM_REGISTER;
-        if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER)
-            form = form_of_register(operands[i].reg.value);
+    if (names_registers) {
+        enum form form = form_of_registers(instruction, operands);
         if (form != FORM_REGISTER)
             return form;
     }

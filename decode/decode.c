@@ -63,6 +63,8 @@ static void recognise_transfer(const ZydisDecodedInstruction *instruction, const
     };
     struct register_place place;
     struct segue_transfer transfer = {.reg = SEGUE_REGISTER_NONE};
+    if (insn->class_ != SEGUE_CLASS_STACK && insn->class_ != SEGUE_CLASS_BRANCH)
+        return;
     for (size_t i = 0; i < sizeof transfers / sizeof *transfers; i++)
         if (instruction->mnemonic == transfers[i].mnemonic)
             transfer.kind = transfers[i].kind;
@@ -112,6 +114,9 @@ static bool names_segment(enum segue_mode mode, uint8_t byte)
 static uint8_t find_segment_prefix(const ZydisDecodedInstruction *instruction, const struct segue_insn *insn)
 {
     uint8_t found = SEGUE_NO_PREFIX;
+    /* A REX prefix alone, or none, is what most have. */
+    if (instruction->raw.prefix_count == ((instruction->attributes & ZYDIS_ATTRIB_HAS_REX) != 0))
+        return found;
     for (uint8_t i = 0; i < instruction->raw.prefix_count; i++)
         if (names_segment((enum segue_mode)insn->mode, insn->bytes[i]))
             found = i;
@@ -121,6 +126,9 @@ static uint8_t find_segment_prefix(const ZydisDecodedInstruction *instruction, c
 /* The bytes of the instruction, and zeros after them. */
 static void copy_bytes(const uint8_t *bytes, size_t size, unsigned length, struct segue_insn *insn)
 {
+    static const uint64_t bytes_below[] = {
+        0, 0xff, 0xffff, 0xffffff, 0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff, UINT64_MAX,
+    };
     uint64_t low, high;
     if (size < SEGUE_INSN_BYTES) {
         memcpy(insn->bytes, bytes, length);
@@ -129,12 +137,8 @@ static void copy_bytes(const uint8_t *bytes, size_t size, unsigned length, struc
     /* The second eight begin with the last of the first. */
     memcpy(&low, bytes, 8);
     memcpy(&high, bytes + 7, 8);
-    if (length < 8) {
-        low &= (UINT64_C(1) << 8 * length) - 1;
-        high = 0;
-    } else if (length < SEGUE_INSN_BYTES) {
-        high &= (UINT64_C(1) << 8 * (length - 7)) - 1;
-    }
+    low &= bytes_below[length < 8 ? length : 8];
+    high &= bytes_below[length < 7 ? 0 : length - 7];
     memcpy(insn->bytes + 7, &high, 8);
     memcpy(insn->bytes, &low, 8);
 }

@@ -15,7 +15,14 @@ struct register_place {
     uint8_t shift;
 };
 
+/* The places by Zydis' numbers; of size 0 for every other register and for none. */
+extern const struct register_place register_places[ZYDIS_REGISTER_MAX_VALUE + 1];
+
 /* The place of a general register of any size, of RIP, EIP or IP. False for every other register and for none. */
-bool register_find(ZydisRegister zydis, struct register_place *place);
+static inline bool register_find(ZydisRegister zydis, struct register_place *place)
+{
+    *place = register_places[zydis];
+    return place->size != 0;
+}
 
 #endif

@@ -16,9 +16,12 @@ enum rule {
     RULE_BYTE_AT_RAX,
     RULE_BYTE_AT_REGISTER,
     RULE_LINE_AT_RAX,
+    /* One element of the operand's width goes to the stack, or comes from it, unless it is a far transfer. */
+    RULE_PUSH,
+    RULE_POP,
+    RULE_LEAVE,
     /* Its hidden operand is on the stack. */
     RULE_STACK,
-    RULE_POP,
     RULE_POP_ALL,
     RULE_INTERRUPT_RETURN,
     RULE_USER_INTERRUPT_RETURN,

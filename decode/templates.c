@@ -94,9 +94,9 @@ static struct segue_memory_operand *add_plain(const struct making *making, const
         memory->addressing = SEGUE_ADDRESSING_VECTOR;
         memory->index = (uint8_t)ZydisRegisterGetId(mem->index);
         memory->scale = mem->scale;
-    } else if (mem->index != ZYDIS_REGISTER_NONE) {
+    } else {
         memory->index = register_number(mem->index);
-        memory->scale = mem->scale;
+        memory->scale = mem->index != ZYDIS_REGISTER_NONE ? mem->scale : 0;
     }
     memory->direction = (uint8_t)(((operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ) ? SEGUE_READ : 0) |
                                   ((operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ? SEGUE_WRITE : 0));
@@ -187,7 +187,7 @@ static bool is_segment_register(const ZydisDecodedOperand *operand)
            operand->reg.value <= ZYDIS_REGISTER_GS;
 }
 
-/* In 32-bit mode some processors store the selector alone and leave the upper half of its place as it was. */
+/* In 32-bit mode some processors store a pushed selector alone and leave the upper half of its place as it was. */
 static void split_selector(const struct making *making, struct segue_memory_operand *memory)
 {
     struct segue_memory_operand *upper = add(making->insn);
@@ -196,6 +196,13 @@ static void split_selector(const struct making *making, struct segue_memory_oper
     memory->element = upper->element = 2;
     upper->displacement += 2;
     upper->flags |= SEGUE_ACCESS_OPTIONAL;
+}
+
+static enum rule rule_of(const ZydisDecodedInstruction *instruction)
+{
+    enum rule rule = (enum rule)rules[instruction->mnemonic];
+    bool far = instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+    return far && (rule == RULE_PUSH || rule == RULE_POP) ? RULE_STACK : rule;
 }
 
 /* Zydis names the stack pointer as it is before; the processor moves it before it stores. More than one element is
@@ -214,8 +221,6 @@ static void mend_stack(const struct making *making, const ZydisDecodedOperand *o
     memory->displacement -= memory->size;
     if (memory->size > memory->element)
         memory->flags |= SEGUE_ACCESS_DOWN;
-    if (making->insn->mode == SEGUE_MODE_32 && memory->size == 4 && is_segment_register(&making->operands[0]))
-        split_selector(making, memory);
 }
 
 /* Some vector instructions have the same names. */
@@ -252,13 +257,13 @@ static void mend_compare(const struct making *making, const ZydisDecodedOperand 
     *memory = other;
 }
 
-/* POP computes the address of an explicit operand after it has moved the stack pointer. */
+/* POP computes the address of its operand after it has moved the stack pointer. */
 static void mend_pop(const struct making *making, const ZydisDecodedOperand *operand,
-                     struct segue_memory_operand *memory, unsigned addressing)
+                     struct segue_memory_operand *memory, unsigned argument)
 {
-    if (operand->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT && memory->base == SEGUE_RSP)
+    (void)making, (void)operand, (void)argument;
+    if (memory->base == SEGUE_RSP)
         memory->displacement += memory->size;
-    mend_stack(making, operand, memory, addressing);
 }
 
 /* In 64-bit mode the stack pointer is popped too, whatever the privilege; in 32-bit mode not within one level. */
@@ -409,7 +414,7 @@ static const struct {
     [RULE_STACK] = {mend_stack, SEGUE_ADDRESSING_STACK},
     [RULE_STRING] = {mend_string, SEGUE_ADDRESSING_STRING},
     [RULE_COMPARE] = {mend_compare, SEGUE_ADDRESSING_STRING},
-    [RULE_POP] = {mend_pop, SEGUE_ADDRESSING_STACK},
+    [RULE_POP] = {mend_pop, 0},
     [RULE_POP_ALL] = {mend_stack, SEGUE_ADDRESSING_POP_ALL},
     [RULE_INTERRUPT_RETURN] = {mend_interrupt_return, SEGUE_ADDRESSING_INTERRUPT_RETURN},
     [RULE_ENTER] = {mend_enter, SEGUE_ADDRESSING_ENTER},
@@ -435,11 +440,42 @@ static const struct {
     [RULE_DIRECT_STORE] = {mend_direct_store, 64},
 };
 
-/* The operands that Zydis does not list. */
+/* The element on the stack of what pushes or pops one. Zydis has it among the hidden operands, which take longer to
+ * decode than all the rest. */
+static struct segue_memory_operand *add_on_stack(const struct making *making, uint8_t base, uint8_t direction)
+{
+    struct segue_memory_operand *memory = add_at(making, base, direction, making->instruction->operand_width / 8);
+    memory->segment = SEGUE_SEGMENT_SS;
+    memory->addressing = SEGUE_ADDRESSING_STACK;
+    return memory;
+}
+
+static void push(const struct making *making)
+{
+    struct segue_memory_operand *memory = add_on_stack(making, SEGUE_RSP, SEGUE_WRITE);
+    memory->displacement = -(int64_t)memory->size;
+    if (making->insn->mode == SEGUE_MODE_32 && memory->size == 4 && making->instruction->operand_count_visible > 0 &&
+        is_segment_register(&making->operands[0]))
+        split_selector(making, memory);
+}
+
+/* The operands that Zydis does not list, or that are not decoded, and are accessed before all others. */
+static void add_unlisted_first(const struct making *making, enum rule rule)
+{
+    if (rule == RULE_POP)
+        add_on_stack(making, SEGUE_RSP, SEGUE_READ);
+    else if (rule == RULE_LEAVE)
+        add_on_stack(making, SEGUE_RBP, SEGUE_READ);
+}
+
+/* Those that are accessed after them. */
 static void add_unlisted(const struct making *making, enum rule rule)
 {
     struct segue_memory_operand *memory;
     switch (rule) {
+    case RULE_PUSH:
+        push(making);
+        break;
     case RULE_BYTE_AT_RAX:
         add_at(making, SEGUE_RAX, SEGUE_READ, 1);
         break;
@@ -472,46 +508,51 @@ static void add_listed(const struct making *making, const ZydisDecodedOperand *o
         menders[rule].mend(making, operand, memory, menders[rule].argument);
 }
 
+static bool is_accessed(const ZydisDecodedOperand *operand)
+{
+    return (operand->type == ZYDIS_OPERAND_TYPE_MEMORY) & (operand->mem.type != ZYDIS_MEMOP_TYPE_AGEN) &
+           (operand->actions != 0);
+}
+
 /* What is only read comes first, as it does on the processor. */
 static void add_all_listed(const struct making *making, enum rule rule)
 {
-    const ZydisDecodedOperand *written[ZYDIS_MAX_OPERAND_COUNT];
-    size_t written_count = 0;
+    const ZydisDecodedOperand *listed[ZYDIS_MAX_OPERAND_COUNT + 1];
+    size_t count = 0;
     for (size_t i = 0; i < making->instruction->operand_count; i++) {
-        const ZydisDecodedOperand *operand = &making->operands[i];
-        if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY || operand->mem.type == ZYDIS_MEMOP_TYPE_AGEN ||
-            !operand->actions)
-            continue;
-        if (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
-            written[written_count++] = operand;
-        else
-            add_listed(making, operand, rule);
+        listed[count] = &making->operands[i];
+        count += is_accessed(&making->operands[i]);
     }
-    for (size_t i = 0; i < written_count; i++)
-        add_listed(making, written[i], rule);
+    if (count > SEGUE_MEMORY_OPERANDS)
+        count = SEGUE_MEMORY_OPERANDS;
+    bool swapped = count == 2 && (listed[0]->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+                   !(listed[1]->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE);
+    for (size_t i = 0; i < count; i++)
+        add_listed(making, listed[swapped ? 1 - i : i], rule);
 }
 
-bool templates_need_hidden(ZydisMnemonic mnemonic)
+bool templates_need_hidden(const ZydisDecodedInstruction *instruction)
 {
     static const bool hidden[UINT8_MAX + 1] = {
-        [RULE_STACK] = true,  [RULE_POP] = true,     [RULE_POP_ALL] = true,
-        [RULE_ENTER] = true,  [RULE_XLAT] = true,    [RULE_INTERRUPT_RETURN] = true,
-        [RULE_STRING] = true, [RULE_COMPARE] = true, [RULE_SIGNS_OF_BYTES] = true,
+        [RULE_STACK] = true,   [RULE_POP_ALL] = true,          [RULE_ENTER] = true,
+        [RULE_XLAT] = true,    [RULE_INTERRUPT_RETURN] = true, [RULE_STRING] = true,
+        [RULE_COMPARE] = true, [RULE_SIGNS_OF_BYTES] = true,
     };
-    return hidden[rules[mnemonic]];
+    return hidden[rule_of(instruction)];
 }
 
 void templates_make(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                     struct segue_insn *insn)
 {
     const struct making making = {.instruction = instruction, .operands = operands, .insn = insn};
-    unsigned rule = rules[instruction->mnemonic];
+    enum rule rule = rule_of(instruction);
     if (rule > RULE_REFUSED) {
         insn->unlisted = (uint8_t)(rule - RULE_REFUSED);
         return;
     }
     if (rule == RULE_NO_ACCESS)
         return;
+    add_unlisted_first(&making, rule);
     add_all_listed(&making, rule);
     add_unlisted(&making, rule);
 }

@@ -6,7 +6,7 @@
 #include <segue/decode.h>
 
 /* Whether there is memory that the instruction accesses among the operands that no assembly text shows. */
-bool templates_need_hidden(ZydisMnemonic mnemonic);
+bool templates_need_hidden(const ZydisDecodedInstruction *instruction);
 
 /* Fills in the memory operands of `insn`, in the order in which they are accessed, and why they cannot be told. `insn`
  * has its mode, address size and flags already. */

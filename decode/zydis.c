@@ -23,7 +23,7 @@ static const ZydisDecoder decoders[][2] = {
 
 static bool needs_hidden(const ZydisDecodedInstruction *instruction, enum operands_wanted wanted)
 {
-    return wanted == OPERANDS_ALL || templates_need_hidden(instruction->mnemonic);
+    return wanted == OPERANDS_ALL || templates_need_hidden(instruction);
 }
 
 enum segue_status zydis_decode(enum segue_mode mode, const void *bytes, size_t size, enum operands_wanted wanted,

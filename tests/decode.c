@@ -15,7 +15,9 @@
 #include "../decode/processor.h"
 #include "../decode/redirect.h"
 #include "../decode/registers.h"
+#include "../decode/rules.h"
 #include "../decode/state.h"
+#include "../decode/zydis.h"
 
 #define PAGE 4096u
 
@@ -711,6 +713,64 @@ static void decoders_are_as_zydis_makes_them(void **state)
     }
 }
 
+static bool is_hidden_stack(const ZydisDecodedOperand *operand)
+{
+    return operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN;
+}
+
+/* Holds what is told of the stack without Zydis' hidden operands against these. */
+static bool check_stack_element(enum segue_mode mode, const uint8_t *bytes)
+{
+    ZydisDecodedInstruction instruction;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    struct segue_insn insn;
+    struct register_place base;
+    if (segue_decode(mode, bytes, SEGUE_INSN_BYTES, &insn) != SEGUE_OK ||
+        (rules[insn.mnemonic] != RULE_PUSH && rules[insn.mnemonic] != RULE_POP && rules[insn.mnemonic] != RULE_LEAVE))
+        return false;
+    assert_int_equal(zydis_decode(mode, bytes, SEGUE_INSN_BYTES, OPERANDS_ALL, &instruction, operands), SEGUE_OK);
+    unsigned hidden = 0;
+    for (unsigned i = 0; i < instruction.operand_count; i++) {
+        if (!is_hidden_stack(&operands[i]))
+            continue;
+        bool writes = operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+        /* A read comes first; a write, and what a selector leaves of its place, last. */
+        unsigned at = writes && insn.memory_count == 2 && insn.memory[0].addressing != SEGUE_ADDRESSING_STACK;
+        const struct segue_memory_operand *memory = &insn.memory[at];
+        bool split = writes && insn.memory_count == 2 && !at;
+        assert_int_equal(memory->addressing, SEGUE_ADDRESSING_STACK);
+        assert_int_equal(split ? 2 * memory->size : memory->size, operands[i].size / 8);
+        assert_int_equal(memory->direction, writes ? SEGUE_WRITE : SEGUE_READ);
+        assert_int_equal(memory->segment, SEGUE_SEGMENT_SS);
+        assert_int_equal(operands[i].mem.segment, ZYDIS_REGISTER_SS);
+        assert_true(register_find(operands[i].mem.base, &base));
+        assert_int_equal(memory->base, base.number);
+        assert_int_equal(memory->displacement, writes ? -(int64_t)operands[i].size / 8 : 0);
+        hidden++;
+    }
+    assert_int_equal(hidden, 1);
+    return true;
+}
+
+/* Every opcode of the first two maps with every ModRM byte. */
+static void stack_elements_are_as_zydis_has_them(void **state)
+{
+    (void)state;
+    static const char *const prefixes[] = {"", "66", "67", "48", "66 48", "f2", "64"};
+    unsigned checked = 0;
+    for (unsigned i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        for (unsigned opcode = 0; opcode < 2 * 256 * 256; opcode++) {
+            uint8_t bytes[SEGUE_INSN_BYTES + 1] = {0};
+            size_t at = bytes_of(prefixes[i], bytes);
+            if (opcode >> 16)
+                bytes[at++] = 0x0f;
+            bytes[at++] = (uint8_t)opcode;
+            bytes[at] = (uint8_t)(opcode >> 8);
+            checked += check_stack_element(SEGUE_MODE_64, bytes) + check_stack_element(SEGUE_MODE_32, bytes);
+        }
+    assert_true(checked > 100000);
+}
+
 static void registers_have_the_places_of_their_names(void **state)
 {
     (void)state;
@@ -951,6 +1011,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(knights_corner_is_undefined),
         cmocka_unit_test(what_makers_differ_in_is_as_on_this_processor),
         cmocka_unit_test(decoders_are_as_zydis_makes_them),
+        cmocka_unit_test(stack_elements_are_as_zydis_has_them),
         cmocka_unit_test(registers_have_the_places_of_their_names),
         cmocka_unit_test(every_mnemonic_has_a_class),
         cmocka_unit_test(forms_have_their_own_class),
