@@ -2,7 +2,7 @@
  *
  *   whose fault is it?   a guarded access of our own; a fault inside the handler; a region's; nobody's
  *   what does it want?   the instruction, its accesses, the regions they lie in, the plan
- *   what shall be done?  each of those regions' policies is asked, in the order of the accesses
+ *   what shall be done?  those regions' policies are asked, once an access, in order
  *   do it                step and write the frame; or leave the frame as it is; or hand the signal on
  */
 #include "dispatch.h"
@@ -112,51 +112,96 @@ static enum segue_status make_plan(struct service *service, const struct region 
     return status;
 }
 
-/* What the instruction wants of one region. */
-static void describe(const struct service *service, const struct region *region, struct segue_event *event)
+/* What is asked of one region: the part of the access that lies in it. False if none does. */
+static bool describe(const struct service *service, const struct region *region, uint32_t number,
+                     struct segue_event *event)
 {
-    event->address = service->fault.address;
-    event->size = 0;
-    event->direction = service->fault.direction;
-    for (size_t i = 0; i < service->plan.access_count; i++) {
-        const struct segue_access *access = &service->plan.accesses[i];
-        uint64_t start = access->address > region->base ? access->address : region->base;
-        uint64_t access_end = access->address + access->size, window_end = region->base + region->size;
-        uint64_t end = access_end < window_end ? access_end : window_end;
-        if (start >= end)
-            continue;
-        if (event->size) {
-            event->direction |= access->direction;
-            continue;
-        }
-        event->address = start;
-        event->size = end - start;
-        event->direction = access->direction;
-    }
-    if ((region->flags & SEGUE_REGION_WRITE_IS_READ_WRITE) && (event->direction & SEGUE_WRITE))
-        event->direction |= SEGUE_READ;
+    const struct segue_access *access = &service->plan.accesses[number];
+    uint64_t start = access->address > region->base ? access->address : region->base;
+    uint64_t access_end = access->address + access->size, region_end = region->base + region->size;
+    uint64_t end = access_end < region_end ? access_end : region_end;
+    if (start >= end)
+        return false;
+    event->address = start;
+    event->size = end - start;
+    event->direction = access->direction;
+    event->access = number;
+    return true;
 }
 
-/* Asks every region's policy; the first that does not say SEGUE_STEP decides. */
-static enum segue_verdict ask_policies(const struct service *service)
+/* Asks one region's policy. */
+static enum segue_verdict ask_policy(const struct region *region, struct segue_event *event)
+{
+    if (!region->policy)
+        return SEGUE_STEP;
+    if ((region->flags & SEGUE_REGION_WRITE_IS_READ_WRITE) && (event->direction & SEGUE_WRITE))
+        event->direction |= SEGUE_READ;
+    enum segue_verdict verdict = region->policy(region->context, event);
+    event->question++;
+    return verdict;
+}
+
+/* Asks all regions under one access, in the order of its bytes. `asked`: a bit for each region that was. */
+static enum segue_verdict ask_for_access(const struct service *service, uint32_t number, struct segue_event *event,
+                                         unsigned *asked)
+{
+    enum segue_verdict verdict = SEGUE_STEP;
+    uint64_t from = 0;
+    while (verdict == SEGUE_STEP) {
+        size_t next = service->region_count;
+        for (size_t i = 0; i < service->region_count; i++)
+            if (service->regions[i]->base >= from && describe(service, service->regions[i], number, event) &&
+                (next == service->region_count || service->regions[i]->base < service->regions[next]->base))
+                next = i;
+        if (next == service->region_count)
+            break;
+        describe(service, service->regions[next], number, event);
+        from = service->regions[next]->base + 1;
+        *asked |= 1u << next;
+        verdict = ask_policy(service->regions[next], event);
+    }
+    return verdict;
+}
+
+/* Asks those regions that no access of the other kind was asked about: a probe's, or the fault's own. */
+static enum segue_verdict ask_the_rest(const struct service *service, struct segue_event *event, unsigned asked)
 {
     enum segue_verdict verdict = SEGUE_STEP;
     for (size_t i = 0; i < service->region_count && verdict == SEGUE_STEP; i++) {
-        const struct region *region = service->regions[i];
-        if (!region->policy)
+        bool found = false;
+        if (asked >> i & 1)
             continue;
-        struct segue_event event = {
-            .fault = &service->fault,
-            .regs = &service->regs,
-            .xstate = &service->xstate,
-            .plan = &service->plan,
-            .can_step = service->can_step,
-            .thread = thread_number(),
-        };
-        describe(service, region, &event);
-        verdict = region->policy(region->context, &event);
+        for (uint32_t number = 0; number < service->plan.access_count && !found; number++)
+            found = describe(service, service->regions[i], number, event);
+        if (!found) {
+            event->address = service->fault.address;
+            event->size = 0;
+            event->direction = service->fault.direction;
+            event->access = service->plan.access_count;
+        }
+        verdict = ask_policy(service->regions[i], event);
     }
     return verdict;
+}
+
+/* Asks the policies, access by access; the first that does not say SEGUE_STEP decides. What only probes is asked about
+ * where nothing else is. */
+static enum segue_verdict ask_policies(const struct service *service)
+{
+    struct segue_event event = {
+        .fault = &service->fault,
+        .regs = &service->regs,
+        .xstate = &service->xstate,
+        .plan = &service->plan,
+        .can_step = service->can_step,
+        .thread = thread_number(),
+    };
+    enum segue_verdict verdict = SEGUE_STEP;
+    unsigned asked = 0;
+    for (uint32_t i = 0; i < service->plan.access_count && verdict == SEGUE_STEP; i++)
+        if (!(service->plan.accesses[i].flags & SEGUE_ACCESS_PROBE))
+            verdict = ask_for_access(service, i, &event, &asked);
+    return verdict == SEGUE_STEP ? ask_the_rest(service, &event, asked) : verdict;
 }
 
 /* A step met memory that is not there: that fault is the instruction's own. Tells it at the address that the program

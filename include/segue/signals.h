@@ -85,9 +85,9 @@ enum segue_verdict {
 struct segue_event {
     /* The fault as the processor reported it. */
     const struct segue_fault *fault;
-    /* The first address in this policy's region that the instruction wants, how many bytes from there it wants in this
-     * region, and what for (enum segue_direction bits). When the instruction could not be decoded: the fault's own
-     * address, 0 and direction. */
+    /* The access that is asked about, as far as it lies in this policy's region: its first address there, how many
+     * bytes, and what for (enum segue_direction bits). When no access of the instruction is known to lie there, as when
+     * it could not be decoded: the fault's own address, 0 and direction. */
     uint64_t address;
     uint64_t size;
     uint8_t direction;
@@ -102,11 +102,18 @@ struct segue_event {
     enum segue_status can_step;
     /* The kernel's number of the thread. */
     int thread;
+    /* The access's number in plan->accesses; plan->access_count if none is known to lie here. */
+    uint32_t access;
+    /* How often policies were asked about this fault before: 0 for the first question. */
+    uint32_t question;
 };
 
 /* A region's policy. Runs on the faulting thread, inside the signal handler: it may call only what is
  * async-signal-safe, or what it knows the faulting code not to be in the middle of. It must return; it may not leave by
- * longjmp. errno is kept. Asked once per fault and region. */
+ * longjmp. errno is kept. Asked once for each of the instruction's accesses in the region, in the order in which they
+ * are made (and of an access over several regions, in the order of its bytes), before anything is done; the first
+ * answer that is not SEGUE_STEP decides, and nobody is asked after it. An access that only probes is asked about where
+ * there is no other. */
 typedef enum segue_verdict segue_policy(void *context, const struct segue_event *event);
 
 /* Options of a region; a bit set. */
