@@ -1,18 +1,26 @@
-/* guest.c: into a guest and out again by its call, with the segment bases set by instructions and by system calls, with
- * and without the guest's vector state. Guest and host have different bases of both kinds. */
+/* guest.c: into a guest and out again by its call, with the segment bases set by instructions and by system calls,
+ * without the guest's vector state and with it: in its initial state, as code without AVX-512 has it, and all of it in
+ * use. Guest and host have different bases of both kinds. */
 #include <segue/ctx.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench.h"
 
 #define STACK_SIZE 4096
 #define FEATURES 0xe7u
+#define HEADER 512
+#define HEADER_SIZE 64
+#define SSE_AVX 0x06u
+#define ALL_VECTORS 0xe6u
 
 /* A guest, and what it is made with. */
 struct kind {
     enum segue_guest_method method;
     uint64_t features;
+    /* The components that are in use from the beginning on. */
+    uint64_t in_use;
     struct segue_guest guest;
 };
 
@@ -35,12 +43,32 @@ static void run(const struct bench_variant *variant, unsigned operations)
 
 static struct kind instructions = {.method = SEGUE_GUEST_INSTRUCTIONS}, calls = {.method = SEGUE_GUEST_SYSTEM_CALLS},
                    instructions_vector = {.method = SEGUE_GUEST_INSTRUCTIONS, .features = FEATURES},
-                   calls_vector = {.method = SEGUE_GUEST_SYSTEM_CALLS, .features = FEATURES};
+                   calls_vector = {.method = SEGUE_GUEST_SYSTEM_CALLS, .features = FEATURES},
+                   instructions_avx = {.method = SEGUE_GUEST_INSTRUCTIONS, .features = FEATURES, .in_use = SSE_AVX},
+                   calls_avx = {.method = SEGUE_GUEST_SYSTEM_CALLS, .features = FEATURES, .in_use = SSE_AVX},
+                   instructions_wide = {.method = SEGUE_GUEST_INSTRUCTIONS,
+                                        .features = FEATURES,
+                                        .in_use = ALL_VECTORS},
+                   calls_wide = {.method = SEGUE_GUEST_SYSTEM_CALLS, .features = FEATURES, .in_use = ALL_VECTORS},
+                   instructions_all = {.method = SEGUE_GUEST_INSTRUCTIONS, .features = FEATURES, .in_use = FEATURES},
+                   calls_all = {.method = SEGUE_GUEST_SYSTEM_CALLS, .features = FEATURES, .in_use = FEATURES};
+
+/* Something in every register but the control registers. */
+static void fill_area(const struct segue_xstate *xstate, uint64_t in_use)
+{
+    unsigned char *area = xstate->area;
+    in_use &= xstate->features;
+    memset(area + 32, 0x3f, HEADER - 32 - 48);
+    memset(area + HEADER + HEADER_SIZE, 0x3f, xstate->size - HEADER - HEADER_SIZE);
+    memcpy(area + HEADER, &in_use, sizeof in_use);
+}
 
 static bool make(struct kind *kind)
 {
     if (segue_guest_choose(kind->method) != SEGUE_OK || segue_guest_new(&kind->guest, kind->features) != SEGUE_OK)
         return false;
+    if (kind->in_use)
+        fill_area(&kind->guest.xstate, kind->in_use);
     kind->guest.general = (struct segue_regs){
         .rax = kind->guest.entry,
         .rsp = (uint64_t)(uintptr_t)(stack + STACK_SIZE),
@@ -56,12 +84,16 @@ static void setup(void)
 {
     static char alternate[65536];
     stack_t signal_stack = {.ss_sp = alternate, .ss_size = sizeof alternate};
-    if (sigaltstack(&signal_stack, NULL) != 0 || !make(&calls) || !make(&calls_vector))
+    if (sigaltstack(&signal_stack, NULL) != 0 || !make(&calls) || !make(&calls_vector) || !make(&calls_avx) ||
+        !make(&calls_wide) || !make(&calls_all))
         bench_fail("no guest");
-    if (!make(&instructions) || !make(&instructions_vector)) {
-        bench_skip("instructions", "the kernel does not allow the FSGSBASE instructions");
-        bench_skip("instructions_vector", "the kernel does not allow the FSGSBASE instructions");
-    }
+    if (make(&instructions) && make(&instructions_vector) && make(&instructions_avx) && make(&instructions_wide) &&
+        make(&instructions_all))
+        return;
+    static const char *const names[] = {"instructions", "instructions_vector", "instructions_avx", "instructions_wide",
+                                        "instructions_all"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        bench_skip(names[i], "the kernel does not allow the FSGSBASE instructions");
 }
 
 int main(int count, char **arguments)
@@ -73,12 +105,21 @@ int main(int count, char **arguments)
     static const struct bench_variant variants[] = {
         VARIANT(instructions, "both bases by FSGSBASE instructions"),
         VARIANT(calls, "both bases by arch_prctl"),
-        VARIANT(instructions_vector, "by instructions, vector state loaded and stored"),
-        VARIANT(calls_vector, "by arch_prctl, vector state loaded and stored"),
+        VARIANT(instructions_vector, "by instructions, vector state kept, none in use"),
+        VARIANT(calls_vector, "by arch_prctl, vector state kept, none in use"),
+        VARIANT(instructions_avx, "by instructions, SSE and AVX registers in use"),
+        VARIANT(calls_avx, "by arch_prctl, SSE and AVX registers in use"),
+        VARIANT(instructions_wide, "by instructions, all vector registers in use"),
+        VARIANT(calls_wide, "by arch_prctl, all vector registers in use"),
+        VARIANT(instructions_all, "by instructions, x87 and all vector registers in use"),
+        VARIANT(calls_all, "by arch_prctl, x87 and all vector registers in use"),
     };
     static const struct bench_ratio ratios[] = {
         {"guest_fsgsbase_over_arch_prctl", "instructions", "calls"},
         {"guest_vector_fsgsbase_over_arch_prctl", "instructions_vector", "calls_vector"},
+        {"guest_avx_fsgsbase_over_arch_prctl", "instructions_avx", "calls_avx"},
+        {"guest_wide_fsgsbase_over_arch_prctl", "instructions_wide", "calls_wide"},
+        {"guest_all_fsgsbase_over_arch_prctl", "instructions_all", "calls_all"},
         {"guest_vector_over_none", "instructions_vector", "instructions"},
     };
     static const struct bench_suite suite = {

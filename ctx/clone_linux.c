@@ -3,8 +3,8 @@
  * The child goes on by the kernel's own return from a handler, from a copy of the frame: so it gets all that the frame
  * holds, at once, and needs no memory after.
  *
- * SOURCES: Shadow's shim (seeds 002); clone(2); Linux kernel/fork.c copy_process (a child that shares memory begins
- * without alternate stack) and arch/x86/kernel/signal_64.c rt_sigreturn. */
+ * SOURCES: Shadow's shim; clone(2); Linux kernel/fork.c copy_process (a child that shares memory begins without
+ * alternate stack) and arch/x86/kernel/signal_64.c rt_sigreturn. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "clone_linux.c is specific to Linux on x86-64"
 #endif

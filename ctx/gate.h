@@ -40,6 +40,9 @@ struct gate {
     uint64_t in, out;
     /* The bases that a handler found in force. */
     uint64_t now_fs, now_gs;
+    /* The area is loaded and stored by moves; where its components stand. */
+    uint32_t by_moves;
+    void *ymm_upper, *opmask, *zmm_upper, *zmm_high;
     /* The rest is C's alone. */
     /* The signal frame of the handler that has interrupted the guest; 0 for none. */
     uint64_t frame;

@@ -1,7 +1,7 @@
 /* guest.c: a guest's way in, its ways out, and whose a signal is.
  *
- * SOURCES: trapframe-rs fncall (seeds 003); Intel SDM volume 3, 6.15 (error codes), volume 1, 3.3.7.1 (canonical
- * addresses) and 13.4 (XSAVE area).
+ * SOURCES: trapframe-rs fncall; Intel SDM volume 3, 6.15 (error codes), volume 1, 3.3.7.1 (canonical addresses) and
+ * 13.4 (XSAVE area).
  * ASSUMPTIONS: sigreturn leaves the segment bases alone (arch/x86/kernel/signal_64.c). */
 #include "gate.h"
 
@@ -10,6 +10,7 @@
 #include "flags_x86_64.h"
 #include "frame.h"
 #include "guest_system.h"
+#include "vector.h"
 
 #define FLAG_TRAP 0x100u
 #define FLAG_RESUME 0x10000u
@@ -58,8 +59,7 @@ static void load_gate(struct gate *gate, const struct segue_guest *guest)
         memcpy(gate->iret, iret, sizeof iret);
     }
     gate->in = (uint64_t)(uintptr_t)(page + ((by_iret ? gate_enter_iret : gate_enter) - gate_code));
-    gate->area = guest->xstate.area;
-    gate->features = guest->xstate.features;
+    vector_place(gate, &guest->xstate);
     gate->fault_address = gate->error_code = 0;
     gate->frame = 0;
 }

@@ -8,7 +8,6 @@
 
 #include "guest_system.h"
 
-#include <cpuid.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 
 #include "../decode/system/call_linux_x86_64.h"
 #include "control_x86_64.h"
+#include "vector.h"
 
 #define ARCH_GET_GS 0x1004
 #define HWCAP2_FSGSBASE 2u
@@ -28,10 +28,6 @@
 #define HOLE_SIZE ((uint64_t)1 << 32)
 #define RESTORER_SIZE 16
 #define NUMBER_GONE (-1)
-#define CPUID_XSTATE 0xd
-#define HEADER_END 576
-#define MXCSR_INITIAL 0x1f80u
-#define X87_INITIAL 0x37fu
 
 /* ---- the method ---- */
 
@@ -200,35 +196,6 @@ static void *map_gate(void)
     return NULL;
 }
 
-/* The area for those of the wanted components that the system has, in its initial state. */
-static enum segue_status make_area(struct segue_guest *guest, uint64_t wanted)
-{
-    unsigned low, size, all, high;
-    static const uint32_t mxcsr = MXCSR_INITIAL;
-    static const uint16_t x87 = X87_INITIAL;
-    if (!__get_cpuid_count(CPUID_XSTATE, 0, &low, &size, &all, &high) || !low)
-        return SEGUE_UNSUPPORTED;
-    uint64_t features = wanted & (low | (uint64_t)high << 32);
-    size_t needed = HEADER_END;
-    for (unsigned i = 2; i < 63; i++) {
-        unsigned length, offset, flags, reserved;
-        if (!(features >> i & 1))
-            continue;
-        __cpuid_count(CPUID_XSTATE, i, length, offset, flags, reserved);
-        if (offset + length > needed)
-            needed = offset + length;
-    }
-    needed = (needed + 63) / 64 * 64;
-    char *area = aligned_alloc(64, needed);
-    if (!area)
-        return SEGUE_NO_MEMORY;
-    memset(area, 0, needed);
-    memcpy(area, &x87, sizeof x87);
-    memcpy(area + 24, &mxcsr, sizeof mxcsr);
-    guest->xstate = (struct segue_xstate){.area = area, .size = (uint32_t)needed, .features = features};
-    return SEGUE_OK;
-}
-
 enum segue_status segue_guest_new(struct segue_guest *guest, uint64_t features)
 {
     if (!guest)
@@ -238,8 +205,9 @@ enum segue_status segue_guest_new(struct segue_guest *guest, uint64_t features)
         return SEGUE_UNSUPPORTED;
     if (!make_hole())
         return SEGUE_NO_MEMORY;
+    vector_learn();
     if (features) {
-        enum segue_status status = make_area(guest, features);
+        enum segue_status status = vector_new(&guest->xstate, features);
         if (status != SEGUE_OK)
             return status;
     }

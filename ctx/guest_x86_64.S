@@ -18,7 +18,7 @@
  */
 #include <cet.h>
 
-#include "layout.h"
+#include "vector_moves_x86_64.h"
 
 #define SYS_ARCH_PRCTL 158
 #define SYS_GETTID 186
@@ -157,12 +157,16 @@ guest_go_commit:
         /* From here to the guest's first instruction, a request to stop ends it by sending us to guest_landed. */
         cmpl    $0, GATE_STOP(%rbx)
         jne     landed
-        movq    GATE_AREA(%rbx), %rcx
-        testq   %rcx, %rcx
+        movq    GATE_AREA(%rbx), %rsi
+        testq   %rsi, %rsi
         jz      1f
+        cmpl    $0, GATE_BY_MOVES(%rbx)
+        jne     5f
         movl    GATE_FEATURES(%rbx), %eax
         movl    GATE_FEATURES+4(%rbx), %edx
-        xrstor64 (%rcx)
+        xrstor64 (%rsi)
+        jmp     1f
+5:      LOAD_VECTORS
 1:      movq    GATE_FS_BASE(%rbx), %rax
         movq    GATE_GS_BASE(%rbx), %rcx
         cmpl    $0, GATE_BY_SYSTEM_CALL(%rbx)
@@ -208,17 +212,24 @@ guest_out:
         cmpq    GATE_GS_BASE(%rbx), %rsi
         je      3f
         SET_BASE ARCH_SET_GS, GATE_HOST_GS(%rbx)
-3:      movq    GATE_AREA(%rbx), %rcx
-        testq   %rcx, %rcx
+3:      movq    GATE_AREA(%rbx), %rsi
+        testq   %rsi, %rsi
         jz      4f
+        cmpl    $0, GATE_BY_MOVES(%rbx)
+        jne     5f
         movl    GATE_FEATURES(%rbx), %eax
         movl    GATE_FEATURES+4(%rbx), %edx
-        xsave64 (%rcx)
-        testl   $4, GATE_FEATURES(%rbx)
+        xsave64 (%rsi)
+        testl   $IN_USE_AVX, GATE_FEATURES(%rbx)
         jz      4f
         vzeroupper                      /* dirty upper halves would slow the host's SSE code */
-4:      fnclex                          /* first: exceptions that wait would be raised by the next */
-        emms
+4:      fnstsw  %ax                     /* first: an exception that waits would be raised by EMMS */
+        testb   %al, %al
+        jz      6f
+        fnclex
+6:      emms
+        jmp     landed
+5:      STORE_VECTORS
         .cfi_restore_state
         jmp     landed
 
@@ -266,6 +277,15 @@ landed:
         .cfi_endproc
         .size   guest_go, . - guest_go
 guest_text_end:
+
+/* The x87 control word, MXCSR, and nothing else. */
+        .section .rodata.initial_state, "a", @progbits
+        .p2align 4
+initial_state:
+        .short  0x37f
+        .zero   AREA_MXCSR - 2
+        .long   0x1f80
+        .zero   512 - AREA_MXCSR - 4
 
 /* ---- signals ---- */
 

@@ -96,6 +96,11 @@
 #define GATE_OUT 272
 #define GATE_NOW_FS 280
 #define GATE_NOW_GS 288
+#define GATE_BY_MOVES 296
+#define GATE_YMM_UPPER 304
+#define GATE_OPMASK 312
+#define GATE_ZMM_UPPER 320
+#define GATE_ZMM_HIGH 328
 
 /* enum gate_place */
 #define PLACE_HOST 0

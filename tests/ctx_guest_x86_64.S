@@ -6,7 +6,7 @@ guest_entry:
         .zero   8
         .text
 
-/* Notes all there is, puts it back and calls. */
+/* Notes all there is, puts it back and calls; and spoils the area that it is to be stored to. */
         .globl  guest_dump, guest_dump_called
 guest_dump:
         endbr64
@@ -37,22 +37,41 @@ guest_dump:
         movq    %rax, state_regs+144(%rip)
         rdgsbase %rax
         movq    %rax, state_regs+152(%rip)
-1:      leaq    state_regs+136(%rip), %rsp
+        /* What is stored in the guest's area is to be seen, not what was loaded from there. */
+1:      cld
+        movl    $0xa5, %eax
+        movl    $512, %ecx
+        movq    guest_area(%rip), %rdi
+        rep stosb
+        xorl    %eax, %eax
+        movl    $64, %ecx
+        rep stosb
+        movl    $0xa5, %eax
+        movl    guest_area_size(%rip), %ecx
+        subl    $576, %ecx
+        rep stosb
+        leaq    state_regs+136(%rip), %rsp
         popfq
         movq    state_regs+0(%rip), %rax
+        movq    state_regs+16(%rip), %rcx
         movq    state_regs+24(%rip), %rdx
+        movq    state_regs+40(%rip), %rdi
         movq    state_regs+56(%rip), %rsp
         call    *guest_entry(%rip)
 guest_dump_called:
         ud2
 
         .section .bss
-        .globl  guest_may_read_bases
+        .globl  guest_may_read_bases, guest_area, guest_area_size
+guest_area:
+        .zero   8
+guest_area_size:
+        .zero   4
 guest_may_read_bases:
         .zero   1
         .text
 
-/* The seed's: pushes all registers, adds ten to each, and calls. */
+/* trapframe-rs's: pushes all registers, adds ten to each, and calls. */
         .globl  dump_registers
 dump_registers:
         endbr64
@@ -134,6 +153,31 @@ guest_set_bases:
         wrfsbase %rax
         wrgsbase %rbx
         call    *guest_entry(%rip)
+
+/* Something in every vector and x87 register that the processor has, with an exception that waits. */
+        .globl  guest_dirty
+guest_dirty:
+        endbr64
+        movl    $1, %eax
+        xorl    %edx, %edx
+        xrstor64 dirty_area(%rip)
+        pcmpeqd %xmm0, %xmm0
+        pcmpeqd %xmm15, %xmm15
+        fldcw   clobbering_x87(%rip)
+        fld1
+        fldz
+        fdivrp
+        call    *guest_entry(%rip)
+        .data
+        .p2align 6
+dirty_area:
+        .short  0x37f
+        .zero   30
+        .fill   16, 8, 0x3f3f3f
+        .zero   352
+        .quad   1
+        .zero   56
+        .text
 
 /* All that a host would trip over: the direction flag, alignment checks, a full x87 stack with an exception that
  * waits, all

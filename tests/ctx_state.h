@@ -57,7 +57,7 @@ static inline void state_fill_regs(struct segue_regs *regs)
 static inline void state_fill_xstate(const struct segue_xstate *xstate)
 {
     unsigned char *area = xstate->area;
-    uint64_t features = xstate->features & COMPARED_FEATURES, present = features & (state_random() | 3);
+    uint64_t features = xstate->features & COMPARED_FEATURES, present = features & state_random();
     uint32_t mxcsr = 0x1f80u | (uint32_t)(state_random() & 0xe03fu);
     uint16_t control = (uint16_t)(0x037f | (state_random() & 0xc00)), status = (uint16_t)(state_random() & 0x7800);
     memcpy(area, &control, 2);
@@ -81,29 +81,39 @@ static inline void state_fill_xstate(const struct segue_xstate *xstate)
     memcpy(area + XSTATE_HEADER, &present, 8);
 }
 
-/* Whether a component's bytes are as wanted, which is the initial state where the header says so. */
-static inline bool state_same_component(const unsigned char *wanted, const unsigned char *found, unsigned number)
+/* Whether an area's header says that the component is not in its initial state: else its bytes mean nothing. */
+static inline bool state_is_present(const unsigned char *area, unsigned number)
+{
+    uint64_t present;
+    memcpy(&present, area + XSTATE_HEADER, 8);
+    return present >> number & 1;
+}
+
+static inline bool state_same_bytes(const unsigned char *wanted, const unsigned char *found, unsigned number,
+                                    uint32_t offset, uint32_t size)
 {
     static const unsigned char zero[AREA_SIZE];
-    uint64_t present;
+    return memcmp(state_is_present(found, number) ? found + offset : zero,
+                  state_is_present(wanted, number) ? wanted + offset : zero, size) == 0;
+}
+
+/* Whether a component is as wanted. MXCSR has its value whatever the header says. */
+static inline bool state_same_component(const unsigned char *wanted, const unsigned char *found, unsigned number)
+{
     uint32_t offset, size;
-    memcpy(&present, wanted + XSTATE_HEADER, 8);
-    bool is_present = present >> number & 1;
     if (number == 0) {
         /* Control, status, abridged tags; the registers. */
         static const unsigned char initial[5] = {0x7f, 0x03, 0, 0, 0};
-        if (memcmp(found, is_present ? wanted : initial, 5) != 0)
-            return false;
+        bool same = memcmp(state_is_present(found, 0) ? found : initial, state_is_present(wanted, 0) ? wanted : initial,
+                           sizeof initial) == 0;
         for (unsigned i = 0; i < 8; i++)
-            if (memcmp(found + 32 + 16 * i, is_present ? wanted + 32 + 16 * i : zero, 10) != 0)
-                return false;
-        return true;
+            same &= state_same_bytes(wanted, found, 0, 32 + 16 * i, 10);
+        return same;
     }
     if (number == 1)
-        return memcmp(found + 24, wanted + 24, 4) == 0 &&
-               memcmp(found + 160, is_present ? wanted + 160 : zero, 256) == 0;
+        return memcmp(found + 24, wanted + 24, 4) == 0 && state_same_bytes(wanted, found, 1, 160, 256);
     state_component(number, &offset, &size);
-    return memcmp(found + offset, is_present ? wanted + offset : zero, size) == 0;
+    return state_same_bytes(wanted, found, number, offset, size);
 }
 
 /* The first component of `features` that differs; -1 if none does. */

@@ -1,9 +1,8 @@
 /* ctx.h: contexts (a flow of control with a stack of its own), the stacks that they run on, the way out of a signal
  * handler, blocks that may fault, guests, and clones.
  *
- * SOURCES: Lucet's Context (seeds 000); Shadow's shim (seeds 002); trapframe-rs's fncall (seeds 003); System V ABI for
- * x86-64, 3.2 (registers, passing of arguments, the red zone); Intel SDM volume 1, 10.2.3 (MXCSR) and 8.1.5 (x87
- * control word). */
+ * SOURCES: Lucet's Context; Shadow's shim; trapframe-rs's fncall; System V ABI for x86-64, 3.2 (registers, passing of
+ * arguments, the red zone); Intel SDM volume 1, 10.2.3 (MXCSR) and 8.1.5 (x87 control word). */
 #ifndef SEGUE_CTX_H
 #define SEGUE_CTX_H
 
@@ -450,8 +449,9 @@ struct segue_guest {
     /* For a page fault the address that could not be accessed, else 0. */
     uint64_t fault_address;
     /* The guest's vector, x87 and control state: an area of the standard format with its components, loaded when the
-     * guest is entered and stored when it is left. With an area of NULL none is kept: the guest begins with what is in
-     * the registers, and its own is lost. */
+     * guest is entered and stored when it is left. A component whose bit in the header is clear is in its initial
+     * state, whatever its bytes. With an area of NULL none is kept: the guest begins with what is in the registers, and
+     * its own is lost. */
     struct segue_xstate xstate;
     /* Where guest code calls in place of a system call: a call that clobbers nothing. It needs eight writable bytes at
      * the guest's stack pointer, for its return address. */
@@ -461,9 +461,10 @@ struct segue_guest {
 };
 
 /* Prepares a guest: all zero but for the entry, and an area for the extended state if `features` (as in XCR0, those
- * that the system offers; others are left out) are asked for, in its initial state. Needs two pages, one of them
- * executable. Returns SEGUE_OK; SEGUE_INVALID for NULL; SEGUE_UNSUPPORTED where no executable page is to be had, under
- * a shadow stack, or without XSAVE for features; SEGUE_NO_MEMORY. Not async-signal-safe; thread-safe. */
+ * that the system offers; others, and the protection keys, are left out) are asked for, in its initial state. Needs two
+ * pages, one of them executable. Returns SEGUE_OK; SEGUE_INVALID for NULL; SEGUE_UNSUPPORTED where no executable page
+ * is to be had, under a shadow stack, or without XSAVE for features; SEGUE_NO_MEMORY. Not async-signal-safe;
+ * thread-safe. */
 SEGUE_API enum segue_status segue_guest_new(struct segue_guest *guest, uint64_t features);
 
 /* Gives it all back. It must not be running. SEGUE_OK, or SEGUE_INVALID. Not async-signal-safe; thread-safe. */

@@ -5,7 +5,7 @@
  * with segue_recover as the handler's first act.
  *
  * SOURCES: Intel SDM volume 2 (MOV, MOVSX, MOVSXD, MOVZX) and volume 1, 3.4.1.1 (upper halves of registers), volume 3,
- * 9.1.1 (which accesses are atomic); MPS design/prmc (seeds: can-step and step). */
+ * 9.1.1 (which accesses are atomic); MPS design/prmc (can-step and step). */
 #ifndef SEGUE_EMULATE_H
 #define SEGUE_EMULATE_H
 
