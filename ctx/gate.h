@@ -70,6 +70,9 @@ void guest_go(struct gate *gate);
 extern const char gate_code[], gate_code_end[], gate_call[], gate_enter[], gate_enter_iret[], gate_enter_end[];
 extern const char guest_out[], guest_landed[], guest_go_commit[], guest_text_begin[], guest_text_end[];
 extern const char guest_run_handler[], guest_run_handler_tail[], guest_run_handler_end[];
+/* From its first instruction to `pushed` rsp is as the kernel left it, there 8 less; from `framed` to `popped` it is
+ * rbp + 8. */
+extern const char guest_run_handler_pushed[], guest_run_handler_framed[], guest_run_handler_popped[];
 
 /* Called by the assembly with the host's bases in force: runs the handler that interrupted a guest, or the way into or
  * out of one. */

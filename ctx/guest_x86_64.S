@@ -301,8 +301,10 @@ initial_state:
  *      ebx number, r12 handler, r13 and r14 the bases that were in force, r15 gate
  */
         .section .text.guest_run_handler, "ax", @progbits
-        .globl  guest_run_handler, guest_run_handler_tail, guest_run_handler_end
-        .hidden guest_run_handler, guest_run_handler_tail, guest_run_handler_end
+        .globl  guest_run_handler, guest_run_handler_pushed, guest_run_handler_framed, guest_run_handler_popped
+        .hidden guest_run_handler, guest_run_handler_pushed, guest_run_handler_framed, guest_run_handler_popped
+        .globl  guest_run_handler_tail, guest_run_handler_end
+        .hidden guest_run_handler_tail, guest_run_handler_end
         .type   guest_run_handler, @function
         .p2align 4
 guest_run_handler:
@@ -313,8 +315,10 @@ guest_run_handler:
 1:      pushq   %rbp
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset %rbp, 0
+guest_run_handler_pushed:
         movq    %rsp, %rbp
         .cfi_def_cfa_register %rbp
+guest_run_handler_framed:
         pushq   %rbx
         .cfi_offset %rbx, -24
         pushq   %r12
@@ -415,6 +419,7 @@ guest_run_handler_tail:
         popq    %rbx
         popq    %rbp
         .cfi_def_cfa %rsp, 8
+guest_run_handler_popped:
         ret
 guest_run_handler_end:
         .cfi_endproc

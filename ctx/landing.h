@@ -4,11 +4,15 @@
 
 #include <segue/regs.h>
 
+#include "handling.h"
+
 struct landing {
     uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp;
     uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
     /* As IRETQ takes them from the stack. */
     uint64_t rip, cs, rflags, rsp, ss;
+    /* The record of the handler that is left, to be taken off the thread's list; NULL for none. */
+    const struct handling *handling;
 };
 
 /* Fills it in. Of the flags only those that a program can set are taken. Returns whether the processor would go there
@@ -17,7 +21,9 @@ bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uin
                      uint64_t stack_segment);
 
 /* Assembly: loads the components in `features` from the XSAVE area, then everything else, and is there. `landing` is on
- * the stack in use. */
+ * the stack in use. From landing_forgotten on the record is off the list and the landing is the top of the stack; at
+ * landing_last, its last instruction, all but its IRETQ part is loaded. */
 __attribute__((noreturn)) void landing_go(const struct landing *landing, const void *area, uint64_t features);
+extern const char landing_forgotten[], landing_last[];
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "clone.h"
 #include "gate.h"
+#include "handling.h"
 #include "landing.h"
 #include "record.h"
 
@@ -37,6 +38,11 @@ AT(struct record, vectors, RECORD_VECTORS);
 AT(struct record, vector_count, RECORD_VECTOR_COUNT);
 _Static_assert(sizeof(struct record) % 16 == 0, "what is below the record must stay aligned");
 
+AT(struct handling, ucontext, HANDLING_UCONTEXT);
+AT(struct handling, outer, HANDLING_OUTER);
+AT(struct handling, self, HANDLING_SELF);
+_Static_assert(sizeof(struct handling) == HANDLING_SIZE, "the assembly makes room for another size");
+
 #define LANDING_AT(field, offset) AT(struct landing, field, offset)
 LANDING_AT(rax, LANDING_RAX);
 LANDING_AT(rbx, LANDING_RBX);
@@ -58,6 +64,7 @@ LANDING_AT(cs, LANDING_CS);
 LANDING_AT(rflags, LANDING_RFLAGS);
 LANDING_AT(rsp, LANDING_RSP);
 LANDING_AT(ss, LANDING_SS);
+LANDING_AT(handling, LANDING_HANDLING);
 
 AT(struct segue_trial, registers, TRIAL_RBX);
 AT(struct segue_trial, registers[7], TRIAL_RIP);

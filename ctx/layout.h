@@ -24,7 +24,13 @@
 #define RECORD_VECTORS 80
 #define RECORD_VECTOR_COUNT 144
 
-/* struct landing: what the direct restore loads; the last five are what IRETQ takes. */
+/* struct handling. */
+#define HANDLING_UCONTEXT 0
+#define HANDLING_OUTER 8
+#define HANDLING_SELF 16
+#define HANDLING_SIZE 24
+
+/* struct landing: what the direct restore loads; five of them are what IRETQ takes. */
 #define LANDING_RAX 0
 #define LANDING_RBX 8
 #define LANDING_RCX 16
@@ -45,6 +51,7 @@
 #define LANDING_RFLAGS 136
 #define LANDING_RSP 144
 #define LANDING_SS 152
+#define LANDING_HANDLING 160
 
 /* struct segue_trial */
 #define TRIAL_RBX 0

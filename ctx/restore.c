@@ -8,6 +8,7 @@
 #include "control_x86_64.h"
 #include "flags_x86_64.h"
 #include "frame.h"
+#include "handling.h"
 #include "landing.h"
 #include "mask.h"
 #include <segue/ctx.h>
@@ -125,15 +126,14 @@ static void copy_xstate(const struct segue_xstate *from, const struct segue_xsta
     memcpy(to + HEADER, (const char *)from->area + HEADER, from->size - HEADER);
 }
 
-enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs, const struct segue_xstate *xstate,
-                                enum segue_restore_method method)
+/* Goes, or changes the frame so that the handler's return goes there. `handling` as in struct landing. */
+static enum segue_status leave(void *ucontext, const struct segue_regs *regs, const struct segue_xstate *xstate,
+                               enum segue_restore_method method, const struct handling *handling)
 {
     struct segue_regs of_frame;
     struct segue_xstate frame;
     struct landing landing;
     uint64_t code, stack;
-    if (!ucontext)
-        return SEGUE_INVALID;
     frame_get_xstate(ucontext, &frame);
     bool is_other = xstate && xstate->area && xstate->area != frame.area;
     if (is_other && (!frame.area || !is_sound(xstate, &frame)))
@@ -148,6 +148,7 @@ enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs, c
             uint64_t mask = frame_get_mask(ucontext);
             mask_exchange(&mask);
         }
+        landing.handling = handling;
         landing_go(&landing, is_other ? xstate->area : frame.area, frame.features);
     }
     if (regs)
@@ -155,4 +156,29 @@ enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs, c
     if (is_other)
         copy_xstate(xstate, &frame);
     return SEGUE_OK;
+}
+
+enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs, const struct segue_xstate *xstate,
+                                enum segue_restore_method method)
+{
+    if (!ucontext)
+        return SEGUE_INVALID;
+    return leave(ucontext, regs, xstate, method, NULL);
+}
+
+__thread struct handling *handling_innermost;
+
+/* Before ours on the list may be one that was left for good, in a policy. */
+static const struct handling *record_of(const void *ucontext)
+{
+    const struct handling *record = handling_innermost;
+    for (unsigned i = 0; record && i < HANDLING_DEPTH; i++, record = record->outer)
+        if (record->ucontext == ucontext || record->self != record)
+            break;
+    return record && record->ucontext == ucontext ? record : NULL;
+}
+
+void handling_restore(void *ucontext, enum segue_restore_method method)
+{
+    leave(ucontext, NULL, NULL, method, record_of(ucontext));
 }

@@ -7,6 +7,7 @@
  *      rsp ->  rax rbx rcx rdx rsi rdi rbp r8 .. r15
  *        +120  rip cs rflags rsp ss      <- rsp at IRETQ, which takes all five at once: to the stack that it goes to
  *                                           nothing is written
+ *        +160  the handler's record
  *
  * Unwinding: the caller is where the landing leads: each register is at its place in it, by DW_OP_breg7 (0x77) and the
  * offset as two bytes of SLEB128.
@@ -43,8 +44,8 @@
 
 /* landing_go (rdi landing, rsi area, rdx features) */
         .section .text.landing_go, "ax", @progbits
-        .globl  landing_go
-        .hidden landing_go
+        .globl  landing_go, landing_forgotten, landing_last
+        .hidden landing_go, landing_forgotten, landing_last
         .type   landing_go, @function
         .p2align 4
 landing_go:
@@ -56,6 +57,13 @@ landing_go:
         xrstor64 (%rsi)
         movq    %rdi, %rsp
         CFI_LANDING 0
+        movq    LANDING_HANDLING(%rsp), %rcx
+        testq   %rcx, %rcx
+        jz      landing_forgotten
+        movq    HANDLING_OUTER(%rcx), %rcx
+        movq    handling_innermost@GOTTPOFF(%rip), %rax
+        movq    %rcx, %fs:(%rax)
+landing_forgotten:
         movq    LANDING_RAX(%rsp), %rax
         movq    LANDING_RBX(%rsp), %rbx
         movq    LANDING_RCX(%rsp), %rcx
@@ -73,6 +81,7 @@ landing_go:
         movq    LANDING_R15(%rsp), %r15
         leaq    LANDING_RIP(%rsp), %rsp
         CFI_LANDING LANDING_RIP
+landing_last:
         iretq
         .cfi_endproc
         .size   landing_go, . - landing_go

@@ -20,6 +20,7 @@ static const struct {
     [SEGUE_BUSY] = {"SEGUE_BUSY", "it is in use, or may not be done from inside a fault"},
     [SEGUE_NO_MEMORY] = {"SEGUE_NO_MEMORY", "the system has no more memory or mappings to give"},
     [SEGUE_SYSTEM] = {"SEGUE_SYSTEM", "a system call failed; errno says why"},
+    [SEGUE_TIMEOUT] = {"SEGUE_TIMEOUT", "it did not happen in the time that was given"},
 };
 
 const char *segue_status_name(enum segue_status status)

@@ -11,6 +11,7 @@
 #include <segue/ctx.h>
 
 #include "../ctx/gate.h"
+#include "../ctx/handling.h"
 #include "../emulate/plan.h"
 #include "../patch/segment.h"
 #include "chain.h"
@@ -430,7 +431,7 @@ void signal_serve(int number, siginfo_t *info, void *ucontext)
         hand_on(thread, info, ucontext);
     else
         /* The return puts a guest's bases back. */
-        segue_restore(ucontext, NULL, NULL, guest_is_interrupted() ? SEGUE_RESTORE_RETURN : way_out);
+        handling_restore(ucontext, guest_is_interrupted() ? SEGUE_RESTORE_RETURN : way_out);
 }
 
 void dispatch_prepare(const struct sigaction *action)

@@ -18,6 +18,9 @@ uint64_t frame_instruction(const void *ucontext);
 /* Sets where the interrupted thread goes on. */
 void frame_set_instruction(void *ucontext, uint64_t rip);
 
+/* The segment bases in force now. */
+void frame_bases(struct segue_regs *regs);
+
 /* All of `regs` is written; the segment bases are those in force now, or the interrupted guest's. */
 void frame_read(const void *ucontext, struct segue_regs *regs);
 

@@ -81,7 +81,7 @@ static bool has_fsgsbase(void)
     return known == YES;
 }
 
-static void read_bases(struct segue_regs *regs)
+void frame_bases(struct segue_regs *regs)
 {
     if (has_fsgsbase()) {
         read_bases_directly(regs);
@@ -96,7 +96,7 @@ void frame_read(const void *ucontext, struct segue_regs *regs)
     const ucontext_t *frame = ucontext;
     for (unsigned i = 0; i < sizeof gregs; i++)
         *segue_register_at(regs, i) = (uint64_t)frame->uc_mcontext.gregs[gregs[i]];
-    read_bases(regs);
+    frame_bases(regs);
     guest_bases(ucontext, &regs->fs_base, &regs->gs_base);
 }
 

@@ -14,6 +14,7 @@
 #include "dispatch.h"
 #include "readers.h"
 #include "region.h"
+#include "suspend.h"
 #include "thread.h"
 
 #define KNOWN_FLAGS (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS)
@@ -61,13 +62,15 @@ static void watch_forks(void)
 }
 
 /* Those that the C library keeps for itself as well, which sigfillset would leave out. The synchronous ones get
- * through, since a guarded access may fault. */
+ * through, since a guarded access may fault, and the one that suspends: a policy may wait for whoever does. */
 static void block_asynchronous(sigset_t *mask)
 {
     static const int synchronous[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
     memset(mask, 0xff, sizeof *mask);
     for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++)
         sigdelset(mask, synchronous[i]);
+    if (suspend_signal())
+        sigdelset(mask, suspend_signal());
 }
 
 static void describe_action(const struct segue_options *options, const struct sigaction *previous,

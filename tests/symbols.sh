@@ -22,6 +22,7 @@ check "both have the same public names" "$(
 dynamic=$(readelf -dW "$shared")
 check "soname is versioned" "$(echo "$dynamic" | grep -q 'soname: \[libsegue\.so\.[0-9]*\]' || echo none)"
 check "bound at load" "$(echo "$dynamic" | grep -q 'FLAGS_1.*NOW' || echo lazy)"
+check "thread-local storage is found without a call" "$(nm -D --undefined-only "$shared" | grep tls_get_addr || :)"
 check "never unmapped" "$(echo "$dynamic" | grep -q 'FLAGS_1.*NODELETE' || echo 'may be unmapped')"
 check "stack is not executable" "$(readelf -lW "$shared" | awk '/GNU_STACK/ && /E/ && !/RW /' | grep 'RWE' || :)"
 echo "$passed passed, $failed failed"

@@ -5,6 +5,7 @@
 #include <segue/ctx.h>
 #include <segue/decode.h>
 #include <segue/emulate.h>
+#include <segue/mutator.h>
 #include <segue/patch.h>
 #include <segue/regs.h>
 #include <segue/signals.h>

@@ -52,6 +52,8 @@ enum segue_status {
     SEGUE_NO_MEMORY,
     /* A system call failed; errno says why. */
     SEGUE_SYSTEM,
+    /* It did not happen in the time that was given. */
+    SEGUE_TIMEOUT,
 };
 
 /* The status as it is written in code, "SEGUE_OK". A value that is no status gives "SEGUE_?".

@@ -1,0 +1,77 @@
+/* capture_x86_64.S: the calling thread's registers, stored before anything else has used them.
+ *
+ * SOURCES: Intel SDM volume 1, 13.7 (XSAVE leaves all of the header but XSTATE_BV as it is). */
+#include <cet.h>
+
+#include "../ctx/layout.h"
+
+#define INVALID 2
+#define HEADER 512
+
+/* segue_context_capture (rdi context, rsi area, rdx size): the context begins with a struct segue_regs. */
+        .section .text.segue_context_capture, "ax", @progbits
+        .globl  segue_context_capture
+        .type   segue_context_capture, @function
+        .p2align 4
+segue_context_capture:
+        .cfi_startproc
+        _CET_ENDBR
+        testq   %rdi, %rdi
+        jz      3f
+        movq    %rax, GATE_RAX(%rdi)
+        movq    %rbx, GATE_RBX(%rdi)
+        movq    %rcx, GATE_RCX(%rdi)
+        movq    %rdx, GATE_RDX(%rdi)
+        movq    %rsi, GATE_RSI(%rdi)
+        movq    %rdi, GATE_RDI(%rdi)
+        movq    %rbp, GATE_RBP(%rdi)
+        leaq    8(%rsp), %rax
+        movq    %rax, GATE_RSP(%rdi)
+        movq    %r8, GATE_R8(%rdi)
+        movq    %r9, GATE_R9(%rdi)
+        movq    %r10, GATE_R10(%rdi)
+        movq    %r11, GATE_R11(%rdi)
+        movq    %r12, GATE_R12(%rdi)
+        movq    %r13, GATE_R13(%rdi)
+        movq    %r14, GATE_R14(%rdi)
+        movq    %r15, GATE_R15(%rdi)
+        movq    (%rsp), %rax
+        movq    %rax, GATE_RIP(%rdi)
+        pushfq
+        .cfi_adjust_cfa_offset 8
+        popq    GATE_RFLAGS(%rdi)
+        .cfi_adjust_cfa_offset -8
+
+        testq   %rsi, %rsi
+        jz      2f
+        testq   $63, %rsi
+        jnz     3f
+        movq    capture_area_size(%rip), %rax
+        testq   %rax, %rax
+        jz      3f
+        cmpq    %rax, %rdx
+        jb      3f
+        xorl    %eax, %eax
+        movl    $8, %ecx
+1:      movq    %rax, HEADER - 8(%rsi, %rcx, 8)
+        decl    %ecx
+        jnz     1b
+        movl    capture_features(%rip), %eax
+        movl    4 + capture_features(%rip), %edx
+        xsave64 (%rsi)
+2:      jmp     capture_finish
+3:      movl    $INVALID, %eax
+        ret
+        .cfi_endproc
+        .size   segue_context_capture, . - segue_context_capture
+
+        .section .bss.capture_area_size, "aw", @nobits
+        .globl  capture_area_size, capture_features
+        .hidden capture_area_size, capture_features
+        .p2align 3
+capture_area_size:
+        .zero   8
+capture_features:
+        .zero   8
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,117 @@
+/* mutator_an.c: the generic variant of mutator.h, for platforms without memory protection, or of which nothing is
+ * known: there are no faults, no context can be decoded, and there is one thread, so none is ever suspended. Plain C.
+ *
+ * It fits a collector that protects nothing and scans the calling thread's stack by means of its own.
+ *
+ * SOURCES: MPS design/prmc .impl.an, design/prot .impl.an, design/thread-manager .impl.an. */
+#include <segue/mutator.h>
+
+enum segue_status segue_fault_address(const void *info, const void *ucontext, uint64_t *address)
+{
+    return info && ucontext && address ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
+}
+
+enum segue_status segue_fault_access(const void *info, const void *ucontext, uint32_t flags, uint8_t *direction)
+{
+    if (!info || !ucontext || !direction || flags & ~(uint32_t)SEGUE_FAULT_WRITE_IS_READ_WRITE)
+        return SEGUE_INVALID;
+    return SEGUE_UNSUPPORTED;
+}
+
+bool segue_in_fault(void)
+{
+    return false;
+}
+
+enum segue_status segue_context_of_frame(const void *ucontext, struct segue_thread_context *context)
+{
+    return ucontext && context ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
+}
+
+enum segue_status segue_context_of_event(const struct segue_event *event, struct segue_thread_context *context)
+{
+    return event && context ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
+}
+
+size_t segue_capture_size(void)
+{
+    return 0;
+}
+
+enum segue_status segue_context_capture(struct segue_thread_context *context, void *area, size_t area_size)
+{
+    (void)area_size;
+    return context && !area ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
+}
+
+/* No context was ever told, so there is none to ask of. */
+uint64_t segue_context_sp(const struct segue_thread_context *context)
+{
+    (void)context;
+    return 0;
+}
+
+int segue_context_scan(const struct segue_thread_context *context, segue_scan_words *scan, void *closure)
+{
+    (void)context;
+    (void)scan;
+    (void)closure;
+    return 0;
+}
+
+enum segue_status segue_context_plan(const struct segue_thread_context *context, const struct segue_fault *fault,
+                                     const struct segue_window *windows, size_t window_count, struct segue_plan *plan)
+{
+    (void)fault;
+    (void)windows;
+    (void)window_count;
+    if (!context || !plan)
+        return SEGUE_INVALID;
+    *plan = (struct segue_plan){.refusal = "nothing can be decoded on this platform"};
+    return SEGUE_UNSUPPORTED;
+}
+
+enum segue_status segue_suspend_install(const struct segue_suspend_options *options)
+{
+    if (options && (options->flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK || options->signal < 0))
+        return SEGUE_INVALID;
+    return SEGUE_UNSUPPORTED;
+}
+
+enum segue_status segue_suspend_uninstall(void)
+{
+    return SEGUE_NOT_FOUND;
+}
+
+/* The one thread there is cannot suspend itself, so every other is none. */
+enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count, uint64_t timeout)
+{
+    (void)timeout;
+    if (!list && count)
+        return SEGUE_INVALID;
+    for (size_t i = 0; i < count; i++)
+        list[i].status = SEGUE_NOT_FOUND;
+    return SEGUE_OK;
+}
+
+enum segue_status segue_threads_resume(struct segue_suspension *list, size_t count)
+{
+    enum segue_status status = SEGUE_OK;
+    if (!list && count)
+        return SEGUE_INVALID;
+    for (size_t i = 0; i < count; i++)
+        if (list[i].status == SEGUE_OK)
+            status = SEGUE_NOT_FOUND;
+    return status;
+}
+
+enum segue_status segue_thread_suspend(struct segue_suspension *suspension, uint64_t timeout)
+{
+    enum segue_status status = suspension ? segue_threads_suspend(suspension, 1, timeout) : SEGUE_INVALID;
+    return status == SEGUE_OK ? suspension->status : status;
+}
+
+enum segue_status segue_thread_resume(struct segue_suspension *suspension)
+{
+    return suspension ? segue_threads_resume(suspension, 1) : SEGUE_INVALID;
+}

@@ -1,0 +1,507 @@
+/* suspend_linux.c: other threads suspended by a signal, and let go again.
+ *
+ * Whoever suspends takes a place for each thread and sends the signal with the place's number. The thread's handler
+ * notes its context there and waits until the place is free again. A place's state is one word: how often it was taken,
+ * and how far things are; so an answer that comes too late, or a question that is not asked any more, finds another
+ * word than it was meant for, and does nothing:
+ *
+ *     free -> asked -> answering -> held -> free
+ *               +----> free: whoever asked has given up
+ *
+ * The signal's number of the place is but a hint: signals of one number are not queued, and another of the same may be
+ * what arrives. So the handler looks for its thread's number among the places.
+ *
+ * Two threads that suspend each other would both wait for ever: so one thread at a time suspends, until all that it has
+ * suspended are resumed. Nothing here holds a lock while it waits.
+ *
+ * SOURCES: rt_tgsigqueueinfo(2), tgkill(2), futex(2), signal(7) (which system calls are restarted); MPS code/pthrdext.c
+ * (the default signal). */
+#if !defined(__linux__)
+#error "suspend_linux.c is specific to Linux"
+#endif
+
+#include "suspend.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <segue/mutator.h>
+#include <string.h>
+#include <time.h>
+
+#include "../decode/system/call_linux_x86_64.h"
+#include "chain.h"
+#include "frame.h"
+#include "interrupted.h"
+#include "thread.h"
+
+#define PLACES SEGUE_SUSPENDED_MOST
+#define DEFAULT_SIGNAL SIGXCPU
+/* The C library's own, by which it lets all threads change their user. */
+#define SIGNAL_SETXID 33
+/* Above a token, so that a program's own value is not taken for one. */
+#define TOKEN_MARK (UINT64_C(0x5e60e) << 44)
+/* Between looks at whether a thread is still there, and at whether another has resumed all that it suspended, in
+ * nanoseconds; they grow to the latter. */
+#define FIRST_PAUSE 50000u
+#define LAST_PAUSE 10000000u
+#define SECOND UINT64_C(1000000000)
+
+enum phase { FREE, ASKED, ANSWERING, HELD };
+#define PHASE_BITS 2
+
+static struct place {
+    _Alignas(64) uint32_t state;
+    const struct segue_thread_context *context;
+} places[PLACES];
+
+/* The threads' numbers beside them, close together to be searched; 0 where the place is free. */
+static int32_t threads[PLACES];
+/* No place at or above it was ever taken. */
+static uint32_t places_used;
+
+/* The thread that suspends, above, and how many are suspended or asked, below. */
+static uint64_t suspender;
+
+static int signal_in_use;
+static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
+
+int suspend_signal(void)
+{
+    return __atomic_load_n(&signal_in_use, __ATOMIC_ACQUIRE);
+}
+
+/* ---- states ---- */
+
+static enum phase phase_of(uint32_t state)
+{
+    return (enum phase)(state & ((1u << PHASE_BITS) - 1));
+}
+
+static uint32_t with_phase(uint32_t state, enum phase phase)
+{
+    return (state >> PHASE_BITS << PHASE_BITS) | phase;
+}
+
+static bool change(struct place *place, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(&place->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static uint32_t state_of(const struct place *place)
+{
+    return __atomic_load_n(&place->state, __ATOMIC_ACQUIRE);
+}
+
+/* Until the state is another, or the time is over; NULL for no end. May return early. */
+static void sleep_while(struct place *place, uint32_t state, const struct timespec *time)
+{
+    system_call4(SYS_futex, (long)&place->state, FUTEX_WAIT_PRIVATE, (long)state, (long)time);
+}
+
+static void wake(struct place *place)
+{
+    system_call4(SYS_futex, (long)&place->state, FUTEX_WAKE_PRIVATE, 1, 0);
+}
+
+/* ---- the thread that is suspended ---- */
+
+static bool is_place_of(uint64_t at, int32_t thread)
+{
+    return __atomic_load_n(&threads[at], __ATOMIC_ACQUIRE) == thread;
+}
+
+/* The place that the calling thread is asked for in, and its state; NULL for none. The number is looked at before and
+ * after the state: a place that was given up and taken for another thread has another number first. */
+static struct place *find_question(uint64_t token, uint32_t *state)
+{
+    int32_t number = thread_number();
+    uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
+    uint64_t hint = token ^ TOKEN_MARK;
+    for (uint32_t i = 0; i <= used; i++) {
+        uint64_t at = i == 0 ? hint : i - 1;
+        if (at >= used || !is_place_of(at, number))
+            continue;
+        *state = state_of(&places[at]);
+        if (phase_of(*state) == ASKED && is_place_of(at, number))
+            return &places[at];
+    }
+    return NULL;
+}
+
+static void be_suspended(struct place *place, uint32_t asked, const void *ucontext)
+{
+    struct segue_thread_context context;
+    uint32_t held = with_phase(asked, HELD);
+    if (!change(place, asked, with_phase(asked, ANSWERING)))
+        return;
+    interrupted_read(ucontext, &context);
+    place->context = &context;
+    __atomic_store_n(&place->state, held, __ATOMIC_RELEASE);
+    wake(place);
+    while (state_of(place) == held)
+        sleep_while(place, held, NULL);
+}
+
+static bool is_token(const siginfo_t *info)
+{
+    return info->si_code == SI_QUEUE && ((uint64_t)(uintptr_t)info->si_value.sival_ptr ^ TOKEN_MARK) < PLACES;
+}
+
+void suspend_serve(int number, siginfo_t *info, void *ucontext)
+{
+    uint32_t state;
+    frame_begin();
+    bool ours = is_token(info);
+    struct place *place = find_question(ours ? (uint64_t)(uintptr_t)info->si_value.sival_ptr : 0, &state);
+    if (place)
+        be_suspended(place, state, ucontext);
+    if (!ours)
+        chain_signal(number, info, ucontext, 0);
+}
+
+/* ---- whose turn it is to suspend ---- */
+
+static uint64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec;
+}
+
+static uint64_t deadline_after(uint64_t timeout)
+{
+    uint64_t start = now();
+    return timeout > UINT64_MAX - start ? UINT64_MAX : start + timeout;
+}
+
+static struct timespec to_timespec(uint64_t nanoseconds)
+{
+    return (struct timespec){.tv_sec = (time_t)(nanoseconds / SECOND), .tv_nsec = (long)(nanoseconds % SECOND)};
+}
+
+static bool is_gone(int32_t thread)
+{
+    return system_call3(SYS_tgkill, system_call3(SYS_getpid, 0, 0, 0), thread, 0) == -ESRCH;
+}
+
+static int32_t suspender_in(uint64_t word)
+{
+    return (int32_t)(word >> 32);
+}
+
+/* Counts so many more, if it is nobody else's turn; that of a thread that has ended is over. */
+static bool try_turn(uint32_t count)
+{
+    uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE);
+    int32_t self = thread_number();
+    for (;;) {
+        if (word && suspender_in(word) != self && !is_gone(suspender_in(word)))
+            return false;
+        uint64_t mine = (uint64_t)(uint32_t)self << 32 | ((uint32_t)word + count);
+        if (__atomic_compare_exchange_n(&suspender, &word, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return true;
+    }
+}
+
+static void end_turn(uint32_t count)
+{
+    uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE), less;
+    do
+        less = (uint32_t)word == count ? 0 : word - count;
+    while (!__atomic_compare_exchange_n(&suspender, &word, less, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+}
+
+static bool take_turn(uint32_t count, uint64_t deadline)
+{
+    uint64_t pause = FIRST_PAUSE;
+    while (!try_turn(count)) {
+        uint64_t present = now();
+        if (present >= deadline)
+            return false;
+        struct timespec time = to_timespec(pause < deadline - present ? pause : deadline - present);
+        system_call3(SYS_nanosleep, (long)&time, 0, 0);
+        pause = pause < LAST_PAUSE / 2 ? pause * 2 : LAST_PAUSE;
+    }
+    return true;
+}
+
+/* ---- suspending ---- */
+
+static bool is_taken(int32_t thread)
+{
+    uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < used; i++)
+        if (__atomic_load_n(&threads[i], __ATOMIC_RELAXED) == thread)
+            return true;
+    return false;
+}
+
+static bool try_place(uint32_t at, int32_t thread)
+{
+    uint32_t state = state_of(&places[at]);
+    if (phase_of(state) != FREE || __atomic_load_n(&threads[at], __ATOMIC_RELAXED))
+        return false;
+    uint32_t asked = with_phase(state + (1u << PHASE_BITS), ASKED);
+    if (!change(&places[at], state, asked))
+        return false;
+    uint32_t used = __atomic_load_n(&places_used, __ATOMIC_RELAXED);
+    while (used <= at &&
+           !__atomic_compare_exchange_n(&places_used, &used, at + 1, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+    __atomic_store_n(&threads[at], thread, __ATOMIC_RELEASE);
+    return true;
+}
+
+/* `hint`: where to look first. */
+static bool take_place(struct segue_suspension *suspension, uint32_t hint)
+{
+    for (uint32_t i = 0; i < PLACES; i++) {
+        uint32_t at = (hint + i) % PLACES;
+        if (!try_place(at, suspension->thread))
+            continue;
+        suspension->place = at;
+        suspension->held = with_phase(state_of(&places[at]), HELD);
+        return true;
+    }
+    return false;
+}
+
+/* True when the question is taken back; false when it is being answered. */
+static bool give_up(const struct segue_suspension *suspension)
+{
+    uint32_t asked = with_phase(suspension->held, ASKED);
+    if (!change(&places[suspension->place], asked, with_phase(asked, FREE)))
+        return false;
+    __atomic_store_n(&threads[suspension->place], 0, __ATOMIC_RELEASE);
+    return true;
+}
+
+static long send(int32_t thread, uint32_t at)
+{
+    siginfo_t info = {.si_signo = suspend_signal(), .si_code = SI_QUEUE};
+    long process = system_call3(SYS_getpid, 0, 0, 0);
+    info.si_value.sival_ptr = (void *)(uintptr_t)(TOKEN_MARK ^ at);
+    long result = system_call4(SYS_rt_tgsigqueueinfo, process, thread, info.si_signo, (long)&info);
+    /* Too many are waiting to be delivered; one that says nothing may still go. */
+    return result == -EAGAIN ? system_call3(SYS_tgkill, process, thread, info.si_signo) : result;
+}
+
+/* Leaves the status SEGUE_OK where an answer is to be waited for. */
+static void ask(struct segue_suspension *suspension, uint32_t hint)
+{
+    suspension->status = SEGUE_OK;
+    suspension->held = 0;
+    if (suspension->thread <= 0 || suspension->thread == thread_number())
+        suspension->status = SEGUE_INVALID;
+    else if (is_taken(suspension->thread))
+        suspension->status = SEGUE_EXISTS;
+    else if (!take_place(suspension, hint))
+        suspension->status = SEGUE_NO_MEMORY;
+    else {
+        long result = send(suspension->thread, suspension->place);
+        if (result == 0 || !give_up(suspension))
+            return;
+        suspension->status = result == -ESRCH ? SEGUE_NOT_FOUND : SEGUE_SYSTEM;
+    }
+}
+
+static enum segue_status await(struct segue_suspension *suspension, uint64_t deadline)
+{
+    struct place *place = &places[suspension->place];
+    uint64_t pause = FIRST_PAUSE;
+    for (uint32_t state = state_of(place); state != suspension->held; state = state_of(place)) {
+        uint64_t present = now();
+        bool gone = is_gone(suspension->thread);
+        if ((gone || present >= deadline) && give_up(suspension))
+            return gone ? SEGUE_NOT_FOUND : SEGUE_TIMEOUT;
+        bool is_last = present < deadline && deadline - present < pause;
+        struct timespec time = to_timespec(is_last ? deadline - present : pause);
+        sleep_while(place, state, &time);
+        pause = pause < LAST_PAUSE / 2 ? pause * 2 : LAST_PAUSE;
+    }
+    suspension->context = *place->context;
+    return SEGUE_OK;
+}
+
+enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count, uint64_t timeout)
+{
+    if (!list && count)
+        return SEGUE_INVALID;
+    if (!suspend_signal())
+        return SEGUE_NOT_FOUND;
+    if (count > PLACES)
+        return SEGUE_INVALID;
+    if (count == 0)
+        return SEGUE_OK;
+    uint64_t deadline = deadline_after(timeout);
+    if (!take_turn((uint32_t)count, deadline))
+        return SEGUE_BUSY;
+    enum segue_status first = SEGUE_OK;
+    uint32_t failed = 0;
+    for (size_t i = 0; i < count; i++)
+        ask(&list[i], (uint32_t)i);
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].status == SEGUE_OK)
+            list[i].status = await(&list[i], deadline);
+        failed += list[i].status != SEGUE_OK;
+        if (first == SEGUE_OK && list[i].status != SEGUE_NOT_FOUND)
+            first = list[i].status;
+    }
+    if (failed)
+        end_turn(failed);
+    return first;
+}
+
+static bool resume(const struct segue_suspension *suspension)
+{
+    struct place *place = &places[suspension->place % PLACES];
+    if (phase_of(suspension->held) != HELD || !change(place, suspension->held, with_phase(suspension->held, FREE)))
+        return false;
+    __atomic_store_n(&threads[suspension->place], 0, __ATOMIC_RELEASE);
+    wake(place);
+    return true;
+}
+
+enum segue_status segue_threads_resume(struct segue_suspension *list, size_t count)
+{
+    enum segue_status status = SEGUE_OK;
+    uint32_t resumed = 0;
+    if (!list && count)
+        return SEGUE_INVALID;
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].status != SEGUE_OK)
+            continue;
+        if (resume(&list[i]))
+            resumed++;
+        else
+            status = SEGUE_NOT_FOUND;
+    }
+    if (resumed)
+        end_turn(resumed);
+    return status;
+}
+
+enum segue_status segue_thread_suspend(struct segue_suspension *suspension, uint64_t timeout)
+{
+    if (!suspension)
+        return SEGUE_INVALID;
+    enum segue_status status = segue_threads_suspend(suspension, 1, timeout);
+    return status == SEGUE_OK ? suspension->status : status;
+}
+
+enum segue_status segue_thread_resume(struct segue_suspension *suspension)
+{
+    return suspension ? segue_threads_resume(suspension, 1) : SEGUE_INVALID;
+}
+
+/* ---- installing ---- */
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&installing);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&installing);
+}
+
+/* Those who were suspended are not there. */
+static void after_fork_in_child(void)
+{
+    pthread_mutex_init(&installing, NULL);
+    thread_self.number = 0;
+    suspender = 0;
+    for (uint32_t i = 0; i < places_used; i++) {
+        places[i].state = with_phase(places[i].state, FREE);
+        threads[i] = 0;
+    }
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* Everything but what a fault raises, what the C library needs of every thread, and what the embedder leaves open. */
+static uint64_t blocked_signals(const struct segue_suspend_options *options)
+{
+    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGNAL_SETXID};
+    uint64_t mask = ~options->open | (uint64_t)1 << (options->signal - 1);
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        mask &= ~((uint64_t)1 << (open[i] - 1));
+    return mask;
+}
+
+static bool is_usable(int number)
+{
+    static const int taken[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, 32, 33};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        if (number == taken[i])
+            return false;
+    return number > 0 && number < _NSIG;
+}
+
+static enum segue_status install(const struct segue_suspend_options *options)
+{
+    static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+    struct sigaction ours = {.sa_sigaction = suspend_entry, .sa_flags = SA_SIGINFO | SA_RESTART}, previous;
+    uint64_t mask = blocked_signals(options);
+    if (signal_in_use)
+        return SEGUE_EXISTS;
+    pthread_once(&fork_once, watch_forks);
+    memcpy(&ours.sa_mask, &mask, sizeof mask);
+    if (options->flags & SEGUE_SUSPEND_ALTERNATE_STACK)
+        ours.sa_flags |= SA_ONSTACK;
+    if (sigaction(options->signal, NULL, &previous) != 0)
+        return SEGUE_SYSTEM;
+    chain_remember(options->signal, &previous);
+    if (sigaction(options->signal, &ours, &previous) != 0)
+        return SEGUE_SYSTEM;
+    chain_remember(options->signal, &previous);
+    __atomic_store_n(&signal_in_use, options->signal, __ATOMIC_RELEASE);
+    return SEGUE_OK;
+}
+
+enum segue_status segue_suspend_install(const struct segue_suspend_options *options)
+{
+    struct segue_suspend_options given = {0};
+    if (options)
+        given = *options;
+    if (given.signal == 0)
+        given.signal = DEFAULT_SIGNAL;
+    if (given.flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK || !is_usable(given.signal))
+        return SEGUE_INVALID;
+    pthread_mutex_lock(&installing);
+    enum segue_status status = install(&given);
+    pthread_mutex_unlock(&installing);
+    return status;
+}
+
+static enum segue_status uninstall(void)
+{
+    struct sigaction present;
+    if (!signal_in_use)
+        return SEGUE_NOT_FOUND;
+    if (sigaction(signal_in_use, NULL, &present) != 0)
+        return SEGUE_SYSTEM;
+    if (!(present.sa_flags & SA_SIGINFO) || present.sa_sigaction != suspend_entry)
+        return SEGUE_NOT_LAST;
+    /* Our turn, so that nobody asks meanwhile. */
+    if (__atomic_load_n(&suspender, __ATOMIC_ACQUIRE) || !try_turn(1))
+        return SEGUE_BUSY;
+    int result = chain_put_back(signal_in_use);
+    if (result == 0)
+        __atomic_store_n(&signal_in_use, 0, __ATOMIC_RELEASE);
+    end_turn(1);
+    return result == 0 ? SEGUE_OK : SEGUE_SYSTEM;
+}
+
+enum segue_status segue_suspend_uninstall(void)
+{
+    pthread_mutex_lock(&installing);
+    enum segue_status status = uninstall();
+    pthread_mutex_unlock(&installing);
+    return status;
+}
