@@ -320,7 +320,7 @@ static void add_frame_word(struct listing *listing, uint64_t address, unsigned d
 }
 
 /* Pushes the frame pointer; with a nesting level, copies the enclosing frames' pointers, and pushes the new one. At the
- * end it sees whether it could write where the stack pointer then is. */
+ * end it sees whether it could push where the stack pointer then is. */
 static void list_enter(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
@@ -338,8 +338,8 @@ static void list_enter(struct listing *listing)
     }
     if (memory->displacement == 0)
         return;
-    struct segue_access *probe = add(listing, on_stack(listing, stack - (uint64_t)memory->displacement), 1);
-    probe->element = 1;
+    struct segue_access *probe =
+        add(listing, on_stack(listing, stack - (uint64_t)memory->displacement), memory->element);
     probe->direction = SEGUE_WRITE;
     probe->flags |= SEGUE_ACCESS_PROBE;
 }

@@ -16,16 +16,27 @@
 
 #define ARCH_GET_FS 0x1003
 #define PAGE 4096u
-/* An arena for each general register: its operands are put around the edge in the middle. */
-#define ARENAS 16
+/* An arena for each general register: its operands are put around the edge in the middle. One more goes where an
+ * operand is that no register moves. */
+#define REGISTERS 16u
+#define ARENAS (REGISTERS + 1)
+#define ROAMING REGISTERS
 #define ARENA_PAGES 8u
 #define ARENA_SIZE (ARENA_PAGES * PAGE)
 #define ARENA_STRIDE (2u * ARENA_SIZE)
 #define ARENAS_BASE 0x18000000u
 #define SLOT_BASE 0x14000000u
+/* At least as many as a page has bytes: since their size is odd, there is one for each place in a page that an operand
+ * relative to the instruction pointer can have. */
+#define SLOTS PAGE
 #define IMAGE_MAX 4096u
 #define PLACEMENTS 10
+/* Ways in which an access can lie at an edge. */
+#define INSIDES 5
+/* A bit offset in the base register itself takes an operand an eighth too far, and an eighth of that the next time. */
+#define SETTLE_TRIES 12
 
+#define TRAP_UNDEFINED 6
 #define TRAP_PAGE_FAULT 14
 #define TRAP_GENERAL_PROTECTION 13
 #define ERROR_WRITE 2u
@@ -46,13 +57,18 @@ struct run {
     struct segue_xstate xstate;
     struct segue_access accesses[SEGUE_ACCESSES_MOST];
     size_t count;
+    /* Where the instruction stands. */
+    size_t slot;
     struct random *random;
     struct access_report *report;
 };
 
+/* Where the roaming arena is; 0: nowhere. */
+static uint64_t roaming;
+
 static uint8_t *arena(unsigned number)
 {
-    return (uint8_t *)(uintptr_t)(ARENAS_BASE + number * ARENA_STRIDE);
+    return (uint8_t *)(uintptr_t)(number == ROAMING ? roaming : ARENAS_BASE + number * ARENA_STRIDE);
 }
 
 static uint64_t middle(unsigned number)
@@ -60,16 +76,45 @@ static uint64_t middle(unsigned number)
     return (uint64_t)(uintptr_t)arena(number) + ARENA_SIZE / 2;
 }
 
-static bool in_arenas(uint64_t address, uint64_t size)
+/* The arena in which all of these bytes lie; ARENAS if there is none. */
+static unsigned arena_of(uint64_t address, uint64_t size)
 {
     uint64_t offset = address - ARENAS_BASE;
-    return offset < (uint64_t)ARENAS * ARENA_STRIDE && offset % ARENA_STRIDE < ARENA_SIZE &&
-           offset % ARENA_STRIDE + size <= ARENA_SIZE;
+    if (roaming && address - roaming < ARENA_SIZE && address - roaming + size <= ARENA_SIZE)
+        return ROAMING;
+    bool inside = offset < (uint64_t)REGISTERS * ARENA_STRIDE && offset % ARENA_STRIDE < ARENA_SIZE &&
+                  offset % ARENA_STRIDE + size <= ARENA_SIZE;
+    return inside ? (unsigned)(offset / ARENA_STRIDE) : ARENAS;
+}
+
+static bool in_arenas(uint64_t address, uint64_t size)
+{
+    return arena_of(address, size) != ARENAS;
+}
+
+/* Puts the roaming arena around the edge at `edge`. False if there is something else, or nothing can be. */
+static bool roam(uint64_t edge)
+{
+    uint64_t base = edge / PAGE * PAGE - ARENA_SIZE / 2;
+    if (base == roaming)
+        return true;
+    if (roaming)
+        munmap((void *)(uintptr_t)roaming, ARENA_SIZE);
+    roaming = 0;
+    if (base == 0 || base > UINT64_MAX - ARENA_SIZE)
+        return false;
+    void *mapped = mmap((void *)(uintptr_t)base, ARENA_SIZE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (mapped != (void *)(uintptr_t)base)
+        return false;
+    roaming = base;
+    memset(before[ROAMING], 0, ARENA_SIZE);
+    return true;
 }
 
 const char *access_prepare(void)
 {
-    for (unsigned i = 0; i < ARENAS; i++)
+    for (unsigned i = 0; i < REGISTERS; i++)
         if (mmap(arena(i), ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
                  0) != arena(i))
             return "the addresses for the arenas are taken";
@@ -78,7 +123,7 @@ const char *access_prepare(void)
     static uint8_t stack[65536];
     if (sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL) != 0)
         return "there can be no alternate stack";
-    return oracle_prepare(SLOT_BASE, 1);
+    return oracle_prepare(SLOT_BASE, SLOTS);
 }
 
 __attribute__((format(printf, 2, 3))) static enum access_result different(struct run *run, const char *format, ...)
@@ -173,27 +218,62 @@ static void random_state(struct run *run)
 {
     random_image(run->random);
     run->regs.rflags = (random_next(run->random) & FLAGS_FREE) | FLAGS_SET;
-    for (unsigned i = 0; i < ARENAS; i++)
+    for (unsigned i = 0; i < REGISTERS; i++)
         *segue_register_at(&run->regs, i) = middle(i) + 64 * random_below(run->random, 16);
     run->regs.fs_base = fs_base;
-    run->regs.gs_base = random_below(run->random, 16) * PAGE;
+    run->regs.gs_base = random_below(run->random, 3) * PAGE;
     run->xstate = (struct segue_xstate){.area = image, .size = (uint32_t)oracle_image_size(), .features = 0xe7};
-    run->regs.rip = oracle_slot_address(0, run->insn->length);
+    run->regs.rip = oracle_slot_address(run->slot, run->insn->length);
     tame_registers(run);
 }
 
-/* Moves the base of access `number` so that its byte `inside` stands at the edge in the middle of an arena. False
- * if it has none that could be moved. */
+/* The register that moves an operand, and how far it does; REGISTERS if none does. */
+static unsigned mover_of(const struct segue_memory_operand *memory, int64_t *factor)
+{
+    bool has_index = memory->scale && memory->addressing != SEGUE_ADDRESSING_VECTOR;
+    *factor = has_index && memory->index == memory->base ? 1 + memory->scale : 1;
+    if (memory->base < REGISTERS)
+        return memory->base;
+    *factor = memory->scale;
+    return memory->base == SEGUE_REGISTER_NONE && has_index ? memory->index : REGISTERS;
+}
+
+/* Moves the instruction so that an operand relative to it has its byte `inside` at the edge of a page. */
+static void move_slot(struct run *run, uint64_t address, uint64_t inside)
+{
+    uint64_t end = run->regs.rip;
+    for (size_t slot = 0; slot < SLOTS; slot++) {
+        run->regs.rip = oracle_slot_address(slot, run->insn->length);
+        run->slot = slot;
+        if ((address + run->regs.rip - end + inside) % PAGE == 0)
+            return;
+    }
+}
+
+/* Moves access `number` so that its byte `inside` stands at the edge in the middle of an arena, or within as many bytes
+ * of it as its register is multiplied by; what no register moves gets an arena where it is. */
 static bool place(struct run *run, size_t number, uint64_t inside)
 {
     const struct segue_access *access = &run->accesses[number];
     const struct segue_memory_operand *memory = &run->insn->memory[access->operand];
-    unsigned base = memory->base;
-    if (base >= ARENAS)
-        return false;
-    uint64_t *reg = segue_register_at(&run->regs, base);
-    *reg += middle(base) - inside - access->address;
-    return list(run) == SEGUE_OK && number < run->count;
+    int64_t factor;
+    unsigned mover = mover_of(memory, &factor);
+    if (mover < REGISTERS) {
+        /* With 32 bits of address, all that FS leads to lies close above its base, which is the host's. */
+        bool above_fs = memory->segment == SEGUE_SEGMENT_FS && run->insn->address_size == 4;
+        int64_t distance = above_fs ? -(int64_t)((access->address + inside) % PAGE)
+                                    : (int64_t)(middle(mover) - inside - access->address);
+        *segue_register_at(&run->regs, mover) += (uint64_t)(distance / factor);
+        if (list(run) != SEGUE_OK || number >= run->count)
+            return false;
+        return !above_fs || roam(access->address + inside);
+    }
+    if (memory->base == SEGUE_RIP) {
+        move_slot(run, access->address, inside);
+        if (list(run) != SEGUE_OK || number >= run->count)
+            return false;
+    }
+    return roam(access->address + inside);
 }
 
 static bool all_in_arenas(const struct run *run)
@@ -206,9 +286,20 @@ static bool all_in_arenas(const struct run *run)
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
+static bool is_touched(const struct run *run, unsigned number)
+{
+    for (size_t i = 0; i < run->count; i++)
+        if (arena_of(run->accesses[i].address, run->accesses[i].size) == number)
+            return true;
+    return false;
+}
+
+/* The arenas that are accessed get new contents; the others keep theirs, and are to. */
 static void fill(struct run *run, bool zeros)
 {
     for (unsigned i = 0; i < ARENAS; i++) {
+        if (!is_touched(run, i))
+            continue;
         uint8_t *from = arena(i) + ARENA_SIZE / 2 - 2 * PAGE;
         if (zeros)
             memset(from, 0, 4 * (size_t)PAGE);
@@ -242,16 +333,25 @@ static bool written(const struct run *run, uint64_t address)
     return false;
 }
 
-static void save(void)
+static void save(const struct run *run)
 {
     for (unsigned i = 0; i < ARENAS; i++)
-        memcpy(before[i], arena(i), ARENA_SIZE);
+        if (is_touched(run, i))
+            memcpy(before[i], arena(i), ARENA_SIZE);
+}
+
+/* After a difference, so that it is not the next instruction's too. */
+static void save_all(void)
+{
+    for (unsigned i = 0; i < ARENAS; i++)
+        if (arena(i))
+            memcpy(before[i], arena(i), ARENA_SIZE);
 }
 
 static enum access_result check_memory(struct run *run)
 {
     for (unsigned i = 0; i < ARENAS; i++) {
-        if (memcmp(before[i], arena(i), ARENA_SIZE) == 0)
+        if (!arena(i) || memcmp(before[i], arena(i), ARENA_SIZE) == 0)
             continue;
         for (size_t j = 0; j < ARENA_SIZE; j++)
             if (before[i][j] != arena(i)[j] && !written(run, (uint64_t)(uintptr_t)arena(i) + j))
@@ -328,6 +428,13 @@ static uint64_t most_iterations(const struct run *run)
     return most;
 }
 
+/* REPE CMPSB compares in blocks on some processors, and then begins with either string (docs/facts.md). */
+static bool takes_either_first(const struct run *run)
+{
+    return run->insn->flags & SEGUE_INSN_CONDITIONAL && run->insn->memory_count == 2 &&
+           run->insn->memory[0].element == 1;
+}
+
 /* In the order of the list; the elements of repeated ones take turns. */
 static void expect(const struct run *run, const struct closed *closed, size_t closed_count,
                    struct expectation *expectation)
@@ -352,9 +459,12 @@ static void expect(const struct run *run, const struct closed *closed, size_t cl
             }
             if (add_stops(expectation, closed, closed_count, i, from, end, access->direction & SEGUE_WRITE) && sure) {
                 expectation->must = true;
-                return;
+                if (!takes_either_first(run))
+                    return;
             }
         }
+        if (expectation->must)
+            return;
     }
 }
 
@@ -427,17 +537,17 @@ static enum access_result check_open(struct run *run, bool zeros, bool *complete
     fill(run, zeros || run->insn->class_ == SEGUE_CLASS_STACK);
     if (run->insn->class_ == SEGUE_CLASS_BRANCH)
         fill_targets(run);
-    save();
+    save(run);
     run_natively(run, &output);
     *completes = output.signal.number == 0;
+    if (output.signal.number && output.signal.trap == TRAP_UNDEFINED)
+        return ACCESS_UNKNOWN;
     if (expectation.misaligned)
         return output.signal.trap == TRAP_GENERAL_PROTECTION
                    ? ACCESS_SAME
                    : different(run, "misaligned, but trap %llu", (unsigned long long)output.signal.trap);
     if (*completes)
         return check_memory(run);
-    if (output.signal.trap == 6)
-        return ACCESS_UNKNOWN;
     if (output.signal.trap == TRAP_PAGE_FAULT)
         return different(run, "page fault at %#llx with all pages open",
                          (unsigned long long)output.signal.page_fault_address);
@@ -468,14 +578,24 @@ static size_t pages_around(const struct run *run, uint64_t pages[PAGES_MOST])
             add_page(pages, &count, at);
         add_page(pages, &count, access->address + access->size);
     }
-    for (unsigned i = 0; i < ARENAS && run->count == 0; i++) {
-        add_page(pages, &count, middle(i));
-        add_page(pages, &count, middle(i) - 1);
-    }
     return count;
 }
 
-static enum access_result check_placement(struct run *run)
+/* What the other registers lead to closed, all at once. */
+static enum access_result check_elsewhere(struct run *run)
+{
+    struct closed closed[2 * REGISTERS];
+    size_t count = 0;
+    for (unsigned i = 0; i < REGISTERS; i++) {
+        if (is_touched(run, i))
+            continue;
+        closed[count++] = (struct closed){middle(i) / PAGE, PROT_NONE};
+        closed[count++] = (struct closed){middle(i) / PAGE - 1, PROT_NONE};
+    }
+    return check_closed(run, closed, count);
+}
+
+static enum access_result check_placement(struct run *run, unsigned number)
 {
     uint64_t pages[PAGES_MOST];
     bool completes;
@@ -484,6 +604,8 @@ static enum access_result check_placement(struct run *run)
         result = check_open(run, true, &completes);
     if (result != ACCESS_SAME)
         return result;
+    if (run->count == 0 || number == 0)
+        result = check_elsewhere(run);
     size_t count = pages_around(run, pages);
     for (size_t i = 0; i < count && result == ACCESS_SAME; i++) {
         result = check_closed(run, &(struct closed){pages[i], PROT_NONE}, 1);
@@ -493,6 +615,9 @@ static enum access_result check_placement(struct run *run)
         for (size_t j = 0; j < i && result == ACCESS_SAME; j++)
             result = check_closed(run, (struct closed[]){{pages[i], PROT_NONE}, {pages[j], PROT_NONE}}, 2);
     }
+    if (result == ACCESS_SAME)
+        result = check_memory(run);
+    save(run);
     return result;
 }
 
@@ -528,7 +653,7 @@ static bool can_run(const struct segue_insn *insn)
 /* Each operand of its own moved into the arena of its base. */
 static bool settle(struct run *run)
 {
-    for (unsigned tries = 0; tries < 3 && list(run) == SEGUE_OK; tries++) {
+    for (unsigned tries = 0; tries < SETTLE_TRIES && list(run) == SEGUE_OK; tries++) {
         if (all_in_arenas(run))
             return true;
         for (size_t i = 0; i < run->count; i++)
@@ -538,16 +663,22 @@ static bool settle(struct run *run)
     return false;
 }
 
+static void load(const struct run *run)
+{
+    oracle_slots_open();
+    oracle_slot_write(run->slot, run->insn->bytes, run->insn->length);
+    oracle_slots_close();
+}
+
 enum access_result access_check(const struct segue_insn *insn, struct random *random, struct access_report *report)
 {
     struct run run = {.insn = insn, .random = random, .report = report};
     enum access_result result = ACCESS_NOT_PLACED, last = ACCESS_NOT_PLACED;
     bool any = false;
+    size_t loaded = run.slot;
     if (!can_run(insn))
         return ACCESS_NOT_RUN;
-    oracle_slots_open();
-    oracle_slot_write(0, insn->bytes, insn->length);
-    oracle_slots_close();
+    load(&run);
     for (unsigned i = 0; i < PLACEMENTS; i++) {
         random_state(&run);
         enum segue_status status = list(&run);
@@ -557,13 +688,19 @@ enum access_result access_check(const struct segue_insn *insn, struct random *ra
             continue;
         if (run.count) {
             /* At an edge: just before it, just after it, and across it by one byte or any number. */
-            size_t number = random_below(random, (uint32_t)run.count);
+            size_t number =
+                run.count <= PLACEMENTS / INSIDES ? i / INSIDES % run.count : random_below(random, (uint32_t)run.count);
             uint64_t size = run.accesses[number].size;
-            const uint64_t inside[] = {0, 1, size - 1, size, random_below(random, (uint32_t)size + 1)};
-            if (!place(&run, number, inside[i % (sizeof inside / sizeof *inside)]) || !all_in_arenas(&run))
+            const uint64_t inside[INSIDES] = {0, 1, size - 1, size, random_below(random, (uint32_t)size + 1)};
+            if (!place(&run, number, inside[i % INSIDES]) || !all_in_arenas(&run))
                 continue;
         }
-        last = check_placement(&run);
+        if (run.slot != loaded)
+            load(&run);
+        loaded = run.slot;
+        last = check_placement(&run, i);
+        if (last == ACCESS_DIFFERENT)
+            save_all();
         if (last == ACCESS_DIFFERENT || last == ACCESS_UNKNOWN)
             return last;
         result = last;

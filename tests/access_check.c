@@ -1,11 +1,13 @@
 /* access_check.c: holds segue_accesses against the processor: over every form of every instruction, or over the rows of
  * files.
  *
- *      access_check [--seed S] [--every N] [--verbose] [FILE...]
+ *      access_check [--seed S] [--every N] [--shard I/N] [--spoil] [--verbose] [FILE...]
  *
- * With --every only one form or row in N is checked, another one with another seed. A row is the hex of one
- * instruction; what follows a blank in it, and lines that begin with '#', are ignored. Exits with 0 if there was no
- * difference, 1 if there was, 2 for a bad command line, 77 where it cannot run. */
+ * With --every only one form or row in N is checked, another one with another seed; --shard I/N is the I-th part of N
+ * that make up all. A row is the hex of one instruction; what follows a blank in it, and lines that begin with '#', are
+ * ignored. With --spoil each list that the processor agrees with is checked again with one thing in it made wrong, and
+ * those that pass nevertheless are counted. Exits with 0 if there was no difference, 1 if there was, or if a wrong list
+ * passed, 2 for a bad command line, 77 where it cannot run. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,10 +22,17 @@
 #define EXIT_SKIPPED 77
 #define REPORTS_MAX 100
 
+/* What is made wrong in a list. */
+enum spoil { SPOIL_LONGER, SPOIL_SHORTER, SPOIL_LATER, SPOIL_DIRECTION, SPOIL_LEFT_OUT, SPOILS };
+
 struct totals {
     uint64_t seed, every;
+    unsigned shard, shards;
     uint64_t number;
     uint64_t results[ACCESS_RESULTS];
+    /* Wrong lists, by what is wrong, and how many of them passed. */
+    uint64_t spoilt[SPOILS], passed[SPOILS];
+    bool spoils;
     bool verbose;
     struct access_report report;
 };
@@ -38,11 +47,75 @@ static const char *const result_names[ACCESS_RESULTS] = {
     [ACCESS_NONE] = "no access, as listed",
 };
 
+static const char *const spoil_names[SPOILS] = {
+    [SPOIL_LONGER] = "a byte too long",      [SPOIL_SHORTER] = "a byte too short",
+    [SPOIL_LATER] = "a byte too far up",     [SPOIL_DIRECTION] = "read for write or write for read",
+    [SPOIL_LEFT_OUT] = "without an operand",
+};
+
+/* Whether a wrong byte would show: the operand can be put at any byte of a page, and may lie across two. A branch
+ * through a place that is not filled would not come back. */
+static bool shows(const struct segue_insn *insn)
+{
+    const struct segue_memory_operand *memory = &insn->memory[0];
+    return insn->class_ != SEGUE_CLASS_BRANCH && memory->addressing == SEGUE_ADDRESSING_PLAIN && !memory->masking &&
+           !memory->probe && !memory->flags && !memory->alignment && memory->base != SEGUE_REGISTER_NONE &&
+           memory->index != memory->base;
+}
+
+/* Makes one thing of the first operand wrong; false if nothing is left. */
+static bool make_wrong(struct segue_insn *insn, enum spoil spoil)
+{
+    struct segue_memory_operand *memory = &insn->memory[0];
+    switch (spoil) {
+    case SPOIL_LONGER:
+        memory->size++;
+        break;
+    case SPOIL_SHORTER:
+        memory->size--;
+        break;
+    case SPOIL_LATER:
+        memory->displacement++;
+        break;
+    case SPOIL_DIRECTION:
+        /* What is read and written is first read by some, and at once written by others. */
+        memory->direction ^= SEGUE_READ | SEGUE_WRITE;
+        break;
+    default:
+        /* What is not known to be accessed is looked for where the registers lead, but not close to another operand. */
+        if ((insn->memory_count == 2 && insn->memory[1].base == memory->base) || memory->segment >= SEGUE_SEGMENT_FS)
+            return false;
+        insn->memory_count--;
+        *memory = insn->memory[1];
+        return true;
+    }
+    return memory->direction && memory->size > 0;
+}
+
+static void check_spoilt(const struct segue_insn *insn, struct random *random, struct totals *totals)
+{
+    for (unsigned spoil = 0; spoil < SPOILS; spoil++) {
+        struct segue_insn wrong = *insn;
+        struct access_report report = {0};
+        if (!shows(insn) || !make_wrong(&wrong, (enum spoil)spoil))
+            continue;
+        enum access_result result = access_check(&wrong, random, &report);
+        totals->spoilt[spoil] += result == ACCESS_DIFFERENT || result == ACCESS_SAME || result == ACCESS_NONE;
+        if (result != ACCESS_SAME && result != ACCESS_NONE)
+            continue;
+        totals->passed[spoil]++;
+        if (totals->verbose)
+            printf("PASSED %s, %s: %s\n", segue_mnemonic_name(insn->mnemonic), spoil_names[spoil],
+                   result_names[result]);
+    }
+}
+
 static void check(const struct segue_insn *insn, void *context)
 {
     struct totals *totals = context;
     struct random random = random_for(totals->seed, totals->number);
-    if ((totals->number++ + totals->seed) % totals->every)
+    uint64_t number = totals->number++;
+    if ((number + totals->seed) % totals->every || number / totals->every % totals->shards != totals->shard)
         return;
     /* Told before it runs: some can bring the program down. */
     for (unsigned i = 0; totals->verbose && i < insn->length; i++)
@@ -52,6 +125,8 @@ static void check(const struct segue_insn *insn, void *context)
     totals->results[result]++;
     if (totals->verbose)
         printf(" %s: %s\n", segue_mnemonic_name(insn->mnemonic), result_names[result]);
+    if (totals->spoils && result == ACCESS_SAME)
+        check_spoilt(insn, &random, totals);
     if (result == ACCESS_DIFFERENT && totals->results[ACCESS_DIFFERENT] <= REPORTS_MAX)
         printf("DIFFERENT %s\n", totals->report.text);
     fflush(stdout);
@@ -90,17 +165,22 @@ static bool check_file(const char *name, struct totals *totals)
 
 int main(int count, char **arguments)
 {
-    static struct totals totals = {.seed = 1, .every = 1};
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"every", required_argument, NULL, 'e'},
-                                            {"verbose", no_argument, NULL, 'v'},
-                                            {0}};
+    static struct totals totals = {.seed = 1, .every = 1, .shards = 1};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},  {"every", required_argument, NULL, 'e'},
+        {"shard", required_argument, NULL, 'h'}, {"spoil", no_argument, NULL, 'w'},
+        {"verbose", no_argument, NULL, 'v'},     {0}};
     int option;
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
         if (option == 's')
             totals.seed = strtoull(optarg, NULL, 0);
         else if (option == 'e' && strtoull(optarg, NULL, 0))
             totals.every = strtoull(optarg, NULL, 0);
+        else if (option == 'h' && sscanf(optarg, "%u/%u", &totals.shard, &totals.shards) == 2 &&
+                 totals.shard < totals.shards)
+            continue;
+        else if (option == 'w')
+            totals.spoils = true;
         else if (option == 'v')
             totals.verbose = true;
         else
@@ -119,5 +199,11 @@ int main(int count, char **arguments)
     for (size_t i = 0; i < ACCESS_RESULTS; i++)
         printf("%8" PRIu64 " %s\n", totals.results[i], result_names[i]);
     printf("%8" PRIu64 " native runs\n", totals.report.runs);
-    return totals.results[ACCESS_DIFFERENT] ? EXIT_DIFFERENT : 0;
+    bool blind = false;
+    for (unsigned i = 0; totals.spoils && i < SPOILS; i++) {
+        printf("%8" PRIu64 " of %" PRIu64 " wrong lists passed: %s\n", totals.passed[i], totals.spoilt[i],
+               spoil_names[i]);
+        blind |= totals.passed[i] > 0;
+    }
+    return totals.results[ACCESS_DIFFERENT] || blind ? EXIT_DIFFERENT : 0;
 }
