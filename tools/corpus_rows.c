@@ -66,6 +66,7 @@ bool corpus_rows_add(struct corpus_rows *rows, const struct corpus_row *row)
             continue;
         if (there->claim == CORPUS_CLAIM_NONE)
             there->claim = row->claim;
+        there->again += row->again + 1;
         return true;
     }
     rows->rows[rows->count++] = *row;

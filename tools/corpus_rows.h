@@ -29,6 +29,8 @@ struct corpus_row {
     /* enum corpus_claim. */
     uint8_t claim;
     uint8_t bytes[CORPUS_ROW_BYTES];
+    /* How often it came, less one. */
+    uint32_t again;
 };
 
 /* Rows, each once, in the order in which they came. All zero bytes are an empty set. */

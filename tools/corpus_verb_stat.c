@@ -1,7 +1,8 @@
-/* corpus_verb_stat.c: `segue corpus stat`: what the rows are, and how much of them each engine covers.
+/* corpus_verb_stat.c: `segue corpus stat`: what the rows are, how much of them each engine covers, and what none does.
  *
  * A row counts as memory if the decoder lists operands in memory for it. Which engine takes it is what segue_plan says,
- * given registers that lead to ordinary addresses and memory that can be reached where it is. */
+ * given registers that lead to ordinary addresses and memory that can be reached where it is. Rows are counted once
+ * each; how often they came is counted beside it. */
 #include <getopt.h>
 #include <jansson.h>
 #include <segue/emulate.h>
@@ -16,11 +17,28 @@
 #include "verb.h"
 
 /* By enum segue_engine; an engine that is newer than this table is counted under its number. */
-static const char *const engine_names[] = {[SEGUE_ENGINE_NONE] = "none", [SEGUE_ENGINE_MOVE] = "move"};
+static const char *const engine_names[] = {
+    [SEGUE_ENGINE_NONE] = "none",
+    [SEGUE_ENGINE_MOVE] = "move",
+    [SEGUE_ENGINE_REPLAY] = "replay",
+    [SEGUE_ENGINE_STACK] = "stack",
+};
 #define ENGINES 16
+
+/* What cannot be stepped: mnemonics and reasons. */
+#define REFUSALS 256
+struct refusal {
+    uint16_t mnemonic;
+    const char *why;
+    uint64_t rows, times;
+};
 
 struct counts {
     uint64_t rows, undefined, memory;
+    /* The same, each row as often as it came; and how many of those no engine does. */
+    uint64_t memory_times, refused_times;
+    struct refusal refusals[REFUSALS];
+    size_t refusal_count;
     uint64_t encodings[5];
     uint64_t classes[SEGUE_CLASS_COUNT];
     uint64_t class_memory[SEGUE_CLASS_COUNT];
@@ -29,27 +47,61 @@ struct counts {
     struct corpus_forms forms;
 };
 
-/* An area of the extended state in which every mask is set and every index is small. */
-static const struct segue_xstate *ordinary_state(void)
+/* Areas of the extended state: in one all masks are empty, and every index is 0; in the other all masks are full. */
+static const struct segue_xstate *ordinary_state(bool full)
 {
-    static _Alignas(64) uint8_t area[4096];
-    static struct segue_xstate state = {.area = area, .size = sizeof area, .features = 0xe7};
-    uint64_t components = state.features;
-    memset(area, 0, sizeof area);
-    memcpy(area + 512, &components, sizeof components);
-    return &state;
+    static _Alignas(64) uint8_t areas[2][4096];
+    static struct segue_xstate states[2];
+    uint64_t components = 0xe7;
+    memset(areas[full], full ? 0xff : 0, sizeof areas[full]);
+    memset(areas[full] + 512, 0, 64);
+    memcpy(areas[full] + 512, &components, sizeof components);
+    states[full] = (struct segue_xstate){.area = areas[full], .size = sizeof areas[full], .features = components};
+    return &states[full];
 }
 
-static unsigned engine_of(const struct segue_insn *insn)
+static unsigned engine_of(const struct segue_insn *insn, const char **refusal)
 {
     struct segue_regs regs;
     struct segue_plan plan;
     for (unsigned i = 0; i < SEGUE_REGISTER_COUNT; i++)
         *segue_register_at(&regs, i) = 0x10000000 + 0x10000 * i;
     regs.rflags = 0x202;
-    if (segue_plan(insn, &regs, ordinary_state(), NULL, NULL, 0, &plan) != SEGUE_OK)
+    /* With a mask that is empty an instruction accesses nothing. */
+    if (segue_plan(insn, &regs, ordinary_state(false), NULL, NULL, 0, &plan) != SEGUE_OK &&
+        segue_plan(insn, &regs, ordinary_state(true), NULL, NULL, 0, &plan) != SEGUE_OK) {
+        *refusal = plan.refusal;
         return SEGUE_ENGINE_NONE;
+    }
     return (unsigned)plan.engine < ENGINES ? (unsigned)plan.engine : ENGINES - 1;
+}
+
+static void count_refusal(struct counts *counts, unsigned mnemonic, const char *why, uint64_t times)
+{
+    size_t i = 0;
+    while (i < counts->refusal_count && (counts->refusals[i].mnemonic != mnemonic || counts->refusals[i].why != why))
+        i++;
+    if (i == REFUSALS)
+        return;
+    if (i == counts->refusal_count)
+        counts->refusals[counts->refusal_count++] = (struct refusal){.mnemonic = (uint16_t)mnemonic, .why = why};
+    counts->refusals[i].rows++;
+    counts->refusals[i].times += times;
+}
+
+static void count_memory(struct counts *counts, const struct segue_insn *insn, uint64_t times)
+{
+    const char *why = NULL;
+    unsigned engine = engine_of(insn, &why);
+    counts->memory++;
+    counts->memory_times += times;
+    counts->class_memory[insn->class_]++;
+    counts->class_engines[insn->class_][engine]++;
+    counts->engines[engine]++;
+    if (engine != SEGUE_ENGINE_NONE)
+        return;
+    counts->refused_times += times;
+    count_refusal(counts, insn->mnemonic, why, times);
 }
 
 static bool count_row(struct counts *counts, const struct corpus_row *row)
@@ -69,13 +121,8 @@ static bool count_row(struct counts *counts, const struct corpus_row *row)
     corpus_shape_read(slot, &shape);
     counts->encodings[shape.encoding]++;
     counts->classes[insn.class_]++;
-    if (insn.memory_count) {
-        unsigned engine = engine_of(&insn);
-        counts->memory++;
-        counts->class_memory[insn.class_]++;
-        counts->class_engines[insn.class_][engine]++;
-        counts->engines[engine]++;
-    }
+    if (insn.memory_count)
+        count_memory(counts, &insn, row->again + UINT64_C(1));
     return corpus_forms_add(&counts->forms, corpus_form_key(&zydis), row);
 }
 
@@ -90,6 +137,14 @@ static const char *engine_name(unsigned engine, char text[16])
         return engine_names[engine];
     snprintf(text, 16, "engine-%u", engine);
     return text;
+}
+
+static void print_refusals(const struct counts *counts)
+{
+    for (size_t i = 0; i < counts->refusal_count; i++)
+        printf("  %-16s %8llu rows, %8llu times: %s\n", segue_mnemonic_name(counts->refusals[i].mnemonic),
+               (unsigned long long)counts->refusals[i].rows, (unsigned long long)counts->refusals[i].times,
+               counts->refusals[i].why);
 }
 
 static void print(const struct counts *counts)
@@ -116,7 +171,10 @@ static void print(const struct counts *counts)
     for (unsigned i = 0; i < ENGINES; i++)
         if (counts->engines[i])
             printf(" %s %.2f%%", engine_name(i, text), percent(counts->engines[i], counts->memory));
-    putchar('\n');
+    printf("\nof these, as often as they came: %llu of %llu can be stepped, %.4f %%\n",
+           (unsigned long long)(counts->memory_times - counts->refused_times), (unsigned long long)counts->memory_times,
+           percent(counts->memory_times - counts->refused_times, counts->memory_times));
+    print_refusals(counts);
 }
 
 static json_t *engines_json(const uint64_t engines[ENGINES])
@@ -127,6 +185,17 @@ static json_t *engines_json(const uint64_t engines[ENGINES])
         if (engines[i])
             json_object_set_new(object, engine_name(i, text), json_integer((json_int_t)engines[i]));
     return object;
+}
+
+static json_t *refusals_json(const struct counts *counts)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < counts->refusal_count; i++)
+        json_array_append_new(array, json_pack("{s:s, s:s, s:I, s:I}", "mnemonic",
+                                               segue_mnemonic_name(counts->refusals[i].mnemonic), "why",
+                                               counts->refusals[i].why, "rows", (json_int_t)counts->refusals[i].rows,
+                                               "times", (json_int_t)counts->refusals[i].times));
+    return array;
 }
 
 static bool print_json(const struct counts *counts)
@@ -140,10 +209,12 @@ static bool print_json(const struct counts *counts)
                                 json_pack("{s:I, s:I, s:o}", "rows", (json_int_t)counts->classes[i], "memory",
                                           (json_int_t)counts->class_memory[i], "engines",
                                           engines_json(counts->class_engines[i])));
-    json_t *report = json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "report", "segue corpus stat", "rows",
-                               (json_int_t)counts->rows, "undefined", (json_int_t)counts->undefined, "forms",
-                               (json_int_t)counts->forms.count, "memory", (json_int_t)counts->memory, "encodings",
-                               encodings, "classes", classes, "engines", engines_json(counts->engines));
+    json_t *report = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "report", "segue corpus stat",
+                               "rows", (json_int_t)counts->rows, "undefined", (json_int_t)counts->undefined, "forms",
+                               (json_int_t)counts->forms.count, "memory", (json_int_t)counts->memory, "memory_times",
+                               (json_int_t)counts->memory_times, "refused_times", (json_int_t)counts->refused_times,
+                               "refusals", refusals_json(counts), "encodings", encodings, "classes", classes, "engines",
+                               engines_json(counts->engines));
     bool ok = corpus_report_write(report, NULL);
     json_decref(report);
     return ok;
@@ -151,8 +222,11 @@ static bool print_json(const struct counts *counts)
 
 static int stat_rows(const struct corpus_rows *rows, bool json)
 {
-    struct counts counts = {.forms.most = 1};
+    static struct counts counts;
     bool ok = true;
+    counts = (struct counts){.forms.most = 1};
+    /* Without it the plans would refuse what is run from executable memory. */
+    segue_replay_prepare();
     for (size_t i = 0; ok && i < rows->count; i++)
         ok = count_row(&counts, &rows->rows[i]);
     if (!ok)
