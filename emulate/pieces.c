@@ -51,12 +51,12 @@ static bool native_store(const struct segue_piece *piece, const void *from)
 
 static bool load(const struct segue_piece *piece, void *to)
 {
-    return piece->host ? native_load(piece, to) : forced_read(piece->address, to, piece->size);
+    return piece_is_native(piece) ? native_load(piece, to) : forced_read(piece->address, to, piece->size);
 }
 
 static bool store(const struct segue_piece *piece, const void *from)
 {
-    return piece->host ? native_store(piece, from) : forced_write(piece->address, from, piece->size);
+    return piece_is_native(piece) ? native_store(piece, from) : forced_write(piece->address, from, piece->size);
 }
 
 /* The kernel tells only by doing it: memory that it reads past the protection it may yet not write (a shared mapping
@@ -70,7 +70,7 @@ static bool forced_probe_write(uint64_t address)
 static bool readable(const struct segue_piece *piece)
 {
     char byte;
-    if (piece->host)
+    if (piece_is_native(piece))
         return guard_load_1(piece->host, &byte) == 0 && guard_load_1((char *)piece->host + piece->size - 1, &byte) == 0;
     return forced_read(piece->address, &byte, 1) && forced_read(piece->address + piece->size - 1, &byte, 1);
 }
@@ -78,7 +78,7 @@ static bool readable(const struct segue_piece *piece)
 /* A piece that is copied is shorter than a page, so its two ends tell for all of it. */
 static bool writable(const struct segue_piece *piece)
 {
-    if (piece->host)
+    if (piece_is_native(piece))
         return guard_probe_write(piece->host) == 0 && guard_probe_write((char *)piece->host + piece->size - 1) == 0;
     return forced_probe_write(piece->address) && forced_probe_write(piece->address + piece->size - 1);
 }
@@ -91,15 +91,28 @@ static enum segue_status failed(const struct segue_piece *piece, uint8_t directi
     return SEGUE_FAULT;
 }
 
-/* The piece's place in its operand's copy; NULL if it has none, or is not accessed in that direction. */
+/* Whether the piece is of an operand that is copied, and is accessed in that direction, if only to see whether it can
+ * be. */
+static bool is_wanted(const struct segue_plan *plan, const struct copies *copies, const struct segue_piece *piece,
+                      uint8_t direction)
+{
+    const struct segue_access *access = &plan->accesses[piece->access];
+    return copies->bytes[access->operand] && (access->direction & direction);
+}
+
+static bool is_probe(const struct segue_plan *plan, const struct segue_piece *piece)
+{
+    return plan->accesses[piece->access].flags & SEGUE_ACCESS_PROBE;
+}
+
+/* The piece's place in its operand's copy; NULL if it has none, or no bytes go that way. */
 static uint8_t *part_of(const struct segue_plan *plan, const struct copies *copies, const struct segue_piece *piece,
                         uint8_t direction)
 {
     const struct segue_access *access = &plan->accesses[piece->access];
-    uint8_t *bytes = copies->bytes[access->operand];
-    if (!bytes || !(access->direction & direction))
+    if (!is_wanted(plan, copies, piece, direction) || is_probe(plan, piece))
         return NULL;
-    return bytes + (piece->address - copies->address[access->operand]);
+    return copies->bytes[access->operand] + (piece->address - copies->address[access->operand]);
 }
 
 static enum segue_status check_writable(const struct segue_plan *plan, const struct copies *copies,
@@ -107,7 +120,7 @@ static enum segue_status check_writable(const struct segue_plan *plan, const str
 {
     for (uint32_t i = 0; i < plan->piece_count; i++) {
         const struct segue_piece *piece = &plan->pieces[i];
-        if (part_of(plan, copies, piece, SEGUE_WRITE) && !is_device(piece) && !writable(piece))
+        if (is_wanted(plan, copies, piece, SEGUE_WRITE) && !is_device(piece) && !writable(piece))
             return failed(piece, SEGUE_WRITE, fault);
     }
     return SEGUE_OK;
@@ -173,13 +186,13 @@ static enum segue_status write_parts(const struct segue_plan *plan, const struct
 /* One native store is all or nothing by itself, and so is one forced store within a page. */
 static bool is_indivisible(const struct segue_piece *piece)
 {
-    return !is_device(piece) && (piece->host || piece->address % PAGE + piece->size <= PAGE);
+    return !is_device(piece) && (piece_is_native(piece) || piece->address % PAGE + piece->size <= PAGE);
 }
 
 enum segue_status pieces_write(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
 {
     const struct segue_piece *first = &plan->pieces[0];
-    if (plan->piece_count > 1 || !is_indivisible(first))
+    if (plan->piece_count > 1 || !is_indivisible(first) || is_probe(plan, first))
         return write_parts(plan, copies, fault);
     const uint8_t *part = part_of(plan, copies, first, SEGUE_WRITE);
     return !part || store(first, part) ? SEGUE_OK : failed(first, SEGUE_WRITE, fault);

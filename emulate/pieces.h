@@ -4,6 +4,12 @@
 
 #include <segue/emulate.h>
 
+/* Whether the piece is reached where `host` tells, which may well be address 0. */
+static inline bool piece_is_native(const struct segue_piece *piece)
+{
+    return !piece->window || piece->window->kind == SEGUE_WINDOW_ALIAS || piece->window->kind == SEGUE_WINDOW_EXPOSED;
+}
+
 /* Copies of the memory operands that an instruction has; `bytes` is NULL for one that is not copied. */
 struct copies {
     /* The program's address of the copy's first byte. */

@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include "engines.h"
+#include "pieces.h"
 #include "replay.h"
 #include "stack.h"
 
@@ -39,11 +40,6 @@ static bool covers_fault(const struct segue_plan *plan, const struct segue_fault
     return false;
 }
 
-static bool is_native(const struct segue_piece *piece)
-{
-    return piece->host != NULL;
-}
-
 /* The window that holds `address`; if none does, `*end` is moved down to where the next one begins. */
 static const struct segue_window *window_at(const struct segue_window *windows, size_t count, uint64_t address,
                                             uint64_t *end)
@@ -76,7 +72,7 @@ static bool continues(const struct segue_piece *last, const struct segue_piece *
 {
     if (last->access != piece->access)
         return false;
-    if (is_native(last) && is_native(piece))
+    if (piece_is_native(last) && piece_is_native(piece))
         return (uintptr_t)last->host + last->size == (uintptr_t)piece->host;
     return last->window && piece->window && last->window->kind == SEGUE_WINDOW_FORCED &&
            piece->window->kind == SEGUE_WINDOW_FORCED;
@@ -133,11 +129,13 @@ static const char *windows_refusal(struct segue_plan *plan)
     for (size_t i = 0; i < plan->piece_count; i++) {
         const struct segue_piece *piece = &plan->pieces[i];
         uint8_t direction = plan->accesses[piece->access].direction;
-        if (!is_native(piece) || piece->size != plan->accesses[piece->access].size)
+        if (!piece_is_native(piece) || piece->size != plan->accesses[piece->access].size)
             plan->flags |= SEGUE_PLAN_NOT_ATOMIC;
         if (!piece->window)
             continue;
-        devices += piece->window->kind == SEGUE_WINDOW_CALLBACK;
+        /* A device cannot be asked whether it would. */
+        devices +=
+            piece->window->kind == SEGUE_WINDOW_CALLBACK && !(plan->accesses[piece->access].flags & SEGUE_ACCESS_PROBE);
         const char *why = window_refusal(piece->window, direction);
         if (why)
             return why;
@@ -171,6 +169,17 @@ static bool is_beyond_stack(const struct segue_plan *plan)
     return false;
 }
 
+/* An access that begins at an address and ends at none: #GP for the whole of it, which its parts do not raise. */
+bool plan_leaves_addresses(const struct segue_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->access_count; i++) {
+        uint64_t address = plan->accesses[i].address, last = address + plan->accesses[i].size - 1;
+        if (address >> CANONICAL_BITS == 0 && last >> CANONICAL_BITS != 0)
+            return true;
+    }
+    return false;
+}
+
 /* On the processor a misaligned second access comes too late to be told from a page that is missing. */
 static bool checks_alignment_late(const struct segue_plan *plan, const struct segue_regs *regs)
 {
@@ -191,6 +200,8 @@ static const char *engine_refusal(struct segue_plan *plan, const struct segue_re
     case SEGUE_ENGINE_STACK:
         if (checks_alignment_late(plan, regs))
             return "alignment is checked, which is not told from missing memory in time";
+        if (plan_leaves_addresses(plan))
+            return "its operand goes on where there are no addresses";
         return stack_refusal(&plan->insn);
     default:
         return replay_refusal(plan, regs, xstate);

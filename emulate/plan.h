@@ -12,4 +12,7 @@ enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs
  * segue_plan. */
 enum segue_status plan_windows(struct segue_plan *plan, const struct segue_window *windows, size_t window_count);
 
+/* Whether an access begins at an address and ends at none. */
+bool plan_leaves_addresses(const struct segue_plan *plan);
+
 #endif

@@ -18,6 +18,7 @@
 #include "../decode/state.h"
 #include "engines.h"
 #include "pieces.h"
+#include "plan.h"
 #include "stubs.h"
 
 /* CF PF AF ZF SF DF OF AC: what the instruction may see and change. Not TF: a trap in the stub would be ours. */
@@ -200,7 +201,7 @@ static struct place place_of(const struct segue_plan *plan, unsigned operand)
         uint64_t distance = (uint64_t)(uintptr_t)piece->host - piece->address;
         if (plan->accesses[piece->access].operand != operand)
             continue;
-        if (!piece->host || (any && distance != place.distance))
+        if (!piece_is_native(piece) || (any && distance != place.distance))
             return (struct place){.is_native = false};
         place.distance = distance;
         any = true;
@@ -242,6 +243,8 @@ static const char *copy_refusal(const struct segue_plan *plan, const struct segu
         return "its lanes are not all reached through one window";
     if (memory->size > COPY_MOST && !is_string(memory))
         return "its operand is too large to be copied";
+    if (plan_leaves_addresses(plan))
+        return "its operand goes on where there are no addresses";
     if (stores_masked(plan))
         return "it may fault on what it does not store";
     if (is_string(memory) && (plan->flags & SEGUE_PLAN_ALIGNMENT_CHECKED))
@@ -504,7 +507,7 @@ static uint64_t elements_together(const struct segue_plan *plan, unsigned operan
     for (uint32_t i = 0; i < plan->piece_count; i++) {
         const struct segue_piece *piece = &plan->pieces[i];
         uint64_t offset = start - piece->address;
-        if (plan->accesses[piece->access].operand != operand || !piece->host || offset >= piece->size ||
+        if (plan->accesses[piece->access].operand != operand || !piece_is_native(piece) || offset >= piece->size ||
             piece->size - offset < element)
             continue;
         return down ? offset / element + 1 : (piece->size - offset) / element;
@@ -533,8 +536,8 @@ static void take_elements(const struct segue_plan *plan, const struct segue_regs
         if (end <= start[operand] || piece.address >= wanted_end)
             continue;
         piece.address += skipped;
-        if (piece.host)
-            piece.host = (char *)piece.host + skipped;
+        if (piece_is_native(&piece))
+            piece.host = (void *)((uintptr_t)piece.host + skipped);
         piece.size = (uint32_t)((end < wanted_end ? end : wanted_end) - piece.address);
         part->pieces[part->piece_count++] = piece;
     }

@@ -8,11 +8,13 @@
 #include <string.h>
 
 #include "../decode/accesses.h"
+#include "guard.h"
 #include "pieces.h"
 
 #define FLAG_RESUME UINT64_C(0x10000)
 #define FLAG_VIRTUAL_8086 UINT64_C(0x20000)
 #define CANONICAL_BITS 47
+#define TRAP_GENERAL_PROTECTION 13
 
 /* The operands' places in insn->memory. */
 struct operands {
@@ -137,7 +139,18 @@ static uint64_t branch_target(const struct transfer *transfer, const struct segu
     return transfer->plan->insn.transfer.is_immediate ? transfer->after.rip + target : target;
 }
 
-/* Everything but memory; false where it cannot be done. */
+/* The target is no address, which the branch itself raises #GP for: so does a load from it, and is caught. */
+static enum segue_status miss_target(const struct transfer *transfer, struct segue_fault *fault)
+{
+    uint8_t byte;
+    if (guard_load_1((const void *)(uintptr_t)transfer->after.rip, &byte) == 0)
+        return SEGUE_UNSUPPORTED;
+    if (fault)
+        *fault = (struct segue_fault){.trap = TRAP_GENERAL_PROTECTION};
+    return SEGUE_FAULT;
+}
+
+/* Everything but memory; false where a branch's target is no address. */
 static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
 {
     uint64_t next = transfer->after.rip;
@@ -178,7 +191,7 @@ enum segue_status stack_step(const struct segue_plan *plan, struct segue_regs *r
     if (status != SEGUE_OK)
         return status;
     if (!carry_out(&transfer, regs))
-        return SEGUE_UNSUPPORTED;
+        return miss_target(&transfer, fault);
     status = pieces_write(plan, &transfer.copies, fault);
     if (status == SEGUE_OK)
         *regs = transfer.after;

@@ -12,6 +12,7 @@
 
 #include "../ctx/gate.h"
 #include "../ctx/handling.h"
+#include "../emulate/pieces.h"
 #include "../emulate/plan.h"
 #include "../patch/segment.h"
 #include "chain.h"
@@ -221,7 +222,7 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     for (size_t i = 0; i < service->plan.piece_count; i++) {
         const struct segue_piece *piece = &service->plan.pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;
-        if (!piece->host || offset >= piece->size)
+        if (!piece_is_native(piece) || offset >= piece->size)
             continue;
         info->si_addr = (void *)(uintptr_t)(piece->address + offset);
         if (exception->address == address)

@@ -4,11 +4,13 @@
 #include <Zydis/Zydis.h>
 #include <ctype.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "outcome.h"
+#include "rows.h"
 
 #define IMAGES 16
 
@@ -171,7 +173,10 @@ static void make_cases(const struct batch_options *options, const struct generat
     for (size_t i = 0; i < BATCH_CASES; i++) {
         struct test_case *test = &batch.cases[i];
         *options->case_at_hand = number * BATCH_CASES + i;
-        if (options->all_encodings) {
+        if (options->rows) {
+            encodings_row_case(generator, number * BATCH_CASES + i, i, batch.images, test);
+            batch.expected[i] = ANYTHING;
+        } else if (options->all_encodings) {
             encodings_case(generator, number * BATCH_CASES + i, i, batch.images, test);
             batch.expected[i] = ANYTHING;
         } else {
@@ -192,6 +197,8 @@ static void run_case(const struct areas *areas, size_t i, struct outcome *outcom
         .image = batch.images + test->image * oracle_image_size(),
         .code = oracle_slot_address(i, test->length),
     };
+    if (test->has_planted)
+        areas_poke(areas, test->planted_address, &test->planted, sizeof test->planted);
     oracle_run(&input, &outcome->output);
     if (test->access_count)
         areas_peek(areas, test->accesses[0].address - OUTCOME_WINDOW_BEFORE, outcome->window, OUTCOME_WINDOW);
@@ -462,8 +469,12 @@ static void run_stepped(const struct batch_options *options, enum area_set set, 
 
 static void count_cases(enum area_set set, struct batch_totals *totals)
 {
-    totals->cases[set] += BATCH_CASES;
     for (size_t i = 0; i < BATCH_CASES; i++) {
+        if (batch.cases[i].idle) {
+            totals->idle++;
+            continue;
+        }
+        totals->cases[set]++;
         totals->stepped += batch.expected[i] == STEPPED;
         totals->untouched += batch.expected[i] == UNTOUCHED;
         totals->faulted += batch.expected[i] == FAULTS;
@@ -493,16 +504,19 @@ void batch_run(const struct batch_options *options, uint64_t number, struct batc
 
     for (size_t i = 0; i < IMAGES; i++) {
         oracle_image_random(&random, batch.images + i * oracle_image_size());
-        if (options->all_encodings)
+        if (options->all_encodings || options->rows)
             encodings_tame_image(&random, batch.images + i * oracle_image_size());
     }
     batch.areas = areas;
     make_cases(options, &generator, number, protection);
     areas_fill(areas, &random);
-    if (options->all_encodings)
+    if (options->all_encodings || options->rows)
         clear_lines(areas, &random);
     areas_save(areas, batch.memory_before);
     run_natively(areas);
+    for (size_t i = 0; options->rows && i < BATCH_CASES; i++)
+        if (batch.native[i].output.signal.number == SIGILL)
+            rows_note_undefined(rows_of_case(number * BATCH_CASES + i));
     areas_save(areas, batch.memory_after);
     areas_load(areas, batch.memory_before);
     areas_protect(areas, protection);
@@ -516,5 +530,6 @@ void batch_run(const struct batch_options *options, uint64_t number, struct batc
                details);
     }
     count_cases(set, totals);
-    totals->other_addresses = batch.other_addresses;
+    totals->other_addresses += batch.other_addresses;
+    batch.other_addresses = 0;
 }

@@ -37,8 +37,8 @@ struct batch_options {
     /* Which set of areas; AREA_SETS: the batch's own choice. */
     enum area_set set;
     enum injection injection;
-    /* Instructions of every kind in place of the MOV family. */
-    bool all_encodings;
+    /* Instructions of every kind in place of the MOV family; the corpus' rows (rows.h) in place of random ones. */
+    bool all_encodings, rows;
     /* The command line that repeats a batch, but for its number. */
     const char *command;
     /* Called with each difference, told in full. */
@@ -52,6 +52,8 @@ struct batch_totals {
     /* Cases that were stepped, that needed no step, that fault natively too. */
     uint64_t stepped, untouched, faulted;
     uint64_t differences;
+    /* Places that no case was found for. */
+    uint64_t idle;
     /* Not among the differences: with all encodings, faults that were told at another of several places. */
     uint64_t other_addresses;
 };

@@ -1,8 +1,8 @@
 /* differential.c: runs every encoding of the MOV family with random register states, natively and stepped, and tells
- * every difference. Zero are expected.
+ * every difference. Zero are expected. With --rows: every row of corpus files, in place of the family.
  *
  *      differential [--states N] [--seed S] [--workers W] [--shard I/N] [--window KIND] [--batch B] [--inject WHAT]
- *                   [--all] [--check-undefined] [--help]
+ *                   [--all] [--rows FILE]... [--per-row N] [--progress FILE] [--check-undefined] [--help]
  *
  * Exits with 0 if there was no difference, 1 if there was, 2 for a bad command line, 77 where it cannot run. */
 #include <errno.h>
@@ -16,10 +16,16 @@
 #include <unistd.h>
 
 #include "batch.h"
+#include "rows.h"
 
 #define DEFAULT_STATES 10000000u
 #define DEFAULT_SEED 1u
+#define DEFAULT_ROW_STATES 100u
 #define WORKERS_MAX 256
+/* Corpus files. */
+#define FILES_MAX 8
+/* Cases after which a long run over rows notes where it is, about: half a minute's. */
+#define CASES_BETWEEN_NOTES 4000000u
 /* Reports after which all stop. */
 #define REPORTS_MAX 10
 /* A batch takes some milliseconds; one that takes this long hangs. */
@@ -34,6 +40,11 @@ struct options {
     enum injection injection;
     bool one_batch, check_undefined, all_encodings;
     uint64_t batch;
+    /* Corpus files, how many states each of their rows is to have, and where a long run notes how far it is. */
+    const char *files[FILES_MAX];
+    size_t file_count;
+    uint64_t row_states;
+    const char *progress;
 };
 
 /* More than Zydis knows. */
@@ -49,6 +60,8 @@ static struct shared {
         uint32_t mnemonics[MNEMONICS_MOST];
     } workers[WORKERS_MAX];
     uint32_t reports;
+    /* With rows: the passes that are at hand, and which of their batches is next, counted over all of them. */
+    uint64_t first_pass, passes, next;
 } * shared;
 
 static const char usage[] =
@@ -61,6 +74,9 @@ static const char usage[] =
     "  --batch B          only batch B, as a report tells it\n"
     "  --inject WHAT      spoils a result, to see that it is noticed; `list` lists what there is\n"
     "  --all              instructions of every kind, at random, in place of the MOV family\n"
+    "  --rows FILE        rows of a corpus file, in place of the MOV family; may be given more than once\n"
+    "  --per-row N        how many states each row is to have (100)\n"
+    "  --progress FILE    notes there how far a run over rows is, and goes on from there\n"
     "  --check-undefined  only checks that what the processor refuses is refused\n";
 
 static void report(const char *text)
@@ -85,19 +101,46 @@ static uint64_t distinct_in(uint64_t number, uint64_t (*count)(uint64_t cases))
 
 static void describe_command(const struct options *options, char *text, size_t size)
 {
-    snprintf(text, size, "differential%s --seed %llu%s%s", options->all_encodings ? " --all" : "",
-             (unsigned long long)options->seed, options->set == AREA_SETS ? "" : " --window ",
-             options->set == AREA_SETS ? "" : area_set_name(options->set));
+    size_t length =
+        (size_t)snprintf(text, size, "differential%s --seed %llu%s%s", options->all_encodings ? " --all" : "",
+                         (unsigned long long)options->seed, options->set == AREA_SETS ? "" : " --window ",
+                         options->set == AREA_SETS ? "" : area_set_name(options->set));
+    for (size_t i = 0; i < options->file_count && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, " --rows %s", options->files[i]);
+}
+
+static uint64_t batches_of_shard(const struct options *options)
+{
+    return (rows_batches() + options->shards - 1 - options->shard) / options->shards;
+}
+
+/* Takes batches of the passes at hand until there are none. A pass beyond those that were asked for makes up for what
+ * other windows than aliases could not do. */
+static void work_on_rows(struct batch_options *batch, const struct options *options, struct batch_totals *totals)
+{
+    uint64_t in_pass = batches_of_shard(options), place;
+    while ((place = __atomic_fetch_add(&shared->next, 1, __ATOMIC_RELAXED)) < shared->passes * in_pass) {
+        if (__atomic_load_n(&shared->reports, __ATOMIC_RELAXED) >= REPORTS_MAX)
+            break;
+        uint64_t pass = shared->first_pass + place / in_pass;
+        uint64_t number = pass * rows_batches() + options->shard + place % in_pass * options->shards;
+        if (rows_batch_is_done(number))
+            continue;
+        batch->set = pass < options->row_states ? options->set : AREAS_ALIAS;
+        alarm(BATCH_SECONDS);
+        batch_run(batch, number, totals);
+    }
 }
 
 static void work(const struct options *options, uint64_t worker)
 {
-    char command[128];
+    char command[512];
     struct batch_options batch = {
         .seed = options->seed,
         .set = options->set,
         .injection = options->injection,
         .all_encodings = options->all_encodings,
+        .rows = options->file_count > 0,
         .command = command,
         .report = report,
         .case_at_hand = &shared->workers[worker].case_at_hand,
@@ -105,12 +148,16 @@ static void work(const struct options *options, uint64_t worker)
     describe_command(options, command, sizeof command);
     uint64_t number = options->one_batch ? options->batch : options->shard + worker * options->shards;
     uint64_t end = options->one_batch ? options->batch + 1 : batch_count(options);
+    if (batch.rows && !options->one_batch) {
+        work_on_rows(&batch, options, &shared->workers[worker].totals);
+        number = end;
+    }
     for (; number < end; number += options->workers * options->shards) {
         if (__atomic_load_n(&shared->reports, __ATOMIC_RELAXED) >= REPORTS_MAX)
             break;
         alarm(BATCH_SECONDS);
         batch_run(&batch, number, &shared->workers[worker].totals);
-        if (!options->all_encodings) {
+        if (!options->all_encodings && !batch.rows) {
             shared->workers[worker].distinct += distinct_in(number, generate_distinct);
             shared->workers[worker].distinct_core += distinct_in(number, generate_distinct_core);
         }
@@ -181,6 +228,7 @@ static void add_totals(struct batch_totals *sum, const struct batch_totals *part
     sum->untouched += part->untouched;
     sum->faulted += part->faulted;
     sum->differences += part->differences;
+    sum->idle += part->idle;
     sum->other_addresses += part->other_addresses;
 }
 
@@ -222,7 +270,7 @@ static uint64_t summarise(const struct options *options, double seconds)
         states += sum.cases[set];
     printf("states         %12llu  (seed %llu, %llu workers, %.1f s)\n", (unsigned long long)states,
            (unsigned long long)options->seed, (unsigned long long)options->workers, seconds);
-    if (!options->all_encodings) {
+    if (!options->all_encodings && options->file_count == 0) {
         printf("distinct forms %12llu  of %llu\n", (unsigned long long)distinct,
                (unsigned long long)generate_form_count());
         printf("  of the core  %12llu  of %llu\n", (unsigned long long)distinct_core,
@@ -232,10 +280,12 @@ static uint64_t summarise(const struct options *options, double seconds)
         printf("  %-9s    %12llu\n", area_set_name(set), (unsigned long long)sum.cases[set]);
     if (options->all_encodings)
         summarise_encodings(options);
+    if (options->file_count && !options->one_batch)
+        rows_summarise();
     printf("stepped        %12llu\n", (unsigned long long)sum.stepped);
     printf("not protected  %12llu\n", (unsigned long long)sum.untouched);
     printf("fault natively %12llu\n", (unsigned long long)sum.faulted);
-    if (options->all_encodings)
+    if (options->all_encodings || options->file_count)
         printf("told elsewhere %12llu  of those that fault natively\n", (unsigned long long)sum.other_addresses);
     printf("differences    %12llu\n", (unsigned long long)sum.differences);
     return sum.differences;
@@ -248,16 +298,69 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-static int run(const struct options *options)
+/* All workers' lives, once. */
+static int employ_workers(const struct options *options)
 {
     pid_t pids[WORKERS_MAX];
-    double start = now();
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED || !start_workers(options, pids)) {
+    if (!start_workers(options, pids)) {
         perror("differential");
         return EXIT_SKIPPED;
     }
-    int worst = wait_for_workers(options, pids);
+    return wait_for_workers(options, pids);
+}
+
+static uint64_t count_differences(void)
+{
+    uint64_t differences = 0;
+    for (size_t i = 0; i < WORKERS_MAX; i++)
+        differences += shared->workers[i].totals.differences;
+    return differences;
+}
+
+static bool note_progress(const struct options *options, uint64_t pass)
+{
+    struct batch_totals sum = {0};
+    for (size_t i = 0; i < WORKERS_MAX; i++)
+        add_totals(&sum, &shared->workers[i].totals);
+    return rows_save(options->progress, options->seed, pass, &sum);
+}
+
+/* Pass by pass, with a note after some. After as many again as were asked for no row gains any more. */
+static int run_rows(const struct options *options)
+{
+    uint64_t in_pass = batches_of_shard(options) * BATCH_CASES, pass = 0;
+    uint64_t most = CASES_BETWEEN_NOTES / (in_pass ? in_pass : 1) + 1;
+    int worst = EXIT_SUCCESS;
+    if (options->progress && !rows_restore(options->progress, options->seed, &pass, &shared->workers[0].totals))
+        return EXIT_USAGE;
+    while (pass < 2 * options->row_states && in_pass && worst == EXIT_SUCCESS && !count_differences()) {
+        bool makes_up = pass >= options->row_states;
+        uint64_t end = makes_up ? 2 * options->row_states : options->row_states;
+        shared->first_pass = pass;
+        shared->passes = end - pass < most ? end - pass : most;
+        shared->next = 0;
+        worst = employ_workers(options);
+        pass += shared->passes;
+        if (options->progress && !note_progress(options, pass))
+            return EXIT_USAGE;
+    }
+    return worst;
+}
+
+static int run(const struct options *options)
+{
+    double start = now();
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) {
+        perror("differential");
+        return EXIT_SKIPPED;
+    }
+    for (size_t i = 0; i < options->file_count; i++)
+        if (!rows_read(options->files[i]))
+            return EXIT_USAGE;
+    if (options->file_count && !rows_begin(options->row_states))
+        return EXIT_SKIPPED;
+    int worst = options->file_count && !options->one_batch ? run_rows(options) : employ_workers(options);
     if (worst != EXIT_SUCCESS || options->check_undefined)
         return worst;
     return summarise(options, now() - start) ? EXIT_DIFFERENT : EXIT_SUCCESS;
@@ -299,7 +402,21 @@ static bool parse_injection(const char *text, enum injection *injection)
     return false;
 }
 
-enum long_option { STATES, SEED, WORKERS, SHARD, WINDOW, BATCH, INJECT, CHECK_UNDEFINED, ALL, HELP };
+enum long_option {
+    STATES,
+    SEED,
+    WORKERS,
+    SHARD,
+    WINDOW,
+    BATCH,
+    INJECT,
+    CHECK_UNDEFINED,
+    ALL,
+    ROWS,
+    PER_ROW,
+    PROGRESS,
+    HELP
+};
 
 static bool parse_option(int option, struct options *options)
 {
@@ -323,6 +440,16 @@ static bool parse_option(int option, struct options *options)
         return options->check_undefined = true;
     case ALL:
         return options->all_encodings = true;
+    case ROWS:
+        if (options->file_count == FILES_MAX)
+            return false;
+        options->files[options->file_count++] = optarg;
+        return true;
+    case PER_ROW:
+        return parse_number(optarg, &options->row_states) && options->row_states > 0 && options->row_states <= 50000;
+    case PROGRESS:
+        options->progress = optarg;
+        return true;
     case HELP:
         break;
     }
@@ -338,17 +465,13 @@ static void list_injections(void)
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"states", 1, NULL, STATES},
-        {"seed", 1, NULL, SEED},
-        {"workers", 1, NULL, WORKERS},
-        {"shard", 1, NULL, SHARD},
-        {"window", 1, NULL, WINDOW},
-        {"batch", 1, NULL, BATCH},
-        {"inject", 1, NULL, INJECT},
-        {"check-undefined", 0, NULL, CHECK_UNDEFINED},
-        {"all", 0, NULL, ALL},
-        {"help", 0, NULL, HELP},
-        {0},
+        {"states", 1, NULL, STATES},   {"seed", 1, NULL, SEED},
+        {"workers", 1, NULL, WORKERS}, {"shard", 1, NULL, SHARD},
+        {"window", 1, NULL, WINDOW},   {"batch", 1, NULL, BATCH},
+        {"inject", 1, NULL, INJECT},   {"check-undefined", 0, NULL, CHECK_UNDEFINED},
+        {"all", 0, NULL, ALL},         {"rows", 1, NULL, ROWS},
+        {"per-row", 1, NULL, PER_ROW}, {"progress", 1, NULL, PROGRESS},
+        {"help", 0, NULL, HELP},       {0},
     };
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct options options = {
@@ -358,6 +481,7 @@ int main(int argc, char **argv)
                    : processors > WORKERS_MAX ? WORKERS_MAX
                                               : (uint64_t)processors,
         .shards = 1,
+        .row_states = DEFAULT_ROW_STATES,
         .set = AREA_SETS,
     };
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {

@@ -5,6 +5,8 @@
 
 #include <Zydis/Zydis.h>
 
+#include "rows.h"
+
 #define CODE_SIZE 15u
 #define FCW 0
 #define FSW 2
@@ -151,10 +153,50 @@ static unsigned number_of(ZydisRegister reg)
 static bool patch_displacement(const struct target *target, uint64_t displacement)
 {
     const ZydisDecodedInstruction *instruction = target->instruction;
+    if (instruction->raw.disp.size == 64) {
+        memcpy(target->test->bytes + instruction->raw.disp.offset, &displacement, 8);
+        return true;
+    }
     if (instruction->raw.disp.size != 32 || (int64_t)displacement != (int32_t)displacement)
         return false;
     memcpy(target->test->bytes + instruction->raw.disp.offset, &displacement, 4);
     return true;
+}
+
+/* One register is base and index. */
+static bool solve_twice(const struct target *target, uint64_t sum, bool narrow, uint64_t *reg)
+{
+    uint64_t factor = 1u + target->operand->mem.scale;
+    if (factor == 2) {
+        *reg = narrow ? (uint32_t)sum / 2 : sum / 2;
+        return !(sum & 1);
+    }
+    *reg = sum * generate_inverse(factor);
+    if (narrow)
+        *reg = (uint32_t)*reg;
+    return true;
+}
+
+static bool solve_without_base(const struct target *target, uint64_t address, bool narrow)
+{
+    const ZydisDecodedOperandMem *mem = &target->operand->mem;
+    uint64_t displacement = mem->disp.has_displacement ? (uint64_t)mem->disp.value : 0, low = mem->scale - 1u;
+    displacement = (displacement & ~low) | (address & low);
+    uint64_t product = address - displacement;
+    target->test->registers.general[number_of(mem->index)] = (narrow ? (uint32_t)product : product) / mem->scale;
+    return patch_displacement(target, displacement);
+}
+
+/* What the index adds to the address; XLAT's is a byte. */
+static uint64_t product_of(const struct target *target)
+{
+    const ZydisDecodedOperandMem *mem = &target->operand->mem;
+    const uint64_t *general = target->test->registers.general;
+    if (mem->index == ZYDIS_REGISTER_NONE || mem->type == ZYDIS_MEMOP_TYPE_VSIB)
+        return 0;
+    if (mem->index == ZYDIS_REGISTER_AL)
+        return (uint8_t)general[SEGUE_RAX];
+    return general[number_of(mem->index)] * mem->scale;
 }
 
 /* Sets registers, or a displacement, so that the operand's effective address becomes `address`. */
@@ -162,7 +204,8 @@ static bool solve(const struct target *target, struct random *random, uint64_t a
 {
     const ZydisDecodedOperandMem *mem = &target->operand->mem;
     uint64_t *general = target->test->registers.general;
-    bool narrow = target->instruction->address_width == 32;
+    /* The stack's address is as wide as the stack is. */
+    bool narrow = target->instruction->address_width == 32 && mem->base != ZYDIS_REGISTER_RSP;
     uint64_t above = narrow ? random_next(random) << 32 : 0;
     uint64_t displacement = mem->disp.has_displacement ? (uint64_t)mem->disp.value : 0;
     bool has_index = mem->index != ZYDIS_REGISTER_NONE && mem->type != ZYDIS_MEMOP_TYPE_VSIB;
@@ -170,25 +213,24 @@ static bool solve(const struct target *target, struct random *random, uint64_t a
         return false;
     if (mem->base == ZYDIS_REGISTER_RIP || mem->base == ZYDIS_REGISTER_EIP)
         return patch_displacement(target, address - target->next);
-    if (mem->base == ZYDIS_REGISTER_NONE && !has_index) {
+    if (mem->base == ZYDIS_REGISTER_NONE && has_index)
+        return solve_without_base(target, address, narrow);
+    if (mem->base == ZYDIS_REGISTER_NONE) {
         if (narrow && target->instruction->raw.disp.size == 32) {
             memcpy(target->test->bytes + target->instruction->raw.disp.offset, &address, 4);
             return true;
         }
         return patch_displacement(target, address);
     }
-    if (mem->base == ZYDIS_REGISTER_NONE) {
-        uint64_t low = mem->scale - 1u;
-        displacement = (displacement & ~low) | (address & low);
-        general[number_of(mem->index)] =
-            narrow ? (uint32_t)(address - displacement) / mem->scale + above : (address - displacement) / mem->scale;
-        return patch_displacement(target, displacement);
+    uint64_t *base = &general[number_of(mem->base)];
+    if (has_index && number_of(mem->index) == number_of(mem->base)) {
+        if (!solve_twice(target, address - displacement, narrow, base))
+            return false;
+    } else {
+        *base = address - displacement - product_of(target);
     }
-    uint64_t product = has_index ? general[number_of(mem->index)] * mem->scale : 0;
-    if (has_index && number_of(mem->index) == number_of(mem->base))
-        return false;
-    general[number_of(mem->base)] =
-        narrow ? (uint32_t)(address - displacement - product) + above : address - displacement - product;
+    if (narrow)
+        *base = (uint32_t)*base + above;
     return true;
 }
 
@@ -202,14 +244,36 @@ static bool aim_at(const struct target *target, const struct generator *generato
     case ZYDIS_REGISTER_GS: {
         uint64_t address = (uint32_t)random_next(random) >> 1;
         target->test->gs_base = linear - address;
-        return solve(target, random, address);
+        /* A base is always an address. */
+        return (int64_t)(target->test->gs_base << 16) >> 16 == (int64_t)target->test->gs_base &&
+               solve(target, random, address);
     }
     default:
         return solve(target, random, linear);
     }
 }
 
-/* A place for an operand: at page edges, across them, aligned, anywhere. */
+/* Where nothing can be: the null page, and both sides of the edges of what is canonical. */
+static uint64_t place_outside(struct random *random, unsigned size)
+{
+    uint64_t offset = random_below(random, 2 * size);
+    switch (random_below(random, 4)) {
+    case 0:
+        return random_below(random, AREA_PAGE - size);
+    case 1:
+        return 0x00007fffffffffff - offset;
+    case 2:
+        return 0xffff7fffffffffff - offset;
+    default:
+        return 0xffff800000000000 + offset;
+    }
+}
+
+/* One of this many operands goes where nothing can be. */
+#define OUTSIDE_ONE_IN 48
+
+/* A place for an operand: at page edges, across them (with its first byte, its last one, or half of it on the page),
+ * misaligned, aligned. */
 static uint64_t choose_place(const struct generator *generator, struct random *random, unsigned size)
 {
     const struct area *area = &generator->areas->area[random_below(random, (uint32_t)generator->areas->count)];
@@ -218,17 +282,27 @@ static uint64_t choose_place(const struct generator *generator, struct random *r
     do
         page = random_below(random, pages);
     while (!any && (area->layout[page] == 'O' || area->layout[page] == 'H'));
-    uint64_t base = area->base + page * (uint64_t)AREA_PAGE;
+    uint64_t base = area->base + page * (uint64_t)AREA_PAGE, end = base + AREA_PAGE;
     if (size == 0 || size > AREA_PAGE / 2)
         size = 64;
-    switch (random_below(random, 8)) {
+    if (one_in(random, OUTSIDE_ONE_IN))
+        return place_outside(random, size);
+    switch (random_below(random, 16)) {
     case 0:
-        return base + AREA_PAGE - size;
     case 1:
-        return page ? base - random_below(random, size) : base;
+        return end - size;
     case 2:
-        return page + 1 < pages ? base + AREA_PAGE - random_below(random, size) : base;
+        return page ? base - random_below(random, size) : base;
     case 3:
+        return page + 1 < pages ? end - random_below(random, size) : base;
+    case 4:
+        return page ? base - size + 1 : base;
+    case 5:
+        return page + 1 < pages ? end - 1 : base;
+    case 6:
+        return page ? base - size / 2 : base;
+    case 7:
+    case 8:
         return base + random_below(random, AREA_PAGE - size);
     default:
         return base + random_below(random, AREA_PAGE / 64) * 64;
@@ -237,14 +311,14 @@ static uint64_t choose_place(const struct generator *generator, struct random *r
 
 /* ---- cases ------------------------------------------------------------------------------------------------------ */
 
-/* What cannot be run natively in a slot, or would take the harness down: it moves the stack, leaves the slot, changes
- * the segments that the host lives by, or is not a program's to execute. */
-static bool can_run(const struct segue_insn *insn)
+/* What leaves the slot for good, changes the segments that the host lives by, or is not a program's to execute, cannot.
+ */
+bool encodings_can_run(const struct segue_insn *insn)
 {
     switch ((enum segue_class)insn->class_) {
     case SEGUE_CLASS_STACK:
-        return insn->transfer.kind != SEGUE_TRANSFER_NONE;
     case SEGUE_CLASS_BRANCH:
+        return insn->transfer.kind != SEGUE_TRANSFER_NONE;
     case SEGUE_CLASS_SEGMENT:
     case SEGUE_CLASS_SYSTEM:
     case SEGUE_CLASS_UNKNOWN:
@@ -273,38 +347,50 @@ static bool aim(struct target *target, const ZydisDecodedOperand *operands, cons
     return any;
 }
 
-/* An instruction that runs and has a memory operand, and its aim. */
-static void make_instruction(const struct generator *generator, struct random *random, size_t slot,
-                             struct segue_insn *insn, struct test_case *test)
+/* Has a branch come back, whatever it takes its target from. */
+static void plant(struct random *random, const struct segue_insn *insn, const ZydisDecodedInstruction *instruction,
+                  uint64_t next, struct test_case *test)
+{
+    const struct segue_transfer *transfer = &insn->transfer;
+    if (insn->class_ != SEGUE_CLASS_BRANCH)
+        return;
+    if (transfer->is_immediate && transfer->kind != SEGUE_TRANSFER_RETURN)
+        memset(test->bytes + instruction->raw.imm[0].offset, 0, instruction->raw.imm[0].size / 8);
+    else if (transfer->reg != SEGUE_REGISTER_NONE)
+        test->registers.general[transfer->reg] = next;
+    else
+        test->has_planted = true;
+    /* Now and then to where there is no address. */
+    test->planted = one_in(random, 16) ? next | UINT64_C(1) << (47 + random_below(random, 16)) : next;
+}
+
+/* The state that makes the instruction whose bytes the case has access a chosen place. `encoding`: how many bytes there
+ * are; the instruction may be shorter. */
+static bool aim_instruction(const struct generator *generator, struct random *random, size_t slot, size_t encoding,
+                            struct segue_insn *insn, struct test_case *test)
 {
     ZydisDecoder decoder;
     ZydisDecodedInstruction instruction;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-    for (;;) {
-        random_encoding(random, test->bytes);
-        if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, test->bytes, CODE_SIZE, &instruction, operands)) ||
-            segue_decode(SEGUE_MODE_64, test->bytes, CODE_SIZE, insn) != SEGUE_OK || !can_run(insn))
-            continue;
-        test->length = instruction.length;
-        struct target target = {
-            .instruction = &instruction,
-            .test = test,
-            .next = oracle_slot_address(slot, instruction.length) + instruction.length,
-        };
-        if (insn->memory_count == 0 || !aim(&target, operands, generator, random))
-            continue;
-        /* With no component asked for, the processor looks at the area all the same; that fault is no access's. */
-        if (insn->class_ == SEGUE_CLASS_STATE)
-            test->registers.general[SEGUE_RAX] |= 1;
-        test->repeats = insn->flags & SEGUE_INSN_REPEATED;
-        if (insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR)
-            test->repeats = true;
-        else if (test->repeats)
-            test->registers.general[SEGUE_RCX] = random_below(random, 100);
-        if (segue_decode(SEGUE_MODE_64, test->bytes, test->length, insn) == SEGUE_OK)
-            return;
-    }
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, test->bytes, encoding, &instruction, operands)) ||
+        segue_decode(SEGUE_MODE_64, test->bytes, encoding, insn) != SEGUE_OK || !encodings_can_run(insn))
+        return false;
+    test->length = instruction.length;
+    uint64_t next = oracle_slot_address(slot, instruction.length) + instruction.length;
+    struct target target = {.instruction = &instruction, .test = test, .next = next};
+    if (insn->memory_count == 0 || !aim(&target, operands, generator, random))
+        return false;
+    plant(random, insn, &instruction, next, test);
+    /* With no component asked for, the processor looks at the area all the same; that fault is no access's. */
+    if (insn->class_ == SEGUE_CLASS_STATE)
+        test->registers.general[SEGUE_RAX] |= 1;
+    test->repeats = insn->flags & SEGUE_INSN_REPEATED;
+    if (insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR)
+        test->repeats = true;
+    else if (test->repeats)
+        test->registers.general[SEGUE_RCX] = random_below(random, 100);
+    return segue_decode(SEGUE_MODE_64, test->bytes, test->length, insn) == SEGUE_OK;
 }
 
 static void random_registers(struct random *random, struct test_case *test)
@@ -362,12 +448,19 @@ static size_t windows_of(const struct test_case *test, struct segue_window *wind
     return count;
 }
 
-/* What lies elsewhere may be the test's own memory; what is no address is nobody's. */
+/* The null page, the last page of a program's addresses and the system's half can never be mapped; what is no address
+ * is nobody's. */
+static bool is_never_mapped(uint64_t first, uint64_t size)
+{
+    return first + size <= AREA_PAGE || first >= 0x00007ffffffff000;
+}
+
+/* What lies elsewhere may be the test's own memory. */
 static bool stays_in_areas(const struct test_case *test, const struct areas *areas)
 {
     for (size_t i = 0; i < test->access_count; i++) {
         uint64_t first = test->accesses[i].address, size = test->accesses[i].size;
-        bool inside = (int64_t)(first << 16) >> 16 != (int64_t)first;
+        bool inside = is_never_mapped(first, size);
         for (size_t k = 0; k < areas->count && !inside; k++)
             inside = first >= areas->area[k].base && first + size <= areas->area[k].base + areas->area[k].size;
         if (!inside)
@@ -375,6 +468,9 @@ static bool stays_in_areas(const struct test_case *test, const struct areas *are
     }
     return true;
 }
+
+/* Why the last plan said no. */
+static const char *last_refusal;
 
 /* Whether the plan says yes, whatever pages are closed. What accesses nothing cannot fault. */
 static bool is_planned(const struct segue_insn *insn, struct test_case *test, const struct generator *generator,
@@ -394,14 +490,44 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
         test->access_count = 0;
     else if (test->access_count == 0)
         return true;
+    last_refusal = "no state was found that keeps to the areas";
     if (!stays_in_areas(test, generator->areas))
         return false;
     size_t count = windows_of(test, windows, sizeof windows / sizeof *windows);
     enum segue_status status = segue_plan(insn, &regs, &xstate, NULL, windows, count, &plan);
     encodings_refusals.planned++;
+    last_refusal = plan.refusal;
     if (status != SEGUE_OK)
         count_refusal(plan.refusal, test);
     return status == SEGUE_OK;
+}
+
+/* Where the branch's target, or what is popped, is read from: the first access that reads a word or two. */
+static void place_planted(struct test_case *test)
+{
+    for (size_t i = 0; test->has_planted && i < test->access_count; i++) {
+        if (!(test->accesses[i].direction & SEGUE_READ))
+            continue;
+        test->planted_address = test->accesses[i].address;
+        return;
+    }
+    test->has_planted = false;
+}
+
+/* A state for the instruction whose bytes the case has; false if the plan does not say yes to it. */
+static bool make_state(const struct generator *generator, struct random *random, size_t slot, const void *images,
+                       size_t encoding, struct segue_insn *insn, struct test_case *test)
+{
+    random_registers(random, test);
+    test->image = (uint8_t)random_below(random, generator->images);
+    last_refusal = "its operands cannot be aimed";
+    if (!aim_instruction(generator, random, slot, encoding, insn, test))
+        return false;
+    const void *image = (const char *)images + test->image * oracle_image_size();
+    if (!is_planned(insn, test, generator, oracle_slot_address(slot, test->length), image))
+        return false;
+    place_planted(test);
+    return true;
 }
 
 void encodings_case(const struct generator *generator, uint64_t number, size_t slot, const void *images,
@@ -409,15 +535,37 @@ void encodings_case(const struct generator *generator, uint64_t number, size_t s
 {
     struct random random = random_for(generator->seed, number);
     struct segue_insn insn;
-    uint64_t address;
     do {
         *test = (struct test_case){0};
-        random_registers(&random, test);
-        test->image = (uint8_t)random_below(&random, generator->images);
-        make_instruction(generator, &random, slot, &insn, test);
-        address = oracle_slot_address(slot, test->length);
-    } while (!is_planned(&insn, test, generator, address, (const char *)images + test->image * oracle_image_size()));
+        random_encoding(&random, test->bytes);
+    } while (!make_state(generator, &random, slot, images, CODE_SIZE, &insn, test));
     encodings_mnemonics[insn.mnemonic]++;
+}
+
+/* States that are tried for a row before it is given up for this time. */
+#define ATTEMPTS 64
+
+void encodings_row_case(const struct generator *generator, uint64_t number, size_t slot, const void *images,
+                        struct test_case *test)
+{
+    struct random random = random_for(generator->seed, number);
+    struct segue_insn insn;
+    size_t row = rows_of_case(number);
+    for (unsigned i = 0; i < ATTEMPTS && !rows_is_done(row); i++) {
+        uint8_t length;
+        *test = (struct test_case){0};
+        const uint8_t *bytes = rows_bytes(row, &length);
+        memcpy(test->bytes, bytes, length);
+        if (!make_state(generator, &random, slot, images, length, &insn, test))
+            continue;
+        encodings_mnemonics[insn.mnemonic]++;
+        rows_note_case(row);
+        return;
+    }
+    /* Through an alias everything can be done that can be done at all. */
+    if (!rows_is_done(row) && generator->areas == areas_of(AREAS_ALIAS))
+        rows_note_refused(row, last_refusal);
+    *test = (struct test_case){.bytes = {0x90}, .length = 1, .registers.rflags = 0x202, .idle = true};
 }
 
 static void small_numbers(struct random *random, uint8_t *vector, unsigned element)

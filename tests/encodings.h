@@ -32,6 +32,13 @@ extern uint32_t encodings_mnemonics[];
 void encodings_case(const struct generator *generator, uint64_t number, size_t slot, const void *images,
                     struct test_case *test);
 
+/* Whether an instruction can be run in a slot: it comes back, and the harness lives on. */
+bool encodings_can_run(const struct segue_insn *insn);
+
+/* Makes case `number` of the rows (rows.h); one that does nothing where no state of its row can be run. */
+void encodings_row_case(const struct generator *generator, uint64_t number, size_t slot, const void *images,
+                        struct test_case *test);
+
 /* Makes random XSAVE images more useful: x87 and SSE exceptions masked in most, vectors of small numbers, that are
  * indices within a page, in some. */
 void encodings_tame_image(struct random *random, void *image);

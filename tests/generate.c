@@ -332,8 +332,8 @@ static bool choose_gs(const struct form *form, struct random *random, uint64_t l
     return is_canonical(*gs_base);
 }
 
-/* An odd number's inverse modulo 2^64: each step doubles the number of right bits. */
-static uint64_t inverse(uint64_t odd)
+/* Each step doubles the number of right bits. */
+uint64_t generate_inverse(uint64_t odd)
 {
     uint64_t guess = odd;
     for (int i = 0; i < 6; i++)
@@ -371,7 +371,7 @@ static bool solve_registers(const struct form *form, struct random *random, uint
         return !(sum & 1);
     }
     if (form->index == form->base) {
-        general[form->base] = wrap(form, (address - *displacement) * inverse(1 + form->scale)) + above;
+        general[form->base] = wrap(form, (address - *displacement) * generate_inverse(1 + form->scale)) + above;
         return true;
     }
     uint64_t product = form->index == SEGUE_REGISTER_NONE ? 0 : general[form->index] * form->scale;

@@ -28,6 +28,11 @@ struct test_case {
     bool repeats;
     /* Bytes that #GP is raised for, there being more than 15. */
     bool too_long;
+    /* Nothing: a place is filled. */
+    bool idle;
+    /* Eight bytes that are put into memory before it runs: where it is to come back, or flags. */
+    bool has_planted;
+    uint64_t planted_address, planted;
 };
 
 struct generator {
@@ -47,6 +52,9 @@ uint64_t generate_distinct_core(uint64_t cases);
 
 /* Makes case `number`, whose instruction will stand at `slot_address(slot, length)`. */
 void generate_case(const struct generator *generator, uint64_t number, size_t slot, struct test_case *test);
+
+/* An odd number's inverse modulo 2^64. */
+uint64_t generate_inverse(uint64_t odd);
 
 /* The form of a case, in words for a report. */
 void generate_describe(const struct test_case *test, char *text, size_t size);
