@@ -1,13 +1,16 @@
 # Thin front to meson: sets up what is missing, configures once, builds, and goes.
 #   make run | test | bench | install | clean     BUILD=build  CC=gcc|clang  SANITIZE=address,undefined  TESTS='step handler'
+#   make test-long                                SHARD=I/N  STATES=10000
 BUILD ?= build
 ifeq ($(origin CC),default)
 CC := gcc
 endif
 SANITIZE ?= none
 PREFIX ?= /usr/local
+SHARD ?= 0/1
+STATES ?= 10000
 
-.PHONY: all deps configure run test bench install clean
+.PHONY: all deps configure run test test-long bench install clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -26,6 +29,12 @@ run: all
 
 test: all
 	./tests/run.sh $(BUILD) $(TESTS)
+
+# Every row of the corpus, stepped and run by the processor from so many states. What is killed goes on where it was;
+# shards may run anywhere.
+test-long: all
+	$(BUILD)/tests/differential --rows corpus/debian.hex.xz --rows corpus/generated.hex.xz --per-row $(STATES) \
+	    --shard $(SHARD) --progress $(BUILD)/test-long-$(STATES)-$(subst /,-of-,$(SHARD))
 
 bench: all
 	./bench/run.sh $(BUILD)

@@ -445,8 +445,7 @@ static void list_state(struct listing *listing)
     uint64_t area = effective(listing, untruncated(listing, memory)), enabled = 0;
     bool known = state_enabled(&enabled), reads = memory->lanes == SEGUE_STATE_XRSTOR;
     uint64_t components = enabled & (listing->regs->rdx << 32 | (uint32_t)listing->regs->rax);
-    /* The header in memory says which format XRSTOR reads. */
-    if (!known || (reads && (components & ~UINT64_C(3)) && state_can_compact())) {
+    if (!known) {
         give_up(listing, SEGUE_UNLISTED_STATE_LAYOUT);
         return;
     }
@@ -461,7 +460,12 @@ static void list_state(struct listing *listing)
     add_legacy_parts(listing, area, components, flags);
     if (!reads)
         add_part(listing, area, kinds[memory->lanes].header);
-    add_extended_parts(listing, area, components, compacted, flags);
+    /* The header in memory says which format XRSTOR reads; the compacted one goes no further than the other. */
+    if (reads && (components & ~UINT64_C(3)) && state_can_compact())
+        add_part(listing, area,
+                 (struct part){HEADER_END, area_size(components, false) - HEADER_END, SEGUE_READ, flags});
+    else
+        add_extended_parts(listing, area, components, compacted, flags);
 }
 
 static void (*const listers[])(struct listing *listing) = {

@@ -169,6 +169,19 @@ static bool is_beyond_stack(const struct segue_plan *plan)
     return false;
 }
 
+/* Processors raise #GP for an effective address that is none, though the segment's base makes one of it. */
+static bool is_beyond_segment(const struct segue_plan *plan, const struct segue_regs *regs)
+{
+    for (uint32_t i = 0; i < plan->access_count; i++) {
+        uint8_t segment = plan->accesses[i].segment;
+        uint64_t base = segment == SEGUE_SEGMENT_FS ? regs->fs_base : segment == SEGUE_SEGMENT_GS ? regs->gs_base : 0;
+        int64_t upper = (int64_t)(plan->accesses[i].address - base) >> CANONICAL_BITS;
+        if (base && upper != 0 && upper != -1)
+            return true;
+    }
+    return false;
+}
+
 /* An access that begins at an address and ends at none: #GP for the whole of it, which its parts do not raise. */
 bool plan_leaves_addresses(const struct segue_plan *plan)
 {
@@ -186,6 +199,8 @@ static bool checks_alignment_late(const struct segue_plan *plan, const struct se
     bool misaligned = false;
     for (uint32_t i = 0; i < plan->access_count; i++)
         misaligned |= plan->accesses[i].address % plan->accesses[i].element != 0;
+    /* What ENTER probes at its end is a word. */
+    misaligned |= plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER;
     return plan->access_count > 1 && misaligned && (regs->rflags & FLAG_ALIGNMENT_CHECK);
 }
 
@@ -196,6 +211,8 @@ static const char *engine_refusal(struct segue_plan *plan, const struct segue_re
         return NULL;
     if (is_beyond_stack(plan))
         return "a part of its memory on the stack has no address";
+    if (is_beyond_segment(plan, regs))
+        return "its address is none before the segment's base is added";
     switch (engine_of(&plan->insn)) {
     case SEGUE_ENGINE_STACK:
         if (checks_alignment_late(plan, regs))

@@ -171,10 +171,6 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
         return "no engine does this instruction";
     if (wraps_lanes(plan))
         return "its lanes' addresses are truncated to 32 bits";
-    if (insn->memory[0].probe && insn->memory[0].masking == SEGUE_MASKING_OPMASK)
-        return "it may fault on what it does not store";
-    if (insn->memory[0].addressing == SEGUE_ADDRESSING_STATE && insn->memory[0].lanes == SEGUE_STATE_XRSTOR)
-        return "what it loads, and whether it may, is told by the memory itself";
     if (!stubs_ready())
         return "it must be run from executable memory, and there is none";
     if (regs->rflags & FLAG_ALIGNMENT_CHECK)
@@ -241,11 +237,13 @@ static const char *copy_refusal(const struct segue_plan *plan, const struct segu
         return "it is one indivisible operation, which this window cannot do";
     if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
         return "its lanes are not all reached through one window";
-    if (memory->size > COPY_MOST && !is_string(memory))
+    if (memory->addressing == SEGUE_ADDRESSING_STATE || (memory->size > COPY_MOST && !is_string(memory)))
         return "its operand is too large to be copied";
     if (plan_leaves_addresses(plan))
         return "its operand goes on where there are no addresses";
-    if (stores_masked(plan))
+    if (plan->insn.class_ == SEGUE_CLASS_NONE)
+        return "it acts on the memory's own line of the cache, which this window cannot reach";
+    if (stores_masked(plan) || (memory->probe && memory->masking == SEGUE_MASKING_OPMASK))
         return "it may fault on what it does not store";
     if (is_string(memory) && (plan->flags & SEGUE_PLAN_ALIGNMENT_CHECKED))
         return "alignment is checked, which is not told from missing memory in time";

@@ -1,4 +1,4 @@
-/* stack.c: PUSH, POP, PUSHF, CALL, JMP, RET and LEAVE, in straight C: they cannot be run in the handler's place,
+/* stack.c: PUSH, POP, PUSHF, POPF, CALL, JMP, RET and LEAVE, in straight C: they cannot be run in the handler's place,
  * whose stack is another one. All that is read is read before anything is written, and registers change last.
  *
  * SOURCES: Intel SDM volume 2 (each instruction's page), volume 1, 6.2 (the stack), 3.4.3 (PUSHF stores RF and VM as
@@ -8,11 +8,15 @@
 #include <string.h>
 
 #include "../decode/accesses.h"
+#include "enter.h"
 #include "guard.h"
 #include "pieces.h"
 
 #define FLAG_RESUME UINT64_C(0x10000)
 #define FLAG_VIRTUAL_8086 UINT64_C(0x20000)
+/* CF PF AF ZF SF TF DF OF NT, and AC and ID: what a program may pop. Of these a handler cannot give NT and ID back. */
+#define FLAGS_POPPED UINT64_C(0x244dd5)
+#define FLAGS_KEPT UINT64_C(0x204000)
 #define CANONICAL_BITS 47
 #define TRAP_GENERAL_PROTECTION 13
 
@@ -51,7 +55,7 @@ const char *stack_refusal(const struct segue_insn *insn)
     unsigned kind = insn->transfer.kind;
     if (kind == SEGUE_TRANSFER_NONE)
         return "no engine does this instruction";
-    for (unsigned i = 0; i < insn->memory_count; i++)
+    for (unsigned i = 0; i < insn->memory_count && kind != SEGUE_TRANSFER_ENTER; i++)
         if (insn->memory[i].size != 8 && (insn->memory[i].size != 2 || is_branch(kind)))
             return "processors disagree about its operand size";
     if (is_branch(kind) && kind != SEGUE_TRANSFER_JUMP && has_shadow_stack())
@@ -125,6 +129,16 @@ static void leave(struct transfer *transfer, const struct segue_regs *regs)
     set_register(transfer, SEGUE_RBP, transfer->values[transfer->operands.stack]);
 }
 
+/* False where flags would change that stay as they are. */
+static bool pop_flags(struct transfer *transfer)
+{
+    uint64_t mask = transfer->size == 2 ? FLAGS_POPPED & 0xffff : FLAGS_POPPED;
+    uint64_t before = transfer->after.rflags, value = transfer->values[transfer->operands.stack];
+    transfer->after.rsp += transfer->size;
+    transfer->after.rflags = (before & ~mask) | (value & mask);
+    return !((before ^ transfer->after.rflags) & FLAGS_KEPT);
+}
+
 /* False for a target that is no address. */
 static bool jump(struct transfer *transfer, uint64_t target)
 {
@@ -150,7 +164,7 @@ static enum segue_status miss_target(const struct transfer *transfer, struct seg
     return SEGUE_FAULT;
 }
 
-/* Everything but memory; false where a branch's target is no address. */
+/* Everything but memory; false where a branch's target is no address, or flags change that cannot. */
 static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
 {
     uint64_t next = transfer->after.rip;
@@ -177,6 +191,9 @@ static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
     case SEGUE_TRANSFER_LEAVE:
         leave(transfer, regs);
         return true;
+    case SEGUE_TRANSFER_POP_FLAGS:
+        return pop_flags(transfer);
+    case SEGUE_TRANSFER_ENTER:
     case SEGUE_TRANSFER_NONE:
         break;
     }
@@ -186,12 +203,14 @@ static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
 enum segue_status stack_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_fault *fault)
 {
     struct transfer transfer;
+    if (plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER)
+        return enter_step(plan, regs, fault);
     begin(&transfer, plan, regs);
     enum segue_status status = pieces_read(plan, &transfer.copies, fault);
     if (status != SEGUE_OK)
         return status;
     if (!carry_out(&transfer, regs))
-        return miss_target(&transfer, fault);
+        return is_branch(plan->insn.transfer.kind) ? miss_target(&transfer, fault) : SEGUE_UNSUPPORTED;
     status = pieces_write(plan, &transfer.copies, fault);
     if (status == SEGUE_OK)
         *regs = transfer.after;

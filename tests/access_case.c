@@ -632,7 +632,6 @@ static bool comes_back(const struct segue_insn *insn)
  * program cannot come back from a jump to wherever a register points. */
 static bool can_run(const struct segue_insn *insn)
 {
-    static const char *const system[] = {"clflush", "clflushopt", "clwb", "clzero"};
     static const char *const ports[] = {"insb", "insw", "insd", "outsb", "outsw", "outsd"};
     const char *name = segue_mnemonic_name(insn->mnemonic);
     for (size_t i = 0; i < sizeof ports / sizeof *ports; i++)
@@ -642,12 +641,7 @@ static bool can_run(const struct segue_insn *insn)
         return false;
     if (insn->class_ == SEGUE_CLASS_BRANCH && !comes_back(insn))
         return false;
-    if (insn->class_ != SEGUE_CLASS_SYSTEM)
-        return true;
-    for (size_t i = 0; i < sizeof system / sizeof *system; i++)
-        if (strcmp(name, system[i]) == 0)
-            return true;
-    return false;
+    return insn->class_ != SEGUE_CLASS_SYSTEM;
 }
 
 /* Each operand of its own moved into the arena of its base. */

@@ -347,11 +347,27 @@ static bool aim(struct target *target, const ZydisDecodedOperand *operands, cons
     return any;
 }
 
-/* Has a branch come back, whatever it takes its target from. */
+/* ENTER's frames lie in the areas, and so does what it allocates. */
+static void place_frames(const struct generator *generator, struct random *random,
+                         const ZydisDecodedInstruction *instruction, struct test_case *test)
+{
+    uint16_t allocated;
+    memcpy(&allocated, test->bytes + instruction->raw.imm[0].offset, sizeof allocated);
+    allocated %= AREA_PAGE;
+    memcpy(test->bytes + instruction->raw.imm[0].offset, &allocated, sizeof allocated);
+    test->registers.general[SEGUE_RBP] = choose_place(generator, random, 64) + 64;
+}
+
+/* Has a branch come back, whatever it takes its target from, and flags be such as the harness can live with. */
 static void plant(struct random *random, const struct segue_insn *insn, const ZydisDecodedInstruction *instruction,
                   uint64_t next, struct test_case *test)
 {
     const struct segue_transfer *transfer = &insn->transfer;
+    if (transfer->kind == SEGUE_TRANSFER_POP_FLAGS) {
+        /* Not NT and ID, which are refused, and not TF. */
+        test->has_planted = true;
+        test->planted = (random_next(random) & 0x40cd5) | (test->registers.rflags & 0x204000);
+    }
     if (insn->class_ != SEGUE_CLASS_BRANCH)
         return;
     if (transfer->is_immediate && transfer->kind != SEGUE_TRANSFER_RETURN)
@@ -382,6 +398,8 @@ static bool aim_instruction(const struct generator *generator, struct random *ra
     if (insn->memory_count == 0 || !aim(&target, operands, generator, random))
         return false;
     plant(random, insn, &instruction, next, test);
+    if (insn->transfer.kind == SEGUE_TRANSFER_ENTER)
+        place_frames(generator, random, &instruction, test);
     /* With no component asked for, the processor looks at the area all the same; that fault is no access's. */
     if (insn->class_ == SEGUE_CLASS_STATE)
         test->registers.general[SEGUE_RAX] |= 1;

@@ -224,6 +224,8 @@ enum segue_transfer_kind {
     SEGUE_TRANSFER_JUMP,
     SEGUE_TRANSFER_RETURN,
     SEGUE_TRANSFER_LEAVE,
+    SEGUE_TRANSFER_POP_FLAGS,
+    SEGUE_TRANSFER_ENTER,
 };
 
 /* A transfer between the stack or the instruction pointer and something else. */

@@ -138,10 +138,10 @@ SEGUE_API enum segue_status segue_replay_prepare(void);
  * plan reaches natively might be inaccessible; with SEGUE_ENGINE_REPLAY for SIGFPE too, if the instruction can raise
  * it. Returns SEGUE_OK; SEGUE_FAULT: memory could not be reached, and `fault` (may be NULL) tells where and in what
  * direction, or the instruction raised another exception, and `fault` has no address; SEGUE_UNSUPPORTED: a device
- * refused, or a branch's target is no address; SEGUE_BUSY: every place for executable code is in use; SEGUE_INVALID for
+ * refused, or a POPF would change NT or ID; SEGUE_BUSY: every place for executable code is in use; SEGUE_INVALID for
  * a NULL pointer or a refused plan. With all but SEGUE_OK registers and memory are as they were, but for what the
- * processor itself leaves with a fault: elements of a string and lanes of a gather that came before, exceptions noted
- * in MXCSR. `xstate` is changed where the instruction changes it. Async-signal-safe, thread-safe. */
+ * processor itself leaves with a fault: elements of a string, lanes of a gather and words of an ENTER that came before,
+ * exceptions noted in MXCSR. `xstate` is changed where the instruction changes it. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs,
                                        struct segue_xstate *xstate, struct segue_fault *fault);
 

@@ -1,0 +1,48 @@
+/* enter.c: ENTER, in straight C. It pushes the frame pointer, the pointers of the enclosing frames, which it reads from
+ * below the old frame pointer, and the new frame's; and at its end sees whether the stack can be written. It is done
+ * word by word, as the plan lists it: what is read may have been pushed before, and what was pushed stays.
+ *
+ * SOURCES: Intel SDM volume 2, ENTER; volume 1, 6.5.1. */
+#include "enter.h"
+
+#include "pieces.h"
+
+/* The last word that is pushed, with a nesting level, is the new frame's pointer. */
+static bool is_new_frame(const struct segue_plan *plan, uint32_t number)
+{
+    uint32_t next = number + 1;
+    return plan->insn.memory[0].lanes &&
+           (next == plan->access_count || (plan->accesses[next].flags & SEGUE_ACCESS_PROBE));
+}
+
+enum segue_status enter_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_fault *fault)
+{
+    const struct segue_memory_operand *memory = &plan->insn.memory[0];
+    uint64_t word = regs->rbp, frame = regs->rsp - memory->element;
+    struct copies copies = {.bytes = {(uint8_t *)&word}};
+    struct segue_plan part = *plan;
+    enum segue_status status = SEGUE_OK;
+    for (uint32_t i = 0; i < part.access_count; i++)
+        part.accesses[i].operand = 1;
+    for (uint32_t i = 0; i < part.access_count && status == SEGUE_OK; i++) {
+        struct segue_access *access = &part.accesses[i];
+        /* Of the plan's accesses only this one has a copy. */
+        access->operand = 0;
+        copies.address[0] = access->address;
+        if (access->direction == SEGUE_READ) {
+            status = pieces_read(&part, &copies, fault);
+        } else {
+            if (is_new_frame(plan, i))
+                word = frame;
+            status = pieces_write(&part, &copies, fault);
+        }
+        access->operand = 1;
+    }
+    if (status != SEGUE_OK)
+        return status;
+    unsigned words = 1u + memory->lanes;
+    regs->rbp = memory->element == 2 ? (regs->rbp & ~UINT64_C(0xffff)) | (frame & 0xffff) : frame;
+    regs->rsp -= words * (uint64_t)memory->element + (uint64_t)memory->displacement;
+    regs->rip += plan->insn.length;
+    return SEGUE_OK;
+}
