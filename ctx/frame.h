@@ -27,6 +27,9 @@ void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate);
 size_t frame_copy_size(const void *ucontext);
 void *frame_copy(const void *ucontext, void *to);
 
+/* The bytes of the extended state's area, with what the kernel appends to it; 0 if there is none. */
+size_t frame_area_size(const void *ucontext);
+
 /* What the return puts in force as the alternate stack. The frame's own, if that was disarmed for the time of the
  * handler and `present`, the one in force now, is none; else `present`. */
 void frame_set_alternate_stack(void *ucontext, const stack_t *present);

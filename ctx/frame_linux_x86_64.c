@@ -135,8 +135,9 @@ bool frame_allows_direct_restore(const void *ucontext)
 #define AREA_ALIGNMENT 64
 
 /* With what the kernel appends to the area to find out whether it is whole. */
-static size_t area_size(const ucontext_t *frame)
+size_t frame_area_size(const void *ucontext)
 {
+    const ucontext_t *frame = ucontext;
     const char *area = (const char *)frame->uc_mcontext.fpregs;
     const struct software_bytes *software = (const void *)(area + SOFTWARE_BYTES);
     if (!area)
@@ -151,7 +152,7 @@ static size_t area_offset(void)
 
 size_t frame_copy_size(const void *ucontext)
 {
-    return area_offset() + area_size(ucontext);
+    return area_offset() + frame_area_size(ucontext);
 }
 
 void *frame_copy(const void *ucontext, void *to)
@@ -161,7 +162,7 @@ void *frame_copy(const void *ucontext, void *to)
     memcpy(copy, frame, KERNEL_UCONTEXT_SIZE);
     if (frame->uc_mcontext.fpregs) {
         copy->uc_mcontext.fpregs = (void *)((char *)to + area_offset());
-        memcpy(copy->uc_mcontext.fpregs, frame->uc_mcontext.fpregs, area_size(frame));
+        memcpy(copy->uc_mcontext.fpregs, frame->uc_mcontext.fpregs, frame_area_size(frame));
     }
     return copy;
 }

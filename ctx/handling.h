@@ -18,6 +18,9 @@ extern __thread struct handling *handling_innermost __attribute__((tls_model("in
 /* No list that counts is longer. */
 #define HANDLING_DEPTH 32
 
+/* The record of the handler whose frame that is; NULL if it has none. */
+const struct handling *handling_record_of(const void *ucontext);
+
 /* As segue_restore with the frame's own registers and state, out of the handler that the frame is of. */
 void handling_restore(void *ucontext, enum segue_restore_method method);
 

@@ -169,7 +169,7 @@ enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs, c
 __thread struct handling *handling_innermost;
 
 /* Before ours on the list may be one that was left for good, in a policy. */
-static const struct handling *record_of(const void *ucontext)
+const struct handling *handling_record_of(const void *ucontext)
 {
     const struct handling *record = handling_innermost;
     for (unsigned i = 0; record && i < HANDLING_DEPTH; i++, record = record->outer)
@@ -180,5 +180,5 @@ static const struct handling *record_of(const void *ucontext)
 
 void handling_restore(void *ucontext, enum segue_restore_method method)
 {
-    leave(ucontext, NULL, NULL, method, record_of(ucontext));
+    leave(ucontext, NULL, NULL, method, handling_record_of(ucontext));
 }

@@ -3,23 +3,25 @@
 #define SEGUE_SIGNALS_CHAIN_H
 
 #include <signal.h>
+#include <stdbool.h>
 
-/* Remembers what handled the signal before. */
-void chain_remember(int number, const struct sigaction *previous);
+/* Remembers what handled the signal before, and how our handler for it is installed. Async-signal-safe. */
+void chain_remember(int number, const struct sigaction *previous, const struct sigaction *ours);
 
-/* Puts back in force what would be in force without us. As sigaction. */
-int chain_put_back(int number);
+/* Puts back in force what would be in force without us. */
+bool chain_put_back(int number);
 
 /* Hands the signal on: the previous handler sees it as if ours were not there; without one the thread does what the
- * kernel would have made it do. `is_fault`: the kernel raised it for the instruction at hand. May not return, if the
- * previous handler does not. Async-signal-safe. */
-void chain_signal(int number, siginfo_t *info, void *ucontext, int is_fault);
+ * kernel would have made it do. `is_fault`: the kernel raised it for the instruction at hand. The handler that called
+ * this must do nothing after it but return; most often it does not come back. Async-signal-safe. */
+void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault);
 
 /* Whether a fault that is handed on kills the process, since nobody was there before to handle it. Async-signal-safe.
  */
-int chain_is_deadly(int number);
+bool chain_is_deadly(int number);
 
-/* Lets the fault at hand kill the process with its own signal as soon as the handler returns. Async-signal-safe. */
-void chain_die(int number);
+/* Lets the process die of the signal, as the interrupted instruction's, as soon as the handler returns.
+ * Async-signal-safe. */
+void chain_die(int number, siginfo_t *info);
 
 #endif

@@ -1,113 +1,139 @@
 /* chain_linux.c: what is not ours goes to whoever would have had it.
  *
- * No previous handler: the default action is put back and the handler returns. A fault then happens again, with nobody
- * in between, and kills at the original instruction with the original signal; a signal that was sent is queued again
- * and kills as the handler returns. An ignored fault kills too: the kernel does not let a thread go on from it.
+ * A previous handler is entered as the kernel would have entered it (relay.h). Without one the default action is put
+ * back, the signal is queued again, and our handler returns: the thread dies of it before it executes another
+ * instruction. An ignored fault kills too: the kernel does not let a thread go on from it.
  *
- * SOURCES: sigaction(2), rt_sigqueueinfo(2); Linux kernel/signal.c force_sig_info_to_task (an ignored or blocked fault
- * gets the default action) and get_signal (which signals enter the mask). */
+ * SOURCES: sigaction(2), rt_tgsigqueueinfo(2); Linux kernel/signal.c: force_sig_info_to_task (an ignored or blocked
+ * fault gets the default action), get_signal (SA_RESETHAND; faults come before other signals), signal_delivered (which
+ * signals enter the mask), force_sigsegv (a frame that cannot be written). */
 #if !defined(__linux__)
 #error "chain_linux.c is specific to Linux"
 #endif
 
 #include "chain.h"
 
-#include <stdint.h>
+#include <ucontext.h>
 
-#include "../decode/system/call_linux_x86_64.h"
+#include "action_linux_x86_64.h"
 #include "frame.h"
+#include "previous.h"
+#include "relay.h"
 #include "thread.h"
 
-#define KERNEL_MASK_SIZE 8
-
-static struct {
-    struct sigaction action;
-    /* SA_RESETHAND: the handler has had its one signal. */
-    uint32_t spent;
-} previous[_NSIG];
-
-void chain_remember(int number, const struct sigaction *action)
+static uint64_t bit_of(int number)
 {
-    previous[number].action = *action;
-    __atomic_store_n(&previous[number].spent, 0, __ATOMIC_RELEASE);
+    return (uint64_t)1 << (number - 1);
 }
 
-void chain_die(int number)
+static uint64_t word_of(const sigset_t *set)
 {
-    /* As the kernel lays it out; all zero is SIG_DFL, no flags, no mask. */
-    static const struct {
-        void *handler;
-        unsigned long flags;
-        void *restorer;
-        uint64_t mask;
-    } default_action;
-    system_call4(SYS_rt_sigaction, number, (long)&default_action, 0, KERNEL_MASK_SIZE);
+    uint64_t word;
+    memcpy(&word, set, sizeof word);
+    return word;
+}
+
+/* The signals whose handler has others blocked that the interrupted thread had not. */
+static uint64_t blocking;
+
+void chain_remember(int number, const struct sigaction *previous, const struct sigaction *ours)
+{
+    if (word_of(&ours->sa_mask))
+        __atomic_fetch_or(&blocking, bit_of(number), __ATOMIC_RELAXED);
+    else
+        __atomic_fetch_and(&blocking, ~bit_of(number), __ATOMIC_RELAXED);
+    previous_exchange(number, previous, NULL);
+}
+
+static void change_mask(int how, uint64_t mask)
+{
+    system_call4(SYS_rt_sigprocmask, how, (long)&mask, 0, KERNEL_MASK_SIZE);
 }
 
 /* Blocked now and queued again, it is delivered when the handler's return restores the thread's own mask. */
 static void queue_again(int number, siginfo_t *info)
 {
-    uint64_t mask = (uint64_t)1 << (number - 1);
-    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, KERNEL_MASK_SIZE);
+    change_mask(SIG_BLOCK, bit_of(number));
     system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0), number,
                  (long)info);
 }
 
-/* The mask that the kernel would have run the handler with; our return puts the thread's own back. */
+/* Should it not be queued, the instruction runs once more, and faults with nobody in between. */
+void chain_die(int number, siginfo_t *info)
+{
+    static const struct sigaction default_action;
+    action_exchange(number, &default_action, NULL);
+    queue_again(number, info);
+}
+
+/* The mask that the kernel would have run the handler with: what it was, which a thread that waits in sigsuspend does
+ * not go back to, and what the handler wants. */
 static void set_mask(int number, const struct sigaction *action, const void *ucontext)
 {
-    uint64_t mask = *(const uint64_t *)(const void *)frame_mask(ucontext);
-    mask |= *(const uint64_t *)(const void *)&action->sa_mask;
+    uint64_t mask = word_of(&action->sa_mask);
     if (!(action->sa_flags & SA_NODEFER))
-        mask |= (uint64_t)1 << (number - 1);
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, KERNEL_MASK_SIZE);
+        mask |= bit_of(number);
+    if (__atomic_load_n(&blocking, __ATOMIC_RELAXED) & bit_of(number))
+        change_mask(SIG_SETMASK, mask | word_of(frame_mask(ucontext)));
+    else if (mask)
+        change_mask(SIG_BLOCK, mask);
 }
 
-/* A handler that asked for one signal only is there until it has had it. */
-static bool has_handler(int number)
+/* A handler whose frame has no room: SIGSEGV, and if that was the signal there is nobody left to take it. */
+static void have_no_room(int number, siginfo_t *info, void *ucontext)
 {
-    const struct sigaction *action = &previous[number].action;
-    if (((uint32_t)action->sa_flags & SA_RESETHAND) && __atomic_load_n(&previous[number].spent, __ATOMIC_ACQUIRE))
-        return false;
-    return (action->sa_flags & SA_SIGINFO) || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+    *info = (siginfo_t){.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+    if (number == SIGSEGV || (word_of(frame_mask(ucontext)) & bit_of(SIGSEGV)))
+        chain_die(SIGSEGV, info);
+    else
+        chain_signal(SIGSEGV, info, ucontext, true);
 }
 
-/* The kernel puts the default in the place of a handler that has had its one signal, and keeps its flags. */
-int chain_put_back(int number)
+static void call_handler(int number, siginfo_t *info, void *ucontext, const struct sigaction *action)
 {
-    struct sigaction action = previous[number].action;
-    if (!has_handler(number) && (action.sa_flags & SA_SIGINFO || action.sa_handler != SIG_IGN))
-        action.sa_handler = SIG_DFL;
-    return sigaction(number, &action, NULL);
-}
-
-/* Takes the one signal of a handler that asked for no more; true for every other. */
-static bool take_turn(int number)
-{
-    return !((uint32_t)previous[number].action.sa_flags & SA_RESETHAND) ||
-           !__atomic_exchange_n(&previous[number].spent, 1, __ATOMIC_ACQ_REL);
-}
-
-int chain_is_deadly(int number)
-{
-    return !has_handler(number);
-}
-
-void chain_signal(int number, siginfo_t *info, void *ucontext, int is_fault)
-{
-    const struct sigaction *action = &previous[number].action;
-    if (has_handler(number) && take_turn(number)) {
+    struct relay_frame place;
+    stack_t believed;
+    thread_stack_of_program(frame_alternate_stack(ucontext), &believed);
+    switch (relay_prepare(info, ucontext, action, &believed, &place)) {
+    case RELAY_READY:
         set_mask(number, action, ucontext);
-        if (action->sa_flags & SA_SIGINFO)
-            action->sa_sigaction(number, info, ucontext);
-        else
-            action->sa_handler(number);
+        relay_enter(number, ucontext, action, &place);
+    case RELAY_NO_ROOM:
+        have_no_room(number, info, ucontext);
+        return;
+    case RELAY_IMPOSSIBLE:
+        set_mask(number, action, ucontext);
+        action->sa_sigaction(number, info, ucontext);
         return;
     }
-    bool ignored = !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
-    if (!is_fault && ignored)
-        return;
-    chain_die(number);
-    if (!is_fault)
-        queue_again(number, info);
+}
+
+void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault)
+{
+    struct sigaction action;
+    previous_take(number, &action);
+    if (previous_is_handler(&action))
+        call_handler(number, info, ucontext, &action);
+    else if (is_fault || action.sa_handler != SIG_IGN)
+        chain_die(number, info);
+}
+
+bool chain_put_back(int number)
+{
+    struct sigaction action;
+    previous_read(number, &action);
+    return action_exchange(number, &action, NULL);
+}
+
+bool chain_is_deadly(int number)
+{
+    struct sigaction action;
+    previous_read(number, &action);
+    return !previous_is_handler(&action);
+}
+
+/* What the handler was made to believe goes; what it has changed stays. */
+void restorer_return(void *ucontext)
+{
+    thread_stack_in_force(&((ucontext_t *)ucontext)->uc_stack);
 }

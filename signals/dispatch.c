@@ -354,7 +354,7 @@ static void hand_on(const struct thread_state *thread, siginfo_t *info, void *uc
         return;
     if (thread->depth && chain_is_deadly(info->si_signo))
         report("a fault inside a policy or the handler", thread, info, ucontext);
-    chain_signal(info->si_signo, info, ucontext, 1);
+    chain_signal(info->si_signo, info, ucontext, true);
 }
 
 /* Serves the fault as one more in progress on this thread. */
@@ -400,7 +400,7 @@ static void take_sent_signal(int number, siginfo_t *info, void *ucontext)
     if (readers_is_question(info))
         thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     else
-        chain_signal(number, info, ucontext, 0);
+        chain_signal(number, info, ucontext, false);
 }
 
 void signal_serve(int number, siginfo_t *info, void *ucontext)
@@ -421,7 +421,7 @@ void signal_serve(int number, siginfo_t *info, void *ucontext)
         thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     if (thread->depth == DEPTH_MAX) {
         report("too many faults inside policies inside faults", thread, info, ucontext);
-        chain_die(number);
+        chain_die(number, info);
         return;
     }
     int kept = errno;

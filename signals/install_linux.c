@@ -10,6 +10,7 @@
 #include <segue/signals.h>
 #include <string.h>
 
+#include "action_linux_x86_64.h"
 #include "chain.h"
 #include "dispatch.h"
 #include "readers.h"
@@ -96,13 +97,13 @@ static void describe_action(const struct segue_options *options, const struct si
 static bool take_signal(int number, const struct segue_options *options)
 {
     struct sigaction ours, previous;
-    if (sigaction(number, NULL, &previous) != 0)
+    if (!action_exchange(number, NULL, &previous))
         return false;
-    chain_remember(number, &previous);
     describe_action(options, &previous, &ours);
-    if (sigaction(number, &ours, &previous) != 0)
+    chain_remember(number, &previous, &ours);
+    if (!action_exchange(number, &ours, &previous))
         return false;
-    chain_remember(number, &previous);
+    chain_remember(number, &previous, &ours);
     return true;
 }
 
@@ -175,23 +176,39 @@ static void name_owner(int number, const struct sigaction *action, struct segue_
     }
 }
 
-static enum segue_status uninstall(struct segue_owner *owner)
+static enum segue_status check(struct segue_owner *owner)
 {
     struct sigaction present;
     if (!installed)
         return SEGUE_NOT_FOUND;
-    if (region_count())
-        return SEGUE_BUSY;
     for (size_t i = 0; i < signal_count(&options_in_force); i++) {
-        if (sigaction(signals[i], NULL, &present) != 0)
+        if (!action_exchange(signals[i], NULL, &present))
             return SEGUE_SYSTEM;
         if (!is_ours(&present)) {
             name_owner(signals[i], &present, owner);
             return SEGUE_NOT_LAST;
         }
     }
+    return SEGUE_OK;
+}
+
+enum segue_status segue_install_check(struct segue_owner *owner)
+{
+    pthread_mutex_lock(&installing);
+    enum segue_status status = check(owner);
+    pthread_mutex_unlock(&installing);
+    return status;
+}
+
+static enum segue_status uninstall(struct segue_owner *owner)
+{
+    if (installed && region_count())
+        return SEGUE_BUSY;
+    enum segue_status status = check(owner);
+    if (status != SEGUE_OK)
+        return status;
     for (size_t i = 0; i < signal_count(&options_in_force); i++)
-        if (chain_put_back(signals[i]) != 0)
+        if (!chain_put_back(signals[i]))
             return SEGUE_SYSTEM;
     installed = false;
     return SEGUE_OK;

@@ -10,7 +10,8 @@
  * signal finds it; and a frame of ours that has no record yet when the program's own handler interrupts it and faults.
  *
  * SOURCES: Linux arch/x86/include/asm/sigframe.h (struct rt_sigframe: the restorer's address, then the ucontext, which
- * rdx holds at a handler's entry). ASSUMPTIONS: the restorer is `mov $15, %rax; syscall`, as in glibc and musl. */
+ * rdx holds at a handler's entry). ASSUMPTIONS: restorers are `mov $15, %rax; syscall`, as ours, as in glibc and musl.
+ */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "interrupted_linux_x86_64.c is specific to Linux on x86-64"
 #endif
@@ -24,6 +25,7 @@
 #include "../ctx/landing.h"
 #include "dispatch.h"
 #include "frame.h"
+#include "restorer.h"
 #include "thread.h"
 
 #define RED_ZONE 128
@@ -65,6 +67,8 @@ static uint64_t frame_by_registers(const struct segue_regs *regs, uint64_t resto
         return regs->rsp + 8;
     if (is_at(rip, signal_forgotten))
         return regs->rsp + HANDLING_SIZE + 8;
+    if (is_within(rip, restorer_plain, restorer_plain + RESTORER_SIZE))
+        return regs->rsp;
     *ours = false;
     return rip - restorer < RESTORER_SIZE ? regs->rsp : 0;
 }

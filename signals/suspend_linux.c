@@ -157,7 +157,7 @@ void suspend_serve(int number, siginfo_t *info, void *ucontext)
     if (place)
         be_suspended(place, state, ucontext);
     if (!ours)
-        chain_signal(number, info, ucontext, 0);
+        chain_signal(number, info, ucontext, false);
 }
 
 /* ---- whose turn it is to suspend ---- */
@@ -456,10 +456,10 @@ static enum segue_status install(const struct segue_suspend_options *options)
         ours.sa_flags |= SA_ONSTACK;
     if (sigaction(options->signal, NULL, &previous) != 0)
         return SEGUE_SYSTEM;
-    chain_remember(options->signal, &previous);
+    chain_remember(options->signal, &previous, &ours);
     if (sigaction(options->signal, &ours, &previous) != 0)
         return SEGUE_SYSTEM;
-    chain_remember(options->signal, &previous);
+    chain_remember(options->signal, &previous, &ours);
     __atomic_store_n(&signal_in_use, options->signal, __ATOMIC_RELEASE);
     return SEGUE_OK;
 }
@@ -491,11 +491,11 @@ static enum segue_status uninstall(void)
     /* Our turn, so that nobody asks meanwhile. */
     if (__atomic_load_n(&suspender, __ATOMIC_ACQUIRE) || !try_turn(1))
         return SEGUE_BUSY;
-    int result = chain_put_back(signal_in_use);
-    if (result == 0)
+    bool done = chain_put_back(signal_in_use);
+    if (done)
         __atomic_store_n(&signal_in_use, 0, __ATOMIC_RELEASE);
     end_turn(1);
-    return result == 0 ? SEGUE_OK : SEGUE_SYSTEM;
+    return done ? SEGUE_OK : SEGUE_SYSTEM;
 }
 
 enum segue_status segue_suspend_uninstall(void)

@@ -37,7 +37,7 @@ struct thread_state {
     uint64_t serving_address, serving_instruction;
     /* The alternate stack that we gave: its mapping with the guard page; NULL when we gave none. */
     void *stack;
-    size_t stack_size;
+    size_t stack_size, guard_size;
     /* The stack that the thread had before. */
     stack_t previous_stack;
     /* segue_thread_attach was called; by segue_install on the caller's behalf. */
@@ -72,6 +72,11 @@ void thread_settle(uint64_t stack_pointer, bool on_alternate);
 /* segue_thread_attach and detach, on a caller's or on segue_install's behalf. `stack_size` is the policies' share. */
 enum segue_status thread_attach(size_t policy_stack_size, bool by_install);
 enum segue_status thread_detach(void);
+
+/* The alternate stack that the program has set, or would see to be none, where `in_force` is what the kernel knows of;
+ * and the other way round, in place. Async-signal-safe. */
+void thread_stack_of_program(const stack_t *in_force, stack_t *believed);
+void thread_stack_in_force(stack_t *stack);
 
 /* The bytes of stack that a handler needs on this machine beside what policies use: the kernel's frame and our own. */
 size_t thread_stack_need(void);

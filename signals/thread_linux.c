@@ -123,6 +123,26 @@ static void *stack_create(size_t size, size_t guard)
     return NULL;
 }
 
+static bool is_ours(const struct thread_state *thread, const stack_t *stack)
+{
+    return thread->stack && stack->ss_sp == (char *)thread->stack + (thread->stack_size - stack->ss_size);
+}
+
+void thread_stack_of_program(const stack_t *in_force, stack_t *believed)
+{
+    *believed = is_ours(&thread_self, in_force) ? thread_self.previous_stack : *in_force;
+}
+
+void thread_stack_in_force(stack_t *stack)
+{
+    const struct thread_state *thread = &thread_self;
+    const stack_t *previous = &thread->previous_stack;
+    if (!thread->stack || stack->ss_sp != previous->ss_sp || stack->ss_size != previous->ss_size)
+        return;
+    *stack = (stack_t){.ss_sp = (char *)thread->stack + thread->guard_size,
+                       .ss_size = thread->stack_size - thread->guard_size};
+}
+
 static bool is_large_enough(const stack_t *stack, size_t need)
 {
     return !(stack->ss_flags & SS_DISABLE) && stack->ss_size >= need;
@@ -155,6 +175,7 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         }
         thread->stack = mapping;
         thread->stack_size = usable + page;
+        thread->guard_size = page;
         thread->previous_stack = present;
     }
     /* A failure here costs the release at the thread's end, nothing else: the stack is in force. */
@@ -178,8 +199,7 @@ enum segue_status thread_detach(void)
         if (present.ss_flags & SS_ONSTACK)
             return SEGUE_BUSY;
         /* Another stack may have been set over ours; that one stays. */
-        if (present.ss_sp == (char *)thread->stack + (thread->stack_size - present.ss_size) &&
-            sigaltstack(&thread->previous_stack, NULL) != 0)
+        if (is_ours(thread, &present) && sigaltstack(&thread->previous_stack, NULL) != 0)
             return SEGUE_SYSTEM;
         munmap(thread->stack, thread->stack_size);
         thread->stack = NULL;

@@ -77,8 +77,13 @@ static void uninstall_when_not_last_says_who_is(void **state)
     struct segue_owner owner = {0};
     struct sigaction ours, other = {.sa_handler = (void (*)(int))(uintptr_t)abort};
     (void)state;
+    assert_int_equal(segue_install_check(NULL), SEGUE_NOT_FOUND);
     assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_install_check(&owner), SEGUE_OK);
     sigaction(SIGBUS, &other, &ours);
+    assert_int_equal(segue_install_check(&owner), SEGUE_NOT_LAST);
+    assert_int_equal(owner.signal, SIGBUS);
+    owner = (struct segue_owner){0};
     assert_int_equal(segue_uninstall(&owner), SEGUE_NOT_LAST);
     assert_int_equal(owner.signal, SIGBUS);
     assert_ptr_equal(owner.handler, (void *)(uintptr_t)abort);

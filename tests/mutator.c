@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -518,6 +519,24 @@ static struct {
     uint64_t worst;
 } trace;
 
+/* What a fault is handed on to. */
+static void step_over(int number, siginfo_t *info, void *ucontext)
+{
+    (void)number;
+    (void)info;
+    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] += LONE_FAULT_LENGTH;
+}
+
+/* Once the application is in a handler of its own, what it had is in that handler's frame. */
+static bool is_on_stack(const struct segue_thread_context *context)
+{
+    const uint64_t *word = (const uint64_t *)(uintptr_t)context->regs.rsp;
+    for (size_t i = 0; i < getauxval(AT_MINSIGSTKSZ) / sizeof *word; i++)
+        if (word[i] == reference())
+            return true;
+    return false;
+}
+
 static void on_trap(int number, siginfo_t *info, void *ucontext)
 {
     struct segue_thread_context context;
@@ -529,6 +548,11 @@ static void on_trap(int number, siginfo_t *info, void *ucontext)
     bool is_before = context.regs.rip == (uint64_t)(uintptr_t)lone_fault_instruction;
     bool is_after = context.regs.rip == (uint64_t)(uintptr_t)lone_fault_instruction + LONE_FAULT_LENGTH;
     bool same = context.regs.rsp == trace.rsp && (is_before || is_after);
+    if (context.regs.rip == (uint64_t)(uintptr_t)step_over) {
+        trace.lost += !is_on_stack(&context);
+        trace.exits++;
+        return;
+    }
     for (unsigned i = 0; i < 16; i++)
         if (i != SEGUE_RSP)
             same &= segue_register_get(&context.regs, i) == image.general[i];
@@ -546,14 +570,6 @@ static enum segue_verdict note_stack(void *context, const struct segue_event *ev
     (void)context;
     trace.rsp = event->regs->rsp;
     return verdict;
-}
-
-/* What a fault is handed on to; then the library's handler returns by way of the kernel. */
-static void step_over(int number, siginfo_t *info, void *ucontext)
-{
-    (void)number;
-    (void)info;
-    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] += LONE_FAULT_LENGTH;
 }
 
 /* The handler's own flags have the trap flag; what it returns to has not. */

@@ -53,6 +53,12 @@ struct segue_owner {
     const char *symbol;
 };
 
+/* Tells whether the handler is installed, and the first that the kernel calls for all of its signals: another that was
+ * installed later sees the faults of our regions before us, or in our place. Returns SEGUE_OK; SEGUE_NOT_FOUND when it
+ * is not installed; SEGUE_NOT_LAST, and in `owner` (may be NULL) whose handler is before ours. Not async-signal-safe;
+ * thread-safe. */
+SEGUE_API enum segue_status segue_install_check(struct segue_owner *owner);
+
 /* Puts back the handlers that were there before, and takes the calling thread's alternate stack away if segue_install
  * gave it. Returns SEGUE_OK; SEGUE_NOT_FOUND when it is not installed; SEGUE_NOT_LAST when another handler was
  * installed over ours: `owner` (may be NULL) tells whose; SEGUE_BUSY while there are regions, or inside a fault. Waits

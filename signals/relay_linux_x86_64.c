@@ -1,0 +1,166 @@
+/* relay_linux_x86_64.c: handlers, entered as Linux on x86-64 enters them.
+ *
+ *      lowest address      pretcode        <- rsp at the handler's first instruction; its return address
+ *                          ucontext        <- rdx; 304 bytes, ends with the 8 bytes of the signal mask
+ *                          siginfo         <- rsi; 128 bytes
+ *                          extended state  at a multiple of 64; the ucontext points to it
+ *
+ * SOURCES: Linux arch/x86/kernel/signal.c (get_sigframe: red zone, alternate stack, alignment, and that a frame which
+ * does not fit the alternate stack is not made), signal_64.c (x64_setup_rt_frame: registers, flags),
+ * kernel/signal.c (sas_ss_flags); Intel SDM volume 1, 13.8 (XRSTOR of a component that is not in use). */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "relay_linux_x86_64.c is specific to Linux on x86-64"
+#endif
+
+#include "relay.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "../ctx/control_x86_64.h"
+#include "../ctx/frame.h"
+#include "../ctx/gate.h"
+#include "../ctx/handling.h"
+#include "../ctx/landing.h"
+#include "../emulate/guard.h"
+#include "restorer.h"
+
+#define RED_ZONE 128
+/* What a handler's code and stack run with, and the flags that are cleared before it. */
+#define CODE_SEGMENT 0x33
+#define STACK_SEGMENT 0x2b
+#define FLAG_TRAP 0x100u
+#define FLAG_DIRECTION 0x400u
+#define FLAG_RESUME 0x10000u
+#define FRAME_ALIGNMENT 16
+#define AREA_ALIGNMENT 64
+#define KERNEL_UCONTEXT_SIZE (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t))
+#define PRETCODE_SIZE 8
+/* Far more than any processor has. */
+#define FRAME_SIZE_MAX 65536
+
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1u << 31)
+#endif
+
+/* What a handler begins with: x87, SSE and AVX as after a reset. */
+static const struct {
+    _Alignas(AREA_ALIGNMENT) uint8_t legacy[512];
+    uint8_t header[64], avx[256];
+} initial_state = {.legacy = {[24] = 0x80, [25] = 0x1f}};
+#define INITIAL_FEATURES 7u
+
+/* Where the parts of the kernel's frame are. */
+struct extent {
+    char *begin;
+    size_t size;
+    /* From `begin`. */
+    size_t area;
+};
+
+static bool measure(const siginfo_t *info, const void *ucontext, struct extent *extent)
+{
+    const char *begin = (const char *)ucontext - PRETCODE_SIZE;
+    const char *area = (const char *)((const ucontext_t *)ucontext)->uc_mcontext.fpregs;
+    const char *end_of_info = (const char *)ucontext + KERNEL_UCONTEXT_SIZE + sizeof(siginfo_t);
+    if ((const char *)info != (const char *)ucontext + KERNEL_UCONTEXT_SIZE || area < end_of_info ||
+        (uintptr_t)area % AREA_ALIGNMENT)
+        return false;
+    *extent = (struct extent){.begin = (char *)(uintptr_t)begin, .area = (size_t)(area - begin)};
+    extent->size = extent->area + frame_area_size(ucontext);
+    return extent->size < FRAME_SIZE_MAX;
+}
+
+/* As the kernel asks: a stack that disarms itself is never taken for the one in use. */
+static bool is_on(const stack_t *stack, uint64_t address)
+{
+    uint64_t bottom = (uint64_t)(uintptr_t)stack->ss_sp;
+    return !((unsigned)stack->ss_flags & SS_AUTODISARM) && address > bottom && address - bottom <= stack->ss_size;
+}
+
+static bool is_inside(const stack_t *stack, uint64_t address)
+{
+    uint64_t bottom = (uint64_t)(uintptr_t)stack->ss_sp;
+    return address > bottom && address - bottom <= stack->ss_size;
+}
+
+/* Where the frame begins; 0 where the kernel would have made none. */
+static uint64_t place_frame(const struct extent *extent, uint64_t stack_pointer, bool wants_alternate,
+                            const stack_t *stack)
+{
+    bool nested = is_on(stack, stack_pointer), entering = false;
+    uint64_t top = stack_pointer - RED_ZONE;
+    if (wants_alternate && stack->ss_size && !is_on(stack, top)) {
+        top = (uint64_t)(uintptr_t)stack->ss_sp + stack->ss_size;
+        entering = true;
+    }
+    uint64_t area = (top - (extent->size - extent->area)) & ~(uint64_t)(AREA_ALIGNMENT - 1);
+    uint64_t begin = area - extent->area;
+    return (nested || entering) && !is_inside(stack, begin) ? 0 : begin;
+}
+
+static bool is_same_stack(const stack_t *left, const stack_t *right)
+{
+    return left->ss_sp == right->ss_sp && left->ss_size == right->ss_size && left->ss_flags == right->ss_flags;
+}
+
+static bool overlaps(uint64_t begin, const struct extent *extent)
+{
+    uint64_t distance = begin - (uint64_t)(uintptr_t)extent->begin;
+    return distance < extent->size || -distance < extent->size;
+}
+
+enum relay_status relay_prepare(siginfo_t *info, void *ucontext, const struct sigaction *action,
+                                const stack_t *believed, struct relay_frame *place)
+{
+    const ucontext_t *frame = ucontext;
+    uint64_t stack_pointer = (uint64_t)frame->uc_mcontext.gregs[REG_RSP];
+    struct extent extent;
+    /* With a shadow stack only the kernel can take a frame away. */
+    if (guest_is_interrupted() || control_has_shadow_stack() || !measure(info, ucontext, &extent))
+        return RELAY_IMPOSSIBLE;
+    /* Whoever was interrupted on the stack that is really in force must not be overwritten. */
+    const stack_t *stack = is_on(&frame->uc_stack, stack_pointer) ? &frame->uc_stack : believed;
+    uint64_t begin = place_frame(&extent, stack_pointer, action->sa_flags & SA_ONSTACK, stack);
+    if (begin == 0)
+        return RELAY_NO_ROOM;
+    if (begin != (uint64_t)(uintptr_t)extent.begin) {
+        if (overlaps(begin, &extent))
+            return RELAY_IMPOSSIBLE;
+        if (guard_copy((void *)(uintptr_t)begin, extent.begin, extent.size) != 0)
+            return RELAY_NO_ROOM;
+    }
+    char *to = (char *)(uintptr_t)begin;
+    ucontext_t *there = (void *)(to + PRETCODE_SIZE);
+    there->uc_mcontext.fpregs = (void *)(to + extent.area);
+    const void *restorer = (const void *)(uintptr_t)action->sa_restorer;
+    if (!is_same_stack(&there->uc_stack, believed)) {
+        there->uc_stack = *believed;
+        restorer = restorer_of_relay;
+    }
+    if (restorer)
+        memcpy(to, &restorer, sizeof restorer);
+    *place = (struct relay_frame){.info = (void *)(to + (PRETCODE_SIZE + KERNEL_UCONTEXT_SIZE)), .ucontext = there};
+    return RELAY_READY;
+}
+
+void relay_enter(int number, const void *ucontext, const struct sigaction *action, const struct relay_frame *place)
+{
+    struct segue_regs regs;
+    struct segue_xstate xstate;
+    struct landing landing;
+    frame_get_registers(place->ucontext, &regs);
+    frame_get_xstate(place->ucontext, &xstate);
+    regs.rip = (uint64_t)(uintptr_t)action->sa_sigaction;
+    regs.rsp = (uint64_t)(uintptr_t)place->ucontext - PRETCODE_SIZE;
+    regs.rdi = (uint64_t)number;
+    regs.rsi = (uint64_t)(uintptr_t)place->info;
+    regs.rdx = (uint64_t)(uintptr_t)place->ucontext;
+    regs.rax = 0;
+    regs.rflags &= ~(uint64_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME);
+    landing_prepare(&landing, &regs, CODE_SEGMENT, STACK_SEGMENT);
+    landing.handling = handling_record_of(ucontext);
+    landing_go(&landing, &initial_state, xstate.features & INITIAL_FEATURES);
+}
