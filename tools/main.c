@@ -11,6 +11,7 @@ static const struct verb *const verbs[] = {
     &doctor_verb,
     &demo_verb,
     &patch_verb,
+    &run_verb,
     &corpus_verb,
 };
 

@@ -1,0 +1,392 @@
+#!/usr/bin/env bash
+# programs_files.sh: makes the files that the rows of programs.tsv work on, in the working directory. They are the same each
+# time.
+set -euo pipefail
+
+awk 'BEGIN { for (i = 1; i <= 2000; i++) printf "line %d of the text, %d\n", i, (i * 7919) % 1000 }' >text
+awk 'BEGIN { for (i = 1; i <= 300; i++) print "key" i % 13, (i * 104729) % 997 }' >numbers
+awk 'BEGIN { for (i = 1; i <= 40000; i++) printf "%d %s\n", (i * 7919) % 65537, substr("abcdefghijklmnopqrstuvwxyz", i % 20, 6) }' >big
+head -c 3000 /bin/true >binary
+mkdir -p tree/one/two tree/three
+cp text tree/one/a.txt
+cp numbers tree/one/two/b.tab
+echo script >tree/three/c.sh
+echo member >member
+ar rc lib.a member
+touch -d 2020-01-01 tree tree/* tree/one/* tree/one/two/* tree/three/* text numbers
+
+cat >script.sh <<'SCRIPT'
+square() { echo $(($1 * $1)); }
+echo "$0 has $# arguments: $*"
+for i in 1 2 3; do square $i; done | while read -r n; do echo "square $n"; done
+case $1 in one) echo first ;; *) echo other ;; esac
+read -r line
+echo "read $line"
+trap 'echo got usr1' USR1
+kill -USR1 $$
+(exit 4) || echo "status $?"
+x=${HOME:+set}${NOTHING:-unset}
+echo "$x ${x%un*} ${#x}"
+cat <<END
+here $((6 * 7))
+END
+sleep 5 & kill $!; wait $!; echo "waited $?"
+trap 'echo at the end' EXIT
+exit 9
+SCRIPT
+
+cat >features.sh <<'SCRIPT'
+echo "$0 $# $2 ${@: -1}"
+a=(1 2 3 "x y"); a+=(5); echo "${#a[@]} ${a[@]:1:2} ${!a[@]}"
+for ((i = 0; i < 3; i++)); do printf '%03d ' $i; done; echo
+f() { local v=$1; ((v > 0)) && f $((v - 1)) && echo -n "$v "; return 0; }
+f 5; echo
+s=Hello; echo "${s,,} ${s^^} ${s/l/L} ${s//l/L} ${s:1:3}"
+select_one() { select w in p q; do echo "chose $w"; break; done; }
+echo 2 | select_one 2>/dev/null
+read -r -t 5 line; echo "$line"
+echo {1..5} {a..c}{x,y}
+[[ $s == H* && ! $s =~ z ]] && echo matches
+shopt -s extglob; [[ foobar == +(foo|bar) ]] && echo extended
+exec 5>out; echo to five >&5; exec 5>&-; cat out
+(echo sub $BASH_SUBSHELL; exit 3); echo $?
+time_of() { TIMEFORMAT=%0lR; time sleep 0; } 2>/dev/null
+echo "$(< out)"
+printf -v z '%s-' a b c; echo $z
+echo one | { read -r q; echo "q $q"; }
+set -o pipefail; false | true; echo $?
+declare -i n=5; n+=3; echo $n
+unset n; echo "${n-unset}"
+type -t f echo if
+trap 'echo bye' EXIT
+SCRIPT
+
+cat >traps.sh <<'SCRIPT'
+trap 'echo usr1' USR1
+trap 'echo usr2; trap - USR2' USR2
+trap '' HUP
+for i in 1 2 3 4 5; do kill -USR1 $$; done
+kill -USR2 $$
+kill -HUP $$
+trap 'echo child' CHLD
+set -m
+sleep 0.1 &
+wait
+trap - CHLD
+(trap 'echo term; exit 7' TERM; kill -TERM $BASHPID; sleep 1); echo $?
+bash -c 'kill -PIPE $$'; echo $?
+trap 'echo interrupted' INT
+kill -INT $$
+trap 'echo debugging' DEBUG; :; trap - DEBUG
+trap 'echo error' ERR; false; trap - ERR
+sleep 30 & sleep 0.1; kill -STOP $!; kill -CONT $!; kill -TERM $!; wait $!; echo $?
+yes | head -1; echo "${PIPESTATUS[@]}"
+trap 'echo at exit $?' EXIT
+kill -TERM $$
+SCRIPT
+
+cat >heredocs.sh <<'SCRIPT'
+cat <<A; cat <<-"B"; read -r x <<<word; echo "$x"
+value $((6*7)) ${NONE:-none}.
+A
+	$not expanded
+	B
+while read -r a b; do echo "$b $a"; done <<C
+1 one
+2 two
+C
+SCRIPT
+
+cat >sql <<'SQL'
+create table t(id integer primary key, name text, n real);
+with recursive c(x) as (select 1 union all select x+1 from c where x<5000) insert into t select x, 'name'||x, x*1.5 from c;
+select count(*), sum(n), avg(n), max(name) from t;
+create index i on t(name);
+select id from t where name='name777';
+select n%7 k, count(*) from t group by cast(k as int) order by 1 limit 7;
+select group_concat(id) from (select id from t where id%1000=0);
+select json_extract('{"a":[1,2,3]}','$.a[1]'), upper('x'), printf('%08.3f', 3.14159), hex(zeroblob(3));
+SQL
+
+cat >threads.py <<'PYTHON'
+import queue, threading
+q, done, lock, total = queue.Queue(), queue.Queue(), threading.Lock(), 0
+local = threading.local()
+def work(number):
+    global total
+    local.sum = 0
+    while (item := q.get()) is not None:
+        local.sum += item * item
+    with lock:
+        total += local.sum
+    done.put(number)
+threads = [threading.Thread(target=work, args=(i,)) for i in range(10)]
+[t.start() for t in threads]
+for i in range(2000): q.put(i)
+for t in threads: q.put(None)
+[t.join(60) for t in threads]
+print(total, sorted(done.get() for t in threads), threading.active_count())
+event, barrier = threading.Event(), threading.Barrier(3)
+print(event.wait(0.05), [t for t in [threading.Timer(0.01, event.set)] if not t.start()] and event.wait(30))
+for round in range(50):
+    t = [threading.Thread(target=lambda: None) for i in range(8)]
+    [x.start() for x in t], [x.join() for x in t]
+print("ended")
+PYTHON
+
+cat >processes.py <<'PYTHON'
+import multiprocessing as m, os, sys
+def square(x): return x * x
+def child(q, n): q.put((n, os.getpid() != parent))
+parent = os.getpid()
+if __name__ == "__main__":
+    with m.Pool(3) as pool: print(pool.map(square, range(20)))
+    for method in "fork", "spawn":
+        c = m.get_context(method); v = c.Value("i", 0); q = c.Queue()
+        if method == "fork":
+            p = [c.Process(target=child, args=(q, i)) for i in range(4)]
+        else:
+            p = [c.Process(target=print, args=("spawned",), kwargs={"flush": True})]
+        [x.start() for x in p]; [x.join() for x in p]
+        print(method, [x.exitcode for x in p], sorted(q.get() for x in p) if method == "fork" else "")
+    p = m.Process(target=os.abort); p.start(); p.join(); print(p.exitcode)
+    r = os.fork()
+    if r == 0: os._exit(17)
+    print(os.waitstatus_to_exitcode(os.waitpid(r, 0)[1]))
+PYTHON
+
+cat >signals.py <<'PYTHON'
+import os, select, signal, threading, time
+seen = []
+signal.signal(signal.SIGUSR1, lambda n, f: seen.append(n))
+for i in range(200): os.kill(os.getpid(), signal.SIGUSR1)
+print(len(seen))
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGSEGV})
+os.kill(os.getpid(), signal.SIGUSR2)
+print(sorted(signal.sigpending()), signal.sigwait({signal.SIGUSR2}))
+print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, set())))
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+ticks = []
+signal.signal(signal.SIGALRM, lambda n, f: ticks.append(n))
+while len(ticks) < 20: signal.pause()
+signal.setitimer(signal.ITIMER_REAL, 0)
+print("ticked")
+class Late(Exception): pass
+def late(n, f): raise Late
+signal.signal(signal.SIGALRM, late)
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+try: time.sleep(20)
+except Late: print("late")
+r, w = os.pipe()
+signal.set_wakeup_fd(w) if os.set_blocking(w, False) is None else 0
+signal.signal(signal.SIGALRM, lambda n, f: None)
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+print(select.select([r], [], [], 20)[0] == [r], os.read(r, 1))
+signal.signal(signal.SIGCHLD, lambda n, f: seen.append("child"))
+if os.fork() == 0: os._exit(0)
+os.wait(); print(seen[-1])
+t = threading.Thread(target=time.sleep, args=(0.2,)); t.start()
+signal.pthread_kill(t.ident, signal.SIGUSR1); t.join()
+print(signal.siginterrupt(signal.SIGUSR1, False), len(seen) > 200)
+os.kill(os.getpid(), signal.SIGTERM)
+PYTHON
+
+cat >tasks.py <<'PYTHON'
+import asyncio
+async def wait(i):
+    await asyncio.sleep(0.01 * i)
+    return i
+async def main():
+    p = await asyncio.create_subprocess_exec("echo", "x", stdout=-1)
+    print(await p.communicate())
+    print(await asyncio.gather(*[wait(i) for i in range(5)]))
+    loop = asyncio.get_running_loop()
+    print(await loop.run_in_executor(None, sum, range(1000)))
+asyncio.run(main())
+PYTHON
+
+cat >fork.pl <<'PERL'
+$| = 1;
+my @kids;
+for my $i (1 .. 4) { my $p = fork // die; if (!$p) { exit $i } push @kids, $p }
+print join(",", map { waitpid $_, 0; $? >> 8 } @kids), "\n";
+my $n = 0;
+$SIG{USR1} = sub { $n++ }; kill USR1 => $$ for 1 .. 50; print "$n\n";
+$SIG{ALRM} = sub { die "late\n" }; alarm 1; eval { sleep 20 }; alarm 0; print $@;
+$SIG{CHLD} = sub { wait; print "reaped ", $? & 127, "\n" };
+if (!(my $p = fork)) { $SIG{TERM} = "DEFAULT"; sleep 20; exit } else { select undef, undef, undef, 0.1; kill TERM => $p; sleep 2 }
+$SIG{CHLD} = "DEFAULT"; $SIG{PIPE} = sub { print "pipe\n" };
+pipe my $r, my $w; close $r; syswrite $w, "x"; print $!{EPIPE} ? "broken\n" : "whole\n";
+print `echo back; exit 3`, $? >> 8, "\n"; print system("kill -9 \$\$"), "\n";
+local $SIG{__WARN__} = sub { print "warned: $_[0]" }; warn "x\n";
+$SIG{INT} = "IGNORE"; kill INT => $$; print "still here\n"; kill KILL => $$;
+PERL
+
+cat >hello.c <<'C'
+#include <stdio.h>
+int main(int count, char **arguments)
+{
+    printf("hello, %d arguments, last %s\n", count, arguments[count - 1]);
+    return 42;
+}
+C
+
+cat >threads.c <<'C'
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static __thread int mine = 7;
+static pthread_mutex_t robust;
+static pthread_key_t key;
+static int destroyed;
+static void destroy(void *value) { __atomic_fetch_add(&destroyed, (int)(long)value, __ATOMIC_RELAXED); }
+static void *work(void *argument)
+{
+    mine += (int)(long)argument;
+    pthread_setspecific(key, (void *)1L);
+    for (int i = 0; i < 1000; i++) free(malloc((size_t)(i % 100) + 1));
+    errno = mine;
+    return (void *)(long)(errno == mine ? mine : -1);
+}
+static void *leave_locked(void *argument) { pthread_mutex_lock(&robust); return argument; }
+static void *sleeper(void *argument) { for (;;) sleep(100); return argument; }
+static void *spinner(void *argument) { pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL); for (volatile int i = 0;; i++) continue; return argument; }
+int main(void)
+{
+    pthread_t threads[16], one; void *result; long sum = 0;
+    pthread_mutexattr_t kind;
+    pthread_key_create(&key, destroy);
+    for (int round = 0; round < 20; round++) {
+        for (long i = 0; i < 16; i++) if (pthread_create(&threads[i], NULL, work, (void *)i)) return 2;
+        for (int i = 0; i < 16; i++) { pthread_join(threads[i], &result); sum += (long)result; }
+    }
+    printf("%ld %d %d\n", sum, mine, destroyed);
+    pthread_mutexattr_init(&kind); pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST); pthread_mutex_init(&robust, &kind);
+    pthread_create(&one, NULL, leave_locked, NULL); pthread_join(one, NULL);
+    printf("%s\n", pthread_mutex_lock(&robust) == EOWNERDEAD ? "owner died" : "no");
+    pthread_create(&one, NULL, sleeper, NULL); pthread_cancel(one); pthread_join(one, &result);
+    printf("%s\n", result == PTHREAD_CANCELED ? "cancelled" : "no");
+    pthread_create(&one, NULL, spinner, NULL); usleep(1000); pthread_cancel(one); pthread_join(one, &result);
+    printf("%s\n", result == PTHREAD_CANCELED ? "cancelled" : "no");
+    fflush(stdout);
+    pthread_create(&one, NULL, work, NULL); pthread_detach(one);
+    pthread_exit(NULL);
+}
+C
+
+cat >signals.c <<'C'
+#define _GNU_SOURCE
+#include <fenv.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include <errno.h>
+static sigjmp_buf again;
+static volatile sig_atomic_t count, on_stack, code;
+static char *volatile page;
+static char alternate[65536];
+static __thread int mine = 5;
+static int is_on_alternate(void *p) { return (char *)p >= alternate && (char *)p < alternate + sizeof alternate; }
+static void opened(int n, siginfo_t *info, void *context)
+{
+    count += n == SIGSEGV && info->si_addr == page && mine == 5; code = info->si_code;
+    on_stack = is_on_alternate(&n);
+    (void)context;
+    mprotect(page, 4096, PROT_READ | PROT_WRITE);
+}
+static void skips(int n, siginfo_t *info, void *context)
+{
+    ucontext_t *u = context; (void)n; (void)info;
+    u->uc_mcontext.gregs[REG_RIP] += 2; u->uc_mcontext.gregs[REG_RAX] = 77; count++;
+}
+static void jumps(int n) { siglongjmp(again, n); }
+static void counts(int n) { count += n == SIGUSR1; }
+static void nested(int n) { if (++count < 5) raise(n); }
+static double volatile kept;
+static void uses_sse(int n) { (void)n; kept = kept * 3.0; for (int i = 0; i < 10; i++) kept += i; fesetround(FE_UPWARD); count++; }
+static void info(int n, siginfo_t *i, void *c) { (void)c; printf("signal %d code %d value %d\n", n, i->si_code, i->si_value.sival_int); }
+static void set(int n, void *handler, int flags)
+{
+    struct sigaction action; memset(&action, 0, sizeof action); action.sa_sigaction = (void (*)(int, siginfo_t *, void *))handler; action.sa_flags = flags;
+    sigaction(n, &action, NULL);
+}
+static void overflow(int depth) { volatile char big[8192]; big[0] = (char)depth; overflow(depth + 1); big[1] = big[0]; }
+static void over(int n) { (void)n; printf("overflow on alternate %d\n", is_on_alternate(&n)); siglongjmp(again, 2); }
+static void *sends(void *main) { for (int i = 0; i < 300; i++) { pthread_kill(*(pthread_t *)main, SIGUSR1); if (i % 50 == 0) usleep(100); } return NULL; }
+int main(void)
+{
+    stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate}, old; struct sigaction present; sigset_t block, before, pending;
+    page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    sigaltstack(&stack, NULL);
+    set(SIGSEGV, opened, SA_SIGINFO | SA_ONSTACK);
+    *page = 3; printf("%d %d %d on %d\n", *page, count, code == SEGV_ACCERR, on_stack);
+    set(SIGILL, skips, SA_SIGINFO); long rax; __asm__ volatile("ud2" : "=a"(rax) : : "memory"); printf("skipped %ld\n", rax);
+    set(SIGTRAP, counts, 0); __asm__ volatile("int3"); printf("trapped\n");
+    set(SIGFPE, jumps, SA_NODEFER); if (!sigsetjmp(again, 1)) { volatile int z = 0; printf("%d", 1 / z); } else printf("divided\n");
+    set(SIGSEGV, jumps, 0); for (int i = 0; i < 3; i++) if (!sigsetjmp(again, 1)) *(volatile int *)16 = 1;
+    printf("jumped back\n");
+    if (!sigsetjmp(again, 1)) *(volatile int *)0x8000000000000000 = 1; else printf("not canonical\n");
+    count = 0; set(SIGUSR1, nested, SA_NODEFER); raise(SIGUSR1); printf("nested %d\n", count);
+    sigemptyset(&block); sigaddset(&block, SIGUSR1); sigaddset(&block, SIGSEGV); sigaddset(&block, SIGTRAP);
+    sigprocmask(SIG_BLOCK, &block, &before); count = 0; set(SIGUSR1, counts, SA_RESETHAND); set(SIGSEGV, counts, 0);
+    raise(SIGUSR1); raise(SIGUSR1); sigpending(&pending); printf("pending %d count %d\n", sigismember(&pending, SIGUSR1), count);
+    kill(getpid(), SIGSEGV); printf("blocked\n"); sigprocmask(SIG_SETMASK, &before, &pending);
+    printf("was blocked %d %d, now %d\n", sigismember(&pending, SIGSEGV), sigismember(&pending, SIGBUS), count);
+    sigaction(SIGUSR1, NULL, &present); printf("reset %d\n", present.sa_handler == SIG_DFL);
+    kept = 1.5; double d = 2.25; set(SIGUSR2, uses_sse, 0); count = 0; raise(SIGUSR2); printf("%g %g %d round %d\n", d * 2, kept, count, fegetround());
+    set(SIGRTMIN, info, SA_SIGINFO); union sigval v = {.sival_int = 9}; sigqueue(getpid(), SIGRTMIN, v);
+    set(SIGSEGV, over, SA_ONSTACK); if (!sigsetjmp(again, 1)) overflow(0); sigaltstack(NULL, &old); printf("stack %d\n", old.ss_flags);
+    set(SIGUSR1, counts, SA_RESTART); count = 0; pthread_t sender, me = pthread_self(); pthread_create(&sender, NULL, sends, &me);
+    int pipes[2]; char byte; if (pipe(pipes)) return 1;
+    for (int i = 0; i < 2000; i++) { if (write(pipes[1], "x", 1) != 1 || read(pipes[0], &byte, 1) != 1) { printf("broken %d\n", errno); break; } }
+    pthread_join(sender, NULL); printf("restarted %d\n", count > 0);
+    set(SIGALRM, counts, 0); alarm(1); errno = 0; long got = read(pipes[0], &byte, 1); printf("%ld %d\n", got, errno == EINTR);
+    sigfillset(&block); sigdelset(&block, SIGALRM); alarm(1); printf("%d %d\n", sigsuspend(&block), errno == EINTR);
+    pid_t child; char *arguments[] = {"sh", "-c", "exit 6", NULL}; extern char **environ; int status;
+    posix_spawn(&child, "/bin/sh", NULL, NULL, arguments, environ); waitpid(child, &status, 0); printf("spawned %d\n", WEXITSTATUS(status));
+    if (!(child = vfork())) _exit(8);
+    waitpid(child, &status, 0); printf("vforked %d\n", WEXITSTATUS(status));
+    fflush(stdout);
+    if (!fork()) { set(SIGSEGV, SIG_IGN, 0); *(volatile int *)8 = 1; _exit(0); }
+    wait(&status); printf("ignored, died of %d\n", WTERMSIG(status)); fflush(stdout);
+    if (!fork()) { abort(); }
+    wait(&status); printf("aborted %d\n", WTERMSIG(status)); fflush(stdout);
+    set(SIGSEGV, SIG_DFL, 0); *(volatile int *)8 = 1;
+    return 0;
+}
+C
+
+cat >worker.js <<'JS'
+const { Worker, isMainThread, parentPort, workerData } = require('worker_threads');
+if (isMainThread) {
+    let sum = 0, left = 4;
+    for (let i = 0; i < 4; i++) {
+        const worker = new Worker(__filename, { workerData: i });
+        worker.on('message', (n) => { sum += n; });
+        worker.on('exit', () => { if (--left === 0) console.log('sum', sum); });
+    }
+} else {
+    let n = 0;
+    for (let i = 0; i < 1e6; i++) n = (n * 31 + i + workerData) % 1000003;
+    parentPort.postMessage(n);
+}
+JS
+
+cat >makefile <<'MAKE'
+all: out.1 out.2 out.3 out.4
+out.%:
+	@sleep 0.0$*; echo made $* >$@
+MAKE
+
+printf '#!/bin/sh\necho a $0 $*\n' >a.sh
+printf '#!/usr/bin/env perl\nprint "b @ARGV\\n";\n' >b.pl

@@ -1,0 +1,75 @@
+/* run.c: segue run. Hands over to segue-run, which takes the place of this process, and the program that of segue-run. */
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "message.h"
+#include "run/environment.h"
+#include "verb.h"
+
+#define VERB "run"
+#define PROGRAM "segue-run"
+/* As of env(1): the runner itself failed. */
+#define EXIT_RUNNER 125
+
+extern char **environ;
+
+/* "FOLDER/segue-run"; to be freed. */
+static char *path_in(const char *folder)
+{
+    char *path;
+    if (asprintf(&path, "%s/" PROGRAM, folder) < 0)
+        abort();
+    return path;
+}
+
+/* Beside this command in a build tree; else where it is installed. To be freed. */
+static char *find_program(void)
+{
+    char *self = realpath("/proc/self/exe", NULL), *path = self ? path_in(dirname(self)) : NULL;
+    free(self);
+    if (path && access(path, X_OK) == 0)
+        return path;
+    free(path);
+    return path_in(SEGUE_DEMO_FOLDER);
+}
+
+/* What the dynamic loader obeys is meant for the program. */
+static void hide_environment(void)
+{
+    for (char **at = environ; *at; at++)
+        if (environment_is_hidden(*at) && asprintf(at, "%s%s", ENVIRONMENT_PREFIX, *at) < 0)
+            abort();
+}
+
+static int run_program(int argument_count, char **arguments)
+{
+    if (argument_count < 2)
+        return misuse(VERB, "there is no program to run");
+    char *path = find_program();
+    hide_environment();
+    arguments[0] = PROGRAM;
+    execv(path, arguments);
+    complain(VERB, "cannot run %s: %s", path, strerror(errno));
+    free(path);
+    return EXIT_RUNNER;
+}
+
+const struct verb run_verb = {
+    .name = VERB,
+    .arguments = "[OPTION...] PROGRAM [ARGUMENT...]",
+    .summary = "runs a program with FS taken away: its thread-local storage is found through GS",
+    .details = "  --stats[=json]  at the end, tells what was rewritten, trapped and done, on standard error\n"
+               "  --trace         tells each event on standard error\n"
+               "  --eager         rewrites the fs: accesses of a module when its code is mapped\n"
+               "  --lazy          rewrites each fs: access at its own fault; without either, those of a module are\n"
+               "                  rewritten at its first fault\n"
+               "  --no-follow     programs that the program runs in its place run on their own\n"
+               "\n"
+               "The exit status is the program's; 125 if it could not be run here, 126 if it is no program that\n"
+               "can be run, 127 if there is none.\n",
+    .run = run_program,
+};

@@ -1,0 +1,261 @@
+/* calls_linux_x86_64.c: SOURCES: Documentation/admin-guide/syscall-user-dispatch.rst (SIGSYS, SYS_USER_DISPATCH; the
+ * instruction pointer is behind the instruction, RAX is the number); Linux kernel/signal.c (restart: the instruction
+ * pointer goes back to the instruction, RAX is the number again). */
+#include "calls.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/prctl.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "actions.h"
+#include "call_linux_x86_64.h"
+#include "deliver.h"
+#include "memory.h"
+#include "module.h"
+#include "registers.h"
+#include "report.h"
+#include "settings.h"
+
+#define ARCH_SET_GS 0x1001
+#define ARCH_SET_FS 0x1002
+#define ARCH_GET_FS 0x1003
+#define ARCH_GET_GS 0x1004
+#define USER_END (((uint64_t)1 << 47) - 4096)
+#define CALL_SIZE 2
+#define SET_SIZE 8
+#define PROT_EXEC_BIT 4
+#define SYS_epoll_pwait2_number 441
+
+/* ---- made by the program's registers ---- */
+
+bool calls_is_stub(const struct thread *thread, uint64_t instruction)
+{
+    return instruction - thread_gate(thread, run_gate) < (uint64_t)(run_gate_end - run_gate);
+}
+
+void calls_leave_stub(struct thread *thread, ucontext_t *frame)
+{
+    uint64_t instruction = get(frame, REG_RIP);
+    thread->is_led = false;
+    if (!calls_is_stub(thread, instruction)) {
+        thread->has_call_mask = false;
+        return;
+    }
+    if (instruction < thread_gate(thread, run_gate_pass)) {
+        set(frame, REG_RIP, thread->target);
+        thread->has_call_mask = false;
+        return;
+    }
+    bool is_made = instruction != thread_gate(thread, run_gate_pass);
+    for (int i = 0; i < 6; i++)
+        set(frame, argument_registers[i], thread->arguments[i]);
+    set(frame, REG_RIP, is_made ? thread->target : thread->target - CALL_SIZE);
+    set(frame, REG_RCX, thread->target);
+}
+
+void calls_pass(struct thread *thread, ucontext_t *frame, const uint64_t *before)
+{
+    for (int i = 0; i < 6; i++)
+        thread->arguments[i] = before ? before[i] : argument(frame, i);
+    thread->target = get(frame, REG_RIP);
+    set(frame, REG_RIP, thread_gate(thread, run_gate_pass));
+    thread->is_led = true;
+    count(&counters->passed, 1);
+}
+
+void *calls_scratch(struct thread *thread, size_t size)
+{
+    if (thread->scratch_size >= size)
+        return thread->scratch;
+    if (thread->scratch)
+        system_call3(SYS_munmap, (long)thread->scratch, (long)thread->scratch_size, 0);
+    long at = system_call6(SYS_mmap, 0, (long)size, 3, 0x22, -1, 0);
+    bool failed = at < 0 && at > -4096;
+    thread->scratch = failed ? NULL : (void *)at;
+    thread->scratch_size = failed ? 0 : size;
+    return thread->scratch;
+}
+
+/* ---- calls with a signal mask of their own ---- */
+
+/* Which argument is the mask's address, and which its size. */
+struct masked {
+    uint16_t number;
+    uint8_t mask, size;
+};
+
+static const struct masked masked[] = {
+    {SYS_rt_sigsuspend, 0, 1}, {SYS_ppoll, 3, 4}, {SYS_epoll_pwait, 4, 5}, {SYS_epoll_pwait2_number, 4, 5},
+};
+
+/* The mask without the signals that cannot be blocked. False if it is not there: the kernel says so itself. */
+static bool replace_mask(struct thread *thread, uint64_t address)
+{
+    if (!address || !memory_read(&thread->call_mask, address, SET_SIZE))
+        return false;
+    thread->words[0] = thread->call_mask & ~FORCED_SIGNALS;
+    thread->has_call_mask = true;
+    return true;
+}
+
+static void pass_masked(struct thread *thread, ucontext_t *frame, const struct masked *call)
+{
+    uint64_t before[6];
+    for (int i = 0; i < 6; i++)
+        before[i] = argument(frame, i);
+    if (before[call->size] == SET_SIZE && replace_mask(thread, before[call->mask]))
+        set(frame, argument_registers[call->mask], (uint64_t)(uintptr_t)&thread->words[0]);
+    calls_pass(thread, frame, before);
+}
+
+/* pselect6 and io_pgetevents: the last argument leads to the mask's address and size. */
+static void pass_masked_pair(struct thread *thread, ucontext_t *frame)
+{
+    uint64_t before[6], pair[2];
+    for (int i = 0; i < 6; i++)
+        before[i] = argument(frame, i);
+    if (before[5] && memory_read(pair, before[5], sizeof pair) && pair[1] == SET_SIZE && replace_mask(thread, pair[0])) {
+        thread->words[1] = (uint64_t)(uintptr_t)&thread->words[0];
+        thread->words[2] = SET_SIZE;
+        set(frame, REG_R9, (uint64_t)(uintptr_t)&thread->words[1]);
+    }
+    calls_pass(thread, frame, before);
+}
+
+static bool serve_masked(struct thread *thread, ucontext_t *frame, uint64_t number)
+{
+    if (number == SYS_pselect6 || number == SYS_io_pgetevents) {
+        pass_masked_pair(thread, frame);
+        return true;
+    }
+    for (unsigned i = 0; i < sizeof masked / sizeof *masked; i++) {
+        if (masked[i].number != number)
+            continue;
+        pass_masked(thread, frame, &masked[i]);
+        return true;
+    }
+    return false;
+}
+
+/* ---- done on the program's behalf ---- */
+
+static long serve_arch_prctl(uint64_t code, uint64_t value)
+{
+    uint64_t base;
+    switch (code) {
+    case ARCH_SET_FS:
+        if (value >= USER_END)
+            return -EPERM;
+        set_gs_base(value);
+        return 0;
+    case ARCH_GET_FS:
+        base = gs_base();
+        return memory_write(value, &base, sizeof base) ? 0 : -EFAULT;
+    case ARCH_SET_GS:
+    case ARCH_GET_GS:
+        report_fatal("the program uses GS itself (arch_prctl %x), where its thread-local storage has been put", code);
+    default:
+        return system_call3(SYS_arch_prctl, (long)code, (long)value, 0);
+    }
+}
+
+/* Code that was mapped is rewritten when the module's other parts are there, too: at the next call that maps none. */
+static void note_code(struct thread *thread, const uint64_t *arguments, long result)
+{
+    bool is_code = (arguments[2] & PROT_EXEC_BIT) && (int)arguments[4] >= 0;
+    if (settings.rewriting == REWRITE_EAGERLY && is_code && result > 0)
+        thread->fresh_code = (uint64_t)result;
+}
+
+static long make(uint64_t number, const uint64_t *arguments)
+{
+    return system_call6((long)number, (long)arguments[0], (long)arguments[1], (long)arguments[2], (long)arguments[3],
+                        (long)arguments[4], (long)arguments[5]);
+}
+
+/* Returns whether the call is done; else it was arranged, or is to be passed on. */
+static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, const uint64_t *arguments, long *result)
+{
+    switch (number) {
+    case SYS_rt_sigaction:
+        *result = actions_change(thread, arguments[0], arguments[1], arguments[2], arguments[3]);
+        return true;
+    case SYS_rt_sigprocmask:
+        *result = actions_change_mask(thread, frame, arguments);
+        return true;
+    case SYS_sigaltstack:
+        *result = actions_change_stack(thread, frame, arguments[0], arguments[1]);
+        return true;
+    case SYS_arch_prctl:
+        *result = serve_arch_prctl(arguments[0], arguments[1]);
+        return true;
+    case SYS_clone:
+        *result = process_clone(thread, frame);
+        return true;
+    case SYS_clone3:
+        *result = process_clone3(thread, frame);
+        return true;
+    case SYS_fork:
+        *result = process_fork(thread, frame, 0);
+        return true;
+    case SYS_vfork:
+        *result = process_fork(thread, frame, 1);
+        return true;
+    case SYS_execve:
+    case SYS_execveat:
+        *result = exec_serve(thread, frame);
+        return *result < 0;
+    case SYS_mmap:
+        if (!(arguments[2] & PROT_EXEC_BIT))
+            return false;
+        *result = make(number, arguments);
+        note_code(thread, arguments, *result);
+        return true;
+    case SYS_prctl:
+        *result = -EINVAL;
+        return arguments[0] == PR_SET_SYSCALL_USER_DISPATCH;
+    default:
+        return path_serve(thread, frame, result);
+    }
+}
+
+static void prepare_call(struct thread *thread, uint64_t number)
+{
+    if (number == SYS_exit)
+        thread_ends(thread);
+    if (number == SYS_exit_group)
+        report_end(0);
+    if (thread->fresh_code && number != SYS_mmap) {
+        module_rewrite(thread->fresh_code);
+        thread->fresh_code = 0;
+    }
+}
+
+void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
+{
+    uint64_t number = get(frame, REG_RAX), arguments[6];
+    long result = 0;
+    if (info->si_arch != AUDIT_ARCH_X86_64)
+        report_fatal("the program makes a 32-bit system call (int 0x80) at %x, which is not done here",
+                     get(frame, REG_RIP) - CALL_SIZE);
+    for (int i = 0; i < 6; i++)
+        arguments[i] = argument(frame, i);
+    count(&counters->calls[number < CALL_NUMBERS ? number : CALL_NUMBERS - 1], 1);
+    report_call(thread, frame);
+    prepare_call(thread, number);
+    if (number == SYS_rt_sigreturn) {
+        deliver_return(thread, frame);
+        count(&counters->served, 1);
+        return;
+    }
+    if (serve_masked(thread, frame, number))
+        return;
+    if (serve(thread, frame, number, arguments, &result)) {
+        set(frame, REG_RAX, (uint64_t)result);
+        count(&counters->served, 1);
+    } else if (!thread->is_led) {
+        calls_pass(thread, frame, NULL);
+    }
+}

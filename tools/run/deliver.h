@@ -1,0 +1,27 @@
+/* deliver.h: signals reach the program: frames on its own stacks, as the kernel makes them, and the way back. All are
+ * async-signal-safe. */
+#ifndef SEGUE_RUN_DELIVER_H
+#define SEGUE_RUN_DELIVER_H
+
+#include "actions.h"
+
+/* Lets the program have the signal: its handler will run when the thread goes on by `frame`; or it is ignored; or the
+ * process ends. `is_fault`: raised by the instruction that the frame stands at. */
+void deliver(struct thread *thread, ucontext_t *frame, const siginfo_t *info, bool is_fault);
+
+/* The same for those that could not be blocked and now may come. */
+void deliver_waiting(struct thread *thread, ucontext_t *frame);
+
+/* rt_sigreturn(2): the frame becomes what the program's handler has left of its own. */
+void deliver_return(struct thread *thread, ucontext_t *frame);
+
+/* Whether the stack pointer is on the program's alternate stack. */
+bool deliver_is_on_stack(const struct thread *thread, uint64_t stack_pointer);
+
+/* Vector, x87 and control state in the frame become what a program begins with. */
+void deliver_clear_state(ucontext_t *frame);
+
+/* Ends the process as the kernel's default for the signal does. */
+_Noreturn void deliver_die(const siginfo_t *info);
+
+#endif

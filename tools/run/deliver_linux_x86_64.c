@@ -1,0 +1,268 @@
+/* deliver_linux_x86_64.c: SOURCES: Linux arch/x86/kernel/signal.c (get_sigframe) and signal_64.c (x64_setup_rt_frame,
+ * rt_sigreturn), fpu/signal.c (the state's software bytes and second magic number); System V ABI (red zone). */
+#include "deliver.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "call_linux_x86_64.h"
+#include "memory.h"
+#include "registers.h"
+#include "report.h"
+
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1u << 31)
+#endif
+#define RED_ZONE 128
+#define KERNEL_UCONTEXT 304
+#define STATE_ALIGNMENT 64
+#define SOFTWARE_BYTES 464
+#define FIRST_MAGIC 0x46505853u
+#define SECOND_MAGIC_SIZE 4
+#define LEGACY_SIZE 512
+#define MXCSR 24
+#define MXCSR_INITIAL 0x1f80u
+#define PRESENT_COMPONENTS 512
+#define FLAG_TRAP 0x100u
+#define FLAG_DIRECTION 0x400u
+#define FLAG_RESUME 0x10000u
+/* Those that rt_sigreturn takes from the frame. */
+#define RETURNED_FLAGS 0x50dd5u
+
+/* The part of the kernel's frame below the state. uc_sigmask is eight bytes in it. */
+struct frame {
+    uint64_t restorer;
+    char ucontext[KERNEL_UCONTEXT];
+    siginfo_t info;
+};
+
+_Static_assert(offsetof(ucontext_t, uc_sigmask) + 8 == KERNEL_UCONTEXT, "the kernel's ucontext");
+
+bool deliver_is_on_stack(const struct thread *thread, uint64_t stack_pointer)
+{
+    const stack_t *stack = &thread->alternate;
+    uint64_t start = (uint64_t)(uintptr_t)stack->ss_sp;
+    if ((uint32_t)stack->ss_flags & SS_AUTODISARM)
+        return false;
+    return stack_pointer > start && stack_pointer - start <= stack->ss_size;
+}
+
+/* The state's bytes in a frame, the second magic number included; 0 without the extended format. */
+static uint64_t state_size(const char *state)
+{
+    uint32_t magic, size;
+    memcpy(&magic, state + SOFTWARE_BYTES, sizeof magic);
+    memcpy(&size, state + SOFTWARE_BYTES + 4, sizeof size);
+    return magic == FIRST_MAGIC ? size : LEGACY_SIZE;
+}
+
+void deliver_clear_state(ucontext_t *frame)
+{
+    char *state = (char *)frame->uc_mcontext.fpregs;
+    const uint32_t control = MXCSR_INITIAL;
+    if (!state)
+        return;
+    if (state_size(state) > LEGACY_SIZE)
+        memset(state + PRESENT_COMPONENTS, 0, 8);
+    memcpy(state + MXCSR, &control, sizeof control);
+}
+
+static uint64_t stack_top(const struct thread *thread, const ucontext_t *frame, const struct action *action)
+{
+    uint64_t top = get(frame, REG_RSP);
+    bool is_on = deliver_is_on_stack(thread, top);
+    if ((action->flags & SA_ONSTACK) && thread->alternate.ss_size && !is_on)
+        return (uint64_t)(uintptr_t)thread->alternate.ss_sp + thread->alternate.ss_size;
+    return top - RED_ZONE;
+}
+
+/* The frame as the program is to find it. */
+static void describe(const struct thread *thread, const ucontext_t *from, uint64_t state, ucontext_t *to)
+{
+    memcpy(to, from, KERNEL_UCONTEXT);
+    to->uc_stack = thread->alternate;
+    if (!thread->alternate.ss_size)
+        to->uc_stack.ss_flags = SS_DISABLE;
+    else if (deliver_is_on_stack(thread, get(from, REG_RSP)))
+        to->uc_stack.ss_flags |= SS_ONSTACK;
+    to->uc_mcontext.fpregs = (fpregset_t)(uintptr_t)state;
+    memcpy(&to->uc_sigmask, &thread->mask, sizeof thread->mask);
+}
+
+/* Writes the frame. Returns its address, or 0. */
+static uint64_t push(const struct thread *thread, const ucontext_t *from, const struct action *action,
+                     const siginfo_t *info)
+{
+    const char *held = (const char *)from->uc_mcontext.fpregs;
+    uint64_t size = held ? state_size(held) : 0, top = stack_top(thread, from, action);
+    uint64_t state = (top - size) & -(uint64_t)STATE_ALIGNMENT;
+    uint64_t at = ((state - sizeof(struct frame)) & -(uint64_t)16) - 8;
+    ucontext_t told;
+    describe(thread, from, held ? state : 0, &told);
+    bool done = memory_write(state, held, size) && memory_write(at, &action->restorer, 8) &&
+                memory_write(at + offsetof(struct frame, ucontext), &told, KERNEL_UCONTEXT) &&
+                memory_write(at + offsetof(struct frame, info), info, sizeof *info);
+    return done ? at : 0;
+}
+
+static void enter_handler(struct thread *thread, ucontext_t *frame, const struct action *action, const siginfo_t *info,
+                          uint64_t at)
+{
+    set(frame, REG_RIP, action->handler);
+    set(frame, REG_RSP, at);
+    set(frame, REG_RDI, (uint64_t)info->si_signo);
+    set(frame, REG_RSI, at + offsetof(struct frame, info));
+    set(frame, REG_RDX, at + offsetof(struct frame, ucontext));
+    set(frame, REG_RAX, 0);
+    set(frame, REG_EFL, get(frame, REG_EFL) & ~(uint64_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME));
+    deliver_clear_state(frame);
+    uint64_t mask = (thread->has_call_mask ? thread->call_mask : thread->mask) | action->mask;
+    if (!(action->flags & SA_NODEFER))
+        mask |= SIGNAL_BIT(info->si_signo);
+    actions_set_mask(thread, frame, mask);
+    if ((uint32_t)thread->alternate.ss_flags & SS_AUTODISARM)
+        thread->alternate = (stack_t){.ss_flags = SS_DISABLE};
+}
+
+void deliver_die(const siginfo_t *info)
+{
+    int number = info->si_signo;
+    uint64_t none = 0;
+    report_end(number);
+    actions_give_up(number);
+    long process = system_call3(SYS_getpid, 0, 0, 0), thread = system_call3(SYS_gettid, 0, 0, 0);
+    if (system_call4(SYS_rt_tgsigqueueinfo, process, thread, number, (long)info) != 0)
+        system_call3(SYS_tgkill, process, thread, number);
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, sizeof none);
+    for (;;)
+        system_call3(SYS_exit_group, 128 + number, 0, 0);
+}
+
+/* A fault that nobody answers: the instruction runs once more, without us, so that what is left of the process is the
+ * program's. A breakpoint is behind it by then. */
+static void die_by(ucontext_t *frame, const siginfo_t *info, bool is_fault)
+{
+    if (!is_fault || (info->si_signo != SIGSEGV && info->si_signo != SIGBUS))
+        deliver_die(info);
+    report_end(info->si_signo);
+    actions_give_up(info->si_signo);
+    (void)frame;
+}
+
+/* Of the default's kinds, the one that the kernel takes again: the signal is not the host's any more. */
+static void by_default(ucontext_t *frame, const siginfo_t *info, bool is_fault)
+{
+    int number = info->si_signo;
+    if (SIGNAL_BIT(number) & FORCED_SIGNALS) {
+        die_by(frame, info, is_fault);
+        return;
+    }
+    long process = system_call3(SYS_getpid, 0, 0, 0), thread = system_call3(SYS_gettid, 0, 0, 0);
+    if (system_call4(SYS_rt_tgsigqueueinfo, process, thread, number, (long)info) != 0)
+        system_call3(SYS_tgkill, process, thread, number);
+}
+
+/* The number among those that wait. */
+static unsigned waiting_place(int number)
+{
+    return number == SIGSEGV ? 0 : number == SIGBUS ? 1 : number == SIGSYS ? 2 : 3;
+}
+
+static bool waits(struct thread *thread, const siginfo_t *info)
+{
+    uint64_t bit = SIGNAL_BIT(info->si_signo);
+    if (!(bit & FORCED_SIGNALS) || !(thread->mask & bit))
+        return false;
+    unsigned place = waiting_place(info->si_signo);
+    if (!(thread->waiting & 1u << place))
+        thread->waiting_info[place] = *info;
+    thread->waiting |= 1u << place;
+    return true;
+}
+
+void deliver(struct thread *thread, ucontext_t *frame, const siginfo_t *info, bool is_fault)
+{
+    int number = info->si_signo;
+    if (!is_fault && waits(thread, info))
+        return;
+    report_signal(thread, info);
+    struct action action = actions_take(thread, number);
+    bool is_ignored = action.handler == (uint64_t)(uintptr_t)SIG_IGN;
+    bool is_blocked = is_fault && (thread->mask & SIGNAL_BIT(number));
+    if (is_ignored && !is_fault)
+        return;
+    if (is_ignored || is_blocked || action.handler == (uint64_t)(uintptr_t)SIG_DFL) {
+        by_default(frame, info, is_fault);
+        return;
+    }
+    uint64_t at = push(thread, frame, &action, info);
+    if (at) {
+        enter_handler(thread, frame, &action, info, at);
+        return;
+    }
+    siginfo_t overflow = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+    if (number == SIGSEGV)
+        deliver_die(&overflow);
+    deliver(thread, frame, &overflow, true);
+}
+
+void deliver_waiting(struct thread *thread, ucontext_t *frame)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGSYS, SIGTRAP};
+    for (unsigned place = 0; place < 4; place++) {
+        if (!(thread->waiting & 1u << place) || (thread->mask & SIGNAL_BIT(numbers[place])))
+            continue;
+        siginfo_t info = thread->waiting_info[place];
+        thread->waiting &= ~(1u << place);
+        deliver(thread, frame, &info, false);
+    }
+}
+
+/* The state that the program's frame holds goes into ours, which has room for all that the system has. */
+static bool return_state(ucontext_t *frame, uint64_t from)
+{
+    char *state = (char *)frame->uc_mcontext.fpregs;
+    char legacy[LEGACY_SIZE];
+    if (!from) {
+        deliver_clear_state(frame);
+        return true;
+    }
+    if (!state || !memory_read(legacy, from, sizeof legacy))
+        return false;
+    uint64_t size = state_size(state);
+    if (state_size(legacy) == size)
+        return memory_read(state, from, size);
+    /* Without the extended part, or another's: the legacy state is taken, as the kernel does. */
+    const uint64_t both = 3;
+    char software[LEGACY_SIZE - SOFTWARE_BYTES];
+    memcpy(software, state + SOFTWARE_BYTES, sizeof software);
+    memcpy(state, legacy, SOFTWARE_BYTES);
+    memcpy(state + SOFTWARE_BYTES, software, sizeof software);
+    if (size > LEGACY_SIZE)
+        memcpy(state + PRESENT_COMPONENTS, &both, sizeof both);
+    return true;
+}
+
+void deliver_return(struct thread *thread, ucontext_t *frame)
+{
+    uint64_t at = get(frame, REG_RSP) - 8, mask;
+    ucontext_t told;
+    siginfo_t broken = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+    if (!memory_read(&told, at + offsetof(struct frame, ucontext), KERNEL_UCONTEXT) ||
+        !return_state(frame, (uint64_t)(uintptr_t)told.uc_mcontext.fpregs)) {
+        deliver(thread, frame, &broken, true);
+        return;
+    }
+    uint64_t flags = get(frame, REG_EFL), segments = get(frame, REG_CSGSFS);
+    memcpy(frame->uc_mcontext.gregs, told.uc_mcontext.gregs, sizeof told.uc_mcontext.gregs);
+    set(frame, REG_EFL, (flags & ~(uint64_t)RETURNED_FLAGS) | (get(&told, REG_EFL) & RETURNED_FLAGS));
+    set(frame, REG_CSGSFS, segments);
+    memcpy(&mask, &told.uc_sigmask, sizeof mask);
+    actions_set_mask(thread, frame, mask);
+    if (!deliver_is_on_stack(thread, get(frame, REG_RSP))) {
+        thread->alternate = told.uc_stack;
+        if (told.uc_stack.ss_flags & SS_DISABLE)
+            thread->alternate.ss_size = 0;
+        thread->alternate.ss_flags &= (int)SS_AUTODISARM;
+    }
+}

@@ -1,0 +1,108 @@
+/* entry_x86_64.S: between the program's code and the host's.
+ *
+ * The program runs with FS base 0 and its own GS base, and its system calls are trapped. A signal brings the thread to
+ * run_entry, on the alternate stack in its block; the kernel leaves the segment bases as the program has them, so nothing
+ * before the C code may touch %fs. The way back is the kernel's: to one of the two stubs in the block's page of code,
+ * which lets the system calls be trapped again and jumps to the program.
+ *
+ *   run_entry      the host's FS base; C
+ *   run_tail       the FS base that C says; rt_sigreturn
+ *   gate_begin     trap again, and to the target
+ *   gate_pass      the program's own system call, with its registers, its stack and its signal mask; then the same
+ */
+#include <cet.h>
+
+#include "layout.h"
+
+#define SYS_RT_SIGRETURN 15
+#define FLAG_ALIGNMENT 0x40000
+
+/* ---- the page ---- */
+
+        .section .text.run_gate, "ax", @progbits
+        .p2align 6
+        .globl  run_gate, run_gate_begin, run_gate_pass, run_gate_passed, run_gate_end
+        .hidden run_gate, run_gate_begin, run_gate_pass, run_gate_passed, run_gate_end
+#define DATA(offset) (run_gate - BLOCK_CODE + offset)(%rip)
+run_gate:
+run_gate_begin:
+        movb    $SELECTOR_BLOCK, DATA(THREAD_SELECTOR)
+        jmp     *DATA(THREAD_TARGET)
+
+        .p2align 4
+run_gate_pass:
+        syscall
+run_gate_passed:
+        movq    DATA(THREAD_ARGUMENTS), %rdi
+        movq    DATA(THREAD_ARGUMENTS + 8), %rsi
+        movq    DATA(THREAD_ARGUMENTS + 16), %rdx
+        movq    DATA(THREAD_ARGUMENTS + 24), %r10
+        movq    DATA(THREAD_ARGUMENTS + 32), %r8
+        movq    DATA(THREAD_ARGUMENTS + 40), %r9
+        /* As the instruction leaves it. */
+        movq    DATA(THREAD_TARGET), %rcx
+        movb    $SELECTOR_BLOCK, DATA(THREAD_SELECTOR)
+        jmp     *DATA(THREAD_TARGET)
+run_gate_end:
+
+/* ---- the handler ---- */
+
+/* run_entry (edi number, rsi info, rdx ucontext): every signal that the host handles.
+ *
+ *      rbx block, r12 ucontext */
+        .section .text.run_entry, "ax", @progbits
+        .globl  run_entry, run_tail, run_entry_end
+        .hidden run_entry, run_tail, run_entry_end
+        .type   run_entry, @function
+        .p2align 4
+run_entry:
+        .cfi_startproc
+        .cfi_undefined %rip
+        _CET_ENDBR
+        movq    %rsp, %rcx
+        andq    $-BLOCK_SIZE, %rcx
+        movzbl  THREAD_SELECTOR(%rcx), %r9d
+        movb    $SELECTOR_ALLOW, THREAD_SELECTOR(%rcx)
+        rdfsbase %r8
+        movq    THREAD_HOST_FS(%rcx), %rax
+        wrfsbase %rax
+        movq    %rcx, %rbx
+        movq    %rdx, %r12
+        /* The kernel leaves the alignment check flag as the program has it. */
+        pushfq
+        andl    $~FLAG_ALIGNMENT, (%rsp)
+        popfq
+        subq    $8, %rsp
+        call    run_signal
+run_tail:
+        wrfsbase %rax
+        movq    %r12, %rsp
+        movl    $SYS_RT_SIGRETURN, %eax
+        syscall
+        ud2
+run_entry_end:
+        .cfi_endproc
+        .size   run_entry, . - run_entry
+
+/* bool run_copy(void *to, const void *from, size_t size): false if memory could not be reached; the handler sends the
+ * fault of its one access to run_copy_failed. */
+        .section .text.run_copy, "ax", @progbits
+        .globl  run_copy, run_copy_access, run_copy_failed
+        .hidden run_copy, run_copy_access, run_copy_failed
+        .type   run_copy, @function
+        .p2align 4
+run_copy:
+        .cfi_startproc
+        _CET_ENDBR
+        movq    %rdx, %rcx
+run_copy_access:
+        rep movsb
+        movl    $1, %eax
+        ret
+run_copy_failed:
+        xorl    %eax, %eax
+        ret
+        .cfi_endproc
+        .size   run_copy, . - run_copy
+
+        .section .note.GNU-stack, "", @progbits

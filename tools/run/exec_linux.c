@@ -1,0 +1,318 @@
+/* exec_linux.c: a program that the program runs in its place is run by the host's program, which is told its path and
+ * arguments. Scripts are resolved here, as the kernel does, since it would see the host's program.
+ *
+ * SOURCES: execve(2); Linux fs/binfmt_script.c, fs/exec.c. */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "call_linux_x86_64.h"
+#include "calls.h"
+#include "environment.h"
+#include "memory.h"
+#include "path.h"
+#include "registers.h"
+#include "report.h"
+#include "settings.h"
+
+#define PATH_SIZE 4096
+#define HEAD 256
+#define DEPTH 5
+#define SYS_faccessat2_number 439
+#define AT_EFFECTIVE 0x200
+/* Arguments in front of the program's own: name, option, state, path; and two for each script. */
+#define MORE_ARGUMENTS (4 + 2 * DEPTH)
+#define STATE_SIZE 64
+
+/* What is to be run. */
+struct target {
+    int folder;
+    char path[PATH_SIZE];
+    char head[HEAD + 1];
+    /* For scripts: what stands before the program's arguments, the last found first. */
+    char words[2 * DEPTH][HEAD];
+    char script[PATH_SIZE];
+    unsigned word_count;
+    bool is_script;
+};
+
+enum { RUN_FOLLOWED = 0, RUN_ALONE = 1 };
+
+/* ---- the file ---- */
+
+static bool gains_identity(const struct stat *status)
+{
+    uint32_t user = (uint32_t)system_call3(SYS_geteuid, 0, 0, 0), group = (uint32_t)system_call3(SYS_getegid, 0, 0, 0);
+    return ((status->st_mode & S_ISUID) && status->st_uid != user) ||
+           ((status->st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && status->st_gid != group);
+}
+
+/* Whether it may be run, and its first bytes. */
+static long look(struct target *target)
+{
+    struct stat status;
+    long allowed = system_call4(SYS_faccessat2_number, target->folder, (long)target->path, 1, AT_EFFECTIVE);
+    if (allowed < 0)
+        return allowed;
+    long file = system_call4(SYS_openat, target->folder, (long)target->path, O_RDONLY | O_CLOEXEC, 0);
+    if (file < 0)
+        return file == -EACCES ? RUN_ALONE : file;
+    long result = system_call3(SYS_fstat, file, (long)&status, 0);
+    if (result == 0 && !S_ISREG(status.st_mode))
+        result = -EACCES;
+    if (result == 0 && gains_identity(&status)) {
+        report_message("%s is set-user-ID: it cannot be run with that identity here, and is refused", target->path);
+        result = -EPERM;
+    }
+    if (result == 0) {
+        memset(target->head, 0, sizeof target->head);
+        result = system_call3(SYS_read, file, (long)target->head, HEAD);
+    }
+    system_call3(SYS_close, file, 0, 0);
+    return result < 0 ? result : RUN_FOLLOWED;
+}
+
+/* "#!", blanks, the interpreter's path, blanks, one argument that may hold blanks. */
+static long resolve_script(struct target *target)
+{
+    char *at = target->head + 2, *end = strchr(at, '\n');
+    if (!end)
+        end = target->head + strlen(target->head);
+    while (end > at && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    *end = 0;
+    at += strspn(at, " \t");
+    if (!*at)
+        return -ENOEXEC;
+    size_t length = strcspn(at, " \t");
+    char *rest = at + length + strspn(at + length, " \t");
+    if (target->word_count + 2 > 2 * DEPTH)
+        return -ELOOP;
+    /* The interpreter of an interpreter that is a script comes before it. */
+    if (!target->is_script)
+        memcpy(target->script, target->path, sizeof target->script);
+    target->is_script = true;
+    if (*rest)
+        strcpy(target->words[target->word_count++], rest);
+    memcpy(target->words[target->word_count], at, length);
+    target->words[target->word_count++][length] = 0;
+    memcpy(target->path, at, length);
+    target->path[length] = 0;
+    target->folder = AT_FDCWD;
+    return 0;
+}
+
+static long resolve(struct target *target)
+{
+    for (;;) {
+        long result = look(target);
+        if (result != RUN_FOLLOWED)
+            return result;
+        if (target->head[0] == '#' && target->head[1] == '!') {
+            result = resolve_script(target);
+            if (result != 0)
+                return result;
+            continue;
+        }
+        const Elf64_Ehdr *header = (const void *)target->head;
+        if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
+            return RUN_ALONE;
+        if (header->e_ident[EI_CLASS] == ELFCLASS64 && header->e_machine == EM_X86_64)
+            return RUN_FOLLOWED;
+        report_message("%s is not a program for x86-64: it runs on its own, with FS as it likes", target->path);
+        return RUN_ALONE;
+    }
+}
+
+/* ---- arguments and environment ---- */
+
+/* The strings at `list`; negative error number. `hidden`, if not NULL, is told the bytes of those that need a prefix. */
+static long count_strings(uint64_t list, size_t *hidden)
+{
+    char begin[ENVIRONMENT_LOOK + 1];
+    uint64_t string;
+    for (long number = 0;; number++) {
+        if (!list)
+            return number;
+        if (!memory_read(&string, list + (uint64_t)number * 8, 8))
+            return -EFAULT;
+        if (!string)
+            return number;
+        memset(begin, 0, sizeof begin);
+        memory_read_string(begin, string, ENVIRONMENT_LOOK);
+        if (hidden && environment_is_hidden(begin)) {
+            long length = memory_string_length(string);
+            if (length < 0)
+                return -EFAULT;
+            *hidden += (size_t)length + sizeof ENVIRONMENT_PREFIX;
+        }
+    }
+}
+
+/* Where the next string and the next pointer are put. */
+struct writer {
+    uint64_t *pointer;
+    char *string;
+};
+
+static void add_pointer(struct writer *writer, uint64_t string)
+{
+    *writer->pointer++ = string;
+}
+
+static void add_string(struct writer *writer, const char *string)
+{
+    add_pointer(writer, (uint64_t)(uintptr_t)writer->string);
+    size_t size = strlen(string) + 1;
+    memcpy(writer->string, string, size);
+    writer->string += size;
+}
+
+static void add_environment(struct writer *writer, uint64_t list, long number)
+{
+    char begin[ENVIRONMENT_LOOK + 1];
+    for (long i = 0; i < number; i++) {
+        uint64_t string = 0;
+        memory_read(&string, list + (uint64_t)i * 8, 8);
+        memset(begin, 0, sizeof begin);
+        memory_read_string(begin, string, ENVIRONMENT_LOOK);
+        if (!environment_is_hidden(begin)) {
+            add_pointer(writer, string);
+            continue;
+        }
+        add_pointer(writer, (uint64_t)(uintptr_t)writer->string);
+        memcpy(writer->string, ENVIRONMENT_PREFIX, sizeof ENVIRONMENT_PREFIX - 1);
+        writer->string += sizeof ENVIRONMENT_PREFIX - 1;
+        writer->string += memory_read_string(writer->string, string, (size_t)memory_string_length(string) + 1) + 1;
+    }
+    add_pointer(writer, 0);
+}
+
+static void add_state(struct writer *writer)
+{
+    char state[STATE_SIZE], digits[24];
+    unsigned held = 0, at = 0;
+    state[at++] = (char)('0' + settings.statistics);
+    state[at++] = (char)('0' + settings.rewriting);
+    state[at++] = settings.trace ? '1' : '0';
+    unsigned number = (unsigned)settings.process;
+    do
+        digits[held++] = (char)('0' + number % 10);
+    while (number /= 10);
+    while (held)
+        state[at++] = digits[--held];
+    state[at] = 0;
+    add_string(writer, state);
+}
+
+static void add_arguments(struct writer *writer, const struct target *target, uint64_t list, long number)
+{
+    uint64_t string = 0;
+    add_string(writer, "segue-run");
+    add_string(writer, "--inherit");
+    add_state(writer);
+    add_string(writer, target->path);
+    for (unsigned i = target->word_count; i > 0; i--)
+        add_string(writer, target->words[i - 1]);
+    if (target->is_script)
+        add_string(writer, target->script);
+    else if (number == 0)
+        add_string(writer, "");
+    for (long i = target->is_script ? 1 : 0; i < number; i++) {
+        memory_read(&string, list + (uint64_t)i * 8, 8);
+        add_pointer(writer, string);
+    }
+    add_pointer(writer, 0);
+}
+
+/* The call becomes one that runs the host's program. */
+static long arrange(struct thread *thread, ucontext_t *frame, const struct target *target, uint64_t list,
+                    uint64_t environment)
+{
+    static const char host[] = "/proc/self/exe";
+    size_t hidden = 0;
+    long arguments_number = count_strings(list, NULL), environment_number = count_strings(environment, &hidden);
+    if (arguments_number < 0 || environment_number < 0)
+        return -EFAULT;
+    size_t pointers = (size_t)(arguments_number + environment_number) + MORE_ARGUMENTS + 4;
+    size_t strings = hidden + 2 * PATH_SIZE + sizeof target->words + STATE_SIZE + 64;
+    uint64_t *memory = calls_scratch(thread, pointers * 8 + strings), before[6];
+    if (!memory)
+        return -ENOMEM;
+    struct writer writer = {memory, (char *)(memory + pointers)};
+    add_arguments(&writer, target, list, arguments_number);
+    uint64_t *environment_at = writer.pointer;
+    add_environment(&writer, environment, environment_number);
+    for (int i = 0; i < 6; i++)
+        before[i] = argument(frame, i);
+    set(frame, REG_RAX, SYS_execve);
+    set(frame, REG_RDI, (uint64_t)(uintptr_t)host);
+    set(frame, REG_RSI, (uint64_t)(uintptr_t)memory);
+    set(frame, REG_RDX, (uint64_t)(uintptr_t)environment_at);
+    calls_pass(thread, frame, before);
+    count(&counters->programs, 1);
+    return 0;
+}
+
+/* The path that the call names, as one that this process can open by itself. */
+static long name_target(struct target *target, uint64_t path, int folder, uint64_t flags)
+{
+    long length = memory_read_string(target->path, path, sizeof target->path);
+    target->folder = folder;
+    if (length < 0)
+        return -EFAULT;
+    if (path_is_own_program(path))
+        strcpy(target->path, settings.real_path);
+    if (target->path[0] == '/')
+        target->folder = AT_FDCWD;
+    if (target->folder == AT_FDCWD && length > 0)
+        return 0;
+    if (length == 0 && !(flags & AT_EMPTY_PATH))
+        return -ENOENT;
+    /* A descriptor: its own path, and behind it the one that is relative to it. */
+    char link[40] = "/proc/self/fd/", rest[PATH_SIZE];
+    strcpy(rest, target->path);
+    char digits[12];
+    unsigned held = 0, at = (unsigned)strlen(link), number = (unsigned)folder;
+    do
+        digits[held++] = (char)('0' + number % 10);
+    while (number /= 10);
+    while (held)
+        link[at++] = digits[--held];
+    link[at] = 0;
+    long size = system_call4(SYS_readlinkat, AT_FDCWD, (long)link, (long)target->path, PATH_SIZE - 2);
+    if (size < 0)
+        return -EBADF;
+    target->path[size] = 0;
+    if (length > 0 && (size_t)size + 1 + (size_t)length + 1 > PATH_SIZE)
+        return -ENAMETOOLONG;
+    if (length > 0) {
+        target->path[size] = '/';
+        strcpy(target->path + size + 1, rest);
+    }
+    target->folder = AT_FDCWD;
+    return 0;
+}
+
+long exec_serve(struct thread *thread, ucontext_t *frame)
+{
+    bool is_at = get(frame, REG_RAX) == SYS_execveat;
+    int first = is_at ? 1 : 0;
+    struct target target;
+    target.word_count = 0;
+    target.is_script = false;
+    long result = name_target(&target, argument(frame, first), is_at ? (int)argument(frame, 0) : AT_FDCWD,
+                              is_at ? argument(frame, 4) : 0);
+    if (result == 0 && !settings.no_follow)
+        result = resolve(&target);
+    if (result < 0)
+        return result;
+    if (result == RUN_ALONE || settings.no_follow) {
+        calls_pass(thread, frame, NULL);
+        return 0;
+    }
+    return arrange(thread, frame, &target, argument(frame, first + 1), argument(frame, first + 2));
+}

@@ -1,0 +1,133 @@
+/* handler_linux_x86_64.c: every signal that the host handles, behind run_entry.
+ *
+ * While the host's own code runs, all signals are blocked but SIGSEGV and SIGBUS, which its accesses to the program's memory
+ * may raise. So whatever else comes has interrupted the program, or one of the stubs that lead to it. */
+#include "handler.h"
+
+#include <string.h>
+#include <x86intrin.h>
+
+#include "actions.h"
+#include "call_linux_x86_64.h"
+#include "calls.h"
+#include "deliver.h"
+#include "fault.h"
+#include "memory.h"
+#include "registers.h"
+#include "report.h"
+#include "settings.h"
+
+#include <segue/segue.h>
+
+#ifndef SYS_USER_DISPATCH
+#define SYS_USER_DISPATCH 2
+#endif
+
+/* A signal while the host runs: the fault of one of its guarded accesses; or one that was sent, which waits in the kernel
+ * until the host is done. */
+static void serve_host(ucontext_t *frame, const siginfo_t *info)
+{
+    uint64_t instruction = get(frame, REG_RIP), mask;
+    bool is_sent = info->si_code <= 0;
+    if (is_sent) {
+        memcpy(&mask, &frame->uc_sigmask, sizeof mask);
+        mask |= SIGNAL_BIT(info->si_signo);
+        memcpy(&frame->uc_sigmask, &mask, sizeof mask);
+        system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0),
+                     info->si_signo, (long)info);
+        return;
+    }
+    if (instruction == (uint64_t)(uintptr_t)run_copy_access) {
+        set(frame, REG_RIP, (uint64_t)(uintptr_t)run_copy_failed);
+        return;
+    }
+    if (segue_recover(&instruction)) {
+        set(frame, REG_RIP, instruction);
+        return;
+    }
+    report_message("signal %d at %x, address %x, in the host's own code", (int64_t)info->si_signo, instruction,
+                   (uint64_t)(uintptr_t)info->si_addr);
+    deliver_die(info);
+}
+
+static void start(struct thread *thread, ucontext_t *frame)
+{
+    memset(frame->uc_mcontext.gregs, 0, sizeof(greg_t) * (REG_RIP + 1));
+    set(frame, REG_RIP, thread->start_instruction);
+    set(frame, REG_RSP, thread->start_stack);
+    set(frame, REG_EFL, 0x202);
+    deliver_clear_state(frame);
+    actions_set_mask(thread, frame, thread->mask);
+    set_gs_base(0);
+    thread->start_instruction = 0;
+}
+
+static bool is_fault(const siginfo_t *info)
+{
+    return info->si_code > 0 && info->si_code != SI_KERNEL;
+}
+
+static void serve_program(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
+{
+    switch (info->si_signo) {
+    case SIGSYS:
+        if (info->si_code == SYS_USER_DISPATCH) {
+            calls_serve(thread, frame, info);
+            return;
+        }
+        break;
+    case SIGSEGV:
+    case SIGBUS:
+        /* SI_KERNEL is a general protection fault. */
+        if (info->si_code > 0) {
+            fault_serve(thread, frame, info);
+            return;
+        }
+        break;
+    default:
+        break;
+    }
+    deliver(thread, frame, info, is_fault(info) || (info->si_code == SI_KERNEL && info->si_signo == SIGTRAP));
+}
+
+/* The thread goes on by way of a stub, which lets its calls be trapped again. */
+static void go_on(struct thread *thread, ucontext_t *frame)
+{
+    if (thread->waiting & ~0u)
+        deliver_waiting(thread, frame);
+    if (thread->is_led)
+        return;
+    thread->target = get(frame, REG_RIP);
+    set(frame, REG_RIP, thread_gate(thread, run_gate_begin));
+}
+
+uint64_t run_signal(int number, siginfo_t *info, ucontext_t *frame, struct thread *thread, uint64_t base,
+                    uint64_t selector)
+{
+    uint64_t instruction = get(frame, REG_RIP);
+    uint64_t entry = (uint64_t)(uintptr_t)run_entry, entry_size = (uint64_t)(run_entry_end - run_entry);
+    bool in_entry = instruction - entry < entry_size;
+    (void)number;
+    if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction))) {
+        serve_host(frame, info);
+        thread->selector = selector;
+        return base;
+    }
+    uint64_t began = settings.statistics ? __rdtsc() : 0;
+    count(&counters->crossings, 1);
+    if (thread->start_instruction) {
+        start(thread, frame);
+        go_on(thread, frame);
+        return 0;
+    }
+    if (base != 0) {
+        count(&counters->wrong_bases, 1);
+        report_fatal("FS base was %x while the program ran", base);
+    }
+    calls_leave_stub(thread, frame);
+    serve_program(thread, frame, info);
+    go_on(thread, frame);
+    if (began)
+        count(&counters->ticks, __rdtsc() - began);
+    return 0;
+}

@@ -1,0 +1,31 @@
+/* layout.h: what the assembly and C share of a thread's block.
+ *
+ * A block is BLOCK_SIZE bytes at a multiple of BLOCK_SIZE, so that a handler that runs on the stack in it finds it by its
+ * stack pointer alone, whatever the segment bases are:
+ *
+ *      +0          data, struct thread
+ *      +4096       code, copied from run_gate: reaches the data by its distance
+ *      +8192       a closed page
+ *      +12288      the alternate stack
+ *      ...
+ *      -TLS_SPACE  the host's thread-local storage, for threads that the program made */
+#ifndef SEGUE_RUN_LAYOUT_H
+#define SEGUE_RUN_LAYOUT_H
+
+#define BLOCK_SIZE 0x40000
+#define BLOCK_CODE 4096
+#define BLOCK_GUARD 8192
+#define BLOCK_STACK 12288
+#define TLS_SPACE 0x4000
+
+/* struct thread */
+#define THREAD_SELECTOR 0
+#define THREAD_HOST_FS 8
+#define THREAD_TARGET 16
+#define THREAD_ARGUMENTS 24
+
+/* What the selector holds (syscall user dispatch). */
+#define SELECTOR_ALLOW 0
+#define SELECTOR_BLOCK 1
+
+#endif

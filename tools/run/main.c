@@ -1,0 +1,222 @@
+/* main.c: segue-run, which `segue run` and the programs under it are run by. It stands in the program's process, of which
+ * the program then takes the place.
+ *
+ *      segue-run [OPTION...] PROGRAM [ARGUMENT...]
+ *      segue-run --inherit STATE PATH ARGUMENT...      as exec_linux.c puts it together */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/rseq.h>
+#include <unistd.h>
+
+#include "actions.h"
+#include "call_linux_x86_64.h"
+#include "fault.h"
+#include "loader.h"
+#include "report.h"
+#include "settings.h"
+#include "stack.h"
+
+#define FSGSBASE 2u
+#define RSEQ_FLAG_UNREGISTER 1
+#define RSEQ_AREA 32
+
+extern char **environ;
+
+/* ---- the command line ---- */
+
+static int read_options(int count_, char **arguments)
+{
+    static const struct option options[] = {
+        {"stats", optional_argument, NULL, 's'}, {"trace", no_argument, NULL, 't'},
+        {"eager", no_argument, NULL, 'e'},       {"lazy", no_argument, NULL, 'l'},
+        {"no-follow", no_argument, NULL, 'n'},   {0},
+    };
+    int option;
+    while ((option = getopt_long(count_, arguments, "+", options, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            if (optarg && strcmp(optarg, "json") != 0)
+                report_fatal("--stats takes json or nothing, not %s", optarg);
+            settings.statistics = optarg ? STATISTICS_JSON : STATISTICS_TEXT;
+            break;
+        case 't':
+            settings.trace = true;
+            break;
+        case 'e':
+            settings.rewriting = REWRITE_EAGERLY;
+            break;
+        case 'l':
+            settings.rewriting = REWRITE_LAZILY;
+            break;
+        case 'n':
+            settings.no_follow = true;
+            break;
+        default:
+            report_fatal("try: segue help run");
+        }
+    }
+    return optind;
+}
+
+/* What add_state of exec_linux.c has written. */
+static void read_state(const char *state)
+{
+    settings.statistics = (enum statistics)(state[0] - '0');
+    settings.rewriting = (enum rewriting)(state[1] - '0');
+    settings.trace = state[2] == '1';
+    settings.process = atoi(state + 3);
+    if (settings.process != getpid())
+        settings.statistics = STATISTICS_NONE;
+}
+
+/* The file that execvp would run; to be kept. */
+static const char *search(const char *name)
+{
+    const char *folders = getenv("PATH");
+    bool is_there = false;
+    if (strchr(name, '/'))
+        return name;
+    for (const char *at = folders ? folders : "/bin:/usr/bin"; *at; at += strspn(at, ":")) {
+        size_t length = strcspn(at, ":");
+        char *path;
+        if (asprintf(&path, "%.*s/%s", (int)length, at, name) < 0)
+            abort();
+        if (access(path, X_OK) == 0)
+            return path;
+        is_there |= access(path, F_OK) == 0;
+        free(path);
+        at += length;
+    }
+    report_message("cannot run %s: %s", name, is_there ? "it is not executable" : "there is no such program");
+    _exit(is_there ? EXIT_NOT_EXECUTABLE : EXIT_NOT_FOUND);
+}
+
+/* A script is resolved where programs' own calls are: so the host's program is run again, with the interpreter. */
+static void run_script(const char *path, char **arguments)
+{
+    char head[256] = {0}, state[32];
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        int error = errno;
+        report_message("cannot run %s: %s", path, strerror(error));
+        _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+    }
+    ssize_t size = read(file, head, sizeof head - 1);
+    close(file);
+    if (size < 2 || strncmp(head, "#!", 2) != 0)
+        return;
+    char *at = head + 2 + strspn(head + 2, " \t");
+    at[strcspn(at, "\n")] = 0;
+    for (size_t length = strlen(at); length && strchr(" \t", at[length - 1]); length--)
+        at[length - 1] = 0;
+    size_t length = strcspn(at, " \t"), count_ = 0;
+    char *rest = at + length + strspn(at + length, " \t");
+    at[length] = 0;
+    while (arguments[count_])
+        count_++;
+    char **list = calloc(count_ + 8, sizeof *list);
+    snprintf(state, sizeof state, "%d%d%d%d", settings.statistics, settings.rewriting, settings.trace,
+             settings.process);
+    size_t held = 0;
+    list[held++] = "segue-run";
+    list[held++] = "--inherit";
+    list[held++] = state;
+    list[held++] = at;
+    list[held++] = at;
+    if (*rest)
+        list[held++] = rest;
+    list[held++] = (char *)(uintptr_t)path;
+    memcpy(list + held, arguments + 1, count_ * sizeof *list);
+    execv("/proc/self/exe", list);
+    report_message("cannot run %s: %s", at, strerror(errno));
+    _exit(EXIT_NOT_EXECUTABLE);
+}
+
+/* ---- the process ---- */
+
+/* The kernel's record of restartable sequences is the program's. */
+static void give_up_rseq(void)
+{
+    if (__rseq_size)
+        system_call4(SYS_rseq, (long)((char *)__builtin_thread_pointer() + __rseq_offset), RSEQ_AREA,
+                     RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
+static void name_process(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    prctl(PR_SET_NAME, slash ? slash + 1 : path);
+}
+
+static void check_machine(void)
+{
+    if (!(getauxval(AT_HWCAP2) & FSGSBASE))
+        report_fatal("this kernel does not let programs set segment bases (FSGSBASE)");
+}
+
+static uint64_t block_signals(void)
+{
+    const uint64_t all = UINT64_MAX;
+    uint64_t before = 0;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
+    return before;
+}
+
+/* The first call that is trapped brings the thread into the handler, which starts the program. */
+static _Noreturn void start(struct thread *thread, const struct image *image, uint64_t stack)
+{
+    thread->start_instruction = image->start;
+    thread->start_stack = stack;
+    uint64_t forced = FORCED_SIGNALS;
+    thread_arm_stack(thread);
+    system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&forced, 0, sizeof forced);
+    if (!thread_arm_calls(thread))
+        report_fatal("this kernel does not dispatch system calls to programs (Linux 5.11)");
+    thread->selector = SELECTOR_BLOCK;
+    system_call3(SYS_getpid, 0, 0, 0);
+    __builtin_unreachable();
+}
+
+static _Noreturn void run(const char *path, char **arguments)
+{
+    struct image image;
+    uint64_t mask = block_signals();
+    check_machine();
+    settings.path = path;
+    if (!realpath(path, settings.real_path))
+        strncpy(settings.real_path, path, sizeof settings.real_path - 1);
+    loader_map(path, &image);
+    struct thread *thread = thread_prepare() ? thread_first() : NULL;
+    if (!report_prepare() || !thread || !fault_begin())
+        report_fatal("there is no memory for the host");
+    thread->mask = mask;
+    thread->alternate.ss_flags = SS_DISABLE;
+    give_up_rseq();
+    name_process(path);
+    uint64_t stack = stack_build(arguments, environ, path, &image);
+    thread->actions = actions_begin();
+    if (!thread->actions)
+        report_fatal("there is no memory for the host");
+    start(thread, &image, stack);
+}
+
+int main(int argument_count, char **arguments)
+{
+    if (argument_count > 4 && strcmp(arguments[1], "--inherit") == 0) {
+        read_state(arguments[2]);
+        run(arguments[3], arguments + 4);
+    }
+    settings.process = getpid();
+    int first = read_options(argument_count, arguments);
+    if (first >= argument_count)
+        report_fatal("there is no program to run; try: segue help run");
+    const char *path = search(arguments[first]);
+    run_script(path, arguments + first);
+    run(path, arguments + first);
+}

@@ -1,0 +1,29 @@
+/* memory.h: the program's memory, which may not be there. */
+#ifndef SEGUE_RUN_MEMORY_H
+#define SEGUE_RUN_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Assembly: copies, or returns false. What came before the fault has been copied. */
+bool run_copy(void *to, const void *from, size_t size);
+extern const char run_copy_access[], run_copy_failed[];
+
+static inline bool memory_read(void *to, uint64_t address, size_t size)
+{
+    return run_copy(to, (const void *)(uintptr_t)address, size);
+}
+
+static inline bool memory_write(uint64_t address, const void *from, size_t size)
+{
+    return run_copy((void *)(uintptr_t)address, from, size);
+}
+
+/* Copies a string with its end. Returns its length, or -1: not all of it is there, or it does not fit. */
+long memory_read_string(char *to, uint64_t address, size_t capacity);
+
+/* The length of a string; -1: not all of it is there. */
+long memory_string_length(uint64_t address);
+
+#endif

@@ -1,0 +1,255 @@
+/* module_linux.c: a module is found by the kernel's list of mappings: the mapping that holds the address, and the one
+ * before it that shows the same file from its start, which begins with the ELF header.
+ *
+ * SOURCES: proc(5) (maps); System V ABI, chapter 5 (program header); docs/patch.md (what is trusted). */
+#include "module.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <segue/patch.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../../patch/unwind.h"
+#include "call_linux_x86_64.h"
+#include "lock.h"
+#include "memory.h"
+#include "report.h"
+
+#define PIECE 4096
+#define PAGE 4096
+#define SEEN 1024
+#define PROGRAM_HEADERS 64
+
+struct mapping {
+    uint64_t start, end, offset, file;
+    int protection;
+};
+
+struct reader {
+    int file;
+    size_t at, held;
+    char piece[PIECE];
+};
+
+static struct segue_extent seen[SEEN];
+static size_t seen_count;
+
+/* ---- the list of mappings ---- */
+
+static int next(struct reader *reader)
+{
+    if (reader->at == reader->held) {
+        long got = system_call3(SYS_read, reader->file, (long)reader->piece, PIECE);
+        if (got <= 0)
+            return -1;
+        reader->held = (size_t)got;
+        reader->at = 0;
+    }
+    return (unsigned char)reader->piece[reader->at++];
+}
+
+/* A number in hex or decimal; what ends it is skipped. */
+static uint64_t read_number(struct reader *reader, unsigned base)
+{
+    uint64_t number = 0;
+    for (;;) {
+        int character = next(reader);
+        unsigned digit = UINT32_MAX;
+        if (character >= '0' && character <= '9')
+            digit = (unsigned)character - '0';
+        else if (character >= 'a' && character <= 'f')
+            digit = (unsigned)character - 'a' + 10;
+        if (digit >= base)
+            return number;
+        number = number * base + digit;
+    }
+}
+
+/* start-end perms offset major:minor inode path */
+static bool read_mapping(struct reader *reader, struct mapping *mapping)
+{
+    int character = next(reader);
+    if (character < 0)
+        return false;
+    reader->at--;
+    mapping->start = read_number(reader, 16);
+    mapping->end = read_number(reader, 16);
+    mapping->protection = next(reader) == 'r' ? PROT_READ : 0;
+    mapping->protection |= next(reader) == 'w' ? PROT_WRITE : 0;
+    mapping->protection |= next(reader) == 'x' ? PROT_EXEC : 0;
+    next(reader);
+    next(reader);
+    mapping->offset = read_number(reader, 16);
+    uint64_t major = read_number(reader, 16), minor = read_number(reader, 16);
+    mapping->file = read_number(reader, 10);
+    if (mapping->file)
+        mapping->file ^= major << 56 ^ minor << 44;
+    do
+        character = next(reader);
+    while (character >= 0 && character != '\n');
+    return true;
+}
+
+/* The mapping that holds the address, and the start of its file before it. */
+static bool find(uint64_t address, struct mapping *code, uint64_t *header)
+{
+    struct reader reader = {
+        .file = (int)system_call4(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0),
+    };
+    struct mapping first = {0};
+    bool found = false;
+    if (reader.file < 0)
+        return false;
+    while (!found && read_mapping(&reader, code) && code->start <= address) {
+        if (code->file && code->offset == 0)
+            first = *code;
+        found = address < code->end;
+    }
+    system_call3(SYS_close, reader.file, 0, 0);
+    *header = first.start;
+    return found && code->file && first.file == code->file && (code->protection & PROT_EXEC);
+}
+
+/* ---- one module ---- */
+
+struct module {
+    Elf64_Ehdr header;
+    Elf64_Phdr segments[PROGRAM_HEADERS];
+    uint64_t bias;
+    struct segue_extent range;
+};
+
+static bool read_headers(uint64_t at, struct module *module)
+{
+    Elf64_Ehdr *header = &module->header;
+    if (!memory_read(header, at, sizeof *header) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+        header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_phnum > PROGRAM_HEADERS ||
+        header->e_phentsize != sizeof(Elf64_Phdr) ||
+        !memory_read(module->segments, at + header->e_phoff, header->e_phnum * sizeof(Elf64_Phdr)))
+        return false;
+    module->range = (struct segue_extent){UINT64_MAX, 0};
+    bool found = false;
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        const Elf64_Phdr *segment = &module->segments[i];
+        if (segment->p_type != PT_LOAD)
+            continue;
+        if (!found)
+            module->bias = at - (segment->p_vaddr - segment->p_offset);
+        found = true;
+        uint64_t start = module->bias + segment->p_vaddr;
+        module->range.start = start < module->range.start ? start : module->range.start;
+        module->range.end = start + segment->p_memsz > module->range.end ? start + segment->p_memsz : module->range.end;
+    }
+    return found;
+}
+
+/* The functions that the unwind table knows, in memory of their own, whose size is stored; NULL without any. */
+static struct segue_extent *read_functions(const struct module *module, size_t *count, size_t *size)
+{
+    *count = *size = 0;
+    for (unsigned i = 0; i < module->header.e_phnum; i++) {
+        const Elf64_Phdr *segment = &module->segments[i];
+        if (segment->p_type != PT_GNU_EH_FRAME)
+            continue;
+        const uint8_t *header = (const uint8_t *)(uintptr_t)(module->bias + segment->p_vaddr);
+        *count = unwind_functions(header, segment->p_memsz, module->range, NULL, 0);
+        *size = *count * sizeof(struct segue_extent);
+        long at = *count ? system_call6(SYS_mmap, 0, (long)*size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                                        -1, 0)
+                         : 0;
+        if (at <= 0) {
+            *count = 0;
+            return NULL;
+        }
+        unwind_functions(header, segment->p_memsz, module->range, (struct segue_extent *)at, *count);
+        return (struct segue_extent *)at;
+    }
+    return NULL;
+}
+
+/* The part of `functions` that begins in the code. */
+static void choose_functions(struct segue_code *code, const struct segue_extent *functions, size_t count)
+{
+    size_t first = 0, last;
+    while (first < count && functions[first].start < code->address)
+        first++;
+    for (last = first; last < count && functions[last].start < code->address + code->size; last++)
+        continue;
+    code->functions = functions + first;
+    code->function_count = last - first;
+}
+
+/* All of the code can be written meanwhile, so that no site costs a call of the kernel. Other threads run on. */
+static void rewrite_code(struct segue_code *code, int protection)
+{
+    uint64_t start = code->address & -(uint64_t)PAGE, end = (code->address + code->size + PAGE - 1) & -(uint64_t)PAGE;
+    /* Without functions none but the strict forms are trusted. */
+    static const struct segue_extent none = {0, 0};
+    struct segue_patch_counts counts = {0};
+    if (!code->function_count) {
+        code->functions = &none;
+        code->function_count = 1;
+    }
+    bool can_write = (protection & PROT_WRITE) ||
+                     system_call3(SYS_mprotect, (long)start, (long)(end - start), protection | PROT_WRITE) == 0;
+    segue_patch_range(code, can_write ? (void *)(uintptr_t)code->address : NULL, &counts);
+    if (can_write && !(protection & PROT_WRITE))
+        system_call3(SYS_mprotect, (long)start, (long)(end - start), protection);
+    count(&counters->sites_eager, counts.rewritten);
+    count(&counters->untrusted, counts.untrusted);
+    report_event("code at %x, %d bytes: %d sites rewritten, %d not trusted", code->address, (int64_t)code->size,
+                 (int64_t)counts.rewritten, (int64_t)counts.untrusted);
+}
+
+static void rewrite_module(const struct module *module, const struct mapping *mapping)
+{
+    size_t functions_count, functions_size;
+    struct segue_extent *functions = read_functions(module, &functions_count, &functions_size);
+    for (unsigned i = 0; i < module->header.e_phnum; i++) {
+        const Elf64_Phdr *segment = &module->segments[i];
+        uint64_t start = module->bias + segment->p_vaddr;
+        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || start + segment->p_filesz <= mapping->start ||
+            start >= mapping->end)
+            continue;
+        uint64_t end = start + segment->p_filesz;
+        struct segue_code code = {.address = start > mapping->start ? start : mapping->start};
+        code.size = (end < mapping->end ? end : mapping->end) - code.address;
+        code.bytes = (const uint8_t *)(uintptr_t)code.address;
+        choose_functions(&code, functions, functions_count);
+        rewrite_code(&code, mapping->protection);
+    }
+    if (functions)
+        system_call3(SYS_munmap, (long)functions, (long)functions_size, 0);
+    count(&counters->modules, 1);
+}
+
+/* Whether the mapping was seen before; notes it if not. What is mapped over it later is left to its faults. */
+static bool was_seen(const struct mapping *mapping)
+{
+    for (size_t i = 0; i < seen_count; i++)
+        if (seen[i].start == mapping->start && seen[i].end == mapping->end)
+            return true;
+    if (seen_count < SEEN)
+        seen[seen_count++] = (struct segue_extent){mapping->start, mapping->end};
+    return seen_count == SEEN;
+}
+
+static bool is_in_seen(uint64_t address)
+{
+    for (size_t i = 0; i < seen_count; i++)
+        if (address - seen[i].start < seen[i].end - seen[i].start)
+            return true;
+    return false;
+}
+
+void module_rewrite(uint64_t address)
+{
+    struct mapping mapping = {0};
+    struct module module;
+    uint64_t header;
+    lock_take();
+    if (!is_in_seen(address) && find(address, &mapping, &header) && !was_seen(&mapping) && read_headers(header, &module))
+        rewrite_module(&module, &mapping);
+    lock_release();
+}

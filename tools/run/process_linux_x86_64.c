@@ -1,0 +1,190 @@
+/* process_linux_x86_64.c: threads and processes of the program, made by segue_clone from the frame of its call.
+ *
+ * A child that shares memory has a block of its own, the host's thread-local storage in it as its FS base, and the
+ * program's as its GS base. It begins by its own stub, which lets its calls be trapped.
+ *
+ * SOURCES: clone(2), vfork(2); Linux kernel/fork.c (syscall user dispatch is not inherited). */
+#include <errno.h>
+#include <sched.h>
+#include <segue/ctx.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "actions.h"
+#include "call_linux_x86_64.h"
+#include "calls.h"
+#include "lock.h"
+#include "memory.h"
+#include "registers.h"
+#include "report.h"
+
+#define EXIT_SIGNAL_BITS 0xffu
+#define LEAST_ARGUMENTS 64
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000ULL
+#endif
+
+/* As the kernel has it (linux/sched.h, struct clone_args). */
+struct clone_arguments {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+
+/* What the child needs to know. */
+struct birth {
+    struct thread *thread;
+    uint64_t gs;
+    bool sets_gs, clears_actions, releases_lock;
+};
+
+/* On the child, with the host's FS base in force. */
+static void begin_child(void *block, size_t size)
+{
+    const struct birth *birth = block;
+    struct thread *thread = birth->thread;
+    (void)size;
+    if (birth->releases_lock)
+        lock_release();
+    thread->waiting = 0;
+    thread_arm_stack(thread);
+    if (birth->sets_gs)
+        set_gs_base(birth->gs);
+    if (birth->clears_actions)
+        actions_clear(thread);
+    thread_arm_calls(thread);
+    /* Last: nothing of the host's reads thread-local storage from here to the program's first instruction. */
+    __asm__ volatile("wrfsbase %0" : : "r"((uint64_t)0));
+}
+
+/* The block of a child that shares memory; NULL without memory. */
+static struct thread *block_for(const struct thread *parent, uint64_t flags)
+{
+    struct thread *child = thread_take(parent);
+    if (!child || (flags & CLONE_SIGHAND))
+        return child;
+    child->actions = actions_copy(parent->actions);
+    if (child->actions)
+        return child;
+    thread_give(child);
+    return NULL;
+}
+
+static void give_block(struct thread *child, uint64_t flags)
+{
+    if (!(flags & CLONE_SIGHAND))
+        actions_free(child->actions);
+    thread_give(child);
+}
+
+static void count_child(uint64_t flags, long result)
+{
+    if (result > 0)
+        count(flags & CLONE_THREAD ? &counters->threads : &counters->processes, 1);
+    report_event("%s %d made", flags & CLONE_THREAD ? "thread" : "process", (int64_t)result);
+}
+
+static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struct segue_clone *request,
+                                 struct birth *birth)
+{
+    uint64_t instruction = get(frame, REG_RIP), gate;
+    struct thread *child = block_for(thread, request->flags);
+    if (!child)
+        return -ENOMEM;
+    if ((request->flags & CLONE_VFORK) && !request->stack_pointer)
+        child->alternate = thread->alternate;
+    child->target = instruction;
+    gate = thread_gate(child, run_gate_begin);
+    birth->thread = child;
+    /* The host's storage in FS, from the child's first instruction on. */
+    request->flags |= CLONE_SETTLS;
+    request->tls = thread_storage(child);
+    set(frame, REG_RIP, gate);
+    long result = segue_clone(frame, request);
+    set(frame, REG_RIP, instruction);
+    if (result < 0 || (request->flags & CLONE_VFORK))
+        give_block(child, request->flags);
+    return result;
+}
+
+static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struct segue_clone *request,
+                                 struct birth *birth)
+{
+    uint64_t instruction = get(frame, REG_RIP);
+    request->flags &= ~(uint64_t)CLONE_SETTLS;
+    request->tls = 0;
+    thread->target = instruction;
+    birth->thread = thread;
+    birth->releases_lock = true;
+    set(frame, REG_RIP, thread_gate(thread, run_gate_begin));
+    lock_take();
+    long result = segue_clone(frame, request);
+    lock_release();
+    set(frame, REG_RIP, instruction);
+    return result;
+}
+
+static long clone_process(struct thread *thread, ucontext_t *frame, struct segue_clone *request)
+{
+    struct birth birth = {
+        .gs = request->tls,
+        .sets_gs = request->flags & CLONE_SETTLS,
+        .clears_actions = request->flags & CLONE_CLEAR_SIGHAND,
+    };
+    uint64_t flags = request->flags;
+    request->flags &= ~CLONE_CLEAR_SIGHAND;
+    request->start = begin_child;
+    request->block = &birth;
+    request->block_size = sizeof birth;
+    long result = (flags & CLONE_VM) ? clone_sharing_memory(thread, frame, request, &birth)
+                                     : clone_copying_memory(thread, frame, request, &birth);
+    count_child(flags, result);
+    return result;
+}
+
+long process_fork(struct thread *thread, ucontext_t *frame, uint64_t is_vfork)
+{
+    struct segue_clone request = {.flags = is_vfork ? CLONE_VM | CLONE_VFORK : 0, .exit_signal = SIGCHLD};
+    return clone_process(thread, frame, &request);
+}
+
+long process_clone(struct thread *thread, ucontext_t *frame)
+{
+    uint64_t flags = (uint32_t)argument(frame, 0);
+    int *second = (int *)(uintptr_t)argument(frame, 2);
+    struct segue_clone request = {
+        .flags = flags & ~(uint64_t)EXIT_SIGNAL_BITS,
+        .exit_signal = flags & EXIT_SIGNAL_BITS,
+        .stack_pointer = argument(frame, 1),
+        .child_tid = (int *)(uintptr_t)argument(frame, 3),
+        .tls = argument(frame, 4),
+    };
+    if (flags & CLONE_PIDFD)
+        request.pidfd = second;
+    else
+        request.parent_tid = second;
+    return clone_process(thread, frame, &request);
+}
+
+long process_clone3(struct thread *thread, ucontext_t *frame)
+{
+    struct clone_arguments wanted = {0};
+    uint64_t size = argument(frame, 1);
+    if (size < LEAST_ARGUMENTS || size > sizeof wanted)
+        return size < LEAST_ARGUMENTS ? -EINVAL : -E2BIG;
+    if (!memory_read(&wanted, argument(frame, 0), size))
+        return -EFAULT;
+    if ((wanted.stack == 0) != (wanted.stack_size == 0))
+        return -EINVAL;
+    struct segue_clone request = {
+        .flags = wanted.flags,
+        .exit_signal = wanted.exit_signal,
+        .stack_pointer = wanted.stack ? wanted.stack + wanted.stack_size : 0,
+        .tls = wanted.tls,
+        .parent_tid = (int *)(uintptr_t)wanted.parent_tid,
+        .child_tid = (int *)(uintptr_t)wanted.child_tid,
+        .pidfd = (int *)(uintptr_t)wanted.pidfd,
+        .set_tid = (const int *)(uintptr_t)wanted.set_tid,
+        .set_tid_size = wanted.set_tid_size,
+        .cgroup = wanted.cgroup,
+    };
+    return clone_process(thread, frame, &request);
+}

@@ -1,0 +1,38 @@
+/* registers.h: the program's registers in a signal frame, by name. */
+#ifndef SEGUE_RUN_REGISTERS_H
+#define SEGUE_RUN_REGISTERS_H
+
+#include <stdint.h>
+#include <ucontext.h>
+
+static inline uint64_t get(const ucontext_t *frame, int number)
+{
+    return (uint64_t)frame->uc_mcontext.gregs[number];
+}
+
+static inline void set(ucontext_t *frame, int number, uint64_t value)
+{
+    frame->uc_mcontext.gregs[number] = (greg_t)value;
+}
+
+/* The six arguments of a system call, in order. */
+static const int argument_registers[] = {REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9};
+
+static inline uint64_t argument(const ucontext_t *frame, int number)
+{
+    return get(frame, argument_registers[number]);
+}
+
+static inline uint64_t gs_base(void)
+{
+    uint64_t base;
+    __asm__ volatile("rdgsbase %0" : "=r"(base));
+    return base;
+}
+
+static inline void set_gs_base(uint64_t base)
+{
+    __asm__ volatile("wrgsbase %0" : : "r"(base));
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* settings.h: what was asked for on the command line. Read only, once the program runs. */
+#ifndef SEGUE_RUN_SETTINGS_H
+#define SEGUE_RUN_SETTINGS_H
+
+#include <stdbool.h>
+
+enum statistics {
+    STATISTICS_NONE,
+    STATISTICS_TEXT,
+    STATISTICS_JSON,
+};
+
+/* When the fs: accesses of a module are rewritten. */
+enum rewriting {
+    /* All of them at its first fault. */
+    REWRITE_AT_FAULT,
+    /* All of them when its code is mapped. */
+    REWRITE_EAGERLY,
+    /* Each at its own fault. */
+    REWRITE_LAZILY,
+};
+
+struct settings {
+    enum statistics statistics;
+    enum rewriting rewriting;
+    bool trace;
+    /* Programs that the program runs in its place run on their own. */
+    bool no_follow;
+    /* The process whose figures are told; children say nothing. */
+    int process;
+    /* The program: a path for this process, and its absolute one, which /proc/self/exe is to be. */
+    const char *path;
+    char real_path[4096];
+};
+
+extern struct settings settings;
+
+#endif

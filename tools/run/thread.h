@@ -1,0 +1,92 @@
+/* thread.h: a thread of the program, as the host knows it: its block (layout.h), where its system calls go, and the state
+ * that the kernel would keep for it and that the host keeps in its place. */
+#ifndef SEGUE_RUN_THREAD_H
+#define SEGUE_RUN_THREAD_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <ucontext.h>
+
+#include "layout.h"
+
+struct actions;
+
+struct thread {
+    /* Known to the assembly. */
+    uint64_t selector;
+    uint64_t host_fs;
+    /* Where the stubs lead, and the arguments that the program's registers hold again after a call. */
+    uint64_t target;
+    uint64_t arguments[6];
+
+    /* The program is about to be started by this thread: where. */
+    uint64_t start_instruction, start_stack;
+    /* What the program believes to be its mask, alternate stack and actions. */
+    uint64_t mask;
+    stack_t alternate;
+    struct actions *actions;
+    /* The mask of a call that has one of its own (sigsuspend and its like), while it is made. */
+    uint64_t call_mask;
+    bool has_call_mask;
+    /* The stubs have been told where to lead; else the end of the handler does. */
+    bool is_led;
+    /* Of the signals that cannot be blocked: those that wait until the program unblocks them. */
+    uint32_t waiting;
+    siginfo_t waiting_info[4];
+    /* Code that was mapped and is to be rewritten before it runs; 0 for none. */
+    uint64_t fresh_code;
+    /* Memory for the arguments of a call that is made with others than the program's. */
+    void *scratch;
+    size_t scratch_size;
+    /* Copies of a path or a mask for the same; what does not fit is in `scratch`. */
+    uint64_t words[4];
+    char path[512];
+    /* A block whose thread has ended, or is about to. */
+    struct thread *next;
+    int number, process;
+    bool has_ended;
+    uint64_t entered;
+};
+
+_Static_assert(offsetof(struct thread, selector) == THREAD_SELECTOR, "layout.h");
+_Static_assert(offsetof(struct thread, host_fs) == THREAD_HOST_FS, "layout.h");
+_Static_assert(offsetof(struct thread, target) == THREAD_TARGET, "layout.h");
+_Static_assert(offsetof(struct thread, arguments) == THREAD_ARGUMENTS, "layout.h");
+_Static_assert(sizeof(struct thread) <= BLOCK_CODE, "layout.h");
+
+/* The stubs, in the template that each block has a copy of. */
+extern const char run_gate[], run_gate_begin[], run_gate_pass[], run_gate_passed[], run_gate_end[];
+/* The handler's assembly. */
+extern const char run_entry[], run_tail[], run_entry_end[];
+
+/* Finds out what threads need of the host. To be called once, before all others. */
+bool thread_prepare(void);
+
+/* The block of the first thread, whose host is the C library's own. NULL when there is no memory. */
+struct thread *thread_first(void);
+
+/* A block for a thread to be made, and giving it back before it was used or when its user is known to have ended.
+ * Async-signal-safe. */
+struct thread *thread_take(const struct thread *parent);
+void thread_give(struct thread *thread);
+
+/* Notes that the thread is about to end: its block is used again when the kernel says that it has. Async-signal-safe. */
+void thread_ends(struct thread *thread);
+
+/* On the thread itself: its alternate stack, and the dispatch of its system calls, which not every kernel has.
+ * Async-signal-safe. */
+void thread_arm_stack(struct thread *thread);
+bool thread_arm_calls(struct thread *thread);
+
+/* Where the FS base of a thread with this block leads while the host runs. */
+uint64_t thread_storage(struct thread *thread);
+
+/* The address of a stub in the block. */
+static inline uint64_t thread_gate(const struct thread *thread, const char *stub)
+{
+    return (uint64_t)(uintptr_t)thread + BLOCK_CODE + (uint64_t)(stub - run_gate);
+}
+
+#endif
