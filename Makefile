@@ -26,6 +26,7 @@ run: all
 	$(BUILD)/tools/segue demo weak-table
 	$(BUILD)/tools/segue demo lua
 	$(BUILD)/tools/segue demo sqlite
+	./examples/taken_away.sh $(BUILD)/tools/segue
 
 test: all
 	./tests/run.sh $(BUILD) $(TESTS)

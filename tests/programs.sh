@@ -22,8 +22,10 @@ run() {
     shift
     rm -rf "$work/here"
     cp -a "$work/files" "$work/here"
-    (cd "$work/here" && PORT=$port timeout -k 5 120 "$@" bash -c "$command" <"$work/input" >"$work/$name.out" 2>"$work/$name.err")
-    echo $? >"$work/$name.status"
+    {
+        (cd "$work/here" && PORT=$port timeout -k 5 120 "$@" bash -c "$command" <"$work/input" >"$work/$name.out" 2>"$work/$name.err")
+        echo $? >"$work/$name.status"
+    } 2>/dev/null
 }
 
 # What differs from run to run whoever runs it: numbers of processes that a shell tells.

@@ -1,4 +1,5 @@
-/* run.c: segue run. Hands over to segue-run, which takes the place of this process, and the program that of segue-run. */
+/* run.c: segue run. Hands over to segue-run, which takes the place of this process, and the program that of segue-run.
+ */
 #include <errno.h>
 #include <libgen.h>
 #include <stdio.h>

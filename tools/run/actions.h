@@ -1,7 +1,7 @@
 /* actions.h: what the program has arranged for its signals, in place of the kernel's own record.
  *
- * Each signal that the program handles is handled by the host, which then lets the program's handler run. SIGSEGV, SIGBUS,
- * SIGSYS and SIGTRAP are the host's always, and never blocked while the program runs. */
+ * Each signal that the program handles is handled by the host, which then lets the program's handler run. SIGSEGV,
+ * SIGBUS, SIGSYS and SIGTRAP are the host's always, and never blocked while the program runs. */
 #ifndef SEGUE_RUN_ACTIONS_H
 #define SEGUE_RUN_ACTIONS_H
 
@@ -18,7 +18,7 @@ struct actions {
     struct action of[SIGNALS + 1];
 };
 
-#define SIGNAL_BIT(number) ((uint64_t)1 << ((number) - 1))
+#define SIGNAL_BIT(number) ((uint64_t)1 << ((number)-1))
 /* What cannot be blocked, and what no program can block. */
 #define FORCED_SIGNALS (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGSYS) | SIGNAL_BIT(SIGTRAP))
 #define UNBLOCKABLE_SIGNALS (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
@@ -26,13 +26,13 @@ struct actions {
 /* Reads what is in force, and takes the forced signals. Before the program is started. */
 struct actions *actions_begin(void);
 
-/* A copy for a process that shares the memory and not the actions; NULL without memory. Freed when that process has gone
- * on without the memory. Async-signal-safe, as all that follow. */
+/* A copy for a process that shares the memory and not the actions; NULL without memory. Freed when that process has
+ * gone on without the memory. Async-signal-safe, as all that follow. */
 struct actions *actions_copy(const struct actions *actions);
 void actions_free(struct actions *actions);
 
-/* rt_sigaction(2), rt_sigprocmask(2), sigaltstack(2) for the program; results as the kernel's. `frame` is what the thread
- * goes on by. */
+/* rt_sigaction(2), rt_sigprocmask(2), sigaltstack(2) for the program; results as the kernel's. `frame` is what the
+ * thread goes on by. */
 long actions_change(struct thread *thread, uint64_t number, uint64_t to, uint64_t from, uint64_t set_size);
 long actions_change_mask(struct thread *thread, ucontext_t *frame, const uint64_t *arguments);
 long actions_change_stack(struct thread *thread, const ucontext_t *frame, uint64_t to, uint64_t from);

@@ -41,8 +41,8 @@ static bool has_handler(const struct action *action)
     return action->handler != (uint64_t)(uintptr_t)SIG_DFL && action->handler != (uint64_t)(uintptr_t)SIG_IGN;
 }
 
-/* What the kernel is told: the host's handler with all signals blocked but those that the host's own accesses may raise,
- * and whether a call that it interrupts is to be made again. The handler never returns to a restorer. */
+/* What the kernel is told: the host's handler with all signals blocked but those that the host's own accesses may
+ * raise, and whether a call that it interrupts is to be made again. The handler never returns to a restorer. */
 static struct action host_action(const struct action *wanted)
 {
     uint64_t own = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS);
@@ -65,7 +65,8 @@ static long install(int number, const struct action *wanted)
 
 static struct actions *actions_new(void)
 {
-    long at = system_call6(SYS_mmap, 0, sizeof(struct actions), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long at =
+        system_call6(SYS_mmap, 0, sizeof(struct actions), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return at < 0 ? NULL : (struct actions *)at;
 }
 
@@ -167,8 +168,9 @@ long actions_change_stack(struct thread *thread, const ucontext_t *frame, uint64
 {
     stack_t wanted, before = thread->alternate;
     bool is_on = deliver_is_on_stack(thread, get(frame, REG_RSP));
-    before.ss_flags = (int)(((uint32_t)before.ss_flags & SS_AUTODISARM) |
-                            (before.ss_size == 0 ? (uint32_t)SS_DISABLE : is_on ? (uint32_t)SS_ONSTACK : 0));
+    before.ss_flags = (int)(((uint32_t)before.ss_flags & SS_AUTODISARM) | (before.ss_size == 0 ? (uint32_t)SS_DISABLE
+                                                                           : is_on             ? (uint32_t)SS_ONSTACK
+                                                                                               : 0));
     if (to) {
         if (!memory_read(&wanted, to, sizeof wanted))
             return -EFAULT;

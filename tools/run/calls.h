@@ -1,6 +1,6 @@
 /* calls.h: the program's system calls. Those that this house must not see changed are done on the program's behalf; all
- * others are made by the program's own registers, on its stack and with its signal mask, by a stub in the thread's block:
- * so that they are interrupted and made again as the kernel has it. All are async-signal-safe. */
+ * others are made by the program's own registers, on its stack and with its signal mask, by a stub in the thread's
+ * block: so that they are interrupted and made again as the kernel has it. All are async-signal-safe. */
 #ifndef SEGUE_RUN_CALLS_H
 #define SEGUE_RUN_CALLS_H
 

@@ -87,7 +87,10 @@ struct masked {
 };
 
 static const struct masked masked[] = {
-    {SYS_rt_sigsuspend, 0, 1}, {SYS_ppoll, 3, 4}, {SYS_epoll_pwait, 4, 5}, {SYS_epoll_pwait2_number, 4, 5},
+    {SYS_rt_sigsuspend, 0, 1},
+    {SYS_ppoll, 3, 4},
+    {SYS_epoll_pwait, 4, 5},
+    {SYS_epoll_pwait2_number, 4, 5},
 };
 
 /* The mask without the signals that cannot be blocked. False if it is not there: the kernel says so itself. */
@@ -116,7 +119,8 @@ static void pass_masked_pair(struct thread *thread, ucontext_t *frame)
     uint64_t before[6], pair[2];
     for (int i = 0; i < 6; i++)
         before[i] = argument(frame, i);
-    if (before[5] && memory_read(pair, before[5], sizeof pair) && pair[1] == SET_SIZE && replace_mask(thread, pair[0])) {
+    if (before[5] && memory_read(pair, before[5], sizeof pair) && pair[1] == SET_SIZE &&
+        replace_mask(thread, pair[0])) {
         thread->words[1] = (uint64_t)(uintptr_t)&thread->words[0];
         thread->words[2] = SET_SIZE;
         set(frame, REG_R9, (uint64_t)(uintptr_t)&thread->words[1]);

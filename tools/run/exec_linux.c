@@ -129,7 +129,8 @@ static long resolve(struct target *target)
 
 /* ---- arguments and environment ---- */
 
-/* The strings at `list`; negative error number. `hidden`, if not NULL, is told the bytes of those that need a prefix. */
+/* The strings at `list`; negative error number. `hidden`, if not NULL, is told the bytes of those that need a prefix.
+ */
 static long count_strings(uint64_t list, size_t *hidden)
 {
     char begin[ENVIRONMENT_LOOK + 1];

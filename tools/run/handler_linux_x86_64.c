@@ -1,7 +1,7 @@
 /* handler_linux_x86_64.c: every signal that the host handles, behind run_entry.
  *
- * While the host's own code runs, all signals are blocked but SIGSEGV and SIGBUS, which its accesses to the program's memory
- * may raise. So whatever else comes has interrupted the program, or one of the stubs that lead to it. */
+ * While the host's own code runs, all signals are blocked but SIGSEGV and SIGBUS, which its accesses to the program's
+ * memory may raise. So whatever else comes has interrupted the program, or one of the stubs that lead to it. */
 #include "handler.h"
 
 #include <string.h>
@@ -23,8 +23,8 @@
 #define SYS_USER_DISPATCH 2
 #endif
 
-/* A signal while the host runs: the fault of one of its guarded accesses; or one that was sent, which waits in the kernel
- * until the host is done. */
+/* A signal while the host runs: the fault of one of its guarded accesses; or one that was sent, which waits in the
+ * kernel until the host is done. */
 static void serve_host(ucontext_t *frame, const siginfo_t *info)
 {
     uint64_t instruction = get(frame, REG_RIP), mask;
@@ -62,9 +62,12 @@ static void start(struct thread *thread, ucontext_t *frame)
     thread->start_instruction = 0;
 }
 
+/* Raised by the instruction: not sent, and one of those that instructions raise. The codes of others are above 0, too.
+ */
 static bool is_fault(const siginfo_t *info)
 {
-    return info->si_code > 0 && info->si_code != SI_KERNEL;
+    uint64_t raised = FORCED_SIGNALS | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGFPE);
+    return info->si_code > 0 && (raised & SIGNAL_BIT(info->si_signo));
 }
 
 static void serve_program(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
@@ -87,13 +90,13 @@ static void serve_program(struct thread *thread, ucontext_t *frame, const siginf
     default:
         break;
     }
-    deliver(thread, frame, info, is_fault(info) || (info->si_code == SI_KERNEL && info->si_signo == SIGTRAP));
+    deliver(thread, frame, info, is_fault(info));
 }
 
 /* The thread goes on by way of a stub, which lets its calls be trapped again. */
 static void go_on(struct thread *thread, ucontext_t *frame)
 {
-    if (thread->waiting & ~0u)
+    if (thread->waiting)
         deliver_waiting(thread, frame);
     if (thread->is_led)
         return;

@@ -8,8 +8,8 @@
 struct image {
     /* Where the program begins: in its interpreter, if it has one. */
     uint64_t start;
-    /* What the auxiliary vector tells: the program's own entry and program header, where its interpreter stands (0 without
-     * one). */
+    /* What the auxiliary vector tells: the program's own entry and program header, where its interpreter stands (0
+     * without one). */
     uint64_t entry, headers, header_count, interpreter;
     bool executable_stack;
 };

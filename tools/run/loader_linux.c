@@ -1,5 +1,5 @@
-/* loader_linux.c: SOURCES: System V ABI, chapter 5 (program loading); Linux fs/binfmt_elf.c (rounding, the zeroes behind the
- * data, where the program header is told to be). */
+/* loader_linux.c: SOURCES: System V ABI, chapter 5 (program loading); Linux fs/binfmt_elf.c (rounding, the zeroes
+ * behind the data, where the program header is told to be). */
 #include "loader.h"
 
 #include <elf.h>
@@ -103,9 +103,8 @@ static void map_segment(const struct file *file, const Elf64_Phdr *segment)
     uint64_t start = file->bias + segment->p_vaddr, data_end = start + segment->p_filesz;
     uint64_t first = page_down(start), file_pages = page_up(data_end), end = page_up(start + segment->p_memsz);
     int protection = protection_of(segment);
-    if (segment->p_filesz &&
-        mmap((void *)(uintptr_t)first, file_pages - first, protection, MAP_PRIVATE | MAP_FIXED, file->descriptor,
-             (off_t)(segment->p_offset - (start - first))) == MAP_FAILED)
+    if (segment->p_filesz && mmap((void *)(uintptr_t)first, file_pages - first, protection, MAP_PRIVATE | MAP_FIXED,
+                                  file->descriptor, (off_t)(segment->p_offset - (start - first))) == MAP_FAILED)
         fail(file->path, strerror(errno));
     if (!segment->p_filesz)
         file_pages = first;

@@ -1,5 +1,5 @@
-/* main.c: segue-run, which `segue run` and the programs under it are run by. It stands in the program's process, of which
- * the program then takes the place.
+/* main.c: segue-run, which `segue run` and the programs under it are run by. It stands in the program's process, of
+ * which the program then takes the place.
  *
  *      segue-run [OPTION...] PROGRAM [ARGUMENT...]
  *      segue-run --inherit STATE PATH ARGUMENT...      as exec_linux.c puts it together */

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Rewrites all trusted sites of the ELF file whose code is mapped around `address`, unless that was done before. What is no
- * such file is left to the faults of each site. Async-signal-safe; signals must be blocked. */
+/* Rewrites all trusted sites of the ELF file whose code is mapped around `address`, unless that was done before. What
+ * is no such file is left to the faults of each site. Async-signal-safe; signals must be blocked. */
 void module_rewrite(uint64_t address);
 
 #endif

@@ -155,9 +155,9 @@ static struct segue_extent *read_functions(const struct module *module, size_t *
         const uint8_t *header = (const uint8_t *)(uintptr_t)(module->bias + segment->p_vaddr);
         *count = unwind_functions(header, segment->p_memsz, module->range, NULL, 0);
         *size = *count * sizeof(struct segue_extent);
-        long at = *count ? system_call6(SYS_mmap, 0, (long)*size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                                        -1, 0)
-                         : 0;
+        long at =
+            *count ? system_call6(SYS_mmap, 0, (long)*size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                   : 0;
         if (at <= 0) {
             *count = 0;
             return NULL;
@@ -249,7 +249,8 @@ void module_rewrite(uint64_t address)
     struct module module;
     uint64_t header;
     lock_take();
-    if (!is_in_seen(address) && find(address, &mapping, &header) && !was_seen(&mapping) && read_headers(header, &module))
+    if (!is_in_seen(address) && find(address, &mapping, &header) && !was_seen(&mapping) &&
+        read_headers(header, &module))
         rewrite_module(&module, &mapping);
     lock_release();
 }

@@ -18,7 +18,8 @@ static const struct {
     uint16_t number;
     uint8_t path;
 } calls[] = {
-    {SYS_open, 0}, {SYS_stat, 0}, {SYS_access, 0}, {SYS_openat, 1}, {SYS_newfstatat, 1}, {SYS_statx, 1}, {SYS_faccessat, 1},
+    {SYS_open, 0},       {SYS_stat, 0},  {SYS_access, 0},    {SYS_openat, 1},
+    {SYS_newfstatat, 1}, {SYS_statx, 1}, {SYS_faccessat, 1},
 };
 
 bool path_is_own_program(uint64_t address)

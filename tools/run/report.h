@@ -1,4 +1,5 @@
-/* report.h: what is told on standard error: messages, --trace, --stats. All but report_prepare are async-signal-safe. */
+/* report.h: what is told on standard error: messages, --trace, --stats. All but report_prepare are async-signal-safe.
+ */
 #ifndef SEGUE_RUN_REPORT_H
 #define SEGUE_RUN_REPORT_H
 

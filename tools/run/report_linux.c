@@ -1,4 +1,5 @@
-/* report_linux.c: text is put together on the stack and written at once, so that lines of several threads do not mix. */
+/* report_linux.c: text is put together on the stack and written at once, so that lines of several threads do not mix.
+ */
 #include "report.h"
 
 #include <fcntl.h>

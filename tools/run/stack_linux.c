@@ -1,5 +1,5 @@
-/* stack_linux.c: the strings stay where the kernel has put them: so the program has them in one piece, as it would, and may
- * write over them to be listed by another name.
+/* stack_linux.c: the strings stay where the kernel has put them: so the program has them in one piece, as it would, and
+ * may write over them to be listed by another name.
  *
  * SOURCES: System V ABI for x86-64, 3.4.1; Linux fs/binfmt_elf.c create_elf_tables; prctl(2) PR_SET_MM. */
 #include "stack.h"
@@ -94,6 +94,7 @@ uint64_t stack_build(char **arguments, char **environment, const char *path, con
     }
     tell_arguments(arguments);
     if (image->executable_stack)
-        mprotect((void *)(uintptr_t)(pointer & -(uint64_t)4096), 4096, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);
+        mprotect((void *)(uintptr_t)(pointer & -(uint64_t)4096), 4096,
+                 PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);
     return pointer;
 }

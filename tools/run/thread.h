@@ -1,5 +1,5 @@
-/* thread.h: a thread of the program, as the host knows it: its block (layout.h), where its system calls go, and the state
- * that the kernel would keep for it and that the host keeps in its place. */
+/* thread.h: a thread of the program, as the host knows it: its block (layout.h), where its system calls go, and the
+ * state that the kernel would keep for it and that the host keeps in its place. */
 #ifndef SEGUE_RUN_THREAD_H
 #define SEGUE_RUN_THREAD_H
 
@@ -72,7 +72,8 @@ struct thread *thread_first(void);
 struct thread *thread_take(const struct thread *parent);
 void thread_give(struct thread *thread);
 
-/* Notes that the thread is about to end: its block is used again when the kernel says that it has. Async-signal-safe. */
+/* Notes that the thread is about to end: its block is used again when the kernel says that it has. Async-signal-safe.
+ */
 void thread_ends(struct thread *thread);
 
 /* On the thread itself: its alternate stack, and the dispatch of its system calls, which not every kernel has.

@@ -173,5 +173,6 @@ void thread_arm_stack(struct thread *thread)
 
 bool thread_arm_calls(struct thread *thread)
 {
-    return system_call6(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, (long)&thread->selector, 0) == 0;
+    return system_call6(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, (long)&thread->selector,
+                        0) == 0;
 }
