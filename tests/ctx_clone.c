@@ -27,11 +27,13 @@
 #include "decode/system/call_linux_x86_64.h"
 
 #define STACK_SIZE 65536
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
 typedef long child_function(void *argument);
 long trap_clone(const struct segue_clone *request, child_function *function, void *argument);
 long trap_clone_state(const struct segue_clone *request);
+extern const char trap_state_instruction[];
 
 /* ---- the handler ---- */
 
@@ -46,9 +48,12 @@ static void emulate_clone(int number, siginfo_t *info, void *ucontext)
     (void)number, (void)info;
     frame_get_registers(ucontext, &regs);
     const struct segue_clone *request = (const struct segue_clone *)(uintptr_t)regs.rdi;
+    bool dump = regs.rip == (uint64_t)(uintptr_t)trap_state_instruction;
     regs.rip += 2;
-    frame_set_registers(ucontext, &regs);
     struct segue_regs before = regs;
+    if (dump)
+        regs.rip = (uint64_t)(uintptr_t)state_dump;
+    frame_set_registers(ucontext, &regs);
     if (fill_state) {
         frame_get_xstate(ucontext, &xstate);
         state_fill_xstate(&xstate);
@@ -444,6 +449,7 @@ static void child_has_all_of_the_parents_state(void **state)
             if (j != SEGUE_RSP)
                 assert_int_equal(segue_register_get(&state_regs, j), segue_register_get(&told, j));
         assert_int_equal(state_regs.rax, 0);
+        assert_int_equal(state_regs.rflags, told.rflags);
         assert_int_equal(state_regs.rsp, request.stack_pointer);
         assert_int_equal(state_difference(told_area, state_area, COMPARED_FEATURES), -1);
         assert_int_equal(dumped_mask, wanted_mask);
@@ -571,18 +577,53 @@ static void count_alarm(int number)
     alarms++;
 }
 
+static void clone_thread(uint64_t flags, uint64_t stack_pointer)
+{
+    struct segue_clone request = thread_request();
+    request.flags |= flags;
+    request.stack_pointer = stack_pointer;
+    request.tls = (uint64_t)(uintptr_t)words;
+    noted = 0;
+    assert_true(trap_clone(&request, note, (void *)4) > 0);
+    wait_for_end_of_thread();
+    assert_int_equal(noted, 4);
+}
+
+static void clone_process(uint64_t flags, uint64_t stack_pointer)
+{
+    struct segue_clone request = {
+        .flags = flags, .exit_signal = SIGCHLD, .stack_pointer = stack_pointer, .tls = (uint64_t)(uintptr_t)words};
+    assert_int_equal(WEXITSTATUS(wait_for_process(trap_clone(&request, answer, (void *)8))), 8);
+}
+
+static void clone_in_vain(void)
+{
+    struct segue_clone request = {.flags = CLONE_THREAD};
+    assert_int_equal(trap_clone(&request, note, NULL), -EINVAL);
+}
+
+#ifdef __SANITIZE_ADDRESS__
+#define SETTLS 0 /* see thread_local_storage_of_a_process */
+#else
+#define SETTLS CLONE_SETTLS
+#endif
+#define CLEAR_SIGHAND 0x100000000u
+
+/* Every second one is a thread. */
 static void clone_one(unsigned i)
 {
-    static const uint64_t kinds[] = {0, CLONE_VM, CLONE_VM | CLONE_VFORK, CLONE_FILES, CLONE_VFORK};
-    if (i % 2) {
-        struct segue_clone request = thread_request();
-        assert_true(trap_clone(&request, note, NULL) > 0);
-        wait_for_end_of_thread();
-        return;
-    }
-    struct segue_clone request = {
-        .flags = kinds[i / 2 % 5], .exit_signal = SIGCHLD, .stack_pointer = i % 3 || kinds[i / 2 % 5] ? top(0) : 0};
-    assert_int_equal(WEXITSTATUS(wait_for_process(trap_clone(&request, answer, (void *)8))), 8);
+    static const uint64_t processes[] = {0,           CLONE_VM, CLONE_VM | CLONE_VFORK, CLONE_FILES,
+                                         CLONE_VFORK, SETTLS,   CLONE_VM | SETTLS,      CLEAR_SIGHAND};
+    unsigned kind = i / 2 % COUNT(processes);
+    bool own_stack = (processes[kind] & CLONE_VM) || i % 3;
+    if (i % 2 == 0)
+        clone_process(processes[kind], own_stack ? top(0) - i % 16 : 0);
+    else if (kind == 0)
+        clone_thread(CLONE_VFORK, 0);
+    else if (kind == 1)
+        clone_in_vain();
+    else
+        clone_thread(kind % 2 ? SETTLS : 0, top(0) - i % 16);
 }
 
 static void *make_load(void *stop)

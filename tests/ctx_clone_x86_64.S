@@ -1,8 +1,7 @@
 /* ctx_clone_x86_64.S: a program's clone, as an instruction that its handler emulates. */
         .text
 /* long trap_clone(rdi request, rsi function, rdx argument): the handler finds the request in rdi. The child, on its
- * new stack or
- * on its parent's, calls the function, and ends with its result. */
+ * new stack or on its parent's, calls the function, and ends with its result. */
         .globl  trap_clone, trap_clone_instruction
         .type   trap_clone, @function
 trap_clone:
@@ -31,14 +30,13 @@ trap_clone_instruction:
         ud2
         .size   trap_clone, . - trap_clone
 
-/* long trap_clone_state(rdi request): the child goes to state_dump with all it has. */
-        .globl  trap_clone_state
+/* long trap_clone_state(rdi request): the handler sends the child to state_dump, with all it has. */
+        .globl  trap_clone_state, trap_state_instruction
         .type   trap_clone_state, @function
 trap_clone_state:
         endbr64
+trap_state_instruction:
         ud2
-        testq   %rax, %rax
-        jz      state_dump
         ret
         .size   trap_clone_state, . - trap_clone_state
 
