@@ -18,6 +18,7 @@
  */
 #include <cet.h>
 
+#include "registers_x86_64.h"
 #include "vector_moves_x86_64.h"
 
 #define SYS_ARCH_PRCTL 158
@@ -40,22 +41,11 @@
 gate_code:
 #define DATA(offset) (gate_code + GATE_CODE_SIZE + offset)(%rip)
 
-.macro LOAD_INTEGERS
-        movq    DATA(GATE_RAX), %rax
-        movq    DATA(GATE_RBX), %rbx
-        movq    DATA(GATE_RCX), %rcx
-        movq    DATA(GATE_RDX), %rdx
-        movq    DATA(GATE_RSI), %rsi
-        movq    DATA(GATE_RDI), %rdi
-        movq    DATA(GATE_RBP), %rbp
-        movq    DATA(GATE_R8), %r8
-        movq    DATA(GATE_R9), %r9
-        movq    DATA(GATE_R10), %r10
-        movq    DATA(GATE_R11), %r11
-        movq    DATA(GATE_R12), %r12
-        movq    DATA(GATE_R13), %r13
-        movq    DATA(GATE_R14), %r14
-        movq    DATA(GATE_R15), %r15
+.macro LOAD register, place
+        movq    DATA(\place), \register
+.endm
+.macro STORE register, place
+        movq    \register, DATA(\place)
 .endm
 
 /* A MOV changes no flag, so they may come first. */
@@ -63,14 +53,14 @@ gate_enter:
         _CET_ENDBR
         leaq    DATA(GATE_RFLAGS), %rsp
         popfq
-        LOAD_INTEGERS
+        EACH_REGISTER LOAD
         movq    DATA(GATE_RSP), %rsp
         jmp     *DATA(GATE_RIP)
 
 /* With the trap flag, which would trap in here: all of it by one instruction. */
 gate_enter_iret:
         _CET_ENDBR
-        LOAD_INTEGERS
+        EACH_REGISTER LOAD
         leaq    DATA(GATE_IRET), %rsp
         iretq
 gate_enter_end:
@@ -79,21 +69,7 @@ gate_enter_end:
         .p2align 4
 gate_call:
         _CET_ENDBR
-        movq    %rax, DATA(GATE_RAX)
-        movq    %rbx, DATA(GATE_RBX)
-        movq    %rcx, DATA(GATE_RCX)
-        movq    %rdx, DATA(GATE_RDX)
-        movq    %rsi, DATA(GATE_RSI)
-        movq    %rdi, DATA(GATE_RDI)
-        movq    %rbp, DATA(GATE_RBP)
-        movq    %r8, DATA(GATE_R8)
-        movq    %r9, DATA(GATE_R9)
-        movq    %r10, DATA(GATE_R10)
-        movq    %r11, DATA(GATE_R11)
-        movq    %r12, DATA(GATE_R12)
-        movq    %r13, DATA(GATE_R13)
-        movq    %r14, DATA(GATE_R14)
-        movq    %r15, DATA(GATE_R15)
+        EACH_REGISTER STORE
         movq    (%rsp), %rax
         leaq    8(%rsp), %rcx
         movq    %rax, DATA(GATE_RIP)

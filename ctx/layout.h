@@ -66,23 +66,9 @@
 #define TRIAL_X87_CONTROL 68
 #define TRIAL_OUTER 72
 
-/* struct gate: the page of data behind a guest's page of code. */
-#define GATE_RAX 0
-#define GATE_RBX 8
-#define GATE_RCX 16
-#define GATE_RDX 24
-#define GATE_RSI 32
-#define GATE_RDI 40
-#define GATE_RBP 48
+/* struct gate: the page of data behind a guest's page of code. It begins with a struct segue_regs, whose general registers
+ * stand as registers_x86_64.h has them. */
 #define GATE_RSP 56
-#define GATE_R8 64
-#define GATE_R9 72
-#define GATE_R10 80
-#define GATE_R11 88
-#define GATE_R12 96
-#define GATE_R13 104
-#define GATE_R14 112
-#define GATE_R15 120
 #define GATE_RIP 128
 #define GATE_RFLAGS 136
 #define GATE_FS_BASE 144

@@ -4,9 +4,14 @@
 #include <cet.h>
 
 #include "../ctx/layout.h"
+#include "../ctx/registers_x86_64.h"
 
 #define INVALID 2
 #define HEADER 512
+
+.macro STORE register, place
+        movq    \register, \place(%rdi)
+.endm
 
 /* segue_context_capture (rdi context, rsi area, rdx size): the context begins with a struct segue_regs. */
         .section .text.segue_context_capture, "ax", @progbits
@@ -18,23 +23,9 @@ segue_context_capture:
         _CET_ENDBR
         testq   %rdi, %rdi
         jz      3f
-        movq    %rax, GATE_RAX(%rdi)
-        movq    %rbx, GATE_RBX(%rdi)
-        movq    %rcx, GATE_RCX(%rdi)
-        movq    %rdx, GATE_RDX(%rdi)
-        movq    %rsi, GATE_RSI(%rdi)
-        movq    %rdi, GATE_RDI(%rdi)
-        movq    %rbp, GATE_RBP(%rdi)
+        EACH_REGISTER STORE
         leaq    8(%rsp), %rax
         movq    %rax, GATE_RSP(%rdi)
-        movq    %r8, GATE_R8(%rdi)
-        movq    %r9, GATE_R9(%rdi)
-        movq    %r10, GATE_R10(%rdi)
-        movq    %r11, GATE_R11(%rdi)
-        movq    %r12, GATE_R12(%rdi)
-        movq    %r13, GATE_R13(%rdi)
-        movq    %r14, GATE_R14(%rdi)
-        movq    %r15, GATE_R15(%rdi)
         movq    (%rsp), %rax
         movq    %rax, GATE_RIP(%rdi)
         pushfq

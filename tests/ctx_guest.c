@@ -10,6 +10,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -562,6 +563,98 @@ static void handlers_find_the_hosts_bases_at_every_instruction_of_the_way_in(voi
     assert_int_equal(wrong_ticks, 0);
 }
 
+/* Steps all of a round trip, the guest's own code included: whatever flags are loaded on the way, the trap flag is put
+ * back by each step. At step `stop_at` the guest is asked to stop, and the stepping ends. */
+static unsigned stop_at;
+static volatile bool stepping;
+
+static void step_through(int number, siginfo_t *info, void *ucontext)
+{
+    ucontext_t *frame = ucontext;
+    frame->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)FLAG_TRAP;
+    if (!stepping)
+        return;
+    tick(number, info, ucontext);
+    if (++steps == stop_at)
+        segue_guest_stop(&guest, SIGURG);
+    else
+        frame->uc_mcontext.gregs[REG_EFL] |= FLAG_TRAP;
+}
+
+static void enter_stepped(void)
+{
+    stepping = true;
+    __asm__ volatile("pushfq\norl %0, (%%rsp)\npopfq\n" ::"i"(FLAG_TRAP) : "memory", "cc");
+    enum segue_status status = segue_guest_enter(&guest);
+    stepping = false;
+    assert_int_equal(status, SEGUE_OK);
+}
+
+static void begin_stepping(void)
+{
+    struct sigaction action = {.sa_sigaction = step_through, .sa_flags = SA_SIGINFO};
+    begin_with(FEATURES);
+    mark = 0x5e60e;
+    wrong_ticks = 0;
+    guest.general.fs_base = 0;
+    guest.general.gs_base = 0x8000000000000000u;
+    assert_int_equal(segue_guest_sigaction(SIGTRAP, &action, NULL), 0);
+}
+
+static void handlers_find_the_hosts_bases_at_every_instruction_of_a_round_trip(void **state)
+{
+    (void)state;
+    begin_stepping();
+    for (unsigned i = 0; i < 20; i++) {
+        state_fill_xstate(&guest.xstate);
+        struct segue_regs wanted = guest.general;
+        wanted.rip = guest.general.rip = at(guest_call);
+        wanted.rflags = guest.general.rflags = FLAGS_SET;
+        steps = stop_at = 0;
+        enter_stepped();
+        assert_int_equal(guest.trap_num, SEGUE_GUEST_CALLED);
+        assert_int_equal(guest.general.rip, at(guest_called));
+        wanted.rip = guest.general.rip;
+        wanted.rflags |= FLAG_TRAP;
+        assert_memory_equal(&guest.general, &wanted, sizeof wanted);
+        assert_true(steps > 150);
+    }
+    assert_int_equal(wrong_ticks, 0);
+}
+
+/* Whether it comes before the guest's first instruction, in its code or when it has called already. */
+static void request_to_stop_at_any_instruction_is_told_once(void **state)
+{
+    (void)state;
+    unsigned last = 0, calls_before = 0, stops_before = 0;
+    begin_stepping();
+    for (unsigned i = 1; last == 0; i++) {
+        unsigned stops = 0, calls = 0;
+        guest.general.rip = at(guest_call);
+        guest.general.rflags = FLAGS_SET;
+        steps = 0;
+        stop_at = i;
+        enter_stepped();
+        if (steps < i)
+            last = i;
+        for (unsigned j = 0; j < 3; j++) {
+            stops += guest.trap_num == SEGUE_GUEST_STOPPED;
+            calls += guest.trap_num == SEGUE_GUEST_CALLED;
+            if (j == 0)
+                stops ? stops_before++ : calls_before++;
+            assert_in_range(guest.general.rip, at(guest_call), at(guest_called) + 2);
+            guest.general.rflags = FLAGS_SET;
+            assert_int_equal(segue_guest_enter(&guest), SEGUE_OK);
+        }
+        assert_int_equal(stops, last ? 0 : 1);
+        assert_int_equal(calls, last ? 3 : 2);
+    }
+    assert_int_equal(wrong_ticks, 0);
+    assert_true(last > 150);
+    assert_true(stops_before > 50);
+    assert_true(calls_before > 50);
+}
+
 /* ---- misuse, threads, processes ---- */
 
 static void *enter_without_alternate_stack(void *result)
@@ -751,6 +844,8 @@ int main(void)
         BOTH(calls_and_stops_mix),
         BOTH(handlers_find_the_hosts_bases_at_any_instruction),
         BOTH(handlers_find_the_hosts_bases_at_every_instruction_of_the_way_in),
+        BOTH(handlers_find_the_hosts_bases_at_every_instruction_of_a_round_trip),
+        BOTH(request_to_stop_at_any_instruction_is_told_once),
         BOTH(misuse_gives_an_error),
         BOTH(running_guest_is_busy),
         BOTH(threads_run_guests_of_their_own),

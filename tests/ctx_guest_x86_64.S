@@ -1,5 +1,11 @@
 /* ctx_guest_x86_64.S: guests' code. It reaches its data without any register, as a guest that has them all random
  * must. */
+#include "../ctx/registers_x86_64.h"
+
+.macro NOTE register, place
+        movq    \register, state_regs + \place(%rip)
+.endm
+
         .section .bss
         .globl  guest_entry
 guest_entry:
@@ -10,22 +16,8 @@ guest_entry:
         .globl  guest_dump, guest_dump_called
 guest_dump:
         endbr64
-        movq    %rax, state_regs+0(%rip)
-        movq    %rbx, state_regs+8(%rip)
-        movq    %rcx, state_regs+16(%rip)
-        movq    %rdx, state_regs+24(%rip)
-        movq    %rsi, state_regs+32(%rip)
-        movq    %rdi, state_regs+40(%rip)
-        movq    %rbp, state_regs+48(%rip)
-        movq    %rsp, state_regs+56(%rip)
-        movq    %r8, state_regs+64(%rip)
-        movq    %r9, state_regs+72(%rip)
-        movq    %r10, state_regs+80(%rip)
-        movq    %r11, state_regs+88(%rip)
-        movq    %r12, state_regs+96(%rip)
-        movq    %r13, state_regs+104(%rip)
-        movq    %r14, state_regs+112(%rip)
-        movq    %r15, state_regs+120(%rip)
+        EACH_REGISTER NOTE
+        NOTE    %rsp, 56
         leaq    state_regs+144(%rip), %rsp
         pushfq
         movl    $0xe7, %eax

@@ -2,6 +2,8 @@
 #include <fenv.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -95,10 +97,11 @@ static void swap_without_mask_makes_no_system_call(void **state)
 
 static _Alignas(16) char signal_stack[65536];
 static void *handled_address;
+static volatile int handled_number;
 
 static void set_parent_from_handler(int number, siginfo_t *info, void *ucontext)
 {
-    (void)number;
+    handled_number = number;
     handled_address = info->si_addr;
     segue_context_set_from_signal(&parent, ucontext);
 }
@@ -163,6 +166,61 @@ static void set_from_signal_leaves_no_trace_of_what_was_interrupted(void **state
     sigaction(SIGSEGV, &before, NULL);
 }
 
+static void fault_by_address(void)
+{
+    __asm__ volatile("movb $1, 16");
+}
+
+/* Beyond the end of the file. */
+static void fault_by_file(void)
+{
+    FILE *file = tmpfile();
+    volatile char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(file), 0);
+    fclose(file);
+    page[0] = 1;
+}
+
+static void fault_by_instruction(void)
+{
+    __asm__ volatile("ud2");
+}
+
+static void fault_by_division(void)
+{
+    __asm__ volatile("divl %%ecx" : : "a"(1), "d"(0), "c"(0));
+}
+
+static void fault_by_breakpoint(void)
+{
+    __asm__ volatile("int3");
+}
+
+static void every_kind_of_fault_is_left_by_its_handler(void **state)
+{
+    (void)state;
+    static const struct {
+        int number;
+        void (*entry)(void);
+    } faults[] = {
+        {SIGSEGV, fault_by_address}, {SIGBUS, fault_by_file},        {SIGILL, fault_by_instruction},
+        {SIGFPE, fault_by_division}, {SIGTRAP, fault_by_breakpoint},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        struct sigaction before;
+        handle(faults[i].number, &before);
+        /* More than once: nothing of the first time is left behind. */
+        for (unsigned round = 0; round < 3; round++) {
+            handled_number = 0;
+            init(faults[i].entry);
+            go();
+            assert_int_equal(handled_number, faults[i].number);
+            assert_false(segue_context_is_finished(&child));
+            assert_false(is_blocked(faults[i].number));
+        }
+        sigaction(faults[i].number, &before, NULL);
+    }
+}
+
 static void raise_user_signal(void)
 {
     raise(SIGUSR1);
@@ -196,6 +254,7 @@ int main(void)
         cmocka_unit_test_setup(swap_without_mask_makes_no_system_call, begin),
         cmocka_unit_test_setup(child_that_overflows_its_stack_is_left_by_its_handler, begin),
         cmocka_unit_test_setup(set_from_signal_leaves_no_trace_of_what_was_interrupted, begin),
+        cmocka_unit_test_setup(every_kind_of_fault_is_left_by_its_handler, begin),
         cmocka_unit_test_setup(set_from_signal_puts_back_an_own_mask_by_the_return, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,10 @@
 /* ctx_state_x86_64.S: notes the whole state it is jumped to with, in memory that it reaches without any register. */
+#include "../ctx/registers_x86_64.h"
+
+.macro NOTE register, place
+        movq    \register, state_regs + \place(%rip)
+.endm
+
         .section .bss
         .globl  state_regs, state_area
         .p2align 6
@@ -15,22 +21,8 @@ own_stack:
         .type   state_dump, @function
 state_dump:
         endbr64
-        movq    %rax, state_regs+0(%rip)
-        movq    %rbx, state_regs+8(%rip)
-        movq    %rcx, state_regs+16(%rip)
-        movq    %rdx, state_regs+24(%rip)
-        movq    %rsi, state_regs+32(%rip)
-        movq    %rdi, state_regs+40(%rip)
-        movq    %rbp, state_regs+48(%rip)
-        movq    %rsp, state_regs+56(%rip)
-        movq    %r8, state_regs+64(%rip)
-        movq    %r9, state_regs+72(%rip)
-        movq    %r10, state_regs+80(%rip)
-        movq    %r11, state_regs+88(%rip)
-        movq    %r12, state_regs+96(%rip)
-        movq    %r13, state_regs+104(%rip)
-        movq    %r14, state_regs+112(%rip)
-        movq    %r15, state_regs+120(%rip)
+        EACH_REGISTER NOTE
+        NOTE    %rsp, 56
         leaq    own_stack(%rip), %rsp
         pushfq
         popq    state_regs+136(%rip)

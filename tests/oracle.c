@@ -51,6 +51,7 @@ struct oracle_context {
     uint64_t features;
 };
 
+_Static_assert(offsetof(struct oracle_registers, general[7]) == ORACLE_RSP, "oracle.h");
 _Static_assert(offsetof(struct oracle_registers, rflags) == ORACLE_RFLAGS, "oracle.h");
 _Static_assert(offsetof(struct oracle_context, before) == ORACLE_BEFORE, "oracle.h");
 _Static_assert(offsetof(struct oracle_context, after) == ORACLE_AFTER, "oracle.h");

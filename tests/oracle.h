@@ -21,7 +21,8 @@
 #define ORACLE_IMAGE_AFTER 296
 #define ORACLE_IMAGE_HOST 304
 #define ORACLE_FEATURES 312
-/* The flags' place in struct oracle_registers. */
+/* The stack pointer's and the flags' place in struct oracle_registers. */
+#define ORACLE_RSP 56
 #define ORACLE_RFLAGS 128
 
 #ifndef __ASSEMBLER__

@@ -13,36 +13,18 @@
  * From the first foreign register on there is nothing that an unwinder could follow; rip is marked undefined there. */
 #include <cet.h>
 
+#include "../ctx/registers_x86_64.h"
 #include "oracle.h"
 
 #define FIELD(offset) oracle_context+(offset)(%rip)
 
         .text
 
-/* Runs \action for each general register and its place. */
-.macro EACH_REGISTER action, area
-        \action %rax, \area, 0
-        \action %rbx, \area, 8
-        \action %rcx, \area, 16
-        \action %rdx, \area, 24
-        \action %rsi, \area, 32
-        \action %rdi, \area, 40
-        \action %rbp, \area, 48
-        \action %rsp, \area, 56
-        \action %r8,  \area, 64
-        \action %r9,  \area, 72
-        \action %r10, \area, 80
-        \action %r11, \area, 88
-        \action %r12, \area, 96
-        \action %r13, \area, 104
-        \action %r14, \area, 112
-        \action %r15, \area, 120
+.macro LOAD register, place
+        movq    FIELD(\place), \register
 .endm
-.macro LOAD register, area, place
-        movq    FIELD(\area + \place), \register
-.endm
-.macro STORE register, area, place
-        movq    \register, FIELD(\area + \place)
+.macro STORE register, place
+        movq    \register, FIELD(\place)
 .endm
 
 /* void oracle_enter(void) */
@@ -85,6 +67,7 @@ oracle_enter:
         leaq    FIELD(ORACLE_BEFORE + ORACLE_RFLAGS), %rsp
         popfq
         EACH_REGISTER LOAD, ORACLE_BEFORE
+        LOAD    %rsp, ORACLE_BEFORE + ORACLE_RSP
         jmp     *FIELD(ORACLE_CODE)
 
 /* Every slot, and a fault in a slot, leads here. */
@@ -93,6 +76,7 @@ oracle_enter:
 oracle_landing:
         _CET_ENDBR
         EACH_REGISTER STORE, ORACLE_AFTER
+        STORE   %rsp, ORACLE_AFTER + ORACLE_RSP
         leaq    FIELD(ORACLE_AFTER + ORACLE_RFLAGS + 8), %rsp
         pushfq
         movq    FIELD(ORACLE_HOST_STACK), %rsp

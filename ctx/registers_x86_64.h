@@ -1,0 +1,25 @@
+/* registers_x86_64.h: the general registers, for assembly that loads or stores them all. */
+#ifndef SEGUE_CTX_REGISTERS_H
+#define SEGUE_CTX_REGISTERS_H
+
+/* Runs \action for each general register but RSP, with its place in struct segue_regs (layout.c checks them) moved by
+ * \base. */
+.macro EACH_REGISTER action, base=0
+        \action %rax, (\base + 0)
+        \action %rbx, (\base + 8)
+        \action %rcx, (\base + 16)
+        \action %rdx, (\base + 24)
+        \action %rsi, (\base + 32)
+        \action %rdi, (\base + 40)
+        \action %rbp, (\base + 48)
+        \action %r8, (\base + 64)
+        \action %r9, (\base + 72)
+        \action %r10, (\base + 80)
+        \action %r11, (\base + 88)
+        \action %r12, (\base + 96)
+        \action %r13, (\base + 104)
+        \action %r14, (\base + 112)
+        \action %r15, (\base + 120)
+.endm
+
+#endif
