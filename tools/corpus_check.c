@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "corpus_judge.h"
 #include "corpus_objdump.h"
 #include "corpus_outside.h"
 #include "corpus_text.h"
@@ -42,9 +43,7 @@ struct work {
 /* One thread's. */
 struct worker {
     struct work *work;
-    struct corpus_capstone *capstone;
-    struct corpus_counts counts;
-    struct corpus_case row;
+    struct corpus_judge judge;
     /* For one chunk: rows still to be asked for, where each stands in `bytes`, and what objdump is given. */
     uint32_t *pending;
     uint32_t *starts;
@@ -56,178 +55,6 @@ struct worker {
 static const struct corpus_row *row_of(const struct worker *worker, uint32_t number)
 {
     return &worker->work->check->rows->rows[number];
-}
-
-/* What the row's source claims, as an answer. */
-static void source_answer(const struct corpus_row *row, struct corpus_answer *answer)
-{
-    static const uint8_t statuses[] = {
-        [CORPUS_CLAIM_NONE] = CORPUS_NOT_ASKED,
-        [CORPUS_CLAIM_VALID] = CORPUS_ACCEPTED,
-        [CORPUS_CLAIM_INVALID] = CORPUS_REFUSED,
-    };
-    answer->status = statuses[row->claim];
-    answer->length = row->length;
-    answer->text_length = 0;
-}
-
-/* Only status and length: for answers that tell no more. */
-static unsigned length_difference(const struct corpus_answer *zydis, const struct corpus_answer *other)
-{
-    if (other->status == CORPUS_NOT_ASKED)
-        return 0;
-    if (zydis->status != other->status)
-        return CORPUS_DIFFERS_STATUS;
-    return zydis->status == CORPUS_ACCEPTED && zydis->length != other->length ? CORPUS_DIFFERS_LENGTH : 0;
-}
-
-static void compare(struct corpus_case *row)
-{
-    const struct corpus_answer *zydis = &row->zydis_answer;
-    bool accepted = zydis->status == CORPUS_ACCEPTED;
-    unsigned width = accepted ? row->zydis.instruction.operand_width : 0;
-    unsigned address_width = accepted ? row->zydis.instruction.address_width : 0;
-    for (unsigned i = 0; i < CORPUS_PARTIES; i++) {
-        if (row->answers[i].status == CORPUS_NOT_ASKED)
-            row->differences[i] = 0;
-        else if (i == CORPUS_SEGUE || i == CORPUS_SOURCE)
-            row->differences[i] = length_difference(zydis, &row->answers[i]);
-        else
-            row->differences[i] = corpus_differences(zydis, &row->answers[i], width, address_width);
-    }
-}
-
-/* Asks the decoders in this process. The answers of the others are "not asked" until they are filled in. */
-static void ask(struct worker *worker, const struct corpus_row *row)
-{
-    struct corpus_case *c = &worker->row;
-    const struct corpus_check *check = worker->work->check;
-    c->row = row;
-    corpus_slot_fill(c->slot, row);
-    corpus_zydis_answer(c->slot, &c->zydis, &c->zydis_answer);
-    corpus_capstone_answer(worker->capstone, c->slot, &c->answers[CORPUS_CAPSTONE]);
-    for (unsigned i = CORPUS_OBJDUMP; i < CORPUS_PARTIES; i++)
-        c->answers[i].status = CORPUS_NOT_ASKED;
-    if (check->with_segue)
-        corpus_segue_answer(c->slot, &c->answers[CORPUS_SEGUE]);
-    if (check->with_source)
-        source_answer(row, &c->answers[CORPUS_SOURCE]);
-}
-
-/* The decoder's words, without what depends on where it was told that the row stands: a comment, and a target's place.
- */
-static void copy_text(char *to, const struct corpus_answer *answer)
-{
-    const char *comment = memchr(answer->text, '#', answer->text_length);
-    size_t length = comment ? (size_t)(comment - answer->text) : answer->text_length;
-    if (length > CORPUS_TEXT_BYTES - 24)
-        length = CORPUS_TEXT_BYTES - 24;
-    memcpy(to, answer->text, length);
-    while (length && (to[length - 1] == ' ' || to[length - 1] == '\t'))
-        length--;
-    to[length] = 0;
-    for (size_t i = 0; i < answer->operand_count; i++) {
-        char *place = strrchr(to, ' ');
-        if (answer->operands[i].kind == CORPUS_OPERAND_TARGET && place)
-            sprintf(place + 1, "0x%llx", (unsigned long long)answer->operands[i].value);
-    }
-}
-
-/* Puts "LENGTH " before a text; a refusal stays empty. */
-static void describe(char *to, const struct corpus_answer *answer, const char *text)
-{
-    if (answer->status == CORPUS_NOT_ASKED)
-        snprintf(to, CORPUS_TEXT_BYTES, "%s", "");
-    else if (answer->status == CORPUS_REFUSED)
-        snprintf(to, CORPUS_TEXT_BYTES, "refused%s%.90s", *text ? ": " : "", text);
-    else
-        snprintf(to, CORPUS_TEXT_BYTES, "%u %.100s", answer->length, text);
-}
-
-static void make_example(struct worker *worker, unsigned party, unsigned kind, struct corpus_example *example)
-{
-    const struct corpus_case *row = &worker->row;
-    char text[CORPUS_TEXT_BYTES];
-    example->hash = corpus_row_hash(row->row);
-    example->row = *row->row;
-    example->party = party;
-    example->kind = kind;
-    corpus_zydis_text(row->slot, text, sizeof text);
-    describe(example->zydis, &row->zydis_answer, text);
-    corpus_capstone_text(worker->capstone, row->slot, text, sizeof text);
-    describe(example->parties[CORPUS_CAPSTONE], &row->answers[CORPUS_CAPSTONE], text);
-    for (unsigned i = CORPUS_OBJDUMP; i < CORPUS_PARTIES; i++) {
-        text[0] = 0;
-        if (row->answers[i].text_length && row->answers[i].status != CORPUS_NOT_ASKED)
-            copy_text(text, &row->answers[i]);
-        describe(example->parties[i], &row->answers[i], text);
-    }
-}
-
-static void keep_example(struct worker *worker, struct corpus_examples *examples, unsigned party, unsigned kind)
-{
-    struct corpus_example example;
-    if (!corpus_examples_want(examples, corpus_row_hash(worker->row.row)))
-        return;
-    make_example(worker, party, kind, &example);
-    corpus_examples_keep(examples, &example);
-}
-
-/* Finds the class of each difference; a class and the unknown count a row once. */
-static void explain(struct worker *worker)
-{
-    const struct corpus_case *row = &worker->row;
-    struct corpus_counts *counts = &worker->counts;
-    struct corpus_shape shape;
-    bool seen[CORPUS_CLASSES] = {false}, unknown = false;
-    corpus_shape_read(row->slot, &shape);
-    for (unsigned party = 0; party < CORPUS_PARTIES; party++) {
-        for (unsigned bit = 0; bit < CORPUS_DIFFERENCES; bit++) {
-            unsigned kind = 1u << bit;
-            if (!(row->differences[party] & kind))
-                continue;
-            counts->parties[party].differs[bit]++;
-            int class = corpus_rules_find(worker->work->check->rules, row, &shape, party, kind);
-            if (class >= 0 ? seen[class] : unknown)
-                continue;
-            if (class >= 0) {
-                seen[class] = true;
-                counts->classes[class].rows++;
-                keep_example(worker, &counts->classes[class].examples, party, kind);
-            } else {
-                unknown = true;
-                counts->unknown_rows++;
-                keep_example(worker, &counts->unknown, party, kind);
-            }
-        }
-    }
-}
-
-/* Counts the row as it stands. */
-static void judge(struct worker *worker)
-{
-    const struct corpus_case *row = &worker->row;
-    struct corpus_counts *counts = &worker->counts;
-    unsigned any = 0;
-    bool accepted = row->zydis_answer.status == CORPUS_ACCEPTED;
-    counts->rows++;
-    counts->accepted += accepted;
-    for (unsigned i = 0; i < CORPUS_PARTIES; i++) {
-        struct corpus_party_counts *party = &counts->parties[i];
-        if (row->answers[i].status == CORPUS_NOT_ASKED)
-            continue;
-        party->asked++;
-        party->agreed += row->differences[i] == 0;
-        if (accepted && row->answers[i].status == CORPUS_ACCEPTED) {
-            party->both_accepted++;
-            party->same_length += row->answers[i].length == row->zydis_answer.length;
-        }
-        any |= row->differences[i];
-    }
-    if (any) {
-        counts->disputed++;
-        explain(worker);
-    }
 }
 
 /* Gives the chunk to the decoders from outside. */
@@ -245,7 +72,7 @@ static bool run_outside(struct worker *worker, const uint32_t *rows, size_t coun
 static bool take_outside(struct worker *worker)
 {
     for (unsigned i = CORPUS_OUTSIDE; i < CORPUS_PARTIES; i++)
-        if (worker->outside[i].name && !corpus_outside_next(&worker->outside[i], &worker->row.answers[i]))
+        if (worker->outside[i].name && !corpus_outside_next(&worker->outside[i], &worker->judge.row.answers[i]))
             return false;
     return true;
 }
@@ -258,7 +85,7 @@ static void end_outside(struct worker *worker)
 
 static void objdump_answer(struct worker *worker, const struct corpus_objdump_line *line)
 {
-    struct corpus_answer *answer = &worker->row.answers[CORPUS_OBJDUMP];
+    struct corpus_answer *answer = &worker->judge.row.answers[CORPUS_OBJDUMP];
     answer->length = (uint8_t)(line->length < 255 ? line->length : 255);
     corpus_text_read(line->text, line->text_length, line->address, answer);
 }
@@ -266,10 +93,10 @@ static void objdump_answer(struct worker *worker, const struct corpus_objdump_li
 /* Judges a row with what objdump says of it. */
 static void judge_with(struct worker *worker, uint32_t number, const struct corpus_objdump_line *line)
 {
-    ask(worker, row_of(worker, number));
+    corpus_judge_ask(&worker->judge, row_of(worker, number));
     objdump_answer(worker, line);
-    compare(&worker->row);
-    judge(worker);
+    corpus_judge_compare(&worker->judge);
+    corpus_judge_count(&worker->judge);
 }
 
 /* Reads the listing on to the line for an address that must be there. */
@@ -346,12 +173,12 @@ static bool check_in_order(struct worker *worker, const uint32_t *rows, size_t c
         corpus_slot_fill(worker->bytes + i * SLOT, row_of(worker, rows[i]));
     ok = ok && (!referee || corpus_objdump_run(&objdump, check->objdump, worker->bytes, count * SLOT));
     for (size_t i = 0; ok && i < count; i++) {
-        ask(worker, row_of(worker, rows[i]));
+        corpus_judge_ask(&worker->judge, row_of(worker, rows[i]));
         ok = take_outside(worker) && (!referee || find_line(&objdump, &line, i * SLOT));
         if (ok && referee)
             objdump_answer(worker, &line);
-        compare(&worker->row);
-        judge(worker);
+        corpus_judge_compare(&worker->judge);
+        corpus_judge_count(&worker->judge);
     }
     end_outside(worker);
     corpus_objdump_end(&objdump);
@@ -371,14 +198,14 @@ static size_t select_disputed(struct worker *worker, const uint32_t *rows, size_
     size_t pending = 0;
     for (size_t i = 0; i < count; i++) {
         unsigned any = 0;
-        ask(worker, row_of(worker, rows[i]));
-        compare(&worker->row);
+        corpus_judge_ask(&worker->judge, row_of(worker, rows[i]));
+        corpus_judge_compare(&worker->judge);
         for (unsigned j = 0; j < CORPUS_PARTIES; j++)
-            any |= worker->row.differences[j];
-        if (check->referee != CORPUS_REFEREE_NONE && (any || in_share(check, worker->row.row)))
+            any |= worker->judge.row.differences[j];
+        if (check->referee != CORPUS_REFEREE_NONE && (any || in_share(check, worker->judge.row.row)))
             worker->pending[pending++] = rows[i];
         else
-            judge(worker);
+            corpus_judge_count(&worker->judge);
     }
     return pending;
 }
@@ -439,24 +266,24 @@ static void work_through(struct worker *worker)
 
 static void *run_worker(void *argument)
 {
-    struct worker worker = {.work = argument};
-    struct work *work = worker.work;
-    corpus_counts_init(&worker.counts);
-    worker.capstone = corpus_capstone_open();
+    struct work *work = argument;
+    struct worker worker = {.work = work, .judge.check = work->check};
+    corpus_counts_init(&worker.judge.counts);
+    worker.judge.capstone = corpus_capstone_open();
     worker.pending = malloc(CHUNK * sizeof *worker.pending);
     worker.starts = malloc(CHUNK * sizeof *worker.starts);
     worker.bytes = malloc((CHUNK + 1) * (size_t)SLOT);
-    if (worker.capstone && worker.pending && worker.starts && worker.bytes) {
+    if (worker.judge.capstone && worker.pending && worker.starts && worker.bytes) {
         work_through(&worker);
     } else {
         complain("corpus", "out of memory");
         atomic_store(&work->failed, true);
     }
     pthread_mutex_lock(&work->lock);
-    corpus_counts_add(work->counts, &worker.counts);
+    corpus_counts_add(work->counts, &worker.judge.counts);
     pthread_mutex_unlock(&work->lock);
-    corpus_counts_free(&worker.counts);
-    corpus_capstone_close(worker.capstone);
+    corpus_counts_free(&worker.judge.counts);
+    corpus_capstone_close(worker.judge.capstone);
     free(worker.pending);
     free(worker.starts);
     free(worker.bytes);

@@ -29,6 +29,8 @@ struct corpus_check {
     unsigned shard, shards;
     unsigned jobs;
     bool progress;
+    /* Count what would pass for a known disagreement if an answer were wrong. */
+    bool spoils;
 };
 
 /* Checks, and fills `counts`, which corpus_counts_init has made. False, having said why, when a decoder could not be

@@ -56,8 +56,11 @@ static void party_add(struct corpus_party_counts *to, const struct corpus_party_
     to->agreed += from->agreed;
     to->both_accepted += from->both_accepted;
     to->same_length += from->same_length;
-    for (size_t i = 0; i < CORPUS_DIFFERENCES; i++)
+    for (size_t i = 0; i < CORPUS_DIFFERENCES; i++) {
         to->differs[i] += from->differs[i];
+        to->spoilt[i] += from->spoilt[i];
+        to->passed[i] += from->passed[i];
+    }
 }
 
 void corpus_counts_add(struct corpus_counts *to, const struct corpus_counts *from)
@@ -70,6 +73,7 @@ void corpus_counts_add(struct corpus_counts *to, const struct corpus_counts *fro
         party_add(&to->parties[i], &from->parties[i]);
     for (size_t i = 0; i < CORPUS_CLASSES; i++) {
         to->classes[i].rows += from->classes[i].rows;
+        to->classes[i].passed += from->classes[i].passed;
         examples_add(&to->classes[i].examples, &from->classes[i].examples);
     }
     examples_add(&to->unknown, &from->unknown);

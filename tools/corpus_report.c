@@ -42,6 +42,15 @@ static json_t *party_json(const struct corpus_party_counts *counts)
                   "both_accepted", (json_int_t)counts->both_accepted, "same_length", (json_int_t)counts->same_length);
     for (size_t i = 0; i < CORPUS_DIFFERENCES; i++)
         json_object_set_new(object, corpus_difference_names[i], json_integer((json_int_t)counts->differs[i]));
+    json_t *spoilt = json_object();
+    for (size_t i = 0; i < CORPUS_DIFFERENCES; i++)
+        if (counts->spoilt[i])
+            json_object_set_new(spoilt, corpus_difference_names[i],
+                                json_pack("{s:I, s:I}", "made", (json_int_t)counts->spoilt[i], "passed",
+                                          (json_int_t)counts->passed[i]));
+    if (json_object_size(spoilt))
+        json_object_set(object, "spoilt", spoilt);
+    json_decref(spoilt);
     return object;
 }
 
@@ -50,10 +59,11 @@ static json_t *classes_json(const struct corpus_counts *counts, const struct cor
     json_t *classes = json_object();
     for (size_t i = 0; i < rules->count; i++) {
         const struct corpus_class_counts *class = &counts->classes[i];
-        if (class->rows)
+        if (class->rows || class->passed)
             json_object_set_new(classes, rules->classes[i].name,
-                                json_pack("{s:I, s:s, s:o}", "rows", (json_int_t) class->rows, "right",
-                                          rules->classes[i].right, "examples", examples_json(&class->examples)));
+                                json_pack("{s:I, s:I, s:s, s:o}", "rows", (json_int_t) class->rows, "spoilt_passed",
+                                          (json_int_t) class->passed, "right", rules->classes[i].right, "examples",
+                                          examples_json(&class->examples)));
     }
     return classes;
 }
@@ -188,6 +198,21 @@ static void print_decoders(const json_t *report)
     }
 }
 
+/* With what was made wrong: how much of it passed for known. */
+static void print_spoilt(const json_t *report)
+{
+    const char *name, *kind;
+    json_t *decoder, *of_kind;
+    json_object_foreach(json_object_get(report, "decoders"), name, decoder)
+    {
+        json_object_foreach(json_object_get(decoder, "spoilt"), kind, of_kind)
+        {
+            printf("made wrong: %-10s %-10s %10lld, of which passed for known %10lld\n", name, kind,
+                   (long long)integer(of_kind, "made"), (long long)integer(of_kind, "passed"));
+        }
+    }
+}
+
 static void print_example(const json_t *example)
 {
     const char *name;
@@ -212,6 +237,7 @@ void corpus_report_print(const json_t *report)
     printf("rows %lld, instructions by Zydis %lld, disputed %lld\n", (long long)integer(report, "rows"),
            (long long)integer(report, "accepted"), (long long)integer(report, "disputed"));
     print_decoders(report);
+    print_spoilt(report);
     printf("\n%-34s %10s  %s\n", "class of disagreement", "rows", "right");
     json_object_foreach(json_object_get(report, "classes"), name, class)
     {

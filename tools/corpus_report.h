@@ -40,11 +40,15 @@ struct corpus_party_counts {
     uint64_t same_length;
     /* By the number of the difference's bit. */
     uint64_t differs[CORPUS_DIFFERENCES];
+    /* Of the rows without a difference: answers that were made wrong, and how many of those passed for known. */
+    uint64_t spoilt[CORPUS_DIFFERENCES];
+    uint64_t passed[CORPUS_DIFFERENCES];
 };
 
 struct corpus_class_counts {
-    /* Rows that have a difference of this class. */
+    /* Rows that have a difference of this class; answers made wrong that it took. */
     uint64_t rows;
+    uint64_t passed;
     struct corpus_examples examples;
 };
 

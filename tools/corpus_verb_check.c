@@ -29,18 +29,15 @@ enum option_number {
     OPTION_DATA,
     OPTION_JSON,
     OPTION_JOBS,
+    OPTION_SPOIL,
 };
 
 static const struct option check_options[] = {
-    {"referee", required_argument, NULL, OPTION_REFEREE},
-    {"share", required_argument, NULL, OPTION_SHARE},
-    {"shard", required_argument, NULL, OPTION_SHARD},
-    {"decoder", required_argument, NULL, OPTION_DECODER},
-    {"objdump", required_argument, NULL, OPTION_OBJDUMP},
-    {"data", required_argument, NULL, OPTION_DATA},
-    {"json", required_argument, NULL, OPTION_JSON},
-    {"jobs", required_argument, NULL, OPTION_JOBS},
-    {NULL, 0, NULL, 0},
+    {"referee", required_argument, NULL, OPTION_REFEREE}, {"share", required_argument, NULL, OPTION_SHARE},
+    {"shard", required_argument, NULL, OPTION_SHARD},     {"decoder", required_argument, NULL, OPTION_DECODER},
+    {"objdump", required_argument, NULL, OPTION_OBJDUMP}, {"data", required_argument, NULL, OPTION_DATA},
+    {"json", required_argument, NULL, OPTION_JSON},       {"jobs", required_argument, NULL, OPTION_JOBS},
+    {"spoil", no_argument, NULL, OPTION_SPOIL},           {NULL, 0, NULL, 0},
 };
 
 static const char *const referee_names[] = {"all", "disputed", "none"};
@@ -109,6 +106,9 @@ static bool read_option(struct options *options, int option, char **arguments)
         return true;
     case OPTION_JSON:
         options->json = optarg;
+        return true;
+    case OPTION_SPOIL:
+        options->check.spoils = true;
         return true;
     case OPTION_JOBS:
         return corpus_number("--jobs", optarg, 1, 256, &options->check.jobs);
