@@ -85,6 +85,34 @@ enum corpus_difference {
 /* "status", "length", "mnemonic", "operands", "size", "direction" by the number of the bit. */
 extern const char *const corpus_difference_names[CORPUS_DIFFERENCES];
 
+/* In what the operands of two answers differ; a bit set. */
+enum corpus_aspect {
+    /* There are more of them, or they are of other kinds. */
+    CORPUS_ASPECT_COUNT = 1,
+    /* They are the same, in another order. */
+    CORPUS_ASPECT_ORDER = 2,
+    /* A register is another one; or the same one by another width. */
+    CORPUS_ASPECT_REGISTER = 4,
+    CORPUS_ASPECT_WIDTH = 8,
+    CORPUS_ASPECT_SEGMENT = 16,
+    CORPUS_ASPECT_BASE = 32,
+    CORPUS_ASPECT_INDEX = 64,
+    CORPUS_ASPECT_DISPLACEMENT = 128,
+    CORPUS_ASPECT_BROADCAST = 256,
+    CORPUS_ASPECT_IMMEDIATE = 512,
+    CORPUS_ASPECT_MASK = 1024,
+    CORPUS_ASPECT_ZEROING = 2048,
+    CORPUS_ASPECT_ROUNDING = 4096,
+};
+#define CORPUS_ASPECTS 13
+
+/* "count", "order", "register", ... by the number of the bit. */
+extern const char *const corpus_aspect_names[CORPUS_ASPECTS];
+
+/* In what the operands of two accepted answers differ; widths as below. */
+unsigned corpus_aspects(const struct corpus_answer *zydis, const struct corpus_answer *other, unsigned width,
+                        unsigned address_width);
+
 /* The differences between two answers to the same row, the first of which came from Zydis. A difference hides those
  * that would follow from it: answers that differ in status, length or mnemonic are compared no further. `width` and
  * `address_width` are the instruction's operand and address width in bits: immediates and displacements are equal if

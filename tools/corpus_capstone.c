@@ -99,7 +99,6 @@ static void add_operand(const cs_insn *insn, size_t number, struct corpus_answer
         answer->mask = from->reg == X86_REG_K0 ? 0 : registers[from->reg];
         return;
     }
-    answer->zeroing |= from->avx_zero_opmask;
     if (answer->operand_count == CORPUS_OPERANDS)
         return;
     memset(to, 0, sizeof *to);
@@ -177,6 +176,8 @@ void corpus_capstone_answer(struct corpus_capstone *capstone, const uint8_t slot
     const struct corpus_name *name = name_of(insn);
     answer->mnemonic = name ? name->number : CORPUS_MNEMONIC_UNKNOWN;
     answer->rounding = rounding_of(&insn->detail->x86);
+    /* The flag among the details is not set for every instruction that has it. */
+    answer->zeroing = strstr(insn->op_str, "{z}") != NULL;
     for (size_t i = 0; i < insn->detail->x86.op_count; i++)
         add_operand(insn, i, answer);
     if (name && name->immediate >= 0 && answer->operand_count < CORPUS_OPERANDS)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "corpus_names.h"
+#include "corpus_predicates.h"
 #include "message.h"
 
 const char *corpus_party_names[CORPUS_PARTIES] = {"capstone", "objdump", "segue", "source"};
@@ -23,12 +24,20 @@ enum field_kind {
     FIELD_MNEMONIC,
     /* The text contains the word. */
     FIELD_TEXT,
+    /* What the first memory operand is used for. */
+    FIELD_DIRECTION,
+    /* In what the operands differ: in nothing but what is named. */
+    FIELD_DIFFERS,
+    /* By how many bytes the decoder's instruction is longer than Zydis'. */
+    FIELD_LONGER,
     /* Zydis' name for the instruction's set or category. */
     FIELD_ISA,
     FIELD_CATEGORY,
-    /* A function of this file, by name. */
+    /* A function of corpus_predicates.c, by name. */
     FIELD_PREDICATE,
 };
+
+static const char *const direction_names[] = {"none", "read", "write", "both"};
 
 #define VALUES 48
 #define TERMS 12
@@ -126,52 +135,6 @@ static const struct number_field numbers[] = {
 };
 #define NUMBERS (sizeof numbers / sizeof *numbers)
 
-/* Rules that need more than terms. */
-static bool has_address32_base5(const struct corpus_case *row, const struct corpus_shape *shape)
-{
-    const ZydisDecodedInstruction *instruction = &row->zydis.instruction;
-    return row->zydis_answer.status == CORPUS_ACCEPTED && instruction->address_width == 32 && shape->mod == 0 &&
-           shape->rm == 4 && instruction->raw.sib.base == 5;
-}
-
-/* A mask register stands in ModRM.rm, whose extension bits do not count. */
-static bool has_mask_register(const struct corpus_case *row, const struct corpus_shape *shape)
-{
-    (void)shape;
-    if (row->zydis_answer.status != CORPUS_ACCEPTED)
-        return false;
-    for (size_t i = 0; i < row->zydis.instruction.operand_count_visible; i++) {
-        const ZydisDecodedOperand *operand = &row->zydis.operands[i];
-        if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER && operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM &&
-            ZydisRegisterGetClass(operand->reg.value) == ZYDIS_REGCLASS_MASK)
-            return true;
-    }
-    return false;
-}
-
-static bool is_row_too_short(const struct corpus_case *row, const struct corpus_shape *shape)
-{
-    (void)shape;
-    return row->zydis_answer.status == CORPUS_ACCEPTED && row->zydis_answer.length > row->row->length;
-}
-
-static bool is_row_too_long(const struct corpus_case *row, const struct corpus_shape *shape)
-{
-    (void)shape;
-    return row->zydis_answer.status == CORPUS_ACCEPTED && row->zydis_answer.length < row->row->length;
-}
-
-static const struct {
-    const char *name;
-    bool (*holds)(const struct corpus_case *row, const struct corpus_shape *shape);
-} predicates[] = {
-    {"address32-base5", has_address32_base5},
-    {"mask-register", has_mask_register},
-    {"row-too-short", is_row_too_short},
-    {"row-too-long", is_row_too_long},
-};
-#define PREDICATES (sizeof predicates / sizeof *predicates)
-
 static const struct corpus_answer *answer_of(const struct corpus_case *row, unsigned party)
 {
     return party == ZYDIS ? &row->zydis_answer : &row->answers[party];
@@ -182,13 +145,29 @@ static bool text_is(const struct value *value, const char *text)
     return text && strcmp(value->text, text) == 0;
 }
 
-static bool value_holds(const struct term *term, const struct value *value, const struct corpus_case *row,
-                        const struct corpus_shape *shape)
+/* 1 read, 2 written, 3 both; 0 without memory, or not told. */
+static unsigned direction_of(const struct corpus_answer *answer)
 {
-    const struct corpus_answer *answer =
-        term->kind == FIELD_STATUS || term->kind == FIELD_MNEMONIC || term->kind == FIELD_TEXT
-            ? answer_of(row, term->which)
-            : NULL;
+    for (size_t i = 0; answer->status == CORPUS_ACCEPTED && i < answer->operand_count; i++)
+        if (answer->operands[i].kind == CORPUS_OPERAND_MEMORY)
+            return answer->operands[i].direction;
+    return 0;
+}
+
+static unsigned aspects_of(const struct corpus_case *row, unsigned party)
+{
+    const ZydisDecodedInstruction *instruction = &row->zydis.instruction;
+    return corpus_aspects(&row->zydis_answer, &row->answers[party], instruction->operand_width,
+                          instruction->address_width);
+}
+
+static bool value_holds(const struct term *term, const struct value *value, const struct corpus_case *row,
+                        const struct corpus_shape *shape, unsigned party)
+{
+    const struct corpus_answer *answer = term->kind == FIELD_STATUS || term->kind == FIELD_MNEMONIC ||
+                                                 term->kind == FIELD_TEXT || term->kind == FIELD_DIRECTION
+                                             ? answer_of(row, term->which)
+                                             : NULL;
     bool accepted = row->zydis_answer.status == CORPUS_ACCEPTED;
     long number;
     switch (term->kind) {
@@ -206,30 +185,49 @@ static bool value_holds(const struct term *term, const struct value *value, cons
                (answer->status == CORPUS_ACCEPTED && answer->mnemonic == value->low);
     case FIELD_TEXT:
         return answer->text_length && memmem(answer->text, answer->text_length, value->text, strlen(value->text));
+    case FIELD_DIRECTION:
+        return direction_of(answer) == value->low;
+    case FIELD_LONGER:
+        return accepted && row->answers[party].length - row->zydis_answer.length == value->low;
     case FIELD_ISA:
         return accepted && text_is(value, ZydisISASetGetString(row->zydis.instruction.meta.isa_set));
     case FIELD_CATEGORY:
         return accepted && text_is(value, ZydisCategoryGetString(row->zydis.instruction.meta.category));
     case FIELD_PREDICATE:
-        return predicates[value->low].holds(row, shape);
+        return corpus_predicates[value->low].holds(row, shape);
+    case FIELD_DIFFERS:
+        break;
     }
     return false;
 }
 
-static bool term_holds(const struct term *term, const struct corpus_case *row, const struct corpus_shape *shape)
+/* All aspects in which the operands differ are named. Differences of other kinds have none. */
+static bool differs_only_as_named(const struct term *term, const struct corpus_case *row, unsigned party, unsigned kind)
 {
+    unsigned named = 0;
+    for (size_t i = 0; i < term->value_count; i++)
+        named |= 1u << term->values[i].low;
+    return kind != CORPUS_DIFFERS_OPERANDS || !(aspects_of(row, party) & ~named);
+}
+
+static bool term_holds(const struct term *term, const struct corpus_case *row, const struct corpus_shape *shape,
+                       unsigned party, unsigned kind)
+{
+    if (term->kind == FIELD_DIFFERS)
+        return differs_only_as_named(term, row, party, kind);
     /* Prefixes are asked for together, all else one of many. */
     bool all = term->kind == FIELD_PREFIX && !term->negated;
     for (size_t i = 0; i < term->value_count; i++)
-        if (value_holds(term, &term->values[i], row, shape) != all)
+        if (value_holds(term, &term->values[i], row, shape, party) != all)
             return !term->negated && !all;
     return term->negated || all;
 }
 
-static bool when_holds(const struct corpus_when *when, const struct corpus_case *row, const struct corpus_shape *shape)
+static bool when_holds(const struct corpus_when *when, const struct corpus_case *row, const struct corpus_shape *shape,
+                       unsigned party, unsigned kind)
 {
     for (size_t i = 0; i < when->count; i++)
-        if (!term_holds(&when->terms[i], row, shape))
+        if (!term_holds(&when->terms[i], row, shape, party, kind))
             return false;
     return true;
 }
@@ -242,7 +240,7 @@ int corpus_rules_find(const struct corpus_rules *rules, const struct corpus_case
         if (!(class->explains[party] & kind))
             continue;
         for (size_t j = 0; j < class->when_count; j++)
-            if (when_holds(&class->whens[j], row, shape))
+            if (when_holds(&class->whens[j], row, shape, party, kind))
                 return (int)i;
     }
     return -1;
@@ -278,6 +276,14 @@ static const char *field_of(const char *name, struct term *term)
         term->kind = FIELD_MNEMONIC;
     else if (party >= 0 && strcmp(dot, ".text") == 0)
         term->kind = FIELD_TEXT;
+    else if (party >= 0 && strcmp(dot, ".direction") == 0)
+        term->kind = FIELD_DIRECTION;
+    else if (strcmp(name, "direction") == 0)
+        term->kind = FIELD_DIRECTION;
+    else if (strcmp(name, "differs") == 0)
+        term->kind = FIELD_DIFFERS;
+    else if (strcmp(name, "longer") == 0)
+        term->kind = FIELD_LONGER;
     else if (strcmp(name, "mnemonic") == 0)
         term->kind = FIELD_MNEMONIC;
     else if (strcmp(name, "encoding") == 0)
@@ -341,9 +347,17 @@ static const char *read_value(const struct term *term, const char *text, struct 
         name = corpus_names_find(text, strlen(text));
         value->low = name ? name->number : CORPUS_MNEMONIC_UNKNOWN;
         return name || strcmp(text, "?") == 0 ? NULL : "there is no such mnemonic";
+    case FIELD_LONGER:
+        return number_value(text, 10, value);
+    case FIELD_DIRECTION:
+        value->low = place_in(direction_names, 4, text);
+        return value->low < 0 ? "a direction is none, read, write or both" : NULL;
+    case FIELD_DIFFERS:
+        value->low = place_in(corpus_aspect_names, CORPUS_ASPECTS, text);
+        return value->low < 0 ? "operands do not differ in that" : NULL;
     case FIELD_PREDICATE:
-        for (size_t i = 0; i < PREDICATES; i++)
-            if (strcmp(predicates[i].name, text) == 0) {
+        for (size_t i = 0; corpus_predicates[i].name; i++)
+            if (strcmp(corpus_predicates[i].name, text) == 0) {
                 value->low = (long)i;
                 return NULL;
             }
