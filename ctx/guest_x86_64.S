@@ -265,7 +265,8 @@ initial_state:
 
 /* ---- signals ---- */
 
-/* guest_run_handler (edi number, rsi info, rdx ucontext, rax handler): runs the handler with the host's bases. The
+/* guest_run_handler (edi number, rsi info, rdx ucontext, rcx stack pointer, rax handler): runs the handler with the
+ * host's bases; it gets the stack pointer too, unless a guest was interrupted. The
  * entries
  * below jump to it, so it stands as the kernel calls a handler. Nothing before guest_handle may touch %fs or %gs.
  *
@@ -386,6 +387,7 @@ guest_run_handler_tail:
 6:      movl    %ebx, %edi
         movq    -48(%rbp), %rsi
         movq    -56(%rbp), %rdx
+        leaq    8(%rbp), %rcx
         call    *%r12
 7:      addq    $24, %rsp
         popq    %r15

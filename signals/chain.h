@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Remembers what handled the signal before, and how our handler for it is installed. Async-signal-safe. */
 void chain_remember(int number, const struct sigaction *previous, const struct sigaction *ours);
@@ -11,10 +12,25 @@ void chain_remember(int number, const struct sigaction *previous, const struct s
 /* Puts back in force what would be in force without us. */
 bool chain_put_back(int number);
 
+enum chain_way {
+    /* As the kernel would have entered it. */
+    CHAIN_ENTER,
+    /* By a call: ours was called by a handler of the program's that stands over it, and goes on after it. */
+    CHAIN_CALL,
+};
+
+/* How our handler has been called, which began with that stack pointer: by the kernel, or by another handler.
+ * Async-signal-safe. */
+enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_stack);
+
 /* Hands the signal on: the previous handler sees it as if ours were not there; without one the thread does what the
  * kernel would have made it do. `is_fault`: the kernel raised it for the instruction at hand. The handler that called
  * this must do nothing after it but return; most often it does not come back. Async-signal-safe. */
-void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault);
+void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault, enum chain_way way);
+
+/* Lets faults come that are blocked, and puts back the mask that was returned. Async-signal-safe. */
+uint64_t chain_open_faults(void);
+void chain_close_faults(uint64_t mask);
 
 /* Whether a fault that is handed on kills the process, since nobody was there before to handle it. Async-signal-safe.
  */

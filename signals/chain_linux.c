@@ -45,9 +45,43 @@ void chain_remember(int number, const struct sigaction *previous, const struct s
     previous_exchange(number, previous, NULL);
 }
 
+static bool has_others_blocked(int number)
+{
+    return __atomic_load_n(&blocking, __ATOMIC_RELAXED) & bit_of(number);
+}
+
+/* The kernel makes a handler return to the restorer that it was installed with, so ours tells. Another one is there if
+ * a program has put our handler back after one of its own; or if a handler has jumped to ours as its last act, with its
+ * own signals blocked. */
+enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_stack)
+{
+    const void *const *return_address = entry_stack;
+    if ((const char *)(return_address + 1) != (const char *)ucontext)
+        return CHAIN_CALL;
+    if (*return_address == (const void *)restorer_plain)
+        return CHAIN_ENTER;
+    uint64_t mask = 0;
+    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, KERNEL_MASK_SIZE);
+    uint64_t ours = has_others_blocked(number) ? ~bit_of(number) : 0;
+    return (mask ^ word_of(frame_mask(ucontext))) & ~ours ? CHAIN_CALL : CHAIN_ENTER;
+}
+
 static void change_mask(int how, uint64_t mask)
 {
     system_call4(SYS_rt_sigprocmask, how, (long)&mask, 0, KERNEL_MASK_SIZE);
+}
+
+uint64_t chain_open_faults(void)
+{
+    const uint64_t faults = bit_of(SIGSEGV) | bit_of(SIGBUS) | bit_of(SIGFPE);
+    uint64_t mask = 0;
+    system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&faults, (long)&mask, KERNEL_MASK_SIZE);
+    return mask;
+}
+
+void chain_close_faults(uint64_t mask)
+{
+    change_mask(SIG_SETMASK, mask);
 }
 
 /* Blocked now and queued again, it is delivered when the handler's return restores the thread's own mask. */
@@ -68,15 +102,15 @@ void chain_die(int number, siginfo_t *info)
 
 /* The mask that the kernel would have run the handler with: what it was, which a thread that waits in sigsuspend does
  * not go back to, and what the handler wants. */
-static void set_mask(int number, const struct sigaction *action, const void *ucontext)
+static uint64_t mask_for(int number, const struct sigaction *action, const void *ucontext)
 {
-    uint64_t mask = word_of(&action->sa_mask);
-    if (!(action->sa_flags & SA_NODEFER))
-        mask |= bit_of(number);
-    if (__atomic_load_n(&blocking, __ATOMIC_RELAXED) & bit_of(number))
-        change_mask(SIG_SETMASK, mask | word_of(frame_mask(ucontext)));
-    else if (mask)
-        change_mask(SIG_BLOCK, mask);
+    uint64_t mask = 0;
+    if (has_others_blocked(number))
+        mask = word_of(frame_mask(ucontext));
+    else
+        system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, KERNEL_MASK_SIZE);
+    mask |= word_of(&action->sa_mask);
+    return action->sa_flags & SA_NODEFER ? mask : mask | bit_of(number);
 }
 
 /* A handler whose frame has no room: SIGSEGV, and if that was the signal there is nobody left to take it. */
@@ -86,34 +120,38 @@ static void have_no_room(int number, siginfo_t *info, void *ucontext)
     if (number == SIGSEGV || (word_of(frame_mask(ucontext)) & bit_of(SIGSEGV)))
         chain_die(SIGSEGV, info);
     else
-        chain_signal(SIGSEGV, info, ucontext, true);
+        chain_signal(SIGSEGV, info, ucontext, true, CHAIN_ENTER);
 }
 
-static void call_handler(int number, siginfo_t *info, void *ucontext, const struct sigaction *action)
+static void run_handler(int number, siginfo_t *info, void *ucontext, const struct sigaction *action, enum chain_way way)
 {
     struct relay_frame place;
-    stack_t believed;
-    thread_stack_of_program(frame_alternate_stack(ucontext), &believed);
-    switch (relay_prepare(info, ucontext, action, &believed, &place)) {
+    stack_t stack;
+    if (way == CHAIN_CALL) {
+        action->sa_sigaction(number, info, ucontext);
+        return;
+    }
+    thread_stack_of_program(frame_alternate_stack(ucontext), &stack);
+    const struct relay relay = {number, action, mask_for(number, action, ucontext), &stack};
+    switch (relay_prepare(&relay, info, ucontext, &place)) {
     case RELAY_READY:
-        set_mask(number, action, ucontext);
-        relay_enter(number, ucontext, action, &place);
+        relay_enter(&relay, ucontext, &place);
     case RELAY_NO_ROOM:
         have_no_room(number, info, ucontext);
         return;
     case RELAY_IMPOSSIBLE:
-        set_mask(number, action, ucontext);
+        change_mask(SIG_SETMASK, relay.mask);
         action->sa_sigaction(number, info, ucontext);
         return;
     }
 }
 
-void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault)
+void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault, enum chain_way way)
 {
     struct sigaction action;
     previous_take(number, &action);
     if (previous_is_handler(&action))
-        call_handler(number, info, ucontext, &action);
+        run_handler(number, info, ucontext, &action, way);
     else if (is_fault || action.sa_handler != SIG_IGN)
         chain_die(number, info);
 }

@@ -344,7 +344,7 @@ static void report(const char *what, const struct thread_state *thread, const si
 
 /* To the guest's host, or the block that is prepared for it (segue_try), else to whoever was there before, as the fault
  * that it is: the original, or one that the step met. */
-static void hand_on(const struct thread_state *thread, siginfo_t *info, void *ucontext)
+static void hand_on(const struct thread_state *thread, siginfo_t *info, void *ucontext, enum chain_way way)
 {
     if (thread->tells_recovered) {
         *info = thread->recovered;
@@ -354,7 +354,7 @@ static void hand_on(const struct thread_state *thread, siginfo_t *info, void *uc
         return;
     if (thread->depth && chain_is_deadly(info->si_signo))
         report("a fault inside a policy or the handler", thread, info, ucontext);
-    chain_signal(info->si_signo, info, ucontext, true);
+    chain_signal(info->si_signo, info, ucontext, true, way);
 }
 
 /* Serves the fault as one more in progress on this thread. */
@@ -395,24 +395,44 @@ static enum outcome serve_inside(struct thread_state *thread, const siginfo_t *i
 }
 
 /* Not raised for the instruction at hand: a remover's question, or the program's own business. */
-static void take_sent_signal(int number, siginfo_t *info, void *ucontext)
+static void take_sent_signal(int number, siginfo_t *info, void *ucontext, enum chain_way way)
 {
     if (readers_is_question(info))
         thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     else
-        chain_signal(number, info, ucontext, false);
+        chain_signal(number, info, ucontext, false, way);
 }
 
-void signal_serve(int number, siginfo_t *info, void *ucontext)
+static enum outcome serve_fault(struct thread_state *thread, const siginfo_t *info, void *ucontext)
+{
+    int kept = errno;
+    enum outcome outcome =
+        thread->depth ? serve_inside(thread, info, ucontext) : serve_as_one_more(thread, info, ucontext);
+    errno = kept;
+    return outcome;
+}
+
+/* A handler over ours has called it, and has the signal blocked: what is ours must be able to fault while it is served,
+ * and the caller wants us back. */
+static enum outcome serve_call(struct thread_state *thread, const siginfo_t *info, void *ucontext)
+{
+    uint64_t mask = chain_open_faults();
+    enum outcome outcome = serve_fault(thread, info, ucontext);
+    chain_close_faults(mask);
+    return outcome;
+}
+
+void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry_stack)
 {
     struct thread_state *thread = &thread_self;
+    enum chain_way way = chain_way_in(number, ucontext, entry_stack);
     frame_begin();
     /* One of many regions is cold; it arrives while all that comes before it is looked into. */
     region_prefetch((uint64_t)(uintptr_t)info->si_addr);
     /* And so is the memory, most likely as far away as it was the last time. */
     __builtin_prefetch((const void *)((uintptr_t)info->si_addr + thread->last_distance));
     if (!frame_is_fault(info)) {
-        take_sent_signal(number, info, ucontext);
+        take_sent_signal(number, info, ucontext, way);
         return;
     }
     if (recover(info, ucontext))
@@ -424,20 +444,22 @@ void signal_serve(int number, siginfo_t *info, void *ucontext)
         chain_die(number, info);
         return;
     }
-    int kept = errno;
     enum outcome outcome =
-        thread->depth ? serve_inside(thread, info, ucontext) : serve_as_one_more(thread, info, ucontext);
-    errno = kept;
+        way == CHAIN_ENTER ? serve_fault(thread, info, ucontext) : serve_call(thread, info, ucontext);
     if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
-        hand_on(thread, info, ucontext);
+        hand_on(thread, info, ucontext, way);
     else
         /* The return puts a guest's bases back. */
-        handling_restore(ucontext, guest_is_interrupted() ? SEGUE_RESTORE_RETURN : way_out);
+        handling_restore(ucontext, way == CHAIN_CALL || guest_is_interrupted() ? SEGUE_RESTORE_RETURN : way_out);
 }
 
 void dispatch_prepare(const struct sigaction *action)
 {
     way_out = segue_restore_choose(action, NULL);
+    /* Only the kernel puts mask and stack back at once. Who has signals wait must not get them on our stack: a
+     * collector that stops threads takes the stack pointer that it finds for the thread's own. */
+    if (way_out == SEGUE_RESTORE_DIRECT_MASK && (action->sa_flags & SA_ONSTACK))
+        way_out = SEGUE_RESTORE_RETURN;
     struct segue_insn insn;
     code_decode(&cache, (uint64_t)(uintptr_t)&dispatch_prepare, &insn);
 }

@@ -20,6 +20,7 @@
         .cfi_startproc
         _CET_ENDBR
         leaq    \serve(%rip), %rax
+        movq    %rsp, %rcx
         jmp     guest_run_handler
 \name\()_end:
         .cfi_endproc
@@ -29,7 +30,7 @@
         ENTRY   signal_entry, signal_begin
         ENTRY   suspend_entry, suspend_serve
 
-/* signal_begin (edi number, rsi info, rdx ucontext): puts a record of the frame at the head of the thread's list
+/* signal_begin (edi number, rsi info, rdx ucontext, rcx the stack pointer at the entry): puts a record of the frame at the head of the thread's list
  * (../ctx/handling.h), and takes it out again if the handler returns; the direct way out takes it out itself.
  *
  *      +24  return address
@@ -46,13 +47,13 @@ signal_begin:
         .cfi_startproc
         _CET_ENDBR
         movq    handling_innermost@GOTTPOFF(%rip), %rax
-        movq    %fs:(%rax), %rcx
+        movq    %fs:(%rax), %r8
         subq    $HANDLING_SIZE, %rsp
         .cfi_adjust_cfa_offset HANDLING_SIZE
         /* A handler that was left for good had its record at this very place: what is around it is around ours. */
-        cmpq    %rsp, %rcx
+        cmpq    %rsp, %r8
         je      1f
-        movq    %rcx, HANDLING_OUTER(%rsp)
+        movq    %r8, HANDLING_OUTER(%rsp)
 1:      movq    %rdx, HANDLING_UCONTEXT(%rsp)
         movq    %rsp, HANDLING_SELF(%rsp)
         movq    %rsp, %fs:(%rax)

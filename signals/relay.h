@@ -5,12 +5,25 @@
 #define SEGUE_SIGNALS_RELAY_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+/* One call of a handler. */
+struct relay {
+    int number;
+    const struct sigaction *action;
+    /* The signals that are blocked while it runs. */
+    uint64_t mask;
+    /* The alternate stack that the program believes to have, with the kernel's flags. */
+    const stack_t *stack;
+};
 
 /* The frame where the handler will find it. */
 struct relay_frame {
     siginfo_t *info;
     void *ucontext;
+    /* It is on another stack than we are. */
+    bool by_gate;
 };
 
 enum relay_status {
@@ -21,13 +34,12 @@ enum relay_status {
     RELAY_IMPOSSIBLE,
 };
 
-/* Puts the frame where the kernel would have put it for `action`, with the alternate stack that the program believes to
- * have in `believed`, and tells it so. `*place` is written if RELAY_READY is returned. Async-signal-safe. */
-enum relay_status relay_prepare(siginfo_t *info, void *ucontext, const struct sigaction *action,
-                                const stack_t *believed, struct relay_frame *place);
+/* Puts the frame where the kernel would have put it. `*place` is what relay_enter wants if RELAY_READY is returned.
+ * Async-signal-safe. */
+enum relay_status relay_prepare(const struct relay *relay, siginfo_t *info, void *ucontext, struct relay_frame *place);
 
 /* Goes into the handler; our own, whose frame was `ucontext`, is over. Async-signal-safe. */
-__attribute__((noreturn)) void relay_enter(int number, const void *ucontext, const struct sigaction *action,
+__attribute__((noreturn)) void relay_enter(const struct relay *relay, const void *ucontext,
                                            const struct relay_frame *place);
 
 #endif

@@ -24,7 +24,9 @@
 #include "../ctx/gate.h"
 #include "../ctx/handling.h"
 #include "../ctx/landing.h"
+#include "../ctx/mask.h"
 #include "../emulate/guard.h"
+#include "relay_layout.h"
 #include "restorer.h"
 
 #define RED_ZONE 128
@@ -34,6 +36,7 @@
 #define FLAG_TRAP 0x100u
 #define FLAG_DIRECTION 0x400u
 #define FLAG_RESUME 0x10000u
+#define FLAG_ALIGNMENT 0x40000u
 #define FRAME_ALIGNMENT 16
 #define AREA_ALIGNMENT 64
 #define KERNEL_UCONTEXT_SIZE (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t))
@@ -51,6 +54,15 @@ static const struct {
     uint8_t header[64], avx[256];
 } initial_state = {.legacy = {[24] = 0x80, [25] = 0x1f}};
 #define INITIAL_FEATURES 7u
+
+/* On the handler's stack, right below the frame, for relay_gate. */
+struct gate_words {
+    uint64_t rflags, rcx, r10, r11, rdx, rsi, rdi, mask, handler;
+};
+_Static_assert(offsetof(struct gate_words, mask) == RELAY_MASK, "the assembly finds the mask elsewhere");
+_Static_assert(sizeof(struct gate_words) == RELAY_SIZE, "the assembly pops another number of words");
+
+extern const char relay_gate[];
 
 /* Where the parts of the kernel's frame are. */
 struct extent {
@@ -112,21 +124,41 @@ static bool overlaps(uint64_t begin, const struct extent *extent)
     return distance < extent->size || -distance < extent->size;
 }
 
-enum relay_status relay_prepare(siginfo_t *info, void *ucontext, const struct sigaction *action,
-                                const stack_t *believed, struct relay_frame *place)
+/* False if there is no room for it. */
+static bool write_gate_words(const struct relay *relay, const struct relay_frame *place)
+{
+    const ucontext_t *there = place->ucontext;
+    const greg_t *regs = there->uc_mcontext.gregs;
+    struct gate_words words = {
+        .rflags = (uint64_t)regs[REG_EFL] & ~(uint64_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME),
+        .rcx = (uint64_t)regs[REG_RCX],
+        .r10 = (uint64_t)regs[REG_R10],
+        .r11 = (uint64_t)regs[REG_R11],
+        .rdx = (uint64_t)(uintptr_t)there,
+        .rsi = (uint64_t)(uintptr_t)place->info,
+        .rdi = (uint64_t)relay->number,
+        .mask = relay->mask,
+        .handler = (uint64_t)(uintptr_t)relay->action->sa_sigaction,
+    };
+    return guard_copy((char *)place->ucontext - PRETCODE_SIZE - RELAY_SIZE, &words, sizeof words) == 0;
+}
+
+enum relay_status relay_prepare(const struct relay *relay, siginfo_t *info, void *ucontext, struct relay_frame *place)
 {
     const ucontext_t *frame = ucontext;
+    const struct sigaction *action = relay->action;
     uint64_t stack_pointer = (uint64_t)frame->uc_mcontext.gregs[REG_RSP];
     struct extent extent;
     /* With a shadow stack only the kernel can take a frame away. */
     if (guest_is_interrupted() || control_has_shadow_stack() || !measure(info, ucontext, &extent))
         return RELAY_IMPOSSIBLE;
     /* Whoever was interrupted on the stack that is really in force must not be overwritten. */
-    const stack_t *stack = is_on(&frame->uc_stack, stack_pointer) ? &frame->uc_stack : believed;
+    const stack_t *stack = is_on(&frame->uc_stack, stack_pointer) ? &frame->uc_stack : relay->stack;
     uint64_t begin = place_frame(&extent, stack_pointer, action->sa_flags & SA_ONSTACK, stack);
     if (begin == 0)
         return RELAY_NO_ROOM;
-    if (begin != (uint64_t)(uintptr_t)extent.begin) {
+    bool is_elsewhere = begin != (uint64_t)(uintptr_t)extent.begin;
+    if (is_elsewhere) {
         if (overlaps(begin, &extent))
             return RELAY_IMPOSSIBLE;
         if (guard_copy((void *)(uintptr_t)begin, extent.begin, extent.size) != 0)
@@ -136,30 +168,49 @@ enum relay_status relay_prepare(siginfo_t *info, void *ucontext, const struct si
     ucontext_t *there = (void *)(to + PRETCODE_SIZE);
     there->uc_mcontext.fpregs = (void *)(to + extent.area);
     const void *restorer = (const void *)(uintptr_t)action->sa_restorer;
-    if (!is_same_stack(&there->uc_stack, believed)) {
-        there->uc_stack = *believed;
+    if (!is_same_stack(&there->uc_stack, relay->stack)) {
+        there->uc_stack = *relay->stack;
         restorer = restorer_of_relay;
     }
     if (restorer)
         memcpy(to, &restorer, sizeof restorer);
     *place = (struct relay_frame){.info = (void *)(to + (PRETCODE_SIZE + KERNEL_UCONTEXT_SIZE)), .ucontext = there};
-    return RELAY_READY;
+    place->by_gate = is_elsewhere;
+    return !is_elsewhere || write_gate_words(relay, place) ? RELAY_READY : RELAY_NO_ROOM;
 }
 
-void relay_enter(int number, const void *ucontext, const struct sigaction *action, const struct relay_frame *place)
+/* On the stack that we are on already there is no need of the gate, and no room: our own frames are there. */
+static void lead_directly(const struct relay *relay, const struct relay_frame *place, struct segue_regs *regs)
+{
+    uint64_t mask = relay->mask;
+    mask_exchange(&mask);
+    regs->rip = (uint64_t)(uintptr_t)relay->action->sa_sigaction;
+    regs->rdi = (uint64_t)relay->number;
+    regs->rsi = (uint64_t)(uintptr_t)place->info;
+    regs->rdx = (uint64_t)(uintptr_t)place->ucontext;
+    regs->rax = 0;
+}
+
+static void lead_through_gate(struct segue_regs *regs)
+{
+    regs->rip = (uint64_t)(uintptr_t)relay_gate;
+    regs->rsp -= RELAY_SIZE;
+    regs->rflags &= ~(uint64_t)FLAG_ALIGNMENT;
+}
+
+void relay_enter(const struct relay *relay, const void *ucontext, const struct relay_frame *place)
 {
     struct segue_regs regs;
     struct segue_xstate xstate;
     struct landing landing;
     frame_get_registers(place->ucontext, &regs);
     frame_get_xstate(place->ucontext, &xstate);
-    regs.rip = (uint64_t)(uintptr_t)action->sa_sigaction;
     regs.rsp = (uint64_t)(uintptr_t)place->ucontext - PRETCODE_SIZE;
-    regs.rdi = (uint64_t)number;
-    regs.rsi = (uint64_t)(uintptr_t)place->info;
-    regs.rdx = (uint64_t)(uintptr_t)place->ucontext;
-    regs.rax = 0;
     regs.rflags &= ~(uint64_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME);
+    if (place->by_gate)
+        lead_through_gate(&regs);
+    else
+        lead_directly(relay, place, &regs);
     landing_prepare(&landing, &regs, CODE_SEGMENT, STACK_SEGMENT);
     landing.handling = handling_record_of(ucontext);
     landing_go(&landing, &initial_state, xstate.features & INITIAL_FEATURES);

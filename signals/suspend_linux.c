@@ -157,7 +157,7 @@ void suspend_serve(int number, siginfo_t *info, void *ucontext)
     if (place)
         be_suspended(place, state, ucontext);
     if (!ours)
-        chain_signal(number, info, ucontext, false);
+        chain_signal(number, info, ucontext, false, CHAIN_ENTER);
 }
 
 /* ---- whose turn it is to suspend ---- */

@@ -527,6 +527,9 @@ static void step_over(int number, siginfo_t *info, void *ucontext)
     ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] += LONE_FAULT_LENGTH;
 }
 
+/* The last step before a handler of the application's. */
+extern const char relay_gate[];
+
 /* Once the application is in a handler of its own, what it had is in that handler's frame. */
 static bool is_on_stack(const struct segue_thread_context *context)
 {
@@ -548,7 +551,7 @@ static void on_trap(int number, siginfo_t *info, void *ucontext)
     bool is_before = context.regs.rip == (uint64_t)(uintptr_t)lone_fault_instruction;
     bool is_after = context.regs.rip == (uint64_t)(uintptr_t)lone_fault_instruction + LONE_FAULT_LENGTH;
     bool same = context.regs.rsp == trace.rsp && (is_before || is_after);
-    if (context.regs.rip == (uint64_t)(uintptr_t)step_over) {
+    if (context.regs.rip == (uint64_t)(uintptr_t)step_over || context.regs.rip == (uint64_t)(uintptr_t)relay_gate) {
         trace.lost += !is_on_stack(&context);
         trace.exits++;
         return;

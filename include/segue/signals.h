@@ -22,7 +22,8 @@ enum segue_install_flags {
     SEGUE_INSTALL_NO_SIGBUS = 2,
     /* Keep all asynchronous signals waiting while a fault is served. Otherwise they come as they would to the program,
      * on the stack that the fault is served on; a handler of theirs may leave by siglongjmp, but not switch to another
-     * context and come back later. Costs about 4 % of a fault. */
+     * context and come back later. Without SEGUE_INSTALL_OWN_STACK the handler is then left by way of the kernel, which
+     * takes longer. */
     SEGUE_INSTALL_BLOCK_SIGNALS = 4,
 };
 

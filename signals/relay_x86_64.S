@@ -1,0 +1,39 @@
+/* relay_x86_64.S: the last step before a handler: the mask that it runs with comes into force when the thread is on its
+ * stack and not before. A collector that was kept waiting suspends it there, and not on ours.
+ *
+ *      rsp ->  rflags rcx r10 r11 rdx rsi rdi      what the system call takes, as the handler is to find them
+ *              mask
+ *              handler
+ *              the kernel's frame                  <- rsp at the handler's first instruction
+ */
+#include "relay_layout.h"
+
+#define SYS_RT_SIGPROCMASK 14
+#define SIG_SETMASK 2
+#define MASK_SIZE 8
+
+        .section .text.relay_gate, "ax", @progbits
+        .globl  relay_gate
+        .hidden relay_gate
+        .type   relay_gate, @function
+        .p2align 4
+relay_gate:
+        movl    $SIG_SETMASK, %edi
+        leaq    RELAY_MASK(%rsp), %rsi
+        xorl    %edx, %edx
+        movl    $MASK_SIZE, %r10d
+        movl    $SYS_RT_SIGPROCMASK, %eax
+        syscall
+        xorl    %eax, %eax
+        popfq
+        popq    %rcx
+        popq    %r10
+        popq    %r11
+        popq    %rdx
+        popq    %rsi
+        popq    %rdi
+        leaq    8(%rsp), %rsp
+        ret
+        .size   relay_gate, . - relay_gate
+
+        .section .note.GNU-stack, "", @progbits
