@@ -198,22 +198,42 @@ enum segue_status pieces_write(const struct segue_plan *plan, const struct copie
     return !part || store(first, part) ? SEGUE_OK : failed(first, SEGUE_WRITE, fault);
 }
 
+/* A piece of one page or less of `whole`, from `offset` on. */
+static struct segue_piece page_of_piece(const struct segue_piece *whole, uint32_t offset)
+{
+    struct segue_piece part = *whole;
+    uint32_t left = whole->size - offset;
+    part.address += offset;
+    part.host = piece_is_native(whole) ? (void *)((uintptr_t)whole->host + offset) : NULL;
+    part.size = PAGE - (uint32_t)(part.address % PAGE);
+    part.size = part.size < left ? part.size : left;
+    return part;
+}
+
+/* Tells the first page of the piece that cannot be reached; false if all can. */
+static bool find_in_piece(const struct segue_piece *piece, uint8_t direction, struct segue_fault *fault)
+{
+    for (uint32_t offset = 0; offset < piece->size;) {
+        struct segue_piece part = page_of_piece(piece, offset);
+        offset += part.size;
+        if ((direction & SEGUE_READ) && !readable(&part))
+            failed(&part, SEGUE_READ, fault);
+        else if ((direction & SEGUE_WRITE) && !writable(&part))
+            failed(&part, SEGUE_WRITE, fault);
+        else
+            continue;
+        return true;
+    }
+    return false;
+}
+
 void pieces_find_fault(const struct segue_plan *plan, struct segue_fault *fault)
 {
     if (!fault)
         return;
     *fault = (struct segue_fault){0};
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
-        uint8_t direction = plan->accesses[piece->access].direction;
-        if (is_device(piece))
-            continue;
-        if ((direction & SEGUE_READ) && !readable(piece))
-            failed(piece, SEGUE_READ, fault);
-        else if ((direction & SEGUE_WRITE) && !writable(piece))
-            failed(piece, SEGUE_WRITE, fault);
-        else
-            continue;
-        return;
-    }
+    for (uint32_t i = 0; i < plan->piece_count; i++)
+        if (!is_device(&plan->pieces[i]) &&
+            find_in_piece(&plan->pieces[i], plan->accesses[plan->pieces[i].access].direction, fault))
+            return;
 }

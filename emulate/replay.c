@@ -147,8 +147,8 @@ static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *
 {
     const struct segue_insn *insn = &plan->insn;
     const struct segue_memory_operand *memory = &insn->memory[0];
-    bool has_parts =
-        insn->class_ == SEGUE_CLASS_X87 || insn->class_ == SEGUE_CLASS_STATE || memory->masking != SEGUE_MASKING_NONE;
+    bool has_parts = insn->class_ == SEGUE_CLASS_X87 || insn->class_ == SEGUE_CLASS_STATE ||
+                     memory->masking != SEGUE_MASKING_NONE || memory->size > 8;
     uint64_t size = insn->class_ == SEGUE_CLASS_STATE ? STATE_MOST : memory->size;
     uint64_t base = 0;
     if (memory->segment == SEGUE_SEGMENT_FS)

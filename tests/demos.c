@@ -1,5 +1,5 @@
-/* demos.c: the two demos, run as a user runs them: their exit status, the lines that matter, and the figures in them.
- * argv: weak_table, lua_heap. What the demos say of themselves is believed here but for what can be added up; that a
+/* demos.c: the demos, run as a user runs them: their exit status, the lines that matter, and the figures in them.
+ * argv: weak_table, lua_heap, sqlite_heap. What the demos say of themselves is believed here but for what can be added up; that a
  * slot or an output is wrong they find out themselves. */
 #include <errno.h>
 #include <pty.h>
@@ -19,7 +19,7 @@
 #define ARGUMENTS_MAX 8
 #define OUTPUT_SIZE 65536
 
-static const char *weak_table, *lua_heap;
+static const char *weak_table, *lua_heap, *sqlite_heap;
 
 /* What a program wrote, both streams together, and how it ended. */
 struct outcome {
@@ -264,7 +264,33 @@ static void lua_reports_an_error_of_the_program(void **state)
     assert_says("<name> expected");
 }
 
-/* ---- Both. */
+/* ---- SQLite. */
+
+static void sqlite_answers_the_same_with_its_heap_on_closed_pages(void **state)
+{
+    (void)state;
+    RUN(sqlite_heap, "--rows", "200");
+    assert_status(0);
+    assert_says("a table of 200 rows in memory");
+    assert_says("the answers are the same, byte for byte");
+    uint64_t faults = figure("faults", 0);
+    assert_true(faults > 100000);
+    assert_int_equal(figure("stepped, the page stayed closed", 0), faults);
+    assert_says("100.00 %");
+}
+
+static void sqlite_names_bad_arguments(void **state)
+{
+    (void)state;
+    RUN(sqlite_heap, "--rows", "0");
+    assert_status(2);
+    assert_says("--rows wants a number from 1 to 1000000, not '0'");
+    RUN(sqlite_heap, "more");
+    assert_status(2);
+    assert_says("there are no arguments but --rows N");
+}
+
+/* ---- All. */
 
 static void bad_arguments_are_named(void **state)
 {
@@ -321,14 +347,17 @@ int main(int count, char **arguments)
         cmocka_unit_test(lua_runs_an_empty_program),
         cmocka_unit_test(lua_notices_an_output_that_differs),
         cmocka_unit_test(lua_reports_an_error_of_the_program),
+        cmocka_unit_test(sqlite_answers_the_same_with_its_heap_on_closed_pages),
+        cmocka_unit_test(sqlite_names_bad_arguments),
         cmocka_unit_test(bad_arguments_are_named),
         cmocka_unit_test(the_live_line_is_for_terminals),
     };
-    if (count != 3) {
-        fprintf(stderr, "usage: %s WEAK_TABLE LUA_HEAP\n", program_invocation_short_name);
+    if (count != 4) {
+        fprintf(stderr, "usage: %s WEAK_TABLE LUA_HEAP SQLITE_HEAP\n", program_invocation_short_name);
         return 2;
     }
     weak_table = arguments[1];
     lua_heap = arguments[2];
+    sqlite_heap = arguments[3];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,8 @@
 /* replay.c: what the replay and the stack engine owe beside doing what the processor does, which differential.c shows:
- * atomicity between threads, faults of the instruction's own, memory that is never writable and executable at once,
+ * faults of the instruction's own, memory that is never writable and executable at once,
  * children made by fork, and transfers of control, which a test of single instructions cannot follow. */
 #include "test.h"
 
-#include <pthread.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,7 +14,6 @@
 #include <unistd.h>
 
 #define PAGE 4096u
-#define OPERATIONS 200000u
 
 struct fixture {
     struct segue_mapping mapping;
@@ -54,76 +52,6 @@ static int teardown(void **state)
     check(segue_uninstall(NULL));
     free(fixture);
     return 0;
-}
-
-/* ---- atomicity -------------------------------------------------------------------------------------------------- */
-
-typedef void update_function(uint64_t *word);
-
-static void add_locked(uint64_t *word)
-{
-    __asm__ volatile("lock incq %0" : "+m"(*word));
-}
-
-static void add_exchanging(uint64_t *word)
-{
-    uint64_t one = 1;
-    __asm__ volatile("lock xaddq %1, %0" : "+m"(*word), "+r"(one));
-}
-
-static void add_comparing(uint64_t *word)
-{
-    uint64_t old = 0, high = 0;
-    uint8_t done;
-    do {
-        uint64_t next = old + 1;
-        __asm__ volatile("lock cmpxchg16b %0; sete %1"
-                         : "+m"(*word), "=q"(done), "+a"(old), "+d"(high)
-                         : "b"(next), "c"(high)
-                         : "memory");
-    } while (!done);
-}
-
-struct hammer {
-    update_function *update;
-    uint64_t *word;
-    unsigned operations;
-};
-
-static void *hammer(void *argument)
-{
-    const struct hammer *work = argument;
-    for (unsigned i = 0; i < work->operations; i++)
-        work->update(work->word);
-    return NULL;
-}
-
-/* One thread is stepped, the other goes by the alias as fast as it can. */
-static void no_update_is_lost(struct fixture *fixture, update_function *update)
-{
-    struct hammer stepped = {update, (uint64_t *)(void *)fixture->memory, OPERATIONS};
-    struct hammer direct = {update, (uint64_t *)(void *)fixture->alias, 20 * OPERATIONS};
-    pthread_t thread;
-    memset(fixture->alias, 0, 16);
-    assert_int_equal(pthread_create(&thread, NULL, hammer, &direct), 0);
-    hammer(&stepped);
-    pthread_join(thread, NULL);
-    assert_int_equal(*direct.word, stepped.operations + direct.operations);
-}
-
-static void locked_increments_lose_no_update(void **state)
-{
-    no_update_is_lost(*state, add_locked);
-}
-
-static void locked_exchange_and_add_loses_no_update(void **state)
-{
-    no_update_is_lost(*state, add_exchanging);
-}
-
-static void locked_compare_and_exchange_of_16_bytes_loses_no_update(void **state)
-{
-    no_update_is_lost(*state, add_comparing);
 }
 
 /* ---- faults of its own ------------------------------------------------------------------------------------------ */
@@ -226,6 +154,11 @@ static void no_mapping_is_both_writable_and_executable(void **state)
     assert_int_equal(views, 2);
 }
 
+static void add_locked(uint64_t *word)
+{
+    __asm__ volatile("lock incq %0" : "+m"(*word));
+}
+
 static void child_of_a_fork_has_stubs_of_its_own(void **state)
 {
     struct fixture *fixture = *state;
@@ -248,24 +181,6 @@ static void child_of_a_fork_has_stubs_of_its_own(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     assert_int_equal(*(uint64_t *)(void *)fixture->alias, 2001);
-}
-
-/* ---- refusals --------------------------------------------------------------------------------------------------- */
-
-static void locked_operation_on_a_device_is_refused_by_name(void **state)
-{
-    static const uint8_t bytes[] = {0xf0, 0x48, 0x01, 0x03};
-    struct segue_regs regs = {.rbx = PAGE}, kept = regs;
-    struct segue_window window = {.base = PAGE, .size = PAGE, .kind = SEGUE_WINDOW_CALLBACK};
-    struct segue_insn insn;
-    struct segue_plan plan;
-    (void)state;
-    window.read = (segue_device_read *)(uintptr_t)1;
-    window.write = (segue_device_write *)(uintptr_t)1;
-    check(segue_decode(SEGUE_MODE_64, bytes, sizeof bytes, &insn));
-    assert_int_equal(segue_plan(&insn, &regs, NULL, NULL, &window, 1, &plan), SEGUE_UNSUPPORTED);
-    assert_string_equal(plan.refusal, "it is one indivisible operation, which this window cannot do");
-    assert_memory_equal(&regs, &kept, sizeof regs);
 }
 
 /* ---- transfers of control --------------------------------------------------------------------------------------- */
@@ -367,14 +282,10 @@ int main(void)
         }                                                                                                              \
     }
     const struct CMUnitTest tests[] = {
-        STEPPED(locked_increments_lose_no_update),
-        STEPPED(locked_exchange_and_add_loses_no_update),
-        STEPPED(locked_compare_and_exchange_of_16_bytes_loses_no_update),
         FAULTING(division_by_a_protected_zero_is_told_as_the_instructions_own),
         FAULTING(second_operand_that_is_missing_is_told_at_its_own_address),
         STEPPED(no_mapping_is_both_writable_and_executable),
         STEPPED(child_of_a_fork_has_stubs_of_its_own),
-        STEPPED(locked_operation_on_a_device_is_refused_by_name),
         STEPPED(calls_and_jumps_through_protected_memory_arrive),
         STEPPED(protected_stack_works),
         STEPPED(copy_of_a_page_by_rep_movsb_is_one_fault),
