@@ -231,8 +231,16 @@ static void tell(const struct report *report, const struct options *options)
     report_ratios(alone ? stderr : stdout, report);
 }
 
+static bool is_quick;
+
+bool bench_is_quick(void)
+{
+    return is_quick;
+}
+
 static void run_suite(const struct bench_suite *suite, const struct options *options)
 {
+    is_quick = options->quick;
     uint64_t started = bench_clock();
     double *samples = allocate(suite->variant_count * options->rounds, sizeof *samples);
     struct figure *variants = allocate(suite->variant_count, sizeof *variants);

@@ -74,6 +74,9 @@ void bench_skip(const char *variant, const char *why);
 /* Adds a figure that is no variant's to the report: what a setup cost, say. The strings are kept. */
 void bench_note(const char *name, double value, const char *unit);
 
+/* Whether --quick was given. */
+bool bench_is_quick(void);
+
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t bench_clock(void);
 

@@ -234,20 +234,26 @@ static const uint8_t plain_forms[128] = {
     ['z'] = PLAIN | 4, ['Z'] = PLAIN | MODRM | 4, ['j'] = PLAIN | 4, ['w'] = PLAIN | 2,
 };
 
-/* Most instructions: no prefix but REX, and one of the two first tables. 0 for the others. */
+/* Most instructions: no prefix but REX, and one of the two first tables. 0 for the others. All that is looked at is
+ * loaded at once, since each instruction has to wait for the length of the one before. */
 static inline unsigned outline_plain(const uint8_t *bytes, struct outline *outline)
 {
-    const uint8_t *opcode = bytes + ((*bytes & 0xf0) == 0x40);
-    unsigned map = *opcode == 0x0f;
-    opcode += map;
-    unsigned form = plain_forms[(unsigned char)(map ? two_byte : one_byte)[*opcode]];
-    bool is_special = map ? *opcode == 0x78 : *opcode == 0x8f;
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    unsigned rex = (word & 0xf0) == 0x40;
+    word >>= 8 * rex;
+    unsigned map = (word & 0xff) == 0x0f;
+    word >>= 8 * map;
+    uint8_t opcode = (uint8_t)word;
+    const uint8_t modrm[2] = {(uint8_t)(word >> 8), (uint8_t)(word >> 16)};
+    unsigned form = plain_forms[(unsigned char)(map ? two_byte : one_byte)[opcode]];
+    bool is_special = map ? opcode == 0x78 : opcode == 0x8f;
     if (!form || is_special)
         return 0;
-    unsigned length = (unsigned)(opcode - bytes) + 1 + (form & 15);
-    if (form & MODRM)
-        length += modrm_length(opcode + 1);
-    *outline = (struct outline){.length = (uint8_t)length, .opcode = (uint8_t)(opcode - bytes), .map = (uint8_t)map};
+    /* Without a branch: whether there is ModRM cannot be foreseen. */
+    unsigned has_modrm = 0u - (form / MODRM & 1);
+    unsigned length = rex + map + 1 + (form & 15) + (modrm_length(modrm) & has_modrm);
+    *outline = (struct outline){.length = (uint8_t)length, .opcode = (uint8_t)(rex + map), .map = (uint8_t)map};
     return length;
 }
 
@@ -326,9 +332,11 @@ bool length_is_sure(const uint8_t *bytes, const struct outline *outline)
     uint8_t opcode = bytes[outline->opcode], modrm = bytes[outline->opcode + 1], reg = modrm >> 3 & 7;
     if (outline->map > 1 || before > 1 || (before == 1 && (bytes[0] & 0xf0) != 0x40))
         return false;
-    switch ((outline->map ? sure_two_byte : sure_one_byte)[opcode]) {
-    case 's':
+    char kind = (outline->map ? sure_two_byte : sure_one_byte)[opcode];
+    /* Most are: a branch that can be foreseen. */
+    if (kind == 's')
         return true;
+    switch (kind) {
     case 'm':
         return modrm < 0xc0;
     case '0':

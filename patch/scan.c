@@ -34,7 +34,7 @@ struct stretch {
 
 /* A bit for each of sixteen offsets where a site could have its prefix, or begin: the prefix; 0F 05; 0F A1, A8, A9, B4,
  * B5; 0F AE; 8E /4 and /5. Byte 16 is read, too. */
-static unsigned candidates_in_block(const uint8_t *bytes, uint8_t prefix)
+static inline __attribute__((always_inline)) unsigned candidates_in_block(const uint8_t *bytes, uint8_t prefix)
 {
     __m128i here = _mm_loadu_si128((const __m128i *)(const void *)bytes);
     __m128i next = _mm_loadu_si128((const __m128i *)(const void *)(bytes + 1));
@@ -88,9 +88,27 @@ static bool has_strict_form(const struct scan *scan, size_t at)
     return (memcmp(bytes + 5, guard, 4) == 0 && (loads || compares)) || (memcmp(bytes + 5, pointer, 4) == 0 && loads);
 }
 
+/* A strict form is told by its bytes: they are the whole instruction, and its first one changes. */
+static void make_form(const struct scan *scan, size_t at, struct segue_insn *insn, struct segue_site *site)
+{
+    insn->length = FORM_LENGTH;
+    memset(insn->bytes, 0, sizeof insn->bytes);
+    memcpy(insn->bytes, scan->code->bytes + at, FORM_LENGTH);
+    *site = (struct segue_site){
+        .kind = SEGUE_SITE_ACCESS, .index = 0, .old_byte = scan->prefix, .new_byte = rewrite_prefix(scan->rewrite.to)};
+}
+
 static bool decode_at(const struct scan *scan, size_t at, size_t end, struct segue_insn *insn)
 {
     return segue_decode(SEGUE_MODE_64, scan->code->bytes + at, end - at, insn) == SEGUE_OK;
+}
+
+/* Outlines the instruction at `at` if it ends before `end`, and returns its length; else 0. What follows there may be
+ * read: it is quicker than to make a copy without. */
+static inline unsigned outline_at(const struct scan *scan, size_t at, size_t end, struct outline *outline)
+{
+    unsigned length = length_outline(scan->code->bytes + at, scan->code->size - at, outline);
+    return length <= end - at ? length : 0;
 }
 
 /* Loads of the segment register rewrite.from: MOV, POP, LFS. */
@@ -122,6 +140,16 @@ static bool find_site(const struct scan *scan, const struct segue_insn *insn, st
     return true;
 }
 
+/* Whether an instruction at `at` is a site. */
+static bool site_at(const struct scan *scan, size_t at, size_t end, struct segue_insn *insn, struct segue_site *site)
+{
+    if (end - at >= FORM_LENGTH && has_strict_form(scan, at)) {
+        make_form(scan, at, insn, site);
+        return true;
+    }
+    return decode_at(scan, at, end, insn) && find_site(scan, insn, site);
+}
+
 static enum segue_status tell(const struct scan *scan, const struct stretch *stretch, size_t at,
                               const struct segue_insn *insn, struct segue_site *site)
 {
@@ -149,7 +177,7 @@ static enum segue_status scan_loose(const struct scan *scan, const struct stretc
         struct segue_insn insn;
         struct segue_site site;
         enum segue_status status = SEGUE_OK;
-        bool is_site = decode_at(scan, at, end, &insn) && find_site(scan, &insn, &site);
+        bool is_site = site_at(scan, at, end, &insn, &site);
         if (is_site)
             status = tell(scan, stretch, at, &insn, &site);
         if (status != SEGUE_OK)
@@ -161,28 +189,40 @@ static enum segue_status scan_loose(const struct scan *scan, const struct stretc
 
 /* --- A function. --- */
 
-/* Walks a function as far as a site is, decoding what is not surely an instruction, and remembers how far that was. */
-struct proof {
-    size_t at;
-    bool broken;
+/* Instructions that were walked over by an outline which may have accepted what is none: to be decoded before anything
+ * behind them is trusted. */
+#define UNSURE_MAX 256
+
+struct doubt {
+    struct {
+        size_t at;
+        unsigned length;
+    } unsure[UNSURE_MAX];
+    size_t count;
 };
 
-/* Whether decoding in full from the function's start comes by `target`. */
-static bool prove(const struct scan *scan, const struct stretch *stretch, struct proof *proof, size_t target)
+/* Decodes them. Returns whether all are what they seemed; else the first that is not is in `at`. */
+static bool settle(const struct scan *scan, const struct stretch *stretch, struct doubt *doubt, size_t *at)
 {
-    const uint8_t *bytes = scan->code->bytes;
     struct segue_insn insn;
-    struct outline outline;
-    while (!proof->broken && proof->at < target) {
-        if (length_outline(bytes + proof->at, stretch->end - proof->at, &outline) &&
-            length_is_sure(bytes + proof->at, &outline))
-            proof->at += outline.length;
-        else if (decode_at(scan, proof->at, stretch->end, &insn))
-            proof->at += insn.length;
-        else
-            proof->broken = true;
-    }
-    return !proof->broken && proof->at == target;
+    for (size_t i = 0; i < doubt->count; i++)
+        if (!decode_at(scan, doubt->unsure[i].at, stretch->end, &insn) || insn.length != doubt->unsure[i].length) {
+            *at = doubt->unsure[i].at;
+            return false;
+        }
+    doubt->count = 0;
+    return true;
+}
+
+/* Notes an instruction that is not sure. Returns whether it could: if not, one before is none, and that is in `at`. */
+static bool note_doubt(const struct scan *scan, const struct stretch *stretch, struct doubt *doubt, size_t here,
+                       unsigned length, size_t *at)
+{
+    if (doubt->count == UNSURE_MAX && !settle(scan, stretch, doubt, at))
+        return false;
+    doubt->unsure[doubt->count].at = here;
+    doubt->unsure[doubt->count++].length = length;
+    return true;
 }
 
 /* Whether an instruction with this outline is worth decoding. */
@@ -206,10 +246,16 @@ static bool is_plausible(const struct scan *scan, size_t at, size_t end)
     /* RDFSBASE and its like: registers only; the F3 stands before, or before REX. */
     if (bytes[0] == 0x0f && end - at > 2 && bytes[1] == 0xae)
         return bytes[2] >= 0xc0 && bytes[2] < 0xe0 && at > 0 && (bytes[-1] == 0xf3 || (bytes[-1] & 0xf0) == 0x40);
-    /* Most are no access by their outline already. */
-    if (bytes[0] == scan->prefix && length_outline(bytes, end - at, &outline) && !length_may_access(bytes, &outline))
-        return false;
-    return decode_at(scan, at, end, &insn) && find_site(scan, &insn, &site);
+    /* Most are no access by their outline already, or surely one. */
+    if (bytes[0] == scan->prefix && outline_at(scan, at, end, &outline)) {
+        if (!length_may_access(bytes, &outline))
+            return false;
+        struct outline rest = outline;
+        rest.opcode--;
+        if (outline.opcode > 0 && outline.map == 0 && length_is_sure(bytes + 1, &rest))
+            return true;
+    }
+    return site_at(scan, at, end, &insn, &site);
 }
 
 /* What a search for candidates has found in a function. */
@@ -236,39 +282,38 @@ static struct search search_function(const struct scan *scan, const struct stret
     return search;
 }
 
-static unsigned outline_at(const struct scan *scan, size_t at, size_t end, struct outline *outline)
-{
-    struct segue_insn insn;
-    unsigned length = length_outline(scan->code->bytes + at, end - at, outline);
-    if (length == 0 && decode_at(scan, at, end, &insn)) {
-        *outline = (struct outline){.length = insn.length};
-        length = insn.length;
-    }
-    return length;
-}
-
 /* Walks until `until` lies behind it. Leaves `at` there, or where it could not go on. */
 static enum segue_status walk(const struct scan *scan, const struct stretch *stretch, size_t until, size_t *at)
 {
-    struct proof proof = {.at = stretch->start};
-    struct outline outline;
-    while (*at < until && outline_at(scan, *at, stretch->end, &outline)) {
+    struct doubt doubt;
+    doubt.count = 0;
+    /* Not in memory: each instruction waits for it. */
+    size_t here = *at;
+    while (here < until) {
+        struct outline outline;
         struct segue_insn insn;
         struct segue_site site;
-        enum segue_status status = SEGUE_OK;
-        if (may_be_site(&outline, scan->code->bytes + *at, scan->prefix) && decode_at(scan, *at, stretch->end, &insn) &&
-            find_site(scan, &insn, &site)) {
-            bool is_form = site.kind == SEGUE_SITE_ACCESS && has_strict_form(scan, *at + site.index);
-            if (!is_form && !prove(scan, stretch, &proof, *at)) {
-                *at = proof.broken ? proof.at : *at;
+        const uint8_t *bytes = scan->code->bytes + here;
+        unsigned length = outline_at(scan, here, stretch->end, &outline);
+        if (length && may_be_site(&outline, bytes, scan->prefix) && site_at(scan, here, stretch->end, &insn, &site)) {
+            bool is_form = site.kind == SEGUE_SITE_ACCESS && has_strict_form(scan, here + site.index);
+            if (!is_form && !settle(scan, stretch, &doubt, at))
                 return SEGUE_OK;
-            }
-            status = tell(scan, stretch, *at, &insn, &site);
+            enum segue_status status = tell(scan, stretch, here, &insn, &site);
+            if (status != SEGUE_OK)
+                return status;
+            length = insn.length;
+        } else if (length) {
+            if (!length_is_sure(bytes, &outline) && !note_doubt(scan, stretch, &doubt, here, length, at))
+                return SEGUE_OK;
+        } else {
+            if (!decode_at(scan, here, stretch->end, &insn))
+                break;
+            length = insn.length;
         }
-        if (status != SEGUE_OK)
-            return status;
-        *at += outline.length;
+        here += length;
     }
+    *at = here;
     return SEGUE_OK;
 }
 

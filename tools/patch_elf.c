@@ -73,15 +73,47 @@ static int compare(const void *left, const void *right)
     return goes_before(left, right) ? -1 : goes_before(right, left);
 }
 
-/* Linkers leave them sorted but for a few. */
+/* Deals the functions out: to `sorted` those that do not go before the last one there, to `others` the rest. Returns
+ * how many the former are. */
+static size_t functions_split(const struct functions *functions, struct function *sorted, struct function *others)
+{
+    size_t in_order = 0;
+    for (size_t i = 0; i < functions->count; i++) {
+        if (in_order && goes_before(&functions->list[i], &sorted[in_order - 1]))
+            others[i - in_order] = functions->list[i];
+        else
+            sorted[in_order++] = functions->list[i];
+    }
+    return in_order;
+}
+
+static bool is_sorted(const struct function *list, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (goes_before(&list[i], &list[i - 1]))
+            return false;
+    return true;
+}
+
+/* Linkers leave two sorted sequences in one: the functions, and their parts that are seldom run, which lie elsewhere.
+ */
 static void functions_sort(struct functions *functions)
 {
-    for (size_t i = 1; i < functions->count; i++) {
-        if (goes_before(&functions->list[i], &functions->list[i - 1])) {
-            qsort(functions->list, functions->count, sizeof *functions->list, compare);
-            return;
-        }
+    size_t count = functions->count, left = 0, right = 0;
+    struct function *list = functions->list;
+    if (is_sorted(list, count))
+        return;
+    struct function *sorted = malloc(2 * count * sizeof *sorted), *others = sorted + count;
+    if (!sorted)
+        abort();
+    size_t in_order = functions_split(functions, sorted, others), over = count - in_order;
+    if (!is_sorted(others, over))
+        qsort(others, over, sizeof *others, compare);
+    for (size_t i = 0; i < count; i++) {
+        bool take_other = left == in_order || (right < over && goes_before(&others[right], &sorted[left]));
+        list[i] = take_other ? others[right++] : sorted[left++];
     }
+    free(sorted);
 }
 
 /* --- Pointers in the table. --- */
