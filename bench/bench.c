@@ -13,6 +13,8 @@
 /* With --quick no round begins later than this after the start: a slow machine gets fewer rounds, not more time. */
 #define QUICK_SECONDS 12u
 #define NANOSECONDS 1000000000u
+/* A batch that was disturbed is measured again so often. */
+#define DISTURBED_MAX 20u
 #define ROUNDS_MAX 1000000u
 #define NOTES_MAX 32
 #define SKIPS_MAX 32
@@ -105,8 +107,8 @@ static size_t variant_number(const struct bench_suite *suite, const char *name)
     bench_fail("a ratio names the variant %s, which is not there", name);
 }
 
-/* Nanoseconds an operation. */
-static double measure(const struct bench_suite *suite, const struct bench_variant *variant)
+/* Nanoseconds an operation, of one batch. */
+static double measure_once(const struct bench_suite *suite, const struct bench_variant *variant)
 {
     if (variant->prepare)
         variant->prepare(variant);
@@ -118,6 +120,14 @@ static double measure(const struct bench_suite *suite, const struct bench_varian
     if (variant->finish)
         variant->finish(variant);
     return (double)(end - start) / suite->operations;
+}
+
+static double measure(const struct bench_suite *suite, const struct bench_variant *variant)
+{
+    double time = measure_once(suite, variant);
+    for (unsigned i = 0; i < DISTURBED_MAX && suite->disturbed && suite->disturbed(); i++)
+        time = measure_once(suite, variant);
+    return time;
 }
 
 /* Samples stand variant by variant, `capacity` apart. */
@@ -177,23 +187,25 @@ static void *allocate(size_t count, size_t size)
 }
 
 /* Before variant_figures, which takes the samples out of their order. */
-static void ratio_figures(const struct bench_suite *suite, const double *samples, unsigned capacity, unsigned rounds,
-                          struct figure *figures)
+static void ratio_figures(const struct report *report, const double *samples, unsigned capacity, struct figure *figures)
 {
-    double *quotients = allocate(rounds, sizeof *quotients);
-    for (size_t i = 0; i < suite->ratio_count; i++) {
-        const struct bench_ratio *ratio = &suite->ratios[i];
-        const double *over = samples + variant_number(suite, ratio->variant) * capacity;
-        const double *under = samples + variant_number(suite, ratio->base) * capacity;
-        const char *skipped = why_skipped(ratio->variant);
-        figures[i].skipped = skipped ? skipped : why_skipped(ratio->base);
-        if (figures[i].skipped)
-            continue;
+    unsigned rounds = report->rounds;
+    double *values = allocate(rounds, sizeof *values);
+    for (size_t i = 0; i < report->quotient_count; i++) {
+        const struct quotient *of_four = &report->quotients[i];
+        const char *const names[] = {of_four->variant, of_four->base, of_four->other_base, of_four->other_variant};
         for (unsigned round = 0; round < rounds; round++)
-            quotients[round] = over[round] / under[round];
-        figures[i].spread = spread_of(quotients, rounds);
+            values[round] = 1;
+        for (size_t k = 0; k < 4 && names[k] && !figures[i].skipped; k++) {
+            const double *of = samples + variant_number(report->suite, names[k]) * capacity;
+            figures[i].skipped = why_skipped(names[k]);
+            for (unsigned round = 0; round < rounds; round++)
+                values[round] *= k % 2 ? 1 / of[round] : of[round];
+        }
+        if (!figures[i].skipped)
+            figures[i].spread = spread_of(values, rounds);
     }
-    free(quotients);
+    free(values);
 }
 
 static void variant_figures(const struct bench_suite *suite, double *samples, unsigned capacity, unsigned rounds,
@@ -206,13 +218,39 @@ static void variant_figures(const struct bench_suite *suite, double *samples, un
     }
 }
 
-static void set_quotients_of_medians(const struct bench_suite *suite, const struct figure *variants,
-                                     struct figure *ratios)
+static double median_of(const struct report *report, const char *variant)
 {
+    return report->variants[variant_number(report->suite, variant)].spread.median;
+}
+
+static void set_quotients_of_medians(const struct report *report, struct figure *ratios)
+{
+    for (size_t i = 0; i < report->quotient_count; i++) {
+        const struct quotient *of_four = &report->quotients[i];
+        if (ratios[i].skipped)
+            continue;
+        ratios[i].of_medians = median_of(report, of_four->variant) / median_of(report, of_four->base);
+        if (of_four->other_variant)
+            ratios[i].of_medians *= median_of(report, of_four->other_base) / median_of(report, of_four->other_variant);
+    }
+}
+
+/* The ratios first, then the comparisons. */
+static struct quotient *list_quotients(const struct bench_suite *suite)
+{
+    struct quotient *list = allocate(suite->ratio_count + suite->comparison_count, sizeof *list);
     for (size_t i = 0; i < suite->ratio_count; i++)
-        if (!ratios[i].skipped)
-            ratios[i].of_medians = variants[variant_number(suite, suite->ratios[i].variant)].spread.median /
-                                   variants[variant_number(suite, suite->ratios[i].base)].spread.median;
+        list[i] = (struct quotient){
+            .name = suite->ratios[i].name, .variant = suite->ratios[i].variant, .base = suite->ratios[i].base};
+    for (size_t i = 0; i < suite->comparison_count; i++) {
+        const struct bench_comparison *from = &suite->comparisons[i];
+        list[suite->ratio_count + i] = (struct quotient){.name = from->name,
+                                                         .variant = from->variant,
+                                                         .base = from->base,
+                                                         .other_variant = from->other_variant,
+                                                         .other_base = from->other_base};
+    }
+    return list;
 }
 
 /* The JSON to its file or to standard output, which it then has for itself: the RATIO lines go to standard error. */
@@ -244,8 +282,11 @@ static void run_suite(const struct bench_suite *suite, const struct options *opt
     uint64_t started = bench_clock();
     double *samples = allocate(suite->variant_count * options->rounds, sizeof *samples);
     struct figure *variants = allocate(suite->variant_count, sizeof *variants);
-    struct figure *ratios = allocate(suite->ratio_count, sizeof *ratios);
+    struct quotient *quotients = list_quotients(suite);
+    struct figure *ratios = allocate(suite->ratio_count + suite->comparison_count, sizeof *ratios);
     struct report report = {.suite = suite, .variants = variants, .ratios = ratios, .notes = notes};
+    report.quotients = quotients;
+    report.quotient_count = suite->ratio_count + suite->comparison_count;
     report.quick = options->quick;
     report.processor = pin();
     if (suite->setup)
@@ -254,13 +295,14 @@ static void run_suite(const struct bench_suite *suite, const struct options *opt
     if (suite->teardown)
         suite->teardown();
     report.note_count = note_count;
-    ratio_figures(suite, samples, options->rounds, report.rounds, ratios);
+    ratio_figures(&report, samples, options->rounds, ratios);
     variant_figures(suite, samples, options->rounds, report.rounds, variants);
-    set_quotients_of_medians(suite, variants, ratios);
+    set_quotients_of_medians(&report, ratios);
     tell(&report, options);
     free(samples);
     free(variants);
     free(ratios);
+    free(quotients);
 }
 
 static void usage(FILE *to, const struct bench_suite *suite)

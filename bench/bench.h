@@ -37,6 +37,15 @@ struct bench_ratio {
     const char *base;
 };
 
+/* Another: one such quotient divided by the same of two others, all four batches of one round. */
+struct bench_comparison {
+    const char *name;
+    const char *variant;
+    const char *base;
+    const char *other_variant;
+    const char *other_base;
+};
+
 /* A program. */
 struct bench_suite {
     const char *name;
@@ -54,6 +63,12 @@ struct bench_suite {
     size_t variant_count;
     const struct bench_ratio *ratios;
     size_t ratio_count;
+    /* May be none. */
+    const struct bench_comparison *comparisons;
+    size_t comparison_count;
+    /* After each batch: whether something came between, so that it must be measured again; may be NULL. A batch that is
+     * disturbed again and again counts in the end. */
+    bool (*disturbed)(void);
     /* Before the first and after the last round, on the pinned thread. */
     void (*setup)(void);
     void (*teardown)(void);

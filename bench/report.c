@@ -33,16 +33,19 @@ static void variant_table(FILE *to, const struct report *report)
 
 static void ratio_table(FILE *to, const struct report *report)
 {
-    const struct bench_suite *suite = report->suite;
-    fprintf(to, "\n%-28s %10s %10s %10s   %s\n", "ratio", "median", "p10", "p90", "of");
-    for (size_t i = 0; i < suite->ratio_count; i++) {
+    fprintf(to, "\n%-40s %10s %10s %10s   %s\n", "ratio", "median", "p10", "p90", "of");
+    for (size_t i = 0; i < report->quotient_count; i++) {
         const struct figure *figure = &report->ratios[i];
-        const struct bench_ratio *ratio = &suite->ratios[i];
+        const struct quotient *ratio = &report->quotients[i];
         if (figure->skipped)
-            fprintf(to, "%-28s %10s %10s %10s   not measured: %s\n", ratio->name, "-", "-", "-", figure->skipped);
+            fprintf(to, "%-40s %10s %10s %10s   not measured: %s\n", ratio->name, "-", "-", "-", figure->skipped);
         else
-            fprintf(to, "%-28s %10.3f %10.3f %10.3f   %s / %s\n", ratio->name, figure->spread.median,
-                    figure->spread.p10, figure->spread.p90, ratio->variant, ratio->base);
+            fprintf(to, "%-40s %10.3f %10.3f %10.3f   ", ratio->name, figure->spread.median, figure->spread.p10,
+                    figure->spread.p90);
+        if (!figure->skipped && ratio->other_variant)
+            fprintf(to, "%s / %s over %s / %s\n", ratio->variant, ratio->base, ratio->other_variant, ratio->other_base);
+        else if (!figure->skipped)
+            fprintf(to, "%s / %s\n", ratio->variant, ratio->base);
     }
 }
 
@@ -63,9 +66,9 @@ void report_tables(FILE *to, const struct report *report)
 
 void report_ratios(FILE *to, const struct report *report)
 {
-    for (size_t i = 0; i < report->suite->ratio_count; i++) {
+    for (size_t i = 0; i < report->quotient_count; i++) {
         const struct figure *figure = &report->ratios[i];
-        const char *name = report->suite->ratios[i].name;
+        const char *name = report->quotients[i].name;
         if (figure->skipped)
             fprintf(to, "SKIP %s %s\n", name, figure->skipped);
         else
@@ -97,11 +100,15 @@ static json_t *variants_json(const struct report *report)
 static json_t *ratios_json(const struct report *report)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < report->suite->ratio_count; i++) {
-        const struct bench_ratio *ratio = &report->suite->ratios[i];
+    for (size_t i = 0; i < report->quotient_count; i++) {
+        const struct quotient *ratio = &report->quotients[i];
         json_t *object = figure_json(ratio->name, &report->ratios[i]);
         json_object_set_new(object, "variant", json_string(ratio->variant));
         json_object_set_new(object, "base", json_string(ratio->base));
+        if (ratio->other_variant) {
+            json_object_set_new(object, "other_variant", json_string(ratio->other_variant));
+            json_object_set_new(object, "other_base", json_string(ratio->other_base));
+        }
         if (!report->ratios[i].skipped)
             json_object_set_new(object, "of_medians", json_real(report->ratios[i].of_medians));
         json_array_append_new(list, object);

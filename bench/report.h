@@ -19,6 +19,13 @@ struct figure {
     double of_medians;
 };
 
+/* A ratio or a comparison: the first and the fourth of these variants over the second and the third; the last two are
+ * NULL for a ratio. */
+struct quotient {
+    const char *name;
+    const char *variant, *base, *other_variant, *other_base;
+};
+
 struct note {
     const char *name;
     double value;
@@ -27,9 +34,11 @@ struct note {
 
 struct report {
     const struct bench_suite *suite;
-    /* One for each of the suite's variants, in nanoseconds an operation, and one for each ratio. */
+    /* One for each of the suite's variants, in nanoseconds an operation, and one for each quotient. */
     const struct figure *variants;
     const struct figure *ratios;
+    const struct quotient *quotients;
+    size_t quotient_count;
     const struct note *notes;
     size_t note_count;
     unsigned rounds;

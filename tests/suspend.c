@@ -309,7 +309,8 @@ static void thread_that_blocks_the_signal_times_out_and_answers_later(void **sta
     list[1].thread = other.number;
     assert_int_equal(segue_threads_suspend(list, 2, 20 * MILLISECOND), SEGUE_TIMEOUT);
     assert_int_equal(list[0].status, SEGUE_TIMEOUT);
-    assert_int_equal(list[1].status, SEGUE_OK);
+    /* On a machine that is busy it was too late as well. */
+    assert_true(list[1].status == SEGUE_OK || list[1].status == SEGUE_TIMEOUT);
     wait_for_round(&worker);
     assert_int_equal(segue_threads_resume(list, 2), SEGUE_OK);
     wait_for_round(&other);
@@ -360,6 +361,8 @@ static void *wait_for_vfork_child(void *argument)
     announce(worker);
     pid_t child = vfork();
     if (child == 0) {
+        /* In the parent's memory: it waits in the kernel now. */
+        __atomic_store_n(&worker->rounds, 1, __ATOMIC_RELEASE);
         char byte;
         (void)!read(worker->pipe[0], &byte, 1);
         _exit(0);
@@ -378,7 +381,8 @@ static void parent_of_a_vfork_times_out(void **state)
     begin(NULL);
     assert_int_equal(pipe(worker.pipe), 0);
     start(&worker, wait_for_vfork_child);
-    usleep(20000);
+    while (rounds_of(&worker) == 0)
+        sched_yield();
     suspension.thread = worker.number;
     assert_int_equal(segue_thread_suspend(&suspension, 20 * MILLISECOND), SEGUE_TIMEOUT);
     assert_int_equal(write(worker.pipe[1], "x", 1), 1);
@@ -493,6 +497,7 @@ static void others_wait_for_their_turn_no_longer_than_they_want(void **state)
     assert_int_equal(keeper.status, SEGUE_BUSY);
     wait_for_round(&workers[1]);
     assert_int_equal(segue_thread_resume(&suspension), SEGUE_OK);
+    keeper.timeout = LONG;
     run_keeper(&keeper);
     assert_int_equal(keeper.status, SEGUE_OK);
     assert_int_equal(segue_thread_resume(&keeper.suspension), SEGUE_OK);
