@@ -15,6 +15,9 @@
 #include <stdint.h>
 #include <time.h>
 
+/* For bench_suite.clock: the processor time, user's and system's, of children that have been waited for. */
+#define BENCH_CLOCK_CHILDREN ((clockid_t)-1000)
+
 /* One thing that is measured. */
 struct bench_variant {
     /* A word, lower case, for tables, plots and ratios. */

@@ -7,6 +7,8 @@
 
 static const char *clock_name(clockid_t clock)
 {
+    if (clock == BENCH_CLOCK_CHILDREN)
+        return "children's CPU time";
     return clock == CLOCK_THREAD_CPUTIME_ID ? "thread CPU time" : "monotonic";
 }
 

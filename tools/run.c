@@ -63,14 +63,15 @@ const struct verb run_verb = {
     .name = VERB,
     .arguments = "[OPTION...] PROGRAM [ARGUMENT...]",
     .summary = "runs a program with FS taken away: its thread-local storage is found through GS",
-    .details = "  --stats[=json]  at the end, tells what was rewritten, trapped and done, on standard error\n"
-               "  --trace         tells each event on standard error\n"
-               "  --eager         rewrites the fs: accesses of a module when its code is mapped\n"
-               "  --lazy          rewrites each fs: access at its own fault; without either, those of a module are\n"
-               "                  rewritten at its first fault\n"
-               "  --no-follow     programs that the program runs in its place run on their own\n"
-               "\n"
-               "The exit status is the program's; 125 if it could not be run here, 126 if it is no program that\n"
-               "can be run, 127 if there is none.\n",
+    .details =
+        "  --stats[=json]  at the end, tells what was rewritten, trapped and done, on standard error\n"
+        "  --trace         tells each event on standard error\n"
+        "  --eager         rewrites the fs: accesses of a module when its code is mapped\n"
+        "  --lazy          rewrites each fs: access at its own fault; without either, those of a module that are\n"
+        "                  left are rewritten when it has had many\n"
+        "  --no-follow     programs that the program runs in its place run on their own\n"
+        "\n"
+        "The exit status is the program's; 125 if it could not be run here, 126 if it is no program that\n"
+        "can be run, 127 if there is none.\n",
     .run = run_program,
 };

@@ -107,7 +107,9 @@ static bool serve_segment(ucontext_t *frame, struct segue_fault *fault)
         return false;
     if (goes_through_fs(&insn)) {
         count(&counters->faults, 1);
-        if (settings.rewriting != REWRITE_LAZILY) {
+        bool is_time = settings.rewriting == REWRITE_EAGERLY ||
+                       (settings.rewriting == REWRITE_WHEN_MANY && module_has_many_faults(regs.rip));
+        if (is_time) {
             uint8_t byte = 0;
             module_rewrite(regs.rip);
             if (memory_read(&byte, regs.rip + insn.segment_prefix, 1) && byte != 0x64)

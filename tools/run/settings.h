@@ -12,9 +12,9 @@ enum statistics {
 
 /* When the fs: accesses of a module are rewritten. */
 enum rewriting {
-    /* All of them at its first fault. */
-    REWRITE_AT_FAULT,
-    /* All of them when its code is mapped. */
+    /* Each at its own fault, until there have been many: then all that are left. */
+    REWRITE_WHEN_MANY,
+    /* All of them when its code is mapped, and at the latest at the first fault. */
     REWRITE_EAGERLY,
     /* Each at its own fault. */
     REWRITE_LAZILY,

@@ -1,16 +1,20 @@
 /* stack_linux.c: the strings stay where the kernel has put them: so the program has them in one piece, as it would, and
  * may write over them to be listed by another name.
  *
- * SOURCES: System V ABI for x86-64, 3.4.1; Linux fs/binfmt_elf.c create_elf_tables; prctl(2) PR_SET_MM. */
+ * SOURCES: System V ABI for x86-64, 3.4.1; Linux fs/binfmt_elf.c create_elf_tables; prctl(2) PR_SET_MM_MAP, which needs
+ * no privilege. */
 #include "stack.h"
 
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "environment.h"
 #include "report.h"
@@ -67,11 +71,43 @@ static uint64_t *put_strings(uint64_t *at, char **list)
     return at;
 }
 
-/* ps and pidof see the program's arguments where the kernel lets a process say where they are. */
-static void tell_arguments(char **arguments)
+/* A field of /proc/self/stat, counted from 1 as in proc(5); they begin behind the name's last bracket, with the third.
+ */
+static uint64_t read_field(const char *text, unsigned number)
 {
-    if (arguments[0])
-        prctl(PR_SET_MM, PR_SET_MM_ARG_START, (unsigned long)arguments[0], 0, 0);
+    const char *at = strrchr(text, ')');
+    for (unsigned field = 3; at && field <= number; field++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+/* ps and pidof see the program's arguments, and not the host's before them. A kernel that does not let us leaves them.
+ */
+static void tell_arguments(char **arguments, const Elf64_auxv_t *vector, size_t entries)
+{
+    char text[1024] = {0};
+    int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    ssize_t size = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    close(file);
+    if (size <= 0 || !arguments[0])
+        return;
+    struct prctl_mm_map map = {
+        .start_code = read_field(text, 26),
+        .end_code = read_field(text, 27),
+        .start_stack = read_field(text, 28),
+        .start_data = read_field(text, 45),
+        .end_data = read_field(text, 46),
+        .start_brk = read_field(text, 47),
+        .brk = (uint64_t)(uintptr_t)sbrk(0),
+        .arg_start = (uint64_t)(uintptr_t)arguments[0],
+        .arg_end = read_field(text, 49),
+        .env_start = read_field(text, 50),
+        .env_end = read_field(text, 51),
+        .auxv = (__u64 *)(uintptr_t)vector,
+        .auxv_size = (uint32_t)(entries * sizeof *vector),
+        .exe_fd = UINT32_MAX,
+    };
+    prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0);
 }
 
 uint64_t stack_build(char **arguments, char **environment, const char *path, const struct image *image)
@@ -92,7 +128,7 @@ uint64_t stack_build(char **arguments, char **environment, const char *path, con
         *at++ = vector[i].a_type;
         *at++ = told(&vector[i], path, image, random);
     }
-    tell_arguments(arguments);
+    tell_arguments(arguments, (const Elf64_auxv_t *)(const void *)(at - 2 * entries), entries);
     if (image->executable_stack)
         mprotect((void *)(uintptr_t)(pointer & -(uint64_t)4096), 4096,
                  PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# run_options.sh SEGUE: the options of segue run, what it refuses, and what it ends with.
+set -uo pipefail
+segue=$(realpath "$1")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+passed=0 failed=0
+
+check() {
+    if [ "$2" = "$3" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf 'FAILED: %s\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"
+    fi
+}
+
+# refuses STATUS TEXT WHAT COMMAND...
+refuses() {
+    local status=$1 text=$2 what=$3 got=0
+    shift 3
+    timeout 60 "$@" >out 2>err </dev/null || got=$?
+    check "$what: status" "$status" "$got"
+    check "$what: message" "yes" "$(grep -q -- "$text" err && echo yes || cat err)"
+}
+
+figure() {
+    python3 -c 'import json, sys; print(json.load(open("stats"))[sys.argv[1]])' "$1"
+}
+
+stats() {
+    timeout 60 "$segue" run --stats=json "$@" >out 2>stats </dev/null
+}
+
+stats /bin/echo hello
+check "figures: output" hello "$(cat out)"
+check "figures: FS base was never set" 0 "$(figure wrong_bases)"
+check "figures: crossings" yes "$([ "$(figure crossings)" -gt 20 ] && echo yes)"
+check "figures: one call of write" 1 "$(python3 -c 'import json; print(json.load(open("stats"))["calls"]["write"])')"
+stats --lazy /bin/echo
+check "lazy: no module is rewritten" "0 yes" "$(figure sites_eager) $([ "$(figure sites_lazy)" -gt 5 ] && echo yes)"
+check "lazy: a fault for each site" "$(figure faults)" "$(figure sites_lazy)"
+stats --eager /bin/echo
+check "eager: modules are rewritten" "yes yes" \
+    "$([ "$(figure sites_eager)" -gt 4000 ] && echo yes) $([ "$(figure faults)" -lt 20 ] && echo yes)"
+stats python3 -c 'import threading, os
+t = [threading.Thread(target=int) for i in range(5)]
+[x.start() for x in t], [x.join() for x in t]
+os.fork() or os._exit(0)
+os.wait()'
+check "figures: threads and processes" "5 1" "$(figure threads) $(figure processes)"
+check "plain figures" yes "$("$segue" run --stats /bin/true 2>&1 | grep -q 'FS base set while the program ran' && echo yes)"
+check "trace" yes "$("$segue" run --trace /bin/true 2>&1 | grep -q 'exit_group(0x0' && echo yes)"
+
+cat >maps.sh <<'SCRIPT'
+grep -q segue-run /proc/self/maps && echo under || echo alone
+SCRIPT
+check "follows" under "$("$segue" run sh maps.sh)"
+check "does not follow" alone "$("$segue" run --no-follow sh maps.sh)"
+check "the process is the program's" same \
+    "$(bash -c 'a=$$; exec "$0" run sh -c "[ \$\$ = $a ] && echo same"' "$segue")"
+check "the program's name and arguments" "busybox busybox sh -c" \
+    "$("$segue" run busybox sh -c 'cat /proc/$$/comm; tr "\0" " " </proc/$$/cmdline; true' | tr '\n' ' ' | cut -c1-21)"
+check "status" 7 "$("$segue" run sh -c 'exit 7'; echo $?)"
+check "arguments that look like options are the program's" "--stats -n" "$("$segue" run /bin/echo --stats -n)"
+
+printf 'int main(void) { __asm__ volatile("int $0x80" : : "a"(20)); return 0; }' >int80.c
+cat >gs.c <<'C'
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void) { static char block[4096]; return syscall(SYS_arch_prctl, 0x1001, block) != 0; }
+C
+gcc -o int80 int80.c && gcc -o gs gs.c
+refuses 125 'uses GS itself' "a program that uses GS" "$segue" run ./gs
+refuses 125 'int 0x80' "32-bit system calls" "$segue" run ./int80
+refuses 127 'there is no such program' "no such program" "$segue" run nosuchprogram
+refuses 127 'No such file' "no such path" "$segue" run ./nosuchprogram
+echo text >text
+refuses 126 'ermission\|executable\|no ELF' "a file that is no program" "$segue" run ./text
+refuses 125 'no program to run' "nothing" "$segue" run --stats
+refuses 125 'help run' "an unknown option" "$segue" run --nosuch /bin/true
+if [ "$(id -u)" = 0 ]; then
+    cp /bin/busybox suid && chown nobody suid && chmod u+s suid
+    refuses 126 'set-user-ID' "a set-user-ID program" "$segue" run sh -c 'exec ./suid true'
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
