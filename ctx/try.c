@@ -26,6 +26,7 @@ enum segue_status segue_try_end(struct segue_trial *trial)
     return SEGUE_OK;
 }
 
+/* 0 if it was no page fault. */
 static uint8_t direction_of(const void *ucontext)
 {
     uint64_t trap, error_code;
@@ -46,11 +47,14 @@ enum segue_status segue_try_catch(const siginfo_t *info, void *ucontext)
     if (!trial || info->si_code <= 0)
         return SEGUE_NOT_FOUND;
     frame_get_registers(ucontext, &regs);
+    uint8_t direction = direction_of(ucontext);
+    bool address_known = direction != 0;
     trial->fault = (struct segue_trial_fault){
         .signal = info->si_signo,
         .code = info->si_code,
-        .address = (uint64_t)(uintptr_t)info->si_addr,
-        .direction = direction_of(ucontext),
+        .address = address_known ? (uint64_t)(uintptr_t)info->si_addr : 0,
+        .address_known = address_known,
+        .direction = direction,
         .instruction = regs.rip,
     };
     trial_innermost = trial->outer;

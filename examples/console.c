@@ -118,6 +118,14 @@ uint64_t console_read_number(const char *option, const char *text, uint64_t leas
     return number;
 }
 
+int console_end(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "%s: cannot write to standard output: %s\n", program_invocation_short_name, strerror(errno));
+    return EXIT_FAILURE;
+}
+
 void console_die(int status, const char *format, ...)
 {
     va_list arguments;

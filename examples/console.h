@@ -26,6 +26,9 @@ struct console_number console_grouped(uint64_t number);
  * status 2, if it is none. */
 uint64_t console_read_number(const char *option, const char *text, uint64_t least, uint64_t most);
 
+/* What main is to return: `status`, or 1, having said so, if what the program printed was lost. */
+int console_end(int status);
+
 /* Ends the program with "PROGRAM: message" on standard error, and `status`. */
 _Noreturn void console_die(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -3,17 +3,21 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+struct accesses {
+    int reads, writes;
+};
+
 static enum segue_verdict told(void *context, const struct segue_event *event)
 {
-    (void)event; /* event->address, event->size, event->direction, event->regs, event->plan ... */
-    ++*(int *)context;
+    struct accesses *accesses = context; /* event->address, event->size, event->regs, event->plan ... */
+    ++*(event->direction & SEGUE_WRITE ? &accesses->writes : &accesses->reads);
     return SEGUE_STEP;
 }
 
 int main(void)
 {
     struct segue_mapping heap;
-    int accesses = 0;
+    struct accesses accesses = {0};
 
     if (segue_install(NULL) != SEGUE_OK || segue_mapping_create(NULL, 1 << 20, &heap) != SEGUE_OK)
         return 1;
@@ -30,6 +34,6 @@ int main(void)
     volatile int *cell = heap.memory;
     *cell = 42;
     int value = *cell;
-    printf("%d, after %d accesses to a closed page\n", value, accesses);
+    printf("%d: %d write to a closed page, and %d read\n", value, accesses.writes, accesses.reads);
     return 0;
 }

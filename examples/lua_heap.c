@@ -371,5 +371,5 @@ int main(int count, char **argument)
     free(program.text);
     free(plain.bytes);
     free(closed.bytes);
-    return !good;
+    return console_end(!good);
 }

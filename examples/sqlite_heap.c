@@ -183,5 +183,5 @@ int main(int count, char **arguments)
     printf("  %-34s %14s\n", "pages of heap", console_grouped(heap_pages_used()).text);
     printf("  %-34s %12.3f s\n", "time without protection", before);
     printf("  %-34s %12.3f s\n", "time with protection", after);
-    return judge(&plain, &closed, &tally);
+    return console_end(judge(&plain, &closed, &tally));
 }

@@ -438,5 +438,5 @@ int main(int count, char **arguments)
     segue_mapping_destroy(&heap.slots);
     segue_uninstall(NULL);
     free(mutator.held);
-    return failure != NULL;
+    return console_end(failure != NULL);
 }

@@ -73,6 +73,7 @@ static void fault_comes_back_as_a_value(void **state)
         assert_int_equal(store.address, (uint64_t)(uintptr_t)readable + (uint64_t)i);
         assert_int_equal(store.direction, SEGUE_WRITE);
         assert_in_range(store.instruction, (uint64_t)(uintptr_t)try_store, (uint64_t)(uintptr_t)try_store + 4096);
+        assert_true(store.address_known && load.address_known);
         assert_int_equal(load.address, (uint64_t)(uintptr_t)closed + (uint64_t)i);
         assert_int_equal(load.direction, SEGUE_READ);
         assert_int_equal(try_load(readable).signal, 0);
@@ -100,6 +101,8 @@ static void no_canonical_address_has_no_direction(void **state)
     assert_int_equal(fault.signal, SIGSEGV);
     assert_int_equal(fault.code, SI_KERNEL);
     assert_int_equal(fault.direction, 0);
+    assert_false(fault.address_known);
+    assert_int_equal(fault.address, 0);
 }
 
 __attribute__((noinline)) static struct segue_trial_fault fault_at_depth(unsigned depth)

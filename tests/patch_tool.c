@@ -172,6 +172,45 @@ static void what_holds_no_such_code_is_refused_by_name(void **state)
     assert_int_equal(run("ls out 2>/dev/null"), 2);
 }
 
+static void what_is_no_file_is_not_replaced_by_one(void **state)
+{
+    (void)state;
+    assert_int_equal(run("mkfifo pipe && %s patch " LIBM " -o pipe", tool), 1);
+    expect_said("cannot write pipe: it is no regular file");
+    assert_int_equal(run("%s patch " LIBM " -o m.never --list pipe", tool), 1);
+    expect_said("cannot write pipe: it is no regular file");
+    assert_int_equal(run("test -p pipe && test ! -e m.never && mkdir -p folder"), 0);
+    assert_int_equal(run("%s patch " LIBM " -o folder", tool), 1);
+    expect_said("Is a directory");
+    assert_int_equal(run("ln -sf nothing dangling && %s patch " LIBM " -o dangling", tool), 1);
+    expect_said("cannot write dangling: No such file");
+    assert_int_equal(run("%s patch " LIBM " -o -", tool), 1);
+    expect_said("./-");
+    /* What a link leads to is replaced; the link stays. */
+    assert_int_equal(run("echo old > real && ln -sf real link && %s patch " LIBM " -o link && test -L link && "
+                         "%s patch " LIBM " -o m.new && cmp real m.new",
+                         tool, tool),
+                     0);
+}
+
+static void nothing_that_is_read_or_written_is_overwritten(void **state)
+{
+    static const char *const lines[] = {
+        "patch m.in --dry-run --list m.in", "patch m.in --dry-run --list ./m.in",   "patch m.in -o m.one --list m.in",
+        "patch m.in -o m.one --list m.one", "patch --revert m.list m.in -o m.list",
+    };
+    (void)state;
+    assert_int_equal(run("cp " LIBM " m.in && %s patch m.in --dry-run --list m.list && sum m.in m.list > sums", tool),
+                     0);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        assert_int_equal(run("%s %s", tool, lines[i]), 2);
+    assert_int_equal(run("sum m.in m.list | cmp - sums && test ! -e m.one"), 0);
+    assert_int_equal(run("mkdir -p t && cp " LIBM " t && %s patch t -o t.new --list t.new", tool), 1);
+    expect_said("among the patched files");
+    assert_int_equal(run("%s patch t -o t.new --list t", tool), 1);
+    expect_said("lies in");
+}
+
 static void command_lines_that_make_no_sense_are_refused(void **state)
 {
     static const char *const lines[] = {
@@ -274,6 +313,8 @@ int main(void)
         cmocka_unit_test(permissions_and_times_are_kept_and_the_input_is_not_touched),
         cmocka_unit_test(another_build_is_refused),
         cmocka_unit_test(what_holds_no_such_code_is_refused_by_name),
+        cmocka_unit_test(what_is_no_file_is_not_replaced_by_one),
+        cmocka_unit_test(nothing_that_is_read_or_written_is_overwritten),
         cmocka_unit_test(command_lines_that_make_no_sense_are_refused),
         cmocka_unit_test(members_of_an_archive_are_patched_in_place),
         cmocka_unit_test(tree_is_patched_into_one_of_the_same_shape),

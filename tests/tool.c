@@ -254,6 +254,9 @@ static void explain_address_is_one_instruction(void **state)
     RUN(&run, "explain", place("SEGUE_CODE_64", "0x1000"));
     assert_int_equal(run.code, 1);
     expect(run.err, "address 0x1000 is not in ");
+    RUN(&run, "explain", place("SEGUE_CODE_64", "99999999999999999999999"));
+    assert_int_equal(run.code, 1);
+    expect(run.err, "is no address");
 }
 
 static void explain_unusable_symbols_say_why(void **state)
@@ -596,6 +599,9 @@ static void misuse_exits_with_2_and_says_why(void **state)
     expect(run.err, "--count wants a value");
     RUN(&run, "explain", "90", "file:1");
     assert_int_equal(run.code, 2);
+    RUN(&run, "help", "explain", "doctor");
+    assert_int_equal(run.code, 2);
+    expect(run.err, "'doctor' is one more");
     run_list(&run, variable("SEGUE_TOOL"), (const char *const[]){"segue", NULL});
     assert_int_equal(run.code, 2);
     expect(run.err, "usage: segue VERB");
@@ -622,6 +628,17 @@ static void output_that_cannot_be_written_is_a_failure(void **state)
 {
     (void)state;
     assert_int_equal(WEXITSTATUS(system("\"$SEGUE_TOOL\" explain 90 >/dev/full 2>/dev/null")), 1);
+    assert_int_equal(WEXITSTATUS(system("\"$SEGUE_TOOL\" demo weak-table --quick >/dev/full 2>/dev/null")), 1);
+}
+
+static void what_is_quoted_is_no_command_for_the_terminal(void **state)
+{
+    (void)state;
+    struct run run;
+    RUN(&run, "explain", "no\033[31mfile:main");
+    assert_int_equal(run.code, 1);
+    expect(run.err, "no\\x1b[31mfile");
+    assert_null(strchr(run.err, '\033'));
 }
 
 int main(void)
@@ -655,6 +672,7 @@ int main(void)
         cmocka_unit_test(misuse_exits_with_2_and_says_why),
         cmocka_unit_test(help_and_version_are_told),
         cmocka_unit_test(output_that_cannot_be_written_is_a_failure),
+        cmocka_unit_test(what_is_quoted_is_no_command_for_the_terminal),
     };
     return cmocka_run_group_tests_name("tool", tests, NULL, NULL);
 }

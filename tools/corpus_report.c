@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "message.h"
+#include "output.h"
 
 #define KIND "segue corpus check"
 
@@ -87,7 +88,10 @@ json_t *corpus_report_read(const char *path)
     json_t *report = json_load_file(path, 0, &error);
     const char *kind = json_string_value(json_object_get(report, "report"));
     if (!report) {
-        complain("corpus", "%s:%d: %s", path, error.line, error.text);
+        if (error.line > 0)
+            complain("corpus", "%s:%d: %s", path, error.line, error.text);
+        else
+            complain("corpus", "%s", error.text);
     } else if (!kind || strcmp(kind, KIND) != 0 || !json_is_object(json_object_get(report, "decoders")) ||
                !json_is_object(json_object_get(report, "classes")) ||
                !json_is_object(json_object_get(report, "unknown"))) {
@@ -100,12 +104,11 @@ json_t *corpus_report_read(const char *path)
 
 bool corpus_report_write(const json_t *report, const char *path)
 {
-    size_t flags = JSON_INDENT(1) | JSON_SORT_KEYS;
-    bool ok = path ? json_dump_file(report, path, flags) == 0 : json_dumpf(report, stdout, flags) == 0;
-    if (!path)
-        putchar('\n');
-    if (!ok)
-        complain("corpus", "cannot write %s: %s", path ? path : "the report", strerror(errno));
+    char *text = json_dumps(report, JSON_INDENT(1) | JSON_SORT_KEYS);
+    if (!text)
+        abort();
+    bool ok = path ? output_write("corpus", path, text, strlen(text), NULL) : puts(text) >= 0;
+    free(text);
     return ok;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "message.h"
+#include "output.h"
 
 uint64_t corpus_row_hash(const struct corpus_row *row)
 {
@@ -298,30 +299,14 @@ static bool compress(char **bytes, size_t *size)
     return true;
 }
 
-/* Writes beside the file and renames, so that a half-written file never stands under its name. */
-static bool write_whole(const char *path, const char *bytes, size_t size)
-{
-    char beside[4096];
-    if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
-        return false;
-    FILE *file = fopen(beside, "wb");
-    if (!file)
-        return false;
-    bool ok = fwrite(bytes, 1, size, file) == size;
-    ok = fclose(file) == 0 && ok;
-    if (ok && rename(beside, path) == 0)
-        return true;
-    unlink(beside);
-    return false;
-}
-
 bool corpus_rows_write(const struct corpus_rows *rows, const char *path, const char *header)
 {
     size_t size;
     char *text = to_text(rows, header, &size);
-    bool ok = text && (!compressed(path) || compress(&text, &size)) && write_whole(path, text, size);
+    bool ok = text && (!compressed(path) || compress(&text, &size));
     if (!ok)
-        complain("corpus", "cannot write %s: %s", path, strerror(errno));
+        complain("corpus", "cannot write %s: %s", path, strerror(ENOMEM));
+    ok = ok && output_write("corpus", path, text, size, NULL);
     free(text);
     return ok;
 }

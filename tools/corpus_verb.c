@@ -7,6 +7,7 @@
 
 #include "corpus_verbs.h"
 #include "message.h"
+#include "output.h"
 #include "verb.h"
 
 static const struct {
@@ -34,6 +35,17 @@ bool corpus_number(const char *option, const char *text, unsigned low, unsigned 
     }
     *value = (unsigned)number;
     return true;
+}
+
+bool corpus_may_write(const char *path, char *const *inputs)
+{
+    for (; *inputs; inputs++) {
+        if (!output_is_same(path, *inputs))
+            continue;
+        complain("corpus", "%s would overwrite %s, which is read; give another name", path, *inputs);
+        return false;
+    }
+    return output_accepts("corpus", path);
 }
 
 void corpus_data_path(char *path, size_t size, const char *folder, const char *name)

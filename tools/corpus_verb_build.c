@@ -161,5 +161,5 @@ int corpus_verb_build(int argument_count, char **arguments)
         return misuse("corpus", "build needs -o FILE");
     if (optind == argument_count && !options.generate)
         return misuse("corpus", "build from what? name files or folders, or say --generate");
-    return build(&options, arguments + optind);
+    return corpus_may_write(options.out, arguments + optind) ? build(&options, arguments + optind) : EXIT_FAILED;
 }

@@ -214,6 +214,8 @@ int corpus_verb_check(int argument_count, char **arguments)
             return EXIT_USAGE;
     if (optind == argument_count)
         return misuse("corpus", "check what?");
+    if (options.json && strcmp(options.json, "-") != 0 && !corpus_may_write(options.json, arguments + optind))
+        return EXIT_FAILED;
     return check_paths(&options, arguments + optind);
 }
 
@@ -230,6 +232,8 @@ int corpus_verb_merge(int argument_count, char **arguments)
     }
     if (optind == argument_count)
         return misuse("corpus", "merge what?");
+    if (out && strcmp(out, "-") != 0 && !corpus_may_write(out, arguments + optind))
+        return EXIT_FAILED;
     json_t *sum = json_object();
     int code = EXIT_DONE;
     for (int i = optind; code == EXIT_DONE && i < argument_count; i++) {

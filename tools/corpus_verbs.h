@@ -17,6 +17,10 @@ unsigned corpus_processors(void);
 /* Reads a whole number from `low` to `high`. False, having said what is wrong with the option, if it is none. */
 bool corpus_number(const char *option, const char *text, unsigned low, unsigned high, unsigned *value);
 
+/* Whether a result can be written to `path` without overwriting one of the `inputs`, the last of which is NULL. False,
+ * having said why, if not. */
+bool corpus_may_write(const char *path, char *const *inputs);
+
 /* Adds the rows of a file of rows, or of the code in an ELF file. False, having said why, on failure. */
 bool corpus_rows_take(struct corpus_rows *rows, const char *path);
 

@@ -135,8 +135,12 @@ bool elf_code_at(const struct elf_code *elf, uint64_t address, struct code *code
         GElf_Phdr segment;
         if (!gelf_getphdr(elf->elf, (int)i, &segment) || segment.p_type != PT_LOAD)
             continue;
-        if (address - segment.p_vaddr < segment.p_filesz)
+        if (address - segment.p_vaddr < segment.p_filesz) {
+            if (!(segment.p_flags & PF_X))
+                complain(elf->verb, "note: address 0x%" PRIx64 " of %s is not executable: it is hardly code", address,
+                         elf->path);
             return bytes_of_segment(elf, &segment, address, code);
+        }
         is_zeroed = is_zeroed || address - segment.p_vaddr < segment.p_memsz;
     }
     if (is_zeroed)

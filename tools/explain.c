@@ -1,4 +1,5 @@
 /* explain.c: segue explain. Tells each instruction's memory accesses, and who could step it. */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -259,6 +260,10 @@ static bool locate(const struct elf_code *elf, const char *place, struct task *t
 {
     uint64_t address;
     *task = (struct task){.skips = true};
+    if (isdigit((unsigned char)place[0]) && !strpbrk(place, "+.@") && !read_number(place, &address)) {
+        complain(VERB, "'%s' is no address: decimal, or 0x and hexadecimal, of at most 64 bits", place);
+        return false;
+    }
     if (!read_number(place, &address))
         return locate_symbol(elf, place, task);
     if (!elf_code_at(elf, address, &task->code))

@@ -7,12 +7,7 @@
 #include "verb.h"
 
 static const struct verb *const verbs[] = {
-    &explain_verb,
-    &doctor_verb,
-    &demo_verb,
-    &patch_verb,
-    &run_verb,
-    &corpus_verb,
+    &explain_verb, &doctor_verb, &demo_verb, &patch_verb, &run_verb, &corpus_verb,
 };
 
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)
@@ -55,6 +50,8 @@ static int help(int argument_count, char **arguments)
         list_verbs(stdout);
         return EXIT_DONE;
     }
+    if (argument_count > 2)
+        return misuse(NULL, "help takes one verb at a time, and '%s' is one more", arguments[2]);
     const struct verb *verb = find_verb(arguments[1]);
     if (!verb)
         return unknown_verb(arguments[1]);

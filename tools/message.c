@@ -1,17 +1,31 @@
 /* message.c: messages go to standard error, after all that was printed before them. */
 #include "message.h"
 
+#include <ctype.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "verb.h"
+
+/* Names of files and the like are quoted as they are, but for what a terminal would take for a command. */
+static void print_harmless(const char *text)
+{
+    for (; *text; text++)
+        fprintf(stderr, iscntrl((unsigned char)*text) && *text != '\n' && *text != '\t' ? "\\x%02x" : "%c",
+                (unsigned char)*text);
+}
 
 static void message(const char *verb, const char *format, va_list arguments)
 {
     fflush(stdout);
     fprintf(stderr, verb ? "segue %s: " : "segue: ", verb);
-    vfprintf(stderr, format, arguments);
+    char *text;
+    if (vasprintf(&text, format, arguments) < 0)
+        abort();
+    print_harmless(text);
+    free(text);
     fputc('\n', stderr);
 }
 

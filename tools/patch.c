@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "message.h"
+#include "output.h"
 #include "patch_job.h"
 #include "verb.h"
 
@@ -113,7 +114,24 @@ static int check_request(const struct request *request)
     if (options->dry_run && options->output)
         return misuse(VERB, "--dry-run writes nothing; leave out -o, or --dry-run");
     if (!options->dry_run && !request->verify && !options->output)
-        return misuse(VERB, "where the result goes is missing; give -o OUT, or --dry-run");
+        return misuse(VERB, "where the result goes is missing; give -o OUT%s", request->revert ? "" : ", or --dry-run");
+    return EXIT_DONE;
+}
+
+/* What is written may not be where it is read from or where something else is written; but OUT may be FILE. */
+static int check_names(const struct request *request, const char *input)
+{
+    const struct patch_options *options = &request->options;
+    const char *const written[] = {options->output, options->list};
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++)
+        if (written[i] && !output_accepts(VERB, written[i]))
+            return EXIT_FAILED;
+    if (options->list && output_is_same(options->list, input))
+        return misuse(VERB, "--list %s would overwrite the file itself", options->list);
+    if (options->list && options->output && output_is_same(options->list, options->output))
+        return misuse(VERB, "--list and -o both name %s", options->list);
+    if (request->revert && output_is_same(options->output, request->revert))
+        return misuse(VERB, "-o %s would overwrite the list", options->output);
     return EXIT_DONE;
 }
 
@@ -124,7 +142,7 @@ static bool write_list(const struct patch_list *list, const char *input, const c
     json_decref(json);
     if (!text)
         abort();
-    bool done = file_write(path, text, strlen(text), NULL);
+    bool done = output_write(VERB, path, text, strlen(text), NULL);
     free(text);
     return done;
 }
@@ -141,7 +159,7 @@ enum patch_outcome patch_file(const struct patch_options *options, const char *i
         return is_other ? PATCH_OTHER : PATCH_REFUSED;
     }
     list_apply(list, &image, LIST_NEW);
-    bool done = (!output || file_write(output, image.bytes, image.size, &image.status)) &&
+    bool done = (!output || output_write(VERB, output, image.bytes, image.size, &image.status)) &&
                 (!list_path || write_list(list, input, list_path));
     file_free(&image);
     if (done)
@@ -186,7 +204,7 @@ static int use_list(const struct request *request, const char *path)
         done = list_check(&list, &image, LIST_NEW);
         if (done && request->revert) {
             list_apply(&list, &image, LIST_OLD);
-            done = file_write(request->options.output, image.bytes, image.size, &image.status);
+            done = output_write(VERB, request->options.output, image.bytes, image.size, &image.status);
         }
         file_free(&image);
     }
@@ -204,18 +222,22 @@ static int patch(int argument_count, char **arguments)
     };
     struct stat status;
     int code = read_options(argument_count, arguments, &request);
-    if (code == EXIT_DONE)
-        code = check_request(&request);
     if (code != EXIT_DONE)
         return code;
     if (argument_count - optind != 1)
-        return misuse(VERB, argument_count == optind ? "which file is missing" : "give one file or folder at a time");
+        return misuse(VERB, argument_count == optind ? "the file that is meant is missing; give FILE"
+                                                     : "give one file or folder at a time");
+    code = check_request(&request);
+    if (code != EXIT_DONE)
+        return code;
     const char *input = arguments[optind];
-    if (request.verify || request.revert)
-        return use_list(&request, input);
-    if (stat(input, &status) == 0 && S_ISDIR(status.st_mode))
+    bool is_folder = stat(input, &status) == 0 && S_ISDIR(status.st_mode);
+    if (is_folder && !request.verify && !request.revert)
         return patch_tree(&request.options, input);
-    return patch_single(&request.options, input);
+    code = check_names(&request, input);
+    if (code != EXIT_DONE)
+        return code;
+    return request.verify || request.revert ? use_list(&request, input) : patch_single(&request.options, input);
 }
 
 const struct verb patch_verb = {

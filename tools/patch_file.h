@@ -1,4 +1,4 @@
-/* patch_file.h: whole files, read and written. */
+/* patch_file.h: whole files in memory. */
 #ifndef SEGUE_TOOLS_PATCH_FILE_H
 #define SEGUE_TOOLS_PATCH_FILE_H
 
@@ -15,12 +15,8 @@ struct file_image {
     struct stat status;
 };
 
-/* Both say what was wrong. */
+/* Says what was wrong. */
 bool file_read(struct file_image *image, const char *path);
 void file_free(struct file_image *image);
-
-/* Writes `size` bytes to a temporary file beside `path`, and puts it in its place in one go. With `like`, it gets that
- * file's permissions, owner (where we may) and times. */
-bool file_write(const char *path, const void *bytes, size_t size, const struct stat *like);
 
 #endif

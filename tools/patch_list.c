@@ -417,7 +417,10 @@ bool list_read(struct patch_list *list, const char *path)
     *list = (struct patch_list){0};
     json_t *json = json_load_file(path, 0, &error);
     if (!json) {
-        complain(VERB, "cannot read the list %s: line %d: %s", path, error.line, error.text);
+        if (error.line > 0)
+            complain(VERB, "cannot read the list %s: line %d: %s", path, error.line, error.text);
+        else
+            complain(VERB, "cannot read the list: %s", error.text);
         return false;
     }
     bool done = read_list(list, json);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "message.h"
+#include "output.h"
 #include "patch_job.h"
 #include "verb.h"
 
@@ -162,7 +163,7 @@ static bool copy_file(const char *input, const char *output)
         return true;
     if (!file_read(&image, input))
         return false;
-    bool done = file_write(output, image.bytes, image.size, &image.status);
+    bool done = output_write(VERB, output, image.bytes, image.size, &image.status);
     file_free(&image);
     return done;
 }
@@ -268,16 +269,30 @@ static bool is_inside(const char *input, const char *output)
     return inside;
 }
 
+/* Makes the folder, unless NULL: what is written there is neither in the tree that is read nor in the `other` one. */
+static bool has_room(const char *input, const char *folder, const char *other)
+{
+    if (!folder)
+        return true;
+    if (!make_folder(folder, 0777))
+        return false;
+    if (is_inside(input, folder)) {
+        complain(VERB, "%s lies in %s; give a folder elsewhere", folder, input);
+        return false;
+    }
+    if (other && output_is_same(folder, other)) {
+        complain(VERB, "the lists would be among the patched files, in %s; give another folder", folder);
+        return false;
+    }
+    return true;
+}
+
 int patch_tree(const struct patch_options *options, const char *input)
 {
     struct tree tree = {
         .options = options, .input = input, .lock = PTHREAD_MUTEX_INITIALIZER, .has_bar = isatty(STDERR_FILENO)};
-    if (options->output && !make_folder(options->output, 0777))
+    if (!has_room(input, options->output, NULL) || !has_room(input, options->list, options->output))
         return EXIT_FAILED;
-    if (is_inside(input, options->output)) {
-        complain(VERB, "%s lies in %s; give a folder elsewhere", options->output, input);
-        return EXIT_FAILED;
-    }
     if (!take_shape(&tree))
         return EXIT_FAILED;
     /* The big ones first, so that none is left to one worker at the end. */

@@ -205,7 +205,7 @@ SEGUE_API enum segue_status segue_context_init(struct segue_context *context, st
  * Needed only where those run. `context` must not be running. Not async-signal-safe; thread-safe. */
 SEGUE_API void segue_context_destroy(struct segue_context *context);
 
-/* The part of segue_context_swap for contexts with flags that need more than registers. */
+/* The part of segue_context_swap for contexts with flags that need more than registers; as async-signal-safe as it. */
 SEGUE_API enum segue_status segue_context_swap_slowly(struct segue_context *from, struct segue_context *to);
 
 /* Goes on with `to`, and forgets the flow that called. Traps if there is nothing in `to` to go on with. The caller's
@@ -390,8 +390,9 @@ struct segue_trial_fault {
     int signal;
     /* The signal's code, si_code. */
     int code;
-    /* The address that could not be accessed, as the signal told it. */
+    /* The address that could not be accessed; 0 unless address_known. The processor tells it for page faults alone. */
     uint64_t address;
+    bool address_known;
     /* What for: enum segue_direction, 0 when not known. */
     uint8_t direction;
     /* The instruction. */
@@ -502,7 +503,7 @@ SEGUE_API int segue_guest_sigaction(int number, const struct sigaction *action, 
 SEGUE_API enum segue_status segue_guest_catch(const siginfo_t *info, void *ucontext);
 
 /* A handler made of segue_guest_catch, to be given to segue_guest_sigaction; what is no guest's gets the default
- * action. */
+ * action. Async-signal-safe, thread-safe. */
 SEGUE_API void segue_guest_handler(int number, siginfo_t *info, void *ucontext);
 
 /* How the bases are set. */
@@ -514,7 +515,7 @@ enum segue_guest_method {
 };
 
 /* Chooses for guests that are made from now on. Returns SEGUE_OK; SEGUE_UNSUPPORTED for instructions that the kernel
- * does not allow; SEGUE_INVALID. Thread-safe. */
+ * does not allow; SEGUE_INVALID. Not async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_guest_choose(enum segue_guest_method method);
 
 /* ---- clones: a thread or a process made from inside a handler ---- */

@@ -419,7 +419,8 @@ struct segue_cache {
 
 /* As segue_decode, by way of the cache. `address` is where the bytes stand; a remembered instruction is used only if
  * its bytes are those at hand, so code that changes is never mistaken. What is remembered has its redirection already.
- * Returns as segue_decode does; other than with SEGUE_OK, what `insn` holds is unspecified. Async-signal-safe, thread-safe; never waits for another thread. */
+ * Returns as segue_decode does; other than with SEGUE_OK, what `insn` holds is unspecified. Async-signal-safe,
+ * thread-safe; never waits for another thread. */
 SEGUE_API enum segue_status segue_decode_cached(struct segue_cache *cache, enum segue_mode mode, uint64_t address,
                                                 const void *bytes, size_t size, struct segue_insn *insn);
 

@@ -199,7 +199,8 @@ SEGUE_API enum segue_status segue_segment_records(struct segue_segment_record *r
  * SEGUE_UNSUPPORTED when a site could not be written; SEGUE_NOT_FOUND. Not async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_segment_undo(uint64_t start, uint64_t size, size_t *count);
 
-/* The same for the module that holds `address`. Also SEGUE_NOT_FOUND when there is none. */
+/* The same for the module that holds `address`. Also SEGUE_NOT_FOUND when there is none. Not async-signal-safe;
+ * thread-safe. */
 SEGUE_API enum segue_status segue_segment_undo_module(const void *address, size_t *count);
 
 /* Forgets the sites in a range that will hold other code. Nothing is written. Returns SEGUE_OK or SEGUE_NOT_FOUND. Not
