@@ -1,5 +1,6 @@
 /* step.c: what stepping an instruction costs, class by class, beside the floor: an empty handler that skips the same
- * instruction and returns. All through an alias window, one fault an operation. */
+ * instruction and returns. All through an alias window, one fault an operation. And without a signal, beside Unicorn.
+ */
 #include <errno.h>
 #include <segue/segue.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 
 #include "bench.h"
 #include "classes.h"
+#include "direct.h"
 
 #define PAGE 4096u
 
@@ -58,11 +60,39 @@ static void run_way(const struct bench_variant *variant, unsigned operations)
         steps_expected += operations;
 }
 
+static void run_direct(const struct bench_variant *variant, unsigned operations)
+{
+    const struct way *way = variant->context;
+    direct_step(way->number, operations);
+}
+
+static void run_unicorn(const struct bench_variant *variant, unsigned operations)
+{
+    const struct way *way = variant->context;
+    direct_unicorn(way->number, operations);
+}
+
+static void run_unicorn_counted(const struct bench_variant *variant, unsigned operations)
+{
+    const struct way *way = variant->context;
+    direct_unicorn_counted(way->number, operations);
+}
+
 #define WAY(...)                                                                                                       \
     .prepare = use_way, .run = run_way, .context = &(struct way)                                                       \
     {                                                                                                                  \
         __VA_ARGS__                                                                                                    \
     }
+
+/* The class without a signal: stepped, and by Unicorn in two ways. */
+#define DIRECT(word, of)                                                                                               \
+    {"direct_" word, word " without a signal: planned and stepped", NULL, NULL, run_direct, &(struct way){of, false}}, \
+        {"unicorn_" word, word ", by Unicorn", NULL, NULL, run_unicorn, &(struct way){of, false}},                     \
+        {"unicorn_counted_" word, word ", by Unicorn, counted", NULL, NULL,                                            \
+         run_unicorn_counted,     &(struct way){of, false}},
+#define DIRECT_RATIOS(word)                                                                                            \
+    {word "_direct_speedup_over_unicorn", "unicorn_" word, "direct_" word},                                            \
+        {word "_direct_speedup_over_unicorn_counted", "unicorn_counted_" word, "direct_" word},
 
 static const struct bench_variant variants[] = {
     {"floor", "load: empty handler skips it", WAY(CLASS_MOVE, true)},
@@ -84,7 +114,9 @@ static const struct bench_variant variants[] = {
     {"x87", "fld dword [rdi]", WAY(CLASS_X87, false)},
     {"compare", "cmp dword [rdi], 1", WAY(CLASS_COMPARE, false)},
     {"string", "scasq", WAY(CLASS_STRING, false)},
-};
+    DIRECT("move", CLASS_MOVE) DIRECT("alu", CLASS_ALU) DIRECT("rmw", CLASS_RMW) DIRECT("lock", CLASS_LOCK)
+        DIRECT("sse_load", CLASS_SSE_LOAD) DIRECT("sse_compute", CLASS_SSE_COMPUTE) DIRECT("x87", CLASS_X87)
+            DIRECT("compare", CLASS_COMPARE) DIRECT("string", CLASS_STRING)};
 
 static const struct bench_ratio ratios[] = {
     {"move_over_floor", "move", "floor"},
@@ -102,6 +134,11 @@ static const struct bench_ratio ratios[] = {
     {"replay_over_floor", "x87", "floor_x87"},
     {"compare_over_floor", "compare", "floor"},
     {"string_over_floor", "string", "floor"},
+    DIRECT_RATIOS("move") DIRECT_RATIOS("alu") DIRECT_RATIOS("rmw") DIRECT_RATIOS("lock") DIRECT_RATIOS("sse_load")
+        DIRECT_RATIOS("sse_compute") DIRECT_RATIOS("x87") DIRECT_RATIOS("compare") DIRECT_RATIOS("string")
+    /* The least of all. */
+    {"replay_direct_speedup_over_unicorn", "unicorn_x87", "direct_x87"},
+    {"replay_direct_speedup_over_unicorn_counted", "unicorn_counted_x87", "direct_x87"},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -142,6 +179,7 @@ static void setup(void)
     floor_action = ours;
     floor_action.sa_sigaction = skip_instruction;
     leave_out_what_is_missing();
+    direct_prepare(mapping.memory, mapping.alias);
 }
 
 /* Every fault that was meant for the library was stepped by it, and there were no others. */
@@ -153,6 +191,7 @@ static void teardown(void)
         bench_fail("%llu faults were meant for the library; it saw %llu and stepped %llu",
                    (unsigned long long)steps_expected, (unsigned long long)counters.faults,
                    (unsigned long long)counters.stepped);
+    direct_release();
     bench_note("faults_stepped", (double)counters.stepped, "faults");
     sigaction(SIGSEGV, &ours, NULL);
     check(segue_region_remove(mapping.memory), "segue_region_remove");
