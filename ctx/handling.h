@@ -18,7 +18,7 @@ extern __thread struct handling *handling_innermost __attribute__((tls_model("in
 /* No list that counts is longer. */
 #define HANDLING_DEPTH 32
 
-/* The record of the handler whose frame that is; NULL if it has none. */
+/* The record of the handler that runs on that frame; NULL if it was not the kernel who entered it. */
 const struct handling *handling_record_of(const void *ucontext);
 
 /* As segue_restore with the frame's own registers and state, out of the handler that the frame is of. */

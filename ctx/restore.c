@@ -21,6 +21,9 @@
 #define ECX_OSXSAVE (1u << 27)
 #define ECX_OSPKE (1u << 4)
 
+/* The kernel's frame begins with it, and goes on with the ucontext. */
+#define RETURN_ADDRESS_SIZE 8
+
 #define AREA_ALIGNMENT 64
 #define HEADER 512
 #define HEADER_END 576
@@ -168,14 +171,13 @@ enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs, c
 
 __thread struct handling *handling_innermost;
 
-/* Before ours on the list may be one that was left for good, in a policy. */
+/* Not by the list: before ours on it may be one that was left for good, in a policy, and what that one says of the next
+ * may be overwritten. */
 const struct handling *handling_record_of(const void *ucontext)
 {
-    const struct handling *record = handling_innermost;
-    for (unsigned i = 0; record && i < HANDLING_DEPTH; i++, record = record->outer)
-        if (record->ucontext == ucontext || record->self != record)
-            break;
-    return record && record->ucontext == ucontext ? record : NULL;
+    uint64_t frame = (uint64_t)(uintptr_t)ucontext - RETURN_ADDRESS_SIZE;
+    const struct handling *record = (const void *)(uintptr_t)(frame - sizeof *record);
+    return record->self == record && record->ucontext == ucontext ? record : NULL;
 }
 
 void handling_restore(void *ucontext, enum segue_restore_method method)
