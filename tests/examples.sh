@@ -1,0 +1,75 @@
+#!/bin/sh
+# examples.sh NAME PROGRAM: runs one of examples/ and compares what it prints, without what belongs to the machine, with what
+# it should.
+set -u
+name=$1 program=$2
+passed=0 failed=0
+
+expected() {
+    case $name in
+    dirty_pages)
+        cat <<'END'
+40 snapshots, 13948 dirty pages, 0 told differently, memory equal
+faults: 13806 with the library, 13948 by hand
+END
+        ;;
+    device)
+        cat <<'END'
+serial port: hello, world
+\...............................................................
+..\.............................................................
+....\...........................................................
+......\.............========================....................
+........\.......................................................
+......\.............========================....................
+............\...................................................
+..............\.................................................
+................\...............................................
+..................\.............................................
+....................\...........................................
+......................\.........................................
+........................\.......................................
+..........................\.....................................
+............................\...................................
+________________________________________________________________
+ 1 bytes: 14 reads, 53 writes
+ 2 bytes: 1 reads, 1 writes
+ 4 bytes: 1 reads, 1 writes
+ 8 bytes: 9 reads, 9 writes
+scratch register works; where nothing answers: a fault at that address
+END
+        ;;
+    try)
+        cat <<'END'
+a list                          3 nodes, the last "third": complete
+into the first page             3 nodes, the last "third": SIGSEGV while reading
+into a closed page              3 nodes, the last "third": SIGSEGV while reading
+across the edge of one          3 nodes, the last "": SIGSEGV while reading
+to what is no address           3 nodes, the last "third": SIGSEGV while accessing what is no address
+into a file that has shrunk     3 nodes, the last "third": SIGBUS while reading
+round and round              1000 nodes, the last "first": it does not end
+a list again                    3 nodes, the last "third": complete
+END
+        ;;
+    esac
+}
+
+output=$("$program")
+status=$?
+# Times, and the vectors that this processor has.
+found=$(printf '%s\n' "$output" | grep -v '^time with the library over time by hand: [0-9]*\.[0-9]*$' | grep -v '^\(16\|32\) bytes: ')
+if [ "$status" -eq 0 ]; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    echo "FAILED: $name ended with status $status"
+fi
+if [ "$found" = "$(expected)" ]; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    echo "FAILED: $name printed"
+    printf '%s\n' "$output"
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
