@@ -86,8 +86,9 @@ static uint64_t mix_fields(uint64_t hash, const ZydisDecodedInstruction *instruc
 uint64_t corpus_form_key(const struct corpus_zydis *zydis)
 {
     const ZydisDecodedInstruction *instruction = &zydis->instruction;
-    uint64_t hash = mix(instruction->mnemonic, (uint64_t)instruction->encoding << 16 |
-                                                   (uint64_t)instruction->opcode_map << 8 | instruction->opcode);
+    uint64_t hash =
+        mix(mix(0, 1u + instruction->mnemonic),
+            (uint64_t)instruction->encoding << 16 | (uint64_t)instruction->opcode_map << 8 | instruction->opcode);
     uint64_t prefixes = 0;
     for (size_t i = 0; i < instruction->raw.prefix_count; i++)
         prefixes = mix(prefixes, instruction->raw.prefixes[i].value);
@@ -111,7 +112,7 @@ uint64_t corpus_form_refused(const uint8_t slot[CORPUS_SLOT_BYTES])
     corpus_shape_read(slot, &shape);
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     ZyanStatus status = ZydisDecoderDecodeFull(&decoder, slot, CORPUS_SLOT_BYTES, &zydis.instruction, zydis.operands);
-    uint64_t hash = mix(status, (uint64_t)shape.encoding << 16 | (uint64_t)shape.map << 8 | shape.opcode);
+    uint64_t hash = mix(mix(0, status), (uint64_t)shape.encoding << 16 | (uint64_t)shape.map << 8 | shape.opcode);
     unsigned prefixes = shape.prefixes & (CORPUS_PREFIX_66 | CORPUS_PREFIX_F0 | CORPUS_PREFIX_F2 | CORPUS_PREFIX_F3);
     hash = mix(hash, prefixes | (uint64_t)(shape.mod == 3) << 16 | (uint64_t)shape.pp << 17 | (uint64_t)shape.w << 19);
     return hash ? hash : 1;

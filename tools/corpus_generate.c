@@ -218,6 +218,20 @@ static bool is_no_opcode(unsigned byte)
     return (byte & 0xf0) == 0x40 || memchr(others, (int)byte, sizeof others);
 }
 
+/* With each mandatory prefix: opcodes are told apart by all of ModRM in some places (F3 0F 1E FA). */
+static void offer_every_modrm(struct draft *draft, unsigned map, unsigned opcode)
+{
+    static const uint8_t prefixes[] = {0x66, 0xf2, 0xf3};
+    for (size_t i = 0; i < sizeof prefixes; i++)
+        for (unsigned modrm = 0; modrm < 256; modrm++) {
+            draft->size = 0;
+            put(draft, prefixes[i]);
+            put_legacy_opcode(draft, map, opcode);
+            put(draft, modrm);
+            offer(draft);
+        }
+}
+
 static void generate_legacy(struct draft *draft, unsigned map, unsigned opcode)
 {
     if (map == 0 && is_no_opcode(opcode))
@@ -225,6 +239,7 @@ static void generate_legacy(struct draft *draft, unsigned map, unsigned opcode)
     draft->size = 0;
     put_legacy_opcode(draft, map, opcode);
     offer_every_address(draft);
+    offer_every_modrm(draft, map, opcode);
     for (size_t i = 0; i < sizeof prefix_sets / sizeof *prefix_sets; i++) {
         for (size_t j = 0; j < sizeof rexes; j++) {
             draft->size = 0;

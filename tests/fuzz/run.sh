@@ -28,7 +28,7 @@ run_afl() {
     exit 77
   fi
   # afl-clang-fast's own driver stands in for libFuzzer's: persistent, in one process.
-  CC=afl-clang-fast CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
+  CC=afl-clang-fast CXX=afl-clang-fast++ CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
     LIB_FUZZING_ENGINE=-fsanitize=fuzzer AFL_QUIET=1 "$here/build.sh" "$folder/bin"
   AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 \
     afl-fuzz -V "$seconds" -m none -t 2000 -i "$folder/bin/${target}_seeds" -o "$folder/afl" \
