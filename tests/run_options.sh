@@ -71,9 +71,15 @@ cat >gs.c <<'C'
 #include <unistd.h>
 int main(void) { static char block[4096]; return syscall(SYS_arch_prctl, 0x1001, block) != 0; }
 C
-gcc -o int80 int80.c && gcc -o gs gs.c
+cat >traced.c <<'C'
+#include <errno.h>
+#include <sys/ptrace.h>
+int main(void) { return ptrace(PTRACE_TRACEME, 0, 0, 0) == -1 && errno == EPERM ? 6 : 0; }
+C
+gcc -o int80 int80.c && gcc -o gs gs.c && gcc -o traced traced.c
 refuses 125 'uses GS itself' "a program that uses GS" "$segue" run ./gs
 refuses 125 'int 0x80' "32-bit system calls" "$segue" run ./int80
+refuses 6 'cannot be traced' "a program that wants to be traced" "$segue" run ./traced
 refuses 127 'there is no such program' "no such program" "$segue" run nosuchprogram
 refuses 127 'No such file' "no such path" "$segue" run ./nosuchprogram
 echo text >text

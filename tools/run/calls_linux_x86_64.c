@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/prctl.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 
 #include "actions.h"
@@ -52,6 +53,9 @@ void calls_leave_stub(struct thread *thread, ucontext_t *frame)
     for (int i = 0; i < 6; i++)
         set(frame, argument_registers[i], thread->arguments[i]);
     set(frame, REG_RIP, is_made ? thread->target : thread->target - CALL_SIZE);
+    /* Only a call that was interrupted leaves its handler the mask that it had. */
+    if (!is_made || get(frame, REG_RAX) != (uint64_t)-EINTR)
+        thread->has_call_mask = false;
     set(frame, REG_RCX, thread->target);
 }
 
@@ -179,6 +183,15 @@ static long make(uint64_t number, const uint64_t *arguments)
                         (long)arguments[4], (long)arguments[5]);
 }
 
+/* A traced program stops at each signal, and each of its system calls is one. Its debugger would see those; and if it
+ * has made the program by vfork, it does not run before the program does. */
+static bool refuse_tracing(uint64_t request)
+{
+    if (request == PTRACE_TRACEME)
+        report_message("a program under segue run cannot be traced: each system call would stop it for its debugger");
+    return request == PTRACE_TRACEME;
+}
+
 /* Returns whether the call is done; else it was arranged, or is to be passed on. */
 static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, const uint64_t *arguments, long *result)
 {
@@ -220,6 +233,9 @@ static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, con
     case SYS_prctl:
         *result = -EINVAL;
         return arguments[0] == PR_SET_SYSCALL_USER_DISPATCH;
+    case SYS_ptrace:
+        *result = -EPERM;
+        return refuse_tracing(arguments[0]);
     default:
         return path_serve(thread, frame, result);
     }
@@ -247,7 +263,7 @@ void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
     for (int i = 0; i < 6; i++)
         arguments[i] = argument(frame, i);
     count(&counters->calls[number < CALL_NUMBERS ? number : CALL_NUMBERS - 1], 1);
-    report_call(thread, frame);
+    report_call(frame);
     prepare_call(thread, number);
     if (number == SYS_rt_sigreturn) {
         deliver_return(thread, frame);

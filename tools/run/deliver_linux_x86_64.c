@@ -140,21 +140,20 @@ void deliver_die(const siginfo_t *info)
 
 /* A fault that nobody answers: the instruction runs once more, without us, so that what is left of the process is the
  * program's. A breakpoint is behind it by then. */
-static void die_by(ucontext_t *frame, const siginfo_t *info, bool is_fault)
+static void die_by(const siginfo_t *info, bool is_fault)
 {
     if (!is_fault || (info->si_signo != SIGSEGV && info->si_signo != SIGBUS))
         deliver_die(info);
     report_end(info->si_signo);
     actions_give_up(info->si_signo);
-    (void)frame;
 }
 
 /* Of the default's kinds, the one that the kernel takes again: the signal is not the host's any more. */
-static void by_default(ucontext_t *frame, const siginfo_t *info, bool is_fault)
+static void by_default(const siginfo_t *info, bool is_fault)
 {
     int number = info->si_signo;
     if (SIGNAL_BIT(number) & FORCED_SIGNALS) {
-        die_by(frame, info, is_fault);
+        die_by(info, is_fault);
         return;
     }
     long process = system_call3(SYS_getpid, 0, 0, 0), thread = system_call3(SYS_gettid, 0, 0, 0);
@@ -185,14 +184,14 @@ void deliver(struct thread *thread, ucontext_t *frame, const siginfo_t *info, bo
     int number = info->si_signo;
     if (!is_fault && waits(thread, info))
         return;
-    report_signal(thread, info);
+    report_signal(info);
     struct action action = actions_take(thread, number);
     bool is_ignored = action.handler == (uint64_t)(uintptr_t)SIG_IGN;
     bool is_blocked = is_fault && (thread->mask & SIGNAL_BIT(number));
     if (is_ignored && !is_fault)
         return;
     if (is_ignored || is_blocked || action.handler == (uint64_t)(uintptr_t)SIG_DFL) {
-        by_default(frame, info, is_fault);
+        by_default(info, is_fault);
         return;
     }
     uint64_t at = push(thread, frame, &action, info);

@@ -1,7 +1,7 @@
 /* exec_linux.c: a program that the program runs in its place is run by the host's program, which is told its path and
  * arguments. Scripts are resolved here, as the kernel does, since it would see the host's program.
  *
- * SOURCES: execve(2); Linux fs/binfmt_script.c, fs/exec.c. */
+ * SOURCES: execve(2); Linux fs/exec.c. */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,24 +16,23 @@
 #include "path.h"
 #include "registers.h"
 #include "report.h"
+#include "script.h"
 #include "settings.h"
 
 #define PATH_SIZE 4096
-#define HEAD 256
-#define DEPTH 5
 #define SYS_faccessat2_number 439
 #define AT_EFFECTIVE 0x200
 /* Arguments in front of the program's own: name, option, state, path; and two for each script. */
-#define MORE_ARGUMENTS (4 + 2 * DEPTH)
+#define MORE_ARGUMENTS (4 + 2 * SCRIPT_DEPTH)
 #define STATE_SIZE 64
 
 /* What is to be run. */
 struct target {
     int folder;
     char path[PATH_SIZE];
-    char head[HEAD + 1];
+    char head[SCRIPT_HEAD + 1];
     /* For scripts: what stands before the program's arguments, the last found first. */
-    char words[2 * DEPTH][HEAD];
+    char words[2 * SCRIPT_DEPTH][SCRIPT_HEAD];
     char script[PATH_SIZE];
     unsigned word_count;
     bool is_script;
@@ -69,38 +68,24 @@ static long look(struct target *target)
     }
     if (result == 0) {
         memset(target->head, 0, sizeof target->head);
-        result = system_call3(SYS_read, file, (long)target->head, HEAD);
+        result = system_call3(SYS_read, file, (long)target->head, SCRIPT_HEAD);
     }
     system_call3(SYS_close, file, 0, 0);
     return result < 0 ? result : RUN_FOLLOWED;
 }
 
-/* "#!", blanks, the interpreter's path, blanks, one argument that may hold blanks. */
-static long resolve_script(struct target *target)
+/* What is to be run becomes the interpreter of the script that was. */
+static long resolve_script(struct target *target, const char *interpreter, const char *argument)
 {
-    char *at = target->head + 2, *end = strchr(at, '\n');
-    if (!end)
-        end = target->head + strlen(target->head);
-    while (end > at && (end[-1] == ' ' || end[-1] == '\t'))
-        end--;
-    *end = 0;
-    at += strspn(at, " \t");
-    if (!*at)
-        return -ENOEXEC;
-    size_t length = strcspn(at, " \t");
-    char *rest = at + length + strspn(at + length, " \t");
-    if (target->word_count + 2 > 2 * DEPTH)
+    if (target->word_count + 2 > 2 * SCRIPT_DEPTH)
         return -ELOOP;
-    /* The interpreter of an interpreter that is a script comes before it. */
     if (!target->is_script)
         memcpy(target->script, target->path, sizeof target->script);
     target->is_script = true;
-    if (*rest)
-        strcpy(target->words[target->word_count++], rest);
-    memcpy(target->words[target->word_count], at, length);
-    target->words[target->word_count++][length] = 0;
-    memcpy(target->path, at, length);
-    target->path[length] = 0;
+    if (argument)
+        strcpy(target->words[target->word_count++], argument);
+    strcpy(target->words[target->word_count++], interpreter);
+    strcpy(target->path, interpreter);
     target->folder = AT_FDCWD;
     return 0;
 }
@@ -108,11 +93,12 @@ static long resolve_script(struct target *target)
 static long resolve(struct target *target)
 {
     for (;;) {
+        char *interpreter, *argument;
         long result = look(target);
         if (result != RUN_FOLLOWED)
             return result;
-        if (target->head[0] == '#' && target->head[1] == '!') {
-            result = resolve_script(target);
+        if (script_split(target->head, &interpreter, &argument)) {
+            result = resolve_script(target, interpreter, argument);
             if (result != 0)
                 return result;
             continue;

@@ -19,6 +19,7 @@
 #include "fault.h"
 #include "loader.h"
 #include "report.h"
+#include "script.h"
 #include "settings.h"
 #include "stack.h"
 
@@ -97,45 +98,34 @@ static const char *search(const char *name)
     _exit(is_there ? EXIT_NOT_EXECUTABLE : EXIT_NOT_FOUND);
 }
 
-/* A script is resolved where programs' own calls are: so the host's program is run again, with the interpreter. */
-static void run_script(const char *path, char **arguments)
+/* If the program is a script, what is run is its interpreter, with more arguments; to be kept. */
+static bool resolve_script(const char **path, char ***arguments)
 {
-    char head[256] = {0}, state[32];
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    char head[SCRIPT_HEAD + 1] = {0}, *interpreter, *argument;
+    int file = open(*path, O_RDONLY | O_CLOEXEC);
     if (file < 0) {
         int error = errno;
-        report_message("cannot run %s: %s", path, strerror(error));
+        report_message("cannot run %s: %s", *path, strerror(error));
         _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
     }
-    ssize_t size = read(file, head, sizeof head - 1);
+    ssize_t size = read(file, head, SCRIPT_HEAD);
     close(file);
-    if (size < 2 || strncmp(head, "#!", 2) != 0)
-        return;
-    char *at = head + 2 + strspn(head + 2, " \t");
-    at[strcspn(at, "\n")] = 0;
-    for (size_t length = strlen(at); length && strchr(" \t", at[length - 1]); length--)
-        at[length - 1] = 0;
-    size_t length = strcspn(at, " \t"), count_ = 0;
-    char *rest = at + length + strspn(at + length, " \t");
-    at[length] = 0;
-    while (arguments[count_])
-        count_++;
-    char **list = calloc(count_ + 8, sizeof *list);
-    snprintf(state, sizeof state, "%d%d%d%d", settings.statistics, settings.rewriting, settings.trace,
-             settings.process);
-    size_t held = 0;
-    list[held++] = "segue-run";
-    list[held++] = "--inherit";
-    list[held++] = state;
-    list[held++] = at;
-    list[held++] = at;
-    if (*rest)
-        list[held++] = rest;
-    list[held++] = (char *)(uintptr_t)path;
-    memcpy(list + held, arguments + 1, count_ * sizeof *list);
-    execv("/proc/self/exe", list);
-    report_message("cannot run %s: %s", at, strerror(errno));
-    _exit(EXIT_NOT_EXECUTABLE);
+    if (size < 2 || !script_split(head, &interpreter, &argument))
+        return false;
+    size_t number = 0, held = 0;
+    while ((*arguments)[number])
+        number++;
+    char **list = calloc(number + 4, sizeof *list);
+    if (!list)
+        abort();
+    list[held++] = strdup(interpreter);
+    if (argument)
+        list[held++] = strdup(argument);
+    list[held++] = (char *)(uintptr_t)*path;
+    memcpy(list + held, *arguments + 1, number * sizeof *list);
+    *path = list[0];
+    *arguments = list;
+    return true;
 }
 
 /* ---- the process ---- */
@@ -216,7 +206,9 @@ int main(int argument_count, char **arguments)
     int first = read_options(argument_count, arguments);
     if (first >= argument_count)
         report_fatal("there is no program to run; try: segue help run");
-    const char *path = search(arguments[first]);
-    run_script(path, arguments + first);
-    run(path, arguments + first);
+    arguments += first;
+    const char *path = search(arguments[0]);
+    for (unsigned depth = 0; depth < SCRIPT_DEPTH && resolve_script(&path, &arguments);)
+        depth++;
+    run(path, arguments);
 }

@@ -4,10 +4,10 @@
 #define SEGUE_RUN_REPORT_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "thread.h"
+#include <ucontext.h>
 
 #define CALL_NUMBERS 512
 
@@ -46,8 +46,8 @@ void report_message(const char *format, ...);
 _Noreturn void report_fatal(const char *format, ...);
 
 /* Events; told with --trace. */
-void report_call(const struct thread *thread, const ucontext_t *frame);
-void report_signal(const struct thread *thread, const siginfo_t *info);
+void report_call(const ucontext_t *frame);
+void report_signal(const siginfo_t *info);
 void report_event(const char *format, ...);
 
 /* The program ends, by a signal or with 0: the figures are told if they were asked for. */

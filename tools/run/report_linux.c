@@ -157,19 +157,17 @@ static int64_t own_number(void)
     return system_call3(SYS_gettid, 0, 0, 0);
 }
 
-void report_call(const struct thread *thread, const ucontext_t *frame)
+void report_call(const ucontext_t *frame)
 {
     uint64_t number = get(frame, REG_RAX);
-    (void)thread;
     if (!settings.trace)
         return;
     report_event("%d %s(%x, %x, %x, %x, %x, %x)", own_number(), report_call_name(number), argument(frame, 0),
                  argument(frame, 1), argument(frame, 2), argument(frame, 3), argument(frame, 4), argument(frame, 5));
 }
 
-void report_signal(const struct thread *thread, const siginfo_t *info)
+void report_signal(const siginfo_t *info)
 {
-    (void)thread;
     count(&counters->signals, 1);
     report_event("%d signal %d, code %d, address %x", own_number(), (int64_t)info->si_signo, (int64_t)info->si_code,
                  (uint64_t)(uintptr_t)info->si_addr);

@@ -1,0 +1,16 @@
+/* script.h: the first line of a script. */
+#ifndef SEGUE_RUN_SCRIPT_H
+#define SEGUE_RUN_SCRIPT_H
+
+#include <stdbool.h>
+
+/* How many bytes of a file the kernel looks at, and how many interpreters may be scripts themselves. */
+#define SCRIPT_HEAD 256
+#define SCRIPT_DEPTH 5
+
+/* Splits `head`, a string with the file's first bytes, in place: "#!", blanks, the interpreter's path, blanks, and one
+ * argument, which may hold blanks; NULL without one. False if it is no script, or names no interpreter.
+ * Async-signal-safe. SOURCES: Linux fs/binfmt_script.c. */
+bool script_split(char *head, char **interpreter, char **argument);
+
+#endif
