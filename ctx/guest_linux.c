@@ -154,7 +154,7 @@ static struct guest_thread *find_place(int number)
 enum segue_status guest_thread_register(struct guest_thread **self)
 {
     stack_t present;
-    if (sigaltstack(NULL, &present) != 0 || (present.ss_flags & SS_DISABLE))
+    if (system_call3(SYS_sigaltstack, 0, (long)&present, 0) != 0 || (present.ss_flags & SS_DISABLE))
         return SEGUE_UNSUPPORTED;
     if (pthread_once(&table_once, make_table) != 0 || !table_ready)
         return SEGUE_NO_MEMORY;

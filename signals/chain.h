@@ -9,6 +9,13 @@
 /* Remembers what handled the signal before, and how our handler for it is installed. Async-signal-safe. */
 void chain_remember(int number, const struct sigaction *previous, const struct sigaction *ours);
 
+/* SA_RESTART, if our handler needs it: a signal that a program sends interrupts system calls as it would without us; an
+ * ignored one never does. Async-signal-safe. */
+int chain_restarts(const struct sigaction *previous);
+
+/* Takes over what our handler has of the one behind it. Async-signal-safe. */
+void chain_follow(int number, const struct sigaction *previous);
+
 /* Puts back in force what would be in force without us. */
 bool chain_put_back(int number);
 

@@ -16,6 +16,8 @@
 #include <ucontext.h>
 
 #include "action_linux_x86_64.h"
+#include "believed.h"
+#include "dispatch.h"
 #include "frame.h"
 #include "previous.h"
 #include "relay.h"
@@ -132,16 +134,20 @@ static void run_handler(int number, siginfo_t *info, void *ucontext, const struc
         return;
     }
     thread_stack_of_program(frame_alternate_stack(ucontext), &stack);
-    const struct relay relay = {number, action, mask_for(number, action, ucontext), &stack};
+    uint64_t mask = mask_for(number, action, ucontext), answered = believed_signals(), before = believed_mask();
+    const struct relay relay = {number, action, mask & ~answered, before, &stack};
     switch (relay_prepare(&relay, info, ucontext, &place)) {
     case RELAY_READY:
+        believed_set_mask(before | (mask & answered));
         relay_enter(&relay, ucontext, &place);
     case RELAY_NO_ROOM:
         have_no_room(number, info, ucontext);
         return;
     case RELAY_IMPOSSIBLE:
         change_mask(SIG_SETMASK, relay.mask);
+        believed_set_mask(before | (mask & answered));
         action->sa_sigaction(number, info, ucontext);
+        believed_set_mask(before);
         return;
     }
 }
@@ -149,11 +155,36 @@ static void run_handler(int number, siginfo_t *info, void *ucontext, const struc
 void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault, enum chain_way way)
 {
     struct sigaction action;
+    if (believed_mask() & bit_of(number)) {
+        /* As the kernel with a signal that is blocked. */
+        if (is_fault)
+            chain_die(number, info);
+        else
+            believed_hold(number, info);
+        return;
+    }
     previous_take(number, &action);
     if (previous_is_handler(&action))
         run_handler(number, info, ucontext, &action, way);
     else if (is_fault || action.sa_handler != SIG_IGN)
         chain_die(number, info);
+}
+
+int chain_restarts(const struct sigaction *previous)
+{
+    return previous->sa_handler == SIG_IGN ? SA_RESTART : previous->sa_flags & SA_RESTART;
+}
+
+void chain_follow(int number, const struct sigaction *previous)
+{
+    struct sigaction ours;
+    if (!action_exchange(number, NULL, &ours) || ours.sa_sigaction != signal_entry)
+        return;
+    int flags = (ours.sa_flags & ~SA_RESTART) | chain_restarts(previous);
+    if (flags == ours.sa_flags)
+        return;
+    ours.sa_flags = flags;
+    action_exchange(number, &ours, NULL);
 }
 
 bool chain_put_back(int number)
@@ -173,5 +204,12 @@ bool chain_is_deadly(int number)
 /* What the handler was made to believe goes; what it has changed stays. */
 void restorer_return(void *ucontext)
 {
-    thread_stack_in_force(&((ucontext_t *)ucontext)->uc_stack);
+    ucontext_t *frame = ucontext;
+    uint64_t answered = believed_signals(), mask = word_of(&frame->uc_sigmask);
+    thread_stack_in_force(&frame->uc_stack);
+    if (!answered)
+        return;
+    mask &= ~answered;
+    believed_set_mask(word_of(&frame->uc_sigmask));
+    memcpy(&frame->uc_sigmask, &mask, sizeof mask);
 }

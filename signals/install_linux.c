@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "action_linux_x86_64.h"
+#include "believed.h"
 #include "chain.h"
 #include "dispatch.h"
 #include "readers.h"
@@ -34,6 +35,14 @@ static size_t signal_count(const struct segue_options *options)
 {
     size_t count = sizeof signals / sizeof *signals;
     return (options->flags & SEGUE_INSTALL_NO_SIGBUS) ? count - 1 : count;
+}
+
+static uint64_t signal_bits(const struct segue_options *options)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < signal_count(options); i++)
+        bits |= (uint64_t)1 << (signals[i] - 1);
+    return bits;
 }
 
 /* Whoever installs or takes out has come to an end of it when a child is made: nobody waits with this lock held. */
@@ -87,10 +96,7 @@ static void describe_action(const struct segue_options *options, const struct si
     /* SA_ONSTACK: a thread whose own stack has run out can still fault. */
     if (!(options->flags & SEGUE_INSTALL_OWN_STACK))
         action->sa_flags |= SA_ONSTACK;
-    /* SA_RESTART: a signal that a program sends interrupts system calls as it would without us; an ignored one never
-     * does. */
-    if ((previous->sa_flags & SA_RESTART) || (!(previous->sa_flags & SA_SIGINFO) && previous->sa_handler == SIG_IGN))
-        action->sa_flags |= SA_RESTART;
+    action->sa_flags |= chain_restarts(previous);
 }
 
 /* The previous handler is remembered before ours can run, and again as the kernel had it when ours came in. */
@@ -134,6 +140,7 @@ static enum segue_status install(const struct segue_options *options)
             thread_detach();
         return SEGUE_SYSTEM;
     }
+    believed_begin(signal_bits(options));
     options_in_force = *options;
     installed = true;
     return SEGUE_OK;
@@ -207,6 +214,7 @@ static enum segue_status uninstall(struct segue_owner *owner)
     enum segue_status status = check(owner);
     if (status != SEGUE_OK)
         return status;
+    believed_end();
     for (size_t i = 0; i < signal_count(&options_in_force); i++)
         if (!chain_put_back(signals[i]))
             return SEGUE_SYSTEM;

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "../decode/system/call_linux_x86_64.h"
+#include "action_linux_x86_64.h"
 #include "dispatch.h"
 #include "thread.h"
 
@@ -98,7 +99,7 @@ static void ask(uint64_t *place, uint64_t ticket)
         return;
     }
     /* A handler over ours would take the question for a signal of the program's. */
-    if (sigaction(SIGSEGV, NULL, &present) == 0 && present.sa_sigaction == signal_entry)
+    if (action_exchange(SIGSEGV, NULL, &present) && present.sa_sigaction == signal_entry)
         system_call4(SYS_rt_tgsigqueueinfo, process, thread_of(ticket), SIGSEGV, (long)&info);
 }
 

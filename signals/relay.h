@@ -12,8 +12,8 @@
 struct relay {
     int number;
     const struct sigaction *action;
-    /* The signals that are blocked while it runs. */
-    uint64_t mask;
+    /* The signals that are blocked while it runs; and those that the program believes were blocked before. */
+    uint64_t mask, believed;
     /* The alternate stack that the program believes to have, with the kernel's flags. */
     const stack_t *stack;
 };

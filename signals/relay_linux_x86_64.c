@@ -26,6 +26,7 @@
 #include "../ctx/landing.h"
 #include "../ctx/mask.h"
 #include "../emulate/guard.h"
+#include "believed.h"
 #include "relay_layout.h"
 #include "restorer.h"
 
@@ -168,8 +169,9 @@ enum relay_status relay_prepare(const struct relay *relay, siginfo_t *info, void
     ucontext_t *there = (void *)(to + PRETCODE_SIZE);
     there->uc_mcontext.fpregs = (void *)(to + extent.area);
     const void *restorer = (const void *)(uintptr_t)action->sa_restorer;
-    if (!is_same_stack(&there->uc_stack, relay->stack)) {
+    if (!is_same_stack(&there->uc_stack, relay->stack) || believed_signals()) {
         there->uc_stack = *relay->stack;
+        frame_set_mask(there, frame_get_mask(there) | relay->believed);
         restorer = restorer_of_relay;
     }
     if (restorer)

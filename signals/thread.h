@@ -40,6 +40,10 @@ struct thread_state {
     size_t stack_size, guard_size;
     /* The stack that the thread had before. */
     stack_t previous_stack;
+    /* Of the library's signals: those that the program believes to have blocked here, those that were sent meanwhile,
+     * and their siginfo; see believed.h. */
+    uint64_t believed, held;
+    siginfo_t held_info[3];
     /* segue_thread_attach was called; by segue_install on the caller's behalf. */
     bool attached, attached_by_install;
 };

@@ -8,6 +8,7 @@
 
 #include "thread.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -143,6 +144,15 @@ void thread_stack_in_force(stack_t *stack)
                        .ss_size = thread->stack_size - thread->guard_size};
 }
 
+/* The C library's may answer for what the program believes. */
+static long change_stack(const stack_t *wanted, stack_t *before)
+{
+    long result = system_call3(SYS_sigaltstack, (long)wanted, (long)before, 0);
+    if (result != 0)
+        errno = (int)-result;
+    return result;
+}
+
 static bool is_large_enough(const stack_t *stack, size_t need)
 {
     return !(stack->ss_flags & SS_DISABLE) && stack->ss_size >= need;
@@ -160,7 +170,7 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         return SEGUE_EXISTS;
     if (pthread_once(&exit_once, make_exit_key) != 0 || !exit_key_made)
         return SEGUE_NO_MEMORY;
-    if (sigaltstack(NULL, &present) != 0)
+    if (change_stack(NULL, &present) != 0)
         return SEGUE_SYSTEM;
     if (present.ss_flags & SS_ONSTACK)
         return SEGUE_BUSY;
@@ -169,7 +179,7 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         if (!mapping)
             return SEGUE_NO_MEMORY;
         stack_t ours = {.ss_sp = (char *)mapping + page, .ss_size = usable};
-        if (sigaltstack(&ours, NULL) != 0) {
+        if (change_stack(&ours, NULL) != 0) {
             munmap(mapping, usable + page);
             return SEGUE_SYSTEM;
         }
@@ -194,12 +204,12 @@ enum segue_status thread_detach(void)
     if (!thread->attached)
         return SEGUE_NOT_FOUND;
     if (thread->stack) {
-        if (sigaltstack(NULL, &present) != 0)
+        if (change_stack(NULL, &present) != 0)
             return SEGUE_SYSTEM;
         if (present.ss_flags & SS_ONSTACK)
             return SEGUE_BUSY;
         /* Another stack may have been set over ours; that one stays. */
-        if (is_ours(thread, &present) && sigaltstack(&thread->previous_stack, NULL) != 0)
+        if (is_ours(thread, &present) && change_stack(&thread->previous_stack, NULL) != 0)
             return SEGUE_SYSTEM;
         munmap(thread->stack, thread->stack_size);
         thread->stack = NULL;
