@@ -14,6 +14,7 @@
 #include "../ctx/handling.h"
 #include "../emulate/pieces.h"
 #include "../emulate/plan.h"
+#include "../patch/poke.h"
 #include "../patch/segment.h"
 #include "chain.h"
 #include "code.h"
@@ -403,6 +404,17 @@ static void take_sent_signal(int number, siginfo_t *info, void *ucontext, enum c
         chain_signal(number, info, ucontext, false, way);
 }
 
+/* A breakpoint of a change to code that is under way, or was when the thread met it; or the program's own business, or
+ * its guest's. */
+static void take_trap(siginfo_t *info, void *ucontext, enum chain_way way)
+{
+    uint64_t rip = frame_instruction(ucontext);
+    if (poke_trap(&rip))
+        frame_set_instruction(ucontext, rip);
+    else if (segue_guest_catch(info, ucontext) != SEGUE_OK)
+        chain_signal(SIGTRAP, info, ucontext, true, way);
+}
+
 static enum outcome serve_fault(struct thread_state *thread, const siginfo_t *info, void *ucontext)
 {
     int kept = errno;
@@ -433,6 +445,10 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
     __builtin_prefetch((const void *)((uintptr_t)info->si_addr + thread->last_distance));
     if (!frame_is_fault(info)) {
         take_sent_signal(number, info, ucontext, way);
+        return;
+    }
+    if (number == SIGTRAP) {
+        take_trap(info, ucontext, way);
         return;
     }
     if (recover(info, ucontext))

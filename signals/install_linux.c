@@ -19,7 +19,8 @@
 #include "suspend.h"
 #include "thread.h"
 
-#define KNOWN_FLAGS (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS)
+#define KNOWN_FLAGS                                                                                                    \
+    (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_SIGTRAP)
 #define POLICY_STACK_SIZE 262144u
 
 static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
@@ -27,21 +28,24 @@ static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static bool installed;
 static struct segue_options options_in_force;
 
-/* What is ours, SIGBUS last so that it can be left out. SIGFPE is what an instruction raises that divides, or computes
- * with exceptions unmasked, while it is replayed. */
-static const int signals[] = {SIGSEGV, SIGFPE, SIGBUS};
+/* What may be ours. SIGFPE is what an instruction raises that divides, or computes with exceptions unmasked, while it
+ * is replayed; SIGTRAP what a breakpoint does that stands on code while it is changed. */
+static const int signals[] = {SIGSEGV, SIGFPE, SIGBUS, SIGTRAP};
+#define SIGNALS (sizeof signals / sizeof *signals)
 
-static size_t signal_count(const struct segue_options *options)
+static bool is_wanted(int number, const struct segue_options *options)
 {
-    size_t count = sizeof signals / sizeof *signals;
-    return (options->flags & SEGUE_INSTALL_NO_SIGBUS) ? count - 1 : count;
+    if (number == SIGBUS)
+        return !(options->flags & SEGUE_INSTALL_NO_SIGBUS);
+    return number != SIGTRAP || (options->flags & SEGUE_INSTALL_SIGTRAP);
 }
 
 static uint64_t signal_bits(const struct segue_options *options)
 {
     uint64_t bits = 0;
-    for (size_t i = 0; i < signal_count(options); i++)
-        bits |= (uint64_t)1 << (signals[i] - 1);
+    for (size_t i = 0; i < SIGNALS; i++)
+        if (is_wanted(signals[i], options))
+            bits |= (uint64_t)1 << (signals[i] - 1);
     return bits;
 }
 
@@ -131,11 +135,12 @@ static enum segue_status install(const struct segue_options *options)
             return status;
         attached = status == SEGUE_OK;
     }
-    for (size_t i = 0; i < signal_count(options); i++) {
-        if (take_signal(signals[i], options))
+    for (size_t i = 0; i < SIGNALS; i++) {
+        if (!is_wanted(signals[i], options) || take_signal(signals[i], options))
             continue;
         while (i-- > 0)
-            chain_put_back(signals[i]);
+            if (is_wanted(signals[i], options))
+                chain_put_back(signals[i]);
         if (attached)
             thread_detach();
         return SEGUE_SYSTEM;
@@ -188,7 +193,9 @@ static enum segue_status check(struct segue_owner *owner)
     struct sigaction present;
     if (!installed)
         return SEGUE_NOT_FOUND;
-    for (size_t i = 0; i < signal_count(&options_in_force); i++) {
+    for (size_t i = 0; i < SIGNALS; i++) {
+        if (!is_wanted(signals[i], &options_in_force))
+            continue;
         if (!action_exchange(signals[i], NULL, &present))
             return SEGUE_SYSTEM;
         if (!is_ours(&present)) {
@@ -215,8 +222,8 @@ static enum segue_status uninstall(struct segue_owner *owner)
     if (status != SEGUE_OK)
         return status;
     believed_end();
-    for (size_t i = 0; i < signal_count(&options_in_force); i++)
-        if (!chain_put_back(signals[i]))
+    for (size_t i = 0; i < SIGNALS; i++)
+        if (is_wanted(signals[i], &options_in_force) && !chain_put_back(signals[i]))
             return SEGUE_SYSTEM;
     installed = false;
     return SEGUE_OK;

@@ -4,13 +4,17 @@
 #include "test.h"
 
 #include <asm/prctl.h>
+#include <errno.h>
+#include <linux/filter.h>
 #include <linux/membarrier.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -398,6 +402,46 @@ static void fork_between_W_and_RX_leaves_no_page_open(void **state)
     code_destroy(&code);
 }
 
+/* --- A kernel that does not let a program past its own protections. --- */
+
+/* Makes every pwrite64 fail with EIO, as proc_mem.force_override=never does for /proc/self/mem. */
+static bool forbid_forced_writes(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwrite64, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static bool is_poked_without_forced_writes(struct code *code)
+{
+    static const uint8_t bytes[] = {0x0f, 0x1f, 0x00};
+    uint64_t address = (uint64_t)(uintptr_t)code->memory;
+    return forbid_forced_writes() && poke_byte(address, 0x42, POKE_KERNEL) == SEGUE_UNSUPPORTED &&
+           (uint8_t)code->memory[0] == 0x90 && poke_byte(address, 0x42, POKE_ANY) == SEGUE_OK &&
+           code->memory[0] == 0x42 && poke(address + 4, bytes, sizeof bytes, POKE_ANY) == SEGUE_OK &&
+           memcmp(code->memory + 4, bytes, sizeof bytes) == 0 && protection_of(code->memory) == (PROT_READ | PROT_EXEC);
+}
+
+static void proc_mem_force_override_that_forbids_leaves_the_opened_page(void **state)
+{
+    struct code code;
+    int status;
+    (void)state;
+    code_create(&code, POKE_KERNEL);
+    code_close(&code);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(is_poked_without_forced_writes(&code) ? 0 : 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    code_destroy(&code);
+}
+
 static int prepare(void **state)
 {
     (void)state;
@@ -418,6 +462,7 @@ int main(void)
         cmocka_unit_test(straddle_tear_is_prevented_by_a_breakpoint),
         cmocka_unit_test(breakpoint_of_the_program_is_not_taken),
         cmocka_unit_test(fork_between_W_and_RX_leaves_no_page_open),
+        cmocka_unit_test(proc_mem_force_override_that_forbids_leaves_the_opened_page),
     };
     return cmocka_run_group_tests(tests, prepare, NULL);
 }

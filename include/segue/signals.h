@@ -25,6 +25,10 @@ enum segue_install_flags {
      * context and come back later. Without SEGUE_INSTALL_OWN_STACK the handler is then left by way of the kernel, which
      * takes longer. */
     SEGUE_INSTALL_BLOCK_SIGNALS = 4,
+    /* Take SIGTRAP too: for who has code changed by more than a byte while other threads run it. A thread that meets
+     * the breakpoint that stands there meanwhile goes on when the change is done; every other trap goes to the guest
+     * that it happened in, or to the handler that was there. */
+    SEGUE_INSTALL_SIGTRAP = 8,
 };
 
 /* What segue_install may be told; all zero bytes are the defaults. */
@@ -36,11 +40,11 @@ struct segue_options {
     size_t policy_stack_size;
 };
 
-/* Installs the handler for SIGSEGV, SIGBUS and SIGFPE (which instructions that are replayed may raise), makes the
- * replay engine ready if the system lets it, and gives the calling thread its alternate stack as segue_thread_attach
- * does. `options` may be NULL. The handlers that were there are remembered: what is not ours goes to them. Returns
- * SEGUE_OK; SEGUE_EXISTS when it is installed; SEGUE_INVALID for unknown flags; SEGUE_BUSY inside a fault;
- * SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
+/* Installs the handler for SIGSEGV, SIGBUS and SIGFPE (which instructions that are replayed may raise; see the flags
+ * for SIGBUS and SIGTRAP), makes the replay engine ready if the system lets it, and gives the calling thread its
+ * alternate stack as segue_thread_attach does. `options` may be NULL. The handlers that were there are remembered: what
+ * is not ours goes to them. Returns SEGUE_OK; SEGUE_EXISTS when it is installed; SEGUE_INVALID for unknown flags;
+ * SEGUE_BUSY inside a fault; SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_install(const struct segue_options *options);
 
 /* Who handles a signal. */
