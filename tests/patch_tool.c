@@ -284,6 +284,27 @@ static void tree_is_patched_into_one_of_the_same_shape(void **state)
     assert_int_equal(run("%s patch tree --dry-run --json | wc -l", tool), 0);
 }
 
+/* On a terminal, which `script` gives it: from nothing to all of the files, each bar wiped before a line is written. */
+static void progress_is_shown_on_a_terminal_alone(void **state)
+{
+    (void)state;
+    if (run("command -v script >/dev/null") != 0) {
+        print_message("SKIP: script is not installed\n");
+        skip();
+    }
+    assert_int_equal(run("mkdir -p bar && cp " LIBM " bar/one.so && cp " LIBM " bar/two.so && echo text > bar/three"),
+                     0);
+    assert_int_equal(run("script -qec '%s patch bar -o bar.new --jobs 1' bar.log </dev/null", tool), 0);
+    expect_said("\r[                                        ] 0 of 3 files");
+    expect_said("#] 3 of 3 files\r\033[K");
+    expect_said("2 files patched, 1 copied");
+    /* A line never begins behind a bar. */
+    assert_null(strstr(said, " filesbar"));
+    assert_int_equal(run("%s patch bar -o bar.new2 --jobs 1", tool), 0);
+    assert_null(strstr(said, "of 3 files"));
+    assert_null(strchr(said, '\r'));
+}
+
 static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)
 {
     (void)status, (void)kind, (void)walk;
@@ -318,6 +339,7 @@ int main(void)
         cmocka_unit_test(command_lines_that_make_no_sense_are_refused),
         cmocka_unit_test(members_of_an_archive_are_patched_in_place),
         cmocka_unit_test(tree_is_patched_into_one_of_the_same_shape),
+        cmocka_unit_test(progress_is_shown_on_a_terminal_alone),
     };
     return cmocka_run_group_tests(tests, prepare, clean);
 }

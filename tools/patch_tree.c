@@ -297,6 +297,8 @@ int patch_tree(const struct patch_options *options, const char *input)
         return EXIT_FAILED;
     /* The big ones first, so that none is left to one worker at the end. */
     qsort(tree.leaves, tree.leaf_count, sizeof *tree.leaves, by_size);
+    if (tree.has_bar)
+        draw_bar(&tree);
     work_in_parallel(&tree);
     if (tree.has_bar)
         fputs("\r\033[K", stderr);
