@@ -79,7 +79,7 @@ trap 'echo interrupted' INT
 kill -INT $$
 trap 'echo debugging' DEBUG; :; trap - DEBUG
 trap 'echo error' ERR; false; trap - ERR
-sleep 30 & sleep 0.1; kill -STOP $!; kill -CONT $!; kill -TERM $!; wait $!; echo $?
+sleep 30 & sleep 0.1; kill -STOP $!; kill -CONT $!; kill -TERM $!; wait -f $!; echo $?
 yes | head -1; echo "${PIPESTATUS[@]}"
 trap 'echo at exit $?' EXIT
 kill -TERM $$
@@ -165,9 +165,9 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGSEGV})
 os.kill(os.getpid(), signal.SIGUSR2)
 print(sorted(signal.sigpending()), signal.sigwait({signal.SIGUSR2}))
 print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, set())))
-signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
 ticks = []
 signal.signal(signal.SIGALRM, lambda n, f: ticks.append(n))
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
 while len(ticks) < 20: signal.pause()
 signal.setitimer(signal.ITIMER_REAL, 0)
 print("ticked")
@@ -396,6 +396,53 @@ int main(void)
 }
 C
 
+cat >waits.c <<'C'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+static volatile int count;
+static sigset_t inside;
+static void counts(int n) { (void)n; count++; pthread_sigmask(SIG_BLOCK, NULL, &inside); }
+static void set(int n, void (*handler)(int), int flags)
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+    sigaction(n, &action, NULL);
+}
+int main(void)
+{
+    sigset_t both, other, present; struct timespec five = {5, 0}, left; struct epoll_event event; siginfo_t info; int result, status;
+    sigemptyset(&both); sigaddset(&both, SIGALRM); sigaddset(&both, SIGUSR1); other = both; sigdelset(&other, SIGALRM);
+    set(SIGALRM, counts, SA_RESTART); set(SIGUSR1, counts, SA_RESTART); sigprocmask(SIG_BLOCK, &both, NULL);
+    alarm(1); result = ppoll(NULL, 0, &five, &other);
+    printf("ppoll %d %d count %d inside %d\n", result, errno == EINTR, count, sigismember(&inside, SIGUSR1));
+    alarm(1); errno = 0; result = pselect(0, NULL, NULL, NULL, &five, &other); printf("pselect %d %d count %d\n", result, errno == EINTR, count);
+    alarm(1); errno = 0; result = epoll_pwait(epoll_create1(0), &event, 1, 5000, &other); printf("epoll %d %d count %d\n", result, errno == EINTR, count);
+    sigprocmask(SIG_BLOCK, NULL, &present); printf("mask %d %d\n", sigismember(&present, SIGALRM), sigismember(&present, SIGUSR1));
+    raise(SIGUSR1); result = sigwaitinfo(&both, &info); printf("waited %d code %d\n", result == SIGUSR1, info.si_code);
+    struct signalfd_siginfo read_info; int file = signalfd(-1, &both, 0); raise(SIGUSR1);
+    result = (int)read(file, &read_info, sizeof read_info); printf("signalfd %d %d\n", result == (int)sizeof read_info, read_info.ssi_signo == SIGUSR1);
+    sigprocmask(SIG_UNBLOCK, &both, NULL);
+    set(SIGALRM, counts, 0); alarm(1); result = nanosleep(&five, &left); printf("sleep %d %d\n", result, left.tv_sec >= 3);
+    pid_t child = fork();
+    if (!child) { sleep(2); _exit(3); }
+    set(SIGALRM, counts, SA_RESTART); alarm(1); result = waitpid(child, &status, 0); printf("wait %d %d\n", result == child, WEXITSTATUS(status));
+    set(SIGSEGV, SIG_IGN, 0); raise(SIGSEGV); printf("ignored\n"); fflush(stdout);
+    sigemptyset(&both); sigaddset(&both, SIGSEGV); sigprocmask(SIG_BLOCK, &both, NULL);
+    if (!fork()) { *(volatile int *)4 = 1; _exit(0); }
+    wait(&status); printf("blocked, died of %d\n", WTERMSIG(status));
+    return 0;
+}
+C
+
 cat >worker.js <<'JS'
 const { Worker, isMainThread, parentPort, workerData } = require('worker_threads');
 if (isMainThread) {
@@ -411,6 +458,49 @@ if (isMainThread) {
     parentPort.postMessage(n);
 }
 JS
+
+cat >Threads.java <<'JAVA'
+public class Threads {
+    public static void main(String[] arguments) throws Exception {
+        long[] sums = new long[4];
+        Thread[] threads = new Thread[4];
+        for (int i = 0; i < 4; i++) {
+            int own = i;
+            threads[i] = new Thread(() -> {
+                for (int j = 0; j < 200000; j++)
+                    sums[own] += Integer.toString(j).hashCode();
+            });
+            threads[i].start();
+        }
+        for (Thread thread : threads)
+            thread.join();
+        System.out.println(sums[0] + " " + sums[3]);
+        String nothing = arguments.length > 9 ? "" : null;
+        for (int i = 0; i < 3; i++) {
+            try {
+                System.out.println(nothing.length());
+            } catch (NullPointerException expected) {
+                System.out.println("nothing there");
+            }
+        }
+        System.gc();
+        System.exit(3);
+    }
+}
+JAVA
+
+cat >threads.rs <<'RUST'
+use std::thread;
+fn main() {
+    let all: Vec<_> = (0..4).map(|i| thread::spawn(move || (0..1000u64).map(|x| x * i).sum::<u64>())).collect();
+    for one in all {
+        println!("{}", one.join().unwrap());
+    }
+    std::panic::set_hook(Box::new(|_| ()));
+    println!("{}", std::panic::catch_unwind(|| panic!("expected")).is_err());
+    std::process::exit(4)
+}
+RUST
 
 cat >makefile <<'MAKE'
 all: out.1 out.2 out.3 out.4
