@@ -1,11 +1,27 @@
 /* enter.c: ENTER, in straight C. It pushes the frame pointer, the pointers of the enclosing frames, which it reads from
  * below the old frame pointer, and the new frame's; and at its end sees whether the stack can be written. It is done
- * word by word, as the plan lists it: what is read may have been pushed before, and what was pushed stays.
+ * word by word, as the plan lists it, since what was pushed before a fault stays. Where it reads what it pushes itself,
+ * processors go by an order of their own.
  *
  * SOURCES: Intel SDM volume 2, ENTER; volume 1, 6.5.1. */
 #include "enter.h"
 
 #include "pieces.h"
+
+static bool overlap(const struct segue_access *left, const struct segue_access *right)
+{
+    return left->address < right->address + right->size && right->address < left->address + left->size;
+}
+
+const char *enter_refusal(const struct segue_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->access_count; i++)
+        for (uint32_t k = 0; k < plan->access_count; k++)
+            if (plan->accesses[i].direction == SEGUE_READ && plan->accesses[k].direction == SEGUE_WRITE &&
+                overlap(&plan->accesses[i], &plan->accesses[k]))
+                return "it reads what it pushes itself";
+    return NULL;
+}
 
 /* The last word that is pushed, with a nesting level, is the new frame's pointer. */
 static bool is_new_frame(const struct segue_plan *plan, uint32_t number)

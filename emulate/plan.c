@@ -219,7 +219,7 @@ static const char *engine_refusal(struct segue_plan *plan, const struct segue_re
             return "alignment is checked, which is not told from missing memory in time";
         if (plan_leaves_addresses(plan))
             return "its operand goes on where there are no addresses";
-        return stack_refusal(&plan->insn);
+        return stack_refusal(plan);
     default:
         return replay_refusal(plan, regs, xstate);
     }

@@ -50,12 +50,15 @@ static bool is_branch(unsigned kind)
     return kind == SEGUE_TRANSFER_CALL || kind == SEGUE_TRANSFER_JUMP || kind == SEGUE_TRANSFER_RETURN;
 }
 
-const char *stack_refusal(const struct segue_insn *insn)
+const char *stack_refusal(const struct segue_plan *plan)
 {
+    const struct segue_insn *insn = &plan->insn;
     unsigned kind = insn->transfer.kind;
     if (kind == SEGUE_TRANSFER_NONE)
         return "no engine does this instruction";
-    for (unsigned i = 0; i < insn->memory_count && kind != SEGUE_TRANSFER_ENTER; i++)
+    if (kind == SEGUE_TRANSFER_ENTER)
+        return enter_refusal(plan);
+    for (unsigned i = 0; i < insn->memory_count; i++)
         if (insn->memory[i].size != 8 && (insn->memory[i].size != 2 || is_branch(kind)))
             return "processors disagree about its operand size";
     if (is_branch(kind) && kind != SEGUE_TRANSFER_JUMP && has_shadow_stack())

@@ -29,7 +29,7 @@ static const char script[] =
     " INSERT INTO item SELECT i, 'n' || (i * 7919 %% 10007), i * 31 %% 16, i / 8.0 FROM n;"
     "COMMIT;"
     "CREATE INDEX item_kind ON item(kind);"
-    "SELECT kind.title, count(*), max(name) FROM item JOIN kind ON kind.id = item.kind"
+    "SELECT kind.title, count(*), max(item.id) FROM kind JOIN item ON item.kind = kind.id"
     " GROUP BY kind.id ORDER BY kind.title;"
     "SELECT count(*), avg(weight) FROM item WHERE kind = 5;"
     "UPDATE item SET weight = weight * 2 WHERE kind = 3 AND id < 1000;"

@@ -216,13 +216,20 @@ static uint64_t find_place_above_fs(void)
     return 0;
 }
 
+bool areas_after_fork(void)
+{
+    if (memory_file >= 0)
+        close(memory_file);
+    memory_file = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+    return memory_file >= 0;
+}
+
 const char *areas_create(void)
 {
     uint64_t above_fs = find_place_above_fs();
     if (!above_fs)
         return "there is no room within 4 GiB above the base of FS";
-    memory_file = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
-    if (memory_file < 0)
+    if (!areas_after_fork())
         return "/proc/self/mem cannot be opened";
     for (unsigned set = 0; set < AREA_SETS; set++) {
         if (!create(&sets[set], LOW_BASE + set * LOW_STEP, plans[set].layout) ||

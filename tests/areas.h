@@ -58,6 +58,9 @@ extern struct area_watch area_watch;
  * be had (a sanitizer's shadow stands there), the set does without it. */
 const char *areas_create(void);
 
+/* In a child made by fork: what is open to the memory is still the parent's. False if it cannot be opened anew. */
+bool areas_after_fork(void);
+
 struct areas *areas_of(enum area_set set);
 const char *area_set_name(enum area_set set);
 

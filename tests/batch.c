@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "outcome.h"
 #include "rows.h"
@@ -532,4 +534,79 @@ void batch_run(const struct batch_options *options, uint64_t number, struct batc
     count_cases(set, totals);
     totals->other_addresses += batch.other_addresses;
     batch.other_addresses = 0;
+}
+
+/* What the child hands back. */
+struct told {
+    bool complete;
+    struct outcome outcome;
+    _Alignas(64) uint8_t rest[];
+};
+
+/* An instruction that does not come back. */
+#define CHILD_SECONDS 5
+
+/* The child's whole life: the case with the pages open. */
+static void run_in_child(const struct areas *areas, struct told *told)
+{
+    signal(SIGALRM, SIG_DFL);
+    alarm(CHILD_SECONDS);
+    told->outcome.output.image = told->rest;
+    if (!areas_after_fork())
+        _exit(EXIT_FAILURE);
+    oracle_signals_take();
+    run_case(areas, 0, &told->outcome);
+    areas_save(areas, told->rest + oracle_image_size());
+    told->complete = true;
+    _exit(EXIT_SUCCESS);
+}
+
+static bool run_natively_in_child(const struct areas *areas, struct told *told)
+{
+    told->complete = false;
+    pid_t child = fork();
+    if (child < 0)
+        abort();
+    if (child == 0)
+        run_in_child(areas, told);
+    while (waitpid(child, NULL, 0) < 0)
+        ;
+    return told->complete;
+}
+
+const char *batch_run_one(const struct test_case *test, const void *image, enum area_set set, struct random *random,
+                          char *details, size_t size)
+{
+    static struct told *told;
+    const struct areas *areas = areas_of(set);
+    size_t room = sizeof *told + oracle_image_size() + (1u << 20);
+    if (!told && (told = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) == MAP_FAILED)
+        abort();
+    batch.areas = areas;
+    batch.cases[0] = *test;
+    batch.cases[0].image = 0;
+    batch.expected[0] = ANYTHING;
+    memcpy(batch.images, image, oracle_image_size());
+    oracle_slots_open();
+    oracle_slot_write(0, test->bytes, test->length);
+    oracle_slots_close();
+    areas_fill(areas, random);
+    clear_lines(areas, random);
+    areas_save(areas, batch.memory_before);
+    bool told_all = run_natively_in_child(areas, told);
+    areas_load(areas, batch.memory_before);
+    if (!told_all)
+        return NULL;
+    batch.native[0] = told->outcome;
+    areas_protect(areas, PROT_NONE);
+    handler_progress();
+    area_watch = (struct area_watch){batch.cases[0].accesses, batch.cases[0].access_count, 0, false};
+    run_case(areas, 0, &batch.stepped);
+    areas_protect_exposed();
+    const char *wrong = judge(0);
+    areas_open(areas);
+    outcome_describe(&batch.native[0], &batch.stepped, details, size);
+    if (!wrong && areas_difference(areas, told->rest + oracle_image_size()))
+        wrong = "memory differs";
+    return wrong;
 }

@@ -64,6 +64,12 @@ const char *batch_prepare(void);
 /* Runs cases number * BATCH_CASES up to the next batch's first; adds to `totals`. */
 void batch_run(const struct batch_options *options, uint64_t number, struct batch_totals *totals);
 
+/* Runs one case, whose instruction was made for slot 0: natively in a child, which it may take down, then stepped.
+ * `image` is the XSAVE area it begins with. Returns NULL if all is equal, or the child did not live to tell; else what
+ * is wrong, with the parts that differ in `details`. */
+const char *batch_run_one(const struct test_case *test, const void *image, enum area_set set, struct random *random,
+                          char *details, size_t size);
+
 /* Runs encodings beside the family that are to raise #UD. NULL, or which of them runs natively or is decoded. */
 const char *batch_check_undefined(void);
 

@@ -548,6 +548,25 @@ static bool make_state(const struct generator *generator, struct random *random,
     return true;
 }
 
+/* States that are tried for bytes that are given before they are given up for this time. */
+#define ATTEMPTS 64
+
+bool encodings_state(const struct generator *generator, struct random *random, size_t slot, const void *images,
+                     size_t size, struct test_case *test)
+{
+    struct segue_insn insn;
+    const struct test_case given = *test;
+    if (segue_decode(SEGUE_MODE_64, test->bytes, size, &insn) != SEGUE_OK || insn.memory_count == 0 ||
+        !encodings_can_run(&insn))
+        return false;
+    for (unsigned i = 0; i < ATTEMPTS; i++) {
+        *test = given;
+        if (make_state(generator, random, slot, images, size, &insn, test))
+            return true;
+    }
+    return false;
+}
+
 void encodings_case(const struct generator *generator, uint64_t number, size_t slot, const void *images,
                     struct test_case *test)
 {
@@ -559,9 +578,6 @@ void encodings_case(const struct generator *generator, uint64_t number, size_t s
     } while (!make_state(generator, &random, slot, images, CODE_SIZE, &insn, test));
     encodings_mnemonics[insn.mnemonic]++;
 }
-
-/* States that are tried for a row before it is given up for this time. */
-#define ATTEMPTS 64
 
 void encodings_row_case(const struct generator *generator, uint64_t number, size_t slot, const void *images,
                         struct test_case *test)

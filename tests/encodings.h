@@ -35,6 +35,11 @@ void encodings_case(const struct generator *generator, uint64_t number, size_t s
 /* Whether an instruction can be run in a slot: it comes back, and the harness lives on. */
 bool encodings_can_run(const struct segue_insn *insn);
 
+/* Gives the case, whose `size` first bytes are set, a random state that is planned; false if none was found or the
+ * bytes cannot be run. */
+bool encodings_state(const struct generator *generator, struct random *random, size_t slot, const void *images,
+                     size_t size, struct test_case *test);
+
 /* Makes case `number` of the rows (rows.h); one that does nothing where no state of its row can be run. */
 void encodings_row_case(const struct generator *generator, uint64_t number, size_t slot, const void *images,
                         struct test_case *test);

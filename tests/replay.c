@@ -232,6 +232,74 @@ static void protected_stack_works(void **state)
     assert_int_equal(result, 0x1235);
 }
 
+/* ENTER with two enclosing frames, and POPFQ, with the stack in the closed page. */
+static void frames_and_flags_on_a_protected_stack_work(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t top = (uint64_t)(uintptr_t)fixture->memory + PAGE - 512, frame = 0, stack = 0, flags = 0;
+    uint64_t *view = (uint64_t *)(void *)(fixture->alias + PAGE - 512);
+    view[31] = 0x1111;
+    view[32] = top + 256;
+    __asm__ volatile("mov %%rsp, %%r15\n mov %%rbp, %%r14\n"
+                     "mov %3, %%rsp\n lea 264(%3), %%rbp\n"
+                     "enter $32, $2\n"
+                     "mov %%rbp, %0\n mov %%rsp, %1\n"
+                     "push $0x8d5\n popfq\n pushfq\n pop %2\n"
+                     "mov %%r15, %%rsp\n mov %%r14, %%rbp\n cld\n"
+                     : "=&r"(frame), "=&r"(stack), "=&r"(flags)
+                     : "r"(top)
+                     : "r14", "r15", "cc", "memory");
+    assert_int_equal(frame, top - 8);
+    assert_int_equal(stack, top - 3 * 8 - 32);
+    assert_int_equal(view[-1], top + 264);
+    assert_int_equal(view[-2], top + 256);
+    assert_int_equal(view[-3], top - 8);
+    assert_int_equal(flags & 0x8d5, 0x8d5);
+}
+
+/* Flags that a handler cannot give back: nothing is done. */
+static void pop_of_nested_task_and_identification_is_refused(void **state)
+{
+    static const uint8_t popfq = 0x9d;
+    static const uint64_t changes[] = {0x4000, 0x200000};
+    uint64_t stack[1];
+    struct segue_insn insn;
+    struct segue_plan plan;
+    (void)state;
+    check(segue_decode(SEGUE_MODE_64, &popfq, 1, &insn));
+    for (size_t i = 0; i < 2; i++) {
+        struct segue_regs regs = {.rsp = (uint64_t)(uintptr_t)stack, .rflags = 0x202}, kept = regs;
+        stack[0] = 0x202 | changes[i];
+        check(segue_plan(&insn, &regs, NULL, NULL, NULL, 0, &plan));
+        assert_int_equal(segue_step(&plan, &regs, NULL, NULL), SEGUE_UNSUPPORTED);
+        assert_memory_equal(&regs, &kept, sizeof regs);
+        stack[0] = 0x202 | 0x40c95;
+        check(segue_step(&plan, &regs, NULL, NULL));
+        assert_int_equal(regs.rflags, 0x202 | 0x40c95);
+        assert_int_equal(regs.rsp, kept.rsp + 8);
+    }
+}
+
+/* The processor raises #GP at the branch itself, which has no address. */
+static void jump_to_what_is_no_address_is_told_at_the_jump(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t instruction;
+    *(uint64_t *)(void *)fixture->alias = 0x0000800000000000;
+    memset((void *)(uintptr_t)&seen, 0, sizeof seen);
+    __asm__ volatile("lea 1f(%%rip), %0; lea 2f(%%rip), %1; mov %1, %3\n"
+                     "1: jmp *(%2)\n"
+                     "2:"
+                     : "=&r"(instruction), "=&r"(continuation)
+                     : "r"(fixture->memory), "m"(continuation)
+                     : "memory");
+    assert_int_equal(seen.number, SIGSEGV);
+    assert_int_equal(seen.code, SI_KERNEL);
+    assert_int_equal(seen.trap, 13);
+    assert_int_equal(seen.instruction, instruction);
+    assert_int_equal(seen.address, 0);
+}
+
 static void copy_of_a_page_by_rep_movsb_is_one_fault(void **state)
 {
     struct fixture *fixture = *state;
@@ -288,6 +356,9 @@ int main(void)
         STEPPED(child_of_a_fork_has_stubs_of_its_own),
         STEPPED(calls_and_jumps_through_protected_memory_arrive),
         STEPPED(protected_stack_works),
+        STEPPED(frames_and_flags_on_a_protected_stack_work),
+        STEPPED(pop_of_nested_task_and_identification_is_refused),
+        FAULTING(jump_to_what_is_no_address_is_told_at_the_jump),
         STEPPED(copy_of_a_page_by_rep_movsb_is_one_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets: `build.sh OUT`, with the variables that OSS-Fuzz sets: CC, CFLAGS, CXX, CXXFLAGS, and
 # LIB_FUZZING_ENGINE for what drives the targets; ZYDIS_CFLAGS and ZYDIS_LIBS for where Zydis is. Without any of these: clang
-# with libFuzzer and the sanitizers, and the system's Zydis. The seeds are unpacked, and packed, beside the targets.
+# with libFuzzer and the sanitizers, and the system's Zydis. TARGETS: which, decode_accesses by itself. The seeds are unpacked, and packed, beside the targets.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
@@ -18,16 +18,35 @@ trap 'rm -rf "$objects"' EXIT
 
 mkdir -p "$out"
 awk -f "$root/decode/classes.awk" "$root/decode/classes.txt" > "$objects/classes_table.h"
-for source in "$root"/decode/*.c "$here"/*.c; do
-  # shellcheck disable=SC2086
-  $CC $CFLAGS $ZYDIS_CFLAGS -std=gnu17 -D_GNU_SOURCE -I"$root/include" -I"$root" -I"$objects" -I"$root/decode" \
-    -c "$source" -o "$objects/$(basename "$(dirname "$source")")_$(basename "$source" .c).o"
-done
-for target in decode_accesses; do
+
+# What a target links: sources, and libraries beside Zydis. The step runs on all of the library but what is for other
+# systems, with the processor as the tests run it; the address sanitizer stays out, for its registers lead anywhere.
+sources_of() {
+  echo "$here/$1.c"
+  find "$root/decode" -maxdepth 1 -name '*.c'
+  [ "$1" = step ] || return 0
+  find "$root"/decode/system "$root"/emulate "$root"/patch "$root"/ctx "$root"/signals \( -name '*.c' -o -name '*.S' \) \
+    ! -name '*_an.c'
+  printf "$root/%s\n" tests/{areas,batch,encodings,generate,oracle,outcome,rows}.c tests/oracle_x86_64.S \
+    tools/{corpus_rows,message,output}.c
+}
+declare -A libraries=([decode_accesses]="" [step]="-llzma -lpthread -ldl")
+
+for target in ${TARGETS:-decode_accesses}; do
+  if [ "$target" = step ]; then
+    CFLAGS=${CFLAGS//address,/}
+    CXXFLAGS=${CXXFLAGS//address,/}
+  fi
+  mkdir "$objects/$target"
+  for source in $(sources_of "$target"); do
+    # shellcheck disable=SC2086
+    $CC $CFLAGS $ZYDIS_CFLAGS -std=gnu17 -D_GNU_SOURCE -I"$root/include" -I"$root" -I"$objects" -I"$root/decode" \
+      -c "$source" -o "$objects/$target/$(basename "$(dirname "$source")")_$(basename "$source").o"
+  done
   # Libfuzzer, and the others that stand in for it, are C++.
   # shellcheck disable=SC2086
-  $CXX $CXXFLAGS "$objects/fuzz_$target.o" "$objects"/decode_*.o $LIB_FUZZING_ENGINE $ZYDIS_LIBS -o "$out/$target"
-  cp "$here/$target.dict" "$out/"
+  $CXX $CXXFLAGS "$objects/$target"/*.o $LIB_FUZZING_ENGINE $ZYDIS_LIBS ${libraries[$target]} -o "$out/$target"
+  cp "$here/decode_accesses.dict" "$out/$target.dict"
   rm -rf "$out/${target}_seeds" "$out/${target}_seed_corpus.zip"
   mkdir "$out/${target}_seeds"
   number=0

@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
-# Fuzzes for a bounded time: `run.sh libfuzzer|afl SECONDS [FOLDER]`. What is found is kept in the folder; the exit status is
-# 1 if an input made a target fail, 77 if the fuzzer is not there.
+# Fuzzes for a bounded time: `run.sh libfuzzer|afl SECONDS [FOLDER [TARGET]]`. What is found is kept in the folder; the exit status
+# is 1 if an input made a target fail, 77 if the fuzzer is not there.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 engine=${1:?usage: run.sh libfuzzer|afl SECONDS [FOLDER]}
 seconds=${2:?usage: run.sh libfuzzer|afl SECONDS [FOLDER]}
 folder=${3:-$(mktemp -d)}
-target=decode_accesses
+export TARGETS=${4:-decode_accesses}
+target=$TARGETS
+# What the step target raises is for the library's own handlers.
+case $target in
+  step) limits="-max_len=23 -len_control=0 -timeout=0 -rss_limit_mb=0 -handle_segv=0 -handle_bus=0 -handle_ill=0 -handle_fpe=0" ;;
+  *) limits="-max_len=256 -timeout=5" ;;
+esac
 mkdir -p "$folder/corpus"
 
 run_libfuzzer() {
@@ -16,7 +22,8 @@ run_libfuzzer() {
     exit 77
   fi
   "$here/build.sh" "$folder/bin"
-  "$folder/bin/$target" -max_total_time="$seconds" -max_len=256 -timeout=5 -dict="$folder/bin/$target.dict" \
+  # shellcheck disable=SC2086
+  "$folder/bin/$target" -max_total_time="$seconds" $limits -dict="$folder/bin/$target.dict" \
     -artifact_prefix="$folder/" -print_final_stats=1 -verbosity=1 "$folder/corpus" "$folder/bin/${target}_seeds" \
     > "$folder/log" 2>&1 || { tail -40 "$folder/log"; exit 1; }
   grep -E 'stat::|DONE|Done' "$folder/log"
