@@ -40,11 +40,12 @@ static bool is_wanted(int number, const struct segue_options *options)
     return number != SIGTRAP || (options->flags & SEGUE_INSTALL_SIGTRAP);
 }
 
-static uint64_t signal_bits(const struct segue_options *options)
+/* What libsegue-sigchain.so answers for. Not SIGTRAP: a program that takes it or blocks it does so, as without us. */
+static uint64_t answered_signals(const struct segue_options *options)
 {
     uint64_t bits = 0;
     for (size_t i = 0; i < SIGNALS; i++)
-        if (is_wanted(signals[i], options))
+        if (signals[i] != SIGTRAP && is_wanted(signals[i], options))
             bits |= (uint64_t)1 << (signals[i] - 1);
     return bits;
 }
@@ -145,7 +146,7 @@ static enum segue_status install(const struct segue_options *options)
             thread_detach();
         return SEGUE_SYSTEM;
     }
-    believed_begin(signal_bits(options));
+    believed_begin(answered_signals(options));
     options_in_force = *options;
     installed = true;
     return SEGUE_OK;
