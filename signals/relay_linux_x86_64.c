@@ -22,6 +22,7 @@
 #include "../ctx/control_x86_64.h"
 #include "../ctx/frame.h"
 #include "../ctx/gate.h"
+#include "../ctx/flags_x86_64.h"
 #include "../ctx/handling.h"
 #include "../ctx/landing.h"
 #include "../ctx/mask.h"
@@ -200,6 +201,16 @@ static void lead_through_gate(struct segue_regs *regs)
     regs->rflags &= ~(uint64_t)FLAG_ALIGNMENT;
 }
 
+/* IRETQ refuses the flag while it is set, as a handler inherits it, and sets it for the handler that is entered. */
+static void hand_on_nested_task(struct landing *landing)
+{
+    unsigned long long flags = __builtin_ia32_readeflags_u64();
+    if (!(flags & FLAG_NESTED_TASK))
+        return;
+    landing->rflags |= FLAG_NESTED_TASK;
+    __builtin_ia32_writeeflags_u64(flags & ~(unsigned long long)FLAG_NESTED_TASK);
+}
+
 void relay_enter(const struct relay *relay, const void *ucontext, const struct relay_frame *place)
 {
     struct segue_regs regs;
@@ -215,5 +226,6 @@ void relay_enter(const struct relay *relay, const void *ucontext, const struct r
         lead_directly(relay, place, &regs);
     landing_prepare(&landing, &regs, CODE_SEGMENT, STACK_SEGMENT);
     landing.handling = handling_record_of(ucontext);
+    hand_on_nested_task(&landing);
     landing_go(&landing, &initial_state, xstate.features & INITIAL_FEATURES);
 }

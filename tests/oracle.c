@@ -23,6 +23,7 @@
 #define HWCAP2_FSGSBASE 2u
 #define PAGE 4096u
 #define TRAP_PAGE_FAULT 14
+#define STACK_SIZE ((size_t)1 << 20)
 #define ALIGNMENT_CHECK 0x40000u
 
 /* x87, SSE, AVX, opmask, upper halves of ZMM0..15, ZMM16..31. Protection keys (9) would take memory away from the
@@ -162,7 +163,12 @@ const char *oracle_prepare(uint64_t code, size_t slots)
     *(uint64_t *)code_base = (uint64_t)(uintptr_t)oracle_landing;
     oracle_slots_close();
 
-    /* SA_ONSTACK: the stack pointer is random when the signal comes. */
+    /* SA_ONSTACK: the stack pointer is random when the signal comes. The stack is our own, large enough for the library
+     * to keep: it enters a handler that was there before where the kernel would have. */
+    stack_t stack = {.ss_size = STACK_SIZE};
+    stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL) != 0)
+        return "there is no alternate stack";
     own_action.sa_sigaction = on_signal;
     own_action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigfillset(&own_action.sa_mask);
