@@ -80,6 +80,12 @@ gcc -o int80 int80.c && gcc -o gs gs.c && gcc -o traced traced.c
 refuses 125 'uses GS itself' "a program that uses GS" "$segue" run ./gs
 refuses 125 'int 0x80' "32-bit system calls" "$segue" run ./int80
 refuses 6 'cannot be traced' "a program that wants to be traced" "$segue" run ./traced
+refuses 125 'rewrite them is not done' "system calls to be rewritten" "$segue" run --syscalls=rewrite /bin/true
+check "system calls to be trapped" 0 "$("$segue" run --syscalls=trap /bin/true; echo $?)"
+check "ignored signals stay ignored" alive "$("$segue" run bash -c 'trap "" SEGV TRAP; exec bash -c "kill -SEGV \$\$; kill -TRAP \$\$; echo alive"')"
+check "blocked signals stay blocked, and are pending" "{<Signals.SIGSEGV: 11>}" "$("$segue" run python3 -c 'import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGSEGV})
+os.execvp("python3", ["python3", "-c", "import os, signal; os.kill(os.getpid(), 11); print(signal.sigpending())"])')"
 refuses 127 'there is no such program' "no such program" "$segue" run nosuchprogram
 refuses 127 'No such file' "no such path" "$segue" run ./nosuchprogram
 echo text >text

@@ -20,11 +20,19 @@ struct actions {
 
 #define SIGNAL_BIT(number) ((uint64_t)1 << ((number)-1))
 /* What cannot be blocked, and what no program can block. */
+#define FORCED_COUNT 4
 #define FORCED_SIGNALS (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGSYS) | SIGNAL_BIT(SIGTRAP))
 #define UNBLOCKABLE_SIGNALS (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 
+/* The forced ones, by their places. */
+static const int forced_signals[FORCED_COUNT] = {SIGSEGV, SIGBUS, SIGSYS, SIGTRAP};
+
 /* Reads what is in force, and takes the forced signals. Before the program is started. */
 struct actions *actions_begin(void);
+
+/* Before the program is started: of the forced signals, by their places in two bit sets, those that it is to find
+ * blocked and ignored. */
+void actions_inherit(struct thread *thread, unsigned blocked, unsigned ignored);
 
 /* A copy for a process that shares the memory and not the actions; NULL without memory. Freed when that process has
  * gone on without the memory. Async-signal-safe, as all that follow. */
@@ -36,6 +44,9 @@ void actions_free(struct actions *actions);
 long actions_change(struct thread *thread, uint64_t number, uint64_t to, uint64_t from, uint64_t set_size);
 long actions_change_mask(struct thread *thread, ucontext_t *frame, const uint64_t *arguments);
 long actions_change_stack(struct thread *thread, const ucontext_t *frame, uint64_t to, uint64_t from);
+
+/* rt_sigpending(2). */
+long actions_pending(const struct thread *thread, uint64_t to, uint64_t set_size);
 
 /* Makes the mask the program's. */
 void actions_set_mask(struct thread *thread, ucontext_t *frame, uint64_t mask);

@@ -83,6 +83,16 @@ struct actions *actions_begin(void)
     return actions;
 }
 
+void actions_inherit(struct thread *thread, unsigned blocked, unsigned ignored)
+{
+    for (unsigned i = 0; i < FORCED_COUNT; i++) {
+        if (blocked & 1u << i)
+            thread->mask |= SIGNAL_BIT(forced_signals[i]);
+        if (ignored & 1u << i)
+            thread->actions->of[forced_signals[i]].handler = (uint64_t)(uintptr_t)SIG_IGN;
+    }
+}
+
 struct actions *actions_copy(const struct actions *actions)
 {
     struct actions *copy = actions_new();
@@ -146,6 +156,18 @@ long actions_change_mask(struct thread *thread, ucontext_t *frame, const uint64_
         actions_set_mask(thread, frame, mask);
     }
     return arguments[2] && !memory_write(arguments[2], &before, sizeof before) ? -EFAULT : 0;
+}
+
+long actions_pending(const struct thread *thread, uint64_t to, uint64_t set_size)
+{
+    uint64_t pending = 0;
+    if (set_size > SET_SIZE)
+        return -EINVAL;
+    system_call3(SYS_rt_sigpending, (long)&pending, SET_SIZE, 0);
+    for (unsigned i = 0; i < FORCED_COUNT; i++)
+        if (thread->waiting & 1u << i)
+            pending |= SIGNAL_BIT(forced_signals[i]);
+    return memory_write(to, &pending, set_size) ? 0 : -EFAULT;
 }
 
 static long set_stack(struct thread *thread, const stack_t *wanted)

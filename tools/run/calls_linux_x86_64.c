@@ -202,6 +202,9 @@ static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, con
     case SYS_rt_sigprocmask:
         *result = actions_change_mask(thread, frame, arguments);
         return true;
+    case SYS_rt_sigpending:
+        *result = actions_pending(thread, arguments[0], arguments[1]);
+        return true;
     case SYS_sigaltstack:
         *result = actions_change_stack(thread, frame, arguments[0], arguments[1]);
         return true;

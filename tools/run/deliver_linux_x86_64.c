@@ -161,10 +161,12 @@ static void by_default(const siginfo_t *info, bool is_fault)
         system_call3(SYS_tgkill, process, thread, number);
 }
 
-/* The number among those that wait. */
-static unsigned waiting_place(int number)
+static unsigned forced_place(int number)
 {
-    return number == SIGSEGV ? 0 : number == SIGBUS ? 1 : number == SIGSYS ? 2 : 3;
+    unsigned place = 0;
+    while (forced_signals[place] != number)
+        place++;
+    return place;
 }
 
 static bool waits(struct thread *thread, const siginfo_t *info)
@@ -172,7 +174,7 @@ static bool waits(struct thread *thread, const siginfo_t *info)
     uint64_t bit = SIGNAL_BIT(info->si_signo);
     if (!(bit & FORCED_SIGNALS) || !(thread->mask & bit))
         return false;
-    unsigned place = waiting_place(info->si_signo);
+    unsigned place = forced_place(info->si_signo);
     if (!(thread->waiting & 1u << place))
         thread->waiting_info[place] = *info;
     thread->waiting |= 1u << place;
@@ -207,9 +209,8 @@ void deliver(struct thread *thread, ucontext_t *frame, const siginfo_t *info, bo
 
 void deliver_waiting(struct thread *thread, ucontext_t *frame)
 {
-    static const int numbers[] = {SIGSEGV, SIGBUS, SIGSYS, SIGTRAP};
-    for (unsigned place = 0; place < 4; place++) {
-        if (!(thread->waiting & 1u << place) || (thread->mask & SIGNAL_BIT(numbers[place])))
+    for (unsigned place = 0; place < FORCED_COUNT; place++) {
+        if (!(thread->waiting & 1u << place) || (thread->mask & SIGNAL_BIT(forced_signals[place])))
             continue;
         siginfo_t info = thread->waiting_info[place];
         thread->waiting &= ~(1u << place);

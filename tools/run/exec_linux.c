@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "actions.h"
 #include "call_linux_x86_64.h"
 #include "calls.h"
 #include "environment.h"
@@ -178,13 +179,28 @@ static void add_environment(struct writer *writer, uint64_t list, long number)
     add_pointer(writer, 0);
 }
 
-static void add_state(struct writer *writer)
+/* Of the signals that are the host's, as bits of a digit: what the program has blocked, and what it ignores. The kernel
+ * hands the others on itself. */
+static char forced_digit(const struct thread *thread, bool ignored)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < FORCED_COUNT; i++) {
+        bool blocked = thread->mask & SIGNAL_BIT(forced_signals[i]);
+        bool is_ignored = thread->actions->of[forced_signals[i]].handler == (uint64_t)(uintptr_t)SIG_IGN;
+        bits |= (ignored ? is_ignored : blocked) ? 1u << i : 0;
+    }
+    return (char)('a' + bits);
+}
+
+static void add_state(struct writer *writer, const struct thread *thread)
 {
     char state[STATE_SIZE], digits[24];
     unsigned held = 0, at = 0;
     state[at++] = (char)('0' + settings.statistics);
     state[at++] = (char)('0' + settings.rewriting);
     state[at++] = settings.trace ? '1' : '0';
+    state[at++] = forced_digit(thread, false);
+    state[at++] = forced_digit(thread, true);
     unsigned number = (unsigned)settings.process;
     do
         digits[held++] = (char)('0' + number % 10);
@@ -195,12 +211,13 @@ static void add_state(struct writer *writer)
     add_string(writer, state);
 }
 
-static void add_arguments(struct writer *writer, const struct target *target, uint64_t list, long number)
+static void add_arguments(struct writer *writer, const struct thread *thread, const struct target *target,
+                          uint64_t list, long number)
 {
     uint64_t string = 0;
     add_string(writer, "segue-run");
     add_string(writer, "--inherit");
-    add_state(writer);
+    add_state(writer, thread);
     add_string(writer, target->path);
     for (unsigned i = target->word_count; i > 0; i--)
         add_string(writer, target->words[i - 1]);
@@ -230,7 +247,7 @@ static long arrange(struct thread *thread, ucontext_t *frame, const struct targe
     if (!memory)
         return -ENOMEM;
     struct writer writer = {memory, (char *)(memory + pointers)};
-    add_arguments(&writer, target, list, arguments_number);
+    add_arguments(&writer, thread, target, list, arguments_number);
     uint64_t *environment_at = writer.pointer;
     add_environment(&writer, environment, environment_number);
     for (int i = 0; i < 6; i++)

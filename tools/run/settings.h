@@ -26,6 +26,8 @@ struct settings {
     bool trace;
     /* Programs that the program runs in its place run on their own. */
     bool no_follow;
+    /* Of the forced signals, by their places (actions.h): blocked and ignored by the program that was here before. */
+    unsigned inherited_blocked, inherited_ignored;
     /* The process whose figures are told; children say nothing. */
     int process;
     /* The program: a path for this process, and its absolute one, which /proc/self/exe is to be. */
