@@ -1,9 +1,9 @@
 /* frame_linux_x86_64.c: the signal frame of Linux on x86-64.
  *
- * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, _fpx_sw_bytes: magic1, extended_size, xfeatures);
- * Intel SDM volume 3, 6.15 (page-fault error code); arch/x86/kernel/traps.c (a general protection fault is SI_KERNEL
- * with address 0, and leaves the last page fault's address in the frame). ASSUMPTIONS: the kernel clears the direction
- * flag, but not the alignment check flag, and loads the initial extended state before a handler runs. */
+ * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h; Intel SDM volume 3, 6.15 (page-fault error code);
+ * arch/x86/kernel/traps.c (a general protection fault is SI_KERNEL with address 0, and leaves the last page fault's
+ * address in the frame). ASSUMPTIONS: the kernel clears the direction flag, but not the alignment check flag, and loads
+ * the initial extended state before a handler runs. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "frame_linux_x86_64.c is specific to Linux on x86-64"
 #endif
@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
+#include "../ctx/frame.h"
 #include "../ctx/gate.h"
 #include "../decode/system/call_linux_x86_64.h"
 
@@ -25,25 +26,8 @@
 #define ARCH_GET_GS 0x1004
 #define HWCAP2_FSGSBASE 2u
 #define FLAG_ALIGNMENT_CHECK 0x40000u
-#define XSTATE_MAGIC 0x46505853u
-/* Where the kernel's own words stand in the legacy area, and what is in them. */
-#define SOFTWARE_BYTES 464
 #define LEGACY_SIZE 512
-
-struct software_bytes {
-    uint32_t magic, extended_size;
-    uint64_t features;
-    uint32_t xstate_size;
-};
-
-/* Where each field of struct segue_regs up to rflags stands in gregs. */
-static const uint8_t gregs[] = {
-    [SEGUE_RAX] = REG_RAX, [SEGUE_RBX] = REG_RBX,    [SEGUE_RCX] = REG_RCX, [SEGUE_RDX] = REG_RDX,
-    [SEGUE_RSI] = REG_RSI, [SEGUE_RDI] = REG_RDI,    [SEGUE_RBP] = REG_RBP, [SEGUE_RSP] = REG_RSP,
-    [SEGUE_R8] = REG_R8,   [SEGUE_R9] = REG_R9,      [SEGUE_R10] = REG_R10, [SEGUE_R11] = REG_R11,
-    [SEGUE_R12] = REG_R12, [SEGUE_R13] = REG_R13,    [SEGUE_R14] = REG_R14, [SEGUE_R15] = REG_R15,
-    [SEGUE_RIP] = REG_RIP, [SEGUE_RFLAGS] = REG_EFL,
-};
+#define LEGACY_FEATURES 3
 
 void frame_begin(void)
 {
@@ -93,32 +77,23 @@ void frame_bases(struct segue_regs *regs)
 
 void frame_read(const void *ucontext, struct segue_regs *regs)
 {
-    const ucontext_t *frame = ucontext;
-    for (unsigned i = 0; i < sizeof gregs; i++)
-        *segue_register_at(regs, i) = (uint64_t)frame->uc_mcontext.gregs[gregs[i]];
+    frame_get_registers(ucontext, regs);
     frame_bases(regs);
     guest_bases(ucontext, &regs->fs_base, &regs->gs_base);
 }
 
 void frame_write(void *ucontext, const struct segue_regs *regs)
 {
-    ucontext_t *frame = ucontext;
-    for (unsigned i = 0; i < sizeof gregs; i++)
-        frame->uc_mcontext.gregs[gregs[i]] = (greg_t)segue_register_get(regs, i);
+    frame_set_registers(ucontext, regs);
 }
 
+/* A frame in FXSAVE's format has x87 and SSE. */
 void frame_xstate(const void *ucontext, struct segue_xstate *xstate)
 {
-    const ucontext_t *frame = ucontext;
-    char *area = (char *)frame->uc_mcontext.fpregs;
-    *xstate = (struct segue_xstate){0};
-    if (!area)
-        return;
-    const struct software_bytes *software = (const void *)(area + SOFTWARE_BYTES);
-    bool extended = software->magic == XSTATE_MAGIC;
-    xstate->area = area;
-    xstate->size = extended ? software->xstate_size : LEGACY_SIZE;
-    xstate->features = extended ? software->features : 3;
+    void *area = ((const ucontext_t *)ucontext)->uc_mcontext.fpregs;
+    frame_get_xstate(ucontext, xstate);
+    if (!xstate->area && area)
+        *xstate = (struct segue_xstate){.area = area, .size = LEGACY_SIZE, .features = LEGACY_FEATURES};
 }
 
 bool frame_is_fault(const siginfo_t *info)
