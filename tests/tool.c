@@ -13,6 +13,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -536,6 +537,35 @@ static void doctor_prints_two_lines_for_each_and_no_colour_into_a_file(void **st
     assert_int_equal(run.code, 2);
 }
 
+/* This process blocks SIGBUS, ignores SIGFPE, and has nothing of Segue's. */
+static void doctor_looks_at_a_process(void **state)
+{
+    (void)state;
+    struct run run;
+    char process[16];
+    sigset_t one, before;
+    sigemptyset(&one);
+    sigaddset(&one, SIGBUS);
+    sigprocmask(SIG_BLOCK, &one, &before);
+    void (*kept)(int) = signal(SIGFPE, SIG_IGN);
+    snprintf(process, sizeof process, "%d", (int)getpid());
+    RUN(&run, "doctor", "--pid", process);
+    signal(SIGFPE, kept);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    assert_int_equal(run.code, 0);
+    expect(run.out, "libsegue.so is not mapped");
+    expect(run.out, "SIGSEGV                yes  a handler has it");
+    expect(run.out, "SIGFPE                 no   ignored");
+    expect(run.out, "blocks SIGBUS");
+    RUN(&run, "doctor", "--pid", "none");
+    assert_int_equal(run.code, 2);
+    expect(run.err, "'none' is no process number");
+    RUN(&run, "doctor", "--pid", "999999999");
+    assert_int_equal(run.code, 2);
+    RUN(&run, "doctor", "--pid");
+    assert_int_equal(run.code, 2);
+}
+
 static void demo_lists_its_names(void **state)
 {
     (void)state;
@@ -666,6 +696,7 @@ int main(void)
         cmocka_unit_test(explain_json_of_hex_gives_offsets_and_refusals),
         cmocka_unit_test(doctor_json_has_every_key),
         cmocka_unit_test(doctor_agrees_with_what_can_be_asked_otherwise),
+        cmocka_unit_test(doctor_looks_at_a_process),
         cmocka_unit_test(doctor_prints_two_lines_for_each_and_no_colour_into_a_file),
         cmocka_unit_test(demo_lists_its_names),
         cmocka_unit_test(demo_runs_the_example_beside_the_command),

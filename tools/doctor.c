@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "doctor_process.h"
 #include "message.h"
 #include "probe.h"
 #include "verb.h"
@@ -93,23 +94,42 @@ static void look_at_everything(json_t *all)
     }
 }
 
+enum { OPTION_JSON = FIRST_LONG_OPTION, OPTION_PID };
+
+static int look_at_process(const char *text)
+{
+    char *end;
+    long process = strtol(text, &end, 10);
+    if (process <= 0 || *end)
+        return misuse(VERB, "'%s' is no process number", text);
+    int error = doctor_process(process);
+    if (error)
+        return misuse(VERB, "process %ld cannot be read: %s", process, strerror(error));
+    return EXIT_DONE;
+}
+
 static int doctor(int argument_count, char **arguments)
 {
-    static const struct option known[] = {{"json", no_argument, NULL, FIRST_LONG_OPTION}, {0}};
-    json_t *all = NULL;
+    static const struct option known[] = {
+        {"json", no_argument, NULL, OPTION_JSON}, {"pid", required_argument, NULL, OPTION_PID}, {0}};
+    const char *process = NULL;
+    bool wants_json = false;
     int found;
     while ((found = getopt_long(argument_count, arguments, ":", known, NULL)) != -1) {
-        if (found != FIRST_LONG_OPTION) {
-            json_decref(all);
+        if (found == OPTION_JSON)
+            wants_json = true;
+        else if (found == OPTION_PID)
+            process = optarg;
+        else
             return misuse_of_option(VERB, arguments);
-        }
-        if (!all)
-            all = json_object();
     }
-    if (optind < argument_count) {
-        json_decref(all);
+    if (optind < argument_count)
         return misuse(VERB, "there is nothing to be said of '%s'; it takes no arguments", arguments[optind]);
-    }
+    if (process && wants_json)
+        return misuse(VERB, "a process is told of in lines only");
+    if (process)
+        return look_at_process(process);
+    json_t *all = wants_json ? json_object() : NULL;
     look_at_everything(all);
     if (all) {
         json_dumpf(all, stdout, JSON_INDENT(2));
@@ -121,9 +141,10 @@ static int doctor(int argument_count, char **arguments)
 
 const struct verb doctor_verb = {
     .name = VERB,
-    .arguments = "[--json]",
+    .arguments = "[--json | --pid PID]",
     .summary = "tells what this machine and kernel offer, and what Segue makes of it",
     .details = "  --json         a JSON object, one member for each line\n"
+               "  --pid PID      what can be seen of Segue in a running process, from outside\n"
                "\n"
                "Every line was found out by trying. The second line of each tells what of Segue rests on it,\n"
                "or what happens without it.\n",
