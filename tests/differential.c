@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,8 +25,8 @@
 #define WORKERS_MAX 256
 /* Corpus files. */
 #define FILES_MAX 8
-/* Cases after which a long run over rows notes where it is, about: half a minute's. */
-#define CASES_BETWEEN_NOTES 4000000u
+/* Cases after which a long run over rows notes where it is, about: some seconds' worth. */
+#define CASES_BETWEEN_NOTES 500000u
 /* Reports after which all stop. */
 #define REPORTS_MAX 10
 /* A batch takes some milliseconds; one that takes this long hangs. */
@@ -190,8 +191,11 @@ static bool start_workers(const struct options *options, pid_t *pids)
     fflush(NULL);
     for (uint64_t i = 0; i < options->workers; i++) {
         pids[i] = fork();
-        if (pids[i] == 0)
+        if (pids[i] == 0) {
+            /* Who kills the whole, kills its parts. */
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             _exit(be_worker(options, i));
+        }
         if (pids[i] < 0)
             return false;
     }
