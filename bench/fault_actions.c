@@ -1,6 +1,7 @@
 /* fault_actions.c: the handlers that bench/fault compares. All of them have the same alternate stack, and but for
  * libsigsegv's, which is as that library installs it, the same flags. */
 #include "fault.h"
+#include "kernel_action.h"
 
 #include <errno.h>
 #include <segue/segue.h>
@@ -14,7 +15,7 @@
 
 #define TRAP_FLAG 0x100
 
-static struct sigaction actions[ACTION_COUNT];
+static struct kernel_action actions[ACTION_COUNT];
 static sigsegv_dispatcher dispatcher;
 
 /* The page that is open while its instruction is stepped by the processor. */
@@ -74,43 +75,40 @@ static int dispatch(void *address, int serious)
     return sigsegv_dispatch(&dispatcher, address);
 }
 
-static void describe(struct sigaction *action, void (*handler)(int, siginfo_t *, void *))
+/* Installs it, and reads it back as the kernel has it. */
+static void describe(int number, struct kernel_action *action, void (*handler)(int, siginfo_t *, void *))
 {
-    *action = (struct sigaction){.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    sigemptyset(&action->sa_mask);
-}
-
-static void exchange(int number, const struct sigaction *set, struct sigaction *get)
-{
-    if (sigaction(number, set, get) != 0)
+    struct sigaction described = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    sigemptyset(&described.sa_mask);
+    if (sigaction(number, &described, NULL) != 0)
         bench_fail("sigaction: %s", strerror(errno));
+    kernel_action_exchange(number, NULL, action);
 }
 
 /* Each library installs its own handler; what it installed is remembered, to be put back for its batches. */
 void actions_prepare(void)
 {
-    struct sigaction original, trap;
-    describe(&actions[ACTION_FLOOR], skip_instruction);
-    describe(&actions[ACTION_OPEN], open_page);
-    describe(&actions[ACTION_SINGLE_STEP], open_page_and_trap);
-    describe(&trap, close_page);
-    exchange(SIGTRAP, &trap, NULL);
-
-    exchange(SIGSEGV, NULL, &original);
+    struct kernel_action original, trap;
+    kernel_action_exchange(SIGSEGV, NULL, &original);
+    describe(SIGSEGV, &actions[ACTION_FLOOR], skip_instruction);
+    describe(SIGSEGV, &actions[ACTION_OPEN], open_page);
+    describe(SIGSEGV, &actions[ACTION_SINGLE_STEP], open_page_and_trap);
+    describe(SIGTRAP, &trap, close_page);
+    kernel_action_exchange(SIGSEGV, &original, NULL);
     sigsegv_init(&dispatcher);
     if (sigsegv_install_handler(dispatch) != 0)
         bench_fail("libsigsegv cannot install its handler");
-    exchange(SIGSEGV, &original, &actions[ACTION_LIBSIGSEGV]);
+    kernel_action_exchange(SIGSEGV, &original, &actions[ACTION_LIBSIGSEGV]);
 
     enum segue_status status = segue_install(NULL);
     if (status != SEGUE_OK)
         bench_fail("segue_install: %s", segue_status_text(status));
-    exchange(SIGSEGV, NULL, &actions[ACTION_OURS]);
+    kernel_action_exchange(SIGSEGV, NULL, &actions[ACTION_OURS]);
 }
 
 void action_use(enum action action)
 {
-    exchange(SIGSEGV, &actions[action], NULL);
+    kernel_action_exchange(SIGSEGV, &actions[action], NULL);
 }
 
 void action_register(void *page)

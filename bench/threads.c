@@ -15,15 +15,15 @@
 #include <ucontext.h>
 
 #include "bench.h"
+#include "kernel_action.h"
 #include "touch.h"
 
 #define PAGE 4096u
 #define STACK_SIZE 524288u
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-#ifndef SS_AUTODISARM
-#define SS_AUTODISARM (1u << 31)
-#endif
+/* Nested task: IRETQ must not be used while it is set, so the library leaves its handler by way of the kernel. */
+#define FLAG_NESTED_TASK 0x4000u
 
 enum handler { FLOOR, FLOOR_DIRECT, LIBRARY, OPEN, HANDLERS };
 
@@ -32,18 +32,19 @@ struct way {
     enum handler handler;
     /* The page is closed again after each access. */
     bool closes;
-    /* On a stack that disarms itself the library leaves its handler by way of the kernel. */
+    /* The flag is set meanwhile. */
     bool by_kernel;
     unsigned threads;
 };
 
-static struct sigaction handlers[HANDLERS];
+static struct kernel_action handlers[HANDLERS];
 
 /* What each of the two threads has for itself, a line apart. */
 static struct self {
     _Alignas(128) char *page;
     char *stack;
     long switches, switches_before;
+    uint64_t random;
 } selves[2];
 
 /* What the second thread is to do: a number that grows, and how many accesses; it answers with the same number. */
@@ -87,9 +88,9 @@ static void open_page(int number, siginfo_t *info, void *ucontext)
 
 /* ---- both threads --------------------------------------------------------------------------------------------- */
 
-static void use_stack(const struct self *self, bool disarms)
+static void use_stack(const struct self *self)
 {
-    stack_t stack = {.ss_sp = self->stack, .ss_size = STACK_SIZE, .ss_flags = disarms ? (int)SS_AUTODISARM : 0};
+    stack_t stack = {.ss_sp = self->stack, .ss_size = STACK_SIZE};
     if (sigaltstack(&stack, NULL) != 0)
         bench_fail("sigaltstack: %s", strerror(errno));
 }
@@ -101,13 +102,32 @@ static long involuntary_switches(void)
     return usage.ru_nivcsw;
 }
 
-static void touch(const struct self *self, const struct way *way, unsigned operations)
+/* Two threads that do nothing but fault come to do so in step, some batches always in each other's way and some never.
+ * So each does something of its own for up to half a microsecond in between, as programs do. */
+static void do_something(uint64_t *random)
 {
+    *random = *random * 6364136223846793005u + 1442695040888963407u;
+    for (uint64_t i = *random >> 59; i > 0; i--)
+        __builtin_ia32_pause();
+}
+
+static void set_flags(uint64_t flags)
+{
+    __builtin_ia32_writeeflags_u64((__builtin_ia32_readeflags_u64() & ~(uint64_t)FLAG_NESTED_TASK) | flags);
+}
+
+static void touch(struct self *self, const struct way *way, unsigned operations)
+{
+    if (way->by_kernel)
+        set_flags(FLAG_NESTED_TASK);
     for (unsigned i = 0; i < operations; i++) {
+        do_something(&self->random);
         touch_load(self->page, 0);
         if (way->closes)
             protect(self->page, PROT_NONE);
     }
+    if (way->by_kernel)
+        set_flags(0);
 }
 
 static void *be_second(void *unused)
@@ -119,7 +139,7 @@ static void *be_second(void *unused)
         sem_wait(&wanted);
         if (!order.way)
             return NULL;
-        use_stack(self, order.way->by_kernel);
+        use_stack(self);
         last = __atomic_load_n(&order.asked, __ATOMIC_ACQUIRE);
         __atomic_store_n(&order.done, last, __ATOMIC_RELEASE);
         for (;;) {
@@ -154,9 +174,8 @@ static void wait_for_second(void)
 static void prepare(const struct bench_variant *variant)
 {
     const struct way *way = variant->context;
-    if (sigaction(SIGSEGV, &handlers[way->handler], NULL) != 0)
-        bench_fail("sigaction: %s", strerror(errno));
-    use_stack(&selves[0], way->by_kernel);
+    kernel_action_exchange(SIGSEGV, &handlers[way->handler], NULL);
+    use_stack(&selves[0]);
     if (way->threads == 1)
         return;
     order.way = way;
@@ -236,13 +255,22 @@ static void setup(void)
     static char stacks[2][STACK_SIZE];
     static void (*const own[])(int, siginfo_t *,
                                void *) = {[FLOOR] = skip, [FLOOR_DIRECT] = skip_directly, [OPEN] = open_page};
-    for (size_t i = 0; i < HANDLERS; i++)
-        handlers[i] = (struct sigaction){.sa_sigaction = own[i], .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    for (size_t i = 0; i < HANDLERS; i++) {
+        struct sigaction action = {.sa_sigaction = own[i], .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+        if (!own[i])
+            continue;
+        if (sigaction(SIGSEGV, &action, NULL) != 0)
+            bench_fail("sigaction: %s", strerror(errno));
+        kernel_action_exchange(SIGSEGV, NULL, &handlers[i]);
+    }
+    signal(SIGSEGV, SIG_DFL);
     enum segue_status status = segue_install(NULL);
-    if (status != SEGUE_OK || sigaction(SIGSEGV, NULL, &handlers[LIBRARY]) != 0)
+    if (status != SEGUE_OK)
         bench_fail("segue_install: %s", segue_status_text(status));
+    kernel_action_exchange(SIGSEGV, NULL, &handlers[LIBRARY]);
     for (size_t i = 0; i < 2; i++) {
         selves[i].stack = stacks[i];
+        selves[i].random = i;
         close_region(&selves[i]);
     }
     start_second();
@@ -300,12 +328,13 @@ static const struct bench_variant variants[] = {
 static const struct bench_ratio ratios[] = {
     SCALING("floor_scaling", "floor"),       SCALING("floor_direct_scaling", "floor_direct"),
     SCALING("steps_scaling", "step"),        SCALING("steps_direct_scaling", "step_direct"),
-    SCALING("mprotect_scaling", "mprotect"),
+    SCALING("mprotect_scaling", "mprotect"), {"steps_direct_two_over_floor_two", "step_direct_two", "floor_two"},
 };
 
 static const struct bench_comparison comparisons[] = {
     OVER("steps_scaling_over_floor_scaling", "step", "floor"),
     OVER("steps_direct_scaling_over_floor_scaling", "step_direct", "floor"),
+    OVER("steps_direct_scaling_over_floor_direct_scaling", "step_direct", "floor_direct"),
     OVER("floor_direct_scaling_over_floor_scaling", "floor_direct", "floor"),
     OVER("mprotect_scaling_over_floor_scaling", "mprotect", "floor"),
 };
@@ -314,10 +343,10 @@ static const struct bench_suite suite = {
     .name = "threads",
     .title = "faults on two threads at once, over those on one",
     .clock = CLOCK_MONOTONIC,
-    .operations = 400,
+    .operations = 100,
     .warm_up = 20,
-    .rounds = 2000,
-    .quick_rounds = 300,
+    .rounds = 4000,
+    .quick_rounds = 600,
     .variants = variants,
     .variant_count = COUNT(variants),
     .ratios = ratios,
