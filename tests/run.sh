@@ -9,6 +9,7 @@ awk '
     /\[  PASSED  \] [0-9]+ test/ { passed += $4 }
     /\[  FAILED  \] [0-9]+ test/ { failed += $4 }
     /\[  SKIPPED \] [0-9]+ test/ { skipped += $4 }
+    /^[0-9]+ passed, [0-9]+ failed/ { passed += $1; failed += $3; skipped += /skipped/ ? $5 : 0 }
     END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }
 ' "$build/meson-logs/testlog.txt"
 exit $status

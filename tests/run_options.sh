@@ -95,6 +95,7 @@ refuses 125 'help run' "an unknown option" "$segue" run --nosuch /bin/true
 if [ "$(id -u)" = 0 ]; then
     cp /bin/busybox suid && chown nobody suid && chmod u+s suid
     refuses 126 'set-user-ID' "a set-user-ID program" "$segue" run sh -c 'exec ./suid true'
+    refuses 126 'set-user-ID' "a set-user-ID program named" "$segue" run ./suid true
 fi
 
 echo "$passed passed, $failed failed"

@@ -13,6 +13,7 @@
 #include "call_linux_x86_64.h"
 #include "calls.h"
 #include "environment.h"
+#include "identity.h"
 #include "memory.h"
 #include "path.h"
 #include "registers.h"
@@ -43,13 +44,6 @@ enum { RUN_FOLLOWED = 0, RUN_ALONE = 1 };
 
 /* ---- the file ---- */
 
-static bool gains_identity(const struct stat *status)
-{
-    uint32_t user = (uint32_t)system_call3(SYS_geteuid, 0, 0, 0), group = (uint32_t)system_call3(SYS_getegid, 0, 0, 0);
-    return ((status->st_mode & S_ISUID) && status->st_uid != user) ||
-           ((status->st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && status->st_gid != group);
-}
-
 /* Whether it may be run, and its first bytes. */
 static long look(struct target *target)
 {
@@ -63,8 +57,8 @@ static long look(struct target *target)
     long result = system_call3(SYS_fstat, file, (long)&status, 0);
     if (result == 0 && !S_ISREG(status.st_mode))
         result = -EACCES;
-    if (result == 0 && gains_identity(&status)) {
-        report_message("%s is set-user-ID: it cannot be run with that identity here, and is refused", target->path);
+    if (result == 0 && identity_is_gained(&status)) {
+        report_message(IDENTITY_REFUSAL, target->path);
         result = -EPERM;
     }
     if (result == 0) {

@@ -17,6 +17,7 @@
 #include "actions.h"
 #include "call_linux_x86_64.h"
 #include "fault.h"
+#include "identity.h"
 #include "loader.h"
 #include "report.h"
 #include "script.h"
@@ -118,10 +119,16 @@ static bool resolve_script(const char **path, char ***arguments)
         report_message("cannot run %s: %s", *path, strerror(error));
         _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
     }
+    struct stat status;
     ssize_t size = read(file, head, SCRIPT_HEAD);
+    bool gains = fstat(file, &status) == 0 && S_ISREG(status.st_mode) && identity_is_gained(&status);
     close(file);
-    if (size < 2 || !script_split(head, &interpreter, &argument))
-        return false;
+    if (size < 2 || !script_split(head, &interpreter, &argument)) {
+        if (!gains)
+            return false;
+        report_message(IDENTITY_REFUSAL, *path);
+        _exit(EXIT_NOT_EXECUTABLE);
+    }
     size_t number = 0, held = 0;
     while ((*arguments)[number])
         number++;
