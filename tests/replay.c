@@ -246,8 +246,9 @@ static void frames_and_flags_on_a_protected_stack_work(void **state)
                      "mov %%rbp, %0\n mov %%rsp, %1\n"
                      "push $0x8d5\n popfq\n pushfq\n pop %2\n"
                      "mov %%r15, %%rsp\n mov %%r14, %%rbp\n cld\n"
-                     : "=&r"(frame), "=&r"(stack), "=&r"(flags)
-                     : "r"(top)
+                     /* Named: RBP could be chosen too. */
+                     : "=&a"(frame), "=&c"(stack), "=&d"(flags)
+                     : "S"(top)
                      : "r14", "r15", "cc", "memory");
     assert_int_equal(frame, top - 8);
     assert_int_equal(stack, top - 3 * 8 - 32);
