@@ -198,6 +198,31 @@ enum segue_status pieces_write(const struct segue_plan *plan, const struct copie
     return !part || store(first, part) ? SEGUE_OK : failed(first, SEGUE_WRITE, fault);
 }
 
+/* One byte of a piece. */
+static struct segue_piece byte_of_piece(const struct segue_piece *whole, uint32_t offset)
+{
+    struct segue_piece byte = *whole;
+    byte.address += offset;
+    byte.host = piece_is_native(whole) ? (void *)((uintptr_t)whole->host + offset) : NULL;
+    byte.size = 1;
+    return byte;
+}
+
+static bool is_reachable(const struct segue_plan *plan, const struct segue_piece *piece)
+{
+    uint8_t direction = plan->accesses[piece->access].direction;
+    return is_device(piece) || ((direction & SEGUE_WRITE) ? writable(piece) : readable(piece));
+}
+
+enum segue_status pieces_look_at_end(const struct segue_plan *plan, struct segue_fault *fault)
+{
+    const struct segue_piece *last = &plan->pieces[plan->piece_count - 1];
+    struct segue_piece first = byte_of_piece(&plan->pieces[0], 0), end = byte_of_piece(last, last->size - 1);
+    if (!is_reachable(plan, &first) || is_reachable(plan, &end))
+        return SEGUE_OK;
+    return failed(&end, plan->accesses[end.access].direction, fault);
+}
+
 /* A piece of one page or less of `whole`, from `offset` on. */
 static struct segue_piece page_of_piece(const struct segue_piece *whole, uint32_t offset)
 {

@@ -49,6 +49,12 @@
 
 /* Invalid, denormal, division by zero, overflow, underflow. */
 #define X87_EXCEPTIONS_BEFORE_STORE 0x1f
+/* Of FLDENV and FNSTENV, with an operand size prefix too. */
+#define X87_ENVIRONMENT 28u
+#define X87_ENVIRONMENT_16 14u
+#define X87_ENVIRONMENT_WORDS 7u
+/* The smallest page there is. */
+#define PAGE 4096u
 /* Bytes of a longer store that may come first. */
 #define X87_FIRST_PART 8u
 
@@ -557,13 +563,35 @@ static void store_first_part(const struct replay *replay)
     pieces_write(&part, &replay->copies, NULL);
 }
 
+/* Stores of elements under a mask; and environments of the x87 whose first word does not reach over to the second page.
+ */
+static bool is_told_at_its_end(const struct segue_insn *insn, uint64_t on_first_page)
+{
+    const struct segue_memory_operand *memory = &insn->memory[0];
+    if (memory->masking != SEGUE_MASKING_NONE)
+        return memory->direction == SEGUE_WRITE && memory->size > memory->element;
+    bool environment = memory->size == X87_ENVIRONMENT || memory->size == X87_ENVIRONMENT_16;
+    return insn->class_ == SEGUE_CLASS_STATE && environment && on_first_page >= memory->size / X87_ENVIRONMENT_WORDS;
+}
+
+/* Whether it has to be looked at its last byte first, so that this is where a fault on the second page of two is told.
+ */
+static bool is_looked_at_from_its_end(const struct segue_plan *plan)
+{
+    const struct segue_access *last = &plan->accesses[plan->access_count - 1];
+    uint64_t first = plan->accesses[0].address, page = (last->address + last->size - 1) / PAGE * PAGE;
+    return makers_tell_last_byte() && first < page && is_told_at_its_end(&plan->insn, page - first);
+}
+
 /* Copies what is read, runs, and copies what is written; what may fail comes before what changes anything. A device is
  * asked last, when the state that it may take back is kept. */
 static enum segue_status run_on_copies(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
     const struct segue_plan *plan = replay->plan;
     void *area = replay->context.area;
-    enum segue_status status = SEGUE_OK;
+    enum segue_status status = is_looked_at_from_its_end(plan) ? pieces_look_at_end(plan, fault) : SEGUE_OK;
+    if (status != SEGUE_OK)
+        return status;
     /* What is written is looked at here, too. */
     if (!is_x87_store(&plan->insn) || makers_probe_x87_store())
         status = pieces_read(plan, &replay->copies, fault);
