@@ -2,24 +2,20 @@
  *
  * SOURCES: Intel SDM volume 1, 13.4 (XSAVE area), 13.8 (XRSTOR, its faults) and volume 2, IRETQ; Linux
  * arch/x86/kernel/signal_64.c (which flags a frame may set, and that sigreturn puts back mask and alternate stack). */
-#include <cpuid.h>
 #include <string.h>
 
 #include "control_x86_64.h"
+#include "extended.h"
 #include "flags_x86_64.h"
 #include "frame.h"
 #include "handling.h"
+#include "keys.h"
 #include "landing.h"
 #include "mask.h"
 #include <segue/ctx.h>
 
 /* Addresses that are canonical on every processor, and a program's. */
 #define ADDRESS_END ((uint64_t)1 << 47)
-
-#define CPUID_FEATURES 1
-#define CPUID_EXTENDED_FEATURES 7
-#define ECX_OSXSAVE (1u << 27)
-#define ECX_OSPKE (1u << 4)
 
 /* The kernel's frame begins with it, and goes on with the ucontext. */
 #define RETURN_ADDRESS_SIZE 8
@@ -30,18 +26,6 @@
 #define MXCSR 24
 #define MXCSR_MASK 28
 #define MXCSR_MASK_DEFAULT 0xffbfu
-
-static bool has_xsave(void)
-{
-    unsigned a, b, c, d;
-    return __get_cpuid(CPUID_FEATURES, &a, &b, &c, &d) && (c & ECX_OSXSAVE);
-}
-
-static bool uses_protection_keys(void)
-{
-    unsigned a, b, c, d;
-    return __get_cpuid_count(CPUID_EXTENDED_FEATURES, 0, &a, &b, &c, &d) && (c & ECX_OSPKE);
-}
 
 static bool is_empty(const sigset_t *mask)
 {
@@ -56,12 +40,10 @@ enum segue_restore_method segue_restore_choose(const struct sigaction *action, c
     enum segue_restore_method method = SEGUE_RESTORE_RETURN;
     if (!action)
         why = "there is no action to tell for";
-    else if (!has_xsave())
+    else if (!extended_enabled())
         why = "the processor or the system has no XSAVE";
     else if (control_has_shadow_stack())
         why = "a shadow stack is in force, and only the kernel takes the handler's frame off it";
-    else if (uses_protection_keys())
-        why = "the system uses protection keys, and a handler runs with others than the thread";
     else if ((action->sa_flags & SA_NODEFER) && is_empty(&action->sa_mask))
         method = SEGUE_RESTORE_DIRECT;
     else {
@@ -129,6 +111,16 @@ static void copy_xstate(const struct segue_xstate *from, const struct segue_xsta
     memcpy(to + HEADER, (const char *)from->area + HEADER, from->size - HEADER);
 }
 
+/* Whether XRSTOR and what comes after it do all that the kernel would. It loads the target's protection keys, and the
+ * landing is read after it: so they may not close what the handler's own leave open. A component that the frame has no
+ * room for, as tiles that nobody had used before the handler did, is to be in its initial state, and stays as it is. */
+static bool allows_direct_restore(const struct segue_xstate *image, uint64_t features)
+{
+    if (keys_in_use() && (!(features & KEYS_COMPONENT) || !keys_allow(keys_of(image), keys_now())))
+        return false;
+    return !extended_exceeds(features);
+}
+
 /* Goes, or changes the frame so that the handler's return goes there. `handling` as in struct landing. */
 static enum segue_status leave(void *ucontext, const struct segue_regs *regs, const struct segue_xstate *xstate,
                                enum segue_restore_method method, const struct handling *handling)
@@ -139,6 +131,7 @@ static enum segue_status leave(void *ucontext, const struct segue_regs *regs, co
     uint64_t code, stack;
     frame_get_xstate(ucontext, &frame);
     bool is_other = xstate && xstate->area && xstate->area != frame.area;
+    const struct segue_xstate *image = is_other ? xstate : &frame;
     if (is_other && (!frame.area || !is_sound(xstate, &frame)))
         return SEGUE_INVALID;
 
@@ -146,13 +139,13 @@ static enum segue_status leave(void *ucontext, const struct segue_regs *regs, co
         frame_get_registers(ucontext, &of_frame);
     frame_get_segments(ucontext, &code, &stack);
     if (landing_prepare(&landing, regs ? regs : &of_frame, code, stack) && method != SEGUE_RESTORE_RETURN &&
-        frame_allows_direct_restore(ucontext)) {
+        frame_allows_direct_restore(ucontext) && allows_direct_restore(image, frame.features)) {
         if (method == SEGUE_RESTORE_DIRECT_MASK) {
             uint64_t mask = frame_get_mask(ucontext);
             mask_exchange(&mask);
         }
         landing.handling = handling;
-        landing_go(&landing, is_other ? xstate->area : frame.area, frame.features);
+        landing_go(&landing, image->area, frame.features);
     }
     if (regs)
         frame_set_registers(ucontext, regs);
