@@ -171,12 +171,26 @@ static void list_stack(struct listing *listing)
     add(listing, on_stack(listing, untruncated(listing, memory)), memory->size);
 }
 
+/* IRET reads RIP, CS, RFLAGS, and RSP and SS where they are there: either all as one, or one word after the other, of
+ * the selectors only the two bytes that count. */
 static void list_interrupt_return(struct listing *listing)
 {
-    if (listing->regs->rflags & NESTED_TASK_FLAG)
+    static const struct {
+        uint8_t number;
+        bool is_selector;
+    } words[] = {{2, false}, {1, true}, {0, false}, {4, true}, {3, false}};
+    const struct segue_memory_operand *memory = listing->memory;
+    if (listing->regs->rflags & NESTED_TASK_FLAG) {
         give_up(listing, SEGUE_UNLISTED_NESTED_TASK);
-    else
+    } else if (memory->lanes == 1) {
         list_stack(listing);
+    } else {
+        for (unsigned i = 0; i < memory->lanes; i++) {
+            uint64_t address = untruncated(listing, memory) + words[i].number * (uint64_t)memory->element;
+            unsigned size = words[i].is_selector ? 2 : memory->element;
+            add(listing, on_stack(listing, address), size)->element = (uint8_t)size;
+        }
+    }
 }
 
 static void list_table(struct listing *listing)

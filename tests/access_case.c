@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../decode/processor.h"
 #include "oracle.h"
 
 #define ARCH_GET_FS 0x1003
@@ -308,18 +309,32 @@ static void fill(struct run *run, bool zeros)
     }
 }
 
-/* What a far return or IRET finds on the stack, and a jump or return in memory: the way back to the slot. */
+/* The words on the stack that a return reads, or in memory one word or a far pointer: the way back to the slot. */
 static void fill_targets(struct run *run)
 {
-    uint64_t selectors[2] = {0x33, 0x2b};
-    uint64_t values[5] = {run->regs.rip + run->insn->length, selectors[0], 0x202, run->regs.rsp + 40, selectors[1]};
+    const uint64_t selectors[2] = {0x33, 0x2b};
+    const uint64_t values[] = {run->regs.rip + run->insn->length, selectors[0], 0x202, run->regs.rsp + 40,
+                               selectors[1]};
+    const size_t most = sizeof values / sizeof *values;
+    uint64_t start = UINT64_MAX;
+    unsigned word = 0;
     for (size_t i = 0; i < run->count; i++) {
         const struct segue_access *access = &run->accesses[i];
-        for (unsigned j = 0; j * access->element < access->size && j < 5 && access->element <= 8; j++)
-            memcpy((uint8_t *)(uintptr_t)access->address + j * access->element, &values[j], access->element);
-        if (access->element == 6 || access->element == 10) {
-            memcpy((uint8_t *)(uintptr_t)access->address, &values[0], access->element - 2u);
-            memcpy((uint8_t *)(uintptr_t)access->address + access->element - 2, &values[1], 2);
+        if (!(access->direction & SEGUE_READ))
+            continue;
+        start = access->address < start ? access->address : start;
+        word = access->element > word ? access->element : word;
+    }
+    bool far = word == 6 || word == 10;
+    if (far)
+        word -= 2;
+    for (size_t i = 0; i < run->count; i++) {
+        const struct segue_access *access = &run->accesses[i];
+        for (uint64_t at = access->address; at < access->address + access->size; at += word) {
+            size_t number = (size_t)((at - start) / word);
+            uint64_t left = access->address + access->size - at;
+            if ((access->direction & SEGUE_READ) && number < most && word <= 8)
+                memcpy((uint8_t *)(uintptr_t)at, &values[number], left < word ? left : word);
         }
     }
 }
@@ -366,12 +381,15 @@ static enum access_result check_memory(struct run *run)
 struct stop {
     size_t access;
     uint64_t first, end;
+    /* The address that the processor reports; 0: any in the range. */
+    uint64_t reported;
     bool writes;
 };
 
 #define STOPS_MOST 256
 
-/* What the list says of a run in which one page, or two, are closed: it must fault or may, at one of these. */
+/* What the list says of a run in which one page, or two, are closed: it must fault or may, at one of these; it must
+ * raise #GP unless it stopped before. */
 struct expectation {
     bool must;
     bool misaligned;
@@ -393,28 +411,63 @@ static bool is_closed(const struct closed *closed, size_t count, uint64_t addres
     return false;
 }
 
+/* A store of which a mask lets some elements through, all of them at once. */
+static bool is_masked_store(const struct run *run, const struct segue_access *access)
+{
+    const struct segue_memory_operand *memory = &run->insn->memory[access->operand];
+    return (access->flags & SEGUE_ACCESS_MASKED) && access->direction == SEGUE_WRITE && !memory->probe &&
+           memory->lanes > 1 && memory->addressing != SEGUE_ADDRESSING_VECTOR;
+}
+
+/* The lowest byte of an operand that is accessed, and the one behind the highest. */
+static void range_of(const struct run *run, unsigned operand, uint64_t *from, uint64_t *end)
+{
+    *from = UINT64_MAX;
+    *end = 0;
+    for (size_t i = 0; i < run->count; i++) {
+        const struct segue_access *access = &run->accesses[i];
+        if (access->operand != operand)
+            continue;
+        *from = access->address < *from ? access->address : *from;
+        *end = access->address + access->size > *end ? access->address + access->size : *end;
+    }
+}
+
+/* Small accesses report their lowest byte in the page; those that are made of many may report any. Of a masked store
+ * that stops at its second page Intel's processors report the last byte, whichever element it belongs to, AMD's the
+ * first (docs/facts.md). */
+static uint64_t reported(const struct run *run, const struct segue_access *access, uint64_t first)
+{
+    uint64_t from, end;
+    if (is_masked_store(run, access) && !processor_is_amd()) {
+        range_of(run, access->operand, &from, &end);
+        return from / PAGE < first / PAGE ? end - 1 : first;
+    }
+    bool any = access->size > 64 || (access->flags & SEGUE_ACCESS_OPTIONAL) || access->size > access->element;
+    return any ? 0 : first;
+}
+
 /* Adds the parts of a range that lie in closed pages; returns whether there were any. Which of them a processor meets
  * first is its own affair. */
-static bool add_stops(struct expectation *expectation, const struct closed *closed, size_t count, size_t access,
-                      uint64_t from, uint64_t end, bool writes)
+static bool add_stops(const struct run *run, struct expectation *expectation, const struct closed *closed, size_t count,
+                      size_t access, uint64_t from, uint64_t end)
 {
-    bool any = false;
+    bool any = false, writes = run->accesses[access].direction & SEGUE_WRITE;
     for (uint64_t at = from, next; at < end; at = next) {
         next = (at / PAGE + 1) * PAGE;
         if (!is_closed(closed, count, at, writes) || expectation->count == STOPS_MOST)
             continue;
-        expectation->stops[expectation->count++] = (struct stop){access, at, next < end ? next : end, writes};
+        expectation->stops[expectation->count++] =
+            (struct stop){access, at, next < end ? next : end, reported(run, &run->accesses[access], at), writes};
         any = true;
     }
     return any;
 }
 
-static void check_alignment(const struct run *run, struct expectation *expectation)
+static bool is_misaligned(const struct segue_access *access)
 {
-    for (size_t i = 0; i < run->count; i++)
-        if (run->accesses[i].alignment &&
-            (run->accesses[i].address - run->accesses[i].lane * run->accesses[i].element) % run->accesses[i].alignment)
-            expectation->misaligned = true;
+    uint64_t start = access->address - (uint64_t)access->lane * access->element;
+    return access->alignment && start % access->alignment;
 }
 
 static uint64_t most_iterations(const struct run *run)
@@ -428,26 +481,30 @@ static uint64_t most_iterations(const struct run *run)
     return most;
 }
 
-/* REPE CMPSB compares in blocks on some processors, and then begins with either string (docs/facts.md). */
+/* REPE CMPSB compares in blocks on AMD's processors, and then begins with either string (docs/facts.md). */
 static bool takes_either_first(const struct run *run)
 {
-    return run->insn->flags & SEGUE_INSN_CONDITIONAL && run->insn->memory_count == 2 &&
+    return processor_is_amd() && run->insn->flags & SEGUE_INSN_CONDITIONAL && run->insn->memory_count == 2 &&
            run->insn->memory[0].element == 1;
 }
 
-/* In the order of the list; the elements of repeated ones take turns. */
+/* In the order of the list; the elements of repeated ones take turns. What is misaligned raises #GP when it is its
+ * turn: MOVDIR64B finds its source closed before it looks at where to store. */
 static void expect(const struct run *run, const struct closed *closed, size_t closed_count,
                    struct expectation *expectation)
 {
     uint64_t rounds = most_iterations(run);
     expectation->must = expectation->misaligned = false;
     expectation->count = 0;
-    check_alignment(run, expectation);
     for (uint64_t round = 0; round < rounds; round++) {
         for (size_t i = 0; i < run->count; i++) {
             const struct segue_access *access = &run->accesses[i];
             uint64_t from = access->address, end = from + access->size;
             bool sure = !(access->flags & SEGUE_ACCESS_OPTIONAL) && !((access->flags & SEGUE_ACCESS_UNTIL) && round);
+            if (is_misaligned(access)) {
+                expectation->misaligned = true;
+                return;
+            }
             if (access->flags & SEGUE_ACCESS_REPEATED) {
                 if (round * access->element >= access->size)
                     continue;
@@ -457,7 +514,7 @@ static void expect(const struct run *run, const struct closed *closed, size_t cl
             } else if (round) {
                 continue;
             }
-            if (add_stops(expectation, closed, closed_count, i, from, end, access->direction & SEGUE_WRITE) && sure) {
+            if (add_stops(run, expectation, closed, closed_count, i, from, end) && sure) {
                 expectation->must = true;
                 if (!takes_either_first(run))
                     return;
@@ -487,12 +544,9 @@ static void protect(const struct closed *closed, size_t count, bool open)
                  open ? PROT_READ | PROT_WRITE : closed[i].protection);
 }
 
-/* Small accesses report their lowest byte in the page; those that are made of many may report any. */
-static bool is_at(const struct stop *stop, const struct run *run, uint64_t address)
+static bool is_at(const struct stop *stop, uint64_t address)
 {
-    const struct segue_access *access = &run->accesses[stop->access];
-    bool any_byte = access->size > 64 || (access->flags & SEGUE_ACCESS_OPTIONAL) || access->size > access->element * 1u;
-    return any_byte ? address >= stop->first && address < stop->end : address == stop->first;
+    return stop->reported ? address == stop->reported : address >= stop->first && address < stop->end;
 }
 
 /* Runs with these pages closed, and compares. */
@@ -507,19 +561,21 @@ static enum access_result check_closed(struct run *run, const struct closed *clo
     const struct oracle_signal *signal = &output.signal;
     const char *how = closed[0].protection == PROT_NONE ? "closed" : "read-only";
     unsigned long long page = (unsigned long long)closed[0].page * PAGE, trap = signal->trap;
-    if (expectation.misaligned)
-        return trap == TRAP_GENERAL_PROTECTION ? ACCESS_SAME : different(run, "misaligned, but trap %llu", trap);
+    if (expectation.misaligned && trap == TRAP_GENERAL_PROTECTION)
+        return ACCESS_SAME;
+    if (expectation.misaligned && expectation.count == 0)
+        return different(run, "misaligned, but trap %llu", trap);
     bool writes = signal->error & ERROR_WRITE;
     if (!signal->number || trap != TRAP_PAGE_FAULT) {
         const struct stop *stop = &expectation.stops[expectation.count ? expectation.count - 1 : 0];
-        return !expectation.must
+        return !expectation.must && !expectation.misaligned
                    ? ACCESS_SAME
                    : different(run, "no page fault (trap %llu) with page %#llx %s; access %zu should %s %#llx", trap,
                                page, how, stop->access, stop->writes ? "write" : "read",
                                (unsigned long long)stop->first);
     }
     for (size_t i = 0; i < expectation.count; i++)
-        if (is_at(&expectation.stops[i], run, signal->page_fault_address) && expectation.stops[i].writes == writes)
+        if (is_at(&expectation.stops[i], signal->page_fault_address) && expectation.stops[i].writes == writes)
             return ACCESS_SAME;
     return different(run, "a page fault at %#llx, error %#llx, with page %#llx %s%s; %s%#llx was listed",
                      (unsigned long long)signal->page_fault_address, (unsigned long long)signal->error, page, how,
@@ -624,18 +680,23 @@ static enum access_result check_placement(struct run *run, unsigned number)
 /* A jump to an address in memory, of 32 bits at least: that can be the slot's. */
 static bool comes_back(const struct segue_insn *insn)
 {
-    return insn->memory_count && insn->memory[0].direction == SEGUE_READ && insn->memory[0].size >= 6 &&
-           insn->memory[0].element >= 4;
+    unsigned size = 0, element = 0;
+    for (size_t i = 0; i < insn->memory_count && insn->memory[i].direction == SEGUE_READ; i++) {
+        size += insn->memory[i].size;
+        element = insn->memory[i].element > element ? insn->memory[i].element : element;
+    }
+    return size >= 6 && element >= 4;
 }
 
-/* Loading FS takes the host's thread-local storage away; what the operating system keeps for itself raises #GP; the
- * program cannot come back from a jump to wherever a register points. */
+/* Loading FS takes the host's thread-local storage away; what the operating system keeps for itself raises #GP, and so
+ * does ENQCMD in a process that has not been given a queue; the program cannot come back from a jump to wherever a
+ * register points. */
 static bool can_run(const struct segue_insn *insn)
 {
-    static const char *const ports[] = {"insb", "insw", "insd", "outsb", "outsw", "outsd"};
+    static const char *const refused[] = {"insb", "insw", "insd", "outsb", "outsw", "outsd", "enqcmd", "enqcmds"};
     const char *name = segue_mnemonic_name(insn->mnemonic);
-    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++)
-        if (strcmp(name, ports[i]) == 0)
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (strcmp(name, refused[i]) == 0)
             return false;
     if (insn->class_ == SEGUE_CLASS_SEGMENT && !(insn->memory_count && insn->memory[0].direction == SEGUE_WRITE))
         return false;
