@@ -22,7 +22,6 @@
 /* Where the kernel's own words stand in the legacy area. */
 #define SOFTWARE_BYTES 464
 
-#define FLAG_TRAP 0x100
 #define FLAG_DIRECTION 0x400
 #define FLAG_ALIGNMENT 0x40000
 

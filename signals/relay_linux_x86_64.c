@@ -35,9 +35,7 @@
 /* What a handler's code and stack run with, and the flags that are cleared before it. */
 #define CODE_SEGMENT 0x33
 #define STACK_SEGMENT 0x2b
-#define FLAG_TRAP 0x100u
 #define FLAG_DIRECTION 0x400u
-#define FLAG_RESUME 0x10000u
 #define FLAG_ALIGNMENT 0x40000u
 #define FRAME_ALIGNMENT 16
 #define AREA_ALIGNMENT 64
@@ -208,6 +206,7 @@ static void hand_on_nested_task(struct landing *landing)
     if (!(flags & FLAG_NESTED_TASK))
         return;
     landing->rflags |= FLAG_NESTED_TASK;
+    landing->shortcut = NULL;
     __builtin_ia32_writeeflags_u64(flags & ~(unsigned long long)FLAG_NESTED_TASK);
 }
 
