@@ -1,8 +1,8 @@
 /* frame_linux_x86_64.c: what ctx reads and changes in the signal frame of Linux on x86-64.
  *
  * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, segments, _fpx_sw_bytes); sigaltstack(2); Intel SDM
- * volume 1, 10.5.1 (FXSAVE area: status word at 2, abridged tag word at 4), 3.4.3 (flags), 13.14 (XFD: what is not there
- * yet traps when it is loaded); Linux arch/x86/kernel/fpu/signal.c (check_xstate_in_sigframe). */
+ * volume 1, 10.5.1 (FXSAVE area: status word at 2, abridged tag word at 4), 3.4.3 (flags), 13.14 (XFD: what is not
+ * there yet traps when it is loaded); Linux arch/x86/kernel/fpu/signal.c (check_xstate_in_sigframe). */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "frame_linux_x86_64.c is specific to Linux on x86-64"
 #endif

@@ -244,8 +244,8 @@ static void note_walk(ucontext_t *frame)
         way.first_wrong = rip;
 }
 
-/* The last jump of a shortcut is not trapped at: the flags are back by then. It is looked at as the processor would have
- * it. */
+/* The last jump of a shortcut is not trapped at: the flags are back by then. It is looked at as the processor would
+ * have it. */
 static void on_step_of_way(int number, siginfo_t *info, void *ucontext)
 {
     ucontext_t *frame = ucontext;

@@ -252,6 +252,8 @@ SEGUE_API float segue_context_returned_float(const struct segue_context *context
 #define SEGUE_CONTEXT_INSTRUMENTED_ 16u
 #define SEGUE_CONTEXT_FINISHED_ 32u
 #define SEGUE_CONTEXT_REGISTERED_ 64u
+/* The highest bit of its byte: a test of the sign finds it. */
+#define SEGUE_CONTEXT_COMPARED_ 128u
 #define SEGUE_CONTEXT_SLOW_                                                                                            \
     (SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_MASK_SAVED_ | SEGUE_CONTEXT_INSTRUMENTED_ |        \
      SEGUE_CONTEXT_FINISHED_)
@@ -277,63 +279,75 @@ SEGUE_API float segue_context_returned_float(const struct segue_context *context
  *      rdi from   rsi to          24 flags   28 mxcsr   32 x87_control   40 parent
  *      rax, rdx                   where `to` goes on, and its frame pointer
  *
- * The order of the control words is the fastest of those measured; FLDCW costs more than its comparison, LDMXCSR less.
+ * The order of the control words is the fastest of those measured; FLDCW costs more than its comparison, LDMXCSR less,
+ * but not where it is dear to change the exception flags: contexts that were prepared there say so (COMPARED_), and
+ * what is not compared of MXCSR are those six bits.
  * The jump stands twice, so that two contexts that take turns have one each, which the processor predicts by its
  * address. The NOP separates what a caller's frame is unwound by (the byte before the return address) from the jump. */
 static inline __attribute__((always_inline)) void segue_context_switch_(struct segue_context *from,
                                                                         struct segue_context *to)
 {
-    __asm__ volatile("testb $1, 24(%%rdi)\n\t"
-                     "jnz 3f\n\t"
-                     "fnstcw 32(%%rdi)\n\t"
-                     "stmxcsr 28(%%rdi)\n"
-                     "3:\n\t"
-                     "leaq 1f(%%rip), %%rax\n\t"
-                     "movq %%rsp, 0(%%rdi)\n\t"
-                     "movq %%rbp, 8(%%rdi)\n\t"
-                     "movq %%rax, 16(%%rdi)\n\t"
-                     "cmpq %%rsi, 40(%%rdi)\n\t"
-                     "je 7f\n\t"
-                     "movq %%rdi, 40(%%rsi)\n"
-                     "7:\n\t"
-                     "testb $1, 24(%%rsi)\n\t"
-                     "jnz 4f\n\t"
-                     "movzwl 32(%%rdi), %%eax\n\t"
-                     "testb $1, 24(%%rdi)\n\t"
-                     "jnz 5f\n\t"
-                     "cmpw 32(%%rsi), %%ax\n\t"
-                     "je 6f\n"
-                     "5:\n\t"
-                     "fldcw 32(%%rsi)\n"
-                     "6:\n\t"
-                     "ldmxcsr 28(%%rsi)\n"
-                     "4:\n\t"
-                     "movq 16(%%rsi), %%rax\n\t"
-                     "movq 8(%%rsi), %%rdx\n\t"
-                     "cmpq %%rsi, %%rdi\n\t"
-                     "movq 0(%%rsi), %%rsp\n\t" SEGUE_CFI_(".cfi_remember_state\n\t"
-                                                           ".cfi_def_cfa %%rsp, 0\n\t"
-                                                           ".cfi_register %%rip, %%rax\n\t"
-                                                           ".cfi_register %%rbp, %%rdx\n\t"
-                                                           ".cfi_undefined %%rbx\n\t"
-                                                           ".cfi_undefined %%r12\n\t"
-                                                           ".cfi_undefined %%r13\n\t"
-                                                           ".cfi_undefined %%r14\n\t"
-                                                           ".cfi_undefined %%r15\n\t")
-                     /* MOV leaves the flags of the comparison. */
-                     "movq %%rdx, %%rbp\n\t" SEGUE_CFI_(
-                         ".cfi_same_value %%rbp\n\t") "ja 2f\n\t"
-                                                      "jmp *%%rax\n"
-                                                      "2:\n\t"
-                                                      "jmp *%%rax\n\t" SEGUE_CFI_(".cfi_restore_state\n\t") "nop\n"
-                                                                                                            "1:\n\t"
-                                                                                                            "endbr64"
-                     : "+D"(from), "+S"(to)
-                     :
-                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1",
-                       "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
-                       "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)",
-                       "memory", "cc" SEGUE_CLOBBERS_512_);
+    __asm__ volatile(
+        "testb $1, 24(%%rdi)\n\t"
+        "jnz 3f\n\t"
+        "fnstcw 32(%%rdi)\n\t"
+        "stmxcsr 28(%%rdi)\n"
+        "3:\n\t"
+        "leaq 1f(%%rip), %%rax\n\t"
+        "movq %%rsp, 0(%%rdi)\n\t"
+        "movq %%rbp, 8(%%rdi)\n\t"
+        "movq %%rax, 16(%%rdi)\n\t"
+        "cmpq %%rsi, 40(%%rdi)\n\t"
+        "je 7f\n\t"
+        "movq %%rdi, 40(%%rsi)\n"
+        "7:\n\t"
+        "testb $1, 24(%%rsi)\n\t"
+        "jnz 4f\n\t"
+        "movzwl 32(%%rdi), %%eax\n\t"
+        "testb $1, 24(%%rdi)\n\t"
+        "jnz 5f\n\t"
+        "cmpw 32(%%rsi), %%ax\n\t"
+        "je 6f\n\t"
+        "fldcw 32(%%rsi)\n"
+        "6:\n\t"
+        "movzbl 24(%%rdi), %%eax\n\t"
+        "orb 24(%%rsi), %%al\n\t"
+        "jns 8f\n\t"
+        "movl 28(%%rdi), %%eax\n\t"
+        "xorl 28(%%rsi), %%eax\n\t"
+        "testl $0xffffffc0, %%eax\n\t"
+        "jz 4f\n"
+        "8:\n\t"
+        "ldmxcsr 28(%%rsi)\n"
+        "4:\n\t"
+        "movq 16(%%rsi), %%rax\n\t"
+        "movq 8(%%rsi), %%rdx\n\t"
+        "cmpq %%rsi, %%rdi\n\t"
+        "movq 0(%%rsi), %%rsp\n\t" SEGUE_CFI_(".cfi_remember_state\n\t"
+                                              ".cfi_def_cfa %%rsp, 0\n\t"
+                                              ".cfi_register %%rip, %%rax\n\t"
+                                              ".cfi_register %%rbp, %%rdx\n\t"
+                                              ".cfi_undefined %%rbx\n\t"
+                                              ".cfi_undefined %%r12\n\t"
+                                              ".cfi_undefined %%r13\n\t"
+                                              ".cfi_undefined %%r14\n\t"
+                                              ".cfi_undefined %%r15\n\t")
+        /* MOV leaves the flags of the comparison. */
+        "movq %%rdx, %%rbp\n\t" SEGUE_CFI_(
+            ".cfi_same_value %%rbp\n\t") "ja 2f\n\t"
+                                         "jmp *%%rax\n"
+                                         "2:\n\t"
+                                         "jmp *%%rax\n\t" SEGUE_CFI_(".cfi_restore_state\n") "5:\n\t"
+                                                                                             "fldcw 32(%%rsi)\n\t"
+                                                                                             "jmp 8b\n\t"
+                                                                                             "nop\n"
+                                                                                             "1:\n\t"
+                                                                                             "endbr64"
+        : "+D"(from), "+S"(to)
+        :
+        : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1", "xmm2",
+          "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+          "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "memory", "cc" SEGUE_CLOBBERS_512_);
 }
 
 /* Leaves the running flow, keeping it in `from`, and goes on with `to`. `from` becomes the parent of `to`; but a swap
