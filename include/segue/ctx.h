@@ -127,7 +127,7 @@ SEGUE_API size_t segue_stack_high_water(const struct segue_stack *stack);
 
 /* What a context promises or asks for; a bit set. */
 enum segue_context_flags {
-    /* It never changes MXCSR or the x87 control word: a swap does not keep them for it, and it runs with those in force
+    /* It never changes the control bits of MXCSR or the x87 control word: a swap does not keep them for it, and it runs with those in force
      * when it is swapped to. */
     SEGUE_CONTEXT_FIXED_CONTROL = 1,
     /* It has a signal mask of its own: a swap to or from it makes one system call. */
@@ -351,7 +351,8 @@ static inline __attribute__((always_inline)) void segue_context_switch_(struct s
 }
 
 /* Leaves the running flow, keeping it in `from`, and goes on with `to`. `from` becomes the parent of `to`; but a swap
- * to one's own parent is a way back, and leaves the parent's parent as it is. Returns when somebody goes on with
+ * to one's own parent is a way back, and leaves the parent's parent as it is. What a call keeps is kept: of MXCSR the
+ * control bits, not the exception flags. Returns when somebody goes on with
  * `from`, which may be on another thread: do not keep the address of a thread-local variable across it. Returns
  * SEGUE_OK; at once, without a swap, SEGUE_INVALID when `to` has finished, and when a check fails
  * (SEGUE_CONTEXT_CHECKED on either). Async-signal-safe in that it allocates and locks nothing; thread-safe for
@@ -379,17 +380,17 @@ enum segue_restore_method {
 
 /* Chooses the fastest method that is safe on this machine and in this process, for a handler that is installed with
  * `action`: to be asked once, at install. It is by return under a shadow stack (only the kernel can take its frame
- * off), where the system uses protection keys (a handler runs with others), and without XSAVE. A handler that blocks
- * signals, its own by the lack of SA_NODEFER included, needs the mask put back. `reason` (may be NULL) is told why in
- * words. Async-signal-safe, thread-safe. */
+ * off), and without XSAVE. A handler that blocks signals, its own by the lack of SA_NODEFER included, needs the mask put
+ * back. `reason` (may be NULL) is told why in words. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_restore_method segue_restore_choose(const struct sigaction *action, const char **reason);
 
 /* Leaves a handler: the interrupted thread goes on with `regs` (NULL: as the frame says; the segment bases are left
  * alone) and `xstate` (NULL or an area of NULL: as the frame says), and with the frame's signal mask. Nothing is
  * written to the stack that `regs` names, red zone and guard page included. With a direct `method` it does not return,
  * unless this one frame does not allow it: the thread was not in 64-bit code, its alternate stack has SS_AUTODISARM,
- * the address to go on at or the stack pointer is not one that a program can have. Then, and with SEGUE_RESTORE_RETURN,
- * the frame is edited and the caller has to return from its handler. Returns SEGUE_OK in that case; SEGUE_INVALID for a
+ * the address to go on at or the stack pointer is not one that a program can have, the state's protection keys close
+ * what those in force leave open, the handler uses tiles and the frame has none, the area is shorter than the frame's.
+ * Then, and with SEGUE_RESTORE_RETURN, the frame is edited and the caller has to return from its handler. Returns SEGUE_OK in that case; SEGUE_INVALID for a
  * NULL `ucontext` or an xstate that is not aligned to 64, lacks its header, has reserved bits of MXCSR set or
  * components that the frame has not: then nothing was changed. Called on the handler's own stack. Async-signal-safe,
  * thread-safe. */
