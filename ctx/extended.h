@@ -11,6 +11,9 @@ uint64_t extended_enabled(void);
 /* Whether XRSTOR takes an area in the compacted format. */
 bool extended_can_compact(void);
 
+/* The components that the system may give to a thread only when it first uses them: tiles. */
+uint64_t extended_on_demand(void);
+
 /* Whether a component other than `features` may be in use now, on this thread. */
 bool extended_exceeds(uint64_t features);
 

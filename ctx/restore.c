@@ -12,6 +12,7 @@
 #include "keys.h"
 #include "landing.h"
 #include "mask.h"
+#include "shortcut.h"
 #include <segue/ctx.h>
 
 /* Addresses that are canonical on every processor, and a program's. */
@@ -23,6 +24,10 @@
 #define AREA_ALIGNMENT 64
 #define HEADER 512
 #define HEADER_END 576
+/* What a handler runs with, and 64-bit programs do. */
+#define CODE_SEGMENT 0x33
+#define STACK_SEGMENT 0x2b
+
 #define MXCSR 24
 #define MXCSR_MASK 28
 #define MXCSR_MASK_DEFAULT 0xffbfu
@@ -55,6 +60,15 @@ enum segue_restore_method segue_restore_choose(const struct sigaction *action, c
     return method;
 }
 
+/* POPFQ loads neither the resume flag nor segments, and with the trap flag it would trap before it is done. */
+static const void *find_shortcut(const struct landing *landing)
+{
+    if ((landing->rflags & (FLAG_TRAP | FLAG_RESUME | FLAG_NESTED_TASK)) || landing->cs != CODE_SEGMENT ||
+        landing->ss != STACK_SEGMENT || landing->rip == 0)
+        return NULL;
+    return shortcut_to(landing->rip);
+}
+
 bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uint64_t code_segment,
                      uint64_t stack_segment)
 {
@@ -80,7 +94,10 @@ bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uin
         .rsp = regs->rsp,
         .ss = stack_segment,
     };
-    return regs->rip < ADDRESS_END && regs->rsp < ADDRESS_END;
+    if (regs->rip >= ADDRESS_END || regs->rsp >= ADDRESS_END)
+        return false;
+    landing->shortcut = find_shortcut(landing);
+    return true;
 }
 
 /* Whether XRSTOR would take it, and the kernel put it into the frame. */
@@ -113,12 +130,21 @@ static void copy_xstate(const struct segue_xstate *from, const struct segue_xsta
 
 /* Whether XRSTOR and what comes after it do all that the kernel would. It loads the target's protection keys, and the
  * landing is read after it: so they may not close what the handler's own leave open. A component that the frame has no
- * room for, as tiles that nobody had used before the handler did, is to be in its initial state, and stays as it is. */
-static bool allows_direct_restore(const struct segue_xstate *image, uint64_t features)
+ * room for, as tiles that nobody had used before the handler did, is to be in its initial state, and would stay as it
+ * is. XRSTOR touches all of an area, what is not in use too. `*features` is what it has to load. */
+static bool allows_direct_restore(const struct segue_xstate *image, const struct segue_xstate *frame,
+                                  uint64_t *features)
 {
-    if (keys_in_use() && (!(features & KEYS_COMPONENT) || !keys_allow(keys_of(image), keys_now())))
+    *features = frame->features;
+    if (image->size < frame->size || extended_exceeds(frame->features))
         return false;
-    return !extended_exceeds(features);
+    if (!keys_in_use())
+        return true;
+    uint32_t now = keys_now(), target = keys_of(image);
+    /* What is in force already need not be loaded. */
+    if (now == target)
+        *features &= ~KEYS_COMPONENT;
+    return now == target || ((frame->features & KEYS_COMPONENT) && keys_allow(target, now));
 }
 
 /* Goes, or changes the frame so that the handler's return goes there. `handling` as in struct landing. */
@@ -128,7 +154,7 @@ static enum segue_status leave(void *ucontext, const struct segue_regs *regs, co
     struct segue_regs of_frame;
     struct segue_xstate frame;
     struct landing landing;
-    uint64_t code, stack;
+    uint64_t code, stack, features;
     frame_get_xstate(ucontext, &frame);
     bool is_other = xstate && xstate->area && xstate->area != frame.area;
     const struct segue_xstate *image = is_other ? xstate : &frame;
@@ -139,13 +165,13 @@ static enum segue_status leave(void *ucontext, const struct segue_regs *regs, co
         frame_get_registers(ucontext, &of_frame);
     frame_get_segments(ucontext, &code, &stack);
     if (landing_prepare(&landing, regs ? regs : &of_frame, code, stack) && method != SEGUE_RESTORE_RETURN &&
-        frame_allows_direct_restore(ucontext) && allows_direct_restore(image, frame.features)) {
+        frame_allows_direct_restore(ucontext) && allows_direct_restore(image, &frame, &features)) {
         if (method == SEGUE_RESTORE_DIRECT_MASK) {
             uint64_t mask = frame_get_mask(ucontext);
             mask_exchange(&mask);
         }
         landing.handling = handling;
-        landing_go(&landing, image->area, frame.features);
+        landing_go(&landing, image->area, features);
     }
     if (regs)
         frame_set_registers(ucontext, regs);
