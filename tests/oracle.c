@@ -31,7 +31,6 @@
 #define FEATURES_WANTED 0xe7u
 #define LEGACY_SIZE 512u
 #define HEADER_SIZE 64u
-#define IMAGE_MAX 4096u
 #define MXCSR 24
 #define MXCSR_MASK 28
 #define MXCSR_INITIAL 0x1f80u
@@ -84,7 +83,7 @@ static size_t image_size;
 static struct oracle_component components[2 + 8];
 static size_t component_count;
 /* The initial state: nothing is in use. XRSTOR may touch all of the area nevertheless. */
-static _Alignas(64) uint8_t image_host[IMAGE_MAX];
+static _Alignas(64) uint8_t image_host[ORACLE_IMAGE_MAX];
 
 /* Anything that is not a slot's is a real crash, and stays one. */
 static void on_signal(int number, siginfo_t *info, void *ucontext)
@@ -138,7 +137,7 @@ static const char *learn_processor(void)
     }
     if (image_size < LEGACY_SIZE + HEADER_SIZE)
         image_size = LEGACY_SIZE + HEADER_SIZE;
-    if (image_size > IMAGE_MAX)
+    if (image_size > ORACLE_IMAGE_MAX)
         return "the processor's XSAVE area is larger than expected";
     has_fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
     __asm__("fxsave64 %0" : "=m"(image_host));
@@ -183,6 +182,11 @@ const char *oracle_prepare(uint64_t code, size_t slots)
 size_t oracle_image_size(void)
 {
     return image_size;
+}
+
+uint64_t oracle_features(void)
+{
+    return oracle_context.features;
 }
 
 const struct oracle_component *oracle_components(size_t *count)
