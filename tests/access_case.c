@@ -47,6 +47,7 @@
 #define FLAGS_SET 0x202u
 
 #define XSTATE_BV 512
+#define COMPONENTS 19
 #define MXCSR 24
 
 static uint64_t fs_base;
@@ -218,7 +219,8 @@ static void tame_registers(struct run *run)
             *segue_register_at(&run->regs, memory->mask) =
                 (uint64_t)((int64_t)random_below(run->random, 160000) - 80000);
         if (memory->addressing == SEGUE_ADDRESSING_STATE) {
-            run->regs.rax = random_below(run->random, 256);
+            /* Protection keys and tiles among them: what is loaded of those is their initial state, or nothing. */
+            run->regs.rax = random_below(run->random, 1u << COMPONENTS);
             run->regs.rdx = 0;
         }
     }
