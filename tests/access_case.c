@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../decode/processor.h"
+#include "compat.h"
 #include "oracle.h"
 
 #define ARCH_GET_FS 0x1003
@@ -25,6 +26,7 @@
 #define ARENA_PAGES 8u
 #define ARENA_SIZE (ARENA_PAGES * PAGE)
 #define ARENA_STRIDE (2u * ARENA_SIZE)
+#define BLOCK 512u
 #define ARENAS_BASE 0x18000000u
 #define SLOT_BASE 0x14000000u
 /* At least as many as a page has bytes: since their size is odd, there is one for each place in a page that an operand
@@ -34,6 +36,8 @@
 #define PLACEMENTS 10
 /* Ways in which an access can lie at an edge. */
 #define INSIDES 5
+/* An edge that 16 bits reach, with room on both sides. */
+#define LOW_EDGE 0x8000u
 /* A bit offset in the base register itself takes an operand an eighth too far, and an eighth of that the next time. */
 #define SETTLE_TRIES 12
 
@@ -46,6 +50,7 @@
 #define FLAGS_SET 0x202u
 
 #define XSTATE_BV 512
+#define COMPONENTS 19
 #define MXCSR 24
 
 static uint64_t fs_base;
@@ -113,18 +118,29 @@ static bool roam(uint64_t edge)
     return true;
 }
 
-const char *access_prepare(void)
+/* Pages whose protection changes are mappings of their own, so that nothing has to be split and joined each time: every
+ * second one has a property that its neighbours lack. */
+static void keep_apart(uint8_t *pages)
 {
-    for (unsigned i = 0; i < REGISTERS; i++)
+    for (unsigned i = 0; i < ARENA_PAGES; i += 2)
+        madvise(pages + i * (size_t)PAGE, PAGE, MADV_DONTDUMP);
+}
+
+const char *access_prepare(enum segue_mode mode)
+{
+    for (unsigned i = 0; i < REGISTERS; i++) {
         if (mmap(arena(i), ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
                  0) != arena(i))
             return "the addresses for the arenas are taken";
+        keep_apart(arena(i));
+    }
     syscall(SYS_arch_prctl, ARCH_GET_FS, &fs_base);
     /* The stack pointer is an operand like any other when a signal comes. */
     static uint8_t stack[65536];
     if (sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL) != 0)
         return "there can be no alternate stack";
-    return oracle_prepare(SLOT_BASE, SLOTS);
+    const char *why = oracle_prepare(SLOT_BASE, SLOTS);
+    return why || mode == SEGUE_MODE_64 ? why : compat_prepare();
 }
 
 __attribute__((format(printf, 2, 3))) static enum access_result different(struct run *run, const char *format, ...)
@@ -207,7 +223,8 @@ static void tame_registers(struct run *run)
             *segue_register_at(&run->regs, memory->mask) =
                 (uint64_t)((int64_t)random_below(run->random, 160000) - 80000);
         if (memory->addressing == SEGUE_ADDRESSING_STATE) {
-            run->regs.rax = random_below(run->random, 256);
+            /* Protection keys and tiles among them: what is loaded of those is their initial state, or nothing. */
+            run->regs.rax = random_below(run->random, 1u << COMPONENTS);
             run->regs.rdx = 0;
         }
     }
@@ -251,6 +268,27 @@ static void move_slot(struct run *run, uint64_t address, uint64_t inside)
     }
 }
 
+/* Where an operand can be put. */
+enum reach {
+    REACH_ARENAS,
+    /* With 32 bits of address, all that FS leads to lies close above its base, which is the host's. */
+    REACH_ABOVE_FS,
+    /* With 16, all lies below 64 KiB. */
+    REACH_LOW,
+};
+
+static enum reach reach_of(const struct segue_insn *insn, const struct segue_memory_operand *memory)
+{
+    bool on_stack = memory->addressing == SEGUE_ADDRESSING_STACK || memory->addressing == SEGUE_ADDRESSING_ENTER ||
+                    memory->addressing == SEGUE_ADDRESSING_POP_ALL ||
+                    memory->addressing == SEGUE_ADDRESSING_INTERRUPT_RETURN;
+    if (on_stack || insn->address_size == 8)
+        return REACH_ARENAS;
+    if (insn->address_size == 2)
+        return REACH_LOW;
+    return memory->segment == SEGUE_SEGMENT_FS ? REACH_ABOVE_FS : REACH_ARENAS;
+}
+
 /* Moves access `number` so that its byte `inside` stands at the edge in the middle of an arena, or within as many bytes
  * of it as its register is multiplied by; what no register moves gets an arena where it is. */
 static bool place(struct run *run, size_t number, uint64_t inside)
@@ -260,14 +298,16 @@ static bool place(struct run *run, size_t number, uint64_t inside)
     int64_t factor;
     unsigned mover = mover_of(memory, &factor);
     if (mover < REGISTERS) {
-        /* With 32 bits of address, all that FS leads to lies close above its base, which is the host's. */
-        bool above_fs = memory->segment == SEGUE_SEGMENT_FS && run->insn->address_size == 4;
-        int64_t distance = above_fs ? -(int64_t)((access->address + inside) % PAGE)
-                                    : (int64_t)(middle(mover) - inside - access->address);
+        enum reach reach = reach_of(run->insn, memory);
+        int64_t distance = (int64_t)(middle(mover) - inside - access->address);
+        if (reach == REACH_LOW)
+            distance = (int64_t)(LOW_EDGE - inside - access->address);
+        else if (reach == REACH_ABOVE_FS)
+            distance = -(int64_t)((access->address + inside) % PAGE);
         *segue_register_at(&run->regs, mover) += (uint64_t)(distance / factor);
         if (list(run) != SEGUE_OK || number >= run->count)
             return false;
-        return !above_fs || roam(access->address + inside);
+        return reach == REACH_ARENAS || roam(access->address + inside);
     }
     if (memory->base == SEGUE_RIP) {
         move_slot(run, access->address, inside);
@@ -312,9 +352,8 @@ static void fill(struct run *run, bool zeros)
 /* The words on the stack that a return reads, or in memory one word or a far pointer: the way back to the slot. */
 static void fill_targets(struct run *run)
 {
-    const uint64_t selectors[2] = {0x33, 0x2b};
-    const uint64_t values[] = {run->regs.rip + run->insn->length, selectors[0], 0x202, run->regs.rsp + 40,
-                               selectors[1]};
+    const uint64_t code = run->insn->mode == SEGUE_MODE_64 ? COMPAT_CODE_64 : COMPAT_CODE;
+    const uint64_t values[] = {run->regs.rip + run->insn->length, code, FLAGS_SET, run->regs.rsp + 40, COMPAT_DATA};
     const size_t most = sizeof values / sizeof *values;
     uint64_t start = UINT64_MAX;
     unsigned word = 0;
@@ -363,16 +402,42 @@ static void save_all(void)
             memcpy(before[i], arena(i), ARENA_SIZE);
 }
 
+/* Only a few bytes of an arena change, if any. */
+static enum access_result check_block(struct run *run, unsigned number, size_t from, size_t size)
+{
+    const uint8_t *now = arena(number) + from, *then = before[number] + from;
+    if (memcmp(then, now, size) == 0)
+        return ACCESS_SAME;
+    for (size_t i = 0; i < size; i++)
+        if (then[i] != now[i] && !written(run, (uint64_t)(uintptr_t)now + i))
+            return different(run, "wrote %p, which is not listed", (const void *)(now + i));
+    return ACCESS_SAME;
+}
+
+static enum access_result check_arena(struct run *run, unsigned number)
+{
+    enum access_result result = ACCESS_SAME;
+    for (size_t from = 0; arena(number) && from < ARENA_SIZE && result == ACCESS_SAME; from += BLOCK)
+        result = check_block(run, number, from, BLOCK);
+    return result;
+}
+
 static enum access_result check_memory(struct run *run)
 {
-    for (unsigned i = 0; i < ARENAS; i++) {
-        if (!arena(i) || memcmp(before[i], arena(i), ARENA_SIZE) == 0)
-            continue;
-        for (size_t j = 0; j < ARENA_SIZE; j++)
-            if (before[i][j] != arena(i)[j] && !written(run, (uint64_t)(uintptr_t)arena(i) + j))
-                return different(run, "wrote %p, which is not listed", (void *)(arena(i) + j));
-    }
-    return ACCESS_SAME;
+    enum access_result result = ACCESS_SAME;
+    for (unsigned i = 0; i < ARENAS && result == ACCESS_SAME; i++)
+        result = check_arena(run, i);
+    return result;
+}
+
+/* The arenas that were to be accessed; the others are looked at in the end. */
+static enum access_result check_touched(struct run *run)
+{
+    enum access_result result = ACCESS_SAME;
+    for (unsigned i = 0; i < ARENAS && result == ACCESS_SAME; i++)
+        if (is_touched(run, i))
+            result = check_arena(run, i);
+    return result;
 }
 
 /* ---- one native run -------------------------------------------------------------------------------------------- */
@@ -532,6 +597,8 @@ static void run_natively(struct run *run, struct oracle_output *output)
     registers.rflags = run->regs.rflags;
     struct oracle_input input = {
         .registers = &registers, .gs_base = run->regs.gs_base, .image = image, .code = run->regs.rip};
+    if (run->insn->mode == SEGUE_MODE_32)
+        input.code = compat_code(run->regs.rip);
     output->image = image_after;
     oracle_run(&input, output);
     run->report->runs++;
@@ -603,7 +670,7 @@ static enum access_result check_open(struct run *run, bool zeros, bool *complete
                    ? ACCESS_SAME
                    : different(run, "misaligned, but trap %llu", (unsigned long long)output.signal.trap);
     if (*completes)
-        return check_memory(run);
+        return check_touched(run);
     if (output.signal.trap == TRAP_PAGE_FAULT)
         return different(run, "page fault at %#llx with all pages open",
                          (unsigned long long)output.signal.page_fault_address);
@@ -688,6 +755,18 @@ static bool comes_back(const struct segue_insn *insn)
     return size >= 6 && element >= 4;
 }
 
+/* In 32-bit mode FS leads nowhere here, and what is written to a code segment raises #GP. */
+static bool has_segments(const struct segue_insn *insn)
+{
+    for (size_t i = 0; i < insn->memory_count && insn->mode == SEGUE_MODE_32; i++) {
+        const struct segue_memory_operand *memory = &insn->memory[i];
+        bool writes_code = memory->segment == SEGUE_SEGMENT_CS && (memory->direction & SEGUE_WRITE);
+        if (memory->segment == SEGUE_SEGMENT_FS || writes_code)
+            return false;
+    }
+    return true;
+}
+
 /* Loading FS takes the host's thread-local storage away; what the operating system keeps for itself raises #GP, and so
  * does ENQCMD in a process that has not been given a queue; the program cannot come back from a jump to wherever a
  * register points. */
@@ -698,6 +777,8 @@ static bool can_run(const struct segue_insn *insn)
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if (strcmp(name, refused[i]) == 0)
             return false;
+    if (!has_segments(insn))
+        return false;
     if (insn->class_ == SEGUE_CLASS_SEGMENT && !(insn->memory_count && insn->memory[0].direction == SEGUE_WRITE))
         return false;
     if (insn->class_ == SEGUE_CLASS_BRANCH && !comes_back(insn))
@@ -721,7 +802,10 @@ static bool settle(struct run *run)
 static void load(const struct run *run)
 {
     oracle_slots_open();
-    oracle_slot_write(run->slot, run->insn->bytes, run->insn->length);
+    if (run->insn->mode == SEGUE_MODE_32)
+        compat_slot_write(run->slot, run->insn->bytes, run->insn->length);
+    else
+        oracle_slot_write(run->slot, run->insn->bytes, run->insn->length);
     oracle_slots_close();
 }
 
