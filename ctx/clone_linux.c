@@ -39,6 +39,7 @@ void clone_begin(struct clone_child *child)
         child->start(child->block, child->block_size);
     system_call3(SYS_sigaltstack, 0, (long)&present, 0);
     frame_set_alternate_stack(child->ucontext, &present);
+    frame_make_room(child->ucontext);
     if (child->pad)
         pad_release(child->pad);
     clone_return(child->ucontext);
