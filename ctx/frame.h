@@ -27,6 +27,10 @@ void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate);
 size_t frame_copy_size(const void *ucontext);
 void *frame_copy(const void *ucontext, void *to);
 
+/* Leaves the tiles out of a copy, for a new thread to go on by: it has none of its parent's, and no room for them, and
+ * the kernel would take from a frame with them no more than x87 and SSE. */
+void frame_narrow(void *ucontext);
+
 /* The bytes of the extended state's area, with what the kernel appends to it; 0 if there is none. */
 size_t frame_area_size(const void *ucontext);
 

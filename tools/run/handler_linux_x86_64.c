@@ -12,6 +12,7 @@
 #include "calls.h"
 #include "deliver.h"
 #include "fault.h"
+#include "keys.h"
 #include "memory.h"
 #include "registers.h"
 #include "report.h"
@@ -111,6 +112,7 @@ uint64_t run_signal(int number, siginfo_t *info, ucontext_t *frame, struct threa
     uint64_t entry = (uint64_t)(uintptr_t)run_entry, entry_size = (uint64_t)(run_entry_end - run_entry);
     bool in_entry = instruction - entry < entry_size;
     (void)number;
+    keys_open();
     if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction))) {
         serve_host(frame, info);
         thread->selector = selector;
@@ -118,6 +120,7 @@ uint64_t run_signal(int number, siginfo_t *info, ucontext_t *frame, struct threa
     }
     uint64_t began = settings.statistics ? __rdtsc() : 0;
     count(&counters->crossings, 1);
+    memory_rights = keys_of(frame);
     if (thread->start_instruction) {
         start(thread, frame);
         go_on(thread, frame);

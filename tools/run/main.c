@@ -18,6 +18,7 @@
 #include "call_linux_x86_64.h"
 #include "fault.h"
 #include "identity.h"
+#include "keys.h"
 #include "loader.h"
 #include "report.h"
 #include "script.h"
@@ -195,6 +196,7 @@ static _Noreturn void run(const char *path, char **arguments)
     struct image image;
     uint64_t mask = block_signals();
     check_machine();
+    keys_prepare();
     settings.path = path;
     if (!realpath(path, settings.real_path))
         strncpy(settings.real_path, path, sizeof settings.real_path - 1);

@@ -125,10 +125,10 @@ struct module {
 static bool read_headers(uint64_t at, struct module *module)
 {
     Elf64_Ehdr *header = &module->header;
-    if (!memory_read(header, at, sizeof *header) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+    if (!memory_read_freely(header, at, sizeof *header) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
         header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_phnum > PROGRAM_HEADERS ||
         header->e_phentsize != sizeof(Elf64_Phdr) ||
-        !memory_read(module->segments, at + header->e_phoff, header->e_phnum * sizeof(Elf64_Phdr)))
+        !memory_read_freely(module->segments, at + header->e_phoff, header->e_phnum * sizeof(Elf64_Phdr)))
         return false;
     module->range = (struct segue_extent){UINT64_MAX, 0};
     bool found = false;
