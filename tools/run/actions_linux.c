@@ -51,10 +51,11 @@ static bool has_handler(const struct action *action)
 }
 
 /* What the kernel is told: the host's handler with all signals blocked but those that the host's own accesses may
- * raise, and whether a call that it interrupts is to be made again. The handler never returns to a restorer. */
+ * raise, and its system calls where the program has forbidden them (seccomp); and whether a call that it interrupts is
+ * to be made again. The handler never returns to a restorer. */
 static struct action host_action(const struct action *wanted)
 {
-    uint64_t own = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS);
+    uint64_t own = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGSYS);
     return (struct action){
         .handler = (uint64_t)(uintptr_t)run_entry,
         .flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | FLAG_RESTORER |
@@ -131,8 +132,9 @@ long actions_change(struct thread *thread, uint64_t number, uint64_t to, uint64_
     if (to) {
         wanted.flags &= KNOWN_FLAGS;
         wanted.mask &= ~UNBLOCKABLE_SIGNALS;
-        thread->actions->of[number] = wanted;
         result = install((int)number, &wanted);
+        if (result == 0)
+            thread->actions->of[number] = wanted;
     }
     lock_release();
     if (result == 0 && from && !memory_write(from, &before, sizeof before))

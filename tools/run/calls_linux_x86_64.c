@@ -248,12 +248,22 @@ static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, con
     }
 }
 
-static void prepare_call(struct thread *thread, uint64_t number)
+/* The filter will be one for our calls, too: what is rewritten now needs none later. */
+static void before_filter(void)
+{
+    static bool is_done;
+    if (!__atomic_exchange_n(&is_done, true, __ATOMIC_RELAXED))
+        module_rewrite_all();
+}
+
+static void prepare_call(struct thread *thread, const ucontext_t *frame, uint64_t number)
 {
     if (number == SYS_exit)
         thread_ends(thread);
     if (number == SYS_exit_group)
         report_end(0);
+    if (number == SYS_seccomp || (number == SYS_prctl && argument(frame, 0) == PR_SET_SECCOMP))
+        before_filter();
     if (number == SYS_pkey_alloc)
         keys_note_use();
     if (thread->fresh_code && number != SYS_mmap) {
@@ -273,7 +283,7 @@ void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
         arguments[i] = argument(frame, i);
     count(&counters->calls[number < CALL_NUMBERS ? number : CALL_NUMBERS - 1], 1);
     report_call(frame);
-    prepare_call(thread, number);
+    prepare_call(thread, frame, number);
     if (number == SYS_rt_sigreturn) {
         deliver_return(thread, frame);
         count(&counters->served, 1);

@@ -20,6 +20,7 @@
 #include "identity.h"
 #include "keys.h"
 #include "loader.h"
+#include "module.h"
 #include "report.h"
 #include "script.h"
 #include "settings.h"
@@ -197,6 +198,7 @@ static _Noreturn void run(const char *path, char **arguments)
     uint64_t mask = block_signals();
     check_machine();
     keys_prepare();
+    module_prepare();
     settings.path = path;
     if (!realpath(path, settings.real_path))
         strncpy(settings.real_path, path, sizeof settings.real_path - 1);
