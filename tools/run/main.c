@@ -183,6 +183,7 @@ static _Noreturn void start(struct thread *thread, const struct image *image, ui
     thread->start_instruction = image->start;
     thread->start_stack = stack;
     uint64_t forced = FORCED_SIGNALS;
+    thread_begins(thread);
     thread_arm_stack(thread);
     system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&forced, 0, sizeof forced);
     if (!thread_arm_calls(thread))

@@ -46,6 +46,7 @@ static void begin_child(void *block, size_t size)
     if (birth->releases_lock)
         lock_release();
     thread->waiting = 0;
+    thread_begins(thread);
     thread_arm_stack(thread);
     if (birth->sets_gs)
         set_gs_base(birth->gs);
