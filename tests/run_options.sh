@@ -107,10 +107,11 @@ if [ "$(id -u)" = 0 ]; then
     cp /bin/busybox suid && chown nobody suid && chmod u+s suid
     refuses 126 'set-user-ID' "a set-user-ID program" "$segue" run sh -c 'exec ./suid true'
     refuses 126 'set-user-ID' "a set-user-ID program named" "$segue" run ./suid true
-    cp /bin/busybox unread && chmod 111 unread && mkdir tools && cp "$segue" "$segue-run" tools && chmod -R a+rX "$work"
-    as_nobody="setpriv --reuid nobody --regid nogroup --clear-groups"
-    refuses 126 'not read' "a program that may not be read" $as_nobody tools/segue run ./unread true
-    refuses 0 'runs on its own' "a program that may not be read, from another" $as_nobody tools/segue run sh -c './unread true'
+    cp /bin/true unread && chmod 111 unread && mkdir tools &&
+        cp "$segue" "$segue-run" $(ldd "$segue" | awk '/libsegue/ {print $3}') tools && chmod a+rx "$work" tools tools/*
+    as_nobody="setpriv --reuid nobody --regid nogroup --clear-groups env LD_LIBRARY_PATH=$work/tools"
+    refuses 126 'not read' "a program that may not be read" $as_nobody tools/segue run ./unread
+    refuses 0 'runs on its own' "a program that may not be read, from another" $as_nobody tools/segue run sh -c './unread'
 fi
 
 echo "$passed passed, $failed failed"
