@@ -558,6 +558,9 @@ struct segue_clone {
     const int *set_tid;
     size_t set_tid_size;
     uint64_t cgroup;
+    /* As clone(2) has it: AMX's tiles begin in their initial state, and take no room in the child's frames before it uses
+     * one. False: it has the frame's. */
+    bool initial_tiles;
     /* May be NULL. */
     segue_clone_start *start;
     /* Copied for the child before segue_clone returns. */

@@ -126,6 +126,8 @@ static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struc
 
 static long clone_process(struct thread *thread, ucontext_t *frame, struct segue_clone *request)
 {
+    /* As the program would have them from the kernel. */
+    request->initial_tiles = true;
     struct birth birth = {
         .gs = request->tls,
         .sets_gs = request->flags & CLONE_SETTLS,
