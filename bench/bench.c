@@ -247,10 +247,15 @@ static void set_quotients_of_medians(const struct report *report, struct figure 
     }
 }
 
-/* The ratios first, then the comparisons. */
+static size_t count_quotients(const struct bench_suite *suite)
+{
+    return suite->ratio_count + suite->comparison_count + suite->extreme_count;
+}
+
+/* The ratios first, then the comparisons, then the extremes, of which only the names are known yet. */
 static struct quotient *list_quotients(const struct bench_suite *suite)
 {
-    struct quotient *list = allocate(suite->ratio_count + suite->comparison_count, sizeof *list);
+    struct quotient *list = allocate(count_quotients(suite), sizeof *list);
     for (size_t i = 0; i < suite->ratio_count; i++)
         list[i] = (struct quotient){
             .name = suite->ratios[i].name, .variant = suite->ratios[i].variant, .base = suite->ratios[i].base};
@@ -262,7 +267,44 @@ static struct quotient *list_quotients(const struct bench_suite *suite)
                                                          .other_variant = from->other_variant,
                                                          .other_base = from->other_base};
     }
+    for (size_t i = 0; i < suite->extreme_count; i++)
+        list[suite->ratio_count + suite->comparison_count + i].name = suite->extremes[i].name;
     return list;
+}
+
+static size_t ratio_number(const struct bench_suite *suite, const char *name)
+{
+    for (size_t i = 0; i < suite->ratio_count; i++)
+        if (strcmp(suite->ratios[i].name, name) == 0)
+            return i;
+    bench_fail("an extreme names the ratio %s, which is not there", name);
+}
+
+/* The ratio that is the extreme, the first where all were skipped. */
+static size_t find_extreme(const struct bench_suite *suite, const struct bench_extreme *extreme,
+                           const struct figure *ratios)
+{
+    size_t found = ratio_number(suite, extreme->ratios[0]);
+    for (size_t i = 1; i < extreme->ratio_count; i++) {
+        size_t number = ratio_number(suite, extreme->ratios[i]);
+        double median = ratios[number].spread.median, best = ratios[found].spread.median;
+        if (!ratios[number].skipped &&
+            (ratios[found].skipped || (extreme->end == BENCH_GREATEST ? median > best : median < best)))
+            found = number;
+    }
+    return found;
+}
+
+/* An extreme is told as the ratio that it is. */
+static void extreme_figures(const struct bench_suite *suite, struct quotient *quotients, struct figure *ratios)
+{
+    for (size_t i = 0; i < suite->extreme_count; i++) {
+        size_t found = find_extreme(suite, &suite->extremes[i], ratios);
+        size_t to = suite->ratio_count + suite->comparison_count + i;
+        ratios[to] = ratios[found];
+        quotients[to].variant = quotients[found].variant;
+        quotients[to].base = quotients[found].base;
+    }
 }
 
 /* The JSON to its file or to standard output, which it then has for itself: the RATIO lines go to standard error. */
@@ -295,9 +337,10 @@ static void run_suite(const struct bench_suite *suite, const struct options *opt
     double *samples = allocate(suite->variant_count * options->rounds, sizeof *samples);
     struct figure *variants = allocate(suite->variant_count, sizeof *variants);
     struct quotient *quotients = list_quotients(suite);
-    struct figure *ratios = allocate(suite->ratio_count + suite->comparison_count, sizeof *ratios);
+    struct figure *ratios = allocate(count_quotients(suite), sizeof *ratios);
     struct report report = {.suite = suite, .variants = variants, .ratios = ratios, .notes = notes};
     report.quotients = quotients;
+    /* The extremes come when the ratios are known. */
     report.quotient_count = suite->ratio_count + suite->comparison_count;
     report.quick = options->quick;
     report.processor = pin();
@@ -310,6 +353,8 @@ static void run_suite(const struct bench_suite *suite, const struct options *opt
     ratio_figures(&report, samples, options->rounds, ratios);
     variant_figures(suite, samples, options->rounds, report.rounds, variants);
     set_quotients_of_medians(&report, ratios);
+    extreme_figures(suite, quotients, ratios);
+    report.quotient_count = count_quotients(suite);
     tell(&report, options);
     free(samples);
     free(variants);

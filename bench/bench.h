@@ -49,6 +49,15 @@ struct bench_comparison {
     const char *other_base;
 };
 
+/* Another: the greatest or the least of those ratios, by their medians. */
+enum bench_end { BENCH_GREATEST, BENCH_LEAST };
+struct bench_extreme {
+    const char *name;
+    enum bench_end end;
+    const char *const *ratios;
+    size_t ratio_count;
+};
+
 /* A program. */
 struct bench_suite {
     const char *name;
@@ -69,6 +78,8 @@ struct bench_suite {
     /* May be none. */
     const struct bench_comparison *comparisons;
     size_t comparison_count;
+    const struct bench_extreme *extremes;
+    size_t extreme_count;
     /* After each batch: whether something came between, so that it must be measured again; may be NULL. A batch that is
      * disturbed again and again counts in the end. */
     bool (*disturbed)(void);

@@ -9,6 +9,7 @@
 #include "touch.h"
 
 #define PAGE 4096
+#define RESUME_FLAG 0x10000
 
 /* A handler, and how it is installed. */
 struct way {
@@ -25,9 +26,12 @@ static void skip(int number, siginfo_t *info, void *ucontext)
     ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] += TOUCH_LENGTH;
 }
 
+/* As a step does: an instruction that has been done clears the resume flag, which a fault sets. */
 static void skip_and_leave(void *ucontext, enum segue_restore_method method)
 {
-    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] += TOUCH_LENGTH;
+    greg_t *registers = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+    registers[REG_RIP] += TOUCH_LENGTH;
+    registers[REG_EFL] &= ~(greg_t)RESUME_FLAG;
     segue_restore(ucontext, NULL, NULL, method);
 }
 

@@ -39,6 +39,7 @@ void clone_begin(struct clone_child *child)
         child->start(child->block, child->block_size);
     system_call3(SYS_sigaltstack, 0, (long)&present, 0);
     frame_set_alternate_stack(child->ucontext, &present);
+    frame_make_room(child->ucontext);
     if (child->pad)
         pad_release(child->pad);
     clone_return(child->ucontext);
@@ -66,6 +67,8 @@ static struct clone_child *prepare_child(const void *ucontext, const struct segu
         .block = block,
         .block_size = request->block_size,
     };
+    if (request->initial_tiles)
+        frame_narrow(child->ucontext);
     frame_get_registers(child->ucontext, &regs);
     regs.rax = 0;
     if (request->stack_pointer)

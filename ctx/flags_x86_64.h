@@ -9,6 +9,10 @@
 #define SETTABLE_FLAGS 0x250dd5u
 /* Those that are always set: reserved bit 1, interrupts. */
 #define FIXED_FLAGS 0x202u
+/* After the next instruction there is a trap. */
+#define FLAG_TRAP 0x100u
+/* The next instruction is not stopped at by a breakpoint of the processor's; a fault sets it. */
+#define FLAG_RESUME 0x10000u
 /* Nested task: a program can set it, and then IRETQ must not be used. */
 #define FLAG_NESTED_TASK 0x4000u
 

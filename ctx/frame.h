@@ -27,6 +27,14 @@ void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate);
 size_t frame_copy_size(const void *ucontext);
 void *frame_copy(const void *ucontext, void *to);
 
+/* Makes the running thread one that the kernel can restore the frame to, which may be another thread's: a new one has
+ * no room yet for components that are given on demand, and of a frame with such the kernel would take x87 and SSE only.
+ */
+void frame_make_room(const void *ucontext);
+
+/* Leaves those components out of a copy, for a new thread to go on with as it comes from the kernel: without them. */
+void frame_narrow(void *ucontext);
+
 /* The bytes of the extended state's area, with what the kernel appends to it; 0 if there is none. */
 size_t frame_area_size(const void *ucontext);
 

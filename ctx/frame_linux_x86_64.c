@@ -1,16 +1,19 @@
 /* frame_linux_x86_64.c: what ctx reads and changes in the signal frame of Linux on x86-64.
  *
  * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, segments, _fpx_sw_bytes); sigaltstack(2); Intel SDM
- * volume 1, 10.5.1 (FXSAVE area: status word at 2, abridged tag word at 4) and 3.4.3 (flags). */
+ * volume 1, 10.5.1 (FXSAVE area: status word at 2, abridged tag word at 4), 3.4.3 (flags), 13.14 (XFD: what is not
+ * there yet traps when it is loaded); Linux arch/x86/kernel/fpu/signal.c (check_xstate_in_sigframe). */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "frame_linux_x86_64.c is specific to Linux on x86-64"
 #endif
 
 #include "frame.h"
 
+#include <cpuid.h>
 #include <string.h>
 #include <ucontext.h>
 
+#include "extended.h"
 #include "flags_x86_64.h"
 
 #ifndef SS_AUTODISARM
@@ -21,8 +24,8 @@
 #define XSTATE_MAGIC 0x46505853u
 /* Where the kernel's own words stand in the legacy area. */
 #define SOFTWARE_BYTES 464
+#define HEADER 512
 
-#define FLAG_TRAP 0x100
 #define FLAG_DIRECTION 0x400
 #define FLAG_ALIGNMENT 0x40000
 
@@ -165,6 +168,61 @@ void *frame_copy(const void *ucontext, void *to)
         memcpy(copy->uc_mcontext.fpregs, frame->uc_mcontext.fpregs, frame_area_size(frame));
     }
     return copy;
+}
+
+/* Loading what is not in its initial state makes the kernel give the room; what is loaded does not matter. */
+void frame_make_room(const void *ucontext)
+{
+    struct segue_xstate frame;
+    uint64_t kept, present;
+    frame_get_xstate(ucontext, &frame);
+    uint64_t wanted = frame.area ? frame.features & extended_on_demand() : 0;
+    if (!wanted)
+        return;
+    char *header = (char *)frame.area + HEADER;
+    memcpy(&kept, header, sizeof kept);
+    present = kept | wanted;
+    memcpy(header, &present, sizeof present);
+    __asm__ volatile("xrstor64 (%0)" : : "r"(frame.area), "a"((uint32_t)wanted), "d"(wanted >> 32) : "memory");
+    memcpy(header, &kept, sizeof kept);
+}
+
+#define STATE_LEAF 0xd
+#define FIRST_EXTENDED 2
+#define COMPONENTS 63
+#define STATE_HEADER_END 576
+#define SECOND_MAGIC 0x46505845u
+
+/* Where the last of the components ends in an area. */
+static uint32_t end_of(uint64_t features)
+{
+    uint32_t end = STATE_HEADER_END;
+    for (unsigned i = FIRST_EXTENDED; i < COMPONENTS; i++) {
+        uint32_t size, offset, kind, unused;
+        if (!(features >> i & 1))
+            continue;
+        __cpuid_count(STATE_LEAF, i, size, offset, kind, unused);
+        if (offset + size > end)
+            end = offset + size;
+    }
+    return end;
+}
+
+void frame_narrow(void *ucontext)
+{
+    char *area = (char *)((ucontext_t *)ucontext)->uc_mcontext.fpregs;
+    struct software_bytes *software = (void *)(area + SOFTWARE_BYTES);
+    static const uint32_t magic = SECOND_MAGIC;
+    uint64_t present;
+    if (!area || software->magic != XSTATE_MAGIC || !(software->features & extended_on_demand()))
+        return;
+    software->features &= ~extended_on_demand();
+    software->xstate_size = end_of(software->features);
+    software->extended_size = software->xstate_size + (uint32_t)sizeof magic;
+    memcpy(area + software->xstate_size, &magic, sizeof magic);
+    memcpy(&present, area + HEADER, sizeof present);
+    present &= software->features;
+    memcpy(area + HEADER, &present, sizeof present);
 }
 
 void frame_set_alternate_stack(void *ucontext, const stack_t *present)

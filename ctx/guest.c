@@ -12,8 +12,6 @@
 #include "guest_system.h"
 #include "vector.h"
 
-#define FLAG_TRAP 0x100u
-#define FLAG_RESUME 0x10000u
 #define CODE_SEGMENT_64 0x33u
 #define STACK_SEGMENT 0x2bu
 #define TRAP_GENERAL_PROTECTION 13

@@ -11,6 +11,8 @@ struct landing {
     uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
     /* As IRETQ takes them from the stack. */
     uint64_t rip, cs, rflags, rsp, ss;
+    /* What does the same without IRETQ (shortcut.h); NULL if there is none to that instruction, or with those flags. */
+    const void *shortcut;
     /* The record of the handler that is left, to be taken off the thread's list; NULL for none. */
     const struct handling *handling;
 };
@@ -24,6 +26,6 @@ bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uin
  * the stack in use. From landing_forgotten on the record is off the list and the landing is the top of the stack; at
  * landing_last, its last instruction, all but its IRETQ part is loaded. */
 __attribute__((noreturn)) void landing_go(const struct landing *landing, const void *area, uint64_t features);
-extern const char landing_forgotten[], landing_last[];
+extern const char landing_forgotten[], landing_last[], landing_shortcut[];
 
 #endif

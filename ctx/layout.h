@@ -51,7 +51,8 @@
 #define LANDING_RFLAGS 136
 #define LANDING_RSP 144
 #define LANDING_SS 152
-#define LANDING_HANDLING 160
+#define LANDING_SHORTCUT 160
+#define LANDING_HANDLING 168
 
 /* struct segue_trial */
 #define TRIAL_RBX 0

@@ -2,24 +2,21 @@
  *
  * SOURCES: Intel SDM volume 1, 13.4 (XSAVE area), 13.8 (XRSTOR, its faults) and volume 2, IRETQ; Linux
  * arch/x86/kernel/signal_64.c (which flags a frame may set, and that sigreturn puts back mask and alternate stack). */
-#include <cpuid.h>
 #include <string.h>
 
 #include "control_x86_64.h"
+#include "extended.h"
 #include "flags_x86_64.h"
 #include "frame.h"
 #include "handling.h"
+#include "keys.h"
 #include "landing.h"
 #include "mask.h"
+#include "shortcut.h"
 #include <segue/ctx.h>
 
 /* Addresses that are canonical on every processor, and a program's. */
 #define ADDRESS_END ((uint64_t)1 << 47)
-
-#define CPUID_FEATURES 1
-#define CPUID_EXTENDED_FEATURES 7
-#define ECX_OSXSAVE (1u << 27)
-#define ECX_OSPKE (1u << 4)
 
 /* The kernel's frame begins with it, and goes on with the ucontext. */
 #define RETURN_ADDRESS_SIZE 8
@@ -27,21 +24,13 @@
 #define AREA_ALIGNMENT 64
 #define HEADER 512
 #define HEADER_END 576
+/* What a handler runs with, and 64-bit programs do. */
+#define CODE_SEGMENT 0x33
+#define STACK_SEGMENT 0x2b
+
 #define MXCSR 24
 #define MXCSR_MASK 28
 #define MXCSR_MASK_DEFAULT 0xffbfu
-
-static bool has_xsave(void)
-{
-    unsigned a, b, c, d;
-    return __get_cpuid(CPUID_FEATURES, &a, &b, &c, &d) && (c & ECX_OSXSAVE);
-}
-
-static bool uses_protection_keys(void)
-{
-    unsigned a, b, c, d;
-    return __get_cpuid_count(CPUID_EXTENDED_FEATURES, 0, &a, &b, &c, &d) && (c & ECX_OSPKE);
-}
 
 static bool is_empty(const sigset_t *mask)
 {
@@ -56,12 +45,10 @@ enum segue_restore_method segue_restore_choose(const struct sigaction *action, c
     enum segue_restore_method method = SEGUE_RESTORE_RETURN;
     if (!action)
         why = "there is no action to tell for";
-    else if (!has_xsave())
+    else if (!extended_enabled())
         why = "the processor or the system has no XSAVE";
     else if (control_has_shadow_stack())
         why = "a shadow stack is in force, and only the kernel takes the handler's frame off it";
-    else if (uses_protection_keys())
-        why = "the system uses protection keys, and a handler runs with others than the thread";
     else if ((action->sa_flags & SA_NODEFER) && is_empty(&action->sa_mask))
         method = SEGUE_RESTORE_DIRECT;
     else {
@@ -71,6 +58,15 @@ enum segue_restore_method segue_restore_choose(const struct sigaction *action, c
     if (reason)
         *reason = why;
     return method;
+}
+
+/* POPFQ loads neither the resume flag nor segments, and with the trap flag it would trap before it is done. */
+static const void *find_shortcut(const struct landing *landing)
+{
+    if ((landing->rflags & (FLAG_TRAP | FLAG_RESUME | FLAG_NESTED_TASK)) || landing->cs != CODE_SEGMENT ||
+        landing->ss != STACK_SEGMENT || landing->rip == 0)
+        return NULL;
+    return shortcut_to(landing->rip);
 }
 
 bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uint64_t code_segment,
@@ -98,7 +94,10 @@ bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uin
         .rsp = regs->rsp,
         .ss = stack_segment,
     };
-    return regs->rip < ADDRESS_END && regs->rsp < ADDRESS_END;
+    if (regs->rip >= ADDRESS_END || regs->rsp >= ADDRESS_END)
+        return false;
+    landing->shortcut = find_shortcut(landing);
+    return true;
 }
 
 /* Whether XRSTOR would take it, and the kernel put it into the frame. */
@@ -129,6 +128,25 @@ static void copy_xstate(const struct segue_xstate *from, const struct segue_xsta
     memcpy(to + HEADER, (const char *)from->area + HEADER, from->size - HEADER);
 }
 
+/* Whether XRSTOR and what comes after it do all that the kernel would. It loads the target's protection keys, and the
+ * landing is read after it: so they may not close what the handler's own leave open. A component that the frame has no
+ * room for, as tiles that nobody had used before the handler did, is to be in its initial state, and would stay as it
+ * is. XRSTOR touches all of an area, what is not in use too. `*features` is what it has to load. */
+static bool allows_direct_restore(const struct segue_xstate *image, const struct segue_xstate *frame,
+                                  uint64_t *features)
+{
+    *features = frame->features;
+    if (image->size < frame->size || extended_exceeds(frame->features))
+        return false;
+    if (!keys_in_use())
+        return true;
+    uint32_t now = keys_now(), target = keys_of(image);
+    /* What is in force already need not be loaded. */
+    if (now == target)
+        *features &= ~KEYS_COMPONENT;
+    return now == target || ((frame->features & KEYS_COMPONENT) && keys_allow(target, now));
+}
+
 /* Goes, or changes the frame so that the handler's return goes there. `handling` as in struct landing. */
 static enum segue_status leave(void *ucontext, const struct segue_regs *regs, const struct segue_xstate *xstate,
                                enum segue_restore_method method, const struct handling *handling)
@@ -136,9 +154,10 @@ static enum segue_status leave(void *ucontext, const struct segue_regs *regs, co
     struct segue_regs of_frame;
     struct segue_xstate frame;
     struct landing landing;
-    uint64_t code, stack;
+    uint64_t code, stack, features;
     frame_get_xstate(ucontext, &frame);
     bool is_other = xstate && xstate->area && xstate->area != frame.area;
+    const struct segue_xstate *image = is_other ? xstate : &frame;
     if (is_other && (!frame.area || !is_sound(xstate, &frame)))
         return SEGUE_INVALID;
 
@@ -146,13 +165,13 @@ static enum segue_status leave(void *ucontext, const struct segue_regs *regs, co
         frame_get_registers(ucontext, &of_frame);
     frame_get_segments(ucontext, &code, &stack);
     if (landing_prepare(&landing, regs ? regs : &of_frame, code, stack) && method != SEGUE_RESTORE_RETURN &&
-        frame_allows_direct_restore(ucontext)) {
+        frame_allows_direct_restore(ucontext) && allows_direct_restore(image, &frame, &features)) {
         if (method == SEGUE_RESTORE_DIRECT_MASK) {
             uint64_t mask = frame_get_mask(ucontext);
             mask_exchange(&mask);
         }
         landing.handling = handling;
-        landing_go(&landing, is_other ? xstate->area : frame.area, frame.features);
+        landing_go(&landing, image->area, features);
     }
     if (regs)
         frame_set_registers(ucontext, regs);

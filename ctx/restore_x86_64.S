@@ -1,13 +1,13 @@
 /* restore_x86_64.S: to any register state at once, without the kernel.
  *
  * struct landing lies on the stack in use (the handler's), and becomes the top of it, so that a signal that comes in
- * between
- * finds nothing below that anybody needs:
+ * between finds nothing below that anybody needs:
  *
  *      rsp ->  rax rbx rcx rdx rsi rdi rbp r8 .. r15
  *        +120  rip cs rflags rsp ss      <- rsp at IRETQ, which takes all five at once: to the stack that it goes to
  *                                           nothing is written
- *        +160  the handler's record
+ *        +160  the shortcut that does as IRETQ (shortcut.h), entered with rsp at rflags; 0 if there is none
+ *        +168  the handler's record
  *
  * Unwinding: the caller is where the landing leads: each register is at its place in it, by DW_OP_breg7 (0x77) and the
  * offset as two bytes of SLEB128.
@@ -42,10 +42,19 @@
         IS_AT   16, (LANDING_RIP - \base)
 .endm
 
+/* The general registers are loaded; what is below rsp may be overwritten by a signal, beyond the red zone. */
+.macro CFI_LOADED
+        .cfi_escape 0x0f, 3, 0x77, LANDING_RSP - LANDING_RFLAGS, 0x06
+        .cfi_escape 0x10, 16, 2, 0x77, (LANDING_RIP - LANDING_RFLAGS) & 0x7f
+        .irp    register, %rax, %rbx, %rcx, %rdx, %rsi, %rdi, %rbp, %r8, %r9, %r10, %r11, %r12, %r13, %r14, %r15
+        .cfi_same_value \register
+        .endr
+.endm
+
 /* landing_go (rdi landing, rsi area, rdx features) */
         .section .text.landing_go, "ax", @progbits
-        .globl  landing_go, landing_forgotten, landing_last
-        .hidden landing_go, landing_forgotten, landing_last
+        .globl  landing_go, landing_forgotten, landing_last, landing_shortcut
+        .hidden landing_go, landing_forgotten, landing_last, landing_shortcut
         .type   landing_go, @function
         .p2align 4
 landing_go:
@@ -79,10 +88,18 @@ landing_forgotten:
         movq    LANDING_R13(%rsp), %r13
         movq    LANDING_R14(%rsp), %r14
         movq    LANDING_R15(%rsp), %r15
+        cmpq    $0, LANDING_SHORTCUT(%rsp)
+        jne     1f
+        .cfi_remember_state
         leaq    LANDING_RIP(%rsp), %rsp
         CFI_LANDING LANDING_RIP
 landing_last:
         iretq
+        .cfi_restore_state
+1:      leaq    LANDING_RFLAGS(%rsp), %rsp
+        CFI_LOADED
+landing_shortcut:
+        notrack jmp *(LANDING_SHORTCUT - LANDING_RFLAGS)(%rsp)
         .cfi_endproc
         .size   landing_go, . - landing_go
 

@@ -4,6 +4,8 @@
 
 #include <segue/emulate.h>
 
+#include "keyed.h"
+
 #define PAGE 4096u
 #define LOAD 16u
 
@@ -21,11 +23,11 @@ enum segue_status code_decode(struct segue_cache *cache, uint64_t address, struc
     uint8_t bytes[LOAD] = {0};
     size_t in_page = PAGE - address % PAGE;
     if (in_page >= LOAD)
-        return decode(cache, address, bytes, segue_peek(bytes, address, LOAD) ? SEGUE_INSN_BYTES : 0, insn);
-    size_t size = segue_peek(bytes, address, in_page);
+        return decode(cache, address, bytes, keyed_peek(bytes, address, LOAD) ? SEGUE_INSN_BYTES : 0, insn);
+    size_t size = keyed_peek(bytes, address, in_page);
     enum segue_status status = decode(cache, address, bytes, size, insn);
     if (status != SEGUE_TRUNCATED || size < in_page)
         return status;
-    size += segue_peek(bytes + size, address + size, SEGUE_INSN_BYTES > size ? SEGUE_INSN_BYTES - size : 0);
+    size += keyed_peek(bytes + size, address + size, SEGUE_INSN_BYTES > size ? SEGUE_INSN_BYTES - size : 0);
     return decode(cache, address, bytes, size, insn);
 }

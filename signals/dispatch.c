@@ -21,6 +21,7 @@
 #include "counters.h"
 #include "fault.h"
 #include "frame.h"
+#include "keyed.h"
 #include "readers.h"
 #include "region.h"
 #include "report.h"
@@ -48,6 +49,8 @@ struct service {
     const struct region *regions[REGIONS_MAX];
     struct segue_window windows[REGIONS_MAX];
     size_t region_count;
+    /* The protection keys' rights that the handler began with. */
+    uint32_t rights;
 };
 
 static bool add_region(struct service *service, const struct region *region)
@@ -110,6 +113,8 @@ static enum segue_status make_plan(struct service *service, const struct region 
         status = plan_accesses(&service->plan, &service->regs, &service->xstate, &service->fault);
     if (status == SEGUE_OK)
         status = plan_in_regions(service);
+    if (status == SEGUE_OK && (service->plan.refusal = keyed_refusal(&service->xstate, service->rights)) != NULL)
+        status = SEGUE_UNSUPPORTED;
     if (status != SEGUE_OK && faulted && service->region_count < REGIONS_MAX)
         add_region(service, faulted);
     return status;
@@ -244,7 +249,7 @@ static enum outcome serve_access(struct service *service, const struct region *f
         return OUTCOME_REFUSED;
     thread_self.recovered.si_signo = 0;
     /* The frame of the fault that a step meets tells more than the step would find out. */
-    enum segue_status status = segue_step(&service->plan, &service->regs, &service->xstate, NULL);
+    enum segue_status status = keyed_step(&service->plan, &service->regs, &service->xstate);
     if (status == SEGUE_FAULT)
         tell_step_fault(service, &thread_self);
     /* Elements of a string that came before a fault are done. */
@@ -253,8 +258,12 @@ static enum outcome serve_access(struct service *service, const struct region *f
     return status == SEGUE_OK ? OUTCOME_STEPPED : OUTCOME_REFUSED;
 }
 
-static enum outcome serve_region(struct service *service, const struct region *faulted, void *ucontext)
+static enum outcome serve_region(struct service *service, const struct region *faulted, const siginfo_t *info,
+                                 void *ucontext)
 {
+    /* That the thread may not touch the page was not the region's doing. */
+    if (keyed_is_refusal(info) && !(faulted->flags & SEGUE_REGION_PROTECTION_KEYS))
+        return OUTCOME_REFUSED;
     frame_read(ucontext, &service->regs);
     frame_xstate(ucontext, &service->xstate);
     return serve_access(service, faulted, ucontext);
@@ -309,13 +318,16 @@ static enum outcome serve(const siginfo_t *info, void *ucontext)
 {
     struct service service;
     frame_fault(info, ucontext, &service.fault);
+    service.rights = keyed_begin();
     thread_self.serving_address = service.fault.address;
     thread_self.serving_instruction = frame_instruction(ucontext);
     bool outermost = readers_enter();
     const struct region *region = service.fault.address_known ? region_at(service.fault.address) : NULL;
     if (region && region->kind == SEGUE_WINDOW_ALIAS)
         thread_self.last_distance = (uint64_t)(uintptr_t)region->place - region->base;
-    enum outcome outcome = region ? serve_region(&service, region, ucontext) : serve_segment(&service, info, ucontext);
+    enum outcome outcome =
+        region ? serve_region(&service, region, info, ucontext) : serve_segment(&service, info, ucontext);
+    keyed_end(service.rights);
     if (outcome == OUTCOME_PASSED && service.fault.address_known)
         outcome = serve_nobody();
     if (outermost)

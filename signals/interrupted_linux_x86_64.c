@@ -4,7 +4,8 @@
  *   signal_entry .. signal_recorded        no record yet: rdx is the frame
  *   the handler                            the thread's list of records (../ctx/handling.h)
  *   signal_forgotten .. return, restorer   the stack pointer is right below the frame
- *   landing_forgotten .. landing_last      the landing has the registers, the processor the extended state
+ *   landing_forgotten .. landing_shortcut  the landing has the registers, the processor the extended state
+ *   landing_shortcut, shortcut_code        the processor has all but what the landing has on top of the stack
  *
  * Not found: the few instructions of C between a guest's interruption and the record, where the guest is told as the
  * signal finds it; and a frame of ours that has no record yet when the program's own handler interrupts it and faults.
@@ -23,6 +24,7 @@
 
 #include "../ctx/gate.h"
 #include "../ctx/landing.h"
+#include "../ctx/shortcut.h"
 #include "dispatch.h"
 #include "frame.h"
 #include "restorer.h"
@@ -120,11 +122,30 @@ static const ucontext_t *frame_by_records(uint64_t stack_pointer)
     return outermost;
 }
 
+/* On the last steps of a way without IRETQ all else is loaded, and the landing may be overwritten in part. */
+static bool take_shortcut(struct segue_regs *regs)
+{
+    const uint64_t *top = (const uint64_t *)(uintptr_t)regs->rsp;
+    uint64_t target;
+    unsigned step = SHORTCUT_FLAGS;
+    if (!shortcut_holds(regs->rip, &target, &step) && !is_at(regs->rip, landing_shortcut))
+        return false;
+    if (step == SHORTCUT_FLAGS) {
+        regs->rip = top[-2];
+        regs->rflags = top[0];
+        regs->rsp = top[1];
+    } else {
+        regs->rip = target;
+        regs->rsp = step == SHORTCUT_STACK ? top[0] : regs->rsp;
+    }
+    return true;
+}
+
 static const struct landing *landing_at(const struct segue_regs *regs)
 {
     if (is_at(regs->rip, landing_last))
         return (const struct landing *)(uintptr_t)(regs->rsp - LANDING_RIP);
-    if (is_within(regs->rip, landing_forgotten, landing_last))
+    if (is_within(regs->rip, landing_forgotten, landing_shortcut))
         return (const struct landing *)(uintptr_t)regs->rsp;
     return NULL;
 }
@@ -174,10 +195,11 @@ void interrupted_read(const void *ucontext, struct segue_thread_context *context
     *context = (struct segue_thread_context){.red_zone = RED_ZONE};
     frame_read(ucontext, &context->regs);
     frame_xstate(ucontext, &context->xstate);
-    const struct landing *landing = landing_at(&context->regs);
-    uint64_t behind = landing ? 0 : frame_by_registers(&context->regs, restorer_of(ucontext), &ours);
-    const ucontext_t *frame = (const ucontext_t *)(uintptr_t)behind;
     struct segue_regs interrupted = context->regs;
+    const struct landing *landing = landing_at(&context->regs);
+    bool is_leaving = landing || take_shortcut(&context->regs);
+    uint64_t behind = is_leaving ? 0 : frame_by_registers(&context->regs, restorer_of(ucontext), &ours);
+    const ucontext_t *frame = (const ucontext_t *)(uintptr_t)behind;
     if (landing)
         take_landing(&context->regs, landing);
     const ucontext_t *outermost = frame_by_records(frame ? frame_stack_pointer(frame) : context->regs.rsp);

@@ -20,10 +20,12 @@
 #include <ucontext.h>
 
 #include "../ctx/control_x86_64.h"
+#include "../ctx/extended.h"
 #include "../ctx/frame.h"
 #include "../ctx/gate.h"
 #include "../ctx/flags_x86_64.h"
 #include "../ctx/handling.h"
+#include "../ctx/keys.h"
 #include "../ctx/landing.h"
 #include "../ctx/mask.h"
 #include "../emulate/guard.h"
@@ -35,9 +37,7 @@
 /* What a handler's code and stack run with, and the flags that are cleared before it. */
 #define CODE_SEGMENT 0x33
 #define STACK_SEGMENT 0x2b
-#define FLAG_TRAP 0x100u
 #define FLAG_DIRECTION 0x400u
-#define FLAG_RESUME 0x10000u
 #define FLAG_ALIGNMENT 0x40000u
 #define FRAME_ALIGNMENT 16
 #define AREA_ALIGNMENT 64
@@ -50,12 +50,17 @@
 #define SS_AUTODISARM (1u << 31)
 #endif
 
-/* What a handler begins with: x87, SSE and AVX as after a reset. */
+/* What a handler begins with: everything as after a reset, in an area of the compacted format, which has room for
+ * nothing; where the processor does not know that, x87, SSE and AVX, which is all that our own code may have used. */
+static const struct {
+    _Alignas(AREA_ALIGNMENT) uint8_t legacy[512];
+    uint64_t in_use, format, reserved[6];
+} initial_state = {.format = (uint64_t)1 << 63};
 static const struct {
     _Alignas(AREA_ALIGNMENT) uint8_t legacy[512];
     uint8_t header[64], avx[256];
-} initial_state = {.legacy = {[24] = 0x80, [25] = 0x1f}};
-#define INITIAL_FEATURES 7u
+} initial_standard = {.legacy = {[24] = 0x80, [25] = 0x1f}};
+#define STANDARD_FEATURES 7u
 
 /* On the handler's stack, right below the frame, for relay_gate. */
 struct gate_words {
@@ -208,16 +213,15 @@ static void hand_on_nested_task(struct landing *landing)
     if (!(flags & FLAG_NESTED_TASK))
         return;
     landing->rflags |= FLAG_NESTED_TASK;
+    landing->shortcut = NULL;
     __builtin_ia32_writeeflags_u64(flags & ~(unsigned long long)FLAG_NESTED_TASK);
 }
 
 void relay_enter(const struct relay *relay, const void *ucontext, const struct relay_frame *place)
 {
     struct segue_regs regs;
-    struct segue_xstate xstate;
     struct landing landing;
     frame_get_registers(place->ucontext, &regs);
-    frame_get_xstate(place->ucontext, &xstate);
     regs.rsp = (uint64_t)(uintptr_t)place->ucontext - PRETCODE_SIZE;
     regs.rflags &= ~(uint64_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME);
     if (place->by_gate)
@@ -227,5 +231,8 @@ void relay_enter(const struct relay *relay, const void *ucontext, const struct r
     landing_prepare(&landing, &regs, CODE_SEGMENT, STACK_SEGMENT);
     landing.handling = handling_record_of(ucontext);
     hand_on_nested_task(&landing);
-    landing_go(&landing, &initial_state, xstate.features & INITIAL_FEATURES);
+    /* The handler's rights by protection keys are in force. */
+    if (extended_can_compact())
+        landing_go(&landing, &initial_state, extended_enabled() & ~KEYS_COMPONENT);
+    landing_go(&landing, &initial_standard, extended_enabled() & STANDARD_FEATURES);
 }

@@ -13,10 +13,13 @@
 #include <cmocka.h>
 
 #include "ctx/frame.h"
+#include "ctx/shortcut.h"
 #include "ctx_state.h"
 
 #define ROUNDS 5000
 #define PAGE 4096
+#define RESUME_FLAG 0x10000u
+#define UD2_LENGTH 2
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1u << 31)
 #endif
@@ -29,6 +32,8 @@ static uint64_t features;
 static uint32_t area_size;
 static enum segue_restore_method method;
 static bool own_area;
+/* The last step is an IRETQ, not a shortcut (ctx/shortcut.h): only that one sets this flag. */
+static bool with_resume_flag;
 static enum segue_status status;
 
 void state_dumped(void)
@@ -50,6 +55,9 @@ static void leave_to_random_state(int number, siginfo_t *info, void *ucontext)
     state_fill_xstate(&image);
     state_fill_regs(&wanted);
     wanted.rip = (uint64_t)(uintptr_t)state_dump;
+    with_resume_flag = state_random() >> 63;
+    if (with_resume_flag)
+        wanted.rflags |= RESUME_FLAG;
     if (!own_area)
         memcpy(frame.area, wanted_area, 464), memcpy((char *)frame.area + 512, wanted_area + 512, frame.size - 512);
     status = segue_restore(ucontext, &wanted, own_area ? &image : NULL, method);
@@ -87,7 +95,7 @@ static void compare(void)
         if (*segue_register_at(&state_regs, i) != *segue_register_at(&wanted, i))
             fail_msg("register %u is %#lx, not %#lx", i, (unsigned long)*segue_register_at(&state_regs, i),
                      (unsigned long)*segue_register_at(&wanted, i));
-    assert_int_equal(state_regs.rflags & (RANDOM_FLAGS | FLAGS_SET), wanted.rflags);
+    assert_int_equal(state_regs.rflags & (RANDOM_FLAGS | FLAGS_SET), wanted.rflags & ~(uint64_t)RESUME_FLAG);
     int component = state_difference(wanted_area, state_area, features);
     if (component >= 0)
         fail_msg("component %d of the extended state differs", component);
@@ -223,6 +231,60 @@ static void impossible_address_faults_at_itself_not_in_the_restore(void **state)
     signal(SIGSEGV, SIG_DFL);
 }
 
+/* ---- to more places than there are shortcuts to ---- */
+
+#define TARGETS (4 * SHORTCUT_COUNT)
+#define TARGET_SIZE 16
+
+static char *targets;
+static uint64_t next_target;
+
+static void go_to_target(int number, siginfo_t *info, void *ucontext)
+{
+    struct segue_regs regs;
+    (void)number, (void)info;
+    frame_get_registers(ucontext, &regs);
+    regs.rip = (uint64_t)(uintptr_t)targets + next_target * TARGET_SIZE;
+    regs.rflags &= ~(uint64_t)RESUME_FLAG;
+    status = segue_restore(ucontext, &regs, NULL, SEGUE_RESTORE_DIRECT);
+}
+
+/* mov $number, %eax; jmp *%rbx. */
+static void write_targets(void)
+{
+    static const unsigned char code[TARGET_SIZE] = {0xb8, 0, 0, 0, 0, 0xff, 0xe3};
+    targets = mmap(NULL, TARGETS * TARGET_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (uint32_t i = 0; i < TARGETS; i++) {
+        memcpy(targets + i * TARGET_SIZE, code, sizeof code);
+        memcpy(targets + i * TARGET_SIZE + 1, &i, sizeof i);
+    }
+    assert_int_equal(mprotect(targets, TARGETS * TARGET_SIZE, PROT_READ | PROT_EXEC), 0);
+}
+
+static void every_target_is_reached_with_a_shortcut_and_without(void **state)
+{
+    struct sigaction action = {.sa_sigaction = go_to_target, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    unsigned with = 0;
+    (void)state;
+    write_targets();
+    install(SA_NODEFER, false, 0);
+    sigaction(SIGSEGV, &action, NULL);
+    for (unsigned round = 0; round < 3; round++)
+        for (uint32_t i = 0; i < TARGETS; i++) {
+            uint32_t reached;
+            next_target = i * 0x9e3779b1u % TARGETS;
+            status = SEGUE_BUSY;
+            __asm__ volatile("leaq 1f(%%rip), %%rbx\n\tmovl $0, 8\n1:" : "=a"(reached) : : "rbx", "memory", "cc");
+            assert_int_equal(reached, next_target);
+            assert_int_equal(status, SEGUE_BUSY);
+        }
+    for (uint32_t i = 0; i < TARGETS; i++)
+        with += shortcut_to((uint64_t)(uintptr_t)targets + i * TARGET_SIZE) != NULL;
+    assert_true(with > SHORTCUT_COUNT / 2 && with <= SHORTCUT_COUNT);
+    signal(SIGSEGV, SIG_DFL);
+    munmap(targets, TARGETS * TARGET_SIZE);
+}
+
 /* ---- what is refused ---- */
 
 static void try_bad_areas(int number, siginfo_t *info, void *ucontext)
@@ -296,10 +358,22 @@ static void choice_follows_the_action(void **state)
 
 static volatile unsigned ticks;
 
+/* Leaves directly, too, also when the one that was interrupted is on its last steps. */
+static void skip_instruction(int number, siginfo_t *info, void *ucontext)
+{
+    greg_t *registers = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+    (void)number, (void)info;
+    registers[REG_RIP] += UD2_LENGTH;
+    if (ticks % 2)
+        registers[REG_EFL] &= ~(greg_t)RESUME_FLAG;
+    segue_restore(ucontext, NULL, NULL, SEGUE_RESTORE_DIRECT);
+}
+
 static void tick(int number)
 {
     (void)number;
     ticks++;
+    __asm__ volatile("ud2\n\tud2\n\tud2");
 }
 
 static void direct_restore_survives_a_storm_of_signals(void **state)
@@ -307,7 +381,9 @@ static void direct_restore_survives_a_storm_of_signals(void **state)
     (void)state;
     struct sigaction action = {.sa_handler = tick, .sa_flags = SA_ONSTACK | SA_RESTART};
     struct itimerval fast = {{0, 50}, {0, 50}}, off = {{0, 0}, {0, 0}};
+    struct sigaction skips = {.sa_sigaction = skip_instruction, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     sigaction(SIGALRM, &action, NULL);
+    sigaction(SIGILL, &skips, NULL);
     ticks = 0;
     setitimer(ITIMER_REAL, &fast, NULL);
     run(SEGUE_RESTORE_DIRECT, false, SA_NODEFER, false, ROUNDS);
@@ -315,6 +391,7 @@ static void direct_restore_survives_a_storm_of_signals(void **state)
     setitimer(ITIMER_REAL, &off, NULL);
     assert_true(ticks > 20);
     signal(SIGALRM, SIG_DFL);
+    signal(SIGILL, SIG_DFL);
 }
 
 int main(void)
@@ -328,6 +405,7 @@ int main(void)
         cmocka_unit_test(direct_touches_neither_red_zone_nor_guard_page),
         cmocka_unit_test(disarmed_alternate_stack_is_armed_again_by_a_return),
         cmocka_unit_test(impossible_address_faults_at_itself_not_in_the_restore),
+        cmocka_unit_test(every_target_is_reached_with_a_shortcut_and_without),
         cmocka_unit_test(unsound_areas_are_refused_and_nothing_changes),
         cmocka_unit_test(choice_follows_the_action),
         cmocka_unit_test(direct_restore_survives_a_storm_of_signals),

@@ -4,6 +4,7 @@
  * the kernel's entry to the return, the application's registers are what is told. */
 #include "test.h"
 
+#include "ctx/shortcut.h"
 #include "mutator.h"
 
 #include <assert.h>
@@ -522,7 +523,7 @@ static void setjmp_loses_the_reference_in_rbp(void **state)
 
 static struct {
     uint64_t rsp;
-    unsigned traps, lost, wrong, entries, exits;
+    unsigned traps, lost, wrong, entries, exits, jumps;
     uint64_t worst;
 } trace;
 
@@ -547,6 +548,21 @@ static bool is_on_stack(const struct segue_thread_context *context)
     return false;
 }
 
+/* The jump of a way out without IRETQ is not trapped at, since the trap flag has been put back by then: seen as the
+ * processor would have it behind the instruction that was. */
+static void look_behind(const ucontext_t *frame)
+{
+    struct segue_thread_context context;
+    ucontext_t behind = *frame;
+    greg_t *regs = behind.uc_mcontext.gregs;
+    regs[REG_RSP] = *(const greg_t *)(uintptr_t)regs[REG_RSP];
+    regs[REG_RIP] += SHORTCUT_JUMP - SHORTCUT_STACK;
+    segue_context_of_frame(&behind, &context);
+    trace.jumps++;
+    trace.wrong += context.regs.rsp != trace.rsp || context.in_fault ||
+                   context.regs.rip != (uint64_t)(uintptr_t)lone_fault_instruction + LONE_FAULT_LENGTH;
+}
+
 static void on_trap(int number, siginfo_t *info, void *ucontext)
 {
     struct segue_thread_context context;
@@ -569,6 +585,10 @@ static void on_trap(int number, siginfo_t *info, void *ucontext)
     if (!same && !trace.wrong++)
         trace.worst = rip;
     trace.lost += count_in(&context) == 0;
+    uint64_t target;
+    unsigned step;
+    if (shortcut_holds(rip, &target, &step) && step == SHORTCUT_STACK && is_after)
+        look_behind(ucontext);
     trace.entries += is_before;
     trace.exits += is_after;
 }
@@ -612,6 +632,8 @@ static void trace_fault(const struct place *place, uint32_t flags)
         fail_msg("%s: of %u instructions %u told other registers, the first at %lx, and %u lost the reference",
                  place->name, trace.traps, trace.wrong, trace.worst, trace.lost);
     assert_true(trace.traps > 200 && trace.entries > 100 && trace.exits > 5);
+    if (verdict == SEGUE_STEP && !(flags & SEGUE_INSTALL_BLOCK_SIGNALS))
+        assert_int_equal(trace.jumps, 1);
 }
 
 static void application_is_told_at_every_instruction_of_a_fault(void **state)

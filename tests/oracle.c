@@ -78,6 +78,7 @@ static struct sigaction kept_actions[SHARED_SIGNALS];
 static struct oracle_signal caught;
 static uint64_t code_base, code_size, slot_count;
 static bool has_fsgsbase;
+static greg_t own_code_segment;
 static uint32_t mxcsr_mask;
 static size_t image_size;
 static struct oracle_component components[2 + 8];
@@ -107,6 +108,8 @@ static void on_signal(int number, siginfo_t *info, void *ucontext)
         .instruction = instruction,
     };
     gregs[REG_RIP] = (greg_t)(uintptr_t)oracle_landing;
+    /* It may have been 32-bit code. */
+    gregs[REG_CSGSFS] = (gregs[REG_CSGSFS] & ~(greg_t)0xffff) | own_code_segment;
 }
 
 static void add_component(const char *name, uint32_t offset, uint32_t size)
@@ -139,6 +142,7 @@ static const char *learn_processor(void)
         image_size = LEGACY_SIZE + HEADER_SIZE;
     if (image_size > ORACLE_IMAGE_MAX)
         return "the processor's XSAVE area is larger than expected";
+    __asm__("mov %%cs, %0" : "=r"(own_code_segment));
     has_fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
     __asm__("fxsave64 %0" : "=m"(image_host));
     memcpy(&mxcsr_mask, image_host + MXCSR_MASK, sizeof mxcsr_mask);

@@ -132,6 +132,9 @@ enum segue_region_flags {
     /* Report a write to the policy as read and write (MPS wants it so: an answer with the wrong direction faults for
        ever). */
     SEGUE_REGION_WRITE_IS_READ_WRITE = 1,
+    /* Serve faults for want of a protection key's rights too (SEGV_PKUERR): for who closes the region to some threads by
+       a key. Otherwise they are the program's own, and handed on without a question. */
+    SEGUE_REGION_PROTECTION_KEYS = 2,
 };
 
 /* A range of addresses that the handler serves. */

@@ -1,0 +1,88 @@
+/* keys_x86_64.c: the rights are in PKRU, two bits for each key.
+ *
+ * SOURCES: Intel SDM volume 3, 4.6.2 (access disable keeps from reading and writing, write disable from writing; a
+ * fetch is never kept from), volume 1, 13.4 and 13.6 (component 9, whose initial state is 0), volume 2, CPUID leaf 7
+ * (OSPKE) and leaf 0DH. */
+#include "keys.h"
+
+#include <cpuid.h>
+#include <string.h>
+
+#define CPUID_EXTENDED_FEATURES 7
+#define ECX_OSPKE (1u << 4)
+#define CPUID_XSAVE 0xd
+#define COMPONENT 9
+#define HEADER 512
+#define ACCESS_DISABLE 0x55555555u
+
+/* Where the component stands in an area; CPUID is slow, and asked once. */
+#define UNKNOWN 0u
+#define NOWHERE 1u
+static uint32_t place;
+
+static uint32_t ask(void)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(CPUID_EXTENDED_FEATURES, 0, &a, &b, &c, &d) || !(c & ECX_OSPKE) ||
+        !__get_cpuid_count(CPUID_XSAVE, COMPONENT, &a, &b, &c, &d) || a == 0)
+        return NOWHERE;
+    return b;
+}
+
+static uint32_t get_place(void)
+{
+    uint32_t known = __atomic_load_n(&place, __ATOMIC_RELAXED);
+    if (known == UNKNOWN) {
+        known = ask();
+        __atomic_store_n(&place, known, __ATOMIC_RELAXED);
+    }
+    return known;
+}
+
+bool keys_in_use(void)
+{
+    return get_place() != NOWHERE;
+}
+
+uint32_t keys_now(void)
+{
+    uint32_t rights = 0, zero;
+    if (keys_in_use())
+        __asm__ volatile("rdpkru" : "=a"(rights), "=d"(zero) : "c"(0));
+    return rights;
+}
+
+void keys_set(uint32_t rights)
+{
+    __asm__ volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0) : "memory");
+}
+
+uint32_t keys_of(const struct segue_xstate *image)
+{
+    const char *area = image->area;
+    uint64_t present;
+    uint32_t rights, offset = get_place();
+    if (offset == NOWHERE || !area || !(image->features & KEYS_COMPONENT))
+        return 0;
+    memcpy(&present, area + HEADER, sizeof present);
+    if (!(present & KEYS_COMPONENT))
+        return 0;
+    memcpy(&rights, area + offset, sizeof rights);
+    return rights;
+}
+
+/* What may not be accessed may not be written. */
+static uint32_t closed(uint32_t rights)
+{
+    return rights | (rights & ACCESS_DISABLE) << 1;
+}
+
+bool keys_allow(uint32_t rights, uint32_t others)
+{
+    return !(closed(rights) & ~closed(others));
+}
+
+uint32_t keys_either(uint32_t rights, uint32_t others)
+{
+    return closed(rights) & closed(others);
+}

@@ -1,0 +1,36 @@
+/* shortcut.c: which target has which shortcut. */
+#include "shortcut.h"
+
+#include <stddef.h>
+
+/* As many as may be looked at for one target. */
+#define PROBES 4
+
+static unsigned first_place(uint64_t rip)
+{
+    return (unsigned)((rip * 0x9e3779b97f4a7c15u) >> (64 - SHORTCUT_BITS));
+}
+
+const void *shortcut_to(uint64_t rip)
+{
+    for (unsigned i = 0; i < PROBES; i++) {
+        unsigned place = (first_place(rip) + i) % SHORTCUT_COUNT;
+        uint64_t target = __atomic_load_n(&shortcut_targets[place], __ATOMIC_RELAXED);
+        if (target == 0 && __atomic_compare_exchange_n(&shortcut_targets[place], &target, rip, false, __ATOMIC_RELAXED,
+                                                       __ATOMIC_RELAXED))
+            return shortcut_code[place];
+        if (target == rip)
+            return shortcut_code[place];
+    }
+    return NULL;
+}
+
+bool shortcut_holds(uint64_t rip, uint64_t *target, unsigned *step)
+{
+    uint64_t offset = rip - (uint64_t)(uintptr_t)shortcut_code;
+    if (offset >= SHORTCUT_COUNT * SHORTCUT_SIZE)
+        return false;
+    *target = __atomic_load_n(&shortcut_targets[offset / SHORTCUT_SIZE], __ATOMIC_RELAXED);
+    *step = (unsigned)(offset % SHORTCUT_SIZE);
+    return true;
+}
