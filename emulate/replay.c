@@ -563,11 +563,14 @@ static void store_first_part(const struct replay *replay)
     pieces_write(&part, &replay->copies, NULL);
 }
 
-/* Stores of elements under a mask; and environments of the x87 whose first word does not reach over to the second page.
- */
+/* Stores of elements under a mask, other than of bytes under a vector's signs, and environments of the x87 whose first
+ * word does not reach over to the second page. */
 static bool is_told_at_its_end(const struct segue_insn *insn, uint64_t on_first_page)
 {
     const struct segue_memory_operand *memory = &insn->memory[0];
+    /* MASKMOVQ and MASKMOVDQU. */
+    if (memory->masking != SEGUE_MASKING_NONE && memory->masking != SEGUE_MASKING_OPMASK && memory->element == 1)
+        return false;
     if (memory->masking != SEGUE_MASKING_NONE)
         return memory->direction == SEGUE_WRITE && memory->size > memory->element;
     bool environment = memory->size == X87_ENVIRONMENT || memory->size == X87_ENVIRONMENT_16;
