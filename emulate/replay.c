@@ -10,6 +10,7 @@
  * not change. */
 #include "replay.h"
 
+#include <cpuid.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -63,6 +64,7 @@ _Static_assert(offsetof(struct replay_context, ymm_upper) == REPLAY_YMM_UPPER, "
 _Static_assert(offsetof(struct replay_context, opmask) == REPLAY_OPMASK, "replay.h");
 _Static_assert(offsetof(struct replay_context, zmm_upper) == REPLAY_ZMM_UPPER, "replay.h");
 _Static_assert(offsetof(struct replay_context, zmm_high) == REPLAY_ZMM_HIGH, "replay.h");
+_Static_assert(offsetof(struct replay_context, popfq_flags) == REPLAY_POPFQ_FLAGS, "replay.h");
 _Static_assert(SEGUE_RDI == 5 && SEGUE_RSP == 7 && SEGUE_R15 == 15, "replay_x86_64.S");
 
 /* What the operating system has enabled; 0 where XSAVE cannot be used. */
@@ -74,6 +76,15 @@ static uint64_t movable_components;
 /* x87 as long as it is in use. */
 #define MOVED_LEGACY_AVX (STATE_BIT(STATE_X87) | STATE_BIT(STATE_SSE) | STATE_BIT(STATE_AVX))
 #define MOVED_AVX512 (STATE_BIT(STATE_OPMASK) | STATE_BIT(STATE_ZMM_HI256) | STATE_BIT(STATE_HI16_ZMM))
+
+/* Flags that are loaded by POPFQ alone: all where the processor has no SAHF in 64 bits. */
+static uint64_t popfq_flags = UINT64_MAX;
+
+static bool has_sahf(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & bit_LAHF_LM);
+}
 
 static bool is_enabled(uint64_t components, uint64_t wanted)
 {
@@ -97,6 +108,8 @@ enum segue_status segue_replay_prepare(void)
         __atomic_store_n(&enabled_components, components, __ATOMIC_RELAXED);
         __atomic_store_n(&movable_components, movable(components), __ATOMIC_RELAXED);
     }
+    if (has_sahf())
+        __atomic_store_n(&popfq_flags, FLAG_DIRECTION | FLAG_ALIGNMENT_CHECK, __ATOMIC_RELAXED);
     return stubs_prepare();
 }
 
@@ -365,10 +378,13 @@ static void set_stand_in(struct replay *replay)
     replay->context.general[insn->redirection.stand_in] = value;
 }
 
-static void *component_in(void *area, unsigned component)
+/* NULL for a component that the instruction does not touch. */
+static void *component_in(const struct replay_context *context, unsigned component)
 {
     struct state_component place;
-    return state_find(component, &place) ? (char *)area + place.offset : NULL;
+    if (!(context->components & STATE_BIT(component)) || !state_find(component, &place))
+        return NULL;
+    return (char *)context->area + place.offset;
 }
 
 static bool can_be_moved(const struct replay_context *context)
@@ -388,10 +404,10 @@ static void load_state(struct replay *replay)
     context->by_moves = context->components && can_be_moved(context);
     if (!context->by_moves)
         return;
-    context->ymm_upper = component_in(context->area, STATE_AVX);
-    context->opmask = component_in(context->area, STATE_OPMASK);
-    context->zmm_upper = component_in(context->area, STATE_ZMM_HI256);
-    context->zmm_high = component_in(context->area, STATE_HI16_ZMM);
+    context->ymm_upper = component_in(context, STATE_AVX);
+    context->opmask = component_in(context, STATE_OPMASK);
+    context->zmm_upper = component_in(context, STATE_ZMM_HI256);
+    context->zmm_high = component_in(context, STATE_HI16_ZMM);
 }
 
 static void load(struct replay *replay)
@@ -399,6 +415,7 @@ static void load(struct replay *replay)
     const struct segue_insn *insn = &replay->plan->insn;
     memcpy(replay->context.general, replay->regs, sizeof replay->context.general);
     replay->context.rflags = (replay->regs->rflags & FLAGS_LOADED) | FLAG_ALWAYS_SET;
+    replay->context.popfq_flags = __atomic_load_n(&popfq_flags, __ATOMIC_RELAXED);
     load_state(replay);
     set_addresses(replay);
     set_stand_in(replay);

@@ -12,6 +12,7 @@
 #define REPLAY_OPMASK 176
 #define REPLAY_ZMM_UPPER 184
 #define REPLAY_ZMM_HIGH 192
+#define REPLAY_POPFQ_FLAGS 200
 
 /* What replay_enter returns. */
 #define REPLAY_DONE 0
@@ -36,6 +37,8 @@ struct replay_context {
      * not hold. */
     uint64_t by_moves;
     void *ymm_upper, *opmask, *zmm_upper, *zmm_high;
+    /* Flags of which one that is set wants POPFQ. */
+    uint64_t popfq_flags;
 };
 
 /* Runs the stub. REPLAY_DONE; REPLAY_FAULTED: the instruction faulted, and the state is that at the fault;

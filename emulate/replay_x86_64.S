@@ -28,6 +28,7 @@
 #define AT_OUTCOME 32
 #define AT_FLAGS 40
 #define NESTED_TASK_BIT 14
+#define FLAG_OVERFLOW_BIT 11
 #define FSW_PLACE 2
 #define FSW_EXCEPTION_WAITS 0x80
 
@@ -110,10 +111,20 @@ replay_load:
         LOAD_VECTORS
 replay_loaded:
 1:
-        pushq   REPLAY_RFLAGS(%rdi)
-        .cfi_adjust_cfa_offset 8
-        popfq
-        .cfi_adjust_cfa_offset -8
+        /* POPFQ is slow, and needed only for what SAHF does not load, be it the thread's or the caller's; OF comes of an
+         * addition. */
+        movl    REPLAY_RFLAGS(%rdi), %eax
+        movl    AT_FLAGS(%rsp), %ecx
+        orl     %eax, %ecx
+        testl   %ecx, REPLAY_POPFQ_FLAGS(%rdi)
+        jnz     9f
+        movl    %eax, %ecx
+        shrl    $FLAG_OVERFLOW_BIT, %ecx
+        andl    $1, %ecx
+        movb    %al, %ah
+        addb    $0x7f, %cl
+        sahf
+10:
         EACH_REGISTER LOAD
         movq    RDI_PLACE(%rdi), %rdi
         call    *AT_CODE(%rsp)
@@ -129,11 +140,15 @@ replay_loaded:
         .cfi_adjust_cfa_offset -8
         popq    REPLAY_RFLAGS(%rdi)
         .cfi_adjust_cfa_offset -8
+        movl    REPLAY_RFLAGS(%rdi), %eax
+        orl     AT_FLAGS(%rsp), %eax
+        testl   %eax, REPLAY_POPFQ_FLAGS(%rdi)
+        jz      11f
         pushq   AT_FLAGS(%rsp)
         .cfi_adjust_cfa_offset 8
         popfq
         .cfi_adjust_cfa_offset -8
-
+11:
         movl    REPLAY_COMPONENTS(%rdi), %eax
         testl   %eax, %eax
         jz      3f
@@ -185,6 +200,15 @@ replay_loaded:
         STORE_VECTORS
         movl    %esi, %eax
         jmp     2b
+
+9:
+        .cfi_restore_state
+        .cfi_remember_state
+        pushq   REPLAY_RFLAGS(%rdi)
+        .cfi_adjust_cfa_offset 8
+        popfq
+        .cfi_adjust_cfa_offset -8
+        jmp     10b
 
 /* A fault from replay_load on leads here: the processor has loaded nothing, or some of it. */
         .globl  replay_not_loaded
