@@ -3,7 +3,9 @@
  *
  * Each variant's operation is one round trip: two switches. Boost keeps what our plain contexts keep: the registers
  * that a call keeps, MXCSR and the x87 control word. swapcontext keeps the signal mask too, with a system call; so do
- * our contexts with SEGUE_CONTEXT_OWN_MASK. */
+ * our contexts with SEGUE_CONTEXT_OWN_MASK. In all but the two of _flags both flows begin with the same exception flags
+ * in MXCSR, which some processors change slowly. */
+#include <immintrin.h>
 #include <pcl.h>
 #include <segue/ctx.h>
 #include <ucontext.h>
@@ -20,7 +22,8 @@ struct pair {
     char stack[STACK_SIZE] __attribute__((aligned(64)));
 };
 
-static struct pair plain, fixed = {.flags = SEGUE_CONTEXT_FIXED_CONTROL}, masked = {.flags = SEGUE_CONTEXT_OWN_MASK};
+static struct pair plain, flags, fixed = {.flags = SEGUE_CONTEXT_FIXED_CONTROL},
+                                 masked = {.flags = SEGUE_CONTEXT_OWN_MASK};
 
 /* One function each, as a program would have them: the processor learns each jump by its own address. */
 #define PAIR(name)                                                                                                     \
@@ -37,6 +40,7 @@ static struct pair plain, fixed = {.flags = SEGUE_CONTEXT_FIXED_CONTROL}, masked
     }
 
 PAIR(plain)
+PAIR(flags)
 PAIR(fixed)
 PAIR(masked)
 
@@ -73,8 +77,9 @@ struct transfer {
 struct transfer jump_fcontext(void *to, void *data);
 void *make_fcontext(void *stack_end, size_t size, void (*entry)(struct transfer));
 
-static char boost_stack[STACK_SIZE] __attribute__((aligned(64)));
-static struct transfer boost_there;
+static char boost_stack[STACK_SIZE] __attribute__((aligned(64))),
+    boost_flags_stack[STACK_SIZE] __attribute__((aligned(64)));
+static struct transfer boost_there, boost_flags_there;
 
 static void boost_child(struct transfer from)
 {
@@ -89,6 +94,21 @@ static void boost_run(const struct bench_variant *variant, unsigned operations)
     for (unsigned i = 0; i < operations; i++)
         there = jump_fcontext(there.context, NULL);
     boost_there = there;
+}
+
+static void boost_flags_child(struct transfer from)
+{
+    for (;;)
+        from = jump_fcontext(from.context, NULL);
+}
+
+static void boost_flags_run(const struct bench_variant *variant, unsigned operations)
+{
+    struct transfer there = boost_flags_there;
+    (void)variant;
+    for (unsigned i = 0; i < operations; i++)
+        there = jump_fcontext(there.context, NULL);
+    boost_flags_there = there;
 }
 
 /* ---- swapcontext ---- */
@@ -129,8 +149,21 @@ static void pcl_run(const struct bench_variant *variant, unsigned operations)
 
 /* ---- the program ---- */
 
+#define EXCEPTION_FLAGS 0x3fu
+#define INEXACT 0x20u
+
+static void set_exception_flags(unsigned wanted)
+{
+    _mm_setcsr((_mm_getcsr() & ~EXCEPTION_FLAGS) | wanted);
+}
+
+/* A division between two batches has made the flag of this flow. */
 static void setup(void)
 {
+    set_exception_flags(0);
+    pair_begin(&flags, flags_child);
+    boost_flags_there.context = make_fcontext(boost_flags_stack + STACK_SIZE, STACK_SIZE, boost_flags_child);
+    set_exception_flags(INEXACT);
     pair_begin(&plain, plain_child);
     pair_begin(&fixed, fixed_child);
     pair_begin(&masked, masked_child);
@@ -151,7 +184,11 @@ int main(int count, char **arguments)
         {.name = "swap_fixed", .what = "segue, contexts that never change the control words", .run = fixed_run},
         {.name = "swap_mask", .what = "segue, with signal masks", .run = masked_run},
         {.name = "whole", .what = "segue: prepare, call, return", .run = whole_run},
+        {.name = "swap_flags", .what = "segue, the flows having other exception flags", .run = flags_run},
         {.name = "boost", .what = "boost.context, jump_fcontext", .run = boost_run},
+        {.name = "boost_flags",
+         .what = "boost.context, the flows having other exception flags",
+         .run = boost_flags_run},
         {.name = "swapcontext", .what = "the C library's swapcontext", .run = ucontext_run},
         {.name = "pcl", .what = "PCL, co_call and co_resume", .run = pcl_run},
     };
@@ -160,6 +197,7 @@ int main(int count, char **arguments)
         {"swap_nofp_over_boost", "swap_fixed", "boost"},
         {"swap_speedup_over_swapcontext", "swapcontext", "swap"},
         {"swap_over_pcl", "swap", "pcl"},
+        {"swap_flags_over_boost_flags", "swap_flags", "boost_flags"},
         {"swap_mask_over_swapcontext", "swap_mask", "swapcontext"},
     };
     static const struct bench_suite suite = {

@@ -19,6 +19,7 @@
 #include "touch.h"
 
 #define PAGE 4096u
+#define RESUME_FLAG 0x10000
 #define STACK_SIZE 524288u
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -67,9 +68,11 @@ static void skip(int number, siginfo_t *info, void *ucontext)
     ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] += TOUCH_LENGTH;
 }
 
+/* As a step does: an instruction that has been done clears the resume flag, which a fault sets. */
 static void skip_directly(int number, siginfo_t *info, void *ucontext)
 {
     skip(number, info, ucontext);
+    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)RESUME_FLAG;
     segue_restore(ucontext, NULL, NULL, SEGUE_RESTORE_DIRECT);
 }
 

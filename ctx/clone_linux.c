@@ -67,6 +67,8 @@ static struct clone_child *prepare_child(const void *ucontext, const struct segu
         .block = block,
         .block_size = request->block_size,
     };
+    if (request->initial_tiles)
+        frame_narrow(child->ucontext);
     frame_get_registers(child->ucontext, &regs);
     regs.rax = 0;
     if (request->stack_pointer)

@@ -19,6 +19,10 @@ static inline uint16_t control_x87(void)
     return word;
 }
 
+/* Whether STMXCSR waits long after an LDMXCSR that has changed the exception flags: so on Intel's processors. Asked once.
+ */
+bool control_flags_are_dear(void);
+
 /* RDSSPQ does nothing where there is no shadow stack; its pointer is never 0. */
 static inline bool control_has_shadow_stack(void)
 {

@@ -32,6 +32,9 @@ void *frame_copy(const void *ucontext, void *to);
  */
 void frame_make_room(const void *ucontext);
 
+/* Leaves those components out of a copy, for a new thread to go on with as it comes from the kernel: without them. */
+void frame_narrow(void *ucontext);
+
 /* The bytes of the extended state's area, with what the kernel appends to it; 0 if there is none. */
 size_t frame_area_size(const void *ucontext);
 

@@ -1,14 +1,15 @@
 /* frame_linux_x86_64.c: what ctx reads and changes in the signal frame of Linux on x86-64.
  *
  * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, segments, _fpx_sw_bytes); sigaltstack(2); Intel SDM
- * volume 1, 10.5.1 (FXSAVE area: status word at 2, abridged tag word at 4), 3.4.3 (flags), 13.14 (XFD: what is not there
- * yet traps when it is loaded); Linux arch/x86/kernel/fpu/signal.c (check_xstate_in_sigframe). */
+ * volume 1, 10.5.1 (FXSAVE area: status word at 2, abridged tag word at 4), 3.4.3 (flags), 13.14 (XFD: what is not
+ * there yet traps when it is loaded); Linux arch/x86/kernel/fpu/signal.c (check_xstate_in_sigframe). */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "frame_linux_x86_64.c is specific to Linux on x86-64"
 #endif
 
 #include "frame.h"
 
+#include <cpuid.h>
 #include <string.h>
 #include <ucontext.h>
 
@@ -184,6 +185,44 @@ void frame_make_room(const void *ucontext)
     memcpy(header, &present, sizeof present);
     __asm__ volatile("xrstor64 (%0)" : : "r"(frame.area), "a"((uint32_t)wanted), "d"(wanted >> 32) : "memory");
     memcpy(header, &kept, sizeof kept);
+}
+
+#define STATE_LEAF 0xd
+#define FIRST_EXTENDED 2
+#define COMPONENTS 63
+#define STATE_HEADER_END 576
+#define SECOND_MAGIC 0x46505845u
+
+/* Where the last of the components ends in an area. */
+static uint32_t end_of(uint64_t features)
+{
+    uint32_t end = STATE_HEADER_END;
+    for (unsigned i = FIRST_EXTENDED; i < COMPONENTS; i++) {
+        uint32_t size, offset, kind, unused;
+        if (!(features >> i & 1))
+            continue;
+        __cpuid_count(STATE_LEAF, i, size, offset, kind, unused);
+        if (offset + size > end)
+            end = offset + size;
+    }
+    return end;
+}
+
+void frame_narrow(void *ucontext)
+{
+    char *area = (char *)((ucontext_t *)ucontext)->uc_mcontext.fpregs;
+    struct software_bytes *software = (void *)(area + SOFTWARE_BYTES);
+    static const uint32_t magic = SECOND_MAGIC;
+    uint64_t present;
+    if (!area || software->magic != XSTATE_MAGIC || !(software->features & extended_on_demand()))
+        return;
+    software->features &= ~extended_on_demand();
+    software->xstate_size = end_of(software->features);
+    software->extended_size = software->xstate_size + (uint32_t)sizeof magic;
+    memcpy(area + software->xstate_size, &magic, sizeof magic);
+    memcpy(&present, area + HEADER, sizeof present);
+    present &= software->features;
+    memcpy(area + HEADER, &present, sizeof present);
 }
 
 void frame_set_alternate_stack(void *ucontext, const stack_t *present)

@@ -24,6 +24,7 @@ AT(struct segue_context, xmm1, CONTEXT_XMM1);
 _Static_assert(CONTEXT_FIXED_CONTROL == SEGUE_CONTEXT_FIXED_CONTROL, "the assembly tests another flag");
 
 /* The swap in ctx.h has these as literals, being a string. */
+_Static_assert(SEGUE_CONTEXT_COMPARED_ == 0x80, "segue_context_switch_ tests another flag by the sign");
 _Static_assert(CONTEXT_STACK_POINTER == 0 && CONTEXT_FRAME_POINTER == 8 && CONTEXT_INSTRUCTION == 16 &&
                    CONTEXT_FLAGS == 24 && CONTEXT_MXCSR == 28 && CONTEXT_X87_CONTROL == 32 && CONTEXT_PARENT == 40 &&
                    CONTEXT_FIXED_CONTROL == 1,

@@ -73,6 +73,28 @@ static uint64_t on_stack(const struct listing *listing, uint64_t address)
     return listing->insn->mode == SEGUE_MODE_32 ? (uint32_t)address : address;
 }
 
+/* Whether an access goes on beyond what the address size can address, in a way that processors differ in: they truncate
+ * the address of each part for itself, and what is wider than a general register may be made of several
+ * (docs/facts.md). In 32-bit mode there is no such address. */
+static bool leaves_address_size(const struct listing *listing, uint64_t address, uint64_t size)
+{
+    uint64_t last = truncate(UINT64_MAX, listing->insn->address_size);
+    bool is_one = size == 1 || size == 2 || size == 4 || size == 8;
+    switch ((enum segue_addressing)listing->memory->addressing) {
+    case SEGUE_ADDRESSING_STACK:
+    case SEGUE_ADDRESSING_POP_ALL:
+    case SEGUE_ADDRESSING_INTERRUPT_RETURN:
+    case SEGUE_ADDRESSING_ENTER:
+    case SEGUE_ADDRESSING_LINE:
+        return false;
+    default:
+        break;
+    }
+    if (is_one && listing->insn->mode == SEGUE_MODE_64)
+        return address > last;
+    return address > last || size - 1 > last - address;
+}
+
 /* Appends an access to `size` bytes at an effective address, as the operand at hand describes it, and returns it, to be
  * changed where it is more than that. It is written in place: a copy of what was just stored byte by byte is slow. */
 static struct segue_access *add(struct listing *listing, uint64_t address, uint64_t size)
@@ -81,6 +103,8 @@ static struct segue_access *add(struct listing *listing, uint64_t address, uint6
     struct segue_access *access =
         listing->count < listing->capacity ? &listing->accesses[listing->count] : &listing->unwanted;
     uint64_t last = UINT64_MAX;
+    if (listing->insn->address_size != 8 && leaves_address_size(listing, address, size))
+        listing->why = SEGUE_UNLISTED_WRAPS;
     address += segment_base(memory->segment, listing->regs);
     if (listing->insn->mode == SEGUE_MODE_32) {
         address = (uint32_t)address;
@@ -171,12 +195,26 @@ static void list_stack(struct listing *listing)
     add(listing, on_stack(listing, untruncated(listing, memory)), memory->size);
 }
 
+/* IRET reads RIP, CS, RFLAGS, and RSP and SS where they are there: either all as one, or one word after the other, of
+ * the selectors only the two bytes that count. */
 static void list_interrupt_return(struct listing *listing)
 {
-    if (listing->regs->rflags & NESTED_TASK_FLAG)
+    static const struct {
+        uint8_t number;
+        bool is_selector;
+    } words[] = {{2, false}, {1, true}, {0, false}, {4, true}, {3, false}};
+    const struct segue_memory_operand *memory = listing->memory;
+    if (listing->regs->rflags & NESTED_TASK_FLAG) {
         give_up(listing, SEGUE_UNLISTED_NESTED_TASK);
-    else
+    } else if (memory->lanes == 1) {
         list_stack(listing);
+    } else {
+        for (unsigned i = 0; i < memory->lanes; i++) {
+            uint64_t address = untruncated(listing, memory) + words[i].number * (uint64_t)memory->element;
+            unsigned size = words[i].is_selector ? 2 : memory->element;
+            add(listing, on_stack(listing, address), size)->element = (uint8_t)size;
+        }
+    }
 }
 
 static void list_table(struct listing *listing)

@@ -1,5 +1,5 @@
-/* processor.h: whose processor this is, where makers' processors access memory differently. Used inside decode/, and by
- * the command for the text of an instruction. */
+/* processor.h: whose processor this is, where makers' processors differ. Used inside decode/, by emulate/makers.h, and
+ * by the command for the text of an instruction. */
 #ifndef SEGUE_DECODE_PROCESSOR_H
 #define SEGUE_DECODE_PROCESSOR_H
 

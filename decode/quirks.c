@@ -6,12 +6,12 @@
 #include "processor.h"
 
 /* MOVSXD with a 16-bit destination: AMD's processors read four bytes and use two, Intel's read two (measured on one of
- * AMD's, docs/facts.md; binutils' documentation, "AMD64 ISA vs. Intel64 ISA"). Zydis says four always. */
+ * each, docs/facts.md). Zydis says four always. */
 static void mend_movsxd(const ZydisDecodedInstruction *instruction,
                         ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     if (instruction->mnemonic == ZYDIS_MNEMONIC_MOVSXD && instruction->operand_width == 16 && !processor_is_amd())
-        operands[1].size = 16;
+        operands[1].size = operands[1].element_size = 16;
 }
 
 /* 67h, ModRM.mod 0, SIB.base 5 and REX.B: there is no base register but a 32-bit displacement; Zydis gives R13D and

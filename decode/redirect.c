@@ -226,10 +226,17 @@ static bool redirect_implicit(struct making *making)
     return replaced_register(making) == SEGUE_REGISTER_NONE;
 }
 
+/* The tiles' configuration belongs to the thread; whoever runs the instruction in its place has another. */
+static bool moves_tile_configuration(const struct making *making)
+{
+    return making->instruction->mnemonic == ZYDIS_MNEMONIC_LDTILECFG ||
+           making->instruction->mnemonic == ZYDIS_MNEMONIC_STTILECFG;
+}
+
 static bool has_redirectable_operand(const struct making *making)
 {
     const struct segue_insn *insn = making->insn;
-    if (insn->memory_count != 1)
+    if (insn->memory_count != 1 || moves_tile_configuration(making))
         return false;
     switch (insn->memory[0].addressing) {
     case SEGUE_ADDRESSING_PLAIN:

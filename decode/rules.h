@@ -22,6 +22,8 @@ enum rule {
     RULE_LEAVE,
     /* Its hidden operand is on the stack. */
     RULE_STACK,
+    /* No mnemonic's own, but that of returns that are far. */
+    RULE_FAR_RETURN,
     RULE_POP_ALL,
     RULE_INTERRUPT_RETURN,
     RULE_USER_INTERRUPT_RETURN,

@@ -202,7 +202,9 @@ static enum rule rule_of(const ZydisDecodedInstruction *instruction)
 {
     enum rule rule = (enum rule)rules[instruction->mnemonic];
     bool far = instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
-    return far && (rule == RULE_PUSH || rule == RULE_POP) ? RULE_STACK : rule;
+    if (!far)
+        return rule;
+    return rule == RULE_PUSH ? RULE_STACK : rule == RULE_POP ? RULE_FAR_RETURN : rule;
 }
 
 /* Zydis names the stack pointer as it is before; the processor moves it before it stores. More than one element is
@@ -266,13 +268,30 @@ static void mend_pop(const struct making *making, const ZydisDecodedOperand *ope
         memory->displacement += memory->size;
 }
 
-/* In 64-bit mode the stack pointer is popped too, whatever the privilege; in 32-bit mode not within one level. */
+/* Far returns: AMD's processors read the words whole, Intel's of a selector only its two bytes, before the offset
+ * (docs/facts.md). */
+static void mend_far_return(const struct making *making, const ZydisDecodedOperand *operand,
+                            struct segue_memory_operand *memory, unsigned addressing)
+{
+    mend_stack(making, operand, memory, addressing);
+    if (memory->addressing != addressing || processor_is_amd())
+        return;
+    struct segue_memory_operand *offset = add(making->insn);
+    *offset = *memory;
+    offset->size = offset->element;
+    memory->displacement += memory->element;
+    memory->size = memory->element = 2;
+}
+
+/* In 64-bit mode the stack pointer is popped too, whatever the privilege; in 32-bit mode not within one level. Whether
+ * the words are read whole is as in far returns. */
 static void mend_interrupt_return(const struct making *making, const ZydisDecodedOperand *operand,
                                   struct segue_memory_operand *memory, unsigned addressing)
 {
     mend_stack(making, operand, memory, addressing);
     memory->element = (uint8_t)(making->instruction->operand_width / 8);
     memory->size = (uint16_t)(memory->element * (making->insn->mode == SEGUE_MODE_64 ? 5 : 3));
+    memory->lanes = processor_is_amd() ? 1 : (uint8_t)(memory->size / memory->element);
 }
 
 static void mend_enter(const struct making *making, const ZydisDecodedOperand *operand,
@@ -412,6 +431,7 @@ static const struct {
 } menders[RULE_REFUSED] = {
     [RULE_BYTE] = {mend_size, 1},
     [RULE_STACK] = {mend_stack, SEGUE_ADDRESSING_STACK},
+    [RULE_FAR_RETURN] = {mend_far_return, SEGUE_ADDRESSING_STACK},
     [RULE_STRING] = {mend_string, SEGUE_ADDRESSING_STRING},
     [RULE_COMPARE] = {mend_compare, SEGUE_ADDRESSING_STRING},
     [RULE_POP] = {mend_pop, 0},
@@ -536,7 +556,7 @@ bool templates_need_hidden(const ZydisDecodedInstruction *instruction)
     static const bool hidden[UINT8_MAX + 1] = {
         [RULE_STACK] = true,   [RULE_POP_ALL] = true,          [RULE_ENTER] = true,
         [RULE_XLAT] = true,    [RULE_INTERRUPT_RETURN] = true, [RULE_STRING] = true,
-        [RULE_COMPARE] = true, [RULE_SIGNS_OF_BYTES] = true,
+        [RULE_COMPARE] = true, [RULE_SIGNS_OF_BYTES] = true,   [RULE_FAR_RETURN] = true,
     };
     return hidden[rule_of(instruction)];
 }

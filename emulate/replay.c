@@ -18,6 +18,7 @@
 #include "../decode/redirect.h"
 #include "../decode/state.h"
 #include "engines.h"
+#include "makers.h"
 #include "pieces.h"
 #include "plan.h"
 #include "stubs.h"
@@ -36,6 +37,11 @@
 #define HEADER_SIZE 64u
 #define XSTATE_BV 512
 #define XCOMP_BV 520
+#define MXCSR 24
+#define ST_REGISTERS 32
+#define XMM_REGISTERS 160
+#define XMM_REGISTERS_END 416
+#define FCW_INITIAL 0x37f
 #define FCW 0
 #define FSW 2
 #define FOP 6
@@ -44,6 +50,8 @@
 
 /* Invalid, denormal, division by zero, overflow, underflow. */
 #define X87_EXCEPTIONS_BEFORE_STORE 0x1f
+/* Bytes of a longer store that may come first. */
+#define X87_FIRST_PART 8u
 
 /* More than any state area or x87 operand has, but for tiles. */
 #define STATE_MOST 4096u
@@ -378,6 +386,30 @@ static void set_stand_in(struct replay *replay)
     replay->context.general[insn->redirection.stand_in] = value;
 }
 
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+    while (size && !*bytes)
+        bytes++, size--;
+    return size == 0;
+}
+
+/* What saves state tells of each component whether it is in use, and may leave one out that is not. The kernel notes
+ * x87 and SSE in a signal's frame as in use always. So what has its initial values counts as not in use, which it need
+ * not be where it had others before: nobody can tell from the frame. */
+static void note_unused(uint8_t *area)
+{
+    uint16_t control;
+    uint64_t in_use;
+    memcpy(&control, area + FCW, sizeof control);
+    memcpy(&in_use, area + XSTATE_BV, sizeof in_use);
+    if (control == FCW_INITIAL && is_zero(area + FSW, MXCSR - FSW) &&
+        is_zero(area + ST_REGISTERS, XMM_REGISTERS - ST_REGISTERS))
+        in_use &= ~(uint64_t)STATE_BIT(STATE_X87);
+    if (is_zero(area + XMM_REGISTERS, XMM_REGISTERS_END - XMM_REGISTERS))
+        in_use &= ~(uint64_t)STATE_BIT(STATE_SSE);
+    memcpy(area + XSTATE_BV, &in_use, sizeof in_use);
+}
+
 /* NULL for a component that the instruction does not touch. */
 static void *component_in(const struct replay_context *context, unsigned component)
 {
@@ -387,10 +419,13 @@ static void *component_in(const struct replay_context *context, unsigned compone
     return (char *)context->area + place.offset;
 }
 
-static bool can_be_moved(const struct replay_context *context)
+/* Instructions that save or load state go by what the processor counts as in use, which moves would change. */
+static bool can_be_moved(const struct replay *replay)
 {
+    const struct replay_context *context = &replay->context;
     uint64_t in_use;
-    if (context->components & ~__atomic_load_n(&movable_components, __ATOMIC_RELAXED))
+    if (replay->plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE ||
+        context->components & ~__atomic_load_n(&movable_components, __ATOMIC_RELAXED))
         return false;
     memcpy(&in_use, (const char *)context->area + XSTATE_BV, sizeof in_use);
     return !(context->components & ~in_use & STATE_BIT(STATE_X87));
@@ -401,7 +436,9 @@ static void load_state(struct replay *replay)
     struct replay_context *context = &replay->context;
     context->components = replay->plan->insn.redirection.state & enabled();
     context->area = context->components ? replay->xstate->area : NULL;
-    context->by_moves = context->components && can_be_moved(context);
+    if (context->area && replay->plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE)
+        note_unused(context->area);
+    context->by_moves = context->components && can_be_moved(replay);
     if (!context->by_moves)
         return;
     context->ymm_upper = component_in(context, STATE_AVX);
@@ -451,6 +488,13 @@ static bool is_finished(const struct replay *replay)
         return true;
     bool equal = replay->context.rflags & FLAG_ZERO;
     return (insn->flags & SEGUE_INSN_CONDITIONAL) && equal == repeats_until_equal(insn);
+}
+
+/* A comparison that goes on when it is executed again may fault then, and give back the flags that it begins with. */
+static void forget_flags(struct replay *replay)
+{
+    if ((replay->plan->insn.flags & SEGUE_INSN_CONDITIONAL) && makers_restore_flags_of_repetition())
+        replay->context.rflags = replay->regs->rflags;
 }
 
 static void store_count(const struct replay *replay, struct segue_regs *regs)
@@ -552,13 +596,54 @@ static bool has_stored(const struct replay *replay)
     return !(area[FSW] & ~area[FCW] & X87_EXCEPTIONS_BEFORE_STORE);
 }
 
+static bool is_x87_store(const struct segue_insn *insn)
+{
+    return insn->class_ == SEGUE_CLASS_X87 && insn->memory[0].direction == SEGUE_WRITE;
+}
+
+/* The parts of the plan's pieces that lie in so many bytes of each operand. */
+static void take_bytes(const struct segue_plan *plan, const uint64_t *start, const uint64_t *size,
+                       struct segue_plan *part)
+{
+    *part = *plan;
+    part->piece_count = 0;
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        struct segue_piece piece = plan->pieces[i];
+        unsigned operand = plan->accesses[piece.access].operand;
+        uint64_t end = piece.address + piece.size, wanted_end = start[operand] + size[operand];
+        uint64_t skipped = start[operand] > piece.address ? start[operand] - piece.address : 0;
+        if (end <= start[operand] || piece.address >= wanted_end)
+            continue;
+        piece.address += skipped;
+        if (piece_is_native(&piece))
+            piece.host = (void *)((uintptr_t)piece.host + skipped);
+        piece.size = (uint32_t)((end < wanted_end ? end : wanted_end) - piece.address);
+        part->pieces[part->piece_count++] = piece;
+    }
+}
+
+/* All of the operand has faulted: stores the eight bytes of it that some processors store first, if those do not. */
+static void store_first_part(const struct replay *replay)
+{
+    struct segue_plan part;
+    const uint64_t size[SEGUE_MEMORY_OPERANDS] = {X87_FIRST_PART};
+    const struct segue_insn *insn = &replay->plan->insn;
+    if (!is_x87_store(insn) || insn->memory[0].size <= X87_FIRST_PART || !makers_store_x87_in_parts())
+        return;
+    take_bytes(replay->plan, replay->copies.address, size, &part);
+    pieces_write(&part, &replay->copies, NULL);
+}
+
 /* Copies what is read, runs, and copies what is written; what may fail comes before what changes anything. A device is
  * asked last, when the state that it may take back is kept. */
 static enum segue_status run_on_copies(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
     const struct segue_plan *plan = replay->plan;
     void *area = replay->context.area;
-    enum segue_status status = pieces_read(plan, &replay->copies, fault);
+    enum segue_status status = SEGUE_OK;
+    /* What is written is looked at here, too. */
+    if (!is_x87_store(&plan->insn) || makers_probe_x87_store())
+        status = pieces_read(plan, &replay->copies, fault);
     if (status != SEGUE_OK)
         return status;
     if (area)
@@ -567,6 +652,8 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
     if (status != SEGUE_OK || !has_stored(replay))
         return status;
     status = pieces_write(plan, &replay->copies, fault);
+    if (status == SEGUE_FAULT)
+        store_first_part(replay);
     if (status != SEGUE_OK && area)
         memcpy(area, replay->kept, sizeof replay->kept);
     return status;
@@ -599,21 +686,7 @@ static void take_elements(const struct segue_plan *plan, const struct segue_regs
         if (down)
             start[i] -= size[i] - plan->insn.memory[i].element;
     }
-    *part = *plan;
-    part->piece_count = 0;
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece piece = plan->pieces[i];
-        unsigned operand = plan->accesses[piece.access].operand;
-        uint64_t end = piece.address + piece.size, wanted_end = start[operand] + size[operand];
-        uint64_t skipped = start[operand] > piece.address ? start[operand] - piece.address : 0;
-        if (end <= start[operand] || piece.address >= wanted_end)
-            continue;
-        piece.address += skipped;
-        if (piece_is_native(&piece))
-            piece.host = (void *)((uintptr_t)piece.host + skipped);
-        piece.size = (uint32_t)((end < wanted_end ? end : wanted_end) - piece.address);
-        part->pieces[part->piece_count++] = piece;
-    }
+    take_bytes(plan, start, size, part);
 }
 
 /* As many elements as can be reached at one go, or one on copies. The thread comes back for the others, as after an
@@ -639,7 +712,10 @@ static enum segue_status carry_out(struct replay *replay, struct segue_regs *reg
     enum segue_status status = on_copies ? run_on_copies(replay, regs, fault) : run(replay, regs, fault);
     if (status != SEGUE_OK)
         return status;
-    uint64_t next = regs->rip + (is_finished(replay) ? replay->plan->insn.length : 0);
+    bool finished = is_finished(replay);
+    uint64_t next = regs->rip + (finished ? replay->plan->insn.length : 0);
+    if (!finished)
+        forget_flags(replay);
     store(replay, regs);
     regs->rip = next;
     return SEGUE_OK;

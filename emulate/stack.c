@@ -10,6 +10,7 @@
 #include "../decode/accesses.h"
 #include "enter.h"
 #include "guard.h"
+#include "makers.h"
 #include "pieces.h"
 
 #define FLAG_RESUME UINT64_C(0x10000)
@@ -157,11 +158,17 @@ static uint64_t branch_target(const struct transfer *transfer, const struct segu
 }
 
 /* The target is no address, which the branch itself raises #GP for: so does a load from it, and is caught. */
-static enum segue_status miss_target(const struct transfer *transfer, struct segue_fault *fault)
+static enum segue_status miss_target(struct transfer *transfer, uint64_t next, struct segue_fault *fault)
 {
     uint8_t byte;
     if (guard_load_1((const void *)(uintptr_t)transfer->after.rip, &byte) == 0)
         return SEGUE_UNSUPPORTED;
+    if (transfer->plan->insn.transfer.kind == SEGUE_TRANSFER_CALL && makers_push_before_target()) {
+        push(transfer, next);
+        enum segue_status status = pieces_write(transfer->plan, &transfer->copies, fault);
+        if (status != SEGUE_OK)
+            return status;
+    }
     if (fault)
         *fault = (struct segue_fault){.trap = TRAP_GENERAL_PROTECTION};
     return SEGUE_FAULT;
@@ -213,7 +220,8 @@ enum segue_status stack_step(const struct segue_plan *plan, struct segue_regs *r
     if (status != SEGUE_OK)
         return status;
     if (!carry_out(&transfer, regs))
-        return is_branch(plan->insn.transfer.kind) ? miss_target(&transfer, fault) : SEGUE_UNSUPPORTED;
+        return is_branch(plan->insn.transfer.kind) ? miss_target(&transfer, regs->rip + plan->insn.length, fault)
+                                                   : SEGUE_UNSUPPORTED;
     status = pieces_write(plan, &transfer.copies, fault);
     if (status == SEGUE_OK)
         *regs = transfer.after;

@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../decode/processor.h"
+#include "compat.h"
 #include "oracle.h"
 
 #define ARCH_GET_FS 0x1003
@@ -24,6 +26,7 @@
 #define ARENA_PAGES 8u
 #define ARENA_SIZE (ARENA_PAGES * PAGE)
 #define ARENA_STRIDE (2u * ARENA_SIZE)
+#define BLOCK 512u
 #define ARENAS_BASE 0x18000000u
 #define SLOT_BASE 0x14000000u
 /* At least as many as a page has bytes: since their size is odd, there is one for each place in a page that an operand
@@ -33,6 +36,8 @@
 #define PLACEMENTS 10
 /* Ways in which an access can lie at an edge. */
 #define INSIDES 5
+/* An edge that 16 bits reach, with room on both sides. */
+#define LOW_EDGE 0x8000u
 /* A bit offset in the base register itself takes an operand an eighth too far, and an eighth of that the next time. */
 #define SETTLE_TRIES 12
 
@@ -45,6 +50,7 @@
 #define FLAGS_SET 0x202u
 
 #define XSTATE_BV 512
+#define COMPONENTS 19
 #define MXCSR 24
 
 static uint64_t fs_base;
@@ -112,18 +118,29 @@ static bool roam(uint64_t edge)
     return true;
 }
 
-const char *access_prepare(void)
+/* Pages whose protection changes are mappings of their own, so that nothing has to be split and joined each time: every
+ * second one has a property that its neighbours lack. */
+static void keep_apart(uint8_t *pages)
 {
-    for (unsigned i = 0; i < REGISTERS; i++)
+    for (unsigned i = 0; i < ARENA_PAGES; i += 2)
+        madvise(pages + i * (size_t)PAGE, PAGE, MADV_DONTDUMP);
+}
+
+const char *access_prepare(enum segue_mode mode)
+{
+    for (unsigned i = 0; i < REGISTERS; i++) {
         if (mmap(arena(i), ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
                  0) != arena(i))
             return "the addresses for the arenas are taken";
+        keep_apart(arena(i));
+    }
     syscall(SYS_arch_prctl, ARCH_GET_FS, &fs_base);
     /* The stack pointer is an operand like any other when a signal comes. */
     static uint8_t stack[65536];
     if (sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL) != 0)
         return "there can be no alternate stack";
-    return oracle_prepare(SLOT_BASE, SLOTS);
+    const char *why = oracle_prepare(SLOT_BASE, SLOTS);
+    return why || mode == SEGUE_MODE_64 ? why : compat_prepare();
 }
 
 __attribute__((format(printf, 2, 3))) static enum access_result different(struct run *run, const char *format, ...)
@@ -206,7 +223,8 @@ static void tame_registers(struct run *run)
             *segue_register_at(&run->regs, memory->mask) =
                 (uint64_t)((int64_t)random_below(run->random, 160000) - 80000);
         if (memory->addressing == SEGUE_ADDRESSING_STATE) {
-            run->regs.rax = random_below(run->random, 256);
+            /* Protection keys and tiles among them: what is loaded of those is their initial state, or nothing. */
+            run->regs.rax = random_below(run->random, 1u << COMPONENTS);
             run->regs.rdx = 0;
         }
     }
@@ -250,6 +268,27 @@ static void move_slot(struct run *run, uint64_t address, uint64_t inside)
     }
 }
 
+/* Where an operand can be put. */
+enum reach {
+    REACH_ARENAS,
+    /* With 32 bits of address, all that FS leads to lies close above its base, which is the host's. */
+    REACH_ABOVE_FS,
+    /* With 16, all lies below 64 KiB. */
+    REACH_LOW,
+};
+
+static enum reach reach_of(const struct segue_insn *insn, const struct segue_memory_operand *memory)
+{
+    bool on_stack = memory->addressing == SEGUE_ADDRESSING_STACK || memory->addressing == SEGUE_ADDRESSING_ENTER ||
+                    memory->addressing == SEGUE_ADDRESSING_POP_ALL ||
+                    memory->addressing == SEGUE_ADDRESSING_INTERRUPT_RETURN;
+    if (on_stack || insn->address_size == 8)
+        return REACH_ARENAS;
+    if (insn->address_size == 2)
+        return REACH_LOW;
+    return memory->segment == SEGUE_SEGMENT_FS ? REACH_ABOVE_FS : REACH_ARENAS;
+}
+
 /* Moves access `number` so that its byte `inside` stands at the edge in the middle of an arena, or within as many bytes
  * of it as its register is multiplied by; what no register moves gets an arena where it is. */
 static bool place(struct run *run, size_t number, uint64_t inside)
@@ -259,14 +298,16 @@ static bool place(struct run *run, size_t number, uint64_t inside)
     int64_t factor;
     unsigned mover = mover_of(memory, &factor);
     if (mover < REGISTERS) {
-        /* With 32 bits of address, all that FS leads to lies close above its base, which is the host's. */
-        bool above_fs = memory->segment == SEGUE_SEGMENT_FS && run->insn->address_size == 4;
-        int64_t distance = above_fs ? -(int64_t)((access->address + inside) % PAGE)
-                                    : (int64_t)(middle(mover) - inside - access->address);
+        enum reach reach = reach_of(run->insn, memory);
+        int64_t distance = (int64_t)(middle(mover) - inside - access->address);
+        if (reach == REACH_LOW)
+            distance = (int64_t)(LOW_EDGE - inside - access->address);
+        else if (reach == REACH_ABOVE_FS)
+            distance = -(int64_t)((access->address + inside) % PAGE);
         *segue_register_at(&run->regs, mover) += (uint64_t)(distance / factor);
         if (list(run) != SEGUE_OK || number >= run->count)
             return false;
-        return !above_fs || roam(access->address + inside);
+        return reach == REACH_ARENAS || roam(access->address + inside);
     }
     if (memory->base == SEGUE_RIP) {
         move_slot(run, access->address, inside);
@@ -308,18 +349,31 @@ static void fill(struct run *run, bool zeros)
     }
 }
 
-/* What a far return or IRET finds on the stack, and a jump or return in memory: the way back to the slot. */
+/* The words on the stack that a return reads, or in memory one word or a far pointer: the way back to the slot. */
 static void fill_targets(struct run *run)
 {
-    uint64_t selectors[2] = {0x33, 0x2b};
-    uint64_t values[5] = {run->regs.rip + run->insn->length, selectors[0], 0x202, run->regs.rsp + 40, selectors[1]};
+    const uint64_t code = run->insn->mode == SEGUE_MODE_64 ? COMPAT_CODE_64 : COMPAT_CODE;
+    const uint64_t values[] = {run->regs.rip + run->insn->length, code, FLAGS_SET, run->regs.rsp + 40, COMPAT_DATA};
+    const size_t most = sizeof values / sizeof *values;
+    uint64_t start = UINT64_MAX;
+    unsigned word = 0;
     for (size_t i = 0; i < run->count; i++) {
         const struct segue_access *access = &run->accesses[i];
-        for (unsigned j = 0; j * access->element < access->size && j < 5 && access->element <= 8; j++)
-            memcpy((uint8_t *)(uintptr_t)access->address + j * access->element, &values[j], access->element);
-        if (access->element == 6 || access->element == 10) {
-            memcpy((uint8_t *)(uintptr_t)access->address, &values[0], access->element - 2u);
-            memcpy((uint8_t *)(uintptr_t)access->address + access->element - 2, &values[1], 2);
+        if (!(access->direction & SEGUE_READ))
+            continue;
+        start = access->address < start ? access->address : start;
+        word = access->element > word ? access->element : word;
+    }
+    bool far = word == 6 || word == 10;
+    if (far)
+        word -= 2;
+    for (size_t i = 0; i < run->count; i++) {
+        const struct segue_access *access = &run->accesses[i];
+        for (uint64_t at = access->address; at < access->address + access->size; at += word) {
+            size_t number = (size_t)((at - start) / word);
+            uint64_t left = access->address + access->size - at;
+            if ((access->direction & SEGUE_READ) && number < most && word <= 8)
+                memcpy((uint8_t *)(uintptr_t)at, &values[number], left < word ? left : word);
         }
     }
 }
@@ -348,16 +402,42 @@ static void save_all(void)
             memcpy(before[i], arena(i), ARENA_SIZE);
 }
 
+/* Only a few bytes of an arena change, if any. */
+static enum access_result check_block(struct run *run, unsigned number, size_t from, size_t size)
+{
+    const uint8_t *now = arena(number) + from, *then = before[number] + from;
+    if (memcmp(then, now, size) == 0)
+        return ACCESS_SAME;
+    for (size_t i = 0; i < size; i++)
+        if (then[i] != now[i] && !written(run, (uint64_t)(uintptr_t)now + i))
+            return different(run, "wrote %p, which is not listed", (const void *)(now + i));
+    return ACCESS_SAME;
+}
+
+static enum access_result check_arena(struct run *run, unsigned number)
+{
+    enum access_result result = ACCESS_SAME;
+    for (size_t from = 0; arena(number) && from < ARENA_SIZE && result == ACCESS_SAME; from += BLOCK)
+        result = check_block(run, number, from, BLOCK);
+    return result;
+}
+
 static enum access_result check_memory(struct run *run)
 {
-    for (unsigned i = 0; i < ARENAS; i++) {
-        if (!arena(i) || memcmp(before[i], arena(i), ARENA_SIZE) == 0)
-            continue;
-        for (size_t j = 0; j < ARENA_SIZE; j++)
-            if (before[i][j] != arena(i)[j] && !written(run, (uint64_t)(uintptr_t)arena(i) + j))
-                return different(run, "wrote %p, which is not listed", (void *)(arena(i) + j));
-    }
-    return ACCESS_SAME;
+    enum access_result result = ACCESS_SAME;
+    for (unsigned i = 0; i < ARENAS && result == ACCESS_SAME; i++)
+        result = check_arena(run, i);
+    return result;
+}
+
+/* The arenas that were to be accessed; the others are looked at in the end. */
+static enum access_result check_touched(struct run *run)
+{
+    enum access_result result = ACCESS_SAME;
+    for (unsigned i = 0; i < ARENAS && result == ACCESS_SAME; i++)
+        if (is_touched(run, i))
+            result = check_arena(run, i);
+    return result;
 }
 
 /* ---- one native run -------------------------------------------------------------------------------------------- */
@@ -366,12 +446,15 @@ static enum access_result check_memory(struct run *run)
 struct stop {
     size_t access;
     uint64_t first, end;
+    /* The address that the processor reports; 0: any in the range. */
+    uint64_t reported;
     bool writes;
 };
 
 #define STOPS_MOST 256
 
-/* What the list says of a run in which one page, or two, are closed: it must fault or may, at one of these. */
+/* What the list says of a run in which one page, or two, are closed: it must fault or may, at one of these; it must
+ * raise #GP unless it stopped before. */
 struct expectation {
     bool must;
     bool misaligned;
@@ -393,28 +476,63 @@ static bool is_closed(const struct closed *closed, size_t count, uint64_t addres
     return false;
 }
 
+/* A store of which a mask lets some elements through, all of them at once. */
+static bool is_masked_store(const struct run *run, const struct segue_access *access)
+{
+    const struct segue_memory_operand *memory = &run->insn->memory[access->operand];
+    return (access->flags & SEGUE_ACCESS_MASKED) && access->direction == SEGUE_WRITE && !memory->probe &&
+           memory->lanes > 1 && memory->addressing != SEGUE_ADDRESSING_VECTOR;
+}
+
+/* The lowest byte of an operand that is accessed, and the one behind the highest. */
+static void range_of(const struct run *run, unsigned operand, uint64_t *from, uint64_t *end)
+{
+    *from = UINT64_MAX;
+    *end = 0;
+    for (size_t i = 0; i < run->count; i++) {
+        const struct segue_access *access = &run->accesses[i];
+        if (access->operand != operand)
+            continue;
+        *from = access->address < *from ? access->address : *from;
+        *end = access->address + access->size > *end ? access->address + access->size : *end;
+    }
+}
+
+/* Small accesses report their lowest byte in the page; those that are made of many may report any. Of a masked store
+ * that stops at its second page Intel's processors report the last byte, whichever element it belongs to, AMD's the
+ * first (docs/facts.md). */
+static uint64_t reported(const struct run *run, const struct segue_access *access, uint64_t first)
+{
+    uint64_t from, end;
+    if (is_masked_store(run, access) && !processor_is_amd()) {
+        range_of(run, access->operand, &from, &end);
+        return from / PAGE < first / PAGE ? end - 1 : first;
+    }
+    bool any = access->size > 64 || (access->flags & SEGUE_ACCESS_OPTIONAL) || access->size > access->element;
+    return any ? 0 : first;
+}
+
 /* Adds the parts of a range that lie in closed pages; returns whether there were any. Which of them a processor meets
  * first is its own affair. */
-static bool add_stops(struct expectation *expectation, const struct closed *closed, size_t count, size_t access,
-                      uint64_t from, uint64_t end, bool writes)
+static bool add_stops(const struct run *run, struct expectation *expectation, const struct closed *closed, size_t count,
+                      size_t access, uint64_t from, uint64_t end)
 {
-    bool any = false;
+    bool any = false, writes = run->accesses[access].direction & SEGUE_WRITE;
     for (uint64_t at = from, next; at < end; at = next) {
         next = (at / PAGE + 1) * PAGE;
         if (!is_closed(closed, count, at, writes) || expectation->count == STOPS_MOST)
             continue;
-        expectation->stops[expectation->count++] = (struct stop){access, at, next < end ? next : end, writes};
+        expectation->stops[expectation->count++] =
+            (struct stop){access, at, next < end ? next : end, reported(run, &run->accesses[access], at), writes};
         any = true;
     }
     return any;
 }
 
-static void check_alignment(const struct run *run, struct expectation *expectation)
+static bool is_misaligned(const struct segue_access *access)
 {
-    for (size_t i = 0; i < run->count; i++)
-        if (run->accesses[i].alignment &&
-            (run->accesses[i].address - run->accesses[i].lane * run->accesses[i].element) % run->accesses[i].alignment)
-            expectation->misaligned = true;
+    uint64_t start = access->address - (uint64_t)access->lane * access->element;
+    return access->alignment && start % access->alignment;
 }
 
 static uint64_t most_iterations(const struct run *run)
@@ -428,26 +546,30 @@ static uint64_t most_iterations(const struct run *run)
     return most;
 }
 
-/* REPE CMPSB compares in blocks on some processors, and then begins with either string (docs/facts.md). */
+/* REPE CMPSB compares in blocks on AMD's processors, and then begins with either string (docs/facts.md). */
 static bool takes_either_first(const struct run *run)
 {
-    return run->insn->flags & SEGUE_INSN_CONDITIONAL && run->insn->memory_count == 2 &&
+    return processor_is_amd() && run->insn->flags & SEGUE_INSN_CONDITIONAL && run->insn->memory_count == 2 &&
            run->insn->memory[0].element == 1;
 }
 
-/* In the order of the list; the elements of repeated ones take turns. */
+/* In the order of the list; the elements of repeated ones take turns. What is misaligned raises #GP when it is its
+ * turn: MOVDIR64B finds its source closed before it looks at where to store. */
 static void expect(const struct run *run, const struct closed *closed, size_t closed_count,
                    struct expectation *expectation)
 {
     uint64_t rounds = most_iterations(run);
     expectation->must = expectation->misaligned = false;
     expectation->count = 0;
-    check_alignment(run, expectation);
     for (uint64_t round = 0; round < rounds; round++) {
         for (size_t i = 0; i < run->count; i++) {
             const struct segue_access *access = &run->accesses[i];
             uint64_t from = access->address, end = from + access->size;
             bool sure = !(access->flags & SEGUE_ACCESS_OPTIONAL) && !((access->flags & SEGUE_ACCESS_UNTIL) && round);
+            if (is_misaligned(access)) {
+                expectation->misaligned = true;
+                return;
+            }
             if (access->flags & SEGUE_ACCESS_REPEATED) {
                 if (round * access->element >= access->size)
                     continue;
@@ -457,7 +579,7 @@ static void expect(const struct run *run, const struct closed *closed, size_t cl
             } else if (round) {
                 continue;
             }
-            if (add_stops(expectation, closed, closed_count, i, from, end, access->direction & SEGUE_WRITE) && sure) {
+            if (add_stops(run, expectation, closed, closed_count, i, from, end) && sure) {
                 expectation->must = true;
                 if (!takes_either_first(run))
                     return;
@@ -475,6 +597,8 @@ static void run_natively(struct run *run, struct oracle_output *output)
     registers.rflags = run->regs.rflags;
     struct oracle_input input = {
         .registers = &registers, .gs_base = run->regs.gs_base, .image = image, .code = run->regs.rip};
+    if (run->insn->mode == SEGUE_MODE_32)
+        input.code = compat_code(run->regs.rip);
     output->image = image_after;
     oracle_run(&input, output);
     run->report->runs++;
@@ -487,12 +611,9 @@ static void protect(const struct closed *closed, size_t count, bool open)
                  open ? PROT_READ | PROT_WRITE : closed[i].protection);
 }
 
-/* Small accesses report their lowest byte in the page; those that are made of many may report any. */
-static bool is_at(const struct stop *stop, const struct run *run, uint64_t address)
+static bool is_at(const struct stop *stop, uint64_t address)
 {
-    const struct segue_access *access = &run->accesses[stop->access];
-    bool any_byte = access->size > 64 || (access->flags & SEGUE_ACCESS_OPTIONAL) || access->size > access->element * 1u;
-    return any_byte ? address >= stop->first && address < stop->end : address == stop->first;
+    return stop->reported ? address == stop->reported : address >= stop->first && address < stop->end;
 }
 
 /* Runs with these pages closed, and compares. */
@@ -507,19 +628,21 @@ static enum access_result check_closed(struct run *run, const struct closed *clo
     const struct oracle_signal *signal = &output.signal;
     const char *how = closed[0].protection == PROT_NONE ? "closed" : "read-only";
     unsigned long long page = (unsigned long long)closed[0].page * PAGE, trap = signal->trap;
-    if (expectation.misaligned)
-        return trap == TRAP_GENERAL_PROTECTION ? ACCESS_SAME : different(run, "misaligned, but trap %llu", trap);
+    if (expectation.misaligned && trap == TRAP_GENERAL_PROTECTION)
+        return ACCESS_SAME;
+    if (expectation.misaligned && expectation.count == 0)
+        return different(run, "misaligned, but trap %llu", trap);
     bool writes = signal->error & ERROR_WRITE;
     if (!signal->number || trap != TRAP_PAGE_FAULT) {
         const struct stop *stop = &expectation.stops[expectation.count ? expectation.count - 1 : 0];
-        return !expectation.must
+        return !expectation.must && !expectation.misaligned
                    ? ACCESS_SAME
                    : different(run, "no page fault (trap %llu) with page %#llx %s; access %zu should %s %#llx", trap,
                                page, how, stop->access, stop->writes ? "write" : "read",
                                (unsigned long long)stop->first);
     }
     for (size_t i = 0; i < expectation.count; i++)
-        if (is_at(&expectation.stops[i], run, signal->page_fault_address) && expectation.stops[i].writes == writes)
+        if (is_at(&expectation.stops[i], signal->page_fault_address) && expectation.stops[i].writes == writes)
             return ACCESS_SAME;
     return different(run, "a page fault at %#llx, error %#llx, with page %#llx %s%s; %s%#llx was listed",
                      (unsigned long long)signal->page_fault_address, (unsigned long long)signal->error, page, how,
@@ -547,7 +670,7 @@ static enum access_result check_open(struct run *run, bool zeros, bool *complete
                    ? ACCESS_SAME
                    : different(run, "misaligned, but trap %llu", (unsigned long long)output.signal.trap);
     if (*completes)
-        return check_memory(run);
+        return check_touched(run);
     if (output.signal.trap == TRAP_PAGE_FAULT)
         return different(run, "page fault at %#llx with all pages open",
                          (unsigned long long)output.signal.page_fault_address);
@@ -624,19 +747,38 @@ static enum access_result check_placement(struct run *run, unsigned number)
 /* A jump to an address in memory, of 32 bits at least: that can be the slot's. */
 static bool comes_back(const struct segue_insn *insn)
 {
-    return insn->memory_count && insn->memory[0].direction == SEGUE_READ && insn->memory[0].size >= 6 &&
-           insn->memory[0].element >= 4;
+    unsigned size = 0, element = 0;
+    for (size_t i = 0; i < insn->memory_count && insn->memory[i].direction == SEGUE_READ; i++) {
+        size += insn->memory[i].size;
+        element = insn->memory[i].element > element ? insn->memory[i].element : element;
+    }
+    return size >= 6 && element >= 4;
 }
 
-/* Loading FS takes the host's thread-local storage away; what the operating system keeps for itself raises #GP; the
- * program cannot come back from a jump to wherever a register points. */
+/* In 32-bit mode FS leads nowhere here, and what is written to a code segment raises #GP. */
+static bool has_segments(const struct segue_insn *insn)
+{
+    for (size_t i = 0; i < insn->memory_count && insn->mode == SEGUE_MODE_32; i++) {
+        const struct segue_memory_operand *memory = &insn->memory[i];
+        bool writes_code = memory->segment == SEGUE_SEGMENT_CS && (memory->direction & SEGUE_WRITE);
+        if (memory->segment == SEGUE_SEGMENT_FS || writes_code)
+            return false;
+    }
+    return true;
+}
+
+/* Loading FS takes the host's thread-local storage away; what the operating system keeps for itself raises #GP, and so
+ * does ENQCMD in a process that has not been given a queue; the program cannot come back from a jump to wherever a
+ * register points. */
 static bool can_run(const struct segue_insn *insn)
 {
-    static const char *const ports[] = {"insb", "insw", "insd", "outsb", "outsw", "outsd"};
+    static const char *const refused[] = {"insb", "insw", "insd", "outsb", "outsw", "outsd", "enqcmd", "enqcmds"};
     const char *name = segue_mnemonic_name(insn->mnemonic);
-    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++)
-        if (strcmp(name, ports[i]) == 0)
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (strcmp(name, refused[i]) == 0)
             return false;
+    if (!has_segments(insn))
+        return false;
     if (insn->class_ == SEGUE_CLASS_SEGMENT && !(insn->memory_count && insn->memory[0].direction == SEGUE_WRITE))
         return false;
     if (insn->class_ == SEGUE_CLASS_BRANCH && !comes_back(insn))
@@ -660,7 +802,10 @@ static bool settle(struct run *run)
 static void load(const struct run *run)
 {
     oracle_slots_open();
-    oracle_slot_write(run->slot, run->insn->bytes, run->insn->length);
+    if (run->insn->mode == SEGUE_MODE_32)
+        compat_slot_write(run->slot, run->insn->bytes, run->insn->length);
+    else
+        oracle_slot_write(run->slot, run->insn->bytes, run->insn->length);
     oracle_slots_close();
 }
 

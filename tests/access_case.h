@@ -36,8 +36,8 @@ struct access_report {
     uint64_t runs;
 };
 
-/* Maps the arenas. NULL, or why it cannot be done. */
-const char *access_prepare(void);
+/* Maps the arenas, for instructions of this mode. NULL, or why it cannot be done. */
+const char *access_prepare(enum segue_mode mode);
 
 /* Checks the instruction in `insn`, with registers and vector state out of `random`, in some placements. */
 enum access_result access_check(const struct segue_insn *insn, struct random *random, struct access_report *report);

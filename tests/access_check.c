@@ -1,13 +1,13 @@
 /* access_check.c: holds segue_accesses against the processor: over every form of every instruction, or over the rows of
  * files.
  *
- *      access_check [--seed S] [--every N] [--shard I/N] [--spoil] [--verbose] [FILE...]
+ *      access_check [--mode 32] [--seed S] [--every N] [--shard I/N] [--spoil] [--verbose] [FILE...]
  *
  * With --every only one form or row in N is checked, another one with another seed; --shard I/N is the I-th part of N
  * that make up all. A row is the hex of one instruction; what follows a blank in it, and lines that begin with '#', are
- * ignored. With --spoil each list that the processor agrees with is checked again with one thing in it made wrong, and
- * those that pass nevertheless are counted. Exits with 0 if there was no difference, 1 if there was, or if a wrong list
- * passed, 2 for a bad command line, 77 where it cannot run. */
+ * ignored. --mode 32 takes both for 32-bit mode. With --spoil each list that the processor agrees with is checked again
+ * with one thing in it made wrong, and those that pass nevertheless are counted. Exits with 0 if there was no
+ * difference, 1 if there was, or if a wrong list passed, 2 for a bad command line, 77 where it cannot run. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,6 +26,7 @@
 enum spoil { SPOIL_LONGER, SPOIL_SHORTER, SPOIL_LATER, SPOIL_DIRECTION, SPOIL_LEFT_OUT, SPOILS };
 
 struct totals {
+    enum segue_mode mode;
     uint64_t seed, every;
     unsigned shard, shards;
     uint64_t number;
@@ -82,8 +83,10 @@ static bool make_wrong(struct segue_insn *insn, enum spoil spoil)
         memory->direction ^= SEGUE_READ | SEGUE_WRITE;
         break;
     default:
-        /* What is not known to be accessed is looked for where the registers lead, but not close to another operand. */
-        if ((insn->memory_count == 2 && insn->memory[1].base == memory->base) || memory->segment >= SEGUE_SEGMENT_FS)
+        /* What is not known to be accessed is looked for where the registers lead, but not close to another operand,
+         * and not below 64 KiB. */
+        if (insn->address_size == 2 || (insn->memory_count == 2 && insn->memory[1].base == memory->base) ||
+            memory->segment >= SEGUE_SEGMENT_FS)
             return false;
         insn->memory_count--;
         *memory = insn->memory[1];
@@ -156,7 +159,7 @@ static bool check_file(const char *name, struct totals *totals)
     }
     while (fgets(line, sizeof line, file)) {
         size_t size = read_row(line, bytes);
-        if (size && segue_decode(SEGUE_MODE_64, bytes, size, &insn) == SEGUE_OK)
+        if (size && segue_decode(totals->mode, bytes, size, &insn) == SEGUE_OK)
             check(&insn, totals);
     }
     fclose(file);
@@ -166,13 +169,18 @@ static bool check_file(const char *name, struct totals *totals)
 int main(int count, char **arguments)
 {
     static struct totals totals = {.seed = 1, .every = 1, .shards = 1};
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},  {"every", required_argument, NULL, 'e'},
-        {"shard", required_argument, NULL, 'h'}, {"spoil", no_argument, NULL, 'w'},
-        {"verbose", no_argument, NULL, 'v'},     {0}};
+    static const struct option options[] = {{"mode", required_argument, NULL, 'm'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {"every", required_argument, NULL, 'e'},
+                                            {"shard", required_argument, NULL, 'h'},
+                                            {"spoil", no_argument, NULL, 'w'},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {0}};
     int option;
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
-        if (option == 's')
+        if (option == 'm' && strcmp(optarg, "32") == 0)
+            totals.mode = SEGUE_MODE_32;
+        else if (option == 's')
             totals.seed = strtoull(optarg, NULL, 0);
         else if (option == 'e' && strtoull(optarg, NULL, 0))
             totals.every = strtoull(optarg, NULL, 0);
@@ -186,13 +194,13 @@ int main(int count, char **arguments)
         else
             return EXIT_USAGE;
     }
-    const char *why = access_prepare();
+    const char *why = access_prepare(totals.mode);
     if (why) {
         printf("SKIP: %s\n", why);
         return EXIT_SKIPPED;
     }
     if (optind == count)
-        printf("%" PRIu64 " encodings tried\n", access_forms(SEGUE_MODE_64, check, &totals));
+        printf("%" PRIu64 " encodings tried\n", access_forms(totals.mode, check, &totals));
     for (int i = optind; i < count; i++)
         if (!check_file(arguments[i], &totals))
             return EXIT_USAGE;

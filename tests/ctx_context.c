@@ -152,6 +152,86 @@ static void control_words_are_each_contexts_own(void **state)
     assert_true(segue_context_is_finished(&child));
 }
 
+/* Rounding, flush to zero, denormals are zero, and the exceptions' masks but for those that would trap on what the
+ * flags say already; in the x87's word, rounding and precision. The exception flags are nobody's, and random. */
+#define CONTROL_BITS 0xe040u
+#define ALL_MASKED 0x1f80u
+#define EXCEPTION_FLAGS 0x3fu
+#define FLOWS 3
+#define SWAPS 20000
+
+static struct segue_context flows[FLOWS];
+static uint32_t control_now, random_state;
+static unsigned wrong_controls, running;
+
+static uint32_t next_random(void)
+{
+    return (random_state = random_state * 1664525u + 1013904223u) >> 8;
+}
+
+static void load_controls(uint32_t mxcsr, uint16_t x87)
+{
+    __asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(x87));
+}
+
+static void check_controls(uint32_t mxcsr, uint16_t x87)
+{
+    uint16_t x87_now;
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(control_now), "=m"(x87_now));
+    wrong_controls += (control_now & ~EXCEPTION_FLAGS) != mxcsr || x87_now != x87;
+}
+
+/* Each flow swaps to a random other one; now and then it changes its words. */
+static void keep_swapping(void)
+{
+    unsigned self = running;
+    uint32_t mxcsr = ALL_MASKED, random = 0;
+    uint16_t x87 = 0x37f;
+    for (;;) {
+        if (random % 4 == 0) {
+            mxcsr = ALL_MASKED | (next_random() & CONTROL_BITS);
+            x87 = (uint16_t)(0x7f | (next_random() & 0xf00));
+        }
+        load_controls(mxcsr | (next_random() & EXCEPTION_FLAGS), x87);
+        random = next_random();
+        running = (self + 1 + random / 8 % (FLOWS - 1)) % FLOWS;
+        if (left++ == SWAPS) {
+            left = 0;
+            segue_context_swap(&flows[self], &parent);
+        } else {
+            segue_context_swap(&flows[self], &flows[running]);
+        }
+        check_controls(mxcsr, x87);
+    }
+}
+
+/* As on processors of one kind, and as on those of the other. */
+static void swap_at_random(bool compared)
+{
+    static _Alignas(16) char stacks[FLOWS][STACK_SIZE];
+    wrong_controls = running = 0;
+    left = 0;
+    for (unsigned i = 0; i < FLOWS; i++) {
+        assert_int_equal(
+            segue_context_init(&flows[i], &parent, stacks[i], STACK_SIZE, ENTRY(keep_swapping), NULL, 0, NULL),
+            SEGUE_OK);
+        flows[i].flags &= ~SEGUE_CONTEXT_COMPARED_;
+        flows[i].flags |= compared ? SEGUE_CONTEXT_COMPARED_ : 0;
+    }
+    load_controls(ALL_MASKED | 0x2000, 0x77f);
+    segue_context_swap(&parent, &flows[0]);
+    check_controls(ALL_MASKED | 0x2000, 0x77f);
+    load_controls(ALL_MASKED, 0x37f);
+    assert_int_equal(wrong_controls, 0);
+}
+
+static void random_control_words_are_kept_on_every_processor(void **state)
+{
+    (void)state;
+    swap_at_random(false);
+    swap_at_random(true);
+}
+
 static void note_rounding(void)
 {
     for (;;) {
@@ -423,6 +503,7 @@ int main(void)
         cmocka_unit_test_setup(callbacks_run_around_the_entry_with_their_data, begin),
         cmocka_unit_test_setup(init_again_forgets_callbacks_results_and_flags, begin),
         cmocka_unit_test_setup(control_words_are_each_contexts_own, begin),
+        cmocka_unit_test_setup(random_control_words_are_kept_on_every_processor, begin),
         cmocka_unit_test_setup(fixed_control_runs_with_the_callers_and_leaves_it_alone, begin),
         cmocka_unit_test_setup(values_survive_in_every_context, begin),
         cmocka_unit_test_setup(frame_pointers_end_in_zero, begin),

@@ -203,9 +203,11 @@ static void rights_of_an_own_area_are_taken(void **state)
 /* A child has the rights of its parent's frame. */
 static long clone_result;
 
+static bool initial_tiles;
+
 static void clone_in_handler(void *ucontext, struct segue_xstate *image)
 {
-    const struct segue_clone request = {.exit_signal = SIGCHLD};
+    const struct segue_clone request = {.exit_signal = SIGCHLD, .initial_tiles = initial_tiles};
     (void)image;
     clone_result = segue_clone(ucontext, &request);
     method = SEGUE_RESTORE_RETURN;
@@ -384,6 +386,7 @@ static void tiles_that_the_handler_uses_first_are_not_the_threads(void **state)
 /* A child begins with the small state, in which its parent's frame has no room. */
 static int clone_with_tiles(void)
 {
+    static const unsigned char zero[sizeof tiles_before];
     static _Alignas(32) unsigned char vector[32], vector_after[32];
     for (unsigned i = 0; i < 20; i++) {
         bool in_use = i % 2;
@@ -402,7 +405,8 @@ static int clone_with_tiles(void)
         bool same = memcmp(vector, vector_after, sizeof vector) == 0;
         if (in_use) {
             tiles_store(tiles_after);
-            same &= memcmp(tiles_after, tiles_before, sizeof tiles_before) == 0;
+            same &= memcmp(tiles_after, child == 0 && initial_tiles ? zero : tiles_before,
+                           sizeof tiles_before) == 0;
         } else {
             same &= tiles_in_use() == 0;
         }
@@ -419,7 +423,16 @@ static int clone_with_tiles(void)
 static void clone_has_its_parents_tiles(void **state)
 {
     (void)state;
+    initial_tiles = false;
     in_process(clone_with_tiles);
+}
+
+static void clone_begins_with_initial_tiles_where_asked(void **state)
+{
+    (void)state;
+    initial_tiles = true;
+    in_process(clone_with_tiles);
+    initial_tiles = false;
 }
 
 int main(void)
@@ -434,6 +447,7 @@ int main(void)
         cmocka_unit_test(tiles_are_kept),
         cmocka_unit_test(tiles_that_the_handler_uses_first_are_not_the_threads),
         cmocka_unit_test(clone_has_its_parents_tiles),
+        cmocka_unit_test(clone_begins_with_initial_tiles_where_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,10 @@ static void segments_and_address_sizes(void **state)
          {"64 67 8b 03", "rbx=ffffffff00001000", "fs:r4@f1000"}, {"2e 8b 03", "rbx=1000", "r4@1000"},
          {"67 41 8a 0c 25 d8 e9 88 00", "r13=5000", "r1@88e9d8"},
          {"67 41 8a 0c 6d d8 e9 88 00", "r13=5000 rbp=10", "r1@88e9f8"},
-         {"8b 03", "rbx=fffffffffffffffc", "r4@fffffffffffffffc"}, {"8b 03", "rbx=fffffffffffffffd", "unlisted 9"});
+         {"8b 03", "rbx=fffffffffffffffc", "r4@fffffffffffffffc"}, {"8b 03", "rbx=fffffffffffffffd", "unlisted 9"},
+         {"67 8b 03", "rbx=fffffffe", "r4@fffffffe"}, {"67 0f 10 03", "rbx=fffffff0", "r16@fffffff0/4"},
+         {"67 0f 10 03", "rbx=fffffff1", "unlisted 9"}, {"67 db 2b", "rbx=fffffff8", "unlisted 9"},
+         {"65 67 0f ae 03", "rbx=ffffff00", "unlisted 9"}, {"67 50", "rsp=100000004", "w8@fffffffc"});
 }
 static void no_access(void **state)
 {
@@ -100,9 +103,8 @@ static void branches(void **state)
     ROWS(SEGUE_MODE_64, {"e8 00 00 00 00", "", "w8@6ff8"}, {"ff d0", "", "w8@6ff8"},
          {"ff 13", "rbx=1000", "r8@1000 w8@6ff8"}, {"ff 23", "rbx=1000", "r8@1000"},
          {"ff 14 24", "", "r8@7000 w8@6ff8"}, {"c3", "", "r8@7000"}, {"c2 08 00", "", "r8@7000"},
-         {"ff 2b", "rbx=1000", "r6@1000"}, {"ff 1b", "rbx=1000", "r6@1000 w8@6ff8/4-"}, {"cb", "", "r8@7000/4"},
-         {"48 cb", "", "r16@7000/8"}, {"66 cb", "", "r4@7000/2"}, {"cf", "", "r20@7000/4"}, {"48 cf", "", "r40@7000/8"},
-         {"66 cf", "", "r10@7000/2"}, {"48 cf", "rflags=4202", "unlisted 10"}, {"eb 00", "", ""});
+         {"ff 2b", "rbx=1000", "r6@1000"}, {"ff 1b", "rbx=1000", "r6@1000 w8@6ff8/4-"},
+         {"48 cf", "rflags=4202", "unlisted 10"}, {"eb 00", "", ""});
 }
 static void strings(void **state)
 {
@@ -246,13 +248,14 @@ static void accesses_of_32_bit_mode(void **state)
          {"67 8b 00", "rbx=ffff rsi=2", "r4@1"}, {"50", "", "w4@6ffc"}, {"66 50", "", "w2@6ffe"},
          {"06", "", "w2@6ffc w2@6ffe?"}, {"66 06", "", "w2@6ffe"}, {"07", "", "r4@7000"}, {"60", "", "w32@6fe0/4-"},
          {"66 60", "", "w16@6ff0/2-"}, {"61", "", "r12@7000/4 r4@700c? r16@7010/4"},
-         {"66 61", "", "r6@7000/2 r2@7006? r8@7008/2"}, {"cf", "", "r12@7000/4"}, {"66 cf", "", "r6@7000/2"},
-         {"cb", "", "r8@7000/4"}, {"9a 00 00 00 00 33 00", "", "w8@6ff8/4-"}, {"62 03", "rbx=1000", "r8@1000/4"},
-         {"66 62 03", "rbx=1000", "r4@1000/2"}, {"c4 03", "rbx=1000", "r6@1000"}, {"66 c5 03", "rbx=1000", "r4@1000"},
-         {"c8 00 00 02", "rbp=8000", "w4@6ffc r4@7ffc w4@6ff8 w4@6ff4"}, {"0f 01 03", "rbx=1000", "w6@1000"},
-         {"63 0b", "rbx=1000", "u2@1000"}, {"64 a1 14 00 00 00", "", "fs:r4@f0014"},
-         {"8b 03", "rbx=fffffffd", "unlisted 9"}, {"ff 30", "rax=1000", "r4@1000 w4@6ffc"},
-         {"8f 04 24", "", "r4@7000 w4@7004"}, {"f3 ab", "rdi=fffffff8 rcx=4", "w8@fffffff8/4* w8@0/4*"},
+         {"66 61", "", "r6@7000/2 r2@7006? r8@7008/2"}, {"9a 00 00 00 00 33 00", "", "w8@6ff8/4-"},
+         {"62 03", "rbx=1000", "r8@1000/4"}, {"66 62 03", "rbx=1000", "r4@1000/2"}, {"c4 03", "rbx=1000", "r6@1000"},
+         {"66 c5 03", "rbx=1000", "r4@1000"}, {"c8 00 00 02", "rbp=8000", "w4@6ffc r4@7ffc w4@6ff8 w4@6ff4"},
+         {"0f 01 03", "rbx=1000", "w6@1000"}, {"63 0b", "rbx=1000", "u2@1000"},
+         {"64 a1 14 00 00 00", "", "fs:r4@f0014"}, {"8b 03", "rbx=fffffffd", "unlisted 9"},
+         {"64 8b 03", "rbx=fffffffd", "unlisted 9"}, {"67 0f 10 07", "rbx=fff8", "unlisted 9"},
+         {"ff 30", "rax=1000", "r4@1000 w4@6ffc"}, {"8f 04 24", "", "r4@7000 w4@7004"},
+         {"f3 ab", "rdi=fffffff8 rcx=4", "w8@fffffff8/4* w8@0/4*"},
          {"67 f3 ab", "rdi=1fff8 rcx=10004", "w8@fff8/4* w8@0/4*"}, {"67 ff 37", "rbx=1000", "r4@1000 w4@6ffc"},
          {"d5 0a", "", ""}, {"d7", "rbx=1000 rax=5", "r1@1005"});
 }

@@ -2,7 +2,8 @@
  * every difference. Zero are expected. With --rows: every row of corpus files, in place of the family.
  *
  *      differential [--states N] [--seed S] [--workers W] [--shard I/N] [--window KIND] [--batch B] [--inject WHAT]
- *                   [--all] [--rows FILE]... [--per-row N] [--progress FILE] [--check-undefined] [--help]
+ *                   [--all] [--rows FILE]... [--per-row N] [--progress FILE] [--reports N] [--check-undefined]
+ *                   [--help]
  *
  * Exits with 0 if there was no difference, 1 if there was, 2 for a bad command line, 77 where it cannot run. */
 #include <errno.h>
@@ -27,8 +28,8 @@
 #define FILES_MAX 8
 /* Cases after which a long run over rows notes where it is, about: some seconds' worth. */
 #define CASES_BETWEEN_NOTES 500000u
-/* Reports after which all stop. */
-#define REPORTS_MAX 10
+/* Reports after which all stop, unless it is told otherwise. */
+#define DEFAULT_REPORTS 10u
 /* A batch takes some milliseconds; one that takes this long hangs. */
 #define BATCH_SECONDS 120
 #define EXIT_DIFFERENT 1
@@ -46,6 +47,7 @@ struct options {
     size_t file_count;
     uint64_t row_states;
     const char *progress;
+    uint64_t reports;
 };
 
 /* More than Zydis knows. */
@@ -60,7 +62,7 @@ static struct shared {
         struct encodings_refusals refusals;
         uint32_t mnemonics[MNEMONICS_MOST];
     } workers[WORKERS_MAX];
-    uint32_t reports;
+    uint64_t reports, reports_most;
     /* With rows: the passes that are at hand, and which of their batches is next, counted over all of them. */
     uint64_t first_pass, passes, next;
 } * shared;
@@ -78,11 +80,12 @@ static const char usage[] =
     "  --rows FILE        rows of a corpus file, in place of the MOV family; may be given more than once\n"
     "  --per-row N        how many states each row is to have (100)\n"
     "  --progress FILE    notes there how far a run over rows is, and goes on from there\n"
+    "  --reports N        how many differences are told before it stops (10)\n"
     "  --check-undefined  only checks that what the processor refuses is refused\n";
 
 static void report(const char *text)
 {
-    if (__atomic_fetch_add(&shared->reports, 1, __ATOMIC_RELAXED) < REPORTS_MAX) {
+    if (__atomic_fetch_add(&shared->reports, 1, __ATOMIC_RELAXED) < shared->reports_most) {
         /* In one go, since other workers write too. */
         ssize_t written = write(STDERR_FILENO, text, strlen(text));
         (void)written;
@@ -121,7 +124,7 @@ static void work_on_rows(struct batch_options *batch, const struct options *opti
 {
     uint64_t in_pass = batches_of_shard(options), place;
     while ((place = __atomic_fetch_add(&shared->next, 1, __ATOMIC_RELAXED)) < shared->passes * in_pass) {
-        if (__atomic_load_n(&shared->reports, __ATOMIC_RELAXED) >= REPORTS_MAX)
+        if (__atomic_load_n(&shared->reports, __ATOMIC_RELAXED) >= shared->reports_most)
             break;
         uint64_t pass = shared->first_pass + place / in_pass;
         uint64_t number = pass * rows_batches() + options->shard + place % in_pass * options->shards;
@@ -154,7 +157,7 @@ static void work(const struct options *options, uint64_t worker)
         number = end;
     }
     for (; number < end; number += options->workers * options->shards) {
-        if (__atomic_load_n(&shared->reports, __ATOMIC_RELAXED) >= REPORTS_MAX)
+        if (__atomic_load_n(&shared->reports, __ATOMIC_RELAXED) >= shared->reports_most)
             break;
         alarm(BATCH_SECONDS);
         batch_run(&batch, number, &shared->workers[worker].totals);
@@ -359,6 +362,7 @@ static int run(const struct options *options)
         perror("differential");
         return EXIT_SKIPPED;
     }
+    shared->reports_most = options->reports;
     for (size_t i = 0; i < options->file_count; i++)
         if (!rows_read(options->files[i]))
             return EXIT_USAGE;
@@ -419,6 +423,7 @@ enum long_option {
     ROWS,
     PER_ROW,
     PROGRESS,
+    REPORTS,
     HELP
 };
 
@@ -454,6 +459,8 @@ static bool parse_option(int option, struct options *options)
     case PROGRESS:
         options->progress = optarg;
         return true;
+    case REPORTS:
+        return parse_number(optarg, &options->reports) && options->reports > 0;
     case HELP:
         break;
     }
@@ -469,13 +476,21 @@ static void list_injections(void)
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"states", 1, NULL, STATES},   {"seed", 1, NULL, SEED},
-        {"workers", 1, NULL, WORKERS}, {"shard", 1, NULL, SHARD},
-        {"window", 1, NULL, WINDOW},   {"batch", 1, NULL, BATCH},
-        {"inject", 1, NULL, INJECT},   {"check-undefined", 0, NULL, CHECK_UNDEFINED},
-        {"all", 0, NULL, ALL},         {"rows", 1, NULL, ROWS},
-        {"per-row", 1, NULL, PER_ROW}, {"progress", 1, NULL, PROGRESS},
-        {"help", 0, NULL, HELP},       {0},
+        {"states", 1, NULL, STATES},
+        {"seed", 1, NULL, SEED},
+        {"workers", 1, NULL, WORKERS},
+        {"shard", 1, NULL, SHARD},
+        {"window", 1, NULL, WINDOW},
+        {"batch", 1, NULL, BATCH},
+        {"inject", 1, NULL, INJECT},
+        {"check-undefined", 0, NULL, CHECK_UNDEFINED},
+        {"all", 0, NULL, ALL},
+        {"rows", 1, NULL, ROWS},
+        {"per-row", 1, NULL, PER_ROW},
+        {"progress", 1, NULL, PROGRESS},
+        {"reports", 1, NULL, REPORTS},
+        {"help", 0, NULL, HELP},
+        {0},
     };
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct options options = {
@@ -486,6 +501,7 @@ int main(int argc, char **argv)
                                               : (uint64_t)processors,
         .shards = 1,
         .row_states = DEFAULT_ROW_STATES,
+        .reports = DEFAULT_REPORTS,
         .set = AREA_SETS,
     };
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {

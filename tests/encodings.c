@@ -501,7 +501,7 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
     struct segue_window windows[16];
     struct segue_regs regs;
     struct segue_xstate xstate = {
-        .area = (void *)(uintptr_t)image, .size = (uint32_t)oracle_image_size(), .features = 0xe7};
+        .area = (void *)(uintptr_t)image, .size = (uint32_t)oracle_image_size(), .features = oracle_features()};
     memcpy(&regs, test->registers.general, sizeof test->registers.general);
     regs.rip = address;
     regs.rflags = test->registers.rflags;

@@ -1,4 +1,5 @@
-/* handler_keys.c: the installed handler where pages have protection keys, and what the handlers behind it begin with. */
+/* handler_keys.c: the installed handler where pages have protection keys, and what the handlers behind it begin with.
+ */
 #include "test.h"
 
 #include <errno.h>
@@ -86,7 +87,8 @@ static void install_over(unsigned size)
     assert_int_equal(segue_install(NULL), SEGUE_OK);
 }
 
-/* ---- steps -------------------------------------------------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------------------------------------------------
+ */
 
 static void step_leaves_the_threads_rights_alone(void **state)
 {
@@ -155,7 +157,8 @@ static void other_operand_that_the_thread_may_not_touch_is_its_own_fault(void **
     drop_keyed_page();
 }
 
-/* ---- regions behind a key ------------------------------------------------------------------------------------------ */
+/* ---- regions behind a key ------------------------------------------------------------------------------------------
+ */
 
 #define LOAD_SIZE 3
 
@@ -215,7 +218,8 @@ static void region_that_asks_for_it_serves_faults_of_keys(void **state)
     pkey_free(key);
 }
 
-/* ---- policies that change what a handler begins with --------------------------------------------------------------- */
+/* ---- policies that change what a handler begins with ---------------------------------------------------------------
+ */
 
 static enum segue_verdict open_alias(void *context, const struct segue_event *event)
 {
@@ -300,7 +304,8 @@ static void code_that_may_only_be_executed_is_stepped(void **state)
     munmap(code, PAGE);
 }
 
-/* ---- what a handler behind ours begins with -------------------------------------------------------------------------- */
+/* ---- what a handler behind ours begins with
+ * -------------------------------------------------------------------------- */
 
 static enum segue_verdict dirty_vectors(void *context, const struct segue_event *event)
 {
@@ -326,7 +331,8 @@ static void handler_behind_a_policy_begins_with_initial_registers(void **state)
     assert_int_equal(seen.mask_register, 0);
 }
 
-/* ---- threads with tiles ---------------------------------------------------------------------------------------------- */
+/* ---- threads with tiles
+ * ---------------------------------------------------------------------------------------------- */
 
 /* The last, since what was asked for cannot be given back. The frame is four times as large; the alternate stacks that
  * the library gives are large enough, or the kernel would refuse. */

@@ -31,7 +31,6 @@
 #define FEATURES_WANTED 0xe7u
 #define LEGACY_SIZE 512u
 #define HEADER_SIZE 64u
-#define IMAGE_MAX 4096u
 #define MXCSR 24
 #define MXCSR_MASK 28
 #define MXCSR_INITIAL 0x1f80u
@@ -79,12 +78,13 @@ static struct sigaction kept_actions[SHARED_SIGNALS];
 static struct oracle_signal caught;
 static uint64_t code_base, code_size, slot_count;
 static bool has_fsgsbase;
+static greg_t own_code_segment;
 static uint32_t mxcsr_mask;
 static size_t image_size;
 static struct oracle_component components[2 + 8];
 static size_t component_count;
 /* The initial state: nothing is in use. XRSTOR may touch all of the area nevertheless. */
-static _Alignas(64) uint8_t image_host[IMAGE_MAX];
+static _Alignas(64) uint8_t image_host[ORACLE_IMAGE_MAX];
 
 /* Anything that is not a slot's is a real crash, and stays one. */
 static void on_signal(int number, siginfo_t *info, void *ucontext)
@@ -108,6 +108,8 @@ static void on_signal(int number, siginfo_t *info, void *ucontext)
         .instruction = instruction,
     };
     gregs[REG_RIP] = (greg_t)(uintptr_t)oracle_landing;
+    /* It may have been 32-bit code. */
+    gregs[REG_CSGSFS] = (gregs[REG_CSGSFS] & ~(greg_t)0xffff) | own_code_segment;
 }
 
 static void add_component(const char *name, uint32_t offset, uint32_t size)
@@ -138,8 +140,9 @@ static const char *learn_processor(void)
     }
     if (image_size < LEGACY_SIZE + HEADER_SIZE)
         image_size = LEGACY_SIZE + HEADER_SIZE;
-    if (image_size > IMAGE_MAX)
+    if (image_size > ORACLE_IMAGE_MAX)
         return "the processor's XSAVE area is larger than expected";
+    __asm__("mov %%cs, %0" : "=r"(own_code_segment));
     has_fsgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
     __asm__("fxsave64 %0" : "=m"(image_host));
     memcpy(&mxcsr_mask, image_host + MXCSR_MASK, sizeof mxcsr_mask);
@@ -183,6 +186,11 @@ const char *oracle_prepare(uint64_t code, size_t slots)
 size_t oracle_image_size(void)
 {
     return image_size;
+}
+
+uint64_t oracle_features(void)
+{
+    return oracle_context.features;
 }
 
 const struct oracle_component *oracle_components(size_t *count)

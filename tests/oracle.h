@@ -75,8 +75,12 @@ struct oracle_component {
  * slots at `code`. NULL, or why the oracle cannot run here. */
 const char *oracle_prepare(uint64_t code, size_t slots);
 
-/* Bytes of an XSAVE area, a multiple of 64. */
+/* Bytes of an XSAVE area, a multiple of 64, and the most that they can be. */
 size_t oracle_image_size(void);
+#define ORACLE_IMAGE_MAX 4096u
+
+/* The components that it holds, as bits of XCR0. */
+uint64_t oracle_features(void);
 
 /* The parts to compare. The x87 instruction and data pointers and opcode (bytes 6 to 23) are not among them: they are
  * not part of what an instruction that is no x87 instruction does, and some processors do not keep them. Neither are

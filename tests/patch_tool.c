@@ -167,6 +167,10 @@ static void what_holds_no_such_code_is_refused_by_name(void **state)
     expect_said("32-bit");
     assert_int_equal(run("%s patch nowhere -o out", tool), 1);
     expect_said("cannot read nowhere");
+    assert_int_equal(run("mkfifo silent && timeout 20 %s patch silent --dry-run", tool), 1);
+    expect_said("cannot read silent: it is no regular file");
+    assert_int_equal(run("timeout 20 %s explain silent:main", tool), 1);
+    expect_said("silent is no regular file");
     assert_int_equal(run("%s patch " LIBM " -o nowhere/out", tool), 1);
     expect_said("cannot write nowhere/out");
     assert_int_equal(run("ls out 2>/dev/null"), 2);

@@ -396,6 +396,207 @@ int main(void)
 }
 C
 
+cat >keys.c <<'C'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+#define INITIAL 0x55555554u
+static unsigned rights(void) { unsigned a, d; __asm__ volatile("rdpkru" : "=a"(a), "=d"(d) : "c"(0)); return a; }
+static void set_rights(unsigned v) { __asm__ volatile("wrpkru" : : "a"(v), "c"(0), "d"(0) : "memory"); }
+static sigjmp_buf again; static volatile unsigned inside; static volatile int code, key_told; static char *page;
+static void jumps(int n, siginfo_t *i, void *c)
+{
+    (void)c; inside = rights(); code = i->si_code; key_told = (int)i->si_pkey;
+    if (n == SIGSEGV) siglongjmp(again, 1);
+}
+/* Gives the key back in the state that it returns to. */
+static void opens(int n, siginfo_t *i, void *c)
+{
+    char *state = (char *)((ucontext_t *)c)->uc_mcontext.fpregs; unsigned a = 13, at, x = 9, d, all = 0; uint64_t present;
+    (void)n; (void)i; __asm__("cpuid" : "+a"(a), "=b"(at), "+c"(x), "=d"(d));
+    memcpy(state + at, &all, 4); memcpy(&present, state + 512, 8); present |= 1u << 9; memcpy(state + 512, &present, 8);
+}
+static void set(int n, void *handler, int flags)
+{
+    struct sigaction action; memset(&action, 0, sizeof action); action.sa_sigaction = (void (*)(int, siginfo_t *, void *))handler;
+    action.sa_flags = SA_SIGINFO | flags; sigaction(n, &action, NULL);
+}
+static void *work(void *argument) { printf("thread %x\n", rights()); return argument; }
+int main(void)
+{
+    /* mov rax, fs:0x10; ret */
+    static const unsigned char pointer[] = {0x64, 0x48, 0x8b, 4, 0x25, 16, 0, 0, 0, 0xc3};
+    int key = pkey_alloc(0, 0); pthread_t one; char *code_page, link[64]; long r;
+    if (key < 0) { printf("no keys\n"); return 0; }
+    unsigned closed = INITIAL | 3u << 2 * key, open = INITIAL & ~(3u << 2 * key);
+    printf("key %d, rights %x\n", key, rights());
+    page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); strcpy(page, "hello"); pkey_mprotect(page, 4096, PROT_READ | PROT_WRITE, key);
+    set(SIGUSR1, jumps, 0); raise(SIGUSR1); printf("handler %x, after %x\n", inside, rights());
+    set_rights(closed); set(SIGSEGV, jumps, 0);
+    if (!sigsetjmp(again, 1)) printf("%c\n", *page); else printf("fault %d, key %d, handler %x, after %x\n", code, key_told, inside, rights());
+    set_rights(closed); set(SIGSEGV, opens, 0); printf("read %c\n", *page);
+    set_rights(closed); errno = 0; r = write(1, page, 1); printf("write %ld %d\n", r, errno);
+    errno = 0; r = syscall(SYS_rt_sigaction, SIGUSR2, page, NULL, 8); printf("closed %ld %d\n", r, errno);
+    set_rights(open); memset(page, 0, 64); printf("open %ld", syscall(SYS_rt_sigaction, SIGUSR2, page, NULL, 8)); printf(" %ld\n", syscall(SYS_rt_sigprocmask, SIG_BLOCK, page, page + 8, 8));
+    strcpy(page, "/proc/self/exe"); printf("link %d\n", readlink(page, link, sizeof link) > 0);
+    pthread_create(&one, NULL, work, NULL); pthread_join(one, NULL); fflush(stdout);
+    if (!fork()) { printf("child %x\n", rights()); fflush(stdout); _exit(0); }
+    wait(NULL);
+    code_page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); memcpy(code_page, pointer, sizeof pointer);
+    printf("execute only %d\n", mprotect(code_page, 4096, PROT_EXEC)); set(SIGSEGV, jumps, 0);
+    if (!sigsetjmp(again, 1)) { printf("pointer %d\n", ((void *(*)(void))(uintptr_t)code_page)() == (void *)pthread_self()); printf("%d\n", *(volatile char *)code_page); }
+    else printf("cannot be read: %d\n", code);
+    return 0;
+}
+C
+
+cat >tiles.c <<'C'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <immintrin.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+static struct { uint8_t palette, start, none[14]; uint16_t bytes[16]; uint8_t rows[16]; } shape __attribute__((aligned(64))) = {.palette = 1, .bytes = {64}, .rows = {16}}, now __attribute__((aligned(64)));
+static __thread uint8_t from[1024], to[1024];
+static volatile unsigned size; static int mode;
+static void load(int value) { memset(from, value, sizeof from); _tile_loadconfig(&shape); _tile_loadd(0, from, 64); }
+static int held(void) { memset(to, 0xff, sizeof to); _tile_stored(0, to, 64); for (int i = 0; i < 1024; i++) if (to[i] != to[0]) return -1; return to[0]; }
+static void widen(int value) { __m512i v = _mm512_set1_epi32(value); __asm__ volatile("vmovdqu64 %0, %%zmm17\nvmovdqu64 %0, %%zmm3" : : "m"(v) : "xmm3", "xmm17"); }
+static int wide(void) { int v[2][16]; __asm__ volatile("vmovdqu64 %%zmm17, %0\nvmovdqu64 %%zmm3, %1" : "=m"(v[0]), "=m"(v[1])); return v[0][15] == v[1][15] ? v[0][15] : -1; }
+/* Without a function between: what a call of the C library does to the registers is its own affair. */
+static long call(long number, long a, long b, long c) { long r; __asm__ volatile("syscall" : "=a"(r) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory"); return r; }
+static void handler(int n, siginfo_t *i, void *c) { (void)n; (void)i; memcpy((void *)&size, (char *)((ucontext_t *)c)->uc_mcontext.fpregs + 468, 4); if (mode == 1) load(9); if (mode == 2) { int s; pid_t p = fork(); if (p) { waitpid(p, &s, 0); printf("child of the handler %x\n", s); } } }
+static void tell(int n) { call(SYS_tgkill, getpid(), gettid(), n); }
+static void told(const char *what) { int w = wide(); printf("%s: wide %d, frame %u\n", what, w, size); fflush(stdout); }
+static void configuration(const char *what) { _tile_storeconfig(&now); printf("%s: palette %d", what, now.palette); printf(now.palette ? " tile %d\n" : "\n", now.palette ? held() : 0); fflush(stdout); }
+static void *work(void *argument) { int wrong = 0; for (int i = 0; i < 50; i++) { load((int)(long)argument); raise(SIGUSR1); wrong += held() != (int)(long)argument; } return (void *)(long)wrong; }
+int main(void)
+{
+    static char small[4096]; stack_t stack = {.ss_sp = small, .ss_size = sizeof small}; long r; pthread_t threads[4]; void *wrong; pid_t child;
+    struct sigaction action; memset(&action, 0, sizeof action); action.sa_sigaction = handler; action.sa_flags = SA_SIGINFO; sigaction(SIGUSR1, &action, NULL);
+    sigaltstack(&stack, NULL); errno = 0; r = syscall(SYS_arch_prctl, 0x1023, 18); printf("with a small stack %ld %d\n", r, errno);
+    stack.ss_flags = SS_DISABLE; sigaltstack(&stack, NULL); r = syscall(SYS_arch_prctl, 0x1023, 18); if (r) { printf("no tiles\n"); return 0; }
+    stack.ss_flags = 0; errno = 0; r = sigaltstack(&stack, NULL); printf("a small stack afterwards %ld %d\n", r, errno);
+    widen(71); mode = 0; tell(SIGUSR1); told("before the first use");
+    widen(72); mode = 1; tell(SIGUSR1); told("first use in the handler");
+    load(5); mode = 0; tell(SIGUSR1); printf("kept %d\n", held());
+    load(6); widen(73); mode = 1; tell(SIGUSR1); told("another in the handler"); printf("kept %d\n", held()); fflush(stdout);
+    load(7); widen(74); mode = 2; child = getpid(); tell(SIGUSR1);
+    if (getpid() != child) { told("in the handler's child"); _exit(3); }
+    printf("kept %d\n", held()); fflush(stdout);
+    load(8); widen(75); child = (pid_t)call(SYS_fork, 0, 0, 0);
+    if (!child) { int w = wide(); configuration("child"); printf("wide %d\n", w); fflush(stdout); _exit(0); }
+    waitpid(child, NULL, 0); printf("kept %d\n", held()); mode = 0;
+    for (long i = 0; i < 4; i++) pthread_create(&threads[i], NULL, work, (void *)(i + 1));
+    for (int i = 0; i < 4; i++) { pthread_join(threads[i], &wrong); printf("%ld wrong\n", (long)wrong); }
+    return 0;
+}
+C
+
+cat >filter.c <<'C'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+static char *volatile site;
+static void told(int n, siginfo_t *i, void *c)
+{
+    greg_t *r = ((ucontext_t *)c)->uc_mcontext.gregs;
+    printf("signal %d code %d call %d errno %d at %td, %td, rax %lld\n", n, i->si_code, i->si_syscall, i->si_errno, (char *)i->si_call_addr - site, (char *)r[REG_RIP] - site, r[REG_RAX]);
+    r[REG_RAX] = -77;
+}
+static void filter(unsigned number, unsigned answer)
+{
+    struct sock_filter f[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, answer), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog p = {4, f};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p)) printf("no filter\n");
+}
+static long call(long n) { long r; char *at; __asm__ volatile("lea 1f(%%rip), %1\nmov %1, %2\n1: syscall" : "=a"(r), "=&b"(at), "=m"(site) : "0"(n) : "rcx", "r11", "memory"); return r; }
+/* What has not run before, and goes through fs:. */
+static void fresh(void) { errno = 0; printf("%.2f %s %d\n", 1.5, strerror(3), rand() != 0); setenv("A", "b", 1); printf("%s\n", getenv("A")); free(malloc(100)); close(-1); perror("closed"); fflush(stdout); }
+static void in_child(const char *what, void (*does)(void)) { int s; fflush(stdout); if (!fork()) { does(); fflush(stdout); _exit(0); } wait(&s); printf("%s %x\n", what, s); }
+static void strict(void) { fflush(stdout); prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT); if (write(1, "strict\n", 7) != 7) for (;;) continue; syscall(SYS_exit, 3); }
+static void beyond_strict(void) { prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT); syscall(SYS_getpid); syscall(SYS_exit, 3); }
+static void killed(void) { filter(SYS_getgid, SECCOMP_RET_KILL_PROCESS); call(SYS_getgid); }
+static void by_default(void) { signal(SIGSYS, SIG_DFL); call(SYS_getppid); }
+static void no_actions(void) { filter(SYS_rt_sigaction, SECCOMP_RET_ERRNO | 33); printf("%d\n", signal(SIGSYS, SIG_DFL) == SIG_ERR); call(SYS_getppid); }
+static void no_memory(void) { filter(SYS_pwrite64, SECCOMP_RET_KILL_PROCESS); filter(SYS_pread64, SECCOMP_RET_KILL_PROCESS); filter(SYS_mprotect, SECCOMP_RET_KILL_PROCESS); filter(SYS_openat, SECCOMP_RET_KILL_PROCESS); fresh(); }
+static void trapped(void) { filter(SYS_pwrite64, SECCOMP_RET_TRAP); filter(SYS_mprotect, SECCOMP_RET_TRAP); filter(SYS_gettid, SECCOMP_RET_TRAP); fresh(); }
+int main(void)
+{
+    struct sigaction action; uint64_t arguments[20] = {[4] = SIGCHLD}; int status; long child;
+    dup2(1, 2);
+    in_child("strict", strict); in_child("beyond strict", beyond_strict);
+    in_child("no memory", no_memory); in_child("trapped", trapped);
+    memset(&action, 0, sizeof action); action.sa_sigaction = told; action.sa_flags = SA_SIGINFO; sigaction(SIGSYS, &action, NULL);
+    filter(SYS_getppid, SECCOMP_RET_TRAP | 5); printf("%ld\n", call(SYS_getppid));
+    filter(SYS_getuid, SECCOMP_RET_ERRNO | 33); printf("%ld\n", call(SYS_getuid));
+    in_child("killed", killed); in_child("by default", by_default); in_child("no actions", no_actions);
+    fflush(stdout); child = syscall(SYS_clone3, arguments, sizeof arguments); if (!child) _exit(9);
+    wait(&status); printf("from a larger structure %d %x\n", child > 0, status);
+    arguments[19] = 1; errno = 0; child = syscall(SYS_clone3, arguments, sizeof arguments); printf("unknown %ld %d\n", child, errno);
+    return 0;
+}
+C
+
+cat >overflow.c <<'C'
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+/* A stack that is too small for its handlers: they must not go on below it. */
+static struct { int depth; char below[65536], stack[65536]; } *shared;
+static void nested(int n) { shared->depth++; raise(n); }
+static void set(int n, int flags) { struct sigaction action; memset(&action, 0, sizeof action); action.sa_handler = nested; action.sa_flags = flags; sigaction(n, &action, NULL); }
+static void try(int flags, size_t size)
+{
+    int status; long touched = 0; memset(shared, 0, sizeof *shared);
+    if (!fork()) { stack_t stack = {.ss_sp = shared->stack, .ss_size = size}; sigaltstack(&stack, NULL); set(SIGUSR1, SA_NODEFER | SA_ONSTACK | flags); raise(SIGUSR1); _exit(0); }
+    wait(&status); for (size_t i = 0; i < sizeof shared->below; i++) touched += shared->below[i] != 0;
+    printf("%x at depth %d, %ld bytes below\n", status, shared->depth, touched);
+}
+int main(void)
+{
+    size_t frame = getauxval(51) ? getauxval(51) : 4096;
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    try(0, sizeof shared->stack); try(0, frame + 512); try(0, 2048); try(SA_SIGINFO, 3 * frame);
+    return 0;
+}
+C
+
 cat >waits.c <<'C'
 #define _GNU_SOURCE
 #include <errno.h>

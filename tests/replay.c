@@ -281,6 +281,22 @@ static void pop_of_nested_task_and_identification_is_refused(void **state)
     }
 }
 
+/* Led elsewhere they would set and tell the handler's configuration, which the kernel exchanges for the thread's. */
+static void tile_configuration_is_refused(void **state)
+{
+    static const uint8_t codes[][5] = {{0xc4, 0xe2, 0x78, 0x49, 0x03}, {0xc4, 0xe2, 0x79, 0x49, 0x03}};
+    static char memory[64];
+    const struct segue_regs regs = {.rbx = (uint64_t)(uintptr_t)memory, .rflags = 0x202};
+    struct segue_insn insn;
+    struct segue_plan plan;
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        check(segue_decode(SEGUE_MODE_64, codes[i], sizeof codes[i], &insn));
+        assert_int_equal(segue_plan(&insn, &regs, NULL, NULL, NULL, 0, &plan), SEGUE_UNSUPPORTED);
+        assert_non_null(plan.refusal);
+    }
+}
+
 /* The processor raises #GP at the branch itself, which has no address. */
 static void jump_to_what_is_no_address_is_told_at_the_jump(void **state)
 {
@@ -359,6 +375,7 @@ int main(void)
         STEPPED(protected_stack_works),
         STEPPED(frames_and_flags_on_a_protected_stack_work),
         STEPPED(pop_of_nested_task_and_identification_is_refused),
+        STEPPED(tile_configuration_is_refused),
         FAULTING(jump_to_what_is_no_address_is_told_at_the_jump),
         STEPPED(copy_of_a_page_by_rep_movsb_is_one_fault),
     };

@@ -89,13 +89,29 @@ os.execvp("python3", ["python3", "-c", "import os, signal; os.kill(os.getpid(), 
 refuses 127 'there is no such program' "no such program" "$segue" run nosuchprogram
 refuses 127 'No such file' "no such path" "$segue" run ./nosuchprogram
 echo text >text
-refuses 126 'ermission\|executable\|no ELF' "a file that is no program" "$segue" run ./text
+refuses 126 'ermission denied' "a file that may not be executed" "$segue" run ./text
+chmod +x text
+refuses 126 'no ELF' "a file that is no program" "$segue" run ./text
+refuses 126 'directory' "a directory" "$segue" run ./
+refuses 127 'there is no such program' "a directory on the path" env PATH="$work:/" "$segue" run usr
+head -c 20000 /bin/true >short && chmod +x short
+refuses 126 'cut off' "a program of which the end is missing" "$segue" run ./short
+printf '#!/nosuch/interpreter\n' >script && printf '#!%s/round\n' "$work" >round && chmod +x script round
+refuses 127 './script: its interpreter /nosuch/interpreter: No such file' "a script without interpreter" "$segue" run ./script
+refuses 126 'Too many levels' "a script that is its own interpreter" "$segue" run ./round
+cp /bin/true uninterpreted && sed -i 's,/lib64/ld-linux-x86-64,/lib64/ld-nosuch-86-64,' uninterpreted
+refuses 127 './uninterpreted: its interpreter /lib64/ld-nosuch' "a program without loader" "$segue" run ./uninterpreted
 refuses 125 'no program to run' "nothing" "$segue" run --stats
 refuses 125 'help run' "an unknown option" "$segue" run --nosuch /bin/true
 if [ "$(id -u)" = 0 ]; then
     cp /bin/busybox suid && chown nobody suid && chmod u+s suid
     refuses 126 'set-user-ID' "a set-user-ID program" "$segue" run sh -c 'exec ./suid true'
     refuses 126 'set-user-ID' "a set-user-ID program named" "$segue" run ./suid true
+    cp /bin/true unread && chmod 111 unread && mkdir tools &&
+        cp "$segue" "$segue-run" $(ldd "$segue" | awk '/libsegue/ {print $3}') tools && chmod a+rx "$work" tools tools/*
+    as_nobody="setpriv --reuid nobody --regid nogroup --clear-groups env LD_LIBRARY_PATH=$work/tools"
+    refuses 126 'not read' "a program that may not be read" $as_nobody tools/segue run ./unread
+    refuses 0 'runs on its own' "a program that may not be read, from another" $as_nobody tools/segue run sh -c './unread'
 fi
 
 echo "$passed passed, $failed failed"

@@ -10,6 +10,8 @@
 #include "message.h"
 
 #define VERB "patch"
+/* No error number. */
+#define NOT_REGULAR (-1)
 
 static bool read_all(int file, uint8_t *bytes, size_t size)
 {
@@ -32,7 +34,7 @@ static bool read_open_file(int file, struct file_image *image)
     if (fstat(file, &image->status) != 0)
         return false;
     if (!S_ISREG(image->status.st_mode)) {
-        errno = S_ISDIR(image->status.st_mode) ? EISDIR : EINVAL;
+        errno = S_ISDIR(image->status.st_mode) ? EISDIR : NOT_REGULAR;
         return false;
     }
     image->size = (size_t)image->status.st_size;
@@ -43,14 +45,15 @@ static bool read_open_file(int file, struct file_image *image)
 bool file_read(struct file_image *image, const char *path)
 {
     *image = (struct file_image){.path = path};
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    /* A pipe that nobody writes to would be waited for. */
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool done = file >= 0 && read_open_file(file, image);
     int error = errno;
     if (file >= 0)
         close(file);
     if (done)
         return true;
-    complain(VERB, "cannot read %s: %s", path, strerror(error));
+    complain(VERB, "cannot read %s: %s", path, error == NOT_REGULAR ? "it is no regular file" : strerror(error));
     file_free(image);
     return false;
 }

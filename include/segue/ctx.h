@@ -127,7 +127,7 @@ SEGUE_API size_t segue_stack_high_water(const struct segue_stack *stack);
 
 /* What a context promises or asks for; a bit set. */
 enum segue_context_flags {
-    /* It never changes MXCSR or the x87 control word: a swap does not keep them for it, and it runs with those in force
+    /* It never changes the control bits of MXCSR or the x87 control word: a swap does not keep them for it, and it runs with those in force
      * when it is swapped to. */
     SEGUE_CONTEXT_FIXED_CONTROL = 1,
     /* It has a signal mask of its own: a swap to or from it makes one system call. */
@@ -252,6 +252,8 @@ SEGUE_API float segue_context_returned_float(const struct segue_context *context
 #define SEGUE_CONTEXT_INSTRUMENTED_ 16u
 #define SEGUE_CONTEXT_FINISHED_ 32u
 #define SEGUE_CONTEXT_REGISTERED_ 64u
+/* The highest bit of its byte: a test of the sign finds it. */
+#define SEGUE_CONTEXT_COMPARED_ 128u
 #define SEGUE_CONTEXT_SLOW_                                                                                            \
     (SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_MASK_SAVED_ | SEGUE_CONTEXT_INSTRUMENTED_ |        \
      SEGUE_CONTEXT_FINISHED_)
@@ -277,67 +279,80 @@ SEGUE_API float segue_context_returned_float(const struct segue_context *context
  *      rdi from   rsi to          24 flags   28 mxcsr   32 x87_control   40 parent
  *      rax, rdx                   where `to` goes on, and its frame pointer
  *
- * The order of the control words is the fastest of those measured; FLDCW costs more than its comparison, LDMXCSR less.
+ * The order of the control words is the fastest of those measured; FLDCW costs more than its comparison, LDMXCSR less,
+ * but not where it is dear to change the exception flags: contexts that were prepared there say so (COMPARED_), and
+ * what is not compared of MXCSR are those six bits.
  * The jump stands twice, so that two contexts that take turns have one each, which the processor predicts by its
  * address. The NOP separates what a caller's frame is unwound by (the byte before the return address) from the jump. */
 static inline __attribute__((always_inline)) void segue_context_switch_(struct segue_context *from,
                                                                         struct segue_context *to)
 {
-    __asm__ volatile("testb $1, 24(%%rdi)\n\t"
-                     "jnz 3f\n\t"
-                     "fnstcw 32(%%rdi)\n\t"
-                     "stmxcsr 28(%%rdi)\n"
-                     "3:\n\t"
-                     "leaq 1f(%%rip), %%rax\n\t"
-                     "movq %%rsp, 0(%%rdi)\n\t"
-                     "movq %%rbp, 8(%%rdi)\n\t"
-                     "movq %%rax, 16(%%rdi)\n\t"
-                     "cmpq %%rsi, 40(%%rdi)\n\t"
-                     "je 7f\n\t"
-                     "movq %%rdi, 40(%%rsi)\n"
-                     "7:\n\t"
-                     "testb $1, 24(%%rsi)\n\t"
-                     "jnz 4f\n\t"
-                     "movzwl 32(%%rdi), %%eax\n\t"
-                     "testb $1, 24(%%rdi)\n\t"
-                     "jnz 5f\n\t"
-                     "cmpw 32(%%rsi), %%ax\n\t"
-                     "je 6f\n"
-                     "5:\n\t"
-                     "fldcw 32(%%rsi)\n"
-                     "6:\n\t"
-                     "ldmxcsr 28(%%rsi)\n"
-                     "4:\n\t"
-                     "movq 16(%%rsi), %%rax\n\t"
-                     "movq 8(%%rsi), %%rdx\n\t"
-                     "cmpq %%rsi, %%rdi\n\t"
-                     "movq 0(%%rsi), %%rsp\n\t" SEGUE_CFI_(".cfi_remember_state\n\t"
-                                                           ".cfi_def_cfa %%rsp, 0\n\t"
-                                                           ".cfi_register %%rip, %%rax\n\t"
-                                                           ".cfi_register %%rbp, %%rdx\n\t"
-                                                           ".cfi_undefined %%rbx\n\t"
-                                                           ".cfi_undefined %%r12\n\t"
-                                                           ".cfi_undefined %%r13\n\t"
-                                                           ".cfi_undefined %%r14\n\t"
-                                                           ".cfi_undefined %%r15\n\t")
-                     /* MOV leaves the flags of the comparison. */
-                     "movq %%rdx, %%rbp\n\t" SEGUE_CFI_(
-                         ".cfi_same_value %%rbp\n\t") "ja 2f\n\t"
-                                                      "jmp *%%rax\n"
-                                                      "2:\n\t"
-                                                      "jmp *%%rax\n\t" SEGUE_CFI_(".cfi_restore_state\n\t") "nop\n"
-                                                                                                            "1:\n\t"
-                                                                                                            "endbr64"
-                     : "+D"(from), "+S"(to)
-                     :
-                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1",
-                       "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
-                       "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)",
-                       "memory", "cc" SEGUE_CLOBBERS_512_);
+    __asm__ volatile(
+        "testb $1, 24(%%rdi)\n\t"
+        "jnz 3f\n\t"
+        "fnstcw 32(%%rdi)\n\t"
+        "stmxcsr 28(%%rdi)\n"
+        "3:\n\t"
+        "leaq 1f(%%rip), %%rax\n\t"
+        "movq %%rsp, 0(%%rdi)\n\t"
+        "movq %%rbp, 8(%%rdi)\n\t"
+        "movq %%rax, 16(%%rdi)\n\t"
+        "cmpq %%rsi, 40(%%rdi)\n\t"
+        "je 7f\n\t"
+        "movq %%rdi, 40(%%rsi)\n"
+        "7:\n\t"
+        "testb $1, 24(%%rsi)\n\t"
+        "jnz 4f\n\t"
+        "movzwl 32(%%rdi), %%eax\n\t"
+        "testb $1, 24(%%rdi)\n\t"
+        "jnz 5f\n\t"
+        "cmpw 32(%%rsi), %%ax\n\t"
+        "je 6f\n\t"
+        "fldcw 32(%%rsi)\n"
+        "6:\n\t"
+        "movzbl 24(%%rdi), %%eax\n\t"
+        "orb 24(%%rsi), %%al\n\t"
+        "jns 8f\n\t"
+        "movl 28(%%rdi), %%eax\n\t"
+        "xorl 28(%%rsi), %%eax\n\t"
+        "testl $0xffffffc0, %%eax\n\t"
+        "jz 4f\n"
+        "8:\n\t"
+        "ldmxcsr 28(%%rsi)\n"
+        "4:\n\t"
+        "movq 16(%%rsi), %%rax\n\t"
+        "movq 8(%%rsi), %%rdx\n\t"
+        "cmpq %%rsi, %%rdi\n\t"
+        "movq 0(%%rsi), %%rsp\n\t" SEGUE_CFI_(".cfi_remember_state\n\t"
+                                              ".cfi_def_cfa %%rsp, 0\n\t"
+                                              ".cfi_register %%rip, %%rax\n\t"
+                                              ".cfi_register %%rbp, %%rdx\n\t"
+                                              ".cfi_undefined %%rbx\n\t"
+                                              ".cfi_undefined %%r12\n\t"
+                                              ".cfi_undefined %%r13\n\t"
+                                              ".cfi_undefined %%r14\n\t"
+                                              ".cfi_undefined %%r15\n\t")
+        /* MOV leaves the flags of the comparison. */
+        "movq %%rdx, %%rbp\n\t" SEGUE_CFI_(
+            ".cfi_same_value %%rbp\n\t") "ja 2f\n\t"
+                                         "jmp *%%rax\n"
+                                         "2:\n\t"
+                                         "jmp *%%rax\n\t" SEGUE_CFI_(".cfi_restore_state\n") "5:\n\t"
+                                                                                             "fldcw 32(%%rsi)\n\t"
+                                                                                             "jmp 8b\n\t"
+                                                                                             "nop\n"
+                                                                                             "1:\n\t"
+                                                                                             "endbr64"
+        : "+D"(from), "+S"(to)
+        :
+        : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1", "xmm2",
+          "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+          "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "memory", "cc" SEGUE_CLOBBERS_512_);
 }
 
 /* Leaves the running flow, keeping it in `from`, and goes on with `to`. `from` becomes the parent of `to`; but a swap
- * to one's own parent is a way back, and leaves the parent's parent as it is. Returns when somebody goes on with
+ * to one's own parent is a way back, and leaves the parent's parent as it is. What a call keeps is kept: of MXCSR the
+ * control bits, not the exception flags. Returns when somebody goes on with
  * `from`, which may be on another thread: do not keep the address of a thread-local variable across it. Returns
  * SEGUE_OK; at once, without a swap, SEGUE_INVALID when `to` has finished, and when a check fails
  * (SEGUE_CONTEXT_CHECKED on either). Async-signal-safe in that it allocates and locks nothing; thread-safe for
@@ -365,17 +380,17 @@ enum segue_restore_method {
 
 /* Chooses the fastest method that is safe on this machine and in this process, for a handler that is installed with
  * `action`: to be asked once, at install. It is by return under a shadow stack (only the kernel can take its frame
- * off), where the system uses protection keys (a handler runs with others), and without XSAVE. A handler that blocks
- * signals, its own by the lack of SA_NODEFER included, needs the mask put back. `reason` (may be NULL) is told why in
- * words. Async-signal-safe, thread-safe. */
+ * off), and without XSAVE. A handler that blocks signals, its own by the lack of SA_NODEFER included, needs the mask put
+ * back. `reason` (may be NULL) is told why in words. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_restore_method segue_restore_choose(const struct sigaction *action, const char **reason);
 
 /* Leaves a handler: the interrupted thread goes on with `regs` (NULL: as the frame says; the segment bases are left
  * alone) and `xstate` (NULL or an area of NULL: as the frame says), and with the frame's signal mask. Nothing is
  * written to the stack that `regs` names, red zone and guard page included. With a direct `method` it does not return,
  * unless this one frame does not allow it: the thread was not in 64-bit code, its alternate stack has SS_AUTODISARM,
- * the address to go on at or the stack pointer is not one that a program can have. Then, and with SEGUE_RESTORE_RETURN,
- * the frame is edited and the caller has to return from its handler. Returns SEGUE_OK in that case; SEGUE_INVALID for a
+ * the address to go on at or the stack pointer is not one that a program can have, the state's protection keys close
+ * what those in force leave open, the handler uses tiles and the frame has none, the area is shorter than the frame's.
+ * Then, and with SEGUE_RESTORE_RETURN, the frame is edited and the caller has to return from its handler. Returns SEGUE_OK in that case; SEGUE_INVALID for a
  * NULL `ucontext` or an xstate that is not aligned to 64, lacks its header, has reserved bits of MXCSR set or
  * components that the frame has not: then nothing was changed. Called on the handler's own stack. Async-signal-safe,
  * thread-safe. */
@@ -543,6 +558,9 @@ struct segue_clone {
     const int *set_tid;
     size_t set_tid_size;
     uint64_t cgroup;
+    /* As clone(2) has it: AMX's tiles begin in their initial state, and take no room in the child's frames before it uses
+     * one. False: it has the frame's. */
+    bool initial_tiles;
     /* May be NULL. */
     segue_clone_start *start;
     /* Copied for the child before segue_clone returns. */

@@ -105,7 +105,8 @@ enum segue_addressing {
     SEGUE_ADDRESSING_COMPRESSED,
     /* POPA: eight elements of the stack, of which the one for the stack pointer may not be read. */
     SEGUE_ADDRESSING_POP_ALL,
-    /* IRET: as stack, but a task switch if the flags say that tasks are nested. */
+    /* IRET: as stack, but a task switch if the flags say that tasks are nested. `lanes` is 1 where all words are read as
+     * one, else their number: the processor reads them one by one, and of selectors only two bytes. */
     SEGUE_ADDRESSING_INTERRUPT_RETURN,
     /* ENTER: `lanes` is the nesting level, `displacement` what is allocated. */
     SEGUE_ADDRESSING_ENTER,

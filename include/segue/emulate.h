@@ -141,7 +141,9 @@ SEGUE_API enum segue_status segue_replay_prepare(void);
  * refused, or a POPF would change NT or ID; SEGUE_BUSY: every place for executable code is in use; SEGUE_INVALID for
  * a NULL pointer or a refused plan. With all but SEGUE_OK registers and memory are as they were, but for what the
  * processor itself leaves with a fault: elements of a string, lanes of a gather and words of an ENTER that came before,
- * exceptions noted in MXCSR. `xstate` is changed where the instruction changes it. Async-signal-safe, thread-safe. */
+ * exceptions noted in MXCSR, and on some processors the return address of a CALL to what is no address and the first
+ * eight bytes of an FSTP or FBSTP. `xstate` is changed where the instruction changes it. Async-signal-safe,
+ * thread-safe. */
 SEGUE_API enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs,
                                        struct segue_xstate *xstate, struct segue_fault *fault);
 

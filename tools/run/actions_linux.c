@@ -1,4 +1,5 @@
-/* actions_linux.c: SOURCES: sigaction(2), sigaltstack(2), Linux kernel/signal.c (do_sigaction, do_sigaltstack). */
+/* actions_linux.c: SOURCES: sigaction(2), sigaltstack(2), Linux kernel/signal.c (do_sigaction, do_sigaltstack),
+ * arch/x86/kernel/signal.c (sigaltstack_size_valid), fpu/xstate.c (validate_sigaltstack). */
 #include "actions.h"
 
 #include <errno.h>
@@ -24,7 +25,15 @@
 #define KNOWN_FLAGS                                                                                                    \
     (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND | FLAG_RESTORER |  \
      SA_EXPOSE_TAGBITS)
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
 #define LEAST_STACK 2048
+#define ARCH_REQ_XCOMP_PERM 0x1023
+
+/* Whether the process may use components that make its frames grow: then the kernel wants room for the largest. */
+static bool frames_grow;
+static uint64_t largest_frame;
 
 static long kernel_action(int number, const struct action *to, struct action *from)
 {
@@ -42,10 +51,11 @@ static bool has_handler(const struct action *action)
 }
 
 /* What the kernel is told: the host's handler with all signals blocked but those that the host's own accesses may
- * raise, and whether a call that it interrupts is to be made again. The handler never returns to a restorer. */
+ * raise, and its system calls where the program has forbidden them (seccomp); and whether a call that it interrupts is
+ * to be made again. The handler never returns to a restorer. */
 static struct action host_action(const struct action *wanted)
 {
-    uint64_t own = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS);
+    uint64_t own = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGSYS);
     return (struct action){
         .handler = (uint64_t)(uintptr_t)run_entry,
         .flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | FLAG_RESTORER |
@@ -75,6 +85,7 @@ struct actions *actions_begin(void)
     struct actions *actions = actions_new();
     if (!actions)
         return NULL;
+    largest_frame = getauxval(AT_MINSIGSTKSZ);
     for (int number = 1; number <= SIGNALS; number++) {
         kernel_action(number, NULL, &actions->of[number]);
         if (is_forced(number))
@@ -121,8 +132,9 @@ long actions_change(struct thread *thread, uint64_t number, uint64_t to, uint64_
     if (to) {
         wanted.flags &= KNOWN_FLAGS;
         wanted.mask &= ~UNBLOCKABLE_SIGNALS;
-        thread->actions->of[number] = wanted;
         result = install((int)number, &wanted);
+        if (result == 0)
+            thread->actions->of[number] = wanted;
     }
     lock_release();
     if (result == 0 && from && !memory_write(from, &before, sizeof before))
@@ -170,6 +182,21 @@ long actions_pending(const struct thread *thread, uint64_t to, uint64_t set_size
     return memory_write(to, &pending, set_size) ? 0 : -EFAULT;
 }
 
+static bool has_room(const stack_t *stack)
+{
+    return !__atomic_load_n(&frames_grow, __ATOMIC_RELAXED) || stack->ss_size > largest_frame;
+}
+
+long actions_permit_component(const struct thread *thread, uint64_t component)
+{
+    if (thread->alternate.ss_size && thread->alternate.ss_size < largest_frame)
+        return -ENOSPC;
+    long result = system_call3(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, (long)component, 0);
+    if (result == 0)
+        __atomic_store_n(&frames_grow, true, __ATOMIC_RELAXED);
+    return result;
+}
+
 static long set_stack(struct thread *thread, const stack_t *wanted)
 {
     uint32_t flags = (uint32_t)wanted->ss_flags, mode = flags & ~SS_AUTODISARM;
@@ -179,7 +206,7 @@ static long set_stack(struct thread *thread, const stack_t *wanted)
         thread->alternate = (stack_t){.ss_flags = wanted->ss_flags};
         return 0;
     }
-    if (wanted->ss_size < LEAST_STACK)
+    if (wanted->ss_size < LEAST_STACK || !has_room(wanted))
         return -ENOMEM;
     thread->alternate = *wanted;
     thread->alternate.ss_flags = (int)(flags & SS_AUTODISARM);

@@ -13,6 +13,7 @@
 #include "actions.h"
 #include "call_linux_x86_64.h"
 #include "deliver.h"
+#include "keys.h"
 #include "memory.h"
 #include "module.h"
 #include "registers.h"
@@ -23,6 +24,7 @@
 #define ARCH_SET_FS 0x1002
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
+#define ARCH_REQ_XCOMP_PERM 0x1023
 #define USER_END (((uint64_t)1 << 47) - 4096)
 #define CALL_SIZE 2
 #define SET_SIZE 8
@@ -149,7 +151,7 @@ static bool serve_masked(struct thread *thread, ucontext_t *frame, uint64_t numb
 
 /* ---- done on the program's behalf ---- */
 
-static long serve_arch_prctl(uint64_t code, uint64_t value)
+static long serve_arch_prctl(struct thread *thread, uint64_t code, uint64_t value)
 {
     uint64_t base;
     switch (code) {
@@ -164,6 +166,8 @@ static long serve_arch_prctl(uint64_t code, uint64_t value)
     case ARCH_SET_GS:
     case ARCH_GET_GS:
         report_fatal("the program uses GS itself (arch_prctl %x), where its thread-local storage has been put", code);
+    case ARCH_REQ_XCOMP_PERM:
+        return actions_permit_component(thread, value);
     default:
         return system_call3(SYS_arch_prctl, (long)code, (long)value, 0);
     }
@@ -209,7 +213,7 @@ static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, con
         *result = actions_change_stack(thread, frame, arguments[0], arguments[1]);
         return true;
     case SYS_arch_prctl:
-        *result = serve_arch_prctl(arguments[0], arguments[1]);
+        *result = serve_arch_prctl(thread, arguments[0], arguments[1]);
         return true;
     case SYS_clone:
         *result = process_clone(thread, frame);
@@ -244,12 +248,24 @@ static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, con
     }
 }
 
-static void prepare_call(struct thread *thread, uint64_t number)
+/* The filter will be one for our calls, too: what is rewritten now needs none later. */
+static void before_filter(void)
+{
+    static bool is_done;
+    if (!__atomic_exchange_n(&is_done, true, __ATOMIC_RELAXED))
+        module_rewrite_all();
+}
+
+static void prepare_call(struct thread *thread, const ucontext_t *frame, uint64_t number)
 {
     if (number == SYS_exit)
         thread_ends(thread);
     if (number == SYS_exit_group)
         report_end(0);
+    if (number == SYS_seccomp || (number == SYS_prctl && argument(frame, 0) == PR_SET_SECCOMP))
+        before_filter();
+    if (number == SYS_pkey_alloc)
+        keys_note_use();
     if (thread->fresh_code && number != SYS_mmap) {
         module_rewrite(thread->fresh_code);
         thread->fresh_code = 0;
@@ -267,7 +283,7 @@ void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
         arguments[i] = argument(frame, i);
     count(&counters->calls[number < CALL_NUMBERS ? number : CALL_NUMBERS - 1], 1);
     report_call(frame);
-    prepare_call(thread, number);
+    prepare_call(thread, frame, number);
     if (number == SYS_rt_sigreturn) {
         deliver_return(thread, frame);
         count(&counters->served, 1);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "call_linux_x86_64.h"
+#include "keys.h"
 #include "memory.h"
 #include "registers.h"
 #include "report.h"
@@ -18,7 +19,10 @@
 #define STATE_ALIGNMENT 64
 #define SOFTWARE_BYTES 464
 #define FIRST_MAGIC 0x46505853u
+#define SOFTWARE_FEATURES 472
+#define SECOND_MAGIC 0x46505845u
 #define SECOND_MAGIC_SIZE 4
+#define STATE_HEADER 64
 #define LEGACY_SIZE 512
 #define MXCSR 24
 #define MXCSR_INITIAL 0x1f80u
@@ -62,8 +66,10 @@ void deliver_clear_state(ucontext_t *frame)
     const uint32_t control = MXCSR_INITIAL;
     if (!state)
         return;
-    if (state_size(state) > LEGACY_SIZE)
+    if (state_size(state) > LEGACY_SIZE) {
         memset(state + PRESENT_COMPONENTS, 0, 8);
+        keys_begin(state);
+    }
     memcpy(state + MXCSR, &control, sizeof control);
 }
 
@@ -89,19 +95,29 @@ static void describe(const struct thread *thread, const ucontext_t *from, uint64
     memcpy(&to->uc_sigmask, &thread->mask, sizeof thread->mask);
 }
 
+/* A frame that begins on the alternate stack does not end below it. */
+static bool overflows(const struct thread *thread, const ucontext_t *from, uint64_t top, uint64_t at)
+{
+    bool is_on = deliver_is_on_stack(thread, get(from, REG_RSP)) || top != get(from, REG_RSP) - RED_ZONE;
+    uint64_t start = (uint64_t)(uintptr_t)thread->alternate.ss_sp;
+    return is_on && (at <= start || at - start > thread->alternate.ss_size);
+}
+
 /* Writes the frame. Returns its address, or 0. */
 static uint64_t push(const struct thread *thread, const ucontext_t *from, const struct action *action,
                      const siginfo_t *info)
 {
     const char *held = (const char *)from->uc_mcontext.fpregs;
-    uint64_t size = held ? state_size(held) : 0, top = stack_top(thread, from, action);
-    uint64_t state = (top - size) & -(uint64_t)STATE_ALIGNMENT;
+    uint64_t size = held ? state_size(held) : 0;
+    uint64_t top = stack_top(thread, from, action), state = (top - size) & -(uint64_t)STATE_ALIGNMENT;
     uint64_t at = ((state - sizeof(struct frame)) & -(uint64_t)16) - 8;
     ucontext_t told;
+    if (overflows(thread, from, top, at))
+        return 0;
     describe(thread, from, held ? state : 0, &told);
-    bool done = memory_write(state, held, size) && memory_write(at, &action->restorer, 8) &&
-                memory_write(at + offsetof(struct frame, ucontext), &told, KERNEL_UCONTEXT) &&
-                memory_write(at + offsetof(struct frame, info), info, sizeof *info);
+    bool done = memory_write_freely(state, held, size) && memory_write_freely(at, &action->restorer, 8) &&
+                memory_write_freely(at + offsetof(struct frame, ucontext), &told, KERNEL_UCONTEXT) &&
+                memory_write_freely(at + offsetof(struct frame, info), info, sizeof *info);
     return done ? at : 0;
 }
 
@@ -126,8 +142,12 @@ static void enter_handler(struct thread *thread, ucontext_t *frame, const struct
 
 void deliver_die(const siginfo_t *info)
 {
+    static bool is_dying;
     int number = info->si_signo;
     uint64_t none = 0;
+    /* The signal came back to us: the program's filter does not let the default be put in force. */
+    if (__atomic_exchange_n(&is_dying, true, __ATOMIC_RELAXED))
+        system_call3(SYS_exit_group, 128 + number, 0, 0);
     report_end(number);
     actions_give_up(number);
     long process = system_call3(SYS_getpid, 0, 0, 0), thread = system_call3(SYS_gettid, 0, 0, 0);
@@ -218,7 +238,41 @@ void deliver_waiting(struct thread *thread, ucontext_t *frame)
     }
 }
 
-/* The state that the program's frame holds goes into ours, which has room for all that the system has. */
+/* Whether the program's frame, whose first bytes are in `legacy`, holds an extended state that is whole but has less in
+ * it than ours, whose size is `size`: a thread's frames grow with its first use of a tile. */
+static bool is_shorter_state(const char *legacy, uint64_t from, uint64_t size)
+{
+    uint64_t theirs = state_size(legacy);
+    uint32_t magic;
+    return theirs >= LEGACY_SIZE + STATE_HEADER + SECOND_MAGIC_SIZE && theirs < size &&
+           memory_read(&magic, from + theirs - SECOND_MAGIC_SIZE, sizeof magic) && magic == SECOND_MAGIC;
+}
+
+/* Components that their frame has no room for become initial, as with the kernel. */
+static bool return_shorter_state(char *state, const char *legacy, uint64_t from)
+{
+    uint64_t theirs = state_size(legacy), features, present;
+    memcpy(&features, legacy + SOFTWARE_FEATURES, sizeof features);
+    memcpy(state, legacy, SOFTWARE_BYTES);
+    if (!memory_read(state + LEGACY_SIZE, from + LEGACY_SIZE, theirs - LEGACY_SIZE - SECOND_MAGIC_SIZE))
+        return false;
+    memcpy(&present, state + PRESENT_COMPONENTS, sizeof present);
+    present &= features;
+    memcpy(state + PRESENT_COMPONENTS, &present, sizeof present);
+    return true;
+}
+
+/* Without the extended part, or another's: the legacy state is taken, as the kernel does. */
+static bool return_legacy_state(char *state, const char *legacy, uint64_t size)
+{
+    const uint64_t both = 3;
+    memcpy(state, legacy, SOFTWARE_BYTES);
+    if (size > LEGACY_SIZE)
+        memcpy(state + PRESENT_COMPONENTS, &both, sizeof both);
+    return true;
+}
+
+/* The state that the program's frame holds goes into ours, which has room for all that the thread has. */
 static bool return_state(ucontext_t *frame, uint64_t from)
 {
     char *state = (char *)frame->uc_mcontext.fpregs;
@@ -232,15 +286,8 @@ static bool return_state(ucontext_t *frame, uint64_t from)
     uint64_t size = state_size(state);
     if (state_size(legacy) == size)
         return memory_read(state, from, size);
-    /* Without the extended part, or another's: the legacy state is taken, as the kernel does. */
-    const uint64_t both = 3;
-    char software[LEGACY_SIZE - SOFTWARE_BYTES];
-    memcpy(software, state + SOFTWARE_BYTES, sizeof software);
-    memcpy(state, legacy, SOFTWARE_BYTES);
-    memcpy(state + SOFTWARE_BYTES, software, sizeof software);
-    if (size > LEGACY_SIZE)
-        memcpy(state + PRESENT_COMPONENTS, &both, sizeof both);
-    return true;
+    return is_shorter_state(legacy, from, size) ? return_shorter_state(state, legacy, from)
+                                                : return_legacy_state(state, legacy, size);
 }
 
 void deliver_return(struct thread *thread, ucontext_t *frame)

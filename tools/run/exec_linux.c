@@ -52,8 +52,12 @@ static long look(struct target *target)
     if (allowed < 0)
         return allowed;
     long file = system_call4(SYS_openat, target->folder, (long)target->path, O_RDONLY | O_CLOEXEC, 0);
+    if (file == -EACCES) {
+        report_message("%s may be executed and not read: it runs on its own, with FS as it likes", target->path);
+        return RUN_ALONE;
+    }
     if (file < 0)
-        return file == -EACCES ? RUN_ALONE : file;
+        return file;
     long result = system_call3(SYS_fstat, file, (long)&status, 0);
     if (result == 0 && !S_ISREG(status.st_mode))
         result = -EACCES;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "deliver.h"
+#include "keys.h"
 #include "memory.h"
 #include "module.h"
 #include "registers.h"
@@ -68,9 +69,9 @@ static bool decode(uint64_t address, struct segue_insn *insn)
 {
     uint8_t bytes[SEGUE_INSN_BYTES];
     size_t size = sizeof bytes, left = PAGE - (address & (PAGE - 1));
-    if (!memory_read(bytes, address, size)) {
+    if (!memory_read_freely(bytes, address, size)) {
         size = left < size ? left : size;
-        if (!memory_read(bytes, address, size))
+        if (!memory_read_freely(bytes, address, size))
             return false;
     }
     return segue_decode_cached(&cache, SEGUE_MODE_64, address, bytes, size, insn) == SEGUE_OK;
@@ -87,8 +88,12 @@ static bool do_access(ucontext_t *frame, const struct segue_insn *insn, struct s
 {
     struct segue_plan plan;
     uint64_t kept = regs->fs_base;
-    if (segue_plan(insn, regs, state, fault, NULL, 0, &plan) != SEGUE_OK ||
-        segue_step(&plan, regs, state, NULL) != SEGUE_OK)
+    if (segue_plan(insn, regs, state, fault, NULL, 0, &plan) != SEGUE_OK)
+        return false;
+    keys_take(memory_rights);
+    bool done = segue_step(&plan, regs, state, NULL) == SEGUE_OK;
+    keys_open();
+    if (!done)
         return false;
     regs->fs_base = kept;
     write_registers(frame, regs);
@@ -112,7 +117,7 @@ static bool serve_segment(ucontext_t *frame, struct segue_fault *fault)
         if (is_time) {
             uint8_t byte = 0;
             module_rewrite(regs.rip);
-            if (memory_read(&byte, regs.rip + insn.segment_prefix, 1) && byte != 0x64)
+            if (memory_read_freely(&byte, regs.rip + insn.segment_prefix, 1) && byte != 0x64)
                 return true;
         }
     }

@@ -1,9 +1,10 @@
 /* handler_linux_x86_64.c: every signal that the host handles, behind run_entry.
  *
  * While the host's own code runs, all signals are blocked but SIGSEGV and SIGBUS, which its accesses to the program's
- * memory may raise. So whatever else comes has interrupted the program, or one of the stubs that lead to it. */
+ * memory may raise, and SIGSYS, by which a filter of the program's may answer its system calls (seccomp). So whatever else comes has interrupted the program, or one of the stubs that lead to it. */
 #include "handler.h"
 
+#include <errno.h>
 #include <string.h>
 #include <x86intrin.h>
 
@@ -12,6 +13,7 @@
 #include "calls.h"
 #include "deliver.h"
 #include "fault.h"
+#include "keys.h"
 #include "memory.h"
 #include "registers.h"
 #include "report.h"
@@ -19,12 +21,15 @@
 
 #include <segue/segue.h>
 
+#ifndef SYS_SECCOMP
+#define SYS_SECCOMP 1
+#endif
 #ifndef SYS_USER_DISPATCH
 #define SYS_USER_DISPATCH 2
 #endif
 
-/* A signal while the host runs: the fault of one of its guarded accesses; or one that was sent, which waits in the
- * kernel until the host is done. */
+/* A signal while the host runs: the fault of one of its guarded accesses; a call that the program's filter does not let
+ * it make; or one that was sent, which waits in the kernel until the host is done. */
 static void serve_host(ucontext_t *frame, const siginfo_t *info)
 {
     uint64_t instruction = get(frame, REG_RIP), mask;
@@ -35,6 +40,10 @@ static void serve_host(ucontext_t *frame, const siginfo_t *info)
         memcpy(&frame->uc_sigmask, &mask, sizeof mask);
         system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0),
                      info->si_signo, (long)info);
+        return;
+    }
+    if (info->si_signo == SIGSYS) {
+        set(frame, REG_RAX, (uint64_t)-EPERM);
         return;
     }
     if (instruction == (uint64_t)(uintptr_t)run_copy_access) {
@@ -78,6 +87,13 @@ static void serve_program(struct thread *thread, ucontext_t *frame, const siginf
             calls_serve(thread, frame, info);
             return;
         }
+        if (info->si_code == SYS_SECCOMP) {
+            /* The call was made by the stub. */
+            siginfo_t told = *info;
+            told.si_call_addr = (void *)(uintptr_t)get(frame, REG_RIP);
+            deliver(thread, frame, &told, true);
+            return;
+        }
         break;
     case SIGSEGV:
     case SIGBUS:
@@ -111,6 +127,7 @@ uint64_t run_signal(int number, siginfo_t *info, ucontext_t *frame, struct threa
     uint64_t entry = (uint64_t)(uintptr_t)run_entry, entry_size = (uint64_t)(run_entry_end - run_entry);
     bool in_entry = instruction - entry < entry_size;
     (void)number;
+    keys_open();
     if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction))) {
         serve_host(frame, info);
         thread->selector = selector;
@@ -118,6 +135,7 @@ uint64_t run_signal(int number, siginfo_t *info, ucontext_t *frame, struct threa
     }
     uint64_t began = settings.statistics ? __rdtsc() : 0;
     count(&counters->crossings, 1);
+    memory_rights = keys_of(frame);
     if (thread->start_instruction) {
         start(thread, frame);
         go_on(thread, frame);

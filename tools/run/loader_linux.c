@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "report.h"
@@ -31,6 +32,27 @@ static _Noreturn void fail(const char *path, const char *why)
     _exit(EXIT_NOT_EXECUTABLE);
 }
 
+static _Noreturn void fail_interpreter(const char *path, const char *interpreter, int error)
+{
+    report_message("cannot run %s: its interpreter %s: %s", path, interpreter, strerror(error));
+    _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+}
+
+/* Whether all that is to be mapped is there. */
+static bool is_whole(const struct file *file)
+{
+    struct stat status;
+    if (fstat(file->descriptor, &status) != 0)
+        return false;
+    for (unsigned i = 0; i < file->header.e_phnum; i++) {
+        const Elf64_Phdr *segment = &file->segments[i];
+        uint64_t size = (uint64_t)status.st_size;
+        if (segment->p_type == PT_LOAD && (segment->p_offset > size || segment->p_filesz > size - segment->p_offset))
+            return false;
+    }
+    return true;
+}
+
 static void open_file(const char *path, struct file *file)
 {
     Elf64_Ehdr *header = &file->header;
@@ -49,6 +71,8 @@ static void open_file(const char *path, struct file *file)
     if (header->e_phentsize != sizeof(Elf64_Phdr) || header->e_phnum > PROGRAM_HEADERS ||
         pread(file->descriptor, file->segments, (size_t)size, (off_t)header->e_phoff) != size)
         fail(path, "its program header cannot be read");
+    if (!is_whole(file))
+        fail(path, "it is cut off");
 }
 
 static uint64_t page_down(uint64_t address)
@@ -169,6 +193,8 @@ void loader_map(const char *path, struct image *image)
             image->executable_stack = program.segments[i].p_flags & PF_X;
     if (!*interpreter_path)
         return;
+    if (access(interpreter_path, X_OK) != 0)
+        fail_interpreter(path, interpreter_path, errno);
     open_file(interpreter_path, &interpreter);
     map_file(&interpreter);
     image->interpreter = interpreter.bias;

@@ -18,7 +18,9 @@
 #include "call_linux_x86_64.h"
 #include "fault.h"
 #include "identity.h"
+#include "keys.h"
 #include "loader.h"
+#include "module.h"
 #include "report.h"
 #include "script.h"
 #include "settings.h"
@@ -43,7 +45,9 @@ static int read_options(int count_, char **arguments)
         {"syscalls", required_argument, NULL, 'c'},
         {0},
     };
+    static char name[] = "segue run";
     int option;
+    arguments[0] = name;
     while ((option = getopt_long(count_, arguments, "+", options, NULL)) != -1) {
         switch (option) {
         case 's':
@@ -87,6 +91,17 @@ static void read_state(const char *state)
         settings.statistics = STATISTICS_NONE;
 }
 
+/* 0, or why the kernel would not execute the file, an error number. */
+static int why_not_executable(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return errno;
+    if (!S_ISREG(status.st_mode))
+        return S_ISDIR(status.st_mode) ? EISDIR : EACCES;
+    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
 /* The file that execvp would run; to be kept. */
 static const char *search(const char *name)
 {
@@ -99,9 +114,10 @@ static const char *search(const char *name)
         char *path;
         if (asprintf(&path, "%.*s/%s", (int)length, at, name) < 0)
             abort();
-        if (access(path, X_OK) == 0)
+        int error = why_not_executable(path);
+        if (!error)
             return path;
-        is_there |= access(path, F_OK) == 0;
+        is_there |= error == EACCES;
         free(path);
         at += length;
     }
@@ -109,16 +125,30 @@ static const char *search(const char *name)
     _exit(is_there ? EXIT_NOT_EXECUTABLE : EXIT_NOT_FOUND);
 }
 
+/* `script`: what has named `path` as its interpreter; NULL if the user has. */
+static _Noreturn void refuse(const char *path, const char *script, int error)
+{
+    if (script)
+        report_message("cannot run %s: its interpreter %s: %s", script, path, strerror(error));
+    else
+        report_message("cannot run %s: %s", path, strerror(error));
+    _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+}
+
 /* If the program is a script, what is run is its interpreter, with more arguments; to be kept. */
-static bool resolve_script(const char **path, char ***arguments)
+static bool resolve_script(const char **path, char ***arguments, const char *script)
 {
     char head[SCRIPT_HEAD + 1] = {0}, *interpreter, *argument;
+    int error = why_not_executable(*path);
+    if (error)
+        refuse(*path, script, error);
     int file = open(*path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) {
-        int error = errno;
-        report_message("cannot run %s: %s", *path, strerror(error));
-        _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+    if (file < 0 && errno == EACCES) {
+        report_message("cannot run %s: it may be executed and not read, and here it has to be read", *path);
+        _exit(EXIT_NOT_EXECUTABLE);
     }
+    if (file < 0)
+        refuse(*path, script, errno);
     struct stat status;
     ssize_t size = read(file, head, SCRIPT_HEAD);
     bool gains = fstat(file, &status) == 0 && S_ISREG(status.st_mode) && identity_is_gained(&status);
@@ -181,6 +211,7 @@ static _Noreturn void start(struct thread *thread, const struct image *image, ui
     thread->start_instruction = image->start;
     thread->start_stack = stack;
     uint64_t forced = FORCED_SIGNALS;
+    thread_begins(thread);
     thread_arm_stack(thread);
     system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&forced, 0, sizeof forced);
     if (!thread_arm_calls(thread))
@@ -195,6 +226,8 @@ static _Noreturn void run(const char *path, char **arguments)
     struct image image;
     uint64_t mask = block_signals();
     check_machine();
+    keys_prepare();
+    module_prepare();
     settings.path = path;
     if (!realpath(path, settings.real_path))
         strncpy(settings.real_path, path, sizeof settings.real_path - 1);
@@ -225,8 +258,14 @@ int main(int argument_count, char **arguments)
     if (first >= argument_count)
         report_fatal("there is no program to run; try: segue help run");
     arguments += first;
-    const char *path = search(arguments[0]);
-    for (unsigned depth = 0; depth < SCRIPT_DEPTH && resolve_script(&path, &arguments);)
-        depth++;
+    const char *path = search(arguments[0]), *script = NULL;
+    for (unsigned depth = 0;; depth++) {
+        const char *resolved = path;
+        if (!resolve_script(&path, &arguments, script))
+            break;
+        if (depth == SCRIPT_DEPTH)
+            refuse(path, resolved, ELOOP);
+        script = resolved;
+    }
     run(path, arguments);
 }

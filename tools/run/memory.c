@@ -1,9 +1,33 @@
-/* memory.c: strings in the program's memory. */
+/* memory.c: the program's memory as the kernel would reach it for the program, and strings in it. */
 #include "memory.h"
 
 #include <string.h>
 
+#include "keys.h"
+
 #define PAGE 4096
+
+_Thread_local uint32_t memory_rights;
+
+static bool copy(void *to, const void *from, size_t size)
+{
+    if (!memory_rights)
+        return run_copy(to, from, size);
+    keys_take(memory_rights);
+    bool done = run_copy(to, from, size);
+    keys_open();
+    return done;
+}
+
+bool memory_read(void *to, uint64_t address, size_t size)
+{
+    return copy(to, (const void *)(uintptr_t)address, size);
+}
+
+bool memory_write(uint64_t address, const void *from, size_t size)
+{
+    return copy((void *)(uintptr_t)address, from, size);
+}
 
 long memory_read_string(char *to, uint64_t address, size_t capacity)
 {

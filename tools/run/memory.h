@@ -1,4 +1,5 @@
-/* memory.h: the program's memory, which may not be there. */
+/* memory.h: the program's memory, which may not be there. What the program hands to a system call is reached with the
+ * thread's own rights to protection keys, as the kernel reaches it; "freely" is whatever its key. */
 #ifndef SEGUE_RUN_MEMORY_H
 #define SEGUE_RUN_MEMORY_H
 
@@ -10,12 +11,18 @@
 bool run_copy(void *to, const void *from, size_t size);
 extern const char run_copy_access[], run_copy_failed[];
 
-static inline bool memory_read(void *to, uint64_t address, size_t size)
+/* The rights to protection keys (keys.h) of the thread whose call is served. */
+extern _Thread_local uint32_t memory_rights;
+
+bool memory_read(void *to, uint64_t address, size_t size);
+bool memory_write(uint64_t address, const void *from, size_t size);
+
+static inline bool memory_read_freely(void *to, uint64_t address, size_t size)
 {
     return run_copy(to, (const void *)(uintptr_t)address, size);
 }
 
-static inline bool memory_write(uint64_t address, const void *from, size_t size)
+static inline bool memory_write_freely(uint64_t address, const void *from, size_t size)
 {
     return run_copy((void *)(uintptr_t)address, from, size);
 }

@@ -6,6 +6,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <link.h>
 #include <segue/patch.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,6 +20,7 @@
 #define PIECE 4096
 #define PAGE 4096
 #define SEEN 1024
+#define CODE_MAPPINGS 512
 #define PROGRAM_HEADERS 64
 /* Faults in a mebibyte of code. */
 #define MANY 1024
@@ -125,10 +127,10 @@ struct module {
 static bool read_headers(uint64_t at, struct module *module)
 {
     Elf64_Ehdr *header = &module->header;
-    if (!memory_read(header, at, sizeof *header) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+    if (!memory_read_freely(header, at, sizeof *header) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
         header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_phnum > PROGRAM_HEADERS ||
         header->e_phentsize != sizeof(Elf64_Phdr) ||
-        !memory_read(module->segments, at + header->e_phoff, header->e_phnum * sizeof(Elf64_Phdr)))
+        !memory_read_freely(module->segments, at + header->e_phoff, header->e_phnum * sizeof(Elf64_Phdr)))
         return false;
     module->range = (struct segue_extent){UINT64_MAX, 0};
     bool found = false;
@@ -245,6 +247,25 @@ static bool is_in_seen(uint64_t address)
     return false;
 }
 
+/* The host's own modules count as seen: their accesses are never rewritten. */
+static int note_own(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    (void)context;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const Elf64_Phdr *segment = &info->dlpi_phdr[i];
+        uint64_t start = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X) && seen_count < SEEN)
+            seen[seen_count++] = (struct segue_extent){start & -(uint64_t)PAGE, start + segment->p_memsz};
+    }
+    return 0;
+}
+
+void module_prepare(void)
+{
+    dl_iterate_phdr(note_own, NULL);
+}
+
 void module_rewrite(uint64_t address)
 {
     struct mapping mapping = {0};
@@ -255,6 +276,25 @@ void module_rewrite(uint64_t address)
         read_headers(header, &module))
         rewrite_module(&module, &mapping);
     lock_release();
+}
+
+/* The mappings are listed first: rewriting changes them. */
+void module_rewrite_all(void)
+{
+    uint64_t code[CODE_MAPPINGS];
+    size_t held = 0;
+    struct mapping mapping;
+    struct reader reader;
+    reader.at = reader.held = 0;
+    reader.file = (int)system_call4(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0);
+    if (reader.file < 0)
+        return;
+    while (held < CODE_MAPPINGS && read_mapping(&reader, &mapping))
+        if (mapping.file && (mapping.protection & PROT_EXEC))
+            code[held++] = mapping.start;
+    system_call3(SYS_close, reader.file, 0, 0);
+    for (size_t i = 0; i < held; i++)
+        module_rewrite(code[i]);
 }
 
 /* Programs use few of the accesses that their modules have: bash 260 in all, of libc's 4,548. Rewriting those of libc

@@ -20,6 +20,7 @@
 
 #define EXIT_SIGNAL_BITS 0xffu
 #define LEAST_ARGUMENTS 64
+#define PAGE 4096
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000ULL
 #endif
@@ -45,6 +46,7 @@ static void begin_child(void *block, size_t size)
     if (birth->releases_lock)
         lock_release();
     thread->waiting = 0;
+    thread_begins(thread);
     thread_arm_stack(thread);
     if (birth->sets_gs)
         set_gs_base(birth->gs);
@@ -124,6 +126,8 @@ static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struc
 
 static long clone_process(struct thread *thread, ucontext_t *frame, struct segue_clone *request)
 {
+    /* As the program would have them from the kernel. */
+    request->initial_tiles = true;
     struct birth birth = {
         .gs = request->tls,
         .sets_gs = request->flags & CLONE_SETTLS,
@@ -168,10 +172,17 @@ long process_clone3(struct thread *thread, ucontext_t *frame)
 {
     struct clone_arguments wanted = {0};
     uint64_t size = argument(frame, 1);
-    if (size < LEAST_ARGUMENTS || size > sizeof wanted)
+    if (size < LEAST_ARGUMENTS || size > PAGE)
         return size < LEAST_ARGUMENTS ? -EINVAL : -E2BIG;
-    if (!memory_read(&wanted, argument(frame, 0), size))
+    if (!memory_read(&wanted, argument(frame, 0), size < sizeof wanted ? size : sizeof wanted))
         return -EFAULT;
+    for (uint64_t at = sizeof wanted; at < size; at++) {
+        char unknown;
+        if (!memory_read(&unknown, argument(frame, 0) + at, 1))
+            return -EFAULT;
+        if (unknown)
+            return -E2BIG;
+    }
     if ((wanted.stack == 0) != (wanted.stack_size == 0))
         return -EINVAL;
     struct segue_clone request = {

@@ -43,9 +43,9 @@ struct thread {
     /* Copies of a path or a mask for the same; what does not fit is in `scratch`. */
     uint64_t words[4];
     char path[512];
+    int number, process;
     /* A block whose thread has ended, or is about to. */
     struct thread *next;
-    int number, process;
     bool has_ended;
     uint64_t entered;
 };
@@ -71,6 +71,10 @@ struct thread *thread_first(void);
  * Async-signal-safe. */
 struct thread *thread_take(const struct thread *parent);
 void thread_give(struct thread *thread);
+
+/* On the thread itself, which also a child made by fork is: notes its number and its process's. At its end it may not
+ * be allowed to ask (seccomp). Async-signal-safe. */
+void thread_begins(struct thread *thread);
 
 /* Notes that the thread is about to end: its block is used again when the kernel says that it has. Async-signal-safe.
  */

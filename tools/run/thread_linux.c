@@ -155,10 +155,14 @@ void thread_give(struct thread *thread)
     put_on_list(thread);
 }
 
-void thread_ends(struct thread *thread)
+void thread_begins(struct thread *thread)
 {
     thread->number = (int)system_call3(SYS_gettid, 0, 0, 0);
     thread->process = (int)system_call3(SYS_getpid, 0, 0, 0);
+}
+
+void thread_ends(struct thread *thread)
+{
     put_on_list(thread);
 }
 

@@ -1,0 +1,36 @@
+/* makers.h: the one place that says what an instruction leaves behind when it faults, or whether it faults, where
+ * makers' processors differ (docs/facts.md has the evidence for each). Used inside emulate/ alone. */
+#ifndef SEGUE_EMULATE_MAKERS_H
+#define SEGUE_EMULATE_MAKERS_H
+
+#include "../decode/processor.h"
+
+/* CALL to what is no address: Intel's processors push first, and what was pushed stays when the branch faults; AMD's
+ * fault before. */
+static inline bool makers_push_before_target(void)
+{
+    return !processor_is_amd();
+}
+
+/* CMPS and SCAS with a repeat prefix that stop at a fault: Intel's processors give back the flags from before the
+ * instruction, AMD's leave those of the last element. */
+static inline bool makers_restore_flags_of_repetition(void)
+{
+    return !processor_is_amd();
+}
+
+/* An x87 store that an unmasked exception keeps from storing: Intel's processors do not look at its memory, AMD's fault
+ * if it cannot be written. */
+static inline bool makers_probe_x87_store(void)
+{
+    return processor_is_amd();
+}
+
+/* FSTP and FBSTP of 80 bits: Intel's processors store eight bytes, which stay when the other two fault; AMD's store all
+ * ten or none. */
+static inline bool makers_store_x87_in_parts(void)
+{
+    return !processor_is_amd();
+}
+
+#endif
