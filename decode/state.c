@@ -9,6 +9,8 @@
 #include <cpuid.h>
 
 #define XSAVE_LEAF 0x0d
+#define FEATURE_XSAVEC 2u
+#define FEATURE_XGETBV_1 4u
 #define KNOWN 1u
 
 /* Per component: the offset above, then the size (both below 2^31), whether it is aligned, and that it is known. Zero
@@ -53,11 +55,22 @@ bool state_enabled(uint64_t *components)
     return true;
 }
 
-bool state_can_compact(void)
+/* What the processor can do with its state beyond XSAVE and XRSTOR. */
+static bool has_feature(unsigned feature)
 {
     unsigned eax, ebx, ecx, edx;
     if (__get_cpuid_max(0, NULL) < XSAVE_LEAF)
         return false;
     __cpuid_count(XSAVE_LEAF, 1, eax, ebx, ecx, edx);
-    return eax & 2;
+    return eax & feature;
+}
+
+bool state_can_compact(void)
+{
+    return has_feature(FEATURE_XSAVEC);
+}
+
+bool state_tells_use(void)
+{
+    return has_feature(FEATURE_XGETBV_1);
 }

@@ -37,4 +37,7 @@ bool state_enabled(uint64_t *components);
 /* Whether this processor knows the compacted format. */
 bool state_can_compact(void);
 
+/* Whether it tells which components are not in their initial state: XGETBV with ECX 1. */
+bool state_tells_use(void);
+
 #endif

@@ -10,6 +10,7 @@
  * not change. */
 #include "replay.h"
 
+#include <cpuid.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -65,23 +66,64 @@
 #define COPY_MOST 64u
 #define COPY_ALIGNMENT 64u
 
-extern const char replay_load[], replay_not_loaded[], replay_faulted[];
+extern const char replay_load[], replay_loaded[], replay_not_loaded[], replay_faulted[];
 
 _Static_assert(offsetof(struct replay_context, general) == 0, "replay.h");
 _Static_assert(offsetof(struct replay_context, rflags) == REPLAY_RFLAGS, "replay.h");
 _Static_assert(offsetof(struct replay_context, code) == REPLAY_CODE, "replay.h");
 _Static_assert(offsetof(struct replay_context, area) == REPLAY_AREA, "replay.h");
 _Static_assert(offsetof(struct replay_context, components) == REPLAY_COMPONENTS, "replay.h");
+_Static_assert(offsetof(struct replay_context, by_moves) == REPLAY_BY_MOVES, "replay.h");
+_Static_assert(offsetof(struct replay_context, ymm_upper) == REPLAY_YMM_UPPER, "replay.h");
+_Static_assert(offsetof(struct replay_context, opmask) == REPLAY_OPMASK, "replay.h");
+_Static_assert(offsetof(struct replay_context, zmm_upper) == REPLAY_ZMM_UPPER, "replay.h");
+_Static_assert(offsetof(struct replay_context, zmm_high) == REPLAY_ZMM_HIGH, "replay.h");
+_Static_assert(offsetof(struct replay_context, popfq_flags) == REPLAY_POPFQ_FLAGS, "replay.h");
 _Static_assert(SEGUE_RDI == 5 && SEGUE_RSP == 7 && SEGUE_R15 == 15, "replay_x86_64.S");
 
 /* What the operating system has enabled; 0 where XSAVE cannot be used. */
 static uint64_t enabled_components;
 
+/* Those of them that can be loaded and stored by moves. */
+static uint64_t movable_components;
+
+/* x87 as long as it is in use. */
+#define MOVED_LEGACY_AVX (STATE_BIT(STATE_X87) | STATE_BIT(STATE_SSE) | STATE_BIT(STATE_AVX))
+#define MOVED_AVX512 (STATE_BIT(STATE_OPMASK) | STATE_BIT(STATE_ZMM_HI256) | STATE_BIT(STATE_HI16_ZMM))
+
+/* Flags that are loaded by POPFQ alone: all where the processor has no SAHF in 64 bits. */
+static uint64_t popfq_flags = UINT64_MAX;
+
+static bool has_sahf(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & bit_LAHF_LM);
+}
+
+static bool is_enabled(uint64_t components, uint64_t wanted)
+{
+    return (components & wanted) == wanted;
+}
+
+static uint64_t movable(uint64_t components)
+{
+    uint64_t moved = MOVED_LEGACY_AVX;
+    if (!is_enabled(components, MOVED_LEGACY_AVX) || !state_tells_use())
+        return 0;
+    if (is_enabled(components, MOVED_AVX512) && __builtin_cpu_supports("avx512bw"))
+        moved |= MOVED_AVX512;
+    return moved;
+}
+
 enum segue_status segue_replay_prepare(void)
 {
     uint64_t components;
-    if (state_enabled(&components))
+    if (state_enabled(&components)) {
         __atomic_store_n(&enabled_components, components, __ATOMIC_RELAXED);
+        __atomic_store_n(&movable_components, movable(components), __ATOMIC_RELAXED);
+    }
+    if (has_sahf())
+        __atomic_store_n(&popfq_flags, FLAG_DIRECTION | FLAG_ALIGNMENT_CHECK, __ATOMIC_RELAXED);
     return stubs_prepare();
 }
 
@@ -95,7 +137,7 @@ bool replay_recover(uint64_t *rip)
     const char *way_out;
     if (stubs_contain(*rip))
         way_out = replay_faulted;
-    else if (*rip == (uint64_t)(uintptr_t)replay_load)
+    else if (*rip >= (uint64_t)(uintptr_t)replay_load && *rip < (uint64_t)(uintptr_t)replay_loaded)
         way_out = replay_not_loaded;
     else
         return false;
@@ -374,15 +416,50 @@ static void note_unused(uint8_t *area)
     memcpy(area + XSTATE_BV, &in_use, sizeof in_use);
 }
 
+/* NULL for a component that the instruction does not touch. */
+static void *component_in(const struct replay_context *context, unsigned component)
+{
+    struct state_component place;
+    if (!(context->components & STATE_BIT(component)) || !state_find(component, &place))
+        return NULL;
+    return (char *)context->area + place.offset;
+}
+
+/* Instructions that save or load state go by what the processor counts as in use, which moves would change. */
+static bool can_be_moved(const struct replay *replay)
+{
+    const struct replay_context *context = &replay->context;
+    uint64_t in_use;
+    if (replay->plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE ||
+        context->components & ~__atomic_load_n(&movable_components, __ATOMIC_RELAXED))
+        return false;
+    memcpy(&in_use, (const char *)context->area + XSTATE_BV, sizeof in_use);
+    return !(context->components & ~in_use & STATE_BIT(STATE_X87));
+}
+
+static void load_state(struct replay *replay)
+{
+    struct replay_context *context = &replay->context;
+    context->components = replay->plan->insn.redirection.state & enabled();
+    context->area = context->components ? replay->xstate->area : NULL;
+    if (context->area && replay->plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE)
+        note_unused(context->area);
+    context->by_moves = context->components && can_be_moved(replay);
+    if (!context->by_moves)
+        return;
+    context->ymm_upper = component_in(context, STATE_AVX);
+    context->opmask = component_in(context, STATE_OPMASK);
+    context->zmm_upper = component_in(context, STATE_ZMM_HI256);
+    context->zmm_high = component_in(context, STATE_HI16_ZMM);
+}
+
 static void load(struct replay *replay)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     memcpy(replay->context.general, replay->regs, sizeof replay->context.general);
     replay->context.rflags = (replay->regs->rflags & FLAGS_LOADED) | FLAG_ALWAYS_SET;
-    replay->context.components = insn->redirection.state & enabled();
-    replay->context.area = replay->context.components ? replay->xstate->area : NULL;
-    if (replay->context.area && insn->memory[0].addressing == SEGUE_ADDRESSING_STATE)
-        note_unused(replay->context.area);
+    replay->context.popfq_flags = __atomic_load_n(&popfq_flags, __ATOMIC_RELAXED);
+    load_state(replay);
     set_addresses(replay);
     set_stand_in(replay);
     if (is_repeated(insn))

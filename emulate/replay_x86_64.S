@@ -20,6 +20,7 @@
 #include <cet.h>
 
 #include "replay.h"
+#include "vectors_x86_64.h"
 
 #define AT_CONTEXT 8
 #define AT_CODE 16
@@ -27,6 +28,7 @@
 #define AT_OUTCOME 32
 #define AT_FLAGS 40
 #define NESTED_TASK_BIT 14
+#define FLAG_OVERFLOW_BIT 11
 #define FSW_PLACE 2
 #define FSW_EXCEPTION_WAITS 0x80
 
@@ -97,15 +99,32 @@ replay_enter:
         fnstcw  AT_CONTROL + 4(%rsp)
         xorl    %edx, %edx
         movq    REPLAY_AREA(%rdi), %rcx
-        .globl  replay_load
-        .hidden replay_load
+        movl    %eax, %esi
+        .globl  replay_load, replay_loaded
+        .hidden replay_load, replay_loaded
 replay_load:
+        cmpl    $0, REPLAY_BY_MOVES(%rdi)
+        jne     7f
         xrstor64 (%rcx)
+        jmp     1f
+7:
+        LOAD_VECTORS
+replay_loaded:
 1:
-        pushq   REPLAY_RFLAGS(%rdi)
-        .cfi_adjust_cfa_offset 8
-        popfq
-        .cfi_adjust_cfa_offset -8
+        /* POPFQ is slow, and needed only for what SAHF does not load, be it the thread's or the caller's; OF comes of an
+         * addition. */
+        movl    REPLAY_RFLAGS(%rdi), %eax
+        movl    AT_FLAGS(%rsp), %ecx
+        orl     %eax, %ecx
+        testl   %ecx, REPLAY_POPFQ_FLAGS(%rdi)
+        jnz     9f
+        movl    %eax, %ecx
+        shrl    $FLAG_OVERFLOW_BIT, %ecx
+        andl    $1, %ecx
+        movb    %al, %ah
+        addb    $0x7f, %cl
+        sahf
+10:
         EACH_REGISTER LOAD
         movq    RDI_PLACE(%rdi), %rdi
         call    *AT_CODE(%rsp)
@@ -121,16 +140,22 @@ replay_load:
         .cfi_adjust_cfa_offset -8
         popq    REPLAY_RFLAGS(%rdi)
         .cfi_adjust_cfa_offset -8
+        movl    REPLAY_RFLAGS(%rdi), %eax
+        orl     AT_FLAGS(%rsp), %eax
+        testl   %eax, REPLAY_POPFQ_FLAGS(%rdi)
+        jz      11f
         pushq   AT_FLAGS(%rsp)
         .cfi_adjust_cfa_offset 8
         popfq
         .cfi_adjust_cfa_offset -8
-
+11:
         movl    REPLAY_COMPONENTS(%rdi), %eax
         testl   %eax, %eax
         jz      3f
         xorl    %edx, %edx
         movq    REPLAY_AREA(%rdi), %rcx
+        cmpl    $0, REPLAY_BY_MOVES(%rdi)
+        jne     8f
         xsave64 (%rcx)
         testl   $4, %eax
         jz      2f
@@ -139,11 +164,13 @@ replay_load:
         ldmxcsr AT_CONTROL(%rsp)
         testl   $1, %eax
         jz      3f
-        /* The host wants the register stack empty and its control word; EMMS is quicker than FNINIT, but leaves an
-         * exception that waits, and FLDCW would raise that. */
+        /* The host wants the register stack empty and its control word. FFREE is quicker than EMMS and FNINIT; but where
+         * an exception waits, it and FLDCW would raise that. */
         testb   $FSW_EXCEPTION_WAITS, FSW_PLACE(%rcx)
         jnz     5f
-        emms
+        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7
+        ffree   %st(\n)
+        .endr
 6:
         fldcw   AT_CONTROL + 4(%rsp)
 3:
@@ -166,7 +193,24 @@ replay_load:
         fninit
         jmp     6b
 
-/* A fault at replay_load leads here: the processor has loaded nothing, or some of it. */
+8:
+        .cfi_restore_state
+        .cfi_remember_state
+        movl    %eax, %esi
+        STORE_VECTORS
+        movl    %esi, %eax
+        jmp     2b
+
+9:
+        .cfi_restore_state
+        .cfi_remember_state
+        pushq   REPLAY_RFLAGS(%rdi)
+        .cfi_adjust_cfa_offset 8
+        popfq
+        .cfi_adjust_cfa_offset -8
+        jmp     10b
+
+/* A fault from replay_load on leads here: the processor has loaded nothing, or some of it. */
         .globl  replay_not_loaded
         .hidden replay_not_loaded
 replay_not_loaded:
