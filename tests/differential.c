@@ -26,8 +26,8 @@
 #define WORKERS_MAX 256
 /* Corpus files. */
 #define FILES_MAX 8
-/* Cases after which a long run over rows notes where it is, about: some seconds' worth. */
-#define CASES_BETWEEN_NOTES 500000u
+/* A long run over rows notes where it is about so often, in seconds, but after whole passes. */
+#define NOTES_APART 5
 /* Reports after which all stop, unless it is told otherwise. */
 #define DEFAULT_REPORTS 10u
 /* A batch takes some milliseconds; one that takes this long hangs. */
@@ -332,11 +332,18 @@ static bool note_progress(const struct options *options, uint64_t pass)
     return rows_save(options->progress, options->seed, pass, &sum);
 }
 
+/* How many passes are to come before the next note, by how long the last ones took. */
+static uint64_t passes_to_come(uint64_t passes, double took)
+{
+    if (took > NOTES_APART)
+        return passes / 2 + passes % 2;
+    return took < NOTES_APART / 2.0 ? 2 * passes : passes;
+}
+
 /* Pass by pass, with a note after some. After as many again as were asked for no row gains any more. */
 static int run_rows(const struct options *options)
 {
-    uint64_t in_pass = batches_of_shard(options) * BATCH_CASES, pass = 0;
-    uint64_t most = CASES_BETWEEN_NOTES / (in_pass ? in_pass : 1) + 1;
+    uint64_t in_pass = batches_of_shard(options), pass = 0, most = 1;
     int worst = EXIT_SUCCESS;
     if (options->progress && !rows_restore(options->progress, options->seed, &pass, &shared->workers[0].totals))
         return EXIT_USAGE;
@@ -346,7 +353,9 @@ static int run_rows(const struct options *options)
         shared->first_pass = pass;
         shared->passes = end - pass < most ? end - pass : most;
         shared->next = 0;
+        double began = now();
         worst = employ_workers(options);
+        most = passes_to_come(most, now() - began);
         pass += shared->passes;
         if (options->progress && !note_progress(options, pass))
             return EXIT_USAGE;
