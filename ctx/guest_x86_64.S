@@ -196,7 +196,7 @@ guest_out:
         movl    GATE_FEATURES(%rbx), %eax
         movl    GATE_FEATURES+4(%rbx), %edx
         xsave64 (%rsi)
-        testl   $IN_USE_AVX, GATE_FEATURES(%rbx)
+        testl   $COMPONENT_AVX, GATE_FEATURES(%rbx)
         jz      4f
         vzeroupper                      /* dirty upper halves would slow the host's SSE code */
 4:      fnstsw  %ax                     /* first: an exception that waits would be raised by EMMS */

@@ -14,20 +14,8 @@
 #ifndef SEGUE_CTX_VECTOR_MOVES_H
 #define SEGUE_CTX_VECTOR_MOVES_H
 
+#include "../decode/system/components_x86_64.h"
 #include "layout.h"
-
-#define AREA_STATUS 2
-#define AREA_MXCSR 24
-#define AREA_XMM 160
-#define AREA_IN_USE 512
-
-#define IN_USE_X87 0x01
-#define IN_USE_SSE 0x02
-#define IN_USE_AVX 0x04
-#define IN_USE_OPMASK 0x20
-#define IN_USE_ZMM_UPPER 0x40
-#define IN_USE_ZMM_HIGH 0x80
-#define IN_USE_AVX512 0xe0
 
 /* eax: the components that are not in their initial state. */
 .macro READ_IN_USE
@@ -37,59 +25,45 @@
 
 .macro LOAD_VECTORS
         movl    AREA_IN_USE(%rsi), %edi
-        testb   $IN_USE_X87, %dil
+        testb   $COMPONENT_X87, %dil
         jz      .Lno_x87\@
         fxrstor64 (%rsi)
         jmp     .Lx87_done\@
 .Lno_x87\@:
         READ_IN_USE
-        testb   $IN_USE_X87, %al
+        testb   $COMPONENT_X87, %al
         jz      .Lx87_done\@
         fxrstor64 initial_state(%rip)
 .Lx87_done\@:
         ldmxcsr AREA_MXCSR(%rsi)
         vzeroall
-        testb   $IN_USE_SSE, %dil
+        testb   $COMPONENT_SSE, %dil
         jz      .Lno_sse\@
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-        movaps  AREA_XMM + 16 * \n(%rsi), %xmm\n
-        .endr
+        LOAD_SSE        %rsi
 .Lno_sse\@:
-        testb   $IN_USE_AVX, %dil
+        testb   $COMPONENT_AVX, %dil
         jz      .Lno_avx\@
         movq    GATE_YMM_UPPER(%rbx), %rdx
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-        vinsertf128 $1, 16 * \n(%rdx), %ymm\n, %ymm\n
-        .endr
+        LOAD_YMM_UPPER  %rdx
 .Lno_avx\@:
-        testl   $IN_USE_AVX512, GATE_FEATURES(%rbx)
+        testl   $COMPONENTS_AVX512, GATE_FEATURES(%rbx)
         jz      .Lloaded\@
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7
-        kxorq   %k\n, %k\n, %k\n
-        .endr
-        .irp    n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-        vpxord  %zmm\n, %zmm\n, %zmm\n
-        .endr
-        testb   $IN_USE_OPMASK, %dil
+        CLEAR_OPMASK
+        CLEAR_ZMM_HIGH
+        testb   $COMPONENT_OPMASK, %dil
         jz      .Lno_opmask\@
         movq    GATE_OPMASK(%rbx), %rdx
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7
-        kmovq   8 * \n(%rdx), %k\n
-        .endr
+        LOAD_OPMASK     %rdx
 .Lno_opmask\@:
-        testb   $IN_USE_ZMM_UPPER, %dil
+        testb   $COMPONENT_ZMM_UPPER, %dil
         jz      .Lno_upper\@
         movq    GATE_ZMM_UPPER(%rbx), %rdx
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-        vinsertf64x4 $1, 32 * \n(%rdx), %zmm\n, %zmm\n
-        .endr
+        LOAD_ZMM_UPPER  %rdx
 .Lno_upper\@:
-        testb   $IN_USE_ZMM_HIGH, %dil
+        testb   $COMPONENT_ZMM_HIGH, %dil
         jz      .Lloaded\@
         movq    GATE_ZMM_HIGH(%rbx), %rdx
-        .irp    n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-        vmovaps 64 * (\n - 16)(%rdx), %zmm\n
-        .endr
+        LOAD_ZMM_HIGH   %rdx
 .Lloaded\@:
 .endm
 
@@ -98,7 +72,7 @@
         READ_IN_USE
         andl    GATE_FEATURES(%rbx), %eax
         movq    %rax, AREA_IN_USE(%rsi)
-        testb   $IN_USE_X87, %al
+        testb   $COMPONENT_X87, %al
         jz      .Lno_x87\@
         fxsave64 (%rsi)
         cmpb    $0, AREA_STATUS(%rsi)
@@ -109,39 +83,29 @@
         jmp     .Lsse_done\@
 .Lno_x87\@:
         stmxcsr AREA_MXCSR(%rsi)
-        testb   $IN_USE_SSE, %al
+        testb   $COMPONENT_SSE, %al
         jz      .Lsse_done\@
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-        movaps  %xmm\n, AREA_XMM + 16 * \n(%rsi)
-        .endr
+        STORE_SSE       %rsi
 .Lsse_done\@:
-        testb   $IN_USE_AVX, %al
+        testb   $COMPONENT_AVX, %al
         jz      .Lno_avx\@
         movq    GATE_YMM_UPPER(%rbx), %rdx
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-        vextractf128 $1, %ymm\n, 16 * \n(%rdx)
-        .endr
+        STORE_YMM_UPPER %rdx
 .Lno_avx\@:
-        testb   $IN_USE_OPMASK, %al
+        testb   $COMPONENT_OPMASK, %al
         jz      .Lno_opmask\@
         movq    GATE_OPMASK(%rbx), %rdx
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7
-        kmovq   %k\n, 8 * \n(%rdx)
-        .endr
+        STORE_OPMASK    %rdx
 .Lno_opmask\@:
-        testb   $IN_USE_ZMM_UPPER, %al
+        testb   $COMPONENT_ZMM_UPPER, %al
         jz      .Lno_upper\@
         movq    GATE_ZMM_UPPER(%rbx), %rdx
-        .irp    n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-        vextractf64x4 $1, %zmm\n, 32 * \n(%rdx)
-        .endr
+        STORE_ZMM_UPPER %rdx
 .Lno_upper\@:
-        testb   $IN_USE_ZMM_HIGH, %al
+        testb   $COMPONENT_ZMM_HIGH, %al
         jz      .Lstored\@
         movq    GATE_ZMM_HIGH(%rbx), %rdx
-        .irp    n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-        vmovaps %zmm\n, 64 * (\n - 16)(%rdx)
-        .endr
+        STORE_ZMM_HIGH  %rdx
 .Lstored\@:
         vzeroupper
 .endm

@@ -16,23 +16,10 @@
 #ifndef SEGUE_EMULATE_VECTORS_H
 #define SEGUE_EMULATE_VECTORS_H
 
+#include "../decode/system/components_x86_64.h"
 #include "replay.h"
 
-#define AREA_MXCSR 24
-#define AREA_XMM 160
-#define AREA_IN_USE 512
 #define MXCSR_INITIAL 0x1f80
-
-#define COMPONENT_X87 0x01
-#define COMPONENT_SSE 0x02
-#define COMPONENT_AVX 0x04
-#define COMPONENT_OPMASK 0x20
-#define COMPONENT_ZMM_UPPER 0x40
-#define COMPONENT_ZMM_HIGH 0x80
-
-#define EACH_LOW 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-#define EACH_HIGH 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
-#define EACH_MASK 0, 1, 2, 3, 4, 5, 6, 7
 
 /* eax: the components that are not in their initial state. ecx is kept. */
 .macro READ_IN_USE
@@ -64,60 +51,44 @@
         andl    %eax, %r9d
         testb   $COMPONENT_SSE, %r9b
         jz      .Lsse_initial\@
-        .irp    n, EACH_LOW
-        xorps   %xmm\n, %xmm\n
-        .endr
+        CLEAR_SSE
 .Lsse_initial\@:
         testb   $COMPONENT_OPMASK, %r9b
         jz      .Lopmask_initial\@
-        .irp    n, EACH_MASK
-        kxorq   %k\n, %k\n, %k\n
-        .endr
+        CLEAR_OPMASK
 .Lopmask_initial\@:
         testb   $COMPONENT_ZMM_HIGH, %r9b
         jz      .Lhigh_initial\@
-        .irp    n, EACH_HIGH
-        vpxord  %zmm\n, %zmm\n, %zmm\n
-        .endr
+        CLEAR_ZMM_HIGH
 .Lhigh_initial\@:
         movl    %esi, %r9d
         andl    AREA_IN_USE(%rcx), %r9d
 .Linitial\@:
         testb   $COMPONENT_SSE, %r9b
         jz      .Lno_sse\@
-        .irp    n, EACH_LOW
-        movaps  AREA_XMM + 16 * \n(%rcx), %xmm\n
-        .endr
+        LOAD_SSE        %rcx
 .Lno_sse\@:
         testb   $COMPONENT_AVX, %r9b
         jz      .Lno_avx\@
         movq    REPLAY_YMM_UPPER(%rdi), %rdx
-        .irp    n, EACH_LOW
-        vinsertf128 $1, 16 * \n(%rdx), %ymm\n, %ymm\n
-        .endr
+        LOAD_YMM_UPPER  %rdx
 .Lno_avx\@:
-        testb   $(COMPONENT_OPMASK | COMPONENT_ZMM_UPPER | COMPONENT_ZMM_HIGH), %r9b
+        testb   $COMPONENTS_AVX512, %r9b
         jz      .Lloaded\@
         testb   $COMPONENT_OPMASK, %r9b
         jz      .Lno_opmask\@
         movq    REPLAY_OPMASK(%rdi), %rdx
-        .irp    n, EACH_MASK
-        kmovq   8 * \n(%rdx), %k\n
-        .endr
+        LOAD_OPMASK     %rdx
 .Lno_opmask\@:
         testb   $COMPONENT_ZMM_UPPER, %r9b
         jz      .Lno_upper\@
         movq    REPLAY_ZMM_UPPER(%rdi), %rdx
-        .irp    n, EACH_LOW
-        vinsertf64x4 $1, 32 * \n(%rdx), %zmm\n, %zmm\n
-        .endr
+        LOAD_ZMM_UPPER  %rdx
 .Lno_upper\@:
         testb   $COMPONENT_ZMM_HIGH, %r9b
         jz      .Lloaded\@
         movq    REPLAY_ZMM_HIGH(%rdi), %rdx
-        .irp    n, EACH_HIGH
-        vmovaps 64 * (\n - 16)(%rdx), %zmm\n
-        .endr
+        LOAD_ZMM_HIGH   %rdx
 .Lloaded\@:
 .endm
 
@@ -139,9 +110,7 @@
         je      .Lcontrol_initial\@
         orl     $COMPONENT_SSE, %eax
 .Lcontrol_initial\@:
-        .irp    n, EACH_LOW
-        movaps  %xmm\n, AREA_XMM + 16 * \n(%rcx)
-        .endr
+        STORE_SSE       %rcx
 .Lsse_done\@:
         movl    %esi, %edx
         notl    %edx
@@ -155,32 +124,24 @@
         testb   $COMPONENT_AVX, %r9b
         jz      .Lno_avx\@
         movq    REPLAY_YMM_UPPER(%rdi), %rdx
-        .irp    n, EACH_LOW
-        vextractf128 $1, %ymm\n, 16 * \n(%rdx)
-        .endr
+        STORE_YMM_UPPER %rdx
 .Lno_avx\@:
-        testb   $(COMPONENT_OPMASK | COMPONENT_ZMM_UPPER | COMPONENT_ZMM_HIGH), %r9b
+        testb   $COMPONENTS_AVX512, %r9b
         jz      .Lstored\@
         testb   $COMPONENT_OPMASK, %r9b
         jz      .Lno_opmask\@
         movq    REPLAY_OPMASK(%rdi), %rdx
-        .irp    n, EACH_MASK
-        kmovq   %k\n, 8 * \n(%rdx)
-        .endr
+        STORE_OPMASK    %rdx
 .Lno_opmask\@:
         testb   $COMPONENT_ZMM_UPPER, %r9b
         jz      .Lno_upper\@
         movq    REPLAY_ZMM_UPPER(%rdi), %rdx
-        .irp    n, EACH_LOW
-        vextractf64x4 $1, %zmm\n, 32 * \n(%rdx)
-        .endr
+        STORE_ZMM_UPPER %rdx
 .Lno_upper\@:
         testb   $COMPONENT_ZMM_HIGH, %r9b
         jz      .Lstored\@
         movq    REPLAY_ZMM_HIGH(%rdi), %rdx
-        .irp    n, EACH_HIGH
-        vmovaps %zmm\n, 64 * (\n - 16)(%rdx)
-        .endr
+        STORE_ZMM_HIGH  %rdx
 .Lstored\@:
         vzeroupper
 .endm
