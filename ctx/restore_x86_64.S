@@ -59,12 +59,15 @@
         .p2align 4
 landing_go:
         .cfi_startproc
-        .cfi_signal_frame
         _CET_ENDBR
         movl    %edx, %eax
         shrq    $32, %rdx
         xrstor64 (%rsi)
         movq    %rdi, %rsp
+        .cfi_endproc
+        /* Only from here on is the caller's address that of an instruction, and not behind a call. */
+        .cfi_startproc
+        .cfi_signal_frame
         CFI_LANDING 0
         movq    LANDING_HANDLING(%rsp), %rcx
         testq   %rcx, %rcx

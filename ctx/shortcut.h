@@ -2,7 +2,10 @@
  * as long as a system call on some processors.
  *
  * The last jump reads its target from memory that it must find without any register, and that nobody may change while a
- * signal's handler stands between: so each target has a word of its own for good, and the first that come get one. */
+ * signal's handler stands between: so each target has a word of its own for good, and the first that come get one.
+ *
+ * IRETQ also serializes, as code that was changed may need it. An instruction that is tried again, as after a change of
+ * its bytes, has the resume flag in the frame of its fault, and has no shortcut for that reason. */
 #ifndef SEGUE_CTX_SHORTCUT_H
 #define SEGUE_CTX_SHORTCUT_H
 

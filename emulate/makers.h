@@ -33,4 +33,11 @@ static inline bool makers_store_x87_in_parts(void)
     return !processor_is_amd();
 }
 
+/* A store of several elements under a mask, but for MASKMOVQ and MASKMOVDQU, and FLDENV and FNSTENV, that fault on the
+ * second page of two: Intel's processors tell the last byte that they access, AMD's the first on that page. */
+static inline bool makers_tell_last_byte(void)
+{
+    return !processor_is_amd();
+}
+
 #endif

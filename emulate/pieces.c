@@ -11,6 +11,7 @@
 
 /* The smallest page there is: protection is the same within it. */
 #define PAGE 4096u
+#define TRAP_PAGE_FAULT 14
 
 static bool is_device(const struct segue_piece *piece)
 {
@@ -67,27 +68,44 @@ static bool forced_probe_write(uint64_t address)
     return forced_read(address, &byte, 1) && forced_write(address, &byte, 1);
 }
 
-static bool readable(const struct segue_piece *piece)
+/* Where in a piece, which is shorter than a page here, its second page begins; 0 if it has none. A processor tells this
+ * place of an access that reaches over into a page that is missing. */
+static uint32_t second_page(const struct segue_piece *piece)
 {
-    char byte;
-    if (piece_is_native(piece))
-        return guard_load_1(piece->host, &byte) == 0 && guard_load_1((char *)piece->host + piece->size - 1, &byte) == 0;
-    return forced_read(piece->address, &byte, 1) && forced_read(piece->address + piece->size - 1, &byte, 1);
+    uint32_t left = PAGE - (uint32_t)(piece->address % PAGE);
+    return left < piece->size ? left : 0;
 }
 
-/* A piece that is copied is shorter than a page, so its two ends tell for all of it. */
+static bool byte_is_readable(const struct segue_piece *piece, uint32_t offset)
+{
+    char byte;
+    return piece_is_native(piece) ? guard_load_1((char *)piece->host + offset, &byte) == 0
+                                  : forced_read(piece->address + offset, &byte, 1);
+}
+
+static bool byte_is_writable(const struct segue_piece *piece, uint32_t offset)
+{
+    return piece_is_native(piece) ? guard_probe_write((char *)piece->host + offset) == 0
+                                  : forced_probe_write(piece->address + offset);
+}
+
+static bool readable(const struct segue_piece *piece)
+{
+    uint32_t second = second_page(piece);
+    return byte_is_readable(piece, 0) && (!second || byte_is_readable(piece, second));
+}
+
 static bool writable(const struct segue_piece *piece)
 {
-    if (piece_is_native(piece))
-        return guard_probe_write(piece->host) == 0 && guard_probe_write((char *)piece->host + piece->size - 1) == 0;
-    return forced_probe_write(piece->address) && forced_probe_write(piece->address + piece->size - 1);
+    uint32_t second = second_page(piece);
+    return byte_is_writable(piece, 0) && (!second || byte_is_writable(piece, second));
 }
 
 static enum segue_status failed(const struct segue_piece *piece, uint8_t direction, struct segue_fault *fault)
 {
     if (fault)
-        *fault =
-            (struct segue_fault){.address = piece->address, .direction = direction, .address_known = true, .trap = 14};
+        *fault = (struct segue_fault){
+            .address = piece->address, .direction = direction, .address_known = true, .trap = TRAP_PAGE_FAULT};
     return SEGUE_FAULT;
 }
 
@@ -196,6 +214,27 @@ enum segue_status pieces_write(const struct segue_plan *plan, const struct copie
         return write_parts(plan, copies, fault);
     const uint8_t *part = part_of(plan, copies, first, SEGUE_WRITE);
     return !part || store(first, part) ? SEGUE_OK : failed(first, SEGUE_WRITE, fault);
+}
+
+static bool is_reachable(const struct segue_plan *plan, const struct segue_piece *piece, uint32_t offset)
+{
+    if (is_device(piece))
+        return true;
+    return plan->accesses[piece->access].direction & SEGUE_WRITE ? byte_is_writable(piece, offset)
+                                                                 : byte_is_readable(piece, offset);
+}
+
+enum segue_status pieces_look_at_end(const struct segue_plan *plan, struct segue_fault *fault)
+{
+    const struct segue_piece *last = &plan->pieces[plan->piece_count - 1];
+    if (!is_reachable(plan, &plan->pieces[0], 0) || is_reachable(plan, last, last->size - 1))
+        return SEGUE_OK;
+    if (fault)
+        *fault = (struct segue_fault){.address = last->address + last->size - 1,
+                                      .direction = plan->accesses[last->access].direction,
+                                      .address_known = true,
+                                      .trap = TRAP_PAGE_FAULT};
+    return SEGUE_FAULT;
 }
 
 /* A piece of one page or less of `whole`, from `offset` on. */

@@ -24,6 +24,10 @@ enum segue_status pieces_read(const struct segue_plan *plan, const struct copies
 /* Stores what the plan's accesses write. Nothing is stored before all of it is known to be writable. */
 enum segue_status pieces_write(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault);
 
+/* Looks at the last byte of the plan's accesses, if the first can be reached; on failure `fault` (may be NULL) tells
+ * the last. */
+enum segue_status pieces_look_at_end(const struct segue_plan *plan, struct segue_fault *fault);
+
 /* For a native access that has failed: finds the first page of its pieces that cannot be reached, and tells it in
  * `fault` (may be NULL). Tells an unknown address if there is none. */
 void pieces_find_fault(const struct segue_plan *plan, struct segue_fault *fault);

@@ -19,6 +19,7 @@
 #include "../decode/state.h"
 #include "engines.h"
 #include "makers.h"
+#include "parts.h"
 #include "pieces.h"
 #include "plan.h"
 #include "stubs.h"
@@ -50,9 +51,6 @@
 
 /* Invalid, denormal, division by zero, overflow, underflow. */
 #define X87_EXCEPTIONS_BEFORE_STORE 0x1f
-/* Bytes of a longer store that may come first. */
-#define X87_FIRST_PART 8u
-
 /* More than any state area or x87 operand has, but for tiles. */
 #define STATE_MOST 4096u
 
@@ -596,53 +594,17 @@ static bool has_stored(const struct replay *replay)
     return !(area[FSW] & ~area[FCW] & X87_EXCEPTIONS_BEFORE_STORE);
 }
 
-static bool is_x87_store(const struct segue_insn *insn)
-{
-    return insn->class_ == SEGUE_CLASS_X87 && insn->memory[0].direction == SEGUE_WRITE;
-}
-
-/* The parts of the plan's pieces that lie in so many bytes of each operand. */
-static void take_bytes(const struct segue_plan *plan, const uint64_t *start, const uint64_t *size,
-                       struct segue_plan *part)
-{
-    *part = *plan;
-    part->piece_count = 0;
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece piece = plan->pieces[i];
-        unsigned operand = plan->accesses[piece.access].operand;
-        uint64_t end = piece.address + piece.size, wanted_end = start[operand] + size[operand];
-        uint64_t skipped = start[operand] > piece.address ? start[operand] - piece.address : 0;
-        if (end <= start[operand] || piece.address >= wanted_end)
-            continue;
-        piece.address += skipped;
-        if (piece_is_native(&piece))
-            piece.host = (void *)((uintptr_t)piece.host + skipped);
-        piece.size = (uint32_t)((end < wanted_end ? end : wanted_end) - piece.address);
-        part->pieces[part->piece_count++] = piece;
-    }
-}
-
-/* All of the operand has faulted: stores the eight bytes of it that some processors store first, if those do not. */
-static void store_first_part(const struct replay *replay)
-{
-    struct segue_plan part;
-    const uint64_t size[SEGUE_MEMORY_OPERANDS] = {X87_FIRST_PART};
-    const struct segue_insn *insn = &replay->plan->insn;
-    if (!is_x87_store(insn) || insn->memory[0].size <= X87_FIRST_PART || !makers_store_x87_in_parts())
-        return;
-    take_bytes(replay->plan, replay->copies.address, size, &part);
-    pieces_write(&part, &replay->copies, NULL);
-}
-
 /* Copies what is read, runs, and copies what is written; what may fail comes before what changes anything. A device is
  * asked last, when the state that it may take back is kept. */
 static enum segue_status run_on_copies(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
     const struct segue_plan *plan = replay->plan;
     void *area = replay->context.area;
-    enum segue_status status = SEGUE_OK;
+    enum segue_status status = parts_are_looked_at_from_the_end(plan) ? pieces_look_at_end(plan, fault) : SEGUE_OK;
+    if (status != SEGUE_OK)
+        return status;
     /* What is written is looked at here, too. */
-    if (!is_x87_store(&plan->insn) || makers_probe_x87_store())
+    if (!parts_of_x87_store(&plan->insn) || makers_probe_x87_store())
         status = pieces_read(plan, &replay->copies, fault);
     if (status != SEGUE_OK)
         return status;
@@ -653,7 +615,7 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
         return status;
     status = pieces_write(plan, &replay->copies, fault);
     if (status == SEGUE_FAULT)
-        store_first_part(replay);
+        parts_store_first(plan, &replay->copies);
     if (status != SEGUE_OK && area)
         memcpy(area, replay->kept, sizeof replay->kept);
     return status;
@@ -686,7 +648,7 @@ static void take_elements(const struct segue_plan *plan, const struct segue_regs
         if (down)
             start[i] -= size[i] - plan->insn.memory[i].element;
     }
-    take_bytes(plan, start, size, part);
+    parts_take(plan, start, size, part);
 }
 
 /* As many elements as can be reached at one go, or one on copies. The thread comes back for the others, as after an

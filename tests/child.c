@@ -15,7 +15,7 @@ void child_main(int argc, char **argv, const struct child_case *cases, size_t co
         return;
     /* A crash is wanted here; its core is not. A hang ends by itself. */
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    alarm(20);
+    alarm(60);
     for (size_t i = 0; i < count; i++) {
         if (strcmp(cases[i].name, argv[2]) != 0)
             continue;

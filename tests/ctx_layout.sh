@@ -69,6 +69,7 @@ ctx/gate.h s/^    struct gate \*gate;$/    struct gate *gate, *more;/
 ctx/landing.h s/uint64_t rax, rbx,/uint64_t rbx, rax,/
 ctx/landing.h s/uint64_t r8, r9,/uint64_t r9, r8,/
 ctx/landing.h s/rip, cs, rflags,/rip, rflags, cs,/
+ctx/landing.h s/^    const void \*shortcut;$/    const void *more, *shortcut;/
 ctx/record.h s/next_frame, return_address;/return_address, next_frame;/
 ctx/record.h s/^    uint64_t vector_count;$/    uint64_t more, vector_count;/
 ctx/clone.h s/first, second,/second, first,/

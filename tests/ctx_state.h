@@ -31,11 +31,15 @@ static inline uint64_t state_random(void)
     return state_seed ^= state_seed << 17;
 }
 
-/* Where a component of the extended state stands, and its size. */
+/* Where a component of the extended state stands, and its size. CPUID is slow in a virtual machine: asked once each. */
 static inline void state_component(unsigned number, uint32_t *offset, uint32_t *size)
 {
+    static uint32_t offsets[64], sizes[64];
     unsigned c, d;
-    __cpuid_count(0xd, number, *size, *offset, c, d);
+    if (!sizes[number])
+        __cpuid_count(0xd, number, sizes[number], offsets[number], c, d);
+    *offset = offsets[number];
+    *size = sizes[number];
 }
 
 static inline void state_fill_bytes(unsigned char *bytes, size_t size)

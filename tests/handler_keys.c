@@ -339,8 +339,9 @@ static void handler_behind_a_policy_begins_with_initial_registers(void **state)
 static void thread_with_tiles_is_stepped(void **state)
 {
     static _Alignas(64) unsigned char before[2 * TILE_BYTES], after[2 * TILE_BYTES];
+    struct notes notes = {.verdict = SEGUE_PASS};
     (void)state;
-    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    install_over(LOAD_SIZE);
     const char *why = tiles_missing();
     if (why) {
         print_message("SKIP: %s\n", why);
@@ -353,6 +354,13 @@ static void thread_with_tiles_is_stepped(void **state)
     tiles_load(before);
     for (unsigned i = 0; i < ROUNDS; i++)
         assert_int_equal(load(page_of(0) + 8), 8);
+    tiles_store(after);
+    assert_memory_equal(after, before, sizeof before);
+    /* Handed on: the frame is moved to the thread's own stack, and the thread goes on from there. */
+    assert_int_equal(add(1, 1, take_notes, &notes), SEGUE_OK);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        load(page_of(1) + 8);
+    assert_int_equal(seen.calls, ROUNDS);
     tiles_store(after);
     assert_memory_equal(after, before, sizeof before);
     tiles_release();

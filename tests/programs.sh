@@ -30,7 +30,7 @@ run() {
 
 # What differs from run to run whoever runs it: numbers of processes that a shell tells.
 plain() {
-    sed -E 's/(line [0-9]+: +)[0-9]+ /\1PID /; s/^\[([0-9]+)\] [0-9]+$/[\1] PID/' "$1"
+    sed -E 's/(line [0-9]+:) +[0-9]+ /\1 PID /; s/^\[([0-9]+)\] [0-9]+$/[\1] PID/' "$1"
 }
 
 compare() {

@@ -29,6 +29,8 @@
 #define AT_MINSIGSTKSZ 51
 #endif
 #define LEAST_STACK 2048
+#define ARCH_GET_XCOMP_SUPP 0x1021
+#define ARCH_GET_XCOMP_PERM 0x1022
 #define ARCH_REQ_XCOMP_PERM 0x1023
 
 /* Whether the process may use components that make its frames grow: then the kernel wants room for the largest. */
@@ -187,9 +189,18 @@ static bool has_room(const stack_t *stack)
     return !__atomic_load_n(&frames_grow, __ATOMIC_RELAXED) || stack->ss_size > largest_frame;
 }
 
+static bool is_component_in(int set, uint64_t component)
+{
+    uint64_t components;
+    return component < 64 && system_call3(SYS_arch_prctl, set, (long)&components, 0) == 0 &&
+           (components >> component & 1);
+}
+
 long actions_permit_component(const struct thread *thread, uint64_t component)
 {
-    if (thread->alternate.ss_size && thread->alternate.ss_size < largest_frame)
+    /* One that there is, and that is not permitted yet. */
+    bool is_new = is_component_in(ARCH_GET_XCOMP_SUPP, component) && !is_component_in(ARCH_GET_XCOMP_PERM, component);
+    if (is_new && thread->alternate.ss_size && thread->alternate.ss_size < largest_frame)
         return -ENOSPC;
     long result = system_call3(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, (long)component, 0);
     if (result == 0)

@@ -142,12 +142,14 @@ static void enter_handler(struct thread *thread, ucontext_t *frame, const struct
 
 void deliver_die(const siginfo_t *info)
 {
-    static bool is_dying;
+    /* Not shared with a child of vfork. */
+    static _Thread_local bool is_dying;
     int number = info->si_signo;
     uint64_t none = 0;
     /* The signal came back to us: the program's filter does not let the default be put in force. */
-    if (__atomic_exchange_n(&is_dying, true, __ATOMIC_RELAXED))
+    if (is_dying)
         system_call3(SYS_exit_group, 128 + number, 0, 0);
+    is_dying = true;
     report_end(number);
     actions_give_up(number);
     long process = system_call3(SYS_getpid, 0, 0, 0), thread = system_call3(SYS_gettid, 0, 0, 0);

@@ -47,12 +47,14 @@ run_gate_end:
 
 /* ---- the handler ---- */
 
-/* run_entry (edi number, rsi info, rdx ucontext): every signal that the host handles.
+/* run_entry (edi number, rsi info, rdx ucontext): every signal that the host handles. Up to run_entry_allowed the thread
+ * may still have the program's selector, and must not make a system call: whoever interrupts it there and makes some
+ * takes it to that place (handler_linux_x86_64.c, leave_entry).
  *
- *      rbx block, r12 ucontext */
+ *      rbx block, r12 ucontext; r9 the selector that was in force, r8 the FS base */
         .section .text.run_entry, "ax", @progbits
-        .globl  run_entry, run_tail, run_entry_end
-        .hidden run_entry, run_tail, run_entry_end
+        .globl  run_entry, run_entry_allowed, run_tail, run_entry_end
+        .hidden run_entry, run_entry_allowed, run_tail, run_entry_end
         .type   run_entry, @function
         .p2align 4
 run_entry:
@@ -63,6 +65,7 @@ run_entry:
         andq    $-BLOCK_SIZE, %rcx
         movzbl  THREAD_SELECTOR(%rcx), %r9d
         movb    $SELECTOR_ALLOW, THREAD_SELECTOR(%rcx)
+run_entry_allowed:
         rdfsbase %r8
         movq    THREAD_HOST_FS(%rcx), %rax
         wrfsbase %rax

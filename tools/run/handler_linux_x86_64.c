@@ -28,18 +28,26 @@
 #define SYS_USER_DISPATCH 2
 #endif
 
+/* Before it is sent again it is blocked, both here, where it would be back at once, and in the code that it has
+ * interrupted. */
+static void put_back(ucontext_t *frame, const siginfo_t *info)
+{
+    uint64_t bit = SIGNAL_BIT(info->si_signo), mask;
+    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&bit, 0, sizeof bit);
+    memcpy(&mask, &frame->uc_sigmask, sizeof mask);
+    mask |= bit;
+    memcpy(&frame->uc_sigmask, &mask, sizeof mask);
+    system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0),
+                 info->si_signo, (long)info);
+}
+
 /* A signal while the host runs: the fault of one of its guarded accesses; a call that the program's filter does not let
  * it make; or one that was sent, which waits in the kernel until the host is done. */
 static void serve_host(ucontext_t *frame, const siginfo_t *info)
 {
-    uint64_t instruction = get(frame, REG_RIP), mask;
-    bool is_sent = info->si_code <= 0;
-    if (is_sent) {
-        memcpy(&mask, &frame->uc_sigmask, sizeof mask);
-        mask |= SIGNAL_BIT(info->si_signo);
-        memcpy(&frame->uc_sigmask, &mask, sizeof mask);
-        system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0),
-                     info->si_signo, (long)info);
+    uint64_t instruction = get(frame, REG_RIP);
+    if (info->si_code <= 0) {
+        put_back(frame, info);
         return;
     }
     if (info->si_signo == SIGSYS) {
@@ -120,6 +128,18 @@ static void go_on(struct thread *thread, ucontext_t *frame)
     set(frame, REG_RIP, thread_gate(thread, run_gate_begin));
 }
 
+/* What was interrupted may be the handler's first instructions, before they have noted the selector and let the host's
+ * calls through. That is done by now: it goes on behind them. */
+static void leave_entry(struct thread *thread, ucontext_t *frame, uint64_t selector)
+{
+    uint64_t entry = (uint64_t)(uintptr_t)run_entry;
+    if (get(frame, REG_RIP) - entry >= (uint64_t)(run_entry_allowed - run_entry))
+        return;
+    set(frame, REG_RCX, (uint64_t)(uintptr_t)thread);
+    set(frame, REG_R9, selector);
+    set(frame, REG_RIP, (uint64_t)(uintptr_t)run_entry_allowed);
+}
+
 uint64_t run_signal(int number, siginfo_t *info, ucontext_t *frame, struct thread *thread, uint64_t base,
                     uint64_t selector)
 {
@@ -129,8 +149,8 @@ uint64_t run_signal(int number, siginfo_t *info, ucontext_t *frame, struct threa
     (void)number;
     keys_open();
     if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction))) {
+        leave_entry(thread, frame, selector);
         serve_host(frame, info);
-        thread->selector = selector;
         return base;
     }
     uint64_t began = settings.statistics ? __rdtsc() : 0;

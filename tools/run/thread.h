@@ -59,7 +59,7 @@ _Static_assert(sizeof(struct thread) <= BLOCK_CODE, "layout.h");
 /* The stubs, in the template that each block has a copy of. */
 extern const char run_gate[], run_gate_begin[], run_gate_pass[], run_gate_passed[], run_gate_end[];
 /* The handler's assembly. */
-extern const char run_entry[], run_tail[], run_entry_end[];
+extern const char run_entry[], run_entry_allowed[], run_tail[], run_entry_end[];
 
 /* Finds out what threads need of the host. To be called once, before all others. */
 bool thread_prepare(void);

@@ -1,0 +1,71 @@
+/* parts.c: operands that the processor accesses in parts, where a fault shows it; and plans for a part of an operand.
+ *
+ * SOURCES: docs/facts.md, for each maker; Intel SDM volume 1, 8.1.10 (the x87 environment). */
+#include "parts.h"
+
+#include "makers.h"
+
+/* Of FLDENV and FNSTENV, with an operand size prefix too. */
+#define X87_ENVIRONMENT 28u
+#define X87_ENVIRONMENT_16 14u
+#define X87_ENVIRONMENT_WORDS 7u
+/* The smallest page there is. */
+#define PAGE 4096u
+/* Bytes of a longer store that may come first. */
+#define X87_FIRST_PART 8u
+
+bool parts_of_x87_store(const struct segue_insn *insn)
+{
+    return insn->class_ == SEGUE_CLASS_X87 && insn->memory[0].direction == SEGUE_WRITE;
+}
+
+void parts_take(const struct segue_plan *plan, const uint64_t *start, const uint64_t *size, struct segue_plan *part)
+{
+    *part = *plan;
+    part->piece_count = 0;
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        struct segue_piece piece = plan->pieces[i];
+        unsigned operand = plan->accesses[piece.access].operand;
+        uint64_t end = piece.address + piece.size, wanted_end = start[operand] + size[operand];
+        uint64_t skipped = start[operand] > piece.address ? start[operand] - piece.address : 0;
+        if (end <= start[operand] || piece.address >= wanted_end)
+            continue;
+        piece.address += skipped;
+        if (piece_is_native(&piece))
+            piece.host = (void *)((uintptr_t)piece.host + skipped);
+        piece.size = (uint32_t)((end < wanted_end ? end : wanted_end) - piece.address);
+        part->pieces[part->piece_count++] = piece;
+    }
+}
+
+void parts_store_first(const struct segue_plan *plan, const struct copies *copies)
+{
+    struct segue_plan part;
+    const uint64_t size[SEGUE_MEMORY_OPERANDS] = {X87_FIRST_PART};
+    const struct segue_insn *insn = &plan->insn;
+    if (!parts_of_x87_store(insn) || insn->memory[0].size <= X87_FIRST_PART || !makers_store_x87_in_parts())
+        return;
+    parts_take(plan, copies->address, size, &part);
+    pieces_write(&part, copies, NULL);
+}
+
+/* Stores of elements under a mask, other than of bytes under a vector's signs, and environments of the x87 whose first
+ * word does not reach over to the second page. */
+static bool is_told_at_its_end(const struct segue_insn *insn, uint64_t on_first_page)
+{
+    const struct segue_memory_operand *memory = &insn->memory[0];
+    /* MASKMOVQ and MASKMOVDQU. */
+    if (memory->masking != SEGUE_MASKING_NONE && memory->masking != SEGUE_MASKING_OPMASK && memory->element == 1)
+        return false;
+    if (memory->masking != SEGUE_MASKING_NONE)
+        return memory->direction == SEGUE_WRITE && memory->size > memory->element;
+    bool environment = memory->size == X87_ENVIRONMENT || memory->size == X87_ENVIRONMENT_16;
+    return insn->class_ == SEGUE_CLASS_STATE && environment && on_first_page >= memory->size / X87_ENVIRONMENT_WORDS;
+}
+
+bool parts_are_looked_at_from_the_end(const struct segue_plan *plan)
+{
+    const struct segue_access *last = &plan->accesses[plan->access_count - 1];
+    uint64_t first = plan->accesses[0].address, page = (last->address + last->size - 1) / PAGE * PAGE;
+    return makers_tell_last_byte() && first < page && is_told_at_its_end(&plan->insn, page - first);
+}
