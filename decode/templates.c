@@ -291,7 +291,9 @@ static void mend_interrupt_return(const struct making *making, const ZydisDecode
     mend_stack(making, operand, memory, addressing);
     memory->element = (uint8_t)(making->instruction->operand_width / 8);
     memory->size = (uint16_t)(memory->element * (making->insn->mode == SEGUE_MODE_64 ? 5 : 3));
-    memory->lanes = processor_is_amd() ? 1 : (uint8_t)(memory->size / memory->element);
+    memory->lanes = 1;
+    if (!processor_is_amd())
+        memory->lanes = (uint8_t)(memory->size / memory->element);
 }
 
 static void mend_enter(const struct making *making, const ZydisDecodedOperand *operand,
