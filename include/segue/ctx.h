@@ -127,8 +127,8 @@ SEGUE_API size_t segue_stack_high_water(const struct segue_stack *stack);
 
 /* What a context promises or asks for; a bit set. */
 enum segue_context_flags {
-    /* It never changes the control bits of MXCSR or the x87 control word: a swap does not keep them for it, and it runs with those in force
-     * when it is swapped to. */
+    /* It never changes the control bits of MXCSR or the x87 control word: a swap does not keep these registers for it, and
+     * it runs with those in force when it is swapped to. */
     SEGUE_CONTEXT_FIXED_CONTROL = 1,
     /* It has a signal mask of its own: a swap to or from it makes one system call. */
     SEGUE_CONTEXT_OWN_MASK = 2,
@@ -280,8 +280,7 @@ SEGUE_API float segue_context_returned_float(const struct segue_context *context
  *      rax, rdx                   where `to` goes on, and its frame pointer
  *
  * The order of the control words is the fastest of those measured; FLDCW costs more than its comparison, LDMXCSR less,
- * but not where it is dear to change the exception flags: contexts that were prepared there say so (COMPARED_), and
- * what is not compared of MXCSR are those six bits.
+ * but not where STMXCSR waits for it: contexts that were prepared there say so (COMPARED_).
  * The jump stands twice, so that two contexts that take turns have one each, which the processor predicts by its
  * address. The NOP separates what a caller's frame is unwound by (the byte before the return address) from the jump. */
 static inline __attribute__((always_inline)) void segue_context_switch_(struct segue_context *from,
@@ -314,9 +313,8 @@ static inline __attribute__((always_inline)) void segue_context_switch_(struct s
         "orb 24(%%rsi), %%al\n\t"
         "jns 8f\n\t"
         "movl 28(%%rdi), %%eax\n\t"
-        "xorl 28(%%rsi), %%eax\n\t"
-        "testl $0xffffffc0, %%eax\n\t"
-        "jz 4f\n"
+        "cmpl 28(%%rsi), %%eax\n\t"
+        "je 4f\n"
         "8:\n\t"
         "ldmxcsr 28(%%rsi)\n"
         "4:\n\t"
@@ -351,8 +349,7 @@ static inline __attribute__((always_inline)) void segue_context_switch_(struct s
 }
 
 /* Leaves the running flow, keeping it in `from`, and goes on with `to`. `from` becomes the parent of `to`; but a swap
- * to one's own parent is a way back, and leaves the parent's parent as it is. What a call keeps is kept: of MXCSR the
- * control bits, not the exception flags. Returns when somebody goes on with
+ * to one's own parent is a way back, and leaves the parent's parent as it is. Returns when somebody goes on with
  * `from`, which may be on another thread: do not keep the address of a thread-local variable across it. Returns
  * SEGUE_OK; at once, without a swap, SEGUE_INVALID when `to` has finished, and when a check fails
  * (SEGUE_CONTEXT_CHECKED on either). Async-signal-safe in that it allocates and locks nothing; thread-safe for
