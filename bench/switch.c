@@ -89,26 +89,10 @@ static void boost_child(struct transfer from)
 
 static void boost_run(const struct bench_variant *variant, unsigned operations)
 {
-    struct transfer there = boost_there;
-    (void)variant;
+    struct transfer *kept = variant->context, there = *kept;
     for (unsigned i = 0; i < operations; i++)
         there = jump_fcontext(there.context, NULL);
-    boost_there = there;
-}
-
-static void boost_flags_child(struct transfer from)
-{
-    for (;;)
-        from = jump_fcontext(from.context, NULL);
-}
-
-static void boost_flags_run(const struct bench_variant *variant, unsigned operations)
-{
-    struct transfer there = boost_flags_there;
-    (void)variant;
-    for (unsigned i = 0; i < operations; i++)
-        there = jump_fcontext(there.context, NULL);
-    boost_flags_there = there;
+    *kept = there;
 }
 
 /* ---- swapcontext ---- */
@@ -162,7 +146,7 @@ static void setup(void)
 {
     set_exception_flags(0);
     pair_begin(&flags, flags_child);
-    boost_flags_there.context = make_fcontext(boost_flags_stack + STACK_SIZE, STACK_SIZE, boost_flags_child);
+    boost_flags_there.context = make_fcontext(boost_flags_stack + STACK_SIZE, STACK_SIZE, boost_child);
     set_exception_flags(INEXACT);
     pair_begin(&plain, plain_child);
     pair_begin(&fixed, fixed_child);
@@ -185,10 +169,11 @@ int main(int count, char **arguments)
         {.name = "swap_mask", .what = "segue, with signal masks", .run = masked_run},
         {.name = "whole", .what = "segue: prepare, call, return", .run = whole_run},
         {.name = "swap_flags", .what = "segue, the flows having other exception flags", .run = flags_run},
-        {.name = "boost", .what = "boost.context, jump_fcontext", .run = boost_run},
+        {.name = "boost", .what = "boost.context, jump_fcontext", .run = boost_run, .context = &boost_there},
         {.name = "boost_flags",
          .what = "boost.context, the flows having other exception flags",
-         .run = boost_flags_run},
+         .run = boost_run,
+         .context = &boost_flags_there},
         {.name = "swapcontext", .what = "the C library's swapcontext", .run = ucontext_run},
         {.name = "pcl", .what = "PCL, co_call and co_resume", .run = pcl_run},
     };

@@ -19,7 +19,8 @@ static inline uint16_t control_x87(void)
     return word;
 }
 
-/* Whether STMXCSR waits long after an LDMXCSR that has changed the exception flags: so on Intel's processors. Asked once.
+/* Whether STMXCSR waits long after an LDMXCSR that has changed the exception flags: so on Intel's processors. Asked
+ * once.
  */
 bool control_flags_are_dear(void);
 

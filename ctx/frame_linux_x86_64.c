@@ -15,16 +15,23 @@
 
 #include "extended.h"
 #include "flags_x86_64.h"
+#include "segments_x86_64.h"
 
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1u << 31)
 #endif
 
-#define CODE_SEGMENT_64 0x33
 #define XSTATE_MAGIC 0x46505853u
 /* Where the kernel's own words stand in the legacy area. */
 #define SOFTWARE_BYTES 464
 #define HEADER 512
+#define HEADER_END 576
+/* At the end of the area. */
+#define SECOND_MAGIC 0x46505845u
+/* CPUID's leaf of components, and those that stand behind the header. */
+#define CPUID_XSAVE 0xd
+#define FIRST_EXTENDED 2
+#define COMPONENTS 63
 
 #define FLAG_DIRECTION 0x400
 #define FLAG_ALIGNMENT 0x40000
@@ -127,8 +134,7 @@ bool frame_allows_direct_restore(const void *ucontext)
     uint64_t code, stack;
     frame_get_segments(ucontext, &code, &stack);
     frame_get_xstate(ucontext, &xstate);
-    return code == CODE_SEGMENT_64 && stack != 0 && xstate.area &&
-           !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM) &&
+    return code == CODE_SEGMENT && stack != 0 && xstate.area && !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM) &&
            !((uint64_t)frame->uc_mcontext.gregs[REG_EFL] & FLAG_NESTED_TASK);
 }
 
@@ -187,21 +193,15 @@ void frame_make_room(const void *ucontext)
     memcpy(header, &kept, sizeof kept);
 }
 
-#define STATE_LEAF 0xd
-#define FIRST_EXTENDED 2
-#define COMPONENTS 63
-#define STATE_HEADER_END 576
-#define SECOND_MAGIC 0x46505845u
-
 /* Where the last of the components ends in an area. */
 static uint32_t end_of(uint64_t features)
 {
-    uint32_t end = STATE_HEADER_END;
+    uint32_t end = HEADER_END;
     for (unsigned i = FIRST_EXTENDED; i < COMPONENTS; i++) {
         uint32_t size, offset, kind, unused;
         if (!(features >> i & 1))
             continue;
-        __cpuid_count(STATE_LEAF, i, size, offset, kind, unused);
+        __cpuid_count(CPUID_XSAVE, i, size, offset, kind, unused);
         if (offset + size > end)
             end = offset + size;
     }
@@ -210,11 +210,13 @@ static uint32_t end_of(uint64_t features)
 
 void frame_narrow(void *ucontext)
 {
-    char *area = (char *)((ucontext_t *)ucontext)->uc_mcontext.fpregs;
-    struct software_bytes *software = (void *)(area + SOFTWARE_BYTES);
     static const uint32_t magic = SECOND_MAGIC;
+    char *area = (char *)((ucontext_t *)ucontext)->uc_mcontext.fpregs;
     uint64_t present;
-    if (!area || software->magic != XSTATE_MAGIC || !(software->features & extended_on_demand()))
+    if (!area)
+        return;
+    struct software_bytes *software = (void *)(area + SOFTWARE_BYTES);
+    if (software->magic != XSTATE_MAGIC || !(software->features & extended_on_demand()))
         return;
     software->features &= ~extended_on_demand();
     software->xstate_size = end_of(software->features);

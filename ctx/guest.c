@@ -10,10 +10,9 @@
 #include "flags_x86_64.h"
 #include "frame.h"
 #include "guest_system.h"
+#include "segments_x86_64.h"
 #include "vector.h"
 
-#define CODE_SEGMENT_64 0x33u
-#define STACK_SEGMENT 0x2bu
 #define TRAP_GENERAL_PROTECTION 13
 #define TRAP_PAGE_FAULT 14
 #define HEADER 512
@@ -53,7 +52,7 @@ static void load_gate(struct gate *gate, const struct segue_guest *guest)
     gate->regs.gs_base = loadable(regs->gs_base, &gate->substitute_gs);
     bool by_iret = flags & (FLAG_TRAP | FLAG_RESUME);
     if (by_iret) {
-        const uint64_t iret[] = {regs->rip, CODE_SEGMENT_64, flags, regs->rsp, STACK_SEGMENT};
+        const uint64_t iret[] = {regs->rip, CODE_SEGMENT, flags, regs->rsp, STACK_SEGMENT};
         memcpy(gate->iret, iret, sizeof iret);
     }
     gate->in = (uint64_t)(uintptr_t)(page + ((by_iret ? gate_enter_iret : gate_enter) - gate_code));

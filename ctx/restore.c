@@ -12,6 +12,7 @@
 #include "keys.h"
 #include "landing.h"
 #include "mask.h"
+#include "segments_x86_64.h"
 #include "shortcut.h"
 #include <segue/ctx.h>
 
@@ -24,10 +25,6 @@
 #define AREA_ALIGNMENT 64
 #define HEADER 512
 #define HEADER_END 576
-/* What a handler runs with, and 64-bit programs do. */
-#define CODE_SEGMENT 0x33
-#define STACK_SEGMENT 0x2b
-
 #define MXCSR 24
 #define MXCSR_MASK 28
 #define MXCSR_MASK_DEFAULT 0xffbfu

@@ -28,15 +28,14 @@
 #include "../ctx/keys.h"
 #include "../ctx/landing.h"
 #include "../ctx/mask.h"
+#include "../ctx/segments_x86_64.h"
 #include "../emulate/guard.h"
 #include "believed.h"
 #include "relay_layout.h"
 #include "restorer.h"
 
 #define RED_ZONE 128
-/* What a handler's code and stack run with, and the flags that are cleared before it. */
-#define CODE_SEGMENT 0x33
-#define STACK_SEGMENT 0x2b
+/* Flags that are cleared before a handler. */
 #define FLAG_DIRECTION 0x400u
 #define FLAG_ALIGNMENT 0x40000u
 #define FRAME_ALIGNMENT 16
