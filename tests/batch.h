@@ -56,6 +56,8 @@ struct batch_totals {
     uint64_t idle;
     /* Not among the differences: with all encodings, faults that were told at another of several places. */
     uint64_t other_addresses;
+    /* Batches run again, since what an XSAVE had stored differed, which an interrupt may be the cause of. */
+    uint64_t repeated;
 };
 
 /* Installs the library, makes areas and slots. NULL, or why it cannot. */

@@ -237,6 +237,7 @@ static void add_totals(struct batch_totals *sum, const struct batch_totals *part
     sum->differences += part->differences;
     sum->idle += part->idle;
     sum->other_addresses += part->other_addresses;
+    sum->repeated += part->repeated;
 }
 
 static void print_refusal(const struct encodings_refusals *refusals, unsigned i)
@@ -294,6 +295,8 @@ static uint64_t summarise(const struct options *options, double seconds)
     printf("fault natively %12llu\n", (unsigned long long)sum.faulted);
     if (options->all_encodings || options->file_count)
         printf("told elsewhere %12llu  of those that fault natively\n", (unsigned long long)sum.other_addresses);
+    if (options->all_encodings || options->file_count)
+        printf("batches twice  %12llu  since an XSAVE may have told of an interrupt\n", (unsigned long long)sum.repeated);
     printf("differences    %12llu\n", (unsigned long long)sum.differences);
     return sum.differences;
 }
