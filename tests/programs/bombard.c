@@ -1,0 +1,45 @@
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+/* Signals that are faults as a rule, sent at any time: to one that handles them, and to one that is just beginning. */
+static const int numbers[] = {SIGSEGV, SIGBUS, SIGSYS, SIGTRAP, SIGUSR1};
+enum { COUNT = 5 };
+static struct { volatile int ready, done, held[COUNT]; } *shared;
+static void holds(int n) { for (int i = 0; i < COUNT; i++) shared->held[i] += numbers[i] == n; }
+static void handled(void)
+{
+    int status; pid_t child = fork();
+    if (!child) {
+        struct sigaction action; memset(&action, 0, sizeof action); action.sa_handler = holds;
+        for (int i = 0; i < COUNT; i++) sigaction(numbers[i], &action, NULL);
+        shared->ready = 1;
+        while (!shared->done) { getppid(); access("nothing", F_OK); signal(SIGUSR2, SIG_IGN); }
+        _exit(7);
+    }
+    while (!shared->ready) usleep(100);
+    for (int i = 0; i < 4000; i++) { kill(child, numbers[i % COUNT]); usleep(10 + i % 37); }
+    shared->done = 1; waitpid(child, &status, 0); printf("ended %x, held", status);
+    for (int i = 0; i < COUNT; i++) printf(" %d", shared->held[i] > 0);
+    printf("\n"); fflush(stdout);
+}
+static void beginning(int rounds)
+{
+    int status, wrong = 0;
+    for (int i = 0; i < rounds; i++) {
+        int number = numbers[i % COUNT]; pid_t child = fork();
+        if (!child) { execl("/bin/sleep", "sleep", "30", NULL); _exit(9); }
+        usleep(i * 7919 % 6000); kill(child, number); waitpid(child, &status, 0); wrong += WTERMSIG(status) != number;
+    }
+    printf("%d ended otherwise\n", wrong);
+}
+int main(void)
+{
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    handled(); beginning(200);
+    return 0;
+}
