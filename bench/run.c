@@ -21,6 +21,8 @@ extern char **environ;
 struct command {
     const char *words[4][WORDS];
     bool is_under_segue;
+    /* An option of segue run, or NULL. */
+    const char *option;
 };
 
 static char text[] = "/tmp/segue-bench-run-XXXXXX";
@@ -73,11 +75,11 @@ static void teardown(void)
     unlink(text);
 }
 
-static void run_words(const char *const *words, bool is_under_segue)
+static void run_words(const struct command *command, const char *const *words)
 {
-    const char *arguments[WORDS + 2] = {SEGUE_RUN_PROGRAM};
+    const char *arguments[WORDS + 3] = {SEGUE_RUN_PROGRAM, command->option};
     posix_spawn_file_actions_t actions;
-    size_t held = is_under_segue;
+    size_t held = !command->is_under_segue ? 0 : command->option ? 2 : 1;
     pid_t child;
     int status;
     for (size_t i = 0; words[i]; i++)
@@ -98,7 +100,7 @@ static void run(const struct bench_variant *variant, unsigned operations)
     const struct command *command = variant->context;
     for (unsigned i = 0; i < operations; i++)
         for (size_t j = 0; j < 4 && command->words[j][0]; j++)
-            run_words(command->words[j], command->is_under_segue);
+            run_words(command, command->words[j]);
 }
 
 #define GZIP                                                                                                           \
@@ -118,9 +120,14 @@ static void run(const struct bench_variant *variant, unsigned operations)
         "python3", "-c", python_loop                                                                                   \
     }
 
+#define DD                                                                                                             \
+    {                                                                                                                  \
+        "dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=20000"                                                    \
+    }
+
 /* Each command twice. */
 #define COMMAND(name, ...)                                                                                             \
-    static struct command name##_native = {{__VA_ARGS__}, false}, name##_run = {{__VA_ARGS__}, true}
+    static struct command name##_native = {{__VA_ARGS__}, false, NULL}, name##_run = {{__VA_ARGS__}, true, NULL}
 #define VARIANTS(name_, text_)                                                                                         \
     {.name = #name_ "_native", .what = text_, .run = run, .context = &name_##_native},                                 \
     {                                                                                                                  \
@@ -136,7 +143,8 @@ int main(int count, char **arguments)
     COMMAND(python, PYTHON);
     COMMAND(start_busybox, {"busybox", "true"});
     COMMAND(start_python, {"python3", "-c", "pass"});
-    COMMAND(dd, {"dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=20000"});
+    COMMAND(dd, DD);
+    static struct command dd_rewrite_run = {{DD}, true, "--syscalls=rewrite"};
     static const struct bench_variant variants[] = {
         VARIANTS(cpu_bound, "the four that follow"),
         VARIANTS(gzip, "gzip -9 of 50 MiB"),
@@ -146,6 +154,12 @@ int main(int count, char **arguments)
         VARIANTS(start_busybox, "busybox true, static"),
         VARIANTS(start_python, "python3 -c pass"),
         VARIANTS(dd, "dd bs=1, 40,000 system calls"),
+        {
+            .name = "dd_rewrite",
+            .what = "dd bs=1, under segue run --syscalls=rewrite",
+            .run = run,
+            .context = &dd_rewrite_run,
+        },
     };
     static const struct bench_ratio ratios[] = {
         {"cpu_bound_over_native", "cpu_bound", "cpu_bound_native"},
@@ -156,6 +170,7 @@ int main(int count, char **arguments)
         {"start_busybox_over_native", "start_busybox", "start_busybox_native"},
         {"start_python_over_native", "start_python", "start_python_native"},
         {"dd_over_native", "dd", "dd_native"},
+        {"dd_rewrite_over_native", "dd_rewrite", "dd_native"},
     };
     static const struct bench_suite suite = {
         .name = "run",

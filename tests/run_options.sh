@@ -53,6 +53,40 @@ check "figures: threads and processes" "5 1" "$(figure threads) $(figure process
 check "plain figures" yes "$("$segue" run --stats /bin/true 2>&1 | grep -q 'FS base set while the program ran' && echo yes)"
 check "trace" yes "$("$segue" run --trace /bin/true 2>&1 | grep -q 'exit_group(0x0' && echo yes)"
 
+calls() {
+    python3 -c 'import json; print(json.load(open("stats"))["calls"].get("write", 0))'
+}
+dd=(dd if=/dev/zero of=/dev/null bs=1 count=5000 status=none)
+stats "${dd[@]}"
+check "trapped calls: all are met" "yes 0" "$([ "$(calls)" -ge 5000 ] && echo yes) $(figure sites_calls)"
+stats --syscalls=rewrite "${dd[@]}"
+check "rewritten calls: met until they are often" "yes 2" \
+    "$([ "$(calls)" -lt 200 ] && echo yes) $(figure sites_calls)"
+stats --syscalls=rewrite:1 --lazy sh -c '"$@"; "$@"; exit 3' sh "${dd[@]}"
+check "rewritten calls: met once, and in another program, too" "yes" "$([ "$(calls)" -lt 40 ] && echo yes)"
+# A filter may not let the host write to code.
+cat >filtered.c <<'C'
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+int main(void)
+{
+    struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {1, &all};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        return 1;
+    for (int i = 0; i < 1000; i++)
+        getppid();
+    return 0;
+}
+C
+gcc -o filtered filtered.c
+stats --syscalls=rewrite ./filtered
+check "rewritten calls: none behind a filter" "0 1000" \
+    "$(figure sites_calls) $(python3 -c 'import json; print(json.load(open("stats"))["calls"]["getppid"])')"
+
 cat >maps.sh <<'SCRIPT'
 grep -q segue-run /proc/self/maps && echo under || echo alone
 SCRIPT
@@ -80,7 +114,9 @@ gcc -o int80 int80.c && gcc -o gs gs.c && gcc -o traced traced.c
 refuses 125 'uses GS itself' "a program that uses GS" "$segue" run ./gs
 refuses 125 'int 0x80' "32-bit system calls" "$segue" run ./int80
 refuses 6 'cannot be traced' "a program that wants to be traced" "$segue" run ./traced
-refuses 125 'rewrite them is not done' "system calls to be rewritten" "$segue" run --syscalls=rewrite /bin/true
+for how in never rewrite: rewrite:0 rewrite:-1 rewrite:1x rewrite:1000001 ''; do
+    refuses 125 'takes trap, rewrite, or rewrite:NUMBER' "system calls to be done $how" "$segue" run "--syscalls=$how" /bin/true
+done
 check "system calls to be trapped" 0 "$("$segue" run --syscalls=trap /bin/true; echo $?)"
 check "ignored signals stay ignored" alive "$("$segue" run bash -c 'trap "" SEGV TRAP; exec bash -c "kill -SEGV \$\$; kill -TRAP \$\$; echo alive"')"
 check "blocked signals stay blocked, and are pending" "{<Signals.SIGSEGV: 11>}" "$("$segue" run python3 -c 'import os, signal

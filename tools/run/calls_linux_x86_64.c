@@ -13,9 +13,11 @@
 #include "actions.h"
 #include "call_linux_x86_64.h"
 #include "deliver.h"
+#include "detour.h"
 #include "keys.h"
 #include "memory.h"
 #include "module.h"
+#include "path.h"
 #include "registers.h"
 #include "report.h"
 #include "settings.h"
@@ -196,6 +198,41 @@ static bool refuse_tracing(uint64_t request)
     return request == PTRACE_TRACEME;
 }
 
+/* Whether the host has nothing to do with a call, whatever its arguments: it is in none of the lists of this file's. */
+static bool is_never_served(uint64_t number)
+{
+    switch (number) {
+    case SYS_arch_prctl:
+    case SYS_clone:
+    case SYS_clone3:
+    case SYS_execve:
+    case SYS_execveat:
+    case SYS_exit:
+    case SYS_exit_group:
+    case SYS_fork:
+    case SYS_io_pgetevents:
+    case SYS_mmap:
+    case SYS_pkey_alloc:
+    case SYS_prctl:
+    case SYS_pselect6:
+    case SYS_ptrace:
+    case SYS_rt_sigaction:
+    case SYS_rt_sigpending:
+    case SYS_rt_sigprocmask:
+    case SYS_rt_sigreturn:
+    case SYS_seccomp:
+    case SYS_sigaltstack:
+    case SYS_vfork:
+        return false;
+    default:
+        break;
+    }
+    for (unsigned i = 0; i < sizeof masked / sizeof *masked; i++)
+        if (masked[i].number == number)
+            return false;
+    return number < CALL_NUMBERS && !path_may_serve(number);
+}
+
 /* Returns whether the call is done; else it was arranged, or is to be passed on. */
 static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, const uint64_t *arguments, long *result)
 {
@@ -252,6 +289,7 @@ static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, con
 static void before_filter(void)
 {
     static bool is_done;
+    detour_stop();
     if (!__atomic_exchange_n(&is_done, true, __ATOMIC_RELAXED))
         module_rewrite_all();
 }
@@ -295,6 +333,8 @@ void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
         set(frame, REG_RAX, (uint64_t)result);
         count(&counters->served, 1);
     } else if (!thread->is_led) {
+        if (is_never_served(number))
+            detour_note(get(frame, REG_RIP), number);
         calls_pass(thread, frame, NULL);
     }
 }

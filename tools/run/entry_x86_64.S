@@ -2,12 +2,13 @@
  *
  * The program runs with FS base 0 and its own GS base, and its system calls are trapped. A signal brings the thread to
  * run_entry, on the alternate stack in its block; the kernel leaves the segment bases as the program has them, so nothing
- * before the C code may touch %fs. The way back is the kernel's: to one of the two stubs in the block's page of code,
- * which lets the system calls be trapped again and jumps to the program.
+ * before the C code may touch %fs. The way back is the kernel's: to the program, or to a stub in the block's page of
+ * code.
  *
  *   run_entry      the host's FS base; C
- *   run_tail       the FS base that C says; rt_sigreturn
- *   gate_begin     trap again, and to the target
+ *   run_tail       the FS base that C says
+ *   run_leave      the selector that C says, and rt_sigreturn, at an address where calls are never trapped
+ *   gate_begin     where children begin: their calls are trapped from here on; to the target
  *   gate_pass      the program's own system call, with its registers, its stack and its signal mask; then the same
  */
 #include <cet.h>
@@ -80,12 +81,21 @@ run_entry_allowed:
 run_tail:
         wrfsbase %rax
         movq    %r12, %rsp
-        movl    $SYS_RT_SIGRETURN, %eax
-        syscall
-        ud2
+        jmp     *run_leave_copy(%rip)
 run_entry_end:
         .cfi_endproc
         .size   run_entry, . - run_entry
+
+/* A template (exempt.h). rbx block, rsp ucontext, rdx selector. */
+        .section .text.run_leave, "ax", @progbits
+        .globl  run_leave, run_leave_end
+        .hidden run_leave, run_leave_end, run_leave_copy
+run_leave:
+        movb    %dl, THREAD_SELECTOR(%rbx)
+        movl    $SYS_RT_SIGRETURN, %eax
+        syscall
+        ud2
+run_leave_end:
 
 /* bool run_copy(void *to, const void *from, size_t size): false if memory could not be reached; the handler sends the
  * fault of its one access to run_copy_failed. */

@@ -190,22 +190,31 @@ static char forced_digit(const struct thread *thread, bool ignored)
     return (char)('a' + bits);
 }
 
+static char *add_digits(char *at, unsigned number)
+{
+    char digits[24];
+    unsigned held = 0;
+    do
+        digits[held++] = (char)('0' + number % 10);
+    while (number /= 10);
+    while (held)
+        *at++ = digits[--held];
+    return at;
+}
+
 static void add_state(struct writer *writer, const struct thread *thread)
 {
-    char state[STATE_SIZE], digits[24];
-    unsigned held = 0, at = 0;
+    char state[STATE_SIZE], *end;
+    unsigned at = 0;
     state[at++] = (char)('0' + settings.statistics);
     state[at++] = (char)('0' + settings.rewriting);
     state[at++] = settings.trace ? '1' : '0';
     state[at++] = forced_digit(thread, false);
     state[at++] = forced_digit(thread, true);
-    unsigned number = (unsigned)settings.process;
-    do
-        digits[held++] = (char)('0' + number % 10);
-    while (number /= 10);
-    while (held)
-        state[at++] = digits[--held];
-    state[at] = 0;
+    end = add_digits(state + at, settings.calls_met);
+    *end++ = ',';
+    end = add_digits(end, (unsigned)settings.process);
+    *end = 0;
     add_string(writer, state);
 }
 

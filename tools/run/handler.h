@@ -4,9 +4,14 @@
 
 #include "thread.h"
 
-/* The handler in C, with the host's FS base in force: `base` and `selector` are what was in force before. Returns the
- * FS base to go on with. */
-uint64_t run_signal(int number, siginfo_t *info, ucontext_t *frame, struct thread *thread, uint64_t base,
-                    uint64_t selector);
+/* FS base and selector (layout.h). Returned in two registers. */
+struct crossing {
+    uint64_t base, selector;
+};
+
+/* The handler in C, with the host's FS base in force: `base` and `selector` are what was in force before. Returns what
+ * to go on with. */
+struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struct thread *thread, uint64_t base,
+                           uint64_t selector);
 
 #endif

@@ -1,17 +1,21 @@
 /* handler_linux_x86_64.c: every signal that the host handles, behind run_entry.
  *
  * While the host's own code runs, all signals are blocked but SIGSEGV and SIGBUS, which its accesses to the program's
- * memory may raise, and SIGSYS, by which a filter of the program's may answer its system calls (seccomp). So whatever else comes has interrupted the program, or one of the stubs that lead to it. */
+ * memory may raise, and SIGSYS, by which a filter of the program's may answer its system calls (seccomp). So whatever
+ * else comes has interrupted the program, or one of the stubs that lead to it. */
 #include "handler.h"
 
 #include <errno.h>
 #include <string.h>
 #include <x86intrin.h>
 
+#include "../../patch/poke.h"
 #include "actions.h"
 #include "call_linux_x86_64.h"
 #include "calls.h"
 #include "deliver.h"
+#include "detour.h"
+#include "exempt.h"
 #include "fault.h"
 #include "keys.h"
 #include "memory.h"
@@ -87,6 +91,16 @@ static bool is_fault(const siginfo_t *info)
     return info->si_code > 0 && (raised & SIGNAL_BIT(info->si_signo));
 }
 
+/* One that stands while code is changed (patch/poke.h): the thread goes back to it until it is gone. */
+static bool is_own_breakpoint(ucontext_t *frame, const siginfo_t *info)
+{
+    uint64_t instruction = get(frame, REG_RIP);
+    if (info->si_code != SI_KERNEL || !poke_trap(&instruction))
+        return false;
+    set(frame, REG_RIP, instruction);
+    return true;
+}
+
 static void serve_program(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
 {
     switch (info->si_signo) {
@@ -111,21 +125,38 @@ static void serve_program(struct thread *thread, ucontext_t *frame, const siginf
             return;
         }
         break;
+    case SIGTRAP:
+        if (is_own_breakpoint(frame, info))
+            return;
+        break;
     default:
         break;
     }
     deliver(thread, frame, info, is_fault(info));
 }
 
-/* The thread goes on by way of a stub, which lets its calls be trapped again. */
-static void go_on(struct thread *thread, ucontext_t *frame)
+/* With the program's own instruction, or a stub that makes its call. */
+static struct crossing go_on(struct thread *thread, ucontext_t *frame)
 {
     if (thread->waiting)
         deliver_waiting(thread, frame);
-    if (thread->is_led)
-        return;
-    thread->target = get(frame, REG_RIP);
-    set(frame, REG_RIP, thread_gate(thread, run_gate_begin));
+    return (struct crossing){0, thread->is_led ? SELECTOR_ALLOW : SELECTOR_BLOCK};
+}
+
+/* A program that steps through itself is to see a system call as one instruction. SYSRET brings the trap flag back for
+ * the instruction behind it, so that there is no step at its end: neither at the stub's nor at a detour's. */
+static bool is_step_of_ours(struct thread *thread, const ucontext_t *frame, const siginfo_t *info)
+{
+    uint64_t instruction = get(frame, REG_RIP);
+    if (info->si_signo != SIGTRAP || info->si_code != TRAP_TRACE)
+        return false;
+    if (calls_is_stub(thread, instruction))
+        return true;
+    if (thread->is_led && instruction == thread->target) {
+        thread->is_led = false;
+        return true;
+    }
+    return detour_is_step(thread, instruction);
 }
 
 /* What was interrupted may be the handler's first instructions, before they have noted the selector and let the host's
@@ -140,35 +171,37 @@ static void leave_entry(struct thread *thread, ucontext_t *frame, uint64_t selec
     set(frame, REG_RIP, (uint64_t)(uintptr_t)run_entry_allowed);
 }
 
-uint64_t run_signal(int number, siginfo_t *info, ucontext_t *frame, struct thread *thread, uint64_t base,
-                    uint64_t selector)
+struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struct thread *thread, uint64_t base,
+                           uint64_t selector)
 {
     uint64_t instruction = get(frame, REG_RIP);
     uint64_t entry = (uint64_t)(uintptr_t)run_entry, entry_size = (uint64_t)(run_entry_end - run_entry);
-    bool in_entry = instruction - entry < entry_size;
+    bool in_entry = instruction - entry < entry_size || exempt_is_leaving(instruction);
     (void)number;
     keys_open();
     if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction))) {
         leave_entry(thread, frame, selector);
         serve_host(frame, info);
-        return base;
+        return (struct crossing){base, selector};
     }
     uint64_t began = settings.statistics ? __rdtsc() : 0;
     count(&counters->crossings, 1);
     memory_rights = keys_of(frame);
     if (thread->start_instruction) {
         start(thread, frame);
-        go_on(thread, frame);
-        return 0;
+        return go_on(thread, frame);
     }
     if (base != 0) {
         count(&counters->wrong_bases, 1);
         report_fatal("FS base was %x while the program ran", base);
     }
+    if (is_step_of_ours(thread, frame, info))
+        return (struct crossing){base, selector};
     calls_leave_stub(thread, frame);
+    detour_leave(frame);
     serve_program(thread, frame, info);
-    go_on(thread, frame);
+    struct crossing crossing = go_on(thread, frame);
     if (began)
         count(&counters->ticks, __rdtsc() - began);
-    return 0;
+    return crossing;
 }

@@ -3,6 +3,7 @@
  *
  *      segue-run [OPTION...] PROGRAM [ARGUMENT...]
  *      segue-run --inherit STATE PATH ARGUMENT...      as exec_linux.c puts it together */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -16,6 +17,7 @@
 
 #include "actions.h"
 #include "call_linux_x86_64.h"
+#include "detour.h"
 #include "fault.h"
 #include "identity.h"
 #include "keys.h"
@@ -33,6 +35,22 @@
 extern char **environ;
 
 /* ---- the command line ---- */
+
+/* trap, rewrite, rewrite:NUMBER */
+static void read_calls(const char *how)
+{
+    char *end = NULL;
+    settings.calls_met = 0;
+    if (strcmp(how, "trap") == 0)
+        return;
+    settings.calls_met = CALLS_MET;
+    if (strcmp(how, "rewrite") == 0)
+        return;
+    unsigned long met = strncmp(how, "rewrite:", 8) == 0 && isdigit(how[8]) ? strtoul(how + 8, &end, 10) : 0;
+    if (met == 0 || met > 1000000 || *end)
+        report_fatal("--syscalls takes trap, rewrite, or rewrite:NUMBER with a number from 1 to 1000000, not %s", how);
+    settings.calls_met = (unsigned)met;
+}
 
 static int read_options(int count_, char **arguments)
 {
@@ -68,8 +86,7 @@ static int read_options(int count_, char **arguments)
             settings.no_follow = true;
             break;
         case 'c':
-            if (strcmp(optarg, "trap") != 0)
-                report_fatal("--syscalls takes trap; to rewrite them is not done, and docs/run.md says why");
+            read_calls(optarg);
             break;
         default:
             report_fatal("try: segue help run");
@@ -81,12 +98,14 @@ static int read_options(int count_, char **arguments)
 /* What add_state of exec_linux.c has written. */
 static void read_state(const char *state)
 {
+    char *end;
     settings.statistics = (enum statistics)(state[0] - '0');
     settings.rewriting = (enum rewriting)(state[1] - '0');
     settings.trace = state[2] == '1';
     settings.inherited_blocked = (unsigned)(state[3] - 'a');
     settings.inherited_ignored = (unsigned)(state[4] - 'a');
-    settings.process = atoi(state + 5);
+    settings.calls_met = (unsigned)strtoul(state + 5, &end, 10);
+    settings.process = atoi(end + 1);
     if (settings.process != getpid())
         settings.statistics = STATISTICS_NONE;
 }
@@ -233,7 +252,7 @@ static _Noreturn void run(const char *path, char **arguments)
         strncpy(settings.real_path, path, sizeof settings.real_path - 1);
     loader_map(path, &image);
     struct thread *thread = thread_prepare() ? thread_first() : NULL;
-    if (!report_prepare() || !thread || !fault_begin())
+    if (!report_prepare() || !thread || !fault_begin() || !detour_prepare())
         report_fatal("there is no memory for the host");
     thread->mask = mask;
     thread->alternate.ss_flags = SS_DISABLE;

@@ -1,9 +1,8 @@
-/* module.h: the fs: accesses of a whole module, rewritten at once. */
+/* module.h: the code of the program's modules; the fs: accesses of a whole one, rewritten at once. */
 #ifndef SEGUE_RUN_MODULE_H
 #define SEGUE_RUN_MODULE_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include <segue/patch.h>
 
 /* Rewrites all trusted sites of the ELF file whose code is mapped around `address`, unless that was done before. What
  * is no such file is left to the faults of each site. Async-signal-safe; signals must be blocked. */
@@ -11,6 +10,15 @@ void module_rewrite(uint64_t address);
 
 /* The same for all that are mapped. */
 void module_rewrite_all(void);
+
+/* The code of an ELF file that is mapped around `address`, with its functions; to be given back. False if it is in no
+ * such file, or the file has no table of functions. Async-signal-safe; with the lock held, signals blocked. */
+struct module_code {
+    struct segue_extent *functions;
+    size_t size;
+};
+bool module_take_code(uint64_t address, struct segue_code *code, struct module_code *kept);
+void module_give_code(const struct module_code *kept);
 
 /* Before the program is loaded: notes what is the host's. */
 void module_prepare(void);

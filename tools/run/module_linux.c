@@ -206,20 +206,28 @@ static void rewrite_code(struct segue_code *code, int protection)
                  (int64_t)counts.rewritten, (int64_t)counts.untrusted);
 }
 
+/* What of the segment is code in this mapping, without its functions. */
+static bool find_code(const struct module *module, unsigned number, const struct mapping *mapping,
+                      struct segue_code *code)
+{
+    const Elf64_Phdr *segment = &module->segments[number];
+    uint64_t start = module->bias + segment->p_vaddr, end = start + segment->p_filesz;
+    if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || end <= mapping->start || start >= mapping->end)
+        return false;
+    *code = (struct segue_code){.address = start > mapping->start ? start : mapping->start};
+    code->size = (end < mapping->end ? end : mapping->end) - code->address;
+    code->bytes = (const uint8_t *)(uintptr_t)code->address;
+    return true;
+}
+
 static void rewrite_module(const struct module *module, const struct mapping *mapping)
 {
     size_t functions_count, functions_size;
     struct segue_extent *functions = read_functions(module, &functions_count, &functions_size);
     for (unsigned i = 0; i < module->header.e_phnum; i++) {
-        const Elf64_Phdr *segment = &module->segments[i];
-        uint64_t start = module->bias + segment->p_vaddr;
-        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || start + segment->p_filesz <= mapping->start ||
-            start >= mapping->end)
+        struct segue_code code;
+        if (!find_code(module, i, mapping, &code))
             continue;
-        uint64_t end = start + segment->p_filesz;
-        struct segue_code code = {.address = start > mapping->start ? start : mapping->start};
-        code.size = (end < mapping->end ? end : mapping->end) - code.address;
-        code.bytes = (const uint8_t *)(uintptr_t)code.address;
         choose_functions(&code, functions, functions_count);
         rewrite_code(&code, mapping->protection);
     }
@@ -276,6 +284,32 @@ void module_rewrite(uint64_t address)
         read_headers(header, &module))
         rewrite_module(&module, &mapping);
     lock_release();
+}
+
+bool module_take_code(uint64_t address, struct segue_code *code, struct module_code *kept)
+{
+    struct mapping mapping = {0};
+    struct module module;
+    uint64_t header;
+    size_t count;
+    bool found = false;
+    if (!find(address, &mapping, &header) || !read_headers(header, &module))
+        return false;
+    kept->functions = read_functions(&module, &count, &kept->size);
+    if (!kept->functions)
+        return false;
+    for (unsigned i = 0; i < module.header.e_phnum && !found; i++)
+        found = find_code(&module, i, &mapping, code) && address - code->address < code->size;
+    if (found)
+        choose_functions(code, kept->functions, count);
+    else
+        module_give_code(kept);
+    return found;
+}
+
+void module_give_code(const struct module_code *kept)
+{
+    system_call3(SYS_munmap, (long)kept->functions, (long)kept->size, 0);
 }
 
 /* The mappings are listed first: rewriting changes them. */

@@ -52,6 +52,14 @@ static bool sees_link(uint64_t number, const ucontext_t *frame)
     return number == SYS_newfstatat && (argument(frame, 3) & AT_SYMLINK_NOFOLLOW);
 }
 
+bool path_may_serve(uint64_t number)
+{
+    for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (calls[i].number == number)
+            return true;
+    return number == SYS_readlink || number == SYS_readlinkat;
+}
+
 bool path_serve(struct thread *thread, ucontext_t *frame, long *result)
 {
     uint64_t number = get(frame, REG_RAX), before[6];

@@ -24,6 +24,8 @@ struct counters {
     uint64_t wrong_bases;
     /* Calls: made by the program's own instruction with its own registers, or by the host. */
     uint64_t passed, served;
+    /* Sites whose calls are not trapped any more, nor counted. */
+    uint64_t sites_calls;
     /* Processor ticks (RDTSC) in the handler. */
     uint64_t ticks;
     uint64_t calls[CALL_NUMBERS];

@@ -194,6 +194,7 @@ static const struct {
     {"programs", "programs run in place of this one", offsetof(struct counters, programs)},
     {"calls_passed", "system calls made as they were", offsetof(struct counters, passed)},
     {"calls_served", "system calls done on its behalf", offsetof(struct counters, served)},
+    {"sites_calls", "sites whose system calls are not trapped any more", offsetof(struct counters, sites_calls)},
     {"handler_ticks", "processor ticks in the handler", offsetof(struct counters, ticks)},
 };
 

@@ -20,9 +20,14 @@ enum rewriting {
     REWRITE_LAZILY,
 };
 
+/* Making a detour costs some hundred microseconds, a trap 2.7. */
+#define CALLS_MET 128
+
 struct settings {
     enum statistics statistics;
     enum rewriting rewriting;
+    /* How often a system call is met before it is no more trapped; 0: it always is. */
+    unsigned calls_met;
     bool trace;
     /* Programs that the program runs in its place run on their own. */
     bool no_follow;

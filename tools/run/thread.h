@@ -32,6 +32,8 @@ struct thread {
     bool has_call_mask;
     /* The stubs have been told where to lead; else the end of the handler does. */
     bool is_led;
+    /* A detour's instruction that was stepped through leads here; 0 for none. */
+    uint64_t stepped_to;
     /* Of the signals that cannot be blocked: those that wait until the program unblocks them. */
     uint32_t waiting;
     siginfo_t waiting_info[4];

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 
 #include "call_linux_x86_64.h"
+#include "exempt.h"
 #include "lock.h"
 
 #define DESCRIPTOR_SIZE 0x1000
@@ -177,6 +178,6 @@ void thread_arm_stack(struct thread *thread)
 
 bool thread_arm_calls(struct thread *thread)
 {
-    return system_call6(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, (long)&thread->selector,
-                        0) == 0;
+    return system_call6(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, (long)exempt_start(),
+                        (long)exempt_size(), (long)&thread->selector, 0) == 0;
 }

@@ -1,0 +1,379 @@
+/* detour_linux_x86_64.c: the site, its padding, and the two pieces of code behind them.
+ *
+ *      site      jmp padding                   in place of syscall; two bytes
+ *      padding   jmp made                      in place of instructions that do nothing
+ *      bridge    jmp *made                     between those two, where they are more than 2 GiB apart
+ *      made      lea -number(%rax), %ecx       exempt. RCX and R11 are the only registers that SYSCALL does not keep,
+ *                jecxz 1f                      and no flag may change
+ *                jmp trapped
+ *             1: syscall
+ *                mov $behind the site, %rcx    as SYSCALL leaves it
+ *                jmp *%rcx
+ *      trapped   syscall                       not exempt
+ *
+ * SOURCES: Documentation/admin-guide/syscall-user-dispatch.rst (the exempt range is compared with the address behind
+ * the instruction); Intel SDM volume 2, SYSCALL, LEA, JECXZ; docs/run.md. */
+#include "detour.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "../../decode/system/forced.h"
+#include "../../patch/poke.h"
+#include "call_linux_x86_64.h"
+#include "exempt.h"
+#include "lock.h"
+#include "memory.h"
+#include "module.h"
+#include "padding.h"
+#include "registers.h"
+#include "report.h"
+#include "settings.h"
+
+#define DETOURS 1024
+#define MADE_SIZE 32
+#define TRAPPED_SIZE 4
+#define BRIDGE_SIZE 16
+#define MADE_BYTES (DETOURS * MADE_SIZE)
+#define TRAPPED_BYTES (DETOURS * TRAPPED_SIZE)
+#define BRIDGE_PAGES 8
+#define PAGE 4096u
+#define CALL_SIZE 2
+#define JUMP_SIZE 5
+#define SITES 4096
+#define PROBES 8
+#define GRANULE 0x10000u
+#define LOWEST 0x10000u
+#define TRIES 1024
+
+static const uint8_t call_bytes[CALL_SIZE] = {0x0f, 0x05};
+
+/* `made`, but for the number, the distance to `trapped` and the site. */
+#define MADE_NUMBER 2
+#define MADE_DISTANCE 10
+#define MADE_CALL 14
+#define MADE_BEHIND 16
+#define MADE_SITE 18
+static const uint8_t made_template[] = {
+    0x8d, 0x88, 0, 0, 0, 0,             /* lea */
+    0x67, 0xe3, 5,                      /* jecxz */
+    0xe9, 0,    0, 0, 0,                /* jmp */
+    0x0f, 0x05,                         /* syscall */
+    0x48, 0xb9, 0, 0, 0, 0, 0, 0, 0, 0, /* mov */
+    0xff, 0xe1,                         /* jmp */
+};
+_Static_assert(sizeof made_template <= MADE_SIZE, "a piece has room for it");
+
+static const uint8_t trapped_template[TRAPPED_SIZE] = {0x0f, 0x05, 0x0f, 0x0b};
+
+struct detour {
+    uint64_t site, padding, bridge;
+    uint8_t padding_bytes[PADDING_MOST];
+};
+
+/* What was met where; found by its address. */
+struct site {
+    uint64_t address;
+    uint32_t met;
+    /* One more than the number of its detour. */
+    uint16_t detour;
+    bool given_up;
+};
+
+/* A page of bridges. */
+struct bridges {
+    uint64_t start;
+    unsigned held;
+};
+
+static struct detour detours[DETOURS];
+static unsigned detour_count;
+static struct site sites[SITES];
+static struct bridges bridges[BRIDGE_PAGES];
+/* A bit for each jump between site and piece, by its address: most places are none. */
+static uint64_t jumps[SITES / 64];
+static uint64_t made_start, trapped_start;
+static bool is_stopped;
+
+static unsigned hash(uint64_t address)
+{
+    return (unsigned)(address * 0x9e3779b97f4a7c15u >> 52);
+}
+_Static_assert(SITES == 1 << (64 - 52), "hash");
+
+static uint64_t made_at(unsigned number)
+{
+    return made_start + number * MADE_SIZE;
+}
+
+static uint64_t trapped_at(unsigned number)
+{
+    return trapped_start + number * TRAPPED_SIZE;
+}
+
+/* ---- preparation ---- */
+
+static long map_code(uint64_t at, size_t size, int flags)
+{
+    return system_call6(SYS_mmap, (long)at, (long)size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1,
+                        0);
+}
+
+bool detour_prepare(void)
+{
+    bool are_wanted = settings.calls_met > 0;
+    if (!exempt_prepare(are_wanted ? MADE_BYTES : 0, are_wanted ? TRAPPED_BYTES : 0))
+        return false;
+    if (!are_wanted)
+        return true;
+    /* A filter that was inherited. */
+    is_stopped = prctl(PR_GET_SECCOMP) != SECCOMP_MODE_DISABLED;
+    made_start = exempt_room();
+    trapped_start = made_start + MADE_BYTES;
+    return poke_prepare() == SEGUE_OK;
+}
+
+void detour_stop(void)
+{
+    __atomic_store_n(&is_stopped, true, __ATOMIC_RELAXED);
+}
+
+/* ---- making one ---- */
+
+static bool is_in_reach(uint64_t from, uint64_t to)
+{
+    int64_t distance = (int64_t)(to - from);
+    return distance == (int32_t)distance;
+}
+
+static void store_distance(uint8_t *at, uint64_t from, uint64_t to)
+{
+    int32_t distance = (int32_t)(int64_t)(to - from);
+    memcpy(at, &distance, sizeof distance);
+}
+
+/* A free page below the code, where no heap grows; 0 if none is found. */
+static uint64_t map_bridges(uint64_t code)
+{
+    uint64_t at = code & -(uint64_t)GRANULE;
+    for (unsigned i = 0; i < TRIES && at >= LOWEST + GRANULE; i++) {
+        at -= GRANULE;
+        long got = map_code(at, PAGE, MAP_FIXED_NOREPLACE);
+        if (got == (long)at)
+            return at;
+        if (got >= 0)
+            system_call3(SYS_munmap, got, PAGE, 0);
+    }
+    return 0;
+}
+
+/* Room for a bridge that the code reaches; 0 if there is none. */
+static uint64_t take_bridge(uint64_t code)
+{
+    unsigned i = 0;
+    while (i < BRIDGE_PAGES && bridges[i].start &&
+           (bridges[i].held == PAGE / BRIDGE_SIZE || !is_in_reach(code, bridges[i].start)))
+        i++;
+    if (i == BRIDGE_PAGES)
+        return 0;
+    if (!bridges[i].start)
+        bridges[i].start = map_bridges(code);
+    return bridges[i].start ? bridges[i].start + bridges[i].held++ * BRIDGE_SIZE : 0;
+}
+
+/* The code behind the padding. Nobody executes it yet. */
+static bool write_pieces(unsigned number, const struct detour *detour, uint32_t call_number)
+{
+    uint8_t made[sizeof made_template], bridge[BRIDGE_SIZE] = {0xff, 0x25};
+    uint64_t start = made_at(number), behind = detour->site + CALL_SIZE;
+    uint32_t difference = -call_number;
+    memcpy(made, made_template, sizeof made);
+    memcpy(made + MADE_NUMBER, &difference, sizeof difference);
+    store_distance(made + MADE_DISTANCE, start + MADE_CALL, trapped_at(number));
+    memcpy(made + MADE_SITE, &behind, sizeof behind);
+    memcpy(bridge + 6, &start, sizeof start);
+    return forced_write(start, made, sizeof made) &&
+           forced_write(trapped_at(number), trapped_template, sizeof trapped_template) &&
+           (!detour->bridge || forced_write(detour->bridge, bridge, sizeof bridge));
+}
+
+/* Behind a breakpoint, so that all threads have serialised when it stands. */
+static bool write_padding(struct detour *detour, unsigned size, uint64_t to)
+{
+    memset(detour->padding_bytes, 0x90, size);
+    detour->padding_bytes[0] = 0xe9;
+    store_distance(detour->padding_bytes + 1, detour->padding + JUMP_SIZE, to);
+    return poke(detour->padding, detour->padding_bytes, size, POKE_KERNEL) == SEGUE_OK;
+}
+
+static bool write_site(const struct detour *detour)
+{
+    uint64_t distance = detour->padding - (detour->site + CALL_SIZE);
+    const uint8_t jump[CALL_SIZE] = {0xeb, (uint8_t)distance};
+    return poke(detour->site, jump, sizeof jump, POKE_KERNEL) == SEGUE_OK;
+}
+
+static void note_jump(uint64_t address)
+{
+    __atomic_fetch_or(&jumps[hash(address) / 64], (uint64_t)1 << hash(address) % 64, __ATOMIC_RELAXED);
+}
+
+/* With the lock held. The number is used up only when the padding is. */
+static bool make(struct site *site, uint32_t call_number, const struct segue_code *code)
+{
+    struct padding padding;
+    unsigned number = detour_count;
+    if (!padding_find(code, site->address, &padding))
+        return false;
+    struct detour *detour = &detours[number];
+    *detour = (struct detour){.site = site->address, .padding = padding.address};
+    if (!is_in_reach(padding.address + JUMP_SIZE, made_at(number)))
+        detour->bridge = take_bridge(padding.address);
+    uint64_t to = detour->bridge ? detour->bridge : made_at(number);
+    if (!is_in_reach(padding.address + JUMP_SIZE, to) || !write_pieces(number, detour, call_number) ||
+        !write_padding(detour, padding.size, to))
+        return false;
+    note_jump(detour->padding);
+    note_jump(detour->bridge);
+    __atomic_store_n(&detour_count, number + 1, __ATOMIC_RELEASE);
+    if (!write_site(detour))
+        return false;
+    __atomic_store_n(&site->detour, (uint16_t)(number + 1), __ATOMIC_RELEASE);
+    return true;
+}
+
+static bool is_plain_call(uint64_t address)
+{
+    uint8_t bytes[CALL_SIZE];
+    return memory_read_freely(bytes, address, sizeof bytes) && memcmp(bytes, call_bytes, sizeof bytes) == 0;
+}
+
+static void lead(struct site *site, uint64_t number)
+{
+    struct segue_code code;
+    struct module_code kept;
+    bool done = false;
+    if (detour_count < DETOURS && is_plain_call(site->address) && module_take_code(site->address, &code, &kept)) {
+        done = make(site, (uint32_t)number, &code);
+        module_give_code(&kept);
+    }
+    site->given_up = !done;
+    if (done)
+        count(&counters->sites_calls, 1);
+    report_event(done ? "%s at %x is made without a trap from now on" : "%s at %x goes on to be trapped",
+                 report_call_name(number), site->address);
+}
+
+/* ---- what was met ---- */
+
+/* The record of a site, made if it is new; NULL where too many others are. */
+static struct site *find_site(uint64_t address)
+{
+    for (unsigned i = 0; i < PROBES; i++) {
+        struct site *site = &sites[(hash(address) + i) % SITES];
+        uint64_t none = 0;
+        if (__atomic_load_n(&site->address, __ATOMIC_RELAXED) == address ||
+            __atomic_compare_exchange_n(&site->address, &none, address, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+            none == address)
+            return site;
+    }
+    return NULL;
+}
+
+/* Where a module was, there may be another. */
+static bool is_stale(const struct site *site)
+{
+    return site->detour && is_plain_call(site->address);
+}
+
+void detour_note(uint64_t instruction, uint64_t number)
+{
+    if (!made_start || __atomic_load_n(&is_stopped, __ATOMIC_RELAXED))
+        return;
+    struct site *site = find_site(instruction - CALL_SIZE);
+    if (!site || __atomic_load_n(&site->given_up, __ATOMIC_RELAXED) ||
+        __atomic_add_fetch(&site->met, 1, __ATOMIC_RELAXED) < settings.calls_met)
+        return;
+    lock_take();
+    if (is_stale(site))
+        site->detour = 0;
+    if (!site->detour && !site->given_up)
+        lead(site, number);
+    lock_release();
+}
+
+/* ---- out of one ---- */
+
+/* Before the call, or behind it. */
+static void stand(ucontext_t *frame, uint64_t site, bool is_behind)
+{
+    set(frame, REG_RIP, is_behind ? site + CALL_SIZE : site);
+}
+
+static void leave_made(ucontext_t *frame, uint64_t offset)
+{
+    const struct detour *detour = &detours[offset / MADE_SIZE];
+    unsigned place = offset % MADE_SIZE;
+    stand(frame, detour->site, place >= MADE_BEHIND);
+    /* At the call it may stand again, after an interruption: as the kernel leaves it then. */
+    if (place >= MADE_CALL)
+        set(frame, REG_RCX, detour->site + CALL_SIZE);
+}
+
+static void leave_trapped(ucontext_t *frame, uint64_t offset)
+{
+    const struct detour *detour = &detours[offset / TRAPPED_SIZE];
+    bool is_behind = offset % TRAPPED_SIZE != 0;
+    stand(frame, detour->site, is_behind);
+    if (is_behind)
+        set(frame, REG_RCX, detour->site + CALL_SIZE);
+}
+
+/* Another module may be where it was. */
+static bool still_stands(const struct detour *detour)
+{
+    uint8_t bytes[JUMP_SIZE];
+    return memory_read_freely(bytes, detour->padding, sizeof bytes) &&
+           memcmp(bytes, detour->padding_bytes, sizeof bytes) == 0;
+}
+
+/* The detour whose jump, or bridge, stands there; NULL for none. */
+static const struct detour *find_jump(uint64_t instruction)
+{
+    if (!(__atomic_load_n(&jumps[hash(instruction) / 64], __ATOMIC_RELAXED) >> hash(instruction) % 64 & 1))
+        return NULL;
+    unsigned held = __atomic_load_n(&detour_count, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i < held; i++) {
+        const struct detour *detour = &detours[i];
+        if (instruction == detour->bridge || (instruction == detour->padding && still_stands(detour)))
+            return detour;
+    }
+    return NULL;
+}
+
+bool detour_is_step(struct thread *thread, uint64_t instruction)
+{
+    uint64_t to = thread->stepped_to, offset = instruction - made_start;
+    thread->stepped_to = 0;
+    if (!made_start)
+        return false;
+    if (offset < MADE_BYTES && offset % MADE_SIZE >= MADE_BEHIND)
+        thread->stepped_to = detours[offset / MADE_SIZE].site + CALL_SIZE;
+    return offset < MADE_BYTES + TRAPPED_BYTES || find_jump(instruction) || (to && instruction == to);
+}
+
+void detour_leave(ucontext_t *frame)
+{
+    uint64_t instruction = get(frame, REG_RIP);
+    if (!made_start)
+        return;
+    if (instruction - made_start < MADE_BYTES)
+        leave_made(frame, instruction - made_start);
+    else if (instruction - trapped_start < TRAPPED_BYTES)
+        leave_trapped(frame, instruction - trapped_start);
+    else if (find_jump(instruction))
+        stand(frame, find_jump(instruction)->site, false);
+}

@@ -1,0 +1,222 @@
+/* padding.c: the functions within reach are decoded from their starts, twice: for the padding, and for branches into
+ * it.
+ *
+ * SOURCES: Intel SDM volume 2, NOP (recommended forms), JMP, Jcc, LOOP. ASSUMPTIONS: compilers put what they align
+ * behind the padding, so that indirect branches lead there, too; functions that the unwind tables do not know begin at
+ * multiples of sixteen. */
+#include "padding.h"
+
+#include <string.h>
+
+#include "../../patch/length.h"
+
+#define SITE_SIZE 2
+#define FARTHEST_BACK 128
+#define FARTHEST_ON 127
+#define FUNCTION_ALIGNMENT 16
+#define LABEL_ALIGNMENT 8
+#define RUNS 64
+
+/* An instruction, as far as it matters here. */
+struct step {
+    uint64_t end;
+    bool does_nothing;
+    /* What follows it is not executed after it. A call may never return. */
+    bool ends, may_end;
+    bool branches;
+    uint64_t target;
+};
+
+/* Padding of one function, [start, end). */
+struct run {
+    uint64_t start, end;
+};
+
+struct search {
+    const struct segue_code *code;
+    uint64_t site, first, last;
+    bool met_site;
+    struct run runs[RUNS];
+    unsigned run_count;
+};
+
+/* ---- one instruction ---- */
+
+static int64_t displacement(const uint8_t *bytes, unsigned length, unsigned size)
+{
+    int32_t wide;
+    if (size == 1)
+        return (int8_t)bytes[length - 1];
+    memcpy(&wide, bytes + length - sizeof wide, sizeof wide);
+    return wide;
+}
+
+static void classify_short(const uint8_t *bytes, unsigned length, const struct outline *outline, struct step *step)
+{
+    uint8_t opcode = bytes[outline->opcode],
+            reg = length > outline->opcode + 1u ? bytes[outline->opcode + 1] >> 3 & 7 : 0;
+    bool has_rex = outline->opcode > 0 && (bytes[outline->opcode - 1] & 0xf0) == 0x40;
+    bool is_near = opcode >= 0xe8 && opcode <= 0xe9;
+    step->does_nothing = opcode == 0x90 && !outline->repeat && !has_rex;
+    step->branches = (opcode & 0xf0) == 0x70 || (opcode >= 0xe0 && opcode <= 0xe3) || opcode == 0xeb || is_near;
+    /* XBEGIN names where an abort leads. */
+    bool is_begin = opcode == 0xc7 && length > outline->opcode + 1u && bytes[outline->opcode + 1] == 0xf8;
+    if (step->branches || is_begin)
+        step->target = step->end + (uint64_t)displacement(bytes, length, is_near || is_begin ? 4 : 1);
+    step->branches |= is_begin;
+    step->ends = opcode == 0xeb || opcode == 0xe9 || opcode == 0xc3 || opcode == 0xc2 ||
+                 (opcode == 0xff && (reg == 4 || reg == 5));
+    step->may_end = step->ends || opcode == 0xe8 || (opcode == 0xff && reg == 2);
+}
+
+static void classify_two_bytes(const uint8_t *bytes, unsigned length, const struct outline *outline, struct step *step)
+{
+    uint8_t opcode = bytes[outline->opcode];
+    step->does_nothing = opcode == 0x1f && !outline->repeat;
+    step->branches = (opcode & 0xf0) == 0x80;
+    if (step->branches)
+        step->target = step->end + (uint64_t)displacement(bytes, length, 4);
+    step->ends = step->may_end = opcode == 0x0b;
+}
+
+/* False for what is no instruction, or does not end before `end`. */
+static bool classify(const struct segue_code *code, uint64_t at, uint64_t end, struct step *step)
+{
+    const uint8_t *bytes = code->bytes + (at - code->address);
+    struct segue_insn insn;
+    struct outline outline;
+    *step = (struct step){0};
+    if (segue_decode(SEGUE_MODE_64, bytes, end - at, &insn) != SEGUE_OK)
+        return false;
+    step->end = at + insn.length;
+    if (length_outline(bytes, insn.length, &outline) != insn.length)
+        return true;
+    if (outline.map == 0)
+        classify_short(bytes, insn.length, &outline, step);
+    else if (outline.map == 1)
+        classify_two_bytes(bytes, insn.length, &outline, step);
+    return true;
+}
+
+/* ---- one function ---- */
+
+static void add(struct search *search, uint64_t start, uint64_t end)
+{
+    if (end - start >= PADDING_LEAST && start <= search->last && end > search->first && search->run_count < RUNS)
+        search->runs[search->run_count++] = (struct run){start, end};
+}
+
+/* What follows the function, whose last instruction is `last`: all of it does nothing, or none is taken. */
+static void add_gap(struct search *search, uint64_t end, uint64_t next, const struct step *last)
+{
+    uint64_t limit = (end + FUNCTION_ALIGNMENT - 1) & -(uint64_t)FUNCTION_ALIGNMENT, at = end;
+    uint64_t code_end = search->code->address + search->code->size;
+    struct step step;
+    limit = next < limit ? next : limit;
+    if (!last->may_end || limit > code_end)
+        return;
+    while (at < limit && classify(search->code, at, limit, &step) && step.does_nothing)
+        at = step.end;
+    if (at == limit)
+        add(search, end, limit);
+}
+
+/* Notes the padding in [start, end). False if it does not decode to its end. */
+static bool find_runs(struct search *search, uint64_t start, uint64_t end, uint64_t next)
+{
+    struct step step = {0}, before = {0};
+    uint64_t run = 0;
+    for (uint64_t at = start; at < end; at = step.end) {
+        if (!classify(search->code, at, end, &step))
+            return false;
+        if (step.does_nothing && !run && before.ends)
+            run = at;
+        if (!step.does_nothing && run && at % LABEL_ALIGNMENT == 0)
+            add(search, run, at);
+        if (step.does_nothing && at == search->site + SITE_SIZE)
+            return false;
+        search->met_site |= at == search->site;
+        if (!step.does_nothing) {
+            run = 0;
+            before = step;
+        }
+    }
+    if (!run)
+        add_gap(search, end, next, &before);
+    return true;
+}
+
+static void drop_run(struct search *search, unsigned number)
+{
+    search->runs[number] = search->runs[--search->run_count];
+}
+
+/* Drops what a direct branch leads into. */
+static void check_runs(struct search *search, uint64_t start, uint64_t end)
+{
+    struct step step;
+    for (uint64_t at = start; at < end && search->run_count && classify(search->code, at, end, &step); at = step.end)
+        for (unsigned i = search->run_count; step.branches && i-- > 0;)
+            if (step.target - search->runs[i].start < search->runs[i].end - search->runs[i].start)
+                drop_run(search, i);
+}
+
+/* ---- a place in it ---- */
+
+/* Whole instructions, of which the first begins within reach. */
+static bool choose_in(const struct search *search, const struct run *run, struct padding *padding)
+{
+    struct step step;
+    for (uint64_t at = run->start; at < run->end && at <= search->last; at = step.end) {
+        uint64_t stop = at;
+        while (stop < run->end && stop - at < PADDING_LEAST && classify(search->code, stop, run->end, &step))
+            stop = step.end;
+        if (at >= search->first && stop - at >= PADDING_LEAST && stop - at <= PADDING_MOST) {
+            *padding = (struct padding){at, (uint8_t)(stop - at)};
+            return true;
+        }
+        if (!classify(search->code, at, run->end, &step))
+            return false;
+    }
+    return false;
+}
+
+static bool search_function(struct search *search, uint64_t start, uint64_t end, uint64_t next, struct padding *padding)
+{
+    search->run_count = 0;
+    if (!find_runs(search, start, end, next))
+        return false;
+    check_runs(search, start, end);
+    for (unsigned i = 0; i < search->run_count; i++)
+        if (choose_in(search, &search->runs[i], padding))
+            return true;
+    return false;
+}
+
+bool padding_find(const struct segue_code *code, uint64_t site, struct padding *padding)
+{
+    struct search search = {
+        .code = code,
+        .site = site,
+        .first = site + SITE_SIZE - FARTHEST_BACK,
+        .last = site + SITE_SIZE + FARTHEST_ON,
+    };
+    bool found = false;
+    for (size_t i = 0; i < code->function_count; i++) {
+        const struct segue_extent *function = &code->functions[i];
+        uint64_t next = i + 1 < code->function_count ? function[1].start : UINT64_MAX;
+        uint64_t end = function->end < next ? function->end : next;
+        bool holds_site = site - function->start < end - function->start;
+        bool is_near = function->start <= search.last && end + FUNCTION_ALIGNMENT > search.first;
+        struct padding here;
+        if (!is_near || end > code->address + code->size)
+            continue;
+        bool done = search_function(&search, function->start, end, next, &here);
+        if (holds_site && !search.met_site)
+            return false;
+        if (done && !found)
+            *padding = here;
+        found |= done;
+    }
+    return found && search.met_site;
+}

@@ -1,0 +1,29 @@
+/* padding.h: bytes of code that are never executed: those that compilers put between an instruction that does not go on
+ * and the next aligned one, and between functions. Pure. */
+#ifndef SEGUE_RUN_PADDING_H
+#define SEGUE_RUN_PADDING_H
+
+#include <segue/patch.h>
+
+/* Whole instructions, each of which does nothing; at least PADDING_LEAST bytes, a jump's. */
+struct padding {
+    uint64_t address;
+    uint8_t size;
+};
+
+#define PADDING_LEAST 5
+#define PADDING_MOST 16
+
+/* Finds padding that a short jump in place of the SYSCALL at `site` reaches. `code` has the functions around it
+ * (segue/patch.h). False if there is none; if the site is not known to be an instruction, being outside of every
+ * function or behind bytes that are none; or if what follows it does nothing, since then that would look like padding
+ * once the jump stands. What is found:
+ *
+ *  - follows a jump, a return or UD2 in the function, ends where a multiple of eight is, and no direct branch of the
+ *    function leads into it; or
+ *  - follows a function's end, up to the next multiple of sixteen or the next function, whichever is first.
+ *
+ * Async-signal-safe, thread-safe. */
+bool padding_find(const struct segue_code *code, uint64_t site, struct padding *padding);
+
+#endif
