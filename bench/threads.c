@@ -26,7 +26,7 @@
 /* Nested task: IRETQ must not be used while it is set, so the library leaves its handler by way of the kernel. */
 #define FLAG_NESTED_TASK 0x4000u
 
-enum handler { FLOOR, FLOOR_DIRECT, LIBRARY, OPEN, HANDLERS };
+enum handler { FLOOR, FLOOR_BLOCKING, FLOOR_DIRECT, LIBRARY, OPEN, HANDLERS };
 
 /* What both threads do. */
 struct way {
@@ -256,10 +256,15 @@ static void close_region(struct self *self)
 static void setup(void)
 {
     static char stacks[2][STACK_SIZE];
-    static void (*const own[])(int, siginfo_t *,
-                               void *) = {[FLOOR] = skip, [FLOOR_DIRECT] = skip_directly, [OPEN] = open_page};
+    static void (*const own[])(int, siginfo_t *, void *) = {
+        [FLOOR] = skip,
+        [FLOOR_BLOCKING] = skip,
+        [FLOOR_DIRECT] = skip_directly,
+        [OPEN] = open_page,
+    };
     for (size_t i = 0; i < HANDLERS; i++) {
-        struct sigaction action = {.sa_sigaction = own[i], .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+        struct sigaction action = {.sa_sigaction = own[i], .sa_flags = SA_SIGINFO | SA_ONSTACK};
+        action.sa_flags |= i == FLOOR_BLOCKING ? 0 : SA_NODEFER;
         if (!own[i])
             continue;
         if (sigaction(SIGSEGV, &action, NULL) != 0)
@@ -294,6 +299,8 @@ static void teardown(void)
 static struct way ways[] = {
     {.handler = FLOOR, .threads = 1},
     {.handler = FLOOR, .threads = 2},
+    {.handler = FLOOR_BLOCKING, .threads = 1},
+    {.handler = FLOOR_BLOCKING, .threads = 2},
     {.handler = FLOOR_DIRECT, .threads = 1},
     {.handler = FLOOR_DIRECT, .threads = 2},
     {.handler = LIBRARY, .by_kernel = true, .threads = 1},
@@ -313,10 +320,11 @@ static struct way ways[] = {
 
 static const struct bench_variant variants[] = {
     PAIR("floor", "an empty handler returns", 0),
-    PAIR("floor_direct", "an empty handler leaves directly", 2),
-    PAIR("step", "a step; the library leaves by way of the kernel", 4),
-    PAIR("step_direct", "a step; the library leaves directly, as it does", 6),
-    PAIR("mprotect", "the page is opened, and closed again", 8),
+    PAIR("floor_blocking", "an empty handler that blocks its signal returns", 2),
+    PAIR("floor_direct", "an empty handler leaves directly", 4),
+    PAIR("step", "a step; the library leaves by way of the kernel", 6),
+    PAIR("step_direct", "a step; the library leaves directly, as it does", 8),
+    PAIR("mprotect", "the page is opened, and closed again", 10),
 };
 
 #define SCALING(ratio_, name_)                                                                                         \
@@ -329,14 +337,19 @@ static const struct bench_variant variants[] = {
     }
 
 static const struct bench_ratio ratios[] = {
-    SCALING("floor_scaling", "floor"),       SCALING("floor_direct_scaling", "floor_direct"),
-    SCALING("steps_scaling", "step"),        SCALING("steps_direct_scaling", "step_direct"),
-    SCALING("mprotect_scaling", "mprotect"), {"steps_direct_two_over_floor_two", "step_direct_two", "floor_two"},
+    SCALING("floor_scaling", "floor"),
+    SCALING("floor_blocking_scaling", "floor_blocking"),
+    SCALING("floor_direct_scaling", "floor_direct"),
+    SCALING("steps_scaling", "step"),
+    SCALING("steps_direct_scaling", "step_direct"),
+    SCALING("mprotect_scaling", "mprotect"),
+    {"steps_direct_two_over_floor_two", "step_direct_two", "floor_two"},
 };
 
 static const struct bench_comparison comparisons[] = {
     OVER("steps_scaling_over_floor_scaling", "step", "floor"),
     OVER("steps_direct_scaling_over_floor_scaling", "step_direct", "floor"),
+    OVER("steps_direct_scaling_over_floor_blocking_scaling", "step_direct", "floor_blocking"),
     OVER("steps_direct_scaling_over_floor_direct_scaling", "step_direct", "floor_direct"),
     OVER("floor_direct_scaling_over_floor_scaling", "floor_direct", "floor"),
     OVER("mprotect_scaling_over_floor_scaling", "mprotect", "floor"),

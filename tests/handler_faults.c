@@ -1,8 +1,12 @@
 /* handler_faults.c: faults as an embedder's own handler reads them, and how faults inside our own end. */
 #include "test.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "child.h"
 #include "handler_fixture.h"
@@ -89,6 +93,71 @@ static void sent_signal_is_no_fault(void **state)
     assert_int_equal(segue_fault_read(NULL, NULL, NULL), SEGUE_INVALID);
 }
 
+/* ---- what is no fault, and whose it is ------------------------------------------------------------------------- */
+
+/* The kernel reaches memory on the program's behalf without a signal: nothing to step, and nothing that hangs. */
+static void system_call_on_a_closed_page_fails(void **state)
+{
+    struct segue_counters counters;
+    int ends[2];
+    (void)state;
+    segue_install(NULL);
+    assert_int_equal(add(0, 1, NULL, NULL), SEGUE_OK);
+    assert_int_equal(pipe(ends), 0);
+    errno = 0;
+    assert_int_equal(write(ends[1], page_of(0), 8), -1);
+    assert_int_equal(errno, EFAULT);
+    segue_counters_read(&counters);
+    assert_int_equal(counters.faults, 0);
+    /* It is closed, and served, as before. */
+    load(page_of(0));
+    segue_counters_read(&counters);
+    assert_int_equal(counters.stepped, 1);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static _Atomic int is_in_previous, may_leave;
+
+static void wait_in_previous(int number, siginfo_t *info, void *context)
+{
+    (void)number;
+    (void)info;
+    (void)context;
+    is_in_previous = 1;
+    while (!may_leave)
+        sched_yield();
+    mprotect(page_of(4), PAGE, PROT_READ);
+}
+
+static void *load_not_ours(void *unused)
+{
+    load(page_of(4));
+    return unused;
+}
+
+/* While a fault is handed on, in whatever handler the program has, the others' are still ours. */
+static int others_are_served_while_one_is_handed_on(void)
+{
+    struct sigaction previous = {.sa_sigaction = wait_in_previous, .sa_flags = SA_SIGINFO};
+    struct segue_counters counters;
+    pthread_t thread;
+    fixture_setup(NULL);
+    sigaction(SIGSEGV, &previous, NULL);
+    segue_install(NULL);
+    add(0, 1, NULL, NULL);
+    mprotect(page_of(4), PAGE, PROT_NONE);
+    pthread_create(&thread, NULL, load_not_ours, NULL);
+    while (!is_in_previous)
+        sched_yield();
+    for (int i = 0; i < 1000; i++)
+        load(page_of(0));
+    segue_counters_read(&counters);
+    may_leave = 1;
+    pthread_join(thread, NULL);
+    return counters.stepped == 1000 ? 42 : 1;
+}
+
 /* ---- the handler's own faults ---------------------------------------------------------------------------------- */
 
 static enum segue_verdict fault_again(void *context, const struct segue_event *event)
@@ -156,6 +225,7 @@ static int policy_that_overflows_the_alternate_stack(void)
 }
 
 static const struct child_case cases[] = {
+    {"others_are_served_while_one_is_handed_on", others_are_served_while_one_is_handed_on},
     {"policy_that_faults_in_its_own_region", policy_that_faults_in_its_own_region},
     {"policy_that_crashes", policy_that_crashes},
     {"stack_overflow", stack_overflow},
@@ -169,6 +239,12 @@ static void recursion_ends_in_a_report_and_the_right_signal(void **state)
     assert_int_equal(result.signal, SIGSEGV);
     assert_non_null(
         strstr(result.output, "segue: too many faults inside policies inside faults: address 0x0000000040000010"));
+}
+
+static void others_are_served_while_the_previous_handler_runs(void **state)
+{
+    (void)state;
+    assert_int_equal(child_run("others_are_served_while_one_is_handed_on").status, 42);
 }
 
 static void crash_in_a_policy_kills_with_its_own_signal(void **state)
@@ -193,6 +269,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(fault_is_read_from_the_frame),
         FIXTURE_TEST(address_of_a_general_protection_fault_comes_from_the_decoder),
         FIXTURE_TEST(sent_signal_is_no_fault),
+        FIXTURE_TEST(system_call_on_a_closed_page_fails),
+        FIXTURE_TEST(others_are_served_while_the_previous_handler_runs),
         FIXTURE_TEST(recursion_ends_in_a_report_and_the_right_signal),
         FIXTURE_TEST(crash_in_a_policy_kills_with_its_own_signal),
         FIXTURE_TEST(stack_overflow_kills_as_without_us),
