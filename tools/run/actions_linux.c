@@ -57,7 +57,7 @@ static bool has_handler(const struct action *action)
  * to be made again. The handler never returns to a restorer. */
 static struct action host_action(const struct action *wanted)
 {
-    uint64_t own = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGSYS);
+    uint64_t own = HOST_SIGNALS;
     return (struct action){
         .handler = (uint64_t)(uintptr_t)run_entry,
         .flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | FLAG_RESTORER |

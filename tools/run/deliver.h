@@ -9,8 +9,16 @@
  * process ends. `is_fault`: raised by the instruction that the frame stands at. */
 void deliver(struct thread *thread, ucontext_t *frame, const siginfo_t *info, bool is_fault);
 
-/* The same for those that could not be blocked and now may come. */
+/* Keeps one of the forced signals that was sent, until it may come; one of each. */
+void deliver_keep(struct thread *thread, const siginfo_t *info);
+
+/* Whether some of those that were kept may come now; and lets them come. */
+bool deliver_has_waiting(const struct thread *thread);
 void deliver_waiting(struct thread *thread, ucontext_t *frame);
+
+/* Sends a signal to this thread again, blocked until the host's handler returns; and all that may come now. */
+void deliver_again(const siginfo_t *info);
+void deliver_waiting_again(struct thread *thread);
 
 /* rt_sigreturn(2): the frame becomes what the program's handler has left of its own. */
 void deliver_return(struct thread *thread, ucontext_t *frame);

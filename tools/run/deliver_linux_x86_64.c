@@ -191,15 +191,23 @@ static unsigned forced_place(int number)
     return place;
 }
 
+/* One of each, as the kernel keeps them. It may interrupt itself, and what reads what it writes. */
+void deliver_keep(struct thread *thread, const siginfo_t *info)
+{
+    unsigned place = forced_place(info->si_signo);
+    if (__atomic_load_n(&thread->waiting, __ATOMIC_RELAXED) & 1u << place)
+        return;
+    thread->waiting_info[place] = *info;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&thread->waiting, 1u << place, __ATOMIC_RELAXED);
+}
+
 static bool waits(struct thread *thread, const siginfo_t *info)
 {
     uint64_t bit = SIGNAL_BIT(info->si_signo);
     if (!(bit & FORCED_SIGNALS) || !(thread->mask & bit))
         return false;
-    unsigned place = forced_place(info->si_signo);
-    if (!(thread->waiting & 1u << place))
-        thread->waiting_info[place] = *info;
-    thread->waiting |= 1u << place;
+    deliver_keep(thread, info);
     return true;
 }
 
@@ -229,15 +237,53 @@ void deliver(struct thread *thread, ucontext_t *frame, const siginfo_t *info, bo
     deliver(thread, frame, &overflow, true);
 }
 
+void deliver_again(const siginfo_t *info)
+{
+    uint64_t bit = SIGNAL_BIT(info->si_signo);
+    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&bit, 0, sizeof bit);
+    system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0),
+                 info->si_signo, (long)info);
+}
+
+static bool may_come(const struct thread *thread, unsigned place)
+{
+    return (__atomic_load_n(&thread->waiting, __ATOMIC_RELAXED) & 1u << place) &&
+           !(thread->mask & SIGNAL_BIT(forced_signals[place]));
+}
+
+bool deliver_has_waiting(const struct thread *thread)
+{
+    bool has = false;
+    for (unsigned place = 0; place < FORCED_COUNT; place++)
+        has |= may_come(thread, place);
+    return has;
+}
+
+/* Takes one that may come. False if there is none. */
+static bool take_waiting(struct thread *thread, unsigned place, siginfo_t *info)
+{
+    if (!may_come(thread, place))
+        return false;
+    *info = thread->waiting_info[place];
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&thread->waiting, ~(1u << place), __ATOMIC_RELAXED);
+    return true;
+}
+
 void deliver_waiting(struct thread *thread, ucontext_t *frame)
 {
-    for (unsigned place = 0; place < FORCED_COUNT; place++) {
-        if (!(thread->waiting & 1u << place) || (thread->mask & SIGNAL_BIT(forced_signals[place])))
-            continue;
-        siginfo_t info = thread->waiting_info[place];
-        thread->waiting &= ~(1u << place);
-        deliver(thread, frame, &info, false);
-    }
+    siginfo_t info;
+    for (unsigned place = 0; place < FORCED_COUNT; place++)
+        if (take_waiting(thread, place, &info))
+            deliver(thread, frame, &info, false);
+}
+
+void deliver_waiting_again(struct thread *thread)
+{
+    siginfo_t info;
+    for (unsigned place = 0; place < FORCED_COUNT; place++)
+        if (take_waiting(thread, place, &info))
+            deliver_again(&info);
 }
 
 /* Whether the program's frame, whose first bytes are in `legacy`, holds an extended state that is whole but has less in

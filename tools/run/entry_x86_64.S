@@ -66,6 +66,7 @@ run_entry:
         andq    $-BLOCK_SIZE, %rcx
         movzbl  THREAD_SELECTOR(%rcx), %r9d
         movb    $SELECTOR_ALLOW, THREAD_SELECTOR(%rcx)
+        movb    $1, THREAD_KEEPS(%rcx)
 run_entry_allowed:
         rdfsbase %r8
         movq    THREAD_HOST_FS(%rcx), %rax

@@ -36,22 +36,25 @@
  * interrupted. */
 static void put_back(ucontext_t *frame, const siginfo_t *info)
 {
-    uint64_t bit = SIGNAL_BIT(info->si_signo), mask;
-    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&bit, 0, sizeof bit);
+    uint64_t mask;
     memcpy(&mask, &frame->uc_sigmask, sizeof mask);
-    mask |= bit;
+    mask |= SIGNAL_BIT(info->si_signo);
     memcpy(&frame->uc_sigmask, &mask, sizeof mask);
-    system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0),
-                 info->si_signo, (long)info);
+    deliver_again(info);
 }
 
 /* A signal while the host runs: the fault of one of its guarded accesses; a call that the program's filter does not let
- * it make; or one that was sent, which waits in the kernel until the host is done. */
-static void serve_host(ucontext_t *frame, const siginfo_t *info)
+ * it make; or one that was sent. That is kept until the host is done, without blocking it, since a guarded access may
+ * raise the same; on the last stretch, where the host accesses nothing and asks for nothing that was kept, it waits in
+ * the kernel. */
+static void serve_host(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
 {
     uint64_t instruction = get(frame, REG_RIP);
     if (info->si_code <= 0) {
-        put_back(frame, info);
+        if (thread->keeps_signals)
+            deliver_keep(thread, info);
+        else
+            put_back(frame, info);
         return;
     }
     if (info->si_signo == SIGSYS) {
@@ -135,11 +138,27 @@ static void serve_program(struct thread *thread, ucontext_t *frame, const siginf
     deliver(thread, frame, info, is_fault(info));
 }
 
+/* No signal is kept from here on. False if one was before: then they still are. */
+static bool stop_keeping(struct thread *thread)
+{
+    thread->keeps_signals = false;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (!deliver_has_waiting(thread))
+        return true;
+    thread->keeps_signals = true;
+    return false;
+}
+
 /* With the program's own instruction, or a stub that makes its call. */
 static struct crossing go_on(struct thread *thread, ucontext_t *frame)
 {
-    if (thread->waiting)
-        deliver_waiting(thread, frame);
+    while (!stop_keeping(thread)) {
+        /* The stub's frame is not the program's: the kernel interrupts the stub. */
+        if (thread->is_led)
+            deliver_waiting_again(thread);
+        else
+            deliver_waiting(thread, frame);
+    }
     return (struct crossing){0, thread->is_led ? SELECTOR_ALLOW : SELECTOR_BLOCK};
 }
 
@@ -166,6 +185,7 @@ static void leave_entry(struct thread *thread, ucontext_t *frame, uint64_t selec
     uint64_t entry = (uint64_t)(uintptr_t)run_entry;
     if (get(frame, REG_RIP) - entry >= (uint64_t)(run_entry_allowed - run_entry))
         return;
+    thread->keeps_signals = true;
     set(frame, REG_RCX, (uint64_t)(uintptr_t)thread);
     set(frame, REG_R9, selector);
     set(frame, REG_RIP, (uint64_t)(uintptr_t)run_entry_allowed);
@@ -181,8 +201,9 @@ struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struc
     keys_open();
     if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction))) {
         leave_entry(thread, frame, selector);
-        serve_host(frame, info);
-        return (struct crossing){base, selector};
+        serve_host(thread, frame, info);
+        /* Only its last instructions may have set the program's already. */
+        return (struct crossing){base, exempt_is_leaving(instruction) ? selector : SELECTOR_ALLOW};
     }
     uint64_t began = settings.statistics ? __rdtsc() : 0;
     count(&counters->crossings, 1);
@@ -195,11 +216,13 @@ struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struc
         count(&counters->wrong_bases, 1);
         report_fatal("FS base was %x while the program ran", base);
     }
-    if (is_step_of_ours(thread, frame, info))
+    bool is_ours = is_step_of_ours(thread, frame, info);
+    if (is_ours && stop_keeping(thread))
         return (struct crossing){base, selector};
     calls_leave_stub(thread, frame);
     detour_leave(frame);
-    serve_program(thread, frame, info);
+    if (!is_ours)
+        serve_program(thread, frame, info);
     struct crossing crossing = go_on(thread, frame);
     if (began)
         count(&counters->ticks, __rdtsc() - began);

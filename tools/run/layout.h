@@ -23,6 +23,7 @@
 #define THREAD_HOST_FS 8
 #define THREAD_TARGET 16
 #define THREAD_ARGUMENTS 24
+#define THREAD_KEEPS 72
 
 /* What the selector holds (syscall user dispatch). */
 #define SELECTOR_ALLOW 0

@@ -110,7 +110,7 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
 static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struct segue_clone *request,
                                  struct birth *birth)
 {
-    uint64_t instruction = get(frame, REG_RIP);
+    const uint64_t instruction = get(frame, REG_RIP), own = HOST_SIGNALS;
     request->flags &= ~(uint64_t)CLONE_SETTLS;
     request->tls = 0;
     thread->target = instruction;
@@ -118,7 +118,11 @@ static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struc
     birth->releases_lock = true;
     set(frame, REG_RIP, thread_gate(thread, run_gate_begin));
     lock_take();
+    /* The child forgets what its parent has kept, and may be sent something at once. */
+    thread->keeps_signals = false;
     long result = segue_clone(frame, request);
+    thread->keeps_signals = true;
+    system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&own, 0, sizeof own);
     lock_release();
     set(frame, REG_RIP, instruction);
     return result;

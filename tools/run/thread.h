@@ -20,6 +20,9 @@ struct thread {
     /* Where the stubs lead, and the arguments that the program's registers hold again after a call. */
     uint64_t target;
     uint64_t arguments[6];
+    /* The host serves the thread, and keeps what is sent to it meanwhile: from its first instruction up to where it
+     * looks for the last time. */
+    volatile bool keeps_signals;
 
     /* The program is about to be started by this thread: where. */
     uint64_t start_instruction, start_stack;
@@ -56,6 +59,7 @@ _Static_assert(offsetof(struct thread, selector) == THREAD_SELECTOR, "layout.h")
 _Static_assert(offsetof(struct thread, host_fs) == THREAD_HOST_FS, "layout.h");
 _Static_assert(offsetof(struct thread, target) == THREAD_TARGET, "layout.h");
 _Static_assert(offsetof(struct thread, arguments) == THREAD_ARGUMENTS, "layout.h");
+_Static_assert(offsetof(struct thread, keeps_signals) == THREAD_KEEPS, "layout.h");
 _Static_assert(sizeof(struct thread) <= BLOCK_CODE, "layout.h");
 
 /* The stubs, in the template that each block has a copy of. */
