@@ -2,8 +2,10 @@
  * as the assembler has made it, cut out of this program by its labels. */
 #include "test.h"
 
+#include <link.h>
 #include <string.h>
 
+#include "../patch/unwind.h"
 #include "../tools/run/padding.h"
 
 /* A piece of code, "name" to "name_end", with labels of its own. What the assembler fills an alignment with is padding
@@ -29,13 +31,13 @@ static bool find(const uint8_t *start, const uint8_t *end, uint64_t site, struct
 
 /* --- In a function. --- */
 
-CODE(behind_return, "xorl %eax, %eax\n"
+CODE(behind_return, ".fill 8, 1, 0x50\n"
+                    "xorl %eax, %eax\n"
                     "behind_return_site: syscall\n"
                     "cmpq $-4096, %rax\n"
                     "ja behind_return_error\n"
                     "ret\n"
-                    "behind_return_padding: .nops 8\n"
-                    ".p2align 4\n"
+                    "behind_return_padding: .p2align 4\n"
                     "behind_return_error: negl %eax\n"
                     "ret");
 extern const uint8_t behind_return_site[], behind_return_padding[];
@@ -101,6 +103,53 @@ static void what_a_branch_leads_into_is_not(void **state)
     struct padding padding;
     (void)state;
     assert_false(FIND(entered, entered_site, &padding));
+}
+
+CODE(referred, "referred_site: syscall\n"
+               "leaq referred_label(%rip), %rdx\n"
+               "ret\n"
+               ".nops 1, 1\n"
+               "referred_label: .nops 5, 5\n"
+               "ret");
+extern const uint8_t referred_site[];
+
+CODE(loaded, "loaded_site: syscall\n"
+             "movups loaded_data(%rip), %xmm1\n"
+             "ret\n"
+             ".nops 2, 2\n"
+             "loaded_data: .nops 4, 4\n"
+             "ret");
+extern const uint8_t loaded_site[];
+
+static void what_an_operand_leads_to_is_not(void **state)
+{
+    struct padding padding;
+    (void)state;
+    assert_int_equal((referred_end - referred - 1) % 8, 0);
+    assert_false(FIND(referred, referred_site, &padding));
+    assert_int_equal((loaded_end - loaded - 1) % 8, 0);
+    assert_false(FIND(loaded, loaded_site, &padding));
+}
+
+CODE(many, "many_site: syscall\n"
+           "ret\n"
+           ".nops 5, 1\n"
+           "ret");
+extern const uint8_t many_site[];
+
+CODE(two, "two_site: syscall\n"
+          "ret\n"
+          ".nops 5, 4\n"
+          "ret");
+extern const uint8_t two_site[];
+
+/* Assemblers do not make so many. */
+static void many_instructions_are_not(void **state)
+{
+    struct padding padding;
+    (void)state;
+    assert_false(FIND(many, many_site, &padding));
+    assert_true(FIND(two, two_site, &padding));
 }
 
 CODE(unaligned, "unaligned_site: syscall\n"
@@ -189,16 +238,16 @@ static void what_does_something_is_not(void **state)
 /* --- Reach. --- */
 
 CODE(far_on, "far_on_site: syscall\n"
-             ".fill 125, 1, 0x50\n"
+             ".fill 126, 1, 0x50\n"
              "ret\n"
-             ".nops 8, 8\n"
+             ".nops 7, 7\n"
              "ret");
 extern const uint8_t far_on_site[];
 
 CODE(too_far_on, "too_far_on_site: syscall\n"
-                 ".fill 133, 1, 0x50\n"
+                 ".fill 127, 1, 0x50\n"
                  "ret\n"
-                 ".nops 8, 8\n"
+                 ".nops 6, 6\n"
                  "ret");
 extern const uint8_t too_far_on_site[];
 
@@ -221,7 +270,7 @@ static void only_what_a_short_jump_reaches_is_found(void **state)
     struct padding padding;
     (void)state;
     assert_true(FIND(far_on, far_on_site, &padding));
-    assert_int_equal(padding.address - address_of(far_on_site) - 2, 126);
+    assert_int_equal(padding.address - address_of(far_on_site) - 2, 127);
     assert_false(FIND(too_far_on, too_far_on_site, &padding));
     assert_true(FIND(far_back, far_back_site, &padding));
     assert_int_equal(padding.address, address_of(far_back_padding));
@@ -290,6 +339,60 @@ static void what_was_taken_is_not_found_again(void **state)
         assert_true(padding.address >= first + PADDING_LEAST);
 }
 
+/* --- The C library's. --- */
+
+struct sites {
+    struct segue_code code;
+    unsigned with, without;
+};
+
+static enum segue_status count_site(void *context, const struct segue_site *site)
+{
+    struct sites *sites = context;
+    struct padding padding;
+    if (site->kind != SEGUE_SITE_SYSTEM_CALL)
+        return SEGUE_OK;
+    bool found = padding_find(&sites->code, site->address, &padding);
+    sites->with += found;
+    sites->without += !found;
+    return SEGUE_OK;
+}
+
+static int take_libc(struct dl_phdr_info *info, size_t size, void *context)
+{
+    static struct segue_extent functions[20000];
+    struct sites *sites = context;
+    struct segue_extent all = {UINT64_MAX, 0};
+    (void)size;
+    if (!strstr(info->dlpi_name, "libc.so"))
+        return 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uint64_t start = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X))
+            sites->code = (struct segue_code){(const uint8_t *)start, segment->p_filesz, start, functions, 0};
+        if (segment->p_type == PT_LOAD)
+            all = (struct segue_extent){start < all.start ? start : all.start, start + segment->p_memsz};
+    }
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME)
+            sites->code.function_count =
+                unwind_functions((const uint8_t *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr,
+                                 info->dlpi_phdr[i].p_memsz, all, functions, sizeof functions / sizeof *functions);
+    return 1;
+}
+
+static void most_of_the_C_library_s_system_calls_have_some(void **state)
+{
+    struct sites sites = {.with = 0};
+    (void)state;
+    dl_iterate_phdr(take_libc, &sites);
+    assert_in_range(sites.code.function_count, 1000, 20000);
+    segue_scan(&sites.code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, count_site, &sites);
+    print_message("%u of %u sites have padding\n", sites.with, sites.with + sites.without);
+    assert_true(sites.with > 4 * sites.without);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +401,8 @@ int main(void)
         cmocka_unit_test(a_site_outside_of_every_function_has_none),
         cmocka_unit_test(what_is_run_through_is_not),
         cmocka_unit_test(what_a_branch_leads_into_is_not),
+        cmocka_unit_test(what_an_operand_leads_to_is_not),
+        cmocka_unit_test(many_instructions_are_not),
         cmocka_unit_test(what_does_not_end_where_labels_do_is_not),
         cmocka_unit_test(what_has_no_room_for_a_jump_is_not),
         cmocka_unit_test(a_site_before_an_instruction_that_does_nothing_has_none),
@@ -308,6 +413,7 @@ int main(void)
         cmocka_unit_test(what_follows_a_function_with_another_in_it_is_not),
         cmocka_unit_test(what_follows_a_function_that_goes_on_is_not),
         cmocka_unit_test(what_was_taken_is_not_found_again),
+        cmocka_unit_test(most_of_the_C_library_s_system_calls_have_some),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,9 @@
 #define SET_SIZE 8
 #define PROT_EXEC_BIT 4
 #define SYS_epoll_pwait2_number 441
+#define SYS_io_uring_enter_number 426
+#define URING_EXTENDED_ARGUMENT 8u
+#define URING_EXTENDED_SIZE 24
 
 /* ---- made by the program's registers ---- */
 
@@ -95,10 +98,8 @@ struct masked {
 };
 
 static const struct masked masked[] = {
-    {SYS_rt_sigsuspend, 0, 1},
-    {SYS_ppoll, 3, 4},
-    {SYS_epoll_pwait, 4, 5},
-    {SYS_epoll_pwait2_number, 4, 5},
+    {SYS_rt_sigsuspend, 0, 1},         {SYS_ppoll, 3, 4}, {SYS_epoll_pwait, 4, 5}, {SYS_epoll_pwait2_number, 4, 5},
+    {SYS_io_uring_enter_number, 4, 5},
 };
 
 /* The mask without the signals that cannot be blocked. False if it is not there: the kernel says so itself. */
@@ -136,8 +137,27 @@ static void pass_masked_pair(struct thread *thread, ucontext_t *frame)
     calls_pass(thread, frame, before);
 }
 
+/* io_uring_enter with the flag that says so: the argument leads to the mask's address, with more behind it. */
+static void pass_masked_extended(struct thread *thread, ucontext_t *frame)
+{
+    uint64_t before[6], extended[URING_EXTENDED_SIZE / 8];
+    for (int i = 0; i < 6; i++)
+        before[i] = argument(frame, i);
+    if (before[5] == sizeof extended && memory_read(extended, before[4], sizeof extended) &&
+        (uint32_t)extended[1] == SET_SIZE && replace_mask(thread, extended[0])) {
+        extended[0] = (uint64_t)(uintptr_t)&thread->words[0];
+        memcpy(&thread->words[1], extended, sizeof extended);
+        set(frame, REG_R8, (uint64_t)(uintptr_t)&thread->words[1]);
+    }
+    calls_pass(thread, frame, before);
+}
+
 static bool serve_masked(struct thread *thread, ucontext_t *frame, uint64_t number)
 {
+    if (number == SYS_io_uring_enter_number && (argument(frame, 3) & URING_EXTENDED_ARGUMENT)) {
+        pass_masked_extended(thread, frame);
+        return true;
+    }
     if (number == SYS_pselect6 || number == SYS_io_pgetevents) {
         pass_masked_pair(thread, frame);
         return true;
@@ -312,7 +332,7 @@ static void prepare_call(struct thread *thread, const ucontext_t *frame, uint64_
 
 void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
 {
-    uint64_t number = get(frame, REG_RAX), arguments[6];
+    uint64_t number = call_number(frame), arguments[6];
     long result = 0;
     if (info->si_arch != AUDIT_ARCH_X86_64)
         report_fatal("the program makes a 32-bit system call (int 0x80) at %x, which is not done here",
@@ -334,7 +354,7 @@ void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
         count(&counters->served, 1);
     } else if (!thread->is_led) {
         if (is_never_served(number))
-            detour_note(get(frame, REG_RIP), number);
+            detour_note(thread, get(frame, REG_RIP), number);
         calls_pass(thread, frame, NULL);
     }
 }

@@ -15,14 +15,15 @@
 bool detour_prepare(void);
 
 /* Notes that the call before `instruction` was made as it was. When it has been often enough, it is led on a detour, if
- * that can be done. Async-signal-safe; signals must be blocked. */
-void detour_note(uint64_t instruction, uint64_t number);
+ * that can be done; not by one that may be killed alone, with the lock held. Async-signal-safe; signals must be
+ * blocked. */
+void detour_note(const struct thread *thread, uint64_t instruction, uint64_t number);
 
 /* No more of them: a filter of the program's may not let the host write to code. Async-signal-safe. */
 void detour_stop(void);
 
-/* Whether a step of a program through itself has come to `instruction` on a detour, or at its end. Async-signal-safe.
- */
+/* Whether a step of a program through itself has come to `instruction` on a detour; notes in the thread where that
+ * ends. Async-signal-safe. */
 bool detour_is_step(struct thread *thread, uint64_t instruction);
 
 /* If the thread is on a detour, makes the frame the program's: at the system call, or behind it. Async-signal-safe. */

@@ -20,12 +20,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <x86intrin.h>
 
 #include "../../decode/system/forced.h"
 #include "../../patch/poke.h"
 #include "call_linux_x86_64.h"
 #include "exempt.h"
 #include "lock.h"
+#include "maps.h"
 #include "memory.h"
 #include "module.h"
 #include "padding.h"
@@ -45,9 +47,9 @@
 #define JUMP_SIZE 5
 #define SITES 4096
 #define PROBES 8
-#define GRANULE 0x10000u
-#define LOWEST 0x10000u
-#define TRIES 1024
+#define BRIDGE_DISTANCE 0x60000000u
+#define BRIDGE_SPREAD 0x10000000u
+#define TRIES 16
 
 static const uint8_t call_bytes[CALL_SIZE] = {0x0f, 0x05};
 
@@ -131,6 +133,7 @@ bool detour_prepare(void)
         return true;
     /* A filter that was inherited. */
     is_stopped = prctl(PR_GET_SECCOMP) != SECCOMP_MODE_DISABLED;
+    maps_keep();
     made_start = exempt_room();
     trapped_start = made_start + MADE_BYTES;
     return poke_prepare() == SEGUE_OK;
@@ -138,7 +141,9 @@ bool detour_prepare(void)
 
 void detour_stop(void)
 {
-    __atomic_store_n(&is_stopped, true, __ATOMIC_RELAXED);
+    lock_take();
+    is_stopped = true;
+    lock_release();
 }
 
 /* ---- making one ---- */
@@ -155,12 +160,13 @@ static void store_distance(uint8_t *at, uint64_t from, uint64_t to)
     memcpy(at, &distance, sizeof distance);
 }
 
-/* A free page below the code, where no heap grows; 0 if none is found. */
+/* A free page far behind the code, where neither programs map what is to be near it nor heaps grow to, at no address
+ * that can be foreseen; 0 if none is found. */
 static uint64_t map_bridges(uint64_t code)
 {
-    uint64_t at = code & -(uint64_t)GRANULE;
-    for (unsigned i = 0; i < TRIES && at >= LOWEST + GRANULE; i++) {
-        at -= GRANULE;
+    uint64_t start = (code & -(uint64_t)PAGE) + BRIDGE_DISTANCE;
+    for (unsigned i = 0; i < TRIES; i++) {
+        uint64_t at = start + (__rdtsc() * 0x9e3779b97f4a7c15u >> 40) % (BRIDGE_SPREAD / PAGE) * PAGE;
         long got = map_code(at, PAGE, MAP_FIXED_NOREPLACE);
         if (got == (long)at)
             return at;
@@ -221,13 +227,31 @@ static void note_jump(uint64_t address)
     __atomic_fetch_or(&jumps[hash(address) / 64], (uint64_t)1 << hash(address) % 64, __ATOMIC_RELAXED);
 }
 
+struct padding_search {
+    const struct segue_code *code;
+    uint64_t site;
+    struct padding padding;
+    bool found;
+};
+
+/* The site and what it leads to are in one page: the program may drop one of two. */
+static void find_padding(void *context)
+{
+    struct padding_search *search = context;
+    search->found = padding_find(search->code, search->site, &search->padding) &&
+                    search->padding.address / PAGE == search->site / PAGE &&
+                    (search->padding.address + JUMP_SIZE - 1) / PAGE == search->site / PAGE &&
+                    (search->site + CALL_SIZE - 1) / PAGE == search->site / PAGE;
+}
+
 /* With the lock held. The number is used up only when the padding is. */
 static bool make(struct site *site, uint32_t call_number, const struct segue_code *code)
 {
-    struct padding padding;
+    struct padding_search search = {.code = code, .site = site->address};
     unsigned number = detour_count;
-    if (!padding_find(code, site->address, &padding))
+    if (!run_try(find_padding, &search) || !search.found)
         return false;
+    struct padding padding = search.padding;
     struct detour *detour = &detours[number];
     *detour = (struct detour){.site = site->address, .padding = padding.address};
     if (!is_in_reach(padding.address + JUMP_SIZE, made_at(number)))
@@ -237,7 +261,8 @@ static bool make(struct site *site, uint32_t call_number, const struct segue_cod
         !write_padding(detour, padding.size, to))
         return false;
     note_jump(detour->padding);
-    note_jump(detour->bridge);
+    if (detour->bridge)
+        note_jump(detour->bridge);
     __atomic_store_n(&detour_count, number + 1, __ATOMIC_RELEASE);
     if (!write_site(detour))
         return false;
@@ -289,9 +314,9 @@ static bool is_stale(const struct site *site)
     return site->detour && is_plain_call(site->address);
 }
 
-void detour_note(uint64_t instruction, uint64_t number)
+void detour_note(const struct thread *thread, uint64_t instruction, uint64_t number)
 {
-    if (!made_start || __atomic_load_n(&is_stopped, __ATOMIC_RELAXED))
+    if (!made_start || thread->borrows_memory)
         return;
     struct site *site = find_site(instruction - CALL_SIZE);
     if (!site || __atomic_load_n(&site->given_up, __ATOMIC_RELAXED) ||
@@ -300,7 +325,7 @@ void detour_note(uint64_t instruction, uint64_t number)
     lock_take();
     if (is_stale(site))
         site->detour = 0;
-    if (!site->detour && !site->given_up)
+    if (!is_stopped && !site->detour && !site->given_up)
         lead(site, number);
     lock_release();
 }
@@ -348,7 +373,8 @@ static const struct detour *find_jump(uint64_t instruction)
     unsigned held = __atomic_load_n(&detour_count, __ATOMIC_ACQUIRE);
     for (unsigned i = 0; i < held; i++) {
         const struct detour *detour = &detours[i];
-        if (instruction == detour->bridge || (instruction == detour->padding && still_stands(detour)))
+        bool is_bridge = detour->bridge && instruction == detour->bridge;
+        if (is_bridge || (instruction == detour->padding && still_stands(detour)))
             return detour;
     }
     return NULL;
@@ -356,13 +382,12 @@ static const struct detour *find_jump(uint64_t instruction)
 
 bool detour_is_step(struct thread *thread, uint64_t instruction)
 {
-    uint64_t to = thread->stepped_to, offset = instruction - made_start;
-    thread->stepped_to = 0;
+    uint64_t offset = instruction - made_start;
     if (!made_start)
         return false;
     if (offset < MADE_BYTES && offset % MADE_SIZE >= MADE_BEHIND)
         thread->stepped_to = detours[offset / MADE_SIZE].site + CALL_SIZE;
-    return offset < MADE_BYTES + TRAPPED_BYTES || find_jump(instruction) || (to && instruction == to);
+    return offset < MADE_BYTES + TRAPPED_BYTES || find_jump(instruction);
 }
 
 void detour_leave(ucontext_t *frame)

@@ -52,7 +52,7 @@ run_gate_end:
  * may still have the program's selector, and must not make a system call: whoever interrupts it there and makes some
  * takes it to that place (handler_linux_x86_64.c, leave_entry).
  *
- *      rbx block, r12 ucontext; r9 the selector that was in force, r8 the FS base */
+ *      rbx block, r12 ucontext; r9 the selector that was in force and, above, whether signals were kept, r8 the FS base */
         .section .text.run_entry, "ax", @progbits
         .globl  run_entry, run_entry_allowed, run_tail, run_entry_end
         .hidden run_entry, run_entry_allowed, run_tail, run_entry_end
@@ -64,9 +64,8 @@ run_entry:
         _CET_ENDBR
         movq    %rsp, %rcx
         andq    $-BLOCK_SIZE, %rcx
-        movzbl  THREAD_SELECTOR(%rcx), %r9d
-        movb    $SELECTOR_ALLOW, THREAD_SELECTOR(%rcx)
-        movb    $1, THREAD_KEEPS(%rcx)
+        movzwl  THREAD_SELECTOR(%rcx), %r9d
+        movw    $SERVING, THREAD_SELECTOR(%rcx)
 run_entry_allowed:
         rdfsbase %r8
         movq    THREAD_HOST_FS(%rcx), %rax
@@ -118,5 +117,66 @@ run_copy_failed:
         ret
         .cfi_endproc
         .size   run_copy, . - run_copy
+
+/* bool run_try(void (*function)(void *), void *context): the handler sends a fault in it to run_try_failed, with the
+ * thread's `tries` as its stack pointer. */
+        .section .text.run_try, "ax", @progbits
+        .globl  run_try, run_try_failed
+        .hidden run_try, run_try_failed
+        .type   run_try, @function
+        .p2align 4
+run_try:
+        .cfi_startproc
+        _CET_ENDBR
+        pushq   %rbx
+        .cfi_def_cfa_offset 16
+        .cfi_offset %rbx, -16
+        pushq   %rbp
+        .cfi_def_cfa_offset 24
+        .cfi_offset %rbp, -24
+        pushq   %r12
+        .cfi_def_cfa_offset 32
+        .cfi_offset %r12, -32
+        pushq   %r13
+        .cfi_def_cfa_offset 40
+        .cfi_offset %r13, -40
+        pushq   %r14
+        .cfi_def_cfa_offset 48
+        .cfi_offset %r14, -48
+        pushq   %r15
+        .cfi_def_cfa_offset 56
+        .cfi_offset %r15, -56
+        movq    %rsp, %rax
+        andq    $-BLOCK_SIZE, %rax
+        movq    %rsp, THREAD_TRIES(%rax)
+        movq    %rdi, %rax
+        movq    %rsi, %rdi
+        subq    $8, %rsp
+        .cfi_def_cfa_offset 64
+        call    *%rax
+        addq    $8, %rsp
+        .cfi_def_cfa_offset 56
+        movl    $1, %eax
+        jmp     1f
+run_try_failed:
+        xorl    %eax, %eax
+1:      movq    %rsp, %rcx
+        andq    $-BLOCK_SIZE, %rcx
+        movq    $0, THREAD_TRIES(%rcx)
+        popq    %r15
+        .cfi_def_cfa_offset 48
+        popq    %r14
+        .cfi_def_cfa_offset 40
+        popq    %r13
+        .cfi_def_cfa_offset 32
+        popq    %r12
+        .cfi_def_cfa_offset 24
+        popq    %rbp
+        .cfi_def_cfa_offset 16
+        popq    %rbx
+        .cfi_def_cfa_offset 8
+        ret
+        .cfi_endproc
+        .size   run_try, . - run_try
 
         .section .note.GNU-stack, "", @progbits

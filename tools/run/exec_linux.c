@@ -310,7 +310,7 @@ static long name_target(struct target *target, uint64_t path, int folder, uint64
 
 long exec_serve(struct thread *thread, ucontext_t *frame)
 {
-    bool is_at = get(frame, REG_RAX) == SYS_execveat;
+    bool is_at = call_number(frame) == SYS_execveat;
     int first = is_at ? 1 : 0;
     struct target target;
     target.word_count = 0;

@@ -101,7 +101,7 @@ static bool do_access(ucontext_t *frame, const struct segue_insn *insn, struct s
     return true;
 }
 
-static bool serve_segment(ucontext_t *frame, struct segue_fault *fault)
+static bool serve_segment(const struct thread *thread, ucontext_t *frame, struct segue_fault *fault)
 {
     struct segue_insn insn;
     struct segue_regs regs;
@@ -114,7 +114,7 @@ static bool serve_segment(ucontext_t *frame, struct segue_fault *fault)
         count(&counters->faults, 1);
         bool is_time = settings.rewriting == REWRITE_EAGERLY ||
                        (settings.rewriting == REWRITE_WHEN_MANY && module_has_many_faults(regs.rip));
-        if (is_time) {
+        if (is_time && !thread->borrows_memory) {
             uint8_t byte = 0;
             module_rewrite(regs.rip);
             if (memory_read_freely(&byte, regs.rip + insn.segment_prefix, 1) && byte != 0x64)
@@ -139,7 +139,7 @@ void fault_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
 {
     struct segue_fault fault;
     read_fault(frame, &fault);
-    if (serve_segment(frame, &fault))
+    if (serve_segment(thread, frame, &fault))
         return;
     count(&counters->own_faults, 1);
     siginfo_t told = *info;

@@ -9,9 +9,9 @@ struct crossing {
     uint64_t base, selector;
 };
 
-/* The handler in C, with the host's FS base in force: `base` and `selector` are what was in force before. Returns what
- * to go on with. */
+/* The handler in C, with the host's FS base in force: `base` and `before` are what was in force before, the latter the
+ * two bytes that THREAD_SELECTOR begins. Returns what to go on with. */
 struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struct thread *thread, uint64_t base,
-                           uint64_t selector);
+                           uint64_t before);
 
 #endif

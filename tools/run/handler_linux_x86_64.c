@@ -65,6 +65,11 @@ static void serve_host(struct thread *thread, ucontext_t *frame, const siginfo_t
         set(frame, REG_RIP, (uint64_t)(uintptr_t)run_copy_failed);
         return;
     }
+    if (thread->tries) {
+        set(frame, REG_RIP, (uint64_t)(uintptr_t)run_try_failed);
+        set(frame, REG_RSP, thread->tries);
+        return;
+    }
     if (segue_recover(&instruction)) {
         set(frame, REG_RIP, instruction);
         return;
@@ -166,45 +171,53 @@ static struct crossing go_on(struct thread *thread, ucontext_t *frame)
  * the instruction behind it, so that there is no step at its end: neither at the stub's nor at a detour's. */
 static bool is_step_of_ours(struct thread *thread, const ucontext_t *frame, const siginfo_t *info)
 {
-    uint64_t instruction = get(frame, REG_RIP);
+    uint64_t instruction = get(frame, REG_RIP), end = thread->stepped_to;
+    thread->stepped_to = 0;
     if (info->si_signo != SIGTRAP || info->si_code != TRAP_TRACE)
         return false;
     if (calls_is_stub(thread, instruction))
-        return true;
-    if (thread->is_led && instruction == thread->target) {
-        thread->is_led = false;
-        return true;
-    }
-    return detour_is_step(thread, instruction);
+        thread->stepped_to = thread->target;
+    return calls_is_stub(thread, instruction) || detour_is_step(thread, instruction) || (end && instruction == end);
 }
 
-/* What was interrupted may be the handler's first instructions, before they have noted the selector and let the host's
- * calls through. That is done by now: it goes on behind them. */
-static void leave_entry(struct thread *thread, ucontext_t *frame, uint64_t selector)
+/* Whether what was interrupted are the handler's first instructions, before they have noted the selector and let the
+ * host's calls through. That is done by now: it goes on behind them. */
+static bool leave_entry(const struct thread *thread, ucontext_t *frame, uint64_t before)
 {
     uint64_t entry = (uint64_t)(uintptr_t)run_entry;
     if (get(frame, REG_RIP) - entry >= (uint64_t)(run_entry_allowed - run_entry))
-        return;
-    thread->keeps_signals = true;
+        return false;
     set(frame, REG_RCX, (uint64_t)(uintptr_t)thread);
-    set(frame, REG_R9, selector);
+    set(frame, REG_R9, before);
     set(frame, REG_RIP, (uint64_t)(uintptr_t)run_entry_allowed);
+    return true;
+}
+
+/* The host was interrupted: it goes on with its own selector, which only its last instructions may have given up; and
+ * keeps signals, or does not, as before. What has interrupted this handler before it was known that none are kept is
+ * sent again. */
+static struct crossing interrupt_host(struct thread *thread, ucontext_t *frame, const siginfo_t *info, uint64_t base,
+                                      uint64_t before)
+{
+    uint64_t instruction = get(frame, REG_RIP);
+    thread->keeps_signals = leave_entry(thread, frame, before) || (before & SERVING);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (!thread->keeps_signals && deliver_has_waiting(thread))
+        deliver_waiting_again(thread);
+    serve_host(thread, frame, info);
+    return (struct crossing){base, exempt_is_leaving(instruction) ? (uint8_t)before : SELECTOR_ALLOW};
 }
 
 struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struct thread *thread, uint64_t base,
-                           uint64_t selector)
+                           uint64_t before)
 {
-    uint64_t instruction = get(frame, REG_RIP);
+    uint64_t instruction = get(frame, REG_RIP), selector = (uint8_t)before;
     uint64_t entry = (uint64_t)(uintptr_t)run_entry, entry_size = (uint64_t)(run_entry_end - run_entry);
     bool in_entry = instruction - entry < entry_size || exempt_is_leaving(instruction);
     (void)number;
     keys_open();
-    if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction))) {
-        leave_entry(thread, frame, selector);
-        serve_host(thread, frame, info);
-        /* Only its last instructions may have set the program's already. */
-        return (struct crossing){base, exempt_is_leaving(instruction) ? selector : SELECTOR_ALLOW};
-    }
+    if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction)))
+        return interrupt_host(thread, frame, info, base, before);
     uint64_t began = settings.statistics ? __rdtsc() : 0;
     count(&counters->crossings, 1);
     memory_rights = keys_of(frame);

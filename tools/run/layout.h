@@ -20,13 +20,16 @@
 
 /* struct thread */
 #define THREAD_SELECTOR 0
+#define THREAD_KEEPS 1
 #define THREAD_HOST_FS 8
 #define THREAD_TARGET 16
 #define THREAD_ARGUMENTS 24
-#define THREAD_KEEPS 72
+#define THREAD_TRIES 72
 
 /* What the selector holds (syscall user dispatch). */
 #define SELECTOR_ALLOW 0
 #define SELECTOR_BLOCK 1
+/* The two bytes, selector and "keeps", while the host serves the thread. */
+#define SERVING 0x100
 
 #endif

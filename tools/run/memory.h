@@ -14,6 +14,11 @@ extern const char run_copy_access[], run_copy_failed[];
 /* The rights to protection keys (keys.h) of the thread whose call is served. */
 extern _Thread_local uint32_t memory_rights;
 
+/* Assembly: calls the function, and returns true; false if a part of the program's memory that it reads is not there,
+ * where it has ended. In the host's handler only; not nested. */
+bool run_try(void (*function)(void *context), void *context);
+extern const char run_try_failed[];
+
 bool memory_read(void *to, uint64_t address, size_t size);
 bool memory_write(uint64_t address, const void *from, size_t size);
 

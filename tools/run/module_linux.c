@@ -1,11 +1,10 @@
 /* module_linux.c: a module is found by the kernel's list of mappings: the mapping that holds the address, and the one
  * before it that shows the same file from its start, which begins with the ELF header.
  *
- * SOURCES: proc(5) (maps); System V ABI, chapter 5 (program header); docs/patch.md (what is trusted). */
+ * SOURCES: System V ABI, chapter 5 (program header); docs/patch.md (what is trusted). */
 #include "module.h"
 
 #include <elf.h>
-#include <fcntl.h>
 #include <link.h>
 #include <segue/patch.h>
 #include <string.h>
@@ -14,10 +13,10 @@
 #include "../../patch/unwind.h"
 #include "call_linux_x86_64.h"
 #include "lock.h"
+#include "maps.h"
 #include "memory.h"
 #include "report.h"
 
-#define PIECE 4096
 #define PAGE 4096
 #define SEEN 1024
 #define CODE_MAPPINGS 512
@@ -25,94 +24,27 @@
 /* Faults in a mebibyte of code. */
 #define MANY 1024
 
-struct mapping {
-    uint64_t start, end, offset, file;
-    int protection;
-};
-
-struct reader {
-    int file;
-    size_t at, held;
-    char piece[PIECE];
-};
-
 static struct segue_extent seen[SEEN];
 static size_t seen_count;
 
-/* ---- the list of mappings ---- */
-
-static int next(struct reader *reader)
-{
-    if (reader->at == reader->held) {
-        long got = system_call3(SYS_read, reader->file, (long)reader->piece, PIECE);
-        if (got <= 0)
-            return -1;
-        reader->held = (size_t)got;
-        reader->at = 0;
-    }
-    return (unsigned char)reader->piece[reader->at++];
-}
-
-/* A number in hex or decimal; what ends it is skipped. */
-static uint64_t read_number(struct reader *reader, unsigned base)
-{
-    uint64_t number = 0;
-    for (;;) {
-        int character = next(reader);
-        unsigned digit = UINT32_MAX;
-        if (character >= '0' && character <= '9')
-            digit = (unsigned)character - '0';
-        else if (character >= 'a' && character <= 'f')
-            digit = (unsigned)character - 'a' + 10;
-        if (digit >= base)
-            return number;
-        number = number * base + digit;
-    }
-}
-
-/* start-end perms offset major:minor inode path */
-static bool read_mapping(struct reader *reader, struct mapping *mapping)
-{
-    int character = next(reader);
-    if (character < 0)
-        return false;
-    reader->at--;
-    mapping->start = read_number(reader, 16);
-    mapping->end = read_number(reader, 16);
-    mapping->protection = next(reader) == 'r' ? PROT_READ : 0;
-    mapping->protection |= next(reader) == 'w' ? PROT_WRITE : 0;
-    mapping->protection |= next(reader) == 'x' ? PROT_EXEC : 0;
-    next(reader);
-    next(reader);
-    mapping->offset = read_number(reader, 16);
-    uint64_t major = read_number(reader, 16), minor = read_number(reader, 16);
-    mapping->file = read_number(reader, 10);
-    if (mapping->file)
-        mapping->file ^= major << 56 ^ minor << 44;
-    do
-        character = next(reader);
-    while (character >= 0 && character != '\n');
-    return true;
-}
+/* ---- where it is ---- */
 
 /* The mapping that holds the address, and the start of its file before it. */
 static bool find(uint64_t address, struct mapping *code, uint64_t *header)
 {
-    struct reader reader = {
-        .file = (int)system_call4(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0),
-    };
+    struct maps maps;
     struct mapping first = {0};
     bool found = false;
-    if (reader.file < 0)
+    if (!maps_open(&maps))
         return false;
-    while (!found && read_mapping(&reader, code) && code->start <= address) {
+    while (!found && maps_next(&maps, code) && code->start <= address) {
         if (code->file && code->offset == 0)
             first = *code;
         found = address < code->end;
     }
-    system_call3(SYS_close, reader.file, 0, 0);
+    maps_close(&maps);
     *header = first.start;
-    return found && code->file && first.file == code->file && (code->protection & PROT_EXEC);
+    return found && code->file && first.file == code->file && (code->protection & PROT_EXEC) && !code->is_shared;
 }
 
 /* ---- one module ---- */
@@ -148,6 +80,21 @@ static bool read_headers(uint64_t at, struct module *module)
     return found;
 }
 
+/* An unwind table, which may not be there although the file says so. */
+struct table {
+    const uint8_t *header;
+    size_t size, count, capacity;
+    const struct module *module;
+    struct segue_extent *functions;
+};
+
+static void read_table(void *context)
+{
+    struct table *table = context;
+    table->count =
+        unwind_functions(table->header, table->size, table->module->range, table->functions, table->capacity);
+}
+
 /* The functions that the unwind table knows, in memory of their own, whose size is stored; NULL without any. */
 static struct segue_extent *read_functions(const struct module *module, size_t *count, size_t *size)
 {
@@ -156,18 +103,25 @@ static struct segue_extent *read_functions(const struct module *module, size_t *
         const Elf64_Phdr *segment = &module->segments[i];
         if (segment->p_type != PT_GNU_EH_FRAME)
             continue;
-        const uint8_t *header = (const uint8_t *)(uintptr_t)(module->bias + segment->p_vaddr);
-        *count = unwind_functions(header, segment->p_memsz, module->range, NULL, 0);
-        *size = *count * sizeof(struct segue_extent);
-        long at =
-            *count ? system_call6(SYS_mmap, 0, (long)*size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-                   : 0;
-        if (at <= 0) {
-            *count = 0;
+        struct table table = {
+            .header = (const uint8_t *)(uintptr_t)(module->bias + segment->p_vaddr),
+            .size = segment->p_memsz,
+            .module = module,
+        };
+        if (!run_try(read_table, &table) || table.count == 0)
             return NULL;
+        table.capacity = table.count;
+        *size = table.count * sizeof(struct segue_extent);
+        long at = system_call6(SYS_mmap, 0, (long)*size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (at <= 0)
+            return NULL;
+        table.functions = (struct segue_extent *)at;
+        if (run_try(read_table, &table) && table.count <= table.capacity) {
+            *count = table.count;
+            return table.functions;
         }
-        unwind_functions(header, segment->p_memsz, module->range, (struct segue_extent *)at, *count);
-        return (struct segue_extent *)at;
+        system_call3(SYS_munmap, at, (long)*size, 0);
+        return NULL;
     }
     return NULL;
 }
@@ -318,15 +272,15 @@ void module_rewrite_all(void)
     uint64_t code[CODE_MAPPINGS];
     size_t held = 0;
     struct mapping mapping;
-    struct reader reader;
-    reader.at = reader.held = 0;
-    reader.file = (int)system_call4(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0);
-    if (reader.file < 0)
-        return;
-    while (held < CODE_MAPPINGS && read_mapping(&reader, &mapping))
+    struct maps maps;
+    lock_take();
+    bool is_open = maps_open(&maps);
+    while (is_open && held < CODE_MAPPINGS && maps_next(&maps, &mapping))
         if (mapping.file && (mapping.protection & PROT_EXEC))
             code[held++] = mapping.start;
-    system_call3(SYS_close, reader.file, 0, 0);
+    if (is_open)
+        maps_close(&maps);
+    lock_release();
     for (size_t i = 0; i < held; i++)
         module_rewrite(code[i]);
 }

@@ -15,6 +15,9 @@
 #define FARTHEST_ON 127
 #define FUNCTION_ALIGNMENT 16
 #define LABEL_ALIGNMENT 8
+/* Assemblers fill fewer than sixteen bytes with one instruction or two. */
+#define MOST_INSTRUCTIONS 2
+#define WIDEST_OPERAND 64
 #define RUNS 64
 
 /* An instruction, as far as it matters here. */
@@ -25,6 +28,9 @@ struct step {
     bool ends, may_end;
     bool branches;
     uint64_t target;
+    /* Where an operand is, if it is addressed by the instruction pointer. */
+    bool has_operand;
+    uint64_t operand;
 };
 
 /* Padding of one function, [start, end). */
@@ -79,6 +85,18 @@ static void classify_two_bytes(const uint8_t *bytes, unsigned length, const stru
     step->ends = step->may_end = opcode == 0x0b;
 }
 
+/* What has no ModRM byte may be taken for one that has: then some padding is not used. */
+static void find_operand(const uint8_t *bytes, unsigned length, const struct outline *outline, struct step *step)
+{
+    unsigned modrm = outline->opcode + 1u;
+    int32_t distance;
+    step->has_operand = modrm + 1 + sizeof distance <= length && (bytes[modrm] & 0xc7) == 0x05;
+    if (!step->has_operand)
+        return;
+    memcpy(&distance, bytes + modrm + 1, sizeof distance);
+    step->operand = step->end + (uint64_t)(int64_t)distance;
+}
+
 /* False for what is no instruction, or does not end before `end`. */
 static bool classify(const struct segue_code *code, uint64_t at, uint64_t end, struct step *step)
 {
@@ -91,6 +109,7 @@ static bool classify(const struct segue_code *code, uint64_t at, uint64_t end, s
     step->end = at + insn.length;
     if (length_outline(bytes, insn.length, &outline) != insn.length)
         return true;
+    find_operand(bytes, insn.length, &outline, step);
     if (outline.map == 0)
         classify_short(bytes, insn.length, &outline, step);
     else if (outline.map == 1)
@@ -112,13 +131,21 @@ static void add_gap(struct search *search, uint64_t end, uint64_t next, const st
     uint64_t limit = (end + FUNCTION_ALIGNMENT - 1) & -(uint64_t)FUNCTION_ALIGNMENT, at = end;
     uint64_t code_end = search->code->address + search->code->size;
     struct step step;
+    unsigned count = 0;
     limit = next < limit ? next : limit;
     if (!last->may_end || limit > code_end)
         return;
-    while (at < limit && classify(search->code, at, limit, &step) && step.does_nothing)
-        at = step.end;
-    if (at == limit)
+    for (; at < limit && classify(search->code, at, limit, &step) && step.does_nothing; at = step.end)
+        count++;
+    if (at == limit && count <= MOST_INSTRUCTIONS)
         add(search, end, limit);
+}
+
+/* Up to the next multiple of eight, or of sixteen. */
+static bool is_fill(uint64_t start, uint64_t end)
+{
+    return end % LABEL_ALIGNMENT == 0 &&
+           (end - start < LABEL_ALIGNMENT || (end % FUNCTION_ALIGNMENT == 0 && end - start < FUNCTION_ALIGNMENT));
 }
 
 /* Notes the padding in [start, end). False if it does not decode to its end. */
@@ -126,12 +153,16 @@ static bool find_runs(struct search *search, uint64_t start, uint64_t end, uint6
 {
     struct step step = {0}, before = {0};
     uint64_t run = 0;
+    unsigned count = 0;
     for (uint64_t at = start; at < end; at = step.end) {
         if (!classify(search->code, at, end, &step))
             return false;
-        if (step.does_nothing && !run && before.ends)
+        if (step.does_nothing && !run && before.ends) {
             run = at;
-        if (!step.does_nothing && run && at % LABEL_ALIGNMENT == 0)
+            count = 0;
+        }
+        count += step.does_nothing;
+        if (!step.does_nothing && run && is_fill(run, at) && count <= MOST_INSTRUCTIONS)
             add(search, run, at);
         if (step.does_nothing && at == search->site + SITE_SIZE)
             return false;
@@ -151,13 +182,19 @@ static void drop_run(struct search *search, unsigned number)
     search->runs[number] = search->runs[--search->run_count];
 }
 
-/* Drops what a direct branch leads into. */
+static bool leads_into(const struct step *step, const struct run *run)
+{
+    return (step->branches && step->target - run->start < run->end - run->start) ||
+           (step->has_operand && step->operand < run->end && run->start < step->operand + WIDEST_OPERAND);
+}
+
+/* Drops what an instruction leads into. */
 static void check_runs(struct search *search, uint64_t start, uint64_t end)
 {
     struct step step;
     for (uint64_t at = start; at < end && search->run_count && classify(search->code, at, end, &step); at = step.end)
-        for (unsigned i = search->run_count; step.branches && i-- > 0;)
-            if (step.target - search->runs[i].start < search->runs[i].end - search->runs[i].start)
+        for (unsigned i = search->run_count; i-- > 0;)
+            if (leads_into(&step, &search->runs[i]))
                 drop_run(search, i);
 }
 
@@ -181,16 +218,20 @@ static bool choose_in(const struct search *search, const struct run *run, struct
     return false;
 }
 
-static bool search_function(struct search *search, uint64_t start, uint64_t end, uint64_t next, struct padding *padding)
+/* A function that goes with the search, and where the next one begins. */
+struct near {
+    uint64_t start, end, next;
+};
+
+static bool find_near(const struct search *search, size_t number, struct near *near)
 {
-    search->run_count = 0;
-    if (!find_runs(search, start, end, next))
-        return false;
-    check_runs(search, start, end);
-    for (unsigned i = 0; i < search->run_count; i++)
-        if (choose_in(search, &search->runs[i], padding))
-            return true;
-    return false;
+    const struct segue_code *code = search->code;
+    const struct segue_extent *function = &code->functions[number];
+    near->next = number + 1 < code->function_count ? function[1].start : UINT64_MAX;
+    near->start = function->start;
+    near->end = function->end < near->next ? function->end : near->next;
+    return near->start <= search->last && near->end + FUNCTION_ALIGNMENT > search->first &&
+           near->end <= code->address + code->size;
 }
 
 bool padding_find(const struct segue_code *code, uint64_t site, struct padding *padding)
@@ -201,22 +242,23 @@ bool padding_find(const struct segue_code *code, uint64_t site, struct padding *
         .first = site + SITE_SIZE - FARTHEST_BACK,
         .last = site + SITE_SIZE + FARTHEST_ON,
     };
-    bool found = false;
+    struct near near;
     for (size_t i = 0; i < code->function_count; i++) {
-        const struct segue_extent *function = &code->functions[i];
-        uint64_t next = i + 1 < code->function_count ? function[1].start : UINT64_MAX;
-        uint64_t end = function->end < next ? function->end : next;
-        bool holds_site = site - function->start < end - function->start;
-        bool is_near = function->start <= search.last && end + FUNCTION_ALIGNMENT > search.first;
-        struct padding here;
-        if (!is_near || end > code->address + code->size)
+        unsigned before = search.run_count;
+        bool holds_site;
+        if (!find_near(&search, i, &near))
             continue;
-        bool done = search_function(&search, function->start, end, next, &here);
+        holds_site = site - near.start < near.end - near.start;
+        if (!find_runs(&search, near.start, near.end, near.next))
+            search.run_count = before;
         if (holds_site && !search.met_site)
             return false;
-        if (done && !found)
-            *padding = here;
-        found |= done;
     }
-    return found && search.met_site;
+    for (size_t i = 0; i < code->function_count; i++)
+        if (find_near(&search, i, &near))
+            check_runs(&search, near.start, near.end);
+    for (unsigned i = 0; search.met_site && i < search.run_count; i++)
+        if (choose_in(&search, &search.runs[i], padding))
+            return true;
+    return false;
 }

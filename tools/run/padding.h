@@ -19,9 +19,11 @@ struct padding {
  * function or behind bytes that are none; or if what follows it does nothing, since then that would look like padding
  * once the jump stands. What is found:
  *
- *  - follows a jump, a return or UD2 in the function, ends where a multiple of eight is, and no direct branch of the
- *    function leads into it; or
- *  - follows a function's end, up to the next multiple of sixteen or the next function, whichever is first.
+ *  - follows a jump, a return or UD2 in the function, and fills up to the next multiple of eight or sixteen; or
+ *  - follows a function's end, up to the next multiple of sixteen or the next function, whichever is first;
+ *
+ * consists of one or two instructions, as assemblers make it, and no direct branch and no operand that is addressed by
+ * the instruction pointer, of the functions that were looked at, leads into it.
  *
  * Async-signal-safe, thread-safe. */
 bool padding_find(const struct segue_code *code, uint64_t site, struct padding *padding);

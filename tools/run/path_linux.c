@@ -62,7 +62,7 @@ bool path_may_serve(uint64_t number)
 
 bool path_serve(struct thread *thread, ucontext_t *frame, long *result)
 {
-    uint64_t number = get(frame, REG_RAX), before[6];
+    uint64_t number = call_number(frame), before[6];
     bool is_readlink = number == SYS_readlink, is_readlinkat = number == SYS_readlinkat;
     if ((is_readlink && path_is_own_program(argument(frame, 0))) ||
         (is_readlinkat && path_is_own_program(argument(frame, 1)))) {

@@ -14,9 +14,11 @@
 #include "call_linux_x86_64.h"
 #include "calls.h"
 #include "lock.h"
+#include "maps.h"
 #include "memory.h"
 #include "registers.h"
 #include "report.h"
+#include "settings.h"
 
 #define EXIT_SIGNAL_BITS 0xffu
 #define LEAST_ARGUMENTS 64
@@ -48,6 +50,8 @@ static void begin_child(void *block, size_t size)
     thread->waiting = 0;
     thread_begins(thread);
     thread_arm_stack(thread);
+    if (birth->releases_lock && settings.calls_met)
+        maps_keep();
     if (birth->sets_gs)
         set_gs_base(birth->gs);
     if (birth->clears_actions)
@@ -94,6 +98,7 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
     if ((request->flags & CLONE_VFORK) && !request->stack_pointer)
         child->alternate = thread->alternate;
     child->target = instruction;
+    child->borrows_memory = thread->borrows_memory || !(request->flags & CLONE_THREAD);
     gate = thread_gate(child, run_gate_begin);
     birth->thread = child;
     /* The host's storage in FS, from the child's first instruction on. */

@@ -159,7 +159,7 @@ static int64_t own_number(void)
 
 void report_call(const ucontext_t *frame)
 {
-    uint64_t number = get(frame, REG_RAX);
+    uint64_t number = call_number(frame);
     if (!settings.trace)
         return;
     report_event("%d %s(%x, %x, %x, %x, %x, %x)", own_number(), report_call_name(number), argument(frame, 0),

@@ -15,14 +15,16 @@ struct actions;
 
 struct thread {
     /* Known to the assembly. */
-    uint64_t selector;
+    uint8_t selector;
+    /* The host serves the thread, and keeps what is sent to it meanwhile: from its first instructions up to where it
+     * looks for the last time. */
+    volatile bool keeps_signals;
     uint64_t host_fs;
     /* Where the stubs lead, and the arguments that the program's registers hold again after a call. */
     uint64_t target;
     uint64_t arguments[6];
-    /* The host serves the thread, and keeps what is sent to it meanwhile: from its first instruction up to where it
-     * looks for the last time. */
-    volatile bool keeps_signals;
+    /* The stack pointer to go back to, within run_try (memory.h); else 0. */
+    uint64_t tries;
 
     /* The program is about to be started by this thread: where. */
     uint64_t start_instruction, start_stack;
@@ -30,12 +32,14 @@ struct thread {
     uint64_t mask;
     stack_t alternate;
     struct actions *actions;
+    /* Of a process that shares the memory of another, as vfork's child: it may be killed, and the other go on. */
+    bool borrows_memory;
     /* The mask of a call that has one of its own (sigsuspend and its like), while it is made. */
     uint64_t call_mask;
     bool has_call_mask;
     /* The stubs have been told where to lead; else the end of the handler does. */
     bool is_led;
-    /* A detour's instruction that was stepped through leads here; 0 for none. */
+    /* It has stepped through an instruction of a stub or a detour, which leads here; 0 for none. */
     uint64_t stepped_to;
     /* Of the signals that cannot be blocked: those that wait until the program unblocks them. */
     uint32_t waiting;
@@ -60,6 +64,7 @@ _Static_assert(offsetof(struct thread, host_fs) == THREAD_HOST_FS, "layout.h");
 _Static_assert(offsetof(struct thread, target) == THREAD_TARGET, "layout.h");
 _Static_assert(offsetof(struct thread, arguments) == THREAD_ARGUMENTS, "layout.h");
 _Static_assert(offsetof(struct thread, keeps_signals) == THREAD_KEEPS, "layout.h");
+_Static_assert(offsetof(struct thread, tries) == THREAD_TRIES, "layout.h");
 _Static_assert(sizeof(struct thread) <= BLOCK_CODE, "layout.h");
 
 /* The stubs, in the template that each block has a copy of. */
