@@ -276,11 +276,21 @@ static bool get(const struct target *target, uint8_t *byte)
     return true;
 }
 
+/* A breakpoint that stayed would hold every thread that comes by for ever. */
+static void put_head(const struct target *target, uint8_t head)
+{
+    struct opened opened;
+    if (put(target, 0, &head, 1) || !pages_open(&opened, target->address, 1))
+        return;
+    store_byte((char *)(uintptr_t)target->address, head);
+    pages_close(&opened);
+}
+
 /* With the breakpoint standing. If the tail cannot be reached, the old head comes back. */
 static bool replace_tail_and_head(const struct target *target, uint8_t old_head, const uint8_t *bytes, size_t size)
 {
     bool done = serialise() && put(target, 1, bytes + 1, size - 1) && serialise();
-    put(target, 0, done ? bytes : &old_head, 1);
+    put_head(target, done ? *bytes : old_head);
     serialise();
     return done;
 }

@@ -76,15 +76,6 @@ static void fault(void)
     __asm__ volatile("movb (%%rax), %%al" : : "a"(NULL) : "memory");
 }
 
-static void need_keys(void)
-{
-    const char *why = pkru_missing();
-    if (!why)
-        return;
-    print_message("SKIP: %s\n", why);
-    skip();
-}
-
 /* ---- protection keys -------------------------------------------------------------------------------------------- */
 
 /* Key 0 stays open: all of this program is behind it. */
@@ -97,7 +88,7 @@ static uint32_t random_rights(void)
 static void direct_restores_the_threads_rights(void **state)
 {
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     install(SEGUE_RESTORE_DIRECT, NULL);
     for (unsigned i = 0; i < ROUNDS; i++) {
         uint32_t rights = i % 4 == 0 ? 0 : i % 4 == 1 ? PKRU_INITIAL : random_rights();
@@ -114,7 +105,7 @@ static void direct_restores_the_threads_rights(void **state)
 static void return_restores_the_threads_rights(void **state)
 {
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     install(SEGUE_RESTORE_RETURN, NULL);
     for (unsigned i = 0; i < ROUNDS; i++) {
         uint32_t rights = random_rights();
@@ -141,7 +132,7 @@ static void handler_that_opened_keys_returns(void **state)
 {
     unsigned returned = 0;
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     install(SEGUE_RESTORE_DIRECT, open_keys);
     for (unsigned i = 0; i < ROUNDS; i++) {
         uint32_t rights = random_rights(), closed = rights | (rights & 0x55555555u) << 1;
@@ -183,7 +174,7 @@ static void make_own_area(void *ucontext, struct segue_xstate *image)
 static void rights_of_an_own_area_are_taken(void **state)
 {
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     for (enum segue_restore_method how = SEGUE_RESTORE_RETURN; how <= SEGUE_RESTORE_DIRECT; how++) {
         install(how, make_own_area);
         for (unsigned i = 0; i < 100; i++) {
@@ -234,7 +225,7 @@ static void wait_for(long child)
 static void clone_has_its_parents_rights(void **state)
 {
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     install(SEGUE_RESTORE_RETURN, clone_in_handler);
     for (unsigned i = 0; i < 20; i++) {
         uint32_t rights = random_rights();

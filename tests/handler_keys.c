@@ -17,15 +17,6 @@
 #endif
 #define ROUNDS 500
 
-static void need_keys(void)
-{
-    const char *why = pkru_missing();
-    if (!why)
-        return;
-    print_message("SKIP: %s\n", why);
-    skip();
-}
-
 /* ---- memory behind a key ---------------------------------------------------------------------------------------- */
 
 static int key;
@@ -93,7 +84,7 @@ static void install_over(unsigned size)
 static void step_leaves_the_threads_rights_alone(void **state)
 {
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     assert_int_equal(segue_install(NULL), SEGUE_OK);
     assert_int_equal(add(0, 1, NULL, NULL), SEGUE_OK);
     for (uint32_t i = 0; i < ROUNDS; i++) {
@@ -117,7 +108,7 @@ static void copy_quad(void *to, const void *from)
 static void other_operand_is_reached_by_the_threads_rights(void **state)
 {
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     assert_int_equal(segue_install(NULL), SEGUE_OK);
     make_keyed_page();
     assert_int_equal(add(0, 1, NULL, NULL), SEGUE_OK);
@@ -133,7 +124,7 @@ static void other_operand_is_reached_by_the_threads_rights(void **state)
 static void other_operand_that_the_thread_may_not_touch_is_its_own_fault(void **state)
 {
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     install_over(MOVS_SIZE);
     make_keyed_page();
     keyed[16] = 1;
@@ -167,7 +158,7 @@ static void page_behind_a_key_is_the_programs_own_affair(void **state)
 {
     struct notes notes = {.verdict = SEGUE_STEP};
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     install_over(LOAD_SIZE);
     key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
     assert_int_equal(add(0, 1, take_notes, &notes), SEGUE_OK);
@@ -193,7 +184,7 @@ static void region_that_asks_for_it_serves_faults_of_keys(void **state)
 {
     struct notes notes = {.verdict = SEGUE_STEP};
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     install_over(LOAD_SIZE);
     key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
     struct segue_region region = {
@@ -233,7 +224,7 @@ static void policy_opens_the_alias_for_one_step(void **state)
 {
     enum segue_verdict verdict = SEGUE_STEP;
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     install_over(LOAD_SIZE);
     key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
     assert_int_equal(add(0, 1, open_alias, &verdict), SEGUE_OK);
@@ -276,7 +267,7 @@ static void thread_that_may_not_touch_what_the_handler_stands_on_is_not_stepped(
     };
     unsigned offset, size, c, d;
     (void)state;
-    need_keys();
+    skip_if(pkru_missing());
     __cpuid_count(0xd, 9, size, offset, c, d);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         area[513] = 2;
@@ -342,11 +333,7 @@ static void thread_with_tiles_is_stepped(void **state)
     struct notes notes = {.verdict = SEGUE_PASS};
     (void)state;
     install_over(LOAD_SIZE);
-    const char *why = tiles_missing();
-    if (why) {
-        print_message("SKIP: %s\n", why);
-        skip();
-    }
+    skip_if(tiles_missing());
     assert_int_equal(add(0, 1, NULL, NULL), SEGUE_OK);
     for (size_t i = 0; i < sizeof before; i++)
         before[i] = (unsigned char)(i * 7 + 1);

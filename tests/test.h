@@ -9,4 +9,13 @@
 
 #include <cmocka.h>
 
+/* Ends the test as skipped, and says why, unless `why` is NULL. */
+static inline void skip_if(const char *why)
+{
+    if (!why)
+        return;
+    print_message("SKIP: %s\n", why);
+    skip();
+}
+
 #endif

@@ -319,8 +319,10 @@ void detour_note(const struct thread *thread, uint64_t instruction, uint64_t num
     if (!made_start || thread->borrows_memory)
         return;
     struct site *site = find_site(instruction - CALL_SIZE);
-    if (!site || __atomic_load_n(&site->given_up, __ATOMIC_RELAXED) ||
-        __atomic_add_fetch(&site->met, 1, __ATOMIC_RELAXED) < settings.calls_met)
+    if (!site || __atomic_load_n(&site->given_up, __ATOMIC_RELAXED))
+        return;
+    bool is_led = __atomic_load_n(&site->detour, __ATOMIC_ACQUIRE);
+    if (is_led ? !is_stale(site) : __atomic_add_fetch(&site->met, 1, __ATOMIC_RELAXED) < settings.calls_met)
         return;
     lock_take();
     if (is_stale(site))
