@@ -22,12 +22,12 @@ struct actions {
 /* What cannot be blocked, and what no program can block. */
 #define FORCED_COUNT 4
 #define FORCED_SIGNALS (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGSYS) | SIGNAL_BIT(SIGTRAP))
-/* What may come while the host runs. */
-#define HOST_SIGNALS (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGSYS))
+/* What the host's accesses to the program's memory may raise; open only where it makes some (memory.h). */
+#define HOST_SIGNALS (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS))
 #define UNBLOCKABLE_SIGNALS (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 
-/* The forced ones, by their places. */
-static const int forced_signals[FORCED_COUNT] = {SIGSEGV, SIGBUS, SIGSYS, SIGTRAP};
+/* The forced ones, by their places: in the order in which the kernel delivers them. */
+static const int forced_signals[FORCED_COUNT] = {SIGTRAP, SIGBUS, SIGSEGV, SIGSYS};
 
 /* Reads what is in force, and takes the forced signals. Before the program is started. */
 struct actions *actions_begin(void);

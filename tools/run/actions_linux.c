@@ -52,12 +52,12 @@ static bool has_handler(const struct action *action)
     return action->handler != (uint64_t)(uintptr_t)SIG_DFL && action->handler != (uint64_t)(uintptr_t)SIG_IGN;
 }
 
-/* What the kernel is told: the host's handler with all signals blocked but those that the host's own accesses may
- * raise, and its system calls where the program has forbidden them (seccomp); and whether a call that it interrupts is
- * to be made again. The handler never returns to a restorer. */
+/* What the kernel is told: the host's handler with all signals blocked but the one by which a filter of the program's
+ * may answer its system calls (seccomp); and whether a call that it interrupts is to be made again. The handler never
+ * returns to a restorer. */
 static struct action host_action(const struct action *wanted)
 {
-    uint64_t own = HOST_SIGNALS;
+    uint64_t own = SIGNAL_BIT(SIGSYS);
     return (struct action){
         .handler = (uint64_t)(uintptr_t)run_entry,
         .flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | FLAG_RESTORER |
@@ -181,6 +181,8 @@ long actions_pending(const struct thread *thread, uint64_t to, uint64_t set_size
     for (unsigned i = 0; i < FORCED_COUNT; i++)
         if (thread->waiting & 1u << i)
             pending |= SIGNAL_BIT(forced_signals[i]);
+    /* The host blocks others than the program, and keeps what comes in its way. */
+    pending &= thread->mask;
     return memory_write(to, &pending, set_size) ? 0 : -EFAULT;
 }
 

@@ -60,6 +60,9 @@ void calls_leave_stub(struct thread *thread, ucontext_t *frame)
     for (int i = 0; i < 6; i++)
         set(frame, argument_registers[i], thread->arguments[i]);
     set(frame, REG_RIP, is_made ? thread->target : thread->target - CALL_SIZE);
+    /* What the program asked for may not be what the stub was to call. */
+    if (!is_made && get(frame, REG_RAX) == thread->made_number)
+        set(frame, REG_RAX, thread->led_number);
     /* Only a call that was interrupted leaves its handler the mask that it had. */
     if (!is_made || get(frame, REG_RAX) != (uint64_t)-EINTR)
         thread->has_call_mask = false;
@@ -70,10 +73,23 @@ void calls_pass(struct thread *thread, ucontext_t *frame, const uint64_t *before
 {
     for (int i = 0; i < 6; i++)
         thread->arguments[i] = before ? before[i] : argument(frame, i);
+    thread->led_number = thread->made_number = get(frame, REG_RAX);
     thread->target = get(frame, REG_RIP);
     set(frame, REG_RIP, thread_gate(thread, run_gate_pass));
     thread->is_led = true;
     count(&counters->passed, 1);
+}
+
+/* For a call with a mask of its own, which is noted: one that was kept and may come now interrupts it at once. */
+static void pass_waiting(struct thread *thread, ucontext_t *frame, const uint64_t *before)
+{
+    if (!thread->has_call_mask || !deliver_has_waiting(thread)) {
+        calls_pass(thread, frame, before);
+        return;
+    }
+    for (int i = 0; i < 6; i++)
+        set(frame, argument_registers[i], before[i]);
+    set(frame, REG_RAX, (uint64_t)-EINTR);
 }
 
 void *calls_scratch(struct thread *thread, size_t size)
@@ -119,7 +135,7 @@ static void pass_masked(struct thread *thread, ucontext_t *frame, const struct m
         before[i] = argument(frame, i);
     if (before[call->size] == SET_SIZE && replace_mask(thread, before[call->mask]))
         set(frame, argument_registers[call->mask], (uint64_t)(uintptr_t)&thread->words[0]);
-    calls_pass(thread, frame, before);
+    pass_waiting(thread, frame, before);
 }
 
 /* pselect6 and io_pgetevents: the last argument leads to the mask's address and size. */
@@ -134,7 +150,7 @@ static void pass_masked_pair(struct thread *thread, ucontext_t *frame)
         thread->words[2] = SET_SIZE;
         set(frame, REG_R9, (uint64_t)(uintptr_t)&thread->words[1]);
     }
-    calls_pass(thread, frame, before);
+    pass_waiting(thread, frame, before);
 }
 
 /* io_uring_enter with the flag that says so: the argument leads to the mask's address, with more behind it. */
@@ -149,7 +165,7 @@ static void pass_masked_extended(struct thread *thread, ucontext_t *frame)
         memcpy(&thread->words[1], extended, sizeof extended);
         set(frame, REG_R8, (uint64_t)(uintptr_t)&thread->words[1]);
     }
-    calls_pass(thread, frame, before);
+    pass_waiting(thread, frame, before);
 }
 
 static bool serve_masked(struct thread *thread, ucontext_t *frame, uint64_t number)
@@ -314,12 +330,20 @@ static void before_filter(void)
         module_rewrite_all();
 }
 
+/* Made here, so that no signal comes between the figures and the end. */
+static void end(const ucontext_t *frame)
+{
+    report_end(0);
+    if (settings.statistics)
+        system_call3(SYS_exit_group, (long)argument(frame, 0), 0, 0);
+}
+
 static void prepare_call(struct thread *thread, const ucontext_t *frame, uint64_t number)
 {
     if (number == SYS_exit)
         thread_ends(thread);
     if (number == SYS_exit_group)
-        report_end(0);
+        end(frame);
     if (number == SYS_seccomp || (number == SYS_prctl && argument(frame, 0) == PR_SET_SECCOMP))
         before_filter();
     if (number == SYS_pkey_alloc)

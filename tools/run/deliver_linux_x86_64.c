@@ -73,6 +73,12 @@ void deliver_clear_state(ucontext_t *frame)
     memcpy(state + MXCSR, &control, sizeof control);
 }
 
+/* While a call with a mask of its own is made, or has been interrupted, that one. */
+static uint64_t mask_in_force(const struct thread *thread)
+{
+    return thread->has_call_mask ? thread->call_mask : thread->mask;
+}
+
 static uint64_t stack_top(const struct thread *thread, const ucontext_t *frame, const struct action *action)
 {
     uint64_t top = get(frame, REG_RSP);
@@ -132,12 +138,21 @@ static void enter_handler(struct thread *thread, ucontext_t *frame, const struct
     set(frame, REG_RAX, 0);
     set(frame, REG_EFL, get(frame, REG_EFL) & ~(uint64_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME));
     deliver_clear_state(frame);
-    uint64_t mask = (thread->has_call_mask ? thread->call_mask : thread->mask) | action->mask;
+    uint64_t mask = mask_in_force(thread) | action->mask;
     if (!(action->flags & SA_NODEFER))
         mask |= SIGNAL_BIT(info->si_signo);
     actions_set_mask(thread, frame, mask);
+    thread->has_call_mask = false;
     if ((uint32_t)thread->alternate.ss_flags & SS_AUTODISARM)
         thread->alternate = (stack_t){.ss_flags = SS_DISABLE};
+}
+
+/* To this thread; a filter of the program's may leave only the lesser way. */
+static void send_again(const siginfo_t *info)
+{
+    long process = system_call3(SYS_getpid, 0, 0, 0), thread = system_call3(SYS_gettid, 0, 0, 0);
+    if (system_call4(SYS_rt_tgsigqueueinfo, process, thread, info->si_signo, (long)info) != 0)
+        system_call3(SYS_tgkill, process, thread, info->si_signo);
 }
 
 void deliver_die(const siginfo_t *info)
@@ -152,9 +167,7 @@ void deliver_die(const siginfo_t *info)
     is_dying = true;
     report_end(number);
     actions_give_up(number);
-    long process = system_call3(SYS_getpid, 0, 0, 0), thread = system_call3(SYS_gettid, 0, 0, 0);
-    if (system_call4(SYS_rt_tgsigqueueinfo, process, thread, number, (long)info) != 0)
-        system_call3(SYS_tgkill, process, thread, number);
+    send_again(info);
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, sizeof none);
     for (;;)
         system_call3(SYS_exit_group, 128 + number, 0, 0);
@@ -178,9 +191,7 @@ static void by_default(const siginfo_t *info, bool is_fault)
         die_by(info, is_fault);
         return;
     }
-    long process = system_call3(SYS_getpid, 0, 0, 0), thread = system_call3(SYS_gettid, 0, 0, 0);
-    if (system_call4(SYS_rt_tgsigqueueinfo, process, thread, number, (long)info) != 0)
-        system_call3(SYS_tgkill, process, thread, number);
+    send_again(info);
 }
 
 static unsigned forced_place(int number)
@@ -191,12 +202,17 @@ static unsigned forced_place(int number)
     return place;
 }
 
-/* One of each, as the kernel keeps them. It may interrupt itself, and what reads what it writes. */
+/* One of each. A timer's that comes again is counted, as the kernel counts those that find one waiting. It may
+ * interrupt itself, and what reads what it writes. */
 void deliver_keep(struct thread *thread, const siginfo_t *info)
 {
     unsigned place = forced_place(info->si_signo);
-    if (__atomic_load_n(&thread->waiting, __ATOMIC_RELAXED) & 1u << place)
+    if (__atomic_load_n(&thread->waiting, __ATOMIC_RELAXED) & 1u << place) {
+        siginfo_t *kept = &thread->waiting_info[place];
+        if (info->si_code == SI_TIMER && kept->si_code == SI_TIMER && info->si_timerid == kept->si_timerid)
+            kept->si_overrun += 1 + info->si_overrun;
         return;
+    }
     thread->waiting_info[place] = *info;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_fetch_or(&thread->waiting, 1u << place, __ATOMIC_RELAXED);
@@ -205,7 +221,7 @@ void deliver_keep(struct thread *thread, const siginfo_t *info)
 static bool waits(struct thread *thread, const siginfo_t *info)
 {
     uint64_t bit = SIGNAL_BIT(info->si_signo);
-    if (!(bit & FORCED_SIGNALS) || !(thread->mask & bit))
+    if (!(bit & FORCED_SIGNALS) || !(mask_in_force(thread) & bit))
         return false;
     deliver_keep(thread, info);
     return true;
@@ -241,14 +257,13 @@ void deliver_again(const siginfo_t *info)
 {
     uint64_t bit = SIGNAL_BIT(info->si_signo);
     system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&bit, 0, sizeof bit);
-    system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0),
-                 info->si_signo, (long)info);
+    send_again(info);
 }
 
 static bool may_come(const struct thread *thread, unsigned place)
 {
     return (__atomic_load_n(&thread->waiting, __ATOMIC_RELAXED) & 1u << place) &&
-           !(thread->mask & SIGNAL_BIT(forced_signals[place]));
+           !(mask_in_force(thread) & SIGNAL_BIT(forced_signals[place]));
 }
 
 bool deliver_has_waiting(const struct thread *thread)

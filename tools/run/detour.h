@@ -19,6 +19,9 @@ bool detour_prepare(void);
  * blocked. */
 void detour_note(const struct thread *thread, uint64_t instruction, uint64_t number);
 
+/* Whether any are made. Async-signal-safe. */
+bool detour_are_made(void);
+
 /* No more of them: a filter of the program's may not let the host write to code. Async-signal-safe. */
 void detour_stop(void);
 

@@ -139,6 +139,11 @@ bool detour_prepare(void)
     return poke_prepare() == SEGUE_OK;
 }
 
+bool detour_are_made(void)
+{
+    return made_start && !is_stopped;
+}
+
 void detour_stop(void)
 {
     lock_take();
@@ -249,7 +254,7 @@ static bool make(struct site *site, uint32_t call_number, const struct segue_cod
 {
     struct padding_search search = {.code = code, .site = site->address};
     unsigned number = detour_count;
-    if (!run_try(find_padding, &search) || !search.found)
+    if (!memory_try(find_padding, &search) || !search.found)
         return false;
     struct padding padding = search.padding;
     struct detour *detour = &detours[number];

@@ -51,7 +51,8 @@ static long look(struct target *target)
     long allowed = system_call4(SYS_faccessat2_number, target->folder, (long)target->path, 1, AT_EFFECTIVE);
     if (allowed < 0)
         return allowed;
-    long file = system_call4(SYS_openat, target->folder, (long)target->path, O_RDONLY | O_CLOEXEC, 0);
+    long file =
+        system_call4(SYS_openat, target->folder, (long)target->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
     if (file == -EACCES) {
         report_message("%s may be executed and not read: it runs on its own, with FS as it likes", target->path);
         return RUN_ALONE;
@@ -259,11 +260,13 @@ static long arrange(struct thread *thread, ucontext_t *frame, const struct targe
     add_environment(&writer, environment, environment_number);
     for (int i = 0; i < 6; i++)
         before[i] = argument(frame, i);
+    uint64_t asked = get(frame, REG_RAX);
     set(frame, REG_RAX, SYS_execve);
     set(frame, REG_RDI, (uint64_t)(uintptr_t)host);
     set(frame, REG_RSI, (uint64_t)(uintptr_t)memory);
     set(frame, REG_RDX, (uint64_t)(uintptr_t)environment_at);
     calls_pass(thread, frame, before);
+    thread->led_number = asked;
     count(&counters->programs, 1);
     return 0;
 }

@@ -138,6 +138,7 @@ static bool serve_segment(const struct thread *thread, ucontext_t *frame, struct
 void fault_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
 {
     struct segue_fault fault;
+    memory_open();
     read_fault(frame, &fault);
     if (serve_segment(thread, frame, &fault))
         return;

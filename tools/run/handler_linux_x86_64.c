@@ -32,6 +32,10 @@
 #define SYS_USER_DISPATCH 2
 #endif
 
+#define TRAP_PAGE_FAULT 14
+#define TRAP_ALIGNMENT 17
+#define TRAP_CONTROL 21
+
 /* Before it is sent again it is blocked, both here, where it would be back at once, and in the code that it has
  * interrupted. */
 static void put_back(ucontext_t *frame, const siginfo_t *info)
@@ -43,6 +47,32 @@ static void put_back(ucontext_t *frame, const siginfo_t *info)
     deliver_again(info);
 }
 
+/* Raised by the instruction. A code above 0 does not say so: the signal that a child ends with has one, and a process
+ * may send itself any. So the frame must agree. */
+static bool is_raised(const ucontext_t *frame, const siginfo_t *info)
+{
+    uint64_t trap = get(frame, REG_TRAPNO);
+    if (info->si_code <= 0)
+        return false;
+    switch (info->si_signo) {
+    case SIGSYS:
+        return (uint64_t)(uintptr_t)info->si_call_addr == get(frame, REG_RIP);
+    case SIGBUS:
+        if (info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO || trap == TRAP_ALIGNMENT)
+            return true;
+        break;
+    case SIGSEGV:
+        if (trap == TRAP_CONTROL)
+            return true;
+        break;
+    default:
+        return info->si_signo == SIGTRAP || info->si_signo == SIGILL || info->si_signo == SIGFPE;
+    }
+    /* SI_KERNEL is a general protection fault. */
+    return info->si_code == SI_KERNEL ||
+           (trap == TRAP_PAGE_FAULT && (uint64_t)(uintptr_t)info->si_addr == get(frame, REG_CR2));
+}
+
 /* A signal while the host runs: the fault of one of its guarded accesses; a call that the program's filter does not let
  * it make; or one that was sent. That is kept until the host is done, without blocking it, since a guarded access may
  * raise the same; on the last stretch, where the host accesses nothing and asks for nothing that was kept, it waits in
@@ -50,7 +80,7 @@ static void put_back(ucontext_t *frame, const siginfo_t *info)
 static void serve_host(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
 {
     uint64_t instruction = get(frame, REG_RIP);
-    if (info->si_code <= 0) {
+    if (!is_raised(frame, info)) {
         if (thread->keeps_signals)
             deliver_keep(thread, info);
         else
@@ -91,14 +121,6 @@ static void start(struct thread *thread, ucontext_t *frame)
     thread->start_instruction = 0;
 }
 
-/* Raised by the instruction: not sent, and one of those that instructions raise. The codes of others are above 0, too.
- */
-static bool is_fault(const siginfo_t *info)
-{
-    uint64_t raised = FORCED_SIGNALS | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGFPE);
-    return info->si_code > 0 && (raised & SIGNAL_BIT(info->si_signo));
-}
-
 /* One that stands while code is changed (patch/poke.h): the thread goes back to it until it is gone. */
 static bool is_own_breakpoint(ucontext_t *frame, const siginfo_t *info)
 {
@@ -109,9 +131,9 @@ static bool is_own_breakpoint(ucontext_t *frame, const siginfo_t *info)
     return true;
 }
 
-static void serve_program(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
+static void serve_program(struct thread *thread, ucontext_t *frame, const siginfo_t *info, bool raised)
 {
-    switch (info->si_signo) {
+    switch (raised ? info->si_signo : 0) {
     case SIGSYS:
         if (info->si_code == SYS_USER_DISPATCH) {
             calls_serve(thread, frame, info);
@@ -127,12 +149,8 @@ static void serve_program(struct thread *thread, ucontext_t *frame, const siginf
         break;
     case SIGSEGV:
     case SIGBUS:
-        /* SI_KERNEL is a general protection fault. */
-        if (info->si_code > 0) {
-            fault_serve(thread, frame, info);
-            return;
-        }
-        break;
+        fault_serve(thread, frame, info);
+        return;
     case SIGTRAP:
         if (is_own_breakpoint(frame, info))
             return;
@@ -140,7 +158,7 @@ static void serve_program(struct thread *thread, ucontext_t *frame, const siginf
     default:
         break;
     }
-    deliver(thread, frame, info, is_fault(info));
+    deliver(thread, frame, info, raised);
 }
 
 /* No signal is kept from here on. False if one was before: then they still are. */
@@ -158,11 +176,10 @@ static bool stop_keeping(struct thread *thread)
 static struct crossing go_on(struct thread *thread, ucontext_t *frame)
 {
     while (!stop_keeping(thread)) {
-        /* The stub's frame is not the program's: the kernel interrupts the stub. */
+        /* The call has not been made. */
         if (thread->is_led)
-            deliver_waiting_again(thread);
-        else
-            deliver_waiting(thread, frame);
+            calls_leave_stub(thread, frame);
+        deliver_waiting(thread, frame);
     }
     return (struct crossing){0, thread->is_led ? SELECTOR_ALLOW : SELECTOR_BLOCK};
 }
@@ -218,6 +235,7 @@ struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struc
     keys_open();
     if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction)))
         return interrupt_host(thread, frame, info, base, before);
+    memory_begin(thread);
     uint64_t began = settings.statistics ? __rdtsc() : 0;
     count(&counters->crossings, 1);
     memory_rights = keys_of(frame);
@@ -229,13 +247,14 @@ struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struc
         count(&counters->wrong_bases, 1);
         report_fatal("FS base was %x while the program ran", base);
     }
+    bool raised = is_raised(frame, info);
     bool is_ours = is_step_of_ours(thread, frame, info);
     if (is_ours && stop_keeping(thread))
         return (struct crossing){base, selector};
     calls_leave_stub(thread, frame);
     detour_leave(frame);
     if (!is_ours)
-        serve_program(thread, frame, info);
+        serve_program(thread, frame, info, raised);
     struct crossing crossing = go_on(thread, frame);
     if (began)
         count(&counters->ticks, __rdtsc() - began);

@@ -27,6 +27,9 @@ struct maps {
  * Async-signal-safe. */
 void maps_keep(void);
 
+/* The same where the descriptors are shared with the parent: its own stays, and none is kept. */
+void maps_forget(void);
+
 /* Begins to read the list; false if the kernel does not show it. Each mapping in turn, by address; false behind the
  * last. Async-signal-safe; with the lock held. */
 bool maps_open(struct maps *maps);

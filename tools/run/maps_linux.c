@@ -47,6 +47,11 @@ void maps_keep(void)
     kept.inode = status.st_ino;
 }
 
+void maps_forget(void)
+{
+    kept.file = -1;
+}
+
 static bool is_kept(void)
 {
     return kept.process == system_call3(SYS_getpid, 0, 0, 0) && is_ours() &&

@@ -108,7 +108,7 @@ static struct segue_extent *read_functions(const struct module *module, size_t *
             .size = segment->p_memsz,
             .module = module,
         };
-        if (!run_try(read_table, &table) || table.count == 0)
+        if (!memory_try(read_table, &table) || table.count == 0)
             return NULL;
         table.capacity = table.count;
         *size = table.count * sizeof(struct segue_extent);
@@ -116,7 +116,7 @@ static struct segue_extent *read_functions(const struct module *module, size_t *
         if (at <= 0)
             return NULL;
         table.functions = (struct segue_extent *)at;
-        if (run_try(read_table, &table) && table.count <= table.capacity) {
+        if (memory_try(read_table, &table) && table.count <= table.capacity) {
             *count = table.count;
             return table.functions;
         }

@@ -13,12 +13,12 @@
 #include "actions.h"
 #include "call_linux_x86_64.h"
 #include "calls.h"
+#include "detour.h"
 #include "lock.h"
 #include "maps.h"
 #include "memory.h"
 #include "registers.h"
 #include "report.h"
-#include "settings.h"
 
 #define EXIT_SIGNAL_BITS 0xffu
 #define LEAST_ARGUMENTS 64
@@ -36,7 +36,7 @@ struct clone_arguments {
 struct birth {
     struct thread *thread;
     uint64_t gs;
-    bool sets_gs, clears_actions, releases_lock;
+    bool sets_gs, clears_actions, releases_lock, forgets_maps;
 };
 
 /* On the child, with the host's FS base in force. */
@@ -50,7 +50,9 @@ static void begin_child(void *block, size_t size)
     thread->waiting = 0;
     thread_begins(thread);
     thread_arm_stack(thread);
-    if (birth->releases_lock && settings.calls_met)
+    if (birth->forgets_maps)
+        maps_forget();
+    else if (birth->releases_lock && detour_are_made())
         maps_keep();
     if (birth->sets_gs)
         set_gs_base(birth->gs);
@@ -115,7 +117,7 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
 static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struct segue_clone *request,
                                  struct birth *birth)
 {
-    const uint64_t instruction = get(frame, REG_RIP), own = HOST_SIGNALS;
+    const uint64_t instruction = get(frame, REG_RIP), own = HOST_SIGNALS | SIGNAL_BIT(SIGSYS);
     request->flags &= ~(uint64_t)CLONE_SETTLS;
     request->tls = 0;
     thread->target = instruction;
@@ -127,7 +129,8 @@ static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struc
     thread->keeps_signals = false;
     long result = segue_clone(frame, request);
     thread->keeps_signals = true;
-    system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&own, 0, sizeof own);
+    if (thread->is_open)
+        system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&own, 0, sizeof own);
     lock_release();
     set(frame, REG_RIP, instruction);
     return result;
@@ -141,6 +144,7 @@ static long clone_process(struct thread *thread, ucontext_t *frame, struct segue
         .gs = request->tls,
         .sets_gs = request->flags & CLONE_SETTLS,
         .clears_actions = request->flags & CLONE_CLEAR_SIGHAND,
+        .forgets_maps = (request->flags & CLONE_FILES) && !(request->flags & CLONE_VM),
     };
     uint64_t flags = request->flags;
     request->flags &= ~CLONE_CLEAR_SIGHAND;

@@ -2,6 +2,7 @@
  */
 #include "report.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
@@ -90,6 +91,8 @@ static void write_text(const char *start, const struct text *text)
     size_t left = (size_t)(text->at - start);
     while (left) {
         long done = system_call3(SYS_write, output, (long)start, (long)left);
+        if (done == -EINTR)
+            continue;
         if (done <= 0)
             return;
         start += done;

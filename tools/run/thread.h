@@ -37,8 +37,12 @@ struct thread {
     /* The mask of a call that has one of its own (sigsuspend and its like), while it is made. */
     uint64_t call_mask;
     bool has_call_mask;
-    /* The stubs have been told where to lead; else the end of the handler does. */
+    /* The stub has been told what to call and where to lead; else the program goes on by itself. RAX as the program had
+     * it, and as the stub is to have it. */
     bool is_led;
+    uint64_t led_number, made_number;
+    /* The host's accesses may fault (memory.h). */
+    bool is_open;
     /* It has stepped through an instruction of a stub or a detour, which leads here; 0 for none. */
     uint64_t stepped_to;
     /* Of the signals that cannot be blocked: those that wait until the program unblocks them. */

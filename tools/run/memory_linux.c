@@ -1,16 +1,54 @@
-/* memory.c: the program's memory as the kernel would reach it for the program, and strings in it. */
+/* memory_linux.c: the program's memory as the kernel would reach it for the program, and strings in it. */
 #include "memory.h"
 
 #include <string.h>
 
+#include "actions.h"
+#include "call_linux_x86_64.h"
 #include "keys.h"
 
 #define PAGE 4096
 
 _Thread_local uint32_t memory_rights;
 
+static _Thread_local struct thread *served;
+
+void memory_begin(struct thread *thread)
+{
+    served = thread;
+    thread->is_open = false;
+}
+
+void memory_open(void)
+{
+    const uint64_t own = HOST_SIGNALS;
+    if (!served || served->is_open)
+        return;
+    served->is_open = true;
+    system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&own, 0, sizeof own);
+}
+
+bool memory_try(void (*function)(void *context), void *context)
+{
+    memory_open();
+    return run_try(function, context);
+}
+
+bool memory_read_freely(void *to, uint64_t address, size_t size)
+{
+    memory_open();
+    return run_copy(to, (const void *)(uintptr_t)address, size);
+}
+
+bool memory_write_freely(uint64_t address, const void *from, size_t size)
+{
+    memory_open();
+    return run_copy((void *)(uintptr_t)address, from, size);
+}
+
 static bool copy(void *to, const void *from, size_t size)
 {
+    memory_open();
     if (!memory_rights)
         return run_copy(to, from, size);
     keys_take(memory_rights);
