@@ -302,14 +302,20 @@ static void what_follows_a_function_is_padding(void **state)
     assert_int_equal(padding.address, address_of(gap_first_end));
 }
 
+/* Whole instructions, whatever the assembler has filled with. */
 static void what_follows_a_function_with_another_in_it_is_not(void **state)
 {
+    static const uint8_t filled[] = {0x0f, 0x1f, 0x44, 0x00, 0x00, 0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00};
     uint8_t copy[64];
     struct padding padding;
     (void)state;
     memcpy(copy, gap, (size_t)(gap_end - gap));
+    memcpy(copy + 3, filled, sizeof filled);
+    copy[15] = 0x90;
+    assert_false(find_in_gap(copy, address_of(gap_first_end), address_of(gap_second), &padding));
     copy[15] = 0xc3;
     assert_false(find_in_gap(copy, address_of(gap_first_end), address_of(gap_second), &padding));
+    assert_true(find_in_gap(copy, address_of(gap_first_end), address_of(gap_first_end) + sizeof filled, &padding));
 }
 
 static void what_follows_a_function_that_goes_on_is_not(void **state)
