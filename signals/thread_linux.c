@@ -78,7 +78,7 @@ void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *
 
 void thread_settle(uint64_t stack_pointer, bool on_alternate)
 {
-    if (thread_self.depth && !is_over(&thread_self, stack_pointer, on_alternate))
+    if (thread_self.depth == 0 || !is_over(&thread_self, stack_pointer, on_alternate))
         return;
     /* In this order: whoever interrupts it and leaves for good finds it to be done again. */
     readers_forget();

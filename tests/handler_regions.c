@@ -9,6 +9,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "../signals/thread.h"
 #include "handler_fixture.h"
 
 static sigjmp_buf jump;
@@ -219,11 +220,16 @@ static enum segue_verdict leave_policy(void *context, const struct segue_event *
     siglongjmp(jump, 1);
 }
 
+static void leave_fault(void)
+{
+    if (!sigsetjmp(jump, 1))
+        load(page_of(0));
+}
+
 static void *be_left_in_the_middle(void *context)
 {
     struct gate *gate = context;
-    if (!sigsetjmp(jump, 1))
-        load(page_of(0));
+    leave_fault();
     gate->inside = 1;
     while (!gate->open)
         usleep(1000);
@@ -255,6 +261,53 @@ static void remover_asks_those_that_it_waits_long_for(void **state)
     pthread_create(&thread, NULL, load_second_word, NULL);
     pthread_join(thread, NULL);
     assert_int_equal(segue_region_remove(page_of(0)), SEGUE_OK);
+}
+
+/* Settling itself is left, at one instruction after the other: what it has not done yet is done when a remover asks. */
+static volatile unsigned steps_left;
+
+static void leave_at_last_step(int number)
+{
+    (void)number;
+    if (steps_left && --steps_left == 0)
+        siglongjmp(jump, 1);
+}
+
+static bool settle_and_leave(unsigned steps)
+{
+    const uint64_t trap_flag = 0x100;
+    uint64_t flags = __builtin_ia32_readeflags_u64();
+    steps_left = steps;
+    if (sigsetjmp(jump, 1))
+        return true;
+    __builtin_ia32_writeeflags_u64(flags | trap_flag);
+    thread_settle((uint64_t)(uintptr_t)__builtin_frame_address(0), false);
+    __builtin_ia32_writeeflags_u64(flags);
+    steps_left = 0;
+    return false;
+}
+
+static void settling_that_is_left_is_done_again(void **state)
+{
+    unsigned left = 0;
+    (void)state;
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    signal(SIGTRAP, leave_at_last_step);
+    for (unsigned steps = 1, was_left = 1; was_left; steps += steps < 60 ? 1 : 997) {
+        struct gate gate = {0};
+        pthread_t removing;
+        assert_int_equal(add(0, 1, leave_policy, NULL), SEGUE_OK);
+        leave_fault();
+        was_left = settle_and_leave(steps);
+        left += was_left;
+        pthread_create(&removing, NULL, remove_first_page, &gate);
+        for (int i = 0; i < 5000 && !gate.removed; i++)
+            usleep(1000);
+        assert_true(gate.removed);
+        pthread_join(removing, NULL);
+    }
+    signal(SIGTRAP, SIG_DFL);
+    assert_true(left > 60);
 }
 
 static struct sigaction covered;
@@ -290,6 +343,7 @@ int main(void)
         FIXTURE_TEST(service_that_is_left_by_longjmp_is_over),
         FIXTURE_TEST(lookup_that_is_left_by_longjmp_is_over),
         FIXTURE_TEST(remover_asks_those_that_it_waits_long_for),
+        FIXTURE_TEST(settling_that_is_left_is_done_again),
         FIXTURE_TEST(ended_thread_is_noticed_under_another_handler),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
