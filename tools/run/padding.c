@@ -6,6 +6,7 @@
  * multiples of sixteen. */
 #include "padding.h"
 
+#include <Zydis/Zydis.h>
 #include <string.h>
 
 #include "../../patch/length.h"
@@ -48,41 +49,28 @@ struct search {
 
 /* ---- one instruction ---- */
 
-static int64_t displacement(const uint8_t *bytes, unsigned length, unsigned size)
+/* Where a branch leads that is no JMP and no CALL: Jcc, LOOP, JRCXZ, XBEGIN. */
+static int64_t displacement(const struct segue_insn *insn, const struct outline *outline)
 {
+    const uint8_t *end = insn->bytes + insn->length;
     int32_t wide;
-    if (size == 1)
-        return (int8_t)bytes[length - 1];
-    memcpy(&wide, bytes + length - sizeof wide, sizeof wide);
+    if (outline->map == 0 && insn->mnemonic != ZYDIS_MNEMONIC_XBEGIN)
+        return (int8_t)end[-1];
+    memcpy(&wide, end - sizeof wide, sizeof wide);
     return wide;
 }
 
-static void classify_short(const uint8_t *bytes, unsigned length, const struct outline *outline, struct step *step)
+static void classify_flow(const struct segue_insn *insn, const struct outline *outline, struct step *step)
 {
-    uint8_t opcode = bytes[outline->opcode],
-            reg = length > outline->opcode + 1u ? bytes[outline->opcode + 1] >> 3 & 7 : 0;
-    bool has_rex = outline->opcode > 0 && (bytes[outline->opcode - 1] & 0xf0) == 0x40;
-    bool is_near = opcode >= 0xe8 && opcode <= 0xe9;
-    step->does_nothing = opcode == 0x90 && !outline->repeat && !has_rex;
-    step->branches = (opcode & 0xf0) == 0x70 || (opcode >= 0xe0 && opcode <= 0xe3) || opcode == 0xeb || is_near;
-    /* XBEGIN names where an abort leads. */
-    bool is_begin = opcode == 0xc7 && length > outline->opcode + 1u && bytes[outline->opcode + 1] == 0xf8;
-    if (step->branches || is_begin)
-        step->target = step->end + (uint64_t)displacement(bytes, length, is_near || is_begin ? 4 : 1);
-    step->branches |= is_begin;
-    step->ends = opcode == 0xeb || opcode == 0xe9 || opcode == 0xc3 || opcode == 0xc2 ||
-                 (opcode == 0xff && (reg == 4 || reg == 5));
-    step->may_end = step->ends || opcode == 0xe8 || (opcode == 0xff && reg == 2);
-}
-
-static void classify_two_bytes(const uint8_t *bytes, unsigned length, const struct outline *outline, struct step *step)
-{
-    uint8_t opcode = bytes[outline->opcode];
-    step->does_nothing = opcode == 0x1f && !outline->repeat;
-    step->branches = (opcode & 0xf0) == 0x80;
+    uint8_t kind = insn->transfer.kind;
+    bool is_direct = kind == SEGUE_TRANSFER_NONE || (kind != SEGUE_TRANSFER_RETURN && insn->transfer.is_immediate);
+    step->does_nothing = insn->mnemonic == ZYDIS_MNEMONIC_NOP;
+    step->ends = kind == SEGUE_TRANSFER_JUMP || kind == SEGUE_TRANSFER_RETURN || insn->mnemonic == ZYDIS_MNEMONIC_UD2;
+    step->may_end = step->ends || kind == SEGUE_TRANSFER_CALL;
+    step->branches = insn->class_ == SEGUE_CLASS_BRANCH && is_direct;
     if (step->branches)
-        step->target = step->end + (uint64_t)displacement(bytes, length, 4);
-    step->ends = step->may_end = opcode == 0x0b;
+        step->target =
+            step->end + (uint64_t)(kind == SEGUE_TRANSFER_NONE ? displacement(insn, outline) : insn->transfer.value);
 }
 
 /* What has no ModRM byte may be taken for one that has: then some padding is not used. */
@@ -107,13 +95,11 @@ static bool classify(const struct segue_code *code, uint64_t at, uint64_t end, s
     if (segue_decode(SEGUE_MODE_64, bytes, end - at, &insn) != SEGUE_OK)
         return false;
     step->end = at + insn.length;
-    if (length_outline(bytes, insn.length, &outline) != insn.length)
-        return true;
+    bool has_outline = length_outline(bytes, insn.length, &outline) == insn.length;
+    if (!has_outline)
+        return insn.class_ != SEGUE_CLASS_BRANCH;
+    classify_flow(&insn, &outline, step);
     find_operand(bytes, insn.length, &outline, step);
-    if (outline.map == 0)
-        classify_short(bytes, insn.length, &outline, step);
-    else if (outline.map == 1)
-        classify_two_bytes(bytes, insn.length, &outline, step);
     return true;
 }
 
