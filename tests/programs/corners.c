@@ -67,17 +67,6 @@ __asm__(".text\n"
 long make_call(int number), call_label(int number), call_data(int number);
 extern const char sites[], __ehdr_start[], etext[];
 
-static long raw(uint64_t number, uint64_t first, uint64_t second, uint64_t third, uint64_t fourth)
-{
-    register uint64_t r10 __asm__("r10") = fourth;
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(first), "S"(second), "d"(third), "r"(r10)
-                     : "rcx", "r11", "memory");
-    return result;
-}
-
 static void say(const char *what, long good)
 {
     printf("%s: %ld\n", what, good);
@@ -167,22 +156,22 @@ static void call_to_null(void)
 
 /* ---- numbers ---- */
 
-/* The kernel looks at EAX alone. */
+/* The kernel looks at EAX alone; syscall() hands all of it on. */
 static void upper_half(void)
 {
     const uint64_t up = (uint64_t)1 << 32, all = UINT64_MAX;
     uint64_t base = 0, same = 0, mask = 0;
     int status;
-    raw(SYS_arch_prctl, ARCH_GET_FS, (uint64_t)&base, 0, 0);
-    raw(up | SYS_arch_prctl, ARCH_GET_FS, (uint64_t)&same, 0, 0);
-    long child = raw(up | SYS_fork, 0, 0, 0, 0);
+    syscall(SYS_arch_prctl, ARCH_GET_FS, &base);
+    syscall((long)(up | SYS_arch_prctl), ARCH_GET_FS, &same);
+    long child = syscall((long)(up | SYS_fork));
     if (child == 0) {
-        raw(SYS_arch_prctl, ARCH_GET_FS, (uint64_t)&same, 0, 0);
+        syscall(SYS_arch_prctl, ARCH_GET_FS, &same);
         _exit(same == base ? 4 : 5);
     }
     waitpid((pid_t)child, &status, 0);
-    raw(up | SYS_rt_sigprocmask, SIG_BLOCK, (uint64_t)&all, (uint64_t)&mask, 8);
-    raw(up | SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&mask, 0, 8);
+    syscall((long)(up | SYS_rt_sigprocmask), SIG_BLOCK, &all, &mask, 8);
+    syscall((long)(up | SYS_rt_sigprocmask), SIG_SETMASK, &mask, NULL, 8);
     say("upper half", base == same && WEXITSTATUS(status) == 4);
 }
 

@@ -28,7 +28,6 @@
 #define ARCH_GET_GS 0x1004
 #define ARCH_REQ_XCOMP_PERM 0x1023
 #define USER_END (((uint64_t)1 << 47) - 4096)
-#define CALL_SIZE 2
 #define SET_SIZE 8
 #define PROT_EXEC_BIT 4
 #define SYS_epoll_pwait2_number 441
@@ -114,8 +113,11 @@ struct masked {
 };
 
 static const struct masked masked[] = {
-    {SYS_rt_sigsuspend, 0, 1},         {SYS_ppoll, 3, 4}, {SYS_epoll_pwait, 4, 5}, {SYS_epoll_pwait2_number, 4, 5},
-    {SYS_io_uring_enter_number, 4, 5},
+    {.number = SYS_rt_sigsuspend, .mask = 0, .size = 1},
+    {.number = SYS_ppoll, .mask = 3, .size = 4},
+    {.number = SYS_epoll_pwait, .mask = 4, .size = 5},
+    {.number = SYS_epoll_pwait2_number, .mask = 4, .size = 5},
+    {.number = SYS_io_uring_enter_number, .mask = 4, .size = 5},
 };
 
 /* The mask without the signals that cannot be blocked. False if it is not there: the kernel says so itself. */
@@ -234,8 +236,9 @@ static bool refuse_tracing(uint64_t request)
     return request == PTRACE_TRACEME;
 }
 
-/* Whether the host has nothing to do with a call, whatever its arguments: it is in none of the lists of this file's. */
-static bool is_never_served(uint64_t number)
+/* Whether the host may have to do with a call, by its arguments. All others are passed on, or go by detours, and none
+ * of what follows sees them. */
+static bool is_looked_at(uint64_t number)
 {
     switch (number) {
     case SYS_arch_prctl:
@@ -259,14 +262,14 @@ static bool is_never_served(uint64_t number)
     case SYS_seccomp:
     case SYS_sigaltstack:
     case SYS_vfork:
-        return false;
+        return true;
     default:
         break;
     }
     for (unsigned i = 0; i < sizeof masked / sizeof *masked; i++)
         if (masked[i].number == number)
-            return false;
-    return number < CALL_NUMBERS && !path_may_serve(number);
+            return true;
+    return path_may_serve(number);
 }
 
 /* Returns whether the call is done; else it was arranged, or is to be passed on. */
@@ -330,12 +333,11 @@ static void before_filter(void)
         module_rewrite_all();
 }
 
-/* Made here, so that no signal comes between the figures and the end. */
-static void end(const ucontext_t *frame)
+/* Made here, so that no signal comes between the figures and the end, and has both told again. */
+static void end_process(const ucontext_t *frame)
 {
     report_end(0);
-    if (settings.statistics)
-        system_call3(SYS_exit_group, (long)argument(frame, 0), 0, 0);
+    system_call3(SYS_exit_group, (long)argument(frame, 0), 0, 0);
 }
 
 static void prepare_call(struct thread *thread, const ucontext_t *frame, uint64_t number)
@@ -343,7 +345,7 @@ static void prepare_call(struct thread *thread, const ucontext_t *frame, uint64_
     if (number == SYS_exit)
         thread_ends(thread);
     if (number == SYS_exit_group)
-        end(frame);
+        end_process(frame);
     if (number == SYS_seccomp || (number == SYS_prctl && argument(frame, 0) == PR_SET_SECCOMP))
         before_filter();
     if (number == SYS_pkey_alloc)
@@ -366,6 +368,11 @@ void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
     count(&counters->calls[number < CALL_NUMBERS ? number : CALL_NUMBERS - 1], 1);
     report_call(frame);
     prepare_call(thread, frame, number);
+    if (!is_looked_at(number)) {
+        detour_note(thread, get(frame, REG_RIP), number);
+        calls_pass(thread, frame, NULL);
+        return;
+    }
     if (number == SYS_rt_sigreturn) {
         deliver_return(thread, frame);
         count(&counters->served, 1);
@@ -377,8 +384,6 @@ void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
         set(frame, REG_RAX, (uint64_t)result);
         count(&counters->served, 1);
     } else if (!thread->is_led) {
-        if (is_never_served(number))
-            detour_note(thread, get(frame, REG_RIP), number);
         calls_pass(thread, frame, NULL);
     }
 }

@@ -36,14 +36,10 @@
 #include "settings.h"
 
 #define DETOURS 1024
-#define MADE_SIZE 32
-#define TRAPPED_SIZE 4
-#define BRIDGE_SIZE 16
 #define MADE_BYTES (DETOURS * MADE_SIZE)
 #define TRAPPED_BYTES (DETOURS * TRAPPED_SIZE)
 #define BRIDGE_PAGES 8
 #define PAGE 4096u
-#define CALL_SIZE 2
 #define JUMP_SIZE 5
 #define SITES 4096
 #define PROBES 8
@@ -51,25 +47,16 @@
 #define BRIDGE_SPREAD 0x10000000u
 #define TRIES 16
 
+/* Instructions of two bytes, and of one with four of distance. */
 static const uint8_t call_bytes[CALL_SIZE] = {0x0f, 0x05};
+#define SHORT_JUMP 0xeb
+#define JUMP 0xe9
+#define NOP 0x90
 
-/* `made`, but for the number, the distance to `trapped` and the site. */
-#define MADE_NUMBER 2
-#define MADE_DISTANCE 10
-#define MADE_CALL 14
-#define MADE_BEHIND 16
-#define MADE_SITE 18
-static const uint8_t made_template[] = {
-    0x8d, 0x88, 0, 0, 0, 0,             /* lea */
-    0x67, 0xe3, 5,                      /* jecxz */
-    0xe9, 0,    0, 0, 0,                /* jmp */
-    0x0f, 0x05,                         /* syscall */
-    0x48, 0xb9, 0, 0, 0, 0, 0, 0, 0, 0, /* mov */
-    0xff, 0xe1,                         /* jmp */
-};
-_Static_assert(sizeof made_template <= MADE_SIZE, "a piece has room for it");
-
-static const uint8_t trapped_template[TRAPPED_SIZE] = {0x0f, 0x05, 0x0f, 0x0b};
+/* detour_x86_64.S */
+extern const char run_made[], run_made_number[], run_made_distance[], run_made_call[], run_made_behind[],
+    run_made_site[], run_made_end[], run_trapped[], run_trapped_end[], run_bridge[], run_bridge_target[],
+    run_bridge_end[];
 
 struct detour {
     uint64_t site, padding, bridge;
@@ -159,10 +146,11 @@ static bool is_in_reach(uint64_t from, uint64_t to)
     return distance == (int32_t)distance;
 }
 
-static void store_distance(uint8_t *at, uint64_t from, uint64_t to)
+/* `end`: of the instruction, whose last bytes it is; in memory and where it will be. */
+static void store_distance(uint8_t *end, uint64_t from, uint64_t to)
 {
     int32_t distance = (int32_t)(int64_t)(to - from);
-    memcpy(at, &distance, sizeof distance);
+    memcpy(end - sizeof distance, &distance, sizeof distance);
 }
 
 /* A free page far behind the code, where neither programs map what is to be near it nor heaps grow to, at no address
@@ -195,35 +183,43 @@ static uint64_t take_bridge(uint64_t code)
     return bridges[i].start ? bridges[i].start + bridges[i].held++ * BRIDGE_SIZE : 0;
 }
 
+/* A piece is a copy of its template. */
+static bool write_piece(uint64_t at, const void *piece, const char *start, const char *end)
+{
+    return forced_write(at, piece, (size_t)(end - start));
+}
+
 /* The code behind the padding. Nobody executes it yet. */
 static bool write_pieces(unsigned number, const struct detour *detour, uint32_t call_number)
 {
-    uint8_t made[sizeof made_template], bridge[BRIDGE_SIZE] = {0xff, 0x25};
+    uint8_t made[MADE_SIZE], bridge[BRIDGE_SIZE];
     uint64_t start = made_at(number), behind = detour->site + CALL_SIZE;
     uint32_t difference = -call_number;
-    memcpy(made, made_template, sizeof made);
-    memcpy(made + MADE_NUMBER, &difference, sizeof difference);
-    store_distance(made + MADE_DISTANCE, start + MADE_CALL, trapped_at(number));
-    memcpy(made + MADE_SITE, &behind, sizeof behind);
-    memcpy(bridge + 6, &start, sizeof start);
-    return forced_write(start, made, sizeof made) &&
-           forced_write(trapped_at(number), trapped_template, sizeof trapped_template) &&
-           (!detour->bridge || forced_write(detour->bridge, bridge, sizeof bridge));
+    memcpy(made, run_made, (size_t)(run_made_end - run_made));
+    memcpy(made + (run_made_number - run_made) - sizeof difference, &difference, sizeof difference);
+    store_distance(made + (run_made_distance - run_made), start + (uint64_t)(run_made_distance - run_made),
+                   trapped_at(number));
+    memcpy(made + (run_made_site - run_made) - sizeof behind, &behind, sizeof behind);
+    memcpy(bridge, run_bridge, (size_t)(run_bridge_end - run_bridge));
+    memcpy(bridge + (run_bridge_target - run_bridge), &start, sizeof start);
+    return write_piece(start, made, run_made, run_made_end) &&
+           write_piece(trapped_at(number), run_trapped, run_trapped, run_trapped_end) &&
+           (!detour->bridge || write_piece(detour->bridge, bridge, run_bridge, run_bridge_end));
 }
 
 /* Behind a breakpoint, so that all threads have serialised when it stands. */
 static bool write_padding(struct detour *detour, unsigned size, uint64_t to)
 {
-    memset(detour->padding_bytes, 0x90, size);
-    detour->padding_bytes[0] = 0xe9;
-    store_distance(detour->padding_bytes + 1, detour->padding + JUMP_SIZE, to);
+    memset(detour->padding_bytes, NOP, size);
+    detour->padding_bytes[0] = JUMP;
+    store_distance(detour->padding_bytes + JUMP_SIZE, detour->padding + JUMP_SIZE, to);
     return poke(detour->padding, detour->padding_bytes, size, POKE_KERNEL) == SEGUE_OK;
 }
 
 static bool write_site(const struct detour *detour)
 {
     uint64_t distance = detour->padding - (detour->site + CALL_SIZE);
-    const uint8_t jump[CALL_SIZE] = {0xeb, (uint8_t)distance};
+    const uint8_t jump[CALL_SIZE] = {SHORT_JUMP, (uint8_t)distance};
     return poke(detour->site, jump, sizeof jump, POKE_KERNEL) == SEGUE_OK;
 }
 
@@ -345,13 +341,18 @@ static void stand(ucontext_t *frame, uint64_t site, bool is_behind)
     set(frame, REG_RIP, is_behind ? site + CALL_SIZE : site);
 }
 
+/* Whether the place, in a piece, is at or behind a label of the template. */
+static bool has_come_to(uint64_t offset, const char *label)
+{
+    return offset % MADE_SIZE >= (uint64_t)(label - run_made);
+}
+
 static void leave_made(ucontext_t *frame, uint64_t offset)
 {
     const struct detour *detour = &detours[offset / MADE_SIZE];
-    unsigned place = offset % MADE_SIZE;
-    stand(frame, detour->site, place >= MADE_BEHIND);
+    stand(frame, detour->site, has_come_to(offset, run_made_behind));
     /* At the call it may stand again, after an interruption: as the kernel leaves it then. */
-    if (place >= MADE_CALL)
+    if (has_come_to(offset, run_made_call))
         set(frame, REG_RCX, detour->site + CALL_SIZE);
 }
 
@@ -392,7 +393,7 @@ bool detour_is_step(struct thread *thread, uint64_t instruction)
     uint64_t offset = instruction - made_start;
     if (!made_start)
         return false;
-    if (offset < MADE_BYTES && offset % MADE_SIZE >= MADE_BEHIND)
+    if (offset < MADE_BYTES && has_come_to(offset, run_made_behind))
         thread->stepped_to = detours[offset / MADE_SIZE].site + CALL_SIZE;
     return offset < MADE_BYTES + TRAPPED_BYTES || find_jump(instruction);
 }

@@ -26,6 +26,11 @@
 #define THREAD_ARGUMENTS 24
 #define THREAD_TRIES 72
 
+/* The room for each piece of a detour. */
+#define MADE_SIZE 32
+#define TRAPPED_SIZE 4
+#define BRIDGE_SIZE 16
+
 /* What the selector holds (syscall user dispatch). */
 #define SELECTOR_ALLOW 0
 #define SELECTOR_BLOCK 1

@@ -6,9 +6,7 @@
 #include <sys/stat.h>
 
 #include "call_linux_x86_64.h"
-
-/* As in report_linux.c. */
-#define LOWEST_DESCRIPTOR 512
+#include "descriptor.h"
 
 /* The descriptor, whose list it shows, and what it is, lest the program has put another file there. */
 static struct {

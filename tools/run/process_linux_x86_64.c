@@ -117,7 +117,7 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
 static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struct segue_clone *request,
                                  struct birth *birth)
 {
-    const uint64_t instruction = get(frame, REG_RIP), own = HOST_SIGNALS | SIGNAL_BIT(SIGSYS);
+    uint64_t instruction = get(frame, REG_RIP), own = SIGNAL_BIT(SIGSYS) | (thread->is_open ? HOST_SIGNALS : 0);
     request->flags &= ~(uint64_t)CLONE_SETTLS;
     request->tls = 0;
     thread->target = instruction;
@@ -129,8 +129,8 @@ static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struc
     thread->keeps_signals = false;
     long result = segue_clone(frame, request);
     thread->keeps_signals = true;
-    if (thread->is_open)
-        system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&own, 0, sizeof own);
+    /* What was sent meanwhile was blocked here. */
+    system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&own, 0, sizeof own);
     lock_release();
     set(frame, REG_RIP, instruction);
     return result;

@@ -23,6 +23,8 @@ static inline uint64_t argument(const ucontext_t *frame, int number)
     return get(frame, argument_registers[number]);
 }
 
+#define CALL_SIZE 2
+
 /* Its number: the kernel looks at no more of the register. */
 static inline uint64_t call_number(const ucontext_t *frame)
 {

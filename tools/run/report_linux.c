@@ -10,14 +10,12 @@
 #include <unistd.h>
 
 #include "call_linux_x86_64.h"
+#include "descriptor.h"
 #include "registers.h"
 #include "settings.h"
 
 #define LINE 512
 #define TABLE 16384
-
-/* Where a descriptor of the host's is put, above those that programs look at. */
-#define LOWEST_DESCRIPTOR 512
 
 struct counters *counters;
 struct settings settings;
