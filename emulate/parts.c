@@ -38,15 +38,14 @@ void parts_take(const struct segue_plan *plan, const uint64_t *start, const uint
     }
 }
 
-void parts_store_first(const struct segue_plan *plan, const struct copies *copies)
+void parts_store_first(const struct segue_plan *plan, const struct copies *copies, struct segue_plan *part)
 {
-    struct segue_plan part;
     const uint64_t size[SEGUE_MEMORY_OPERANDS] = {X87_FIRST_PART};
     const struct segue_insn *insn = &plan->insn;
     if (!parts_of_x87_store(insn) || insn->memory[0].size <= X87_FIRST_PART || !makers_store_x87_in_parts())
         return;
-    parts_take(plan, copies->address, size, &part);
-    pieces_write(&part, copies, NULL);
+    parts_take(plan, copies->address, size, part);
+    pieces_write(part, copies, NULL);
 }
 
 /* Stores of elements under a mask, other than of bytes under a vector's signs, and environments of the x87 whose first

@@ -11,8 +11,9 @@ void parts_take(const struct segue_plan *plan, const uint64_t *start, const uint
 /* Whether it is one of the x87 that only stores. */
 bool parts_of_x87_store(const struct segue_insn *insn);
 
-/* The store of all of the operand has faulted: stores what this processor stores of it before, if that does not. */
-void parts_store_first(const struct segue_plan *plan, const struct copies *copies);
+/* The store of all of the operand has faulted: stores what this processor stores of it before, if that does not. `part`
+ * is room for its plan. */
+void parts_store_first(const struct segue_plan *plan, const struct copies *copies, struct segue_plan *part);
 
 /* Whether the operand's last byte is to be looked at before the others, so that it is the one that a fault on the
  * second page of two tells, as on this processor. */

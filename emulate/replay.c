@@ -22,6 +22,7 @@
 #include "parts.h"
 #include "pieces.h"
 #include "plan.h"
+#include "scratch.h"
 #include "stubs.h"
 
 /* CF PF AF ZF SF DF OF AC: what the instruction may see and change. Not TF: a trap in the stub would be ours. */
@@ -34,8 +35,6 @@
 #define FLAG_ALIGNMENT_CHECK UINT64_C(0x40000)
 #define ENDBR64_SIZE 4
 
-#define LEGACY_SIZE 512u
-#define HEADER_SIZE 64u
 #define XSTATE_BV 512
 #define XCOMP_BV 520
 #define MXCSR 24
@@ -53,10 +52,6 @@
 #define X87_EXCEPTIONS_BEFORE_STORE 0x1f
 /* More than any state area or x87 operand has, but for tiles. */
 #define STATE_MOST 4096u
-
-/* The most bytes of an operand that is copied, and what its copy's alignment is that of. */
-#define COPY_MOST 64u
-#define COPY_ALIGNMENT 64u
 
 extern const char replay_load[], replay_loaded[], replay_not_loaded[], replay_faulted[];
 
@@ -174,7 +169,8 @@ static const char *state_refusal(const struct segue_plan *plan, const struct seg
     if (plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE &&
         (((regs->rdx << 32) | (uint32_t)regs->rax) & enabled() & ~(uint64_t)0xff))
         return "it saves or loads state that the handler has of its own";
-    if (!xstate || !xstate->area || xstate->size < LEGACY_SIZE + HEADER_SIZE || (needed & ~xstate->features))
+    if (!xstate || !xstate->area || xstate->size < REPLAY_LEGACY_SIZE + REPLAY_HEADER_SIZE ||
+        (needed & ~xstate->features))
         return segue_unlisted_text(SEGUE_UNLISTED_XSTATE);
     if ((uintptr_t)xstate->area % 64)
         return "the vector state that was given is not aligned";
@@ -286,7 +282,7 @@ static const char *copy_refusal(const struct segue_plan *plan, const struct segu
         return "it is one indivisible operation, which this window cannot do";
     if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
         return "its lanes are not all reached through one window";
-    if (memory->addressing == SEGUE_ADDRESSING_STATE || (memory->size > COPY_MOST && !is_string(memory)))
+    if (memory->addressing == SEGUE_ADDRESSING_STATE || (memory->size > REPLAY_COPY_MOST && !is_string(memory)))
         return "its operand is too large to be copied";
     if (plan_leaves_addresses(plan))
         return "its operand goes on where there are no addresses";
@@ -316,23 +312,6 @@ const char *replay_window_refusal(struct segue_plan *plan)
     return NULL;
 }
 
-/* One step. */
-struct replay {
-    /* With a repeat prefix: of those elements that this step does. */
-    const struct segue_plan *plan;
-    /* How many those are, in place of what the count register says; 0 without a repeat prefix. */
-    uint64_t elements;
-    const struct segue_regs *regs;
-    struct segue_xstate *xstate;
-    struct replay_context context;
-    struct copies copies;
-    /* What was loaded where the instruction takes an operand's address from, in place of what the thread has there. */
-    uint64_t loaded[SEGUE_MEMORY_OPERANDS];
-    _Alignas(COPY_ALIGNMENT) uint8_t buffers[SEGUE_MEMORY_OPERANDS][COPY_MOST + COPY_ALIGNMENT];
-    /* The legacy region and the header, as they were before a device was asked. */
-    uint8_t kept[LEGACY_SIZE + HEADER_SIZE];
-};
-
 static uint64_t operand_address(const struct replay *replay, unsigned operand)
 {
     const struct segue_plan *plan = replay->plan;
@@ -346,7 +325,7 @@ static uint64_t redirect(struct replay *replay, unsigned operand)
     struct place place = place_of(replay->plan, operand);
     if (place.is_native)
         return address + place.distance;
-    uint8_t *copy = replay->buffers[operand] + address % COPY_ALIGNMENT;
+    uint8_t *copy = replay->buffers[operand] + address % REPLAY_COPY_ALIGNMENT;
     replay->copies.address[operand] = address;
     replay->copies.bytes[operand] = copy;
     return (uint64_t)(uintptr_t)copy;
@@ -615,7 +594,7 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
         return status;
     status = pieces_write(plan, &replay->copies, fault);
     if (status == SEGUE_FAULT)
-        parts_store_first(plan, &replay->copies);
+        parts_store_first(plan, &replay->copies, replay->part);
     if (status != SEGUE_OK && area)
         memcpy(area, replay->kept, sizeof replay->kept);
     return status;
@@ -683,23 +662,19 @@ static enum segue_status carry_out(struct replay *replay, struct segue_regs *reg
     return SEGUE_OK;
 }
 
-static enum segue_status carry_out_repeated(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+enum segue_status replay_step(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
+                              struct segue_xstate *xstate, struct segue_fault *fault)
 {
-    struct segue_plan part;
-    choose_elements(replay, &part);
-    return carry_out(replay, regs, fault);
-}
-
-enum segue_status replay_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
-                              struct segue_fault *fault)
-{
-    struct replay replay;
+    struct replay *replay = &scratch->replay;
     if (plan->insn.redirection.state && (!xstate || !xstate->area))
         return SEGUE_INVALID;
-    replay.plan = plan;
-    replay.elements = 0;
-    replay.regs = regs;
-    replay.xstate = xstate;
-    replay.copies = (struct copies){0};
-    return is_repeated(&plan->insn) ? carry_out_repeated(&replay, regs, fault) : carry_out(&replay, regs, fault);
+    replay->plan = plan;
+    replay->part = &scratch->part;
+    replay->elements = 0;
+    replay->regs = regs;
+    replay->xstate = xstate;
+    replay->copies = (struct copies){0};
+    if (is_repeated(&plan->insn))
+        choose_elements(replay, &scratch->part);
+    return carry_out(replay, regs, fault);
 }

@@ -23,6 +23,15 @@
 
 #include <segue/emulate.h>
 
+#include "pieces.h"
+
+/* The most bytes of an operand that is copied, and what its copy's alignment is that of. */
+#define REPLAY_COPY_MOST 64u
+#define REPLAY_COPY_ALIGNMENT 64u
+/* An XSAVE area begins with them. */
+#define REPLAY_LEGACY_SIZE 512u
+#define REPLAY_HEADER_SIZE 64u
+
 /* The state that an instruction runs with, and then the state that it left. */
 struct replay_context {
     /* In the order of enum segue_register. RSP is not loaded: it is the host's meanwhile. */
@@ -41,6 +50,27 @@ struct replay_context {
     uint64_t popfq_flags;
 };
 
+/* One step. */
+struct replay {
+    /* With a repeat prefix: of those elements that this step does. */
+    const struct segue_plan *plan;
+    /* Room for the plan of a part. */
+    struct segue_plan *part;
+    /* How many those are, in place of what the count register says; 0 without a repeat prefix. */
+    uint64_t elements;
+    const struct segue_regs *regs;
+    struct segue_xstate *xstate;
+    struct replay_context context;
+    struct copies copies;
+    /* What was loaded where the instruction takes an operand's address from, in place of what the thread has there. */
+    uint64_t loaded[SEGUE_MEMORY_OPERANDS];
+    _Alignas(REPLAY_COPY_ALIGNMENT) uint8_t buffers[SEGUE_MEMORY_OPERANDS][REPLAY_COPY_MOST + REPLAY_COPY_ALIGNMENT];
+    /* The legacy region and the header, as they were before a device was asked. */
+    uint8_t kept[REPLAY_LEGACY_SIZE + REPLAY_HEADER_SIZE];
+};
+
+struct step_scratch;
+
 /* Runs the stub. REPLAY_DONE; REPLAY_FAULTED: the instruction faulted, and the state is that at the fault;
  * REPLAY_NOT_LOADED: the area could not be loaded, and nothing has happened. */
 uint64_t replay_enter(struct replay_context *context);
@@ -55,10 +85,10 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
 /* With the windows known: why not with these; NULL if it does. May set SEGUE_PLAN_COPIED. */
 const char *replay_window_refusal(struct segue_plan *plan);
 
-/* Carries out a plan of SEGUE_ENGINE_REPLAY; everything but the resume flag. As segue_step. An instruction that repeats
- * may stop between elements, to go on when it is executed again. */
-enum segue_status replay_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
-                              struct segue_fault *fault);
+/* Carries out a plan of SEGUE_ENGINE_REPLAY; everything but the resume flag. As step_in (scratch.h). An instruction
+ * that repeats may stop between elements, to go on when it is executed again. */
+enum segue_status replay_step(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
+                              struct segue_xstate *xstate, struct segue_fault *fault);
 
 /* As segue_recover, for this engine's part. */
 bool replay_recover(uint64_t *rip);

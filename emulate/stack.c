@@ -210,11 +210,12 @@ static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
     return false;
 }
 
-enum segue_status stack_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_fault *fault)
+enum segue_status stack_step(struct segue_plan *part, const struct segue_plan *plan, struct segue_regs *regs,
+                             struct segue_fault *fault)
 {
     struct transfer transfer;
     if (plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER)
-        return enter_step(plan, regs, fault);
+        return enter_step(part, plan, regs, fault);
     begin(&transfer, plan, regs);
     enum segue_status status = pieces_read(plan, &transfer.copies, fault);
     if (status != SEGUE_OK)

@@ -7,7 +7,9 @@
 /* Why the engine does not do this instruction, whose accesses are in the plan; NULL if it does. */
 const char *stack_refusal(const struct segue_plan *plan);
 
-/* Carries out a plan of SEGUE_ENGINE_STACK; the instruction pointer too, but not the resume flag. As segue_step. */
-enum segue_status stack_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_fault *fault);
+/* Carries out a plan of SEGUE_ENGINE_STACK; the instruction pointer too, but not the resume flag. As segue_step. `part`
+ * is room for a plan. */
+enum segue_status stack_step(struct segue_plan *part, const struct segue_plan *plan, struct segue_regs *regs,
+                             struct segue_fault *fault);
 
 #endif

@@ -3,14 +3,14 @@
 
 #include "guard.h"
 #include "move.h"
-#include "replay.h"
+#include "scratch.h"
 #include "stack.h"
 
 /* RF: set in the flags that a fault saves, and cleared by every instruction that completes (SDM volume 3, 17.3.1.1). */
 #define RESUME_FLAG 0x10000u
 
-enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
-                             struct segue_fault *fault)
+enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
+                          struct segue_xstate *xstate, struct segue_fault *fault)
 {
     enum segue_status status = SEGUE_INVALID;
     if (!plan || !regs)
@@ -18,9 +18,9 @@ enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *r
     if (plan->engine == SEGUE_ENGINE_MOVE)
         status = move_step(plan, regs, fault);
     else if (plan->engine == SEGUE_ENGINE_REPLAY)
-        status = replay_step(plan, regs, xstate, fault);
+        status = replay_step(scratch, plan, regs, xstate, fault);
     else if (plan->engine == SEGUE_ENGINE_STACK)
-        status = stack_step(plan, regs, fault);
+        status = stack_step(&scratch->part, plan, regs, fault);
     if (status != SEGUE_OK)
         return status;
     if (plan->engine == SEGUE_ENGINE_MOVE)
@@ -29,6 +29,13 @@ enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *r
         regs->rip = (uint32_t)regs->rip;
     regs->rflags &= ~(uint64_t)RESUME_FLAG;
     return SEGUE_OK;
+}
+
+enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
+                             struct segue_fault *fault)
+{
+    struct step_scratch scratch;
+    return step_in(&scratch, plan, regs, xstate, fault);
 }
 
 bool segue_recover(uint64_t *rip)

@@ -25,10 +25,11 @@
 #include "readers.h"
 #include "region.h"
 #include "report.h"
+#include "service.h"
 #include "thread.h"
+#include "work.h"
 
-/* Regions that one instruction may want at once, and steps of the walk over its footprint. */
-#define REGIONS_MAX 4
+/* Steps of the walk over an instruction's footprint. */
 #define WALK_MAX 16
 /* Faults inside policies inside faults. Each takes a frame of the alternate stack. */
 #define DEPTH_MAX 8
@@ -39,26 +40,12 @@ static struct segue_cache cache;
 /* How the handler is left; chosen at install. */
 static enum segue_restore_method way_out;
 
-/* One fault being served. */
-struct service {
-    struct segue_fault fault;
-    struct segue_regs regs;
-    struct segue_xstate xstate;
-    struct segue_plan plan;
-    enum segue_status can_step;
-    const struct region *regions[REGIONS_MAX];
-    struct segue_window windows[REGIONS_MAX];
-    size_t region_count;
-    /* The protection keys' rights that the handler began with. */
-    uint32_t rights;
-};
-
 static bool add_region(struct service *service, const struct region *region)
 {
     for (size_t i = 0; i < service->region_count; i++)
         if (service->regions[i] == region)
             return true;
-    if (service->region_count == REGIONS_MAX)
+    if (service->region_count == SERVICE_REGIONS)
         return false;
     service->regions[service->region_count++] = region;
     return true;
@@ -115,7 +102,7 @@ static enum segue_status make_plan(struct service *service, const struct region 
         status = plan_in_regions(service);
     if (status == SEGUE_OK && (service->plan.refusal = keyed_refusal(&service->xstate, service->rights)) != NULL)
         status = SEGUE_UNSUPPORTED;
-    if (status != SEGUE_OK && faulted && service->region_count < REGIONS_MAX)
+    if (status != SEGUE_OK && faulted && service->region_count < SERVICE_REGIONS)
         add_region(service, faulted);
     return status;
 }
@@ -236,8 +223,9 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     }
 }
 
-static enum outcome serve_access(struct service *service, const struct region *faulted, void *ucontext)
+static enum outcome serve_access(struct work *work, const struct region *faulted, void *ucontext)
 {
+    struct service *service = &work->service;
     service->can_step = make_plan(service, faulted);
     if (service->can_step != SEGUE_OK)
         counters_add_refusal(service->plan.insn.mnemonic);
@@ -249,7 +237,7 @@ static enum outcome serve_access(struct service *service, const struct region *f
         return OUTCOME_REFUSED;
     thread_self.recovered.si_signo = 0;
     /* The frame of the fault that a step meets tells more than the step would find out. */
-    enum segue_status status = keyed_step(&service->plan, &service->regs, &service->xstate);
+    enum segue_status status = keyed_step(&work->step, &service->plan, &service->regs, &service->xstate);
     if (status == SEGUE_FAULT)
         tell_step_fault(service, &thread_self);
     /* Elements of a string that came before a fault are done. */
@@ -258,22 +246,23 @@ static enum outcome serve_access(struct service *service, const struct region *f
     return status == SEGUE_OK ? OUTCOME_STEPPED : OUTCOME_REFUSED;
 }
 
-static enum outcome serve_region(struct service *service, const struct region *faulted, const siginfo_t *info,
-                                 void *ucontext)
+static enum outcome serve_region(struct work *work, const struct region *faulted, const siginfo_t *info, void *ucontext)
 {
+    struct service *service = &work->service;
     /* That the thread may not touch the page was not the region's doing. */
     if (keyed_is_refusal(info) && !(faulted->flags & SEGUE_REGION_PROTECTION_KEYS))
         return OUTCOME_REFUSED;
     frame_read(ucontext, &service->regs);
     frame_xstate(ucontext, &service->xstate);
-    return serve_access(service, faulted, ucontext);
+    return serve_access(work, faulted, ucontext);
 }
 
 /* The work of an access through a segment register that cannot be set. If it cannot be done, the fault is told at the
  * address that the program meant. */
-static enum outcome do_segment_access(struct service *service, const siginfo_t *info, void *ucontext)
+static enum outcome do_segment_access(struct work *work, const siginfo_t *info, void *ucontext)
 {
-    enum outcome outcome = serve_access(service, region_at(service->fault.address), ucontext);
+    const struct service *service = &work->service;
+    enum outcome outcome = serve_access(work, region_at(service->fault.address), ucontext);
     if (outcome == OUTCOME_REFUSED && service->fault.address_known && !thread_self.tells_recovered) {
         thread_self.recovered = *info;
         thread_self.recovered.si_addr = (void *)(uintptr_t)service->fault.address;
@@ -285,8 +274,9 @@ static enum outcome do_segment_access(struct service *service, const siginfo_t *
 }
 
 /* In no region: it may have gone through a segment register that cannot be set. */
-static enum outcome serve_segment(struct service *service, const siginfo_t *info, void *ucontext)
+static enum outcome serve_segment(struct work *work, const siginfo_t *info, void *ucontext)
 {
+    struct service *service = &work->service;
     if (!segment_in_force() || service->fault.direction == SEGUE_FETCH)
         return OUTCOME_PASSED;
     frame_read(ucontext, &service->regs);
@@ -297,7 +287,7 @@ static enum outcome serve_segment(struct service *service, const siginfo_t *info
     case SEGUE_SEGMENT_RETRY:
         return OUTCOME_RETRIED;
     case SEGUE_SEGMENT_DO:
-        return do_segment_access(service, info, ucontext);
+        return do_segment_access(work, info, ucontext);
     default:
         return OUTCOME_PASSED;
     }
@@ -314,25 +304,19 @@ static enum outcome serve_nobody(void)
     return OUTCOME_RETRIED;
 }
 
-static enum outcome serve(const siginfo_t *info, void *ucontext)
+static enum outcome serve(struct work *work, const siginfo_t *info, void *ucontext)
 {
-    struct service service;
-    frame_fault(info, ucontext, &service.fault);
-    service.rights = keyed_begin();
-    thread_self.serving_address = service.fault.address;
+    struct service *service = &work->service;
+    frame_fault(info, ucontext, &service->fault);
+    service->rights = keyed_begin();
+    thread_self.serving_address = service->fault.address;
     thread_self.serving_instruction = frame_instruction(ucontext);
-    bool outermost = readers_enter();
-    const struct region *region = service.fault.address_known ? region_at(service.fault.address) : NULL;
+    const struct region *region = service->fault.address_known ? region_at(service->fault.address) : NULL;
     if (region && region->kind == SEGUE_WINDOW_ALIAS)
         thread_self.last_distance = (uint64_t)(uintptr_t)region->place - region->base;
-    enum outcome outcome =
-        region ? serve_region(&service, region, info, ucontext) : serve_segment(&service, info, ucontext);
-    keyed_end(service.rights);
-    if (outcome == OUTCOME_PASSED && service.fault.address_known)
-        outcome = serve_nobody();
-    if (outermost)
-        readers_leave();
-    return outcome;
+    enum outcome outcome = region ? serve_region(work, region, info, ucontext) : serve_segment(work, info, ucontext);
+    keyed_end(service->rights);
+    return outcome == OUTCOME_PASSED && service->fault.address_known ? serve_nobody() : outcome;
 }
 
 /* True when the fault belongs to a guarded access, which then reports its failure. */
@@ -370,6 +354,25 @@ static void hand_on(const struct thread_state *thread, siginfo_t *info, void *uc
     chain_signal(info->si_signo, info, ucontext, true, way);
 }
 
+/* A fault that came in the middle of another leaves nothing changed that the interrupted service still needs. */
+static void keep_outer(const struct thread_state *thread, struct work *work)
+{
+    work->outer.recovered = thread->recovered;
+    work->outer.exception = thread->recovered_exception;
+    work->outer.address = thread->serving_address;
+    work->outer.instruction = thread->serving_instruction;
+}
+
+static void put_back_outer(struct thread_state *thread, const struct work *work)
+{
+    thread->serving_address = work->outer.address;
+    thread->serving_instruction = work->outer.instruction;
+    if (thread->tells_recovered)
+        return;
+    thread->recovered = work->outer.recovered;
+    thread->recovered_exception = work->outer.exception;
+}
+
 /* Serves the fault as one more in progress on this thread. */
 static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo_t *info, void *ucontext)
 {
@@ -380,30 +383,21 @@ static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo
     else
         thread->depth = depth + 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    uint32_t place = readers_enter();
+    struct work *work = work_at(place);
+    if (depth)
+        keep_outer(thread, work);
     thread->tells_recovered = false;
     /* A fault in a policy is not one of the block that was interrupted. */
     struct segue_trial *trial = segue_try_set_aside();
-    enum outcome outcome = serve(info, ucontext);
+    enum outcome outcome = serve(work, info, ucontext);
     segue_try_put_back(trial);
+    if (depth)
+        put_back_outer(thread, work);
+    readers_leave(place);
     counters_add(outcome);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->depth = depth;
-    return outcome;
-}
-
-/* The same, leaving nothing changed that the interrupted service still needs. */
-static enum outcome serve_inside(struct thread_state *thread, const siginfo_t *info, void *ucontext)
-{
-    siginfo_t recovered = thread->recovered;
-    struct frame_exception exception = thread->recovered_exception;
-    uint64_t address = thread->serving_address, instruction = thread->serving_instruction;
-    enum outcome outcome = serve_as_one_more(thread, info, ucontext);
-    if (!thread->tells_recovered) {
-        thread->recovered = recovered;
-        thread->recovered_exception = exception;
-    }
-    thread->serving_address = address;
-    thread->serving_instruction = instruction;
     return outcome;
 }
 
@@ -430,8 +424,7 @@ static void take_trap(siginfo_t *info, void *ucontext, enum chain_way way)
 static enum outcome serve_fault(struct thread_state *thread, const siginfo_t *info, void *ucontext)
 {
     int kept = errno;
-    enum outcome outcome =
-        thread->depth ? serve_inside(thread, info, ucontext) : serve_as_one_more(thread, info, ucontext);
+    enum outcome outcome = serve_as_one_more(thread, info, ucontext);
     errno = kept;
     return outcome;
 }

@@ -18,6 +18,7 @@
 #include "region.h"
 #include "suspend.h"
 #include "thread.h"
+#include "work.h"
 
 #define KNOWN_FLAGS                                                                                                    \
     (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_SIGTRAP)
@@ -67,7 +68,6 @@ static void after_fork_in_child(void)
 {
     pthread_mutex_init(&installing, NULL);
     region_in_child();
-    thread_self.number = 0;
     readers_reset();
 }
 
@@ -128,6 +128,8 @@ static enum segue_status install(const struct segue_options *options)
         return SEGUE_EXISTS;
     if (pthread_once(&fork_once, watch_forks) != 0)
         return SEGUE_SYSTEM;
+    if (work_prepare() != SEGUE_OK)
+        return SEGUE_NO_MEMORY;
     describe_action(options, &no_previous, &ours);
     dispatch_prepare(&ours);
     if (!(options->flags & SEGUE_INSTALL_OWN_STACK)) {

@@ -33,13 +33,14 @@ const char *keyed_refusal(const struct segue_xstate *xstate, uint32_t begun)
     return "the thread's protection keys close what the handler stands on";
 }
 
-enum segue_status keyed_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate)
+enum segue_status keyed_step(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
+                             struct segue_xstate *xstate)
 {
     uint32_t present = keys_now(), of_thread = keys_of(xstate);
     if (of_thread == present)
-        return segue_step(plan, regs, xstate, NULL);
+        return step_in(scratch, plan, regs, xstate, NULL);
     keys_set(keys_either(of_thread, present));
-    enum segue_status status = segue_step(plan, regs, xstate, NULL);
+    enum segue_status status = step_in(scratch, plan, regs, xstate, NULL);
     keys_set(present);
     return status;
 }

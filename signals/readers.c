@@ -11,16 +11,16 @@
 #include "readers.h"
 
 #include <errno.h>
-#include <string.h>
 #include <time.h>
 
 #include "../decode/system/call_linux_x86_64.h"
 #include "action_linux_x86_64.h"
 #include "dispatch.h"
 #include "thread.h"
+#include "work.h"
 
 /* So many faults may be in progress at once; one more waits for one of them to end. */
-#define PLACES 2048u
+#define PLACES WORK_MOST
 /* How long a remover waits before it asks, and again before it asks anew, in nanoseconds. */
 #define PATIENCE 20000000l
 
@@ -35,46 +35,31 @@ static int thread_of(uint64_t ticket)
     return (int)(ticket >> 32);
 }
 
-/* A handler that interrupts us before we read, and faults, notes a place of its own over ours. */
-static void note_place(struct thread_state *thread, uint32_t place)
+/* Only places that have a work area, once there are any. */
+static uint32_t usable_places(void)
 {
-    do {
-        thread->reading_place = place;
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-        thread->reading = true;
-        __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    } while (thread->reading_place != place);
+    uint32_t areas = work_count();
+    return areas ? areas : PLACES;
 }
 
-bool readers_enter(void)
+uint32_t readers_enter(void)
 {
-    struct thread_state *thread = &thread_self;
-    if (thread->reading)
-        return false;
-    uint64_t ticket = (uint64_t)thread_number() << 32 | ++thread->tickets;
-    for (uint32_t at = thread_shard() * (PLACES / THREAD_SHARDS);; at++) {
+    uint64_t ticket = (uint64_t)thread_number() << 32 | ++thread_self.tickets;
+    uint32_t usable = usable_places();
+    for (uint32_t at = thread_shard() * (usable / THREAD_SHARDS);; at++) {
         uint64_t free = 0;
-        if (!__atomic_compare_exchange_n(&places[at % PLACES], &free, ticket, false, __ATOMIC_SEQ_CST,
-                                         __ATOMIC_RELAXED))
-            continue;
-        note_place(thread, at % PLACES);
-        return true;
+        if (__atomic_compare_exchange_n(&places[at % usable], &free, ticket, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+            return at % usable;
     }
 }
 
-void readers_leave(void)
+void readers_leave(uint32_t place)
 {
-    /* A handler that interrupts us once we do not read any more, and faults, notes a place of its own. */
-    uint32_t place = thread_self.reading_place;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    thread_self.reading = false;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&places[place], 0, __ATOMIC_RELEASE);
 }
 
 void readers_forget(void)
 {
-    thread_self.reading = false;
     /* All that is there: one may have been taken and not yet noted. */
     for (uint32_t i = 0; i < PLACES; i++) {
         uint64_t ticket = __atomic_load_n(&places[i], __ATOMIC_RELAXED);
@@ -132,8 +117,9 @@ void readers_wait(void)
 
 void readers_reset(void)
 {
-    struct thread_state *thread = &thread_self;
-    memset(places, 0, sizeof places);
-    if (thread->reading)
-        places[thread->reading_place] = (uint64_t)thread_number() << 32 | thread->tickets;
+    int number = thread_self.number;
+    thread_self.number = 0;
+    for (uint32_t i = 0; i < PLACES; i++)
+        places[i] =
+            places[i] && thread_of(places[i]) == number ? (uint64_t)thread_number() << 32 | (uint32_t)places[i] : 0;
 }

@@ -1,19 +1,20 @@
 /* readers.h: how a remover knows that no fault in progress can still see what it took out.
  *
  * A fault enters before it looks a region up and leaves when it needs it no more; neither ever waits. A remover takes
- * the region out of the table first, then waits. */
+ * the region out of the table first, then waits. Meanwhile the fault has a place of its own, a number, which is that of
+ * its work area, too (work.h). */
 #ifndef SEGUE_SIGNALS_READERS_H
 #define SEGUE_SIGNALS_READERS_H
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
-/* Returns whether the caller is the one to leave: a fault inside another is covered by the outer one.
- * Async-signal-safe. */
-bool readers_enter(void);
-void readers_leave(void);
+/* Returns the place. Async-signal-safe. */
+uint32_t readers_enter(void);
+void readers_leave(uint32_t place);
 
-/* The calling thread's faults are over without having left. Async-signal-safe. */
+/* All the calling thread's faults are over without having left. Async-signal-safe. */
 void readers_forget(void);
 
 /* Returns when every reader that was inside at the call has left, or is gone. Not async-signal-safe; not from inside.
@@ -24,7 +25,8 @@ void readers_wait(void);
  * Async-signal-safe. */
 bool readers_is_question(const siginfo_t *info);
 
-/* In a child made by fork: forgets all readers but the calling thread, which may have forked inside a policy. */
+/* In a child made by fork: forgets all readers but the calling thread, which may have forked inside a policy, and has
+ * another number now. */
 void readers_reset(void);
 
 #endif

@@ -188,13 +188,12 @@ static bool look_up(uint64_t address, struct segue_region *copy)
 {
     uint64_t all = UINT64_MAX, kept;
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
-    bool outermost = readers_enter();
+    uint32_t place = readers_enter();
     const struct region *found = region_at(address);
     if (found)
         *copy = (struct segue_region){
             .window = region_window(found), .policy = found->policy, .context = found->context, .flags = found->flags};
-    if (outermost)
-        readers_leave();
+    readers_leave(place);
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
     return found != NULL;
 }

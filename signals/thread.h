@@ -20,9 +20,7 @@ struct thread_state {
     uint64_t mark_stack, mark_stack_size;
     /* The fault being served ends as the recovered one. */
     bool tells_recovered;
-    /* Whether the thread is counted among the readers, and in which place; see readers.c. */
-    bool reading;
-    uint32_t reading_place;
+    /* How often the thread was counted among the readers; see readers.c. */
     uint32_t tickets;
     /* How far the last alias window's memory was from its region: a guess for the next. */
     uint64_t last_distance;

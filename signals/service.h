@@ -1,0 +1,26 @@
+/* service.h: one fault while it is served: what the kernel reported, what the instruction wants, the regions it wants
+ * it from, and whether that can be done. It stands in the fault's work area (work.h). */
+#ifndef SEGUE_SIGNALS_SERVICE_H
+#define SEGUE_SIGNALS_SERVICE_H
+
+#include <segue/emulate.h>
+
+#include "region.h"
+
+/* Regions that one instruction may want at once. */
+#define SERVICE_REGIONS 4
+
+struct service {
+    struct segue_fault fault;
+    struct segue_regs regs;
+    struct segue_xstate xstate;
+    struct segue_plan plan;
+    enum segue_status can_step;
+    const struct region *regions[SERVICE_REGIONS];
+    struct segue_window windows[SERVICE_REGIONS];
+    size_t region_count;
+    /* The protection keys' rights that the handler began with. */
+    uint32_t rights;
+};
+
+#endif

@@ -1,0 +1,33 @@
+/* work.c: see work.h. Address space is all that an area costs before its first fault. */
+#include "work.h"
+
+#include <sys/mman.h>
+
+static struct work *areas;
+static uint32_t count;
+
+enum segue_status work_prepare(void)
+{
+    if (areas)
+        return SEGUE_OK;
+    for (uint32_t wanted = WORK_MOST; wanted >= WORK_LEAST; wanted /= 2) {
+        void *memory = mmap(NULL, wanted * sizeof *areas, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED)
+            continue;
+        areas = memory;
+        __atomic_store_n(&count, wanted, __ATOMIC_RELEASE);
+        return SEGUE_OK;
+    }
+    return SEGUE_NO_MEMORY;
+}
+
+uint32_t work_count(void)
+{
+    return __atomic_load_n(&count, __ATOMIC_ACQUIRE);
+}
+
+struct work *work_at(uint32_t number)
+{
+    return &areas[number];
+}

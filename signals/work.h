@@ -1,0 +1,39 @@
+/* work.h: work areas. Each fault in progress has one, and keeps there all but a little of what it needs, for the stack
+ * that a fault is served on may be a small one of the program's. They are mapped when the handler is installed, and
+ * numbered as the readers' places are (readers.h): who holds a place has its area. */
+#ifndef SEGUE_SIGNALS_WORK_H
+#define SEGUE_SIGNALS_WORK_H
+
+#include <segue/status.h>
+#include <signal.h>
+
+#include "../emulate/scratch.h"
+#include "frame.h"
+#include "service.h"
+
+/* The most areas that there are, and the fewest that will do where memory is limited. */
+#define WORK_MOST 2048u
+#define WORK_LEAST 64u
+
+struct work {
+    struct service service;
+    struct step_scratch step;
+    /* What the thread keeps of the fault that this one came in the middle of. */
+    struct {
+        siginfo_t recovered;
+        struct frame_exception exception;
+        uint64_t address, instruction;
+    } outer;
+};
+
+/* Maps the areas, once in a process. SEGUE_OK or SEGUE_NO_MEMORY. Not async-signal-safe; the caller sees to it that one
+ * thread at a time does. */
+enum segue_status work_prepare(void);
+
+/* How many there are; 0 before work_prepare. Async-signal-safe. */
+uint32_t work_count(void);
+
+/* The area of that number, which is less than their count. Async-signal-safe. */
+struct work *work_at(uint32_t number);
+
+#endif
