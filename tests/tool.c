@@ -561,9 +561,24 @@ static void doctor_looks_at_a_process(void **state)
     assert_int_equal(run.code, 2);
     expect(run.err, "'none' is no process number");
     RUN(&run, "doctor", "--pid", "999999999");
-    assert_int_equal(run.code, 2);
+    assert_int_equal(run.code, 1);
+    expect(run.err, "there is no process 999999999");
+    assert_string_equal(run.out, "");
     RUN(&run, "doctor", "--pid");
     assert_int_equal(run.code, 2);
+}
+
+/* What `segue run` rests on is said where it is looked at. */
+static void doctor_names_what_run_rests_on(void **state)
+{
+    static const char *const lines[] = {"fsgsbase", "syscall_user_dispatch"};
+    (void)state;
+    struct run run;
+    RUN(&run, "doctor", "--json");
+    json_t *all = parse(run.out);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        expect(text_of(json_object_get(all, lines[i]), "use"), "`segue run`");
+    json_decref(all);
 }
 
 static void demo_lists_its_names(void **state)
@@ -698,6 +713,7 @@ int main(void)
         cmocka_unit_test(doctor_agrees_with_what_can_be_asked_otherwise),
         cmocka_unit_test(doctor_looks_at_a_process),
         cmocka_unit_test(doctor_prints_two_lines_for_each_and_no_colour_into_a_file),
+        cmocka_unit_test(doctor_names_what_run_rests_on),
         cmocka_unit_test(demo_lists_its_names),
         cmocka_unit_test(demo_runs_the_example_beside_the_command),
         cmocka_unit_test(misuse_exits_with_2_and_says_why),

@@ -55,42 +55,19 @@ void corpus_data_path(char *path, size_t size, const char *folder, const char *n
 
 static int run_corpus(int argument_count, char **arguments)
 {
+    const char *names[sizeof verbs / sizeof *verbs];
+    size_t count = sizeof verbs / sizeof *verbs;
     if (argument_count < 2)
-        return misuse("corpus", "build, check, stat, diff or merge?");
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        if (strcmp(verbs[i].name, arguments[1]) == 0)
+        return misuse("corpus", "what is to be done is missing; say build, check, merge, diff or stat");
+    for (size_t i = 0; i < count; i++) {
+        names[i] = verbs[i].name;
+        if (strcmp(names[i], arguments[1]) == 0)
             return verbs[i].run(argument_count - 1, arguments + 1);
-    return misuse("corpus", "there is no '%s'; say build, check, stat, diff or merge", arguments[1]);
+    }
+    const char *near = suggest(arguments[1], names, count);
+    if (near)
+        return misuse("corpus", "there is no '%s'; did you mean %s?", arguments[1], near);
+    return misuse("corpus", "there is no '%s'; say build, check, merge, diff or stat", arguments[1]);
 }
 
-const struct verb corpus_verb = {
-    .name = "corpus",
-    .arguments = "build|check|stat|diff|merge [OPTION...] FILE...",
-    .summary = "builds a corpus of instructions, and checks decoders with it",
-    .details =
-        "A FILE is text, one instruction a line in hexadecimal (.hex, or .hex.xz compressed), or an ELF file, of "
-        "which\n"
-        "all code that its unwind tables cover is taken.\n"
-        "\n"
-        "build -o OUT FILE...    writes the distinct forms of the instructions in the files; a folder stands for all "
-        "in it\n"
-        "  --all                 every distinct instruction, not one to a few of each form\n"
-        "  --generate            adds encodings made from the decoder's tables, legal and illegal\n"
-        "  --per-form N          how many of each form (1)\n"
-        "check FILE...           asks Zydis, Capstone and objdump about every row, and reports where they disagree\n"
-        "  --referee WHICH       which rows objdump sees: disputed (default), all, none\n"
-        "  --share N             with disputed: also one row in N of the others (16; 0 for none)\n"
-        "  --shard I/N           only the I-th of N parts, from 0\n"
-        "  --decoder NAME=CMD    another decoder, up to four: a shell command that reads rows and writes answers\n"
-        "  --objdump CMD         the referee (objdump)\n"
-        "  --data FOLDER         where aliases.txt and disagreements.txt are\n"
-        "  --json FILE           writes the report to a file; - for standard output in place of the text\n"
-        "  --jobs N              threads (one a processor)\n"
-        "merge -o OUT REPORT...  adds the reports of shards up\n"
-        "diff REPORT REPORT      shows what became different; exit status 1 if anything did\n"
-        "stat FILE...            counts instructions by class and form, and what each engine covers\n"
-        "  --json                as JSON\n"
-        "\n"
-        "check and merge end with status 1 if a row lies outside every known class of disagreement.\n",
-    .run = run_corpus,
-};
+const struct verb corpus_verb = {&corpus_words, run_corpus};

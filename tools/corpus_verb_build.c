@@ -1,7 +1,6 @@
 /* corpus_verb_build.c: `segue corpus build`. */
 #include <errno.h>
 #include <ftw.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -128,32 +127,24 @@ static int build(const struct options *options, char **paths)
 
 int corpus_verb_build(int argument_count, char **arguments)
 {
-    enum { ALL = FIRST_LONG_OPTION, GENERATE, PER_FORM, JOBS };
-    static const struct option names[] = {
-        {"all", no_argument, NULL, ALL},
-        {"generate", no_argument, NULL, GENERATE},
-        {"per-form", required_argument, NULL, PER_FORM},
-        {"jobs", required_argument, NULL, JOBS},
-        {NULL, 0, NULL, 0},
-    };
     struct options options = {.per_form = 1, .jobs = corpus_processors()};
+    struct command_line line;
     int option;
-    opterr = 0;
-    optind = 1;
-    while ((option = getopt_long(argument_count, arguments, "o:", names, NULL)) >= 0) {
+    command_line_begin(&line, &corpus_build_words, argument_count, arguments);
+    while ((option = command_line_next(&line)) != COMMAND_LINE_END) {
         bool ok = true;
-        if (option == 'o')
+        if (option == CORPUS_OPTION_OUTPUT)
             options.out = optarg;
-        else if (option == ALL)
+        else if (option == CORPUS_OPTION_ALL)
             options.all = true;
-        else if (option == GENERATE)
+        else if (option == CORPUS_OPTION_GENERATE)
             options.generate = true;
-        else if (option == PER_FORM)
+        else if (option == CORPUS_OPTION_PER_FORM)
             ok = corpus_number("--per-form", optarg, 1, 4, &options.per_form);
-        else if (option == JOBS)
+        else if (option == CORPUS_OPTION_JOBS)
             ok = corpus_number("--jobs", optarg, 1, 256, &options.jobs);
         else
-            return misuse_of_option("corpus", arguments);
+            return misuse_of_line(&line);
         if (!ok)
             return EXIT_USAGE;
     }

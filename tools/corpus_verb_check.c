@@ -1,5 +1,4 @@
 /* corpus_verb_check.c: `segue corpus check`, `merge` and `diff`. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,26 +17,6 @@ struct options {
     const char *data;
     const char *json;
     unsigned outside_count;
-};
-
-enum option_number {
-    OPTION_REFEREE = FIRST_LONG_OPTION,
-    OPTION_SHARE,
-    OPTION_SHARD,
-    OPTION_DECODER,
-    OPTION_OBJDUMP,
-    OPTION_DATA,
-    OPTION_JSON,
-    OPTION_JOBS,
-    OPTION_SPOIL,
-};
-
-static const struct option check_options[] = {
-    {"referee", required_argument, NULL, OPTION_REFEREE}, {"share", required_argument, NULL, OPTION_SHARE},
-    {"shard", required_argument, NULL, OPTION_SHARD},     {"decoder", required_argument, NULL, OPTION_DECODER},
-    {"objdump", required_argument, NULL, OPTION_OBJDUMP}, {"data", required_argument, NULL, OPTION_DATA},
-    {"json", required_argument, NULL, OPTION_JSON},       {"jobs", required_argument, NULL, OPTION_JOBS},
-    {"spoil", no_argument, NULL, OPTION_SPOIL},           {NULL, 0, NULL, 0},
 };
 
 static const char *const referee_names[] = {"all", "disputed", "none"};
@@ -87,33 +66,33 @@ static bool read_decoder(struct options *options, char *text)
     return true;
 }
 
-static bool read_option(struct options *options, int option, char **arguments)
+static bool read_option(struct options *options, int option, const struct command_line *line)
 {
     switch (option) {
-    case OPTION_REFEREE:
+    case CORPUS_OPTION_REFEREE:
         return read_referee(&options->check, optarg);
-    case OPTION_SHARE:
+    case CORPUS_OPTION_SHARE:
         return corpus_number("--share", optarg, 0, 1u << 30, &options->check.share);
-    case OPTION_SHARD:
+    case CORPUS_OPTION_SHARD:
         return read_shard(&options->check, optarg);
-    case OPTION_DECODER:
+    case CORPUS_OPTION_DECODER:
         return read_decoder(options, optarg);
-    case OPTION_OBJDUMP:
+    case CORPUS_OPTION_OBJDUMP:
         options->check.objdump = optarg;
         return true;
-    case OPTION_DATA:
+    case CORPUS_OPTION_DATA:
         options->data = optarg;
         return true;
-    case OPTION_JSON:
+    case CORPUS_OPTION_JSON:
         options->json = optarg;
         return true;
-    case OPTION_SPOIL:
+    case CORPUS_OPTION_SPOIL:
         options->check.spoils = true;
         return true;
-    case OPTION_JOBS:
+    case CORPUS_OPTION_JOBS:
         return corpus_number("--jobs", optarg, 1, 256, &options->check.jobs);
     default:
-        misuse_of_option("corpus", arguments);
+        misuse_of_line(line);
         return false;
     }
 }
@@ -206,11 +185,11 @@ int corpus_verb_check(int argument_count, char **arguments)
                                         .objdump = "objdump",
                                         .jobs = corpus_processors(),
                                         .progress = isatty(STDERR_FILENO)}};
+    struct command_line line;
     int option;
-    opterr = 0;
-    optind = 1;
-    while ((option = getopt_long(argument_count, arguments, "", check_options, NULL)) >= 0)
-        if (!read_option(&options, option, arguments))
+    command_line_begin(&line, &corpus_check_words, argument_count, arguments);
+    while ((option = command_line_next(&line)) != COMMAND_LINE_END)
+        if (!read_option(&options, option, &line))
             return EXIT_USAGE;
     if (optind == argument_count)
         return misuse("corpus", "check what?");
@@ -222,12 +201,12 @@ int corpus_verb_check(int argument_count, char **arguments)
 int corpus_verb_merge(int argument_count, char **arguments)
 {
     const char *out = NULL;
+    struct command_line line;
     int option;
-    opterr = 0;
-    optind = 1;
-    while ((option = getopt(argument_count, arguments, "o:")) >= 0) {
-        if (option != 'o')
-            return misuse_of_option("corpus", arguments);
+    command_line_begin(&line, &corpus_merge_words, argument_count, arguments);
+    while ((option = command_line_next(&line)) != COMMAND_LINE_END) {
+        if (option != CORPUS_OPTION_OUTPUT)
+            return misuse_of_line(&line);
         out = optarg;
     }
     if (optind == argument_count)
@@ -250,9 +229,14 @@ int corpus_verb_merge(int argument_count, char **arguments)
 
 int corpus_verb_diff(int argument_count, char **arguments)
 {
-    if (argument_count != 3)
-        return misuse("corpus", "diff takes two reports");
-    json_t *before = corpus_report_read(arguments[1]), *after = before ? corpus_report_read(arguments[2]) : NULL;
+    struct command_line line;
+    command_line_begin(&line, &corpus_diff_words, argument_count, arguments);
+    if (command_line_next(&line) != COMMAND_LINE_END)
+        return misuse_of_line(&line);
+    if (argument_count - optind != 2)
+        return misuse("corpus", "diff takes two reports, and there are %d", argument_count - optind);
+    char **reports = arguments + optind;
+    json_t *before = corpus_report_read(reports[0]), *after = before ? corpus_report_read(reports[1]) : NULL;
     int code = after && corpus_report_diff(before, after) == 0 ? EXIT_DONE : EXIT_FAILED;
     json_decref(before);
     json_decref(after);

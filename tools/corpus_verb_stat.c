@@ -3,7 +3,6 @@
  * A row counts as memory if the decoder lists operands in memory for it. Which engine takes it is what segue_plan says,
  * given registers that lead to ordinary addresses and memory that can be reached where it is. Rows are counted once
  * each; how often they came is counted beside it. */
-#include <getopt.h>
 #include <jansson.h>
 #include <segue/emulate.h>
 #include <stdio.h>
@@ -241,16 +240,14 @@ static int stat_rows(const struct corpus_rows *rows, bool json)
 
 int corpus_verb_stat(int argument_count, char **arguments)
 {
-    enum { JSON = FIRST_LONG_OPTION };
-    static const struct option names[] = {{"json", no_argument, NULL, JSON}, {NULL, 0, NULL, 0}};
+    struct command_line line;
     struct corpus_rows rows = {0};
     bool json = false;
     int option;
-    opterr = 0;
-    optind = 1;
-    while ((option = getopt_long(argument_count, arguments, "", names, NULL)) >= 0) {
-        if (option != JSON)
-            return misuse_of_option("corpus", arguments);
+    command_line_begin(&line, &corpus_stat_words, argument_count, arguments);
+    while ((option = command_line_next(&line)) != COMMAND_LINE_END) {
+        if (option != CORPUS_OPTION_JSON)
+            return misuse_of_line(&line);
         json = true;
     }
     if (optind == argument_count)

@@ -92,8 +92,15 @@ static int run_demo(int argument_count, char **arguments)
     if (argument_count < 2)
         return list_demos();
     const struct demo *demo = find_demo(arguments[1]);
-    if (!demo)
-        return misuse(VERB, "there is no demo '%s'; `segue demo` lists them", arguments[1]);
+    if (!demo) {
+        const char *names[DEMO_COUNT];
+        for (size_t i = 0; i < DEMO_COUNT; i++)
+            names[i] = demos[i].name;
+        const char *near = suggest(arguments[1], names, DEMO_COUNT);
+        return misuse(
+            VERB, near ? "there is no demo '%s'; did you mean %s?" : "there is no demo '%s'; `segue demo` lists them",
+            arguments[1], near);
+    }
     char *path = find_program(demo);
     if (!path)
         return EXIT_FAILED;
@@ -104,11 +111,4 @@ static int run_demo(int argument_count, char **arguments)
     return EXIT_FAILED;
 }
 
-const struct verb demo_verb = {
-    .name = VERB,
-    .arguments = "[NAME [ARGUMENT...]]",
-    .summary = "runs a demonstration; without a name, lists them",
-    .details = "  NAME           weak-table, lua or sqlite\n"
-               "  ARGUMENT...    for the demonstration's own program\n",
-    .run = run_demo,
-};
+const struct verb demo_verb = {&demo_words, run_demo};

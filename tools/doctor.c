@@ -1,5 +1,5 @@
 /* doctor.c: segue doctor. Tells what this machine and kernel offer, and what Segue makes of it. */
-#include <getopt.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -94,34 +94,37 @@ static void look_at_everything(json_t *all)
     }
 }
 
-enum { OPTION_JSON = FIRST_LONG_OPTION, OPTION_PID };
-
 static int look_at_process(const char *text)
 {
     char *end;
+    errno = 0;
     long process = strtol(text, &end, 10);
-    if (process <= 0 || *end)
+    if (errno || process <= 0 || *end)
         return misuse(VERB, "'%s' is no process number", text);
     int error = doctor_process(process);
-    if (error)
-        return misuse(VERB, "process %ld cannot be read: %s", process, strerror(error));
-    return EXIT_DONE;
+    if (!error)
+        return EXIT_DONE;
+    if (error == ENOENT || error == ESRCH)
+        complain(VERB, "there is no process %ld", process);
+    else
+        complain(VERB, "process %ld cannot be read: %s", process, strerror(error));
+    return EXIT_FAILED;
 }
 
 static int doctor(int argument_count, char **arguments)
 {
-    static const struct option known[] = {
-        {"json", no_argument, NULL, OPTION_JSON}, {"pid", required_argument, NULL, OPTION_PID}, {0}};
+    struct command_line line;
     const char *process = NULL;
     bool wants_json = false;
     int found;
-    while ((found = getopt_long(argument_count, arguments, ":", known, NULL)) != -1) {
-        if (found == OPTION_JSON)
+    command_line_begin(&line, &doctor_words, argument_count, arguments);
+    while ((found = command_line_next(&line)) != COMMAND_LINE_END) {
+        if (found == DOCTOR_JSON)
             wants_json = true;
-        else if (found == OPTION_PID)
+        else if (found == DOCTOR_PID)
             process = optarg;
         else
-            return misuse_of_option(VERB, arguments);
+            return misuse_of_line(&line);
     }
     if (optind < argument_count)
         return misuse(VERB, "there is nothing to be said of '%s'; it takes no arguments", arguments[optind]);
@@ -139,14 +142,4 @@ static int doctor(int argument_count, char **arguments)
     return EXIT_DONE;
 }
 
-const struct verb doctor_verb = {
-    .name = VERB,
-    .arguments = "[--json | --pid PID]",
-    .summary = "tells what this machine and kernel offer, and what Segue makes of it",
-    .details = "  --json         a JSON object, one member for each line\n"
-               "  --pid PID      what can be seen of Segue in a running process, from outside\n"
-               "\n"
-               "Every line was found out by trying. The second line of each tells what of Segue rests on it,\n"
-               "or what happens without it.\n",
-    .run = doctor,
-};
+const struct verb doctor_verb = {&doctor_words, doctor};

@@ -1,7 +1,6 @@
 /* explain.c: segue explain. Tells each instruction's memory accesses, and who could step it. */
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,29 +66,22 @@ static int read_mode(const char *text, struct options *options)
 /* Leaves optind at the first argument that is no option. */
 static int read_options(int argument_count, char **arguments, struct options *options)
 {
-    enum { COUNT = FIRST_LONG_OPTION, JSON, MODE };
-    static const struct option known[] = {
-        {"count", required_argument, NULL, COUNT},
-        {"json", no_argument, NULL, JSON},
-        {"mode", required_argument, NULL, MODE},
-        {0},
-    };
+    struct command_line line;
     int found, code = EXIT_DONE;
-    while (code == EXIT_DONE && (found = getopt_long(argument_count, arguments, ":", known, NULL)) != -1) {
+    command_line_begin(&line, &explain_words, argument_count, arguments);
+    while (code == EXIT_DONE && (found = command_line_next(&line)) != COMMAND_LINE_END) {
         switch (found) {
-        case COUNT:
+        case EXPLAIN_COUNT:
             code = read_count(optarg, options);
             break;
-        case JSON:
+        case EXPLAIN_JSON:
             options->json = true;
             break;
-        case MODE:
+        case EXPLAIN_MODE:
             code = read_mode(optarg, options);
             break;
-        case ':':
-            return misuse(VERB, "%s wants a value", arguments[optind - 1]);
         default:
-            return misuse_of_option(VERB, arguments);
+            return misuse_of_line(&line);
         }
     }
     return code;
@@ -323,17 +315,4 @@ static int explain(int argument_count, char **arguments)
     return explain_hex(rest, count, &options);
 }
 
-const struct verb explain_verb = {
-    .name = VERB,
-    .arguments = "HEX...|FILE:ADDRESS|FILE:SYMBOL[+N] [--count N] [--mode 32|64] [--json]",
-    .summary = "tells an instruction's memory accesses, and who can step it",
-    .details = "  HEX...         bytes in hex; spaces, commas, 0x and \\x may stand between them\n"
-               "  FILE:ADDRESS   one instruction of an ELF file, at a virtual address (0x... or decimal)\n"
-               "  FILE:SYMBOL    all instructions of a symbol\n"
-               "  FILE:SYMBOL+N  one instruction, N bytes into a symbol\n"
-               "\n"
-               "  --count N      at most N instructions from there on\n"
-               "  --mode 32|64   the processor's mode; else 64 for bytes, and for a file what it is for\n"
-               "  --json         a JSON array, one object for each instruction\n",
-    .run = explain,
-};
+const struct verb explain_verb = {&explain_words, explain};

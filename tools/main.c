@@ -1,5 +1,6 @@
 /* main.c: the segue command. Finds the verb and runs it. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ static const struct verb *const verbs[] = {
 static const struct verb *find_verb(const char *name)
 {
     for (size_t i = 0; i < VERB_COUNT; i++)
-        if (strcmp(verbs[i]->name, name) == 0)
+        if (strcmp(verbs[i]->words->name, name) == 0)
             return verbs[i];
     return NULL;
 }
@@ -24,39 +25,61 @@ static void list_verbs(FILE *out)
 {
     fputs("usage: segue VERB [ARGUMENT...]\n\n", out);
     for (size_t i = 0; i < VERB_COUNT; i++)
-        fprintf(out, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
+        fprintf(out, "  %-10s %s\n", verbs[i]->words->name, verbs[i]->words->summary);
     fputs("  help       tells more about a verb: segue help VERB\n"
           "  --version  prints the version\n",
           out);
 }
 
-static void print_help(const struct verb *verb)
-{
-    printf("usage: segue %s %s\n\n%s", verb->name, verb->arguments, verb->details);
-}
-
 static int unknown_verb(const char *name)
 {
-    complain(NULL, "there is no verb '%s'; the verbs are:", name);
-    for (size_t i = 0; i < VERB_COUNT; i++)
-        fprintf(stderr, "  %s\n", verbs[i]->name);
-    fputs("Try: segue help\n", stderr);
-    return EXIT_USAGE;
+    const char *names[VERB_COUNT + 1] = {[VERB_COUNT] = "help"};
+    char list[256] = "";
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        names[i] = verbs[i]->words->name;
+        snprintf(list + strlen(list), sizeof list - strlen(list), "\n  %s", names[i]);
+    }
+    const char *near = suggest(name, names, VERB_COUNT + 1);
+    if (near)
+        return misuse(NULL, "there is no verb '%s'; did you mean %s? The verbs are:%s", name, near, list);
+    return misuse(NULL, "there is no verb '%s'; the verbs are:%s", name, list);
 }
 
+static const struct verb_words *find_part(const struct verb_words *words, const char *name)
+{
+    size_t length = strlen(words->name) + 1;
+    for (const struct verb_words *const *part = words->parts; part && *part; part++)
+        if (strcmp((*part)->name + length, name) == 0)
+            return *part;
+    return NULL;
+}
+
+/* VERB, or VERB and one of its parts. */
 static int help(int argument_count, char **arguments)
 {
     if (argument_count < 2) {
         list_verbs(stdout);
         return EXIT_DONE;
     }
-    if (argument_count > 2)
-        return misuse(NULL, "help takes one verb at a time, and '%s' is one more", arguments[2]);
     const struct verb *verb = find_verb(arguments[1]);
     if (!verb)
         return unknown_verb(arguments[1]);
-    print_help(verb);
+    const struct verb_words *words = verb->words;
+    if (argument_count > 2 && words->parts) {
+        words = find_part(words, arguments[2]);
+        if (!words)
+            return misuse(NULL, "%s has no '%s'", arguments[1], arguments[2]);
+    }
+    int most = words == verb->words ? 2 : 3;
+    if (argument_count > most)
+        return misuse(NULL, "help takes one verb at a time, and '%s' is one more", arguments[most]);
+    help_print(stdout, words);
     return EXIT_DONE;
+}
+
+static bool asks_for_help(const char *argument)
+{
+    return argument && (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0);
 }
 
 static int run(int argument_count, char **arguments)
@@ -66,13 +89,14 @@ static int run(int argument_count, char **arguments)
         puts("segue " SEGUE_VERSION);
         return EXIT_DONE;
     }
-    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+    if (strcmp(name, "help") == 0 || asks_for_help(name))
         return help(argument_count, arguments);
     const struct verb *verb = find_verb(name);
     if (!verb)
         return unknown_verb(name);
-    if (argument_count > 1 && (strcmp(arguments[1], "--help") == 0 || strcmp(arguments[1], "-h") == 0)) {
-        print_help(verb);
+    const struct verb_words *part = argument_count > 2 ? find_part(verb->words, arguments[1]) : NULL;
+    if (asks_for_help(arguments[1]) || (part && asks_for_help(arguments[2]))) {
+        help_print(stdout, part ? part : verb->words);
         return EXIT_DONE;
     }
     return verb->run(argument_count, arguments);

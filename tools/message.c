@@ -2,38 +2,62 @@
 #include "message.h"
 
 #include <ctype.h>
-#include <getopt.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "verb.h"
 
 /* Names of files and the like are quoted as they are, but for what a terminal would take for a command. */
-static void print_harmless(const char *text)
+static void put_harmless(FILE *out, const char *text)
 {
     for (; *text; text++)
-        fprintf(stderr, iscntrl((unsigned char)*text) && *text != '\n' && *text != '\t' ? "\\x%02x" : "%c",
+        fprintf(out, iscntrl((unsigned char)*text) && *text != '\n' && *text != '\t' ? "\\x%02x" : "%c",
                 (unsigned char)*text);
 }
 
-static void message(const char *verb, const char *format, va_list arguments)
+/* By one call of the kernel, so that the messages of several threads and processes do not mix. */
+static void write_whole(const char *text, size_t length)
 {
     fflush(stdout);
-    fprintf(stderr, verb ? "segue %s: " : "segue: ", verb);
-    char *text;
-    if (vasprintf(&text, format, arguments) < 0)
+    while (length) {
+        ssize_t done = write(STDERR_FILENO, text, length);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return;
+        text += done;
+        length -= (size_t)done;
+    }
+}
+
+/* `hint`: whether to say where help is to be found. */
+static void message(const char *verb, bool hint, const char *format, va_list arguments)
+{
+    char *text, *whole;
+    size_t length;
+    FILE *out = open_memstream(&whole, &length);
+    if (!out || vasprintf(&text, format, arguments) < 0)
         abort();
-    print_harmless(text);
+    fprintf(out, verb ? "segue %s: " : "segue: ", verb);
+    put_harmless(out, text);
+    fputc('\n', out);
+    if (hint)
+        fprintf(out, "Try: segue help%s%.*s\n", verb ? " " : "", verb ? (int)strcspn(verb, " ") : 0, verb ? verb : "");
+    fclose(out);
+    write_whole(whole, length);
     free(text);
-    fputc('\n', stderr);
+    free(whole);
 }
 
 void complain(const char *verb, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    message(verb, format, arguments);
+    message(verb, false, format, arguments);
     va_end(arguments);
 }
 
@@ -41,16 +65,12 @@ int misuse(const char *verb, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    message(verb, format, arguments);
+    message(verb, true, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "Try: segue help %s\n", verb ? verb : "");
     return EXIT_USAGE;
 }
 
-int misuse_of_option(const char *verb, char **arguments)
+int misuse_of_line(const struct command_line *line)
 {
-    if (optopt > 0 && optopt < FIRST_LONG_OPTION)
-        return misuse(verb, "there is no option -%c", optopt);
-    return misuse(verb, optopt ? "%s is too much: the option takes no value" : "there is no option %s",
-                  arguments[optind - 1]);
+    return misuse(line->words->name, "%s", line->problem);
 }

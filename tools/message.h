@@ -8,10 +8,9 @@ __attribute__((format(printf, 2, 3))) void complain(const char *verb, const char
 /* As complain, adds where help is to be found, and returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int misuse(const char *verb, const char *format, ...);
 
-/* What getopt_long is to return for long options: from here on, no character. */
-#define FIRST_LONG_OPTION 256
+struct command_line;
 
-/* misuse, of an option that getopt_long has just not known. */
-int misuse_of_option(const char *verb, char **arguments);
+/* misuse, of what command_line_next has called wrong. */
+int misuse_of_line(const struct command_line *line);
 
 #endif

@@ -1,6 +1,5 @@
 /* patch.c: segue patch. Rewrites a file's accesses through one segment register to go through the other. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,58 +41,44 @@ static int read_jobs(const char *text, unsigned *jobs)
 
 static int read_options(int argument_count, char **arguments, struct request *request)
 {
-    enum { ALL = FIRST_LONG_OPTION, DRY_RUN, FROM, JOBS, JSON, LIST, REVERT, TO, VERIFY };
-    static const struct option known[] = {
-        {"dry-run", no_argument, NULL, DRY_RUN},
-        {"from", required_argument, NULL, FROM},
-        {"jobs", required_argument, NULL, JOBS},
-        {"json", no_argument, NULL, JSON},
-        {"list", required_argument, NULL, LIST},
-        {"output", required_argument, NULL, 'o'},
-        {"revert", required_argument, NULL, REVERT},
-        {"system-calls", no_argument, NULL, ALL},
-        {"to", required_argument, NULL, TO},
-        {"verify", required_argument, NULL, VERIFY},
-        {0},
-    };
     struct patch_options *options = &request->options;
+    struct command_line line;
     int found, code = EXIT_DONE;
-    while (code == EXIT_DONE && (found = getopt_long(argument_count, arguments, ":o:", known, NULL)) != -1) {
+    command_line_begin(&line, &patch_words, argument_count, arguments);
+    while (code == EXIT_DONE && (found = command_line_next(&line)) != COMMAND_LINE_END) {
         switch (found) {
-        case ALL:
+        case PATCH_SYSTEM_CALLS:
             options->all_system_calls = true;
             break;
-        case DRY_RUN:
+        case PATCH_DRY_RUN:
             options->dry_run = true;
             break;
-        case FROM:
+        case PATCH_FROM:
             code = read_segment("--from", optarg, &options->rewrite.from);
             break;
-        case JOBS:
+        case PATCH_JOBS:
             code = read_jobs(optarg, &options->jobs);
             break;
-        case JSON:
+        case PATCH_JSON:
             options->json = true;
             break;
-        case LIST:
+        case PATCH_LIST:
             options->list = optarg;
             break;
-        case 'o':
+        case PATCH_OUTPUT:
             options->output = optarg;
             break;
-        case REVERT:
+        case PATCH_REVERT:
             request->revert = optarg;
             break;
-        case TO:
+        case PATCH_TO:
             code = read_segment("--to", optarg, &options->rewrite.to);
             break;
-        case VERIFY:
+        case PATCH_VERIFY:
             request->verify = optarg;
             break;
-        case ':':
-            return misuse(VERB, "%s wants a value", arguments[optind - 1]);
         default:
-            return misuse_of_option(VERB, arguments);
+            return misuse_of_line(&line);
         }
     }
     return code;
@@ -240,25 +225,4 @@ static int patch(int argument_count, char **arguments)
     return request.verify || request.revert ? use_list(&request, input) : patch_single(&request.options, input);
 }
 
-const struct verb patch_verb = {
-    .name = VERB,
-    .arguments = "FILE|FOLDER (-o OUT|--dry-run) [--from fs|gs] [--to fs|gs] [--list LIST] [--json] [--system-calls]\n"
-                 "       segue patch --verify LIST FILE\n"
-                 "       segue patch --revert LIST FILE -o OUT",
-    .summary = "rewrites a file's fs: accesses to gs:, and tells what it could not",
-    .details = "  FILE            an ELF executable or shared object, or an archive of objects, for x86-64\n"
-               "  FOLDER          all files below it: OUT becomes a folder of the same shape\n"
-               "  -o OUT          where the result goes; may be FILE itself\n"
-               "  --dry-run       only tells\n"
-               "  --from, --to    which register to replace, and by which: fs by gs if not given\n"
-               "  --list LIST     writes what was changed, and what was not, as JSON; for FOLDER, a folder of lists\n"
-               "  --json          the same on standard output, in place of words; for FOLDER, one line for each file\n"
-               "  --system-calls  tells every system call, not only those that set a base\n"
-               "  --jobs N        files of a folder at once; as many as processors if not given\n"
-               "  --verify LIST   whether FILE is what LIST says it became\n"
-               "  --revert LIST   takes back what LIST says was changed\n"
-               "\n"
-               "Only bytes that are known to be an instruction are changed: those of functions in .eh_frame, decoded\n"
-               "from their start, and the forms in which compilers read the stack guard and the thread pointer.\n",
-    .run = patch,
-};
+const struct verb patch_verb = {&patch_words, patch};

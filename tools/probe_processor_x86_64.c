@@ -104,8 +104,9 @@ static void look_at_frame_size(struct finding *finding)
 
 static const struct probe list[] = {
     {"processor", look_at_processor, "undefined flags and the like are what this processor makes them", NULL},
-    {"fsgsbase", look_at_fsgsbase, "the handler and guest contexts read and set FS and GS bases without a system call",
-     "FS and GS bases are read and set by arch_prctl, a system call each"},
+    {"fsgsbase", look_at_fsgsbase,
+     "the handler and guest contexts read and set FS and GS bases without a system call; `segue run` needs it",
+     "FS and GS bases are read and set by arch_prctl, a system call each; no `segue run`"},
     {"xsave", look_at_xsave, "the signal frame holds the vector registers, and vector instructions can be stepped",
      "the signal frame holds x87 and SSE state only"},
     {"avx", look_at_avx, "AVX instructions are served with the frame's state",

@@ -48,8 +48,10 @@ static void hide_environment(void)
 
 static int run_program(int argument_count, char **arguments)
 {
-    if (argument_count < 2)
-        return misuse(VERB, "there is no program to run");
+    if (argument_count < 2) {
+        misuse(VERB, "there is no program to run");
+        return EXIT_RUNNER;
+    }
     char *path = find_program();
     hide_environment();
     arguments[0] = PROGRAM;
@@ -59,19 +61,4 @@ static int run_program(int argument_count, char **arguments)
     return EXIT_RUNNER;
 }
 
-const struct verb run_verb = {
-    .name = VERB,
-    .arguments = "[OPTION...] PROGRAM [ARGUMENT...]",
-    .summary = "runs a program with FS taken away: its thread-local storage is found through GS",
-    .details =
-        "  --stats[=json]  at the end, tells what was rewritten, trapped and done, on standard error\n"
-        "  --trace         tells each event on standard error\n"
-        "  --eager         rewrites the fs: accesses of a module when its code is mapped\n"
-        "  --lazy          rewrites each fs: access at its own fault; without either, those of a module that are\n"
-        "                  left are rewritten when it has had many\n"
-        "  --no-follow     programs that the program runs in its place run on their own\n"
-        "\n"
-        "The exit status is the program's; 125 if it could not be run here, 126 if it is no program that\n"
-        "can be run, 127 if there is none.\n",
-    .run = run_program,
-};
+const struct verb run_verb = {&run_words, run_program};

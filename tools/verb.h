@@ -3,6 +3,8 @@
 #ifndef SEGUE_TOOLS_VERB_H
 #define SEGUE_TOOLS_VERB_H
 
+#include "command_line/command_line.h"
+
 /* What the command exits with. */
 enum exit_code {
     EXIT_DONE = 0,
@@ -13,13 +15,8 @@ enum exit_code {
 };
 
 struct verb {
-    const char *name;
-    /* What follows the name in a usage line. */
-    const char *arguments;
-    /* One line, for the list of verbs. */
-    const char *summary;
-    /* The rest of what `segue help NAME` prints: whole lines. */
-    const char *details;
+    /* Its name, its options, and what is said of them. */
+    const struct verb_words *words;
     /* `arguments[0]` is the verb's own name. Returns an enum exit_code. */
     int (*run)(int argument_count, char **arguments);
 };

@@ -6,7 +6,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <sys/rseq.h>
 #include <unistd.h>
 
+#include "../command_line/command_line.h"
 #include "actions.h"
 #include "call_linux_x86_64.h"
 #include "detour.h"
@@ -36,6 +36,15 @@ extern char **environ;
 
 /* ---- the command line ---- */
 
+/* As misuse of the command's other verbs, with the exit status that is this one's. */
+#define report_misuse(...) (report_message(__VA_ARGS__), end_of_misuse())
+
+static _Noreturn void end_of_misuse(void)
+{
+    dprintf(STDERR_FILENO, "Try: segue help run\n");
+    _exit(EXIT_RUNNER);
+}
+
 /* trap, rewrite, rewrite:NUMBER */
 static void read_calls(const char *how)
 {
@@ -48,48 +57,39 @@ static void read_calls(const char *how)
         return;
     unsigned long met = strncmp(how, "rewrite:", 8) == 0 && isdigit(how[8]) ? strtoul(how + 8, &end, 10) : 0;
     if (met == 0 || met > 1000000 || *end)
-        report_fatal("--syscalls takes trap, rewrite, or rewrite:NUMBER with a number from 1 to 1000000, not %s", how);
+        report_misuse("--syscalls takes trap, rewrite, or rewrite:NUMBER with a number from 1 to 1000000, not %s", how);
     settings.calls_met = (unsigned)met;
 }
 
 static int read_options(int count_, char **arguments)
 {
-    static const struct option options[] = {
-        {"stats", optional_argument, NULL, 's'},
-        {"trace", no_argument, NULL, 't'},
-        {"eager", no_argument, NULL, 'e'},
-        {"lazy", no_argument, NULL, 'l'},
-        {"no-follow", no_argument, NULL, 'n'},
-        {"syscalls", required_argument, NULL, 'c'},
-        {0},
-    };
-    static char name[] = "segue run";
+    struct command_line line;
     int option;
-    arguments[0] = name;
-    while ((option = getopt_long(count_, arguments, "+", options, NULL)) != -1) {
+    command_line_begin(&line, &run_words, count_, arguments);
+    while ((option = command_line_next(&line)) != COMMAND_LINE_END) {
         switch (option) {
-        case 's':
+        case RUN_STATS:
             if (optarg && strcmp(optarg, "json") != 0)
-                report_fatal("--stats takes json or nothing, not %s", optarg);
+                report_misuse("--stats takes json or nothing, not %s", optarg);
             settings.statistics = optarg ? STATISTICS_JSON : STATISTICS_TEXT;
             break;
-        case 't':
+        case RUN_TRACE:
             settings.trace = true;
             break;
-        case 'e':
+        case RUN_EAGER:
             settings.rewriting = REWRITE_EAGERLY;
             break;
-        case 'l':
+        case RUN_LAZY:
             settings.rewriting = REWRITE_LAZILY;
             break;
-        case 'n':
+        case RUN_NO_FOLLOW:
             settings.no_follow = true;
             break;
-        case 'c':
+        case RUN_SYSCALLS:
             read_calls(optarg);
             break;
         default:
-            report_fatal("try: segue help run");
+            report_misuse("%s", line.problem);
         }
     }
     return optind;
@@ -275,7 +275,7 @@ int main(int argument_count, char **arguments)
     settings.process = getpid();
     int first = read_options(argument_count, arguments);
     if (first >= argument_count)
-        report_fatal("there is no program to run; try: segue help run");
+        report_misuse("there is no program to run");
     arguments += first;
     const char *path = search(arguments[0]), *script = NULL;
     for (unsigned depth = 0;; depth++) {

@@ -1,0 +1,21 @@
+/* doctor.c: what `segue doctor` takes. */
+#include "command_line.h"
+
+const struct verb_words doctor_words = {
+    .name = "doctor",
+    .forms = (const char *const[]){"[--json | --pid PID]", NULL},
+    .summary = "tells what this machine and kernel offer, and what Segue makes of it",
+    .options =
+        (const struct option_words[]){
+            {DOCTOR_JSON, "json", NULL, "a JSON object, one member for each line",
+             "Each member is an object with available (true, false, or null where there is no yes or no), value (a "
+             "number, or null), detail and use."},
+            {DOCTOR_PID, "pid", "PID", "what can be seen of Segue in a running process, from outside",
+             "That is: whether libsegue.so and libsegue-sigchain.so are mapped, whether SIGSEGV, SIGBUS and SIGFPE "
+             "are caught, and which threads block them. Whose handler it is cannot be seen; segue_install_check "
+             "says so, inside the process."},
+            {0},
+        },
+    .closing = "Every line was found out by trying. The second line of each tells what of Segue rests on it, or "
+               "what happens without it.",
+};

@@ -1,0 +1,43 @@
+/* patch.c: what `segue patch` takes. */
+#include "command_line.h"
+
+const struct verb_words patch_words = {
+    .name = "patch",
+    .forms =
+        (const char *const[]){
+            "FILE|FOLDER (-o OUT|--dry-run) [--from fs|gs] [--to fs|gs] [--list LIST] [--json] [--system-calls] "
+            "[--jobs N]",
+            "--verify LIST FILE",
+            "--revert LIST FILE -o OUT",
+            NULL,
+        },
+    .summary = "rewrites a file's fs: accesses to gs:, and tells what it could not",
+    .operands =
+        (const struct operand_words[]){
+            {"FILE", "an ELF executable or shared object, or an archive of objects, for x86-64", NULL},
+            {"FOLDER", "all files below it: OUT becomes a folder of the same shape", NULL},
+            {0},
+        },
+    .options =
+        (const struct option_words[]){
+            {PATCH_OUTPUT, "output", "OUT", "where the result goes; may be FILE itself",
+             "It is complete, or not there at all, and has the permissions and times of the file. For a folder, it is "
+             "a folder of the same shape; what is no ELF file is copied."},
+            {PATCH_DRY_RUN, "dry-run", NULL, "writes nothing, tells everything", NULL},
+            {PATCH_FROM, "from", "fs|gs", "which register to replace; fs if not given", NULL},
+            {PATCH_TO, "to", "fs|gs", "by which register to replace it; gs if not given", NULL},
+            {PATCH_LIST, "list", "LIST",
+             "writes what was changed, and what was not, as JSON; for FOLDER, a folder of lists", NULL},
+            {PATCH_JSON, "json", NULL,
+             "the same on standard output, in place of words; for FOLDER, one line for each file", NULL},
+            {PATCH_SYSTEM_CALLS, "system-calls", NULL,
+             "tells every system call, not only those that set a segment's base or clone", NULL},
+            {PATCH_JOBS, "jobs", "N", "files of a folder at once; as many as processors if not given", NULL},
+            {PATCH_VERIFY, "verify", "LIST", "whether FILE is what LIST says it became",
+             "Size, build-ids, every changed byte and a checksum of the rest must agree."},
+            {PATCH_REVERT, "revert", "LIST", "the same, and then takes back what LIST says was changed", NULL},
+            {0},
+        },
+    .closing = "Only bytes that are known to be an instruction are changed: those of functions in .eh_frame, decoded "
+               "from their start, and the forms in which compilers read the stack guard and the thread pointer.",
+};
