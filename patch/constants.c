@@ -51,17 +51,17 @@ static void follow(const uint8_t *bytes, const struct outline *outline, struct c
     else if (is_plain && (opcode == 0x8b || opcode == 0x8d))
         set(constants, reg, UNKNOWN);
     else
-        *constants = (struct constants){UNKNOWN, UNKNOWN};
+        *constants = CONSTANTS_UNKNOWN;
 }
 
-struct constants constants_before(const uint8_t *bytes, size_t size)
+void constants_follow(struct constants *constants, const uint8_t *bytes, size_t size)
 {
-    struct constants constants = {UNKNOWN, UNKNOWN};
     struct outline outline;
     for (size_t at = 0; at < size; at += outline.length) {
-        if (length_outline(bytes + at, size - at, &outline) == 0)
-            return (struct constants){UNKNOWN, UNKNOWN};
-        follow(bytes + at, &outline, &constants);
+        if (length_outline(bytes + at, size - at, &outline) == 0) {
+            *constants = CONSTANTS_UNKNOWN;
+            return;
+        }
+        follow(bytes + at, &outline, constants);
     }
-    return constants;
 }

@@ -5,11 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* RAX and RDI as the instructions from `bytes` on leave them `size` bytes on: constants, or -1 if that is not known. */
+/* What RAX and RDI hold: constants, or -1 if that is not known. */
 struct constants {
     int64_t rax, rdi;
 };
 
-struct constants constants_before(const uint8_t *bytes, size_t size);
+#define CONSTANTS_UNKNOWN ((struct constants){-1, -1})
+
+/* Follows the instructions in the `size` bytes at `bytes`. */
+void constants_follow(struct constants *constants, const uint8_t *bytes, size_t size);
 
 #endif

@@ -30,6 +30,13 @@ struct stretch {
     enum segue_site_trust trust;
 };
 
+/* The constants that are loaded at `at` in a function that is walked through, so that each call in it is looked at from
+ * the last one on, and not from the function's start. */
+struct loaded {
+    size_t at;
+    struct constants constants;
+};
+
 /* --- Candidates. --- */
 
 /* A bit for each of sixteen offsets where a site could have its prefix, or begin: the prefix; 0F 05; 0F A1, A8, A9, B4,
@@ -150,8 +157,9 @@ static bool site_at(const struct scan *scan, size_t at, size_t end, struct segue
     return decode_at(scan, at, end, insn) && find_site(scan, insn, site);
 }
 
+/* `loaded` is NULL where nothing is known of the code before the site. */
 static enum segue_status tell(const struct scan *scan, const struct stretch *stretch, size_t at,
-                              const struct segue_insn *insn, struct segue_site *site)
+                              const struct segue_insn *insn, struct segue_site *site, struct loaded *loaded)
 {
     site->address = scan->code->address + at;
     site->length = insn->length;
@@ -160,10 +168,11 @@ static enum segue_status tell(const struct scan *scan, const struct stretch *str
     memcpy(site->bytes, insn->bytes, sizeof site->bytes);
     if (site->kind == SEGUE_SITE_ACCESS && has_strict_form(scan, at + site->index))
         site->trust = SEGUE_TRUST_FORM;
-    if (site->kind == SEGUE_SITE_SYSTEM_CALL && stretch->trust == SEGUE_TRUST_FUNCTION) {
-        struct constants constants = constants_before(scan->code->bytes + stretch->start, at - stretch->start);
-        site->call_number = constants.rax;
-        site->call_argument = constants.rdi;
+    if (site->kind == SEGUE_SITE_SYSTEM_CALL && loaded) {
+        constants_follow(&loaded->constants, scan->code->bytes + loaded->at, at - loaded->at);
+        loaded->at = at;
+        site->call_number = loaded->constants.rax;
+        site->call_argument = loaded->constants.rdi;
     }
     return scan->visit(scan->context, site);
 }
@@ -178,8 +187,14 @@ static enum segue_status scan_loose(const struct scan *scan, const struct stretc
         struct segue_site site;
         enum segue_status status = SEGUE_OK;
         bool is_site = site_at(scan, at, end, &insn, &site);
+        /* A form behind a byte that could be one more prefix, and may as well be the end of what stands before. */
+        if (is_site && site.kind == SEGUE_SITE_ACCESS && site.index && end - at - site.index >= FORM_LENGTH &&
+            has_strict_form(scan, at + site.index)) {
+            at += site.index;
+            make_form(scan, at, &insn, &site);
+        }
         if (is_site)
-            status = tell(scan, stretch, at, &insn, &site);
+            status = tell(scan, stretch, at, &insn, &site, NULL);
         if (status != SEGUE_OK)
             return status;
         at += is_site && site.trust == SEGUE_TRUST_FORM ? insn.length : 1;
@@ -286,6 +301,7 @@ static struct search search_function(const struct scan *scan, const struct stret
 static enum segue_status walk(const struct scan *scan, const struct stretch *stretch, size_t until, size_t *at)
 {
     struct doubt doubt;
+    struct loaded loaded = {.at = stretch->start, .constants = CONSTANTS_UNKNOWN};
     doubt.count = 0;
     /* Not in memory: each instruction waits for it. */
     size_t here = *at;
@@ -299,7 +315,7 @@ static enum segue_status walk(const struct scan *scan, const struct stretch *str
             bool is_form = site.kind == SEGUE_SITE_ACCESS && has_strict_form(scan, here + site.index);
             if (!is_form && !settle(scan, stretch, &doubt, at))
                 return SEGUE_OK;
-            enum segue_status status = tell(scan, stretch, here, &insn, &site);
+            enum segue_status status = tell(scan, stretch, here, &insn, &site, &loaded);
             if (status != SEGUE_OK)
                 return status;
             length = insn.length;

@@ -161,6 +161,29 @@ other_decoders_take_part() {
   check --referee none --decoder "llvm=$data/llvm-mc-decoder.sh" "$data/debian.hex.xz"
 }
 
+# What a few hundred kilobytes hold is never in memory as a whole (the limit is far below what they hold), and the first
+# row that is wrong ends the reading.
+packed_bombs_are_refused() {
+  limited() {
+    (
+      ulimit -v 700000
+      exec "$segue" corpus check --data "$data" "$@"
+    )
+  }
+  # `yes` ends by a signal, which is no failure.
+  many_rows() {
+    { yes 4889 || :; } | head -c 1500000000
+  }
+  { printf '4g\n'; many_rows; } | xz -0 > "$work/wrong.hex.xz"
+  refuses 1 "wrong.hex.xz:1: a character that is no" limited "$work/wrong.hex.xz"
+  many_rows | xz -0 > "$work/big.hex.xz"
+  refuses 1 "big.hex.xz: holds more than 512 MiB unpacked" limited "$work/big.hex.xz"
+  head -c 1500000000 /dev/zero | xz -0 > "$work/line.hex.xz"
+  refuses 1 "line.hex.xz:1: a line of more than" limited "$work/line.hex.xz"
+  printf '4889\n' | xz --lzma2=dict=1GiB > "$work/window.hex.xz"
+  refuses 1 "window.hex.xz: takes more than 256 MiB to unpack" limited "$work/window.hex.xz"
+}
+
 bad_input_is_named() {
   refuses 1 "cannot open .*nowhere.hex: No such file" check "$work/nowhere.hex"
   : > "$work/empty.hex"
@@ -177,6 +200,10 @@ bad_input_is_named() {
   refuses 1 "long.hex:1: more bytes than a row may have" check "$work/long.hex"
   head -c 2000 "$data/debian.hex.xz" > "$work/cut.hex.xz"
   refuses 1 "not a whole xz file" check "$work/cut.hex.xz"
+  { printf '90\r\n0f05\tsyscall\r\n'; printf '90'; } > "$work/crlf.hex"
+  check "$work/crlf.hex" > /dev/null || fail "line ends of another system are refused"
+  head -c 200000 /dev/zero | tr '\0' 0 > "$work/endless.hex"
+  refuses 1 "endless.hex:1: a line of more than" check "$work/endless.hex"
   printf '{}' > "$work/empty.json"
   refuses 1 "not a report" "$segue" corpus diff "$work/empty.json" "$work/empty.json"
   printf '{' > "$work/broken.json"

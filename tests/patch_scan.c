@@ -273,6 +273,49 @@ static void loads_and_system_calls_are_told(void **state)
         assert_int_equal(found.sites[i].old_byte, found.sites[i].new_byte);
 }
 
+/* mov eax, [r14+0x64]; mov rax, fs:0x28: in a function, and where nothing tells where instructions begin. */
+static void form_behind_a_byte_64_is_listed_where_it_begins(void **state)
+{
+    static const char bytes[] = "\x45\x8b\x46\x64\x64\x48\x8b\x04\x25\x28\0\0\0\xc3";
+    struct segue_extent all = {0x1000, 0x1000 + sizeof bytes - 1};
+    (void)state;
+    for (size_t functions = 0; functions < 2; functions++) {
+        struct found found = scan(fs_to_gs, bytes, sizeof bytes - 1, &all, functions);
+        assert_int_equal(found.count, 1);
+        expect_change(&found.sites[0], 0x1004, 0, 0x64, 0x65);
+        assert_int_equal(found.sites[0].length, 9);
+    }
+    /* Where it is known to be a prefix, it is one. */
+    struct found found = SCAN("\x64\x64\x48\x8b\x04\x25\x28\0\0\0\xc3");
+    assert_int_equal(found.count, 1);
+    expect_change(&found.sites[0], 0x1000, 1, 0x64, 0x65);
+    assert_int_equal(found.sites[0].length, 10);
+}
+
+static enum segue_status count_site(void *context, const struct segue_site *site)
+{
+    *(uint64_t *)context += site->call_number == 39;
+    return SEGUE_OK;
+}
+
+/* With each call looked at from the function's start on this would take hours. */
+static void many_system_calls_in_one_function_are_looked_at_once_each(void **state)
+{
+    static const uint8_t call[] = {0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0x90};
+    size_t size = 1u << 24;
+    uint8_t *bytes = malloc(size);
+    struct segue_extent all = {0x1000, 0x1000 + size};
+    uint64_t told = 0;
+    (void)state;
+    assert_non_null(bytes);
+    for (size_t at = 0; at < size; at += sizeof call)
+        memcpy(bytes + at, call, sizeof call);
+    struct segue_code code = {bytes, size, 0x1000, &all, 1};
+    assert_int_equal(segue_scan(&code, fs_to_gs, count_site, &told), SEGUE_OK);
+    assert_int_equal(told, size / sizeof call);
+    free(bytes);
+}
+
 /* Cut off anywhere, with functions that reach beyond: nothing is read that is not there. Sanitizers see to that. */
 static void code_that_ends_anywhere_is_scanned(void **state)
 {
@@ -312,6 +355,8 @@ int main(void)
         cmocka_unit_test(data_in_text_is_told_and_not_trusted),
         cmocka_unit_test(behind_data_in_a_function_nothing_but_forms_is_trusted),
         cmocka_unit_test(loads_and_system_calls_are_told),
+        cmocka_unit_test(form_behind_a_byte_64_is_listed_where_it_begins),
+        cmocka_unit_test(many_system_calls_in_one_function_are_looked_at_once_each),
         cmocka_unit_test(code_that_ends_anywhere_is_scanned),
         cmocka_unit_test(nonsense_is_refused),
     };

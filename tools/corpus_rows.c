@@ -1,11 +1,10 @@
-/* corpus_rows.c: rows of instruction bytes: in memory, without doubles, and in files. */
+/* corpus_rows.c: rows of instruction bytes: in memory, without doubles, and written to files. corpus_read.c reads them. */
 #include "corpus_rows.h"
 
 #include <errno.h>
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "message.h"
 #include "output.h"
@@ -147,119 +146,10 @@ const char *corpus_row_parse(struct corpus_row *row, const char *text, size_t le
     return NULL;
 }
 
-static bool add_line(struct corpus_rows *rows, const char *path, size_t number, const char *line, size_t length)
-{
-    struct corpus_row row;
-    const char *wrong = corpus_row_parse(&row, line, length);
-    if (wrong) {
-        complain("corpus", "%s:%zu: %s: '%.*s'", path, number, wrong, (int)(length < 60 ? length : 60), line);
-        return false;
-    }
-    if (!corpus_rows_add(rows, &row)) {
-        complain("corpus", "%s:%zu: out of memory after %zu rows", path, number, rows->count);
-        return false;
-    }
-    return true;
-}
-
-static bool add_text(struct corpus_rows *rows, const char *path, const char *text, size_t size)
-{
-    size_t number = 0, found = 0, length;
-    for (size_t at = 0; at < size; at += length + 1) {
-        const char *line = text + at, *end = memchr(line, '\n', size - at);
-        length = end ? (size_t)(end - line) : size - at;
-        number++;
-        if (length == 0 || line[0] == '#')
-            continue;
-        if (!add_line(rows, path, number, line, length))
-            return false;
-        found++;
-    }
-    if (found == 0) {
-        complain("corpus", "%s: holds no rows", path);
-        return false;
-    }
-    return true;
-}
-
-static bool read_whole(const char *path, char **bytes, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    size_t capacity = 1 << 16, count = 0;
-    char *buffer = malloc(capacity);
-    bool ok = file && buffer;
-    while (ok) {
-        size_t more = fread(buffer + count, 1, capacity - count, file);
-        count += more;
-        if (count < capacity)
-            break;
-        char *bigger = realloc(buffer, capacity *= 2);
-        ok = bigger != NULL;
-        buffer = bigger ? bigger : buffer;
-    }
-    ok = ok && !ferror(file);
-    if (!ok) {
-        complain("corpus", "cannot read %s: %s", path, strerror(errno));
-        free(buffer);
-    } else {
-        *bytes = buffer;
-        *size = count;
-    }
-    if (file)
-        fclose(file);
-    return ok;
-}
-
 static bool compressed(const char *path)
 {
     size_t length = strlen(path);
     return length > 3 && strcmp(path + length - 3, ".xz") == 0;
-}
-
-static bool decompress(const char *path, char **bytes, size_t *size)
-{
-    lzma_stream stream = LZMA_STREAM_INIT;
-    size_t capacity = *size * 8 + 4096;
-    char *out = malloc(capacity);
-    lzma_ret result = lzma_stream_decoder(&stream, UINT64_MAX, LZMA_CONCATENATED);
-    stream.next_in = (const uint8_t *)*bytes;
-    stream.avail_in = *size;
-    stream.next_out = (uint8_t *)out;
-    stream.avail_out = capacity;
-    while (out && result == LZMA_OK) {
-        result = lzma_code(&stream, LZMA_FINISH);
-        if (result != LZMA_OK || stream.avail_out)
-            continue;
-        char *bigger = realloc(out, capacity * 2);
-        if (!bigger)
-            break;
-        out = bigger;
-        stream.next_out = (uint8_t *)out + capacity;
-        stream.avail_out = capacity;
-        capacity *= 2;
-    }
-    size_t count = stream.total_out;
-    lzma_end(&stream);
-    if (!out || result != LZMA_STREAM_END) {
-        complain("corpus", "%s: not a whole xz file (liblzma says %d)", path, (int)result);
-        free(out);
-        return false;
-    }
-    free(*bytes);
-    *bytes = out;
-    *size = count;
-    return true;
-}
-
-bool corpus_rows_read(struct corpus_rows *rows, const char *path)
-{
-    char *bytes;
-    size_t size;
-    if (!read_whole(path, &bytes, &size))
-        return false;
-    bool ok = (!compressed(path) || decompress(path, &bytes, &size)) && add_text(rows, path, bytes, size);
-    free(bytes);
-    return ok;
 }
 
 /* All rows as the text of a file. */
