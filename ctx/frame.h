@@ -15,9 +15,14 @@ void frame_call(void *ucontext, uint64_t instruction, uint64_t argument);
 uint64_t frame_get_mask(const void *ucontext);
 void frame_set_mask(void *ucontext, uint64_t mask);
 
-/* The registers but for the segment bases, which no frame holds. */
+/* The registers but for the segment bases, which no frame holds. The selectors of CS and SS are the frame's; those that
+ * no frame holds are the ones in force, which a handler shares with what it interrupted. */
 void frame_get_registers(const void *ucontext, struct segue_regs *regs);
+/* All but the selectors. */
 void frame_set_registers(void *ucontext, const struct segue_regs *regs);
+
+/* The selectors in force now. */
+void frame_get_selectors(struct segue_regs *regs);
 
 /* A view of the extended state in the frame: its area is NULL if it has none, or not in the XSAVE format. */
 void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate);

@@ -83,11 +83,29 @@ uint64_t frame_get_mask(const void *ucontext)
     return mask;
 }
 
+/* A signal's frame has room for FS and GS, but the kernel stores zeros there; it does not change DS, ES, FS and GS on
+ * the way to a handler. */
+void frame_get_selectors(struct segue_regs *regs)
+{
+    memset(regs->selectors, 0, sizeof regs->selectors);
+    __asm__("movw %%es, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_ES]));
+    __asm__("movw %%cs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_CS]));
+    __asm__("movw %%ss, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_SS]));
+    __asm__("movw %%ds, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_DS]));
+    __asm__("movw %%fs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_FS]));
+    __asm__("movw %%gs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_GS]));
+}
+
 void frame_get_registers(const void *ucontext, struct segue_regs *regs)
 {
     const ucontext_t *frame = ucontext;
+    uint64_t code, stack;
     for (unsigned i = 0; i < sizeof gregs; i++)
         *segue_register_at(regs, i) = (uint64_t)frame->uc_mcontext.gregs[gregs[i]];
+    frame_get_selectors(regs);
+    frame_get_segments(ucontext, &code, &stack);
+    regs->selectors[SEGUE_SEGMENT_CS] = (uint16_t)code;
+    regs->selectors[SEGUE_SEGMENT_SS] = (uint16_t)stack;
 }
 
 void frame_set_registers(void *ucontext, const struct segue_regs *regs)

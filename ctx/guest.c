@@ -65,6 +65,8 @@ static void store_guest(struct segue_guest *guest, const struct gate *gate)
 {
     uint64_t wanted_fs = guest->general.fs_base, wanted_gs = guest->general.gs_base;
     guest->general = gate->regs;
+    /* Its selectors are the host's, as they are now. */
+    frame_get_selectors(&guest->general);
     /* One that was never loaded comes back as it was given, unless the guest has set another. */
     if (gate->substitute_fs && gate->regs.fs_base == gate->substitute_fs)
         guest->general.fs_base = wanted_fs;

@@ -96,6 +96,8 @@ AT(struct segue_regs, rip, GATE_RIP);
 AT(struct segue_regs, rflags, GATE_RFLAGS);
 AT(struct segue_regs, fs_base, GATE_FS_BASE);
 AT(struct segue_regs, gs_base, GATE_GS_BASE);
+AT(struct segue_regs, selectors, 160);
+_Static_assert(sizeof(struct segue_regs) == 176, "what follows the registers in assembly's structures moves with them");
 AT(struct gate, regs, 0);
 AT(struct gate, iret, GATE_IRET);
 AT(struct gate, host_rsp, GATE_HOST_RSP);
@@ -125,8 +127,8 @@ _Static_assert(GUEST_CALLED == SEGUE_GUEST_CALLED && GUEST_STOPPED == SEGUE_GUES
 
 /* As in trapframe-rs's UserContext, which a guest's state begins with. */
 AT(struct segue_guest, general, 0);
-AT(struct segue_guest, trap_num, 160);
-AT(struct segue_guest, error_code, 168);
+AT(struct segue_guest, trap_num, 176);
+AT(struct segue_guest, error_code, 184);
 
 AT(struct clone_call, number, CALL_NUMBER);
 AT(struct clone_call, first, CALL_FIRST);

@@ -150,10 +150,10 @@ static const struct landing *landing_at(const struct segue_regs *regs)
     return NULL;
 }
 
-/* All but the segment bases. */
+/* All but the segment bases, and the selectors other than CS and SS. */
 static void take_landing(struct segue_regs *regs, const struct landing *landing)
 {
-    uint64_t fs_base = regs->fs_base, gs_base = regs->gs_base;
+    const struct segue_regs kept = *regs;
     *regs = (struct segue_regs){
         .rax = landing->rax,
         .rbx = landing->rbx,
@@ -173,9 +173,12 @@ static void take_landing(struct segue_regs *regs, const struct landing *landing)
         .r15 = landing->r15,
         .rip = landing->rip,
         .rflags = landing->rflags,
-        .fs_base = fs_base,
-        .gs_base = gs_base,
+        .fs_base = kept.fs_base,
+        .gs_base = kept.gs_base,
     };
+    memcpy(regs->selectors, kept.selectors, sizeof regs->selectors);
+    regs->selectors[SEGUE_SEGMENT_CS] = (uint16_t)landing->cs;
+    regs->selectors[SEGUE_SEGMENT_SS] = (uint16_t)landing->ss;
 }
 
 /* From the handler's own stack pointer up to the frame that it serves. On two stacks: what is on the alternate one. */

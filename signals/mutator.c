@@ -2,6 +2,7 @@
 #include <segue/mutator.h>
 #include <segue/signals.h>
 
+#include "../ctx/frame.h"
 #include "../decode/state.h"
 #include "capture.h"
 #include "code.h"
@@ -97,6 +98,7 @@ enum segue_status capture_finish(struct segue_thread_context *context, void *are
     struct segue_regs regs = context->regs;
     *context = (struct segue_thread_context){.regs = regs};
     frame_bases(&context->regs);
+    frame_get_selectors(&context->regs);
     if (area)
         context->xstate =
             (struct segue_xstate){.area = area, .size = (uint32_t)capture_area_size, .features = capture_features};

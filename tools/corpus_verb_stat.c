@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../ctx/segments_x86_64.h"
 #include "corpus_form.h"
 #include "corpus_report.h"
 #include "corpus_shape.h"
@@ -66,6 +67,9 @@ static unsigned engine_of(const struct segue_insn *insn, const char **refusal)
     for (unsigned i = 0; i < SEGUE_REGISTER_COUNT; i++)
         *segue_register_at(&regs, i) = 0x10000000 + 0x10000 * i;
     regs.rflags = 0x202;
+    memset(regs.selectors, 0, sizeof regs.selectors);
+    regs.selectors[SEGUE_SEGMENT_CS] = CODE_SEGMENT;
+    regs.selectors[SEGUE_SEGMENT_SS] = STACK_SEGMENT;
     /* With a mask that is empty an instruction accesses nothing. */
     if (segue_plan(insn, &regs, ordinary_state(false), NULL, NULL, 0, &plan) != SEGUE_OK &&
         segue_plan(insn, &regs, ordinary_state(true), NULL, NULL, 0, &plan) != SEGUE_OK) {

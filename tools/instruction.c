@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../ctx/segments_x86_64.h"
 #include "../decode/processor.h"
 #include "../decode/quirks.h"
 #include "operand.h"
@@ -86,6 +87,9 @@ enum segue_status instruction_read(const struct code *code, size_t offset, struc
     for (unsigned i = 0; i < SEGUE_REGISTER_COUNT; i++)
         *segue_register_at(&regs, i) = REGISTER_VALUE;
     regs.rflags = FLAGS_VALUE;
+    memset(regs.selectors, 0, sizeof regs.selectors);
+    regs.selectors[SEGUE_SEGMENT_CS] = CODE_SEGMENT;
+    regs.selectors[SEGUE_SEGMENT_SS] = STACK_SEGMENT;
     if (code->address_known)
         regs.rip = code->address + offset;
     segue_replay_prepare();

@@ -453,8 +453,9 @@ enum segue_guest_reason {
     SEGUE_GUEST_STOPPED = 0x101,
 };
 
-/* A guest: `general`, `trap_num` and `error_code` as in trapframe-rs's UserContext. Between two runs all of it may be
- * changed. */
+/* A guest: `general`, `trap_num` and `error_code` are named, and follow each other, as in trapframe-rs's UserContext;
+ * the selectors at the end of `general` are not in that. Between two runs all of it may be changed; selectors are
+ * stored when the guest is left, and never loaded. */
 struct segue_guest {
     struct segue_regs general;
     /* Why the guest was left: enum segue_guest_reason, or the processor's exception number; and its error code. */

@@ -26,16 +26,6 @@ enum segue_mode {
     SEGUE_MODE_32,
 };
 
-/* A segment register, numbered as instructions encode it. */
-enum segue_segment {
-    SEGUE_SEGMENT_ES,
-    SEGUE_SEGMENT_CS,
-    SEGUE_SEGMENT_SS,
-    SEGUE_SEGMENT_DS,
-    SEGUE_SEGMENT_FS,
-    SEGUE_SEGMENT_GS,
-};
-
 /* What an access does to memory; a bit set. */
 enum segue_direction {
     SEGUE_READ = 1,

@@ -9,7 +9,17 @@
 
 SEGUE_BEGIN
 
-/* A thread's integer state. All fields are 64 bits wide, each at eight times its number in enum segue_register. */
+/* A segment register, numbered as instructions encode it. */
+enum segue_segment {
+    SEGUE_SEGMENT_ES,
+    SEGUE_SEGMENT_CS,
+    SEGUE_SEGMENT_SS,
+    SEGUE_SEGMENT_DS,
+    SEGUE_SEGMENT_FS,
+    SEGUE_SEGMENT_GS,
+};
+
+/* A thread's integer state. Each 64-bit field stands at eight times its number in enum segue_register. */
 struct segue_regs {
     uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;
     uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
@@ -18,9 +28,12 @@ struct segue_regs {
     uint64_t rflags;
     /* What an fs: or gs: operand adds to its effective address. */
     uint64_t fs_base, gs_base;
+    /* Segment selectors by enum segue_segment; the last two are zero. CS 0: not known, and instructions that read a
+     * selector are refused. */
+    uint16_t selectors[8];
 };
 
-/* The fields of struct segue_regs by number. */
+/* The 64-bit fields of struct segue_regs by number. */
 enum segue_register {
     SEGUE_RAX,
     SEGUE_RBX,

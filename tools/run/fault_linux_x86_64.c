@@ -31,6 +31,15 @@ static void read_registers(const ucontext_t *frame, struct segue_regs *regs)
         *segue_register_at(regs, i) = get(frame, order[i]);
     regs->fs_base = 0;
     regs->gs_base = gs_base();
+    /* Which the frame does not hold of the others is the same in the handler. */
+    uint64_t segments = get(frame, REG_CSGSFS);
+    memset(regs->selectors, 0, sizeof regs->selectors);
+    regs->selectors[SEGUE_SEGMENT_CS] = (uint16_t)segments;
+    regs->selectors[SEGUE_SEGMENT_SS] = (uint16_t)(segments >> 48);
+    __asm__("movw %%es, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_ES]));
+    __asm__("movw %%ds, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_DS]));
+    __asm__("movw %%fs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_FS]));
+    __asm__("movw %%gs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_GS]));
 }
 
 static void write_registers(ucontext_t *frame, const struct segue_regs *regs)
