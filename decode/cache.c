@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "redirect.h"
+#include "scratch.h"
 
 #define WORDS (sizeof(struct segue_insn) / sizeof(uint64_t))
 _Static_assert(sizeof(struct segue_insn) % sizeof(uint64_t) == 0, "an instruction is copied in words");
@@ -64,18 +65,43 @@ static bool same_bytes(const struct segue_insn *insn, const void *bytes, size_t 
     return memcmp(insn->bytes, bytes, insn->length) == 0;
 }
 
+static bool find(struct segue_cache *cache, enum segue_mode mode, uint64_t address, const void *bytes, size_t size,
+                 struct segue_insn *insn)
+{
+    return read_place(place_of(cache, address), address, insn) && insn->mode == mode && same_bytes(insn, bytes, size);
+}
+
+static enum segue_status fill(struct decode_scratch *scratch, struct segue_cache *cache, enum segue_mode mode,
+                              uint64_t address, const void *bytes, size_t size, struct segue_insn *insn)
+{
+    enum segue_status status = decode_in(scratch, mode, bytes, size, insn);
+    if (status != SEGUE_OK)
+        return status;
+    redirect_complete_in(scratch, insn);
+    write_place(place_of(cache, address), address, insn);
+    return SEGUE_OK;
+}
+
+enum segue_status decode_cached_in(struct decode_scratch *scratch, struct segue_cache *cache, enum segue_mode mode,
+                                   uint64_t address, const void *bytes, size_t size, struct segue_insn *insn)
+{
+    return find(cache, mode, address, bytes, size, insn) ? SEGUE_OK
+                                                         : fill(scratch, cache, mode, address, bytes, size, insn);
+}
+
+/* Of its own, so that whoever finds the instruction takes no stack for it. */
+static __attribute__((noinline)) enum segue_status miss(struct segue_cache *cache, enum segue_mode mode,
+                                                        uint64_t address, const void *bytes, size_t size,
+                                                        struct segue_insn *insn)
+{
+    struct decode_scratch scratch;
+    return fill(&scratch, cache, mode, address, bytes, size, insn);
+}
+
 enum segue_status segue_decode_cached(struct segue_cache *cache, enum segue_mode mode, uint64_t address,
                                       const void *bytes, size_t size, struct segue_insn *insn)
 {
     if (!cache || !bytes || !insn)
         return SEGUE_INVALID;
-    struct segue_cache_entry *entry = place_of(cache, address);
-    if (read_place(entry, address, insn) && insn->mode == mode && same_bytes(insn, bytes, size))
-        return SEGUE_OK;
-    enum segue_status status = segue_decode(mode, bytes, size, insn);
-    if (status != SEGUE_OK)
-        return status;
-    redirect_complete(insn);
-    write_place(entry, address, insn);
-    return SEGUE_OK;
+    return find(cache, mode, address, bytes, size, insn) ? SEGUE_OK : miss(cache, mode, address, bytes, size, insn);
 }

@@ -9,8 +9,8 @@
 
 #include "classes.h"
 #include "registers.h"
+#include "scratch.h"
 #include "templates.h"
-#include "zydis.h"
 
 /* Recognises the moves that the move engine does: one memory operand, and a general register or an immediate. */
 static void recognise_move(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
@@ -145,33 +145,40 @@ static void copy_bytes(const uint8_t *bytes, size_t size, unsigned length, struc
     memcpy(insn->bytes, &low, 8);
 }
 
-enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t size, struct segue_insn *insn)
+enum segue_status decode_in(struct decode_scratch *scratch, enum segue_mode mode, const void *bytes, size_t size,
+                            struct segue_insn *insn)
 {
     /* Copied, since a compiler may clear with an instruction that takes its time to start. */
     static const struct segue_insn empty;
-    ZydisDecodedInstruction instruction;
-    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    ZydisDecodedInstruction *instruction = &scratch->instruction;
+    ZydisDecodedOperand *operands = scratch->operands;
     if (!bytes || !insn || (mode != SEGUE_MODE_64 && mode != SEGUE_MODE_32))
         return SEGUE_INVALID;
     if (size == 0)
         return SEGUE_TRUNCATED;
-    enum segue_status status = zydis_decode(mode, bytes, size, OPERANDS_NEEDED, &instruction, operands);
+    enum segue_status status = zydis_decode(mode, bytes, size, OPERANDS_NEEDED, instruction, operands);
     if (status != SEGUE_OK)
         return status;
 
     *insn = empty;
-    copy_bytes(bytes, size, instruction.length, insn);
-    insn->length = instruction.length;
-    insn->mnemonic = (uint16_t)instruction.mnemonic;
+    copy_bytes(bytes, size, instruction->length, insn);
+    insn->length = instruction->length;
+    insn->mnemonic = (uint16_t)instruction->mnemonic;
     insn->mode = (uint8_t)mode;
-    insn->address_size = instruction.address_width / 8;
-    insn->flags = facts(&instruction, operands);
-    insn->segment_prefix = find_segment_prefix(&instruction, insn);
-    templates_make(&instruction, operands, insn);
-    insn->class_ = (uint8_t)classes_find(&instruction, operands, insn);
-    recognise_move(&instruction, operands, insn);
-    recognise_transfer(&instruction, operands, insn);
+    insn->address_size = instruction->address_width / 8;
+    insn->flags = facts(instruction, operands);
+    insn->segment_prefix = find_segment_prefix(instruction, insn);
+    templates_make(instruction, operands, insn);
+    insn->class_ = (uint8_t)classes_find(instruction, operands, insn);
+    recognise_move(instruction, operands, insn);
+    recognise_transfer(instruction, operands, insn);
     return SEGUE_OK;
+}
+
+enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t size, struct segue_insn *insn)
+{
+    struct decode_scratch scratch;
+    return decode_in(&scratch, mode, bytes, size, insn);
 }
 
 const char *segue_mnemonic_name(unsigned mnemonic)

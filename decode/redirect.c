@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "registers.h"
+#include "scratch.h"
 #include "state.h"
-#include "zydis.h"
 
 /* Of the register numbers that instructions encode in three bits. */
 #define ENCODED_RSP 4u
@@ -362,14 +362,26 @@ static void make(const ZydisDecodedInstruction *instruction, const ZydisDecodedO
     insn->redirection = redirection;
 }
 
-void redirect_complete(struct segue_insn *insn)
+void redirect_complete_in(struct decode_scratch *scratch, struct segue_insn *insn)
 {
-    ZydisDecodedInstruction instruction;
-    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     if (insn->redirection.kind != SEGUE_REDIRECTION_UNKNOWN)
         return;
     insn->redirection.kind = SEGUE_REDIRECTION_NONE;
     if (insn->mode == SEGUE_MODE_64 && insn->memory_count > 0 && insn->unlisted == SEGUE_UNLISTED_NONE &&
-        zydis_decode(SEGUE_MODE_64, insn->bytes, insn->length, OPERANDS_ALL, &instruction, operands) == SEGUE_OK)
-        make(&instruction, operands, insn);
+        zydis_decode(SEGUE_MODE_64, insn->bytes, insn->length, OPERANDS_ALL, &scratch->instruction,
+                     scratch->operands) == SEGUE_OK)
+        make(&scratch->instruction, scratch->operands, insn);
+}
+
+/* Of its own, so that whoever finds it known takes no stack for it. */
+static __attribute__((noinline)) void complete(struct segue_insn *insn)
+{
+    struct decode_scratch scratch;
+    redirect_complete_in(&scratch, insn);
+}
+
+void redirect_complete(struct segue_insn *insn)
+{
+    if (insn->redirection.kind == SEGUE_REDIRECTION_UNKNOWN)
+        complete(insn);
 }

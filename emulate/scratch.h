@@ -6,12 +6,14 @@
 #include <segue/emulate.h>
 
 #include "replay.h"
+#include "stack.h"
 
 /* All zero bytes before its first use. */
 struct step_scratch {
     /* The plan of a part of the instruction. */
     struct segue_plan part;
     struct replay replay;
+    struct transfer transfer;
 };
 
 /* As segue_step, in that memory, which nobody else uses meanwhile. */

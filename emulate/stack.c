@@ -12,6 +12,7 @@
 #include "guard.h"
 #include "makers.h"
 #include "pieces.h"
+#include "scratch.h"
 
 #define FLAG_RESUME UINT64_C(0x10000)
 #define FLAG_VIRTUAL_8086 UINT64_C(0x20000)
@@ -20,11 +21,6 @@
 #define FLAGS_KEPT UINT64_C(0x204000)
 #define CANONICAL_BITS 47
 #define TRAP_GENERAL_PROTECTION 13
-
-/* The operands' places in insn->memory. */
-struct operands {
-    int stack, other;
-};
 
 static struct operands operands_of(const struct segue_insn *insn)
 {
@@ -66,18 +62,6 @@ const char *stack_refusal(const struct segue_plan *plan)
         return "the thread has a shadow stack";
     return NULL;
 }
-
-/* One step. */
-struct transfer {
-    const struct segue_plan *plan;
-    struct operands operands;
-    /* What each operand holds. */
-    uint64_t values[SEGUE_MEMORY_OPERANDS];
-    struct copies copies;
-    /* Bytes on the stack. */
-    unsigned size;
-    struct segue_regs after;
-};
 
 static void begin(struct transfer *transfer, const struct segue_plan *plan, const struct segue_regs *regs)
 {
@@ -210,21 +194,21 @@ static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
     return false;
 }
 
-enum segue_status stack_step(struct segue_plan *part, const struct segue_plan *plan, struct segue_regs *regs,
+enum segue_status stack_step(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
                              struct segue_fault *fault)
 {
-    struct transfer transfer;
+    struct transfer *transfer = &scratch->transfer;
     if (plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER)
-        return enter_step(part, plan, regs, fault);
-    begin(&transfer, plan, regs);
-    enum segue_status status = pieces_read(plan, &transfer.copies, fault);
+        return enter_step(&scratch->part, plan, regs, fault);
+    begin(transfer, plan, regs);
+    enum segue_status status = pieces_read(plan, &transfer->copies, fault);
     if (status != SEGUE_OK)
         return status;
-    if (!carry_out(&transfer, regs))
-        return is_branch(plan->insn.transfer.kind) ? miss_target(&transfer, regs->rip + plan->insn.length, fault)
+    if (!carry_out(transfer, regs))
+        return is_branch(plan->insn.transfer.kind) ? miss_target(transfer, regs->rip + plan->insn.length, fault)
                                                    : SEGUE_UNSUPPORTED;
-    status = pieces_write(plan, &transfer.copies, fault);
+    status = pieces_write(plan, &transfer->copies, fault);
     if (status == SEGUE_OK)
-        *regs = transfer.after;
+        *regs = transfer->after;
     return status;
 }

@@ -4,7 +4,6 @@
 #include "guard.h"
 #include "move.h"
 #include "scratch.h"
-#include "stack.h"
 
 /* RF: set in the flags that a fault saves, and cleared by every instruction that completes (SDM volume 3, 17.3.1.1). */
 #define RESUME_FLAG 0x10000u
@@ -20,7 +19,7 @@ enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan 
     else if (plan->engine == SEGUE_ENGINE_REPLAY)
         status = replay_step(scratch, plan, regs, xstate, fault);
     else if (plan->engine == SEGUE_ENGINE_STACK)
-        status = stack_step(&scratch->part, plan, regs, fault);
+        status = stack_step(scratch, plan, regs, fault);
     if (status != SEGUE_OK)
         return status;
     if (plan->engine == SEGUE_ENGINE_MOVE)

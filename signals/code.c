@@ -9,25 +9,26 @@
 #define PAGE 4096u
 #define LOAD 16u
 
-static enum segue_status decode(struct segue_cache *cache, uint64_t address, const uint8_t *bytes, size_t size,
-                                struct segue_insn *insn)
+static enum segue_status decode(struct decode_scratch *scratch, struct segue_cache *cache, uint64_t address,
+                                const uint8_t *bytes, size_t size, struct segue_insn *insn)
 {
     if (size == 0)
         return SEGUE_TRUNCATED;
-    return cache ? segue_decode_cached(cache, SEGUE_MODE_64, address, bytes, size, insn)
-                 : segue_decode(SEGUE_MODE_64, bytes, size, insn);
+    return cache ? decode_cached_in(scratch, cache, SEGUE_MODE_64, address, bytes, size, insn)
+                 : decode_in(scratch, SEGUE_MODE_64, bytes, size, insn);
 }
 
-enum segue_status code_decode(struct segue_cache *cache, uint64_t address, struct segue_insn *insn)
+enum segue_status code_decode(struct decode_scratch *scratch, struct segue_cache *cache, uint64_t address,
+                              struct segue_insn *insn)
 {
     uint8_t bytes[LOAD] = {0};
     size_t in_page = PAGE - address % PAGE;
     if (in_page >= LOAD)
-        return decode(cache, address, bytes, keyed_peek(bytes, address, LOAD) ? SEGUE_INSN_BYTES : 0, insn);
+        return decode(scratch, cache, address, bytes, keyed_peek(bytes, address, LOAD) ? SEGUE_INSN_BYTES : 0, insn);
     size_t size = keyed_peek(bytes, address, in_page);
-    enum segue_status status = decode(cache, address, bytes, size, insn);
+    enum segue_status status = decode(scratch, cache, address, bytes, size, insn);
     if (status != SEGUE_TRUNCATED || size < in_page)
         return status;
     size += keyed_peek(bytes + size, address + size, SEGUE_INSN_BYTES > size ? SEGUE_INSN_BYTES - size : 0);
-    return decode(cache, address, bytes, size, insn);
+    return decode(scratch, cache, address, bytes, size, insn);
 }

@@ -89,12 +89,13 @@ static enum segue_status plan_nothing(struct segue_plan *plan)
 
 /* What the instruction wants, and whether it can be given. `faulted` is the region at the fault's own address; it is
  * asked whatever could be told of the instruction. It is NULL where an access is done in no region. */
-static enum segue_status make_plan(struct service *service, const struct region *faulted)
+static enum segue_status make_plan(struct work *work, const struct region *faulted)
 {
+    struct service *service = &work->service;
     enum segue_status status;
     service->region_count = 0;
     if (service->fault.direction == SEGUE_FETCH ||
-        code_decode(&cache, service->regs.rip, &service->plan.insn) != SEGUE_OK)
+        code_decode(&work->decode, &cache, service->regs.rip, &service->plan.insn) != SEGUE_OK)
         status = plan_nothing(&service->plan);
     else
         status = plan_accesses(&service->plan, &service->regs, &service->xstate, &service->fault);
@@ -226,7 +227,7 @@ static void tell_step_fault(const struct service *service, struct thread_state *
 static enum outcome serve_access(struct work *work, const struct region *faulted, void *ucontext)
 {
     struct service *service = &work->service;
-    service->can_step = make_plan(service, faulted);
+    service->can_step = make_plan(work, faulted);
     if (service->can_step != SEGUE_OK)
         counters_add_refusal(service->plan.insn.mnemonic);
 
@@ -281,7 +282,7 @@ static enum outcome serve_segment(struct work *work, const siginfo_t *info, void
         return OUTCOME_PASSED;
     frame_read(ucontext, &service->regs);
     frame_xstate(ucontext, &service->xstate);
-    if (code_decode(&cache, service->regs.rip, &service->plan.insn) != SEGUE_OK)
+    if (code_decode(&work->decode, &cache, service->regs.rip, &service->plan.insn) != SEGUE_OK)
         return OUTCOME_PASSED;
     switch (segue_segment_serve(&service->plan.insn, &service->regs, &service->xstate, &service->fault)) {
     case SEGUE_SEGMENT_RETRY:
@@ -481,6 +482,7 @@ void dispatch_prepare(const struct sigaction *action)
      * collector that stops threads takes the stack pointer that it finds for the thread's own. */
     if (way_out == SEGUE_RESTORE_DIRECT_MASK && (action->sa_flags & SA_ONSTACK))
         way_out = SEGUE_RESTORE_RETURN;
+    struct decode_scratch scratch;
     struct segue_insn insn;
-    code_decode(&cache, (uint64_t)(uintptr_t)&dispatch_prepare, &insn);
+    code_decode(&scratch, &cache, (uint64_t)(uintptr_t)&dispatch_prepare, &insn);
 }

@@ -33,12 +33,13 @@ static bool find_beyond(const struct segue_access *accesses, size_t count, unsig
 
 void fault_find_address(const struct segue_regs *regs, struct segue_fault *fault)
 {
+    struct decode_scratch scratch;
     struct segue_insn insn;
     struct segue_access accesses[ACCESSES];
     size_t count;
     if (fault->trap != TRAP_GENERAL_PROTECTION && fault->trap != TRAP_STACK)
         return;
-    if (code_decode(NULL, regs->rip, &insn) != SEGUE_OK ||
+    if (code_decode(&scratch, NULL, regs->rip, &insn) != SEGUE_OK ||
         segue_accesses(&insn, regs, NULL, accesses, ACCESSES, &count) != SEGUE_OK)
         return;
     if (!find_beyond(accesses, count, 57, fault))

@@ -191,10 +191,11 @@ int segue_context_scan(const struct segue_thread_context *context, segue_scan_wo
 enum segue_status segue_context_plan(const struct segue_thread_context *context, const struct segue_fault *fault,
                                      const struct segue_window *windows, size_t window_count, struct segue_plan *plan)
 {
+    struct decode_scratch scratch;
     struct segue_insn insn;
     if (!context || !plan)
         return SEGUE_INVALID;
-    if (code_decode(NULL, context->regs.rip, &insn) != SEGUE_OK) {
+    if (code_decode(&scratch, NULL, context->regs.rip, &insn) != SEGUE_OK) {
         *plan = (struct segue_plan){.refusal = "the instruction could not be read"};
         return SEGUE_FAULT;
     }

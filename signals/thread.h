@@ -80,6 +80,10 @@ enum segue_status thread_detach(void);
 void thread_stack_of_program(const stack_t *in_force, stack_t *believed);
 void thread_stack_in_force(stack_t *stack);
 
+/* The most that the library takes of the stack that it serves a fault on, beside the kernel's frames (measured by
+ * tests/stack_depth.c). */
+#define THREAD_OWN_STACK 1536u
+
 /* The bytes of stack that a handler needs on this machine beside what policies use: the kernel's frame and our own. */
 size_t thread_stack_need(void);
 

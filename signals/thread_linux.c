@@ -21,7 +21,7 @@
 #define AT_MINSIGSTKSZ 51
 #endif
 
-/* What the deepest way through the library takes, decoder included (measured: below 5 KiB), four levels deep. */
+/* What the deepest way through the library takes, decoder included (measured: below 1.5 KiB, tests/stack_depth.c), four levels deep. */
 #define OWN_STACK_NEED 65536u
 
 __thread struct thread_state thread_self;

@@ -7,6 +7,7 @@
 #include <segue/status.h>
 #include <signal.h>
 
+#include "../decode/scratch.h"
 #include "../emulate/scratch.h"
 #include "frame.h"
 #include "service.h"
@@ -18,6 +19,7 @@
 struct work {
     struct service service;
     struct step_scratch step;
+    struct decode_scratch decode;
     /* What the thread keeps of the fault that this one came in the middle of. */
     struct {
         siginfo_t recovered;

@@ -1,0 +1,20 @@
+/* scratch.h: the memory that decoding works in, given by the caller: a stack that a fault is served on may have no room
+ * for it. */
+#ifndef SEGUE_DECODE_SCRATCH_H
+#define SEGUE_DECODE_SCRATCH_H
+
+#include "zydis.h"
+
+struct decode_scratch {
+    ZydisDecodedInstruction instruction;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+};
+
+/* As segue_decode, segue_decode_cached and redirect_complete, in that memory. */
+enum segue_status decode_in(struct decode_scratch *scratch, enum segue_mode mode, const void *bytes, size_t size,
+                            struct segue_insn *insn);
+enum segue_status decode_cached_in(struct decode_scratch *scratch, struct segue_cache *cache, enum segue_mode mode,
+                                   uint64_t address, const void *bytes, size_t size, struct segue_insn *insn);
+void redirect_complete_in(struct decode_scratch *scratch, struct segue_insn *insn);
+
+#endif
