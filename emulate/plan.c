@@ -1,6 +1,7 @@
 /* plan.c: what a step would do, told before anything is done. Pure. */
 #include "plan.h"
 
+#include "../decode/system/forced.h"
 #include "engines.h"
 #include "pieces.h"
 #include "replay.h"
@@ -115,8 +116,9 @@ static const char *window_refusal(const struct segue_window *window, uint8_t dir
         if ((direction & SEGUE_READ) && !window->read)
             return "the callback window has no read function";
         return (direction & SEGUE_WRITE) && !window->write ? "the callback window has no write function" : NULL;
-    case SEGUE_WINDOW_EXPOSED:
     case SEGUE_WINDOW_FORCED:
+        return forced_ready() ? NULL : "the kernel's way past the protection is not ready (segue_forced_prepare)";
+    case SEGUE_WINDOW_EXPOSED:
         return NULL;
     }
     return "the window is of no known kind";
@@ -273,4 +275,9 @@ enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_r
     plan->insn = *insn;
     enum segue_status status = plan_accesses(plan, regs, xstate, fault);
     return status == SEGUE_OK ? plan_windows(plan, windows, window_count) : status;
+}
+
+enum segue_status segue_forced_prepare(void)
+{
+    return forced_prepare();
 }

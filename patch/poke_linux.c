@@ -18,7 +18,7 @@
 
 #include "../decode/system/call_linux_x86_64.h"
 #include "../decode/system/forced.h"
-#include "protection.h"
+#include "../decode/system/protection.h"
 
 #define PAGE 4096u
 #define BREAKPOINT 0xcc

@@ -24,7 +24,7 @@
 #include <segue/emulate.h>
 
 #include "../patch/poke.h"
-#include "../patch/protection.h"
+#include "../decode/system/protection.h"
 
 #define PAGE 4096u
 

@@ -143,7 +143,7 @@ int main(int count, char **arguments)
 {
     char *table = NULL;
     size_t size;
-    if (segue_replay_prepare() != SEGUE_OK) {
+    if (segue_replay_prepare() != SEGUE_OK || segue_forced_prepare() != SEGUE_OK) {
         fprintf(stderr, "SKIP: the system gives no executable memory\n");
         return 77;
     }

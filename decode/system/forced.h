@@ -9,10 +9,19 @@
  * async-signal-safe; thread-safe. */
 enum segue_status forced_prepare(void);
 
+/* Whether forced accesses can be made now: forced_prepare was called in this process or in one that it descends from,
+ * and the kernel lets this one past its own protection, or it has one thread. Async-signal-safe, thread-safe. */
+bool forced_ready(void);
+
 /* Copies between `bytes` and the memory at `address`, whatever its protection. False when it cannot all be reached, or
- * before forced_prepare. Async-signal-safe, thread-safe; right in a child made by fork, and when the program has closed
- * the descriptor. */
+ * when forced_ready is. Async-signal-safe, thread-safe; right in a child made by fork or by a bare system call, and
+ * when the program has closed the descriptor. */
 bool forced_read(uint64_t address, void *bytes, size_t size);
 bool forced_write(uint64_t address, const void *bytes, size_t size);
+
+/* To be called in a child that shares no memory with its parent: closes the descriptor that leads to the parent's
+ * memory, and opens the child's own if the parent had one. The C library's fork calls it; who makes children by bare
+ * system calls calls it first of all in the child. Async-signal-safe. */
+void forced_in_child(void);
 
 #endif

@@ -132,6 +132,14 @@ SEGUE_API enum segue_status segue_plan(const struct segue_insn *insn, const stru
  * executable memory; SEGUE_NO_MEMORY. Not async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_replay_prepare(void);
 
+/* Makes forced windows ready: opens the kernel's way past this process's own protection, and proves it. Without it,
+ * plans refuse forced windows. segue_region_add calls this for a forced window; a child made by fork, or by a bare
+ * system call, gets a way of its own. In a child that may not open one (its parent changed its user before the fork, or
+ * has no /proc after chroot), plans go through forced windows as long as it has one thread. Calling it again does
+ * nothing. Returns SEGUE_OK; SEGUE_UNSUPPORTED when the kernel does not let this process past its own protection;
+ * SEGUE_NO_MEMORY. Not async-signal-safe; thread-safe. */
+SEGUE_API enum segue_status segue_forced_prepare(void);
+
 /* Carries the plan out, all or nothing, with the registers that it was made with; they then are those after the
  * instruction, which with a repeat prefix may have stopped between elements, to be executed again for the others.
  * Needs a handler that calls segue_recover first for SIGSEGV and SIGBUS, and does not block them, if memory that the

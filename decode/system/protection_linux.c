@@ -11,9 +11,9 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include "../decode/system/call_linux_x86_64.h"
+#include "call_linux_x86_64.h"
 
-#define PIECE 1024
+#define PIECE 256
 
 /* The file, and the piece of it at hand. */
 struct reader {

@@ -1,6 +1,6 @@
 /* protection.h: what protection a page has now. */
-#ifndef SEGUE_PATCH_PROTECTION_H
-#define SEGUE_PATCH_PROTECTION_H
+#ifndef SEGUE_SYSTEM_PROTECTION_H
+#define SEGUE_SYSTEM_PROTECTION_H
 
 #include <segue/status.h>
 
