@@ -12,6 +12,8 @@ enum outcome {
     OUTCOME_REFUSED,
     OUTCOME_PASSED,
     OUTCOME_COUNT,
+    /* It was no fault, and is not counted. */
+    OUTCOME_SENT,
 };
 
 /* Async-signal-safe. */

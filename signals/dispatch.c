@@ -228,6 +228,7 @@ static enum outcome serve_access(struct work *work, const struct region *faulted
 {
     struct service *service = &work->service;
     service->can_step = make_plan(work, faulted);
+    readers_found(work->place, service->regions, service->region_count);
     if (service->can_step != SEGUE_OK)
         counters_add_refusal(service->plan.insn.mnemonic);
 
@@ -308,6 +309,8 @@ static enum outcome serve_nobody(void)
 static enum outcome serve(struct work *work, const siginfo_t *info, void *ucontext)
 {
     struct service *service = &work->service;
+    if (fault_was_sent(&work->sent, info, ucontext))
+        return OUTCOME_SENT;
     frame_fault(info, ucontext, &service->fault);
     service->rights = keyed_begin();
     thread_self.serving_address = service->fault.address;
@@ -384,8 +387,9 @@ static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo
     else
         thread->depth = depth + 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    uint32_t place = readers_enter();
+    uint32_t place = readers_enter(&thread->mark);
     struct work *work = work_at(place);
+    work->place = place;
     if (depth)
         keep_outer(thread, work);
     thread->tells_recovered = false;
@@ -396,7 +400,8 @@ static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo
     if (depth)
         put_back_outer(thread, work);
     readers_leave(place);
-    counters_add(outcome);
+    if (outcome != OUTCOME_SENT)
+        counters_add(outcome);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->depth = depth;
     return outcome;
@@ -449,7 +454,7 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
     region_prefetch((uint64_t)(uintptr_t)info->si_addr);
     /* And so is the memory, most likely as far away as it was the last time. */
     __builtin_prefetch((const void *)((uintptr_t)info->si_addr + thread->last_distance));
-    if (!frame_is_fault(info)) {
+    if (!frame_is_fault(info, ucontext)) {
         take_sent_signal(number, info, ucontext, way);
         return;
     }
@@ -468,7 +473,9 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
     }
     enum outcome outcome =
         way == CHAIN_ENTER ? serve_fault(thread, info, ucontext) : serve_call(thread, info, ucontext);
-    if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
+    if (outcome == OUTCOME_SENT)
+        take_sent_signal(number, info, ucontext, way);
+    else if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
         hand_on(thread, info, ucontext, way);
     else
         /* The return puts a guest's bases back. */

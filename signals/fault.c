@@ -10,7 +10,6 @@
 
 #define TRAP_STACK 12
 #define TRAP_GENERAL_PROTECTION 13
-#define ACCESSES 16
 
 static bool is_canonical(uint64_t address, unsigned bits)
 {
@@ -35,23 +34,57 @@ void fault_find_address(const struct segue_regs *regs, struct segue_fault *fault
 {
     struct decode_scratch scratch;
     struct segue_insn insn;
-    struct segue_access accesses[ACCESSES];
+    struct segue_access accesses[FAULT_ACCESSES];
     size_t count;
     if (fault->trap != TRAP_GENERAL_PROTECTION && fault->trap != TRAP_STACK)
         return;
     if (code_decode(&scratch, NULL, regs->rip, &insn) != SEGUE_OK ||
-        segue_accesses(&insn, regs, NULL, accesses, ACCESSES, &count) != SEGUE_OK)
+        segue_accesses(&insn, regs, NULL, accesses, FAULT_ACCESSES, &count) != SEGUE_OK)
         return;
     if (!find_beyond(accesses, count, 57, fault))
         find_beyond(accesses, count, 48, fault);
 }
 
+static bool is_covered(const struct segue_access *accesses, size_t count, const struct segue_fault *fault)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fault->address - accesses[i].address < accesses[i].size && (accesses[i].direction & fault->direction))
+            return true;
+    return false;
+}
+
+/* Whether the instruction can have raised it: no only if that is certain. */
+static bool can_be_raised_by(struct fault_scratch *scratch, const void *ucontext, const struct segue_fault *fault)
+{
+    size_t count;
+    if (fault->direction == SEGUE_FETCH)
+        return fault->address - frame_instruction(ucontext) < SEGUE_INSN_BYTES;
+    frame_read(ucontext, &scratch->regs);
+    frame_xstate(ucontext, &scratch->xstate);
+    return code_decode(&scratch->decode, NULL, scratch->regs.rip, &scratch->insn) != SEGUE_OK ||
+           segue_accesses(&scratch->insn, &scratch->regs, &scratch->xstate, scratch->accesses, FAULT_ACCESSES,
+                          &count) != SEGUE_OK ||
+           is_covered(scratch->accesses, count, fault);
+}
+
+bool fault_was_sent(struct fault_scratch *scratch, const siginfo_t *info, const void *ucontext)
+{
+    struct segue_fault fault;
+    if (!frame_is_fault(info, ucontext))
+        return true;
+    if (frame_is_fault_for_sure(ucontext))
+        return false;
+    frame_fault(info, ucontext, &fault);
+    return fault.address_known && !can_be_raised_by(scratch, ucontext, &fault);
+}
+
 enum segue_status segue_fault_read(const siginfo_t *info, const void *ucontext, struct segue_fault *fault)
 {
+    struct fault_scratch scratch;
     struct segue_regs regs;
     if (!info || !ucontext || !fault)
         return SEGUE_INVALID;
-    if (!frame_is_fault(info))
+    if (fault_was_sent(&scratch, info, ucontext))
         return SEGUE_NOT_FOUND;
     frame_fault(info, ucontext, fault);
     if (!fault->address_known) {

@@ -30,8 +30,16 @@ void frame_write(void *ucontext, const struct segue_regs *regs);
 /* A view of the extended state in the frame: its area is NULL if the frame has none. */
 void frame_xstate(const void *ucontext, struct segue_xstate *xstate);
 
-/* Whether the kernel raised the signal for the instruction at hand; false when a program or a timer sent it. */
-bool frame_is_fault(const siginfo_t *info);
+/* Whether the kernel raised the signal for the instruction at hand; false when a program or a timer sent it, which may
+ * have given it a code of the kernel's: the frame must agree with the code. */
+bool frame_is_fault(const siginfo_t *info, const void *ucontext);
+
+/* Whether that is certain: the processor has noted a fault in the flags. Otherwise the frame may hold what is left of
+ * the thread's last fault, and a program have sent that one's siginfo again. */
+bool frame_is_fault_for_sure(const void *ucontext);
+
+/* Whether the signal was sent by a program, and what it sent with it was lost, since the user's queue was full. */
+bool frame_is_lost(const siginfo_t *info);
 
 /* What the processor reported. The address is known for page faults alone. Precondition: frame_is_fault. */
 void frame_fault(const siginfo_t *info, const void *ucontext, struct segue_fault *fault);

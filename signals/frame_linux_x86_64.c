@@ -1,9 +1,10 @@
 /* frame_linux_x86_64.c: the signal frame of Linux on x86-64.
  *
- * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h; Intel SDM volume 3, 6.15 (page-fault error code);
+ * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h; Intel SDM volume 3, 6.15 (page-fault error code) and 17.3.1.1
+ * (the resume flag is set in the flags that a fault saves, not in those of an interrupt or a system call); Linux
  * arch/x86/kernel/traps.c (a general protection fault is SI_KERNEL with address 0, and leaves the last page fault's
- * address in the frame). ASSUMPTIONS: the kernel clears the direction flag, but not the alignment check flag, and loads
- * the initial extended state before a handler runs. */
+ * address in the frame), mm/fault.c (si_addr is CR2). ASSUMPTIONS: the kernel clears the direction flag, but not the
+ * alignment check flag, and loads the initial extended state before a handler runs. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "frame_linux_x86_64.c is specific to Linux on x86-64"
 #endif
@@ -20,12 +21,15 @@
 #include "../decode/system/call_linux_x86_64.h"
 
 #define TRAP_PAGE_FAULT 14
+#define TRAP_ALIGNMENT 17
+#define TRAP_CONTROL 21
 #define ERROR_WRITE 2u
 #define ERROR_FETCH 16u
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 #define HWCAP2_FSGSBASE 2u
 #define FLAG_ALIGNMENT_CHECK 0x40000u
+#define FLAG_RESUME 0x10000
 #define LEGACY_SIZE 512
 #define LEGACY_FEATURES 3
 
@@ -96,10 +100,42 @@ void frame_xstate(const void *ucontext, struct segue_xstate *xstate)
         *xstate = (struct segue_xstate){.area = area, .size = LEGACY_SIZE, .features = LEGACY_FEATURES};
 }
 
-bool frame_is_fault(const siginfo_t *info)
+bool frame_is_fault(const siginfo_t *info, const void *ucontext)
 {
-    /* Positive codes are the kernel's. BUS_MCEERR_AO tells of broken memory that nobody has touched yet. */
-    return info->si_code > 0 && !(info->si_signo == SIGBUS && info->si_code == BUS_MCEERR_AO);
+    const greg_t *frame = ((const ucontext_t *)ucontext)->uc_mcontext.gregs;
+    /* Positive codes are the kernel's, but a thread may send itself any. */
+    if (info->si_code <= 0)
+        return false;
+    if (info->si_code == SI_KERNEL)
+        return true;
+    switch (info->si_signo) {
+    case SIGBUS:
+        /* BUS_MCEERR_AO tells of broken memory that nobody has touched yet. */
+        if (info->si_code == BUS_MCEERR_AO)
+            return false;
+        if (info->si_code == BUS_MCEERR_AR || frame[REG_TRAPNO] == TRAP_ALIGNMENT)
+            return true;
+        break;
+    case SIGSEGV:
+        if (frame[REG_TRAPNO] == TRAP_CONTROL)
+            return true;
+        break;
+    case SIGFPE:
+        return (uint64_t)(uintptr_t)info->si_addr == (uint64_t)frame[REG_RIP];
+    default:
+        return true;
+    }
+    return frame[REG_TRAPNO] == TRAP_PAGE_FAULT && (uint64_t)(uintptr_t)info->si_addr == (uint64_t)frame[REG_CR2];
+}
+
+bool frame_is_fault_for_sure(const void *ucontext)
+{
+    return ((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_EFL] & FLAG_RESUME;
+}
+
+bool frame_is_lost(const siginfo_t *info)
+{
+    return info->si_code == SI_USER && info->si_pid == 0 && info->si_uid == 0;
 }
 
 void frame_fault(const siginfo_t *info, const void *ucontext, struct segue_fault *fault)

@@ -14,6 +14,7 @@
 #include "believed.h"
 #include "chain.h"
 #include "dispatch.h"
+#include "identity.h"
 #include "readers.h"
 #include "region.h"
 #include "suspend.h"
@@ -128,6 +129,7 @@ static enum segue_status install(const struct segue_options *options)
         return SEGUE_EXISTS;
     if (pthread_once(&fork_once, watch_forks) != 0)
         return SEGUE_SYSTEM;
+    identity_prepare();
     if (work_prepare() != SEGUE_OK)
         return SEGUE_NO_MEMORY;
     describe_action(options, &no_previous, &ours);
@@ -241,7 +243,7 @@ enum segue_status segue_uninstall(struct segue_owner *owner)
     pthread_mutex_unlock(&installing);
     if (status != SEGUE_OK)
         return status;
-    readers_wait();
+    readers_wait(NULL);
     if (thread_self.attached_by_install)
         thread_detach();
     return SEGUE_OK;

@@ -1,31 +1,60 @@
 /* readers.c: each fault in progress holds a place with a ticket in it, unlike any other that was or will be there. A
- * remover looks at every place once and waits until the ticket that it found has gone; so a steady stream of newcomers
- * never holds it up.
+ * remover looks at every place once and waits until the ticket that it found has gone, or it is known that the fault
+ * has not found the region that is removed; so a steady stream of newcomers never holds it up.
  *
  * A ticket may be left behind: a signal handler of the program's interrupted us and left by siglongjmp, or ended the
- * thread. So a remover that has waited long asks: it sends the thread our own signal, marked as a question, and the
- * thread settles (thread_settle); or the kernel answers that there is no such thread.
+ * thread. So a remover that has waited long looks, without disturbing the thread, which may be in a policy:
+ *   - the kernel says that there is no such thread (identity.h);
+ *   - the fault's mark on the stack is overwritten, or the thread waits in the kernel and its stack pointer tells that
+ *     it has left (look.h);
+ *   - only a thread that is seen to run, look after look, is asked: it is sent our own signal, marked as a question,
+ * and settles (thread_settle). A thread that runs is in no system call that the signal could interrupt.
  *
  * SOURCES: M. M. Michael, "Hazard pointers", 2004 (the order of the two sides: each writes, then reads what the other
- * writes). */
+ * writes); Linux kernel/signal.c __send_signal_locked: a signal below SIGRTMIN is delivered when the queue is full, but
+ * its siginfo is lost, and is that of a kill(2) by process 0. */
 #include "readers.h"
 
-#include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "../decode/system/call_linux_x86_64.h"
 #include "action_linux_x86_64.h"
 #include "dispatch.h"
+#include "identity.h"
+#include "look.h"
 #include "thread.h"
 #include "work.h"
 
 /* So many faults may be in progress at once; one more waits for one of them to end. */
 #define PLACES WORK_MOST
-/* How long a remover waits before it asks, and again before it asks anew, in nanoseconds. */
+/* How long a remover waits before it looks, and again before it looks anew, in nanoseconds. */
 #define PATIENCE 20000000l
+/* How many looks in a row must find the thread running before it is asked, and how many where looking is impossible. */
+#define LOOKS_RUNNING 10u
+#define LOOKS_UNKNOWN 50u
+/* Questions under way at once. */
+#define QUESTIONS 64u
+/* Regions that a place names; a fault that has found more may have found any. */
+#define NAMED 2u
+#define MAY_BE_ANY UINT32_MAX
 
-/* A ticket is the thread's number above and the thread's own count below; 0 is a free place. */
-static _Alignas(64) uint64_t places[PLACES];
+/* What the remover knows of a fault. */
+static struct place {
+    /* The thread's number above and the thread's own count below; 0 where the place is free. */
+    _Alignas(128) uint64_t ticket;
+    /* The ticket that all below is of: it is written after that. */
+    uint64_t described;
+    /* The regions that the fault has found, MAY_BE_ANY as long as it may find others. */
+    uint32_t found;
+    enum identity_group group;
+    const struct region *regions[NAMED];
+    /* An address of NULL where it has none. */
+    struct thread_mark mark;
+} places[PLACES];
+
+/* The threads that a question was sent to that has not arrived yet. */
+static int questions[QUESTIONS];
 
 /* Its address marks a question. */
 static char question;
@@ -42,84 +71,212 @@ static uint32_t usable_places(void)
     return areas ? areas : PLACES;
 }
 
-uint32_t readers_enter(void)
+uint32_t readers_enter(const struct thread_mark *mark)
 {
-    uint64_t ticket = (uint64_t)thread_number() << 32 | ++thread_self.tickets;
-    uint32_t usable = usable_places();
-    for (uint32_t at = thread_shard() * (usable / THREAD_SHARDS);; at++) {
-        uint64_t free = 0;
-        if (__atomic_compare_exchange_n(&places[at % usable], &free, ticket, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-            return at % usable;
+    struct identity self = identity_of_self();
+    uint64_t ticket = (uint64_t)(uint32_t)self.number << 32 | ++thread_self.tickets;
+    uint32_t usable = usable_places(), at = thread_shard() * (usable / THREAD_SHARDS) % usable;
+    uint64_t free = 0;
+    while (!__atomic_compare_exchange_n(&places[at].ticket, &free, ticket, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+        free = 0;
+        at = (at + 1) % usable;
     }
+    struct place *place = &places[at];
+    place->found = MAY_BE_ANY;
+    place->group = self.group;
+    place->mark = mark ? *mark : (struct thread_mark){0};
+    __atomic_store_n(&place->described, ticket, __ATOMIC_RELEASE);
+    return at;
+}
+
+void readers_found(uint32_t at, const struct region *const *regions, size_t count)
+{
+    struct place *place = &places[at];
+    if (count > NAMED)
+        return;
+    for (size_t i = 0; i < count; i++)
+        place->regions[i] = regions[i];
+    __atomic_store_n(&place->found, (uint32_t)count, __ATOMIC_RELEASE);
 }
 
 void readers_leave(uint32_t place)
 {
-    __atomic_store_n(&places[place], 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&places[place].ticket, 0, __ATOMIC_RELEASE);
 }
 
 void readers_forget(void)
 {
+    int number = thread_number();
     /* All that is there: one may have been taken and not yet noted. */
     for (uint32_t i = 0; i < PLACES; i++) {
-        uint64_t ticket = __atomic_load_n(&places[i], __ATOMIC_RELAXED);
-        if (ticket && thread_of(ticket) == thread_number())
-            __atomic_store_n(&places[i], 0, __ATOMIC_RELEASE);
+        uint64_t ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_RELAXED);
+        if (ticket && thread_of(ticket) == number)
+            __atomic_store_n(&places[i].ticket, 0, __ATOMIC_RELEASE);
     }
+}
+
+/* ---- questions ---- */
+
+/* Takes back that one was sent to the thread; false if none was. */
+static bool forget_question(int thread)
+{
+    for (unsigned i = 0; i < QUESTIONS; i++) {
+        int expected = thread;
+        if (__atomic_load_n(&questions[i], __ATOMIC_ACQUIRE) == thread &&
+            __atomic_compare_exchange_n(&questions[i], &expected, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return true;
+    }
+    return false;
+}
+
+static bool note_question(int thread)
+{
+    for (unsigned i = 0; i < QUESTIONS; i++) {
+        int present = __atomic_load_n(&questions[i], __ATOMIC_ACQUIRE);
+        if (present && !identity_is_gone((struct identity){present, IDENTITY_OWN}))
+            continue;
+        if (__atomic_compare_exchange_n(&questions[i], &present, thread, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return true;
+    }
+    return false;
 }
 
 bool readers_is_question(const siginfo_t *info)
 {
-    return info->si_code == SI_QUEUE && info->si_value.sival_ptr == &question;
+    if (info->si_code == SI_QUEUE && info->si_value.sival_ptr == &question) {
+        forget_question(thread_number());
+        return true;
+    }
+    return frame_is_lost(info) && forget_question(thread_number());
 }
 
-static void ask(uint64_t *place, uint64_t ticket)
+/* Another handler would take the question for a signal of the program's; and a thread that blocks the signal would not
+ * answer. */
+static void ask(int thread)
 {
     struct sigaction present;
     siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_QUEUE};
     info.si_value.sival_ptr = &question;
-    long process = system_call3(SYS_getpid, 0, 0, 0);
-    if (system_call3(SYS_tgkill, process, thread_of(ticket), 0) == -ESRCH) {
-        __atomic_compare_exchange_n(place, &ticket, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    if (!action_exchange(SIGSEGV, NULL, &present) || present.sa_sigaction != signal_entry ||
+        look_is_blocked(thread, SIGSEGV) || !note_question(thread))
         return;
+    if (system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), thread, SIGSEGV, (long)&info) != 0)
+        forget_question(thread);
+}
+
+/* ---- waiting ---- */
+
+/* One ticket that is waited for. */
+struct wait {
+    struct place *place;
+    uint64_t ticket;
+    /* NULL for all. */
+    const struct region *region;
+    /* Looks in a row that did not tell where the thread stands, and how many must be before it is asked. */
+    unsigned looks, looks_wanted;
+};
+
+/* The fault may know the region, or begin to know it. */
+static bool is_concerned(const struct wait *wait)
+{
+    const struct place *place = wait->place;
+    if (__atomic_load_n(&place->described, __ATOMIC_ACQUIRE) != wait->ticket || !wait->region)
+        return true;
+    uint32_t found = __atomic_load_n(&place->found, __ATOMIC_ACQUIRE);
+    if (found > NAMED)
+        return true;
+    for (uint32_t i = 0; i < found; i++)
+        if (place->regions[i] == wait->region)
+            return true;
+    return false;
+}
+
+static bool is_under_way(const struct wait *wait)
+{
+    return __atomic_load_n(&wait->place->ticket, __ATOMIC_ACQUIRE) == wait->ticket && is_concerned(wait);
+}
+
+/* Whether the thread has left its fault behind, as far as that is seen from here. */
+static bool is_left(struct wait *wait, int thread, const struct thread_mark *mark)
+{
+    uint64_t stack_pointer;
+    enum look look;
+    if (mark->at && thread_is_overwritten(mark))
+        return true;
+    if (!identity_is_own_process())
+        return false;
+    look = look_at_thread(thread, &stack_pointer);
+    if (look == LOOK_WAITS) {
+        wait->looks = 0;
+        return mark->at && thread_is_beyond(mark, stack_pointer, false);
     }
-    /* A handler over ours would take the question for a signal of the program's. */
-    if (action_exchange(SIGSEGV, NULL, &present) && present.sa_sigaction == signal_entry)
-        system_call4(SYS_rt_tgsigqueueinfo, process, thread_of(ticket), SIGSEGV, (long)&info);
+    if (++wait->looks < (look == LOOK_RUNS ? 1u : LOOKS_UNKNOWN / LOOKS_RUNNING) * wait->looks_wanted)
+        return false;
+    wait->looks = 0;
+    wait->looks_wanted *= 2;
+    ask(thread);
+    return false;
+}
+
+/* Takes away the ticket of a thread that has ended. One that only was left stays: its thread takes it away, and what
+ * goes with it, when it settles. */
+static bool is_over(struct wait *wait)
+{
+    struct place *place = wait->place;
+    struct thread_mark mark = {0};
+    struct identity thread = {thread_of(wait->ticket), IDENTITY_FAR};
+    if (__atomic_load_n(&place->described, __ATOMIC_ACQUIRE) == wait->ticket) {
+        mark = place->mark;
+        thread.group = place->group;
+    }
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (!is_under_way(wait))
+        return true;
+    if (!identity_is_gone(thread))
+        return is_left(wait, thread.number, &mark);
+    uint64_t ticket = wait->ticket;
+    __atomic_compare_exchange_n(&place->ticket, &ticket, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    return true;
 }
 
 /* A fault takes microseconds, a policy perhaps more: look often at first, then seldom. */
-static void wait_for(uint64_t *place, uint64_t ticket)
+static void wait_for(struct wait *wait)
 {
     struct timespec pause = {.tv_nsec = 1000};
     long waited = 0;
-    while (__atomic_load_n(place, __ATOMIC_ACQUIRE) == ticket) {
-        nanosleep(&pause, NULL);
+    while (is_under_way(wait)) {
+        system_call3(SYS_nanosleep, (long)&pause, 0, 0);
         waited += pause.tv_nsec;
         if (pause.tv_nsec < 1000000)
             pause.tv_nsec *= 2;
-        if (waited > PATIENCE) {
-            ask(place, ticket);
-            waited = 0;
-        }
+        if (waited <= PATIENCE)
+            continue;
+        if (is_over(wait))
+            return;
+        waited = 0;
     }
 }
 
-void readers_wait(void)
+void readers_wait(const struct region *region)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < PLACES; i++) {
-        uint64_t ticket = __atomic_load_n(&places[i], __ATOMIC_ACQUIRE);
-        if (ticket)
-            wait_for(&places[i], ticket);
+        struct wait wait = {.place = &places[i], .region = region, .looks_wanted = LOOKS_RUNNING};
+        wait.ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_ACQUIRE);
+        if (wait.ticket)
+            wait_for(&wait);
     }
 }
 
 void readers_reset(void)
 {
-    int number = thread_self.number;
-    thread_self.number = 0;
-    for (uint32_t i = 0; i < PLACES; i++)
-        places[i] =
-            places[i] && thread_of(places[i]) == number ? (uint64_t)thread_number() << 32 | (uint32_t)places[i] : 0;
+    identity_in_child();
+    int before = thread_self.number_before_fork;
+    memset(questions, 0, sizeof questions);
+    for (uint32_t i = 0; i < PLACES; i++) {
+        uint64_t ticket = places[i].ticket;
+        bool is_own = ticket && thread_of(ticket) == before;
+        places[i].ticket = is_own ? (uint64_t)(uint32_t)thread_number() << 32 | (uint32_t)ticket : 0;
+        places[i].described = is_own && places[i].described == ticket ? places[i].ticket : 0;
+    }
 }

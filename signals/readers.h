@@ -8,18 +8,27 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* Returns the place. Async-signal-safe. */
-uint32_t readers_enter(void);
+struct region;
+struct thread_mark;
+
+/* Returns the place. `mark`, which may be NULL, is that of the thread's outermost fault. Async-signal-safe. */
+uint32_t readers_enter(const struct thread_mark *mark);
+
+/* The fault has looked up all regions that it will use: these. Async-signal-safe. */
+void readers_found(uint32_t place, const struct region *const *regions, size_t count);
+
+/* Async-signal-safe. */
 void readers_leave(uint32_t place);
 
 /* All the calling thread's faults are over without having left. Async-signal-safe. */
 void readers_forget(void);
 
-/* Returns when every reader that was inside at the call has left, or is gone. Not async-signal-safe; not from inside.
- */
-void readers_wait(void);
+/* Returns when every reader that was inside at the call and may know the region has left, or is gone; NULL: every
+ * reader. Not async-signal-safe; not from inside. */
+void readers_wait(const struct region *region);
 
 /* Whether a signal is a remover's question to a thread that it has waited long for: the answer is to settle.
  * Async-signal-safe. */

@@ -173,7 +173,7 @@ enum segue_status segue_region_remove(const void *base)
     under_way = &removal;
     pthread_mutex_unlock(&changing);
 
-    readers_wait();
+    readers_wait(region);
 
     pthread_mutex_lock(&changing);
     if (!removal.done)
@@ -188,7 +188,7 @@ static bool look_up(uint64_t address, struct segue_region *copy)
 {
     uint64_t all = UINT64_MAX, kept;
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
-    uint32_t place = readers_enter();
+    uint32_t place = readers_enter(NULL);
     const struct region *found = region_at(address);
     if (found)
         *copy = (struct segue_region){

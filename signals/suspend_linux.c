@@ -32,6 +32,7 @@
 #include "../decode/system/call_linux_x86_64.h"
 #include "chain.h"
 #include "frame.h"
+#include "identity.h"
 #include "interrupted.h"
 #include "thread.h"
 
@@ -411,7 +412,7 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
     pthread_mutex_init(&installing, NULL);
-    thread_self.number = 0;
+    identity_in_child();
     suspender = 0;
     for (uint32_t i = 0; i < places_used; i++) {
         places[i].state = with_phase(places[i].state, FREE);

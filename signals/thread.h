@@ -6,6 +6,16 @@
 #include <segue/signals.h>
 
 #include "frame.h"
+#include "identity.h"
+
+/* Where the outermost fault of a thread has a mark on the stack, what the mark is, whether that is on the alternate
+ * stack, and which that is: with SS_AUTODISARM the kernel says that there is none as long as it is in use. */
+struct thread_mark {
+    const volatile uint64_t *at;
+    uint64_t value;
+    bool on_alternate;
+    uint64_t stack, stack_size;
+};
 
 struct thread_state {
     /* Faults being served, one inside the other. */
@@ -13,19 +23,19 @@ struct thread_state {
     /* Where the outermost of them has a mark on the stack, whether that is on the alternate stack, and what the mark
      * is. It tells whether they are still there: a handler that interrupts us may leave by siglongjmp, and we are never
      * told. */
-    const volatile uint64_t *mark;
-    uint64_t mark_value, marks;
-    bool mark_on_alternate;
-    /* That alternate stack. With SS_AUTODISARM the kernel says that there is none as long as it is in use. */
-    uint64_t mark_stack, mark_stack_size;
+    struct thread_mark mark;
+    uint64_t marks;
     /* The fault being served ends as the recovered one. */
     bool tells_recovered;
     /* How often the thread was counted among the readers; see readers.c. */
     uint32_t tickets;
     /* How far the last alias window's memory was from its region: a guess for the next. */
     uint64_t last_distance;
-    /* The kernel's number, 0 until asked for. */
-    int number;
+    /* Its number is 0 until it is asked for; and in which process it was. */
+    struct identity identity;
+    uint64_t process;
+    /* In a child made by fork: the parent's. */
+    int number_before_fork;
     /* The table's removals when this thread last met an address that was in no region. */
     uint64_t removals_seen;
     /* The last fault of a guarded access: si_signo is 0 when there was none. */
@@ -66,6 +76,11 @@ bool thread_is_inside(void);
 /* Notes the outermost fault of the thread by `*mark`, which must stand on the stack until the depth is 0 again.
  * `alternate` is the alternate stack as it was set. Async-signal-safe. */
 void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *alternate);
+
+/* Whether a fault with such a mark is over, by a stack pointer of its thread, on which stack it is, and by what stands
+ * at the mark. The thread may be any. Async-signal-safe. */
+bool thread_is_beyond(const struct thread_mark *mark, uint64_t stack_pointer, bool on_alternate);
+bool thread_is_overwritten(const struct thread_mark *mark);
 
 /* Forgets the faults that this thread was serving if whoever interrupted them has left for good. `stack_pointer` is the
  * thread's own, of now or of when it was interrupted, and whether it is on the alternate stack. Async-signal-safe. */

@@ -32,30 +32,24 @@ static bool exit_key_made;
 
 int thread_number(void)
 {
-    if (thread_self.number == 0)
-        thread_self.number = (int)system_call3(SYS_gettid, 0, 0, 0);
-    return thread_self.number;
+    return identity_of_self().number;
 }
 
-static bool is_on_stack_of_mark(const struct thread_state *thread, uint64_t stack_pointer)
-{
-    return stack_pointer - thread->mark_stack - 1 < thread->mark_stack_size;
-}
-
-/* A stack grows down: a thread whose stack pointer is above the mark has left it, and so has one that has written over
- * it since. Faults that were served on the alternate stack are over once the thread is on its own again, since a
- * handler that interrupts them stays on the stack it finds. The other way round, a handler that interrupts them may
- * well be on the alternate stack. */
-static bool is_over(const struct thread_state *thread, uint64_t stack_pointer, bool on_alternate)
+bool thread_is_overwritten(const struct thread_mark *mark)
 {
     uint64_t value;
-    on_alternate = on_alternate || is_on_stack_of_mark(thread, stack_pointer);
-    if (thread->mark_on_alternate && !on_alternate)
-        return true;
-    if (thread->mark_on_alternate == on_alternate && stack_pointer > (uint64_t)(uintptr_t)thread->mark)
-        return true;
-    return segue_peek(&value, (uint64_t)(uintptr_t)thread->mark, sizeof value) != sizeof value ||
-           value != thread->mark_value;
+    return segue_peek(&value, (uint64_t)(uintptr_t)mark->at, sizeof value) != sizeof value || value != mark->value;
+}
+
+/* A stack grows down: a thread whose stack pointer is above the mark has left it. Faults that were served on the
+ * alternate stack are over once the thread is on its own again, since a handler that interrupts them stays on the stack
+ * it finds. The other way round, a handler that interrupts them may well be on the alternate stack. */
+bool thread_is_beyond(const struct thread_mark *mark, uint64_t stack_pointer, bool on_alternate)
+{
+    on_alternate = on_alternate || stack_pointer - mark->stack - 1 < mark->stack_size;
+    if (mark->on_alternate != on_alternate)
+        return mark->on_alternate;
+    return stack_pointer > (uint64_t)(uintptr_t)mark->at;
 }
 
 /* A signal may come anywhere in here, and its handler fault: until all of it stands, that fault takes ours for over,
@@ -67,18 +61,19 @@ void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *
         thread->depth = 1;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         *mark = (uint64_t)(uintptr_t)thread ^ ++thread->marks;
-        thread->mark_value = *mark;
-        thread->mark_on_alternate = on_alternate;
-        thread->mark_stack = (uint64_t)(uintptr_t)alternate->ss_sp;
-        thread->mark_stack_size = alternate->ss_size;
-        thread->mark = mark;
+        thread->mark.value = *mark;
+        thread->mark.on_alternate = on_alternate;
+        thread->mark.stack = (uint64_t)(uintptr_t)alternate->ss_sp;
+        thread->mark.stack_size = alternate->ss_size;
+        thread->mark.at = mark;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    } while (thread->depth != 1 || thread->mark != mark || thread->mark_value != *mark);
+    } while (thread->depth != 1 || thread->mark.at != mark || thread->mark.value != *mark);
 }
 
 void thread_settle(uint64_t stack_pointer, bool on_alternate)
 {
-    if (thread_self.depth == 0 || !is_over(&thread_self, stack_pointer, on_alternate))
+    const struct thread_mark *mark = &thread_self.mark;
+    if (thread_self.depth == 0 || !(thread_is_beyond(mark, stack_pointer, on_alternate) || thread_is_overwritten(mark)))
         return;
     /* In this order: whoever interrupts it and leaves for good finds it to be done again. */
     readers_forget();

@@ -9,6 +9,7 @@
 
 #include "../decode/scratch.h"
 #include "../emulate/scratch.h"
+#include "fault.h"
 #include "frame.h"
 #include "service.h"
 
@@ -17,9 +18,12 @@
 #define WORK_LEAST 64u
 
 struct work {
+    /* Its number. */
+    uint32_t place;
     struct service service;
     struct step_scratch step;
     struct decode_scratch decode;
+    struct fault_scratch sent;
     /* What the thread keeps of the fault that this one came in the middle of. */
     struct {
         siginfo_t recovered;
