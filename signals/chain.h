@@ -43,6 +43,9 @@ void chain_close_faults(uint64_t mask);
  */
 bool chain_is_deadly(int number);
 
+/* Whether a signal that is sent does nothing. Async-signal-safe. */
+bool chain_is_ignored(int number);
+
 /* Lets the process die of the signal, as the interrupted instruction's, as soon as the handler returns.
  * Async-signal-safe. */
 void chain_die(int number, siginfo_t *info);

@@ -201,6 +201,13 @@ bool chain_is_deadly(int number)
     return !previous_is_handler(&action);
 }
 
+bool chain_is_ignored(int number)
+{
+    struct sigaction action;
+    previous_read(number, &action);
+    return action.sa_handler == SIG_IGN;
+}
+
 /* What the handler was made to believe goes; what it has changed stays. */
 void restorer_return(void *ucontext)
 {

@@ -6,9 +6,10 @@
 
 #include "../decode/scratch.h"
 
-/* Reads and decodes the instruction at `address`, by way of `cache` if it is not NULL, in the memory given. The next page is touched only if
- * the instruction goes on there. Returns as segue_decode; SEGUE_TRUNCATED when the bytes cannot be read.
- * Async-signal-safe. */
-enum segue_status code_decode(struct decode_scratch *scratch, struct segue_cache *cache, uint64_t address, struct segue_insn *insn);
+/* Reads and decodes the instruction at `address`, by way of `cache` if it is not NULL, in the memory given. The next
+ * page is touched only if the instruction goes on there. Returns as segue_decode; SEGUE_TRUNCATED when the bytes cannot
+ * be read. Async-signal-safe. */
+enum segue_status code_decode(struct decode_scratch *scratch, struct segue_cache *cache, uint64_t address,
+                              struct segue_insn *insn);
 
 #endif

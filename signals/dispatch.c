@@ -31,8 +31,6 @@
 
 /* Steps of the walk over an instruction's footprint. */
 #define WALK_MAX 16
-/* Faults inside policies inside faults. Each takes a frame of the alternate stack. */
-#define DEPTH_MAX 8
 #define PAGE 4096u
 
 static struct segue_cache cache;
@@ -408,10 +406,12 @@ static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo
 }
 
 /* Not raised for the instruction at hand: a remover's question, or the program's own business. */
-static void take_sent_signal(int number, siginfo_t *info, void *ucontext, enum chain_way way)
+static void take_sent_signal(size_t room, int number, siginfo_t *info, void *ucontext, enum chain_way way)
 {
     if (readers_is_question(info))
         thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
+    else if (room < THREAD_HAND_ON_STACK && !chain_is_ignored(number))
+        chain_die(number, info);
     else
         chain_signal(number, info, ucontext, false, way);
 }
@@ -445,6 +445,20 @@ static enum outcome serve_call(struct thread_state *thread, const siginfo_t *inf
     return outcome;
 }
 
+/* Where there is no room to serve it the handler behind ours has it as if ours were not there, or the thread dies of
+ * it; it dies, too, where there is room and it is one too many. */
+static void do_not_serve(const struct thread_state *thread, size_t room, siginfo_t *info, void *ucontext,
+                         enum chain_way way)
+{
+    if (room >= THREAD_HAND_ON_STACK && thread->depth < THREAD_DEPTH) {
+        chain_signal(info->si_signo, info, ucontext, true, way);
+        return;
+    }
+    if (room >= THREAD_HAND_ON_STACK)
+        report("too many faults inside policies inside faults", thread, info, ucontext);
+    chain_die(info->si_signo, info);
+}
+
 void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry_stack)
 {
     struct thread_state *thread = &thread_self;
@@ -455,7 +469,7 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
     /* And so is the memory, most likely as far away as it was the last time. */
     __builtin_prefetch((const void *)((uintptr_t)info->si_addr + thread->last_distance));
     if (!frame_is_fault(info, ucontext)) {
-        take_sent_signal(number, info, ucontext, way);
+        take_sent_signal(frame_room(ucontext, entry_stack), number, info, ucontext, way);
         return;
     }
     if (number == SIGTRAP) {
@@ -466,9 +480,9 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
         return;
     if (thread->depth)
         thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
-    if (thread->depth == DEPTH_MAX) {
-        report("too many faults inside policies inside faults", thread, info, ucontext);
-        chain_die(number, info);
+    size_t room = frame_room(ucontext, entry_stack);
+    if (thread->depth == THREAD_DEPTH || room < THREAD_OWN_STACK) {
+        do_not_serve(thread, room, info, ucontext, way);
         return;
     }
     enum outcome outcome =

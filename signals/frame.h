@@ -51,6 +51,13 @@ bool frame_was_on_alternate_stack(const void *ucontext);
 /* Whether the frame itself, and so the handler, is on the thread's alternate stack. */
 bool frame_on_alternate_stack(const void *ucontext);
 
+/* The most bytes of stack that the kernel's frame takes on this processor. */
+size_t frame_size_most(void);
+
+/* The room below a stack pointer of the handler's, where it is on the thread's alternate stack; SIZE_MAX where it is
+ * on the thread's own, whose end nobody tells. */
+size_t frame_room(const void *ucontext, const void *stack_pointer);
+
 /* The thread's alternate stack as it was set when the frame was made. */
 const stack_t *frame_alternate_stack(const void *ucontext);
 

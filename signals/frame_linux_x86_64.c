@@ -2,23 +2,28 @@
  *
  * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h; Intel SDM volume 3, 6.15 (page-fault error code) and 17.3.1.1
  * (the resume flag is set in the flags that a fault saves, not in those of an interrupt or a system call); Linux
- * arch/x86/kernel/traps.c (a general protection fault is SI_KERNEL with address 0, and leaves the last page fault's
- * address in the frame), mm/fault.c (si_addr is CR2). ASSUMPTIONS: the kernel clears the direction flag, but not the
- * alignment check flag, and loads the initial extended state before a handler runs. */
+ * arch/x86/kernel/signal.c (get_sigframe, fpu__alloc_mathframe), traps.c (a general protection fault is SI_KERNEL with
+ * address 0, and leaves the last page fault's address in the frame), mm/fault.c (si_addr is CR2). ASSUMPTIONS: the
+ * kernel clears the direction flag, but not the alignment check flag, and loads the initial extended state before a
+ * handler runs. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "frame_linux_x86_64.c is specific to Linux on x86-64"
 #endif
 
 #include "frame.h"
 
+#include <cpuid.h>
 #include <immintrin.h>
+#include <stddef.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 
+#include "../ctx/extended.h"
 #include "../ctx/frame.h"
 #include "../ctx/gate.h"
 #include "../decode/system/call_linux_x86_64.h"
+#include "entry_layout.h"
 
 #define TRAP_PAGE_FAULT 14
 #define TRAP_ALIGNMENT 17
@@ -32,6 +37,18 @@
 #define FLAG_RESUME 0x10000
 #define LEGACY_SIZE 512
 #define LEGACY_FEATURES 3
+/* The kernel's frame: pretcode, ucontext, siginfo; above it the area, with its last word, at a multiple of 64, all of
+ * it below a multiple of 16. */
+#define FRAME_WORDS (8 + offsetof(ucontext_t, uc_sigmask) + 8 + sizeof(siginfo_t))
+#define AREA_END_SIZE 4
+#define AREA_PADDING 63
+#define FRAME_PADDING 23
+#define CPUID_XSAVE 0xd
+
+_Static_assert(offsetof(ucontext_t, uc_stack.ss_sp) == ENTRY_STACK, "entry_layout.h");
+_Static_assert(offsetof(ucontext_t, uc_stack.ss_size) == ENTRY_STACK_SIZE, "entry_layout.h");
+_Static_assert(offsetof(siginfo_t, si_code) == ENTRY_CODE, "entry_layout.h");
+_Static_assert(offsetof(siginfo_t, si_pid) == ENTRY_PID, "entry_layout.h");
 
 void frame_begin(void)
 {
@@ -98,6 +115,26 @@ void frame_xstate(const void *ucontext, struct segue_xstate *xstate)
     frame_get_xstate(ucontext, xstate);
     if (!xstate->area && area)
         *xstate = (struct segue_xstate){.area = area, .size = LEGACY_SIZE, .features = LEGACY_FEATURES};
+}
+
+size_t frame_size_most(void)
+{
+    static uint32_t area;
+    uint32_t size = __atomic_load_n(&area, __ATOMIC_RELAXED), in_all, c, d;
+    if (!size) {
+        size = LEGACY_SIZE;
+        if (extended_enabled())
+            __cpuid_count(CPUID_XSAVE, 0, in_all, size, c, d);
+        __atomic_store_n(&area, size, __ATOMIC_RELAXED);
+    }
+    return FRAME_WORDS + size + AREA_END_SIZE + AREA_PADDING + FRAME_PADDING;
+}
+
+size_t frame_room(const void *ucontext, const void *stack_pointer)
+{
+    const stack_t *stack = frame_alternate_stack(ucontext);
+    size_t room = (size_t)((uintptr_t)stack_pointer - (uintptr_t)stack->ss_sp);
+    return room <= stack->ss_size ? room : SIZE_MAX;
 }
 
 bool frame_is_fault(const siginfo_t *info, const void *ucontext)

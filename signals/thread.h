@@ -95,11 +95,16 @@ enum segue_status thread_detach(void);
 void thread_stack_of_program(const stack_t *in_force, stack_t *believed);
 void thread_stack_in_force(stack_t *stack);
 
-/* The most that the library takes of the stack that it serves a fault on, beside the kernel's frames (measured by
- * tests/stack_depth.c). */
-#define THREAD_OWN_STACK 1536u
+/* Faults inside policies inside faults. */
+#define THREAD_DEPTH 8
 
-/* The bytes of stack that a handler needs on this machine beside what policies use: the kernel's frame and our own. */
+/* The most that the library takes of the stack that it serves a fault on, beside the kernel's frames (measured by
+ * tests/stack_depth.c); and what of it handing on takes (tests/small_stacks.c). */
+#define THREAD_OWN_STACK 1536u
+#define THREAD_HAND_ON_STACK 1024u
+
+/* The bytes of an alternate stack that all faults need that may be served there one inside the other, beside what
+ * policies use. */
 size_t thread_stack_need(void);
 
 #endif

@@ -15,14 +15,15 @@
 #include <unistd.h>
 
 #include "../decode/system/call_linux_x86_64.h"
+#include "entry_layout.h"
 #include "readers.h"
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
 #endif
 
-/* What the deepest way through the library takes, decoder included (measured: below 1.5 KiB, tests/stack_depth.c), four levels deep. */
-#define OWN_STACK_NEED 65536u
+/* Below the stack pointer of code that a signal interrupts the kernel leaves so much alone. */
+#define RED_ZONE 128u
 
 __thread struct thread_state thread_self;
 
@@ -91,10 +92,18 @@ bool thread_is_inside(void)
     return thread_self.depth != 0;
 }
 
+/* A guarded access, or a replayed instruction, may fault in its turn: that takes another frame. */
+size_t segue_handler_stack(void)
+{
+    return 2 * frame_size_most() + THREAD_OWN_STACK + RED_ZONE + ENTRY_ROOM;
+}
+
+/* The kernel may want a larger stack than its frame takes. */
 size_t thread_stack_need(void)
 {
-    unsigned long frame = getauxval(AT_MINSIGSTKSZ);
-    return (frame ? frame : 2048u) + OWN_STACK_NEED;
+    size_t asked = getauxval(AT_MINSIGSTKSZ), need = segue_handler_stack();
+    size_t outer = frame_size_most() + THREAD_OWN_STACK + RED_ZONE;
+    return (THREAD_DEPTH - 1) * outer + (need > asked ? need : asked);
 }
 
 /* Runs as the thread ends. */

@@ -8,6 +8,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "../signals/thread.h"
 #include "handler_fixture.h"
 
 static void fault_with_no_stack_left_is_stepped(void **state)
@@ -69,7 +70,7 @@ static size_t stack_used(const stack_t *stack)
     return stack->ss_size - untouched;
 }
 
-/* thread_stack_need allows 32 KiB for four faults one inside the other; a sanitizer's frames are larger. */
+/* A sanitizer's frames are larger, and what the policy calls comes on top. */
 static void deepest_way_keeps_to_its_share_of_the_stack(void **state)
 {
     stack_t stack;
@@ -90,7 +91,40 @@ static void deepest_way_keeps_to_its_share_of_the_stack(void **state)
 #if defined(__SANITIZE_ADDRESS__)
     assert_true(used < stack.ss_size);
 #else
-    assert_in_range(used, getauxval(51) / 2, getauxval(51) + 32768 / 4);
+    assert_in_range(used, frame_size_most() / 2, segue_handler_stack() + 1024);
+#endif
+}
+
+/* The policy of each page loads from the next. */
+static unsigned deepest_policy;
+
+static enum segue_verdict load_next(void *context, const struct segue_event *event)
+{
+    size_t page = (size_t)(uintptr_t)context;
+    (void)event;
+    deepest_policy = page > deepest_policy ? (unsigned)page : deepest_policy;
+    if (page + 1 < FIXTURE_PAGES)
+        load(page_of(page + 1) + 8);
+    return SEGUE_STEP;
+}
+
+static void faults_one_inside_the_other_fit_the_smallest_stack(void **state)
+{
+    struct segue_options options = {.policy_stack_size = 4096};
+    stack_t stack;
+    (void)state;
+    deepest_policy = 0;
+    assert_int_equal(segue_install(&options), SEGUE_OK);
+    sigaltstack(NULL, &stack);
+    assert_in_range(stack.ss_size, thread_stack_need() + 4096, thread_stack_need() + 2 * 4096);
+    memset(stack.ss_sp, 0x55, stack.ss_size);
+    for (size_t i = 0; i < FIXTURE_PAGES; i++)
+        assert_int_equal(add(i, 1, load_next, (void *)(uintptr_t)i), SEGUE_OK);
+    assert_int_equal(load(page_of(0) + 8), 8);
+    assert_int_equal(deepest_policy, THREAD_DEPTH - 1);
+    assert_true(stack_used(&stack) < stack.ss_size);
+#if !defined(__SANITIZE_ADDRESS__)
+    assert_true(stack_used(&stack) < thread_stack_need());
 #endif
 }
 
@@ -150,6 +184,7 @@ int main(void)
         FIXTURE_TEST(own_stack_is_used_where_asked),
         FIXTURE_TEST(attached_stack_is_large_enough_and_guarded),
         FIXTURE_TEST(deepest_way_keeps_to_its_share_of_the_stack),
+        FIXTURE_TEST(faults_one_inside_the_other_fit_the_smallest_stack),
         FIXTURE_TEST(large_stack_that_a_thread_has_is_kept),
         FIXTURE_TEST(thread_that_ends_gives_its_stack_back),
     };

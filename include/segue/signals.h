@@ -77,6 +77,12 @@ SEGUE_API enum segue_status segue_uninstall(struct segue_owner *owner);
  * SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_thread_attach(void);
 
+/* The smallest alternate stack, in bytes, on which every fault is served on this processor: the kernel's frame, our own
+ * need of 1.5 KiB at most, and a second frame for a step that faults in its turn. What policies and devices use comes
+ * on top. On a smaller one faults are served as long as the room that is left lasts; where it does not, they end as
+ * without us. Async-signal-safe, thread-safe. */
+SEGUE_API size_t segue_handler_stack(void);
+
 /* Takes the calling thread's alternate stack away again and puts back the one it had.
  * Returns SEGUE_OK; SEGUE_NOT_FOUND when it has none of ours; SEGUE_BUSY inside a fault or on that stack; SEGUE_SYSTEM.
  * Not async-signal-safe; thread-safe. */
