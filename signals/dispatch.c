@@ -488,7 +488,7 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
     enum outcome outcome =
         way == CHAIN_ENTER ? serve_fault(thread, info, ucontext) : serve_call(thread, info, ucontext);
     if (outcome == OUTCOME_SENT)
-        take_sent_signal(number, info, ucontext, way);
+        take_sent_signal(room, number, info, ucontext, way);
     else if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
         hand_on(thread, info, ucontext, way);
     else
