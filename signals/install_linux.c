@@ -5,7 +5,6 @@
 #error "install_linux.c is specific to Linux"
 #endif
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <segue/signals.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "chain.h"
 #include "dispatch.h"
 #include "identity.h"
+#include "owner.h"
 #include "readers.h"
 #include "region.h"
 #include "suspend.h"
@@ -181,18 +181,6 @@ static bool is_ours(const struct sigaction *action)
     return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == signal_entry;
 }
 
-static void name_owner(int number, const struct sigaction *action, struct segue_owner *owner)
-{
-    Dl_info found;
-    if (!owner)
-        return;
-    *owner = (struct segue_owner){.signal = number, .handler = (void *)(uintptr_t)action->sa_sigaction};
-    if (dladdr(owner->handler, &found)) {
-        owner->object = found.dli_fname;
-        owner->symbol = found.dli_sname;
-    }
-}
-
 static enum segue_status check(struct segue_owner *owner)
 {
     struct sigaction present;
@@ -204,7 +192,7 @@ static enum segue_status check(struct segue_owner *owner)
         if (!action_exchange(signals[i], NULL, &present))
             return SEGUE_SYSTEM;
         if (!is_ours(&present)) {
-            name_owner(signals[i], &present, owner);
+            owner_name(signals[i], &present, owner);
             return SEGUE_NOT_LAST;
         }
     }

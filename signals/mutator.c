@@ -64,6 +64,7 @@ enum segue_status segue_context_of_frame(const void *ucontext, struct segue_thre
     if (!ucontext || !context)
         return SEGUE_INVALID;
     interrupted_read(ucontext, context);
+    context->kind = frame_is_fault_for_sure(ucontext) ? SEGUE_CONTEXT_FAULT : SEGUE_CONTEXT_THREAD;
     return SEGUE_OK;
 }
 
@@ -71,8 +72,11 @@ enum segue_status segue_context_of_event(const struct segue_event *event, struct
 {
     if (!event || !context)
         return SEGUE_INVALID;
-    *context = (struct segue_thread_context){
-        .regs = *event->regs, .xstate = *event->xstate, .red_zone = RED_ZONE_MOST, .in_fault = true};
+    *context = (struct segue_thread_context){.regs = *event->regs,
+                                             .xstate = *event->xstate,
+                                             .red_zone = RED_ZONE_MOST,
+                                             .in_fault = true,
+                                             .kind = SEGUE_CONTEXT_FAULT};
     return SEGUE_OK;
 }
 
@@ -96,13 +100,29 @@ size_t segue_capture_size(void)
 enum segue_status capture_finish(struct segue_thread_context *context, void *area)
 {
     struct segue_regs regs = context->regs;
-    *context = (struct segue_thread_context){.regs = regs};
+    *context = (struct segue_thread_context){.regs = regs, .kind = SEGUE_CONTEXT_CALLER};
     frame_bases(&context->regs);
     frame_get_selectors(&context->regs);
     if (area)
         context->xstate =
             (struct segue_xstate){.area = area, .size = (uint32_t)capture_area_size, .features = capture_features};
     return SEGUE_OK;
+}
+
+static bool is_sound(const struct segue_xstate *xstate)
+{
+    return !xstate->area || ((uintptr_t)xstate->area % 16 == 0 && xstate->size >= LEGACY_SIZE);
+}
+
+enum segue_status segue_context_check(const struct segue_thread_context *context)
+{
+    if (!context || context->kind < SEGUE_CONTEXT_FAULT || context->kind > SEGUE_CONTEXT_CALLER ||
+        (context->red_zone && context->red_zone != RED_ZONE_MOST) || !is_sound(&context->xstate) ||
+        !is_sound(&context->handler_xstate) || context->handler_stack > context->handler_stack_end)
+        return SEGUE_INVALID;
+    /* A caller has neither a red zone nor a handler of ours between it and us. */
+    bool is_caller = context->kind == SEGUE_CONTEXT_CALLER;
+    return is_caller && (context->red_zone || context->in_fault) ? SEGUE_INVALID : SEGUE_OK;
 }
 
 uint64_t segue_context_sp(const struct segue_thread_context *context)

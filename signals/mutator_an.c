@@ -45,6 +45,12 @@ enum segue_status segue_context_capture(struct segue_thread_context *context, vo
 }
 
 /* No context was ever told, so there is none to ask of. */
+enum segue_status segue_context_check(const struct segue_thread_context *context)
+{
+    (void)context;
+    return SEGUE_INVALID;
+}
+
 uint64_t segue_context_sp(const struct segue_thread_context *context)
 {
     (void)context;
@@ -76,6 +82,12 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
     if (options && (options->flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK || options->signal < 0))
         return SEGUE_INVALID;
     return SEGUE_UNSUPPORTED;
+}
+
+enum segue_status segue_suspend_check(struct segue_owner *owner)
+{
+    (void)owner;
+    return SEGUE_NOT_FOUND;
 }
 
 enum segue_status segue_suspend_uninstall(void)

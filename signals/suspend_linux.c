@@ -6,10 +6,14 @@
  * word than it was meant for, and does nothing:
  *
  *     free -> asked -> answering -> held -> free
- *               +----> free: whoever asked has given up
+ *               +----> given up -> free when the signal comes at last
+ *                           +----> asked again
  *
  * The signal's number of the place is but a hint: signals of one number are not queued, and another of the same may be
- * what arrives. So the handler looks for its thread's number among the places.
+ * what arrives; and with a full queue the kernel loses it. So the handler looks for its thread's number among the
+ * places. What arrives without a number, and finds its thread in a place, is the suspender's.
+ *
+ * A thread may be suspended again by whoever has it suspended: it goes on when it was resumed as often.
  *
  * Two threads that suspend each other would both wait for ever: so one thread at a time suspends, until all that it has
  * suspended are resumed. Nothing here holds a lock while it waits.
@@ -30,10 +34,12 @@
 #include <time.h>
 
 #include "../decode/system/call_linux_x86_64.h"
+#include "action_linux_x86_64.h"
 #include "chain.h"
 #include "frame.h"
 #include "identity.h"
 #include "interrupted.h"
+#include "owner.h"
 #include "thread.h"
 
 #define PLACES SEGUE_SUSPENDED_MOST
@@ -48,11 +54,15 @@
 #define LAST_PAUSE 10000000u
 #define SECOND UINT64_C(1000000000)
 
-enum phase { FREE, ASKED, ANSWERING, HELD };
-#define PHASE_BITS 2
+enum phase { FREE, ASKED, ANSWERING, HELD, GIVEN_UP };
+#define PHASE_BITS 3
 
 static struct place {
     _Alignas(64) uint32_t state;
+    /* How many suspensions hold it. */
+    uint32_t holders;
+    /* It was asked in before, and given up: two signals may come. */
+    bool is_asked_again;
     const struct segue_thread_context *context;
 } places[PLACES];
 
@@ -61,8 +71,10 @@ static int32_t threads[PLACES];
 /* No place at or above it was ever taken. */
 static uint32_t places_used;
 
-/* The thread that suspends, above, and how many are suspended or asked, below. */
+/* The thread that suspends, above; how many are suspended or asked, below; and in between how it can be asked about. */
 static uint64_t suspender;
+#define GROUP_SHIFT 30
+#define COUNT_MASK ((UINT64_C(1) << GROUP_SHIFT) - 1)
 
 static int signal_in_use;
 static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
@@ -114,7 +126,7 @@ static bool is_place_of(uint64_t at, int32_t thread)
 
 /* The place that the calling thread is asked for in, and its state; NULL for none. The number is looked at before and
  * after the state: a place that was given up and taken for another thread has another number first. */
-static struct place *find_question(uint64_t token, uint32_t *state)
+static struct place *find_place(uint64_t token, enum phase phase, uint32_t *state)
 {
     int32_t number = thread_number();
     uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
@@ -124,24 +136,48 @@ static struct place *find_question(uint64_t token, uint32_t *state)
         if (at >= used || !is_place_of(at, number))
             continue;
         *state = state_of(&places[at]);
-        if (phase_of(*state) == ASKED && is_place_of(at, number))
+        if (phase_of(*state) == phase && is_place_of(at, number))
             return &places[at];
     }
     return NULL;
 }
 
-static void be_suspended(struct place *place, uint32_t asked, const void *ucontext)
+/* A place that was given up is free now that its signal has come; NULL if there is none. */
+static struct place *take_late(uint64_t token)
+{
+    uint32_t state;
+    struct place *place = find_place(token, GIVEN_UP, &state);
+    if (!place || !change(place, state, with_phase(state, FREE)))
+        return NULL;
+    __atomic_store_n(&threads[place - places], 0, __ATOMIC_RELEASE);
+    return place;
+}
+
+static bool is_pending(int number)
+{
+    uint64_t pending = 0;
+    system_call3(SYS_rt_sigpending, (long)&pending, KERNEL_MASK_SIZE, 0);
+    return pending >> (number - 1) & 1;
+}
+
+/* False if the question was given up meanwhile. */
+static bool be_suspended(struct place *place, uint32_t asked, const void *ucontext)
 {
     struct segue_thread_context context;
     uint32_t held = with_phase(asked, HELD);
     if (!change(place, asked, with_phase(asked, ANSWERING)))
-        return;
+        return false;
     interrupted_read(ucontext, &context);
+    context.kind = SEGUE_CONTEXT_THREAD;
     place->context = &context;
     __atomic_store_n(&place->state, held, __ATOMIC_RELEASE);
     wake(place);
+    bool is_asked_again = place->is_asked_again;
     while (state_of(place) == held)
         sleep_while(place, held, NULL);
+    if (is_asked_again)
+        thread_self.expects_suspension = is_pending(suspend_signal());
+    return true;
 }
 
 static bool is_token(const siginfo_t *info)
@@ -153,11 +189,14 @@ void suspend_serve(int number, siginfo_t *info, void *ucontext)
 {
     uint32_t state;
     frame_begin();
-    bool ours = is_token(info);
-    struct place *place = find_question(ours ? (uint64_t)(uintptr_t)info->si_value.sival_ptr : 0, &state);
-    if (place)
-        be_suspended(place, state, ucontext);
-    if (!ours)
+    bool has_token = is_token(info), is_lost = frame_is_lost(info);
+    uint64_t token = has_token ? (uint64_t)(uintptr_t)info->si_value.sival_ptr : 0;
+    bool is_expected = thread_self.expects_suspension;
+    struct place *place = find_place(token, ASKED, &state);
+    thread_self.expects_suspension = false;
+    if (!(place && be_suspended(place, state, ucontext)) && (has_token || is_lost))
+        place = take_late(token);
+    if (!has_token && !(is_lost && (place || is_expected)))
         chain_signal(number, info, ucontext, false, CHAIN_ENTER);
 }
 
@@ -186,20 +225,21 @@ static bool is_gone(int32_t thread)
     return system_call3(SYS_tgkill, system_call3(SYS_getpid, 0, 0, 0), thread, 0) == -ESRCH;
 }
 
-static int32_t suspender_in(uint64_t word)
+static struct identity suspender_in(uint64_t word)
 {
-    return (int32_t)(word >> 32);
+    return (struct identity){(int32_t)(word >> 32), (enum identity_group)(word >> GROUP_SHIFT & 3)};
 }
 
 /* Counts so many more, if it is nobody else's turn; that of a thread that has ended is over. */
 static bool try_turn(uint32_t count)
 {
     uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE);
-    int32_t self = thread_number();
+    struct identity self = identity_of_self();
     for (;;) {
-        if (word && suspender_in(word) != self && !is_gone(suspender_in(word)))
+        if (word && suspender_in(word).number != self.number && !identity_is_gone(suspender_in(word)))
             return false;
-        uint64_t mine = (uint64_t)(uint32_t)self << 32 | ((uint32_t)word + count);
+        uint64_t mine =
+            (uint64_t)(uint32_t)self.number << 32 | (uint64_t)self.group << GROUP_SHIFT | ((word & COUNT_MASK) + count);
         if (__atomic_compare_exchange_n(&suspender, &word, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             return true;
     }
@@ -209,7 +249,7 @@ static void end_turn(uint32_t count)
 {
     uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE), less;
     do
-        less = (uint32_t)word == count ? 0 : word - count;
+        less = (word & COUNT_MASK) == count ? 0 : word - count;
     while (!__atomic_compare_exchange_n(&suspender, &word, less, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 }
 
@@ -229,63 +269,109 @@ static bool take_turn(uint32_t count, uint64_t deadline)
 
 /* ---- suspending ---- */
 
-static bool is_taken(int32_t thread)
+/* One more holder of a place that has any. */
+static bool hold(struct place *place)
+{
+    uint32_t holders = __atomic_load_n(&place->holders, __ATOMIC_ACQUIRE);
+    while (holders && !__atomic_compare_exchange_n(&place->holders, &holders, holders + 1, false, __ATOMIC_ACQ_REL,
+                                                   __ATOMIC_ACQUIRE))
+        ;
+    return holders;
+}
+
+/* Takes a place that the thread has already: it is suspended, or asked. */
+static bool share_place(struct segue_suspension *suspension)
 {
     uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
-    for (uint32_t i = 0; i < used; i++)
-        if (__atomic_load_n(&threads[i], __ATOMIC_RELAXED) == thread)
+    for (uint32_t at = 0; at < used; at++) {
+        struct place *place = &places[at];
+        uint32_t held = with_phase(state_of(place), HELD);
+        if (!is_place_of(at, suspension->thread) || !hold(place))
+            continue;
+        if (is_place_of(at, suspension->thread) && with_phase(state_of(place), HELD) == held) {
+            suspension->place = at;
+            suspension->held = held;
             return true;
+        }
+        __atomic_fetch_sub(&place->holders, 1, __ATOMIC_ACQ_REL);
+    }
     return false;
 }
 
-static bool try_place(uint32_t at, int32_t thread)
+static void begin_asking(struct segue_suspension *suspension, uint32_t at, uint32_t asked, enum phase phase)
 {
-    uint32_t state = state_of(&places[at]);
-    if (phase_of(state) != FREE || __atomic_load_n(&threads[at], __ATOMIC_RELAXED))
-        return false;
-    uint32_t asked = with_phase(state + (1u << PHASE_BITS), ASKED);
-    if (!change(&places[at], state, asked))
-        return false;
     uint32_t used = __atomic_load_n(&places_used, __ATOMIC_RELAXED);
+    places[at].is_asked_again = phase == GIVEN_UP;
+    __atomic_store_n(&places[at].holders, 1, __ATOMIC_RELEASE);
     while (used <= at &&
            !__atomic_compare_exchange_n(&places_used, &used, at + 1, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         ;
-    __atomic_store_n(&threads[at], thread, __ATOMIC_RELEASE);
+    __atomic_store_n(&threads[at], suspension->thread, __ATOMIC_RELEASE);
+    suspension->place = at;
+    suspension->held = with_phase(asked, HELD);
+}
+
+/* A place in that phase of a thread of that number, which is asked in it from now on. */
+static bool try_place(struct segue_suspension *suspension, uint32_t at, enum phase phase, int32_t thread)
+{
+    uint32_t state = state_of(&places[at]);
+    uint32_t asked = with_phase(state + (1u << PHASE_BITS), ASKED);
+    if (phase_of(state) != phase || __atomic_load_n(&threads[at], __ATOMIC_RELAXED) != thread ||
+        !change(&places[at], state, asked))
+        return false;
+    begin_asking(suspension, at, asked, phase);
     return true;
+}
+
+/* Of a thread that has ended, which its signal will never reach. */
+static void free_given_up(uint32_t at)
+{
+    uint32_t state = state_of(&places[at]);
+    int32_t thread = __atomic_load_n(&threads[at], __ATOMIC_RELAXED);
+    if (phase_of(state) == GIVEN_UP && is_gone(thread) && change(&places[at], state, with_phase(state, FREE)))
+        __atomic_store_n(&threads[at], 0, __ATOMIC_RELEASE);
 }
 
 /* `hint`: where to look first. */
 static bool take_place(struct segue_suspension *suspension, uint32_t hint)
 {
-    for (uint32_t i = 0; i < PLACES; i++) {
-        uint32_t at = (hint + i) % PLACES;
-        if (!try_place(at, suspension->thread))
-            continue;
-        suspension->place = at;
-        suspension->held = with_phase(state_of(&places[at]), HELD);
-        return true;
+    uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
+    for (uint32_t at = 0; at < used; at++)
+        if (is_place_of(at, suspension->thread) && try_place(suspension, at, GIVEN_UP, suspension->thread))
+            return true;
+    for (uint32_t i = 0; i < PLACES; i++)
+        if (try_place(suspension, (hint + i) % PLACES, FREE, 0))
+            return true;
+    for (uint32_t at = 0; at < PLACES; at++) {
+        free_given_up(at);
+        if (try_place(suspension, at, FREE, 0))
+            return true;
     }
     return false;
 }
 
-/* True when the question is taken back; false when it is being answered. */
-static bool give_up(const struct segue_suspension *suspension)
+/* True when the question is taken back; false when it is being answered. `next` is FREE where the signal was not sent,
+ * GIVEN_UP where it may still come. */
+static bool give_up(const struct segue_suspension *suspension, enum phase next)
 {
+    struct place *place = &places[suspension->place];
     uint32_t asked = with_phase(suspension->held, ASKED);
-    if (!change(&places[suspension->place], asked, with_phase(asked, FREE)))
+    if (__atomic_sub_fetch(&place->holders, 1, __ATOMIC_ACQ_REL) > 0)
+        return true;
+    if (!change(place, asked, with_phase(asked, next))) {
+        __atomic_add_fetch(&place->holders, 1, __ATOMIC_ACQ_REL);
         return false;
-    __atomic_store_n(&threads[suspension->place], 0, __ATOMIC_RELEASE);
+    }
+    if (next == FREE)
+        __atomic_store_n(&threads[suspension->place], 0, __ATOMIC_RELEASE);
     return true;
 }
 
 static long send(int32_t thread, uint32_t at)
 {
     siginfo_t info = {.si_signo = suspend_signal(), .si_code = SI_QUEUE};
-    long process = system_call3(SYS_getpid, 0, 0, 0);
     info.si_value.sival_ptr = (void *)(uintptr_t)(TOKEN_MARK ^ at);
-    long result = system_call4(SYS_rt_tgsigqueueinfo, process, thread, info.si_signo, (long)&info);
-    /* Too many are waiting to be delivered; one that says nothing may still go. */
-    return result == -EAGAIN ? system_call3(SYS_tgkill, process, thread, info.si_signo) : result;
+    return system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), thread, info.si_signo, (long)&info);
 }
 
 /* Leaves the status SEGUE_OK where an answer is to be waited for. */
@@ -295,16 +381,34 @@ static void ask(struct segue_suspension *suspension, uint32_t hint)
     suspension->held = 0;
     if (suspension->thread <= 0 || suspension->thread == thread_number())
         suspension->status = SEGUE_INVALID;
-    else if (is_taken(suspension->thread))
-        suspension->status = SEGUE_EXISTS;
+    else if (share_place(suspension))
+        return;
     else if (!take_place(suspension, hint))
         suspension->status = SEGUE_NO_MEMORY;
     else {
         long result = send(suspension->thread, suspension->place);
-        if (result == 0 || !give_up(suspension))
+        if (result == 0 || !give_up(suspension, FREE))
             return;
         suspension->status = result == -ESRCH ? SEGUE_NOT_FOUND : SEGUE_SYSTEM;
     }
+}
+
+/* Whether ours is the handler that the kernel calls. */
+static bool is_first(struct sigaction *present)
+{
+    return action_exchange(suspend_signal(), NULL, present) && (present->sa_flags & SA_SIGINFO) &&
+           present->sa_sigaction == suspend_entry;
+}
+
+/* Why it will not be answered any more; SEGUE_OK if it may be. */
+static enum segue_status hopelessness(int32_t thread, bool is_late)
+{
+    struct sigaction present;
+    if (is_gone(thread))
+        return SEGUE_NOT_FOUND;
+    if (!is_first(&present))
+        return SEGUE_NOT_LAST;
+    return is_late ? SEGUE_TIMEOUT : SEGUE_OK;
 }
 
 static enum segue_status await(struct segue_suspension *suspension, uint64_t deadline)
@@ -313,9 +417,9 @@ static enum segue_status await(struct segue_suspension *suspension, uint64_t dea
     uint64_t pause = FIRST_PAUSE;
     for (uint32_t state = state_of(place); state != suspension->held; state = state_of(place)) {
         uint64_t present = now();
-        bool gone = is_gone(suspension->thread);
-        if ((gone || present >= deadline) && give_up(suspension))
-            return gone ? SEGUE_NOT_FOUND : SEGUE_TIMEOUT;
+        enum segue_status why = hopelessness(suspension->thread, present >= deadline);
+        if (why != SEGUE_OK && give_up(suspension, why == SEGUE_NOT_FOUND ? FREE : GIVEN_UP))
+            return why;
         bool is_last = present < deadline && deadline - present < pause;
         struct timespec time = to_timespec(is_last ? deadline - present : pause);
         sleep_while(place, state, &time);
@@ -335,6 +439,9 @@ enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t co
         return SEGUE_INVALID;
     if (count == 0)
         return SEGUE_OK;
+    struct sigaction present;
+    if (!is_first(&present))
+        return SEGUE_NOT_LAST;
     uint64_t deadline = deadline_after(timeout);
     if (!take_turn((uint32_t)count, deadline))
         return SEGUE_BUSY;
@@ -354,10 +461,16 @@ enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t co
     return first;
 }
 
-static bool resume(const struct segue_suspension *suspension)
+static bool resume(struct segue_suspension *suspension)
 {
     struct place *place = &places[suspension->place % PLACES];
-    if (phase_of(suspension->held) != HELD || !change(place, suspension->held, with_phase(suspension->held, FREE)))
+    uint32_t held = suspension->held;
+    if (phase_of(held) != HELD || state_of(place) != held)
+        return false;
+    suspension->held = 0;
+    if (__atomic_sub_fetch(&place->holders, 1, __ATOMIC_ACQ_REL) > 0)
+        return true;
+    if (!change(place, held, with_phase(held, FREE)))
         return false;
     __atomic_store_n(&threads[suspension->place], 0, __ATOMIC_RELEASE);
     wake(place);
@@ -416,6 +529,7 @@ static void after_fork_in_child(void)
     suspender = 0;
     for (uint32_t i = 0; i < places_used; i++) {
         places[i].state = with_phase(places[i].state, FREE);
+        places[i].holders = 0;
         threads[i] = 0;
     }
 }
@@ -451,6 +565,7 @@ static enum segue_status install(const struct segue_suspend_options *options)
     uint64_t mask = blocked_signals(options);
     if (signal_in_use)
         return SEGUE_EXISTS;
+    identity_prepare();
     pthread_once(&fork_once, watch_forks);
     memcpy(&ours.sa_mask, &mask, sizeof mask);
     if (options->flags & SEGUE_SUSPEND_ALTERNATE_STACK)
@@ -480,15 +595,30 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
     return status;
 }
 
-static enum segue_status uninstall(void)
+static enum segue_status check(struct segue_owner *owner)
 {
     struct sigaction present;
     if (!signal_in_use)
         return SEGUE_NOT_FOUND;
-    if (sigaction(signal_in_use, NULL, &present) != 0)
-        return SEGUE_SYSTEM;
-    if (!(present.sa_flags & SA_SIGINFO) || present.sa_sigaction != suspend_entry)
-        return SEGUE_NOT_LAST;
+    if (is_first(&present))
+        return SEGUE_OK;
+    owner_name(signal_in_use, &present, owner);
+    return SEGUE_NOT_LAST;
+}
+
+enum segue_status segue_suspend_check(struct segue_owner *owner)
+{
+    pthread_mutex_lock(&installing);
+    enum segue_status status = check(owner);
+    pthread_mutex_unlock(&installing);
+    return status;
+}
+
+static enum segue_status uninstall(void)
+{
+    enum segue_status status = check(NULL);
+    if (status != SEGUE_OK)
+        return status;
     /* Our turn, so that nobody asks meanwhile. */
     if (__atomic_load_n(&suspender, __ATOMIC_ACQUIRE) || !try_turn(1))
         return SEGUE_BUSY;

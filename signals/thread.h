@@ -36,6 +36,8 @@ struct thread_state {
     uint64_t process;
     /* In a child made by fork: the parent's. */
     int number_before_fork;
+    /* A second signal of a suspension that was asked for twice is on its way. */
+    bool expects_suspension;
     /* The table's removals when this thread last met an address that was in no region. */
     uint64_t removals_seen;
     /* The last fault of a guarded access: si_signo is 0 when there was none. */

@@ -236,6 +236,7 @@ static void check_in_policy(const struct place *place)
     assert_int_equal(seen.regs.rip, (uintptr_t)lone_fault_instruction);
     assert_int_equal(segue_context_sp(&seen), seen.regs.rsp);
     assert_true(seen.in_fault);
+    assert_int_equal(seen.kind, SEGUE_CONTEXT_FAULT);
 }
 
 static void reference_is_found_in_the_thread_that_faults(void **state)
@@ -280,6 +281,7 @@ static void check_in_own_handler(const struct place *place)
     assert_int_equal(address_told, LONE_CLOSED);
     assert_int_equal(direction_told, SEGUE_READ);
     assert_false(seen.in_fault);
+    assert_int_equal(seen.kind, SEGUE_CONTEXT_FAULT);
 }
 
 static void embedder_with_its_own_handler_steps_and_scans(void **state)
@@ -344,6 +346,8 @@ static void check_suspended_in(const struct place *place, struct waiter *waiter,
     unsigned found = count_in(&suspension.context);
     struct segue_regs regs = suspension.context.regs;
     assert_int_equal(suspension.context.in_fault, inside);
+    assert_int_equal(suspension.context.kind, SEGUE_CONTEXT_THREAD);
+    assert_int_equal(segue_context_check(&suspension.context), SEGUE_OK);
     *go = 1;
     assert_int_equal(segue_thread_resume(&suspension), SEGUE_OK);
     pthread_join(thread, NULL);
@@ -455,6 +459,14 @@ static void captures_without_room_are_refused(void **state)
     assert_int_equal(segue_context_capture(&context, captured, size - 1), SEGUE_INVALID);
     assert_int_equal(segue_context_capture(&context, captured, size), SEGUE_OK);
     assert_int_equal(context.xstate.size, size);
+    assert_int_equal(context.kind, SEGUE_CONTEXT_CALLER);
+    assert_int_equal(segue_context_check(&context), SEGUE_OK);
+    assert_int_equal(segue_context_check(NULL), SEGUE_INVALID);
+    context.in_fault = true;
+    assert_int_equal(segue_context_check(&context), SEGUE_INVALID);
+    context.in_fault = false;
+    context.kind = 0;
+    assert_int_equal(segue_context_check(&context), SEGUE_INVALID);
     assert_in_range(context.regs.rsp, (uintptr_t)&context - PAGE, (uintptr_t)&context + PAGE);
 }
 

@@ -268,6 +268,86 @@ static int remove_in_a_raw_fork(void)
     return 0;
 }
 
+/* ---- suspension with a full queue ----------------------------------------------------------------------------- */
+
+static volatile int spinner, rounds, blocks, unblocks;
+
+static void *spin(void *unused)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGXCPU);
+    if (blocks)
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+    spinner = gettid();
+    while (!go) {
+        if (unblocks) {
+            pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+            unblocks = 0;
+        }
+        rounds = rounds + 1;
+        sched_yield();
+    }
+    return unused;
+}
+
+static void wait_for_round(void)
+{
+    int before = rounds;
+    while (rounds == before)
+        sched_yield();
+}
+
+static int suspend_with_a_full_queue(void)
+{
+    pthread_t thread;
+    struct segue_suspension suspension = {0};
+    fill_queue();
+    NEED(segue_suspend_install(NULL) == SEGUE_OK && pthread_create(&thread, NULL, spin, NULL) == 0);
+    while (!spinner)
+        sched_yield();
+    suspension.thread = spinner;
+    for (int i = 0; i < 100; i++) {
+        NEED(segue_thread_suspend(&suspension, 10000000000) == SEGUE_OK);
+        NEED(segue_thread_resume(&suspension) == SEGUE_OK);
+        if (i % 10 == 0)
+            wait_for_round();
+    }
+    go = 1;
+    pthread_join(thread, NULL);
+    return 0;
+}
+
+/* The question is given up; its signal comes when nobody waits any more, and once more behind another question. */
+static int suspend_late_with_a_full_queue(void)
+{
+    pthread_t thread;
+    struct segue_suspension suspension = {0};
+    fill_queue();
+    blocks = 1;
+    NEED(segue_suspend_install(NULL) == SEGUE_OK && pthread_create(&thread, NULL, spin, NULL) == 0);
+    while (!spinner)
+        sched_yield();
+    suspension.thread = spinner;
+    NEED(segue_thread_suspend(&suspension, 1000000) == SEGUE_TIMEOUT);
+    unblocks = 1;
+    while (unblocks)
+        wait_for_round();
+    wait_for_round();
+    for (int i = 0; i < 100; i++) {
+        NEED(segue_thread_suspend(&suspension, 10000000000) == SEGUE_OK);
+        NEED(segue_thread_resume(&suspension) == SEGUE_OK);
+        /* Some are given up on the way. */
+        enum segue_status status = segue_thread_suspend(&suspension, 1000);
+        NEED(status == SEGUE_OK || status == SEGUE_TIMEOUT);
+        NEED(status != SEGUE_OK || segue_thread_resume(&suspension) == SEGUE_OK);
+    }
+    wait_for_round();
+    go = 1;
+    pthread_join(thread, NULL);
+    return 0;
+}
+
 /* ---- sent or raised ------------------------------------------------------------------------------------------- */
 
 static void *volatile told;
@@ -354,7 +434,7 @@ static int read_sent(void)
 
 #define CASE(name)                                                                                                     \
     {                                                                                                                  \
-        #name, name                                                                                                    \
+#name, name                                                                                                    \
     }
 
 static const struct child_case cases[] = {
@@ -368,6 +448,8 @@ static const struct child_case cases[] = {
     CASE(remove_from_a_process_that_shares_memory),
     CASE(remove_from_another_namespace),
     CASE(remove_in_a_raw_fork),
+    CASE(suspend_with_a_full_queue),
+    CASE(suspend_late_with_a_full_queue),
     CASE(send_kernel_codes),
     CASE(send_blocked),
     CASE(read_sent),
@@ -410,6 +492,13 @@ static void question_that_a_full_queue_robbed_is_known(void **state)
     runs("remove_with_a_full_queue");
 }
 
+static void suspension_whose_signal_a_full_queue_robbed_is_known(void **state)
+{
+    (void)state;
+    runs("suspend_with_a_full_queue");
+    runs("suspend_late_with_a_full_queue");
+}
+
 static void remover_interrupts_no_policy(void **state)
 {
     (void)state;
@@ -450,6 +539,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(remover_sees_where_a_thread_stands_that_waits),
         cmocka_unit_test(thread_that_left_and_runs_on_is_asked),
         cmocka_unit_test(question_that_a_full_queue_robbed_is_known),
+        cmocka_unit_test(suspension_whose_signal_a_full_queue_robbed_is_known),
         cmocka_unit_test(remover_interrupts_no_policy),
         cmocka_unit_test(remover_in_a_process_that_shares_memory_waits_for_policies),
         cmocka_unit_test(remover_in_another_namespace_waits_for_policies),

@@ -525,12 +525,90 @@ static void what_cannot_be_is_refused(void **state)
     assert_int_equal(segue_threads_suspend(NULL, 0, LONG), SEGUE_OK);
     assert_int_equal(segue_threads_suspend(list, SEGUE_SUSPENDED_MOST + 1, LONG), SEGUE_INVALID);
     assert_int_equal(segue_threads_resume(NULL, 1), SEGUE_INVALID);
+    end(&worker, 0);
+}
+
+static void stands_still(const struct worker *worker)
+{
+    uint64_t rounds = rounds_of(worker);
+    usleep(20000);
+    assert_int_equal(rounds_of(worker), rounds);
+}
+
+/* For two arenas, one after the other and at once; resumed in any order. */
+static void second_suspension_counts(void **state)
+{
+    struct worker worker = {.rounds = 0};
+    struct segue_suspension list[2], other;
+    (void)state;
+    begin(NULL);
     start(&worker, spin);
-    list[0].thread = list[1].thread = worker.number;
-    assert_int_equal(segue_threads_suspend(list, 2, LONG), SEGUE_EXISTS);
-    assert_int_equal(list[0].status, SEGUE_OK);
-    assert_int_equal(list[1].status, SEGUE_EXISTS);
-    assert_int_equal(segue_threads_resume(list, 2), SEGUE_OK);
+    for (unsigned order = 0; order < 2; order++) {
+        list[0].thread = list[1].thread = other.thread = worker.number;
+        assert_int_equal(segue_threads_suspend(list, 2, LONG), SEGUE_OK);
+        assert_int_equal(segue_thread_suspend(&other, LONG), SEGUE_OK);
+        assert_int_equal(other.context.regs.rip, list[0].context.regs.rip);
+        assert_int_equal(segue_thread_resume(&list[order]), SEGUE_OK);
+        assert_int_equal(segue_thread_resume(&list[order]), SEGUE_NOT_FOUND);
+        stands_still(&worker);
+        assert_int_equal(segue_thread_resume(&other), SEGUE_OK);
+        stands_still(&worker);
+        assert_int_equal(segue_suspend_uninstall(), SEGUE_BUSY);
+        assert_int_equal(segue_thread_resume(&list[!order]), SEGUE_OK);
+        wait_for_round(&worker);
+    }
+    end(&worker, 1);
+}
+
+static void foreign(int number)
+{
+    (void)number;
+}
+
+static void *take_the_signal_later(void *unused)
+{
+    struct sigaction action = {.sa_handler = foreign};
+    usleep(50000);
+    sigaction(SIGXCPU, &action, NULL);
+    return unused;
+}
+
+/* A handler that was installed over ours: whether before the suspension or while it waits. */
+static void handler_over_ours_is_named(void **state)
+{
+    struct sigaction action = {.sa_handler = foreign}, ours;
+    struct worker worker = {.rounds = 0};
+    struct segue_suspension suspension;
+    struct segue_owner owner = {0};
+    sigset_t blocked;
+    pthread_t other;
+    (void)state;
+    assert_int_equal(segue_suspend_check(&owner), SEGUE_NOT_FOUND);
+    begin(NULL);
+    assert_int_equal(segue_suspend_check(&owner), SEGUE_OK);
+    start(&worker, spin);
+    suspension.thread = worker.number;
+    sigaction(SIGXCPU, &action, &ours);
+    assert_int_equal(segue_suspend_check(&owner), SEGUE_NOT_LAST);
+    assert_int_equal(owner.signal, SIGXCPU);
+    assert_ptr_equal(owner.handler, foreign);
+    assert_non_null(owner.object);
+    assert_int_equal(segue_suspend_check(NULL), SEGUE_NOT_LAST);
+    assert_int_equal(segue_thread_suspend(&suspension, UINT64_MAX), SEGUE_NOT_LAST);
+    assert_int_equal(segue_suspend_uninstall(), SEGUE_NOT_LAST);
+    sigaction(SIGXCPU, &ours, NULL);
+    end(&worker, 1);
+    begin(NULL);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGXCPU);
+    worker = (struct worker){.block = &blocked};
+    start(&worker, spin);
+    suspension.thread = worker.number;
+    pthread_create(&other, NULL, take_the_signal_later, NULL);
+    assert_int_equal(segue_thread_suspend(&suspension, UINT64_MAX), SEGUE_NOT_LAST);
+    assert_int_equal(suspension.status, SEGUE_NOT_LAST);
+    pthread_join(other, NULL);
+    sigaction(SIGXCPU, &ours, NULL);
     end(&worker, 1);
 }
 
@@ -641,6 +719,8 @@ int main(void)
         cmocka_unit_test(turn_of_a_thread_that_ended_is_over),
         cmocka_unit_test(others_wait_for_their_turn_no_longer_than_they_want),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(second_suspension_counts),
+        cmocka_unit_test(handler_over_ours_is_named),
         cmocka_unit_test(signal_that_the_program_sends_goes_to_its_handler),
         cmocka_unit_test(handler_learns_that_it_has_interrupted_a_fault),
         cmocka_unit_test(child_of_a_fork_has_nobody_suspended),

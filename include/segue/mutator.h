@@ -17,6 +17,7 @@
 SEGUE_BEGIN
 
 struct segue_event;
+struct segue_owner;
 
 /* ---- faults ---- */
 
@@ -42,6 +43,16 @@ SEGUE_API bool segue_in_fault(void);
 
 /* ---- contexts ---- */
 
+/* How a thread was stopped whose context it is. */
+enum segue_context_kind {
+    /* By a fault: a policy is asked, or a frame in whose flags the processor has noted one. */
+    SEGUE_CONTEXT_FAULT = 1,
+    /* By a suspension, or by a signal that is no fault. */
+    SEGUE_CONTEXT_THREAD = 2,
+    /* It is the caller's own. */
+    SEGUE_CONTEXT_CALLER = 3,
+};
+
 /* A thread's context. It holds pointers into the signal frame, or to the caller's area. */
 struct segue_thread_context {
     /* The application's registers. regs.rip: the instruction that it goes on with. */
@@ -52,6 +63,8 @@ struct segue_thread_context {
     uint32_t red_zone;
     /* It was inside the library's handler. */
     bool in_fault;
+    /* enum segue_context_kind. */
+    uint8_t kind;
     /* Private: that handler's own registers, extended state and stack. */
     struct segue_regs handler_regs;
     struct segue_xstate handler_xstate;
@@ -79,6 +92,10 @@ SEGUE_API size_t segue_capture_size(void);
  * `context` or an area that is not aligned or too small, or when segue_capture_size was never called;
  * SEGUE_UNSUPPORTED. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_status segue_context_capture(struct segue_thread_context *context, void *area, size_t area_size);
+
+/* Whether the context is one that these functions have filled, as far as that can be seen: SEGUE_OK, or SEGUE_INVALID,
+ * for NULL as well. For assertions. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_context_check(const struct segue_thread_context *context);
 
 /* The lowest address of the stack that is in use, the red zone not counted. `context` must not be NULL.
  * Async-signal-safe, thread-safe. */
@@ -131,6 +148,11 @@ struct segue_suspend_options {
  * a signal that cannot be used; SEGUE_UNSUPPORTED; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_suspend_install(const struct segue_suspend_options *options);
 
+/* Tells whether suspension works: SEGUE_OK; SEGUE_NOT_FOUND when it is not installed; SEGUE_NOT_LAST when another
+ * handler was installed over ours, and in `owner` (may be NULL; <segue/signals.h>) whose it is. Not async-signal-safe;
+ * thread-safe. */
+SEGUE_API enum segue_status segue_suspend_check(struct segue_owner *owner);
+
 /* Puts the handler that was there before back. A thread that did not answer in time, because it blocks the signal,
  * still has it waiting, and that handler gets it. Returns SEGUE_OK; SEGUE_NOT_FOUND; SEGUE_NOT_LAST when another
  * handler was installed over ours; SEGUE_BUSY while threads are suspended; SEGUE_SYSTEM. Not async-signal-safe;
@@ -144,9 +166,10 @@ SEGUE_API enum segue_status segue_suspend_uninstall(void);
 struct segue_suspension {
     /* The kernel's number of it, as gettid(2) gives. */
     int thread;
-    /* What came of it: SEGUE_OK: it is suspended; SEGUE_NOT_FOUND: there is no such thread, or it ended; SEGUE_EXISTS:
-     * it is suspended already; SEGUE_INVALID: it is the caller; SEGUE_TIMEOUT: it did not answer in time, since it
-     * blocks the signal or is in a system call that no signal interrupts; SEGUE_NO_MEMORY: too many; SEGUE_SYSTEM. */
+    /* What came of it: SEGUE_OK: it is suspended; SEGUE_NOT_FOUND: there is no such thread, or it ended;
+     * SEGUE_INVALID: it is the caller; SEGUE_TIMEOUT: it did not answer in time, since it blocks the signal or is in a
+     * system call that no signal interrupts; SEGUE_NOT_LAST: another handler took the signal meanwhile;
+     * SEGUE_NO_MEMORY: too many; SEGUE_SYSTEM. */
     enum segue_status status;
     /* Its context, from then until it is resumed. */
     struct segue_thread_context context;
@@ -157,10 +180,12 @@ struct segue_suspension {
 /* Suspends all of them, and returns when each is suspended, gone, or `timeout` nanoseconds have passed (UINT64_MAX:
  * never). A thread in a system call leaves it, and enters it again after the resumption where signal(7) says so. One
  * thread at a time has others suspended: while it does, others that want to must wait, and may be suspended as they do.
+ * It may suspend a thread again that it has suspended: that goes on when it was resumed as often.
  * Until the resumption, call nothing of the library that is not async-signal-safe: a suspended thread may have its
  * lock. Returns SEGUE_OK when each of them is suspended or gone; SEGUE_BUSY when another thread had threads suspended
- * all the time: none was; SEGUE_NOT_FOUND without segue_suspend_install; SEGUE_INVALID for a NULL list; else the first
- * other status in the list. Those that are suspended stay so. Async-signal-safe, also inside a fault; thread-safe. */
+ * all the time: none was; SEGUE_NOT_LAST as segue_suspend_check: none was; SEGUE_NOT_FOUND without
+ * segue_suspend_install; SEGUE_INVALID for a NULL list; else the first other status in the list. Those that are
+ * suspended stay so. Async-signal-safe, also inside a fault; thread-safe. */
 SEGUE_API enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count, uint64_t timeout);
 
 /* Lets those of them go on that are suspended; any thread may. Returns SEGUE_OK; SEGUE_NOT_FOUND when one whose status
