@@ -3,8 +3,13 @@
  * The child goes on by the kernel's own return from a handler, from a copy of the frame: so it gets all that the frame
  * holds, at once, and needs no memory after.
  *
+ * A parent that waits for a child of vfork's kind is inside a handler, where it would be nowhere without us: often
+ * below the very stack pointer that the child goes on with. So what it has on that stack is put aside, and it waits
+ * elsewhere.
+ *
  * SOURCES: Shadow's shim; clone(2); Linux kernel/fork.c copy_process (a child that shares memory begins without
- * alternate stack) and arch/x86/kernel/signal_64.c rt_sigreturn. */
+ * alternate stack, unless it is of vfork's kind), copy_clone_args_from_user and clone3_args_valid, and
+ * arch/x86/kernel/signal_64.c (rt_sigreturn; a frame keeps clear of the 128 bytes below the stack pointer). */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "clone_linux.c is specific to Linux on x86-64"
 #endif
@@ -22,7 +27,19 @@
 #include "pad.h"
 
 #define EXIT_SIGNAL_BITS 0xffu
+#define LAST_SIGNAL 64
+/* Of addresses that are canonical on every processor. */
+#define ADDRESS_END ((uint64_t)1 << 47)
 #define ALIGNMENT 64u
+/* As much as a frame's alignment and the red zone can keep it away from the stack pointer. */
+#define FRAME_DISTANCE 256
+/* Of a handler and all that it has called, in bytes of stack: what is farther away is another stack. */
+#define HANDLER_DEPTH ((uint64_t)1 << 20)
+/* What clone_go_parked and its caller may need below the latter's frame. */
+#define CALL_DEPTH 4096
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
 #ifndef SYS_clone3
 #define SYS_clone3 435
 #endif
@@ -32,16 +49,24 @@ struct clone3_arguments {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 };
 
+static const stack_t no_stack = {.ss_flags = SS_DISABLE};
+
 void clone_begin(struct clone_child *child)
 {
-    stack_t present = {.ss_flags = SS_DISABLE};
+    stack_t present = no_stack;
+    /* Of vfork's kind: the kernel has left it its parent's, on which the parent may stand. */
+    if (child->shares_memory && child->is_waited_for)
+        system_call3(SYS_sigaltstack, (long)&no_stack, 0, 0);
+    if (!child->shares_memory)
+        pad_forget_others(&child->pad);
     if (child->start)
         child->start(child->block, child->block_size);
     system_call3(SYS_sigaltstack, 0, (long)&present, 0);
-    frame_set_alternate_stack(child->ucontext, &present);
+    if (child->shares_memory || !(present.ss_flags & SS_DISABLE) || !frame_rearms_alternate_stack(child->ucontext))
+        frame_set_alternate_stack(child->ucontext, &present);
     frame_make_room(child->ucontext);
-    if (child->pad)
-        pad_release(child->pad);
+    if (!child->shares_memory)
+        pad_release(&child->pad);
     clone_return(child->ucontext);
 }
 
@@ -56,36 +81,48 @@ static size_t child_size(const void *ucontext, const struct segue_clone *request
     return round_up(sizeof(struct clone_child)) + round_up(frame_copy_size(ucontext)) + request->block_size;
 }
 
-static struct clone_child *prepare_child(const void *ucontext, const struct segue_clone *request, char *at)
+/* The registers that the child goes on with. */
+static void get_registers(const void *ucontext, const struct segue_clone *request, struct segue_regs *regs)
 {
-    struct clone_child *child = (struct clone_child *)(void *)at;
-    struct segue_regs regs;
-    char *frame = at + round_up(sizeof *child), *block = frame + round_up(frame_copy_size(ucontext));
+    frame_get_registers(ucontext, regs);
+    regs->rax = 0;
+    if (request->stack_pointer)
+        regs->rsp = request->stack_pointer;
+}
+
+static struct clone_child *prepare_child(const void *ucontext, const struct segue_clone *request,
+                                         const struct segue_regs *regs, const struct pad_use *pad)
+{
+    struct clone_child *child = (struct clone_child *)(void *)pad->bytes;
+    char *frame = pad->bytes + round_up(sizeof *child), *block = frame + round_up(frame_copy_size(ucontext));
+    struct segue_regs first = *regs;
     *child = (struct clone_child){
         .ucontext = frame_copy(ucontext, frame),
         .start = request->start,
         .block = block,
         .block_size = request->block_size,
+        .pad = *pad,
+        .shares_memory = request->flags & CLONE_VM,
+        .is_waited_for = request->flags & CLONE_VFORK,
     };
     if (request->initial_tiles)
         frame_narrow(child->ucontext);
-    frame_get_registers(child->ucontext, &regs);
-    regs.rax = 0;
-    if (request->stack_pointer)
-        regs.rsp = request->stack_pointer;
-    frame_set_registers(child->ucontext, &regs);
+    if (child->shares_memory && pad->exit)
+        first.rip = pad->exit;
+    frame_set_registers(child->ucontext, &first);
     if (request->block_size)
         memcpy(block, request->block, request->block_size);
     return child;
 }
 
+/* The older call has one place for both the parent's number and the descriptor, and its exit signal where newer flags
+ * are. */
 static bool needs_clone3(const struct segue_clone *request)
 {
-    return request->flags >> 32 || request->set_tid || request->set_tid_size || request->cgroup ||
-           ((request->flags & CLONE_PIDFD) && (request->flags & CLONE_PARENT_SETTID));
+    return request->flags >> 32 || (request->flags & CLONE_NEWTIME) || request->set_tid || request->set_tid_size ||
+           request->cgroup || ((request->flags & CLONE_PIDFD) && (request->flags & CLONE_PARENT_SETTID));
 }
 
-/* The older call has one place for both the parent's number and the descriptor. */
 static void fill_clone(struct clone_call *call, const struct segue_clone *request, uint64_t stack)
 {
     int *second = (request->flags & CLONE_PIDFD) ? request->pidfd : request->parent_tid;
@@ -118,8 +155,10 @@ static void fill_clone3(struct clone_call *call, struct clone3_arguments *argume
     call->second = sizeof *arguments;
 }
 
-/* With all signals blocked, so that none finds the child on its way. `stack` 0: the child has a copy of this one. */
-static long call_kernel(const struct segue_clone *request, struct clone_child *child, uint64_t stack, size_t stack_size)
+/* With all signals blocked, so that none finds the child on its way. `stack` 0: the child has a copy of this one.
+ * `parking` may be NULL. */
+static long call_kernel(const struct segue_clone *request, struct clone_child *child, uint64_t stack, size_t stack_size,
+                        const struct clone_parking *parking)
 {
     static const uint64_t all = UINT64_MAX;
     struct clone_call call = {.child = child};
@@ -129,48 +168,120 @@ static long call_kernel(const struct segue_clone *request, struct clone_child *c
     else
         fill_clone(&call, request, stack ? stack + stack_size : 0);
     uint64_t before = mask_exchange(&all);
-    long result = clone_go(&call);
+    long result = parking ? clone_go_parked(&call, parking) : clone_go(&call);
     mask_exchange(&before);
     return result;
 }
 
-static long clone_sharing_memory(const void *ucontext, const struct segue_clone *request, size_t size)
+/* ---- the parent's stack ---- */
+
+/* What the running handler needs on its stack: from `low`, its present end, to `high`, the end of its frame. If it does
+ * not run where its frame is, the frame alone. */
+struct extent {
+    uint64_t low, high;
+    bool is_stack_in_use;
+};
+
+static struct extent handler_extent(const void *ucontext)
 {
-    size_t stack_size;
-    struct pad *pad = pad_take(size);
-    if (!pad)
+    struct extent extent;
+    uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    frame_get_extent(ucontext, &extent.low, &extent.high);
+    extent.is_stack_in_use = extent.low - here < HANDLER_DEPTH;
+    if (extent.is_stack_in_use)
+        extent.low = here;
+    return extent;
+}
+
+/* A child that goes on there while the parent goes on, too, would overwrite what the parent's handler needs. */
+static bool is_in_the_way(const void *ucontext, const struct segue_regs *regs)
+{
+    struct extent extent = handler_extent(ucontext);
+    return regs->rsp - extent.low < extent.high - extent.low + FRAME_DISTANCE;
+}
+
+/* The parent waits on a pad of its own, and what it needs is there meanwhile. */
+static long clone_waited_for(const void *ucontext, const struct segue_clone *request, struct clone_child *child,
+                             const struct pad_use *pad)
+{
+    struct extent extent = handler_extent(ucontext);
+    size_t room = extent.high - extent.low + CALL_DEPTH, header = round_up(sizeof(struct clone_parking));
+    struct pad_use own;
+    if (!pad_take(&own, header + room, 0, false))
         return -ENOMEM;
-    void *stack = pad_stack(pad, &stack_size);
-    struct clone_child *child = prepare_child(ucontext, request, pad_bytes(pad));
-    long result = call_kernel(request, child, (uint64_t)(uintptr_t)stack, stack_size);
-    if (result < 0 || (request->flags & CLONE_VFORK))
-        pad_release(pad);
+    struct clone_parking *parking = (struct clone_parking *)(void *)own.bytes;
+    *parking = (struct clone_parking){
+        .low = extent.is_stack_in_use ? 0 : extent.low,
+        .high = extent.high,
+        .copy = own.bytes + header,
+        .room = room,
+        .stack = own.stack + own.stack_size,
+    };
+    long result = call_kernel(request, child, (uint64_t)(uintptr_t)pad->stack, pad->stack_size, parking);
+    pad_release(&own);
+    return result;
+}
+
+/* ---- with and without memory in common ---- */
+
+static bool take_pad(struct pad_use *pad, const void *ucontext, const struct segue_regs *regs, size_t size)
+{
+    bool may_detour = frame_allows_detour(ucontext) && regs->rip < ADDRESS_END;
+    return pad_take(pad, size, may_detour ? regs->rip : 0, regs->rcx == regs->rip);
+}
+
+static long clone_sharing_memory(const void *ucontext, const struct segue_clone *request, const struct segue_regs *regs,
+                                 size_t size)
+{
+    struct pad_use pad;
+    bool waits = request->flags & CLONE_VFORK;
+    if (!waits && is_in_the_way(ucontext, regs))
+        return -EOPNOTSUPP;
+    if (request->flags & CLONE_NEWPID)
+        pad_distrust_numbers();
+    if (!take_pad(&pad, ucontext, regs, size))
+        return -ENOMEM;
+    struct clone_child *child = prepare_child(ucontext, request, regs, &pad);
+    long result = waits ? clone_waited_for(ucontext, request, child, &pad)
+                        : call_kernel(request, child, (uint64_t)(uintptr_t)pad.stack, pad.stack_size, NULL);
+    if (result < 0 || waits)
+        pad_release(&pad);
     else
-        pad_give(pad, (int)result, request->flags & CLONE_THREAD);
+        pad_give(&pad, (int)result, request->flags & CLONE_THREAD);
     return result;
 }
 
 /* The child's memory is a copy, in which the pad is its own at once, and the parent's is free again. */
-static long clone_copying_memory(const void *ucontext, const struct segue_clone *request, size_t size)
+static long clone_copying_memory(const void *ucontext, const struct segue_clone *request, const struct segue_regs *regs,
+                                 size_t size)
 {
-    struct pad *pad = pad_take(size);
-    if (!pad)
+    struct pad_use pad;
+    if (!take_pad(&pad, ucontext, regs, size))
         return -ENOMEM;
-    struct clone_child *child = prepare_child(ucontext, request, pad_bytes(pad));
-    child->pad = pad;
-    long result = call_kernel(request, child, 0, 0);
-    pad_release(pad);
+    long result = call_kernel(request, prepare_child(ucontext, request, regs, &pad), 0, 0, NULL);
+    pad_release(&pad);
     return result;
+}
+
+/* What clone3 refuses and clone does not; the rest the kernel finds out. */
+static bool is_invalid(const struct segue_clone *request)
+{
+    const uint64_t both = CLONE_PIDFD | CLONE_PARENT_SETTID;
+    return (request->flags & ((EXIT_SIGNAL_BITS & ~(uint64_t)CLONE_NEWTIME) | CLONE_DETACHED)) ||
+           request->exit_signal > LAST_SIGNAL ||
+           ((request->flags & both) == both && request->pidfd == request->parent_tid);
 }
 
 long segue_clone(const void *ucontext, const struct segue_clone *request)
 {
-    if (!ucontext || !request || (request->flags & EXIT_SIGNAL_BITS) || request->exit_signal > EXIT_SIGNAL_BITS ||
-        (request->block_size && !request->block) || request->block_size > SIZE_MAX / 4)
+    struct segue_regs regs;
+    if (!ucontext || !request || is_invalid(request) || (request->block_size && !request->block) ||
+        request->block_size > SIZE_MAX / 4)
         return -EINVAL;
     if (control_has_shadow_stack())
         return -EOPNOTSUPP;
     size_t size = child_size(ucontext, request);
-    return (request->flags & CLONE_VM) ? clone_sharing_memory(ucontext, request, size)
-                                       : clone_copying_memory(ucontext, request, size);
+    get_registers(ucontext, request, &regs);
+    return (request->flags & CLONE_VM) ? clone_sharing_memory(ucontext, request, &regs, size)
+                                       : clone_copying_memory(ucontext, request, &regs, size);
 }

@@ -43,9 +43,18 @@ void frame_narrow(void *ucontext);
 /* The bytes of the extended state's area, with what the kernel appends to it; 0 if there is none. */
 size_t frame_area_size(const void *ucontext);
 
-/* What the return puts in force as the alternate stack. The frame's own, if that was disarmed for the time of the
- * handler and `present`, the one in force now, is none; else `present`. */
+/* What the return puts in force as the alternate stack: the frame's own, if that was disarmed for the time of the
+ * handler (SS_AUTODISARM). */
+bool frame_rearms_alternate_stack(const void *ucontext);
 void frame_set_alternate_stack(void *ucontext, const stack_t *present);
+
+/* The memory that the frame takes on its stack: `*low` is its first byte, `*high` the one behind its last. */
+void frame_get_extent(const void *ucontext, uint64_t *low, uint64_t *high);
+
+/* Whether the thread was in 64-bit code without the trap flag: then it may as well go on by way of instructions of
+ * ours.
+ */
+bool frame_allows_detour(const void *ucontext);
 
 /* The address of the last page fault: of this one, if it is one. */
 uint64_t frame_get_page_fault(const void *ucontext);

@@ -245,11 +245,31 @@ void frame_narrow(void *ucontext)
     memcpy(area + HEADER, &present, sizeof present);
 }
 
+bool frame_rearms_alternate_stack(const void *ucontext)
+{
+    return (unsigned)((const ucontext_t *)ucontext)->uc_stack.ss_flags & SS_AUTODISARM;
+}
+
 void frame_set_alternate_stack(void *ucontext, const stack_t *present)
 {
     stack_t *stack = &((ucontext_t *)ucontext)->uc_stack;
-    if ((present->ss_flags & SS_DISABLE) && ((unsigned)stack->ss_flags & SS_AUTODISARM))
-        return;
     *stack = *present;
     stack->ss_flags &= ~SS_ONSTACK;
+}
+
+/* The kernel puts the address that the handler returns to below, siginfo_t behind, and the extended state above all. */
+void frame_get_extent(const void *ucontext, uint64_t *low, uint64_t *high)
+{
+    uint64_t frame = (uint64_t)(uintptr_t)ucontext, end = frame + KERNEL_UCONTEXT_SIZE + sizeof(siginfo_t);
+    uint64_t area = (uint64_t)(uintptr_t)((const ucontext_t *)ucontext)->uc_mcontext.fpregs;
+    *low = frame - sizeof(uint64_t);
+    /* In between is what the area's alignment takes. */
+    *high = area - end < 2 * AREA_ALIGNMENT ? area + frame_area_size(ucontext) : end;
+}
+
+bool frame_allows_detour(const void *ucontext)
+{
+    uint64_t code, stack;
+    frame_get_segments(ucontext, &code, &stack);
+    return code == CODE_SEGMENT && !((uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_EFL] & FLAG_TRAP);
 }

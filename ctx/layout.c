@@ -137,3 +137,8 @@ AT(struct clone_call, third, CALL_THIRD);
 AT(struct clone_call, fourth, CALL_FOURTH);
 AT(struct clone_call, fifth, CALL_FIFTH);
 AT(struct clone_call, child, CALL_CHILD);
+AT(struct clone_parking, low, PARKING_LOW);
+AT(struct clone_parking, high, PARKING_HIGH);
+AT(struct clone_parking, copy, PARKING_COPY);
+AT(struct clone_parking, room, PARKING_ROOM);
+AT(struct clone_parking, stack, PARKING_STACK);

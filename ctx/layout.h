@@ -120,4 +120,11 @@
 #define CALL_FIFTH 40
 #define CALL_CHILD 48
 
+/* struct clone_parking: what a parent that waits puts aside. */
+#define PARKING_LOW 0
+#define PARKING_HIGH 8
+#define PARKING_COPY 16
+#define PARKING_ROOM 24
+#define PARKING_STACK 32
+
 #endif

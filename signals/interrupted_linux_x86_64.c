@@ -6,6 +6,7 @@
  *   signal_forgotten .. return, restorer   the stack pointer is right below the frame
  *   landing_forgotten .. landing_shortcut  the landing has the registers, the processor the extended state
  *   landing_shortcut, shortcut_code        the processor has all but what the landing has on top of the stack
+ *   pad_rcx_exits, pad_word_exits          the processor has all but the instruction of a clone that goes on
  *
  * Not found: the few instructions of C between a guest's interruption and the record, where the guest is told as the
  * signal finds it; and a frame of ours that has no record yet when the program's own handler interrupts it and faults.
@@ -24,6 +25,7 @@
 
 #include "../ctx/gate.h"
 #include "../ctx/landing.h"
+#include "../ctx/pad.h"
 #include "../ctx/shortcut.h"
 #include "dispatch.h"
 #include "frame.h"
@@ -122,6 +124,12 @@ static const ucontext_t *frame_by_records(uint64_t stack_pointer)
     return outermost;
 }
 
+/* A clone that goes on has everything but its instruction. */
+static bool take_pad_exit(struct segue_regs *regs)
+{
+    return pad_exit_holds(regs->rip, regs->rcx, &regs->rip);
+}
+
 /* On the last steps of a way without IRETQ all else is loaded, and the landing may be overwritten in part. */
 static bool take_shortcut(struct segue_regs *regs)
 {
@@ -200,7 +208,7 @@ void interrupted_read(const void *ucontext, struct segue_thread_context *context
     frame_xstate(ucontext, &context->xstate);
     struct segue_regs interrupted = context->regs;
     const struct landing *landing = landing_at(&context->regs);
-    bool is_leaving = landing || take_shortcut(&context->regs);
+    bool is_leaving = landing || take_shortcut(&context->regs) || take_pad_exit(&context->regs);
     uint64_t behind = is_leaving ? 0 : frame_by_registers(&context->regs, restorer_of(ucontext), &ours);
     const ucontext_t *frame = (const ucontext_t *)(uintptr_t)behind;
     if (landing)

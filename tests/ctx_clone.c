@@ -175,6 +175,13 @@ static void bad_flags_give_the_kernels_error_and_leave_nothing(void **state)
     request = (struct segue_clone){.block_size = 1};
     assert_int_equal(trap_clone(&request, note, NULL), -EINVAL);
     assert_int_equal(segue_clone(NULL, &request), -EINVAL);
+    /* As clone3: 65 is no signal, the flag 0x400000 (CLONE_DETACHED) none, and the two numbers need two places. */
+    request = (struct segue_clone){.exit_signal = 65};
+    assert_int_equal(trap_clone(&request, note, NULL), -EINVAL);
+    request = (struct segue_clone){.flags = 0x400000, .exit_signal = SIGCHLD};
+    assert_int_equal(trap_clone(&request, note, NULL), -EINVAL);
+    request = (struct segue_clone){.flags = CLONE_PIDFD | CLONE_PARENT_SETTID, .exit_signal = SIGCHLD};
+    assert_int_equal(trap_clone(&request, note, NULL), -EINVAL);
     assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
     assert_int_equal(errno, ECHILD);
 }
@@ -323,6 +330,28 @@ static void clone3_alone_can(void **state)
     assert_true(descriptor >= 0);
     close(descriptor);
     assert_int_equal(WEXITSTATUS(wait_for_process(number)), 6);
+}
+
+/* Its flag stands where the older call has the exit signal. The kernel says what it says to clone3. */
+static void time_namespace_is_asked_for_by_clone3(void **state)
+{
+    struct clone_arguments {
+        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+    } arguments = {.flags = 0x80, .exit_signal = SIGCHLD};
+    (void)state;
+    begin(0);
+    errno = 0;
+    long direct = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (direct == 0)
+        _exit(4);
+    long wanted = direct < 0 ? -errno : 1;
+    if (direct > 0)
+        assert_int_equal(WEXITSTATUS(wait_for_process(direct)), 4);
+    struct segue_clone request = {.flags = 0x80, .exit_signal = SIGCHLD};
+    long number = trap_clone(&request, answer, (void *)5);
+    assert_int_equal(number < 0 ? number : 1, wanted);
+    if (number > 0)
+        assert_int_equal(WEXITSTATUS(wait_for_process(number)), 5);
 }
 
 static long parent_number(void *wanted)
@@ -679,6 +708,7 @@ int main(void)
         cmocka_unit_test(vfork_returns_when_the_child_is_gone),
         cmocka_unit_test(thread_local_storage_of_a_process),
         cmocka_unit_test(clone3_alone_can),
+        cmocka_unit_test(time_namespace_is_asked_for_by_clone3),
         cmocka_unit_test(clone_parent),
         cmocka_unit_test(files_description_offset),
         cmocka_unit_test(files_dup),

@@ -73,6 +73,8 @@ ctx/landing.h s/^    const void \*shortcut;$/    const void *more, *shortcut;/
 ctx/record.h s/next_frame, return_address;/return_address, next_frame;/
 ctx/record.h s/^    uint64_t vector_count;$/    uint64_t more, vector_count;/
 ctx/clone.h s/first, second,/second, first,/
+ctx/clone.h s/uint64_t low, high;/uint64_t high, low;/
+ctx/clone.h s/^    size_t room;$/    size_t more, room;/
 ctx/clone.h s/^    struct clone_child \*child;$/    struct clone_child *more, *child;/
 END
 [ "$failed" = 0 ] || exit 1

@@ -127,8 +127,8 @@ SEGUE_API size_t segue_stack_high_water(const struct segue_stack *stack);
 
 /* What a context promises or asks for; a bit set. */
 enum segue_context_flags {
-    /* It never changes the control bits of MXCSR or the x87 control word: a swap does not keep these registers for it, and
-     * it runs with those in force when it is swapped to. */
+    /* It never changes the control bits of MXCSR or the x87 control word: a swap does not keep these registers for it,
+     * and it runs with those in force when it is swapped to. */
     SEGUE_CONTEXT_FIXED_CONTROL = 1,
     /* It has a signal mask of its own: a swap to or from it makes one system call. */
     SEGUE_CONTEXT_OWN_MASK = 2,
@@ -377,8 +377,8 @@ enum segue_restore_method {
 
 /* Chooses the fastest method that is safe on this machine and in this process, for a handler that is installed with
  * `action`: to be asked once, at install. It is by return under a shadow stack (only the kernel can take its frame
- * off), and without XSAVE. A handler that blocks signals, its own by the lack of SA_NODEFER included, needs the mask put
- * back. `reason` (may be NULL) is told why in words. Async-signal-safe, thread-safe. */
+ * off), and without XSAVE. A handler that blocks signals, its own by the lack of SA_NODEFER included, needs the mask
+ * put back. `reason` (may be NULL) is told why in words. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_restore_method segue_restore_choose(const struct sigaction *action, const char **reason);
 
 /* Leaves a handler: the interrupted thread goes on with `regs` (NULL: as the frame says; the segment bases are left
@@ -387,10 +387,10 @@ SEGUE_API enum segue_restore_method segue_restore_choose(const struct sigaction 
  * unless this one frame does not allow it: the thread was not in 64-bit code, its alternate stack has SS_AUTODISARM,
  * the address to go on at or the stack pointer is not one that a program can have, the state's protection keys close
  * what those in force leave open, the handler uses tiles and the frame has none, the area is shorter than the frame's.
- * Then, and with SEGUE_RESTORE_RETURN, the frame is edited and the caller has to return from its handler. Returns SEGUE_OK in that case; SEGUE_INVALID for a
- * NULL `ucontext` or an xstate that is not aligned to 64, lacks its header, has reserved bits of MXCSR set or
- * components that the frame has not: then nothing was changed. Called on the handler's own stack. Async-signal-safe,
- * thread-safe. */
+ * Then, and with SEGUE_RESTORE_RETURN, the frame is edited and the caller has to return from its handler. Returns
+ * SEGUE_OK in that case; SEGUE_INVALID for a NULL `ucontext` or an xstate that is not aligned to 64, lacks its header,
+ * has reserved bits of MXCSR set or components that the frame has not: then nothing was changed. Called on the
+ * handler's own stack. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs,
                                           const struct segue_xstate *xstate, enum segue_restore_method method);
 
@@ -536,15 +536,16 @@ SEGUE_API enum segue_status segue_guest_choose(enum segue_guest_method method);
 /* Called on the child before it goes on: on a stack of its own, with all signals blocked, with `block`, a copy of the
  * bytes that the request gave. It may call only what needs no thread-local storage if the child shares the parent's
  * memory and CLONE_SETTLS was not asked for, since then it also shares the parent's. It arms the child's alternate
- * stack, if it is to have one: a child that shares memory begins without. It may not fail; it may end the child by a
- * system call. */
+ * stack, if it is to have one: a child that shares memory begins without, CLONE_VFORK's too, whose parent may stand on
+ * its own. It may not fail; it may end the child by a system call. */
 typedef void segue_clone_start(void *block, size_t size);
 
 /* What is to be made. All zero bytes and an exit signal are a fork. */
 struct segue_clone {
-    /* CLONE_*, as for clone3(2), without an exit signal. */
+    /* CLONE_*, as for clone3(2), without an exit signal: CLONE_NEWTIME has its bit, and CLONE_DETACHED is none. */
     uint64_t flags;
-    /* Sent to the parent when the child ends; 0 for none. */
+    /* Sent to the parent when the child ends; 0 for none. Not looked at with CLONE_THREAD and CLONE_PARENT, as in
+     * clone(2). */
     uint64_t exit_signal;
     /* The child's stack pointer, of any alignment; 0: that of the frame. Nothing is written there. */
     uint64_t stack_pointer;
@@ -552,12 +553,12 @@ struct segue_clone {
     uint64_t tls;
     /* CLONE_PARENT_SETTID, CLONE_CHILD_SETTID and CLONE_CHILD_CLEARTID, CLONE_PIDFD. */
     int *parent_tid, *child_tid, *pidfd;
-    /* clone3 alone: see there. With any of these, or flags beyond 32 bits, clone3 is what is called. */
+    /* clone3 alone: see there. With any of these, CLONE_NEWTIME, or flags beyond 32 bits, clone3 is what is called. */
     const int *set_tid;
     size_t set_tid_size;
     uint64_t cgroup;
-    /* As clone(2) has it: AMX's tiles begin in their initial state, and take no room in the child's frames before it uses
-     * one. False: it has the frame's. */
+    /* As clone(2) has it: AMX's tiles begin in their initial state, and take no room in the child's frames before it
+     * uses one. False: it has the frame's. */
     bool initial_tiles;
     /* May be NULL. */
     segue_clone_start *start;
@@ -568,11 +569,14 @@ struct segue_clone {
 
 /* In a handler: makes a child that goes on where the frame `ucontext` says, as fork and clone do, with RAX 0, and else
  * with all of the frame's: general registers, flags, vector, x87 and control state, signal mask; its stack pointer is
- * the request's. Edit the frame first, where the child is to go on elsewhere. The parent's frame is not changed: to
- * store the result in it is the caller's. With CLONE_VFORK it returns when the child has released its parent. Returns,
- * on the parent alone, the child's number, or a negative error number; then nothing is left behind. -EINVAL for a NULL
- * pointer, an exit signal in the flags, or what the kernel finds invalid; -EOPNOTSUPP under a shadow stack.
- * Async-signal-safe, thread-safe; errno is kept. */
+ * the request's. `ucontext` is what the kernel gave the handler. Edit the frame first, where the child is to go on
+ * elsewhere. The parent's frame is not changed: to store the result in it is the caller's. With CLONE_VM and
+ * CLONE_VFORK it returns when the child has released its parent, and the handler's stack is as it was, whatever the
+ * child did there; the handler must not have changed stacks itself. Returns, on the parent alone, the child's number,
+ * or a negative error number; then nothing is left behind. -EINVAL for a NULL pointer, an exit signal in the flags or
+ * beyond 64, CLONE_PIDFD and CLONE_PARENT_SETTID with one place for both, or what the kernel finds invalid; -ENOMEM;
+ * -EOPNOTSUPP under a shadow stack, and for a child that shares memory, is not waited for (CLONE_VFORK) and would go on
+ * where the handler stands. Async-signal-safe, thread-safe; errno is kept. */
 SEGUE_API long segue_clone(const void *ucontext, const struct segue_clone *request);
 
 SEGUE_END

@@ -52,6 +52,7 @@ void calls_leave_stub(struct thread *thread, ucontext_t *frame)
     }
     if (instruction < thread_gate(thread, run_gate_pass)) {
         set(frame, REG_RIP, thread->target);
+        set(frame, REG_RCX, thread->target);
         thread->has_call_mask = false;
         return;
     }

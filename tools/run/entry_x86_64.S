@@ -27,6 +27,8 @@
 #define DATA(offset) (run_gate - BLOCK_CODE + offset)(%rip)
 run_gate:
 run_gate_begin:
+        /* As the instruction leaves it. */
+        movq    DATA(THREAD_TARGET), %rcx
         movb    $SELECTOR_BLOCK, DATA(THREAD_SELECTOR)
         jmp     *DATA(THREAD_TARGET)
 

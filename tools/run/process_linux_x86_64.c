@@ -21,10 +21,16 @@
 #include "report.h"
 
 #define EXIT_SIGNAL_BITS 0xffu
+#define LAST_SIGNAL 64
 #define LEAST_ARGUMENTS 64
 #define PAGE 4096
+/* The end of a program's addresses. */
+#define ADDRESS_END (((uint64_t)1 << 47) - PAGE)
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000ULL
+#endif
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
 #endif
 
 /* As the kernel has it (linux/sched.h, struct clone_args). */
@@ -93,7 +99,7 @@ static void count_child(uint64_t flags, long result)
 static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struct segue_clone *request,
                                  struct birth *birth)
 {
-    uint64_t instruction = get(frame, REG_RIP), gate;
+    uint64_t instruction = get(frame, REG_RIP), rcx = get(frame, REG_RCX), gate;
     struct thread *child = block_for(thread, request->flags);
     if (!child)
         return -ENOMEM;
@@ -106,9 +112,13 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
     /* The host's storage in FS, from the child's first instruction on. */
     request->flags |= CLONE_SETTLS;
     request->tls = thread_storage(child);
+    /* In RCX too, as behind a SYSCALL: then the library needs no word of memory for each such address. The gate loads
+     * the program's. */
     set(frame, REG_RIP, gate);
+    set(frame, REG_RCX, gate);
     long result = segue_clone(frame, request);
     set(frame, REG_RIP, instruction);
+    set(frame, REG_RCX, rcx);
     if (result < 0 || (request->flags & CLONE_VFORK))
         give_block(child, request->flags);
     return result;
@@ -165,20 +175,36 @@ long process_fork(struct thread *thread, ucontext_t *frame, uint64_t is_vfork)
 
 long process_clone(struct thread *thread, ucontext_t *frame)
 {
-    uint64_t flags = (uint32_t)argument(frame, 0);
+    uint64_t flags = (uint32_t)argument(frame, 0), exit_signal = flags & EXIT_SIGNAL_BITS;
     int *second = (int *)(uintptr_t)argument(frame, 2);
     struct segue_clone request = {
         .flags = flags & ~(uint64_t)EXIT_SIGNAL_BITS,
-        .exit_signal = flags & EXIT_SIGNAL_BITS,
+        /* One that is no signal is never sent. */
+        .exit_signal = exit_signal > LAST_SIGNAL ? 0 : exit_signal,
         .stack_pointer = argument(frame, 1),
         .child_tid = (int *)(uintptr_t)argument(frame, 3),
         .tls = argument(frame, 4),
+        /* The older call has one place for both. That the two may not meet, the library finds out, as the kernel does.
+         */
+        .pidfd = second,
+        .parent_tid = second,
     };
-    if (flags & CLONE_PIDFD)
-        request.pidfd = second;
-    else
-        request.parent_tid = second;
+    /* Ignored, but for the one case that the kernel keeps free. */
+    if (!(flags & CLONE_PIDFD))
+        request.flags &= ~(uint64_t)CLONE_DETACHED;
     return clone_process(thread, frame, &request);
+}
+
+/* The kernel's checks, as far as the library cannot make them: it does not see which call the program made. */
+static bool is_valid(const struct clone_arguments *wanted, uint64_t size)
+{
+    const uint64_t both = CLONE_SIGHAND | CLONE_CLEAR_SIGHAND;
+    if ((wanted->flags & CLONE_INTO_CGROUP) && (size < sizeof *wanted || wanted->cgroup > INT32_MAX))
+        return false;
+    if ((wanted->flags & both) == both || ((wanted->flags & (CLONE_THREAD | CLONE_PARENT)) && wanted->exit_signal))
+        return false;
+    return (wanted->stack == 0) == (wanted->stack_size == 0) && wanted->stack_size <= ADDRESS_END &&
+           wanted->stack <= ADDRESS_END - wanted->stack_size;
 }
 
 long process_clone3(struct thread *thread, ucontext_t *frame)
@@ -196,7 +222,7 @@ long process_clone3(struct thread *thread, ucontext_t *frame)
         if (unknown)
             return -E2BIG;
     }
-    if ((wanted.stack == 0) != (wanted.stack_size == 0))
+    if (!is_valid(&wanted, size))
         return -EINVAL;
     struct segue_clone request = {
         .flags = wanted.flags,

@@ -1,0 +1,80 @@
+/* pad_x86_64.S: the exits from pads (pad.h), one like the other. Everything but the instruction pointer is the
+ * program's already, and neither instruction changes a flag.
+ *
+ * Unwinding: the stack pointer is the program's. Through a word, the instruction is in it: from the exit's beginning,
+ * rip & -32, the word is 17 bytes and the jump's distance away, which stands at byte 13.
+ */
+#include "pad.h"
+
+.macro RELEASE pad, start
+        movl    $0, pad_states + 4 * \pad(%rip)
+        .if     . - \start - PAD_EXIT_JUMP
+        .error  "pad.h says that the jump stands elsewhere"
+        .endif
+.endm
+
+.macro CFI_PROGRAMS_REGISTERS
+        .irp    register, %rax, %rbx, %rcx, %rdx, %rsi, %rdi, %rbp, %r8, %r9, %r10, %r11, %r12, %r13, %r14, %r15
+        .cfi_same_value \register
+        .endr
+.endm
+
+        .section .text.pad_exits, "ax", @progbits
+        .globl  pad_rcx_exits, pad_word_exits
+        .hidden pad_rcx_exits, pad_word_exits
+        .type   pad_rcx_exits, @function
+        .type   pad_word_exits, @function
+        .p2align 6
+pad_rcx_exits:
+        .cfi_startproc
+        .cfi_signal_frame
+        .cfi_def_cfa %rsp, 0
+        .cfi_register %rip, %rcx
+        CFI_PROGRAMS_REGISTERS
+        .set    number, 0
+        .rept   PAD_COUNT
+        RELEASE number, (pad_rcx_exits + PAD_RCX_EXIT_SIZE * number)
+        notrack jmp *%rcx
+        .fill   pad_rcx_exits + PAD_RCX_EXIT_SIZE * (number + 1) - ., 1, 0xcc
+        .set    number, number + 1
+        .endr
+        .cfi_endproc
+        .size   pad_rcx_exits, . - pad_rcx_exits
+
+        .p2align 6
+pad_word_exits:
+        .cfi_startproc
+        .cfi_signal_frame
+        .cfi_def_cfa %rsp, 0
+        /* DW_CFA_expression for rip, 19 bytes. */
+        .cfi_escape 0x10, 16, 19
+        .cfi_escape 0x80, 0, 0x09, 0xe0, 0x1a                   /* breg16 0, const1s -32, and */
+        .cfi_escape 0x12, 0x23, 13, 0x94, 4                     /* dup, plus 13, deref_size 4 */
+        .cfi_escape 0x08, 32, 0x24, 0x08, 32, 0x26              /* const1u 32, shl, const1u 32, shra */
+        .cfi_escape 0x22, 0x23, 17                              /* plus, plus 17 */
+        CFI_PROGRAMS_REGISTERS
+        .set    number, 0
+        .rept   PAD_COUNT
+        RELEASE number, (pad_word_exits + PAD_WORD_EXIT_SIZE * number)
+        notrack jmp *pad_targets + 8 * number(%rip)
+        .fill   pad_word_exits + PAD_WORD_EXIT_SIZE * (number + 1) - ., 1, 0xcc
+        .set    number, number + 1
+        .endr
+        .cfi_endproc
+        .size   pad_word_exits, . - pad_word_exits
+
+        .section .bss.pad_states, "aw", @nobits
+        .globl  pad_states, pad_targets
+        .hidden pad_states, pad_targets
+        .type   pad_states, @object
+        .type   pad_targets, @object
+        .p2align 6
+pad_states:
+        .zero   4 * PAD_COUNT
+        .size   pad_states, . - pad_states
+        .p2align 6
+pad_targets:
+        .zero   8 * PAD_COUNT
+        .size   pad_targets, . - pad_targets
+
+        .section .note.GNU-stack, "", @progbits
