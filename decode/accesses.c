@@ -28,6 +28,8 @@ struct listing {
     size_t count;
     /* The operand at hand. */
     const struct segue_memory_operand *memory;
+    /* Of repeated strings only what comes before the end of the address space. */
+    bool before_end;
     /* Why there will be no list. */
     enum segue_unlisted why;
     /* What does not fit. */
@@ -284,6 +286,16 @@ static void list_around(struct listing *listing, uint64_t start, uint64_t count,
     }
 }
 
+/* How many of `count` elements, for which there is room, come before linear addresses wrap around. */
+static uint64_t count_before_end(const struct listing *listing, uint64_t start, uint64_t count, uint64_t room)
+{
+    const struct segue_memory_operand *memory = listing->memory;
+    bool down = listing->regs->rflags & DIRECTION_FLAG;
+    uint64_t linear = room_from(start + segment_base(memory->segment, listing->regs), memory->element, 8, down);
+    count = count < room ? count : room;
+    return count < linear ? count : linear;
+}
+
 /* All iterations of a string instruction. */
 static void list_string(struct listing *listing)
 {
@@ -295,7 +307,11 @@ static void list_string(struct listing *listing)
     if (count == 0)
         return;
     uint64_t room = room_from(start, memory->element, listing->insn->address_size, down);
-    if (count == 1 || count <= room)
+    if (listing->before_end)
+        count = count_before_end(listing, start, count, room);
+    if (count == 0)
+        give_up(listing, SEGUE_UNLISTED_WRAPS);
+    else if (count == 1 || count <= room)
         add_elements(listing, start, count);
     else
         list_around(listing, start, count, room);
@@ -524,6 +540,7 @@ static void begin(struct listing *listing, const struct segue_insn *insn, const 
     listing->xstate = xstate;
     listing->accesses = NULL;
     listing->capacity = listing->count = 0;
+    listing->before_end = false;
     listing->why = (enum segue_unlisted)insn->unlisted;
 }
 
@@ -539,6 +556,18 @@ static void list(struct listing *listing)
     }
 }
 
+static enum segue_status list_into(struct listing *listing, struct segue_access *accesses, size_t capacity,
+                                   size_t *count)
+{
+    listing->accesses = accesses;
+    listing->capacity = capacity;
+    list(listing);
+    *count = listing->why ? 0 : listing->count;
+    if (listing->why)
+        return SEGUE_UNSUPPORTED;
+    return listing->count > capacity ? SEGUE_TOO_SMALL : SEGUE_OK;
+}
+
 enum segue_status segue_accesses(const struct segue_insn *insn, const struct segue_regs *regs,
                                  const struct segue_xstate *xstate, struct segue_access *accesses, size_t capacity,
                                  size_t *count)
@@ -547,13 +576,17 @@ enum segue_status segue_accesses(const struct segue_insn *insn, const struct seg
         return SEGUE_INVALID;
     struct listing listing;
     begin(&listing, insn, regs, xstate);
-    listing.accesses = accesses;
-    listing.capacity = capacity;
-    list(&listing);
-    *count = listing.why ? 0 : listing.count;
-    if (listing.why)
-        return SEGUE_UNSUPPORTED;
-    return listing.count > capacity ? SEGUE_TOO_SMALL : SEGUE_OK;
+    return list_into(&listing, accesses, capacity, count);
+}
+
+enum segue_status accesses_before_end(const struct segue_insn *insn, const struct segue_regs *regs,
+                                      const struct segue_xstate *xstate, struct segue_access *accesses, size_t capacity,
+                                      size_t *count)
+{
+    struct listing listing;
+    begin(&listing, insn, regs, xstate);
+    listing.before_end = true;
+    return list_into(&listing, accesses, capacity, count);
 }
 
 uint64_t accesses_operand(const struct segue_insn *insn, const struct segue_regs *regs, unsigned number)

@@ -31,29 +31,24 @@ static bool is_new_frame(const struct segue_plan *plan, uint32_t number)
            (next == plan->access_count || (plan->accesses[next].flags & SEGUE_ACCESS_PROBE));
 }
 
-enum segue_status enter_step(struct segue_plan *part, const struct segue_plan *plan, struct segue_regs *regs,
-                             struct segue_fault *fault)
+enum segue_status enter_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_fault *fault)
 {
     const struct segue_memory_operand *memory = &plan->insn.memory[0];
     uint64_t word = regs->rbp, frame = regs->rsp - memory->element;
     struct copies copies = {.bytes = {(uint8_t *)&word}};
     enum segue_status status = SEGUE_OK;
-    *part = *plan;
-    for (uint32_t i = 0; i < part->access_count; i++)
-        part->accesses[i].operand = 1;
-    for (uint32_t i = 0; i < part->access_count && status == SEGUE_OK; i++) {
-        struct segue_access *access = &part->accesses[i];
-        /* Of the plan's accesses only this one has a copy. */
-        access->operand = 0;
-        copies.address[0] = access->address;
+    for (uint32_t i = 0; i < plan->access_count && status == SEGUE_OK; i++) {
+        const struct segue_access *access = &plan->accesses[i];
+        copies.only = i + 1;
+        copies.of.address[0] = access->address;
+        copies.of.size[0] = access->size;
         if (access->direction == SEGUE_READ) {
-            status = pieces_read(part, &copies, fault);
+            status = pieces_read(plan, &copies, fault);
         } else {
             if (is_new_frame(plan, i))
                 word = frame;
-            status = pieces_write(part, &copies, fault);
+            status = pieces_write(plan, &copies, fault);
         }
-        access->operand = 1;
     }
     if (status != SEGUE_OK)
         return status;

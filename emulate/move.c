@@ -29,7 +29,8 @@ enum segue_status move_step(const struct segue_plan *plan, struct segue_regs *re
 {
     const struct segue_move *move = &plan->insn.move;
     uint64_t value = 0;
-    const struct copies copies = {{plan->accesses[0].address}, {(uint8_t *)&value}};
+    const struct copies copies = {.of = {{plan->accesses[0].address}, {plan->accesses[0].size}},
+                                  .bytes = {(uint8_t *)&value}};
     enum segue_status status;
     switch ((enum segue_move_kind)move->kind) {
     case SEGUE_MOVE_LOAD:

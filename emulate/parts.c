@@ -1,4 +1,4 @@
-/* parts.c: operands that the processor accesses in parts, where a fault shows it; and plans for a part of an operand.
+/* parts.c: operands that the processor accesses in parts, where a fault shows it.
  *
  * SOURCES: docs/facts.md, for each maker; Intel SDM volume 1, 8.1.10 (the x87 environment). */
 #include "parts.h"
@@ -19,33 +19,14 @@ bool parts_of_x87_store(const struct segue_insn *insn)
     return insn->class_ == SEGUE_CLASS_X87 && insn->memory[0].direction == SEGUE_WRITE;
 }
 
-void parts_take(const struct segue_plan *plan, const uint64_t *start, const uint64_t *size, struct segue_plan *part)
+void parts_store_first(const struct segue_plan *plan, const struct copies *copies)
 {
-    *part = *plan;
-    part->piece_count = 0;
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece piece = plan->pieces[i];
-        unsigned operand = plan->accesses[piece.access].operand;
-        uint64_t end = piece.address + piece.size, wanted_end = start[operand] + size[operand];
-        uint64_t skipped = start[operand] > piece.address ? start[operand] - piece.address : 0;
-        if (end <= start[operand] || piece.address >= wanted_end)
-            continue;
-        piece.address += skipped;
-        if (piece_is_native(&piece))
-            piece.host = (void *)((uintptr_t)piece.host + skipped);
-        piece.size = (uint32_t)((end < wanted_end ? end : wanted_end) - piece.address);
-        part->pieces[part->piece_count++] = piece;
-    }
-}
-
-void parts_store_first(const struct segue_plan *plan, const struct copies *copies, struct segue_plan *part)
-{
-    const uint64_t size[SEGUE_MEMORY_OPERANDS] = {X87_FIRST_PART};
     const struct segue_insn *insn = &plan->insn;
+    struct copies first = *copies;
     if (!parts_of_x87_store(insn) || insn->memory[0].size <= X87_FIRST_PART || !makers_store_x87_in_parts())
         return;
-    parts_take(plan, copies->address, size, part);
-    pieces_write(part, copies, NULL);
+    first.of.size[0] = X87_FIRST_PART;
+    pieces_write(plan, &first, NULL);
 }
 
 /* Stores of elements under a mask, other than of bytes under a vector's signs, and environments of the x87 whose first

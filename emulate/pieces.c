@@ -109,37 +109,53 @@ static enum segue_status failed(const struct segue_piece *piece, uint8_t directi
     return SEGUE_FAULT;
 }
 
-/* Whether the piece is of an operand that is copied, and is accessed in that direction, if only to see whether it can
- * be. */
-static bool is_wanted(const struct segue_plan *plan, const struct copies *copies, const struct segue_piece *piece,
-                      uint8_t direction)
-{
-    const struct segue_access *access = &plan->accesses[piece->access];
-    return copies->bytes[access->operand] && (access->direction & direction);
-}
-
 static bool is_probe(const struct segue_plan *plan, const struct segue_piece *piece)
 {
     return plan->accesses[piece->access].flags & SEGUE_ACCESS_PROBE;
 }
 
-/* The piece's place in its operand's copy; NULL if it has none, or no bytes go that way. */
-static uint8_t *part_of(const struct segue_plan *plan, const struct copies *copies, const struct segue_piece *piece,
-                        uint8_t direction)
+/* Makes `part` what of the piece lies in `size` bytes from `address` on; false if nothing does. By last bytes, since an
+ * operand may end where the address space does. */
+static bool cut(const struct segue_piece *piece, uint64_t address, uint64_t size, struct segue_piece *part)
+{
+    uint64_t last = address + size - 1, piece_last = piece->address + piece->size - 1;
+    if (size == 0 || piece->address > last || piece_last < address)
+        return false;
+    uint64_t skipped = address > piece->address ? address - piece->address : 0;
+    *part = *piece;
+    part->address += skipped;
+    if (piece_is_native(piece))
+        part->host = (void *)((uintptr_t)piece->host + skipped);
+    part->size = (uint32_t)((piece_last < last ? piece_last : last) - part->address + 1);
+    return true;
+}
+
+/* Makes `part` what of a piece lies in its operand's copy; false if nothing does, or it is not accessed in that
+ * direction, if only to see whether it can be. */
+static bool wanted_part(const struct segue_plan *plan, const struct copies *copies, const struct segue_piece *piece,
+                        uint8_t direction, struct segue_piece *part)
 {
     const struct segue_access *access = &plan->accesses[piece->access];
-    if (!is_wanted(plan, copies, piece, direction) || is_probe(plan, piece))
-        return NULL;
-    return copies->bytes[access->operand] + (piece->address - copies->address[access->operand]);
+    if (!copies->bytes[access->operand] || !(access->direction & direction) ||
+        (copies->only && copies->only != piece->access + 1))
+        return false;
+    return cut(piece, copies->of.address[access->operand], copies->of.size[access->operand], part);
+}
+
+/* The part's place in its operand's copy. */
+static uint8_t *place_in(const struct segue_plan *plan, const struct copies *copies, const struct segue_piece *part)
+{
+    unsigned operand = plan->accesses[part->access].operand;
+    return copies->bytes[operand] + (part->address - copies->of.address[operand]);
 }
 
 static enum segue_status check_writable(const struct segue_plan *plan, const struct copies *copies,
                                         struct segue_fault *fault)
 {
     for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
-        if (is_wanted(plan, copies, piece, SEGUE_WRITE) && !is_device(piece) && !writable(piece))
-            return failed(piece, SEGUE_WRITE, fault);
+        struct segue_piece part;
+        if (wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &part) && !is_device(&part) && !writable(&part))
+            return failed(&part, SEGUE_WRITE, fault);
     }
     return SEGUE_OK;
 }
@@ -148,39 +164,40 @@ static enum segue_status read_device(const struct segue_plan *plan, const struct
                                      const struct segue_piece *device)
 {
     const struct segue_window *window = device->window;
-    uint8_t *part = part_of(plan, copies, device, SEGUE_READ);
-    return window->read(window->context, device->address, part, device->size) == SEGUE_OK ? SEGUE_OK
-                                                                                          : SEGUE_UNSUPPORTED;
+    return window->read(window->context, device->address, place_in(plan, copies, device), device->size) == SEGUE_OK
+               ? SEGUE_OK
+               : SEGUE_UNSUPPORTED;
 }
 
 enum segue_status pieces_read(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
 {
-    const struct segue_piece *device = NULL;
+    struct segue_piece device = {.size = 0};
     for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
-        uint8_t *part = part_of(plan, copies, piece, SEGUE_READ);
-        if (!part)
+        struct segue_piece part;
+        if (!wanted_part(plan, copies, &plan->pieces[i], SEGUE_READ, &part) || is_probe(plan, &part))
             continue;
-        if (is_device(piece))
-            device = piece;
+        if (is_device(&part))
+            device = part;
         /* What is read to be written faults as a write. */
-        else if (part_of(plan, copies, piece, SEGUE_WRITE) && !writable(piece))
-            return failed(piece, SEGUE_WRITE, fault);
-        else if (!load(piece, part))
-            return failed(piece, SEGUE_READ, fault);
+        else if ((plan->accesses[part.access].direction & SEGUE_WRITE) && !writable(&part))
+            return failed(&part, SEGUE_WRITE, fault);
+        else if (!load(&part, place_in(plan, copies, &part)))
+            return failed(&part, SEGUE_READ, fault);
     }
     enum segue_status status = check_writable(plan, copies, fault);
-    return status == SEGUE_OK && device ? read_device(plan, copies, device) : status;
+    return status == SEGUE_OK && device.size ? read_device(plan, copies, &device) : status;
 }
 
 /* The device first, since it may refuse. */
 static enum segue_status write_device(const struct segue_plan *plan, const struct copies *copies)
 {
     for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
-        const uint8_t *part = part_of(plan, copies, piece, SEGUE_WRITE);
-        if (part && is_device(piece) &&
-            piece->window->write(piece->window->context, piece->address, part, piece->size) != SEGUE_OK)
+        struct segue_piece part;
+        if (!is_device(&plan->pieces[i]) || !wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &part) ||
+            is_probe(plan, &part))
+            continue;
+        if (part.window->write(part.window->context, part.address, place_in(plan, copies, &part), part.size) !=
+            SEGUE_OK)
             return SEGUE_UNSUPPORTED;
     }
     return SEGUE_OK;
@@ -193,10 +210,10 @@ static enum segue_status write_parts(const struct segue_plan *plan, const struct
     if (status == SEGUE_OK)
         status = write_device(plan, copies);
     for (uint32_t i = 0; i < plan->piece_count && status == SEGUE_OK; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
-        const uint8_t *part = part_of(plan, copies, piece, SEGUE_WRITE);
-        if (part && !is_device(piece) && !store(piece, part))
-            status = failed(piece, SEGUE_WRITE, fault);
+        struct segue_piece part;
+        if (wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &part) && !is_device(&part) &&
+            !is_probe(plan, &part) && !store(&part, place_in(plan, copies, &part)))
+            status = failed(&part, SEGUE_WRITE, fault);
     }
     return status;
 }
@@ -204,16 +221,19 @@ static enum segue_status write_parts(const struct segue_plan *plan, const struct
 /* One native store is all or nothing by itself, and so is one forced store within a page. */
 static bool is_indivisible(const struct segue_piece *piece)
 {
-    return !is_device(piece) && (piece_is_native(piece) || piece->address % PAGE + piece->size <= PAGE);
+    return piece_is_native(piece) || piece->address % PAGE + piece->size <= PAGE;
 }
 
 enum segue_status pieces_write(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
 {
-    const struct segue_piece *first = &plan->pieces[0];
-    if (plan->piece_count > 1 || !is_indivisible(first) || is_probe(plan, first))
+    struct segue_piece first;
+    if (plan->piece_count > 1 || is_probe(plan, &plan->pieces[0]) || is_device(&plan->pieces[0]))
         return write_parts(plan, copies, fault);
-    const uint8_t *part = part_of(plan, copies, first, SEGUE_WRITE);
-    return !part || store(first, part) ? SEGUE_OK : failed(first, SEGUE_WRITE, fault);
+    if (!wanted_part(plan, copies, &plan->pieces[0], SEGUE_WRITE, &first))
+        return SEGUE_OK;
+    if (!is_indivisible(&first))
+        return write_parts(plan, copies, fault);
+    return store(&first, place_in(plan, copies, &first)) ? SEGUE_OK : failed(&first, SEGUE_WRITE, fault);
 }
 
 static bool is_reachable(const struct segue_plan *plan, const struct segue_piece *piece, uint32_t offset)
@@ -266,13 +286,17 @@ static bool find_in_piece(const struct segue_piece *piece, uint8_t direction, st
     return false;
 }
 
-void pieces_find_fault(const struct segue_plan *plan, struct segue_fault *fault)
+void pieces_find_fault(const struct segue_plan *plan, const struct extents *extents, struct segue_fault *fault)
 {
     if (!fault)
         return;
     *fault = (struct segue_fault){0};
-    for (uint32_t i = 0; i < plan->piece_count; i++)
-        if (!is_device(&plan->pieces[i]) &&
-            find_in_piece(&plan->pieces[i], plan->accesses[plan->pieces[i].access].direction, fault))
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        struct segue_piece part = plan->pieces[i];
+        const struct segue_access *access = &plan->accesses[part.access];
+        if (extents && !cut(&plan->pieces[i], extents->address[access->operand], extents->size[access->operand], &part))
+            continue;
+        if (!is_device(&part) && find_in_piece(&part, access->direction, fault))
             return;
+    }
 }

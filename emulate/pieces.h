@@ -10,11 +10,20 @@ static inline bool piece_is_native(const struct segue_piece *piece)
     return !piece->window || piece->window->kind == SEGUE_WINDOW_ALIAS || piece->window->kind == SEGUE_WINDOW_EXPOSED;
 }
 
-/* Copies of the memory operands that an instruction has; `bytes` is NULL for one that is not copied. */
-struct copies {
-    /* The program's address of the copy's first byte. */
+/* A part of each memory operand: the address of its first byte, and bytes. */
+struct extents {
     uint64_t address[SEGUE_MEMORY_OPERANDS];
+    uint64_t size[SEGUE_MEMORY_OPERANDS];
+};
+
+/* Copies of the memory operands that an instruction has, or of parts of them. */
+struct copies {
+    /* What the copies are of. Pieces of the plan count as far as they lie there. */
+    struct extents of;
+    /* NULL for an operand that is not copied. */
     uint8_t *bytes[SEGUE_MEMORY_OPERANDS];
+    /* If not 0: only the access of this number, counted from 1, is done. */
+    uint32_t only;
 };
 
 /* Fills the copies with what the plan's accesses read, if all that they write is writable too; on failure `fault` (may
@@ -28,8 +37,8 @@ enum segue_status pieces_write(const struct segue_plan *plan, const struct copie
  * the last. */
 enum segue_status pieces_look_at_end(const struct segue_plan *plan, struct segue_fault *fault);
 
-/* For a native access that has failed: finds the first page of its pieces that cannot be reached, and tells it in
- * `fault` (may be NULL). Tells an unknown address if there is none. */
-void pieces_find_fault(const struct segue_plan *plan, struct segue_fault *fault);
+/* For a native access that has failed: finds the first page of its pieces that cannot be reached, as far as they lie in
+ * `extents` (NULL: all of them), and tells it in `fault` (may be NULL). Tells an unknown address if there is none. */
+void pieces_find_fault(const struct segue_plan *plan, const struct extents *extents, struct segue_fault *fault);
 
 #endif

@@ -1,9 +1,11 @@
 /* plan.c: what a step would do, told before anything is done. Pure. */
 #include "plan.h"
 
+#include "../decode/accesses.h"
 #include "../decode/system/forced.h"
 #include "engines.h"
 #include "pieces.h"
+#include "repeat.h"
 #include "replay.h"
 #include "stack.h"
 
@@ -23,6 +25,8 @@ static enum segue_status list_accesses(struct segue_plan *plan, const struct seg
 {
     size_t count = 0;
     enum segue_status status = segue_accesses(&plan->insn, regs, xstate, plan->accesses, SEGUE_PLAN_ACCESSES, &count);
+    if (status == SEGUE_UNSUPPORTED && (plan->insn.flags & SEGUE_INSN_REPEATED))
+        status = accesses_before_end(&plan->insn, regs, xstate, plan->accesses, SEGUE_PLAN_ACCESSES, &count);
     plan->access_count = (uint32_t)(count < SEGUE_PLAN_ACCESSES ? count : SEGUE_PLAN_ACCESSES);
     return status;
 }
@@ -41,31 +45,49 @@ static bool covers_fault(const struct segue_plan *plan, const struct segue_fault
     return false;
 }
 
-/* The window that holds `address`; if none does, `*end` is moved down to where the next one begins. */
-static const struct segue_window *window_at(const struct segue_window *windows, size_t count, uint64_t address,
-                                            uint64_t *end)
+/* The windows that segue_plan is given. */
+struct listed {
+    struct reach reach;
+    const struct segue_window *windows;
+    size_t count;
+};
+
+static void span_in_list(struct reach *reach, uint64_t address, uint64_t low, uint64_t high, struct span *span)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (address - windows[i].base < windows[i].size) {
-            uint64_t left = windows[i].size - (address - windows[i].base);
-            if (*end - address > left)
-                *end = address + left;
-            return &windows[i];
-        }
+    const struct listed *listed = (const struct listed *)reach;
+    *span = (struct span){NULL, low, high};
+    for (size_t i = 0; i < listed->count && !span->window; i++) {
+        const struct segue_window *window = &listed->windows[i];
+        uint64_t last = window->base + window->size - 1;
+        if (address - window->base < window->size)
+            *span = (struct span){window, window->base > low ? window->base : low, last < high ? last : high};
+        else if (window->size && window->base > address && window->base <= span->last)
+            span->last = window->base - 1;
+        else if (window->size && last < address && last >= span->first)
+            span->first = last + 1;
     }
-    for (size_t i = 0; i < count; i++)
-        if (windows[i].size && windows[i].base - address < *end - address)
-            *end = windows[i].base;
-    return NULL;
 }
 
-static void *host_of(const struct segue_window *window, uint64_t address)
+void *plan_host(const struct segue_window *window, uint64_t address)
 {
     if (!window || window->kind == SEGUE_WINDOW_EXPOSED)
         return (void *)address;
     if (window->kind == SEGUE_WINDOW_ALIAS)
         return (void *)((uintptr_t)window->alias + (address - window->base));
     return NULL;
+}
+
+void plan_part(const struct segue_plan *plan, uint32_t number, uint64_t *address, uint64_t *size)
+{
+    const struct segue_access *access = &plan->accesses[number];
+    uint64_t most = plan->elements * access->element;
+    *address = access->address;
+    *size = access->size;
+    if (!(access->flags & SEGUE_ACCESS_REPEATED) || plan->elements == 0 || most >= access->size)
+        return;
+    if (access->flags & SEGUE_ACCESS_DOWN)
+        *address += access->size - most;
+    *size = most;
 }
 
 /* Whether `piece` goes on where the last one of the same access ended, in memory that can be reached in one go. */
@@ -80,18 +102,18 @@ static bool continues(const struct segue_piece *last, const struct segue_piece *
 }
 
 /* Cuts one access at the windows' edges. */
-static bool cut_access(struct segue_plan *plan, uint32_t number, const struct segue_window *windows, size_t count)
+static bool cut_access(struct segue_plan *plan, uint32_t number, struct reach *reach)
 {
     const struct segue_access *access = &plan->accesses[number];
-    uint64_t end = access->address + access->size;
-    for (uint64_t at = access->address; at != end;) {
-        uint64_t stop = end;
-        const struct segue_window *window = window_at(windows, count, at, &stop);
+    uint64_t last_byte = access->address + access->size - 1;
+    for (uint64_t at = access->address;;) {
+        struct span span;
+        reach->span_at(reach, at, at, last_byte, &span);
         struct segue_piece piece = {
             .address = at,
-            .host = host_of(window, at),
-            .window = window,
-            .size = (uint32_t)(stop - at),
+            .host = plan_host(span.window, at),
+            .window = span.window,
+            .size = (uint32_t)(span.last - at + 1),
             .access = number,
         };
         struct segue_piece *last = plan->piece_count ? &plan->pieces[plan->piece_count - 1] : NULL;
@@ -101,9 +123,10 @@ static bool cut_access(struct segue_plan *plan, uint32_t number, const struct se
             plan->pieces[plan->piece_count++] = piece;
         else
             return false;
-        at = stop;
+        if (span.last == last_byte)
+            return true;
+        at = span.last + 1;
     }
-    return true;
 }
 
 /* Why this window cannot serve such an access, or NULL. */
@@ -131,7 +154,8 @@ static const char *windows_refusal(struct segue_plan *plan)
     for (size_t i = 0; i < plan->piece_count; i++) {
         const struct segue_piece *piece = &plan->pieces[i];
         uint8_t direction = plan->accesses[piece->access].direction;
-        if (!piece_is_native(piece) || piece->size != plan->accesses[piece->access].size)
+        bool is_cut = !plan->elements && piece->size != plan->accesses[piece->access].size;
+        if (!piece_is_native(piece) || is_cut)
             plan->flags |= SEGUE_PLAN_NOT_ATOMIC;
         if (!piece->window)
             continue;
@@ -142,8 +166,8 @@ static const char *windows_refusal(struct segue_plan *plan)
         if (why)
             return why;
     }
-    /* If the second refused, the first would have happened already. */
-    return devices > 1 ? "it accesses callback windows more than once" : NULL;
+    /* If the second refused, the first would have happened already. Of a string each element is done by itself. */
+    return !plan->elements && devices > 1 ? "it accesses callback windows more than once" : NULL;
 }
 
 static bool is_move(const struct segue_insn *insn)
@@ -171,13 +195,19 @@ static bool is_beyond_stack(const struct segue_plan *plan)
     return false;
 }
 
+/* The address of an access; of a repeated string that of its first element, for it may end before the others. */
+static uint64_t first_address(const struct segue_access *access)
+{
+    return repeat_is_down(access) ? access->address + access->size - access->element : access->address;
+}
+
 /* Processors raise #GP for an effective address that is none, though the segment's base makes one of it. */
 static bool is_beyond_segment(const struct segue_plan *plan, const struct segue_regs *regs)
 {
     for (uint32_t i = 0; i < plan->access_count; i++) {
         uint8_t segment = plan->accesses[i].segment;
         uint64_t base = segment == SEGUE_SEGMENT_FS ? regs->fs_base : segment == SEGUE_SEGMENT_GS ? regs->gs_base : 0;
-        int64_t upper = (int64_t)(plan->accesses[i].address - base) >> CANONICAL_BITS;
+        int64_t upper = (int64_t)(first_address(&plan->accesses[i]) - base) >> CANONICAL_BITS;
         if (base && upper != 0 && upper != -1)
             return true;
     }
@@ -188,7 +218,9 @@ static bool is_beyond_segment(const struct segue_plan *plan, const struct segue_
 bool plan_leaves_addresses(const struct segue_plan *plan)
 {
     for (uint32_t i = 0; i < plan->access_count; i++) {
-        uint64_t address = plan->accesses[i].address, last = address + plan->accesses[i].size - 1;
+        const struct segue_access *access = &plan->accesses[i];
+        bool is_repeated = access->flags & SEGUE_ACCESS_REPEATED;
+        uint64_t address = first_address(access), last = address + (is_repeated ? access->element : access->size) - 1;
         if (address >> CANONICAL_BITS == 0 && last >> CANONICAL_BITS != 0)
             return true;
     }
@@ -232,6 +264,7 @@ enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs
 {
     plan->engine = SEGUE_ENGINE_NONE;
     plan->flags = 0;
+    plan->elements = 0;
     plan->piece_count = 0;
     plan->refusal = NULL;
     enum segue_status status = list_accesses(plan, regs, xstate);
@@ -249,15 +282,25 @@ enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs
     return why ? refuse(plan, SEGUE_UNSUPPORTED, why) : SEGUE_OK;
 }
 
-enum segue_status plan_windows(struct segue_plan *plan, const struct segue_window *windows, size_t window_count)
+/* Cuts all accesses, or of a repeated string what one step does. Why not, or NULL. */
+static const char *cut_accesses(struct segue_plan *plan, struct reach *reach)
 {
+    if (plan->accesses[0].flags & SEGUE_ACCESS_REPEATED)
+        return repeat_cut(plan, reach);
     for (uint32_t i = 0; i < plan->access_count; i++) {
         if (plan->accesses[i].address + plan->accesses[i].size < plan->accesses[i].address)
-            return refuse(plan, SEGUE_UNSUPPORTED, "the access wraps around the end of the address space");
-        if (!cut_access(plan, i, windows, window_count))
-            return refuse(plan, SEGUE_UNSUPPORTED, "windows cut the access into too many pieces");
+            return "the access wraps around the end of the address space";
+        if (!cut_access(plan, i, reach))
+            return "windows cut the access into too many pieces";
     }
-    const char *why = windows_refusal(plan);
+    return NULL;
+}
+
+enum segue_status plan_reach(struct segue_plan *plan, struct reach *reach)
+{
+    const char *why = cut_accesses(plan, reach);
+    if (!why)
+        why = windows_refusal(plan);
     if (!why && engine_of(&plan->insn) == SEGUE_ENGINE_REPLAY)
         why = replay_window_refusal(plan);
     if (why)
@@ -270,11 +313,12 @@ enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_r
                              const struct segue_xstate *xstate, const struct segue_fault *fault,
                              const struct segue_window *windows, size_t window_count, struct segue_plan *plan)
 {
+    struct listed listed = {{span_in_list}, windows, window_count};
     if (!insn || !regs || !plan || (!windows && window_count))
         return SEGUE_INVALID;
     plan->insn = *insn;
     enum segue_status status = plan_accesses(plan, regs, xstate, fault);
-    return status == SEGUE_OK ? plan_windows(plan, windows, window_count) : status;
+    return status == SEGUE_OK ? plan_reach(plan, &listed.reach) : status;
 }
 
 enum segue_status segue_forced_prepare(void)

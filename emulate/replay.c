@@ -226,26 +226,18 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
     return state_refusal(plan, regs, xstate);
 }
 
-/* What all pieces of an operand have in common. */
-struct place {
-    /* They are all reached natively, at one distance from their addresses. */
-    bool is_native;
-    uint64_t distance;
-};
-
-static struct place place_of(const struct segue_plan *plan, unsigned operand)
+/* What all pieces of an operand have in common. An operand without pieces is reached nowhere. */
+static struct replay_place place_of(const struct segue_plan *plan, unsigned operand)
 {
-    struct place place = {.is_native = true};
-    bool any = false;
+    struct replay_place place = {.is_native = false};
     for (uint32_t i = 0; i < plan->piece_count; i++) {
         const struct segue_piece *piece = &plan->pieces[i];
         uint64_t distance = (uint64_t)(uintptr_t)piece->host - piece->address;
         if (plan->accesses[piece->access].operand != operand)
             continue;
-        if (!piece_is_native(piece) || (any && distance != place.distance))
-            return (struct place){.is_native = false};
-        place.distance = distance;
-        any = true;
+        if (!piece_is_native(piece) || (place.is_native && distance != place.distance))
+            return (struct replay_place){.is_native = false};
+        place = (struct replay_place){.is_native = true, .distance = distance};
     }
     return place;
 }
@@ -258,12 +250,6 @@ static bool is_atomic(const struct segue_plan *plan)
         if (plan->accesses[i].flags & SEGUE_ACCESS_ATOMIC)
             return true;
     return false;
-}
-
-/* Strings that go on at the other end of 32 bits of address make more accesses than they have operands. */
-static bool wraps_string(const struct segue_plan *plan)
-{
-    return is_string(&plan->insn.memory[0]) && plan->access_count > plan->insn.memory_count;
 }
 
 /* An opmask says what is stored, but not what is faulted on: a copy would be stored whole. */
@@ -295,16 +281,20 @@ static const char *copy_refusal(const struct segue_plan *plan, const struct segu
     return NULL;
 }
 
+/* Whether the operand is copied. Whether repeated strings are, their elements say. */
+static bool is_copied(const struct segue_plan *plan, unsigned operand)
+{
+    if (is_repeated(&plan->insn))
+        return plan->flags & SEGUE_PLAN_COPIED;
+    return !place_of(plan, operand).is_native;
+}
+
 const char *replay_window_refusal(struct segue_plan *plan)
 {
-    const char *why;
-    if (wraps_string(plan))
-        return "it goes on at the other end of the address space";
     for (unsigned i = 0; i < plan->insn.memory_count; i++) {
-        const struct segue_memory_operand *memory = &plan->insn.memory[i];
-        if (place_of(plan, i).is_native)
+        if (!is_copied(plan, i))
             continue;
-        why = copy_refusal(plan, memory);
+        const char *why = copy_refusal(plan, &plan->insn.memory[i]);
         if (why)
             return why;
         plan->flags |= SEGUE_PLAN_COPIED;
@@ -315,20 +305,32 @@ const char *replay_window_refusal(struct segue_plan *plan)
 static uint64_t operand_address(const struct replay *replay, unsigned operand)
 {
     const struct segue_plan *plan = replay->plan;
-    return operand == 0 ? plan->operand : accesses_operand(&plan->insn, replay->regs, operand);
+    /* A string's moves with the elements that are done. */
+    return operand == 0 && !is_repeated(&plan->insn) ? plan->operand
+                                                     : accesses_operand(&plan->insn, replay->regs, operand);
+}
+
+/* Makes room for a copy of the operand, of a repeated string for the elements of this run. Returns where `address`, the
+ * first element's, is in it. */
+static uint64_t make_copy(struct replay *replay, unsigned operand, uint64_t address)
+{
+    const struct segue_memory_operand *memory = &replay->plan->insn.memory[operand];
+    uint64_t size = replay->elements ? replay->elements * memory->element : memory->size;
+    bool down = replay->elements && (replay->regs->rflags & FLAG_DIRECTION);
+    uint64_t lowest = down ? address - (size - memory->element) : address;
+    uint8_t *copy = replay->buffers[operand] + lowest % REPLAY_COPY_ALIGNMENT;
+    replay->copies.of.address[operand] = lowest;
+    replay->copies.of.size[operand] = size;
+    replay->copies.bytes[operand] = copy;
+    return (uint64_t)(uintptr_t)copy + (address - lowest);
 }
 
 /* Where the instruction is to find the operand. */
 static uint64_t redirect(struct replay *replay, unsigned operand)
 {
     uint64_t address = operand_address(replay, operand);
-    struct place place = place_of(replay->plan, operand);
-    if (place.is_native)
-        return address + place.distance;
-    uint8_t *copy = replay->buffers[operand] + address % REPLAY_COPY_ALIGNMENT;
-    replay->copies.address[operand] = address;
-    replay->copies.bytes[operand] = copy;
-    return (uint64_t)(uintptr_t)copy;
+    const struct replay_place *place = &replay->places[operand];
+    return place->is_native ? address + place->distance : make_copy(replay, operand, address);
 }
 
 /* The register that the instruction takes the operand's address from. */
@@ -543,7 +545,16 @@ static enum segue_status stop(struct replay *replay, struct segue_regs *regs, st
     bool moved = replay->context.general[base_of(insn, 0)] != replay->loaded[0];
     if (is_string(&insn->memory[0]) && moved)
         store(replay, regs);
-    pieces_find_fault(replay->plan, fault);
+    if (is_repeated(insn)) {
+        struct extents element;
+        for (unsigned i = 0; i < insn->memory_count; i++) {
+            element.address[i] = accesses_operand(insn, regs, i);
+            element.size[i] = insn->memory[i].element;
+        }
+        pieces_find_fault(replay->plan, &element, fault);
+    } else {
+        pieces_find_fault(replay->plan, NULL, fault);
+    }
     return SEGUE_FAULT;
 }
 
@@ -594,60 +605,15 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
         return status;
     status = pieces_write(plan, &replay->copies, fault);
     if (status == SEGUE_FAULT)
-        parts_store_first(plan, &replay->copies, replay->part);
+        parts_store_first(plan, &replay->copies);
     if (status != SEGUE_OK && area)
         memcpy(area, replay->kept, sizeof replay->kept);
     return status;
 }
 
-/* How many elements of the operand, the first at `start`, lie in one native piece with it: none if the first does not.
- */
-static uint64_t elements_together(const struct segue_plan *plan, unsigned operand, uint64_t start, bool down)
-{
-    uint64_t element = plan->insn.memory[operand].element;
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
-        uint64_t offset = start - piece->address;
-        if (plan->accesses[piece->access].operand != operand || !piece_is_native(piece) || offset >= piece->size ||
-            piece->size - offset < element)
-            continue;
-        return down ? offset / element + 1 : (piece->size - offset) / element;
-    }
-    return 0;
-}
-
-/* A plan with only so many elements of each operand, the first of them first. */
-static void take_elements(const struct segue_plan *plan, const struct segue_regs *regs, uint64_t count, bool down,
-                          struct segue_plan *part)
-{
-    uint64_t start[SEGUE_MEMORY_OPERANDS], size[SEGUE_MEMORY_OPERANDS];
-    for (unsigned i = 0; i < plan->insn.memory_count; i++) {
-        size[i] = count * plan->insn.memory[i].element;
-        start[i] = accesses_operand(&plan->insn, regs, i);
-        if (down)
-            start[i] -= size[i] - plan->insn.memory[i].element;
-    }
-    parts_take(plan, start, size, part);
-}
-
-/* As many elements as can be reached at one go, or one on copies. The thread comes back for the others, as after an
- * interrupt. */
-static void choose_elements(struct replay *replay, struct segue_plan *part)
-{
-    const struct segue_plan *plan = replay->plan;
-    bool down = replay->regs->rflags & FLAG_DIRECTION;
-    uint64_t count = count_before(replay);
-    for (unsigned i = 0; i < plan->insn.memory_count; i++) {
-        uint64_t together = elements_together(plan, i, accesses_operand(&plan->insn, replay->regs, i), down);
-        count = count < together ? count : together;
-    }
-    replay->elements = count ? count : 1;
-    take_elements(plan, replay->regs, replay->elements, down, part);
-    replay->plan = part;
-}
-
 static enum segue_status carry_out(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
+    replay->copies = (struct copies){0};
     load(replay);
     bool on_copies = replay->copies.bytes[0] || replay->copies.bytes[1];
     enum segue_status status = on_copies ? run_on_copies(replay, regs, fault) : run(replay, regs, fault);
@@ -662,6 +628,38 @@ static enum segue_status carry_out(struct replay *replay, struct segue_regs *reg
     return SEGUE_OK;
 }
 
+/* The next run of a step. */
+static void choose_run(struct replay *replay, uint64_t left)
+{
+    struct repeat_run run;
+    repeat_choose(replay->plan, replay->regs, left, &run);
+    replay->elements = run.elements;
+    for (unsigned i = 0; i < replay->plan->insn.memory_count; i++)
+        replay->places[i] = (struct replay_place){.is_native = !run.on_copies, .distance = run.distance[i]};
+}
+
+/* Run by run. Where one cannot be done, those before it are; the thread comes back to the instruction, and to what
+ * keeps it from going on. */
+static enum segue_status carry_out_repeated(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    uint64_t left = replay->plan->elements, rip = regs->rip;
+    enum segue_status status = SEGUE_INVALID;
+    while (left && regs->rip == rip) {
+        uint64_t before = count_before(replay);
+        choose_run(replay, left);
+        status = carry_out(replay, regs, fault);
+        /* Of several elements on copies nothing is done yet: the first tells where it is that it cannot. */
+        if (status == SEGUE_FAULT && replay->elements > 1 && !replay->places[0].is_native) {
+            choose_run(replay, 1);
+            status = carry_out(replay, regs, fault);
+        }
+        if (status != SEGUE_OK)
+            break;
+        left -= before - count_before(replay);
+    }
+    return left != replay->plan->elements ? SEGUE_OK : status;
+}
+
 enum segue_status replay_step(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
                               struct segue_xstate *xstate, struct segue_fault *fault)
 {
@@ -669,12 +667,12 @@ enum segue_status replay_step(struct step_scratch *scratch, const struct segue_p
     if (plan->insn.redirection.state && (!xstate || !xstate->area))
         return SEGUE_INVALID;
     replay->plan = plan;
-    replay->part = &scratch->part;
     replay->elements = 0;
     replay->regs = regs;
     replay->xstate = xstate;
-    replay->copies = (struct copies){0};
     if (is_repeated(&plan->insn))
-        choose_elements(replay, &scratch->part);
+        return carry_out_repeated(replay, regs, fault);
+    for (unsigned i = 0; i < plan->insn.memory_count; i++)
+        replay->places[i] = place_of(plan, i);
     return carry_out(replay, regs, fault);
 }

@@ -24,10 +24,12 @@
 #include <segue/emulate.h>
 
 #include "pieces.h"
+#include "repeat.h"
 
-/* The most bytes of an operand that is copied, and what its copy's alignment is that of. */
+/* The most bytes of an operand that is copied, but of repeated strings, and what its copy's alignment is that of. */
 #define REPLAY_COPY_MOST 64u
 #define REPLAY_COPY_ALIGNMENT 64u
+_Static_assert(REPEAT_COPY_MOST >= REPLAY_COPY_MOST, "there is room for a string's elements");
 /* An XSAVE area begins with them. */
 #define REPLAY_LEGACY_SIZE 512u
 #define REPLAY_HEADER_SIZE 64u
@@ -50,21 +52,27 @@ struct replay_context {
     uint64_t popfq_flags;
 };
 
+/* Where the instruction is to find an operand. */
+struct replay_place {
+    /* It is reached natively, all of it at one distance from its addresses; else on a copy. */
+    bool is_native;
+    uint64_t distance;
+};
+
 /* One step. */
 struct replay {
-    /* With a repeat prefix: of those elements that this step does. */
     const struct segue_plan *plan;
-    /* Room for the plan of a part. */
-    struct segue_plan *part;
-    /* How many those are, in place of what the count register says; 0 without a repeat prefix. */
+    /* With a repeat prefix: of how many elements the run at hand is, in place of what the count register says; else 0.
+     */
     uint64_t elements;
+    struct replay_place places[SEGUE_MEMORY_OPERANDS];
     const struct segue_regs *regs;
     struct segue_xstate *xstate;
     struct replay_context context;
     struct copies copies;
     /* What was loaded where the instruction takes an operand's address from, in place of what the thread has there. */
     uint64_t loaded[SEGUE_MEMORY_OPERANDS];
-    _Alignas(REPLAY_COPY_ALIGNMENT) uint8_t buffers[SEGUE_MEMORY_OPERANDS][REPLAY_COPY_MOST + REPLAY_COPY_ALIGNMENT];
+    _Alignas(REPLAY_COPY_ALIGNMENT) uint8_t buffers[SEGUE_MEMORY_OPERANDS][REPEAT_COPY_MOST + REPLAY_COPY_ALIGNMENT];
     /* The legacy region and the header, as they were before a device was asked. */
     uint8_t kept[REPLAY_LEGACY_SIZE + REPLAY_HEADER_SIZE];
 };

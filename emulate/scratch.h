@@ -10,8 +10,6 @@
 
 /* All zero bytes before its first use. */
 struct step_scratch {
-    /* The plan of a part of the instruction. */
-    struct segue_plan part;
     struct replay replay;
     struct transfer transfer;
 };

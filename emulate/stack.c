@@ -68,7 +68,8 @@ static void begin(struct transfer *transfer, const struct segue_plan *plan, cons
     *transfer = (struct transfer){.plan = plan, .operands = operands_of(&plan->insn), .size = 8, .after = *regs};
     for (uint32_t i = 0; i < plan->access_count; i++) {
         unsigned operand = plan->accesses[i].operand;
-        transfer->copies.address[operand] = plan->accesses[i].address;
+        transfer->copies.of.address[operand] = plan->accesses[i].address;
+        transfer->copies.of.size[operand] = plan->accesses[i].size;
         transfer->copies.bytes[operand] = (uint8_t *)&transfer->values[operand];
     }
     if (transfer->operands.stack >= 0)
@@ -199,7 +200,7 @@ enum segue_status stack_step(struct step_scratch *scratch, const struct segue_pl
 {
     struct transfer *transfer = &scratch->transfer;
     if (plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER)
-        return enter_step(&scratch->part, plan, regs, fault);
+        return enter_step(plan, regs, fault);
     begin(transfer, plan, regs);
     enum segue_status status = pieces_read(plan, &transfer->copies, fault);
     if (status != SEGUE_OK)

@@ -29,54 +29,10 @@
 #include "thread.h"
 #include "work.h"
 
-/* Steps of the walk over an instruction's footprint. */
-#define WALK_MAX 16
-#define PAGE 4096u
-
 static struct segue_cache cache;
 
 /* How the handler is left; chosen at install. */
 static enum segue_restore_method way_out;
-
-static bool add_region(struct service *service, const struct region *region)
-{
-    for (size_t i = 0; i < service->region_count; i++)
-        if (service->regions[i] == region)
-            return true;
-    if (service->region_count == SERVICE_REGIONS)
-        return false;
-    service->regions[service->region_count++] = region;
-    return true;
-}
-
-/* Collects the regions under one access, in the order of its bytes. */
-static bool add_regions_under(struct service *service, const struct segue_access *access)
-{
-    uint64_t at = access->address, end = access->address + access->size;
-    for (unsigned steps = 0; at < end; steps++) {
-        const struct region *region = region_at(at);
-        if (steps == WALK_MAX || (region && !add_region(service, region)))
-            return false;
-        at = region ? region->base + region->size : (at / PAGE + 1) * PAGE;
-        if (at == 0)
-            break;
-    }
-    return true;
-}
-
-static enum segue_status plan_in_regions(struct service *service)
-{
-    struct segue_plan *plan = &service->plan;
-    for (size_t i = 0; i < plan->access_count; i++) {
-        if (add_regions_under(service, &plan->accesses[i]))
-            continue;
-        plan->refusal = "it accesses too many regions at once";
-        return SEGUE_UNSUPPORTED;
-    }
-    for (size_t i = 0; i < service->region_count; i++)
-        service->windows[i] = region_window(service->regions[i]);
-    return plan_windows(plan, service->windows, service->region_count);
-}
 
 /* The plan of an instruction that could not be read: empty. */
 static enum segue_status plan_nothing(struct segue_plan *plan)
@@ -91,34 +47,36 @@ static enum segue_status make_plan(struct work *work, const struct region *fault
 {
     struct service *service = &work->service;
     enum segue_status status;
-    service->region_count = 0;
+    service->footprint.count = 0;
     if (service->fault.direction == SEGUE_FETCH ||
         code_decode(&work->decode, &cache, service->regs.rip, &service->plan.insn) != SEGUE_OK)
         status = plan_nothing(&service->plan);
     else
         status = plan_accesses(&service->plan, &service->regs, &service->xstate, &service->fault);
     if (status == SEGUE_OK)
-        status = plan_in_regions(service);
+        status = footprint_plan(&service->footprint, &service->plan);
     if (status == SEGUE_OK && (service->plan.refusal = keyed_refusal(&service->xstate, service->rights)) != NULL)
         status = SEGUE_UNSUPPORTED;
-    if (status != SEGUE_OK && faulted && service->region_count < SERVICE_REGIONS)
-        add_region(service, faulted);
+    if (status != SEGUE_OK && faulted)
+        footprint_add(&service->footprint, faulted);
     return status;
 }
 
-/* What is asked of one region: the part of the access that lies in it. False if none does. */
+/* What is asked of one region: the part of the access that lies in it, as far as the step does it. False if none does.
+ */
 static bool describe(const struct service *service, const struct region *region, uint32_t number,
                      struct segue_event *event)
 {
-    const struct segue_access *access = &service->plan.accesses[number];
-    uint64_t start = access->address > region->base ? access->address : region->base;
-    uint64_t access_end = access->address + access->size, region_end = region->base + region->size;
-    uint64_t end = access_end < region_end ? access_end : region_end;
-    if (start >= end)
+    uint64_t start, size;
+    plan_part(&service->plan, number, &start, &size);
+    uint64_t last = start + size - 1, region_last = region->base + region->size - 1;
+    if (size == 0 || start > region_last || last < region->base)
         return false;
+    start = start > region->base ? start : region->base;
+    last = last < region_last ? last : region_last;
     event->address = start;
-    event->size = end - start;
-    event->direction = access->direction;
+    event->size = last - start + 1;
+    event->direction = service->plan.accesses[number].direction;
     event->access = number;
     return true;
 }
@@ -137,43 +95,45 @@ static enum segue_verdict ask_policy(const struct region *region, struct segue_e
 
 /* Asks all regions under one access, in the order of its bytes. `asked`: a bit for each region that was. */
 static enum segue_verdict ask_for_access(const struct service *service, uint32_t number, struct segue_event *event,
-                                         unsigned *asked)
+                                         uint64_t *asked)
 {
+    const struct footprint *footprint = &service->footprint;
     enum segue_verdict verdict = SEGUE_STEP;
     uint64_t from = 0;
     while (verdict == SEGUE_STEP) {
-        size_t next = service->region_count;
-        for (size_t i = 0; i < service->region_count; i++)
-            if (service->regions[i]->base >= from && describe(service, service->regions[i], number, event) &&
-                (next == service->region_count || service->regions[i]->base < service->regions[next]->base))
+        size_t next = footprint->count;
+        for (size_t i = 0; i < footprint->count; i++)
+            if (footprint->regions[i]->base >= from && describe(service, footprint->regions[i], number, event) &&
+                (next == footprint->count || footprint->regions[i]->base < footprint->regions[next]->base))
                 next = i;
-        if (next == service->region_count)
+        if (next == footprint->count)
             break;
-        describe(service, service->regions[next], number, event);
-        from = service->regions[next]->base + 1;
-        *asked |= 1u << next;
-        verdict = ask_policy(service->regions[next], event);
+        describe(service, footprint->regions[next], number, event);
+        from = footprint->regions[next]->base + 1;
+        *asked |= UINT64_C(1) << next;
+        verdict = ask_policy(footprint->regions[next], event);
     }
     return verdict;
 }
 
 /* Asks those regions that no access of the other kind was asked about: a probe's, or the fault's own. */
-static enum segue_verdict ask_the_rest(const struct service *service, struct segue_event *event, unsigned asked)
+static enum segue_verdict ask_the_rest(const struct service *service, struct segue_event *event, uint64_t asked)
 {
+    const struct footprint *footprint = &service->footprint;
     enum segue_verdict verdict = SEGUE_STEP;
-    for (size_t i = 0; i < service->region_count && verdict == SEGUE_STEP; i++) {
+    for (size_t i = 0; i < footprint->count && verdict == SEGUE_STEP; i++) {
         bool found = false;
         if (asked >> i & 1)
             continue;
         for (uint32_t number = 0; number < service->plan.access_count && !found; number++)
-            found = describe(service, service->regions[i], number, event);
+            found = describe(service, footprint->regions[i], number, event);
         if (!found) {
             event->address = service->fault.address;
             event->size = 0;
             event->direction = service->fault.direction;
             event->access = service->plan.access_count;
         }
-        verdict = ask_policy(service->regions[i], event);
+        verdict = ask_policy(footprint->regions[i], event);
     }
     return verdict;
 }
@@ -191,7 +151,7 @@ static enum segue_verdict ask_policies(const struct service *service)
         .thread = thread_number(),
     };
     enum segue_verdict verdict = SEGUE_STEP;
-    unsigned asked = 0;
+    uint64_t asked = 0;
     for (uint32_t i = 0; i < service->plan.access_count && verdict == SEGUE_STEP; i++)
         if (!(service->plan.accesses[i].flags & SEGUE_ACCESS_PROBE))
             verdict = ask_for_access(service, i, &event, &asked);
@@ -226,7 +186,7 @@ static enum outcome serve_access(struct work *work, const struct region *faulted
 {
     struct service *service = &work->service;
     service->can_step = make_plan(work, faulted);
-    readers_found(work->place, service->regions, service->region_count);
+    readers_found(work->place, service->footprint.regions, service->footprint.count);
     if (service->can_step != SEGUE_OK)
         counters_add_refusal(service->plan.insn.mnemonic);
 

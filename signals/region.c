@@ -34,6 +34,11 @@ const struct region *region_at(uint64_t address)
     return table_find(&table, address);
 }
 
+void region_gap(uint64_t address, uint64_t *first, uint64_t *last)
+{
+    table_gap(&table, address, first, last);
+}
+
 void region_prefetch(uint64_t address)
 {
     table_prefetch(&table, address);

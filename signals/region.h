@@ -8,6 +8,10 @@
  * Async-signal-safe. */
 const struct region *region_at(uint64_t address);
 
+/* For an address in no region: moves `*first` and `*last`, which are around it, nearer to it, so that there is none
+ * between them. Async-signal-safe. */
+void region_gap(uint64_t address, uint64_t *first, uint64_t *last);
+
 /* Begins to fetch what region_at will read. Async-signal-safe. */
 void region_prefetch(uint64_t address);
 

@@ -5,10 +5,7 @@
 
 #include <segue/emulate.h>
 
-#include "region.h"
-
-/* Regions that one instruction may want at once. */
-#define SERVICE_REGIONS 4
+#include "footprint.h"
 
 struct service {
     struct segue_fault fault;
@@ -16,9 +13,7 @@ struct service {
     struct segue_xstate xstate;
     struct segue_plan plan;
     enum segue_status can_step;
-    const struct region *regions[SERVICE_REGIONS];
-    struct segue_window windows[SERVICE_REGIONS];
-    size_t region_count;
+    struct footprint footprint;
     /* The protection keys' rights that the handler began with. */
     uint32_t rights;
 };

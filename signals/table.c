@@ -14,6 +14,8 @@
 #define IS_NODE 1u
 /* A region that is going: nobody finds it, and nobody else may take its place yet. */
 #define GOING 2u
+/* Slots that are looked at in each direction for where a gap ends. */
+#define GAP_LOOKS 4096u
 /* An added range is partly in at most two nodes of each level below the root. */
 #define NODES_FOR_ONE_RANGE (2 * (TABLE_LEVELS - 1))
 
@@ -69,6 +71,47 @@ const struct region *table_find(const struct table *table, uint64_t address)
         node = node_of(word);
     }
     return NULL;
+}
+
+/* The level of the slot that `address` is in, for one that is in no region. */
+static unsigned level_of_gap(const struct table *table, uint64_t address)
+{
+    const struct table_node *node = &table->root;
+    for (unsigned level = TABLE_LEVELS; level-- > 1;) {
+        uint64_t word = slot_read(&node->slots[index_of(address, level)]);
+        if (!(word & IS_NODE))
+            return level;
+        node = node_of(word);
+    }
+    return 0;
+}
+
+void table_gap(const struct table *table, uint64_t address, uint64_t *first, uint64_t *last)
+{
+    if (address >= TABLE_LIMIT) {
+        *first = *first > TABLE_LIMIT ? *first : TABLE_LIMIT;
+        return;
+    }
+    uint64_t mask, up = address, down = address;
+    for (unsigned looks = 0;; looks++) {
+        mask = ((uint64_t)1 << shift_of(level_of_gap(table, up))) - 1;
+        up |= mask;
+        if (up >= *last || up >= TABLE_LIMIT - 1 || looks == GAP_LOOKS || table_find(table, up + 1))
+            break;
+        up++;
+    }
+    for (unsigned looks = 0;; looks++) {
+        mask = ((uint64_t)1 << shift_of(level_of_gap(table, down))) - 1;
+        down &= ~mask;
+        if (down <= *first || looks == GAP_LOOKS || table_find(table, down - 1))
+            break;
+        down--;
+    }
+    /* Beyond the last address that can be in a region nothing is. */
+    if (up < *last && up != TABLE_LIMIT - 1)
+        *last = up;
+    if (down > *first)
+        *first = down;
 }
 
 void table_prefetch(const struct table *table, uint64_t address)

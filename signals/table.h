@@ -51,6 +51,11 @@ struct table {
 /* The region at `address`, or NULL. Async-signal-safe, beside any one of the calls below. */
 const struct region *table_find(const struct table *table, uint64_t address);
 
+/* For an address in no region: moves `*first` up and `*last` down to where a region is between them and the address. It
+ * looks at so many slots of the tree at most, and leaves between them only what it has seen. Async-signal-safe, beside
+ * any one of the calls below. */
+void table_gap(const struct table *table, uint64_t address, uint64_t *first, uint64_t *last);
+
 /* Begins to fetch what table_find will read for that address. Async-signal-safe, beside any one of the calls below; the
  * nodes are never unmapped, so it may be called by who is no reader. */
 void table_prefetch(const struct table *table, uint64_t address);

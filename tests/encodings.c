@@ -8,6 +8,7 @@
 #include "rows.h"
 
 #define CODE_SIZE 15u
+#define FLAG_DIRECTION 0x400u
 #define FCW 0
 #define FSW 2
 #define X87_POINTERS 6
@@ -490,6 +491,19 @@ static bool stays_in_areas(const struct test_case *test, const struct areas *are
     return true;
 }
 
+/* The registers after so many elements of a repeated string; false if they were the last. */
+static bool pass_elements(const struct segue_insn *insn, uint64_t elements, struct segue_regs *regs)
+{
+    uint64_t mask = insn->address_size == 4 ? UINT32_MAX : UINT64_MAX;
+    uint64_t moved = elements * insn->memory[0].element;
+    regs->rcx = (regs->rcx & mask) - elements;
+    for (unsigned i = 0; i < insn->memory_count; i++) {
+        uint64_t *base = segue_register_at(regs, insn->memory[i].base);
+        *base = (regs->rflags & FLAG_DIRECTION ? *base - moved : *base + moved) & mask;
+    }
+    return regs->rcx != 0;
+}
+
 /* Why the last plan said no. */
 static const char *last_refusal;
 
@@ -516,6 +530,8 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
         return false;
     size_t count = windows_of(test, windows, sizeof windows / sizeof *windows);
     enum segue_status status = segue_plan(insn, &regs, &xstate, NULL, windows, count, &plan);
+    while (status == SEGUE_OK && plan.elements && pass_elements(insn, plan.elements, &regs))
+        status = segue_plan(insn, &regs, &xstate, NULL, windows, count, &plan);
     encodings_refusals.planned++;
     last_refusal = plan.refusal;
     if (status != SEGUE_OK)

@@ -81,11 +81,13 @@ enum segue_plan_flags {
     SEGUE_PLAN_ALIGNMENT_CHECKED = 4,
 };
 
-/* The most accesses in a plan, and the most pieces that windows' edges may cut them into. */
+/* The most accesses in a plan, and the most pieces that windows' edges may cut them into. Windows of whole pages cut no
+ * instruction into so many; of a repeated string a step does what few pieces hold. */
 #define SEGUE_PLAN_ACCESSES SEGUE_ACCESSES_MOST
-#define SEGUE_PLAN_PIECES (SEGUE_ACCESSES_MOST + 16)
+#define SEGUE_PLAN_PIECES (SEGUE_ACCESSES_MOST + 15)
 
-/* A part of an access that lies in one window, or in none. */
+/* A part of an access that lies in one window, or in none. Of a repeated string: in the order in which it is reached, and
+ * only what the step does. */
 struct segue_piece {
     /* The address that the program used. */
     uint64_t address;
@@ -109,6 +111,9 @@ struct segue_plan {
     struct segue_access accesses[SEGUE_PLAN_ACCESSES];
     /* With SEGUE_ENGINE_REPLAY: the linear address of the memory operand, wherever in it the accesses begin. */
     uint64_t operand;
+    /* With a repeat prefix: how many elements of each operand, the first of them first, the step does at most. The
+     * accesses list all of them; the thread comes back to the instruction for the others. Else 0. */
+    uint64_t elements;
     uint32_t piece_count;
     struct segue_piece pieces[SEGUE_PLAN_PIECES];
     /* Why the plan was refused, as a static string; NULL if it was not. */

@@ -102,8 +102,9 @@ enum segue_verdict {
 struct segue_event {
     /* The fault as the processor reported it. */
     const struct segue_fault *fault;
-    /* The access that is asked about, as far as it lies in this policy's region: its first address there, how many
-     * bytes, and what for (enum segue_direction bits). When no access of the instruction is known to lie there, as when
+    /* The access that is asked about, as far as it lies in this policy's region and the step does it (of a repeated
+     * string that may be less than all): its first address there, how many bytes, and what for (enum segue_direction
+     * bits). When no access of the instruction is known to lie there, as when
      * it could not be decoded: the fault's own address, 0 and direction. */
     uint64_t address;
     uint64_t size;

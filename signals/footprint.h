@@ -1,0 +1,28 @@
+/* footprint.h: the regions under what one step does, found while its plan is made. */
+#ifndef SEGUE_SIGNALS_FOOTPRINT_H
+#define SEGUE_SIGNALS_FOOTPRINT_H
+
+#include "../emulate/plan.h"
+#include "region.h"
+
+/* More than one step can touch: regions are whole pages, so each of a gather's sixteen lanes lies in two at most; of a
+ * string a step does what lies in the first ones. */
+#define FOOTPRINT_REGIONS 40u
+
+struct footprint {
+    struct reach reach;
+    const struct region *regions[FOOTPRINT_REGIONS];
+    struct segue_window windows[FOOTPRINT_REGIONS];
+    size_t count;
+    /* There were more. */
+    bool is_full;
+};
+
+/* Plans over the table of regions: as plan_reach, and then in `footprint` are the regions of what the step does. After
+ * plan_accesses. The regions live until readers_leave. Precondition: readers_enter. Async-signal-safe. */
+enum segue_status footprint_plan(struct footprint *footprint, struct segue_plan *plan);
+
+/* Puts a region there, if it is not. */
+void footprint_add(struct footprint *footprint, const struct region *region);
+
+#endif
