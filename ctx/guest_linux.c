@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "../decode/system/call_linux_x86_64.h"
+#include "../decode/system/fork_lock.h"
+#include "../decode/system/once.h"
 #include "control_x86_64.h"
 #include "vector.h"
 
@@ -82,15 +84,16 @@ bool guest_base_is_forbidden(uint64_t base)
 
 static bool make_hole(void)
 {
-    static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
-    pthread_mutex_lock(&making);
-    if (!hole) {
-        void *mapped = mmap(NULL, HOLE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (mapped != MAP_FAILED)
-            hole = (uint64_t)(uintptr_t)mapped;
-    }
-    pthread_mutex_unlock(&making);
-    return hole != 0;
+    uint64_t none = 0;
+    if (__atomic_load_n(&hole, __ATOMIC_ACQUIRE))
+        return true;
+    void *mapped = mmap(NULL, HOLE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED)
+        return false;
+    if (!__atomic_compare_exchange_n(&hole, &none, (uint64_t)(uintptr_t)mapped, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE))
+        munmap(mapped, HOLE_SIZE);
+    return true;
 }
 
 /* ---- threads ---- */
@@ -98,31 +101,30 @@ static bool make_hole(void)
 struct guest_thread guest_threads[THREAD_COUNT];
 uint32_t guest_thread_count;
 
-static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t table_once = PTHREAD_ONCE_INIT;
+static struct fork_lock table_lock = FORK_LOCK_INITIALIZER;
+static struct once exit_key_once, forks;
 static pthread_key_t exit_key;
-static bool table_ready;
 extern __thread struct guest_thread *guest_self __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static void forget_thread(void *record)
 {
     struct guest_thread *thread = record;
-    pthread_mutex_lock(&table_lock);
+    fork_lock_take(&table_lock);
     thread->gate = NULL;
     __atomic_store_n(&thread->number, NUMBER_GONE, __ATOMIC_RELEASE);
     __atomic_fetch_sub(&guest_thread_count, 1, __ATOMIC_RELAXED);
     guest_self = NULL;
-    pthread_mutex_unlock(&table_lock);
+    fork_lock_release(&table_lock);
 }
 
 static void lock_table(void)
 {
-    pthread_mutex_lock(&table_lock);
+    fork_lock_before(&table_lock);
 }
 
 static void unlock_table(void)
 {
-    pthread_mutex_unlock(&table_lock);
+    fork_lock_after(&table_lock);
 }
 
 /* Of the parent's threads one is left, under another number. */
@@ -131,13 +133,17 @@ static void empty_table(void)
     memset(guest_threads, 0, sizeof guest_threads);
     guest_thread_count = 0;
     guest_self = NULL;
-    pthread_mutex_unlock(&table_lock);
+    fork_lock_in_child(&table_lock);
 }
 
-static void make_table(void)
+static bool make_exit_key(void)
 {
-    table_ready =
-        pthread_key_create(&exit_key, forget_thread) == 0 && pthread_atfork(lock_table, unlock_table, empty_table) == 0;
+    return pthread_key_create(&exit_key, forget_thread) == 0;
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(lock_table, unlock_table, empty_table) == 0;
 }
 
 /* A free place for the number, the first on its way; those that are gone may be taken again. */
@@ -156,17 +162,17 @@ enum segue_status guest_thread_register(struct guest_thread **self)
     stack_t present;
     if (system_call3(SYS_sigaltstack, 0, (long)&present, 0) != 0 || (present.ss_flags & SS_DISABLE))
         return SEGUE_UNSUPPORTED;
-    if (pthread_once(&table_once, make_table) != 0 || !table_ready)
+    if (!once(&exit_key_once, make_exit_key) || !once(&forks, watch_forks))
         return SEGUE_NO_MEMORY;
     int number = (int)system_call3(SYS_gettid, 0, 0, 0);
-    pthread_mutex_lock(&table_lock);
+    fork_lock_take(&table_lock);
     struct guest_thread *place = find_place(number);
     if (place) {
         place->gate = NULL;
         __atomic_store_n(&place->number, number, __ATOMIC_RELEASE);
         __atomic_fetch_add(&guest_thread_count, 1, __ATOMIC_RELAXED);
     }
-    pthread_mutex_unlock(&table_lock);
+    fork_lock_release(&table_lock);
     if (!place)
         return SEGUE_NO_MEMORY;
     *self = place;

@@ -1,6 +1,6 @@
 /* mapping_linux.c: memory that is mapped twice, so that the program's view can be protected while the other stays open.
  *
- * SOURCES: memfd_create(2), mmap(2) MAP_FIXED_NOREPLACE, setrlimit(2) RLIMIT_FSIZE. */
+ * SOURCES: memfd_create(2), setrlimit(2) RLIMIT_FSIZE, madvise(2) MADV_DONTDUMP. */
 #if !defined(__linux__)
 #error "mapping_linux.c is specific to Linux"
 #endif
@@ -10,6 +10,12 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "views.h"
+
+/* What segue_mapping_destroy has to know: closed addresses stand around the memory, and around the alias. */
+#define MEMORY_GUARDED 1u
+#define ALIAS_GUARDED 2u
 
 static enum segue_status status_of_errno(void)
 {
@@ -23,26 +29,13 @@ static enum segue_status status_of_errno(void)
     }
 }
 
-/* Both views of the file. On failure nothing stays mapped. */
-static enum segue_status map_views(int file, void *at, size_t size, struct segue_mapping *mapping)
+static bool create(void *at, size_t size, int file, struct views *views)
 {
-    int placed = at ? MAP_FIXED_NOREPLACE : 0;
-    void *memory = mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | placed, file, 0);
-    if (memory == MAP_FAILED)
-        return status_of_errno();
-    if (at && memory != at) {
-        /* A kernel before 4.17 takes the address for a mere hint. */
-        munmap(memory, size);
-        return SEGUE_EXISTS;
-    }
-    void *alias = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (alias == MAP_FAILED) {
-        enum segue_status status = status_of_errno();
-        munmap(memory, size);
-        return status;
-    }
-    *mapping = (struct segue_mapping){.memory = memory, .alias = alias, .size = size};
-    return SEGUE_OK;
+    long result = views_create((uint64_t)(uintptr_t)at, size, PROT_READ | PROT_WRITE, file, views);
+    if (result == 0)
+        return true;
+    errno = (int)-result;
+    return false;
 }
 
 /* A file longer than the process may make would cost it a SIGXFSZ. */
@@ -56,20 +49,43 @@ static bool set_length(int file, size_t size)
     return ftruncate(file, (off_t)size) == 0;
 }
 
-enum segue_status segue_mapping_create(void *at, size_t size, struct segue_mapping *mapping)
+/* A memory file is accounted page by page, where shared anonymous memory may be refused as a whole
+ * (vm.overcommit_memory=2); else it can no more. */
+static bool create_by_file(void *at, size_t size, struct views *views)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    if (!mapping || size == 0 || size > SIZE_MAX / 4 || (uintptr_t)at % page)
-        return SEGUE_INVALID;
-    size = (size + page - 1) / page * page;
     int file = memfd_create("segue", MFD_CLOEXEC);
     if (file < 0)
-        return status_of_errno();
-    enum segue_status status = set_length(file, size) ? map_views(file, at, size, mapping) : status_of_errno();
+        return false;
+    bool created = set_length(file, size) && create(at, size, file, views);
     int kept = errno;
     close(file);
     errno = kept;
-    return status;
+    return created;
+}
+
+enum segue_status segue_mapping_create(void *at, size_t size, struct segue_mapping *mapping)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    struct views views;
+    if (!mapping || size == 0 || size > SIZE_MAX / 4 || (uintptr_t)at % page)
+        return SEGUE_INVALID;
+    size = (size + page - 1) / page * page;
+    if (!create(at, size, -1, &views)) {
+        int first = errno;
+        if (first == EEXIST || !create_by_file(at, size, &views)) {
+            errno = first;
+            return status_of_errno();
+        }
+    }
+    /* What the memory holds is in a core by the memory itself. */
+    views_advise(views.second, size, MADV_DONTDUMP);
+    *mapping = (struct segue_mapping){
+        .memory = (void *)(uintptr_t)views.first,
+        .alias = (void *)(uintptr_t)views.second,
+        .size = size,
+        .private_ = ALIAS_GUARDED | (at ? 0 : MEMORY_GUARDED),
+    };
+    return SEGUE_OK;
 }
 
 enum segue_status segue_mapping_destroy(struct segue_mapping *mapping)
@@ -77,8 +93,8 @@ enum segue_status segue_mapping_destroy(struct segue_mapping *mapping)
     if (!mapping)
         return SEGUE_INVALID;
     if (mapping->size) {
-        munmap(mapping->memory, mapping->size);
-        munmap(mapping->alias, mapping->size);
+        views_unmap((uint64_t)(uintptr_t)mapping->memory, mapping->size, mapping->private_ & MEMORY_GUARDED);
+        views_unmap((uint64_t)(uintptr_t)mapping->alias, mapping->size, mapping->private_ & ALIAS_GUARDED);
     }
     *mapping = (struct segue_mapping){0};
     return SEGUE_OK;

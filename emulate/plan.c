@@ -320,8 +320,3 @@ enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_r
     enum segue_status status = plan_accesses(plan, regs, xstate, fault);
     return status == SEGUE_OK ? plan_reach(plan, &listed.reach) : status;
 }
-
-enum segue_status segue_forced_prepare(void)
-{
-    return forced_prepare();
-}

@@ -102,7 +102,7 @@ static uint64_t movable(uint64_t components)
     return moved;
 }
 
-enum segue_status segue_replay_prepare(void)
+enum segue_status replay_prepare(void)
 {
     uint64_t components;
     if (state_enabled(&components)) {

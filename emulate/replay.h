@@ -79,6 +79,9 @@ struct replay {
 
 struct step_scratch;
 
+/* As segue_replay_prepare. */
+enum segue_status replay_prepare(void);
+
 /* Runs the stub. REPLAY_DONE; REPLAY_FAULTED: the instruction faulted, and the state is that at the fault;
  * REPLAY_NOT_LOADED: the area could not be loaded, and nothing has happened. */
 uint64_t replay_enter(struct replay_context *context);

@@ -21,7 +21,7 @@ enum segue_status stubs_prepare(void);
 
 /* The rest is async-signal-safe and thread-safe. */
 
-/* Whether there is memory. False in a child made without the C library's fork. */
+/* Whether there is memory; in a child of a process that has some it is made here. */
 bool stubs_ready(void);
 
 /* A stub of that instruction, which stays as it is until it is let go: call `*code`, and it returns. Written by whom it

@@ -6,22 +6,30 @@
  *
  * Two things can make that memory lie. A processor may have fetched a place's earlier contents: so each writing has a
  * number, and a thread that meets one that is later than its last serialising instruction executes another. A child
- * made by fork would share the memory with its parent: so it does not inherit it, and gets its own.
+ * made by fork would share the memory with its parent: so it does not inherit it, and makes its own when it first needs
+ * some, in whatever it then is: a fork handler, a signal's, or the child of a bare system call.
+ *
+ * The view that can be written stands at a random distance from the one that can be executed. It stays mapped: a step
+ * must not fail for want of a mapping, nor make every thread look anew.
  *
  * SOURCES: Intel SDM volume 3, 9.1.3 (cross-modifying code), 12.6 (code written at another linear address);
- * memfd_create(2), madvise(2) MADV_DONTFORK and MADV_WIPEONFORK. */
+ * memfd_create(2), madvise(2) MADV_DONTFORK and MADV_WIPEONFORK, mmap(2).
+ * ASSUMPTIONS: executable memory is asked for as shared anonymous memory first, which needs no descriptor and no file
+ * of a certain length; and from a memory file where the system refuses that (SELinux execmem). */
 #if !defined(__linux__)
 #error "stubs_linux.c is specific to Linux"
 #endif
 
 #include "stubs.h"
 
-#include <pthread.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
+#include "../decode/system/call_linux_x86_64.h"
 #include "replay.h"
+#include "views.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u
@@ -39,11 +47,20 @@ static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
 #define RETURN 0xc3
 #define BREAKPOINT 0xcc
 
+/* Behind the places, in the page that ends both views and is not executed. */
+struct header {
+    /* The view that can be written. */
+    uint64_t writable;
+};
+#define HEADER_SIZE 4096u
+#define VIEW_SIZE (CODE_SIZE + HEADER_SIZE)
+
 /* All that belongs to one process: wiped in a child made by fork. */
 struct memory {
-    /* The two views; 0 until both are there. */
+    /* The view that can be executed; 0 until both are there. */
     uint64_t executable;
-    uint64_t writable;
+    /* The system has said no, and is not asked again by every plan. */
+    bool refused;
     _Alignas(64) struct stub places[PLACES];
 };
 
@@ -53,98 +70,83 @@ static uint64_t writings;
 /* The writings that the thread's last serialising instruction came after. */
 static __thread uint64_t serialised __attribute__((tls_model("initial-exec")));
 
-static pthread_mutex_t preparing = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-
-static int create_file(void)
+static void unmap_views(const struct views *views)
 {
+    views_unmap(views->first, VIEW_SIZE, true);
+    views_unmap(views->second, VIEW_SIZE, true);
+}
+
+/* No view gains a right to execute: systems that harden programs refuse that (PR_SET_MDWE, filters of mprotect). */
+static bool keep_to_ourselves(const struct views *views)
+{
+    ((struct header *)(uintptr_t)(views->second + CODE_SIZE))->writable = views->second;
+    return views_advise(views->first, VIEW_SIZE, MADV_DONTFORK) &&
+           views_advise(views->second, VIEW_SIZE, MADV_DONTFORK) &&
+           views_advise(views->second, VIEW_SIZE, MADV_DONTDUMP) &&
+           system_call3(SYS_mprotect, (long)(views->first + CODE_SIZE), HEADER_SIZE, PROT_READ) == 0;
+}
+
+static enum segue_status make_views(int file, struct views *views)
+{
+    long result = views_create(0, VIEW_SIZE, PROT_READ | PROT_EXEC, file, views);
+    if (result != 0)
+        return result == -ENOMEM ? SEGUE_NO_MEMORY : SEGUE_UNSUPPORTED;
+    if (keep_to_ourselves(views))
+        return SEGUE_OK;
+    unmap_views(views);
+    return SEGUE_UNSUPPORTED;
+}
+
+/* A file longer than the process may make would cost it a SIGXFSZ. */
+static bool may_be_as_long(uint64_t size)
+{
+    struct rlimit longest;
+    return system_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&longest) == 0 && longest.rlim_cur >= size;
+}
+
+static enum segue_status make_views_of_file(struct views *views)
+{
+    static const char name[] = "segue-stubs";
+    enum segue_status status = SEGUE_UNSUPPORTED;
+    long file = system_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC | MFD_EXEC, 0);
     /* Older kernels do not know that flag, and need none. */
-    int file = memfd_create("segue-stubs", MFD_CLOEXEC | MFD_EXEC);
-    return file >= 0 ? file : memfd_create("segue-stubs", MFD_CLOEXEC);
+    if (file == -EINVAL)
+        file = system_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC, 0);
+    if (file < 0)
+        return status;
+    if (may_be_as_long(VIEW_SIZE) && system_call3(SYS_ftruncate, file, VIEW_SIZE, 0) == 0)
+        status = make_views((int)file, views);
+    system_call3(SYS_close, file, 0, 0);
+    return status;
 }
 
-static void *map_view(int file, int protection)
+/* Whoever loses a race uses the winner's. */
+static enum segue_status make_code(struct memory *present)
 {
-    void *view = mmap(NULL, CODE_SIZE, protection, MAP_SHARED, file, 0);
-    if (view == MAP_FAILED)
-        return NULL;
-    if (madvise(view, CODE_SIZE, MADV_DONTFORK) == 0)
-        return view;
-    munmap(view, CODE_SIZE);
-    return NULL;
-}
-
-static enum segue_status map_code(int file)
-{
-    if (ftruncate(file, CODE_SIZE) != 0)
-        return SEGUE_NO_MEMORY;
-    void *writable = map_view(file, PROT_READ | PROT_WRITE);
-    if (!writable)
-        return SEGUE_NO_MEMORY;
-    void *executable = map_view(file, PROT_READ | PROT_EXEC);
-    if (!executable) {
-        munmap(writable, CODE_SIZE);
-        return SEGUE_UNSUPPORTED;
-    }
-    memory->writable = (uint64_t)(uintptr_t)writable;
-    __atomic_store_n(&memory->executable, (uint64_t)(uintptr_t)executable, __ATOMIC_RELEASE);
+    struct views views;
+    uint64_t none = 0;
+    enum segue_status status = make_views(-1, &views);
+    if (status != SEGUE_OK && make_views_of_file(&views) != SEGUE_OK)
+        return status;
+    if (!__atomic_compare_exchange_n(&present->executable, &none, views.first, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE))
+        unmap_views(&views);
     return SEGUE_OK;
 }
 
 static enum segue_status map_places(void)
 {
     void *mapped = mmap(NULL, sizeof *memory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct memory *none = NULL;
     if (mapped == MAP_FAILED)
         return SEGUE_NO_MEMORY;
     if (madvise(mapped, sizeof *memory, MADV_WIPEONFORK) != 0) {
         munmap(mapped, sizeof *memory);
         return SEGUE_UNSUPPORTED;
     }
-    __atomic_store_n(&memory, mapped, __ATOMIC_RELEASE);
+    if (!__atomic_compare_exchange_n(&memory, &none, mapped, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        munmap(mapped, sizeof *memory);
     return SEGUE_OK;
-}
-
-static enum segue_status prepare(void)
-{
-    enum segue_status status = memory ? SEGUE_OK : map_places();
-    if (status != SEGUE_OK || stubs_ready())
-        return status;
-    int file = create_file();
-    if (file < 0)
-        return SEGUE_UNSUPPORTED;
-    status = map_code(file);
-    close(file);
-    return status;
-}
-
-static void before_fork(void)
-{
-    pthread_mutex_lock(&preparing);
-}
-
-static void after_fork(void)
-{
-    pthread_mutex_unlock(&preparing);
-}
-
-static void after_fork_in_child(void)
-{
-    prepare();
-    pthread_mutex_unlock(&preparing);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(before_fork, after_fork, after_fork_in_child);
-}
-
-enum segue_status stubs_prepare(void)
-{
-    pthread_once(&fork_once, watch_forks);
-    pthread_mutex_lock(&preparing);
-    enum segue_status status = prepare();
-    pthread_mutex_unlock(&preparing);
-    return status;
 }
 
 static uint64_t executable_view(void)
@@ -153,9 +155,31 @@ static uint64_t executable_view(void)
     return present ? __atomic_load_n(&present->executable, __ATOMIC_ACQUIRE) : 0;
 }
 
+static enum segue_status make_code_unless_refused(void)
+{
+    struct memory *present = __atomic_load_n(&memory, __ATOMIC_ACQUIRE);
+    if (executable_view())
+        return SEGUE_OK;
+    if (!present || __atomic_load_n(&present->refused, __ATOMIC_RELAXED))
+        return SEGUE_UNSUPPORTED;
+    enum segue_status status = make_code(present);
+    if (status == SEGUE_UNSUPPORTED)
+        __atomic_store_n(&present->refused, true, __ATOMIC_RELAXED);
+    return status;
+}
+
+enum segue_status stubs_prepare(void)
+{
+    enum segue_status status = __atomic_load_n(&memory, __ATOMIC_ACQUIRE) ? SEGUE_OK : map_places();
+    if (status != SEGUE_OK)
+        return status;
+    __atomic_store_n(&memory->refused, false, __ATOMIC_RELAXED);
+    return make_code_unless_refused();
+}
+
 bool stubs_ready(void)
 {
-    return executable_view() != 0;
+    return make_code_unless_refused() == SEGUE_OK;
 }
 
 bool stubs_contain(uint64_t rip)
@@ -189,7 +213,8 @@ static bool hold(struct stub *stub, const uint64_t key[2])
 
 static void write_code(struct stub *stub, const struct segue_redirection *redirection)
 {
-    uint8_t *at = (uint8_t *)(uintptr_t)memory->writable + (size_t)(stub - memory->places) * PLACE_SIZE;
+    const struct header *header = (const struct header *)(uintptr_t)(executable_view() + CODE_SIZE);
+    uint8_t *at = (uint8_t *)(uintptr_t)header->writable + (size_t)(stub - memory->places) * PLACE_SIZE;
     memset(at, BREAKPOINT, PLACE_SIZE);
     memcpy(at, endbr64, sizeof endbr64);
     memcpy(at + sizeof endbr64, redirection->bytes, redirection->length);
@@ -244,7 +269,7 @@ static struct stub *find(const struct segue_redirection *redirection)
 
 struct stub *stubs_hold(const struct segue_redirection *redirection, const void **code)
 {
-    struct stub *stub = find(redirection);
+    struct stub *stub = stubs_ready() ? find(redirection) : NULL;
     if (!stub)
         return NULL;
     if (stub->written > serialised) {
@@ -255,7 +280,11 @@ struct stub *stubs_hold(const struct segue_redirection *redirection, const void 
     return stub;
 }
 
+/* In a child that was made while its thread held the stub, nobody holds it. */
 void stubs_let_go(struct stub *stub)
 {
-    __atomic_fetch_sub(&stub->holders, 1, __ATOMIC_RELEASE);
+    uint64_t holders = __atomic_load_n(&stub->holders, __ATOMIC_RELAXED);
+    while (holders && !__atomic_compare_exchange_n(&stub->holders, &holders, holders - 1, false, __ATOMIC_RELEASE,
+                                                   __ATOMIC_RELAXED))
+        continue;
 }

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "../decode/system/asynchronous.h"
 #include "../decode/system/call_linux_x86_64.h"
 #include "unwind.h"
 
@@ -217,11 +218,10 @@ void modules_rewrite(struct segment_service *service, uint64_t address)
 
 static void scan_patiently(const struct segue_code *code, struct rewriting *rewriting)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    asynchronous_block(&before);
     segue_scan(code, rewriting->service->options.rewrite, rewrite_site, rewriting);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    asynchronous_put_back(&before);
 }
 
 static enum segue_status finish(const struct rewriting *rewriting, struct segue_patch_counts *counts)

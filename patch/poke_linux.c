@@ -16,8 +16,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../decode/system/asynchronous.h"
 #include "../decode/system/call_linux_x86_64.h"
 #include "../decode/system/forced.h"
+#include "../decode/system/fork_lock.h"
+#include "../decode/system/once.h"
 #include "../decode/system/protection.h"
 
 #define PAGE 4096u
@@ -32,11 +35,14 @@ static struct {
     uint64_t base, size;
     char *alias;
 } aliases[ALIASES];
-static pthread_mutex_t aliases_changing = PTHREAD_MUTEX_INITIALIZER;
+static struct fork_lock aliases_changing = FORK_LOCK_INITIALIZER;
 
-/* Held while a page stands open or a breakpoint stands; its holder has all signals blocked. In a page of its own, that
- * the kernel wipes in a child made by fork: there the holder does not exist. */
+/* Held while a page stands open or a breakpoint stands; its holder has all asynchronous signals blocked. In a page of
+ * its own, that the kernel wipes in a child made by fork: there the holder does not exist. */
 static uint32_t *lock;
+/* The thread that has it for a fork, 0 if none has. Its own faults, in fork handlers of others, change code as ever. */
+static pthread_t forking;
+static unsigned forks_in_progress;
 
 static uint64_t recent[RECENT];
 /* Twice the breakpoints that have been set; odd while one stands. */
@@ -45,8 +51,24 @@ static bool can_serialise;
 
 /* --- The lock. --- */
 
+/* As pthread_self tells, without a call. */
+static pthread_t thread_name(void)
+{
+    pthread_t name;
+    __asm__ volatile("movq %%fs:0x10, %0" : "=r"(name));
+    return name;
+}
+
+static bool is_held_for_our_fork(void)
+{
+    return __atomic_load_n(&forks_in_progress, __ATOMIC_ACQUIRE) &&
+           __atomic_load_n(&forking, __ATOMIC_RELAXED) == thread_name();
+}
+
 static bool lock_try(void)
 {
+    if (is_held_for_our_fork())
+        return true;
     for (unsigned i = 0; i < PATIENCE; i++) {
         if (!__atomic_load_n(lock, __ATOMIC_RELAXED) && !__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
             return true;
@@ -57,50 +79,75 @@ static bool lock_try(void)
 
 static void lock_release(void)
 {
+    if (is_held_for_our_fork())
+        return;
     __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
 }
 
-/* For fork: no child begins with a page that stands open, or with a breakpoint in its code. */
+/* For fork: no child begins with a page that stands open, or with a breakpoint in its code. Fork handlers of
+ * others run meanwhile, and the C library's own code. */
 static sigset_t mask_before_fork;
 
 static void lock_for_fork(void)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t before;
+    fork_lock_before(&aliases_changing);
+    asynchronous_block(&before);
     while (!lock_try())
         sched_yield();
-    mask_before_fork = before;
+    if (!forks_in_progress)
+        mask_before_fork = before;
+    __atomic_store_n(&forking, thread_name(), __ATOMIC_RELAXED);
+    __atomic_fetch_add(&forks_in_progress, 1, __ATOMIC_RELEASE);
 }
 
 static void unlock_after_fork(void)
 {
+    if (!forks_in_progress || __atomic_sub_fetch(&forks_in_progress, 1, __ATOMIC_RELEASE))
+        return;
     sigset_t before = mask_before_fork;
     lock_release();
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    asynchronous_put_back(&before);
+}
+
+static void after_fork_in_parent(void)
+{
+    unlock_after_fork();
+    fork_lock_after(&aliases_changing);
+}
+
+static void after_fork_in_child(void)
+{
+    unlock_after_fork();
+    fork_lock_in_child(&aliases_changing);
 }
 
 /* --- Preparation. --- */
 
-static pthread_once_t prepare_once = PTHREAD_ONCE_INIT;
-
-static void prepare(void)
+static bool map_lock(void)
 {
     uint32_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
-        return;
+        return false;
     madvise(page, PAGE, MADV_WIPEONFORK);
     can_serialise = system_call3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0;
     __atomic_store_n(&lock, page, __ATOMIC_RELEASE);
-    pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);
-    /* If the kernel does not let us past a page's protection, that way fails when it is tried. */
-    forced_prepare();
+    return true;
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(lock_for_fork, after_fork_in_parent, after_fork_in_child) == 0;
 }
 
 enum segue_status poke_prepare(void)
 {
-    pthread_once(&prepare_once, prepare);
-    return lock ? SEGUE_OK : SEGUE_NO_MEMORY;
+    static struct once mapped, forks;
+    if (!once(&mapped, map_lock) || !once(&forks, watch_forks))
+        return SEGUE_NO_MEMORY;
+    /* If the kernel does not let us past a page's protection, that way fails when it is tried. */
+    forced_prepare();
+    return SEGUE_OK;
 }
 
 /* Every thread of the process has serialised when this returns. */
@@ -130,23 +177,23 @@ static enum segue_status alias_add(uint64_t base, uint64_t size, char *alias)
 
 enum segue_status poke_alias_add(uint64_t base, uint64_t size, void *alias)
 {
-    pthread_mutex_lock(&aliases_changing);
+    fork_lock_take(&aliases_changing);
     enum segue_status status = alias_add(base, size, alias);
-    pthread_mutex_unlock(&aliases_changing);
+    fork_lock_release(&aliases_changing);
     return status;
 }
 
 enum segue_status poke_alias_remove(uint64_t base)
 {
     enum segue_status status = SEGUE_NOT_FOUND;
-    pthread_mutex_lock(&aliases_changing);
+    fork_lock_take(&aliases_changing);
     for (unsigned i = 0; i < ALIASES; i++) {
         if (aliases[i].size && aliases[i].base == base) {
             __atomic_store_n(&aliases[i].size, 0, __ATOMIC_RELEASE);
             status = SEGUE_OK;
         }
     }
-    pthread_mutex_unlock(&aliases_changing);
+    fork_lock_release(&aliases_changing);
     return status;
 }
 

@@ -5,11 +5,13 @@
  * rewritten while the processor, or what translates for it, still runs the old ones. */
 #include "segment.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 
-#include <dlfcn.h>
-
+#include "../decode/system/asynchronous.h"
+#include "../decode/system/fork_lock.h"
+#include "../decode/system/once.h"
 #include "modules.h"
 #include "poke.h"
 #include "rewrite.h"
@@ -22,7 +24,7 @@
 
 static struct segment_service service;
 static struct segment_service *in_force;
-static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
+static struct fork_lock changing = FORK_LOCK_INITIALIZER;
 
 /* The fault that this thread was last told to run again. */
 static __thread struct {
@@ -126,11 +128,35 @@ enum segue_segment_verdict segue_segment_serve(const struct segue_insn *insn, st
 
 /* --- Begin and end. --- */
 
+static void before_fork(void)
+{
+    fork_lock_before(&changing);
+}
+
+static void after_fork_in_parent(void)
+{
+    fork_lock_after(&changing);
+}
+
+static void after_fork_in_child(void)
+{
+    fork_lock_in_child(&changing);
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+}
+
 static enum segue_status enable(const struct segue_segment_options *options)
 {
+    static struct once forks;
     if (segment_in_force())
         return SEGUE_EXISTS;
     enum segue_status status = poke_prepare();
+    /* After its handlers: the locks are taken in this order. */
+    if (status == SEGUE_OK && !once(&forks, watch_forks))
+        status = SEGUE_NO_MEMORY;
     if (status == SEGUE_OK)
         status = ledger_create(&service.ledger, options->capacity ? options->capacity : DEFAULT_CAPACITY);
     if (status == SEGUE_OK && (options->flags & SEGUE_SEGMENT_WHOLE_MODULES))
@@ -149,33 +175,33 @@ enum segue_status segue_segment_enable(const struct segue_segment_options *optio
     if (!options || (options->flags & ~(uint32_t)KNOWN_FLAGS) || !rewrite_is_valid(options->rewrite) ||
         ((options->flags & SEGUE_SEGMENT_CHOSEN_BASE) && !(options->flags & SEGUE_SEGMENT_EMULATE)))
         return SEGUE_INVALID;
-    pthread_mutex_lock(&changing);
+    fork_lock_take(&changing);
     enum segue_status status = enable(options);
-    pthread_mutex_unlock(&changing);
+    fork_lock_release(&changing);
     return status;
 }
 
 enum segue_status segue_segment_disable(void)
 {
     enum segue_status status = SEGUE_NOT_FOUND;
-    pthread_mutex_lock(&changing);
+    fork_lock_take(&changing);
     if (segment_in_force()) {
         __atomic_store_n(&in_force, NULL, __ATOMIC_RELEASE);
         ledger_destroy(&service.ledger);
         modules_free();
         status = SEGUE_OK;
     }
-    pthread_mutex_unlock(&changing);
+    fork_lock_release(&changing);
     return status;
 }
 
 enum segue_status segue_segment_modules(void)
 {
     enum segue_status status = SEGUE_NOT_FOUND;
-    pthread_mutex_lock(&changing);
+    fork_lock_take(&changing);
     if (segment_in_force())
         status = modules_read();
-    pthread_mutex_unlock(&changing);
+    fork_lock_release(&changing);
     return status;
 }
 
@@ -207,7 +233,7 @@ enum segue_status segue_segment_records(struct segue_segment_record *records, si
     if (!count || (!records && capacity))
         return SEGUE_INVALID;
     *count = 0;
-    pthread_mutex_lock(&changing);
+    fork_lock_take(&changing);
     struct segment_service *present = segment_in_force();
     for (size_t i = 0; present && i < present->ledger.capacity; i++) {
         const struct ledger_entry *entry = &present->ledger.entries[i];
@@ -217,13 +243,13 @@ enum segue_status segue_segment_records(struct segue_segment_record *records, si
             read_record(entry, &records[*count]);
         (*count)++;
     }
-    pthread_mutex_unlock(&changing);
+    fork_lock_release(&changing);
     if (!present)
         return SEGUE_NOT_FOUND;
     return *count > capacity ? SEGUE_TOO_SMALL : SEGUE_OK;
 }
 
-/* With all signals blocked. What somebody else has changed since is left alone. */
+/* With asynchronous signals blocked. What somebody else has changed since is left alone. */
 static bool undo_entry(struct ledger_entry *entry, size_t *count)
 {
     enum segue_status status;
@@ -244,20 +270,19 @@ static bool undo_entry(struct ledger_entry *entry, size_t *count)
 
 enum segue_status segue_segment_undo(uint64_t start, uint64_t size, size_t *count)
 {
-    sigset_t all, before;
+    sigset_t before;
     size_t undone = 0;
     bool done = true;
-    sigfillset(&all);
-    pthread_mutex_lock(&changing);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    fork_lock_take(&changing);
+    asynchronous_block(&before);
     struct segment_service *present = segment_in_force();
     for (size_t i = 0; present && i < present->ledger.capacity; i++) {
         struct ledger_entry *entry = &present->ledger.entries[i];
         if (__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) == LEDGER_REWRITTEN && entry->address - start < size)
             done &= undo_entry(entry, &undone);
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_mutex_unlock(&changing);
+    asynchronous_put_back(&before);
+    fork_lock_release(&changing);
     if (count)
         *count = undone;
     if (!present)
@@ -275,14 +300,14 @@ enum segue_status segue_segment_undo_module(const void *address, size_t *count)
 
 enum segue_status segue_segment_forget(uint64_t start, uint64_t size)
 {
-    pthread_mutex_lock(&changing);
+    fork_lock_take(&changing);
     struct segment_service *present = segment_in_force();
     for (size_t i = 0; present && i < present->ledger.capacity; i++) {
         struct ledger_entry *entry = &present->ledger.entries[i];
         if (entry->address && entry->address - start < size)
             __atomic_store_n(&entry->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
     }
-    pthread_mutex_unlock(&changing);
+    fork_lock_release(&changing);
     return present ? SEGUE_OK : SEGUE_NOT_FOUND;
 }
 

@@ -9,6 +9,8 @@
 #include <segue/signals.h>
 #include <string.h>
 
+#include "../decode/system/fork_lock.h"
+#include "../decode/system/once.h"
 #include "action_linux_x86_64.h"
 #include "believed.h"
 #include "chain.h"
@@ -25,8 +27,8 @@
     (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_SIGTRAP)
 #define POLICY_STACK_SIZE 262144u
 
-static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static struct fork_lock installing = FORK_LOCK_INITIALIZER;
+static struct once forks;
 static bool installed;
 static struct segue_options options_in_force;
 
@@ -55,26 +57,26 @@ static uint64_t answered_signals(const struct segue_options *options)
 /* Whoever installs or takes out has come to an end of it when a child is made: nobody waits with this lock held. */
 static void before_fork(void)
 {
-    pthread_mutex_lock(&installing);
+    fork_lock_before(&installing);
     region_before_fork();
 }
 
 static void after_fork_in_parent(void)
 {
     region_after_fork();
-    pthread_mutex_unlock(&installing);
+    fork_lock_after(&installing);
 }
 
 static void after_fork_in_child(void)
 {
-    pthread_mutex_init(&installing, NULL);
+    fork_lock_in_child(&installing);
     region_in_child();
     readers_reset();
 }
 
-static void watch_forks(void)
+static bool watch_forks(void)
 {
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
 }
 
 /* Those that the C library keeps for itself as well, which sigfillset would leave out. The synchronous ones get
@@ -127,9 +129,9 @@ static enum segue_status install(const struct segue_options *options)
     bool attached = false;
     if (installed)
         return SEGUE_EXISTS;
-    if (pthread_once(&fork_once, watch_forks) != 0)
-        return SEGUE_SYSTEM;
     identity_prepare();
+    if (!once(&forks, watch_forks))
+        return SEGUE_NO_MEMORY;
     if (work_prepare() != SEGUE_OK)
         return SEGUE_NO_MEMORY;
     describe_action(options, &no_previous, &ours);
@@ -170,9 +172,9 @@ enum segue_status segue_install(const struct segue_options *options)
     /* Without the memory that it needs, plans refuse what the replay engine does; moves are stepped all the same. Not
      * with our lock held: it has one of its own, and fork takes the two in the other order. */
     segue_replay_prepare();
-    pthread_mutex_lock(&installing);
+    fork_lock_take(&installing);
     enum segue_status status = install(&given);
-    pthread_mutex_unlock(&installing);
+    fork_lock_release(&installing);
     return status;
 }
 
@@ -201,9 +203,9 @@ static enum segue_status check(struct segue_owner *owner)
 
 enum segue_status segue_install_check(struct segue_owner *owner)
 {
-    pthread_mutex_lock(&installing);
+    fork_lock_take(&installing);
     enum segue_status status = check(owner);
-    pthread_mutex_unlock(&installing);
+    fork_lock_release(&installing);
     return status;
 }
 
@@ -226,9 +228,9 @@ enum segue_status segue_uninstall(struct segue_owner *owner)
 {
     if (thread_is_inside())
         return SEGUE_BUSY;
-    pthread_mutex_lock(&installing);
+    fork_lock_take(&installing);
     enum segue_status status = uninstall(owner);
-    pthread_mutex_unlock(&installing);
+    fork_lock_release(&installing);
     if (status != SEGUE_OK)
         return status;
     readers_wait(NULL);
@@ -239,10 +241,10 @@ enum segue_status segue_uninstall(struct segue_owner *owner)
 
 enum segue_status segue_thread_attach(void)
 {
-    pthread_mutex_lock(&installing);
+    fork_lock_take(&installing);
     bool present = installed;
     size_t size = options_in_force.policy_stack_size;
-    pthread_mutex_unlock(&installing);
+    fork_lock_release(&installing);
     return present ? thread_attach(size, false) : SEGUE_NOT_FOUND;
 }
 

@@ -2,11 +2,10 @@
  * for long: a remover gives it up before it waits for the faults in progress. */
 #include "region.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include "../decode/system/call_linux_x86_64.h"
-#include "../decode/system/forced.h"
+#include "../decode/system/fork_lock.h"
 #include "readers.h"
 #include "thread.h"
 
@@ -15,7 +14,7 @@
 _Static_assert(KNOWN_FLAGS <= UINT16_MAX, "struct region has 16 bits for them");
 
 static struct table table;
-static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
+static struct fork_lock changing = FORK_LOCK_INITIALIZER;
 static uint64_t removals;
 static size_t count;
 
@@ -70,12 +69,12 @@ size_t region_count(void)
 
 void region_before_fork(void)
 {
-    pthread_mutex_lock(&changing);
+    fork_lock_before(&changing);
 }
 
 void region_after_fork(void)
 {
-    pthread_mutex_unlock(&changing);
+    fork_lock_after(&changing);
 }
 
 /* Once nobody can see the region any more; with the lock held. */
@@ -95,9 +94,9 @@ static void finish(struct removal *removal)
  * handler forked: it finds its work done. */
 void region_in_child(void)
 {
-    pthread_mutex_init(&changing, NULL);
     while (under_way)
         finish(under_way);
+    fork_lock_in_child(&changing);
 }
 
 static bool has_its_parts(const struct segue_window *window)
@@ -151,13 +150,13 @@ enum segue_status segue_region_add(const struct segue_region *region)
     if (thread_is_inside())
         return SEGUE_BUSY;
     if (region->window.kind == SEGUE_WINDOW_FORCED) {
-        enum segue_status status = forced_prepare();
+        enum segue_status status = segue_forced_prepare();
         if (status != SEGUE_OK)
             return status;
     }
-    pthread_mutex_lock(&changing);
+    fork_lock_take(&changing);
     enum segue_status status = add(region);
-    pthread_mutex_unlock(&changing);
+    fork_lock_release(&changing);
     return status;
 }
 
@@ -165,10 +164,10 @@ enum segue_status segue_region_remove(const void *base)
 {
     if (thread_is_inside())
         return SEGUE_BUSY;
-    pthread_mutex_lock(&changing);
+    fork_lock_take(&changing);
     const struct region *region = table_find(&table, (uint64_t)(uintptr_t)base);
     if (!region || region->base != (uint64_t)(uintptr_t)base) {
-        pthread_mutex_unlock(&changing);
+        fork_lock_release(&changing);
         return SEGUE_NOT_FOUND;
     }
     /* Counted first: whoever no longer finds the region must know that one was removed. */
@@ -176,14 +175,14 @@ enum segue_status segue_region_remove(const void *base)
     table_hide(&table, region);
     struct removal removal = {.region = region, .retired = table_retired(&table), .next = under_way};
     under_way = &removal;
-    pthread_mutex_unlock(&changing);
+    fork_lock_release(&changing);
 
     readers_wait(region);
 
-    pthread_mutex_lock(&changing);
+    fork_lock_take(&changing);
     if (!removal.done)
         finish(&removal);
-    pthread_mutex_unlock(&changing);
+    fork_lock_release(&changing);
     return SEGUE_OK;
 }
 

@@ -34,6 +34,8 @@
 #include <time.h>
 
 #include "../decode/system/call_linux_x86_64.h"
+#include "../decode/system/fork_lock.h"
+#include "../decode/system/once.h"
 #include "action_linux_x86_64.h"
 #include "chain.h"
 #include "frame.h"
@@ -77,7 +79,7 @@ static uint64_t suspender;
 #define COUNT_MASK ((UINT64_C(1) << GROUP_SHIFT) - 1)
 
 static int signal_in_use;
-static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
+static struct fork_lock installing = FORK_LOCK_INITIALIZER;
 
 int suspend_signal(void)
 {
@@ -513,18 +515,18 @@ enum segue_status segue_thread_resume(struct segue_suspension *suspension)
 
 static void before_fork(void)
 {
-    pthread_mutex_lock(&installing);
+    fork_lock_before(&installing);
 }
 
 static void after_fork_in_parent(void)
 {
-    pthread_mutex_unlock(&installing);
+    fork_lock_after(&installing);
 }
 
 /* Those who were suspended are not there. */
 static void after_fork_in_child(void)
 {
-    pthread_mutex_init(&installing, NULL);
+    fork_lock_in_child(&installing);
     identity_in_child();
     suspender = 0;
     for (uint32_t i = 0; i < places_used; i++) {
@@ -534,9 +536,9 @@ static void after_fork_in_child(void)
     }
 }
 
-static void watch_forks(void)
+static bool watch_forks(void)
 {
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
 }
 
 /* Everything but what a fault raises, what the C library needs of every thread, and what the embedder leaves open. */
@@ -560,13 +562,14 @@ static bool is_usable(int number)
 
 static enum segue_status install(const struct segue_suspend_options *options)
 {
-    static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+    static struct once forks;
     struct sigaction ours = {.sa_sigaction = suspend_entry, .sa_flags = SA_SIGINFO | SA_RESTART}, previous;
     uint64_t mask = blocked_signals(options);
     if (signal_in_use)
         return SEGUE_EXISTS;
     identity_prepare();
-    pthread_once(&fork_once, watch_forks);
+    if (!once(&forks, watch_forks))
+        return SEGUE_NO_MEMORY;
     memcpy(&ours.sa_mask, &mask, sizeof mask);
     if (options->flags & SEGUE_SUSPEND_ALTERNATE_STACK)
         ours.sa_flags |= SA_ONSTACK;
@@ -589,9 +592,9 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
         given.signal = DEFAULT_SIGNAL;
     if (given.flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK || !is_usable(given.signal))
         return SEGUE_INVALID;
-    pthread_mutex_lock(&installing);
+    fork_lock_take(&installing);
     enum segue_status status = install(&given);
-    pthread_mutex_unlock(&installing);
+    fork_lock_release(&installing);
     return status;
 }
 
@@ -608,9 +611,9 @@ static enum segue_status check(struct segue_owner *owner)
 
 enum segue_status segue_suspend_check(struct segue_owner *owner)
 {
-    pthread_mutex_lock(&installing);
+    fork_lock_take(&installing);
     enum segue_status status = check(owner);
-    pthread_mutex_unlock(&installing);
+    fork_lock_release(&installing);
     return status;
 }
 
@@ -631,8 +634,8 @@ static enum segue_status uninstall(void)
 
 enum segue_status segue_suspend_uninstall(void)
 {
-    pthread_mutex_lock(&installing);
+    fork_lock_take(&installing);
     enum segue_status status = uninstall();
-    pthread_mutex_unlock(&installing);
+    fork_lock_release(&installing);
     return status;
 }

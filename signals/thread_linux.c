@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "../decode/system/call_linux_x86_64.h"
+#include "../decode/system/once.h"
 #include "entry_layout.h"
 #include "readers.h"
 
@@ -28,8 +29,7 @@
 __thread struct thread_state thread_self;
 
 static pthread_key_t exit_key;
-static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
-static bool exit_key_made;
+static struct once exit_key_once;
 
 int thread_number(void)
 {
@@ -113,9 +113,9 @@ static void on_exit_of_thread(void *unused)
     thread_detach();
 }
 
-static void make_exit_key(void)
+static bool make_exit_key(void)
 {
-    exit_key_made = pthread_key_create(&exit_key, on_exit_of_thread) == 0;
+    return pthread_key_create(&exit_key, on_exit_of_thread) == 0;
 }
 
 /* A mapping whose lowest page is closed. */
@@ -174,7 +174,7 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         return SEGUE_BUSY;
     if (thread->attached)
         return SEGUE_EXISTS;
-    if (pthread_once(&exit_once, make_exit_key) != 0 || !exit_key_made)
+    if (!once(&exit_key_once, make_exit_key))
         return SEGUE_NO_MEMORY;
     if (change_stack(NULL, &present) != 0)
         return SEGUE_SYSTEM;

@@ -13,6 +13,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "../emulate/stubs.h"
+
 #define PAGE 4096u
 
 struct fixture {
@@ -137,21 +139,71 @@ static void second_operand_that_is_missing_is_told_at_its_own_address(void **sta
 
 /* ---- executable memory ------------------------------------------------------------------------------------------ */
 
-static void no_mapping_is_both_writable_and_executable(void **state)
+/* One line of /proc/self/maps. */
+struct line {
+    uint64_t start, end, inode;
+    char rights[5];
+};
+
+static bool next_line(FILE *maps, struct line *line)
 {
-    char line[512];
-    unsigned views = 0;
-    (void)state;
+    char text[512];
+    return fgets(text, sizeof text, maps) && sscanf(text, "%lx-%lx %4s %*s %*s %lu", &line->start, &line->end,
+                                                    line->rights, &line->inode) == 4;
+}
+
+/* The line that holds stubs, or the one that can be written to of the same memory. */
+static struct line find_view(uint64_t inode)
+{
+    struct line line = {0}, found = {0};
     FILE *maps = fopen("/proc/self/maps", "r");
     assert_non_null(maps);
-    while (fgets(line, sizeof line, maps)) {
-        const char *rights = strchr(line, ' ');
-        assert_non_null(rights);
-        assert_false(rights[2] == 'w' && rights[3] == 'x');
-        views += strstr(line, "segue-stubs") != NULL;
+    while (next_line(maps, &line)) {
+        assert_false(line.rights[1] == 'w' && line.rights[2] == 'x');
+        if (inode ? line.inode == inode && line.rights[1] == 'w' : stubs_contain(line.start))
+            found = line;
     }
     fclose(maps);
-    assert_int_equal(views, 2);
+    return found;
+}
+
+/* What can be written of it is not where what can be executed leads to: neither next to it, nor in the same place of
+ * two processes. */
+static uint64_t distance_of_views(void)
+{
+    struct line executable = find_view(0);
+    assert_memory_equal(executable.rights, "r-x", 3);
+    assert_true(executable.inode != 0);
+    struct line writable = find_view(executable.inode);
+    assert_memory_equal(writable.rights, "rw-", 3);
+    uint64_t gap =
+        executable.start > writable.end ? executable.start - writable.end : writable.start - executable.end;
+    assert_true(gap >= 2 * 65536);
+    return executable.start - writable.start;
+}
+
+static void no_mapping_is_both_writable_and_executable(void **state)
+{
+    uint64_t distance = distance_of_views();
+    int ends[2];
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    unsigned same = 0;
+    for (int i = 0; i < 4; i++) {
+        pid_t child = fork();
+        uint64_t other;
+        if (child == 0) {
+            segue_replay_prepare();
+            other = distance_of_views();
+            _exit(write(ends[1], &other, sizeof other) == sizeof other ? 0 : 1);
+        }
+        waitpid(child, NULL, 0);
+        assert_int_equal(read(ends[0], &other, sizeof other), sizeof other);
+        same += other == distance;
+    }
+    close(ends[0]);
+    close(ends[1]);
+    assert_true(same < 4);
 }
 
 static void add_locked(uint64_t *word)

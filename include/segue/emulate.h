@@ -132,9 +132,11 @@ SEGUE_API enum segue_status segue_plan(const struct segue_insn *insn, const stru
                                        struct segue_plan *plan);
 
 /* Makes the replay engine ready: executable memory of the library's own, which is never writable at the address where
- * it is executed. Without it, plans refuse what only that engine does. segue_install calls this; a child made by fork
- * gets memory of its own. Calling it again does nothing. Returns SEGUE_OK; SEGUE_UNSUPPORTED when the system gives no
- * executable memory; SEGUE_NO_MEMORY. Not async-signal-safe; thread-safe. */
+ * it is executed. Without it, plans refuse what only that engine does. segue_install calls this. A child made by fork,
+ * or by a bare system call, makes memory of its own when it first needs some, by mmap, mremap, madvise and mprotect: who
+ * forbids a child these calls this before. No descriptor is needed, and no limit on files concerns it. Calling it again
+ * does nothing. Returns SEGUE_OK; SEGUE_UNSUPPORTED when the system gives no executable memory; SEGUE_NO_MEMORY. Not
+ * async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_replay_prepare(void);
 
 /* Makes forced windows ready: opens the kernel's way past this process's own protection, and proves it. Without it,
@@ -177,10 +179,15 @@ struct segue_mapping {
     void *alias;
     /* Bytes, whole pages. */
     size_t size;
+    /* The library's. */
+    uint64_t private_;
 };
 
 /* Makes `size` bytes (rounded up to whole pages) of zeroed memory with two views, both readable and writable; it is the
  * caller who then protects `memory`. `at`, if not NULL, is where `memory` must stand; nothing may be mapped there yet.
+ * The views stand apart at a random distance, below 2 GiB unless `at` or the size forbids it. The 64 KiB on each side
+ * of a view are closed: an access there is a fault; but not those around `at`, which are the caller's. The alias is
+ * left out of core dumps. RLIMIT_FSIZE does not limit the memory, unless the system accounts all memory in advance.
  * The memory is shared: a child made by fork sees and changes the same bytes.
  * Returns SEGUE_OK; SEGUE_INVALID for a zero size or an `at` within a page; SEGUE_EXISTS when something is mapped at
  * `at`; SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */

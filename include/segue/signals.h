@@ -41,10 +41,12 @@ struct segue_options {
 };
 
 /* Installs the handler for SIGSEGV, SIGBUS and SIGFPE (which instructions that are replayed may raise; see the flags
- * for SIGBUS and SIGTRAP), makes the replay engine ready if the system lets it, and gives the calling thread its
- * alternate stack as segue_thread_attach does. `options` may be NULL. The handlers that were there are remembered: what
- * is not ours goes to them. Returns SEGUE_OK; SEGUE_EXISTS when it is installed; SEGUE_INVALID for unknown flags;
- * SEGUE_BUSY inside a fault; SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
+ * for SIGBUS and SIGTRAP), makes the replay engine ready, and gives the calling thread its alternate stack as
+ * segue_thread_attach does. `options` may be NULL. The handlers that were there are remembered: what is not ours goes
+ * to them. Where the system gives no executable memory the handler is installed without the replay engine, and serves
+ * plain moves and what moves the stack: ask segue_feature_check(SEGUE_FEATURE_REPLAY). Returns SEGUE_OK; SEGUE_EXISTS
+ * when it is installed; SEGUE_INVALID for unknown flags; SEGUE_BUSY inside a fault; SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not
+ * async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_install(const struct segue_options *options);
 
 /* Who handles a signal. */

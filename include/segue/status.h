@@ -63,6 +63,25 @@ SEGUE_API const char *segue_status_name(enum segue_status status);
 /* The status as a sentence for a person. Async-signal-safe and thread-safe; the string is static. */
 SEGUE_API const char *segue_status_text(enum segue_status status);
 
+/* Why the calling thread's last call of segue_feature_check, segue_replay_prepare, segue_forced_prepare, or of
+ * segue_region_add for a forced window, that did not return SEGUE_OK failed; "" if none did. Async-signal-safe and
+ * thread-safe; the string is static. */
+SEGUE_API const char *segue_reason(void);
+
+/* What a system or a process may lack. */
+enum segue_feature {
+    /* The replay engine: executable memory of the library's own. Without it the handler steps plain moves and what
+     * moves the stack, and no more; segue_install does not fail for it. */
+    SEGUE_FEATURE_REPLAY = 1,
+    /* Forced windows. */
+    SEGUE_FEATURE_FORCED = 2,
+};
+
+/* Whether this process has the feature; prepares it if it was not. Returns SEGUE_OK; SEGUE_UNSUPPORTED, and
+ * segue_reason tells why; SEGUE_NO_MEMORY; SEGUE_INVALID for a number that is no feature. Not async-signal-safe;
+ * thread-safe. */
+SEGUE_API enum segue_status segue_feature_check(enum segue_feature feature);
+
 SEGUE_END
 
 #endif
