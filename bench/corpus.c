@@ -71,7 +71,7 @@ static void check(const struct bench_variant *variant, unsigned operations)
     };
     for (unsigned i = 0; i < operations; i++) {
         struct corpus_counts counts;
-        corpus_counts_init(&counts);
+        corpus_counts_init(&counts, CORPUS_UNKNOWN_EXAMPLES);
         if (!corpus_check_run(&check, &counts))
             bench_fail("the check could not be run");
         unknown += counts.unknown_rows;

@@ -1,6 +1,7 @@
 /* quirks.c: the one place where defects of Zydis 4.0.0 are worked around.
  *
- * SOURCES: zyantific/zydis issue 592 (fixed upstream after 4.1.1); notes on MVEX in docs/facts.md. */
+ * SOURCES: zyantific/zydis issues 592 (fixed upstream after 4.1.1), 219 (PTWRITE) and 597 (MPX); notes on MVEX in
+ * docs/facts.md; Intel SDM volume 2, 2.7 (EVEX.W outside 64-bit mode) and PTWRITE. */
 #include "quirks.h"
 
 #include "processor.h"
@@ -68,9 +69,72 @@ static bool is_knights_corner(const ZydisDecodedInstruction *instruction)
            (instruction->meta.isa_set >= ZYDIS_ISA_SET_KNCE && instruction->meta.isa_set <= ZYDIS_ISA_SET_KNC_PF_HINT);
 }
 
+/* PTWRITE with 66h is #UD (SDM 2; seen on a Xeon of the fourth generation, zyantific/zydis issue 219). */
+static bool is_ptwrite_with_66(const ZydisDecodedInstruction *instruction)
+{
+    if (instruction->mnemonic != ZYDIS_MNEMONIC_PTWRITE)
+        return false;
+    for (size_t i = 0; i < instruction->raw.prefix_count; i++)
+        if (instruction->raw.prefixes[i].value == 0x66)
+            return true;
+    return false;
+}
+
+static bool is_among(uint8_t byte, const uint8_t *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == byte)
+            return true;
+    return false;
+}
+
+/* How many legacy and REX prefixes there are. */
+static size_t count_prefixes(enum segue_mode mode, const uint8_t *bytes, size_t size)
+{
+    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
+    size_t at = 0;
+    while (at < size &&
+           (is_among(bytes[at], prefixes, sizeof prefixes) || (mode == SEGUE_MODE_64 && (bytes[at] & 0xf0) == 0x40)))
+        at++;
+    return at;
+}
+
+/* 0F 1A and 0F 1B: where MPX is off, and every kernel of today leaves it off, all their forms are no operation. With
+ * its MPX mode on, Zydis refuses those that name no bounds register. LOCK is #UD either way. */
+static bool is_reserved_nop(const uint8_t *bytes, size_t size, size_t opcode)
+{
+    return size >= opcode + 2 && bytes[opcode] == 0x0f && (bytes[opcode + 1] & 0xfe) == 0x1a &&
+           !is_among(0xf0, bytes, opcode);
+}
+
+/* VCVT[T]SH2[U]SI and VCVT[U]SI2SH: W is ignored outside 64-bit mode; Zydis 4.0.0 refuses it. */
+static bool has_idle_w(enum segue_mode mode, const uint8_t *bytes, size_t size, size_t opcode)
+{
+    static const uint8_t conversions[] = {0x2a, 0x2c, 0x2d, 0x78, 0x79, 0x7b};
+    /* P0: RXBR' 0 map; P1: W vvvv 1 pp. */
+    return mode == SEGUE_MODE_32 && size >= opcode + 6 && bytes[opcode] == 0x62 && (bytes[opcode + 1] & 15) == 5 &&
+           (bytes[opcode + 2] & 0x87) == 0x86 && is_among(bytes[opcode + 4], conversions, sizeof conversions);
+}
+
+enum quirks_reading quirks_read_again(enum segue_mode mode, const uint8_t *bytes, size_t size,
+                                      uint8_t copy[SEGUE_INSN_BYTES])
+{
+    if (size > SEGUE_INSN_BYTES)
+        size = SEGUE_INSN_BYTES;
+    size_t opcode = count_prefixes(mode, bytes, size);
+    for (size_t i = 0; i < size; i++)
+        copy[i] = bytes[i];
+    if (is_reserved_nop(bytes, size, opcode))
+        return QUIRKS_WITHOUT_MPX;
+    if (!has_idle_w(mode, bytes, size, opcode))
+        return QUIRKS_REFUSED;
+    copy[opcode + 2] &= 0x7f;
+    return QUIRKS_OTHER_BYTES;
+}
+
 bool quirks_mend(ZydisDecodedInstruction *instruction, ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
-    if (is_knights_corner(instruction))
+    if (is_knights_corner(instruction) || is_ptwrite_with_66(instruction))
         return false;
     mend_base_of_address32(instruction, operands);
     mend_movsxd(instruction, operands);

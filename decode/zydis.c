@@ -5,10 +5,10 @@
 #include "quirks.h"
 #include "templates.h"
 
-#define MODES                                                                                                          \
-    [ZYDIS_DECODER_MODE_MPX] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE,                                        \
-    [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE,                                    \
-    [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE
+#define MODES_WITHOUT_MPX                                                                                              \
+    [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE,                                      \
+    [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE
+#define MODES [ZYDIS_DECODER_MODE_MPX] = ZYAN_TRUE, MODES_WITHOUT_MPX
 
 /* What ZydisDecoderInit makes for the two modes (a test compares), as constants: so decoding needs no initialisation.
  * In 64-bit mode AMD's processors take notice of 66h before a branch, Intel's do not: it has another length. */
@@ -21,16 +21,21 @@ static const ZydisDecoder decoders[][2] = {
                        {ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES}}},
 };
 
+/* For 0F 1A and 0F 1B alone, where the others refuse. */
+static const ZydisDecoder decoders_without_mpx[] = {
+    [SEGUE_MODE_64] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, {MODES_WITHOUT_MPX}},
+    [SEGUE_MODE_32] = {ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES_WITHOUT_MPX}},
+};
+
 static bool needs_hidden(const ZydisDecodedInstruction *instruction, enum operands_wanted wanted)
 {
     return wanted == OPERANDS_ALL || templates_need_hidden(instruction);
 }
 
-enum segue_status zydis_decode(enum segue_mode mode, const void *bytes, size_t size, enum operands_wanted wanted,
-                               ZydisDecodedInstruction *instruction,
-                               ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+static enum segue_status decode_with(const ZydisDecoder *decoder, const void *bytes, size_t size,
+                                     enum operands_wanted wanted, ZydisDecodedInstruction *instruction,
+                                     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
-    const ZydisDecoder *decoder = &decoders[mode][processor_is_amd()];
     ZydisDecoderContext context;
     ZyanStatus status = ZydisDecoderDecodeInstruction(decoder, &context, bytes, size, instruction);
     if (status == ZYDIS_STATUS_NO_MORE_DATA)
@@ -41,4 +46,21 @@ enum segue_status zydis_decode(enum segue_mode mode, const void *bytes, size_t s
         instruction->operand_count = instruction->operand_count_visible;
     status = ZydisDecoderDecodeOperands(decoder, &context, instruction, operands, instruction->operand_count);
     return ZYAN_SUCCESS(status) && quirks_mend(instruction, operands) ? SEGUE_OK : SEGUE_UNDEFINED;
+}
+
+enum segue_status zydis_decode(enum segue_mode mode, const void *bytes, size_t size, enum operands_wanted wanted,
+                               ZydisDecodedInstruction *instruction,
+                               ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+{
+    const ZydisDecoder *decoder = &decoders[mode][processor_is_amd()];
+    uint8_t copy[SEGUE_INSN_BYTES];
+    enum segue_status status = decode_with(decoder, bytes, size, wanted, instruction, operands);
+    if (status != SEGUE_UNDEFINED)
+        return status;
+    enum quirks_reading reading = quirks_read_again(mode, bytes, size, copy);
+    if (reading == QUIRKS_REFUSED)
+        return SEGUE_UNDEFINED;
+    if (reading == QUIRKS_WITHOUT_MPX)
+        decoder = &decoders_without_mpx[mode];
+    return decode_with(decoder, copy, size < sizeof copy ? size : sizeof copy, wanted, instruction, operands);
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # corpus.sh SEGUE SOURCE CASE: `segue corpus` as a user runs it. SOURCE is the top of the source tree.
 set -euo pipefail
-segue=$1
-source=$2
+segue=$(realpath "$1")
+source=$(realpath "$2")
 case=$3
 data=$source/corpus
 work=$(mktemp -d)
@@ -194,10 +194,16 @@ bad_input_is_named() {
   refuses 1 "letter.hex:2: .*no hexadecimal digit" check "$work/letter.hex"
   printf '909\n' > "$work/odd.hex"
   refuses 1 "odd.hex:1: an odd number" check "$work/odd.hex"
+  printf '90 90\n' > "$work/blank.hex"
+  refuses 1 "blank.hex:1: a blank between the digits" check "$work/blank.hex"
+  printf '# as DOS writes it\r\n4889d8\tmov\r\n90\r\n\r\n06\tINVALID\r\n' > "$work/dos.hex"
+  check --referee all "$work/dos.hex" > "$work/out" || fail "a file with CRLF: $(cat "$work/out")"
+  grep -q '^rows 3,' "$work/out" || fail "a file with CRLF has other rows: $(cat "$work/out")"
   printf '\tmov\n' > "$work/none.hex"
   refuses 1 "none.hex:1: no bytes" check "$work/none.hex"
   printf '%060d\n' 0 > "$work/long.hex"
   refuses 1 "long.hex:1: more bytes than a row may have" check "$work/long.hex"
+  refuses 1 "long.hex: holds no rows" check "$work/long.hex"
   head -c 2000 "$data/debian.hex.xz" > "$work/cut.hex.xz"
   refuses 1 "not a whole xz file" check "$work/cut.hex.xz"
   { printf '90\r\n0f05\tsyscall\r\n'; printf '90'; } > "$work/crlf.hex"
@@ -224,6 +230,149 @@ bad_input_is_named() {
   refuses 1 "disagreements.txt:6: there is no such term" "$segue" corpus check --data "$work/data" "$work/nop.hex"
   printf 'class a\n  when opcode=90\n' > "$work/data/disagreements.txt"
   refuses 1 "lacks 'when', 'right' or 'why'" "$segue" corpus check --data "$work/data" "$work/nop.hex"
+}
+
+# Rows that are longer than an instruction may be are refused as instructions; longer ones are left out, and counted. The
+# others are checked all the same.
+long_rows_do_not_end_the_check() {
+  local length
+  for length in 16 17 18 19 20 21 22; do
+    printf '%s90\tINVALID\n' "$(printf '26%.0s' $(seq $((length - 1))))"
+    printf '%s8bc0\tINVALID\n' "$(printf '66%.0s' $(seq $((length - 2))))"
+  done > "$work/rows.hex"
+  printf '4889d8\tmov\n%060d\n%080d\tx\n90\n' 0 0 >> "$work/rows.hex"
+  for referee in all disputed none; do
+    check --referee $referee --json "$work/report.json" "$work/rows.hex" > "$work/text" 2> "$work/err" ||
+      fail "long rows do not pass, referee $referee: $(cat "$work/text")"
+    [ "$(rows_of "$work/report.json")" = 16 ] || fail "not 16 rows"
+    grep -q '"left_out": 2' "$work/report.json" || fail "what is left out is not counted"
+    [ "$(wc -l < "$work/err")" = 1 ] || fail "not one note: $(cat "$work/err")"
+    grep -q '^left out.* 2$' "$work/text" || fail "the text does not count what is left out"
+  done
+}
+
+# They end within seconds, whatever they do, and leave nothing behind.
+decoders_that_never_end_are_ended() {
+  printf '90\n4889d8\n' > "$work/two.hex"
+  refuses 1 "yes wrote more than the 2 lines that were wanted" timeout 20 "$segue" corpus check --data "$data" --jobs 1 \
+    --decoder 'yes=yes refused' "$work/two.hex"
+  refuses 1 "zero wrote more than .* bytes" timeout 20 "$segue" corpus check --data "$data" --jobs 1 \
+    --decoder 'zero=cat /dev/zero' "$work/two.hex"
+  refuses 1 "sleeper wrote nothing for 2 seconds and did not end" timeout 20 "$segue" corpus check --data "$data" \
+    --patience 2 --decoder "sleeper=sleep 7777 | cat; true" "$work/two.hex"
+  refuses 1 "late wrote nothing for 1 seconds" timeout 20 "$segue" corpus check --data "$data" --jobs 1 --patience 1 \
+    --decoder 'late=echo refused; echo refused; sleep 7777' "$work/two.hex"
+  refuses 2 "--patience takes a number" check --patience 0 "$work/two.hex"
+  ! pgrep -f 'sleep 7777' > /dev/null || fail "a decoder was left behind"
+  # Slow ones may be slow, as long as they go on.
+  check --patience 2 --jobs 1 --decoder 'slow=while read -r hex; do sleep 0.7; echo skip; done' "$work/two.hex" \
+    > "$work/text" || fail "a slow decoder is ended: $(cat "$work/text")"
+}
+
+failing_decoders_tell_once() {
+  local i
+  "$segue" corpus build --all -o "$work/rows.hex" "$segue" > /dev/null
+  for i in 1 2 3 4 5; do
+    refuses 1 "segue corpus: bad ended with exit status 1" check --jobs 4 --decoder 'bad=exit 1' "$work/rows.hex"
+    [ "$(cat "$work/err")" = "segue corpus: bad ended with exit status 1" ] || fail "not one whole line: $(cat "$work/err")"
+  done
+  refuses 1 "short' gave too few lines" check --jobs 4 --decoder 'short=echo refused' "$work/rows.hex"
+  [ "$(wc -l < "$work/err")" = 1 ] || fail "not one line: $(cat "$work/err")"
+}
+
+# A decoder of one's own can pass: by what is known of its like, by classes of its own, or by a baseline.
+decoders_have_what_is_known_of_their_like() {
+  # objdump as a decoder from outside: each row in a file of its own.
+  cat > "$work/objdump-decoder" << 'END'
+#!/usr/bin/env bash
+while read -r hex; do
+  printf "$(sed 's/../\\x&/g' <<< "$hex")" > "$0.bin"
+  objdump -D -z -b binary -m i386:x86-64 -M intel --insn-width=16 "$0.bin" | awk -F'\t' '
+    $1 ~ /^ *0:/ { n = split($2, bytes, " "); if ($3 ~ /\(bad\)/) print "refused"; else print "ok " n " " $3; exit }'
+done
+END
+  chmod +x "$work/objdump-decoder"
+  printf '6640480f1e00\n66e800000000\n9bd9e0\nf20f0900\n4889d8\n8b4310\n66400fae00\n' > "$work/rows.hex"
+  if check --jobs 1 --decoder "od=$work/objdump-decoder" "$work/rows.hex" > "$work/text"; then
+    fail "objdump by another name passes"
+  fi
+  check --jobs 1 --decoder "od:objdump=$work/objdump-decoder" "$work/rows.hex" > "$work/text" ||
+    fail "objdump's like does not pass: $(cat "$work/text")"
+  # It is not excused for more than objdump is.
+  if check --jobs 1 --decoder "od:objdump=$work/objdump-decoder | sed 's/rbx/rcx/; s/eax/edx/'" "$work/rows.hex" > "$work/text"; then
+    fail "wrong answers of objdump's like pass"
+  fi
+  refuses 2 "nothing is known of a decoder 'nosuch'" check --decoder 'od:nosuch=true' "$work/rows.hex"
+  refuses 2 "NAME:LIKE=COMMAND" check --decoder 'od' "$work/rows.hex"
+
+  printf '90\n4889d8\n' > "$work/two.hex"
+  local mine='mine=while read -r hex; do case $hex in 90*) echo ok 1 nop;; *) echo refused;; esac; done'
+  cat > "$work/mine.txt" << 'END'
+# what mine does not know
+class mine-lacks-mov
+  of mine status
+  when mnemonic=mov mine=refused
+  right zydis
+  why It has no moves.
+END
+  if check --jobs 1 --decoder "$mine" --json "$work/before.json" "$work/two.hex" > "$work/text"; then
+    fail "a decoder without mov passes"
+  fi
+  check --jobs 1 --decoder "$mine" --classes "$work/mine.txt" "$work/two.hex" > "$work/text" ||
+    fail "classes of one's own do not count: $(cat "$work/text")"
+  grep -q '^mine-lacks-mov *1 ' "$work/text" || fail "the class is not named"
+  refuses 1 "cannot read the known disagreements" check --classes "$work/nosuch" "$work/two.hex"
+
+  check --jobs 1 --decoder "$mine" --baseline "$work/before.json" "$work/two.hex" > "$work/text" ||
+    fail "a baseline does not count: $(cat "$work/text")"
+  grep -q '^outside, and in the baseline *1$' "$work/text" || fail "the baseline's rows are not counted"
+  printf '8b4310\n' >> "$work/two.hex"
+  if check --jobs 1 --decoder "$mine" --baseline "$work/before.json" "$work/two.hex" > "$work/text"; then
+    fail "a row that is not in the baseline passes"
+  fi
+  grep -q '^outside every class *1$' "$work/text" || fail "not the one new row: $(cat "$work/text")"
+  printf '{}' > "$work/empty.json"
+  refuses 1 "not a report" check --baseline "$work/empty.json" "$work/two.hex"
+}
+
+# As JSON, every row outside every class is there; the text shows twenty and counts the rest.
+reports_are_whole() {
+  seq 0 499 | awk '{ printf "b8%02x%02x0000\n", $1 % 256, int($1 / 256) }' > "$work/rows.hex"
+  if check --jobs 3 --decoder 'none=sed s/.*/refused/' --json "$work/report.json" "$work/rows.hex" > "$work/text"; then
+    fail "a decoder that refuses everything passes"
+  fi
+  [ "$(grep -c '"bytes": "b8' "$work/report.json")" = 500 ] || fail "not all rows are listed"
+  [ "$(grep -c '^  b8' "$work/text")" = 20 ] || fail "the text shows more or less than 20"
+  grep -q '^  and 480 more; --json OUT lists them all' "$work/text" || fail "the rest is not counted"
+  "$segue" corpus check --data "$data" --jobs 1 --decoder 'none=sed s/.*/refused/' --json - "$work/rows.hex" > "$work/one.json" || true
+  diff <(bare "$work/report.json") <(bare "$work/one.json") || fail "the report depends on the threads"
+  for i in 0 1; do
+    check --shard "$i/2" --decoder 'none=sed s/.*/refused/' --json "$work/$i.json" "$work/rows.hex" > /dev/null || true
+  done
+  "$segue" corpus merge -o "$work/merged.json" "$work/0.json" "$work/1.json" > /dev/null || true
+  [ "$(grep -c '"bytes": "b8' "$work/merged.json")" = 500 ] || fail "merged reports are not whole"
+}
+
+shipped_files_are_found_by_name() {
+  cd "$work"
+  mkdir data
+  cp "$data/aliases.txt" "$data/disagreements.txt" "$data/llvm-mc-decoder.sh" data
+  printf '90\n4889d8\n' > data/few.hex
+  check() {
+    "$segue" corpus check --data data "$@"
+  }
+  for name in few few.hex corpus/few.hex data/few.hex; do
+    check $name > text || fail "$name is not found"
+    grep -q '^rows 2,' text || fail "$name is another file"
+  done
+  refuses 1 "cannot open .*nosuch" check nosuch
+  # Without --data, the shipped ones; also where the command stands in a build tree.
+  "$segue" corpus check --share 0 debian > text || fail "debian is not found"
+  grep -qE '^rows [0-9]{5,},' text || fail "debian has too few rows"
+  printf '#!/bin/sh\nsed s/.*/skip/\n' > data/own-decoder.sh
+  chmod +x data/own-decoder.sh
+  check --decoder own=own-decoder.sh few > text || fail "a script of the data folder is not found: $(cat text)"
+  "$segue" help corpus | grep -q 'share/segue/corpus\|installed' || fail "the help does not say where they are"
 }
 
 "$case"

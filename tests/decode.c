@@ -245,6 +245,11 @@ static void decoders_are_as_zydis_makes_them(void **state)
                 bytes[j] = (uint8_t)((seed = seed * 6364136223846793005 + 1442695040888963407) >> 56);
             if (segue_decode(modes[i].mode, bytes, sizeof bytes, &insn) != SEGUE_OK)
                 continue;
+            /* Read without MPX, which decode_reserved.c looks at. */
+            if (insn.mnemonic == ZYDIS_MNEMONIC_NOP && memmem(insn.bytes, insn.length, "\x0f\x1a", 2))
+                continue;
+            if (insn.mnemonic == ZYDIS_MNEMONIC_NOP && memmem(insn.bytes, insn.length, "\x0f\x1b", 2))
+                continue;
             assert_true(ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, sizeof bytes, &instruction, operands)));
             assert_int_equal(insn.length, instruction.length);
             assert_int_equal(insn.mnemonic, instruction.mnemonic);

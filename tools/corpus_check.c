@@ -65,7 +65,7 @@ static bool run_outside(struct worker *worker, const uint32_t *rows, size_t coun
     for (unsigned i = CORPUS_OUTSIDE; ok && i < CORPUS_PARTIES; i++)
         if (check->outside[i])
             ok = corpus_outside_run(&worker->outside[i], corpus_party_names[i], check->outside[i], check->rows, rows,
-                                    count);
+                                    count, check->patience);
     return ok;
 }
 
@@ -105,7 +105,7 @@ static bool find_line(struct corpus_objdump *objdump, struct corpus_objdump_line
     while (corpus_objdump_next(objdump, line))
         if (line->address == address)
             return true;
-    complain("corpus", "objdump's listing lacks the line for a row; is it objdump of GNU binutils?");
+    complain_once("corpus", "objdump's listing lacks the line for a row; is it objdump of GNU binutils?");
     return false;
 }
 
@@ -268,7 +268,7 @@ static void *run_worker(void *argument)
 {
     struct work *work = argument;
     struct worker worker = {.work = work, .judge.check = work->check};
-    corpus_counts_init(&worker.judge.counts);
+    corpus_counts_init(&worker.judge.counts, work->check->unknown_examples);
     worker.judge.capstone = corpus_capstone_open();
     worker.pending = malloc(CHUNK * sizeof *worker.pending);
     worker.starts = malloc(CHUNK * sizeof *worker.starts);
@@ -328,6 +328,7 @@ bool corpus_check_run(const struct corpus_check *check, struct corpus_counts *co
     for (unsigned i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
     free(work.rows);
+    corpus_examples_sort(&counts->unknown);
     if (!started)
         complain("corpus", "cannot start a thread");
     return started && !atomic_load(&work.failed);

@@ -28,6 +28,10 @@ struct corpus_check {
     /* Only rows whose hash is `shard` modulo `shards`. */
     unsigned shard, shards;
     unsigned jobs;
+    /* How many examples to keep of rows outside every class; CORPUS_ALL_EXAMPLES for all. */
+    size_t unknown_examples;
+    /* Seconds after which a decoder from outside that writes nothing is ended; 0: by how many rows it was given. */
+    unsigned patience;
     bool progress;
     /* Count what would pass for a known disagreement if an answer were wrong. */
     bool spoils;

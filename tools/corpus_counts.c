@@ -6,15 +6,13 @@
 
 static void examples_init(struct corpus_examples *examples, size_t most)
 {
-    examples->examples = calloc(most + 1, sizeof *examples->examples);
-    examples->most = examples->examples ? most : 0;
-    examples->count = 0;
+    *examples = (struct corpus_examples){.most = most};
 }
 
-void corpus_counts_init(struct corpus_counts *counts)
+void corpus_counts_init(struct corpus_counts *counts, size_t unknown)
 {
     memset(counts, 0, sizeof *counts);
-    examples_init(&counts->unknown, CORPUS_UNKNOWN_EXAMPLES);
+    examples_init(&counts->unknown, unknown);
     for (size_t i = 0; i < CORPUS_CLASSES; i++)
         examples_init(&counts->classes[i].examples, CORPUS_CLASS_EXAMPLES);
 }
@@ -31,17 +29,43 @@ bool corpus_examples_want(const struct corpus_examples *examples, uint64_t hash)
     return examples->count < examples->most || (examples->most && hash < examples->examples[examples->count - 1].hash);
 }
 
+/* Makes room for one more. */
+static bool grow(struct corpus_examples *examples)
+{
+    if (examples->count < examples->capacity)
+        return true;
+    size_t capacity = examples->capacity ? 2 * examples->capacity : 4;
+    struct corpus_example *more = realloc(examples->examples, capacity * sizeof *more);
+    if (!more)
+        return false;
+    examples->examples = more;
+    examples->capacity = capacity;
+    return true;
+}
+
 void corpus_examples_keep(struct corpus_examples *examples, const struct corpus_example *example)
 {
-    if (!corpus_examples_want(examples, example->hash))
+    if (!corpus_examples_want(examples, example->hash) || !grow(examples))
         return;
     size_t at = examples->count;
-    while (at > 0 && examples->examples[at - 1].hash > example->hash)
+    while (examples->most != CORPUS_ALL_EXAMPLES && at > 0 && examples->examples[at - 1].hash > example->hash)
         at--;
     memmove(&examples->examples[at + 1], &examples->examples[at], (examples->count - at) * sizeof *example);
     examples->examples[at] = *example;
     if (examples->count < examples->most)
         examples->count++;
+}
+
+static int by_hash(const void *left, const void *right)
+{
+    const struct corpus_example *a = left, *b = right;
+    return a->hash < b->hash ? -1 : a->hash > b->hash;
+}
+
+void corpus_examples_sort(struct corpus_examples *examples)
+{
+    if (examples->count)
+        qsort(examples->examples, examples->count, sizeof *examples->examples, by_hash);
 }
 
 static void examples_add(struct corpus_examples *to, const struct corpus_examples *from)

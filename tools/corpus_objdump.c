@@ -4,12 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Seconds that it may take before it writes anything. */
+#define PATIENCE 60
+
 bool corpus_objdump_run(struct corpus_objdump *objdump, const char *command, const uint8_t *bytes, size_t size)
 {
     char *arguments[] = {
         (char *)command,      "-D", "-z", "-b", "binary", "-m", "i386:x86-64", "-M", "intel", "--no-show-raw-insn",
         CORPUS_PROCESS_INPUT, NULL};
-    if (!corpus_process_start(&objdump->process, arguments, bytes, size))
+    /* A line for each byte at most, and a few beside. */
+    const struct corpus_limits limits = {PATIENCE + (double)size / 1000, size + 100, 400 * size + 65536};
+    if (!corpus_process_start(&objdump->process, arguments, bytes, size, limits))
         return false;
     objdump->size = size;
     bool ok = corpus_process_wait(&objdump->process);
@@ -79,7 +84,8 @@ bool corpus_objdump_version(const char *command, char *text, size_t size)
 {
     char *arguments[] = {(char *)command, "--version", NULL};
     struct corpus_process process;
-    if (!corpus_process_start(&process, arguments, "", 0))
+    const struct corpus_limits limits = {PATIENCE, 1000, 65536};
+    if (!corpus_process_start(&process, arguments, "", 0, limits))
         return false;
     bool ok = corpus_process_wait(&process) && process.text;
     if (ok) {

@@ -7,6 +7,9 @@
 #include "corpus_text.h"
 #include "message.h"
 
+/* More than any decoder has to say of a row. */
+#define LINE_LONGEST 4096
+
 /* A row a line, each the hexadecimal digits of its slot. */
 static char *to_lines(const struct corpus_rows *rows, const uint32_t *numbers, size_t count, size_t *size)
 {
@@ -26,12 +29,14 @@ static char *to_lines(const struct corpus_rows *rows, const uint32_t *numbers, s
 }
 
 bool corpus_outside_run(struct corpus_outside *outside, const char *name, const char *command,
-                        const struct corpus_rows *rows, const uint32_t *numbers, size_t count)
+                        const struct corpus_rows *rows, const uint32_t *numbers, size_t count, unsigned patience)
 {
+    /* One that starts slowly, or that answers when it has seen all. */
+    const struct corpus_limits limits = {patience ? patience : 30 + (double)count / 100, count, count * LINE_LONGEST};
     char *arguments[] = {"sh", "-c", (char *)command, NULL};
     size_t size;
     char *lines = to_lines(rows, numbers, count, &size);
-    bool ok = lines && corpus_process_start(&outside->process, arguments, lines, size);
+    bool ok = lines && corpus_process_start(&outside->process, arguments, lines, size, limits);
     free(lines);
     if (!ok)
         return false;
@@ -68,14 +73,14 @@ bool corpus_outside_next(struct corpus_outside *outside, struct corpus_answer *a
     const char *line = outside->at, *end = outside->process.text + outside->process.text_size;
     const char *newline = line ? memchr(line, '\n', (size_t)(end - line)) : NULL;
     if (!newline) {
-        complain("corpus", "the decoder '%s' gave too few lines", outside->name);
+        complain_once("corpus", "the decoder '%s' gave too few lines", outside->name);
         return false;
     }
     outside->at = newline + 1;
     if (read_line(line, (size_t)(newline - line), answer))
         return true;
-    complain("corpus", "the decoder '%s' gave a line that is not 'ok LENGTH TEXT', 'refused' or 'skip': '%.*s'",
-             outside->name, (int)(newline - line < 60 ? newline - line : 60), line);
+    complain_once("corpus", "the decoder '%s' gave a line that is not 'ok LENGTH TEXT', 'refused' or 'skip': '%.*s'",
+                  outside->name, (int)(newline - line < 60 ? newline - line : 60), line);
     return false;
 }
 

@@ -13,10 +13,11 @@ struct corpus_outside {
     const char *at;
 };
 
-/* Gives it the `count` rows whose numbers stand in `numbers`, and waits for all answers. On failure says why on
- * standard error and returns false; corpus_outside_end must be called in either case. */
+/* Gives it the `count` rows whose numbers stand in `numbers`, and waits for all answers; for `patience` seconds without
+ * an answer, or, if that is 0, for a time by their number. On failure says why on standard error and returns false;
+ * corpus_outside_end must be called in either case. */
 bool corpus_outside_run(struct corpus_outside *outside, const char *name, const char *command,
-                        const struct corpus_rows *rows, const uint32_t *numbers, size_t count);
+                        const struct corpus_rows *rows, const uint32_t *numbers, size_t count, unsigned patience);
 
 /* The answer to the next row. On failure says why on standard error and returns false. The answer's text lives until
  * corpus_outside_end. */

@@ -121,6 +121,88 @@ static bool is_known_with_other_fields(const struct corpus_case *row, const stru
     return false;
 }
 
+/* Where the byte behind the legacy prefixes stands. */
+static size_t find_encoding(const struct corpus_case *row)
+{
+    size_t at = 0;
+    while (at < CORPUS_ROW_BYTES && is_prefix(row->slot[at]))
+        at++;
+    return at;
+}
+
+/* Zydis would accept the row if a few bits of byte `at`, counted from the encoding's first, were others. */
+static bool accepted_with(const struct corpus_case *row, size_t at, uint8_t clear, uint8_t set)
+{
+    uint8_t bytes[CORPUS_SLOT_BYTES];
+    struct corpus_zydis zydis;
+    memcpy(bytes, row->slot, sizeof bytes);
+    at += find_encoding(row);
+    bytes[at] = (uint8_t)((bytes[at] & ~clear) | set);
+    return decode(bytes, sizeof bytes, &zydis);
+}
+
+/* A VEX opcode that Zydis knows in this map, with this pp, but with another W, vector length or second source, or
+ * another kind of ModRM. */
+static bool is_vex_known_with_other_fields(const struct corpus_case *row, const struct corpus_shape *shape)
+{
+    uint8_t bytes[CORPUS_SLOT_BYTES];
+    struct corpus_zydis zydis;
+    size_t at = find_encoding(row);
+    if (row->slot[at] != 0xc4)
+        return shape->map == 1;
+    for (unsigned fields = 0; fields < 16; fields++) {
+        memcpy(bytes, row->slot, sizeof bytes);
+        /* W vvvv L pp */
+        bytes[at + 2] = (uint8_t)((bytes[at + 2] & 0x03) | (fields & 1) << 7 | (fields & 2) << 1 |
+                                  (fields & 4 ? 0x78 : bytes[at + 2] & 0x78));
+        if (fields & 8)
+            bytes[at + 4] ^= 0xc0;
+        if (decode(bytes, sizeof bytes, &zydis))
+            return true;
+    }
+    return false;
+}
+
+/* An EVEX instruction that Zydis knows, with one of APX's registers in its address (B4, X4), or, with U clear,
+ * AVX10.2's rounding of 256-bit vectors. */
+static bool is_known_but_for_apx(const struct corpus_case *row, const struct corpus_shape *shape)
+{
+    uint8_t bytes[CORPUS_SLOT_BYTES];
+    struct corpus_zydis zydis;
+    size_t at = find_encoding(row);
+    if (shape->encoding != CORPUS_ENCODING_EVEX || (!shape->b4 && shape->u))
+        return false;
+    memcpy(bytes, row->slot, sizeof bytes);
+    bytes[at + 1] &= (uint8_t)~8;
+    bytes[at + 2] |= 4;
+    return decode(bytes, sizeof bytes, &zydis);
+}
+
+/* Fields that the manual reserves and processors pass over: without them, Zydis accepts. */
+static bool is_evex_but_for_z(const struct corpus_case *row, const struct corpus_shape *shape)
+{
+    return shape->encoding == CORPUS_ENCODING_EVEX && shape->z && accepted_with(row, 3, 0x80, 0);
+}
+
+static bool is_evex_but_for_b(const struct corpus_case *row, const struct corpus_shape *shape)
+{
+    return shape->encoding == CORPUS_ENCODING_EVEX && shape->b && accepted_with(row, 3, 0x10, 0);
+}
+
+static bool is_vex_but_for_w(const struct corpus_case *row, const struct corpus_shape *shape)
+{
+    return shape->encoding == CORPUS_ENCODING_VEX && row->slot[find_encoding(row)] == 0xc4 &&
+           accepted_with(row, 2, shape->w ? 0x80 : 0, shape->w ? 0 : 0x80);
+}
+
+/* R of VEX, and the upper bit of vvvv, where a mask register is named: both are inverted. */
+static bool is_vex_but_for_extension(const struct corpus_case *row, const struct corpus_shape *shape)
+{
+    bool long_form = row->slot[find_encoding(row)] == 0xc4;
+    return shape->encoding == CORPUS_ENCODING_VEX &&
+           (accepted_with(row, 1, 0, 0x80) || accepted_with(row, long_form ? 2 : 1, 0, 0x40));
+}
+
 /* EVEX.V' stands for one of the upper sixteen registers. */
 static bool has_upper_second_source(const struct corpus_case *row, const struct corpus_shape *shape)
 {
@@ -179,5 +261,11 @@ const struct corpus_predicate corpus_predicates[] = {
     {"by-another-prefix", is_capstone_by_another_prefix},
     {"upper-second-source", has_upper_second_source},
     {"known-with-other-fields", is_known_with_other_fields},
+    {"vex-known-with-other-fields", is_vex_known_with_other_fields},
+    {"but-for-apx", is_known_but_for_apx},
+    {"but-for-z", is_evex_but_for_z},
+    {"but-for-b", is_evex_but_for_b},
+    {"but-for-w", is_vex_but_for_w},
+    {"but-for-extension", is_vex_but_for_extension},
     {NULL, NULL},
 };

@@ -12,9 +12,18 @@
 /* The program finds its input on standard input, and under this name. */
 #define CORPUS_PROCESS_INPUT "/proc/self/fd/0"
 
+/* What a program may take and write before it is taken for one that never ends. */
+struct corpus_limits {
+    /* Seconds without a byte of output. */
+    double patience;
+    /* Lines, and bytes, of output. */
+    size_t lines, bytes;
+};
+
 /* All zero bytes are one that was never started. */
 struct corpus_process {
     const char *name;
+    struct corpus_limits limits;
     pid_t process;
     int input;
     int output;
@@ -23,12 +32,13 @@ struct corpus_process {
     size_t text_size;
 };
 
-/* Starts arguments[0], found along PATH, on `size` bytes of input. On failure says why on standard error, returns
- * false, and there is nothing to end. */
-bool corpus_process_start(struct corpus_process *process, char *const arguments[], const void *input, size_t size);
+/* Starts arguments[0], found along PATH, on `size` bytes of input, in a process group of its own. On failure says why
+ * on standard error, returns false, and there is nothing to end. */
+bool corpus_process_start(struct corpus_process *process, char *const arguments[], const void *input, size_t size,
+                          struct corpus_limits limits);
 
 /* Waits for the end and makes the output readable. Returns false, having said why, unless the program ended with
- * status 0. corpus_process_end must be called in either case. */
+ * status 0 within its limits; beyond them its group is killed. corpus_process_end must be called in either case. */
 bool corpus_process_wait(struct corpus_process *process);
 
 /* Releases everything; waits for the program if nobody has. */

@@ -101,6 +101,12 @@ static bool add_line(struct reader *reader, struct corpus_rows *rows, const char
     if (length == 0 || line[0] == '#')
         return true;
     const char *wrong = corpus_row_parse(&row, line, length);
+    if (wrong == corpus_row_too_long) {
+        if (rows->left_out++ == 0)
+            complain(VERB, "%s:%zu: %s, which is %d: left out, as others like it", reader->path, reader->number, wrong,
+                     CORPUS_ROW_BYTES);
+        return true;
+    }
     if (wrong) {
         complain(VERB, "%s:%zu: %s: '%.*s'", reader->path, reader->number, wrong, (int)(length < 60 ? length : 60),
                  line);

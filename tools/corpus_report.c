@@ -104,10 +104,11 @@ json_t *corpus_report_read(const char *path)
 
 bool corpus_report_write(const json_t *report, const char *path)
 {
-    char *text = json_dumps(report, JSON_INDENT(1) | JSON_SORT_KEYS);
-    if (!text)
+    char *json = json_dumps(report, JSON_INDENT(1) | JSON_SORT_KEYS), *text;
+    if (!json || asprintf(&text, "%s\n", json) < 0)
         abort();
-    bool ok = path ? output_write("corpus", path, text, strlen(text), NULL) : puts(text) >= 0;
+    bool ok = path ? output_write("corpus", path, text, strlen(text), NULL) : fputs(text, stdout) >= 0;
+    free(json);
     free(text);
     return ok;
 }
@@ -151,7 +152,7 @@ static void add_object(json_t *to, const json_t *from, size_t most_examples)
         else if (json_is_integer(value))
             json_integer_set(there, json_integer_value(there) + json_integer_value(value));
         else if (json_is_object(value))
-            add_object(there, value, strcmp(key, "unknown") == 0 ? CORPUS_UNKNOWN_EXAMPLES : CORPUS_CLASS_EXAMPLES);
+            add_object(there, value, strcmp(key, "unknown") == 0 ? SIZE_MAX : CORPUS_CLASS_EXAMPLES);
         else if (json_is_array(value) && strcmp(key, "examples") == 0)
             json_object_set_new(to, key, merged_examples(there, value, most_examples));
     }
@@ -183,6 +184,43 @@ bool corpus_report_merge(json_t *to, const json_t *from)
     }
     add_object(to, from, 0);
     return true;
+}
+
+/* What tells a row outside every class from another: its bytes, and who differs in what. */
+static void example_key(const json_t *example, char *key, size_t size)
+{
+    snprintf(key, size, "%s %s %s", json_string_value(json_object_get(example, "bytes")),
+             json_string_value(json_object_get(example, "decoder")),
+             json_string_value(json_object_get(example, "differs")));
+}
+
+bool corpus_report_forgive(json_t *report, const json_t *baseline)
+{
+    const json_t *known = json_object_get(baseline, "unknown");
+    json_t *unknown = json_object_get(report, "unknown"), *keys = json_object(), *left = json_array(), *example;
+    char key[256];
+    size_t index;
+    bool whole = (size_t)integer(known, "rows") == json_array_size(json_object_get(known, "examples"));
+    if (!whole)
+        complain("corpus", "the baseline lists %zu of its %lld rows outside every class; make it with --json",
+                 json_array_size(json_object_get(known, "examples")), (long long)integer(known, "rows"));
+    json_array_foreach(json_object_get(known, "examples"), index, example)
+    {
+        example_key(example, key, sizeof key);
+        json_object_set_new(keys, key, json_true());
+    }
+    json_array_foreach(json_object_get(unknown, "examples"), index, example)
+    {
+        example_key(example, key, sizeof key);
+        if (!json_object_get(keys, key))
+            json_array_append(left, example);
+    }
+    json_int_t rows = (json_int_t)json_array_size(left);
+    json_object_set_new(unknown, "baseline", json_integer(integer(unknown, "rows") - rows));
+    json_object_set_new(unknown, "rows", json_integer(rows));
+    json_object_set_new(unknown, "examples", left);
+    json_decref(keys);
+    return whole;
 }
 
 static void print_decoders(const json_t *report)
@@ -250,9 +288,16 @@ void corpus_report_print(const json_t *report)
     printf("%-34s %10lld\n", "outside every class", (long long)integer(unknown, "rows"));
     json_array_foreach(json_object_get(unknown, "examples"), index, example)
     {
-        if (index < 20)
+        if (index < CORPUS_UNKNOWN_EXAMPLES)
             print_example(example);
     }
+    if (integer(unknown, "rows") > CORPUS_UNKNOWN_EXAMPLES)
+        printf("  and %lld more; --json OUT lists them all\n",
+               (long long)integer(unknown, "rows") - CORPUS_UNKNOWN_EXAMPLES);
+    if (json_object_get(unknown, "baseline"))
+        printf("%-34s %10lld\n", "outside, and in the baseline", (long long)integer(unknown, "baseline"));
+    if (integer(report, "left_out"))
+        printf("%-34s %10lld\n", "left out: longer than a row may be", (long long)integer(report, "left_out"));
 }
 
 static unsigned diff_number(const char *where, const char *what, json_int_t before, json_int_t after)

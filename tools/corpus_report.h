@@ -7,10 +7,11 @@
 
 #include "corpus_rules.h"
 
-/* Examples that a report keeps of a class, and of rows outside every class. Which they are depends on the rows alone
- * (the smallest hashes), so that a merged report equals that of the whole. */
+/* Examples that a report keeps of a class, and that the text shows of rows outside every class; as JSON the report has
+ * them all. Which they are depends on the rows alone (the smallest hashes), so that a merged report equals that of the
+ * whole. */
 #define CORPUS_CLASS_EXAMPLES 3
-#define CORPUS_UNKNOWN_EXAMPLES 200
+#define CORPUS_UNKNOWN_EXAMPLES 20
 #define CORPUS_TEXT_BYTES 120
 
 /* A row, and what each decoder says of it. */
@@ -24,10 +25,12 @@ struct corpus_example {
     char parties[CORPUS_PARTIES][CORPUS_TEXT_BYTES];
 };
 
-/* Examples sorted by hash, at most `most`. */
+/* Examples, sorted by hash, at most `most`; where that is CORPUS_ALL_EXAMPLES, sorted by corpus_examples_sort alone. */
+#define CORPUS_ALL_EXAMPLES SIZE_MAX
 struct corpus_examples {
     struct corpus_example *examples;
     size_t count;
+    size_t capacity;
     size_t most;
 };
 
@@ -63,13 +66,16 @@ struct corpus_counts {
     struct corpus_examples unknown;
 };
 
-void corpus_counts_init(struct corpus_counts *counts);
+/* Keeps at most `unknown` examples of rows outside every class. */
+void corpus_counts_init(struct corpus_counts *counts, size_t unknown);
 void corpus_counts_free(struct corpus_counts *counts);
 
 /* Whether an example with this hash would be kept. */
 bool corpus_examples_want(const struct corpus_examples *examples, uint64_t hash);
 /* Keeps the example if it is among the first. */
 void corpus_examples_keep(struct corpus_examples *examples, const struct corpus_example *example);
+
+void corpus_examples_sort(struct corpus_examples *examples);
 
 /* Adds `from` to `to`. */
 void corpus_counts_add(struct corpus_counts *to, const struct corpus_counts *from);
@@ -84,6 +90,10 @@ bool corpus_report_write(const json_t *report, const char *path);
 
 /* Adds the reports of parts up; false, having said why, when they are not of one kind. `to` may be an empty object. */
 bool corpus_report_merge(json_t *to, const json_t *from);
+
+/* Takes the rows outside every class that the baseline, a report, has too, out of the report, and counts them. False,
+ * having said why, when the baseline does not list all of its own. */
+bool corpus_report_forgive(json_t *report, const json_t *baseline);
 
 /* Prints a report as text. */
 void corpus_report_print(const json_t *report);

@@ -123,6 +123,8 @@ static int digit(char c)
     return -1;
 }
 
+const char corpus_row_too_long[] = "more bytes than a row may have";
+
 const char *corpus_row_parse(struct corpus_row *row, const char *text, size_t length)
 {
     const char *tab = memchr(text, '\t', length);
@@ -130,16 +132,16 @@ const char *corpus_row_parse(struct corpus_row *row, const char *text, size_t le
     memset(row, 0, sizeof *row);
     if (digits == 0)
         return "no bytes before the tab";
+    for (size_t i = 0; i < digits; i++)
+        if (digit(text[i]) < 0)
+            return text[i] == ' ' ? "a blank between the digits; a tab ends the bytes"
+                                  : "a character that is no hexadecimal digit";
     if (digits % 2)
         return "an odd number of hexadecimal digits";
     if (digits / 2 > CORPUS_ROW_BYTES)
-        return "more bytes than a row may have";
-    for (size_t i = 0; i < digits; i += 2) {
-        int high = digit(text[i]), low = digit(text[i + 1]);
-        if (high < 0 || low < 0)
-            return "a character that is no hexadecimal digit";
-        row->bytes[row->length++] = (uint8_t)(high * 16 + low);
-    }
+        return corpus_row_too_long;
+    for (size_t i = 0; i < digits; i += 2)
+        row->bytes[row->length++] = (uint8_t)(digit(text[i]) * 16 + digit(text[i + 1]));
     if (tab)
         row->claim =
             length - digits >= 8 && memcmp(tab + 1, "INVALID", 7) == 0 ? CORPUS_CLAIM_INVALID : CORPUS_CLAIM_VALID;

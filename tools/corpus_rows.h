@@ -1,8 +1,9 @@
 /* corpus_rows.h: rows of instruction bytes: in memory, without doubles, and in files.
  *
  * A file is text, one row a line: the bytes in hexadecimal, then optionally a tab and what the row's source says of it.
- * Lines that begin with '#' and empty lines count for nothing. A name that ends in .xz is compressed. A source that
- * begins with INVALID says that the bytes are no instruction; otherwise they are exactly one, end to end. */
+ * Lines that begin with '#' and empty lines count for nothing; a line may end as DOS writes it. A name that ends in .xz
+ * is compressed. A source that begins with INVALID says that the bytes are no instruction; otherwise they are exactly
+ * one, end to end. */
 #ifndef SEGUE_TOOLS_CORPUS_ROWS_H
 #define SEGUE_TOOLS_CORPUS_ROWS_H
 
@@ -38,6 +39,8 @@ struct corpus_rows {
     struct corpus_row *rows;
     size_t count;
     size_t capacity;
+    /* Lines of files that were left out, since they have more bytes than a row may have. */
+    size_t left_out;
     /* Places of the rows, open addressing; 0 is free, else the row's number plus one. */
     uint32_t *places;
     size_t place_count;
@@ -55,7 +58,8 @@ void corpus_rows_free(struct corpus_rows *rows);
 /* Sorts by bytes, shorter first among equals. Afterwards nothing more may be added. */
 void corpus_rows_sort(struct corpus_rows *rows);
 
-/* Adds the rows of a file. On failure says on standard error what is wrong and where, and returns false. */
+/* Adds the rows of a file. Lines with more bytes than a row may have are left out, and it is said. On failure says on
+ * standard error what is wrong and where, and returns false. */
 bool corpus_rows_read(struct corpus_rows *rows, const char *path);
 
 /* Writes the rows to a file, after `header`, whose lines must begin with '#'. On failure says what is wrong on standard
@@ -68,7 +72,9 @@ uint64_t corpus_row_hash(const struct corpus_row *row);
 /* The bytes in hexadecimal; `text` has room for 2 * CORPUS_ROW_BYTES + 1. */
 void corpus_row_text(const struct corpus_row *row, char *text);
 
-/* Reads hexadecimal bytes up to a tab or the end. NULL if all is well, else what is wrong. */
+/* Reads hexadecimal bytes up to a tab or the end. NULL if all is well, else what is wrong; corpus_row_too_long if there
+ * are more bytes than a row may have. */
+extern const char corpus_row_too_long[];
 const char *corpus_row_parse(struct corpus_row *row, const char *text, size_t length);
 
 #endif

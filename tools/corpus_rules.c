@@ -12,6 +12,8 @@
 
 const char *corpus_party_names[CORPUS_PARTIES] = {"capstone", "objdump", "segue", "source"};
 
+const char *corpus_party_bases[CORPUS_PARTIES];
+
 /* What a term looks at. */
 enum field_kind {
     /* A number of the shape or of the row. */
@@ -40,12 +42,12 @@ enum field_kind {
 static const char *const direction_names[] = {"none", "read", "write", "both"};
 
 #define VALUES 48
-#define TERMS 12
+#define TERMS 16
 #define ZYDIS CORPUS_PARTIES
 
 struct value {
     long low, high;
-    char text[24];
+    char text[32];
 };
 
 struct term {
@@ -88,6 +90,7 @@ SHAPE_FIELD(b)
 SHAPE_FIELD(z)
 SHAPE_FIELD(aaa)
 SHAPE_FIELD(u)
+SHAPE_FIELD(b4)
 SHAPE_FIELD(vvvv)
 SHAPE_FIELD(repeated)
 SHAPE_FIELD(lost_rex)
@@ -125,6 +128,7 @@ static const struct number_field numbers[] = {
     {"z", 10, get_z},
     {"aaa", 10, get_aaa},
     {"u", 10, get_u},
+    {"b4", 10, get_b4},
     {"vvvv", 10, get_vvvv},
     {"repeated", 10, get_repeated},
     {"lost-rex", 10, get_lost_rex},
@@ -232,8 +236,8 @@ static bool when_holds(const struct corpus_when *when, const struct corpus_case 
     return true;
 }
 
-int corpus_rules_find(const struct corpus_rules *rules, const struct corpus_case *row, const struct corpus_shape *shape,
-                      unsigned party, unsigned kind)
+static int find(const struct corpus_rules *rules, const struct corpus_case *row, const struct corpus_shape *shape,
+                unsigned party, unsigned kind)
 {
     for (size_t i = 0; i < rules->count; i++) {
         const struct corpus_class *class = &rules->classes[i];
@@ -244,6 +248,22 @@ int corpus_rules_find(const struct corpus_rules *rules, const struct corpus_case
                 return (int)i;
     }
     return -1;
+}
+
+static int party_of(const char *name, size_t length);
+
+/* What holds of a decoder in this process holds of its like from outside, with the one's answer in the other's place.
+ */
+int corpus_rules_find(const struct corpus_rules *rules, const struct corpus_case *row, const struct corpus_shape *shape,
+                      unsigned party, unsigned kind)
+{
+    const char *base = corpus_party_bases[party];
+    int class = find(rules, row, shape, party, kind), like = base ? party_of(base, strlen(base)) : -1;
+    if (class >= 0 || like < 0 || like == ZYDIS)
+        return class;
+    struct corpus_case other = *row;
+    other.answers[like] = row->answers[party];
+    return find(rules, &other, shape, (unsigned)like, kind);
 }
 
 /* The number of a party's name, ZYDIS for "zydis"; -1 for a name that takes no part. */
@@ -337,7 +357,7 @@ static const char *read_value(const struct term *term, const char *text, struct 
     case FIELD_STATUS:
         return status_value(text, value);
     case FIELD_ENCODING:
-        value->low = place_in(corpus_encoding_names, 5, text);
+        value->low = place_in(corpus_encoding_names, CORPUS_ENCODINGS, text);
         return value->low < 0 ? "there is no such encoding" : NULL;
     case FIELD_PREFIX:
         value->low = place_in(corpus_prefix_names, 11, text);
@@ -409,6 +429,7 @@ static const char *read_when(struct corpus_class *class, char *rest)
 static const char *read_of(struct corpus_class *class, char *rest)
 {
     char *next = NULL, *word = strtok_r(rest, " \t", &next);
+    const char *name = word;
     int party = word ? party_of(word, strlen(word)) : -1;
     if (!word || party == ZYDIS)
         return "'of' names a decoder other than zydis, then kinds of difference";
@@ -417,8 +438,9 @@ static const char *read_of(struct corpus_class *class, char *rest)
         if (kind < 0)
             return "there is no such kind of difference";
         /* A decoder that does not take part this time explains nothing. */
-        if (party >= 0)
-            class->explains[party] |= 1u << kind;
+        for (int i = 0; i < CORPUS_PARTIES; i++)
+            if (i == party || (party < 0 && corpus_party_bases[i] && strcmp(corpus_party_bases[i], name) == 0))
+                class->explains[i] |= 1u << kind;
     }
     return NULL;
 }
@@ -482,7 +504,6 @@ bool corpus_rules_read(struct corpus_rules *rules, const char *path)
     char line[4096], whole_line[4096];
     size_t number = 0;
     const char *wrong = NULL;
-    memset(rules, 0, sizeof *rules);
     FILE *file = fopen(path, "r");
     if (!file) {
         complain("corpus", "cannot read the known disagreements in %s: %s", path, strerror(errno));

@@ -32,6 +32,10 @@ enum corpus_party {
 /* The parties' names; those from outside are set before the rules are read. */
 extern const char *corpus_party_names[CORPUS_PARTIES];
 
+/* The decoder whose known disagreements a party from outside has, too: "objdump" for another build of it; or NULL. Set
+ * before the rules are read. */
+extern const char *corpus_party_bases[CORPUS_PARTIES];
+
 /* All that is known of one row. */
 struct corpus_case {
     const struct corpus_row *row;
@@ -61,8 +65,8 @@ struct corpus_rules {
     size_t count;
 };
 
-/* Reads a file of classes; corpus_names_read must have been called. On failure says on standard error what is wrong and
- * where, and returns false. corpus_rules_free must be called in either case. */
+/* Adds a file of classes, behind those that are there; corpus_names_read must have been called. On failure says on
+ * standard error what is wrong and where, and returns false. corpus_rules_free must be called in either case. */
 bool corpus_rules_read(struct corpus_rules *rules, const char *path);
 void corpus_rules_free(struct corpus_rules *rules);
 

@@ -1,11 +1,12 @@
 /* corpus_shape.c: what can be told of an instruction's encoding from its bytes alone.
  *
- * SOURCES: Intel SDM volume 2, 2.1 to 2.7; AMD APM volume 3, 1.2 and 1.9 (XOP). */
+ * SOURCES: Intel SDM volume 2, 2.1 to 2.7; AMD APM volume 3, 1.2 and 1.9 (XOP); Intel APX architecture specification
+ * (355828), 3.1 (REX2, extended EVEX). */
 #include "corpus_shape.h"
 
 #include <string.h>
 
-const char *const corpus_encoding_names[5] = {"legacy", "3dnow", "xop", "vex", "evex"};
+const char *const corpus_encoding_names[CORPUS_ENCODINGS] = {"legacy", "3dnow", "xop", "vex", "evex", "rex2"};
 const char *const corpus_prefix_names[11] = {"26", "2e", "36", "3e", "64", "65", "66", "67", "f0", "f2", "f3"};
 
 static const uint8_t prefix_bytes[11] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
@@ -75,7 +76,8 @@ static const uint8_t *read_vex3(const uint8_t *at, struct corpus_shape *shape)
 static const uint8_t *read_evex(const uint8_t *at, struct corpus_shape *shape)
 {
     shape->encoding = CORPUS_ENCODING_EVEX;
-    shape->map = at[1] & 15;
+    shape->map = at[1] & 7;
+    shape->b4 = (at[1] >> 3) & 1;
     shape->w = at[2] >> 7;
     shape->vvvv = (uint8_t)(((at[2] >> 3) & 15) | ((at[3] & 8) << 1));
     shape->u = (at[2] >> 2) & 1;
@@ -85,6 +87,15 @@ static const uint8_t *read_evex(const uint8_t *at, struct corpus_shape *shape)
     shape->b = (at[3] >> 4) & 1;
     shape->aaa = at[3] & 7;
     return at + 4;
+}
+
+/* M0 R4 X4 B4 W R3 X3 B3. */
+static const uint8_t *read_rex2(const uint8_t *at, struct corpus_shape *shape)
+{
+    shape->encoding = CORPUS_ENCODING_REX2;
+    shape->map = at[1] & 0x80 ? 0x0f : 0;
+    shape->w = (at[1] >> 3) & 1;
+    return at + 2;
 }
 
 static const uint8_t *read_legacy(const uint8_t *at, struct corpus_shape *shape)
@@ -112,6 +123,8 @@ void corpus_shape_read(const uint8_t *slot, struct corpus_shape *shape)
         at = read_vex3(at, shape);
     else if (at[0] == 0x62)
         at = read_evex(at, shape);
+    else if (at[0] == 0xd5)
+        at = read_rex2(at, shape);
     else
         at = read_legacy(at, shape);
     shape->opcode = at[0];

@@ -13,7 +13,10 @@ enum corpus_encoding {
     CORPUS_ENCODING_XOP,
     CORPUS_ENCODING_VEX,
     CORPUS_ENCODING_EVEX,
+    /* APX: D5, a byte of register extensions, an opcode of map 0 or 1. */
+    CORPUS_ENCODING_REX2,
 };
+#define CORPUS_ENCODINGS 6
 
 /* Legacy prefixes by bit, in the order of corpus_prefix_names. */
 enum corpus_prefix {
@@ -34,7 +37,7 @@ enum corpus_prefix {
 struct corpus_shape {
     /* enum corpus_encoding. */
     uint8_t encoding;
-    /* Legacy: 0, 0x0f, 0x38, 0x3a. VEX, EVEX, XOP: their map field. */
+    /* Legacy: 0, 0x0f, 0x38, 0x3a. REX2: 0, 0x0f. VEX, EVEX, XOP: their map field. */
     uint8_t map;
     uint8_t opcode;
     /* The REX prefix that counts: the one right before the opcode. */
@@ -52,8 +55,10 @@ struct corpus_shape {
     /* L of VEX, L'L of EVEX. */
     uint8_t ll;
     uint8_t b, z, aaa;
-    /* EVEX.U: the bit that MVEX has clear. */
+    /* EVEX.U: the bit that MVEX has clear; APX calls it X4. */
     uint8_t u;
+    /* EVEX.B4, which APX has made of a reserved bit. */
+    uint8_t b4;
     /* The vvvv field as it stands in the bytes, EVEX's fifth bit above. */
     uint8_t vvvv;
     /* Where the opcode stands. */
@@ -63,8 +68,8 @@ struct corpus_shape {
 /* Reads the shape of 64-bit code. `slot` must hold 32 bytes. */
 void corpus_shape_read(const uint8_t *slot, struct corpus_shape *shape);
 
-/* "legacy", "3dnow", "xop", "vex", "evex" by number. */
-extern const char *const corpus_encoding_names[5];
+/* "legacy", "3dnow", "xop", "vex", "evex", "rex2" by number. */
+extern const char *const corpus_encoding_names[CORPUS_ENCODINGS];
 /* "26", "2e", ... by bit. */
 extern const char *const corpus_prefix_names[11];
 

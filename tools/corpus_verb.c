@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "corpus_verbs.h"
 #include "message.h"
@@ -48,9 +49,50 @@ bool corpus_may_write(const char *path, char *const *inputs)
     return output_accepts("corpus", path);
 }
 
+const char *corpus_data_folder(const char *folder)
+{
+    static char built[4096];
+    char probe[4200];
+    if (folder)
+        return folder;
+    ssize_t length = readlink("/proc/self/exe", built, sizeof built - 1);
+    if (length <= 0)
+        return SEGUE_CORPUS_FOLDER;
+    built[length] = 0;
+    /* SOURCE/build/tools/segue: one folder up from the build tree is the source tree. */
+    for (unsigned up = 0; up < 3; up++) {
+        char *slash = strrchr(built, '/');
+        if (!slash)
+            return SEGUE_CORPUS_FOLDER;
+        *slash = 0;
+    }
+    snprintf(probe, sizeof probe, "%s/corpus/disagreements.txt", built);
+    if (access(probe, R_OK) != 0)
+        return SEGUE_CORPUS_FOLDER;
+    strncat(built, "/corpus", sizeof built - strlen(built) - 1);
+    return built;
+}
+
 void corpus_data_path(char *path, size_t size, const char *folder, const char *name)
 {
-    snprintf(path, size, "%s/%s", folder ? folder : SEGUE_CORPUS_FOLDER, name);
+    snprintf(path, size, "%s/%s", corpus_data_folder(folder), name);
+}
+
+const char *corpus_find_rows(const char *path, const char *folder)
+{
+    static const char *const endings[] = {"", ".hex.xz", ".hex"};
+    const char *name = strncmp(path, "corpus/", 7) == 0 ? path + 7 : path;
+    if (access(path, F_OK) == 0 || strchr(name, '/'))
+        return path;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        char *found;
+        if (asprintf(&found, "%s/%s%s", corpus_data_folder(folder), name, endings[i]) < 0)
+            abort();
+        if (access(found, R_OK) == 0)
+            return found;
+        free(found);
+    }
+    return path;
 }
 
 static int run_corpus(int argument_count, char **arguments)

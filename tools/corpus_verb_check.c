@@ -16,7 +16,9 @@ struct options {
     struct corpus_check check;
     const char *data;
     const char *json;
-    unsigned outside_count;
+    const char *baseline;
+    const char *classes[8];
+    unsigned class_count, outside_count;
 };
 
 static const char *const referee_names[] = {"all", "disputed", "none"};
@@ -42,15 +44,42 @@ static bool read_shard(struct corpus_check *check, const char *text)
     return false;
 }
 
+static bool is_known_decoder(const char *name)
+{
+    static const char *const known[] = {"capstone", "objdump", "llvm"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool add_classes(struct options *options, const char *path)
+{
+    if (options->class_count == sizeof options->classes / sizeof *options->classes) {
+        misuse("corpus", "there are too many --classes");
+        return false;
+    }
+    options->classes[options->class_count++] = path;
+    return true;
+}
+
 static bool read_decoder(struct options *options, char *text)
 {
-    char *equals = strchr(text, '=');
+    char *equals = strchr(text, '='), *colon;
     unsigned party = CORPUS_OUTSIDE + options->outside_count;
     if (!equals || equals == text || !equals[1]) {
-        misuse("corpus", "--decoder is NAME=COMMAND, not '%s'", text);
+        misuse("corpus", "--decoder is NAME=COMMAND, or NAME:LIKE=COMMAND, not '%s'", text);
         return false;
     }
     *equals = 0;
+    colon = strchr(text, ':');
+    if (colon && !is_known_decoder(colon + 1)) {
+        misuse("corpus", "nothing is known of a decoder '%s' that '%.*s' could have; say capstone, objdump or llvm",
+               colon + 1, (int)(colon - text), text);
+        return false;
+    }
+    if (colon)
+        *colon = 0;
     for (unsigned i = 0; i < party; i++)
         if (strcmp(corpus_party_names[i], text) == 0 || strcmp("zydis", text) == 0 || strpbrk(text, ". \t")) {
             misuse("corpus", "a decoder cannot be called '%s'", text);
@@ -61,6 +90,7 @@ static bool read_decoder(struct options *options, char *text)
         return false;
     }
     corpus_party_names[party] = text;
+    corpus_party_bases[party] = colon ? colon + 1 : NULL;
     options->check.outside[party] = equals + 1;
     options->outside_count++;
     return true;
@@ -80,6 +110,13 @@ static bool read_option(struct options *options, int option, const struct comman
     case CORPUS_OPTION_OBJDUMP:
         options->check.objdump = optarg;
         return true;
+    case CORPUS_OPTION_BASELINE:
+        options->baseline = optarg;
+        return true;
+    case CORPUS_OPTION_CLASSES:
+        return add_classes(options, optarg);
+    case CORPUS_OPTION_PATIENCE:
+        return corpus_number("--patience", optarg, 1, 1u << 20, &options->check.patience);
     case CORPUS_OPTION_DATA:
         options->data = optarg;
         return true;
@@ -139,20 +176,35 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static int check_rows(struct options *options, char **paths)
+static int check_rows(struct options *options, char **paths, const json_t *baseline)
 {
     struct corpus_counts counts;
     int code = EXIT_FAILED;
     double start = now();
-    corpus_counts_init(&counts);
+    options->check.unknown_examples = options->json || baseline ? CORPUS_ALL_EXAMPLES : CORPUS_UNKNOWN_EXAMPLES;
+    corpus_counts_init(&counts, options->check.unknown_examples);
     if (corpus_check_run(&options->check, &counts)) {
         json_t *report = corpus_report(&counts, options->check.rules);
-        if (add_circumstances(report, options, paths, now() - start))
+        if (options->check.rows->left_out)
+            json_object_set_new(report, "left_out", json_integer((json_int_t)options->check.rows->left_out));
+        if (add_circumstances(report, options, paths, now() - start) &&
+            (!baseline || corpus_report_forgive(report, baseline)))
             code = give_out(report, options->json);
         json_decref(report);
     }
     corpus_counts_free(&counts);
     return code;
+}
+
+/* The commands of decoders find the scripts of the data folder, behind all else. */
+static void extend_path(const char *folder)
+{
+    const char *path = getenv("PATH");
+    char *longer;
+    if (asprintf(&longer, "%s:%s", path ? path : "/bin:/usr/bin", corpus_data_folder(folder)) < 0)
+        abort();
+    setenv("PATH", longer, 1);
+    free(longer);
 }
 
 static int check_paths(struct options *options, char **paths)
@@ -164,12 +216,18 @@ static int check_paths(struct options *options, char **paths)
     bool ok = corpus_names_read(path);
     corpus_data_path(path, sizeof path, options->data, "disagreements.txt");
     ok = ok && corpus_rules_read(&rules, path);
+    for (unsigned i = 0; ok && i < options->class_count; i++)
+        ok = corpus_rules_read(&rules, options->classes[i]);
+    json_t *baseline = ok && options->baseline ? corpus_report_read(options->baseline) : NULL;
+    ok = ok && (baseline || !options->baseline);
     for (char **each = paths; ok && *each; each++)
-        ok = corpus_rows_take(&rows, *each);
+        ok = corpus_rows_take(&rows, corpus_find_rows(*each, options->data));
+    extend_path(options->data);
     corpus_capstone_prepare();
     options->check.rows = &rows;
     options->check.rules = &rules;
-    int code = ok ? check_rows(options, paths) : EXIT_FAILED;
+    int code = ok ? check_rows(options, paths, baseline) : EXIT_FAILED;
+    json_decref(baseline);
     corpus_rules_free(&rules);
     corpus_rows_free(&rows);
     return code;

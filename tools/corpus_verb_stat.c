@@ -39,7 +39,7 @@ struct counts {
     uint64_t memory_times, refused_times;
     struct refusal refusals[REFUSALS];
     size_t refusal_count;
-    uint64_t encodings[5];
+    uint64_t encodings[CORPUS_ENCODINGS];
     uint64_t classes[SEGUE_CLASS_COUNT];
     uint64_t class_memory[SEGUE_CLASS_COUNT];
     uint64_t class_engines[SEGUE_CLASS_COUNT][ENGINES];
@@ -155,7 +155,7 @@ static void print(const struct counts *counts)
     char text[16];
     printf("rows %llu, no instruction %llu, distinct forms %zu, with memory %llu\n", (unsigned long long)counts->rows,
            (unsigned long long)counts->undefined, counts->forms.count, (unsigned long long)counts->memory);
-    for (unsigned i = 0; i < 5; i++)
+    for (unsigned i = 0; i < CORPUS_ENCODINGS; i++)
         printf("  %-8s %10llu\n", corpus_encoding_names[i], (unsigned long long)counts->encodings[i]);
     printf("\n%-14s %10s %7s %10s %7s  %s\n", "class", "rows", "%", "memory", "%", "of memory, by engine");
     for (unsigned i = 0; i < SEGUE_CLASS_COUNT; i++) {
@@ -204,7 +204,7 @@ static json_t *refusals_json(const struct counts *counts)
 static bool print_json(const struct counts *counts)
 {
     json_t *encodings = json_object(), *classes = json_object();
-    for (unsigned i = 0; i < 5; i++)
+    for (unsigned i = 0; i < CORPUS_ENCODINGS; i++)
         json_object_set_new(encodings, corpus_encoding_names[i], json_integer((json_int_t)counts->encodings[i]));
     for (unsigned i = 0; i < SEGUE_CLASS_COUNT; i++)
         if (counts->classes[i])
@@ -258,7 +258,7 @@ int corpus_verb_stat(int argument_count, char **arguments)
         return misuse("corpus", "stat of what?");
     bool ok = true;
     for (int i = optind; ok && i < argument_count; i++)
-        ok = corpus_rows_take(&rows, arguments[i]);
+        ok = corpus_rows_take(&rows, corpus_find_rows(arguments[i], NULL));
     int code = ok ? stat_rows(&rows, json) : EXIT_FAILED;
     corpus_rows_free(&rows);
     return code;

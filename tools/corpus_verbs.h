@@ -24,7 +24,15 @@ bool corpus_may_write(const char *path, char *const *inputs);
 /* Adds the rows of a file of rows, or of the code in an ELF file. False, having said why, on failure. */
 bool corpus_rows_take(struct corpus_rows *rows, const char *path);
 
-/* Where a file of the corpus's data is: in `folder`, or where it was installed. */
+/* The folder of the corpus's data: `folder` if it is not NULL; else the one beside the build tree that this command
+ * stands in, or where it was installed. */
+const char *corpus_data_folder(const char *folder);
+
+/* Where a file of the corpus's data is; `folder` as above. */
 void corpus_data_path(char *path, size_t size, const char *folder, const char *name);
+
+/* The path of a file of rows: as it is; if nothing is there, that of the file of the data folder that it names, to be
+ * kept. */
+const char *corpus_find_rows(const char *path, const char *folder);
 
 #endif

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,17 @@ static void message(const char *verb, bool hint, const char *format, va_list arg
 void complain(const char *verb, const char *format, ...)
 {
     va_list arguments;
+    va_start(arguments, format);
+    message(verb, false, format, arguments);
+    va_end(arguments);
+}
+
+void complain_once(const char *verb, const char *format, ...)
+{
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    va_list arguments;
+    if (atomic_flag_test_and_set(&said))
+        return;
     va_start(arguments, format);
     message(verb, false, format, arguments);
     va_end(arguments);

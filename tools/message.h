@@ -5,6 +5,9 @@
 /* Prints "segue VERB: MESSAGE". `verb` may be NULL. */
 __attribute__((format(printf, 2, 3))) void complain(const char *verb, const char *format, ...);
 
+/* As complain, and then never again in this process: of many threads that fail together, the first tells why. */
+__attribute__((format(printf, 2, 3))) void complain_once(const char *verb, const char *format, ...);
+
 /* As complain, adds where help is to be found, and returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int misuse(const char *verb, const char *format, ...);
 

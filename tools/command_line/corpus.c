@@ -25,8 +25,9 @@ const struct verb_words corpus_check_words = {
     .name = "corpus check",
     .forms =
         (const char *const[]){
-            "[--referee disputed|all|none] [--share N] [--shard I/N] [--decoder NAME=COMMAND] [--objdump COMMAND] "
-            "[--data FOLDER] [--json OUT] [--jobs N] FILE...",
+            "[--referee disputed|all|none] [--share N] [--shard I/N] [--decoder NAME[:LIKE]=COMMAND] "
+            "[--patience SECONDS] [--objdump COMMAND] [--classes FILE] [--baseline REPORT] [--data FOLDER] "
+            "[--json OUT] [--spoil] [--jobs N] FILE...",
             NULL,
         },
     .summary = "asks Zydis, Capstone, objdump and other decoders about each row, and reports where they disagree",
@@ -37,10 +38,23 @@ const struct verb_words corpus_check_words = {
             {CORPUS_OPTION_SHARE, "share", "N",
              "with disputed: also one row in N of the others; 16 if not given, 0 for none", NULL},
             {CORPUS_OPTION_SHARD, "shard", "I/N", "only the I-th of N parts, from 0", NULL},
-            {CORPUS_OPTION_DECODER, "decoder", "NAME=COMMAND",
-             "another decoder, up to four: a shell command that reads rows and writes answers", NULL},
+            {CORPUS_OPTION_DECODER, "decoder", "NAME[:LIKE]=COMMAND",
+             "another decoder, up to four: a shell command that reads rows and writes answers; with LIKE (capstone, "
+             "objdump or llvm), what is known of that decoder counts for this one, too",
+             "The command finds the scripts of the data folder along PATH: llvm=llvm-mc-decoder.sh."},
+            {CORPUS_OPTION_PATIENCE, "patience", "SECONDS",
+             "how long a decoder may write nothing before it is ended; if not given, 30 and one for each 100 rows",
+             "One that writes more lines than it was given rows is ended at once."},
             {CORPUS_OPTION_OBJDUMP, "objdump", "COMMAND", "the referee; objdump if not given", NULL},
-            {CORPUS_OPTION_DATA, "data", "FOLDER", "where aliases.txt and disagreements.txt are", NULL},
+            {CORPUS_OPTION_CLASSES, "classes", "FILE",
+             "more classes of known disagreements, beside those of disagreements.txt; may be given several times",
+             NULL},
+            {CORPUS_OPTION_BASELINE, "baseline", "REPORT",
+             "what lay outside every class in that report, made with --json, is not held against this check", NULL},
+            {CORPUS_OPTION_DATA, "data", "FOLDER",
+             "where aliases.txt, disagreements.txt and the shipped rows are; if not given, where they were built or "
+             "installed",
+             NULL},
             {CORPUS_OPTION_JSON, "json", "OUT",
              "writes the report in full to a file; - for standard output in place of the text", NULL},
             JOBS,
@@ -82,8 +96,9 @@ const struct verb_words corpus_words = {
         (const struct operand_words[]){
             {"FILE",
              "text, one instruction a line in hexadecimal, perhaps compressed (.xz), or an ELF file, of which all code "
-             "is taken that its unwind tables cover",
-             NULL},
+             "is taken that its unwind tables cover; debian and generated stand for the shipped rows",
+             "A name that is not there is looked for in the data folder, PREFIX/share/segue/corpus, with or without "
+             "corpus/ before it and .hex.xz behind it. Rows of more than 22 bytes are left out, and counted."},
             {0},
         },
     .parts =
