@@ -34,6 +34,7 @@ test: all
 # Every row of the corpus, stepped and run by the processor from so many states. What is killed goes on where it was;
 # shards may run anywhere.
 test-long: all
+	$(BUILD)/tests/long_strings
 	$(BUILD)/tests/differential --rows corpus/debian.hex.xz --rows corpus/generated.hex.xz --per-row $(STATES) \
 	    --shard $(SHARD) --progress $(BUILD)/test-long-$(STATES)-$(subst /,-of-,$(SHARD))
 

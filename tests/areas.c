@@ -14,6 +14,8 @@
 /* Below 2 GiB: every 32-bit displacement reaches them, sign-extended or not, and 67h too. */
 #define LOW_BASE 0x10000000u
 #define LOW_STEP 0x01000000u
+/* Above a low area: one of many small regions. */
+#define MANY_OFFSET 0x00400000u
 /* Above the base of FS: within 2 GiB for displacements, within 4 GiB for 67h. */
 #define FS_STEP 0x00100000u
 #define FS_FIRST 0x04000000u
@@ -22,24 +24,33 @@
 /* Protected pages on both sides of 4 GiB: what a 32-bit address begins may end beyond it. */
 #define EDGE_BASE (0x100000000u - 2 * (uint64_t)AREA_PAGE)
 
+#define EIGHT_TIMES(letters) letters letters letters letters letters letters letters letters
+#define MANY(letters) "O" EIGHT_TIMES(letters) "O"
+
 static const struct {
     const char *name;
     const char *layout;
+    const char *many_layout;
     const char *edge_layout;
 } plans[AREA_SETS] = {
-    [AREAS_ALIAS] = {"alias", "OAAaOAH", "OAAO"},      [AREAS_EXPOSED] = {"exposed", "OEEeOEH", NULL},
-    [AREAS_CALLBACK] = {"callback", "OCCOcOCH", NULL}, [AREAS_FORCED] = {"forced", "OFFfOFH", NULL},
-    [AREAS_MIXED] = {"mixed", "OAFECOcAFEH", NULL},
+    [AREAS_ALIAS] = {"alias", "OAAaOAH", MANY("AaAaAaAa"), "OAAO"},
+    [AREAS_EXPOSED] = {"exposed", "OEEeOEH", MANY("EeEeEeEe"), NULL},
+    [AREAS_CALLBACK] = {"callback", "OCCOcOCH", MANY("CcCcCcCc"), NULL},
+    [AREAS_FORCED] = {"forced", "OFFfOFH", MANY("FfFfFfFf"), NULL},
+    [AREAS_MIXED] = {"mixed", "OAFECOcAFEH", MANY("AFaECfAc"), NULL},
 };
+
+/* In an area of many regions, where the window of a page leads to: pages side by side are not so there. */
+#define SCATTERED(page, pages) (((page)*7 + 3) % (pages))
 
 static struct areas sets[AREA_SETS];
 static int memory_file = -1;
 struct area_watch area_watch;
 
-/* Exposed regions that a policy has opened; an access reaches two at most. */
+/* Exposed regions that a policy has opened. */
 static struct {
     uint64_t base, size;
-} opened[4];
+} opened[AREA_REGIONS];
 static size_t opened_count;
 static int protection_in_force;
 
@@ -128,8 +139,10 @@ static size_t run_length(const char *layout, size_t page)
     return length;
 }
 
-static bool add_region(struct area *area, size_t page, size_t pages)
+/* `view`: where the windows of aliases lead; in an area of many regions it is another than the area's own. */
+static bool add_region(struct area *area, char *view, size_t page, size_t pages)
 {
+    size_t place = view == area->alias ? page : SCATTERED(page, area->size / AREA_PAGE);
     char letter = area->layout[page];
     struct segue_region region = {
         .window = {.base = area->base + page * AREA_PAGE, .size = pages * AREA_PAGE},
@@ -138,7 +151,7 @@ static bool add_region(struct area *area, size_t page, size_t pages)
     switch (toupper(letter)) {
     case 'A':
         region.window.kind = SEGUE_WINDOW_ALIAS;
-        region.window.alias = area->alias + page * AREA_PAGE;
+        region.window.alias = view + place * AREA_PAGE;
         break;
     case 'E':
         region.window.kind = SEGUE_WINDOW_EXPOSED;
@@ -154,7 +167,20 @@ static bool add_region(struct area *area, size_t page, size_t pages)
         region.window.kind = SEGUE_WINDOW_FORCED;
         break;
     }
+    area->windows[area->window_count++] = region.window;
     return segue_region_add(&region) == SEGUE_OK;
+}
+
+/* A view of the area's pages in another order. */
+static char *scatter(const struct area *area, int file)
+{
+    size_t pages = area->size / AREA_PAGE;
+    char *view = mmap(NULL, area->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (size_t page = 0; view != MAP_FAILED && page < pages; page++)
+        if (mmap(view + SCATTERED(page, pages) * AREA_PAGE, AREA_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                 file, (off_t)(page * AREA_PAGE)) == MAP_FAILED)
+            return NULL;
+    return view == MAP_FAILED ? NULL : view;
 }
 
 /* The rows of pages: the file's everywhere, but in holes, and private anonymous memory where the window is forced. */
@@ -178,23 +204,31 @@ static bool map_pages(struct area *area, int file)
     return true;
 }
 
+/* The area's pages and one on each side of it. */
+static bool reserve(const struct area *area)
+{
+    void *first = (void *)(uintptr_t)(area->base - AREA_PAGE);
+    return mmap(first, area->size + 2 * AREA_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+                0) == first;
+}
+
 /* False if the address is taken or the system refuses. */
-static bool create(struct areas *areas, uint64_t base, const char *layout)
+static bool create(struct areas *areas, uint64_t base, const char *layout, bool scattered)
 {
     struct area *area = &areas->area[areas->count];
     *area = (struct area){.base = base, .size = strlen(layout) * AREA_PAGE, .layout = layout};
-    if (mmap((void *)(uintptr_t)base, area->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
-             0) != (void *)(uintptr_t)base)
+    if (!reserve(area))
         return false;
     int file = memfd_create("areas", MFD_CLOEXEC);
     bool mapped = file >= 0 && ftruncate(file, (off_t)area->size) == 0 && map_pages(area, file);
+    char *view = mapped && scattered ? scatter(area, file) : area->alias;
     if (file >= 0)
         close(file);
-    for (size_t page = 0; mapped && layout[page]; page += run_length(layout, page))
-        if (is_protected(layout[page]) && !add_region(area, page, run_length(layout, page)))
-            return false;
-    if (!mapped)
+    if (!mapped || !view)
         return false;
+    for (size_t page = 0; layout[page]; page += run_length(layout, page))
+        if (is_protected(layout[page]) && !add_region(area, view, page, run_length(layout, page)))
+            return false;
     areas->size += area->size;
     areas->count++;
     return true;
@@ -204,14 +238,14 @@ static bool create(struct areas *areas, uint64_t base, const char *layout)
 static uint64_t find_place_above_fs(void)
 {
     uint64_t fs_base = (uint64_t)(uintptr_t)pthread_self() / AREA_PAGE * AREA_PAGE;
-    size_t size = AREA_SETS * FS_STEP;
+    size_t size = AREA_SETS * FS_STEP + AREA_PAGE;
     for (uint64_t offset = FS_FIRST; offset < FS_LIMIT; offset += FS_RETRY) {
         void *place = (void *)(uintptr_t)(fs_base + offset);
         void *got = mmap(place, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
         if (got != MAP_FAILED)
             munmap(got, size);
         if (got == place)
-            return fs_base + offset;
+            return fs_base + offset + AREA_PAGE;
     }
     return 0;
 }
@@ -232,11 +266,13 @@ const char *areas_create(void)
     if (!areas_after_fork())
         return "/proc/self/mem cannot be opened";
     for (unsigned set = 0; set < AREA_SETS; set++) {
-        if (!create(&sets[set], LOW_BASE + set * LOW_STEP, plans[set].layout) ||
-            !create(&sets[set], above_fs + set * FS_STEP, plans[set].layout))
+        uint64_t low = LOW_BASE + set * LOW_STEP;
+        if (!create(&sets[set], low, plans[set].layout, false) ||
+            !create(&sets[set], above_fs + set * FS_STEP, plans[set].layout, false) ||
+            !create(&sets[set], low + MANY_OFFSET, plans[set].many_layout, true))
             return "an area or its regions could not be made";
         if (plans[set].edge_layout)
-            create(&sets[set], EDGE_BASE, plans[set].edge_layout);
+            create(&sets[set], EDGE_BASE, plans[set].edge_layout, false);
     }
     return NULL;
 }
@@ -307,7 +343,7 @@ uint64_t areas_difference(const struct areas *areas, const void *buffer)
     return 0;
 }
 
-static const struct area *area_at(const struct areas *areas, uint64_t address)
+const struct area *areas_find(const struct areas *areas, uint64_t address)
 {
     for (size_t i = 0; i < areas->count; i++)
         if (address - areas->area[i].base < areas->area[i].size)
@@ -317,7 +353,7 @@ static const struct area *area_at(const struct areas *areas, uint64_t address)
 
 char areas_page(const struct areas *areas, uint64_t address)
 {
-    const struct area *area = area_at(areas, address);
+    const struct area *area = areas_find(areas, address);
     return area ? area->layout[(address - area->base) / AREA_PAGE] : 'H';
 }
 
@@ -326,7 +362,7 @@ enum transfer { PEEK, POKE };
 /* Within one page. */
 static void transfer_part(const struct areas *areas, enum transfer transfer, uint64_t address, char *bytes, size_t size)
 {
-    const struct area *area = area_at(areas, address);
+    const struct area *area = areas_find(areas, address);
     char letter = (char)toupper(areas_page(areas, address));
     ssize_t done = (ssize_t)size;
     if (letter == 'H') {

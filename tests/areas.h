@@ -8,7 +8,7 @@
  *      C  one with a callback window          F  one with a forced window (private anonymous memory)
  *
  * Equal letters side by side are one region; a small letter is a region of the same kind beside it, without a policy
- * where its kind needs none. There is one set of areas for each kind of window, and one for mixtures. */
+ * where its kind needs none. On both sides of an area is a page that is always inaccessible. There is one set of areas for each kind of window, and one for mixtures. */
 #ifndef SEGUE_TESTS_AREAS_H
 #define SEGUE_TESTS_AREAS_H
 
@@ -17,6 +17,8 @@
 #include "random.h"
 
 #define AREA_PAGE 4096u
+/* The most regions in one area. */
+#define AREA_REGIONS 64
 
 enum area_set {
     AREAS_ALIAS,
@@ -32,9 +34,13 @@ struct area {
     const char *layout;
     /* The second view of all pages but H and F. */
     char *alias;
+    /* The windows of its regions. */
+    struct segue_window windows[AREA_REGIONS];
+    size_t window_count;
 };
 
-#define AREAS_IN_SET 3
+/* The last one has many small regions. */
+#define AREAS_IN_SET 4
 
 struct areas {
     struct area area[AREAS_IN_SET];
@@ -76,6 +82,9 @@ void areas_fill(const struct areas *areas, struct random *random);
 void areas_save(const struct areas *areas, void *buffer);
 void areas_load(const struct areas *areas, const void *buffer);
 uint64_t areas_difference(const struct areas *areas, const void *buffer);
+
+/* The area that the address is in; NULL if none. */
+const struct area *areas_find(const struct areas *areas, uint64_t address);
 
 /* Copies memory whatever its protection; what lies in holes and outside of the areas reads as zero and is not written.
  */

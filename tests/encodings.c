@@ -381,6 +381,33 @@ static void plant(struct random *random, const struct segue_insn *insn, const Zy
     test->planted = one_in(random, 16) ? next | UINT64_C(1) << (47 + random_below(random, 16)) : next;
 }
 
+/* One repetition in this many runs until something ends it. */
+#define FAR_ONE_IN 32
+
+static void choose_count(struct random *random, struct test_case *test)
+{
+    uint64_t *count = &test->registers.general[SEGUE_RCX];
+    *count = random_below(random, 100);
+    test->runs_far = one_in(random, FAR_ONE_IN);
+    if (!test->runs_far)
+        return;
+    uint64_t near = random_below(random, 4096);
+    switch (random_below(random, 4)) {
+    case 0:
+        *count = UINT64_MAX - near;
+        break;
+    case 1:
+        *count = (UINT64_C(1) << 32) - 2048 + near;
+        break;
+    case 2:
+        *count = random_next(random) & ((UINT64_C(1) << 33) - 1);
+        break;
+    default:
+        *count = random_below(random, 1u << 20);
+        break;
+    }
+}
+
 /* The state that makes the instruction whose bytes the case has access a chosen place. `encoding`: how many bytes there
  * are; the instruction may be shorter. */
 static bool aim_instruction(const struct generator *generator, struct random *random, size_t slot, size_t encoding,
@@ -411,7 +438,7 @@ static bool aim_instruction(const struct generator *generator, struct random *ra
     if (insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR)
         test->repeats = true;
     else if (test->repeats)
-        test->registers.general[SEGUE_RCX] = random_below(random, 100);
+        choose_count(random, test);
     return segue_decode(SEGUE_MODE_64, test->bytes, test->length, insn) == SEGUE_OK;
 }
 
@@ -450,22 +477,31 @@ static void count_refusal(const char *why, const struct test_case *test)
     }
 }
 
-/* The windows of all regions that the accesses touch. */
-static size_t windows_of(const struct test_case *test, struct segue_window *windows, size_t capacity)
+/* Where the first element is, of a repeated string; where the access is, of others. */
+static uint64_t beginning(const struct segue_access *access)
+{
+    bool down = (access->flags & SEGUE_ACCESS_REPEATED) && (access->flags & SEGUE_ACCESS_DOWN);
+    return down ? access->address + access->size - access->element : access->address;
+}
+
+#define WINDOWS_MOST (AREAS_IN_SET * AREA_REGIONS)
+
+/* The windows of all areas that the accesses begin or end in; of all there are where accesses cannot be listed. */
+static size_t windows_of(const struct test_case *test, const struct areas *areas, struct segue_window *windows)
 {
     size_t count = 0;
-    for (size_t i = 0; i < test->access_count; i++) {
-        uint64_t last = test->accesses[i].address + test->accesses[i].size - 1;
-        for (uint64_t page = test->accesses[i].address & ~(uint64_t)(AREA_PAGE - 1); page <= last; page += AREA_PAGE) {
-            struct segue_region region;
-            bool known = segue_region_find((const void *)(uintptr_t)page, &region) != SEGUE_OK;
-            for (size_t k = 0; k < count && !known; k++)
-                known = windows[k].base == region.window.base;
-            if (!known && count < capacity)
-                windows[count++] = region.window;
-            if (page > UINT64_MAX - AREA_PAGE)
-                break;
+    for (size_t k = 0; k < areas->count; k++) {
+        const struct area *area = &areas->area[k];
+        bool touched = test->access_count == 0;
+        for (size_t i = 0; i < test->access_count && !touched; i++) {
+            const struct segue_access *access = &test->accesses[i];
+            touched = beginning(access) - area->base < area->size ||
+                      access->address + access->size - 1 - area->base < area->size;
         }
+        if (!touched)
+            continue;
+        memcpy(windows + count, area->windows, area->window_count * sizeof *windows);
+        count += area->window_count;
     }
     return count;
 }
@@ -482,6 +518,10 @@ static bool stays_in_areas(const struct test_case *test, const struct areas *are
 {
     for (size_t i = 0; i < test->access_count; i++) {
         uint64_t first = test->accesses[i].address, size = test->accesses[i].size;
+        if (test->runs_far) {
+            first = beginning(&test->accesses[i]);
+            size = test->accesses[i].element;
+        }
         bool inside = is_never_mapped(first, size);
         for (size_t k = 0; k < areas->count && !inside; k++)
             inside = first >= areas->area[k].base && first + size <= areas->area[k].base + areas->area[k].size;
@@ -491,17 +531,23 @@ static bool stays_in_areas(const struct test_case *test, const struct areas *are
     return true;
 }
 
-/* The registers after so many elements of a repeated string; false if they were the last. */
-static bool pass_elements(const struct segue_insn *insn, uint64_t elements, struct segue_regs *regs)
+/* The registers after so many elements of a repeated string; false if they were the last, or it has left the areas. */
+static bool pass_elements(const struct segue_insn *insn, uint64_t elements, const struct areas *areas,
+                          struct segue_regs *regs)
 {
+    bool inside = true;
     uint64_t mask = insn->address_size == 4 ? UINT32_MAX : UINT64_MAX;
     uint64_t moved = elements * insn->memory[0].element;
     regs->rcx = (regs->rcx & mask) - elements;
     for (unsigned i = 0; i < insn->memory_count; i++) {
         uint64_t *base = segue_register_at(regs, insn->memory[i].base);
         *base = (regs->rflags & FLAG_DIRECTION ? *base - moved : *base + moved) & mask;
+        uint64_t segment = insn->memory[i].segment == SEGUE_SEGMENT_FS   ? regs->fs_base
+                           : insn->memory[i].segment == SEGUE_SEGMENT_GS ? regs->gs_base
+                                                                         : 0;
+        inside &= areas_find(areas, *base + segment) != NULL;
     }
-    return regs->rcx != 0;
+    return regs->rcx != 0 && inside;
 }
 
 /* Why the last plan said no. */
@@ -512,7 +558,7 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
                        uint64_t address, const void *image)
 {
     static struct segue_plan plan;
-    struct segue_window windows[16];
+    static struct segue_window windows[WINDOWS_MOST];
     struct segue_regs regs;
     struct segue_xstate xstate = {
         .area = (void *)(uintptr_t)image, .size = (uint32_t)oracle_image_size(), .features = oracle_features()};
@@ -528,9 +574,9 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
     last_refusal = "no state was found that keeps to the areas";
     if (!stays_in_areas(test, generator->areas))
         return false;
-    size_t count = windows_of(test, windows, sizeof windows / sizeof *windows);
+    size_t count = windows_of(test, generator->areas, windows);
     enum segue_status status = segue_plan(insn, &regs, &xstate, NULL, windows, count, &plan);
-    while (status == SEGUE_OK && plan.elements && pass_elements(insn, plan.elements, &regs))
+    while (status == SEGUE_OK && plan.elements && pass_elements(insn, plan.elements, generator->areas, &regs))
         status = segue_plan(insn, &regs, &xstate, NULL, windows, count, &plan);
     encodings_refusals.planned++;
     last_refusal = plan.refusal;
@@ -623,8 +669,10 @@ void encodings_row_case(const struct generator *generator, uint64_t number, size
 
 static void small_numbers(struct random *random, uint8_t *vector, unsigned element)
 {
+    /* As indices, some reach over many pages. */
+    uint32_t range = one_in(random, 4) ? 65536 : 1024;
     for (unsigned i = 0; i < 16; i += element) {
-        int64_t value = (int64_t)random_below(random, 1024) - 512;
+        int64_t value = (int64_t)random_below(random, range) - range / 2;
         memcpy(vector + i, &value, element);
     }
 }
