@@ -74,6 +74,11 @@ static enum segue_verdict open_and_step(void *page, const struct segue_event *ev
     return SEGUE_STEP;
 }
 
+static bool is_ours(enum action action)
+{
+    return action == ACTION_OURS || action == ACTION_OURS_DEFAULT;
+}
+
 static void touch_closed(const struct bench_variant *variant, unsigned operations)
 {
     const struct way *way = variant->context;
@@ -81,7 +86,7 @@ static void touch_closed(const struct bench_variant *variant, unsigned operation
     touch_function *touch = way->touch;
     for (unsigned i = 0; i < operations; i++)
         touch(memory, i);
-    if (way->action == ACTION_OURS)
+    if (is_ours(way->action))
         expect_steps(operations);
 }
 
@@ -94,7 +99,7 @@ static void touch_and_close(const struct bench_variant *variant, unsigned operat
         touch(memory, i);
         page_protect(memory, PROT_NONE);
     }
-    if (way->action == ACTION_OURS)
+    if (is_ours(way->action))
         expect_steps(operations);
 }
 
@@ -113,6 +118,10 @@ static const struct bench_variant variants[] = {
     {"floor_store", "store: empty handler skips it", CLOSED, .context = WAY(ACTION_FLOOR, touch_store, PLACE_ALIAS)},
     {"step_alias", "load, alias window", CLOSED, .context = WAY(ACTION_OURS, touch_load, PLACE_ALIAS)},
     {"step_alias_store", "store, alias window", CLOSED, .context = WAY(ACTION_OURS, touch_store, PLACE_ALIAS)},
+    {"step_alias_default", "load, alias window, signals wait", CLOSED,
+     .context = WAY(ACTION_OURS_DEFAULT, touch_load, PLACE_ALIAS)},
+    {"step_alias_default_store", "store, alias window, signals wait", CLOSED,
+     .context = WAY(ACTION_OURS_DEFAULT, touch_store, PLACE_ALIAS)},
     {"step_callback", "load, callback window", CLOSED, .context = WAY(ACTION_OURS, touch_load, PLACE_CALLBACK)},
     {"step_callback_store", "store, callback window", CLOSED, .context = WAY(ACTION_OURS, touch_store, PLACE_CALLBACK)},
     {"step_forced", "load, forced window", CLOSED, .context = WAY(ACTION_OURS, touch_load, PLACE_FORCED)},
@@ -142,6 +151,7 @@ static const struct bench_variant variants[] = {
 
 static const struct bench_ratio ratios[] = {
     {"step_alias_over_floor", "step_alias", "floor"},
+    {"step_alias_default_over_floor", "step_alias_default", "floor"},
     {"step_callback_over_floor", "step_callback", "floor"},
     {"step_forced_over_floor", "step_forced", "floor"},
     {"step_exposed_over_floor", "step_exposed", "floor"},
@@ -150,6 +160,7 @@ static const struct bench_ratio ratios[] = {
     {"libsigsegv_over_floor", "libsigsegv", "floor"},
     {"singlestep_over_floor", "singlestep", "floor"},
     {"store_alias_over_floor", "step_alias_store", "floor_store"},
+    {"store_alias_default_over_floor", "step_alias_default_store", "floor_store"},
     {"store_callback_over_floor", "step_callback_store", "floor_store"},
     {"store_forced_over_floor", "step_forced_store", "floor_store"},
     {"store_exposed_over_floor", "step_exposed_store", "floor_store"},
@@ -259,7 +270,7 @@ static void prove(const struct bench_variant *variant, uint64_t value)
 {
     const struct way *way = variant->context;
     char *memory = places[way->place].memory;
-    if (way->action == ACTION_OURS && !is_region[way->place])
+    if (is_ours(way->action) && !is_region[way->place])
         return;
     action_use(way->action);
     uint64_t before = held_at(way->place);
@@ -267,7 +278,7 @@ static void prove(const struct bench_variant *variant, uint64_t value)
     if (variant->run == touch_and_close)
         page_protect(memory, PROT_NONE);
     uint64_t after = held_at(way->place);
-    if (way->action == ACTION_OURS)
+    if (is_ours(way->action))
         expect_steps(1);
     bool skipped = way->action == ACTION_FLOOR;
     uint64_t expected = way->touch == touch_store && !skipped ? value : before;

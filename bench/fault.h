@@ -12,8 +12,9 @@
 enum action {
     /* Adds the instruction's length and returns: what any answer to a fault costs at least. */
     ACTION_FLOOR,
-    /* The library's. */
+    /* The library's, with SEGUE_INSTALL_OPEN_SIGNALS; and with the default flags, by which signals wait. */
     ACTION_OURS,
+    ACTION_OURS_DEFAULT,
     /* Opens the page, and lets the instruction run again. */
     ACTION_OPEN,
     /* GNU libsigsegv's, with a dispatcher whose area handler opens the page. */

@@ -11,11 +11,14 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "../signals/dispatch.h"
 #include "touch.h"
 
 #define TRAP_FLAG 0x100
 
 static struct kernel_action actions[ACTION_COUNT];
+/* The library's again, as dispatch_prepare wants them. */
+static struct sigaction installed[ACTION_COUNT];
 static sigsegv_dispatcher dispatcher;
 
 /* The page that is open while its instruction is stepped by the processor. */
@@ -85,6 +88,16 @@ static void describe(int number, struct kernel_action *action, void (*handler)(i
     kernel_action_exchange(number, NULL, action);
 }
 
+static void install(uint32_t flags, enum action action)
+{
+    const struct segue_options options = {.flags = flags};
+    enum segue_status status = segue_install(&options);
+    if (status != SEGUE_OK)
+        bench_fail("segue_install: %s", segue_status_text(status));
+    kernel_action_exchange(SIGSEGV, NULL, &actions[action]);
+    sigaction(SIGSEGV, NULL, &installed[action]);
+}
+
 /* Each library installs its own handler; what it installed is remembered, to be put back for its batches. */
 void actions_prepare(void)
 {
@@ -100,15 +113,18 @@ void actions_prepare(void)
         bench_fail("libsigsegv cannot install its handler");
     kernel_action_exchange(SIGSEGV, &original, &actions[ACTION_LIBSIGSEGV]);
 
-    enum segue_status status = segue_install(NULL);
+    install(0, ACTION_OURS_DEFAULT);
+    enum segue_status status = segue_uninstall(NULL);
     if (status != SEGUE_OK)
-        bench_fail("segue_install: %s", segue_status_text(status));
-    kernel_action_exchange(SIGSEGV, NULL, &actions[ACTION_OURS]);
+        bench_fail("segue_uninstall: %s", segue_status_text(status));
+    install(SEGUE_INSTALL_OPEN_SIGNALS, ACTION_OURS);
 }
 
 void action_use(enum action action)
 {
     kernel_action_exchange(SIGSEGV, &actions[action], NULL);
+    if (action == ACTION_OURS || action == ACTION_OURS_DEFAULT)
+        dispatch_prepare(&installed[action]);
 }
 
 void action_register(void *page)

@@ -21,7 +21,10 @@ extern __thread struct handling *handling_innermost __attribute__((tls_model("in
 /* The record of the handler that runs on that frame; NULL if it was not the kernel who entered it. */
 const struct handling *handling_record_of(const void *ucontext);
 
-/* As segue_restore with the frame's own registers and state, out of the handler that the frame is of. */
-void handling_restore(void *ucontext, enum segue_restore_method method);
+/* As segue_restore with the frame's own registers and state, out of the handler that the frame is of. With
+ * SEGUE_RESTORE_DIRECT_MASK the mask comes into force on the landing's stack: `landing` is room for it on another one,
+ * NULL for the stack in use. */
+struct landing;
+void handling_restore(void *ucontext, enum segue_restore_method method, struct landing *landing);
 
 #endif

@@ -67,6 +67,8 @@ LANDING_AT(rsp, LANDING_RSP);
 LANDING_AT(ss, LANDING_SS);
 LANDING_AT(shortcut, LANDING_SHORTCUT);
 LANDING_AT(handling, LANDING_HANDLING);
+LANDING_AT(frame, LANDING_FRAME);
+LANDING_AT(mask, LANDING_MASK);
 
 AT(struct segue_trial, registers, TRIAL_RBX);
 AT(struct segue_trial, registers[7], TRIAL_RIP);

@@ -53,6 +53,8 @@
 #define LANDING_SS 152
 #define LANDING_SHORTCUT 160
 #define LANDING_HANDLING 168
+#define LANDING_FRAME 176
+#define LANDING_MASK 184
 
 /* struct segue_trial */
 #define TRIAL_RBX 0

@@ -144,9 +144,16 @@ static bool allows_direct_restore(const struct segue_xstate *image, const struct
     return now == target || ((frame->features & KEYS_COMPONENT) && keys_allow(target, now));
 }
 
-/* Goes, or changes the frame so that the handler's return goes there. `handling` as in struct landing. */
+/* What a handler of the library's own adds to it: its record, and where the landing is to be. */
+struct departure {
+    const struct handling *handling;
+    /* NULL for the stack in use. */
+    struct landing *landing;
+};
+
+/* Goes, or changes the frame so that the handler's return goes there. `departure` is NULL for an embedder's handler. */
 static enum segue_status leave(void *ucontext, const struct segue_regs *regs, const struct segue_xstate *xstate,
-                               enum segue_restore_method method, const struct handling *handling)
+                               enum segue_restore_method method, const struct departure *departure)
 {
     struct segue_regs of_frame;
     struct segue_xstate frame;
@@ -163,12 +170,16 @@ static enum segue_status leave(void *ucontext, const struct segue_regs *regs, co
     frame_get_segments(ucontext, &code, &stack);
     if (landing_prepare(&landing, regs ? regs : &of_frame, code, stack) && method != SEGUE_RESTORE_RETURN &&
         frame_allows_direct_restore(ucontext) && allows_direct_restore(image, &frame, &features)) {
-        if (method == SEGUE_RESTORE_DIRECT_MASK) {
-            uint64_t mask = frame_get_mask(ucontext);
+        uint64_t mask = frame_get_mask(ucontext);
+        if (departure && method == SEGUE_RESTORE_DIRECT_MASK) {
+            landing.frame = ucontext;
+            landing.mask = mask;
+        } else if (method == SEGUE_RESTORE_DIRECT_MASK)
             mask_exchange(&mask);
-        }
-        landing.handling = handling;
-        landing_go(&landing, image->area, features);
+        landing.handling = departure ? departure->handling : NULL;
+        if (departure && departure->landing)
+            *departure->landing = landing;
+        landing_go(departure && departure->landing ? departure->landing : &landing, image->area, features);
     }
     if (regs)
         frame_set_registers(ucontext, regs);
@@ -196,7 +207,8 @@ const struct handling *handling_record_of(const void *ucontext)
     return record->self == record && record->ucontext == ucontext ? record : NULL;
 }
 
-void handling_restore(void *ucontext, enum segue_restore_method method)
+void handling_restore(void *ucontext, enum segue_restore_method method, struct landing *landing)
 {
-    leave(ucontext, NULL, NULL, method, handling_record_of(ucontext));
+    const struct departure departure = {handling_record_of(ucontext), landing};
+    leave(ucontext, NULL, NULL, method, &departure);
 }

@@ -1,6 +1,6 @@
 /* restore_x86_64.S: to any register state at once, without the kernel.
  *
- * struct landing lies on the stack in use (the handler's), and becomes the top of it, so that a signal that comes in
+ * struct landing lies on the stack in use (the handler's) or beyond the red zone of the one it leads to, and becomes the top of it, so that a signal that comes in
  * between finds nothing below that anybody needs:
  *
  *      rsp ->  rax rbx rcx rdx rsi rdi rbp r8 .. r15
@@ -8,6 +8,11 @@
  *                                           nothing is written
  *        +160  the shortcut that does as IRETQ (shortcut.h), entered with rsp at rflags; 0 if there is none
  *        +168  the handler's record
+ *        +176  the kernel's frame; 0 where the signal mask is left alone
+ *        +184  the mask
+ *
+ * A handler on an alternate stack that has signals blocked has the landing on the stack that it leads to: the mask is
+ * put in force there, so that no signal that was waiting finds the alternate stack in use.
  *
  * Unwinding: the caller is where the landing leads: each register is at its place in it, by DW_OP_breg7 (0x77) and the
  * offset as two bytes of SLEB128.
@@ -15,6 +20,10 @@
 #include <cet.h>
 
 #include "layout.h"
+
+#define SYS_RT_SIGPROCMASK 14
+#define SYS_RT_SIGRETURN 15
+#define SIG_SETMASK 2
 
 /* DW_CFA_expression: `register` is at rsp + offset. */
 .macro IS_AT register, offset
@@ -53,8 +62,8 @@
 
 /* landing_go (rdi landing, rsi area, rdx features) */
         .section .text.landing_go, "ax", @progbits
-        .globl  landing_go, landing_forgotten, landing_last, landing_shortcut
-        .hidden landing_go, landing_forgotten, landing_last, landing_shortcut
+        .globl  landing_go, landing_off_list, landing_forgotten, landing_last, landing_shortcut, landing_refused, landing_refused_end
+        .hidden landing_go, landing_off_list, landing_forgotten, landing_last, landing_shortcut, landing_refused, landing_refused_end
         .type   landing_go, @function
         .p2align 4
 landing_go:
@@ -63,19 +72,33 @@ landing_go:
         movl    %edx, %eax
         shrq    $32, %rdx
         xrstor64 (%rsi)
+        /* The record counts only as long as its stack is the one in use. */
+        movq    LANDING_HANDLING(%rdi), %rcx
+        testq   %rcx, %rcx
+        jz      landing_off_list
+        movq    HANDLING_OUTER(%rcx), %rcx
+        movq    handling_innermost@GOTTPOFF(%rip), %rax
+        movq    %rcx, %fs:(%rax)
+landing_off_list:
         movq    %rdi, %rsp
         .cfi_endproc
         /* Only from here on is the caller's address that of an instruction, and not behind a call. */
         .cfi_startproc
         .cfi_signal_frame
         CFI_LANDING 0
-        movq    LANDING_HANDLING(%rsp), %rcx
-        testq   %rcx, %rcx
-        jz      landing_forgotten
-        movq    HANDLING_OUTER(%rcx), %rcx
-        movq    handling_innermost@GOTTPOFF(%rip), %rax
-        movq    %rcx, %fs:(%rax)
 landing_forgotten:
+        cmpq    $0, LANDING_FRAME(%rsp)
+        je      2f
+        /* rt_sigprocmask(SIG_SETMASK, the mask, NULL, 8) */
+        movl    $SYS_RT_SIGPROCMASK, %eax
+        movl    $SIG_SETMASK, %edi
+        leaq    LANDING_MASK(%rsp), %rsi
+        xorl    %edx, %edx
+        movl    $8, %r10d
+        syscall
+        testq   %rax, %rax
+        jnz     landing_by_return
+2:
         movq    LANDING_RAX(%rsp), %rax
         movq    LANDING_RBX(%rsp), %rbx
         movq    LANDING_RCX(%rsp), %rcx
@@ -105,5 +128,19 @@ landing_shortcut:
         notrack jmp *(LANDING_SHORTCUT - LANDING_RFLAGS)(%rsp)
         .cfi_endproc
         .size   landing_go, . - landing_go
+
+/* The mask was refused, by a filter that was set after the library was installed: all is in the kernel's frame, too. */
+        .type   landing_by_return, @function
+landing_by_return:
+        .cfi_startproc
+        .cfi_signal_frame
+        CFI_LANDING 0
+        movq    LANDING_FRAME(%rsp), %rsp
+        .cfi_endproc
+landing_refused:
+        movl    $SYS_RT_SIGRETURN, %eax
+        syscall
+landing_refused_end:
+        .size   landing_by_return, . - landing_by_return
 
         .section .note.GNU-stack, "", @progbits

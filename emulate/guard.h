@@ -24,6 +24,9 @@ uint64_t guard_load_16(const void *address, void *to);
 /* Writes the byte at `address` back to itself, atomically: returns 0 if it may be written, else not 0. */
 uint64_t guard_probe_write(void *address);
 
+/* Reads the time stamp counter: returns 0 if the thread may, else not 0. */
+uint64_t guard_read_time(void);
+
 /* Copies `size` bytes, lowest first. Returns how many were left when it met one that cannot be accessed: 0 for none. */
 uint64_t guard_copy(void *to, const void *from, size_t size);
 

@@ -90,6 +90,21 @@ guard_probe_write:
         .cfi_endproc
         .size   guard_probe_write, . - guard_probe_write
 
+/* guard_read_time: a general protection fault where the thread may not. */
+        .globl  guard_read_time
+        .hidden guard_read_time
+        .type   guard_read_time, @function
+        .p2align 4
+guard_read_time:
+        .cfi_startproc
+        _CET_ENDBR
+        movl    $1, %ecx
+        rdtsc
+        xorl    %eax, %eax
+        ret
+        .cfi_endproc
+        .size   guard_read_time, . - guard_read_time
+
 /* guard_copy (rdi to, rsi from, rdx size) */
         .globl  guard_copy
         .hidden guard_copy

@@ -16,6 +16,8 @@
 #include "restorer.h"
 
 #define KERNEL_MASK_SIZE 8
+/* The C library's own, by which it lets all threads change their user; it does nothing when others send it. */
+#define ACTION_SETXID 33
 #define KERNEL_SA_RESTORER 0x04000000u
 
 struct kernel_action {

@@ -12,6 +12,9 @@
 
 #include "../ctx/gate.h"
 #include "../ctx/handling.h"
+#include "../ctx/landing.h"
+#include "../decode/system/call_linux_x86_64.h"
+#include "../emulate/guard.h"
 #include "../emulate/pieces.h"
 #include "../emulate/plan.h"
 #include "../patch/poke.h"
@@ -28,6 +31,11 @@
 #include "service.h"
 #include "thread.h"
 #include "work.h"
+
+/* What the kernel leaves alone below a stack pointer; and what of its stack a thread must have left to be given a
+ * landing there. */
+#define RED_ZONE 128u
+#define OWN_STACK_LEFT 16384u
 
 static struct segue_cache cache;
 
@@ -419,6 +427,38 @@ static void do_not_serve(const struct thread_state *thread, size_t room, siginfo
     chain_die(info->si_signo, info);
 }
 
+/* Room for a landing on the thread's own stack, below the red zone; NULL if there is none, or that is not known. */
+static struct landing *landing_on_own_stack(const struct thread_state *thread, const void *ucontext)
+{
+    uint64_t place = (frame_stack_pointer(ucontext) - RED_ZONE - sizeof(struct landing)) & ~UINT64_C(63);
+    char *bytes = (char *)(uintptr_t)place;
+    if (place - thread->own_stack < OWN_STACK_LEFT || place >= thread->own_stack_end || place < thread->own_stack ||
+        guard_probe_write(bytes) != 0 || guard_probe_write(bytes + sizeof(struct landing) - 1) != 0)
+        return NULL;
+    return (struct landing *)(uintptr_t)place;
+}
+
+/* Back to the thread. Where signals wait, none of them may find the alternate stack in use: a collector that stops
+ * threads takes the stack pointer that it finds for the thread's own. So the mask comes into force on the thread's own
+ * stack, or by the kernel, which puts mask and stack back at once; in strict mode, which allows no other call and takes
+ * the time stamp counter away, by the kernel, too. */
+static void go_back(const struct thread_state *thread, void *ucontext, enum chain_way way)
+{
+    enum segue_restore_method method = way_out;
+    struct landing *landing = NULL;
+    /* The return puts a guest's bases back. */
+    if (way == CHAIN_CALL || guest_is_interrupted())
+        method = SEGUE_RESTORE_RETURN;
+    if (method == SEGUE_RESTORE_DIRECT_MASK && frame_on_alternate_stack(ucontext) &&
+        !frame_was_on_alternate_stack(ucontext)) {
+        landing = landing_on_own_stack(thread, ucontext);
+        method = landing ? method : SEGUE_RESTORE_RETURN;
+    }
+    if (method == SEGUE_RESTORE_DIRECT_MASK && guard_read_time() != 0)
+        method = SEGUE_RESTORE_RETURN;
+    handling_restore(ucontext, method, landing);
+}
+
 void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry_stack)
 {
     struct thread_state *thread = &thread_self;
@@ -452,16 +492,19 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
     else if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
         hand_on(thread, info, ucontext, way);
     else
-        /* The return puts a guest's bases back. */
-        handling_restore(ucontext, way == CHAIN_CALL || guest_is_interrupted() ? SEGUE_RESTORE_RETURN : way_out);
+        go_back(thread, ucontext, way);
+}
+
+static bool may_set_mask(void)
+{
+    uint64_t mask;
+    return system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof mask) == 0;
 }
 
 void dispatch_prepare(const struct sigaction *action)
 {
     way_out = segue_restore_choose(action, NULL);
-    /* Only the kernel puts mask and stack back at once. Who has signals wait must not get them on our stack: a
-     * collector that stops threads takes the stack pointer that it finds for the thread's own. */
-    if (way_out == SEGUE_RESTORE_DIRECT_MASK && (action->sa_flags & SA_ONSTACK))
+    if (way_out == SEGUE_RESTORE_DIRECT_MASK && !may_set_mask())
         way_out = SEGUE_RESTORE_RETURN;
     struct decode_scratch scratch;
     struct segue_insn insn;

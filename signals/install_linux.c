@@ -16,6 +16,7 @@
 #include "chain.h"
 #include "dispatch.h"
 #include "identity.h"
+#include "install.h"
 #include "owner.h"
 #include "readers.h"
 #include "region.h"
@@ -24,7 +25,8 @@
 #include "work.h"
 
 #define KNOWN_FLAGS                                                                                                    \
-    (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_SIGTRAP)
+    (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_SIGTRAP |         \
+     SEGUE_INSTALL_NO_ATTACH | SEGUE_INSTALL_OPEN_SIGNALS)
 #define POLICY_STACK_SIZE 262144u
 
 static struct fork_lock installing = FORK_LOCK_INITIALIZER;
@@ -80,15 +82,26 @@ static bool watch_forks(void)
 }
 
 /* Those that the C library keeps for itself as well, which sigfillset would leave out. The synchronous ones get
- * through, since a guarded access may fault, and the one that suspends: a policy may wait for whoever does. */
+ * through, since a guarded access may fault; the one that suspends, since a policy may wait for whoever does; and the
+ * one by which the C library lets all threads change their user, and waits for each. */
 static void block_asynchronous(sigset_t *mask)
 {
-    static const int synchronous[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
-    memset(mask, 0xff, sizeof *mask);
-    for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++)
-        sigdelset(mask, synchronous[i]);
+    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, ACTION_SETXID};
+    uint64_t blocked = UINT64_MAX;
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        blocked &= ~((uint64_t)1 << (open[i] - 1));
     if (suspend_signal())
-        sigdelset(mask, suspend_signal());
+        blocked &= ~((uint64_t)1 << (suspend_signal() - 1));
+    memset(mask, 0, sizeof *mask);
+    memcpy(mask, &blocked, sizeof blocked);
+}
+
+/* On an alternate stack they wait unless they are let in, and on the thread's own they come unless they are kept out.
+ */
+static bool blocks_asynchronous(const struct segue_options *options)
+{
+    return (options->flags & SEGUE_INSTALL_BLOCK_SIGNALS) ||
+           !(options->flags & (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_OPEN_SIGNALS));
 }
 
 static void describe_action(const struct segue_options *options, const struct sigaction *previous,
@@ -96,7 +109,7 @@ static void describe_action(const struct segue_options *options, const struct si
 {
     memset(action, 0, sizeof *action);
     action->sa_sigaction = signal_entry;
-    if (options->flags & SEGUE_INSTALL_BLOCK_SIGNALS)
+    if (blocks_asynchronous(options))
         block_asynchronous(&action->sa_mask);
     /* SA_SIGINFO: the fault is told in siginfo and ucontext. SA_NODEFER: a fault of a guarded access, or in a policy,
      * comes while the signal is being handled. */
@@ -136,7 +149,7 @@ static enum segue_status install(const struct segue_options *options)
         return SEGUE_NO_MEMORY;
     describe_action(options, &no_previous, &ours);
     dispatch_prepare(&ours);
-    if (!(options->flags & SEGUE_INSTALL_OWN_STACK)) {
+    if (!(options->flags & (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_ATTACH))) {
         status = thread_attach(options->policy_stack_size, true);
         if (status != SEGUE_OK && status != SEGUE_EXISTS)
             return status;
@@ -163,7 +176,9 @@ enum segue_status segue_install(const struct segue_options *options)
     struct segue_options given = {0};
     if (options)
         given = *options;
-    if (given.flags & ~(uint32_t)KNOWN_FLAGS || given.policy_stack_size > (size_t)1 << 40)
+    const uint32_t contradiction = SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_OPEN_SIGNALS;
+    if (given.flags & ~(uint32_t)KNOWN_FLAGS || (given.flags & contradiction) == contradiction ||
+        given.policy_stack_size > (size_t)1 << 40)
         return SEGUE_INVALID;
     if (thread_is_inside())
         return SEGUE_BUSY;
@@ -181,6 +196,20 @@ enum segue_status segue_install(const struct segue_options *options)
 static bool is_ours(const struct sigaction *action)
 {
     return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == signal_entry;
+}
+
+void install_follow_suspension(void)
+{
+    struct sigaction action;
+    fork_lock_take(&installing);
+    for (size_t i = 0; i < SIGNALS && installed && blocks_asynchronous(&options_in_force); i++) {
+        if (!is_wanted(signals[i], &options_in_force) || !action_exchange(signals[i], NULL, &action) ||
+            !is_ours(&action))
+            continue;
+        block_asynchronous(&action.sa_mask);
+        action_exchange(signals[i], &action, NULL);
+    }
+    fork_lock_release(&installing);
 }
 
 static enum segue_status check(struct segue_owner *owner)

@@ -4,9 +4,11 @@
  *   signal_entry .. signal_recorded        no record yet: rdx is the frame
  *   the handler                            the thread's list of records (../ctx/handling.h)
  *   signal_forgotten .. return, restorer   the stack pointer is right below the frame
+ *   landing_off_list                       the landing is in rdi, and has the registers
  *   landing_forgotten .. landing_shortcut  the landing has the registers, the processor the extended state
  *   landing_shortcut, shortcut_code        the processor has all but what the landing has on top of the stack
  *   pad_rcx_exits, pad_word_exits          the processor has all but the instruction of a clone that goes on
+ *   landing_refused .. its end             as in the restorer
  *
  * Not found: the few instructions of C between a guest's interruption and the record, where the guest is told as the
  * signal finds it; and a frame of ours that has no record yet when the program's own handler interrupts it and faults.
@@ -71,7 +73,8 @@ static uint64_t frame_by_registers(const struct segue_regs *regs, uint64_t resto
         return regs->rsp + 8;
     if (is_at(rip, signal_forgotten))
         return regs->rsp + HANDLING_SIZE + 8;
-    if (is_within(rip, restorer_plain, restorer_plain + RESTORER_SIZE))
+    if (is_within(rip, restorer_plain, restorer_plain + RESTORER_SIZE) ||
+        is_within(rip, landing_refused, landing_refused_end))
         return regs->rsp;
     *ours = false;
     return rip - restorer < RESTORER_SIZE ? regs->rsp : 0;
@@ -151,6 +154,8 @@ static bool take_shortcut(struct segue_regs *regs)
 
 static const struct landing *landing_at(const struct segue_regs *regs)
 {
+    if (is_at(regs->rip, landing_off_list))
+        return (const struct landing *)(uintptr_t)regs->rdi;
     if (is_at(regs->rip, landing_last))
         return (const struct landing *)(uintptr_t)(regs->rsp - LANDING_RIP);
     if (is_within(regs->rip, landing_forgotten, landing_shortcut))

@@ -40,14 +40,13 @@
 #include "chain.h"
 #include "frame.h"
 #include "identity.h"
+#include "install.h"
 #include "interrupted.h"
 #include "owner.h"
 #include "thread.h"
 
 #define PLACES SEGUE_SUSPENDED_MOST
 #define DEFAULT_SIGNAL SIGXCPU
-/* The C library's own, by which it lets all threads change their user. */
-#define SIGNAL_SETXID 33
 /* Above a token, so that a program's own value is not taken for one. */
 #define TOKEN_MARK (UINT64_C(0x5e60e) << 44)
 /* Between looks at whether a thread is still there, and at whether another has resumed all that it suspended, in
@@ -544,7 +543,7 @@ static bool watch_forks(void)
 /* Everything but what a fault raises, what the C library needs of every thread, and what the embedder leaves open. */
 static uint64_t blocked_signals(const struct segue_suspend_options *options)
 {
-    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGNAL_SETXID};
+    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, ACTION_SETXID};
     uint64_t mask = ~options->open | (uint64_t)1 << (options->signal - 1);
     for (size_t i = 0; i < sizeof open / sizeof *open; i++)
         mask &= ~((uint64_t)1 << (open[i] - 1));
@@ -595,6 +594,9 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
     fork_lock_take(&installing);
     enum segue_status status = install(&given);
     fork_lock_release(&installing);
+    /* Not with our lock held: it has one of its own, and fork takes the two in the other order. */
+    if (status == SEGUE_OK)
+        install_follow_suspension();
     return status;
 }
 
@@ -637,5 +639,7 @@ enum segue_status segue_suspend_uninstall(void)
     fork_lock_take(&installing);
     enum segue_status status = uninstall();
     fork_lock_release(&installing);
+    if (status == SEGUE_OK)
+        install_follow_suspension();
     return status;
 }

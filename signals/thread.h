@@ -48,6 +48,8 @@ struct thread_state {
     /* The alternate stack that we gave: its mapping with the guard page; NULL when we gave none. */
     void *stack;
     size_t stack_size, guard_size;
+    /* The thread's own stack, of a thread that has attached; both 0 where it is not known. */
+    uint64_t own_stack, own_stack_end;
     /* The stack that the thread had before. */
     stack_t previous_stack;
     /* Of the library's signals: those that the program believes to have blocked here, those that were sent meanwhile,

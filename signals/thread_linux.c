@@ -164,6 +164,23 @@ static bool is_large_enough(const stack_t *stack, size_t need)
     return !(stack->ss_flags & SS_DISABLE) && stack->ss_size >= need;
 }
 
+/* Where the C library says that it is. Guards and what is not grown yet are not told apart: so whoever uses it looks
+ * before it writes. */
+static void note_own_stack(struct thread_state *thread)
+{
+    pthread_attr_t attributes;
+    void *base;
+    size_t size;
+    thread->own_stack = thread->own_stack_end = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    if (pthread_attr_getstack(&attributes, &base, &size) == 0) {
+        thread->own_stack = (uint64_t)(uintptr_t)base;
+        thread->own_stack_end = thread->own_stack + size;
+    }
+    pthread_attr_destroy(&attributes);
+}
+
 enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
 {
     struct thread_state *thread = &thread_self;
@@ -180,6 +197,7 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         return SEGUE_SYSTEM;
     if (present.ss_flags & SS_ONSTACK)
         return SEGUE_BUSY;
+    note_own_stack(thread);
     if (!is_large_enough(&present, usable)) {
         void *mapping = stack_create(usable + page, page);
         if (!mapping)

@@ -650,13 +650,14 @@ static void trace_fault(const struct place *place, uint32_t flags)
 
 static void application_is_told_at_every_instruction_of_a_fault(void **state)
 {
-    static const uint32_t flags[] = {0, SEGUE_INSTALL_OWN_STACK, SEGUE_INSTALL_BLOCK_SIGNALS};
+    static const uint32_t flags[] = {0, SEGUE_INSTALL_OWN_STACK, SEGUE_INSTALL_BLOCK_SIGNALS,
+                                     SEGUE_INSTALL_OPEN_SIGNALS};
     (void)state;
     for (size_t i = 0; i < place_count; i += TRACED_EVERY) {
         verdict = SEGUE_STEP;
-        trace_fault(&places[i], flags[i % 3]);
+        trace_fault(&places[i], flags[i / TRACED_EVERY % 4]);
         verdict = SEGUE_PASS;
-        trace_fault(&places[i], flags[i % 3]);
+        trace_fault(&places[i], flags[i / TRACED_EVERY % 4]);
     }
 }
 

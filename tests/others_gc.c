@@ -162,6 +162,16 @@ static int without(void)
     return collect(WITHOUT, 0, true);
 }
 
+static int before_default(void)
+{
+    return collect(BEFORE, 0, true);
+}
+
+static int after_default(void)
+{
+    return collect(AFTER, 0, true);
+}
+
 static int before_own_stack(void)
 {
     return collect(BEFORE, SEGUE_INSTALL_OWN_STACK, true);
@@ -194,6 +204,8 @@ static int after_unasked(void)
 
 static const struct child_case cases[] = {
     {"without", without},
+    {"before_default", before_default},
+    {"after_default", after_default},
     {"before_own_stack", before_own_stack},
     {"before_blocking", before_blocking},
     {"before_unasked", before_unasked},
@@ -213,6 +225,7 @@ static void is_as_without(const char *name)
 static void collector_over_us_collects_the_same(void **state)
 {
     (void)state;
+    is_as_without("before_default");
     is_as_without("before_own_stack");
     is_as_without("before_blocking");
     is_as_without("before_unasked");
@@ -221,6 +234,7 @@ static void collector_over_us_collects_the_same(void **state)
 static void collector_under_us_collects_the_same(void **state)
 {
     (void)state;
+    is_as_without("after_default");
     is_as_without("after_own_stack");
     is_as_without("after_blocking");
     is_as_without("after_unasked");

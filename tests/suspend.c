@@ -101,8 +101,9 @@ static void wait_for_round(const struct worker *worker)
         sched_yield();
 }
 
-static void begin(segue_policy *policy)
+static void begin_with(segue_policy *policy, uint32_t flags)
 {
+    const struct segue_options options = {.flags = flags};
     struct segue_region region = {
         .window = {.base = (uint64_t)(uintptr_t)closed.memory,
                    .size = PAGE,
@@ -114,9 +115,14 @@ static void begin(segue_policy *policy)
     __atomic_store_n(&stop, false, __ATOMIC_RELEASE);
     memset(closed.alias, 0, PAGE);
     assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
-    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_install(&options), SEGUE_OK);
     assert_int_equal(segue_region_add(&region), SEGUE_OK);
     mprotect(closed.memory, PAGE, PROT_NONE);
+}
+
+static void begin(segue_policy *policy)
+{
+    begin_with(policy, 0);
 }
 
 static void end(struct worker *workers, size_t count)
@@ -658,7 +664,7 @@ static void handler_learns_that_it_has_interrupted_a_fault(void **state)
     struct sigaction action = {.sa_handler = count_signal}, kept;
     (void)state;
     sigaction(SIGUSR1, &action, &kept);
-    begin(raise_in_policy);
+    begin_with(raise_in_policy, SEGUE_INSTALL_OPEN_SIGNALS);
     raise(SIGUSR1);
     assert_false(in_fault_when_told);
     (void)*(volatile uint64_t *)closed.memory;

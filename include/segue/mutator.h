@@ -143,9 +143,9 @@ struct segue_suspend_options {
     uint64_t open;
 };
 
-/* Installs the handler of the signal. With SEGUE_INSTALL_BLOCK_SIGNALS, call it before segue_install: then a thread can
- * be suspended in a fault. `options` may be NULL. Returns SEGUE_OK; SEGUE_EXISTS; SEGUE_INVALID for an unknown flag or
- * a signal that cannot be used; SEGUE_UNSUPPORTED; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
+/* Installs the handler of the signal, before or after segue_install. `options` may be NULL. Returns SEGUE_OK;
+ * SEGUE_EXISTS; SEGUE_INVALID for an unknown flag or a signal that cannot be used; SEGUE_UNSUPPORTED; SEGUE_SYSTEM. Not
+ * async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_suspend_install(const struct segue_suspend_options *options);
 
 /* Tells whether suspension works: SEGUE_OK; SEGUE_NOT_FOUND when it is not installed; SEGUE_NOT_LAST when another

@@ -16,19 +16,28 @@ SEGUE_BEGIN
 
 /* How to install; a bit set. */
 enum segue_install_flags {
-    /* Run on the faulting thread's own stack, never on an alternate one. A thread whose stack has run out then dies. */
+    /* Run on the faulting thread's own stack, never on an alternate one. A thread whose stack has run out then dies.
+     * Not for Go's threads. Asynchronous signals come while a fault is served, as they would to the program. */
     SEGUE_INSTALL_OWN_STACK = 1,
     /* Do not take SIGBUS. */
     SEGUE_INSTALL_NO_SIGBUS = 2,
-    /* Keep all asynchronous signals waiting while a fault is served. Otherwise they come as they would to the program,
-     * on the stack that the fault is served on; a handler of theirs may leave by siglongjmp, but not switch to another
-     * context and come back later. Without SEGUE_INSTALL_OWN_STACK the handler is then left by way of the kernel, which
-     * takes longer. */
+    /* Keep all asynchronous signals waiting while a fault is served, on the thread's own stack, too. */
     SEGUE_INSTALL_BLOCK_SIGNALS = 4,
     /* Take SIGTRAP too: for who has code changed by more than a byte while other threads run it. A thread that meets
      * the breakpoint that stands there meanwhile goes on when the change is done; every other trap goes to the guest
      * that it happened in, or to the handler that was there. */
     SEGUE_INSTALL_SIGTRAP = 8,
+    /* Give the calling thread no alternate stack. */
+    SEGUE_INSTALL_NO_ATTACH = 32,
+    /* Let asynchronous signals come on the alternate stack while a fault is served: the fastest way out, and fatal
+     * under a collector that stops threads by a signal and takes the stack pointer that it finds for the thread's own.
+     * A handler of theirs may leave by siglongjmp, but not switch to another context and come back later. Without this
+     * flag they wait until the thread is back on its own stack; the one that suspends threads (<segue/mutator.h>)
+     * comes. Not together with SEGUE_INSTALL_BLOCK_SIGNALS. */
+    SEGUE_INSTALL_OPEN_SIGNALS = 64,
+    /* For a collector's own process (MPS): faults and policies are served on the thread's own stack, so that a scan
+     * from the stack pointer up meets all of it. */
+    SEGUE_INSTALL_COLLECTOR = SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_ATTACH,
 };
 
 /* What segue_install may be told; all zero bytes are the defaults. */
@@ -45,8 +54,8 @@ struct segue_options {
  * segue_thread_attach does. `options` may be NULL. The handlers that were there are remembered: what is not ours goes
  * to them. Where the system gives no executable memory the handler is installed without the replay engine, and serves
  * plain moves and what moves the stack: ask segue_feature_check(SEGUE_FEATURE_REPLAY). Returns SEGUE_OK; SEGUE_EXISTS
- * when it is installed; SEGUE_INVALID for unknown flags; SEGUE_BUSY inside a fault; SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not
- * async-signal-safe; thread-safe. */
+ * when it is installed; SEGUE_INVALID for unknown flags, and for those that contradict each other; SEGUE_BUSY inside a
+ * fault; SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_install(const struct segue_options *options);
 
 /* Who handles a signal. */
@@ -141,8 +150,8 @@ enum segue_region_flags {
     /* Report a write to the policy as read and write (MPS wants it so: an answer with the wrong direction faults for
        ever). */
     SEGUE_REGION_WRITE_IS_READ_WRITE = 1,
-    /* Serve faults for want of a protection key's rights too (SEGV_PKUERR): for who closes the region to some threads by
-       a key. Otherwise they are the program's own, and handed on without a question. */
+    /* Serve faults for want of a protection key's rights too (SEGV_PKUERR): for who closes the region to some threads
+       by a key. Otherwise they are the program's own, and handed on without a question. */
     SEGUE_REGION_PROTECTION_KEYS = 2,
 };
 
