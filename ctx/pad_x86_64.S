@@ -4,6 +4,8 @@
  * Unwinding: the stack pointer is the program's. Through a word, the instruction is in it: from the exit's beginning,
  * rip & -32, the word is 17 bytes and the jump's distance away, which stands at byte 13.
  */
+#include <cet.h>
+
 #include "pad.h"
 
 .macro RELEASE pad, start

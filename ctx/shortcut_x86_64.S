@@ -7,6 +7,8 @@
  * Unwinding: one rule for all of them, which goes by the place of the instruction in its shortcut. The stack pointer is
  * at rsp + 8, at rsp, in rsp; the instruction at rsp - 16, at rsp - 24, in the target's word.
  */
+#include <cet.h>
+
 #include "shortcut.h"
 
         .section .text.shortcut, "ax", @progbits

@@ -42,7 +42,7 @@ uint64_t believed_mask(void)
 }
 
 /* Where a held signal of that number is. */
-static siginfo_t *place_of(int number)
+static struct kept_info *place_of(int number)
 {
     return &thread_self.held_info[number == SIGSEGV ? 0 : number == SIGBUS ? 1 : 2];
 }
@@ -51,14 +51,15 @@ void believed_hold(int number, const siginfo_t *info)
 {
     if (thread_self.held & bit_of(number))
         return;
-    *place_of(number) = *info;
+    kept_info_keep(place_of(number), info);
     thread_self.held |= bit_of(number);
 }
 
 /* It comes at once, and goes its way as if it had been sent now. */
 static void let_through(int number)
 {
-    siginfo_t info = *place_of(number);
+    siginfo_t info;
+    kept_info_give(place_of(number), &info);
     thread_self.held &= ~bit_of(number);
     system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0), number,
                  (long)&info);

@@ -170,21 +170,21 @@ static enum segue_verdict ask_policies(const struct service *service)
  * used, in place of the one that brought us here. */
 static void tell_step_fault(const struct service *service, struct thread_state *thread)
 {
-    siginfo_t *info = &thread->recovered;
+    struct kept_info *info = &thread->recovered;
     struct frame_exception *exception = &thread->recovered_exception;
-    uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
+    uint64_t address = info->address;
     if (info->si_signo == 0)
         return;
     thread->tells_recovered = true;
     /* A signal that tells the instruction, not an address that it accessed. */
     if (info->si_signo == SIGFPE)
-        info->si_addr = (void *)(uintptr_t)service->regs.rip;
+        info->address = service->regs.rip;
     for (size_t i = 0; i < service->plan.piece_count; i++) {
         const struct segue_piece *piece = &service->plan.pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;
         if (!piece_is_native(piece) || offset >= piece->size)
             continue;
-        info->si_addr = (void *)(uintptr_t)(piece->address + offset);
+        info->address = piece->address + offset;
         if (exception->address == address)
             exception->address = piece->address + offset;
     }
@@ -232,8 +232,8 @@ static enum outcome do_segment_access(struct work *work, const siginfo_t *info, 
     const struct service *service = &work->service;
     enum outcome outcome = serve_access(work, region_at(service->fault.address), ucontext);
     if (outcome == OUTCOME_REFUSED && service->fault.address_known && !thread_self.tells_recovered) {
-        thread_self.recovered = *info;
-        thread_self.recovered.si_addr = (void *)(uintptr_t)service->fault.address;
+        kept_info_keep(&thread_self.recovered, info);
+        thread_self.recovered.address = service->fault.address;
         frame_exception_read(ucontext, &thread_self.recovered_exception);
         thread_self.recovered_exception.address = service->fault.address;
         thread_self.tells_recovered = true;
@@ -295,7 +295,7 @@ static bool recover(const siginfo_t *info, void *ucontext)
     uint64_t rip = frame_instruction(ucontext);
     if (!segue_recover(&rip))
         return false;
-    thread_self.recovered = *info;
+    kept_info_keep(&thread_self.recovered, info);
     frame_exception_read(ucontext, &thread_self.recovered_exception);
     frame_set_instruction(ucontext, rip);
     return true;
@@ -314,7 +314,7 @@ static void report(const char *what, const struct thread_state *thread, const si
 static void hand_on(const struct thread_state *thread, siginfo_t *info, void *ucontext, enum chain_way way)
 {
     if (thread->tells_recovered) {
-        *info = thread->recovered;
+        kept_info_give(&thread->recovered, info);
         frame_exception_write(ucontext, &thread->recovered_exception);
     }
     if (segue_guest_catch(info, ucontext) == SEGUE_OK || segue_try_catch(info, ucontext) == SEGUE_OK)

@@ -84,7 +84,7 @@ static uint64_t frame_by_registers(const struct segue_regs *regs, uint64_t resto
  * which in turn may come in the middle of a fault that needs what the last one left. */
 static bool peek(void *to, const void *from, size_t size)
 {
-    siginfo_t recovered = thread_self.recovered;
+    struct kept_info recovered = thread_self.recovered;
     struct frame_exception exception = thread_self.recovered_exception;
     bool whole = segue_peek(to, (uint64_t)(uintptr_t)from, size) == size;
     thread_self.recovered = recovered;

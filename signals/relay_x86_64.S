@@ -6,6 +6,8 @@
  *              handler
  *              the kernel's frame                  <- rsp at the handler's first instruction
  */
+#include <cet.h>
+
 #include "relay_layout.h"
 
 #define SYS_RT_SIGPROCMASK 14

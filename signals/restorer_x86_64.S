@@ -4,6 +4,7 @@
  *
  * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h. gdb, libgcc and libunwind know restorer_plain by its bytes, as
  * long as no unwind table covers it; for the other one there is a table. */
+#include <cet.h>
 
 #define SYS_RT_SIGRETURN 15
 

@@ -7,6 +7,7 @@
 
 #include "frame.h"
 #include "identity.h"
+#include "kept_info.h"
 
 /* Where the outermost fault of a thread has a mark on the stack, what the mark is, whether that is on the alternate
  * stack, and which that is: with SS_AUTODISARM the kernel says that there is none as long as it is in use. */
@@ -41,7 +42,7 @@ struct thread_state {
     /* The table's removals when this thread last met an address that was in no region. */
     uint64_t removals_seen;
     /* The last fault of a guarded access: si_signo is 0 when there was none. */
-    siginfo_t recovered;
+    struct kept_info recovered;
     struct frame_exception recovered_exception;
     /* What the fault being served is about, for a report of a fault inside the handler. */
     uint64_t serving_address, serving_instruction;
@@ -55,7 +56,7 @@ struct thread_state {
     /* Of the library's signals: those that the program believes to have blocked here, those that were sent meanwhile,
      * and their siginfo; see believed.h. */
     uint64_t believed, held;
-    siginfo_t held_info[3];
+    struct kept_info held_info[3];
     /* segue_thread_attach was called; by segue_install on the caller's behalf. */
     bool attached, attached_by_install;
 };

@@ -11,6 +11,7 @@
 #include "../emulate/scratch.h"
 #include "fault.h"
 #include "frame.h"
+#include "kept_info.h"
 #include "service.h"
 
 /* The most areas that there are, and the fewest that will do where memory is limited. */
@@ -26,7 +27,7 @@ struct work {
     struct fault_scratch sent;
     /* What the thread keeps of the fault that this one came in the middle of. */
     struct {
-        siginfo_t recovered;
+        struct kept_info recovered;
         struct frame_exception exception;
         uint64_t address, instruction;
     } outer;

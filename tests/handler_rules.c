@@ -201,6 +201,23 @@ static void suspension_reaches_nothing_that_is_not_allowed(void **state)
     expect_allowed("suspend_entry");
 }
 
+/* Fortified calls and canaries end the process with a report; distributions build everything with them. */
+static void library_has_no_fortified_calls_and_no_canaries(void **state)
+{
+    struct object object = {0};
+    (void)state;
+    object_open(&object);
+    for (size_t i = 0; i < object.symbol_count; i++) {
+        GElf_Sym symbol;
+        gelf_getsym(object.symbols, (int)i, &symbol);
+        const char *name = symbol_name(&object, &symbol);
+        if (symbol.st_shndx == SHN_UNDEF && (strstr(name, "_chk")))
+            fail_msg("the library calls %s", name);
+    }
+    free(object.reached);
+    elf_end(object.elf);
+}
+
 /* The walk sees what it is there to see: a function that may lock is caught. */
 static void walk_finds_a_lock_where_there_is_one(void **state)
 {
@@ -216,6 +233,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(handler_reaches_nothing_that_is_not_allowed),
         cmocka_unit_test(suspension_reaches_nothing_that_is_not_allowed),
+        cmocka_unit_test(library_has_no_fortified_calls_and_no_canaries),
         cmocka_unit_test(walk_finds_a_lock_where_there_is_one),
     };
     if (argc != 2) {

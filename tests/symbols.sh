@@ -1,7 +1,7 @@
 #!/bin/sh
-# symbols.sh libsegue.so libsegue.a: the libraries show their public names and no others, and the shared one is bound at load.
+# symbols.sh libsegue.so libsegue.a libsegue-sigchain.so: the libraries show their public names and no others, and the shared one is bound at load.
 set -eu
-shared=$1 static=$2
+shared=$1 static=$2 preloaded=$3
 passed=0 failed=0
 check() {
     if [ -z "$2" ]; then
@@ -25,5 +25,14 @@ check "bound at load" "$(echo "$dynamic" | grep -q 'FLAGS_1.*NOW' || echo lazy)"
 check "thread-local storage is found without a call" "$(nm -D --undefined-only "$shared" | grep tls_get_addr || :)"
 check "never unmapped" "$(echo "$dynamic" | grep -q 'FLAGS_1.*NODELETE' || echo 'may be unmapped')"
 check "stack is not executable" "$(readelf -lW "$shared" | awk '/GNU_STACK/ && /E/ && !/RW /' | grep 'RWE' || :)"
+# glibc has 1,664 bytes of it to spare for libraries that are loaded later.
+storage=$((0x$(readelf -lW "$shared" | awk '$1 == "TLS" { sub("0x", "", $6); print $6 }')))
+check "three copies find room for thread-local storage" "$([ "$storage" -gt 0 ] && [ "$storage" -le 544 ] || echo "$storage bytes")"
+check "its own calls do not go by names that others may define" \
+    "$(readelf -rW "$shared" | awk '/JUMP_SLO|GLOB_DAT/ && $5 ~ /^segue_/ { print $5 }')"
+for file in "$shared" "$preloaded" "$static"; do
+    check "$(basename "$file") is marked for indirect branch tracking and shadow stacks" \
+        "$(readelf -nW "$file" | grep -q 'IBT, SHSTK' || echo 'the mark is lost')"
+done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -6,6 +6,8 @@
  *      ecx     0: it is the one that the site was met with
  *
  * An `.org` that would go back is an error: each has the room that layout.h says. */
+#include <cet.h>
+
 #include "layout.h"
 
         .section .text.run_made, "ax", @progbits
