@@ -15,6 +15,11 @@ WEAK void *__tsan_create_fiber(unsigned flags);
 WEAK void __tsan_destroy_fiber(void *fiber);
 WEAK void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 
+bool instrument_is_valgrind(void)
+{
+    return RUNNING_ON_VALGRIND != 0;
+}
+
 bool instrument_wanted(void)
 {
     return __sanitizer_start_switch_fiber || __tsan_switch_to_fiber;

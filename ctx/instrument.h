@@ -5,6 +5,9 @@
 
 #include <segue/ctx.h>
 
+/* Whether this process runs under Valgrind. */
+bool instrument_is_valgrind(void);
+
 /* Whether any of them wants to know of a switch. */
 bool instrument_wanted(void);
 

@@ -1,4 +1,4 @@
-/* status.c: the names and the sentences of enum segue_status. */
+/* status.c: the names and the sentences of enum segue_status, and the version. */
 #include <segue/status.h>
 
 static const struct {
@@ -22,6 +22,19 @@ static const struct {
     [SEGUE_SYSTEM] = {"SEGUE_SYSTEM", "a system call failed; errno says why"},
     [SEGUE_TIMEOUT] = {"SEGUE_TIMEOUT", "it did not happen in the time that was given"},
 };
+
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
+
+uint32_t segue_version(void)
+{
+    return SEGUE_VERSION;
+}
+
+const char *segue_version_text(void)
+{
+    return TEXT(SEGUE_VERSION_MAJOR) "." TEXT(SEGUE_VERSION_MINOR) "." TEXT(SEGUE_VERSION_PATCH);
+}
 
 const char *segue_status_name(enum segue_status status)
 {

@@ -1,4 +1,6 @@
 /* feature.c: what this process lacks, and why. */
+#include "feature.h"
+
 #include <segue/emulate.h>
 
 #include "../decode/system/forced.h"
@@ -7,7 +9,7 @@
 /* Static strings. NULL: no call has failed. */
 static __thread const char *reason __attribute__((tls_model("initial-exec")));
 
-static enum segue_status explain(enum segue_status status, const char *why)
+enum segue_status feature_explain(enum segue_status status, const char *why)
 {
     if (status == SEGUE_NO_MEMORY)
         why = "the system has no more memory or mappings to give";
@@ -23,15 +25,17 @@ const char *segue_reason(void)
 
 enum segue_status segue_replay_prepare(void)
 {
-    return explain(replay_prepare(), "the system lets this process execute no memory that it writes through a second "
-                                     "mapping (SELinux execmem, or a filter of mmap)");
+    return feature_explain(replay_prepare(),
+                           "the system lets this process execute no memory that it writes through a second "
+                           "mapping (SELinux execmem, or a filter of mmap)");
 }
 
 enum segue_status segue_forced_prepare(void)
 {
-    return explain(forced_prepare(), "the kernel does not let this process past its own protection: it cannot open "
-                                     "/proc/thread-self/mem (no /proc, another user since it began, no descriptor "
-                                     "left), or proc_mem.force_override forbids the access");
+    return feature_explain(forced_prepare(),
+                           "the kernel does not let this process past its own protection: it cannot open "
+                           "/proc/thread-self/mem (no /proc, another user since it began, no descriptor "
+                           "left), or proc_mem.force_override forbids the access");
 }
 
 enum segue_status segue_feature_check(enum segue_feature feature)
@@ -42,5 +46,5 @@ enum segue_status segue_feature_check(enum segue_feature feature)
     case SEGUE_FEATURE_FORCED:
         return segue_forced_prepare();
     }
-    return explain(SEGUE_INVALID, "the number is no enum segue_feature");
+    return feature_explain(SEGUE_INVALID, "the number is no enum segue_feature");
 }

@@ -22,6 +22,7 @@
 #include "previous.h"
 #include "relay.h"
 #include "thread.h"
+#include "unhandled.h"
 
 static uint64_t bit_of(int number)
 {
@@ -152,13 +153,19 @@ static void run_handler(int number, siginfo_t *info, void *ucontext, const struc
     }
 }
 
+static void die_of_fault(int number, siginfo_t *info, const void *ucontext)
+{
+    unhandled_tell(info, ucontext);
+    chain_die(number, info);
+}
+
 void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault, enum chain_way way)
 {
     struct sigaction action;
     if (believed_mask() & bit_of(number)) {
         /* As the kernel with a signal that is blocked. */
         if (is_fault)
-            chain_die(number, info);
+            die_of_fault(number, info, ucontext);
         else
             believed_hold(number, info);
         return;
@@ -166,7 +173,9 @@ void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault, en
     previous_take(number, &action);
     if (previous_is_handler(&action))
         run_handler(number, info, ucontext, &action, way);
-    else if (is_fault || action.sa_handler != SIG_IGN)
+    else if (is_fault)
+        die_of_fault(number, info, ucontext);
+    else if (action.sa_handler != SIG_IGN)
         chain_die(number, info);
 }
 

@@ -30,6 +30,7 @@
 #include "report.h"
 #include "service.h"
 #include "thread.h"
+#include "unhandled.h"
 #include "work.h"
 
 /* What the kernel leaves alone below a stack pointer; and what of its stack a thread must have left to be given a
@@ -424,6 +425,8 @@ static void do_not_serve(const struct thread_state *thread, size_t room, siginfo
     }
     if (room >= THREAD_HAND_ON_STACK)
         report("too many faults inside policies inside faults", thread, info, ucontext);
+    if (room >= THREAD_HAND_ON_STACK)
+        unhandled_tell(info, ucontext);
     chain_die(info->si_signo, info);
 }
 

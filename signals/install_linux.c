@@ -9,8 +9,10 @@
 #include <segue/signals.h>
 #include <string.h>
 
+#include "../ctx/instrument.h"
 #include "../decode/system/fork_lock.h"
 #include "../decode/system/once.h"
+#include "../emulate/feature.h"
 #include "action_linux_x86_64.h"
 #include "believed.h"
 #include "chain.h"
@@ -182,6 +184,10 @@ enum segue_status segue_install(const struct segue_options *options)
         return SEGUE_INVALID;
     if (thread_is_inside())
         return SEGUE_BUSY;
+    if (instrument_is_valgrind())
+        return feature_explain(SEGUE_UNSUPPORTED,
+                               "Valgrind runs a translation of the program and shows handlers a frame "
+                               "of its own making: no fault can be stepped under it");
     if (given.policy_stack_size == 0)
         given.policy_stack_size = POLICY_STACK_SIZE;
     /* Without the memory that it needs, plans refuse what the replay engine does; moves are stepped all the same. Not

@@ -1,5 +1,6 @@
 /* main.c: the segue command. Finds the verb and runs it. */
 #include <errno.h>
+#include <segue/status.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,7 +87,7 @@ static int run(int argument_count, char **arguments)
 {
     const char *name = arguments[0];
     if (strcmp(name, "--version") == 0) {
-        puts("segue " SEGUE_VERSION);
+        printf("segue %s\n", segue_version_text());
         return EXIT_DONE;
     }
     if (strcmp(name, "help") == 0 || asks_for_help(name))

@@ -6,9 +6,10 @@
 #ifndef SEGUE_CTX_H
 #define SEGUE_CTX_H
 
+#include <segue/needs_posix.h>
 #include <segue/regs.h>
-#include <signal.h>
 
+#ifndef SEGUE_WITHOUT_POSIX_
 SEGUE_BEGIN
 
 /* ---- arguments ---- */
@@ -580,5 +581,6 @@ struct segue_clone {
 SEGUE_API long segue_clone(const void *ucontext, const struct segue_clone *request);
 
 SEGUE_END
+#endif
 
 #endif

@@ -10,8 +10,9 @@
 #define SEGUE_SIGNALS_H
 
 #include <segue/emulate.h>
-#include <signal.h>
+#include <segue/needs_posix.h>
 
+#ifndef SEGUE_WITHOUT_POSIX_
 SEGUE_BEGIN
 
 /* How to install; a bit set. */
@@ -210,6 +211,11 @@ struct segue_refusal {
  * SEGUE_TOO_SMALL when not all fitted, SEGUE_INVALID for a NULL pointer. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_status segue_refusals_read(struct segue_refusal *refusals, size_t capacity, size_t *count);
 
+/* Never call it: the library does, before a fault goes to the signal's default action and the process dies of it, for a
+ * breakpoint in a debugger that passes served faults on unseen. It does nothing. Not where the thread has no room left
+ * for the call. `fault` has what the processor reported. */
+SEGUE_API void segue_debug_unhandled(const struct segue_fault *fault, const struct segue_regs *regs);
+
 /* Reads a fault from what a SA_SIGINFO handler is given, for those who have a handler of their own: address and
  * direction from the processor's own report for a page fault; for other faults the address is the one that no access
  * can have (not canonical), found by decoding the instruction, where there is one. Returns SEGUE_OK; SEGUE_NOT_FOUND
@@ -224,5 +230,6 @@ SEGUE_API enum segue_status segue_frame_read(const void *ucontext, struct segue_
 SEGUE_API enum segue_status segue_frame_write(void *ucontext, const struct segue_regs *regs);
 
 SEGUE_END
+#endif
 
 #endif

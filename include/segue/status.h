@@ -6,6 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of these headers; segue_version tells that of the library. */
+#define SEGUE_VERSION_MAJOR 0
+#define SEGUE_VERSION_MINOR 1
+#define SEGUE_VERSION_PATCH 0
+#define SEGUE_VERSION (SEGUE_VERSION_MAJOR * 0x10000 + SEGUE_VERSION_MINOR * 0x100 + SEGUE_VERSION_PATCH)
+
 #ifdef __cplusplus
 #define SEGUE_BEGIN extern "C" {
 #define SEGUE_END }
@@ -62,6 +68,11 @@ SEGUE_API const char *segue_status_name(enum segue_status status);
 
 /* The status as a sentence for a person. Async-signal-safe and thread-safe; the string is static. */
 SEGUE_API const char *segue_status_text(enum segue_status status);
+
+/* The version of the library that runs, as SEGUE_VERSION; and in words, "0.1.0". Async-signal-safe and thread-safe; the
+ * string is static. */
+SEGUE_API uint32_t segue_version(void);
+SEGUE_API const char *segue_version_text(void);
 
 /* Why the calling thread's last call of segue_feature_check, segue_replay_prepare, segue_forced_prepare, or of
  * segue_region_add for a forced window, that did not return SEGUE_OK failed; "" if none did. Async-signal-safe and
