@@ -1,8 +1,10 @@
 /* context.c: the parts of a switch that are more than registers: checks, the signal mask, instruments, and a context's
  * beginning and end. */
+#include <signal.h>
 #include <string.h>
 #include <unwind.h>
 
+#include "exceptions.h"
 #include "frame.h"
 #include "instrument.h"
 #include "mask.h"
@@ -37,6 +39,35 @@ static void exchange_masks(struct segue_context *from, struct segue_context *to)
     to->flags &= ~SEGUE_CONTEXT_MASK_SAVED_;
 }
 
+/* From the instruments' part of leaving a flow to that of arriving in the other no handler may run, which might switch
+ * itself: what is being told is in the instruments' hands. So the signal mask in force after is kept in the context
+ * that is gone on with. What code raises itself is not blocked: that would kill. */
+static uint64_t block_signals(void)
+{
+#define BIT(signal) ((uint64_t)1 << ((signal)-1))
+    static const uint64_t sent = ~(BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGSYS));
+    return mask_exchange(&sent);
+}
+
+static void arrive(struct segue_context *to)
+{
+    instrument_arrive(to);
+    mask_exchange(&to->mask);
+}
+
+static void leave(struct segue_context *from, struct segue_context *to)
+{
+    uint64_t before = block_signals();
+    if (from && ((from->flags | to->flags) & HAS_MASK)) {
+        from->mask = before;
+        from->flags |= SEGUE_CONTEXT_MASK_SAVED_;
+    }
+    if (!(to->flags & HAS_MASK))
+        to->mask = before;
+    to->flags &= ~SEGUE_CONTEXT_MASK_SAVED_;
+    instrument_leave(from, to);
+}
+
 enum segue_status segue_context_swap_slowly(struct segue_context *from, struct segue_context *to)
 {
     if (!can_go_on(to))
@@ -46,25 +77,29 @@ enum segue_status segue_context_swap_slowly(struct segue_context *from, struct s
         return SEGUE_INVALID;
     from->self = from;
     from->flags |= to->flags & SEGUE_CONTEXT_INSTRUMENTED_;
-    exchange_masks(from, to);
+    exceptions_exchange(from, to);
     if (!(from->flags & SEGUE_CONTEXT_INSTRUMENTED_)) {
+        exchange_masks(from, to);
         segue_context_switch_(from, to);
         return SEGUE_OK;
     }
-    instrument_leave(from, to);
+    leave(from, to);
     segue_context_switch_(from, to);
-    instrument_arrive(from);
+    arrive(from);
     return SEGUE_OK;
 }
 
-/* The mask and the instruments' part of leaving a flow that ends here. */
+/* All but the registers of leaving a flow that ends here. */
 static void leave_for_good(struct segue_context *to)
 {
+    exceptions_exchange(NULL, to);
+    if (to->flags & SEGUE_CONTEXT_INSTRUMENTED_) {
+        leave(NULL, to);
+        return;
+    }
     if (to->flags & HAS_MASK)
         mask_exchange(&to->mask);
     to->flags &= ~SEGUE_CONTEXT_MASK_SAVED_;
-    if (to->flags & SEGUE_CONTEXT_INSTRUMENTED_)
-        instrument_leave(NULL, to);
 }
 
 void segue_context_set(struct segue_context *to)
@@ -79,11 +114,18 @@ enum segue_status segue_context_set_from_signal(struct segue_context *to, void *
 {
     if (!to || !ucontext || !can_go_on(to))
         return SEGUE_INVALID;
-    if (to->flags & SEGUE_CONTEXT_INSTRUMENTED_)
-        instrument_leave(NULL, to);
+    exceptions_exchange(NULL, to);
     frame_call(ucontext, (uint64_t)(uintptr_t)context_load, (uint64_t)(uintptr_t)to);
-    if (to->flags & HAS_MASK)
+    if (to->flags & SEGUE_CONTEXT_INSTRUMENTED_) {
+        if (!(to->flags & HAS_MASK))
+            to->mask = frame_get_mask(ucontext);
+        /* From here on, and after the handler's return. */
+        block_signals();
+        frame_set_mask(ucontext, mask_exchange(NULL));
+        instrument_leave(NULL, to);
+    } else if (to->flags & HAS_MASK) {
         frame_set_mask(ucontext, to->mask);
+    }
     to->flags &= ~SEGUE_CONTEXT_MASK_SAVED_;
     return SEGUE_OK;
 }
@@ -91,7 +133,7 @@ enum segue_status segue_context_set_from_signal(struct segue_context *to, void *
 void context_entered(struct segue_context *context)
 {
     if (context->flags & SEGUE_CONTEXT_INSTRUMENTED_)
-        instrument_arrive(context);
+        arrive(context);
     if (context->on_enter)
         context->on_enter(context, context->data);
 }

@@ -16,15 +16,15 @@
  *      first of those                  <- rsp at bootstrap, a multiple of 16
  *      return address, inside context_bootstrap
  *
- * Unwinding: the caller of a context's first frame is where its parent stands, which struct segue_context tells:
- * rbp -> record -> context -> parent -> stack pointer (our CFA), frame pointer, instruction. Those are expressions in
+ * Unwinding: the caller of a context's first frame is where its `caller` stands, which struct segue_context tells:
+ * rbp -> record -> context -> caller -> stack pointer (our CFA), frame pointer, instruction. Those are expressions in
  * DWARF's stack language:
  *
  *      context     DW_OP_breg6 16, DW_OP_deref                     0x76 16 0x06
- *      parent      DW_OP_plus_uconst CONTEXT_PARENT, DW_OP_deref   0x23 40 0x06
- *      CFA         context parent DW_OP_deref                      0x06                    (stack_pointer is the first)
- *      rbp at      context parent DW_OP_plus_uconst 8              0x23 8
- *      rip at      context parent DW_OP_plus_uconst 16             0x23 16
+ *      caller      DW_OP_plus_uconst CONTEXT_CALLER, DW_OP_deref   0x23 48 0x06
+ *      CFA         context caller DW_OP_deref                      0x06                    (stack_pointer is the first)
+ *      rbp at      context caller DW_OP_plus_uconst 8              0x23 8
+ *      rip at      context caller DW_OP_plus_uconst 16             0x23 16
  *
  * .cfi_signal_frame: the two stacks stand in any order, and only for signal frames does gdb accept that.
  */
@@ -32,15 +32,15 @@
 
 #include "layout.h"
 
-#define PARENT 0x76, RECORD_CONTEXT, 0x06, 0x23, CONTEXT_PARENT, 0x06
+#define CALLER 0x76, RECORD_CONTEXT, 0x06, 0x23, CONTEXT_CALLER, 0x06
 
-.macro CFI_CALLER_IS_PARENT
+.macro CFI_CALLER
         .cfi_signal_frame
         /* DW_CFA_def_cfa_expression, 7 bytes */
-        .cfi_escape 0x0f, 7, PARENT, 0x06
+        .cfi_escape 0x0f, 7, CALLER, 0x06
         /* DW_CFA_expression of rbp (6), 8 bytes; of rip (16), 8 bytes */
-        .cfi_escape 0x10, 6, 8, PARENT, 0x23, CONTEXT_FRAME_POINTER
-        .cfi_escape 0x10, 16, 8, PARENT, 0x23, CONTEXT_INSTRUCTION
+        .cfi_escape 0x10, 6, 8, CALLER, 0x23, CONTEXT_FRAME_POINTER
+        .cfi_escape 0x10, 16, 8, CALLER, 0x23, CONTEXT_INSTRUCTION
         .cfi_undefined %rbx
         .cfi_undefined %r12
         .cfi_undefined %r13
@@ -58,7 +58,7 @@
         .p2align 4
         .cfi_startproc
         .cfi_personality 0x1b, context_personality
-        CFI_CALLER_IS_PARENT
+        CFI_CALLER
         nop                             /* a caller's frame is looked up one byte before its return address */
 context_bootstrap:
         _CET_ENDBR

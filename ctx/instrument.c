@@ -53,11 +53,8 @@ void instrument_leave(struct segue_context *from, struct segue_context *to)
     to->previous = from;
     if (__sanitizer_start_switch_fiber)
         __sanitizer_start_switch_fiber(from ? &from->fake_stack : NULL, to->stack, to->stack_size);
-    if (!__tsan_switch_to_fiber)
-        return;
-    if (from)
+    if (from && __tsan_get_current_fiber)
         from->fiber = __tsan_get_current_fiber();
-    __tsan_switch_to_fiber(to->fiber, 0);
 }
 
 void instrument_arrive(struct segue_context *to)
@@ -65,6 +62,9 @@ void instrument_arrive(struct segue_context *to)
     struct segue_context *from = to->previous;
     const void *bottom;
     size_t size;
+    /* Only here: before, a handler that is left for `to` still has to return, which belongs to what it interrupted. */
+    if (__tsan_switch_to_fiber)
+        __tsan_switch_to_fiber(to->fiber, 0);
     if (!__sanitizer_finish_switch_fiber)
         return;
     __sanitizer_finish_switch_fiber(to->fake_stack, &bottom, &size);

@@ -17,6 +17,7 @@ AT(struct segue_context, flags, CONTEXT_FLAGS);
 AT(struct segue_context, mxcsr, CONTEXT_MXCSR);
 AT(struct segue_context, x87_control, CONTEXT_X87_CONTROL);
 AT(struct segue_context, parent, CONTEXT_PARENT);
+AT(struct segue_context, caller, CONTEXT_CALLER);
 AT(struct segue_context, rax, CONTEXT_RAX);
 AT(struct segue_context, rdx, CONTEXT_RDX);
 AT(struct segue_context, xmm0, CONTEXT_XMM0);
@@ -27,7 +28,7 @@ _Static_assert(CONTEXT_FIXED_CONTROL == SEGUE_CONTEXT_FIXED_CONTROL, "the assemb
 _Static_assert(SEGUE_CONTEXT_COMPARED_ == 0x80, "segue_context_switch_ tests another flag by the sign");
 _Static_assert(CONTEXT_STACK_POINTER == 0 && CONTEXT_FRAME_POINTER == 8 && CONTEXT_INSTRUCTION == 16 &&
                    CONTEXT_FLAGS == 24 && CONTEXT_MXCSR == 28 && CONTEXT_X87_CONTROL == 32 && CONTEXT_PARENT == 40 &&
-                   CONTEXT_FIXED_CONTROL == 1,
+                   CONTEXT_CALLER == 48 && CONTEXT_FIXED_CONTROL == 1,
                "segue_context_switch_ in include/segue/ctx.h has other offsets");
 
 AT(struct record, next_frame, 0);

@@ -3,7 +3,7 @@
 #ifndef SEGUE_CTX_LAYOUT_H
 #define SEGUE_CTX_LAYOUT_H
 
-/* struct segue_context; the first six also stand in the inline swap of include/segue/ctx.h. */
+/* struct segue_context; the first eight also stand in the inline swap of include/segue/ctx.h. */
 #define CONTEXT_STACK_POINTER 0
 #define CONTEXT_FRAME_POINTER 8
 #define CONTEXT_INSTRUCTION 16
@@ -11,10 +11,11 @@
 #define CONTEXT_MXCSR 28
 #define CONTEXT_X87_CONTROL 32
 #define CONTEXT_PARENT 40
-#define CONTEXT_RAX 64
-#define CONTEXT_RDX 72
-#define CONTEXT_XMM0 80
-#define CONTEXT_XMM1 96
+#define CONTEXT_CALLER 48
+#define CONTEXT_RAX 72
+#define CONTEXT_RDX 80
+#define CONTEXT_XMM0 88
+#define CONTEXT_XMM1 104
 #define CONTEXT_FIXED_CONTROL 1
 
 /* struct record: at the top of a context's stack, while its entry runs. */

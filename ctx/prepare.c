@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "control_x86_64.h"
+#include "exceptions.h"
 #include "instrument.h"
 #include "mask.h"
 #include "record.h"
 
 #define ALIGNMENT 16u
-#define KNOWN_FLAGS (SEGUE_CONTEXT_FIXED_CONTROL | SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED)
+#define KNOWN_FLAGS                                                                                                    \
+    (SEGUE_CONTEXT_FIXED_CONTROL | SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_OWN_EXCEPTIONS)
 
 /* What a library built for debugging adds to every context's flags. */
 #ifdef SEGUE_CHECK_CONTEXTS
@@ -65,6 +67,7 @@ static void begin(struct segue_context *context, struct segue_context *parent, v
         .x87_control = control_x87(),
         .flags = options->flags | FLAGS_ALWAYS | (control_flags_are_dear() ? SEGUE_CONTEXT_COMPARED_ : 0),
         .parent = parent ? parent : &nobody,
+        .caller = parent ? parent : &nobody,
         .self = context,
         .on_enter = options->on_enter,
         .on_return = options->on_return,
@@ -103,7 +106,7 @@ enum segue_status segue_context_init(struct segue_context *context, struct segue
     if (size < sizeof(struct record) + ALIGNMENT + SEGUE_CONTEXT_STACK_MIN ||
         count_spilled(arguments, count) > (size - sizeof(struct record) - ALIGNMENT - SEGUE_CONTEXT_STACK_MIN) / 8)
         return SEGUE_TOO_SMALL;
-    if (control_has_shadow_stack())
+    if (control_has_shadow_stack() || ((options->flags & SEGUE_CONTEXT_OWN_EXCEPTIONS) && !exceptions_known()))
         return SEGUE_UNSUPPORTED;
 
     struct record *record = (struct record *)(uintptr_t)(end - sizeof *record);

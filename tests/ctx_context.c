@@ -471,6 +471,121 @@ static int signal_of(void (*body)(void))
     return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
+/* ---- who goes on ---- */
+
+#define TRADERS 5
+#define TRADES 20000
+
+static struct segue_context traders[TRADERS], home;
+static char trader_stacks[TRADERS][16384] __attribute__((aligned(16)));
+/* Who runs, 0 for home, and who swapped to whom last. */
+static int trader_now, last_to[TRADERS + 1];
+static unsigned trades, wrong_returns;
+
+static struct segue_context *trader(int number)
+{
+    return number ? &traders[number - 1] : &home;
+}
+
+static void trade_with(int to)
+{
+    int self = trader_now;
+    last_to[to] = self;
+    trader_now = to;
+    if (segue_context_swap(trader(self), trader(to)) != SEGUE_OK) {
+        wrong_returns++;
+        trader_now = self;
+    }
+}
+
+static bool may_go_on(int number)
+{
+    return number == 0 || !segue_context_is_finished(trader(number));
+}
+
+/* The one that returned is noted by its callback: its parent must be who swapped to it last. */
+static void trade(void)
+{
+    for (;;) {
+        int self = trader_now, to = (int)(next_random() % (TRADERS + 1));
+        if (trades++ > TRADES)
+            to = 0;
+        /* Not where it would go on with one that has finished, which nobody can. */
+        if (next_random() % 50 == 0 && may_go_on(last_to[self]))
+            return;
+        if (to != self && may_go_on(to))
+            trade_with(to);
+        if (trader_now != self)
+            wrong_returns++;
+    }
+}
+
+static void note_return(struct segue_context *context, void *data)
+{
+    (void)data;
+    trader_now = last_to[context - traders + 1];
+}
+
+static void the_one_who_swapped_last_goes_on_over_many_trades(void **state)
+{
+    struct segue_context_options options = {.on_return = note_return};
+    (void)state;
+    trades = wrong_returns = 0;
+    trader_now = 0;
+    for (unsigned rounds = 0; trades <= TRADES; rounds++) {
+        for (int i = 1; i <= TRADERS; i++) {
+            assert_int_equal(segue_context_init(trader(i), &home, trader_stacks[i - 1], sizeof trader_stacks[0],
+                                                ENTRY(trade), NULL, 0, &options),
+                             SEGUE_OK);
+            last_to[i] = 0;
+        }
+        for (unsigned i = 0; i < 200; i++) {
+            int to = 1 + (int)(next_random() % TRADERS);
+            if (may_go_on(to))
+                trade_with(to);
+            assert_int_equal(trader_now, 0);
+        }
+    }
+    assert_int_equal(wrong_returns, 0);
+}
+
+static struct segue_context first, second, main_flow;
+static char order[8];
+
+static void note_order(char what)
+{
+    order[strlen(order)] = what;
+}
+
+static void be_first(void)
+{
+    note_order('1');
+    segue_context_swap(&first, &second);
+    note_order('x');
+}
+
+static void be_second(void)
+{
+    note_order('2');
+    segue_context_swap(&second, &main_flow);
+    note_order('3');
+}
+
+/* main, first, second, main, second: when that returns, main goes on, which swapped to it last. */
+static void a_flow_that_was_yielded_to_is_the_parent_when_it_swaps_back(void **state)
+{
+    (void)state;
+    memset(order, 0, sizeof order);
+    segue_context_init(&first, &main_flow, stack, sizeof stack, be_first, NULL, 0, NULL);
+    segue_context_init(&second, &main_flow, other_stack, sizeof other_stack, be_second, NULL, 0, NULL);
+    segue_context_swap(&main_flow, &first);
+    note_order('m');
+    segue_context_swap(&main_flow, &second);
+    assert_string_equal(order, "12m3");
+    assert_true(segue_context_is_finished(&second));
+    assert_false(segue_context_is_finished(&first));
+}
+
 static void nothing(void)
 {
 }
@@ -514,6 +629,8 @@ int main(void)
         cmocka_unit_test_setup(longjmp_works_inside_a_context, begin),
         cmocka_unit_test_setup(context_is_resumed_on_another_thread, begin),
         cmocka_unit_test_setup(entry_returns_to_whoever_swapped_last, begin),
+        cmocka_unit_test_setup(the_one_who_swapped_last_goes_on_over_many_trades, begin),
+        cmocka_unit_test_setup(a_flow_that_was_yielded_to_is_the_parent_when_it_swaps_back, begin),
         cmocka_unit_test_setup(checked_context_refuses_to_be_moved, begin),
         cmocka_unit_test_setup(swap_to_an_empty_context_is_refused_when_checked, begin),
         cmocka_unit_test_setup(return_to_nobody_traps, begin),

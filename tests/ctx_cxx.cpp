@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <pthread.h>
 #include <segue/segue.h>
 #include <stdexcept>
 #include <string>
@@ -142,6 +143,120 @@ void libgcc_walks_from_a_child_through_its_parent(void **)
     walking_parent();
 }
 
+// ---- exceptions of a flow's own ----
+
+alignas(16) char other_stack[262144];
+segue_context other;
+
+void init_own(segue_context *context, void *bottom, size_t size, void (*entry)())
+{
+    segue_context_options options = {};
+    options.flags = SEGUE_CONTEXT_OWN_EXCEPTIONS;
+    segue_context_destroy(context);
+    assert_int_equal(segue_context_init(context, &parent, bottom, size, entry, nullptr, 0, &options), SEGUE_OK);
+}
+
+// Left and gone on with where an exception is on its way.
+struct swaps_when_destroyed {
+    ~swaps_when_destroyed()
+    {
+        uncaught_inside = std::uncaught_exceptions();
+        segue_context_swap(&child, &parent);
+        uncaught_after = std::uncaught_exceptions();
+    }
+    static int uncaught_inside, uncaught_after;
+};
+int swaps_when_destroyed::uncaught_inside, swaps_when_destroyed::uncaught_after;
+
+void be_left_while_unwinding()
+{
+    try {
+        swaps_when_destroyed here;
+        throw std::runtime_error("on its way");
+    } catch (const std::exception &error) {
+        caught = error.what();
+    }
+}
+
+void flow_that_is_left_while_unwinding_counts_its_exceptions_alone(void **)
+{
+    init_own(&child, stack, sizeof stack, be_left_while_unwinding);
+    caught.clear();
+    go();
+    assert_int_equal(std::uncaught_exceptions(), 0);
+    try {
+        throw 5;
+    } catch (int value) {
+        assert_int_equal(value, 5);
+        assert_int_equal(swaps_when_destroyed::uncaught_inside, 1);
+        go();
+        assert_int_equal(std::uncaught_exceptions(), 0);
+        assert_non_null(std::current_exception() ? "one" : nullptr);
+    }
+    assert_int_equal(swaps_when_destroyed::uncaught_after, 1);
+    assert_string_equal(caught.c_str(), "on its way");
+    assert_true(segue_context_is_finished(&child));
+}
+
+std::string rethrown[2];
+
+template <int number> void handle_and_be_left()
+{
+    segue_context &self = number ? other : child;
+    try {
+        throw std::runtime_error(number ? "the other's" : "the one's");
+    } catch (...) {
+        segue_context_swap(&self, &parent);
+        try {
+            throw;
+        } catch (const std::exception &error) {
+            rethrown[number] = error.what();
+        }
+        segue_context_swap(&self, &parent);
+    }
+    if (std::current_exception())
+        rethrown[number] += ", and one is left";
+}
+
+// The blocks end in the order in which they began, which the thread's own list could not bear.
+void flows_that_are_left_in_catch_blocks_end_them_in_any_order(void **)
+{
+    init_own(&child, stack, sizeof stack, handle_and_be_left<0>);
+    init_own(&other, other_stack, sizeof other_stack, handle_and_be_left<1>);
+    for (int round = 0; round < 3; round++) {
+        segue_context_swap(&parent, &child);
+        assert_null(std::current_exception() ? "one" : nullptr);
+        segue_context_swap(&parent, &other);
+        assert_null(std::current_exception() ? "one" : nullptr);
+    }
+    assert_string_equal(rethrown[0].c_str(), "the one's");
+    assert_string_equal(rethrown[1].c_str(), "the other's");
+    assert_true(segue_context_is_finished(&child));
+    assert_true(segue_context_is_finished(&other));
+}
+
+void *go_on_with_child(void *)
+{
+    segue_context here = {};
+    segue_context_swap(&here, &child);
+    return std::current_exception() || std::uncaught_exceptions() ? &child : nullptr;
+}
+
+void exceptions_go_with_their_flow_to_another_thread(void **)
+{
+    pthread_t thread;
+    void *wrong = nullptr;
+    init_own(&child, stack, sizeof stack, be_left_while_unwinding);
+    caught.clear();
+    go();
+    assert_int_equal(pthread_create(&thread, nullptr, go_on_with_child, nullptr), 0);
+    pthread_join(thread, &wrong);
+    assert_null(wrong);
+    assert_int_equal(swaps_when_destroyed::uncaught_after, 1);
+    assert_string_equal(caught.c_str(), "on its way");
+    assert_int_equal(std::uncaught_exceptions(), 0);
+}
+
 } // namespace
 
 int main()
@@ -150,6 +265,9 @@ int main()
         cmocka_unit_test(exception_is_caught_inside_a_context),
         cmocka_unit_test(exception_that_leaves_its_context_terminates),
         cmocka_unit_test(libgcc_walks_from_a_child_through_its_parent),
+        cmocka_unit_test(flow_that_is_left_while_unwinding_counts_its_exceptions_alone),
+        cmocka_unit_test(flows_that_are_left_in_catch_blocks_end_them_in_any_order),
+        cmocka_unit_test(exceptions_go_with_their_flow_to_another_thread),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

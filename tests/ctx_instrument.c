@@ -5,9 +5,11 @@
 #include <pthread.h>
 #include <segue/ctx.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #define ROUNDS 200
 #define STACK_SIZE 262144
@@ -92,6 +94,96 @@ static void on_a_thread(struct task *task)
     pthread_join(thread, NULL);
 }
 
+/* ---- a handler that switches while what it interrupts may be switching ---- */
+
+static struct segue_context interrupted, guest_of_handler;
+static struct segue_stack handler_stack;
+static volatile unsigned long handled;
+
+static void run_in_handler(void)
+{
+    for (;;) {
+        char bytes[500];
+        handled += fill(bytes, sizeof bytes, 5) ? 1 : 1;
+        segue_context_swap(&guest_of_handler, &interrupted);
+    }
+}
+
+static void switch_in_handler(int number)
+{
+    (void)number;
+    segue_context_swap(&interrupted, &guest_of_handler);
+}
+
+static struct task stormed;
+
+static void begin_storm(bool begins)
+{
+    struct itimerval often = {{0, begins ? 97 : 0}, {0, begins ? 97 : 0}};
+    struct sigaction action = {.sa_handler = switch_in_handler, .sa_flags = SA_RESTART};
+    if (begins)
+        sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    /* One may be on its way still. */
+    if (!begins)
+        signal(SIGALRM, SIG_IGN);
+}
+
+static void switch_in_a_storm(void)
+{
+    check(segue_stack_new(STACK_SIZE, &handler_stack));
+    check(segue_context_init(&guest_of_handler, NULL, handler_stack.base, handler_stack.size, run_in_handler, NULL, 0,
+                             NULL));
+    for (int i = 0; i < 20; i++) {
+        prepare(&stormed);
+        begin_storm(true);
+        for (int j = 0; j < ROUNDS + 1; j++)
+            segue_context_swap(&stormed.caller, &stormed.context);
+        begin_storm(false);
+        if (!segue_context_is_finished(&stormed.context))
+            exit(6);
+        segue_context_destroy(&stormed.context);
+        segue_context_destroy(&stormed.inner);
+        segue_stack_free(&stormed.stack);
+        segue_stack_free(&stormed.inner_stack);
+    }
+    if (handled < 3)
+        exit(7);
+}
+
+/* ---- a handler that is left for a context ---- */
+
+static void leave_by_signal(int number, siginfo_t *info, void *ucontext)
+{
+    (void)number, (void)info;
+    check(segue_context_set_from_signal(&stormed.caller, ucontext));
+}
+
+static void raise_for_good(void)
+{
+    for (;;)
+        raise(SIGUSR1);
+}
+
+static void leave_handlers(void)
+{
+    struct sigaction action = {.sa_sigaction = leave_by_signal, .sa_flags = SA_SIGINFO};
+    sigset_t before, after;
+    sigaction(SIGUSR1, &action, NULL);
+    check(segue_stack_new(STACK_SIZE, &stormed.stack));
+    sigprocmask(SIG_BLOCK, NULL, &before);
+    for (int i = 0; i < 200; i++) {
+        check(segue_context_init(&stormed.context, NULL, stormed.stack.base, stormed.stack.size, raise_for_good, NULL,
+                                 0, NULL));
+        segue_context_swap(&stormed.caller, &stormed.context);
+    }
+    sigprocmask(SIG_BLOCK, NULL, &after);
+    if (memcmp(&before, &after, 8) != 0)
+        exit(8);
+    segue_context_destroy(&stormed.context);
+    segue_stack_free(&stormed.stack);
+}
+
 int main(void)
 {
     static struct task task;
@@ -108,6 +200,10 @@ int main(void)
         segue_stack_free(&task.stack);
         segue_stack_free(&task.inner_stack);
     }
+    switch_in_a_storm();
+    leave_handlers();
+    segue_context_destroy(&guest_of_handler);
+    segue_stack_free(&handler_stack);
     printf("sum %lu\n", task.sum);
     return 0;
 }

@@ -38,6 +38,7 @@ include/segue/ctx.h s/^    uint32_t flags;$/    uint32_t more, flags;/
 include/segue/ctx.h s/^    uint32_t mxcsr;$/    uint16_t mxcsr;/
 include/segue/ctx.h s/^    uint16_t x87_control;$/    uint16_t more, x87_control;/
 include/segue/ctx.h s/^    struct segue_context \*parent;$/    struct segue_context *more, *parent;/
+include/segue/ctx.h s/^    struct segue_context \*caller;$/    struct segue_context *more, *caller;/
 include/segue/ctx.h s/^    uint64_t rax, rdx;$/    uint64_t rdx, rax;/
 include/segue/ctx.h s/xmm0.16., xmm1.16.;/xmm1[16], xmm0[16];/
 include/segue/ctx.h s/SEGUE_CONTEXT_FIXED_CONTROL = 1/SEGUE_CONTEXT_FIXED_CONTROL = 8/

@@ -136,6 +136,10 @@ enum segue_context_flags {
     /* Each swap to or from it checks first that neither context was moved, that it is the one running that is left, and
      * that there is something to go on with. */
     SEGUE_CONTEXT_CHECKED = 4,
+    /* C++: which exceptions it is handling, and how many it has thrown that nobody has caught yet
+     * (std::current_exception, `throw;`, std::uncaught_exceptions) are its own, none to begin with. So it may be left
+     * inside a catch block or a destructor, whatever the others do meanwhile. */
+    SEGUE_CONTEXT_OWN_EXCEPTIONS = 256,
 };
 
 struct segue_context;
@@ -154,8 +158,10 @@ struct segue_context {
     uint32_t flags;
     uint32_t mxcsr;
     uint16_t x87_control;
-    /* Who goes on when its entry returns: whoever swapped to it last, its own children aside. */
+    /* Who goes on when its entry returns: whoever swapped to it last. */
     struct segue_context *parent;
+    /* Whom unwinders and debuggers are shown as its caller: so too, its own children aside. */
+    struct segue_context *caller;
     /* Its own address, for the check. */
     struct segue_context *self;
     uint64_t mask;
@@ -170,6 +176,8 @@ struct segue_context {
     void *fake_stack, *fiber;
     struct segue_context *previous;
     unsigned valgrind_stack;
+    /* The C++ runtime's words. */
+    uint64_t exceptions[2];
 } __attribute__((aligned(64)));
 
 /* What segue_context_init may be told; all zero bytes are the defaults. */
@@ -197,7 +205,8 @@ SEGUE_API void segue_context_create(struct segue_context *context);
  * the arguments. Returns SEGUE_OK; SEGUE_INVALID for a NULL context, stack or entry, NULL arguments with a count, a
  * stack of no bytes or whose end is not a multiple of 16, an unknown flag or kind of value; SEGUE_TOO_SMALL when the
  * arguments and SEGUE_CONTEXT_STACK_MIN do not fit the stack; SEGUE_UNSUPPORTED under a shadow stack, which has to be
- * switched too. Not async-signal-safe; thread-safe. */
+ * switched too, and for SEGUE_CONTEXT_OWN_EXCEPTIONS when no C++ runtime was there when the library was loaded. Not
+ * async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_context_init(struct segue_context *context, struct segue_context *parent, void *stack,
                                                size_t size, void (*entry)(void), const struct segue_value *arguments,
                                                size_t count, const struct segue_context_options *options);
@@ -255,9 +264,10 @@ SEGUE_API float segue_context_returned_float(const struct segue_context *context
 #define SEGUE_CONTEXT_REGISTERED_ 64u
 /* The highest bit of its byte: a test of the sign finds it. */
 #define SEGUE_CONTEXT_COMPARED_ 128u
+#define SEGUE_CONTEXT_EXCEPTIONS_SAVED_ 512u
 #define SEGUE_CONTEXT_SLOW_                                                                                            \
     (SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_MASK_SAVED_ | SEGUE_CONTEXT_INSTRUMENTED_ |        \
-     SEGUE_CONTEXT_FINISHED_)
+     SEGUE_CONTEXT_FINISHED_ | SEGUE_CONTEXT_OWN_EXCEPTIONS | SEGUE_CONTEXT_EXCEPTIONS_SAVED_)
 
 /* Unwind information between the registers' change and the jump. There is none where the compiler keeps none. */
 #ifdef __GCC_HAVE_DWARF2_CFI_ASM
@@ -277,7 +287,7 @@ SEGUE_API float segue_context_returned_float(const struct segue_context *context
  * a call, so that three words are the whole of a context:
  *
  *      struct segue_context       0 stack_pointer   8 frame_pointer   16 instruction
- *      rdi from   rsi to          24 flags   28 mxcsr   32 x87_control   40 parent
+ *      rdi from   rsi to          24 flags   28 mxcsr   32 x87_control   40 parent   48 caller
  *      rax, rdx                   where `to` goes on, and its frame pointer
  *
  * The order of the control words is the fastest of those measured; FLDCW costs more than its comparison, LDMXCSR less,
@@ -297,9 +307,10 @@ static inline __attribute__((always_inline)) void segue_context_switch_(struct s
         "movq %%rsp, 0(%%rdi)\n\t"
         "movq %%rbp, 8(%%rdi)\n\t"
         "movq %%rax, 16(%%rdi)\n\t"
-        "cmpq %%rsi, 40(%%rdi)\n\t"
+        "movq %%rdi, 40(%%rsi)\n\t"
+        "cmpq %%rsi, 48(%%rdi)\n\t"
         "je 7f\n\t"
-        "movq %%rdi, 40(%%rsi)\n"
+        "movq %%rdi, 48(%%rsi)\n"
         "7:\n\t"
         "testb $1, 24(%%rsi)\n\t"
         "jnz 4f\n\t"
@@ -349,12 +360,11 @@ static inline __attribute__((always_inline)) void segue_context_switch_(struct s
           "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "memory", "cc" SEGUE_CLOBBERS_512_);
 }
 
-/* Leaves the running flow, keeping it in `from`, and goes on with `to`. `from` becomes the parent of `to`; but a swap
- * to one's own parent is a way back, and leaves the parent's parent as it is. Returns when somebody goes on with
- * `from`, which may be on another thread: do not keep the address of a thread-local variable across it. Returns
- * SEGUE_OK; at once, without a swap, SEGUE_INVALID when `to` has finished, and when a check fails
- * (SEGUE_CONTEXT_CHECKED on either). Async-signal-safe in that it allocates and locks nothing; thread-safe for
- * different contexts. */
+/* Leaves the running flow, keeping it in `from`, and goes on with `to`, whose parent `from` becomes. Returns when
+ * somebody goes on with `from`, which may be on another thread: do not keep the address of a thread-local variable
+ * across it. Returns SEGUE_OK; at once, without a swap, SEGUE_INVALID when `to` has finished, and when a check fails
+ * (SEGUE_CONTEXT_CHECKED on either). Async-signal-safe in that it allocates and locks nothing, also in a handler that
+ * has interrupted another swap; thread-safe for different contexts. */
 static inline __attribute__((always_inline)) enum segue_status segue_context_swap(struct segue_context *from,
                                                                                   struct segue_context *to)
 {
