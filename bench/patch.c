@@ -77,17 +77,18 @@ static enum segue_status count_site(void *unused, const struct segue_site *site)
     return SEGUE_OK;
 }
 
-static enum segue_status scan_code(void *unused, const struct segue_code *code, uint64_t offset, const char *name)
+static enum segue_status scan_code(void *unused, const struct elf_code_section *section)
 {
-    (void)unused, (void)offset, (void)name;
-    return segue_scan(code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, count_site, NULL);
+    (void)unused;
+    return segue_scan(&section->code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, count_site, NULL);
 }
 
-static enum segue_status decode_code(void *unused, const struct segue_code *code, uint64_t offset, const char *name)
+static enum segue_status decode_code(void *unused, const struct elf_code_section *section)
 {
+    const struct segue_code *code = &section->code;
     ZydisDecoder decoder;
     ZydisDecodedInstruction instruction;
-    (void)unused, (void)offset, (void)name;
+    (void)unused;
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     for (size_t at = 0; at < code->size; instructions_decoded++) {
         ZyanStatus status =
@@ -106,9 +107,11 @@ static bool visit_code(void *visit, const struct elf_object *object, const char 
 
 static void visit_files(const struct set *set, elf_code_visit *visit)
 {
-    for (unsigned i = 0; i < FILES && set->names[i]; i++)
-        if (!elf_objects(set->files[i].bytes, set->files[i].size, visit_code, &visit))
+    for (unsigned i = 0; i < FILES && set->names[i]; i++) {
+        struct elf_source source = {.memory = set->files[i].bytes, .size = set->files[i].size};
+        if (!elf_objects(&source, visit_code, &visit))
             bench_fail("%s is no ELF file", set->names[i]);
+    }
 }
 
 static void scan_run(const struct bench_variant *variant, unsigned operations)

@@ -1,60 +1,12 @@
 /* patch_tool.c: segue patch, run as a user runs it, on copies of the system's own libraries. The environment names the
  * command (SEGUE_TOOL) and a relocatable object (SEGUE_OBJECT). */
-#include "test.h"
+#include "tool_run.h"
 
-#include <elf.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <jansson.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define LIBC "/lib/x86_64-linux-gnu/libc.so.6"
 #define LIBM "/lib/x86_64-linux-gnu/libm.so.6"
-
-static char folder[] = "/tmp/segue-patch-XXXXXX";
-static const char *tool, *object;
-
-/* Runs a shell command in the folder, `segue` being the tool; returns its exit code, with what it said in `said`. */
-static char said[1 << 16];
-
-static int run(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int run(const char *format, ...)
-{
-    char line[4096], command[8192];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    snprintf(command, sizeof command, "cd '%s' && { %s; } 2>&1", folder, line);
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    size_t length = fread(said, 1, sizeof said - 1, pipe);
-    said[length] = 0;
-    while (fgetc(pipe) != EOF)
-        continue;
-    return WEXITSTATUS(pclose(pipe));
-}
-
-static void expect_said(const char *text)
-{
-    if (!strstr(said, text))
-        fail_msg("'%s' is not in: %s", text, said);
-}
-
-static json_t *load(const char *name)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    json_t *json = json_load_file(path, 0, NULL);
-    assert_non_null(json);
-    return json;
-}
 
 static json_int_t count_of(json_t *list, const char *name)
 {
@@ -309,26 +261,6 @@ static void progress_is_shown_on_a_terminal_alone(void **state)
     assert_null(strchr(said, '\r'));
 }
 
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status, (void)kind, (void)walk;
-    return remove(path);
-}
-
-static int prepare(void **state)
-{
-    (void)state;
-    tool = getenv("SEGUE_TOOL");
-    object = getenv("SEGUE_OBJECT");
-    return tool && object && mkdtemp(folder) ? 0 : -1;
-}
-
-static int clean(void **state)
-{
-    (void)state;
-    return nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,5 +277,5 @@ int main(void)
         cmocka_unit_test(tree_is_patched_into_one_of_the_same_shape),
         cmocka_unit_test(progress_is_shown_on_a_terminal_alone),
     };
-    return cmocka_run_group_tests(tests, prepare, clean);
+    return cmocka_run_group_tests(tests, tool_prepare, tool_clean);
 }

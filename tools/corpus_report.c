@@ -107,7 +107,7 @@ bool corpus_report_write(const json_t *report, const char *path)
     char *json = json_dumps(report, JSON_INDENT(1) | JSON_SORT_KEYS), *text;
     if (!json || asprintf(&text, "%s\n", json) < 0)
         abort();
-    bool ok = path ? output_write("corpus", path, text, strlen(text), NULL) : fputs(text, stdout) >= 0;
+    bool ok = path ? output_write("corpus", path, text, strlen(text)) : fputs(text, stdout) >= 0;
     free(json);
     free(text);
     return ok;

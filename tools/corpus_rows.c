@@ -198,7 +198,7 @@ bool corpus_rows_write(const struct corpus_rows *rows, const char *path, const c
     bool ok = text && (!compressed(path) || compress(&text, &size));
     if (!ok)
         complain("corpus", "cannot write %s: %s", path, strerror(ENOMEM));
-    ok = ok && output_write("corpus", path, text, size, NULL);
+    ok = ok && output_write("corpus", path, text, size);
     free(text);
     return ok;
 }

@@ -99,6 +99,7 @@ static int run_corpus(int argument_count, char **arguments)
 {
     const char *names[sizeof verbs / sizeof *verbs];
     size_t count = sizeof verbs / sizeof *verbs;
+    output_claim_descriptors();
     if (argument_count < 2)
         return misuse("corpus", "what is to be done is missing; say build, check, merge, diff or stat");
     for (size_t i = 0; i < count; i++) {

@@ -35,6 +35,13 @@ static void write_whole(const char *text, size_t length)
     }
 }
 
+static atomic_bool bar_stands;
+
+void message_bar_stands(bool stands)
+{
+    bar_stands = stands;
+}
+
 /* `hint`: whether to say where help is to be found. */
 static void message(const char *verb, bool hint, const char *format, va_list arguments)
 {
@@ -43,6 +50,8 @@ static void message(const char *verb, bool hint, const char *format, va_list arg
     FILE *out = open_memstream(&whole, &length);
     if (!out || vasprintf(&text, format, arguments) < 0)
         abort();
+    if (atomic_exchange(&bar_stands, false))
+        fputs("\r\033[K", out);
     fprintf(out, verb ? "segue %s: " : "segue: ", verb);
     put_harmless(out, text);
     fputc('\n', out);

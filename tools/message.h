@@ -2,6 +2,8 @@
 #ifndef SEGUE_TOOLS_MESSAGE_H
 #define SEGUE_TOOLS_MESSAGE_H
 
+#include <stdbool.h>
+
 /* Prints "segue VERB: MESSAGE". `verb` may be NULL. */
 __attribute__((format(printf, 2, 3))) void complain(const char *verb, const char *format, ...);
 
@@ -10,6 +12,9 @@ __attribute__((format(printf, 2, 3))) void complain_once(const char *verb, const
 
 /* As complain, adds where help is to be found, and returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int misuse(const char *verb, const char *format, ...);
+
+/* Whether a bar stands on the line that a message would begin on: it is wiped first. Thread-safe. */
+void message_bar_stands(bool stands);
 
 struct command_line;
 

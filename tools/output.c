@@ -1,19 +1,30 @@
-/* output.c: the files that the command writes. */
+/* output.c: the files that the command writes.
+ *
+ * A file being made has no name (O_TMPFILE), so that nothing of it is left whatever ends the process; where the file
+ * system has no such files, a name for now. It gets its own by rename, which replaces what was there in one go. */
 #include "output.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "message.h"
 
-#define MODE_BITS 07777
+/* How long another run may take to put its files in place: attempts, and nanoseconds between two. */
+#define LOCK_ATTEMPTS 200
+#define LOCK_PAUSE 50000000
+
+/* --- Names. --- */
 
 /* The file's path without links, to be freed; of a file that is not there, that which it would get. NULL, and errno, if
  * there is none. */
@@ -35,19 +46,39 @@ static char *resolve(const char *path)
     return resolved;
 }
 
+static const char *kind_of(mode_t mode)
+{
+    if (S_ISFIFO(mode))
+        return "it is no regular file but a pipe, and a result is put in a file's place as a whole; give a file";
+    if (S_ISDIR(mode))
+        return strerror(EISDIR);
+    return S_ISREG(mode) ? NULL : "it is no regular file, and would be replaced by one; give another name";
+}
+
+static bool is_standard_output(const struct stat *status)
+{
+    struct stat standard;
+    return fstat(STDOUT_FILENO, &standard) == 0 && standard.st_dev == status->st_dev &&
+           standard.st_ino == status->st_ino;
+}
+
 /* Whatever is no file would be gone with what it stands for: a device, a pipe that somebody reads. */
 static const char *refusal(const char *path, const char *resolved)
 {
     struct stat status;
+    int error = errno;
     if (strcmp(path, "-") == 0)
         return "the result is a file, not standard output; a file of that name is ./-";
+    /* What a link in /proc leads to has no path, or none any more. */
+    if (stat(path, &status) == 0 && (kind_of(status.st_mode) || !resolved))
+        return kind_of(status.st_mode) ? kind_of(status.st_mode) : "the file has no name any more; give one";
     if (!resolved)
-        return strerror(errno);
+        return strerror(error);
     if (lstat(resolved, &status) != 0)
         return errno == ENOENT ? NULL : strerror(errno);
-    if (S_ISDIR(status.st_mode))
-        return strerror(EISDIR);
-    return S_ISREG(status.st_mode) ? NULL : "it is no regular file, and would be replaced by one; give another name";
+    if (S_ISREG(status.st_mode) && is_standard_output(&status))
+        return "standard output goes there already, and would be replaced; send that elsewhere";
+    return kind_of(status.st_mode);
 }
 
 static bool accept(const char *verb, const char *path, const char *resolved)
@@ -75,30 +106,178 @@ bool output_is_same(const char *path, const char *other)
     return same;
 }
 
-static bool write_all(int file, const uint8_t *bytes, size_t size)
+void output_make_temporary_name(char name[OUTPUT_TEMPORARY_SIZE])
 {
-    while (size) {
-        ssize_t put = write(file, bytes, size);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return false;
-        bytes += put;
-        size -= (size_t)put;
-    }
-    return true;
+    static uint64_t last;
+    uint64_t number = 0;
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number)
+        number = ((uint64_t)getpid() << 32) + __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+    snprintf(name, OUTPUT_TEMPORARY_SIZE, ".segue-%016" PRIx64 ".tmp", number);
 }
 
-/* The owner first: changing it takes the set-user-ID bit away. Not being allowed to is no failure, but then that bit
- * would lend the wrong user's rights. */
-static bool copy_attributes(int file, const struct stat *like)
+void output_claim_descriptors(void)
 {
-    struct timespec times[2] = {like->st_atim, like->st_mtim};
-    mode_t mode = like->st_mode & MODE_BITS;
-    if (fchown(file, like->st_uid, like->st_gid) != 0)
-        mode &= (mode_t) ~(S_ISUID | S_ISGID);
-    return fchmod(file, mode) == 0 && futimens(file, times) == 0;
+    for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++)
+        if (fcntl(file, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", file == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return;
 }
+
+/* --- Files that have a name for now, and signals. --- */
+
+/* Held while a file is given a name, and while files are put in place. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct output *named;
+
+static void note_name(struct output *output)
+{
+    output->next = named;
+    named = output;
+}
+
+static void forget_name(struct output *output)
+{
+    output->temporary[0] = 0;
+    for (struct output **at = &named; *at; at = &(*at)->next)
+        if (*at == output) {
+            *at = output->next;
+            return;
+        }
+}
+
+/* With the lock held for good: nothing more gets a name. */
+static void end_by(int number)
+{
+    sigset_t only;
+    for (struct output *output = named; output; output = output->next)
+        unlinkat(output->folder, output->temporary, 0);
+    signal(number, SIG_DFL);
+    sigemptyset(&only);
+    sigaddset(&only, number);
+    pthread_sigmask(SIG_UNBLOCK, &only, NULL);
+    raise(number);
+    _exit(128 + number);
+}
+
+static void *wait_for_signals(void *signals)
+{
+    int number;
+    while (sigwait(signals, &number) != 0)
+        continue;
+    pthread_mutex_lock(&lock);
+    end_by(number);
+    return NULL;
+}
+
+void output_survive_signals(void)
+{
+    static const int all[] = {SIGINT, SIGTERM, SIGHUP};
+    static sigset_t signals;
+    struct sigaction action;
+    pthread_t thread;
+    sigemptyset(&signals);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (sigaction(all[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+            sigaddset(&signals, all[i]);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (pthread_create(&thread, NULL, wait_for_signals, &signals) != 0)
+        pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+    else
+        pthread_detach(thread);
+}
+
+/* --- Beginning. --- */
+
+static bool fail(const struct output *output, int error)
+{
+    complain(output->verb, "cannot write %s: %s", output->path, strerror(error));
+    return false;
+}
+
+/* Whether a file without a name can get one. */
+static bool can_be_linked(int file)
+{
+    struct stat status;
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    return stat(path, &status) == 0;
+}
+
+static bool open_unnamed(struct output *output)
+{
+    output->file = openat(output->folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (output->file >= 0 && !can_be_linked(output->file)) {
+        close(output->file);
+        output->file = -1;
+    }
+    return output->file >= 0;
+}
+
+static bool open_named(struct output *output)
+{
+    pthread_mutex_lock(&lock);
+    output_make_temporary_name(output->temporary);
+    output->file = openat(output->folder, output->temporary, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int error = errno;
+    if (output->file >= 0)
+        note_name(output);
+    else
+        output->temporary[0] = 0;
+    pthread_mutex_unlock(&lock);
+    errno = error;
+    return output->file >= 0;
+}
+
+bool output_begin_at(struct output *output, const char *verb, int folder, const char *name, const char *path)
+{
+    *output = (struct output){.verb = verb, .path = path, .file = -1, .name = strdup(name)};
+    if (!output->name)
+        abort();
+    output->folder = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (output->folder >= 0 && (open_unnamed(output) || open_named(output)))
+        return true;
+    fail(output, errno);
+    output_abandon(output);
+    return false;
+}
+
+bool output_begin(struct output *output, const char *verb, const char *path)
+{
+    char *resolved = resolve(path);
+    bool begun = false;
+    *output = (struct output){.file = -1, .folder = -1};
+    if (accept(verb, path, resolved)) {
+        char *slash = strrchr(resolved, '/');
+        *slash = 0;
+        int folder = open(slash == resolved ? "/" : resolved, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (folder >= 0)
+            begun = output_begin_at(output, verb, folder, slash + 1, path);
+        else
+            complain(verb, "cannot write %s: %s", path, strerror(errno));
+        if (folder >= 0)
+            close(folder);
+    }
+    free(resolved);
+    return begun;
+}
+
+void output_abandon(struct output *output)
+{
+    pthread_mutex_lock(&lock);
+    if (output->temporary[0]) {
+        unlinkat(output->folder, output->temporary, 0);
+        forget_name(output);
+    }
+    pthread_mutex_unlock(&lock);
+    if (output->file >= 0)
+        close(output->file);
+    if (output->folder >= 0)
+        close(output->folder);
+    free(output->name);
+    *output = (struct output){.file = -1, .folder = -1};
+}
+
+/* --- Ending. --- */
 
 static mode_t default_mode;
 
@@ -110,38 +289,185 @@ static void find_default_mode(void)
     default_mode = 0666 & ~taken;
 }
 
-static bool fill(int file, const void *bytes, size_t size, const struct stat *like)
+bool output_sync(struct output *output)
+{
+    return fsync(output->file) == 0 ? true : fail(output, errno);
+}
+
+bool output_finish_new(struct output *output)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, find_default_mode);
-    return write_all(file, bytes, size) && (like ? copy_attributes(file, like) : fchmod(file, default_mode) == 0);
+    return fchmod(output->file, default_mode) == 0 ? output_sync(output) : fail(output, errno);
 }
 
-/* 0, or an error number. */
-static int put_in_place(const char *resolved, const void *bytes, size_t size, const struct stat *like)
+/* With the lock held. */
+static bool give_name(struct output *output)
 {
-    char *temporary;
-    if (asprintf(&temporary, "%s.XXXXXX", resolved) < 0)
-        abort();
-    int file = mkostemp(temporary, O_CLOEXEC);
-    int error = file < 0 || !fill(file, bytes, size, like) ? errno : 0;
-    if (file >= 0 && close(file) != 0 && !error)
-        error = errno;
-    if (!error && rename(temporary, resolved) != 0)
-        error = errno;
-    if (error && file >= 0)
-        unlink(temporary);
-    free(temporary);
-    return error;
+    char path[40];
+    if (output->temporary[0])
+        return true;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", output->file);
+    output_make_temporary_name(output->temporary);
+    if (linkat(AT_FDCWD, path, output->folder, output->temporary, AT_SYMLINK_FOLLOW) != 0) {
+        output->temporary[0] = 0;
+        return false;
+    }
+    note_name(output);
+    return true;
 }
 
-bool output_write(const char *verb, const char *path, const void *bytes, size_t size, const struct stat *like)
+/* What stands there may be replaced if it is a file or a link. */
+static bool may_replace(const struct output *output)
 {
-    char *resolved = resolve(path);
-    bool accepted = accept(verb, path, resolved);
-    int error = accepted ? put_in_place(resolved, bytes, size, like) : 0;
-    if (error)
-        complain(verb, "cannot write %s: %s", path, strerror(error));
-    free(resolved);
-    return accepted && !error;
+    struct stat status;
+    if (fstatat(output->folder, output->name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT;
+    errno = S_ISDIR(status.st_mode) ? EISDIR : EEXIST;
+    return S_ISREG(status.st_mode) || S_ISLNK(status.st_mode);
+}
+
+/* Puts a file in place so that it can be taken back: what was there gets the name for now. */
+static bool place_for_now(struct output *output)
+{
+    if (!may_replace(output))
+        return false;
+    if (renameat2(output->folder, output->temporary, output->folder, output->name, RENAME_EXCHANGE) == 0) {
+        output->has_exchanged = true;
+        return true;
+    }
+    if (errno != ENOENT && errno != EINVAL && errno != ENOSYS)
+        return false;
+    return renameat(output->folder, output->temporary, output->folder, output->name) == 0;
+}
+
+static void take_back(struct output *output)
+{
+    if (!output->has_exchanged)
+        unlinkat(output->folder, output->name, 0);
+    else
+        renameat2(output->folder, output->temporary, output->folder, output->name, RENAME_EXCHANGE);
+}
+
+static bool place_for_good(struct output *output)
+{
+    return may_replace(output) && renameat(output->folder, output->temporary, output->folder, output->name) == 0;
+}
+
+/* That a file has its name is on the disk. Not every file system knows how to say so. */
+static bool sync_folder(const struct output *output)
+{
+    return fsync(output->folder) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
+}
+
+static bool place(struct output *output, bool is_last)
+{
+    if (is_last)
+        return place_for_good(output);
+    if (!place_for_now(output))
+        return false;
+    if (sync_folder(output))
+        return true;
+    int error = errno;
+    take_back(output);
+    errno = error;
+    return false;
+}
+
+/* Puts them in place. If one cannot be, those before it are taken back, and it is returned. */
+static struct output *place_all(struct output *const *outputs, size_t count)
+{
+    size_t at = 0;
+    while (at < count && (!outputs[at] || place(outputs[at], at + 1 == count)))
+        at++;
+    if (at == count)
+        return NULL;
+    int error = errno;
+    for (size_t before = at; before-- > 0;)
+        if (outputs[before])
+            take_back(outputs[before]);
+    errno = error;
+    return outputs[at];
+}
+
+/* Two runs that write the same pair of files may not each leave one of it. */
+static bool lock_folder(const struct output *output)
+{
+    for (unsigned i = 0; i < LOCK_ATTEMPTS; i++) {
+        if (flock(output->folder, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE}, NULL);
+    }
+    errno = EBUSY;
+    return false;
+}
+
+bool output_commit(struct output *const *outputs, size_t count)
+{
+    struct output *failed = NULL;
+    size_t there = 0;
+    if (count == 0)
+        return true;
+    for (size_t i = 0; i < count; i++)
+        there += outputs[i] != NULL;
+    if (there > 1 && !lock_folder(outputs[count - 1]))
+        failed = outputs[count - 1];
+    int error = errno;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; !failed && i < count; i++)
+        if (outputs[i] && !give_name(outputs[i])) {
+            failed = outputs[i];
+            error = errno;
+        }
+    if (!failed && (failed = place_all(outputs, count)) != NULL)
+        error = errno;
+    /* What has its own name now has no other; what was exchanged is removed by its name for now. */
+    for (size_t i = 0; !failed && i < count; i++)
+        if (outputs[i] && !outputs[i]->has_exchanged)
+            forget_name(outputs[i]);
+    pthread_mutex_unlock(&lock);
+    /* The last one stands by its name; that this could not be written down takes nothing back. */
+    if (!failed && !sync_folder(outputs[count - 1])) {
+        failed = outputs[count - 1];
+        error = errno;
+    }
+    if (failed)
+        fail(failed, error);
+    for (size_t i = 0; i < count; i++)
+        if (outputs[i])
+            output_abandon(outputs[i]);
+    return !failed;
+}
+
+/* --- Whole files. --- */
+
+bool output_put(int file, const void *bytes, size_t size)
+{
+    const uint8_t *at = bytes;
+    while (size) {
+        ssize_t put = write(file, at, size);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put == 0)
+            errno = ENOSPC;
+        if (put <= 0)
+            return false;
+        at += put;
+        size -= (size_t)put;
+    }
+    return true;
+}
+
+bool output_write(const char *verb, const char *path, const void *bytes, size_t size)
+{
+    struct output output;
+    if (!output_begin(&output, verb, path))
+        return false;
+    bool done = output_put(output.file, bytes, size) ? output_finish_new(&output) : fail(&output, errno);
+    if (done)
+        return output_commit((struct output *[]){&output}, 1);
+    output_abandon(&output);
+    return false;
 }

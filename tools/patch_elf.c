@@ -1,514 +1,441 @@
-/* patch_elf.c: code and functions of ELF files. libelf finds the sections, libdw takes the unwind table apart; nothing
- * that the file says is trusted.
+/* patch_elf.c: the sections of ELF files that matter for patching, read by hand: of a file of gigabytes only what is
+ * needed is in memory. Nothing that the file says is trusted.
  *
- * SOURCES: System V ABI, chapter 4 (sections, archives' members by ar(5)); Linux Standard Base 5.0, 10.6 (.eh_frame,
- * pointer encodings); x86-64 psABI 4.4 (relocations). */
+ * SOURCES: System V ABI, chapter 4 (header, sections, notes); x86-64 psABI 4.2 (.eh_frame's section type). */
 #include "patch_elf.h"
 
 #include <ar.h>
-#include <dwarf.h>
-#include <elfutils/libdw.h>
-#include <elfutils/libdwelf.h>
-#include <gelf.h>
-#include <inttypes.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define POINTER_FORMAT 0x0f
-#define POINTER_APPLICATION 0x70
-#define POINTER_INDIRECT 0x80
-#define NO_SECTION SIZE_MAX
+#include "patch_budget.h"
+#include "patch_functions.h"
 
-/* A function, and in a relocatable object the section that it is in: addresses begin at 0 in each. */
-struct function {
-    struct segue_extent extent;
-    size_t section;
-};
+#define HEADERS_AT_ONCE 1024
+/* More sections with code than any compiler makes: a function each in a hundred source files of a megabyte. */
+#define SECTIONS_MOST (1u << 20)
+/* Longer than the names that are looked for. */
+#define NAME_SIZE 32
+#define NOTES_MOST (1u << 20)
+#define PLACE_ALIGNMENT 64
 
-struct functions {
-    struct function *list;
-    size_t count, capacity;
-};
+static const char damaged[] = "its section headers are damaged";
 
-/* One unwind table being read. */
-struct unwind {
-    const struct elf_object *object;
-    const uint8_t *bytes;
-    size_t size;
-    uint64_t address;
-    /* In a relocatable object: its relocations and symbols; else NULL. */
-    Elf_Data *relocations, *symbols;
-    size_t relocation_count, next_relocation;
-    /* The last common entry, and the encoding that it gives. */
-    Dwarf_Off common;
-    uint8_t encoding;
-    bool encoding_known;
-};
+/* --- Reading. --- */
 
-/* --- Functions. --- */
-
-static void functions_add(struct functions *functions, size_t section, uint64_t start, uint64_t size)
+bool elf_read(const struct elf_object *object, uint64_t offset, void *to, size_t size)
 {
-    if (size == 0 || start + size < start)
-        return;
-    if (functions->count == functions->capacity) {
-        functions->capacity = functions->capacity ? 2 * functions->capacity : 1024;
-        functions->list = realloc(functions->list, functions->capacity * sizeof *functions->list);
-        if (!functions->list)
-            abort();
-    }
-    functions->list[functions->count++] = (struct function){{start, start + size}, section};
-}
-
-static bool goes_before(const struct function *left, const struct function *right)
-{
-    if (left->section != right->section)
-        return left->section < right->section;
-    return left->extent.start < right->extent.start;
-}
-
-static int compare(const void *left, const void *right)
-{
-    return goes_before(left, right) ? -1 : goes_before(right, left);
-}
-
-/* Deals the functions out: to `sorted` those that do not go before the last one there, to `others` the rest. Returns
- * how many the former are. */
-static size_t functions_split(const struct functions *functions, struct function *sorted, struct function *others)
-{
-    size_t in_order = 0;
-    for (size_t i = 0; i < functions->count; i++) {
-        if (in_order && goes_before(&functions->list[i], &sorted[in_order - 1]))
-            others[i - in_order] = functions->list[i];
-        else
-            sorted[in_order++] = functions->list[i];
-    }
-    return in_order;
-}
-
-static bool is_sorted(const struct function *list, size_t count)
-{
-    for (size_t i = 1; i < count; i++)
-        if (goes_before(&list[i], &list[i - 1]))
-            return false;
-    return true;
-}
-
-/* Linkers leave two sorted sequences in one: the functions, and their parts that are seldom run, which lie elsewhere.
- */
-static void functions_sort(struct functions *functions)
-{
-    size_t count = functions->count, left = 0, right = 0;
-    struct function *list = functions->list;
-    if (is_sorted(list, count))
-        return;
-    struct function *sorted = malloc(2 * count * sizeof *sorted), *others = sorted + count;
-    if (!sorted)
-        abort();
-    size_t in_order = functions_split(functions, sorted, others), over = count - in_order;
-    if (!is_sorted(others, over))
-        qsort(others, over, sizeof *others, compare);
-    for (size_t i = 0; i < count; i++) {
-        bool take_other = left == in_order || (right < over && goes_before(&others[right], &sorted[left]));
-        list[i] = take_other ? others[right++] : sorted[left++];
-    }
-    free(sorted);
-}
-
-/* --- Pointers in the table. --- */
-
-/* Reads the pointer at `*at` in `format` and moves on. False where it is cut off, or in a format that no compiler uses
- * here. */
-static bool read_pointer(const uint8_t **at, const uint8_t *end, uint8_t format, uint64_t *value)
-{
-    static const uint8_t sizes[16] = {
-        [DW_EH_PE_absptr] = 8, [DW_EH_PE_udata2] = 2, [DW_EH_PE_udata4] = 4, [DW_EH_PE_udata8] = 8,
-        [DW_EH_PE_sdata2] = 2, [DW_EH_PE_sdata4] = 4, [DW_EH_PE_sdata8] = 8,
-    };
-    size_t size = sizes[format & POINTER_FORMAT];
-    if (size == 0 || (size_t)(end - *at) < size)
+    struct elf_source *source = object->source;
+    if (offset > object->size || size > object->size - offset)
         return false;
-    *value = 0;
-    memcpy(value, *at, size);
-    *at += size;
-    if ((format & DW_EH_PE_signed) && size < 8 && (*value >> (8 * size - 1) & 1))
-        *value |= ~(uint64_t)0 << 8 * size;
-    return true;
-}
-
-/* The encoding of an entry's addresses, from its common entry's augmentation. */
-static bool read_encoding(const Dwarf_CIE *common, uint8_t *encoding)
-{
-    const uint8_t *at = common->augmentation_data, *end = at + common->augmentation_data_size;
-    uint64_t personality;
-    *encoding = DW_EH_PE_absptr;
-    if (common->augmentation[0] != 'z')
-        return common->augmentation[0] == 0;
-    for (const char *letter = common->augmentation + 1; *letter; letter++) {
-        if (*letter == 'S' || *letter == 'B')
-            continue;
-        if (at >= end)
-            return false;
-        uint8_t byte = *at++;
-        if (*letter == 'R')
-            *encoding = byte;
-        else if (*letter == 'P' && !read_pointer(&at, end, byte, &personality))
-            return false;
-        else if (*letter != 'P' && *letter != 'L')
-            return false;
-    }
-    return true;
-}
-
-static bool find_encoding(struct unwind *unwind, const unsigned char *identification, Elf_Data *data, Dwarf_Off offset)
-{
-    Dwarf_CFI_Entry entry;
-    Dwarf_Off next;
-    if (unwind->common == offset)
-        return unwind->encoding_known;
-    unwind->common = offset;
-    unwind->encoding_known = dwarf_next_cfi(identification, data, true, offset, &next, &entry) == 0 &&
-                             dwarf_cfi_cie_p(&entry) && read_encoding(&entry.cie, &unwind->encoding);
-    return unwind->encoding_known;
-}
-
-/* In a relocatable object: what the relocation of the field at `offset` leads to. */
-static bool find_relocated(struct unwind *unwind, uint64_t offset, size_t *section, uint64_t *start)
-{
-    GElf_Rela rela;
-    GElf_Sym symbol;
-    for (size_t i = 0; i < unwind->relocation_count; i++) {
-        /* They stand in the order of the fields, as a rule. */
-        size_t number = (unwind->next_relocation + i) % unwind->relocation_count;
-        if (!gelf_getrela(unwind->relocations, (int)number, &rela) || rela.r_offset != offset)
-            continue;
-        unwind->next_relocation = number + 1;
-        if (!gelf_getsym(unwind->symbols, (int)GELF_R_SYM(rela.r_info), &symbol) || symbol.st_shndx == SHN_UNDEF ||
-            symbol.st_shndx >= SHN_LORESERVE)
-            return false;
-        *section = symbol.st_shndx;
-        *start = symbol.st_value + (uint64_t)rela.r_addend;
+    offset += object->offset;
+    if (source->memory) {
+        memcpy(to, source->memory + offset, size);
         return true;
     }
-    return false;
+    for (uint8_t *at = to; size;) {
+        ssize_t got = pread(source->file, at, size, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            source->error = got < 0 ? errno : EIO;
+            return false;
+        }
+        at += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    return true;
 }
 
-/* Adds the function of one entry. What is in no encoding that is known is left out: it will not be trusted. */
-static void add_entry(struct unwind *unwind, const Dwarf_FDE *entry, struct functions *functions)
+const uint8_t *elf_section_bytes(const struct elf_object *object, const struct elf_section *section, uint8_t **owned)
 {
-    const uint8_t *at = entry->start;
-    uint64_t offset = (uint64_t)(at - unwind->bytes), start, size;
-    size_t section = NO_SECTION;
-    uint8_t application = unwind->encoding & POINTER_APPLICATION;
-    if ((unwind->encoding & POINTER_INDIRECT) || (application != DW_EH_PE_absptr && application != DW_EH_PE_pcrel) ||
-        !read_pointer(&at, entry->end, unwind->encoding, &start) ||
-        !read_pointer(&at, entry->end, unwind->encoding & POINTER_FORMAT & ~DW_EH_PE_signed, &size))
-        return;
-    if (unwind->relocations) {
-        if (!find_relocated(unwind, offset, &section, &start))
-            return;
-    } else if (application == DW_EH_PE_pcrel) {
-        start += unwind->address + offset;
+    *owned = NULL;
+    if (object->source->memory)
+        return object->source->memory + object->offset + section->offset;
+    *owned = malloc(section->size + 1);
+    if (!*owned) {
+        object->source->error = ENOMEM;
+        return NULL;
     }
-    functions_add(functions, section, start, size);
-}
-
-static void read_unwind(struct unwind *unwind, struct functions *functions)
-{
-    const unsigned char *identification = unwind->object->bytes;
-    Elf_Data data = {.d_buf = (void *)(uintptr_t)unwind->bytes,
-                     .d_type = ELF_T_BYTE,
-                     .d_version = EV_CURRENT,
-                     .d_size = unwind->size};
-    Dwarf_CFI_Entry entry;
-    Dwarf_Off next;
-    unwind->common = (Dwarf_Off)-1;
-    for (Dwarf_Off offset = 0; dwarf_next_cfi(identification, &data, true, offset, &next, &entry) == 0; offset = next) {
-        if (next <= offset)
-            return;
-        if (!dwarf_cfi_cie_p(&entry) && find_encoding(unwind, identification, &data, entry.fde.CIE_pointer))
-            add_entry(unwind, &entry.fde, functions);
-    }
+    return elf_read(object, section->offset, *owned, section->size) ? *owned : NULL;
 }
 
 /* --- Sections. --- */
 
-static const char *section_name(const struct elf_object *object, const GElf_Shdr *header)
+/* What of an object's headers is used while its sections are found. */
+struct table {
+    const struct elf_object *object;
+    uint64_t count, names_offset, names_size;
+};
+
+static void read_name(const struct table *table, const Elf64_Shdr *header, char name[NAME_SIZE])
 {
-    size_t names;
-    const char *name = NULL;
-    if (elf_getshdrstrndx(object->elf, &names) == 0)
-        name = elf_strptr(object->elf, names, header->sh_name);
-    return name ? name : "";
+    uint64_t left = header->sh_name < table->names_size ? table->names_size - header->sh_name : 0;
+    size_t size = left < NAME_SIZE - 1 ? (size_t)left : NAME_SIZE - 1;
+    memset(name, 0, NAME_SIZE);
+    if (size && !elf_read(table->object, table->names_offset + header->sh_name, name, size))
+        name[0] = 0;
 }
 
-static bool has_bytes(const struct elf_object *object, const GElf_Shdr *header)
+static bool has_bytes(const struct elf_object *object, const Elf64_Shdr *header)
 {
     return header->sh_type != SHT_NOBITS && header->sh_type != SHT_NULL && header->sh_offset <= object->size &&
            header->sh_size <= object->size - header->sh_offset;
 }
 
-static bool is_code(const struct elf_object *object, const GElf_Shdr *header)
+static bool is_code(const struct elf_object *object, const Elf64_Shdr *header)
 {
     return (header->sh_flags & SHF_EXECINSTR) && header->sh_type == SHT_PROGBITS && has_bytes(object, header) &&
            !(header->sh_flags & SHF_COMPRESSED);
 }
 
-/* Finds the relocations of section `number`, and their symbols. */
-static void find_relocations(const struct elf_object *object, size_t number, struct unwind *unwind)
+/* Whether the section is one that is read, and what it is. */
+static bool find_kind(const struct table *table, const Elf64_Shdr *header, uint8_t *kind)
 {
-    Elf_Scn *section = NULL;
-    GElf_Shdr header, symbols;
-    while ((section = elf_nextscn(object->elf, section)) != NULL) {
-        if (!gelf_getshdr(section, &header) || header.sh_type != SHT_RELA || header.sh_info != number ||
-            header.sh_entsize == 0)
-            continue;
-        Elf_Scn *symbol_section = elf_getscn(object->elf, header.sh_link);
-        if (!symbol_section || !gelf_getshdr(symbol_section, &symbols) || symbols.sh_type != SHT_SYMTAB)
-            continue;
-        unwind->symbols = elf_getdata(symbol_section, NULL);
-        unwind->relocations = unwind->symbols ? elf_getdata(section, NULL) : NULL;
-        unwind->relocation_count = unwind->relocations ? header.sh_size / header.sh_entsize : 0;
+    char name[NAME_SIZE];
+    if (!has_bytes(table->object, header) || header->sh_size == 0 || (header->sh_flags & SHF_COMPRESSED))
+        return false;
+    switch (header->sh_type) {
+    case SHT_SYMTAB:
+    case SHT_DYNSYM:
+        *kind = ELF_SYMBOLS;
+        return true;
+    case SHT_RELA:
+        *kind = ELF_RELOCATIONS;
+        return true;
+    case SHT_PROGBITS:
+    case SHT_X86_64_UNWIND:
+        break;
+    default:
+        return false;
     }
+    *kind = ELF_CODE;
+    if (is_code(table->object, header))
+        return true;
+    if (!(header->sh_flags & SHF_ALLOC))
+        return false;
+    read_name(table, header, name);
+    *kind = strcmp(name, ".eh_frame") == 0 ? ELF_UNWIND : ELF_GO;
+    return *kind == ELF_UNWIND || strcmp(name, ".gopclntab") == 0 || strcmp(name, ".data.rel.ro.gopclntab") == 0;
 }
 
-static void read_functions(const struct elf_object *object, bool is_relocatable, struct functions *functions)
+/* What the headers have shown, for what is refused by them. */
+struct seen {
+    bool has_code, has_code_elsewhere, has_empty_code;
+};
+
+static void look_at(struct seen *seen, const struct elf_object *object, const Elf64_Shdr *header)
 {
-    Elf_Scn *section = NULL;
-    GElf_Shdr header;
-    while ((section = elf_nextscn(object->elf, section)) != NULL) {
-        if (!gelf_getshdr(section, &header) || !has_bytes(object, &header) ||
-            strcmp(section_name(object, &header), ".eh_frame") != 0)
-            continue;
-        struct unwind unwind = {
-            .object = object,
-            .bytes = object->bytes + header.sh_offset,
-            .size = header.sh_size,
-            .address = header.sh_addr,
-        };
-        if (is_relocatable)
-            find_relocations(object, elf_ndxscn(section), &unwind);
-        if (!is_relocatable || unwind.relocations)
-            read_unwind(&unwind, functions);
-    }
-    functions_sort(functions);
+    bool executes = header->sh_flags & SHF_EXECINSTR;
+    seen->has_code |= is_code(object, header);
+    seen->has_code_elsewhere |=
+        executes && header->sh_type == SHT_PROGBITS && header->sh_size && !is_code(object, header);
+    seen->has_empty_code |= executes && header->sh_type == SHT_NOBITS;
 }
 
-/* The functions in one section, as segue_scan wants them. */
-static size_t select_functions(const struct functions *functions, size_t section, uint64_t start, uint64_t end,
-                               struct segue_extent *extents)
+static void add_section(struct elf_object *object, const Elf64_Shdr *header, uint32_t number, uint8_t kind)
 {
+    size_t count = object->section_count;
+    /* Grows by doubling: its capacity is the next power of two. */
+    if ((count & (count - 1)) == 0) {
+        object->sections = realloc(object->sections, (count ? 2 * count : 1) * sizeof *object->sections);
+        if (!object->sections)
+            abort();
+    }
+    object->sections[object->section_count++] = (struct elf_section){
+        .offset = header->sh_offset,
+        .size = header->sh_size,
+        .base = header->sh_addr,
+        .address = header->sh_addr,
+        .number = number,
+        .link = header->sh_link,
+        .info = header->sh_info,
+        .kind = kind,
+        .is_loaded = header->sh_flags & SHF_ALLOC,
+    };
+}
+
+static bool read_headers(const struct table *table, struct elf_object *object, struct seen *seen)
+{
+    Elf64_Shdr *headers = malloc(HEADERS_AT_ONCE * sizeof *headers);
+    bool done = headers != NULL;
+    for (uint64_t first = 0; done && first < table->count; first += HEADERS_AT_ONCE) {
+        uint64_t left = table->count - first;
+        size_t count = left < HEADERS_AT_ONCE ? (size_t)left : HEADERS_AT_ONCE;
+        done = elf_read(object, object->header.e_shoff + first * sizeof *headers, headers, count * sizeof *headers);
+        for (size_t i = 0; done && i < count; i++) {
+            uint8_t kind;
+            look_at(seen, object, &headers[i]);
+            if (find_kind(table, &headers[i], &kind))
+                add_section(object, &headers[i], (uint32_t)(first + i), kind);
+            done = object->section_count <= SECTIONS_MOST;
+        }
+    }
+    free(headers);
+    return done;
+}
+
+static int compare_offsets(const void *left, const void *right)
+{
+    const struct elf_section *a = left, *b = right;
+    if (a->offset != b->offset)
+        return a->offset < b->offset ? -1 : 1;
+    return a->number < b->number ? -1 : a->number > b->number;
+}
+
+static int compare_bases(const void *left, const void *right)
+{
+    uint64_t a = ((const struct segue_extent *)left)->start, b = ((const struct segue_extent *)right)->start;
+    return a < b ? -1 : a > b;
+}
+
+/* Code that is loaded at the same address twice: a function would be one of both. */
+static bool addresses_overlap(const struct elf_object *object)
+{
+    struct segue_extent *extents = malloc((object->section_count + 1) * sizeof *extents);
     size_t count = 0;
-    for (size_t i = 0; i < functions->count; i++) {
-        const struct function *function = &functions->list[i];
-        if (function->section == section && function->extent.start >= start && function->extent.start < end)
-            extents[count++] = function->extent;
+    bool overlap = false;
+    if (!extents)
+        abort();
+    for (size_t i = 0; i < object->section_count; i++) {
+        const struct elf_section *section = &object->sections[i];
+        if (section->kind != ELF_CODE || !section->is_loaded)
+            continue;
+        extents[count++] = (struct segue_extent){section->base, section->base + section->size};
+        overlap |= section->base + section->size < section->base;
     }
-    return count;
+    qsort(extents, count, sizeof *extents, compare_bases);
+    for (size_t i = 1; i < count; i++)
+        overlap |= extents[i].start < extents[i - 1].end;
+    free(extents);
+    return overlap;
+}
+
+static int compare_numbers(const void *left, const void *right, void *context)
+{
+    const struct elf_section *sections = context;
+    uint32_t a = sections[*(const uint32_t *)left].number, b = sections[*(const uint32_t *)right].number;
+    return a < b ? -1 : a > b;
+}
+
+/* Sorts the sections, and gives those of a relocatable object places. */
+static const char *arrange(struct elf_object *object)
+{
+    struct elf_section *sections = object->sections;
+    size_t count = object->section_count;
+    uint64_t place = PLACE_ALIGNMENT;
+    object->by_number = malloc((count + 1) * sizeof *object->by_number);
+    if (!object->by_number)
+        abort();
+    if (count)
+        qsort(sections, count, sizeof *sections, compare_offsets);
+    for (size_t i = 0; i < count; i++)
+        object->by_number[i] = (uint32_t)i;
+    qsort_r(object->by_number, count, sizeof *object->by_number, compare_numbers, sections);
+    for (size_t i = 1; i < object->section_count; i++)
+        if (sections[i].offset < sections[i - 1].offset + sections[i - 1].size)
+            return "it is damaged: sections of its code, or of what tells of it, lie over each other";
+    for (size_t i = 0; object->is_relocatable && i < object->section_count; i++) {
+        sections[i].base = place;
+        place += (sections[i].size + 2 * PLACE_ALIGNMENT) & ~(uint64_t)(PLACE_ALIGNMENT - 1);
+    }
+    return addresses_overlap(object) ? "it is damaged: sections of its code lie over each other in memory" : NULL;
+}
+
+const struct elf_section *elf_section_numbered(const struct elf_object *object, uint32_t number)
+{
+    size_t low = 0, high = object->section_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct elf_section *section = &object->sections[object->by_number[middle]];
+        if (section->number == number)
+            return section;
+        if (section->number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+static const char *find_sections(struct elf_object *object)
+{
+    const Elf64_Ehdr *header = &object->header;
+    struct table table = {.object = object, .count = header->e_shnum};
+    struct seen seen = {0};
+    Elf64_Shdr first, names;
+    if (header->e_shoff == 0)
+        return "it has no section headers, so what of it is code cannot be told";
+    if (header->e_shentsize != sizeof first || !elf_read(object, header->e_shoff, &first, sizeof first))
+        return damaged;
+    if (table.count == 0)
+        table.count = first.sh_size;
+    if (table.count <= 1)
+        return "it has no section headers, so what of it is code cannot be told";
+    uint64_t names_number = header->e_shstrndx == SHN_XINDEX ? first.sh_link : header->e_shstrndx;
+    if (table.count > (object->size - header->e_shoff) / sizeof first)
+        return damaged;
+    if (names_number < table.count && names_number != SHN_UNDEF &&
+        elf_read(object, header->e_shoff + names_number * sizeof names, &names, sizeof names) &&
+        has_bytes(object, &names)) {
+        table.names_offset = names.sh_offset;
+        table.names_size = names.sh_size;
+    }
+    if (!read_headers(&table, object, &seen))
+        return object->section_count > SECTIONS_MOST ? "it has more sections than can be looked at" : damaged;
+    if (!seen.has_code && seen.has_code_elsewhere)
+        return "a section of its code does not lie in the file: it is damaged, or compressed";
+    if (!seen.has_code && seen.has_empty_code)
+        return "it is a separate debug file: it holds no code, and fits the patched file as it is";
+    return arrange(object);
+}
+
+/* --- The build-id. --- */
+
+static uint64_t padded(uint64_t size)
+{
+    return (size + 3) & ~(uint64_t)3;
+}
+
+/* Looks for it in notes at `offset`. */
+static bool find_build_id(struct elf_object *object, uint64_t offset, uint64_t size)
+{
+    Elf64_Nhdr note;
+    uint8_t bytes[4 + 64];
+    if (size > NOTES_MOST)
+        size = NOTES_MOST;
+    for (uint64_t at = 0; at + sizeof note <= size;) {
+        if (!elf_read(object, offset + at, &note, sizeof note))
+            return false;
+        at += sizeof note;
+        uint64_t contents = padded(note.n_namesz), next = at + contents + padded(note.n_descsz);
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && note.n_descsz > 0 && note.n_descsz <= 64 &&
+            next <= padded(size) && elf_read(object, offset + at, bytes, 4 + note.n_descsz) &&
+            memcmp(bytes, "GNU", 4) == 0) {
+            for (uint32_t i = 0; i < note.n_descsz; i++)
+                sprintf(object->build_id + 2 * i, "%02x", bytes[4 + i]);
+            return true;
+        }
+        at = next;
+    }
+    return false;
+}
+
+static void read_build_id(struct elf_object *object)
+{
+    const Elf64_Ehdr *header = &object->header;
+    Elf64_Phdr segment;
+    Elf64_Shdr section;
+    for (uint64_t i = 0; i < header->e_phnum && header->e_phentsize == sizeof segment; i++)
+        if (elf_read(object, header->e_phoff + i * sizeof segment, &segment, sizeof segment) &&
+            segment.p_type == PT_NOTE && find_build_id(object, segment.p_offset, segment.p_filesz))
+            return;
+    for (uint64_t i = 1; header->e_phnum == 0 && i < header->e_shnum; i++)
+        if (elf_read(object, header->e_shoff + i * sizeof section, &section, sizeof section) &&
+            section.sh_type == SHT_NOTE && find_build_id(object, section.sh_offset, section.sh_size))
+            return;
+}
+
+/* --- Objects. --- */
+
+/* Why this object cannot be patched; NULL if it can. */
+static const char *refuse(struct elf_object *object)
+{
+    Elf64_Ehdr *header = &object->header;
+    /* The header of a 32-bit file is shorter. */
+    if (!elf_read(object, 0, header, sizeof(Elf32_Ehdr)) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
+        return "it is no ELF object";
+    if (header->e_machine == EM_386)
+        return "it is 32-bit code, in which nothing goes through FS that GS could take over";
+    if (header->e_machine != EM_X86_64 || header->e_ident[EI_DATA] != ELFDATA2LSB)
+        return "it is for another processor";
+    if (header->e_ident[EI_CLASS] != ELFCLASS64)
+        return "it is for the x32 ABI, which is not known here";
+    if (header->e_type != ET_EXEC && header->e_type != ET_DYN && header->e_type != ET_REL)
+        return "it is neither an executable, nor a shared object, nor a relocatable one";
+    if (!elf_read(object, 0, header, sizeof *header))
+        return damaged;
+    object->is_relocatable = header->e_type == ET_REL;
+    return find_sections(object);
+}
+
+bool elf_visit_object(struct elf_object *object, elf_object_visit *visit, void *context)
+{
+    const char *refusal = refuse(object);
+    if (!refusal)
+        read_build_id(object);
+    bool goes_on = visit(context, object, refusal) && !object->source->error;
+    free(object->sections);
+    free(object->by_number);
+    object->sections = NULL;
+    object->by_number = NULL;
+    object->section_count = 0;
+    return goes_on;
+}
+
+bool elf_objects(struct elf_source *source, elf_object_visit *visit, void *context)
+{
+    static const char thin[] = "!<thin>\n";
+    struct elf_object object = {.source = source, .size = source->size};
+    char magic[SARMAG] = {0};
+    if (!elf_read(&object, 0, magic, source->size < SARMAG ? (size_t)source->size : SARMAG))
+        return false;
+    if (memcmp(magic, thin, SARMAG) == 0)
+        visit(context, &object, "it is a thin archive, which holds no members but names of files; patch those");
+    else if (memcmp(magic, ARMAG, SARMAG) == 0)
+        elf_visit_members(source, visit, context);
+    else if (memcmp(magic, ELFMAG, SELFMAG) == 0)
+        elf_visit_object(&object, visit, context);
+    else
+        return false;
+    return true;
+}
+
+/* --- Code. --- */
+
+static bool read_functions(const struct elf_object *object, struct functions *functions)
+{
+    bool done = true;
+    for (size_t i = 0; done && i < object->section_count; i++)
+        if (object->sections[i].kind == ELF_UNWIND)
+            done = functions_from_unwind(object, &object->sections[i], functions);
+    functions_sort(functions);
+    for (size_t i = 0; done && i < object->section_count; i++)
+        if (object->sections[i].kind == ELF_GO && !object->is_relocatable)
+            done = functions_from_go(object, &object->sections[i], functions);
+    return done && functions_from_symbols(object, functions);
+}
+
+static enum segue_status visit_section(const struct elf_object *object, const struct elf_section *section,
+                                       const struct functions *functions, elf_code_visit *visit, void *context)
+{
+    uint8_t *owned;
+    budget_take(section->size);
+    struct elf_code_section found = {
+        .code = {.bytes = elf_section_bytes(object, section, &owned), .size = section->size, .address = section->base},
+        .file_offset = object->offset + section->offset,
+        .address = section->address,
+    };
+    if (section->is_loaded)
+        found.code.functions =
+            functions_select(functions, section->base, section->base + section->size, &found.code.function_count);
+    enum segue_status status = found.code.bytes ? visit(context, &found) : SEGUE_INVALID;
+    free(owned);
+    budget_give_back(section->size);
+    return status;
 }
 
 enum segue_status elf_object_code(const struct elf_object *object, elf_code_visit *visit, void *context)
 {
     struct functions functions = {0};
-    enum segue_status status = SEGUE_OK;
-    Elf_Scn *section = NULL;
-    GElf_Ehdr file;
-    GElf_Shdr header;
-    if (!gelf_getehdr(object->elf, &file))
-        return SEGUE_INVALID;
-    bool is_relocatable = file.e_type == ET_REL;
-    read_functions(object, is_relocatable, &functions);
-    struct segue_extent *extents = calloc(functions.count + 1, sizeof *extents);
-    if (!extents)
-        abort();
-    while (status == SEGUE_OK && (section = elf_nextscn(object->elf, section)) != NULL) {
-        if (!gelf_getshdr(section, &header) || !is_code(object, &header))
-            continue;
-        size_t number = is_relocatable ? elf_ndxscn(section) : NO_SECTION;
-        struct segue_code code = {
-            .bytes = object->bytes + header.sh_offset,
-            .size = header.sh_size,
-            .address = header.sh_addr,
-            .functions = extents,
-            .function_count =
-                select_functions(&functions, number, header.sh_addr, header.sh_addr + header.sh_size, extents),
-        };
-        status = visit(context, &code, object->offset + header.sh_offset, section_name(object, &header));
-    }
-    free(extents);
-    free(functions.list);
+    enum segue_status status = read_functions(object, &functions) ? SEGUE_OK : SEGUE_INVALID;
+    for (size_t i = 0; status == SEGUE_OK && i < object->section_count; i++)
+        if (object->sections[i].kind == ELF_CODE)
+            status = visit_section(object, &object->sections[i], &functions, visit, context);
+    functions_free(&functions);
     return status;
-}
-
-/* --- Objects. --- */
-
-static void read_build_id(struct elf_object *object)
-{
-    const void *id;
-    ssize_t size = dwelf_elf_gnu_build_id(object->elf, &id);
-    object->build_id[0] = 0;
-    for (ssize_t i = 0; i < size && (size_t)(2 * i + 2) < sizeof object->build_id; i++)
-        snprintf(object->build_id + 2 * i, 3, "%02x", ((const uint8_t *)id)[i]);
-}
-
-static const char *refuse_by_sections(const struct elf_object *object)
-{
-    Elf_Scn *section = NULL;
-    GElf_Shdr header;
-    bool has_empty_code = false;
-    while ((section = elf_nextscn(object->elf, section)) != NULL) {
-        if (!gelf_getshdr(section, &header))
-            return "its section headers are damaged";
-        if (is_code(object, &header))
-            return NULL;
-        if ((header.sh_flags & SHF_EXECINSTR) && header.sh_type == SHT_PROGBITS && header.sh_size)
-            return "a section of its code does not lie in the file: it is damaged, or compressed";
-        has_empty_code |= (header.sh_flags & SHF_EXECINSTR) && header.sh_type == SHT_NOBITS;
-    }
-    if (has_empty_code)
-        return "it is a separate debug file: it holds no code, and fits the patched file as it is";
-    return NULL;
-}
-
-/* Why this object cannot be patched; NULL if it can. */
-static const char *refuse(const struct elf_object *object)
-{
-    GElf_Ehdr header;
-    size_t sections;
-    if (elf_kind(object->elf) != ELF_K_ELF || !gelf_getehdr(object->elf, &header))
-        return "it is no ELF object";
-    if (header.e_machine == EM_386)
-        return "it is 32-bit code, in which nothing goes through FS that GS could take over";
-    if (header.e_machine != EM_X86_64 || header.e_ident[EI_DATA] != ELFDATA2LSB)
-        return "it is for another processor";
-    if (header.e_ident[EI_CLASS] != ELFCLASS64)
-        return "it is for the x32 ABI, which is not known here";
-    if (header.e_type != ET_EXEC && header.e_type != ET_DYN && header.e_type != ET_REL)
-        return "it is neither an executable, nor a shared object, nor a relocatable one";
-    if (elf_getshdrnum(object->elf, &sections) != 0)
-        return "its section headers are damaged";
-    if (sections <= 1)
-        return "it has no section headers, so what of it is code cannot be told";
-    return refuse_by_sections(object);
-}
-
-static bool visit_object(struct elf_object *object, elf_object_visit *visit, void *context)
-{
-    const char *refusal = refuse(object);
-    if (!refusal)
-        read_build_id(object);
-    return visit(context, object, refusal);
-}
-
-/* --- Archives. libelf 0.188 reads no members from memory (docs/facts.md). --- */
-
-#define MEMBER_NAME 256
-
-struct archive {
-    const uint8_t *bytes;
-    size_t size;
-    /* The table of names that are too long for a header. */
-    const char *names;
-    size_t names_size;
-};
-
-/* A decimal number, filled up with blanks; false if it is none. */
-static bool read_decimal(const char *text, size_t width, uint64_t *number)
-{
-    size_t at = 0;
-    for (*number = 0; at < width && text[at] >= '0' && text[at] <= '9'; at++)
-        *number = 10 * *number + (uint64_t)(text[at] - '0');
-    return at > 0 && (at == width || text[at] == ' ' || text[at] == '\n');
-}
-
-/* The name ends at a slash, here or in the table: "/N" leads there. */
-static void read_member_name(const struct archive *archive, const struct ar_hdr *header, char name[MEMBER_NAME])
-{
-    const char *from = header->ar_name;
-    size_t length = sizeof header->ar_name;
-    uint64_t offset;
-    if (from[0] == '/' && read_decimal(from + 1, length - 1, &offset) && offset < archive->names_size) {
-        from = archive->names + offset;
-        length = archive->names_size - offset;
-    }
-    size_t end = 0;
-    while (end < length && end < MEMBER_NAME - 1 && from[end] != '/' && from[end] != '\n')
-        end++;
-    memcpy(name, from, end);
-    name[end] = 0;
-}
-
-static bool visit_member(const struct archive *archive, const struct ar_hdr *header, size_t offset, size_t size,
-                         elf_object_visit *visit, void *context)
-{
-    char name[MEMBER_NAME];
-    read_member_name(archive, header, name);
-    struct elf_object object = {
-        .elf = elf_memory((char *)(uintptr_t)archive->bytes + offset, size),
-        .member = name,
-        .bytes = archive->bytes + offset,
-        .size = size,
-        .offset = offset,
-    };
-    bool goes_on = object.elf ? visit_object(&object, visit, context) : visit(context, &object, "it is no ELF object");
-    elf_end(object.elf);
-    return goes_on;
-}
-
-static void visit_members(const uint8_t *bytes, size_t size, elf_object_visit *visit, void *context)
-{
-    struct archive archive = {.bytes = bytes, .size = size};
-    const struct ar_hdr *header;
-    uint64_t length;
-    bool goes_on = true;
-    for (size_t at = SARMAG; goes_on && size - at >= sizeof *header; at += length + (length & 1)) {
-        header = (const struct ar_hdr *)(const void *)(bytes + at);
-        at += sizeof *header;
-        if (memcmp(header->ar_fmag, ARFMAG, sizeof header->ar_fmag) != 0 ||
-            !read_decimal(header->ar_size, sizeof header->ar_size, &length) || length > size - at) {
-            struct elf_object rest = {.bytes = bytes, .member = "the rest"};
-            visit(context, &rest, "the archive is damaged from here on");
-            return;
-        }
-        if (memcmp(header->ar_name, "// ", 3) == 0) {
-            archive.names = (const char *)bytes + at;
-            archive.names_size = length;
-        } else if (memcmp(header->ar_name, "/ ", 2) != 0 && memcmp(header->ar_name, "/SYM64/", 7) != 0) {
-            goes_on = visit_member(&archive, header, at, length, visit, context);
-        }
-        if (length == size - at)
-            return;
-    }
-}
-
-/* --- All of them. --- */
-
-/* A file that holds no object is told as one that is refused. */
-static void visit_none(const uint8_t *bytes, size_t size, const char *refusal, elf_object_visit *visit, void *context)
-{
-    struct elf_object object = {.bytes = bytes, .size = size};
-    visit(context, &object, refusal);
-}
-
-bool elf_objects(const uint8_t *bytes, size_t size, elf_object_visit *visit, void *context)
-{
-    static const char thin[] = "!<thin>\n";
-    if (size >= sizeof thin - 1 && memcmp(bytes, thin, sizeof thin - 1) == 0) {
-        visit_none(bytes, size, "it is a thin archive, which holds no members but names of files; patch those", visit,
-                   context);
-        return true;
-    }
-    elf_version(EV_CURRENT);
-    if (size >= SARMAG && memcmp(bytes, ARMAG, SARMAG) == 0) {
-        visit_members(bytes, size, visit, context);
-        return true;
-    }
-    Elf *elf = elf_memory((char *)(uintptr_t)bytes, size);
-    bool is_elf = elf && elf_kind(elf) == ELF_K_ELF;
-    struct elf_object object = {.elf = elf, .bytes = bytes, .size = size};
-    if (is_elf)
-        visit_object(&object, visit, context);
-    elf_end(elf);
-    return is_elf;
 }

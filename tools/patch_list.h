@@ -2,27 +2,27 @@
 #ifndef SEGUE_TOOLS_PATCH_LIST_H
 #define SEGUE_TOOLS_PATCH_LIST_H
 
-#include <jansson.h>
 #include <segue/patch.h>
 #include <stdio.h>
 
+#include "patch_elf.h"
 #include "patch_file.h"
-
-/* A site in a file. */
-struct file_site {
-    struct segue_site site;
-    /* Where in the file the instruction begins. */
-    uint64_t offset;
-    /* Which of the list's objects it is in. */
-    size_t object;
-};
+#include "patch_sites.h"
 
 /* An object in the file: the file itself, or a member of an archive. */
 struct file_object {
     char *member;
-    char build_id[129];
+    /* NULL where there is none. */
+    char *build_id;
     /* Why nothing of it was changed; a static string or NULL. */
     const char *refusal;
+};
+
+/* How many sites of each sort there are. */
+struct patch_counts {
+    uint64_t accesses, bases, untrusted, loads, system_calls, sets_base, clones;
+    /* Of those that are not trusted: that look like what a compiler makes. */
+    uint64_t likely;
 };
 
 struct patch_list {
@@ -31,21 +31,27 @@ struct patch_list {
     uint64_t size, checksum;
     struct file_object *objects;
     size_t object_count, object_capacity;
-    struct file_site *sites;
-    size_t site_count, site_capacity;
+    struct site_store sites;
+    struct patch_counts counts;
 };
 
-/* How many sites of each sort there are. */
-struct patch_counts {
-    uint64_t accesses, bases, untrusted, loads, system_calls, sets_base, clones;
+enum list_outcome {
+    LIST_MADE,
+    /* The file is no ELF file and no archive. Nothing was said. */
+    LIST_OTHER,
+    /* It holds nothing that can be patched, or reading failed: has said why. */
+    LIST_REFUSED,
+    LIST_FAILED,
 };
 
-/* Finds all there is in the file. False if it holds nothing that can be patched. It has then said why, unless
- * `*is_other`: it is no ELF file and no archive at all. */
-bool list_make(struct patch_list *list, const struct file_image *image, struct segue_rewrite rewrite, bool *is_other);
+/* Finds all there is in the file, whose bytes are read from `file`. Only LIST_MADE leaves a list to be freed; its
+ * checksum is the caller's to fill in. */
+enum list_outcome list_make(struct patch_list *list, const char *path, int file, uint64_t size,
+                            struct segue_rewrite rewrite);
 void list_free(struct patch_list *list);
 
-struct patch_counts list_count(const struct patch_list *list);
+/* Adds an object; `build_id` may be empty. */
+struct file_object *list_add_object(struct patch_list *list, const char *member, const char *build_id);
 
 /* Whether the site is one that is changed. */
 bool list_changes(const struct file_site *site);
@@ -53,27 +59,30 @@ bool list_changes(const struct file_site *site);
 /* What a site that is not changed is, and why not: a static string. */
 const char *list_reason(const struct file_site *site);
 
+/* Whether it is a system call that has nothing to do with segment bases, as far as can be told. */
+bool list_is_plain_call(const struct file_site *site);
+
 /* The word for a segment register. */
 const char *list_segment_name(enum segue_segment segment);
 
-json_t *list_json(const struct patch_list *list, const char *path);
-void list_print(FILE *to, const struct patch_list *list, const char *path, bool all_system_calls);
-
-/* Reads a list back; of its sites, only those that were changed, and of those what is needed to take them back. False:
- * has said why. */
-bool list_read(struct patch_list *list, const char *path);
-
-/* What the bytes at the sites must be, to begin with. */
-enum list_side {
-    LIST_OLD,
-    LIST_NEW,
+/* How JSON is laid out. */
+enum list_layout {
+    /* A member a line. */
+    LIST_LINES,
+    /* All of it in one line. */
+    LIST_ONE_LINE,
 };
 
-/* Whether the file is the one that the list is for: same size, same build-ids, and with all sites taken to be old the
- * same checksum; and whether each site holds the byte of `side`. Says what is wrong, at most a few times. */
-bool list_check(const struct patch_list *list, const struct file_image *image, enum list_side side);
+/* False, and errno, when it could not be written, or the sites not be read. */
+bool list_write_json(FILE *to, const struct patch_list *list, const char *path, enum list_layout layout);
 
-/* Puts that side's bytes in place. */
-void list_apply(const struct patch_list *list, struct file_image *image, enum list_side side);
+enum list_detail {
+    LIST_COUNTS,
+    /* What of an archive is refused, and each site that is not changed, but for plain system calls. */
+    LIST_SITES,
+    LIST_SITES_AND_CALLS,
+};
+
+void list_print(FILE *to, const struct patch_list *list, const char *path, enum list_detail detail);
 
 #endif

@@ -12,6 +12,8 @@ enum exit_code {
     EXIT_FAILED = 1,
     /* The command line makes no sense. */
     EXIT_USAGE = 2,
+    /* It was done, and something was left alone that --strict asks about. */
+    EXIT_LEFT_ALONE = 3,
 };
 
 struct verb {
