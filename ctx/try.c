@@ -1,7 +1,8 @@
 /* try.c: blocks that may fault.
  *
  * SOURCES: Intel SDM volume 3, 6.15 (page-fault error code). */
-#include <segue/ctx.h>
+#include "try.h"
+
 #include <segue/decode.h>
 
 #include "frame.h"
@@ -38,13 +39,23 @@ static uint8_t direction_of(const void *ucontext)
     return (error_code & ERROR_WRITE) ? SEGUE_WRITE : SEGUE_READ;
 }
 
-enum segue_status segue_try_catch(const siginfo_t *info, void *ucontext)
+struct segue_trial *trial_current(void)
+{
+    return trial_innermost;
+}
+
+void trial_set_current(struct segue_trial *trial)
+{
+    trial_innermost = trial;
+}
+
+enum segue_status trial_catch(const siginfo_t *info, void *ucontext, const struct segue_trial *outermost)
 {
     struct segue_trial *trial = trial_innermost;
     struct segue_regs regs;
     if (!info || !ucontext)
         return SEGUE_INVALID;
-    if (!trial || info->si_code <= 0)
+    if (!trial || trial == outermost || info->si_code <= 0)
         return SEGUE_NOT_FOUND;
     frame_get_registers(ucontext, &regs);
     uint8_t direction = direction_of(ucontext);
@@ -60,6 +71,11 @@ enum segue_status segue_try_catch(const siginfo_t *info, void *ucontext)
     trial_innermost = trial->outer;
     frame_call(ucontext, (uint64_t)(uintptr_t)trial_back, (uint64_t)(uintptr_t)trial);
     return SEGUE_OK;
+}
+
+enum segue_status segue_try_catch(const siginfo_t *info, void *ucontext)
+{
+    return trial_catch(info, ucontext, NULL);
 }
 
 struct segue_trial *segue_try_set_aside(void)

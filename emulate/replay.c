@@ -560,11 +560,14 @@ static enum segue_status stop(struct replay *replay, struct segue_regs *regs, st
 
 static enum segue_status run(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
-    struct stub *stub = stubs_hold(&replay->plan->insn.redirection, &replay->context.code);
-    if (!stub)
+    uint32_t holder = replay->holder;
+    if (holder == STEP_NO_HOLDER && !stubs_borrow(&holder))
         return SEGUE_BUSY;
-    uint64_t outcome = replay_enter(&replay->context);
-    stubs_let_go(stub);
+    replay->context.code = stubs_hold(holder, &replay->plan->insn.redirection);
+    uint64_t outcome = replay->context.code ? replay_enter(&replay->context) : REPLAY_DONE;
+    stubs_let_go(holder);
+    if (!replay->context.code)
+        return SEGUE_BUSY;
     if (outcome == REPLAY_NOT_LOADED) {
         if (fault)
             *fault = (struct segue_fault){0};
@@ -667,6 +670,7 @@ enum segue_status replay_step(struct step_scratch *scratch, const struct segue_p
     if (plan->insn.redirection.state && (!xstate || !xstate->area))
         return SEGUE_INVALID;
     replay->plan = plan;
+    replay->holder = scratch->holder;
     replay->elements = 0;
     replay->regs = regs;
     replay->xstate = xstate;

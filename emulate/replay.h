@@ -62,6 +62,8 @@ struct replay_place {
 /* One step. */
 struct replay {
     const struct segue_plan *plan;
+    /* The number by which it holds a stub (stubs.h), or STEP_NO_HOLDER. */
+    uint32_t holder;
     /* With a repeat prefix: of how many elements the run at hand is, in place of what the count register says; else 0.
      */
     uint64_t elements;

@@ -8,8 +8,13 @@
 #include "replay.h"
 #include "stack.h"
 
-/* All zero bytes before its first use. */
+/* For who has no number of its own. */
+#define STEP_NO_HOLDER UINT32_MAX
+#define STEP_HOLDERS 2048u
+
 struct step_scratch {
+    /* The number of the work area that it is in, less than STEP_HOLDERS, or STEP_NO_HOLDER. */
+    uint32_t holder;
     struct replay replay;
     struct transfer transfer;
 };
@@ -17,5 +22,8 @@ struct step_scratch {
 /* As segue_step, in that memory, which nobody else uses meanwhile. */
 enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
                           struct segue_xstate *xstate, struct segue_fault *fault);
+
+/* Whoever stepped in it will not come back: gives back what is held. */
+void step_abandon(struct step_scratch *scratch);
 
 #endif

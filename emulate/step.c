@@ -4,6 +4,7 @@
 #include "guard.h"
 #include "move.h"
 #include "scratch.h"
+#include "stubs.h"
 
 /* RF: set in the flags that a fault saves, and cleared by every instruction that completes (SDM volume 3, 17.3.1.1). */
 #define RESUME_FLAG 0x10000u
@@ -34,7 +35,14 @@ enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *r
                              struct segue_fault *fault)
 {
     struct step_scratch scratch;
+    scratch.holder = STEP_NO_HOLDER;
     return step_in(&scratch, plan, regs, xstate, fault);
+}
+
+void step_abandon(struct step_scratch *scratch)
+{
+    if (scratch->holder != STEP_NO_HOLDER)
+        stubs_abandon(scratch->holder);
 }
 
 bool segue_recover(uint64_t *rip)

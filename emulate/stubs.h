@@ -5,16 +5,24 @@
 #define SEGUE_EMULATE_STUBS_H
 
 #include <segue/decode.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "scratch.h"
 
 /* A place for one instruction. */
 struct stub {
     /* The instruction's bytes and, in the last, their number; zero when the place is free. Constant while held. */
     uint64_t key[2];
-    /* How many hold it; the highest bit while it is being written. */
-    uint64_t holders;
+    /* The holder that is writing it, and 1; 0 for none. */
+    uint32_t writer;
     /* The number of the writing, counted over all places. */
     uint64_t written;
 };
+
+/* Who may hold a stub: those who step in a work area have its number, less than STUBS_NUMBERED; others take one of the
+ * rest for the time. */
+#define STUBS_NUMBERED STEP_HOLDERS
 
 /* Makes the memory, once in a process. SEGUE_OK, SEGUE_UNSUPPORTED or SEGUE_NO_MEMORY. Not async-signal-safe. */
 enum segue_status stubs_prepare(void);
@@ -24,10 +32,18 @@ enum segue_status stubs_prepare(void);
 /* Whether there is memory; in a child of a process that has some it is made here. */
 bool stubs_ready(void);
 
-/* A stub of that instruction, which stays as it is until it is let go: call `*code`, and it returns. Written by whom it
- * may have been, the calling thread sees it whole. NULL if every place is held. */
-struct stub *stubs_hold(const struct segue_redirection *redirection, const void **code);
-void stubs_let_go(struct stub *stub);
+/* A number for who has none; false if all are taken. It ends with stubs_let_go. */
+bool stubs_borrow(uint32_t *holder);
+
+/* Where a stub of that instruction is, which stays as it is until its holder lets it go: call it, and it returns.
+ * Written by whom it may have been, the calling thread sees it whole. NULL if every place is held. A holder holds one
+ * at a time. */
+const void *stubs_hold(uint32_t holder, const struct segue_redirection *redirection);
+
+void stubs_let_go(uint32_t holder);
+
+/* For a holder that will not come back, whatever it was at. */
+void stubs_abandon(uint32_t holder);
 
 /* Whether `rip` is in a stub. `*offset`: from the instruction's first byte. */
 bool stubs_contain(uint64_t rip);

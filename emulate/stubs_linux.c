@@ -1,8 +1,9 @@
 /* stubs_linux.c: instructions in executable memory, each ready to be called.
  *
  * A stub is found by its bytes, so that a hot site is written once; instructions that differ only in how they address
- * memory share one. A place is written only when nobody holds it, and held while it is written; so no thread runs what
- * another one writes.
+ * memory share one. A place is written only when nobody holds it, and nobody takes hold of it while it is written; so
+ * no thread runs what another one writes. Each side notes what it does, and then looks at what the other has noted. So
+ * what somebody holds or writes who will not come back is known, and can be taken from him.
  *
  * Two things can make that memory lie. A processor may have fetched a place's earlier contents: so each writing has a
  * number, and a thread that meets one that is later than its last serialising instruction executes another. A child
@@ -13,7 +14,8 @@
  * must not fail for want of a mapping, nor make every thread look anew.
  *
  * SOURCES: Intel SDM volume 3, 9.1.3 (cross-modifying code), 12.6 (code written at another linear address);
- * memfd_create(2), madvise(2) MADV_DONTFORK and MADV_WIPEONFORK, mmap(2).
+ * memfd_create(2), madvise(2) MADV_DONTFORK and MADV_WIPEONFORK, mmap(2); M. M. Michael, "Hazard pointers",
+ * 2004.
  * ASSUMPTIONS: executable memory is asked for as shared anonymous memory first, which needs no descriptor and no file
  * of a certain length; and from a memory file where the system refuses that (SELinux execmem). */
 #if !defined(__linux__)
@@ -41,7 +43,11 @@
 /* A line of the instruction cache each. */
 #define PLACE_SIZE 64u
 #define CODE_SIZE (PLACES * PLACE_SIZE)
-#define WRITING (UINT64_C(1) << 63)
+/* Those who borrow a number at one time. */
+#define BORROWERS 1024u
+#define HOLDERS (STUBS_NUMBERED + BORROWERS)
+/* A holder's word: the stub's number and 1, or a number that is borrowed, with or without a stub. */
+#define BORROWED (UINT32_C(1) << 31)
 
 static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
 #define RETURN 0xc3
@@ -62,6 +68,9 @@ struct memory {
     /* The system has said no, and is not asked again by every plan. */
     bool refused;
     _Alignas(64) struct stub places[PLACES];
+    /* Which stub each of those who may hold one holds, one word each, so that who never comes back (a handler that
+     * interrupted it left by siglongjmp, or its thread has ended) can be made to let go by others. */
+    _Alignas(64) uint32_t holders[HOLDERS];
 };
 
 static struct memory *memory;
@@ -200,14 +209,42 @@ static bool has_key(const struct stub *stub, const uint64_t key[2])
            __atomic_load_n(&stub->key[1], __ATOMIC_RELAXED) == key[1];
 }
 
+/* Where a thread looks for a number first. */
+static uint32_t thread_start(void)
+{
+    return (uint32_t)(((uint64_t)(uintptr_t)&serialised * UINT64_C(0x9e3779b97f4a7c15)) >> 40);
+}
+
+static uint32_t number_of(const struct stub *stub)
+{
+    return (uint32_t)(stub - memory->places);
+}
+
+static void note_hold(uint32_t holder, const struct stub *stub)
+{
+    uint32_t word = (stub ? number_of(stub) + 1 : 0) | (holder < STUBS_NUMBERED ? 0 : BORROWED);
+    __atomic_store_n(&memory->holders[holder], word, __ATOMIC_SEQ_CST);
+}
+
 /* The key may change until the place is held. */
-static bool hold(struct stub *stub, const uint64_t key[2])
+static bool hold(uint32_t holder, struct stub *stub, const uint64_t key[2])
 {
     if (!has_key(stub, key))
         return false;
-    if (!(__atomic_fetch_add(&stub->holders, 1, __ATOMIC_ACQUIRE) & WRITING) && has_key(stub, key))
+    note_hold(holder, stub);
+    if (!__atomic_load_n(&stub->writer, __ATOMIC_SEQ_CST) && has_key(stub, key))
         return true;
-    stubs_let_go(stub);
+    note_hold(holder, NULL);
+    return false;
+}
+
+/* By any but this one, which writes it. */
+static bool is_held(const struct stub *stub, uint32_t writer)
+{
+    uint32_t word = number_of(stub) + 1;
+    for (uint32_t i = 0; i < HOLDERS; i++)
+        if (i != writer && (__atomic_load_n(&memory->holders[i], __ATOMIC_SEQ_CST) & ~BORROWED) == word)
+            return true;
     return false;
 }
 
@@ -221,40 +258,45 @@ static void write_code(struct stub *stub, const struct segue_redirection *redire
     at[sizeof endbr64 + redirection->length] = RETURN;
 }
 
-/* Takes the place if nobody holds it, and holds it then. */
-static bool write_place(struct stub *stub, const struct segue_redirection *redirection, const uint64_t key[2])
+/* Writes the place if nobody holds it or writes it, and holds it then. */
+static bool write_place(uint32_t holder, struct stub *stub, const struct segue_redirection *redirection,
+                        const uint64_t key[2])
 {
-    uint64_t free = 0;
-    if (!__atomic_compare_exchange_n(&stub->holders, &free, WRITING, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    uint32_t nobody = 0;
+    if (!__atomic_compare_exchange_n(&stub->writer, &nobody, holder + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         return false;
-    __atomic_store_n(&stub->key[0], key[0], __ATOMIC_RELAXED);
-    __atomic_store_n(&stub->key[1], key[1], __ATOMIC_RELAXED);
-    write_code(stub, redirection);
-    stub->written = __atomic_add_fetch(&writings, 1, __ATOMIC_ACQ_REL);
-    /* Others may be looking at the place meanwhile: the count is theirs too. */
-    __atomic_fetch_add(&stub->holders, 1 - WRITING, __ATOMIC_RELEASE);
-    return true;
+    bool free = !is_held(stub, holder);
+    if (free) {
+        __atomic_store_n(&stub->key[0], key[0], __ATOMIC_RELAXED);
+        __atomic_store_n(&stub->key[1], key[1], __ATOMIC_RELAXED);
+        write_code(stub, redirection);
+        stub->written = __atomic_add_fetch(&writings, 1, __ATOMIC_ACQ_REL);
+        note_hold(holder, stub);
+    }
+    __atomic_store_n(&stub->writer, 0, __ATOMIC_SEQ_CST);
+    return free;
 }
 
 /* Free places first; then whichever the count of writings leads to. */
-static struct stub *write_somewhere(const struct segue_redirection *redirection, const uint64_t key[2], unsigned first)
+static struct stub *write_somewhere(uint32_t holder, const struct segue_redirection *redirection, const uint64_t key[2],
+                                    unsigned first)
 {
     for (unsigned i = 0; i < WAYS; i++)
-        if (memory->places[first + i].key[1] == 0 && write_place(&memory->places[first + i], redirection, key))
+        if (memory->places[first + i].key[1] == 0 && write_place(holder, &memory->places[first + i], redirection, key))
             return &memory->places[first + i];
     unsigned start = (unsigned)__atomic_load_n(&writings, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < WAYS; i++) {
         struct stub *stub = &memory->places[first + (start + i) % WAYS];
-        if (write_place(stub, redirection, key))
+        if (write_place(holder, stub, redirection, key))
             return stub;
     }
     for (unsigned i = 0; i < PLACES; i++)
-        if (write_place(&memory->places[i], redirection, key))
+        if (write_place(holder, &memory->places[i], redirection, key))
             return &memory->places[i];
     return NULL;
 }
 
-static struct stub *find(const struct segue_redirection *redirection)
+static struct stub *find(uint32_t holder, const struct segue_redirection *redirection)
 {
     uint64_t key[2];
     _Static_assert(sizeof key == SEGUE_INSN_BYTES + 1 && offsetof(struct segue_redirection, length) == SEGUE_INSN_BYTES,
@@ -262,29 +304,52 @@ static struct stub *find(const struct segue_redirection *redirection)
     memcpy(key, redirection->bytes, sizeof key);
     unsigned first = first_place(key);
     for (unsigned i = 0; i < WAYS; i++)
-        if (hold(&memory->places[first + i], key))
+        if (hold(holder, &memory->places[first + i], key))
             return &memory->places[first + i];
-    return write_somewhere(redirection, key, first);
+    return write_somewhere(holder, redirection, key, first);
 }
 
-struct stub *stubs_hold(const struct segue_redirection *redirection, const void **code)
+bool stubs_borrow(uint32_t *holder)
 {
-    struct stub *stub = stubs_ready() ? find(redirection) : NULL;
+    for (uint32_t i = 0; memory && i < BORROWERS; i++) {
+        uint32_t free = 0;
+        *holder = STUBS_NUMBERED + (thread_start() + i) % BORROWERS;
+        if (__atomic_compare_exchange_n(&memory->holders[*holder], &free, BORROWED, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return true;
+    }
+    return false;
+}
+
+const void *stubs_hold(uint32_t holder, const struct segue_redirection *redirection)
+{
+    struct stub *stub = stubs_ready() ? find(holder, redirection) : NULL;
     if (!stub)
         return NULL;
     if (stub->written > serialised) {
         serialised = __atomic_load_n(&writings, __ATOMIC_ACQUIRE);
         replay_serialise();
     }
-    *code = (const void *)(uintptr_t)(memory->executable + (uint64_t)(stub - memory->places) * PLACE_SIZE);
-    return stub;
+    return (const void *)(uintptr_t)(memory->executable + (uint64_t)number_of(stub) * PLACE_SIZE);
 }
 
-/* In a child that was made while its thread held the stub, nobody holds it. */
-void stubs_let_go(struct stub *stub)
+/* In a child that was made while its thread held one, it holds none. */
+void stubs_let_go(uint32_t holder)
 {
-    uint64_t holders = __atomic_load_n(&stub->holders, __ATOMIC_RELAXED);
-    while (holders && !__atomic_compare_exchange_n(&stub->holders, &holders, holders - 1, false, __ATOMIC_RELEASE,
-                                                   __ATOMIC_RELAXED))
-        continue;
+    __atomic_store_n(&memory->holders[holder], 0, __ATOMIC_RELEASE);
+}
+
+void stubs_abandon(uint32_t holder)
+{
+    if (!memory)
+        return;
+    for (unsigned i = 0; i < PLACES; i++) {
+        struct stub *stub = &memory->places[i];
+        if (__atomic_load_n(&stub->writer, __ATOMIC_RELAXED) != holder + 1)
+            continue;
+        __atomic_store_n(&stub->key[1], 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&stub->key[0], 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&stub->writer, 0, __ATOMIC_RELEASE);
+    }
+    stubs_let_go(holder);
 }

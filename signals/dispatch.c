@@ -13,6 +13,7 @@
 #include "../ctx/gate.h"
 #include "../ctx/handling.h"
 #include "../ctx/landing.h"
+#include "../ctx/try.h"
 #include "../decode/system/call_linux_x86_64.h"
 #include "../emulate/guard.h"
 #include "../emulate/pieces.h"
@@ -318,7 +319,11 @@ static void hand_on(const struct thread_state *thread, siginfo_t *info, void *uc
         kept_info_give(&thread->recovered, info);
         frame_exception_write(ucontext, &thread->recovered_exception);
     }
-    if (segue_guest_catch(info, ucontext) == SEGUE_OK || segue_try_catch(info, ucontext) == SEGUE_OK)
+    /* A fault in a policy is not one of the block that was interrupted. */
+    const struct segue_trial *outermost = NULL;
+    if (thread->depth)
+        outermost = thread->work ? thread->work->level.trial : trial_current();
+    if (segue_guest_catch(info, ucontext) == SEGUE_OK || trial_catch(info, ucontext, outermost) == SEGUE_OK)
         return;
     if (thread->depth && chain_is_deadly(info->si_signo))
         report("a fault inside a policy or the handler", thread, info, ucontext);
@@ -344,31 +349,59 @@ static void put_back_outer(struct thread_state *thread, const struct work *work)
     thread->recovered_exception = work->outer.exception;
 }
 
+/* Makes the fault, whose place this is, one of the thread's. */
+static void begin_level(struct thread_state *thread, struct work *work, struct work *outer, uint32_t depth)
+{
+    work->level.outer = outer;
+    work->level.ticket = readers_ticket(work->place);
+    work->level.trial = trial_current();
+    work->level.depth = depth;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    thread->work = work;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    thread->depth = depth;
+}
+
+static void end_level(struct thread_state *thread, struct work *work)
+{
+    thread->work = work->level.outer;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    work->level.depth = 0;
+    readers_leave(work->place);
+}
+
 /* Serves the fault as one more in progress on this thread. */
 static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo_t *info, void *ucontext)
 {
     uint32_t depth = thread->depth;
+    struct work *outer = depth ? thread->work : NULL;
+    bool on_alternate = frame_on_alternate_stack(ucontext);
     volatile uint64_t mark;
-    if (depth == 0)
-        thread_put_mark(&mark, frame_on_alternate_stack(ucontext), frame_alternate_stack(ucontext));
-    else
-        thread->depth = depth + 1;
+    if (depth == 0) {
+        thread->work = NULL;
+        thread_put_mark(&mark, on_alternate, frame_alternate_stack(ucontext));
+    }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint32_t place = readers_enter(&thread->mark);
     struct work *work = work_at(place);
-    work->place = place;
-    if (depth)
+    work->place = work->step.holder = place;
+    if (depth) {
+        thread_mark_level(&work->level.mark, &mark, on_alternate, frame_alternate_stack(ucontext));
         keep_outer(thread, work);
+    } else {
+        work->level.mark = thread->mark;
+    }
+    begin_level(thread, work, outer, depth + 1);
     thread->tells_recovered = false;
-    /* A fault in a policy is not one of the block that was interrupted. */
-    struct segue_trial *trial = segue_try_set_aside();
     enum outcome outcome = serve(work, info, ucontext);
-    segue_try_put_back(trial);
     if (depth)
         put_back_outer(thread, work);
-    readers_leave(place);
+    end_level(thread, work);
     if (outcome != OUTCOME_SENT)
         counters_add(outcome);
+    /* A fault of a handler that interrupted us was left for good, and the handler has come back. */
+    if (depth == 0 && thread->tickets != thread->tickets_left)
+        readers_forget();
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->depth = depth;
     return outcome;
@@ -378,7 +411,7 @@ static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo
 static void take_sent_signal(size_t room, int number, siginfo_t *info, void *ucontext, enum chain_way way)
 {
     if (readers_is_question(info))
-        thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
+        thread_answer(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     else if (room < THREAD_HAND_ON_STACK && !chain_is_ignored(number))
         chain_die(number, info);
     else

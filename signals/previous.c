@@ -82,15 +82,20 @@ static void entry_give(int number, uint32_t index)
     __atomic_fetch_and(&signals[number].used, ~(1u << index), __ATOMIC_RELEASE);
 }
 
-/* Puts `*wanted` in force in the place of what `word` names; false if that is not in force any more. */
+/* Puts `*wanted` in force in the place of what `word` names; false if that is not in force any more. Signals wait
+ * meanwhile: a handler that left by siglongjmp would leave an entry taken for good. All but SIGTRAP, which a debugger's
+ * step raises, and which takes its handler away where it is blocked. */
 static bool replace(int number, uint64_t word, const struct sigaction *wanted)
 {
+    uint64_t held = ~(UINT64_C(1) << (SIGTRAP - 1)), kept = 0;
+    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&held, (long)&kept, sizeof held);
     uint32_t index = entry_take(number);
     entry_write(&signals[number].entries[index], wanted);
     uint64_t next = (word / ENTRIES + 1) * ENTRIES + index;
     bool done =
         __atomic_compare_exchange_n(&signals[number].current, &word, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
     entry_give(number, done ? (uint32_t)(word % ENTRIES) : index);
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
     return done;
 }
 

@@ -71,15 +71,57 @@ static uint32_t usable_places(void)
     return areas ? areas : PLACES;
 }
 
+static void abandon(uint32_t at)
+{
+    if (at < work_count())
+        work_abandon(work_at(at));
+}
+
+/* Of this thread's own. Whoever interrupts it and leaves for good finds it to be done again. */
+static void forget(uint32_t at, uint64_t ticket)
+{
+    abandon(at);
+    __atomic_compare_exchange_n(&places[at].ticket, &ticket, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* Of a thread that has ended: the place is this thread's for the time. */
+static void take_over(uint32_t at, uint64_t ticket)
+{
+    uint64_t own = (uint64_t)(uint32_t)thread_number() << 32 | ++thread_self.tickets;
+    if (__atomic_compare_exchange_n(&places[at].ticket, &ticket, own, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        abandon(at);
+        __atomic_store_n(&places[at].ticket, 0, __ATOMIC_RELEASE);
+    }
+    thread_self.tickets_left++;
+}
+
+/* Those of threads that have ended in the middle of a fault; the processor goes to others meanwhile. */
+static void forget_ended(void)
+{
+    for (uint32_t i = 0; i < PLACES; i++) {
+        uint64_t ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_ACQUIRE);
+        struct identity thread = {thread_of(ticket), IDENTITY_FAR};
+        if (ticket && __atomic_load_n(&places[i].described, __ATOMIC_ACQUIRE) == ticket)
+            thread.group = places[i].group;
+        if (ticket && identity_is_gone(thread))
+            take_over(i, ticket);
+    }
+    system_call3(SYS_sched_yield, 0, 0, 0);
+}
+
 uint32_t readers_enter(const struct thread_mark *mark)
 {
     struct identity self = identity_of_self();
     uint64_t ticket = (uint64_t)(uint32_t)self.number << 32 | ++thread_self.tickets;
     uint32_t usable = usable_places(), at = thread_shard() * (usable / THREAD_SHARDS) % usable;
     uint64_t free = 0;
-    while (!__atomic_compare_exchange_n(&places[at].ticket, &free, ticket, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+    for (uint32_t tries = 1;
+         !__atomic_compare_exchange_n(&places[at].ticket, &free, ticket, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+         tries++) {
         free = 0;
         at = (at + 1) % usable;
+        if (tries % usable == 0)
+            forget_ended();
     }
     struct place *place = &places[at];
     place->found = MAY_BE_ANY;
@@ -99,20 +141,70 @@ void readers_found(uint32_t at, const struct region *const *regions, size_t coun
     __atomic_store_n(&place->found, (uint32_t)count, __ATOMIC_RELEASE);
 }
 
+uint32_t readers_ticket(uint32_t place)
+{
+    return (uint32_t)__atomic_load_n(&places[place].ticket, __ATOMIC_RELAXED);
+}
+
 void readers_leave(uint32_t place)
 {
     __atomic_store_n(&places[place].ticket, 0, __ATOMIC_RELEASE);
+    thread_self.tickets_left++;
 }
 
-void readers_forget(void)
+/* Those of this thread's number that `is_meant` says. */
+static void forget_if(bool (*is_meant)(uint32_t at, uint32_t count, uint32_t context), uint32_t context)
 {
     int number = thread_number();
-    /* All that is there: one may have been taken and not yet noted. */
     for (uint32_t i = 0; i < PLACES; i++) {
         uint64_t ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_RELAXED);
-        if (ticket && thread_of(ticket) == number)
-            __atomic_store_n(&places[i].ticket, 0, __ATOMIC_RELEASE);
+        if (ticket && thread_of(ticket) == number && is_meant(i, (uint32_t)ticket, context))
+            forget(i, ticket);
     }
+}
+
+static bool is_any(uint32_t at, uint32_t count, uint32_t context)
+{
+    (void)at;
+    (void)count;
+    (void)context;
+    return true;
+}
+
+static bool is_since(uint32_t at, uint32_t count, uint32_t first)
+{
+    (void)at;
+    return (int32_t)(count - first) >= 0;
+}
+
+/* One that was taken and is not noted yet is the latest. */
+static bool is_stray(uint32_t at, uint32_t count, uint32_t context)
+{
+    const struct thread_state *thread = &thread_self;
+    (void)context;
+    if (thread->depth && count == thread->tickets)
+        return false;
+    for (const struct work *work = thread->depth ? thread->work : NULL; work; work = work->level.outer)
+        if (work->place == at)
+            return false;
+    return true;
+}
+
+/* All that is there: one may have been taken and not yet noted. */
+void readers_forget(void)
+{
+    forget_if(is_any, 0);
+    thread_self.tickets_left = thread_self.tickets;
+}
+
+void readers_forget_since(uint32_t ticket)
+{
+    forget_if(is_since, ticket);
+}
+
+void readers_forget_strays(void)
+{
+    forget_if(is_stray, 0);
 }
 
 /* ---- questions ---- */
@@ -206,9 +298,10 @@ static bool is_left(struct wait *wait, int thread, const struct thread_mark *mar
     if (!identity_is_own_process())
         return false;
     look = look_at_thread(thread, &stack_pointer);
-    if (look == LOOK_WAITS) {
+    /* A fault that has not described itself yet does not wait: if its thread does, it may have left it there. */
+    if (look == LOOK_WAITS && mark->at) {
         wait->looks = 0;
-        return mark->at && thread_is_beyond(mark, stack_pointer, false);
+        return thread_is_beyond(mark, stack_pointer, false);
     }
     if (++wait->looks < (look == LOOK_RUNS ? 1u : LOOKS_UNKNOWN / LOOKS_RUNNING) * wait->looks_wanted)
         return false;
@@ -234,8 +327,7 @@ static bool is_over(struct wait *wait)
         return true;
     if (!identity_is_gone(thread))
         return is_left(wait, thread.number, &mark);
-    uint64_t ticket = wait->ticket;
-    __atomic_compare_exchange_n(&place->ticket, &ticket, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    take_over((uint32_t)(place - places), wait->ticket);
     return true;
 }
 

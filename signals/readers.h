@@ -17,14 +17,21 @@ struct thread_mark;
 /* Returns the place. `mark`, which may be NULL, is that of the thread's outermost fault. Async-signal-safe. */
 uint32_t readers_enter(const struct thread_mark *mark);
 
+/* The thread's count of tickets when that place's was made. Async-signal-safe. */
+uint32_t readers_ticket(uint32_t place);
+
 /* The fault has looked up all regions that it will use: these. Async-signal-safe. */
 void readers_found(uint32_t place, const struct region *const *regions, size_t count);
 
 /* Async-signal-safe. */
 void readers_leave(uint32_t place);
 
-/* All the calling thread's faults are over without having left. Async-signal-safe. */
+/* All the calling thread's faults are over without having left; those that have entered since its count of tickets was
+ * `ticket`, that one too; and those tickets with its number that are of none of its faults, but may be of a thread
+ * before it that had the same number. What they held is given back. Async-signal-safe. */
 void readers_forget(void);
+void readers_forget_since(uint32_t ticket);
+void readers_forget_strays(void);
 
 /* Returns when every reader that was inside at the call and may know the region has left, or is gone; NULL: every
  * reader. Not async-signal-safe; not from inside. */

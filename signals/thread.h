@@ -26,10 +26,13 @@ struct thread_state {
      * told. */
     struct thread_mark mark;
     uint64_t marks;
+    /* The innermost of them that has its work area; of no meaning when there is none. */
+    struct work *work;
     /* The fault being served ends as the recovered one. */
     bool tells_recovered;
-    /* How often the thread was counted among the readers; see readers.c. */
-    uint32_t tickets;
+    /* How often the thread was counted among the readers, and how often it has left them, by itself or by having been
+     * forgotten; see readers.c. */
+    uint32_t tickets, tickets_left;
     /* How far the last alias window's memory was from its region: a guess for the next. */
     uint64_t last_distance;
     /* Its number is 0 until it is asked for; and in which process it was. */
@@ -82,14 +85,22 @@ bool thread_is_inside(void);
  * `alternate` is the alternate stack as it was set. Async-signal-safe. */
 void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *alternate);
 
+/* Fills in the mark of a fault inside another. */
+void thread_mark_level(struct thread_mark *to, volatile uint64_t *mark, bool on_alternate, const stack_t *alternate);
+
 /* Whether a fault with such a mark is over, by a stack pointer of its thread, on which stack it is, and by what stands
  * at the mark. The thread may be any. Async-signal-safe. */
 bool thread_is_beyond(const struct thread_mark *mark, uint64_t stack_pointer, bool on_alternate);
 bool thread_is_overwritten(const struct thread_mark *mark);
 
-/* Forgets the faults that this thread was serving if whoever interrupted them has left for good. `stack_pointer` is the
+/* Forgets those of the faults that this thread was serving that whoever interrupted them has left for good, and puts
+ * back what was set aside for them. `stack_pointer` is the
  * thread's own, of now or of when it was interrupted, and whether it is on the alternate stack. Async-signal-safe. */
 void thread_settle(uint64_t stack_pointer, bool on_alternate);
+
+/* The same when a remover asks, which waits for a ticket of this thread's number: takes those away, too, that belong to
+ * none of its faults. Async-signal-safe. */
+void thread_answer(uint64_t stack_pointer, bool on_alternate);
 
 /* segue_thread_attach and detach, on a caller's or on segue_install's behalf. `stack_size` is the policies' share. */
 enum segue_status thread_attach(size_t policy_stack_size, bool by_install);

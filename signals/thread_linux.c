@@ -14,10 +14,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../ctx/try.h"
 #include "../decode/system/call_linux_x86_64.h"
 #include "../decode/system/once.h"
 #include "entry_layout.h"
 #include "readers.h"
+#include "work.h"
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
@@ -71,15 +73,64 @@ void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *
     } while (thread->depth != 1 || thread->mark.at != mark || thread->mark.value != *mark);
 }
 
+void thread_mark_level(struct thread_mark *to, volatile uint64_t *mark, bool on_alternate, const stack_t *alternate)
+{
+    struct thread_state *thread = &thread_self;
+    *mark = (uint64_t)(uintptr_t)thread ^ ++thread->marks;
+    *to = (struct thread_mark){
+        .at = mark,
+        .value = *mark,
+        .on_alternate = on_alternate,
+        .stack = (uint64_t)(uintptr_t)alternate->ss_sp,
+        .stack_size = alternate->ss_size,
+    };
+}
+
+static bool is_over(const struct thread_mark *mark, uint64_t stack_pointer, bool on_alternate)
+{
+    return thread_is_beyond(mark, stack_pointer, on_alternate) || thread_is_overwritten(mark);
+}
+
+/* A block that a policy was in when it was left is gone with its stack. */
+static void put_back_trial(const struct level *level)
+{
+    uint64_t present = (uint64_t)(uintptr_t)trial_current(), at = (uint64_t)(uintptr_t)level->mark.at;
+    if (present < at && present >= level->mark.stack)
+        trial_set_current(level->trial);
+}
+
+/* The innermost one, with others around it. */
+static void forget_level(struct thread_state *thread, const struct work *work)
+{
+    struct work *outer = work->level.outer;
+    uint32_t depth = work->level.depth;
+    put_back_trial(&work->level);
+    readers_forget_since(work->level.ticket);
+    thread->work = outer;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    thread->depth = depth - 1;
+}
+
+/* In this order: whoever interrupts it and leaves for good finds it to be done again. */
 void thread_settle(uint64_t stack_pointer, bool on_alternate)
 {
-    const struct thread_mark *mark = &thread_self.mark;
-    if (thread_self.depth == 0 || !(thread_is_beyond(mark, stack_pointer, on_alternate) || thread_is_overwritten(mark)))
+    struct thread_state *thread = &thread_self;
+    while (thread->depth > 1 && thread->work && thread->work->level.depth == thread->depth &&
+           is_over(&thread->work->level.mark, stack_pointer, on_alternate))
+        forget_level(thread, thread->work);
+    if (thread->depth == 0 || !is_over(&thread->mark, stack_pointer, on_alternate))
         return;
-    /* In this order: whoever interrupts it and leaves for good finds it to be done again. */
+    if (thread->work && thread->work->level.depth == 1)
+        put_back_trial(&thread->work->level);
     readers_forget();
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    thread_self.depth = 0;
+    thread->depth = 0;
+}
+
+void thread_answer(uint64_t stack_pointer, bool on_alternate)
+{
+    thread_settle(stack_pointer, on_alternate);
+    readers_forget_strays();
 }
 
 bool thread_is_inside(void)

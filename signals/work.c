@@ -3,6 +3,8 @@
 
 #include <sys/mman.h>
 
+_Static_assert(WORK_MOST <= STEP_HOLDERS, "each area has a number by which it holds a stub");
+
 static struct work *areas;
 static uint32_t count;
 
@@ -30,4 +32,10 @@ uint32_t work_count(void)
 struct work *work_at(uint32_t number)
 {
     return &areas[number];
+}
+
+void work_abandon(struct work *work)
+{
+    work->level.depth = 0;
+    step_abandon(&work->step);
 }

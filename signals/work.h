@@ -13,12 +13,28 @@
 #include "frame.h"
 #include "kept_info.h"
 #include "service.h"
+#include "thread.h"
 
 /* The most areas that there are, and the fewest that will do where memory is limited. */
 #define WORK_MOST 2048u
 #define WORK_LEAST 64u
 
+/* A fault in progress among those of its thread. */
+struct level {
+    /* The one that it came in the middle of; NULL for the outermost. */
+    struct work *outer;
+    /* How many there are with it; 0 as long as it is not one of them. */
+    uint32_t depth;
+    /* Its thread's count of tickets, with its own. */
+    uint32_t ticket;
+    /* As struct thread_state has for the outermost. */
+    struct thread_mark mark;
+    /* The thread's innermost block (segue_try) before it: that of the code that faulted. */
+    struct segue_trial *trial;
+};
+
 struct work {
+    struct level level;
     /* Its number. */
     uint32_t place;
     struct service service;
@@ -39,6 +55,9 @@ enum segue_status work_prepare(void);
 
 /* How many there are; 0 before work_prepare. Async-signal-safe. */
 uint32_t work_count(void);
+
+/* The fault that had the area is over, and has not ended: gives back what it held. Async-signal-safe. */
+void work_abandon(struct work *work);
 
 /* The area of that number, which is less than their count. Async-signal-safe. */
 struct work *work_at(uint32_t number);
