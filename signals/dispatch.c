@@ -420,12 +420,16 @@ static void take_sent_signal(size_t room, int number, siginfo_t *info, void *uco
 
 /* A breakpoint of a change to code that is under way, or was when the thread met it; or the program's own business, or
  * its guest's. */
-static void take_trap(siginfo_t *info, void *ucontext, enum chain_way way)
+static void take_trap(size_t room, siginfo_t *info, void *ucontext, enum chain_way way)
 {
     uint64_t rip = frame_instruction(ucontext);
     if (poke_trap(&rip))
         frame_set_instruction(ucontext, rip);
-    else if (segue_guest_catch(info, ucontext) != SEGUE_OK)
+    else if (segue_guest_catch(info, ucontext) == SEGUE_OK)
+        return;
+    else if (room < THREAD_HAND_ON_STACK)
+        chain_die(SIGTRAP, info);
+    else
         chain_signal(SIGTRAP, info, ucontext, true, way);
 }
 
@@ -449,17 +453,17 @@ static enum outcome serve_call(struct thread_state *thread, const siginfo_t *inf
 
 /* Where there is no room to serve it the handler behind ours has it as if ours were not there, or the thread dies of
  * it; it dies, too, where there is room and it is one too many. */
-static void do_not_serve(const struct thread_state *thread, size_t room, siginfo_t *info, void *ucontext,
-                         enum chain_way way)
+static void do_not_serve(struct thread_state *thread, size_t room, siginfo_t *info, void *ucontext, enum chain_way way)
 {
+    thread->tells_recovered = false;
     if (room >= THREAD_HAND_ON_STACK && thread->depth < THREAD_DEPTH) {
-        chain_signal(info->si_signo, info, ucontext, true, way);
+        hand_on(thread, info, ucontext, way);
         return;
     }
-    if (room >= THREAD_HAND_ON_STACK)
+    if (room >= THREAD_HAND_ON_STACK) {
         report("too many faults inside policies inside faults", thread, info, ucontext);
-    if (room >= THREAD_HAND_ON_STACK)
         unhandled_tell(info, ucontext);
+    }
     chain_die(info->si_signo, info);
 }
 
@@ -509,7 +513,7 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
         return;
     }
     if (number == SIGTRAP) {
-        take_trap(info, ucontext, way);
+        take_trap(frame_room(ucontext, entry_stack), info, ucontext, way);
         return;
     }
     if (recover(info, ucontext))

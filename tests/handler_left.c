@@ -30,6 +30,9 @@
 
 static sigjmp_buf jump;
 
+/* Handlers come while a fault is served. */
+static const struct segue_options interruptible = {.flags = SEGUE_INSTALL_OPEN_SIGNALS};
+
 /* addl $number, (%rdi); ret: each number is an instruction, and a stub, of its own. */
 static void (*addition(int number))(void *)
 {
@@ -94,7 +97,7 @@ static void stubs_of_steps_that_are_left_are_given_back(void **state)
     volatile int left = 0;
     (void)state;
     skip_if(make_page_to_wait_for(&mapping));
-    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_install(&interruptible), SEGUE_OK);
     struct segue_region region = {.window = {.base = (uint64_t)(uintptr_t)mapping.memory,
                                              .size = PAGE,
                                              .kind = SEGUE_WINDOW_ALIAS,
@@ -162,7 +165,7 @@ static void step_may_be_left_at_any_instruction(void **state)
     unsigned steps = 1;
     int number = 1;
     (void)state;
-    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_install(&interruptible), SEGUE_OK);
     assert_int_equal(add(0, 1, trap_from_here, NULL), SEGUE_OK);
     sigaction(SIGTRAP, &action, NULL);
     is_stepped(number);
@@ -195,7 +198,7 @@ static void block_of_a_fault_that_was_left_is_still_there(void **state)
     struct segue_trial trial;
     volatile unsigned caught = 0, ended = 0;
     (void)state;
-    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_install(&interruptible), SEGUE_OK);
     assert_int_equal(add(0, 1, leave_policy, NULL), SEGUE_OK);
     for (volatile int i = 0; i < 2; i++) {
         if (segue_try(&trial) != 0) {
@@ -228,7 +231,7 @@ static void block_of_a_policy_that_was_left_is_gone(void **state)
     struct segue_trial trial;
     volatile unsigned caught = 0;
     (void)state;
-    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_install(&interruptible), SEGUE_OK);
     assert_int_equal(add(0, 1, leave_policys_block, NULL), SEGUE_OK);
     if (segue_try(&trial) == 0) {
         if (!sigsetjmp(jump, 1))
@@ -278,7 +281,7 @@ static void faults_of_a_handler_that_interrupts_one_may_be_left(void **state)
     (void)state;
     left_inside = 0;
     sigaction(SIGUSR1, &action, NULL);
-    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_install(&interruptible), SEGUE_OK);
     assert_int_equal(add(0, 1, be_interrupted, NULL), SEGUE_OK);
     assert_int_equal(add(1, 1, leave_inside, NULL), SEGUE_OK);
     for (int i = 0; i < 8; i++)
@@ -302,7 +305,7 @@ static enum segue_verdict end_thread(void *context, const struct segue_event *ev
 static void threads_that_end_in_a_fault_take_nothing_along(void **state)
 {
     (void)state;
-    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_install(&interruptible), SEGUE_OK);
     assert_int_equal(add(0, 1, end_thread, NULL), SEGUE_OK);
     for (int i = 0; i < MANY; i++) {
         pthread_t thread;
