@@ -70,6 +70,64 @@ bool masks_vector(const struct segue_xstate *xstate, unsigned number, unsigned s
            (size < 64 || copy(xstate, STATE_ZMM_HI256, number * (size_t)32, 32, bytes + 32));
 }
 
+static void set(const struct segue_xstate *xstate, unsigned component, size_t offset, size_t size, const uint8_t *from)
+{
+    const uint8_t *bytes;
+    if (find(xstate, component, offset, size, &bytes) && bytes)
+        memcpy((uint8_t *)xstate->area + (bytes - (const uint8_t *)xstate->area), from, size);
+}
+
+void masks_set_opmask(const struct segue_xstate *xstate, unsigned number, uint64_t bits)
+{
+    set(xstate, STATE_OPMASK, number * sizeof bits, sizeof bits, (const uint8_t *)&bits);
+}
+
+/* Masks are in the lower sixteen registers, and no wider than 32 bytes. */
+void masks_set_vector(const struct segue_xstate *xstate, unsigned number, unsigned size, const uint8_t *bytes)
+{
+    set(xstate, STATE_SSE, XMM_OFFSET + number * (size_t)16, 16, bytes);
+    if (size == 32)
+        set(xstate, STATE_AVX, number * (size_t)16, 16, bytes + 16);
+}
+
+/* The parts that a vector register is made of: where each stands in its component. */
+struct vector_part {
+    unsigned component;
+    size_t offset;
+    unsigned first, size;
+};
+
+static unsigned parts_of_vector(unsigned number, struct vector_part parts[3])
+{
+    if (number >= 16) {
+        parts[0] = (struct vector_part){STATE_HI16_ZMM, (number - 16) * (size_t)VECTOR_SIZE, 0, VECTOR_SIZE};
+        return 1;
+    }
+    parts[0] = (struct vector_part){STATE_SSE, XMM_OFFSET + number * (size_t)16, 0, 16};
+    parts[1] = (struct vector_part){STATE_AVX, number * (size_t)16, 16, 16};
+    parts[2] = (struct vector_part){STATE_ZMM_HI256, number * (size_t)32, 32, 32};
+    return 3;
+}
+
+void masks_whole(const struct segue_xstate *xstate, unsigned number, uint8_t bytes[VECTOR_SIZE])
+{
+    struct vector_part parts[3];
+    memset(bytes, 0, VECTOR_SIZE);
+    for (unsigned i = 0, count = parts_of_vector(number, parts); i < count; i++)
+        copy(xstate, parts[i].component, parts[i].offset, parts[i].size, bytes + parts[i].first);
+}
+
+void masks_set_from(const struct segue_xstate *xstate, unsigned number, unsigned first,
+                    const uint8_t bytes[VECTOR_SIZE])
+{
+    struct vector_part parts[3];
+    for (unsigned i = 0, count = parts_of_vector(number, parts); i < count; i++) {
+        unsigned end = parts[i].first + parts[i].size, from = first > parts[i].first ? first : parts[i].first;
+        if (from < end)
+            set(xstate, parts[i].component, parts[i].offset + (from - parts[i].first), end - from, bytes + from);
+    }
+}
+
 static bool mmx(const struct segue_xstate *xstate, unsigned number, uint8_t bytes[VECTOR_SIZE])
 {
     uint8_t status[2];

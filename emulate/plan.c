@@ -147,6 +147,12 @@ static const char *window_refusal(const struct segue_window *window, uint8_t dir
     return "the window is of no known kind";
 }
 
+/* Whether the instruction can be stopped between its accesses, and goes on with those that are left. */
+static bool can_stop_between(const struct segue_plan *plan)
+{
+    return plan->elements || plan->insn.memory[0].addressing == SEGUE_ADDRESSING_VECTOR;
+}
+
 /* What the windows cannot do for this access, or NULL. */
 static const char *windows_refusal(struct segue_plan *plan)
 {
@@ -157,6 +163,8 @@ static const char *windows_refusal(struct segue_plan *plan)
         bool is_cut = !plan->elements && piece->size != plan->accesses[piece->access].size;
         if (!piece_is_native(piece) || is_cut)
             plan->flags |= SEGUE_PLAN_NOT_ATOMIC;
+        if (can_stop_between(plan) && i > 0 && piece->access != plan->pieces[i - 1].access)
+            devices = 0;
         if (!piece->window)
             continue;
         /* A device cannot be asked whether it would. */
@@ -165,9 +173,11 @@ static const char *windows_refusal(struct segue_plan *plan)
         const char *why = window_refusal(piece->window, direction);
         if (why)
             return why;
+        /* If the second refused, the first would have happened already. */
+        if (devices > 1 && !plan->elements)
+            return "it accesses callback windows more than once";
     }
-    /* If the second refused, the first would have happened already. Of a string each element is done by itself. */
-    return !plan->elements && devices > 1 ? "it accesses callback windows more than once" : NULL;
+    return NULL;
 }
 
 static bool is_move(const struct segue_insn *insn)

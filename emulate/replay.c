@@ -18,6 +18,7 @@
 #include "../decode/redirect.h"
 #include "../decode/state.h"
 #include "engines.h"
+#include "lanes.h"
 #include "makers.h"
 #include "parts.h"
 #include "pieces.h"
@@ -179,13 +180,6 @@ static const char *state_refusal(const struct segue_plan *plan, const struct seg
     return compaction ? "the vector state that was given is in the compacted format" : NULL;
 }
 
-/* A vector of indices in 32 bits wraps around there; led elsewhere, it would not. */
-static bool wraps_lanes(const struct segue_plan *plan)
-{
-    const struct segue_insn *insn = &plan->insn;
-    return insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR && insn->address_size != 8;
-}
-
 /* Operands that the processor accesses in several parts are truncated part by part: over the end of 32 bits of address
  * the next part is at the beginning. */
 static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *regs)
@@ -194,6 +188,9 @@ static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *
     const struct segue_memory_operand *memory = &insn->memory[0];
     bool has_parts = insn->class_ == SEGUE_CLASS_X87 || insn->class_ == SEGUE_CLASS_STATE ||
                      memory->masking != SEGUE_MASKING_NONE || memory->size > 8;
+    /* Lanes are truncated each for itself. */
+    if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
+        return false;
     uint64_t size = insn->class_ == SEGUE_CLASS_STATE ? STATE_MOST : memory->size;
     uint64_t base = 0;
     if (memory->segment == SEGUE_SEGMENT_FS)
@@ -214,8 +211,6 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
     redirect_complete(&plan->insn);
     if (insn->redirection.kind == SEGUE_REDIRECTION_NONE)
         return "no engine does this instruction";
-    if (wraps_lanes(plan))
-        return "its lanes' addresses are truncated to 32 bits";
     if (!stubs_ready())
         return "it must be run from executable memory, and there is none";
     if (regs->rflags & FLAG_ALIGNMENT_CHECK)
@@ -226,8 +221,7 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
     return state_refusal(plan, regs, xstate);
 }
 
-/* What all pieces of an operand have in common. An operand without pieces is reached nowhere. */
-static struct replay_place place_of(const struct segue_plan *plan, unsigned operand)
+struct replay_place replay_place_of(const struct segue_plan *plan, unsigned operand)
 {
     struct replay_place place = {.is_native = false};
     for (uint32_t i = 0; i < plan->piece_count; i++) {
@@ -266,8 +260,6 @@ static const char *copy_refusal(const struct segue_plan *plan, const struct segu
 {
     if (is_atomic(plan))
         return "it is one indivisible operation, which this window cannot do";
-    if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
-        return "its lanes are not all reached through one window";
     if (memory->addressing == SEGUE_ADDRESSING_STATE || (memory->size > REPLAY_COPY_MOST && !is_string(memory)))
         return "its operand is too large to be copied";
     if (plan_leaves_addresses(plan))
@@ -286,7 +278,7 @@ static bool is_copied(const struct segue_plan *plan, unsigned operand)
 {
     if (is_repeated(&plan->insn))
         return plan->flags & SEGUE_PLAN_COPIED;
-    return !place_of(plan, operand).is_native;
+    return !replay_place_of(plan, operand).is_native;
 }
 
 const char *replay_window_refusal(struct segue_plan *plan)
@@ -426,7 +418,7 @@ static void load_state(struct replay *replay)
     context->zmm_high = component_in(context, STATE_HI16_ZMM);
 }
 
-static void load(struct replay *replay)
+void replay_begin(struct replay *replay)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     memcpy(replay->context.general, replay->regs, sizeof replay->context.general);
@@ -495,7 +487,7 @@ static void store_addresses(const struct replay *replay, struct segue_regs *regs
 }
 
 /* What the thread has after the instruction. */
-static void store(const struct replay *replay, struct segue_regs *regs)
+void replay_end(const struct replay *replay, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     uint8_t stand_in = insn->redirection.stand_in;
@@ -544,7 +536,7 @@ static enum segue_status stop(struct replay *replay, struct segue_regs *regs, st
     const struct segue_insn *insn = &replay->plan->insn;
     bool moved = replay->context.general[base_of(insn, 0)] != replay->loaded[0];
     if (is_string(&insn->memory[0]) && moved)
-        store(replay, regs);
+        replay_end(replay, regs);
     if (is_repeated(insn)) {
         struct extents element;
         for (unsigned i = 0; i < insn->memory_count; i++) {
@@ -558,7 +550,7 @@ static enum segue_status stop(struct replay *replay, struct segue_regs *regs, st
     return SEGUE_FAULT;
 }
 
-static enum segue_status run(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+enum segue_status replay_execute(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
     uint32_t holder = replay->holder;
     if (holder == STEP_NO_HOLDER && !stubs_borrow(&holder))
@@ -603,7 +595,7 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
         return status;
     if (area)
         memcpy(replay->kept, area, sizeof replay->kept);
-    status = run(replay, regs, fault);
+    status = replay_execute(replay, regs, fault);
     if (status != SEGUE_OK || !has_stored(replay))
         return status;
     status = pieces_write(plan, &replay->copies, fault);
@@ -617,16 +609,16 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
 static enum segue_status carry_out(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
     replay->copies = (struct copies){0};
-    load(replay);
+    replay_begin(replay);
     bool on_copies = replay->copies.bytes[0] || replay->copies.bytes[1];
-    enum segue_status status = on_copies ? run_on_copies(replay, regs, fault) : run(replay, regs, fault);
+    enum segue_status status = on_copies ? run_on_copies(replay, regs, fault) : replay_execute(replay, regs, fault);
     if (status != SEGUE_OK)
         return status;
     bool finished = is_finished(replay);
     uint64_t next = regs->rip + (finished ? replay->plan->insn.length : 0);
     if (!finished)
         forget_flags(replay);
-    store(replay, regs);
+    replay_end(replay, regs);
     regs->rip = next;
     return SEGUE_OK;
 }
@@ -676,7 +668,9 @@ enum segue_status replay_step(struct step_scratch *scratch, const struct segue_p
     replay->xstate = xstate;
     if (is_repeated(&plan->insn))
         return carry_out_repeated(replay, regs, fault);
+    if (lanes_are_apart(plan))
+        return lanes_step(replay, regs, fault);
     for (unsigned i = 0; i < plan->insn.memory_count; i++)
-        replay->places[i] = place_of(plan, i);
+        replay->places[i] = replay_place_of(plan, i);
     return carry_out(replay, regs, fault);
 }

@@ -59,6 +59,16 @@ struct replay_place {
     uint64_t distance;
 };
 
+/* Of a gather or a scatter that is done in several runs, as they were: the vector of indices, the destination, and the
+ * mask, in an opmask register or in a vector of that size. */
+struct replay_lanes {
+    uint8_t indices[64];
+    uint8_t destination[64];
+    uint8_t mask[64];
+    uint64_t opmask;
+    unsigned mask_size;
+};
+
 /* One step. */
 struct replay {
     const struct segue_plan *plan;
@@ -75,6 +85,7 @@ struct replay {
     /* What was loaded where the instruction takes an operand's address from, in place of what the thread has there. */
     uint64_t loaded[SEGUE_MEMORY_OPERANDS];
     _Alignas(REPLAY_COPY_ALIGNMENT) uint8_t buffers[SEGUE_MEMORY_OPERANDS][REPEAT_COPY_MOST + REPLAY_COPY_ALIGNMENT];
+    struct replay_lanes lanes;
     /* The legacy region and the header, as they were before a device was asked. */
     uint8_t kept[REPLAY_LEGACY_SIZE + REPLAY_HEADER_SIZE];
 };
@@ -83,6 +94,19 @@ struct step_scratch;
 
 /* As segue_replay_prepare. */
 enum segue_status replay_prepare(void);
+
+/* The parts of a step. What all pieces of an operand have in common; an operand without pieces is reached nowhere. */
+struct replay_place replay_place_of(const struct segue_plan *plan, unsigned operand);
+
+/* Makes the state ready that the instruction runs with; `places` are chosen. */
+void replay_begin(struct replay *replay);
+
+/* Runs the instruction. SEGUE_OK, and the state is that after it; SEGUE_FAULT: what the processor had done is done;
+ * SEGUE_BUSY. */
+enum segue_status replay_execute(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault);
+
+/* Gives the thread the registers after it. */
+void replay_end(const struct replay *replay, struct segue_regs *regs);
 
 /* Runs the stub. REPLAY_DONE; REPLAY_FAULTED: the instruction faulted, and the state is that at the fault;
  * REPLAY_NOT_LOADED: the area could not be loaded, and nothing has happened. */
