@@ -26,8 +26,9 @@ struct landing {
 bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uint64_t code_segment,
                      uint64_t stack_segment);
 
-/* Assembly: loads the components in `features` from the XSAVE area, then everything else, and is there. `landing` is on
- * the stack in use, or on the one that it leads to. At landing_off_list the record is off the list and RDI the landing;
+/* Assembly: loads the components in `features` from the XSAVE area, then everything else, and is there. With no
+ * features it loads x87 and SSE from an area of FXSAVE, as a processor without XSAVE needs. `landing` is on the stack
+ * in use, or on the one that it leads to. At landing_off_list the record is off the list and RDI the landing;
  * from landing_forgotten on that is the top of the stack; at landing_last, its last instruction, all but its IRETQ part
  * is loaded. */
 __attribute__((noreturn)) void landing_go(const struct landing *landing, const void *area, uint64_t features);

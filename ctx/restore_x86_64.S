@@ -60,7 +60,7 @@
         .endr
 .endm
 
-/* landing_go (rdi landing, rsi area, rdx features) */
+/* landing_go (rdi landing, rsi area, rdx features): without features there is no XSAVE, and the area is FXSAVE's. */
         .section .text.landing_go, "ax", @progbits
         .globl  landing_go, landing_off_list, landing_forgotten, landing_last, landing_shortcut, landing_refused, landing_refused_end
         .hidden landing_go, landing_off_list, landing_forgotten, landing_last, landing_shortcut, landing_refused, landing_refused_end
@@ -70,8 +70,13 @@ landing_go:
         .cfi_startproc
         _CET_ENDBR
         movl    %edx, %eax
+        testq   %rdx, %rdx
+        jz      1f
         shrq    $32, %rdx
         xrstor64 (%rsi)
+        jmp     2f
+1:      fxrstor64 (%rsi)
+2:
         /* The record counts only as long as its stack is the one in use. */
         movq    LANDING_HANDLING(%rdi), %rcx
         testq   %rcx, %rcx

@@ -61,7 +61,7 @@ _Static_assert(offsetof(struct replay_context, rflags) == REPLAY_RFLAGS, "replay
 _Static_assert(offsetof(struct replay_context, code) == REPLAY_CODE, "replay.h");
 _Static_assert(offsetof(struct replay_context, area) == REPLAY_AREA, "replay.h");
 _Static_assert(offsetof(struct replay_context, components) == REPLAY_COMPONENTS, "replay.h");
-_Static_assert(offsetof(struct replay_context, by_moves) == REPLAY_BY_MOVES, "replay.h");
+_Static_assert(offsetof(struct replay_context, state_by) == REPLAY_STATE_BY, "replay.h");
 _Static_assert(offsetof(struct replay_context, ymm_upper) == REPLAY_YMM_UPPER, "replay.h");
 _Static_assert(offsetof(struct replay_context, opmask) == REPLAY_OPMASK, "replay.h");
 _Static_assert(offsetof(struct replay_context, zmm_upper) == REPLAY_ZMM_UPPER, "replay.h");
@@ -69,12 +69,15 @@ _Static_assert(offsetof(struct replay_context, zmm_high) == REPLAY_ZMM_HIGH, "re
 _Static_assert(offsetof(struct replay_context, popfq_flags) == REPLAY_POPFQ_FLAGS, "replay.h");
 _Static_assert(SEGUE_RDI == 5 && SEGUE_RSP == 7 && SEGUE_R15 == 15, "replay_x86_64.S");
 
-/* What the operating system has enabled; 0 where XSAVE cannot be used. */
+/* What the operating system has enabled, and whether XSAVE can be used; where it cannot, a frame holds FXSAVE's area,
+ * which has no header. */
 static uint64_t enabled_components;
+static bool has_xsave;
 
 /* Those of them that can be loaded and stored by moves. */
 static uint64_t movable_components;
 
+#define LEGACY_COMPONENTS (STATE_BIT(STATE_X87) | STATE_BIT(STATE_SSE))
 /* x87 as long as it is in use. */
 #define MOVED_LEGACY_AVX (STATE_BIT(STATE_X87) | STATE_BIT(STATE_SSE) | STATE_BIT(STATE_AVX))
 #define MOVED_AVX512 (STATE_BIT(STATE_OPMASK) | STATE_BIT(STATE_ZMM_HI256) | STATE_BIT(STATE_HI16_ZMM))
@@ -105,11 +108,11 @@ static uint64_t movable(uint64_t components)
 
 enum segue_status replay_prepare(void)
 {
-    uint64_t components;
-    if (state_enabled(&components)) {
-        __atomic_store_n(&enabled_components, components, __ATOMIC_RELAXED);
-        __atomic_store_n(&movable_components, movable(components), __ATOMIC_RELAXED);
-    }
+    uint64_t components = LEGACY_COMPONENTS;
+    bool xsave = state_enabled(&components);
+    __atomic_store_n(&has_xsave, xsave, __ATOMIC_RELAXED);
+    __atomic_store_n(&enabled_components, components, __ATOMIC_RELAXED);
+    __atomic_store_n(&movable_components, xsave ? movable(components) : 0, __ATOMIC_RELAXED);
     if (has_sahf())
         __atomic_store_n(&popfq_flags, FLAG_DIRECTION | FLAG_ALIGNMENT_CHECK, __ATOMIC_RELAXED);
     return stubs_prepare();
@@ -118,6 +121,12 @@ enum segue_status replay_prepare(void)
 static uint64_t enabled(void)
 {
     return __atomic_load_n(&enabled_components, __ATOMIC_RELAXED);
+}
+
+/* Bytes of an area that every instruction's state has: the legacy region, and the header where there is one. */
+static size_t fixed_size(void)
+{
+    return __atomic_load_n(&has_xsave, __ATOMIC_RELAXED) ? REPLAY_LEGACY_SIZE + REPLAY_HEADER_SIZE : REPLAY_LEGACY_SIZE;
 }
 
 bool replay_recover(uint64_t *rip)
@@ -170,11 +179,12 @@ static const char *state_refusal(const struct segue_plan *plan, const struct seg
     if (plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE &&
         (((regs->rdx << 32) | (uint32_t)regs->rax) & enabled() & ~(uint64_t)0xff))
         return "it saves or loads state that the handler has of its own";
-    if (!xstate || !xstate->area || xstate->size < REPLAY_LEGACY_SIZE + REPLAY_HEADER_SIZE ||
-        (needed & ~xstate->features))
+    if (!xstate || !xstate->area || xstate->size < fixed_size() || (needed & ~xstate->features))
         return segue_unlisted_text(SEGUE_UNLISTED_XSTATE);
     if ((uintptr_t)xstate->area % 64)
         return "the vector state that was given is not aligned";
+    if (fixed_size() == REPLAY_LEGACY_SIZE)
+        return NULL;
     uint64_t compaction;
     memcpy(&compaction, (const char *)xstate->area + XCOMP_BV, sizeof compaction);
     return compaction ? "the vector state that was given is in the compacted format" : NULL;
@@ -391,15 +401,17 @@ static void *component_in(const struct replay_context *context, unsigned compone
 }
 
 /* Instructions that save or load state go by what the processor counts as in use, which moves would change. */
-static bool can_be_moved(const struct replay *replay)
+static uint64_t choose_way(const struct replay *replay)
 {
     const struct replay_context *context = &replay->context;
     uint64_t in_use;
+    if (fixed_size() == REPLAY_LEGACY_SIZE)
+        return STATE_BY_FXSAVE;
     if (replay->plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE ||
         context->components & ~__atomic_load_n(&movable_components, __ATOMIC_RELAXED))
-        return false;
+        return STATE_BY_XSAVE;
     memcpy(&in_use, (const char *)context->area + XSTATE_BV, sizeof in_use);
-    return !(context->components & ~in_use & STATE_BIT(STATE_X87));
+    return context->components & ~in_use & STATE_BIT(STATE_X87) ? STATE_BY_XSAVE : STATE_BY_MOVES;
 }
 
 static void load_state(struct replay *replay)
@@ -407,10 +419,17 @@ static void load_state(struct replay *replay)
     struct replay_context *context = &replay->context;
     context->components = replay->plan->insn.redirection.state & enabled();
     context->area = context->components ? replay->xstate->area : NULL;
-    if (context->area && replay->plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE)
+    if (!context->area)
+        return;
+    context->state_by = choose_way(replay);
+    if (context->state_by == STATE_BY_FXSAVE) {
+        /* It moves both. */
+        context->components = LEGACY_COMPONENTS;
+        return;
+    }
+    if (replay->plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE)
         note_unused(context->area);
-    context->by_moves = context->components && can_be_moved(replay);
-    if (!context->by_moves)
+    if (context->state_by != STATE_BY_MOVES)
         return;
     context->ymm_upper = component_in(context, STATE_AVX);
     context->opmask = component_in(context, STATE_OPMASK);
@@ -594,7 +613,7 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
     if (status != SEGUE_OK)
         return status;
     if (area)
-        memcpy(replay->kept, area, sizeof replay->kept);
+        memcpy(replay->kept, area, fixed_size());
     status = replay_execute(replay, regs, fault);
     if (status != SEGUE_OK || !has_stored(replay))
         return status;
@@ -602,7 +621,7 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
     if (status == SEGUE_FAULT)
         parts_store_first(plan, &replay->copies);
     if (status != SEGUE_OK && area)
-        memcpy(area, replay->kept, sizeof replay->kept);
+        memcpy(area, replay->kept, fixed_size());
     return status;
 }
 

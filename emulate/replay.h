@@ -7,12 +7,18 @@
 #define REPLAY_CODE 136
 #define REPLAY_AREA 144
 #define REPLAY_COMPONENTS 152
-#define REPLAY_BY_MOVES 160
+#define REPLAY_STATE_BY 160
 #define REPLAY_YMM_UPPER 168
 #define REPLAY_OPMASK 176
 #define REPLAY_ZMM_UPPER 184
 #define REPLAY_ZMM_HIGH 192
 #define REPLAY_POPFQ_FLAGS 200
+
+/* How the area is loaded and stored: XRSTOR and XSAVE; moves (vectors_x86_64.h); FXRSTOR and FXSAVE, where the processor
+ * has no XSAVE and the area no header. */
+#define STATE_BY_XSAVE 0
+#define STATE_BY_MOVES 1
+#define STATE_BY_FXSAVE 2
 
 /* What replay_enter returns. */
 #define REPLAY_DONE 0
@@ -44,9 +50,8 @@ struct replay_context {
     /* The XSAVE area, in standard format, and which of its components to load and store; no component: no area. */
     void *area;
     uint64_t components;
-    /* Whether they are loaded and stored by moves (vectors_x86_64.h), and where those find what the legacy region does
-     * not hold. */
-    uint64_t by_moves;
+    /* STATE_BY_..., and where moves find what the legacy region does not hold. */
+    uint64_t state_by;
     void *ymm_upper, *opmask, *zmm_upper, *zmm_high;
     /* Flags of which one that is set wants POPFQ. */
     uint64_t popfq_flags;

@@ -103,9 +103,13 @@ replay_enter:
         .globl  replay_load, replay_loaded
         .hidden replay_load, replay_loaded
 replay_load:
-        cmpl    $0, REPLAY_BY_MOVES(%rdi)
-        jne     7f
+        cmpl    $STATE_BY_MOVES, REPLAY_STATE_BY(%rdi)
+        je      7f
+        ja      12f
         xrstor64 (%rcx)
+        jmp     1f
+12:
+        fxrstor64 (%rcx)
         jmp     1f
 7:
         LOAD_VECTORS
@@ -154,8 +158,9 @@ replay_loaded:
         jz      3f
         xorl    %edx, %edx
         movq    REPLAY_AREA(%rdi), %rcx
-        cmpl    $0, REPLAY_BY_MOVES(%rdi)
-        jne     8f
+        cmpl    $STATE_BY_MOVES, REPLAY_STATE_BY(%rdi)
+        je      8f
+        ja      13f
         xsave64 (%rcx)
         testl   $4, %eax
         jz      2f
@@ -192,6 +197,12 @@ replay_loaded:
         .cfi_remember_state
         fninit
         jmp     6b
+
+13:
+        .cfi_restore_state
+        .cfi_remember_state
+        fxsave64 (%rcx)
+        jmp     2b
 
 8:
         .cfi_restore_state

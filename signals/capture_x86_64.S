@@ -44,6 +44,8 @@ segue_context_capture:
         jb      3f
         xorl    %eax, %eax
         movl    $8, %ecx
+        cmpq    $HEADER, capture_area_size(%rip)
+        je      4f
 1:      movq    %rax, HEADER - 8(%rsi, %rcx, 8)
         decl    %ecx
         jnz     1b
@@ -51,6 +53,9 @@ segue_context_capture:
         movl    4 + capture_features(%rip), %edx
         xsave64 (%rsi)
 2:      jmp     capture_finish
+        /* A processor without XSAVE: the area ends where a header would begin. */
+4:      fxsave64 (%rsi)
+        jmp     capture_finish
 3:      movl    $INVALID, %eax
         ret
         .cfi_endproc

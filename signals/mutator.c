@@ -82,10 +82,12 @@ enum segue_status segue_context_of_event(const struct segue_event *event, struct
 
 size_t segue_capture_size(void)
 {
-    uint64_t enabled, size = 0;
-    if (!state_enabled(&enabled))
-        return 0;
-    size = HEADER + 64;
+    uint64_t enabled, size = HEADER + 64;
+    /* Without XSAVE there are x87 and SSE, in FXSAVE's area. */
+    if (!state_enabled(&enabled)) {
+        enabled = STATE_BIT(STATE_X87) | STATE_BIT(STATE_SSE);
+        size = LEGACY_SIZE;
+    }
     for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
         struct state_component place;
         if ((enabled >> i & 1) && state_find(i, &place) && place.offset + place.size > size)

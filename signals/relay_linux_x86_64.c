@@ -50,7 +50,8 @@
 #endif
 
 /* What a handler begins with: everything as after a reset, in an area of the compacted format, which has room for
- * nothing; where the processor does not know that, x87, SSE and AVX, which is all that our own code may have used. */
+ * nothing; where the processor does not know that, x87, SSE and AVX, which is all that our own code may have used.
+ * Without XSAVE the legacy part alone is loaded (FXRSTOR); it holds the initial control words for that. */
 static const struct {
     _Alignas(AREA_ALIGNMENT) uint8_t legacy[512];
     uint64_t in_use, format, reserved[6];
@@ -58,7 +59,7 @@ static const struct {
 static const struct {
     _Alignas(AREA_ALIGNMENT) uint8_t legacy[512];
     uint8_t header[64], avx[256];
-} initial_standard = {.legacy = {[24] = 0x80, [25] = 0x1f}};
+} initial_standard = {.legacy = {[0] = 0x7f, [1] = 0x03, [24] = 0x80, [25] = 0x1f}};
 #define STANDARD_FEATURES 7u
 
 /* On the handler's stack, right below the frame, for relay_gate. */

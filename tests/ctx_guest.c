@@ -296,6 +296,21 @@ static void nothing_of_the_hosts_vector_state_is_seen(void **state)
 }
 
 /* An area that XRSTOR refuses is refused, on the way in. */
+/* Whether the processor refuses to load the area: a child that tries dies. An emulated one may take what a real one
+ * does not. */
+static bool processor_refuses(const void *area)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        __asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((uint32_t)FEATURES), "d"(0) : "memory");
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status);
+}
+
 static void area_that_cannot_be_loaded_is_a_general_protection_fault(void **state)
 {
     (void)state;
@@ -313,8 +328,11 @@ static void area_that_cannot_be_loaded_is_a_general_protection_fault(void **stat
         uint64_t before;
         memcpy(&before, word, 8);
         memcpy(word, &bad[i].value, 8);
-        enter(guest_call);
-        expect(13, 0, 0, at(guest_call));
+        if (processor_refuses(guest.xstate.area)) {
+            enter(guest_call);
+            expect(13, 0, 0, at(guest_call));
+        } else
+            print_message("SKIP row %zu: this processor loads such an area\n", i);
         memcpy(word, &before, 8);
         enter(guest_call);
         expect(SEGUE_GUEST_CALLED, 0, 0, at(guest_called));
@@ -938,6 +956,8 @@ int main(void)
         BOTH(child_process_runs_its_parents_guest),
         BOTH(installed_handler_serves_and_tells_guests_faults),
     };
+    if (!state_can_be_dumped())
+        return STATE_SKIPPED;
     closed = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,8 @@
 
 #include <cpuid.h>
 #include <segue/regs.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #define AREA_SIZE 4096
@@ -21,6 +23,19 @@ extern struct segue_regs state_regs;
 extern unsigned char state_area[AREA_SIZE] __attribute__((aligned(64)));
 void state_dump(void);
 void state_dumped(void);
+
+/* What a test program exits with when it cannot run here. */
+#define STATE_SKIPPED 77
+
+/* state_dump stores the state by XSAVE. Without it the program that needs a dump says so. */
+static inline bool state_can_be_dumped(void)
+{
+    unsigned a, b, c, d;
+    if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE))
+        return true;
+    puts("SKIP: the processor or the system has no XSAVE, by which the test looks at the state");
+    return false;
+}
 
 static uint64_t state_seed = 0x2545f4914f6cdd1du;
 

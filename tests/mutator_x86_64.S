@@ -21,9 +21,16 @@ lone_jump_buffer: .zero LONE_JUMP_BUFFER
         pushq   %r14
         pushq   %r15
         subq    $8, %rsp
+        /* No components: the processor has no XSAVE, and the area is FXSAVE's. */
         movq    %rdx, %rax
+        movq    %rdx, lone_components(%rip)
+        testq   %rdx, %rdx
+        jz      2f
         shrq    $32, %rdx
         xrstor64 (%rsi)
+        jmp     3f
+2:      fxrstor64 (%rsi)
+3:
         /* What an earlier run has left in the red zone is not to be found. */
         movq    $-16, %rcx
 1:      movq    $0, (%rsp, %rcx, 8)
@@ -53,7 +60,10 @@ lone_jump_buffer: .zero LONE_JUMP_BUFFER
         cld
         fninit
         ldmxcsr default_mxcsr(%rip)
+        testb   $4, lone_components(%rip)
+        jz      4f
         vzeroupper
+4:
         addq    $8, %rsp
         popq    %r15
         popq    %r14
@@ -65,6 +75,8 @@ lone_jump_buffer: .zero LONE_JUMP_BUFFER
 .endm
 
 default_mxcsr:  .long 0x1f80
+        .local  lone_components
+        .comm   lone_components, 8, 8
 
         .globl  lone_fault, lone_fault_instruction
         .type   lone_fault, @function

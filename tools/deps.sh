@@ -1,7 +1,8 @@
 #!/bin/sh
-# deps.sh: installs from Debian what tools/deps.txt lists and this machine lacks; does nothing when all is there.
+# deps.sh [LIST]: installs from Debian what LIST (tools/deps.txt) names and this machine lacks; does nothing when all is
+# there.
 set -eu
-list=$(dirname "$0")/deps.txt
+list=${1:-$(dirname "$0")/deps.txt}
 
 missing=
 while read -r package reason; do
