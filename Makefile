@@ -1,6 +1,7 @@
 # Thin front to meson: sets up what is missing, configures once, builds, and goes.
 #   make run | test | bench | install | clean     BUILD=build  CC=gcc|clang  SANITIZE=address,undefined  TESTS='step handler'
 #   make test-long                                SHARD=I/N  STATES=10000
+#   make test-machines                            MACHINES='no-xsave max'
 BUILD ?= build
 ifeq ($(origin CC),default)
 CC := gcc
@@ -10,7 +11,7 @@ PREFIX ?= /usr/local
 SHARD ?= 0/1
 STATES ?= 10000
 
-.PHONY: all deps configure run test test-long bench install clean
+.PHONY: all deps configure run test test-long test-machines bench install clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -37,6 +38,11 @@ test-long: all
 	$(BUILD)/tests/long_strings
 	$(BUILD)/tests/differential --rows corpus/debian.hex.xz --rows corpus/generated.hex.xz --per-row $(STATES) \
 	    --shard $(SHARD) --progress $(BUILD)/test-long-$(STATES)-$(subst /,-of-,$(SHARD))
+
+# The tests on other kernels and processors, emulated (tests/machines).
+test-machines: all
+	@./tools/deps.sh tests/machines/deps.txt
+	./tests/machines/machines.sh $(BUILD) $(MACHINES)
 
 bench: all
 	./bench/run.sh $(BUILD)

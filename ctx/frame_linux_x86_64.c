@@ -24,6 +24,8 @@
 #define XSTATE_MAGIC 0x46505853u
 /* Where the kernel's own words stand in the legacy area. */
 #define SOFTWARE_BYTES 464
+#define LEGACY_SIZE 512
+#define LEGACY_FEATURES 3
 #define HEADER 512
 #define HEADER_END 576
 /* At the end of the area. */
@@ -115,6 +117,8 @@ void frame_set_registers(void *ucontext, const struct segue_regs *regs)
         frame->uc_mcontext.gregs[gregs[i]] = (greg_t)segue_register_get(regs, i);
 }
 
+/* A kernel without XSAVE writes its words all the same, with no features and FXSAVE's size; what is there is x87 and
+ * SSE. */
 void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate)
 {
     char *area = (char *)((const ucontext_t *)ucontext)->uc_mcontext.fpregs;
@@ -123,6 +127,8 @@ void frame_get_xstate(const void *ucontext, struct segue_xstate *xstate)
     if (!area || software->magic != XSTATE_MAGIC)
         return;
     *xstate = (struct segue_xstate){.area = area, .size = software->xstate_size, .features = software->features};
+    if (xstate->size == LEGACY_SIZE)
+        xstate->features = LEGACY_FEATURES;
 }
 
 uint64_t frame_get_page_fault(const void *ucontext)
@@ -158,7 +164,6 @@ bool frame_allows_direct_restore(const void *ucontext)
 
 /* The kernel's part of the C library's type. */
 #define KERNEL_UCONTEXT_SIZE (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t))
-#define LEGACY_SIZE 512
 #define AREA_ALIGNMENT 64
 
 /* With what the kernel appends to the area to find out whether it is whole. */

@@ -103,10 +103,13 @@ static bool is_sound(const struct segue_xstate *xstate, const struct segue_xstat
     const char *area = xstate->area;
     uint64_t header[8];
     uint32_t mxcsr, mask;
-    if ((uint64_t)(uintptr_t)area % AREA_ALIGNMENT || xstate->size < HEADER_END ||
-        (xstate->features & ~frame->features))
+    uint32_t least = frame->size == HEADER ? HEADER : HEADER_END;
+    if ((uint64_t)(uintptr_t)area % AREA_ALIGNMENT || xstate->size < least || (xstate->features & ~frame->features))
         return false;
-    memcpy(header, area + HEADER, sizeof header);
+    memset(header, 0, sizeof header);
+    /* Without XSAVE there is none. */
+    if (least == HEADER_END)
+        memcpy(header, area + HEADER, sizeof header);
     memcpy(&mxcsr, area + MXCSR, sizeof mxcsr);
     memcpy(&mask, (const char *)frame->area + MXCSR_MASK, sizeof mask);
     for (unsigned i = 1; i < sizeof header / sizeof *header; i++)

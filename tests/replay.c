@@ -370,7 +370,11 @@ static void jump_to_what_is_no_address_is_told_at_the_jump(void **state)
     *(uint64_t *)(void *)fixture->alias = 0x0000800000000000;
     *(uint64_t *)(void *)(fixture->alias + PAGE) = 0x0000800000000000;
     jump_by(fixture->alias + PAGE);
-    skip_if(seen.trap == 13 ? NULL : "this processor is emulated, and reports a page fault for such a jump");
+    /* Not by skip(), which would leave the fixture installed. */
+    if (seen.trap != 13) {
+        print_message("SKIP: this processor is emulated, and reports a page fault for such a jump\n");
+        return;
+    }
     uint64_t instruction = jump_by(fixture->memory);
     assert_int_equal(seen.number, SIGSEGV);
     assert_int_equal(seen.code, SI_KERNEL);
