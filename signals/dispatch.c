@@ -192,6 +192,13 @@ static void tell_step_fault(const struct service *service, struct thread_state *
     }
 }
 
+/* A region that was removed while the fault was looked into may have been counted on: its pages were open then, but
+ * another region may have closed them since. Trying again cannot repeat without another removal. */
+static enum outcome refused(const struct service *service)
+{
+    return region_removals() == service->removals ? OUTCOME_REFUSED : OUTCOME_RETRIED;
+}
+
 static enum outcome serve_access(struct work *work, const struct region *faulted, void *ucontext)
 {
     struct service *service = &work->service;
@@ -203,17 +210,22 @@ static enum outcome serve_access(struct work *work, const struct region *faulted
     enum segue_verdict verdict = ask_policies(service);
     if (verdict == SEGUE_RETRY)
         return OUTCOME_RETRIED;
-    if (verdict != SEGUE_STEP || service->can_step != SEGUE_OK)
+    if (verdict != SEGUE_STEP)
         return OUTCOME_REFUSED;
+    if (service->can_step != SEGUE_OK)
+        return refused(service);
     thread_self.recovered.si_signo = 0;
     /* The frame of the fault that a step meets tells more than the step would find out. */
     enum segue_status status = keyed_step(&work->step, &service->plan, &service->regs, &service->xstate);
-    if (status == SEGUE_FAULT)
-        tell_step_fault(service, &thread_self);
     /* Elements of a string that came before a fault are done. */
     if (status == SEGUE_OK || status == SEGUE_FAULT)
         frame_write(ucontext, &service->regs);
-    return status == SEGUE_OK ? OUTCOME_STEPPED : OUTCOME_REFUSED;
+    if (status == SEGUE_OK)
+        return OUTCOME_STEPPED;
+    enum outcome outcome = refused(service);
+    if (status == SEGUE_FAULT && outcome == OUTCOME_REFUSED)
+        tell_step_fault(service, &thread_self);
+    return outcome;
 }
 
 static enum outcome serve_region(struct work *work, const struct region *faulted, const siginfo_t *info, void *ucontext)
@@ -283,6 +295,7 @@ static enum outcome serve(struct work *work, const siginfo_t *info, void *uconte
     service->rights = keyed_begin();
     thread_self.serving_address = service->fault.address;
     thread_self.serving_instruction = frame_instruction(ucontext);
+    service->removals = region_removals();
     const struct region *region = service->fault.address_known ? region_at(service->fault.address) : NULL;
     if (region && region->kind == SEGUE_WINDOW_ALIAS)
         thread_self.last_distance = (uint64_t)(uintptr_t)region->place - region->base;

@@ -14,6 +14,8 @@ struct service {
     struct segue_plan plan;
     enum segue_status can_step;
     struct footprint footprint;
+    /* How many regions had been removed before this fault looked for any (region_removals). */
+    uint64_t removals;
     /* The protection keys' rights that the handler began with. */
     uint32_t rights;
 };

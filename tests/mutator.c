@@ -252,6 +252,16 @@ static void reference_is_found_in_the_thread_that_faults(void **state)
 static uint64_t address_told;
 static uint8_t direction_told, direction_told_both;
 
+#define RESUME_FLAG 0x10000u
+/* Whether the processor sets it in a fault's frame, as the manuals say; qemu does not, and only by it is a frame a
+ * fault's for sure. */
+static bool sets_resume_flag;
+
+static uint64_t seen_flags(const void *ucontext)
+{
+    return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_EFL];
+}
+
 /* As an embedder with a handler of its own would do it all: MPS's ArenaAccess. */
 static void own_handler(int number, siginfo_t *info, void *ucontext)
 {
@@ -260,6 +270,7 @@ static void own_handler(int number, siginfo_t *info, void *ucontext)
     struct segue_window window = {
         .base = (uint64_t)(uintptr_t)closed.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = closed.alias};
     (void)number;
+    sets_resume_flag = seen_flags(ucontext) & RESUME_FLAG;
     if (segue_fault_address(info, ucontext, &address_told) != SEGUE_OK ||
         segue_fault_access(info, ucontext, 0, &direction_told) != SEGUE_OK ||
         segue_fault_access(info, ucontext, SEGUE_FAULT_WRITE_IS_READ_WRITE, &direction_told_both) != SEGUE_OK ||
@@ -281,7 +292,8 @@ static void check_in_own_handler(const struct place *place)
     assert_int_equal(address_told, LONE_CLOSED);
     assert_int_equal(direction_told, SEGUE_READ);
     assert_false(seen.in_fault);
-    assert_int_equal(seen.kind, SEGUE_CONTEXT_FAULT);
+    if (sets_resume_flag)
+        assert_int_equal(seen.kind, SEGUE_CONTEXT_FAULT);
 }
 
 static void embedder_with_its_own_handler_steps_and_scans(void **state)
@@ -292,6 +304,8 @@ static void embedder_with_its_own_handler_steps_and_scans(void **state)
     sigaction(SIGSEGV, &action, &kept);
     mprotect(closed.memory, PAGE, PROT_NONE);
     for_every_place(check_in_own_handler);
+    if (!sets_resume_flag)
+        print_message("SKIP: this processor is emulated, and does not set the resume flag: the kind of a context\n");
     *(volatile char *)closed.memory = 42;
     assert_int_equal(direction_told, SEGUE_WRITE);
     assert_int_equal(direction_told_both, SEGUE_READ | SEGUE_WRITE);
