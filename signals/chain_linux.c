@@ -139,6 +139,7 @@ static void run_handler(int number, siginfo_t *info, void *ucontext, const struc
     const struct relay relay = {number, action, mask & ~answered, before, &stack};
     switch (relay_prepare(&relay, info, ucontext, &place)) {
     case RELAY_READY:
+        thread_self.stack_is_lent = place.lends_stack;
         believed_set_mask(before | (mask & answered));
         relay_enter(&relay, ucontext, &place);
     case RELAY_NO_ROOM:
@@ -223,6 +224,7 @@ void restorer_return(void *ucontext)
     ucontext_t *frame = ucontext;
     uint64_t answered = believed_signals(), mask = word_of(&frame->uc_sigmask);
     thread_stack_in_force(&frame->uc_stack);
+    thread_self.stack_is_lent = false;
     if (!answered)
         return;
     mask &= ~answered;

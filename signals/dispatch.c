@@ -531,6 +531,9 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
     }
     if (recover(info, ucontext))
         return;
+    /* The kernel puts the stack back, and the fault comes once more, on that. */
+    if (way == CHAIN_ENTER && !thread->depth && thread_takes_stack_back(ucontext))
+        return;
     if (thread->depth)
         thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     size_t room = frame_room(ucontext, entry_stack);

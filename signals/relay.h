@@ -24,6 +24,9 @@ struct relay_frame {
     void *ucontext;
     /* It is on another stack than we are. */
     bool by_gate;
+    /* The program's alternate stack is the one in force while the handler is on it, as without us: whoever leaves it by
+     * longjmp asks (glibc's __longjmp_chk does). */
+    bool lends_stack;
 };
 
 enum relay_status {

@@ -1,8 +1,10 @@
-/* relay_layout.h: where relay_x86_64.S finds the mask; relay_linux_x86_64.c compares it with the C struct. */
+/* relay_layout.h: where relay_x86_64.S finds the mask and the stack; relay_linux_x86_64.c compares it with the C struct. */
 #ifndef SEGUE_SIGNALS_RELAY_LAYOUT_H
 #define SEGUE_SIGNALS_RELAY_LAYOUT_H
 
 #define RELAY_MASK 56
-#define RELAY_SIZE 72
+#define RELAY_STACK 64
+#define RELAY_HANDLER 96
+#define RELAY_SIZE 104
 
 #endif

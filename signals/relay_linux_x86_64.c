@@ -64,9 +64,15 @@ static const struct {
 
 /* On the handler's stack, right below the frame, for relay_gate. */
 struct gate_words {
-    uint64_t rflags, rcx, r10, r11, rdx, rsi, rdi, mask, handler;
+    uint64_t rflags, rcx, r10, r11, rdx, rsi, rdi, mask;
+    /* The address of `stack` if that is to come into force; else 0. */
+    uint64_t lent;
+    stack_t stack;
+    uint64_t handler;
 };
 _Static_assert(offsetof(struct gate_words, mask) == RELAY_MASK, "the assembly finds the mask elsewhere");
+_Static_assert(offsetof(struct gate_words, lent) == RELAY_STACK, "the assembly finds the stack elsewhere");
+_Static_assert(offsetof(struct gate_words, handler) == RELAY_HANDLER, "the assembly finds the handler elsewhere");
 _Static_assert(sizeof(struct gate_words) == RELAY_SIZE, "the assembly pops another number of words");
 
 extern const char relay_gate[];
@@ -136,6 +142,7 @@ static bool write_gate_words(const struct relay *relay, const struct relay_frame
 {
     const ucontext_t *there = place->ucontext;
     const greg_t *regs = there->uc_mcontext.gregs;
+    char *at = (char *)place->ucontext - PRETCODE_SIZE - RELAY_SIZE;
     struct gate_words words = {
         .rflags = (uint64_t)regs[REG_EFL] & ~(uint64_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME),
         .rcx = (uint64_t)regs[REG_RCX],
@@ -145,9 +152,11 @@ static bool write_gate_words(const struct relay *relay, const struct relay_frame
         .rsi = (uint64_t)(uintptr_t)place->info,
         .rdi = (uint64_t)relay->number,
         .mask = relay->mask,
+        .lent = place->lends_stack ? (uint64_t)(uintptr_t)at + RELAY_STACK + sizeof words.lent : 0,
+        .stack = *relay->stack,
         .handler = (uint64_t)(uintptr_t)relay->action->sa_sigaction,
     };
-    return guard_copy((char *)place->ucontext - PRETCODE_SIZE - RELAY_SIZE, &words, sizeof words) == 0;
+    return guard_copy(at, &words, sizeof words) == 0;
 }
 
 enum relay_status relay_prepare(const struct relay *relay, siginfo_t *info, void *ucontext, struct relay_frame *place)
@@ -184,6 +193,9 @@ enum relay_status relay_prepare(const struct relay *relay, siginfo_t *info, void
         memcpy(to, &restorer, sizeof restorer);
     *place = (struct relay_frame){.info = (void *)(to + (PRETCODE_SIZE + KERNEL_UCONTEXT_SIZE)), .ucontext = there};
     place->by_gate = is_elsewhere;
+    /* The program's stack, which it believes to be the one in force, and another one is. */
+    place->lends_stack =
+        is_elsewhere && stack == relay->stack && is_inside(stack, begin) && !is_same_stack(&frame->uc_stack, stack);
     return !is_elsewhere || write_gate_words(relay, place) ? RELAY_READY : RELAY_NO_ROOM;
 }
 

@@ -1,8 +1,10 @@
 /* relay_x86_64.S: the last step before a handler: the mask that it runs with comes into force when the thread is on its
- * stack and not before. A collector that was kept waiting suspends it there, and not on ours.
+ * stack and not before. A collector that was kept waiting suspends it there, and not on ours. So does the alternate
+ * stack, which cannot be changed by a thread that is on it.
  *
  *      rsp ->  rflags rcx r10 r11 rdx rsi rdi      what the system call takes, as the handler is to find them
  *              mask
+ *              the address of the alternate stack's words, 0 where it stays as it is; those words
  *              handler
  *              the kernel's frame                  <- rsp at the handler's first instruction
  */
@@ -11,6 +13,7 @@
 #include "relay_layout.h"
 
 #define SYS_RT_SIGPROCMASK 14
+#define SYS_SIGALTSTACK 131
 #define SIG_SETMASK 2
 #define MASK_SIZE 8
 
@@ -20,7 +23,13 @@
         .type   relay_gate, @function
         .p2align 4
 relay_gate:
-        movl    $SIG_SETMASK, %edi
+        movq    RELAY_STACK(%rsp), %rdi
+        testq   %rdi, %rdi
+        jz      1f
+        xorl    %esi, %esi
+        movl    $SYS_SIGALTSTACK, %eax
+        syscall
+1:      movl    $SIG_SETMASK, %edi
         leaq    RELAY_MASK(%rsp), %rsi
         xorl    %edx, %edx
         movl    $MASK_SIZE, %r10d
@@ -34,7 +43,7 @@ relay_gate:
         popq    %rdx
         popq    %rsi
         popq    %rdi
-        leaq    8(%rsp), %rsp
+        leaq    RELAY_HANDLER - RELAY_MASK(%rsp), %rsp
         ret
         .size   relay_gate, . - relay_gate
 

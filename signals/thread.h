@@ -54,8 +54,10 @@ struct thread_state {
     size_t stack_size, guard_size;
     /* The thread's own stack, of a thread that has attached; both 0 where it is not known. */
     uint64_t own_stack, own_stack_end;
-    /* The stack that the thread had before. */
+    /* The stack that the thread had before; and whether that is in force again, for a handler of the program's that
+     * runs on it, or has left it for good. */
     stack_t previous_stack;
+    bool stack_is_lent;
     /* Of the library's signals: those that the program believes to have blocked here, those that were sent meanwhile,
      * and their siginfo; see believed.h. */
     uint64_t believed, held;
@@ -110,6 +112,10 @@ enum segue_status thread_detach(void);
  * and the other way round, in place. Async-signal-safe. */
 void thread_stack_of_program(const stack_t *in_force, stack_t *believed);
 void thread_stack_in_force(stack_t *stack);
+
+/* For a handler with that frame: true if the thread's stack was lent to a handler that is left for good, and comes into
+ * force again when the kernel restores the frame, which was changed for that. Async-signal-safe. */
+bool thread_takes_stack_back(void *ucontext);
 
 /* Faults inside policies inside faults. */
 #define THREAD_DEPTH 8

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../ctx/frame.h"
 #include "../ctx/try.h"
 #include "../decode/system/call_linux_x86_64.h"
 #include "../decode/system/once.h"
@@ -199,6 +200,20 @@ void thread_stack_in_force(stack_t *stack)
         return;
     *stack = (stack_t){.ss_sp = (char *)thread->stack + thread->guard_size,
                        .ss_size = thread->stack_size - thread->guard_size};
+}
+
+bool thread_takes_stack_back(void *ucontext)
+{
+    struct thread_state *thread = &thread_self;
+    stack_t stack = *frame_alternate_stack(ucontext);
+    if (!thread->stack_is_lent || frame_was_on_alternate_stack(ucontext))
+        return false;
+    thread->stack_is_lent = false;
+    thread_stack_in_force(&stack);
+    if (!is_ours(thread, &stack))
+        return false;
+    frame_set_alternate_stack(ucontext, &stack);
+    return true;
 }
 
 /* The C library's may answer for what the program believes. */
