@@ -13,6 +13,12 @@ expected() {
 faults: 13806 with the library, 13948 by hand
 END
         ;;
+    libos)
+        cat <<'END'
+rax 0x5eedf00d, rbx 42, rewritten so far: byte 0 byte 10 byte 20
+rax 0x5eedf00d, rbx 44, rewritten so far: byte 0 byte 10 byte 20
+END
+        ;;
     device)
         cat <<'END'
 serial port: hello, world

@@ -55,8 +55,8 @@ struct segue_options {
  * segue_thread_attach does. `options` may be NULL. The handlers that were there are remembered: what is not ours goes
  * to them. Where the system gives no executable memory the handler is installed without the replay engine, and serves
  * plain moves and what moves the stack: ask segue_feature_check(SEGUE_FEATURE_REPLAY). Returns SEGUE_OK; SEGUE_EXISTS
- * when it is installed; SEGUE_INVALID for unknown flags, and for those that contradict each other; SEGUE_BUSY inside a
- * fault; SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
+ * when it is installed; SEGUE_INVALID for unknown flags, and for those that contradict each other; SEGUE_UNSUPPORTED
+ * under Valgrind; SEGUE_BUSY inside a fault; SEGUE_NO_MEMORY; SEGUE_SYSTEM. Not async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_install(const struct segue_options *options);
 
 /* Who handles a signal. */
@@ -201,7 +201,7 @@ SEGUE_API enum segue_status segue_counters_read(struct segue_counters *counters)
 
 /* How often an instruction could not be stepped. */
 struct segue_refusal {
-    /* By its Zydis number. */
+    /* By its number; segue_mnemonic_name (decode.h) gives its name. */
     uint16_t mnemonic;
     uint64_t count;
 };
