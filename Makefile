@@ -1,5 +1,6 @@
 # Thin front to meson: sets up what is missing, configures once, builds, and goes.
 #   make run | test | bench | install | clean     BUILD=build  CC=gcc|clang  SANITIZE=address,undefined  TESTS='step handler'
+#   make test-hardened                            as Debian builds packages
 #   make test-long                                SHARD=I/N  STATES=10000
 #   make test-machines                            MACHINES='no-xsave max'
 BUILD ?= build
@@ -11,7 +12,7 @@ PREFIX ?= /usr/local
 SHARD ?= 0/1
 STATES ?= 10000
 
-.PHONY: all deps configure run test test-long test-machines bench install clean
+.PHONY: all deps configure run test test-hardened test-long test-machines bench install clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -31,6 +32,13 @@ run: all
 
 test: all
 	./tests/run.sh $(BUILD) $(TESTS)
+
+# As Debian builds its packages: hardened, fortified, link-time optimised. Without the two longest tests, of every row of the
+# corpus: they run the library's own objects, which are compiled with the same flags but for these in every build.
+test-hardened: deps
+	@test -f build-hardened/build.ninja || CC=$(CC) ./tools/hardened.sh build-hardened
+	ninja -C build-hardened
+	WITHOUT="differential_rows_of_code differential_rows_generated" ./tests/run.sh build-hardened $(TESTS)
 
 # Every row of the corpus, stepped and run by the processor from so many states. What is killed goes on where it was;
 # shards may run anywhere.

@@ -5,6 +5,8 @@ segue=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
+# A folder on the path that this user may not look into would turn "no such program" into a question of rights.
+export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 passed=0 failed=0
 
 check() {
