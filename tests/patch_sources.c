@@ -26,6 +26,9 @@ enum go_damage {
     GO_RELOCATED,
     /* Newer linkers leave out where the code begins; before it stands the text of the build's identity. */
     GO_NO_TEXT_START,
+    /* The linker has put the table among other data; Go's mark stands elsewhere, or is missing. */
+    GO_AMONG_DATA,
+    GO_AMONG_DATA_WITHOUT_MARK,
     GO_NO_TEXT_START_NOR_BUILD_ID,
     GO_WRONG_MAGIC,
     GO_RECORD_OF_ANOTHER_FUNCTION,
@@ -123,9 +126,14 @@ static size_t write_table(struct program *program)
 
 static void write_headers(struct program *program, size_t table_size)
 {
-    static const char names[] = "\0.text\0.gopclntab\0.rela\0.shstrtab\0.data.rel.ro.gopclntab";
-    const char *table = program->damage == GO_RELOCATED ? ".data.rel.ro.gopclntab" : ".gopclntab";
-    size_t name = 0;
+    static const char names[] =
+        "\0.text\0.gopclntab\0.rela\0.shstrtab\0.data.rel.ro.gopclntab\0.data.rel.ro\0.go.buildinfo";
+    bool is_among = program->damage == GO_AMONG_DATA || program->damage == GO_AMONG_DATA_WITHOUT_MARK;
+    const char *table = program->damage == GO_RELOCATED ? ".data.rel.ro.gopclntab"
+                        : is_among                      ? ".data.rel.ro"
+                                                        : ".gopclntab";
+    size_t name = 0, before = is_among ? 0x40 : 0;
+    Elf64_Word mark = program->damage == GO_AMONG_DATA ? sizeof names - sizeof ".go.buildinfo" : 0;
     while (strcmp(names + name, table) != 0)
         name++;
     Elf64_Ehdr header = {.e_type = program->damage == GO_RELOCATED ? ET_DYN : ET_EXEC,
@@ -134,15 +142,17 @@ static void write_headers(struct program *program, size_t table_size)
                          .e_shoff = HEADERS_OFFSET,
                          .e_ehsize = sizeof header,
                          .e_shentsize = sizeof(Elf64_Shdr),
-                         .e_shnum = 5,
+                         .e_shnum = 6,
                          .e_shstrndx = 4};
-    Elf64_Shdr sections[5] = {
+    Elf64_Shdr sections[6] = {
         {0},
         {1, SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, TEXT_ADDRESS, TEXT_OFFSET, sizeof text - 1, 0, 0, 16, 0},
-        {(Elf64_Word)name, SHT_PROGBITS, SHF_ALLOC, TABLE_ADDRESS, TABLE_OFFSET, table_size, 0, 0, 32, 0},
+        {(Elf64_Word)name, SHT_PROGBITS, SHF_ALLOC, TABLE_ADDRESS - before, TABLE_OFFSET - before, table_size + before,
+         0, 0, 32, 0},
         {18, SHT_RELA, SHF_ALLOC, 0x600000, RELOCATIONS_OFFSET, program->relocation_count * sizeof(Elf64_Rela), 0, 0, 8,
          sizeof(Elf64_Rela)},
         {24, SHT_STRTAB, 0, 0, HEADERS_OFFSET + sizeof sections, sizeof names, 0, 0, 1, 0},
+        {mark, SHT_PROGBITS, SHF_ALLOC, 0x700000, FILE_SIZE - 16, 16, 0, 0, 16, 0},
     };
     memcpy(header.e_ident, "\177ELF\2\1\1", 7);
     memcpy(program->bytes, &header, sizeof header);
@@ -194,12 +204,14 @@ static void go_functions_are_known_in_every_layout(void **state)
     }
     write_program("go.new", GO_1_20, GO_NO_TEXT_START);
     expect_patched("go.new");
+    write_program("go.among", GO_1_20, GO_AMONG_DATA);
+    expect_patched("go.among");
 }
 
 static void go_table_that_does_not_fit_is_not_believed(void **state)
 {
     (void)state;
-    for (enum go_damage damage = GO_NO_TEXT_START_NOR_BUILD_ID; damage <= GO_CUT_SHORT; damage++)
+    for (enum go_damage damage = GO_AMONG_DATA_WITHOUT_MARK; damage <= GO_CUT_SHORT; damage++)
         for (enum go_version version = GO_1_2; version <= GO_1_20; version++) {
             if (damage == GO_NO_TEXT_START_NOR_BUILD_ID && version < GO_1_18)
                 continue;

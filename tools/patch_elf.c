@@ -22,6 +22,9 @@
 #define NOTES_MOST (1u << 20)
 #define PLACE_ALIGNMENT 64
 
+/* A section that is not read: that it is there says enough. */
+#define ELF_GO_MARK 0xff
+
 static const char damaged[] = "its section headers are damaged";
 
 /* --- Reading. --- */
@@ -119,8 +122,19 @@ static bool find_kind(const struct table *table, const Elf64_Shdr *header, uint8
     if (!(header->sh_flags & SHF_ALLOC))
         return false;
     read_name(table, header, name);
-    *kind = strcmp(name, ".eh_frame") == 0 ? ELF_UNWIND : ELF_GO;
-    return *kind == ELF_UNWIND || strcmp(name, ".gopclntab") == 0 || strcmp(name, ".data.rel.ro.gopclntab") == 0;
+    static const struct {
+        const char *name;
+        uint8_t kind;
+    } names[] = {
+        {".eh_frame", ELF_UNWIND},     {".gopclntab", ELF_GO},   {".data.rel.ro.gopclntab", ELF_GO},
+        {".data.rel.ro", ELF_GO_DATA}, {".rodata", ELF_GO_DATA}, {".go.buildinfo", ELF_GO_MARK},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i].name) == 0) {
+            *kind = names[i].kind;
+            return true;
+        }
+    return false;
 }
 
 /* What the headers have shown, for what is refused by them. */
@@ -170,7 +184,11 @@ static bool read_headers(const struct table *table, struct elf_object *object, s
         for (size_t i = 0; done && i < count; i++) {
             uint8_t kind;
             look_at(seen, object, &headers[i]);
-            if (find_kind(table, &headers[i], &kind))
+            if (!find_kind(table, &headers[i], &kind))
+                continue;
+            if (kind == ELF_GO_MARK)
+                object->is_go = true;
+            else
                 add_section(object, &headers[i], (uint32_t)(first + i), kind);
             done = object->section_count <= SECTIONS_MOST;
         }
@@ -222,9 +240,23 @@ static int compare_numbers(const void *left, const void *right, void *context)
     return a < b ? -1 : a > b;
 }
 
+/* Forgets data in which nothing is looked for. */
+static void drop_data(struct elf_object *object)
+{
+    bool has_table = false;
+    size_t kept = 0;
+    for (size_t i = 0; i < object->section_count; i++)
+        has_table |= object->sections[i].kind == ELF_GO;
+    for (size_t i = 0; i < object->section_count; i++)
+        if (object->sections[i].kind != ELF_GO_DATA || (object->is_go && !has_table && !object->is_relocatable))
+            object->sections[kept++] = object->sections[i];
+    object->section_count = kept;
+}
+
 /* Sorts the sections, and gives those of a relocatable object places. */
 static const char *arrange(struct elf_object *object)
 {
+    drop_data(object);
     struct elf_section *sections = object->sections;
     size_t count = object->section_count;
     uint64_t place = PLACE_ALIGNMENT;
@@ -405,7 +437,7 @@ static bool read_functions(const struct elf_object *object, struct functions *fu
             done = functions_from_unwind(object, &object->sections[i], functions);
     functions_sort(functions);
     for (size_t i = 0; done && i < object->section_count; i++)
-        if (object->sections[i].kind == ELF_GO && !object->is_relocatable)
+        if ((object->sections[i].kind == ELF_GO || object->sections[i].kind == ELF_GO_DATA) && !object->is_relocatable)
             done = functions_from_go(object, &object->sections[i], functions);
     return done && functions_from_symbols(object, functions);
 }

@@ -21,6 +21,8 @@ enum elf_section_kind {
     ELF_UNWIND,
     /* .gopclntab */
     ELF_GO,
+    /* Data of a Go program that may hold that table: some linkers put it together with other data. */
+    ELF_GO_DATA,
     ELF_SYMBOLS,
     ELF_RELOCATIONS,
 };
@@ -49,6 +51,8 @@ struct elf_object {
     char build_id[129];
     Elf64_Ehdr header;
     bool is_relocatable;
+    /* Go's linker has left its mark. */
+    bool is_go;
     /* In the order of their offsets; they do not overlap. */
     struct elf_section *sections;
     size_t section_count;

@@ -17,6 +17,9 @@
 /* Of these the first may be the text that the linker puts before all code. */
 #define FIRST_FUNCTIONS 4
 #define RELOCATIONS_AT_ONCE 2048
+#define TABLE_ALIGNMENT 8
+/* How often something among other data may look like the beginning of the table. */
+#define ATTEMPTS_MOST 64
 
 /* The forms of the table. */
 struct layout {
@@ -184,20 +187,46 @@ static bool fill_in_addresses(const struct elf_object *object, const struct elf_
     return done;
 }
 
-bool functions_from_go(const struct elf_object *object, const struct elf_section *section, struct functions *functions)
+/* Adds what the table at the beginning of the bytes says. False if there is none, or none that is believed. */
+static bool take_table(const struct elf_object *object, const uint8_t *bytes, uint64_t size,
+                       struct functions *functions)
 {
     struct functions found = {0};
-    struct go_table table = {.object = object, .size = section->size};
-    uint8_t *bytes = malloc(section->size);
-    if (!bytes)
-        abort();
-    bool done = elf_read(object, section->offset, bytes, section->size) && fill_in_addresses(object, section, bytes);
-    table.bytes = bytes;
-    if (done && read_header(&table) && read_functions(&table, &found)) {
+    struct go_table table = {.object = object, .bytes = bytes, .size = size};
+    bool is_believed = read_header(&table) && read_functions(&table, &found);
+    if (is_believed) {
         functions_sort(&found);
         functions_merge(functions, &found);
     }
     functions_free(&found);
+    return is_believed;
+}
+
+/* Looks for the table among other data: where its first eight bytes stand, aligned as it is. */
+static void look_for_table(const struct elf_object *object, const uint8_t *bytes, uint64_t size,
+                           struct functions *functions)
+{
+    static const uint8_t fixed[] = {0, 0, 1, 8};
+    unsigned attempts = 0;
+    for (uint64_t at = 0; at + FIXED_SIZE <= size && attempts < ATTEMPTS_MOST; at += TABLE_ALIGNMENT) {
+        if (memcmp(bytes + at + 4, fixed, sizeof fixed) != 0)
+            continue;
+        attempts++;
+        if (take_table(object, bytes + at, size - at, functions))
+            return;
+    }
+}
+
+bool functions_from_go(const struct elf_object *object, const struct elf_section *section, struct functions *functions)
+{
+    uint8_t *bytes = malloc(section->size);
+    if (!bytes)
+        abort();
+    bool done = elf_read(object, section->offset, bytes, section->size) && fill_in_addresses(object, section, bytes);
+    if (done && section->kind == ELF_GO)
+        take_table(object, bytes, section->size, functions);
+    else if (done)
+        look_for_table(object, bytes, section->size, functions);
     free(bytes);
     return done;
 }

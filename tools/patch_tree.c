@@ -32,6 +32,8 @@ struct tree {
     size_t next;
     uint64_t size_done;
     size_t patched, copied, refused, compared, failed;
+    /* More names of files that are among those. */
+    size_t names;
     struct patch_counts counts;
     bool has_bar;
 };
@@ -305,6 +307,7 @@ static void add_names(struct tree *tree)
             complain(VERB, "cannot write %s/%s: it is one more name of %s, and %s", shape->input, leaf->path,
                      first->path, strerror(errno));
         tree->failed += !done;
+        tree->names += done;
         leaf->is_done = done;
         leaf->has_list = done && first->has_list;
     }
@@ -340,13 +343,21 @@ static void check_lists(struct tree *tree)
     shape_free(&lists);
 }
 
+static void print_names(const struct tree *tree)
+{
+    if (tree->names)
+        printf("; %zu more names of those files", tree->names);
+    putchar('\n');
+}
+
 static void print_sum(const struct tree *tree)
 {
     const struct patch_options *options = tree->options;
     const struct patch_counts *counts = &tree->counts;
     if (options->verify || options->revert) {
-        printf("%zu files %s, %zu without a list, %zu wrong\n", tree->compared,
+        printf("%zu files %s, %zu without a list, %zu wrong", tree->compared,
                options->revert ? "taken back" : "as in their lists", tree->copied, tree->failed);
+        print_names(tree);
         return;
     }
     printf("%zu files patched, %zu copied, %zu left as they are: %" PRIu64 " operands, %" PRIu64
@@ -356,7 +367,7 @@ static void print_sum(const struct tree *tree)
         printf(" (%" PRIu64 " look real)", counts->likely);
     if (tree->failed)
         printf("; %zu failed", tree->failed);
-    putchar('\n');
+    print_names(tree);
 }
 
 /* --- The roots. --- */

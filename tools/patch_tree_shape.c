@@ -168,6 +168,9 @@ static int by_file(const void *left, const void *right, void *leaves)
 
 static void find_same(struct tree_shape *shape)
 {
+    /* Where nothing is written, each name is looked at for itself. */
+    if (shape->output_root < 0 && shape->list_root < 0)
+        return;
     struct leaf *leaves = shape->leaves;
     size_t *numbers = malloc((shape->leaf_count + 1) * sizeof *numbers), count = 0;
     if (!numbers)
