@@ -48,7 +48,54 @@ static void recognise_move(const ZydisDecodedInstruction *instruction, const Zyd
     }
 }
 
-/* Recognises the transfers that the stack engine does: near ones, of a general register, an immediate or memory. */
+/* The segment register that one of the first two operands is; false if none is. */
+static bool find_segment(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
+                         unsigned *place, uint8_t *number)
+{
+    for (*place = 0; *place < 2 && *place < instruction->operand_count_visible; (*place)++) {
+        const ZydisDecodedOperand *operand = &operands[*place];
+        if (operand->type != ZYDIS_OPERAND_TYPE_REGISTER || operand->reg.value < ZYDIS_REGISTER_ES ||
+            operand->reg.value > ZYDIS_REGISTER_GS)
+            continue;
+        *number = (uint8_t)(operand->reg.value - ZYDIS_REGISTER_ES);
+        return true;
+    }
+    return false;
+}
+
+/* MOV, PUSH and POP of a segment register. */
+static void recognise_segment_transfer(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
+                                       struct segue_insn *insn)
+{
+    struct segue_transfer transfer = {.kind = SEGUE_TRANSFER_NONE};
+    unsigned place;
+    if (insn->memory_count != 1 || !find_segment(instruction, operands, &place, &transfer.reg))
+        return;
+    if (instruction->mnemonic == ZYDIS_MNEMONIC_MOV)
+        transfer.kind = place == 0 ? SEGUE_TRANSFER_LOAD_SEGMENT : SEGUE_TRANSFER_STORE_SEGMENT;
+    if (instruction->mnemonic == ZYDIS_MNEMONIC_PUSH)
+        transfer.kind = SEGUE_TRANSFER_PUSH_SEGMENT;
+    if (instruction->mnemonic == ZYDIS_MNEMONIC_POP)
+        transfer.kind = SEGUE_TRANSFER_POP_SEGMENT;
+    if (transfer.kind != SEGUE_TRANSFER_NONE)
+        insn->transfer = transfer;
+}
+
+static uint8_t far_kind(uint8_t near)
+{
+    switch (near) {
+    case SEGUE_TRANSFER_CALL:
+        return SEGUE_TRANSFER_CALL_FAR;
+    case SEGUE_TRANSFER_JUMP:
+        return SEGUE_TRANSFER_JUMP_FAR;
+    case SEGUE_TRANSFER_RETURN:
+        return SEGUE_TRANSFER_RETURN_FAR;
+    default:
+        return SEGUE_TRANSFER_NONE;
+    }
+}
+
+/* Recognises the transfers that the stack engine does. */
 static void recognise_transfer(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                                struct segue_insn *insn)
 {
@@ -56,22 +103,34 @@ static void recognise_transfer(const ZydisDecodedInstruction *instruction, const
         ZydisMnemonic mnemonic;
         uint8_t kind;
     } transfers[] = {
-        {ZYDIS_MNEMONIC_PUSH, SEGUE_TRANSFER_PUSH},        {ZYDIS_MNEMONIC_PUSHFQ, SEGUE_TRANSFER_PUSH_FLAGS},
-        {ZYDIS_MNEMONIC_PUSHF, SEGUE_TRANSFER_PUSH_FLAGS}, {ZYDIS_MNEMONIC_POP, SEGUE_TRANSFER_POP},
-        {ZYDIS_MNEMONIC_CALL, SEGUE_TRANSFER_CALL},        {ZYDIS_MNEMONIC_JMP, SEGUE_TRANSFER_JUMP},
-        {ZYDIS_MNEMONIC_RET, SEGUE_TRANSFER_RETURN},       {ZYDIS_MNEMONIC_LEAVE, SEGUE_TRANSFER_LEAVE},
-        {ZYDIS_MNEMONIC_POPFQ, SEGUE_TRANSFER_POP_FLAGS},  {ZYDIS_MNEMONIC_POPF, SEGUE_TRANSFER_POP_FLAGS},
+        {ZYDIS_MNEMONIC_PUSH, SEGUE_TRANSFER_PUSH},
+        {ZYDIS_MNEMONIC_PUSHFQ, SEGUE_TRANSFER_PUSH_FLAGS},
+        {ZYDIS_MNEMONIC_PUSHF, SEGUE_TRANSFER_PUSH_FLAGS},
+        {ZYDIS_MNEMONIC_POP, SEGUE_TRANSFER_POP},
+        {ZYDIS_MNEMONIC_CALL, SEGUE_TRANSFER_CALL},
+        {ZYDIS_MNEMONIC_JMP, SEGUE_TRANSFER_JUMP},
+        {ZYDIS_MNEMONIC_RET, SEGUE_TRANSFER_RETURN},
+        {ZYDIS_MNEMONIC_LEAVE, SEGUE_TRANSFER_LEAVE},
+        {ZYDIS_MNEMONIC_POPFQ, SEGUE_TRANSFER_POP_FLAGS},
+        {ZYDIS_MNEMONIC_POPF, SEGUE_TRANSFER_POP_FLAGS},
         {ZYDIS_MNEMONIC_ENTER, SEGUE_TRANSFER_ENTER},
+        {ZYDIS_MNEMONIC_IRETD, SEGUE_TRANSFER_INTERRUPT_RETURN},
+        {ZYDIS_MNEMONIC_IRETQ, SEGUE_TRANSFER_INTERRUPT_RETURN},
     };
     struct register_place place;
     struct segue_transfer transfer = {.reg = SEGUE_REGISTER_NONE};
+    if (insn->mode != SEGUE_MODE_64)
+        return;
+    if (insn->class_ == SEGUE_CLASS_SEGMENT)
+        recognise_segment_transfer(instruction, operands, insn);
     if (insn->class_ != SEGUE_CLASS_STACK && insn->class_ != SEGUE_CLASS_BRANCH)
         return;
     for (size_t i = 0; i < sizeof transfers / sizeof *transfers; i++)
         if (instruction->mnemonic == transfers[i].mnemonic)
             transfer.kind = transfers[i].kind;
-    if (transfer.kind == SEGUE_TRANSFER_NONE || insn->mode != SEGUE_MODE_64 ||
-        instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+    if (instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR && transfer.kind != SEGUE_TRANSFER_INTERRUPT_RETURN)
+        transfer.kind = far_kind(transfer.kind);
+    if (transfer.kind == SEGUE_TRANSFER_NONE)
         return;
     if (instruction->operand_count_visible > 0 && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
         transfer.is_immediate = true;

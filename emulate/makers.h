@@ -40,6 +40,13 @@ static inline bool makers_tell_last_byte(void)
     return !processor_is_amd();
 }
 
+/* A far CALL: AMD's processors push the selector as a whole word, zeros above it. What Intel's push there has not been
+ * measured. */
+static inline bool makers_widen_pushed_selector(void)
+{
+    return processor_is_amd();
+}
+
 /* A gather in EVEX that stops between lanes: AMD's processors have cleared the destination's register above the vectors'
  * length as soon as a lane is done, in VEX not. */
 static inline bool makers_clear_above_stopped_gather(void)

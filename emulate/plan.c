@@ -190,7 +190,9 @@ static bool is_move(const struct segue_insn *insn)
 
 static enum segue_engine engine_of(const struct segue_insn *insn)
 {
-    return is_move(insn) ? SEGUE_ENGINE_MOVE : engines_of((enum segue_class)insn->class_);
+    if (is_move(insn))
+        return SEGUE_ENGINE_MOVE;
+    return stack_does(insn) ? SEGUE_ENGINE_STACK : engines_of((enum segue_class)insn->class_);
 }
 
 /* What is no address raises #SS on the stack and #GP elsewhere; led elsewhere, or missed in a copy, it would be the
@@ -245,7 +247,9 @@ static bool checks_alignment_late(const struct segue_plan *plan, const struct se
         misaligned |= plan->accesses[i].address % plan->accesses[i].element != 0;
     /* What ENTER probes at its end is a word. */
     misaligned |= plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER;
-    return plan->access_count > 1 && misaligned && (regs->rflags & FLAG_ALIGNMENT_CHECK);
+    /* A far pointer, and several words as one, are more accesses than one to the processor. */
+    bool several = plan->access_count > 1 || plan->accesses[0].size > 8 || plan->accesses[0].size == 6;
+    return several && misaligned && (regs->rflags & FLAG_ALIGNMENT_CHECK);
 }
 
 static const char *engine_refusal(struct segue_plan *plan, const struct segue_regs *regs,
@@ -263,7 +267,7 @@ static const char *engine_refusal(struct segue_plan *plan, const struct segue_re
             return "alignment is checked, which is not told from missing memory in time";
         if (plan_leaves_addresses(plan))
             return "its operand goes on where there are no addresses";
-        return stack_refusal(plan);
+        return stack_refusal(plan, regs);
     default:
         return replay_refusal(plan, regs, xstate);
     }

@@ -1,5 +1,6 @@
-/* stack.c: PUSH, POP, PUSHF, POPF, CALL, JMP, RET and LEAVE, in straight C: they cannot be run in the handler's place,
- * whose stack is another one. All that is read is read before anything is written, and registers change last.
+/* stack.c: PUSH, POP, PUSHF, POPF, CALL, JMP, RET and LEAVE, and MOV of segment registers, in straight C: they cannot
+ * be run in the handler's place, whose stack and segments are others. All that is read is read before anything is
+ * written, and registers change last.
  *
  * SOURCES: Intel SDM volume 2 (each instruction's page), volume 1, 6.2 (the stack), 3.4.3 (PUSHF stores RF and VM as
  * 0); volume 1, 17 (shadow stacks: a call or return that the processor has not made leaves it out of step). */
@@ -8,18 +9,19 @@
 #include <string.h>
 
 #include "../decode/accesses.h"
+#include "engines.h"
 #include "enter.h"
+#include "far.h"
 #include "guard.h"
 #include "makers.h"
 #include "pieces.h"
 #include "scratch.h"
 
-#define FLAG_RESUME UINT64_C(0x10000)
 #define FLAG_VIRTUAL_8086 UINT64_C(0x20000)
-/* CF PF AF ZF SF TF DF OF NT, and AC and ID: what a program may pop. Of these a handler cannot give NT and ID back. */
-#define FLAGS_POPPED UINT64_C(0x244dd5)
-#define FLAGS_KEPT UINT64_C(0x204000)
 #define CANONICAL_BITS 47
+/* Of a selector: the local table; and the last of the null ones. */
+#define SELECTOR_LOCAL 4u
+#define SELECTOR_NULL_LAST 3u
 #define TRAP_GENERAL_PROTECTION 13
 
 static struct operands operands_of(const struct segue_insn *insn)
@@ -47,7 +49,35 @@ static bool is_branch(unsigned kind)
     return kind == SEGUE_TRANSFER_CALL || kind == SEGUE_TRANSFER_JUMP || kind == SEGUE_TRANSFER_RETURN;
 }
 
-const char *stack_refusal(const struct segue_plan *plan)
+static bool moves_segment(const struct segue_insn *insn)
+{
+    return insn->transfer.kind >= SEGUE_TRANSFER_PUSH_SEGMENT && insn->transfer.kind <= SEGUE_TRANSFER_LOAD_SEGMENT;
+}
+
+bool stack_does(const struct segue_insn *insn)
+{
+    return moves_segment(insn) || engines_of((enum segue_class)insn->class_) == SEGUE_ENGINE_STACK;
+}
+
+static uint64_t base_of(const struct segue_regs *regs, unsigned segment)
+{
+    return segment == SEGUE_SEGMENT_FS ? regs->fs_base : segment == SEGUE_SEGMENT_GS ? regs->gs_base : 0;
+}
+
+static const char *segment_refusal(const struct segue_insn *insn, const struct segue_regs *regs)
+{
+    if (regs->selectors[SEGUE_SEGMENT_CS] == 0)
+        return engines_refusal(SEGUE_CLASS_SEGMENT);
+    unsigned segment = insn->transfer.reg, kind = insn->transfer.kind;
+    bool has_base = segment == SEGUE_SEGMENT_FS || segment == SEGUE_SEGMENT_GS;
+    /* POP has no other segments to load. */
+    if ((kind == SEGUE_TRANSFER_LOAD_SEGMENT && has_base) ||
+        (kind == SEGUE_TRANSFER_POP_SEGMENT && base_of(regs, segment) != 0))
+        return "it loads the segment's base, too";
+    return NULL;
+}
+
+const char *stack_refusal(const struct segue_plan *plan, const struct segue_regs *regs)
 {
     const struct segue_insn *insn = &plan->insn;
     unsigned kind = insn->transfer.kind;
@@ -55,12 +85,16 @@ const char *stack_refusal(const struct segue_plan *plan)
         return "no engine does this instruction";
     if (kind == SEGUE_TRANSFER_ENTER)
         return enter_refusal(plan);
+    bool far = far_does(insn);
+    if ((is_branch(kind) || far) && kind != SEGUE_TRANSFER_JUMP && kind != SEGUE_TRANSFER_JUMP_FAR &&
+        has_shadow_stack())
+        return "the thread has a shadow stack";
+    if (far)
+        return regs->selectors[SEGUE_SEGMENT_CS] ? far_refusal(plan) : engines_refusal(SEGUE_CLASS_SEGMENT);
     for (unsigned i = 0; i < insn->memory_count; i++)
         if (insn->memory[i].size != 8 && (insn->memory[i].size != 2 || is_branch(kind)))
             return "processors disagree about its operand size";
-    if (is_branch(kind) && kind != SEGUE_TRANSFER_JUMP && has_shadow_stack())
-        return "the thread has a shadow stack";
-    return NULL;
+    return moves_segment(insn) ? segment_refusal(insn, regs) : NULL;
 }
 
 static void begin(struct transfer *transfer, const struct segue_plan *plan, const struct segue_regs *regs)
@@ -128,6 +162,17 @@ static bool pop_flags(struct transfer *transfer)
     return !((before ^ transfer->after.rflags) & FLAGS_KEPT);
 }
 
+/* False where the segment would become another, or may: a selector that the thread has means what it did when it was
+ * loaded if it is the null selector, or one of the global table, in which Linux keeps what a program may load. */
+static bool load_segment(const struct transfer *transfer, uint64_t value)
+{
+    unsigned segment = transfer->plan->insn.transfer.reg;
+    uint16_t selector = (uint16_t)value;
+    bool has_base = segment == SEGUE_SEGMENT_FS || segment == SEGUE_SEGMENT_GS;
+    return selector == transfer->after.selectors[segment] && !(selector & SELECTOR_LOCAL) &&
+           (!has_base || selector <= SELECTOR_NULL_LAST);
+}
+
 /* False for a target that is no address. */
 static bool jump(struct transfer *transfer, uint64_t target)
 {
@@ -188,8 +233,18 @@ static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
         return true;
     case SEGUE_TRANSFER_POP_FLAGS:
         return pop_flags(transfer);
-    case SEGUE_TRANSFER_ENTER:
-    case SEGUE_TRANSFER_NONE:
+    case SEGUE_TRANSFER_PUSH_SEGMENT:
+        push(transfer, regs->selectors[transfer->plan->insn.transfer.reg]);
+        return true;
+    case SEGUE_TRANSFER_STORE_SEGMENT:
+        transfer->values[transfer->operands.other] = regs->selectors[transfer->plan->insn.transfer.reg];
+        return true;
+    case SEGUE_TRANSFER_POP_SEGMENT:
+        transfer->after.rsp += transfer->size;
+        return load_segment(transfer, transfer->values[transfer->operands.stack]);
+    case SEGUE_TRANSFER_LOAD_SEGMENT:
+        return load_segment(transfer, transfer->values[transfer->operands.other]);
+    default:
         break;
     }
     return false;
@@ -201,6 +256,8 @@ enum segue_status stack_step(struct step_scratch *scratch, const struct segue_pl
     struct transfer *transfer = &scratch->transfer;
     if (plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER)
         return enter_step(plan, regs, fault);
+    if (far_does(&plan->insn))
+        return far_step(transfer, plan, regs, fault);
     begin(transfer, plan, regs);
     enum segue_status status = pieces_read(plan, &transfer->copies, fault);
     if (status != SEGUE_OK)

@@ -21,12 +21,22 @@ struct transfer {
     /* Bytes on the stack. */
     unsigned size;
     struct segue_regs after;
+    /* Of far ones: five words of the stack, and a far pointer. */
+    uint8_t words[40], pointer[16];
 };
+
+#define FLAG_RESUME UINT64_C(0x10000)
+/* CF PF AF ZF SF TF DF OF NT, and AC and ID: what a program may pop. Of these a handler cannot give NT and ID back. */
+#define FLAGS_POPPED UINT64_C(0x244dd5)
+#define FLAGS_KEPT UINT64_C(0x204000)
+
+/* Whether the instruction is done by this engine, whatever its class. */
+bool stack_does(const struct segue_insn *insn);
 
 struct step_scratch;
 
 /* Why the engine does not do this instruction, whose accesses are in the plan; NULL if it does. */
-const char *stack_refusal(const struct segue_plan *plan);
+const char *stack_refusal(const struct segue_plan *plan, const struct segue_regs *regs);
 
 /* Carries out a plan of SEGUE_ENGINE_STACK; the instruction pointer too, but not the resume flag. As step_in
  * (scratch.h). */

@@ -27,7 +27,9 @@ enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan 
         regs->rip += plan->insn.length;
     if (plan->insn.mode == SEGUE_MODE_32)
         regs->rip = (uint32_t)regs->rip;
-    regs->rflags &= ~(uint64_t)RESUME_FLAG;
+    /* IRET loads it for the instruction that it returns to. */
+    if (plan->insn.transfer.kind != SEGUE_TRANSFER_INTERRUPT_RETURN)
+        regs->rflags &= ~(uint64_t)RESUME_FLAG;
     return SEGUE_OK;
 }
 

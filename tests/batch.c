@@ -206,7 +206,7 @@ static void run_case(const struct areas *areas, size_t i, struct outcome *outcom
         .code = oracle_slot_address(i, test->length),
     };
     if (test->has_planted)
-        areas_poke(areas, test->planted_address, &test->planted, sizeof test->planted);
+        areas_poke(areas, test->planted_address, test->planted, test->planted_size);
     oracle_run(&input, &outcome->output);
     if (test->access_count)
         areas_peek(areas, test->accesses[0].address - OUTCOME_WINDOW_BEFORE, outcome->window, OUTCOME_WINDOW);

@@ -319,8 +319,8 @@ bool encodings_can_run(const struct segue_insn *insn)
     switch ((enum segue_class)insn->class_) {
     case SEGUE_CLASS_STACK:
     case SEGUE_CLASS_BRANCH:
-        return insn->transfer.kind != SEGUE_TRANSFER_NONE;
     case SEGUE_CLASS_SEGMENT:
+        return insn->transfer.kind != SEGUE_TRANSFER_NONE;
     case SEGUE_CLASS_SYSTEM:
     case SEGUE_CLASS_UNKNOWN:
         return false;
@@ -359,26 +359,88 @@ static void place_frames(const struct generator *generator, struct random *rando
     test->registers.general[SEGUE_RBP] = choose_place(generator, random, 64) + 64;
 }
 
+void encodings_selectors(struct segue_regs *regs)
+{
+    memset(regs->selectors, 0, sizeof regs->selectors);
+    __asm__("movw %%es, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_ES]));
+    __asm__("movw %%cs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_CS]));
+    __asm__("movw %%ss, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_SS]));
+    __asm__("movw %%ds, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_DS]));
+    __asm__("movw %%fs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_FS]));
+    __asm__("movw %%gs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_GS]));
+}
+
+static void plant_value(struct test_case *test, uint64_t value, unsigned size)
+{
+    memcpy(test->planted + test->planted_size, &value, size);
+    test->planted_size = (uint8_t)(test->planted_size + size);
+    test->has_planted = true;
+}
+
+/* Not NT and ID, which are refused if they change, and not TF. */
+static uint64_t flags_to_pop(struct random *random, const struct test_case *test)
+{
+    return (random_next(random) & 0x40cd5) | (test->registers.rflags & 0x204000);
+}
+
+/* Has a far one come back; and what it loads of segments is what the thread has. */
+static void plant_far(struct random *random, const struct segue_insn *insn, uint64_t next, struct test_case *test)
+{
+    struct segue_regs present;
+    unsigned word = insn->memory[insn->memory_count - 1u].element;
+    encodings_selectors(&present);
+    switch (insn->transfer.kind) {
+    case SEGUE_TRANSFER_CALL_FAR:
+    case SEGUE_TRANSFER_JUMP_FAR:
+        plant_value(test, next, insn->memory[0].size - 2u);
+        plant_value(test, present.selectors[SEGUE_SEGMENT_CS], 2);
+        break;
+    case SEGUE_TRANSFER_RETURN_FAR:
+    case SEGUE_TRANSFER_INTERRUPT_RETURN:
+        plant_value(test, next, word);
+        plant_value(test, present.selectors[SEGUE_SEGMENT_CS], word);
+        if (insn->transfer.kind == SEGUE_TRANSFER_RETURN_FAR)
+            break;
+        plant_value(test, flags_to_pop(random, test), word);
+        plant_value(test, random_next(random) >> 17, word);
+        plant_value(test, present.selectors[SEGUE_SEGMENT_SS], word);
+        break;
+    case SEGUE_TRANSFER_LOAD_SEGMENT:
+    case SEGUE_TRANSFER_POP_SEGMENT:
+        /* With a base that is not zero it is refused. */
+        if (insn->transfer.reg == SEGUE_SEGMENT_GS && insn->segment_prefix == SEGUE_NO_PREFIX)
+            test->gs_base = 0;
+        plant_value(test, present.selectors[insn->transfer.reg], insn->memory[0].size);
+        break;
+    default:
+        break;
+    }
+}
+
+static bool is_far_or_segment(const struct segue_insn *insn)
+{
+    return insn->transfer.kind >= SEGUE_TRANSFER_PUSH_SEGMENT;
+}
+
 /* Has a branch come back, whatever it takes its target from, and flags be such as the harness can live with. */
 static void plant(struct random *random, const struct segue_insn *insn, const ZydisDecodedInstruction *instruction,
                   uint64_t next, struct test_case *test)
 {
     const struct segue_transfer *transfer = &insn->transfer;
-    if (transfer->kind == SEGUE_TRANSFER_POP_FLAGS) {
-        /* Not NT and ID, which are refused, and not TF. */
-        test->has_planted = true;
-        test->planted = (random_next(random) & 0x40cd5) | (test->registers.rflags & 0x204000);
-    }
-    if (insn->class_ != SEGUE_CLASS_BRANCH)
+    /* Now and then to where there is no address. */
+    uint64_t target = one_in(random, 16) ? next | UINT64_C(1) << (47 + random_below(random, 16)) : next;
+    if (is_far_or_segment(insn))
+        plant_far(random, insn, target, test);
+    else if (transfer->kind == SEGUE_TRANSFER_POP_FLAGS)
+        plant_value(test, flags_to_pop(random, test), sizeof(uint64_t));
+    else if (insn->class_ != SEGUE_CLASS_BRANCH)
         return;
-    if (transfer->is_immediate && transfer->kind != SEGUE_TRANSFER_RETURN)
+    else if (transfer->is_immediate && transfer->kind != SEGUE_TRANSFER_RETURN)
         memset(test->bytes + instruction->raw.imm[0].offset, 0, instruction->raw.imm[0].size / 8);
     else if (transfer->reg != SEGUE_REGISTER_NONE)
         test->registers.general[transfer->reg] = next;
     else
-        test->has_planted = true;
-    /* Now and then to where there is no address. */
-    test->planted = one_in(random, 16) ? next | UINT64_C(1) << (47 + random_below(random, 16)) : next;
+        plant_value(test, target, sizeof target);
 }
 
 /* One repetition in this many runs until something ends it. */
@@ -567,6 +629,7 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
     regs.rflags = test->registers.rflags;
     regs.fs_base = generator->fs_base;
     regs.gs_base = test->gs_base;
+    encodings_selectors(&regs);
     if (segue_accesses(insn, &regs, &xstate, test->accesses, SEGUE_PLAN_ACCESSES, &test->access_count) != SEGUE_OK)
         test->access_count = 0;
     else if (test->access_count == 0)
@@ -585,16 +648,18 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
     return status == SEGUE_OK;
 }
 
-/* Where the branch's target, or what is popped, is read from: the first access that reads a word or two. */
+/* Where what is planted is read from: the lowest place that is read. */
 static void place_planted(struct test_case *test)
 {
+    bool found = false;
     for (size_t i = 0; test->has_planted && i < test->access_count; i++) {
-        if (!(test->accesses[i].direction & SEGUE_READ))
+        const struct segue_access *access = &test->accesses[i];
+        if (!(access->direction & SEGUE_READ) || (found && access->address >= test->planted_address))
             continue;
-        test->planted_address = test->accesses[i].address;
-        return;
+        test->planted_address = access->address;
+        found = true;
     }
-    test->has_planted = false;
+    test->has_planted = found;
 }
 
 /* A state for the instruction whose bytes the case has; false if the plan does not say yes to it. */

@@ -32,9 +32,11 @@ struct test_case {
     bool too_long;
     /* Nothing: a place is filled. */
     bool idle;
-    /* Eight bytes that are put into memory before it runs: where it is to come back, or flags. */
+    /* Bytes that are put into memory before it runs: where it is to come back, flags, selectors. */
     bool has_planted;
-    uint64_t planted_address, planted;
+    uint8_t planted_size;
+    uint8_t planted[40];
+    uint64_t planted_address;
 };
 
 struct generator {

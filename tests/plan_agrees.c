@@ -118,6 +118,7 @@ static void begin(struct subject *subject, const struct test_case *test, uint64_
     subject->regs.rflags = test->registers.rflags;
     subject->regs.fs_base = fs_base;
     subject->regs.gs_base = test->gs_base;
+    encodings_selectors(&subject->regs);
     subject->window_count = areas->count;
     for (size_t i = 0; i < areas->count; i++)
         subject->windows[i] = (struct segue_window){
@@ -165,24 +166,24 @@ static void protect_footprint(const struct segue_plan *plan, int protection)
     }
 }
 
-/* How many bytes the instruction reads where something was planted: a word with an operand size prefix, else eight. */
-static unsigned planted_size(const struct test_case *test)
+/* Whether the instruction reads that byte. What lies beyond what it reads may be closed. */
+static bool reads_byte(const struct test_case *test, uint64_t address)
 {
-    for (size_t i = 0; test->has_planted && i < test->access_count; i++)
-        if ((test->accesses[i].direction & SEGUE_READ) && test->accesses[i].address == test->planted_address)
-            return (unsigned)(test->accesses[i].size < sizeof test->planted ? test->accesses[i].size
-                                                                            : sizeof test->planted);
-    return 0;
+    for (size_t i = 0; i < test->access_count; i++)
+        if ((test->accesses[i].direction & SEGUE_READ) && address - test->accesses[i].address < test->accesses[i].size)
+            return true;
+    return false;
 }
 
-/* What was planted for a branch to read. What lies beyond what it reads may be closed. */
+/* What was planted for the instruction to read. */
 static void plant(const struct test_case *test)
 {
     const struct areas *areas = areas_of(AREAS_ALIAS);
-    for (unsigned k = 0; k < planted_size(test); k++)
+    for (unsigned k = 0; test->has_planted && k < test->planted_size; k++)
         for (size_t i = 0; i < areas->count; i++)
-            if (test->planted_address + k - areas->area[i].base < areas->area[i].size)
-                shadows[i][test->planted_address + k - areas->area[i].base] = (char)(test->planted >> 8 * k);
+            if (reads_byte(test, test->planted_address + k) &&
+                test->planted_address + k - areas->area[i].base < areas->area[i].size)
+                shadows[i][test->planted_address + k - areas->area[i].base] = (char)test->planted[k];
 }
 
 static void report(const struct subject *subject, const char *what, const struct result *result)

@@ -97,6 +97,9 @@ static const char *answer(const struct segue_insn *insn, enum segue_window_kind 
     regs.rcx = 8;
     regs.rax = 8;
     regs.rflags = 0x202;
+    memset(regs.selectors, 0, sizeof regs.selectors);
+    regs.selectors[SEGUE_SEGMENT_CS] = 0x33;
+    regs.selectors[SEGUE_SEGMENT_SS] = 0x2b;
     /* All lanes, at index -1; all components in use. */
     memset(area, 0xff, sizeof area);
     memset(area + 512, 0, 64);

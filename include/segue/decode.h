@@ -217,13 +217,24 @@ enum segue_transfer_kind {
     SEGUE_TRANSFER_LEAVE,
     SEGUE_TRANSFER_POP_FLAGS,
     SEGUE_TRANSFER_ENTER,
+    /* A segment register, to or from the stack, or by MOV to or from memory: `reg` is an enum segue_segment. */
+    SEGUE_TRANSFER_PUSH_SEGMENT,
+    SEGUE_TRANSFER_POP_SEGMENT,
+    SEGUE_TRANSFER_STORE_SEGMENT,
+    SEGUE_TRANSFER_LOAD_SEGMENT,
+    /* Far ones: the new CS comes with the offset. */
+    SEGUE_TRANSFER_CALL_FAR,
+    SEGUE_TRANSFER_JUMP_FAR,
+    SEGUE_TRANSFER_RETURN_FAR,
+    SEGUE_TRANSFER_INTERRUPT_RETURN,
 };
 
-/* A transfer between the stack or the instruction pointer and something else. */
+/* A transfer between the stack, the instruction pointer or a segment register and something else. */
 struct segue_transfer {
     /* enum segue_transfer_kind. */
     uint8_t kind;
-    /* enum segue_register: what is pushed, popped or jumped to; SEGUE_REGISTER_NONE for memory or `value`. */
+    /* enum segue_register, of segment registers enum segue_segment: what is pushed, popped, moved or jumped to;
+     * SEGUE_REGISTER_NONE for memory or `value`. */
     uint8_t reg;
     /* It is neither register nor memory, but `value`. */
     uint8_t is_immediate;
