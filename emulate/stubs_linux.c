@@ -5,6 +5,8 @@
  * no thread runs what another one writes. Each side notes what it does, and then looks at what the other has noted. So
  * what somebody holds or writes who will not come back is known, and can be taken from him.
  *
+ * They are executed at addresses of the library's own, which its unwind table covers (stubs_x86_64.S).
+ *
  * Two things can make that memory lie. A processor may have fetched a place's earlier contents: so each writing has a
  * number, and a thread that meets one that is later than its last serialising instruction executes another. A child
  * made by fork would share the memory with its parent: so it does not inherit it, and makes its own when it first needs
@@ -25,23 +27,24 @@
 #include "stubs.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "../decode/system/call_linux_x86_64.h"
 #include "replay.h"
+#include "stubs_layout.h"
 #include "views.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u
 #endif
 
-#define PLACES 2048u
+#define PLACES ((unsigned)STUBS_PLACES)
 /* Places that a stub may stand in before any other is tried. */
 #define WAYS 8u
-/* A line of the instruction cache each. */
-#define PLACE_SIZE 64u
+#define PLACE_SIZE ((uint64_t)STUBS_PLACE_SIZE)
 #define CODE_SIZE (PLACES * PLACE_SIZE)
 /* Those who borrow a number at one time. */
 #define BORROWERS 1024u
@@ -58,12 +61,18 @@ struct header {
     /* The view that can be written. */
     uint64_t writable;
 };
-#define HEADER_SIZE 4096u
+#define HEADER_SIZE ((uint64_t)STUBS_HEADER_SIZE)
 #define VIEW_SIZE (CODE_SIZE + HEADER_SIZE)
+
+/* No address of a view. */
+#define BEING_PLACED UINT64_C(1)
+
+/* Assembly. */
+extern const char stubs_region[];
 
 /* All that belongs to one process: wiped in a child made by fork. */
 struct memory {
-    /* The view that can be executed; 0 until both are there. */
+    /* The view that can be executed; 0 until both are there, BEING_PLACED while it is put where it belongs. */
     uint64_t executable;
     /* The system has said no, and is not asked again by every plan. */
     bool refused;
@@ -78,6 +87,13 @@ static struct memory *memory;
 static uint64_t writings;
 /* The writings that the thread's last serialising instruction came after. */
 static __thread uint64_t serialised __attribute__((tls_model("initial-exec")));
+
+static uint64_t executable_view(void)
+{
+    const struct memory *present = __atomic_load_n(&memory, __ATOMIC_ACQUIRE);
+    uint64_t view = present ? __atomic_load_n(&present->executable, __ATOMIC_ACQUIRE) : 0;
+    return view == BEING_PLACED ? 0 : view;
+}
 
 static void unmap_views(const struct views *views)
 {
@@ -129,18 +145,43 @@ static enum segue_status make_views_of_file(struct views *views)
     return status;
 }
 
-/* Whoever loses a race uses the winner's. */
+/* Moves the view that is executed to where unwinders know it. It stays where it is if the system does not let it. */
+static uint64_t place_view(const struct views *views)
+{
+    uint64_t there = (uint64_t)(uintptr_t)stubs_region;
+    long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    if (system_call6(SYS_mremap, (long)(views->first + CODE_SIZE), HEADER_SIZE, HEADER_SIZE, flags,
+                     (long)(there + CODE_SIZE), 0) < 0)
+        return views->first;
+    /* One of the two alone is of no use: what is left of it says where the other view is, in both places. */
+    if (system_call6(SYS_mremap, (long)views->first, CODE_SIZE, CODE_SIZE, flags, (long)there, 0) < 0)
+        return system_call6(SYS_mremap, (long)(there + CODE_SIZE), HEADER_SIZE, HEADER_SIZE, flags,
+                            (long)(views->first + CODE_SIZE), 0) < 0
+                   ? 0
+                   : views->first;
+    views_unmap(views->first, VIEW_SIZE, true);
+    return there;
+}
+
+/* Whoever loses a race waits for the winner, whom no signal interrupts. */
 static enum segue_status make_code(struct memory *present)
 {
     struct views views;
-    uint64_t none = 0;
+    uint64_t none = 0, all = UINT64_MAX, kept;
     enum segue_status status = make_views(-1, &views);
     if (status != SEGUE_OK && make_views_of_file(&views) != SEGUE_OK)
         return status;
-    if (!__atomic_compare_exchange_n(&present->executable, &none, views.first, false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_ACQUIRE))
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
+    bool wins = __atomic_compare_exchange_n(&present->executable, &none, BEING_PLACED, false, __ATOMIC_ACQ_REL,
+                                            __ATOMIC_ACQUIRE);
+    if (wins)
+        __atomic_store_n(&present->executable, place_view(&views), __ATOMIC_RELEASE);
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    if (!wins)
         unmap_views(&views);
-    return SEGUE_OK;
+    while (__atomic_load_n(&present->executable, __ATOMIC_ACQUIRE) == BEING_PLACED)
+        system_call3(SYS_sched_yield, 0, 0, 0);
+    return executable_view() ? SEGUE_OK : SEGUE_UNSUPPORTED;
 }
 
 static enum segue_status map_places(void)
@@ -156,12 +197,6 @@ static enum segue_status map_places(void)
     if (!__atomic_compare_exchange_n(&memory, &none, mapped, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         munmap(mapped, sizeof *memory);
     return SEGUE_OK;
-}
-
-static uint64_t executable_view(void)
-{
-    const struct memory *present = __atomic_load_n(&memory, __ATOMIC_ACQUIRE);
-    return present ? __atomic_load_n(&present->executable, __ATOMIC_ACQUIRE) : 0;
 }
 
 static enum segue_status make_code_unless_refused(void)

@@ -2,34 +2,18 @@
  *
  *      rsp ->  ucontext, at a multiple of 16; general registers from offset 40 on
  *
- * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h. gdb, libgcc and libunwind know restorer_plain by its bytes, as
- * long as no unwind table covers it; for the other one there is a table. */
+ * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h. gdb and libgcc would know restorer_plain by its bytes,
+ * libunwind 1.6 does not: there is a table for both. */
 #include <cet.h>
 
 #define SYS_RT_SIGRETURN 15
-
-        .section .text.restorer_plain, "ax", @progbits
-        .globl  restorer_plain
-        .hidden restorer_plain
-        .type   restorer_plain, @function
-        .p2align 4
-        nop
-restorer_plain:
-        movq    $SYS_RT_SIGRETURN, %rax
-        syscall
-        .size   restorer_plain, . - restorer_plain
 
 /* DW_CFA_expression: `register` is at rsp + offset; DW_OP_breg7 (0x77), two bytes of SLEB128. */
 .macro IS_AT register, offset
         .cfi_escape 0x10, \register, 3, 0x77, ((\offset) & 0x7f) | 0x80, ((\offset) >> 7) & 0x7f
 .endm
 
-        .section .text.restorer_of_relay, "ax", @progbits
-        .globl  restorer_of_relay
-        .hidden restorer_of_relay
-        .type   restorer_of_relay, @function
-        .p2align 4
-        .cfi_startproc
+.macro CFI_FRAME
         .cfi_signal_frame
         /* DW_CFA_def_cfa_expression: the interrupted stack pointer. */
         .cfi_escape 0x0f, 4, 0x77, (160 & 0x7f) | 0x80, 160 >> 7, 0x06
@@ -49,7 +33,30 @@ restorer_plain:
         IS_AT   0, 144
         IS_AT   2, 152
         IS_AT   16, 168
+.endm
+
+        .section .text.restorer_plain, "ax", @progbits
+        .globl  restorer_plain
+        .hidden restorer_plain
+        .type   restorer_plain, @function
+        .p2align 4
+        .cfi_startproc
+        CFI_FRAME
         /* Unwinders look a return address up one byte before it. */
+        nop
+restorer_plain:
+        movq    $SYS_RT_SIGRETURN, %rax
+        syscall
+        .cfi_endproc
+        .size   restorer_plain, . - restorer_plain
+
+        .section .text.restorer_of_relay, "ax", @progbits
+        .globl  restorer_of_relay
+        .hidden restorer_of_relay
+        .type   restorer_of_relay, @function
+        .p2align 4
+        .cfi_startproc
+        CFI_FRAME
         nop
 restorer_of_relay:
         movq    %rsp, %rdi

@@ -1,0 +1,22 @@
+/* stubs_x86_64.S: the addresses where stubs are executed. The library's own code has them, so that its unwind table,
+ * which every unwinder finds, covers them: a handler or a cancellation that interrupts a stub gets past it. What the
+ * file has there is mapped over, and never runs.
+ *
+ *      rsp     the return address, at each instruction of a stub
+ */
+#include <cet.h>
+
+#include "stubs_layout.h"
+
+        .section .text.stubs_region, "ax", @progbits
+        .globl  stubs_region
+        .hidden stubs_region
+        .type   stubs_region, @function
+        .p2align 12
+stubs_region:
+        .cfi_startproc
+        .fill   STUBS_PLACES * STUBS_PLACE_SIZE + STUBS_HEADER_SIZE, 1, 0xcc
+        .cfi_endproc
+        .size   stubs_region, . - stubs_region
+
+        .section .note.GNU-stack, "", @progbits
