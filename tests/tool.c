@@ -331,7 +331,7 @@ static void explain_files_that_are_not_for_it_say_why(void **state)
     RUN(&run, "explain", "/:main");
     assert_int_equal(run.code, 1);
     expect(run.err, "/ is no regular file");
-    RUN(&run, "explain", place("SEGUE_OBJECT", "sample"));
+    RUN(&run, "explain", place("SEGUE_OBJECT", "0x10"));
     assert_int_equal(run.code, 1);
     expect(run.err, "is a relocatable object");
 }

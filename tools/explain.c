@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "elf_code.h"
 #include "hex.h"
@@ -211,21 +212,65 @@ static enum elf_lookup find_symbol(const struct elf_code *elf, const char *place
         lookup = elf_code_symbol(elf, name, symbol);
         free(name);
     }
+    return lookup;
+}
+
+/* Where a place that names a symbol is. */
+struct found {
+    struct elf_symbol symbol;
+    uint64_t offset;
+    bool has_offset;
+};
+
+/* Looks in all members of an archive; `member` is the one that is meant, or NULL. */
+static enum elf_lookup find_in_archive(struct elf_code *elf, const char *member, const char *place, struct found *found)
+{
+    char first[sizeof elf->member] = "";
+    size_t members = 0;
+    while (elf_code_next_member(elf, member)) {
+        struct found here;
+        members++;
+        enum elf_lookup lookup = find_symbol(elf, place, &here.symbol, &here.has_offset, &here.offset);
+        if (lookup == ELF_LOOKUP_FAILED)
+            return lookup;
+        if (lookup == ELF_LOOKUP_NOT_FOUND)
+            continue;
+        if (*first) {
+            complain(VERB, "%s has '%s' in several members, two of them %s and %s; give %s(%s):%s", elf->path, place,
+                     first, elf->member, elf->path, first, place);
+            return ELF_LOOKUP_FAILED;
+        }
+        snprintf(first, sizeof first, "%s", elf->member);
+    }
+    if (members == 0 && member) {
+        complain(VERB, "%s has no member '%s' that is an object for x86", elf->path, member);
+        return ELF_LOOKUP_FAILED;
+    }
+    if (!*first)
+        return ELF_LOOKUP_NOT_FOUND;
+    /* Once more, to stand at that member. */
+    const char *verb = elf->verb, *path = elf->path;
+    elf_code_close(elf);
+    if (!elf_code_open(elf, verb, path) || !elf_code_next_member(elf, first))
+        return ELF_LOOKUP_FAILED;
+    return find_symbol(elf, place, &found->symbol, &found->has_offset, &found->offset);
+}
+
+static bool locate_symbol(struct elf_code *elf, const char *member, const char *place, struct task *task)
+{
+    struct found found;
+    enum elf_lookup lookup = elf->archive ? find_in_archive(elf, member, place, &found)
+                                          : find_symbol(elf, place, &found.symbol, &found.has_offset, &found.offset);
     if (lookup == ELF_LOOKUP_NOT_FOUND)
         complain(VERB,
                  "%s has no symbol '%s' (looked in .symtab and .dynsym; names are given without @VERSION); give an "
                  "address if the file was stripped",
                  elf->path, place);
-    return lookup;
-}
-
-static bool locate_symbol(const struct elf_code *elf, const char *place, struct task *task)
-{
-    struct elf_symbol symbol;
-    uint64_t offset;
-    bool has_offset;
-    if (find_symbol(elf, place, &symbol, &has_offset, &offset) != ELF_LOOKUP_FOUND)
+    if (lookup != ELF_LOOKUP_FOUND)
         return false;
+    struct elf_symbol symbol = found.symbol;
+    uint64_t offset = found.offset;
+    bool has_offset = found.has_offset;
     if (has_offset && symbol.size && offset >= symbol.size) {
         complain(VERB, "'%s' lies outside the symbol, which is %" PRIu64 " bytes long; give a smaller offset", place,
                  symbol.size);
@@ -233,8 +278,11 @@ static bool locate_symbol(const struct elf_code *elf, const char *place, struct 
     }
     if (symbol.is_resolver)
         complain(VERB, "note: '%s' is chosen when the program starts; this is the code that chooses", place);
-    if (!elf_code_at(elf, symbol.address + offset, &task->code))
+    if (!elf_code_of(elf, &symbol, offset, &task->code))
         return false;
+    if (elf->is_relocatable)
+        complain(VERB, "note: %s%s%s%s is not linked: what the linker fills in is 0 there, and places are offsets",
+                 elf->path, elf->archive ? "(" : "", elf->archive ? elf->member : "", elf->archive ? ")" : "");
     task->end = task->code.size;
     task->count = 1;
     if (has_offset)
@@ -248,7 +296,7 @@ static bool locate_symbol(const struct elf_code *elf, const char *place, struct 
     return true;
 }
 
-static bool locate(const struct elf_code *elf, const char *place, struct task *task)
+static bool locate(struct elf_code *elf, const char *member, const char *place, struct task *task)
 {
     uint64_t address;
     *task = (struct task){.skips = true};
@@ -257,12 +305,67 @@ static bool locate(const struct elf_code *elf, const char *place, struct task *t
         return false;
     }
     if (!read_number(place, &address))
-        return locate_symbol(elf, place, task);
+        return locate_symbol(elf, member, place, task);
+    if (elf->archive) {
+        complain(VERB, "%s is an archive, whose code has no addresses; give a symbol", elf->path);
+        return false;
+    }
     if (!elf_code_at(elf, address, &task->code))
         return false;
     task->end = task->code.size;
     task->count = 1;
     return true;
+}
+
+/* Of ARCHIVE(MEMBER) where no file has that name: cuts the archive off, and returns the member. */
+static char *split_member(char *path)
+{
+    char *open = strrchr(path, '('), *close = strrchr(path, ')');
+    if (!open || open == path || !close || close[1] || close < open || access(path, F_OK) == 0)
+        return NULL;
+    *open = *close = 0;
+    return open + 1;
+}
+
+/* The colon that parts FILE from PLACE: names of C++ have colons, too, and so may files. The first behind a file that
+ * is there; else the first that stands alone; else the last. NULL if there is none. */
+static const char *find_colon(const char *argument)
+{
+    const char *alone = NULL;
+    for (const char *colon = strchr(argument, ':'); colon; colon = strchr(colon + 1, ':')) {
+        char *path = strndup(argument, (size_t)(colon - argument));
+        if (!path)
+            abort();
+        split_member(path);
+        bool is_there = *path && access(path, F_OK) == 0;
+        free(path);
+        if (is_there && colon[1])
+            return colon;
+        if (!alone && colon > argument && colon[-1] != ':' && colon[1] != ':')
+            alone = colon;
+    }
+    return alone ? alone : strrchr(argument, ':');
+}
+
+/* Bytes in hex from standard input. */
+static int explain_input(const struct options *options)
+{
+    char *text = NULL;
+    size_t room = 0;
+    /* All of it: a hexadecimal dump has no NUL. */
+    ssize_t length = getdelim(&text, &room, 0, stdin);
+    int code;
+    if (length < 0 && ferror(stdin)) {
+        complain(VERB, "cannot read standard input: %s", strerror(errno));
+        code = EXIT_FAILED;
+    } else if (length > 4 && memcmp(text, "\177ELF", 4) == 0) {
+        code = misuse(VERB, "standard input is an ELF file; say what of it, as -:main");
+    } else {
+        char *arguments[] = {length > 0 ? text : (char[]){""}};
+        code = explain_hex(arguments, 1, options);
+    }
+    free(text);
+    return code;
 }
 
 /* `argument` is FILE:PLACE, with the colon at `colon`. */
@@ -271,11 +374,12 @@ static int explain_file(const char *argument, const char *colon, const struct op
     struct elf_code elf;
     struct task task;
     int code = EXIT_FAILED;
-    char *path = strndup(argument, (size_t)(colon - argument));
+    char *path = strndup(argument, (size_t)(colon - argument)), *member = NULL;
     if (!path)
         abort();
+    member = split_member(path);
     if (elf_code_open(&elf, VERB, path)) {
-        if (locate(&elf, colon + 1, &task)) {
+        if (locate(&elf, member, colon + 1, &task)) {
             if (options->mode_given)
                 task.code.mode = options->mode;
             if (options->count_given) {
@@ -290,9 +394,18 @@ static int explain_file(const char *argument, const char *colon, const struct op
     return code;
 }
 
+/* Standard input by a name that is no option: "-:main" is one for getopt. */
+static void name_input(int argument_count, char **arguments)
+{
+    for (int i = 1; i < argument_count && strcmp(arguments[i], "--") != 0; i++)
+        if (strncmp(arguments[i], "-:", 2) == 0 && asprintf(&arguments[i], ELF_CODE_INPUT "%s", arguments[i] + 1) < 0)
+            abort();
+}
+
 static int explain(int argument_count, char **arguments)
 {
     struct options options = {.count = SIZE_MAX, .mode = SEGUE_MODE_64};
+    name_input(argument_count, arguments);
     int code = read_options(argument_count, arguments, &options);
     if (code != EXIT_DONE)
         return code;
@@ -301,8 +414,10 @@ static int explain(int argument_count, char **arguments)
     if (count == 0)
         return misuse(VERB, "what is to be explained is missing; give bytes as in 48 8b 05, or FILE:ADDRESS, or "
                             "FILE:SYMBOL");
+    if (count == 1 && strcmp(rest[0], "-") == 0)
+        return explain_input(&options);
     for (size_t i = 0; i < count; i++) {
-        const char *colon = strrchr(rest[i], ':');
+        const char *colon = find_colon(rest[i]);
         if (!colon)
             continue;
         if (count > 1)
