@@ -372,7 +372,8 @@ shipped_files_are_found_by_name() {
   printf '#!/bin/sh\nsed s/.*/skip/\n' > data/own-decoder.sh
   chmod +x data/own-decoder.sh
   check --decoder own=own-decoder.sh few > text || fail "a script of the data folder is not found: $(cat text)"
-  "$segue" help corpus | grep -q 'share/segue/corpus\|installed' || fail "the help does not say where they are"
+  "$segue" help corpus > text
+  grep -q 'share/segue/corpus\|installed' text || fail "the help does not say where they are"
 }
 
 "$case"

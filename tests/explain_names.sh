@@ -23,7 +23,7 @@ says() {
   shift 3
   timeout 30 "$segue" explain "$@" > out 2> err < "${input:-/dev/null}" || got=$?
   check "$what: status" "$status" "$got"
-  check "$what: text" yes "$(cat out err | grep -qF -- "$text" && echo yes || cat out err)"
+  check "$what: text" yes "$(grep -qF -- "$text" out err && echo yes || cat out err)"
 }
 
 cat > names.cpp <<'C'
