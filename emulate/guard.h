@@ -24,6 +24,15 @@ uint64_t guard_load_16(const void *address, void *to);
 /* Writes the byte at `address` back to itself, atomically: returns 0 if it may be written, else not 0. */
 uint64_t guard_probe_write(void *address);
 
+/* Compare-and-exchange of 1, 2, 4, 8 or 16 bytes: stores what is at `to` if those at `from` are there. Returns 0;
+ * GUARD_OTHER if they are not there; another number when the memory cannot be accessed so. */
+#define GUARD_OTHER 2u
+uint64_t guard_exchange_1(void *address, const void *from, const void *to);
+uint64_t guard_exchange_2(void *address, const void *from, const void *to);
+uint64_t guard_exchange_4(void *address, const void *from, const void *to);
+uint64_t guard_exchange_8(void *address, const void *from, const void *to);
+uint64_t guard_exchange_16(void *address, const void *from, const void *to);
+
 /* Reads the time stamp counter: returns 0 if the thread may, else not 0. */
 uint64_t guard_read_time(void);
 

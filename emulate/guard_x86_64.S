@@ -90,6 +90,62 @@ guard_probe_write:
         .cfi_endproc
         .size   guard_probe_write, . - guard_probe_write
 
+/* guard_exchange_SIZE (rdi address, rsi from, rdx to) */
+.macro EXCHANGE size, accumulator, register
+        .globl  guard_exchange_\size
+        .hidden guard_exchange_\size
+        .type   guard_exchange_\size, @function
+        .p2align 4
+guard_exchange_\size:
+        .cfi_startproc
+        _CET_ENDBR
+        movl    $1, %ecx
+        mov     (%rsi), \accumulator
+        mov     (%rdx), \register
+        lock cmpxchg \register, (%rdi)
+        movl    $0, %eax
+        movl    $2, %ecx
+        cmovne  %ecx, %eax
+        ret
+        .cfi_endproc
+        .size   guard_exchange_\size, . - guard_exchange_\size
+.endm
+
+        EXCHANGE 1, %al, %r8b
+        EXCHANGE 2, %ax, %r8w
+        EXCHANGE 4, %eax, %r8d
+        EXCHANGE 8, %rax, %r8
+
+/* The one that needs RBX and RCX: what a failure returns, where RCX is in use, is the upper half of what was to be
+ * stored, so the access is made once before, with RCX free. */
+        .globl  guard_exchange_16
+        .hidden guard_exchange_16
+        .type   guard_exchange_16, @function
+        .p2align 4
+guard_exchange_16:
+        .cfi_startproc
+        _CET_ENDBR
+        movl    $1, %ecx
+        movq    %rdx, %r9
+        movq    %rbx, %r8
+        .cfi_register %rbx, %r8
+        xorl    %eax, %eax
+        xorl    %edx, %edx
+        lock cmpxchgb %dl, (%rdi)
+        movq    (%r9), %rbx
+        movq    8(%r9), %rcx
+        movq    (%rsi), %rax
+        movq    8(%rsi), %rdx
+        lock cmpxchg16b (%rdi)
+        movq    %r8, %rbx
+        .cfi_restore %rbx
+        movl    $0, %eax
+        movl    $2, %ecx
+        cmovne  %ecx, %eax
+        ret
+        .cfi_endproc
+        .size   guard_exchange_16, . - guard_exchange_16
+
 /* guard_read_time: a general protection fault where the thread may not. */
         .globl  guard_read_time
         .hidden guard_read_time

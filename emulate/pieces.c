@@ -149,6 +149,48 @@ static uint8_t *place_in(const struct segue_plan *plan, const struct copies *cop
     return copies->bytes[operand] + (part->address - copies->of.address[operand]);
 }
 
+enum segue_status piece_fetch(const struct segue_piece *piece, uint8_t direction, void *to, struct segue_fault *fault)
+{
+    if ((direction & SEGUE_WRITE) && !writable(piece))
+        return failed(piece, SEGUE_WRITE, fault);
+    return load(piece, to) ? SEGUE_OK : failed(piece, SEGUE_READ, fault);
+}
+
+enum segue_status piece_store(const struct segue_piece *piece, const void *from, struct segue_fault *fault)
+{
+    return store(piece, from) ? SEGUE_OK : failed(piece, SEGUE_WRITE, fault);
+}
+
+enum segue_status piece_exchange(const struct segue_piece *piece, const void *from, const void *to,
+                                 struct segue_fault *fault)
+{
+    uint64_t outcome;
+    if (!piece_is_native(piece))
+        return SEGUE_UNSUPPORTED;
+    switch (piece->size) {
+    case 1:
+        outcome = guard_exchange_1(piece->host, from, to);
+        break;
+    case 2:
+        outcome = guard_exchange_2(piece->host, from, to);
+        break;
+    case 4:
+        outcome = guard_exchange_4(piece->host, from, to);
+        break;
+    case 8:
+        outcome = guard_exchange_8(piece->host, from, to);
+        break;
+    case 16:
+        outcome = guard_exchange_16(piece->host, from, to);
+        break;
+    default:
+        return SEGUE_UNSUPPORTED;
+    }
+    if (outcome == GUARD_OTHER)
+        return SEGUE_BUSY;
+    return outcome == 0 ? SEGUE_OK : failed(piece, SEGUE_WRITE, fault);
+}
+
 static enum segue_status check_writable(const struct segue_plan *plan, const struct copies *copies,
                                         struct segue_fault *fault)
 {

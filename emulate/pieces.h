@@ -37,6 +37,16 @@ enum segue_status pieces_write(const struct segue_plan *plan, const struct copie
  * the last. */
 enum segue_status pieces_look_at_end(const struct segue_plan *plan, struct segue_fault *fault);
 
+/* One piece that is not a device's, read as a whole into `to`, and looked at whether it can be written if that is in
+ * `direction`; stored as a whole. On failure `fault` (may be NULL) tells where. */
+enum segue_status piece_fetch(const struct segue_piece *piece, uint8_t direction, void *to, struct segue_fault *fault);
+enum segue_status piece_store(const struct segue_piece *piece, const void *from, struct segue_fault *fault);
+
+/* Stores in a native piece of 1, 2, 4, 8 or 16 bytes what is at `to` if it holds what is at `from`, as one indivisible
+ * operation. SEGUE_BUSY: it holds something else; SEGUE_UNSUPPORTED for other sizes. */
+enum segue_status piece_exchange(const struct segue_piece *piece, const void *from, const void *to,
+                                 struct segue_fault *fault);
+
 /* For a native access that has failed: finds the first page of its pieces that cannot be reached, as far as they lie in
  * `extents` (NULL: all of them), and tells it in `fault` (may be NULL). Tells an unknown address if there is none. */
 void pieces_find_fault(const struct segue_plan *plan, const struct extents *extents, struct segue_fault *fault);

@@ -115,8 +115,7 @@ static uint64_t walk(struct segue_plan *plan, const struct way *way, uint64_t li
     return done;
 }
 
-/* Leaves of each operand's pieces only those elements. */
-static void trim(struct segue_plan *plan, uint64_t elements)
+void repeat_trim(struct segue_plan *plan, uint64_t elements)
 {
     uint32_t kept = 0;
     uint64_t left = 0;
@@ -175,15 +174,15 @@ const char *repeat_cut(struct segue_plan *plan, struct reach *reach)
     }
     uint64_t elements = cut_elements(plan, most, ONE_PIECE, reach);
     if (elements) {
-        trim(plan, elements);
+        repeat_trim(plan, elements);
         return NULL;
     }
     plan->flags |= SEGUE_PLAN_COPIED | SEGUE_PLAN_NOT_ATOMIC;
     uint64_t in_page = PAGE / plan->accesses[0].element;
     elements = cut_elements(plan, most < in_page ? most : in_page, SOME_PIECES, reach);
-    trim(plan, elements);
+    repeat_trim(plan, elements);
     if (elements > 1 && count_devices(plan) > 1)
-        trim(plan, 1);
+        repeat_trim(plan, 1);
     return count_devices(plan) > 1 ? "it accesses callback windows more than once" : NULL;
 }
 

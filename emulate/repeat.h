@@ -18,6 +18,9 @@ static inline bool repeat_is_down(const struct segue_access *access)
  * natively: as many as lie in one piece. Else, on copies: a page's worth. Why it cannot do one, or NULL. */
 const char *repeat_cut(struct segue_plan *plan, struct reach *reach);
 
+/* Leaves of each operand's pieces only those elements, which is what the step then does. */
+void repeat_trim(struct segue_plan *plan, uint64_t elements);
+
 /* Elements that are done in one go. */
 struct repeat_run {
     uint64_t elements;

@@ -16,7 +16,6 @@
 #include "../ctx/try.h"
 #include "../decode/system/call_linux_x86_64.h"
 #include "../emulate/guard.h"
-#include "../emulate/pieces.h"
 #include "../emulate/plan.h"
 #include "../patch/poke.h"
 #include "../patch/segment.h"
@@ -26,9 +25,11 @@
 #include "fault.h"
 #include "frame.h"
 #include "keyed.h"
+#include "question.h"
 #include "readers.h"
 #include "region.h"
 #include "report.h"
+#include "serve.h"
 #include "service.h"
 #include "thread.h"
 #include "unhandled.h"
@@ -72,126 +73,6 @@ static enum segue_status make_plan(struct work *work, const struct region *fault
     return status;
 }
 
-/* What is asked of one region: the part of the access that lies in it, as far as the step does it. False if none does.
- */
-static bool describe(const struct service *service, const struct region *region, uint32_t number,
-                     struct segue_event *event)
-{
-    uint64_t start, size;
-    plan_part(&service->plan, number, &start, &size);
-    uint64_t last = start + size - 1, region_last = region->base + region->size - 1;
-    if (size == 0 || start > region_last || last < region->base)
-        return false;
-    start = start > region->base ? start : region->base;
-    last = last < region_last ? last : region_last;
-    event->address = start;
-    event->size = last - start + 1;
-    event->direction = service->plan.accesses[number].direction;
-    event->access = number;
-    return true;
-}
-
-/* Asks one region's policy. */
-static enum segue_verdict ask_policy(const struct region *region, struct segue_event *event)
-{
-    if (!region->policy)
-        return SEGUE_STEP;
-    if ((region->flags & SEGUE_REGION_WRITE_IS_READ_WRITE) && (event->direction & SEGUE_WRITE))
-        event->direction |= SEGUE_READ;
-    enum segue_verdict verdict = region->policy(region->context, event);
-    event->question++;
-    return verdict;
-}
-
-/* Asks all regions under one access, in the order of its bytes. `asked`: a bit for each region that was. */
-static enum segue_verdict ask_for_access(const struct service *service, uint32_t number, struct segue_event *event,
-                                         uint64_t *asked)
-{
-    const struct footprint *footprint = &service->footprint;
-    enum segue_verdict verdict = SEGUE_STEP;
-    uint64_t from = 0;
-    while (verdict == SEGUE_STEP) {
-        size_t next = footprint->count;
-        for (size_t i = 0; i < footprint->count; i++)
-            if (footprint->regions[i]->base >= from && describe(service, footprint->regions[i], number, event) &&
-                (next == footprint->count || footprint->regions[i]->base < footprint->regions[next]->base))
-                next = i;
-        if (next == footprint->count)
-            break;
-        describe(service, footprint->regions[next], number, event);
-        from = footprint->regions[next]->base + 1;
-        *asked |= UINT64_C(1) << next;
-        verdict = ask_policy(footprint->regions[next], event);
-    }
-    return verdict;
-}
-
-/* Asks those regions that no access of the other kind was asked about: a probe's, or the fault's own. */
-static enum segue_verdict ask_the_rest(const struct service *service, struct segue_event *event, uint64_t asked)
-{
-    const struct footprint *footprint = &service->footprint;
-    enum segue_verdict verdict = SEGUE_STEP;
-    for (size_t i = 0; i < footprint->count && verdict == SEGUE_STEP; i++) {
-        bool found = false;
-        if (asked >> i & 1)
-            continue;
-        for (uint32_t number = 0; number < service->plan.access_count && !found; number++)
-            found = describe(service, footprint->regions[i], number, event);
-        if (!found) {
-            event->address = service->fault.address;
-            event->size = 0;
-            event->direction = service->fault.direction;
-            event->access = service->plan.access_count;
-        }
-        verdict = ask_policy(footprint->regions[i], event);
-    }
-    return verdict;
-}
-
-/* Asks the policies, access by access; the first that does not say SEGUE_STEP decides. What only probes is asked about
- * where nothing else is. */
-static enum segue_verdict ask_policies(const struct service *service)
-{
-    struct segue_event event = {
-        .fault = &service->fault,
-        .regs = &service->regs,
-        .xstate = &service->xstate,
-        .plan = &service->plan,
-        .can_step = service->can_step,
-        .thread = thread_number(),
-    };
-    enum segue_verdict verdict = SEGUE_STEP;
-    uint64_t asked = 0;
-    for (uint32_t i = 0; i < service->plan.access_count && verdict == SEGUE_STEP; i++)
-        if (!(service->plan.accesses[i].flags & SEGUE_ACCESS_PROBE))
-            verdict = ask_for_access(service, i, &event, &asked);
-    return verdict == SEGUE_STEP ? ask_the_rest(service, &event, asked) : verdict;
-}
-
-/* A step met memory that is not there: that fault is the instruction's own. Tells it at the address that the program
- * used, in place of the one that brought us here. */
-static void tell_step_fault(const struct service *service, struct thread_state *thread)
-{
-    struct kept_info *info = &thread->recovered;
-    struct frame_exception *exception = &thread->recovered_exception;
-    uint64_t address = info->address;
-    if (info->si_signo == 0)
-        return;
-    thread->tells_recovered = true;
-    /* A signal that tells the instruction, not an address that it accessed. */
-    if (info->si_signo == SIGFPE)
-        info->address = service->regs.rip;
-    for (size_t i = 0; i < service->plan.piece_count; i++) {
-        const struct segue_piece *piece = &service->plan.pieces[i];
-        uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;
-        if (!piece_is_native(piece) || offset >= piece->size)
-            continue;
-        info->address = piece->address + offset;
-        if (exception->address == address)
-            exception->address = piece->address + offset;
-    }
-}
-
 /* A region that was removed while the fault was looked into may have been counted on: its pages were open then, but
  * another region may have closed them since. Trying again cannot repeat without another removal. */
 static enum outcome refused(const struct service *service)
@@ -199,32 +80,47 @@ static enum outcome refused(const struct service *service)
     return region_removals() == service->removals ? OUTCOME_REFUSED : OUTCOME_RETRIED;
 }
 
-static enum outcome serve_access(struct work *work, const struct region *faulted, void *ucontext)
+/* One round of questions, and what they lead to. OUTCOME_COUNT: a suspension came in between, and all is to be done
+ * again. */
+static enum outcome serve_round(struct work *work, const struct region *faulted, void *ucontext)
 {
     struct service *service = &work->service;
     service->can_step = make_plan(work, faulted);
     readers_found(work->place, service->footprint.regions, service->footprint.count);
-    if (service->can_step != SEGUE_OK)
-        counters_add_refusal(service->plan.insn.mnemonic);
-
-    enum segue_verdict verdict = ask_policies(service);
+    enum segue_verdict verdict = question_ask(work);
     if (verdict == SEGUE_RETRY)
         return OUTCOME_RETRIED;
+    if (verdict == SEGUE_DONE)
+        return question_finish(work) ? OUTCOME_DONE : OUTCOME_RETRIED;
     if (verdict != SEGUE_STEP)
         return OUTCOME_REFUSED;
     if (service->can_step != SEGUE_OK)
         return refused(service);
-    thread_self.recovered.si_signo = 0;
-    /* The frame of the fault that a step meets tells more than the step would find out. */
-    enum segue_status status = keyed_step(&work->step, &service->plan, &service->regs, &service->xstate);
+    if (!question_step_begin(work))
+        return OUTCOME_COUNT;
+    enum segue_status status = serve_step(work, &service->regs, NULL);
     /* Elements of a string that came before a fault are done. */
     if (status == SEGUE_OK || status == SEGUE_FAULT)
         frame_write(ucontext, &service->regs);
+    question_step_end(work);
     if (status == SEGUE_OK)
         return OUTCOME_STEPPED;
     enum outcome outcome = refused(service);
     if (status == SEGUE_FAULT && outcome == OUTCOME_REFUSED)
-        tell_step_fault(service, &thread_self);
+        serve_tell_fault(work);
+    return outcome;
+}
+
+static enum outcome serve_access(struct work *work, const struct region *faulted, void *ucontext)
+{
+    question_begin(work, ucontext);
+    enum outcome outcome = serve_round(work, faulted, ucontext);
+    if (work->service.can_step != SEGUE_OK)
+        counters_add_refusal(work->service.plan.insn.mnemonic);
+    while (outcome == OUTCOME_COUNT) {
+        readers_look_again(work->place);
+        outcome = serve_round(work, faulted, ucontext);
+    }
     return outcome;
 }
 

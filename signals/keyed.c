@@ -33,16 +33,18 @@ const char *keyed_refusal(const struct segue_xstate *xstate, uint32_t begun)
     return "the thread's protection keys close what the handler stands on";
 }
 
-enum segue_status keyed_step(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
-                             struct segue_xstate *xstate)
+uint32_t keyed_take_rights(const struct segue_xstate *xstate)
 {
     uint32_t present = keys_now(), of_thread = keys_of(xstate);
-    if (of_thread == present)
-        return step_in(scratch, plan, regs, xstate, NULL);
-    keys_set(keys_either(of_thread, present));
-    enum segue_status status = step_in(scratch, plan, regs, xstate, NULL);
-    keys_set(present);
-    return status;
+    if (of_thread != present)
+        keys_set(keys_either(of_thread, present));
+    return present;
+}
+
+void keyed_give_rights_back(uint32_t before)
+{
+    if (keys_now() != before)
+        keys_set(before);
 }
 
 size_t keyed_peek(void *to, uint64_t address, size_t size)

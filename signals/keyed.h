@@ -7,8 +7,6 @@
 #include <segue/emulate.h>
 #include <signal.h>
 
-#include "../emulate/scratch.h"
-
 /* Whether the fault is for want of rights: also where the page is closed to everybody, but would not be open to this
  * thread if it were open. */
 bool keyed_is_refusal(const siginfo_t *info);
@@ -20,9 +18,9 @@ void keyed_end(uint32_t begun);
 /* Why a thread with such a state cannot be stepped by a handler that began with those rights; NULL if it can. */
 const char *keyed_refusal(const struct segue_xstate *xstate, uint32_t begun);
 
-/* step_in, by the rights of the thread, and what policies have opened for themselves. */
-enum segue_status keyed_step(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
-                             struct segue_xstate *xstate);
+/* For a step: the rights of the thread, and what policies have opened for themselves. Returns those in force before. */
+uint32_t keyed_take_rights(const struct segue_xstate *xstate);
+void keyed_give_rights_back(uint32_t before);
 
 /* segue_peek, also into what may be executed only: the system closes such pages by a key. */
 size_t keyed_peek(void *to, uint64_t address, size_t size);

@@ -146,6 +146,11 @@ uint32_t readers_ticket(uint32_t place)
     return (uint32_t)__atomic_load_n(&places[place].ticket, __ATOMIC_RELAXED);
 }
 
+void readers_look_again(uint32_t place)
+{
+    __atomic_exchange_n(&places[place].found, MAY_BE_ANY, __ATOMIC_SEQ_CST);
+}
+
 void readers_leave(uint32_t place)
 {
     __atomic_store_n(&places[place].ticket, 0, __ATOMIC_RELEASE);

@@ -23,6 +23,9 @@ uint32_t readers_ticket(uint32_t place);
 /* The fault has looked up all regions that it will use: these. Async-signal-safe. */
 void readers_found(uint32_t place, const struct region *const *regions, size_t count);
 
+/* It will look regions up again. Async-signal-safe. */
+void readers_look_again(uint32_t place);
+
 /* Async-signal-safe. */
 void readers_leave(uint32_t place);
 

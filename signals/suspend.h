@@ -9,6 +9,9 @@
 void suspend_entry(int number, siginfo_t *info, void *ucontext);
 void suspend_serve(int number, siginfo_t *info, void *ucontext);
 
+/* The calling thread is being asked for: a suspension waited for the end of its step. Async-signal-safe. */
+void suspend_now(void);
+
 /* That signal, 0 while there is none: other handlers of the library leave it open. */
 int suspend_signal(void);
 

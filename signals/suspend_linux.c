@@ -64,6 +64,8 @@ static struct place {
     uint32_t holders;
     /* It was asked in before, and given up: two signals may come. */
     bool is_asked_again;
+    /* The signal came in a step that the suspension waits for; it comes again. */
+    bool is_put_off;
     const struct segue_thread_context *context;
 } places[PLACES];
 
@@ -168,6 +170,7 @@ static bool be_suspended(struct place *place, uint32_t asked, const void *uconte
     uint32_t held = with_phase(asked, HELD);
     if (!change(place, asked, with_phase(asked, ANSWERING)))
         return false;
+    thread_self.suspensions++;
     interrupted_read(ucontext, &context);
     context.kind = SEGUE_CONTEXT_THREAD;
     place->context = &context;
@@ -186,6 +189,34 @@ static bool is_token(const siginfo_t *info)
     return info->si_code == SI_QUEUE && ((uint64_t)(uintptr_t)info->si_value.sival_ptr ^ TOKEN_MARK) < PLACES;
 }
 
+static long send(int32_t thread, uint32_t at)
+{
+    siginfo_t info = {.si_signo = suspend_signal(), .si_code = SI_QUEUE};
+    info.si_value.sival_ptr = (void *)(uintptr_t)(TOKEN_MARK ^ at);
+    return system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), thread, info.si_signo, (long)&info);
+}
+
+/* The signal comes again, and finds the question as it then is. */
+void suspend_now(void)
+{
+    thread_self.is_suspension_put_off = false;
+    send(thread_number(), 0);
+}
+
+/* Whether the thread is in a step that the suspension has to wait for: what a policy said of memory may not hold after
+ * it. A step that a handler has left by siglongjmp is over. */
+static bool put_off(struct place *place, const void *ucontext)
+{
+    struct thread_state *thread = &thread_self;
+    if (thread->stepping)
+        thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
+    if (!thread->stepping)
+        return false;
+    thread->is_suspension_put_off = true;
+    place->is_put_off = true;
+    return true;
+}
+
 void suspend_serve(int number, siginfo_t *info, void *ucontext)
 {
     uint32_t state;
@@ -195,6 +226,12 @@ void suspend_serve(int number, siginfo_t *info, void *ucontext)
     bool is_expected = thread_self.expects_suspension;
     struct place *place = find_place(token, ASKED, &state);
     thread_self.expects_suspension = false;
+    if (place && put_off(place, ucontext)) {
+        thread_self.expects_suspension = is_expected;
+        if (!has_token && !is_lost)
+            chain_signal(number, info, ucontext, false, CHAIN_ENTER);
+        return;
+    }
     if (!(place && be_suspended(place, state, ucontext)) && (has_token || is_lost))
         place = take_late(token);
     if (!has_token && !(is_lost && (place || is_expected)))
@@ -302,6 +339,7 @@ static bool share_place(struct segue_suspension *suspension)
 static void begin_asking(struct segue_suspension *suspension, uint32_t at, uint32_t asked, enum phase phase)
 {
     uint32_t used = __atomic_load_n(&places_used, __ATOMIC_RELAXED);
+    places[at].is_put_off = false;
     places[at].is_asked_again = phase == GIVEN_UP;
     __atomic_store_n(&places[at].holders, 1, __ATOMIC_RELEASE);
     while (used <= at &&
@@ -368,13 +406,6 @@ static bool give_up(const struct segue_suspension *suspension, enum phase next)
     return true;
 }
 
-static long send(int32_t thread, uint32_t at)
-{
-    siginfo_t info = {.si_signo = suspend_signal(), .si_code = SI_QUEUE};
-    info.si_value.sival_ptr = (void *)(uintptr_t)(TOKEN_MARK ^ at);
-    return system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), thread, info.si_signo, (long)&info);
-}
-
 /* Leaves the status SEGUE_OK where an answer is to be waited for. */
 static void ask(struct segue_suspension *suspension, uint32_t hint)
 {
@@ -421,6 +452,11 @@ static enum segue_status await(struct segue_suspension *suspension, uint64_t dea
         enum segue_status why = hopelessness(suspension->thread, present >= deadline);
         if (why != SEGUE_OK && give_up(suspension, why == SEGUE_NOT_FOUND ? FREE : GIVEN_UP))
             return why;
+        /* The step may have been left, by siglongjmp. */
+        if (pause == LAST_PAUSE && place->is_put_off) {
+            place->is_put_off = false;
+            send(suspension->thread, suspension->place);
+        }
         bool is_last = present < deadline && deadline - present < pause;
         struct timespec time = to_timespec(is_last ? deadline - present : pause);
         sleep_while(place, state, &time);

@@ -40,6 +40,11 @@ struct thread_state {
     uint64_t process;
     /* In a child made by fork: the parent's. */
     int number_before_fork;
+    /* How often the thread was suspended; the fault whose step a suspension waits for (question.h), and whether one
+     * does. */
+    uint64_t suspensions;
+    struct work *stepping;
+    bool is_suspension_put_off;
     /* A second signal of a suspension that was asked for twice is on its way. */
     bool expects_suspension;
     /* The table's removals when this thread last met an address that was in no region. */

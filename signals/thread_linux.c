@@ -108,6 +108,8 @@ static void forget_level(struct thread_state *thread, const struct work *work)
     put_back_trial(&work->level);
     readers_forget_since(work->level.ticket);
     thread->work = outer;
+    if (thread->stepping == work)
+        thread->stepping = work->questions.stepping_before;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->depth = depth - 1;
 }
@@ -124,6 +126,7 @@ void thread_settle(uint64_t stack_pointer, bool on_alternate)
     if (thread->work && thread->work->level.depth == 1)
         put_back_trial(&thread->work->level);
     readers_forget();
+    thread->stepping = NULL;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->depth = 0;
 }

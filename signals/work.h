@@ -9,9 +9,11 @@
 
 #include "../decode/scratch.h"
 #include "../emulate/scratch.h"
+#include "../emulate/values.h"
 #include "fault.h"
 #include "frame.h"
 #include "kept_info.h"
+#include "question.h"
 #include "service.h"
 #include "thread.h"
 
@@ -38,7 +40,10 @@ struct work {
     /* Its number. */
     uint32_t place;
     struct service service;
+    struct questions questions;
     struct step_scratch step;
+    struct values values;
+    _Alignas(64) uint8_t preview[QUESTION_STATE];
     struct decode_scratch decode;
     struct fault_scratch sent;
     /* What the thread keeps of the fault that this one came in the middle of. */

@@ -277,7 +277,7 @@ static void bad_stacks_are_errors(void **state)
 static void bad_arguments_are_errors(void **state)
 {
     (void)state;
-    struct segue_value wrong = {(enum segue_value_kind)9, 0};
+    struct segue_value wrong = {.kind = (enum segue_value_kind)9};
     struct segue_context_options options = {.flags = 0x80000000};
     assert_int_equal(segue_context_init(NULL, &parent, stack, 4096, ENTRY(note_three), NULL, 0, NULL), SEGUE_INVALID);
     assert_int_equal(init_with(NULL, NULL, 0, NULL), SEGUE_INVALID);

@@ -8,38 +8,23 @@
 
 #include <segue/needs_posix.h>
 #include <segue/regs.h>
+#include <segue/value.h>
 
 #ifndef SEGUE_WITHOUT_POSIX_
 SEGUE_BEGIN
 
 /* ---- arguments ---- */
 
-/* Where an argument travels. */
-enum segue_value_kind {
-    /* In a general register: integers of 8 to 64 bits, pointers, sizes, booleans. */
-    SEGUE_VALUE_INTEGER,
-    /* In a vector register. */
-    SEGUE_VALUE_FLOAT,
-    SEGUE_VALUE_DOUBLE,
-};
-
-/* One argument of a context's entry. Made by the functions below. */
-struct segue_value {
-    enum segue_value_kind kind;
-    /* An integer extended to 64 bits by its own signedness; or the bits of the float or double, above them zero. */
-    uint64_t bits;
-};
-
 /* Arguments from C values. A variadic entry needs what C would have promoted them to: double in place of float.
  * Async-signal-safe, thread-safe. */
 static inline struct segue_value segue_value_unsigned(uint64_t value)
 {
-    struct segue_value made = {SEGUE_VALUE_INTEGER, value};
+    struct segue_value made = {{{SEGUE_VALUE_INTEGER, value}}};
     return made;
 }
 static inline struct segue_value segue_value_signed(int64_t value)
 {
-    struct segue_value made = {SEGUE_VALUE_INTEGER, (uint64_t)value};
+    struct segue_value made = {{{SEGUE_VALUE_INTEGER, (uint64_t)value}}};
     return made;
 }
 static inline struct segue_value segue_value_u8(uint8_t value)
@@ -88,13 +73,13 @@ static inline struct segue_value segue_value_pointer(const volatile void *value)
 }
 static inline struct segue_value segue_value_float(float value)
 {
-    struct segue_value made = {SEGUE_VALUE_FLOAT, 0};
+    struct segue_value made = {{{SEGUE_VALUE_FLOAT, 0}}};
     __builtin_memcpy(&made.bits, &value, sizeof value);
     return made;
 }
 static inline struct segue_value segue_value_double(double value)
 {
-    struct segue_value made = {SEGUE_VALUE_DOUBLE, 0};
+    struct segue_value made = {{{SEGUE_VALUE_DOUBLE, 0}}};
     __builtin_memcpy(&made.bits, &value, sizeof value);
     return made;
 }

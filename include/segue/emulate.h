@@ -10,6 +10,7 @@
 #define SEGUE_EMULATE_H
 
 #include <segue/decode.h>
+#include <segue/value.h>
 
 SEGUE_BEGIN
 
@@ -86,8 +87,8 @@ enum segue_plan_flags {
 #define SEGUE_PLAN_ACCESSES SEGUE_ACCESSES_MOST
 #define SEGUE_PLAN_PIECES (SEGUE_ACCESSES_MOST + 15)
 
-/* A part of an access that lies in one window, or in none. Of a repeated string: in the order in which it is reached, and
- * only what the step does. */
+/* A part of an access that lies in one window, or in none. Of a repeated string: in the order in which it is reached,
+ * and only what the step does. */
 struct segue_piece {
     /* The address that the program used. */
     uint64_t address;
@@ -133,10 +134,10 @@ SEGUE_API enum segue_status segue_plan(const struct segue_insn *insn, const stru
 
 /* Makes the replay engine ready: executable memory of the library's own, which is never writable at the address where
  * it is executed. Without it, plans refuse what only that engine does. segue_install calls this. A child made by fork,
- * or by a bare system call, makes memory of its own when it first needs some, by mmap, mremap, madvise and mprotect: who
- * forbids a child these calls this before. No descriptor is needed, and no limit on files concerns it. Calling it again
- * does nothing. Returns SEGUE_OK; SEGUE_UNSUPPORTED when the system gives no executable memory; SEGUE_NO_MEMORY. Not
- * async-signal-safe; thread-safe. */
+ * or by a bare system call, makes memory of its own when it first needs some, by mmap, mremap, madvise and mprotect:
+ * who forbids a child these calls this before. No descriptor is needed, and no limit on files concerns it. Calling it
+ * again does nothing. Returns SEGUE_OK; SEGUE_UNSUPPORTED when the system gives no executable memory; SEGUE_NO_MEMORY.
+ * Not async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_replay_prepare(void);
 
 /* Makes forced windows ready: opens the kernel's way past this process's own protection, and proves it. Without it,
@@ -161,6 +162,26 @@ SEGUE_API enum segue_status segue_forced_prepare(void);
  * thread-safe. */
 SEGUE_API enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs,
                                        struct segue_xstate *xstate, struct segue_fault *fault);
+
+/* Called with what one access of a step read or wrote (<segue/value.h>). */
+typedef void segue_value_visit(void *context, const struct segue_value *value);
+
+/* As segue_step, and calls `visit` (may be NULL) after it for each access that it made, in order. The step is done by
+ * way of copies: memory is read once, the instruction is run on what was read, and stored is what that has written. A
+ * locked instruction is published by one compare-and-exchange. A repeated string does at most 4 KiB of each operand,
+ * and stops between elements. SEGUE_UNSUPPORTED also where this cannot be done: accesses of one operand that lie more
+ * than 4 KiB apart, and state areas larger than that. Needs 30 KiB of stack. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_step_values(const struct segue_plan *plan, struct segue_regs *regs,
+                                              struct segue_xstate *xstate, struct segue_fault *fault,
+                                              segue_value_visit *visit, void *context);
+
+/* The same on copies alone: nothing happens, and `visit` receives what a step would read and write if memory stayed as
+ * it is. `xstate` may be NULL; its area is copied, up to 4 KiB. Returns SEGUE_OK; SEGUE_FAULT when memory cannot be
+ * reached or the instruction raises an exception; SEGUE_UNSUPPORTED as segue_step_values, and through a device's
+ * window; SEGUE_BUSY; SEGUE_INVALID for a NULL plan, regs or visit. Async-signal-safe, thread-safe. */
+SEGUE_API enum segue_status segue_step_preview(const struct segue_plan *plan, const struct segue_regs *regs,
+                                               const struct segue_xstate *xstate, segue_value_visit *visit,
+                                               void *context);
 
 /* Tells a signal handler whether the fault was taken by one of the library's own guarded accesses. If so, moves
  * `*rip`, the interrupted thread's instruction pointer, to where that access reports its failure; the handler then has

@@ -100,7 +100,7 @@ SEGUE_API size_t segue_handler_stack(void);
  * Not async-signal-safe; thread-safe. */
 SEGUE_API enum segue_status segue_thread_detach(void);
 
-/* What a policy wants done. */
+/* What a policy wants done. Any other number is SEGUE_PASS. */
 enum segue_verdict {
     /* Do the instruction's work, with the pages as they are. If it cannot be done the fault is passed on. */
     SEGUE_STEP,
@@ -108,7 +108,13 @@ enum segue_verdict {
     SEGUE_RETRY,
     /* It is none of ours: the handler that was there before sees it. */
     SEGUE_PASS,
+    /* The policy has done it: the thread goes on with event->regs and event->xstate as they are now. After a
+     * segue_event_step, after work of the policy's own, or to go on elsewhere. Where it has left them as they were, the
+     * instruction runs again. */
+    SEGUE_DONE,
 };
+
+struct segue_region;
 
 /* What a policy is told. All of it lives only until the policy returns. */
 struct segue_event {
@@ -122,9 +128,10 @@ struct segue_event {
     uint64_t size;
     uint8_t direction;
     /* The thread's registers; regs->rip is the instruction. */
-    const struct segue_regs *regs;
-    /* The thread's vector and other extended state. */
-    const struct segue_xstate *xstate;
+    struct segue_regs *regs;
+    /* The thread's vector and other extended state. Changes of both count with SEGUE_DONE alone; but that of a thread
+     * with tiles is its own, not a copy. */
+    struct segue_xstate *xstate;
     /* The plan: the instruction and all that it will access. With `can_step` other than SEGUE_OK its accesses are given
      * as far as they are known. */
     const struct segue_plan *plan;
@@ -136,6 +143,8 @@ struct segue_event {
     uint32_t access;
     /* How often policies were asked about this fault before: 0 for the first question. */
     uint32_t question;
+    /* The region, as it was added. */
+    const struct segue_region *region;
 };
 
 /* A region's policy. Runs on the faulting thread, inside the signal handler: it may call only what is
@@ -143,7 +152,9 @@ struct segue_event {
  * longjmp. errno is kept. Asked once for each of the instruction's accesses in the region, in the order in which they
  * are made (and of an access over several regions, in the order of its bytes), before anything is done; the first
  * answer that is not SEGUE_STEP decides, and nobody is asked after it. An access that only probes is asked about where
- * there is no other. */
+ * there is no other. A verdict of SEGUE_STEP is good only as long as the thread is not suspended (<segue/mutator.h>):
+ * if it was, all are asked again, and `question` counts on. From the last look at that to the end of the step a
+ * suspension waits for the step. */
 typedef enum segue_verdict segue_policy(void *context, const struct segue_event *event);
 
 /* Options of a region; a bit set. */
@@ -184,7 +195,22 @@ SEGUE_API enum segue_status segue_region_remove(const void *base);
  * for a NULL `region`. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_status segue_region_find(const void *address, struct segue_region *region);
 
-/* What the handler did so far in this process. Each is a number of faults; `faults` is the sum of the four below it. */
+/* ---- for policies: async-signal-safe, and SEGUE_INVALID outside the event's policy ---- */
+
+/* Steps the event's instruction now, under whatever lock the policy holds, writes event->regs and xstate, and calls
+ * `visit` (may be NULL) with what was read and written, exactly (segue_step_values). It does not ask regions whose
+ * policy is this same function: the policy answers for all those accesses. Regions with another policy are asked first.
+ * Returns SEGUE_OK: it is done, return SEGUE_DONE; SEGUE_UNSUPPORTED: as can_step, or what it reads and writes cannot
+ * be told; SEGUE_FAULT: memory is not there, return SEGUE_PASS, and the step's own fault is handed on; SEGUE_BUSY:
+ * another region's policy did not say SEGUE_STEP, or is itself in this call: return SEGUE_STEP, and that answer counts;
+ * SEGUE_INVALID, also the second time. With all but SEGUE_OK nothing has happened. */
+SEGUE_API enum segue_status segue_event_step(const struct segue_event *event, segue_value_visit *visit, void *context);
+
+/* What the instruction would read and write, without doing it. Returns as segue_step_preview. */
+SEGUE_API enum segue_status segue_event_preview(const struct segue_event *event, segue_value_visit *visit,
+                                                void *context);
+
+/* What the handler did so far in this process. Each is a number of faults; `faults` is the sum of all others. */
 struct segue_counters {
     uint64_t faults;
     uint64_t stepped;
@@ -193,6 +219,8 @@ struct segue_counters {
     uint64_t refused;
     /* In no region. */
     uint64_t passed;
+    /* Done by a policy. */
+    uint64_t done;
 };
 
 /* Reads the counters; each is exact, all together are as of about the same moment. SEGUE_OK, or SEGUE_INVALID for NULL.
