@@ -6,6 +6,8 @@
 
 #include "pad.h"
 
+struct gate;
+
 /* What the child needs, in memory that stays its own until it has gone on. */
 struct clone_child {
     /* The copy of the frame that it goes on by. */
@@ -17,6 +19,9 @@ struct clone_child {
      * it. Any other does so at the exit that its frame leads to, or by its end. */
     struct pad_use pad;
     bool shares_memory, is_waited_for;
+    /* Of the guest that the handler has interrupted, and the frame that this is a copy of; NULL for none. */
+    struct gate *gate;
+    const void *original;
 };
 
 struct clone_call {

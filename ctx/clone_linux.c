@@ -23,6 +23,7 @@
 #include "../decode/system/call_linux_x86_64.h"
 #include "control_x86_64.h"
 #include "frame.h"
+#include "gate.h"
 #include "mask.h"
 #include "pad.h"
 
@@ -65,6 +66,9 @@ void clone_begin(struct clone_child *child)
     if (child->shares_memory || !(present.ss_flags & SS_DISABLE) || !frame_rearms_alternate_stack(child->ucontext))
         frame_set_alternate_stack(child->ucontext, &present);
     frame_make_room(child->ucontext);
+    /* From here on the bases may be a guest's. */
+    if (child->gate)
+        guest_goes_on(child->gate, child->original);
     if (!child->shares_memory)
         pad_release(&child->pad);
     clone_return(child->ucontext);
@@ -104,6 +108,8 @@ static struct clone_child *prepare_child(const void *ucontext, const struct segu
         .pad = *pad,
         .shares_memory = request->flags & CLONE_VM,
         .is_waited_for = request->flags & CLONE_VFORK,
+        .gate = guest_running(),
+        .original = ucontext,
     };
     if (request->initial_tiles)
         frame_narrow(child->ucontext);
@@ -272,13 +278,22 @@ static bool is_invalid(const struct segue_clone *request)
            ((request->flags & both) == both && request->pidfd == request->parent_tid);
 }
 
+/* A guest that was interrupted goes on in a copy of all that it needs, by a handler that has the host's bases and
+ * storage.
+ */
+static bool has_no_way_into_a_guest(const struct segue_clone *request)
+{
+    const struct gate *gate = guest_running();
+    return gate && (gate->place != GATE_PLACE_HANDLER || (request->flags & (CLONE_VM | CLONE_SETTLS)));
+}
+
 long segue_clone(const void *ucontext, const struct segue_clone *request)
 {
     struct segue_regs regs;
     if (!ucontext || !request || is_invalid(request) || (request->block_size && !request->block) ||
         request->block_size > SIZE_MAX / 4)
         return -EINVAL;
-    if (control_has_shadow_stack())
+    if (control_has_shadow_stack() || has_no_way_into_a_guest(request))
         return -EOPNOTSUPP;
     size_t size = child_size(ucontext, request);
     get_registers(ucontext, request, &regs);

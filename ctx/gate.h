@@ -46,6 +46,8 @@ struct gate {
     /* The rest is C's alone. */
     /* The signal frame of the handler that has interrupted the guest; 0 for none. */
     uint64_t frame;
+    /* That of the innermost handler that found the guest's bases in force, there or on the way; NULL for none. */
+    const void *entered;
     struct segue_guest *guest;
     /* The thread that runs it, 0 for none. */
     int thread;
@@ -64,11 +66,18 @@ struct guest_thread {
 extern struct guest_thread guest_threads[THREAD_COUNT] __attribute__((visibility("hidden")));
 extern uint32_t guest_thread_count __attribute__((visibility("hidden")));
 
+/* Where gate_entry leads: guest_nobody; the page of the guest that the only thread with guests runs, or ran last; or,
+ * as soon as there has been a second thread, guest_dispatch for good. */
+extern const void *guest_way __attribute__((visibility("hidden")));
+
 /* Assembly. guest_go enters and comes back; the others are addresses: the code to be copied, places in it, the parts of
  * the way in and out that must not be taken for the guest's code. */
 void guest_go(struct gate *gate);
 extern const char gate_code[], gate_code_end[], gate_call[], gate_enter[], gate_enter_iret[], gate_enter_end[];
 extern const char guest_out[], guest_landed[], guest_go_commit[], guest_text_begin[], guest_text_end[];
+/* What every guest calls; from guest_dispatch to guest_dispatch_begun nothing is changed but what is below the stack
+ * pointer. guest_nobody ends in an undefined instruction. */
+extern const char gate_entry[], guest_dispatch[], guest_dispatch_begun[], guest_nobody[];
 extern const char guest_run_handler[], guest_run_handler_tail[], guest_run_handler_end[];
 /* From its first instruction to `pushed` rsp is as the kernel left it, there 8 less; from `framed` to `popped` it is
  * rbp + 8. */
@@ -84,6 +93,13 @@ void guest_bases(const void *ucontext, uint64_t *fs_base, uint64_t *gs_base);
 
 /* Whether the calling thread's handler has interrupted a guest: such a handler must be left by its return. */
 bool guest_is_interrupted(void);
+
+/* The gate of the calling thread, if it runs a guest; else NULL. Whatever the segment bases are. */
+struct gate *guest_running(void);
+
+/* On a child whose memory is a copy, made by a handler with the host's bases that has interrupted this guest: it is
+ * this process's. If the guest's bases are to be in force when `ucontext` is returned to, they are from here on. */
+void guest_goes_on(struct gate *gate, const void *ucontext);
 
 /* The entry of every handler that segue_guest_sigaction installs; what it runs is in the table. */
 void guest_signal_entry(int number, siginfo_t *info, void *ucontext);

@@ -28,6 +28,15 @@ static struct gate *gate_of(const struct segue_guest *guest)
 
 /* ---- in ---- */
 
+/* The calls of the only thread with guests lead to its page. */
+static void lead_calls(const struct gate *gate)
+{
+    const void *own = (const char *)gate - GATE_CODE_SIZE + (gate_call - gate_code);
+    const void *present = __atomic_load_n(&guest_way, __ATOMIC_RELAXED);
+    if (present != own && present != guest_dispatch)
+        __atomic_compare_exchange_n(&guest_way, &present, own, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 static bool is_canonical(uint64_t address)
 {
     int64_t upper = (int64_t)address >> 47;
@@ -92,6 +101,7 @@ enum segue_status segue_guest_enter(struct segue_guest *guest)
     guest_host_bases(gate);
     load_gate(gate, guest);
     guest_self->gate = gate;
+    lead_calls(gate);
     guest_go(gate);
     guest_self->gate = NULL;
     if (gate->reason == SEGUE_GUEST_STOPPED)
@@ -218,10 +228,19 @@ void guest_handle(int number, siginfo_t *info, void *ucontext, void (*handler)(i
     /* A handler that ends has its frame still, and it is that one that leads back to the guest. */
     if (spot != SPOT_HANDLER_ENDS)
         gate->frame = spot == SPOT_HANDLER_BEGINS ? 0 : (uint64_t)(uintptr_t)ucontext;
+    const void *outer = gate->entered;
+    gate->entered = ucontext;
     handler(number, info, ucontext);
+    gate->entered = outer;
     /* Asked while the handler ran, or while an outer one ended. */
     if (gate->frame && is_stop_wanted(gate))
         leave_by_stop(gate, (void *)(uintptr_t)gate->frame);
+}
+
+/* The guest has called, and its stack has no room for what a call needs: it has not begun yet. */
+static bool lacks_stack(const struct segue_regs *regs)
+{
+    return is_within(regs->rip, guest_dispatch, guest_dispatch_begun);
 }
 
 enum segue_status segue_guest_catch(const siginfo_t *info, void *ucontext)
@@ -241,6 +260,13 @@ enum segue_status segue_guest_catch(const siginfo_t *info, void *ucontext)
         regs.rflags &= ~(uint64_t)FLAG_TRAP;
         frame_set_registers(ucontext, &regs);
         return SEGUE_OK;
+    }
+    if (lacks_stack(&regs)) {
+        regs.rip = (uint64_t)(uintptr_t)gate_entry;
+        frame_set_registers(ucontext, &regs);
+        gate->regs.fs_base = gate->now_fs;
+        gate->regs.gs_base = gate->now_gs;
+        spot = SPOT_GUEST;
     }
     if (spot != SPOT_GUEST && spot != SPOT_WAY_IN)
         return SEGUE_NOT_FOUND;

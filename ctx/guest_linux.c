@@ -22,6 +22,8 @@
 #include "control_x86_64.h"
 #include "vector.h"
 
+#define ARCH_SET_GS 0x1001
+#define ARCH_SET_FS 0x1002
 #define ARCH_GET_GS 0x1004
 #define HWCAP2_FSGSBASE 2u
 /* The end of a program's addresses with four levels of paging; arch_prctl takes no base beyond. */
@@ -170,7 +172,8 @@ enum segue_status guest_thread_register(struct guest_thread **self)
     if (place) {
         place->gate = NULL;
         __atomic_store_n(&place->number, number, __ATOMIC_RELEASE);
-        __atomic_fetch_add(&guest_thread_count, 1, __ATOMIC_RELAXED);
+        if (__atomic_fetch_add(&guest_thread_count, 1, __ATOMIC_RELAXED) > 0)
+            __atomic_store_n(&guest_way, (const void *)guest_dispatch, __ATOMIC_SEQ_CST);
     }
     fork_lock_release(&table_lock);
     if (!place)
@@ -178,6 +181,49 @@ enum segue_status guest_thread_register(struct guest_thread **self)
     *self = place;
     pthread_setspecific(exit_key, place);
     return SEGUE_OK;
+}
+
+struct gate *guest_running(void)
+{
+    if (__atomic_load_n(&guest_thread_count, __ATOMIC_RELAXED) == 0)
+        return NULL;
+    int number = (int)system_call3(SYS_gettid, 0, 0, 0);
+    for (unsigned i = 0; i < THREAD_COUNT; i++) {
+        const struct guest_thread *place = &guest_threads[((unsigned)number + i) % THREAD_COUNT];
+        if (place->number == number)
+            return place->gate && place->gate->place != GATE_PLACE_HOST ? place->gate : NULL;
+        if (place->number == 0)
+            return NULL;
+    }
+    return NULL;
+}
+
+static void set_bases(const struct gate *gate)
+{
+    if (gate->by_system_call) {
+        system_call3(SYS_arch_prctl, ARCH_SET_GS, (long)gate->now_gs, 0);
+        system_call3(SYS_arch_prctl, ARCH_SET_FS, (long)gate->now_fs, 0);
+        return;
+    }
+    __asm__ volatile("wrgsbase %0\n\twrfsbase %1" : : "r"(gate->now_gs), "r"(gate->now_fs));
+}
+
+void guest_goes_on(struct gate *gate, const void *ucontext)
+{
+    int number = (int)system_call3(SYS_gettid, 0, 0, 0);
+    struct guest_thread *place = &guest_threads[(unsigned)number % THREAD_COUNT];
+    memset(guest_threads, 0, sizeof guest_threads);
+    *place = (struct guest_thread){.number = number, .gate = gate};
+    guest_thread_count = 1;
+    guest_self = place;
+    gate->thread = number;
+    if (gate->entered != ucontext)
+        return;
+    if (gate->frame == (uint64_t)(uintptr_t)ucontext)
+        gate->frame = 0;
+    gate->entered = NULL;
+    gate->place = GATE_PLACE_GUEST;
+    set_bases(gate);
 }
 
 /* ---- gates ---- */
@@ -229,7 +275,7 @@ enum segue_status segue_guest_new(struct segue_guest *guest, uint64_t features)
     gate->out = (uint64_t)(uintptr_t)guest_out;
     gate->area_size = guest->xstate.size;
     guest->gate = gate;
-    guest->entry = (uint64_t)(uintptr_t)(code + (gate_call - gate_code));
+    guest->entry = (uint64_t)(uintptr_t)gate_entry;
     return SEGUE_OK;
 }
 
@@ -242,6 +288,9 @@ enum segue_status segue_guest_free(struct segue_guest *guest)
         return SEGUE_BUSY;
     if (gate->area_size)
         free(guest->xstate.area);
+    const void *own = (const char *)gate - GATE_CODE_SIZE + (gate_call - gate_code);
+    __atomic_compare_exchange_n(&guest_way, &own, (const void *)guest_nobody, false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
     munmap((char *)gate - GATE_CODE_SIZE, 2 * page_size());
     *guest = (struct segue_guest){.trap_num = 0};
     return SEGUE_OK;

@@ -8,7 +8,9 @@
  *   guest_go (the library)         callee-saved registers to the host's stack, extended state, bases
  *   gate_enter (the page)          flags, all registers, and away by a jump through the data
  *   ...the guest...
- *   gate_call (the page)           all registers and flags to the data
+ *   gate_entry (the library)      what every guest calls: by guest_way to
+ *   gate_call (the page)             all registers and flags to the data, or
+ *   guest_dispatch (the library)     so too, where several threads have run guests: the thread's number says which page
  *   guest_out (the library)        bases, extended state, the host's stack and registers
  *
  * The host's stack in the meantime:
@@ -158,10 +160,12 @@ guest_go_commit:
 4:      SET_BASE ARCH_SET_FS, GATE_FS_BASE(%rbx)
         jmp     *GATE_IN(%rbx)
 
-/* guest_out (rbx gate), on the gate's data for a stack: eight bytes below rflags are the guest's rip, kept already. */
+/* guest_out (rbx gate), on the gate's data for a stack, or on the guest's: nothing is written to it. */
         .p2align 4
 guest_out:
         _CET_ENDBR
+        cmpl    $PLACE_GUEST, GATE_PLACE(%rbx)
+        jne     guest_misused
         .cfi_remember_state
         /* The caller is the host's, by the stack it left: DW_OP_breg3 (rbx) host_rsp, deref, + 56. */
         .cfi_escape 0x0f, 6, 0x73, (GATE_HOST_RSP & 0x7f) | 0x80, GATE_HOST_RSP >> 7, 0x06, 0x23, 56
@@ -252,7 +256,110 @@ landed:
         ret
         .cfi_endproc
         .size   guest_go, . - guest_go
+
+/* ---- what guests call ---- */
+
+.macro STORE_TO_GATE register, place
+        movq    \register, \place(%rbx)
+.endm
+
+        .globl  gate_entry, guest_dispatch, guest_dispatch_begun, guest_nobody
+        .hidden gate_entry, guest_dispatch, guest_dispatch_begun, guest_nobody
+        .type   gate_entry, @function
+        .p2align 4
+gate_entry:
+        .cfi_startproc
+        .cfi_undefined %rip
+        _CET_ENDBR
+        jmp     *guest_way(%rip)
+
+/* guest_dispatch: finds the thread's gate by the thread's number. It needs the guest's stack for five registers and the
+ * flags: the lowest word first, so that what is missing is missed before anything is changed.
+ *
+ *      return address          <- rsp at the call
+ *      rax rcx r11 rdx flags
+ *      rbx
+ */
+        .p2align 4
+guest_dispatch:
+        _CET_ENDBR
+        movq    %rbx, -48(%rsp)
+        movq    %rax, -8(%rsp)
+        movq    %rcx, -16(%rsp)
+        movq    %r11, -24(%rsp)
+        movq    %rdx, -32(%rsp)
+guest_dispatch_begun:
+        leaq    -32(%rsp), %rsp
+        pushfq
+        leaq    -8(%rsp), %rsp
+        movl    $SYS_GETTID, %eax
+        syscall
+        movl    %eax, %ecx
+        leaq    guest_threads(%rip), %rbx
+        movl    $THREAD_COUNT, %r11d
+1:      andl    $(THREAD_COUNT - 1), %ecx
+        movl    %ecx, %edx
+        shll    $4, %edx
+        cmpl    %eax, THREAD_NUMBER(%rbx, %rdx)
+        je      2f
+        cmpl    $0, THREAD_NUMBER(%rbx, %rdx)
+        je      3f
+        incl    %ecx
+        decl    %r11d
+        jnz     1b
+        jmp     3f
+2:      movq    THREAD_GATE(%rbx, %rdx), %rax
+        testq   %rax, %rax
+        jz      3f
+        cmpl    $PLACE_GUEST, GATE_PLACE(%rax)
+        jne     3f
+        movq    %rax, %rdx
+        movq    0(%rsp), %rax
+        movq    %rax, 8(%rdx)                   /* rbx, in struct segue_regs */
+        movq    8(%rsp), %rax
+        movq    %rax, GATE_RFLAGS(%rdx)
+        movq    48(%rsp), %rax
+        movq    %rax, GATE_RIP(%rdx)
+        leaq    56(%rsp), %rax
+        movq    %rax, GATE_RSP(%rdx)
+        movq    %rdx, %rbx
+        movq    16(%rsp), %rdx
+        movq    24(%rsp), %r11
+        movq    32(%rsp), %rcx
+        movq    40(%rsp), %rax
+        EACH_REGISTER_BUT_RBX STORE_TO_GATE
+        movl    $GUEST_CALLED, GATE_REASON(%rbx)
+        jmp     guest_out
+        /* Nobody's guest: all as it was at the call. */
+3:      movq    0(%rsp), %rbx
+        movq    16(%rsp), %rdx
+        movq    24(%rsp), %r11
+        movq    32(%rsp), %rcx
+        movq    40(%rsp), %rax
+        leaq    8(%rsp), %rsp
+        popfq
+        leaq    32(%rsp), %rsp
+guest_nobody:
+        _CET_ENDBR
+        ud2
+
+/* A call while the only thread with guests runs none, or a handler: its registers are where it cannot miss them. */
+guest_misused:
+        movq    GATE_RSP(%rbx), %rsp
+        leaq    -8(%rsp), %rsp
+        ud2
+        .cfi_endproc
+        .size   gate_entry, . - gate_entry
 guest_text_end:
+
+        .section .data.rel.guest_way, "aw", @progbits
+        .globl  guest_way
+        .hidden guest_way
+        .type   guest_way, @object
+        .p2align 3
+guest_way:
+        .quad   guest_nobody
+        .size   guest_way, . - guest_way
 
 /* The x87 control word, MXCSR, and nothing else. */
         .section .rodata.initial_state, "a", @progbits

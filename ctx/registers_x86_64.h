@@ -5,8 +5,13 @@
 /* Runs \action for each general register but RSP, with its place in struct segue_regs (layout.c checks them) moved by
  * \base. */
 .macro EACH_REGISTER action, base=0
-        \action %rax, (\base + 0)
         \action %rbx, (\base + 8)
+        EACH_REGISTER_BUT_RBX \action, \base
+.endm
+
+/* So too, without the one that an address may stand in. */
+.macro EACH_REGISTER_BUT_RBX action, base=0
+        \action %rax, (\base + 0)
         \action %rcx, (\base + 16)
         \action %rdx, (\base + 24)
         \action %rsi, (\base + 32)

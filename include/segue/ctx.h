@@ -463,8 +463,11 @@ struct segue_guest {
      * state, whatever its bytes. With an area of NULL none is kept: the guest begins with what is in the registers, and
      * its own is lost. */
     struct segue_xstate xstate;
-    /* Where guest code calls in place of a system call: a call that clobbers nothing. It needs eight writable bytes at
-     * the guest's stack pointer, for its return address. */
+    /* Where guest code calls in place of a system call: a call that clobbers nothing. It is the same for all guests of
+     * a process, whatever thread runs them. It needs 56 writable bytes below the guest's stack pointer, of which eight
+     * are for its return address; only these are written to as long as no second thread has run guests. What is missing
+     * is the guest's page fault, at the entry. Called by code that is no guest's, it ends in an undefined instruction;
+     * but by another thread, while the only one that has run guests runs one, it must not be. */
     uint64_t entry;
     /* Private. */
     void *gate;
@@ -571,8 +574,10 @@ struct segue_clone {
  * child did there; the handler must not have changed stacks itself. Returns, on the parent alone, the child's number,
  * or a negative error number; then nothing is left behind. -EINVAL for a NULL pointer, an exit signal in the flags or
  * beyond 64, CLONE_PIDFD and CLONE_PARENT_SETTID with one place for both, or what the kernel finds invalid; -ENOMEM;
- * -EOPNOTSUPP under a shadow stack, and for a child that shares memory, is not waited for (CLONE_VFORK) and would go on
- * where the handler stands. Async-signal-safe, thread-safe; errno is kept. */
+ * -EOPNOTSUPP under a shadow stack, for a child that shares memory, is not waited for (CLONE_VFORK) and would go on
+ * where the handler stands, and in a handler that has interrupted a guest: with CLONE_VM or CLONE_SETTLS, or if the
+ * handler was not installed by segue_guest_sigaction or segue_install. Else such a child goes on in the guest, with its
+ * bases, and has it as its own. Async-signal-safe, thread-safe; errno is kept. */
 SEGUE_API long segue_clone(const void *ucontext, const struct segue_clone *request);
 
 SEGUE_END
