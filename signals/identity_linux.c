@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 
 #include "../decode/system/call_linux_x86_64.h"
+#include "../decode/system/forced.h"
 #include "thread.h"
 
 #define PAGE 4096u
@@ -109,6 +110,7 @@ static uint64_t home_process(void)
         return process;
     __atomic_store_n(&forked_raw, true, __ATOMIC_RELEASE);
     note_home();
+    forced_leave_parent();
     return __atomic_load_n(&page->process, __ATOMIC_ACQUIRE);
 }
 

@@ -144,6 +144,28 @@ static int raw_clone_loses_its_way_with_its_first_fault(void)
     return exit_of(child) || secret != 1 || *page != 0;
 }
 
+/* Any region's fault tells the child that it is one. */
+static int raw_clone_loses_its_way_with_a_fault_of_another_region(void)
+{
+    struct segue_mapping mapping;
+    if (!forced_page(PROT_NONE) || segue_mapping_create(NULL, PAGE, &mapping) != SEGUE_OK)
+        return SKIPPED;
+    struct segue_region region = {.window = {.base = (uint64_t)mapping.memory,
+                                             .size = PAGE,
+                                             .kind = SEGUE_WINDOW_ALIAS,
+                                             .alias = mapping.alias}};
+    if (segue_region_add(&region) != SEGUE_OK)
+        return 1;
+    mprotect(mapping.memory, PAGE, PROT_NONE);
+    pid_t child = raw_fork();
+    if (child == 0) {
+        *(volatile char *)mapping.memory = 1;
+        become_nobody();
+        _exit(stores_through_descriptors());
+    }
+    return exit_of(child) || secret != 1;
+}
+
 static volatile int stop_opening;
 
 static void *open_again_and_again(void *page)
@@ -337,6 +359,7 @@ static int plan_in_a_raw_clone_steps(void)
     X(fork_leaves_none_after_segment_patching)                                                                         \
     X(grandchild_has_no_way_to_either)                                                                                 \
     X(raw_clone_loses_its_way_with_its_first_fault)                                                                    \
+    X(raw_clone_loses_its_way_with_a_fault_of_another_region)                                                          \
     X(fork_while_the_way_is_opened_leaves_none)                                                                        \
     X(forced_window_after_setuid)                                                                                      \
     X(forced_window_that_may_be_read_after_setuid)                                                                     \

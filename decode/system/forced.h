@@ -24,4 +24,8 @@ bool forced_write(uint64_t address, const void *bytes, size_t size);
  * system calls calls it first of all in the child. Async-signal-safe. */
 void forced_in_child(void);
 
+/* The same without opening: for a child that nobody told of its being one. Does nothing in other processes.
+ * Async-signal-safe, thread-safe. */
+void forced_leave_parent(void);
+
 #endif

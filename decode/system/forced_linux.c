@@ -177,13 +177,18 @@ static void after_fork_in_child(void)
     fork_lock_in_child(&forking);
 }
 
+void forced_leave_parent(void)
+{
+    if (__atomic_load_n(&file, __ATOMIC_ACQUIRE) && !__atomic_load_n(file, __ATOMIC_ACQUIRE))
+        close_parents();
+}
+
 void forced_in_child(void)
 {
     if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))
         return;
     bool was_open = __atomic_load_n(&last_file, __ATOMIC_ACQUIRE) != 0;
-    if (!__atomic_load_n(file, __ATOMIC_ACQUIRE))
-        close_parents();
+    forced_leave_parent();
     /* Now, while the child may still do so. */
     if (was_open)
         memory_descriptor();
