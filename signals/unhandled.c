@@ -6,8 +6,7 @@
 #include "frame.h"
 
 /* The call must be there, with its arguments, however the library was built. */
-__attribute__((noinline, noclone)) void segue_debug_unhandled(const struct segue_fault *fault,
-                                                              const struct segue_regs *regs)
+__attribute__((noinline)) void segue_debug_unhandled(const struct segue_fault *fault, const struct segue_regs *regs)
 {
     __asm__ volatile("" : : "r"(fault), "r"(regs) : "memory");
 }

@@ -112,7 +112,7 @@ static void forbid(const int *calls, size_t number)
         _exit(98);
 }
 
-static void set_limit(int resource, rlim_t limit)
+static void set_limit(__rlimit_resource_t resource, rlim_t limit)
 {
     struct rlimit both = {limit, limit};
     setrlimit(resource, &both);
