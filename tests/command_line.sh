@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# command_line.sh SEGUE PAGE: what the command takes, what its help says and what the manual page PAGE says are one.
+# command_line.sh SEGUE PAGE COMPLETION: what the command takes, what its help says and what the manual page PAGE says are one.
 set -uo pipefail
 segue=$1
 page=$2
+completion=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
@@ -74,6 +75,24 @@ for verb in explain doctor demo patch run corpus; do
   check "$verb: --help is the help" "$("$segue" help "$verb")" "$("$segue" "$verb" --help)"
 done
 check "a part's help" "$("$segue" help corpus check)" "$("$segue" corpus check --help)"
+
+# What bash completes. complete_line WORD...: the last word is what is to be completed.
+complete_line() {
+  bash --norc -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _segue; echo "${COMPREPLY[*]}"' "$completion" "$@"
+}
+check "completes verbs" "explain" "$(complete_line segue ex)"
+check "completes verbs behind help" "doctor" "$(complete_line segue help do)"
+check "completes parts" "check" "$(complete_line segue corpus ch)"
+check "completes options" "--count" "$(complete_line segue explain --co)"
+check "completes options of parts" "--decoder" "$(complete_line segue corpus check --de)"
+check "completes options of run" "--syscalls" "$(complete_line segue run --trace --sy)"
+check "leaves a program's options alone" "" "$(complete_line segue run ls --tr)"
+check "leaves files to bash" "" "$(complete_line segue patch a)"
+for verb in explain doctor patch run; do
+  "$segue" help "$verb" > "$work/help"
+  check "completes all options of $verb" "$(listed "$work/help" | tr '\n' ' ')" \
+    "$(complete_line segue "$verb" -- | tr ' ' '\n' | grep -v -- '^--help$' | sort | tr '\n' ' ')"
+done
 
 # One wording for one mistake. The runner of programs ends with the status that env(1) has for its own errors.
 for verb in explain doctor patch 'corpus build' 'corpus check' 'corpus merge' 'corpus diff' 'corpus stat'; do

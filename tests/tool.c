@@ -432,6 +432,7 @@ static void explain_json_is_complete(void **state)
     assert_string_equal(text_of(load, "bytes"), "64 48 8b 44 cb 10");
     assert_int_equal(json_integer_value(json_object_get(load, "length")), 6);
     assert_string_equal(text_of(load, "mnemonic"), "mov");
+    assert_string_equal(text_of(load, "class"), "move");
     assert_string_equal(text_of(load, "text"), "mov rax, fs:[rbx+rcx*8+0x10]");
     assert_string_equal(text_of(load, "engine"), "move");
     assert_true(json_is_null(json_object_get(load, "refusal")));

@@ -82,7 +82,9 @@ static bool read_decoder(struct options *options, char *text)
         *colon = 0;
     for (unsigned i = 0; i < party; i++)
         if (strcmp(corpus_party_names[i], text) == 0 || strcmp("zydis", text) == 0 || strpbrk(text, ". \t")) {
-            misuse("corpus", "a decoder cannot be called '%s'", text);
+            misuse("corpus",
+                   "a decoder cannot be called '%s'; for one that has what is known of another, say NAME:LIKE=COMMAND",
+                   text);
             return false;
         }
     if (party == CORPUS_PARTIES) {

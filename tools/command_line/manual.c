@@ -1,4 +1,5 @@
-/* manual.c: fills the tables of the verbs into a manual page, at build time: manual <segue.1.scd.in >segue.1.scd.
+/* manual.c: fills the tables of the verbs into a manual page, at build time: manual <segue.1.scd.in >segue.1.scd; or
+ * makes of them what bash completes command lines by: manual --bash >segue.
  *
  * A line `%synopsis`, `%operands VERB`, `%options VERB` or `%closing VERB` of what is read stands for what the tables
  * say, in scdoc's language. Everything else is copied. */
@@ -109,8 +110,59 @@ static const struct verb_words *find(const char *name)
     exit(1);
 }
 
-int main(void)
+/* A case for each verb and each part of one, with its options. */
+static void print_completions(const struct verb_words *words)
 {
+    printf("    '%s') options='", words->name);
+    for (const struct option_words *option = words->options; option && option->value; option++)
+        printf("--%s%s", option->name, option[1].value ? " " : "");
+    puts("' ;;");
+    for (const struct verb_words *const *part = words->parts; part && *part; part++)
+        print_completions(*part);
+}
+
+static void print_bash(void)
+{
+    puts("# Completions of segue(1) for bash, made from the command's own tables.\n_segue()\n{\n"
+         "  local word=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} options='' parts='' i");
+    fputs("  local verbs='help", stdout);
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+        printf(" %s", pages[i]->name);
+    puts("'\n  COMPREPLY=()");
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        if (!pages[i]->parts)
+            continue;
+        printf("  [[ $verb == %s ]] && parts='", pages[i]->name);
+        for (const struct verb_words *const *part = pages[i]->parts; *part; part++)
+            printf("%s%s", (*part)->name + strlen(pages[i]->name) + 1, part[1] ? " " : "");
+        puts("'");
+    }
+    puts("  if ((COMP_CWORD == 1)); then\n"
+         "    mapfile -t COMPREPLY < <(compgen -W \"$verbs --help --version\" -- \"$word\")\n    return\n  fi\n"
+         "  if ((COMP_CWORD == 2)) && [[ $verb == help ]]; then\n"
+         "    mapfile -t COMPREPLY < <(compgen -W \"$verbs\" -- \"$word\")\n    return\n  fi\n"
+         "  if ((COMP_CWORD == 2)) && [[ $parts ]]; then\n"
+         "    mapfile -t COMPREPLY < <(compgen -W \"$parts\" -- \"$word\")\n    return\n  fi\n"
+         "  [[ $word == -* ]] || return\n  [[ $parts ]] && verb=\"$verb ${COMP_WORDS[2]}\"\n  case $verb in");
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+        print_completions(pages[i]);
+    puts("  esac\n"
+         "  # What follows the program belongs to it.\n"
+         "  if [[ $verb == run ]]; then\n"
+         "    for ((i = 2; i < COMP_CWORD; i++)); do\n"
+         "      [[ ${COMP_WORDS[i]} == -* || ${COMP_WORDS[i]} == = || ${COMP_WORDS[i - 1]} == = ]] || return\n"
+         "    done\n"
+         "  fi\n"
+         "  mapfile -t COMPREPLY < <(compgen -W \"$options --help\" -- \"$word\")\n}\n"
+         "complete -o default -o bashdefault -F _segue segue");
+}
+
+int main(int argument_count, char **arguments)
+{
+    if (argument_count == 2 && strcmp(arguments[1], "--bash") == 0) {
+        print_bash();
+        return fflush(stdout) != 0;
+    }
     static const struct {
         const char *name;
         void (*print)(const struct verb_words *words);
