@@ -151,6 +151,52 @@ static void file_that_cannot_be_written_leaves_the_list_as_it_was(void **state)
     expect_no_leftovers();
 }
 
+/* The last step fails, once the new list stands: with a file system that exchanges names, and with one that does not.
+ */
+static void list_comes_back_when_the_file_cannot_get_its_name(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        run("cat > fails.c <<'END'\n"
+            "#define _GNU_SOURCE\n"
+            "#include <errno.h>\n"
+            "#include <stdlib.h>\n"
+            "#include <string.h>\n"
+            "#include <sys/syscall.h>\n"
+            "#include <unistd.h>\n"
+            "int renameat2(int a, const char *b, int c, const char *d, unsigned f)\n"
+            "{ return f && getenv(\"NO_EXCHANGE\") ? (errno = EINVAL, -1) : (int)syscall(SYS_renameat2, a, b, c, d, "
+            "f); }\n"
+            "int renameat(int a, const char *b, int c, const char *d)\n"
+            "{ return strcmp(d, \"fails.out\") ? (int)syscall(SYS_renameat2, a, b, c, d, 0) : (errno = EIO, -1); }\n"
+            "END\n"
+            "cc -shared -fPIC fails.c -o fails.so"),
+        0);
+    if (run("nm -D --undefined-only %s | grep -q asan", tool) == 0) {
+        print_message("SKIP: the sanitizer wants to be loaded first\n");
+        skip();
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        const char *set = i ? "NO_EXCHANGE=1" : "EXCHANGE=1";
+        assert_int_equal(run("echo old > fails.json; %s LD_PRELOAD=$PWD/fails.so %s patch " LIBM
+                             " -o fails.out --list fails.json; test $? = 1 && cat fails.json && test ! -e fails.out",
+                             set, tool),
+                         0);
+        expect_said("Input/output error");
+        expect_said("old\n");
+        assert_int_equal(run("rm fails.json; %s LD_PRELOAD=$PWD/fails.so %s patch " LIBM
+                             " -o fails.out --list fails.json; test $? = 1 && test ! -e fails.json",
+                             set, tool),
+                         0);
+        /* And where it can, the list is replaced. */
+        assert_int_equal(run("echo old > fails.json; %s LD_PRELOAD=$PWD/fails.so %s patch " LIBM
+                             " -o fails.good --list fails.json && %s patch --verify fails.json fails.good",
+                             set, tool, tool),
+                         0);
+    }
+    expect_no_leftovers();
+}
+
 static void read_only_folder_is_named(void **state)
 {
     (void)state;
@@ -358,6 +404,7 @@ int main(void)
         cmocka_unit_test(tree_that_holds_its_own_input_is_refused),
         cmocka_unit_test(list_that_cannot_be_written_leaves_the_file_as_it_was),
         cmocka_unit_test(file_that_cannot_be_written_leaves_the_list_as_it_was),
+        cmocka_unit_test(list_comes_back_when_the_file_cannot_get_its_name),
         cmocka_unit_test(read_only_folder_is_named),
         cmocka_unit_test(way_back_of_an_earlier_run_is_not_overwritten),
         cmocka_unit_test(two_runs_at_once_leave_a_pair_that_fits),

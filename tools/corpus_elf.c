@@ -244,8 +244,11 @@ enum corpus_elf_status corpus_elf_open(struct corpus_elf *elf, const char *path)
         complain("corpus", "cannot open %s: %s", path, strerror(errno));
         return CORPUS_ELF_FAILED;
     }
-    elf->elf = elf_begin(elf->file, ELF_C_READ_MMAP, NULL);
-    enum corpus_elf_status status = elf->elf ? find_code(elf, path) : CORPUS_ELF_OTHER;
+    /* Not mapped: a file that is cut short meanwhile would end the command by a signal. And all of it before any part,
+     * for elf_end of libelf 0.188 loses what was read by parts otherwise. */
+    elf->elf = elf_begin(elf->file, ELF_C_READ, NULL);
+    bool is_whole = elf->elf && elf_kind(elf->elf) == ELF_K_ELF && elf_rawfile(elf->elf, NULL);
+    enum corpus_elf_status status = is_whole ? find_code(elf, path) : CORPUS_ELF_OTHER;
     if (status != CORPUS_ELF_OK)
         corpus_elf_close(elf);
     return status;

@@ -21,8 +21,8 @@
 #include "message.h"
 
 /* How long another run may take to put its files in place: attempts, and nanoseconds between two. */
-#define LOCK_ATTEMPTS 200
-#define LOCK_PAUSE 50000000
+#define LOCK_ATTEMPTS 2000
+#define LOCK_PAUSE 5000000
 
 /* --- Names. --- */
 
@@ -289,7 +289,7 @@ static void find_default_mode(void)
     default_mode = 0666 & ~taken;
 }
 
-bool output_sync(struct output *output)
+bool output_put_on_disk(struct output *output)
 {
     return fsync(output->file) == 0 ? true : fail(output, errno);
 }
@@ -298,7 +298,7 @@ bool output_finish_new(struct output *output)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, find_default_mode);
-    return fchmod(output->file, default_mode) == 0 ? output_sync(output) : fail(output, errno);
+    return fchmod(output->file, default_mode) == 0 ? output_put_on_disk(output) : fail(output, errno);
 }
 
 /* With the lock held. */
@@ -327,6 +327,24 @@ static bool may_replace(const struct output *output)
     return S_ISREG(status.st_mode) || S_ISLNK(status.st_mode);
 }
 
+/* The same where the file system exchanges no names: what was there gets a second one first. */
+static bool place_beside(struct output *output)
+{
+    char second[OUTPUT_TEMPORARY_SIZE];
+    output_make_temporary_name(second);
+    if (linkat(output->folder, output->name, output->folder, second, 0) != 0)
+        return false;
+    if (renameat(output->folder, output->temporary, output->folder, output->name) != 0) {
+        int error = errno;
+        unlinkat(output->folder, second, 0);
+        errno = error;
+        return false;
+    }
+    memcpy(output->temporary, second, sizeof second);
+    output->has_exchanged = true;
+    return true;
+}
+
 /* Puts a file in place so that it can be taken back: what was there gets the name for now. */
 static bool place_for_now(struct output *output)
 {
@@ -336,17 +354,17 @@ static bool place_for_now(struct output *output)
         output->has_exchanged = true;
         return true;
     }
-    if (errno != ENOENT && errno != EINVAL && errno != ENOSYS)
-        return false;
-    return renameat(output->folder, output->temporary, output->folder, output->name) == 0;
+    if (errno == ENOENT)
+        return renameat(output->folder, output->temporary, output->folder, output->name) == 0;
+    return (errno == EINVAL || errno == ENOSYS) && place_beside(output);
 }
 
 static void take_back(struct output *output)
 {
     if (!output->has_exchanged)
         unlinkat(output->folder, output->name, 0);
-    else
-        renameat2(output->folder, output->temporary, output->folder, output->name, RENAME_EXCHANGE);
+    else if (renameat2(output->folder, output->temporary, output->folder, output->name, RENAME_EXCHANGE) != 0)
+        renameat(output->folder, output->temporary, output->folder, output->name);
 }
 
 static bool place_for_good(struct output *output)
@@ -362,6 +380,8 @@ static bool sync_folder(const struct output *output)
 
 static bool place(struct output *output, bool is_last)
 {
+    if (!give_name(output))
+        return false;
     if (is_last)
         return place_for_good(output);
     if (!place_for_now(output))
@@ -404,23 +424,21 @@ static bool lock_folder(const struct output *output)
     return false;
 }
 
-bool output_commit(struct output *const *outputs, size_t count)
+bool output_commit(struct output *const *outputs, size_t count, enum output_sync sync)
 {
+    /* One thread at a time waits for other runs. */
+    static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
     struct output *failed = NULL;
     size_t there = 0;
     if (count == 0)
         return true;
+    pthread_mutex_lock(&turn);
     for (size_t i = 0; i < count; i++)
         there += outputs[i] != NULL;
     if (there > 1 && !lock_folder(outputs[count - 1]))
         failed = outputs[count - 1];
     int error = errno;
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; !failed && i < count; i++)
-        if (outputs[i] && !give_name(outputs[i])) {
-            failed = outputs[i];
-            error = errno;
-        }
     if (!failed && (failed = place_all(outputs, count)) != NULL)
         error = errno;
     /* What has its own name now has no other; what was exchanged is removed by its name for now. */
@@ -428,8 +446,11 @@ bool output_commit(struct output *const *outputs, size_t count)
         if (outputs[i] && !outputs[i]->has_exchanged)
             forget_name(outputs[i]);
     pthread_mutex_unlock(&lock);
+    if (there > 1)
+        flock(outputs[count - 1]->folder, LOCK_UN);
+    pthread_mutex_unlock(&turn);
     /* The last one stands by its name; that this could not be written down takes nothing back. */
-    if (!failed && !sync_folder(outputs[count - 1])) {
+    if (!failed && sync == OUTPUT_SYNC_NOW && !sync_folder(outputs[count - 1])) {
         failed = outputs[count - 1];
         error = errno;
     }
@@ -467,7 +488,7 @@ bool output_write(const char *verb, const char *path, const void *bytes, size_t 
         return false;
     bool done = output_put(output.file, bytes, size) ? output_finish_new(&output) : fail(&output, errno);
     if (done)
-        return output_commit((struct output *[]){&output}, 1);
+        return output_commit((struct output *[]){&output}, 1, OUTPUT_SYNC_NOW);
     output_abandon(&output);
     return false;
 }

@@ -42,11 +42,18 @@ bool output_begin_at(struct output *output, const char *verb, int folder, const 
 
 /* Gives the file the permissions of a new one, and sees to it that its bytes are on the disk. */
 bool output_finish_new(struct output *output);
-bool output_sync(struct output *output);
+bool output_put_on_disk(struct output *output);
+
+/* When the name of the last one is on the disk. */
+enum output_sync {
+    OUTPUT_SYNC_NOW,
+    /* The caller sees to it, for many at once. */
+    OUTPUT_SYNC_LATER,
+};
 
 /* Puts the files in place, in their order, each on the disk before the next; if one cannot be, none is. They are ended
  * either way. NULLs are passed over. Says what was wrong. */
-bool output_commit(struct output *const *outputs, size_t count);
+bool output_commit(struct output *const *outputs, size_t count, enum output_sync sync);
 
 /* Ends a file that has not been put in place. */
 void output_abandon(struct output *output);

@@ -175,8 +175,10 @@ static int use_list(const struct patch_options *options, struct patch_file *file
     progress_begin(options->revert ? "taking back" : "comparing", file->size);
     bool done = patch_take_back(file, &changes, &output);
     progress_end();
-    if (done)
-        printf("%s: %zu sites %s\n", file->path, changes.count, options->revert ? "taken back" : "as in the list");
+    if (done) {
+        list_print_name(stdout, file->path);
+        printf(": %zu sites %s\n", changes.count, options->revert ? "taken back" : "as in the list");
+    }
     changes_free(&changes);
     return done ? EXIT_DONE : EXIT_FAILED;
 }

@@ -117,8 +117,7 @@ bool list_write_json(FILE *to, const struct patch_list *list, const char *path, 
 
 /* --- Words. --- */
 
-/* A name as it is, but for what a terminal would take for a command. */
-static void print_name(FILE *to, const char *name)
+void list_print_name(FILE *to, const char *name)
 {
     for (; *name; name++) {
         unsigned char byte = (unsigned char)*name;
@@ -145,7 +144,7 @@ static bool print_site(void *context, const struct file_site *site)
     hex_of(&site->site, hex);
     fputs("  ", printing->to);
     if (member) {
-        print_name(printing->to, member);
+        list_print_name(printing->to, member);
         putc(':', printing->to);
     }
     fprintf(printing->to, "0x%" PRIx64 "  %s  %s\n", site->site.address, hex, list_reason(site));
@@ -157,7 +156,7 @@ void list_print(FILE *to, const struct patch_list *list, const char *path, enum 
     const struct patch_counts *counts = &list->counts;
     const char *from = list_segment_name(list->rewrite.from);
     struct printing printing = {to, list, detail};
-    print_name(to, path);
+    list_print_name(to, path);
     fprintf(to, ": %" PRIu64 " %s: operands, %" PRIu64 " instructions for its base; not trusted %" PRIu64,
             counts->accesses, from, counts->bases, counts->untrusted);
     if (counts->likely)
@@ -167,7 +166,7 @@ void list_print(FILE *to, const struct patch_list *list, const char *path, enum 
         if (!list->objects[i].refusal)
             continue;
         fputs("  ", to);
-        print_name(to, list->objects[i].member);
+        list_print_name(to, list->objects[i].member);
         fprintf(to, " is left as it is: %s\n", list->objects[i].refusal);
     }
     if (detail != LIST_COUNTS)

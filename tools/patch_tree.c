@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "message.h"
+#include "output_attributes.h"
 #include "patch_changes.h"
 #include "patch_job.h"
 #include "patch_tree_folders.h"
@@ -442,8 +443,10 @@ static void finish_tree(struct tree *tree)
         check_lists(tree);
     if (shape->output_root >= 0) {
         shape_finish_folders(shape);
-        if (tree->made_output && fstat(shape->input_root, &status) == 0)
-            fchmod(shape->output_root, (status.st_mode & 07777) | S_IRWXU);
+        if (tree->made_output && !(fstat(shape->input_root, &status) == 0 &&
+                                   output_copy_attributes(VERB, shape->output, shape->input_root, &status,
+                                                          shape->output_root, OUTPUT_BYTES_SAME)))
+            shape->failed = true;
         syncfs(shape->output_root);
     }
     tree->failed += shape->failed;

@@ -70,7 +70,7 @@ static bool finish_copy(struct writing *writing)
         return true;
     if (output_copy_attributes(VERB, work->output.path, work->file->file, &work->file->status, writing->output.file,
                                OUTPUT_BYTES_SAME))
-        return output_commit((struct output *[]){&writing->output}, 1);
+        return output_commit((struct output *[]){&writing->output}, 1, OUTPUT_SYNC_LATER);
     abandon(writing);
     return false;
 }
@@ -152,7 +152,7 @@ static bool write_file(struct writing *writing, const struct patch_list *list)
     }
     return output_copy_attributes(VERB, work->output.path, work->file->file, &work->file->status, writing->output.file,
                                   is_changed ? OUTPUT_BYTES_CHANGED : OUTPUT_BYTES_SAME) &&
-           (work->rest == PATCH_COPY_OTHERS || output_sync(&writing->output));
+           (work->rest == PATCH_COPY_OTHERS || output_put_on_disk(&writing->output));
 }
 
 static enum patch_outcome finish(struct writing *writing, struct patch_list *list)
@@ -163,7 +163,7 @@ static enum patch_outcome finish(struct writing *writing, struct patch_list *lis
         struct output *const both[] = {writing->list.path ? &writing->list : NULL,
                                        writing->output.path ? &writing->output : NULL};
         size_t count = both[1] ? 2 : both[0] ? 1 : 0;
-        if (output_commit(both, count))
+        if (output_commit(both, count, work->rest == PATCH_COPY_OTHERS ? OUTPUT_SYNC_LATER : OUTPUT_SYNC_NOW))
             return PATCH_DONE;
     } else {
         abandon(writing);
@@ -211,7 +211,7 @@ bool patch_copy(struct patch_file *file, const struct place *output)
     use.to = made.file;
     if (patch_file_read_through(file, &use, &checksum) &&
         output_copy_attributes(VERB, output->path, file->file, &file->status, made.file, OUTPUT_BYTES_SAME))
-        return output_commit((struct output *[]){&made}, 1);
+        return output_commit((struct output *[]){&made}, 1, OUTPUT_SYNC_LATER);
     output_abandon(&made);
     return false;
 }
@@ -226,8 +226,8 @@ bool patch_take_back(struct patch_file *file, const struct changes *changes, con
     if (changes_take_back(changes, file, made.file, output->path) &&
         output_copy_attributes(VERB, output->path, file->file, &file->status, made.file,
                                changes->count ? OUTPUT_BYTES_CHANGED : OUTPUT_BYTES_SAME) &&
-        output_sync(&made))
-        return output_commit((struct output *[]){&made}, 1);
+        output_put_on_disk(&made))
+        return output_commit((struct output *[]){&made}, 1, OUTPUT_SYNC_NOW);
     output_abandon(&made);
     return false;
 }
