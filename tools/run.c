@@ -7,16 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "command_line/command_line.h"
 #include "message.h"
-#include "run/environment.h"
 #include "verb.h"
 
 #define VERB "run"
 #define PROGRAM "segue-run"
 /* As of env(1): the runner itself failed. */
 #define EXIT_RUNNER 125
-
-extern char **environ;
 
 /* "FOLDER/segue-run"; to be freed. */
 static char *path_in(const char *folder)
@@ -38,22 +36,22 @@ static char *find_program(void)
     return path_in(SEGUE_DEMO_FOLDER);
 }
 
-/* What the dynamic loader obeys is meant for the program. */
-static void hide_environment(void)
-{
-    for (char **at = environ; *at; at++)
-        if (environment_is_hidden(*at) && asprintf(at, "%s%s", ENVIRONMENT_PREFIX, *at) < 0)
-            abort();
-}
-
 static int run_program(int argument_count, char **arguments)
 {
     if (argument_count < 2) {
         misuse(VERB, "there is no program to run");
         return EXIT_RUNNER;
     }
+    struct command_line line;
+    int value;
+    command_line_begin(&line, &run_words, argument_count, arguments);
+    while ((value = command_line_next(&line)) != COMMAND_LINE_END) {
+        if (value == COMMAND_LINE_WRONG) {
+            misuse_of_line(&line);
+            return EXIT_RUNNER;
+        }
+    }
     char *path = find_program();
-    hide_environment();
     arguments[0] = PROGRAM;
     execv(path, arguments);
     complain(VERB, "cannot run %s: %s", path, strerror(errno));

@@ -36,8 +36,9 @@ static void handled(void)
 /* Several at once, to one that stands still: each is answered. */
 static void answered(int rounds)
 {
-    int lost = 0, before[COUNT]; pid_t child = fork();
+    int lost = 0, before[COUNT];
     shared->ready = shared->done = 0;
+    pid_t child = fork();
     if (!child) {
         struct sigaction action; memset(&action, 0, sizeof action); action.sa_handler = holds;
         for (int i = 0; i < COUNT; i++) sigaction(numbers[i], &action, NULL);

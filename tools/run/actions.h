@@ -15,6 +15,8 @@ struct action {
 };
 
 struct actions {
+    /* Those that have been asked for, or changed, as SIGNAL_BIT has them; the program handles none of the others. */
+    uint64_t known;
     struct action of[SIGNALS + 1];
 };
 

@@ -75,6 +75,14 @@ static long install(int number, const struct action *wanted)
     return kernel_action(number, wanted, NULL);
 }
 
+static struct action *known_action(struct actions *actions, int number)
+{
+    if (!(actions->known & SIGNAL_BIT(number)))
+        kernel_action(number, NULL, &actions->of[number]);
+    actions->known |= SIGNAL_BIT(number);
+    return &actions->of[number];
+}
+
 static struct actions *actions_new(void)
 {
     long at =
@@ -82,18 +90,17 @@ static struct actions *actions_new(void)
     return at < 0 ? NULL : (struct actions *)at;
 }
 
+/* Those of the signals that are not the host's are asked for when they are needed: until the program changes one the
+ * kernel has it, and it is ignored or the default's. */
 struct actions *actions_begin(void)
 {
-    struct actions *actions = actions_new();
-    if (!actions)
-        return NULL;
+    static struct actions first;
     largest_frame = getauxval(AT_MINSIGSTKSZ);
-    for (int number = 1; number <= SIGNALS; number++) {
-        kernel_action(number, NULL, &actions->of[number]);
-        if (is_forced(number))
-            install(number, &actions->of[number]);
+    for (unsigned i = 0; i < FORCED_COUNT; i++) {
+        struct action *action = known_action(&first, forced_signals[i]);
+        install(forced_signals[i], action);
     }
-    return actions;
+    return &first;
 }
 
 void actions_inherit(struct thread *thread, unsigned blocked, unsigned ignored)
@@ -129,7 +136,7 @@ long actions_change(struct thread *thread, uint64_t number, uint64_t to, uint64_
     if (to && (number == SIGKILL || number == SIGSTOP))
         return -EINVAL;
     lock_take();
-    before = thread->actions->of[number];
+    before = *known_action(thread->actions, (int)number);
     long result = 0;
     if (to) {
         wanted.flags &= KNOWN_FLAGS;
@@ -246,7 +253,7 @@ long actions_change_stack(struct thread *thread, const ucontext_t *frame, uint64
 struct action actions_take(struct thread *thread, int number)
 {
     lock_take();
-    struct action action = thread->actions->of[number];
+    struct action action = *known_action(thread->actions, number);
     if (has_handler(&action) && (action.flags & SA_RESETHAND)) {
         struct action *kept = &thread->actions->of[number];
         kept->handler = (uint64_t)(uintptr_t)SIG_DFL;

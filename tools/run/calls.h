@@ -27,7 +27,9 @@ long process_clone(struct thread *thread, ucontext_t *frame);
 long process_clone3(struct thread *thread, ucontext_t *frame);
 long process_fork(struct thread *thread, ucontext_t *frame, uint64_t flags);
 
-/* execve and execveat: arranges the call; or returns a negative error number. */
+/* execve and execveat: executes the program; arranges that the kernel does, and returns 0; or returns a negative error
+ * number, or CALLS_AGAIN: the call is to be made again, behind a signal that comes first. */
+#define CALLS_AGAIN (-513)
 long exec_serve(struct thread *thread, ucontext_t *frame);
 
 /* For calls with a path: if it leads to the host's program, which the program takes for itself, puts another there.

@@ -7,13 +7,17 @@
 #include <linux/audit.h>
 #include <linux/prctl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
 #include "actions.h"
 #include "call_linux_x86_64.h"
+#include "code.h"
 #include "deliver.h"
 #include "detour.h"
+#include "fault.h"
+#include "host.h"
 #include "keys.h"
 #include "memory.h"
 #include "module.h"
@@ -29,7 +33,7 @@
 #define ARCH_REQ_XCOMP_PERM 0x1023
 #define USER_END (((uint64_t)1 << 47) - 4096)
 #define SET_SIZE 8
-#define PROT_EXEC_BIT 4
+#define PAGE 4096
 #define SYS_epoll_pwait2_number 441
 #define SYS_io_uring_enter_number 426
 #define URING_EXTENDED_ARGUMENT 8u
@@ -217,9 +221,15 @@ static long serve_arch_prctl(struct thread *thread, uint64_t code, uint64_t valu
 /* Code that was mapped is rewritten when the module's other parts are there, too: at the next call that maps none. */
 static void note_code(struct thread *thread, const uint64_t *arguments, long result)
 {
-    bool is_code = (arguments[2] & PROT_EXEC_BIT) && (int)arguments[4] >= 0;
-    if (settings.rewriting == REWRITE_EAGERLY && is_code && result > 0)
-        thread->fresh_code = (uint64_t)result;
+    bool is_file = (int)arguments[4] >= 0 && !(arguments[3] & MAP_ANONYMOUS);
+    uint64_t start = (uint64_t)result, end = start + ((arguments[1] + PAGE - 1) & -(uint64_t)PAGE);
+    if (result <= 0)
+        return;
+    code_forget(start, end);
+    if (is_file && (arguments[3] & MAP_PRIVATE) && !(arguments[2] & PROT_WRITE))
+        code_note_file(start, end);
+    if (settings.rewriting == REWRITE_EAGERLY && is_file)
+        thread->fresh_code = start;
 }
 
 static long make(uint64_t number, const uint64_t *arguments)
@@ -309,7 +319,7 @@ static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, con
         *result = exec_serve(thread, frame);
         return *result < 0;
     case SYS_mmap:
-        if (!(arguments[2] & PROT_EXEC_BIT))
+        if (!(arguments[2] & PROT_EXEC))
             return false;
         *result = make(number, arguments);
         note_code(thread, arguments, *result);
@@ -330,6 +340,8 @@ static void before_filter(void)
 {
     static bool is_done;
     detour_stop();
+    host_note_filter();
+    fault_prepare();
     if (!__atomic_exchange_n(&is_done, true, __ATOMIC_RELAXED))
         module_rewrite_all();
 }
@@ -382,7 +394,10 @@ void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
     if (serve_masked(thread, frame, number))
         return;
     if (serve(thread, frame, number, arguments, &result)) {
-        set(frame, REG_RAX, (uint64_t)result);
+        if (result == CALLS_AGAIN)
+            set(frame, REG_RIP, get(frame, REG_RIP) - CALL_SIZE);
+        else
+            set(frame, REG_RAX, (uint64_t)result);
         count(&counters->served, 1);
     } else if (!thread->is_led) {
         calls_pass(thread, frame, NULL);

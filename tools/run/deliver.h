@@ -26,8 +26,10 @@ void deliver_return(struct thread *thread, ucontext_t *frame);
 /* Whether the stack pointer is on the program's alternate stack. */
 bool deliver_is_on_stack(const struct thread *thread, uint64_t stack_pointer);
 
-/* Vector, x87 and control state in the frame become what a program begins with. */
+/* Vector, x87 and control state in the frame become what a handler begins with; and a program, which the first thread
+ * is about to start. */
 void deliver_clear_state(ucontext_t *frame);
+void deliver_begin_state(ucontext_t *frame);
 
 /* Ends the process as the kernel's default for the signal does. */
 _Noreturn void deliver_die(const siginfo_t *info);

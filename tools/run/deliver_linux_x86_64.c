@@ -60,17 +60,28 @@ static uint64_t state_size(const char *state)
     return magic == FIRST_MAGIC ? size : LEGACY_SIZE;
 }
 
-void deliver_clear_state(ucontext_t *frame)
+static void clear_state(ucontext_t *frame, bool begins)
 {
     char *state = (char *)frame->uc_mcontext.fpregs;
     const uint32_t control = MXCSR_INITIAL;
     if (!state)
         return;
     if (state_size(state) > LEGACY_SIZE) {
-        memset(state + PRESENT_COMPONENTS, 0, 8);
-        keys_begin(state);
+        keys_keep(state);
+        if (!begins)
+            keys_begin(state);
     }
     memcpy(state + MXCSR, &control, sizeof control);
+}
+
+void deliver_clear_state(ucontext_t *frame)
+{
+    clear_state(frame, false);
+}
+
+void deliver_begin_state(ucontext_t *frame)
+{
+    clear_state(frame, true);
 }
 
 /* While a call with a mask of its own is made, or has been interrupted, that one. */
@@ -173,22 +184,26 @@ void deliver_die(const siginfo_t *info)
         system_call3(SYS_exit_group, 128 + number, 0, 0);
 }
 
+/* A signal is sent; or raised by the instruction, which raises it again; or forced, where the program has left the
+ * kernel no other way. */
+enum origin { SENT, RAISED, FORCED };
+
 /* A fault that nobody answers: the instruction runs once more, without us, so that what is left of the process is the
  * program's. A breakpoint is behind it by then. */
-static void die_by(const siginfo_t *info, bool is_fault)
+static void die_by(const siginfo_t *info, enum origin origin)
 {
-    if (!is_fault || (info->si_signo != SIGSEGV && info->si_signo != SIGBUS))
+    if (origin != RAISED || (info->si_signo != SIGSEGV && info->si_signo != SIGBUS))
         deliver_die(info);
     report_end(info->si_signo);
     actions_give_up(info->si_signo);
 }
 
 /* Of the default's kinds, the one that the kernel takes again: the signal is not the host's any more. */
-static void by_default(const siginfo_t *info, bool is_fault)
+static void by_default(const siginfo_t *info, enum origin origin)
 {
     int number = info->si_signo;
     if (SIGNAL_BIT(number) & FORCED_SIGNALS) {
-        die_by(info, is_fault);
+        die_by(info, origin);
         return;
     }
     send_again(info);
@@ -227,19 +242,19 @@ static bool waits(struct thread *thread, const siginfo_t *info)
     return true;
 }
 
-void deliver(struct thread *thread, ucontext_t *frame, const siginfo_t *info, bool is_fault)
+static void deliver_by(struct thread *thread, ucontext_t *frame, const siginfo_t *info, enum origin origin)
 {
     int number = info->si_signo;
-    if (!is_fault && waits(thread, info))
+    if (origin == SENT && waits(thread, info))
         return;
     report_signal(info);
     struct action action = actions_take(thread, number);
     bool is_ignored = action.handler == (uint64_t)(uintptr_t)SIG_IGN;
-    bool is_blocked = is_fault && (thread->mask & SIGNAL_BIT(number));
-    if (is_ignored && !is_fault)
+    bool is_blocked = origin != SENT && (thread->mask & SIGNAL_BIT(number));
+    if (is_ignored && origin == SENT)
         return;
     if (is_ignored || is_blocked || action.handler == (uint64_t)(uintptr_t)SIG_DFL) {
-        by_default(info, is_fault);
+        by_default(info, origin);
         return;
     }
     uint64_t at = push(thread, frame, &action, info);
@@ -250,7 +265,12 @@ void deliver(struct thread *thread, ucontext_t *frame, const siginfo_t *info, bo
     siginfo_t overflow = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
     if (number == SIGSEGV)
         deliver_die(&overflow);
-    deliver(thread, frame, &overflow, true);
+    deliver_by(thread, frame, &overflow, FORCED);
+}
+
+void deliver(struct thread *thread, ucontext_t *frame, const siginfo_t *info, bool is_fault)
+{
+    deliver_by(thread, frame, info, is_fault ? RAISED : SENT);
 }
 
 void deliver_again(const siginfo_t *info)
@@ -360,7 +380,7 @@ void deliver_return(struct thread *thread, ucontext_t *frame)
     siginfo_t broken = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
     if (!memory_read(&told, at + offsetof(struct frame, ucontext), KERNEL_UCONTEXT) ||
         !return_state(frame, (uint64_t)(uintptr_t)told.uc_mcontext.fpregs)) {
-        deliver(thread, frame, &broken, true);
+        deliver_by(thread, frame, &broken, FORCED);
         return;
     }
     uint64_t flags = get(frame, REG_EFL), segments = get(frame, REG_CSGSFS);

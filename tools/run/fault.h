@@ -8,7 +8,8 @@
  * done; anything else is the program's own. Async-signal-safe. */
 void fault_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info);
 
-/* Begins to answer. Before the program is started. */
-bool fault_begin(void);
+/* Makes ready what only some accesses need: the decoder and the library. Done at the first of them; to be called before
+ * what would forbid it. False if it cannot be had. Async-signal-safe; signals must be blocked, the lock is taken. */
+bool fault_prepare(void);
 
 #endif

@@ -4,18 +4,26 @@
 #include <segue/patch.h>
 #include <string.h>
 
+#include "code.h"
 #include "deliver.h"
 #include "keys.h"
+#include "lock.h"
 #include "memory.h"
 #include "module.h"
 #include "registers.h"
 #include "report.h"
 #include "settings.h"
+#include "site.h"
+#include "zydis_image.h"
 
 #define TRAP_PAGE_FAULT 14
 #define ERROR_WRITE 2u
 #define ERROR_FETCH 16u
 #define PAGE 4096
+#define FS 0x64
+#define GS 0x65
+/* Each takes another thread that rewrote the site between the fault and the look at it. */
+#define RETRIES 64
 
 static struct segue_cache cache;
 
@@ -74,16 +82,85 @@ static void read_fault(const ucontext_t *frame, struct segue_fault *fault)
     fault->direction = error & ERROR_FETCH ? SEGUE_FETCH : error & ERROR_WRITE ? SEGUE_WRITE : SEGUE_READ;
 }
 
+/* The instruction's bytes, as many as there are. */
+static size_t read_bytes(uint64_t address, uint8_t bytes[SEGUE_INSN_BYTES])
+{
+    size_t size = SEGUE_INSN_BYTES, left = PAGE - (address & (PAGE - 1));
+    if (memory_read_freely(bytes, address, size))
+        return size;
+    size = left < size ? left : size;
+    return memory_read_freely(bytes, address, size) ? size : 0;
+}
+
+/* ---- what needs no decoding ---- */
+
+/* The sites of the page beside the one that faulted: the page is copied anyway, and each spares a fault. In code that
+ * others may be writing, each byte is changed on its own. */
+static unsigned rewrite_page(uint64_t address)
+{
+    static const uint8_t gs = GS;
+    uint8_t bytes[PAGE];
+    uint64_t page = address & -(uint64_t)PAGE;
+    size_t first = address - page, last = first;
+    unsigned found = 0;
+    if (!memory_read_freely(bytes, page, PAGE) || bytes[first] != FS)
+        return 0;
+    bool is_whole = code_is_of_file(page);
+    bytes[first] = GS;
+    for (size_t at = site_next(bytes, 0, PAGE); at < PAGE; at = site_next(bytes, at + 1, PAGE)) {
+        bytes[at] = GS;
+        first = at < first ? at : first;
+        last = at > last ? at : last;
+        found += is_whole || code_write(page + at, &gs, 1);
+    }
+    if (is_whole ? code_write(page + first, bytes + first, last - first + 1) : code_write(address, &gs, 1))
+        return found + 1;
+    return 0;
+}
+
+static bool rewrite_site(const struct thread *thread, uint64_t address)
+{
+    static const uint8_t gs = GS;
+    unsigned rewritten;
+    if (settings.rewriting == REWRITE_LAZILY || thread->borrows_memory) {
+        rewritten = code_write(address, &gs, 1);
+    } else {
+        lock_take();
+        rewritten = rewrite_page(address);
+        lock_release();
+    }
+    if (!rewritten)
+        return false;
+    count(&counters->sites_lazy, 1);
+    count(&counters->sites_page, rewritten - 1);
+    report_event("site at %x rewritten, and %d of its page", address, (int64_t)rewritten - 1);
+    return true;
+}
+
+/* Most accesses, and most quickly. */
+static bool serve_plain(const struct thread *thread, const ucontext_t *frame, const struct segue_fault *fault)
+{
+    uint8_t bytes[SEGUE_INSN_BYTES];
+    uint64_t address = get(frame, REG_RIP);
+    size_t size = read_bytes(address, bytes);
+    if (!site_is_plain(frame, fault, bytes, size))
+        return false;
+    if (settings.rewriting == REWRITE_EAGERLY ||
+        (settings.rewriting == REWRITE_WHEN_MANY && module_has_many_faults(address)))
+        return false;
+    if (!rewrite_site(thread, address))
+        return false;
+    count(&counters->faults, 1);
+    return true;
+}
+
+/* ---- what does ---- */
+
 static bool decode(uint64_t address, struct segue_insn *insn)
 {
     uint8_t bytes[SEGUE_INSN_BYTES];
-    size_t size = sizeof bytes, left = PAGE - (address & (PAGE - 1));
-    if (!memory_read_freely(bytes, address, size)) {
-        size = left < size ? left : size;
-        if (!memory_read_freely(bytes, address, size))
-            return false;
-    }
-    return segue_decode_cached(&cache, SEGUE_MODE_64, address, bytes, size, insn) == SEGUE_OK;
+    size_t size = read_bytes(address, bytes);
+    return size && segue_decode_cached(&cache, SEGUE_MODE_64, address, bytes, size, insn) == SEGUE_OK;
 }
 
 static bool goes_through_fs(const struct segue_insn *insn)
@@ -110,35 +187,83 @@ static bool do_access(ucontext_t *frame, const struct segue_insn *insn, struct s
     return true;
 }
 
-static bool serve_segment(const struct thread *thread, ucontext_t *frame, struct segue_fault *fault)
+/* Whether this fault may be run again, having been so fewer than `most` times in a row: the bytes may say that a site
+ * was rewritten while the processor, or what translates for it, still runs the old ones. */
+static bool may_retry(struct thread *thread, uint64_t instruction, const struct segue_fault *fault, unsigned most)
 {
+    uint64_t address = fault->address_known ? fault->address : 0;
+    if (thread->retried_instruction != instruction || thread->retried_address != address)
+        thread->retried = 0;
+    thread->retried_instruction = instruction;
+    thread->retried_address = address;
+    if (thread->retried++ < most)
+        return true;
+    thread->retried = 0;
+    return false;
+}
+
+/* With the base that was meant, whichever of the two prefixes is there: the fault is the one that there would be then.
+ */
+static bool do_meant_access(ucontext_t *frame, const struct segue_insn *insn, struct segue_regs *regs,
+                            struct segue_xstate *state, struct segue_fault *fault)
+{
+    if (fault->address_known)
+        fault->address += regs->gs_base - regs->fs_base;
+    regs->fs_base = regs->gs_base;
+    return do_access(frame, insn, regs, state, fault);
+}
+
+static bool rewrite_found(const struct thread *thread, const struct segue_site *site, uint64_t instruction)
+{
+    if (!thread->borrows_memory)
+        lock_take();
+    bool done = code_write(instruction + site->index, &site->new_byte, 1);
+    if (!thread->borrows_memory)
+        lock_release();
+    if (done)
+        count(&counters->sites_lazy, 1);
+    if (done)
+        report_event("site at %x rewritten", instruction);
+    return done;
+}
+
+/* Whether it is time to rewrite all of the module, and this site was among what was. */
+static bool rewrite_module_of(const struct thread *thread, const struct segue_insn *insn, uint64_t instruction)
+{
+    uint8_t byte = FS;
+    bool is_time = settings.rewriting == REWRITE_EAGERLY ||
+                   (settings.rewriting == REWRITE_WHEN_MANY && module_has_many_faults(instruction));
+    if (!is_time || thread->borrows_memory)
+        return false;
+    module_rewrite(instruction);
+    return memory_read_freely(&byte, instruction + insn->segment_prefix, 1) && byte != FS;
+}
+
+static bool serve_segment(struct thread *thread, ucontext_t *frame, struct segue_fault *fault)
+{
+    static const struct segue_segment_options options = {.rewrite = {SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}};
     struct segue_insn insn;
     struct segue_regs regs;
     struct segue_xstate state;
+    struct segue_site site;
     read_registers(frame, &regs);
     read_state(frame, &state);
-    if (fault->direction == SEGUE_FETCH || !decode(regs.rip, &insn))
+    if (fault->direction == SEGUE_FETCH || !fault_prepare() || !decode(regs.rip, &insn))
         return false;
     if (goes_through_fs(&insn)) {
         count(&counters->faults, 1);
-        bool is_time = settings.rewriting == REWRITE_EAGERLY ||
-                       (settings.rewriting == REWRITE_WHEN_MANY && module_has_many_faults(regs.rip));
-        if (is_time && !thread->borrows_memory) {
-            uint8_t byte = 0;
-            module_rewrite(regs.rip);
-            if (memory_read_freely(&byte, regs.rip + insn.segment_prefix, 1) && byte != 0x64)
-                return true;
-        }
+        if (rewrite_module_of(thread, &insn, regs.rip))
+            return true;
     }
-    switch (segue_segment_serve(&insn, &regs, &state, fault)) {
+    switch (segue_segment_classify(&insn, &regs, &state, fault, &options, &site)) {
+    case SEGUE_SEGMENT_REWRITE:
+        if (rewrite_found(thread, &site, regs.rip) && may_retry(thread, regs.rip, fault, RETRIES))
+            return true;
+        return do_meant_access(frame, &insn, &regs, &state, fault);
     case SEGUE_SEGMENT_RETRY:
-        if (goes_through_fs(&insn)) {
-            count(&counters->sites_lazy, 1);
-            report_event("site at %x rewritten", regs.rip);
-        }
-        return true;
-    case SEGUE_SEGMENT_DO:
-        return do_access(frame, &insn, &regs, &state, fault);
+        return may_retry(thread, regs.rip, fault, RETRIES) || do_meant_access(frame, &insn, &regs, &state, fault);
+    case SEGUE_SEGMENT_RETRY_ONCE:
+        return may_retry(thread, regs.rip, fault, 1);
     default:
         return false;
     }
@@ -149,7 +274,7 @@ void fault_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
     struct segue_fault fault;
     memory_open();
     read_fault(frame, &fault);
-    if (serve_segment(thread, frame, &fault))
+    if (serve_plain(thread, frame, &fault) || serve_segment(thread, frame, &fault))
         return;
     count(&counters->own_faults, 1);
     siginfo_t told = *info;
@@ -158,8 +283,17 @@ void fault_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
     deliver(thread, frame, &told, true);
 }
 
-bool fault_begin(void)
+bool fault_prepare(void)
 {
-    struct segue_segment_options options = {.rewrite = {SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}};
-    return segue_segment_enable(&options) == SEGUE_OK && segue_replay_prepare() == SEGUE_OK;
+    static bool is_prepared;
+    if (__atomic_load_n(&is_prepared, __ATOMIC_ACQUIRE))
+        return true;
+    lock_take();
+    /* Where there is no engine some accesses can't be done; they are the program's faults then. */
+    __builtin_cpu_init();
+    segue_replay_prepare();
+    bool done = zydis_image_prepare();
+    __atomic_store_n(&is_prepared, done, __ATOMIC_RELEASE);
+    lock_release();
+    return done;
 }

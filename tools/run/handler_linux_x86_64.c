@@ -89,6 +89,7 @@ static void serve_host(struct thread *thread, ucontext_t *frame, const siginfo_t
     }
     if (info->si_signo == SIGSYS) {
         set(frame, REG_RAX, (uint64_t)-EPERM);
+        thread->was_filtered = true;
         return;
     }
     if (instruction == (uint64_t)(uintptr_t)run_copy_access) {
@@ -115,7 +116,7 @@ static void start(struct thread *thread, ucontext_t *frame)
     set(frame, REG_RIP, thread->start_instruction);
     set(frame, REG_RSP, thread->start_stack);
     set(frame, REG_EFL, 0x202);
-    deliver_clear_state(frame);
+    deliver_begin_state(frame);
     actions_set_mask(thread, frame, thread->mask);
     set_gs_base(0);
     thread->start_instruction = 0;
@@ -232,6 +233,7 @@ struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struc
     uint64_t entry = (uint64_t)(uintptr_t)run_entry, entry_size = (uint64_t)(run_entry_end - run_entry);
     bool in_entry = instruction - entry < entry_size || exempt_is_leaving(instruction);
     (void)number;
+    keys_learn(frame);
     keys_open();
     if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction)))
         return interrupt_host(thread, frame, info, base, before);

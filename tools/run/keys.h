@@ -1,7 +1,7 @@
 /* keys.h: protection keys. A thread's rights to them (PKRU) are a part of its registers: a signal gives it those that a
  * program begins with, and the frame holds its own. The host has all rights while it runs, so that it finds the
  * program's code and stacks whatever key they have, also the one of code that may only be executed. Where it stands for
- * the kernel in a system call, the thread's own rights hold (memory.h). All but keys_prepare are async-signal-safe. */
+ * the kernel in a system call, the thread's own rights hold (memory.h). All are async-signal-safe. */
 #ifndef SEGUE_RUN_KEYS_H
 #define SEGUE_RUN_KEYS_H
 
@@ -9,8 +9,9 @@
 #include <stdint.h>
 #include <ucontext.h>
 
-/* Learns whether there are keys, and the rights that a program begins with: those of the caller. Before any signal. */
-void keys_prepare(void);
+/* In the first handler, whose frame this is: learns whether there are keys, and the rights that a handler begins with.
+ */
+void keys_learn(const ucontext_t *frame);
 
 /* The host's rights: all. */
 void keys_open(void);
@@ -21,6 +22,9 @@ uint32_t keys_of(const ucontext_t *frame);
 
 /* The program asks for a key. */
 void keys_note_use(void);
+
+/* Of the extended state of a frame nothing is left but the rights. */
+void keys_keep(char *state);
 
 /* The rights in the extended state of a frame become those that a program, and each handler of it, begins with. */
 void keys_begin(char *state);

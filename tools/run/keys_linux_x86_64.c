@@ -1,5 +1,5 @@
 /* keys_linux_x86_64.c: SOURCES: pkeys(7); Intel SDM volume 3, 4.6.2 (PKRU), volume 1, 13.5.7 (its place in the XSAVE
- * area), CPUID leaf 7 (OSPKE) and leaf 0DH; Linux arch/x86/kernel/fpu/core.c (fpu__clear_user_states). */
+ * area), CPUID leaf 0DH; Linux arch/x86/kernel/fpu/core.c (fpu__clear_user_states). */
 #include "keys.h"
 
 #include <cpuid.h>
@@ -7,10 +7,12 @@
 
 #define COMPONENT 9
 #define PRESENT_COMPONENTS 512
-#define HAS_KEYS (1u << 4)
+#define SOFTWARE_BYTES 464
+#define FIRST_MAGIC 0x46505853u
+#define SOFTWARE_FEATURES 472
 #define KEY_0 3u
 
-static bool is_present, is_used;
+static bool is_known, is_present, is_used;
 static uint32_t initial, offset;
 
 static uint32_t read_rights(void)
@@ -20,14 +22,33 @@ static uint32_t read_rights(void)
     return rights;
 }
 
-void keys_prepare(void)
+/* What is asked of the processor takes microseconds in a virtual machine; the kernel's frame tells. */
+void keys_learn(const ucontext_t *frame)
 {
-    uint32_t a, b, c, d;
-    is_present = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & HAS_KEYS);
-    if (!is_present)
+    const char *state = (const char *)frame->uc_mcontext.fpregs;
+    uint32_t magic = 0;
+    uint64_t features = 0;
+    if (is_known)
         return;
-    __cpuid_count(0xd, COMPONENT, a, offset, c, d);
-    initial = read_rights();
+    is_known = true;
+    if (state)
+        memcpy(&magic, state + SOFTWARE_BYTES, sizeof magic);
+    if (magic != FIRST_MAGIC)
+        return;
+    memcpy(&features, state + SOFTWARE_FEATURES, sizeof features);
+    is_present = features >> COMPONENT & 1;
+    if (is_present)
+        initial = read_rights();
+}
+
+static uint32_t place(void)
+{
+    uint32_t size, features, more, at = __atomic_load_n(&offset, __ATOMIC_RELAXED);
+    if (at)
+        return at;
+    __cpuid_count(0xd, COMPONENT, size, at, features, more);
+    __atomic_store_n(&offset, at, __ATOMIC_RELAXED);
+    return at;
 }
 
 void keys_take(uint32_t rights)
@@ -49,13 +70,21 @@ uint32_t keys_of(const ucontext_t *frame)
     if (!__atomic_load_n(&is_used, __ATOMIC_RELAXED) || !state)
         return 0;
     memcpy(&components, state + PRESENT_COMPONENTS, sizeof components);
-    memcpy(&rights, state + offset, sizeof rights);
+    memcpy(&rights, state + place(), sizeof rights);
     return components >> COMPONENT & 1 ? rights & ~KEY_0 : 0;
 }
 
 void keys_note_use(void)
 {
     __atomic_store_n(&is_used, is_present, __ATOMIC_RELAXED);
+}
+
+void keys_keep(char *state)
+{
+    uint64_t components;
+    memcpy(&components, state + PRESENT_COMPONENTS, sizeof components);
+    components &= is_present ? 1u << COMPONENT : 0;
+    memcpy(state + PRESENT_COMPONENTS, &components, sizeof components);
 }
 
 void keys_begin(char *state)
@@ -66,5 +95,5 @@ void keys_begin(char *state)
     memcpy(&components, state + PRESENT_COMPONENTS, sizeof components);
     components |= 1u << COMPONENT;
     memcpy(state + PRESENT_COMPONENTS, &components, sizeof components);
-    memcpy(state + offset, &initial, sizeof initial);
+    memcpy(state + place(), &initial, sizeof initial);
 }

@@ -4,19 +4,17 @@
  * its stack pointer alone, whatever the segment bases are:
  *
  *      +0          data, struct thread
- *      +4096       code, copied from run_gate: reaches the data by its distance
- *      +8192       a closed page
- *      +12288      the alternate stack
- *      ...
- *      -TLS_SPACE  the host's thread-local storage, for threads that the program made */
+ *      +3072       the host's thread-local storage, for threads that the program made
+ *      +4096       code, copied from run_gate: reaches the data by its distance; nothing that overflows the stack
+ * writes here +8192       the alternate stack
+ *      ... */
 #ifndef SEGUE_RUN_LAYOUT_H
 #define SEGUE_RUN_LAYOUT_H
 
 #define BLOCK_SIZE 0x40000
 #define BLOCK_CODE 4096
-#define BLOCK_GUARD 8192
-#define BLOCK_STACK 12288
-#define TLS_SPACE 0x4000
+#define BLOCK_TLS 3072
+#define BLOCK_STACK 8192
 
 /* struct thread */
 #define THREAD_SELECTOR 0

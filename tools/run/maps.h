@@ -36,4 +36,7 @@ bool maps_open(struct maps *maps);
 bool maps_next(struct maps *maps, struct mapping *mapping);
 void maps_close(struct maps *maps);
 
+/* The file of the mapping that holds the address (struct mapping); 0 for none. The same. */
+uint64_t maps_file_of(uint64_t address);
+
 #endif

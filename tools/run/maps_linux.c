@@ -122,3 +122,17 @@ bool maps_next(struct maps *maps, struct mapping *mapping)
     while (character >= 0 && character != '\n');
     return true;
 }
+
+uint64_t maps_file_of(uint64_t address)
+{
+    struct maps maps;
+    struct mapping mapping;
+    uint64_t file = 0;
+    if (!maps_open(&maps))
+        return 0;
+    while (maps_next(&maps, &mapping))
+        if (address - mapping.start < mapping.end - mapping.start)
+            file = mapping.file;
+    maps_close(&maps);
+    return file;
+}

@@ -5,17 +5,18 @@
 #include "module.h"
 
 #include <elf.h>
-#include <link.h>
 #include <segue/patch.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "../../patch/unwind.h"
 #include "call_linux_x86_64.h"
+#include "code.h"
 #include "lock.h"
 #include "maps.h"
 #include "memory.h"
 #include "report.h"
+#include "start.h"
 
 #define PAGE 4096
 #define SEEN 1024
@@ -138,26 +139,50 @@ static void choose_functions(struct segue_code *code, const struct segue_extent 
     code->function_count = last - first;
 }
 
+struct rewriting {
+    bool can_write;
+    uint64_t rewritten, untrusted;
+};
+
+static enum segue_status rewrite_site(void *context, const struct segue_site *site)
+{
+    struct rewriting *rewriting = context;
+    uint64_t address = site->address + site->index;
+    if (!segue_site_is_trusted(site)) {
+        rewriting->untrusted++;
+    } else if (site->kind == SEGUE_SITE_ACCESS || site->kind == SEGUE_SITE_BASE) {
+        bool done = rewriting->can_write;
+        if (done)
+            __atomic_store_n((uint8_t *)(uintptr_t)address, site->new_byte, __ATOMIC_RELEASE);
+        else
+            done = code_write(address, &site->new_byte, 1);
+        rewriting->rewritten += done;
+    }
+    return SEGUE_OK;
+}
+
 /* All of the code can be written meanwhile, so that no site costs a call of the kernel. Other threads run on. */
 static void rewrite_code(struct segue_code *code, int protection)
 {
     uint64_t start = code->address & -(uint64_t)PAGE, end = (code->address + code->size + PAGE - 1) & -(uint64_t)PAGE;
     /* Without functions none but the strict forms are trusted. */
     static const struct segue_extent none = {0, 0};
-    struct segue_patch_counts counts = {0};
+    static const struct segue_rewrite rewrite = {SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS};
+    struct rewriting rewriting = {.can_write = protection & PROT_WRITE};
     if (!code->function_count) {
         code->functions = &none;
         code->function_count = 1;
     }
-    bool can_write = (protection & PROT_WRITE) ||
-                     system_call3(SYS_mprotect, (long)start, (long)(end - start), protection | PROT_WRITE) == 0;
-    segue_patch_range(code, can_write ? (void *)(uintptr_t)code->address : NULL, &counts);
-    if (can_write && !(protection & PROT_WRITE))
+    if (!rewriting.can_write)
+        rewriting.can_write =
+            system_call3(SYS_mprotect, (long)start, (long)(end - start), protection | PROT_WRITE) == 0;
+    segue_scan(code, rewrite, rewrite_site, &rewriting);
+    if (rewriting.can_write && !(protection & PROT_WRITE))
         system_call3(SYS_mprotect, (long)start, (long)(end - start), protection);
-    count(&counters->sites_eager, counts.rewritten);
-    count(&counters->untrusted, counts.untrusted);
+    count(&counters->sites_eager, rewriting.rewritten);
+    count(&counters->untrusted, rewriting.untrusted);
     report_event("code at %x, %d bytes: %d sites rewritten, %d not trusted", code->address, (int64_t)code->size,
-                 (int64_t)counts.rewritten, (int64_t)counts.untrusted);
+                 (int64_t)rewriting.rewritten, (int64_t)rewriting.untrusted);
 }
 
 /* What of the segment is code in this mapping, without its functions. */
@@ -209,23 +234,11 @@ static bool is_in_seen(uint64_t address)
     return false;
 }
 
-/* The host's own modules count as seen: their accesses are never rewritten. */
-static int note_own(struct dl_phdr_info *info, size_t size, void *context)
-{
-    (void)size;
-    (void)context;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const Elf64_Phdr *segment = &info->dlpi_phdr[i];
-        uint64_t start = info->dlpi_addr + segment->p_vaddr;
-        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X) && seen_count < SEEN)
-            seen[seen_count++] = (struct segue_extent){start & -(uint64_t)PAGE, start + segment->p_memsz};
-    }
-    return 0;
-}
-
+/* The host's own code counts as seen: its accesses are never rewritten. */
 void module_prepare(void)
 {
-    dl_iterate_phdr(note_own, NULL);
+    uint64_t start = (uint64_t)(uintptr_t)start_code, end = (uint64_t)(uintptr_t)start_code_end;
+    seen[seen_count++] = (struct segue_extent){start & -(uint64_t)PAGE, (end + PAGE - 1) & -(uint64_t)PAGE};
 }
 
 void module_rewrite(uint64_t address)

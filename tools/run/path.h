@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether the string at `address` names the running program by way of /proc. Async-signal-safe. */
-bool path_is_own_program(uint64_t address);
+/* Whether the path, relative to the descriptor `folder`, names the running program by way of /proc, however it is
+ * spelled. Async-signal-safe. */
+bool path_is_own_program(int folder, const char *path);
 
 /* Whether calls with this number are among those whose paths are looked at (calls.h, path_serve). */
 bool path_may_serve(uint64_t number);

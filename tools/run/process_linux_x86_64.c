@@ -10,10 +10,13 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "../../decode/system/forced.h"
 #include "actions.h"
 #include "call_linux_x86_64.h"
 #include "calls.h"
+#include "code.h"
 #include "detour.h"
+#include "fault.h"
 #include "lock.h"
 #include "maps.h"
 #include "memory.h"
@@ -42,7 +45,7 @@ struct clone_arguments {
 struct birth {
     struct thread *thread;
     uint64_t gs;
-    bool sets_gs, clears_actions, releases_lock, forgets_maps;
+    bool sets_gs, clears_actions, releases_lock, shares_descriptors;
 };
 
 /* On the child, with the host's FS base in force. */
@@ -56,7 +59,11 @@ static void begin_child(void *block, size_t size)
     thread->waiting = 0;
     thread_begins(thread);
     thread_arm_stack(thread);
-    if (birth->forgets_maps)
+    if (birth->releases_lock) {
+        code_in_child(birth->shares_descriptors);
+        forced_in_child();
+    }
+    if (birth->releases_lock && birth->shares_descriptors)
         maps_forget();
     else if (birth->releases_lock && detour_are_made())
         maps_keep();
@@ -100,6 +107,9 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
                                  struct birth *birth)
 {
     uint64_t instruction = get(frame, REG_RIP), rcx = get(frame, REG_RCX), gate;
+    /* One that may be killed alone must not be in the middle of it. */
+    if (!(request->flags & CLONE_THREAD))
+        fault_prepare();
     struct thread *child = block_for(thread, request->flags);
     if (!child)
         return -ENOMEM;
@@ -154,7 +164,7 @@ static long clone_process(struct thread *thread, ucontext_t *frame, struct segue
         .gs = request->tls,
         .sets_gs = request->flags & CLONE_SETTLS,
         .clears_actions = request->flags & CLONE_CLEAR_SIGHAND,
-        .forgets_maps = (request->flags & CLONE_FILES) && !(request->flags & CLONE_VM),
+        .shares_descriptors = request->flags & CLONE_FILES,
     };
     uint64_t flags = request->flags;
     request->flags &= ~CLONE_CLEAR_SIGHAND;

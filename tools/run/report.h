@@ -16,7 +16,7 @@ struct counters {
     /* From the program into the host. */
     uint64_t crossings;
     /* Accesses through fs: that faulted, and what came of them. */
-    uint64_t faults, sites_eager, sites_lazy, emulated, modules, untrusted;
+    uint64_t faults, sites_eager, sites_lazy, sites_page, emulated, modules, untrusted;
     /* Faults of the program's own. */
     uint64_t own_faults;
     uint64_t signals, threads, processes, programs;
@@ -46,6 +46,9 @@ void report_message(const char *format, ...);
 
 /* The same and an end of the process with EXIT_RUNNER. */
 _Noreturn void report_fatal(const char *format, ...);
+
+/* The same for a command line that makes no sense. */
+_Noreturn void report_misuse(const char *format, ...);
 
 /* Events; told with --trace. */
 void report_call(const ucontext_t *frame);

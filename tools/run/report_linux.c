@@ -22,7 +22,7 @@ struct settings settings;
 /* Programs close their standard error at the end. */
 static int output = STDERR_FILENO;
 
-static const char *const call_names[CALL_NUMBERS] = {
+static const char call_names[CALL_NUMBERS][28] = {
 #include "call_names.inc"
 };
 
@@ -111,8 +111,12 @@ static void write_line(const char *head, const char *format, va_list arguments)
 
 bool report_prepare(void)
 {
-    void *memory = mmap(NULL, sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    counters = memory == MAP_FAILED ? NULL : memory;
+    static struct counters untold;
+    counters = &untold;
+    if (settings.statistics) {
+        void *memory = mmap(NULL, sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        counters = memory == MAP_FAILED ? NULL : memory;
+    }
     if (settings.statistics || settings.trace) {
         int copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR);
         output = copy < 0 ? output : copy;
@@ -122,7 +126,7 @@ bool report_prepare(void)
 
 const char *report_call_name(uint64_t number)
 {
-    return number < CALL_NUMBERS && call_names[number] ? call_names[number] : "?";
+    return number < CALL_NUMBERS && *call_names[number] ? call_names[number] : "?";
 }
 
 void report_message(const char *format, ...)
@@ -139,6 +143,19 @@ void report_fatal(const char *format, ...)
     va_start(arguments, format);
     write_line("segue run: ", format, arguments);
     va_end(arguments);
+    for (;;)
+        system_call3(SYS_exit_group, EXIT_RUNNER, 0, 0);
+}
+
+void report_misuse(const char *format, ...)
+{
+    static const char more[] = "Try: segue help run\n";
+    struct text text = {(char *)(uintptr_t)more + sizeof more - 1, NULL};
+    va_list arguments;
+    va_start(arguments, format);
+    write_line("segue run: ", format, arguments);
+    va_end(arguments);
+    write_text(more, &text);
     for (;;)
         system_call3(SYS_exit_group, EXIT_RUNNER, 0, 0);
 }
@@ -185,6 +202,7 @@ static const struct {
     {"faults", "faults of fs: accesses", offsetof(struct counters, faults)},
     {"sites_eager", "sites rewritten with their module", offsetof(struct counters, sites_eager)},
     {"sites_lazy", "sites rewritten at their own fault", offsetof(struct counters, sites_lazy)},
+    {"sites_page", "sites rewritten with another of their page", offsetof(struct counters, sites_page)},
     {"emulated", "accesses done without rewriting", offsetof(struct counters, emulated)},
     {"untrusted", "sites left alone until they fault", offsetof(struct counters, untrusted)},
     {"modules", "modules rewritten", offsetof(struct counters, modules)},

@@ -8,18 +8,55 @@ static bool is_blank(char character)
     return character == ' ' || character == '\t';
 }
 
+/* The first byte from `at` to `last` that is no blank; NULL if all are. */
+static char *skip_blanks(char *at, char *last)
+{
+    while (at <= last && is_blank(*at))
+        at++;
+    return at <= last ? at : NULL;
+}
+
+/* The first blank or zero from `at` to `last`; NULL if there is none. */
+static char *find_end(char *at, char *last)
+{
+    while (at <= last && *at && !is_blank(*at))
+        at++;
+    return at <= last ? at : NULL;
+}
+
+/* Where the line ends; NULL if the interpreter's path may go on behind the bytes. */
+static char *find_line_end(char *head)
+{
+    char *last = head + SCRIPT_HEAD - 1;
+    size_t length = strnlen(head, SCRIPT_HEAD);
+    char *end = memchr(head, '\n', length);
+    if (end)
+        return end;
+    char *name = skip_blanks(head + 2, last);
+    return name && find_end(name, last) ? last : NULL;
+}
+
 bool script_split(char *head, char **interpreter, char **argument)
 {
     if (head[0] != '#' || head[1] != '!')
         return false;
-    char *at = head + 2, *end = at + strcspn(at, "\n");
-    while (end > at && is_blank(end[-1]))
+    char *end = find_line_end(head);
+    if (!end)
+        return false;
+    while (is_blank(end[-1]))
         end--;
+    char *name = skip_blanks(head + 2, end), *behind;
+    if (!name || name == end || !*name)
+        return false;
+    *interpreter = name;
+    *argument = NULL;
+    behind = find_end(name, end);
+    if (behind && *behind)
+        *argument = skip_blanks(behind, end);
     *end = 0;
-    at += strspn(at, " \t");
-    char *behind = at + strcspn(at, " \t"), *rest = behind + strspn(behind, " \t");
-    *behind = 0;
-    *interpreter = at;
-    *argument = *rest ? rest : NULL;
-    return *at;
+    if (*argument == end)
+        *argument = NULL;
+    if (*argument)
+        *behind = 0;
+    return true;
 }

@@ -8,8 +8,9 @@
 #define SCRIPT_HEAD 256
 #define SCRIPT_DEPTH 5
 
-/* Splits `head`, a string with the file's first bytes, in place: "#!", blanks, the interpreter's path, blanks, and one
- * argument, which may hold blanks; NULL without one. False if it is no script, or names no interpreter.
+/* Splits `head`, the file's first SCRIPT_HEAD bytes, zeroes behind a shorter one's end, in place: "#!", blanks, the
+ * interpreter's path, blanks, and one argument, which may hold blanks; NULL without one. False where the kernel says
+ * ENOEXEC: it is no script, it names no interpreter, or the interpreter's path does not end within the bytes.
  * Async-signal-safe. SOURCES: Linux fs/binfmt_script.c. */
 bool script_split(char *head, char **interpreter, char **argument);
 

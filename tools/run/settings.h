@@ -3,6 +3,7 @@
 #define SEGUE_RUN_SETTINGS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum statistics {
     STATISTICS_NONE,
@@ -31,13 +32,17 @@ struct settings {
     bool trace;
     /* Programs that the program runs in its place run on their own. */
     bool no_follow;
+    /* Executed by a program under segue run, and not by the user. */
+    bool is_inherited;
     /* Of the forced signals, by their places (actions.h): blocked and ignored by the program that was here before. */
     unsigned inherited_blocked, inherited_ignored;
     /* The process whose figures are told; children say nothing. */
     int process;
-    /* The program: a path for this process, and its absolute one, which /proc/self/exe is to be. */
-    const char *path;
-    char real_path[4096];
+    /* The program's mask, which is put in force when it begins. */
+    uint64_t inherited_mask;
+    /* The program's own file: what /proc/self/exe is to lead to, and a path by which it is opened, which is another one
+     * where it has no name (any more). Empty strings before it is loaded. */
+    char real_path[4096], own_path[4096];
 };
 
 extern struct settings settings;

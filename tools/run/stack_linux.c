@@ -6,23 +6,18 @@
 #include "stack.h"
 
 #include <elf.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "environment.h"
-#include "report.h"
+#include "call_linux_x86_64.h"
 
 /* Left for the calls that are still to be made. */
 #define DISTANCE 32768
 #define FSGSBASE 2u
-#define RANDOM_SIZE 16
 
 static size_t count_pointers(char **list)
 {
@@ -38,7 +33,7 @@ static const Elf64_auxv_t *own_vector(char **environment)
     return (const Elf64_auxv_t *)(const void *)(environment + count_pointers(environment) + 1);
 }
 
-static uint64_t told(const Elf64_auxv_t *entry, const char *path, const struct image *image, uint64_t random)
+static uint64_t told(const Elf64_auxv_t *entry, const char *path, const struct image *image)
 {
     switch (entry->a_type) {
     case AT_PHDR:
@@ -51,8 +46,6 @@ static uint64_t told(const Elf64_auxv_t *entry, const char *path, const struct i
         return image->entry;
     case AT_EXECFN:
         return (uint64_t)(uintptr_t)path;
-    case AT_RANDOM:
-        return random;
     case AT_HWCAP2:
         /* It may not set the base of FS. */
         return entry->a_un.a_val & ~(uint64_t)FSGSBASE;
@@ -61,74 +54,79 @@ static uint64_t told(const Elf64_auxv_t *entry, const char *path, const struct i
     }
 }
 
-static uint64_t *put_strings(uint64_t *at, char **list)
+static uint64_t *put_arguments(uint64_t *at, char **list)
 {
-    for (; *list; list++) {
-        bool is_hidden = strncmp(*list, ENVIRONMENT_PREFIX, sizeof ENVIRONMENT_PREFIX - 1) == 0;
-        *at++ = (uint64_t)(uintptr_t)(*list + (is_hidden ? sizeof ENVIRONMENT_PREFIX - 1 : 0));
-    }
+    while (*list)
+        *at++ = (uint64_t)(uintptr_t)*list++;
     *at++ = 0;
     return at;
 }
 
-/* A field of /proc/self/stat, counted from 1 as in proc(5); they begin behind the name's last bracket, with the third.
- */
-static uint64_t read_field(const char *text, unsigned number)
+/* The C library of the host may have put a copy in a string's place (GLIBC_TUNABLES): the program is to have its own.
+ * They follow one another from `string` on. Returns their end. */
+static const char *put_environment(uint64_t **at, char **list, const char *string)
 {
-    const char *at = strrchr(text, ')');
-    for (unsigned field = 3; at && field <= number; field++)
-        at = strchr(at + 1, ' ');
-    return at ? strtoull(at + 1, NULL, 10) : 0;
+    for (; *list; list++) {
+        *(*at)++ = (uint64_t)(uintptr_t)string;
+        string += strlen(string) + 1;
+    }
+    *(*at)++ = 0;
+    return string;
 }
 
-/* ps and pidof see the program's arguments, and not the host's before them. A kernel that does not let us leaves them.
- */
-static void tell_arguments(char **arguments, const Elf64_auxv_t *vector, size_t entries)
+static uint64_t arguments_end(char **list)
 {
-    char text[1024] = {0};
-    int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-    ssize_t size = file < 0 ? -1 : read(file, text, sizeof text - 1);
-    close(file);
-    if (size <= 0 || !arguments[0])
-        return;
+    const char *end = *list;
+    for (; *list; list++)
+        end = *list + strlen(*list) + 1;
+    return (uint64_t)(uintptr_t)end;
+}
+
+/* ps and pidof see the program's arguments, and not the host's before them; and its code and data. A kernel that does
+ * not let us leaves the host's. */
+static void tell_kernel(char **arguments, const char *strings, const char *strings_end, uint64_t pointer,
+                        const Elf64_auxv_t *vector, size_t entries, const struct image *image)
+{
+    uint64_t heap = (uint64_t)system_call3(SYS_brk, 0, 0, 0);
     struct prctl_mm_map map = {
-        .start_code = read_field(text, 26),
-        .end_code = read_field(text, 27),
-        .start_stack = read_field(text, 28),
-        .start_data = read_field(text, 45),
-        .end_data = read_field(text, 46),
-        .start_brk = read_field(text, 47),
-        .brk = (uint64_t)(uintptr_t)sbrk(0),
+        .start_code = image->code_start,
+        .end_code = image->code_end,
+        .start_stack = pointer,
+        .start_data = image->data_start,
+        .end_data = image->data_end,
+        .start_brk = heap,
+        .brk = heap,
         .arg_start = (uint64_t)(uintptr_t)arguments[0],
-        .arg_end = read_field(text, 49),
-        .env_start = read_field(text, 50),
-        .env_end = read_field(text, 51),
+        .arg_end = arguments_end(arguments),
+        .env_start = (uint64_t)(uintptr_t)strings,
+        .env_end = (uint64_t)(uintptr_t)strings_end,
         .auxv = (__u64 *)(uintptr_t)vector,
         .auxv_size = (uint32_t)(entries * sizeof *vector),
         .exe_fd = UINT32_MAX,
     };
-    prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0);
+    if (arguments[0])
+        prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0);
 }
 
-uint64_t stack_build(char **arguments, char **environment, const char *path, const struct image *image)
+uint64_t stack_build(char **arguments, char **environment, const char *strings, const char *path,
+                     const struct image *image)
 {
     const Elf64_auxv_t *vector = own_vector(environment);
     size_t entries = 0;
     while (vector[entries++].a_type != AT_NULL)
         continue;
     size_t words = 1 + count_pointers(arguments) + 1 + count_pointers(environment) + 1 + 2 * entries;
-    uint64_t random = ((uint64_t)(uintptr_t)__builtin_frame_address(0) - DISTANCE - RANDOM_SIZE) & -(uint64_t)16;
-    uint64_t pointer = (random - words * 8) & -(uint64_t)16, *at = (uint64_t *)(uintptr_t)pointer;
-    if (getrandom((void *)(uintptr_t)random, RANDOM_SIZE, 0) != RANDOM_SIZE)
-        report_fatal("no random bytes for the program: %s", strerror(errno));
+    uint64_t top = (uint64_t)(uintptr_t)__builtin_frame_address(0) - DISTANCE;
+    uint64_t pointer = (top - words * 8) & -(uint64_t)16, *at = (uint64_t *)(uintptr_t)pointer;
     *at++ = count_pointers(arguments);
-    at = put_strings(at, arguments);
-    at = put_strings(at, environment);
+    at = put_arguments(at, arguments);
+    const char *strings_end = put_environment(&at, environment, strings);
     for (size_t i = 0; i < entries; i++) {
         *at++ = vector[i].a_type;
-        *at++ = told(&vector[i], path, image, random);
+        *at++ = told(&vector[i], path, image);
     }
-    tell_arguments(arguments, (const Elf64_auxv_t *)(const void *)(at - 2 * entries), entries);
+    tell_kernel(arguments, strings, strings_end, pointer, (const Elf64_auxv_t *)(const void *)(at - 2 * entries),
+                entries, image);
     if (image->executable_stack)
         mprotect((void *)(uintptr_t)(pointer & -(uint64_t)4096), 4096,
                  PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);

@@ -41,6 +41,9 @@ struct thread {
      * it, and as the stub is to have it. */
     bool is_led;
     uint64_t led_number, made_number;
+    /* The fault that was last run again, and how often in a row. */
+    uint64_t retried_instruction, retried_address;
+    unsigned retried;
     /* The host's accesses may fault (memory.h). */
     bool is_open;
     /* It has stepped through an instruction of a stub or a detour, which leads here; 0 for none. */
@@ -57,6 +60,8 @@ struct thread {
     uint64_t words[4];
     char path[512];
     int number, process;
+    /* A call of the host's was answered by a signal of the program's filter. */
+    bool was_filtered;
     /* A block whose thread has ended, or is about to. */
     struct thread *next;
     bool has_ended;
@@ -69,15 +74,12 @@ _Static_assert(offsetof(struct thread, target) == THREAD_TARGET, "layout.h");
 _Static_assert(offsetof(struct thread, arguments) == THREAD_ARGUMENTS, "layout.h");
 _Static_assert(offsetof(struct thread, keeps_signals) == THREAD_KEEPS, "layout.h");
 _Static_assert(offsetof(struct thread, tries) == THREAD_TRIES, "layout.h");
-_Static_assert(sizeof(struct thread) <= BLOCK_CODE, "layout.h");
+_Static_assert(sizeof(struct thread) <= BLOCK_TLS, "layout.h");
 
 /* The stubs, in the template that each block has a copy of. */
 extern const char run_gate[], run_gate_begin[], run_gate_pass[], run_gate_passed[], run_gate_end[];
 /* The handler's assembly. */
 extern const char run_entry[], run_entry_allowed[], run_tail[], run_entry_end[];
-
-/* Finds out what threads need of the host. To be called once, before all others. */
-bool thread_prepare(void);
 
 /* The block of the first thread, whose host is the C library's own. NULL when there is no memory. */
 struct thread *thread_first(void);

@@ -1,17 +1,13 @@
 /* thread_linux.c: blocks of threads.
  *
- * A thread that the program makes has no thread-local storage of the host's. It is given a copy of the first thread's:
- * the storage of the modules that were there at the start, and the C library's descriptor of a thread, with its own
- * address in it. So initial-exec variables, errno among them, are its own. What would share with the first thread what
- * must not be shared, malloc above all, is not called once the program runs.
+ * A thread that the program makes has no thread-local storage of the host's. It is given a copy of the first thread's.
+ * So each thread has variables of its own.
  *
  * SOURCES: Documentation/admin-guide/syscall-user-dispatch.rst; System V ABI for x86-64 (TLS, variant II: the storage
- * lies below the thread pointer, which points to itself). ASSUMPTIONS: glibc's descriptor is not larger than
- * DESCRIPTOR_SIZE, and holds its own address at 0 and at 16. */
+ * lies below the thread pointer, which points to itself). */
 #include "thread.h"
 
 #include <errno.h>
-#include <link.h>
 #include <linux/prctl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,71 +15,63 @@
 #include "call_linux_x86_64.h"
 #include "exempt.h"
 #include "lock.h"
+#include "start.h"
 
-#define DESCRIPTOR_SIZE 0x1000
 #define PAGE 4096
+/* The blocks of this many threads. */
+#define NEAR 0x400000
+#define CHUNK_SIZE (16 * (size_t)BLOCK_SIZE)
 
-static uint64_t storage_start, storage_pointer, storage_end;
 static struct thread *ended;
 
-static uint64_t own_pointer(void)
-{
-    uint64_t pointer;
-    __asm__("movq %%fs:0, %0" : "=r"(pointer));
-    return pointer;
-}
+/* Blocks are taken from a chunk of addresses, so that they cost the kernel few mappings: the code lies between what can
+ * be written in its own block and in the one before. With the lock held. */
+static uint64_t chunk_at, chunk_end;
 
-static int find_storage(struct dl_phdr_info *info, size_t size, void *context)
+static bool take_chunk(size_t size)
 {
-    (void)context;
-    if (size >= sizeof *info && info->dlpi_tls_data && (uint64_t)(uintptr_t)info->dlpi_tls_data < storage_start)
-        storage_start = (uint64_t)(uintptr_t)info->dlpi_tls_data;
-    return 0;
-}
-
-/* How much of the descriptor is mapped: it may end with its page. */
-static uint64_t mapped_end(uint64_t pointer)
-{
-    uint64_t end = pointer + DESCRIPTOR_SIZE;
-    unsigned char resident;
-    for (uint64_t page = (pointer | (PAGE - 1)) + 1; page < end; page += PAGE)
-        if (system_call3(SYS_mincore, (long)page, PAGE, (long)&resident) != 0)
-            return page;
-    return end;
-}
-
-bool thread_prepare(void)
-{
-    storage_pointer = storage_start = own_pointer();
-    dl_iterate_phdr(find_storage, NULL);
-    storage_start &= -(uint64_t)64;
-    storage_end = mapped_end(storage_pointer);
-    return storage_end - storage_start <= TLS_SPACE - 64;
-}
-
-static struct thread *block_new(void)
-{
-    long at = system_call6(SYS_mmap, 0, 2 * BLOCK_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    /* Near the host there is room as a rule, and then nothing has to be given back. */
+    uint64_t near = ((uint64_t)(uintptr_t)start_code - size - NEAR) & -(uint64_t)BLOCK_SIZE;
+    long got = system_call6(SYS_mmap, (long)near, (long)size, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (got == (long)near) {
+        chunk_at = near;
+        chunk_end = near + size;
+        return true;
+    }
+    if (got >= 0 || got <= -PAGE)
+        system_call3(SYS_munmap, got, (long)size, 0);
+    long at = system_call6(SYS_mmap, 0, (long)(size + BLOCK_SIZE), PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at < 0 && at > -PAGE)
+        return false;
+    uint64_t start = (uint64_t)at, end = start + size + BLOCK_SIZE;
+    chunk_at = (start + BLOCK_SIZE - 1) & -(uint64_t)BLOCK_SIZE;
+    chunk_end = chunk_at + size;
+    if (chunk_at > start)
+        system_call3(SYS_munmap, (long)start, (long)(chunk_at - start), 0);
+    if (end > chunk_end)
+        system_call3(SYS_munmap, (long)chunk_end, (long)(end - chunk_end), 0);
+    return true;
+}
+
+static struct thread *block_new(size_t chunk)
+{
+    if (chunk_at == chunk_end && !take_chunk(chunk))
         return NULL;
-    uint64_t start = (uint64_t)at, base = (start + BLOCK_SIZE - 1) & -(uint64_t)BLOCK_SIZE;
-    if (base > start)
-        system_call3(SYS_munmap, (long)start, (long)(base - start), 0);
-    system_call3(SYS_munmap, (long)(base + BLOCK_SIZE), (long)(start + BLOCK_SIZE - base), 0);
-    if (system_call3(SYS_mprotect, (long)base, BLOCK_GUARD, PROT_READ | PROT_WRITE) != 0 ||
-        system_call3(SYS_mprotect, (long)(base + BLOCK_STACK), BLOCK_SIZE - BLOCK_STACK, PROT_READ | PROT_WRITE) != 0)
-        return NULL;
+    uint64_t base = chunk_at;
     memcpy((char *)(uintptr_t)base + BLOCK_CODE, run_gate, (size_t)(run_gate_end - run_gate));
     if (system_call3(SYS_mprotect, (long)(base + BLOCK_CODE), PAGE, PROT_READ | PROT_EXEC) != 0)
         return NULL;
+    chunk_at += BLOCK_SIZE;
     return (struct thread *)(uintptr_t)base;
 }
 
 struct thread *thread_first(void)
 {
-    struct thread *thread = block_new();
+    struct thread *thread = block_new(BLOCK_SIZE);
     if (thread)
-        thread->host_fs = storage_pointer;
+        thread->host_fs = start_storage.pointer;
     return thread;
 }
 
@@ -94,11 +82,10 @@ uint64_t thread_storage(struct thread *thread)
 
 static void copy_storage(struct thread *thread)
 {
-    uint64_t top = (uint64_t)(uintptr_t)thread + BLOCK_SIZE, space = top - TLS_SPACE;
-    /* The same distance from a multiple of 64 as the original. */
-    uint64_t start = space + (storage_start & 63);
-    memcpy((void *)(uintptr_t)start, (const void *)(uintptr_t)storage_start, storage_end - storage_start);
-    thread->host_fs = start + (storage_pointer - storage_start);
+    uint64_t size = start_storage.end - start_storage.begin;
+    char *to = (char *)thread + BLOCK_TLS;
+    memcpy(to, (const void *)(uintptr_t)start_storage.begin, size);
+    thread->host_fs = (uint64_t)(uintptr_t)to + (start_storage.pointer - start_storage.begin);
     uint64_t *descriptor = (uint64_t *)(uintptr_t)thread->host_fs;
     descriptor[0] = descriptor[2] = thread->host_fs;
 }
@@ -121,9 +108,9 @@ struct thread *thread_take(const struct thread *parent)
 {
     lock_take();
     struct thread *thread = block_again();
-    lock_release();
     if (!thread)
-        thread = block_new();
+        thread = block_new(CHUNK_SIZE);
+    lock_release();
     if (!thread)
         return NULL;
     void *scratch = thread->scratch;
@@ -171,7 +158,7 @@ void thread_arm_stack(struct thread *thread)
 {
     stack_t stack = {
         .ss_sp = (char *)thread + BLOCK_STACK,
-        .ss_size = BLOCK_SIZE - BLOCK_STACK - TLS_SPACE,
+        .ss_size = BLOCK_SIZE - BLOCK_STACK,
     };
     system_call3(SYS_sigaltstack, (long)&stack, 0, 0);
 }

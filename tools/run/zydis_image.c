@@ -3,9 +3,9 @@
  *
  * Relocating it twice, on two threads, stores the same values twice.
  *
- * SOURCES: System V ABI for x86-64, 4.4 (relocation types), 5.2 (dynamic section). ASSUMPTIONS: the library needs no more
- * of the C library than `imports` has, and its constructors do nothing that decoding needs. A test of the build calls each
- * function (tests/run_options.sh runs a program with an access that needs it). */
+ * SOURCES: System V ABI for x86-64, 4.4 (relocation types), 5.2 (dynamic section). ASSUMPTIONS: the library needs no
+ * more of the C library than `imports` has, and its constructors do nothing that decoding needs. A test of the build
+ * calls each function (tests/run_options.sh runs a program with an access that needs it). */
 #include "zydis_image.h"
 
 #include <Zydis/Zydis.h>
@@ -55,10 +55,8 @@ static const struct {
     const char *name;
     uint64_t address;
 } imports[] = {
-    {"memset", (uint64_t)(uintptr_t)memset},
-    {"memcpy", (uint64_t)(uintptr_t)memcpy},
-    {"strlen", (uint64_t)(uintptr_t)strlen},
-    {"__stack_chk_fail", (uint64_t)(uintptr_t)__stack_chk_fail},
+    {"memset", (uint64_t)(uintptr_t)memset},      {"memcpy", (uint64_t)(uintptr_t)memcpy},
+    {"strlen", (uint64_t)(uintptr_t)strlen},      {"__stack_chk_fail", (uint64_t)(uintptr_t)__stack_chk_fail},
     {"__assert_fail", (uint64_t)(uintptr_t)fail},
 };
 
