@@ -114,31 +114,36 @@ static bool is_probe(const struct segue_plan *plan, const struct segue_piece *pi
     return plan->accesses[piece->access].flags & SEGUE_ACCESS_PROBE;
 }
 
-/* Makes `part` what of the piece lies in `size` bytes from `address` on; false if nothing does. By last bytes, since an
- * operand may end where the address space does. */
-static bool cut(const struct segue_piece *piece, uint64_t address, uint64_t size, struct segue_piece *part)
+/* What of the piece lies in `size` bytes from `address` on: the piece itself, or `part`; NULL if nothing does. By last
+ * bytes, since an operand may end where the address space does. A piece is not copied where it need not be: its fields
+ * were stored just before, one by one, and a copy would wait for that. */
+static const struct segue_piece *cut(const struct segue_piece *piece, uint64_t address, uint64_t size,
+                                     struct segue_piece *part)
 {
     uint64_t last = address + size - 1, piece_last = piece->address + piece->size - 1;
     if (size == 0 || piece->address > last || piece_last < address)
-        return false;
+        return NULL;
+    if (piece->address >= address && piece_last <= last)
+        return piece;
     uint64_t skipped = address > piece->address ? address - piece->address : 0;
     *part = *piece;
     part->address += skipped;
     if (piece_is_native(piece))
         part->host = (void *)((uintptr_t)piece->host + skipped);
     part->size = (uint32_t)((piece_last < last ? piece_last : last) - part->address + 1);
-    return true;
+    return part;
 }
 
-/* Makes `part` what of a piece lies in its operand's copy; false if nothing does, or it is not accessed in that
- * direction, if only to see whether it can be. */
-static bool wanted_part(const struct segue_plan *plan, const struct copies *copies, const struct segue_piece *piece,
-                        uint8_t direction, struct segue_piece *part)
+/* What of a piece lies in its operand's copy; NULL if nothing does, or it is not accessed in that direction, if only to
+ * see whether it can be. */
+static const struct segue_piece *wanted_part(const struct segue_plan *plan, const struct copies *copies,
+                                             const struct segue_piece *piece, uint8_t direction,
+                                             struct segue_piece *part)
 {
     const struct segue_access *access = &plan->accesses[piece->access];
     if (!copies->bytes[access->operand] || !(access->direction & direction) ||
         (copies->only && copies->only != piece->access + 1))
-        return false;
+        return NULL;
     return cut(piece, copies->of.address[access->operand], copies->of.size[access->operand], part);
 }
 
@@ -195,9 +200,10 @@ static enum segue_status check_writable(const struct segue_plan *plan, const str
                                         struct segue_fault *fault)
 {
     for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece part;
-        if (wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &part) && !is_device(&part) && !writable(&part))
-            return failed(&part, SEGUE_WRITE, fault);
+        struct segue_piece room;
+        const struct segue_piece *part = wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &room);
+        if (part && !is_device(part) && !writable(part))
+            return failed(part, SEGUE_WRITE, fault);
     }
     return SEGUE_OK;
 }
@@ -213,33 +219,37 @@ static enum segue_status read_device(const struct segue_plan *plan, const struct
 
 enum segue_status pieces_read(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
 {
-    struct segue_piece device = {.size = 0};
+    struct segue_piece room, device_room;
+    const struct segue_piece *device = NULL;
     for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece part;
-        if (!wanted_part(plan, copies, &plan->pieces[i], SEGUE_READ, &part) || is_probe(plan, &part))
+        const struct segue_piece *piece = &plan->pieces[i];
+        bool asked_last = is_device(piece);
+        const struct segue_piece *part =
+            wanted_part(plan, copies, piece, SEGUE_READ, asked_last ? &device_room : &room);
+        if (!part || is_probe(plan, part))
             continue;
-        if (is_device(&part))
+        if (asked_last)
             device = part;
         /* What is read to be written faults as a write. */
-        else if ((plan->accesses[part.access].direction & SEGUE_WRITE) && !writable(&part))
-            return failed(&part, SEGUE_WRITE, fault);
-        else if (!load(&part, place_in(plan, copies, &part)))
-            return failed(&part, SEGUE_READ, fault);
+        else if ((plan->accesses[part->access].direction & SEGUE_WRITE) && !writable(part))
+            return failed(part, SEGUE_WRITE, fault);
+        else if (!load(part, place_in(plan, copies, part)))
+            return failed(part, SEGUE_READ, fault);
     }
     enum segue_status status = check_writable(plan, copies, fault);
-    return status == SEGUE_OK && device.size ? read_device(plan, copies, &device) : status;
+    return status == SEGUE_OK && device ? read_device(plan, copies, device) : status;
 }
 
 /* The device first, since it may refuse. */
 static enum segue_status write_device(const struct segue_plan *plan, const struct copies *copies)
 {
     for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece part;
-        if (!is_device(&plan->pieces[i]) || !wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &part) ||
-            is_probe(plan, &part))
+        struct segue_piece room;
+        if (!is_device(&plan->pieces[i]) || is_probe(plan, &plan->pieces[i]))
             continue;
-        if (part.window->write(part.window->context, part.address, place_in(plan, copies, &part), part.size) !=
-            SEGUE_OK)
+        const struct segue_piece *part = wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &room);
+        if (part && part->window->write(part->window->context, part->address, place_in(plan, copies, part),
+                                        part->size) != SEGUE_OK)
             return SEGUE_UNSUPPORTED;
     }
     return SEGUE_OK;
@@ -252,10 +262,10 @@ static enum segue_status write_parts(const struct segue_plan *plan, const struct
     if (status == SEGUE_OK)
         status = write_device(plan, copies);
     for (uint32_t i = 0; i < plan->piece_count && status == SEGUE_OK; i++) {
-        struct segue_piece part;
-        if (wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &part) && !is_device(&part) &&
-            !is_probe(plan, &part) && !store(&part, place_in(plan, copies, &part)))
-            status = failed(&part, SEGUE_WRITE, fault);
+        struct segue_piece room;
+        const struct segue_piece *part = wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &room);
+        if (part && !is_device(part) && !is_probe(plan, part) && !store(part, place_in(plan, copies, part)))
+            status = failed(part, SEGUE_WRITE, fault);
     }
     return status;
 }
@@ -268,14 +278,15 @@ static bool is_indivisible(const struct segue_piece *piece)
 
 enum segue_status pieces_write(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
 {
-    struct segue_piece first;
+    struct segue_piece room;
     if (plan->piece_count > 1 || is_probe(plan, &plan->pieces[0]) || is_device(&plan->pieces[0]))
         return write_parts(plan, copies, fault);
-    if (!wanted_part(plan, copies, &plan->pieces[0], SEGUE_WRITE, &first))
+    const struct segue_piece *first = wanted_part(plan, copies, &plan->pieces[0], SEGUE_WRITE, &room);
+    if (!first)
         return SEGUE_OK;
-    if (!is_indivisible(&first))
+    if (!is_indivisible(first))
         return write_parts(plan, copies, fault);
-    return store(&first, place_in(plan, copies, &first)) ? SEGUE_OK : failed(&first, SEGUE_WRITE, fault);
+    return store(first, place_in(plan, copies, first)) ? SEGUE_OK : failed(first, SEGUE_WRITE, fault);
 }
 
 static bool is_reachable(const struct segue_plan *plan, const struct segue_piece *piece, uint32_t offset)
@@ -334,11 +345,12 @@ void pieces_find_fault(const struct segue_plan *plan, const struct extents *exte
         return;
     *fault = (struct segue_fault){0};
     for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece part = plan->pieces[i];
-        const struct segue_access *access = &plan->accesses[part.access];
-        if (extents && !cut(&plan->pieces[i], extents->address[access->operand], extents->size[access->operand], &part))
-            continue;
-        if (!is_device(&part) && find_in_piece(&part, access->direction, fault))
+        struct segue_piece room;
+        const struct segue_piece *part = &plan->pieces[i];
+        const struct segue_access *access = &plan->accesses[part->access];
+        if (extents)
+            part = cut(part, extents->address[access->operand], extents->size[access->operand], &room);
+        if (part && !is_device(part) && find_in_piece(part, access->direction, fault))
             return;
     }
 }

@@ -255,13 +255,14 @@ static bool checks_alignment_late(const struct segue_plan *plan, const struct se
 static const char *engine_refusal(struct segue_plan *plan, const struct segue_regs *regs,
                                   const struct segue_xstate *xstate)
 {
-    if (engine_of(&plan->insn) == SEGUE_ENGINE_MOVE)
+    enum segue_engine engine = engine_of(&plan->insn);
+    if (engine == SEGUE_ENGINE_MOVE)
         return NULL;
     if (is_beyond_stack(plan))
         return "a part of its memory on the stack has no address";
     if (is_beyond_segment(plan, regs))
         return "its address is none before the segment's base is added";
-    switch (engine_of(&plan->insn)) {
+    switch (engine) {
     case SEGUE_ENGINE_STACK:
         if (checks_alignment_late(plan, regs))
             return "alignment is checked, which is not told from missing memory in time";
@@ -312,14 +313,15 @@ static const char *cut_accesses(struct segue_plan *plan, struct reach *reach)
 
 enum segue_status plan_reach(struct segue_plan *plan, struct reach *reach)
 {
+    enum segue_engine engine = engine_of(&plan->insn);
     const char *why = cut_accesses(plan, reach);
     if (!why)
         why = windows_refusal(plan);
-    if (!why && engine_of(&plan->insn) == SEGUE_ENGINE_REPLAY)
+    if (!why && engine == SEGUE_ENGINE_REPLAY)
         why = replay_window_refusal(plan);
     if (why)
         return refuse(plan, SEGUE_UNSUPPORTED, why);
-    plan->engine = engine_of(&plan->insn);
+    plan->engine = engine;
     return SEGUE_OK;
 }
 
