@@ -49,9 +49,9 @@ static void cut_string(struct segue_plan *plan)
         repeat_trim(plan, most);
 }
 
-static const struct values_copy *copy_of(const struct values *values, uint64_t address, uint64_t size)
+static const struct values_copy *copy_of(const struct values *values, uint32_t access, uint64_t address, uint64_t size)
 {
-    for (unsigned i = 0; i < values->copy_count; i++) {
+    for (unsigned i = values->is_by_access ? access : 0; i < values->copy_count; i++) {
         const struct values_copy *copy = &values->copies[i];
         if (address - copy->first < copy->size && size <= copy->size - (address - copy->first))
             return copy;
@@ -64,6 +64,21 @@ static void *place_in(uint8_t *bytes, const struct values_copy *copy, uint64_t a
     return bytes + copy->at + (address - copy->first);
 }
 
+/* Lanes lie anywhere, and each is reached at a distance of its own. */
+static bool make_copies_of_lanes(struct values *values)
+{
+    const struct segue_plan *plan = &values->plan;
+    for (uint32_t i = 0; i < plan->access_count; i++) {
+        const struct segue_access *access = &plan->accesses[i];
+        size_t at = 2 * VALUES_ALIGNMENT * i + access->address % VALUES_ALIGNMENT;
+        if (access->size > VALUES_ALIGNMENT || 2 * VALUES_ALIGNMENT * (i + 1) > VALUES_ROOM)
+            return false;
+        values->copies[i] = (struct values_copy){access->address, access->size, at};
+    }
+    values->copy_count = plan->access_count;
+    return plan->access_count > 0;
+}
+
 /* All accesses of an operand have one copy, as they have one distance where the instruction is run natively; operands
  * that overlap have one together. */
 static bool make_copies(struct values *values)
@@ -71,6 +86,9 @@ static bool make_copies(struct values *values)
     const struct segue_plan *plan = &values->plan;
     struct values_copy *copies = values->copies;
     values->copy_count = 0;
+    values->is_by_access = plan->insn.memory[0].addressing == SEGUE_ADDRESSING_VECTOR;
+    if (values->is_by_access)
+        return make_copies_of_lanes(values);
     for (unsigned operand = 0; operand < SEGUE_MEMORY_OPERANDS; operand++) {
         uint64_t first = UINT64_MAX, last = 0, start, size;
         for (uint32_t i = 0; i < plan->access_count; i++) {
@@ -150,7 +168,7 @@ static enum segue_status fetch(struct values *values, const struct segue_plan *p
         const struct segue_access *access = &plan->accesses[piece->access];
         if (is_device(piece) || !is_data(access))
             continue;
-        const struct values_copy *copy = copy_of(values, piece->address, piece->size);
+        const struct values_copy *copy = copy_of(values, piece->access, piece->address, piece->size);
         if (!copy)
             return SEGUE_UNSUPPORTED;
         enum segue_status status =
@@ -175,7 +193,8 @@ static void redirect(struct values *values)
             note_device(values, piece);
             continue;
         }
-        piece->host = place_in(values->after, copy_of(values, piece->address, piece->size), piece->address);
+        piece->host =
+            place_in(values->after, copy_of(values, piece->access, piece->address, piece->size), piece->address);
         piece->window = NULL;
     }
 }
@@ -194,7 +213,7 @@ static enum segue_status publish(struct values *values, const struct segue_plan 
         if (is_device(piece) || !is_data(access) || !(access->direction & SEGUE_WRITE) ||
             !is_done(values, piece->access))
             continue;
-        const struct values_copy *copy = copy_of(values, piece->address, piece->size);
+        const struct values_copy *copy = copy_of(values, piece->access, piece->address, piece->size);
         enum segue_status status = piece_store(piece, place_in(values->after, copy, piece->address), fault);
         if (status != SEGUE_OK)
             return status;
@@ -216,7 +235,7 @@ static bool is_atomic(const struct segue_plan *plan)
 static enum segue_status exchange(struct values *values, const struct segue_plan *plan, struct segue_fault *fault)
 {
     const struct segue_piece *piece = &plan->pieces[0];
-    const struct values_copy *copy = copy_of(values, piece->address, piece->size);
+    const struct values_copy *copy = copy_of(values, piece->access, piece->address, piece->size);
     return piece_exchange(piece, place_in(values->before, copy, piece->address),
                           place_in(values->after, copy, piece->address), fault);
 }
@@ -324,7 +343,7 @@ void values_visit(const struct values *values, segue_value_visit *visit, void *c
             visit_device(&values->device, &value, visit, context);
             continue;
         }
-        const struct values_copy *copy = copy_of(values, address, size);
+        const struct values_copy *copy = copy_of(values, i, address, size);
         value.before = values->before + copy->at + (address - copy->first);
         value.after =
             access->direction & SEGUE_WRITE ? values->after + copy->at + (address - copy->first) : value.before;

@@ -32,8 +32,10 @@ struct values {
     /* The plan as it is carried out on the copies, and with the pieces that they are copies of. */
     struct segue_plan plan, real;
     struct segue_regs regs;
-    struct values_copy copies[SEGUE_MEMORY_OPERANDS];
+    /* One for each operand, or for each access where an operand's lie anywhere. */
+    struct values_copy copies[SEGUE_ACCESSES_MOST];
     unsigned copy_count;
+    bool is_by_access;
     /* Of a repeated string: how many elements were done. */
     uint64_t elements;
     struct values_device device;

@@ -370,6 +370,37 @@ static void locked_sixteen_bytes_are_told(void **state)
     open_region(&one);
 }
 
+/* Lanes in two regions and outside, one of them twice. */
+static void gather_is_told_lane_by_lane(void **state)
+{
+    static uint32_t ordinary = 33;
+    uint64_t base = (uint64_t)(uintptr_t)one.memory;
+    int64_t indices[4] = {0, (int64_t)((uintptr_t)two.memory - base), 8, (int64_t)((uintptr_t)&ordinary - base)};
+    uint32_t result[4] = {0};
+    (void)state;
+    if (!__builtin_cpu_supports("avx2"))
+        skip();
+    close_region(&one, step_and_tell);
+    close_region(&two, step_and_tell);
+    ((volatile uint32_t *)one.alias)[0] = 11;
+    ((volatile uint32_t *)one.alias)[2] = 12;
+    ((volatile uint32_t *)two.alias)[0] = 22;
+    __asm__ volatile("vmovdqu (%1), %%ymm1; vpcmpeqd %%xmm2, %%xmm2, %%xmm2; vpgatherqd %%xmm2, (%2,%%ymm1), %%xmm0;"
+                     "vmovdqu %%xmm0, (%0); vzeroupper"
+                     :
+                     : "r"(result), "r"(indices), "r"(base)
+                     : "memory", "xmm0", "xmm1", "xmm2");
+    assert_int_equal(result[0], 11);
+    assert_int_equal(result[1], 22);
+    assert_int_equal(result[2], 12);
+    assert_int_equal(result[3], 33);
+    assert_int_equal(told_count, 4);
+    is_told(1, two.memory, 4, SEGUE_READ, 22, 22);
+    is_told(3, &ordinary, 4, SEGUE_READ, 33, 33);
+    open_region(&one);
+    open_region(&two);
+}
+
 static uint64_t bytes_read, bytes_written;
 
 static void count_bytes(void *context, const struct segue_value *value)
@@ -698,6 +729,7 @@ int main(void)
         TEST(verdict_before_a_suspension_is_asked_for_again),
         TEST(step_in_a_policy_tells_what_it_read_and_wrote),
         TEST(locked_sixteen_bytes_are_told),
+        TEST(gather_is_told_lane_by_lane),
         TEST(string_is_told_in_parts_of_a_page),
         TEST(locked_values_are_those_of_the_operation),
         TEST(other_policies_are_asked_before_a_step_and_once),

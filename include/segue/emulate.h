@@ -169,8 +169,8 @@ typedef void segue_value_visit(void *context, const struct segue_value *value);
 /* As segue_step, and calls `visit` (may be NULL) after it for each access that it made, in order. The step is done by
  * way of copies: memory is read once, the instruction is run on what was read, and stored is what that has written. A
  * locked instruction is published by one compare-and-exchange. A repeated string does at most 4 KiB of each operand,
- * and stops between elements. SEGUE_UNSUPPORTED also where this cannot be done: accesses of one operand that lie more
- * than 4 KiB apart, and state areas larger than that. Needs 30 KiB of stack. Async-signal-safe, thread-safe. */
+ * and stops between elements. SEGUE_UNSUPPORTED also where this cannot be done: masked runs of one operand and
+ * state areas larger than 4 KiB. Needs 30 KiB of stack. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_status segue_step_values(const struct segue_plan *plan, struct segue_regs *regs,
                                               struct segue_xstate *xstate, struct segue_fault *fault,
                                               segue_value_visit *visit, void *context);
