@@ -132,6 +132,8 @@ static size_t fixed_size(void)
 bool replay_recover(uint64_t *rip)
 {
     const char *way_out;
+    if (stubs_are_back(*rip))
+        return true;
     if (stubs_contain(*rip))
         way_out = replay_faulted;
     else if (*rip >= (uint64_t)(uintptr_t)replay_load && *rip < (uint64_t)(uintptr_t)replay_loaded)

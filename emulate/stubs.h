@@ -45,6 +45,10 @@ void stubs_let_go(uint32_t holder);
 /* For a holder that will not come back, whatever it was at. */
 void stubs_abandon(uint32_t holder);
 
+/* Whether `rip` is in a stub that the calling thread was interrupted in before its process was made by fork, and which
+ * stands there again now: it goes on as if nothing had been. */
+bool stubs_are_back(uint64_t rip);
+
 /* Whether `rip` is in a stub. `*offset`: from the instruction's first byte. */
 bool stubs_contain(uint64_t rip);
 

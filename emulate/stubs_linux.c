@@ -10,7 +10,8 @@
  * Two things can make that memory lie. A processor may have fetched a place's earlier contents: so each writing has a
  * number, and a thread that meets one that is later than its last serialising instruction executes another. A child
  * made by fork would share the memory with its parent: so it does not inherit it, and makes its own when it first needs
- * some, in whatever it then is: a fork handler, a signal's, or the child of a bare system call.
+ * some, in whatever it then is: a fork handler, a signal's, or the child of a bare system call. It does inherit what is
+ * written where, and writes the same: a handler that interrupts a stub may fork, and returns to it in the child.
  *
  * The view that can be written stands at a random distance from the one that can be executed. It stays mapped: a step
  * must not fail for want of a mapping, nor make every thread look anew.
@@ -27,12 +28,14 @@
 #include "stubs.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "../decode/system/call_linux_x86_64.h"
+#include "../decode/system/once.h"
 #include "replay.h"
 #include "stubs_layout.h"
 #include "views.h"
@@ -70,19 +73,28 @@ struct header {
 /* Assembly. */
 extern const char stubs_region[];
 
-/* All that belongs to one process: wiped in a child made by fork. */
+#define PAGE 4096u
+
 struct memory {
+    /* These belong to one process: their page is wiped in a child made by fork. */
     /* The view that can be executed; 0 until both are there, BEING_PLACED while it is put where it belongs. */
     uint64_t executable;
     /* The system has said no, and is not asked again by every plan. */
     bool refused;
-    _Alignas(64) struct stub places[PLACES];
+    /* Closed addresses stand where the code was executed in the parent. */
+    bool reserved;
+    _Alignas(PAGE) struct stub places[PLACES];
     /* Which stub each of those who may hold one holds, one word each, so that who never comes back (a handler that
      * interrupted it left by siglongjmp, or its thread has ended) can be made to let go by others. */
     _Alignas(64) uint32_t holders[HOLDERS];
 };
 
 static struct memory *memory;
+/* Code has been executed in the library's region, in this process or in one that it descends from: there is nothing of
+ * the file's there any more. */
+static bool region_is_taken;
+/* There have been views. */
+static bool was_made;
 /* How many writings there have been; it goes on counting in a child. */
 static uint64_t writings;
 /* The writings that the thread's last serialising instruction came after. */
@@ -145,11 +157,34 @@ static enum segue_status make_views_of_file(struct views *views)
     return status;
 }
 
+/* In a child, before anything else is mapped where its parent's code was. */
+static bool reserve_region(void)
+{
+    long there = (long)(uintptr_t)stubs_region;
+    long at = system_call6(SYS_mmap, there, VIEW_SIZE, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at == there)
+        return true;
+    /* A kernel before 4.17 takes the address for a mere hint. */
+    if (at > 0)
+        system_call3(SYS_munmap, at, VIEW_SIZE, 0);
+    return false;
+}
+
+static bool region_is_free(struct memory *present)
+{
+    if (region_is_taken && !present->reserved)
+        present->reserved = reserve_region();
+    return !region_is_taken || present->reserved;
+}
+
 /* Moves the view that is executed to where unwinders know it. It stays where it is if the system does not let it. */
-static uint64_t place_view(const struct views *views)
+static uint64_t place_view(struct memory *present, const struct views *views)
 {
     uint64_t there = (uint64_t)(uintptr_t)stubs_region;
     long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    if (!region_is_free(present))
+        return views->first;
     if (system_call6(SYS_mremap, (long)(views->first + CODE_SIZE), HEADER_SIZE, HEADER_SIZE, flags,
                      (long)(there + CODE_SIZE), 0) < 0)
         return views->first;
@@ -160,7 +195,33 @@ static uint64_t place_view(const struct views *views)
                    ? 0
                    : views->first;
     views_unmap(views->first, VIEW_SIZE, true);
+    region_is_taken = true;
     return there;
+}
+
+static void write_code(uint8_t *at, const uint8_t *bytes, uint8_t length)
+{
+    memset(at, BREAKPOINT, PLACE_SIZE);
+    memcpy(at, endbr64, sizeof endbr64);
+    memcpy(at + sizeof endbr64, bytes, length);
+    at[sizeof endbr64 + length] = RETURN;
+}
+
+/* Writes again what the parent had written; nobody holds any of it. A place that one of its threads was writing is
+ * free. */
+static void write_what_was_there(struct memory *present, uint64_t writable)
+{
+    memset(present->holders, 0, sizeof present->holders);
+    for (uint32_t i = 0; i < PLACES; i++) {
+        struct stub *stub = &present->places[i];
+        const uint8_t *key = (const uint8_t *)stub->key;
+        if (stub->writer)
+            memset(stub, 0, sizeof *stub);
+        if (stub->key[1] == 0)
+            continue;
+        write_code((uint8_t *)(uintptr_t)writable + i * PLACE_SIZE, key, key[SEGUE_INSN_BYTES]);
+        stub->written = __atomic_add_fetch(&writings, 1, __ATOMIC_ACQ_REL);
+    }
 }
 
 /* Whoever loses a race waits for the winner, whom no signal interrupts. */
@@ -174,8 +235,12 @@ static enum segue_status make_code(struct memory *present)
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
     bool wins = __atomic_compare_exchange_n(&present->executable, &none, BEING_PLACED, false, __ATOMIC_ACQ_REL,
                                             __ATOMIC_ACQUIRE);
-    if (wins)
-        __atomic_store_n(&present->executable, place_view(&views), __ATOMIC_RELEASE);
+    if (wins) {
+        if (was_made)
+            write_what_was_there(present, views.second);
+        was_made = true;
+        __atomic_store_n(&present->executable, place_view(present, &views), __ATOMIC_RELEASE);
+    }
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
     if (!wins)
         unmap_views(&views);
@@ -190,7 +255,7 @@ static enum segue_status map_places(void)
     struct memory *none = NULL;
     if (mapped == MAP_FAILED)
         return SEGUE_NO_MEMORY;
-    if (madvise(mapped, sizeof *memory, MADV_WIPEONFORK) != 0) {
+    if (madvise(mapped, PAGE, MADV_WIPEONFORK) != 0) {
         munmap(mapped, sizeof *memory);
         return SEGUE_UNSUPPORTED;
     }
@@ -212,8 +277,23 @@ static enum segue_status make_code_unless_refused(void)
     return status;
 }
 
+/* No system call but one, and none where nothing was made. */
+static void after_fork_in_child(void)
+{
+    if (region_is_taken && !executable_view())
+        memory->reserved = memory->reserved || reserve_region();
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
+}
+
 enum segue_status stubs_prepare(void)
 {
+    static struct once forks;
+    if (!once(&forks, watch_forks))
+        return SEGUE_NO_MEMORY;
     enum segue_status status = __atomic_load_n(&memory, __ATOMIC_ACQUIRE) ? SEGUE_OK : map_places();
     if (status != SEGUE_OK)
         return status;
@@ -224,6 +304,13 @@ enum segue_status stubs_prepare(void)
 bool stubs_ready(void)
 {
     return make_code_unless_refused() == SEGUE_OK;
+}
+
+bool stubs_are_back(uint64_t rip)
+{
+    uint64_t there = (uint64_t)(uintptr_t)stubs_region;
+    return region_is_taken && rip - there < CODE_SIZE && !executable_view() &&
+           make_code_unless_refused() == SEGUE_OK && executable_view() == there;
 }
 
 bool stubs_contain(uint64_t rip)
@@ -283,14 +370,10 @@ static bool is_held(const struct stub *stub, uint32_t writer)
     return false;
 }
 
-static void write_code(struct stub *stub, const struct segue_redirection *redirection)
+static uint8_t *writable_place(const struct stub *stub)
 {
     const struct header *header = (const struct header *)(uintptr_t)(executable_view() + CODE_SIZE);
-    uint8_t *at = (uint8_t *)(uintptr_t)header->writable + (size_t)(stub - memory->places) * PLACE_SIZE;
-    memset(at, BREAKPOINT, PLACE_SIZE);
-    memcpy(at, endbr64, sizeof endbr64);
-    memcpy(at + sizeof endbr64, redirection->bytes, redirection->length);
-    at[sizeof endbr64 + redirection->length] = RETURN;
+    return (uint8_t *)(uintptr_t)header->writable + number_of(stub) * PLACE_SIZE;
 }
 
 /* Writes the place if nobody holds it or writes it, and holds it then. */
@@ -304,7 +387,7 @@ static bool write_place(uint32_t holder, struct stub *stub, const struct segue_r
     if (free) {
         __atomic_store_n(&stub->key[0], key[0], __ATOMIC_RELAXED);
         __atomic_store_n(&stub->key[1], key[1], __ATOMIC_RELAXED);
-        write_code(stub, redirection);
+        write_code(writable_place(stub), redirection->bytes, redirection->length);
         stub->written = __atomic_add_fetch(&writings, 1, __ATOMIC_ACQ_REL);
         note_hold(holder, stub);
     }
@@ -346,7 +429,10 @@ static struct stub *find(uint32_t holder, const struct segue_redirection *redire
 
 bool stubs_borrow(uint32_t *holder)
 {
-    for (uint32_t i = 0; memory && i < BORROWERS; i++) {
+    /* In a child, all numbers are free from then on. */
+    if (!stubs_ready())
+        return false;
+    for (uint32_t i = 0; i < BORROWERS; i++) {
         uint32_t free = 0;
         *holder = STUBS_NUMBERED + (thread_start() + i) % BORROWERS;
         if (__atomic_compare_exchange_n(&memory->holders[*holder], &free, BORROWED, false, __ATOMIC_ACQUIRE,
@@ -368,7 +454,6 @@ const void *stubs_hold(uint32_t holder, const struct segue_redirection *redirect
     return (const void *)(uintptr_t)(memory->executable + (uint64_t)number_of(stub) * PLACE_SIZE);
 }
 
-/* In a child that was made while its thread held one, it holds none. */
 void stubs_let_go(uint32_t holder)
 {
     __atomic_store_n(&memory->holders[holder], 0, __ATOMIC_RELEASE);

@@ -15,14 +15,18 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
+#include "../emulate/stubs.h"
 #include "child.h"
 
 #ifndef PR_SET_MDWE
@@ -30,6 +34,8 @@
 #endif
 
 #define PAGE 4096u
+/* Where stubs are executed. */
+extern const char stubs_region[];
 /* A case's exit status when this machine cannot show it. */
 #define SKIPPED 77
 
@@ -190,7 +196,7 @@ static int memory_files_are_forbidden_before_install(void)
  * not use. */
 static int child_that_replays_nothing_makes_no_memory(void)
 {
-    static const int calls[] = {SYS_memfd_create, SYS_mmap, SYS_mremap, SYS_mprotect, SYS_madvise};
+    static const int calls[] = {SYS_memfd_create, SYS_mremap, SYS_mprotect, SYS_madvise};
     install_with_closed_page();
     forbid(calls, sizeof calls / sizeof *calls);
     pid_t child = fork();
@@ -495,6 +501,99 @@ static int plan_made_before_a_raw_fork_steps(void)
     return exit_of(child) || word != 0;
 }
 
+/* ---- children of handlers that interrupt a step ---- */
+
+static volatile pid_t forked;
+static volatile unsigned interruptions;
+static bool forks_bare;
+
+static void fork_inside_a_stub(int number, siginfo_t *info, void *context)
+{
+    const ucontext_t *interrupted = context;
+    (void)number, (void)info;
+    interruptions++;
+    if (forked < 0 && stubs_contain((uint64_t)interrupted->uc_mcontext.gregs[REG_RIP]))
+        forked = forks_bare ? raw_fork() : fork();
+}
+
+/* A copy within closed memory, by a stub that takes its time; true if it is right. */
+static bool copy_closed_memory(size_t half)
+{
+    char *to = (char *)mapping.memory + half, *from = mapping.memory;
+    size_t size = half;
+    memset(mapping.alias, 0x5a, half);
+    memset((char *)mapping.alias + half, 0, half);
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+    return memcmp(mapping.alias, (char *)mapping.alias + half, half) == 0;
+}
+
+static int copy_while_a_handler_forks(void)
+{
+    enum { HALF = 1 << 20 };
+    struct sigaction action = {.sa_sigaction = fork_inside_a_stub, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct itimerval often = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
+    expect(segue_install(&(struct segue_options){.flags = SEGUE_INSTALL_OPEN_SIGNALS}));
+    expect(segue_mapping_create(NULL, (size_t)2 * HALF, &mapping));
+    close_mapping();
+    forked = -1;
+    sigaction(SIGALRM, &action, NULL);
+    for (int i = 0; i < 200 && forked < 0; i++) {
+        setitimer(ITIMER_REAL, &often, NULL);
+        bool right = copy_closed_memory(HALF);
+        setitimer(ITIMER_REAL, &never, NULL);
+        /* The child's copy of the memory is its parent's. */
+        if (!right && forked < 0)
+            return 1;
+    }
+    if (forked < 0)
+        return SKIPPED;
+    if (forked == 0) {
+        count();
+        _exit(0);
+    }
+    return exit_of(forked);
+}
+
+static int handler_that_interrupts_a_stub_may_fork(void)
+{
+    return copy_while_a_handler_forks();
+}
+
+static int handler_that_interrupts_a_stub_may_fork_bare(void)
+{
+    forks_bare = true;
+    return copy_while_a_handler_forks();
+}
+
+/* What the child has mapped where its parent's code was stays. */
+static int child_keeps_what_it_maps(void)
+{
+    enum { COUNT = 64 };
+    static char *mapped[COUNT];
+    install_with_closed_page();
+    count();
+    pid_t child = raw_fork();
+    if (child == 0) {
+        bool whole = true;
+        for (size_t i = 0; i < COUNT; i++) {
+            mapped[i] = mmap(NULL, (i % 32 + 1) * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            memset(mapped[i], (int)i, (i % 32 + 1) * PAGE);
+        }
+        char *taken = mmap((char *)(uintptr_t)stubs_region + PAGE, PAGE, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        whole &= taken == (char *)(uintptr_t)stubs_region + PAGE;
+        if (whole)
+            *taken = 77;
+        count();
+        whole &= *taken == 77;
+        for (size_t i = 0; i < COUNT; i++)
+            for (size_t k = 0; k < (i % 32 + 1) * PAGE; k += 512)
+                whole &= mapped[i][k] == (char)i;
+        _exit(whole ? 0 : 1);
+    }
+    return exit_of(child) || counted() != 2;
+}
+
 #define EACH_CASE(X)                                                                                                   \
     X(file_size_of_zero_before_install)                                                                                \
     X(file_size_of_zero_before_fork)                                                                                   \
@@ -519,6 +618,9 @@ static int plan_made_before_a_raw_fork_steps(void)
     X(fork_handlers_that_came_first_are_served_before)                                                                 \
     X(fork_handlers_that_came_last_are_served)                                                                         \
     X(signal_before_our_fork_handlers_is_served)                                                                       \
+    X(handler_that_interrupts_a_stub_may_fork)                                                                         \
+    X(handler_that_interrupts_a_stub_may_fork_bare)                                                                    \
+    X(child_keeps_what_it_maps)                                                                                        \
     X(raw_fork_is_served)                                                                                              \
     X(policy_that_forks_raw_steps_twice)                                                                               \
     X(plan_made_before_a_raw_fork_steps)
