@@ -2,17 +2,31 @@
 #include "work.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 _Static_assert(WORK_MOST <= STEP_HOLDERS, "each area has a number by which it holds a stub");
 
+#define LIMIT_SHARE 16
+
 static struct work *areas;
 static uint32_t count;
+
+/* As many as take a small part of a limited address space: the rest is the program's. */
+static uint32_t most_wanted(void)
+{
+    struct rlimit limit;
+    uint32_t wanted = WORK_MOST;
+    if (getrlimit(RLIMIT_AS, &limit) == 0)
+        while (wanted > WORK_LEAST && wanted * sizeof *areas > limit.rlim_cur / LIMIT_SHARE)
+            wanted /= 2;
+    return wanted;
+}
 
 enum segue_status work_prepare(void)
 {
     if (areas)
         return SEGUE_OK;
-    for (uint32_t wanted = WORK_MOST; wanted >= WORK_LEAST; wanted /= 2) {
+    for (uint32_t wanted = most_wanted(); wanted >= WORK_LEAST; wanted /= 2) {
         void *memory = mmap(NULL, wanted * sizeof *areas, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED)

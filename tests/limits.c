@@ -165,12 +165,24 @@ static int no_descriptor_is_left(void)
     return counted() != 1 || count_in(fork());
 }
 
-static int small_address_space(void)
+/* And there is some left for the program. */
+static int step_in_address_space(rlim_t size, size_t left)
 {
-    set_limit(RLIMIT_AS, 64u << 20);
+    set_limit(RLIMIT_AS, size);
     install_with_closed_page();
     count();
-    return counted() != 1 || count_in(fork());
+    void *programs = malloc(left);
+    return !programs || counted() != 1 || count_in(fork());
+}
+
+static int small_address_space(void)
+{
+    return step_in_address_space(64u << 20, 16u << 20);
+}
+
+static int very_small_address_space(void)
+{
+    return step_in_address_space(24u << 20, 1u << 20);
 }
 
 /* ---- filters ---- */
@@ -601,6 +613,7 @@ static int child_keeps_what_it_maps(void)
     X(large_mapping_under_a_small_file_size)                                                                           \
     X(no_descriptor_is_left)                                                                                           \
     X(small_address_space)                                                                                             \
+    X(very_small_address_space)                                                                                        \
     X(memory_files_are_forbidden)                                                                                      \
     X(memory_files_are_forbidden_before_install)                                                                       \
     X(child_that_replays_nothing_makes_no_memory)                                                                      \
