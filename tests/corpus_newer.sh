@@ -160,6 +160,31 @@ expect source-reads-obsolete zydis <<'END'
 0f2411
 END
 
+# Rows of assemblers' test suites that only Capstone or objdump sees otherwise.
+expect newer-hints objdump <<'END'
+0f183d78563412
+0f183578563412
+END
+expect capstone-segment-hides-66 zydis <<'END'
+663e97
+666597
+662699
+663698
+END
+expect capstone-segment-hides-mandatory-prefix zydis <<'END'
+663e0fec4511
+66640f2b03
+66650fc4c301
+END
+expect capstone-evex-index-by-v-and-displacement zydis <<'END'
+62e2e540465c0240
+62e2e5509a5c8240
+END
+expect exact-conversions-with-rounding zydis INVALID <<'END'
+62f157382af0
+62f157387bf0
+END
+
 # What only looks like one of these: REX2 before what it may not stand before, and behind REX; EVEX behind a legacy
 # prefix, in map 4 with a vector length, zeroing or an opcode that it has not, elsewhere with fields that its opcode has
 # not; VEX opcodes that Zydis knows, with another W; LOCK before a reserved NOP; a claim of another length.
