@@ -48,6 +48,9 @@ size_t frame_area_size(const void *ucontext);
 bool frame_rearms_alternate_stack(const void *ucontext);
 void frame_set_alternate_stack(void *ucontext, const stack_t *present);
 
+/* Whether the thread was on its alternate stack: in another handler. */
+bool frame_interrupts_handler(const void *ucontext);
+
 /* The memory that the frame takes on its stack: `*low` is its first byte, `*high` the one behind its last. */
 void frame_get_extent(const void *ucontext, uint64_t *low, uint64_t *high);
 

@@ -262,6 +262,13 @@ void frame_set_alternate_stack(void *ucontext, const stack_t *present)
     stack->ss_flags &= ~SS_ONSTACK;
 }
 
+bool frame_interrupts_handler(const void *ucontext)
+{
+    const ucontext_t *frame = ucontext;
+    uint64_t start = (uint64_t)(uintptr_t)frame->uc_stack.ss_sp, stack = (uint64_t)frame->uc_mcontext.gregs[REG_RSP];
+    return !(frame->uc_stack.ss_flags & SS_DISABLE) && stack - start < frame->uc_stack.ss_size;
+}
+
 /* The kernel puts the address that the handler returns to below, siginfo_t behind, and the extended state above all. */
 void frame_get_extent(const void *ucontext, uint64_t *low, uint64_t *high)
 {

@@ -10,6 +10,7 @@
 #include "flags_x86_64.h"
 #include "frame.h"
 #include "guest_system.h"
+#include "mask.h"
 #include "segments_x86_64.h"
 #include "vector.h"
 
@@ -129,9 +130,11 @@ enum spot {
     /* In the first instructions of a handler that has not looked yet, or in the last ones of one that has. */
     SPOT_HANDLER_BEGINS,
     SPOT_HANDLER_ENDS,
+    /* In a handler that is none of ours. */
+    SPOT_OTHER_HANDLER,
 };
 
-static enum spot spot_of(uint64_t rip, const struct gate *gate)
+static enum spot spot_of(uint64_t rip, const struct gate *gate, const void *ucontext)
 {
     const char *page = (const char *)gate - GATE_CODE_SIZE;
     if (is_within(rip, page, page + (gate_enter_end - gate_code)) || is_within(rip, guest_go_commit, guest_out))
@@ -142,7 +145,7 @@ static enum spot spot_of(uint64_t rip, const struct gate *gate)
         return SPOT_HANDLER_BEGINS;
     if (is_within(rip, guest_run_handler_tail, guest_run_handler_end) || guest_is_restorer(rip))
         return SPOT_HANDLER_ENDS;
-    return SPOT_GUEST;
+    return frame_interrupts_handler(ucontext) ? SPOT_OTHER_HANDLER : SPOT_GUEST;
 }
 
 static void store_xstate(const struct gate *gate, const void *ucontext)
@@ -201,7 +204,7 @@ static bool leave_by_stop(struct gate *gate, void *ucontext)
 {
     struct segue_regs regs;
     frame_get_registers(ucontext, &regs);
-    enum spot spot = spot_of(regs.rip, gate);
+    enum spot spot = spot_of(regs.rip, gate, ucontext);
     if (spot != SPOT_GUEST && spot != SPOT_WAY_IN)
         return false;
     if (spot == SPOT_GUEST)
@@ -220,14 +223,14 @@ void guest_handle(int number, siginfo_t *info, void *ucontext, void (*handler)(i
 {
     struct segue_regs regs;
     frame_get_registers(ucontext, &regs);
-    enum spot spot = spot_of(regs.rip, gate);
+    enum spot spot = spot_of(regs.rip, gate, ucontext);
     if (spot == SPOT_GUEST) {
         gate->regs.fs_base = gate->now_fs;
         gate->regs.gs_base = gate->now_gs;
     }
     /* A handler that ends has its frame still, and it is that one that leads back to the guest. */
     if (spot != SPOT_HANDLER_ENDS)
-        gate->frame = spot == SPOT_HANDLER_BEGINS ? 0 : (uint64_t)(uintptr_t)ucontext;
+        gate->frame = spot == SPOT_HANDLER_BEGINS || spot == SPOT_OTHER_HANDLER ? 0 : (uint64_t)(uintptr_t)ucontext;
     const void *outer = gate->entered;
     gate->entered = ucontext;
     handler(number, info, ucontext);
@@ -243,16 +246,30 @@ static bool lacks_stack(const struct segue_regs *regs)
     return is_within(regs->rip, guest_dispatch, guest_dispatch_begun);
 }
 
+/* A request to stop has come while a handler that is none of ours has interrupted the guest: it comes again when that
+ * one has returned, whose frame unblocks it. */
+static bool put_off(const struct gate *gate, int number, void *ucontext)
+{
+    uint64_t bit = (uint64_t)1 << (number - 1), blocked = mask_exchange(NULL) | bit;
+    mask_exchange(&blocked);
+    frame_set_mask(ucontext, frame_get_mask(ucontext) | bit);
+    return guest_send(gate->thread, number);
+}
+
 enum segue_status segue_guest_catch(const siginfo_t *info, void *ucontext)
 {
     struct segue_regs regs;
     if (!info || !ucontext)
         return SEGUE_INVALID;
     struct gate *gate = guest_self ? guest_self->gate : NULL;
-    if (!gate || gate->place != GATE_PLACE_HANDLER || gate->frame != (uint64_t)(uintptr_t)ucontext)
+    if (!gate || gate->place != GATE_PLACE_HANDLER || gate->entered != ucontext)
         return SEGUE_NOT_FOUND;
     frame_get_registers(ucontext, &regs);
-    enum spot spot = spot_of(regs.rip, gate);
+    enum spot spot = spot_of(regs.rip, gate, ucontext);
+    if (spot == SPOT_OTHER_HANDLER && info->si_code <= 0 && is_stop_wanted(gate))
+        return put_off(gate, info->si_signo, ucontext) ? SEGUE_OK : SEGUE_NOT_FOUND;
+    if (gate->frame != (uint64_t)(uintptr_t)ucontext)
+        return SEGUE_NOT_FOUND;
     if (info->si_code <= 0)
         return is_stop_wanted(gate) && leave_by_stop(gate, ucontext) ? SEGUE_OK : SEGUE_NOT_FOUND;
     if (spot == SPOT_WAY_OUT && info->si_signo == SIGTRAP) {

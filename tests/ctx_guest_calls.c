@@ -179,6 +179,157 @@ static void guests_of_several_threads_call_one_entry(void **state)
     segue_guest_free(&task.guest);
 }
 
+/* ---- signals, and guests in contexts ---- */
+
+/* It uses no thread-local storage, and finds whatever bases there are. */
+static volatile unsigned plain_signals;
+
+__attribute__((no_sanitize("address", "undefined"))) static void count_plain(int number)
+{
+    (void)number;
+    plain_signals++;
+}
+
+static __thread unsigned of_this_thread;
+static volatile unsigned wrong_signals;
+
+static void count_own(int number, siginfo_t *info, void *ucontext)
+{
+    (void)number, (void)info, (void)ucontext;
+    of_this_thread++;
+    if (of_this_thread == 0)
+        wrong_signals++;
+}
+
+static void signals_come_while_guests_of_several_threads_call(void **state)
+{
+    struct sigaction plain = {.sa_handler = count_plain, .sa_flags = SA_ONSTACK | SA_RESTART};
+    struct sigaction own = {.sa_sigaction = count_own, .sa_flags = SA_SIGINFO | SA_RESTART};
+    pthread_t threads[4];
+    unsigned right[4] = {0};
+    struct task task = {.guest.entry = 0};
+    (void)state;
+    begin();
+    sigaction(SIGUSR1, &plain, NULL);
+    segue_guest_sigaction(SIGUSR2, &own, NULL);
+    prepare(&task);
+    shared_entry = task.guest.entry;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_guests, &right[i]), 0);
+    for (unsigned i = 0; i < 2000; i++)
+        pthread_kill(threads[i % 4], i % 8 < 4 ? SIGUSR1 : SIGUSR2);
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(right[i], ROUNDS);
+    }
+    assert_int_equal(wrong_signals, 0);
+    segue_guest_free(&task.guest);
+}
+
+/* A plain handler that another thread's request to stop comes into the middle of. */
+static volatile int plain_state;
+
+__attribute__((no_sanitize("address", "undefined"))) static void linger(int number)
+{
+    (void)number;
+    plain_state = 1;
+    while (plain_state == 1)
+        __asm__ volatile("pause");
+    for (volatile unsigned i = 0; i < 100000; i++)
+        ;
+    plain_state = 3;
+}
+
+static struct task stopped;
+static pthread_t runner;
+
+static void *stop_in_handler(void *unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < 50; i++) {
+        plain_state = 0;
+        /* Most often it is the guest that is interrupted. */
+        usleep(500);
+        pthread_kill(runner, SIGUSR1);
+        while (plain_state == 0)
+            usleep(100);
+        segue_guest_stop(&stopped.guest, SIGUSR2);
+        plain_state = 2;
+        while (plain_state != 4)
+            usleep(100);
+    }
+    return NULL;
+}
+
+static void request_to_stop_in_another_handler_waits_for_its_end(void **state)
+{
+    struct sigaction plain = {.sa_handler = linger, .sa_flags = SA_ONSTACK};
+    struct sigaction own = {.sa_sigaction = segue_guest_handler, .sa_flags = SA_SIGINFO};
+    static const unsigned char loop[] = {0xeb, 0xfe};
+    pthread_t thread;
+    (void)state;
+    begin();
+    arm();
+    sigaction(SIGUSR1, &plain, NULL);
+    segue_guest_sigaction(SIGUSR2, &own, NULL);
+    prepare(&stopped);
+    char *code = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy(code, loop, sizeof loop);
+    mprotect(code, PAGE, PROT_READ | PROT_EXEC);
+    runner = pthread_self();
+    plain_state = 0;
+    assert_int_equal(pthread_create(&thread, NULL, stop_in_handler, NULL), 0);
+    for (unsigned i = 0; i < 50; i++) {
+        set(&stopped, code);
+        struct segue_regs wanted = stopped.guest.general;
+        assert_int_equal(segue_guest_enter(&stopped.guest), SEGUE_OK);
+        assert_int_equal(stopped.guest.trap_num, SEGUE_GUEST_STOPPED);
+        assert_memory_equal(&wanted, &stopped.guest.general, offsetof(struct segue_regs, gs_base) + 8);
+        plain_state = 4;
+        usleep(300);
+    }
+    pthread_join(thread, NULL);
+    signal(SIGUSR1, SIG_DFL);
+    segue_guest_free(&stopped.guest);
+    munmap(code, PAGE);
+    disarm();
+}
+
+static struct segue_context parent, child;
+static struct task in_context;
+
+static void run_guest_in_context(void)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        if (!has_called(&in_context))
+            wrong_signals++;
+        segue_context_swap(&child, &parent);
+    }
+}
+
+static void guest_runs_inside_a_context(void **state)
+{
+    struct segue_stack stack;
+    (void)state;
+    begin();
+    arm();
+    prepare(&in_context);
+    shared_entry = in_context.guest.entry;
+    wrong_signals = 0;
+    assert_int_equal(segue_stack_new(65536, &stack), SEGUE_OK);
+    assert_int_equal(segue_context_init(&child, &parent, stack.base, stack.size, run_guest_in_context, NULL, 0, NULL),
+                     SEGUE_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(segue_context_swap(&parent, &child), SEGUE_OK);
+        assert_true(has_called(&in_context));
+    }
+    assert_true(segue_context_is_finished(&child));
+    assert_int_equal(wrong_signals, 0);
+    segue_stack_free(&stack);
+    segue_guest_free(&in_context.guest);
+    disarm();
+}
+
 /* ---- misuse ---- */
 
 static int status_of(void (*run)(void))
@@ -382,6 +533,9 @@ int main(void)
         BOTH(guests_of_several_threads_call_one_entry),
         BOTH(guests_of_a_thread_call_one_entry),
         BOTH(clone_in_a_guest_goes_on_with_its_bases_or_is_refused),
+        BOTH(signals_come_while_guests_of_several_threads_call),
+        BOTH(request_to_stop_in_another_handler_waits_for_its_end),
+        BOTH(guest_runs_inside_a_context),
         BOTH(a_call_without_room_on_the_stack_is_the_guests_page_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
