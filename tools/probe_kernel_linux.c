@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -97,7 +98,10 @@ static void look_at_zydis(struct finding *finding)
 static bool maps_twice(int file)
 {
     size_t size = page_size();
-    if (ftruncate(file, (off_t)size) != 0)
+    struct rlimit longest;
+    errno = EFBIG;
+    /* A longer file than is allowed would cost a signal. */
+    if (getrlimit(RLIMIT_FSIZE, &longest) != 0 || longest.rlim_cur < size || ftruncate(file, (off_t)size) != 0)
         return false;
     volatile int *one = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     volatile int *other = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
