@@ -81,8 +81,6 @@ struct memory {
     uint64_t executable;
     /* The system has said no, and is not asked again by every plan. */
     bool refused;
-    /* Closed addresses stand where the code was executed in the parent. */
-    bool reserved;
     _Alignas(PAGE) struct stub places[PLACES];
     /* Which stub each of those who may hold one holds, one word each, so that who never comes back (a handler that
      * interrupted it left by siglongjmp, or its thread has ended) can be made to let go by others. */
@@ -93,6 +91,8 @@ static struct memory *memory;
 /* Code has been executed in the library's region, in this process or in one that it descends from: there is nothing of
  * the file's there any more. */
 static bool region_is_taken;
+/* Closed addresses stand there, as long as a child, or its child, has no views. */
+static bool region_is_reserved;
 /* There have been views. */
 static bool was_made;
 /* How many writings there have been; it goes on counting in a child. */
@@ -171,19 +171,19 @@ static bool reserve_region(void)
     return false;
 }
 
-static bool region_is_free(struct memory *present)
+static bool region_is_free(void)
 {
-    if (region_is_taken && !present->reserved)
-        present->reserved = reserve_region();
-    return !region_is_taken || present->reserved;
+    if (region_is_taken && !region_is_reserved)
+        region_is_reserved = reserve_region();
+    return !region_is_taken || region_is_reserved;
 }
 
 /* Moves the view that is executed to where unwinders know it. It stays where it is if the system does not let it. */
-static uint64_t place_view(struct memory *present, const struct views *views)
+static uint64_t place_view(const struct views *views)
 {
     uint64_t there = (uint64_t)(uintptr_t)stubs_region;
     long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-    if (!region_is_free(present))
+    if (!region_is_free())
         return views->first;
     if (system_call6(SYS_mremap, (long)(views->first + CODE_SIZE), HEADER_SIZE, HEADER_SIZE, flags,
                      (long)(there + CODE_SIZE), 0) < 0)
@@ -196,6 +196,7 @@ static uint64_t place_view(struct memory *present, const struct views *views)
                    : views->first;
     views_unmap(views->first, VIEW_SIZE, true);
     region_is_taken = true;
+    region_is_reserved = false;
     return there;
 }
 
@@ -239,7 +240,7 @@ static enum segue_status make_code(struct memory *present)
         if (was_made)
             write_what_was_there(present, views.second);
         was_made = true;
-        __atomic_store_n(&present->executable, place_view(present, &views), __ATOMIC_RELEASE);
+        __atomic_store_n(&present->executable, place_view(&views), __ATOMIC_RELEASE);
     }
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
     if (!wins)
@@ -280,8 +281,8 @@ static enum segue_status make_code_unless_refused(void)
 /* No system call but one, and none where nothing was made. */
 static void after_fork_in_child(void)
 {
-    if (region_is_taken && !executable_view())
-        memory->reserved = memory->reserved || reserve_region();
+    if (!executable_view())
+        region_is_free();
 }
 
 static bool watch_forks(void)

@@ -302,6 +302,25 @@ static int threads_after_setuid_are_refused_by_the_plan(void)
     return exit_of(child);
 }
 
+/* The same in the process itself, once the program has closed what it may not open again. */
+static int closed_descriptor_after_setuid_is_refused_by_the_plan(void)
+{
+    static struct told told;
+    pthread_t thread;
+    volatile char *page = forced_page_with(PROT_NONE, open_if_refused, &told);
+    if (!page)
+        return SKIPPED;
+    told.page = page;
+    become_nobody();
+    pthread_create(&thread, NULL, wait_for_ever, NULL);
+    *page = 1;
+    if (told.can_step != SEGUE_OK)
+        return 1;
+    close_range(3, ~0u, 0);
+    *page = 2;
+    return told.can_step != SEGUE_UNSUPPORTED || *page != 2;
+}
+
 static int region_that_cannot_be_served_is_refused(void)
 {
     if (segue_install(NULL) != SEGUE_OK)
@@ -366,6 +385,7 @@ static int plan_in_a_raw_clone_steps(void)
     X(forced_window_after_chroot)                                                                                      \
     X(forced_window_after_chroot_and_setuid_in_the_child)                                                              \
     X(threads_after_setuid_are_refused_by_the_plan)                                                                    \
+    X(closed_descriptor_after_setuid_is_refused_by_the_plan)                                                           \
     X(region_that_cannot_be_served_is_refused)                                                                         \
     X(plan_says_yes_only_to_what_is_prepared)                                                                          \
     X(plan_in_a_raw_clone_steps)

@@ -577,6 +577,24 @@ static int handler_that_interrupts_a_stub_may_fork_bare(void)
     return copy_while_a_handler_forks();
 }
 
+/* Where unwinders find the library's table, in each generation, whether the one before has replayed or not. */
+static int each_generation_executes_stubs_in_the_same_place(void)
+{
+    install_with_closed_page();
+    count();
+    for (int generation = 0; generation < 6; generation++) {
+        pid_t child = generation % 3 == 2 ? raw_fork() : fork();
+        if (child != 0)
+            return exit_of(child);
+        if (generation % 2 == 0)
+            continue;
+        count();
+        if (!stubs_contain((uint64_t)(uintptr_t)stubs_region))
+            return 10 + generation;
+    }
+    return 0;
+}
+
 /* What the child has mapped where its parent's code was stays. */
 static int child_keeps_what_it_maps(void)
 {
@@ -633,6 +651,7 @@ static int child_keeps_what_it_maps(void)
     X(signal_before_our_fork_handlers_is_served)                                                                       \
     X(handler_that_interrupts_a_stub_may_fork)                                                                         \
     X(handler_that_interrupts_a_stub_may_fork_bare)                                                                    \
+    X(each_generation_executes_stubs_in_the_same_place)                                                                \
     X(child_keeps_what_it_maps)                                                                                        \
     X(raw_fork_is_served)                                                                                              \
     X(policy_that_forks_raw_steps_twice)                                                                               \
