@@ -288,7 +288,7 @@ static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo
     volatile uint64_t mark;
     if (depth == 0) {
         thread->work = NULL;
-        thread_put_mark(&mark, on_alternate, frame_alternate_stack(ucontext));
+        thread_put_mark(&mark, info, on_alternate, frame_alternate_stack(ucontext));
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint32_t place = readers_enter(&thread->mark);

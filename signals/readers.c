@@ -247,18 +247,36 @@ bool readers_is_question(const siginfo_t *info)
     return frame_is_lost(info) && forget_question(thread_number());
 }
 
-/* Another handler would take the question for a signal of the program's; and a thread that blocks the signal would not
- * answer. */
-static void ask(int thread)
+static void send(int thread, int number, void *value)
+{
+    siginfo_t info = {.si_signo = number, .si_code = SI_QUEUE};
+    info.si_value.sival_ptr = value;
+    if (system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), thread, number, (long)&info) != 0 &&
+        value)
+        forget_question(thread);
+}
+
+/* A thread that our question would not reach is sent a signal that the C library keeps open, whose handler does nothing with what others
+ * send, on the alternate stack: if the thread has left that, the kernel writes the signal's frame over our fault's. */
+static void nudge(int thread, const struct thread_mark *mark)
+{
+    const unsigned wanted = SA_SIGINFO | SA_ONSTACK;
+    struct sigaction present;
+    if (mark->at && mark->on_alternate && mark->info && action_exchange(ACTION_SETXID, NULL, &present) &&
+        present.sa_handler != SIG_DFL && present.sa_handler != SIG_IGN &&
+        ((unsigned)present.sa_flags & wanted) == wanted && !look_is_blocked(thread, ACTION_SETXID))
+        send(thread, ACTION_SETXID, NULL);
+}
+
+/* Another handler would take the question for a signal of the program's. */
+static void ask(int thread, const struct thread_mark *mark)
 {
     struct sigaction present;
-    siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_QUEUE};
-    info.si_value.sival_ptr = &question;
-    if (!action_exchange(SIGSEGV, NULL, &present) || present.sa_sigaction != signal_entry ||
-        look_is_blocked(thread, SIGSEGV) || !note_question(thread))
-        return;
-    if (system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), thread, SIGSEGV, (long)&info) != 0)
-        forget_question(thread);
+    bool is_first = action_exchange(SIGSEGV, NULL, &present) && present.sa_sigaction == signal_entry;
+    if (!is_first || look_is_blocked(thread, SIGSEGV))
+        nudge(thread, mark);
+    else if (note_question(thread))
+        send(thread, SIGSEGV, &question);
 }
 
 /* ---- waiting ---- */
@@ -312,7 +330,7 @@ static bool is_left(struct wait *wait, int thread, const struct thread_mark *mar
         return false;
     wait->looks = 0;
     wait->looks_wanted *= 2;
-    ask(thread);
+    ask(thread, mark);
     return false;
 }
 

@@ -16,6 +16,10 @@ struct thread_mark {
     uint64_t value;
     bool on_alternate;
     uint64_t stack, stack_size;
+    /* The kernel's siginfo of the fault, and its signal: another signal's frame overwrites it where the thread has left
+     * the stack. NULL where it is not known. */
+    const siginfo_t *info;
+    int number;
 };
 
 struct thread_state {
@@ -90,7 +94,7 @@ bool thread_is_inside(void);
 
 /* Notes the outermost fault of the thread by `*mark`, which must stand on the stack until the depth is 0 again.
  * `alternate` is the alternate stack as it was set. Async-signal-safe. */
-void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *alternate);
+void thread_put_mark(volatile uint64_t *mark, const siginfo_t *info, bool on_alternate, const stack_t *alternate);
 
 /* Fills in the mark of a fault inside another. */
 void thread_mark_level(struct thread_mark *to, volatile uint64_t *mark, bool on_alternate, const stack_t *alternate);

@@ -42,7 +42,12 @@ int thread_number(void)
 bool thread_is_overwritten(const struct thread_mark *mark)
 {
     uint64_t value;
-    return segue_peek(&value, (uint64_t)(uintptr_t)mark->at, sizeof value) != sizeof value || value != mark->value;
+    int number;
+    if (segue_peek(&value, (uint64_t)(uintptr_t)mark->at, sizeof value) != sizeof value || value != mark->value)
+        return true;
+    return mark->info &&
+           (segue_peek(&number, (uint64_t)(uintptr_t)&mark->info->si_signo, sizeof number) != sizeof number ||
+            number != mark->number);
 }
 
 /* A stack grows down: a thread whose stack pointer is above the mark has left it. Faults that were served on the
@@ -58,7 +63,7 @@ bool thread_is_beyond(const struct thread_mark *mark, uint64_t stack_pointer, bo
 
 /* A signal may come anywhere in here, and its handler fault: until all of it stands, that fault takes ours for over,
  * and puts its own mark. It is gone by the time that it returns to us; so ours is put until it has stayed. */
-void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *alternate)
+void thread_put_mark(volatile uint64_t *mark, const siginfo_t *info, bool on_alternate, const stack_t *alternate)
 {
     struct thread_state *thread = &thread_self;
     do {
@@ -69,6 +74,8 @@ void thread_put_mark(volatile uint64_t *mark, bool on_alternate, const stack_t *
         thread->mark.on_alternate = on_alternate;
         thread->mark.stack = (uint64_t)(uintptr_t)alternate->ss_sp;
         thread->mark.stack_size = alternate->ss_size;
+        thread->mark.info = info;
+        thread->mark.number = info->si_signo;
         thread->mark.at = mark;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
     } while (thread->depth != 1 || thread->mark.at != mark || thread->mark.value != *mark);

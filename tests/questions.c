@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -138,6 +139,11 @@ static int remove_same_of_blocked_sleeper(void)
     return leave_and_remove(1, 1, 1, false);
 }
 
+static int remove_same_of_blocked(void)
+{
+    return leave_and_remove(1, 0, 1, false);
+}
+
 static int remove_same_of_open(void)
 {
     return leave_and_remove(0, 0, 1, false);
@@ -146,6 +152,31 @@ static int remove_same_of_open(void)
 static int remove_same_of_open_unattached_sleeper(void)
 {
     return leave_and_remove(0, 1, 0, false);
+}
+
+static void foreign(int signal)
+{
+    (void)signal;
+    _exit(99);
+}
+
+/* Another handler has the signal: it must not get the question. */
+static int remove_under_another_handler(void)
+{
+    struct sigaction action = {.sa_handler = foreign};
+    pthread_t thread;
+    struct sigaction leave = {.sa_handler = handler_that_leaves};
+    sigaction(SIGUSR1, &leave, NULL);
+    attaches = 1;
+    alarm(40);
+    NEED(segue_install(NULL) == SEGUE_OK && add(&one, leave_by_signal));
+    NEED(pthread_create(&thread, NULL, leave_and_work_on, NULL) == 0);
+    wait_for_stage(1);
+    sigaction(SIGSEGV, &action, NULL);
+    NEED(segue_region_remove(one.memory) == SEGUE_OK);
+    go = 1;
+    pthread_join(thread, NULL);
+    return 0;
 }
 
 /* Nothing that is queued has room, and what is sent by kill(2)'s kin loses its siginfo. */
@@ -348,6 +379,30 @@ static int suspend_late_with_a_full_queue(void)
     return 0;
 }
 
+/* ---- default deaths ------------------------------------------------------------------------------------------- */
+
+/* What a core would tell: the siginfo of the signal that the process dies of, as its tracer sees it. */
+static int die_with_a_full_queue(void)
+{
+    siginfo_t info = {0};
+    int status = 0, stops = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        fill_queue();
+        if (segue_install(NULL) != SEGUE_OK || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+            _exit(1);
+        __asm__ volatile("movl $1, 8");
+        _exit(2);
+    }
+    while (waitpid(child, &status, 0) == child && WIFSTOPPED(status)) {
+        NEED(ptrace(PTRACE_GETSIGINFO, child, NULL, &info) == 0 && ++stops < 10);
+        NEED(ptrace(PTRACE_CONT, child, NULL, (void *)(intptr_t)WSTOPSIG(status)) == 0);
+    }
+    NEED(stops == 2 && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    NEED(info.si_code == SEGV_MAPERR && info.si_addr == (void *)8);
+    return 0;
+}
+
 /* ---- sent or raised ------------------------------------------------------------------------------------------- */
 
 static void *volatile told;
@@ -441,9 +496,12 @@ static const struct child_case cases[] = {
     CASE(remove_other_of_blocked),
     CASE(remove_other_of_blocked_sleeper),
     CASE(remove_same_of_blocked_sleeper),
+    CASE(remove_same_of_blocked),
     CASE(remove_same_of_open),
     CASE(remove_same_of_open_unattached_sleeper),
+    CASE(remove_under_another_handler),
     CASE(remove_with_a_full_queue),
+    CASE(die_with_a_full_queue),
     CASE(remove_while_a_policy_polls),
     CASE(remove_from_a_process_that_shares_memory),
     CASE(remove_from_another_namespace),
@@ -483,6 +541,8 @@ static void remover_sees_where_a_thread_stands_that_waits(void **state)
 static void thread_that_left_and_runs_on_is_asked(void **state)
 {
     (void)state;
+    runs("remove_same_of_blocked");
+    runs("remove_under_another_handler");
     runs("remove_same_of_open");
 }
 
@@ -490,6 +550,12 @@ static void question_that_a_full_queue_robbed_is_known(void **state)
 {
     (void)state;
     runs("remove_with_a_full_queue");
+}
+
+static void default_death_keeps_its_siginfo_with_a_full_queue(void **state)
+{
+    (void)state;
+    runs("die_with_a_full_queue");
 }
 
 static void suspension_whose_signal_a_full_queue_robbed_is_known(void **state)
@@ -539,6 +605,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(remover_sees_where_a_thread_stands_that_waits),
         cmocka_unit_test(thread_that_left_and_runs_on_is_asked),
         cmocka_unit_test(question_that_a_full_queue_robbed_is_known),
+        cmocka_unit_test(default_death_keeps_its_siginfo_with_a_full_queue),
         cmocka_unit_test(suspension_whose_signal_a_full_queue_robbed_is_known),
         cmocka_unit_test(remover_interrupts_no_policy),
         cmocka_unit_test(remover_in_a_process_that_shares_memory_waits_for_policies),
