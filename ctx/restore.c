@@ -160,7 +160,7 @@ static enum segue_status leave(void *ucontext, const struct segue_regs *regs, co
 {
     struct segue_regs of_frame;
     struct segue_xstate frame;
-    struct landing landing;
+    struct landing in_use, *landing = departure && departure->landing ? departure->landing : &in_use;
     uint64_t code, stack, features;
     frame_get_xstate(ucontext, &frame);
     bool is_other = xstate && xstate->area && xstate->area != frame.area;
@@ -171,18 +171,16 @@ static enum segue_status leave(void *ucontext, const struct segue_regs *regs, co
     if (!regs)
         frame_get_registers(ucontext, &of_frame);
     frame_get_segments(ucontext, &code, &stack);
-    if (landing_prepare(&landing, regs ? regs : &of_frame, code, stack) && method != SEGUE_RESTORE_RETURN &&
+    if (landing_prepare(landing, regs ? regs : &of_frame, code, stack) && method != SEGUE_RESTORE_RETURN &&
         frame_allows_direct_restore(ucontext) && allows_direct_restore(image, &frame, &features)) {
         uint64_t mask = frame_get_mask(ucontext);
         if (departure && method == SEGUE_RESTORE_DIRECT_MASK) {
-            landing.frame = ucontext;
-            landing.mask = mask;
+            landing->frame = ucontext;
+            landing->mask = mask;
         } else if (method == SEGUE_RESTORE_DIRECT_MASK)
             mask_exchange(&mask);
-        landing.handling = departure ? departure->handling : NULL;
-        if (departure && departure->landing)
-            *departure->landing = landing;
-        landing_go(departure && departure->landing ? departure->landing : &landing, image->area, features);
+        landing->handling = departure ? departure->handling : NULL;
+        landing_go(landing, image->area, features);
     }
     if (regs)
         frame_set_registers(ucontext, regs);

@@ -381,8 +381,10 @@ static struct landing *landing_on_own_stack(const struct thread_state *thread, c
 {
     uint64_t place = (frame_stack_pointer(ucontext) - RED_ZONE - sizeof(struct landing)) & ~UINT64_C(63);
     char *bytes = (char *)(uintptr_t)place;
+    static const uint64_t nothing;
     if (place - thread->own_stack < OWN_STACK_LEFT || place >= thread->own_stack_end || place < thread->own_stack ||
-        guard_probe_write(bytes) != 0 || guard_probe_write(bytes + sizeof(struct landing) - 1) != 0)
+        guard_store_8(bytes, &nothing) != 0 ||
+        guard_store_8(bytes + sizeof(struct landing) - sizeof nothing, &nothing) != 0)
         return NULL;
     return (struct landing *)(uintptr_t)place;
 }

@@ -140,7 +140,7 @@ struct identity identity_of_self(void)
         thread->identity = (struct identity){number, IDENTITY_OWN};
     else
         thread->identity = ask_kernel(process);
-    thread->process = process;
+    thread->process = (uint32_t)process;
     return thread->identity;
 }
 
@@ -155,7 +155,7 @@ void identity_in_child(void)
     forked_raw = false;
     thread->number_before_fork = thread->identity.number;
     thread->identity = ask_kernel(process);
-    thread->process = process;
+    thread->process = (uint32_t)process;
 }
 
 bool identity_is_own_process(void)

@@ -131,16 +131,23 @@ static enum segue_verdict answer(struct questions *questions, const struct regio
 
 void question_begin(struct work *work, void *ucontext)
 {
-    const struct service *service = &work->service;
     struct questions *questions = &work->questions;
     questions->ucontext = ucontext;
+    questions->event.question = 0;
     questions->is_asking = questions->is_stepping = questions->has_stepped = false;
+}
+
+/* What policies are told of the fault. */
+static void describe_fault(struct questions *questions, const struct service *service)
+{
     questions->event = (struct segue_event){
         .fault = &service->fault,
         .regs = &questions->regs,
         .xstate = &questions->xstate,
         .plan = &service->plan,
+        .can_step = service->can_step,
         .thread = thread_number(),
+        .question = questions->event.question,
         .region = &questions->region,
     };
 }
@@ -182,7 +189,7 @@ enum segue_verdict question_ask(struct work *work)
     if (!is_asked_about(&work->service.footprint))
         return SEGUE_STEP;
     copy_thread(questions, &work->service);
-    questions->event.can_step = work->service.can_step;
+    describe_fault(questions, &work->service);
     questions->is_asking = true;
     while (verdict == SEGUE_STEP && (region = next_question(&work->service, &walk, &questions->event)) != NULL) {
         questions->asked = region;

@@ -41,7 +41,7 @@ struct thread_state {
     uint64_t last_distance;
     /* Its number is 0 until it is asked for; and in which process it was. */
     struct identity identity;
-    uint64_t process;
+    uint32_t process;
     /* In a child made by fork: the parent's. */
     int number_before_fork;
     /* How often the thread was suspended; the fault whose step a suspension waits for (question.h), and whether one

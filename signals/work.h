@@ -35,23 +35,24 @@ struct level {
     struct segue_trial *trial;
 };
 
+/* What each fault uses comes first, close together. */
 struct work {
     struct level level;
     /* Its number. */
     uint32_t place;
-    struct service service;
-    struct questions questions;
-    struct step_scratch step;
-    struct values values;
-    _Alignas(64) uint8_t preview[QUESTION_STATE];
     struct decode_scratch decode;
-    struct fault_scratch sent;
     /* What the thread keeps of the fault that this one came in the middle of. */
     struct {
         struct kept_info recovered;
         struct frame_exception exception;
         uint64_t address, instruction;
     } outer;
+    struct service service;
+    struct step_scratch step;
+    struct questions questions;
+    struct fault_scratch sent;
+    struct values values;
+    _Alignas(64) uint8_t preview[QUESTION_STATE];
 };
 
 /* Maps the areas, once in a process. SEGUE_OK or SEGUE_NO_MEMORY. Not async-signal-safe; the caller sees to it that one
