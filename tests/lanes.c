@@ -46,6 +46,24 @@ static enum segue_status device_write(void *context, uint64_t address, const voi
     return size == sizeof(uint32_t) ? SEGUE_OK : SEGUE_INVALID;
 }
 
+/* A device of eight bytes. */
+static char eight[8];
+
+static enum segue_status eight_read(void *context, uint64_t address, void *bytes, size_t size)
+{
+    (void)context, (void)address, (void)bytes, (void)size;
+    return SEGUE_UNSUPPORTED;
+}
+
+static enum segue_status eight_write(void *context, uint64_t address, const void *bytes, size_t size)
+{
+    (void)context, (void)address;
+    if (++calls == refuse_at || size != sizeof eight)
+        return SEGUE_UNSUPPORTED;
+    memcpy(eight, bytes, size);
+    return SEGUE_OK;
+}
+
 /* Sixteen regions of a page, whose windows stand in another order. */
 static void begin(enum segue_window_kind kind)
 {
@@ -259,6 +277,60 @@ static void scatter_keeps_the_order_of_lanes(void **state)
     }
 }
 
+/* A store under a mask may not be stopped between its runs: the one run that lies in a device is asked first, and if it
+ * refuses nothing is stored. */
+static void masked_store_asks_its_device_first(void **state)
+{
+    (void)state;
+    skip_if(__builtin_cpu_supports("avx2") ? NULL : "the processor has no AVX2");
+    static _Alignas(64) uint8_t area[8192];
+    static _Alignas(PAGE) char memory[PAGE];
+    static const uint32_t mask[8] = {0x80000000, 0, 0x80000000, 0, 0x80000000, 0x80000000, 0, 0};
+    struct segue_thread_context context;
+    struct segue_insn insn;
+    struct segue_plan plan;
+    begin(SEGUE_WINDOW_CALLBACK);
+    size_t size = segue_capture_size();
+    assert_true(size && size <= sizeof area);
+    __asm__ volatile("vmovdqu (%0), %%ymm2\n\tvmovdqu (%1), %%ymm1" : : "r"(mask), "r"(indices) : "xmm1", "xmm2");
+    assert_int_equal(segue_context_capture(&context, area, sizeof area), SEGUE_OK);
+    /* vpmaskmovd %ymm1, %ymm2, (%rdi): four elements on the first page, four in the device behind it. */
+    static const uint8_t bytes[] = {0xc4, 0xe2, 0x6d, 0x8e, 0x0f};
+    assert_int_equal(segue_decode(SEGUE_MODE_64, bytes, sizeof bytes, &insn), SEGUE_OK);
+    struct segue_window windows[2] = {
+        {.base = 0x30000000, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = memory},
+        {.base = 0x30000000 + PAGE,
+         .size = PAGE,
+         .kind = SEGUE_WINDOW_CALLBACK,
+         .read = eight_read,
+         .write = eight_write},
+    };
+    context.regs.rdi = 0x30000000 + PAGE - 16;
+    struct segue_regs before = context.regs;
+    memset(memory, 0xee, sizeof memory);
+    refuse_at = 1;
+    calls = 0;
+    assert_int_equal(segue_plan(&insn, &context.regs, &context.xstate, NULL, windows, 2, &plan), SEGUE_OK);
+    assert_int_equal(segue_step(&plan, &context.regs, &context.xstate, NULL), SEGUE_UNSUPPORTED);
+    assert_memory_equal(&context.regs, &before, sizeof before);
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal((uint8_t)memory[PAGE - 16 + i], 0xee);
+    refuse_at = 0;
+    calls = 0;
+    assert_int_equal(segue_step(&plan, &context.regs, &context.xstate, NULL), SEGUE_OK);
+    assert_int_equal(calls, 1);
+    assert_memory_equal(memory + PAGE - 16, &indices[0], 4);
+    assert_int_equal((uint8_t)memory[PAGE - 12], 0xee);
+    assert_memory_equal(memory + PAGE - 8, &indices[2], 4);
+    assert_memory_equal(eight, &indices[4], sizeof eight);
+    /* With two runs in devices it is refused. */
+    context.regs = before;
+    context.regs.rdi = 0x30000000 + PAGE;
+    assert_int_equal(segue_plan(&insn, &context.regs, &context.xstate, NULL, windows, 2, &plan), SEGUE_UNSUPPORTED);
+    assert_string_equal(plan.refusal, "it accesses callback windows more than once");
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +340,7 @@ int main(void)
         cmocka_unit_test(device_is_asked_once_a_lane),
         cmocka_unit_test(lanes_before_one_that_is_refused_are_done),
         cmocka_unit_test(scatter_keeps_the_order_of_lanes),
+        cmocka_unit_test(masked_store_asks_its_device_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,13 +32,13 @@ static void catch_faults(void)
 
 static enum segue_status device_read(void *context, uint64_t address, void *bytes, size_t size)
 {
-    memcpy(bytes, (char *)context + address, size);
+    memcpy(bytes, (const void *)((uintptr_t)context + address), size);
     return SEGUE_OK;
 }
 
 static enum segue_status device_write(void *context, uint64_t address, const void *bytes, size_t size)
 {
-    memcpy((char *)context + address, bytes, size);
+    memcpy((void *)((uintptr_t)context + address), bytes, size);
     return SEGUE_OK;
 }
 
@@ -76,7 +76,7 @@ static size_t make_windows(char *closed, char *place, unsigned seed, bool device
             windows[count].kind = SEGUE_WINDOW_CALLBACK;
             windows[count].read = device_read;
             windows[count].write = device_write;
-            windows[count].context = end - windows[count].base;
+            windows[count].context = (void *)((uintptr_t)end - windows[count].base);
         }
         at += size;
     }
