@@ -17,6 +17,7 @@
 #include "deliver.h"
 #include "detour.h"
 #include "fault.h"
+#include "filter.h"
 #include "host.h"
 #include "keys.h"
 #include "memory.h"
@@ -204,12 +205,17 @@ static long serve_arch_prctl(struct thread *thread, uint64_t code, uint64_t valu
         if (value >= USER_END)
             return -EPERM;
         set_gs_base(value);
+        thread->thread_pointer = value;
         return 0;
     case ARCH_GET_FS:
         base = gs_base();
         return memory_write(value, &base, sizeof base) ? 0 : -EFAULT;
-    case ARCH_SET_GS:
     case ARCH_GET_GS:
+        base = 0;
+        return memory_write(value, &base, sizeof base) ? 0 : -EFAULT;
+    case ARCH_SET_GS:
+        if (value == 0 || value >= USER_END)
+            return value ? -EPERM : 0;
         report_fatal("the program uses GS itself (arch_prctl %x), where its thread-local storage has been put", code);
     case ARCH_REQ_XCOMP_PERM:
         return actions_permit_component(thread, value);
@@ -325,8 +331,12 @@ static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, con
         note_code(thread, arguments, *result);
         return true;
     case SYS_prctl:
+    case SYS_seccomp:
         *result = -EINVAL;
-        return arguments[0] == PR_SET_SYSCALL_USER_DISPATCH;
+        if (number == SYS_prctl && arguments[0] == PR_SET_SYSCALL_USER_DISPATCH)
+            return true;
+        filter_serve(thread, frame, number);
+        return false;
     case SYS_ptrace:
         *result = -EPERM;
         return refuse_tracing(arguments[0]);

@@ -274,6 +274,8 @@ void fault_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
     struct segue_fault fault;
     memory_open();
     read_fault(frame, &fault);
+    if (thread->was_put_back && may_retry(thread, get(frame, REG_RIP), &fault, 1))
+        return;
     if (serve_plain(thread, frame, &fault) || serve_segment(thread, frame, &fault))
         return;
     count(&counters->own_faults, 1);

@@ -238,6 +238,9 @@ struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struc
     if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction)))
         return interrupt_host(thread, frame, info, base, before);
     memory_begin(thread);
+    thread->was_put_back = thread->thread_pointer && gs_base() == 0;
+    if (thread->was_put_back)
+        set_gs_base(thread->thread_pointer);
     uint64_t began = settings.statistics ? __rdtsc() : 0;
     count(&counters->crossings, 1);
     memory_rights = keys_of(frame);

@@ -174,14 +174,34 @@ static bool leads_into(const struct step *step, const struct run *run)
            (step->has_operand && step->operand < run->end && run->start < step->operand + WIDEST_OPERAND);
 }
 
-/* Drops what an instruction leads into. */
+/* Drops what an instruction leads into; or all, if it leads to the site's second byte, which the jump would change. */
 static void check_runs(struct search *search, uint64_t start, uint64_t end)
 {
     struct step step;
-    for (uint64_t at = start; at < end && search->run_count && classify(search->code, at, end, &step); at = step.end)
+    for (uint64_t at = start; at < end && search->run_count && classify(search->code, at, end, &step); at = step.end) {
+        if (step.branches && step.target == search->site + 1)
+            search->run_count = 0;
         for (unsigned i = search->run_count; i-- > 0;)
             if (leads_into(&step, &search->runs[i]))
                 drop_run(search, i);
+    }
+}
+
+/* Whether a JMP, CALL or Jcc with a long displacement, wherever in the code, leads to the address. Bytes that are in
+ * the middle of an instruction count, too. */
+static bool is_entered(const struct segue_code *code, uint64_t address)
+{
+    const uint8_t *bytes = code->bytes;
+    uint32_t wanted = (uint32_t)(address - code->address - sizeof wanted), distance;
+    for (size_t at = 2; at + sizeof distance <= code->size; at++) {
+        memcpy(&distance, bytes + at, sizeof distance);
+        if (distance + (uint32_t)at != wanted)
+            continue;
+        bool is_jump = (bytes[at - 1] & 0xfe) == 0xe8, is_condition = bytes[at - 2] == 0x0f && bytes[at - 1] >> 4 == 8;
+        if (is_jump || is_condition)
+            return true;
+    }
+    return false;
 }
 
 /* ---- a place in it ---- */
@@ -245,6 +265,6 @@ bool padding_find(const struct segue_code *code, uint64_t site, struct padding *
             check_runs(&search, near.start, near.end);
     for (unsigned i = 0; search.met_site && i < search.run_count; i++)
         if (choose_in(&search, &search.runs[i], padding))
-            return true;
+            return !is_entered(code, site + 1);
     return false;
 }

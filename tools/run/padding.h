@@ -16,7 +16,8 @@ struct padding {
 
 /* Finds padding that a short jump in place of the SYSCALL at `site` reaches. `code` has the functions around it
  * (segue/patch.h). False if there is none; if the site is not known to be an instruction, being outside of every
- * function or behind bytes that are none; or if what follows it does nothing, since then that would look like padding
+ * function or behind bytes that are none; if a direct branch of the code leads to its second byte; or if what follows
+ * it does nothing, since then that would look like padding
  * once the jump stands. What is found:
  *
  *  - follows a jump, a return or UD2 in the function, and fills up to the next multiple of eight or sixteen; or

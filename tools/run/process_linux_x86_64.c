@@ -57,6 +57,7 @@ static void begin_child(void *block, size_t size)
     if (birth->releases_lock)
         lock_release();
     thread->waiting = 0;
+    thread->is_lent = thread->is_lent && !birth->releases_lock;
     thread_begins(thread);
     thread_arm_stack(thread);
     if (birth->releases_lock) {
@@ -67,11 +68,14 @@ static void begin_child(void *block, size_t size)
         maps_forget();
     else if (birth->releases_lock && detour_are_made())
         maps_keep();
-    if (birth->sets_gs)
+    if (birth->sets_gs) {
         set_gs_base(birth->gs);
+        thread->thread_pointer = birth->gs;
+    }
     if (birth->clears_actions)
         actions_clear(thread);
-    thread_arm_calls(thread);
+    if (!thread_arm_calls(thread))
+        report_fatal("a filter does not let the calls of a new thread or process be trapped (prctl): it cannot go on");
     /* Last: nothing of the host's reads thread-local storage from here to the program's first instruction. */
     __asm__ volatile("wrfsbase %0" : : "r"((uint64_t)0));
 }
@@ -83,6 +87,7 @@ static struct thread *block_for(const struct thread *parent, uint64_t flags)
     if (!child || (flags & CLONE_SIGHAND))
         return child;
     child->actions = actions_copy(parent->actions);
+    child->owns_actions = child->actions;
     if (child->actions)
         return child;
     thread_give(child);
@@ -93,6 +98,7 @@ static void give_block(struct thread *child, uint64_t flags)
 {
     if (!(flags & CLONE_SIGHAND))
         actions_free(child->actions);
+    child->owns_actions = false;
     thread_give(child);
 }
 
@@ -116,6 +122,7 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
     if ((request->flags & CLONE_VFORK) && !request->stack_pointer)
         child->alternate = thread->alternate;
     child->target = instruction;
+    child->is_lent = !(request->flags & CLONE_THREAD);
     child->borrows_memory = thread->borrows_memory || !(request->flags & CLONE_THREAD);
     gate = thread_gate(child, run_gate_begin);
     birth->thread = child;
@@ -131,6 +138,8 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
     set(frame, REG_RCX, rcx);
     if (result < 0 || (request->flags & CLONE_VFORK))
         give_block(child, request->flags);
+    else if (!(request->flags & CLONE_THREAD))
+        thread_lends(child, result);
     return result;
 }
 

@@ -41,6 +41,10 @@ struct thread {
      * it, and as the stub is to have it. */
     bool is_led;
     uint64_t led_number, made_number;
+    /* The base of GS that the program's thread pointer is in; 0 before there is one. A program that loads GS with a
+     * selector of no segment, which is harmless natively, has lost it: then it is put back at the next entry. */
+    uint64_t thread_pointer;
+    bool was_put_back;
     /* The fault that was last run again, and how often in a row. */
     uint64_t retried_instruction, retried_address;
     unsigned retried;
@@ -65,6 +69,10 @@ struct thread {
     /* A block whose thread has ended, or is about to. */
     struct thread *next;
     bool has_ended;
+    /* Of a process that shares its maker's memory, which knows its number (thread_lends). */
+    bool is_lent;
+    /* The actions are this block's alone, and go with it. */
+    bool owns_actions;
     uint64_t entered;
 };
 
@@ -88,6 +96,10 @@ struct thread *thread_first(void);
  * Async-signal-safe. */
 struct thread *thread_take(const struct thread *parent);
 void thread_give(struct thread *thread);
+
+/* In the parent of a process that shares its memory and goes on beside it: its block is used again when the kernel says
+ * that it has ended, however that was. Async-signal-safe. */
+void thread_lends(struct thread *child, long number);
 
 /* On the thread itself, which also a child made by fork is: notes its number and its process's. At its end it may not
  * be allowed to ask (seccomp). Async-signal-safe. */

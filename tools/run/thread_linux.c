@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "actions.h"
 #include "call_linux_x86_64.h"
 #include "exempt.h"
 #include "lock.h"
@@ -22,7 +23,8 @@
 #define NEAR 0x400000
 #define CHUNK_SIZE (16 * (size_t)BLOCK_SIZE)
 
-static struct thread *ended;
+/* Blocks whose threads have ended, or may have: the first, and the last if there is one. */
+static struct thread *ended, *last_ended;
 
 /* Blocks are taken from a chunk of addresses, so that they cost the kernel few mappings: the code lies between what can
  * be written in its own block and in the one before. With the lock held. */
@@ -90,15 +92,38 @@ static void copy_storage(struct thread *thread)
     descriptor[0] = descriptor[2] = thread->host_fs;
 }
 
-/* One of those whose thread is gone, as far as a few looks tell. */
+static void add_last(struct thread *thread)
+{
+    thread->next = NULL;
+    if (ended)
+        last_ended->next = thread;
+    else
+        ended = thread;
+    last_ended = thread;
+}
+
+/* Once: a child that shares memory may end so, and its parent gives it back. */
+static void put_on_list(struct thread *thread)
+{
+    lock_take();
+    if (!thread->has_ended)
+        add_last(thread);
+    thread->has_ended = true;
+    lock_release();
+}
+
+/* One of those whose thread is gone, as far as a few looks tell; who lives goes to the end. With the lock held. */
 static struct thread *block_again(void)
 {
-    struct thread **at = &ended;
-    for (unsigned looks = 0; *at && looks < 8; looks++, at = &(*at)->next) {
-        struct thread *thread = *at;
-        if (thread->number && system_call3(SYS_tgkill, thread->process, thread->number, 0) != -ESRCH)
+    for (unsigned looks = 0; ended && looks < 8; looks++) {
+        struct thread *thread = ended;
+        ended = thread->next;
+        if (thread->number && system_call3(SYS_tgkill, thread->process, thread->number, 0) != -ESRCH) {
+            add_last(thread);
             continue;
-        *at = thread->next;
+        }
+        if (thread->owns_actions)
+            actions_free(thread->actions);
         return thread;
     }
     return NULL;
@@ -120,21 +145,12 @@ struct thread *thread_take(const struct thread *parent)
     thread->scratch_size = scratch_size;
     thread->mask = parent->mask;
     thread->actions = parent->actions;
+    thread->thread_pointer = parent->thread_pointer;
     thread->alternate.ss_flags = SS_DISABLE;
+    /* Not known yet, and so not gone. */
+    thread->number = -1;
     copy_storage(thread);
     return thread;
-}
-
-/* Once: a child of vfork may end so, and then its parent gives it back. */
-static void put_on_list(struct thread *thread)
-{
-    lock_take();
-    if (!thread->has_ended)
-        thread->next = ended;
-    if (!thread->has_ended)
-        ended = thread;
-    thread->has_ended = true;
-    lock_release();
 }
 
 void thread_give(struct thread *thread)
@@ -143,8 +159,17 @@ void thread_give(struct thread *thread)
     put_on_list(thread);
 }
 
+void thread_lends(struct thread *child, long number)
+{
+    child->process = (int)number;
+    __atomic_store_n(&child->number, (int)number, __ATOMIC_RELEASE);
+    put_on_list(child);
+}
+
 void thread_begins(struct thread *thread)
 {
+    if (thread->is_lent)
+        return;
     thread->number = (int)system_call3(SYS_gettid, 0, 0, 0);
     thread->process = (int)system_call3(SYS_getpid, 0, 0, 0);
 }
