@@ -212,6 +212,33 @@ done
 check "patched libraries are the program's alone" "status 0 patched" \
     "$(LD_LIBRARY_PATH=$work/patched "$segue" run /bin/echo patched >out 2>err; echo "status $?" $(cat out err))"
 
+# ---- programs that look into programs ----
+
+if command -v valgrind >/dev/null; then
+    cat >leak.c <<'C'
+#include <stdlib.h>
+int main(void) { char *room = malloc(10); room[10] = 1; free(room); return malloc(20) == 0; }
+C
+    gcc -g -O0 -w -o leak leak.c
+    plain='s/==[0-9]*==//'
+    native=$(valgrind ./leak 2>&1 | sed "$plain")
+    for option in --syscalls=trap --syscalls=rewrite:1 --eager; do
+        check "valgrind finds what it finds ($option)" "$native" "$("$segue" run $option valgrind ./leak 2>&1 | sed "$plain")"
+    done
+else
+    skip "valgrind" "it is not installed"
+fi
+if command -v gdb >/dev/null; then
+    sleep 60 &
+    for option in --syscalls=trap --syscalls=rewrite:1; do
+        check "gdb attaches to a process ($option)" "rip
+0" "$(timeout 50 "$segue" run $option gdb -p $! -batch -ex 'info registers rip' 2>&1 </dev/null | grep -o '^rip'; echo "${PIPESTATUS[0]}")"
+    done
+    kill $!
+else
+    skip "gdb" "it is not installed"
+fi
+
 # ---- under itself ----
 
 result "$segue" run "$segue" run true >all

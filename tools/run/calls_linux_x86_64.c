@@ -225,16 +225,17 @@ static long serve_arch_prctl(struct thread *thread, uint64_t code, uint64_t valu
 }
 
 /* Code that was mapped is rewritten when the module's other parts are there, too: at the next call that maps none. */
-static void note_code(struct thread *thread, const uint64_t *arguments, long result)
+static void note_code(struct thread *thread, const ucontext_t *frame, const uint64_t *arguments, long result)
 {
+    bool is_loaded = get(frame, REG_RIP) - settings.loader_start < settings.loader_end - settings.loader_start;
     bool is_file = (int)arguments[4] >= 0 && !(arguments[3] & MAP_ANONYMOUS);
     uint64_t start = (uint64_t)result, end = start + ((arguments[1] + PAGE - 1) & -(uint64_t)PAGE);
     if (result <= 0)
         return;
     code_forget(start, end);
     if (is_file && (arguments[3] & MAP_PRIVATE) && !(arguments[2] & PROT_WRITE))
-        code_note_file(start, end);
-    if (settings.rewriting == REWRITE_EAGERLY && is_file)
+        code_note_file(start, end, is_loaded);
+    if (settings.rewriting == REWRITE_EAGERLY && is_file && is_loaded)
         thread->fresh_code = start;
 }
 
@@ -246,11 +247,24 @@ static long make(uint64_t number, const uint64_t *arguments)
 
 /* A traced program stops at each signal, and each of its system calls is one. Its debugger would see those; and if it
  * has made the program by vfork, it does not run before the program does. */
-static bool refuse_tracing(uint64_t request)
+static bool refuse_tracing(struct thread *thread, uint64_t request)
 {
-    if (request == PTRACE_TRACEME)
-        report_message("a program under segue run cannot be traced: each system call would stop it for its debugger");
-    return request == PTRACE_TRACEME;
+    if (request != PTRACE_TRACEME)
+        return false;
+    report_message("a program under segue run cannot be traced: each system call would stop it for its debugger");
+    thread->wanted_tracing = true;
+    return true;
+}
+
+/* Who does not look at that answer stops for its debugger next, which would wait for it for ever. */
+static bool stops_for_debugger(struct thread *thread, uint64_t number, const uint64_t *arguments)
+{
+    uint64_t signal = number == SYS_tgkill ? arguments[2] : arguments[1];
+    uint64_t own =
+        (uint64_t)(number == SYS_kill ? system_call3(SYS_getpid, 0, 0, 0) : system_call3(SYS_gettid, 0, 0, 0));
+    bool stops = thread->wanted_tracing && signal == SIGSTOP && arguments[number == SYS_tgkill ? 1 : 0] == own;
+    thread->wanted_tracing &= !stops;
+    return stops;
 }
 
 /* Whether the host may have to do with a call, by its arguments. All others are passed on, or go by detours, and none
@@ -267,6 +281,7 @@ static bool is_looked_at(uint64_t number)
     case SYS_exit_group:
     case SYS_fork:
     case SYS_io_pgetevents:
+    case SYS_kill:
     case SYS_mmap:
     case SYS_pkey_alloc:
     case SYS_prctl:
@@ -278,6 +293,8 @@ static bool is_looked_at(uint64_t number)
     case SYS_rt_sigreturn:
     case SYS_seccomp:
     case SYS_sigaltstack:
+    case SYS_tgkill:
+    case SYS_tkill:
     case SYS_vfork:
         return true;
     default:
@@ -328,7 +345,7 @@ static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, con
         if (!(arguments[2] & PROT_EXEC))
             return false;
         *result = make(number, arguments);
-        note_code(thread, arguments, *result);
+        note_code(thread, frame, arguments, *result);
         return true;
     case SYS_prctl:
     case SYS_seccomp:
@@ -339,7 +356,12 @@ static bool serve(struct thread *thread, ucontext_t *frame, uint64_t number, con
         return false;
     case SYS_ptrace:
         *result = -EPERM;
-        return refuse_tracing(arguments[0]);
+        return refuse_tracing(thread, arguments[0]);
+    case SYS_kill:
+    case SYS_tkill:
+    case SYS_tgkill:
+        *result = 0;
+        return thread->wanted_tracing && stops_for_debugger(thread, number, arguments);
     default:
         return path_serve(thread, frame, result);
     }

@@ -75,35 +75,52 @@ bool code_write(uint64_t address, const void *bytes, size_t size)
 
 /* ---- code of files ---- */
 
-#define FILES 64
+#define FILES 512
 
 static struct {
     uint64_t start, end;
+    bool is_loaded;
 } files[FILES];
+/* How many of them have ever been in use. */
+static unsigned files_used;
 
 void code_forget(uint64_t start, uint64_t end)
 {
-    for (unsigned i = 0; i < FILES; i++)
+    for (unsigned i = 0; i < files_used; i++)
         if (start < files[i].end && files[i].start < end)
             files[i].end = 0;
 }
 
 /* Where there is no room, none is noted. */
-void code_note_file(uint64_t start, uint64_t end)
+void code_note_file(uint64_t start, uint64_t end, bool is_loaded)
 {
     unsigned place = 0;
-    while (place < FILES && files[place].end)
+    while (place < files_used && files[place].end)
         place++;
     if (place == FILES)
         return;
     files[place].start = start;
+    files[place].is_loaded = is_loaded;
     __atomic_store_n(&files[place].end, end, __ATOMIC_RELEASE);
+    if (place == files_used)
+        __atomic_store_n(&files_used, place + 1, __ATOMIC_RELEASE);
+}
+
+static bool find(uint64_t page, bool loaded)
+{
+    unsigned used = __atomic_load_n(&files_used, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i < used; i++)
+        if (page < __atomic_load_n(&files[i].end, __ATOMIC_ACQUIRE) && page >= files[i].start)
+            return files[i].is_loaded || !loaded;
+    return false;
 }
 
 bool code_is_of_file(uint64_t page)
 {
-    for (unsigned i = 0; i < FILES; i++)
-        if (page < __atomic_load_n(&files[i].end, __ATOMIC_ACQUIRE) && page >= files[i].start)
-            return true;
-    return false;
+    return find(page, false);
+}
+
+bool code_is_loaded(uint64_t page)
+{
+    return find(page, true);
 }

@@ -151,7 +151,7 @@ static void map_segment(const struct file *file, const Elf64_Phdr *segment)
                                   file->descriptor, (off_t)(segment->p_offset - (start - first))) == MAP_FAILED)
         fail_as_natively(file->path, strerror(errno));
     if ((protection & (PROT_WRITE | PROT_EXEC)) == PROT_EXEC && segment->p_filesz)
-        code_note_file(first, file_pages);
+        code_note_file(first, file_pages, true);
     if (!segment->p_filesz)
         file_pages = first;
     if (segment->p_memsz > segment->p_filesz && segment->p_filesz && (protection & PROT_WRITE) &&
@@ -267,6 +267,14 @@ static int open_interpreter(const struct file *program)
     return -1;
 }
 
+static void note_loader(const struct file *file)
+{
+    struct image image = {0};
+    measure(file, &image);
+    settings.loader_start = image.code_start;
+    settings.loader_end = image.code_end;
+}
+
 void loader_map(const struct source *source, struct image *image)
 {
     static struct file program, interpreter;
@@ -290,4 +298,5 @@ void loader_map(const struct source *source, struct image *image)
     close(behind);
     image->interpreter = interpreter.bias;
     image->start = interpreter.bias + interpreter.header.e_entry;
+    note_loader(&interpreter);
 }

@@ -289,7 +289,7 @@ void module_rewrite_all(void)
     lock_take();
     bool is_open = maps_open(&maps);
     while (is_open && held < CODE_MAPPINGS && maps_next(&maps, &mapping))
-        if (mapping.file && (mapping.protection & PROT_EXEC))
+        if (mapping.file && (mapping.protection & PROT_EXEC) && code_is_loaded(mapping.start))
             code[held++] = mapping.start;
     if (is_open)
         maps_close(&maps);

@@ -40,6 +40,8 @@ struct settings {
     int process;
     /* The program's mask, which is put in force when it begins. */
     uint64_t inherited_mask;
+    /* The code of its dynamic loader; 0 without one. */
+    uint64_t loader_start, loader_end;
     /* The program's own file: what /proc/self/exe is to lead to, and a path by which it is opened, which is another one
      * where it has no name (any more). Empty strings before it is loaded. */
     char real_path[4096], own_path[4096];

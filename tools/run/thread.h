@@ -45,6 +45,8 @@ struct thread {
      * selector of no segment, which is harmless natively, has lost it: then it is put back at the next entry. */
     uint64_t thread_pointer;
     bool was_put_back;
+    /* It was told that it cannot be traced. */
+    bool wanted_tracing;
     /* The fault that was last run again, and how often in a row. */
     uint64_t retried_instruction, retried_address;
     unsigned retried;
