@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -19,92 +18,13 @@
 #include <unistd.h>
 
 #include "message.h"
+#include "output_names.h"
 
 /* How long another run may take to put its files in place: attempts, and nanoseconds between two. */
 #define LOCK_ATTEMPTS 2000
 #define LOCK_PAUSE 5000000
 
 /* --- Names. --- */
-
-/* The file's path without links, to be freed; of a file that is not there, that which it would get. NULL, and errno, if
- * there is none. */
-static char *resolve(const char *path)
-{
-    struct stat status;
-    char *resolved = realpath(path, NULL);
-    if (resolved || errno != ENOENT || lstat(path, &status) == 0)
-        return resolved;
-    char *for_folder = strdup(path), *for_name = strdup(path);
-    if (!for_folder || !for_name)
-        abort();
-    char *folder = realpath(dirname(for_folder), NULL);
-    if (folder && asprintf(&resolved, "%s/%s", folder, basename(for_name)) < 0)
-        abort();
-    free(folder);
-    free(for_folder);
-    free(for_name);
-    return resolved;
-}
-
-static const char *kind_of(mode_t mode)
-{
-    if (S_ISFIFO(mode))
-        return "it is no regular file but a pipe, and a result is put in a file's place as a whole; give a file";
-    if (S_ISDIR(mode))
-        return strerror(EISDIR);
-    return S_ISREG(mode) ? NULL : "it is no regular file, and would be replaced by one; give another name";
-}
-
-static bool is_standard_output(const struct stat *status)
-{
-    struct stat standard;
-    return fstat(STDOUT_FILENO, &standard) == 0 && standard.st_dev == status->st_dev &&
-           standard.st_ino == status->st_ino;
-}
-
-/* Whatever is no file would be gone with what it stands for: a device, a pipe that somebody reads. */
-static const char *refusal(const char *path, const char *resolved)
-{
-    struct stat status;
-    int error = errno;
-    if (strcmp(path, "-") == 0)
-        return "the result is a file, not standard output; a file of that name is ./-";
-    /* What a link in /proc leads to has no path, or none any more. */
-    if (stat(path, &status) == 0 && (kind_of(status.st_mode) || !resolved))
-        return kind_of(status.st_mode) ? kind_of(status.st_mode) : "the file has no name any more; give one";
-    if (!resolved)
-        return strerror(error);
-    if (lstat(resolved, &status) != 0)
-        return errno == ENOENT ? NULL : strerror(errno);
-    if (S_ISREG(status.st_mode) && is_standard_output(&status))
-        return "standard output goes there already, and would be replaced; send that elsewhere";
-    return kind_of(status.st_mode);
-}
-
-static bool accept(const char *verb, const char *path, const char *resolved)
-{
-    const char *why = refusal(path, resolved);
-    if (why)
-        complain(verb, "cannot write %s: %s", path, why);
-    return !why;
-}
-
-bool output_accepts(const char *verb, const char *path)
-{
-    char *resolved = resolve(path);
-    bool accepted = accept(verb, path, resolved);
-    free(resolved);
-    return accepted;
-}
-
-bool output_is_same(const char *path, const char *other)
-{
-    char *one = resolve(path), *two = resolve(other);
-    bool same = one && two && strcmp(one, two) == 0;
-    free(one);
-    free(two);
-    return same;
-}
 
 void output_make_temporary_name(char name[OUTPUT_TEMPORARY_SIZE])
 {
@@ -228,12 +148,19 @@ static bool open_named(struct output *output)
     return output->file >= 0;
 }
 
+/* A folder that may not be read, but written in, is good enough; it cannot be put on the disk by itself then. */
+static int open_folder(int folder, const char *path)
+{
+    int opened = openat(folder, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return opened >= 0 || errno != EACCES ? opened : openat(folder, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 bool output_begin_at(struct output *output, const char *verb, int folder, const char *name, const char *path)
 {
     *output = (struct output){.verb = verb, .path = path, .file = -1, .name = strdup(name)};
     if (!output->name)
         abort();
-    output->folder = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    output->folder = open_folder(folder, ".");
     if (output->folder >= 0 && (open_unnamed(output) || open_named(output)))
         return true;
     fail(output, errno);
@@ -243,13 +170,13 @@ bool output_begin_at(struct output *output, const char *verb, int folder, const 
 
 bool output_begin(struct output *output, const char *verb, const char *path)
 {
-    char *resolved = resolve(path);
+    char *resolved = output_resolve(verb, path);
     bool begun = false;
     *output = (struct output){.file = -1, .folder = -1};
-    if (accept(verb, path, resolved)) {
+    if (resolved) {
         char *slash = strrchr(resolved, '/');
         *slash = 0;
-        int folder = open(slash == resolved ? "/" : resolved, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int folder = open_folder(AT_FDCWD, slash == resolved ? "/" : resolved);
         if (folder >= 0)
             begun = output_begin_at(output, verb, folder, slash + 1, path);
         else
@@ -375,7 +302,7 @@ static bool place_for_good(struct output *output)
 /* That a file has its name is on the disk. Not every file system knows how to say so. */
 static bool sync_folder(const struct output *output)
 {
-    return fsync(output->folder) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
+    return fsync(output->folder) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP || errno == EBADF;
 }
 
 static bool place(struct output *output, bool is_last)

@@ -209,7 +209,12 @@ enum changes_outcome changes_read(struct changes *changes, int folder, const cha
 {
     *changes = (struct changes){0};
     int file = openat(folder, name, O_RDONLY | O_CLOEXEC | flags);
-    FILE *from = file >= 0 ? fdopen(file, "r") : NULL;
+    struct stat status;
+    FILE *from = NULL;
+    if (file >= 0 && fstat(file, &status) == 0 && S_ISDIR(status.st_mode))
+        errno = EISDIR;
+    else if (file >= 0)
+        from = fdopen(file, "r");
     if (!from) {
         enum changes_outcome outcome = errno == ENOENT ? CHANGES_ABSENT : CHANGES_WRONG;
         if (voice == CHANGES_SAY || (voice == CHANGES_ABSENT_IS_FINE && outcome != CHANGES_ABSENT))
