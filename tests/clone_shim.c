@@ -206,8 +206,8 @@ static void handle(int number, siginfo_t *info, void *ucontext)
     gregs[REG_RAX] = result;
 }
 
-__asm__("restorer: movl $15, %eax\n\tsyscall\n");
-extern const char restorer[];
+__asm__(".text\n.globl restorer\n.hidden restorer\nrestorer: movl $15, %eax\n\tsyscall\n");
+extern const char restorer[] __attribute__((visibility("hidden")));
 
 /* ---- the filter ---- */
 

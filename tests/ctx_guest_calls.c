@@ -20,8 +20,9 @@
 
 /* The guests' code, which they share, and the word that they find their entry in, as the code of one program does. */
 extern const char call_shared[], called_shared[], clone_then_call[];
-uint64_t shared_entry;
+__attribute__((used)) uint64_t shared_entry;
 __asm__(".text\n"
+        ".globl call_shared, called_shared, clone_then_call\n"
         "call_shared:\n\t"
         "endbr64\n\t"
         "movq %fs:0, %rax\n\t"
