@@ -1,21 +1,12 @@
 #!/usr/bin/env bash
 # command_line.sh SEGUE PAGE COMPLETION: what the command takes, what its help says and what the manual page PAGE says are one.
 set -uo pipefail
+. "$(dirname "$0")/check.sh"
 segue=$1
 page=$2
 completion=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-check() {
-  if [ "$2" = "$3" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'FAILED: %s\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"
-  fi
-}
 
 # misuse STATUS TEXT WHAT ARGUMENT...
 misuse() {
@@ -120,5 +111,4 @@ misuse 2 "there is no 'chekc'; did you mean check?" "a part" corpus chekc
 misuse 2 "there is no demo 'luaa'; did you mean lua?" "a demonstration" demo luaa
 check "an option cut short that is like no other is taken" "$("$segue" explain --json 90)" "$("$segue" explain --js 90)"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+check_end

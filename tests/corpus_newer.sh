@@ -2,20 +2,11 @@
 # corpus_newer.sh SEGUE SOURCE: rows of instruction sets that came after Zydis 4.0.0, and of encodings that processors
 # pass over, have a class that says who is right; rows that only look like them have none, and fail the check.
 set -uo pipefail
+. "$(dirname "$0")/check.sh"
 segue=$1
 data=$2/corpus
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-check() {
-  if [ "$2" = "$3" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'FAILED: %s\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"
-  fi
-}
 
 # Reads rows, lets one check look at them, and counts those that the class takes and its verdict; for "none", those that
 # no class takes.
@@ -215,5 +206,4 @@ printf 'd51001c8\tINVALID\n4889d8\tINVALID\n' > "$work/two.hex"
 check "a claim that is wrong: status" 1 $?
 check "a claim that is wrong: one row" 1 "$(grep -c '^  4889d8' "$work/text")"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+check_end

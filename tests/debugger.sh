@@ -2,20 +2,11 @@
 # debugger.sh VERSION INCLUDE LIBRARY: what a debugger, Valgrind and a preprocessor see. A breakpoint on segue_debug_unhandled
 # is met at the fault that kills, and not at served ones; under Valgrind the library says that it does not work.
 set -uo pipefail
+. "$(dirname "$0")/check.sh"
 include=$2
 library=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-check() {
-  if [ "$2" = "$3" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'FAILED: %s\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"
-  fi
-}
 
 cp "$library" "$work/libsegue.so.0"
 strip "$work/libsegue.so.0"
@@ -67,5 +58,4 @@ else
   echo "SKIP of a part: there is no valgrind"
 fi
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+check_end

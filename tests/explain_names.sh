@@ -2,20 +2,11 @@
 # explain_names.sh SEGUE: what segue explain takes for a place: names of C++ as they are written, stubs of imported
 # functions, objects and archives that are not linked, standard input.
 set -uo pipefail
+. "$(dirname "$0")/check.sh"
 segue=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-passed=0 failed=0
-
-check() {
-  if [ "$2" = "$3" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'FAILED: %s\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"
-  fi
-}
 
 # says WHAT STATUS TEXT ARGUMENT...: the status, and a text on either output.
 says() {
@@ -131,5 +122,4 @@ says "a file with colons" 0 ret 'a:b::c:main'
 says "main+3" 0 "" calls:main+3
 says "main+0x3" 0 "" calls:main+0x3
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+check_end

@@ -2,20 +2,11 @@
 # patch_nops.sh SEGUE: what is no operation, though one decoder refuses it, does not end the code of a function: the fs:
 # accesses behind it are patched as without it.
 set -uo pipefail
+. "$(dirname "$0")/check.sh"
 segue=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-passed=0 failed=0
-
-check() {
-  if [ "$2" = "$3" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'FAILED: %s\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"
-  fi
-}
 
 # The sites that are patched in a program whose main begins with the bytes.
 patched() {
@@ -42,5 +33,4 @@ for bytes in '0x66,0x0f,0x1a,0xc5' '0xf2,0x44,0x0f,0x1b,0x5d,0xba' '0x0f,0x1a,0x
 done
 check "behind what is no instruction" 0 "$(patched '.byte 0x66,0xf3,0x0f,0xae,0x20')"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+check_end

@@ -2,19 +2,10 @@
 # readme.sh README FIRST FIRST.C: the program in the README is the one in examples, checks of results apart, and prints
 # what its last line says.
 set -u
-passed=0 failed=0
-check() {
-    if [ "$2" = "$3" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        printf 'FAILED: %s\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"
-    fi
-}
+. "$(dirname "$0")/check.sh"
 check "what it prints" "42: 1 write to a closed page, and 1 read" "$("$2")"
 # Every call to the library in the README stands in the example as well.
 for call in $(awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$1" | grep -o 'segue_[a-z_]*(' | sort -u); do
     check "$call is in the example" yes "$(grep -q "$call" "$3" && echo yes)"
 done
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+check_end

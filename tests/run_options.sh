@@ -1,22 +1,13 @@
 #!/usr/bin/env bash
 # run_options.sh SEGUE: the options of segue run, what it refuses, and what it ends with.
 set -uo pipefail
+. "$(dirname "$0")/check.sh"
 segue=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 # A folder on the path that this user may not look into would turn "no such program" into a question of rights.
 export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
-passed=0 failed=0
-
-check() {
-    if [ "$2" = "$3" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        printf 'FAILED: %s\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"
-    fi
-}
 
 # refuses STATUS TEXT WHAT COMMAND...
 refuses() {
@@ -152,5 +143,4 @@ if [ "$(id -u)" = 0 ]; then
     refuses 0 'runs on its own' "a program that may not be read, from another" $as_nobody tools/segue run sh -c './unread'
 fi
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+check_end

@@ -3,23 +3,14 @@
 # and under segue run, with calls that are trapped and that are rewritten. Standard output, standard error and the exit
 # status must be the same, but for what is refused by name.
 set -uo pipefail
+. "$(dirname "$0")/check.sh"
 segue=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 export LC_ALL=C
-passed=0 failed=0
 # The modes that rows are run in.
 options="--syscalls=trap --syscalls=rewrite:1"
-
-check() {
-    if [ "$2" = "$3" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        printf 'FAILED: %s\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"
-    fi
-}
 
 # result COMMAND...: what it writes, and its status.
 result() {
@@ -244,5 +235,4 @@ fi
 result "$segue" run "$segue" run true >all
 check "under itself" yes "$(grep -q 'segue run itself' all && grep -q 'status 125' all && echo yes || cat all)"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+check_end

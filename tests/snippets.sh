@@ -2,21 +2,12 @@
 # snippets.sh INCLUDE LIBRARY_FOLDER README FILE...: the C and C++ in the documentation compiles as it is printed, with both
 # compilers and each standard, without a warning; what has a main runs, and prints what it says.
 set -uo pipefail
+. "$(dirname "$0")/check.sh"
 include=$1
 libraries=$2
 readme=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-check() {
-  if [ "$2" = "$3" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'FAILED: %s\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"
-  fi
-}
 
 # compile WHAT FILE OUTPUT COMPILER FLAG...
 compile() {
@@ -75,5 +66,4 @@ for block in "${blocks[@]}"; do
   esac
 done
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+check_end

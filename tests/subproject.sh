@@ -2,19 +2,10 @@
 # subproject.sh SOURCE: a meson project that has Segue as a subproject finds it by its name, builds the library alone, and
 # runs with it.
 set -uo pipefail
+. "$(dirname "$0")/check.sh"
 source=$(realpath "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-check() {
-  if [ "$2" = "$3" ]; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'FAILED: %s\nexpected: %s\nfound:    %s\n' "$1" "$2" "$3"
-  fi
-}
 
 mkdir -p "$work/subprojects"
 ln -s "$source" "$work/subprojects/segue"
@@ -34,5 +25,4 @@ ninja -C "$work/build" > "$work/log" 2>&1
 check "builds" 0 $?
 check "runs" "42: 1 write to a closed page, and 1 read" "$("$work/build/first")"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+check_end
