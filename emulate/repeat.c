@@ -172,6 +172,9 @@ const char *repeat_cut(struct segue_plan *plan, struct reach *reach)
         size = (size < BYTES_MOST ? size : BYTES_MOST) / way.element;
         most = most < size ? most : size;
     }
+    /* The trap comes behind each. */
+    if (plan->flags & SEGUE_PLAN_TRAPS)
+        most = 1;
     uint64_t elements = cut_elements(plan, most, ONE_PIECE, reach);
     if (elements) {
         repeat_trim(plan, elements);

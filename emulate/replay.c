@@ -30,6 +30,7 @@
 #define FLAGS_LOADED UINT64_C(0x40cd5)
 #define FLAG_ALWAYS_SET UINT64_C(2)
 #define FLAG_ZERO UINT64_C(0x40)
+#define FLAG_TRAP UINT64_C(0x100)
 #define FLAG_DIRECTION UINT64_C(0x400)
 #define PREFIX_REPNE 0xf2
 #define PREFIX_REP 0xf3
@@ -225,6 +226,8 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
         return "no engine does this instruction";
     if (!stubs_ready())
         return "it must be run from executable memory, and there is none";
+    if (regs->rflags & FLAG_TRAP)
+        plan->flags |= SEGUE_PLAN_TRAPS;
     if (regs->rflags & FLAG_ALIGNMENT_CHECK)
         plan->flags |= SEGUE_PLAN_ALIGNMENT_CHECKED;
     plan->operand = starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);

@@ -247,7 +247,8 @@ replay_faulted:
         .size   replay_faulted, . - replay_faulted
 
 /* void replay_serialise(void): IRETQ to the next instruction. Of the serialising instructions that a program may
- * execute it is the one that a virtual machine does not intercept. It refuses the nested-task flag. */
+ * execute it is the one that a virtual machine does not intercept. It refuses the nested-task flag, and loads it: a
+ * handler has that of its thread, and no way back puts it in force again. */
         .globl  replay_serialise
         .hidden replay_serialise
         .type   replay_serialise, @function
@@ -258,12 +259,13 @@ replay_serialise:
         movq    %rsp, %rax
         .cfi_def_cfa_register %rax
         pushfq
+        movq    (%rsp), %rdx
         btrq    $NESTED_TASK_BIT, (%rsp)
         popfq
         movl    %ss, %ecx
         pushq   %rcx
         pushq   %rax
-        pushfq
+        pushq   %rdx
         movl    %cs, %ecx
         pushq   %rcx
         leaq    1f(%rip), %rcx

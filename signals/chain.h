@@ -35,6 +35,13 @@ enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_
  * this must do nothing after it but return; most often it does not come back. Async-signal-safe. */
 void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault, enum chain_way way);
 
+/* Has the trap that the frame and `info` tell of, as the kernel would raise it, whoever handles SIGTRAP. As
+ * chain_signal. */
+void chain_trap(siginfo_t *info, void *ucontext, enum chain_way way);
+
+/* Puts back the mask that the handler of a fault began with, which a policy may have changed. Async-signal-safe. */
+void chain_restore_mask(int number, const void *ucontext);
+
 /* Lets faults come that are blocked, and puts back the mask that was returned. Async-signal-safe. */
 uint64_t chain_open_faults(void);
 void chain_close_faults(uint64_t mask);

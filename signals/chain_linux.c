@@ -15,6 +15,7 @@
 
 #include <ucontext.h>
 
+#include "../ctx/frame.h"
 #include "action_linux_x86_64.h"
 #include "believed.h"
 #include "dispatch.h"
@@ -103,6 +104,13 @@ void chain_die(int number, siginfo_t *info)
     queue_again(number, info);
 }
 
+/* What a handler runs with that comes when `before` is blocked. */
+static uint64_t mask_of_handler(uint64_t before, int number, const struct sigaction *action)
+{
+    uint64_t mask = before | word_of(&action->sa_mask);
+    return action->sa_flags & SA_NODEFER ? mask : mask | bit_of(number);
+}
+
 /* The mask that the kernel would have run the handler with: what it was, which a thread that waits in sigsuspend does
  * not go back to, and what the handler wants. */
 static uint64_t mask_for(int number, const struct sigaction *action, const void *ucontext)
@@ -112,8 +120,7 @@ static uint64_t mask_for(int number, const struct sigaction *action, const void 
         mask = word_of(frame_mask(ucontext));
     else
         system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, KERNEL_MASK_SIZE);
-    mask |= word_of(&action->sa_mask);
-    return action->sa_flags & SA_NODEFER ? mask : mask | bit_of(number);
+    return mask_of_handler(mask, number, action);
 }
 
 /* A handler whose frame has no room: SIGSEGV, and if that was the signal there is nobody left to take it. */
@@ -126,7 +133,9 @@ static void have_no_room(int number, siginfo_t *info, void *ucontext)
         chain_signal(SIGSEGV, info, ucontext, true, CHAIN_ENTER);
 }
 
-static void run_handler(int number, siginfo_t *info, void *ucontext, const struct sigaction *action, enum chain_way way)
+/* `mask` is that it runs with. */
+static void run_handler(int number, siginfo_t *info, void *ucontext, const struct sigaction *action, uint64_t mask,
+                        enum chain_way way)
 {
     struct relay_frame place;
     stack_t stack;
@@ -135,7 +144,7 @@ static void run_handler(int number, siginfo_t *info, void *ucontext, const struc
         return;
     }
     thread_stack_of_program(frame_alternate_stack(ucontext), &stack);
-    uint64_t mask = mask_for(number, action, ucontext), answered = believed_signals(), before = believed_mask();
+    uint64_t answered = believed_signals(), before = believed_mask();
     const struct relay relay = {number, action, mask & ~answered, before, &stack};
     switch (relay_prepare(&relay, info, ucontext, &place)) {
     case RELAY_READY:
@@ -173,11 +182,41 @@ void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault, en
     }
     previous_take(number, &action);
     if (previous_is_handler(&action))
-        run_handler(number, info, ucontext, &action, way);
+        run_handler(number, info, ucontext, &action, mask_for(number, &action, ucontext), way);
     else if (is_fault)
         die_of_fault(number, info, ucontext);
     else if (action.sa_handler != SIG_IGN)
         chain_die(number, info);
+}
+
+/* SIGTRAP need not be one of ours. */
+static void take_trap_action(struct sigaction *action)
+{
+    static const struct sigaction default_action;
+    if (!action_exchange(SIGTRAP, NULL, action) || action->sa_sigaction == signal_entry)
+        previous_take(SIGTRAP, action);
+    else if (((uint32_t)action->sa_flags & SA_RESETHAND) && previous_is_handler(action))
+        action_exchange(SIGTRAP, &default_action, NULL);
+}
+
+/* A trap that is blocked or ignored kills, as from the kernel. */
+void chain_trap(siginfo_t *info, void *ucontext, enum chain_way way)
+{
+    struct sigaction action;
+    uint64_t before = word_of(frame_mask(ucontext));
+    take_trap_action(&action);
+    if (previous_is_handler(&action) && !(before & bit_of(SIGTRAP))) {
+        run_handler(SIGTRAP, info, ucontext, &action, mask_of_handler(before, SIGTRAP, &action), way);
+        return;
+    }
+    frame_set_mask(ucontext, before & ~bit_of(SIGTRAP));
+    chain_die(SIGTRAP, info);
+}
+
+void chain_restore_mask(int number, const void *ucontext)
+{
+    if (!has_others_blocked(number))
+        change_mask(SIG_SETMASK, word_of(frame_mask(ucontext)));
 }
 
 int chain_restarts(const struct sigaction *previous)

@@ -32,6 +32,7 @@
 #include "serve.h"
 #include "service.h"
 #include "thread.h"
+#include "trap.h"
 #include "unhandled.h"
 #include "work.h"
 
@@ -87,6 +88,9 @@ static enum outcome serve_round(struct work *work, const struct region *faulted,
     struct service *service = &work->service;
     service->can_step = make_plan(work, faulted);
     readers_found(work->place, service->footprint.regions, service->footprint.count);
+    bool restarts = service->can_step == SEGUE_MISMATCH && trap_is_restart(service->regs.rip);
+    if (restarts)
+        service->plan.refusal = "it was in a restartable sequence, which begins again";
     enum segue_verdict verdict = question_ask(work);
     if (verdict == SEGUE_RETRY)
         return OUTCOME_RETRIED;
@@ -94,6 +98,8 @@ static enum outcome serve_round(struct work *work, const struct region *faulted,
         return question_finish(work) ? OUTCOME_DONE : OUTCOME_RETRIED;
     if (verdict != SEGUE_STEP)
         return OUTCOME_REFUSED;
+    if (restarts && trap_may_restart(service->regs.rip, service->fault.address))
+        return OUTCOME_RETRIED;
     if (service->can_step != SEGUE_OK)
         return refused(service);
     if (!question_step_begin(work))
@@ -393,7 +399,7 @@ static struct landing *landing_on_own_stack(const struct thread_state *thread, c
  * threads takes the stack pointer that it finds for the thread's own. So the mask comes into force on the thread's own
  * stack, or by the kernel, which puts mask and stack back at once; in strict mode, which allows no other call and takes
  * the time stamp counter away, by the kernel, too. */
-static void go_back(const struct thread_state *thread, void *ucontext, enum chain_way way)
+static void go_back(const struct thread_state *thread, bool called_out, void *ucontext, enum chain_way way)
 {
     enum segue_restore_method method = way_out;
     struct landing *landing = NULL;
@@ -405,6 +411,9 @@ static void go_back(const struct thread_state *thread, void *ucontext, enum chai
         landing = landing_on_own_stack(thread, ucontext);
         method = landing ? method : SEGUE_RESTORE_RETURN;
     }
+    /* Signals come as they like; but what a policy has done to the mask ends with the fault. */
+    if (method == SEGUE_RESTORE_DIRECT && called_out)
+        method = SEGUE_RESTORE_DIRECT_MASK;
     if (method == SEGUE_RESTORE_DIRECT_MASK && guard_read_time() != 0)
         method = SEGUE_RESTORE_RETURN;
     handling_restore(ucontext, method, landing);
@@ -439,14 +448,21 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
         do_not_serve(thread, room, info, ucontext, way);
         return;
     }
+    bool traps = trap_is_wanted(ucontext);
+    uint32_t calls_out = thread->calls_out;
     enum outcome outcome =
         way == CHAIN_ENTER ? serve_fault(thread, info, ucontext) : serve_call(thread, info, ucontext);
+    bool called_out = thread->calls_out != calls_out;
+    if (called_out && way == CHAIN_ENTER && (traps || (outcome != OUTCOME_STEPPED && outcome != OUTCOME_DONE)))
+        chain_restore_mask(number, ucontext);
     if (outcome == OUTCOME_SENT)
         take_sent_signal(room, number, info, ucontext, way);
     else if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
         hand_on(thread, info, ucontext, way);
+    else if (traps && (outcome == OUTCOME_STEPPED || outcome == OUTCOME_DONE))
+        trap_raise(info, ucontext, way);
     else
-        go_back(thread, ucontext, way);
+        go_back(thread, called_out, ucontext, way);
 }
 
 static bool may_set_mask(void)

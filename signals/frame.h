@@ -15,6 +15,9 @@ void frame_begin(void);
 /* The interrupted instruction's address, alone. */
 uint64_t frame_instruction(const void *ucontext);
 
+/* Its flags, alone. */
+uint64_t frame_flags(const void *ucontext);
+
 /* Sets where the interrupted thread goes on. */
 void frame_set_instruction(void *ucontext, uint64_t rip);
 

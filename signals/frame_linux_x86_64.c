@@ -62,6 +62,11 @@ uint64_t frame_instruction(const void *ucontext)
     return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP];
 }
 
+uint64_t frame_flags(const void *ucontext)
+{
+    return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_EFL];
+}
+
 void frame_set_instruction(void *ucontext, uint64_t rip)
 {
     ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] = (greg_t)rip;

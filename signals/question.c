@@ -109,6 +109,7 @@ static enum segue_verdict ask_policy(const struct region *region, struct segue_e
 {
     if ((region->flags & SEGUE_REGION_WRITE_IS_READ_WRITE) && (event->direction & SEGUE_WRITE))
         event->direction |= SEGUE_READ;
+    thread_self.calls_out++;
     enum segue_verdict verdict = region->policy(region->context, event);
     event->question++;
     return verdict > SEGUE_DONE ? SEGUE_PASS : verdict;
@@ -230,7 +231,9 @@ static bool begin_step(struct work *work, uint64_t suspensions)
 {
     struct thread_state *thread = &thread_self;
     work->questions.stepping_before = thread->stepping;
-    if (!calls_device(&work->service.plan))
+    if (calls_device(&work->service.plan))
+        thread->calls_out++;
+    else
         thread->stepping = work;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (thread->suspensions == suspensions)

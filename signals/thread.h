@@ -51,6 +51,12 @@ struct thread_state {
     bool is_suspension_put_off;
     /* A second signal of a suspension that was asked for twice is on its way. */
     bool expects_suspension;
+    /* How often policies and devices have been called, which may have changed the signal mask. */
+    uint32_t calls_out;
+    /* Where, and by a fault at which address, the kernel has last ended a restartable sequence of this thread's, and how
+     * often in a row. */
+    uint32_t restarts;
+    uint64_t restart_instruction, restart_address;
     /* The table's removals when this thread last met an address that was in no region. */
     uint64_t removals_seen;
     /* The last fault of a guarded access: si_signo is 0 when there was none. */

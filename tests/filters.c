@@ -168,15 +168,15 @@ static int filter_default(void)
     _exit(asked == 24 ? 0 : 1);
 }
 
-/* With signals let in no call is made at all, once each site was seen. */
+/* With signals let in no call is made at all, once each site was seen, where no policy is asked. */
 static int filter_open(void)
 {
     const int calls[] = {SYS_exit_group};
-    NEED(install(SEGUE_INSTALL_OPEN_SIGNALS) == SEGUE_OK && add(step));
+    NEED(install(SEGUE_INSTALL_OPEN_SIGNALS) == SEGUE_OK && add(NULL));
     NEED(allow_only(calls, COUNT(calls), SECCOMP_RET_KILL_PROCESS));
     for (int i = 0; i < 3; i++)
         touch_by_each_engine();
-    _exit(asked == 24 ? 0 : 1);
+    _exit(asked == 0 ? 0 : 1);
 }
 
 static void skip_and_count(int signal, siginfo_t *info, void *ucontext)

@@ -80,6 +80,8 @@ enum segue_plan_flags {
     SEGUE_PLAN_COPIED = 2,
     /* The thread runs with alignment checks on. */
     SEGUE_PLAN_ALIGNMENT_CHECKED = 4,
+    /* The thread traps behind each instruction (TF): of a repeated string a step does one element. */
+    SEGUE_PLAN_TRAPS = 8,
 };
 
 /* The most accesses in a plan, and the most pieces that windows' edges may cut them into. Windows of whole pages cut no

@@ -149,7 +149,8 @@ struct segue_event {
 
 /* A region's policy. Runs on the faulting thread, inside the signal handler: it may call only what is
  * async-signal-safe, or what it knows the faulting code not to be in the middle of. It must return; it may not leave by
- * longjmp. errno is kept. Asked once for each of the instruction's accesses in the region, in the order in which they
+ * longjmp. errno is kept. What it does to the signal mask ends with the fault; it must not return with SIGSEGV, SIGBUS or
+ * SIGFPE blocked. Asked once for each of the instruction's accesses in the region, in the order in which they
  * are made (and of an access over several regions, in the order of its bytes), before anything is done; the first
  * answer that is not SEGUE_STEP decides, and nobody is asked after it. An access that only probes is asked about where
  * there is no other. A verdict of SEGUE_STEP is good only as long as the thread is not suspended (<segue/mutator.h>):
