@@ -53,10 +53,9 @@ struct thread_state {
     bool expects_suspension;
     /* How often policies and devices have been called, which may have changed the signal mask. */
     uint32_t calls_out;
-    /* Where, and by a fault at which address, the kernel has last ended a restartable sequence of this thread's, and how
-     * often in a row. */
-    uint32_t restarts;
-    uint64_t restart_instruction, restart_address;
+    /* How often in a row the kernel has ended a restartable sequence of this thread's, and a number for where, and by a
+     * fault at which address. */
+    uint32_t restarts, restart;
     /* The table's removals when this thread last met an address that was in no region. */
     uint64_t removals_seen;
     /* The last fault of a guarded access: si_signo is 0 when there was none. */

@@ -50,10 +50,10 @@ bool trap_is_restart(uint64_t instruction)
 bool trap_may_restart(uint64_t instruction, uint64_t address)
 {
     struct thread_state *thread = &thread_self;
-    if (thread->restart_instruction != instruction || thread->restart_address != address)
+    uint32_t restart = (uint32_t)((instruction ^ address << 7) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+    if (thread->restart != restart)
         thread->restarts = 0;
-    thread->restart_instruction = instruction;
-    thread->restart_address = address;
+    thread->restart = restart;
     if (thread->restarts++ < RESTARTS_MOST)
         return true;
     thread->restarts = 0;
