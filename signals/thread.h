@@ -14,17 +14,25 @@
 struct thread_mark {
     const volatile uint64_t *at;
     uint64_t value;
+    /* The fault's signal. */
+    int number;
     bool on_alternate;
     uint64_t stack, stack_size;
-    /* The kernel's siginfo of the fault, and its signal: another signal's frame overwrites it where the thread has left
-     * the stack. NULL where it is not known. */
+    /* The kernel's siginfo of the fault: another signal's frame overwrites it where the thread has left the stack. NULL
+     * where it is not known. */
     const siginfo_t *info;
-    int number;
 };
 
 struct thread_state {
     /* Faults being served, one inside the other. */
     uint32_t depth;
+    /* The fault being served ends as the recovered one. */
+    bool tells_recovered;
+    /* The stack that the thread had before is in force again, for a handler of the program's that runs on it, or has left
+     * it for good. */
+    bool stack_is_lent;
+    /* segue_thread_attach was called; by segue_install on the caller's behalf. */
+    bool attached, attached_by_install;
     /* Where the outermost of them has a mark on the stack, whether that is on the alternate stack, and what the mark
      * is. It tells whether they are still there: a handler that interrupts us may leave by siglongjmp, and we are never
      * told. */
@@ -32,8 +40,6 @@ struct thread_state {
     uint64_t marks;
     /* The innermost of them that has its work area; of no meaning when there is none. */
     struct work *work;
-    /* The fault being served ends as the recovered one. */
-    bool tells_recovered;
     /* How often the thread was counted among the readers, and how often it has left them, by itself or by having been
      * forgotten; see readers.c. */
     uint32_t tickets, tickets_left;
@@ -68,16 +74,12 @@ struct thread_state {
     size_t stack_size, guard_size;
     /* The thread's own stack, of a thread that has attached; both 0 where it is not known. */
     uint64_t own_stack, own_stack_end;
-    /* The stack that the thread had before; and whether that is in force again, for a handler of the program's that
-     * runs on it, or has left it for good. */
+    /* The stack that the thread had before. */
     stack_t previous_stack;
-    bool stack_is_lent;
     /* Of the library's signals: those that the program believes to have blocked here, those that were sent meanwhile,
      * and their siginfo; see believed.h. */
     uint64_t believed, held;
     struct kept_info held_info[3];
-    /* segue_thread_attach was called; by segue_install on the caller's behalf. */
-    bool attached, attached_by_install;
 };
 
 extern __thread struct thread_state thread_self __attribute__((tls_model("initial-exec"), visibility("hidden")));
