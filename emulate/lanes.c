@@ -1,6 +1,7 @@
 /* lanes.c: gathers and scatters whose lanes lie in several windows, or in 32 bits of address. The instruction is run
  * several times, with a mask that lets through those lanes alone that one base register leads to. That is what the
- * processor does itself when it is interrupted: lanes are done from the lowest on, and the mask tells which are left.
+ * processor does itself when it is interrupted: lanes are done from the lowest on, and the mask keeps those that are
+ * left.
  *
  * SOURCES: Intel SDM volume 2, VPGATHERDD, VPSCATTERDD: order of lanes and of faults, and what a fault leaves. */
 #include "lanes.h"
@@ -49,8 +50,7 @@ static bool take_vectors(struct replay *replay)
            (!is_opmask(memory) || masks_opmask(replay->xstate, memory->mask, &lanes->opmask));
 }
 
-/* Makes the mask that of the lanes in `bits`. Elements of a vector that mask nothing stay as they were, but for those
- * of `all`, and so do bits above the lanes. */
+/* Makes the mask that of the lanes in `bits`, which are some of `all`. What masks none of `all` stays as it was. */
 static void set_mask(struct replay *replay, uint64_t bits, uint64_t all)
 {
     const struct segue_memory_operand *memory = &replay->plan->insn.memory[0];

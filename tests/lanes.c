@@ -198,7 +198,7 @@ static void device_is_asked_once_a_lane(void **state)
     end();
 }
 
-/* The device refuses the sixth lane; those before it are done, and the mask tells which are left. */
+/* The device refuses the sixth lane; those before it are done, and the mask keeps the others. */
 static void lanes_before_one_that_is_refused_are_done(void **state)
 {
     (void)state;

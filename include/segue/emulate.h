@@ -151,17 +151,17 @@ SEGUE_API enum segue_status segue_replay_prepare(void);
 SEGUE_API enum segue_status segue_forced_prepare(void);
 
 /* Carries the plan out, all or nothing, with the registers that it was made with; they then are those after the
- * instruction, which with a repeat prefix may have stopped between elements, to be executed again for the others.
- * Needs a handler that calls segue_recover first for SIGSEGV and SIGBUS, and does not block them, if memory that the
- * plan reaches natively might be inaccessible; with SEGUE_ENGINE_REPLAY for SIGFPE too, if the instruction can raise
- * it. Returns SEGUE_OK; SEGUE_FAULT: memory could not be reached, and `fault` (may be NULL) tells where and in what
- * direction, or the instruction raised another exception, and `fault` has no address; SEGUE_UNSUPPORTED: a device
- * refused, or a POPF would change NT or ID; SEGUE_BUSY: every place for executable code is in use; SEGUE_INVALID for
- * a NULL pointer or a refused plan. With all but SEGUE_OK registers and memory are as they were, but for what the
- * processor itself leaves with a fault: elements of a string, lanes of a gather and words of an ENTER that came before,
- * exceptions noted in MXCSR, and on some processors the return address of a CALL to what is no address and the first
- * eight bytes of an FSTP or FBSTP. `xstate` is changed where the instruction changes it. Async-signal-safe,
- * thread-safe. */
+ * instruction, which with a repeat prefix may have stopped between elements, a gather or scatter between lanes, to be
+ * executed again for the others. Needs a handler that calls segue_recover first for SIGSEGV and SIGBUS, and does not
+ * block them, if memory that the plan reaches natively might be inaccessible; with SEGUE_ENGINE_REPLAY for SIGFPE too,
+ * if the instruction can raise it. Returns SEGUE_OK; SEGUE_FAULT: memory could not be reached, and `fault` (may be
+ * NULL) tells where and in what direction, or the instruction raised another exception, and `fault` has no address;
+ * SEGUE_UNSUPPORTED: a device refused, a POPF or IRET would change NT or ID, or a selector would be loaded that is not
+ * the thread's; SEGUE_BUSY: every place for executable code is in use; SEGUE_INVALID for a NULL pointer or a refused
+ * plan. With all but SEGUE_OK registers and memory are as they were, but for what the processor itself leaves with a
+ * fault: elements of a string, lanes of a gather and words of an ENTER that came before, exceptions noted in MXCSR, and
+ * on some processors the return address of a CALL to what is no address and the first eight bytes of an FSTP or FBSTP.
+ * `xstate` is changed where the instruction changes it. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs,
                                        struct segue_xstate *xstate, struct segue_fault *fault);
 
