@@ -3,6 +3,7 @@
 #define SEGUE_SIGNALS_SUSPEND_H
 
 #include <signal.h>
+#include <stdbool.h>
 
 /* The handler of the signal that suspends. In assembly: it sets the host's segment bases if a guest was interrupted,
  * and then calls suspend_serve. */
@@ -14,5 +15,19 @@ void suspend_now(void);
 
 /* That signal, 0 while there is none: other handlers of the library leave it open. */
 int suspend_signal(void);
+
+/* ---- for who installs it ---- */
+
+void suspend_set_signal(int number);
+
+/* Whether ours is the handler that the kernel calls; its action is in `present` in any case. Async-signal-safe. */
+bool suspend_is_first(struct sigaction *present);
+
+/* Nobody suspends from here to suspend_end_change; false if somebody does now. */
+bool suspend_begin_change(void);
+void suspend_end_change(void);
+
+/* In a child made by fork: those who were suspended are not there. */
+void suspend_in_child(void);
 
 #endif

@@ -28,25 +28,19 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <segue/mutator.h>
 #include <string.h>
 #include <time.h>
 
 #include "../decode/system/call_linux_x86_64.h"
-#include "../decode/system/fork_lock.h"
-#include "../decode/system/once.h"
 #include "action_linux_x86_64.h"
 #include "chain.h"
 #include "frame.h"
 #include "identity.h"
-#include "install.h"
 #include "interrupted.h"
-#include "owner.h"
 #include "thread.h"
 
 #define PLACES SEGUE_SUSPENDED_MOST
-#define DEFAULT_SIGNAL SIGXCPU
 /* Above a token, so that a program's own value is not taken for one. */
 #define TOKEN_MARK (UINT64_C(0x5e60e) << 44)
 /* Between looks at whether a thread is still there, and at whether another has resumed all that it suspended, in
@@ -80,11 +74,15 @@ static uint64_t suspender;
 #define COUNT_MASK ((UINT64_C(1) << GROUP_SHIFT) - 1)
 
 static int signal_in_use;
-static struct fork_lock installing = FORK_LOCK_INITIALIZER;
 
 int suspend_signal(void)
 {
     return __atomic_load_n(&signal_in_use, __ATOMIC_ACQUIRE);
+}
+
+void suspend_set_signal(int number)
+{
+    __atomic_store_n(&signal_in_use, number, __ATOMIC_RELEASE);
 }
 
 /* ---- states ---- */
@@ -425,8 +423,7 @@ static void ask(struct segue_suspension *suspension, uint32_t hint)
     }
 }
 
-/* Whether ours is the handler that the kernel calls. */
-static bool is_first(struct sigaction *present)
+bool suspend_is_first(struct sigaction *present)
 {
     return action_exchange(suspend_signal(), NULL, present) && (present->sa_flags & SA_SIGINFO) &&
            present->sa_sigaction == suspend_entry;
@@ -438,7 +435,7 @@ static enum segue_status hopelessness(int32_t thread, bool is_late)
     struct sigaction present;
     if (is_gone(thread))
         return SEGUE_NOT_FOUND;
-    if (!is_first(&present))
+    if (!suspend_is_first(&present))
         return SEGUE_NOT_LAST;
     return is_late ? SEGUE_TIMEOUT : SEGUE_OK;
 }
@@ -477,7 +474,7 @@ enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t co
     if (count == 0)
         return SEGUE_OK;
     struct sigaction present;
-    if (!is_first(&present))
+    if (!suspend_is_first(&present))
         return SEGUE_NOT_LAST;
     uint64_t deadline = deadline_after(timeout);
     if (!take_turn((uint32_t)count, deadline))
@@ -546,136 +543,24 @@ enum segue_status segue_thread_resume(struct segue_suspension *suspension)
     return suspension ? segue_threads_resume(suspension, 1) : SEGUE_INVALID;
 }
 
-/* ---- installing ---- */
+/* ---- what who installs needs ---------------------------------------------------------------------------------- */
 
-static void before_fork(void)
+bool suspend_begin_change(void)
 {
-    fork_lock_before(&installing);
+    return __atomic_load_n(&suspender, __ATOMIC_ACQUIRE) == 0 && try_turn(1);
 }
 
-static void after_fork_in_parent(void)
+void suspend_end_change(void)
 {
-    fork_lock_after(&installing);
+    end_turn(1);
 }
 
-/* Those who were suspended are not there. */
-static void after_fork_in_child(void)
+void suspend_in_child(void)
 {
-    fork_lock_in_child(&installing);
-    identity_in_child();
     suspender = 0;
     for (uint32_t i = 0; i < places_used; i++) {
         places[i].state = with_phase(places[i].state, FREE);
         places[i].holders = 0;
         threads[i] = 0;
     }
-}
-
-static bool watch_forks(void)
-{
-    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
-}
-
-/* Everything but what a fault raises, what the C library needs of every thread, and what the embedder leaves open. */
-static uint64_t blocked_signals(const struct segue_suspend_options *options)
-{
-    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, ACTION_SETXID};
-    uint64_t mask = ~options->open | (uint64_t)1 << (options->signal - 1);
-    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
-        mask &= ~((uint64_t)1 << (open[i] - 1));
-    return mask;
-}
-
-static bool is_usable(int number)
-{
-    static const int taken[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, 32, 33};
-    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
-        if (number == taken[i])
-            return false;
-    return number > 0 && number < _NSIG;
-}
-
-static enum segue_status install(const struct segue_suspend_options *options)
-{
-    static struct once forks;
-    struct sigaction ours = {.sa_sigaction = suspend_entry, .sa_flags = SA_SIGINFO | SA_RESTART}, previous;
-    uint64_t mask = blocked_signals(options);
-    if (signal_in_use)
-        return SEGUE_EXISTS;
-    identity_prepare();
-    if (!once(&forks, watch_forks))
-        return SEGUE_NO_MEMORY;
-    memcpy(&ours.sa_mask, &mask, sizeof mask);
-    if (options->flags & SEGUE_SUSPEND_ALTERNATE_STACK)
-        ours.sa_flags |= SA_ONSTACK;
-    if (sigaction(options->signal, NULL, &previous) != 0)
-        return SEGUE_SYSTEM;
-    chain_remember(options->signal, &previous, &ours);
-    if (sigaction(options->signal, &ours, &previous) != 0)
-        return SEGUE_SYSTEM;
-    chain_remember(options->signal, &previous, &ours);
-    __atomic_store_n(&signal_in_use, options->signal, __ATOMIC_RELEASE);
-    return SEGUE_OK;
-}
-
-enum segue_status segue_suspend_install(const struct segue_suspend_options *options)
-{
-    struct segue_suspend_options given = {0};
-    if (options)
-        given = *options;
-    if (given.signal == 0)
-        given.signal = DEFAULT_SIGNAL;
-    if (given.flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK || !is_usable(given.signal))
-        return SEGUE_INVALID;
-    fork_lock_take(&installing);
-    enum segue_status status = install(&given);
-    fork_lock_release(&installing);
-    /* Not with our lock held: it has one of its own, and fork takes the two in the other order. */
-    if (status == SEGUE_OK)
-        install_follow_suspension();
-    return status;
-}
-
-static enum segue_status check(struct segue_owner *owner)
-{
-    struct sigaction present;
-    if (!signal_in_use)
-        return SEGUE_NOT_FOUND;
-    if (is_first(&present))
-        return SEGUE_OK;
-    owner_name(signal_in_use, &present, owner);
-    return SEGUE_NOT_LAST;
-}
-
-enum segue_status segue_suspend_check(struct segue_owner *owner)
-{
-    fork_lock_take(&installing);
-    enum segue_status status = check(owner);
-    fork_lock_release(&installing);
-    return status;
-}
-
-static enum segue_status uninstall(void)
-{
-    enum segue_status status = check(NULL);
-    if (status != SEGUE_OK)
-        return status;
-    /* Our turn, so that nobody asks meanwhile. */
-    if (__atomic_load_n(&suspender, __ATOMIC_ACQUIRE) || !try_turn(1))
-        return SEGUE_BUSY;
-    bool done = chain_put_back(signal_in_use);
-    if (done)
-        __atomic_store_n(&signal_in_use, 0, __ATOMIC_RELEASE);
-    end_turn(1);
-    return done ? SEGUE_OK : SEGUE_SYSTEM;
-}
-
-enum segue_status segue_suspend_uninstall(void)
-{
-    fork_lock_take(&installing);
-    enum segue_status status = uninstall();
-    fork_lock_release(&installing);
-    if (status == SEGUE_OK)
-        install_follow_suspension();
-    return status;
 }
