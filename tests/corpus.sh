@@ -372,6 +372,12 @@ shipped_files_are_found_by_name() {
   printf '#!/bin/sh\nsed s/.*/skip/\n' > data/own-decoder.sh
   chmod +x data/own-decoder.sh
   check --decoder own=own-decoder.sh few > text || fail "a script of the data folder is not found: $(cat text)"
+  # An installation that was moved.
+  mkdir -p moved/bin moved/share/segue/corpus
+  cp "$segue" moved/bin/segue
+  cp data/aliases.txt data/disagreements.txt data/few.hex moved/share/segue/corpus
+  LD_LIBRARY_PATH=$(dirname "$(dirname "$segue")") moved/bin/segue corpus check few > text || fail "a moved installation finds nothing"
+  grep -q '^rows 2,' text || fail "a moved installation finds another file"
   "$segue" help corpus > text
   grep -q 'share/segue/corpus\|installed' text || fail "the help does not say where they are"
 }

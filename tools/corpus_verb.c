@@ -1,6 +1,7 @@
 /* corpus_verb.c: `segue corpus`: hands on to what it is told to do. */
 #include <errno.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,28 +50,37 @@ bool corpus_may_write(const char *path, char *const *inputs)
     return output_accepts("corpus", path);
 }
 
+/* FOLDER/REST if the corpus is there. */
+static bool has_corpus(char *path, size_t size, const char *folder, const char *rest)
+{
+    char *probe;
+    if (snprintf(path, size, "%s/%s", folder, rest) >= (int)size || asprintf(&probe, "%s/disagreements.txt", path) < 0)
+        return false;
+    bool is_there = access(probe, R_OK) == 0;
+    free(probe);
+    return is_there;
+}
+
 const char *corpus_data_folder(const char *folder)
 {
-    static char built[4096];
-    char probe[4200];
+    static char found[4096];
+    char self[4096];
     if (folder)
         return folder;
-    ssize_t length = readlink("/proc/self/exe", built, sizeof built - 1);
-    if (length <= 0)
-        return SEGUE_CORPUS_FOLDER;
-    built[length] = 0;
-    /* SOURCE/build/tools/segue: one folder up from the build tree is the source tree. */
-    for (unsigned up = 0; up < 3; up++) {
-        char *slash = strrchr(built, '/');
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    /* SOURCE/build/tools/segue, or PREFIX/bin/segue; the prefix may be another than it was built for. */
+    for (unsigned up = 0; length > 0 && up < 3; up++) {
+        self[length] = 0;
+        char *slash = strrchr(self, '/');
         if (!slash)
-            return SEGUE_CORPUS_FOLDER;
+            break;
         *slash = 0;
+        length = slash - self;
+        if ((up == 1 && has_corpus(found, sizeof found, self, "share/segue/corpus")) ||
+            (up == 2 && has_corpus(found, sizeof found, self, "corpus")))
+            return found;
     }
-    snprintf(probe, sizeof probe, "%s/corpus/disagreements.txt", built);
-    if (access(probe, R_OK) != 0)
-        return SEGUE_CORPUS_FOLDER;
-    strncat(built, "/corpus", sizeof built - strlen(built) - 1);
-    return built;
+    return SEGUE_CORPUS_FOLDER;
 }
 
 void corpus_data_path(char *path, size_t size, const char *folder, const char *name)
