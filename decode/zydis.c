@@ -32,9 +32,9 @@ static bool needs_hidden(const ZydisDecodedInstruction *instruction, enum operan
     return wanted == OPERANDS_ALL || templates_need_hidden(instruction);
 }
 
-static enum segue_status decode_with(const ZydisDecoder *decoder, const void *bytes, size_t size,
-                                     enum operands_wanted wanted, ZydisDecodedInstruction *instruction,
-                                     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+static inline __attribute__((always_inline)) enum segue_status
+decode_with(const ZydisDecoder *decoder, const void *bytes, size_t size, enum operands_wanted wanted,
+            ZydisDecodedInstruction *instruction, ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     ZydisDecoderContext context;
     ZyanStatus status = ZydisDecoderDecodeInstruction(decoder, &context, bytes, size, instruction);
@@ -48,19 +48,26 @@ static enum segue_status decode_with(const ZydisDecoder *decoder, const void *by
     return ZYAN_SUCCESS(status) && quirks_mend(instruction, operands) ? SEGUE_OK : SEGUE_UNDEFINED;
 }
 
-enum segue_status zydis_decode(enum segue_mode mode, const void *bytes, size_t size, enum operands_wanted wanted,
-                               ZydisDecodedInstruction *instruction,
-                               ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+/* Rare: kept out of the way of what is decoded at the first reading. */
+static __attribute__((noinline, cold)) enum segue_status
+decode_again(enum segue_mode mode, const void *bytes, size_t size, enum operands_wanted wanted,
+             ZydisDecodedInstruction *instruction, ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     const ZydisDecoder *decoder = &decoders[mode][processor_is_amd()];
     uint8_t copy[SEGUE_INSN_BYTES];
-    enum segue_status status = decode_with(decoder, bytes, size, wanted, instruction, operands);
-    if (status != SEGUE_UNDEFINED)
-        return status;
     enum quirks_reading reading = quirks_read_again(mode, bytes, size, copy);
     if (reading == QUIRKS_REFUSED)
         return SEGUE_UNDEFINED;
     if (reading == QUIRKS_WITHOUT_MPX)
         decoder = &decoders_without_mpx[mode];
     return decode_with(decoder, copy, size < sizeof copy ? size : sizeof copy, wanted, instruction, operands);
+}
+
+enum segue_status zydis_decode(enum segue_mode mode, const void *bytes, size_t size, enum operands_wanted wanted,
+                               ZydisDecodedInstruction *instruction,
+                               ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+{
+    enum segue_status status =
+        decode_with(&decoders[mode][processor_is_amd()], bytes, size, wanted, instruction, operands);
+    return status == SEGUE_UNDEFINED ? decode_again(mode, bytes, size, wanted, instruction, operands) : status;
 }
