@@ -263,7 +263,8 @@ static long clone_copying_memory(const void *ucontext, const struct segue_clone 
                                  size_t size)
 {
     struct pad_use pad;
-    if (!take_pad(&pad, ucontext, regs, size))
+    /* One of those with an exit, which stays unused. */
+    if (!pad_take(&pad, size, ADDRESS_END, true))
         return -ENOMEM;
     long result = call_kernel(request, prepare_child(ucontext, request, regs, &pad), 0, 0, NULL);
     pad_release(&pad);

@@ -94,10 +94,9 @@ static long clone_many(void *unused)
     return 0;
 }
 
-static void process_that_shares_memory_takes_no_pad_of_a_living_thread(void **state)
+static void stand_while_a_process_clones(uint64_t flags)
 {
     int word;
-    (void)state;
     begin();
     standing = 0;
     overwritten = -1;
@@ -106,11 +105,26 @@ static void process_that_shares_memory_takes_no_pad_of_a_living_thread(void **st
     assert_true(trap_clone(&thread, do_nothing, NULL) > 0);
     while (!standing)
         sleep_a_little(1);
-    struct segue_clone process = {.flags = CLONE_VM, .exit_signal = SIGCHLD, .stack_pointer = top(1)};
-    assert_int_equal(fixture_wait_for_process(trap_clone(&process, clone_many, NULL)), 0);
+    struct segue_clone process = {.flags = CLONE_VM | flags, .exit_signal = SIGCHLD, .stack_pointer = top(1)};
+    int status = fixture_wait_for_process(trap_clone(&process, clone_many, NULL));
     standing = 2;
     fixture_wait(&word);
+    assert_int_equal(status, 0);
     assert_int_equal(overwritten, 0);
+}
+
+static void process_that_shares_memory_takes_no_pad_of_a_living_thread(void **state)
+{
+    (void)state;
+    stand_while_a_process_clones(0);
+}
+
+/* Where the thread has another number, and others have the thread's. */
+static void process_of_another_namespace_takes_no_pad_of_a_living_thread(void **state)
+{
+    (void)state;
+    skip_if(geteuid() != 0 ? "only root may make a PID namespace" : NULL);
+    stand_while_a_process_clones(CLONE_NEWPID);
 }
 
 /* ---- many that live ---- */
@@ -416,6 +430,8 @@ int main(void)
         cmocka_unit_test(more_targets_than_words_are_all_reached),
         cmocka_unit_test(child_with_the_trap_flag_is_trapped_behind_its_first_instruction),
         cmocka_unit_test(child_on_its_way_out_of_a_pad_is_shown_where_it_goes_on),
+        /* From then on nobody is asked about. */
+        cmocka_unit_test(process_of_another_namespace_takes_no_pad_of_a_living_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
