@@ -53,6 +53,15 @@ static bool is_root(const struct tree_shape *shape, int folder)
            root.st_ino == status.st_ino;
 }
 
+/* One that stands from an earlier run has the permissions of the one that is read; they are given to it again at the
+ * end. */
+static void open_for_writing(int folder)
+{
+    struct stat status;
+    if (fstat(folder, &status) == 0 && (status.st_mode & S_IRWXU) != S_IRWXU)
+        (void)!fchmod(folder, (status.st_mode & 07777) | S_IRWXU);
+}
+
 static bool make_folders(struct tree_shape *shape, const char *path)
 {
     int output = -1, list = -1;
@@ -67,6 +76,8 @@ static bool make_folders(struct tree_shape *shape, const char *path)
                      shape->input, shape->output);
             done = false;
             shape->failed = true;
+        } else {
+            open_for_writing(output);
         }
     }
     if (done && shape->list_root >= 0 && (list = folder_make(shape->list_root, path, 0777)) < 0) {
