@@ -16,6 +16,9 @@
 #include "../decode/system/call_linux_x86_64.h"
 #include "unwind.h"
 
+/* What a scan takes, with the decoder and all around it. */
+#define SCAN_STACK 16384u
+
 /* A segment with code, and the functions in it. */
 struct module_code {
     struct module_code *next;
@@ -205,12 +208,22 @@ static enum segue_status rewrite_site(void *context, const struct segue_site *si
     return SEGUE_OK;
 }
 
+/* A scan takes more stack than a small alternate one has. What it would have found faults once each. */
+static bool has_room(void)
+{
+    stack_t present;
+    if (system_call3(SYS_sigaltstack, 0, (long)&present, 0) != 0)
+        return false;
+    return !(present.ss_flags & SS_ONSTACK) ||
+           (uintptr_t)__builtin_frame_address(0) - (uintptr_t)present.ss_sp >= SCAN_STACK;
+}
+
 void modules_rewrite(struct segment_service *service, uint64_t address)
 {
     struct module_code *module = __atomic_load_n(&modules, __ATOMIC_ACQUIRE);
     while (module && address - module->code.address >= module->code.size)
         module = module->next;
-    if (!module || __atomic_exchange_n(&module->taken, 1, __ATOMIC_ACQ_REL))
+    if (!module || !has_room() || __atomic_exchange_n(&module->taken, 1, __ATOMIC_ACQ_REL))
         return;
     struct rewriting rewriting = {.service = service};
     segue_scan(&module->code, service->options.rewrite, rewrite_site, &rewriting);

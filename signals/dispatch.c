@@ -444,7 +444,7 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
     if (thread->depth)
         thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     size_t room = frame_room(ucontext, entry_stack);
-    if (thread->depth == THREAD_DEPTH || room < THREAD_OWN_STACK) {
+    if (thread->depth == THREAD_DEPTH || room < (segment_in_force() ? THREAD_SEGMENT_STACK : THREAD_OWN_STACK)) {
         do_not_serve(thread, room, info, ucontext, way);
         return;
     }

@@ -140,6 +140,8 @@ bool thread_takes_stack_back(void *ucontext);
  * tests/stack_depth.c); and what of it handing on takes (tests/small_stacks.c). */
 #define THREAD_OWN_STACK 1536u
 #define THREAD_HAND_ON_STACK 1024u
+/* The same where sites of code may be rewritten (segue_segment_enable), which looks up mappings. */
+#define THREAD_SEGMENT_STACK 4096u
 
 /* The bytes of an alternate stack that all faults need that may be served there one inside the other, beside what
  * policies use. */
