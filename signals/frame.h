@@ -27,7 +27,7 @@ void frame_bases(struct segue_regs *regs);
 /* All of `regs` is written; the segment bases are those in force now, or the interrupted guest's. */
 void frame_read(const void *ucontext, struct segue_regs *regs);
 
-/* Everything but the segment bases, and but those flags that a program cannot set. */
+/* Everything except the segment bases, the selectors, and those flags that a program cannot set. */
 void frame_write(void *ucontext, const struct segue_regs *regs);
 
 /* A view of the extended state in the frame: its area is NULL if the frame has none. */

@@ -1,6 +1,7 @@
 /* mutator.c: a thread's context as a collector reads it. */
 #include <segue/mutator.h>
 #include <segue/signals.h>
+#include <stddef.h>
 
 #include "../ctx/frame.h"
 #include "../decode/state.h"
@@ -191,7 +192,8 @@ static int scan_red_zone(const struct scan *scan, const struct segue_thread_cont
 
 static int scan_registers(const struct scan *scan, const struct segue_regs *regs, const struct segue_xstate *xstate)
 {
-    int result = scan_range(scan, regs, sizeof *regs);
+    /* Selectors are no references. */
+    int result = scan_range(scan, regs, offsetof(struct segue_regs, selectors));
     return result ? result : scan_xstate(scan, xstate);
 }
 

@@ -93,6 +93,23 @@ static void selectors_of_a_captured_context_are_the_threads(void **state)
     set_data_segments(0);
 }
 
+/* Ends the scan at the first range, the registers. */
+static int measure(void *closure, const void *base, const void *limit)
+{
+    *(size_t *)closure = (size_t)((const char *)limit - (const char *)base);
+    return 1;
+}
+
+static void scan_takes_no_selectors_for_references(void **state)
+{
+    (void)state;
+    struct segue_thread_context context;
+    size_t size = 0;
+    assert_int_equal(segue_context_capture(&context, NULL, 0), SEGUE_OK);
+    assert_int_equal(segue_context_scan(&context, measure, &size), 1);
+    assert_int_equal(size, SEGUE_REGISTER_COUNT * sizeof(uint64_t));
+}
+
 /* A closed page of a region, and what stands in it. */
 static struct segue_mapping page;
 static unsigned long steps_before;
@@ -313,6 +330,7 @@ int main(void)
         cmocka_unit_test(selectors_of_a_fault_are_the_threads),
         cmocka_unit_test(selectors_of_a_frame_are_the_threads),
         cmocka_unit_test(selectors_of_a_captured_context_are_the_threads),
+        cmocka_unit_test(scan_takes_no_selectors_for_references),
         cmocka_unit_test(mov_of_a_segment_register_stores_two_bytes),
         cmocka_unit_test(push_and_pop_of_a_segment_register_use_a_whole_word),
         cmocka_unit_test(interrupt_return_loads_flags_and_stack_pointer),
