@@ -20,6 +20,7 @@
 #include "filter.h"
 #include "host.h"
 #include "keys.h"
+#include "lock.h"
 #include "memory.h"
 #include "module.h"
 #include "path.h"
@@ -37,6 +38,7 @@
 #define PAGE 4096
 #define SYS_epoll_pwait2_number 441
 #define SYS_io_uring_enter_number 426
+#define SYS_move_mount_number 429
 #define URING_EXTENDED_ARGUMENT 8u
 #define URING_EXTENDED_SIZE 24
 
@@ -267,6 +269,14 @@ static bool stops_for_debugger(struct thread *thread, uint64_t number, const uin
     return stops;
 }
 
+/* Behind which the host's file may not be found by way of /proc any more. */
+static bool changes_places(uint64_t number)
+{
+    return number == SYS_chroot || number == SYS_pivot_root || number == SYS_umount2 || number == SYS_mount ||
+           number == SYS_move_mount_number || number == SYS_unshare || number == SYS_setns || number == SYS_setrlimit ||
+           number == SYS_prlimit64;
+}
+
 /* Whether the host may have to do with a call, by its arguments. All others are passed on, or go by detours, and none
  * of what follows sees them. */
 static bool is_looked_at(uint64_t number)
@@ -298,7 +308,8 @@ static bool is_looked_at(uint64_t number)
     case SYS_vfork:
         return true;
     default:
-        break;
+        if (changes_places(number))
+            return true;
     }
     for (unsigned i = 0; i < sizeof masked / sizeof *masked; i++)
         if (masked[i].number == number)
@@ -395,6 +406,11 @@ static void prepare_call(struct thread *thread, const ucontext_t *frame, uint64_
         before_filter();
     if (number == SYS_pkey_alloc)
         keys_note_use();
+    if (changes_places(number) && (number != SYS_prlimit64 || argument(frame, 2))) {
+        lock_take();
+        host_prepare();
+        lock_release();
+    }
     if (thread->fresh_code && number != SYS_mmap) {
         module_rewrite(thread->fresh_code);
         thread->fresh_code = 0;

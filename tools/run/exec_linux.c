@@ -136,7 +136,7 @@ static long enter(struct thread *thread, const struct target *target, uint64_t l
     if (number < 0)
         return number;
     size_t pointers = (size_t)number + MORE_ARGUMENTS;
-    size_t strings = sizeof target->name + sizeof target->path + sizeof target->words + STATE_SIZE + 64;
+    size_t strings = 2 * sizeof target->name + sizeof target->words + STATE_SIZE + 64;
     uint64_t *memory = calls_scratch(thread, pointers * 8 + strings);
     if (!memory)
         return -ENOMEM;

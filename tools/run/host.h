@@ -7,7 +7,12 @@
 #include <stdint.h>
 
 /* At the start: `inherited` is the descriptor that the host was entered by, or -1. */
-void host_prepare(int inherited);
+void host_begin(int inherited);
+
+/* Makes sure that it is kept, where the host was executed by the user: before a program is executed, and before the
+ * process's root or its mounts change, or its descriptors' limit. Most programs do none of these. Async-signal-safe; by
+ * one thread at a time. */
+void host_prepare(void);
 
 /* Whether it is this file. Async-signal-safe. */
 struct stat;

@@ -1,7 +1,6 @@
 /* host_linux.c: SOURCES: execveat(2), memfd_create(2), proc(5). */
 #include "host.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -13,7 +12,6 @@
 
 #include "call_linux_x86_64.h"
 #include "descriptor.h"
-#include "start.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u
@@ -27,12 +25,14 @@ static struct {
     int file;
     uint64_t device, inode, size;
     const char *bytes;
+    bool is_prepared;
 } host = {.file = -1};
 
 static bool has_filter;
 
 bool host_is(const struct stat *status)
 {
+    host_prepare();
     return status->st_dev == host.device && status->st_ino == host.inode;
 }
 
@@ -48,13 +48,13 @@ static bool is_linked(void)
     return system_call4(SYS_newfstatat, AT_FDCWD, (long)own_link, (long)&status, 0) == 0 && host_is(&status);
 }
 
-void host_prepare(int inherited)
+void host_prepare(void)
 {
     struct stat status;
-    has_filter = system_call3(SYS_prctl, PR_GET_SECCOMP, 0, 0) > 0;
-    /* The path that it was executed by, since asking /proc takes ten times as long. */
-    int file =
-        inherited >= 0 ? inherited : descriptor_open(AT_FDCWD, (const char *)(uintptr_t)start_told(AT_EXECFN), 0);
+    int file = host.file;
+    if (host.is_prepared)
+        return;
+    host.is_prepared = true;
     if (file < 0)
         file = descriptor_open(AT_FDCWD, own_link, 0);
     if (file < 0 || system_call3(SYS_fstat, file, (long)&status, 0) != 0)
@@ -64,9 +64,18 @@ void host_prepare(int inherited)
     host.size = (uint64_t)status.st_size;
     long bytes = system_call6(SYS_mmap, 0, status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
     host.bytes = bytes < 0 && bytes > -4096 ? NULL : (const char *)bytes;
-    if (inherited >= 0)
-        descriptor_set_closed(file, true);
-    host.file = inherited >= 0 ? inherited : descriptor_lift(file);
+    if (host.file < 0)
+        host.file = descriptor_lift(file);
+}
+
+void host_begin(int inherited)
+{
+    host.file = inherited;
+    has_filter = system_call3(SYS_prctl, PR_GET_SECCOMP, 0, 0) > 0;
+    if (inherited < 0)
+        return;
+    descriptor_set_closed(inherited, true);
+    host_prepare();
 }
 
 void host_note_filter(void)
@@ -123,6 +132,7 @@ static int remake(void)
 
 int host_find(void)
 {
+    host_prepare();
     if (is_kept())
         return host.file;
     return is_linked() ? HOST_BY_PATH : remake();

@@ -118,11 +118,11 @@ static _Noreturn void refuse(const char *path, const char *why, int error)
 static _Noreturn void refuse_target(const struct target *target, long result)
 {
     int error = result < 0 ? (int)-result : ENOEXEC;
-    if (error == EACCES && !*target->missing && why_not_executable(target->name) == EISDIR)
+    if (error == EACCES && !target->missing && why_not_executable(target->name) == EISDIR)
         error = EISDIR;
     if (error == EPERM && target->why)
         _exit(EXIT_NOT_EXECUTABLE);
-    if (*target->missing) {
+    if (target->missing) {
         report_message("cannot run %s: its interpreter %s: %s", target->name, target->missing, strerror(error));
         _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
     }
@@ -216,7 +216,7 @@ static _Noreturn void run(const struct source *source, char **arguments, const c
     struct image image;
     uint64_t mask = block_signals();
     check_machine();
-    host_prepare(host);
+    host_begin(host);
     module_prepare();
     loader_map(source, &image);
     struct thread *thread = thread_first();

@@ -38,6 +38,9 @@ bool path_is_own_program(int folder, const char *path)
 {
     char parent[LONGEST + 8];
     struct stat found, own;
+    /* The usual spelling: what /proc is asked costs microseconds. */
+    if (*settings.own_path && strcmp(path, "/proc/self/exe") == 0)
+        return true;
     size_t length = strnlen(path, LONGEST);
     if (!*settings.own_path || length < 3 || length == LONGEST || strcmp(path + length - 3, "exe") != 0 ||
         (length > 3 && path[length - 4] != '/') || !stat_at(folder, path, &found) || !host_is(&found))
@@ -63,6 +66,10 @@ static bool is_own_argument(int folder, uint64_t address)
 static long read_link(uint64_t to, uint64_t size)
 {
     size_t length = strlen(settings.real_path);
+    char link[1];
+    long there = system_call3(SYS_readlink, (long)"/proc/self/exe", (long)link, sizeof link);
+    if (there < 0)
+        return there;
     if ((int)size <= 0)
         return -EINVAL;
     length = length < size ? length : size;

@@ -14,7 +14,8 @@ struct target {
     /* The program and its own interpreter, open; -1 for none. */
     int file, interpreter;
     /* The name by which it is executed (AT_EXECFN, the process's name), and the path that leads to the open file. */
-    char name[TARGET_PATH], path[TARGET_PATH];
+    char name[TARGET_PATH];
+    const char *path;
     /* How that was opened. */
     int folder;
     const char *opened;
@@ -26,10 +27,10 @@ struct target {
     bool is_closed;
     /* It is an open file of the program's. */
     bool is_shared;
-    /* Where it failed: the interpreter that could not be had, or an empty string; and why, where the error number does
-     * not say it all, or NULL. */
-    char missing[TARGET_PATH];
-    const char *why;
+    /* Where it failed: the interpreter that could not be had, or NULL; and why, where the error number does not say it
+     * all, or NULL. */
+    const char *missing, *why;
+    char program_interpreter[TARGET_PATH];
 };
 
 /* TARGET_ALONE: the kernel is to be asked: it is no program that could be run here. */

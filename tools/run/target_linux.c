@@ -154,7 +154,7 @@ static long open_one_by_one(struct target *target, const char *path)
 static long open_interpreter(struct target *target, const char *path)
 {
     bool is_unreadable = false;
-    strcpy(target->missing, path);
+    target->missing = path;
     int file = open_by_path(AT_FDCWD, path, 0, &is_unreadable);
     long result;
     if (file == -EMFILE) {
@@ -164,14 +164,14 @@ static long open_interpreter(struct target *target, const char *path)
         target->interpreter = file;
     }
     if (result == 0)
-        *target->missing = 0;
+        target->missing = NULL;
     return result;
 }
 
 static long check_program(struct target *target, const Elf64_Ehdr *header)
 {
     Elf64_Phdr segment;
-    char path[TARGET_PATH];
+    char *path = target->program_interpreter;
     target->why = "it is no program";
     if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
         return -ENOEXEC;
@@ -182,7 +182,7 @@ static long check_program(struct target *target, const Elf64_Ehdr *header)
     if (!find_interpreter(target->file, header, &segment))
         return 0;
     target->why = "the name of its interpreter cannot be read";
-    if (segment.p_filesz > sizeof path || segment.p_filesz < 2)
+    if (segment.p_filesz > sizeof target->program_interpreter || segment.p_filesz < 2)
         return -ENOEXEC;
     long result = read_at(target->file, path, segment.p_filesz, segment.p_offset);
     if (result < 0)
@@ -223,8 +223,7 @@ static void take_interpreter(struct target *target, const char *interpreter, con
     target->is_script = true;
     if (argument)
         strcpy(target->words[target->word_count++], argument);
-    strcpy(target->words[target->word_count++], interpreter);
-    strcpy(target->path, interpreter);
+    target->path = strcpy(target->words[target->word_count++], interpreter);
 }
 
 /* Looks at the open file, or at the script's interpreter, and so on. */
@@ -241,7 +240,7 @@ static long look(struct target *target)
             result = system_call4(SYS_pread64, target->file, (long)head, SCRIPT_HEAD, 0);
         if (result < 0)
             return result;
-        *target->missing = 0;
+        target->missing = NULL;
         if (memcmp(head, ELFMAG, SELFMAG) == 0)
             return look_at_elf(target, (const Elf64_Ehdr *)(const void *)head, &status);
         target->why = "it is no ELF file, and begins with no line that names an interpreter (#!); a shell may know it: "
@@ -252,7 +251,7 @@ static long look(struct target *target)
         if (target->is_closed)
             return -ENOENT;
         take_interpreter(target, interpreter, argument);
-        strcpy(target->missing, interpreter);
+        target->missing = target->path;
         system_call3(SYS_close, target->file, 0, 0);
         const char *opened = path_is_own_program(AT_FDCWD, interpreter) ? settings.own_path : interpreter;
         target->folder = AT_FDCWD;
@@ -302,14 +301,13 @@ long target_find(struct target *target, int folder, const char *path, int flags)
     target->is_shared = !*path;
     target->folder = folder;
     target->opened = path;
-    *target->missing = 0;
-    target->why = NULL;
+    target->missing = target->why = NULL;
     if (flags & ~KNOWN_FLAGS)
         return -EINVAL;
     if (*path == '/')
         folder = AT_FDCWD;
     name(target, folder, path);
-    strcpy(target->path, target->name);
+    target->path = target->name;
     if (folder != AT_FDCWD)
         target->is_closed = system_call3(SYS_fcntl, folder, F_GETFD, 0) == FD_CLOEXEC;
     target->file = (int)open_target(folder, path, flags, &is_unreadable);
