@@ -115,6 +115,9 @@ static void tree_that_holds_its_own_input_is_refused(void **state)
     assert_int_equal(run("cd out5 && sum in/m.so in/in/m.so | cmp - sums"), 0);
     assert_int_equal(run("cd out5 && %s patch in -o new --list new/lists", tool), 1);
     expect_said("among the patched files");
+    assert_int_equal(run("cd out5 && test ! -e new && %s patch in -o in/new", tool), 1);
+    expect_said("lies in");
+    assert_int_equal(run("test ! -e out5/in/new"), 0);
     assert_int_equal(
         run("cd out5 && %s patch in -o lists/new --list lists; mkdir -p lists; %s patch in -o lists/new --list lists",
             tool, tool),

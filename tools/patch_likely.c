@@ -11,6 +11,8 @@
 #define MOST_DISPLACEMENT 0x10000
 /* How far before an access its base register is loaded, as a rule. */
 #define LOOK_BACK 64
+#define LOAD_SIZE 7
+#define LOADS_MOST 2
 
 #define REX_B 1u
 #define REX_R 4u
@@ -75,9 +77,15 @@ static bool leads_to(const struct segue_code *code, size_t from, size_t at)
 static bool was_loaded(const struct segue_code *code, size_t at, unsigned reg)
 {
     size_t first = at > LOOK_BACK ? at - LOOK_BACK : 0;
-    for (size_t i = first; i + 7 <= at; i++)
-        if (loads_offset(code->bytes + i, reg) && leads_to(code, i, at))
+    unsigned loads = 0;
+    /* The last one counts; bytes that look like another may stand within it. */
+    for (size_t i = at; i >= first + LOAD_SIZE && loads < LOADS_MOST; i--) {
+        if (!loads_offset(code->bytes + i - LOAD_SIZE, reg))
+            continue;
+        loads++;
+        if (leads_to(code, i - LOAD_SIZE, at))
             return true;
+    }
     return false;
 }
 

@@ -421,17 +421,24 @@ static bool open_roots(struct tree *tree)
     const struct patch_options *options = tree->options;
     struct tree_shape *shape = &tree->shape;
     const char *read_lists = options->verify ? options->verify : options->revert;
-    bool made;
+    bool made_lists = false;
     shape->input_root = open_root(shape->input);
     if (shape->input_root < 0)
         return false;
     if (options->output && (shape->output_root = make_root(options->output, &tree->made_output)) < 0)
         return false;
-    if (options->list && (shape->list_root = make_root(options->list, &made)) < 0)
+    if (options->list && (shape->list_root = make_root(options->list, &made_lists)) < 0)
         return false;
-    tree->lists = options->list ? options->list : read_lists;
+    tree->lists = shape->lists = options->list ? options->list : read_lists;
     tree->list_root = read_lists ? open_root(read_lists) : shape->list_root;
-    return (!tree->lists || tree->list_root >= 0) && are_apart(tree);
+    if ((!tree->lists || tree->list_root >= 0) && are_apart(tree))
+        return true;
+    /* Nothing is left where nothing may be. */
+    if (made_lists)
+        rmdir(options->list);
+    if (tree->made_output)
+        rmdir(options->output);
+    return false;
 }
 
 static void finish_tree(struct tree *tree)

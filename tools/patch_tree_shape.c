@@ -81,7 +81,7 @@ static bool make_folders(struct tree_shape *shape, const char *path)
         }
     }
     if (done && shape->list_root >= 0 && (list = folder_make(shape->list_root, path, 0777)) < 0) {
-        fail(shape, "make the folder", "(among the lists)", path, errno);
+        fail(shape, "make the folder", shape->lists, path, errno);
         done = false;
     }
     if (output >= 0)

@@ -29,7 +29,7 @@ struct tree_folder {
 
 struct tree_shape {
     /* What messages call the trees, and their roots; those that are not written are -1. */
-    const char *input, *output;
+    const char *input, *output, *lists;
     int input_root, output_root, list_root;
 
     struct leaf *leaves;
