@@ -139,7 +139,7 @@ bool thread_takes_stack_back(void *ucontext);
 /* The most that the library takes of the stack that it serves a fault on, beside the kernel's frames (measured by
  * tests/stack_depth.c); and what of it handing on takes (tests/small_stacks.c). */
 #define THREAD_OWN_STACK 1536u
-#define THREAD_HAND_ON_STACK 1024u
+#define THREAD_HAND_ON_STACK 1088u
 /* The same where sites of code may be rewritten (segue_segment_enable), which looks up mappings. */
 #define THREAD_SEGMENT_STACK 4096u
 
