@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "../emulate/words.h"
 #include "frame.h"
 #include "keyed.h"
 #include "serve.h"
@@ -349,4 +350,37 @@ enum segue_status segue_event_preview(const struct segue_event *event, segue_val
     if (!work || work->questions.has_stepped || !visit)
         return SEGUE_INVALID;
     return work->service.can_step == SEGUE_OK ? serve_preview(work, visit, context) : SEGUE_UNSUPPORTED;
+}
+
+struct segue_words segue_event_words(const struct segue_event *event)
+{
+    const struct work *work = work_of(event);
+    if (!work || event->access >= work->service.plan.access_count)
+        return (struct segue_words){.address = 0};
+    return words_walk_range(&work->service.plan, event->access, event->address, event->size);
+}
+
+/* The regions that the policy answers for. */
+static bool span_of_policy(const void *context, uint64_t *from, uint64_t *last)
+{
+    const struct work *work = context;
+    const struct footprint *footprint = &work->service.footprint;
+    const struct region *next = NULL;
+    for (size_t i = 0; i < footprint->count; i++) {
+        const struct region *region = footprint->regions[i];
+        if (region->policy == work->questions.asked->policy && region->base + region->size - 1 >= *from &&
+            (!next || region->base < next->base))
+            next = region;
+    }
+    if (!next)
+        return false;
+    *from = *from > next->base ? *from : next->base;
+    *last = next->base + next->size - 1;
+    return true;
+}
+
+struct segue_words segue_event_footprint(const struct segue_event *event)
+{
+    const struct work *work = work_of(event);
+    return work ? words_walk(&work->service.plan, WORDS_ALL, span_of_policy, work) : (struct segue_words){.address = 0};
 }

@@ -675,6 +675,106 @@ static void preview_changes_nothing(void **state)
     open_region(&one);
 }
 
+/* ---- words ---------------------------------------------------------------------------------------------------- */
+
+static struct segue_words words_told[8];
+static unsigned words_count, words_of_access;
+
+static enum segue_verdict note_words(void *context, const struct segue_event *event)
+{
+    (void)context;
+    if (asked++)
+        return SEGUE_STEP;
+    struct segue_words words = segue_event_footprint(event);
+    while (segue_words_next(&words)) {
+        assert_true(words_count < 8);
+        words_told[words_count++] = words;
+    }
+    words = segue_event_words(event);
+    while (segue_words_next(&words))
+        words_of_access++;
+    kept_event = event;
+    return SEGUE_STEP;
+}
+
+static void is_word(unsigned number, const struct segue_mapping *mapping, size_t offset, uint8_t direction)
+{
+    assert_ptr_equal((void *)(uintptr_t)words_told[number].address, (char *)mapping->memory + offset);
+    assert_ptr_equal(words_told[number].at, (char *)mapping->alias + offset);
+    assert_int_equal(words_told[number].direction, direction);
+}
+
+/* A string from one region to another, not aligned in either, and with bytes outside: each word once, lowest first. */
+static void words_of_the_footprint_are_told_once(void **state)
+{
+    const struct segue_mapping *low = one.memory < two.memory ? &one : &two, *high = low == &one ? &two : &one;
+    void *to = (char *)high->memory + 5, *from = (char *)low->memory + 14;
+    size_t count = 12;
+    struct segue_words none;
+    (void)state;
+    close_region(&one, note_words);
+    close_region(&two, note_words);
+    words_count = words_of_access = 0;
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count)::"memory");
+    assert_int_equal(words_count, 6);
+    is_word(0, low, 8, SEGUE_READ);
+    is_word(1, low, 16, SEGUE_READ);
+    is_word(2, low, 24, SEGUE_READ);
+    is_word(3, high, 0, SEGUE_WRITE);
+    is_word(4, high, 8, SEGUE_WRITE);
+    is_word(5, high, 16, SEGUE_WRITE);
+    assert_int_equal(words_of_access, 3);
+    none = segue_event_footprint(kept_event);
+    assert_false(segue_words_next(&none));
+    /* Both operands in one word, and one access that is partly elsewhere. */
+    asked = words_count = 0;
+    to = (char *)low->memory + 1;
+    from = (char *)low->memory + 4;
+    __asm__ volatile("movsw" : "+D"(to), "+S"(from)::"memory");
+    assert_int_equal(words_count, 1);
+    is_word(0, low, 0, SEGUE_READ | SEGUE_WRITE);
+    open_region(&one);
+    open_region(&two);
+}
+
+static void words_of_a_plan_keep_to_the_range(void **state)
+{
+    static const unsigned char code[] = {0x0f, 0x10, 0x03}; /* movups xmm0, [rbx] */
+    static _Alignas(64) uint64_t memory[8];
+    struct segue_insn insn;
+    struct segue_plan plan;
+    _Alignas(64) static unsigned char area[1024];
+    struct segue_xstate xstate = {.area = area, .size = sizeof area, .features = 3};
+    struct segue_regs regs = {.rbx = (uint64_t)(uintptr_t)memory + 4, .rflags = 2};
+    uint64_t base = (uint64_t)(uintptr_t)memory;
+    unsigned count = 0;
+    (void)state;
+    assert_int_equal(segue_decode(SEGUE_MODE_64, code, sizeof code, &insn), SEGUE_OK);
+    assert_int_equal(segue_plan(&insn, &regs, &xstate, NULL, NULL, 0, &plan), SEGUE_OK);
+    assert_true(segue_plan_within(&plan, base, 64));
+    assert_true(segue_plan_within(&plan, base + 4, 16));
+    assert_false(segue_plan_within(&plan, base + 4, 15));
+    assert_false(segue_plan_within(&plan, base + 5, 64));
+    assert_false(segue_plan_within(NULL, 0, UINT64_MAX));
+    struct segue_words words = segue_plan_words(&plan, base, 64);
+    for (; segue_words_next(&words); count++) {
+        assert_int_equal(words.address, base + 8 * count);
+        assert_ptr_equal(words.at, &memory[count]);
+    }
+    assert_int_equal(count, 3);
+    words = segue_plan_words(&plan, base + 8, 8);
+    assert_true(segue_words_next(&words));
+    assert_int_equal(words.address, base + 8);
+    assert_false(segue_words_next(&words));
+    assert_false(segue_words_next(&words));
+    words = segue_plan_words(&plan, base + 32, 64);
+    assert_false(segue_words_next(&words));
+    words = segue_plan_words(NULL, base, 64);
+    assert_false(segue_words_next(&words));
+    words = segue_plan_words(&plan, base, 0);
+    assert_false(segue_words_next(&words));
+}
+
 /* With a plan of one's own. */
 static void step_values_and_preview_need_no_handler_of_ours(void **state)
 {
@@ -736,6 +836,8 @@ int main(void)
         TEST(changes_of_registers_count_with_done_alone),
         TEST(done_without_doing_anything_runs_the_instruction_again),
         TEST(preview_changes_nothing),
+        TEST(words_of_the_footprint_are_told_once),
+        TEST(words_of_a_plan_keep_to_the_range),
         TEST(step_values_and_preview_need_no_handler_of_ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,6 +165,29 @@ SEGUE_API enum segue_status segue_forced_prepare(void);
 SEGUE_API enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs,
                                        struct segue_xstate *xstate, struct segue_fault *fault);
 
+/* A walk over aligned words (8 bytes; 4 in 32-bit code), each once, lowest first, whatever the number of accesses to
+ * it: struct segue_words words = segue_plan_words(plan, base, size); while (segue_words_next(&words)) settle(words.at,
+ * words.direction); */
+struct segue_words {
+    uint64_t address;
+    /* Where the word can be reached now; NULL in a callback or forced window. */
+    void *at;
+    /* enum segue_direction bits of all accesses to it. */
+    uint8_t direction;
+    uint64_t private_[6];
+};
+
+/* The words in [base, base + size) that the plan's step will touch: all of a word that an access touches in part, too.
+ * No words for a NULL plan. The plan must live as long as the walk. Async-signal-safe, thread-safe. */
+SEGUE_API struct segue_words segue_plan_words(const struct segue_plan *plan, uint64_t base, uint64_t size);
+
+/* Goes on to the next word; false behind the last. Async-signal-safe, thread-safe. */
+SEGUE_API bool segue_words_next(struct segue_words *words);
+
+/* Whether all accesses of the plan lie in [base, base + size). False for a NULL plan. Async-signal-safe, thread-safe.
+ */
+SEGUE_API bool segue_plan_within(const struct segue_plan *plan, uint64_t base, uint64_t size);
+
 /* Called with what one access of a step read or wrote (<segue/value.h>). */
 typedef void segue_value_visit(void *context, const struct segue_value *value);
 

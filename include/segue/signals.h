@@ -149,13 +149,13 @@ struct segue_event {
 
 /* A region's policy. Runs on the faulting thread, inside the signal handler: it may call only what is
  * async-signal-safe, or what it knows the faulting code not to be in the middle of. It must return; it may not leave by
- * longjmp. errno is kept. What it does to the signal mask ends with the fault; it must not return with SIGSEGV, SIGBUS or
- * SIGFPE blocked. Asked once for each of the instruction's accesses in the region, in the order in which they
- * are made (and of an access over several regions, in the order of its bytes), before anything is done; the first
- * answer that is not SEGUE_STEP decides, and nobody is asked after it. An access that only probes is asked about where
- * there is no other. A verdict of SEGUE_STEP is good only as long as the thread is not suspended (<segue/mutator.h>):
- * if it was, all are asked again, and `question` counts on. From the last look at that to the end of the step a
- * suspension waits for the step. */
+ * longjmp. errno is kept. What it does to the signal mask ends with the fault; it must not return with SIGSEGV, SIGBUS
+ * or SIGFPE blocked. Asked once for each of the instruction's accesses in the region, in the order in which they are
+ * made (and of an access over several regions, in the order of its bytes), before anything is done; the first answer
+ * that is not SEGUE_STEP decides, and nobody is asked after it. An access that only probes is asked about where there
+ * is no other. A verdict of SEGUE_STEP is good only as long as the thread is not suspended (<segue/mutator.h>): if it
+ * was, all are asked again, and `question` counts on. From the last look at that to the end of the step a suspension
+ * waits for the step. */
 typedef enum segue_verdict segue_policy(void *context, const struct segue_event *event);
 
 /* Options of a region; a bit set. */
@@ -206,6 +206,11 @@ SEGUE_API enum segue_status segue_region_find(const void *address, struct segue_
  * another region's policy did not say SEGUE_STEP, or is itself in this call: return SEGUE_STEP, and that answer counts;
  * SEGUE_INVALID, also the second time. With all but SEGUE_OK nothing has happened. */
 SEGUE_API enum segue_status segue_event_step(const struct segue_event *event, segue_value_visit *visit, void *context);
+
+/* The aligned words (segue_words_next) of the access that is asked about; and of the whole footprint in all regions
+ * with this policy function, which is what segue_event_step does at once. No words outside the event's policy. */
+SEGUE_API struct segue_words segue_event_words(const struct segue_event *event);
+SEGUE_API struct segue_words segue_event_footprint(const struct segue_event *event);
 
 /* What the instruction would read and write, without doing it. Returns as segue_step_preview. */
 SEGUE_API enum segue_status segue_event_preview(const struct segue_event *event, segue_value_visit *visit,
