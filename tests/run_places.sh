@@ -73,6 +73,18 @@ os.execv("/bin/echo", ["echo", "and executed"])'
 same "no descriptor of the host shows where a program counts them" sh -c 'exec 5<&-; busybox ls /proc/self/fd | busybox awk "\$1 < 512"'
 same "a limit of the size of files" bash -c 'ulimit -f 0; /bin/echo | /bin/true; sh -c "/bin/true; exec /bin/true"'
 
+cat >lent.py <<'PYTHON'
+import os
+os.getppid()
+parent = os.getpid()
+if os.fork() == 0:
+    names = [os.path.realpath("/proc/self/fd/" + name) for name in os.listdir("/proc/self/fd")]
+    print([name for name in names if name == "/proc/%d/mem" % parent or name == "/proc/%d/task/%d/mem" % (parent, parent)])
+    os._exit(0)
+os.wait()
+PYTHON
+same "a child has no descriptor of its parent's memory" python3 lent.py
+
 # ---- the root, /proc ----
 
 if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
