@@ -18,6 +18,8 @@ void frame_set_mask(void *ucontext, uint64_t mask);
 /* The registers but for the segment bases, which no frame holds. The selectors of CS and SS are the frame's; those that
  * no frame holds are the ones in force, which a handler shares with what it interrupted. */
 void frame_get_registers(const void *ucontext, struct segue_regs *regs);
+/* The same without the selectors, which are left as they are. */
+void frame_get_general(const void *ucontext, struct segue_regs *regs);
 /* All but the selectors. */
 void frame_set_registers(void *ucontext, const struct segue_regs *regs);
 

@@ -69,28 +69,31 @@ static const void *find_shortcut(const struct landing *landing)
 bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uint64_t code_segment,
                      uint64_t stack_segment)
 {
-    *landing = (struct landing){
-        .rax = regs->rax,
-        .rbx = regs->rbx,
-        .rcx = regs->rcx,
-        .rdx = regs->rdx,
-        .rsi = regs->rsi,
-        .rdi = regs->rdi,
-        .rbp = regs->rbp,
-        .r8 = regs->r8,
-        .r9 = regs->r9,
-        .r10 = regs->r10,
-        .r11 = regs->r11,
-        .r12 = regs->r12,
-        .r13 = regs->r13,
-        .r14 = regs->r14,
-        .r15 = regs->r15,
-        .rip = regs->rip,
-        .cs = code_segment,
-        .rflags = (regs->rflags & SETTABLE_FLAGS) | FIXED_FLAGS,
-        .rsp = regs->rsp,
-        .ss = stack_segment,
-    };
+    /* Field by field: a compound literal would be cleared first, by a string instruction that is slow to begin. */
+    landing->rax = regs->rax;
+    landing->rbx = regs->rbx;
+    landing->rcx = regs->rcx;
+    landing->rdx = regs->rdx;
+    landing->rsi = regs->rsi;
+    landing->rdi = regs->rdi;
+    landing->rbp = regs->rbp;
+    landing->r8 = regs->r8;
+    landing->r9 = regs->r9;
+    landing->r10 = regs->r10;
+    landing->r11 = regs->r11;
+    landing->r12 = regs->r12;
+    landing->r13 = regs->r13;
+    landing->r14 = regs->r14;
+    landing->r15 = regs->r15;
+    landing->rip = regs->rip;
+    landing->cs = code_segment;
+    landing->rflags = (regs->rflags & SETTABLE_FLAGS) | FIXED_FLAGS;
+    landing->rsp = regs->rsp;
+    landing->ss = stack_segment;
+    landing->shortcut = NULL;
+    landing->handling = NULL;
+    landing->frame = NULL;
+    landing->mask = 0;
     if (regs->rip >= ADDRESS_END || regs->rsp >= ADDRESS_END)
         return false;
     landing->shortcut = find_shortcut(landing);
@@ -169,7 +172,7 @@ static enum segue_status leave(void *ucontext, const struct segue_regs *regs, co
         return SEGUE_INVALID;
 
     if (!regs)
-        frame_get_registers(ucontext, &of_frame);
+        frame_get_general(ucontext, &of_frame);
     frame_get_segments(ucontext, &code, &stack);
     if (landing_prepare(landing, regs ? regs : &of_frame, code, stack) && method != SEGUE_RESTORE_RETURN &&
         frame_allows_direct_restore(ucontext) && allows_direct_restore(image, &frame, &features)) {
