@@ -303,7 +303,7 @@ enum segue_status values_preview(struct values *values, struct step_scratch *scr
                                  const struct segue_regs *regs, struct segue_xstate *xstate)
 {
     enum segue_status status = begin(values, plan);
-    for (uint32_t i = 0; i < values->plan.piece_count && status == SEGUE_OK; i++)
+    for (uint32_t i = 0; status == SEGUE_OK && i < values->plan.piece_count; i++)
         if (is_device(&values->plan.pieces[i]))
             status = SEGUE_UNSUPPORTED;
     if (status != SEGUE_OK)
@@ -360,6 +360,7 @@ enum segue_status segue_step_values(const struct segue_plan *plan, struct segue_
         return SEGUE_INVALID;
     if (!visit)
         return segue_step(plan, regs, xstate, fault);
+    scratch.holder = STEP_NO_HOLDER;
     enum segue_status status = values_step(&values, &scratch, plan, regs, xstate, fault);
     if (status == SEGUE_OK)
         values_visit(&values, visit, context);
@@ -381,6 +382,7 @@ enum segue_status segue_step_preview(const struct segue_plan *plan, const struct
         copy = *xstate;
         copy.area = memcpy(area, xstate->area, xstate->size);
     }
+    scratch.holder = STEP_NO_HOLDER;
     enum segue_status status = values_preview(&values, &scratch, plan, regs, &copy);
     if (status == SEGUE_OK)
         values_visit(&values, visit, context);

@@ -800,6 +800,41 @@ static void step_values_and_preview_need_no_handler_of_ours(void **state)
     assert_int_equal(segue_step_preview(&plan, &regs, NULL, NULL, NULL), SEGUE_INVALID);
 }
 
+/* What calls before have left on the stack, which a step that begins with it would take for its own. */
+static __attribute__((noinline)) void fill_stack(int byte)
+{
+    volatile unsigned char below[1 << 16];
+    for (size_t i = 0; i < sizeof below; i++)
+        below[i] = (unsigned char)byte;
+}
+
+static void step_values_do_not_count_on_what_is_on_the_stack(void **state)
+{
+    static const unsigned char code[] = {0x48, 0x01, 0x03}; /* add [rbx], rax */
+    static const int bytes[] = {0, 0x01, 0x41, 0x7f, 0xff};
+    uint64_t word = 10, sum = 10;
+    struct segue_insn insn;
+    struct segue_plan plan;
+    (void)state;
+    assert_int_equal(segue_decode(SEGUE_MODE_64, code, sizeof code, &insn), SEGUE_OK);
+    for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
+        struct segue_regs regs = {.rbx = (uint64_t)(uintptr_t)&word, .rax = 4, .rflags = 2};
+        assert_int_equal(segue_plan(&insn, &regs, NULL, NULL, NULL, 0, &plan), SEGUE_OK);
+        assert_int_equal(plan.engine, SEGUE_ENGINE_REPLAY);
+        told_count = 0;
+        fill_stack(bytes[i]);
+        assert_int_equal(segue_step_preview(&plan, &regs, NULL, note_value, NULL), SEGUE_OK);
+        is_told(0, &word, 8, SEGUE_READ | SEGUE_WRITE, sum, sum + 4);
+        assert_int_equal(word, sum);
+        told_count = 0;
+        fill_stack(bytes[i]);
+        assert_int_equal(segue_step_values(&plan, &regs, NULL, NULL, note_value, NULL), SEGUE_OK);
+        is_told(0, &word, 8, SEGUE_READ | SEGUE_WRITE, sum, sum + 4);
+        sum += 4;
+        assert_int_equal(word, sum);
+    }
+}
+
 struct inside {
     void (*run)(void **state);
 };
@@ -839,6 +874,7 @@ int main(void)
         TEST(words_of_the_footprint_are_told_once),
         TEST(words_of_a_plan_keep_to_the_range),
         TEST(step_values_and_preview_need_no_handler_of_ours),
+        TEST(step_values_do_not_count_on_what_is_on_the_stack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
