@@ -51,5 +51,7 @@ struct work *work_at(uint32_t number)
 void work_abandon(struct work *work)
 {
     work->level.depth = 0;
+    /* Whoever had it may not have come to note that. */
+    work->step.holder = (uint32_t)(work - areas);
     step_abandon(&work->step);
 }

@@ -15,8 +15,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../decode/redirect.h"
+#include "../emulate/stubs.h"
 #include "../signals/previous.h"
 #include "../signals/thread.h"
+#include "../signals/work.h"
 #include "handler_fixture.h"
 
 #define TRAP_FLAG 0x100u
@@ -347,9 +350,43 @@ static void changes_of_an_action_that_are_left_are_over(void **state)
     assert_int_equal(left, 3000);
 }
 
+/* addl $number, (%rdi), in a stub that the holder has then. */
+static const unsigned char *stub_of(uint32_t holder, uint32_t number)
+{
+    unsigned char bytes[] = {0x81, 0x07, 0, 0, 0, 0};
+    struct segue_insn insn;
+    memcpy(bytes + 2, &number, sizeof number);
+    assert_int_equal(segue_decode(SEGUE_MODE_64, bytes, sizeof bytes, &insn), SEGUE_OK);
+    redirect_complete(&insn);
+    const void *stub = stubs_hold(holder, &insn.redirection);
+    assert_non_null(stub);
+    return stub;
+}
+
+/* One who has just taken an area, and is left before anything stands in it, holds nothing. */
+static void area_of_a_fault_that_has_not_begun_gives_back_nothing_of_others(void **state)
+{
+    unsigned char before[16];
+    (void)state;
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    uint32_t unused = work_count() - 1;
+    while (work_at(unused)->step.holder)
+        assert_true(--unused > 1);
+    const unsigned char *stub = stub_of(0, 1);
+    memcpy(before, stub, sizeof before);
+    work_abandon(work_at(unused));
+    for (uint32_t i = 2; i < 4 * MANY; i++)
+        stub_of(1, i);
+    assert_memory_equal(stub, before, sizeof before);
+    stubs_let_go(0);
+    stubs_let_go(1);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(area_of_a_fault_that_has_not_begun_gives_back_nothing_of_others),
         FIXTURE_TEST(stubs_of_steps_that_are_left_are_given_back),
         FIXTURE_TEST(step_may_be_left_at_any_instruction),
         FIXTURE_TEST(block_of_a_fault_that_was_left_is_still_there),
