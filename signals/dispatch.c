@@ -66,7 +66,7 @@ static enum segue_status make_plan(struct work *work, const struct region *fault
     else
         status = plan_accesses(&service->plan, &service->regs, &service->xstate, &service->fault);
     if (status == SEGUE_OK)
-        status = footprint_plan(&service->footprint, &service->plan);
+        status = footprint_plan(&service->footprint, faulted, &service->plan);
     if (status == SEGUE_OK && (service->plan.refusal = keyed_refusal(&service->xstate, service->rights)) != NULL)
         status = SEGUE_UNSUPPORTED;
     if (status != SEGUE_OK && faulted)

@@ -23,7 +23,9 @@ void footprint_add(struct footprint *footprint, const struct region *region)
 static void span_in_regions(struct reach *reach, uint64_t address, uint64_t low, uint64_t high, struct span *span)
 {
     struct footprint *footprint = (struct footprint *)reach;
-    const struct region *region = region_at(address);
+    const struct region *region = footprint->known;
+    if (!region || address - region->base >= region->size)
+        region = region_at(address);
     *span = (struct span){NULL, low, high};
     if (!region) {
         region_gap(address, &span->first, &span->last);
@@ -54,8 +56,9 @@ static bool is_touched(const struct segue_plan *plan, const struct region *regio
     return false;
 }
 
-enum segue_status footprint_plan(struct footprint *footprint, struct segue_plan *plan)
+enum segue_status footprint_plan(struct footprint *footprint, const struct region *known, struct segue_plan *plan)
 {
+    footprint->known = known;
     footprint->reach.span_at = span_in_regions;
     footprint->count = 0;
     footprint->is_full = false;

@@ -14,13 +14,15 @@ struct footprint {
     const struct region *regions[FOOTPRINT_REGIONS];
     struct segue_window windows[FOOTPRINT_REGIONS];
     size_t count;
+    /* One that the fault has found already, by its address; NULL if none. */
+    const struct region *known;
     /* There were more. */
     bool is_full;
 };
 
 /* Plans over the table of regions: as plan_reach, and then in `footprint` are the regions of what the step does. After
- * plan_accesses. The regions live until readers_leave. Precondition: readers_enter. Async-signal-safe. */
-enum segue_status footprint_plan(struct footprint *footprint, struct segue_plan *plan);
+ * plan_accesses. `known` is not looked up again: it counts although it may have been removed since. The regions live until readers_leave. Precondition: readers_enter. Async-signal-safe. */
+enum segue_status footprint_plan(struct footprint *footprint, const struct region *known, struct segue_plan *plan);
 
 /* Puts a region there, if it is not. */
 void footprint_add(struct footprint *footprint, const struct region *region);
