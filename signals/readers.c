@@ -84,15 +84,19 @@ static void forget(uint32_t at, uint64_t ticket)
     __atomic_compare_exchange_n(&places[at].ticket, &ticket, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
-/* Of a thread that has ended: the place is this thread's for the time. */
+/* Of a thread that has ended: the place is this thread's for the time. With all signals held: a fault of a handler
+ * that interrupted this would take the place for one that was left, and free it. */
 static void take_over(uint32_t at, uint64_t ticket)
 {
+    uint64_t all = UINT64_MAX, kept = 0;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
     uint64_t own = (uint64_t)(uint32_t)thread_number() << 32 | ++thread_self.tickets;
     if (__atomic_compare_exchange_n(&places[at].ticket, &ticket, own, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
         abandon(at);
         __atomic_store_n(&places[at].ticket, 0, __ATOMIC_RELEASE);
     }
     thread_self.tickets_left++;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
 }
 
 /* Those of threads that have ended in the middle of a fault; the processor goes to others meanwhile. */
@@ -157,13 +161,20 @@ void readers_leave(uint32_t place)
     thread_self.tickets_left++;
 }
 
+/* Of a thread of that number, in the same namespace as far as that is known. */
+static bool is_of(uint32_t at, uint64_t ticket, struct identity thread)
+{
+    bool is_described = __atomic_load_n(&places[at].described, __ATOMIC_ACQUIRE) == ticket;
+    return thread_of(ticket) == thread.number && (!is_described || places[at].group == thread.group);
+}
+
 /* Those of this thread's number that `is_meant` says. */
 static void forget_if(bool (*is_meant)(uint32_t at, uint32_t count, uint32_t context), uint32_t context)
 {
-    int number = thread_number();
+    struct identity self = identity_of_self();
     for (uint32_t i = 0; i < PLACES; i++) {
         uint64_t ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_RELAXED);
-        if (ticket && thread_of(ticket) == number && is_meant(i, (uint32_t)ticket, context))
+        if (ticket && is_of(i, ticket, self) && is_meant(i, (uint32_t)ticket, context))
             forget(i, ticket);
     }
 }
@@ -256,8 +267,9 @@ static void send(int thread, int number, void *value)
         forget_question(thread);
 }
 
-/* A thread that our question would not reach is sent a signal that the C library keeps open, whose handler does nothing with what others
- * send, on the alternate stack: if the thread has left that, the kernel writes the signal's frame over our fault's. */
+/* A thread that our question would not reach is sent a signal that the C library keeps open, whose handler does nothing
+ * with what others send, on the alternate stack: if the thread has left that, the kernel writes the signal's frame over
+ * our fault's. */
 static void nudge(int thread, const struct thread_mark *mark)
 {
     const unsigned wanted = SA_SIGINFO | SA_ONSTACK;
@@ -311,14 +323,16 @@ static bool is_under_way(const struct wait *wait)
     return __atomic_load_n(&wait->place->ticket, __ATOMIC_ACQUIRE) == wait->ticket && is_concerned(wait);
 }
 
-/* Whether the thread has left its fault behind, as far as that is seen from here. */
-static bool is_left(struct wait *wait, int thread, const struct thread_mark *mark)
+/* Whether the thread has left its fault behind, as far as that is seen from here. A thread of another process cannot be
+ * looked at, and in another namespace its number may be that of one of ours. */
+static bool is_left(struct wait *wait, struct identity reader, const struct thread_mark *mark)
 {
     uint64_t stack_pointer;
     enum look look;
+    int thread = reader.number;
     if (mark->at && thread_is_overwritten(mark))
         return true;
-    if (!identity_is_own_process())
+    if (!identity_is_own_process() || (mark->at && reader.group != IDENTITY_OWN))
         return false;
     look = look_at_thread(thread, &stack_pointer);
     /* A fault that has not described itself yet does not wait: if its thread does, it may have left it there. */
@@ -349,7 +363,7 @@ static bool is_over(struct wait *wait)
     if (!is_under_way(wait))
         return true;
     if (!identity_is_gone(thread))
-        return is_left(wait, thread.number, &mark);
+        return is_left(wait, thread, &mark);
     take_over((uint32_t)(place - places), wait->ticket);
     return true;
 }
@@ -392,6 +406,7 @@ void readers_reset(void)
         uint64_t ticket = places[i].ticket;
         bool is_own = ticket && thread_of(ticket) == before;
         places[i].ticket = is_own ? (uint64_t)(uint32_t)thread_number() << 32 | (uint32_t)ticket : 0;
+        places[i].group = identity_of_self().group;
         places[i].described = is_own && places[i].described == ticket ? places[i].ticket : 0;
     }
 }

@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../signals/thread.h"
 #include "child.h"
 
 #define PAGE 4096u
@@ -209,6 +210,95 @@ static void *touch_one(void *unused)
     (void)unused;
     touch(&one);
     return NULL;
+}
+
+static volatile int removed, removed_too_early;
+
+/* Long enough for a remover that does not wait for it to come back meanwhile. */
+static enum segue_verdict stay_inside(void *context, const struct segue_event *event)
+{
+    (void)context;
+    (void)event;
+    stage = 1;
+    for (int i = 0; i < 50 && !removed; i++)
+        poll(NULL, 0, 10);
+    removed_too_early = removed;
+    return SEGUE_STEP;
+}
+
+/* This thread has that number in a PID namespace of its own. */
+static void take_number(int number)
+{
+    thread_self.identity = (struct identity){number, IDENTITY_FAR};
+    thread_self.process = (uint32_t)getpid();
+}
+
+static volatile int number_of_other;
+
+static void *sleep_on(void *unused)
+{
+    (void)unused;
+    number_of_other = (int)syscall(SYS_gettid);
+    while (!go)
+        poll(NULL, 0, 1000);
+    return NULL;
+}
+
+static void *touch_one_as_namesake(void *unused)
+{
+    (void)unused;
+    segue_thread_attach();
+    take_number(number_of_other);
+    touch(&one);
+    go = 1;
+    return NULL;
+}
+
+static int remove_while_a_namesake_sleeps(void)
+{
+    pthread_t sleeper, thread;
+    NEED(segue_install(NULL) == SEGUE_OK && add(&one, stay_inside));
+    NEED(pthread_create(&sleeper, NULL, sleep_on, NULL) == 0);
+    while (!number_of_other)
+        sched_yield();
+    NEED(pthread_create(&thread, NULL, touch_one_as_namesake, NULL) == 0);
+    wait_for_stage(1);
+    NEED(segue_region_remove(one.memory) == SEGUE_OK);
+    removed = 1;
+    pthread_join(thread, NULL);
+    pthread_join(sleeper, NULL);
+    return removed_too_early;
+}
+
+static void *touch_one_and_tell(void *unused)
+{
+    number_of_other = (int)syscall(SYS_gettid);
+    return touch_one(unused);
+}
+
+/* The second fault finds that the first is over. */
+static void *leave_two_as_namesake(void *unused)
+{
+    take_number(number_of_other);
+    for (volatile int i = 0; i < 2; i++)
+        if (!sigsetjmp(back, 1))
+            touch(&two);
+    return unused;
+}
+
+static int remove_while_a_namesake_leaves(void)
+{
+    pthread_t inside, thread;
+    signal(SIGUSR1, handler_that_leaves);
+    NEED(segue_install(NULL) == SEGUE_OK && add(&one, stay_inside) && add(&two, leave_by_signal));
+    NEED(pthread_create(&inside, NULL, touch_one_and_tell, NULL) == 0);
+    wait_for_stage(1);
+    NEED(pthread_create(&thread, NULL, leave_two_as_namesake, NULL) == 0);
+    pthread_join(thread, NULL);
+    NEED(segue_region_remove(one.memory) == SEGUE_OK);
+    removed = 1;
+    pthread_join(inside, NULL);
+    return removed_too_early;
 }
 
 static int remove_while_a_policy_polls(void)
@@ -506,6 +596,8 @@ static const struct child_case cases[] = {
     CASE(remove_from_a_process_that_shares_memory),
     CASE(remove_from_another_namespace),
     CASE(remove_in_a_raw_fork),
+    CASE(remove_while_a_namesake_sleeps),
+    CASE(remove_while_a_namesake_leaves),
     CASE(suspend_with_a_full_queue),
     CASE(suspend_late_with_a_full_queue),
     CASE(send_kernel_codes),
@@ -589,6 +681,13 @@ static void remover_in_a_raw_fork_does_not_wait_for_threads_of_its_parent(void *
     runs("remove_in_a_raw_fork");
 }
 
+static void thread_of_another_namespace_with_the_same_number_is_another(void **state)
+{
+    (void)state;
+    runs("remove_while_a_namesake_sleeps");
+    runs("remove_while_a_namesake_leaves");
+}
+
 static void signal_with_a_kernels_code_that_a_program_sent_is_no_fault(void **state)
 {
     (void)state;
@@ -611,6 +710,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(remover_in_a_process_that_shares_memory_waits_for_policies),
         cmocka_unit_test(remover_in_another_namespace_waits_for_policies),
         cmocka_unit_test(remover_in_a_raw_fork_does_not_wait_for_threads_of_its_parent),
+        cmocka_unit_test(thread_of_another_namespace_with_the_same_number_is_another),
         cmocka_unit_test(signal_with_a_kernels_code_that_a_program_sent_is_no_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
