@@ -168,13 +168,14 @@ static bool be_suspended(struct place *place, uint32_t asked, const void *uconte
     uint32_t held = with_phase(asked, HELD);
     if (!change(place, asked, with_phase(asked, ANSWERING)))
         return false;
+    /* Once it is held, it may be resumed, and taken for another thread, before anything else is read of it. */
+    bool is_asked_again = place->is_asked_again;
     thread_self.suspensions++;
     interrupted_read(ucontext, &context);
     context.kind = SEGUE_CONTEXT_THREAD;
     place->context = &context;
     __atomic_store_n(&place->state, held, __ATOMIC_RELEASE);
     wake(place);
-    bool is_asked_again = place->is_asked_again;
     while (state_of(place) == held)
         sleep_while(place, held, NULL);
     if (is_asked_again)
@@ -266,13 +267,18 @@ static struct identity suspender_in(uint64_t word)
     return (struct identity){(int32_t)(word >> 32), (enum identity_group)(word >> GROUP_SHIFT & 3)};
 }
 
+static bool is_same(struct identity one, struct identity other)
+{
+    return one.number == other.number && one.group == other.group;
+}
+
 /* Counts so many more, if it is nobody else's turn; that of a thread that has ended is over. */
 static bool try_turn(uint32_t count)
 {
     uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE);
     struct identity self = identity_of_self();
     for (;;) {
-        if (word && suspender_in(word).number != self.number && !identity_is_gone(suspender_in(word)))
+        if (word && !is_same(suspender_in(word), self) && !identity_is_gone(suspender_in(word)))
             return false;
         uint64_t mine =
             (uint64_t)(uint32_t)self.number << 32 | (uint64_t)self.group << GROUP_SHIFT | ((word & COUNT_MASK) + count);
@@ -334,11 +340,9 @@ static bool share_place(struct segue_suspension *suspension)
     return false;
 }
 
-static void begin_asking(struct segue_suspension *suspension, uint32_t at, uint32_t asked, enum phase phase)
+static void begin_asking(struct segue_suspension *suspension, uint32_t at, uint32_t asked)
 {
     uint32_t used = __atomic_load_n(&places_used, __ATOMIC_RELAXED);
-    places[at].is_put_off = false;
-    places[at].is_asked_again = phase == GIVEN_UP;
     __atomic_store_n(&places[at].holders, 1, __ATOMIC_RELEASE);
     while (used <= at &&
            !__atomic_compare_exchange_n(&places_used, &used, at + 1, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
@@ -348,15 +352,19 @@ static void begin_asking(struct segue_suspension *suspension, uint32_t at, uint3
     suspension->held = with_phase(asked, HELD);
 }
 
-/* A place in that phase of a thread of that number, which is asked in it from now on. */
+/* A place in that phase of a thread of that number, which is asked in it from now on. The signal of a question that was
+ * given up may come at once, and find it. */
 static bool try_place(struct segue_suspension *suspension, uint32_t at, enum phase phase, int32_t thread)
 {
     uint32_t state = state_of(&places[at]);
     uint32_t asked = with_phase(state + (1u << PHASE_BITS), ASKED);
-    if (phase_of(state) != phase || __atomic_load_n(&threads[at], __ATOMIC_RELAXED) != thread ||
-        !change(&places[at], state, asked))
+    if (phase_of(state) != phase || __atomic_load_n(&threads[at], __ATOMIC_RELAXED) != thread)
         return false;
-    begin_asking(suspension, at, asked, phase);
+    places[at].is_put_off = false;
+    places[at].is_asked_again = phase == GIVEN_UP;
+    if (!change(&places[at], state, asked))
+        return false;
+    begin_asking(suspension, at, asked);
     return true;
 }
 
