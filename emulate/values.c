@@ -351,6 +351,9 @@ void values_visit(const struct values *values, segue_value_visit *visit, void *c
     }
 }
 
+/* <segue/emulate.h> says how much stack the two need. */
+_Static_assert(sizeof(struct values) + sizeof(struct step_scratch) <= 38 * 1024, "with what is called: 40 KiB");
+
 enum segue_status segue_step_values(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,
                                     struct segue_fault *fault, segue_value_visit *visit, void *context)
 {

@@ -195,7 +195,7 @@ typedef void segue_value_visit(void *context, const struct segue_value *value);
  * way of copies: memory is read once, the instruction is run on what was read, and stored is what that has written. A
  * locked instruction is published by one compare-and-exchange. A repeated string does at most 4 KiB of each operand,
  * and stops between elements. SEGUE_UNSUPPORTED also where this cannot be done: masked runs of one operand and
- * state areas larger than 4 KiB. Needs 30 KiB of stack. Async-signal-safe, thread-safe. */
+ * state areas larger than 4 KiB. Needs 40 KiB of stack. Async-signal-safe, thread-safe. */
 SEGUE_API enum segue_status segue_step_values(const struct segue_plan *plan, struct segue_regs *regs,
                                               struct segue_xstate *xstate, struct segue_fault *fault,
                                               segue_value_visit *visit, void *context);
@@ -203,7 +203,8 @@ SEGUE_API enum segue_status segue_step_values(const struct segue_plan *plan, str
 /* The same on copies alone: nothing happens, and `visit` receives what a step would read and write if memory stayed as
  * it is. `xstate` may be NULL; its area is copied, up to 4 KiB. Returns SEGUE_OK; SEGUE_FAULT when memory cannot be
  * reached or the instruction raises an exception; SEGUE_UNSUPPORTED as segue_step_values, and through a device's
- * window; SEGUE_BUSY; SEGUE_INVALID for a NULL plan, regs or visit. Async-signal-safe, thread-safe. */
+ * window; SEGUE_BUSY; SEGUE_INVALID for a NULL plan, regs or visit. Needs 44 KiB of stack. Async-signal-safe,
+ * thread-safe. */
 SEGUE_API enum segue_status segue_step_preview(const struct segue_plan *plan, const struct segue_regs *regs,
                                                const struct segue_xstate *xstate, segue_value_visit *visit,
                                                void *context);
