@@ -13,15 +13,20 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Exit status of a child that cannot try it here. */
+#define SKIPPED 77
 
 /* What a run of the command came to. */
 struct run {
@@ -569,6 +574,40 @@ static void doctor_looks_at_a_process(void **state)
     assert_int_equal(run.code, 2);
 }
 
+/* What is not seen is not told as absent. The mappings of a process that is not dumpable are for nobody
+ * without a capability: CAP_SYS_PTRACE, on newer kernels CAP_PERFMON or CAP_SYS_ADMIN as well. */
+static void doctor_says_what_it_may_not_see(void **state)
+{
+    (void)state;
+    struct run run;
+    char process[16];
+    static const int capabilities[] = {CAP_SYS_PTRACE, CAP_PERFMON, CAP_SYS_ADMIN};
+    int status, dumpable = prctl(PR_GET_DUMPABLE);
+    snprintf(process, sizeof process, "%d", (int)getpid());
+    assert_int_equal(prctl(PR_SET_DUMPABLE, 0), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities && geteuid() == 0; i++)
+            if (prctl(PR_CAPBSET_DROP, capabilities[i]) != 0)
+                _exit(SKIPPED);
+        RUN(&run, "doctor", "--pid", process);
+        if (run.code != 0 || !strstr(run.out, "segue                  ?    its mappings cannot be read") ||
+            !strstr(run.out, "sigchain               ?    its mappings cannot be read") ||
+            strstr(run.out, "not mapped")) {
+            fputs(run.out, stderr);
+            _exit(1);
+        }
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(prctl(PR_SET_DUMPABLE, dumpable), 0);
+    if (status == SKIPPED << 8)
+        print_message("SKIP: no capability can be given up here\n");
+    else
+        assert_int_equal(status, 0);
+}
+
 /* What `segue run` rests on is said where it is looked at. */
 static void doctor_names_what_run_rests_on(void **state)
 {
@@ -713,6 +752,7 @@ int main(void)
         cmocka_unit_test(doctor_json_has_every_key),
         cmocka_unit_test(doctor_agrees_with_what_can_be_asked_otherwise),
         cmocka_unit_test(doctor_looks_at_a_process),
+        cmocka_unit_test(doctor_says_what_it_may_not_see),
         cmocka_unit_test(doctor_prints_two_lines_for_each_and_no_colour_into_a_file),
         cmocka_unit_test(doctor_names_what_run_rests_on),
         cmocka_unit_test(demo_lists_its_names),

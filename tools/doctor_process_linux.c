@@ -45,37 +45,49 @@ static bool has(uint64_t set, int number)
     return set >> (number - 1) & 1;
 }
 
-/* The first mapping of a file whose name begins so; false if there is none. */
-static bool find_library(long process, const char *name, char *found, size_t size)
+/* The first mapping of a file whose name begins so. Returns 0; ENOENT if there is none; another error number if the
+ * mappings cannot be read, as those of another user's process. */
+static int find_library(long process, const char *name, char *found, size_t size)
 {
     char path[64], line[4400];
-    bool is_there = false;
+    int status = ENOENT;
     snprintf(path, sizeof path, "/proc/%ld/maps", process);
     FILE *file = fopen(path, "r");
-    while (file && !is_there && fgets(line, sizeof line, file)) {
+    if (!file)
+        return errno == ENOENT ? ESRCH : errno;
+    errno = 0;
+    while (status == ENOENT && fgets(line, sizeof line, file)) {
         const char *base = strrchr(line, '/');
         if (!base || strncmp(base + 1, name, strlen(name)) != 0)
             continue;
-        is_there = true;
+        status = 0;
         line[strcspn(line, "\n")] = 0;
         snprintf(found, size, "%s", strchr(line, '/'));
     }
-    if (file)
-        fclose(file);
-    return is_there;
+    if (status && ferror(file))
+        status = errno ? errno : EIO;
+    fclose(file);
+    return status;
+}
+
+/* `is_there` follows the library's name, `is_not` stands alone. */
+static void tell_library(long process, const char *what, const char *library, const char *is_there, const char *is_not)
+{
+    char found[4096];
+    int status = find_library(process, library, found, sizeof found);
+    if (status == 0)
+        printf("%-22s yes  %s%s\n", what, found, is_there);
+    else if (status == ENOENT)
+        printf("%-22s no   %s\n", what, is_not);
+    else
+        printf("%-22s ?    its mappings cannot be read: %s\n", what, strerror(status));
 }
 
 static void tell_libraries(long process)
 {
-    char found[4096];
-    if (find_library(process, "libsegue.so", found, sizeof found))
-        printf("segue                  yes  %s\n", found);
-    else
-        printf("segue                  no   libsegue.so is not mapped; it may be linked statically\n");
-    if (find_library(process, "libsegue-sigchain.so", found, sizeof found))
-        printf("sigchain               yes  %s: what the program blocks and handles is behind Segue\n", found);
-    else
-        printf("sigchain               no   a handler that the program sets later takes Segue's place\n");
+    tell_library(process, "segue", "libsegue.so", "", "libsegue.so is not mapped; it may be linked statically");
+    tell_library(process, "sigchain", "libsegue-sigchain.so", ": what the program blocks and handles is behind Segue",
+                 "a handler that the program sets later takes Segue's place");
 }
 
 static void tell_actions(const struct status *status)
