@@ -2,8 +2,8 @@
  * in-memory database, first on SQLite's own memory, then on memory of which every access is stepped; what it answers is
  * compared byte for byte.
  *
- *      sqlite_heap [--rows N] */
-#include <getopt.h>
+ *      sqlite_heap [--quick] [--rows N] */
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include "protected_heap.h"
 
 #define DEFAULT_ROWS 10000u
+#define QUICK_ROWS 200u
 #define ROWS_MOST 1000000u
 #define HEAP_SIZE ((size_t)1 << 30)
 /* What stands before each block: its size. Blocks stay aligned to sixteen bytes. */
@@ -160,18 +161,34 @@ static int judge(const struct answer *plain, const struct answer *closed, const 
     return equal && tally->faults && tally->stepped == tally->faults ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* How many rows the arguments ask for. */
+static unsigned long long read_arguments(char **argument)
+{
+    unsigned long long rows = DEFAULT_ROWS;
+    for (; *argument; argument++) {
+        if (strcmp(*argument, "--quick") == 0) {
+            rows = QUICK_ROWS;
+        } else if (strcmp(*argument, "--rows") == 0) {
+            rows = console_read_number(*argument, argument[1], 1, ROWS_MOST);
+            argument++;
+        } else if (strcmp(*argument, "--help") == 0) {
+            printf("usage: %s [--quick] [--rows N]\n"
+                   "  --quick    %u rows in place of %u\n"
+                   "  --rows N   so many, 1 to %u\n",
+                   program_invocation_short_name, QUICK_ROWS, DEFAULT_ROWS, ROWS_MOST);
+            exit(console_end(EXIT_SUCCESS));
+        } else {
+            console_die(2, "'%s' is no option; --help lists them", *argument);
+        }
+    }
+    return rows;
+}
+
 int main(int count, char **arguments)
 {
-    static const struct option known[] = {{"rows", 1, NULL, 'r'}, {0}};
-    unsigned long long rows = DEFAULT_ROWS;
+    (void)count;
     struct answer plain = {0}, closed = {0};
-    for (int option; (option = getopt_long(count, arguments, "", known, NULL)) != -1;) {
-        if (option != 'r')
-            return 2;
-        rows = console_read_number("--rows", optarg, 1, ROWS_MOST);
-    }
-    if (optind != count)
-        console_die(2, "there are no arguments but --rows N");
+    unsigned long long rows = read_arguments(arguments + 1);
     double before = run_script(rows, &plain);
     double after = run_on_closed_pages(rows, &closed);
     struct heap_tally tally = heap_read_tally();

@@ -1,6 +1,6 @@
 /* demos.c: the demos, run as a user runs them: their exit status, the lines that matter, and the figures in them.
- * argv: weak_table, lua_heap, sqlite_heap. What the demos say of themselves is believed here but for what can be added up; that a
- * slot or an output is wrong they find out themselves. */
+ * argv: weak_table, lua_heap, sqlite_heap. What the demos say of themselves is believed here but for what can be added
+ * up; that a slot or an output is wrong they find out themselves. */
 #include <errno.h>
 #include <pty.h>
 #include <setjmp.h>
@@ -285,9 +285,19 @@ static void sqlite_names_bad_arguments(void **state)
     RUN(sqlite_heap, "--rows", "0");
     assert_status(2);
     assert_says("--rows wants a number from 1 to 1000000, not '0'");
+    RUN(sqlite_heap, "--rows");
+    assert_status(2);
     RUN(sqlite_heap, "more");
     assert_status(2);
-    assert_says("there are no arguments but --rows N");
+    assert_says("sqlite_heap: 'more' is no option; --help lists them");
+}
+
+static void sqlite_does_less_where_asked(void **state)
+{
+    (void)state;
+    RUN(sqlite_heap, "--quick");
+    assert_status(0);
+    assert_says("a table of 200 rows in memory");
 }
 
 /* ---- All. */
@@ -315,6 +325,18 @@ static void bad_arguments_are_named(void **state)
     RUN(lua_heap, "/");
     assert_status(1);
     assert_says("cannot read /: Is a directory");
+}
+
+static void each_lists_its_options(void **state)
+{
+    (void)state;
+    const char *const demos[] = {weak_table, lua_heap, sqlite_heap};
+    for (size_t i = 0; i < sizeof demos / sizeof *demos; i++) {
+        RUN(demos[i], "--help");
+        assert_status(0);
+        assert_says("usage: ");
+        assert_says("\n  --quick ");
+    }
 }
 
 static void the_live_line_is_for_terminals(void **state)
@@ -349,7 +371,9 @@ int main(int count, char **arguments)
         cmocka_unit_test(lua_reports_an_error_of_the_program),
         cmocka_unit_test(sqlite_answers_the_same_with_its_heap_on_closed_pages),
         cmocka_unit_test(sqlite_names_bad_arguments),
+        cmocka_unit_test(sqlite_does_less_where_asked),
         cmocka_unit_test(bad_arguments_are_named),
+        cmocka_unit_test(each_lists_its_options),
         cmocka_unit_test(the_live_line_is_for_terminals),
     };
     if (count != 4) {
