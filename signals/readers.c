@@ -38,16 +38,18 @@
 /* Regions that a place names; a fault that has found more may have found any. */
 #define NAMED 2u
 #define MAY_BE_ANY UINT32_MAX
+/* Where a ticket has its parts. */
+#define GROUP_SHIFT 62u
+#define NUMBER_MASK 0x3fffffffu
 
 /* What the remover knows of a fault. */
 static struct place {
-    /* The thread's number above and the thread's own count below; 0 where the place is free. */
+    /* How the thread can be asked about, its number, and its own count (ticket_of); 0 where the place is free. */
     _Alignas(128) uint64_t ticket;
     /* The ticket that all below is of: it is written after that. */
     uint64_t described;
     /* The regions that the fault has found, MAY_BE_ANY as long as it may find others. */
     uint32_t found;
-    enum identity_group group;
     const struct region *regions[NAMED];
     /* An address of NULL where it has none. */
     struct thread_mark mark;
@@ -59,9 +61,16 @@ static int questions[QUESTIONS];
 /* Its address marks a question. */
 static char question;
 
-static int thread_of(uint64_t ticket)
+/* A thread may end right after it has taken a place: so the ticket itself tells who can be asked about it. The kernel
+ * gives no number above 2^22 (PID_MAX_LIMIT). */
+static uint64_t ticket_of(struct identity thread, uint32_t count)
 {
-    return (int)(ticket >> 32);
+    return (uint64_t)thread.group << GROUP_SHIFT | (uint64_t)(uint32_t)thread.number << 32 | count;
+}
+
+static struct identity thread_of(uint64_t ticket)
+{
+    return (struct identity){(int)(ticket >> 32 & NUMBER_MASK), (enum identity_group)(ticket >> GROUP_SHIFT)};
 }
 
 /* Only places that have a work area, once there are any. */
@@ -90,7 +99,7 @@ static void take_over(uint32_t at, uint64_t ticket)
 {
     uint64_t all = UINT64_MAX, kept = 0;
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
-    uint64_t own = (uint64_t)(uint32_t)thread_number() << 32 | ++thread_self.tickets;
+    uint64_t own = ticket_of(identity_of_self(), ++thread_self.tickets);
     if (__atomic_compare_exchange_n(&places[at].ticket, &ticket, own, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
         abandon(at);
         __atomic_store_n(&places[at].ticket, 0, __ATOMIC_RELEASE);
@@ -104,10 +113,7 @@ static void forget_ended(void)
 {
     for (uint32_t i = 0; i < PLACES; i++) {
         uint64_t ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_ACQUIRE);
-        struct identity thread = {thread_of(ticket), IDENTITY_FAR};
-        if (ticket && __atomic_load_n(&places[i].described, __ATOMIC_ACQUIRE) == ticket)
-            thread.group = places[i].group;
-        if (ticket && identity_is_gone(thread))
+        if (ticket && identity_is_gone(thread_of(ticket)))
             take_over(i, ticket);
     }
     system_call3(SYS_sched_yield, 0, 0, 0);
@@ -115,8 +121,7 @@ static void forget_ended(void)
 
 uint32_t readers_enter(const struct thread_mark *mark)
 {
-    struct identity self = identity_of_self();
-    uint64_t ticket = (uint64_t)(uint32_t)self.number << 32 | ++thread_self.tickets;
+    uint64_t ticket = ticket_of(identity_of_self(), ++thread_self.tickets);
     uint32_t usable = usable_places(), at = thread_shard() * (usable / THREAD_SHARDS) % usable;
     uint64_t free = 0;
     for (uint32_t tries = 1;
@@ -129,7 +134,6 @@ uint32_t readers_enter(const struct thread_mark *mark)
     }
     struct place *place = &places[at];
     place->found = MAY_BE_ANY;
-    place->group = self.group;
     place->mark = mark ? *mark : (struct thread_mark){0};
     __atomic_store_n(&place->described, ticket, __ATOMIC_RELEASE);
     return at;
@@ -161,11 +165,11 @@ void readers_leave(uint32_t place)
     thread_self.tickets_left++;
 }
 
-/* Of a thread of that number, in the same namespace as far as that is known. */
-static bool is_of(uint32_t at, uint64_t ticket, struct identity thread)
+/* Of that thread, not of one of the same number in another namespace. */
+static bool is_of(uint64_t ticket, struct identity thread)
 {
-    bool is_described = __atomic_load_n(&places[at].described, __ATOMIC_ACQUIRE) == ticket;
-    return thread_of(ticket) == thread.number && (!is_described || places[at].group == thread.group);
+    struct identity taker = thread_of(ticket);
+    return taker.number == thread.number && taker.group == thread.group;
 }
 
 /* Those of this thread's number that `is_meant` says. */
@@ -174,7 +178,7 @@ static void forget_if(bool (*is_meant)(uint32_t at, uint32_t count, uint32_t con
     struct identity self = identity_of_self();
     for (uint32_t i = 0; i < PLACES; i++) {
         uint64_t ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_RELAXED);
-        if (ticket && is_of(i, ticket, self) && is_meant(i, (uint32_t)ticket, context))
+        if (ticket && is_of(ticket, self) && is_meant(i, (uint32_t)ticket, context))
             forget(i, ticket);
     }
 }
@@ -354,11 +358,9 @@ static bool is_over(struct wait *wait)
 {
     struct place *place = wait->place;
     struct thread_mark mark = {0};
-    struct identity thread = {thread_of(wait->ticket), IDENTITY_FAR};
-    if (__atomic_load_n(&place->described, __ATOMIC_ACQUIRE) == wait->ticket) {
+    struct identity thread = thread_of(wait->ticket);
+    if (__atomic_load_n(&place->described, __ATOMIC_ACQUIRE) == wait->ticket)
         mark = place->mark;
-        thread.group = place->group;
-    }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (!is_under_way(wait))
         return true;
@@ -404,9 +406,8 @@ void readers_reset(void)
     memset(questions, 0, sizeof questions);
     for (uint32_t i = 0; i < PLACES; i++) {
         uint64_t ticket = places[i].ticket;
-        bool is_own = ticket && thread_of(ticket) == before;
-        places[i].ticket = is_own ? (uint64_t)(uint32_t)thread_number() << 32 | (uint32_t)ticket : 0;
-        places[i].group = identity_of_self().group;
+        bool is_own = ticket && thread_of(ticket).number == before;
+        places[i].ticket = is_own ? ticket_of(identity_of_self(), (uint32_t)ticket) : 0;
         places[i].described = is_own && places[i].described == ticket ? places[i].ticket : 0;
     }
 }

@@ -18,6 +18,7 @@
 #include "../decode/redirect.h"
 #include "../emulate/stubs.h"
 #include "../signals/previous.h"
+#include "../signals/readers.h"
 #include "../signals/thread.h"
 #include "../signals/work.h"
 #include "handler_fixture.h"
@@ -319,6 +320,49 @@ static void threads_that_end_in_a_fault_take_nothing_along(void **state)
     assert_int_equal(load(page_of(1) + 8), PAGE + 8);
 }
 
+static volatile bool has_entered;
+
+static void end_at_trap(int number)
+{
+    (void)number;
+    if (--traps_left == 0)
+        syscall(SYS_exit, 0);
+}
+
+/* Takes a place among the faults in progress, as a fault begins with, and traps behind each instruction of that. */
+static void *enter_and_trap(void *unused)
+{
+    const struct thread_mark *mark = unused;
+    __asm__ volatile("pushfq; orq $0x100, (%%rsp); popfq" ::: "memory", "cc");
+    uint32_t place = readers_enter(mark);
+    __asm__ volatile("pushfq; andq $~0x100, (%%rsp); popfq" ::: "memory", "cc");
+    has_entered = true;
+    readers_leave(place);
+    return NULL;
+}
+
+/* A thread that ends before it has told more of its fault than that there is one holds nobody up for ever. */
+static void remover_does_not_wait_for_threads_that_ended_as_a_fault_began(void **state)
+{
+    struct sigaction action = {.sa_handler = end_at_trap};
+    unsigned instructions = 0;
+    (void)state;
+    assert_int_equal(segue_install(&interruptible), SEGUE_OK);
+    sigaction(SIGTRAP, &action, NULL);
+    alarm(50);
+    for (has_entered = false; !has_entered; instructions++) {
+        pthread_t thread;
+        traps_left = instructions + 1;
+        assert_int_equal(pthread_create(&thread, NULL, enter_and_trap, NULL), 0);
+        pthread_join(thread, NULL);
+        assert_int_equal(add(0, 1, NULL, NULL), SEGUE_OK);
+        assert_int_equal(segue_region_remove(page_of(0)), SEGUE_OK);
+    }
+    alarm(0);
+    assert_in_range(instructions, 20, 10000);
+    signal(SIGTRAP, SIG_DFL);
+}
+
 /* --- The actions that stand behind ours. --- */
 
 static void leave_by_alarm(int number)
@@ -393,6 +437,7 @@ int main(void)
         FIXTURE_TEST(block_of_a_policy_that_was_left_is_gone),
         FIXTURE_TEST(faults_of_a_handler_that_interrupts_one_may_be_left),
         FIXTURE_TEST(threads_that_end_in_a_fault_take_nothing_along),
+        FIXTURE_TEST(remover_does_not_wait_for_threads_that_ended_as_a_fault_began),
         cmocka_unit_test(changes_of_an_action_that_are_left_are_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
