@@ -226,14 +226,19 @@ static void report(const char *what, const struct thread_state *thread, const si
     report_fault_in_handler(what, at, serving);
 }
 
-/* To the guest's host, or the block that is prepared for it (segue_try), else to whoever was there before, as the fault
- * that it is: the original, or one that the step met. */
+/* The fault becomes the one that the step met, where there was one. */
+static void take_recovered(struct thread_state *thread, siginfo_t *info, void *ucontext)
+{
+    if (!thread->tells_recovered)
+        return;
+    kept_info_give(&thread->recovered, info);
+    frame_exception_write(ucontext, &thread->recovered_exception);
+    thread->tells_recovered = false;
+}
+
+/* To the guest's host, or the block that is prepared for it (segue_try), else to whoever was there before. */
 static void hand_on(const struct thread_state *thread, siginfo_t *info, void *ucontext, enum chain_way way)
 {
-    if (thread->tells_recovered) {
-        kept_info_give(&thread->recovered, info);
-        frame_exception_write(ucontext, &thread->recovered_exception);
-    }
     /* A fault in a policy is not one of the block that was interrupted. */
     const struct segue_trial *outermost = NULL;
     if (thread->depth)
@@ -248,6 +253,7 @@ static void hand_on(const struct thread_state *thread, siginfo_t *info, void *uc
 /* A fault that came in the middle of another leaves nothing changed that the interrupted service still needs. */
 static void keep_outer(const struct thread_state *thread, struct work *work)
 {
+    work->outer.tells_recovered = thread->tells_recovered;
     work->outer.recovered = thread->recovered;
     work->outer.exception = thread->recovered_exception;
     work->outer.address = thread->serving_address;
@@ -258,8 +264,7 @@ static void put_back_outer(struct thread_state *thread, const struct work *work)
 {
     thread->serving_address = work->outer.address;
     thread->serving_instruction = work->outer.instruction;
-    if (thread->tells_recovered)
-        return;
+    thread->tells_recovered = work->outer.tells_recovered;
     thread->recovered = work->outer.recovered;
     thread->recovered_exception = work->outer.exception;
 }
@@ -285,8 +290,13 @@ static void end_level(struct thread_state *thread, struct work *work)
     readers_leave(work->place);
 }
 
+static bool is_handed_on(enum outcome outcome)
+{
+    return outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED;
+}
+
 /* Serves the fault as one more in progress on this thread. */
-static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo_t *info, void *ucontext)
+static enum outcome serve_as_one_more(struct thread_state *thread, siginfo_t *info, void *ucontext)
 {
     uint32_t depth = thread->depth;
     struct work *outer = depth ? thread->work : NULL;
@@ -309,8 +319,11 @@ static enum outcome serve_as_one_more(struct thread_state *thread, const siginfo
     begin_level(thread, work, outer, depth + 1);
     thread->tells_recovered = false;
     enum outcome outcome = serve(work, info, ucontext);
-    if (depth)
+    if (depth) {
+        if (is_handed_on(outcome))
+            take_recovered(thread, info, ucontext);
         put_back_outer(thread, work);
+    }
     end_level(thread, work);
     if (outcome != OUTCOME_SENT)
         counters_add(outcome);
@@ -348,7 +361,7 @@ static void take_trap(size_t room, siginfo_t *info, void *ucontext, enum chain_w
         chain_signal(SIGTRAP, info, ucontext, true, way);
 }
 
-static enum outcome serve_fault(struct thread_state *thread, const siginfo_t *info, void *ucontext)
+static enum outcome serve_fault(struct thread_state *thread, siginfo_t *info, void *ucontext)
 {
     int kept = errno;
     enum outcome outcome = serve_as_one_more(thread, info, ucontext);
@@ -358,7 +371,7 @@ static enum outcome serve_fault(struct thread_state *thread, const siginfo_t *in
 
 /* A handler over ours has called it, and has the signal blocked: what is ours must be able to fault while it is served,
  * and the caller wants us back. */
-static enum outcome serve_call(struct thread_state *thread, const siginfo_t *info, void *ucontext)
+static enum outcome serve_call(struct thread_state *thread, siginfo_t *info, void *ucontext)
 {
     uint64_t mask = chain_open_faults();
     enum outcome outcome = serve_fault(thread, info, ucontext);
@@ -368,9 +381,9 @@ static enum outcome serve_call(struct thread_state *thread, const siginfo_t *inf
 
 /* Where there is no room to serve it the handler behind ours has it as if ours were not there, or the thread dies of
  * it; it dies, too, where there is room and it is one too many. */
-static void do_not_serve(struct thread_state *thread, size_t room, siginfo_t *info, void *ucontext, enum chain_way way)
+static void do_not_serve(const struct thread_state *thread, size_t room, siginfo_t *info, void *ucontext,
+                         enum chain_way way)
 {
-    thread->tells_recovered = false;
     if (room >= THREAD_HAND_ON_STACK && thread->depth < THREAD_DEPTH) {
         hand_on(thread, info, ucontext, way);
         return;
@@ -457,9 +470,11 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
         chain_restore_mask(number, ucontext);
     if (outcome == OUTCOME_SENT)
         take_sent_signal(room, number, info, ucontext, way);
-    else if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED)
+    else if (is_handed_on(outcome)) {
+        if (!thread->depth)
+            take_recovered(thread, info, ucontext);
         hand_on(thread, info, ucontext, way);
-    else if (traps && (outcome == OUTCOME_STEPPED || outcome == OUTCOME_DONE))
+    } else if (traps && (outcome == OUTCOME_STEPPED || outcome == OUTCOME_DONE))
         trap_raise(info, ucontext, way);
     else
         go_back(thread, called_out, ucontext, way);

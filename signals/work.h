@@ -43,6 +43,7 @@ struct work {
     struct decode_scratch decode;
     /* What the thread keeps of the fault that this one came in the middle of. */
     struct {
+        bool tells_recovered;
         struct kept_info recovered;
         struct frame_exception exception;
         uint64_t address, instruction;

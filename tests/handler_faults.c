@@ -224,6 +224,83 @@ static int policy_that_overflows_the_alternate_stack(void)
     return 1;
 }
 
+/* ---- a fault in a policy ---------------------------------------------------------------------------------------- */
+
+static siginfo_t handed_on;
+
+static void note_and_leave(int number, siginfo_t *info, void *ucontext)
+{
+    (void)number;
+    (void)ucontext;
+    handed_on = *info;
+    siglongjmp(escape, 1);
+}
+
+static void install_over_own_handler(void)
+{
+    struct sigaction action = {.sa_sigaction = note_and_leave, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigaction(SIGSEGV, &action, NULL);
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+}
+
+/* Loads from the page; whether the fault was handed on. */
+static bool load_is_handed_on(size_t page)
+{
+    if (sigsetjmp(escape, 1))
+        return true;
+    load(page_of(page));
+    return false;
+}
+
+/* The step of the other page's fault meets memory that is not there. */
+static enum segue_verdict fault_in_a_block_and_pass(void *context, const struct segue_event *event)
+{
+    struct segue_trial trial;
+    (void)event;
+    if (segue_try(&trial) == 0) {
+        load(page_of(2));
+        segue_try_end(&trial);
+    } else {
+        *(uint64_t *)context = trial.fault.address;
+    }
+    return SEGUE_PASS;
+}
+
+static void fault_in_a_policy_changes_nothing_of_the_one_around_it(void **state)
+{
+    uint64_t caught = 0;
+    (void)state;
+    assert_int_equal(add(0, 1, fault_in_a_block_and_pass, &caught), SEGUE_OK);
+    assert_int_equal(add(2, 1, NULL, NULL), SEGUE_OK);
+    install_over_own_handler();
+    assert_int_equal(munmap((char *)memory.alias + 2 * PAGE, PAGE), 0);
+    assert_true(load_is_handed_on(0));
+    assert_ptr_equal((void *)(uintptr_t)caught, page_of(2));
+    assert_ptr_equal(handed_on.si_addr, page_of(0));
+    assert_int_equal(handed_on.si_code, SEGV_ACCERR);
+}
+
+static enum segue_verdict step_and_load_and_pass(void *context, const struct segue_event *event)
+{
+    *(enum segue_status *)context = segue_event_step(event, NULL, NULL);
+    load(page_of(4));
+    return SEGUE_PASS;
+}
+
+static void fault_of_a_step_is_told_though_its_policy_faults_again(void **state)
+{
+    enum segue_status status = SEGUE_OK;
+    (void)state;
+    assert_int_equal(add(0, 1, step_and_load_and_pass, &status), SEGUE_OK);
+    assert_int_equal(add(4, 1, NULL, NULL), SEGUE_OK);
+    install_over_own_handler();
+    assert_int_equal(munmap(memory.alias, PAGE), 0);
+    assert_true(load_is_handed_on(0));
+    assert_int_equal(status, SEGUE_FAULT);
+    assert_ptr_equal(handed_on.si_addr, page_of(0));
+    assert_int_equal(handed_on.si_code, SEGV_MAPERR);
+}
+
 static const struct child_case cases[] = {
     {"others_are_served_while_one_is_handed_on", others_are_served_while_one_is_handed_on},
     {"policy_that_faults_in_its_own_region", policy_that_faults_in_its_own_region},
@@ -271,6 +348,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(sent_signal_is_no_fault),
         FIXTURE_TEST(system_call_on_a_closed_page_fails),
         FIXTURE_TEST(others_are_served_while_the_previous_handler_runs),
+        FIXTURE_TEST(fault_in_a_policy_changes_nothing_of_the_one_around_it),
+        FIXTURE_TEST(fault_of_a_step_is_told_though_its_policy_faults_again),
         FIXTURE_TEST(recursion_ends_in_a_report_and_the_right_signal),
         FIXTURE_TEST(crash_in_a_policy_kills_with_its_own_signal),
         FIXTURE_TEST(stack_overflow_kills_as_without_us),
