@@ -81,6 +81,31 @@ static void live(unsigned number)
            own_call == -1 ? "refused" : "made", own_call == -1 ? errno : 0);
 }
 
+/* A child that shares its parent's memory, and is killed for changing an action: the parent goes on to change one. */
+static void end_sharer(void)
+{
+    int status;
+    fflush(stdout);
+    if (fork() == 0) {
+        struct sigaction action;
+        memset(&action, 0, sizeof action);
+        answer(SYS_seccomp, SECCOMP_RET_ALLOW, 1);
+        pid_t child = vfork();
+        if (!child) {
+            answer(SYS_rt_sigaction, SECCOMP_RET_KILL_PROCESS, 1);
+            sigaction(SIGUSR1, &action, NULL);
+            _exit(0);
+        }
+        waitpid(child, &status, 0);
+        printf("the sharer ended by %d, ", WTERMSIG(status));
+        printf("its parent goes on with %d\n", sigaction(SIGUSR1, &action, NULL));
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(&status);
+    printf("ended %x\n", status);
+}
+
 int main(void)
 {
     static const unsigned numbers[] = {SYS_prctl, SYS_gettid, SYS_getpid, SYS_pwrite64, SYS_mincore};
@@ -105,5 +130,6 @@ int main(void)
             printf("ended %x\n", status);
         }
     }
+    end_sharer();
     return 0;
 }

@@ -136,6 +136,8 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
     long result = segue_clone(frame, request);
     set(frame, REG_RIP, instruction);
     set(frame, REG_RCX, rcx);
+    if (request->flags & CLONE_VFORK)
+        lock_release_of(child);
     if (result < 0 || (request->flags & CLONE_VFORK))
         give_block(child, request->flags);
     else if (!(request->flags & CLONE_THREAD))
