@@ -109,12 +109,13 @@ static void of_elf(char *echo, size_t size)
 {
     const Elf64_Ehdr *header = (const void *)echo;
     uint16_t relocatable = ET_REL, one = 1, none = 0, many = 100, machine = EM_AARCH64;
-    uint64_t far = 1 << 30;
+    uint64_t far = 1 << 30, last = UINT64_MAX, little = 16;
     spoilt("relocatable", echo, size, offsetof(Elf64_Ehdr, e_type), &relocatable, 2);
     spoilt("size of a program header", echo, size, offsetof(Elf64_Ehdr, e_phentsize), &one, 2);
     spoilt("no program headers", echo, size, offsetof(Elf64_Ehdr, e_phnum), &none, 2);
     spoilt("too many program headers", echo, size, offsetof(Elf64_Ehdr, e_phnum), &many, 2);
     spoilt("program headers outside", echo, size, offsetof(Elf64_Ehdr, e_phoff), &far, 8);
+    spoilt("program headers behind all files", echo, size, offsetof(Elf64_Ehdr, e_phoff), &last, 8);
     spoilt("another processor", echo, size, offsetof(Elf64_Ehdr, e_machine), &machine, 2);
     Elf64_Phdr *segments = (void *)(echo + header->e_phoff);
     for (unsigned i = 0; i < header->e_phnum; i++) {
@@ -126,10 +127,20 @@ static void of_elf(char *echo, size_t size)
         spoilt("an interpreter that is no program", echo, size, at, "./plain\0", 8);
         spoilt("an interpreter that is short", echo, size, at, "./short\0", 8);
         spoilt("an interpreter that is a folder", echo, size, at, "/\0", 2);
+        spoilt("an interpreter with an empty name", echo, size, at, "", 1);
         spoilt("an interpreter without a name", echo, size, entry + offsetof(Elf64_Phdr, p_filesz), &tiny, 8);
         spoilt("an interpreter with a long name", echo, size, entry + offsetof(Elf64_Phdr, p_filesz), &huge, 8);
         spoilt("an interpreter whose name does not end", echo, size, entry + offsetof(Elf64_Phdr, p_filesz), &cut, 8);
         spoilt("an interpreter's name outside", echo, size, entry + offsetof(Elf64_Phdr, p_offset), &far, 8);
+    }
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        size_t entry = header->e_phoff + i * sizeof(Elf64_Phdr);
+        if (segments[i].p_type != PT_LOAD)
+            continue;
+        spoilt("a segment that is larger than its memory", echo, size, entry + offsetof(Elf64_Phdr, p_memsz), &little, 8);
+        spoilt("a segment of all memory", echo, size, entry + offsetof(Elf64_Phdr, p_memsz), &last, 8);
+        if (segments[i].p_offset == 0)
+            spoilt("program headers in no segment", echo, size, entry + offsetof(Elf64_Phdr, p_filesz), &little, 8);
     }
     write_all("cut", echo, 100);
     execute("cut in its program headers", AT_FDCWD, "./cut", 0);

@@ -19,6 +19,8 @@
 #include "settings.h"
 
 #define PAGE 4096
+/* The end of a program's addresses. */
+#define ADDRESSES (((uint64_t)1 << 47) - PAGE)
 /* As many as the kernel reads. */
 #define PROGRAM_HEADERS (65536 / sizeof(Elf64_Phdr))
 
@@ -111,6 +113,8 @@ static void reserve(struct file *file)
         const Elf64_Phdr *segment = &file->segments[i];
         if (segment->p_type != PT_LOAD)
             continue;
+        if (segment->p_filesz > segment->p_memsz || segment->p_memsz > ADDRESSES)
+            fail_as_natively(file->path, "a segment has more bytes in the file than in memory, or too many");
         start = segment->p_vaddr < start ? segment->p_vaddr : start;
         end = segment->p_vaddr + segment->p_memsz > end ? segment->p_vaddr + segment->p_memsz : end;
         if (segment->p_align > alignment && !(segment->p_align & (segment->p_align - 1)))
@@ -173,7 +177,7 @@ static void map_file(struct file *file)
             map_segment(file, &file->segments[i]);
 }
 
-/* Where the program header stands in memory. */
+/* Where the program header stands in memory; where it is not, as the kernel tells it. */
 static uint64_t headers_of(const struct file *file)
 {
     uint64_t offset = file->header.e_phoff;
@@ -182,7 +186,7 @@ static uint64_t headers_of(const struct file *file)
         if (segment->p_type == PT_LOAD && offset - segment->p_offset < segment->p_filesz)
             return file->bias + segment->p_vaddr + (offset - segment->p_offset);
     }
-    return 0;
+    return file->bias;
 }
 
 /* As the kernel counts them. */

@@ -96,6 +96,7 @@ static bool has_headers(int file, const Elf64_Ehdr *header)
     size_t size = header->e_phnum * sizeof(Elf64_Phdr);
     char last;
     return header->e_phentsize == sizeof(Elf64_Phdr) && size > 0 && size <= HEADERS_SIZE &&
+           header->e_phoff <= INT64_MAX - size &&
            read_at(file, &last, 1, header->e_phoff + size - 1) == 0;
 }
 
@@ -155,6 +156,9 @@ static long open_interpreter(struct target *target, const char *path)
 {
     bool is_unreadable = false;
     target->missing = path;
+    /* What the kernel opens by such a name is the folder. */
+    if (!*path)
+        return -EACCES;
     int file = open_by_path(AT_FDCWD, path, 0, &is_unreadable);
     long result;
     if (file == -EMFILE) {
