@@ -41,6 +41,10 @@ skip() {
     echo "SKIP $1: $2"
 }
 
+# ---- memory ----
+
+same "processes under a limit on data" sh -c 'ulimit -d 2048; /bin/echo executed; (echo forked); echo | cat'
+
 # ---- descriptors ----
 
 cat >full.c <<'C'

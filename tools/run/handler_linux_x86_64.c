@@ -119,7 +119,7 @@ static void start(struct thread *thread, ucontext_t *frame)
     deliver_begin_state(frame);
     actions_set_mask(thread, frame, thread->mask);
     set_gs_base(0);
-    thread->start_instruction = 0;
+    thread->start_stack = 0;
 }
 
 /* One that stands while code is changed (patch/poke.h): the thread goes back to it until it is gone. */
@@ -244,7 +244,7 @@ struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struc
     uint64_t began = settings.statistics ? __rdtsc() : 0;
     count(&counters->crossings, 1);
     memory_rights = keys_of(frame);
-    if (thread->start_instruction) {
+    if (thread->start_stack) {
         start(thread, frame);
         return go_on(thread, frame);
     }

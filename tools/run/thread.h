@@ -26,7 +26,7 @@ struct thread {
     /* The stack pointer to go back to, within run_try (memory.h); else 0. */
     uint64_t tries;
 
-    /* The program is about to be started by this thread: where. */
+    /* The program is about to be started by this thread: where. Without a stack it is not. */
     uint64_t start_instruction, start_stack;
     /* What the program believes to be its mask, alternate stack and actions. */
     uint64_t mask;

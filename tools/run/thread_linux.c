@@ -135,6 +135,9 @@ struct thread *thread_take(const struct thread *parent)
     struct thread *thread = block_again();
     if (!thread)
         thread = block_new(CHUNK_SIZE);
+    /* Where a limit leaves room for few. */
+    if (!thread)
+        thread = block_new(BLOCK_SIZE);
     lock_release();
     if (!thread)
         return NULL;
