@@ -227,12 +227,13 @@ static int policy_that_overflows_the_alternate_stack(void)
 /* ---- a fault in a policy ---------------------------------------------------------------------------------------- */
 
 static siginfo_t handed_on;
+static struct segue_regs handed_regs;
 
 static void note_and_leave(int number, siginfo_t *info, void *ucontext)
 {
     (void)number;
-    (void)ucontext;
     handed_on = *info;
+    segue_frame_read(ucontext, &handed_regs, NULL);
     siglongjmp(escape, 1);
 }
 
@@ -301,6 +302,29 @@ static void fault_of_a_step_is_told_though_its_policy_faults_again(void **state)
     assert_int_equal(handed_on.si_code, SEGV_MAPERR);
 }
 
+static enum segue_verdict step_or_pass(void *context, const struct segue_event *event)
+{
+    (void)context;
+    return segue_event_step(event, NULL, NULL) == SEGUE_OK ? SEGUE_DONE : SEGUE_PASS;
+}
+
+static void string_that_a_policy_steps_goes_on_where_memory_was_missing(void **state)
+{
+    char *start = page_of(1) - 6, *to = start;
+    uint64_t count = 20;
+    (void)state;
+    assert_int_equal(add(0, 2, step_or_pass, NULL), SEGUE_OK);
+    install_over_own_handler();
+    assert_int_equal(munmap((char *)memory.alias + PAGE, PAGE), 0);
+    if (sigsetjmp(escape, 1) == 0)
+        __asm__ volatile("rep stosb" : "+D"(to), "+c"(count) : "a"(7) : "memory");
+    assert_ptr_equal(handed_on.si_addr, page_of(1));
+    assert_ptr_equal((void *)(uintptr_t)handed_regs.rdi, page_of(1));
+    assert_int_equal(handed_regs.rcx, 14);
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(((char *)memory.alias)[PAGE - 6 + i], 7);
+}
+
 static const struct child_case cases[] = {
     {"others_are_served_while_one_is_handed_on", others_are_served_while_one_is_handed_on},
     {"policy_that_faults_in_its_own_region", policy_that_faults_in_its_own_region},
@@ -350,6 +374,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(others_are_served_while_the_previous_handler_runs),
         FIXTURE_TEST(fault_in_a_policy_changes_nothing_of_the_one_around_it),
         FIXTURE_TEST(fault_of_a_step_is_told_though_its_policy_faults_again),
+        FIXTURE_TEST(string_that_a_policy_steps_goes_on_where_memory_was_missing),
         FIXTURE_TEST(recursion_ends_in_a_report_and_the_right_signal),
         FIXTURE_TEST(crash_in_a_policy_kills_with_its_own_signal),
         FIXTURE_TEST(stack_overflow_kills_as_without_us),
