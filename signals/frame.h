@@ -12,6 +12,9 @@
  * put away. The frame keeps the thread's own. */
 void frame_begin(void);
 
+/* Clears those of the calling thread's flags, and returns which of them were set. */
+uint64_t frame_clear_flags(uint64_t which);
+
 /* The interrupted instruction's address, alone. */
 uint64_t frame_instruction(const void *ucontext);
 

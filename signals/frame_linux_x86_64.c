@@ -52,9 +52,7 @@ _Static_assert(offsetof(siginfo_t, si_pid) == ENTRY_PID, "entry_layout.h");
 
 void frame_begin(void)
 {
-    uint64_t flags = __builtin_ia32_readeflags_u64();
-    if (flags & FLAG_ALIGNMENT_CHECK)
-        __builtin_ia32_writeeflags_u64(flags & ~(uint64_t)FLAG_ALIGNMENT_CHECK);
+    frame_clear_flags(FLAG_ALIGNMENT_CHECK);
 }
 
 uint64_t frame_instruction(const void *ucontext)

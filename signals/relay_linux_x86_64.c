@@ -31,6 +31,7 @@
 #include "../ctx/segments_x86_64.h"
 #include "../emulate/guard.h"
 #include "believed.h"
+#include "frame.h"
 #include "relay_layout.h"
 #include "restorer.h"
 
@@ -221,12 +222,10 @@ static void lead_through_gate(struct segue_regs *regs)
 /* IRETQ refuses the flag while it is set, as a handler inherits it, and sets it for the handler that is entered. */
 static void hand_on_nested_task(struct landing *landing)
 {
-    unsigned long long flags = __builtin_ia32_readeflags_u64();
-    if (!(flags & FLAG_NESTED_TASK))
+    if (!frame_clear_flags(FLAG_NESTED_TASK))
         return;
     landing->rflags |= FLAG_NESTED_TASK;
     landing->shortcut = NULL;
-    __builtin_ia32_writeeflags_u64(flags & ~(unsigned long long)FLAG_NESTED_TASK);
 }
 
 void relay_enter(const struct relay *relay, const void *ucontext, const struct relay_frame *place)

@@ -2,6 +2,7 @@
  * instruction, or their thread ends. Whatever they held is given back. */
 #include "test.h"
 
+#include <execinfo.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@
 
 #include "../decode/redirect.h"
 #include "../emulate/stubs.h"
+#include "../signals/frame.h"
 #include "../signals/previous.h"
 #include "../signals/readers.h"
 #include "../signals/thread.h"
@@ -363,6 +365,52 @@ static void remover_does_not_wait_for_threads_that_ended_as_a_fault_began(void *
     signal(SIGTRAP, SIG_DFL);
 }
 
+static void *volatile caller;
+static volatile unsigned traps, traps_lost;
+static volatile bool has_begun;
+
+static void unwind_at_trap(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *ucontext = context;
+    void *addresses[64];
+    int count = backtrace(addresses, 64);
+    bool is_found = false;
+    (void)number;
+    (void)info;
+    if (has_begun)
+        ucontext->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+    for (int i = 0; i < count; i++)
+        is_found |= addresses[i] == caller;
+    traps++;
+    traps_lost += !is_found;
+}
+
+__attribute__((noinline)) static void begin_and_trap(uint64_t flag)
+{
+    caller = __builtin_return_address(0);
+    has_begun = false;
+    __asm__ volatile("pushfq; orq $0x100, (%%rsp); popfq" ::: "memory", "cc");
+    frame_begin();
+    frame_clear_flags(flag);
+    has_begun = true;
+}
+
+/* Whoever cancels a thread as its fault begins unwinds from there. */
+static void thread_is_unwound_from_each_instruction_that_a_fault_begins_with(void **state)
+{
+    struct sigaction action = {.sa_sigaction = unwind_at_trap, .sa_flags = SA_SIGINFO};
+    void *address;
+    (void)state;
+    backtrace(&address, 1);
+    sigaction(SIGTRAP, &action, NULL);
+    traps = traps_lost = 0;
+    begin_and_trap(1u << 14);
+    begin_and_trap(1);
+    signal(SIGTRAP, SIG_DFL);
+    assert_in_range(traps, 16, 10000);
+    assert_int_equal(traps_lost, 0);
+}
+
 /* --- The actions that stand behind ours. --- */
 
 static void leave_by_alarm(int number)
@@ -438,6 +486,7 @@ int main(void)
         FIXTURE_TEST(faults_of_a_handler_that_interrupts_one_may_be_left),
         FIXTURE_TEST(threads_that_end_in_a_fault_take_nothing_along),
         FIXTURE_TEST(remover_does_not_wait_for_threads_that_ended_as_a_fault_began),
+        cmocka_unit_test(thread_is_unwound_from_each_instruction_that_a_fault_begins_with),
         cmocka_unit_test(changes_of_an_action_that_are_left_are_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
