@@ -90,6 +90,16 @@ void plan_part(const struct segue_plan *plan, uint32_t number, uint64_t *address
     *size = most;
 }
 
+bool plan_is_atomic(const struct segue_plan *plan)
+{
+    if (plan->insn.flags & SEGUE_INSN_LOCKED)
+        return true;
+    for (uint32_t i = 0; i < plan->access_count; i++)
+        if (plan->accesses[i].flags & SEGUE_ACCESS_ATOMIC)
+            return true;
+    return false;
+}
+
 /* Whether `piece` goes on where the last one of the same access ended, in memory that can be reached in one go. */
 static bool continues(const struct segue_piece *last, const struct segue_piece *piece)
 {

@@ -37,4 +37,7 @@ void *plan_host(const struct segue_window *window, uint64_t address);
 /* Whether an access, of repeated strings the first element, begins at an address and ends at none. */
 bool plan_leaves_addresses(const struct segue_plan *plan);
 
+/* Whether the instruction is one locked operation, or makes an access that must be whole. */
+bool plan_is_atomic(const struct segue_plan *plan);
+
 #endif

@@ -251,16 +251,6 @@ struct replay_place replay_place_of(const struct segue_plan *plan, unsigned oper
     return place;
 }
 
-static bool is_atomic(const struct segue_plan *plan)
-{
-    if (plan->insn.flags & SEGUE_INSN_LOCKED)
-        return true;
-    for (uint32_t i = 0; i < plan->access_count; i++)
-        if (plan->accesses[i].flags & SEGUE_ACCESS_ATOMIC)
-            return true;
-    return false;
-}
-
 /* An opmask says what is stored, but not what is faulted on: a copy would be stored whole. */
 static bool stores_masked(const struct segue_plan *plan)
 {
@@ -273,7 +263,7 @@ static bool stores_masked(const struct segue_plan *plan)
 /* Why the operand cannot be copied; NULL if it can. */
 static const char *copy_refusal(const struct segue_plan *plan, const struct segue_memory_operand *memory)
 {
-    if (is_atomic(plan))
+    if (plan_is_atomic(plan))
         return "it is one indivisible operation, which this window cannot do";
     if (memory->addressing == SEGUE_ADDRESSING_STATE || (memory->size > REPLAY_COPY_MOST && !is_string(memory)))
         return "its operand is too large to be copied";

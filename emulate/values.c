@@ -10,6 +10,7 @@
 
 #include "guard.h"
 #include "pieces.h"
+#include "plan.h"
 #include "repeat.h"
 
 static bool is_device(const struct segue_piece *piece)
@@ -221,16 +222,6 @@ static enum segue_status publish(struct values *values, const struct segue_plan 
     return SEGUE_OK;
 }
 
-static bool is_atomic(const struct segue_plan *plan)
-{
-    if (plan->insn.flags & SEGUE_INSN_LOCKED)
-        return true;
-    for (uint32_t i = 0; i < plan->access_count; i++)
-        if (plan->accesses[i].flags & SEGUE_ACCESS_ATOMIC)
-            return true;
-    return false;
-}
-
 /* Publishes by one compare-and-exchange; SEGUE_BUSY where other bytes are there by now. */
 static enum segue_status exchange(struct values *values, const struct segue_plan *plan, struct segue_fault *fault)
 {
@@ -284,7 +275,7 @@ enum segue_status values_step(struct values *values, struct step_scratch *scratc
     if (status != SEGUE_OK)
         return status;
     struct segue_plan *real = &values->real;
-    bool atomic = is_atomic(plan);
+    bool atomic = plan_is_atomic(plan);
     *real = values->plan;
     if (atomic && (real->piece_count != 1 || is_device(&real->pieces[0])))
         return SEGUE_UNSUPPORTED;
