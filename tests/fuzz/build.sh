@@ -28,7 +28,7 @@ sources_of() {
   find "$root"/decode/system "$root"/emulate "$root"/patch "$root"/ctx "$root"/signals \( -name '*.c' -o -name '*.S' \) \
     ! -name '*_an.c'
   printf "$root/%s\n" tests/{areas,batch,encodings,generate,oracle,outcome,rows}.c tests/oracle_x86_64.S \
-    tools/{corpus_rows,message,output}.c
+    tools/{corpus_read,corpus_rows,message,output,output_names}.c
 }
 declare -A libraries=([decode_accesses]="" [step]="-llzma -lpthread -ldl")
 
