@@ -73,7 +73,7 @@ static uint64_t encoded_value(const uint8_t *bytes, unsigned encoding)
     uint64_t value = 0;
     size_t size = encoded_size(encoding);
     memcpy(&value, bytes, size);
-    bool negative = (encoding & DW_EH_PE_signed) && size < 8 && (value >> (8 * size - 1) & 1);
+    bool negative = (encoding & DW_EH_PE_signed) && size > 0 && size < 8 && (value >> (8 * size - 1) & 1);
     return negative ? value | ~0ull << (8 * size) : value;
 }
 
