@@ -246,7 +246,7 @@ static enum segue_status run(struct values *values, struct step_scratch *scratch
     return status;
 }
 
-static enum segue_status begin(struct values *values, const struct segue_plan *plan)
+static enum segue_status begin_values(struct values *values, const struct segue_plan *plan)
 {
     if (plan->engine == SEGUE_ENGINE_NONE)
         return SEGUE_INVALID;
@@ -271,7 +271,7 @@ static enum segue_status on_copies(struct values *values, struct segue_plan *rea
 enum segue_status values_step(struct values *values, struct step_scratch *scratch, const struct segue_plan *plan,
                               struct segue_regs *regs, struct segue_xstate *xstate, struct segue_fault *fault)
 {
-    enum segue_status status = begin(values, plan);
+    enum segue_status status = begin_values(values, plan);
     if (status != SEGUE_OK)
         return status;
     struct segue_plan *real = &values->real;
@@ -293,7 +293,7 @@ enum segue_status values_step(struct values *values, struct step_scratch *scratc
 enum segue_status values_preview(struct values *values, struct step_scratch *scratch, const struct segue_plan *plan,
                                  const struct segue_regs *regs, struct segue_xstate *xstate)
 {
-    enum segue_status status = begin(values, plan);
+    enum segue_status status = begin_values(values, plan);
     for (uint32_t i = 0; status == SEGUE_OK && i < values->plan.piece_count; i++)
         if (is_device(&values->plan.pieces[i]))
             status = SEGUE_UNSUPPORTED;
