@@ -1,7 +1,7 @@
 # Thin front to meson: sets up what is missing, configures once, builds, and goes.
 #   make run | test | bench | install | clean     BUILD=build  CC=gcc|clang  SANITIZE=address,undefined  TESTS='step handler'
 #   make test-hardened                            as Debian builds packages
-#   make test-long                                SHARD=I/N  STATES=10000
+#   make test-long                                SHARD=I/N  STATES=10000  LOADS=10000000
 #   make test-machines                            MACHINES='no-xsave max'
 BUILD ?= build
 ifeq ($(origin CC),default)
@@ -11,6 +11,7 @@ SANITIZE ?= none
 PREFIX ?= /usr/local
 SHARD ?= 0/1
 STATES ?= 10000
+LOADS ?= 10000000
 
 .PHONY: all deps configure run test test-hardened test-long test-machines bench install clean
 all: configure
@@ -41,9 +42,10 @@ test-hardened: deps
 	WITHOUT="differential_rows_of_code differential_rows_generated" ./tests/run.sh build-hardened $(TESTS)
 
 # Every row of the corpus, stepped and run by the processor from so many states. What is killed goes on where it was;
-# shards may run anywhere.
+# shards may run anywhere. Before that the tests that are too long for `make test`.
 test-long: all
 	$(BUILD)/tests/long_strings
+	SEGUE_TEST_LOADS=$(LOADS) $(BUILD)/tests/test_verdicts
 	$(BUILD)/tests/differential --rows corpus/debian.hex.xz --rows corpus/generated.hex.xz --per-row $(STATES) \
 	    --shard $(SHARD) --progress $(BUILD)/test-long-$(STATES)-$(subst /,-of-,$(SHARD))
 
