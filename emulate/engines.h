@@ -10,4 +10,7 @@ enum segue_engine engines_of(enum segue_class number);
 /* Why no engine does instructions of this class; NULL if one does. */
 const char *engines_refusal(enum segue_class number);
 
+/* The same of one instruction, whose reason may be another than its class's. Async-signal-safe. */
+const char *engines_insn_refusal(const struct segue_insn *insn);
+
 #endif

@@ -216,7 +216,7 @@ static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *
 const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_xstate *xstate)
 {
     const struct segue_insn *insn = &plan->insn;
-    const char *why = engines_refusal((enum segue_class)insn->class_);
+    const char *why = engines_insn_refusal(insn);
     if (why)
         return why;
     if (insn->mode != SEGUE_MODE_64)

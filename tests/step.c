@@ -487,14 +487,23 @@ static void plan_is_pure(void **state)
 
 static void refusals_say_why(void **state)
 {
+    static const char looks_up[] = "it looks a segment up in the descriptor tables, which no engine does";
+    static const char wrapped_key[] = "it works with a wrapped key (Key Locker), which no engine does";
     static const struct {
         const char *code;
         size_t length;
         const char *why;
     } rows[] = {
         {"\x90", 1, "it accesses no memory"},
-        {"\x48\x8d\x03", 3, "it accesses no memory"},                                   /* lea rax, [rbx] */
-        {"\x8e\x03", 2, "it accesses a segment register, and the handler has its own"}, /* mov es, [rbx] */
+        {"\x48\x8d\x03", 3, "it accesses no memory"},                                       /* lea rax, [rbx] */
+        {"\x8e\x03", 2, "it accesses a segment register, and the handler has its own"},     /* mov es, [rbx] */
+        {"\x0f\xb4\x03", 3, "it accesses a segment register, and the handler has its own"}, /* lfs eax, [rbx] */
+        {"\x0f\x01\x03", 3, "it is an instruction of the operating system's"},              /* sgdt [rbx] */
+        {"\x0f\x02\x03", 3, looks_up},                                                      /* lar eax, [rbx] */
+        {"\x0f\x03\x03", 3, looks_up},                                                      /* lsl eax, [rbx] */
+        {"\x0f\x00\x23", 3, looks_up},                                                      /* verr [rbx] */
+        {"\x0f\x00\x2b", 3, looks_up},                                                      /* verw [rbx] */
+        {"\xf3\x0f\x38\xdd\x03", 5, wrapped_key}, /* aesdec128kl xmm0, [rbx] */
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
