@@ -260,15 +260,6 @@ static void keep_outer(const struct thread_state *thread, struct work *work)
     work->outer.instruction = thread->serving_instruction;
 }
 
-static void put_back_outer(struct thread_state *thread, const struct work *work)
-{
-    thread->serving_address = work->outer.address;
-    thread->serving_instruction = work->outer.instruction;
-    thread->tells_recovered = work->outer.tells_recovered;
-    thread->recovered = work->outer.recovered;
-    thread->recovered_exception = work->outer.exception;
-}
-
 /* Makes the fault, whose place this is, one of the thread's. */
 static void begin_level(struct thread_state *thread, struct work *work, struct work *outer, uint32_t depth)
 {
@@ -322,7 +313,7 @@ static enum outcome serve_as_one_more(struct thread_state *thread, siginfo_t *in
     if (depth) {
         if (is_handed_on(outcome))
             take_recovered(thread, info, ucontext);
-        put_back_outer(thread, work);
+        thread_put_back_outer(work);
     }
     end_level(thread, work);
     if (outcome != OUTCOME_SENT)

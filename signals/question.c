@@ -110,8 +110,10 @@ static enum segue_verdict ask_policy(const struct region *region, struct segue_e
 {
     if ((region->flags & SEGUE_REGION_WRITE_IS_READ_WRITE) && (event->direction & SEGUE_WRITE))
         event->direction |= SEGUE_READ;
+    const struct work *work = thread_self.work;
     thread_self.calls_out++;
     enum segue_verdict verdict = region->policy(region->context, event);
+    thread_settle_inside(work);
     event->question++;
     return verdict > SEGUE_DONE ? SEGUE_PASS : verdict;
 }
@@ -260,13 +262,21 @@ void question_step_end(struct work *work)
 
 /* ---- for policies --------------------------------------------------------------------------------------------- */
 
-/* The fault that the event is about, if its policy is the one that is being asked; NULL otherwise. */
+static bool is_about(const struct segue_event *event, const struct work *work)
+{
+    return work && work->questions.is_asking && (event == &work->questions.event || event == &work->questions.inner);
+}
+
+/* The fault that the event is about, if its policy is the one that is being asked; NULL otherwise. The policy may have
+ * left a fault of its own for good, by siglongjmp. */
 static struct work *work_of(const struct segue_event *event)
 {
-    struct work *work = thread_self.depth ? thread_self.work : NULL;
-    if (!event || !work || !work->questions.is_asking)
+    const struct thread_state *thread = &thread_self;
+    if (!event || !thread->depth)
         return NULL;
-    return event == &work->questions.event || event == &work->questions.inner ? work : NULL;
+    if (!is_about(event, thread->work) && !thread_is_inside())
+        return NULL;
+    return is_about(event, thread->work) ? thread->work : NULL;
 }
 
 /* Asks the regions with other policies than the one that steps; keeps the first answer that is not SEGUE_STEP. */

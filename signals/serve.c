@@ -21,6 +21,7 @@ enum segue_status serve_step(struct work *work, struct segue_regs *regs, segue_v
     enum segue_status status =
         visit ? values_step(&work->values, &work->step, &service->plan, regs, &service->xstate, NULL)
               : step_in(&work->step, &service->plan, regs, &service->xstate, NULL);
+    thread_settle_inside(work);
     keyed_give_rights_back(rights);
     return status;
 }
@@ -40,6 +41,7 @@ enum segue_status serve_preview(struct work *work, segue_value_visit *visit, voi
         copy.area = memcpy(work->preview, copy.area, copy.size);
     uint32_t rights = keyed_take_rights(&service->xstate);
     enum segue_status status = values_preview(&work->values, &work->step, &service->plan, &service->regs, &copy);
+    thread_settle_inside(work);
     keyed_give_rights_back(rights);
     if (status == SEGUE_OK)
         values_visit(&work->values, visit, context);

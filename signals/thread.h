@@ -116,7 +116,15 @@ bool thread_is_overwritten(const struct thread_mark *mark);
  * thread's own, of now or of when it was interrupted, and whether it is on the alternate stack. Async-signal-safe. */
 void thread_settle(uint64_t stack_pointer, bool on_alternate);
 
-/* The same when a remover asks, which waits for a ticket of this thread's number: takes those away, too, that belong to
+/* The thread is back in the code of that fault: those inside it that were left for good are forgotten.
+ * Async-signal-safe. */
+void thread_settle_inside(const struct work *work);
+
+/* What the thread keeps of a fault becomes again what it was when the one of `work` came in the middle of it.
+ * Async-signal-safe. */
+void thread_put_back_outer(const struct work *work);
+
+/* The same as thread_settle when a remover asks, which waits for a ticket of this thread's number: takes those away, too, that belong to
  * none of its faults. Async-signal-safe. */
 void thread_answer(uint64_t stack_pointer, bool on_alternate);
 

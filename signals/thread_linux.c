@@ -107,16 +107,29 @@ static void put_back_trial(const struct level *level)
         trial_set_current(level->trial);
 }
 
-/* The innermost one, with others around it. */
+void thread_put_back_outer(const struct work *work)
+{
+    struct thread_state *thread = &thread_self;
+    thread->serving_address = work->outer.address;
+    thread->serving_instruction = work->outer.instruction;
+    thread->tells_recovered = work->outer.tells_recovered;
+    thread->recovered = work->outer.recovered;
+    thread->recovered_exception = work->outer.exception;
+}
+
+/* The innermost one, with others around it. All that its area holds is read before its ticket goes: then the area may
+ * be another thread's. */
 static void forget_level(struct thread_state *thread, const struct work *work)
 {
     struct work *outer = work->level.outer;
     uint32_t depth = work->level.depth;
     put_back_trial(&work->level);
-    readers_forget_since(work->level.ticket);
-    thread->work = outer;
+    thread_put_back_outer(work);
     if (thread->stepping == work)
         thread->stepping = work->questions.stepping_before;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    readers_forget_since(work->level.ticket);
+    thread->work = outer;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->depth = depth - 1;
 }
@@ -136,6 +149,13 @@ void thread_settle(uint64_t stack_pointer, bool on_alternate)
     thread->stepping = NULL;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->depth = 0;
+}
+
+void thread_settle_inside(const struct work *work)
+{
+    struct thread_state *thread = &thread_self;
+    while (thread->work && thread->work != work && thread->work->level.depth > work->level.depth)
+        forget_level(thread, thread->work);
 }
 
 void thread_answer(uint64_t stack_pointer, bool on_alternate)

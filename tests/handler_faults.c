@@ -302,6 +302,62 @@ static void fault_of_a_step_is_told_though_its_policy_faults_again(void **state)
     assert_int_equal(handed_on.si_code, SEGV_MAPERR);
 }
 
+static sigjmp_buf out_of_policy;
+
+static enum segue_verdict leave_policy(void *context, const struct segue_event *event)
+{
+    (void)context;
+    (void)event;
+    siglongjmp(out_of_policy, 1);
+}
+
+/* What the policy found out by a step, and by one more after it had left a fault of its own. */
+struct two_steps {
+    enum segue_status first, second;
+};
+
+static enum segue_verdict step_and_leave_and_step(void *context, const struct segue_event *event)
+{
+    struct two_steps *steps = context;
+    steps->first = segue_event_step(event, NULL, NULL);
+    if (sigsetjmp(out_of_policy, 1) == 0)
+        load(page_of(4));
+    if (steps->second == SEGUE_OK)
+        steps->second = segue_event_step(event, NULL, NULL);
+    return SEGUE_PASS;
+}
+
+static void add_page_that_is_left(struct two_steps *steps)
+{
+    assert_int_equal(add(0, 1, step_and_leave_and_step, steps), SEGUE_OK);
+    assert_int_equal(add(4, 1, leave_policy, NULL), SEGUE_OK);
+}
+
+static void fault_of_a_step_is_told_though_its_policy_left_a_fault(void **state)
+{
+    struct two_steps steps = {.second = SEGUE_BUSY};
+    (void)state;
+    add_page_that_is_left(&steps);
+    install_over_own_handler();
+    assert_int_equal(munmap(memory.alias, PAGE), 0);
+    assert_true(load_is_handed_on(0));
+    assert_int_equal(steps.first, SEGUE_FAULT);
+    assert_ptr_equal(handed_on.si_addr, page_of(0));
+    assert_int_equal(handed_on.si_code, SEGV_MAPERR);
+}
+
+static void policy_that_left_a_fault_may_step(void **state)
+{
+    struct two_steps steps = {.second = SEGUE_OK};
+    (void)state;
+    add_page_that_is_left(&steps);
+    install_over_own_handler();
+    assert_int_equal(munmap(memory.alias, PAGE), 0);
+    assert_true(load_is_handed_on(0));
+    assert_int_equal(steps.first, SEGUE_FAULT);
+    assert_int_equal(steps.second, SEGUE_FAULT);
+}
+
 static enum segue_verdict step_or_pass(void *context, const struct segue_event *event)
 {
     (void)context;
@@ -374,6 +430,8 @@ int main(int argc, char **argv)
         FIXTURE_TEST(others_are_served_while_the_previous_handler_runs),
         FIXTURE_TEST(fault_in_a_policy_changes_nothing_of_the_one_around_it),
         FIXTURE_TEST(fault_of_a_step_is_told_though_its_policy_faults_again),
+        FIXTURE_TEST(fault_of_a_step_is_told_though_its_policy_left_a_fault),
+        FIXTURE_TEST(policy_that_left_a_fault_may_step),
         FIXTURE_TEST(string_that_a_policy_steps_goes_on_where_memory_was_missing),
         FIXTURE_TEST(recursion_ends_in_a_report_and_the_right_signal),
         FIXTURE_TEST(crash_in_a_policy_kills_with_its_own_signal),
