@@ -17,7 +17,10 @@ static size_t place_of(struct footprint *footprint, const struct region *region)
 
 void footprint_add(struct footprint *footprint, const struct region *region)
 {
-    place_of(footprint, region);
+    for (size_t i = 0; i < footprint->count; i++)
+        if (footprint->regions[i] == region)
+            return;
+    footprint->regions[footprint->count++] = region;
 }
 
 static void span_in_regions(struct reach *reach, uint64_t address, uint64_t low, uint64_t high, struct span *span)

@@ -11,9 +11,11 @@
 
 struct footprint {
     struct reach reach;
-    const struct region *regions[FOOTPRINT_REGIONS];
-    struct segue_window windows[FOOTPRINT_REGIONS];
+    /* Those that are asked, which may be one more (footprint_add). */
+    const struct region *regions[FOOTPRINT_REGIONS + 1];
     size_t count;
+    /* Those of all regions that were met while it was planned: the plan's pieces point to them. */
+    struct segue_window windows[FOOTPRINT_REGIONS];
     /* One that the fault has found already, by its address; NULL if none. */
     const struct region *known;
     /* There were more. */
@@ -24,7 +26,7 @@ struct footprint {
  * plan_accesses. `known` is not looked up again: it counts although it may have been removed since. The regions live until readers_leave. Precondition: readers_enter. Async-signal-safe. */
 enum segue_status footprint_plan(struct footprint *footprint, const struct region *known, struct segue_plan *plan);
 
-/* Puts a region there, if it is not. */
+/* Puts one region there, if it is not: it is asked, and the plan stays as it is. Once for each plan. */
 void footprint_add(struct footprint *footprint, const struct region *region);
 
 #endif

@@ -8,6 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../emulate/plan.h"
+#include "../signals/footprint.h"
+#include "../signals/readers.h"
 #include "../signals/table.h"
 
 #define PAGE 4096u
@@ -269,12 +272,65 @@ static void regions_come_and_go_while_threads_fault(void **state)
     assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
 }
 
+/* ---- what a step touches --------------------------------------------------------------------------------------- */
+
+#define PLACE UINT64_C(0x700000000000)
+
+static const struct region *add_alias(uint64_t base, uint64_t alias)
+{
+    struct segue_region region = {
+        .window = {.base = base, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = (void *)(uintptr_t)alias}};
+    assert_int_equal(segue_region_add(&region), SEGUE_OK);
+    return region_at(base);
+}
+
+/* REP MOVSB from two pages that lie together to the end of one: the step ends there, so that the second of the two is
+ * met and not touched. */
+static void plan_move_from_two_pages(struct footprint *footprint, struct segue_plan *plan)
+{
+    const struct segue_regs regs = {.rcx = 64, .rsi = PLACE + PAGE - 16, .rdi = PLACE + 9 * PAGE - 16};
+    assert_int_equal(segue_decode(SEGUE_MODE_64, "\xf3\xa4", 2, &plan->insn), SEGUE_OK);
+    assert_int_equal(segue_replay_prepare(), SEGUE_OK);
+    assert_int_equal(plan_accesses(plan, &regs, NULL, NULL), SEGUE_OK);
+    assert_int_equal(footprint_plan(footprint, NULL, plan), SEGUE_OK);
+}
+
+static void region_that_is_added_to_a_plan_changes_no_window(void **state)
+{
+    static struct footprint footprint;
+    static struct segue_plan plan;
+    struct segue_window before[SEGUE_PLAN_PIECES];
+    (void)state;
+    const struct region *first = add_alias(PLACE, PLACE + 16 * PAGE), *other = add_alias(PLACE + 4 * PAGE, PLACE);
+    add_alias(PLACE + PAGE, PLACE + 17 * PAGE);
+    const struct region *target = add_alias(PLACE + 8 * PAGE, PLACE + 32 * PAGE);
+    uint32_t place = readers_enter(NULL);
+    plan_move_from_two_pages(&footprint, &plan);
+    readers_leave(place);
+    assert_int_equal(plan.elements, 16);
+    assert_int_equal(footprint.count, 2);
+    assert_int_equal(footprint.windows[1].base, PLACE + PAGE);
+    for (uint32_t i = 0; i < plan.piece_count; i++)
+        before[i] = *plan.pieces[i].window;
+    footprint_add(&footprint, other);
+    footprint_add(&footprint, first);
+    for (uint32_t i = 0; i < plan.piece_count; i++)
+        assert_memory_equal(plan.pieces[i].window, &before[i], sizeof before[i]);
+    assert_int_equal(footprint.count, 3);
+    assert_ptr_equal(footprint.regions[0], first);
+    assert_ptr_equal(footprint.regions[1], target);
+    assert_ptr_equal(footprint.regions[2], other);
+    for (unsigned page = 0; page < 9; page++)
+        segue_region_remove((void *)(uintptr_t)(PLACE + page * PAGE));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_agrees_with_a_plain_list),
         cmocka_unit_test(addresses_that_no_user_has_are_in_no_region),
         cmocka_unit_test(a_million_regions_are_each_found),
+        cmocka_unit_test(region_that_is_added_to_a_plan_changes_no_window),
         cmocka_unit_test(regions_come_and_go_while_threads_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
