@@ -32,21 +32,21 @@ run: all
 	./examples/taken_away.sh $(BUILD)/tools/segue
 
 test: all
-	./tests/run.sh $(BUILD) $(TESTS)
+	./tests/support/run.sh $(BUILD) $(TESTS)
 
 # As Debian builds its packages: hardened, fortified, link-time optimised. Without the two longest tests, of every row of the
 # corpus: they run the library's own objects, which are compiled with the same flags but for these in every build.
 test-hardened: deps
-	@test -f build-hardened/build.ninja || CC=$(CC) ./tools/hardened.sh build-hardened
+	@test -f build-hardened/build.ninja || CC=$(CC) ./tools/build/hardened.sh build-hardened
 	ninja -C build-hardened
-	WITHOUT="differential_rows_of_code differential_rows_generated" ./tests/run.sh build-hardened $(TESTS)
+	WITHOUT="differential_rows_of_code differential_rows_generated" ./tests/support/run.sh build-hardened $(TESTS)
 
 # Every row of the corpus, stepped and run by the processor from so many states. What is killed goes on where it was;
 # shards may run anywhere. Before that the tests that are too long for `make test`.
 test-long: all
 	$(BUILD)/tests/long_strings
 	SEGUE_TEST_LOADS=$(LOADS) $(BUILD)/tests/test_verdicts
-	$(BUILD)/tests/differential --rows corpus/debian.hex.xz --rows corpus/generated.hex.xz --per-row $(STATES) \
+	$(BUILD)/tests/differential --rows corpus/data/debian.hex.xz --rows corpus/data/generated.hex.xz --per-row $(STATES) \
 	    --shard $(SHARD) --progress $(BUILD)/test-long-$(STATES)-$(subst /,-of-,$(SHARD))
 
 # The tests on other kernels and processors, emulated (tests/machines).

@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../tools/corpus_check.h"
-#include "../tools/corpus_names.h"
-#include "../tools/corpus_verbs.h"
-#include "bench.h"
+#include "corpus/check/check.h"
+#include "corpus/check/names.h"
+#include "tools/corpus/verbs.h"
+#include "bench/harness/bench.h"
 
 #define ROWS 1000000
 

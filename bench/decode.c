@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "bench/harness/bench.h"
 
 /* As many as fit in the cache, so that each is found there; taken evenly from all of the code. */
 #define SAMPLE 800

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "bench/harness/bench.h"
 
 #define STACK_SIZE 4096
 #define FEATURES 0xe7u

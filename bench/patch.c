@@ -4,7 +4,7 @@
  * One operation is a batch of its own, so long that a clock's step does not matter. The files are libLLVM-14, but with
  * --quick or where it is not installed, and libc with libcrypto. Finding includes reading the unwind tables; reading
  * the files is done before. */
-#include "bench.h"
+#include "bench/harness/bench.h"
 
 #include <Zydis/Zydis.h>
 #include <asm/prctl.h>
@@ -20,7 +20,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "../tools/patch_elf.h"
+#include "tools/patch/elf/elf.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define LIBRARIES "/usr/lib/x86_64-linux-gnu/"

@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "bench.h"
-#include "touch.h"
+#include "bench/harness/bench.h"
+#include "bench/harness/touch.h"
 
 #define PAGE 4096
 #define RESUME_FLAG 0x10000

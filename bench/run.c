@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "bench/harness/bench.h"
 
 #define WORDS 12
 #define FILE_SIZE (50u << 20)

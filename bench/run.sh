@@ -32,7 +32,7 @@ for program in "$programs"/*; do
     ran=$((ran + 1))
     if "$program" "$@" --json="$report/$name.json" >"$report/$name.txt"; then
         cat "$report/$name.txt"
-        sh "$here/plots.sh" "$report" "$name" || failed="$failed $name(plots)"
+        sh "$here/harness/plots.sh" "$report" "$name" || failed="$failed $name(plots)"
     else
         failed="$failed $name"
     fi

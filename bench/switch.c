@@ -10,7 +10,7 @@
 #include <segue/ctx.h>
 #include <ucontext.h>
 
-#include "bench.h"
+#include "bench/harness/bench.h"
 
 #define STACK_SIZE 65536
 

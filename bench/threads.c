@@ -14,9 +14,9 @@
 #include <sys/resource.h>
 #include <ucontext.h>
 
-#include "bench.h"
-#include "kernel_action.h"
-#include "touch.h"
+#include "bench/harness/bench.h"
+#include "bench/harness/kernel_action.h"
+#include "bench/harness/touch.h"
 
 #define PAGE 4096u
 #define RESUME_FLAG 0x10000

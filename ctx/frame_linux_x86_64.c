@@ -13,9 +13,9 @@
 #include <string.h>
 #include <ucontext.h>
 
-#include "extended.h"
-#include "flags_x86_64.h"
-#include "segments_x86_64.h"
+#include "ctx/state/extended.h"
+#include "decode/x86/flags.h"
+#include "ctx/state/segments_x86_64.h"
 
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1u << 31)

@@ -1,11 +1,11 @@
 /* layout.c: holds layout.h against the structs. */
 #include "layout.h"
 
-#include "clone.h"
-#include "gate.h"
+#include "ctx/clone/clone.h"
+#include "ctx/guest/gate.h"
 #include "handling.h"
-#include "landing.h"
-#include "record.h"
+#include "ctx/restore/landing.h"
+#include "ctx/context/record.h"
 
 #define AT(type, field, offset)                                                                                        \
     _Static_assert(offsetof(type, field) == (offset), "the assembly finds " #type "." #field " elsewhere")

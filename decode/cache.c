@@ -8,7 +8,7 @@
 #include <segue/decode.h>
 #include <string.h>
 
-#include "redirect.h"
+#include "decode/relocate/redirect.h"
 #include "scratch.h"
 
 #define WORDS (sizeof(struct segue_insn) / sizeof(uint64_t))

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "classes.h"
-#include "registers.h"
+#include "decode/operands/registers.h"
 #include "scratch.h"
-#include "templates.h"
+#include "decode/operands/templates.h"
 
 /* Recognises the moves that the move engine does: one memory operand, and a general register or an immediate. */
 static void recognise_move(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,

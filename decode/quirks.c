@@ -4,7 +4,7 @@
  * docs/facts.md; Intel SDM volume 2, 2.7 (EVEX.W outside 64-bit mode) and PTWRITE. */
 #include "quirks.h"
 
-#include "processor.h"
+#include "decode/x86/processor.h"
 
 /* MOVSXD with a 16-bit destination: AMD's processors read four bytes and use two, Intel's read two (measured on one of
  * each, docs/facts.md). Zydis says four always. */

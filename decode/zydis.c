@@ -1,9 +1,9 @@
 /* zydis.c: Zydis' decoders, without an initialisation, and with no more work than is asked for. */
 #include "zydis.h"
 
-#include "processor.h"
+#include "decode/x86/processor.h"
 #include "quirks.h"
-#include "templates.h"
+#include "decode/operands/templates.h"
 
 #define MODES_WITHOUT_MPX                                                                                              \
     [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE,                                      \

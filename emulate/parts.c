@@ -3,7 +3,7 @@
  * SOURCES: docs/facts.md, for each maker; Intel SDM volume 1, 8.1.10 (the x87 environment). */
 #include "parts.h"
 
-#include "makers.h"
+#include "decode/x86/vendors.h"
 
 /* Of FLDENV and FNSTENV, with an operand size prefix too. */
 #define X87_ENVIRONMENT 28u

@@ -6,8 +6,8 @@
  * memory begin on page boundaries, so the two have the same alignment. */
 #include "pieces.h"
 
-#include "../decode/system/forced.h"
-#include "guard.h"
+#include "platform/forced.h"
+#include "emulate/windows/guard.h"
 
 /* The smallest page there is: protection is the same within it. */
 #define PAGE 4096u

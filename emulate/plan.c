@@ -1,13 +1,13 @@
 /* plan.c: what a step would do, told before anything is done. Pure. */
 #include "plan.h"
 
-#include "../decode/accesses.h"
-#include "../decode/system/forced.h"
-#include "engines.h"
+#include "decode/accesses/accesses.h"
+#include "platform/forced.h"
+#include "emulate/engines/engines.h"
 #include "pieces.h"
-#include "repeat.h"
-#include "replay.h"
-#include "stack.h"
+#include "emulate/elements/repeat.h"
+#include "emulate/replay/replay.h"
+#include "emulate/engines/stack.h"
 
 /* Of an address with four levels of paging, less the sign; with five, what lies between is refused, too. */
 #define CANONICAL_BITS 47

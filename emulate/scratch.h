@@ -5,8 +5,8 @@
 
 #include <segue/emulate.h>
 
-#include "replay.h"
-#include "stack.h"
+#include "emulate/replay/replay.h"
+#include "emulate/engines/stack.h"
 
 /* For who has no number of its own. */
 #define STEP_NO_HOLDER UINT32_MAX

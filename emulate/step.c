@@ -1,10 +1,10 @@
 /* step.c: carries a plan out, and the guarded accesses' way back out of a fault. */
 #include <segue/emulate.h>
 
-#include "guard.h"
-#include "move.h"
+#include "emulate/windows/guard.h"
+#include "emulate/engines/move.h"
 #include "scratch.h"
-#include "stubs.h"
+#include "emulate/replay/stubs.h"
 
 /* RF: set in the flags that a fault saves, and cleared by every instruction that completes (SDM volume 3, 17.3.1.1). */
 #define RESUME_FLAG 0x10000u

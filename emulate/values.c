@@ -8,10 +8,10 @@
 
 #include <string.h>
 
-#include "guard.h"
+#include "emulate/windows/guard.h"
 #include "pieces.h"
 #include "plan.h"
-#include "repeat.h"
+#include "emulate/elements/repeat.h"
 
 static bool is_device(const struct segue_piece *piece)
 {

@@ -19,11 +19,11 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
-#include "../ctx/extended.h"
-#include "../ctx/frame.h"
-#include "../ctx/gate.h"
-#include "../decode/system/call_linux_x86_64.h"
-#include "entry_layout.h"
+#include "ctx/state/extended.h"
+#include "ctx/frame.h"
+#include "ctx/guest/gate.h"
+#include "platform/linux/call_x86_64.h"
+#include "signals/handler/entry_layout.h"
 
 #define TRAP_PAGE_FAULT 14
 #define TRAP_ALIGNMENT 17

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "message.h"
-#include "verb.h"
+#include "tools/support/message.h"
+#include "tools/support/verb.h"
 
 static const struct verb *const verbs[] = {
     &explain_verb, &doctor_verb, &demo_verb, &patch_verb, &run_verb, &corpus_verb,

@@ -23,12 +23,12 @@ awk -f "$root/decode/classes.awk" "$root/decode/classes.txt" > "$objects/classes
 # systems, with the processor as the tests run it; the address sanitizer stays out, for its registers lead anywhere.
 sources_of() {
   echo "$here/$1.c"
-  find "$root/decode" -maxdepth 1 -name '*.c'
+  find "$root/decode" -name '*.c'
   [ "$1" = step ] || return 0
-  find "$root"/decode/system "$root"/emulate "$root"/patch "$root"/ctx "$root"/signals \( -name '*.c' -o -name '*.S' \) \
+  find "$root"/platform "$root"/emulate "$root"/patch "$root"/ctx "$root"/signals \( -name '*.c' -o -name '*.S' \) \
     ! -name '*_an.c'
-  printf "$root/%s\n" tests/{areas,batch,encodings,generate,oracle,outcome,rows}.c tests/oracle_x86_64.S \
-    tools/{corpus_read,corpus_rows,message,output,output_names}.c
+  printf "$root/%s\n" tests/differential/states/{areas,batch,encodings,generate,oracle,outcome,rows}.c tests/differential/states/oracle_x86_64.S \
+    corpus/rows/{read,rows}.c tools/support/{message,output,output_names}.c
 }
 declare -A libraries=([decode_accesses]="" [step]="-llzma -lpthread -ldl")
 
@@ -40,8 +40,8 @@ for target in ${TARGETS:-decode_accesses}; do
   mkdir "$objects/$target"
   for source in $(sources_of "$target"); do
     # shellcheck disable=SC2086
-    $CC $CFLAGS $ZYDIS_CFLAGS -std=gnu17 -D_GNU_SOURCE -I"$root/include" -I"$root" -I"$objects" -I"$root/decode" \
-      -c "$source" -o "$objects/$target/$(basename "$(dirname "$source")")_$(basename "$source").o"
+    $CC $CFLAGS $ZYDIS_CFLAGS -std=gnu17 -D_GNU_SOURCE -I"$root/include" -iquote "$root" -I"$objects" -I"$root/decode" \
+      -c "$source" -o "$objects/$target/$(echo "${source#"$root/"}" | tr / _).o"
   done
   # Libfuzzer, and the others that stand in for it, are C++.
   # shellcheck disable=SC2086

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../decode/redirect.h"
+#include "decode/relocate/redirect.h"
 
 #define AREA 4096
 

@@ -2,13 +2,13 @@
  *
  * An input is fifteen bytes, of which an instruction may be the beginning, and then a seed of eight, from which come
  * the kind of window, registers that lead into protected memory, memory and extended state. The processor runs the
- * instruction in a child, which it may take down. Compared is what tests/outcome.h says, and all memory. */
+ * instruction in a child, which it may take down. Compared is what tests/differential/states/outcome.h says, and all memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../batch.h"
-#include "../encodings.h"
+#include "tests/differential/states/batch.h"
+#include "tests/differential/states/encodings.h"
 
 int LLVMFuzzerInitialize(int *count, char ***arguments);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -4,7 +4,7 @@
  *
  * To add an option: add its value to the verb's enum below, and its line to the verb's file; the verb's own loop over
  * command_line_next then meets the value. Nothing else has to be changed: help and manual page follow.
- * `tests/command_line.sh` holds that each option of the tables is accepted, and that both name it.
+ * `tests/tools/command_line.sh` holds that each option of the tables is accepted, and that both name it.
  *
  *      struct command_line line;
  *      int value;

@@ -1,0 +1,335 @@
+/* corpus_check.c: checks rows: asks every decoder, compares, and explains the differences by the known classes.
+ *
+ * Rows are checked in chunks, each by one thread. The decoders in this process answer a row as it is looked at.
+ * objdump's time goes into starting up and into lines of text, so it is given a chunk at once, without gaps: rows that
+ * are one instruction each follow one another, and each line that begins at a row and is as long as the row is its
+ * answer. What is left (no instruction; another length; a line that ran over into the next row) is given again, each
+ * row in a slot of its own, filled up with NOPs, where no neighbour can be mistaken for a part of it. */
+#include "check.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "corpus/rules/judge.h"
+#include "corpus/decoders/objdump.h"
+#include "corpus/decoders/outside.h"
+#include "text.h"
+#include "tools/support/message.h"
+
+/* Rows that one thread takes at a time. */
+#define CHUNK 262144
+/* A slot for objdump: the longest row, then so many NOPs that whatever it decodes from the row has ended by the slot's
+ * end. */
+#define SLOT CORPUS_SLOT_BYTES
+
+/* What the threads share. */
+struct work {
+    const struct corpus_check *check;
+    /* The rows of the shard, by number. */
+    uint32_t *rows;
+    size_t count;
+    atomic_size_t next;
+    atomic_size_t done;
+    atomic_bool failed;
+    pthread_mutex_t lock;
+    struct corpus_counts *counts;
+};
+
+/* One thread's. */
+struct worker {
+    struct work *work;
+    struct corpus_judge judge;
+    /* For one chunk: rows still to be asked for, where each stands in `bytes`, and what objdump is given. */
+    uint32_t *pending;
+    uint32_t *starts;
+    uint8_t *bytes;
+    /* The answers from outside to the chunk's rows, by party. */
+    struct corpus_outside outside[CORPUS_PARTIES];
+};
+
+static const struct corpus_row *row_of(const struct worker *worker, uint32_t number)
+{
+    return &worker->work->check->rows->rows[number];
+}
+
+/* Gives the chunk to the decoders from outside. */
+static bool run_outside(struct worker *worker, const uint32_t *rows, size_t count)
+{
+    const struct corpus_check *check = worker->work->check;
+    bool ok = true;
+    for (unsigned i = CORPUS_OUTSIDE; ok && i < CORPUS_PARTIES; i++)
+        if (check->outside[i])
+            ok = corpus_outside_run(&worker->outside[i], corpus_party_names[i], check->outside[i], check->rows, rows,
+                                    count, check->patience);
+    return ok;
+}
+
+static bool take_outside(struct worker *worker)
+{
+    for (unsigned i = CORPUS_OUTSIDE; i < CORPUS_PARTIES; i++)
+        if (worker->outside[i].name && !corpus_outside_next(&worker->outside[i], &worker->judge.row.answers[i]))
+            return false;
+    return true;
+}
+
+static void end_outside(struct worker *worker)
+{
+    for (unsigned i = CORPUS_OUTSIDE; i < CORPUS_PARTIES; i++)
+        corpus_outside_end(&worker->outside[i]);
+}
+
+static void objdump_answer(struct worker *worker, const struct corpus_objdump_line *line)
+{
+    struct corpus_answer *answer = &worker->judge.row.answers[CORPUS_OBJDUMP];
+    answer->length = (uint8_t)(line->length < 255 ? line->length : 255);
+    corpus_text_read(line->text, line->text_length, line->address, answer);
+}
+
+/* Judges a row with what objdump says of it. */
+static void judge_with(struct worker *worker, uint32_t number, const struct corpus_objdump_line *line)
+{
+    corpus_judge_ask(&worker->judge, row_of(worker, number));
+    objdump_answer(worker, line);
+    corpus_judge_compare(&worker->judge);
+    corpus_judge_count(&worker->judge);
+}
+
+/* Reads the listing on to the line for an address that must be there. */
+static bool find_line(struct corpus_objdump *objdump, struct corpus_objdump_line *line, uint64_t address)
+{
+    while (corpus_objdump_next(objdump, line))
+        if (line->address == address)
+            return true;
+    complain_once("corpus", "objdump's listing lacks the line for a row; is it objdump of GNU binutils?");
+    return false;
+}
+
+/* Has objdump list the pending rows back to back. Judges those whose answer is beyond doubt; the others stay pending.
+ */
+static bool referee_packed(struct worker *worker, size_t *pending_count)
+{
+    struct corpus_objdump objdump;
+    struct corpus_objdump_line line;
+    size_t count = *pending_count, size = 0, kept = 0, at = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct corpus_row *row = row_of(worker, worker->pending[i]);
+        worker->starts[i] = (uint32_t)size;
+        memcpy(worker->bytes + size, row->bytes, row->length);
+        size += row->length;
+    }
+    memset(worker->bytes + size, 0x90, SLOT);
+    if (!corpus_objdump_run(&objdump, worker->work->check->objdump, worker->bytes, size + SLOT))
+        return false;
+    while (at < count && corpus_objdump_next(&objdump, &line)) {
+        while (at < count && worker->starts[at] < line.address)
+            worker->pending[kept++] = worker->pending[at++];
+        if (at == count || worker->starts[at] != line.address)
+            continue;
+        const struct corpus_row *row = row_of(worker, worker->pending[at]);
+        if (line.length == row->length)
+            judge_with(worker, worker->pending[at], &line);
+        else
+            worker->pending[kept++] = worker->pending[at];
+        at++;
+    }
+    while (at < count)
+        worker->pending[kept++] = worker->pending[at++];
+    corpus_objdump_end(&objdump);
+    *pending_count = kept;
+    return true;
+}
+
+/* Has objdump list the pending rows, each in a slot of its own, and judges all of them. */
+static bool referee_slots(struct worker *worker, size_t count)
+{
+    struct corpus_objdump objdump;
+    struct corpus_objdump_line line;
+    size_t at = 0;
+    if (count == 0)
+        return true;
+    for (size_t i = 0; i < count; i++)
+        corpus_slot_fill(worker->bytes + i * SLOT, row_of(worker, worker->pending[i]));
+    if (!corpus_objdump_run(&objdump, worker->work->check->objdump, worker->bytes, count * SLOT))
+        return false;
+    while (at < count && find_line(&objdump, &line, at * SLOT))
+        judge_with(worker, worker->pending[at++], &line);
+    corpus_objdump_end(&objdump);
+    return at == count;
+}
+
+/* With outside decoders, whose answers come in the rows' order, objdump is asked in slots, in that order too. */
+static bool check_in_order(struct worker *worker, const uint32_t *rows, size_t count)
+{
+    struct corpus_objdump objdump = {0};
+    struct corpus_objdump_line line = {0};
+    const struct corpus_check *check = worker->work->check;
+    bool referee = check->referee != CORPUS_REFEREE_NONE, ok = run_outside(worker, rows, count);
+    for (size_t i = 0; i < count; i++)
+        corpus_slot_fill(worker->bytes + i * SLOT, row_of(worker, rows[i]));
+    ok = ok && (!referee || corpus_objdump_run(&objdump, check->objdump, worker->bytes, count * SLOT));
+    for (size_t i = 0; ok && i < count; i++) {
+        corpus_judge_ask(&worker->judge, row_of(worker, rows[i]));
+        ok = take_outside(worker) && (!referee || find_line(&objdump, &line, i * SLOT));
+        if (ok && referee)
+            objdump_answer(worker, &line);
+        corpus_judge_compare(&worker->judge);
+        corpus_judge_count(&worker->judge);
+    }
+    end_outside(worker);
+    corpus_objdump_end(&objdump);
+    return ok;
+}
+
+/* Whether objdump sees a row that nobody disputes. */
+static bool in_share(const struct corpus_check *check, const struct corpus_row *row)
+{
+    return check->share && corpus_row_hash(row) / 64 % check->share == 0;
+}
+
+/* Judges the rows that need no referee; lists the others. */
+static size_t select_disputed(struct worker *worker, const uint32_t *rows, size_t count)
+{
+    const struct corpus_check *check = worker->work->check;
+    size_t pending = 0;
+    for (size_t i = 0; i < count; i++) {
+        unsigned any = 0;
+        corpus_judge_ask(&worker->judge, row_of(worker, rows[i]));
+        corpus_judge_compare(&worker->judge);
+        for (unsigned j = 0; j < CORPUS_PARTIES; j++)
+            any |= worker->judge.row.differences[j];
+        if (check->referee != CORPUS_REFEREE_NONE && (any || in_share(check, worker->judge.row.row)))
+            worker->pending[pending++] = rows[i];
+        else
+            corpus_judge_count(&worker->judge);
+    }
+    return pending;
+}
+
+/* Rows that are likely one instruction, end to end, go first; `slots` begins with the others. */
+static bool referee_pending(struct worker *worker, size_t count)
+{
+    uint32_t *later = malloc((count + 1) * sizeof *later);
+    size_t likely = 0, later_count = 0;
+    if (!later)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const struct corpus_row *row = row_of(worker, worker->pending[i]);
+        if (row->claim == CORPUS_CLAIM_INVALID || row->length > 15)
+            later[later_count++] = worker->pending[i];
+        else
+            worker->pending[likely++] = worker->pending[i];
+    }
+    bool ok = likely == 0 || referee_packed(worker, &likely);
+    memcpy(worker->pending + likely, later, later_count * sizeof *later);
+    free(later);
+    return ok && referee_slots(worker, likely + later_count);
+}
+
+static bool check_chunk(struct worker *worker, const uint32_t *rows, size_t count)
+{
+    const struct corpus_check *check = worker->work->check;
+    for (unsigned i = CORPUS_OUTSIDE; i < CORPUS_PARTIES; i++)
+        if (check->outside[i])
+            return check_in_order(worker, rows, count);
+    if (check->referee != CORPUS_REFEREE_ALL)
+        return referee_pending(worker, select_disputed(worker, rows, count));
+    memcpy(worker->pending, rows, count * sizeof *rows);
+    return referee_pending(worker, count);
+}
+
+/* Small sets are cut so that every thread has some. */
+static size_t chunk_size(const struct work *work)
+{
+    size_t even = work->count / (2 * work->check->jobs) + 1;
+    return even < CHUNK ? even : CHUNK;
+}
+
+static void work_through(struct worker *worker)
+{
+    struct work *work = worker->work;
+    size_t chunk = chunk_size(work);
+    for (;;) {
+        size_t first = atomic_fetch_add(&work->next, chunk);
+        if (first >= work->count || atomic_load(&work->failed))
+            return;
+        size_t count = work->count - first < chunk ? work->count - first : chunk;
+        if (!check_chunk(worker, work->rows + first, count))
+            atomic_store(&work->failed, true);
+        atomic_fetch_add(&work->done, count);
+    }
+}
+
+static void *run_worker(void *argument)
+{
+    struct work *work = argument;
+    struct worker worker = {.work = work, .judge.check = work->check};
+    corpus_counts_init(&worker.judge.counts, work->check->unknown_examples);
+    worker.judge.capstone = corpus_capstone_open();
+    worker.pending = malloc(CHUNK * sizeof *worker.pending);
+    worker.starts = malloc(CHUNK * sizeof *worker.starts);
+    worker.bytes = malloc((CHUNK + 1) * (size_t)SLOT);
+    if (worker.judge.capstone && worker.pending && worker.starts && worker.bytes) {
+        work_through(&worker);
+    } else {
+        complain("corpus", "out of memory");
+        atomic_store(&work->failed, true);
+    }
+    pthread_mutex_lock(&work->lock);
+    corpus_counts_add(work->counts, &worker.judge.counts);
+    pthread_mutex_unlock(&work->lock);
+    corpus_counts_free(&worker.judge.counts);
+    corpus_capstone_close(worker.judge.capstone);
+    free(worker.pending);
+    free(worker.starts);
+    free(worker.bytes);
+    return NULL;
+}
+
+static void show_progress(const struct work *work)
+{
+    static const char bar[] = "##############################";
+    const struct timespec pause = {.tv_nsec = 100000000};
+    size_t done;
+    do {
+        done = atomic_load(&work->done);
+        size_t share = work->count ? done * 30 / work->count : 30;
+        fprintf(stderr, "\r[%-30.*s] %zu of %zu rows", (int)share, bar, done, work->count);
+        nanosleep(&pause, NULL);
+    } while (done < work->count && !atomic_load(&work->failed));
+    fputc('\n', stderr);
+}
+
+static bool select_shard(struct work *work)
+{
+    const struct corpus_check *check = work->check;
+    work->rows = malloc((check->rows->count + 1) * sizeof *work->rows);
+    for (size_t i = 0; work->rows && i < check->rows->count; i++)
+        if (check->shards == 1 || corpus_row_hash(&check->rows->rows[i]) % check->shards == check->shard)
+            work->rows[work->count++] = (uint32_t)i;
+    return work->rows != NULL;
+}
+
+bool corpus_check_run(const struct corpus_check *check, struct corpus_counts *counts)
+{
+    struct work work = {.check = check, .counts = counts, .lock = PTHREAD_MUTEX_INITIALIZER};
+    pthread_t threads[256];
+    unsigned started = 0;
+    if (!select_shard(&work))
+        return false;
+    while (started < check->jobs && started < 256 && pthread_create(&threads[started], NULL, run_worker, &work) == 0)
+        started++;
+    if (check->progress && started)
+        show_progress(&work);
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    free(work.rows);
+    corpus_examples_sort(&counts->unknown);
+    if (!started)
+        complain("corpus", "cannot start a thread");
+    return started && !atomic_load(&work.failed);
+}

@@ -1,0 +1,350 @@
+/* corpus_report.c: a check's counts as JSON, and what is done with such reports: add them up, print, compare. */
+#include "report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/support/message.h"
+#include "tools/support/output.h"
+
+#define KIND "segue corpus check"
+
+static json_t *example_json(const struct corpus_example *example)
+{
+    char hex[2 * CORPUS_ROW_BYTES + 1], hash[20];
+    unsigned kind = 0;
+    corpus_row_text(&example->row, hex);
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)example->hash);
+    while (!(example->kind >> kind & 1))
+        kind++;
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "bytes", hex, "hash", hash, "decoder",
+                               corpus_party_names[example->party], "differs", corpus_difference_names[kind], "zydis",
+                               example->zydis);
+    for (size_t i = 0; i < CORPUS_PARTIES; i++)
+        if (corpus_party_names[i] && i != CORPUS_SEGUE && example->parties[i][0])
+            json_object_set_new(object, corpus_party_names[i], json_string(example->parties[i]));
+    return object;
+}
+
+static json_t *examples_json(const struct corpus_examples *examples)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < examples->count; i++)
+        json_array_append_new(array, example_json(&examples->examples[i]));
+    return array;
+}
+
+static json_t *party_json(const struct corpus_party_counts *counts)
+{
+    json_t *object =
+        json_pack("{s:I, s:I, s:I, s:I}", "asked", (json_int_t)counts->asked, "agreed", (json_int_t)counts->agreed,
+                  "both_accepted", (json_int_t)counts->both_accepted, "same_length", (json_int_t)counts->same_length);
+    for (size_t i = 0; i < CORPUS_DIFFERENCES; i++)
+        json_object_set_new(object, corpus_difference_names[i], json_integer((json_int_t)counts->differs[i]));
+    json_t *spoilt = json_object();
+    for (size_t i = 0; i < CORPUS_DIFFERENCES; i++)
+        if (counts->spoilt[i])
+            json_object_set_new(spoilt, corpus_difference_names[i],
+                                json_pack("{s:I, s:I}", "made", (json_int_t)counts->spoilt[i], "passed",
+                                          (json_int_t)counts->passed[i]));
+    if (json_object_size(spoilt))
+        json_object_set(object, "spoilt", spoilt);
+    json_decref(spoilt);
+    return object;
+}
+
+static json_t *classes_json(const struct corpus_counts *counts, const struct corpus_rules *rules)
+{
+    json_t *classes = json_object();
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct corpus_class_counts *class = &counts->classes[i];
+        if (class->rows || class->passed)
+            json_object_set_new(classes, rules->classes[i].name,
+                                json_pack("{s:I, s:I, s:s, s:o}", "rows", (json_int_t) class->rows, "spoilt_passed",
+                                          (json_int_t) class->passed, "right", rules->classes[i].right, "examples",
+                                          examples_json(&class->examples)));
+    }
+    return classes;
+}
+
+json_t *corpus_report(const struct corpus_counts *counts, const struct corpus_rules *rules)
+{
+    json_t *decoders = json_object();
+    for (size_t i = 0; i < CORPUS_PARTIES; i++)
+        if (corpus_party_names[i])
+            json_object_set_new(decoders, corpus_party_names[i], party_json(&counts->parties[i]));
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "report", KIND, "rows", (json_int_t)counts->rows, "accepted",
+        (json_int_t)counts->accepted, "disputed", (json_int_t)counts->disputed, "decoders", decoders, "classes",
+        classes_json(counts, rules), "unknown",
+        json_pack("{s:I, s:o}", "rows", (json_int_t)counts->unknown_rows, "examples", examples_json(&counts->unknown)));
+}
+
+json_t *corpus_report_read(const char *path)
+{
+    json_error_t error;
+    json_t *report = json_load_file(path, 0, &error);
+    const char *kind = json_string_value(json_object_get(report, "report"));
+    if (!report) {
+        if (error.line > 0)
+            complain("corpus", "%s:%d: %s", path, error.line, error.text);
+        else
+            complain("corpus", "%s", error.text);
+    } else if (!kind || strcmp(kind, KIND) != 0 || !json_is_object(json_object_get(report, "decoders")) ||
+               !json_is_object(json_object_get(report, "classes")) ||
+               !json_is_object(json_object_get(report, "unknown"))) {
+        complain("corpus", "%s: not a report of 'segue corpus check'", path);
+        json_decref(report);
+        report = NULL;
+    }
+    return report;
+}
+
+bool corpus_report_write(const json_t *report, const char *path)
+{
+    char *json = json_dumps(report, JSON_INDENT(1) | JSON_SORT_KEYS), *text;
+    if (!json || asprintf(&text, "%s\n", json) < 0)
+        abort();
+    bool ok = path ? output_write("corpus", path, text, strlen(text)) : fputs(text, stdout) >= 0;
+    free(json);
+    free(text);
+    return ok;
+}
+
+static json_int_t integer(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static int by_hash(const void *left, const void *right)
+{
+    return strcmp(json_string_value(json_object_get(*(json_t *const *)left, "hash")),
+                  json_string_value(json_object_get(*(json_t *const *)right, "hash")));
+}
+
+/* Both lists, sorted, as many as a report keeps. */
+static json_t *merged_examples(const json_t *left, const json_t *right, size_t most)
+{
+    size_t left_count = json_array_size(left), count = left_count + json_array_size(right);
+    json_t **all = calloc(count + 1, sizeof *all), *merged = json_array();
+    for (size_t i = 0; all && i < count; i++)
+        all[i] = i < left_count ? json_array_get(left, i) : json_array_get(right, i - left_count);
+    if (all && count)
+        qsort(all, count, sizeof *all, by_hash);
+    for (size_t i = 0; all && i < count && i < most; i++)
+        json_array_append(merged, all[i]);
+    free(all);
+    return merged;
+}
+
+/* Adds every integer of `from` to the same of `to`, recursively; takes over what `to` lacks. */
+static void add_object(json_t *to, const json_t *from, size_t most_examples)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)from, key, value)
+    {
+        json_t *there = json_object_get(to, key);
+        if (!there)
+            json_object_set_new(to, key, json_deep_copy(value));
+        else if (json_is_integer(value))
+            json_integer_set(there, json_integer_value(there) + json_integer_value(value));
+        else if (json_is_object(value))
+            add_object(there, value, strcmp(key, "unknown") == 0 ? SIZE_MAX : CORPUS_CLASS_EXAMPLES);
+        else if (json_is_array(value) && strcmp(key, "examples") == 0)
+            json_object_set_new(to, key, merged_examples(there, value, most_examples));
+    }
+}
+
+bool corpus_report_merge(json_t *to, const json_t *from)
+{
+    /* What is not counted must be the same in all parts. */
+    static const char *const same[] = {"report", "referee", "inputs", "versions", "shards"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        const json_t *left = json_object_get(to, same[i]), *right = json_object_get(from, same[i]);
+        if (left && !json_equal(left, right)) {
+            complain("corpus", "the reports are not parts of one check: they differ in '%s'", same[i]);
+            return false;
+        }
+    }
+    json_t *seen = json_object_get(to, "shard"), *shard = json_object_get(from, "shard");
+    size_t index;
+    json_t *number;
+    json_array_foreach(shard, index, number)
+    {
+        for (size_t i = 0; i < json_array_size(seen); i++)
+            if (json_equal(json_array_get(seen, i), number)) {
+                complain("corpus", "shard %lld comes twice", (long long)json_integer_value(number));
+                return false;
+            }
+        if (seen)
+            json_array_append(seen, number);
+    }
+    add_object(to, from, 0);
+    return true;
+}
+
+/* What tells a row outside every class from another: its bytes, and who differs in what. */
+static void example_key(const json_t *example, char *key, size_t size)
+{
+    snprintf(key, size, "%s %s %s", json_string_value(json_object_get(example, "bytes")),
+             json_string_value(json_object_get(example, "decoder")),
+             json_string_value(json_object_get(example, "differs")));
+}
+
+bool corpus_report_forgive(json_t *report, const json_t *baseline)
+{
+    const json_t *known = json_object_get(baseline, "unknown");
+    json_t *unknown = json_object_get(report, "unknown"), *keys = json_object(), *left = json_array(), *example;
+    char key[256];
+    size_t index;
+    bool whole = (size_t)integer(known, "rows") == json_array_size(json_object_get(known, "examples"));
+    if (!whole)
+        complain("corpus", "the baseline lists %zu of its %lld rows outside every class; make it with --json",
+                 json_array_size(json_object_get(known, "examples")), (long long)integer(known, "rows"));
+    json_array_foreach(json_object_get(known, "examples"), index, example)
+    {
+        example_key(example, key, sizeof key);
+        json_object_set_new(keys, key, json_true());
+    }
+    json_array_foreach(json_object_get(unknown, "examples"), index, example)
+    {
+        example_key(example, key, sizeof key);
+        if (!json_object_get(keys, key))
+            json_array_append(left, example);
+    }
+    json_int_t rows = (json_int_t)json_array_size(left);
+    json_object_set_new(unknown, "baseline", json_integer(integer(unknown, "rows") - rows));
+    json_object_set_new(unknown, "rows", json_integer(rows));
+    json_object_set_new(unknown, "examples", left);
+    json_decref(keys);
+    return whole;
+}
+
+static void print_decoders(const json_t *report)
+{
+    const char *name;
+    json_t *decoder;
+    printf("%-12s %10s %10s %8s %8s %8s %8s %8s %9s\n", "against zydis", "asked", "agreed", "status", "length",
+           "mnemonic", "operands", "size", "direction");
+    json_object_foreach(json_object_get(report, "decoders"), name, decoder)
+    {
+        printf("%-13s %10lld %10lld", name, (long long)integer(decoder, "asked"),
+               (long long)integer(decoder, "agreed"));
+        for (size_t i = 0; i < CORPUS_DIFFERENCES; i++)
+            printf(" %*lld", i == 5 ? 9 : 8, (long long)integer(decoder, corpus_difference_names[i]));
+        putchar('\n');
+    }
+}
+
+/* With what was made wrong: how much of it passed for known. */
+static void print_spoilt(const json_t *report)
+{
+    const char *name, *kind;
+    json_t *decoder, *of_kind;
+    json_object_foreach(json_object_get(report, "decoders"), name, decoder)
+    {
+        json_object_foreach(json_object_get(decoder, "spoilt"), kind, of_kind)
+        {
+            printf("made wrong: %-10s %-10s %10lld, of which passed for known %10lld\n", name, kind,
+                   (long long)integer(of_kind, "made"), (long long)integer(of_kind, "passed"));
+        }
+    }
+}
+
+static void print_example(const json_t *example)
+{
+    const char *name;
+    json_t *text;
+    printf("  %s (%s: %s)\n", json_string_value(json_object_get(example, "bytes")),
+           json_string_value(json_object_get(example, "decoder")),
+           json_string_value(json_object_get(example, "differs")));
+    json_object_foreach((json_t *)example, name, text)
+    {
+        if (strcmp(name, "bytes") != 0 && strcmp(name, "hash") != 0 && strcmp(name, "decoder") != 0 &&
+            strcmp(name, "differs") != 0)
+            printf("      %-10s %s\n", name, json_string_value(text));
+    }
+}
+
+void corpus_report_print(const json_t *report)
+{
+    const char *name;
+    json_t *class;
+    size_t index;
+    json_t *example, *unknown = json_object_get(report, "unknown");
+    printf("rows %lld, instructions by Zydis %lld, disputed %lld\n", (long long)integer(report, "rows"),
+           (long long)integer(report, "accepted"), (long long)integer(report, "disputed"));
+    print_decoders(report);
+    print_spoilt(report);
+    printf("\n%-34s %10s  %s\n", "class of disagreement", "rows", "right");
+    json_object_foreach(json_object_get(report, "classes"), name, class)
+    {
+        printf("%-34s %10lld  %s\n", name, (long long)integer(class, "rows"),
+               json_string_value(json_object_get(class, "right")));
+    }
+    printf("%-34s %10lld\n", "outside every class", (long long)integer(unknown, "rows"));
+    json_array_foreach(json_object_get(unknown, "examples"), index, example)
+    {
+        if (index < CORPUS_UNKNOWN_EXAMPLES)
+            print_example(example);
+    }
+    if (integer(unknown, "rows") > CORPUS_UNKNOWN_EXAMPLES)
+        printf("  and %lld more; --json OUT lists them all\n",
+               (long long)integer(unknown, "rows") - CORPUS_UNKNOWN_EXAMPLES);
+    if (json_object_get(unknown, "baseline"))
+        printf("%-34s %10lld\n", "outside, and in the baseline", (long long)integer(unknown, "baseline"));
+    if (integer(report, "left_out"))
+        printf("%-34s %10lld\n", "left out: longer than a row may be", (long long)integer(report, "left_out"));
+}
+
+static unsigned diff_number(const char *where, const char *what, json_int_t before, json_int_t after)
+{
+    if (before == after)
+        return 0;
+    printf("%-34s %-14s %10lld -> %lld (%+lld)\n", where, what, (long long)before, (long long)after,
+           (long long)(after - before));
+    return 1;
+}
+
+/* Prints what became of the integers in the objects of `before` and `after`: those of the first, then the new ones. */
+static unsigned diff_objects(const json_t *before, const json_t *after)
+{
+    unsigned printed = 0;
+    const char *name, *key;
+    json_t *object, *value;
+    json_object_foreach((json_t *)before, name, object)
+    {
+        const json_t *other = json_object_get(after, name);
+        json_object_foreach(object, key, value)
+        {
+            if (json_is_integer(value))
+                printed += diff_number(name, key, json_integer_value(value), integer(other, key));
+        }
+    }
+    json_object_foreach((json_t *)after, name, object)
+    {
+        if (!json_object_get(before, name))
+            printed += diff_number(name, "rows", 0, integer(object, "rows"));
+    }
+    return printed;
+}
+
+unsigned corpus_report_diff(const json_t *before, const json_t *after)
+{
+    static const char *const totals[] = {"rows", "accepted", "disputed"};
+    unsigned printed = 0;
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++)
+        printed += diff_number("all", totals[i], integer(before, totals[i]), integer(after, totals[i]));
+    printed += diff_objects(json_object_get(before, "decoders"), json_object_get(after, "decoders"));
+    printed += diff_objects(json_object_get(before, "classes"), json_object_get(after, "classes"));
+    return printed + diff_number("outside every class", "rows", (json_int_t)corpus_report_unknown(before),
+                                 (json_int_t)corpus_report_unknown(after));
+}
+
+uint64_t corpus_report_unknown(const json_t *report)
+{
+    return (uint64_t)integer(json_object_get(report, "unknown"), "rows");
+}

@@ -1,0 +1,107 @@
+/* corpus_report.h: what a check found: counts, classes, examples. Reports of parts add up to the report of the whole.
+ */
+#ifndef SEGUE_TOOLS_CORPUS_REPORT_H
+#define SEGUE_TOOLS_CORPUS_REPORT_H
+
+#include <jansson.h>
+
+#include "corpus/rules/rules.h"
+
+/* Examples that a report keeps of a class, and that the text shows of rows outside every class; as JSON the report has
+ * them all. Which they are depends on the rows alone (the smallest hashes), so that a merged report equals that of the
+ * whole. */
+#define CORPUS_CLASS_EXAMPLES 3
+#define CORPUS_UNKNOWN_EXAMPLES 20
+#define CORPUS_TEXT_BYTES 120
+
+/* A row, and what each decoder says of it. */
+struct corpus_example {
+    uint64_t hash;
+    struct corpus_row row;
+    /* In which party's answer, and which difference (one bit). */
+    unsigned party;
+    unsigned kind;
+    char zydis[CORPUS_TEXT_BYTES];
+    char parties[CORPUS_PARTIES][CORPUS_TEXT_BYTES];
+};
+
+/* Examples, sorted by hash, at most `most`; where that is CORPUS_ALL_EXAMPLES, sorted by corpus_examples_sort alone. */
+#define CORPUS_ALL_EXAMPLES SIZE_MAX
+struct corpus_examples {
+    struct corpus_example *examples;
+    size_t count;
+    size_t capacity;
+    size_t most;
+};
+
+struct corpus_party_counts {
+    uint64_t asked;
+    /* Rows without any difference. */
+    uint64_t agreed;
+    /* Rows accepted by both Zydis and the party, and how many of them with the same length. */
+    uint64_t both_accepted;
+    uint64_t same_length;
+    /* By the number of the difference's bit. */
+    uint64_t differs[CORPUS_DIFFERENCES];
+    /* Of the rows without a difference: answers that were made wrong, and how many of those passed for known. */
+    uint64_t spoilt[CORPUS_DIFFERENCES];
+    uint64_t passed[CORPUS_DIFFERENCES];
+};
+
+struct corpus_class_counts {
+    /* Rows that have a difference of this class; answers made wrong that it took. */
+    uint64_t rows;
+    uint64_t passed;
+    struct corpus_examples examples;
+};
+
+struct corpus_counts {
+    uint64_t rows;
+    uint64_t accepted;
+    /* Rows with any difference; those with one that no class explains. */
+    uint64_t disputed;
+    uint64_t unknown_rows;
+    struct corpus_party_counts parties[CORPUS_PARTIES];
+    struct corpus_class_counts classes[CORPUS_CLASSES];
+    struct corpus_examples unknown;
+};
+
+/* Keeps at most `unknown` examples of rows outside every class. */
+void corpus_counts_init(struct corpus_counts *counts, size_t unknown);
+void corpus_counts_free(struct corpus_counts *counts);
+
+/* Whether an example with this hash would be kept. */
+bool corpus_examples_want(const struct corpus_examples *examples, uint64_t hash);
+/* Keeps the example if it is among the first. */
+void corpus_examples_keep(struct corpus_examples *examples, const struct corpus_example *example);
+
+void corpus_examples_sort(struct corpus_examples *examples);
+
+/* Adds `from` to `to`. */
+void corpus_counts_add(struct corpus_counts *to, const struct corpus_counts *from);
+
+/* The report as JSON; `parties` tells how many take part. To be released by the caller. */
+json_t *corpus_report(const struct corpus_counts *counts, const struct corpus_rules *rules);
+
+/* Reads a report. NULL, having said why, if the file is none. */
+json_t *corpus_report_read(const char *path);
+/* Writes a report, to standard output if `path` is NULL. False, having said why, on failure. */
+bool corpus_report_write(const json_t *report, const char *path);
+
+/* Adds the reports of parts up; false, having said why, when they are not of one kind. `to` may be an empty object. */
+bool corpus_report_merge(json_t *to, const json_t *from);
+
+/* Takes the rows outside every class that the baseline, a report, has too, out of the report, and counts them. False,
+ * having said why, when the baseline does not list all of its own. */
+bool corpus_report_forgive(json_t *report, const json_t *baseline);
+
+/* Prints a report as text. */
+void corpus_report_print(const json_t *report);
+
+/* Prints what is different in two reports. Returns how many lines it printed. */
+unsigned corpus_report_diff(const json_t *before, const json_t *after);
+
+/* How many rows lie outside every class. */
+uint64_t corpus_report_unknown(const json_t *report);
+
+#endif

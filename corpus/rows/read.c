@@ -1,0 +1,171 @@
+/* corpus_read.c: reads files of rows piece by piece. A file is never in memory as a whole, packed or not: a few hundred
+ * kilobytes of xz can hold gigabytes of text, and the first row that is wrong ends the reading. */
+#include <errno.h>
+#include <lzma.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rows.h"
+#include "tools/support/message.h"
+
+#define VERB "corpus"
+#define MIB (UINT64_C(1) << 20)
+/* What is read at once, and the longest line. */
+#define BLOCK (1u << 16)
+/* What a packed file may hold: some seventeen million rows. */
+#define UNPACKED_MOST (512 * MIB)
+/* What unpacking may take. xz -9 makes files that need 65 MiB. */
+#define UNPACKING_MOST (256 * MIB)
+
+struct reader {
+    const char *path;
+    FILE *file;
+    bool is_packed, is_at_end;
+    lzma_stream stream;
+    uint64_t unpacked;
+    uint8_t packed[BLOCK];
+    /* What is read and not yet used: always the beginning of a line. */
+    char text[2 * BLOCK];
+    size_t held;
+    /* Of the last line, and how many rows there were. */
+    size_t number, found;
+};
+
+static bool is_packed(const char *path)
+{
+    size_t length = strlen(path);
+    return length > 3 && strcmp(path + length - 3, ".xz") == 0;
+}
+
+static bool cannot_read(const struct reader *reader)
+{
+    complain(VERB, "cannot read %s: %s", reader->path, strerror(errno));
+    return false;
+}
+
+static bool say_what_is_wrong(const struct reader *reader, lzma_ret result)
+{
+    if (result == LZMA_MEMLIMIT_ERROR)
+        complain(VERB, "%s: takes more than %u MiB to unpack; unpack it with xz -d", reader->path,
+                 (unsigned)(UNPACKING_MOST / MIB));
+    else
+        complain(VERB, "%s: not a whole xz file (liblzma says %d)", reader->path, (int)result);
+    return false;
+}
+
+/* Unpacks until the room is full or all is unpacked. */
+static bool unpack(struct reader *reader, char *to, size_t room)
+{
+    lzma_stream *stream = &reader->stream;
+    stream->next_out = (uint8_t *)to;
+    stream->avail_out = room;
+    while (stream->avail_out && !reader->is_at_end) {
+        if (stream->avail_in == 0 && !feof(reader->file)) {
+            stream->next_in = reader->packed;
+            stream->avail_in = fread(reader->packed, 1, sizeof reader->packed, reader->file);
+            if (ferror(reader->file))
+                return cannot_read(reader);
+        }
+        lzma_ret result = lzma_code(stream, feof(reader->file) ? LZMA_FINISH : LZMA_RUN);
+        if (result != LZMA_OK && result != LZMA_STREAM_END)
+            return say_what_is_wrong(reader, result);
+        reader->is_at_end = result == LZMA_STREAM_END;
+    }
+    reader->held += room - stream->avail_out;
+    reader->unpacked += room - stream->avail_out;
+    if (reader->unpacked <= UNPACKED_MOST)
+        return true;
+    complain(VERB, "%s: holds more than %u MiB unpacked; unpack it with xz -d, and give the text", reader->path,
+             (unsigned)(UNPACKED_MOST / MIB));
+    return false;
+}
+
+/* Reads more text behind what is held. */
+static bool fill(struct reader *reader)
+{
+    char *to = reader->text + reader->held;
+    size_t room = sizeof reader->text - reader->held;
+    if (reader->is_packed)
+        return unpack(reader, to, room);
+    reader->held += fread(to, 1, room, reader->file);
+    reader->is_at_end = feof(reader->file);
+    return ferror(reader->file) ? cannot_read(reader) : true;
+}
+
+static bool add_line(struct reader *reader, struct corpus_rows *rows, const char *line, size_t length)
+{
+    struct corpus_row row;
+    reader->number++;
+    if (length && line[length - 1] == '\r')
+        length--;
+    if (length == 0 || line[0] == '#')
+        return true;
+    const char *wrong = corpus_row_parse(&row, line, length);
+    if (wrong == corpus_row_too_long) {
+        if (rows->left_out++ == 0)
+            complain(VERB, "%s:%zu: %s, which is %d: left out, as others like it", reader->path, reader->number, wrong,
+                     CORPUS_ROW_BYTES);
+        return true;
+    }
+    if (wrong) {
+        complain(VERB, "%s:%zu: %s: '%.*s'", reader->path, reader->number, wrong, (int)(length < 60 ? length : 60),
+                 line);
+        return false;
+    }
+    if (!corpus_rows_add(rows, &row)) {
+        complain(VERB, "%s:%zu: out of memory after %zu rows", reader->path, reader->number, rows->count);
+        return false;
+    }
+    reader->found++;
+    return true;
+}
+
+/* Adds the whole lines that are held, and at the end of the file the one that nothing ends. */
+static bool add_lines(struct reader *reader, struct corpus_rows *rows)
+{
+    char *at = reader->text, *limit = reader->text + reader->held, *end;
+    while (at < limit && ((end = memchr(at, '\n', (size_t)(limit - at))) != NULL || reader->is_at_end)) {
+        if (!end)
+            end = limit;
+        if (!add_line(reader, rows, at, (size_t)(end - at)))
+            return false;
+        at = end < limit ? end + 1 : limit;
+    }
+    reader->held = (size_t)(limit - at);
+    memmove(reader->text, at, reader->held);
+    if (reader->held < BLOCK)
+        return true;
+    complain(VERB, "%s:%zu: a line of more than %u bytes", reader->path, reader->number + 1, BLOCK);
+    return false;
+}
+
+static bool read_all(struct reader *reader, struct corpus_rows *rows)
+{
+    if (reader->is_packed && lzma_stream_decoder(&reader->stream, UNPACKING_MOST, LZMA_CONCATENATED) != LZMA_OK) {
+        errno = ENOMEM;
+        return cannot_read(reader);
+    }
+    while (!reader->is_at_end)
+        if (!fill(reader) || !add_lines(reader, rows))
+            return false;
+    if (reader->found == 0)
+        complain(VERB, "%s: holds no rows", reader->path);
+    return reader->found > 0;
+}
+
+bool corpus_rows_read(struct corpus_rows *rows, const char *path)
+{
+    struct reader *reader = calloc(1, sizeof *reader);
+    if (!reader)
+        abort();
+    reader->path = path;
+    reader->is_packed = is_packed(path);
+    reader->stream = (lzma_stream)LZMA_STREAM_INIT;
+    reader->file = fopen(path, "rbe");
+    bool done = reader->file ? read_all(reader, rows) : cannot_read(reader);
+    lzma_end(&reader->stream);
+    if (reader->file)
+        fclose(reader->file);
+    free(reader);
+    return done;
+}

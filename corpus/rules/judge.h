@@ -1,0 +1,27 @@
+/* corpus_judge.h: one row: the answers of the decoders in this process, how all answers differ, and which known class
+ * explains each difference. */
+#ifndef SEGUE_TOOLS_CORPUS_JUDGE_H
+#define SEGUE_TOOLS_CORPUS_JUDGE_H
+
+#include "corpus/check/check.h"
+
+/* One thread's. */
+struct corpus_judge {
+    const struct corpus_check *check;
+    struct corpus_capstone *capstone;
+    struct corpus_counts counts;
+    /* The row at hand. */
+    struct corpus_case row;
+};
+
+/* Asks the decoders in this process about a row. The answers of the others are "not asked" until they are filled in. */
+void corpus_judge_ask(struct corpus_judge *judge, const struct corpus_row *row);
+
+/* Fills in the differences between the answers. */
+void corpus_judge_compare(struct corpus_judge *judge);
+
+/* Counts the row as it stands, its differences explained; with `check->spoils`, also what would pass for known if it
+ * were wrong. */
+void corpus_judge_count(struct corpus_judge *judge);
+
+#endif

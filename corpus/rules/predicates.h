@@ -1,0 +1,16 @@
+/* corpus_predicates.h: rules on rows that are more than terms of corpus/data/disagreements.txt can say. */
+#ifndef SEGUE_TOOLS_CORPUS_PREDICATES_H
+#define SEGUE_TOOLS_CORPUS_PREDICATES_H
+
+#include "rules.h"
+
+struct corpus_predicate {
+    const char *name;
+    /* Thread-safe. */
+    bool (*holds)(const struct corpus_case *row, const struct corpus_shape *shape);
+};
+
+/* The last has no name. */
+extern const struct corpus_predicate corpus_predicates[];
+
+#endif

@@ -1,0 +1,304 @@
+/* clone_linux.c: children that go on where a signal frame says.
+ *
+ * The child goes on by the kernel's own return from a handler, from a copy of the frame: so it gets all that the frame
+ * holds, at once, and needs no memory after.
+ *
+ * A parent that waits for a child of vfork's kind is inside a handler, where it would be nowhere without us: often
+ * below the very stack pointer that the child goes on with. So what it has on that stack is put aside, and it waits
+ * elsewhere.
+ *
+ * SOURCES: Shadow's shim; clone(2); Linux kernel/fork.c copy_process (a child that shares memory begins without
+ * alternate stack, unless it is of vfork's kind), copy_clone_args_from_user and clone3_args_valid, and
+ * arch/x86/kernel/signal_64.c (rt_sigreturn; a frame keeps clear of the 128 bytes below the stack pointer). */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "clone_linux.c is specific to Linux on x86-64"
+#endif
+
+#include "clone.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "platform/linux/call_x86_64.h"
+#include "ctx/state/control_x86_64.h"
+#include "ctx/frame.h"
+#include "ctx/guest/gate.h"
+#include "ctx/state/mask.h"
+#include "pad.h"
+
+#define EXIT_SIGNAL_BITS 0xffu
+#define LAST_SIGNAL 64
+/* Of addresses that are canonical on every processor. */
+#define ADDRESS_END ((uint64_t)1 << 47)
+#define ALIGNMENT 64u
+/* As much as a frame's alignment and the red zone can keep it away from the stack pointer. */
+#define FRAME_DISTANCE 256
+/* Of a handler and all that it has called, in bytes of stack: what is farther away is another stack. */
+#define HANDLER_DEPTH ((uint64_t)1 << 20)
+/* What clone_go_parked and its caller may need below the latter's frame. */
+#define CALL_DEPTH 4096
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
+
+/* As the kernel has it (linux/sched.h, struct clone_args). */
+struct clone3_arguments {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+
+static const stack_t no_stack = {.ss_flags = SS_DISABLE};
+
+/* What a sanitizer adds before a function that does not return would want the host's segment base. */
+__attribute__((no_sanitize("address", "undefined"))) void clone_begin(struct clone_child *child)
+{
+    stack_t present = no_stack;
+    /* Of vfork's kind: the kernel has left it its parent's, on which the parent may stand. */
+    if (child->shares_memory && child->is_waited_for)
+        system_call3(SYS_sigaltstack, (long)&no_stack, 0, 0);
+    if (!child->shares_memory)
+        pad_forget_others(&child->pad);
+    if (child->start)
+        child->start(child->block, child->block_size);
+    system_call3(SYS_sigaltstack, 0, (long)&present, 0);
+    if (child->shares_memory || !(present.ss_flags & SS_DISABLE) || !frame_rearms_alternate_stack(child->ucontext))
+        frame_set_alternate_stack(child->ucontext, &present);
+    frame_make_room(child->ucontext);
+    /* From here on the bases may be a guest's. */
+    if (child->gate)
+        guest_goes_on(child->gate, child->original);
+    if (!child->shares_memory)
+        pad_release(&child->pad);
+    clone_return(child->ucontext);
+}
+
+static size_t round_up(size_t size)
+{
+    return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* What the child is given: struct clone_child, the frame, the block. */
+static size_t child_size(const void *ucontext, const struct segue_clone *request)
+{
+    return round_up(sizeof(struct clone_child)) + round_up(frame_copy_size(ucontext)) + request->block_size;
+}
+
+/* The registers that the child goes on with. */
+static void get_registers(const void *ucontext, const struct segue_clone *request, struct segue_regs *regs)
+{
+    frame_get_registers(ucontext, regs);
+    regs->rax = 0;
+    if (request->stack_pointer)
+        regs->rsp = request->stack_pointer;
+}
+
+static struct clone_child *prepare_child(const void *ucontext, const struct segue_clone *request,
+                                         const struct segue_regs *regs, const struct pad_use *pad)
+{
+    struct clone_child *child = (struct clone_child *)(void *)pad->bytes;
+    char *frame = pad->bytes + round_up(sizeof *child), *block = frame + round_up(frame_copy_size(ucontext));
+    struct segue_regs first = *regs;
+    *child = (struct clone_child){
+        .ucontext = frame_copy(ucontext, frame),
+        .start = request->start,
+        .block = block,
+        .block_size = request->block_size,
+        .pad = *pad,
+        .shares_memory = request->flags & CLONE_VM,
+        .is_waited_for = request->flags & CLONE_VFORK,
+        .gate = guest_running(),
+        .original = ucontext,
+    };
+    if (request->initial_tiles)
+        frame_narrow(child->ucontext);
+    if (child->shares_memory && pad->exit)
+        first.rip = pad->exit;
+    frame_set_registers(child->ucontext, &first);
+    if (request->block_size)
+        memcpy(block, request->block, request->block_size);
+    return child;
+}
+
+/* The older call has one place for both the parent's number and the descriptor, and its exit signal where newer flags
+ * are. */
+static bool needs_clone3(const struct segue_clone *request)
+{
+    return request->flags >> 32 || (request->flags & CLONE_NEWTIME) || request->set_tid || request->set_tid_size ||
+           request->cgroup || ((request->flags & CLONE_PIDFD) && (request->flags & CLONE_PARENT_SETTID));
+}
+
+static void fill_clone(struct clone_call *call, const struct segue_clone *request, uint64_t stack)
+{
+    int *second = (request->flags & CLONE_PIDFD) ? request->pidfd : request->parent_tid;
+    call->number = SYS_clone;
+    call->first = request->flags | request->exit_signal;
+    call->second = stack;
+    call->third = (uint64_t)(uintptr_t)second;
+    call->fourth = (uint64_t)(uintptr_t)request->child_tid;
+    call->fifth = request->tls;
+}
+
+static void fill_clone3(struct clone_call *call, struct clone3_arguments *arguments, const struct segue_clone *request,
+                        uint64_t stack, uint64_t stack_size)
+{
+    *arguments = (struct clone3_arguments){
+        .flags = request->flags,
+        .pidfd = (uint64_t)(uintptr_t)request->pidfd,
+        .child_tid = (uint64_t)(uintptr_t)request->child_tid,
+        .parent_tid = (uint64_t)(uintptr_t)request->parent_tid,
+        .exit_signal = request->exit_signal,
+        .stack = stack,
+        .stack_size = stack_size,
+        .tls = request->tls,
+        .set_tid = (uint64_t)(uintptr_t)request->set_tid,
+        .set_tid_size = request->set_tid_size,
+        .cgroup = request->cgroup,
+    };
+    call->number = SYS_clone3;
+    call->first = (uint64_t)(uintptr_t)arguments;
+    call->second = sizeof *arguments;
+}
+
+/* With all signals blocked, so that none finds the child on its way. `stack` 0: the child has a copy of this one.
+ * `parking` may be NULL. */
+static long call_kernel(const struct segue_clone *request, struct clone_child *child, uint64_t stack, size_t stack_size,
+                        const struct clone_parking *parking)
+{
+    static const uint64_t all = UINT64_MAX;
+    struct clone_call call = {.child = child};
+    struct clone3_arguments arguments;
+    if (needs_clone3(request))
+        fill_clone3(&call, &arguments, request, stack, stack_size);
+    else
+        fill_clone(&call, request, stack ? stack + stack_size : 0);
+    uint64_t before = mask_exchange(&all);
+    long result = parking ? clone_go_parked(&call, parking) : clone_go(&call);
+    mask_exchange(&before);
+    return result;
+}
+
+/* ---- the parent's stack ---- */
+
+/* What the running handler needs on its stack: from `low`, its present end, to `high`, the end of its frame. If it does
+ * not run where its frame is, the frame alone. */
+struct extent {
+    uint64_t low, high;
+    bool is_stack_in_use;
+};
+
+static struct extent handler_extent(const void *ucontext)
+{
+    struct extent extent;
+    uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    frame_get_extent(ucontext, &extent.low, &extent.high);
+    extent.is_stack_in_use = extent.low - here < HANDLER_DEPTH;
+    if (extent.is_stack_in_use)
+        extent.low = here;
+    return extent;
+}
+
+/* A child that goes on there while the parent goes on, too, would overwrite what the parent's handler needs. */
+static bool is_in_the_way(const void *ucontext, const struct segue_regs *regs)
+{
+    struct extent extent = handler_extent(ucontext);
+    return regs->rsp - extent.low < extent.high - extent.low + FRAME_DISTANCE;
+}
+
+/* The parent waits on a pad of its own, and what it needs is there meanwhile. */
+static long clone_waited_for(const void *ucontext, const struct segue_clone *request, struct clone_child *child,
+                             const struct pad_use *pad)
+{
+    struct extent extent = handler_extent(ucontext);
+    size_t room = extent.high - extent.low + CALL_DEPTH, header = round_up(sizeof(struct clone_parking));
+    struct pad_use own;
+    if (!pad_take(&own, header + room, 0, false))
+        return -ENOMEM;
+    struct clone_parking *parking = (struct clone_parking *)(void *)own.bytes;
+    *parking = (struct clone_parking){
+        .low = extent.is_stack_in_use ? 0 : extent.low,
+        .high = extent.high,
+        .copy = own.bytes + header,
+        .room = room,
+        .stack = own.stack + own.stack_size,
+    };
+    long result = call_kernel(request, child, (uint64_t)(uintptr_t)pad->stack, pad->stack_size, parking);
+    pad_release(&own);
+    return result;
+}
+
+/* ---- with and without memory in common ---- */
+
+static bool take_pad(struct pad_use *pad, const void *ucontext, const struct segue_regs *regs, size_t size)
+{
+    bool may_detour = frame_allows_detour(ucontext) && regs->rip < ADDRESS_END;
+    return pad_take(pad, size, may_detour ? regs->rip : 0, regs->rcx == regs->rip);
+}
+
+static long clone_sharing_memory(const void *ucontext, const struct segue_clone *request, const struct segue_regs *regs,
+                                 size_t size)
+{
+    struct pad_use pad;
+    bool waits = request->flags & CLONE_VFORK;
+    if (!waits && is_in_the_way(ucontext, regs))
+        return -EOPNOTSUPP;
+    if (request->flags & CLONE_NEWPID)
+        pad_distrust_numbers();
+    if (!take_pad(&pad, ucontext, regs, size))
+        return -ENOMEM;
+    struct clone_child *child = prepare_child(ucontext, request, regs, &pad);
+    long result = waits ? clone_waited_for(ucontext, request, child, &pad)
+                        : call_kernel(request, child, (uint64_t)(uintptr_t)pad.stack, pad.stack_size, NULL);
+    if (result < 0 || waits)
+        pad_release(&pad);
+    else
+        pad_give(&pad, (int)result, request->flags & CLONE_THREAD);
+    return result;
+}
+
+/* The child's memory is a copy, in which the pad is its own at once, and the parent's is free again. */
+static long clone_copying_memory(const void *ucontext, const struct segue_clone *request, const struct segue_regs *regs,
+                                 size_t size)
+{
+    struct pad_use pad;
+    /* One of those with an exit, which stays unused. */
+    if (!pad_take(&pad, size, ADDRESS_END, true))
+        return -ENOMEM;
+    long result = call_kernel(request, prepare_child(ucontext, request, regs, &pad), 0, 0, NULL);
+    pad_release(&pad);
+    return result;
+}
+
+/* What clone3 refuses and clone does not; the rest the kernel finds out. */
+static bool is_invalid(const struct segue_clone *request)
+{
+    const uint64_t both = CLONE_PIDFD | CLONE_PARENT_SETTID;
+    return (request->flags & ((EXIT_SIGNAL_BITS & ~(uint64_t)CLONE_NEWTIME) | CLONE_DETACHED)) ||
+           request->exit_signal > LAST_SIGNAL ||
+           ((request->flags & both) == both && request->pidfd == request->parent_tid);
+}
+
+/* A guest that was interrupted goes on in a copy of all that it needs, by a handler that has the host's bases and
+ * storage.
+ */
+static bool has_no_way_into_a_guest(const struct segue_clone *request)
+{
+    const struct gate *gate = guest_running();
+    return gate && (gate->place != GATE_PLACE_HANDLER || (request->flags & (CLONE_VM | CLONE_SETTLS)));
+}
+
+long segue_clone(const void *ucontext, const struct segue_clone *request)
+{
+    struct segue_regs regs;
+    if (!ucontext || !request || is_invalid(request) || (request->block_size && !request->block) ||
+        request->block_size > SIZE_MAX / 4)
+        return -EINVAL;
+    if (control_has_shadow_stack() || has_no_way_into_a_guest(request))
+        return -EOPNOTSUPP;
+    size_t size = child_size(ucontext, request);
+    get_registers(ucontext, request, &regs);
+    return (request->flags & CLONE_VM) ? clone_sharing_memory(ucontext, request, &regs, size)
+                                       : clone_copying_memory(ucontext, request, &regs, size);
+}

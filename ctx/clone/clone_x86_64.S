@@ -1,0 +1,153 @@
+/* clone_x86_64.S: the one system call that returns twice, and the one that does not return.
+ *
+ * clone_go: the parent's stack holds one saved register; the child, which may have another stack, looks at r12 alone:
+ *
+ *      return address
+ *      r12                 <- rsp at the call; on the child where the call says
+ *
+ * clone_go_parked: all of this, and what its callers have on the same stack, is copied away meanwhile:
+ *
+ *      return address
+ *      rbp rbx r12 r13 r14 r15     <- r13; rsp is the end of the parking's stack
+ *
+ *      rbx parking, r12 child, r14 the first byte that is put aside, r15 how many
+ */
+#include <cet.h>
+
+#include "ctx/layout.h"
+
+#define SYS_RT_SIGRETURN 15
+#define ENOMEM 12
+
+/* The system call, as r9 says. */
+.macro MAKE_CALL
+        movq    CALL_CHILD(%r9), %r12
+        movq    CALL_NUMBER(%r9), %rax
+        movq    CALL_FIRST(%r9), %rdi
+        movq    CALL_SECOND(%r9), %rsi
+        movq    CALL_THIRD(%r9), %rdx
+        movq    CALL_FOURTH(%r9), %r10
+        movq    CALL_FIFTH(%r9), %r8
+        syscall
+.endm
+
+/* The child's first frame. */
+.macro BEGIN_CHILD
+        .cfi_undefined %rip
+        xorl    %ebp, %ebp
+        andq    $-16, %rsp
+        movq    %r12, %rdi
+        call    clone_begin
+        ud2
+.endm
+
+/* clone_go (rdi call) */
+        .section .text.clone_go, "ax", @progbits
+        .globl  clone_go
+        .hidden clone_go
+        .type   clone_go, @function
+        .p2align 4
+clone_go:
+        .cfi_startproc
+        _CET_ENDBR
+        pushq   %r12
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r12, 0
+        movq    %rdi, %r9
+        MAKE_CALL
+        testq   %rax, %rax
+        jz      1f
+        popq    %r12
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r12
+        ret
+1:      BEGIN_CHILD
+        .cfi_endproc
+        .size   clone_go, . - clone_go
+
+.macro KEEP register
+        pushq   \register
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset \register, 0
+.endm
+.macro RESTORE register
+        popq    \register
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore \register
+.endm
+
+/* clone_go_parked (rdi call, rsi parking) */
+        .section .text.clone_go_parked, "ax", @progbits
+        .globl  clone_go_parked
+        .hidden clone_go_parked
+        .type   clone_go_parked, @function
+        .p2align 4
+clone_go_parked:
+        .cfi_startproc
+        _CET_ENDBR
+        KEEP    %rbp
+        KEEP    %rbx
+        KEEP    %r12
+        KEEP    %r13
+        KEEP    %r14
+        KEEP    %r15
+        movq    %rdi, %r9
+        movq    %rsi, %rbx
+        movq    %rsp, %r13
+        .cfi_def_cfa_register %r13
+        movq    PARKING_LOW(%rbx), %r14
+        testq   %r14, %r14
+        cmovzq  %rsp, %r14
+        movq    PARKING_HIGH(%rbx), %r15
+        movq    $-ENOMEM, %rdx
+        subq    %r14, %r15
+        jb      2f
+        cmpq    PARKING_ROOM(%rbx), %r15
+        ja      2f
+        movq    %r14, %rsi
+        movq    PARKING_COPY(%rbx), %rdi
+        movq    %r15, %rcx
+        rep movsb
+        movq    PARKING_STACK(%rbx), %rsp
+        MAKE_CALL
+        testq   %rax, %rax
+        jz      1f
+        movq    %rax, %rdx
+        movq    PARKING_COPY(%rbx), %rsi
+        movq    %r14, %rdi
+        movq    %r15, %rcx
+        rep movsb
+        movq    %r13, %rsp
+2:      .cfi_remember_state
+        .cfi_def_cfa_register %rsp
+        movq    %rdx, %rax
+        RESTORE %r15
+        RESTORE %r14
+        RESTORE %r13
+        RESTORE %r12
+        RESTORE %rbx
+        RESTORE %rbp
+        ret
+        .cfi_restore_state
+1:      BEGIN_CHILD
+        .cfi_endproc
+        .size   clone_go_parked, . - clone_go_parked
+
+/* clone_return (rdi ucontext): the kernel takes a frame to begin one word below the stack pointer. */
+        .section .text.clone_return, "ax", @progbits
+        .globl  clone_return
+        .hidden clone_return
+        .type   clone_return, @function
+        .p2align 4
+clone_return:
+        .cfi_startproc
+        .cfi_undefined %rip
+        _CET_ENDBR
+        movq    %rdi, %rsp
+        movl    $SYS_RT_SIGRETURN, %eax
+        syscall
+        ud2
+        .cfi_endproc
+        .size   clone_return, . - clone_return
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,269 @@
+/* pad_linux.c: pads, their owners, and who is gone.
+ *
+ * There are as many as ever were in use at once. Those with exits are in use for as long as a child's first steps take,
+ * whatever becomes of it then, so that looking for a free one costs the same however many children live. The others
+ * stand in a list that only grows; a few of them are looked at each time.
+ *
+ * SOURCES: kill(2): signal 0 tells whether a thread or process is there. A process that has ended is there until its
+ * parent has waited for it. ASSUMPTIONS: a process keeps its PID namespace; so numbers that a process has noted mean
+ * the same to it later, and to no process else (pid_namespaces(7)). */
+#if !defined(__linux__)
+#error "pad_linux.c is specific to Linux"
+#endif
+
+#include "pad.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "platform/linux/call_x86_64.h"
+
+#define PAGE 4096u
+#define ALIGNMENT 64u
+#define STACK_SIZE 65536u
+#define FREE 0u
+/* How many without an exit are looked at, and how many of any kind are asked about, for one that is wanted. */
+#define LOOKS 64
+#define QUESTIONS 2
+/* The upper half of `owner` is the ticket, the lower the child's number and this; 0 while it is not known. */
+#define OWNER_IS_THREAD ((uint64_t)1 << 31)
+
+/* A guard page, the stack, the bytes. One without an exit has this in the first of its bytes. */
+struct pad {
+    char *mapping;
+    size_t mapping_size;
+    uint32_t *state;
+    uint32_t own_state;
+    /* Who has noted the owner: only that process may ask about it. */
+    int group;
+    uint64_t owner;
+    struct pad *next;
+};
+
+#define HEADER_SIZE ((sizeof(struct pad) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT)
+
+static struct pad with_exit[PAD_COUNT];
+static struct pad *without_exit, *hand;
+static uint32_t tickets, asked_last;
+static bool numbers_are_ambiguous;
+
+static long map(size_t size)
+{
+    register long r10 __asm__("r10") = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    register long r8 __asm__("r8") = -1;
+    register long r9 __asm__("r9") = 0;
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(SYS_mmap), "D"(0), "S"(size), "d"(PROT_READ | PROT_WRITE), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+/* ---- owners ---- */
+
+static uint32_t new_ticket(void)
+{
+    uint32_t ticket;
+    do
+        ticket = __atomic_add_fetch(&tickets, 1, __ATOMIC_RELAXED);
+    while (ticket == FREE);
+    return ticket;
+}
+
+static bool take_over(const struct pad *pad, uint32_t from, uint32_t ticket)
+{
+    return __atomic_compare_exchange_n(pad->state, &from, ticket, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* Whether whoever has the pad by `ticket` is known to have ended. */
+static bool is_gone(const struct pad *pad, uint32_t ticket)
+{
+    uint64_t owner = __atomic_load_n(&pad->owner, __ATOMIC_ACQUIRE);
+    long number = (long)(owner & (OWNER_IS_THREAD - 1));
+    int group = __atomic_load_n(&pad->group, __ATOMIC_RELAXED);
+    if (owner >> 32 != ticket || number == 0 || __atomic_load_n(&numbers_are_ambiguous, __ATOMIC_RELAXED) ||
+        group != system_call3(SYS_getpid, 0, 0, 0))
+        return false;
+    return (owner & OWNER_IS_THREAD) ? system_call3(SYS_tgkill, group, number, 0) == -ESRCH
+                                     : system_call3(SYS_kill, number, 0, 0) == -ESRCH;
+}
+
+/* Takes one that is free or, as long as `*questions` last, whose owner is gone. */
+static bool try_to_take(struct pad *pad, uint32_t ticket, unsigned *questions)
+{
+    uint32_t state = __atomic_load_n(pad->state, __ATOMIC_ACQUIRE);
+    if (state == FREE)
+        return take_over(pad, FREE, ticket);
+    if (*questions == 0)
+        return false;
+    (*questions)--;
+    return is_gone(pad, state) && take_over(pad, state, ticket);
+}
+
+/* ---- memory ---- */
+
+/* The taker's alone. What it had is given up where it has not enough. */
+static bool make_room(struct pad *pad, size_t bytes)
+{
+    size_t size = PAGE + STACK_SIZE + (bytes + PAGE - 1) / PAGE * PAGE;
+    if (pad->mapping && pad->mapping_size >= size)
+        return true;
+    long mapping = map(size);
+    if (mapping < 0 && mapping > -(long)PAGE)
+        return false;
+    if (system_call3(SYS_mprotect, mapping, PAGE, PROT_NONE) != 0) {
+        system_call3(SYS_munmap, mapping, (long)size, 0);
+        return false;
+    }
+    if (pad->mapping)
+        system_call3(SYS_munmap, (long)pad->mapping, (long)pad->mapping_size, 0);
+    pad->mapping = (char *)mapping;
+    pad->mapping_size = size;
+    return true;
+}
+
+/* ---- with an exit ---- */
+
+/* The pad's exit to the target: its word is that already, or becomes it. 0 if it leads elsewhere. */
+static uint64_t find_exit(unsigned number, uint64_t target, bool is_in_rcx)
+{
+    uint64_t present = 0;
+    if (is_in_rcx)
+        return (uint64_t)(uintptr_t)pad_rcx_exits[number];
+    if (!__atomic_compare_exchange_n(&pad_targets[number], &present, target, false, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED) &&
+        present != target)
+        return 0;
+    return (uint64_t)(uintptr_t)pad_word_exits[number];
+}
+
+static bool may_have_exit(unsigned number, uint64_t target, bool is_in_rcx)
+{
+    uint64_t present = __atomic_load_n(&pad_targets[number], __ATOMIC_RELAXED);
+    return is_in_rcx || present == 0 || present == target;
+}
+
+/* The first that can be had. When all are in use, each time others are asked about. */
+static struct pad *take_with_exit(uint32_t ticket, uint64_t target, bool is_in_rcx, uint64_t *exit)
+{
+    unsigned questions = QUESTIONS, first = 0;
+    for (unsigned i = 0; i < 2 * PAD_COUNT; i++) {
+        if (i == PAD_COUNT) {
+            questions = QUESTIONS;
+            first = __atomic_fetch_add(&asked_last, QUESTIONS, __ATOMIC_RELAXED);
+        }
+        unsigned number = (first + i) % PAD_COUNT;
+        struct pad *pad = &with_exit[number];
+        if ((questions == 0 && __atomic_load_n(&pad_states[number], __ATOMIC_RELAXED) != FREE) ||
+            !may_have_exit(number, target, is_in_rcx))
+            continue;
+        __atomic_store_n(&pad->state, &pad_states[number], __ATOMIC_RELAXED);
+        if (!try_to_take(pad, ticket, &questions))
+            continue;
+        *exit = find_exit(number, target, is_in_rcx);
+        if (*exit)
+            return pad;
+        __atomic_store_n(pad->state, FREE, __ATOMIC_RELEASE);
+    }
+    return NULL;
+}
+
+/* ---- without one ---- */
+
+static struct pad *add_without_exit(size_t size, uint32_t ticket)
+{
+    struct pad made = {.mapping = NULL};
+    if (!make_room(&made, HEADER_SIZE + size))
+        return NULL;
+    struct pad *pad = (struct pad *)(void *)(made.mapping + PAGE + STACK_SIZE);
+    *pad = made;
+    pad->own_state = ticket;
+    pad->state = &pad->own_state;
+    pad->next = __atomic_load_n(&without_exit, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&without_exit, &pad->next, pad, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+    return pad;
+}
+
+static struct pad *take_without_exit(size_t size, uint32_t ticket)
+{
+    unsigned questions = QUESTIONS;
+    struct pad *pad = __atomic_load_n(&hand, __ATOMIC_ACQUIRE);
+    for (unsigned looks = 0; looks < LOOKS; looks++, pad = pad->next) {
+        if (!pad)
+            pad = __atomic_load_n(&without_exit, __ATOMIC_ACQUIRE);
+        if (!pad)
+            break;
+        if (pad->mapping_size < PAGE + STACK_SIZE + HEADER_SIZE + size || !try_to_take(pad, ticket, &questions))
+            continue;
+        __atomic_store_n(&hand, pad->next, __ATOMIC_RELEASE);
+        return pad;
+    }
+    __atomic_store_n(&hand, pad, __ATOMIC_RELEASE);
+    return add_without_exit(size, ticket);
+}
+
+/* ---- both ---- */
+
+bool pad_take(struct pad_use *use, size_t size, uint64_t target, bool is_in_rcx)
+{
+    if (size > SIZE_MAX / 2)
+        return false;
+    *use = (struct pad_use){.ticket = new_ticket(), .stack_size = STACK_SIZE};
+    size_t header = 0;
+    if (target)
+        use->pad = take_with_exit(use->ticket, target, is_in_rcx, &use->exit);
+    if (!use->pad) {
+        use->pad = take_without_exit(size, use->ticket);
+        header = HEADER_SIZE;
+        if (!use->pad)
+            return false;
+    } else if (!make_room(use->pad, size)) {
+        pad_release(use);
+        return false;
+    }
+    __atomic_store_n(&use->pad->group, (int)system_call3(SYS_getpid, 0, 0, 0), __ATOMIC_RELAXED);
+    __atomic_store_n(&use->pad->owner, (uint64_t)use->ticket << 32, __ATOMIC_RELEASE);
+    use->stack = use->pad->mapping + PAGE;
+    use->bytes = use->stack + STACK_SIZE + header;
+    return true;
+}
+
+void pad_give(const struct pad_use *use, int child, bool is_thread)
+{
+    uint64_t nobody = (uint64_t)use->ticket << 32, owner = nobody | (uint32_t)child | (is_thread ? OWNER_IS_THREAD : 0);
+    __atomic_compare_exchange_n(&use->pad->owner, &nobody, owner, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+void pad_release(const struct pad_use *use)
+{
+    take_over(use->pad, use->ticket, FREE);
+}
+
+void pad_forget_others(const struct pad_use *own)
+{
+    for (unsigned i = 0; i < PAD_COUNT; i++)
+        if (&with_exit[i] != own->pad)
+            __atomic_store_n(&pad_states[i], FREE, __ATOMIC_RELAXED);
+    for (struct pad *pad = without_exit; pad; pad = pad->next)
+        if (pad != own->pad)
+            __atomic_store_n(&pad->own_state, FREE, __ATOMIC_RELAXED);
+}
+
+void pad_distrust_numbers(void)
+{
+    __atomic_store_n(&numbers_are_ambiguous, true, __ATOMIC_RELAXED);
+}
+
+bool pad_exit_holds(uint64_t rip, uint64_t rcx, uint64_t *target)
+{
+    uint64_t by_rcx = rip - (uint64_t)(uintptr_t)pad_rcx_exits, by_word = rip - (uint64_t)(uintptr_t)pad_word_exits;
+    if (by_rcx < sizeof pad_rcx_exits)
+        *target = rcx;
+    else if (by_word < sizeof pad_word_exits)
+        *target = pad_targets[by_word / PAD_WORD_EXIT_SIZE];
+    else
+        return false;
+    return true;
+}

@@ -1,0 +1,133 @@
+/* prepare.c: lays out a new context's stack, so that its first steps find the entry and its arguments.
+ *
+ * SOURCES: System V ABI for x86-64, 3.2.3: six integers and eight floats travel in registers, the others in the order
+ * of the arguments on the stack, eight bytes each; the stack is a multiple of 16 at the call; AL bounds the vector
+ * registers that a variadic call uses. */
+#include <string.h>
+
+#include "ctx/state/control_x86_64.h"
+#include "exceptions.h"
+#include "instrument.h"
+#include "ctx/state/mask.h"
+#include "record.h"
+
+#define ALIGNMENT 16u
+#define KNOWN_FLAGS                                                                                                    \
+    (SEGUE_CONTEXT_FIXED_CONTROL | SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_OWN_EXCEPTIONS)
+
+/* What a library built for debugging adds to every context's flags. */
+#ifdef SEGUE_CHECK_CONTEXTS
+#define FLAGS_ALWAYS SEGUE_CONTEXT_CHECKED
+#else
+#define FLAGS_ALWAYS 0u
+#endif
+
+/* Stands in for a parent where there is none: all zero, which is where every walk of the stack ends. */
+static struct segue_context nobody;
+
+/* How many arguments do not fit the registers. */
+static size_t count_spilled(const struct segue_value *arguments, size_t count)
+{
+    size_t integers = 0, vectors = 0;
+    for (size_t i = 0; i < count; i++)
+        (arguments[i].kind == SEGUE_VALUE_INTEGER) ? integers++ : vectors++;
+    return (integers > INTEGER_REGISTERS ? integers - INTEGER_REGISTERS : 0) +
+           (vectors > VECTOR_REGISTERS ? vectors - VECTOR_REGISTERS : 0);
+}
+
+static void place(struct record *record, uint64_t *spilled, const struct segue_value *arguments, size_t count)
+{
+    size_t integers = 0, vectors = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool is_integer = arguments[i].kind == SEGUE_VALUE_INTEGER;
+        if (is_integer && integers < INTEGER_REGISTERS)
+            record->integers[integers++] = arguments[i].bits;
+        else if (!is_integer && vectors < VECTOR_REGISTERS)
+            record->vectors[vectors++] = arguments[i].bits;
+        else
+            *spilled++ = arguments[i].bits;
+    }
+    record->vector_count = vectors;
+}
+
+static bool are_known(const struct segue_value *arguments, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((unsigned)arguments[i].kind > SEGUE_VALUE_DOUBLE)
+            return false;
+    return true;
+}
+
+/* The context as if it were new, but for what the preparation fills in. */
+static void begin(struct segue_context *context, struct segue_context *parent, void *stack, size_t size,
+                  const struct segue_context_options *options)
+{
+    *context = (struct segue_context){
+        .mxcsr = control_mxcsr(),
+        .x87_control = control_x87(),
+        .flags = options->flags | FLAGS_ALWAYS | (control_flags_are_dear() ? SEGUE_CONTEXT_COMPARED_ : 0),
+        .parent = parent ? parent : &nobody,
+        .caller = parent ? parent : &nobody,
+        .self = context,
+        .on_enter = options->on_enter,
+        .on_return = options->on_return,
+        .data = options->data,
+        .stack = stack,
+        .stack_size = size,
+    };
+    if (options->flags & SEGUE_CONTEXT_OWN_MASK) {
+        if (options->mask)
+            memcpy(&context->mask, options->mask, sizeof context->mask);
+        else
+            context->mask = mask_exchange(NULL);
+    }
+    if (instrument_wanted())
+        context->flags |= SEGUE_CONTEXT_INSTRUMENTED_;
+}
+
+void segue_context_create(struct segue_context *context)
+{
+    if (context)
+        *context = (struct segue_context){.flags = 0};
+}
+
+enum segue_status segue_context_init(struct segue_context *context, struct segue_context *parent, void *stack,
+                                     size_t size, void (*entry)(void), const struct segue_value *arguments,
+                                     size_t count, const struct segue_context_options *options)
+{
+    static const struct segue_context_options defaults;
+    if (!options)
+        options = &defaults;
+    if (!context || !stack || size == 0 || !entry || (count && !arguments) || (options->flags & ~(uint32_t)KNOWN_FLAGS))
+        return SEGUE_INVALID;
+    uint64_t low = (uint64_t)(uintptr_t)stack, end = low + size;
+    if (end < low || end % ALIGNMENT || !are_known(arguments, count))
+        return SEGUE_INVALID;
+    if (size < sizeof(struct record) + ALIGNMENT + SEGUE_CONTEXT_STACK_MIN ||
+        count_spilled(arguments, count) > (size - sizeof(struct record) - ALIGNMENT - SEGUE_CONTEXT_STACK_MIN) / 8)
+        return SEGUE_TOO_SMALL;
+    if (control_has_shadow_stack() || ((options->flags & SEGUE_CONTEXT_OWN_EXCEPTIONS) && !exceptions_known()))
+        return SEGUE_UNSUPPORTED;
+
+    struct record *record = (struct record *)(uintptr_t)(end - sizeof *record);
+    uint64_t first = ((uint64_t)(uintptr_t)record - 8 * count_spilled(arguments, count)) / ALIGNMENT * ALIGNMENT;
+    instrument_clean(stack, size);
+    *record = (struct record){.context = context, .entry = entry};
+    place(record, (uint64_t *)(uintptr_t)first, arguments, count);
+
+    instrument_destroy(context);
+    begin(context, parent, stack, size, options);
+    context->stack_pointer = first;
+    context->frame_pointer = (uint64_t)(uintptr_t)record;
+    context->instruction = (uint64_t)(uintptr_t)context_bootstrap;
+    instrument_create(context);
+    return SEGUE_OK;
+}
+
+void segue_context_destroy(struct segue_context *context)
+{
+    if (!context)
+        return;
+    instrument_destroy(context);
+    segue_context_create(context);
+}

@@ -1,0 +1,367 @@
+/* guest_linux.c: what guests need of Linux: gates, the table of threads, the method for the bases, handlers.
+ *
+ * SOURCES: arch_prctl(2); Documentation/arch/x86/x86_64/fsgs.rst (AT_HWCAP2 tells whether the instructions may be
+ * used); sigaltstack(2): a thread made by pthread_create has none. */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "guest_linux.c is specific to Linux on x86-64"
+#endif
+
+#include "guest_system.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "platform/linux/call_x86_64.h"
+#include "platform/fork_lock.h"
+#include "platform/once.h"
+#include "ctx/state/control_x86_64.h"
+#include "ctx/state/vector.h"
+
+#define ARCH_SET_GS 0x1001
+#define ARCH_SET_FS 0x1002
+#define ARCH_GET_GS 0x1004
+#define HWCAP2_FSGSBASE 2u
+/* The end of a program's addresses with four levels of paging; arch_prctl takes no base beyond. */
+#define USER_END (((uint64_t)1 << 47) - 4096)
+/* Two GiB on both sides: as far as a displacement reaches. */
+#define HOLE_SIZE ((uint64_t)1 << 32)
+#define RESTORER_SIZE 16
+#define NUMBER_GONE (-1)
+
+/* ---- the method ---- */
+
+static enum segue_guest_method method_chosen;
+static uint64_t hole;
+
+static bool has_instructions(void)
+{
+    return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+}
+
+enum segue_status segue_guest_choose(enum segue_guest_method method)
+{
+    if ((unsigned)method > SEGUE_GUEST_SYSTEM_CALLS)
+        return SEGUE_INVALID;
+    if (method == SEGUE_GUEST_INSTRUCTIONS && !has_instructions())
+        return SEGUE_UNSUPPORTED;
+    __atomic_store_n(&method_chosen, method, __ATOMIC_RELAXED);
+    return SEGUE_OK;
+}
+
+static bool use_system_calls(void)
+{
+    return __atomic_load_n(&method_chosen, __ATOMIC_RELAXED) == SEGUE_GUEST_SYSTEM_CALLS || !has_instructions();
+}
+
+void guest_host_bases(struct gate *gate)
+{
+    if (gate->by_system_call) {
+        /* The ABI's thread-local storage has its own address at its beginning. */
+        __asm__ volatile("movq %%fs:0, %0" : "=r"(gate->host_fs));
+        system_call3(SYS_arch_prctl, ARCH_GET_GS, (long)&gate->host_gs, 0);
+        return;
+    }
+    __asm__ volatile("rdfsbase %0\n\trdgsbase %1" : "=r"(gate->host_fs), "=r"(gate->host_gs));
+}
+
+uint64_t guest_hole(void)
+{
+    return hole ? hole + HOLE_SIZE / 2 : 0;
+}
+
+bool guest_is_in_hole(uint64_t address)
+{
+    return hole && address - hole < HOLE_SIZE;
+}
+
+bool guest_base_is_forbidden(uint64_t base)
+{
+    return base >= USER_END;
+}
+
+static bool make_hole(void)
+{
+    uint64_t none = 0;
+    if (__atomic_load_n(&hole, __ATOMIC_ACQUIRE))
+        return true;
+    void *mapped = mmap(NULL, HOLE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED)
+        return false;
+    if (!__atomic_compare_exchange_n(&hole, &none, (uint64_t)(uintptr_t)mapped, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE))
+        munmap(mapped, HOLE_SIZE);
+    return true;
+}
+
+/* ---- threads ---- */
+
+struct guest_thread guest_threads[THREAD_COUNT];
+uint32_t guest_thread_count;
+
+static struct fork_lock table_lock = FORK_LOCK_INITIALIZER;
+static struct once exit_key_once, forks;
+static pthread_key_t exit_key;
+extern __thread struct guest_thread *guest_self __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static void forget_thread(void *record)
+{
+    struct guest_thread *thread = record;
+    fork_lock_take(&table_lock);
+    thread->gate = NULL;
+    __atomic_store_n(&thread->number, NUMBER_GONE, __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&guest_thread_count, 1, __ATOMIC_RELAXED);
+    guest_self = NULL;
+    fork_lock_release(&table_lock);
+}
+
+static void lock_table(void)
+{
+    fork_lock_before(&table_lock);
+}
+
+static void unlock_table(void)
+{
+    fork_lock_after(&table_lock);
+}
+
+/* Of the parent's threads one is left, under another number. */
+static void empty_table(void)
+{
+    memset(guest_threads, 0, sizeof guest_threads);
+    guest_thread_count = 0;
+    guest_self = NULL;
+    fork_lock_in_child(&table_lock);
+}
+
+static bool make_exit_key(void)
+{
+    return pthread_key_create(&exit_key, forget_thread) == 0;
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(lock_table, unlock_table, empty_table) == 0;
+}
+
+/* A free place for the number, the first on its way; those that are gone may be taken again. */
+static struct guest_thread *find_place(int number)
+{
+    for (unsigned i = 0; i < THREAD_COUNT; i++) {
+        struct guest_thread *place = &guest_threads[((unsigned)number + i) % THREAD_COUNT];
+        if (place->number == 0 || place->number == NUMBER_GONE)
+            return place;
+    }
+    return NULL;
+}
+
+enum segue_status guest_thread_register(struct guest_thread **self)
+{
+    stack_t present;
+    if (system_call3(SYS_sigaltstack, 0, (long)&present, 0) != 0 || (present.ss_flags & SS_DISABLE))
+        return SEGUE_UNSUPPORTED;
+    if (!once(&exit_key_once, make_exit_key) || !once(&forks, watch_forks))
+        return SEGUE_NO_MEMORY;
+    int number = (int)system_call3(SYS_gettid, 0, 0, 0);
+    fork_lock_take(&table_lock);
+    struct guest_thread *place = find_place(number);
+    if (place) {
+        place->gate = NULL;
+        __atomic_store_n(&place->number, number, __ATOMIC_RELEASE);
+        if (__atomic_fetch_add(&guest_thread_count, 1, __ATOMIC_RELAXED) > 0)
+            __atomic_store_n(&guest_way, (const void *)guest_dispatch, __ATOMIC_SEQ_CST);
+    }
+    fork_lock_release(&table_lock);
+    if (!place)
+        return SEGUE_NO_MEMORY;
+    *self = place;
+    pthread_setspecific(exit_key, place);
+    return SEGUE_OK;
+}
+
+struct gate *guest_running(void)
+{
+    if (__atomic_load_n(&guest_thread_count, __ATOMIC_RELAXED) == 0)
+        return NULL;
+    int number = (int)system_call3(SYS_gettid, 0, 0, 0);
+    for (unsigned i = 0; i < THREAD_COUNT; i++) {
+        const struct guest_thread *place = &guest_threads[((unsigned)number + i) % THREAD_COUNT];
+        if (place->number == number)
+            return place->gate && place->gate->place != GATE_PLACE_HOST ? place->gate : NULL;
+        if (place->number == 0)
+            return NULL;
+    }
+    return NULL;
+}
+
+static void set_bases(const struct gate *gate)
+{
+    if (gate->by_system_call) {
+        system_call3(SYS_arch_prctl, ARCH_SET_GS, (long)gate->now_gs, 0);
+        system_call3(SYS_arch_prctl, ARCH_SET_FS, (long)gate->now_fs, 0);
+        return;
+    }
+    __asm__ volatile("wrgsbase %0\n\twrfsbase %1" : : "r"(gate->now_gs), "r"(gate->now_fs));
+}
+
+void guest_goes_on(struct gate *gate, const void *ucontext)
+{
+    int number = (int)system_call3(SYS_gettid, 0, 0, 0);
+    struct guest_thread *place = &guest_threads[(unsigned)number % THREAD_COUNT];
+    memset(guest_threads, 0, sizeof guest_threads);
+    *place = (struct guest_thread){.number = number, .gate = gate};
+    guest_thread_count = 1;
+    guest_self = place;
+    gate->thread = number;
+    if (gate->entered != ucontext)
+        return;
+    if (gate->frame == (uint64_t)(uintptr_t)ucontext)
+        gate->frame = 0;
+    gate->entered = NULL;
+    gate->place = GATE_PLACE_GUEST;
+    set_bases(gate);
+}
+
+/* ---- gates ---- */
+
+static size_t page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The code first and the data behind it. No page is ever writable and executable at once. */
+static void *map_gate(void)
+{
+    size_t page = page_size();
+    char *code = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (code == MAP_FAILED)
+        return NULL;
+    memset(code, 0xcc, page);
+    memcpy(code, gate_code, (size_t)(gate_code_end - gate_code));
+    if (page == GATE_CODE_SIZE && mprotect(code, page, PROT_READ | PROT_EXEC) == 0)
+        return code;
+    munmap(code, 2 * page);
+    return NULL;
+}
+
+enum segue_status segue_guest_new(struct segue_guest *guest, uint64_t features)
+{
+    if (!guest)
+        return SEGUE_INVALID;
+    *guest = (struct segue_guest){.trap_num = 0};
+    if (control_has_shadow_stack())
+        return SEGUE_UNSUPPORTED;
+    if (!make_hole())
+        return SEGUE_NO_MEMORY;
+    vector_learn();
+    if (features) {
+        enum segue_status status = vector_new(&guest->xstate, features);
+        if (status != SEGUE_OK)
+            return status;
+    }
+    char *code = map_gate();
+    if (!code) {
+        free(guest->xstate.area);
+        guest->xstate.area = NULL;
+        return SEGUE_UNSUPPORTED;
+    }
+    struct gate *gate = (struct gate *)(void *)(code + GATE_CODE_SIZE);
+    gate->guest = guest;
+    gate->by_system_call = use_system_calls();
+    gate->out = (uint64_t)(uintptr_t)guest_out;
+    gate->area_size = guest->xstate.size;
+    guest->gate = gate;
+    guest->entry = (uint64_t)(uintptr_t)gate_entry;
+    return SEGUE_OK;
+}
+
+enum segue_status segue_guest_free(struct segue_guest *guest)
+{
+    struct gate *gate = guest ? guest->gate : NULL;
+    if (!gate)
+        return SEGUE_INVALID;
+    if (__atomic_load_n(&gate->thread, __ATOMIC_ACQUIRE))
+        return SEGUE_BUSY;
+    if (gate->area_size)
+        free(guest->xstate.area);
+    const void *own = (const char *)gate - GATE_CODE_SIZE + (gate_call - gate_code);
+    __atomic_compare_exchange_n(&guest_way, &own, (const void *)guest_nobody, false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
+    munmap((char *)gate - GATE_CODE_SIZE, 2 * page_size());
+    *guest = (struct segue_guest){.trap_num = 0};
+    return SEGUE_OK;
+}
+
+/* ---- signals ---- */
+
+void (*guest_handlers[_NSIG])(int, siginfo_t *, void *);
+
+/* The C library's code that a handler returns to. */
+static uint64_t restorer;
+
+bool guest_is_restorer(uint64_t address)
+{
+    return restorer && address - restorer < RESTORER_SIZE;
+}
+
+bool guest_send(int thread, int signal)
+{
+    return system_call3(SYS_tgkill, system_call3(SYS_getpid, 0, 0, 0), thread, signal) == 0;
+}
+
+static void note_restorer(int number)
+{
+    struct {
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        uint64_t mask;
+    } action;
+    if (system_call4(SYS_rt_sigaction, number, 0, (long)&action, sizeof action.mask) == 0 && action.restorer)
+        restorer = (uint64_t)(uintptr_t)action.restorer;
+}
+
+int segue_guest_sigaction(int number, const struct sigaction *action, struct sigaction *previous)
+{
+    if (number < 1 || number >= _NSIG) {
+        errno = EINVAL;
+        return -1;
+    }
+    void (*handler_before)(int, siginfo_t *, void *) = guest_handlers[number];
+    struct sigaction before, wrapped;
+    if (action) {
+        wrapped = *action;
+        bool has_handler =
+            (action->sa_flags & SA_SIGINFO) || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+        if (has_handler) {
+            /* A handler of one argument takes no harm from two more. */
+            guest_handlers[number] = action->sa_sigaction;
+            wrapped.sa_sigaction = guest_signal_entry;
+            wrapped.sa_flags |= SA_SIGINFO | SA_ONSTACK;
+        }
+    }
+    if (sigaction(number, action ? &wrapped : NULL, &before) != 0) {
+        guest_handlers[number] = handler_before;
+        return -1;
+    }
+    note_restorer(number);
+    if ((before.sa_flags & SA_SIGINFO) && before.sa_sigaction == guest_signal_entry)
+        before.sa_sigaction = handler_before;
+    if (previous)
+        *previous = before;
+    return 0;
+}
+
+void segue_guest_handler(int number, siginfo_t *info, void *ucontext)
+{
+    static const struct sigaction default_action;
+    if (segue_guest_catch(info, ucontext) == SEGUE_OK)
+        return;
+    /* A fault happens again, with nobody in between. A signal that was sent was for a guest that is gone. */
+    if (info->si_code > 0)
+        sigaction(number, &default_action, NULL);
+}

@@ -1,0 +1,528 @@
+/* guest_x86_64.S: into a guest and out of it, and what a signal handler must do before it is C.
+ *
+ * The two pages of a gate:
+ *
+ *      +0      code, copied from gate_code below: reaches the data by its distance
+ *      +4096   data, struct gate
+ *
+ *   guest_go (the library)         callee-saved registers to the host's stack, extended state, bases
+ *   gate_enter (the page)          flags, all registers, and away by a jump through the data
+ *   ...the guest...
+ *   gate_entry (the library)      what every guest calls: by guest_way to
+ *   gate_call (the page)             all registers and flags to the data, or
+ *   guest_dispatch (the library)     so too, where several threads have run guests: the thread's number says which page
+ *   guest_out (the library)        bases, extended state, the host's stack and registers
+ *
+ * The host's stack in the meantime:
+ *
+ *      return address of guest_go
+ *      rbp rbx r12 r13 r14 r15     <- host_rsp
+ */
+#include <cet.h>
+
+#include "ctx/state/registers_x86_64.h"
+#include "ctx/state/vector_moves_x86_64.h"
+
+#define SYS_ARCH_PRCTL 158
+#define SYS_GETTID 186
+#define ARCH_SET_GS 0x1001
+#define ARCH_SET_FS 0x1002
+#define ARCH_GET_FS 0x1003
+#define ARCH_GET_GS 0x1004
+
+#define FLAG_ALIGNMENT 0x40000
+/* Trap, direction, nested task, alignment check: what a host's code does not expect. */
+#define UNEXPECTED_FLAGS 0x44500
+
+/* ---- the page ---- */
+
+        .section .text.gate_code, "ax", @progbits
+        .p2align 6
+        .globl  gate_code, gate_code_end, gate_call, gate_enter, gate_enter_iret, gate_enter_end
+        .hidden gate_code, gate_code_end, gate_call, gate_enter, gate_enter_iret, gate_enter_end
+gate_code:
+#define DATA(offset) (gate_code + GATE_CODE_SIZE + offset)(%rip)
+
+.macro LOAD register, place
+        movq    DATA(\place), \register
+.endm
+.macro STORE register, place
+        movq    \register, DATA(\place)
+.endm
+
+/* A MOV changes no flag, so they may come first. */
+gate_enter:
+        _CET_ENDBR
+        leaq    DATA(GATE_RFLAGS), %rsp
+        popfq
+        EACH_REGISTER LOAD
+        movq    DATA(GATE_RSP), %rsp
+        jmp     *DATA(GATE_RIP)
+
+/* With the trap flag, which would trap in here: all of it by one instruction. */
+gate_enter_iret:
+        _CET_ENDBR
+        EACH_REGISTER LOAD
+        leaq    DATA(GATE_IRET), %rsp
+        iretq
+gate_enter_end:
+
+/* The guest's call. */
+        .p2align 4
+gate_call:
+        _CET_ENDBR
+        EACH_REGISTER STORE
+        movq    (%rsp), %rax
+        leaq    8(%rsp), %rcx
+        movq    %rax, DATA(GATE_RIP)
+        movq    %rcx, DATA(GATE_RSP)
+        leaq    DATA(GATE_RFLAGS + 8), %rsp
+        pushfq
+        leaq    DATA(0), %rbx
+        movl    $GUEST_CALLED, GATE_REASON(%rbx)
+        jmp     *GATE_OUT(%rbx)
+gate_code_end:
+
+/* ---- the library's part ---- */
+
+        .section .text.guest_go, "ax", @progbits
+        .globl  guest_go, guest_out, guest_landed, guest_go_commit, guest_text_begin, guest_text_end
+        .hidden guest_go, guest_out, guest_landed, guest_go_commit, guest_text_begin, guest_text_end
+        .type   guest_go, @function
+        .type   guest_out, @function
+        .type   guest_landed, @function
+
+/* arch_prctl(code, address): clobbers rax, rcx, rdx, rsi, rdi, r11. */
+.macro SET_BASE code, address
+        movl    $SYS_ARCH_PRCTL, %eax
+        movl    $\code, %edi
+        movq    \address, %rsi
+        syscall
+.endm
+
+/* guest_go (rdi gate) */
+        .p2align 4
+guest_text_begin:
+guest_go:
+        .cfi_startproc
+        _CET_ENDBR
+        pushq   %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbp, 0
+        pushq   %rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbx, 0
+        pushq   %r12
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r12, 0
+        pushq   %r13
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r13, 0
+        pushq   %r14
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r14, 0
+        pushq   %r15
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %r15, 0
+        movq    %rdi, %rbx
+        movq    %rsp, GATE_HOST_RSP(%rbx)
+        stmxcsr GATE_HOST_MXCSR(%rbx)
+        fnstcw  GATE_HOST_X87(%rbx)
+        movl    $GUEST_STOPPED, GATE_REASON(%rbx)
+        /* From here on a signal handler sets the host's bases first. */
+        movl    $PLACE_GUEST, GATE_PLACE(%rbx)
+guest_go_commit:
+        /* From here to the guest's first instruction, a request to stop ends it by sending us to guest_landed. */
+        cmpl    $0, GATE_STOP(%rbx)
+        jne     landed
+        movq    GATE_AREA(%rbx), %rsi
+        testq   %rsi, %rsi
+        jz      1f
+        cmpl    $0, GATE_BY_MOVES(%rbx)
+        jne     5f
+        movl    GATE_FEATURES(%rbx), %eax
+        movl    GATE_FEATURES+4(%rbx), %edx
+        xrstor64 (%rsi)
+        jmp     1f
+5:      LOAD_VECTORS
+1:      movq    GATE_FS_BASE(%rbx), %rax
+        movq    GATE_GS_BASE(%rbx), %rcx
+        cmpl    $0, GATE_BY_SYSTEM_CALL(%rbx)
+        jne     2f
+        wrfsbase %rax
+        cmpq    GATE_HOST_GS(%rbx), %rcx
+        je      3f
+        wrgsbase %rcx
+3:      jmp     *GATE_IN(%rbx)
+2:      cmpq    GATE_HOST_GS(%rbx), %rcx
+        je      4f
+        SET_BASE ARCH_SET_GS, GATE_GS_BASE(%rbx)
+4:      SET_BASE ARCH_SET_FS, GATE_FS_BASE(%rbx)
+        jmp     *GATE_IN(%rbx)
+
+/* guest_out (rbx gate), on the gate's data for a stack, or on the guest's: nothing is written to it. */
+        .p2align 4
+guest_out:
+        _CET_ENDBR
+        cmpl    $PLACE_GUEST, GATE_PLACE(%rbx)
+        jne     guest_misused
+        .cfi_remember_state
+        /* The caller is the host's, by the stack it left: DW_OP_breg3 (rbx) host_rsp, deref, + 56. */
+        .cfi_escape 0x0f, 6, 0x73, (GATE_HOST_RSP & 0x7f) | 0x80, GATE_HOST_RSP >> 7, 0x06, 0x23, 56
+        movq    GATE_HOST_RSP(%rbx), %rsp
+        testl   $UNEXPECTED_FLAGS, GATE_RFLAGS(%rbx)
+        jz      1f
+        pushq   $0x202
+        popfq
+1:      cmpl    $0, GATE_BY_SYSTEM_CALL(%rbx)
+        jne     2f
+        rdfsbase %rax
+        rdgsbase %rcx
+        movq    %rax, GATE_FS_BASE(%rbx)
+        movq    %rcx, GATE_GS_BASE(%rbx)
+        movq    GATE_HOST_FS(%rbx), %rax
+        movq    GATE_HOST_GS(%rbx), %rdx
+        wrfsbase %rax
+        cmpq    %rdx, %rcx
+        je      3f
+        wrgsbase %rdx
+        jmp     3f
+2:      SET_BASE ARCH_SET_FS, GATE_HOST_FS(%rbx)
+        movq    GATE_HOST_GS(%rbx), %rsi
+        cmpq    GATE_GS_BASE(%rbx), %rsi
+        je      3f
+        SET_BASE ARCH_SET_GS, GATE_HOST_GS(%rbx)
+3:      movq    GATE_AREA(%rbx), %rsi
+        testq   %rsi, %rsi
+        jz      4f
+        cmpl    $0, GATE_BY_MOVES(%rbx)
+        jne     5f
+        movl    GATE_FEATURES(%rbx), %eax
+        movl    GATE_FEATURES+4(%rbx), %edx
+        xsave64 (%rsi)
+        testl   $COMPONENT_AVX, GATE_FEATURES(%rbx)
+        jz      4f
+        vzeroupper                      /* dirty upper halves would slow the host's SSE code */
+4:      fnstsw  %ax                     /* first: an exception that waits would be raised by EMMS */
+        testb   %al, %al
+        jz      6f
+        fnclex
+6:      emms
+        jmp     landed
+5:      STORE_VECTORS
+        .cfi_restore_state
+        jmp     landed
+
+/* guest_landed (rdi gate): where a handler's return leads. The stack is the guest's, and so may the bases be. */
+        .p2align 4
+guest_landed:
+        _CET_ENDBR
+        .cfi_remember_state
+        .cfi_escape 0x0f, 6, 0x75, (GATE_HOST_RSP & 0x7f) | 0x80, GATE_HOST_RSP >> 7, 0x06, 0x23, 56
+        movq    GATE_HOST_RSP(%rdi), %rsp
+        .cfi_restore_state
+        movq    %rdi, %rbx
+        cmpl    $0, GATE_BY_SYSTEM_CALL(%rbx)
+        jne     1f
+        movq    GATE_HOST_FS(%rbx), %rax
+        wrfsbase %rax
+        movq    GATE_HOST_GS(%rbx), %rax
+        wrgsbase %rax
+        jmp     landed
+1:      SET_BASE ARCH_SET_FS, GATE_HOST_FS(%rbx)
+        SET_BASE ARCH_SET_GS, GATE_HOST_GS(%rbx)
+landed:
+        fldcw   GATE_HOST_X87(%rbx)
+        ldmxcsr GATE_HOST_MXCSR(%rbx)
+        movl    $PLACE_HOST, GATE_PLACE(%rbx)
+        popq    %r15
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r15
+        popq    %r14
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r14
+        popq    %r13
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r13
+        popq    %r12
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %r12
+        popq    %rbx
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %rbx
+        popq    %rbp
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore %rbp
+        ret
+        .cfi_endproc
+        .size   guest_go, . - guest_go
+
+/* ---- what guests call ---- */
+
+.macro STORE_TO_GATE register, place
+        movq    \register, \place(%rbx)
+.endm
+
+        .globl  gate_entry, guest_dispatch, guest_dispatch_begun, guest_nobody
+        .hidden gate_entry, guest_dispatch, guest_dispatch_begun, guest_nobody
+        .type   gate_entry, @function
+        .p2align 4
+gate_entry:
+        .cfi_startproc
+        .cfi_undefined %rip
+        _CET_ENDBR
+        jmp     *guest_way(%rip)
+
+/* guest_dispatch: finds the thread's gate by the thread's number. It needs the guest's stack for five registers and the
+ * flags: the lowest word first, so that what is missing is missed before anything is changed.
+ *
+ *      return address          <- rsp at the call
+ *      rax rcx r11 rdx flags
+ *      rbx
+ */
+        .p2align 4
+guest_dispatch:
+        _CET_ENDBR
+        movq    %rbx, -48(%rsp)
+        movq    %rax, -8(%rsp)
+        movq    %rcx, -16(%rsp)
+        movq    %r11, -24(%rsp)
+        movq    %rdx, -32(%rsp)
+guest_dispatch_begun:
+        leaq    -32(%rsp), %rsp
+        pushfq
+        leaq    -8(%rsp), %rsp
+        movl    $SYS_GETTID, %eax
+        syscall
+        movl    %eax, %ecx
+        leaq    guest_threads(%rip), %rbx
+        movl    $THREAD_COUNT, %r11d
+1:      andl    $(THREAD_COUNT - 1), %ecx
+        movl    %ecx, %edx
+        shll    $4, %edx
+        cmpl    %eax, THREAD_NUMBER(%rbx, %rdx)
+        je      2f
+        cmpl    $0, THREAD_NUMBER(%rbx, %rdx)
+        je      3f
+        incl    %ecx
+        decl    %r11d
+        jnz     1b
+        jmp     3f
+2:      movq    THREAD_GATE(%rbx, %rdx), %rax
+        testq   %rax, %rax
+        jz      3f
+        cmpl    $PLACE_GUEST, GATE_PLACE(%rax)
+        jne     3f
+        movq    %rax, %rdx
+        movq    0(%rsp), %rax
+        movq    %rax, 8(%rdx)                   /* rbx, in struct segue_regs */
+        movq    8(%rsp), %rax
+        movq    %rax, GATE_RFLAGS(%rdx)
+        movq    48(%rsp), %rax
+        movq    %rax, GATE_RIP(%rdx)
+        leaq    56(%rsp), %rax
+        movq    %rax, GATE_RSP(%rdx)
+        movq    %rdx, %rbx
+        movq    16(%rsp), %rdx
+        movq    24(%rsp), %r11
+        movq    32(%rsp), %rcx
+        movq    40(%rsp), %rax
+        EACH_REGISTER_BUT_RBX STORE_TO_GATE
+        movl    $GUEST_CALLED, GATE_REASON(%rbx)
+        jmp     guest_out
+        /* Nobody's guest: all as it was at the call. */
+3:      movq    0(%rsp), %rbx
+        movq    16(%rsp), %rdx
+        movq    24(%rsp), %r11
+        movq    32(%rsp), %rcx
+        movq    40(%rsp), %rax
+        leaq    8(%rsp), %rsp
+        popfq
+        leaq    32(%rsp), %rsp
+guest_nobody:
+        _CET_ENDBR
+        ud2
+
+/* A call while the only thread with guests runs none, or a handler: its registers are where it cannot miss them. */
+guest_misused:
+        movq    GATE_RSP(%rbx), %rsp
+        leaq    -8(%rsp), %rsp
+        ud2
+        .cfi_endproc
+        .size   gate_entry, . - gate_entry
+guest_text_end:
+
+        .section .data.rel.guest_way, "aw", @progbits
+        .globl  guest_way
+        .hidden guest_way
+        .type   guest_way, @object
+        .p2align 3
+guest_way:
+        .quad   guest_nobody
+        .size   guest_way, . - guest_way
+
+/* The x87 control word, MXCSR, and nothing else. */
+        .section .rodata.initial_state, "a", @progbits
+        .p2align 4
+initial_state:
+        .short  0x37f
+        .zero   AREA_MXCSR - 2
+        .long   0x1f80
+        .zero   512 - AREA_MXCSR - 4
+
+/* ---- signals ---- */
+
+/* guest_run_handler (edi number, rsi info, rdx ucontext, rcx stack pointer, rax handler): runs the handler with the
+ * host's bases; it gets the stack pointer too, unless a guest was interrupted. The
+ * entries
+ * below jump to it, so it stands as the kernel calls a handler. Nothing before guest_handle may touch %fs or %gs.
+ *
+ *      return address (the kernel's restorer)
+ *      rbp                 <- rbp
+ *      rbx r12 r13 r14 r15
+ *      rsi rdx             kept over the system calls
+ *
+ *      ebx number, r12 handler, r13 and r14 the bases that were in force, r15 gate
+ */
+        .section .text.guest_run_handler, "ax", @progbits
+        .globl  guest_run_handler, guest_run_handler_pushed, guest_run_handler_framed, guest_run_handler_popped
+        .hidden guest_run_handler, guest_run_handler_pushed, guest_run_handler_framed, guest_run_handler_popped
+        .globl  guest_run_handler_tail, guest_run_handler_end
+        .hidden guest_run_handler_tail, guest_run_handler_end
+        .type   guest_run_handler, @function
+        .p2align 4
+guest_run_handler:
+        .cfi_startproc
+        cmpl    $0, guest_thread_count(%rip)
+        jne     1f
+        jmp     *%rax
+1:      pushq   %rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rbp, 0
+guest_run_handler_pushed:
+        movq    %rsp, %rbp
+        .cfi_def_cfa_register %rbp
+guest_run_handler_framed:
+        pushq   %rbx
+        .cfi_offset %rbx, -24
+        pushq   %r12
+        .cfi_offset %r12, -32
+        pushq   %r13
+        .cfi_offset %r13, -40
+        pushq   %r14
+        .cfi_offset %r14, -48
+        pushq   %r15
+        .cfi_offset %r15, -56
+        pushq   %rsi
+        pushq   %rdx
+        subq    $8, %rsp
+        movl    %edi, %ebx
+        movq    %rax, %r12
+
+        /* The thread, by its number. A place in the table that was never used ends the search. */
+        movl    $SYS_GETTID, %eax
+        syscall
+        movl    %eax, %ecx
+        leaq    guest_threads(%rip), %r8
+        movl    $THREAD_COUNT, %r9d
+2:      andl    $(THREAD_COUNT - 1), %ecx
+        movl    %ecx, %r10d
+        shll    $4, %r10d
+        movl    THREAD_NUMBER(%r8, %r10), %r11d
+        testl   %r11d, %r11d
+        jz      6f
+        cmpl    %eax, %r11d
+        je      3f
+        incl    %ecx
+        decl    %r9d
+        jnz     2b
+        jmp     6f
+3:      movq    THREAD_GATE(%r8, %r10), %r15
+        testq   %r15, %r15
+        jz      6f
+        cmpl    $PLACE_GUEST, GATE_PLACE(%r15)
+        jne     6f
+
+        /* Between guest_go and guest_landed. */
+        cmpl    $0, GATE_BY_SYSTEM_CALL(%r15)
+        jne     4f
+        rdfsbase %r13
+        rdgsbase %r14
+        movq    GATE_HOST_FS(%r15), %rax
+        wrfsbase %rax
+        movq    GATE_HOST_GS(%r15), %rax
+        wrgsbase %rax
+        jmp     5f
+4:      subq    $16, %rsp
+        movl    $SYS_ARCH_PRCTL, %eax
+        movl    $ARCH_GET_FS, %edi
+        movq    %rsp, %rsi
+        syscall
+        movl    $SYS_ARCH_PRCTL, %eax
+        movl    $ARCH_GET_GS, %edi
+        leaq    8(%rsp), %rsi
+        syscall
+        popq    %r13
+        popq    %r14
+        SET_BASE ARCH_SET_FS, GATE_HOST_FS(%r15)
+        SET_BASE ARCH_SET_GS, GATE_HOST_GS(%r15)
+        /* The kernel leaves the alignment check flag as the guest has it; C code does not expect it. */
+5:      pushfq
+        andl    $~FLAG_ALIGNMENT, (%rsp)
+        popfq
+        movl    $PLACE_HANDLER, GATE_PLACE(%r15)
+        movq    %r13, GATE_NOW_FS(%r15)
+        movq    %r14, GATE_NOW_GS(%r15)
+        movl    %ebx, %edi
+        movq    -48(%rbp), %rsi
+        movq    -56(%rbp), %rdx
+        movq    %r12, %rcx
+        movq    %r15, %r8
+        call    guest_handle
+guest_run_handler_tail:
+        movl    $PLACE_GUEST, GATE_PLACE(%r15)
+        cmpl    $0, GATE_BY_SYSTEM_CALL(%r15)
+        jne     1f
+        wrfsbase %r13
+        wrgsbase %r14
+        jmp     7f
+1:      SET_BASE ARCH_SET_FS, %r13
+        SET_BASE ARCH_SET_GS, %r14
+        jmp     7f
+
+        /* No guest. */
+6:      movl    %ebx, %edi
+        movq    -48(%rbp), %rsi
+        movq    -56(%rbp), %rdx
+        leaq    8(%rbp), %rcx
+        call    *%r12
+7:      addq    $24, %rsp
+        popq    %r15
+        popq    %r14
+        popq    %r13
+        popq    %r12
+        popq    %rbx
+        popq    %rbp
+        .cfi_def_cfa %rsp, 8
+guest_run_handler_popped:
+        ret
+guest_run_handler_end:
+        .cfi_endproc
+        .size   guest_run_handler, . - guest_run_handler
+
+/* guest_signal_entry: as the kernel calls it. */
+        .section .text.guest_signal_entry, "ax", @progbits
+        .globl  guest_signal_entry
+        .hidden guest_signal_entry
+        .type   guest_signal_entry, @function
+        .p2align 4
+guest_signal_entry:
+        .cfi_startproc
+        _CET_ENDBR
+        leaq    guest_handlers(%rip), %rax
+        movq    (%rax, %rdi, 8), %rax
+        jmp     guest_run_handler
+        .cfi_endproc
+        .size   guest_signal_entry, . - guest_signal_entry
+
+        .section .note.GNU-stack, "", @progbits

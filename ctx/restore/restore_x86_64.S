@@ -1,0 +1,151 @@
+/* restore_x86_64.S: to any register state at once, without the kernel.
+ *
+ * struct landing lies on the stack in use (the handler's) or beyond the red zone of the one it leads to, and becomes the top of it, so that a signal that comes in
+ * between finds nothing below that anybody needs:
+ *
+ *      rsp ->  rax rbx rcx rdx rsi rdi rbp r8 .. r15
+ *        +120  rip cs rflags rsp ss      <- rsp at IRETQ, which takes all five at once: to the stack that it goes to
+ *                                           nothing is written
+ *        +160  the shortcut that does as IRETQ (shortcut.h), entered with rsp at rflags; 0 if there is none
+ *        +168  the handler's record
+ *        +176  the kernel's frame; 0 where the signal mask is left alone
+ *        +184  the mask
+ *
+ * A handler on an alternate stack that has signals blocked has the landing on the stack that it leads to: the mask is
+ * put in force there, so that no signal that was waiting finds the alternate stack in use.
+ *
+ * Unwinding: the caller is where the landing leads: each register is at its place in it, by DW_OP_breg7 (0x77) and the
+ * offset as two bytes of SLEB128.
+ */
+#include <cet.h>
+
+#include "ctx/layout.h"
+
+#define SYS_RT_SIGPROCMASK 14
+#define SYS_RT_SIGRETURN 15
+#define SIG_SETMASK 2
+
+/* DW_CFA_expression: `register` is at rsp + offset. */
+.macro IS_AT register, offset
+        .cfi_escape 0x10, \register, 3, 0x77, ((\offset) & 0x7f) | 0x80, ((\offset) >> 7) & 0x7f
+.endm
+
+.macro CFI_LANDING base
+        /* DW_CFA_def_cfa_expression: the stack pointer that it leads to. */
+        .cfi_escape 0x0f, 4, 0x77, ((LANDING_RSP - \base) & 0x7f) | 0x80, ((LANDING_RSP - \base) >> 7) & 0x7f, 0x06
+        IS_AT   0, (LANDING_RAX - \base)
+        IS_AT   1, (LANDING_RDX - \base)
+        IS_AT   2, (LANDING_RCX - \base)
+        IS_AT   3, (LANDING_RBX - \base)
+        IS_AT   4, (LANDING_RSI - \base)
+        IS_AT   5, (LANDING_RDI - \base)
+        IS_AT   6, (LANDING_RBP - \base)
+        IS_AT   8, (LANDING_R8 - \base)
+        IS_AT   9, (LANDING_R9 - \base)
+        IS_AT   10, (LANDING_R10 - \base)
+        IS_AT   11, (LANDING_R11 - \base)
+        IS_AT   12, (LANDING_R12 - \base)
+        IS_AT   13, (LANDING_R13 - \base)
+        IS_AT   14, (LANDING_R14 - \base)
+        IS_AT   15, (LANDING_R15 - \base)
+        IS_AT   16, (LANDING_RIP - \base)
+.endm
+
+/* The general registers are loaded; what is below rsp may be overwritten by a signal, beyond the red zone. */
+.macro CFI_LOADED
+        .cfi_escape 0x0f, 3, 0x77, LANDING_RSP - LANDING_RFLAGS, 0x06
+        .cfi_escape 0x10, 16, 2, 0x77, (LANDING_RIP - LANDING_RFLAGS) & 0x7f
+        .irp    register, %rax, %rbx, %rcx, %rdx, %rsi, %rdi, %rbp, %r8, %r9, %r10, %r11, %r12, %r13, %r14, %r15
+        .cfi_same_value \register
+        .endr
+.endm
+
+/* landing_go (rdi landing, rsi area, rdx features): without features there is no XSAVE, and the area is FXSAVE's. */
+        .section .text.landing_go, "ax", @progbits
+        .globl  landing_go, landing_off_list, landing_forgotten, landing_last, landing_shortcut, landing_refused, landing_refused_end
+        .hidden landing_go, landing_off_list, landing_forgotten, landing_last, landing_shortcut, landing_refused, landing_refused_end
+        .type   landing_go, @function
+        .p2align 4
+landing_go:
+        .cfi_startproc
+        _CET_ENDBR
+        movl    %edx, %eax
+        testq   %rdx, %rdx
+        jz      1f
+        shrq    $32, %rdx
+        xrstor64 (%rsi)
+        jmp     2f
+1:      fxrstor64 (%rsi)
+2:
+        /* The record counts only as long as its stack is the one in use. */
+        movq    LANDING_HANDLING(%rdi), %rcx
+        testq   %rcx, %rcx
+        jz      landing_off_list
+        movq    HANDLING_OUTER(%rcx), %rcx
+        movq    handling_innermost@GOTTPOFF(%rip), %rax
+        movq    %rcx, %fs:(%rax)
+landing_off_list:
+        movq    %rdi, %rsp
+        .cfi_endproc
+        /* Only from here on is the caller's address that of an instruction, and not behind a call. */
+        .cfi_startproc
+        .cfi_signal_frame
+        CFI_LANDING 0
+landing_forgotten:
+        cmpq    $0, LANDING_FRAME(%rsp)
+        je      2f
+        /* rt_sigprocmask(SIG_SETMASK, the mask, NULL, 8) */
+        movl    $SYS_RT_SIGPROCMASK, %eax
+        movl    $SIG_SETMASK, %edi
+        leaq    LANDING_MASK(%rsp), %rsi
+        xorl    %edx, %edx
+        movl    $8, %r10d
+        syscall
+        testq   %rax, %rax
+        jnz     landing_by_return
+2:
+        movq    LANDING_RAX(%rsp), %rax
+        movq    LANDING_RBX(%rsp), %rbx
+        movq    LANDING_RCX(%rsp), %rcx
+        movq    LANDING_RDX(%rsp), %rdx
+        movq    LANDING_RSI(%rsp), %rsi
+        movq    LANDING_RDI(%rsp), %rdi
+        movq    LANDING_RBP(%rsp), %rbp
+        movq    LANDING_R8(%rsp), %r8
+        movq    LANDING_R9(%rsp), %r9
+        movq    LANDING_R10(%rsp), %r10
+        movq    LANDING_R11(%rsp), %r11
+        movq    LANDING_R12(%rsp), %r12
+        movq    LANDING_R13(%rsp), %r13
+        movq    LANDING_R14(%rsp), %r14
+        movq    LANDING_R15(%rsp), %r15
+        cmpq    $0, LANDING_SHORTCUT(%rsp)
+        jne     1f
+        .cfi_remember_state
+        leaq    LANDING_RIP(%rsp), %rsp
+        CFI_LANDING LANDING_RIP
+landing_last:
+        iretq
+        .cfi_restore_state
+1:      leaq    LANDING_RFLAGS(%rsp), %rsp
+        CFI_LOADED
+landing_shortcut:
+        notrack jmp *(LANDING_SHORTCUT - LANDING_RFLAGS)(%rsp)
+        .cfi_endproc
+        .size   landing_go, . - landing_go
+
+/* The mask was refused, by a filter that was set after the library was installed: all is in the kernel's frame, too. */
+        .type   landing_by_return, @function
+landing_by_return:
+        .cfi_startproc
+        .cfi_signal_frame
+        CFI_LANDING 0
+        movq    LANDING_FRAME(%rsp), %rsp
+        .cfi_endproc
+landing_refused:
+        movl    $SYS_RT_SIGRETURN, %eax
+        syscall
+landing_refused_end:
+        .size   landing_by_return, . - landing_by_return
+
+        .section .note.GNU-stack, "", @progbits

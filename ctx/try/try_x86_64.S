@@ -1,0 +1,75 @@
+/* try_x86_64.S: the way into a block that may fault, and the way back to its beginning.
+ *
+ * segue_try keeps what a call keeps, as of its return:
+ *
+ *      struct segue_trial      rbx rbp r12 r13 r14 r15, rsp after the return, rip: the return address
+ *                              MXCSR, x87 control word, and the block around this one
+ */
+#include <cet.h>
+
+#include "ctx/layout.h"
+
+/* segue_try (rdi trial): the thread's innermost block is trial_innermost, in initial-exec thread-local storage. */
+        .section .text.segue_try, "ax", @progbits
+        .globl  segue_try
+        .type   segue_try, @function
+        .p2align 4
+segue_try:
+        .cfi_startproc
+        _CET_ENDBR
+        movq    %rbx, TRIAL_RBX(%rdi)
+        movq    %rbp, TRIAL_RBP(%rdi)
+        movq    %r12, TRIAL_R12(%rdi)
+        movq    %r13, TRIAL_R13(%rdi)
+        movq    %r14, TRIAL_R14(%rdi)
+        movq    %r15, TRIAL_R15(%rdi)
+        leaq    8(%rsp), %rax
+        movq    %rax, TRIAL_RSP(%rdi)
+        movq    (%rsp), %rax
+        movq    %rax, TRIAL_RIP(%rdi)
+        stmxcsr TRIAL_MXCSR(%rdi)
+        fnstcw  TRIAL_X87_CONTROL(%rdi)
+        movq    trial_innermost@GOTTPOFF(%rip), %rax
+        movq    %fs:(%rax), %rdx
+        movq    %rdx, TRIAL_OUTER(%rdi)
+        movq    %rdi, %fs:(%rax)
+        xorl    %eax, %eax
+        ret
+        .cfi_endproc
+        .size   segue_try, . - segue_try
+
+/* trial_back (rdi trial): where a handler's return leads. The stack may be at its end: not touched before it is the
+ * block's own. */
+        .section .text.trial_back, "ax", @progbits
+        .globl  trial_back
+        .hidden trial_back
+        .type   trial_back, @function
+        .p2align 4
+trial_back:
+        .cfi_startproc
+        _CET_ENDBR
+        /* The caller is the block's beginning. DW_CFA_def_cfa_expression, then DW_CFA_expression for each register:
+         * DW_OP_breg5 (rdi) and the offset, which fits one byte of SLEB128 below 64. */
+        .cfi_escape 0x0f, 3, 0x75, TRIAL_RSP, 0x06
+        .cfi_escape 0x10, 3, 2, 0x75, TRIAL_RBX
+        .cfi_escape 0x10, 6, 2, 0x75, TRIAL_RBP
+        .cfi_escape 0x10, 12, 2, 0x75, TRIAL_R12
+        .cfi_escape 0x10, 13, 2, 0x75, TRIAL_R13
+        .cfi_escape 0x10, 14, 2, 0x75, TRIAL_R14
+        .cfi_escape 0x10, 15, 2, 0x75, TRIAL_R15
+        .cfi_escape 0x10, 16, 2, 0x75, TRIAL_RIP
+        fldcw   TRIAL_X87_CONTROL(%rdi)
+        ldmxcsr TRIAL_MXCSR(%rdi)
+        movq    TRIAL_RBX(%rdi), %rbx
+        movq    TRIAL_RBP(%rdi), %rbp
+        movq    TRIAL_R12(%rdi), %r12
+        movq    TRIAL_R13(%rdi), %r13
+        movq    TRIAL_R14(%rdi), %r14
+        movq    TRIAL_R15(%rdi), %r15
+        movq    TRIAL_RSP(%rdi), %rsp
+        movl    $1, %eax
+        jmp     *TRIAL_RIP(%rdi)
+        .cfi_endproc
+        .size   trial_back, . - trial_back
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,387 @@
+/* redirect.c: an instruction's bytes with its memory operand led elsewhere. ModRM, SIB and displacement are written
+ * anew in place, with a base register that the instruction does not use; everything else stays as it is.
+ *
+ * SOURCES: Intel SDM volume 2, 2.1 (ModRM, SIB), 2.2.1 (REX: without effect if a prefix follows it), 2.3 (VEX), 2.7
+ * (EVEX); AMD APM volume 3, 1.2.8 (XOP). ASSUMPTIONS: Zydis lists every general register that an instruction uses,
+ * hidden ones too. */
+#include "redirect.h"
+
+#include <string.h>
+
+#include "decode/operands/registers.h"
+#include "decode/scratch.h"
+#include "decode/accesses/state.h"
+
+/* Of the register numbers that instructions encode in three bits. */
+#define ENCODED_RSP 4u
+#define SIB_FOLLOWS 4u
+
+#define REX_B 1u
+#define REX_X 2u
+/* In the byte that follows the first of VEX3, XOP and EVEX: inverted. */
+#define VECTOR_B 0x20u
+#define VECTOR_X 0x40u
+#define VVVV_SHIFT 3
+#define VVVV_MASK (15u << VVVV_SHIFT)
+
+/* The general registers that need no prefix and no SIB as a base, those first that fewest instructions use unnamed. */
+static const struct {
+    uint8_t number, encoding;
+} candidates[] = {{SEGUE_RSI, 6}, {SEGUE_RDI, 7}, {SEGUE_RBX, 3}, {SEGUE_RDX, 2}, {SEGUE_RCX, 1}, {SEGUE_RAX, 0}};
+#define CANDIDATES (sizeof candidates / sizeof *candidates)
+
+/* A redirection in the making. */
+struct making {
+    const ZydisDecodedInstruction *instruction;
+    const ZydisDecodedOperand *operands;
+    struct segue_insn *insn;
+    struct segue_redirection *redirection;
+    /* Where the opcode, or the prefix that is a part of the opcode, begins. */
+    unsigned opcode;
+    /* Encodings of the base and of the stand-in. */
+    unsigned base, stand_in;
+};
+
+static bool is_segment_or_address_prefix(uint8_t byte)
+{
+    switch (byte) {
+    case 0x26:
+    case 0x2e:
+    case 0x36:
+    case 0x3e:
+    case 0x64:
+    case 0x65:
+    case 0x67:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_rex(uint8_t byte)
+{
+    return (byte & 0xf0) == 0x40;
+}
+
+static bool is_prefix(uint8_t byte)
+{
+    return is_segment_or_address_prefix(byte) || is_rex(byte) || byte == 0x66 || byte == 0xf0 || byte == 0xf2 ||
+           byte == 0xf3;
+}
+
+static void append(struct making *making, uint8_t byte)
+{
+    making->redirection->bytes[making->redirection->length++] = byte;
+}
+
+/* The prefixes that mean something still. A REX that does not stand before the opcode has no effect; it would gain one
+ * if what stood between were left out. */
+static void append_prefixes(struct making *making)
+{
+    for (unsigned i = 0; i < making->opcode; i++) {
+        uint8_t byte = making->insn->bytes[i];
+        if (is_segment_or_address_prefix(byte) || (is_rex(byte) && i + 1 != making->opcode))
+            continue;
+        append(making, byte);
+    }
+}
+
+static bool is_vector_index(const struct making *making)
+{
+    return making->insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR;
+}
+
+/* Takes the extensions of base and index out of a REX, VEX, XOP or EVEX prefix; a vector index keeps its own. */
+static void clear_extensions(struct making *making)
+{
+    uint8_t *bytes = making->redirection->bytes;
+    unsigned last = making->redirection->length;
+    switch (making->instruction->encoding) {
+    case ZYDIS_INSTRUCTION_ENCODING_LEGACY:
+    case ZYDIS_INSTRUCTION_ENCODING_3DNOW:
+        if (last > 0 && is_rex(bytes[last - 1]))
+            bytes[last - 1] &= (uint8_t) ~(REX_B | REX_X);
+        break;
+    case ZYDIS_INSTRUCTION_ENCODING_VEX:
+        if (making->insn->bytes[making->opcode] == 0xc5)
+            break;
+        bytes[last + 1] |= VECTOR_B | (is_vector_index(making) ? 0 : VECTOR_X);
+        break;
+    default:
+        bytes[last + 1] |= VECTOR_B | (is_vector_index(making) ? 0 : VECTOR_X);
+        break;
+    }
+}
+
+/* The byte of VEX, XOP or EVEX that names the second source. */
+static unsigned vvvv_place(const struct making *making)
+{
+    return making->insn->bytes[making->opcode] == 0xc5 ? 1 : 2;
+}
+
+static uint8_t number_of(const ZydisDecodedOperand *operand)
+{
+    struct register_place place;
+    if (operand->type != ZYDIS_OPERAND_TYPE_REGISTER || !register_find(operand->reg.value, &place))
+        return SEGUE_REGISTER_NONE;
+    return place.number;
+}
+
+/* The register that another has to stand in for: RSP, which is the host's while the instruction runs, or a bit offset,
+ * which leads away from the operand. */
+static uint8_t replaced_register(const struct making *making)
+{
+    const struct segue_memory_operand *memory = &making->insn->memory[0];
+    if (memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET)
+        return memory->mask;
+    for (unsigned i = 0; i < making->instruction->operand_count; i++)
+        if (number_of(&making->operands[i]) == SEGUE_RSP)
+            return SEGUE_RSP;
+    return SEGUE_REGISTER_NONE;
+}
+
+/* Chooses the base, and the stand-in if there is to be one, among the registers that the instruction does not use. */
+static bool choose_registers(struct making *making, uint8_t replaced)
+{
+    unsigned used = 0, chosen = 0;
+    for (unsigned i = 0; i < making->instruction->operand_count; i++) {
+        uint8_t number = number_of(&making->operands[i]);
+        if (number < SEGUE_RIP)
+            used |= 1u << number;
+    }
+    for (unsigned i = 0; i < CANDIDATES && chosen < 2; i++) {
+        if (used >> candidates[i].number & 1)
+            continue;
+        if (chosen++ == 0) {
+            making->base = candidates[i].encoding;
+            making->redirection->base = candidates[i].number;
+        } else if (replaced != SEGUE_REGISTER_NONE) {
+            making->stand_in = candidates[i].encoding;
+            making->redirection->stand_in = candidates[i].number;
+        }
+    }
+    return chosen >= (replaced == SEGUE_REGISTER_NONE ? 1u : 2u);
+}
+
+/* Puts the stand-in where the replaced register is named; false if it is named where there is no place for another. */
+static bool substitute(struct making *making, uint8_t replaced, unsigned start, uint8_t *reg)
+{
+    uint8_t *bytes = making->redirection->bytes;
+    for (unsigned i = 0; i < making->instruction->operand_count; i++) {
+        const ZydisDecodedOperand *operand = &making->operands[i];
+        if (number_of(operand) != replaced)
+            continue;
+        if (operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG) {
+            *reg = (uint8_t)making->stand_in;
+            /* A bit offset may be in one of the upper registers. */
+            if (start > 0 && is_rex(bytes[start - 1]))
+                bytes[start - 1] &= (uint8_t)~4u;
+        } else if (operand->encoding == ZYDIS_OPERAND_ENCODING_NDSNDD) {
+            uint8_t *vvvv = &bytes[start + vvvv_place(making)];
+            *vvvv = (uint8_t)((*vvvv & ~VVVV_MASK) | (~making->stand_in << VVVV_SHIFT & VVVV_MASK));
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool redirect_operand(struct making *making)
+{
+    const ZydisDecodedInstruction *instruction = making->instruction;
+    const uint8_t *bytes = making->insn->bytes;
+    unsigned modrm = instruction->raw.modrm.offset, tail = modrm + 1;
+    uint8_t replaced = replaced_register(making), reg = bytes[modrm] >> 3 & 7;
+    if (!choose_registers(making, replaced))
+        return false;
+    append_prefixes(making);
+    unsigned start = making->redirection->length;
+    for (unsigned i = making->opcode; i < modrm; i++)
+        append(making, bytes[i]);
+    uint8_t end = making->redirection->length;
+    making->redirection->length = (uint8_t)start;
+    clear_extensions(making);
+    making->redirection->length = end;
+    if (replaced != SEGUE_REGISTER_NONE && !substitute(making, replaced, start, &reg))
+        return false;
+
+    append(making, (uint8_t)((unsigned)reg << 3 | (is_vector_index(making) ? SIB_FOLLOWS : making->base)));
+    if (is_vector_index(making))
+        append(making, (uint8_t)((bytes[instruction->raw.sib.offset] & ~7u) | making->base));
+    if (instruction->attributes & ZYDIS_ATTRIB_HAS_SIB)
+        tail++;
+    tail += instruction->raw.disp.size / 8;
+    for (unsigned i = tail; i < instruction->length; i++)
+        append(making, bytes[i]);
+    making->redirection->modrm = bytes[modrm];
+    return true;
+}
+
+/* Nothing in the bytes names the address. */
+static bool redirect_implicit(struct making *making)
+{
+    append_prefixes(making);
+    for (unsigned i = making->opcode; i < making->instruction->length; i++)
+        append(making, making->insn->bytes[i]);
+    return replaced_register(making) == SEGUE_REGISTER_NONE;
+}
+
+/* The tiles' configuration belongs to the thread; whoever runs the instruction in its place has another. */
+static bool moves_tile_configuration(const struct making *making)
+{
+    return making->instruction->mnemonic == ZYDIS_MNEMONIC_LDTILECFG ||
+           making->instruction->mnemonic == ZYDIS_MNEMONIC_STTILECFG;
+}
+
+static bool has_redirectable_operand(const struct making *making)
+{
+    const struct segue_insn *insn = making->insn;
+    if (insn->memory_count != 1 || moves_tile_configuration(making))
+        return false;
+    switch (insn->memory[0].addressing) {
+    case SEGUE_ADDRESSING_PLAIN:
+    case SEGUE_ADDRESSING_BIT_OFFSET:
+    case SEGUE_ADDRESSING_COMPRESSED:
+    case SEGUE_ADDRESSING_VECTOR:
+    case SEGUE_ADDRESSING_STATE:
+        break;
+    default:
+        return false;
+    }
+    for (unsigned i = 0; i < making->instruction->operand_count; i++)
+        if (making->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+            making->operands[i].encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM)
+            return true;
+    return false;
+}
+
+/* Addresses are in registers of the instruction's own choice, and in nothing else. */
+static bool has_implicit_addresses(const struct making *making)
+{
+    const struct segue_insn *insn = making->insn;
+    for (unsigned i = 0; i < making->instruction->operand_count; i++)
+        if (making->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+            making->operands[i].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
+            return false;
+    for (unsigned i = 0; i < insn->memory_count; i++) {
+        unsigned addressing = insn->memory[i].addressing;
+        if (insn->memory[i].base >= SEGUE_RIP || insn->memory[i].base == SEGUE_RSP ||
+            (addressing != SEGUE_ADDRESSING_PLAIN && addressing != SEGUE_ADDRESSING_STRING &&
+             addressing != SEGUE_ADDRESSING_TABLE && addressing != SEGUE_ADDRESSING_LINE))
+            return false;
+    }
+    return insn->memory_count > 0;
+}
+
+/* The component that a register is a part of. With VEX or EVEX a result clears what lies above it. */
+static unsigned state_of_register(const ZydisDecodedInstruction *instruction, ZydisRegister reg)
+{
+    const unsigned vector = STATE_BIT(STATE_SSE) | STATE_BIT(STATE_AVX) | STATE_BIT(STATE_ZMM_HI256);
+    switch (ZydisRegisterGetClass(reg)) {
+    case ZYDIS_REGCLASS_X87:
+    case ZYDIS_REGCLASS_MMX:
+        return STATE_BIT(STATE_X87);
+    case ZYDIS_REGCLASS_XMM:
+    case ZYDIS_REGCLASS_YMM:
+    case ZYDIS_REGCLASS_ZMM:
+        if (instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+            return STATE_BIT(STATE_SSE);
+        return ZydisRegisterGetId(reg) < 16 ? vector : STATE_BIT(STATE_HI16_ZMM) | STATE_BIT(STATE_SSE);
+    case ZYDIS_REGCLASS_MASK:
+        return STATE_BIT(STATE_OPMASK);
+    default:
+        break;
+    }
+    switch (reg) {
+    case ZYDIS_REGISTER_X87CONTROL:
+    case ZYDIS_REGISTER_X87STATUS:
+    case ZYDIS_REGISTER_X87TAG:
+        return STATE_BIT(STATE_X87);
+    case ZYDIS_REGISTER_MXCSR:
+        return STATE_BIT(STATE_SSE);
+    default:
+        return 0;
+    }
+}
+
+static uint8_t state_of(const struct making *making)
+{
+    const ZydisDecodedInstruction *instruction = making->instruction;
+    unsigned state = 0;
+    for (unsigned i = 0; i < instruction->operand_count; i++) {
+        const ZydisDecodedOperand *operand = &making->operands[i];
+        /* K0 as a mask is none. */
+        bool no_mask = operand->encoding == ZYDIS_OPERAND_ENCODING_MASK && operand->reg.value == ZYDIS_REGISTER_K0;
+        if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER && !no_mask)
+            state |= state_of_register(instruction, operand->reg.value);
+        if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->mem.type == ZYDIS_MEMOP_TYPE_VSIB)
+            state |= state_of_register(instruction, operand->mem.index);
+    }
+    if (instruction->avx.mask.reg != ZYDIS_REGISTER_NONE && instruction->avx.mask.reg != ZYDIS_REGISTER_K0)
+        state |= STATE_BIT(STATE_OPMASK);
+    switch (instruction->mnemonic) {
+    /* With a memory operand they may begin to use the MMX registers all the same. */
+    case ZYDIS_MNEMONIC_CVTPI2PS:
+    case ZYDIS_MNEMONIC_CVTPI2PD:
+    case ZYDIS_MNEMONIC_FXSAVE:
+    case ZYDIS_MNEMONIC_FXSAVE64:
+    case ZYDIS_MNEMONIC_FXRSTOR:
+    case ZYDIS_MNEMONIC_FXRSTOR64:
+        state |= STATE_BIT(STATE_X87) | STATE_BIT(STATE_SSE);
+        break;
+    default:
+        break;
+    }
+    if (instruction->meta.isa_ext == ZYDIS_ISA_EXT_X87)
+        state |= STATE_BIT(STATE_X87);
+    if (making->insn->memory[0].addressing == SEGUE_ADDRESSING_STATE)
+        state = 0xff;
+    /* Conversions and classifications go by MXCSR, which Zydis does not list, even where no vector register takes
+     * part. */
+    if (instruction->meta.category == ZYDIS_CATEGORY_CONVERT ||
+        instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX)
+        state |= STATE_BIT(STATE_SSE);
+    return (uint8_t)state;
+}
+
+static void make(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
+                 struct segue_insn *insn)
+{
+    struct segue_redirection redirection = {.base = SEGUE_REGISTER_NONE, .stand_in = SEGUE_REGISTER_NONE};
+    struct making making = {
+        .instruction = instruction, .operands = operands, .insn = insn, .redirection = &redirection};
+    while (making.opcode < insn->length && is_prefix(insn->bytes[making.opcode]))
+        making.opcode++;
+    if (has_redirectable_operand(&making) && redirect_operand(&making))
+        redirection.kind = SEGUE_REDIRECTION_OPERAND;
+    else if (has_implicit_addresses(&making) && redirect_implicit(&making))
+        redirection.kind = SEGUE_REDIRECTION_IMPLICIT;
+    else
+        return;
+    redirection.state = state_of(&making);
+    insn->redirection = redirection;
+}
+
+void redirect_complete_in(struct decode_scratch *scratch, struct segue_insn *insn)
+{
+    if (insn->redirection.kind != SEGUE_REDIRECTION_UNKNOWN)
+        return;
+    insn->redirection.kind = SEGUE_REDIRECTION_NONE;
+    if (insn->mode == SEGUE_MODE_64 && insn->memory_count > 0 && insn->unlisted == SEGUE_UNLISTED_NONE &&
+        zydis_decode(SEGUE_MODE_64, insn->bytes, insn->length, OPERANDS_ALL, &scratch->instruction,
+                     scratch->operands) == SEGUE_OK)
+        make(&scratch->instruction, scratch->operands, insn);
+}
+
+/* Of its own, so that whoever finds it known takes no stack for it. */
+static __attribute__((noinline)) void complete(struct segue_insn *insn)
+{
+    struct decode_scratch scratch;
+    redirect_complete_in(&scratch, insn);
+}
+
+void redirect_complete(struct segue_insn *insn)
+{
+    if (insn->redirection.kind == SEGUE_REDIRECTION_UNKNOWN)
+        complete(insn);
+}

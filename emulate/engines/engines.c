@@ -1,0 +1,29 @@
+/* engines.c: which classes of instructions the engines do, as a table. */
+#include "engines.h"
+
+#include "decode/unserved.h"
+
+static const char *const refusals[SEGUE_CLASS_COUNT] = {
+    [SEGUE_CLASS_UNKNOWN] = "it is no instruction",
+    [SEGUE_CLASS_SEGMENT] = "it accesses a segment register, and the handler has its own",
+    [SEGUE_CLASS_SYSTEM] = "it is an instruction of the operating system's",
+};
+
+const char *engines_refusal(enum segue_class number)
+{
+    return number < SEGUE_CLASS_COUNT ? refusals[number] : refusals[SEGUE_CLASS_UNKNOWN];
+}
+
+const char *engines_insn_refusal(const struct segue_insn *insn)
+{
+    const char *of_class = engines_refusal((enum segue_class)insn->class_);
+    const char *own = of_class ? unserved_text(insn) : NULL;
+    return own ? own : of_class;
+}
+
+enum segue_engine engines_of(enum segue_class number)
+{
+    if (engines_refusal(number))
+        return SEGUE_ENGINE_NONE;
+    return number == SEGUE_CLASS_STACK || number == SEGUE_CLASS_BRANCH ? SEGUE_ENGINE_STACK : SEGUE_ENGINE_REPLAY;
+}

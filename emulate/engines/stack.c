@@ -1,0 +1,272 @@
+/* stack.c: PUSH, POP, PUSHF, POPF, CALL, JMP, RET and LEAVE, and MOV of segment registers, in straight C: they cannot
+ * be run in the handler's place, whose stack and segments are others. All that is read is read before anything is
+ * written, and registers change last.
+ *
+ * SOURCES: Intel SDM volume 2 (each instruction's page), volume 1, 6.2 (the stack), 3.4.3 (PUSHF stores RF and VM as
+ * 0); volume 1, 17 (shadow stacks: a call or return that the processor has not made leaves it out of step). */
+#include "stack.h"
+
+#include <string.h>
+
+#include "decode/accesses/accesses.h"
+#include "engines.h"
+#include "enter.h"
+#include "far.h"
+#include "emulate/windows/guard.h"
+#include "decode/x86/vendors.h"
+#include "emulate/pieces.h"
+#include "emulate/scratch.h"
+
+#define FLAG_VIRTUAL_8086 UINT64_C(0x20000)
+#define CANONICAL_BITS 47
+/* Of a selector: the local table; and the last of the null ones. */
+#define SELECTOR_LOCAL 4u
+#define SELECTOR_NULL_LAST 3u
+#define TRAP_GENERAL_PROTECTION 13
+
+static struct operands operands_of(const struct segue_insn *insn)
+{
+    struct operands operands = {-1, -1};
+    for (int i = 0; i < insn->memory_count; i++) {
+        if (insn->memory[i].addressing == SEGUE_ADDRESSING_STACK)
+            operands.stack = i;
+        else
+            operands.other = i;
+    }
+    return operands;
+}
+
+/* The thread's own, which is in force in its handlers too. RDSSPQ does nothing where there is none. */
+static bool has_shadow_stack(void)
+{
+    uint64_t pointer = 0;
+    __asm__("rdsspq %0" : "+r"(pointer));
+    return pointer != 0;
+}
+
+static bool is_branch(unsigned kind)
+{
+    return kind == SEGUE_TRANSFER_CALL || kind == SEGUE_TRANSFER_JUMP || kind == SEGUE_TRANSFER_RETURN;
+}
+
+static bool moves_segment(const struct segue_insn *insn)
+{
+    return insn->transfer.kind >= SEGUE_TRANSFER_PUSH_SEGMENT && insn->transfer.kind <= SEGUE_TRANSFER_LOAD_SEGMENT;
+}
+
+bool stack_does(const struct segue_insn *insn)
+{
+    return moves_segment(insn) || engines_of((enum segue_class)insn->class_) == SEGUE_ENGINE_STACK;
+}
+
+static uint64_t base_of(const struct segue_regs *regs, unsigned segment)
+{
+    return segment == SEGUE_SEGMENT_FS ? regs->fs_base : segment == SEGUE_SEGMENT_GS ? regs->gs_base : 0;
+}
+
+static const char *segment_refusal(const struct segue_insn *insn, const struct segue_regs *regs)
+{
+    if (regs->selectors[SEGUE_SEGMENT_CS] == 0)
+        return engines_refusal(SEGUE_CLASS_SEGMENT);
+    unsigned segment = insn->transfer.reg, kind = insn->transfer.kind;
+    bool has_base = segment == SEGUE_SEGMENT_FS || segment == SEGUE_SEGMENT_GS;
+    /* POP has no other segments to load. */
+    if ((kind == SEGUE_TRANSFER_LOAD_SEGMENT && has_base) ||
+        (kind == SEGUE_TRANSFER_POP_SEGMENT && base_of(regs, segment) != 0))
+        return "it loads the segment's base, too";
+    return NULL;
+}
+
+const char *stack_refusal(const struct segue_plan *plan, const struct segue_regs *regs)
+{
+    const struct segue_insn *insn = &plan->insn;
+    unsigned kind = insn->transfer.kind;
+    if (kind == SEGUE_TRANSFER_NONE)
+        return "no engine does this instruction";
+    if (kind == SEGUE_TRANSFER_ENTER)
+        return enter_refusal(plan);
+    bool far = far_does(insn);
+    if ((is_branch(kind) || far) && kind != SEGUE_TRANSFER_JUMP && kind != SEGUE_TRANSFER_JUMP_FAR &&
+        has_shadow_stack())
+        return "the thread has a shadow stack";
+    if (far)
+        return regs->selectors[SEGUE_SEGMENT_CS] ? far_refusal(plan) : engines_refusal(SEGUE_CLASS_SEGMENT);
+    for (unsigned i = 0; i < insn->memory_count; i++)
+        if (insn->memory[i].size != 8 && (insn->memory[i].size != 2 || is_branch(kind)))
+            return "processors disagree about its operand size";
+    return moves_segment(insn) ? segment_refusal(insn, regs) : NULL;
+}
+
+static void begin(struct transfer *transfer, const struct segue_plan *plan, const struct segue_regs *regs)
+{
+    *transfer = (struct transfer){.plan = plan, .operands = operands_of(&plan->insn), .size = 8, .after = *regs};
+    for (uint32_t i = 0; i < plan->access_count; i++) {
+        unsigned operand = plan->accesses[i].operand;
+        transfer->copies.of.address[operand] = plan->accesses[i].address;
+        transfer->copies.of.size[operand] = plan->accesses[i].size;
+        transfer->copies.bytes[operand] = (uint8_t *)&transfer->values[operand];
+    }
+    if (transfer->operands.stack >= 0)
+        transfer->size = plan->insn.memory[transfer->operands.stack].size;
+    transfer->after.rip += plan->insn.length;
+}
+
+/* What is pushed or jumped to: a register, memory, or a part of the instruction. */
+static uint64_t source(const struct transfer *transfer, const struct segue_regs *regs)
+{
+    const struct segue_transfer *orders = &transfer->plan->insn.transfer;
+    if (orders->reg != SEGUE_REGISTER_NONE)
+        return segue_register_get(regs, orders->reg);
+    if (orders->is_immediate)
+        return (uint64_t)orders->value;
+    return transfer->values[transfer->operands.other];
+}
+
+static void set_register(struct transfer *transfer, unsigned number, uint64_t value)
+{
+    uint64_t *reg = segue_register_at(&transfer->after, number);
+    *reg = transfer->size == 2 ? (*reg & ~UINT64_C(0xffff)) | (value & 0xffff) : value;
+}
+
+static void push(struct transfer *transfer, uint64_t value)
+{
+    transfer->values[transfer->operands.stack] = value;
+    transfer->after.rsp -= transfer->size;
+}
+
+static void pop(struct transfer *transfer)
+{
+    uint8_t reg = transfer->plan->insn.transfer.reg;
+    uint64_t value = transfer->values[transfer->operands.stack];
+    transfer->after.rsp += transfer->size;
+    /* After the stack pointer has moved, since it may be what is popped. */
+    if (reg != SEGUE_REGISTER_NONE)
+        set_register(transfer, reg, value);
+    else
+        transfer->values[transfer->operands.other] = value;
+}
+
+static void leave(struct transfer *transfer, const struct segue_regs *regs)
+{
+    transfer->after.rsp = regs->rbp + transfer->size;
+    set_register(transfer, SEGUE_RBP, transfer->values[transfer->operands.stack]);
+}
+
+/* False where flags would change that stay as they are. */
+static bool pop_flags(struct transfer *transfer)
+{
+    uint64_t mask = transfer->size == 2 ? FLAGS_POPPED & 0xffff : FLAGS_POPPED;
+    uint64_t before = transfer->after.rflags, value = transfer->values[transfer->operands.stack];
+    transfer->after.rsp += transfer->size;
+    transfer->after.rflags = (before & ~mask) | (value & mask);
+    return !((before ^ transfer->after.rflags) & FLAGS_KEPT);
+}
+
+/* False where the segment would become another, or may: a selector that the thread has means what it did when it was
+ * loaded if it is the null selector, or one of the global table, in which Linux keeps what a program may load. */
+static bool load_segment(const struct transfer *transfer, uint64_t value)
+{
+    unsigned segment = transfer->plan->insn.transfer.reg;
+    uint16_t selector = (uint16_t)value;
+    bool has_base = segment == SEGUE_SEGMENT_FS || segment == SEGUE_SEGMENT_GS;
+    return selector == transfer->after.selectors[segment] && !(selector & SELECTOR_LOCAL) &&
+           (!has_base || selector <= SELECTOR_NULL_LAST);
+}
+
+/* False for a target that is no address. */
+static bool jump(struct transfer *transfer, uint64_t target)
+{
+    int64_t upper = (int64_t)target >> CANONICAL_BITS;
+    transfer->after.rip = target;
+    return upper == 0 || upper == -1;
+}
+
+static uint64_t branch_target(const struct transfer *transfer, const struct segue_regs *regs)
+{
+    uint64_t target = source(transfer, regs);
+    return transfer->plan->insn.transfer.is_immediate ? transfer->after.rip + target : target;
+}
+
+/* The target is no address, which the branch itself raises #GP for: so does a load from it, and is caught. */
+static enum segue_status miss_target(struct transfer *transfer, uint64_t next, struct segue_fault *fault)
+{
+    uint8_t byte;
+    if (guard_load_1((const void *)(uintptr_t)transfer->after.rip, &byte) == 0)
+        return SEGUE_UNSUPPORTED;
+    if (transfer->plan->insn.transfer.kind == SEGUE_TRANSFER_CALL && makers_push_before_target()) {
+        push(transfer, next);
+        enum segue_status status = pieces_write(transfer->plan, &transfer->copies, fault);
+        if (status != SEGUE_OK)
+            return status;
+    }
+    if (fault)
+        *fault = (struct segue_fault){.trap = TRAP_GENERAL_PROTECTION};
+    return SEGUE_FAULT;
+}
+
+/* Everything but memory; false where a branch's target is no address, or flags change that cannot. */
+static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
+{
+    uint64_t next = transfer->after.rip;
+    switch ((enum segue_transfer_kind)transfer->plan->insn.transfer.kind) {
+    case SEGUE_TRANSFER_PUSH:
+        push(transfer, source(transfer, regs));
+        return true;
+    case SEGUE_TRANSFER_PUSH_FLAGS:
+        push(transfer, regs->rflags & ~(FLAG_RESUME | FLAG_VIRTUAL_8086));
+        return true;
+    case SEGUE_TRANSFER_POP:
+        pop(transfer);
+        return true;
+    case SEGUE_TRANSFER_CALL:
+        if (!jump(transfer, branch_target(transfer, regs)))
+            return false;
+        push(transfer, next);
+        return true;
+    case SEGUE_TRANSFER_JUMP:
+        return jump(transfer, branch_target(transfer, regs));
+    case SEGUE_TRANSFER_RETURN:
+        transfer->after.rsp += transfer->size + ((uint64_t)transfer->plan->insn.transfer.value & 0xffff);
+        return jump(transfer, transfer->values[transfer->operands.stack]);
+    case SEGUE_TRANSFER_LEAVE:
+        leave(transfer, regs);
+        return true;
+    case SEGUE_TRANSFER_POP_FLAGS:
+        return pop_flags(transfer);
+    case SEGUE_TRANSFER_PUSH_SEGMENT:
+        push(transfer, regs->selectors[transfer->plan->insn.transfer.reg]);
+        return true;
+    case SEGUE_TRANSFER_STORE_SEGMENT:
+        transfer->values[transfer->operands.other] = regs->selectors[transfer->plan->insn.transfer.reg];
+        return true;
+    case SEGUE_TRANSFER_POP_SEGMENT:
+        transfer->after.rsp += transfer->size;
+        return load_segment(transfer, transfer->values[transfer->operands.stack]);
+    case SEGUE_TRANSFER_LOAD_SEGMENT:
+        return load_segment(transfer, transfer->values[transfer->operands.other]);
+    default:
+        break;
+    }
+    return false;
+}
+
+enum segue_status stack_step(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
+                             struct segue_fault *fault)
+{
+    struct transfer *transfer = &scratch->transfer;
+    if (plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER)
+        return enter_step(plan, regs, fault);
+    if (far_does(&plan->insn))
+        return far_step(transfer, plan, regs, fault);
+    begin(transfer, plan, regs);
+    enum segue_status status = pieces_read(plan, &transfer->copies, fault);
+    if (status != SEGUE_OK)
+        return status;
+    if (!carry_out(transfer, regs))
+        return is_branch(plan->insn.transfer.kind) ? miss_target(transfer, regs->rip + plan->insn.length, fault)
+                                                   : SEGUE_UNSUPPORTED;
+    status = pieces_write(plan, &transfer->copies, fault);
+    if (status == SEGUE_OK)
+        *regs = transfer->after;
+    return status;
+}

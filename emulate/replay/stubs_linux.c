@@ -1,0 +1,476 @@
+/* stubs_linux.c: instructions in executable memory, each ready to be called.
+ *
+ * A stub is found by its bytes, so that a hot site is written once; instructions that differ only in how they address
+ * memory share one. A place is written only when nobody holds it, and nobody takes hold of it while it is written; so
+ * no thread runs what another one writes. Each side notes what it does, and then looks at what the other has noted. So
+ * what somebody holds or writes who will not come back is known, and can be taken from him.
+ *
+ * They are executed at addresses of the library's own, which its unwind table covers (stubs_x86_64.S).
+ *
+ * Two things can make that memory lie. A processor may have fetched a place's earlier contents: so each writing has a
+ * number, and a thread that meets one that is later than its last serialising instruction executes another. A child
+ * made by fork would share the memory with its parent: so it does not inherit it, and makes its own when it first needs
+ * some, in whatever it then is: a fork handler, a signal's, or the child of a bare system call. It does inherit what is
+ * written where, and writes the same: a handler that interrupts a stub may fork, and returns to it in the child.
+ *
+ * The view that can be written stands at a random distance from the one that can be executed. It stays mapped: a step
+ * must not fail for want of a mapping, nor make every thread look anew.
+ *
+ * SOURCES: Intel SDM volume 3, 9.1.3 (cross-modifying code), 12.6 (code written at another linear address);
+ * memfd_create(2), madvise(2) MADV_DONTFORK and MADV_WIPEONFORK, mmap(2); M. M. Michael, "Hazard pointers",
+ * 2004.
+ * ASSUMPTIONS: executable memory is asked for as shared anonymous memory first, which needs no descriptor and no file
+ * of a certain length; and from a memory file where the system refuses that (SELinux execmem). */
+#if !defined(__linux__)
+#error "stubs_linux.c is specific to Linux"
+#endif
+
+#include "stubs.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "platform/linux/call_x86_64.h"
+#include "platform/once.h"
+#include "replay.h"
+#include "stubs_layout.h"
+#include "emulate/windows/views.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10u
+#endif
+
+#define PLACES ((unsigned)STUBS_PLACES)
+/* Places that a stub may stand in before any other is tried. */
+#define WAYS 8u
+#define PLACE_SIZE ((uint64_t)STUBS_PLACE_SIZE)
+#define CODE_SIZE (PLACES * PLACE_SIZE)
+/* Those who borrow a number at one time. */
+#define BORROWERS 1024u
+#define HOLDERS (STUBS_NUMBERED + BORROWERS)
+/* A holder's word: the stub's number and 1, or a number that is borrowed, with or without a stub. */
+#define BORROWED (UINT32_C(1) << 31)
+
+static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
+#define RETURN 0xc3
+#define BREAKPOINT 0xcc
+
+/* Behind the places, in the page that ends both views and is not executed. */
+struct header {
+    /* The view that can be written. */
+    uint64_t writable;
+};
+#define HEADER_SIZE ((uint64_t)STUBS_HEADER_SIZE)
+#define VIEW_SIZE (CODE_SIZE + HEADER_SIZE)
+
+/* No address of a view. */
+#define BEING_PLACED UINT64_C(1)
+
+/* Assembly. */
+extern const char stubs_region[];
+
+#define PAGE 4096u
+
+struct memory {
+    /* These belong to one process: their page is wiped in a child made by fork. */
+    /* The view that can be executed; 0 until both are there, BEING_PLACED while it is put where it belongs. */
+    uint64_t executable;
+    /* The system has said no, and is not asked again by every plan. */
+    bool refused;
+    _Alignas(PAGE) struct stub places[PLACES];
+    /* Which stub each of those who may hold one holds, one word each, so that who never comes back (a handler that
+     * interrupted it left by siglongjmp, or its thread has ended) can be made to let go by others. */
+    _Alignas(64) uint32_t holders[HOLDERS];
+};
+
+static struct memory *memory;
+/* Code has been executed in the library's region, in this process or in one that it descends from: there is nothing of
+ * the file's there any more. */
+static bool region_is_taken;
+/* Closed addresses stand there, as long as a child, or its child, has no views. */
+static bool region_is_reserved;
+/* There have been views. */
+static bool was_made;
+/* How many writings there have been; it goes on counting in a child. */
+static uint64_t writings;
+/* The writings that the thread's last serialising instruction came after. */
+static __thread uint64_t serialised __attribute__((tls_model("initial-exec")));
+
+static uint64_t executable_view(void)
+{
+    const struct memory *present = __atomic_load_n(&memory, __ATOMIC_ACQUIRE);
+    uint64_t view = present ? __atomic_load_n(&present->executable, __ATOMIC_ACQUIRE) : 0;
+    return view == BEING_PLACED ? 0 : view;
+}
+
+static void unmap_views(const struct views *views)
+{
+    views_unmap(views->first, VIEW_SIZE, true);
+    views_unmap(views->second, VIEW_SIZE, true);
+}
+
+/* No view gains a right to execute: systems that harden programs refuse that (PR_SET_MDWE, filters of mprotect). */
+static bool keep_to_ourselves(const struct views *views)
+{
+    ((struct header *)(uintptr_t)(views->second + CODE_SIZE))->writable = views->second;
+    return views_advise(views->first, VIEW_SIZE, MADV_DONTFORK) &&
+           views_advise(views->second, VIEW_SIZE, MADV_DONTFORK) &&
+           views_advise(views->second, VIEW_SIZE, MADV_DONTDUMP) &&
+           system_call3(SYS_mprotect, (long)(views->first + CODE_SIZE), HEADER_SIZE, PROT_READ) == 0;
+}
+
+static enum segue_status make_views(int file, struct views *views)
+{
+    long result = views_create(0, VIEW_SIZE, PROT_READ | PROT_EXEC, file, views);
+    if (result != 0)
+        return result == -ENOMEM ? SEGUE_NO_MEMORY : SEGUE_UNSUPPORTED;
+    if (keep_to_ourselves(views))
+        return SEGUE_OK;
+    unmap_views(views);
+    return SEGUE_UNSUPPORTED;
+}
+
+/* A file longer than the process may make would cost it a SIGXFSZ. */
+static bool may_be_as_long(uint64_t size)
+{
+    struct rlimit longest;
+    return system_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&longest) == 0 && longest.rlim_cur >= size;
+}
+
+static enum segue_status make_views_of_file(struct views *views)
+{
+    static const char name[] = "segue-stubs";
+    enum segue_status status = SEGUE_UNSUPPORTED;
+    long file = system_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC | MFD_EXEC, 0);
+    /* Older kernels do not know that flag, and need none. */
+    if (file == -EINVAL)
+        file = system_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC, 0);
+    if (file < 0)
+        return status;
+    if (may_be_as_long(VIEW_SIZE) && system_call3(SYS_ftruncate, file, VIEW_SIZE, 0) == 0)
+        status = make_views((int)file, views);
+    system_call3(SYS_close, file, 0, 0);
+    return status;
+}
+
+/* In a child, before anything else is mapped where its parent's code was. */
+static bool reserve_region(void)
+{
+    long there = (long)(uintptr_t)stubs_region;
+    long at = system_call6(SYS_mmap, there, VIEW_SIZE, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at == there)
+        return true;
+    /* A kernel before 4.17 takes the address for a mere hint. */
+    if (at > 0)
+        system_call3(SYS_munmap, at, VIEW_SIZE, 0);
+    return false;
+}
+
+static bool region_is_free(void)
+{
+    if (region_is_taken && !region_is_reserved)
+        region_is_reserved = reserve_region();
+    return !region_is_taken || region_is_reserved;
+}
+
+/* Moves the view that is executed to where unwinders know it. It stays where it is if the system does not let it. */
+static uint64_t place_view(const struct views *views)
+{
+    uint64_t there = (uint64_t)(uintptr_t)stubs_region;
+    long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    if (!region_is_free())
+        return views->first;
+    if (system_call6(SYS_mremap, (long)(views->first + CODE_SIZE), HEADER_SIZE, HEADER_SIZE, flags,
+                     (long)(there + CODE_SIZE), 0) < 0)
+        return views->first;
+    /* One of the two alone is of no use: what is left of it says where the other view is, in both places. */
+    if (system_call6(SYS_mremap, (long)views->first, CODE_SIZE, CODE_SIZE, flags, (long)there, 0) < 0)
+        return system_call6(SYS_mremap, (long)(there + CODE_SIZE), HEADER_SIZE, HEADER_SIZE, flags,
+                            (long)(views->first + CODE_SIZE), 0) < 0
+                   ? 0
+                   : views->first;
+    views_unmap(views->first, VIEW_SIZE, true);
+    region_is_taken = true;
+    region_is_reserved = false;
+    return there;
+}
+
+static void write_code(uint8_t *at, const uint8_t *bytes, uint8_t length)
+{
+    memset(at, BREAKPOINT, PLACE_SIZE);
+    memcpy(at, endbr64, sizeof endbr64);
+    memcpy(at + sizeof endbr64, bytes, length);
+    at[sizeof endbr64 + length] = RETURN;
+}
+
+/* Writes again what the parent had written; nobody holds any of it. A place that one of its threads was writing is
+ * free. */
+static void write_what_was_there(struct memory *present, uint64_t writable)
+{
+    memset(present->holders, 0, sizeof present->holders);
+    for (uint32_t i = 0; i < PLACES; i++) {
+        struct stub *stub = &present->places[i];
+        const uint8_t *key = (const uint8_t *)stub->key;
+        if (stub->writer)
+            memset(stub, 0, sizeof *stub);
+        if (stub->key[1] == 0)
+            continue;
+        write_code((uint8_t *)(uintptr_t)writable + i * PLACE_SIZE, key, key[SEGUE_INSN_BYTES]);
+        stub->written = __atomic_add_fetch(&writings, 1, __ATOMIC_ACQ_REL);
+    }
+}
+
+/* Whoever loses a race waits for the winner, whom no signal interrupts. */
+static enum segue_status make_code(struct memory *present)
+{
+    struct views views;
+    uint64_t none = 0, all = UINT64_MAX, kept;
+    enum segue_status status = make_views(-1, &views);
+    if (status != SEGUE_OK && make_views_of_file(&views) != SEGUE_OK)
+        return status;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
+    bool wins = __atomic_compare_exchange_n(&present->executable, &none, BEING_PLACED, false, __ATOMIC_ACQ_REL,
+                                            __ATOMIC_ACQUIRE);
+    if (wins) {
+        if (was_made)
+            write_what_was_there(present, views.second);
+        was_made = true;
+        __atomic_store_n(&present->executable, place_view(&views), __ATOMIC_RELEASE);
+    }
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    if (!wins)
+        unmap_views(&views);
+    while (__atomic_load_n(&present->executable, __ATOMIC_ACQUIRE) == BEING_PLACED)
+        system_call3(SYS_sched_yield, 0, 0, 0);
+    return executable_view() ? SEGUE_OK : SEGUE_UNSUPPORTED;
+}
+
+static enum segue_status map_places(void)
+{
+    void *mapped = mmap(NULL, sizeof *memory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct memory *none = NULL;
+    if (mapped == MAP_FAILED)
+        return SEGUE_NO_MEMORY;
+    if (madvise(mapped, PAGE, MADV_WIPEONFORK) != 0) {
+        munmap(mapped, sizeof *memory);
+        return SEGUE_UNSUPPORTED;
+    }
+    if (!__atomic_compare_exchange_n(&memory, &none, mapped, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        munmap(mapped, sizeof *memory);
+    return SEGUE_OK;
+}
+
+static enum segue_status make_code_unless_refused(void)
+{
+    struct memory *present = __atomic_load_n(&memory, __ATOMIC_ACQUIRE);
+    if (executable_view())
+        return SEGUE_OK;
+    if (!present || __atomic_load_n(&present->refused, __ATOMIC_RELAXED))
+        return SEGUE_UNSUPPORTED;
+    enum segue_status status = make_code(present);
+    if (status == SEGUE_UNSUPPORTED)
+        __atomic_store_n(&present->refused, true, __ATOMIC_RELAXED);
+    return status;
+}
+
+/* No system call but one, and none where nothing was made. */
+static void after_fork_in_child(void)
+{
+    if (!executable_view())
+        region_is_free();
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
+}
+
+enum segue_status stubs_prepare(void)
+{
+    static struct once forks;
+    if (!once(&forks, watch_forks))
+        return SEGUE_NO_MEMORY;
+    enum segue_status status = __atomic_load_n(&memory, __ATOMIC_ACQUIRE) ? SEGUE_OK : map_places();
+    if (status != SEGUE_OK)
+        return status;
+    __atomic_store_n(&memory->refused, false, __ATOMIC_RELAXED);
+    return make_code_unless_refused();
+}
+
+bool stubs_ready(void)
+{
+    return make_code_unless_refused() == SEGUE_OK;
+}
+
+bool stubs_are_back(uint64_t rip)
+{
+    uint64_t there = (uint64_t)(uintptr_t)stubs_region;
+    return region_is_taken && rip - there < CODE_SIZE && !executable_view() &&
+           make_code_unless_refused() == SEGUE_OK && executable_view() == there;
+}
+
+bool stubs_contain(uint64_t rip)
+{
+    uint64_t executable = executable_view();
+    return executable && rip - executable < CODE_SIZE;
+}
+
+static unsigned first_place(const uint64_t key[2])
+{
+    uint64_t mixed = (key[0] ^ (key[1] * UINT64_C(0x9e3779b97f4a7c15))) * UINT64_C(0xd1342543de82ef95);
+    return (unsigned)(mixed >> 40) % (PLACES / WAYS) * WAYS;
+}
+
+static bool has_key(const struct stub *stub, const uint64_t key[2])
+{
+    return __atomic_load_n(&stub->key[0], __ATOMIC_RELAXED) == key[0] &&
+           __atomic_load_n(&stub->key[1], __ATOMIC_RELAXED) == key[1];
+}
+
+/* Where a thread looks for a number first. */
+static uint32_t thread_start(void)
+{
+    return (uint32_t)(((uint64_t)(uintptr_t)&serialised * UINT64_C(0x9e3779b97f4a7c15)) >> 40);
+}
+
+static uint32_t number_of(const struct stub *stub)
+{
+    return (uint32_t)(stub - memory->places);
+}
+
+static void note_hold(uint32_t holder, const struct stub *stub)
+{
+    uint32_t word = (stub ? number_of(stub) + 1 : 0) | (holder < STUBS_NUMBERED ? 0 : BORROWED);
+    __atomic_store_n(&memory->holders[holder], word, __ATOMIC_SEQ_CST);
+}
+
+/* The key may change until the place is held. */
+static bool hold(uint32_t holder, struct stub *stub, const uint64_t key[2])
+{
+    if (!has_key(stub, key))
+        return false;
+    note_hold(holder, stub);
+    if (!__atomic_load_n(&stub->writer, __ATOMIC_SEQ_CST) && has_key(stub, key))
+        return true;
+    note_hold(holder, NULL);
+    return false;
+}
+
+/* By any but this one, which writes it. */
+static bool is_held(const struct stub *stub, uint32_t writer)
+{
+    uint32_t word = number_of(stub) + 1;
+    for (uint32_t i = 0; i < HOLDERS; i++)
+        if (i != writer && (__atomic_load_n(&memory->holders[i], __ATOMIC_SEQ_CST) & ~BORROWED) == word)
+            return true;
+    return false;
+}
+
+static uint8_t *writable_place(const struct stub *stub)
+{
+    const struct header *header = (const struct header *)(uintptr_t)(executable_view() + CODE_SIZE);
+    return (uint8_t *)(uintptr_t)header->writable + number_of(stub) * PLACE_SIZE;
+}
+
+/* Writes the place if nobody holds it or writes it, and holds it then. */
+static bool write_place(uint32_t holder, struct stub *stub, const struct segue_redirection *redirection,
+                        const uint64_t key[2])
+{
+    uint32_t nobody = 0;
+    if (!__atomic_compare_exchange_n(&stub->writer, &nobody, holder + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        return false;
+    bool free = !is_held(stub, holder);
+    if (free) {
+        __atomic_store_n(&stub->key[0], key[0], __ATOMIC_RELAXED);
+        __atomic_store_n(&stub->key[1], key[1], __ATOMIC_RELAXED);
+        write_code(writable_place(stub), redirection->bytes, redirection->length);
+        stub->written = __atomic_add_fetch(&writings, 1, __ATOMIC_ACQ_REL);
+        note_hold(holder, stub);
+    }
+    __atomic_store_n(&stub->writer, 0, __ATOMIC_SEQ_CST);
+    return free;
+}
+
+/* Free places first; then whichever the count of writings leads to. */
+static struct stub *write_somewhere(uint32_t holder, const struct segue_redirection *redirection, const uint64_t key[2],
+                                    unsigned first)
+{
+    for (unsigned i = 0; i < WAYS; i++)
+        if (memory->places[first + i].key[1] == 0 && write_place(holder, &memory->places[first + i], redirection, key))
+            return &memory->places[first + i];
+    unsigned start = (unsigned)__atomic_load_n(&writings, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < WAYS; i++) {
+        struct stub *stub = &memory->places[first + (start + i) % WAYS];
+        if (write_place(holder, stub, redirection, key))
+            return stub;
+    }
+    for (unsigned i = 0; i < PLACES; i++)
+        if (write_place(holder, &memory->places[i], redirection, key))
+            return &memory->places[i];
+    return NULL;
+}
+
+static struct stub *find(uint32_t holder, const struct segue_redirection *redirection)
+{
+    uint64_t key[2];
+    _Static_assert(sizeof key == SEGUE_INSN_BYTES + 1 && offsetof(struct segue_redirection, length) == SEGUE_INSN_BYTES,
+                   "the bytes and their number are the key");
+    memcpy(key, redirection->bytes, sizeof key);
+    unsigned first = first_place(key);
+    for (unsigned i = 0; i < WAYS; i++)
+        if (hold(holder, &memory->places[first + i], key))
+            return &memory->places[first + i];
+    return write_somewhere(holder, redirection, key, first);
+}
+
+bool stubs_borrow(uint32_t *holder)
+{
+    /* In a child, all numbers are free from then on. */
+    if (!stubs_ready())
+        return false;
+    for (uint32_t i = 0; i < BORROWERS; i++) {
+        uint32_t free = 0;
+        *holder = STUBS_NUMBERED + (thread_start() + i) % BORROWERS;
+        if (__atomic_compare_exchange_n(&memory->holders[*holder], &free, BORROWED, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return true;
+    }
+    return false;
+}
+
+const void *stubs_hold(uint32_t holder, const struct segue_redirection *redirection)
+{
+    struct stub *stub = stubs_ready() ? find(holder, redirection) : NULL;
+    if (!stub)
+        return NULL;
+    if (stub->written > serialised) {
+        serialised = __atomic_load_n(&writings, __ATOMIC_ACQUIRE);
+        replay_serialise();
+    }
+    return (const void *)(uintptr_t)(memory->executable + (uint64_t)number_of(stub) * PLACE_SIZE);
+}
+
+void stubs_let_go(uint32_t holder)
+{
+    __atomic_store_n(&memory->holders[holder], 0, __ATOMIC_RELEASE);
+}
+
+void stubs_abandon(uint32_t holder)
+{
+    if (!memory)
+        return;
+    for (unsigned i = 0; i < PLACES; i++) {
+        struct stub *stub = &memory->places[i];
+        if (__atomic_load_n(&stub->writer, __ATOMIC_RELAXED) != holder + 1)
+            continue;
+        __atomic_store_n(&stub->key[1], 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&stub->key[0], 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&stub->writer, 0, __ATOMIC_RELEASE);
+    }
+    stubs_let_go(holder);
+}

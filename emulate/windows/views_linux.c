@@ -1,0 +1,147 @@
+/* views_linux.c: memory that is mapped twice.
+ *
+ * SOURCES: mmap(2) MAP_SHARED with MAP_ANONYMOUS; mremap(2): with an old size of 0 it makes a second mapping of the
+ * same shared pages; getauxval(3) AT_RANDOM.
+ * ASSUMPTIONS: shared anonymous memory is a file of the kernel's own: RLIMIT_FSIZE, vm.memfd_noexec and descriptors do
+ * not concern it, and no filter takes it for memfd_create. */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "views_linux.c is specific to Linux on x86-64"
+#endif
+
+#include "views.h"
+
+#include <errno.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+
+#include "platform/linux/call_x86_64.h"
+
+#define PAGE_BITS 12
+/* The longest random distance between two views' ends. */
+#define DISTANCE (UINT64_C(1) << 30)
+
+static bool failed(long result)
+{
+    return result < 0 && result >= -4095;
+}
+
+static long map(uint64_t at, uint64_t size, int protection, int flags, int file)
+{
+    return system_call6(SYS_mmap, (long)at, (long)size, protection, flags, file, 0);
+}
+
+static void unmap(uint64_t at, uint64_t size)
+{
+    if (size)
+        system_call3(SYS_munmap, (long)at, (long)size, 0);
+}
+
+/* Not to be guessed by who cannot read this process's memory. */
+static uint64_t random_word(void)
+{
+    static uint64_t drawn;
+    uint64_t seed[2] = {0}, word;
+    const void *secret = (const void *)getauxval(AT_RANDOM);
+    if (secret)
+        __builtin_memcpy(seed, secret, sizeof seed);
+    word = seed[0] ^ __builtin_ia32_rdtsc() ^ __atomic_add_fetch(&drawn, UINT64_C(0x9e3779b97f4a7c15), __ATOMIC_RELAXED);
+    word = (word ^ word >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    word = (word ^ word >> 27 ^ seed[1]) * UINT64_C(0x94d049bb133111eb);
+    return word ^ word >> 31;
+}
+
+/* Closed addresses of `size` bytes and a random number of pages more: as many as there may be. */
+static long reserve(uint64_t size, uint64_t *reserved)
+{
+    for (uint64_t most = DISTANCE >> PAGE_BITS;; most /= 2) {
+        *reserved = size + ((most ? random_word() % most : 0) << PAGE_BITS);
+        long at = map(0, *reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+        if (!failed(at) || most == 0)
+            return at;
+    }
+}
+
+/* What is to be made. */
+struct order {
+    uint64_t size;
+    int protection, file;
+};
+
+static long map_first(const struct order *order, uint64_t at, int placed)
+{
+    int anonymous = order->file < 0 ? MAP_ANONYMOUS | MAP_NORESERVE : 0;
+    long mapped = map(at, order->size, order->protection, MAP_SHARED | anonymous | placed, order->file);
+    if (failed(mapped) || (uint64_t)mapped == at)
+        return mapped;
+    /* A kernel before 4.17 takes the address for a mere hint. */
+    unmap((uint64_t)mapped, order->size);
+    return -EEXIST;
+}
+
+static long map_second(const struct order *order, uint64_t first, uint64_t at)
+{
+    int protection = PROT_READ | PROT_WRITE;
+    if (order->file >= 0)
+        return map(at, order->size, protection, MAP_SHARED | MAP_FIXED, order->file);
+    long mapped =
+        system_call6(SYS_mremap, (long)first, 0, (long)order->size, MREMAP_MAYMOVE | MREMAP_FIXED, (long)at, 0);
+    if (failed(mapped) || order->protection == protection)
+        return mapped;
+    return system_call3(SYS_mprotect, (long)at, (long)order->size, protection);
+}
+
+/* Both at the ends of one range, either of them below. */
+static long create_apart(const struct order *order, struct views *views)
+{
+    uint64_t reserved, size = order->size, whole = size + 2 * VIEWS_GUARD;
+    long at = reserve(2 * whole, &reserved);
+    if (failed(at))
+        return at;
+    uint64_t low = (uint64_t)at + VIEWS_GUARD, high = (uint64_t)at + reserved - VIEWS_GUARD - size;
+    bool first_is_low = random_word() & 1;
+    views->first = first_is_low ? low : high;
+    views->second = first_is_low ? high : low;
+    long result = map_first(order, views->first, MAP_FIXED);
+    if (!failed(result))
+        result = map_second(order, views->first, views->second);
+    if (failed(result))
+        unmap((uint64_t)at, reserved);
+    else
+        unmap((uint64_t)at + whole, reserved - 2 * whole);
+    return failed(result) ? result : 0;
+}
+
+static long create_at(const struct order *order, uint64_t at, struct views *views)
+{
+    uint64_t reserved, whole = order->size + 2 * VIEWS_GUARD;
+    long first = map_first(order, at, MAP_FIXED_NOREPLACE);
+    if (failed(first))
+        return first;
+    long result = reserve(whole, &reserved);
+    if (!failed(result)) {
+        uint64_t base = (uint64_t)result;
+        *views = (struct views){at, base + VIEWS_GUARD};
+        result = map_second(order, at, views->second);
+        unmap(base + (failed(result) ? 0 : whole), reserved - (failed(result) ? 0 : whole));
+    }
+    if (failed(result))
+        unmap(at, order->size);
+    return failed(result) ? result : 0;
+}
+
+long views_create(uint64_t at, uint64_t size, int protection, int file, struct views *views)
+{
+    struct order order = {size, protection, file};
+    return at ? create_at(&order, at, views) : create_apart(&order, views);
+}
+
+void views_unmap(uint64_t view, uint64_t size, bool guarded)
+{
+    uint64_t guard = guarded ? VIEWS_GUARD : 0;
+    unmap(view - guard, size + 2 * guard);
+}
+
+bool views_advise(uint64_t view, uint64_t size, int advice)
+{
+    return system_call3(SYS_madvise, (long)(view - VIEWS_GUARD), (long)(size + 2 * VIEWS_GUARD), advice) == 0;
+}

@@ -1,0 +1,430 @@
+/* poke_linux.c: changing code on Linux.
+ *
+ * ASSUMPTIONS: a byte that is stored is fetched as it was before or as it is after (both manuals); so is an aligned
+ * word that is stored at once (AMD's manual; no processor is known to us that does otherwise, docs/patch.md). The
+ * kernel copies bytes in no particular order and width, so through it a word is never published at once. */
+#if !defined(__linux__)
+#error "poke_linux.c is specific to Linux"
+#endif
+
+#include "poke.h"
+
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "platform/asynchronous.h"
+#include "platform/linux/call_x86_64.h"
+#include "platform/forced.h"
+#include "platform/fork_lock.h"
+#include "platform/once.h"
+#include "platform/protection.h"
+
+#define PAGE 4096u
+#define BREAKPOINT 0xcc
+/* Breakpoints that a thread may still be on its way from: it has been trapped, and its handler has not run yet. */
+#define RECENT 1024u
+#define ALIASES 64u
+/* How often a handler looks whether the lock has become free. Its holder makes three system calls. */
+#define PATIENCE 20000u
+
+static struct {
+    uint64_t base, size;
+    char *alias;
+} aliases[ALIASES];
+static struct fork_lock aliases_changing = FORK_LOCK_INITIALIZER;
+
+/* Held while a page stands open or a breakpoint stands; its holder has all asynchronous signals blocked. In a page of
+ * its own, that the kernel wipes in a child made by fork: there the holder does not exist. */
+static uint32_t *lock;
+/* The thread that has it for a fork, 0 if none has. Its own faults, in fork handlers of others, change code as ever. */
+static pthread_t forking;
+static unsigned forks_in_progress;
+
+static uint64_t recent[RECENT];
+/* Twice the breakpoints that have been set; odd while one stands. */
+static uint64_t breakpoints;
+static bool can_serialise;
+
+/* --- The lock. --- */
+
+/* As pthread_self tells, without a call. */
+static pthread_t thread_name(void)
+{
+    pthread_t name;
+    __asm__ volatile("movq %%fs:0x10, %0" : "=r"(name));
+    return name;
+}
+
+static bool is_held_for_our_fork(void)
+{
+    return __atomic_load_n(&forks_in_progress, __ATOMIC_ACQUIRE) &&
+           __atomic_load_n(&forking, __ATOMIC_RELAXED) == thread_name();
+}
+
+static bool lock_try(void)
+{
+    if (is_held_for_our_fork())
+        return true;
+    for (unsigned i = 0; i < PATIENCE; i++) {
+        if (!__atomic_load_n(lock, __ATOMIC_RELAXED) && !__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
+            return true;
+        __builtin_ia32_pause();
+    }
+    return false;
+}
+
+static void lock_release(void)
+{
+    if (is_held_for_our_fork())
+        return;
+    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+}
+
+/* For fork: no child begins with a page that stands open, or with a breakpoint in its code. Fork handlers of
+ * others run meanwhile, and the C library's own code. */
+static sigset_t mask_before_fork;
+
+static void lock_for_fork(void)
+{
+    sigset_t before;
+    fork_lock_before(&aliases_changing);
+    asynchronous_block(&before);
+    while (!lock_try())
+        sched_yield();
+    if (!forks_in_progress)
+        mask_before_fork = before;
+    __atomic_store_n(&forking, thread_name(), __ATOMIC_RELAXED);
+    __atomic_fetch_add(&forks_in_progress, 1, __ATOMIC_RELEASE);
+}
+
+static void unlock_after_fork(void)
+{
+    if (!forks_in_progress || __atomic_sub_fetch(&forks_in_progress, 1, __ATOMIC_RELEASE))
+        return;
+    sigset_t before = mask_before_fork;
+    lock_release();
+    asynchronous_put_back(&before);
+}
+
+static void after_fork_in_parent(void)
+{
+    unlock_after_fork();
+    fork_lock_after(&aliases_changing);
+}
+
+static void after_fork_in_child(void)
+{
+    unlock_after_fork();
+    fork_lock_in_child(&aliases_changing);
+}
+
+/* --- Preparation. --- */
+
+static bool map_lock(void)
+{
+    uint32_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return false;
+    madvise(page, PAGE, MADV_WIPEONFORK);
+    can_serialise = system_call3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0;
+    __atomic_store_n(&lock, page, __ATOMIC_RELEASE);
+    return true;
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(lock_for_fork, after_fork_in_parent, after_fork_in_child) == 0;
+}
+
+enum segue_status poke_prepare(void)
+{
+    static struct once mapped, forks;
+    if (!once(&mapped, map_lock) || !once(&forks, watch_forks))
+        return SEGUE_NO_MEMORY;
+    /* If the kernel does not let us past a page's protection, that way fails when it is tried. */
+    forced_prepare();
+    return SEGUE_OK;
+}
+
+/* Every thread of the process has serialised when this returns. */
+static bool serialise(void)
+{
+    return system_call3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0;
+}
+
+/* --- Aliases. --- */
+
+static enum segue_status alias_add(uint64_t base, uint64_t size, char *alias)
+{
+    unsigned place = ALIASES;
+    for (unsigned i = 0; i < ALIASES; i++) {
+        if (!aliases[i].size)
+            place = i;
+        else if (base < aliases[i].base + aliases[i].size && aliases[i].base < base + size)
+            return SEGUE_OVERLAP;
+    }
+    if (place == ALIASES)
+        return SEGUE_NO_MEMORY;
+    aliases[place].base = base;
+    aliases[place].alias = alias;
+    __atomic_store_n(&aliases[place].size, size, __ATOMIC_RELEASE);
+    return SEGUE_OK;
+}
+
+enum segue_status poke_alias_add(uint64_t base, uint64_t size, void *alias)
+{
+    fork_lock_take(&aliases_changing);
+    enum segue_status status = alias_add(base, size, alias);
+    fork_lock_release(&aliases_changing);
+    return status;
+}
+
+enum segue_status poke_alias_remove(uint64_t base)
+{
+    enum segue_status status = SEGUE_NOT_FOUND;
+    fork_lock_take(&aliases_changing);
+    for (unsigned i = 0; i < ALIASES; i++) {
+        if (aliases[i].size && aliases[i].base == base) {
+            __atomic_store_n(&aliases[i].size, 0, __ATOMIC_RELEASE);
+            status = SEGUE_OK;
+        }
+    }
+    fork_lock_release(&aliases_changing);
+    return status;
+}
+
+/* Where all of the bytes can be stored to; NULL if nowhere. */
+static char *alias_of(uint64_t address, size_t size)
+{
+    for (unsigned i = 0; i < ALIASES; i++) {
+        uint64_t held = __atomic_load_n(&aliases[i].size, __ATOMIC_ACQUIRE);
+        uint64_t offset = address - aliases[i].base;
+        if (offset < held && size <= held - offset)
+            return aliases[i].alias + offset;
+    }
+    return NULL;
+}
+
+/* --- Pages that stand open. --- */
+
+/* The one or two pages that the bytes lie in, and what they were before. */
+struct opened {
+    uint64_t page[2];
+    int protection[2];
+    unsigned count;
+};
+
+static bool protect(uint64_t page, int protection)
+{
+    return system_call3(SYS_mprotect, (long)page, PAGE, protection) == 0;
+}
+
+static void pages_close(const struct opened *opened)
+{
+    for (unsigned i = 0; i < opened->count; i++)
+        protect(opened->page[i], opened->protection[i]);
+}
+
+static bool page_open(struct opened *opened, uint64_t page)
+{
+    struct protection_mapping mapping;
+    if (!protection_find(page, &mapping) || !protect(page, mapping.protection | PROT_WRITE))
+        return false;
+    opened->page[opened->count] = page;
+    opened->protection[opened->count++] = mapping.protection;
+    return true;
+}
+
+static bool pages_open(struct opened *opened, uint64_t address, size_t size)
+{
+    uint64_t first = address & -(uint64_t)PAGE, last = (address + size - 1) & -(uint64_t)PAGE;
+    opened->count = 0;
+    if (page_open(opened, first) && (last == first || page_open(opened, last)))
+        return true;
+    pages_close(opened);
+    return false;
+}
+
+/* --- One byte. --- */
+
+static void store_byte(char *at, uint8_t byte)
+{
+    __atomic_store_n(at, (char)byte, __ATOMIC_RELEASE);
+}
+
+enum segue_status poke_byte(uint64_t address, uint8_t byte, unsigned ways)
+{
+    struct opened opened;
+    if (!__atomic_load_n(&lock, __ATOMIC_ACQUIRE))
+        return SEGUE_UNSUPPORTED;
+    char *alias = (ways & POKE_ALIAS) ? alias_of(address, 1) : NULL;
+    if (alias) {
+        store_byte(alias, byte);
+        return SEGUE_OK;
+    }
+    if ((ways & POKE_KERNEL) && forced_write(address, &byte, 1))
+        return SEGUE_OK;
+    if (!(ways & POKE_PROTECT))
+        return SEGUE_UNSUPPORTED;
+    if (!lock_try())
+        return SEGUE_BUSY;
+    bool open = pages_open(&opened, address, 1);
+    if (open) {
+        store_byte((char *)(uintptr_t)address, byte);
+        pages_close(&opened);
+    }
+    lock_release();
+    return open ? SEGUE_OK : SEGUE_UNSUPPORTED;
+}
+
+/* --- More than one. --- */
+
+static bool in_one_word(uint64_t address, size_t size)
+{
+    return address / 8 == (address + size - 1) / 8;
+}
+
+/* The other bytes of the word stay what they are, even if somebody changes them meanwhile. */
+static void store_in_word(char *at, const uint8_t *bytes, size_t size)
+{
+    uintptr_t shift = (uintptr_t)at % 8;
+    uint64_t *word = (uint64_t *)(void *)(at - shift);
+    uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED), after;
+    do {
+        after = before;
+        __builtin_memcpy((char *)&after + shift, bytes, size);
+    } while (!__atomic_compare_exchange_n(word, &before, after, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+/* Where the bytes are stored to: a view of them, or the kernel if there is none. */
+struct target {
+    char *view;
+    uint64_t address;
+};
+
+static bool put(const struct target *target, size_t offset, const uint8_t *bytes, size_t size)
+{
+    if (!target->view)
+        return forced_write(target->address + offset, bytes, size);
+    for (size_t i = 0; i < size; i++)
+        store_byte(target->view + offset + i, bytes[i]);
+    return true;
+}
+
+static bool get(const struct target *target, uint8_t *byte)
+{
+    if (!target->view)
+        return forced_read(target->address, byte, 1);
+    *byte = (uint8_t)*target->view;
+    return true;
+}
+
+/* A breakpoint that stayed would hold every thread that comes by for ever. */
+static void put_head(const struct target *target, uint8_t head)
+{
+    struct opened opened;
+    if (put(target, 0, &head, 1) || !pages_open(&opened, target->address, 1))
+        return;
+    store_byte((char *)(uintptr_t)target->address, head);
+    pages_close(&opened);
+}
+
+/* With the breakpoint standing. If the tail cannot be reached, the old head comes back. */
+static bool replace_tail_and_head(const struct target *target, uint8_t old_head, const uint8_t *bytes, size_t size)
+{
+    bool done = serialise() && put(target, 1, bytes + 1, size - 1) && serialise();
+    put_head(target, done ? *bytes : old_head);
+    serialise();
+    return done;
+}
+
+/* Breakpoint, serialise, tail, serialise, head, serialise. Whoever comes by meanwhile is trapped and asks poke_trap,
+ * which sends it back to the site until the head stands. */
+static bool publish_behind_breakpoint(const struct target *target, const uint8_t *bytes, size_t size)
+{
+    static const uint8_t breakpoint = BREAKPOINT;
+    uint64_t number = __atomic_load_n(&breakpoints, __ATOMIC_RELAXED) / 2;
+    uint8_t old_head;
+    if (!get(target, &old_head))
+        return false;
+    __atomic_store_n(&recent[number % RECENT], target->address, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&breakpoints, 1, __ATOMIC_SEQ_CST);
+    bool done = put(target, 0, &breakpoint, 1) && replace_tail_and_head(target, old_head, bytes, size);
+    __atomic_fetch_add(&breakpoints, 1, __ATOMIC_SEQ_CST);
+    return done;
+}
+
+/* Through one view; with the lock held. */
+static bool publish(const struct target *target, const uint8_t *bytes, size_t size)
+{
+    if (target->view && in_one_word(target->address, size)) {
+        store_in_word(target->view, bytes, size);
+        return true;
+    }
+    return can_serialise && publish_behind_breakpoint(target, bytes, size);
+}
+
+/* With the lock held. What cannot be reached fails before anything is changed: pages do not vanish meanwhile unless
+ * their owner takes them from under running code. */
+static bool poke_in_some_way(uint64_t address, const uint8_t *bytes, size_t size, unsigned ways)
+{
+    struct opened opened;
+    struct target target = {.address = address};
+    target.view = (ways & POKE_ALIAS) ? alias_of(address, size) : NULL;
+    if (target.view)
+        return publish(&target, bytes, size);
+    if ((ways & POKE_KERNEL) && publish(&target, bytes, size))
+        return true;
+    if (!(ways & POKE_PROTECT) || !pages_open(&opened, address, size))
+        return false;
+    target.view = (char *)(uintptr_t)address;
+    bool done = publish(&target, bytes, size);
+    pages_close(&opened);
+    return done;
+}
+
+enum segue_status poke(uint64_t address, const uint8_t *bytes, size_t size, unsigned ways)
+{
+    if (size == 0 || size > POKE_BYTES || bytes[0] == BREAKPOINT)
+        return SEGUE_INVALID;
+    if (size == 1)
+        return poke_byte(address, *bytes, ways);
+    if (!__atomic_load_n(&lock, __ATOMIC_ACQUIRE))
+        return SEGUE_UNSUPPORTED;
+    if (!lock_try())
+        return SEGUE_BUSY;
+    bool done = poke_in_some_way(address, bytes, size, ways);
+    lock_release();
+    return done ? SEGUE_OK : SEGUE_UNSUPPORTED;
+}
+
+static bool is_recent(uint64_t site, uint64_t count)
+{
+    uint64_t held = count < RECENT ? count : RECENT;
+    for (uint64_t i = 0; i < held; i++)
+        if (__atomic_load_n(&recent[(count - 1 - i) % RECENT], __ATOMIC_RELAXED) == site)
+            return true;
+    return false;
+}
+
+/* If it stands there while none of ours does, it is the program's. */
+static bool is_of_the_program(uint64_t site)
+{
+    uint8_t byte;
+    uint64_t before = __atomic_load_n(&breakpoints, __ATOMIC_SEQ_CST);
+    return before % 2 == 0 && forced_read(site, &byte, 1) && byte == BREAKPOINT &&
+           __atomic_load_n(&breakpoints, __ATOMIC_SEQ_CST) == before;
+}
+
+bool poke_trap(uint64_t *rip)
+{
+    uint64_t site = *rip - 1, count = (__atomic_load_n(&breakpoints, __ATOMIC_SEQ_CST) + 1) / 2;
+    if (!is_recent(site, count) || is_of_the_program(site))
+        return false;
+    *rip = site;
+    return true;
+}

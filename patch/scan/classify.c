@@ -1,0 +1,92 @@
+/* classify.c: what a fault of an access through FS or GS is. Pure.
+ *
+ * Addresses are computed twice, with either base, and held against the one that the processor reported. With the
+ * register that cannot be set it is a site to rewrite, or, if the bytes no longer say so, one that another thread has
+ * rewritten since the fault. With the other one it is the program's own fault. A general protection fault reports no
+ * address.
+ *
+ * SOURCES: Intel SDM volume 3, 6.15 (#PF, #GP, #SS); volume 1, 3.3.7.1 (canonical addresses). */
+#include "patch/segment/rewrite.h"
+
+#define TRAP_STACK 12
+#define TRAP_GENERAL_PROTECTION 13
+#define ACCESSES 8
+/* The narrower of the two widths: what is not canonical with 57 bits is not with 48. */
+#define CANONICAL_BITS 57
+
+static uint64_t *base_of(struct segue_regs *regs, enum segue_segment segment)
+{
+    return segment == SEGUE_SEGMENT_FS ? &regs->fs_base : &regs->gs_base;
+}
+
+static bool is_canonical(uint64_t address)
+{
+    int64_t upper = (int64_t)address >> (CANONICAL_BITS - 1);
+    return upper == 0 || upper == -1;
+}
+
+/* Whether an access through the prefix's segment, with `base` as its base, covers the fault. */
+static bool covers(const struct segue_insn *insn, const struct segue_regs *regs, const struct segue_xstate *xstate,
+                   const struct segue_fault *fault, enum segue_segment segment, uint64_t base)
+{
+    struct segue_regs with_base = *regs;
+    struct segue_access accesses[ACCESSES];
+    size_t count;
+    *base_of(&with_base, segment) = base;
+    enum segue_status status = segue_accesses(insn, &with_base, xstate, accesses, ACCESSES, &count);
+    if (status != SEGUE_OK && status != SEGUE_TOO_SMALL)
+        return false;
+    for (size_t i = 0; i < count && i < ACCESSES; i++)
+        if (accesses[i].segment == segment && fault->address - accesses[i].address < accesses[i].size &&
+            (!fault->direction || (accesses[i].direction & fault->direction)))
+            return true;
+    return false;
+}
+
+/* The instruction goes through the register that cannot be set. */
+static enum segue_segment_verdict classify_unwritten(const struct segue_insn *insn, const struct segue_regs *regs,
+                                                     const struct segue_xstate *xstate, const struct segue_fault *fault,
+                                                     enum segue_segment from, uint64_t from_base)
+{
+    if (!fault->address_known)
+        return SEGUE_SEGMENT_REWRITE;
+    return covers(insn, regs, xstate, fault, from, from_base) ? SEGUE_SEGMENT_REWRITE : SEGUE_SEGMENT_PASS;
+}
+
+/* It goes through the other one: it was written so, or rewritten. */
+static enum segue_segment_verdict classify_written(const struct segue_insn *insn, const struct segue_regs *regs,
+                                                   const struct segue_xstate *xstate, const struct segue_fault *fault,
+                                                   enum segue_segment to, uint64_t from_base, uint64_t to_base)
+{
+    if (!fault->address_known)
+        return SEGUE_SEGMENT_RETRY_ONCE;
+    bool is_own = covers(insn, regs, xstate, fault, to, to_base);
+    bool is_stale = covers(insn, regs, xstate, fault, to, from_base);
+    if (is_own)
+        return is_stale ? SEGUE_SEGMENT_RETRY_ONCE : SEGUE_SEGMENT_PASS;
+    return is_stale ? SEGUE_SEGMENT_RETRY : SEGUE_SEGMENT_PASS;
+}
+
+enum segue_segment_verdict segue_segment_classify(const struct segue_insn *insn, const struct segue_regs *regs,
+                                                  const struct segue_xstate *xstate, const struct segue_fault *fault,
+                                                  const struct segue_segment_options *options, struct segue_site *site)
+{
+    if (!insn || !regs || !fault || !options || !site || !rewrite_is_valid(options->rewrite) ||
+        fault->direction == SEGUE_FETCH)
+        return SEGUE_SEGMENT_PASS;
+    bool is_protection = fault->trap == TRAP_GENERAL_PROTECTION || fault->trap == TRAP_STACK;
+    if (!fault->address_known && !is_protection)
+        return SEGUE_SEGMENT_PASS;
+    struct segue_regs bases = *regs;
+    uint64_t from_base = *base_of(&bases, options->rewrite.from), to_base = *base_of(&bases, options->rewrite.to);
+    if (from_base != options->unusable_base && is_canonical(from_base))
+        return SEGUE_SEGMENT_PASS;
+    if (rewrite_goes_through(insn, options->rewrite.from) && rewrite_find(insn, options->rewrite, site)) {
+        site->length = insn->length;
+        __builtin_memcpy(site->bytes, insn->bytes, sizeof site->bytes);
+        return classify_unwritten(insn, regs, xstate, fault, options->rewrite.from, from_base);
+    }
+    if (rewrite_goes_through(insn, options->rewrite.to))
+        return classify_written(insn, regs, xstate, fault, options->rewrite.to, from_base, to_base);
+    return SEGUE_SEGMENT_PASS;
+}

@@ -1,0 +1,96 @@
+/* ledger_linux.c: an open hash table. Sites of the same kilobyte of code lie close together, so that memory is taken
+ * for code that has sites, and not for each site. */
+#if !defined(__linux__)
+#error "ledger_linux.c is specific to Linux"
+#endif
+
+#include "ledger.h"
+
+#include <sys/mman.h>
+#include <time.h>
+
+#include "platform/linux/call_x86_64.h"
+
+/* Places that are looked at for one address. */
+#define PROBES 4096u
+#define BLOCK_BITS 10
+
+enum segue_status ledger_create(struct ledger *ledger, size_t capacity)
+{
+    if (capacity > SIZE_MAX / 4 / sizeof *ledger->entries)
+        return SEGUE_NO_MEMORY;
+    /* Room to spare, so that searches stay short. */
+    ledger->capacity = 64;
+    while (ledger->capacity < 2 * capacity)
+        ledger->capacity *= 2;
+    void *memory = mmap(NULL, ledger->capacity * sizeof *ledger->entries, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ledger->entries = memory == MAP_FAILED ? NULL : memory;
+    return ledger->entries ? SEGUE_OK : SEGUE_NO_MEMORY;
+}
+
+void ledger_destroy(struct ledger *ledger)
+{
+    if (ledger->entries)
+        munmap(ledger->entries, ledger->capacity * sizeof *ledger->entries);
+    *ledger = (struct ledger){0};
+}
+
+static size_t first_place(const struct ledger *ledger, uint64_t address)
+{
+    uint64_t block = (address >> BLOCK_BITS) * 0x9e3779b97f4a7c15u >> 20;
+    /* An instruction with a prefix and memory has three bytes at least. */
+    uint64_t within = (address & ((1u << BLOCK_BITS) - 1)) / 4;
+    return (block * 64 + within) & (ledger->capacity - 1);
+}
+
+struct ledger_entry *ledger_find(const struct ledger *ledger, uint64_t address)
+{
+    size_t at = first_place(ledger, address);
+    for (unsigned i = 0; i < PROBES && i < ledger->capacity; i++) {
+        struct ledger_entry *entry = &ledger->entries[(at + i) & (ledger->capacity - 1)];
+        uint64_t held = __atomic_load_n(&entry->address, __ATOMIC_ACQUIRE);
+        if (held == address)
+            return entry;
+        if (!held)
+            return NULL;
+    }
+    return NULL;
+}
+
+/* Finds the entry, or claims a place for it. */
+static struct ledger_entry *claim(struct ledger *ledger, uint64_t address)
+{
+    size_t at = first_place(ledger, address);
+    for (unsigned i = 0; i < PROBES && i < ledger->capacity; i++) {
+        struct ledger_entry *entry = &ledger->entries[(at + i) & (ledger->capacity - 1)];
+        uint64_t held = __atomic_load_n(&entry->address, __ATOMIC_ACQUIRE);
+        if (!held &&
+            __atomic_compare_exchange_n(&entry->address, &held, address, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return entry;
+        if (held == address)
+            return entry;
+    }
+    return NULL;
+}
+
+static uint64_t now(void)
+{
+    struct timespec time = {0};
+    system_call3(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&time, 0);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+bool ledger_add(struct ledger *ledger, uint64_t address, uint8_t old_byte, uint8_t new_byte, unsigned faults)
+{
+    struct ledger_entry *entry = claim(ledger, address);
+    if (!entry)
+        return false;
+    __atomic_fetch_add(&entry->count, faults, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->time, now(), __ATOMIC_RELAXED);
+    /* Two threads that rewrite one site write the same. */
+    __atomic_store_n(&entry->old_byte, old_byte, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->new_byte, new_byte, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->state, LEDGER_REWRITTEN, __ATOMIC_RELEASE);
+    return true;
+}

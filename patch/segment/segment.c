@@ -1,0 +1,326 @@
+/* segment.c: answers faults of accesses through a register that cannot be set: rewrites the site, or has its work done.
+ *
+ * Both encodings are safe states: the old one faults again. So changing a site needs no lock, and who comes too late
+ * finds it changed. What keeps it from going round for ever is `retried`: the bytes may say that a site was
+ * rewritten while the processor, or what translates for it, still runs the old ones. */
+#include "segment.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "platform/asynchronous.h"
+#include "platform/fork_lock.h"
+#include "platform/once.h"
+#include "modules.h"
+#include "patch/poke/poke.h"
+#include "rewrite.h"
+
+#define KNOWN_FLAGS (SEGUE_SEGMENT_EMULATE | SEGUE_SEGMENT_WHOLE_MODULES | SEGUE_SEGMENT_CHOSEN_BASE)
+#define DEFAULT_CAPACITY ((size_t)1 << 20)
+/* Retries of one fault, one after the other, before it counts as code that does not change. Each takes another thread
+ * that rewrote the site between the fault and the look at it. */
+#define RETRIES 64u
+
+static struct segment_service service;
+static struct segment_service *in_force;
+static struct fork_lock changing = FORK_LOCK_INITIALIZER;
+
+/* The fault that this thread was last told to run again. */
+static __thread struct {
+    uint64_t instruction, address;
+    uint32_t times;
+} retried __attribute__((tls_model("initial-exec")));
+
+struct segment_service *segment_in_force(void)
+{
+    return __atomic_load_n(&in_force, __ATOMIC_ACQUIRE);
+}
+
+enum segue_status segment_change(struct segment_service *present, const struct segue_site *site, unsigned faults)
+{
+    uint64_t address = site->address + site->index;
+    /* The record first: what cannot be taken back is not changed. */
+    if (!ledger_add(&present->ledger, address, site->old_byte, site->new_byte, faults))
+        return SEGUE_NO_MEMORY;
+    enum segue_status status = poke_byte(address, site->new_byte, POKE_ANY);
+    /* Whoever is busy may be changing this very site. */
+    if (status == SEGUE_UNSUPPORTED)
+        __atomic_store_n(&ledger_find(&present->ledger, address)->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
+    return status;
+}
+
+/* --- Faults. --- */
+
+static uint64_t *base_of(struct segue_regs *regs, enum segue_segment segment)
+{
+    return segment == SEGUE_SEGMENT_FS ? &regs->fs_base : &regs->gs_base;
+}
+
+/* Has the work done with the base that was meant, whichever of the two prefixes is there. The fault becomes the one
+ * that there would have been with that base. */
+static enum segue_segment_verdict have_it_done(const struct segue_segment_options *options, struct segue_regs *regs,
+                                               struct segue_fault *fault)
+{
+    uint64_t base = *base_of(regs, options->rewrite.to);
+    if (options->flags & SEGUE_SEGMENT_CHOSEN_BASE)
+        base = options->base;
+    if (fault->address_known)
+        fault->address += base - *base_of(regs, options->rewrite.from);
+    *base_of(regs, options->rewrite.from) = base;
+    return SEGUE_SEGMENT_DO;
+}
+
+/* Whether this fault may be run again, having been so fewer than `most` times in a row. */
+static bool may_retry(uint64_t instruction, const struct segue_fault *fault, uint32_t most)
+{
+    uint64_t address = fault->address_known ? fault->address : 0;
+    if (retried.instruction != instruction || retried.address != address)
+        retried.times = 0;
+    retried.instruction = instruction;
+    retried.address = address;
+    if (retried.times++ < most)
+        return true;
+    retried.times = 0;
+    return false;
+}
+
+static enum segue_segment_verdict rewrite(struct segment_service *present, struct segue_site *site,
+                                          struct segue_regs *regs, struct segue_fault *fault)
+{
+    if (present->options.flags & SEGUE_SEGMENT_EMULATE)
+        return have_it_done(&present->options, regs, fault);
+    site->address = regs->rip;
+    site->trust = SEGUE_TRUST_FUNCTION;
+    switch (segment_change(present, site, 1)) {
+    case SEGUE_OK:
+        if (present->options.flags & SEGUE_SEGMENT_WHOLE_MODULES)
+            modules_rewrite(present, regs->rip);
+        return may_retry(regs->rip, fault, RETRIES) ? SEGUE_SEGMENT_RETRY
+                                                    : have_it_done(&present->options, regs, fault);
+    case SEGUE_BUSY:
+        return SEGUE_SEGMENT_RETRY;
+    default:
+        return have_it_done(&present->options, regs, fault);
+    }
+}
+
+enum segue_segment_verdict segue_segment_serve(const struct segue_insn *insn, struct segue_regs *regs,
+                                               const struct segue_xstate *xstate, struct segue_fault *fault)
+{
+    struct segment_service *present = segment_in_force();
+    struct segue_site site;
+    if (!present || !regs || !fault)
+        return SEGUE_SEGMENT_PASS;
+    switch (segue_segment_classify(insn, regs, xstate, fault, &present->options, &site)) {
+    case SEGUE_SEGMENT_REWRITE:
+        return rewrite(present, &site, regs, fault);
+    case SEGUE_SEGMENT_RETRY:
+        /* Changed in memory, and yet it goes on through the other register: it has to be done without. */
+        return may_retry(regs->rip, fault, RETRIES) ? SEGUE_SEGMENT_RETRY
+                                                    : have_it_done(&present->options, regs, fault);
+    case SEGUE_SEGMENT_RETRY_ONCE:
+        return may_retry(regs->rip, fault, 1) ? SEGUE_SEGMENT_RETRY : SEGUE_SEGMENT_PASS;
+    default:
+        return SEGUE_SEGMENT_PASS;
+    }
+}
+
+/* --- Begin and end. --- */
+
+static void before_fork(void)
+{
+    fork_lock_before(&changing);
+}
+
+static void after_fork_in_parent(void)
+{
+    fork_lock_after(&changing);
+}
+
+static void after_fork_in_child(void)
+{
+    fork_lock_in_child(&changing);
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+}
+
+static enum segue_status enable(const struct segue_segment_options *options)
+{
+    static struct once forks;
+    if (segment_in_force())
+        return SEGUE_EXISTS;
+    enum segue_status status = poke_prepare();
+    /* After its handlers: the locks are taken in this order. */
+    if (status == SEGUE_OK && !once(&forks, watch_forks))
+        status = SEGUE_NO_MEMORY;
+    if (status == SEGUE_OK)
+        status = ledger_create(&service.ledger, options->capacity ? options->capacity : DEFAULT_CAPACITY);
+    if (status == SEGUE_OK && (options->flags & SEGUE_SEGMENT_WHOLE_MODULES))
+        status = modules_read();
+    if (status != SEGUE_OK) {
+        ledger_destroy(&service.ledger);
+        return status;
+    }
+    service.options = *options;
+    __atomic_store_n(&in_force, &service, __ATOMIC_RELEASE);
+    return SEGUE_OK;
+}
+
+enum segue_status segue_segment_enable(const struct segue_segment_options *options)
+{
+    if (!options || (options->flags & ~(uint32_t)KNOWN_FLAGS) || !rewrite_is_valid(options->rewrite) ||
+        ((options->flags & SEGUE_SEGMENT_CHOSEN_BASE) && !(options->flags & SEGUE_SEGMENT_EMULATE)))
+        return SEGUE_INVALID;
+    fork_lock_take(&changing);
+    enum segue_status status = enable(options);
+    fork_lock_release(&changing);
+    return status;
+}
+
+enum segue_status segue_segment_disable(void)
+{
+    enum segue_status status = SEGUE_NOT_FOUND;
+    fork_lock_take(&changing);
+    if (segment_in_force()) {
+        __atomic_store_n(&in_force, NULL, __ATOMIC_RELEASE);
+        ledger_destroy(&service.ledger);
+        modules_free();
+        status = SEGUE_OK;
+    }
+    fork_lock_release(&changing);
+    return status;
+}
+
+enum segue_status segue_segment_modules(void)
+{
+    enum segue_status status = SEGUE_NOT_FOUND;
+    fork_lock_take(&changing);
+    if (segment_in_force())
+        status = modules_read();
+    fork_lock_release(&changing);
+    return status;
+}
+
+/* --- The ledger. --- */
+
+static void read_record(const struct ledger_entry *entry, struct segue_segment_record *record)
+{
+    Dl_info found;
+    *record = (struct segue_segment_record){
+        .address = entry->address,
+        .old_byte = entry->old_byte,
+        .new_byte = entry->new_byte,
+        .undone = entry->state == LEDGER_UNDONE,
+        .count = __atomic_load_n(&entry->count, __ATOMIC_RELAXED),
+        .time = __atomic_load_n(&entry->time, __ATOMIC_RELAXED),
+    };
+    if (dladdr((void *)(uintptr_t)entry->address, &found))
+        record->object = found.dli_fname;
+}
+
+static bool is_listed(const struct ledger_entry *entry)
+{
+    uint8_t state = __atomic_load_n(&entry->state, __ATOMIC_ACQUIRE);
+    return state == LEDGER_REWRITTEN || state == LEDGER_UNDONE;
+}
+
+enum segue_status segue_segment_records(struct segue_segment_record *records, size_t capacity, size_t *count)
+{
+    if (!count || (!records && capacity))
+        return SEGUE_INVALID;
+    *count = 0;
+    fork_lock_take(&changing);
+    struct segment_service *present = segment_in_force();
+    for (size_t i = 0; present && i < present->ledger.capacity; i++) {
+        const struct ledger_entry *entry = &present->ledger.entries[i];
+        if (!is_listed(entry))
+            continue;
+        if (*count < capacity)
+            read_record(entry, &records[*count]);
+        (*count)++;
+    }
+    fork_lock_release(&changing);
+    if (!present)
+        return SEGUE_NOT_FOUND;
+    return *count > capacity ? SEGUE_TOO_SMALL : SEGUE_OK;
+}
+
+/* With asynchronous signals blocked. What somebody else has changed since is left alone. */
+static bool undo_entry(struct ledger_entry *entry, size_t *count)
+{
+    enum segue_status status;
+    if (*(const volatile uint8_t *)(uintptr_t)entry->address != entry->new_byte) {
+        __atomic_store_n(&entry->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
+        return true;
+    }
+    /* The state first: a fault that follows the byte at once makes it a rewritten one again. */
+    __atomic_store_n(&entry->state, LEDGER_UNDONE, __ATOMIC_RELEASE);
+    while ((status = poke_byte(entry->address, entry->old_byte, POKE_ANY)) == SEGUE_BUSY)
+        continue;
+    if (status == SEGUE_OK)
+        ++*count;
+    else
+        __atomic_store_n(&entry->state, LEDGER_REWRITTEN, __ATOMIC_RELEASE);
+    return status == SEGUE_OK;
+}
+
+enum segue_status segue_segment_undo(uint64_t start, uint64_t size, size_t *count)
+{
+    sigset_t before;
+    size_t undone = 0;
+    bool done = true;
+    fork_lock_take(&changing);
+    asynchronous_block(&before);
+    struct segment_service *present = segment_in_force();
+    for (size_t i = 0; present && i < present->ledger.capacity; i++) {
+        struct ledger_entry *entry = &present->ledger.entries[i];
+        if (__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) == LEDGER_REWRITTEN && entry->address - start < size)
+            done &= undo_entry(entry, &undone);
+    }
+    asynchronous_put_back(&before);
+    fork_lock_release(&changing);
+    if (count)
+        *count = undone;
+    if (!present)
+        return SEGUE_NOT_FOUND;
+    return done ? SEGUE_OK : SEGUE_UNSUPPORTED;
+}
+
+enum segue_status segue_segment_undo_module(const void *address, size_t *count)
+{
+    uint64_t start, size;
+    if (!modules_range((uint64_t)(uintptr_t)address, &start, &size))
+        return SEGUE_NOT_FOUND;
+    return segue_segment_undo(start, size, count);
+}
+
+enum segue_status segue_segment_forget(uint64_t start, uint64_t size)
+{
+    fork_lock_take(&changing);
+    struct segment_service *present = segment_in_force();
+    for (size_t i = 0; present && i < present->ledger.capacity; i++) {
+        struct ledger_entry *entry = &present->ledger.entries[i];
+        if (entry->address && entry->address - start < size)
+            __atomic_store_n(&entry->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
+    }
+    fork_lock_release(&changing);
+    return present ? SEGUE_OK : SEGUE_NOT_FOUND;
+}
+
+/* --- Aliases. --- */
+
+enum segue_status segue_patch_alias_add(uint64_t base, uint64_t size, void *alias)
+{
+    if (!alias || size == 0 || base + size < base)
+        return SEGUE_INVALID;
+    return poke_alias_add(base, size, alias);
+}
+
+enum segue_status segue_patch_alias_remove(uint64_t base)
+{
+    return poke_alias_remove(base);
+}

@@ -1,0 +1,272 @@
+/* forced_linux.c: memory reached past its protection through /proc/thread-self/mem.
+ *
+ * Two things can make an open descriptor lie. A child made by fork inherits one that leads to its parent's memory: so
+ * the descriptor is remembered in a page that the kernel wipes in the child, and the child closes it, in its first fork
+ * handler of ours or in the first call here, and opens its own. A program that closes all its descriptors and opens
+ * others may put a file of its own under our number: so the file is identified before each use.
+ *
+ * The kernel checks the right to the file when it is opened: a process that has changed its user may use the one that
+ * it has open, and open no other. A child of such a process reaches its memory as long as it has one thread (opened.h).
+ *
+ * SOURCES: proc(5), prctl(2) PR_SET_DUMPABLE, madvise(2) MADV_WIPEONFORK, Linux fs/proc/base.c mem_rw, task_dump_owner
+ * and mm/gup.c FOLL_FORCE.
+ * ASSUMPTIONS: reading and writing through /proc/PID/mem reaches private memory whatever its protection; a kernel may
+ * forbid that (proc_mem.force_override), and then forced_prepare says so. */
+#if !defined(__linux__)
+#error "forced_linux.c is specific to Linux"
+#endif
+
+#include "platform/forced.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "call_x86_64.h"
+#include "platform/fork_lock.h"
+#include "platform/once.h"
+#include "platform/opened.h"
+
+/* The open file in one word, so that it is published whole: the inode number above, the descriptor plus one below.
+ * Zero: this process has none open. It stands in a page of its own. */
+#define DESCRIPTOR_BITS 20
+static uint64_t *file;
+/* The last word that was published, by this process or by one that it descends from. */
+static uint64_t last_file;
+/* How many files threads began to open, and how many of them they have published or closed again; and both as they were
+ * before the fork in progress, which copies descriptors and memory one after the other. */
+static uint64_t opened, settled;
+static uint64_t opened_before_fork, settled_before_fork;
+static struct fork_lock forking = FORK_LOCK_INITIALIZER;
+
+/* Descriptors below this are left to the program, which may count on getting the lowest. */
+#define LOWEST_DESCRIPTOR 512
+
+/* O_NONBLOCK and O_DSYNC mean nothing for this file: they tell ours from the program's. */
+#define MARK (O_NONBLOCK | O_DSYNC)
+/* The descriptors among which a file that was not published is looked for. */
+#define DESCRIPTORS_SEARCHED 65536
+
+static uint64_t word_of(int descriptor)
+{
+    struct stat status;
+    if (descriptor < 0 || descriptor + 1 >= 1 << DESCRIPTOR_BITS ||
+        system_call3(SYS_fstat, descriptor, (long)&status, 0) != 0)
+        return 0;
+    return ((status.st_ino ^ (uint64_t)status.st_dev << 32) << DESCRIPTOR_BITS) | (uint64_t)(descriptor + 1);
+}
+
+static int descriptor_of(uint64_t word)
+{
+    return (int)(word & ((1 << DESCRIPTOR_BITS) - 1)) - 1;
+}
+
+static void close_file(int descriptor)
+{
+    system_call3(SYS_close, descriptor, 0, 0);
+}
+
+/* By way of the thread, since the process's own entry leads nowhere once its first thread has ended. */
+static int open_marked(void)
+{
+    int low = (int)system_call4(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/mem", O_RDWR | O_CLOEXEC | MARK, 0);
+    if (low < 0)
+        return -1;
+    int descriptor = (int)system_call3(SYS_fcntl, low, F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR);
+    if (descriptor < 0)
+        return low;
+    close_file(low);
+    return descriptor;
+}
+
+static bool is_marked(int descriptor)
+{
+    long flags = system_call3(SYS_fcntl, descriptor, F_GETFL, 0);
+    return flags >= 0 && (flags & (O_ACCMODE | MARK)) == (O_RDWR | MARK);
+}
+
+/* Opens the file and publishes it in place of the word `stale`. Whoever loses a race uses the winner's. */
+static int open_and_publish(uint64_t stale)
+{
+    int descriptor = open_marked();
+    uint64_t word = word_of(descriptor);
+    if (word && __atomic_compare_exchange_n(file, &stale, word, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        __atomic_store_n(&last_file, word, __ATOMIC_RELEASE);
+        return descriptor;
+    }
+    if (descriptor >= 0)
+        close_file(descriptor);
+    return word ? descriptor_of(stale) : -1;
+}
+
+/* With signals blocked: no handler that interrupts this forks. */
+static int open_memory_file(uint64_t stale)
+{
+    uint64_t all = UINT64_MAX, before;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
+    __atomic_fetch_add(&opened, 1, __ATOMIC_SEQ_CST);
+    int descriptor = open_and_publish(stale);
+    __atomic_fetch_add(&settled, 1, __ATOMIC_SEQ_CST);
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before);
+    return descriptor;
+}
+
+/* In a child: what another thread of the parent had opened and not yet published. */
+static void close_unpublished(void)
+{
+    struct rlimit limit;
+    struct stat status;
+    long most = DESCRIPTORS_SEARCHED;
+    if (system_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit) == 0 && limit.rlim_cur < (rlim_t)most)
+        most = (long)limit.rlim_cur;
+    for (int i = 0; i < (int)most; i++)
+        if (is_marked(i) && system_call3(SYS_fstat, i, (long)&status, 0) == 0 &&
+            (status.st_mode & S_IFMT) == S_IFREG && status.st_size == 0)
+            close_file(i);
+}
+
+/* In a child that has opened none yet: closes its parent's. Not the one that another thread has opened meanwhile. */
+static void close_parents(void)
+{
+    uint64_t word = __atomic_load_n(&last_file, __ATOMIC_ACQUIRE);
+    if (!word || word == __atomic_load_n(file, __ATOMIC_ACQUIRE) ||
+        !__atomic_compare_exchange_n(&last_file, &word, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return;
+    if (word_of(descriptor_of(word)) == word)
+        close_file(descriptor_of(word));
+}
+
+static int memory_descriptor(void)
+{
+    if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))
+        return -1;
+    uint64_t word = __atomic_load_n(file, __ATOMIC_ACQUIRE);
+    if (word && word_of(descriptor_of(word)) == word)
+        return descriptor_of(word);
+    if (!word)
+        close_parents();
+    return open_memory_file(word);
+}
+
+static void before_fork(void)
+{
+    fork_lock_before(&forking);
+    settled_before_fork = __atomic_load_n(&settled, __ATOMIC_SEQ_CST);
+    opened_before_fork = __atomic_load_n(&opened, __ATOMIC_SEQ_CST);
+}
+
+static void after_fork_in_parent(void)
+{
+    fork_lock_after(&forking);
+}
+
+static bool may_have_unpublished(void)
+{
+    return settled_before_fork != opened_before_fork || opened_before_fork != opened;
+}
+
+static void after_fork_in_child(void)
+{
+    if (may_have_unpublished())
+        close_unpublished();
+    settled = opened;
+    forced_in_child();
+    fork_lock_in_child(&forking);
+}
+
+void forced_leave_parent(void)
+{
+    if (__atomic_load_n(&file, __ATOMIC_ACQUIRE) && !__atomic_load_n(file, __ATOMIC_ACQUIRE))
+        close_parents();
+}
+
+void forced_in_child(void)
+{
+    if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))
+        return;
+    bool was_open = __atomic_load_n(&last_file, __ATOMIC_ACQUIRE) != 0;
+    forced_leave_parent();
+    /* Now, while the child may still do so. */
+    if (was_open)
+        memory_descriptor();
+}
+
+bool forced_ready(void)
+{
+    if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))
+        return false;
+    /* The access itself will look closer, which takes longer. */
+    uint64_t word = __atomic_load_n(file, __ATOMIC_ACQUIRE);
+    if (word && is_marked(descriptor_of(word)))
+        return true;
+    return memory_descriptor() >= 0 || opened_is_alone();
+}
+
+bool forced_read(uint64_t address, void *bytes, size_t size)
+{
+    int descriptor = memory_descriptor();
+    if (descriptor < 0)
+        return __atomic_load_n(&file, __ATOMIC_ACQUIRE) && opened_read(address, bytes, size);
+    return system_call4(SYS_pread64, descriptor, (long)bytes, (long)size, (long)address) == (long)size;
+}
+
+bool forced_write(uint64_t address, const void *bytes, size_t size)
+{
+    int descriptor = memory_descriptor();
+    if (descriptor < 0)
+        return __atomic_load_n(&file, __ATOMIC_ACQUIRE) && opened_write(address, bytes, size);
+    return system_call4(SYS_pwrite64, descriptor, (long)bytes, (long)size, (long)address) == (long)size;
+}
+
+/* Whether a closed page of our own can be written and read back, through the file. */
+static bool works(void)
+{
+    static const char probe[8] = "segue\n\t";
+    char copy[sizeof probe] = {0};
+    if (memory_descriptor() < 0)
+        return false;
+    void *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return false;
+    bool same = forced_write((uint64_t)page, probe, sizeof probe) && forced_read((uint64_t)page, copy, sizeof copy) &&
+                __builtin_memcmp(probe, copy, sizeof probe) == 0;
+    munmap(page, 4096);
+    return same;
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+}
+
+static enum segue_status map_word(void)
+{
+    uint64_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint64_t *none = NULL;
+    if (page == MAP_FAILED)
+        return SEGUE_NO_MEMORY;
+    if (madvise(page, 4096, MADV_WIPEONFORK) != 0) {
+        munmap(page, 4096);
+        return SEGUE_UNSUPPORTED;
+    }
+    if (!__atomic_compare_exchange_n(&file, &none, page, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        munmap(page, 4096);
+    return SEGUE_OK;
+}
+
+enum segue_status forced_prepare(void)
+{
+    static struct once forks;
+    enum segue_status status = SEGUE_OK;
+    /* Before there is anything that a child must close. */
+    if (!once(&forks, watch_forks))
+        return SEGUE_NO_MEMORY;
+    if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))
+        status = map_word();
+    if (status != SEGUE_OK)
+        return status;
+    return works() ? SEGUE_OK : SEGUE_UNSUPPORTED;
+}

@@ -1,0 +1,101 @@
+/* opened_linux.c: protected memory reached by opening its pages for a moment.
+ *
+ * SOURCES: unshare(2): CLONE_VM is refused where another task uses the memory, and does nothing otherwise (Linux
+ * kernel/fork.c check_unshare_flags); mm/mmap.c vma_is_accessible, arch/x86/mm/fault.c access_error: a page that cannot
+ * be read by the processor, without protection keys, has no rights at all.
+ * ASSUMPTIONS: the bytes are copied by the kernel, which reports what is missing in place of a signal. */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "opened_linux.c is specific to Linux on x86-64"
+#endif
+
+#include "platform/opened.h"
+
+#include <cpuid.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "call_x86_64.h"
+#include "platform/protection.h"
+
+#define PAGE UINT64_C(4096)
+#define ALL_SIGNALS UINT64_MAX
+/* CPUID leaf 7, ECX: the system uses protection keys. */
+#define HAS_KEYS_IN_USE (1u << 4)
+
+bool opened_is_alone(void)
+{
+    return system_call3(SYS_unshare, CLONE_VM, 0, 0) == 0;
+}
+
+static bool uses_keys(void)
+{
+    unsigned eax, ebx, ecx = 0, edx;
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & HAS_KEYS_IN_USE);
+}
+
+/* Whether not even a load gets through. All signals are blocked: to block some more changes nothing, and makes the
+ * kernel read a word as the processor would. */
+static bool is_closed(uint64_t page)
+{
+    return system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)page, 0, sizeof ALL_SIGNALS) != 0;
+}
+
+/* The page's protection. Where /proc is out of reach, after chroot say, only closed pages are known for what they are. */
+static bool find_protection(uint64_t page, struct protection_mapping *mapping)
+{
+    if (protection_find(page, mapping))
+        return true;
+    *mapping = (struct protection_mapping){.protection = PROT_NONE};
+    return !uses_keys() && is_closed(page);
+}
+
+static bool transfer(long call, uint64_t address, void *bytes, size_t size)
+{
+    struct iovec here = {bytes, size}, there = {(void *)(uintptr_t)address, size};
+    long self = system_call3(SYS_getpid, 0, 0, 0);
+    return system_call6(call, self, (long)&here, 1, (long)&there, 1, 0) == (long)size;
+}
+
+/* Bytes of one page. */
+static bool copy_in_page(long call, uint64_t address, void *bytes, size_t size)
+{
+    struct protection_mapping mapping;
+    uint64_t page = address & -PAGE;
+    int wanted = call == SYS_process_vm_writev ? PROT_READ | PROT_WRITE : PROT_READ;
+    if (!find_protection(page, &mapping))
+        return false;
+    if ((mapping.protection & wanted) == wanted)
+        return transfer(call, address, bytes, size);
+    if (mapping.shared && (wanted & PROT_WRITE))
+        return false;
+    if (system_call3(SYS_mprotect, (long)page, PAGE, mapping.protection | wanted) != 0)
+        return false;
+    bool done = transfer(call, address, bytes, size);
+    return system_call3(SYS_mprotect, (long)page, PAGE, mapping.protection) == 0 && done;
+}
+
+static bool copy(long call, uint64_t address, void *bytes, size_t size)
+{
+    uint64_t all = ALL_SIGNALS, before;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
+    bool done = opened_is_alone();
+    for (size_t at = 0, part; done && at < size; at += part) {
+        part = (size_t)(PAGE - (address + at) % PAGE);
+        part = part < size - at ? part : size - at;
+        done = copy_in_page(call, address + at, (char *)bytes + at, part);
+    }
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before);
+    return done;
+}
+
+bool opened_read(uint64_t address, void *bytes, size_t size)
+{
+    return copy(SYS_process_vm_readv, address, bytes, size);
+}
+
+bool opened_write(uint64_t address, const void *bytes, size_t size)
+{
+    return copy(SYS_process_vm_writev, address, (void *)(uintptr_t)bytes, size);
+}

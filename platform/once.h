@@ -1,0 +1,44 @@
+/* once.h: work that is done once in a process, and tried again by the next caller where it failed: pthread_once has no
+ * failure. A child made by fork while another thread was at it finds it undone. */
+#ifndef SEGUE_SYSTEM_ONCE_H
+#define SEGUE_SYSTEM_ONCE_H
+
+#if !defined(__linux__)
+#error "once.h is specific to Linux"
+#endif
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "platform/linux/call_x86_64.h"
+
+/* All zero bytes: not done. */
+struct once {
+    /* ONCE_DONE, or twice the number of the process one of whose threads is at it. */
+    uint64_t state;
+};
+
+#define ONCE_DONE UINT64_C(1)
+
+/* Has `work` done, unless it is done. True if it is done when this returns. Not async-signal-safe; thread-safe. */
+static inline bool once(struct once *once, bool (*work)(void))
+{
+    uint64_t at_it = 2 * (uint64_t)system_call3(SYS_getpid, 0, 0, 0);
+    for (;;) {
+        uint64_t state = __atomic_load_n(&once->state, __ATOMIC_ACQUIRE);
+        if (state == ONCE_DONE)
+            return true;
+        if (state == at_it) {
+            sched_yield();
+            continue;
+        }
+        if (!__atomic_compare_exchange_n(&once->state, &state, at_it, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            continue;
+        bool done = work();
+        __atomic_store_n(&once->state, done ? ONCE_DONE : 0, __ATOMIC_RELEASE);
+        return done;
+    }
+}
+
+#endif

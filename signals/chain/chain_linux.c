@@ -1,0 +1,272 @@
+/* chain_linux.c: what is not ours goes to whoever would have had it.
+ *
+ * A previous handler is entered as the kernel would have entered it (relay.h). Without one the default action is put
+ * back, the signal is queued again, and our handler returns: the thread dies of it before it executes another
+ * instruction. An ignored fault kills too: the kernel does not let a thread go on from it.
+ *
+ * SOURCES: sigaction(2), rt_tgsigqueueinfo(2); Linux kernel/signal.c: force_sig_info_to_task (an ignored or blocked
+ * fault gets the default action), get_signal (SA_RESETHAND; faults come before other signals), signal_delivered (which
+ * signals enter the mask), force_sigsegv (a frame that cannot be written). */
+#if !defined(__linux__)
+#error "chain_linux.c is specific to Linux"
+#endif
+
+#include "chain.h"
+
+#include <ucontext.h>
+
+#include "ctx/frame.h"
+#include "action_linux_x86_64.h"
+#include "signals/sigchain/believed.h"
+#include "signals/handler/dispatch.h"
+#include "signals/frame.h"
+#include "previous.h"
+#include "relay.h"
+#include "signals/threads/thread.h"
+#include "signals/handler/unhandled.h"
+
+static uint64_t bit_of(int number)
+{
+    return (uint64_t)1 << (number - 1);
+}
+
+static uint64_t word_of(const sigset_t *set)
+{
+    uint64_t word;
+    memcpy(&word, set, sizeof word);
+    return word;
+}
+
+/* The signals whose handler has others blocked that the interrupted thread had not. */
+static uint64_t blocking;
+
+void chain_remember(int number, const struct sigaction *previous, const struct sigaction *ours)
+{
+    if (word_of(&ours->sa_mask))
+        __atomic_fetch_or(&blocking, bit_of(number), __ATOMIC_RELAXED);
+    else
+        __atomic_fetch_and(&blocking, ~bit_of(number), __ATOMIC_RELAXED);
+    previous_exchange(number, previous, NULL);
+}
+
+static bool has_others_blocked(int number)
+{
+    return __atomic_load_n(&blocking, __ATOMIC_RELAXED) & bit_of(number);
+}
+
+/* The kernel makes a handler return to the restorer that it was installed with, so ours tells. Another one is there if
+ * a program has put our handler back after one of its own; or if a handler has jumped to ours as its last act, with its
+ * own signals blocked. */
+enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_stack)
+{
+    const void *const *return_address = entry_stack;
+    if ((const char *)(return_address + 1) != (const char *)ucontext)
+        return CHAIN_CALL;
+    if (*return_address == (const void *)restorer_plain)
+        return CHAIN_ENTER;
+    uint64_t mask = 0;
+    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, KERNEL_MASK_SIZE);
+    uint64_t ours = has_others_blocked(number) ? ~bit_of(number) : 0;
+    return (mask ^ word_of(frame_mask(ucontext))) & ~ours ? CHAIN_CALL : CHAIN_ENTER;
+}
+
+static void change_mask(int how, uint64_t mask)
+{
+    system_call4(SYS_rt_sigprocmask, how, (long)&mask, 0, KERNEL_MASK_SIZE);
+}
+
+uint64_t chain_open_faults(void)
+{
+    const uint64_t faults = bit_of(SIGSEGV) | bit_of(SIGBUS) | bit_of(SIGFPE);
+    uint64_t mask = 0;
+    system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&faults, (long)&mask, KERNEL_MASK_SIZE);
+    return mask;
+}
+
+void chain_close_faults(uint64_t mask)
+{
+    change_mask(SIG_SETMASK, mask);
+}
+
+/* Blocked now and queued again, it is delivered when the handler's return restores the thread's own mask. */
+static void queue_again(int number, siginfo_t *info)
+{
+    change_mask(SIG_BLOCK, bit_of(number));
+    system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0), number,
+                 (long)info);
+}
+
+/* Should it not be queued, the instruction runs once more, and faults with nobody in between. */
+void chain_die(int number, siginfo_t *info)
+{
+    static const struct sigaction default_action;
+    action_exchange(number, &default_action, NULL);
+    queue_again(number, info);
+}
+
+/* What a handler runs with that comes when `before` is blocked. */
+static uint64_t mask_of_handler(uint64_t before, int number, const struct sigaction *action)
+{
+    uint64_t mask = before | word_of(&action->sa_mask);
+    return action->sa_flags & SA_NODEFER ? mask : mask | bit_of(number);
+}
+
+/* The mask that the kernel would have run the handler with: what it was, which a thread that waits in sigsuspend does
+ * not go back to, and what the handler wants. */
+static uint64_t mask_for(int number, const struct sigaction *action, const void *ucontext)
+{
+    uint64_t mask = 0;
+    if (has_others_blocked(number))
+        mask = word_of(frame_mask(ucontext));
+    else
+        system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, KERNEL_MASK_SIZE);
+    return mask_of_handler(mask, number, action);
+}
+
+/* A handler whose frame has no room: SIGSEGV, and if that was the signal there is nobody left to take it. */
+static void have_no_room(int number, siginfo_t *info, void *ucontext)
+{
+    *info = (siginfo_t){.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+    if (number == SIGSEGV || (word_of(frame_mask(ucontext)) & bit_of(SIGSEGV)))
+        chain_die(SIGSEGV, info);
+    else
+        chain_signal(SIGSEGV, info, ucontext, true, CHAIN_ENTER);
+}
+
+/* `mask` is that it runs with. */
+static void run_handler(int number, siginfo_t *info, void *ucontext, const struct sigaction *action, uint64_t mask,
+                        enum chain_way way)
+{
+    struct relay_frame place;
+    stack_t stack;
+    if (way == CHAIN_CALL) {
+        action->sa_sigaction(number, info, ucontext);
+        return;
+    }
+    thread_stack_of_program(frame_alternate_stack(ucontext), &stack);
+    uint64_t answered = believed_signals(), before = believed_mask();
+    const struct relay relay = {number, action, mask & ~answered, before, &stack};
+    switch (relay_prepare(&relay, info, ucontext, &place)) {
+    case RELAY_READY:
+        thread_self.stack_is_lent = place.lends_stack;
+        believed_set_mask(before | (mask & answered));
+        relay_enter(&relay, ucontext, &place);
+    case RELAY_NO_ROOM:
+        have_no_room(number, info, ucontext);
+        return;
+    case RELAY_IMPOSSIBLE:
+        change_mask(SIG_SETMASK, relay.mask);
+        believed_set_mask(before | (mask & answered));
+        action->sa_sigaction(number, info, ucontext);
+        believed_set_mask(before);
+        return;
+    }
+}
+
+static void die_of_fault(int number, siginfo_t *info, const void *ucontext)
+{
+    unhandled_tell(info, ucontext);
+    chain_die(number, info);
+}
+
+void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault, enum chain_way way)
+{
+    struct sigaction action;
+    if (believed_mask() & bit_of(number)) {
+        /* As the kernel with a signal that is blocked. */
+        if (is_fault)
+            die_of_fault(number, info, ucontext);
+        else
+            believed_hold(number, info);
+        return;
+    }
+    previous_take(number, &action);
+    if (previous_is_handler(&action))
+        run_handler(number, info, ucontext, &action, mask_for(number, &action, ucontext), way);
+    else if (is_fault)
+        die_of_fault(number, info, ucontext);
+    else if (action.sa_handler != SIG_IGN)
+        chain_die(number, info);
+}
+
+/* SIGTRAP need not be one of ours. */
+static void take_trap_action(struct sigaction *action)
+{
+    static const struct sigaction default_action;
+    if (!action_exchange(SIGTRAP, NULL, action) || action->sa_sigaction == signal_entry)
+        previous_take(SIGTRAP, action);
+    else if (((uint32_t)action->sa_flags & SA_RESETHAND) && previous_is_handler(action))
+        action_exchange(SIGTRAP, &default_action, NULL);
+}
+
+/* A trap that is blocked or ignored kills, as from the kernel. */
+void chain_trap(siginfo_t *info, void *ucontext, enum chain_way way)
+{
+    struct sigaction action;
+    uint64_t before = word_of(frame_mask(ucontext));
+    take_trap_action(&action);
+    if (previous_is_handler(&action) && !(before & bit_of(SIGTRAP))) {
+        run_handler(SIGTRAP, info, ucontext, &action, mask_of_handler(before, SIGTRAP, &action), way);
+        return;
+    }
+    frame_set_mask(ucontext, before & ~bit_of(SIGTRAP));
+    chain_die(SIGTRAP, info);
+}
+
+void chain_restore_mask(int number, const void *ucontext)
+{
+    if (!has_others_blocked(number))
+        change_mask(SIG_SETMASK, word_of(frame_mask(ucontext)));
+}
+
+int chain_restarts(const struct sigaction *previous)
+{
+    return previous->sa_handler == SIG_IGN ? SA_RESTART : previous->sa_flags & SA_RESTART;
+}
+
+void chain_follow(int number, const struct sigaction *previous)
+{
+    struct sigaction ours;
+    if (!action_exchange(number, NULL, &ours) || ours.sa_sigaction != signal_entry)
+        return;
+    int flags = (ours.sa_flags & ~SA_RESTART) | chain_restarts(previous);
+    if (flags == ours.sa_flags)
+        return;
+    ours.sa_flags = flags;
+    action_exchange(number, &ours, NULL);
+}
+
+bool chain_put_back(int number)
+{
+    struct sigaction action;
+    previous_read(number, &action);
+    return action_exchange(number, &action, NULL);
+}
+
+bool chain_is_deadly(int number)
+{
+    struct sigaction action;
+    previous_read(number, &action);
+    return !previous_is_handler(&action);
+}
+
+bool chain_is_ignored(int number)
+{
+    struct sigaction action;
+    previous_read(number, &action);
+    return action.sa_handler == SIG_IGN;
+}
+
+/* What the handler was made to believe goes; what it has changed stays. */
+void restorer_return(void *ucontext)
+{
+    ucontext_t *frame = ucontext;
+    uint64_t answered = believed_signals(), mask = word_of(&frame->uc_sigmask);
+    thread_stack_in_force(&frame->uc_stack);
+    thread_self.stack_is_lent = false;
+    if (!answered)
+        return;
+    mask &= ~answered;
+    believed_set_mask(word_of(&frame->uc_sigmask));
+    memcpy(&frame->uc_sigmask, &mask, sizeof mask);
+}

@@ -1,0 +1,129 @@
+/* previous.c: see previous.h. Each signal has a few entries, of which a word names the one in force and counts how
+ * often it was changed. Who changes it writes an entry that nobody uses and then the word; who reads copies the entry
+ * and looks whether the word is still the same. A reader begins again only if somebody else has got on. */
+#include "previous.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "platform/linux/call_x86_64.h"
+
+/* Those that may change one signal's action at the same moment, and two more. A power of two, at most 31. */
+#define ENTRIES 8u
+/* The entry in force at the beginning, all zero bytes, which is the default action. It is not used again. */
+#define FIRST 1u
+
+struct entry {
+    uint64_t handler, flags, restorer, mask;
+};
+
+static struct {
+    struct entry entries[ENTRIES];
+    /* The entry in force, and how many there were before it. */
+    uint64_t current;
+    /* A bit for each entry that is in force or being written. */
+    uint32_t used;
+} signals[_NSIG];
+
+static uint64_t load(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static void entry_read(const struct entry *entry, struct sigaction *action)
+{
+    uint64_t mask = load(&entry->mask);
+    memset(action, 0, sizeof *action);
+    action->sa_handler = (void (*)(int))(uintptr_t)load(&entry->handler);
+    action->sa_flags = (int)load(&entry->flags);
+    action->sa_restorer = (void (*)(void))(uintptr_t)load(&entry->restorer);
+    memcpy(&action->sa_mask, &mask, sizeof mask);
+}
+
+static void entry_write(struct entry *entry, const struct sigaction *action)
+{
+    uint64_t mask;
+    memcpy(&mask, &action->sa_mask, sizeof mask);
+    __atomic_store_n(&entry->handler, (uint64_t)(uintptr_t)action->sa_handler, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->flags, (uint64_t)(uint32_t)action->sa_flags, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->restorer, (uint64_t)(uintptr_t)action->sa_restorer, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->mask, mask, __ATOMIC_RELAXED);
+}
+
+/* Reads the action in force; the word that named it. */
+static uint64_t read_current(int number, struct sigaction *action)
+{
+    uint64_t word = __atomic_load_n(&signals[number].current, __ATOMIC_ACQUIRE);
+    for (;;) {
+        entry_read(&signals[number].entries[word % ENTRIES], action);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        uint64_t after = __atomic_load_n(&signals[number].current, __ATOMIC_ACQUIRE);
+        if (after == word)
+            return word;
+        word = after;
+    }
+}
+
+/* An entry that nobody uses. All are in use only while as many threads are between this and entry_give. */
+static uint32_t entry_take(int number)
+{
+    for (;;) {
+        uint32_t used = __atomic_load_n(&signals[number].used, __ATOMIC_RELAXED) | FIRST;
+        uint32_t index = (uint32_t)__builtin_ctz(~used);
+        if (index >= ENTRIES)
+            system_call3(SYS_sched_yield, 0, 0, 0);
+        else if (!(__atomic_fetch_or(&signals[number].used, 1u << index, __ATOMIC_ACQUIRE) & (1u << index)))
+            return index;
+    }
+}
+
+static void entry_give(int number, uint32_t index)
+{
+    __atomic_fetch_and(&signals[number].used, ~(1u << index), __ATOMIC_RELEASE);
+}
+
+/* Puts `*wanted` in force in the place of what `word` names; false if that is not in force any more. Signals wait
+ * meanwhile: a handler that left by siglongjmp would leave an entry taken for good. All but SIGTRAP, which a debugger's
+ * step raises, and which takes its handler away where it is blocked. */
+static bool replace(int number, uint64_t word, const struct sigaction *wanted)
+{
+    uint64_t held = ~(UINT64_C(1) << (SIGTRAP - 1)), kept = 0;
+    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&held, (long)&kept, sizeof held);
+    uint32_t index = entry_take(number);
+    entry_write(&signals[number].entries[index], wanted);
+    uint64_t next = (word / ENTRIES + 1) * ENTRIES + index;
+    bool done =
+        __atomic_compare_exchange_n(&signals[number].current, &word, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    entry_give(number, done ? (uint32_t)(word % ENTRIES) : index);
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    return done;
+}
+
+void previous_read(int number, struct sigaction *action)
+{
+    read_current(number, action);
+}
+
+void previous_exchange(int number, const struct sigaction *wanted, struct sigaction *before)
+{
+    struct sigaction present;
+    uint64_t word;
+    do
+        word = read_current(number, &present);
+    while (wanted && !replace(number, word, wanted));
+    if (before)
+        *before = present;
+}
+
+void previous_take(int number, struct sigaction *action)
+{
+    struct sigaction spent;
+    uint64_t word;
+    do {
+        word = read_current(number, action);
+        if (!((uint32_t)action->sa_flags & SA_RESETHAND) || !previous_is_handler(action))
+            return;
+        spent = *action;
+        spent.sa_handler = SIG_DFL;
+    } while (!replace(number, word, &spent));
+}

@@ -1,0 +1,15 @@
+/* code.h: the instruction at an address of the running program. */
+#ifndef SEGUE_SIGNALS_CODE_H
+#define SEGUE_SIGNALS_CODE_H
+
+#include <segue/decode.h>
+
+#include "decode/scratch.h"
+
+/* Reads and decodes the instruction at `address`, by way of `cache` if it is not NULL, in the memory given. The next
+ * page is touched only if the instruction goes on there. Returns as segue_decode; SEGUE_TRUNCATED when the bytes cannot
+ * be read. Async-signal-safe. */
+enum segue_status code_decode(struct decode_scratch *scratch, struct segue_cache *cache, uint64_t address,
+                              struct segue_insn *insn);
+
+#endif

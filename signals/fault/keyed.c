@@ -1,0 +1,60 @@
+/* keyed.c: who may touch what while an instruction is stepped.
+ *
+ * SOURCES: pkeys(7) (a handler's rights, SEGV_PKUERR, pages that may be executed only); Linux arch/x86/mm/fault.c
+ * (bad_area_access_error: the key counts for pages without any access, too). */
+#include "keyed.h"
+
+#include "ctx/state/keys.h"
+
+#ifndef SEGV_PKUERR
+#define SEGV_PKUERR 4
+#endif
+
+bool keyed_is_refusal(const siginfo_t *info)
+{
+    return info->si_signo == SIGSEGV && info->si_code == SEGV_PKUERR;
+}
+
+uint32_t keyed_begin(void)
+{
+    return keys_now();
+}
+
+void keyed_end(uint32_t begun)
+{
+    if (keys_now() != begun)
+        keys_set(begun);
+}
+
+const char *keyed_refusal(const struct segue_xstate *xstate, uint32_t begun)
+{
+    if (!keys_in_use() || keys_allow(keys_of(xstate), begun))
+        return NULL;
+    return "the thread's protection keys close what the handler stands on";
+}
+
+uint32_t keyed_take_rights(const struct segue_xstate *xstate)
+{
+    uint32_t present = keys_now(), of_thread = keys_of(xstate);
+    if (of_thread != present)
+        keys_set(keys_either(of_thread, present));
+    return present;
+}
+
+void keyed_give_rights_back(uint32_t before)
+{
+    if (keys_now() != before)
+        keys_set(before);
+}
+
+size_t keyed_peek(void *to, uint64_t address, size_t size)
+{
+    size_t done = segue_peek(to, address, size);
+    if (done == size || !keys_in_use())
+        return done;
+    uint32_t present = keys_now();
+    keys_set(0);
+    done = segue_peek(to, address, size);
+    keys_set(present);
+    return done;
+}

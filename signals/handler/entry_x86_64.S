@@ -1,0 +1,177 @@
+/* entry_x86_64.S: where the kernel enters the library. Nothing before signal_begin may use thread-local storage: the
+ * segment bases may be a guest's.
+ *
+ * From the first instruction to the last, whoever interrupts us finds out where the frame of the interrupted program is
+ * (interrupted_linux_x86_64.c): by rdx, by the record in the thread's list, or by rsp. So the labels between the
+ * instructions are part of what this file says.
+ */
+#include <cet.h>
+
+#include "ctx/layout.h"
+#include "entry_layout.h"
+
+#define SYS_RT_SIGACTION 13
+#define SYS_RT_SIGPROCMASK 14
+#define SYS_GETPID 39
+#define SYS_GETTID 186
+#define SYS_RT_TGSIGQUEUEINFO 297
+#define SIG_BLOCK 0
+#define MASK_SIZE 8
+#define SI_USER 0
+#define SI_QUEUE -1
+
+/* Goes to `without_room` if the frame is on the alternate stack, and leaves less room there than the entry takes. */
+.macro LOOK_AT_ROOM without_room
+        movq    %rsp, %rcx
+        subq    ENTRY_STACK(%rdx), %rcx
+        cmpq    ENTRY_STACK_SIZE(%rdx), %rcx
+        ja      1f
+        cmpq    $ENTRY_ROOM, %rcx
+        jb      \without_room
+1:
+.endm
+
+/* Both (edi number, rsi info, rdx ucontext). */
+.macro ENTRY name, serve, look:vararg
+        .section .text.\name, "ax", @progbits
+        .globl  \name, \name\()_end
+        .hidden \name, \name\()_end
+        .type   \name, @function
+        .p2align 4
+\name:
+        .cfi_startproc
+        _CET_ENDBR
+        \look
+        leaq    \serve(%rip), %rax
+        movq    %rsp, %rcx
+        jmp     guest_run_handler
+\name\()_end:
+        .cfi_endproc
+        .size   \name, . - \name
+.endm
+
+        ENTRY   signal_entry, signal_begin, LOOK_AT_ROOM signal_without_room
+        ENTRY   suspend_entry, suspend_serve
+
+/* signal_without_room (edi number, rsi info): the default action is put back and the signal queued again, so that the
+ * thread dies of it when this returns; should it not be queued, its instruction runs once more, and faults with nobody
+ * in between. No stack is used, and no thread-local storage: there may be a guest's segment bases. A signal that was
+ * queued, or has lost its siginfo on the way, may be a remover's question, which is asked again: it is left alone. */
+        .section .text.signal_without_room, "ax", @progbits
+        .type   signal_without_room, @function
+        .p2align 4
+signal_without_room:
+        .cfi_startproc
+        cmpl    $SI_USER, ENTRY_CODE(%rsi)
+        jg      1f
+        je      2f
+        cmpl    $SI_QUEUE, ENTRY_CODE(%rsi)
+        je      3f
+        jmp     1f
+2:      cmpl    $0, ENTRY_PID(%rsi)
+        je      3f
+1:      movl    %edi, %r8d
+        movq    %rsi, %r9
+        movl    $SYS_RT_SIGACTION, %eax
+        leaq    default_action(%rip), %rsi
+        xorl    %edx, %edx
+        movl    $MASK_SIZE, %r10d
+        syscall
+        movl    $SYS_RT_SIGPROCMASK, %eax
+        movl    $SIG_BLOCK, %edi
+        leaq    bits_of_signals(%rip), %rsi
+        leaq    -MASK_SIZE(%rsi, %r8, MASK_SIZE), %rsi
+        xorl    %edx, %edx
+        syscall
+        movl    $SYS_GETTID, %eax
+        syscall
+        movl    %eax, %esi
+        movl    $SYS_GETPID, %eax
+        syscall
+        movl    %eax, %edi
+        movl    %r8d, %edx
+        movq    %r9, %r10
+        movl    $SYS_RT_TGSIGQUEUEINFO, %eax
+        syscall
+3:      ret
+        .cfi_endproc
+        .size   signal_without_room, . - signal_without_room
+
+        .section .rodata.signal_without_room, "a", @progbits
+        .p2align 3
+default_action:
+        .zero   32
+bits_of_signals:
+        .set    number, 0
+        .rept   64
+        .quad   1 << number
+        .set    number, number + 1
+        .endr
+
+/* signal_begin (edi number, rsi info, rdx ucontext, rcx the stack pointer at the entry): puts a record of the frame at the head of the thread's list
+ * (../ctx/handling.h), and takes it out again if the handler returns; the direct way out takes it out itself.
+ *
+ *      +24  return address
+ *      +16  the record's own address
+ *       +8  the record around this one
+ *       +0  ucontext
+ */
+        .section .text.signal_begin, "ax", @progbits
+        .globl  signal_begin, signal_recorded, signal_forgotten, signal_return
+        .hidden signal_begin, signal_recorded, signal_forgotten, signal_return
+        .type   signal_begin, @function
+        .p2align 4
+signal_begin:
+        .cfi_startproc
+        _CET_ENDBR
+        movq    handling_innermost@GOTTPOFF(%rip), %rax
+        movq    %fs:(%rax), %r8
+        subq    $HANDLING_SIZE, %rsp
+        .cfi_adjust_cfa_offset HANDLING_SIZE
+        /* A handler that was left for good had its record at this very place: what is around it is around ours. */
+        cmpq    %rsp, %r8
+        je      1f
+        movq    %r8, HANDLING_OUTER(%rsp)
+1:      movq    %rdx, HANDLING_UCONTEXT(%rsp)
+        movq    %rsp, HANDLING_SELF(%rsp)
+        movq    %rsp, %fs:(%rax)
+signal_recorded:
+        call    signal_serve
+        movq    handling_innermost@GOTTPOFF(%rip), %rax
+        movq    HANDLING_OUTER(%rsp), %rcx
+        movq    %rcx, %fs:(%rax)
+signal_forgotten:
+        addq    $HANDLING_SIZE, %rsp
+        .cfi_adjust_cfa_offset -HANDLING_SIZE
+signal_return:
+        ret
+        .cfi_endproc
+        .size   signal_begin, . - signal_begin
+
+/* frame_clear_flags (rdi which): see frame.h. Not by the compilers' built-in functions: they move the stack pointer
+ * without a word to unwinders, and a thread that is cancelled there loses its way. */
+        .section .text.frame_clear_flags, "ax", @progbits
+        .globl  frame_clear_flags
+        .hidden frame_clear_flags
+        .type   frame_clear_flags, @function
+        .p2align 4
+frame_clear_flags:
+        .cfi_startproc
+        _CET_ENDBR
+        pushfq
+        .cfi_adjust_cfa_offset 8
+        popq    %rax
+        .cfi_adjust_cfa_offset -8
+        andq    %rdi, %rax
+        je      1f
+        notq    %rdi
+        pushfq
+        .cfi_adjust_cfa_offset 8
+        andq    %rdi, (%rsp)
+        popfq
+        .cfi_adjust_cfa_offset -8
+1:      ret
+        .cfi_endproc
+        .size   frame_clear_flags, . - frame_clear_flags
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,289 @@
+/* install_linux.c: puts the handler in and takes it out again.
+ *
+ * SOURCES: sigaction(2); pthread_atfork(3). */
+#if !defined(__linux__)
+#error "install_linux.c is specific to Linux"
+#endif
+
+#include <pthread.h>
+#include <segue/signals.h>
+#include <string.h>
+
+#include "ctx/context/instrument.h"
+#include "platform/fork_lock.h"
+#include "platform/once.h"
+#include "emulate/engines/feature.h"
+#include "signals/chain/action_linux_x86_64.h"
+#include "signals/sigchain/believed.h"
+#include "signals/chain/chain.h"
+#include "dispatch.h"
+#include "signals/threads/identity.h"
+#include "install.h"
+#include "signals/threads/owner.h"
+#include "signals/regions/readers.h"
+#include "signals/regions/region.h"
+#include "signals/mutator/suspend.h"
+#include "signals/threads/thread.h"
+#include "signals/threads/work.h"
+
+#define KNOWN_FLAGS                                                                                                    \
+    (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_SIGTRAP |         \
+     SEGUE_INSTALL_NO_ATTACH | SEGUE_INSTALL_OPEN_SIGNALS)
+#define POLICY_STACK_SIZE 262144u
+
+static struct fork_lock installing = FORK_LOCK_INITIALIZER;
+static struct once forks;
+static bool installed;
+static struct segue_options options_in_force;
+
+/* What may be ours. SIGFPE is what an instruction raises that divides, or computes with exceptions unmasked, while it
+ * is replayed; SIGTRAP what a breakpoint does that stands on code while it is changed. */
+static const int signals[] = {SIGSEGV, SIGFPE, SIGBUS, SIGTRAP};
+#define SIGNALS (sizeof signals / sizeof *signals)
+
+static bool is_wanted(int number, const struct segue_options *options)
+{
+    if (number == SIGBUS)
+        return !(options->flags & SEGUE_INSTALL_NO_SIGBUS);
+    return number != SIGTRAP || (options->flags & SEGUE_INSTALL_SIGTRAP);
+}
+
+/* What libsegue-sigchain.so answers for. Not SIGTRAP: a program that takes it or blocks it does so, as without us. */
+static uint64_t answered_signals(const struct segue_options *options)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < SIGNALS; i++)
+        if (signals[i] != SIGTRAP && is_wanted(signals[i], options))
+            bits |= (uint64_t)1 << (signals[i] - 1);
+    return bits;
+}
+
+/* Whoever installs or takes out has come to an end of it when a child is made: nobody waits with this lock held. */
+static void before_fork(void)
+{
+    fork_lock_before(&installing);
+    region_before_fork();
+}
+
+static void after_fork_in_parent(void)
+{
+    region_after_fork();
+    fork_lock_after(&installing);
+}
+
+static void after_fork_in_child(void)
+{
+    fork_lock_in_child(&installing);
+    region_in_child();
+    readers_reset();
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+}
+
+/* Those that the C library keeps for itself as well, which sigfillset would leave out. The synchronous ones get
+ * through, since a guarded access may fault; the one that suspends, since a policy may wait for whoever does; and the
+ * one by which the C library lets all threads change their user, and waits for each. */
+static void block_asynchronous(sigset_t *mask)
+{
+    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, ACTION_SETXID};
+    uint64_t blocked = UINT64_MAX;
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        blocked &= ~((uint64_t)1 << (open[i] - 1));
+    if (suspend_signal())
+        blocked &= ~((uint64_t)1 << (suspend_signal() - 1));
+    memset(mask, 0, sizeof *mask);
+    memcpy(mask, &blocked, sizeof blocked);
+}
+
+/* On an alternate stack they wait unless they are let in, and on the thread's own they come unless they are kept out.
+ */
+static bool blocks_asynchronous(const struct segue_options *options)
+{
+    return (options->flags & SEGUE_INSTALL_BLOCK_SIGNALS) ||
+           !(options->flags & (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_OPEN_SIGNALS));
+}
+
+static void describe_action(const struct segue_options *options, const struct sigaction *previous,
+                            struct sigaction *action)
+{
+    memset(action, 0, sizeof *action);
+    action->sa_sigaction = signal_entry;
+    if (blocks_asynchronous(options))
+        block_asynchronous(&action->sa_mask);
+    /* SA_SIGINFO: the fault is told in siginfo and ucontext. SA_NODEFER: a fault of a guarded access, or in a policy,
+     * comes while the signal is being handled. */
+    action->sa_flags = SA_SIGINFO | SA_NODEFER;
+    /* SA_ONSTACK: a thread whose own stack has run out can still fault. */
+    if (!(options->flags & SEGUE_INSTALL_OWN_STACK))
+        action->sa_flags |= SA_ONSTACK;
+    action->sa_flags |= chain_restarts(previous);
+}
+
+/* The previous handler is remembered before ours can run, and again as the kernel had it when ours came in. */
+static bool take_signal(int number, const struct segue_options *options)
+{
+    struct sigaction ours, previous;
+    if (!action_exchange(number, NULL, &previous))
+        return false;
+    describe_action(options, &previous, &ours);
+    chain_remember(number, &previous, &ours);
+    if (!action_exchange(number, &ours, &previous))
+        return false;
+    chain_remember(number, &previous, &ours);
+    return true;
+}
+
+static enum segue_status install(const struct segue_options *options)
+{
+    static const struct sigaction no_previous;
+    struct sigaction ours;
+    enum segue_status status = SEGUE_OK;
+    bool attached = false;
+    if (installed)
+        return SEGUE_EXISTS;
+    identity_prepare();
+    if (!once(&forks, watch_forks))
+        return SEGUE_NO_MEMORY;
+    if (work_prepare() != SEGUE_OK)
+        return SEGUE_NO_MEMORY;
+    describe_action(options, &no_previous, &ours);
+    dispatch_prepare(&ours);
+    if (!(options->flags & (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_ATTACH))) {
+        status = thread_attach(options->policy_stack_size, true);
+        if (status != SEGUE_OK && status != SEGUE_EXISTS)
+            return status;
+        attached = status == SEGUE_OK;
+    }
+    for (size_t i = 0; i < SIGNALS; i++) {
+        if (!is_wanted(signals[i], options) || take_signal(signals[i], options))
+            continue;
+        while (i-- > 0)
+            if (is_wanted(signals[i], options))
+                chain_put_back(signals[i]);
+        if (attached)
+            thread_detach();
+        return SEGUE_SYSTEM;
+    }
+    believed_begin(answered_signals(options));
+    options_in_force = *options;
+    installed = true;
+    return SEGUE_OK;
+}
+
+enum segue_status segue_install(const struct segue_options *options)
+{
+    struct segue_options given = {0};
+    if (options)
+        given = *options;
+    const uint32_t contradiction = SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_OPEN_SIGNALS;
+    if (given.flags & ~(uint32_t)KNOWN_FLAGS || (given.flags & contradiction) == contradiction ||
+        given.policy_stack_size > (size_t)1 << 40)
+        return SEGUE_INVALID;
+    if (thread_is_inside())
+        return SEGUE_BUSY;
+    if (instrument_is_valgrind())
+        return feature_explain(SEGUE_UNSUPPORTED,
+                               "Valgrind runs a translation of the program and shows handlers a frame "
+                               "of its own making: no fault can be stepped under it");
+    if (given.policy_stack_size == 0)
+        given.policy_stack_size = POLICY_STACK_SIZE;
+    /* Without the memory that it needs, plans refuse what the replay engine does; moves are stepped all the same. Not
+     * with our lock held: it has one of its own, and fork takes the two in the other order. */
+    segue_replay_prepare();
+    fork_lock_take(&installing);
+    enum segue_status status = install(&given);
+    fork_lock_release(&installing);
+    return status;
+}
+
+static bool is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == signal_entry;
+}
+
+void install_follow_suspension(void)
+{
+    struct sigaction action;
+    fork_lock_take(&installing);
+    for (size_t i = 0; i < SIGNALS && installed && blocks_asynchronous(&options_in_force); i++) {
+        if (!is_wanted(signals[i], &options_in_force) || !action_exchange(signals[i], NULL, &action) ||
+            !is_ours(&action))
+            continue;
+        block_asynchronous(&action.sa_mask);
+        action_exchange(signals[i], &action, NULL);
+    }
+    fork_lock_release(&installing);
+}
+
+static enum segue_status check(struct segue_owner *owner)
+{
+    struct sigaction present;
+    if (!installed)
+        return SEGUE_NOT_FOUND;
+    for (size_t i = 0; i < SIGNALS; i++) {
+        if (!is_wanted(signals[i], &options_in_force))
+            continue;
+        if (!action_exchange(signals[i], NULL, &present))
+            return SEGUE_SYSTEM;
+        if (!is_ours(&present)) {
+            owner_name(signals[i], &present, owner);
+            return SEGUE_NOT_LAST;
+        }
+    }
+    return SEGUE_OK;
+}
+
+enum segue_status segue_install_check(struct segue_owner *owner)
+{
+    fork_lock_take(&installing);
+    enum segue_status status = check(owner);
+    fork_lock_release(&installing);
+    return status;
+}
+
+static enum segue_status uninstall(struct segue_owner *owner)
+{
+    if (installed && region_count())
+        return SEGUE_BUSY;
+    enum segue_status status = check(owner);
+    if (status != SEGUE_OK)
+        return status;
+    believed_end();
+    for (size_t i = 0; i < SIGNALS; i++)
+        if (is_wanted(signals[i], &options_in_force) && !chain_put_back(signals[i]))
+            return SEGUE_SYSTEM;
+    installed = false;
+    return SEGUE_OK;
+}
+
+enum segue_status segue_uninstall(struct segue_owner *owner)
+{
+    if (thread_is_inside())
+        return SEGUE_BUSY;
+    fork_lock_take(&installing);
+    enum segue_status status = uninstall(owner);
+    fork_lock_release(&installing);
+    if (status != SEGUE_OK)
+        return status;
+    readers_wait(NULL);
+    if (thread_self.attached_by_install)
+        thread_detach();
+    return SEGUE_OK;
+}
+
+enum segue_status segue_thread_attach(void)
+{
+    fork_lock_take(&installing);
+    bool present = installed;
+    size_t size = options_in_force.policy_stack_size;
+    fork_lock_release(&installing);
+    return present ? thread_attach(size, false) : SEGUE_NOT_FOUND;
+}
+
+enum segue_status segue_thread_detach(void)
+{
+    return thread_detach();
+}

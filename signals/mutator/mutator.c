@@ -1,0 +1,227 @@
+/* mutator.c: a thread's context as a collector reads it. */
+#include <segue/mutator.h>
+#include <segue/signals.h>
+#include <stddef.h>
+
+#include "ctx/frame.h"
+#include "decode/accesses/state.h"
+#include "capture.h"
+#include "signals/fault/code.h"
+#include "signals/frame.h"
+#include "interrupted.h"
+#include "signals/threads/thread.h"
+
+/* Where registers stand in the legacy part of an XSAVE area, and its header. */
+#define X87_REGISTERS 32
+#define XMM_REGISTERS 160
+#define XMM_END 416
+#define HEADER 512
+#define LEGACY_SIZE 512
+#define PAGE 4096u
+#define RED_ZONE_MOST 128
+
+_Static_assert(SEGUE_INVALID == 2, "the assembly returns another number");
+
+/* ---- faults ---- */
+
+static enum segue_status read_fault(const void *info, const void *ucontext, struct segue_fault *fault)
+{
+    enum segue_status status = segue_fault_read(info, ucontext, fault);
+    return status == SEGUE_OK && !fault->address_known ? SEGUE_NOT_FOUND : status;
+}
+
+enum segue_status segue_fault_address(const void *info, const void *ucontext, uint64_t *address)
+{
+    struct segue_fault fault;
+    enum segue_status status = address ? read_fault(info, ucontext, &fault) : SEGUE_INVALID;
+    if (status == SEGUE_OK)
+        *address = fault.address;
+    return status;
+}
+
+enum segue_status segue_fault_access(const void *info, const void *ucontext, uint32_t flags, uint8_t *direction)
+{
+    struct segue_fault fault;
+    if (!direction || flags & ~(uint32_t)SEGUE_FAULT_WRITE_IS_READ_WRITE)
+        return SEGUE_INVALID;
+    enum segue_status status = read_fault(info, ucontext, &fault);
+    if (status != SEGUE_OK)
+        return status;
+    *direction = fault.direction;
+    if ((flags & SEGUE_FAULT_WRITE_IS_READ_WRITE) && (fault.direction & SEGUE_WRITE))
+        *direction |= SEGUE_READ;
+    return SEGUE_OK;
+}
+
+bool segue_in_fault(void)
+{
+    return thread_is_inside();
+}
+
+/* ---- contexts ---- */
+
+enum segue_status segue_context_of_frame(const void *ucontext, struct segue_thread_context *context)
+{
+    if (!ucontext || !context)
+        return SEGUE_INVALID;
+    interrupted_read(ucontext, context);
+    context->kind = frame_is_fault_for_sure(ucontext) ? SEGUE_CONTEXT_FAULT : SEGUE_CONTEXT_THREAD;
+    return SEGUE_OK;
+}
+
+enum segue_status segue_context_of_event(const struct segue_event *event, struct segue_thread_context *context)
+{
+    if (!event || !context)
+        return SEGUE_INVALID;
+    *context = (struct segue_thread_context){.regs = *event->regs,
+                                             .xstate = *event->xstate,
+                                             .red_zone = RED_ZONE_MOST,
+                                             .in_fault = true,
+                                             .kind = SEGUE_CONTEXT_FAULT};
+    return SEGUE_OK;
+}
+
+size_t segue_capture_size(void)
+{
+    uint64_t enabled, size = HEADER + 64;
+    /* Without XSAVE there are x87 and SSE, in FXSAVE's area. */
+    if (!state_enabled(&enabled)) {
+        enabled = STATE_BIT(STATE_X87) | STATE_BIT(STATE_SSE);
+        size = LEGACY_SIZE;
+    }
+    for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
+        struct state_component place;
+        if ((enabled >> i & 1) && state_find(i, &place) && place.offset + place.size > size)
+            size = place.offset + place.size;
+    }
+    size = (size + 63) / 64 * 64;
+    __atomic_store_n(&capture_features, enabled, __ATOMIC_RELAXED);
+    __atomic_store_n(&capture_area_size, size, __ATOMIC_RELEASE);
+    return size;
+}
+
+enum segue_status capture_finish(struct segue_thread_context *context, void *area)
+{
+    struct segue_regs regs = context->regs;
+    *context = (struct segue_thread_context){.regs = regs, .kind = SEGUE_CONTEXT_CALLER};
+    frame_bases(&context->regs);
+    frame_get_selectors(&context->regs);
+    if (area)
+        context->xstate =
+            (struct segue_xstate){.area = area, .size = (uint32_t)capture_area_size, .features = capture_features};
+    return SEGUE_OK;
+}
+
+static bool is_sound(const struct segue_xstate *xstate)
+{
+    return !xstate->area || ((uintptr_t)xstate->area % 16 == 0 && xstate->size >= LEGACY_SIZE);
+}
+
+enum segue_status segue_context_check(const struct segue_thread_context *context)
+{
+    if (!context || context->kind < SEGUE_CONTEXT_FAULT || context->kind > SEGUE_CONTEXT_CALLER ||
+        (context->red_zone && context->red_zone != RED_ZONE_MOST) || !is_sound(&context->xstate) ||
+        !is_sound(&context->handler_xstate) || context->handler_stack > context->handler_stack_end)
+        return SEGUE_INVALID;
+    /* A caller has neither a red zone nor a handler of ours between it and us. */
+    bool is_caller = context->kind == SEGUE_CONTEXT_CALLER;
+    return is_caller && (context->red_zone || context->in_fault) ? SEGUE_INVALID : SEGUE_OK;
+}
+
+uint64_t segue_context_sp(const struct segue_thread_context *context)
+{
+    return context->regs.rsp;
+}
+
+/* ---- scanning ---- */
+
+struct scan {
+    segue_scan_words *words;
+    void *closure;
+};
+
+static int scan_range(const struct scan *scan, const void *base, size_t size)
+{
+    return size ? scan->words(scan->closure, base, (const char *)base + size) : 0;
+}
+
+/* The components that are in use; an area without a header has but the legacy part. */
+static uint64_t components_of(const struct segue_xstate *xstate)
+{
+    const char *area = xstate->area;
+    if (xstate->size <= LEGACY_SIZE)
+        return xstate->features;
+    return *(const uint64_t *)(const void *)(area + HEADER) & xstate->features;
+}
+
+static int scan_xstate(const struct scan *scan, const struct segue_xstate *xstate)
+{
+    const char *area = xstate->area;
+    if (!area)
+        return 0;
+    uint64_t components = components_of(xstate);
+    int result = 0;
+    if (components >> STATE_X87 & 1)
+        result = scan_range(scan, area + X87_REGISTERS, XMM_REGISTERS - X87_REGISTERS);
+    if (!result && components >> STATE_SSE & 1)
+        result = scan_range(scan, area + XMM_REGISTERS, XMM_END - XMM_REGISTERS);
+    for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT && !result; i++) {
+        struct state_component place;
+        if ((components >> i & 1) && state_find(i, &place) && place.offset + place.size <= xstate->size)
+            result = scan_range(scan, area + place.offset, place.size / 8 * 8);
+    }
+    return result;
+}
+
+/* A copy of what is there: the stack may end in the middle of it. */
+static int scan_red_zone(const struct scan *scan, const struct segue_thread_context *context)
+{
+    uint64_t words[RED_ZONE_MOST / 8 + 2];
+    uint64_t at = (context->regs.rsp - context->red_zone) & ~(uint64_t)7, end = (context->regs.rsp + 7) & ~(uint64_t)7;
+    int result = 0;
+    while (context->red_zone && at < end && !result) {
+        uint64_t page_end = (at / PAGE + 1) * PAGE, stop = page_end < end ? page_end : end;
+        size_t size = stop - at;
+        if (size > sizeof words)
+            return 0;
+        result = scan_range(scan, words, segue_peek(words, at, size) / 8 * 8);
+        at = stop;
+    }
+    return result;
+}
+
+static int scan_registers(const struct scan *scan, const struct segue_regs *regs, const struct segue_xstate *xstate)
+{
+    /* Selectors are no references. */
+    int result = scan_range(scan, regs, offsetof(struct segue_regs, selectors));
+    return result ? result : scan_xstate(scan, xstate);
+}
+
+int segue_context_scan(const struct segue_thread_context *context, segue_scan_words *words, void *closure)
+{
+    const struct scan scan = {words, closure};
+    int result = scan_registers(&scan, &context->regs, &context->xstate);
+    if (!result)
+        result = scan_red_zone(&scan, context);
+    if (result || context->handler_stack == 0)
+        return result;
+    result = scan_registers(&scan, &context->handler_regs, &context->handler_xstate);
+    if (result)
+        return result;
+    return scan_range(&scan, (const void *)(uintptr_t)context->handler_stack,
+                      context->handler_stack_end - context->handler_stack);
+}
+
+enum segue_status segue_context_plan(const struct segue_thread_context *context, const struct segue_fault *fault,
+                                     const struct segue_window *windows, size_t window_count, struct segue_plan *plan)
+{
+    struct decode_scratch scratch;
+    struct segue_insn insn;
+    if (!context || !plan)
+        return SEGUE_INVALID;
+    if (code_decode(&scratch, NULL, context->regs.rip, &insn) != SEGUE_OK) {
+        *plan = (struct segue_plan){.refusal = "the instruction could not be read"};
+        return SEGUE_FAULT;
+    }
+    return segue_plan(&insn, &context->regs, &context->xstate, fault, windows, window_count, plan);
+}

@@ -1,0 +1,150 @@
+/* suspend_install_linux.c: puts the handler of the signal that suspends in and takes it out again, and says whose it is
+ * where it is not ours.
+ *
+ * SOURCES: sigaction(2); pthread_atfork(3); MPS code/pthrdext.c (the default signal). */
+#if !defined(__linux__)
+#error "suspend_install_linux.c is specific to Linux"
+#endif
+
+#include <pthread.h>
+#include <segue/mutator.h>
+#include <string.h>
+
+#include "platform/fork_lock.h"
+#include "platform/once.h"
+#include "signals/chain/action_linux_x86_64.h"
+#include "signals/chain/chain.h"
+#include "signals/threads/identity.h"
+#include "signals/handler/install.h"
+#include "signals/threads/owner.h"
+#include "suspend.h"
+
+#define DEFAULT_SIGNAL SIGXCPU
+
+static struct fork_lock installing = FORK_LOCK_INITIALIZER;
+
+static void before_fork(void)
+{
+    fork_lock_before(&installing);
+}
+
+static void after_fork_in_parent(void)
+{
+    fork_lock_after(&installing);
+}
+
+static void after_fork_in_child(void)
+{
+    fork_lock_in_child(&installing);
+    identity_in_child();
+    suspend_in_child();
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+}
+
+/* Everything but what a fault raises, what the C library needs of every thread, and what the embedder leaves open. */
+static uint64_t blocked_signals(const struct segue_suspend_options *options)
+{
+    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, ACTION_SETXID};
+    uint64_t mask = ~options->open | (uint64_t)1 << (options->signal - 1);
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        mask &= ~((uint64_t)1 << (open[i] - 1));
+    return mask;
+}
+
+static bool is_usable(int number)
+{
+    static const int taken[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, 32, 33};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        if (number == taken[i])
+            return false;
+    return number > 0 && number < _NSIG;
+}
+
+static enum segue_status install(const struct segue_suspend_options *options)
+{
+    static struct once forks;
+    struct sigaction ours = {.sa_sigaction = suspend_entry, .sa_flags = SA_SIGINFO | SA_RESTART}, previous;
+    uint64_t mask = blocked_signals(options);
+    if (suspend_signal())
+        return SEGUE_EXISTS;
+    identity_prepare();
+    if (!once(&forks, watch_forks))
+        return SEGUE_NO_MEMORY;
+    memcpy(&ours.sa_mask, &mask, sizeof mask);
+    if (options->flags & SEGUE_SUSPEND_ALTERNATE_STACK)
+        ours.sa_flags |= SA_ONSTACK;
+    if (sigaction(options->signal, NULL, &previous) != 0)
+        return SEGUE_SYSTEM;
+    chain_remember(options->signal, &previous, &ours);
+    if (sigaction(options->signal, &ours, &previous) != 0)
+        return SEGUE_SYSTEM;
+    chain_remember(options->signal, &previous, &ours);
+    suspend_set_signal(options->signal);
+    return SEGUE_OK;
+}
+
+enum segue_status segue_suspend_install(const struct segue_suspend_options *options)
+{
+    struct segue_suspend_options given = {0};
+    if (options)
+        given = *options;
+    if (given.signal == 0)
+        given.signal = DEFAULT_SIGNAL;
+    if (given.flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK || !is_usable(given.signal))
+        return SEGUE_INVALID;
+    fork_lock_take(&installing);
+    enum segue_status status = install(&given);
+    fork_lock_release(&installing);
+    /* Not with our lock held: it has one of its own, and fork takes the two in the other order. */
+    if (status == SEGUE_OK)
+        install_follow_suspension();
+    return status;
+}
+
+static enum segue_status check(struct segue_owner *owner)
+{
+    struct sigaction present;
+    if (!suspend_signal())
+        return SEGUE_NOT_FOUND;
+    if (suspend_is_first(&present))
+        return SEGUE_OK;
+    owner_name(suspend_signal(), &present, owner);
+    return SEGUE_NOT_LAST;
+}
+
+enum segue_status segue_suspend_check(struct segue_owner *owner)
+{
+    fork_lock_take(&installing);
+    enum segue_status status = check(owner);
+    fork_lock_release(&installing);
+    return status;
+}
+
+static enum segue_status uninstall(void)
+{
+    enum segue_status status = check(NULL);
+    if (status != SEGUE_OK)
+        return status;
+    /* Our turn, so that nobody asks meanwhile. */
+    if (!suspend_begin_change())
+        return SEGUE_BUSY;
+    bool done = chain_put_back(suspend_signal());
+    if (done)
+        suspend_set_signal(0);
+    suspend_end_change();
+    return done ? SEGUE_OK : SEGUE_SYSTEM;
+}
+
+enum segue_status segue_suspend_uninstall(void)
+{
+    fork_lock_take(&installing);
+    enum segue_status status = uninstall();
+    fork_lock_release(&installing);
+    if (status == SEGUE_OK)
+        install_follow_suspension();
+    return status;
+}

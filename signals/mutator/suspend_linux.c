@@ -1,0 +1,574 @@
+/* suspend_linux.c: other threads suspended by a signal, and let go again.
+ *
+ * Whoever suspends takes a place for each thread and sends the signal with the place's number. The thread's handler
+ * notes its context there and waits until the place is free again. A place's state is one word: how often it was taken,
+ * and how far things are; so an answer that comes too late, or a question that is not asked any more, finds another
+ * word than it was meant for, and does nothing:
+ *
+ *     free -> asked -> answering -> held -> free
+ *               +----> given up -> free when the signal comes at last
+ *                           +----> asked again
+ *
+ * The signal's number of the place is but a hint: signals of one number are not queued, and another of the same may be
+ * what arrives; and with a full queue the kernel loses it. So the handler looks for its thread's number among the
+ * places. What arrives without a number, and finds its thread in a place, is the suspender's.
+ *
+ * A thread may be suspended again by whoever has it suspended: it goes on when it was resumed as often.
+ *
+ * Two threads that suspend each other would both wait for ever: so one thread at a time suspends, until all that it has
+ * suspended are resumed. Nothing here holds a lock while it waits.
+ *
+ * SOURCES: rt_tgsigqueueinfo(2), tgkill(2), futex(2), signal(7) (which system calls are restarted); MPS code/pthrdext.c
+ * (the default signal). */
+#if !defined(__linux__)
+#error "suspend_linux.c is specific to Linux"
+#endif
+
+#include "suspend.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <segue/mutator.h>
+#include <string.h>
+#include <time.h>
+
+#include "platform/linux/call_x86_64.h"
+#include "signals/chain/action_linux_x86_64.h"
+#include "signals/chain/chain.h"
+#include "signals/frame.h"
+#include "signals/threads/identity.h"
+#include "interrupted.h"
+#include "signals/threads/thread.h"
+
+#define PLACES SEGUE_SUSPENDED_MOST
+/* Above a token, so that a program's own value is not taken for one. */
+#define TOKEN_MARK (UINT64_C(0x5e60e) << 44)
+/* Between looks at whether a thread is still there, and at whether another has resumed all that it suspended, in
+ * nanoseconds; they grow to the latter. */
+#define FIRST_PAUSE 50000u
+#define LAST_PAUSE 10000000u
+#define SECOND UINT64_C(1000000000)
+
+enum phase { FREE, ASKED, ANSWERING, HELD, GIVEN_UP };
+#define PHASE_BITS 3
+
+static struct place {
+    _Alignas(64) uint32_t state;
+    /* How many suspensions hold it. */
+    uint32_t holders;
+    /* It was asked in before, and given up: two signals may come. */
+    bool is_asked_again;
+    /* The signal came in a step that the suspension waits for; it comes again. */
+    bool is_put_off;
+    const struct segue_thread_context *context;
+} places[PLACES];
+
+/* The threads' numbers beside them, close together to be searched; 0 where the place is free. */
+static int32_t threads[PLACES];
+/* No place at or above it was ever taken. */
+static uint32_t places_used;
+
+/* The thread that suspends, above; how many are suspended or asked, below; and in between how it can be asked about. */
+static uint64_t suspender;
+#define GROUP_SHIFT 30
+#define COUNT_MASK ((UINT64_C(1) << GROUP_SHIFT) - 1)
+
+static int signal_in_use;
+
+int suspend_signal(void)
+{
+    return __atomic_load_n(&signal_in_use, __ATOMIC_ACQUIRE);
+}
+
+void suspend_set_signal(int number)
+{
+    __atomic_store_n(&signal_in_use, number, __ATOMIC_RELEASE);
+}
+
+/* ---- states ---- */
+
+static enum phase phase_of(uint32_t state)
+{
+    return (enum phase)(state & ((1u << PHASE_BITS) - 1));
+}
+
+static uint32_t with_phase(uint32_t state, enum phase phase)
+{
+    return (state >> PHASE_BITS << PHASE_BITS) | phase;
+}
+
+static bool change(struct place *place, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(&place->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static uint32_t state_of(const struct place *place)
+{
+    return __atomic_load_n(&place->state, __ATOMIC_ACQUIRE);
+}
+
+/* Until the state is another, or the time is over; NULL for no end. May return early. */
+static void sleep_while(struct place *place, uint32_t state, const struct timespec *time)
+{
+    system_call4(SYS_futex, (long)&place->state, FUTEX_WAIT_PRIVATE, (long)state, (long)time);
+}
+
+static void wake(struct place *place)
+{
+    system_call4(SYS_futex, (long)&place->state, FUTEX_WAKE_PRIVATE, 1, 0);
+}
+
+/* ---- the thread that is suspended ---- */
+
+static bool is_place_of(uint64_t at, int32_t thread)
+{
+    return __atomic_load_n(&threads[at], __ATOMIC_ACQUIRE) == thread;
+}
+
+/* The place that the calling thread is asked for in, and its state; NULL for none. The number is looked at before and
+ * after the state: a place that was given up and taken for another thread has another number first. */
+static struct place *find_place(uint64_t token, enum phase phase, uint32_t *state)
+{
+    int32_t number = thread_number();
+    uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
+    uint64_t hint = token ^ TOKEN_MARK;
+    for (uint32_t i = 0; i <= used; i++) {
+        uint64_t at = i == 0 ? hint : i - 1;
+        if (at >= used || !is_place_of(at, number))
+            continue;
+        *state = state_of(&places[at]);
+        if (phase_of(*state) == phase && is_place_of(at, number))
+            return &places[at];
+    }
+    return NULL;
+}
+
+/* A place that was given up is free now that its signal has come; NULL if there is none. */
+static struct place *take_late(uint64_t token)
+{
+    uint32_t state;
+    struct place *place = find_place(token, GIVEN_UP, &state);
+    if (!place || !change(place, state, with_phase(state, FREE)))
+        return NULL;
+    __atomic_store_n(&threads[place - places], 0, __ATOMIC_RELEASE);
+    return place;
+}
+
+static bool is_pending(int number)
+{
+    uint64_t pending = 0;
+    system_call3(SYS_rt_sigpending, (long)&pending, KERNEL_MASK_SIZE, 0);
+    return pending >> (number - 1) & 1;
+}
+
+/* False if the question was given up meanwhile. */
+static bool be_suspended(struct place *place, uint32_t asked, const void *ucontext)
+{
+    struct segue_thread_context context;
+    uint32_t held = with_phase(asked, HELD);
+    if (!change(place, asked, with_phase(asked, ANSWERING)))
+        return false;
+    /* Once it is held, it may be resumed, and taken for another thread, before anything else is read of it. */
+    bool is_asked_again = place->is_asked_again;
+    thread_self.suspensions++;
+    interrupted_read(ucontext, &context);
+    context.kind = SEGUE_CONTEXT_THREAD;
+    place->context = &context;
+    __atomic_store_n(&place->state, held, __ATOMIC_RELEASE);
+    wake(place);
+    while (state_of(place) == held)
+        sleep_while(place, held, NULL);
+    if (is_asked_again)
+        thread_self.expects_suspension = is_pending(suspend_signal());
+    return true;
+}
+
+static bool is_token(const siginfo_t *info)
+{
+    return info->si_code == SI_QUEUE && ((uint64_t)(uintptr_t)info->si_value.sival_ptr ^ TOKEN_MARK) < PLACES;
+}
+
+static long send(int32_t thread, uint32_t at)
+{
+    siginfo_t info = {.si_signo = suspend_signal(), .si_code = SI_QUEUE};
+    info.si_value.sival_ptr = (void *)(uintptr_t)(TOKEN_MARK ^ at);
+    return system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), thread, info.si_signo, (long)&info);
+}
+
+/* The signal comes again, and finds the question as it then is. */
+void suspend_now(void)
+{
+    thread_self.is_suspension_put_off = false;
+    send(thread_number(), 0);
+}
+
+/* Whether the thread is in a step that the suspension has to wait for: what a policy said of memory may not hold after
+ * it. A step that a handler has left by siglongjmp is over. */
+static bool put_off(struct place *place, const void *ucontext)
+{
+    struct thread_state *thread = &thread_self;
+    if (thread->stepping)
+        thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
+    if (!thread->stepping)
+        return false;
+    thread->is_suspension_put_off = true;
+    place->is_put_off = true;
+    return true;
+}
+
+void suspend_serve(int number, siginfo_t *info, void *ucontext)
+{
+    uint32_t state;
+    frame_begin();
+    bool has_token = is_token(info), is_lost = frame_is_lost(info);
+    uint64_t token = has_token ? (uint64_t)(uintptr_t)info->si_value.sival_ptr : 0;
+    bool is_expected = thread_self.expects_suspension;
+    struct place *place = find_place(token, ASKED, &state);
+    thread_self.expects_suspension = false;
+    if (place && put_off(place, ucontext)) {
+        thread_self.expects_suspension = is_expected;
+        if (!has_token && !is_lost)
+            chain_signal(number, info, ucontext, false, CHAIN_ENTER);
+        return;
+    }
+    if (!(place && be_suspended(place, state, ucontext)) && (has_token || is_lost))
+        place = take_late(token);
+    if (!has_token && !(is_lost && (place || is_expected)))
+        chain_signal(number, info, ucontext, false, CHAIN_ENTER);
+}
+
+/* ---- whose turn it is to suspend ---- */
+
+static uint64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec;
+}
+
+static uint64_t deadline_after(uint64_t timeout)
+{
+    uint64_t start = now();
+    return timeout > UINT64_MAX - start ? UINT64_MAX : start + timeout;
+}
+
+static struct timespec to_timespec(uint64_t nanoseconds)
+{
+    return (struct timespec){.tv_sec = (time_t)(nanoseconds / SECOND), .tv_nsec = (long)(nanoseconds % SECOND)};
+}
+
+static bool is_gone(int32_t thread)
+{
+    return system_call3(SYS_tgkill, system_call3(SYS_getpid, 0, 0, 0), thread, 0) == -ESRCH;
+}
+
+static struct identity suspender_in(uint64_t word)
+{
+    return (struct identity){(int32_t)(word >> 32), (enum identity_group)(word >> GROUP_SHIFT & 3)};
+}
+
+static bool is_same(struct identity one, struct identity other)
+{
+    return one.number == other.number && one.group == other.group;
+}
+
+/* Counts so many more, if it is nobody else's turn; that of a thread that has ended is over. */
+static bool try_turn(uint32_t count)
+{
+    uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE);
+    struct identity self = identity_of_self();
+    for (;;) {
+        if (word && !is_same(suspender_in(word), self) && !identity_is_gone(suspender_in(word)))
+            return false;
+        uint64_t mine =
+            (uint64_t)(uint32_t)self.number << 32 | (uint64_t)self.group << GROUP_SHIFT | ((word & COUNT_MASK) + count);
+        if (__atomic_compare_exchange_n(&suspender, &word, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return true;
+    }
+}
+
+static void end_turn(uint32_t count)
+{
+    uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE), less;
+    do
+        less = (word & COUNT_MASK) == count ? 0 : word - count;
+    while (!__atomic_compare_exchange_n(&suspender, &word, less, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+}
+
+static bool take_turn(uint32_t count, uint64_t deadline)
+{
+    uint64_t pause = FIRST_PAUSE;
+    while (!try_turn(count)) {
+        uint64_t present = now();
+        if (present >= deadline)
+            return false;
+        struct timespec time = to_timespec(pause < deadline - present ? pause : deadline - present);
+        system_call3(SYS_nanosleep, (long)&time, 0, 0);
+        pause = pause < LAST_PAUSE / 2 ? pause * 2 : LAST_PAUSE;
+    }
+    return true;
+}
+
+/* ---- suspending ---- */
+
+/* One more holder of a place that has any. */
+static bool hold(struct place *place)
+{
+    uint32_t holders = __atomic_load_n(&place->holders, __ATOMIC_ACQUIRE);
+    while (holders && !__atomic_compare_exchange_n(&place->holders, &holders, holders + 1, false, __ATOMIC_ACQ_REL,
+                                                   __ATOMIC_ACQUIRE))
+        ;
+    return holders;
+}
+
+/* Takes a place that the thread has already: it is suspended, or asked. */
+static bool share_place(struct segue_suspension *suspension)
+{
+    uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
+    for (uint32_t at = 0; at < used; at++) {
+        struct place *place = &places[at];
+        uint32_t held = with_phase(state_of(place), HELD);
+        if (!is_place_of(at, suspension->thread) || !hold(place))
+            continue;
+        if (is_place_of(at, suspension->thread) && with_phase(state_of(place), HELD) == held) {
+            suspension->place = at;
+            suspension->held = held;
+            return true;
+        }
+        __atomic_fetch_sub(&place->holders, 1, __ATOMIC_ACQ_REL);
+    }
+    return false;
+}
+
+static void begin_asking(struct segue_suspension *suspension, uint32_t at, uint32_t asked)
+{
+    uint32_t used = __atomic_load_n(&places_used, __ATOMIC_RELAXED);
+    __atomic_store_n(&places[at].holders, 1, __ATOMIC_RELEASE);
+    while (used <= at &&
+           !__atomic_compare_exchange_n(&places_used, &used, at + 1, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+    __atomic_store_n(&threads[at], suspension->thread, __ATOMIC_RELEASE);
+    suspension->place = at;
+    suspension->held = with_phase(asked, HELD);
+}
+
+/* A place in that phase of a thread of that number, which is asked in it from now on. The signal of a question that was
+ * given up may come at once, and find it. */
+static bool try_place(struct segue_suspension *suspension, uint32_t at, enum phase phase, int32_t thread)
+{
+    uint32_t state = state_of(&places[at]);
+    uint32_t asked = with_phase(state + (1u << PHASE_BITS), ASKED);
+    if (phase_of(state) != phase || __atomic_load_n(&threads[at], __ATOMIC_RELAXED) != thread)
+        return false;
+    places[at].is_put_off = false;
+    places[at].is_asked_again = phase == GIVEN_UP;
+    if (!change(&places[at], state, asked))
+        return false;
+    begin_asking(suspension, at, asked);
+    return true;
+}
+
+/* Of a thread that has ended, which its signal will never reach. */
+static void free_given_up(uint32_t at)
+{
+    uint32_t state = state_of(&places[at]);
+    int32_t thread = __atomic_load_n(&threads[at], __ATOMIC_RELAXED);
+    if (phase_of(state) == GIVEN_UP && is_gone(thread) && change(&places[at], state, with_phase(state, FREE)))
+        __atomic_store_n(&threads[at], 0, __ATOMIC_RELEASE);
+}
+
+/* `hint`: where to look first. */
+static bool take_place(struct segue_suspension *suspension, uint32_t hint)
+{
+    uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
+    for (uint32_t at = 0; at < used; at++)
+        if (is_place_of(at, suspension->thread) && try_place(suspension, at, GIVEN_UP, suspension->thread))
+            return true;
+    for (uint32_t i = 0; i < PLACES; i++)
+        if (try_place(suspension, (hint + i) % PLACES, FREE, 0))
+            return true;
+    for (uint32_t at = 0; at < PLACES; at++) {
+        free_given_up(at);
+        if (try_place(suspension, at, FREE, 0))
+            return true;
+    }
+    return false;
+}
+
+/* True when the question is taken back; false when it is being answered. `next` is FREE where the signal was not sent,
+ * GIVEN_UP where it may still come. */
+static bool give_up(const struct segue_suspension *suspension, enum phase next)
+{
+    struct place *place = &places[suspension->place];
+    uint32_t asked = with_phase(suspension->held, ASKED);
+    if (__atomic_sub_fetch(&place->holders, 1, __ATOMIC_ACQ_REL) > 0)
+        return true;
+    if (!change(place, asked, with_phase(asked, next))) {
+        __atomic_add_fetch(&place->holders, 1, __ATOMIC_ACQ_REL);
+        return false;
+    }
+    if (next == FREE)
+        __atomic_store_n(&threads[suspension->place], 0, __ATOMIC_RELEASE);
+    return true;
+}
+
+/* Leaves the status SEGUE_OK where an answer is to be waited for. */
+static void ask(struct segue_suspension *suspension, uint32_t hint)
+{
+    suspension->status = SEGUE_OK;
+    suspension->held = 0;
+    if (suspension->thread <= 0 || suspension->thread == thread_number())
+        suspension->status = SEGUE_INVALID;
+    else if (share_place(suspension))
+        return;
+    else if (!take_place(suspension, hint))
+        suspension->status = SEGUE_NO_MEMORY;
+    else {
+        long result = send(suspension->thread, suspension->place);
+        if (result == 0 || !give_up(suspension, FREE))
+            return;
+        suspension->status = result == -ESRCH ? SEGUE_NOT_FOUND : SEGUE_SYSTEM;
+    }
+}
+
+bool suspend_is_first(struct sigaction *present)
+{
+    return action_exchange(suspend_signal(), NULL, present) && (present->sa_flags & SA_SIGINFO) &&
+           present->sa_sigaction == suspend_entry;
+}
+
+/* Why it will not be answered any more; SEGUE_OK if it may be. */
+static enum segue_status hopelessness(int32_t thread, bool is_late)
+{
+    struct sigaction present;
+    if (is_gone(thread))
+        return SEGUE_NOT_FOUND;
+    if (!suspend_is_first(&present))
+        return SEGUE_NOT_LAST;
+    return is_late ? SEGUE_TIMEOUT : SEGUE_OK;
+}
+
+static enum segue_status await(struct segue_suspension *suspension, uint64_t deadline)
+{
+    struct place *place = &places[suspension->place];
+    uint64_t pause = FIRST_PAUSE;
+    for (uint32_t state = state_of(place); state != suspension->held; state = state_of(place)) {
+        uint64_t present = now();
+        enum segue_status why = hopelessness(suspension->thread, present >= deadline);
+        if (why != SEGUE_OK && give_up(suspension, why == SEGUE_NOT_FOUND ? FREE : GIVEN_UP))
+            return why;
+        /* The step may have been left, by siglongjmp. */
+        if (pause == LAST_PAUSE && place->is_put_off) {
+            place->is_put_off = false;
+            send(suspension->thread, suspension->place);
+        }
+        bool is_last = present < deadline && deadline - present < pause;
+        struct timespec time = to_timespec(is_last ? deadline - present : pause);
+        sleep_while(place, state, &time);
+        pause = pause < LAST_PAUSE / 2 ? pause * 2 : LAST_PAUSE;
+    }
+    suspension->context = *place->context;
+    return SEGUE_OK;
+}
+
+enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count, uint64_t timeout)
+{
+    if (!list && count)
+        return SEGUE_INVALID;
+    if (!suspend_signal())
+        return SEGUE_NOT_FOUND;
+    if (count > PLACES)
+        return SEGUE_INVALID;
+    if (count == 0)
+        return SEGUE_OK;
+    struct sigaction present;
+    if (!suspend_is_first(&present))
+        return SEGUE_NOT_LAST;
+    uint64_t deadline = deadline_after(timeout);
+    if (!take_turn((uint32_t)count, deadline))
+        return SEGUE_BUSY;
+    enum segue_status first = SEGUE_OK;
+    uint32_t failed = 0;
+    for (size_t i = 0; i < count; i++)
+        ask(&list[i], (uint32_t)i);
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].status == SEGUE_OK)
+            list[i].status = await(&list[i], deadline);
+        failed += list[i].status != SEGUE_OK;
+        if (first == SEGUE_OK && list[i].status != SEGUE_NOT_FOUND)
+            first = list[i].status;
+    }
+    if (failed)
+        end_turn(failed);
+    return first;
+}
+
+static bool resume(struct segue_suspension *suspension)
+{
+    struct place *place = &places[suspension->place % PLACES];
+    uint32_t held = suspension->held;
+    if (phase_of(held) != HELD || state_of(place) != held)
+        return false;
+    suspension->held = 0;
+    if (__atomic_sub_fetch(&place->holders, 1, __ATOMIC_ACQ_REL) > 0)
+        return true;
+    if (!change(place, held, with_phase(held, FREE)))
+        return false;
+    __atomic_store_n(&threads[suspension->place], 0, __ATOMIC_RELEASE);
+    wake(place);
+    return true;
+}
+
+enum segue_status segue_threads_resume(struct segue_suspension *list, size_t count)
+{
+    enum segue_status status = SEGUE_OK;
+    uint32_t resumed = 0;
+    if (!list && count)
+        return SEGUE_INVALID;
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].status != SEGUE_OK)
+            continue;
+        if (resume(&list[i]))
+            resumed++;
+        else
+            status = SEGUE_NOT_FOUND;
+    }
+    if (resumed)
+        end_turn(resumed);
+    return status;
+}
+
+enum segue_status segue_thread_suspend(struct segue_suspension *suspension, uint64_t timeout)
+{
+    if (!suspension)
+        return SEGUE_INVALID;
+    enum segue_status status = segue_threads_suspend(suspension, 1, timeout);
+    return status == SEGUE_OK ? suspension->status : status;
+}
+
+enum segue_status segue_thread_resume(struct segue_suspension *suspension)
+{
+    return suspension ? segue_threads_resume(suspension, 1) : SEGUE_INVALID;
+}
+
+/* ---- what who installs needs ---------------------------------------------------------------------------------- */
+
+bool suspend_begin_change(void)
+{
+    return __atomic_load_n(&suspender, __ATOMIC_ACQUIRE) == 0 && try_turn(1);
+}
+
+void suspend_end_change(void)
+{
+    end_turn(1);
+}
+
+void suspend_in_child(void)
+{
+    suspender = 0;
+    for (uint32_t i = 0; i < places_used; i++) {
+        places[i].state = with_phase(places[i].state, FREE);
+        places[i].holders = 0;
+        threads[i] = 0;
+    }
+}

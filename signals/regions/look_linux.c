@@ -1,0 +1,96 @@
+/* look_linux.c: see look.h.
+ *
+ * SOURCES: proc(5), /proc/PID/task/TID/syscall: "running", or the system call's number and arguments, the stack pointer
+ * and the instruction, or -1 and the latter two for a thread that waits elsewhere (for a page); /proc/PID/status,
+ * SigBlk. Linux fs/proc/base.c proc_pid_syscall: a thread may always look at others of its own group. */
+#if !defined(__linux__)
+#error "look_linux.c is specific to Linux"
+#endif
+
+#include "look.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "platform/linux/call_x86_64.h"
+
+#define DIRECTORY "/proc/self/task/"
+
+struct path {
+    char text[64];
+};
+
+static struct path path_of(int number, const char *file)
+{
+    struct path path = {DIRECTORY};
+    char digits[12];
+    size_t count = 0, length = sizeof DIRECTORY - 1;
+    do
+        digits[count++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    while (count)
+        path.text[length++] = digits[--count];
+    path.text[length++] = '/';
+    memcpy(path.text + length, file, strlen(file));
+    return path;
+}
+
+/* The beginning of the file as a string; its length, or less than 0. */
+static long read_file(int number, const char *file, char *text, size_t size)
+{
+    struct path path = path_of(number, file);
+    long descriptor = system_call4(SYS_openat, AT_FDCWD, (long)path.text, O_RDONLY | O_CLOEXEC, 0);
+    if (descriptor < 0)
+        return descriptor;
+    long length = system_call3(SYS_read, descriptor, (long)text, (long)size - 1);
+    system_call3(SYS_close, descriptor, 0, 0);
+    text[length > 0 ? length : 0] = 0;
+    return length;
+}
+
+static uint64_t hexadecimal(const char *text)
+{
+    uint64_t value = 0;
+    for (;; text++) {
+        if (*text >= '0' && *text <= '9')
+            value = value * 16 + (uint64_t)(*text - '0');
+        else if (*text >= 'a' && *text <= 'f')
+            value = value * 16 + (uint64_t)(*text - 'a' + 10);
+        else
+            return value;
+    }
+}
+
+/* The last word but one of the line: 0x, and the stack pointer. */
+static const char *before_last(const char *line)
+{
+    const char *last = strrchr(line, ' '), *at = last;
+    while (at && at > line && at[-1] != ' ')
+        at--;
+    return at && at > line && at[0] == '0' && at[1] == 'x' ? at + 2 : NULL;
+}
+
+enum look look_at_thread(int number, uint64_t *stack_pointer)
+{
+    char line[256];
+    if (read_file(number, "syscall", line, sizeof line) <= 0)
+        return LOOK_UNKNOWN;
+    if (strncmp(line, "running", 7) == 0)
+        return LOOK_RUNS;
+    const char *digits = before_last(line);
+    if (!digits)
+        return LOOK_UNKNOWN;
+    *stack_pointer = hexadecimal(digits);
+    return LOOK_WAITS;
+}
+
+bool look_is_blocked(int number, int signal)
+{
+    static const char field[] = "SigBlk:\t";
+    char text[4096];
+    if (read_file(number, "status", text, sizeof text) <= 0)
+        return false;
+    const char *at = strstr(text, field);
+    return at && (hexadecimal(at + sizeof field - 1) >> (signal - 1) & 1);
+}

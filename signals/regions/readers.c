@@ -1,0 +1,413 @@
+/* readers.c: each fault in progress holds a place with a ticket in it, unlike any other that was or will be there. A
+ * remover looks at every place once and waits until the ticket that it found has gone, or it is known that the fault
+ * has not found the region that is removed; so a steady stream of newcomers never holds it up.
+ *
+ * A ticket may be left behind: a signal handler of the program's interrupted us and left by siglongjmp, or ended the
+ * thread. So a remover that has waited long looks, without disturbing the thread, which may be in a policy:
+ *   - the kernel says that there is no such thread (identity.h);
+ *   - the fault's mark on the stack is overwritten, or the thread waits in the kernel and its stack pointer tells that
+ *     it has left (look.h);
+ *   - only a thread that is seen to run, look after look, is asked: it is sent our own signal, marked as a question,
+ * and settles (thread_settle). A thread that runs is in no system call that the signal could interrupt.
+ *
+ * SOURCES: M. M. Michael, "Hazard pointers", 2004 (the order of the two sides: each writes, then reads what the other
+ * writes); Linux kernel/signal.c __send_signal_locked: a signal below SIGRTMIN is delivered when the queue is full, but
+ * its siginfo is lost, and is that of a kill(2) by process 0. */
+#include "readers.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "platform/linux/call_x86_64.h"
+#include "signals/chain/action_linux_x86_64.h"
+#include "signals/handler/dispatch.h"
+#include "signals/threads/identity.h"
+#include "look.h"
+#include "signals/threads/thread.h"
+#include "signals/threads/work.h"
+
+/* So many faults may be in progress at once; one more waits for one of them to end. */
+#define PLACES WORK_MOST
+/* How long a remover waits before it looks, and again before it looks anew, in nanoseconds. */
+#define PATIENCE 20000000l
+/* How many looks in a row must find the thread running before it is asked, and how many where looking is impossible. */
+#define LOOKS_RUNNING 10u
+#define LOOKS_UNKNOWN 50u
+/* Questions under way at once. */
+#define QUESTIONS 64u
+/* Regions that a place names; a fault that has found more may have found any. */
+#define NAMED 2u
+#define MAY_BE_ANY UINT32_MAX
+/* Where a ticket has its parts. */
+#define GROUP_SHIFT 62u
+#define NUMBER_MASK 0x3fffffffu
+
+/* What the remover knows of a fault. */
+static struct place {
+    /* How the thread can be asked about, its number, and its own count (ticket_of); 0 where the place is free. */
+    _Alignas(128) uint64_t ticket;
+    /* The ticket that all below is of: it is written after that. */
+    uint64_t described;
+    /* The regions that the fault has found, MAY_BE_ANY as long as it may find others. */
+    uint32_t found;
+    const struct region *regions[NAMED];
+    /* An address of NULL where it has none. */
+    struct thread_mark mark;
+} places[PLACES];
+
+/* The threads that a question was sent to that has not arrived yet. */
+static int questions[QUESTIONS];
+
+/* Its address marks a question. */
+static char question;
+
+/* A thread may end right after it has taken a place: so the ticket itself tells who can be asked about it. The kernel
+ * gives no number above 2^22 (PID_MAX_LIMIT). */
+static uint64_t ticket_of(struct identity thread, uint32_t count)
+{
+    return (uint64_t)thread.group << GROUP_SHIFT | (uint64_t)(uint32_t)thread.number << 32 | count;
+}
+
+static struct identity thread_of(uint64_t ticket)
+{
+    return (struct identity){(int)(ticket >> 32 & NUMBER_MASK), (enum identity_group)(ticket >> GROUP_SHIFT)};
+}
+
+/* Only places that have a work area, once there are any. */
+static uint32_t usable_places(void)
+{
+    uint32_t areas = work_count();
+    return areas ? areas : PLACES;
+}
+
+static void abandon(uint32_t at)
+{
+    if (at < work_count())
+        work_abandon(work_at(at));
+}
+
+/* Of this thread's own. Whoever interrupts it and leaves for good finds it to be done again. */
+static void forget(uint32_t at, uint64_t ticket)
+{
+    abandon(at);
+    __atomic_compare_exchange_n(&places[at].ticket, &ticket, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* Of a thread that has ended: the place is this thread's for the time. With all signals held: a fault of a handler
+ * that interrupted this would take the place for one that was left, and free it. */
+static void take_over(uint32_t at, uint64_t ticket)
+{
+    uint64_t all = UINT64_MAX, kept = 0;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
+    uint64_t own = ticket_of(identity_of_self(), ++thread_self.tickets);
+    if (__atomic_compare_exchange_n(&places[at].ticket, &ticket, own, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        abandon(at);
+        __atomic_store_n(&places[at].ticket, 0, __ATOMIC_RELEASE);
+    }
+    thread_self.tickets_left++;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+}
+
+/* Those of threads that have ended in the middle of a fault; the processor goes to others meanwhile. */
+static void forget_ended(void)
+{
+    for (uint32_t i = 0; i < PLACES; i++) {
+        uint64_t ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_ACQUIRE);
+        if (ticket && identity_is_gone(thread_of(ticket)))
+            take_over(i, ticket);
+    }
+    system_call3(SYS_sched_yield, 0, 0, 0);
+}
+
+uint32_t readers_enter(const struct thread_mark *mark)
+{
+    uint64_t ticket = ticket_of(identity_of_self(), ++thread_self.tickets);
+    uint32_t usable = usable_places(), at = thread_shard() * (usable / THREAD_SHARDS) % usable;
+    uint64_t free = 0;
+    for (uint32_t tries = 1;
+         !__atomic_compare_exchange_n(&places[at].ticket, &free, ticket, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+         tries++) {
+        free = 0;
+        at = (at + 1) % usable;
+        if (tries % usable == 0)
+            forget_ended();
+    }
+    struct place *place = &places[at];
+    place->found = MAY_BE_ANY;
+    place->mark = mark ? *mark : (struct thread_mark){0};
+    __atomic_store_n(&place->described, ticket, __ATOMIC_RELEASE);
+    return at;
+}
+
+void readers_found(uint32_t at, const struct region *const *regions, size_t count)
+{
+    struct place *place = &places[at];
+    if (count > NAMED)
+        return;
+    for (size_t i = 0; i < count; i++)
+        place->regions[i] = regions[i];
+    __atomic_store_n(&place->found, (uint32_t)count, __ATOMIC_RELEASE);
+}
+
+uint32_t readers_ticket(uint32_t place)
+{
+    return (uint32_t)__atomic_load_n(&places[place].ticket, __ATOMIC_RELAXED);
+}
+
+void readers_look_again(uint32_t place)
+{
+    __atomic_exchange_n(&places[place].found, MAY_BE_ANY, __ATOMIC_SEQ_CST);
+}
+
+void readers_leave(uint32_t place)
+{
+    __atomic_store_n(&places[place].ticket, 0, __ATOMIC_RELEASE);
+    thread_self.tickets_left++;
+}
+
+/* Of that thread, not of one of the same number in another namespace. */
+static bool is_of(uint64_t ticket, struct identity thread)
+{
+    struct identity taker = thread_of(ticket);
+    return taker.number == thread.number && taker.group == thread.group;
+}
+
+/* Those of this thread's number that `is_meant` says. */
+static void forget_if(bool (*is_meant)(uint32_t at, uint32_t count, uint32_t context), uint32_t context)
+{
+    struct identity self = identity_of_self();
+    for (uint32_t i = 0; i < PLACES; i++) {
+        uint64_t ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_RELAXED);
+        if (ticket && is_of(ticket, self) && is_meant(i, (uint32_t)ticket, context))
+            forget(i, ticket);
+    }
+}
+
+static bool is_any(uint32_t at, uint32_t count, uint32_t context)
+{
+    (void)at;
+    (void)count;
+    (void)context;
+    return true;
+}
+
+static bool is_since(uint32_t at, uint32_t count, uint32_t first)
+{
+    (void)at;
+    return (int32_t)(count - first) >= 0;
+}
+
+/* One that was taken and is not noted yet is the latest. */
+static bool is_stray(uint32_t at, uint32_t count, uint32_t context)
+{
+    const struct thread_state *thread = &thread_self;
+    (void)context;
+    if (thread->depth && count == thread->tickets)
+        return false;
+    for (const struct work *work = thread->depth ? thread->work : NULL; work; work = work->level.outer)
+        if (work->place == at)
+            return false;
+    return true;
+}
+
+/* All that is there: one may have been taken and not yet noted. */
+void readers_forget(void)
+{
+    forget_if(is_any, 0);
+    thread_self.tickets_left = thread_self.tickets;
+}
+
+void readers_forget_since(uint32_t ticket)
+{
+    forget_if(is_since, ticket);
+}
+
+void readers_forget_strays(void)
+{
+    forget_if(is_stray, 0);
+}
+
+/* ---- questions ---- */
+
+/* Takes back that one was sent to the thread; false if none was. */
+static bool forget_question(int thread)
+{
+    for (unsigned i = 0; i < QUESTIONS; i++) {
+        int expected = thread;
+        if (__atomic_load_n(&questions[i], __ATOMIC_ACQUIRE) == thread &&
+            __atomic_compare_exchange_n(&questions[i], &expected, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return true;
+    }
+    return false;
+}
+
+static bool note_question(int thread)
+{
+    for (unsigned i = 0; i < QUESTIONS; i++) {
+        int present = __atomic_load_n(&questions[i], __ATOMIC_ACQUIRE);
+        if (present && !identity_is_gone((struct identity){present, IDENTITY_OWN}))
+            continue;
+        if (__atomic_compare_exchange_n(&questions[i], &present, thread, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return true;
+    }
+    return false;
+}
+
+bool readers_is_question(const siginfo_t *info)
+{
+    if (info->si_code == SI_QUEUE && info->si_value.sival_ptr == &question) {
+        forget_question(thread_number());
+        return true;
+    }
+    return frame_is_lost(info) && forget_question(thread_number());
+}
+
+static void send(int thread, int number, void *value)
+{
+    siginfo_t info = {.si_signo = number, .si_code = SI_QUEUE};
+    info.si_value.sival_ptr = value;
+    if (system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), thread, number, (long)&info) != 0 &&
+        value)
+        forget_question(thread);
+}
+
+/* A thread that our question would not reach is sent a signal that the C library keeps open, whose handler does nothing
+ * with what others send, on the alternate stack: if the thread has left that, the kernel writes the signal's frame over
+ * our fault's. */
+static void nudge(int thread, const struct thread_mark *mark)
+{
+    const unsigned wanted = SA_SIGINFO | SA_ONSTACK;
+    struct sigaction present;
+    if (mark->at && mark->on_alternate && mark->info && action_exchange(ACTION_SETXID, NULL, &present) &&
+        present.sa_handler != SIG_DFL && present.sa_handler != SIG_IGN &&
+        ((unsigned)present.sa_flags & wanted) == wanted && !look_is_blocked(thread, ACTION_SETXID))
+        send(thread, ACTION_SETXID, NULL);
+}
+
+/* Another handler would take the question for a signal of the program's. */
+static void ask(int thread, const struct thread_mark *mark)
+{
+    struct sigaction present;
+    bool is_first = action_exchange(SIGSEGV, NULL, &present) && present.sa_sigaction == signal_entry;
+    if (!is_first || look_is_blocked(thread, SIGSEGV))
+        nudge(thread, mark);
+    else if (note_question(thread))
+        send(thread, SIGSEGV, &question);
+}
+
+/* ---- waiting ---- */
+
+/* One ticket that is waited for. */
+struct wait {
+    struct place *place;
+    uint64_t ticket;
+    /* NULL for all. */
+    const struct region *region;
+    /* Looks in a row that did not tell where the thread stands, and how many must be before it is asked. */
+    unsigned looks, looks_wanted;
+};
+
+/* The fault may know the region, or begin to know it. */
+static bool is_concerned(const struct wait *wait)
+{
+    const struct place *place = wait->place;
+    if (__atomic_load_n(&place->described, __ATOMIC_ACQUIRE) != wait->ticket || !wait->region)
+        return true;
+    uint32_t found = __atomic_load_n(&place->found, __ATOMIC_ACQUIRE);
+    if (found > NAMED)
+        return true;
+    for (uint32_t i = 0; i < found; i++)
+        if (place->regions[i] == wait->region)
+            return true;
+    return false;
+}
+
+static bool is_under_way(const struct wait *wait)
+{
+    return __atomic_load_n(&wait->place->ticket, __ATOMIC_ACQUIRE) == wait->ticket && is_concerned(wait);
+}
+
+/* Whether the thread has left its fault behind, as far as that is seen from here. A thread of another process cannot be
+ * looked at, and in another namespace its number may be that of one of ours. */
+static bool is_left(struct wait *wait, struct identity reader, const struct thread_mark *mark)
+{
+    uint64_t stack_pointer;
+    enum look look;
+    int thread = reader.number;
+    if (mark->at && thread_is_overwritten(mark))
+        return true;
+    if (!identity_is_own_process() || (mark->at && reader.group != IDENTITY_OWN))
+        return false;
+    look = look_at_thread(thread, &stack_pointer);
+    /* A fault that has not described itself yet does not wait: if its thread does, it may have left it there. */
+    if (look == LOOK_WAITS && mark->at) {
+        wait->looks = 0;
+        return thread_is_beyond(mark, stack_pointer, false);
+    }
+    if (++wait->looks < (look == LOOK_RUNS ? 1u : LOOKS_UNKNOWN / LOOKS_RUNNING) * wait->looks_wanted)
+        return false;
+    wait->looks = 0;
+    wait->looks_wanted *= 2;
+    ask(thread, mark);
+    return false;
+}
+
+/* Takes away the ticket of a thread that has ended. One that only was left stays: its thread takes it away, and what
+ * goes with it, when it settles. */
+static bool is_over(struct wait *wait)
+{
+    struct place *place = wait->place;
+    struct thread_mark mark = {0};
+    struct identity thread = thread_of(wait->ticket);
+    if (__atomic_load_n(&place->described, __ATOMIC_ACQUIRE) == wait->ticket)
+        mark = place->mark;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (!is_under_way(wait))
+        return true;
+    if (!identity_is_gone(thread))
+        return is_left(wait, thread, &mark);
+    take_over((uint32_t)(place - places), wait->ticket);
+    return true;
+}
+
+/* A fault takes microseconds, a policy perhaps more: look often at first, then seldom. */
+static void wait_for(struct wait *wait)
+{
+    struct timespec pause = {.tv_nsec = 1000};
+    long waited = 0;
+    while (is_under_way(wait)) {
+        system_call3(SYS_nanosleep, (long)&pause, 0, 0);
+        waited += pause.tv_nsec;
+        if (pause.tv_nsec < 1000000)
+            pause.tv_nsec *= 2;
+        if (waited <= PATIENCE)
+            continue;
+        if (is_over(wait))
+            return;
+        waited = 0;
+    }
+}
+
+void readers_wait(const struct region *region)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < PLACES; i++) {
+        struct wait wait = {.place = &places[i], .region = region, .looks_wanted = LOOKS_RUNNING};
+        wait.ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_ACQUIRE);
+        if (wait.ticket)
+            wait_for(&wait);
+    }
+}
+
+void readers_reset(void)
+{
+    identity_in_child();
+    int before = thread_self.number_before_fork;
+    memset(questions, 0, sizeof questions);
+    for (uint32_t i = 0; i < PLACES; i++) {
+        uint64_t ticket = places[i].ticket;
+        bool is_own = ticket && thread_of(ticket).number == before;
+        places[i].ticket = is_own ? ticket_of(identity_of_self(), (uint32_t)ticket) : 0;
+        places[i].described = is_own && places[i].described == ticket ? places[i].ticket : 0;
+    }
+}

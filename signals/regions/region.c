@@ -1,0 +1,214 @@
+/* region.c: the regions that the handler serves. Changes take turns under a lock that no fault and no fork ever waits
+ * for long: a remover gives it up before it waits for the faults in progress. */
+#include "region.h"
+
+#include <string.h>
+
+#include "platform/linux/call_x86_64.h"
+#include "platform/fork_lock.h"
+#include "readers.h"
+#include "signals/threads/thread.h"
+
+#define PAGE ((uint64_t)1 << TABLE_PAGE_BITS)
+#define KNOWN_FLAGS (SEGUE_REGION_WRITE_IS_READ_WRITE | SEGUE_REGION_PROTECTION_KEYS)
+_Static_assert(KNOWN_FLAGS <= UINT16_MAX, "struct region has 16 bits for them");
+
+static struct table table;
+static struct fork_lock changing = FORK_LOCK_INITIALIZER;
+static uint64_t removals;
+static size_t count;
+
+/* A removal under way: its region is hidden, and it waits for the readers. It stands on the remover's stack, which a
+ * child made by fork has too, though it has not the remover. */
+struct removal {
+    const struct region *region;
+    struct table_node *retired;
+    struct removal *next;
+    bool done;
+};
+static struct removal *under_way;
+
+const struct region *region_at(uint64_t address)
+{
+    return table_find(&table, address);
+}
+
+void region_gap(uint64_t address, uint64_t *first, uint64_t *last)
+{
+    table_gap(&table, address, first, last);
+}
+
+void region_prefetch(uint64_t address)
+{
+    table_prefetch(&table, address);
+}
+
+struct segue_window region_window(const struct region *region)
+{
+    bool is_alias = region->kind == SEGUE_WINDOW_ALIAS;
+    return (struct segue_window){
+        .base = region->base,
+        .size = region->size,
+        .kind = (enum segue_window_kind)region->kind,
+        .alias = is_alias ? region->place : NULL,
+        .read = region->read,
+        .write = region->write,
+        .context = is_alias ? NULL : region->place,
+    };
+}
+
+uint64_t region_removals(void)
+{
+    return __atomic_load_n(&removals, __ATOMIC_ACQUIRE);
+}
+
+size_t region_count(void)
+{
+    return __atomic_load_n(&count, __ATOMIC_ACQUIRE);
+}
+
+void region_before_fork(void)
+{
+    fork_lock_before(&changing);
+}
+
+void region_after_fork(void)
+{
+    fork_lock_after(&changing);
+}
+
+/* Once nobody can see the region any more; with the lock held. */
+static void finish(struct removal *removal)
+{
+    struct removal **link = &under_way;
+    while (*link != removal)
+        link = &(*link)->next;
+    *link = removal->next;
+    table_remove(&table, removal->region);
+    table_reuse(&table, removal->retired);
+    __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
+    removal->done = true;
+}
+
+/* The faults that removers waited for are not in the child, and neither are the removers, but for one whose signal
+ * handler forked: it finds its work done. */
+void region_in_child(void)
+{
+    while (under_way)
+        finish(under_way);
+    fork_lock_in_child(&changing);
+}
+
+static bool has_its_parts(const struct segue_window *window)
+{
+    switch (window->kind) {
+    case SEGUE_WINDOW_ALIAS:
+        /* Page for page, so that an access is aligned in the one as in the other. */
+        return window->alias && (uintptr_t)window->alias % PAGE == 0;
+    case SEGUE_WINDOW_CALLBACK:
+        return window->read || window->write;
+    case SEGUE_WINDOW_EXPOSED:
+    case SEGUE_WINDOW_FORCED:
+        return true;
+    }
+    return false;
+}
+
+static bool is_valid(const struct segue_region *region)
+{
+    const struct segue_window *window = &region->window;
+    return window->size && window->base % PAGE == 0 && window->size % PAGE == 0 && window->base < TABLE_LIMIT &&
+           window->size <= TABLE_LIMIT - window->base && !(region->flags & ~(uint32_t)KNOWN_FLAGS) &&
+           has_its_parts(window);
+}
+
+static enum segue_status add(const struct segue_region *region)
+{
+    const struct segue_window *window = &region->window;
+    const struct region kept = {
+        .base = window->base,
+        .size = window->size,
+        .policy = region->policy,
+        .context = region->context,
+        .read = window->read,
+        .write = window->write,
+        .place = window->kind == SEGUE_WINDOW_ALIAS ? window->alias : window->context,
+        .kind = (uint16_t)window->kind,
+        .flags = (uint16_t)region->flags,
+    };
+    enum segue_status status = table_add(&table, &kept);
+    if (status != SEGUE_OK)
+        return status;
+    __atomic_fetch_add(&count, 1, __ATOMIC_RELEASE);
+    return SEGUE_OK;
+}
+
+enum segue_status segue_region_add(const struct segue_region *region)
+{
+    if (!region || !is_valid(region))
+        return SEGUE_INVALID;
+    if (thread_is_inside())
+        return SEGUE_BUSY;
+    if (region->window.kind == SEGUE_WINDOW_FORCED) {
+        enum segue_status status = segue_forced_prepare();
+        if (status != SEGUE_OK)
+            return status;
+    }
+    fork_lock_take(&changing);
+    enum segue_status status = add(region);
+    fork_lock_release(&changing);
+    return status;
+}
+
+enum segue_status segue_region_remove(const void *base)
+{
+    if (thread_is_inside())
+        return SEGUE_BUSY;
+    fork_lock_take(&changing);
+    const struct region *region = table_find(&table, (uint64_t)(uintptr_t)base);
+    if (!region || region->base != (uint64_t)(uintptr_t)base) {
+        fork_lock_release(&changing);
+        return SEGUE_NOT_FOUND;
+    }
+    /* Counted first: whoever no longer finds the region must know that one was removed. */
+    __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
+    table_hide(&table, region);
+    struct removal removal = {.region = region, .retired = table_retired(&table), .next = under_way};
+    under_way = &removal;
+    fork_lock_release(&changing);
+
+    readers_wait(region);
+
+    fork_lock_take(&changing);
+    if (!removal.done)
+        finish(&removal);
+    fork_lock_release(&changing);
+    return SEGUE_OK;
+}
+
+/* With all signals held: a handler that left by siglongjmp would leave its place among the readers taken for ever, and
+ * no mark tells that of a thread that then waits deeper in its stack. Nothing in between can fault. */
+static bool look_up(uint64_t address, struct segue_region *copy)
+{
+    uint64_t all = UINT64_MAX, kept;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
+    uint32_t place = readers_enter(NULL);
+    const struct region *found = region_at(address);
+    if (found)
+        *copy = (struct segue_region){
+            .window = region_window(found), .policy = found->policy, .context = found->context, .flags = found->flags};
+    readers_leave(place);
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    return found != NULL;
+}
+
+enum segue_status segue_region_find(const void *address, struct segue_region *region)
+{
+    struct segue_region copy;
+    if (!region)
+        return SEGUE_INVALID;
+    if (!look_up((uint64_t)(uintptr_t)address, &copy))
+        return SEGUE_NOT_FOUND;
+    *region = copy;
+    return SEGUE_OK;
+}

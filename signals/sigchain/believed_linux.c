@@ -1,0 +1,163 @@
+/* believed_linux.c: see believed.h.
+ *
+ * SOURCES: signal(7): a standard signal waits once; sigaltstack(2); Linux kernel/signal.c do_sigaltstack. */
+#if !defined(__linux__)
+#error "believed_linux.c is specific to Linux"
+#endif
+
+#include "believed.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
+
+#include "signals/chain/action_linux_x86_64.h"
+#include "signals/chain/chain.h"
+#include "signals/chain/previous.h"
+#include "sigchain.h"
+#include "signals/threads/thread.h"
+
+/* Smaller ones the kernel does not take. */
+#define MINSIGSTKSZ_OF_KERNEL 2048
+
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1u << 31)
+#endif
+
+static uint64_t answered;
+
+static uint64_t bit_of(int number)
+{
+    return (uint64_t)1 << (number - 1);
+}
+
+uint64_t believed_signals(void)
+{
+    return __atomic_load_n(&answered, __ATOMIC_RELAXED);
+}
+
+uint64_t believed_mask(void)
+{
+    return thread_self.believed;
+}
+
+/* Where a held signal of that number is. */
+static struct kept_info *place_of(int number)
+{
+    return &thread_self.held_info[number == SIGSEGV ? 0 : number == SIGBUS ? 1 : 2];
+}
+
+void believed_hold(int number, const siginfo_t *info)
+{
+    if (thread_self.held & bit_of(number))
+        return;
+    kept_info_keep(place_of(number), info);
+    thread_self.held |= bit_of(number);
+}
+
+/* It comes at once, and goes its way as if it had been sent now. */
+static void let_through(int number)
+{
+    siginfo_t info;
+    kept_info_give(place_of(number), &info);
+    thread_self.held &= ~bit_of(number);
+    system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0), number,
+                 (long)&info);
+}
+
+void believed_set_mask(uint64_t mask)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE};
+    thread_self.believed = mask & believed_signals();
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (thread_self.held & ~thread_self.believed & bit_of(numbers[i]))
+            let_through(numbers[i]);
+}
+
+static uint64_t pending(void)
+{
+    return thread_self.held;
+}
+
+/* Those that nobody can block are in no mask; and the kernel is told of a way back, which the program then reads. */
+static void action(int number, const struct sigaction *wanted, struct sigaction *before)
+{
+    struct sigaction next;
+    if (wanted) {
+        next = *wanted;
+        sigdelset(&next.sa_mask, SIGKILL);
+        sigdelset(&next.sa_mask, SIGSTOP);
+        next.sa_flags |= (int)KERNEL_SA_RESTORER;
+        next.sa_restorer = (void (*)(void))(uintptr_t)restorer_plain;
+    }
+    previous_exchange(number, wanted ? &next : NULL, before);
+    if (wanted)
+        chain_follow(number, wanted);
+}
+
+static int change_stack(struct thread_state *thread, const stack_t *wanted, bool is_on)
+{
+    unsigned mode = (unsigned)wanted->ss_flags & ~SS_AUTODISARM;
+    if (is_on)
+        return EPERM;
+    if (mode != 0 && mode != SS_ONSTACK && mode != SS_DISABLE)
+        return EINVAL;
+    if (mode == SS_DISABLE) {
+        thread->previous_stack = (stack_t){.ss_flags = wanted->ss_flags};
+        return 0;
+    }
+    if (wanted->ss_size < MINSIGSTKSZ_OF_KERNEL)
+        return ENOMEM;
+    thread->previous_stack = *wanted;
+    return 0;
+}
+
+/* For threads that have our stack; the others have what they set. */
+static int stack(const stack_t *wanted, stack_t *before)
+{
+    struct thread_state *thread = &thread_self;
+    uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    if (!thread->stack)
+        return -1;
+    stack_t present = thread->previous_stack;
+    uint64_t bottom = (uint64_t)(uintptr_t)present.ss_sp;
+    bool is_on = !((unsigned)present.ss_flags & SS_AUTODISARM) && here > bottom && here - bottom <= present.ss_size;
+    if (before) {
+        *before = present;
+        before->ss_flags = (int)(((unsigned)present.ss_flags & SS_AUTODISARM) | (present.ss_size == 0 ? SS_DISABLE
+                                                                                 : is_on              ? SS_ONSTACK
+                                                                                                      : 0));
+    }
+    return wanted ? change_stack(thread, wanted, is_on) : 0;
+}
+
+static sigchain_attach *find_preloaded(void)
+{
+    return (sigchain_attach *)(uintptr_t)dlsym(RTLD_DEFAULT, SIGCHAIN_ATTACH);
+}
+
+void believed_begin(uint64_t signals)
+{
+    static struct sigchain_face face = {
+        .action = action, .mask = believed_mask, .set_mask = believed_set_mask, .pending = pending, .stack = stack};
+    sigchain_attach *attach = find_preloaded();
+    if (!attach)
+        return;
+    uint64_t mask = chain_open_faults();
+    face.signals = signals;
+    __atomic_store_n(&answered, signals, __ATOMIC_RELAXED);
+    thread_self.believed = mask & signals;
+    attach(&face);
+}
+
+void believed_end(void)
+{
+    sigchain_attach *attach = find_preloaded();
+    if (!attach || !believed_signals())
+        return;
+    uint64_t mask = thread_self.believed;
+    attach(NULL);
+    believed_set_mask(0);
+    __atomic_store_n(&answered, 0, __ATOMIC_RELAXED);
+    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, KERNEL_MASK_SIZE);
+}

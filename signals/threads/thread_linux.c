@@ -1,0 +1,340 @@
+/* thread_linux.c: per-thread state and alternate stacks.
+ *
+ * SOURCES: sigaltstack(2), getauxval(3) AT_MINSIGSTKSZ: the kernel's frame grows with the processor's state, and the
+ * kernel takes a stack that is too small without a word. */
+#if !defined(__linux__)
+#error "thread_linux.c is specific to Linux"
+#endif
+
+#include "thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ctx/frame.h"
+#include "ctx/try/try.h"
+#include "platform/linux/call_x86_64.h"
+#include "platform/once.h"
+#include "signals/handler/entry_layout.h"
+#include "signals/regions/readers.h"
+#include "work.h"
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
+
+/* Below the stack pointer of code that a signal interrupts the kernel leaves so much alone. */
+#define RED_ZONE 128u
+
+__thread struct thread_state thread_self;
+
+static pthread_key_t exit_key;
+static struct once exit_key_once;
+
+int thread_number(void)
+{
+    return identity_of_self().number;
+}
+
+bool thread_is_overwritten(const struct thread_mark *mark)
+{
+    uint64_t value;
+    int number;
+    if (segue_peek(&value, (uint64_t)(uintptr_t)mark->at, sizeof value) != sizeof value || value != mark->value)
+        return true;
+    return mark->info &&
+           (segue_peek(&number, (uint64_t)(uintptr_t)&mark->info->si_signo, sizeof number) != sizeof number ||
+            number != mark->number);
+}
+
+/* A stack grows down: a thread whose stack pointer is above the mark has left it. Faults that were served on the
+ * alternate stack are over once the thread is on its own again, since a handler that interrupts them stays on the stack
+ * it finds. The other way round, a handler that interrupts them may well be on the alternate stack. */
+bool thread_is_beyond(const struct thread_mark *mark, uint64_t stack_pointer, bool on_alternate)
+{
+    on_alternate = on_alternate || stack_pointer - mark->stack - 1 < mark->stack_size;
+    if (mark->on_alternate != on_alternate)
+        return mark->on_alternate;
+    return stack_pointer > (uint64_t)(uintptr_t)mark->at;
+}
+
+/* A signal may come anywhere in here, and its handler fault: until all of it stands, that fault takes ours for over,
+ * and puts its own mark. It is gone by the time that it returns to us; so ours is put until it has stayed. */
+void thread_put_mark(volatile uint64_t *mark, const siginfo_t *info, bool on_alternate, const stack_t *alternate)
+{
+    struct thread_state *thread = &thread_self;
+    do {
+        thread->depth = 1;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        *mark = (uint64_t)(uintptr_t)thread ^ ++thread->marks;
+        thread->mark.value = *mark;
+        thread->mark.on_alternate = on_alternate;
+        thread->mark.stack = (uint64_t)(uintptr_t)alternate->ss_sp;
+        thread->mark.stack_size = alternate->ss_size;
+        thread->mark.info = info;
+        thread->mark.number = info->si_signo;
+        thread->mark.at = mark;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    } while (thread->depth != 1 || thread->mark.at != mark || thread->mark.value != *mark);
+}
+
+void thread_mark_level(struct thread_mark *to, volatile uint64_t *mark, bool on_alternate, const stack_t *alternate)
+{
+    struct thread_state *thread = &thread_self;
+    *mark = (uint64_t)(uintptr_t)thread ^ ++thread->marks;
+    *to = (struct thread_mark){
+        .at = mark,
+        .value = *mark,
+        .on_alternate = on_alternate,
+        .stack = (uint64_t)(uintptr_t)alternate->ss_sp,
+        .stack_size = alternate->ss_size,
+    };
+}
+
+static bool is_over(const struct thread_mark *mark, uint64_t stack_pointer, bool on_alternate)
+{
+    return thread_is_beyond(mark, stack_pointer, on_alternate) || thread_is_overwritten(mark);
+}
+
+/* A block that a policy was in when it was left is gone with its stack. */
+static void put_back_trial(const struct level *level)
+{
+    uint64_t present = (uint64_t)(uintptr_t)trial_current(), at = (uint64_t)(uintptr_t)level->mark.at;
+    if (present < at && present >= level->mark.stack)
+        trial_set_current(level->trial);
+}
+
+void thread_put_back_outer(const struct work *work)
+{
+    struct thread_state *thread = &thread_self;
+    thread->serving_address = work->outer.address;
+    thread->serving_instruction = work->outer.instruction;
+    thread->tells_recovered = work->outer.tells_recovered;
+    thread->recovered = work->outer.recovered;
+    thread->recovered_exception = work->outer.exception;
+}
+
+/* The innermost one, with others around it. All that its area holds is read before its ticket goes: then the area may
+ * be another thread's. */
+static void forget_level(struct thread_state *thread, const struct work *work)
+{
+    struct work *outer = work->level.outer;
+    uint32_t depth = work->level.depth;
+    put_back_trial(&work->level);
+    thread_put_back_outer(work);
+    if (thread->stepping == work)
+        thread->stepping = work->questions.stepping_before;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    readers_forget_since(work->level.ticket);
+    thread->work = outer;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    thread->depth = depth - 1;
+}
+
+/* In this order: whoever interrupts it and leaves for good finds it to be done again. */
+void thread_settle(uint64_t stack_pointer, bool on_alternate)
+{
+    struct thread_state *thread = &thread_self;
+    while (thread->depth > 1 && thread->work && thread->work->level.depth == thread->depth &&
+           is_over(&thread->work->level.mark, stack_pointer, on_alternate))
+        forget_level(thread, thread->work);
+    if (thread->depth == 0 || !is_over(&thread->mark, stack_pointer, on_alternate))
+        return;
+    if (thread->work && thread->work->level.depth == 1)
+        put_back_trial(&thread->work->level);
+    readers_forget();
+    thread->stepping = NULL;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    thread->depth = 0;
+}
+
+void thread_settle_inside(const struct work *work)
+{
+    struct thread_state *thread = &thread_self;
+    while (thread->work && thread->work != work && thread->work->level.depth > work->level.depth)
+        forget_level(thread, thread->work);
+}
+
+void thread_answer(uint64_t stack_pointer, bool on_alternate)
+{
+    thread_settle(stack_pointer, on_alternate);
+    readers_forget_strays();
+}
+
+bool thread_is_inside(void)
+{
+    stack_t present;
+    if (thread_self.depth == 0)
+        return false;
+    system_call3(SYS_sigaltstack, 0, (long)&present, 0);
+    thread_settle((uint64_t)(uintptr_t)__builtin_frame_address(0), present.ss_flags & SS_ONSTACK);
+    return thread_self.depth != 0;
+}
+
+/* A guarded access, or a replayed instruction, may fault in its turn: that takes another frame. */
+size_t segue_handler_stack(void)
+{
+    return 2 * frame_size_most() + THREAD_OWN_STACK + RED_ZONE + ENTRY_ROOM;
+}
+
+/* The kernel may want a larger stack than its frame takes. */
+size_t thread_stack_need(void)
+{
+    size_t asked = getauxval(AT_MINSIGSTKSZ), need = segue_handler_stack();
+    size_t outer = frame_size_most() + THREAD_OWN_STACK + RED_ZONE;
+    return (THREAD_DEPTH - 1) * outer + (need > asked ? need : asked);
+}
+
+/* Runs as the thread ends. */
+static void on_exit_of_thread(void *unused)
+{
+    (void)unused;
+    thread_detach();
+}
+
+static bool make_exit_key(void)
+{
+    return pthread_key_create(&exit_key, on_exit_of_thread) == 0;
+}
+
+/* A mapping whose lowest page is closed. */
+static void *stack_create(size_t size, size_t guard)
+{
+    char *mapping = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (mapping == MAP_FAILED)
+        return NULL;
+    if (mprotect(mapping + guard, size - guard, PROT_READ | PROT_WRITE) == 0)
+        return mapping;
+    munmap(mapping, size);
+    return NULL;
+}
+
+static bool is_ours(const struct thread_state *thread, const stack_t *stack)
+{
+    return thread->stack && stack->ss_sp == (char *)thread->stack + (thread->stack_size - stack->ss_size);
+}
+
+void thread_stack_of_program(const stack_t *in_force, stack_t *believed)
+{
+    *believed = is_ours(&thread_self, in_force) ? thread_self.previous_stack : *in_force;
+}
+
+void thread_stack_in_force(stack_t *stack)
+{
+    const struct thread_state *thread = &thread_self;
+    const stack_t *previous = &thread->previous_stack;
+    if (!thread->stack || stack->ss_sp != previous->ss_sp || stack->ss_size != previous->ss_size)
+        return;
+    *stack = (stack_t){.ss_sp = (char *)thread->stack + thread->guard_size,
+                       .ss_size = thread->stack_size - thread->guard_size};
+}
+
+bool thread_takes_stack_back(void *ucontext)
+{
+    struct thread_state *thread = &thread_self;
+    stack_t stack = *frame_alternate_stack(ucontext);
+    if (!thread->stack_is_lent || frame_was_on_alternate_stack(ucontext))
+        return false;
+    thread->stack_is_lent = false;
+    thread_stack_in_force(&stack);
+    if (!is_ours(thread, &stack))
+        return false;
+    frame_set_alternate_stack(ucontext, &stack);
+    return true;
+}
+
+/* The C library's may answer for what the program believes. */
+static long change_stack(const stack_t *wanted, stack_t *before)
+{
+    long result = system_call3(SYS_sigaltstack, (long)wanted, (long)before, 0);
+    if (result != 0)
+        errno = (int)-result;
+    return result;
+}
+
+static bool is_large_enough(const stack_t *stack, size_t need)
+{
+    return !(stack->ss_flags & SS_DISABLE) && stack->ss_size >= need;
+}
+
+/* Where the C library says that it is. Guards and what is not grown yet are not told apart: so whoever uses it looks
+ * before it writes. */
+static void note_own_stack(struct thread_state *thread)
+{
+    pthread_attr_t attributes;
+    void *base;
+    size_t size;
+    thread->own_stack = thread->own_stack_end = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    if (pthread_attr_getstack(&attributes, &base, &size) == 0) {
+        thread->own_stack = (uint64_t)(uintptr_t)base;
+        thread->own_stack_end = thread->own_stack + size;
+    }
+    pthread_attr_destroy(&attributes);
+}
+
+enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
+{
+    struct thread_state *thread = &thread_self;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t usable = (thread_stack_need() + policy_stack_size + page - 1) / page * page;
+    stack_t present;
+    if (thread_is_inside())
+        return SEGUE_BUSY;
+    if (thread->attached)
+        return SEGUE_EXISTS;
+    if (!once(&exit_key_once, make_exit_key))
+        return SEGUE_NO_MEMORY;
+    if (change_stack(NULL, &present) != 0)
+        return SEGUE_SYSTEM;
+    if (present.ss_flags & SS_ONSTACK)
+        return SEGUE_BUSY;
+    note_own_stack(thread);
+    if (!is_large_enough(&present, usable)) {
+        void *mapping = stack_create(usable + page, page);
+        if (!mapping)
+            return SEGUE_NO_MEMORY;
+        stack_t ours = {.ss_sp = (char *)mapping + page, .ss_size = usable};
+        if (change_stack(&ours, NULL) != 0) {
+            munmap(mapping, usable + page);
+            return SEGUE_SYSTEM;
+        }
+        thread->stack = mapping;
+        thread->stack_size = usable + page;
+        thread->guard_size = page;
+        thread->previous_stack = present;
+    }
+    /* A failure here costs the release at the thread's end, nothing else: the stack is in force. */
+    pthread_setspecific(exit_key, thread);
+    thread->attached = true;
+    thread->attached_by_install = by_install;
+    return SEGUE_OK;
+}
+
+enum segue_status thread_detach(void)
+{
+    struct thread_state *thread = &thread_self;
+    stack_t present;
+    if (thread_is_inside())
+        return SEGUE_BUSY;
+    if (!thread->attached)
+        return SEGUE_NOT_FOUND;
+    if (thread->stack) {
+        if (change_stack(NULL, &present) != 0)
+            return SEGUE_SYSTEM;
+        if (present.ss_flags & SS_ONSTACK)
+            return SEGUE_BUSY;
+        /* Another stack may have been set over ours; that one stays. */
+        if (is_ours(thread, &present) && change_stack(&thread->previous_stack, NULL) != 0)
+            return SEGUE_SYSTEM;
+        munmap(thread->stack, thread->stack_size);
+        thread->stack = NULL;
+    }
+    pthread_setspecific(exit_key, NULL);
+    thread->attached = thread->attached_by_install = false;
+    return SEGUE_OK;
+}

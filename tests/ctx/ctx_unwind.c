@@ -1,0 +1,377 @@
+/* ctx_unwind.c: the stack can be walked from anywhere: at every single instruction from before the first swap to after
+ * the last one, by libunwind from a SIGTRAP handler, the walk goes through all the flows that are under way, innermost
+ * first, and ends. So it does from every instruction of the ways out of a handler, to the instruction that faulted. The
+ * program single-steps itself with the trap flag. */
+#define UNW_LOCAL_ONLY
+#include <libunwind.h>
+#include <segue/ctx.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ctx/restore/landing.h"
+#include "ctx/restore/shortcut.h"
+
+#define STACK_SIZE 65536
+#define FRAMES 32
+#define FLAG_TRAP 0x100u
+
+static struct segue_context parent, child, grandchild;
+static _Alignas(16) char stacks[2][STACK_SIZE], handler_stack[262144];
+
+void outer_function(void), child_function(void), grandchild_function(void);
+
+/* Which functions a walk met: their order, by letter. */
+static char met[FRAMES + 1];
+
+static char letter_of(uint64_t start)
+{
+    if (start == (uint64_t)(uintptr_t)outer_function)
+        return 'o';
+    if (start == (uint64_t)(uintptr_t)child_function)
+        return 'c';
+    if (start == (uint64_t)(uintptr_t)grandchild_function)
+        return 'g';
+    return 0;
+}
+
+static unw_word_t stack_pointer(unw_cursor_t *cursor)
+{
+    unw_word_t value = 0;
+    unw_get_reg(cursor, UNW_REG_SP, &value);
+    return value;
+}
+
+/* Returns whether the walk came to outer_function. The innermost frame may be between two flows: on the stack of the
+ * one that it goes to, with nothing of its own there; then it is nobody's. */
+static bool walk(unw_context_t *from, int flags)
+{
+    unw_cursor_t cursor;
+    size_t count = 0;
+    memset(met, 0, sizeof met);
+    if (unw_init_local2(&cursor, from, flags) != 0)
+        return false;
+    for (unsigned frames = 0; frames < FRAMES; frames++) {
+        unw_proc_info_t info;
+        char letter = unw_get_proc_info(&cursor, &info) == 0 ? letter_of(info.start_ip) : 0;
+        unw_word_t before = stack_pointer(&cursor);
+        if (unw_step(&cursor) <= 0)
+            return false;
+        if (!letter || (frames == 0 && stack_pointer(&cursor) == before))
+            continue;
+        met[count++] = letter;
+        /* main and what is above it are the C library's affair. */
+        if (letter == 'o')
+            return true;
+    }
+    return false;
+}
+
+/* ---- stepping ---- */
+
+static unsigned steps, wrong, walks_of_child, walks_of_grandchild, walks_of_outer;
+static uint64_t first_wrong;
+static char wrong_walk[FRAMES + 1];
+
+/* Whether the walk was through the flows under way, innermost first. That it is the right one of the three follows from
+ * their order in time: grandchild_function runs only while child_function waits for it. */
+static bool is_right(void)
+{
+    if (strcmp(met, "o") == 0)
+        walks_of_outer++;
+    else if (strcmp(met, "co") == 0)
+        walks_of_child++;
+    else if (strcmp(met, "gco") == 0)
+        walks_of_grandchild++;
+    else
+        return false;
+    return true;
+}
+
+static void on_step(int number, siginfo_t *info, void *ucontext)
+{
+    (void)number, (void)info;
+    steps++;
+    if (walk(ucontext, UNW_INIT_SIGNAL_FRAME) && is_right())
+        return;
+    if (wrong++ == 0) {
+        first_wrong = (uint64_t)((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP];
+        strcpy(wrong_walk, met);
+    }
+}
+
+static inline __attribute__((always_inline)) void set_trap_flag(void)
+{
+    __asm__ volatile("lea -128(%%rsp), %%rsp\npushfq\norl %0, (%%rsp)\npopfq\nlea 128(%%rsp), %%rsp\n" ::"i"(FLAG_TRAP)
+                     : "memory", "cc");
+}
+
+static inline __attribute__((always_inline)) void clear_trap_flag(void)
+{
+    __asm__ volatile(
+        "lea -128(%%rsp), %%rsp\npushfq\nandl %0, (%%rsp)\npopfq\nlea 128(%%rsp), %%rsp\n" ::"i"(~FLAG_TRAP)
+        : "memory", "cc");
+}
+
+__attribute__((noinline)) void grandchild_function(void)
+{
+    segue_context_swap(&grandchild, &child);
+    segue_context_swap(&grandchild, &child);
+    __asm__ volatile("");
+}
+
+__attribute__((noinline)) void child_function(void)
+{
+    segue_context_swap(&child, &parent);
+    segue_context_swap(&child, &grandchild);
+    segue_context_swap(&child, &parent);
+    segue_context_swap(&child, &grandchild);
+    segue_context_swap(&child, &grandchild);
+    segue_context_swap(&child, &parent);
+    __asm__ volatile("");
+}
+
+__attribute__((noinline)) void outer_function(void)
+{
+    set_trap_flag();
+    for (int i = 0; i < 4; i++)
+        segue_context_swap(&parent, &child);
+    clear_trap_flag();
+}
+
+static void prepare(uint32_t flags)
+{
+    const struct segue_context_options options = {.flags = flags};
+    segue_context_destroy(&child);
+    segue_context_destroy(&grandchild);
+    segue_context_create(&parent);
+    assert_int_equal(segue_context_init(&child, NULL, stacks[0], STACK_SIZE, child_function, NULL, 0, &options), 0);
+    assert_int_equal(
+        segue_context_init(&grandchild, NULL, stacks[1], STACK_SIZE, grandchild_function, NULL, 0, &options), 0);
+}
+
+/* Processors differ in what they do of a swap. */
+static void be_another_processor(void)
+{
+    child.flags ^= SEGUE_CONTEXT_COMPARED_;
+    grandchild.flags ^= SEGUE_CONTEXT_COMPARED_;
+}
+
+static void step_through_on(uint32_t flags, bool another)
+{
+    struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO | SA_ONSTACK}, before;
+    stack_t alternate = {.ss_sp = handler_stack, .ss_size = sizeof handler_stack};
+    sigaltstack(&alternate, NULL);
+    sigaction(SIGTRAP, &action, &before);
+    steps = wrong = walks_of_child = walks_of_grandchild = walks_of_outer = 0;
+    prepare(flags);
+    if (another)
+        be_another_processor();
+    /* What libunwind loads at first use is loaded before. */
+    unw_context_t here;
+    unw_getcontext(&here);
+    walk(&here, 0);
+    outer_function();
+    sigaction(SIGTRAP, &before, NULL);
+    if (wrong)
+        print_error("%u of %u walks wrong, the first at %#lx (child_function %p): \"%s\"\n", wrong, steps,
+                    (unsigned long)first_wrong, (void *)child_function, wrong_walk);
+    assert_int_equal(wrong, 0);
+    assert_true(segue_context_is_finished(&child));
+    assert_true(walks_of_outer > 50);
+    assert_true(walks_of_child > 100);
+    assert_true(walks_of_grandchild > 50);
+    print_message("%u instructions: %u of the parent, %u of the child, %u of the grandchild\n", steps, walks_of_outer,
+                  walks_of_child, walks_of_grandchild);
+}
+
+static void step_through(uint32_t flags)
+{
+    step_through_on(flags, false);
+    step_through_on(flags, true);
+}
+
+static void walk_is_right_at_every_instruction_of_a_swap(void **state)
+{
+    (void)state;
+    step_through(0);
+}
+
+static void walk_is_right_at_every_instruction_with_fixed_control(void **state)
+{
+    (void)state;
+    step_through(SEGUE_CONTEXT_FIXED_CONTROL);
+}
+
+static void walk_is_right_at_every_instruction_of_a_slow_swap(void **state)
+{
+    (void)state;
+    step_through(SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_OWN_MASK);
+}
+
+/* ---- the way out of a handler ---- */
+
+#define LOAD_LENGTH 3
+#define RESUME_FLAG 0x10000
+#define WALKS_MOST 5000
+#define MAGIC 0x5e90e5e90e5e90e5u
+
+void faulting_function(void);
+extern const char faulting_load[];
+
+static struct {
+    unsigned walks, wrong, in_shortcuts, in_landing;
+    uint64_t first_wrong, stack_pointer;
+} way;
+
+/* Whether the walk comes to the instruction that faulted, with the registers that it had, before or after its end. */
+static bool finds_the_fault(unw_context_t *from)
+{
+    unw_cursor_t cursor;
+    if (unw_init_local2(&cursor, from, UNW_INIT_SIGNAL_FRAME) != 0)
+        return false;
+    for (unsigned frames = 0; frames < FRAMES; frames++) {
+        unw_proc_info_t info;
+        unw_word_t rip, rbx = 0, r15 = 0;
+        if (unw_get_proc_info(&cursor, &info) == 0 && info.start_ip == (uint64_t)(uintptr_t)faulting_function) {
+            unw_get_reg(&cursor, UNW_REG_IP, &rip);
+            unw_get_reg(&cursor, UNW_X86_64_RBX, &rbx);
+            unw_get_reg(&cursor, UNW_X86_64_R15, &r15);
+            uint64_t at = rip - (uint64_t)(uintptr_t)faulting_load;
+            return (at == 0 || at == LOAD_LENGTH) && stack_pointer(&cursor) == way.stack_pointer && rbx == MAGIC &&
+                   r15 == ~MAGIC;
+        }
+        if (unw_step(&cursor) <= 0)
+            return false;
+    }
+    return false;
+}
+
+static void leave_stepping(int number, siginfo_t *info, void *ucontext);
+
+/* Its assembly moves the stack pointer, which no compiler tells unwinders. */
+static bool is_in_the_tests_own_handler(unw_context_t *from)
+{
+    unw_cursor_t cursor;
+    unw_proc_info_t info;
+    return unw_init_local2(&cursor, from, UNW_INIT_SIGNAL_FRAME) == 0 && unw_get_proc_info(&cursor, &info) == 0 &&
+           info.start_ip == (uint64_t)(uintptr_t)leave_stepping;
+}
+
+static void note_walk(ucontext_t *frame)
+{
+    uint64_t rip = (uint64_t)frame->uc_mcontext.gregs[REG_RIP];
+    if (rip - (uint64_t)(uintptr_t)faulting_function < 64 && rip != (uint64_t)(uintptr_t)faulting_load + LOAD_LENGTH)
+        return;
+    if (is_in_the_tests_own_handler(frame))
+        return;
+    way.walks++;
+    if (!finds_the_fault(frame) && way.wrong++ == 0)
+        way.first_wrong = rip;
+}
+
+/* The last jump of a shortcut is not trapped at: the flags are back by then. It is looked at as the processor would
+ * have it. */
+static void on_step_of_way(int number, siginfo_t *info, void *ucontext)
+{
+    ucontext_t *frame = ucontext;
+    greg_t *regs = frame->uc_mcontext.gregs;
+    uint64_t target;
+    unsigned step;
+    bool in_landing = (uint64_t)regs[REG_RIP] - (uint64_t)(uintptr_t)landing_go < 256;
+    (void)number, (void)info;
+    way.in_landing += in_landing;
+    /* A sanitizer reads the list of all mappings on the way. */
+    bool is_last = in_landing || shortcut_holds((uint64_t)regs[REG_RIP], &target, &step);
+    if (is_last || way.walks < WALKS_MOST)
+        note_walk(frame);
+    if (!shortcut_holds((uint64_t)regs[REG_RIP], &target, &step))
+        return;
+    way.in_shortcuts++;
+    if (step != SHORTCUT_STACK)
+        return;
+    greg_t rip = regs[REG_RIP], rsp = regs[REG_RSP];
+    regs[REG_RIP] += SHORTCUT_JUMP - SHORTCUT_STACK;
+    regs[REG_RSP] = *(const greg_t *)(uintptr_t)rsp;
+    note_walk(frame);
+    regs[REG_RIP] = rip;
+    regs[REG_RSP] = rsp;
+}
+
+static greg_t keep_flags;
+
+static void leave_stepping(int number, siginfo_t *info, void *ucontext)
+{
+    greg_t *regs = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+    (void)number, (void)info;
+    regs[REG_RIP] += LOAD_LENGTH;
+    regs[REG_EFL] &= ~(greg_t)RESUME_FLAG | keep_flags;
+    way.stack_pointer = (uint64_t)regs[REG_RSP];
+    set_trap_flag();
+    segue_restore(ucontext, NULL, NULL, SEGUE_RESTORE_DIRECT);
+}
+
+__attribute__((noinline)) void faulting_function(void)
+{
+    register uint64_t r15 __asm__("r15") = ~MAGIC;
+    uint64_t address = 0;
+    __asm__ volatile(".globl faulting_load\nfaulting_load:\n\tmovq (%0), %0"
+                     : "+a"(address)
+                     : "b"(MAGIC), "r"(r15)
+                     : "memory");
+}
+
+static void walk_the_way_out(greg_t kept)
+{
+    struct sigaction steps_action = {.sa_sigaction = on_step_of_way, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction faults = {.sa_sigaction = leave_stepping, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    struct sigaction before, faults_before;
+    stack_t alternate = {.ss_sp = handler_stack, .ss_size = sizeof handler_stack};
+    keep_flags = kept;
+    memset(&way, 0, sizeof way);
+    sigaltstack(&alternate, NULL);
+    sigaction(SIGTRAP, &steps_action, &before);
+    sigaction(SIGSEGV, &faults, &faults_before);
+    unw_context_t here;
+    unw_getcontext(&here);
+    walk(&here, 0);
+    faulting_function();
+    sigaction(SIGTRAP, &before, NULL);
+    sigaction(SIGSEGV, &faults_before, NULL);
+    if (way.wrong)
+        fail_msg("%u of %u walks wrong, the first at %#lx", way.wrong, way.walks, (unsigned long)way.first_wrong);
+    assert_true(way.walks > 100);
+    print_message("%u instructions, %u of the landing, %u of a shortcut\n", way.walks, way.in_landing,
+                  way.in_shortcuts);
+}
+
+static void walk_is_right_at_every_instruction_of_a_way_out_by_iretq(void **state)
+{
+    (void)state;
+    walk_the_way_out(RESUME_FLAG);
+    assert_true(way.in_landing > 20);
+    assert_int_equal(way.in_shortcuts, 0);
+}
+
+static void walk_is_right_at_every_instruction_of_a_shortcut(void **state)
+{
+    (void)state;
+    walk_the_way_out(0);
+    assert_true(way.in_landing > 20);
+    assert_int_equal(way.in_shortcuts, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(walk_is_right_at_every_instruction_of_a_swap),
+        cmocka_unit_test(walk_is_right_at_every_instruction_with_fixed_control),
+        cmocka_unit_test(walk_is_right_at_every_instruction_of_a_slow_swap),
+        cmocka_unit_test(walk_is_right_at_every_instruction_of_a_way_out_by_iretq),
+        cmocka_unit_test(walk_is_right_at_every_instruction_of_a_shortcut),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,204 @@
+/* mapping.c: memory with two views: where they stand, what is around them, and what a core holds of them. */
+#include "tests/support/test.h"
+
+#include <segue/segue.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGE 4096u
+#define GUARD 65536u
+
+static sigjmp_buf back;
+
+static void leave(int number)
+{
+    (void)number;
+    siglongjmp(back, 1);
+}
+
+static bool faults(const volatile char *at)
+{
+    if (sigsetjmp(back, 1))
+        return true;
+    (void)*at;
+    return false;
+}
+
+static void around_a_view_is_closed(const char *view, size_t size)
+{
+    /* cmocka's own comes in before each test. */
+    signal(SIGSEGV, leave);
+    assert_false(faults(view));
+    assert_false(faults(view + size - 1));
+    assert_true(faults(view - 1));
+    assert_true(faults(view - GUARD));
+    assert_true(faults(view + size));
+    assert_true(faults(view + size + GUARD - 1));
+}
+
+static void neighbours_of_both_views_are_closed(void **state)
+{
+    struct segue_mapping mapping;
+    (void)state;
+    for (size_t pages = 1; pages < 600; pages = 3 * pages + 1) {
+        assert_int_equal(segue_mapping_create(NULL, pages * PAGE, &mapping), SEGUE_OK);
+        around_a_view_is_closed(mapping.memory, mapping.size);
+        around_a_view_is_closed(mapping.alias, mapping.size);
+        *(char *)mapping.memory = 1;
+        assert_int_equal(*(char *)mapping.alias, 1);
+        assert_int_equal(segue_mapping_destroy(&mapping), SEGUE_OK);
+    }
+}
+
+static int by_value(const void *left, const void *right)
+{
+    int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+/* Who knows one view does not know the other. */
+static void distance_is_random_and_below_2_GiB(void **state)
+{
+    enum { COUNT = 64 };
+    struct segue_mapping mapping;
+    int64_t distances[COUNT];
+    int above = 0, same = 0;
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(segue_mapping_create(NULL, 16 * PAGE, &mapping), SEGUE_OK);
+        distances[i] = (char *)mapping.alias - (char *)mapping.memory;
+        assert_in_range(llabs(distances[i]), 16 * PAGE + 2 * GUARD, 1ull << 31);
+        above += distances[i] > 0;
+        segue_mapping_destroy(&mapping);
+    }
+    qsort(distances, COUNT, sizeof *distances, by_value);
+    for (int i = 1; i < COUNT; i++)
+        same += distances[i] == distances[i - 1];
+    /* By chance less than once in 10^12 runs. */
+    assert_in_range(above, 1, COUNT - 1);
+    assert_in_range(same, 0, 8);
+}
+
+static size_t mappings(void)
+{
+    char line[512];
+    size_t count = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (fgets(line, sizeof line, maps))
+        count++;
+    fclose(maps);
+    return count;
+}
+
+static void destruction_leaves_nothing_mapped(void **state)
+{
+    struct segue_mapping mapping;
+    (void)state;
+    assert_int_equal(segue_mapping_create(NULL, PAGE, &mapping), SEGUE_OK);
+    segue_mapping_destroy(&mapping);
+    size_t before = mappings();
+    for (int i = 0; i < 20; i++) {
+        void *at = i % 2 ? (void *)0x500000000000 : NULL;
+        assert_int_equal(segue_mapping_create(at, 5 * PAGE, &mapping), SEGUE_OK);
+        segue_mapping_destroy(&mapping);
+    }
+    assert_int_equal(mappings(), before);
+}
+
+/* The neighbours of a place that the caller chose are the caller's: mappings side by side make one heap. */
+static void mappings_may_stand_side_by_side(void **state)
+{
+    char *at = (char *)0x500000000000;
+    struct segue_mapping left, right;
+    (void)state;
+    assert_int_equal(segue_mapping_create(at, 4 * PAGE, &left), SEGUE_OK);
+    assert_int_equal(segue_mapping_create(at + 4 * PAGE, 4 * PAGE, &right), SEGUE_OK);
+    assert_ptr_equal(right.memory, at + 4 * PAGE);
+    around_a_view_is_closed(left.alias, left.size);
+    around_a_view_is_closed(right.alias, right.size);
+    segue_mapping_destroy(&left);
+    at[4 * PAGE] = 1;
+    assert_int_equal(*(char *)right.alias, 1);
+    segue_mapping_destroy(&right);
+}
+
+/* Whether the kernel leaves the mapping at `address` out of a core. */
+static bool is_left_out(const void *address)
+{
+    char line[512];
+    bool here = false, left_out = false;
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long start, end;
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            here = (uint64_t)address >= start && (uint64_t)address < end;
+        if (here && strncmp(line, "VmFlags:", 8) == 0)
+            left_out = strstr(line, " dd") != NULL;
+    }
+    fclose(maps);
+    return left_out;
+}
+
+static void core_holds_the_memory_once(void **state)
+{
+    struct segue_mapping mapping;
+    (void)state;
+    assert_int_equal(segue_mapping_create(NULL, PAGE, &mapping), SEGUE_OK);
+    assert_true(is_left_out(mapping.alias));
+    assert_false(is_left_out(mapping.memory));
+    segue_mapping_destroy(&mapping);
+}
+
+/* Two views, and no room for a random distance nor for much else. */
+static void little_room_is_enough(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit limit = {96u << 20, 96u << 20};
+        struct segue_mapping mapping;
+        setrlimit(RLIMIT_AS, &limit);
+        if (segue_mapping_create(NULL, 16u << 20, &mapping) != SEGUE_OK)
+            _exit(1);
+        memset(mapping.memory, 7, mapping.size);
+        _exit(((char *)mapping.alias)[mapping.size - 1] == 7 &&
+                      segue_mapping_create(NULL, 1u << 30, &mapping) == SEGUE_NO_MEMORY
+                  ? 0
+                  : 2);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+}
+
+/* Address space is not memory. */
+static void large_mappings_are_only_addresses(void **state)
+{
+    struct segue_mapping mapping;
+    (void)state;
+    assert_int_equal(segue_mapping_create(NULL, (size_t)64 << 30, &mapping), SEGUE_OK);
+    ((char *)mapping.memory)[mapping.size - 1] = 3;
+    assert_int_equal(((char *)mapping.alias)[mapping.size - 1], 3);
+    segue_mapping_destroy(&mapping);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(neighbours_of_both_views_are_closed),
+        cmocka_unit_test(distance_is_random_and_below_2_GiB),
+        cmocka_unit_test(destruction_leaves_nothing_mapped),
+        cmocka_unit_test(mappings_may_stand_side_by_side),
+        cmocka_unit_test(core_holds_the_memory_once),
+        cmocka_unit_test(little_room_is_enough),
+        cmocka_unit_test(large_mappings_are_only_addresses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,156 @@
+/* corpus_verb_build.c: `segue corpus build`. */
+#include <errno.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "corpus/rows/gather.h"
+#include "verbs.h"
+#include "tools/support/message.h"
+#include "tools/support/verb.h"
+
+struct options {
+    const char *out;
+    bool all, generate;
+    unsigned per_form, jobs;
+};
+
+/* The files whose code is taken, and the rows of the others. */
+static struct corpus_elf *elfs;
+static size_t elf_count;
+static struct corpus_rows other_rows;
+
+static enum corpus_elf_status open_elf(const char *path)
+{
+    struct corpus_elf *more = realloc(elfs, (elf_count + 1) * sizeof *elfs);
+    if (!more)
+        return CORPUS_ELF_FAILED;
+    elfs = more;
+    enum corpus_elf_status status = corpus_elf_open(&elfs[elf_count], path);
+    elf_count += status == CORPUS_ELF_OK;
+    return status;
+}
+
+/* In a folder, what is no ELF file with code is passed over. */
+static int visit(const char *path, const struct stat *stat, int type, struct FTW *where)
+{
+    (void)where;
+    if (type == FTW_F && S_ISREG(stat->st_mode))
+        open_elf(path);
+    return 0;
+}
+
+static bool add_path(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        complain("corpus", "cannot open %s: %s", path, strerror(errno));
+        return false;
+    }
+    if (S_ISDIR(status.st_mode))
+        return nftw(path, visit, 32, FTW_PHYS) == 0;
+    switch (open_elf(path)) {
+    case CORPUS_ELF_OK:
+        return true;
+    case CORPUS_ELF_OTHER:
+        return corpus_rows_read(&other_rows, path);
+    default:
+        return false;
+    }
+}
+
+static bool add_other_rows(struct corpus_gathered *gathered)
+{
+    ZydisDecoder decoder;
+    struct corpus_zydis zydis;
+    uint8_t slot[CORPUS_SLOT_BYTES];
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    for (size_t i = 0; i < other_rows.count; i++) {
+        corpus_slot_fill(slot, &other_rows.rows[i]);
+        bool accepted =
+            ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, slot, sizeof slot, &zydis.instruction, zydis.operands));
+        gathered->instructions++;
+        if (!corpus_gather(gathered, &other_rows.rows[i], accepted ? &zydis : NULL))
+            return false;
+    }
+    return true;
+}
+
+/* The file's first lines: where its rows come from. */
+static void describe(char *text, size_t size, const struct options *options, char **paths)
+{
+    int at = snprintf(text, size, "# Instruction bytes, x86-64, built by `segue corpus build`: %s%s.\n# origin:",
+                      options->all ? "every distinct instruction" : "a few of each form",
+                      options->generate ? ", generated encodings included" : "");
+    for (; *paths && at < (int)size; paths++)
+        at += snprintf(text + at, size - (size_t)at, " %s", strrchr(*paths, '/') ? strrchr(*paths, '/') + 1 : *paths);
+    if (at < (int)size - 32)
+        snprintf(text + at, size - (size_t)at, "%s\n", options->generate ? " the generator" : "");
+}
+
+static bool gather_all(const struct options *options, char **paths, struct corpus_gathered *gathered)
+{
+    bool progress = isatty(STDERR_FILENO);
+    for (; *paths; paths++)
+        if (!add_path(*paths))
+            return false;
+    return corpus_gather_code(elfs, elf_count, options->jobs, progress, gathered) && add_other_rows(gathered) &&
+           (!options->generate || corpus_gather_generated(options->jobs, progress, gathered)) &&
+           corpus_forms_rows(&gathered->forms, &gathered->rows);
+}
+
+static int build(const struct options *options, char **paths)
+{
+    struct corpus_gathered gathered = {.all = options->all, .forms.most = options->per_form};
+    char header[4096];
+    int code = EXIT_FAILED;
+    describe(header, sizeof header, options, paths);
+    if (gather_all(options, paths, &gathered)) {
+        corpus_rows_sort(&gathered.rows);
+        if (corpus_rows_write(&gathered.rows, options->out, header)) {
+            printf("%zu rows of %llu instructions from %zu files: %llu bytes of code read, %llu left out after %llu "
+                   "places that are no instruction\n",
+                   gathered.rows.count, (unsigned long long)gathered.instructions, elf_count,
+                   (unsigned long long)gathered.bytes_read, (unsigned long long)gathered.bytes_left_out,
+                   (unsigned long long)gathered.refused);
+            code = EXIT_DONE;
+        }
+    }
+    for (size_t i = 0; i < elf_count; i++)
+        corpus_elf_close(&elfs[i]);
+    free(elfs);
+    corpus_rows_free(&other_rows);
+    corpus_gathered_free(&gathered);
+    return code;
+}
+
+int corpus_verb_build(int argument_count, char **arguments)
+{
+    struct options options = {.per_form = 1, .jobs = corpus_processors()};
+    struct command_line line;
+    int option;
+    command_line_begin(&line, &corpus_build_words, argument_count, arguments);
+    while ((option = command_line_next(&line)) != COMMAND_LINE_END) {
+        bool ok = true;
+        if (option == CORPUS_OPTION_OUTPUT)
+            options.out = optarg;
+        else if (option == CORPUS_OPTION_ALL)
+            options.all = true;
+        else if (option == CORPUS_OPTION_GENERATE)
+            options.generate = true;
+        else if (option == CORPUS_OPTION_PER_FORM)
+            ok = corpus_number("--per-form", optarg, 1, 4, &options.per_form);
+        else if (option == CORPUS_OPTION_JOBS)
+            ok = corpus_number("--jobs", optarg, 1, 256, &options.jobs);
+        else
+            return misuse_of_line(&line);
+        if (!ok)
+            return EXIT_USAGE;
+    }
+    if (!options.out)
+        return misuse("corpus", "build needs -o FILE");
+    if (optind == argument_count && !options.generate)
+        return misuse("corpus", "build from what? name files or folders, or say --generate");
+    return corpus_may_write(options.out, arguments + optind) ? build(&options, arguments + optind) : EXIT_FAILED;
+}

@@ -1,0 +1,82 @@
+/* patch_job.h: what segue patch was told, and its work on one file and on a tree of them. */
+#ifndef SEGUE_TOOLS_PATCH_JOB_H
+#define SEGUE_TOOLS_PATCH_JOB_H
+
+#include "tools/support/output.h"
+#include "tools/patch/list/list.h"
+
+struct patch_options {
+    struct segue_rewrite rewrite;
+    /* Where the patched file or tree goes; NULL with dry_run. */
+    const char *output;
+    /* Where the list goes: a file, or for a tree a folder; may be NULL. */
+    const char *list;
+    /* A list, or for a tree a folder of lists, to hold the file against, or to take back; at most one of them. */
+    const char *verify, *revert;
+    bool dry_run;
+    bool json;
+    bool all_system_calls;
+    /* Of a tree, each site that is not changed. */
+    bool details;
+    /* That something that looks real was left alone shows in the exit status. */
+    bool strict;
+    /* For a tree: how many files at once. */
+    unsigned jobs;
+};
+
+enum patch_outcome {
+    PATCH_DONE,
+    /* It is no ELF file and no archive. Nothing was said. */
+    PATCH_OTHER,
+    /* There is code in it that cannot be patched: has said why. */
+    PATCH_REFUSED,
+    /* It could not be read or written: has said why. */
+    PATCH_FAILED,
+};
+
+/* Where something is to stand, or stands: at `path`, links included; or, if `folder` is not -1, under `name` in that
+ * folder, where no link is followed, and `path` is only what messages call it. A NULL path is nowhere. */
+struct place {
+    const char *path;
+    int folder;
+    const char *name;
+};
+
+#define PLACE_NOWHERE ((struct place){.folder = -1})
+
+bool place_begin(const struct place *place, struct output *output);
+
+/* What becomes of a file that is not patched. */
+enum patch_rest {
+    PATCH_LEAVE_OTHERS,
+    PATCH_COPY_OTHERS,
+};
+
+/* Work on one file. */
+struct patch_work {
+    const struct patch_options *options;
+    struct patch_file *file;
+    struct place output, list;
+    enum patch_rest rest;
+    /* Called with the list before anything is put in place; may be NULL. False, having said why, and nothing is. */
+    bool (*tell)(const struct patch_work *work, const struct patch_list *list);
+};
+
+/* Patches the file to `output` and writes the list, both or neither: the list stands first. With PATCH_DONE only,
+ * `list` holds what was found, for the caller to free. */
+enum patch_outcome patch_file_to(const struct patch_work *work, struct patch_list *list);
+
+struct changes;
+
+/* Takes back what the list of `changes` says was changed, to `output`; if that is nowhere, only holds the file against
+ * it. */
+bool patch_take_back(struct patch_file *file, const struct changes *changes, const struct place *output);
+
+/* Puts a copy of the file there, with all that belongs to it; if that is nowhere, does nothing. */
+bool patch_copy(struct patch_file *file, const struct place *output);
+
+/* Patches every file of the tree `input` into a tree of the same shape, what is no ELF file is copied; or holds each
+ * against its list, or takes it back. Returns an enum exit_code. */
+int patch_tree(const struct patch_options *options, const char *input);
+
+#endif

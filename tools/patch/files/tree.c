@@ -1,0 +1,485 @@
+/* patch_tree.c: segue patch on a whole tree: several files at once, with a progress bar where somebody watches. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/support/message.h"
+#include "tools/support/output_attributes.h"
+#include "tools/patch/list/changes.h"
+#include "job.h"
+#include "tree_folders.h"
+#include "tree_shape.h"
+#include "tools/support/verb.h"
+
+#define VERB "patch"
+#define BAR_WIDTH 40u
+#define LIST_SUFFIX ".json"
+
+struct tree {
+    const struct patch_options *options;
+    struct tree_shape shape;
+    /* Where the lists are: written, or read. */
+    const char *lists;
+    int list_root;
+    /* The root of the new tree was not there. */
+    bool made_output;
+
+    /* What the workers share. */
+    pthread_mutex_t lock;
+    size_t next;
+    uint64_t size_done;
+    size_t patched, copied, refused, compared, failed;
+    /* More names of files that are among those. */
+    size_t names;
+    struct patch_counts counts;
+    bool has_bar;
+};
+
+/* --- What is told. --- */
+
+static void draw_bar(const struct tree *tree)
+{
+    const struct tree_shape *shape = &tree->shape;
+    double part = shape->size ? (double)tree->size_done / (double)shape->size : 1;
+    unsigned filled = (unsigned)(part * BAR_WIDTH);
+    fprintf(stderr, "\r[%.*s%*s] %zu of %zu files", (int)filled, "########################################",
+            (int)(BAR_WIDTH - filled), "", tree->patched + tree->copied + tree->refused + tree->compared + tree->failed,
+            shape->leaf_count);
+    fflush(stderr);
+    message_bar_stands(true);
+}
+
+static void wipe_bar(const struct tree *tree)
+{
+    if (tree->has_bar)
+        fputs("\r\033[K", stderr);
+    message_bar_stands(false);
+}
+
+static void add_counts(struct patch_counts *sum, const struct patch_counts *more)
+{
+    sum->accesses += more->accesses;
+    sum->bases += more->bases;
+    sum->untrusted += more->untrusted;
+    sum->likely += more->likely;
+    sum->loads += more->loads;
+    sum->system_calls += more->system_calls;
+    sum->sets_base += more->sets_base;
+    sum->clones += more->clones;
+}
+
+/* With the lock held. */
+static void tell(struct tree *tree, const struct patch_list *list, const char *input)
+{
+    const struct patch_options *options = tree->options;
+    enum list_detail detail = options->all_system_calls ? LIST_SITES_AND_CALLS
+                              : options->details        ? LIST_SITES
+                                                        : LIST_COUNTS;
+    if (detail == LIST_COUNTS && !list->counts.likely && !options->json)
+        return;
+    wipe_bar(tree);
+    if (!options->json)
+        list_print(stdout, list, input, detail);
+    else if (!list_write_json(stdout, list, input, LIST_ONE_LINE))
+        tree->failed++;
+}
+
+/* How a leaf ended. */
+enum leaf_outcome {
+    LEAF_PATCHED,
+    LEAF_COPIED,
+    LEAF_REFUSED,
+    LEAF_COMPARED,
+    LEAF_FAILED,
+};
+
+/* `list` is NULL but for LEAF_PATCHED. */
+static void finish_leaf(struct tree *tree, struct leaf *leaf, enum leaf_outcome outcome, const struct patch_list *list,
+                        const char *input)
+{
+    size_t *const counts[] = {&tree->patched, &tree->copied, &tree->refused, &tree->compared, &tree->failed};
+    pthread_mutex_lock(&tree->lock);
+    tree->size_done += (uint64_t)leaf->status.st_size;
+    ++*counts[outcome];
+    leaf->is_done = outcome != LEAF_FAILED;
+    leaf->has_list = outcome == LEAF_PATCHED || outcome == LEAF_COMPARED;
+    if (list) {
+        add_counts(&tree->counts, &list->counts);
+        tell(tree, list, input);
+    }
+    if (tree->has_bar)
+        draw_bar(tree);
+    pthread_mutex_unlock(&tree->lock);
+}
+
+/* --- One file. --- */
+
+/* Where a leaf is: the file itself, and what is written for it. */
+struct leaf_places {
+    struct patch_file file;
+    struct place output, list;
+    char *input, *output_path, *list_path, *list_name;
+};
+
+static bool open_place(int root, const char *path, const char *called, const char *suffix, struct place *place,
+                       char **owned)
+{
+    const char *name;
+    place->folder = folder_open_parent(root, path, &name);
+    if (place->folder < 0) {
+        complain(VERB, "cannot write %s: %s", called, strerror(errno));
+        return false;
+    }
+    if (asprintf(owned, "%s%s", name, suffix) < 0)
+        abort();
+    place->name = *owned;
+    place->path = called;
+    return true;
+}
+
+static bool open_leaf(const struct tree *tree, const struct leaf *leaf, struct leaf_places *places)
+{
+    const struct tree_shape *shape = &tree->shape;
+    const char *name;
+    *places = (struct leaf_places){.file = {.file = -1}, .output = PLACE_NOWHERE, .list = PLACE_NOWHERE};
+    places->input = shape_join(shape->input, leaf->path);
+    int folder = folder_open_parent(shape->input_root, leaf->path, &name);
+    if (folder < 0) {
+        complain(VERB, "cannot read %s: %s", places->input, strerror(errno));
+        return false;
+    }
+    bool done = patch_file_open_at(&places->file, folder, name, places->input);
+    close(folder);
+    return done;
+}
+
+static bool open_places(const struct tree *tree, const struct leaf *leaf, struct leaf_places *places, char **names)
+{
+    const struct tree_shape *shape = &tree->shape;
+    if (shape->output_root >= 0) {
+        places->output_path = shape_join(shape->output, leaf->path);
+        if (!open_place(shape->output_root, leaf->path, places->output_path, "", &places->output, &names[0]))
+            return false;
+    }
+    if (tree->list_root < 0)
+        return true;
+    char *path = shape_join(tree->lists, leaf->path);
+    if (asprintf(&places->list_path, "%s" LIST_SUFFIX, path) < 0)
+        abort();
+    free(path);
+    return open_place(tree->list_root, leaf->path, places->list_path, LIST_SUFFIX, &places->list, &names[1]);
+}
+
+static enum leaf_outcome patch_leaf(struct tree *tree, struct leaf_places *places, struct patch_list *list)
+{
+    struct patch_work work = {
+        .options = tree->options,
+        .file = &places->file,
+        .output = places->output,
+        .list = places->list,
+        .rest = PATCH_COPY_OTHERS,
+    };
+    switch (patch_file_to(&work, list)) {
+    case PATCH_DONE:
+        return LEAF_PATCHED;
+    case PATCH_OTHER:
+        return LEAF_COPIED;
+    case PATCH_REFUSED:
+        return LEAF_REFUSED;
+    default:
+        return LEAF_FAILED;
+    }
+}
+
+/* What has no list was not patched. */
+static enum leaf_outcome compare_leaf(struct leaf_places *places)
+{
+    struct changes changes;
+    bool done;
+    switch (changes_read(&changes, places->list.folder, places->list.name, O_NOFOLLOW | O_NONBLOCK, places->list_path,
+                         CHANGES_ABSENT_IS_FINE)) {
+    case CHANGES_READ:
+        done = patch_take_back(&places->file, &changes, &places->output);
+        changes_free(&changes);
+        return done ? LEAF_COMPARED : LEAF_FAILED;
+    case CHANGES_ABSENT:
+        return patch_copy(&places->file, &places->output) ? LEAF_COPIED : LEAF_FAILED;
+    default:
+        return LEAF_FAILED;
+    }
+}
+
+static void do_leaf(struct tree *tree, struct leaf *leaf)
+{
+    const struct patch_options *options = tree->options;
+    struct leaf_places places;
+    struct patch_list list;
+    char *names[2] = {NULL, NULL};
+    enum leaf_outcome outcome = LEAF_FAILED;
+    bool compares = options->verify || options->revert;
+    if (open_leaf(tree, leaf, &places) && open_places(tree, leaf, &places, names))
+        outcome = compares ? compare_leaf(&places) : patch_leaf(tree, &places, &list);
+    finish_leaf(tree, leaf, outcome, outcome == LEAF_PATCHED ? &list : NULL, places.input);
+    if (outcome == LEAF_PATCHED)
+        list_free(&list);
+    patch_file_close(&places.file);
+    if (places.output.folder >= 0)
+        close(places.output.folder);
+    if (places.list.folder >= 0)
+        close(places.list.folder);
+    free(names[0]);
+    free(names[1]);
+    free(places.input);
+    free(places.output_path);
+    free(places.list_path);
+}
+
+/* --- All of them. --- */
+
+static void *work(void *context)
+{
+    struct tree *tree = context;
+    for (;;) {
+        pthread_mutex_lock(&tree->lock);
+        while (tree->next < tree->shape.leaf_count && tree->shape.leaves[tree->next].same_as != NO_LEAF)
+            tree->next++;
+        size_t number = tree->next++;
+        pthread_mutex_unlock(&tree->lock);
+        if (number >= tree->shape.leaf_count)
+            return NULL;
+        do_leaf(tree, &tree->shape.leaves[number]);
+    }
+}
+
+static void work_in_parallel(struct tree *tree)
+{
+    unsigned started = 0, wanted = tree->options->jobs - 1;
+    pthread_t *threads = calloc(wanted + 1, sizeof *threads);
+    if (!threads)
+        abort();
+    while (started < wanted && pthread_create(&threads[started], NULL, work, tree) == 0)
+        started++;
+    work(tree);
+    while (started-- > 0)
+        pthread_join(threads[started], NULL);
+    free(threads);
+}
+
+/* Makes one file's name in a tree one of another's. */
+static bool add_name(int root, const char *from_path, const char *to_path, const char *suffix)
+{
+    char *from_whole, *to_whole;
+    const char *from_name, *to_name;
+    if (asprintf(&from_whole, "%s%s", from_path, suffix) < 0 || asprintf(&to_whole, "%s%s", to_path, suffix) < 0)
+        abort();
+    int from = folder_open_parent(root, from_whole, &from_name), to = folder_open_parent(root, to_whole, &to_name);
+    bool done = from >= 0 && to >= 0 && folder_add_name(from, from_name, to, to_name);
+    int error = errno;
+    if (from >= 0)
+        close(from);
+    if (to >= 0)
+        close(to);
+    free(from_whole);
+    free(to_whole);
+    errno = error;
+    return done;
+}
+
+/* What was one file under several names is one in the new tree. */
+static void add_names(struct tree *tree)
+{
+    const struct tree_shape *shape = &tree->shape;
+    bool writes_lists = shape->list_root >= 0;
+    for (size_t i = 0; i < shape->leaf_count; i++) {
+        struct leaf *leaf = &shape->leaves[i];
+        if (leaf->same_as == NO_LEAF)
+            continue;
+        const struct leaf *first = &shape->leaves[leaf->same_as];
+        bool done = first->is_done;
+        if (done && shape->output_root >= 0)
+            done = add_name(shape->output_root, first->path, leaf->path, "");
+        if (done && writes_lists && first->has_list)
+            done = add_name(shape->list_root, first->path, leaf->path, LIST_SUFFIX);
+        if (!done && first->is_done)
+            complain(VERB, "cannot write %s/%s: it is one more name of %s, and %s", shape->input, leaf->path,
+                     first->path, strerror(errno));
+        tree->failed += !done;
+        tree->names += done;
+        leaf->is_done = done;
+        leaf->has_list = done && first->has_list;
+    }
+}
+
+static int by_path(const void *left, const void *right)
+{
+    return strcmp(((const struct leaf *)left)->path, ((const struct leaf *)right)->path);
+}
+
+/* Every list must have found its file. */
+static void check_lists(struct tree *tree)
+{
+    struct tree_shape *shape = &tree->shape;
+    struct tree_shape lists = {.input = tree->lists, .input_root = tree->list_root, .output_root = -1, .list_root = -1};
+    shape_take(&lists);
+    if (shape->leaf_count)
+        qsort(shape->leaves, shape->leaf_count, sizeof *shape->leaves, by_path);
+    for (size_t i = 0; i < lists.leaf_count; i++) {
+        size_t length = strlen(lists.leaves[i].path), suffix = strlen(LIST_SUFFIX);
+        char *path = lists.leaves[i].path;
+        if (length <= suffix || strcmp(path + length - suffix, LIST_SUFFIX) != 0)
+            continue;
+        path[length - suffix] = 0;
+        struct leaf wanted = {.path = path};
+        if (shape->leaf_count && bsearch(&wanted, shape->leaves, shape->leaf_count, sizeof *shape->leaves, by_path))
+            continue;
+        complain(VERB, "%s/%s is not there, and %s/%s" LIST_SUFFIX " is its list", shape->input, path, tree->lists,
+                 path);
+        tree->failed++;
+    }
+    tree->failed += lists.failed;
+    shape_free(&lists);
+}
+
+static void print_names(const struct tree *tree)
+{
+    if (tree->names)
+        printf("; %zu more names of those files", tree->names);
+    putchar('\n');
+}
+
+static void print_sum(const struct tree *tree)
+{
+    const struct patch_options *options = tree->options;
+    const struct patch_counts *counts = &tree->counts;
+    if (options->verify || options->revert) {
+        printf("%zu files %s, %zu without a list, %zu wrong", tree->compared,
+               options->revert ? "taken back" : "as in their lists", tree->copied, tree->failed);
+        print_names(tree);
+        return;
+    }
+    printf("%zu files patched, %zu copied, %zu left as they are: %" PRIu64 " operands, %" PRIu64
+           " instructions for the base; not trusted %" PRIu64,
+           tree->patched, tree->copied, tree->refused, counts->accesses, counts->bases, counts->untrusted);
+    if (counts->likely)
+        printf(" (%" PRIu64 " look real)", counts->likely);
+    if (tree->failed)
+        printf("; %zu failed", tree->failed);
+    print_names(tree);
+}
+
+/* --- The roots. --- */
+
+static int open_root(const char *path)
+{
+    int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        complain(VERB, "cannot open the folder %s: %s", path, strerror(errno));
+    return root;
+}
+
+static int make_root(const char *path, bool *made)
+{
+    *made = mkdir(path, 0777) == 0;
+    if (!*made && errno != EEXIST) {
+        complain(VERB, "cannot make the folder %s: %s", path, strerror(errno));
+        return -1;
+    }
+    return open_root(path);
+}
+
+static bool are_apart(const struct tree *tree)
+{
+    const struct tree_shape *shape = &tree->shape;
+    const struct {
+        const char *name;
+        int root;
+    } written[] = {{shape->output, shape->output_root}, {tree->lists, shape->list_root}};
+    for (size_t i = 0; i < 2; i++)
+        if (written[i].root >= 0 && folder_is_inside(written[i].root, shape->input_root)) {
+            complain(VERB, "%s lies in %s; give a folder elsewhere", written[i].name, shape->input);
+            return false;
+        }
+    if (shape->output_root < 0 || tree->list_root < 0)
+        return true;
+    if (folder_is_inside(tree->list_root, shape->output_root)) {
+        complain(VERB, "the lists would be among the patched files, in %s; give another folder", tree->lists);
+        return false;
+    }
+    if (folder_is_inside(shape->output_root, tree->list_root)) {
+        complain(VERB, "the patched files would be among the lists, in %s; give another folder", shape->output);
+        return false;
+    }
+    return true;
+}
+
+static bool open_roots(struct tree *tree)
+{
+    const struct patch_options *options = tree->options;
+    struct tree_shape *shape = &tree->shape;
+    const char *read_lists = options->verify ? options->verify : options->revert;
+    bool made_lists = false;
+    shape->input_root = open_root(shape->input);
+    if (shape->input_root < 0)
+        return false;
+    if (options->output && (shape->output_root = make_root(options->output, &tree->made_output)) < 0)
+        return false;
+    if (options->list && (shape->list_root = make_root(options->list, &made_lists)) < 0)
+        return false;
+    tree->lists = shape->lists = options->list ? options->list : read_lists;
+    tree->list_root = read_lists ? open_root(read_lists) : shape->list_root;
+    if ((!tree->lists || tree->list_root >= 0) && are_apart(tree))
+        return true;
+    /* Nothing is left where nothing may be. */
+    if (made_lists)
+        rmdir(options->list);
+    if (tree->made_output)
+        rmdir(options->output);
+    return false;
+}
+
+static void finish_tree(struct tree *tree)
+{
+    struct tree_shape *shape = &tree->shape;
+    struct stat status;
+    add_names(tree);
+    if (tree->options->verify || tree->options->revert)
+        check_lists(tree);
+    if (shape->output_root >= 0) {
+        shape_finish_folders(shape);
+        if (tree->made_output && !(fstat(shape->input_root, &status) == 0 &&
+                                   output_copy_attributes(VERB, shape->output, shape->input_root, &status,
+                                                          shape->output_root, OUTPUT_BYTES_SAME)))
+            shape->failed = true;
+        syncfs(shape->output_root);
+    }
+    tree->failed += shape->failed;
+}
+
+int patch_tree(const struct patch_options *options, const char *input)
+{
+    struct tree tree = {
+        .options = options,
+        .shape = {.input = input, .output = options->output, .input_root = -1, .output_root = -1, .list_root = -1},
+        .list_root = -1,
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .has_bar = isatty(STDERR_FILENO),
+    };
+    if (!open_roots(&tree))
+        return EXIT_FAILED;
+    shape_take(&tree.shape);
+    if (tree.has_bar)
+        draw_bar(&tree);
+    work_in_parallel(&tree);
+    finish_tree(&tree);
+    wipe_bar(&tree);
+    if (!options->json)
+        print_sum(&tree);
+    shape_free(&tree.shape);
+    if (tree.failed)
+        return EXIT_FAILED;
+    return options->strict && tree.counts.likely ? EXIT_LEFT_ALONE : EXIT_DONE;
+}

@@ -1,0 +1,126 @@
+/* code_linux.c: through the process's own memory file, which costs a third of what opening the page costs; else, where
+ * there is no such file, as after chroot, by opening the page for the moment.
+ *
+ * SOURCES: proc(5) (mem), mprotect(2). ASSUMPTIONS: code that cannot be written may be read and executed. */
+#include "code.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "tools/run/syscalls/call_linux_x86_64.h"
+#include "tools/run/syscalls/descriptor.h"
+#include "tools/run/host/memory.h"
+
+#define PAGE 4096
+#define TRIES 64
+
+/* The file, and what it is, lest the program has put another there. */
+static struct {
+    int file;
+    uint64_t device, inode;
+} kept = {.file = -1};
+
+static bool is_ours(void)
+{
+    struct stat status;
+    return kept.file >= 0 && system_call3(SYS_fstat, kept.file, (long)&status, 0) == 0 &&
+           status.st_dev == kept.device && status.st_ino == kept.inode;
+}
+
+static bool open_file(void)
+{
+    struct stat status;
+    int file = (int)system_call4(SYS_openat, AT_FDCWD, (long)"/proc/self/mem", O_RDWR | O_CLOEXEC, 0);
+    kept.file = file < 0 ? -1 : descriptor_lift(file);
+    if (kept.file < 0 || system_call3(SYS_fstat, kept.file, (long)&status, 0) != 0)
+        return false;
+    kept.device = status.st_dev;
+    kept.inode = status.st_ino;
+    return true;
+}
+
+void code_in_child(bool shares_descriptors)
+{
+    if (!shares_descriptors && is_ours())
+        system_call3(SYS_close, kept.file, 0, 0);
+    kept.file = -1;
+}
+
+/* A page that another thread has open at the moment may be closed again between the look and the store. */
+static bool write_opened(uint64_t address, const void *bytes, size_t size)
+{
+    uint64_t page = address & -(uint64_t)PAGE;
+    for (unsigned i = 0; i < TRIES; i++) {
+        if (memory_write_freely(address, bytes, size))
+            return true;
+        if (system_call3(SYS_mprotect, (long)page, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
+            return false;
+        bool done = memory_write_freely(address, bytes, size);
+        system_call3(SYS_mprotect, (long)page, PAGE, PROT_READ | PROT_EXEC);
+        if (done)
+            return true;
+    }
+    return false;
+}
+
+bool code_write(uint64_t address, const void *bytes, size_t size)
+{
+    if ((is_ours() || open_file()) &&
+        system_call4(SYS_pwrite64, kept.file, (long)bytes, (long)size, (long)address) == (long)size)
+        return true;
+    return write_opened(address, bytes, size);
+}
+
+/* ---- code of files ---- */
+
+#define FILES 512
+
+static struct {
+    uint64_t start, end;
+    bool is_loaded;
+} files[FILES];
+/* How many of them have ever been in use. */
+static unsigned files_used;
+
+void code_forget(uint64_t start, uint64_t end)
+{
+    for (unsigned i = 0; i < files_used; i++)
+        if (start < files[i].end && files[i].start < end)
+            files[i].end = 0;
+}
+
+/* Where there is no room, none is noted. */
+void code_note_file(uint64_t start, uint64_t end, bool is_loaded)
+{
+    unsigned place = 0;
+    while (place < files_used && files[place].end)
+        place++;
+    if (place == FILES)
+        return;
+    files[place].start = start;
+    files[place].is_loaded = is_loaded;
+    __atomic_store_n(&files[place].end, end, __ATOMIC_RELEASE);
+    if (place == files_used)
+        __atomic_store_n(&files_used, place + 1, __ATOMIC_RELEASE);
+}
+
+static bool find(uint64_t page, bool loaded)
+{
+    unsigned used = __atomic_load_n(&files_used, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i < used; i++)
+        if (page < __atomic_load_n(&files[i].end, __ATOMIC_ACQUIRE) && page >= files[i].start)
+            return files[i].is_loaded || !loaded;
+    return false;
+}
+
+bool code_is_of_file(uint64_t page)
+{
+    return find(page, false);
+}
+
+bool code_is_loaded(uint64_t page)
+{
+    return find(page, true);
+}

@@ -1,0 +1,412 @@
+/* detour_linux_x86_64.c: the site, its padding, and the two pieces of code behind them.
+ *
+ *      site      jmp padding                   in place of syscall; two bytes
+ *      padding   jmp made                      in place of instructions that do nothing
+ *      bridge    jmp *made                     between those two, where they are more than 2 GiB apart
+ *      made      lea -number(%rax), %ecx       exempt. RCX and R11 are the only registers that SYSCALL does not keep,
+ *                jecxz 1f                      and no flag may change
+ *                jmp trapped
+ *             1: syscall
+ *                mov $behind the site, %rcx    as SYSCALL leaves it
+ *                jmp *%rcx
+ *      trapped   syscall                       not exempt
+ *
+ * SOURCES: Documentation/admin-guide/syscall-user-dispatch.rst (the exempt range is compared with the address behind
+ * the instruction); Intel SDM volume 2, SYSCALL, LEA, JECXZ; docs/run.md. */
+#include "detour.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <x86intrin.h>
+
+#include "platform/forced.h"
+#include "patch/poke/poke.h"
+#include "tools/run/syscalls/call_linux_x86_64.h"
+#include "exempt.h"
+#include "tools/run/host/lock.h"
+#include "tools/run/image/maps.h"
+#include "tools/run/host/memory.h"
+#include "tools/run/image/module.h"
+#include "padding.h"
+#include "tools/run/signals/registers.h"
+#include "tools/run/host/report.h"
+#include "tools/run/host/settings.h"
+
+#define DETOURS 1024
+#define MADE_BYTES (DETOURS * MADE_SIZE)
+#define TRAPPED_BYTES (DETOURS * TRAPPED_SIZE)
+#define BRIDGE_PAGES 8
+#define PAGE 4096u
+#define JUMP_SIZE 5
+#define SITES 4096
+#define PROBES 8
+#define BRIDGE_DISTANCE 0x60000000u
+#define BRIDGE_SPREAD 0x10000000u
+#define TRIES 16
+
+/* Instructions of two bytes, and of one with four of distance. */
+static const uint8_t call_bytes[CALL_SIZE] = {0x0f, 0x05};
+#define SHORT_JUMP 0xeb
+#define JUMP 0xe9
+#define NOP 0x90
+
+/* detour_x86_64.S */
+extern const char run_made[], run_made_number[], run_made_distance[], run_made_call[], run_made_behind[],
+    run_made_site[], run_made_end[], run_trapped[], run_trapped_end[], run_bridge[], run_bridge_target[],
+    run_bridge_end[];
+
+struct detour {
+    uint64_t site, padding, bridge;
+    uint8_t padding_bytes[PADDING_MOST];
+};
+
+/* What was met where; found by its address. */
+struct site {
+    uint64_t address;
+    uint32_t met;
+    /* One more than the number of its detour. */
+    uint16_t detour;
+    bool given_up;
+};
+
+/* A page of bridges. */
+struct bridges {
+    uint64_t start;
+    unsigned held;
+};
+
+static struct detour detours[DETOURS];
+static unsigned detour_count;
+static struct site sites[SITES];
+static struct bridges bridges[BRIDGE_PAGES];
+/* A bit for each jump between site and piece, by its address: most places are none. */
+static uint64_t jumps[SITES / 64];
+static uint64_t made_start, trapped_start;
+static bool is_stopped;
+
+static unsigned hash(uint64_t address)
+{
+    return (unsigned)(address * 0x9e3779b97f4a7c15u >> 52);
+}
+_Static_assert(SITES == 1 << (64 - 52), "hash");
+
+static uint64_t made_at(unsigned number)
+{
+    return made_start + number * MADE_SIZE;
+}
+
+static uint64_t trapped_at(unsigned number)
+{
+    return trapped_start + number * TRAPPED_SIZE;
+}
+
+/* ---- preparation ---- */
+
+static long map_code(uint64_t at, size_t size, int flags)
+{
+    return system_call6(SYS_mmap, (long)at, (long)size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1,
+                        0);
+}
+
+bool detour_prepare(void)
+{
+    bool are_wanted = settings.calls_met > 0;
+    if (!exempt_prepare(are_wanted ? MADE_BYTES : 0, are_wanted ? TRAPPED_BYTES : 0))
+        return false;
+    if (!are_wanted)
+        return true;
+    /* A filter that was inherited. */
+    is_stopped = prctl(PR_GET_SECCOMP) != SECCOMP_MODE_DISABLED;
+    maps_keep();
+    made_start = exempt_room();
+    trapped_start = made_start + MADE_BYTES;
+    return poke_prepare() == SEGUE_OK;
+}
+
+bool detour_are_made(void)
+{
+    return made_start && !is_stopped;
+}
+
+void detour_stop(void)
+{
+    lock_take();
+    is_stopped = true;
+    lock_release();
+}
+
+/* ---- making one ---- */
+
+static bool is_in_reach(uint64_t from, uint64_t to)
+{
+    int64_t distance = (int64_t)(to - from);
+    return distance == (int32_t)distance;
+}
+
+/* `end`: of the instruction, whose last bytes it is; in memory and where it will be. */
+static void store_distance(uint8_t *end, uint64_t from, uint64_t to)
+{
+    int32_t distance = (int32_t)(int64_t)(to - from);
+    memcpy(end - sizeof distance, &distance, sizeof distance);
+}
+
+/* A free page far behind the code, where neither programs map what is to be near it nor heaps grow to, at no address
+ * that can be foreseen; 0 if none is found. */
+static uint64_t map_bridges(uint64_t code)
+{
+    uint64_t start = (code & -(uint64_t)PAGE) + BRIDGE_DISTANCE;
+    for (unsigned i = 0; i < TRIES; i++) {
+        uint64_t at = start + (__rdtsc() * 0x9e3779b97f4a7c15u >> 40) % (BRIDGE_SPREAD / PAGE) * PAGE;
+        long got = map_code(at, PAGE, MAP_FIXED_NOREPLACE);
+        if (got == (long)at)
+            return at;
+        if (got >= 0)
+            system_call3(SYS_munmap, got, PAGE, 0);
+    }
+    return 0;
+}
+
+/* Room for a bridge that the code reaches; 0 if there is none. */
+static uint64_t take_bridge(uint64_t code)
+{
+    unsigned i = 0;
+    while (i < BRIDGE_PAGES && bridges[i].start &&
+           (bridges[i].held == PAGE / BRIDGE_SIZE || !is_in_reach(code, bridges[i].start)))
+        i++;
+    if (i == BRIDGE_PAGES)
+        return 0;
+    if (!bridges[i].start)
+        bridges[i].start = map_bridges(code);
+    return bridges[i].start ? bridges[i].start + bridges[i].held++ * BRIDGE_SIZE : 0;
+}
+
+/* A piece is a copy of its template. */
+static bool write_piece(uint64_t at, const void *piece, const char *start, const char *end)
+{
+    return forced_write(at, piece, (size_t)(end - start));
+}
+
+/* The code behind the padding. Nobody executes it yet. */
+static bool write_pieces(unsigned number, const struct detour *detour, uint32_t call_number)
+{
+    uint8_t made[MADE_SIZE], bridge[BRIDGE_SIZE];
+    uint64_t start = made_at(number), behind = detour->site + CALL_SIZE;
+    uint32_t difference = -call_number;
+    memcpy(made, run_made, (size_t)(run_made_end - run_made));
+    memcpy(made + (run_made_number - run_made) - sizeof difference, &difference, sizeof difference);
+    store_distance(made + (run_made_distance - run_made), start + (uint64_t)(run_made_distance - run_made),
+                   trapped_at(number));
+    memcpy(made + (run_made_site - run_made) - sizeof behind, &behind, sizeof behind);
+    memcpy(bridge, run_bridge, (size_t)(run_bridge_end - run_bridge));
+    memcpy(bridge + (run_bridge_target - run_bridge), &start, sizeof start);
+    return write_piece(start, made, run_made, run_made_end) &&
+           write_piece(trapped_at(number), run_trapped, run_trapped, run_trapped_end) &&
+           (!detour->bridge || write_piece(detour->bridge, bridge, run_bridge, run_bridge_end));
+}
+
+/* Behind a breakpoint, so that all threads have serialised when it stands. */
+static bool write_padding(struct detour *detour, unsigned size, uint64_t to)
+{
+    memset(detour->padding_bytes, NOP, size);
+    detour->padding_bytes[0] = JUMP;
+    store_distance(detour->padding_bytes + JUMP_SIZE, detour->padding + JUMP_SIZE, to);
+    return poke(detour->padding, detour->padding_bytes, size, POKE_KERNEL) == SEGUE_OK;
+}
+
+static bool write_site(const struct detour *detour)
+{
+    uint64_t distance = detour->padding - (detour->site + CALL_SIZE);
+    const uint8_t jump[CALL_SIZE] = {SHORT_JUMP, (uint8_t)distance};
+    return poke(detour->site, jump, sizeof jump, POKE_KERNEL) == SEGUE_OK;
+}
+
+static void note_jump(uint64_t address)
+{
+    __atomic_fetch_or(&jumps[hash(address) / 64], (uint64_t)1 << hash(address) % 64, __ATOMIC_RELAXED);
+}
+
+struct padding_search {
+    const struct segue_code *code;
+    uint64_t site;
+    struct padding padding;
+    bool found;
+};
+
+/* The site and what it leads to are in one page: the program may drop one of two. */
+static void find_padding(void *context)
+{
+    struct padding_search *search = context;
+    search->found = padding_find(search->code, search->site, &search->padding) &&
+                    search->padding.address / PAGE == search->site / PAGE &&
+                    (search->padding.address + JUMP_SIZE - 1) / PAGE == search->site / PAGE &&
+                    (search->site + CALL_SIZE - 1) / PAGE == search->site / PAGE;
+}
+
+/* With the lock held. The number is used up only when the padding is. */
+static bool make(struct site *site, uint32_t call_number, const struct segue_code *code)
+{
+    struct padding_search search = {.code = code, .site = site->address};
+    unsigned number = detour_count;
+    if (!memory_try(find_padding, &search) || !search.found)
+        return false;
+    struct padding padding = search.padding;
+    struct detour *detour = &detours[number];
+    *detour = (struct detour){.site = site->address, .padding = padding.address};
+    if (!is_in_reach(padding.address + JUMP_SIZE, made_at(number)))
+        detour->bridge = take_bridge(padding.address);
+    uint64_t to = detour->bridge ? detour->bridge : made_at(number);
+    if (!is_in_reach(padding.address + JUMP_SIZE, to) || !write_pieces(number, detour, call_number) ||
+        !write_padding(detour, padding.size, to))
+        return false;
+    note_jump(detour->padding);
+    if (detour->bridge)
+        note_jump(detour->bridge);
+    __atomic_store_n(&detour_count, number + 1, __ATOMIC_RELEASE);
+    if (!write_site(detour))
+        return false;
+    __atomic_store_n(&site->detour, (uint16_t)(number + 1), __ATOMIC_RELEASE);
+    return true;
+}
+
+static bool is_plain_call(uint64_t address)
+{
+    uint8_t bytes[CALL_SIZE];
+    return memory_read_freely(bytes, address, sizeof bytes) && memcmp(bytes, call_bytes, sizeof bytes) == 0;
+}
+
+static void lead(struct site *site, uint64_t number)
+{
+    struct segue_code code;
+    struct module_code kept;
+    bool done = false;
+    if (detour_count < DETOURS && is_plain_call(site->address) && module_take_code(site->address, &code, &kept)) {
+        done = make(site, (uint32_t)number, &code);
+        module_give_code(&kept);
+    }
+    site->given_up = !done;
+    if (done)
+        count(&counters->sites_calls, 1);
+    report_event(done ? "%s at %x is made without a trap from now on" : "%s at %x goes on to be trapped",
+                 report_call_name(number), site->address);
+}
+
+/* ---- what was met ---- */
+
+/* The record of a site, made if it is new; NULL where too many others are. */
+static struct site *find_site(uint64_t address)
+{
+    for (unsigned i = 0; i < PROBES; i++) {
+        struct site *site = &sites[(hash(address) + i) % SITES];
+        uint64_t none = 0;
+        if (__atomic_load_n(&site->address, __ATOMIC_RELAXED) == address ||
+            __atomic_compare_exchange_n(&site->address, &none, address, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+            none == address)
+            return site;
+    }
+    return NULL;
+}
+
+/* Where a module was, there may be another. */
+static bool is_stale(const struct site *site)
+{
+    return site->detour && is_plain_call(site->address);
+}
+
+void detour_note(const struct thread *thread, uint64_t instruction, uint64_t number)
+{
+    if (!made_start || thread->borrows_memory)
+        return;
+    struct site *site = find_site(instruction - CALL_SIZE);
+    if (!site || __atomic_load_n(&site->given_up, __ATOMIC_RELAXED))
+        return;
+    bool is_led = __atomic_load_n(&site->detour, __ATOMIC_ACQUIRE);
+    if (is_led ? !is_stale(site) : __atomic_add_fetch(&site->met, 1, __ATOMIC_RELAXED) < settings.calls_met)
+        return;
+    lock_take();
+    if (is_stale(site))
+        site->detour = 0;
+    if (!is_stopped && !site->detour && !site->given_up)
+        lead(site, number);
+    lock_release();
+}
+
+/* ---- out of one ---- */
+
+/* Before the call, or behind it. */
+static void stand(ucontext_t *frame, uint64_t site, bool is_behind)
+{
+    set(frame, REG_RIP, is_behind ? site + CALL_SIZE : site);
+}
+
+/* Whether the place, in a piece, is at or behind a label of the template. */
+static bool has_come_to(uint64_t offset, const char *label)
+{
+    return offset % MADE_SIZE >= (uint64_t)(label - run_made);
+}
+
+static void leave_made(ucontext_t *frame, uint64_t offset)
+{
+    const struct detour *detour = &detours[offset / MADE_SIZE];
+    stand(frame, detour->site, has_come_to(offset, run_made_behind));
+    /* At the call it may stand again, after an interruption: as the kernel leaves it then. */
+    if (has_come_to(offset, run_made_call))
+        set(frame, REG_RCX, detour->site + CALL_SIZE);
+}
+
+static void leave_trapped(ucontext_t *frame, uint64_t offset)
+{
+    const struct detour *detour = &detours[offset / TRAPPED_SIZE];
+    bool is_behind = offset % TRAPPED_SIZE != 0;
+    stand(frame, detour->site, is_behind);
+    if (is_behind)
+        set(frame, REG_RCX, detour->site + CALL_SIZE);
+}
+
+/* Another module may be where it was. */
+static bool still_stands(const struct detour *detour)
+{
+    uint8_t bytes[JUMP_SIZE];
+    return memory_read_freely(bytes, detour->padding, sizeof bytes) &&
+           memcmp(bytes, detour->padding_bytes, sizeof bytes) == 0;
+}
+
+/* The detour whose jump, or bridge, stands there; NULL for none. */
+static const struct detour *find_jump(uint64_t instruction)
+{
+    if (!(__atomic_load_n(&jumps[hash(instruction) / 64], __ATOMIC_RELAXED) >> hash(instruction) % 64 & 1))
+        return NULL;
+    unsigned held = __atomic_load_n(&detour_count, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i < held; i++) {
+        const struct detour *detour = &detours[i];
+        bool is_bridge = detour->bridge && instruction == detour->bridge;
+        if (is_bridge || (instruction == detour->padding && still_stands(detour)))
+            return detour;
+    }
+    return NULL;
+}
+
+bool detour_is_step(struct thread *thread, uint64_t instruction)
+{
+    uint64_t offset = instruction - made_start;
+    if (!made_start)
+        return false;
+    if (offset < MADE_BYTES && has_come_to(offset, run_made_behind))
+        thread->stepped_to = detours[offset / MADE_SIZE].site + CALL_SIZE;
+    return offset < MADE_BYTES + TRAPPED_BYTES || find_jump(instruction);
+}
+
+void detour_leave(ucontext_t *frame)
+{
+    uint64_t instruction = get(frame, REG_RIP);
+    if (!made_start)
+        return;
+    if (instruction - made_start < MADE_BYTES)
+        leave_made(frame, instruction - made_start);
+    else if (instruction - trapped_start < TRAPPED_BYTES)
+        leave_trapped(frame, instruction - trapped_start);
+    else if (find_jump(instruction))
+        stand(frame, find_jump(instruction)->site, false);
+}

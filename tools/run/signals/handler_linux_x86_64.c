@@ -1,0 +1,267 @@
+/* handler_linux_x86_64.c: every signal that the host handles, behind run_entry.
+ *
+ * While the host's own code runs, all signals are blocked but SIGSEGV and SIGBUS, which its accesses to the program's
+ * memory may raise, and SIGSYS, by which a filter of the program's may answer its system calls (seccomp). So whatever
+ * else comes has interrupted the program, or one of the stubs that lead to it. */
+#include "handler.h"
+
+#include <errno.h>
+#include <string.h>
+#include <x86intrin.h>
+
+#include "patch/poke/poke.h"
+#include "actions.h"
+#include "tools/run/syscalls/call_linux_x86_64.h"
+#include "tools/run/syscalls/calls.h"
+#include "deliver.h"
+#include "tools/run/detours/detour.h"
+#include "tools/run/detours/exempt.h"
+#include "fault.h"
+#include "keys.h"
+#include "tools/run/host/memory.h"
+#include "registers.h"
+#include "tools/run/host/report.h"
+#include "tools/run/host/settings.h"
+
+#include <segue/segue.h>
+
+#ifndef SYS_SECCOMP
+#define SYS_SECCOMP 1
+#endif
+#ifndef SYS_USER_DISPATCH
+#define SYS_USER_DISPATCH 2
+#endif
+
+#define TRAP_PAGE_FAULT 14
+#define TRAP_ALIGNMENT 17
+#define TRAP_CONTROL 21
+
+/* Before it is sent again it is blocked, both here, where it would be back at once, and in the code that it has
+ * interrupted. */
+static void put_back(ucontext_t *frame, const siginfo_t *info)
+{
+    uint64_t mask;
+    memcpy(&mask, &frame->uc_sigmask, sizeof mask);
+    mask |= SIGNAL_BIT(info->si_signo);
+    memcpy(&frame->uc_sigmask, &mask, sizeof mask);
+    deliver_again(info);
+}
+
+/* Raised by the instruction. A code above 0 does not say so: the signal that a child ends with has one, and a process
+ * may send itself any. So the frame must agree. */
+static bool is_raised(const ucontext_t *frame, const siginfo_t *info)
+{
+    uint64_t trap = get(frame, REG_TRAPNO);
+    if (info->si_code <= 0)
+        return false;
+    switch (info->si_signo) {
+    case SIGSYS:
+        return (uint64_t)(uintptr_t)info->si_call_addr == get(frame, REG_RIP);
+    case SIGBUS:
+        if (info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO || trap == TRAP_ALIGNMENT)
+            return true;
+        break;
+    case SIGSEGV:
+        if (trap == TRAP_CONTROL)
+            return true;
+        break;
+    default:
+        return info->si_signo == SIGTRAP || info->si_signo == SIGILL || info->si_signo == SIGFPE;
+    }
+    /* SI_KERNEL is a general protection fault. */
+    return info->si_code == SI_KERNEL ||
+           (trap == TRAP_PAGE_FAULT && (uint64_t)(uintptr_t)info->si_addr == get(frame, REG_CR2));
+}
+
+/* A signal while the host runs: the fault of one of its guarded accesses; a call that the program's filter does not let
+ * it make; or one that was sent. That is kept until the host is done, without blocking it, since a guarded access may
+ * raise the same; on the last stretch, where the host accesses nothing and asks for nothing that was kept, it waits in
+ * the kernel. */
+static void serve_host(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
+{
+    uint64_t instruction = get(frame, REG_RIP);
+    if (!is_raised(frame, info)) {
+        if (thread->keeps_signals)
+            deliver_keep(thread, info);
+        else
+            put_back(frame, info);
+        return;
+    }
+    if (info->si_signo == SIGSYS) {
+        set(frame, REG_RAX, (uint64_t)-EPERM);
+        thread->was_filtered = true;
+        return;
+    }
+    if (instruction == (uint64_t)(uintptr_t)run_copy_access) {
+        set(frame, REG_RIP, (uint64_t)(uintptr_t)run_copy_failed);
+        return;
+    }
+    if (thread->tries) {
+        set(frame, REG_RIP, (uint64_t)(uintptr_t)run_try_failed);
+        set(frame, REG_RSP, thread->tries);
+        return;
+    }
+    if (segue_recover(&instruction)) {
+        set(frame, REG_RIP, instruction);
+        return;
+    }
+    report_message("signal %d at %x, address %x, in the host's own code", (int64_t)info->si_signo, instruction,
+                   (uint64_t)(uintptr_t)info->si_addr);
+    deliver_die(info);
+}
+
+static void start(struct thread *thread, ucontext_t *frame)
+{
+    memset(frame->uc_mcontext.gregs, 0, sizeof(greg_t) * (REG_RIP + 1));
+    set(frame, REG_RIP, thread->start_instruction);
+    set(frame, REG_RSP, thread->start_stack);
+    set(frame, REG_EFL, 0x202);
+    deliver_begin_state(frame);
+    actions_set_mask(thread, frame, thread->mask);
+    set_gs_base(0);
+    thread->start_stack = 0;
+}
+
+/* One that stands while code is changed (patch/poke/poke.h): the thread goes back to it until it is gone. */
+static bool is_own_breakpoint(ucontext_t *frame, const siginfo_t *info)
+{
+    uint64_t instruction = get(frame, REG_RIP);
+    if (info->si_code != SI_KERNEL || !poke_trap(&instruction))
+        return false;
+    set(frame, REG_RIP, instruction);
+    return true;
+}
+
+static void serve_program(struct thread *thread, ucontext_t *frame, const siginfo_t *info, bool raised)
+{
+    switch (raised ? info->si_signo : 0) {
+    case SIGSYS:
+        if (info->si_code == SYS_USER_DISPATCH) {
+            calls_serve(thread, frame, info);
+            return;
+        }
+        if (info->si_code == SYS_SECCOMP) {
+            /* The call was made by the stub. */
+            siginfo_t told = *info;
+            told.si_call_addr = (void *)(uintptr_t)get(frame, REG_RIP);
+            deliver(thread, frame, &told, true);
+            return;
+        }
+        break;
+    case SIGSEGV:
+    case SIGBUS:
+        fault_serve(thread, frame, info);
+        return;
+    case SIGTRAP:
+        if (is_own_breakpoint(frame, info))
+            return;
+        break;
+    default:
+        break;
+    }
+    deliver(thread, frame, info, raised);
+}
+
+/* No signal is kept from here on. False if one was before: then they still are. */
+static bool stop_keeping(struct thread *thread)
+{
+    thread->keeps_signals = false;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (!deliver_has_waiting(thread))
+        return true;
+    thread->keeps_signals = true;
+    return false;
+}
+
+/* With the program's own instruction, or a stub that makes its call. */
+static struct crossing go_on(struct thread *thread, ucontext_t *frame)
+{
+    while (!stop_keeping(thread)) {
+        /* The call has not been made. */
+        if (thread->is_led)
+            calls_leave_stub(thread, frame);
+        deliver_waiting(thread, frame);
+    }
+    return (struct crossing){0, thread->is_led ? SELECTOR_ALLOW : SELECTOR_BLOCK};
+}
+
+/* A program that steps through itself is to see a system call as one instruction. SYSRET brings the trap flag back for
+ * the instruction behind it, so that there is no step at its end: neither at the stub's nor at a detour's. */
+static bool is_step_of_ours(struct thread *thread, const ucontext_t *frame, const siginfo_t *info)
+{
+    uint64_t instruction = get(frame, REG_RIP), end = thread->stepped_to;
+    thread->stepped_to = 0;
+    if (info->si_signo != SIGTRAP || info->si_code != TRAP_TRACE)
+        return false;
+    if (calls_is_stub(thread, instruction))
+        thread->stepped_to = thread->target;
+    return calls_is_stub(thread, instruction) || detour_is_step(thread, instruction) || (end && instruction == end);
+}
+
+/* Whether what was interrupted are the handler's first instructions, before they have noted the selector and let the
+ * host's calls through. That is done by now: it goes on behind them. */
+static bool leave_entry(const struct thread *thread, ucontext_t *frame, uint64_t before)
+{
+    uint64_t entry = (uint64_t)(uintptr_t)run_entry;
+    if (get(frame, REG_RIP) - entry >= (uint64_t)(run_entry_allowed - run_entry))
+        return false;
+    set(frame, REG_RCX, (uint64_t)(uintptr_t)thread);
+    set(frame, REG_R9, before);
+    set(frame, REG_RIP, (uint64_t)(uintptr_t)run_entry_allowed);
+    return true;
+}
+
+/* The host was interrupted: it goes on with its own selector, which only its last instructions may have given up; and
+ * keeps signals, or does not, as before. What has interrupted this handler before it was known that none are kept is
+ * sent again. */
+static struct crossing interrupt_host(struct thread *thread, ucontext_t *frame, const siginfo_t *info, uint64_t base,
+                                      uint64_t before)
+{
+    uint64_t instruction = get(frame, REG_RIP);
+    thread->keeps_signals = leave_entry(thread, frame, before) || (before & SERVING);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (!thread->keeps_signals && deliver_has_waiting(thread))
+        deliver_waiting_again(thread);
+    serve_host(thread, frame, info);
+    return (struct crossing){base, exempt_is_leaving(instruction) ? (uint8_t)before : SELECTOR_ALLOW};
+}
+
+struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struct thread *thread, uint64_t base,
+                           uint64_t before)
+{
+    uint64_t instruction = get(frame, REG_RIP), selector = (uint8_t)before;
+    uint64_t entry = (uint64_t)(uintptr_t)run_entry, entry_size = (uint64_t)(run_entry_end - run_entry);
+    bool in_entry = instruction - entry < entry_size || exempt_is_leaving(instruction);
+    (void)number;
+    keys_learn(frame);
+    keys_open();
+    if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction)))
+        return interrupt_host(thread, frame, info, base, before);
+    memory_begin(thread);
+    thread->was_put_back = thread->thread_pointer && gs_base() == 0;
+    if (thread->was_put_back)
+        set_gs_base(thread->thread_pointer);
+    uint64_t began = settings.statistics ? __rdtsc() : 0;
+    count(&counters->crossings, 1);
+    memory_rights = keys_of(frame);
+    if (thread->start_stack) {
+        start(thread, frame);
+        return go_on(thread, frame);
+    }
+    if (base != 0) {
+        count(&counters->wrong_bases, 1);
+        report_fatal("FS base was %x while the program ran", base);
+    }
+    bool raised = is_raised(frame, info);
+    bool is_ours = is_step_of_ours(thread, frame, info);
+    if (is_ours && stop_keeping(thread))
+        return (struct crossing){base, selector};
+    calls_leave_stub(thread, frame);
+    detour_leave(frame);
+    if (!is_ours)
+        serve_program(thread, frame, info, raised);
+    struct crossing crossing = go_on(thread, frame);
+    if (began)
+        count(&counters->ticks, __rdtsc() - began);
+    return crossing;
+}

@@ -1,0 +1,117 @@
+/* path_linux.c: /proc/self/exe is the program. SOURCES: proc(5). */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "call_linux_x86_64.h"
+#include "calls.h"
+#include "tools/run/host/host.h"
+#include "tools/run/host/memory.h"
+#include "path.h"
+#include "tools/run/signals/registers.h"
+#include "tools/run/host/settings.h"
+
+#define LONGEST 512
+#define SYS_openat2_number 437
+#define SYS_faccessat2_number 439
+
+/* Which argument is the path; the one before it is the descriptor of a folder, in calls that have one. */
+static const struct {
+    uint16_t number;
+    uint8_t path;
+} calls[] = {
+    {SYS_open, 0},      {SYS_stat, 0},           {SYS_access, 0},
+    {SYS_openat, 1},    {SYS_newfstatat, 1},     {SYS_statx, 1},
+    {SYS_faccessat, 1}, {SYS_openat2_number, 1}, {SYS_faccessat2_number, 1},
+};
+
+static bool stat_at(int folder, const char *path, struct stat *status)
+{
+    return system_call4(SYS_newfstatat, folder, (long)path, (long)status, 0) == 0;
+}
+
+/* The path ends in "exe" and leads to the host: it is ours if what stands before that is this process's folder, or a
+ * thread's in it. A folder has one inode as long as it is in use. */
+bool path_is_own_program(int folder, const char *path)
+{
+    char parent[LONGEST + 8];
+    struct stat found, own;
+    /* The usual spelling: what /proc is asked costs microseconds. */
+    if (*settings.own_path && strcmp(path, "/proc/self/exe") == 0)
+        return true;
+    size_t length = strnlen(path, LONGEST);
+    if (!*settings.own_path || length < 3 || length == LONGEST || strcmp(path + length - 3, "exe") != 0 ||
+        (length > 3 && path[length - 4] != '/') || !stat_at(folder, path, &found) || !host_is(&found))
+        return false;
+    memcpy(parent, path, length - 3);
+    strcpy(parent + length - 3, ".");
+    if (!stat_at(AT_FDCWD, "/proc/self/.", &own) || !stat_at(folder, parent, &found))
+        return false;
+    if (found.st_ino == own.st_ino && found.st_dev == own.st_dev)
+        return true;
+    strcat(parent, "/../..");
+    return stat_at(folder, parent, &found) && found.st_ino == own.st_ino && found.st_dev == own.st_dev;
+}
+
+/* The same for an argument of the program's. */
+static bool is_own_argument(int folder, uint64_t address)
+{
+    char path[LONGEST];
+    long length = memory_read_string(path, address, sizeof path);
+    return length >= 3 && strcmp(path + length - 3, "exe") == 0 && path_is_own_program(folder, path);
+}
+
+static long read_link(uint64_t to, uint64_t size)
+{
+    size_t length = strlen(settings.real_path);
+    char link[1];
+    long there = system_call3(SYS_readlink, (long)"/proc/self/exe", (long)link, sizeof link);
+    if (there < 0)
+        return there;
+    if ((int)size <= 0)
+        return -EINVAL;
+    length = length < size ? length : size;
+    return memory_write(to, settings.real_path, length) ? (long)length : -EFAULT;
+}
+
+/* lstat and readlink see the link itself. */
+static bool sees_link(uint64_t number, const ucontext_t *frame)
+{
+    return (number == SYS_newfstatat && (argument(frame, 3) & AT_SYMLINK_NOFOLLOW)) ||
+           (number == SYS_statx && (argument(frame, 2) & AT_SYMLINK_NOFOLLOW)) ||
+           (number == SYS_openat && (argument(frame, 2) & O_NOFOLLOW)) ||
+           (number == SYS_open && (argument(frame, 1) & O_NOFOLLOW));
+}
+
+bool path_may_serve(uint64_t number)
+{
+    for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (calls[i].number == number)
+            return true;
+    return number == SYS_readlink || number == SYS_readlinkat;
+}
+
+bool path_serve(struct thread *thread, ucontext_t *frame, long *result)
+{
+    uint64_t number = call_number(frame), before[6];
+    bool is_readlink = number == SYS_readlink, is_readlinkat = number == SYS_readlinkat;
+    if ((is_readlink && is_own_argument(AT_FDCWD, argument(frame, 0))) ||
+        (is_readlinkat && is_own_argument((int)argument(frame, 0), argument(frame, 1)))) {
+        *result = read_link(argument(frame, is_readlink ? 1 : 2), argument(frame, is_readlink ? 2 : 3));
+        return true;
+    }
+    for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++) {
+        int place = calls[i].path;
+        int folder = place ? (int)argument(frame, 0) : AT_FDCWD;
+        if (calls[i].number != number || !is_own_argument(folder, argument(frame, place)) || sees_link(number, frame))
+            continue;
+        for (int j = 0; j < 6; j++)
+            before[j] = argument(frame, j);
+        set(frame, argument_registers[place], (uint64_t)(uintptr_t)settings.own_path);
+        calls_pass(thread, frame, before);
+        return false;
+    }
+    return false;
+}
