@@ -23,7 +23,8 @@ struct footprint {
 };
 
 /* Plans over the table of regions: as plan_reach, and then in `footprint` are the regions of what the step does. After
- * plan_accesses. `known` is not looked up again: it counts although it may have been removed since. The regions live until readers_leave. Precondition: readers_enter. Async-signal-safe. */
+ * plan_accesses. `known` is not looked up again: it counts although it may have been removed since. The regions live
+ * until readers_leave. Precondition: readers_enter. Async-signal-safe. */
 enum segue_status footprint_plan(struct footprint *footprint, const struct region *known, struct segue_plan *plan);
 
 /* Puts one region there, if it is not: it is asked, and the plan stays as it is. Once for each plan. */
