@@ -20,6 +20,7 @@
 #include "corpus/decoders/outside.h"
 #include "text.h"
 #include "tools/support/message.h"
+#include "tools/support/plural.h"
 
 /* Rows that one thread takes at a time. */
 #define CHUNK 262144
@@ -298,7 +299,7 @@ static void show_progress(const struct work *work)
     do {
         done = atomic_load(&work->done);
         size_t share = work->count ? done * 30 / work->count : 30;
-        fprintf(stderr, "\r[%-30.*s] %zu of %zu rows", (int)share, bar, done, work->count);
+        fprintf(stderr, "\r[%-30.*s] %zu of %zu row%s", (int)share, bar, done, work->count, plural(work->count));
         nanosleep(&pause, NULL);
     } while (done < work->count && !atomic_load(&work->failed));
     fputc('\n', stderr);

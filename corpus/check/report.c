@@ -8,6 +8,7 @@
 
 #include "tools/support/message.h"
 #include "tools/support/output.h"
+#include "tools/support/plural.h"
 
 #define KIND "segue corpus check"
 
@@ -202,8 +203,9 @@ bool corpus_report_forgive(json_t *report, const json_t *baseline)
     size_t index;
     bool whole = (size_t)integer(known, "rows") == json_array_size(json_object_get(known, "examples"));
     if (!whole)
-        complain("corpus", "the baseline lists %zu of its %lld rows outside every class; make it with --json",
-                 json_array_size(json_object_get(known, "examples")), (long long)integer(known, "rows"));
+        complain("corpus", "the baseline lists %zu of its %lld row%s outside every class; make it with --json",
+                 json_array_size(json_object_get(known, "examples")), (long long)integer(known, "rows"),
+                 plural((uint64_t)integer(known, "rows")));
     json_array_foreach(json_object_get(known, "examples"), index, example)
     {
         example_key(example, key, sizeof key);

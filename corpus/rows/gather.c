@@ -9,6 +9,7 @@
 
 #include "tools/corpus/verbs.h"
 #include "tools/support/message.h"
+#include "tools/support/plural.h"
 
 /* How many ranges of code make a part. */
 #define PART 256
@@ -75,8 +76,8 @@ static void show_progress(const struct work *work)
     size_t done;
     do {
         done = atomic_load(&work->done);
-        fprintf(stderr, "\r[%-30.*s] %zu of %zu parts", (int)(done * 30 / work->part_count), bar, done,
-                work->part_count);
+        fprintf(stderr, "\r[%-30.*s] %zu of %zu part%s", (int)(done * 30 / work->part_count), bar, done,
+                work->part_count, plural(work->part_count));
         nanosleep(&pause, NULL);
     } while (done < work->part_count && !atomic_load(&work->failed));
     fputc('\n', stderr);

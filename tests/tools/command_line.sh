@@ -100,6 +100,31 @@ misuse 2 "--count wants a value" "a value is missing" explain --count
 misuse 2 "-o wants a value" "a letter's value is missing" patch -o
 misuse 2 "--json=3 is too much: the option takes no value" "a value too much" explain --json=3 90
 
+# Options that exclude each other, of every verb, in either order. pair STATUS ONE OTHER VERB ARGUMENT...
+pair() {
+  local status=$1 one=$2 other=$3
+  shift 3
+  misuse "$status" "${one%%[= ]*} and ${other%%[= ]*} exclude each other" "$1: $one $other" $1 $one $other "${@:2}"
+  misuse "$status" "${one%%[= ]*} and ${other%%[= ]*} exclude each other" "$1: $other $one" $1 $other $one "${@:2}"
+}
+pair 125 --eager --lazy run true
+pair 2 --json '--pid 1' doctor
+pair 2 --all '--per-form 2' 'corpus build' -o "$work/never" /bin/true
+pair 2 '--verify l' '--revert l' patch f
+for other in '--output o' '--list l' --dry-run --json --strict; do
+  pair 2 '--verify l' "$other" patch f
+done
+for other in '--list l' --dry-run --json --strict; do
+  pair 2 '--revert l' "$other" patch f -o o
+done
+pair 2 --dry-run '--output o' patch f
+for referee in all none; do
+  misuse 2 "--referee $referee and --share exclude each other" "a share of no disputed rows: $referee" \
+    corpus check --share 2 --referee $referee /bin/true
+done
+check "nothing was made" "" "$(ls "$work/never" 2> /dev/null)"
+check "one option twice is taken" hello "$("$segue" run --eager --eager echo hello)"
+
 # Slips.
 misuse 2 "there is no verb 'ru'; did you mean run?" "a verb cut short" ru
 misuse 2 "there is no verb 'explian'; did you mean explain?" "a verb with letters swapped" explian

@@ -22,6 +22,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* The first value for options that have no letter. */
@@ -39,6 +40,12 @@ struct option_words {
     const char *text, *more;
 };
 
+/* Two options that exclude each other, by their values, and why: a clause, or NULL if their texts say it. */
+struct option_pair {
+    int one, other;
+    const char *why;
+};
+
 struct operand_words {
     const char *name, *text, *more;
 };
@@ -53,6 +60,8 @@ struct verb_words {
     /* The end of each is an element of zeros; either may be NULL. */
     const struct operand_words *operands;
     const struct option_words *options;
+    /* Those of the options that exclude each other; the end is an element of zeros. May be NULL. */
+    const struct option_pair *exclusions;
     /* What a verb can be told to do, if that decides the options; ends with NULL. */
     const struct verb_words *const *parts;
     /* Paragraphs that close the help, or NULL; with a blank line between them. */
@@ -112,6 +121,8 @@ struct command_line {
     char **arguments;
     /* After COMMAND_LINE_WRONG: what is wrong, to stand after "segue VERB: ". */
     char problem[256];
+    /* Which of the verb's options were met, by their place in its table. */
+    uint64_t met;
     struct option long_options[COMMAND_LINE_OPTIONS + 1];
     char letters[2 * COMMAND_LINE_OPTIONS + 4];
 };
@@ -125,6 +136,13 @@ void command_line_begin(struct command_line *line, const struct verb_words *word
 /* The next option's value, with `optarg`; COMMAND_LINE_END, and `optind` is the first operand; or COMMAND_LINE_WRONG.
  */
 int command_line_next(struct command_line *line);
+
+/* Of the pairs that hold the option `value`, the first whose other option was met before; NULL if there is none. The
+ * option is met then. `met` is zero at first. Calls no library: exclude.c, that segue-run has, too. */
+const struct option_pair *command_line_exclusion(const struct verb_words *words, int value, uint64_t *met);
+
+/* The name of an option, without the dashes. */
+const char *command_line_option_name(const struct verb_words *words, int value);
 
 /* Of `count` names the one that `wrong` is most likely a slip for; NULL if none is near. */
 const char *suggest(const char *wrong, const char *const *names, size_t count);

@@ -19,6 +19,11 @@ const struct verb_words corpus_build_words = {
             JOBS,
             {0},
         },
+    .exclusions =
+        (const struct option_pair[]){
+            {CORPUS_OPTION_ALL, CORPUS_OPTION_PER_FORM, "--all takes as many of each form as there are"},
+            {0},
+        },
 };
 
 const struct verb_words corpus_check_words = {

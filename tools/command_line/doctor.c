@@ -16,6 +16,11 @@ const struct verb_words doctor_words = {
              "says so, inside the process."},
             {0},
         },
+    .exclusions =
+        (const struct option_pair[]){
+            {DOCTOR_JSON, DOCTOR_PID, "a process is told of in lines only"},
+            {0},
+        },
     .closing = "Every line was found out by trying. The second line of each tells what of Segue rests on it, or "
                "what happens without it.",
 };

@@ -48,6 +48,21 @@ const struct verb_words patch_words = {
             {PATCH_REVERT, "revert", "LIST", "the same, and then takes back what LIST says was changed; for FOLDER, a folder of lists", NULL},
             {0},
         },
+    .exclusions =
+        (const struct option_pair[]){
+            {PATCH_VERIFY, PATCH_REVERT, NULL},
+            {PATCH_VERIFY, PATCH_OUTPUT, "--verify writes nothing"},
+            {PATCH_VERIFY, PATCH_LIST, "--verify writes nothing"},
+            {PATCH_VERIFY, PATCH_DRY_RUN, "--verify writes nothing"},
+            {PATCH_VERIFY, PATCH_JSON, "--verify looks for nothing new"},
+            {PATCH_VERIFY, PATCH_STRICT, "--verify looks for nothing new"},
+            {PATCH_REVERT, PATCH_LIST, "--revert reads a list and writes none"},
+            {PATCH_REVERT, PATCH_DRY_RUN, "--revert writes OUT; --verify writes nothing"},
+            {PATCH_REVERT, PATCH_JSON, "--revert looks for nothing new"},
+            {PATCH_REVERT, PATCH_STRICT, "--revert looks for nothing new"},
+            {PATCH_DRY_RUN, PATCH_OUTPUT, "--dry-run writes nothing"},
+            {0},
+        },
     .closing = "Only bytes that are known to be an instruction are changed: those of functions that .eh_frame, Go's "
                ".gopclntab or a symbol with a size tells of, decoded from their start, and the forms in which compilers "
                "read the stack guard and the thread pointer.",

@@ -120,13 +120,24 @@ static void say_long(struct command_line *line, const char *given)
              near);
 }
 
+static int check_exclusions(struct command_line *line, int value)
+{
+    const struct option_pair *pair = command_line_exclusion(line->words, value, &line->met);
+    if (!pair)
+        return value;
+    snprintf(line->problem, sizeof line->problem, "--%s and --%s exclude each other%s%s; leave one of them out",
+             command_line_option_name(line->words, pair->one), command_line_option_name(line->words, pair->other),
+             pair->why ? ": " : "", pair->why ? pair->why : "");
+    return COMMAND_LINE_WRONG;
+}
+
 int command_line_next(struct command_line *line)
 {
     int value = getopt_long(line->argument_count, line->arguments, line->letters, line->long_options, NULL);
     if (value == -1)
         return COMMAND_LINE_END;
     if (value != '?' && value != ':')
-        return value;
+        return check_exclusions(line, value);
     const char *given = line->arguments[optind - 1];
     if (value == ':')
         snprintf(line->problem, sizeof line->problem, "%s wants a value", given);

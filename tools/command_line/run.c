@@ -27,6 +27,11 @@ const struct verb_words run_words = {
              "Calls that are led past the trap are neither counted nor traced."},
             {0},
         },
+    .exclusions =
+        (const struct option_pair[]){
+            {RUN_EAGER, RUN_LAZY, NULL},
+            {0},
+        },
     .closing = "The exit status is the program's; 125 if it could not be run here or the command line makes no "
                "sense, 126 if it is no program that can be run, 127 if there is none.",
     .operand_ends_options = true,

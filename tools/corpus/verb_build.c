@@ -8,6 +8,7 @@
 #include "corpus/rows/gather.h"
 #include "verbs.h"
 #include "tools/support/message.h"
+#include "tools/support/plural.h"
 #include "tools/support/verb.h"
 
 struct options {
@@ -109,11 +110,13 @@ static int build(const struct options *options, char **paths)
     if (gather_all(options, paths, &gathered)) {
         corpus_rows_sort(&gathered.rows);
         if (corpus_rows_write(&gathered.rows, options->out, header)) {
-            printf("%zu rows of %llu instructions from %zu files: %llu bytes of code read, %llu left out after %llu "
-                   "places that are no instruction\n",
-                   gathered.rows.count, (unsigned long long)gathered.instructions, elf_count,
-                   (unsigned long long)gathered.bytes_read, (unsigned long long)gathered.bytes_left_out,
-                   (unsigned long long)gathered.refused);
+            printf("%zu row%s of %llu instruction%s from %zu file%s: %llu byte%s of code read, %llu left out after "
+                   "%llu place%s no instruction\n",
+                   gathered.rows.count, plural(gathered.rows.count), (unsigned long long)gathered.instructions,
+                   plural(gathered.instructions), elf_count, plural(elf_count),
+                   (unsigned long long)gathered.bytes_read, plural(gathered.bytes_read),
+                   (unsigned long long)gathered.bytes_left_out, (unsigned long long)gathered.refused,
+                   gathered.refused == 1 ? " that is" : "s that are");
             code = EXIT_DONE;
         }
     }

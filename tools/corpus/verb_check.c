@@ -19,6 +19,7 @@ struct options {
     const char *baseline;
     const char *classes[8];
     unsigned class_count, outside_count;
+    bool has_share;
 };
 
 static const char *const referee_names[] = {"all", "disputed", "none"};
@@ -104,6 +105,7 @@ static bool read_option(struct options *options, int option, const struct comman
     case CORPUS_OPTION_REFEREE:
         return read_referee(&options->check, optarg);
     case CORPUS_OPTION_SHARE:
+        options->has_share = true;
         return corpus_number("--share", optarg, 0, 1u << 30, &options->check.share);
     case CORPUS_OPTION_SHARD:
         return read_shard(&options->check, optarg);
@@ -251,6 +253,10 @@ int corpus_verb_check(int argument_count, char **arguments)
     while ((option = command_line_next(&line)) != COMMAND_LINE_END)
         if (!read_option(&options, option, &line))
             return EXIT_USAGE;
+    if (options.has_share && options.check.referee != CORPUS_REFEREE_DISPUTED)
+        return misuse("corpus", "--referee %s and --share exclude each other: a share is added to the disputed rows; "
+                                "leave one of them out",
+                      referee_names[options.check.referee]);
     if (optind == argument_count)
         return misuse("corpus", "check what?");
     if (options.json && strcmp(options.json, "-") != 0 && !corpus_may_write(options.json, arguments + optind))

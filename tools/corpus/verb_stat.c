@@ -14,6 +14,7 @@
 #include "corpus/rows/shape.h"
 #include "verbs.h"
 #include "tools/support/message.h"
+#include "tools/support/plural.h"
 #include "tools/support/verb.h"
 
 /* By enum segue_engine; an engine that is newer than this table is counted under its number. */
@@ -145,8 +146,9 @@ static const char *engine_name(unsigned engine, char text[16])
 static void print_refusals(const struct counts *counts)
 {
     for (size_t i = 0; i < counts->refusal_count; i++)
-        printf("  %-16s %8llu rows, %8llu times: %s\n", segue_mnemonic_name(counts->refusals[i].mnemonic),
-               (unsigned long long)counts->refusals[i].rows, (unsigned long long)counts->refusals[i].times,
+        printf("  %-16s %8llu row%s, %8llu time%s: %s\n", segue_mnemonic_name(counts->refusals[i].mnemonic),
+               (unsigned long long)counts->refusals[i].rows, plural(counts->refusals[i].rows),
+               (unsigned long long)counts->refusals[i].times, plural(counts->refusals[i].times),
                counts->refusals[i].why);
 }
 

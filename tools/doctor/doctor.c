@@ -128,8 +128,6 @@ static int doctor(int argument_count, char **arguments)
     }
     if (optind < argument_count)
         return misuse(VERB, "there is nothing to be said of '%s'; it takes no arguments", arguments[optind]);
-    if (process && wants_json)
-        return misuse(VERB, "a process is told of in lines only");
     if (process)
         return look_at_process(process);
     json_t *all = wants_json ? json_object() : NULL;

@@ -9,6 +9,7 @@
 #include "elf_code.h"
 #include "hex.h"
 #include "tools/support/message.h"
+#include "tools/support/plural.h"
 #include "tools/support/verb.h"
 
 #define VERB "explain"
@@ -272,8 +273,8 @@ static bool locate_symbol(struct elf_code *elf, const char *member, const char *
     uint64_t offset = found.offset;
     bool has_offset = found.has_offset;
     if (has_offset && symbol.size && offset >= symbol.size) {
-        complain(VERB, "'%s' lies outside the symbol, which is %" PRIu64 " bytes long; give a smaller offset", place,
-                 symbol.size);
+        complain(VERB, "'%s' lies outside the symbol, which is %" PRIu64 " byte%s long; give a smaller offset", place,
+                 symbol.size, plural(symbol.size));
         return false;
     }
     if (symbol.is_resolver)

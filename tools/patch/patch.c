@@ -1,6 +1,7 @@
 /* patch.c: segue patch. Rewrites a file's accesses through one segment register to go through the other. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "tools/patch/list/changes.h"
 #include "tools/patch/files/job.h"
 #include "tools/support/progress.h"
+#include "tools/support/plural.h"
 #include "tools/support/verb.h"
 
 #define VERB "patch"
@@ -85,21 +87,11 @@ static int read_options(int argument_count, char **arguments, struct patch_optio
     return code;
 }
 
-/* What makes no sense together. */
+/* What makes no sense together, beside the pairs of options that patch_words lists. */
 static int check_options(const struct patch_options *options)
 {
     if (options->rewrite.from == options->rewrite.to)
         return misuse(VERB, "--from and --to name the same register");
-    if (options->verify && options->revert)
-        return misuse(VERB, "--verify and --revert exclude each other");
-    if (options->verify && (options->output || options->list || options->dry_run))
-        return misuse(VERB, "--verify writes nothing; leave out -o, --list and --dry-run");
-    if (options->revert && (options->list || options->dry_run))
-        return misuse(VERB, "--revert takes no --list and no --dry-run");
-    if ((options->verify || options->revert) && (options->json || options->strict))
-        return misuse(VERB, "--verify and --revert look for nothing new; leave out --json and --strict");
-    if (options->dry_run && options->output)
-        return misuse(VERB, "--dry-run writes nothing; leave out -o, or --dry-run");
     if (!options->dry_run && !options->verify && !options->output)
         return misuse(VERB, "where the result goes is missing; give -o OUT%s", options->revert ? "" : ", or --dry-run");
     return EXIT_DONE;
@@ -121,11 +113,21 @@ static int check_names(const struct patch_options *options, const char *input)
     return EXIT_DONE;
 }
 
+/* Whether standard output is a pipe or socket whose other end is closed. */
+static bool reader_is_gone(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&output, 1, 0) == 1 && (output.revents & (POLLERR | POLLHUP));
+}
+
 /* What is printed is the list, too: it is out before the file is in place. */
 static bool print_json(const struct patch_work *work, const struct patch_list *list)
 {
     if (list_write_json(stdout, list, work->file->path, LIST_LINES))
         return true;
+    /* Where nothing is written anyway, end_of_output says all. */
+    if (work->options->dry_run && reader_is_gone())
+        return false;
     complain(VERB, "cannot write the list to standard output: %s", strerror(errno));
     return false;
 }
@@ -177,7 +179,8 @@ static int use_list(const struct patch_options *options, struct patch_file *file
     progress_end();
     if (done) {
         list_print_name(stdout, file->path);
-        printf(": %zu sites %s\n", changes.count, options->revert ? "taken back" : "as in the list");
+        printf(": %zu site%s %s\n", changes.count, plural(changes.count),
+               options->revert ? "taken back" : "as in the list");
     }
     changes_free(&changes);
     return done ? EXIT_DONE : EXIT_FAILED;
@@ -199,6 +202,17 @@ static int patch_path(const struct patch_options *options, const char *input)
     return code;
 }
 
+/* Now that the files stand, the verb ends as the others do where the reader of its output went away: by the signal, if
+ * the command was not started with it ignored. What kept a file from being made has been said, and stays the reason. */
+static int end_of_output(const struct patch_options *options, int code, void (*before)(int))
+{
+    bool is_out = fflush(stdout) == 0 && !ferror(stdout);
+    signal(SIGPIPE, before);
+    if (!is_out && before != SIG_IGN && reader_is_gone() && (code != EXIT_FAILED || !options->output))
+        raise(SIGPIPE);
+    return code;
+}
+
 static int patch(int argument_count, char **arguments)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -217,9 +231,9 @@ static int patch(int argument_count, char **arguments)
     if (code != EXIT_DONE)
         return code;
     /* That nobody reads what is printed does not keep the files from being written whole. */
-    signal(SIGPIPE, SIG_IGN);
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
     output_survive_signals();
-    return patch_path(&options, arguments[optind]);
+    return end_of_output(&options, patch_path(&options, arguments[optind]), before);
 }
 
 const struct verb patch_verb = {&patch_words, patch};

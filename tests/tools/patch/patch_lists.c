@@ -239,7 +239,7 @@ static void trees_are_verified_and_taken_back(void **state)
                          tool),
                      1);
     expect_said("tn/a/b/c.so differs");
-    expect_said("1 files as in their lists, 1 without a list, 1 wrong");
+    expect_said("1 file as in its list, 1 without a list, 1 wrong");
     assert_int_equal(
         run("%s patch --revert tl tn -o tw; test $? = 1 && test ! -e tw/a/b/c.so && cmp tw/a/m.so t/a/m.so", tool), 0);
     assert_int_equal(run("rm tn/a/m.so && %s patch --verify tl tn", tool), 1);

@@ -427,6 +427,57 @@ static void folder_that_may_not_be_written_in_is_written_again(void **state)
     assert_int_equal(run("chmod -R u+w closed"), 0);
 }
 
+/* A pipe that nobody reads, from the start on: as where `| head -1` has read enough. Descriptor 4. */
+#define UNREAD "rm -f unread && mkfifo unread && exec 3<>unread 4>unread 3<&- && "
+
+/* The verb ends as explain does there, and each file stands first. */
+static void reader_that_goes_away_is_met_as_by_the_other_verbs(void **state)
+{
+    static const char *const ways[] = {LIBM " --dry-run", LIBM " --dry-run --json", LIBM " -o whole", "piped -o whole",
+                                       "piped --dry-run"};
+    (void)state;
+    if (run("env --default-signal=PIPE true") != 0)
+        skip();
+    assert_int_equal(run("mkdir piped && cp " LIBM " piped"), 0);
+    assert_int_equal(run(UNREAD "exec env --default-signal=PIPE %s explain 90 >&4", tool), 128 + 13);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        assert_int_equal(run("rm -rf whole; " UNREAD "exec env --default-signal=PIPE %s patch %s >&4", tool, ways[i]),
+                         128 + 13);
+        assert_string_equal(said, "");
+        assert_int_equal(run("test -e whole") == 0, strstr(ways[i], "-o") != NULL);
+        assert_int_equal(run("rm -rf whole; " UNREAD "exec env --ignore-signal=PIPE %s patch %s >&4", tool, ways[i]),
+                         1);
+        expect_said("cannot write to standard output: Broken pipe");
+    }
+    /* The list is the way back: without it, no file is made, and that is said. */
+    assert_int_equal(
+        run("rm -rf whole; " UNREAD "exec env --default-signal=PIPE %s patch " LIBM " -o whole --json >&4", tool), 1);
+    expect_said("cannot write the list to standard output: Broken pipe");
+    assert_int_equal(run("test -e whole"), 1);
+}
+
+/* One is one. */
+static void counts_of_one_are_in_the_singular(void **state)
+{
+    (void)state;
+    assert_int_equal(run("rm -rf one && mkdir one && cp " LIBM " one/m.so && %s patch one -o one.new --list one.lists",
+                         tool),
+                     0);
+    expect_said("1 file patched, 0 copied, 0 left as they are");
+    assert_int_equal(run("%s patch --verify one.lists one.new", tool), 0);
+    expect_said("1 file as in its list, 0 without a list");
+    assert_int_equal(run("%s patch --revert one.lists one.new -o one.old", tool), 0);
+    expect_said("1 file taken back");
+    /* mov rax, fs:[0x28] in a function of its own. */
+    assert_int_equal(run("printf '.globl f\n.type f,@function\nf: mov %%%%fs:0x28,%%%%rax\nret\n.size f,.-f\n' > f.s && "
+                         "cc -shared -nostdlib -o f.so f.s && %s patch f.so -o f.new --list f.json",
+                         tool),
+                     0);
+    expect_said("f.so: 1 fs: operand, 0 instructions for its base");
+    assert_int_equal(run("%s patch --verify f.json f.new", tool), 0);
+    expect_said("f.new: 1 site as in the list");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +500,8 @@ int main(void)
         cmocka_unit_test(attribute_that_cannot_be_kept_is_named),
         cmocka_unit_test(names_of_one_file_are_kept_or_told),
         cmocka_unit_test(folder_that_may_not_be_written_in_is_written_again),
+        cmocka_unit_test(reader_that_goes_away_is_met_as_by_the_other_verbs),
+        cmocka_unit_test(counts_of_one_are_in_the_singular),
     };
     return cmocka_run_group_tests(tests, tool_prepare, tool_clean);
 }

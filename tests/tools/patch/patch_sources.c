@@ -317,7 +317,7 @@ static void static_program_without_eh_frame_has_no_access_left(void **state)
     expect_said("looks like a compiler's access");
     assert_int_equal(run("test -e st.new && mkdir -p sd && cp st.bare sd && %s patch sd -o sn --strict", tool), 3);
     expect_said("sd/st.bare: ");
-    expect_said("1 files patched");
+    expect_said("1 file patched");
 }
 
 /* Tables of constants are left alone, and are no reason for another status. */

@@ -228,7 +228,7 @@ static void tree_is_patched_into_one_of_the_same_shape(void **state)
             "%s patch tree -o new --list lists --jobs 3",
             tool),
         0);
-    expect_said("2 files patched, 1 copied, 1 left as they are");
+    expect_said("2 files patched, 1 copied, 1 left as it is");
     assert_int_equal(run("%s patch --verify lists/a/m.so.json new/a/m.so && "
                          "%s patch --verify lists/a/b/c.so.json new/a/b/c.so && cmp tree/a/t new/a/t && "
                          "cmp tree/a/m.debug new/a/m.debug && test \"$(readlink new/a/link)\" = m.so && "

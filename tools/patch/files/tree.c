@@ -13,6 +13,7 @@
 #include "job.h"
 #include "tree_folders.h"
 #include "tree_shape.h"
+#include "tools/support/plural.h"
 #include "tools/support/verb.h"
 
 #define VERB "patch"
@@ -46,9 +47,9 @@ static void draw_bar(const struct tree *tree)
     const struct tree_shape *shape = &tree->shape;
     double part = shape->size ? (double)tree->size_done / (double)shape->size : 1;
     unsigned filled = (unsigned)(part * BAR_WIDTH);
-    fprintf(stderr, "\r[%.*s%*s] %zu of %zu files", (int)filled, "########################################",
+    fprintf(stderr, "\r[%.*s%*s] %zu of %zu file%s", (int)filled, "########################################",
             (int)(BAR_WIDTH - filled), "", tree->patched + tree->copied + tree->refused + tree->compared + tree->failed,
-            shape->leaf_count);
+            shape->leaf_count, plural(shape->leaf_count));
     fflush(stderr);
     message_bar_stands(true);
 }
@@ -347,7 +348,7 @@ static void check_lists(struct tree *tree)
 static void print_names(const struct tree *tree)
 {
     if (tree->names)
-        printf("; %zu more names of those files", tree->names);
+        printf("; %zu more name%s of those files", tree->names, plural(tree->names));
     putchar('\n');
 }
 
@@ -356,16 +357,21 @@ static void print_sum(const struct tree *tree)
     const struct patch_options *options = tree->options;
     const struct patch_counts *counts = &tree->counts;
     if (options->verify || options->revert) {
-        printf("%zu files %s, %zu without a list, %zu wrong", tree->compared,
-               options->revert ? "taken back" : "as in their lists", tree->copied, tree->failed);
+        printf("%zu file%s %s, %zu without a list, %zu wrong", tree->compared, plural(tree->compared),
+               options->revert       ? "taken back"
+               : tree->compared == 1 ? "as in its list"
+                                     : "as in their lists",
+               tree->copied, tree->failed);
         print_names(tree);
         return;
     }
-    printf("%zu files patched, %zu copied, %zu left as they are: %" PRIu64 " operands, %" PRIu64
-           " instructions for the base; not trusted %" PRIu64,
-           tree->patched, tree->copied, tree->refused, counts->accesses, counts->bases, counts->untrusted);
+    printf("%zu file%s patched, %zu copied, %zu left as %s: %" PRIu64 " operand%s, %" PRIu64
+           " instruction%s for the base; not trusted %" PRIu64,
+           tree->patched, plural(tree->patched), tree->copied, tree->refused,
+           tree->refused == 1 ? "it is" : "they are", counts->accesses, plural(counts->accesses), counts->bases,
+           plural(counts->bases), counts->untrusted);
     if (counts->likely)
-        printf(" (%" PRIu64 " look real)", counts->likely);
+        printf(" (%" PRIu64 " look%s real)", counts->likely, counts->likely == 1 ? "s" : "");
     if (tree->failed)
         printf("; %zu failed", tree->failed);
     print_names(tree);

@@ -16,6 +16,7 @@
 #include "tools/support/message.h"
 #include "tools/patch/elf/elf.h"
 #include "version.h"
+#include "tools/support/plural.h"
 
 #define VERB "patch"
 #define COMPLAINTS 5
@@ -280,8 +281,8 @@ static bool check_objects(const struct changes *changes, const struct patch_file
     if (source.error)
         complain(VERB, "cannot read %s: %s", file->path, strerror(source.error));
     else if (!comparison.wrong && comparison.at != changes->object_count)
-        complain(VERB, "%s is not the file that the list is for: it has %zu objects in place of %zu", file->path,
-                 comparison.at, changes->object_count);
+        complain(VERB, "%s is not the file that the list is for: it has %zu object%s in place of %zu", file->path,
+                 comparison.at, plural(comparison.at), changes->object_count);
     else
         return !comparison.wrong;
     return false;
@@ -317,8 +318,8 @@ bool changes_take_back(const struct changes *changes, const struct patch_file *f
     struct patch_file_use use = {compare_bytes, next_change, &comparison, to, to_path};
     uint64_t checksum;
     if (file->size != changes->size) {
-        complain(VERB, "%s has %" PRIu64 " bytes, and the list is for a file of %" PRIu64, file->path, file->size,
-                 changes->size);
+        complain(VERB, "%s has %" PRIu64 " byte%s, and the list is for a file of %" PRIu64, file->path, file->size,
+                 plural(file->size), changes->size);
         return false;
     }
     if (!check_objects(changes, file) || !patch_file_read_through(file, &use, &checksum))

@@ -5,6 +5,7 @@
 #include "tools/support/json_write.h"
 #include "list.h"
 #include "version.h"
+#include "tools/support/plural.h"
 
 static void hex_of(const struct segue_site *site, char *text)
 {
@@ -157,10 +158,10 @@ void list_print(FILE *to, const struct patch_list *list, const char *path, enum 
     const char *from = list_segment_name(list->rewrite.from);
     struct printing printing = {to, list, detail};
     list_print_name(to, path);
-    fprintf(to, ": %" PRIu64 " %s: operands, %" PRIu64 " instructions for its base; not trusted %" PRIu64,
-            counts->accesses, from, counts->bases, counts->untrusted);
+    fprintf(to, ": %" PRIu64 " %s: operand%s, %" PRIu64 " instruction%s for its base; not trusted %" PRIu64,
+            counts->accesses, from, plural(counts->accesses), counts->bases, plural(counts->bases), counts->untrusted);
     if (counts->likely)
-        fprintf(to, " (%" PRIu64 " look real)", counts->likely);
+        fprintf(to, " (%" PRIu64 " look%s real)", counts->likely, counts->likely == 1 ? "s" : "");
     fprintf(to, "; loads of %s %" PRIu64 "; system calls %" PRIu64 "\n", from, counts->loads, counts->system_calls);
     for (size_t i = 0; i < list->object_count && detail != LIST_COUNTS; i++) {
         if (!list->objects[i].refusal)

@@ -66,8 +66,19 @@ static void take(const struct option_words *option, const char *value)
     }
 }
 
+static void check_exclusions(const struct option_words *option, uint64_t *met)
+{
+    const struct option_pair *pair = command_line_exclusion(&run_words, option->value, met);
+    if (pair)
+        report_misuse("--%s and --%s exclude each other%s%s; leave one of them out",
+                      command_line_option_name(&run_words, pair->one),
+                      command_line_option_name(&run_words, pair->other), pair->why ? ": " : "",
+                      pair->why ? pair->why : "");
+}
+
 int options_read(int argument_count, char **arguments)
 {
+    uint64_t met = 0;
     int at = 1;
     for (; at < argument_count && arguments[at][0] == '-' && arguments[at][1]; at++) {
         const char *name = arguments[at] + 2, *value = NULL;
@@ -88,6 +99,7 @@ int options_read(int argument_count, char **arguments)
                 report_misuse("--%s wants a value", option->name);
             value = arguments[at];
         }
+        check_exclusions(option, &met);
         take(option, value);
     }
     if (at >= argument_count)

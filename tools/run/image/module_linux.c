@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "patch/scan/unwind.h"
+#include "tools/support/plural.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/detours/code.h"
 #include "tools/run/host/lock.h"
@@ -181,8 +182,8 @@ static void rewrite_code(struct segue_code *code, int protection)
         system_call3(SYS_mprotect, (long)start, (long)(end - start), protection);
     count(&counters->sites_eager, rewriting.rewritten);
     count(&counters->untrusted, rewriting.untrusted);
-    report_event("code at %x, %d bytes: %d sites rewritten, %d not trusted", code->address, (int64_t)code->size,
-                 (int64_t)rewriting.rewritten, (int64_t)rewriting.untrusted);
+    report_event("code at %x, %d byte%s: %d site%s rewritten, %d not trusted", code->address, (int64_t)code->size,
+                 plural(code->size), (int64_t)rewriting.rewritten, plural(rewriting.rewritten), (int64_t)rewriting.untrusted);
 }
 
 /* What of the segment is code in this mapping, without its functions. */
