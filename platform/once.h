@@ -7,36 +7,40 @@
 #error "once.h is specific to Linux"
 #endif
 
-#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "platform/linux/call_x86_64.h"
+#include "platform/wait.h"
 
 /* All zero bytes: not done. */
 struct once {
     /* ONCE_DONE, or twice the number of the process one of whose threads is at it. */
-    uint64_t state;
+    uint32_t state;
+    /* Those who wait for that thread. */
+    uint32_t waiters;
 };
 
-#define ONCE_DONE UINT64_C(1)
+#define ONCE_DONE 1u
 
 /* Has `work` done, unless it is done. True if it is done when this returns. Not async-signal-safe; thread-safe. */
 static inline bool once(struct once *once, bool (*work)(void))
 {
-    uint64_t at_it = 2 * (uint64_t)system_call3(SYS_getpid, 0, 0, 0);
+    /* The kernel gives no number above 2^22 (PID_MAX_LIMIT). */
+    uint32_t at_it = 2 * (uint32_t)system_call3(SYS_getpid, 0, 0, 0);
     for (;;) {
-        uint64_t state = __atomic_load_n(&once->state, __ATOMIC_ACQUIRE);
+        uint32_t state = __atomic_load_n(&once->state, __ATOMIC_ACQUIRE);
         if (state == ONCE_DONE)
             return true;
         if (state == at_it) {
-            sched_yield();
+            wait_counted(&once->state, at_it, &once->waiters);
             continue;
         }
         if (!__atomic_compare_exchange_n(&once->state, &state, at_it, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             continue;
         bool done = work();
         __atomic_store_n(&once->state, done ? ONCE_DONE : 0, __ATOMIC_RELEASE);
+        wait_wake_counted(&once->state, &once->waiters);
         return done;
     }
 }

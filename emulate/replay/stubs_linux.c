@@ -34,11 +34,12 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "emulate/windows/views.h"
 #include "platform/linux/call_x86_64.h"
 #include "platform/once.h"
+#include "platform/wait.h"
 #include "replay.h"
 #include "stubs_layout.h"
-#include "emulate/windows/views.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u
@@ -79,6 +80,8 @@ struct memory {
     /* These belong to one process: their page is wiped in a child made by fork. */
     /* The view that can be executed; 0 until both are there, BEING_PLACED while it is put where it belongs. */
     uint64_t executable;
+    /* Those who wait while it is BEING_PLACED. */
+    uint32_t waiters;
     /* The system has said no, and is not asked again by every plan. */
     bool refused;
     _Alignas(PAGE) struct stub places[PLACES];
@@ -225,6 +228,12 @@ static void write_what_was_there(struct memory *present, uint64_t writable)
     }
 }
 
+/* The half of the word that tells BEING_PLACED from an address, which is a multiple of a page. */
+static const uint32_t *low_half(const uint64_t *word)
+{
+    return (const uint32_t *)(const void *)word;
+}
+
 /* Whoever loses a race waits for the winner, whom no signal interrupts. */
 static enum segue_status make_code(struct memory *present)
 {
@@ -241,12 +250,13 @@ static enum segue_status make_code(struct memory *present)
             write_what_was_there(present, views.second);
         was_made = true;
         __atomic_store_n(&present->executable, place_view(&views), __ATOMIC_RELEASE);
+        wait_wake_counted(low_half(&present->executable), &present->waiters);
     }
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
     if (!wins)
         unmap_views(&views);
     while (__atomic_load_n(&present->executable, __ATOMIC_ACQUIRE) == BEING_PLACED)
-        system_call3(SYS_sched_yield, 0, 0, 0);
+        wait_counted(low_half(&present->executable), (uint32_t)BEING_PLACED, &present->waiters);
     return executable_view() ? SEGUE_OK : SEGUE_UNSUPPORTED;
 }
 
@@ -310,8 +320,8 @@ bool stubs_ready(void)
 bool stubs_are_back(uint64_t rip)
 {
     uint64_t there = (uint64_t)(uintptr_t)stubs_region;
-    return region_is_taken && rip - there < CODE_SIZE && !executable_view() &&
-           make_code_unless_refused() == SEGUE_OK && executable_view() == there;
+    return region_is_taken && rip - there < CODE_SIZE && !executable_view() && make_code_unless_refused() == SEGUE_OK &&
+           executable_view() == there;
 }
 
 bool stubs_contain(uint64_t rip)

@@ -11,25 +11,27 @@
 
 #include <linux/membarrier.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "platform/asynchronous.h"
-#include "platform/linux/call_x86_64.h"
 #include "platform/forced.h"
 #include "platform/fork_lock.h"
+#include "platform/linux/call_x86_64.h"
 #include "platform/once.h"
 #include "platform/protection.h"
+#include "platform/wait.h"
 
 #define PAGE 4096u
 #define BREAKPOINT 0xcc
 /* Breakpoints that a thread may still be on its way from: it has been trapped, and its handler has not run yet. */
 #define RECENT 1024u
 #define ALIASES 64u
-/* How often a handler looks whether the lock has become free. Its holder makes three system calls. */
+/* How often a handler looks whether the lock has become free, and how long it sleeps then: the holder makes three
+ * system calls, and may have been preempted by this very thread. */
 #define PATIENCE 20000u
+#define SLEEP_NS 1000000l
 
 static struct {
     uint64_t base, size;
@@ -40,6 +42,10 @@ static struct fork_lock aliases_changing = FORK_LOCK_INITIALIZER;
 /* Held while a page stands open or a breakpoint stands; its holder has all asynchronous signals blocked. In a page of
  * its own, that the kernel wipes in a child made by fork: there the holder does not exist. */
 static uint32_t *lock;
+#define LOCK_FREE 0u
+#define LOCK_HELD 1u
+/* Somebody may sleep until it is free. */
+#define LOCK_AWAITED 2u
 /* The thread that has it for a fork, 0 if none has. Its own faults, in fork handlers of others, change code as ever. */
 static pthread_t forking;
 static unsigned forks_in_progress;
@@ -65,23 +71,41 @@ static bool is_held_for_our_fork(void)
            __atomic_load_n(&forking, __ATOMIC_RELAXED) == thread_name();
 }
 
+static bool take_awaited(void)
+{
+    return __atomic_exchange_n(lock, LOCK_AWAITED, __ATOMIC_ACQUIRE) == LOCK_FREE;
+}
+
+/* Whoever gets no further without the lock tries again: so no thread goes round without having slept. */
+static bool lock_try_sleeping(void)
+{
+    const struct timespec time = {.tv_nsec = SLEEP_NS};
+    if (take_awaited())
+        return true;
+    wait_timed(lock, LOCK_AWAITED, &time);
+    return take_awaited();
+}
+
 static bool lock_try(void)
 {
     if (is_held_for_our_fork())
         return true;
     for (unsigned i = 0; i < PATIENCE; i++) {
-        if (!__atomic_load_n(lock, __ATOMIC_RELAXED) && !__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
+        uint32_t expected = LOCK_FREE;
+        if (__atomic_load_n(lock, __ATOMIC_RELAXED) == LOCK_FREE &&
+            __atomic_compare_exchange_n(lock, &expected, LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             return true;
         __builtin_ia32_pause();
     }
-    return false;
+    return lock_try_sleeping();
 }
 
 static void lock_release(void)
 {
     if (is_held_for_our_fork())
         return;
-    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+    if (__atomic_exchange_n(lock, LOCK_FREE, __ATOMIC_RELEASE) == LOCK_AWAITED)
+        wait_wake(lock, 1);
 }
 
 /* For fork: no child begins with a page that stands open, or with a breakpoint in its code. Fork handlers of
@@ -94,7 +118,7 @@ static void lock_for_fork(void)
     fork_lock_before(&aliases_changing);
     asynchronous_block(&before);
     while (!lock_try())
-        sched_yield();
+        continue;
     if (!forks_in_progress)
         mask_before_fork = before;
     __atomic_store_n(&forking, thread_name(), __ATOMIC_RELAXED);
@@ -420,11 +444,28 @@ static bool is_of_the_program(uint64_t site)
            __atomic_load_n(&breakpoints, __ATOMIC_SEQ_CST) == before;
 }
 
+/* Back at the site while the breakpoint stands, the thread would be trapped again, and a real-time thread for ever: the
+ * one that changes the code has the lock, and may be the one that it has preempted. */
+static void await_change(void)
+{
+    const struct timespec time = {.tv_nsec = SLEEP_NS};
+    uint32_t held = LOCK_HELD;
+    for (unsigned i = 0; i < PATIENCE; i++) {
+        if (__atomic_load_n(&breakpoints, __ATOMIC_RELAXED) % 2 == 0)
+            return;
+        __builtin_ia32_pause();
+    }
+    if (__atomic_compare_exchange_n(lock, &held, LOCK_AWAITED, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+        held == LOCK_AWAITED)
+        wait_timed(lock, LOCK_AWAITED, &time);
+}
+
 bool poke_trap(uint64_t *rip)
 {
     uint64_t site = *rip - 1, count = (__atomic_load_n(&breakpoints, __ATOMIC_SEQ_CST) + 1) / 2;
     if (!is_recent(site, count) || is_of_the_program(site))
         return false;
+    await_change();
     *rip = site;
     return true;
 }

@@ -186,10 +186,9 @@ struct rewriting {
 static enum segue_status change(const struct rewriting *rewriting, const struct segue_site *site)
 {
     enum segue_status status = segment_change(rewriting->service, site, 0);
-    while (status == SEGUE_BUSY && rewriting->is_patient) {
-        system_call3(SYS_sched_yield, 0, 0, 0);
+    /* Whoever found it busy has slept. */
+    while (status == SEGUE_BUSY && rewriting->is_patient)
         status = segment_change(rewriting->service, site, 0);
-    }
     return status;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "platform/linux/call_x86_64.h"
+#include "platform/wait.h"
 
 /* Those that may change one signal's action at the same moment, and two more. A power of two, at most 31. */
 #define ENTRIES 8u
@@ -71,7 +72,7 @@ static uint32_t entry_take(int number)
         uint32_t used = __atomic_load_n(&signals[number].used, __ATOMIC_RELAXED) | FIRST;
         uint32_t index = (uint32_t)__builtin_ctz(~used);
         if (index >= ENTRIES)
-            system_call3(SYS_sched_yield, 0, 0, 0);
+            wait_a_moment();
         else if (!(__atomic_fetch_or(&signals[number].used, 1u << index, __ATOMIC_ACQUIRE) & (1u << index)))
             return index;
     }

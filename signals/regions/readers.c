@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "platform/linux/call_x86_64.h"
+#include "platform/wait.h"
 #include "signals/chain/action_linux_x86_64.h"
 #include "signals/handler/dispatch.h"
 #include "signals/threads/identity.h"
@@ -116,7 +117,7 @@ static void forget_ended(void)
         if (ticket && identity_is_gone(thread_of(ticket)))
             take_over(i, ticket);
     }
-    system_call3(SYS_sched_yield, 0, 0, 0);
+    wait_a_moment();
 }
 
 uint32_t readers_enter(const struct thread_mark *mark)
