@@ -38,7 +38,7 @@ static int unknown_verb(const char *name)
     char list[256] = "";
     for (size_t i = 0; i < VERB_COUNT; i++) {
         names[i] = verbs[i]->words->name;
-        snprintf(list + strlen(list), sizeof list - strlen(list), "\n  %s", names[i]);
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s %s", i ? "," : "", names[i]);
     }
     const char *near = suggest(name, names, VERB_COUNT + 1);
     if (near)

@@ -23,9 +23,14 @@ static json_t *example_json(const struct corpus_example *example)
     json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "bytes", hex, "hash", hash, "decoder",
                                corpus_party_names[example->party], "differs", corpus_difference_names[kind], "zydis",
                                example->zydis);
-    for (size_t i = 0; i < CORPUS_PARTIES; i++)
-        if (corpus_party_names[i] && i != CORPUS_SEGUE && example->parties[i][0])
-            json_object_set_new(object, corpus_party_names[i], json_string(example->parties[i]));
+    for (size_t i = 0; i < CORPUS_PARTIES; i++) {
+        if (!corpus_party_names[i] || i == CORPUS_SEGUE || !example->parties[i][0])
+            continue;
+        /* Another program's words. */
+        char *answer = quoted_name(example->parties[i]);
+        json_object_set_new(object, corpus_party_names[i], json_string(answer));
+        free(answer);
+    }
     return object;
 }
 

@@ -78,16 +78,25 @@ static bool add_other_rows(struct corpus_gathered *gathered)
     return true;
 }
 
-/* The file's first lines: where its rows come from. */
-static void describe(char *text, size_t size, const struct options *options, char **paths)
+/* The file's first lines, to be freed: where its rows come from. */
+static char *describe(const struct options *options, char **paths)
 {
-    int at = snprintf(text, size, "# Instruction bytes, x86-64, built by `segue corpus build`: %s%s.\n# origin:",
-                      options->all ? "every distinct instruction" : "a few of each form",
-                      options->generate ? ", generated encodings included" : "");
-    for (; *paths && at < (int)size; paths++)
-        at += snprintf(text + at, size - (size_t)at, " %s", strrchr(*paths, '/') ? strrchr(*paths, '/') + 1 : *paths);
-    if (at < (int)size - 32)
-        snprintf(text + at, size - (size_t)at, "%s\n", options->generate ? " the generator" : "");
+    char *text;
+    size_t length;
+    FILE *to = open_memstream(&text, &length);
+    if (!to)
+        abort();
+    fprintf(to, "# Instruction bytes, x86-64, built by `segue corpus build`: %s%s.\n# origin:",
+            options->all ? "every distinct instruction" : "a few of each form",
+            options->generate ? ", generated encodings included" : "");
+    for (; *paths; paths++) {
+        putc(' ', to);
+        print_name(to, strrchr(*paths, '/') ? strrchr(*paths, '/') + 1 : *paths);
+    }
+    fprintf(to, "%s\n", options->generate ? " the generator" : "");
+    if (fclose(to) != 0)
+        abort();
+    return text;
 }
 
 static bool gather_all(const struct options *options, char **paths, struct corpus_gathered *gathered)
@@ -104,9 +113,8 @@ static bool gather_all(const struct options *options, char **paths, struct corpu
 static int build(const struct options *options, char **paths)
 {
     struct corpus_gathered gathered = {.all = options->all, .forms.most = options->per_form};
-    char header[4096];
+    char *header = describe(options, paths);
     int code = EXIT_FAILED;
-    describe(header, sizeof header, options, paths);
     if (gather_all(options, paths, &gathered)) {
         corpus_rows_sort(&gathered.rows);
         if (corpus_rows_write(&gathered.rows, options->out, header)) {
@@ -123,6 +131,7 @@ static int build(const struct options *options, char **paths)
     for (size_t i = 0; i < elf_count; i++)
         corpus_elf_close(&elfs[i]);
     free(elfs);
+    free(header);
     corpus_rows_free(&other_rows);
     corpus_gathered_free(&gathered);
     return code;

@@ -151,8 +151,11 @@ static bool add_circumstances(json_t *report, const struct options *options, cha
     snprintf(referee, sizeof referee, check->referee == CORPUS_REFEREE_DISPUTED ? "%s and one in %u" : "%s",
              referee_names[check->referee], check->share);
     json_t *inputs = json_array();
-    for (; *paths; paths++)
-        json_array_append_new(inputs, json_string(strrchr(*paths, '/') ? strrchr(*paths, '/') + 1 : *paths));
+    for (; *paths; paths++) {
+        char *name = quoted_name(strrchr(*paths, '/') ? strrchr(*paths, '/') + 1 : *paths);
+        json_array_append_new(inputs, json_string(name));
+        free(name);
+    }
     json_object_set_new(report, "inputs", inputs);
     json_object_set_new(report, "versions",
                         json_pack("{s:s, s:s, s:s}", "zydis", zydis, "capstone", capstone, "objdump", objdump));

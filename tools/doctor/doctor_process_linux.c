@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/support/message.h"
+
 static const struct {
     const char *name;
     int number;
@@ -75,12 +77,15 @@ static void tell_library(long process, const char *what, const char *library, co
 {
     char found[4096];
     int status = find_library(process, library, found, sizeof found);
-    if (status == 0)
-        printf("%-22s yes  %s%s\n", what, found, is_there);
-    else if (status == ENOENT)
+    if (status == 0) {
+        printf("%-22s yes  ", what);
+        print_name(stdout, found);
+        puts(is_there);
+    } else if (status == ENOENT) {
         printf("%-22s no   %s\n", what, is_not);
-    else
+    } else {
         printf("%-22s ?    its mappings cannot be read: %s\n", what, strerror(status));
+    }
 }
 
 static void tell_libraries(long process)
@@ -119,8 +124,9 @@ static unsigned tell_blocking(long process)
             if (!has(status.blocked, taken[i].number))
                 continue;
             count++;
-            printf("thread %-15.200s no   %s blocks %s: the kernel kills it at a fault, stepped or not\n",
-                   entry->d_name, status.name, taken[i].name);
+            printf("thread %-15.200s no   ", entry->d_name);
+            print_name(stdout, status.name);
+            printf(" blocks %s: the kernel kills it at a fault, stepped or not\n", taken[i].name);
         }
     }
     if (tasks)
@@ -135,7 +141,9 @@ int doctor_process(long process)
     snprintf(path, sizeof path, "/proc/%ld/status", process);
     if (!read_status(path, &status))
         return errno;
-    printf("process                     %ld, %s\n", process, status.name);
+    printf("process                     %ld, ", process);
+    print_name(stdout, status.name);
+    putchar('\n');
     tell_libraries(process);
     tell_actions(&status);
     if (tell_blocking(process) == 0)

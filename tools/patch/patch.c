@@ -178,7 +178,7 @@ static int use_list(const struct patch_options *options, struct patch_file *file
     bool done = patch_take_back(file, &changes, &output);
     progress_end();
     if (done) {
-        list_print_name(stdout, file->path);
+        print_name(stdout, file->path);
         printf(": %zu site%s %s\n", changes.count, plural(changes.count),
                options->revert ? "taken back" : "as in the list");
     }

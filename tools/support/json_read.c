@@ -1,11 +1,17 @@
 /* json_read.c: JSON read token by token.
  *
- * SOURCES: RFC 8259. */
+ * The command has jansson, too, which makes a tree of the whole input: a list of a few million sites would take gigabytes
+ * of memory. It reads no stream of tokens, and so it serves tests/tools/json_read.c as the judge of this file instead.
+ *
+ * SOURCES: RFC 8259, all of it but what its section 9 leaves open: objects and arrays nest to JSON_DEPTH_MOST, numbers
+ * that are no 64-bit integers are passed over, and an escape must name a character (no half of a surrogate pair). */
 #include "json_read.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "quote.h"
 
 static enum json_token say(struct json_reader *json, const char *wrong)
 {
@@ -40,18 +46,41 @@ static void add_to_text(struct json_reader *json, size_t *length, unsigned byte)
 
 static void add_character(struct json_reader *json, size_t *length, unsigned code)
 {
-    if (code < 0x80) {
+    if (code < 0x80 && code != 0) {
         add_to_text(json, length, code);
     } else if (code < 0x800) {
+        /* Zero as two bytes that are no UTF-8: the text goes on, and equals no other. */
         add_to_text(json, length, 0xc0 | code >> 6);
         add_to_text(json, length, 0x80 | (code & 0x3f));
-    } else {
+    } else if (code < 0x10000) {
         add_to_text(json, length, 0xe0 | code >> 12);
+        add_to_text(json, length, 0x80 | (code >> 6 & 0x3f));
+        add_to_text(json, length, 0x80 | (code & 0x3f));
+    } else {
+        add_to_text(json, length, 0xf0 | code >> 18);
+        add_to_text(json, length, 0x80 | (code >> 12 & 0x3f));
         add_to_text(json, length, 0x80 | (code >> 6 & 0x3f));
         add_to_text(json, length, 0x80 | (code & 0x3f));
     }
 }
 
+static bool read_four_digits(struct json_reader *json, unsigned *code)
+{
+    *code = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        int byte = next_byte(json);
+        if (byte >= '0' && byte <= '9')
+            byte -= '0';
+        else if ((byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F'))
+            byte = (byte | 0x20) - 'a' + 10;
+        else
+            return false;
+        *code = *code * 16 + (unsigned)byte;
+    }
+    return true;
+}
+
+/* Behind a backslash. */
 static bool read_escape(struct json_reader *json, size_t *length)
 {
     static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
@@ -61,19 +90,33 @@ static bool read_escape(struct json_reader *json, size_t *length)
         add_to_text(json, length, (unsigned char)meanings[letter - letters]);
         return true;
     }
-    unsigned code = 0;
-    if (byte != 'u')
+    unsigned code, low;
+    if (byte != 'u' || !read_four_digits(json, &code) || (code >= 0xdc00 && code <= 0xdfff))
         return false;
-    for (unsigned i = 0; i < 4; i++) {
-        static const char digits[] = "0123456789abcdef";
-        byte = next_byte(json);
-        const char *digit = byte > 0 ? strchr(digits, byte | 0x20) : NULL;
-        if (!digit)
+    if (code >= 0xd800 && code <= 0xdbff) {
+        if (next_byte(json) != '\\' || next_byte(json) != 'u' || !read_four_digits(json, &low) || low < 0xdc00 ||
+            low > 0xdfff)
             return false;
-        code = code * 16 + (unsigned)(digit - digits);
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
     }
     add_character(json, length, code);
-    return code != 0;
+    return true;
+}
+
+/* A character of more than one byte, of which the first was read. */
+static bool read_character(struct json_reader *json, size_t *length, int first)
+{
+    unsigned char bytes[5] = {(unsigned char)first};
+    size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    for (size_t i = 1; i < size; i++) {
+        int byte = next_byte(json);
+        if ((byte & 0xc0) != 0x80 || byte == EOF)
+            return false;
+        bytes[i] = (unsigned char)byte;
+    }
+    for (size_t i = 0; i < size; i++)
+        add_to_text(json, length, bytes[i]);
+    return utf8_size(bytes) == size;
 }
 
 static enum json_token read_text(struct json_reader *json, enum json_token token)
@@ -81,61 +124,98 @@ static enum json_token read_text(struct json_reader *json, enum json_token token
     size_t length = 0;
     int byte;
     while ((byte = next_byte(json)) != '"') {
-        if (byte == EOF || byte < 0x20)
+        if (byte == EOF)
             return say(json, "a text does not end");
-        if (byte != '\\')
-            add_to_text(json, &length, (unsigned)byte);
-        else if (!read_escape(json, &length))
+        if (byte < 0x20)
+            return say(json, "a text holds a control character that is not escaped");
+        if (byte == '\\' && !read_escape(json, &length))
             return say(json, "a text has an escape that is none");
+        if (byte >= 0x80 && !read_character(json, &length, byte))
+            return say(json, "a text is no UTF-8");
+        if (byte < 0x80 && byte != '\\')
+            add_to_text(json, &length, (unsigned)byte);
     }
     json->text[length] = 0;
     return token;
 }
 
-/* --- Numbers and words. --- */
+/* --- Numbers and words. What follows them is the next token's. --- */
 
-/* The letters, digits and signs from `first` on. */
-static bool read_plain(struct json_reader *json, int first)
+static void put_back(struct json_reader *json, int byte)
 {
-    size_t length = 0;
-    int byte = first;
-    while ((byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == 'E' || byte == '+' || byte == '-' ||
-           byte == '.') {
-        if (length == 64)
-            return false;
-        json->text[length++] = (char)byte;
-        byte = getc(json->from);
-    }
-    if (byte != EOF)
-        ungetc(byte, json->from);
-    json->text[length] = 0;
-    return length > 0;
+    if (byte == EOF)
+        return;
+    json->line -= byte == '\n';
+    ungetc(byte, json->from);
 }
 
-static enum json_token read_number(struct json_reader *json)
+/* Takes digits from *byte on, which becomes the byte behind them. False if there is none. */
+static bool read_digits(struct json_reader *json, size_t *length, int *byte)
 {
-    char *end;
-    const char *digits = json->text + (json->text[0] == '-');
-    if (*digits < '0' || *digits > '9' || (digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9'))
-        return say(json, "a number is none");
+    bool has_some = false;
+    for (; *byte >= '0' && *byte <= '9'; *byte = next_byte(json)) {
+        add_to_text(json, length, (unsigned)*byte);
+        has_some = true;
+    }
+    return has_some;
+}
+
+static enum json_token read_number(struct json_reader *json, int byte)
+{
+    size_t length = 0;
+    json->is_integer = true;
+    if (byte == '-') {
+        add_to_text(json, &length, '-');
+        byte = next_byte(json);
+    }
+    size_t sign = length;
+    if (!read_digits(json, &length, &byte))
+        return say(json, "a number has no digits");
+    if (length > sign + 1 && json->text[sign] == '0')
+        return say(json, "a number begins with a zero too many");
+    json->text[length] = 0;
+    if (byte == '.') {
+        json->is_integer = false;
+        byte = next_byte(json);
+        if (!read_digits(json, &length, &byte))
+            return say(json, "a number has no digits behind its point");
+    }
+    if (byte == 'e' || byte == 'E') {
+        json->is_integer = false;
+        byte = next_byte(json);
+        if (byte == '+' || byte == '-')
+            byte = next_byte(json);
+        if (!read_digits(json, &length, &byte))
+            return say(json, "a number has no digits in its exponent");
+    }
+    put_back(json, byte);
     errno = 0;
-    json->number = strtoll(json->text, &end, 10);
-    json->is_integer = !*end && errno == 0;
-    if (!*end)
-        return JSON_NUMBER;
-    strtod(json->text, &end);
-    return *end ? say(json, "a number is none") : JSON_NUMBER;
+    json->number = strtoll(json->text, NULL, 10);
+    json->is_integer &= errno == 0;
+    return JSON_NUMBER;
+}
+
+static enum json_token read_word(struct json_reader *json, int byte)
+{
+    static const char *const words[] = {"true", "false", "null"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (byte != words[i][0])
+            continue;
+        const char *letter = words[i];
+        while (*letter && byte == *letter) {
+            letter++;
+            byte = next_byte(json);
+        }
+        put_back(json, byte);
+        strcpy(json->text, words[i]);
+        return *letter ? say(json, "a value is missing") : JSON_WORD;
+    }
+    return say(json, "a value is missing");
 }
 
 static enum json_token read_value(struct json_reader *json, int byte)
 {
-    if (!read_plain(json, byte))
-        return say(json, "a value is missing");
-    if (byte == '-' || (byte >= '0' && byte <= '9'))
-        return read_number(json);
-    bool is_word =
-        strcmp(json->text, "true") == 0 || strcmp(json->text, "false") == 0 || strcmp(json->text, "null") == 0;
-    return is_word ? JSON_WORD : say(json, "a value is missing");
+    return byte == '-' || (byte >= '0' && byte <= '9') ? read_number(json, byte) : read_word(json, byte);
 }
 
 /* --- What comes after what. --- */

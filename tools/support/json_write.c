@@ -1,9 +1,11 @@
 /* json_write.c: JSON written as it comes.
  *
- * SOURCES: RFC 8259 (JSON), RFC 3629 (UTF-8: what is none). */
+ * SOURCES: RFC 8259. */
 #include "json_write.h"
 
 #include <string.h>
+
+#include "quote.h"
 
 static void begin_value(struct json_writer *json, const char *name)
 {
@@ -39,34 +41,11 @@ void json_number(struct json_writer *json, const char *name, int64_t number)
     fprintf(json->to, "%lld", (long long)number);
 }
 
-/* How many bytes the character at `at` has; 0 if it is no UTF-8. The text ends with a zero. */
-static size_t character_size(const unsigned char *at)
-{
-    static const struct {
-        unsigned char first, last, second_first, second_last, size;
-    } forms[] = {
-        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        if (at[0] < forms[i].first || at[0] > forms[i].last)
-            continue;
-        if (forms[i].size > 1 && (at[1] < forms[i].second_first || at[1] > forms[i].second_last))
-            return 0;
-        for (size_t more = 2; more < forms[i].size; more++)
-            if ((at[more] & 0xc0) != 0x80)
-                return 0;
-        return forms[i].size;
-    }
-    return 0;
-}
-
 static void put_text(FILE *to, const char *text)
 {
     putc('"', to);
     for (const unsigned char *at = (const unsigned char *)text; *at;) {
-        size_t size = character_size(at);
+        size_t size = utf8_size(at);
         if (size == 0)
             fprintf(to, "\\\\x%02x", *at);
         else if (*at == '"' || *at == '\\')
@@ -93,7 +72,7 @@ static bool is_utf8(const char *bytes)
 {
     size_t size;
     for (const unsigned char *at = (const unsigned char *)bytes; *at; at += size)
-        if ((size = character_size(at)) == 0)
+        if ((size = utf8_size(at)) == 0)
             return false;
     return true;
 }

@@ -1,7 +1,6 @@
 /* message.c: messages go to standard error, after all that was printed before them. */
 #include "message.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -10,14 +9,114 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "quote.h"
 #include "verb.h"
 
-/* Names of files and the like are quoted as they are, but for what a terminal would take for a command. */
-static void put_harmless(FILE *out, const char *text)
+void print_name(FILE *to, const char *name)
 {
-    for (; *text; text++)
-        fprintf(out, iscntrl((unsigned char)*text) && *text != '\n' && *text != '\t' ? "\\x%02x" : "%c",
-                (unsigned char)*text);
+    char piece[QUOTE_PIECE];
+    if (!quote_is_needed(name)) {
+        fputs(name, to);
+        return;
+    }
+    fputs(QUOTE_BEGIN, to);
+    while (*name) {
+        size_t size = quote_next(&name, piece);
+        fwrite(piece, 1, size, to);
+    }
+    fputs(QUOTE_END, to);
+}
+
+char *quoted_name(const char *name)
+{
+    char *text;
+    size_t length;
+    FILE *to = open_memstream(&text, &length);
+    if (!to)
+        abort();
+    print_name(to, name);
+    if (fclose(to) != 0)
+        abort();
+    return text;
+}
+
+/* A directive of a format: where it ends, its conversion, and the length that the conversion is given. */
+struct directive {
+    char text[16], conversion, length;
+};
+
+static const char *read_directive(const char *format, struct directive *directive)
+{
+    size_t size = 1 + strspn(format + 1, "-+ #0123456789.*");
+    size_t length = strspn(format + size, "hljz");
+    directive->length = length ? format[size] : 0;
+    size += length;
+    directive->conversion = format[size++];
+    if (size >= sizeof directive->text)
+        abort();
+    memcpy(directive->text, format, size);
+    directive->text[size] = 0;
+    return format + size;
+}
+
+/* A text, of which a precision may take a part. */
+static void put_text(FILE *out, const struct directive *directive, va_list *arguments)
+{
+    int most = strcmp(directive->text, "%.*s") == 0 ? va_arg(*arguments, int) : -1;
+    if (most < 0 && strcmp(directive->text, "%s") != 0)
+        abort();
+    const char *text = va_arg(*arguments, const char *);
+    char *part = !text ? strdup("(null)") : most < 0 ? strdup(text) : strndup(text, (size_t)most);
+    if (!part)
+        abort();
+    print_name(out, part);
+    free(part);
+}
+
+static void put_integer(FILE *out, const struct directive *directive, va_list *arguments)
+{
+    switch (directive->length) {
+    case 'l':
+    case 'j':
+    case 'z':
+        _Static_assert(sizeof(long) == 8 && sizeof(long long) == 8 && sizeof(size_t) == 8, "all are read as one type");
+        fprintf(out, directive->text, va_arg(*arguments, long));
+        break;
+    default:
+        fprintf(out, directive->text, va_arg(*arguments, int));
+    }
+}
+
+/* As vfprintf, but that each text is quoted which a name could have brought line breaks or commands into. */
+static void put_message(FILE *out, const char *format, va_list *arguments)
+{
+    while (*format) {
+        size_t plain = strcspn(format, "%");
+        fwrite(format, 1, plain, out);
+        format += plain;
+        struct directive directive;
+        if (!*format)
+            return;
+        format = read_directive(format, &directive);
+        switch (directive.conversion) {
+        case '%':
+            fputc('%', out);
+            break;
+        case 's':
+            put_text(out, &directive, arguments);
+            break;
+        case 'f':
+            fprintf(out, directive.text, va_arg(*arguments, double));
+            break;
+        case 'd':
+        case 'u':
+        case 'x':
+            put_integer(out, &directive, arguments);
+            break;
+        default:
+            abort();
+        }
+    }
 }
 
 /* By one call of the kernel, so that the messages of several threads and processes do not mix. */
@@ -43,23 +142,22 @@ void message_bar_stands(bool stands)
 }
 
 /* `hint`: whether to say where help is to be found. */
-static void message(const char *verb, bool hint, const char *format, va_list arguments)
+static void message(const char *verb, bool hint, const char *format, va_list *arguments)
 {
-    char *text, *whole;
+    char *whole;
     size_t length;
     FILE *out = open_memstream(&whole, &length);
-    if (!out || vasprintf(&text, format, arguments) < 0)
+    if (!out)
         abort();
     if (atomic_exchange(&bar_stands, false))
         fputs("\r\033[K", out);
     fprintf(out, verb ? "segue %s: " : "segue: ", verb);
-    put_harmless(out, text);
+    put_message(out, format, arguments);
     fputc('\n', out);
     if (hint)
         fprintf(out, "Try: segue help%s%.*s\n", verb ? " " : "", verb ? (int)strcspn(verb, " ") : 0, verb ? verb : "");
     fclose(out);
     write_whole(whole, length);
-    free(text);
     free(whole);
 }
 
@@ -67,7 +165,7 @@ void complain(const char *verb, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    message(verb, false, format, arguments);
+    message(verb, false, format, &arguments);
     va_end(arguments);
 }
 
@@ -78,7 +176,7 @@ void complain_once(const char *verb, const char *format, ...)
     if (atomic_flag_test_and_set(&said))
         return;
     va_start(arguments, format);
-    message(verb, false, format, arguments);
+    message(verb, false, format, &arguments);
     va_end(arguments);
 }
 
@@ -86,7 +184,7 @@ int misuse(const char *verb, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    message(verb, true, format, arguments);
+    message(verb, true, format, &arguments);
     va_end(arguments);
     return EXIT_USAGE;
 }

@@ -3,8 +3,16 @@
 #define SEGUE_TOOLS_MESSAGE_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
-/* Prints "segue VERB: MESSAGE". `verb` may be NULL. */
+/* Prints a name of any bytes as all verbs and messages do: quoted if it has to be (quote.h). */
+void print_name(FILE *to, const char *name);
+
+/* The same as a text, to be freed. */
+char *quoted_name(const char *name);
+
+/* Prints "segue VERB: MESSAGE". `verb` may be NULL. Texts that the format takes (%s, %.*s) are quoted as by print_name:
+ * line breaks stand in the format alone. Else it may have integers and %f. */
 __attribute__((format(printf, 2, 3))) void complain(const char *verb, const char *format, ...);
 
 /* As complain, and then never again in this process: of many threads that fail together, the first tells why. */

@@ -85,7 +85,4 @@ enum list_detail {
 
 void list_print(FILE *to, const struct patch_list *list, const char *path, enum list_detail detail);
 
-/* A file's or member's name as it is, but for what a terminal would take for a command. */
-void list_print_name(FILE *to, const char *name);
-
 #endif

@@ -5,6 +5,7 @@
 #include "tools/support/json_write.h"
 #include "list.h"
 #include "version.h"
+#include "tools/support/message.h"
 #include "tools/support/plural.h"
 
 static void hex_of(const struct segue_site *site, char *text)
@@ -118,17 +119,6 @@ bool list_write_json(FILE *to, const struct patch_list *list, const char *path, 
 
 /* --- Words. --- */
 
-void list_print_name(FILE *to, const char *name)
-{
-    for (; *name; name++) {
-        unsigned char byte = (unsigned char)*name;
-        if (byte < 0x20 || byte == 0x7f)
-            fprintf(to, "\\x%02x", byte);
-        else
-            putc(byte, to);
-    }
-}
-
 struct printing {
     FILE *to;
     const struct patch_list *list;
@@ -145,7 +135,7 @@ static bool print_site(void *context, const struct file_site *site)
     hex_of(&site->site, hex);
     fputs("  ", printing->to);
     if (member) {
-        list_print_name(printing->to, member);
+        print_name(printing->to, member);
         putc(':', printing->to);
     }
     fprintf(printing->to, "0x%" PRIx64 "  %s  %s\n", site->site.address, hex, list_reason(site));
@@ -157,7 +147,7 @@ void list_print(FILE *to, const struct patch_list *list, const char *path, enum 
     const struct patch_counts *counts = &list->counts;
     const char *from = list_segment_name(list->rewrite.from);
     struct printing printing = {to, list, detail};
-    list_print_name(to, path);
+    print_name(to, path);
     fprintf(to, ": %" PRIu64 " %s: operand%s, %" PRIu64 " instruction%s for its base; not trusted %" PRIu64,
             counts->accesses, from, plural(counts->accesses), counts->bases, plural(counts->bases), counts->untrusted);
     if (counts->likely)
@@ -167,7 +157,7 @@ void list_print(FILE *to, const struct patch_list *list, const char *path, enum 
         if (!list->objects[i].refusal)
             continue;
         fputs("  ", to);
-        list_print_name(to, list->objects[i].member);
+        print_name(to, list->objects[i].member);
         fprintf(to, " is left as it is: %s\n", list->objects[i].refusal);
     }
     if (detail != LIST_COUNTS)

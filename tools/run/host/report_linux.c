@@ -12,6 +12,7 @@
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/syscalls/descriptor.h"
 #include "tools/run/signals/registers.h"
+#include "tools/support/quote.h"
 #include "settings.h"
 
 #define LINE 512
@@ -42,6 +43,23 @@ static void add_string(struct text *text, const char *string)
         add_character(text, *string++);
 }
 
+/* As print_name of the other verbs does. */
+static void add_name(struct text *text, const char *name)
+{
+    char piece[QUOTE_PIECE];
+    if (!name || !quote_is_needed(name)) {
+        add_string(text, name);
+        return;
+    }
+    add_string(text, QUOTE_BEGIN);
+    while (*name) {
+        size_t size = quote_next(&name, piece);
+        for (size_t i = 0; i < size; i++)
+            add_character(text, piece[i]);
+    }
+    add_string(text, QUOTE_END);
+}
+
 static void add_number(struct text *text, uint64_t number, unsigned base)
 {
     char digits[24];
@@ -69,7 +87,7 @@ static void add_format(struct text *text, const char *format, va_list arguments)
         }
         switch (*++format) {
         case 's':
-            add_string(text, va_arg(arguments, const char *));
+            add_name(text, va_arg(arguments, const char *));
             break;
         case 'x':
             add_string(text, "0x");
