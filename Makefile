@@ -1,5 +1,6 @@
 # Thin front to meson: sets up what is missing, configures once, builds, and goes.
-#   make run | test | bench | install | clean     BUILD=build  CC=gcc|clang  SANITIZE=address,undefined  TESTS='step handler'
+#   make run | check | test | bench | install | clean   BUILD=build  CC=gcc|clang  SANITIZE=address,undefined
+#                                                 TESTS='step handler'  SUITES='decode emulate'
 #   make test-hardened                            as Debian builds packages
 #   make test-long                                SHARD=I/N  STATES=10000  LOADS=10000000
 #   make test-machines                            MACHINES='no-xsave max'
@@ -13,7 +14,7 @@ SHARD ?= 0/1
 STATES ?= 10000
 LOADS ?= 10000000
 
-.PHONY: all deps configure run test test-hardened test-long test-machines bench install clean
+.PHONY: all deps configure run check test test-hardened test-sanitize test-long test-machines bench install clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -31,22 +32,29 @@ run: all
 	$(BUILD)/tools/segue demo sqlite
 	./examples/taken_away.sh $(BUILD)/tools/segue
 
-test: all
-	./tests/support/run.sh $(BUILD) $(TESTS)
+# The fast loop: under a minute on two processors.
+check: all
+	./tests/support/run.sh $(BUILD) --suite quick
 
-# As Debian builds its packages: hardened, fortified, link-time optimised. Without the two longest tests, of every row of the
-# corpus: they run the library's own objects, which are compiled with the same flags but for these in every build.
+test: all
+	./tests/support/run.sh $(BUILD) $(SUITES:%=--suite %) $(TESTS)
+
+# As Debian builds its packages: hardened, fortified, link-time optimised.
 test-hardened: deps
 	@test -f build-hardened/build.ninja || CC=$(CC) ./tools/build/hardened.sh build-hardened
 	ninja -C build-hardened
-	WITHOUT="differential_rows_of_code differential_rows_generated" ./tests/support/run.sh build-hardened $(TESTS)
+	./tests/support/run.sh build-hardened $(if $(TESTS),$(TESTS),--suite hardened)
+
+# What shows something of its own under sanitizers.
+test-sanitize:
+	$(MAKE) test BUILD=build-sanitize SANITIZE=address,undefined SUITES=sanitize
 
 # Every row of the corpus, stepped and run by the processor from so many states. What is killed goes on where it was;
 # shards may run anywhere. Before that the tests that are too long for `make test`.
 test-long: all
-	$(BUILD)/tests/long_strings
-	SEGUE_TEST_LOADS=$(LOADS) $(BUILD)/tests/test_verdicts
-	$(BUILD)/tests/differential --rows corpus/data/debian.hex.xz --rows corpus/data/generated.hex.xz --per-row $(STATES) \
+	$(BUILD)/tests/emulate/long_strings
+	SEGUE_TEST_LOADS=$(LOADS) $(BUILD)/tests/signals/test_verdicts
+	$(BUILD)/tests/differential/differential --rows corpus/data/debian.hex.xz --rows corpus/data/generated.hex.xz --per-row $(STATES) \
 	    --shard $(SHARD) --progress $(BUILD)/test-long-$(STATES)-$(subst /,-of-,$(SHARD))
 
 # The tests on other kernels and processors, emulated (tests/machines).

@@ -41,7 +41,7 @@ libraries_of() {
 
 # A file system in memory: busybox, the tests, and what they are linked with.
 pack() {
-    local root=$work/root name seconds arguments library
+    local root=$work/root name seconds arguments library program
     rm -rf "$root"
     mkdir -p "$root"/{bin,proc,sys,dev,tmp,lib,lib64,tests}
     cp /bin/busybox "$root/bin/busybox"
@@ -54,9 +54,10 @@ pack() {
         echo "$name $seconds $arguments"
     done <"$here/tests.txt" >"$root/tests.txt"
     while read -r name seconds arguments; do
-        [ -x "$build/tests/test_$name" ] || die "there is no test $name in $build; build it first"
-        cp "$build/tests/test_$name" "$root/tests/$name"
-        libraries_of "$build/tests/test_$name"
+        program=$(find "$build/tests" -name "test_$name" -type f)
+        [ -x "$program" ] || die "there is no test $name in $build; build it first"
+        cp "$program" "$root/tests/$name"
+        libraries_of "$program"
     done <"$root/tests.txt" | sort -u >"$work/libraries"
     # The C library loads it when a thread is ended.
     cc -print-file-name=libgcc_s.so.1 >>"$work/libraries"

@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 cat > "$work/meson.build" << 'END'
 project('names')
 test('good', find_program('true'))
-test('bad', find_program('false'))
+test('bad', find_program('false'), suite: 'wrong')
 END
 meson setup "$work/build" "$work" > "$work/log" 2>&1
 check "configures" 0 $?
@@ -25,6 +25,9 @@ check "a name that no test has is an error" "1 0" "$(outcome goood)"
 check "which is told" yes "$(grep -q 'has no test named goood' "$work/said" && echo yes)"
 check "also among others" "1 0" "$(outcome good goood)"
 check "without names all are run" "1 2" "$(outcome)"
-check "but those that are left out" "0 1" "$(WITHOUT=bad outcome)"
+check "those of a suite" "1 1" "$(outcome --suite wrong)"
+check "all but those of a suite" "0 1" "$(outcome --no-suite wrong)"
+check "a suite and names of it" "1 1" "$(outcome --suite wrong bad)"
+check "a misspelled name after a suite" "1 0" "$(outcome --suite wrong baad)"
 
 check_end

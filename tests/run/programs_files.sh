@@ -3,7 +3,7 @@
 # time. Sources and scripts are those of programs/.
 set -euo pipefail
 
-cp "$(dirname "$(realpath "$0")")"/programs/* .
+cp "$(dirname "$(realpath "$0")")"/../programs/* .
 
 awk 'BEGIN { for (i = 1; i <= 2000; i++) printf "line %d of the text, %d\n", i, (i * 7919) % 1000 }' >text
 awk 'BEGIN { for (i = 1; i <= 300; i++) print "key" i % 13, (i * 104729) % 997 }' >numbers

@@ -1,22 +1,21 @@
 #!/bin/sh
 # run.sh BUILD [TEST...]: runs every test of a build, or those that are named, and closes with one line that counts them.
 # A name that no test has is an error, and nothing is run: meson leaves it out without a word.
-# WITHOUT, in the environment: the names of tests that are left out where none is named.
+# Meson's own options may stand before the names: --suite quick.
 set -u
 build=$1
 shift
 names() {
     meson test -C "$build" --no-rebuild --list 2>/dev/null | sed 's/.* //'
 }
-if [ $# -eq 0 ] && [ -n "${WITHOUT:-}" ]; then
-    left_out=$(echo "$WITHOUT" | tr ' ' '|')
-    # shellcheck disable=SC2046
-    set -- $(names | grep -vxE "$left_out")
-elif [ $# -gt 0 ]; then
+if [ $# -gt 0 ]; then
     unknown=$(known=$(names)
+        value=
         for name; do
+            [ -z "$value" ] || { value=; continue; }
             case $name in
-            -*) break ;; # meson's own options, and their values
+            --suite | --no-suite) value=1 ;;
+            -*) break ;; # meson's other options, and their values
             *[*?:]*) ;;
             *) echo "$known" | grep -qxF -e "$name" || echo "$name" ;;
             esac
