@@ -4,7 +4,9 @@
 #   make test-hardened                            as Debian builds packages
 #   make test-long                                SHARD=I/N  STATES=10000  LOADS=10000000
 #   make test-machines                            MACHINES='no-xsave max'
+#   DEPS: the sets of packages that are installed first (tools/deps); `none` installs nothing
 BUILD ?= build
+DEPS ?= test
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -18,8 +20,11 @@ LOADS ?= 10000000
 all: configure
 	ninja -C $(BUILD)
 
+# Installs these sets.
+install-sets = $(if $(filter none,$(DEPS)),:,./tools/deps.sh $(1))
+
 deps:
-	@./tools/deps.sh
+	@$(call install-sets,$(DEPS))
 
 configure: deps
 	@test -f $(BUILD)/build.ninja || \
@@ -59,7 +64,7 @@ test-long: all
 
 # The tests on other kernels and processors, emulated (tests/machines).
 test-machines: all
-	@./tools/deps.sh tests/machines/deps.txt
+	@$(call install-sets,machines)
 	./tests/machines/machines.sh $(BUILD) $(MACHINES)
 
 bench: all
