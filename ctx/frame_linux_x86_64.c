@@ -35,9 +35,6 @@
 #define FIRST_EXTENDED 2
 #define COMPONENTS 63
 
-#define FLAG_DIRECTION 0x400
-#define FLAG_ALIGNMENT 0x40000
-
 struct software_bytes {
     uint32_t magic, extended_size;
     uint64_t features;

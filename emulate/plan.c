@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include "decode/accesses/accesses.h"
+#include "decode/x86/flags.h"
 #include "platform/forced.h"
 #include "emulate/engines/engines.h"
 #include "pieces.h"
@@ -11,7 +12,6 @@
 
 /* Of an address with four levels of paging, less the sign; with five, what lies between is refused, too. */
 #define CANONICAL_BITS 47
-#define FLAG_ALIGNMENT_CHECK UINT64_C(0x40000)
 
 static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)
 {
@@ -259,7 +259,7 @@ static bool checks_alignment_late(const struct segue_plan *plan, const struct se
     misaligned |= plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER;
     /* A far pointer, and several words as one, are more accesses than one to the processor. */
     bool several = plan->access_count > 1 || plan->accesses[0].size > 8 || plan->accesses[0].size == 6;
-    return several && misaligned && (regs->rflags & FLAG_ALIGNMENT_CHECK);
+    return several && misaligned && (regs->rflags & FLAG_ALIGNMENT);
 }
 
 static const char *engine_refusal(struct segue_plan *plan, const struct segue_regs *regs,

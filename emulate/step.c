@@ -1,13 +1,13 @@
 /* step.c: carries a plan out, and the guarded accesses' way back out of a fault. */
 #include <segue/emulate.h>
 
+#include "decode/x86/flags.h"
 #include "emulate/windows/guard.h"
 #include "emulate/engines/move.h"
 #include "scratch.h"
 #include "emulate/replay/stubs.h"
 
 /* RF: set in the flags that a fault saves, and cleared by every instruction that completes (SDM volume 3, 17.3.1.1). */
-#define RESUME_FLAG 0x10000u
 
 enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
                           struct segue_xstate *xstate, struct segue_fault *fault)
@@ -29,7 +29,7 @@ enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan 
         regs->rip = (uint32_t)regs->rip;
     /* IRET loads it for the instruction that it returns to. */
     if (plan->insn.transfer.kind != SEGUE_TRANSFER_INTERRUPT_RETURN)
-        regs->rflags &= ~(uint64_t)RESUME_FLAG;
+        regs->rflags &= ~FLAG_RESUME;
     return SEGUE_OK;
 }
 

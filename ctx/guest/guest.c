@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "decode/x86/flags.h"
+#include "decode/x86/xsave.h"
 #include "ctx/frame.h"
 #include "guest_system.h"
 #include "ctx/state/mask.h"
@@ -16,7 +17,6 @@
 
 #define TRAP_GENERAL_PROTECTION 13
 #define TRAP_PAGE_FAULT 14
-#define HEADER 512
 
 /* The calling thread's record in the table; NULL before its first guest. */
 extern __thread struct guest_thread *guest_self __attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -159,9 +159,9 @@ static void store_xstate(const struct gate *gate, const void *ucontext)
     if (!frame.area)
         return;
     memcpy(area, frame.area, gate->guest->xstate.size < frame.size ? gate->guest->xstate.size : frame.size);
-    memcpy(&present, area + HEADER, sizeof present);
+    memcpy(&present, area + XSAVE_XSTATE_BV, sizeof present);
     present &= gate->features;
-    memcpy(area + HEADER, &present, sizeof present);
+    memcpy(area + XSAVE_XSTATE_BV, &present, sizeof present);
 }
 
 /* The state that the frame holds becomes the guest's. */

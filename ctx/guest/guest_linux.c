@@ -257,7 +257,6 @@ enum segue_status segue_guest_new(struct segue_guest *guest, uint64_t features)
         return SEGUE_UNSUPPORTED;
     if (!make_hole())
         return SEGUE_NO_MEMORY;
-    vector_learn();
     if (features) {
         enum segue_status status = vector_new(&guest->xstate, features);
         if (status != SEGUE_OK)

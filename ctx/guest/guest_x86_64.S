@@ -20,6 +20,7 @@
  */
 #include <cet.h>
 
+#include "decode/x86/flags.h"
 #include "ctx/state/registers_x86_64.h"
 #include "ctx/state/vector_moves_x86_64.h"
 
@@ -30,9 +31,8 @@
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 
-#define FLAG_ALIGNMENT 0x40000
 /* Trap, direction, nested task, alignment check: what a host's code does not expect. */
-#define UNEXPECTED_FLAGS 0x44500
+#define UNEXPECTED_FLAGS (FLAG_ALIGNMENT | FLAG_NESTED_TASK | FLAG_DIRECTION | FLAG_TRAP)
 
 /* ---- the page ---- */
 
@@ -365,10 +365,10 @@ guest_way:
         .section .rodata.initial_state, "a", @progbits
         .p2align 4
 initial_state:
-        .short  0x37f
-        .zero   AREA_MXCSR - 2
-        .long   0x1f80
-        .zero   512 - AREA_MXCSR - 4
+        .short  FCW_INITIAL
+        .zero   XSAVE_MXCSR - 2
+        .long   MXCSR_INITIAL
+        .zero   XSAVE_LEGACY_SIZE - XSAVE_MXCSR - 4
 
 /* ---- signals ---- */
 

@@ -22,13 +22,6 @@
 /* The kernel's frame begins with it, and goes on with the ucontext. */
 #define RETURN_ADDRESS_SIZE 8
 
-#define AREA_ALIGNMENT 64
-#define HEADER 512
-#define HEADER_END 576
-#define MXCSR 24
-#define MXCSR_MASK 28
-#define MXCSR_MASK_DEFAULT 0xffbfu
-
 static bool is_empty(const sigset_t *mask)
 {
     uint64_t word;
@@ -106,15 +99,15 @@ static bool is_sound(const struct segue_xstate *xstate, const struct segue_xstat
     const char *area = xstate->area;
     uint64_t header[8];
     uint32_t mxcsr, mask;
-    uint32_t least = frame->size == HEADER ? HEADER : HEADER_END;
-    if ((uint64_t)(uintptr_t)area % AREA_ALIGNMENT || xstate->size < least || (xstate->features & ~frame->features))
+    uint32_t least = frame->size == XSAVE_LEGACY_SIZE ? XSAVE_LEGACY_SIZE : XSAVE_HEADER_END;
+    if ((uint64_t)(uintptr_t)area % XSAVE_ALIGNMENT || xstate->size < least || (xstate->features & ~frame->features))
         return false;
     memset(header, 0, sizeof header);
     /* Without XSAVE there is none. */
-    if (least == HEADER_END)
-        memcpy(header, area + HEADER, sizeof header);
-    memcpy(&mxcsr, area + MXCSR, sizeof mxcsr);
-    memcpy(&mask, (const char *)frame->area + MXCSR_MASK, sizeof mask);
+    if (least == XSAVE_HEADER_END)
+        memcpy(header, area + XSAVE_XSTATE_BV, sizeof header);
+    memcpy(&mxcsr, area + XSAVE_MXCSR, sizeof mxcsr);
+    memcpy(&mask, (const char *)frame->area + XSAVE_MXCSR_MASK, sizeof mask);
     for (unsigned i = 1; i < sizeof header / sizeof *header; i++)
         if (header[i])
             return false;
@@ -125,10 +118,9 @@ static bool is_sound(const struct segue_xstate *xstate, const struct segue_xstat
 /* The frame keeps the kernel's own words, which say what is in it. */
 static void copy_xstate(const struct segue_xstate *from, const struct segue_xstate *frame)
 {
-    enum { SOFTWARE = 464 };
     char *to = frame->area;
-    memcpy(to, from->area, SOFTWARE);
-    memcpy(to + HEADER, (const char *)from->area + HEADER, from->size - HEADER);
+    memcpy(to, from->area, XSAVE_SOFTWARE);
+    memcpy(to + XSAVE_LEGACY_SIZE, (const char *)from->area + XSAVE_LEGACY_SIZE, from->size - XSAVE_LEGACY_SIZE);
 }
 
 /* Whether XRSTOR and what comes after it do all that the kernel would. It loads the target's protection keys, and the
@@ -146,8 +138,8 @@ static bool allows_direct_restore(const struct segue_xstate *image, const struct
     uint32_t now = keys_now(), target = keys_of(image);
     /* What is in force already need not be loaded. */
     if (now == target)
-        *features &= ~KEYS_COMPONENT;
-    return now == target || ((frame->features & KEYS_COMPONENT) && keys_allow(target, now));
+        *features &= ~COMPONENT_PKRU;
+    return now == target || ((frame->features & COMPONENT_PKRU) && keys_allow(target, now));
 }
 
 /* What a handler of the library's own adds to it: its record, and where the landing is to be. */

@@ -7,8 +7,7 @@
 
 #include <segue/regs.h>
 
-/* The component of the extended state that holds the rights. */
-#define KEYS_COMPONENT ((uint64_t)1 << 9)
+#include "decode/x86/xsave.h"
 
 /* Whether the system uses them. */
 bool keys_in_use(void);

@@ -1,8 +1,7 @@
 /* keys_x86_64.c: the rights are in PKRU, two bits for each key.
  *
  * SOURCES: Intel SDM volume 3, 4.6.2 (access disable keeps from reading and writing, write disable from writing; a
- * fetch is never kept from), volume 1, 13.4 and 13.6 (component 9, whose initial state is 0), volume 2, CPUID leaf 7
- * (OSPKE) and leaf 0DH. */
+ * fetch is never kept from), volume 1, 13.6 (the component's initial state is 0), volume 2, CPUID leaf 7 (OSPKE). */
 #include "keys.h"
 
 #include <cpuid.h>
@@ -10,12 +9,9 @@
 
 #define CPUID_EXTENDED_FEATURES 7
 #define ECX_OSPKE (1u << 4)
-#define CPUID_XSAVE 0xd
-#define COMPONENT 9
-#define HEADER 512
 #define ACCESS_DISABLE 0x55555555u
 
-/* Where the component stands in an area; CPUID is slow, and asked once. */
+/* Where the component stands in an area; asked once. */
 #define UNKNOWN 0u
 #define NOWHERE 1u
 static uint32_t place;
@@ -23,10 +19,11 @@ static uint32_t place;
 static uint32_t ask(void)
 {
     unsigned a, b, c, d;
+    struct xsave_component component;
     if (!__get_cpuid_count(CPUID_EXTENDED_FEATURES, 0, &a, &b, &c, &d) || !(c & ECX_OSPKE) ||
-        !__get_cpuid_count(CPUID_XSAVE, COMPONENT, &a, &b, &c, &d) || a == 0)
+        !xsave_find(STATE_PKRU, &component))
         return NOWHERE;
-    return b;
+    return component.offset;
 }
 
 static uint32_t get_place(void)
@@ -62,10 +59,10 @@ uint32_t keys_of(const struct segue_xstate *image)
     const char *area = image->area;
     uint64_t present;
     uint32_t rights, offset = get_place();
-    if (offset == NOWHERE || !area || !(image->features & KEYS_COMPONENT))
+    if (offset == NOWHERE || !area || !(image->features & COMPONENT_PKRU))
         return 0;
-    memcpy(&present, area + HEADER, sizeof present);
-    if (!(present & KEYS_COMPONENT))
+    memcpy(&present, area + XSAVE_XSTATE_BV, sizeof present);
+    if (!(present & COMPONENT_PKRU))
         return 0;
     memcpy(&rights, area + offset, sizeof rights);
     return rights;

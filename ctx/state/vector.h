@@ -4,9 +4,6 @@
 
 #include "ctx/guest/gate.h"
 
-/* Asks the processor what the others need to know. To be called before them, once at least; thread-safe. */
-void vector_learn(void);
-
 /* Makes an area for those of the wanted components (as in XCR0) that the system has in use, in its initial state.
  * SEGUE_OK; SEGUE_UNSUPPORTED without XSAVE; SEGUE_NO_MEMORY. */
 enum segue_status vector_new(struct segue_xstate *xstate, uint64_t wanted);

@@ -24,7 +24,7 @@
 .endm
 
 .macro LOAD_VECTORS
-        movl    AREA_IN_USE(%rsi), %edi
+        movl    XSAVE_XSTATE_BV(%rsi), %edi
         testb   $COMPONENT_X87, %dil
         jz      .Lno_x87\@
         fxrstor64 (%rsi)
@@ -35,7 +35,7 @@
         jz      .Lx87_done\@
         fxrstor64 initial_state(%rip)
 .Lx87_done\@:
-        ldmxcsr AREA_MXCSR(%rsi)
+        ldmxcsr XSAVE_MXCSR(%rsi)
         vzeroall
         testb   $COMPONENT_SSE, %dil
         jz      .Lno_sse\@
@@ -71,18 +71,18 @@
 .macro STORE_VECTORS
         READ_IN_USE
         andl    GATE_FEATURES(%rbx), %eax
-        movq    %rax, AREA_IN_USE(%rsi)
+        movq    %rax, XSAVE_XSTATE_BV(%rsi)
         testb   $COMPONENT_X87, %al
         jz      .Lno_x87\@
         fxsave64 (%rsi)
-        cmpb    $0, AREA_STATUS(%rsi)
+        cmpb    $0, XSAVE_FSW(%rsi)
         jz      .Lno_exception\@
         fnclex                          /* what waits would be raised by the next */
 .Lno_exception\@:
         emms
         jmp     .Lsse_done\@
 .Lno_x87\@:
-        stmxcsr AREA_MXCSR(%rsi)
+        stmxcsr XSAVE_MXCSR(%rsi)
         testb   $COMPONENT_SSE, %al
         jz      .Lsse_done\@
         STORE_SSE       %rsi

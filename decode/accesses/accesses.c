@@ -11,12 +11,8 @@
 #include <string.h>
 
 #include "masks.h"
-#include "state.h"
-
-#define DIRECTION_FLAG 0x400u
-#define NESTED_TASK_FLAG 0x4000u
-/* Where the legacy region and the header of a state area end. */
-#define HEADER_END 576
+#include "decode/x86/flags.h"
+#include "decode/x86/xsave.h"
 
 /* A list in the making. */
 struct listing {
@@ -206,7 +202,7 @@ static void list_interrupt_return(struct listing *listing)
         bool is_selector;
     } words[] = {{2, false}, {1, true}, {0, false}, {4, true}, {3, false}};
     const struct segue_memory_operand *memory = listing->memory;
-    if (listing->regs->rflags & NESTED_TASK_FLAG) {
+    if (listing->regs->rflags & FLAG_NESTED_TASK) {
         give_up(listing, SEGUE_UNLISTED_NESTED_TASK);
     } else if (memory->lanes == 1) {
         list_stack(listing);
@@ -253,7 +249,7 @@ static void add_elements(struct listing *listing, uint64_t start, uint64_t count
     /* All of 64 bits is one byte more than a size can tell. */
     if (count > UINT64_MAX / element)
         give_up(listing, SEGUE_UNLISTED_WRAPS);
-    else if (listing->regs->rflags & DIRECTION_FLAG)
+    else if (listing->regs->rflags & FLAG_DIRECTION)
         add(listing, start - (count - 1) * element, count * element)->flags |= SEGUE_ACCESS_DOWN;
     else
         add(listing, start, count * element);
@@ -274,7 +270,7 @@ static void list_around(struct listing *listing, uint64_t start, uint64_t count,
 {
     unsigned address_size = listing->insn->address_size, element = listing->memory->element;
     uint64_t last = truncate(UINT64_MAX, address_size);
-    bool down = listing->regs->rflags & DIRECTION_FLAG;
+    bool down = listing->regs->rflags & FLAG_DIRECTION;
     bool across = down ? start % element != 0 : (last - start + 1) % element != 0;
     if (address_size == 8 && room) {
         add_elements(listing, start, room);
@@ -290,7 +286,7 @@ static void list_around(struct listing *listing, uint64_t start, uint64_t count,
 static uint64_t count_before_end(const struct listing *listing, uint64_t start, uint64_t count, uint64_t room)
 {
     const struct segue_memory_operand *memory = listing->memory;
-    bool down = listing->regs->rflags & DIRECTION_FLAG;
+    bool down = listing->regs->rflags & FLAG_DIRECTION;
     uint64_t linear = room_from(start + segment_base(memory->segment, listing->regs), memory->element, 8, down);
     count = count < room ? count : room;
     return count < linear ? count : linear;
@@ -301,7 +297,7 @@ static void list_string(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
     uint64_t start = effective(listing, untruncated(listing, memory)), count = 1;
-    bool down = listing->regs->rflags & DIRECTION_FLAG;
+    bool down = listing->regs->rflags & FLAG_DIRECTION;
     if (memory->flags & SEGUE_ACCESS_REPEATED)
         count = effective(listing, listing->regs->rcx);
     if (count == 0)
@@ -411,7 +407,7 @@ static void add_part(struct listing *listing, uint64_t area, struct part part)
     struct segue_access *access = add(listing, area + part.offset, part.size);
     access->direction = (uint8_t)part.direction;
     access->flags |= (uint16_t)part.flags;
-    access->alignment = part.offset % 64 == 0 ? listing->memory->alignment : 0;
+    access->alignment = part.offset % XSAVE_ALIGNMENT == 0 ? listing->memory->alignment : 0;
 }
 
 /* All but the header is either stored or loaded. */
@@ -423,13 +419,14 @@ static unsigned area_direction(const struct segue_memory_operand *memory)
 /* x87 state, MXCSR and XMM registers, of which 32-bit mode has eight. */
 static void add_legacy_parts(struct listing *listing, uint64_t area, uint64_t components, unsigned flags)
 {
-    bool x87 = components & 1, sse = components & 2, mxcsr = components & 6;
+    bool x87 = components & COMPONENT_X87, sse = components & COMPONENT_SSE;
+    bool mxcsr = components & (COMPONENT_SSE | COMPONENT_AVX);
     unsigned direction = area_direction(listing->memory);
     const struct part parts[] = {
-        {0, x87 ? 24 : 0, direction, flags},
-        {24, mxcsr ? 8 : 0, direction, flags},
-        {32, x87 ? 128 : 0, direction, flags},
-        {160, sse ? (listing->insn->mode == SEGUE_MODE_64 ? 256 : 128) : 0, direction, flags},
+        {XSAVE_FCW, x87 ? XSAVE_MXCSR - XSAVE_FCW : 0, direction, flags},
+        {XSAVE_MXCSR, mxcsr ? XSAVE_ST - XSAVE_MXCSR : 0, direction, flags},
+        {XSAVE_ST, x87 ? XSAVE_ST_END - XSAVE_ST : 0, direction, flags},
+        {XSAVE_XMM, sse ? (listing->insn->mode == SEGUE_MODE_64 ? 16 : 8) * XSAVE_XMM_SIZE : 0, direction, flags},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         add_part(listing, area, parts[i]);
@@ -445,18 +442,18 @@ static uint64_t size_in_mode(unsigned component, uint64_t size, enum segue_mode 
     return component == STATE_AVX || component == STATE_ZMM_HI256 ? size / 2 : size;
 }
 
-static uint64_t compacted_offset(uint64_t end, const struct state_component *place)
+static uint64_t compacted_offset(uint64_t end, const struct xsave_component *place)
 {
-    return place->aligned ? (end + 63) & ~UINT64_C(63) : end;
+    return place->is_aligned ? (end + XSAVE_ALIGNMENT - 1) / XSAVE_ALIGNMENT * XSAVE_ALIGNMENT : end;
 }
 
 static void add_extended_parts(struct listing *listing, uint64_t area, uint64_t components, bool compacted,
                                unsigned flags)
 {
-    uint64_t end = HEADER_END;
+    uint64_t end = XSAVE_HEADER_END;
     for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
-        struct state_component place;
-        if (!(components >> i & 1) || !state_find(i, &place))
+        struct xsave_component place;
+        if (!(components >> i & 1) || !xsave_find(i, &place))
             continue;
         uint64_t offset = compacted ? compacted_offset(end, &place) : place.offset;
         end = offset + place.size;
@@ -469,10 +466,10 @@ static void add_extended_parts(struct listing *listing, uint64_t area, uint64_t 
 /* How far an area with these components goes. */
 static uint64_t area_size(uint64_t components, bool compacted)
 {
-    uint64_t end = HEADER_END, most = HEADER_END;
+    uint64_t end = XSAVE_HEADER_END, most = XSAVE_HEADER_END;
     for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
-        struct state_component place;
-        if (!(components >> i & 1) || !state_find(i, &place))
+        struct xsave_component place;
+        if (!(components >> i & 1) || !xsave_find(i, &place))
             continue;
         uint64_t offset = compacted ? compacted_offset(end, &place) : place.offset;
         end = offset + place.size;
@@ -490,16 +487,16 @@ static void list_state(struct listing *listing)
         unsigned flags;
         bool compacted;
     } kinds[] = {
-        [SEGUE_STATE_XSAVE] = {{512, 8, SEGUE_READ | SEGUE_WRITE, 0}, 0, false},
-        [SEGUE_STATE_XSAVEOPT] = {{512, 8, SEGUE_READ | SEGUE_WRITE, 0}, SEGUE_ACCESS_OPTIONAL, false},
-        [SEGUE_STATE_XSAVEC] = {{512, 16, SEGUE_WRITE, 0}, SEGUE_ACCESS_OPTIONAL, true},
-        [SEGUE_STATE_XRSTOR] = {{512, 64, SEGUE_READ, 0}, SEGUE_ACCESS_OPTIONAL, false},
+        [SEGUE_STATE_XSAVE] = {{XSAVE_XSTATE_BV, 8, SEGUE_READ | SEGUE_WRITE, 0}, 0, false},
+        [SEGUE_STATE_XSAVEOPT] = {{XSAVE_XSTATE_BV, 8, SEGUE_READ | SEGUE_WRITE, 0}, SEGUE_ACCESS_OPTIONAL, false},
+        [SEGUE_STATE_XSAVEC] = {{XSAVE_XSTATE_BV, 16, SEGUE_WRITE, 0}, SEGUE_ACCESS_OPTIONAL, true},
+        [SEGUE_STATE_XRSTOR] = {{XSAVE_XSTATE_BV, XSAVE_HEADER_SIZE, SEGUE_READ, 0}, SEGUE_ACCESS_OPTIONAL, false},
     };
     const struct segue_memory_operand *memory = listing->memory;
-    uint64_t area = effective(listing, untruncated(listing, memory)), enabled = 0;
-    bool known = state_enabled(&enabled), reads = memory->lanes == SEGUE_STATE_XRSTOR;
+    uint64_t area = effective(listing, untruncated(listing, memory)), enabled = xsave_enabled();
+    bool reads = memory->lanes == SEGUE_STATE_XRSTOR;
     uint64_t components = enabled & (listing->regs->rdx << 32 | (uint32_t)listing->regs->rax);
-    if (!known) {
+    if (!enabled) {
         give_up(listing, SEGUE_UNLISTED_STATE_LAYOUT);
         return;
     }
@@ -515,9 +512,9 @@ static void list_state(struct listing *listing)
     if (!reads)
         add_part(listing, area, kinds[memory->lanes].header);
     /* The header in memory says which format XRSTOR reads; the compacted one goes no further than the other. */
-    if (reads && (components & ~UINT64_C(3)) && state_can_compact())
+    if (reads && (components & ~COMPONENTS_LEGACY) && xsave_can_compact())
         add_part(listing, area,
-                 (struct part){HEADER_END, area_size(components, false) - HEADER_END, SEGUE_READ, flags});
+                 (struct part){XSAVE_HEADER_END, area_size(components, false) - XSAVE_HEADER_END, SEGUE_READ, flags});
     else
         add_extended_parts(listing, area, components, compacted, flags);
 }

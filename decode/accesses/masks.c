@@ -6,15 +6,7 @@
 
 #include <string.h>
 
-#include "state.h"
-
-#define LEGACY_SIZE 512
-#define FSW_OFFSET 2
-#define ST_OFFSET 32
-#define XMM_OFFSET 160
-#define XCOMP_BV_OFFSET 520
-#define HEADER_END 576
-#define COMPACTED (UINT64_C(1) << 63)
+#include "decode/x86/xsave.h"
 
 static uint64_t load(const void *area, size_t offset)
 {
@@ -27,19 +19,19 @@ static uint64_t load(const void *area, size_t offset)
 static bool find(const struct segue_xstate *xstate, unsigned component, size_t offset, size_t size,
                  const uint8_t **bytes)
 {
-    struct state_component place;
-    if (!xstate || !xstate->area || xstate->size < LEGACY_SIZE || !(xstate->features >> component & 1))
+    struct xsave_component place;
+    if (!xstate || !xstate->area || xstate->size < XSAVE_LEGACY_SIZE || !(xstate->features >> component & 1))
         return false;
-    bool extended = xstate->size >= HEADER_END;
-    if (extended && (load(xstate->area, XCOMP_BV_OFFSET) & COMPACTED))
+    bool extended = xstate->size >= XSAVE_HEADER_END;
+    if (extended && (load(xstate->area, XSAVE_XCOMP_BV) & XSAVE_COMPACTED))
         return false;
     if (component < STATE_FIRST_EXTENDED)
-        place = (struct state_component){.offset = 0, .size = LEGACY_SIZE};
-    else if (!extended || !state_find(component, &place))
+        place = (struct xsave_component){.offset = 0, .size = XSAVE_LEGACY_SIZE};
+    else if (!extended || !xsave_find(component, &place))
         return false;
     if (offset + size > place.size || place.offset + place.size > xstate->size)
         return false;
-    bool saved = !extended || (load(xstate->area, LEGACY_SIZE) >> component & 1);
+    bool saved = !extended || (load(xstate->area, XSAVE_XSTATE_BV) >> component & 1);
     *bytes = saved ? (const uint8_t *)xstate->area + place.offset + offset : NULL;
     return true;
 }
@@ -65,7 +57,7 @@ bool masks_vector(const struct segue_xstate *xstate, unsigned number, unsigned s
 {
     if (number >= 16)
         return copy(xstate, STATE_HI16_ZMM, (number - 16) * (size_t)VECTOR_SIZE, size, bytes);
-    return copy(xstate, STATE_SSE, XMM_OFFSET + number * (size_t)16, 16, bytes) &&
+    return copy(xstate, STATE_SSE, XSAVE_XMM + number * (size_t)16, 16, bytes) &&
            (size < 32 || copy(xstate, STATE_AVX, number * (size_t)16, 16, bytes + 16)) &&
            (size < 64 || copy(xstate, STATE_ZMM_HI256, number * (size_t)32, 32, bytes + 32));
 }
@@ -85,7 +77,7 @@ void masks_set_opmask(const struct segue_xstate *xstate, unsigned number, uint64
 /* Masks are in the lower sixteen registers, and no wider than 32 bytes. */
 void masks_set_vector(const struct segue_xstate *xstate, unsigned number, unsigned size, const uint8_t *bytes)
 {
-    set(xstate, STATE_SSE, XMM_OFFSET + number * (size_t)16, 16, bytes);
+    set(xstate, STATE_SSE, XSAVE_XMM + number * (size_t)16, 16, bytes);
     if (size == 32)
         set(xstate, STATE_AVX, number * (size_t)16, 16, bytes + 16);
 }
@@ -103,7 +95,7 @@ static unsigned parts_of_vector(unsigned number, struct vector_part parts[3])
         parts[0] = (struct vector_part){STATE_HI16_ZMM, (number - 16) * (size_t)VECTOR_SIZE, 0, VECTOR_SIZE};
         return 1;
     }
-    parts[0] = (struct vector_part){STATE_SSE, XMM_OFFSET + number * (size_t)16, 0, 16};
+    parts[0] = (struct vector_part){STATE_SSE, XSAVE_XMM + number * (size_t)16, 0, 16};
     parts[1] = (struct vector_part){STATE_AVX, number * (size_t)16, 16, 16};
     parts[2] = (struct vector_part){STATE_ZMM_HI256, number * (size_t)32, 32, 32};
     return 3;
@@ -131,10 +123,10 @@ void masks_set_from(const struct segue_xstate *xstate, unsigned number, unsigned
 static bool mmx(const struct segue_xstate *xstate, unsigned number, uint8_t bytes[VECTOR_SIZE])
 {
     uint8_t status[2];
-    if (!copy(xstate, STATE_X87, FSW_OFFSET, sizeof status, status))
+    if (!copy(xstate, STATE_X87, XSAVE_FSW, sizeof status, status))
         return false;
     unsigned top = status[1] >> 3 & 7;
-    return copy(xstate, STATE_X87, ST_OFFSET + ((number - top) & 7) * (size_t)16, 8, bytes);
+    return copy(xstate, STATE_X87, XSAVE_ST + ((number - top) & 7) * (size_t)16, 8, bytes);
 }
 
 /* The highest bit of each element. */

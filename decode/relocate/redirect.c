@@ -10,7 +10,7 @@
 
 #include "decode/operands/registers.h"
 #include "decode/scratch.h"
-#include "decode/accesses/state.h"
+#include "decode/x86/xsave.h"
 
 /* Of the register numbers that instructions encode in three bits. */
 #define ENCODED_RSP 4u
@@ -274,21 +274,21 @@ static bool has_implicit_addresses(const struct making *making)
 }
 
 /* The component that a register is a part of. With VEX or EVEX a result clears what lies above it. */
-static unsigned state_of_register(const ZydisDecodedInstruction *instruction, ZydisRegister reg)
+static uint64_t state_of_register(const ZydisDecodedInstruction *instruction, ZydisRegister reg)
 {
-    const unsigned vector = STATE_BIT(STATE_SSE) | STATE_BIT(STATE_AVX) | STATE_BIT(STATE_ZMM_HI256);
+    const uint64_t vector = COMPONENT_SSE | COMPONENT_AVX | COMPONENT_ZMM_UPPER;
     switch (ZydisRegisterGetClass(reg)) {
     case ZYDIS_REGCLASS_X87:
     case ZYDIS_REGCLASS_MMX:
-        return STATE_BIT(STATE_X87);
+        return COMPONENT_X87;
     case ZYDIS_REGCLASS_XMM:
     case ZYDIS_REGCLASS_YMM:
     case ZYDIS_REGCLASS_ZMM:
         if (instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY)
-            return STATE_BIT(STATE_SSE);
-        return ZydisRegisterGetId(reg) < 16 ? vector : STATE_BIT(STATE_HI16_ZMM) | STATE_BIT(STATE_SSE);
+            return COMPONENT_SSE;
+        return ZydisRegisterGetId(reg) < 16 ? vector : COMPONENT_ZMM_HIGH | COMPONENT_SSE;
     case ZYDIS_REGCLASS_MASK:
-        return STATE_BIT(STATE_OPMASK);
+        return COMPONENT_OPMASK;
     default:
         break;
     }
@@ -296,9 +296,9 @@ static unsigned state_of_register(const ZydisDecodedInstruction *instruction, Zy
     case ZYDIS_REGISTER_X87CONTROL:
     case ZYDIS_REGISTER_X87STATUS:
     case ZYDIS_REGISTER_X87TAG:
-        return STATE_BIT(STATE_X87);
+        return COMPONENT_X87;
     case ZYDIS_REGISTER_MXCSR:
-        return STATE_BIT(STATE_SSE);
+        return COMPONENT_SSE;
     default:
         return 0;
     }
@@ -307,7 +307,7 @@ static unsigned state_of_register(const ZydisDecodedInstruction *instruction, Zy
 static uint8_t state_of(const struct making *making)
 {
     const ZydisDecodedInstruction *instruction = making->instruction;
-    unsigned state = 0;
+    uint64_t state = 0;
     for (unsigned i = 0; i < instruction->operand_count; i++) {
         const ZydisDecodedOperand *operand = &making->operands[i];
         /* K0 as a mask is none. */
@@ -318,7 +318,7 @@ static uint8_t state_of(const struct making *making)
             state |= state_of_register(instruction, operand->mem.index);
     }
     if (instruction->avx.mask.reg != ZYDIS_REGISTER_NONE && instruction->avx.mask.reg != ZYDIS_REGISTER_K0)
-        state |= STATE_BIT(STATE_OPMASK);
+        state |= COMPONENT_OPMASK;
     switch (instruction->mnemonic) {
     /* With a memory operand they may begin to use the MMX registers all the same. */
     case ZYDIS_MNEMONIC_CVTPI2PS:
@@ -327,20 +327,20 @@ static uint8_t state_of(const struct making *making)
     case ZYDIS_MNEMONIC_FXSAVE64:
     case ZYDIS_MNEMONIC_FXRSTOR:
     case ZYDIS_MNEMONIC_FXRSTOR64:
-        state |= STATE_BIT(STATE_X87) | STATE_BIT(STATE_SSE);
+        state |= COMPONENT_X87 | COMPONENT_SSE;
         break;
     default:
         break;
     }
     if (instruction->meta.isa_ext == ZYDIS_ISA_EXT_X87)
-        state |= STATE_BIT(STATE_X87);
+        state |= COMPONENT_X87;
     if (making->insn->memory[0].addressing == SEGUE_ADDRESSING_STATE)
         state = 0xff;
     /* Conversions and classifications go by MXCSR, which Zydis does not list, even where no vector register takes
      * part. */
     if (instruction->meta.category == ZYDIS_CATEGORY_CONVERT ||
         instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX)
-        state |= STATE_BIT(STATE_SSE);
+        state |= COMPONENT_SSE;
     return (uint8_t)state;
 }
 

@@ -1,23 +1,10 @@
-/* components_x86_64.h: the components of the extended state, one by one, to and from memory, for assembly: what a replay
+/* components.h: the components of the extended state, one by one, to and from memory, for assembly: what a replay
  * (emulate/replay/vectors_x86_64.h) and a guest (ctx/state/vector_moves_x86_64.h) load and store by moves.
- *
- * SOURCES: Intel SDM volume 1, 13.4 (the area), 13.5 (the components and their bits). */
-#ifndef SEGUE_COMPONENTS_H
-#define SEGUE_COMPONENTS_H
+ */
+#ifndef SEGUE_X86_COMPONENTS_H
+#define SEGUE_X86_COMPONENTS_H
 
-/* In an area of the standard format. */
-#define AREA_STATUS 2
-#define AREA_MXCSR 24
-#define AREA_XMM 160
-#define AREA_IN_USE 512
-
-#define COMPONENT_X87 0x01
-#define COMPONENT_SSE 0x02
-#define COMPONENT_AVX 0x04
-#define COMPONENT_OPMASK 0x20
-#define COMPONENT_ZMM_UPPER 0x40
-#define COMPONENT_ZMM_HIGH 0x80
-#define COMPONENTS_AVX512 (COMPONENT_OPMASK | COMPONENT_ZMM_UPPER | COMPONENT_ZMM_HIGH)
+#include "xsave.h"
 
 #define EACH_LOW 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 #define EACH_HIGH 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
@@ -26,13 +13,13 @@
 /* From and to the area in register `area`. */
 .macro LOAD_SSE area
         .irp    n, EACH_LOW
-        movaps  AREA_XMM + 16 * \n(\area), %xmm\n
+        movaps  XSAVE_XMM + 16 * \n(\area), %xmm\n
         .endr
 .endm
 
 .macro STORE_SSE area
         .irp    n, EACH_LOW
-        movaps  %xmm\n, AREA_XMM + 16 * \n(\area)
+        movaps  %xmm\n, XSAVE_XMM + 16 * \n(\area)
         .endr
 .endm
 

@@ -1,19 +1,39 @@
-/* flags_x86_64.h: the flags of a program.
+/* flags.h: the flags of a program, for C and for assembly.
  *
- * SOURCES: Intel SDM volume 1, 3.4.3 (EFLAGS) and volume 2, IRETQ (it faults in 64-bit mode while nested task is set). */
-#ifndef SEGUE_CTX_FLAGS_H
-#define SEGUE_CTX_FLAGS_H
+ * SOURCES: Intel SDM volume 1, 3.4.3 (EFLAGS). */
+#ifndef SEGUE_X86_FLAGS_H
+#define SEGUE_X86_FLAGS_H
 
-/* Those that a program may be sent off with: carry, parity, adjust, zero, sign, trap, direction, overflow, resume, alignment,
- * identification. */
-#define SETTABLE_FLAGS 0x250dd5u
-/* Those that are always set: reserved bit 1, interrupts. */
-#define FIXED_FLAGS 0x202u
+#include "constant.h"
+
+#define FLAG_CARRY X86_CONSTANT(0x1)
+/* Reserved, and always set. */
+#define FLAG_ALWAYS_SET X86_CONSTANT(0x2)
+#define FLAG_PARITY X86_CONSTANT(0x4)
+#define FLAG_ADJUST X86_CONSTANT(0x10)
+#define FLAG_ZERO X86_CONSTANT(0x40)
+#define FLAG_SIGN X86_CONSTANT(0x80)
 /* After the next instruction there is a trap. */
-#define FLAG_TRAP 0x100u
-/* The next instruction is not stopped at by a breakpoint of the processor's; a fault sets it. */
-#define FLAG_RESUME 0x10000u
-/* Nested task: a program can set it, and then IRETQ must not be used. */
-#define FLAG_NESTED_TASK 0x4000u
+#define FLAG_TRAP X86_CONSTANT(0x100)
+#define FLAG_INTERRUPT X86_CONSTANT(0x200)
+/* String instructions go down. */
+#define FLAG_DIRECTION X86_CONSTANT(0x400)
+#define FLAG_OVERFLOW X86_CONSTANT(0x800)
+/* A program can set it, and then IRETQ must not be used: it faults in 64-bit mode (volume 2, IRETQ). */
+#define FLAG_NESTED_TASK X86_CONSTANT(0x4000)
+/* The next instruction is not stopped at by a breakpoint of the processor's; a fault sets it in the flags it saves. */
+#define FLAG_RESUME X86_CONSTANT(0x10000)
+#define FLAG_VIRTUAL_8086 X86_CONSTANT(0x20000)
+/* Misaligned accesses fault. */
+#define FLAG_ALIGNMENT X86_CONSTANT(0x40000)
+#define FLAG_IDENTIFICATION X86_CONSTANT(0x200000)
+
+#define FLAGS_ARITHMETIC (FLAG_CARRY | FLAG_PARITY | FLAG_ADJUST | FLAG_ZERO | FLAG_SIGN | FLAG_OVERFLOW)
+
+/* Those that a program may be sent off with. */
+#define SETTABLE_FLAGS                                                                                                 \
+    (FLAGS_ARITHMETIC | FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME | FLAG_ALIGNMENT | FLAG_IDENTIFICATION)
+/* Those that are always set in a program's. */
+#define FIXED_FLAGS (FLAG_ALWAYS_SET | FLAG_INTERRUPT)
 
 #endif

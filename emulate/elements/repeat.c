@@ -7,9 +7,9 @@
 #include "repeat.h"
 
 #include "decode/accesses/accesses.h"
+#include "decode/x86/flags.h"
 #include "emulate/pieces.h"
 
-#define FLAG_DIRECTION UINT64_C(0x400)
 /* A piece counts its bytes in 32 bits. A multiple of every element's size. */
 #define BYTES_MOST UINT64_C(0xfffffff8)
 /* Spans that are looked at for one operand: an element of eight bytes may lie in as many. */

@@ -11,7 +11,6 @@
 #include "emulate/windows/guard.h"
 #include "decode/x86/vendors.h"
 
-#define FLAG_VIRTUAL_8086 UINT64_C(0x20000)
 #define CANONICAL_BITS 47
 #define TRAP_GENERAL_PROTECTION 13
 #define SELECTOR_SIZE 2u

@@ -17,7 +17,6 @@
 #include "emulate/pieces.h"
 #include "emulate/scratch.h"
 
-#define FLAG_VIRTUAL_8086 UINT64_C(0x20000)
 #define CANONICAL_BITS 47
 /* Of a selector: the local table; and the last of the null ones. */
 #define SELECTOR_LOCAL 4u

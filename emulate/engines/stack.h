@@ -4,6 +4,7 @@
 
 #include <segue/emulate.h>
 
+#include "decode/x86/flags.h"
 #include "emulate/pieces.h"
 
 /* The operands' places in insn->memory. */
@@ -25,10 +26,10 @@ struct transfer {
     uint8_t words[40], pointer[16];
 };
 
-#define FLAG_RESUME UINT64_C(0x10000)
 /* CF PF AF ZF SF TF DF OF NT, and AC and ID: what a program may pop. Of these a handler cannot give NT and ID back. */
-#define FLAGS_POPPED UINT64_C(0x244dd5)
-#define FLAGS_KEPT UINT64_C(0x204000)
+#define FLAGS_POPPED                                                                                                   \
+    (FLAGS_ARITHMETIC | FLAG_TRAP | FLAG_DIRECTION | FLAG_NESTED_TASK | FLAG_ALIGNMENT | FLAG_IDENTIFICATION)
+#define FLAGS_KEPT (FLAG_NESTED_TASK | FLAG_IDENTIFICATION)
 
 /* Whether the instruction is done by this engine, whatever its class. */
 bool stack_does(const struct segue_insn *insn);

@@ -16,7 +16,8 @@
 
 #include "decode/accesses/accesses.h"
 #include "decode/relocate/redirect.h"
-#include "decode/accesses/state.h"
+#include "decode/x86/flags.h"
+#include "decode/x86/xsave.h"
 #include "emulate/engines/engines.h"
 #include "emulate/elements/lanes.h"
 #include "decode/x86/vendors.h"
@@ -27,28 +28,10 @@
 #include "stubs.h"
 
 /* CF PF AF ZF SF DF OF AC: what the instruction may see and change. Not TF: a trap in the stub would be ours. */
-#define FLAGS_LOADED UINT64_C(0x40cd5)
-#define FLAG_ALWAYS_SET UINT64_C(2)
-#define FLAG_ZERO UINT64_C(0x40)
-#define FLAG_TRAP UINT64_C(0x100)
-#define FLAG_DIRECTION UINT64_C(0x400)
+#define FLAGS_LOADED (FLAGS_ARITHMETIC | FLAG_DIRECTION | FLAG_ALIGNMENT)
 #define PREFIX_REPNE 0xf2
 #define PREFIX_REP 0xf3
-#define FLAG_ALIGNMENT_CHECK UINT64_C(0x40000)
 #define ENDBR64_SIZE 4
-
-#define XSTATE_BV 512
-#define XCOMP_BV 520
-#define MXCSR 24
-#define ST_REGISTERS 32
-#define XMM_REGISTERS 160
-#define XMM_REGISTERS_END 416
-#define FCW_INITIAL 0x37f
-#define FCW 0
-#define FSW 2
-#define FOP 6
-#define FIP 8
-#define FDP 16
 
 /* Invalid, denormal, division by zero, overflow, underflow. */
 #define X87_EXCEPTIONS_BEFORE_STORE 0x1f
@@ -75,13 +58,8 @@ _Static_assert(SEGUE_RDI == 5 && SEGUE_RSP == 7 && SEGUE_R15 == 15, "replay_x86_
 static uint64_t enabled_components;
 static bool has_xsave;
 
-/* Those of them that can be loaded and stored by moves. */
+/* Those of them that can be loaded and stored by moves; x87 as long as it is in use. */
 static uint64_t movable_components;
-
-#define LEGACY_COMPONENTS (STATE_BIT(STATE_X87) | STATE_BIT(STATE_SSE))
-/* x87 as long as it is in use. */
-#define MOVED_LEGACY_AVX (STATE_BIT(STATE_X87) | STATE_BIT(STATE_SSE) | STATE_BIT(STATE_AVX))
-#define MOVED_AVX512 (STATE_BIT(STATE_OPMASK) | STATE_BIT(STATE_ZMM_HI256) | STATE_BIT(STATE_HI16_ZMM))
 
 /* Flags that are loaded by POPFQ alone: all where the processor has no SAHF in 64 bits. */
 static uint64_t popfq_flags = UINT64_MAX;
@@ -92,30 +70,14 @@ static bool has_sahf(void)
     return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & bit_LAHF_LM);
 }
 
-static bool is_enabled(uint64_t components, uint64_t wanted)
-{
-    return (components & wanted) == wanted;
-}
-
-static uint64_t movable(uint64_t components)
-{
-    uint64_t moved = MOVED_LEGACY_AVX;
-    if (!is_enabled(components, MOVED_LEGACY_AVX) || !state_tells_use())
-        return 0;
-    if (is_enabled(components, MOVED_AVX512) && __builtin_cpu_supports("avx512bw"))
-        moved |= MOVED_AVX512;
-    return moved;
-}
-
 enum segue_status replay_prepare(void)
 {
-    uint64_t components = LEGACY_COMPONENTS;
-    bool xsave = state_enabled(&components);
-    __atomic_store_n(&has_xsave, xsave, __ATOMIC_RELAXED);
-    __atomic_store_n(&enabled_components, components, __ATOMIC_RELAXED);
-    __atomic_store_n(&movable_components, xsave ? movable(components) : 0, __ATOMIC_RELAXED);
+    uint64_t components = xsave_enabled();
+    __atomic_store_n(&has_xsave, components != 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&enabled_components, components ? components : COMPONENTS_LEGACY, __ATOMIC_RELAXED);
+    __atomic_store_n(&movable_components, xsave_movable(), __ATOMIC_RELAXED);
     if (has_sahf())
-        __atomic_store_n(&popfq_flags, FLAG_DIRECTION | FLAG_ALIGNMENT_CHECK, __ATOMIC_RELAXED);
+        __atomic_store_n(&popfq_flags, FLAG_DIRECTION | FLAG_ALIGNMENT, __ATOMIC_RELAXED);
     return stubs_prepare();
 }
 
@@ -127,7 +89,7 @@ static uint64_t enabled(void)
 /* Bytes of an area that every instruction's state has: the legacy region, and the header where there is one. */
 static size_t fixed_size(void)
 {
-    return __atomic_load_n(&has_xsave, __ATOMIC_RELAXED) ? REPLAY_LEGACY_SIZE + REPLAY_HEADER_SIZE : REPLAY_LEGACY_SIZE;
+    return __atomic_load_n(&has_xsave, __ATOMIC_RELAXED) ? XSAVE_HEADER_END : XSAVE_LEGACY_SIZE;
 }
 
 bool replay_recover(uint64_t *rip)
@@ -184,12 +146,12 @@ static const char *state_refusal(const struct segue_plan *plan, const struct seg
         return "it saves or loads state that the handler has of its own";
     if (!xstate || !xstate->area || xstate->size < fixed_size() || (needed & ~xstate->features))
         return segue_unlisted_text(SEGUE_UNLISTED_XSTATE);
-    if ((uintptr_t)xstate->area % 64)
+    if ((uintptr_t)xstate->area % XSAVE_ALIGNMENT)
         return "the vector state that was given is not aligned";
-    if (fixed_size() == REPLAY_LEGACY_SIZE)
+    if (fixed_size() == XSAVE_LEGACY_SIZE)
         return NULL;
     uint64_t compaction;
-    memcpy(&compaction, (const char *)xstate->area + XCOMP_BV, sizeof compaction);
+    memcpy(&compaction, (const char *)xstate->area + XSAVE_XCOMP_BV, sizeof compaction);
     return compaction ? "the vector state that was given is in the compacted format" : NULL;
 }
 
@@ -228,7 +190,7 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
         return "it must be run from executable memory, and there is none";
     if (regs->rflags & FLAG_TRAP)
         plan->flags |= SEGUE_PLAN_TRAPS;
-    if (regs->rflags & FLAG_ALIGNMENT_CHECK)
+    if (regs->rflags & FLAG_ALIGNMENT)
         plan->flags |= SEGUE_PLAN_ALIGNMENT_CHECKED;
     plan->operand = starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
     if (wraps_parts(plan, regs))
@@ -254,7 +216,7 @@ struct replay_place replay_place_of(const struct segue_plan *plan, unsigned oper
 /* An opmask says what is stored, but not what is faulted on: a copy would be stored whole. */
 static bool stores_masked(const struct segue_plan *plan)
 {
-    const uint8_t both = STATE_BIT(STATE_OPMASK) | STATE_BIT(STATE_SSE);
+    const uint8_t both = COMPONENT_OPMASK | COMPONENT_SSE;
     const struct segue_memory_operand *memory = &plan->insn.memory[0];
     return (plan->insn.redirection.state & both) == both && (memory->direction & SEGUE_WRITE) &&
            memory->masking == SEGUE_MASKING_NONE;
@@ -376,21 +338,21 @@ static void note_unused(uint8_t *area)
 {
     uint16_t control;
     uint64_t in_use;
-    memcpy(&control, area + FCW, sizeof control);
-    memcpy(&in_use, area + XSTATE_BV, sizeof in_use);
-    if (control == FCW_INITIAL && is_zero(area + FSW, MXCSR - FSW) &&
-        is_zero(area + ST_REGISTERS, XMM_REGISTERS - ST_REGISTERS))
-        in_use &= ~(uint64_t)STATE_BIT(STATE_X87);
-    if (is_zero(area + XMM_REGISTERS, XMM_REGISTERS_END - XMM_REGISTERS))
-        in_use &= ~(uint64_t)STATE_BIT(STATE_SSE);
-    memcpy(area + XSTATE_BV, &in_use, sizeof in_use);
+    memcpy(&control, area + XSAVE_FCW, sizeof control);
+    memcpy(&in_use, area + XSAVE_XSTATE_BV, sizeof in_use);
+    if (control == FCW_INITIAL && is_zero(area + XSAVE_FSW, XSAVE_MXCSR - XSAVE_FSW) &&
+        is_zero(area + XSAVE_ST, XSAVE_ST_END - XSAVE_ST))
+        in_use &= ~COMPONENT_X87;
+    if (is_zero(area + XSAVE_XMM, XSAVE_XMM_END - XSAVE_XMM))
+        in_use &= ~COMPONENT_SSE;
+    memcpy(area + XSAVE_XSTATE_BV, &in_use, sizeof in_use);
 }
 
 /* NULL for a component that the instruction does not touch. */
 static void *component_in(const struct replay_context *context, unsigned component)
 {
-    struct state_component place;
-    if (!(context->components & STATE_BIT(component)) || !state_find(component, &place))
+    struct xsave_component place;
+    if (!(context->components & STATE_BIT(component)) || !xsave_find(component, &place))
         return NULL;
     return (char *)context->area + place.offset;
 }
@@ -400,13 +362,13 @@ static uint64_t choose_way(const struct replay *replay)
 {
     const struct replay_context *context = &replay->context;
     uint64_t in_use;
-    if (fixed_size() == REPLAY_LEGACY_SIZE)
+    if (fixed_size() == XSAVE_LEGACY_SIZE)
         return STATE_BY_FXSAVE;
     if (replay->plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE ||
         context->components & ~__atomic_load_n(&movable_components, __ATOMIC_RELAXED))
         return STATE_BY_XSAVE;
-    memcpy(&in_use, (const char *)context->area + XSTATE_BV, sizeof in_use);
-    return context->components & ~in_use & STATE_BIT(STATE_X87) ? STATE_BY_XSAVE : STATE_BY_MOVES;
+    memcpy(&in_use, (const char *)context->area + XSAVE_XSTATE_BV, sizeof in_use);
+    return context->components & ~in_use & COMPONENT_X87 ? STATE_BY_XSAVE : STATE_BY_MOVES;
 }
 
 static void load_state(struct replay *replay)
@@ -419,7 +381,7 @@ static void load_state(struct replay *replay)
     context->state_by = choose_way(replay);
     if (context->state_by == STATE_BY_FXSAVE) {
         /* It moves both. */
-        context->components = LEGACY_COMPONENTS;
+        context->components = COMPONENTS_LEGACY;
         return;
     }
     if (replay->plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE)
@@ -525,14 +487,14 @@ static void mend_x87_pointers(const struct replay *replay)
     char *area = replay->context.area;
     uint64_t instruction, data, stub = (uint64_t)(uintptr_t)replay->context.code + ENDBR64_SIZE;
     uint64_t base = 0;
-    if (!(replay->context.components & 1))
+    if (!(replay->context.components & COMPONENT_X87))
         return;
-    memcpy(&instruction, area + FIP, sizeof instruction);
+    memcpy(&instruction, area + XSAVE_FIP, sizeof instruction);
     if (instruction != stub)
         return;
-    memcpy(area + FIP, &replay->regs->rip, sizeof replay->regs->rip);
-    area[FOP] = (char)insn->redirection.modrm;
-    memcpy(&data, area + FDP, sizeof data);
+    memcpy(area + XSAVE_FIP, &replay->regs->rip, sizeof replay->regs->rip);
+    area[XSAVE_FOP] = (char)insn->redirection.modrm;
+    memcpy(&data, area + XSAVE_FDP, sizeof data);
     if (data != replay->loaded[0])
         return;
     if (insn->memory[0].segment == SEGUE_SEGMENT_FS)
@@ -540,7 +502,7 @@ static void mend_x87_pointers(const struct replay *replay)
     if (insn->memory[0].segment == SEGUE_SEGMENT_GS)
         base = replay->regs->gs_base;
     data = replay->plan->operand - base;
-    memcpy(area + FDP, &data, sizeof data);
+    memcpy(area + XSAVE_FDP, &data, sizeof data);
 }
 
 /* The instruction faulted. What it has done by then stays done, as on the processor: exceptions that are noted in
@@ -588,9 +550,9 @@ enum segue_status replay_execute(struct replay *replay, struct segue_regs *regs,
 static bool has_stored(const struct replay *replay)
 {
     const uint8_t *area = replay->context.area;
-    if (!(replay->context.components & 1) || replay->plan->insn.class_ != SEGUE_CLASS_X87)
+    if (!(replay->context.components & COMPONENT_X87) || replay->plan->insn.class_ != SEGUE_CLASS_X87)
         return true;
-    return !(area[FSW] & ~area[FCW] & X87_EXCEPTIONS_BEFORE_STORE);
+    return !(area[XSAVE_FSW] & ~area[XSAVE_FCW] & X87_EXCEPTIONS_BEFORE_STORE);
 }
 
 /* Copies what is read, runs, and copies what is written; what may fail comes before what changes anything. A device is

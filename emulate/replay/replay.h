@@ -29,6 +29,7 @@
 
 #include <segue/emulate.h>
 
+#include "decode/x86/xsave.h"
 #include "emulate/pieces.h"
 #include "emulate/elements/repeat.h"
 
@@ -36,9 +37,6 @@
 #define REPLAY_COPY_MOST 64u
 #define REPLAY_COPY_ALIGNMENT 64u
 _Static_assert(REPEAT_COPY_MOST >= REPLAY_COPY_MOST, "there is room for a string's elements");
-/* An XSAVE area begins with them. */
-#define REPLAY_LEGACY_SIZE 512u
-#define REPLAY_HEADER_SIZE 64u
 
 /* The state that an instruction runs with, and then the state that it left. */
 struct replay_context {
@@ -92,7 +90,7 @@ struct replay {
     _Alignas(REPLAY_COPY_ALIGNMENT) uint8_t buffers[SEGUE_MEMORY_OPERANDS][REPEAT_COPY_MOST + REPLAY_COPY_ALIGNMENT];
     struct replay_lanes lanes;
     /* The legacy region and the header, as they were before a device was asked. */
-    uint8_t kept[REPLAY_LEGACY_SIZE + REPLAY_HEADER_SIZE];
+    uint8_t kept[XSAVE_HEADER_END];
 };
 
 struct step_scratch;

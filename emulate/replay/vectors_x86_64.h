@@ -19,8 +19,6 @@
 #include "decode/x86/components.h"
 #include "replay.h"
 
-#define MXCSR_INITIAL 0x1f80
-
 /* eax: the components that are not in their initial state. ecx is kept. */
 .macro READ_IN_USE
         movq    %rcx, %r8
@@ -32,7 +30,7 @@
 /* r9d: of the components to be loaded, those in use. r8 clobbered. */
 .macro LOAD_VECTORS
         movl    %esi, %r9d
-        andl    AREA_IN_USE(%rcx), %r9d
+        andl    XSAVE_XSTATE_BV(%rcx), %r9d
         vzeroupper
         testb   $COMPONENT_X87, %sil
         jz      .Lno_x87\@
@@ -40,7 +38,7 @@
 .Lno_x87\@:
         testb   $(COMPONENT_SSE | COMPONENT_AVX), %sil
         jz      .Lno_control\@
-        ldmxcsr AREA_MXCSR(%rcx)
+        ldmxcsr XSAVE_MXCSR(%rcx)
 .Lno_control\@:
         /* What is to be initial, and is not by now. */
         cmpl    %esi, %r9d
@@ -62,7 +60,7 @@
         CLEAR_ZMM_HIGH
 .Lhigh_initial\@:
         movl    %esi, %r9d
-        andl    AREA_IN_USE(%rcx), %r9d
+        andl    XSAVE_XSTATE_BV(%rcx), %r9d
 .Linitial\@:
         testb   $COMPONENT_SSE, %r9b
         jz      .Lno_sse\@
@@ -103,10 +101,10 @@
 .Lno_x87\@:
         testb   $(COMPONENT_SSE | COMPONENT_AVX), %sil
         jz      .Lsse_done\@
-        stmxcsr AREA_MXCSR(%rcx)
+        stmxcsr XSAVE_MXCSR(%rcx)
         testb   $COMPONENT_SSE, %sil
         jz      .Lsse_done\@
-        cmpl    $MXCSR_INITIAL, AREA_MXCSR(%rcx)
+        cmpl    $MXCSR_INITIAL, XSAVE_MXCSR(%rcx)
         je      .Lcontrol_initial\@
         orl     $COMPONENT_SSE, %eax
 .Lcontrol_initial\@:
@@ -114,11 +112,11 @@
 .Lsse_done\@:
         movl    %esi, %edx
         notl    %edx
-        movl    AREA_IN_USE(%rcx), %r8d
+        movl    XSAVE_XSTATE_BV(%rcx), %r8d
         movl    %r8d, %r9d
         andl    %edx, %r8d
         orl     %eax, %r8d
-        movl    %r8d, AREA_IN_USE(%rcx)
+        movl    %r8d, XSAVE_XSTATE_BV(%rcx)
         orl     %eax, %r9d
         andl    %esi, %r9d
         testb   $COMPONENT_AVX, %r9b

@@ -36,9 +36,6 @@
 #include "restorer.h"
 
 #define RED_ZONE 128
-/* Flags that are cleared before a handler. */
-#define FLAG_DIRECTION 0x400u
-#define FLAG_ALIGNMENT 0x40000u
 #define FRAME_ALIGNMENT 16
 #define AREA_ALIGNMENT 64
 #define KERNEL_UCONTEXT_SIZE (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t))
@@ -244,6 +241,6 @@ void relay_enter(const struct relay *relay, const void *ucontext, const struct r
     hand_on_nested_task(&landing);
     /* The handler's rights by protection keys are in force. */
     if (extended_can_compact())
-        landing_go(&landing, &initial_state, extended_enabled() & ~KEYS_COMPONENT);
+        landing_go(&landing, &initial_state, extended_enabled() & ~COMPONENT_PKRU);
     landing_go(&landing, &initial_standard, extended_enabled() & STANDARD_FEATURES);
 }

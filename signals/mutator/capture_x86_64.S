@@ -5,9 +5,9 @@
 
 #include "ctx/layout.h"
 #include "ctx/state/registers_x86_64.h"
+#include "decode/x86/xsave.h"
 
 #define INVALID 2
-#define HEADER 512
 
 .macro STORE register, place
         movq    \register, \place(%rdi)
@@ -44,9 +44,9 @@ segue_context_capture:
         jb      3f
         xorl    %eax, %eax
         movl    $8, %ecx
-        cmpq    $HEADER, capture_area_size(%rip)
+        cmpq    $XSAVE_LEGACY_SIZE, capture_area_size(%rip)
         je      4f
-1:      movq    %rax, HEADER - 8(%rsi, %rcx, 8)
+1:      movq    %rax, XSAVE_XSTATE_BV - 8(%rsi, %rcx, 8)
         decl    %ecx
         jnz     1b
         movl    capture_features(%rip), %eax

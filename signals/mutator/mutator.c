@@ -4,19 +4,13 @@
 #include <stddef.h>
 
 #include "ctx/frame.h"
-#include "decode/accesses/state.h"
+#include "decode/x86/xsave.h"
 #include "capture.h"
 #include "signals/fault/code.h"
 #include "signals/frame.h"
 #include "interrupted.h"
 #include "signals/threads/thread.h"
 
-/* Where registers stand in the legacy part of an XSAVE area, and its header. */
-#define X87_REGISTERS 32
-#define XMM_REGISTERS 160
-#define XMM_END 416
-#define HEADER 512
-#define LEGACY_SIZE 512
 #define PAGE 4096u
 #define RED_ZONE_MOST 128
 
@@ -83,18 +77,13 @@ enum segue_status segue_context_of_event(const struct segue_event *event, struct
 
 size_t segue_capture_size(void)
 {
-    uint64_t enabled, size = HEADER + 64;
+    uint64_t enabled = xsave_enabled(), size = xsave_end(enabled);
     /* Without XSAVE there are x87 and SSE, in FXSAVE's area. */
-    if (!state_enabled(&enabled)) {
-        enabled = STATE_BIT(STATE_X87) | STATE_BIT(STATE_SSE);
-        size = LEGACY_SIZE;
+    if (!enabled) {
+        enabled = COMPONENTS_LEGACY;
+        size = XSAVE_LEGACY_SIZE;
     }
-    for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
-        struct state_component place;
-        if ((enabled >> i & 1) && state_find(i, &place) && place.offset + place.size > size)
-            size = place.offset + place.size;
-    }
-    size = (size + 63) / 64 * 64;
+    size = (size + XSAVE_ALIGNMENT - 1) / XSAVE_ALIGNMENT * XSAVE_ALIGNMENT;
     __atomic_store_n(&capture_features, enabled, __ATOMIC_RELAXED);
     __atomic_store_n(&capture_area_size, size, __ATOMIC_RELEASE);
     return size;
@@ -114,7 +103,7 @@ enum segue_status capture_finish(struct segue_thread_context *context, void *are
 
 static bool is_sound(const struct segue_xstate *xstate)
 {
-    return !xstate->area || ((uintptr_t)xstate->area % 16 == 0 && xstate->size >= LEGACY_SIZE);
+    return !xstate->area || ((uintptr_t)xstate->area % 16 == 0 && xstate->size >= XSAVE_LEGACY_SIZE);
 }
 
 enum segue_status segue_context_check(const struct segue_thread_context *context)
@@ -149,9 +138,9 @@ static int scan_range(const struct scan *scan, const void *base, size_t size)
 static uint64_t components_of(const struct segue_xstate *xstate)
 {
     const char *area = xstate->area;
-    if (xstate->size <= LEGACY_SIZE)
+    if (xstate->size <= XSAVE_LEGACY_SIZE)
         return xstate->features;
-    return *(const uint64_t *)(const void *)(area + HEADER) & xstate->features;
+    return *(const uint64_t *)(const void *)(area + XSAVE_XSTATE_BV) & xstate->features;
 }
 
 static int scan_xstate(const struct scan *scan, const struct segue_xstate *xstate)
@@ -161,13 +150,13 @@ static int scan_xstate(const struct scan *scan, const struct segue_xstate *xstat
         return 0;
     uint64_t components = components_of(xstate);
     int result = 0;
-    if (components >> STATE_X87 & 1)
-        result = scan_range(scan, area + X87_REGISTERS, XMM_REGISTERS - X87_REGISTERS);
-    if (!result && components >> STATE_SSE & 1)
-        result = scan_range(scan, area + XMM_REGISTERS, XMM_END - XMM_REGISTERS);
+    if (components & COMPONENT_X87)
+        result = scan_range(scan, area + XSAVE_ST, XSAVE_ST_END - XSAVE_ST);
+    if (!result && components & COMPONENT_SSE)
+        result = scan_range(scan, area + XSAVE_XMM, XSAVE_XMM_END - XSAVE_XMM);
     for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT && !result; i++) {
-        struct state_component place;
-        if ((components >> i & 1) && state_find(i, &place) && place.offset + place.size <= xstate->size)
+        struct xsave_component place;
+        if ((components >> i & 1) && xsave_find(i, &place) && place.offset + place.size <= xstate->size)
             result = scan_range(scan, area + place.offset, place.size / 8 * 8);
     }
     return result;

@@ -13,7 +13,7 @@
 #include "decode/x86/processor.h"
 #include "decode/operands/registers.h"
 #include "decode/operands/rules.h"
-#include "decode/accesses/state.h"
+#include "decode/x86/xsave.h"
 #include "decode/zydis.h"
 
 #define PAGE 4096u

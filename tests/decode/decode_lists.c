@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "decode/accesses/state.h"
+#include "decode/x86/xsave.h"
 #include "decode_words.h"
 
 struct row {
@@ -264,8 +264,8 @@ static void accesses_of_32_bit_mode(void **state)
 
 static uint64_t enabled_components(void)
 {
-    uint64_t enabled;
-    if (!state_enabled(&enabled))
+    uint64_t enabled = xsave_enabled();
+    if (!enabled)
         skip();
     return enabled;
 }
@@ -275,8 +275,8 @@ static void xsave_lists_the_components_asked_for(void **state)
     (void)state;
     if (!(enabled_components() & 4))
         skip();
-    struct state_component avx;
-    assert_true(state_find(STATE_AVX, &avx));
+    struct xsave_component avx;
+    assert_true(xsave_find(STATE_AVX, &avx));
     char wanted[256], text[1024];
     struct segue_insn insn;
     struct segue_regs regs;

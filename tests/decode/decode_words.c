@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decode/accesses/state.h"
+#include "decode/x86/xsave.h"
 
 /* ---- a state, written in words --------------------------------------------------------------------------------- */
 
@@ -25,8 +25,8 @@ void store(size_t offset, uint64_t value, size_t size)
 
 static size_t place_of(unsigned component)
 {
-    struct state_component place;
-    assert_true(state_find(component, &place));
+    struct xsave_component place;
+    assert_true(xsave_find(component, &place));
     return place.offset;
 }
 
@@ -144,9 +144,9 @@ void list(const struct segue_insn *insn, const struct segue_regs *regs, char *te
 
 static bool has_components(unsigned components)
 {
-    struct state_component place;
+    struct xsave_component place;
     for (unsigned i = STATE_FIRST_EXTENDED; i < 8; i++)
-        if ((components >> i & 1) && !state_find(i, &place))
+        if ((components >> i & 1) && !xsave_find(i, &place))
             return false;
     return true;
 }

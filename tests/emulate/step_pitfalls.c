@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "decode/accesses/state.h"
+#include "decode/x86/xsave.h"
 
 #define PAGE 4096u
 #define SIZE (2 * PAGE)
@@ -62,9 +62,8 @@ static int teardown(void **state)
 /* cmocka has handlers of its own in force around a test's body, so the library comes in within it. */
 static void begin(void)
 {
-    uint64_t enabled = 3, in_use = 0xe7;
+    uint64_t enabled = xsave_enabled() ? xsave_enabled() : COMPONENTS_LEGACY, in_use = 0xe7;
     assert_int_equal(segue_install(NULL), SEGUE_OK);
-    state_enabled(&enabled);
     in_use &= enabled;
     memset(memory, 0, SIZE);
     memset(area, 0, sizeof area);
@@ -109,8 +108,8 @@ static uint64_t get(uint64_t offset)
 
 static uint8_t *component(unsigned number)
 {
-    struct state_component place;
-    assert_true(state_find(number, &place));
+    struct xsave_component place;
+    assert_true(xsave_find(number, &place));
     return area + place.offset;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
+#include "decode/x86/xsave.h"
 #include "probe.h"
 #include "processor.h"
 
@@ -20,10 +21,10 @@
 #define OLD_MINSIGSTKSZ 2048
 #define HWCAP2_FSGSBASE 2ul
 
-/* State components by their bits in XCR0. */
-#define COMPONENTS_AVX UINT64_C(0x6)
-#define COMPONENTS_AVX512 UINT64_C(0xe6)
-#define COMPONENTS_AMX UINT64_C(0x60000)
+/* The state that a vector extension needs. */
+#define NEEDED_AVX (COMPONENT_SSE | COMPONENT_AVX)
+#define NEEDED_AVX512 (NEEDED_AVX | COMPONENTS_AVX512)
+#define NEEDED_AMX (COMPONENT_TILE_CONFIG | COMPONENT_TILE_DATA)
 
 static void look_at_processor(struct finding *finding)
 {
@@ -47,46 +48,46 @@ static void look_at_fsgsbase(struct finding *finding)
 
 static void look_at_xsave(struct finding *finding)
 {
-    uint64_t components = processor_state_components();
-    uint32_t extensions = processor_leaf(13, 1, EAX);
+    uint64_t components = xsave_enabled();
+    uint32_t extensions = xsave_extensions();
     if (!components) {
         finding_detail(finding, "the kernel has not switched XSAVE on");
         return;
     }
     finding->answer = ANSWER_YES;
-    finding->value = processor_leaf(13, 0, EBX);
+    finding->value = xsave_area_size();
     finding_detail(finding, "area of %u bytes (%u with all the processor has), XCR0 0x%llx%s%s%s%s",
-                   processor_leaf(13, 0, EBX), processor_leaf(13, 0, ECX), (unsigned long long)components,
-                   extensions & 1 ? ", xsaveopt" : "", extensions & 2 ? ", xsavec" : "",
-                   extensions & 4 ? ", xgetbv1" : "", extensions & 8 ? ", xsaves" : "");
+                   xsave_area_size(), xsave_area_size_of_processor(), (unsigned long long)components,
+                   extensions & XSAVE_HAS_XSAVEOPT ? ", xsaveopt" : "", extensions & XSAVE_HAS_XSAVEC ? ", xsavec" : "",
+                   extensions & XSAVE_HAS_XGETBV_1 ? ", xgetbv1" : "", extensions & XSAVE_HAS_XSAVES ? ", xsaves" : "");
 }
 
 /* One vector extension: the processor's bit, and the state components that the kernel must have switched on. */
 static void look_at_vectors(struct finding *finding, bool has_instructions, uint64_t components)
 {
-    bool has_state = (processor_state_components() & components) == components;
+    bool has_state = (xsave_enabled() & components) == components;
     finding->answer = has_instructions && has_state ? ANSWER_YES : ANSWER_NO;
     finding_detail(finding, "instructions %s, state %s", has_instructions ? "yes" : "no", has_state ? "yes" : "no");
 }
 
 static void look_at_avx(struct finding *finding)
 {
-    look_at_vectors(finding, processor_leaf(1, 0, ECX) & 1u << 28, COMPONENTS_AVX);
+    look_at_vectors(finding, processor_leaf(1, 0, ECX) & 1u << 28, NEEDED_AVX);
 }
 
 static void look_at_avx2(struct finding *finding)
 {
-    look_at_vectors(finding, processor_leaf(7, 0, EBX) & 1u << 5, COMPONENTS_AVX);
+    look_at_vectors(finding, processor_leaf(7, 0, EBX) & 1u << 5, NEEDED_AVX);
 }
 
 static void look_at_avx512(struct finding *finding)
 {
-    look_at_vectors(finding, processor_leaf(7, 0, EBX) & 1u << 16, COMPONENTS_AVX512);
+    look_at_vectors(finding, processor_leaf(7, 0, EBX) & 1u << 16, NEEDED_AVX512);
 }
 
 static void look_at_amx(struct finding *finding)
 {
-    look_at_vectors(finding, processor_leaf(7, 0, EDX) & 1u << 24, COMPONENTS_AMX);
+    look_at_vectors(finding, processor_leaf(7, 0, EDX) & 1u << 24, NEEDED_AMX);
 }
 
 static void look_at_frame_size(struct finding *finding)

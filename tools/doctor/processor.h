@@ -1,6 +1,6 @@
 /* processor.h: what the processor says of itself.
  *
- * SOURCES: Intel SDM volume 2, CPUID and XGETBV; volume 1, 13.2 (enumeration of the XSAVE feature set). */
+ * SOURCES: Intel SDM volume 2, CPUID. */
 #ifndef SEGUE_TOOLS_PROCESSOR_H
 #define SEGUE_TOOLS_PROCESSOR_H
 
@@ -20,17 +20,6 @@ static inline uint32_t processor_leaf(uint32_t leaf, uint32_t part, enum process
     if (!__get_cpuid_count(leaf, part, &values[EAX], &values[EBX], &values[ECX], &values[EDX]))
         return 0;
     return values[which];
-}
-
-/* XCR0: the state components that the kernel lets programs use; 0 where it has not switched XSAVE on. */
-static inline uint64_t processor_state_components(void)
-{
-    enum { OSXSAVE = 1 << 27 };
-    uint32_t low, high;
-    if (!(processor_leaf(1, 0, ECX) & OSXSAVE))
-        return 0;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (uint64_t)high << 32 | low;
 }
 
 #endif

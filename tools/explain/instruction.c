@@ -7,9 +7,9 @@
 
 #include "ctx/state/segments_x86_64.h"
 #include "decode/x86/processor.h"
+#include "decode/x86/xsave.h"
 #include "decode/quirks.h"
 #include "operand.h"
-#include "tools/doctor/processor.h"
 
 /* What every register holds in the plan that is asked for. Not zero, and no less than the largest negative
  * displacement: else [rbp - 8] would be an access that wraps around the end of the address space, which real ones do
@@ -79,20 +79,19 @@ static void format(struct instruction *instruction)
  * machine. */
 static const struct segue_xstate *lanes_on(void)
 {
-    enum { HEADER = 512, HEADER_SIZE = 64 };
-    static _Alignas(64) uint8_t area[XSTATE_ROOM];
+    static _Alignas(XSAVE_ALIGNMENT) uint8_t area[XSTATE_ROOM];
     static struct segue_xstate state;
     static bool is_made;
     if (is_made)
         return &state;
     is_made = true;
-    uint64_t features = processor_state_components();
-    uint32_t size = processor_leaf(13, 0, EBX);
-    if (!features || size < HEADER + HEADER_SIZE || size > sizeof area)
+    uint64_t features = xsave_enabled();
+    uint32_t size = xsave_area_size();
+    if (!features || size < XSAVE_HEADER_END || size > sizeof area)
         return &state;
     memset(area, 0xff, sizeof area);
-    memset(area + HEADER, 0, HEADER_SIZE);
-    memcpy(area + HEADER, &features, sizeof features);
+    memset(area + XSAVE_XSTATE_BV, 0, XSAVE_HEADER_SIZE);
+    memcpy(area + XSAVE_XSTATE_BV, &features, sizeof features);
     state = (struct segue_xstate){.area = area, .size = size, .features = features};
     return &state;
 }

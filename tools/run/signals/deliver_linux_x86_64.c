@@ -10,28 +10,20 @@
 #include "tools/run/host/memory.h"
 #include "registers.h"
 #include "tools/run/host/report.h"
+#include "decode/x86/flags.h"
+#include "decode/x86/xsave.h"
 
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1u << 31)
 #endif
 #define RED_ZONE 128
 #define KERNEL_UCONTEXT 304
-#define STATE_ALIGNMENT 64
-#define SOFTWARE_BYTES 464
 #define FIRST_MAGIC 0x46505853u
 #define SOFTWARE_FEATURES 472
 #define SECOND_MAGIC 0x46505845u
 #define SECOND_MAGIC_SIZE 4
-#define STATE_HEADER 64
-#define LEGACY_SIZE 512
-#define MXCSR 24
-#define MXCSR_INITIAL 0x1f80u
-#define PRESENT_COMPONENTS 512
-#define FLAG_TRAP 0x100u
-#define FLAG_DIRECTION 0x400u
-#define FLAG_RESUME 0x10000u
 /* Those that rt_sigreturn takes from the frame. */
-#define RETURNED_FLAGS 0x50dd5u
+#define RETURNED_FLAGS (SETTABLE_FLAGS & ~FLAG_IDENTIFICATION)
 
 /* The part of the kernel's frame below the state. uc_sigmask is eight bytes in it. */
 struct frame {
@@ -55,9 +47,9 @@ bool deliver_is_on_stack(const struct thread *thread, uint64_t stack_pointer)
 static uint64_t state_size(const char *state)
 {
     uint32_t magic, size;
-    memcpy(&magic, state + SOFTWARE_BYTES, sizeof magic);
-    memcpy(&size, state + SOFTWARE_BYTES + 4, sizeof size);
-    return magic == FIRST_MAGIC ? size : LEGACY_SIZE;
+    memcpy(&magic, state + XSAVE_SOFTWARE, sizeof magic);
+    memcpy(&size, state + XSAVE_SOFTWARE + 4, sizeof size);
+    return magic == FIRST_MAGIC ? size : XSAVE_LEGACY_SIZE;
 }
 
 static void clear_state(ucontext_t *frame, bool begins)
@@ -66,12 +58,12 @@ static void clear_state(ucontext_t *frame, bool begins)
     const uint32_t control = MXCSR_INITIAL;
     if (!state)
         return;
-    if (state_size(state) > LEGACY_SIZE) {
+    if (state_size(state) > XSAVE_LEGACY_SIZE) {
         keys_keep(state);
         if (!begins)
             keys_begin(state);
     }
-    memcpy(state + MXCSR, &control, sizeof control);
+    memcpy(state + XSAVE_MXCSR, &control, sizeof control);
 }
 
 void deliver_clear_state(ucontext_t *frame)
@@ -126,7 +118,7 @@ static uint64_t push(const struct thread *thread, const ucontext_t *from, const 
 {
     const char *held = (const char *)from->uc_mcontext.fpregs;
     uint64_t size = held ? state_size(held) : 0;
-    uint64_t top = stack_top(thread, from, action), state = (top - size) & -(uint64_t)STATE_ALIGNMENT;
+    uint64_t top = stack_top(thread, from, action), state = (top - size) & -(uint64_t)XSAVE_ALIGNMENT;
     uint64_t at = ((state - sizeof(struct frame)) & -(uint64_t)16) - 8;
     ucontext_t told;
     if (overflows(thread, from, top, at))
@@ -147,7 +139,7 @@ static void enter_handler(struct thread *thread, ucontext_t *frame, const struct
     set(frame, REG_RSI, at + offsetof(struct frame, info));
     set(frame, REG_RDX, at + offsetof(struct frame, ucontext));
     set(frame, REG_RAX, 0);
-    set(frame, REG_EFL, get(frame, REG_EFL) & ~(uint64_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME));
+    set(frame, REG_EFL, get(frame, REG_EFL) & ~(FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME));
     deliver_clear_state(frame);
     uint64_t mask = mask_in_force(thread) | action->mask;
     if (!(action->flags & SA_NODEFER))
@@ -327,7 +319,7 @@ static bool is_shorter_state(const char *legacy, uint64_t from, uint64_t size)
 {
     uint64_t theirs = state_size(legacy);
     uint32_t magic;
-    return theirs >= LEGACY_SIZE + STATE_HEADER + SECOND_MAGIC_SIZE && theirs < size &&
+    return theirs >= XSAVE_HEADER_END + SECOND_MAGIC_SIZE && theirs < size &&
            memory_read(&magic, from + theirs - SECOND_MAGIC_SIZE, sizeof magic) && magic == SECOND_MAGIC;
 }
 
@@ -336,12 +328,12 @@ static bool return_shorter_state(char *state, const char *legacy, uint64_t from)
 {
     uint64_t theirs = state_size(legacy), features, present;
     memcpy(&features, legacy + SOFTWARE_FEATURES, sizeof features);
-    memcpy(state, legacy, SOFTWARE_BYTES);
-    if (!memory_read(state + LEGACY_SIZE, from + LEGACY_SIZE, theirs - LEGACY_SIZE - SECOND_MAGIC_SIZE))
+    memcpy(state, legacy, XSAVE_SOFTWARE);
+    if (!memory_read(state + XSAVE_LEGACY_SIZE, from + XSAVE_LEGACY_SIZE, theirs - XSAVE_LEGACY_SIZE - SECOND_MAGIC_SIZE))
         return false;
-    memcpy(&present, state + PRESENT_COMPONENTS, sizeof present);
+    memcpy(&present, state + XSAVE_XSTATE_BV, sizeof present);
     present &= features;
-    memcpy(state + PRESENT_COMPONENTS, &present, sizeof present);
+    memcpy(state + XSAVE_XSTATE_BV, &present, sizeof present);
     return true;
 }
 
@@ -349,9 +341,9 @@ static bool return_shorter_state(char *state, const char *legacy, uint64_t from)
 static bool return_legacy_state(char *state, const char *legacy, uint64_t size)
 {
     const uint64_t both = 3;
-    memcpy(state, legacy, SOFTWARE_BYTES);
-    if (size > LEGACY_SIZE)
-        memcpy(state + PRESENT_COMPONENTS, &both, sizeof both);
+    memcpy(state, legacy, XSAVE_SOFTWARE);
+    if (size > XSAVE_LEGACY_SIZE)
+        memcpy(state + XSAVE_XSTATE_BV, &both, sizeof both);
     return true;
 }
 
@@ -359,7 +351,7 @@ static bool return_legacy_state(char *state, const char *legacy, uint64_t size)
 static bool return_state(ucontext_t *frame, uint64_t from)
 {
     char *state = (char *)frame->uc_mcontext.fpregs;
-    char legacy[LEGACY_SIZE];
+    char legacy[XSAVE_LEGACY_SIZE];
     if (!from) {
         deliver_clear_state(frame);
         return true;

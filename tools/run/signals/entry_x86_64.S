@@ -13,10 +13,10 @@
  */
 #include <cet.h>
 
+#include "decode/x86/flags.h"
 #include "tools/run/host/layout.h"
 
 #define SYS_RT_SIGRETURN 15
-#define FLAG_ALIGNMENT 0x40000
 
 /* ---- the page ---- */
 

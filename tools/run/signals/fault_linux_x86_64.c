@@ -4,6 +4,7 @@
 #include <segue/patch.h>
 #include <string.h>
 
+#include "decode/x86/xsave.h"
 #include "tools/run/detours/code.h"
 #include "deliver.h"
 #include "keys.h"
@@ -63,7 +64,7 @@ static void read_state(const ucontext_t *frame, struct segue_xstate *state)
     uint32_t magic = 0;
     *state = (struct segue_xstate){.area = NULL};
     if (area)
-        memcpy(&magic, area + 464, sizeof magic);
+        memcpy(&magic, area + XSAVE_SOFTWARE, sizeof magic);
     if (magic != 0x46505853u)
         return;
     state->area = area;
@@ -292,7 +293,6 @@ bool fault_prepare(void)
         return true;
     lock_take();
     /* Where there is no engine some accesses can't be done; they are the program's faults then. */
-    __builtin_cpu_init();
     segue_replay_prepare();
     bool done = zydis_image_prepare();
     __atomic_store_n(&is_prepared, done, __ATOMIC_RELEASE);

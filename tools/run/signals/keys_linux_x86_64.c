@@ -1,19 +1,17 @@
-/* keys_linux_x86_64.c: SOURCES: pkeys(7); Intel SDM volume 3, 4.6.2 (PKRU), volume 1, 13.5.7 (its place in the XSAVE
- * area), CPUID leaf 0DH; Linux arch/x86/kernel/fpu/core.c (fpu__clear_user_states). */
+/* keys_linux_x86_64.c: SOURCES: pkeys(7); Intel SDM volume 3, 4.6.2 (PKRU); Linux
+ * arch/x86/kernel/fpu/core.c (fpu__clear_user_states). */
 #include "keys.h"
 
-#include <cpuid.h>
 #include <string.h>
 
-#define COMPONENT 9
-#define PRESENT_COMPONENTS 512
-#define SOFTWARE_BYTES 464
+#include "decode/x86/xsave.h"
+
 #define FIRST_MAGIC 0x46505853u
 #define SOFTWARE_FEATURES 472
 #define KEY_0 3u
 
 static bool is_known, is_present, is_used;
-static uint32_t initial, offset;
+static uint32_t initial;
 
 static uint32_t read_rights(void)
 {
@@ -32,23 +30,19 @@ void keys_learn(const ucontext_t *frame)
         return;
     is_known = true;
     if (state)
-        memcpy(&magic, state + SOFTWARE_BYTES, sizeof magic);
+        memcpy(&magic, state + XSAVE_SOFTWARE, sizeof magic);
     if (magic != FIRST_MAGIC)
         return;
     memcpy(&features, state + SOFTWARE_FEATURES, sizeof features);
-    is_present = features >> COMPONENT & 1;
+    is_present = features & COMPONENT_PKRU;
     if (is_present)
         initial = read_rights();
 }
 
-static uint32_t place(void)
+static uint32_t get_offset(void)
 {
-    uint32_t size, features, more, at = __atomic_load_n(&offset, __ATOMIC_RELAXED);
-    if (at)
-        return at;
-    __cpuid_count(0xd, COMPONENT, size, at, features, more);
-    __atomic_store_n(&offset, at, __ATOMIC_RELAXED);
-    return at;
+    struct xsave_component place;
+    return xsave_find(STATE_PKRU, &place) ? place.offset : 0;
 }
 
 void keys_take(uint32_t rights)
@@ -69,9 +63,9 @@ uint32_t keys_of(const ucontext_t *frame)
     uint32_t rights;
     if (!__atomic_load_n(&is_used, __ATOMIC_RELAXED) || !state)
         return 0;
-    memcpy(&components, state + PRESENT_COMPONENTS, sizeof components);
-    memcpy(&rights, state + place(), sizeof rights);
-    return components >> COMPONENT & 1 ? rights & ~KEY_0 : 0;
+    memcpy(&components, state + XSAVE_XSTATE_BV, sizeof components);
+    memcpy(&rights, state + get_offset(), sizeof rights);
+    return components & COMPONENT_PKRU ? rights & ~KEY_0 : 0;
 }
 
 void keys_note_use(void)
@@ -82,9 +76,9 @@ void keys_note_use(void)
 void keys_keep(char *state)
 {
     uint64_t components;
-    memcpy(&components, state + PRESENT_COMPONENTS, sizeof components);
-    components &= is_present ? 1u << COMPONENT : 0;
-    memcpy(state + PRESENT_COMPONENTS, &components, sizeof components);
+    memcpy(&components, state + XSAVE_XSTATE_BV, sizeof components);
+    components &= is_present ? COMPONENT_PKRU : 0;
+    memcpy(state + XSAVE_XSTATE_BV, &components, sizeof components);
 }
 
 void keys_begin(char *state)
@@ -92,8 +86,8 @@ void keys_begin(char *state)
     uint64_t components;
     if (!is_present)
         return;
-    memcpy(&components, state + PRESENT_COMPONENTS, sizeof components);
-    components |= 1u << COMPONENT;
-    memcpy(state + PRESENT_COMPONENTS, &components, sizeof components);
-    memcpy(state + place(), &initial, sizeof initial);
+    memcpy(&components, state + XSAVE_XSTATE_BV, sizeof components);
+    components |= COMPONENT_PKRU;
+    memcpy(state + XSAVE_XSTATE_BV, &components, sizeof components);
+    memcpy(state + get_offset(), &initial, sizeof initial);
 }

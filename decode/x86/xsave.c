@@ -1,0 +1,161 @@
+/* xsave.c: what the processor says about its extended state.
+ *
+ * SOURCES: Intel SDM volume 1, 13.2 (CPUID leaf 0DH), 13.3 (XCR0), 13.6 (which components are in use), 13.14 (XFD); volume
+ * 2, CPUID and XGETBV. */
+#include "xsave.h"
+
+#include <cpuid.h>
+#include <stddef.h>
+
+#define LEAF 0x0d
+#define ECX_ALIGNED 2u
+#define ECX_ON_DEMAND 4u
+
+/* An answer that has been asked for. Bit 63 is no component's. */
+#define KNOWN XSAVE_COMPACTED
+
+uint64_t xsave_places[STATE_LIMIT];
+
+/* XCR0; what of it moves can do; EAX of leaf 0DH's second part. */
+static uint64_t enabled, movable;
+static uint32_t extensions;
+
+_Static_assert(XSAVE_PLACE_ALIGNED == ECX_ALIGNED && XSAVE_PLACE_ON_DEMAND == ECX_ON_DEMAND, "xsave.h");
+
+static bool has_leaf(void)
+{
+    return __get_cpuid_max(0, NULL) >= LEAF;
+}
+
+/* Threads that ask at the same time store the same. */
+uint64_t xsave_ask(unsigned component)
+{
+    unsigned size = 0, offset = 0, kind = 0, unused;
+    if (has_leaf())
+        __cpuid_count(LEAF, component, size, offset, kind, unused);
+    uint64_t word = (uint64_t)offset << XSAVE_PLACE_OFFSET_SHIFT | (uint64_t)size << XSAVE_PLACE_SIZE_SHIFT |
+                    (kind & (ECX_ALIGNED | ECX_ON_DEMAND)) | XSAVE_PLACE_KNOWN;
+    __atomic_store_n(&xsave_places[component], word, __ATOMIC_RELAXED);
+    return word;
+}
+
+static uint64_t get_register(unsigned number)
+{
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(number));
+    return low | (uint64_t)high << 32;
+}
+
+static uint64_t ask_enabled(void)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+        return 0;
+    if (has_leaf()) {
+        __cpuid_count(LEAF, 1, a, b, c, d);
+        __atomic_store_n(&extensions, a, __ATOMIC_RELAXED);
+    }
+    return get_register(0);
+}
+
+uint64_t xsave_enabled(void)
+{
+    uint64_t known = __atomic_load_n(&enabled, __ATOMIC_ACQUIRE);
+    if (!known) {
+        known = ask_enabled() | KNOWN;
+        __atomic_store_n(&enabled, known, __ATOMIC_RELEASE);
+    }
+    return known & ~KNOWN;
+}
+
+uint64_t xsave_on_demand(void)
+{
+    uint64_t found = 0;
+    struct xsave_component place;
+    for (uint64_t left = xsave_enabled(); left; left &= left - 1) {
+        unsigned component = (unsigned)__builtin_ctzll(left);
+        if (xsave_find(component, &place) && place.is_on_demand)
+            found |= STATE_BIT(component);
+    }
+    return found;
+}
+
+uint32_t xsave_extensions(void)
+{
+    return xsave_enabled() ? __atomic_load_n(&extensions, __ATOMIC_RELAXED) : 0;
+}
+
+bool xsave_can_compact(void)
+{
+    return xsave_extensions() & XSAVE_HAS_XSAVEC;
+}
+
+bool xsave_reports_use(void)
+{
+    return xsave_extensions() & XSAVE_HAS_XGETBV_1;
+}
+
+bool xsave_exceeds(uint64_t components)
+{
+    uint64_t others = xsave_enabled() & ~components;
+    return others && (!xsave_reports_use() || (get_register(1) & others));
+}
+
+/* The moves of AVX-512's components are instructions of AVX512F and AVX512BW (KMOVQ); tests/project/facts.sh has an
+ * assembler accept them with no other extension. */
+static uint64_t ask_movable(void)
+{
+    unsigned a, b, c, d;
+    if ((~xsave_enabled() & COMPONENTS_LEGACY_AVX) || !xsave_reports_use())
+        return 0;
+    bool has_instructions =
+        __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX512F) && (b & bit_AVX512BW);
+    return COMPONENTS_LEGACY_AVX |
+           (has_instructions && !(~xsave_enabled() & COMPONENTS_AVX512) ? COMPONENTS_AVX512 : 0);
+}
+
+uint64_t xsave_movable(void)
+{
+    uint64_t known = __atomic_load_n(&movable, __ATOMIC_RELAXED);
+    if (!known) {
+        known = ask_movable() | KNOWN;
+        __atomic_store_n(&movable, known, __ATOMIC_RELAXED);
+    }
+    return known & ~KNOWN;
+}
+
+uint32_t xsave_end(uint64_t components)
+{
+    uint32_t end = XSAVE_HEADER_END;
+    struct xsave_component place;
+    for (uint64_t left = components & ~COMPONENTS_LEGACY; left; left &= left - 1)
+        if (xsave_find((unsigned)__builtin_ctzll(left), &place) && place.offset + place.size > end)
+            end = place.offset + place.size;
+    return end;
+}
+
+/* CPUID tells the largest area with EBX for what is enabled, with ECX for what the processor has. */
+static uint32_t ask_area_size(bool of_processor)
+{
+    unsigned a, b, c, d;
+    if (!xsave_enabled() || !has_leaf())
+        return XSAVE_LEGACY_SIZE;
+    __cpuid_count(LEAF, 0, a, b, c, d);
+    return of_processor ? c : b;
+}
+
+uint32_t xsave_area_size(void)
+{
+    static uint32_t size;
+    uint32_t known = __atomic_load_n(&size, __ATOMIC_RELAXED);
+    if (!known) {
+        known = ask_area_size(false);
+        __atomic_store_n(&size, known, __ATOMIC_RELAXED);
+    }
+    return known;
+}
+
+uint32_t xsave_area_size_of_processor(void)
+{
+    return ask_area_size(true);
+}

@@ -1,0 +1,65 @@
+#!/bin/sh
+# facts.sh SOURCE: each fact about x86 stands once, in decode/x86/. Comments may repeat it; code includes the header.
+set -u
+cd "$1" || exit 1
+passed=0 failed=0
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+folders="decode emulate patch ctx signals platform tools/run tools/doctor"
+# These still have facts of their own.
+pending='^(ctx/frame_linux|signals/frame_linux|signals/chain/relay|signals/handler/trap|tools/run/signals/(deliver|keys|fault))'
+
+# NAME, then what is wrong.
+holds() {
+    if [ -z "$2" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf '%s:\n%s\n' "$1" "$2"
+    fi
+}
+
+# Lines of code outside decode/x86/ that match the expression, without their comments. A comment that goes on over several
+# lines begins each with an asterisk, or is prose.
+code_lines() {
+    grep -rnE "$1" $folders --include='*.[chS]' |
+        grep -v '^decode/x86/' | grep -vE "$pending" | sed 's,/\*.*,,' | grep -vE '^[^:]*:[0-9]*: \*' | grep -E "$1"
+}
+
+# A number of the layout under a name of its own, or added to an area's address. Offsets in our own structures have names of
+# their own, which the second expression leaves out.
+for number in 24 28 32 160 416 464 512 520 576; do
+    grep -qE "XSAVE_[A-Z_]+ $number\$" decode/x86/xsave.h || holds "offset $number" 'decode/x86/xsave.h has no such offset'
+done
+numbers='(24|28|32|160|416|464|472|480|512|520|576)u?\b'
+holds 'offsets of the XSAVE area outside decode/x86/xsave.h' "$(
+    code_lines "(define|enum \{|, ) *[A-Z0-9_]*(AREA|LEGACY|HEADER|MXCSR|XMM|ST_REG|X87|SOFTWARE|XSTATE|XCOMP|COMPONENT|STATE_)[A-Z0-9_]* *(=|) *$numbers" |
+        grep -vE 'define (CONTEXT_MXCSR|CONTEXT_X87_CONTROL|X87_ENVIRONMENT|REPLAY_STATE_BY|HEADERS_READ) '
+    code_lines "(area|state|legacy|fpregs|header|xsave)[a-z_)]*( \+ |\[)$numbers"
+)"
+# Leaf 0DH and XCR0 are read in one place in C. In assembly XGETBV reads what is in use.
+holds 'CPUID leaf 0DH outside decode/x86/xsave.c' "$(code_lines 'cpuid.*\b(0xd|0x0d|13|LEAF|CPUID_XSAVE)\b|CPUID_XSAVE +0xd')"
+holds 'XGETBV outside decode/x86/xsave.c' "$(code_lines '__asm__.*xgetbv')"
+# A flag by its number.
+holds 'flags outside decode/x86/flags.h' "$(code_lines 'define +[A-Z_]*FLAG[A-Z_]* +(UINT64_C\()?0x[0-9a-f]+[)u]*$' |
+    grep -v 'tools/run/signals/actions_linux.c')"
+
+# The moves of AVX-512's components need AVX512F and AVX512BW, and nothing else of it: what xsave_movable asks for.
+assemble() {
+    {
+        echo '#include "decode/x86/components.h"'
+        echo ".arch generic64"
+        for extension in $1; do echo ".arch .$extension"; done
+        for move in LOAD_OPMASK STORE_OPMASK LOAD_ZMM_UPPER STORE_ZMM_UPPER LOAD_ZMM_HIGH STORE_ZMM_HIGH; do
+            echo "$move %rdx"
+        done
+        echo 'CLEAR_OPMASK; CLEAR_ZMM_HIGH'
+    } >"$scratch/moves.S"
+    cc -iquote . -c "$scratch/moves.S" -o "$scratch/moves.o" 2>"$scratch/error"
+}
+assemble 'avx512f avx512bw' && holds 'moves of AVX-512' '' || holds 'moves of AVX-512' "$(cat "$scratch/error")"
+assemble 'avx512f avx512dq' && holds 'moves of AVX-512 without AVX512BW' 'they assemble' ||
+    holds 'moves of AVX-512 without AVX512BW' "$(grep -L kmovq "$scratch/error")"
+
+echo "[  PASSED  ] $passed test(s)."
+[ "$failed" = 0 ]
