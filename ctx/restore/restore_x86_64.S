@@ -20,15 +20,11 @@
 #include <cet.h>
 
 #include "ctx/layout.h"
+#include "platform/linux/frame_cfi_x86_64.h"
 
 #define SYS_RT_SIGPROCMASK 14
 #define SYS_RT_SIGRETURN 15
 #define SIG_SETMASK 2
-
-/* DW_CFA_expression: `register` is at rsp + offset. */
-.macro IS_AT register, offset
-        .cfi_escape 0x10, \register, 3, 0x77, ((\offset) & 0x7f) | 0x80, ((\offset) >> 7) & 0x7f
-.endm
 
 .macro CFI_LANDING base
         /* DW_CFA_def_cfa_expression: the stack pointer that it leads to. */
@@ -142,10 +138,14 @@ landing_by_return:
         CFI_LANDING 0
         movq    LANDING_FRAME(%rsp), %rsp
         .cfi_endproc
+        .cfi_startproc
+        .cfi_signal_frame
+        CFI_UCONTEXT 0
 landing_refused:
         movl    $SYS_RT_SIGRETURN, %eax
         syscall
 landing_refused_end:
+        .cfi_endproc
         .size   landing_by_return, . - landing_by_return
 
         .section .note.GNU-stack, "", @progbits

@@ -2,6 +2,13 @@
 #ifndef SEGUE_SIGNALS_RELAY_LAYOUT_H
 #define SEGUE_SIGNALS_RELAY_LAYOUT_H
 
+#define RELAY_RFLAGS 0
+#define RELAY_RCX 8
+#define RELAY_R10 16
+#define RELAY_R11 24
+#define RELAY_RDX 32
+#define RELAY_RSI 40
+#define RELAY_RDI 48
 #define RELAY_MASK 56
 #define RELAY_STACK 64
 #define RELAY_HANDLER 96

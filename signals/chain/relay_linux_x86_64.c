@@ -68,10 +68,17 @@ struct gate_words {
     stack_t stack;
     uint64_t handler;
 };
+_Static_assert(offsetof(struct gate_words, rflags) == RELAY_RFLAGS, "the assembly pops them first");
+_Static_assert(offsetof(struct gate_words, rcx) == RELAY_RCX, "the assembly finds rcx elsewhere");
+_Static_assert(offsetof(struct gate_words, r10) == RELAY_R10, "the assembly finds r10 elsewhere");
+_Static_assert(offsetof(struct gate_words, r11) == RELAY_R11, "the assembly finds r11 elsewhere");
+_Static_assert(offsetof(struct gate_words, rdx) == RELAY_RDX, "the assembly finds rdx elsewhere");
+_Static_assert(offsetof(struct gate_words, rsi) == RELAY_RSI, "the assembly finds rsi elsewhere");
+_Static_assert(offsetof(struct gate_words, rdi) == RELAY_RDI, "the assembly finds rdi elsewhere");
 _Static_assert(offsetof(struct gate_words, mask) == RELAY_MASK, "the assembly finds the mask elsewhere");
 _Static_assert(offsetof(struct gate_words, lent) == RELAY_STACK, "the assembly finds the stack elsewhere");
 _Static_assert(offsetof(struct gate_words, handler) == RELAY_HANDLER, "the assembly finds the handler elsewhere");
-_Static_assert(sizeof(struct gate_words) == RELAY_SIZE, "the assembly pops another number of words");
+_Static_assert(sizeof(struct gate_words) == RELAY_SIZE, "the assembly takes another number of words off");
 
 extern const char relay_gate[];
 

@@ -7,15 +7,19 @@
  *              the address of the alternate stack's words, 0 where it stays as it is; those words
  *              handler
  *              the kernel's frame                  <- rsp at the handler's first instruction
- */
+ *
+ * Unwinding: the caller is the code that the signal interrupted, as it is from the handler's first instruction on. */
 #include <cet.h>
 
+#include "platform/linux/frame_cfi_x86_64.h"
 #include "relay_layout.h"
 
 #define SYS_RT_SIGPROCMASK 14
 #define SYS_SIGALTSTACK 131
 #define SIG_SETMASK 2
 #define MASK_SIZE 8
+/* The frame begins with the handler's return address. */
+#define UCONTEXT (RELAY_SIZE + 8)
 
         .section .text.relay_gate, "ax", @progbits
         .globl  relay_gate
@@ -23,6 +27,9 @@
         .type   relay_gate, @function
         .p2align 4
 relay_gate:
+        .cfi_startproc
+        .cfi_signal_frame
+        CFI_UCONTEXT UCONTEXT
         movq    RELAY_STACK(%rsp), %rdi
         testq   %rdi, %rdi
         jz      1f
@@ -36,15 +43,21 @@ relay_gate:
         movl    $SYS_RT_SIGPROCMASK, %eax
         syscall
         xorl    %eax, %eax
+        movq    RELAY_RCX(%rsp), %rcx
+        movq    RELAY_R10(%rsp), %r10
+        movq    RELAY_R11(%rsp), %r11
+        movq    RELAY_RDX(%rsp), %rdx
+        movq    RELAY_RSI(%rsp), %rsi
+        movq    RELAY_RDI(%rsp), %rdi
         popfq
-        popq    %rcx
-        popq    %r10
-        popq    %r11
-        popq    %rdx
-        popq    %rsi
-        popq    %rdi
-        leaq    RELAY_HANDLER - RELAY_MASK(%rsp), %rsp
+        CFI_UCONTEXT (UCONTEXT - 8)
+        leaq    RELAY_HANDLER - 8(%rsp), %rsp
+        CFI_UCONTEXT (UCONTEXT - RELAY_HANDLER)
         ret
+        .globl  relay_gate_end
+        .hidden relay_gate_end
+relay_gate_end:
+        .cfi_endproc
         .size   relay_gate, . - relay_gate
 
         .section .note.GNU-stack, "", @progbits

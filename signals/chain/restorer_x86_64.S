@@ -1,38 +1,18 @@
 /* restorer_x86_64.S: where handlers return to, their `ret` having taken pretcode off the kernel's frame:
  *
- *      rsp ->  ucontext, at a multiple of 16; general registers from offset 40 on
+ *      rsp ->  ucontext, at a multiple of 16
  *
- * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h. gdb and libgcc would know restorer_plain by its bytes,
+ * gdb and libgcc would know restorer_plain by its bytes,
  * libunwind 1.6 does not: there is a table for both. */
 #include <cet.h>
 
-#define SYS_RT_SIGRETURN 15
+#include "platform/linux/frame_cfi_x86_64.h"
 
-/* DW_CFA_expression: `register` is at rsp + offset; DW_OP_breg7 (0x77), two bytes of SLEB128. */
-.macro IS_AT register, offset
-        .cfi_escape 0x10, \register, 3, 0x77, ((\offset) & 0x7f) | 0x80, ((\offset) >> 7) & 0x7f
-.endm
+#define SYS_RT_SIGRETURN 15
 
 .macro CFI_FRAME
         .cfi_signal_frame
-        /* DW_CFA_def_cfa_expression: the interrupted stack pointer. */
-        .cfi_escape 0x0f, 4, 0x77, (160 & 0x7f) | 0x80, 160 >> 7, 0x06
-        IS_AT   8, 40
-        IS_AT   9, 48
-        IS_AT   10, 56
-        IS_AT   11, 64
-        IS_AT   12, 72
-        IS_AT   13, 80
-        IS_AT   14, 88
-        IS_AT   15, 96
-        IS_AT   5, 104
-        IS_AT   4, 112
-        IS_AT   6, 120
-        IS_AT   3, 128
-        IS_AT   1, 136
-        IS_AT   0, 144
-        IS_AT   2, 152
-        IS_AT   16, 168
+        CFI_UCONTEXT 0
 .endm
 
         .section .text.restorer_plain, "ax", @progbits

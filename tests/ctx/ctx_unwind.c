@@ -3,14 +3,21 @@
  * first, and ends. So it does from every instruction of the ways out of a handler, to the instruction that faulted. The
  * program single-steps itself with the trap flag. */
 #define UNW_LOCAL_ONLY
+#include "tests/support/test.h"
+
+#include <errno.h>
 #include <libunwind.h>
-#include <segue/ctx.h>
-#include <setjmp.h>
-#include <stdarg.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <segue/segue.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "ctx/restore/landing.h"
 #include "ctx/restore/shortcut.h"
@@ -219,7 +226,7 @@ static void walk_is_right_at_every_instruction_of_a_slow_swap(void **state)
 #define WALKS_MOST 5000
 #define MAGIC 0x5e90e5e90e5e90e5u
 
-void faulting_function(void);
+void faulting_function(uint64_t address);
 extern const char faulting_load[];
 
 static struct {
@@ -314,10 +321,9 @@ static void leave_stepping(int number, siginfo_t *info, void *ucontext)
     segue_restore(ucontext, NULL, NULL, SEGUE_RESTORE_DIRECT);
 }
 
-__attribute__((noinline)) void faulting_function(void)
+__attribute__((noinline)) void faulting_function(uint64_t address)
 {
     register uint64_t r15 __asm__("r15") = ~MAGIC;
-    uint64_t address = 0;
     __asm__ volatile(".globl faulting_load\nfaulting_load:\n\tmovq (%0), %0"
                      : "+a"(address)
                      : "b"(MAGIC), "r"(r15)
@@ -338,7 +344,7 @@ static void walk_the_way_out(greg_t kept)
     unw_context_t here;
     unw_getcontext(&here);
     walk(&here, 0);
-    faulting_function();
+    faulting_function(0);
     sigaction(SIGTRAP, &before, NULL);
     sigaction(SIGSEGV, &faults_before, NULL);
     if (way.wrong)
@@ -364,6 +370,128 @@ static void walk_is_right_at_every_instruction_of_a_shortcut(void **state)
     assert_int_equal(way.in_shortcuts, 2);
 }
 
+/* ---- the ways out of the library's own handler ------------------------------------------------------------------ */
+
+/* What is walked from: the instructions between these. */
+struct code {
+    const char *begin, *end;
+};
+
+extern const char relay_gate[], relay_gate_end[];
+
+static struct segue_mapping closed;
+static struct code watched;
+static unsigned in_watched;
+static volatile sig_atomic_t steps_on;
+
+/* The trap flag goes on until the handler is left: what is walked through puts other flags in force. */
+static void on_step_of_library(int number, siginfo_t *info, void *ucontext)
+{
+    ucontext_t *frame = ucontext;
+    uint64_t rip = (uint64_t)frame->uc_mcontext.gregs[REG_RIP];
+    (void)number, (void)info;
+    bool is_watched = rip >= (uint64_t)(uintptr_t)watched.begin && rip < (uint64_t)(uintptr_t)watched.end;
+    bool in_landing = rip - (uint64_t)(uintptr_t)landing_forgotten < 256;
+    if (is_watched || in_landing)
+        note_walk(frame);
+    in_watched += is_watched;
+    if (steps_on)
+        frame->uc_mcontext.gregs[REG_EFL] |= FLAG_TRAP;
+    else
+        frame->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)FLAG_TRAP;
+}
+
+static enum segue_verdict step_from_here(void *context, const struct segue_event *event)
+{
+    way.stack_pointer = event->regs->rsp;
+    steps_on = 1;
+    set_trap_flag();
+    return *(const enum segue_verdict *)context;
+}
+
+static void skip_load(int number, siginfo_t *info, void *ucontext)
+{
+    (void)number, (void)info;
+    steps_on = 0;
+    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] += LOAD_LENGTH;
+}
+
+/* A fault that the policy answers so, with every instruction from there on looked at. */
+static void walk_out_of_the_library(const struct segue_options *options, enum segue_verdict verdict, struct code code)
+{
+    struct sigaction steps_action = {.sa_sigaction = on_step_of_library, .sa_flags = SA_SIGINFO};
+    struct sigaction faults = {.sa_sigaction = skip_load, .sa_flags = SA_SIGINFO}, before, faults_before;
+    stack_t none = {.ss_flags = SS_DISABLE};
+    watched = code;
+    in_watched = 0;
+    memset(&way, 0, sizeof way);
+    sigaltstack(&none, NULL);
+    sigaction(SIGTRAP, &steps_action, &before);
+    sigaction(SIGSEGV, &faults, &faults_before);
+    assert_int_equal(segue_install(options), SEGUE_OK);
+    assert_int_equal(segue_mapping_create(NULL, 4096, &closed), SEGUE_OK);
+    const struct segue_region region = {.window = {.base = (uint64_t)(uintptr_t)closed.memory,
+                                                   .size = closed.size,
+                                                   .kind = SEGUE_WINDOW_ALIAS,
+                                                   .alias = closed.alias},
+                                        .policy = step_from_here,
+                                        .context = &verdict};
+    assert_int_equal(segue_region_add(&region), SEGUE_OK);
+    assert_int_equal(mprotect(closed.memory, closed.size, PROT_NONE), 0);
+    unw_context_t here;
+    unw_getcontext(&here);
+    walk(&here, 0);
+    faulting_function((uint64_t)(uintptr_t)closed.memory);
+    steps_on = 0;
+    __asm__ volatile("nop");
+    assert_int_equal(segue_region_remove(closed.memory), SEGUE_OK);
+    assert_int_equal(segue_mapping_destroy(&closed), SEGUE_OK);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+    sigaction(SIGTRAP, &before, NULL);
+    sigaction(SIGSEGV, &faults_before, NULL);
+    if (way.wrong)
+        fail_msg("%u of %u walks wrong, the first at %#lx", way.wrong, way.walks, (unsigned long)way.first_wrong);
+    print_message("%u instructions, %u of those that are watched\n", way.walks, in_watched);
+}
+
+static void walk_is_right_at_every_instruction_of_the_gate_to_a_handler(void **state)
+{
+    const struct segue_options options = {.flags = SEGUE_INSTALL_OPEN_SIGNALS};
+    (void)state;
+    walk_out_of_the_library(&options, SEGUE_PASS, (struct code){relay_gate, relay_gate_end});
+    assert_in_range(in_watched, 16, 40);
+}
+
+/* The landing's own call is refused, and no other: the unwinder makes some of its own. */
+static bool refuse_masks_of_landings(void)
+{
+    const uint64_t begin = (uint64_t)(uintptr_t)landing_forgotten;
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigprocmask, 0, 6),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(begin >> 32), 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (uint32_t)begin, 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (uint32_t)begin + 128, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+}
+
+/* The last one: the filter stays. */
+static void walk_is_right_at_every_instruction_where_the_mask_is_refused(void **state)
+{
+    (void)state;
+    if (!refuse_masks_of_landings())
+        skip_if("there are no filters of system calls");
+    walk_out_of_the_library(NULL, SEGUE_STEP, (struct code){landing_refused, landing_refused_end});
+    assert_int_equal(in_watched, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +500,8 @@ int main(void)
         cmocka_unit_test(walk_is_right_at_every_instruction_of_a_slow_swap),
         cmocka_unit_test(walk_is_right_at_every_instruction_of_a_way_out_by_iretq),
         cmocka_unit_test(walk_is_right_at_every_instruction_of_a_shortcut),
+        cmocka_unit_test(walk_is_right_at_every_instruction_of_the_gate_to_a_handler),
+        cmocka_unit_test(walk_is_right_at_every_instruction_where_the_mask_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
