@@ -18,12 +18,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "look.h"
 #include "platform/linux/call_x86_64.h"
 #include "platform/wait.h"
 #include "signals/chain/action_linux_x86_64.h"
 #include "signals/handler/dispatch.h"
 #include "signals/threads/identity.h"
-#include "look.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 
@@ -410,5 +410,19 @@ void readers_reset(void)
         bool is_own = ticket && thread_of(ticket).number == before;
         places[i].ticket = is_own ? ticket_of(identity_of_self(), (uint32_t)ticket) : 0;
         places[i].described = is_own && places[i].described == ticket ? places[i].ticket : 0;
+    }
+}
+
+void readers_rename(int before, struct identity self)
+{
+    for (uint32_t i = 0; i < PLACES; i++) {
+        uint64_t ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_RELAXED);
+        uint64_t renamed = ticket_of(self, (uint32_t)ticket);
+        if (!ticket || thread_of(ticket).number != before)
+            continue;
+        bool is_described = __atomic_load_n(&places[i].described, __ATOMIC_RELAXED) == ticket;
+        __atomic_store_n(&places[i].ticket, renamed, __ATOMIC_RELAXED);
+        if (is_described)
+            __atomic_store_n(&places[i].described, renamed, __ATOMIC_RELEASE);
     }
 }

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "signals/threads/identity.h"
+
 struct region;
 struct thread_mark;
 
@@ -47,5 +49,9 @@ bool readers_is_question(const siginfo_t *info);
 /* In a child made by fork: forgets all readers but the calling thread, which may have forked inside a policy, and has
  * another number now. */
 void readers_reset(void);
+
+/* In a child that had no fork handlers: the calling thread made it, when its number was `before`, and is `self` now. What
+ * it is inside of keeps its place. Async-signal-safe. */
+void readers_rename(int before, struct identity self);
 
 #endif

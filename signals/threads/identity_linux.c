@@ -25,8 +25,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "platform/linux/call_x86_64.h"
 #include "platform/forced.h"
+#include "platform/linux/call_x86_64.h"
+#include "signals/regions/readers.h"
 #include "thread.h"
 
 #define PAGE 4096u
@@ -127,6 +128,16 @@ static struct identity ask_kernel(uint64_t process)
     return (struct identity){(int)system_call3(SYS_gettid, 0, 0, 0), process ? group_of_self(process) : IDENTITY_OWN};
 }
 
+/* The first thread of a raw fork's child may have forked inside a policy: its faults in progress are in the child, too,
+ * and noted under the number that it had in the parent. */
+static void ask_kernel_anew(struct thread_state *thread, uint64_t process)
+{
+    int before = thread->identity.number;
+    thread->identity = ask_kernel(process);
+    if (before && __atomic_load_n(&forked_raw, __ATOMIC_ACQUIRE) && (uint64_t)thread->identity.number == process)
+        readers_rename(before, thread->identity);
+}
+
 struct identity identity_of_self(void)
 {
     struct thread_state *thread = &thread_self;
@@ -139,7 +150,7 @@ struct identity identity_of_self(void)
     if (number > 0 && !thread->identity.number)
         thread->identity = (struct identity){number, IDENTITY_OWN};
     else
-        thread->identity = ask_kernel(process);
+        ask_kernel_anew(thread, process);
     thread->process = (uint32_t)process;
     return thread->identity;
 }

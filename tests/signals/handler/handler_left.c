@@ -14,16 +14,17 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "decode/relocate/redirect.h"
 #include "emulate/replay/stubs.h"
-#include "signals/frame.h"
+#include "handler_fixture.h"
 #include "signals/chain/previous.h"
+#include "signals/frame.h"
 #include "signals/regions/readers.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
-#include "handler_fixture.h"
 
 #define TRAP_FLAG 0x100u
 /* More than there are places for stubs, and for faults in progress. */
@@ -299,6 +300,48 @@ static void faults_of_a_handler_that_interrupts_one_may_be_left(void **state)
     signal(SIGUSR1, SIG_DFL);
 }
 
+/* --- Raw forks. --- */
+
+static struct work *work_in_child;
+
+/* The child has left the policy; whether its fault has given back what it held. */
+static int child_has_left(void)
+{
+    unsigned depth = work_in_child->level.depth;
+    alarm(20);
+    return depth == 1 && !segue_in_fault() && work_in_child->level.depth == 0 &&
+                   segue_region_remove(page_of(0)) == SEGUE_OK
+               ? 0
+               : 1;
+}
+
+static enum segue_verdict fork_raw_and_leave(void *context, const struct segue_event *event)
+{
+    pid_t *child = context;
+    (void)event;
+    *child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (*child == 0) {
+        work_in_child = thread_self.work;
+        siglongjmp(jump, 1);
+    }
+    return SEGUE_STEP;
+}
+
+/* It has another number than the thread that the fault was noted for. */
+static void fault_that_the_child_of_a_raw_fork_left_is_over(void **state)
+{
+    pid_t child = -1;
+    int status = -1;
+    (void)state;
+    assert_int_equal(segue_install(&interruptible), SEGUE_OK);
+    assert_int_equal(add(0, 1, fork_raw_and_leave, &child), SEGUE_OK);
+    if (sigsetjmp(jump, 1))
+        _exit(child_has_left());
+    assert_int_equal(load(page_of(0) + 8), 8);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* --- Threads that end. --- */
 
 static enum segue_verdict end_thread(void *context, const struct segue_event *event)
@@ -484,6 +527,7 @@ int main(void)
         FIXTURE_TEST(block_of_a_fault_that_was_left_is_still_there),
         FIXTURE_TEST(block_of_a_policy_that_was_left_is_gone),
         FIXTURE_TEST(faults_of_a_handler_that_interrupts_one_may_be_left),
+        FIXTURE_TEST(fault_that_the_child_of_a_raw_fork_left_is_over),
         FIXTURE_TEST(threads_that_end_in_a_fault_take_nothing_along),
         FIXTURE_TEST(remover_does_not_wait_for_threads_that_ended_as_a_fault_began),
         cmocka_unit_test(thread_is_unwound_from_each_instruction_that_a_fault_begins_with),
