@@ -13,7 +13,7 @@ folder=${2:?a folder for the counts}
 parts=${3:?the number of parts}
 shift 3
 if [ $# -eq 0 ]; then
-  set -- "$root"/corpus/*.hex.xz
+  set -- "$root"/corpus/data/*.hex.xz
   for public in "$root"/../shared/corpus/*.hex; do
     [ -e "$public" ] && set -- "$@" "$public"
   done
