@@ -1,10 +1,10 @@
 /* instrument.c: the sanitizers' and Valgrind's interfaces for programs that switch stacks.
  *
  * SOURCES: sanitizer/common_interface_defs.h (__sanitizer_start_switch_fiber, __sanitizer_finish_switch_fiber),
- * sanitizer/tsan_interface.h (fibers), valgrind/valgrind.h. Each start must meet its finish on the other stack. */
+ * sanitizer/tsan_interface.h (fibers). Each start must meet its finish on the other stack. */
 #include "instrument.h"
 
-#include <valgrind/valgrind.h>
+#include "valgrind_x86.h"
 
 #define WEAK __attribute__((weak, visibility("default")))
 WEAK void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom, size_t size);
@@ -17,7 +17,7 @@ WEAK void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 
 bool instrument_is_valgrind(void)
 {
-    return RUNNING_ON_VALGRIND != 0;
+    return valgrind_ask(VALGRIND_REQUEST_RUNNING, 0, 0) != 0;
 }
 
 bool instrument_wanted(void)
@@ -35,7 +35,8 @@ void instrument_create(struct segue_context *context)
 {
     if (__tsan_create_fiber)
         context->fiber = __tsan_create_fiber(0);
-    context->valgrind_stack = VALGRIND_STACK_REGISTER(context->stack, (char *)context->stack + context->stack_size);
+    context->valgrind_stack = (unsigned)valgrind_ask(VALGRIND_REQUEST_REGISTER_STACK, (uintptr_t)context->stack,
+                                                     (uintptr_t)context->stack + context->stack_size);
     context->flags |= SEGUE_CONTEXT_REGISTERED_;
 }
 
@@ -45,7 +46,7 @@ void instrument_destroy(struct segue_context *context)
         return;
     if (__tsan_destroy_fiber && context->fiber)
         __tsan_destroy_fiber(context->fiber);
-    VALGRIND_STACK_DEREGISTER(context->valgrind_stack);
+    valgrind_ask(VALGRIND_REQUEST_DEREGISTER_STACK, context->valgrind_stack, 0);
 }
 
 void instrument_leave(struct segue_context *from, struct segue_context *to)
