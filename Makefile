@@ -7,6 +7,8 @@
 #   DEPS: the sets of packages that are installed first (tools/deps); `none` installs nothing
 BUILD ?= build
 DEPS ?= test
+# Where the set test is installed nothing may be missing; otherwise what is missing leaves out the tests that need it.
+FULL = $(if $(filter test,$(DEPS)),true,false)
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -28,7 +30,7 @@ deps:
 
 configure: deps
 	@test -f $(BUILD)/build.ninja || \
-	    CC=$(CC) meson setup $(BUILD) --werror --prefix $(PREFIX) -Db_sanitize=$(SANITIZE) \
+	    CC=$(CC) meson setup $(BUILD) --werror --prefix $(PREFIX) -Dfull=$(FULL) -Db_sanitize=$(SANITIZE) \
 	    $(if $(filter none,$(SANITIZE)),,-Db_lundef=false)
 
 run: all
@@ -46,7 +48,7 @@ test: all
 
 # As Debian builds its packages: hardened, fortified, link-time optimised.
 test-hardened: deps
-	@test -f build-hardened/build.ninja || CC=$(CC) ./tools/build/hardened.sh build-hardened
+	@test -f build-hardened/build.ninja || CC=$(CC) ./tools/build/hardened.sh build-hardened -Dfull=$(FULL)
 	ninja -C build-hardened
 	./tests/support/run.sh build-hardened $(if $(TESTS),$(TESTS),--suite hardened)
 

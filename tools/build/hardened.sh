@@ -1,5 +1,5 @@
 #!/bin/sh
-# hardened.sh BUILD: configures a build as Debian builds its packages, with all hardening, link-time optimisation, the
+# hardened.sh BUILD [OPTION...]: configures a build as Debian builds its packages, with all hardening, link-time optimisation, the
 # third level of fortification, and marks for branches and shadow stacks. CC and CXX as for meson.
 set -eu
 export DEB_BUILD_MAINT_OPTIONS='hardening=+all optimize=+lto'
@@ -7,4 +7,4 @@ export DEB_CPPFLAGS_STRIP='-D_FORTIFY_SOURCE=2' DEB_CPPFLAGS_APPEND='-D_FORTIFY_
 export DEB_CFLAGS_APPEND='-fcf-protection=full' DEB_CXXFLAGS_APPEND='-fcf-protection=full'
 flags() { dpkg-buildflags --get "$1"; }
 CFLAGS="$(flags CFLAGS) $(flags CPPFLAGS)" CXXFLAGS="$(flags CXXFLAGS) $(flags CPPFLAGS)" LDFLAGS="$(flags LDFLAGS)" \
-    exec meson setup "$1" --werror --buildtype=plain
+    exec meson setup "$@" --werror --buildtype=plain
