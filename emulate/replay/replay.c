@@ -17,10 +17,10 @@
 #include "decode/accesses/accesses.h"
 #include "decode/relocate/redirect.h"
 #include "decode/x86/flags.h"
-#include "decode/x86/xsave.h"
-#include "emulate/engines/engines.h"
-#include "emulate/elements/lanes.h"
 #include "decode/x86/vendors.h"
+#include "decode/x86/xsave.h"
+#include "emulate/elements/lanes.h"
+#include "emulate/engines/engines.h"
 #include "emulate/parts.h"
 #include "emulate/pieces.h"
 #include "emulate/plan.h"
@@ -526,14 +526,32 @@ static enum segue_status stop(struct replay *replay, struct segue_regs *regs, st
     return SEGUE_FAULT;
 }
 
-enum segue_status replay_execute(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+/* Runs the stub; what it came to, of no meaning where there is none. */
+static uint64_t run_stub(struct replay *replay, uint32_t holder)
 {
-    uint32_t holder = replay->holder;
-    if (holder == STEP_NO_HOLDER && !stubs_borrow(&holder))
-        return SEGUE_BUSY;
     replay->context.code = stubs_hold(holder, &replay->plan->insn.redirection);
     uint64_t outcome = replay->context.code ? replay_enter(&replay->context) : REPLAY_DONE;
     stubs_let_go(holder);
+    return outcome;
+}
+
+/* By whom no fault's number is. */
+__attribute__((noinline)) static uint64_t run_stub_with_borrowed(struct replay *replay)
+{
+    _Alignas(STUBS_MARK_ALIGNMENT) volatile uint64_t mark;
+    uint32_t holder;
+    replay->context.code = NULL;
+    if (!stubs_borrow(&holder, &mark))
+        return REPLAY_DONE;
+    uint64_t outcome = run_stub(replay, holder);
+    stubs_give_back(holder, &mark);
+    return outcome;
+}
+
+enum segue_status replay_execute(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+{
+    uint64_t outcome =
+        replay->holder == STEP_NO_HOLDER ? run_stub_with_borrowed(replay) : run_stub(replay, replay->holder);
     if (!replay->context.code)
         return SEGUE_BUSY;
     if (outcome == REPLAY_NOT_LOADED) {

@@ -32,8 +32,12 @@ enum segue_status stubs_prepare(void);
 /* Whether there is memory; in a child of a process that has some it is made here. */
 bool stubs_ready(void);
 
-/* A number for who has none; false if all are taken. It ends with stubs_let_go. */
-bool stubs_borrow(uint32_t *holder);
+/* A number for who has none; false if all are taken. `*mark` stands on the borrower's stack, at a multiple of
+ * STUBS_MARK_ALIGNMENT, and nobody else writes it until stubs_give_back: a borrower that has been left by siglongjmp is
+ * known by what stands there instead, when the numbers run out. */
+bool stubs_borrow(uint32_t *holder, volatile uint64_t *mark);
+void stubs_give_back(uint32_t holder, volatile uint64_t *mark);
+#define STUBS_MARK_ALIGNMENT 16
 
 /* Where a stub of that instruction is, which stays as it is until its holder lets it go: call it, and it returns.
  * Written by whom it may have been, the calling thread sees it whole. NULL if every place is held. A holder holds one

@@ -33,6 +33,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 
 #include "emulate/windows/views.h"
 #include "platform/linux/call_x86_64.h"
@@ -53,8 +54,12 @@
 /* Those who borrow a number at one time. */
 #define BORROWERS 1024u
 #define HOLDERS (STUBS_NUMBERED + BORROWERS)
-/* A holder's word: the stub's number and 1, or a number that is borrowed, with or without a stub. */
-#define BORROWED (UINT32_C(1) << 31)
+/* A borrower's mark has its own address, which has MARK_ADDRESS_BITS at most, and a count, so that the next one that
+ * stands in the same place is another. */
+#define MARK_ADDRESS_BITS 56u
+#define MARK_COUNT_BITS (64u - MARK_ADDRESS_BITS + 4u)
+_Static_assert(STUBS_MARK_ALIGNMENT == 1 << 4, "so many bits of the address are 0");
+_Static_assert(BORROWERS < 1u << MARK_COUNT_BITS, "those that stand in one place differ");
 
 static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
 #define RETURN 0xc3
@@ -82,12 +87,16 @@ struct memory {
     uint64_t executable;
     /* Those who wait while it is BEING_PLACED. */
     uint32_t waiters;
+    /* A thread looks for borrowers that have been left, with all signals blocked. */
+    uint32_t takes_over;
     /* The system has said no, and is not asked again by every plan. */
     bool refused;
     _Alignas(PAGE) struct stub places[PLACES];
     /* Which stub each of those who may hold one holds, one word each, so that who never comes back (a handler that
      * interrupted it left by siglongjmp, or its thread has ended) can be made to let go by others. */
     _Alignas(64) uint32_t holders[HOLDERS];
+    /* The mark of whoever has borrowed each of the last BORROWERS numbers; 0 for nobody. */
+    uint64_t marks[BORROWERS];
 };
 
 static struct memory *memory;
@@ -216,6 +225,7 @@ static void write_code(uint8_t *at, const uint8_t *bytes, uint8_t length)
 static void write_what_was_there(struct memory *present, uint64_t writable)
 {
     memset(present->holders, 0, sizeof present->holders);
+    memset(present->marks, 0, sizeof present->marks);
     for (uint32_t i = 0; i < PLACES; i++) {
         struct stub *stub = &present->places[i];
         const uint8_t *key = (const uint8_t *)stub->key;
@@ -355,7 +365,7 @@ static uint32_t number_of(const struct stub *stub)
 
 static void note_hold(uint32_t holder, const struct stub *stub)
 {
-    uint32_t word = (stub ? number_of(stub) + 1 : 0) | (holder < STUBS_NUMBERED ? 0 : BORROWED);
+    uint32_t word = stub ? number_of(stub) + 1 : 0;
     __atomic_store_n(&memory->holders[holder], word, __ATOMIC_SEQ_CST);
 }
 
@@ -376,7 +386,7 @@ static bool is_held(const struct stub *stub, uint32_t writer)
 {
     uint32_t word = number_of(stub) + 1;
     for (uint32_t i = 0; i < HOLDERS; i++)
-        if (i != writer && (__atomic_load_n(&memory->holders[i], __ATOMIC_SEQ_CST) & ~BORROWED) == word)
+        if (i != writer && __atomic_load_n(&memory->holders[i], __ATOMIC_SEQ_CST) == word)
             return true;
     return false;
 }
@@ -438,19 +448,87 @@ static struct stub *find(uint32_t holder, const struct segue_redirection *redire
     return write_somewhere(holder, redirection, key, first);
 }
 
-bool stubs_borrow(uint32_t *holder)
+/* ---- numbers that are borrowed ---- */
+
+static uint64_t mark_at(const volatile uint64_t *place)
+{
+    static uint64_t count;
+    uint64_t number = __atomic_fetch_add(&count, 1, __ATOMIC_RELAXED) % (1u << MARK_COUNT_BITS);
+    return ((uint64_t)(uintptr_t)place / STUBS_MARK_ALIGNMENT) << MARK_COUNT_BITS | number;
+}
+
+/* Its borrower has left its stack, as far as that is known: something else stands there, or nothing does. */
+static bool is_left(uint64_t mark)
+{
+    uint64_t present = 0;
+    struct iovec to = {&present, sizeof present};
+    struct iovec from = {(void *)(uintptr_t)((mark >> MARK_COUNT_BITS) * STUBS_MARK_ALIGNMENT), sizeof present};
+    long self = system_call3(SYS_getpid, 0, 0, 0);
+    long size = system_call6(SYS_process_vm_readv, self, (long)&to, 1, (long)&from, 1, 0);
+    return size == sizeof present ? present != mark : size == -EFAULT;
+}
+
+static bool change_mark(uint32_t borrower, uint64_t from, uint64_t to)
+{
+    return __atomic_compare_exchange_n(&memory->marks[borrower], &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+/* Its own first, so that the borrower's end cannot come in between; then the borrower is looked at. */
+static bool take_over(uint32_t borrower, uint64_t mark)
+{
+    uint64_t present = __atomic_load_n(&memory->marks[borrower], __ATOMIC_SEQ_CST);
+    if (!change_mark(borrower, present, mark))
+        return false;
+    if (!present)
+        return true;
+    if (!is_left(present)) {
+        __atomic_store_n(&memory->marks[borrower], present, __ATOMIC_SEQ_CST);
+        return false;
+    }
+    stubs_abandon(STUBS_NUMBERED + borrower);
+    return true;
+}
+
+/* One thread at a time, and no handler of its own leaves it in the middle. */
+static bool take_over_any(uint32_t *holder, uint64_t mark)
+{
+    uint64_t all = UINT64_MAX, kept;
+    bool has_one = false;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
+    if (!__atomic_exchange_n(&memory->takes_over, 1, __ATOMIC_ACQUIRE)) {
+        for (uint32_t i = 0; i < BORROWERS && !has_one; i++) {
+            has_one = take_over(i, mark);
+            *holder = STUBS_NUMBERED + i;
+        }
+        __atomic_store_n(&memory->takes_over, 0, __ATOMIC_RELEASE);
+    }
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    return has_one;
+}
+
+bool stubs_borrow(uint32_t *holder, volatile uint64_t *mark)
 {
     /* In a child, all numbers are free from then on. */
     if (!stubs_ready())
         return false;
+    *mark = mark_at(mark);
     for (uint32_t i = 0; i < BORROWERS; i++) {
-        uint32_t free = 0;
-        *holder = STUBS_NUMBERED + (thread_start() + i) % BORROWERS;
-        if (__atomic_compare_exchange_n(&memory->holders[*holder], &free, BORROWED, false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
+        uint32_t borrower = (thread_start() + i) % BORROWERS;
+        *holder = STUBS_NUMBERED + borrower;
+        if (__atomic_load_n(&memory->marks[borrower], __ATOMIC_RELAXED) == 0 && change_mark(borrower, 0, *mark))
             return true;
     }
-    return false;
+    return take_over_any(holder, *mark);
+}
+
+/* Where another one is looking at the mark, that finds that it is gone. */
+void stubs_give_back(uint32_t holder, volatile uint64_t *mark)
+{
+    uint64_t own = *mark;
+    stubs_let_go(holder);
+    *mark = 0;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    change_mark(holder - STUBS_NUMBERED, own, 0);
 }
 
 const void *stubs_hold(uint32_t holder, const struct segue_redirection *redirection)

@@ -56,6 +56,59 @@ static int teardown(void **state)
     return 0;
 }
 
+/* ---- steps that are left ---------------------------------------------------------------------------------------- */
+
+/* More than there are numbers for steps outside faults. */
+#define LEAVES 5000
+
+static sigjmp_buf leaving;
+
+static void leave(int number)
+{
+    (void)number;
+    siglongjmp(leaving, 1);
+}
+
+/* addl $number, (%rdi), in a window that leads there: a stub of its own. */
+static enum segue_status add_number(uint32_t number, void *alias)
+{
+    unsigned char code[] = {0x81, 0x07, 0, 0, 0, 0};
+    const struct segue_window window = {.base = 0x10000, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = alias};
+    struct segue_regs regs = {.rdi = 0x10000};
+    struct segue_insn insn;
+    struct segue_plan plan;
+    memcpy(code + 2, &number, sizeof number);
+    check(segue_decode(SEGUE_MODE_64, code, sizeof code, &insn));
+    check(segue_plan(&insn, &regs, NULL, NULL, &window, 1, &plan));
+    return segue_step(&plan, &regs, NULL, NULL);
+}
+
+/* The stack that the step begins at differs, so that the marks of those that were left do, too. */
+__attribute__((noinline)) static void leave_step(uint32_t number, void *closed)
+{
+    char room[64 * (number % 7 + 1)];
+    __asm__ volatile("" : : "r"(room) : "memory");
+    if (sigsetjmp(leaving, 1) == 0)
+        add_number(number, closed);
+}
+
+static void numbers_of_steps_that_are_left_are_taken_over(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sigaction action = {.sa_handler = leave, .sa_flags = SA_NODEFER}, before;
+    char *closed = fixture->alias + PAGE;
+    memset(fixture->alias, 0, PAGE);
+    assert_int_equal(mprotect(closed, PAGE, PROT_NONE), 0);
+    sigaction(SIGSEGV, &action, &before);
+    for (uint32_t i = 1; i <= LEAVES; i++)
+        leave_step(i, closed);
+    sigaction(SIGSEGV, &before, NULL);
+    mprotect(closed, PAGE, PROT_READ | PROT_WRITE);
+    for (uint32_t i = 1; i <= 16; i++)
+        check(add_number(i, fixture->alias));
+    assert_int_equal(*(uint32_t *)fixture->alias, 16 * 17 / 2);
+}
+
 /* ---- faults of its own ------------------------------------------------------------------------------------------ */
 
 static volatile struct {
@@ -148,8 +201,8 @@ struct line {
 static bool next_line(FILE *maps, struct line *line)
 {
     char text[512];
-    return fgets(text, sizeof text, maps) && sscanf(text, "%lx-%lx %4s %*s %*s %lu", &line->start, &line->end,
-                                                    line->rights, &line->inode) == 4;
+    return fgets(text, sizeof text, maps) &&
+           sscanf(text, "%lx-%lx %4s %*s %*s %lu", &line->start, &line->end, line->rights, &line->inode) == 4;
 }
 
 /* The line that holds stubs, or the one that can be written to of the same memory. */
@@ -176,8 +229,7 @@ static uint64_t distance_of_views(void)
     assert_true(executable.inode != 0);
     struct line writable = find_view(executable.inode);
     assert_memory_equal(writable.rights, "rw-", 3);
-    uint64_t gap =
-        executable.start > writable.end ? executable.start - writable.end : writable.start - executable.end;
+    uint64_t gap = executable.start > writable.end ? executable.start - writable.end : writable.start - executable.end;
     assert_true(gap >= 2 * 65536);
     return executable.start - writable.start;
 }
@@ -436,6 +488,7 @@ int main(void)
         FAULTING(division_by_a_protected_zero_is_told_as_the_instructions_own),
         FAULTING(second_operand_that_is_missing_is_told_at_its_own_address),
         STEPPED(no_mapping_is_both_writable_and_executable),
+        STEPPED(numbers_of_steps_that_are_left_are_taken_over),
         STEPPED(child_of_a_fork_has_stubs_of_its_own),
         STEPPED(calls_and_jumps_through_protected_memory_arrive),
         STEPPED(protected_stack_works),
