@@ -1,7 +1,7 @@
 /* guest.c: into a guest and out again by its call, with the segment bases set by instructions and by system calls,
  * without the guest's vector state and with it: in its initial state, as code without AVX-512 has it, and all of it in
  * use. Guest and host have different bases of both kinds. */
-#include <segue/ctx.h>
+#include <segue/guest.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

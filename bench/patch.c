@@ -9,8 +9,9 @@
 #include <Zydis/Zydis.h>
 #include <asm/prctl.h>
 #include <errno.h>
+#include <segue/handler.h>
 #include <segue/patch.h>
-#include <segue/signals.h>
+#include <segue/segment.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* restore.c: a whole fault, with a handler that does nothing but skip the instruction, by each way out of the handler.
  * The floor is what every program can do: edit the frame and return. */
+#include <segue/posix.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <sys/mman.h>

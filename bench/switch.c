@@ -7,7 +7,9 @@
  * in MXCSR, which some processors change slowly. */
 #include <immintrin.h>
 #include <pcl.h>
-#include <segue/ctx.h>
+#include <segue/context.h>
+#include <segue/emulate.h>
+#include <signal.h>
 #include <ucontext.h>
 
 #include "bench/harness/bench.h"
@@ -61,7 +63,7 @@ static uint64_t add(uint64_t a, uint64_t b)
 static void whole_run(const struct bench_variant *variant, unsigned operations)
 {
     static struct pair whole;
-    struct segue_value arguments[] = {segue_value_u64(1), segue_value_u64(2)};
+    struct segue_argument arguments[] = {segue_argument_u64(1), segue_argument_u64(2)};
     (void)variant;
     for (unsigned i = 0; i < operations; i++) {
         segue_context_init(&whole.there, &whole.here, whole.stack, STACK_SIZE, (void (*)(void))add, arguments, 2, NULL);

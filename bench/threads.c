@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <segue/posix.h>
 #include <segue/segue.h>
 #include <semaphore.h>
 #include <signal.h>

@@ -4,7 +4,7 @@
 #ifndef SEGUE_CTX_HANDLING_H
 #define SEGUE_CTX_HANDLING_H
 
-#include <segue/ctx.h>
+#include <segue/posix.h>
 
 /* On the handler's stack, right below the kernel's frame. */
 struct handling {

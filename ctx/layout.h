@@ -3,7 +3,7 @@
 #ifndef SEGUE_CTX_LAYOUT_H
 #define SEGUE_CTX_LAYOUT_H
 
-/* struct segue_context; the first eight also stand in the inline swap of include/segue/ctx.h. */
+/* struct segue_context; the first eight also stand in include/segue/context_sysv_x86_64.h. */
 #define CONTEXT_STACK_POINTER 0
 #define CONTEXT_FRAME_POINTER 8
 #define CONTEXT_INSTRUCTION 16

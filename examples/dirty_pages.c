@@ -6,6 +6,7 @@
  * The sets must be the same. An instruction that writes across the edge of two pages faults twice in the second way,
  * and once in the first. */
 #include <segue/segue.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

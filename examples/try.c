@@ -2,6 +2,7 @@
  * A block between segue_try and segue_try_end may fault; then it begins again with 1, and the fault is told. No system
  * call is made on the way that goes well, unlike with process_vm_readv or a pipe. */
 #include <segue/segue.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

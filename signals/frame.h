@@ -5,7 +5,7 @@
 #ifndef SEGUE_SIGNALS_FRAME_H
 #define SEGUE_SIGNALS_FRAME_H
 
-#include <segue/emulate.h>
+#include <segue/regs.h>
 #include <signal.h>
 
 /* A handler's first act: what of the thread's flags the kernel leaves in force, and compiled code cannot run with, is

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <segue/segue.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 

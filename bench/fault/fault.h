@@ -4,6 +4,7 @@
 
 #include "bench/harness/bench.h"
 
+#include <signal.h>
 #include <stddef.h>
 
 #define PAGE 4096u

@@ -2,7 +2,7 @@
 #ifndef SEGUE_CTX_CLONE_H
 #define SEGUE_CTX_CLONE_H
 
-#include <segue/ctx.h>
+#include <segue/linux.h>
 
 #include "pad.h"
 

@@ -1,5 +1,6 @@
 /* context.c: the parts of a switch that are more than registers: checks, the signal mask, instruments, and a context's
  * beginning and end. */
+#include <segue/posix.h>
 #include <signal.h>
 #include <string.h>
 #include <unwind.h>
@@ -87,6 +88,14 @@ enum segue_status segue_context_swap_slowly(struct segue_context *from, struct s
     segue_context_switch_(from, to);
     arrive(from);
     return SEGUE_OK;
+}
+
+/* The inline function again, exported for other languages: its name is taken here. */
+SEGUE_API enum segue_status exported_swap(struct segue_context *from, struct segue_context *to)
+    __asm__("segue_context_swap");
+enum segue_status exported_swap(struct segue_context *from, struct segue_context *to)
+{
+    return segue_context_swap(from, to);
 }
 
 /* All but the registers of leaving a flow that ends here. */

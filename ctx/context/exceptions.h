@@ -3,7 +3,7 @@
 #ifndef SEGUE_CTX_EXCEPTIONS_H
 #define SEGUE_CTX_EXCEPTIONS_H
 
-#include <segue/ctx.h>
+#include <segue/context.h>
 
 /* Whether the program has a C++ runtime. */
 bool exceptions_known(void);

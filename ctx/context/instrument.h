@@ -3,7 +3,7 @@
 #ifndef SEGUE_CTX_INSTRUMENT_H
 #define SEGUE_CTX_INSTRUMENT_H
 
-#include <segue/ctx.h>
+#include <segue/context.h>
 
 /* Whether this process runs under Valgrind. */
 bool instrument_is_valgrind(void);

@@ -26,20 +26,20 @@
 static struct segue_context nobody;
 
 /* How many arguments do not fit the registers. */
-static size_t count_spilled(const struct segue_value *arguments, size_t count)
+static size_t count_spilled(const struct segue_argument *arguments, size_t count)
 {
     size_t integers = 0, vectors = 0;
     for (size_t i = 0; i < count; i++)
-        (arguments[i].kind == SEGUE_VALUE_INTEGER) ? integers++ : vectors++;
+        (arguments[i].kind == SEGUE_ARGUMENT_INTEGER) ? integers++ : vectors++;
     return (integers > INTEGER_REGISTERS ? integers - INTEGER_REGISTERS : 0) +
            (vectors > VECTOR_REGISTERS ? vectors - VECTOR_REGISTERS : 0);
 }
 
-static void place(struct record *record, uint64_t *spilled, const struct segue_value *arguments, size_t count)
+static void place(struct record *record, uint64_t *spilled, const struct segue_argument *arguments, size_t count)
 {
     size_t integers = 0, vectors = 0;
     for (size_t i = 0; i < count; i++) {
-        bool is_integer = arguments[i].kind == SEGUE_VALUE_INTEGER;
+        bool is_integer = arguments[i].kind == SEGUE_ARGUMENT_INTEGER;
         if (is_integer && integers < INTEGER_REGISTERS)
             record->integers[integers++] = arguments[i].bits;
         else if (!is_integer && vectors < VECTOR_REGISTERS)
@@ -50,10 +50,10 @@ static void place(struct record *record, uint64_t *spilled, const struct segue_v
     record->vector_count = vectors;
 }
 
-static bool are_known(const struct segue_value *arguments, size_t count)
+static bool are_known(const struct segue_argument *arguments, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if ((unsigned)arguments[i].kind > SEGUE_VALUE_DOUBLE)
+        if ((unsigned)arguments[i].kind > SEGUE_ARGUMENT_DOUBLE)
             return false;
     return true;
 }
@@ -75,12 +75,8 @@ static void begin(struct segue_context *context, struct segue_context *parent, v
         .stack = stack,
         .stack_size = size,
     };
-    if (options->flags & SEGUE_CONTEXT_OWN_MASK) {
-        if (options->mask)
-            memcpy(&context->mask, options->mask, sizeof context->mask);
-        else
-            context->mask = mask_exchange(NULL);
-    }
+    if (options->flags & SEGUE_CONTEXT_OWN_MASK)
+        context->mask = mask_exchange(NULL);
     if (instrument_wanted())
         context->flags |= SEGUE_CONTEXT_INSTRUMENTED_;
 }
@@ -92,7 +88,7 @@ void segue_context_create(struct segue_context *context)
 }
 
 enum segue_status segue_context_init(struct segue_context *context, struct segue_context *parent, void *stack,
-                                     size_t size, void (*entry)(void), const struct segue_value *arguments,
+                                     size_t size, void (*entry)(void), const struct segue_argument *arguments,
                                      size_t count, const struct segue_context_options *options)
 {
     static const struct segue_context_options defaults;

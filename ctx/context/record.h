@@ -3,7 +3,7 @@
 #ifndef SEGUE_CTX_RECORD_H
 #define SEGUE_CTX_RECORD_H
 
-#include <segue/ctx.h>
+#include <segue/context.h>
 
 #define INTEGER_REGISTERS 6
 #define VECTOR_REGISTERS 8

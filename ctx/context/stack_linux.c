@@ -3,7 +3,7 @@
 #error "stack_linux.c is specific to Linux"
 #endif
 
-#include <segue/ctx.h>
+#include <segue/context.h>
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -6,7 +6,8 @@
 #ifndef SEGUE_CTX_GATE_H
 #define SEGUE_CTX_GATE_H
 
-#include <segue/ctx.h>
+#include <segue/guest.h>
+#include <signal.h>
 
 #include "ctx/layout.h"
 

@@ -5,6 +5,7 @@
  * ASSUMPTIONS: sigreturn leaves the segment bases alone (arch/x86/kernel/signal_64.c). */
 #include "gate.h"
 
+#include <segue/posix.h>
 #include <string.h>
 
 #include "decode/x86/flags.h"

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <segue/posix.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>

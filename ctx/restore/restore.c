@@ -14,7 +14,7 @@
 #include "ctx/state/mask.h"
 #include "ctx/state/segments_x86_64.h"
 #include "shortcut.h"
-#include <segue/ctx.h>
+#include <segue/posix.h>
 
 /* Addresses that are canonical on every processor, and a program's. */
 #define ADDRESS_END ((uint64_t)1 << 47)

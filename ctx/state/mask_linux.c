@@ -5,7 +5,8 @@
 
 #include "mask.h"
 
-#include <signal.h>
+#include <segue/posix.h>
+#include <string.h>
 
 #include "platform/linux/call_x86_64.h"
 
@@ -14,4 +15,12 @@ uint64_t mask_exchange(const uint64_t *wanted)
     uint64_t before = 0;
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)wanted, (long)&before, sizeof before);
     return before;
+}
+
+enum segue_status segue_context_set_mask(struct segue_context *context, const sigset_t *mask)
+{
+    if (!context || !mask || !(context->flags & SEGUE_CONTEXT_OWN_MASK))
+        return SEGUE_INVALID;
+    memcpy(&context->mask, mask, sizeof context->mask);
+    return SEGUE_OK;
 }

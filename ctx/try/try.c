@@ -4,6 +4,8 @@
 #include "try.h"
 
 #include <segue/decode.h>
+#include <segue/posix.h>
+#include <segue/try.h>
 
 #include "ctx/frame.h"
 #include "ctx/restore/landing.h"

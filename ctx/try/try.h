@@ -2,7 +2,8 @@
 #ifndef SEGUE_CTX_TRY_H
 #define SEGUE_CTX_TRY_H
 
-#include <segue/ctx.h>
+#include <segue/try.h>
+#include <signal.h>
 
 /* The calling thread's innermost block, and all around it; NULL for none. Async-signal-safe. */
 struct segue_trial *trial_current(void);

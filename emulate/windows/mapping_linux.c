@@ -6,7 +6,7 @@
 #endif
 
 #include <errno.h>
-#include <segue/emulate.h>
+#include <segue/mapping.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>

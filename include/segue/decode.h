@@ -1,9 +1,11 @@
-/* decode.h: bytes become an instruction; an instruction and registers become the memory accesses it will make.
+/* decode.h: bytes become an instruction; an instruction and registers become the memory accesses it
+ * will make.
  *
- * Everything here is pure: no call allocates, locks, or touches memory but its arguments, so all of it is
- * async-signal-safe and thread-safe.
+ * Everything here is pure: no call allocates, locks, or touches memory but its arguments, so all of
+ * it is async-signal-safe and thread-safe.
  *
- * SOURCES: Intel SDM volume 2, chapter 2 (instruction format); AMD APM volume 3, chapter 1; Zydis 4.0. */
+ * SOURCES: Intel SDM volume 2, chapter 2 (instruction format); AMD APM volume 3, chapter 1; Zydis
+ * 4.0. */
 #ifndef SEGUE_DECODE_H
 #define SEGUE_DECODE_H
 
@@ -26,15 +28,8 @@ enum segue_mode {
     SEGUE_MODE_32,
 };
 
-/* What an access does to memory; a bit set. */
-enum segue_direction {
-    SEGUE_READ = 1,
-    SEGUE_WRITE = 2,
-    /* The processor wanted the instruction itself. Only in faults, never in an access list. */
-    SEGUE_FETCH = 4,
-};
-
-/* What an instruction is for; who does the work for it goes by this. docs/decode.md lists them all. */
+/* What an instruction is for; who does the work for it goes by this. docs/decode.md lists them all.
+ */
 enum segue_class {
     /* No number of a mnemonic. */
     SEGUE_CLASS_UNKNOWN,
@@ -58,7 +53,8 @@ enum segue_class {
     SEGUE_CLASS_SIMD_COMPUTE,
     SEGUE_CLASS_GATHER,
     SEGUE_CLASS_SCATTER,
-    /* Mask registers, and moves of which a vector mask chooses the bytes: MASKMOV, compress, expand. */
+    /* Mask registers, and moves of which a vector mask chooses the bytes: MASKMOV, compress,
+     * expand. */
     SEGUE_CLASS_MASK,
     /* BT, BTC, BTR and BTS, whose memory operand is a string of bits. */
     SEGUE_CLASS_BIT,
@@ -95,8 +91,9 @@ enum segue_addressing {
     SEGUE_ADDRESSING_COMPRESSED,
     /* POPA: eight elements of the stack, of which the one for the stack pointer may not be read. */
     SEGUE_ADDRESSING_POP_ALL,
-    /* IRET: as stack, but a task switch if the flags say that tasks are nested. `lanes` is 1 where all words are read as
-     * one, else their number: the processor reads them one by one, and of selectors only two bytes. */
+    /* IRET: as stack, but a task switch if the flags say that tasks are nested. `lanes` is 1 where
+     * all words are read as one, else their number: the processor reads them one by one, and of
+     * selectors only two bytes. */
     SEGUE_ADDRESSING_INTERRUPT_RETURN,
     /* ENTER: `lanes` is the nesting level, `displacement` what is allocated. */
     SEGUE_ADDRESSING_ENTER,
@@ -134,7 +131,8 @@ enum segue_access_flags {
     SEGUE_ACCESS_DOWN = 8,
     /* REPE, REPNE: the data may end it before the last element. */
     SEGUE_ACCESS_UNTIL = 16,
-    /* The architecture leaves it to the processor, or to state that it hides, whether this access happens. */
+    /* The architecture leaves it to the processor, or to state that it hides, whether this access
+     * happens. */
     SEGUE_ACCESS_OPTIONAL = 32,
     /* It faults as such an access would, and neither reads nor writes. */
     SEGUE_ACCESS_PROBE = 64,
@@ -163,14 +161,15 @@ struct segue_memory_operand {
     /* enum segue_masking, and the number of the mask's register. */
     uint8_t masking;
     uint8_t mask;
-    /* How many bits of the mask count: bits i, i + elements, i + 2 * elements, ... belong to element i. */
+    /* How many bits of the mask count: bits i, i + elements, i + 2 * elements, ... belong to
+     * element i. */
     uint8_t lanes;
     /* With SEGUE_ADDRESSING_VECTOR: bytes of one index. */
     uint8_t index_size;
     /* enum segue_access_flags. */
     uint8_t flags;
-    /* enum segue_access_flags of an access that is made, or may be, to see whether all of a masked operand is there,
-     * whatever the mask; 0 if there is none. */
+    /* enum segue_access_flags of an access that is made, or may be, to see whether all of a masked
+     * operand is there, whatever the mask; 0 if there is none. */
     uint8_t probe;
     /* Sign-extended; EVEX's compressed displacements are already multiplied out. */
     int64_t displacement;
@@ -217,7 +216,8 @@ enum segue_transfer_kind {
     SEGUE_TRANSFER_LEAVE,
     SEGUE_TRANSFER_POP_FLAGS,
     SEGUE_TRANSFER_ENTER,
-    /* A segment register, to or from the stack, or by MOV to or from memory: `reg` is an enum segue_segment. */
+    /* A segment register, to or from the stack, or by MOV to or from memory: `reg` is an enum
+     * segue_segment. */
     SEGUE_TRANSFER_PUSH_SEGMENT,
     SEGUE_TRANSFER_POP_SEGMENT,
     SEGUE_TRANSFER_STORE_SEGMENT,
@@ -229,12 +229,13 @@ enum segue_transfer_kind {
     SEGUE_TRANSFER_INTERRUPT_RETURN,
 };
 
-/* A transfer between the stack, the instruction pointer or a segment register and something else. */
+/* A transfer between the stack, the instruction pointer or a segment register and something else.
+ */
 struct segue_transfer {
     /* enum segue_transfer_kind. */
     uint8_t kind;
-    /* enum segue_register, of segment registers enum segue_segment: what is pushed, popped, moved or jumped to;
-     * SEGUE_REGISTER_NONE for memory or `value`. */
+    /* enum segue_register, of segment registers enum segue_segment: what is pushed, popped, moved
+     * or jumped to; SEGUE_REGISTER_NONE for memory or `value`. */
     uint8_t reg;
     /* It is neither register nor memory, but `value`. */
     uint8_t is_immediate;
@@ -244,7 +245,8 @@ struct segue_transfer {
 
 /* How an instruction can be made to find its memory elsewhere. */
 enum segue_redirection_kind {
-    /* Not worked out yet. segue_decode leaves it so; segue_decode_cached and segue_plan work it out. */
+    /* Not worked out yet. segue_decode leaves it so; segue_decode_cached and segue_plan work it
+     * out. */
     SEGUE_REDIRECTION_UNKNOWN,
     /* It cannot. */
     SEGUE_REDIRECTION_NONE,
@@ -254,19 +256,19 @@ enum segue_redirection_kind {
     SEGUE_REDIRECTION_IMPLICIT,
 };
 
-/* The instruction in a form that does the same to memory at another address: without segments, in 64 bits of address,
- * and without the stack pointer. */
+/* The instruction in a form that does the same to memory at another address: without segments, in
+ * 64 bits of address, and without the stack pointer. */
 struct segue_redirection {
     /* The bytes, zero beyond `length`. */
     uint8_t bytes[SEGUE_INSN_BYTES];
     uint8_t length;
     /* enum segue_redirection_kind. */
     uint8_t kind;
-    /* With SEGUE_REDIRECTION_OPERAND: the general register that is to hold the operand's address, index and mask apart.
-     * The instruction does not use it otherwise. */
+    /* With SEGUE_REDIRECTION_OPERAND: the general register that is to hold the operand's address,
+     * index and mask apart. The instruction does not use it otherwise. */
     uint8_t base;
-    /* The general register that stands in for RSP, or for the register that is a bit offset, which is then to be a
-     * bit's number within the operand; SEGUE_REGISTER_NONE if none does. */
+    /* The general register that stands in for RSP, or for the register that is a bit offset, which
+     * is then to be a bit's number within the operand; SEGUE_REGISTER_NONE if none does. */
     uint8_t stand_in;
     /* The state components that the instruction reads or changes, as in XCR0. */
     uint8_t state;
@@ -316,9 +318,9 @@ struct segue_insn {
     uint8_t address_size;
     /* enum segue_insn_flags. */
     uint8_t flags;
-    /* Where in `bytes` the prefix stands that names the segment in effect; SEGUE_NO_PREFIX if there is none. In 64-bit
-     * mode only FS and GS prefixes name one: the other four are null there and cancel nothing. Whether an operand goes
-     * by it, the operand's own `segment` tells. */
+    /* Where in `bytes` the prefix stands that names the segment in effect; SEGUE_NO_PREFIX if there
+     * is none. In 64-bit mode only FS and GS prefixes name one: the other four are null there and
+     * cancel nothing. Whether an operand goes by it, the operand's own `segment` tells. */
     uint8_t segment_prefix;
     /* enum segue_class. */
     uint8_t class_;
@@ -346,83 +348,90 @@ struct segue_access {
     uint8_t direction;
     /* enum segue_segment. */
     uint8_t segment;
-    /* The vector lane of the first element, where a mask or an index vector makes the accesses; else 0. */
+    /* The vector lane of the first element, where a mask or an index vector makes the accesses;
+     * else 0. */
     uint8_t lane;
-    /* What the operand's own address, `address - lane * element`, must be a multiple of, in bytes, lest the processor
-     * raise #GP; 0 if anything will do. */
+    /* What the operand's own address, `address - lane * element`, must be a multiple of, in bytes,
+     * lest the processor raise #GP; 0 if anything will do. */
     uint8_t alignment;
     /* The number of the operand in `insn->memory`. */
     uint8_t operand;
 };
 
-/* Decodes the instruction that starts at `bytes`, of which `size` may be read.
- * Returns SEGUE_OK; SEGUE_TRUNCATED when the instruction is longer than `size`; SEGUE_UNDEFINED when the bytes are no
- * instruction; SEGUE_INVALID for a NULL pointer or an unknown mode. `insn` is written only with SEGUE_OK.
- * Async-signal-safe, thread-safe. */
+/* Decodes the instruction that starts at `bytes`, of which `size` may be read. Returns SEGUE_OK;
+ * SEGUE_TRUNCATED when the instruction is longer than `size`; SEGUE_UNDEFINED when the bytes are no
+ * instruction; SEGUE_INVALID for a NULL pointer or an unknown mode. `insn` is written only with
+ * SEGUE_OK. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t size, struct segue_insn *insn);
 
-/* Lists the accesses that the instruction will make with these registers, in the order in which it makes them.
+/* Lists the accesses that the instruction will make with these registers, in the order in which it
+ * makes them.
  *
- * What is listed is what the program asks for: not the processor's own use of page and descriptor tables, of the
- * task-state segment, of stacks of other privilege levels or of shadow stacks. Far calls and returns are taken to
- * stay in their privilege level, segments other than FS and GS to begin at 0.
+ * What is listed is what the program asks for: not the processor's own use of page and descriptor
+ * tables, of the task-state segment, of stacks of other privilege levels or of shadow stacks. Far
+ * calls and returns are taken to stay in their privilege level, segments other than FS and GS to
+ * begin at 0.
  *
- * Elements that follow each other in memory and in time are one access with `size / element` elements: a string
- * instruction with a repeat prefix makes one per operand (two, where it wraps around in 32 bits), from its first
- * element to its last, as if nothing interrupted it and, with SEGUE_ACCESS_UNTIL, as if the data did not end it; in 64
- * bits it ends at the end of the address space. CMPS and MOVS with a repeat prefix alternate between their two. A mask
- * makes one access of each run of lanes that it lets through, and none of the others. Gathers and scatters make one a
+ * Elements that follow each other in memory and in time are one access with `size / element`
+ * elements: a string instruction with a repeat prefix makes one per operand (two, where it wraps
+ * around in 32 bits), from its first element to its last, as if nothing interrupted it and, with
+ * SEGUE_ACCESS_UNTIL, as if the data did not end it; in 64 bits it ends at the end of the address
+ * space. CMPS and MOVS with a repeat prefix alternate between their two. A mask makes one access of
+ * each run of lanes that it lets through, and none of the others. Gathers and scatters make one a
  * lane.
  *
- * `xstate` is needed where a mask or a vector of indices decides; it may be NULL elsewhere.
- * Stores how many there are in `count`, and as many as fit in the `capacity` entries of `accesses`.
- * Returns SEGUE_OK; SEGUE_TOO_SMALL when they did not fit; SEGUE_UNSUPPORTED when the list cannot be told
- * exactly (segue_accesses_unlisted tells why); SEGUE_INVALID for a NULL pointer. Async-signal-safe, thread-safe. */
+ * `xstate` is needed where a mask or a vector of indices decides; it may be NULL elsewhere. Stores
+ * how many there are in `count`, and as many as fit in the `capacity` entries of `accesses`.
+ * Returns SEGUE_OK; SEGUE_TOO_SMALL when they did not fit; SEGUE_UNSUPPORTED when the list cannot
+ * be told exactly (segue_accesses_unlisted tells why); SEGUE_INVALID for a NULL pointer. MT-Safe,
+ * AS-Safe. */
 SEGUE_API enum segue_status segue_accesses(const struct segue_insn *insn, const struct segue_regs *regs,
                                            const struct segue_xstate *xstate, struct segue_access *accesses,
                                            size_t capacity, size_t *count);
 
-/* Why segue_accesses answers SEGUE_UNSUPPORTED to these arguments; SEGUE_UNLISTED_NONE if it does not.
- * Async-signal-safe, thread-safe. */
+/* Why segue_accesses answers SEGUE_UNSUPPORTED to these arguments; SEGUE_UNLISTED_NONE if it does
+ * not. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_unlisted segue_accesses_unlisted(const struct segue_insn *insn, const struct segue_regs *regs,
                                                       const struct segue_xstate *xstate);
 
-/* The reason as a clause, "it moves ..."; a static string. Async-signal-safe, thread-safe. */
+/* The reason as a clause, "it moves ..."; a static string. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_unlisted_text(enum segue_unlisted why);
 
-/* The class's name, "simd-move"; "?" for a number that is none. Async-signal-safe, thread-safe. */
+/* The class's name, "simd-move"; "?" for a number that is none. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_class_name(enum segue_class number);
 
-/* The class of the mnemonic's plain form; an instruction's own form may belong to another, and `insn->class_` tells
- * that. SEGUE_CLASS_UNKNOWN for a number that is no mnemonic. Async-signal-safe, thread-safe. */
+/* The class of the mnemonic's plain form; an instruction's own form may belong to another, and
+ * `insn->class_` tells that. SEGUE_CLASS_UNKNOWN for a number that is no mnemonic. MT-Safe,
+ * AS-Safe. */
 SEGUE_API enum segue_class segue_mnemonic_class(unsigned mnemonic);
 
-/* The mnemonic in lower case, "mov"; "?" for a number that is none. Async-signal-safe, thread-safe. */
+/* The mnemonic in lower case, "mov"; "?" for a number that is none. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_mnemonic_name(unsigned mnemonic);
 
-/* How many mnemonic numbers there are: each is below this. Async-signal-safe, thread-safe. */
+/* How many mnemonic numbers there are: each is below this. MT-Safe, AS-Safe. */
 SEGUE_API unsigned segue_mnemonic_count(void);
 
 /* How many instructions a cache remembers. */
 #define SEGUE_CACHE_ENTRIES 1024
 
-/* One place of a cache; its fields are private. It takes two lines of the processor's cache, and no more. */
-struct __attribute__((aligned(64))) segue_cache_entry {
+/* One place of a cache; its fields are private. It takes two lines of the processor's cache, and no
+ * more. */
+struct SEGUE_ALIGNED(64) segue_cache_entry {
     uint64_t sequence;
     uint64_t address;
     uint64_t words[sizeof(struct segue_insn) / 8];
 };
 
-/* A cache of decoded instructions: fixed in size, lock-free, shared by any number of threads.
- * All zero bytes are an empty cache; it needs no initialisation and holds nothing to release. */
+/* A cache of decoded instructions: fixed in size, lock-free, shared by any number of threads. All
+ * zero bytes are an empty cache; it needs no initialisation and holds nothing to release. */
 struct segue_cache {
     struct segue_cache_entry entries[SEGUE_CACHE_ENTRIES];
 };
 
-/* As segue_decode, by way of the cache. `address` is where the bytes stand; a remembered instruction is used only if
- * its bytes are those at hand, so code that changes is never mistaken. What is remembered has its redirection already.
- * Returns as segue_decode does; other than with SEGUE_OK, what `insn` holds is unspecified. Async-signal-safe,
- * thread-safe; never waits for another thread. */
+/* As segue_decode, by way of the cache. `address` is where the bytes stand; a remembered
+ * instruction is used only if its bytes are those at hand, so code that changes is never mistaken.
+ * What is remembered has its redirection already. Returns as segue_decode does; other than with
+ * SEGUE_OK, what `insn` holds is unspecified. MT-Safe, AS-Safe; never waits for another thread. */
 SEGUE_API enum segue_status segue_decode_cached(struct segue_cache *cache, enum segue_mode mode, uint64_t address,
                                                 const void *bytes, size_t size, struct segue_insn *insn);
 

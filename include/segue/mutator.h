@@ -1,14 +1,11 @@
-/* mutator.h: a thread's context as a collector needs it: what it was about to access when it faulted, every word that
- * may be a reference, its stack pointer; and other threads suspended so that theirs can be had.
+/* mutator.h: a thread as a collector sees it: every word that may be a reference, its stack
+ * pointer, its registers.
  *
- * It is the application's context that is told, always: a thread that is inside the library's handler when it is looked
- * at shows the registers and the stack pointer of the code that faulted, and what the handler has in its hands (a
- * reference that was loaded and is not yet in a register) is scanned as well.
+ * It is the application that is shown, always: a thread that is inside the library (handler, hot
+ * site, system-call detour) shows the registers and stack pointer of the code that it serves.
  *
- * Where there is no protection and nothing can be decoded, the same interface is there and says so (docs/mutator.md).
- *
- * SOURCES: MPS design/prmc (fault.addr, fault.access, fault.step, suspend.scan); System V ABI for x86-64, 3.2.2 (red
- * zone); Intel SDM volume 1, 13.4 (XSAVE area). */
+ * SOURCES: MPS design/prmc (suspend.scan); System V ABI for x86-64, 3.2.2 (red zone); Intel SDM
+ * volume 1, 13.4. */
 #ifndef SEGUE_MUTATOR_H
 #define SEGUE_MUTATOR_H
 
@@ -17,13 +14,11 @@
 SEGUE_BEGIN
 
 struct segue_event;
-struct segue_owner;
 
-/* ---- faults ---- */
-
-/* The address that could not be accessed, of a fault as a SA_SIGINFO handler is given it. Returns SEGUE_OK;
- * SEGUE_NOT_FOUND when the signal is no fault, or the fault has no address (segue_fault_read); SEGUE_UNSUPPORTED where
- * nothing can be decoded; SEGUE_INVALID for a NULL pointer. Async-signal-safe, thread-safe. */
+/* The address that could not be accessed, of a fault as a SA_SIGINFO handler is given it. Returns
+ * SEGUE_OK; SEGUE_NOT_FOUND when the signal is no fault, or the fault has no address
+ * (segue_fault_read); SEGUE_UNSUPPORTED where nothing can be decoded; SEGUE_INVALID for a NULL
+ * pointer. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_fault_address(const void *info, const void *ucontext, uint64_t *address);
 
 /* How a write is told. */
@@ -32,16 +27,11 @@ enum segue_fault_flags {
     SEGUE_FAULT_WRITE_IS_READ_WRITE = 1,
 };
 
-/* What the instruction wanted of that address: enum segue_direction. `flags` are enum segue_fault_flags. Returns as
- * segue_fault_address; SEGUE_INVALID for unknown flags as well. Async-signal-safe, thread-safe. */
+/* What the instruction wanted of that address: enum segue_direction. `flags` are enum
+ * segue_fault_flags. Returns as segue_fault_address; SEGUE_INVALID for unknown flags as well.
+ * MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_fault_access(const void *info, const void *ucontext, uint32_t flags,
                                                uint8_t *direction);
-
-/* Whether the calling thread is in the middle of a fault: in a policy or a device, or in a handler of another signal
- * that has interrupted the library's. Async-signal-safe, thread-safe. */
-SEGUE_API bool segue_in_fault(void);
-
-/* ---- contexts ---- */
 
 /* How a thread was stopped whose context it is. */
 enum segue_context_kind {
@@ -71,38 +61,39 @@ struct segue_thread_context {
     uint64_t handler_stack, handler_stack_end;
 };
 
-/* The context of the thread that a SA_SIGINFO handler has interrupted, from that handler's `ucontext`; it must be the
- * handler's own, on the calling thread. Good until the handler returns. Returns SEGUE_OK; SEGUE_UNSUPPORTED;
- * SEGUE_INVALID for a NULL pointer. Async-signal-safe, thread-safe. */
+/* The context of the thread that a SA_SIGINFO handler has interrupted, from that handler's
+ * `ucontext`; it must be the handler's own, on the calling thread. Good until the handler returns.
+ * Returns SEGUE_OK; SEGUE_UNSUPPORTED; SEGUE_INVALID for a NULL pointer. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_context_of_frame(const void *ucontext, struct segue_thread_context *context);
 
 /* The context of the thread that a policy is asked about. Good until the policy returns. Returns as
- * segue_context_of_frame. Async-signal-safe, thread-safe. */
+ * segue_context_of_frame. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_context_of_event(const struct segue_event *event,
                                                    struct segue_thread_context *context);
 
-/* Bytes that segue_context_capture wants for the extended state, a multiple of 64; 0 where it has none to give. Not
- * async-signal-safe the first time; thread-safe. */
+/* Bytes that segue_context_capture wants for the extended state, a multiple of 64; 0 where it has
+ * none to give. Not async-signal-safe the first time; thread-safe. */
 SEGUE_API size_t segue_capture_size(void);
 
-/* The calling thread's context as of this call's return: every general register as the caller left it (RDI, RSI and RDX
- * are the arguments), RSP and RIP as they are after the return; nothing is mangled, as setjmp does to RBP. With `area`,
- * 64-byte aligned and of at least segue_capture_size() bytes, the extended state as well; with NULL none: by the ABI a
- * call keeps nothing there. The red zone is empty: a caller has none. Returns SEGUE_OK; SEGUE_INVALID for a NULL
- * `context` or an area that is not aligned or too small, or when segue_capture_size was never called;
- * SEGUE_UNSUPPORTED. Async-signal-safe, thread-safe. */
+/* The calling thread's context as of this call's return: every general register as the caller left
+ * it (RDI, RSI and RDX are the arguments), RSP and RIP as they are after the return; nothing is
+ * mangled, as setjmp does to RBP. With `area`, 64-byte aligned and of at least segue_capture_size()
+ * bytes, the extended state as well; with NULL none: by the ABI a call keeps nothing there. The red
+ * zone is empty: a caller has none. Returns SEGUE_OK; SEGUE_INVALID for a NULL `context` or an area
+ * that is not aligned or too small, or when segue_capture_size was never called; SEGUE_UNSUPPORTED.
+ * MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_context_capture(struct segue_thread_context *context, void *area, size_t area_size);
 
-/* Whether the context is one that these functions have filled, as far as that can be seen: SEGUE_OK, or SEGUE_INVALID,
- * for NULL as well. For assertions. Async-signal-safe, thread-safe. */
+/* Whether the context is one that these functions have filled, as far as that can be seen:
+ * SEGUE_OK, or SEGUE_INVALID, for NULL as well. For assertions. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_context_check(const struct segue_thread_context *context);
 
-/* The lowest address of the stack that is in use, the red zone not counted. `context` must not be NULL.
- * Async-signal-safe, thread-safe. */
+/* The lowest address of the stack that is in use, the red zone not counted. `context` must not be
+ * NULL. MT-Safe, AS-Safe. */
 SEGUE_API uint64_t segue_context_sp(const struct segue_thread_context *context);
 
-/* Looks at the words in [base, limit), both multiples of 8; they may be copies. Returns 0 to go on; anything else ends
- * the scan. */
+/* Looks at the words in [base, limit), both multiples of 8; they may be copies. Returns 0 to go on;
+ * anything else ends the scan. */
 typedef int segue_scan_words(void *closure, const void *base, const void *limit);
 
 /* Calls `scan` for every word of the context that may be a reference, in this order:
@@ -112,90 +103,20 @@ typedef int segue_scan_words(void *closure, const void *base, const void *limit)
  *      Components in their initial state, all zero by definition, are left out;
  *   3. the red zone below the stack pointer, as far as it is readable;
  *   4. of a thread that was inside the library's handler: that handler's registers as 1 and 2, and its stack.
- * Words are 8 bytes at multiples of 8 from the lowest lane of each register. A reference that lies across two words of
- * a vector register is in the bytes that `scan` is given, but at no multiple of 8; who moves references by other
- * amounts looks for them so. The stack itself, from segue_context_sp upwards, is not scanned.
- * Returns 0, or what `scan` returned. Needs the handler that segue_peek needs, for a red zone that is not there.
- * Async-signal-safe and thread-safe if `scan` is; the context's thread must not run. */
+ * Words are 8 bytes at multiples of 8 from the lowest lane of each register. A reference that lies
+ * across two words of a vector register is in the bytes that `scan` is given, but at no multiple of
+ * 8; who moves references by other amounts looks for them so. The stack itself, from
+ * segue_context_sp upwards, is not scanned. Returns 0, or what `scan` returned. Needs the handler
+ * that segue_peek needs, for a red zone that is not there. MT-Safe, AS-Safe if `scan` is; the
+ * context's thread must not run. */
 SEGUE_API int segue_context_scan(const struct segue_thread_context *context, segue_scan_words *scan, void *closure);
 
 /* Decodes the instruction at the context's RIP and plans its step (segue_plan). Then
- * `segue_step(plan, &context->regs, &context->xstate, ...)` and `segue_frame_write` carry it out. Returns as
- * segue_plan, and SEGUE_FAULT when the instruction cannot be read. Async-signal-safe, thread-safe. */
+ * `segue_step(plan, &context->regs, &context->xstate, ...)` and `segue_frame_write` carry it out.
+ * Returns as segue_plan, and SEGUE_FAULT when the instruction cannot be read. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_context_plan(const struct segue_thread_context *context,
                                                const struct segue_fault *fault, const struct segue_window *windows,
                                                size_t window_count, struct segue_plan *plan);
-
-/* ---- suspending other threads ---- */
-
-enum segue_suspend_flags {
-    /* A thread waits on its alternate stack, if it has one; otherwise on the stack that it is on. */
-    SEGUE_SUSPEND_ALTERNATE_STACK = 1,
-};
-
-/* How threads are suspended; all zero bytes are the defaults. */
-struct segue_suspend_options {
-    /* The signal; 0 means SIGXCPU, as in MPS. What a program sends of it goes to the handler that was there before. */
-    int signal;
-    /* enum segue_suspend_flags. */
-    uint32_t flags;
-    /* Signals whose handlers may run in a suspended thread, bit n - 1 for signal n. */
-    uint64_t open;
-};
-
-/* Installs the handler of the signal, before or after segue_install. `options` may be NULL. Returns SEGUE_OK;
- * SEGUE_EXISTS; SEGUE_INVALID for an unknown flag or a signal that cannot be used; SEGUE_UNSUPPORTED; SEGUE_SYSTEM. Not
- * async-signal-safe; thread-safe. */
-SEGUE_API enum segue_status segue_suspend_install(const struct segue_suspend_options *options);
-
-/* Tells whether suspension works: SEGUE_OK; SEGUE_NOT_FOUND when it is not installed; SEGUE_NOT_LAST when another
- * handler was installed over ours, and in `owner` (may be NULL; <segue/signals.h>) whose it is. Not async-signal-safe;
- * thread-safe. */
-SEGUE_API enum segue_status segue_suspend_check(struct segue_owner *owner);
-
-/* Puts the handler that was there before back. A thread that did not answer in time, because it blocks the signal,
- * still has it waiting, and that handler gets it. Returns SEGUE_OK; SEGUE_NOT_FOUND; SEGUE_NOT_LAST when another
- * handler was installed over ours; SEGUE_BUSY while threads are suspended; SEGUE_SYSTEM. Not async-signal-safe;
- * thread-safe. */
-SEGUE_API enum segue_status segue_suspend_uninstall(void);
-
-/* The most threads that can be suspended at once. */
-#define SEGUE_SUSPENDED_MOST 2000
-
-/* One thread to be suspended. */
-struct segue_suspension {
-    /* The kernel's number of it, as gettid(2) gives. */
-    int thread;
-    /* What came of it: SEGUE_OK: it is suspended; SEGUE_NOT_FOUND: there is no such thread, or it ended;
-     * SEGUE_INVALID: it is the caller; SEGUE_TIMEOUT: it did not answer in time, since it blocks the signal or is in a
-     * system call that no signal interrupts; SEGUE_NOT_LAST: another handler took the signal meanwhile;
-     * SEGUE_NO_MEMORY: too many; SEGUE_SYSTEM. */
-    enum segue_status status;
-    /* Its context, from then until it is resumed. */
-    struct segue_thread_context context;
-    /* Private. */
-    uint32_t place, held;
-};
-
-/* Suspends all of them, and returns when each is suspended, gone, or `timeout` nanoseconds have passed (UINT64_MAX:
- * never). A thread in a system call leaves it, and enters it again after the resumption where signal(7) says so. One
- * thread at a time has others suspended: while it does, others that want to must wait, and may be suspended as they do.
- * It may suspend a thread again that it has suspended: that goes on when it was resumed as often.
- * Until the resumption, call nothing of the library that is not async-signal-safe: a suspended thread may have its
- * lock. Returns SEGUE_OK when each of them is suspended or gone; SEGUE_BUSY when another thread had threads suspended
- * all the time: none was; SEGUE_NOT_LAST as segue_suspend_check: none was; SEGUE_NOT_FOUND without
- * segue_suspend_install; SEGUE_INVALID for a NULL list; else the first other status in the list. Those that are
- * suspended stay so. Async-signal-safe, also inside a fault; thread-safe. */
-SEGUE_API enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count, uint64_t timeout);
-
-/* Lets those of them go on that are suspended; any thread may. Returns SEGUE_OK; SEGUE_NOT_FOUND when one whose status
- * is SEGUE_OK is not suspended any more; SEGUE_INVALID. Async-signal-safe, thread-safe. */
-SEGUE_API enum segue_status segue_threads_resume(struct segue_suspension *list, size_t count);
-
-/* The same for one thread. segue_thread_suspend returns SEGUE_BUSY or SEGUE_NOT_FOUND as above, else the suspension's
- * status. Async-signal-safe, thread-safe. */
-SEGUE_API enum segue_status segue_thread_suspend(struct segue_suspension *suspension, uint64_t timeout);
-SEGUE_API enum segue_status segue_thread_resume(struct segue_suspension *suspension);
 
 SEGUE_END
 

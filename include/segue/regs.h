@@ -1,7 +1,7 @@
 /* regs.h: the one register file that every module shares.
  *
- * SOURCES: Intel SDM volume 1, 3.4 (registers), 13.4 (layout of the XSAVE area); the order of the general
- * part is that of the guest context in trapframe-rs (UserContext.general). */
+ * SOURCES: Intel SDM volume 1, 3.4 (registers), 13.4 (layout of the XSAVE area), volume 3, 6.15
+ * (exceptions); the order of the general part is that of trapframe-rs's UserContext.general. */
 #ifndef SEGUE_REGS_H
 #define SEGUE_REGS_H
 
@@ -19,7 +19,8 @@ enum segue_segment {
     SEGUE_SEGMENT_GS,
 };
 
-/* A thread's integer state. Each 64-bit field stands at eight times its number in enum segue_register. */
+/* A thread's integer state. Each 64-bit field stands at eight times its number in enum
+ * segue_register. */
 struct segue_regs {
     uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;
     uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
@@ -28,8 +29,8 @@ struct segue_regs {
     uint64_t rflags;
     /* What an fs: or gs: operand adds to its effective address. */
     uint64_t fs_base, gs_base;
-    /* Segment selectors by enum segue_segment; the last two are zero. CS 0: not known, and instructions that read a
-     * selector are refused. */
+    /* Segment selectors by enum segue_segment; the last two are zero. CS 0: not known, and
+     * instructions that read a selector are refused. */
     uint16_t selectors[8];
 };
 
@@ -61,9 +62,9 @@ enum segue_register {
     SEGUE_REGISTER_NONE = 0xff,
 };
 
-/* A thread's vector, x87, mask and control state: a view of an XSAVE area in the standard (not compacted) format.
- * In a signal handler the area is the one in the signal frame; the processor's own vector registers
- * do not hold the thread's values there. */
+/* A thread's vector, x87, mask and control state: a view of an XSAVE area in the standard (not
+ * compacted) format. In a signal handler the area is the one in the signal frame; the processor's
+ * own vector registers do not hold the thread's values there. */
 struct segue_xstate {
     /* The area, 64-byte aligned; NULL where there is none. */
     void *area;
@@ -73,19 +74,41 @@ struct segue_xstate {
     uint64_t features;
 };
 
-/* The field that `number` names. `number` must be below SEGUE_REGISTER_COUNT. Async-signal-safe, thread-safe. */
-static inline uint64_t *segue_register_at(struct segue_regs *regs, unsigned number)
+/* The field that `number` names. `number` must be below SEGUE_REGISTER_COUNT. MT-Safe, AS-Safe. */
+SEGUE_INLINE uint64_t *segue_register_at(struct segue_regs *regs, unsigned number)
 {
     return (uint64_t *)(void *)((char *)regs + number * sizeof(uint64_t));
 }
 
-/* The value of the field that `number` names; 0 for SEGUE_REGISTER_NONE. Async-signal-safe, thread-safe. */
-static inline uint64_t segue_register_get(const struct segue_regs *regs, unsigned number)
+/* The value of the field that `number` names; 0 for SEGUE_REGISTER_NONE. MT-Safe, AS-Safe. */
+SEGUE_INLINE uint64_t segue_register_get(const struct segue_regs *regs, unsigned number)
 {
     if (number == SEGUE_REGISTER_NONE)
         return 0;
     return *(const uint64_t *)(const void *)((const char *)regs + number * sizeof(uint64_t));
 }
+
+/* What an access does to memory; a bit set. */
+enum segue_direction {
+    SEGUE_READ = 1,
+    SEGUE_WRITE = 2,
+    /* The processor wanted the instruction itself. Only in faults, never in an access list. */
+    SEGUE_FETCH = 4,
+};
+
+/* A fault as the processor reported it. */
+struct segue_fault {
+    /* The linear address that could not be accessed. Valid only if `address_known`. An access that
+     * straddles two pages may report the second page's first byte. */
+    uint64_t address;
+    /* enum segue_direction: one bit; 0 when not known. */
+    uint8_t direction;
+    bool address_known;
+    /* The processor's exception number, 14 for a page fault, 13 for a general protection fault. */
+    uint8_t trap;
+    /* The page-fault error code. */
+    uint32_t error_code;
+};
 
 SEGUE_END
 

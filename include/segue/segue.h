@@ -1,14 +1,21 @@
-/* segue.h: all of the library's public face. */
+/* segue.h: the neutral headers, the same on every system. Beside them: posix.h, linux.h. */
 #ifndef SEGUE_SEGUE_H
 #define SEGUE_SEGUE_H
 
-#include <segue/ctx.h>
+#include <segue/context.h>
 #include <segue/decode.h>
 #include <segue/emulate.h>
+#include <segue/guest.h>
+#include <segue/handler.h>
+#include <segue/mapping.h>
 #include <segue/mutator.h>
 #include <segue/patch.h>
+#include <segue/region.h>
 #include <segue/regs.h>
-#include <segue/signals.h>
+#include <segue/segment.h>
 #include <segue/status.h>
+#include <segue/suspend.h>
+#include <segue/try.h>
+#include <segue/window.h>
 
 #endif

@@ -1,4 +1,8 @@
-/* status.h: the one status type of the whole library, and what every public header needs. */
+/* status.h: the status type, the version, and what every public header needs.
+ *
+ * Terms used in every header, as in the glibc manual: MT-Safe: any threads may call it at once.
+ * AS-Safe: async-signal-safe: it may be called in a signal handler and in a policy. AS-Unsafe
+ * functions return SEGUE_BUSY when they are called inside a fault. */
 #ifndef SEGUE_STATUS_H
 #define SEGUE_STATUS_H
 
@@ -20,13 +24,36 @@
 #define SEGUE_END
 #endif
 
-/* Marks what the shared library exports; everything else in it is hidden. */
+/* Marks what the shared library exports. SEGUE_SHARED: the program links the DLL (segue.pc
+ * defines it). */
+#if defined(_WIN32)
+#if defined(SEGUE_BUILD)
+#define SEGUE_API __declspec(dllexport)
+#elif defined(SEGUE_SHARED)
+#define SEGUE_API __declspec(dllimport)
+#else
+#define SEGUE_API
+#endif
+#else
 #define SEGUE_API __attribute__((visibility("default")))
+#endif
+
+#if defined(__GNUC__)
+#define SEGUE_INLINE static __inline__
+#define SEGUE_NORETURN __attribute__((noreturn))
+#define SEGUE_RETURNS_TWICE __attribute__((returns_twice))
+#define SEGUE_ALIGNED(bytes) __attribute__((aligned(bytes)))
+#else
+#define SEGUE_INLINE static __inline
+#define SEGUE_NORETURN __declspec(noreturn)
+#define SEGUE_RETURNS_TWICE
+#define SEGUE_ALIGNED(bytes) __declspec(align(bytes))
+#endif
 
 SEGUE_BEGIN
 
-/* What a call came to. Zero is success; every other value means that nothing was changed,
- * except where a function says otherwise. */
+/* What a call came to. Zero is success; every other value means that nothing was changed, except
+ * where a function says otherwise. */
 enum segue_status {
     /* Done. */
     SEGUE_OK = 0,
@@ -62,35 +89,35 @@ enum segue_status {
     SEGUE_TIMEOUT,
 };
 
-/* The status as it is written in code, "SEGUE_OK". A value that is no status gives "SEGUE_?".
- * Async-signal-safe and thread-safe; the string is static. */
+/* The status as it is written in code, "SEGUE_OK". A value that is no status gives "SEGUE_?". The
+ * string is static. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_status_name(enum segue_status status);
 
-/* The status as a sentence for a person. Async-signal-safe and thread-safe; the string is static. */
+/* The status as a sentence for a person. The string is static. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_status_text(enum segue_status status);
 
-/* The version of the library that runs, as SEGUE_VERSION; and in words, "0.1.0". Async-signal-safe and thread-safe; the
- * string is static. */
+/* The version of the library that runs, as SEGUE_VERSION; and in words, "0.1.0". The string is
+ * static. MT-Safe, AS-Safe. */
 SEGUE_API uint32_t segue_version(void);
 SEGUE_API const char *segue_version_text(void);
 
-/* Why the calling thread's last call of segue_feature_check, segue_replay_prepare, segue_forced_prepare, or of
- * segue_region_add for a forced window, that did not return SEGUE_OK failed; "" if none did. Async-signal-safe and
- * thread-safe; the string is static. */
+/* Why the calling thread's last call of segue_feature_check, segue_replay_prepare,
+ * segue_forced_prepare, or of segue_region_add for a forced window, that did not return SEGUE_OK
+ * failed; "" if none did. The string is static. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_reason(void);
 
 /* What a system or a process may lack. */
 enum segue_feature {
-    /* The replay engine: executable memory of the library's own. Without it the handler steps plain moves and what
-     * moves the stack, and no more; segue_install does not fail for it. */
+    /* The replay engine: executable memory of the library's own. Without it the handler steps plain
+     * moves and what moves the stack, and no more; segue_install does not fail for it. */
     SEGUE_FEATURE_REPLAY = 1,
     /* Forced windows. */
     SEGUE_FEATURE_FORCED = 2,
 };
 
-/* Whether this process has the feature; prepares it if it was not. Returns SEGUE_OK; SEGUE_UNSUPPORTED, and
- * segue_reason tells why; SEGUE_NO_MEMORY; SEGUE_INVALID for a number that is no feature. Not async-signal-safe;
- * thread-safe. */
+/* Whether this process has the feature; prepares it if it was not. Returns SEGUE_OK;
+ * SEGUE_UNSUPPORTED, and segue_reason tells why; SEGUE_NO_MEMORY; SEGUE_INVALID for a number that
+ * is no feature. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_feature_check(enum segue_feature feature);
 
 SEGUE_END

@@ -11,6 +11,7 @@
 #define SEGUE_PATCH_POKE_H
 
 #include <segue/status.h>
+#include <signal.h>
 
 /* How the bytes of code can be reached for writing; a bit set. They are tried in this order. */
 enum poke_ways {

@@ -2,7 +2,7 @@
 #ifndef SEGUE_PATCH_UNWIND_H
 #define SEGUE_PATCH_UNWIND_H
 
-#include <segue/patch.h>
+#include <segue/segment.h>
 
 /* Reads the table that .eh_frame_hdr at `header`, of `size` bytes, leads to. Stores up to `capacity` functions, sorted,
  * and returns how many there are; 0 when the table is in no form that linkers make. `readable` is the range of

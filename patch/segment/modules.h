@@ -2,7 +2,7 @@
 #ifndef SEGUE_PATCH_MODULES_H
 #define SEGUE_PATCH_MODULES_H
 
-#include <segue/patch.h>
+#include <segue/status.h>
 
 #include "segment.h"
 

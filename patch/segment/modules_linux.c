@@ -9,6 +9,7 @@
 #include "modules.h"
 
 #include <link.h>
+#include <segue/patch.h>
 #include <signal.h>
 #include <stdlib.h>
 

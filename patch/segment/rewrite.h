@@ -2,7 +2,7 @@
 #ifndef SEGUE_PATCH_REWRITE_H
 #define SEGUE_PATCH_REWRITE_H
 
-#include <segue/patch.h>
+#include <segue/segment.h>
 
 /* Whether the two segments are FS and GS. */
 bool rewrite_is_valid(struct segue_rewrite rewrite);

@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <segue/patch.h>
 #include <signal.h>
 
 #include "platform/asynchronous.h"

@@ -2,7 +2,7 @@
 #ifndef SEGUE_PATCH_SEGMENT_H
 #define SEGUE_PATCH_SEGMENT_H
 
-#include <segue/patch.h>
+#include <segue/segment.h>
 
 #include "ledger.h"
 

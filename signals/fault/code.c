@@ -2,7 +2,7 @@
  * fault by jumping to nowhere, and the code may stand in memory that is itself protected. */
 #include "code.h"
 
-#include <segue/emulate.h>
+#include <segue/decode.h>
 
 #include "keyed.h"
 

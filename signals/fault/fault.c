@@ -3,7 +3,8 @@
  * SOURCES: Intel SDM volume 1, 3.3.7.1 (canonical addresses; with five levels of paging they have 57 bits, else 48). */
 #include "fault.h"
 
-#include <segue/signals.h>
+#include <segue/decode.h>
+#include <segue/posix.h>
 
 #include "code.h"
 #include "signals/frame.h"

@@ -2,7 +2,7 @@
 #ifndef SEGUE_SIGNALS_FAULT_H
 #define SEGUE_SIGNALS_FAULT_H
 
-#include <segue/emulate.h>
+#include <segue/decode.h>
 #include <signal.h>
 
 #include "decode/scratch.h"

@@ -2,6 +2,9 @@
  *
  * SOURCES: pkeys(7) (a handler's rights, SEGV_PKUERR, pages that may be executed only); Linux arch/x86/mm/fault.c
  * (bad_area_access_error: the key counts for pages without any access, too). */
+
+#include <segue/emulate.h>
+
 #include "keyed.h"
 
 #include "ctx/state/keys.h"

@@ -4,7 +4,7 @@
 #ifndef SEGUE_SIGNALS_KEYED_H
 #define SEGUE_SIGNALS_KEYED_H
 
-#include <segue/emulate.h>
+#include <segue/regs.h>
 #include <signal.h>
 
 /* Whether the fault is for want of rights: also where the page is closed to everybody, but would not be open to this

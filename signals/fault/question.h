@@ -6,7 +6,7 @@
 #ifndef SEGUE_SIGNALS_QUESTION_H
 #define SEGUE_SIGNALS_QUESTION_H
 
-#include <segue/signals.h>
+#include <segue/region.h>
 
 #include "signals/regions/region.h"
 

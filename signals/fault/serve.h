@@ -2,7 +2,7 @@
 #ifndef SEGUE_SIGNALS_SERVE_H
 #define SEGUE_SIGNALS_SERVE_H
 
-#include <segue/signals.h>
+#include <segue/emulate.h>
 
 struct work;
 

@@ -2,6 +2,7 @@
 #include "counters.h"
 
 #include <Zydis/Mnemonic.h>
+#include <segue/handler.h>
 
 #include "signals/threads/thread.h"
 

@@ -3,7 +3,6 @@
 #ifndef SEGUE_SIGNALS_COUNTERS_H
 #define SEGUE_SIGNALS_COUNTERS_H
 
-#include <segue/signals.h>
 
 /* How a fault ended. */
 enum outcome {

@@ -8,7 +8,9 @@
 #include "dispatch.h"
 
 #include <errno.h>
-#include <segue/ctx.h>
+#include <segue/posix.h>
+#include <segue/region.h>
+#include <segue/segment.h>
 
 #include "ctx/guest/gate.h"
 #include "ctx/handling.h"

@@ -6,7 +6,7 @@
 #endif
 
 #include <pthread.h>
-#include <segue/signals.h>
+#include <segue/handler.h>
 #include <string.h>
 
 #include "ctx/context/instrument.h"

@@ -5,6 +5,7 @@
  * siginfo); kernel/rseq.c (rseq_ip_fixup; the signature before an abort handler), selftests rseq-x86.h (RSEQ_SIG). */
 #include "trap.h"
 
+#include <segue/posix.h>
 #include <string.h>
 
 #include "ctx/guest/gate.h"

@@ -1,7 +1,7 @@
 /* unhandled.c: the place for a breakpoint where a process is about to die of a fault. */
 #include "unhandled.h"
 
-#include <segue/signals.h>
+#include <segue/handler.h>
 
 #include "signals/frame.h"
 

@@ -1,6 +1,7 @@
 /* mutator.c: a thread's context as a collector reads it. */
+#include <segue/handler.h>
 #include <segue/mutator.h>
-#include <segue/signals.h>
+#include <segue/posix.h>
 #include <stddef.h>
 
 #include "ctx/frame.h"

@@ -4,7 +4,7 @@
  * It fits a collector that protects nothing and scans the calling thread's stack by means of its own.
  *
  * SOURCES: MPS design/prmc .impl.an, design/prot .impl.an, design/thread-manager .impl.an. */
-#include <segue/mutator.h>
+#include <segue/suspend.h>
 
 enum segue_status segue_fault_address(const void *info, const void *ucontext, uint64_t *address)
 {

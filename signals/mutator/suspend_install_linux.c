@@ -7,7 +7,7 @@
 #endif
 
 #include <pthread.h>
-#include <segue/mutator.h>
+#include <segue/suspend.h>
 #include <string.h>
 
 #include "platform/fork_lock.h"

@@ -28,7 +28,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <segue/mutator.h>
+#include <segue/suspend.h>
 #include <string.h>
 #include <time.h>
 

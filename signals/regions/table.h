@@ -4,7 +4,7 @@
 #ifndef SEGUE_SIGNALS_TABLE_H
 #define SEGUE_SIGNALS_TABLE_H
 
-#include <segue/signals.h>
+#include <segue/region.h>
 
 #define TABLE_PAGE_BITS 12
 #define TABLE_LEVEL_BITS 9

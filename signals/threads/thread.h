@@ -3,7 +3,8 @@
 #ifndef SEGUE_SIGNALS_THREAD_H
 #define SEGUE_SIGNALS_THREAD_H
 
-#include <segue/signals.h>
+#include <segue/status.h>
+#include <signal.h>
 
 #include "signals/frame.h"
 #include "identity.h"

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <segue/handler.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>

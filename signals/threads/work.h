@@ -5,6 +5,7 @@
 #define SEGUE_SIGNALS_WORK_H
 
 #include <segue/status.h>
+#include <segue/try.h>
 #include <signal.h>
 
 #include "decode/scratch.h"

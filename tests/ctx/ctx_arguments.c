@@ -1,6 +1,7 @@
 /* ctx_arguments.c: what a context is begun with and what it leaves: arguments, results, stacks. Arguments are checked
  * twice: against the compiler (entries in C), and against the ABI as written down here once more (an entry in assembly
  * that dumps what it was given). */
+#include <segue/posix.h>
 #include <unistd.h>
 
 #include "ctx_context.h"
@@ -55,9 +56,9 @@ static struct mixed mix(uint64_t a, double b)
     return (struct mixed){b, a};
 }
 
-static void call(void (*entry)(void), struct segue_value a, struct segue_value b)
+static void call(void (*entry)(void), struct segue_argument a, struct segue_argument b)
 {
-    struct segue_value arguments[] = {a, b};
+    struct segue_argument arguments[] = {a, b};
     assert_int_equal(init_with(entry, arguments, 2, NULL), SEGUE_OK);
     go();
 }
@@ -65,22 +66,22 @@ static void call(void (*entry)(void), struct segue_value a, struct segue_value b
 static void results_are_kept_of_every_kind(void **state)
 {
     (void)state;
-    call(ENTRY(add_u32), segue_value_u32(0xffffffff), segue_value_u32(2));
+    call(ENTRY(add_u32), segue_argument_u32(0xffffffff), segue_argument_u32(2));
     assert_int_equal((uint32_t)segue_context_returned_integer(&child, 0), 1);
-    call(ENTRY(add_u64), segue_value_u64(UINT64_MAX), segue_value_u64(124));
+    call(ENTRY(add_u64), segue_argument_u64(UINT64_MAX), segue_argument_u64(124));
     assert_int_equal(segue_context_returned_integer(&child, 0), 123);
-    call(ENTRY(add_float), segue_value_float(1.5f), segue_value_float(2.25f));
+    call(ENTRY(add_float), segue_argument_float(1.5f), segue_argument_float(2.25f));
     assert_true(segue_context_returned_float(&child, 0) == 3.75f);
-    call(ENTRY(add_double), segue_value_double(1e300), segue_value_double(1));
+    call(ENTRY(add_double), segue_argument_double(1e300), segue_argument_double(1));
     assert_true(segue_context_returned_double(&child, 0) == 1e300);
-    call(ENTRY(swap_integers), segue_value_u64(7), segue_value_u64(8));
+    call(ENTRY(swap_integers), segue_argument_u64(7), segue_argument_u64(8));
     assert_int_equal(segue_context_returned_integer(&child, 0), 8);
     assert_int_equal(segue_context_returned_integer(&child, 1), 7);
     assert_int_equal(segue_context_returned_integer(&child, 2), 0);
-    call(ENTRY(swap_doubles), segue_value_double(7.5), segue_value_double(8.5));
+    call(ENTRY(swap_doubles), segue_argument_double(7.5), segue_argument_double(8.5));
     assert_true(segue_context_returned_double(&child, 0) == 8.5);
     assert_true(segue_context_returned_double(&child, 1) == 7.5);
-    call(ENTRY(mix), segue_value_u64(9), segue_value_double(0.5));
+    call(ENTRY(mix), segue_argument_u64(9), segue_argument_double(0.5));
     struct segue_returned returned;
     assert_int_equal(segue_context_returned(&child, &returned), SEGUE_OK);
     assert_int_equal(returned.rax, 9);
@@ -94,11 +95,11 @@ static void results_are_zero_before_and_when_cleared(void **state)
     (void)state;
     static const struct segue_returned zero;
     struct segue_returned returned;
-    call(ENTRY(mix), segue_value_u64(9), segue_value_double(0.5));
+    call(ENTRY(mix), segue_argument_u64(9), segue_argument_double(0.5));
     segue_context_clear_returned(&child);
     segue_context_returned(&child, &returned);
     assert_memory_equal(&returned, &zero, sizeof zero);
-    call(ENTRY(mix), segue_value_u64(9), segue_value_double(0.5));
+    call(ENTRY(mix), segue_argument_u64(9), segue_argument_double(0.5));
     init(ENTRY(note_three));
     segue_context_returned(&child, &returned);
     assert_memory_equal(&returned, &zero, sizeof zero);
@@ -130,34 +131,34 @@ static uint64_t random_word(void)
     return random_state ^= random_state << 17;
 }
 
-static struct segue_value random_value(void)
+static struct segue_argument random_value(void)
 {
     uint64_t word = random_word();
     switch (random_word() % 13) {
     case 0:
-        return segue_value_u8((uint8_t)word);
+        return segue_argument_u8((uint8_t)word);
     case 1:
-        return segue_value_u16((uint16_t)word);
+        return segue_argument_u16((uint16_t)word);
     case 2:
-        return segue_value_u32((uint32_t)word);
+        return segue_argument_u32((uint32_t)word);
     case 3:
-        return segue_value_i8((int8_t)word);
+        return segue_argument_i8((int8_t)word);
     case 4:
-        return segue_value_i16((int16_t)word);
+        return segue_argument_i16((int16_t)word);
     case 5:
-        return segue_value_i32((int32_t)word);
+        return segue_argument_i32((int32_t)word);
     case 6:
-        return segue_value_i64((int64_t)word);
+        return segue_argument_i64((int64_t)word);
     case 7:
-        return segue_value_bool(word & 1);
+        return segue_argument_bool(word & 1);
     case 8:
-        return segue_value_pointer(&word);
+        return segue_argument_pointer(&word);
     case 9:
-        return segue_value_size(word);
+        return segue_argument_size(word);
     case 10:
-        return segue_value_float((float)word);
+        return segue_argument_float((float)word);
     default:
-        return segue_value_double((double)word);
+        return segue_argument_double((double)word);
     }
 }
 
@@ -165,7 +166,7 @@ static void arguments_travel_as_the_abi_says_in_any_number_and_mix(void **state)
 {
     (void)state;
     for (unsigned round = 0; round < 20000; round++) {
-        struct segue_value arguments[100];
+        struct segue_argument arguments[100];
         size_t count = round % 101, integers = 0, vectors = 0, spilled = 0;
         for (size_t i = 0; i < count; i++)
             arguments[i] = random_value();
@@ -173,7 +174,7 @@ static void arguments_travel_as_the_abi_says_in_any_number_and_mix(void **state)
         go();
         assert_int_equal(given.rsp % 16, 8);
         for (size_t i = 0; i < count; i++) {
-            bool is_integer = arguments[i].kind == SEGUE_VALUE_INTEGER;
+            bool is_integer = arguments[i].kind == SEGUE_ARGUMENT_INTEGER;
             uint64_t there;
             if (is_integer && integers < 6)
                 there = given.integers[integers++];
@@ -204,22 +205,22 @@ static double take_sixty_four(ALL(PARAMETER) int last)
 static void sixty_four_mixed_arguments_reach_a_compiled_function(void **state)
 {
     (void)state;
-    struct segue_value arguments[65];
+    struct segue_argument arguments[65];
     size_t count = 0;
     void *pointer = &count;
 #define VALUES(n)                                                                                                      \
     (int8_t)(-5 - n), 1000.0 + n, 1u + (uint64_t)n, 2.0f * (float)n, (n & 1) != 0, pointer, (uint16_t)(65535 - n),     \
         -100000 * (n + 1)
 #define ADD(n)                                                                                                         \
-    arguments[count++] = segue_value_i8((int8_t)(-5 - n));                                                             \
-    arguments[count++] = segue_value_double(1000.0 + n);                                                               \
-    arguments[count++] = segue_value_u64(1u + (uint64_t)n);                                                            \
-    arguments[count++] = segue_value_float(2.0f * (float)n);                                                           \
-    arguments[count++] = segue_value_bool((n & 1) != 0);                                                               \
-    arguments[count++] = segue_value_pointer(pointer);                                                                 \
-    arguments[count++] = segue_value_u16((uint16_t)(65535 - n));                                                       \
-    arguments[count++] = segue_value_i32(-100000 * (n + 1));
-    ADD(0) ADD(1) ADD(2) ADD(3) ADD(4) ADD(5) ADD(6) ADD(7) arguments[count++] = segue_value_i32(-1);
+    arguments[count++] = segue_argument_i8((int8_t)(-5 - n));                                                             \
+    arguments[count++] = segue_argument_double(1000.0 + n);                                                               \
+    arguments[count++] = segue_argument_u64(1u + (uint64_t)n);                                                            \
+    arguments[count++] = segue_argument_float(2.0f * (float)n);                                                           \
+    arguments[count++] = segue_argument_bool((n & 1) != 0);                                                               \
+    arguments[count++] = segue_argument_pointer(pointer);                                                                 \
+    arguments[count++] = segue_argument_u16((uint16_t)(65535 - n));                                                       \
+    arguments[count++] = segue_argument_i32(-100000 * (n + 1));
+    ADD(0) ADD(1) ADD(2) ADD(3) ADD(4) ADD(5) ADD(6) ADD(7) arguments[count++] = segue_argument_i32(-1);
     double wanted =
         take_sixty_four(VALUES(0), VALUES(1), VALUES(2), VALUES(3), VALUES(4), VALUES(5), VALUES(6), VALUES(7), -1);
     assert_int_equal(init_with(ENTRY(take_sixty_four), arguments, count, NULL), SEGUE_OK);
@@ -241,10 +242,10 @@ static double sum_variadic(int count, ...)
 static void variadic_entry_finds_its_arguments(void **state)
 {
     (void)state;
-    struct segue_value arguments[25] = {segue_value_i32(12)};
+    struct segue_argument arguments[25] = {segue_argument_i32(12)};
     for (int i = 0; i < 12; i++) {
-        arguments[1 + 2 * i] = segue_value_double(i + 0.5);
-        arguments[2 + 2 * i] = segue_value_i32(-i);
+        arguments[1 + 2 * i] = segue_argument_double(i + 0.5);
+        arguments[2 + 2 * i] = segue_argument_i32(-i);
     }
     assert_int_equal(init_with(ENTRY(sum_variadic), arguments, 25, NULL), SEGUE_OK);
     go();
@@ -259,7 +260,7 @@ static void variadic_entry_finds_its_arguments(void **state)
 static void bad_stacks_are_errors(void **state)
 {
     (void)state;
-    struct segue_value many[100] = {segue_value_u64(1)};
+    struct segue_argument many[100] = {segue_argument_u64(1)};
     void (*entry)(void) = ENTRY(note_three);
     assert_int_equal(segue_context_init(&child, &parent, NULL, 4096, entry, NULL, 0, NULL), SEGUE_INVALID);
     assert_int_equal(segue_context_init(&child, &parent, stack, 0, entry, NULL, 0, NULL), SEGUE_INVALID);
@@ -277,7 +278,7 @@ static void bad_stacks_are_errors(void **state)
 static void bad_arguments_are_errors(void **state)
 {
     (void)state;
-    struct segue_value wrong = {.kind = (enum segue_value_kind)9};
+    struct segue_argument wrong = {.kind = (enum segue_argument_kind)9};
     struct segue_context_options options = {.flags = 0x80000000};
     assert_int_equal(segue_context_init(NULL, &parent, stack, 4096, ENTRY(note_three), NULL, 0, NULL), SEGUE_INVALID);
     assert_int_equal(init_with(NULL, NULL, 0, NULL), SEGUE_INVALID);

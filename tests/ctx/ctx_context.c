@@ -13,7 +13,7 @@
 static void child_is_called_and_parent_goes_on(void **state)
 {
     (void)state;
-    struct segue_value arguments[] = {segue_value_u64(1), segue_value_u64(2), segue_value_u64(3)};
+    struct segue_argument arguments[] = {segue_argument_u64(1), segue_argument_u64(2), segue_argument_u64(3)};
     assert_int_equal(init_with(ENTRY(note_three), arguments, 3, NULL), SEGUE_OK);
     assert_false(segue_context_is_finished(&child));
     go();
@@ -48,6 +48,21 @@ static void suspended_child_goes_on_where_it_was(void **state)
         assert_int_equal(seen[0], i);
         assert_int_equal(segue_context_is_finished(&child), i == 3);
     }
+}
+
+/* The swap that other languages call. */
+enum segue_status exported_swap(struct segue_context *from, struct segue_context *to) __asm__("segue_context_swap");
+
+static void exported_swap_does_what_the_inline_one_does(void **state)
+{
+    (void)state;
+    init(ENTRY(swap_back_twice));
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(exported_swap(&parent, &child), SEGUE_OK);
+        assert_int_equal(seen[0], i);
+    }
+    assert_true(segue_context_is_finished(&child));
+    assert_int_equal(exported_swap(&parent, &child), SEGUE_INVALID);
 }
 
 static void set_parent(void)
@@ -107,7 +122,7 @@ static void on_return(struct segue_context *context, void *data)
 static void callbacks_run_around_the_entry_with_their_data(void **state)
 {
     (void)state;
-    struct segue_value arguments[] = {segue_value_double(4), segue_value_double(0.25)};
+    struct segue_argument arguments[] = {segue_argument_double(4), segue_argument_double(0.25)};
     struct segue_context_options options = {.on_enter = on_enter, .on_return = on_return, .data = &entered};
     entered = left = 0;
     assert_int_equal(init_with(ENTRY(add_double), arguments, 2, &options), SEGUE_OK);
@@ -273,8 +288,8 @@ static void values_survive_in_every_context(void **state)
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
         struct segue_context *context = i ? &other : &child;
-        struct segue_value arguments[] = {segue_value_pointer(context), segue_value_pointer(&parent),
-                                          segue_value_u64(5)};
+        struct segue_argument arguments[] = {segue_argument_pointer(context), segue_argument_pointer(&parent),
+                                          segue_argument_u64(5)};
         assert_int_equal(segue_context_init(context, &parent, i ? other_stack : stack, STACK_SIZE,
                                             ENTRY(keep_values_in_registers), arguments, 3, NULL),
                          SEGUE_OK);
@@ -386,7 +401,7 @@ static void *resume_on_this_thread(void *context)
 static void context_is_resumed_on_another_thread(void **state)
 {
     (void)state;
-    struct segue_value arguments[] = {segue_value_pointer(&child), segue_value_u64(4)};
+    struct segue_argument arguments[] = {segue_argument_pointer(&child), segue_argument_u64(4)};
     of_this_thread = 1;
     assert_int_equal(init_with(ENTRY(note_thread_variable), arguments, 2, NULL), SEGUE_OK);
     go();
@@ -615,6 +630,7 @@ int main(void)
         cmocka_unit_test_setup(child_is_called_and_parent_goes_on, begin),
         cmocka_unit_test_setup(child_is_called_twice_when_initialized_twice, begin),
         cmocka_unit_test_setup(suspended_child_goes_on_where_it_was, begin),
+        cmocka_unit_test_setup(exported_swap_does_what_the_inline_one_does, begin),
         cmocka_unit_test_setup(child_may_set_its_parent_and_is_dropped, begin),
         cmocka_unit_test_setup(swap_to_a_finished_child_is_refused, begin),
         cmocka_unit_test_setup(callbacks_run_around_the_entry_with_their_data, begin),

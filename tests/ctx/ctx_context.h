@@ -2,7 +2,8 @@
 #ifndef SEGUE_TESTS_CTX_CONTEXT_H
 #define SEGUE_TESTS_CTX_CONTEXT_H
 
-#include <segue/ctx.h>
+#include <segue/context.h>
+#include <segue/emulate.h>
 #include <string.h>
 
 #include "tests/support/test.h"
@@ -14,7 +15,7 @@ static _Alignas(16) char stack[STACK_SIZE] __attribute__((unused)), other_stack[
 static struct segue_context parent, child, other;
 static uint64_t seen[64];
 
-static inline enum segue_status init_with(void (*entry)(void), const struct segue_value *arguments, size_t count,
+static inline enum segue_status init_with(void (*entry)(void), const struct segue_argument *arguments, size_t count,
                                           const struct segue_context_options *options)
 {
     return segue_context_init(&child, &parent, stack, sizeof stack, entry, arguments, count, options);

@@ -3,7 +3,8 @@
  * word from them. What each can see: AddressSanitizer that a frame lies outside the stack that it knows (it says so at
  * a longjmp); ThreadSanitizer that calls and returns do not pair; Valgrind that the stack pointer leaps. */
 #include <pthread.h>
-#include <segue/ctx.h>
+#include <segue/emulate.h>
+#include <segue/posix.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -77,7 +78,7 @@ static void check(enum segue_status status)
 
 static void prepare(struct task *task)
 {
-    struct segue_value argument = segue_value_pointer(task);
+    struct segue_argument argument = segue_argument_pointer(task);
     check(segue_stack_new(STACK_SIZE, &task->stack));
     check(segue_stack_new(STACK_SIZE, &task->inner_stack));
     check(segue_context_init(&task->context, NULL, task->stack.base, task->stack.size, (void (*)(void))entry, &argument,

@@ -4,7 +4,8 @@
 
 #include <cpuid.h>
 #include <errno.h>
-#include <segue/ctx.h>
+#include <segue/linux.h>
+#include <segue/posix.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <ucontext.h>

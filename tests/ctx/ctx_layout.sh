@@ -32,21 +32,21 @@ while read -r file expression; do
     fi
     cp "$copy/before" "$copy/$file"
 done <<'END'
-include/segue/ctx.h s/stack_pointer, frame_pointer, instruction;/frame_pointer, stack_pointer, instruction;/
-include/segue/ctx.h s/stack_pointer, frame_pointer, instruction;/stack_pointer, instruction, frame_pointer;/
-include/segue/ctx.h s/^    uint32_t flags;$/    uint32_t more, flags;/
-include/segue/ctx.h s/^    uint32_t mxcsr;$/    uint16_t mxcsr;/
-include/segue/ctx.h s/^    uint16_t x87_control;$/    uint16_t more, x87_control;/
-include/segue/ctx.h s/^    struct segue_context \*parent;$/    struct segue_context *more, *parent;/
-include/segue/ctx.h s/^    struct segue_context \*caller;$/    struct segue_context *more, *caller;/
-include/segue/ctx.h s/^    uint64_t rax, rdx;$/    uint64_t rdx, rax;/
-include/segue/ctx.h s/xmm0.16., xmm1.16.;/xmm1[16], xmm0[16];/
-include/segue/ctx.h s/SEGUE_CONTEXT_FIXED_CONTROL = 1/SEGUE_CONTEXT_FIXED_CONTROL = 8/
-include/segue/ctx.h s/^    uint64_t registers.8.;$/    uint64_t registers[9];/
-include/segue/ctx.h s/^    struct segue_trial \*outer;$/    struct segue_trial *more, *outer;/
-include/segue/ctx.h s/^    uint64_t trap_num, error_code;$/    uint64_t error_code, trap_num;/
-include/segue/ctx.h s/SEGUE_GUEST_CALLED = 0x100/SEGUE_GUEST_CALLED = 0x102/
-include/segue/ctx.h s/SEGUE_GUEST_STOPPED = 0x101/SEGUE_GUEST_STOPPED = 0x102/
+include/segue/context.h s/stack_pointer, frame_pointer, instruction;/frame_pointer, stack_pointer, instruction;/
+include/segue/context.h s/stack_pointer, frame_pointer, instruction;/stack_pointer, instruction, frame_pointer;/
+include/segue/context.h s/^    uint32_t flags;$/    uint32_t more, flags;/
+include/segue/context.h s/^    uint32_t mxcsr;$/    uint16_t mxcsr;/
+include/segue/context.h s/^    uint16_t x87_control;$/    uint16_t more, x87_control;/
+include/segue/context.h s/^    struct segue_context \*parent;$/    struct segue_context *more, *parent;/
+include/segue/context.h s/^    struct segue_context \*caller;$/    struct segue_context *more, *caller;/
+include/segue/context.h s/^    uint64_t rax, rdx;$/    uint64_t rdx, rax;/
+include/segue/context.h s/xmm0.16., xmm1.16.;/xmm1[16], xmm0[16];/
+include/segue/context.h s/SEGUE_CONTEXT_FIXED_CONTROL = 1/SEGUE_CONTEXT_FIXED_CONTROL = 8/
+include/segue/try.h s/^    uint64_t registers.8.;$/    uint64_t registers[9];/
+include/segue/try.h s/^    struct segue_trial \*outer;$/    struct segue_trial *more, *outer;/
+include/segue/guest.h s/^    uint64_t trap_num, error_code;$/    uint64_t error_code, trap_num;/
+include/segue/guest.h s/SEGUE_GUEST_CALLED = 0x100/SEGUE_GUEST_CALLED = 0x102/
+include/segue/guest.h s/SEGUE_GUEST_STOPPED = 0x101/SEGUE_GUEST_STOPPED = 0x102/
 include/segue/regs.h s/uint64_t rax, rbx, rcx,/uint64_t rax, rcx, rbx,/
 include/segue/regs.h s/uint64_t r8, r9, r10, r11,/uint64_t r8, r9, r11, r10,/
 include/segue/regs.h s/^    uint64_t rip;$/    uint64_t more, rip;/

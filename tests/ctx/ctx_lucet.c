@@ -1,6 +1,7 @@
 /* ctx_lucet.c: what Lucet's tests of contexts ask for beyond ctx_context.c, ctx_arguments.c and ctx_signals.c: depth,
  * threads, and handlers, many times over. */
 #include <pthread.h>
+#include <segue/posix.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -23,7 +24,7 @@ static uint64_t go_deeper(uint64_t depth)
         deepest = (unsigned)depth;
     if (depth == DEPTH)
         return 1;
-    struct segue_value argument = segue_value_u64(depth + 1);
+    struct segue_argument argument = segue_argument_u64(depth + 1);
     assert_int_equal(segue_context_init(&nested[depth + 1], &nested[depth], nested_stacks[depth],
                                         sizeof nested_stacks[0], ENTRY(go_deeper), &argument, 1, NULL),
                      SEGUE_OK);
@@ -55,7 +56,7 @@ static void callback_may_swap_itself(void **state)
     uint64_t place = 7;
     struct segue_context_options options = {
         .on_enter = swap_in_callback, .on_return = swap_in_callback, .data = &place};
-    struct segue_value arguments[] = {segue_value_u64(1), segue_value_u64(2), segue_value_u64(3)};
+    struct segue_argument arguments[] = {segue_argument_u64(1), segue_argument_u64(2), segue_argument_u64(3)};
     (void)state;
     assert_int_equal(init_with(ENTRY(note_three), arguments, 3, &options), SEGUE_OK);
     go();
@@ -79,7 +80,7 @@ static void set_other(void)
 
 static void parent_of_init_goes_on_when_nobody_swapped(void **state)
 {
-    struct segue_value arguments[] = {segue_value_u64(1), segue_value_u64(2), segue_value_u64(3)};
+    struct segue_argument arguments[] = {segue_argument_u64(1), segue_argument_u64(2), segue_argument_u64(3)};
     (void)state;
     for (unsigned i = 1; i < 20; i++) {
         init(ENTRY(set_other));
@@ -96,7 +97,7 @@ static void parent_of_init_goes_on_when_nobody_swapped(void **state)
 
 static void the_least_stack_is_enough(void **state)
 {
-    struct segue_value arguments[] = {segue_value_u64(1), segue_value_u64(2), segue_value_u64(3)};
+    struct segue_argument arguments[] = {segue_argument_u64(1), segue_argument_u64(2), segue_argument_u64(3)};
     size_t least = 16;
     (void)state;
     while (segue_context_init(&child, &parent, stack + 4096, least, ENTRY(note_three), arguments, 3, NULL) != SEGUE_OK)
@@ -252,7 +253,7 @@ static void contexts_go_from_thread_to_thread(void **state)
     unsigned sum = 0;
     (void)state;
     for (unsigned i = 0; i < FLOWS; i++) {
-        struct segue_value argument = segue_value_u64(i);
+        struct segue_argument argument = segue_argument_u64(i);
         pthread_mutex_init(&locks[i], NULL);
         assert_int_equal(segue_context_init(&flows[i], NULL, flow_stacks[i], sizeof flow_stacks[0],
                                             ENTRY(step_for_ever), &argument, 1, NULL),

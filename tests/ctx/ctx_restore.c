@@ -1,7 +1,7 @@
 /* ctx_restore.c: every way out of a handler leads to exactly the state that was asked for. A fault's handler fills
  * registers and extended state with random bits and leaves; assembly at the place where it leads notes what is there.
  */
-#include <segue/ctx.h>
+#include <segue/posix.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <segue/posix.h>
+
 #include "ctx_context.h"
 
 /* ---- the signal mask ---- */
@@ -40,9 +42,9 @@ static void own_mask_is_kept_on_both_sides(void **state)
     sigemptyset(&none);
     sigemptyset(&mask);
     sigaddset(&mask, SIGUSR1);
-    options.mask = &mask;
     memset(seen, 0, sizeof seen);
     assert_int_equal(init_with(ENTRY(note_mask_and_block), NULL, 0, &options), SEGUE_OK);
+    assert_int_equal(segue_context_set_mask(&child, &mask), SEGUE_OK);
     go();
     assert_int_equal(seen[0], 1);
     assert_int_equal(seen[1], 0);
@@ -51,6 +53,20 @@ static void own_mask_is_kept_on_both_sides(void **state)
     go();
     assert_int_equal(seen[2], 1);
     assert_false(is_blocked(SIGHUP));
+}
+
+static void a_mask_is_set_only_of_a_context_that_has_its_own(void **state)
+{
+    (void)state;
+    sigset_t none;
+    sigemptyset(&none);
+    assert_int_equal(init_with(ENTRY(note_mask_and_block), NULL, 0, NULL), SEGUE_OK);
+    assert_int_equal(segue_context_set_mask(&child, &none), SEGUE_INVALID);
+    assert_int_equal(segue_context_set_mask(NULL, &none), SEGUE_INVALID);
+    struct segue_context_options options = {.flags = SEGUE_CONTEXT_OWN_MASK};
+    assert_int_equal(init_with(ENTRY(note_mask_and_block), NULL, 0, &options), SEGUE_OK);
+    assert_int_equal(segue_context_set_mask(&child, NULL), SEGUE_INVALID);
+    segue_context_destroy(&child);
 }
 
 static void own_mask_begins_as_the_one_in_force(void **state)
@@ -126,7 +142,7 @@ static void child_that_overflows_its_stack_is_left_by_its_handler(void **state)
     (void)state;
     struct sigaction before;
     struct segue_stack made;
-    struct segue_value zero = segue_value_u64(0);
+    struct segue_argument zero = segue_argument_u64(0);
     handle(SIGSEGV, &before);
     assert_int_equal(segue_stack_new(STACK_SIZE, &made), SEGUE_OK);
     for (int i = 0; i < 3; i++) {
@@ -235,10 +251,10 @@ static void set_from_signal_puts_back_an_own_mask_by_the_return(void **state)
     sigset_t all;
     sigfillset(&all);
     sigdelset(&all, SIGUSR1);
-    options.mask = &all;
     handle(SIGUSR1, &before);
     seen[0] = 0;
     assert_int_equal(init_with(ENTRY(raise_user_signal), NULL, 0, &options), SEGUE_OK);
+    assert_int_equal(segue_context_set_mask(&child, &all), SEGUE_OK);
     go();
     assert_int_equal(seen[0], 0);
     assert_false(is_blocked(SIGUSR2));
@@ -250,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(own_mask_is_kept_on_both_sides, begin),
+        cmocka_unit_test_setup(a_mask_is_set_only_of_a_context_that_has_its_own, begin),
         cmocka_unit_test_setup(own_mask_begins_as_the_one_in_force, begin),
         cmocka_unit_test_setup(swap_without_mask_makes_no_system_call, begin),
         cmocka_unit_test_setup(child_that_overflows_its_stack_is_left_by_its_handler, begin),

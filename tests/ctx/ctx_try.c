@@ -1,6 +1,7 @@
 /* ctx_try.c: blocks that may fault, with a handler of the program's own and with segue_install. */
 #include <fenv.h>
 #include <pthread.h>
+#include <segue/posix.h>
 #include <segue/segue.h>
 #include <setjmp.h>
 #include <stdarg.h>

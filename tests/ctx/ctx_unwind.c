@@ -9,6 +9,7 @@
 #include <libunwind.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <segue/posix.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* selectors.c: the selectors in struct segue_regs are the thread's, whoever fills it; and instructions that read or load
  * selectors are stepped by them: MOV, PUSH and POP of segment registers, far transfers, IRET. */
+#include <segue/posix.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <string.h>

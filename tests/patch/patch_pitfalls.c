@@ -22,8 +22,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <segue/handler.h>
 #include <segue/patch.h>
-#include <segue/signals.h>
+#include <segue/segment.h>
 
 #include "tests/support/child.h"
 

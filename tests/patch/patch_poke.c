@@ -21,7 +21,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include <segue/emulate.h>
+#include <segue/mapping.h>
 
 #include "patch/poke/poke.h"
 #include "platform/protection.h"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <segue/patch.h>
+#include <segue/segment.h>
 
 #include "patch/scan/constants.h"
 #include "decode/relocate/length.h"

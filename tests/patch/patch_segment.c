@@ -20,9 +20,11 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include <segue/ctx.h>
+#include <segue/handler.h>
+#include <segue/mapping.h>
 #include <segue/patch.h>
-#include <segue/signals.h>
+#include <segue/posix.h>
+#include <segue/segment.h>
 
 #define PAGE 4096u
 #define HWCAP2_FSGSBASE 2u

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <segue/segue.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <segue/posix.h>
 #include <segue/segue.h>
 #include <setjmp.h>
 #include <signal.h>

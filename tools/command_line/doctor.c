@@ -1,4 +1,6 @@
 /* doctor.c: what `segue doctor` takes. */
+#include <signal.h>
+
 #include "command_line.h"
 
 const struct verb_words doctor_words = {

@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <linux/userfaultfd.h>
-#include <segue/emulate.h>
+#include <segue/status.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,10 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
-#include <segue/ctx.h>
+#include <segue/linux.h>
+#include <segue/regs.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,8 @@
 #define SEGUE_TESTS_CTX_CLONE_FIXTURE_H
 
 #include <sched.h>
-#include <segue/ctx.h>
+#include <segue/linux.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <segue/linux.h>
 #include <segue/segue.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,7 @@
  * by assembly that needs no register for it. */
 #include <fenv.h>
 #include <pthread.h>
+#include <segue/posix.h>
 #include <segue/segue.h>
 #include <setjmp.h>
 #include <stdarg.h>

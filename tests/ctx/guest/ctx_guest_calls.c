@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <segue/linux.h>
+#include <segue/posix.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -12,7 +12,7 @@
 #ifndef SEGUE_TESTS_AREAS_H
 #define SEGUE_TESTS_AREAS_H
 
-#include <segue/signals.h>
+#include <segue/handler.h>
 
 #include "tests/support/random.h"
 

@@ -27,6 +27,7 @@
 
 #ifndef __ASSEMBLER__
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <segue/segue.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

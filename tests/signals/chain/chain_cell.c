@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <segue/segue.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

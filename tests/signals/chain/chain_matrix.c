@@ -5,6 +5,7 @@
  * The matrix cannot see what nobody asks for in a cell: other threads' signals at the same moment, for one. */
 #include "tests/support/test.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <cpuid.h>
 #include <pthread.h>
+#include <segue/posix.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -17,6 +17,7 @@
 #ifndef __ASSEMBLER__
 
 #include <segue/segue.h>
+#include <signal.h>
 
 /* The registers that code is to run with, in the order of enum segue_register; RSP stays. A word is put at that offset
  * from RSP. */

@@ -4,6 +4,7 @@
 #include "tests/support/test.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

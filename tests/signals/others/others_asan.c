@@ -1,6 +1,7 @@
 /* others_asan.c: built with a sanitizer whose own handler takes SIGSEGV. Steps over a region, and then, if it is asked
  * to, has a fault that is nobody's: the sanitizer reports that one and no other. */
 #include <segue/segue.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 

@@ -3,6 +3,7 @@
 #include "tests/support/test.h"
 
 #include <segue/segue.h>
+#include <signal.h>
 #include <sigsegv.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #define SEGUE_TOOLS_PATCH_ELF_H
 
 #include <elf.h>
-#include <segue/patch.h>
+#include <segue/segment.h>
 
 /* What is read: an open file, or bytes in memory if `memory` is not NULL. */
 struct elf_source {

@@ -2,7 +2,7 @@
 #ifndef SEGUE_TOOLS_PATCH_LIKELY_H
 #define SEGUE_TOOLS_PATCH_LIKELY_H
 
-#include <segue/patch.h>
+#include <segue/segment.h>
 
 /* Whether the site, at `at` in the code, is most likely a real access to thread-local storage: it has the address of
  * one (no register, and a displacement that is near to the segment's base), or its base register was just loaded with

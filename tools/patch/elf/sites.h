@@ -3,7 +3,7 @@
 #ifndef SEGUE_TOOLS_PATCH_SITES_H
 #define SEGUE_TOOLS_PATCH_SITES_H
 
-#include <segue/patch.h>
+#include <segue/segment.h>
 #include <stdint.h>
 
 /* A site in a file. */

@@ -2,7 +2,7 @@
 #ifndef SEGUE_TOOLS_PATCH_LIST_H
 #define SEGUE_TOOLS_PATCH_LIST_H
 
-#include <segue/patch.h>
+#include <segue/segment.h>
 #include <stdio.h>
 
 #include "tools/patch/elf/elf.h"

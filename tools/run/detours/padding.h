@@ -3,7 +3,7 @@
 #ifndef SEGUE_RUN_PADDING_H
 #define SEGUE_RUN_PADDING_H
 
-#include <segue/patch.h>
+#include <segue/segment.h>
 
 /* Whole instructions, each of which does nothing; at least PADDING_LEAST bytes, a jump's. */
 struct padding {

@@ -2,7 +2,7 @@
 #ifndef SEGUE_RUN_SITE_H
 #define SEGUE_RUN_SITE_H
 
-#include <segue/emulate.h>
+#include <segue/regs.h>
 
 #include "tools/run/host/thread.h"
 

@@ -2,7 +2,7 @@
 #ifndef SEGUE_RUN_MODULE_H
 #define SEGUE_RUN_MODULE_H
 
-#include <segue/patch.h>
+#include <segue/segment.h>
 
 /* Rewrites all trusted sites of the ELF file whose code is mapped around `address`, unless that was done before. What
  * is no such file is left to the faults of each site. Async-signal-safe; signals must be blocked. */

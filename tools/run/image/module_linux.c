@@ -5,7 +5,7 @@
 #include "module.h"
 
 #include <elf.h>
-#include <segue/patch.h>
+#include <segue/segment.h>
 #include <string.h>
 #include <sys/mman.h>
 

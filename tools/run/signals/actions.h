@@ -5,6 +5,8 @@
 #ifndef SEGUE_RUN_ACTIONS_H
 #define SEGUE_RUN_ACTIONS_H
 
+#include <signal.h>
+
 #include "tools/run/host/thread.h"
 
 #define SIGNALS 64

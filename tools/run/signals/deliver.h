@@ -3,6 +3,8 @@
 #ifndef SEGUE_RUN_DELIVER_H
 #define SEGUE_RUN_DELIVER_H
 
+#include <signal.h>
+
 #include "actions.h"
 
 /* Lets the program have the signal: its handler will run when the thread goes on by `frame`; or it is ignored; or the

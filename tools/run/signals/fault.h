@@ -2,6 +2,8 @@
 #ifndef SEGUE_RUN_FAULT_H
 #define SEGUE_RUN_FAULT_H
 
+#include <signal.h>
+
 #include "tools/run/host/thread.h"
 
 /* Answers a SIGSEGV or SIGBUS that the instruction at the frame's RIP raised: an access through fs: is rewritten, or

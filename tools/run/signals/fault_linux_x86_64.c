@@ -1,7 +1,7 @@
 /* fault_linux_x86_64.c: SOURCES: segue/patch.h; Intel SDM volume 3, 4.7 (error code). */
 #include "fault.h"
 
-#include <segue/patch.h>
+#include <segue/segment.h>
 #include <string.h>
 
 #include "decode/x86/xsave.h"

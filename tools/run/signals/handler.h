@@ -2,6 +2,8 @@
 #ifndef SEGUE_RUN_HANDLER_H
 #define SEGUE_RUN_HANDLER_H
 
+#include <signal.h>
+
 #include "tools/run/host/thread.h"
 
 /* FS base and selector (layout.h). Returned in two registers. */

@@ -4,6 +4,8 @@
 #ifndef SEGUE_RUN_CALLS_H
 #define SEGUE_RUN_CALLS_H
 
+#include <signal.h>
+
 #include "tools/run/host/thread.h"
 
 /* Answers the system call that the frame stands behind. */

@@ -6,7 +6,7 @@
  * SOURCES: clone(2), vfork(2); Linux kernel/fork.c (syscall user dispatch is not inherited). */
 #include <errno.h>
 #include <sched.h>
-#include <segue/ctx.h>
+#include <segue/linux.h>
 #include <string.h>
 #include <sys/syscall.h>
 

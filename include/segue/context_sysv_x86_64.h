@@ -1,0 +1,133 @@
+/* context_sysv_x86_64.h: the swap itself, inline: a call and the registers that a call keeps are
+ * most of what a swap costs. Included by context.h; its names end in `_` and are private. Its
+ * offsets are ABI. */
+#ifndef SEGUE_CONTEXT_SYSV_X86_64_H
+#define SEGUE_CONTEXT_SYSV_X86_64_H
+
+#ifndef SEGUE_CONTEXT_H
+#error "include <segue/context.h>"
+#endif
+
+SEGUE_BEGIN
+
+#define SEGUE_CONTEXT_INLINE_ static __inline__ __attribute__((always_inline))
+
+/* The part of segue_context_swap for contexts with flags that need more than registers; as
+ * async-signal-safe as it. */
+SEGUE_API enum segue_status segue_context_swap_slowly(struct segue_context *from, struct segue_context *to);
+
+/* What is in `flags` beside enum segue_context_flags; private. */
+#define SEGUE_CONTEXT_MASK_SAVED_ 8u
+#define SEGUE_CONTEXT_INSTRUMENTED_ 16u
+#define SEGUE_CONTEXT_FINISHED_ 32u
+#define SEGUE_CONTEXT_REGISTERED_ 64u
+/* The highest bit of its byte: a test of the sign finds it. */
+#define SEGUE_CONTEXT_COMPARED_ 128u
+#define SEGUE_CONTEXT_EXCEPTIONS_SAVED_ 512u
+#define SEGUE_CONTEXT_SLOW_                                                                                            \
+    (SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_MASK_SAVED_ | SEGUE_CONTEXT_INSTRUMENTED_ |        \
+     SEGUE_CONTEXT_FINISHED_ | SEGUE_CONTEXT_OWN_EXCEPTIONS | SEGUE_CONTEXT_EXCEPTIONS_SAVED_)
+
+/* Unwind information between the registers' change and the jump. There is none where the compiler
+ * keeps none. */
+#ifdef __GCC_HAVE_DWARF2_CFI_ASM
+#define SEGUE_CFI_(text) text
+#else
+#define SEGUE_CFI_(text)
+#endif
+#ifdef __AVX512F__
+#define SEGUE_CLOBBERS_512_                                                                                            \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27",      \
+        "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#else
+#define SEGUE_CLOBBERS_512_
+#endif
+
+/* Leaves `from` and goes on with `to`; private. The compiler keeps what it has in registers on its
+ * own stack, as around a call, so that three words are the whole of a context:
+ *
+ *      struct segue_context       0 stack_pointer   8 frame_pointer   16 instruction
+ *      rdi from   rsi to          24 flags   28 mxcsr   32 x87_control   40 parent   48 caller
+ *      rax, rdx                   where `to` goes on, and its frame pointer
+ *
+ * The order of the control words is the fastest of those measured; FLDCW costs more than its
+ * comparison, LDMXCSR less, but not where STMXCSR waits for it: contexts that were prepared there
+ * say so (COMPARED_). The jump stands twice, so that two contexts that take turns have one each,
+ * which the processor predicts by its address. The NOP separates what a caller's frame is unwound
+ * by (the byte before the return address) from the jump. */
+SEGUE_CONTEXT_INLINE_ void segue_context_switch_(struct segue_context *from, struct segue_context *to)
+{
+    __asm__ volatile(
+        "testb $1, 24(%%rdi)\n\t"
+        "jnz 3f\n\t"
+        "fnstcw 32(%%rdi)\n\t"
+        "stmxcsr 28(%%rdi)\n"
+        "3:\n\t"
+        "leaq 1f(%%rip), %%rax\n\t"
+        "movq %%rsp, 0(%%rdi)\n\t"
+        "movq %%rbp, 8(%%rdi)\n\t"
+        "movq %%rax, 16(%%rdi)\n\t"
+        "movq %%rdi, 40(%%rsi)\n\t"
+        "cmpq %%rsi, 48(%%rdi)\n\t"
+        "je 7f\n\t"
+        "movq %%rdi, 48(%%rsi)\n"
+        "7:\n\t"
+        "testb $1, 24(%%rsi)\n\t"
+        "jnz 4f\n\t"
+        "movzwl 32(%%rdi), %%eax\n\t"
+        "testb $1, 24(%%rdi)\n\t"
+        "jnz 5f\n\t"
+        "cmpw 32(%%rsi), %%ax\n\t"
+        "je 6f\n\t"
+        "fldcw 32(%%rsi)\n"
+        "6:\n\t"
+        "movzbl 24(%%rdi), %%eax\n\t"
+        "orb 24(%%rsi), %%al\n\t"
+        "jns 8f\n\t"
+        "movl 28(%%rdi), %%eax\n\t"
+        "cmpl 28(%%rsi), %%eax\n\t"
+        "je 4f\n"
+        "8:\n\t"
+        "ldmxcsr 28(%%rsi)\n"
+        "4:\n\t"
+        "movq 16(%%rsi), %%rax\n\t"
+        "movq 8(%%rsi), %%rdx\n\t"
+        "cmpq %%rsi, %%rdi\n\t"
+        "movq 0(%%rsi), %%rsp\n\t" SEGUE_CFI_(".cfi_remember_state\n\t"
+                                              ".cfi_def_cfa %%rsp, 0\n\t"
+                                              ".cfi_register %%rip, %%rax\n\t"
+                                              ".cfi_register %%rbp, %%rdx\n\t"
+                                              ".cfi_undefined %%rbx\n\t"
+                                              ".cfi_undefined %%r12\n\t"
+                                              ".cfi_undefined %%r13\n\t"
+                                              ".cfi_undefined %%r14\n\t"
+                                              ".cfi_undefined %%r15\n\t")
+        /* MOV leaves the flags of the comparison. */
+        "movq %%rdx, %%rbp\n\t" SEGUE_CFI_(
+            ".cfi_same_value %%rbp\n\t") "ja 2f\n\t"
+                                         "jmp *%%rax\n"
+                                         "2:\n\t"
+                                         "jmp *%%rax\n\t" SEGUE_CFI_(".cfi_restore_state\n") "5:\n\t"
+                                                                                             "fldcw 32(%%rsi)\n\t"
+                                                                                             "jmp 8b\n\t"
+                                                                                             "nop\n"
+                                                                                             "1:\n\t"
+                                                                                             "endbr64"
+        : "+D"(from), "+S"(to)
+        :
+        : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1", "xmm2",
+          "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+          "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "memory", "cc" SEGUE_CLOBBERS_512_);
+}
+
+SEGUE_CONTEXT_INLINE_ enum segue_status segue_context_swap(struct segue_context *from, struct segue_context *to)
+{
+    if (__builtin_expect(((from->flags | to->flags) & SEGUE_CONTEXT_SLOW_) != 0, 0))
+        return segue_context_swap_slowly(from, to);
+    segue_context_switch_(from, to);
+    return SEGUE_OK;
+}
+
+SEGUE_END
+
+#endif

@@ -1,0 +1,48 @@
+/* window.h: where the bytes of a protected range can be reached. */
+#ifndef SEGUE_WINDOW_H
+#define SEGUE_WINDOW_H
+
+#include <segue/status.h>
+
+SEGUE_BEGIN
+
+/* How the bytes of a protected range can be reached. */
+enum segue_window_kind {
+    /* Through a second mapping of the same memory: atomic where the instruction is, and open to no
+     * one else. */
+    SEGUE_WINDOW_ALIAS,
+    /* At their own address: the embedder has made them accessible for now. */
+    SEGUE_WINDOW_EXPOSED,
+    /* Through two functions: a device. Each access is one call. */
+    SEGUE_WINDOW_CALLBACK,
+    /* Through the kernel, past the protection, for private memory that has no second mapping.
+     * Slower; not atomic: another thread may see an access half done, and a plan that goes through
+     * it says so. */
+    SEGUE_WINDOW_FORCED,
+};
+
+/* A device's side of one load or store of `size` bytes at `address`, the address that the program
+ * used: `bytes` is to be filled, or holds what was stored, lowest address first. Returns SEGUE_OK,
+ * or anything else to refuse: then the instruction has not happened. Called in the context of
+ * segue_step's caller. */
+typedef enum segue_status segue_device_read(void *context, uint64_t address, void *bytes, size_t size);
+typedef enum segue_status segue_device_write(void *context, uint64_t address, const void *bytes, size_t size);
+
+/* Where the bytes of one range of addresses can be reached. */
+struct segue_window {
+    /* First address of the range, and its length in bytes. */
+    uint64_t base;
+    uint64_t size;
+    enum segue_window_kind kind;
+    /* SEGUE_WINDOW_ALIAS: where the byte at `base` can be reached. */
+    void *alias;
+    /* SEGUE_WINDOW_CALLBACK: the device, and what its functions are given. A NULL function refuses
+     * that direction. */
+    segue_device_read *read;
+    segue_device_write *write;
+    void *context;
+};
+
+SEGUE_END
+
+#endif
