@@ -14,8 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "elf_cut.h"
 #include "elf_names.h"
 #include "tools/support/message.h"
+#include "tools/support/plural.h"
 
 #define VERSION_HIDDEN 0x8000
 
@@ -65,6 +67,11 @@ static bool open_file(struct elf_code *elf)
 /* Whether it is an ELF file, of any processor. */
 static bool check_kind(struct elf_code *elf, GElf_Ehdr *header)
 {
+    if (elf_kind(elf->elf) != ELF_K_ELF || !gelf_getehdr(elf->elf, header)) {
+        elf->image = (const uint8_t *)elf_rawfile(elf->elf, &elf->image_size);
+        if (elf->image && elf_cut_header(elf))
+            return false;
+    }
     if (elf_kind(elf->elf) != ELF_K_ELF) {
         complain(elf->verb, "%s is no ELF file; give an ELF executable or shared object, or bytes in hex", elf->path);
         return false;
@@ -160,7 +167,11 @@ static bool bytes_of_segment(const struct elf_code *elf, const GElf_Phdr *segmen
 {
     uint64_t skipped = address - segment->p_vaddr;
     if (segment->p_offset > elf->image_size || elf->image_size - segment->p_offset <= skipped) {
-        complain(elf->verb, "%s is cut short: the bytes of address 0x%" PRIx64 " lie past its end", elf->path, address);
+        complain(elf->verb,
+                 "%s is cut short: the bytes of address 0x%" PRIx64 " are at offset 0x%" PRIx64
+                 ", and the file ends at 0x%zx, after %zu byte%s; give the whole file",
+                 elf->path, address, segment->p_offset + skipped, elf->image_size, elf->image_size,
+                 plural(elf->image_size));
         return false;
     }
     uint64_t in_file = elf->image_size - segment->p_offset;
@@ -184,6 +195,8 @@ bool elf_code_at(const struct elf_code *elf, uint64_t address, struct code *code
                  elf->path);
         return false;
     }
+    if (elf_cut_segments(elf))
+        return false;
     elf_getphdrnum(elf->elf, &count);
     for (size_t i = 0; i < count; i++) {
         GElf_Phdr segment;
@@ -214,6 +227,9 @@ bool elf_code_of(const struct elf_code *elf, const struct elf_symbol *symbol, ui
         return elf_code_at(elf, symbol->address + offset, code);
     Elf_Scn *section = elf_getscn(elf->elf, symbol->section);
     uint64_t at = symbol->address + offset;
+    if (section && gelf_getshdr(section, &header) && header.sh_type != SHT_NOBITS &&
+        elf_cut_bytes(elf, "section with that place", header.sh_offset, header.sh_size))
+        return false;
     if (!section || !gelf_getshdr(section, &header) || header.sh_type == SHT_NOBITS || at >= header.sh_size ||
         header.sh_offset > elf->image_size || elf->image_size - header.sh_offset < header.sh_size) {
         complain(elf->verb, "%s has no bytes for that place", elf->path);

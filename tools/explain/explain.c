@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "elf_code.h"
+#include "elf_cut.h"
 #include "hex.h"
 #include "tools/support/message.h"
 #include "tools/support/plural.h"
@@ -243,10 +244,10 @@ static enum elf_lookup find_in_archive(struct elf_code *elf, const char *member,
         }
         snprintf(first, sizeof first, "%s", elf->member);
     }
-    if (members == 0 && member) {
+    if (members == 0 && member && !elf_cut_symbols(elf))
         complain(VERB, "%s has no member '%s' that is an object for x86", elf->path, member);
+    if (members == 0 && member)
         return ELF_LOOKUP_FAILED;
-    }
     if (!*first)
         return ELF_LOOKUP_NOT_FOUND;
     /* Once more, to stand at that member. */
@@ -262,7 +263,7 @@ static bool locate_symbol(struct elf_code *elf, const char *member, const char *
     struct found found;
     enum elf_lookup lookup = elf->archive ? find_in_archive(elf, member, place, &found)
                                           : find_symbol(elf, place, &found.symbol, &found.has_offset, &found.offset);
-    if (lookup == ELF_LOOKUP_NOT_FOUND)
+    if (lookup == ELF_LOOKUP_NOT_FOUND && !elf_cut_symbols(elf))
         complain(VERB,
                  "%s has no symbol '%s' (looked in .symtab and .dynsym; names are given without @VERSION); give an "
                  "address if the file was stripped",
