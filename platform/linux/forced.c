@@ -5,6 +5,11 @@
  * handler of ours or in the first call here, and opens its own. A program that closes all its descriptors and opens
  * others may put a file of its own under our number: so the file is identified before each use.
  *
+ * Processes that share memory may have descriptors of their own (CLONE_VM without CLONE_FILES). One descriptor is kept
+ * for all of them, the first one's, as long as that one lives: a process that does not have it opens the file for each
+ * access and closes it again, as does one that has no number to spare. Else they would replace it in turn, and what each
+ * had opened would stay open.
+ *
  * The kernel checks the right to the file when it is opened: a process that has changed its user may use the one that
  * it has open, and open no other. A child of such a process reaches its memory as long as it has one thread (opened.h).
  *
@@ -18,6 +23,7 @@
 
 #include "platform/forced.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -31,9 +37,14 @@
 #include "platform/opened.h"
 
 /* The open file in one word, so that it is published whole: the inode number above, the descriptor plus one below.
- * Zero: this process has none open. It stands in a page of its own. */
+ * Zero: this process has none open. It stands in a page of its own; behind it the process that published it. */
 #define DESCRIPTOR_BITS 20
 static uint64_t *file;
+#define OWNER 1
+/* How often the word was replaced in a process: who closes all descriptors does so a few times. Where threads of one
+ * process have descriptors of their own (unshare), no owner tells them apart, and this bounds what stays open. */
+#define REPLACED_MOST 16
+static unsigned replaced;
 /* The last word that was published, by this process or by one that it descends from. */
 static uint64_t last_file;
 /* How many files threads began to open, and how many of them they have published or closed again; and both as they were
@@ -44,6 +55,8 @@ static struct fork_lock forking = FORK_LOCK_INITIALIZER;
 
 /* Descriptors below this are left to the program, which may count on getting the lowest. */
 #define LOWEST_DESCRIPTOR 512
+/* A process that may have fewer has none to spare. */
+#define LEAST_LIMIT 64
 
 /* O_NONBLOCK and O_DSYNC mean nothing for this file: they tell ours from the program's. */
 #define MARK (O_NONBLOCK | O_DSYNC)
@@ -72,14 +85,18 @@ static void close_file(int descriptor)
 /* By way of the thread, since the process's own entry leads nowhere once its first thread has ended. */
 static int open_marked(void)
 {
-    int low = (int)system_call4(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/mem", O_RDWR | O_CLOEXEC | MARK, 0);
-    if (low < 0)
-        return -1;
-    int descriptor = (int)system_call3(SYS_fcntl, low, F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR);
-    if (descriptor < 0)
-        return low;
-    close_file(low);
-    return descriptor;
+    return (int)system_call4(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/mem", O_RDWR | O_CLOEXEC | MARK, 0);
+}
+
+/* The same file by a high number, which is kept; -1 if the process has none to spare. */
+static int lift(int low)
+{
+    struct rlimit limit;
+    long high = system_call3(SYS_fcntl, low, F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR);
+    if (high == -EINVAL && system_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit) == 0 &&
+        limit.rlim_cur >= LEAST_LIMIT)
+        high = system_call3(SYS_fcntl, low, F_DUPFD_CLOEXEC, (long)(limit.rlim_cur - limit.rlim_cur / 4));
+    return high < 0 ? -1 : (int)high;
 }
 
 static bool is_marked(int descriptor)
@@ -88,30 +105,67 @@ static bool is_marked(int descriptor)
     return flags >= 0 && (flags & (O_ACCMODE | MARK)) == (O_RDWR | MARK);
 }
 
-/* Opens the file and publishes it in place of the word `stale`. Whoever loses a race uses the winner's. */
-static int open_and_publish(uint64_t stale)
+/* A descriptor for one access. If it is momentary, it is closed behind it, and signals are blocked until then: no
+ * handler that interrupts this forks. */
+struct use {
+    int descriptor;
+    bool is_momentary;
+    uint64_t signals;
+};
+
+static uint64_t own_number(void)
 {
-    int descriptor = open_marked();
-    uint64_t word = word_of(descriptor);
-    if (word && __atomic_compare_exchange_n(file, &stale, word, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        __atomic_store_n(&last_file, word, __ATOMIC_RELEASE);
-        return descriptor;
-    }
-    if (descriptor >= 0)
-        close_file(descriptor);
-    return word ? descriptor_of(stale) : -1;
+    return (uint64_t)system_call3(SYS_getpid, 0, 0, 0);
 }
 
-/* With signals blocked: no handler that interrupts this forks. */
-static int open_memory_file(uint64_t stale)
+/* Whether the word `stale`, whose file this process does not have, may be replaced: nobody else uses it. */
+static bool may_replace(uint64_t stale)
 {
-    uint64_t all = UINT64_MAX, before;
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
-    __atomic_fetch_add(&opened, 1, __ATOMIC_SEQ_CST);
-    int descriptor = open_and_publish(stale);
+    uint64_t owner = __atomic_load_n(file + OWNER, __ATOMIC_RELAXED), own = own_number();
+    if (!stale || system_call3(SYS_kill, (long)owner, 0, 0) == -ESRCH)
+        return true;
+    return owner == own && __atomic_fetch_add(&replaced, 1, __ATOMIC_RELAXED) < REPLACED_MOST;
+}
+
+/* Publishes the file in place of the word `stale`; false if another thread was first. */
+static bool publish(int descriptor, uint64_t stale)
+{
+    uint64_t word = word_of(descriptor);
+    if (!word || !__atomic_compare_exchange_n(file, &stale, word, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return false;
+    __atomic_store_n(file + OWNER, own_number(), __ATOMIC_RELAXED);
+    __atomic_store_n(&last_file, word, __ATOMIC_RELEASE);
+    return true;
+}
+
+static void end_use(const struct use *use)
+{
+    if (!use->is_momentary)
+        return;
+    close_file(use->descriptor);
     __atomic_fetch_add(&settled, 1, __ATOMIC_SEQ_CST);
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before);
-    return descriptor;
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&use->signals, 0, sizeof use->signals);
+}
+
+/* Opens the file, and keeps it in place of the word `stale` if that may be. */
+static struct use open_memory_file(uint64_t stale)
+{
+    uint64_t all = UINT64_MAX;
+    struct use use = {.is_momentary = true};
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&use.signals, sizeof all);
+    __atomic_fetch_add(&opened, 1, __ATOMIC_SEQ_CST);
+    use.descriptor = open_marked();
+    int high = use.descriptor >= 0 && may_replace(stale) ? lift(use.descriptor) : -1;
+    if (high >= 0 && publish(high, stale)) {
+        end_use(&use);
+        return (struct use){.descriptor = high};
+    }
+    if (high >= 0)
+        close_file(high);
+    if (use.descriptor >= 0)
+        return use;
+    end_use(&use);
+    return (struct use){.descriptor = -1};
 }
 
 /* In a child: what another thread of the parent had opened and not yet published. */
@@ -139,16 +193,24 @@ static void close_parents(void)
         close_file(descriptor_of(word));
 }
 
-static int memory_descriptor(void)
+/* Ends with end_use. */
+static struct use begin_use(void)
 {
     if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))
-        return -1;
+        return (struct use){.descriptor = -1};
     uint64_t word = __atomic_load_n(file, __ATOMIC_ACQUIRE);
     if (word && word_of(descriptor_of(word)) == word)
-        return descriptor_of(word);
+        return (struct use){.descriptor = descriptor_of(word)};
     if (!word)
         close_parents();
     return open_memory_file(word);
+}
+
+static bool can_open(void)
+{
+    struct use use = begin_use();
+    end_use(&use);
+    return use.descriptor >= 0;
 }
 
 static void before_fork(void)
@@ -191,7 +253,7 @@ void forced_in_child(void)
     forced_leave_parent();
     /* Now, while the child may still do so. */
     if (was_open)
-        memory_descriptor();
+        can_open();
 }
 
 bool forced_ready(void)
@@ -202,23 +264,27 @@ bool forced_ready(void)
     uint64_t word = __atomic_load_n(file, __ATOMIC_ACQUIRE);
     if (word && is_marked(descriptor_of(word)))
         return true;
-    return memory_descriptor() >= 0 || opened_is_alone();
+    return can_open() || opened_is_alone();
 }
 
 bool forced_read(uint64_t address, void *bytes, size_t size)
 {
-    int descriptor = memory_descriptor();
-    if (descriptor < 0)
+    struct use use = begin_use();
+    if (use.descriptor < 0)
         return __atomic_load_n(&file, __ATOMIC_ACQUIRE) && opened_read(address, bytes, size);
-    return system_call4(SYS_pread64, descriptor, (long)bytes, (long)size, (long)address) == (long)size;
+    long done = system_call4(SYS_pread64, use.descriptor, (long)bytes, (long)size, (long)address);
+    end_use(&use);
+    return done == (long)size;
 }
 
 bool forced_write(uint64_t address, const void *bytes, size_t size)
 {
-    int descriptor = memory_descriptor();
-    if (descriptor < 0)
+    struct use use = begin_use();
+    if (use.descriptor < 0)
         return __atomic_load_n(&file, __ATOMIC_ACQUIRE) && opened_write(address, bytes, size);
-    return system_call4(SYS_pwrite64, descriptor, (long)bytes, (long)size, (long)address) == (long)size;
+    long done = system_call4(SYS_pwrite64, use.descriptor, (long)bytes, (long)size, (long)address);
+    end_use(&use);
+    return done == (long)size;
 }
 
 /* Whether a closed page of our own can be written and read back, through the file. */
@@ -226,7 +292,7 @@ static bool works(void)
 {
     static const char probe[8] = "segue\n\t";
     char copy[sizeof probe] = {0};
-    if (memory_descriptor() < 0)
+    if (!can_open())
         return false;
     void *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)

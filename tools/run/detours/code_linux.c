@@ -4,6 +4,7 @@
  * SOURCES: proc(5) (mem), mprotect(2). ASSUMPTIONS: code that cannot be written may be read and executed. */
 #include "code.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -16,9 +17,17 @@
 #define PAGE 4096
 #define TRIES 64
 
-/* The file, and what it is, lest the program has put another there. */
+/* How often the file may be opened anew to be kept, in one process: threads may have descriptors of their own
+ * (unshare), and would replace it in turn. */
+#define REPLACED_MOST 16
+
+/* The file, who opened it, and what it is, lest the program has put another there. Processes that share memory may have
+ * descriptors of their own (CLONE_VM without CLONE_FILES): the file is kept for its opener, and for those that have got
+ * it with their descriptors; others open it for each store. */
 static struct {
     int file;
+    long process;
+    unsigned replaced;
     uint64_t device, inode;
 } kept = {.file = -1};
 
@@ -29,16 +38,29 @@ static bool is_ours(void)
            status.st_dev == kept.device && status.st_ino == kept.inode;
 }
 
-static bool open_file(void)
+/* Whether it may be kept, by whom it is not there. */
+static bool may_keep(long process)
+{
+    if (kept.file < 0 || system_call3(SYS_kill, kept.process, 0, 0) == -ESRCH)
+        return true;
+    return kept.process == process && kept.replaced++ < REPLACED_MOST;
+}
+
+/* The file, to be closed behind the store unless it is kept: another's may have the same number. */
+static int open_file(bool *is_kept)
 {
     struct stat status;
     int file = (int)system_call4(SYS_openat, AT_FDCWD, (long)"/proc/self/mem", O_RDWR | O_CLOEXEC, 0);
-    kept.file = file < 0 ? -1 : descriptor_lift(file);
-    if (kept.file < 0 || system_call3(SYS_fstat, kept.file, (long)&status, 0) != 0)
-        return false;
+    long process = system_call3(SYS_getpid, 0, 0, 0);
+    file = file < 0 ? -1 : descriptor_lift(file);
+    if (file < 0 || !may_keep(process) || system_call3(SYS_fstat, file, (long)&status, 0) != 0)
+        return file;
+    kept.file = file;
+    kept.process = process;
     kept.device = status.st_dev;
     kept.inode = status.st_ino;
-    return true;
+    *is_kept = true;
+    return file;
 }
 
 void code_in_child(bool shares_descriptors)
@@ -46,6 +68,19 @@ void code_in_child(bool shares_descriptors)
     if (!shares_descriptors && is_ours())
         system_call3(SYS_close, kept.file, 0, 0);
     kept.file = -1;
+    kept.replaced = 0;
+}
+
+static bool write_through_file(uint64_t address, const void *bytes, size_t size)
+{
+    bool is_kept = is_ours();
+    int file = is_kept ? kept.file : open_file(&is_kept);
+    if (file < 0)
+        return false;
+    long done = system_call4(SYS_pwrite64, file, (long)bytes, (long)size, (long)address);
+    if (!is_kept)
+        system_call3(SYS_close, file, 0, 0);
+    return done == (long)size;
 }
 
 /* A page that another thread has open at the moment may be closed again between the look and the store. */
@@ -67,10 +102,7 @@ static bool write_opened(uint64_t address, const void *bytes, size_t size)
 
 bool code_write(uint64_t address, const void *bytes, size_t size)
 {
-    if ((is_ours() || open_file()) &&
-        system_call4(SYS_pwrite64, kept.file, (long)bytes, (long)size, (long)address) == (long)size)
-        return true;
-    return write_opened(address, bytes, size);
+    return write_through_file(address, bytes, size) || write_opened(address, bytes, size);
 }
 
 /* ---- code of files ---- */

@@ -136,7 +136,7 @@ bool report_prepare(void)
         counters = memory == MAP_FAILED ? NULL : memory;
     }
     if (settings.statistics || settings.trace) {
-        int copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR);
+        int copy = descriptor_lift(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
         output = copy < 0 ? output : copy;
     }
     return counters;

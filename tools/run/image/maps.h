@@ -18,6 +18,7 @@ struct mapping {
 
 struct maps {
     int file;
+    bool is_kept;
     size_t at, held;
     char piece[4096];
 };

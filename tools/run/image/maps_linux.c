@@ -33,12 +33,13 @@ void maps_keep(void)
     if (is_ours())
         system_call3(SYS_close, kept.file, 0, 0);
     kept.file = -1;
-    int low = open_list();
-    int file = low < 0 ? -1 : (int)system_call3(SYS_fcntl, low, F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR);
-    if (low >= 0)
-        system_call3(SYS_close, low, 0, 0);
-    if (file < 0 || system_call3(SYS_fstat, file, (long)&status, 0) != 0)
+    int file = descriptor_lift(open_list());
+    if (file < 0)
         return;
+    if (system_call3(SYS_fstat, file, (long)&status, 0) != 0) {
+        system_call3(SYS_close, file, 0, 0);
+        return;
+    }
     kept.file = file;
     kept.process = (int)system_call3(SYS_getpid, 0, 0, 0);
     kept.device = status.st_dev;
@@ -59,13 +60,15 @@ static bool is_kept(void)
 bool maps_open(struct maps *maps)
 {
     maps->at = maps->held = 0;
-    maps->file = is_kept() ? kept.file : open_list();
+    maps->is_kept = is_kept();
+    maps->file = maps->is_kept ? kept.file : open_list();
     return maps->file >= 0;
 }
 
 void maps_close(struct maps *maps)
 {
-    if (maps->file != kept.file)
+    /* By its number it would not be told: who shares memory alone may have opened another with the same. */
+    if (!maps->is_kept)
         system_call3(SYS_close, maps->file, 0, 0);
 }
 
