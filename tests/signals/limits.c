@@ -126,6 +126,51 @@ static void set_limit(__rlimit_resource_t resource, rlim_t limit)
 
 /* ---- limits ---- */
 
+static volatile struct {
+    int count, code;
+    uint64_t address;
+} handed_on;
+
+/* A program's own handler, which is told of the fault as without the library; it lifts the limit. */
+static void lift_limit(int number, siginfo_t *info, void *ucontext)
+{
+    (void)number;
+    (void)ucontext;
+    struct rlimit limit;
+    getrlimit(RLIMIT_AS, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_AS, &limit);
+    handed_on.count++;
+    handed_on.code = info->si_code;
+    handed_on.address = (uint64_t)(uintptr_t)info->si_addr;
+}
+
+static int count_without_address_space(void)
+{
+    count();
+    expect(segue_replay_prepare());
+    return handed_on.count != 1 || handed_on.code != SEGV_ACCERR ||
+           handed_on.address != (uint64_t)(uintptr_t)mapping.memory || counted() != 2;
+}
+
+/* A child needs memory for stubs of its own. Where it may have none the fault goes to the program as it is, and the
+ * instruction is stepped as soon as there is some. */
+static int child_without_address_space_is_refused_until_there_is_some(void)
+{
+    struct sigaction action = {.sa_sigaction = lift_limit, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct rlimit limit;
+    sigaction(SIGSEGV, &action, NULL);
+    install_with_closed_page();
+    count();
+    getrlimit(RLIMIT_AS, &limit);
+    limit.rlim_cur = PAGE;
+    setrlimit(RLIMIT_AS, &limit);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(count_without_address_space());
+    return exit_of(child);
+}
+
 static int file_size_of_zero_before_install(void)
 {
     set_limit(RLIMIT_FSIZE, 0);
@@ -632,6 +677,7 @@ static int child_keeps_what_it_maps(void)
     X(no_descriptor_is_left)                                                                                           \
     X(small_address_space)                                                                                             \
     X(very_small_address_space)                                                                                        \
+    X(child_without_address_space_is_refused_until_there_is_some)                                                      \
     X(memory_files_are_forbidden)                                                                                      \
     X(memory_files_are_forbidden_before_install)                                                                       \
     X(child_that_replays_nothing_makes_no_memory)                                                                      \
