@@ -11,6 +11,9 @@
 enum segue_status modules_read(void);
 void modules_free(void);
 
+/* What a scan takes of the stack, with the decoder and all around it (measured by tests/patch/segment_stack.c). */
+#define MODULES_SCAN_STACK 16384u
+
 /* Rewrites all trusted sites of the module that holds `address`, if it was read and this was not done before.
  * Async-signal-safe; signals must be blocked. */
 void modules_rewrite(struct segment_service *service, uint64_t address);

@@ -17,9 +17,6 @@
 #include "platform/linux/call_x86_64.h"
 #include "patch/scan/unwind.h"
 
-/* What a scan takes, with the decoder and all around it. */
-#define SCAN_STACK 16384u
-
 /* A segment with code, and the functions in it. */
 struct module_code {
     struct module_code *next;
@@ -215,7 +212,7 @@ static bool has_room(void)
     if (system_call3(SYS_sigaltstack, 0, (long)&present, 0) != 0)
         return false;
     return !(present.ss_flags & SS_ONSTACK) ||
-           (uintptr_t)__builtin_frame_address(0) - (uintptr_t)present.ss_sp >= SCAN_STACK;
+           (uintptr_t)__builtin_frame_address(0) - (uintptr_t)present.ss_sp >= MODULES_SCAN_STACK;
 }
 
 void modules_rewrite(struct segment_service *service, uint64_t address)
