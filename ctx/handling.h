@@ -21,10 +21,22 @@ extern __thread struct handling *handling_innermost __attribute__((tls_model("in
 /* The record of the handler that runs on that frame; NULL if it was not the kernel who entered it. */
 const struct handling *handling_record_of(const void *ucontext);
 
-/* As segue_restore with the frame's own registers and state, out of the handler that the frame is of. With
- * SEGUE_RESTORE_DIRECT_MASK the mask comes into force on the landing's stack: `landing` is room for it on another one,
- * NULL for the stack in use. */
+struct fault_frame;
 struct landing;
-void handling_restore(void *ucontext, enum segue_restore_method method, struct landing *landing);
+
+/* A direct way out of a handler, prepared. */
+struct departure {
+    const struct landing *landing;
+    const void *area;
+    uint64_t features;
+};
+
+/* Prepares the direct way out of the library's handler that the frame is of, to the frame's registers and state;
+ * `method` is one of the two. With SEGUE_RESTORE_DIRECT_MASK the mask comes into force on the landing's stack, which is
+ * the one in use or another. False if this frame does not allow it (segue_restore): then the handler has to return.
+ * Precondition: the frame was read, and the system's frame has the same registers. */
+bool departure_prepare(struct departure *departure, const struct fault_frame *frame, enum segue_restore_method method,
+                       struct landing *landing);
+__attribute__((noreturn)) void departure_go(const struct departure *departure);
 
 #endif

@@ -22,7 +22,8 @@
 
 #include "platform/linux/call_x86_64.h"
 #include "ctx/state/control_x86_64.h"
-#include "ctx/frame.h"
+#include "platform/frame.h"
+#include "platform/linux/stack.h"
 #include "ctx/guest/gate.h"
 #include "ctx/state/mask.h"
 #include "pad.h"

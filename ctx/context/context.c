@@ -6,7 +6,7 @@
 #include <unwind.h>
 
 #include "exceptions.h"
-#include "ctx/frame.h"
+#include "platform/frame.h"
 #include "instrument.h"
 #include "ctx/state/mask.h"
 #include "record.h"

@@ -10,6 +10,7 @@
 #include <signal.h>
 
 #include "ctx/layout.h"
+#include "platform/frame.h"
 
 /* Whose bases are in force, as far as a signal handler's first instructions have to know. */
 enum gate_place {
@@ -86,11 +87,13 @@ extern const char guest_run_handler_pushed[], guest_run_handler_framed[], guest_
 
 /* Called by the assembly with the host's bases in force: runs the handler that interrupted a guest, or the way into or
  * out of one. */
-void guest_handle(int number, siginfo_t *info, void *ucontext, void (*handler)(int, siginfo_t *, void *),
-                  struct gate *gate);
+void guest_handle(int number, void *info, void *ucontext, void (*handler)(int, void *, void *), struct gate *gate);
 
 /* The segment bases that the code interrupted by `ucontext` had, if it was a guest's; else nothing is written. */
 void guest_bases(const void *ucontext, uint64_t *fs_base, uint64_t *gs_base);
+
+/* As segue_guest_catch. */
+enum segue_status guest_catch(struct native_frame native);
 
 /* Whether the calling thread's handler has interrupted a guest: such a handler must be left by its return. */
 bool guest_is_interrupted(void);

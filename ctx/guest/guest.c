@@ -10,10 +10,10 @@
 
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
-#include "ctx/frame.h"
+#include "platform/frame.h"
 #include "guest_system.h"
 #include "ctx/state/mask.h"
-#include "ctx/state/segments_x86_64.h"
+#include "platform/segments.h"
 #include "ctx/state/vector.h"
 
 #define TRAP_GENERAL_PROTECTION 13
@@ -146,7 +146,7 @@ static enum spot spot_of(uint64_t rip, const struct gate *gate, const void *ucon
         return SPOT_HANDLER_BEGINS;
     if (is_within(rip, guest_run_handler_tail, guest_run_handler_end) || guest_is_restorer(rip))
         return SPOT_HANDLER_ENDS;
-    return frame_interrupts_handler(ucontext) ? SPOT_OTHER_HANDLER : SPOT_GUEST;
+    return frame_was_on_alternate_stack(ucontext) ? SPOT_OTHER_HANDLER : SPOT_GUEST;
 }
 
 static void store_xstate(const struct gate *gate, const void *ucontext)
@@ -188,17 +188,17 @@ static bool is_in_hole(const struct gate *gate, uint64_t address)
 
 static void leave_by_fault(struct gate *gate, void *ucontext, enum spot spot)
 {
-    uint64_t trap, error_code, address = frame_get_page_fault(ucontext);
-    frame_get_trap(ucontext, &trap, &error_code);
+    struct frame_exception exception;
+    frame_get_exception(ucontext, &exception);
     if (spot == SPOT_GUEST)
         store_frame(gate, ucontext);
-    if (trap == TRAP_PAGE_FAULT && is_in_hole(gate, address)) {
-        trap = TRAP_GENERAL_PROTECTION;
-        error_code = 0;
+    if (exception.trap == TRAP_PAGE_FAULT && is_in_hole(gate, exception.address)) {
+        exception.trap = TRAP_GENERAL_PROTECTION;
+        exception.error_code = 0;
     }
-    gate->error_code = error_code;
-    gate->fault_address = trap == TRAP_PAGE_FAULT ? address : 0;
-    leave(gate, ucontext, (uint32_t)trap);
+    gate->error_code = exception.error_code;
+    gate->fault_address = exception.trap == TRAP_PAGE_FAULT ? exception.address : 0;
+    leave(gate, ucontext, (uint32_t)exception.trap);
 }
 
 static bool leave_by_stop(struct gate *gate, void *ucontext)
@@ -219,8 +219,7 @@ static bool is_stop_wanted(const struct gate *gate)
     return __atomic_load_n(&gate->stop, __ATOMIC_ACQUIRE);
 }
 
-void guest_handle(int number, siginfo_t *info, void *ucontext, void (*handler)(int, siginfo_t *, void *),
-                  struct gate *gate)
+void guest_handle(int number, void *info, void *ucontext, void (*handler)(int, void *, void *), struct gate *gate)
 {
     struct segue_regs regs;
     frame_get_registers(ucontext, &regs);
@@ -257,23 +256,24 @@ static bool put_off(const struct gate *gate, int number, void *ucontext)
     return guest_send(gate->thread, number);
 }
 
-enum segue_status segue_guest_catch(const siginfo_t *info, void *ucontext)
+enum segue_status guest_catch(struct native_frame native)
 {
     struct segue_regs regs;
-    if (!info || !ucontext)
-        return SEGUE_INVALID;
+    void *ucontext = native.context;
     struct gate *gate = guest_self ? guest_self->gate : NULL;
     if (!gate || gate->place != GATE_PLACE_HANDLER || gate->entered != ucontext)
         return SEGUE_NOT_FOUND;
     frame_get_registers(ucontext, &regs);
     enum spot spot = spot_of(regs.rip, gate, ucontext);
-    if (spot == SPOT_OTHER_HANDLER && info->si_code <= 0 && is_stop_wanted(gate))
-        return put_off(gate, info->si_signo, ucontext) ? SEGUE_OK : SEGUE_NOT_FOUND;
+    const struct frame_signal signal = frame_signal(native.info);
+    bool is_sent = frame_is_sent(native.info);
+    if (spot == SPOT_OTHER_HANDLER && is_sent && is_stop_wanted(gate))
+        return put_off(gate, signal.number, ucontext) ? SEGUE_OK : SEGUE_NOT_FOUND;
     if (gate->frame != (uint64_t)(uintptr_t)ucontext)
         return SEGUE_NOT_FOUND;
-    if (info->si_code <= 0)
+    if (is_sent)
         return is_stop_wanted(gate) && leave_by_stop(gate, ucontext) ? SEGUE_OK : SEGUE_NOT_FOUND;
-    if (spot == SPOT_WAY_OUT && info->si_signo == SIGTRAP) {
+    if (spot == SPOT_WAY_OUT && signal.number == SIGTRAP) {
         /* The guest was being stepped when it called. */
         regs.rflags &= ~(uint64_t)FLAG_TRAP;
         frame_set_registers(ucontext, &regs);
@@ -290,6 +290,11 @@ enum segue_status segue_guest_catch(const siginfo_t *info, void *ucontext)
         return SEGUE_NOT_FOUND;
     leave_by_fault(gate, ucontext, spot);
     return SEGUE_OK;
+}
+
+enum segue_status segue_guest_catch(const siginfo_t *info, void *ucontext)
+{
+    return info && ucontext ? guest_catch((struct native_frame){(void *)(uintptr_t)info, ucontext}) : SEGUE_INVALID;
 }
 
 enum segue_status segue_guest_stop(struct segue_guest *guest, int signal)

@@ -7,12 +7,12 @@
 #include "ctx/state/control_x86_64.h"
 #include "ctx/state/extended.h"
 #include "decode/x86/flags.h"
-#include "ctx/frame.h"
+#include "platform/frame.h"
 #include "ctx/handling.h"
 #include "ctx/state/keys.h"
 #include "landing.h"
 #include "ctx/state/mask.h"
-#include "ctx/state/segments_x86_64.h"
+#include "platform/segments.h"
 #include "shortcut.h"
 #include <segue/posix.h>
 
@@ -142,21 +142,15 @@ static bool allows_direct_restore(const struct segue_xstate *image, const struct
     return now == target || ((frame->features & COMPONENT_PKRU) && keys_allow(target, now));
 }
 
-/* What a handler of the library's own adds to it: its record, and where the landing is to be. */
-struct departure {
-    const struct handling *handling;
-    /* NULL for the stack in use. */
-    struct landing *landing;
-};
-
-/* Goes, or changes the frame so that the handler's return goes there. `departure` is NULL for an embedder's handler. */
-static enum segue_status leave(void *ucontext, const struct segue_regs *regs, const struct segue_xstate *xstate,
-                               enum segue_restore_method method, const struct departure *departure)
+enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs, const struct segue_xstate *xstate,
+                                enum segue_restore_method method)
 {
     struct segue_regs of_frame;
     struct segue_xstate frame;
-    struct landing in_use, *landing = departure && departure->landing ? departure->landing : &in_use;
+    struct landing landing;
     uint64_t code, stack, features;
+    if (!ucontext)
+        return SEGUE_INVALID;
     frame_get_xstate(ucontext, &frame);
     bool is_other = xstate && xstate->area && xstate->area != frame.area;
     const struct segue_xstate *image = is_other ? xstate : &frame;
@@ -166,30 +160,18 @@ static enum segue_status leave(void *ucontext, const struct segue_regs *regs, co
     if (!regs)
         frame_get_general(ucontext, &of_frame);
     frame_get_segments(ucontext, &code, &stack);
-    if (landing_prepare(landing, regs ? regs : &of_frame, code, stack) && method != SEGUE_RESTORE_RETURN &&
+    if (method != SEGUE_RESTORE_RETURN && landing_prepare(&landing, regs ? regs : &of_frame, code, stack) &&
         frame_allows_direct_restore(ucontext) && allows_direct_restore(image, &frame, &features)) {
         uint64_t mask = frame_get_mask(ucontext);
-        if (departure && method == SEGUE_RESTORE_DIRECT_MASK) {
-            landing->frame = ucontext;
-            landing->mask = mask;
-        } else if (method == SEGUE_RESTORE_DIRECT_MASK)
+        if (method == SEGUE_RESTORE_DIRECT_MASK)
             mask_exchange(&mask);
-        landing->handling = departure ? departure->handling : NULL;
-        landing_go(landing, image->area, features);
+        landing_go(&landing, image->area, features);
     }
     if (regs)
         frame_set_registers(ucontext, regs);
     if (is_other)
         copy_xstate(xstate, &frame);
     return SEGUE_OK;
-}
-
-enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs, const struct segue_xstate *xstate,
-                                enum segue_restore_method method)
-{
-    if (!ucontext)
-        return SEGUE_INVALID;
-    return leave(ucontext, regs, xstate, method, NULL);
 }
 
 __thread struct handling *handling_innermost;
@@ -203,8 +185,25 @@ const struct handling *handling_record_of(const void *ucontext)
     return record->self == record && record->ucontext == ucontext ? record : NULL;
 }
 
-void handling_restore(void *ucontext, enum segue_restore_method method, struct landing *landing)
+bool departure_prepare(struct departure *departure, const struct fault_frame *frame, enum segue_restore_method method,
+                       struct landing *landing)
 {
-    const struct departure departure = {handling_record_of(ucontext), landing};
-    leave(ucontext, NULL, NULL, method, &departure);
+    const uint16_t *selectors = frame->regs.selectors;
+    if (!landing_prepare(landing, &frame->regs, selectors[SEGUE_SEGMENT_CS], selectors[SEGUE_SEGMENT_SS]) ||
+        !frame_allows_direct_restore(frame->native.context) ||
+        !allows_direct_restore(&frame->xstate, &frame->xstate, &departure->features))
+        return false;
+    if (method == SEGUE_RESTORE_DIRECT_MASK) {
+        landing->frame = frame->native.context;
+        landing->mask = frame->mask;
+    }
+    landing->handling = handling_record_of(frame->native.context);
+    departure->landing = landing;
+    departure->area = frame->xstate.area;
+    return true;
+}
+
+void departure_go(const struct departure *departure)
+{
+    landing_go(departure->landing, departure->area, departure->features);
 }

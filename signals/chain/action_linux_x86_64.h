@@ -14,6 +14,7 @@
 
 #include "platform/linux/call_x86_64.h"
 #include "restorer.h"
+#include "signals/handler/dispatch.h"
 
 #define KERNEL_MASK_SIZE 8
 /* The C library's own, by which it lets all threads change their user; it does nothing when others send it. */
@@ -51,6 +52,12 @@ static inline bool action_exchange(int number, const struct sigaction *wanted, s
         memcpy(&before->sa_mask, &old.mask, sizeof old.mask);
     }
     return true;
+}
+
+/* Whether the action is the library's own handler. */
+static inline bool action_is_ours(const struct sigaction *action)
+{
+    return (uintptr_t)action->sa_sigaction == (uintptr_t)signal_entry;
 }
 
 #endif

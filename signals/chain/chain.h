@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/frame.h"
+
 /* Remembers what handled the signal before, and how our handler for it is installed. Async-signal-safe. */
 void chain_remember(int number, const struct sigaction *previous, const struct sigaction *ours);
 
@@ -33,11 +35,10 @@ enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_
 /* Hands the signal on: the previous handler sees it as if ours were not there; without one the thread does what the
  * kernel would have made it do. `is_fault`: the kernel raised it for the instruction at hand. The handler that called
  * this must do nothing after it but return; most often it does not come back. Async-signal-safe. */
-void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault, enum chain_way way);
+void chain_signal(int number, struct native_frame native, bool is_fault, enum chain_way way);
 
-/* Has the trap that the frame and `info` tell of, as the kernel would raise it, whoever handles SIGTRAP. As
- * chain_signal. */
-void chain_trap(siginfo_t *info, void *ucontext, enum chain_way way);
+/* Raises the trap that the frame reports as the kernel would, whoever handles SIGTRAP. As chain_signal. */
+void chain_trap(struct native_frame native, enum chain_way way);
 
 /* Puts back the mask that the handler of a fault began with, which a policy may have changed. Async-signal-safe. */
 void chain_restore_mask(int number, const void *ucontext);
@@ -55,6 +56,6 @@ bool chain_is_ignored(int number);
 
 /* Lets the process die of the signal, as the interrupted instruction's, as soon as the handler returns.
  * Async-signal-safe. */
-void chain_die(int number, siginfo_t *info);
+void chain_die(int number, void *info);
 
 #endif

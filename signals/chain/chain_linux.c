@@ -15,11 +15,11 @@
 
 #include <ucontext.h>
 
-#include "ctx/frame.h"
+#include "platform/frame.h"
+#include "platform/linux/stack.h"
 #include "action_linux_x86_64.h"
 #include "signals/sigchain/believed.h"
 #include "signals/handler/dispatch.h"
-#include "signals/frame.h"
 #include "previous.h"
 #include "relay.h"
 #include "signals/threads/thread.h"
@@ -67,7 +67,7 @@ enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_
     uint64_t mask = 0;
     system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, KERNEL_MASK_SIZE);
     uint64_t ours = has_others_blocked(number) ? ~bit_of(number) : 0;
-    return (mask ^ word_of(frame_mask(ucontext))) & ~ours ? CHAIN_CALL : CHAIN_ENTER;
+    return (mask ^ frame_get_mask(ucontext)) & ~ours ? CHAIN_CALL : CHAIN_ENTER;
 }
 
 static void change_mask(int how, uint64_t mask)
@@ -89,7 +89,7 @@ void chain_close_faults(uint64_t mask)
 }
 
 /* Blocked now and queued again, it is delivered when the handler's return restores the thread's own mask. */
-static void queue_again(int number, siginfo_t *info)
+static void queue_again(int number, const void *info)
 {
     change_mask(SIG_BLOCK, bit_of(number));
     system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0), number,
@@ -97,7 +97,7 @@ static void queue_again(int number, siginfo_t *info)
 }
 
 /* Should it not be queued, the instruction runs once more, and faults with nobody in between. */
-void chain_die(int number, siginfo_t *info)
+void chain_die(int number, void *info)
 {
     static const struct sigaction default_action;
     action_exchange(number, &default_action, NULL);
@@ -117,106 +117,106 @@ static uint64_t mask_for(int number, const struct sigaction *action, const void 
 {
     uint64_t mask = 0;
     if (has_others_blocked(number))
-        mask = word_of(frame_mask(ucontext));
+        mask = frame_get_mask(ucontext);
     else
         system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, KERNEL_MASK_SIZE);
     return mask_of_handler(mask, number, action);
 }
 
 /* A handler whose frame has no room: SIGSEGV, and if that was the signal there is nobody left to take it. */
-static void have_no_room(int number, siginfo_t *info, void *ucontext)
+static void have_no_room(int number, struct native_frame native)
 {
-    *info = (siginfo_t){.si_signo = SIGSEGV, .si_code = SI_KERNEL};
-    if (number == SIGSEGV || (word_of(frame_mask(ucontext)) & bit_of(SIGSEGV)))
-        chain_die(SIGSEGV, info);
+    *(siginfo_t *)native.info = (siginfo_t){.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+    if (number == SIGSEGV || (frame_get_mask(native.context) & bit_of(SIGSEGV)))
+        chain_die(SIGSEGV, native.info);
     else
-        chain_signal(SIGSEGV, info, ucontext, true, CHAIN_ENTER);
+        chain_signal(SIGSEGV, native, true, CHAIN_ENTER);
 }
 
 /* `mask` is that it runs with. */
-static void run_handler(int number, siginfo_t *info, void *ucontext, const struct sigaction *action, uint64_t mask,
+static void run_handler(int number, struct native_frame native, const struct sigaction *action, uint64_t mask,
                         enum chain_way way)
 {
     struct relay_frame place;
     stack_t stack;
     if (way == CHAIN_CALL) {
-        action->sa_sigaction(number, info, ucontext);
+        action->sa_sigaction(number, native.info, native.context);
         return;
     }
-    thread_stack_of_program(frame_alternate_stack(ucontext), &stack);
+    thread_stack_of_program(frame_stack_in_force(native.context), &stack);
     uint64_t answered = believed_signals(), before = believed_mask();
     const struct relay relay = {number, action, mask & ~answered, before, &stack};
-    switch (relay_prepare(&relay, info, ucontext, &place)) {
+    switch (relay_prepare(&relay, native, &place)) {
     case RELAY_READY:
         thread_self.stack_is_lent = place.lends_stack;
         believed_set_mask(before | (mask & answered));
-        relay_enter(&relay, ucontext, &place);
+        relay_enter(&relay, native.context, &place);
     case RELAY_NO_ROOM:
-        have_no_room(number, info, ucontext);
+        have_no_room(number, native);
         return;
     case RELAY_IMPOSSIBLE:
         change_mask(SIG_SETMASK, relay.mask);
         believed_set_mask(before | (mask & answered));
-        action->sa_sigaction(number, info, ucontext);
+        action->sa_sigaction(number, native.info, native.context);
         believed_set_mask(before);
         return;
     }
 }
 
-static void die_of_fault(int number, siginfo_t *info, const void *ucontext)
+static void die_of_fault(int number, struct native_frame native)
 {
-    unhandled_tell(info, ucontext);
-    chain_die(number, info);
+    unhandled_tell(native);
+    chain_die(number, native.info);
 }
 
-void chain_signal(int number, siginfo_t *info, void *ucontext, bool is_fault, enum chain_way way)
+void chain_signal(int number, struct native_frame native, bool is_fault, enum chain_way way)
 {
     struct sigaction action;
     if (believed_mask() & bit_of(number)) {
         /* As the kernel with a signal that is blocked. */
         if (is_fault)
-            die_of_fault(number, info, ucontext);
+            die_of_fault(number, native);
         else
-            believed_hold(number, info);
+            believed_hold(number, native.info);
         return;
     }
     previous_take(number, &action);
     if (previous_is_handler(&action))
-        run_handler(number, info, ucontext, &action, mask_for(number, &action, ucontext), way);
+        run_handler(number, native, &action, mask_for(number, &action, native.context), way);
     else if (is_fault)
-        die_of_fault(number, info, ucontext);
+        die_of_fault(number, native);
     else if (action.sa_handler != SIG_IGN)
-        chain_die(number, info);
+        chain_die(number, native.info);
 }
 
 /* SIGTRAP need not be one of ours. */
 static void take_trap_action(struct sigaction *action)
 {
     static const struct sigaction default_action;
-    if (!action_exchange(SIGTRAP, NULL, action) || action->sa_sigaction == signal_entry)
+    if (!action_exchange(SIGTRAP, NULL, action) || action_is_ours(action))
         previous_take(SIGTRAP, action);
     else if (((uint32_t)action->sa_flags & SA_RESETHAND) && previous_is_handler(action))
         action_exchange(SIGTRAP, &default_action, NULL);
 }
 
 /* A trap that is blocked or ignored kills, as from the kernel. */
-void chain_trap(siginfo_t *info, void *ucontext, enum chain_way way)
+void chain_trap(struct native_frame native, enum chain_way way)
 {
     struct sigaction action;
-    uint64_t before = word_of(frame_mask(ucontext));
+    uint64_t before = frame_get_mask(native.context);
     take_trap_action(&action);
     if (previous_is_handler(&action) && !(before & bit_of(SIGTRAP))) {
-        run_handler(SIGTRAP, info, ucontext, &action, mask_of_handler(before, SIGTRAP, &action), way);
+        run_handler(SIGTRAP, native, &action, mask_of_handler(before, SIGTRAP, &action), way);
         return;
     }
-    frame_set_mask(ucontext, before & ~bit_of(SIGTRAP));
-    chain_die(SIGTRAP, info);
+    frame_set_mask(native.context, before & ~bit_of(SIGTRAP));
+    chain_die(SIGTRAP, native.info);
 }
 
 void chain_restore_mask(int number, const void *ucontext)
 {
     if (!has_others_blocked(number))
-        change_mask(SIG_SETMASK, word_of(frame_mask(ucontext)));
+        change_mask(SIG_SETMASK, frame_get_mask(ucontext));
 }
 
 int chain_restarts(const struct sigaction *previous)
@@ -227,7 +227,7 @@ int chain_restarts(const struct sigaction *previous)
 void chain_follow(int number, const struct sigaction *previous)
 {
     struct sigaction ours;
-    if (!action_exchange(number, NULL, &ours) || ours.sa_sigaction != signal_entry)
+    if (!action_exchange(number, NULL, &ours) || !action_is_ours(&ours))
         return;
     int flags = (ours.sa_flags & ~SA_RESTART) | chain_restarts(previous);
     if (flags == ours.sa_flags)

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/frame.h"
+
 /* One call of a handler. */
 struct relay {
     int number;
@@ -20,8 +22,7 @@ struct relay {
 
 /* The frame where the handler will find it. */
 struct relay_frame {
-    siginfo_t *info;
-    void *ucontext;
+    void *info, *ucontext;
     /* It is on another stack than we are. */
     bool by_gate;
     /* The program's alternate stack is the one in force while the handler is on it, as without us: whoever leaves it by
@@ -39,7 +40,7 @@ enum relay_status {
 
 /* Puts the frame where the kernel would have put it. `*place` is what relay_enter wants if RELAY_READY is returned.
  * Async-signal-safe. */
-enum relay_status relay_prepare(const struct relay *relay, siginfo_t *info, void *ucontext, struct relay_frame *place);
+enum relay_status relay_prepare(const struct relay *relay, struct native_frame native, struct relay_frame *place);
 
 /* Goes into the handler; our own, whose frame was `ucontext`, is over. Async-signal-safe. */
 __attribute__((noreturn)) void relay_enter(const struct relay *relay, const void *ucontext,

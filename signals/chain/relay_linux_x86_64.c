@@ -21,17 +21,16 @@
 
 #include "ctx/state/control_x86_64.h"
 #include "ctx/state/extended.h"
-#include "ctx/frame.h"
+#include "platform/frame.h"
 #include "ctx/guest/gate.h"
 #include "decode/x86/flags.h"
 #include "ctx/handling.h"
 #include "ctx/state/keys.h"
 #include "ctx/restore/landing.h"
 #include "ctx/state/mask.h"
-#include "ctx/state/segments_x86_64.h"
+#include "platform/segments.h"
 #include "emulate/windows/guard.h"
 #include "signals/sigchain/believed.h"
-#include "signals/frame.h"
 #include "relay_layout.h"
 #include "restorer.h"
 
@@ -90,7 +89,7 @@ struct extent {
     size_t area;
 };
 
-static bool measure(const siginfo_t *info, const void *ucontext, struct extent *extent)
+static bool measure(const void *info, const void *ucontext, struct extent *extent)
 {
     const char *begin = (const char *)ucontext - PRETCODE_SIZE;
     const char *area = (const char *)((const ucontext_t *)ucontext)->uc_mcontext.fpregs;
@@ -164,14 +163,14 @@ static bool write_gate_words(const struct relay *relay, const struct relay_frame
     return guard_copy(at, &words, sizeof words) == 0;
 }
 
-enum relay_status relay_prepare(const struct relay *relay, siginfo_t *info, void *ucontext, struct relay_frame *place)
+enum relay_status relay_prepare(const struct relay *relay, struct native_frame native, struct relay_frame *place)
 {
-    const ucontext_t *frame = ucontext;
+    const ucontext_t *frame = native.context;
     const struct sigaction *action = relay->action;
     uint64_t stack_pointer = (uint64_t)frame->uc_mcontext.gregs[REG_RSP];
     struct extent extent;
     /* With a shadow stack only the kernel can take a frame away. */
-    if (guest_is_interrupted() || control_has_shadow_stack() || !measure(info, ucontext, &extent))
+    if (guest_is_interrupted() || control_has_shadow_stack() || !measure(native.info, native.context, &extent))
         return RELAY_IMPOSSIBLE;
     /* Whoever was interrupted on the stack that is really in force must not be overwritten. */
     const stack_t *stack = is_on(&frame->uc_stack, stack_pointer) ? &frame->uc_stack : relay->stack;

@@ -7,7 +7,7 @@
 #include <segue/posix.h>
 
 #include "code.h"
-#include "signals/frame.h"
+#include "ctx/guest/gate.h"
 
 #define TRAP_STACK 12
 #define TRAP_GENERAL_PROTECTION 13
@@ -54,42 +54,56 @@ static bool is_covered(const struct segue_access *accesses, size_t count, const 
     return false;
 }
 
+void fault_get_registers(const void *context, struct segue_regs *regs)
+{
+    frame_get_registers(context, regs);
+    frame_get_bases(regs);
+    guest_bases(context, &regs->fs_base, &regs->gs_base);
+}
+
+void fault_read(struct fault_frame *frame)
+{
+    frame_read(frame);
+    guest_bases(frame->native.context, &frame->regs.fs_base, &frame->regs.gs_base);
+}
+
 /* Whether the instruction can have raised it: no only if that is certain. */
-static bool can_be_raised_by(struct fault_scratch *scratch, const void *ucontext, const struct segue_fault *fault)
+static bool can_be_raised_by(struct fault_scratch *scratch, const void *context, const struct segue_fault *fault)
 {
     size_t count;
     if (fault->direction == SEGUE_FETCH)
-        return fault->address - frame_instruction(ucontext) < SEGUE_INSN_BYTES;
-    frame_read(ucontext, &scratch->regs);
-    frame_xstate(ucontext, &scratch->xstate);
+        return fault->address - frame_instruction(context) < SEGUE_INSN_BYTES;
+    fault_get_registers(context, &scratch->regs);
+    frame_get_any_xstate(context, &scratch->xstate);
     return code_decode(&scratch->decode, NULL, scratch->regs.rip, &scratch->insn) != SEGUE_OK ||
            segue_accesses(&scratch->insn, &scratch->regs, &scratch->xstate, scratch->accesses, FAULT_ACCESSES,
                           &count) != SEGUE_OK ||
            is_covered(scratch->accesses, count, fault);
 }
 
-bool fault_was_sent(struct fault_scratch *scratch, const siginfo_t *info, const void *ucontext)
+bool fault_was_sent(struct fault_scratch *scratch, struct native_frame native)
 {
     struct segue_fault fault;
-    if (!frame_is_fault(info, ucontext))
+    if (!frame_is_fault(native))
         return true;
-    if (frame_is_fault_for_sure(ucontext))
+    if (frame_is_fault_for_sure(native.context))
         return false;
-    frame_fault(info, ucontext, &fault);
-    return fault.address_known && !can_be_raised_by(scratch, ucontext, &fault);
+    frame_get_fault(native, &fault);
+    return fault.address_known && !can_be_raised_by(scratch, native.context, &fault);
 }
 
 enum segue_status segue_fault_read(const siginfo_t *info, const void *ucontext, struct segue_fault *fault)
 {
+    const struct native_frame native = {(void *)(uintptr_t)info, (void *)(uintptr_t)ucontext};
     struct fault_scratch scratch;
     struct segue_regs regs;
     if (!info || !ucontext || !fault)
         return SEGUE_INVALID;
-    if (fault_was_sent(&scratch, info, ucontext))
+    if (fault_was_sent(&scratch, native))
         return SEGUE_NOT_FOUND;
-    frame_fault(info, ucontext, fault);
+    frame_get_fault(native, fault);
     if (!fault->address_known) {
-        frame_read(ucontext, &regs);
+        fault_get_registers(ucontext, &regs);
         fault_find_address(&regs, fault);
     }
     return SEGUE_OK;
@@ -99,9 +113,9 @@ enum segue_status segue_frame_read(const void *ucontext, struct segue_regs *regs
 {
     if (!ucontext || !regs)
         return SEGUE_INVALID;
-    frame_read(ucontext, regs);
+    fault_get_registers(ucontext, regs);
     if (xstate)
-        frame_xstate(ucontext, xstate);
+        frame_get_any_xstate(ucontext, xstate);
     return SEGUE_OK;
 }
 
@@ -109,6 +123,6 @@ enum segue_status segue_frame_write(void *ucontext, const struct segue_regs *reg
 {
     if (!ucontext || !regs)
         return SEGUE_INVALID;
-    frame_write(ucontext, regs);
+    frame_set_registers(ucontext, regs);
     return SEGUE_OK;
 }

@@ -3,9 +3,9 @@
 #define SEGUE_SIGNALS_FAULT_H
 
 #include <segue/decode.h>
-#include <signal.h>
 
 #include "decode/scratch.h"
+#include "platform/frame.h"
 
 #define FAULT_ACCESSES 16
 
@@ -18,9 +18,15 @@ struct fault_scratch {
     struct segue_xstate xstate;
 };
 
+/* The interrupted registers; segment bases are those in force now, or an interrupted guest's. Async-signal-safe. */
+void fault_get_registers(const void *context, struct segue_regs *regs);
+
+/* frame_read, with the guest's segment bases where a guest was interrupted. Async-signal-safe. */
+void fault_read(struct fault_frame *frame);
+
 /* Whether a program or a timer sent the signal: then it is no fault of the instruction at hand, whatever its code says.
  * Async-signal-safe. */
-bool fault_was_sent(struct fault_scratch *scratch, const siginfo_t *info, const void *ucontext);
+bool fault_was_sent(struct fault_scratch *scratch, struct native_frame native);
 
 /* For a general protection or stack fault: finds the access whose address no memory can have, by the decoder. Leaves
  * `fault` alone when there is none. Async-signal-safe. */

@@ -9,15 +9,6 @@
 
 #include "ctx/state/keys.h"
 
-#ifndef SEGV_PKUERR
-#define SEGV_PKUERR 4
-#endif
-
-bool keyed_is_refusal(const siginfo_t *info)
-{
-    return info->si_signo == SIGSEGV && info->si_code == SEGV_PKUERR;
-}
-
 uint32_t keyed_begin(void)
 {
     return keys_now();

@@ -5,11 +5,6 @@
 #define SEGUE_SIGNALS_KEYED_H
 
 #include <segue/regs.h>
-#include <signal.h>
-
-/* Whether the fault is for want of rights: also where the page is closed to everybody, but would not be open to this
- * thread if it were open. */
-bool keyed_is_refusal(const siginfo_t *info);
 
 /* The rights that the handler has now, and to put them back after policies, which may have changed them. */
 uint32_t keyed_begin(void);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "emulate/words.h"
-#include "signals/frame.h"
+#include "platform/frame.h"
 #include "keyed.h"
 #include "serve.h"
 #include "signals/mutator/suspend.h"
@@ -80,9 +80,9 @@ static const struct region *next_of_the_rest(const struct service *service, stru
     for (uint32_t number = 0; number < service->plan.access_count; number++)
         if (describe(service, region, number, event))
             return region;
-    event->address = service->fault.address;
+    event->address = service->frame.fault.address;
     event->size = 0;
-    event->direction = service->fault.direction;
+    event->direction = service->frame.fault.direction;
     event->access = service->plan.access_count;
     return region;
 }
@@ -133,10 +133,9 @@ static enum segue_verdict answer(struct questions *questions, const struct regio
     return verdict;
 }
 
-void question_begin(struct work *work, void *ucontext)
+void question_begin(struct work *work)
 {
     struct questions *questions = &work->questions;
-    questions->ucontext = ucontext;
     questions->event.question = 0;
     questions->is_asking = questions->is_stepping = questions->has_stepped = false;
 }
@@ -145,7 +144,7 @@ void question_begin(struct work *work, void *ucontext)
 static void describe_fault(struct questions *questions, const struct service *service)
 {
     questions->event = (struct segue_event){
-        .fault = &service->fault,
+        .fault = &service->frame.fault,
         .regs = &questions->regs,
         .xstate = &questions->xstate,
         .plan = &service->plan,
@@ -167,11 +166,11 @@ static bool is_asked_about(const struct footprint *footprint)
 /* What policies see and may change is a copy. */
 static void copy_thread(struct questions *questions, const struct service *service)
 {
-    questions->regs = service->regs;
-    questions->xstate = service->xstate;
-    if (!service->xstate.area || service->xstate.size > QUESTION_STATE)
+    questions->regs = service->frame.regs;
+    questions->xstate = service->frame.xstate;
+    if (!service->frame.xstate.area || service->frame.xstate.size > QUESTION_STATE)
         return;
-    memcpy(questions->state, service->xstate.area, service->xstate.size);
+    memcpy(questions->state, service->frame.xstate.area, service->frame.xstate.size);
     questions->xstate.area = questions->state;
 }
 
@@ -210,14 +209,15 @@ bool question_finish(struct work *work)
 {
     struct questions *questions = &work->questions;
     struct service *service = &work->service;
-    bool has_changed = questions->has_stepped || memcmp(&questions->regs, &service->regs, sizeof service->regs) != 0;
-    if (questions->xstate.area == questions->state && service->xstate.area &&
-        memcmp(questions->state, service->xstate.area, service->xstate.size) != 0) {
-        memcpy(service->xstate.area, questions->state, service->xstate.size);
+    bool has_changed = questions->has_stepped ||
+                       memcmp(&questions->regs, &service->frame.regs, sizeof service->frame.regs) != 0;
+    if (questions->xstate.area == questions->state && service->frame.xstate.area &&
+        memcmp(questions->state, service->frame.xstate.area, service->frame.xstate.size) != 0) {
+        memcpy(service->frame.xstate.area, questions->state, service->frame.xstate.size);
         has_changed = true;
     }
-    service->regs = questions->regs;
-    frame_write(questions->ucontext, &service->regs);
+    service->frame.regs = questions->regs;
+    frame_set_registers(service->frame.native.context, &service->frame.regs);
     return has_changed;
 }
 
@@ -321,20 +321,20 @@ static enum segue_status step_for_policy(struct work *work, segue_value_visit *v
 {
     struct questions *questions = &work->questions;
     struct service *service = &work->service;
-    struct segue_regs regs = service->regs;
+    struct segue_regs regs = service->frame.regs;
     enum segue_status status = serve_step(work, &regs, visit);
     /* Elements of a string that came before a fault are done: the thread goes on behind them, and meets it there. */
-    if (status == SEGUE_FAULT && memcmp(&regs, &service->regs, sizeof regs) != 0)
+    if (status == SEGUE_FAULT && memcmp(&regs, &service->frame.regs, sizeof regs) != 0)
         status = SEGUE_OK;
     if (status == SEGUE_FAULT)
         serve_tell_fault(work);
     if (status == SEGUE_OK) {
         /* Before a suspension can come: the thread shows what the instruction has left. */
-        frame_write(questions->ucontext, &regs);
+        frame_set_registers(service->frame.native.context, &regs);
         questions->has_stepped = true;
         questions->regs = regs;
         if (questions->xstate.area == questions->state)
-            memcpy(questions->state, service->xstate.area, service->xstate.size);
+            memcpy(questions->state, service->frame.xstate.area, service->frame.xstate.size);
     }
     question_step_end(work);
     if (status == SEGUE_OK && visit)

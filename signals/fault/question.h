@@ -33,14 +33,13 @@ struct questions {
     /* A policy is being asked; it steps; it has stepped. */
     bool is_asking, is_stepping, has_stepped;
     const struct region *asked;
-    void *ucontext;
     /* The fault around this one whose step a handler has interrupted; NULL for none. */
     struct work *stepping_before;
     _Alignas(64) uint8_t state[QUESTION_STATE];
 };
 
 /* Before the first question of a fault. */
-void question_begin(struct work *work, void *ucontext);
+void question_begin(struct work *work);
 
 /* Asks the policies, access by access; the first that does not say SEGUE_STEP decides. An access that only probes is
  * asked about where no other is. Unknown verdicts are SEGUE_PASS. */

@@ -5,7 +5,6 @@
 
 #include "emulate/pieces.h"
 #include "emulate/plan.h"
-#include "signals/frame.h"
 #include "keyed.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
@@ -16,11 +15,11 @@ enum segue_status serve_step(struct work *work, struct segue_regs *regs, segue_v
     struct thread_state *thread = &thread_self;
     thread->recovered.si_signo = 0;
     thread->tells_recovered = false;
-    uint32_t rights = keyed_take_rights(&service->xstate);
+    uint32_t rights = keyed_take_rights(&service->frame.xstate);
     /* The frame of the fault that a step meets tells more than the step would find out. */
     enum segue_status status =
-        visit ? values_step(&work->values, &work->step, &service->plan, regs, &service->xstate, NULL)
-              : step_in(&work->step, &service->plan, regs, &service->xstate, NULL);
+        visit ? values_step(&work->values, &work->step, &service->plan, regs, &service->frame.xstate, NULL)
+              : step_in(&work->step, &service->plan, regs, &service->frame.xstate, NULL);
     thread_settle_inside(work);
     keyed_give_rights_back(rights);
     return status;
@@ -34,13 +33,13 @@ void serve_visit(const struct work *work, segue_value_visit *visit, void *contex
 enum segue_status serve_preview(struct work *work, segue_value_visit *visit, void *context)
 {
     const struct service *service = &work->service;
-    struct segue_xstate copy = service->xstate;
+    struct segue_xstate copy = service->frame.xstate;
     if (copy.area && copy.size > sizeof work->preview)
         return SEGUE_UNSUPPORTED;
     if (copy.area)
         copy.area = memcpy(work->preview, copy.area, copy.size);
-    uint32_t rights = keyed_take_rights(&service->xstate);
-    enum segue_status status = values_preview(&work->values, &work->step, &service->plan, &service->regs, &copy);
+    uint32_t rights = keyed_take_rights(&service->frame.xstate);
+    enum segue_status status = values_preview(&work->values, &work->step, &service->plan, &service->frame.regs, &copy);
     thread_settle_inside(work);
     keyed_give_rights_back(rights);
     if (status == SEGUE_OK)
@@ -60,7 +59,7 @@ void serve_tell_fault(struct work *work)
     thread->tells_recovered = true;
     /* A signal that tells the instruction, not an address that it accessed. */
     if (info->si_signo == SIGFPE)
-        info->address = service->regs.rip;
+        info->address = service->frame.regs.rip;
     for (size_t i = 0; i < service->plan.piece_count; i++) {
         const struct segue_piece *piece = &service->plan.pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;

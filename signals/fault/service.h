@@ -5,12 +5,12 @@
 
 #include <segue/emulate.h>
 
+#include "platform/frame.h"
+
 #include "footprint.h"
 
 struct service {
-    struct segue_fault fault;
-    struct segue_regs regs;
-    struct segue_xstate xstate;
+    struct fault_frame frame;
     struct segue_plan plan;
     enum segue_status can_step;
     struct footprint footprint;

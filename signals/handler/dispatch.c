@@ -12,31 +12,31 @@
 #include <segue/region.h>
 #include <segue/segment.h>
 
+#include "counters.h"
 #include "ctx/guest/gate.h"
 #include "ctx/handling.h"
 #include "ctx/restore/landing.h"
 #include "ctx/try/try.h"
-#include "platform/linux/call_x86_64.h"
-#include "emulate/windows/guard.h"
 #include "emulate/plan.h"
+#include "emulate/windows/guard.h"
 #include "patch/poke/poke.h"
 #include "patch/segment/segment.h"
+#include "platform/frame.h"
+#include "platform/linux/call_x86_64.h"
+#include "report.h"
 #include "signals/chain/chain.h"
 #include "signals/fault/code.h"
-#include "counters.h"
 #include "signals/fault/fault.h"
-#include "signals/frame.h"
 #include "signals/fault/keyed.h"
 #include "signals/fault/question.h"
-#include "signals/regions/readers.h"
-#include "signals/regions/region.h"
-#include "report.h"
 #include "signals/fault/serve.h"
 #include "signals/fault/service.h"
+#include "signals/regions/readers.h"
+#include "signals/regions/region.h"
 #include "signals/threads/thread.h"
+#include "signals/threads/work.h"
 #include "trap.h"
 #include "unhandled.h"
-#include "signals/threads/work.h"
 
 /* What the kernel leaves alone below a stack pointer; and what of its stack a thread must have left to be given a
  * landing there. */
@@ -62,14 +62,14 @@ static enum segue_status make_plan(struct work *work, const struct region *fault
     struct service *service = &work->service;
     enum segue_status status;
     service->footprint.count = 0;
-    if (service->fault.direction == SEGUE_FETCH ||
-        code_decode(&work->decode, &cache, service->regs.rip, &service->plan.insn) != SEGUE_OK)
+    if (service->frame.fault.direction == SEGUE_FETCH ||
+        code_decode(&work->decode, &cache, service->frame.regs.rip, &service->plan.insn) != SEGUE_OK)
         status = plan_nothing(&service->plan);
     else
-        status = plan_accesses(&service->plan, &service->regs, &service->xstate, &service->fault);
+        status = plan_accesses(&service->plan, &service->frame.regs, &service->frame.xstate, &service->frame.fault);
     if (status == SEGUE_OK)
         status = footprint_plan(&service->footprint, faulted, &service->plan);
-    if (status == SEGUE_OK && (service->plan.refusal = keyed_refusal(&service->xstate, service->rights)) != NULL)
+    if (status == SEGUE_OK && (service->plan.refusal = keyed_refusal(&service->frame.xstate, service->rights)) != NULL)
         status = SEGUE_UNSUPPORTED;
     if (status != SEGUE_OK && faulted)
         footprint_add(&service->footprint, faulted);
@@ -85,12 +85,12 @@ static enum outcome refused(const struct service *service)
 
 /* One round of questions, and what they lead to. OUTCOME_COUNT: a suspension came in between, and all is to be done
  * again. */
-static enum outcome serve_round(struct work *work, const struct region *faulted, void *ucontext)
+static enum outcome serve_round(struct work *work, const struct region *faulted)
 {
     struct service *service = &work->service;
     service->can_step = make_plan(work, faulted);
     readers_found(work->place, service->footprint.regions, service->footprint.count);
-    bool restarts = service->can_step == SEGUE_MISMATCH && trap_is_restart(service->regs.rip);
+    bool restarts = service->can_step == SEGUE_MISMATCH && trap_is_restart(service->frame.regs.rip);
     if (restarts)
         service->plan.refusal = "it was in a restartable sequence, which begins again";
     enum segue_verdict verdict = question_ask(work);
@@ -100,16 +100,16 @@ static enum outcome serve_round(struct work *work, const struct region *faulted,
         return question_finish(work) ? OUTCOME_DONE : OUTCOME_RETRIED;
     if (verdict != SEGUE_STEP)
         return OUTCOME_REFUSED;
-    if (restarts && trap_may_restart(service->regs.rip, service->fault.address))
+    if (restarts && trap_may_restart(service->frame.regs.rip, service->frame.fault.address))
         return OUTCOME_RETRIED;
     if (service->can_step != SEGUE_OK)
         return refused(service);
     if (!question_step_begin(work))
         return OUTCOME_COUNT;
-    enum segue_status status = serve_step(work, &service->regs, NULL);
+    enum segue_status status = serve_step(work, &service->frame.regs, NULL);
     /* Elements of a string that came before a fault are done. */
     if (status == SEGUE_OK || status == SEGUE_FAULT)
-        frame_write(ucontext, &service->regs);
+        frame_set_registers(service->frame.native.context, &service->frame.regs);
     question_step_end(work);
     if (status == SEGUE_OK)
         return OUTCOME_STEPPED;
@@ -119,61 +119,59 @@ static enum outcome serve_round(struct work *work, const struct region *faulted,
     return outcome;
 }
 
-static enum outcome serve_access(struct work *work, const struct region *faulted, void *ucontext)
+static enum outcome serve_access(struct work *work, const struct region *faulted)
 {
-    question_begin(work, ucontext);
-    enum outcome outcome = serve_round(work, faulted, ucontext);
+    question_begin(work);
+    enum outcome outcome = serve_round(work, faulted);
     if (work->service.can_step != SEGUE_OK)
         counters_add_refusal(work->service.plan.insn.mnemonic);
     while (outcome == OUTCOME_COUNT) {
         readers_look_again(work->place);
-        outcome = serve_round(work, faulted, ucontext);
+        outcome = serve_round(work, faulted);
     }
     return outcome;
 }
 
-static enum outcome serve_region(struct work *work, const struct region *faulted, const siginfo_t *info, void *ucontext)
+static enum outcome serve_region(struct work *work, const struct region *faulted)
 {
-    struct service *service = &work->service;
     /* That the thread may not touch the page was not the region's doing. */
-    if (keyed_is_refusal(info) && !(faulted->flags & SEGUE_REGION_PROTECTION_KEYS))
+    if (frame_is_key_refusal(work->service.frame.native.info) && !(faulted->flags & SEGUE_REGION_PROTECTION_KEYS))
         return OUTCOME_REFUSED;
-    frame_read(ucontext, &service->regs);
-    frame_xstate(ucontext, &service->xstate);
-    return serve_access(work, faulted, ucontext);
+    fault_read(&work->service.frame);
+    return serve_access(work, faulted);
 }
 
-/* The work of an access through a segment register that cannot be set. If it cannot be done, the fault is told at the
- * address that the program meant. */
-static enum outcome do_segment_access(struct work *work, const siginfo_t *info, void *ucontext)
+/* The work of an access through a segment register that cannot be set. If it cannot be done, the fault is reported at
+ * the address that the program meant. */
+static enum outcome do_segment_access(struct work *work)
 {
-    const struct service *service = &work->service;
-    enum outcome outcome = serve_access(work, region_at(service->fault.address), ucontext);
-    if (outcome == OUTCOME_REFUSED && service->fault.address_known && !thread_self.tells_recovered) {
-        kept_info_keep(&thread_self.recovered, info);
-        thread_self.recovered.address = service->fault.address;
-        frame_exception_read(ucontext, &thread_self.recovered_exception);
-        thread_self.recovered_exception.address = service->fault.address;
+    const struct fault_frame *frame = &work->service.frame;
+    enum outcome outcome = serve_access(work, region_at(frame->fault.address));
+    if (outcome == OUTCOME_REFUSED && frame->fault.address_known && !thread_self.tells_recovered) {
+        kept_info_keep(&thread_self.recovered, frame->native.info);
+        thread_self.recovered.address = frame->fault.address;
+        frame_get_exception(frame->native.context, &thread_self.recovered_exception);
+        thread_self.recovered_exception.address = frame->fault.address;
         thread_self.tells_recovered = true;
     }
     return outcome;
 }
 
 /* In no region: it may have gone through a segment register that cannot be set. */
-static enum outcome serve_segment(struct work *work, const siginfo_t *info, void *ucontext)
+static enum outcome serve_segment(struct work *work)
 {
     struct service *service = &work->service;
-    if (!segment_in_force() || service->fault.direction == SEGUE_FETCH)
+    struct fault_frame *frame = &service->frame;
+    if (!segment_in_force() || frame->fault.direction == SEGUE_FETCH)
         return OUTCOME_PASSED;
-    frame_read(ucontext, &service->regs);
-    frame_xstate(ucontext, &service->xstate);
-    if (code_decode(&work->decode, &cache, service->regs.rip, &service->plan.insn) != SEGUE_OK)
+    fault_read(frame);
+    if (code_decode(&work->decode, &cache, frame->regs.rip, &service->plan.insn) != SEGUE_OK)
         return OUTCOME_PASSED;
-    switch (segue_segment_serve(&service->plan.insn, &service->regs, &service->xstate, &service->fault)) {
+    switch (segue_segment_serve(&service->plan.insn, &frame->regs, &frame->xstate, &frame->fault)) {
     case SEGUE_SEGMENT_RETRY:
         return OUTCOME_RETRIED;
     case SEGUE_SEGMENT_DO:
-        return do_segment_access(work, info, ucontext);
+        return do_segment_access(work);
     default:
         return OUTCOME_PASSED;
     }
@@ -190,66 +188,68 @@ static enum outcome serve_nobody(void)
     return OUTCOME_RETRIED;
 }
 
-static enum outcome serve(struct work *work, const siginfo_t *info, void *ucontext)
+static enum outcome serve(struct work *work, struct native_frame native)
 {
     struct service *service = &work->service;
-    if (fault_was_sent(&work->sent, info, ucontext))
+    struct fault_frame *frame = &service->frame;
+    if (fault_was_sent(&work->sent, native))
         return OUTCOME_SENT;
-    frame_fault(info, ucontext, &service->fault);
+    frame_open(frame, native);
     service->rights = keyed_begin();
-    thread_self.serving_address = service->fault.address;
-    thread_self.serving_instruction = frame_instruction(ucontext);
+    thread_self.serving_address = frame->fault.address;
+    thread_self.serving_instruction = frame_instruction(native.context);
     service->removals = region_removals();
-    const struct region *region = service->fault.address_known ? region_at(service->fault.address) : NULL;
+    const struct region *region = frame->fault.address_known ? region_at(frame->fault.address) : NULL;
     if (region && region->kind == SEGUE_WINDOW_ALIAS)
         thread_self.last_distance = (uint64_t)(uintptr_t)region->place - region->base;
-    enum outcome outcome = region ? serve_region(work, region, info, ucontext) : serve_segment(work, info, ucontext);
+    enum outcome outcome = region ? serve_region(work, region) : serve_segment(work);
     keyed_end(service->rights);
-    return outcome == OUTCOME_PASSED && service->fault.address_known ? serve_nobody() : outcome;
+    return outcome == OUTCOME_PASSED && frame->fault.address_known ? serve_nobody() : outcome;
 }
 
 /* True when the fault belongs to a guarded access, which then reports its failure. */
-static bool recover(const siginfo_t *info, void *ucontext)
+static bool recover(struct native_frame native)
 {
-    uint64_t rip = frame_instruction(ucontext);
+    uint64_t rip = frame_instruction(native.context);
     if (!segue_recover(&rip))
         return false;
-    kept_info_keep(&thread_self.recovered, info);
-    frame_exception_read(ucontext, &thread_self.recovered_exception);
-    frame_set_instruction(ucontext, rip);
+    kept_info_keep(&thread_self.recovered, native.info);
+    frame_get_exception(native.context, &thread_self.recovered_exception);
+    frame_set_instruction(native.context, rip);
     return true;
 }
 
-/* Says that a fault in the middle of serving another will end the process. */
-static void report(const char *what, const struct thread_state *thread, const siginfo_t *info, const void *ucontext)
+/* Writes that a fault in the middle of serving another will end the process. */
+static void report(const char *what, const struct thread_state *thread, struct native_frame native)
 {
-    struct report_place at = {(uint64_t)(uintptr_t)info->si_addr, frame_instruction(ucontext)};
+    struct report_place at = {frame_signal(native.info).address, frame_instruction(native.context)};
     struct report_place serving = {thread->serving_address, thread->serving_instruction};
     report_fault_in_handler(what, at, serving);
 }
 
 /* The fault becomes the one that the step met, where there was one. */
-static void take_recovered(struct thread_state *thread, siginfo_t *info, void *ucontext)
+static void take_recovered(struct thread_state *thread, struct native_frame native)
 {
     if (!thread->tells_recovered)
         return;
-    kept_info_give(&thread->recovered, info);
-    frame_exception_write(ucontext, &thread->recovered_exception);
+    kept_info_give(&thread->recovered, native.info);
+    frame_set_exception(native.context, &thread->recovered_exception);
     thread->tells_recovered = false;
 }
 
 /* To the guest's host, or the block that is prepared for it (segue_try), else to whoever was there before. */
-static void hand_on(const struct thread_state *thread, siginfo_t *info, void *ucontext, enum chain_way way)
+static void hand_on(const struct thread_state *thread, struct native_frame native, enum chain_way way)
 {
+    const int number = frame_signal(native.info).number;
     /* A fault in a policy is not one of the block that was interrupted. */
     const struct segue_trial *outermost = NULL;
     if (thread->depth)
         outermost = thread->work ? thread->work->level.trial : trial_current();
-    if (segue_guest_catch(info, ucontext) == SEGUE_OK || trial_catch(info, ucontext, outermost) == SEGUE_OK)
+    if (guest_catch(native) == SEGUE_OK || trial_catch(native, outermost) == SEGUE_OK)
         return;
-    if (thread->depth && chain_is_deadly(info->si_signo))
-        report("a fault inside a policy or the handler", thread, info, ucontext);
-    chain_signal(info->si_signo, info, ucontext, true, way);
+    if (thread->depth && chain_is_deadly(number))
+        report("a fault inside a policy or the handler", thread, native);
+    chain_signal(number, native, true, way);
 }
 
 /* A fault that came in the middle of another leaves nothing changed that the interrupted service still needs. */
@@ -283,40 +283,13 @@ static void end_level(struct thread_state *thread, struct work *work)
     readers_leave(work->place);
 }
 
-static bool is_handed_on(enum outcome outcome)
+/* The fault is no longer one of the thread's, and its work area another's. */
+static void end_fault(struct thread_state *thread, struct work *work, enum outcome outcome)
 {
-    return outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED;
-}
-
-/* Serves the fault as one more in progress on this thread. */
-static enum outcome serve_as_one_more(struct thread_state *thread, siginfo_t *info, void *ucontext)
-{
-    uint32_t depth = thread->depth;
-    struct work *outer = depth ? thread->work : NULL;
-    bool on_alternate = frame_on_alternate_stack(ucontext);
-    volatile uint64_t mark;
-    if (depth == 0) {
-        thread->work = NULL;
-        thread_put_mark(&mark, info, on_alternate, frame_alternate_stack(ucontext));
-    }
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    uint32_t place = readers_enter(&thread->mark);
-    struct work *work = work_at(place);
-    work->place = work->step.holder = place;
-    if (depth) {
-        thread_mark_level(&work->level.mark, &mark, on_alternate, frame_alternate_stack(ucontext));
-        keep_outer(thread, work);
-    } else {
-        work->level.mark = thread->mark;
-    }
-    begin_level(thread, work, outer, depth + 1);
-    thread->tells_recovered = false;
-    enum outcome outcome = serve(work, info, ucontext);
-    if (depth) {
-        if (is_handed_on(outcome))
-            take_recovered(thread, info, ucontext);
+    uint32_t depth = work->level.depth - 1;
+    int kept = work->level.error_number;
+    if (depth)
         thread_put_back_outer(work);
-    }
     end_level(thread, work);
     if (outcome != OUTCOME_SENT)
         counters_add(outcome);
@@ -325,73 +298,13 @@ static enum outcome serve_as_one_more(struct thread_state *thread, siginfo_t *in
         readers_forget();
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->depth = depth;
-    return outcome;
-}
-
-/* Not raised for the instruction at hand: a remover's question, or the program's own business. */
-static void take_sent_signal(size_t room, int number, siginfo_t *info, void *ucontext, enum chain_way way)
-{
-    if (readers_is_question(info))
-        thread_answer(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
-    else if (room < THREAD_HAND_ON_STACK && !chain_is_ignored(number))
-        chain_die(number, info);
-    else
-        chain_signal(number, info, ucontext, false, way);
-}
-
-/* A breakpoint of a change to code that is under way, or was when the thread met it; or the program's own business, or
- * its guest's. */
-static void take_trap(size_t room, siginfo_t *info, void *ucontext, enum chain_way way)
-{
-    uint64_t rip = frame_instruction(ucontext);
-    if (poke_trap(&rip))
-        frame_set_instruction(ucontext, rip);
-    else if (segue_guest_catch(info, ucontext) == SEGUE_OK)
-        return;
-    else if (room < THREAD_HAND_ON_STACK)
-        chain_die(SIGTRAP, info);
-    else
-        chain_signal(SIGTRAP, info, ucontext, true, way);
-}
-
-static enum outcome serve_fault(struct thread_state *thread, siginfo_t *info, void *ucontext)
-{
-    int kept = errno;
-    enum outcome outcome = serve_as_one_more(thread, info, ucontext);
     errno = kept;
-    return outcome;
-}
-
-/* A handler over ours has called it, and has the signal blocked: what is ours must be able to fault while it is served,
- * and the caller wants us back. */
-static enum outcome serve_call(struct thread_state *thread, siginfo_t *info, void *ucontext)
-{
-    uint64_t mask = chain_open_faults();
-    enum outcome outcome = serve_fault(thread, info, ucontext);
-    chain_close_faults(mask);
-    return outcome;
-}
-
-/* Where there is no room to serve it the handler behind ours has it as if ours were not there, or the thread dies of
- * it; it dies, too, where there is room and it is one too many. */
-static void do_not_serve(const struct thread_state *thread, size_t room, siginfo_t *info, void *ucontext,
-                         enum chain_way way)
-{
-    if (room >= THREAD_HAND_ON_STACK && thread->depth < THREAD_DEPTH) {
-        hand_on(thread, info, ucontext, way);
-        return;
-    }
-    if (room >= THREAD_HAND_ON_STACK) {
-        report("too many faults inside policies inside faults", thread, info, ucontext);
-        unhandled_tell(info, ucontext);
-    }
-    chain_die(info->si_signo, info);
 }
 
 /* Room for a landing on the thread's own stack, below the red zone; NULL if there is none, or that is not known. */
-static struct landing *landing_on_own_stack(const struct thread_state *thread, const void *ucontext)
+static struct landing *landing_on_own_stack(const struct thread_state *thread, uint64_t stack_pointer)
 {
-    uint64_t place = (frame_stack_pointer(ucontext) - RED_ZONE - sizeof(struct landing)) & ~UINT64_C(63);
+    uint64_t place = (stack_pointer - RED_ZONE - sizeof(struct landing)) & ~UINT64_C(63);
     char *bytes = (char *)(uintptr_t)place;
     static const uint64_t nothing;
     if (place - thread->own_stack < OWN_STACK_LEFT || place >= thread->own_stack_end || place < thread->own_stack ||
@@ -401,48 +314,173 @@ static struct landing *landing_on_own_stack(const struct thread_state *thread, c
     return (struct landing *)(uintptr_t)place;
 }
 
-/* Back to the thread. Where signals wait, none of them may find the alternate stack in use: a collector that stops
- * threads takes the stack pointer that it finds for the thread's own. So the mask comes into force on the thread's own
- * stack, or by the kernel, which puts mask and stack back at once; in strict mode, which allows no other call and takes
- * the time stamp counter away, by the kernel, too. */
-static void go_back(const struct thread_state *thread, bool called_out, void *ucontext, enum chain_way way)
+/* Back to the thread, with the registers that the fault has left. Where signals wait, none of them may find the
+ * alternate stack in use: a collector that stops threads takes the stack pointer that it finds for the thread's own. So
+ * the mask comes into force on the thread's own stack, or by the kernel, which puts mask and stack back at once; in
+ * strict mode, which allows no other call and takes the time stamp counter away, by the kernel, too. Not inlined: of
+ * its stack the way there needs nothing. */
+static __attribute__((noinline)) void go_back(struct thread_state *thread, struct work *work, enum outcome outcome,
+                                              enum chain_way way)
 {
+    struct fault_frame *frame = &work->service.frame;
     enum segue_restore_method method = way_out;
-    struct landing *landing = NULL;
+    struct landing in_use, *landing = &in_use;
+    struct departure departure;
+    if (!frame->is_read)
+        fault_read(frame);
     /* The return puts a guest's bases back. */
     if (way == CHAIN_CALL || guest_is_interrupted())
         method = SEGUE_RESTORE_RETURN;
-    if (method == SEGUE_RESTORE_DIRECT_MASK && frame_on_alternate_stack(ucontext) &&
-        !frame_was_on_alternate_stack(ucontext)) {
-        landing = landing_on_own_stack(thread, ucontext);
+    if (method == SEGUE_RESTORE_DIRECT_MASK &&
+        frame_is_on(&frame->alternate_stack, (uint64_t)(uintptr_t)frame->native.context) &&
+        !frame_is_on(&frame->alternate_stack, frame->regs.rsp)) {
+        landing = landing_on_own_stack(thread, frame->regs.rsp);
         method = landing ? method : SEGUE_RESTORE_RETURN;
     }
     /* Signals come as they like; but what a policy has done to the mask ends with the fault. */
-    if (method == SEGUE_RESTORE_DIRECT && called_out)
+    if (method == SEGUE_RESTORE_DIRECT && thread->calls_out != work->level.calls_out)
         method = SEGUE_RESTORE_DIRECT_MASK;
     if (method == SEGUE_RESTORE_DIRECT_MASK && guard_read_time() != 0)
         method = SEGUE_RESTORE_RETURN;
-    handling_restore(ucontext, method, landing);
+    bool is_direct = method != SEGUE_RESTORE_RETURN && departure_prepare(&departure, frame, method, landing);
+    end_fault(thread, work, outcome);
+    if (is_direct)
+        departure_go(&departure);
 }
 
-void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry_stack)
+/* How a fault has ended that was served. */
+struct ending {
+    enum outcome outcome;
+    /* Policies or devices were called, which may have changed the signal mask. */
+    bool called_out;
+    /* The thread has the trap behind the instruction to come. */
+    bool traps;
+};
+
+static bool is_done(enum outcome outcome)
 {
+    return outcome == OUTCOME_STEPPED || outcome == OUTCOME_DONE;
+}
+
+static bool is_handed_on(enum outcome outcome)
+{
+    return outcome == OUTCOME_REFUSED || outcome == OUTCOME_PASSED;
+}
+
+static bool goes_back(struct ending ending)
+{
+    return ending.outcome == OUTCOME_RETRIED || (is_done(ending.outcome) && !ending.traps);
+}
+
+/* Serves the fault as one more in progress on this thread. Does not return where the thread goes on by a direct way. */
+static struct ending serve_as_one_more(struct thread_state *thread, struct native_frame native, enum chain_way way)
+{
+    uint32_t depth = thread->depth;
+    struct work *outer = depth ? thread->work : NULL;
+    volatile uint64_t mark;
+    if (depth == 0) {
+        thread->work = NULL;
+        thread_put_mark(&mark, native);
+    }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    uint32_t place = readers_enter(&thread->mark);
+    struct work *work = work_at(place);
+    work->place = work->step.holder = place;
+    work->level.error_number = errno;
+    work->level.calls_out = thread->calls_out;
+    work->level.traps = trap_is_wanted(native.context);
+    if (depth) {
+        thread_mark_level(&work->level.mark, &mark, native);
+        keep_outer(thread, work);
+    } else {
+        work->level.mark = thread->mark;
+    }
+    begin_level(thread, work, outer, depth + 1);
+    thread->tells_recovered = false;
+    struct ending ending = {.outcome = serve(work, native)};
+    ending.called_out = thread->calls_out != work->level.calls_out;
+    ending.traps = work->level.traps;
+    if (goes_back(ending)) {
+        go_back(thread, work, ending.outcome, way);
+        return ending;
+    }
+    if (is_handed_on(ending.outcome))
+        take_recovered(thread, native);
+    end_fault(thread, work, ending.outcome);
+    return ending;
+}
+
+/* A handler over ours has called it, and has the signal blocked: what is ours must be able to fault while it is served,
+ * and the caller wants us back. */
+static struct ending serve_call(struct thread_state *thread, struct native_frame native)
+{
+    uint64_t mask = chain_open_faults();
+    struct ending ending = serve_as_one_more(thread, native, CHAIN_CALL);
+    chain_close_faults(mask);
+    return ending;
+}
+
+/* Not raised for the instruction at hand: a remover's question, or the program's own business. */
+static void take_sent_signal(size_t room, int number, struct native_frame native, enum chain_way way)
+{
+    if (readers_is_question(native.info))
+        thread_answer(frame_stack_pointer(native.context), frame_was_on_alternate_stack(native.context));
+    else if (room < THREAD_HAND_ON_STACK && !chain_is_ignored(number))
+        chain_die(number, native.info);
+    else
+        chain_signal(number, native, false, way);
+}
+
+/* A breakpoint of a change to code that is under way, or was when the thread met it; or the program's own business, or
+ * its guest's. */
+static void take_trap(size_t room, struct native_frame native, enum chain_way way)
+{
+    uint64_t rip = frame_instruction(native.context);
+    if (poke_trap(&rip))
+        frame_set_instruction(native.context, rip);
+    else if (guest_catch(native) == SEGUE_OK)
+        return;
+    else if (room < THREAD_HAND_ON_STACK)
+        chain_die(SIGTRAP, native.info);
+    else
+        chain_signal(SIGTRAP, native, true, way);
+}
+
+/* Where there is no room to serve it the handler behind ours has it as if ours were not there, or the thread dies of
+ * it; it dies, too, where there is room and it is one too many. */
+static void do_not_serve(const struct thread_state *thread, size_t room, struct native_frame native, enum chain_way way)
+{
+    if (room >= THREAD_HAND_ON_STACK && thread->depth < THREAD_DEPTH) {
+        hand_on(thread, native, way);
+        return;
+    }
+    if (room >= THREAD_HAND_ON_STACK) {
+        report("too many faults inside policies inside faults", thread, native);
+        unhandled_tell(native);
+    }
+    chain_die(frame_signal(native.info).number, native.info);
+}
+
+void signal_serve(int number, void *info, void *ucontext, const void *entry_stack)
+{
+    const struct native_frame native = {info, ucontext};
     struct thread_state *thread = &thread_self;
     enum chain_way way = chain_way_in(number, ucontext, entry_stack);
     frame_begin();
+    const uint64_t address = frame_signal(info).address;
     /* One of many regions is cold; it arrives while all that comes before it is looked into. */
-    region_prefetch((uint64_t)(uintptr_t)info->si_addr);
+    region_prefetch(address);
     /* And so is the memory, most likely as far away as it was the last time. */
-    __builtin_prefetch((const void *)((uintptr_t)info->si_addr + thread->last_distance));
-    if (!frame_is_fault(info, ucontext)) {
-        take_sent_signal(frame_room(ucontext, entry_stack), number, info, ucontext, way);
+    __builtin_prefetch((const void *)(uintptr_t)(address + thread->last_distance));
+    if (!frame_is_fault(native)) {
+        take_sent_signal(frame_room(ucontext, entry_stack), number, native, way);
         return;
     }
     if (number == SIGTRAP) {
-        take_trap(frame_room(ucontext, entry_stack), info, ucontext, way);
+        take_trap(frame_room(ucontext, entry_stack), native, way);
         return;
     }
-    if (recover(info, ucontext))
+    if (recover(native))
         return;
     /* The kernel puts the stack back, and the fault comes once more, on that. */
     if (way == CHAIN_ENTER && !thread->depth && thread_takes_stack_back(ucontext))
@@ -451,26 +489,20 @@ void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry
         thread_settle(frame_stack_pointer(ucontext), frame_was_on_alternate_stack(ucontext));
     size_t room = frame_room(ucontext, entry_stack);
     if (thread->depth == THREAD_DEPTH || room < (segment_in_force() ? THREAD_SEGMENT_STACK : THREAD_OWN_STACK)) {
-        do_not_serve(thread, room, info, ucontext, way);
+        do_not_serve(thread, room, native, way);
         return;
     }
-    bool traps = trap_is_wanted(ucontext);
-    uint32_t calls_out = thread->calls_out;
-    enum outcome outcome =
-        way == CHAIN_ENTER ? serve_fault(thread, info, ucontext) : serve_call(thread, info, ucontext);
-    bool called_out = thread->calls_out != calls_out;
-    if (called_out && way == CHAIN_ENTER && (traps || (outcome != OUTCOME_STEPPED && outcome != OUTCOME_DONE)))
+    struct ending ending = way == CHAIN_ENTER ? serve_as_one_more(thread, native, way) : serve_call(thread, native);
+    if (goes_back(ending))
+        return;
+    if (ending.called_out && way == CHAIN_ENTER)
         chain_restore_mask(number, ucontext);
-    if (outcome == OUTCOME_SENT)
-        take_sent_signal(room, number, info, ucontext, way);
-    else if (is_handed_on(outcome)) {
-        if (!thread->depth)
-            take_recovered(thread, info, ucontext);
-        hand_on(thread, info, ucontext, way);
-    } else if (traps && (outcome == OUTCOME_STEPPED || outcome == OUTCOME_DONE))
-        trap_raise(info, ucontext, way);
+    if (ending.outcome == OUTCOME_SENT)
+        take_sent_signal(frame_room(ucontext, entry_stack), number, native, way);
+    else if (is_done(ending.outcome))
+        trap_raise(native, way);
     else
-        go_back(thread, called_out, ucontext, way);
+        hand_on(thread, native, way);
 }
 
 static bool may_set_mask(void)

@@ -2,13 +2,13 @@
 #ifndef SEGUE_SIGNALS_DISPATCH_H
 #define SEGUE_SIGNALS_DISPATCH_H
 
-#include <signal.h>
+struct sigaction;
 
 /* The signal handler. Everything reachable from here keeps the handler's rules (docs/design.md). In assembly: it sets
  * the host's segment bases if a guest was interrupted, and then calls signal_serve, with the stack pointer that it
  * began with: if the frame is not right above it, the caller is not the kernel. */
-void signal_entry(int number, siginfo_t *info, void *ucontext);
-void signal_serve(int number, siginfo_t *info, void *ucontext, const void *entry_stack);
+void signal_entry(int number, void *info, void *ucontext);
+void signal_serve(int number, void *info, void *ucontext, const void *entry_stack);
 
 /* Makes the first fault find everything bound and warm, and chooses the way out of the handler, which is installed with
  * `action`. */

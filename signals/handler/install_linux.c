@@ -110,7 +110,7 @@ static void describe_action(const struct segue_options *options, const struct si
                             struct sigaction *action)
 {
     memset(action, 0, sizeof *action);
-    action->sa_sigaction = signal_entry;
+    action->sa_sigaction = (void (*)(int, siginfo_t *, void *))signal_entry;
     if (blocks_asynchronous(options))
         block_asynchronous(&action->sa_mask);
     /* SA_SIGINFO: the fault is told in siginfo and ucontext. SA_NODEFER: a fault of a guarded access, or in a policy,
@@ -201,7 +201,7 @@ enum segue_status segue_install(const struct segue_options *options)
 
 static bool is_ours(const struct sigaction *action)
 {
-    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == signal_entry;
+    return (action->sa_flags & SA_SIGINFO) && action_is_ours(action);
 }
 
 void install_follow_suspension(void)

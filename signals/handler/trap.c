@@ -1,20 +1,14 @@
 /* trap.c: see trap.h.
  *
  * SOURCES: Intel SDM volume 3, 17.3.1.4 (the single-step trap comes behind each instruction, and each iteration of a
- * repeated string, that began with the flag set); Linux arch/x86/kernel/traps.c (exc_debug_user, send_sigtrap: its
- * siginfo); kernel/rseq.c (rseq_ip_fixup; the signature before an abort handler), selftests rseq-x86.h (RSEQ_SIG). */
+ * repeated string, that began with the flag set); Linux kernel/rseq.c (rseq_ip_fixup; the signature before an abort
+ * handler), selftests rseq-x86.h (RSEQ_SIG). */
 #include "trap.h"
 
-#include <segue/posix.h>
-#include <string.h>
-
 #include "ctx/guest/gate.h"
-#include "signals/frame.h"
+#include "decode/x86/flags.h"
 #include "signals/fault/keyed.h"
 #include "signals/threads/thread.h"
-
-#define TRAP_DEBUG 1
-#define FLAG_TF 0x100u
 
 /* In front of an abort handler, as the C library registers it. */
 #define RSEQ_SIGNATURE 0x53053053u
@@ -23,22 +17,14 @@
 
 bool trap_is_wanted(const void *ucontext)
 {
-    return frame_flags(ucontext) & FLAG_TF;
+    return frame_flags(ucontext) & FLAG_TRAP;
 }
 
-void trap_raise(siginfo_t *info, void *ucontext, enum chain_way way)
+void trap_raise(struct native_frame native, enum chain_way way)
 {
-    struct frame_exception exception;
-    frame_exception_read(ucontext, &exception);
-    exception.trap = TRAP_DEBUG;
-    exception.error_code = 0;
-    frame_exception_write(ucontext, &exception);
-    memset(info, 0, sizeof *info);
-    info->si_signo = SIGTRAP;
-    info->si_code = TRAP_TRACE;
-    info->si_addr = (void *)(uintptr_t)frame_instruction(ucontext);
-    if (segue_guest_catch(info, ucontext) != SEGUE_OK)
-        chain_trap(info, ucontext, way);
+    frame_set_step_trap(native);
+    if (guest_catch(native) != SEGUE_OK)
+        chain_trap(native, way);
 }
 
 bool trap_is_restart(uint64_t instruction)

@@ -2,7 +2,6 @@
 #ifndef SEGUE_SIGNALS_TRAP_H
 #define SEGUE_SIGNALS_TRAP_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,8 +11,8 @@
 bool trap_is_wanted(const void *ucontext);
 
 /* The frame is that of a thread that has been stepped and wants the trap: has it, as the processor's, and ends as
- * chain_signal does. `info` is overwritten. Async-signal-safe. */
-void trap_raise(siginfo_t *info, void *ucontext, enum chain_way way);
+ * chain_signal does. The siginfo is overwritten. Async-signal-safe. */
+void trap_raise(struct native_frame native, enum chain_way way);
 
 /* Whether an instruction is where a restartable sequence (rseq(2)) goes on that was interrupted: the kernel has taken
  * the thread there, as it does before each signal, so that the one that faulted is not known. Async-signal-safe. */

@@ -3,7 +3,7 @@
 
 #include <segue/handler.h>
 
-#include "signals/frame.h"
+#include "signals/fault/fault.h"
 
 /* The call must be there, with its arguments, however the library was built. */
 __attribute__((noinline)) void segue_debug_unhandled(const struct segue_fault *fault, const struct segue_regs *regs)
@@ -11,11 +11,11 @@ __attribute__((noinline)) void segue_debug_unhandled(const struct segue_fault *f
     __asm__ volatile("" : : "r"(fault), "r"(regs) : "memory");
 }
 
-__attribute__((noinline)) void unhandled_tell(const siginfo_t *info, const void *ucontext)
+__attribute__((noinline)) void unhandled_tell(struct native_frame native)
 {
     struct segue_regs regs;
     struct segue_fault fault;
-    frame_read(ucontext, &regs);
-    frame_fault(info, ucontext, &fault);
+    fault_get_registers(native.context, &regs);
+    frame_get_fault(native, &fault);
     segue_debug_unhandled(&fault, &regs);
 }

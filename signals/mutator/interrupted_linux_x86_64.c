@@ -30,7 +30,7 @@
 #include "ctx/clone/pad.h"
 #include "ctx/restore/shortcut.h"
 #include "signals/handler/dispatch.h"
-#include "signals/frame.h"
+#include "signals/fault/fault.h"
 #include "signals/chain/restorer.h"
 #include "signals/threads/thread.h"
 
@@ -209,8 +209,8 @@ void interrupted_read(const void *ucontext, struct segue_thread_context *context
 {
     bool ours = false;
     *context = (struct segue_thread_context){.red_zone = RED_ZONE};
-    frame_read(ucontext, &context->regs);
-    frame_xstate(ucontext, &context->xstate);
+    fault_get_registers(ucontext, &context->regs);
+    frame_get_any_xstate(ucontext, &context->xstate);
     struct segue_regs interrupted = context->regs;
     const struct landing *landing = landing_at(&context->regs);
     bool is_leaving = landing || take_shortcut(&context->regs) || take_pad_exit(&context->regs);
@@ -225,7 +225,7 @@ void interrupted_read(const void *ucontext, struct segue_thread_context *context
         return;
     context->handler_regs = interrupted;
     context->handler_xstate = context->xstate;
-    frame_read(frame, &context->regs);
-    frame_xstate(frame, &context->xstate);
+    fault_get_registers(frame, &context->regs);
+    frame_get_any_xstate(frame, &context->xstate);
     take_handler_stack(context, frame);
 }

@@ -4,11 +4,10 @@
 #include <segue/posix.h>
 #include <stddef.h>
 
-#include "ctx/frame.h"
 #include "decode/x86/xsave.h"
+#include "platform/frame.h"
 #include "capture.h"
 #include "signals/fault/code.h"
-#include "signals/frame.h"
 #include "interrupted.h"
 #include "signals/threads/thread.h"
 
@@ -94,7 +93,7 @@ enum segue_status capture_finish(struct segue_thread_context *context, void *are
 {
     struct segue_regs regs = context->regs;
     *context = (struct segue_thread_context){.regs = regs, .kind = SEGUE_CONTEXT_CALLER};
-    frame_bases(&context->regs);
+    frame_get_bases(&context->regs);
     frame_get_selectors(&context->regs);
     if (area)
         context->xstate =

@@ -35,7 +35,7 @@
 #include "platform/linux/call_x86_64.h"
 #include "signals/chain/action_linux_x86_64.h"
 #include "signals/chain/chain.h"
-#include "signals/frame.h"
+#include "platform/frame.h"
 #include "signals/threads/identity.h"
 #include "interrupted.h"
 #include "signals/threads/thread.h"
@@ -228,13 +228,13 @@ void suspend_serve(int number, siginfo_t *info, void *ucontext)
     if (place && put_off(place, ucontext)) {
         thread_self.expects_suspension = is_expected;
         if (!has_token && !is_lost)
-            chain_signal(number, info, ucontext, false, CHAIN_ENTER);
+            chain_signal(number, (struct native_frame){info, ucontext}, false, CHAIN_ENTER);
         return;
     }
     if (!(place && be_suspended(place, state, ucontext)) && (has_token || is_lost))
         place = take_late(token);
     if (!has_token && !(is_lost && (place || is_expected)))
-        chain_signal(number, info, ucontext, false, CHAIN_ENTER);
+        chain_signal(number, (struct native_frame){info, ucontext}, false, CHAIN_ENTER);
 }
 
 /* ---- whose turn it is to suspend ---- */

@@ -289,7 +289,7 @@ static void nudge(int thread, const struct thread_mark *mark)
 static void ask(int thread, const struct thread_mark *mark)
 {
     struct sigaction present;
-    bool is_first = action_exchange(SIGSEGV, NULL, &present) && present.sa_sigaction == signal_entry;
+    bool is_first = action_exchange(SIGSEGV, NULL, &present) && action_is_ours(&present);
     if (!is_first || look_is_blocked(thread, SIGSEGV))
         nudge(thread, mark);
     else if (note_question(thread))

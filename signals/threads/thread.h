@@ -6,9 +6,9 @@
 #include <segue/status.h>
 #include <signal.h>
 
-#include "signals/frame.h"
+#include "platform/frame.h"
 #include "identity.h"
-#include "kept_info.h"
+#include "platform/kept_info.h"
 
 /* Where the outermost fault of a thread has a mark on the stack, what the mark is, whether that is on the alternate
  * stack, and which that is: with SS_AUTODISARM the kernel says that there is none as long as it is in use. */
@@ -21,7 +21,7 @@ struct thread_mark {
     uint64_t stack, stack_size;
     /* The kernel's siginfo of the fault: another signal's frame overwrites it where the thread has left the stack. NULL
      * where it is not known. */
-    const siginfo_t *info;
+    const void *info;
 };
 
 struct thread_state {
@@ -101,11 +101,11 @@ int thread_number(void);
 bool thread_is_inside(void);
 
 /* Notes the outermost fault of the thread by `*mark`, which must stand on the stack until the depth is 0 again.
- * `alternate` is the alternate stack as it was set. Async-signal-safe. */
-void thread_put_mark(volatile uint64_t *mark, const siginfo_t *info, bool on_alternate, const stack_t *alternate);
+ * Async-signal-safe. */
+void thread_put_mark(volatile uint64_t *mark, struct native_frame native);
 
 /* Fills in the mark of a fault inside another. */
-void thread_mark_level(struct thread_mark *to, volatile uint64_t *mark, bool on_alternate, const stack_t *alternate);
+void thread_mark_level(struct thread_mark *to, volatile uint64_t *mark, struct native_frame native);
 
 /* Whether a fault with such a mark is over, by a stack pointer of its thread, on which stack it is, and by what stands
  * at the mark. The thread may be any. Async-signal-safe. */

@@ -15,11 +15,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "ctx/frame.h"
+#include "platform/frame.h"
 #include "ctx/try/try.h"
 #include "platform/linux/call_x86_64.h"
 #include "platform/once.h"
-#include "signals/handler/entry_layout.h"
+#include "platform/linux/entry_layout.h"
+#include "platform/linux/stack.h"
 #include "signals/regions/readers.h"
 #include "work.h"
 
@@ -43,11 +44,12 @@ int thread_number(void)
 bool thread_is_overwritten(const struct thread_mark *mark)
 {
     uint64_t value;
+    /* The first word of a siginfo_t. */
     int number;
     if (segue_peek(&value, (uint64_t)(uintptr_t)mark->at, sizeof value) != sizeof value || value != mark->value)
         return true;
     return mark->info &&
-           (segue_peek(&number, (uint64_t)(uintptr_t)&mark->info->si_signo, sizeof number) != sizeof number ||
+           (segue_peek(&number, (uint64_t)(uintptr_t)mark->info, sizeof number) != sizeof number ||
             number != mark->number);
 }
 
@@ -64,34 +66,38 @@ bool thread_is_beyond(const struct thread_mark *mark, uint64_t stack_pointer, bo
 
 /* A signal may come anywhere in here, and its handler fault: until all of it stands, that fault takes ours for over,
  * and puts its own mark. It is gone by the time that it returns to us; so ours is put until it has stayed. */
-void thread_put_mark(volatile uint64_t *mark, const siginfo_t *info, bool on_alternate, const stack_t *alternate)
+void thread_put_mark(volatile uint64_t *mark, struct native_frame native)
 {
     struct thread_state *thread = &thread_self;
+    struct frame_stack alternate = frame_get_alternate_stack(native.context);
+    bool on_alternate = frame_is_on_alternate_stack(native.context);
+    int number = frame_signal(native.info).number;
     do {
         thread->depth = 1;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
         *mark = (uint64_t)(uintptr_t)thread ^ ++thread->marks;
         thread->mark.value = *mark;
         thread->mark.on_alternate = on_alternate;
-        thread->mark.stack = (uint64_t)(uintptr_t)alternate->ss_sp;
-        thread->mark.stack_size = alternate->ss_size;
-        thread->mark.info = info;
-        thread->mark.number = info->si_signo;
+        thread->mark.stack = alternate.base;
+        thread->mark.stack_size = alternate.size;
+        thread->mark.info = native.info;
+        thread->mark.number = number;
         thread->mark.at = mark;
         __atomic_signal_fence(__ATOMIC_SEQ_CST);
     } while (thread->depth != 1 || thread->mark.at != mark || thread->mark.value != *mark);
 }
 
-void thread_mark_level(struct thread_mark *to, volatile uint64_t *mark, bool on_alternate, const stack_t *alternate)
+void thread_mark_level(struct thread_mark *to, volatile uint64_t *mark, struct native_frame native)
 {
     struct thread_state *thread = &thread_self;
+    struct frame_stack alternate = frame_get_alternate_stack(native.context);
     *mark = (uint64_t)(uintptr_t)thread ^ ++thread->marks;
     *to = (struct thread_mark){
         .at = mark,
         .value = *mark,
-        .on_alternate = on_alternate,
-        .stack = (uint64_t)(uintptr_t)alternate->ss_sp,
-        .stack_size = alternate->ss_size,
+        .on_alternate = frame_is_on_alternate_stack(native.context),
+        .stack = alternate.base,
+        .stack_size = alternate.size,
     };
 }
 
@@ -236,7 +242,7 @@ void thread_stack_in_force(stack_t *stack)
 bool thread_takes_stack_back(void *ucontext)
 {
     struct thread_state *thread = &thread_self;
-    stack_t stack = *frame_alternate_stack(ucontext);
+    stack_t stack = *frame_stack_in_force(ucontext);
     if (!thread->stack_is_lent || frame_was_on_alternate_stack(ucontext))
         return false;
     thread->stack_is_lent = false;

@@ -12,8 +12,8 @@
 #include "emulate/scratch.h"
 #include "emulate/values.h"
 #include "signals/fault/fault.h"
-#include "signals/frame.h"
-#include "kept_info.h"
+#include "platform/frame.h"
+#include "platform/kept_info.h"
 #include "signals/fault/question.h"
 #include "signals/fault/service.h"
 #include "thread.h"
@@ -34,6 +34,10 @@ struct level {
     struct thread_mark mark;
     /* The thread's innermost block (segue_try) before it: that of the code that faulted. */
     struct segue_trial *trial;
+    /* errno, and the thread's count of calls to policies, as it began; the thread came with the trap flag. */
+    int error_number;
+    uint32_t calls_out;
+    bool traps;
 };
 
 /* What each fault uses comes first, close together. */

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "ctx/frame.h"
+#include "platform/frame.h"
 #include "ctx/restore/shortcut.h"
 #include "ctx_state.h"
 
@@ -200,13 +200,14 @@ static int strange_count;
 
 static void go_to_no_address(int number, siginfo_t *info, void *ucontext)
 {
-    uint64_t error_code;
+    struct frame_exception exception;
     (void)number, (void)info;
     if (strange_count++) {
         struct segue_regs regs;
         frame_get_registers(ucontext, &regs);
         strange_address = regs.rip;
-        frame_get_trap(ucontext, &strange_trap, &error_code);
+        frame_get_exception(ucontext, &exception);
+        strange_trap = exception.trap;
         segue_context_set_from_signal(&here, ucontext);
         return;
     }

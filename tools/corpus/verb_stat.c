@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctx/state/segments_x86_64.h"
+#include "platform/segments.h"
 #include "corpus/rows/form.h"
 #include "corpus/check/report.h"
 #include "corpus/rows/shape.h"

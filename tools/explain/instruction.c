@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "ctx/state/segments_x86_64.h"
+#include "platform/segments.h"
 #include "decode/x86/processor.h"
 #include "decode/x86/xsave.h"
 #include "decode/quirks.h"

@@ -20,7 +20,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "ctx/frame.h"
+#include "platform/frame.h"
 #include "ctx/clone/pad.h"
 #include "ctx_clone_fixture.h"
 #include "platform/linux/call_x86_64.h"

@@ -1,7 +1,7 @@
-/* entry_layout.h: what entry_x86_64.S reads in the kernel's frame; frame_linux_x86_64.c compares it with the C struct.
- */
-#ifndef SEGUE_SIGNALS_ENTRY_LAYOUT_H
-#define SEGUE_SIGNALS_ENTRY_LAYOUT_H
+/* entry_layout.h: what the assembly of a handler's entry reads in the kernel's frame; frame.c compares it with the C
+ * structs. */
+#ifndef SEGUE_PLATFORM_ENTRY_LAYOUT_H
+#define SEGUE_PLATFORM_ENTRY_LAYOUT_H
 
 /* The alternate stack, in the ucontext. */
 #define ENTRY_STACK 16

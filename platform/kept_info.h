@@ -1,0 +1,24 @@
+/* kept_info.h: as much of a signal's siginfo as a kernel fills, for thread-local storage, of which every copy of the
+ * library in a process needs its own.
+ *
+ * SOURCES: Linux include/linux/signal_types.h, kernel_siginfo: 48 bytes since 4.20, what is behind them is zero. Before
+ * that a program could send itself more than there are fields for. */
+#ifndef SEGUE_PLATFORM_KEPT_INFO_H
+#define SEGUE_PLATFORM_KEPT_INFO_H
+
+#include <stdint.h>
+
+struct kept_info {
+    /* As in a siginfo_t (platform/linux/frame.c compares them); 0: nothing is kept. */
+    int si_signo;
+    int words[3];
+    /* si_addr, where the signal has one. */
+    uint64_t address;
+    uint64_t more[3];
+};
+
+/* `info` is a siginfo_t. Async-signal-safe. */
+void kept_info_keep(struct kept_info *kept, const void *info);
+void kept_info_give(const struct kept_info *kept, void *info);
+
+#endif

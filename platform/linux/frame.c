@@ -1,0 +1,181 @@
+/* frame.c: the system's half of Linux's signal frame: siginfo, masks, stacks, and the frame as a piece of memory.
+ *
+ * SOURCES: sigaction(2), sigaltstack(2); Linux include/uapi/asm-generic/siginfo.h and ucontext.h; kernel/signal.c
+ * (sas_ss_flags: whether a stack is in use); arch/x86/include/asm/sigframe.h (struct rt_sigframe). */
+#if !defined(__linux__)
+#error "frame.c is specific to Linux"
+#endif
+
+#include "platform/frame.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "entry_layout.h"
+#include "platform/kept_info.h"
+#include "stack.h"
+
+#ifndef SEGV_PKUERR
+#define SEGV_PKUERR 4
+#endif
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1u << 31)
+#endif
+
+_Static_assert(offsetof(ucontext_t, uc_stack.ss_sp) == ENTRY_STACK, "entry_layout.h");
+_Static_assert(offsetof(ucontext_t, uc_stack.ss_size) == ENTRY_STACK_SIZE, "entry_layout.h");
+_Static_assert(offsetof(siginfo_t, si_code) == ENTRY_CODE, "entry_layout.h");
+_Static_assert(offsetof(siginfo_t, si_pid) == ENTRY_PID, "entry_layout.h");
+_Static_assert(offsetof(struct kept_info, address) == offsetof(siginfo_t, si_addr), "the layout is the kernel's");
+
+void frame_open(struct fault_frame *frame, struct native_frame native)
+{
+    frame->native = native;
+    frame_get_fault(native, &frame->fault);
+    frame->mask = frame_get_mask(native.context);
+    frame->alternate_stack = frame_get_alternate_stack(native.context);
+    frame->is_read = false;
+}
+
+void frame_read(struct fault_frame *frame)
+{
+    frame_get_registers(frame->native.context, &frame->regs);
+    frame_get_bases(&frame->regs);
+    frame_get_any_xstate(frame->native.context, &frame->xstate);
+    frame->is_read = true;
+}
+
+/* ---- siginfo ---- */
+
+struct frame_signal frame_signal(const void *info)
+{
+    const siginfo_t *signal = info;
+    return (struct frame_signal){signal->si_signo, signal->si_code, (uint64_t)(uintptr_t)signal->si_addr};
+}
+
+bool frame_is_sent(const void *info)
+{
+    return ((const siginfo_t *)info)->si_code <= 0;
+}
+
+bool frame_is_lost(const void *info)
+{
+    const siginfo_t *signal = info;
+    return signal->si_code == SI_USER && signal->si_pid == 0 && signal->si_uid == 0;
+}
+
+bool frame_is_key_refusal(const void *info)
+{
+    const siginfo_t *signal = info;
+    return signal->si_signo == SIGSEGV && signal->si_code == SEGV_PKUERR;
+}
+
+void kept_info_keep(struct kept_info *kept, const void *info)
+{
+    memcpy(kept, info, sizeof *kept);
+}
+
+void kept_info_give(const struct kept_info *kept, void *info)
+{
+    memset(info, 0, sizeof(siginfo_t));
+    memcpy(info, kept, sizeof *kept);
+}
+
+/* ---- masks ---- */
+
+void frame_set_mask(void *context, uint64_t mask)
+{
+    memcpy(&((ucontext_t *)context)->uc_sigmask, &mask, sizeof mask);
+}
+
+uint64_t frame_get_mask(const void *context)
+{
+    uint64_t mask;
+    memcpy(&mask, &((const ucontext_t *)context)->uc_sigmask, sizeof mask);
+    return mask;
+}
+
+/* ---- stacks ---- */
+
+const stack_t *frame_stack_in_force(const void *context)
+{
+    return &((const ucontext_t *)context)->uc_stack;
+}
+
+/* The kernel notes the stack that was set, whether it is the one in use or not. */
+struct frame_stack frame_get_alternate_stack(const void *context)
+{
+    const stack_t *stack = frame_stack_in_force(context);
+    return (struct frame_stack){(uint64_t)(uintptr_t)stack->ss_sp, stack->ss_size};
+}
+
+bool frame_was_on_alternate_stack(const void *context)
+{
+    struct frame_stack stack = frame_get_alternate_stack(context);
+    return frame_is_on(&stack, frame_stack_pointer(context));
+}
+
+bool frame_is_on_alternate_stack(const void *context)
+{
+    struct frame_stack stack = frame_get_alternate_stack(context);
+    return frame_is_on(&stack, (uint64_t)(uintptr_t)context);
+}
+
+size_t frame_room(const void *context, const void *stack_pointer)
+{
+    const stack_t *stack = frame_stack_in_force(context);
+    size_t room = (size_t)((uintptr_t)stack_pointer - (uintptr_t)stack->ss_sp);
+    return room <= stack->ss_size ? room : SIZE_MAX;
+}
+
+bool frame_rearms_alternate_stack(const void *context)
+{
+    return (unsigned)frame_stack_in_force(context)->ss_flags & SS_AUTODISARM;
+}
+
+void frame_set_alternate_stack(void *context, const stack_t *wanted)
+{
+    stack_t *stack = &((ucontext_t *)context)->uc_stack;
+    *stack = *wanted;
+    stack->ss_flags &= ~SS_ONSTACK;
+}
+
+/* ---- the frame as memory ---- */
+
+/* The kernel's part of the C library's type. */
+#define KERNEL_UCONTEXT_SIZE (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t))
+#define AREA_ALIGNMENT 64
+
+static size_t area_offset(void)
+{
+    return (KERNEL_UCONTEXT_SIZE + AREA_ALIGNMENT - 1) / AREA_ALIGNMENT * AREA_ALIGNMENT;
+}
+
+size_t frame_copy_size(const void *context)
+{
+    return area_offset() + frame_area_size(context);
+}
+
+void *frame_copy(const void *context, void *to)
+{
+    const ucontext_t *frame = context;
+    ucontext_t *copy = to;
+    memcpy(copy, frame, KERNEL_UCONTEXT_SIZE);
+    if (frame->uc_mcontext.fpregs) {
+        copy->uc_mcontext.fpregs = (void *)((char *)to + area_offset());
+        memcpy(copy->uc_mcontext.fpregs, frame->uc_mcontext.fpregs, frame_area_size(frame));
+    }
+    return copy;
+}
+
+/* The kernel puts the address that the handler returns to below, siginfo_t behind, and the extended state above all. */
+void frame_get_extent(const void *context, uint64_t *low, uint64_t *high)
+{
+    uint64_t frame = (uint64_t)(uintptr_t)context, end = frame + KERNEL_UCONTEXT_SIZE + sizeof(siginfo_t);
+    uint64_t area = (uint64_t)(uintptr_t)((const ucontext_t *)context)->uc_mcontext.fpregs;
+    *low = frame - sizeof(uint64_t);
+    /* In between is what the area's alignment takes. */
+    *high = area - end < 2 * AREA_ALIGNMENT ? area + frame_area_size(context) : end;
+}

@@ -1,0 +1,30 @@
+/* frame_x86_64.S: what C cannot say of the thread's flags. */
+#include <cet.h>
+
+/* frame_clear_flags (rdi which): see frame.h. Not by the compilers' built-in functions: they move the stack pointer
+ * without a word to unwinders, and a thread that is cancelled there loses its way. */
+        .section .text.frame_clear_flags, "ax", @progbits
+        .globl  frame_clear_flags
+        .hidden frame_clear_flags
+        .type   frame_clear_flags, @function
+        .p2align 4
+frame_clear_flags:
+        .cfi_startproc
+        _CET_ENDBR
+        pushfq
+        .cfi_adjust_cfa_offset 8
+        popq    %rax
+        .cfi_adjust_cfa_offset -8
+        andq    %rdi, %rax
+        je      1f
+        notq    %rdi
+        pushfq
+        .cfi_adjust_cfa_offset 8
+        andq    %rdi, (%rsp)
+        popfq
+        .cfi_adjust_cfa_offset -8
+1:      ret
+        .cfi_endproc
+        .size   frame_clear_flags, . - frame_clear_flags
+
+        .section .note.GNU-stack, "", @progbits
