@@ -4,6 +4,7 @@
 #   make test-hardened                            as Debian builds packages
 #   make test-long                                SHARD=I/N  STATES=10000  LOADS=10000000
 #   make test-machines                            MACHINES='no-xsave max'
+#   make test-seam                                TARGETS='x86_64-windows x86-windows x86-linux'
 #   DEPS: the sets of packages that are installed first (tools/deps); `none` installs nothing
 BUILD ?= build
 DEPS ?= test
@@ -18,7 +19,8 @@ SHARD ?= 0/1
 STATES ?= 10000
 LOADS ?= 10000000
 
-.PHONY: all deps configure run check test test-hardened test-sanitize test-long test-machines bench install clean
+.PHONY: all deps configure run check test test-hardened test-sanitize test-long \
+    test-machines test-seam bench install clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -68,6 +70,11 @@ test-long: all
 test-machines: all
 	@$(call install-sets,machines)
 	./tests/machines/machines.sh $(BUILD) $(MACHINES)
+
+# What is above the platform seam, for Windows and for i386: compiled, and the tests of decode run.
+test-seam:
+	@$(call install-sets,mingw i386)
+	./tests/platform/seam/seam.sh $(BUILD) $(TARGETS)
 
 bench: all
 	./bench/run.sh $(BUILD)

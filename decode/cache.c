@@ -11,8 +11,9 @@
 #include "decode/relocate/redirect.h"
 #include "scratch.h"
 
-#define WORDS (sizeof(struct segue_insn) / sizeof(uint64_t))
-_Static_assert(sizeof(struct segue_insn) % sizeof(uint64_t) == 0, "an instruction is copied in words");
+#define WORDS (sizeof(((struct segue_cache_entry *)0)->words) / sizeof(uint64_t))
+/* An instruction is copied in words. Where a structure is aligned to four bytes the last may be half a word. */
+#define SIZE_OF_WORD(i) ((i) + 1 < WORDS ? sizeof(uint64_t) : sizeof(struct segue_insn) - 8 * (WORDS - 1))
 
 /* Code addresses differ in their low bits; neighbours go to neighbouring places, and pages are spread. */
 static struct segue_cache_entry *place_of(struct segue_cache *cache, uint64_t address)
@@ -29,7 +30,7 @@ static bool read_place(struct segue_cache_entry *entry, uint64_t address, struct
 #pragma GCC unroll 16
     for (size_t i = 0; i < WORDS; i++) {
         uint64_t word = __atomic_load_n(&entry->words[i], __ATOMIC_RELAXED);
-        memcpy((char *)insn + i * sizeof word, &word, sizeof word);
+        memcpy((char *)insn + i * sizeof word, &word, SIZE_OF_WORD(i));
     }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return __atomic_load_n(&entry->sequence, __ATOMIC_RELAXED) == before;
@@ -44,8 +45,8 @@ static void write_place(struct segue_cache_entry *entry, uint64_t address, const
     __atomic_thread_fence(__ATOMIC_RELEASE);
     __atomic_store_n(&entry->address, address, __ATOMIC_RELAXED);
     for (size_t i = 0; i < WORDS; i++) {
-        uint64_t word;
-        memcpy(&word, (const char *)insn + i * sizeof word, sizeof word);
+        uint64_t word = 0;
+        memcpy(&word, (const char *)insn + i * sizeof word, SIZE_OF_WORD(i));
         __atomic_store_n(&entry->words[i], word, __ATOMIC_RELAXED);
     }
     __atomic_store_n(&entry->sequence, before + 2, __ATOMIC_RELEASE);

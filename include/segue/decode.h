@@ -419,7 +419,7 @@ SEGUE_API unsigned segue_mnemonic_count(void);
 struct SEGUE_ALIGNED(64) segue_cache_entry {
     uint64_t sequence;
     uint64_t address;
-    uint64_t words[sizeof(struct segue_insn) / 8];
+    uint64_t words[(sizeof(struct segue_insn) + 7) / 8];
 };
 
 /* A cache of decoded instructions: fixed in size, lock-free, shared by any number of threads. All
