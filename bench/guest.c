@@ -65,7 +65,8 @@ static void fill_area(const struct segue_xstate *xstate, uint64_t in_use)
 
 static bool make(struct kind *kind)
 {
-    if (segue_guest_choose(kind->method) != SEGUE_OK || segue_guest_new(&kind->guest, kind->features) != SEGUE_OK)
+    struct segue_guest_options options = {.features = kind->features, .method = kind->method};
+    if (segue_guest_new(&kind->guest, &options) != SEGUE_OK)
         return false;
     if (kind->in_use)
         fill_area(&kind->guest.xstate, kind->in_use);

@@ -81,12 +81,13 @@ static enum segue_status count_site(void *unused, const struct segue_site *site)
 static enum segue_status scan_code(void *unused, const struct elf_code_section *section)
 {
     (void)unused;
-    return segue_scan(&section->code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, count_site, NULL);
+    return segue_segment_scan(&section->code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, count_site,
+                              NULL);
 }
 
 static enum segue_status decode_code(void *unused, const struct elf_code_section *section)
 {
-    const struct segue_code *code = &section->code;
+    const struct segue_segment_code *code = &section->code;
     ZydisDecoder decoder;
     ZydisDecodedInstruction instruction;
     (void)unused;
@@ -202,7 +203,7 @@ static void touch_prepare(const struct bench_variant *variant)
 {
     bool is_floor = *(char *const *)variant->context == floor_sites;
     next_site = 0;
-    if (segue_segment_undo(0, SIZE_MAX, NULL) != SEGUE_OK)
+    if (segue_patches_undo(0, SIZE_MAX, NULL) != SEGUE_OK)
         bench_fail("a site cannot be taken back");
     sigaction(SIGSEGV, is_floor ? &floor_action : &ours, NULL);
 }
@@ -249,11 +250,11 @@ static void begin(enum segue_segment from, enum segue_segment to)
 
 static void rewrite_loop(void)
 {
-    struct segue_patch_counts counts;
+    struct segue_rewrite_counts counts;
     begin(SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS);
-    struct segue_code code = {(uint8_t *)rewritten_loop, sizeof loop_code, (uint64_t)(uintptr_t)rewritten_loop, NULL,
-                              0};
-    if (segue_patch_range(&code, NULL, &counts) != SEGUE_OK || counts.rewritten != 1 || rewritten_loop[0] != 0x65)
+    struct segue_segment_code code = {(uint8_t *)rewritten_loop, sizeof loop_code, (uint64_t)(uintptr_t)rewritten_loop,
+                                      NULL, 0};
+    if (segue_segment_rewrite(&code, NULL, &counts) != SEGUE_OK || counts.rewritten != 1 || rewritten_loop[0] != 0x65)
         bench_fail("the loop was not rewritten");
     segue_segment_disable();
 }
@@ -297,7 +298,7 @@ static void teardown(void)
     if (counters.faults == 0 || counters.retried != counters.faults || counters.faults % TOUCHES)
         bench_fail("of %llu faults %llu were answered by rewriting", (unsigned long long)counters.faults,
                    (unsigned long long)counters.retried);
-    if (segue_segment_undo(0, SIZE_MAX, NULL) != SEGUE_OK || segue_segment_disable() != SEGUE_OK ||
+    if (segue_patches_undo(0, SIZE_MAX, NULL) != SEGUE_OK || segue_segment_disable() != SEGUE_OK ||
         segue_uninstall(NULL) != SEGUE_OK)
         bench_fail("what was begun cannot be ended");
     bench_note("sites", (double)large.sites, "sites");

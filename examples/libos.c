@@ -67,7 +67,7 @@ int main(void)
     status = segue_segment_enable(&options);
     if (status != SEGUE_OK)
         return report("segue_segment_enable", status);
-    status = segue_guest_new(&guest, 0);
+    status = segue_guest_new(&guest, NULL);
     if (status != SEGUE_OK)
         return report("segue_guest_new", status);
 

@@ -22,7 +22,7 @@ struct walk {
     unsigned nodes;
     char last[24];
     /* Signal 0: it ended as a list does. */
-    struct segue_trial_fault fault;
+    struct segue_fault fault;
     bool endless;
 };
 

@@ -69,7 +69,7 @@ static void leave(struct segue_context *from, struct segue_context *to)
     instrument_leave(from, to);
 }
 
-enum segue_status segue_context_swap_slowly(struct segue_context *from, struct segue_context *to)
+enum segue_status segue_context_swap_slow_(struct segue_context *from, struct segue_context *to)
 {
     if (!can_go_on(to))
         return SEGUE_INVALID;

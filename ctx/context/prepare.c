@@ -81,12 +81,6 @@ static void begin(struct segue_context *context, struct segue_context *parent, v
         context->flags |= SEGUE_CONTEXT_INSTRUMENTED_;
 }
 
-void segue_context_create(struct segue_context *context)
-{
-    if (context)
-        *context = (struct segue_context){.flags = 0};
-}
-
 enum segue_status segue_context_init(struct segue_context *context, struct segue_context *parent, void *stack,
                                      size_t size, void (*entry)(void), const struct segue_argument *arguments,
                                      size_t count, const struct segue_context_options *options)
@@ -120,10 +114,19 @@ enum segue_status segue_context_init(struct segue_context *context, struct segue
     return SEGUE_OK;
 }
 
+enum segue_status segue_context_make(struct segue_context *context, const struct segue_stack *stack,
+                                     void (*entry)(void *data), void *data)
+{
+    struct segue_argument argument = segue_argument_pointer(data);
+    if (!stack)
+        return SEGUE_INVALID;
+    return segue_context_init(context, NULL, stack->base, stack->size, (void (*)(void))entry, &argument, 1, NULL);
+}
+
 void segue_context_destroy(struct segue_context *context)
 {
     if (!context)
         return;
     instrument_destroy(context);
-    segue_context_create(context);
+    *context = (struct segue_context){.flags = 0};
 }

@@ -36,27 +36,11 @@
 
 /* ---- the method ---- */
 
-static enum segue_guest_method method_chosen;
 static uint64_t hole;
 
 static bool has_instructions(void)
 {
     return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
-}
-
-enum segue_status segue_guest_choose(enum segue_guest_method method)
-{
-    if ((unsigned)method > SEGUE_GUEST_SYSTEM_CALLS)
-        return SEGUE_INVALID;
-    if (method == SEGUE_GUEST_INSTRUCTIONS && !has_instructions())
-        return SEGUE_UNSUPPORTED;
-    __atomic_store_n(&method_chosen, method, __ATOMIC_RELAXED);
-    return SEGUE_OK;
-}
-
-static bool use_system_calls(void)
-{
-    return __atomic_load_n(&method_chosen, __ATOMIC_RELAXED) == SEGUE_GUEST_SYSTEM_CALLS || !has_instructions();
 }
 
 void guest_host_bases(struct gate *gate)
@@ -249,17 +233,20 @@ static void *map_gate(void)
     return NULL;
 }
 
-enum segue_status segue_guest_new(struct segue_guest *guest, uint64_t features)
+enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_guest_options *options)
 {
-    if (!guest)
+    static const struct segue_guest_options defaults;
+    if (!options)
+        options = &defaults;
+    if (!guest || (unsigned)options->method > SEGUE_GUEST_SYSTEM_CALLS)
         return SEGUE_INVALID;
     *guest = (struct segue_guest){.trap_num = 0};
-    if (control_has_shadow_stack())
+    if (control_has_shadow_stack() || (options->method == SEGUE_GUEST_INSTRUCTIONS && !has_instructions()))
         return SEGUE_UNSUPPORTED;
     if (!make_hole())
         return SEGUE_NO_MEMORY;
-    if (features) {
-        enum segue_status status = vector_new(&guest->xstate, features);
+    if (options->features) {
+        enum segue_status status = vector_new(&guest->xstate, options->features);
         if (status != SEGUE_OK)
             return status;
     }
@@ -271,7 +258,7 @@ enum segue_status segue_guest_new(struct segue_guest *guest, uint64_t features)
     }
     struct gate *gate = (struct gate *)(void *)(code + GATE_CODE_SIZE);
     gate->guest = guest;
-    gate->by_system_call = use_system_calls();
+    gate->by_system_call = options->method == SEGUE_GUEST_SYSTEM_CALLS || !has_instructions();
     gate->out = (uint64_t)(uintptr_t)guest_out;
     gate->area_size = guest->xstate.size;
     guest->gate = gate;

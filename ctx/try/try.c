@@ -35,19 +35,9 @@ void trial_set_current(struct segue_trial *trial)
 enum segue_status trial_catch(struct native_frame native, const struct segue_trial *outermost)
 {
     struct segue_trial *trial = trial_innermost;
-    struct segue_fault fault;
     if (!trial || trial == outermost || frame_is_sent(native.info))
         return SEGUE_NOT_FOUND;
-    const struct frame_signal signal = frame_signal(native.info);
-    frame_get_fault(native, &fault);
-    trial->fault = (struct segue_trial_fault){
-        .signal = signal.number,
-        .code = signal.code,
-        .address = fault.address_known ? signal.address : 0,
-        .address_known = fault.address_known,
-        .direction = fault.direction,
-        .instruction = frame_instruction(native.context),
-    };
+    frame_get_fault(native, &trial->fault);
     trial_innermost = trial->outer;
     frame_call(native.context, (uint64_t)(uintptr_t)trial_back, (uint64_t)(uintptr_t)trial);
     return SEGUE_OK;

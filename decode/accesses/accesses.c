@@ -83,7 +83,7 @@ static bool leaves_address_size(const struct listing *listing, uint64_t address,
     case SEGUE_ADDRESSING_POP_ALL:
     case SEGUE_ADDRESSING_INTERRUPT_RETURN:
     case SEGUE_ADDRESSING_ENTER:
-    case SEGUE_ADDRESSING_LINE:
+    case SEGUE_ADDRESSING_CACHE_LINE:
         return false;
     default:
         break;
@@ -522,7 +522,7 @@ static void list_state(struct listing *listing)
 static void (*const listers[])(struct listing *listing) = {
     [SEGUE_ADDRESSING_PLAIN] = list_plain,     [SEGUE_ADDRESSING_STACK] = list_stack,
     [SEGUE_ADDRESSING_STRING] = list_string,   [SEGUE_ADDRESSING_TABLE] = list_table,
-    [SEGUE_ADDRESSING_LINE] = list_line,       [SEGUE_ADDRESSING_BIT_OFFSET] = list_bit_offset,
+    [SEGUE_ADDRESSING_CACHE_LINE] = list_line, [SEGUE_ADDRESSING_BIT_OFFSET] = list_bit_offset,
     [SEGUE_ADDRESSING_VECTOR] = list_vector,   [SEGUE_ADDRESSING_COMPRESSED] = list_compressed,
     [SEGUE_ADDRESSING_POP_ALL] = list_pop_all, [SEGUE_ADDRESSING_INTERRUPT_RETURN] = list_interrupt_return,
     [SEGUE_ADDRESSING_ENTER] = list_enter,     [SEGUE_ADDRESSING_STATE] = list_state,

@@ -145,12 +145,12 @@ bool masks_of(const struct segue_memory_operand *memory, const struct segue_xsta
     switch ((enum segue_masking)memory->masking) {
     case SEGUE_MASKING_OPMASK:
         return masks_opmask(xstate, memory->mask, bits);
-    case SEGUE_MASKING_SIGNS:
+    case SEGUE_MASKING_SIGN_BITS:
         if (!masks_vector(xstate, memory->mask, size > 16 ? 32 : 16, bytes))
             return false;
         *bits = signs(bytes, memory->lanes, memory->element);
         return true;
-    case SEGUE_MASKING_MMX_SIGNS:
+    case SEGUE_MASKING_MMX_SIGN_BITS:
         if (!mmx(xstate, memory->mask, bytes))
             return false;
         *bits = signs(bytes, memory->lanes, memory->element);

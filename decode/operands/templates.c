@@ -334,7 +334,7 @@ static void mend_signs(const struct making *making, const ZydisDecodedOperand *o
     if (element)
         memory->element = (uint8_t)element;
     memory->alignment = 0;
-    memory->masking = mmx ? SEGUE_MASKING_MMX_SIGNS : SEGUE_MASKING_SIGNS;
+    memory->masking = mmx ? SEGUE_MASKING_MMX_SIGN_BITS : SEGUE_MASKING_SIGN_BITS;
     memory->mask = (uint8_t)ZydisRegisterGetId(reg);
     memory->lanes = (uint8_t)(memory->size / memory->element);
     memory->flags |= SEGUE_ACCESS_MASKED;
@@ -359,7 +359,7 @@ static void mend_vector(const struct making *making, const ZydisDecodedOperand *
     memory->lanes = (uint8_t)(data_lanes < index_lanes ? data_lanes : index_lanes);
     memory->index_size = (uint8_t)index_size;
     memory->flags |= SEGUE_ACCESS_MASKED;
-    memory->masking = evex ? SEGUE_MASKING_OPMASK : SEGUE_MASKING_SIGNS;
+    memory->masking = evex ? SEGUE_MASKING_OPMASK : SEGUE_MASKING_SIGN_BITS;
     memory->mask = evex ? (uint8_t)(making->instruction->avx.mask.reg - ZYDIS_REGISTER_K0)
                         : (uint8_t)ZydisRegisterGetId(making->operands[2].reg.value);
 }
@@ -506,7 +506,7 @@ static void add_unlisted(const struct making *making, enum rule rule)
         break;
     case RULE_LINE_AT_RAX:
         memory = add_at(making, SEGUE_RAX, SEGUE_WRITE, 64);
-        memory->addressing = SEGUE_ADDRESSING_LINE;
+        memory->addressing = SEGUE_ADDRESSING_CACHE_LINE;
         break;
     case RULE_USER_INTERRUPT_RETURN:
         memory = add_at(making, SEGUE_RSP, SEGUE_READ, 24);

@@ -267,7 +267,7 @@ static bool has_implicit_addresses(const struct making *making)
         unsigned addressing = insn->memory[i].addressing;
         if (insn->memory[i].base >= SEGUE_RIP || insn->memory[i].base == SEGUE_RSP ||
             (addressing != SEGUE_ADDRESSING_PLAIN && addressing != SEGUE_ADDRESSING_STRING &&
-             addressing != SEGUE_ADDRESSING_TABLE && addressing != SEGUE_ADDRESSING_LINE))
+             addressing != SEGUE_ADDRESSING_TABLE && addressing != SEGUE_ADDRESSING_CACHE_LINE))
             return false;
     }
     return insn->memory_count > 0;

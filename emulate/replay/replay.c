@@ -121,7 +121,7 @@ static bool is_string(const struct segue_memory_operand *memory)
 static bool starts_at_access(const struct segue_memory_operand *memory)
 {
     return memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET || memory->addressing == SEGUE_ADDRESSING_TABLE ||
-           memory->addressing == SEGUE_ADDRESSING_LINE;
+           memory->addressing == SEGUE_ADDRESSING_CACHE_LINE;
 }
 
 /* REPNE ends at equality, REPE and REP at its opposite. The last of the two prefixes counts. */

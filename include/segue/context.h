@@ -198,9 +198,6 @@ struct segue_context_options {
 /* The least stack that the entry itself is left with. */
 #define SEGUE_CONTEXT_STACK_MIN 1024
 
-/* Makes `context` empty, whatever it held. MT-Safe, AS-Safe. */
-SEGUE_API void segue_context_create(struct segue_context *context);
-
 /* Prepares `context` to call `entry` with `count` arguments when it is first swapped to, on the
  * `size` bytes at `stack`. `context` must be empty or have been initialized before: then all of its
  * past is forgotten. When `entry` returns, its results are kept, on_return is called, and its
@@ -216,6 +213,11 @@ SEGUE_API void segue_context_create(struct segue_context *context);
 SEGUE_API enum segue_status segue_context_init(struct segue_context *context, struct segue_context *parent, void *stack,
                                                size_t size, void (*entry)(void), const struct segue_argument *arguments,
                                                size_t count, const struct segue_context_options *options);
+
+/* The common case: a context that calls entry(data) on the whole of `stack`. As
+ * segue_context_init. MT-Safe, AS-Unsafe. */
+SEGUE_API enum segue_status segue_context_make(struct segue_context *context, const struct segue_stack *stack,
+                                               void (*entry)(void *data), void *data);
 
 /* Gives back what the sanitizers or Valgrind hold for the context, and makes it empty; its stack
  * may then be freed. Needed only where those run. `context` must not be running. MT-Safe,

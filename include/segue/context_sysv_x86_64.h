@@ -14,7 +14,7 @@ SEGUE_BEGIN
 
 /* The part of segue_context_swap for contexts with flags that need more than registers; as
  * async-signal-safe as it. */
-SEGUE_API enum segue_status segue_context_swap_slowly(struct segue_context *from, struct segue_context *to);
+SEGUE_API enum segue_status segue_context_swap_slow_(struct segue_context *from, struct segue_context *to);
 
 /* What is in `flags` beside enum segue_context_flags; private. */
 #define SEGUE_CONTEXT_MASK_SAVED_ 8u
@@ -123,7 +123,7 @@ SEGUE_CONTEXT_INLINE_ void segue_context_switch_(struct segue_context *from, str
 SEGUE_CONTEXT_INLINE_ enum segue_status segue_context_swap(struct segue_context *from, struct segue_context *to)
 {
     if (__builtin_expect(((from->flags | to->flags) & SEGUE_CONTEXT_SLOW_) != 0, 0))
-        return segue_context_swap_slowly(from, to);
+        return segue_context_swap_slow_(from, to);
     segue_context_switch_(from, to);
     return SEGUE_OK;
 }

@@ -82,7 +82,7 @@ enum segue_addressing {
     /* XLAT: base plus the lowest byte of index. */
     SEGUE_ADDRESSING_TABLE,
     /* As plain, and then rounded down to the size. */
-    SEGUE_ADDRESSING_LINE,
+    SEGUE_ADDRESSING_CACHE_LINE,
     /* As plain, and then moved by a bit offset in the register `mask`: by whole operands. */
     SEGUE_ADDRESSING_BIT_OFFSET,
     /* As plain, but index names a vector register: one access a lane. */
@@ -115,8 +115,8 @@ enum segue_masking {
     /* The bits of an opmask register. */
     SEGUE_MASKING_OPMASK,
     /* The highest bit of each element of a vector register, or of an MMX register. */
-    SEGUE_MASKING_SIGNS,
-    SEGUE_MASKING_MMX_SIGNS,
+    SEGUE_MASKING_SIGN_BITS,
+    SEGUE_MASKING_MMX_SIGN_BITS,
 };
 
 /* Facts about an access; a bit set. */

@@ -43,12 +43,30 @@ struct segue_guest {
     void *gate;
 };
 
-/* Prepares a guest: all zero but for the entry, and an area for the extended state if `features`
- * (as in XCR0, those that the system offers; others, and the protection keys, are left out) are
- * asked for, in its initial state. Needs two pages, one of them executable. Returns SEGUE_OK;
- * SEGUE_INVALID for NULL; SEGUE_UNSUPPORTED where no executable page is to be had, under a shadow
- * stack, or without XSAVE for features; SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
-SEGUE_API enum segue_status segue_guest_new(struct segue_guest *guest, uint64_t features);
+/* How the bases are set. */
+enum segue_guest_method {
+    /* By the instructions where the kernel allows them (AT_HWCAP2), else by arch_prctl. */
+    SEGUE_GUEST_BEST,
+    SEGUE_GUEST_INSTRUCTIONS,
+    SEGUE_GUEST_SYSTEM_CALLS,
+};
+
+/* All zero bytes are the defaults. */
+struct segue_guest_options {
+    /* The extended state that the guest keeps, as in XCR0; components that the system does not
+     * offer, and the protection keys, are left out. 0: none. */
+    uint64_t features;
+    enum segue_guest_method method;
+    uint32_t reserved32;
+    uint64_t reserved[4];
+};
+
+/* Prepares a guest: all zero except the entry, and its extended state, initial. Needs two pages,
+ * one of them executable. `options` may be NULL. SEGUE_OK; SEGUE_INVALID for a NULL guest or an
+ * unknown method; SEGUE_UNSUPPORTED where no executable page is to be had, under a shadow stack,
+ * without XSAVE for features, and for a method that the kernel does not allow; SEGUE_NO_MEMORY.
+ * MT-Safe, AS-Unsafe. */
+SEGUE_API enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_guest_options *options);
 
 /* Gives it all back. It must not be running. SEGUE_OK, or SEGUE_INVALID. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_guest_free(struct segue_guest *guest);
@@ -75,18 +93,6 @@ SEGUE_API enum segue_status segue_guest_enter(struct segue_guest *guest);
  * A request is used up by the one return that tells of it. Returns SEGUE_OK; SEGUE_INVALID;
  * SEGUE_SYSTEM when the signal could not be sent. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_guest_stop(struct segue_guest *guest, int signal);
-
-/* How the bases are set. */
-enum segue_guest_method {
-    /* By the instructions where the kernel allows them (AT_HWCAP2), else by arch_prctl. */
-    SEGUE_GUEST_BEST,
-    SEGUE_GUEST_INSTRUCTIONS,
-    SEGUE_GUEST_SYSTEM_CALLS,
-};
-
-/* Chooses for guests that are made from now on. Returns SEGUE_OK; SEGUE_UNSUPPORTED for
- * instructions that the kernel does not allow; SEGUE_INVALID. MT-Safe, AS-Unsafe. */
-SEGUE_API enum segue_status segue_guest_choose(enum segue_guest_method method);
 
 SEGUE_END
 

@@ -34,17 +34,17 @@ SEGUE_API enum segue_status segue_fault_access(const void *info, const void *uco
                                                uint8_t *direction);
 
 /* How a thread was stopped whose context it is. */
-enum segue_context_kind {
+enum segue_mutator_kind {
     /* By a fault: a policy is asked, or a frame in whose flags the processor has noted one. */
-    SEGUE_CONTEXT_FAULT = 1,
+    SEGUE_MUTATOR_FAULT = 1,
     /* By a suspension, or by a signal that is no fault. */
-    SEGUE_CONTEXT_THREAD = 2,
+    SEGUE_MUTATOR_THREAD = 2,
     /* It is the caller's own. */
-    SEGUE_CONTEXT_CALLER = 3,
+    SEGUE_MUTATOR_CALLER = 3,
 };
 
 /* A thread's context. It holds pointers into the signal frame, or to the caller's area. */
-struct segue_thread_context {
+struct segue_mutator {
     /* The application's registers. regs.rip: the instruction that it goes on with. */
     struct segue_regs regs;
     /* Its vector and other extended state; an area of NULL where there is none. */
@@ -53,7 +53,7 @@ struct segue_thread_context {
     uint32_t red_zone;
     /* It was inside the library's handler. */
     bool in_fault;
-    /* enum segue_context_kind. */
+    /* enum segue_mutator_kind. */
     uint8_t kind;
     /* Private: that handler's own registers, extended state and stack. */
     struct segue_regs handler_regs;
@@ -64,33 +64,28 @@ struct segue_thread_context {
 /* The context of the thread that a SA_SIGINFO handler has interrupted, from that handler's
  * `ucontext`; it must be the handler's own, on the calling thread. Good until the handler returns.
  * Returns SEGUE_OK; SEGUE_UNSUPPORTED; SEGUE_INVALID for a NULL pointer. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_context_of_frame(const void *ucontext, struct segue_thread_context *context);
+SEGUE_API enum segue_status segue_mutator_from_frame(const void *ucontext, struct segue_mutator *context);
 
 /* The context of the thread that a policy is asked about. Good until the policy returns. Returns as
- * segue_context_of_frame. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_context_of_event(const struct segue_event *event,
-                                                   struct segue_thread_context *context);
-
-/* Bytes that segue_context_capture wants for the extended state, a multiple of 64; 0 where it has
- * none to give. Not async-signal-safe the first time; thread-safe. */
-SEGUE_API size_t segue_capture_size(void);
+ * segue_mutator_from_frame. MT-Safe, AS-Safe. */
+SEGUE_API enum segue_status segue_mutator_from_event(const struct segue_event *event, struct segue_mutator *context);
 
 /* The calling thread's context as of this call's return: every general register as the caller left
  * it (RDI, RSI and RDX are the arguments), RSP and RIP as they are after the return; nothing is
- * mangled, as setjmp does to RBP. With `area`, 64-byte aligned and of at least segue_capture_size()
+ * mangled, as setjmp does to RBP. With `area`, 64-byte aligned and of at least segue_xstate_size(0)
  * bytes, the extended state as well; with NULL none: by the ABI a call keeps nothing there. The red
  * zone is empty: a caller has none. Returns SEGUE_OK; SEGUE_INVALID for a NULL `context` or an area
- * that is not aligned or too small, or when segue_capture_size was never called; SEGUE_UNSUPPORTED.
+ * that is not aligned or too small, or when segue_xstate_size(0) was never called; SEGUE_UNSUPPORTED.
  * MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_context_capture(struct segue_thread_context *context, void *area, size_t area_size);
+SEGUE_API enum segue_status segue_mutator_capture(struct segue_mutator *context, void *area, size_t area_size);
 
 /* Whether the context is one that these functions have filled, as far as that can be seen:
  * SEGUE_OK, or SEGUE_INVALID, for NULL as well. For assertions. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_context_check(const struct segue_thread_context *context);
+SEGUE_API enum segue_status segue_mutator_check(const struct segue_mutator *context);
 
 /* The lowest address of the stack that is in use, the red zone not counted. `context` must not be
  * NULL. MT-Safe, AS-Safe. */
-SEGUE_API uint64_t segue_context_sp(const struct segue_thread_context *context);
+SEGUE_API uint64_t segue_mutator_sp(const struct segue_mutator *context);
 
 /* Looks at the words in [base, limit), both multiples of 8; they may be copies. Returns 0 to go on;
  * anything else ends the scan. */
@@ -106,17 +101,17 @@ typedef int segue_scan_words(void *closure, const void *base, const void *limit)
  * Words are 8 bytes at multiples of 8 from the lowest lane of each register. A reference that lies
  * across two words of a vector register is in the bytes that `scan` is given, but at no multiple of
  * 8; who moves references by other amounts looks for them so. The stack itself, from
- * segue_context_sp upwards, is not scanned. Returns 0, or what `scan` returned. Needs the handler
+ * segue_mutator_sp upwards, is not scanned. Returns 0, or what `scan` returned. Needs the handler
  * that segue_peek needs, for a red zone that is not there. MT-Safe, AS-Safe if `scan` is; the
  * context's thread must not run. */
-SEGUE_API int segue_context_scan(const struct segue_thread_context *context, segue_scan_words *scan, void *closure);
+SEGUE_API int segue_mutator_scan(const struct segue_mutator *context, segue_scan_words *scan, void *closure);
 
 /* Decodes the instruction at the context's RIP and plans its step (segue_plan). Then
  * `segue_step(plan, &context->regs, &context->xstate, ...)` and `segue_frame_write` carry it out.
  * Returns as segue_plan, and SEGUE_FAULT when the instruction cannot be read. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_context_plan(const struct segue_thread_context *context,
-                                               const struct segue_fault *fault, const struct segue_window *windows,
-                                               size_t window_count, struct segue_plan *plan);
+SEGUE_API enum segue_status segue_context_plan(const struct segue_mutator *context, const struct segue_fault *fault,
+                                               const struct segue_window *windows, size_t window_count,
+                                               struct segue_plan *plan);
 
 SEGUE_END
 

@@ -13,6 +13,13 @@
 
 SEGUE_BEGIN
 
+/* A thread as the system numbers it: gettid(2), GetCurrentThreadId, pthread_threadid_np,
+ * thr_self(2). */
+typedef uint64_t segue_thread_id;
+
+/* The calling thread's. MT-Safe, AS-Safe. */
+SEGUE_API segue_thread_id segue_thread_self(void);
+
 /* What a policy wants done. Any other number is SEGUE_PASS. */
 enum segue_verdict {
     /* Do the instruction's work, with the pages as they are. If it cannot be done the fault is
@@ -52,8 +59,7 @@ struct segue_event {
     /* SEGUE_OK when a verdict of SEGUE_STEP can be carried out; else why not, in words in
      * plan->refusal. */
     enum segue_status can_step;
-    /* The kernel's number of the thread. */
-    int thread;
+    segue_thread_id thread;
     /* The access's number in plan->accesses; plan->access_count if none is known to lie here. */
     uint32_t access;
     /* How often policies were asked about this fault before: 0 for the first question. */

@@ -74,6 +74,11 @@ struct segue_xstate {
     uint64_t features;
 };
 
+/* Bytes of an area with the components `features` (0: all that the system offers), a multiple of
+ * 64; 0 where the system gives none. Components that the system does not offer are left out.
+ * MT-Safe, AS-Safe after its first call. */
+SEGUE_API size_t segue_xstate_size(uint64_t features);
+
 /* The field that `number` names. `number` must be below SEGUE_REGISTER_COUNT. MT-Safe, AS-Safe. */
 SEGUE_INLINE uint64_t *segue_register_at(struct segue_regs *regs, unsigned number)
 {
@@ -96,18 +101,23 @@ enum segue_direction {
     SEGUE_FETCH = 4,
 };
 
-/* A fault as the processor reported it. */
+/* A fault as the processor, or the system, reported it: everywhere in these headers. */
 struct segue_fault {
-    /* The linear address that could not be accessed. Valid only if `address_known`. An access that
+    /* The linear address that could not be accessed; valid only if `address_known`. An access that
      * straddles two pages may report the second page's first byte. */
     uint64_t address;
     /* enum segue_direction: one bit; 0 when not known. */
     uint8_t direction;
     bool address_known;
-    /* The processor's exception number, 14 for a page fault, 13 for a general protection fault. */
+    /* The processor's exception number: 14 a page fault, 13 a general protection fault. */
     uint8_t trap;
-    /* The page-fault error code. */
+    /* The page-fault error code; 0 where the system hides it. */
     uint32_t error_code;
+    /* The instruction; 0 if none is meant. */
+    uint64_t instruction;
+    /* POSIX: the signal and si_code; Windows: 0 and the exception code. 0 if none is meant. */
+    int32_t signal;
+    int32_t code;
 };
 
 SEGUE_END

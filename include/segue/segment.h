@@ -80,7 +80,7 @@ struct segue_extent {
 };
 
 /* Code to be scanned. */
-struct segue_code {
+struct segue_segment_code {
     const uint8_t *bytes;
     size_t size;
     /* Where the first byte stands, or will. */
@@ -97,8 +97,8 @@ typedef enum segue_status segue_site_visit(void *context, const struct segue_sit
  * instruction that goes through the segment; bytes that are known to lie inside other instructions
  * are not visited. Returns SEGUE_OK, what `visit` returned, or SEGUE_INVALID for a NULL pointer or
  * a rewrite that is none. Async-signal-safe if `visit` is; thread-safe. */
-SEGUE_API enum segue_status segue_scan(const struct segue_code *code, struct segue_rewrite rewrite,
-                                       segue_site_visit *visit, void *context);
+SEGUE_API enum segue_status segue_segment_scan(const struct segue_segment_code *code, struct segue_rewrite rewrite,
+                                               segue_site_visit *visit, void *context);
 
 /* --- At the fault. --- */
 
@@ -178,7 +178,7 @@ SEGUE_API enum segue_status segue_segment_modules(void);
 /* --- Eagerly, in memory. They need segue_segment_enable, and rewrite as it was told. --- */
 
 /* What came of it. */
-struct segue_patch_counts {
+struct segue_rewrite_counts {
     /* Sites rewritten now. */
     size_t rewritten;
     /* Instructions that may be sites and are not trusted, or are only told (loads, system calls). */
@@ -192,14 +192,14 @@ struct segue_patch_counts {
  * be NULL. Returns SEGUE_OK; SEGUE_NOT_FOUND when there is no such module, it has no unwind table,
  * or faults are not answered; SEGUE_UNSUPPORTED when a site could not be written; SEGUE_NO_MEMORY.
  * MT-Safe, AS-Unsafe. */
-SEGUE_API enum segue_status segue_patch_module(const void *address, struct segue_patch_counts *counts);
+SEGUE_API enum segue_status segue_segment_rewrite_module(const void *address, struct segue_rewrite_counts *counts);
 
 /* Rewrites code that its owner hands over: `code->bytes` is where it can be read, `code->address`
  * where it runs. Without functions, all of it is one, so it begins with an instruction. `alias` is
- * where the same bytes can be written, or NULL. Returns as segue_patch_module; SEGUE_INVALID for a
+ * where the same bytes can be written, or NULL. Returns as segue_segment_rewrite_module; SEGUE_INVALID for a
  * NULL pointer. MT-Safe, AS-Unsafe. */
-SEGUE_API enum segue_status segue_patch_range(const struct segue_code *code, void *alias,
-                                              struct segue_patch_counts *counts);
+SEGUE_API enum segue_status segue_segment_rewrite(const struct segue_segment_code *code, void *alias,
+                                                  struct segue_rewrite_counts *counts);
 
 SEGUE_END
 

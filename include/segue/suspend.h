@@ -47,15 +47,14 @@ SEGUE_API enum segue_status segue_suspend_uninstall(void);
 
 /* One thread to be suspended. */
 struct segue_suspension {
-    /* The kernel's number of it, as gettid(2) gives. */
-    int thread;
+    segue_thread_id thread;
     /* What came of it: SEGUE_OK: it is suspended; SEGUE_NOT_FOUND: there is no such thread, or it
      * ended; SEGUE_INVALID: it is the caller; SEGUE_TIMEOUT: it did not answer in time, since it
      * blocks the signal or is in a system call that no signal interrupts; SEGUE_NOT_LAST: another
      * handler took the signal meanwhile; SEGUE_NO_MEMORY: too many; SEGUE_SYSTEM. */
     enum segue_status status;
     /* Its context, from then until it is resumed. */
-    struct segue_thread_context context;
+    struct segue_mutator context;
     /* Private. */
     uint32_t place, held;
 };

@@ -2,25 +2,9 @@
 #ifndef SEGUE_TRY_H
 #define SEGUE_TRY_H
 
-#include <segue/status.h>
+#include <segue/regs.h>
 
 SEGUE_BEGIN
-
-/* What ended a trial. */
-struct segue_trial_fault {
-    /* The signal: SIGSEGV, SIGBUS, ... */
-    int signal;
-    /* The signal's code, si_code. */
-    int code;
-    /* The address that could not be accessed; 0 unless address_known. The processor tells it for
-     * page faults alone. */
-    uint64_t address;
-    bool address_known;
-    /* What for: enum segue_direction, 0 when not known. */
-    uint8_t direction;
-    /* The instruction. */
-    uint64_t instruction;
-};
 
 /* A block under trial. The fields but `fault` are private. */
 struct segue_trial {
@@ -28,7 +12,7 @@ struct segue_trial {
     uint32_t mxcsr;
     uint16_t x87_control;
     struct segue_trial *outer;
-    struct segue_trial_fault fault;
+    struct segue_fault fault;
 };
 
 /* Begins a block: returns 0. If a fault happens before segue_try_end it returns again, 1, with what

@@ -16,7 +16,7 @@
 #define FORM_LENGTH 9
 
 struct scan {
-    const struct segue_code *code;
+    const struct segue_segment_code *code;
     struct segue_rewrite rewrite;
     uint8_t prefix;
     segue_site_visit *visit;
@@ -350,7 +350,7 @@ static enum segue_status scan_function(const struct scan *scan, const struct str
 /* --- All of it. --- */
 
 /* The part of a function that lies in the code and before the next one. */
-static struct stretch stretch_of(const struct segue_code *code, size_t number)
+static struct stretch stretch_of(const struct segue_segment_code *code, size_t number)
 {
     uint64_t start = code->functions[number].start - code->address;
     uint64_t end = code->functions[number].end - code->address;
@@ -363,8 +363,8 @@ static struct stretch stretch_of(const struct segue_code *code, size_t number)
     return (struct stretch){.start = start, .end = end, .trust = SEGUE_TRUST_FUNCTION};
 }
 
-enum segue_status segue_scan(const struct segue_code *code, struct segue_rewrite rewrite, segue_site_visit *visit,
-                             void *context)
+enum segue_status segue_segment_scan(const struct segue_segment_code *code, struct segue_rewrite rewrite,
+                                     segue_site_visit *visit, void *context)
 {
     size_t done = 0;
     if (!code || !visit || (!code->bytes && code->size) || (!code->functions && code->function_count) ||

@@ -2,7 +2,7 @@
 #ifndef SEGUE_PATCH_LEDGER_H
 #define SEGUE_PATCH_LEDGER_H
 
-#include <segue/status.h>
+#include <segue/segment.h>
 
 /* What has become of a site. */
 enum ledger_state {
@@ -22,6 +22,8 @@ struct ledger_entry {
     uint8_t old_byte, new_byte;
     /* enum ledger_state. */
     uint8_t state;
+    /* Which byte of its instruction it is. */
+    uint8_t index;
 };
 
 struct ledger {
@@ -33,9 +35,9 @@ struct ledger {
 enum segue_status ledger_create(struct ledger *ledger, size_t capacity);
 void ledger_destroy(struct ledger *ledger);
 
-/* Records that the byte was rewritten, by `faults` faults (0 or 1). False when the ledger is full. Async-signal-safe,
- * thread-safe. */
-bool ledger_add(struct ledger *ledger, uint64_t address, uint8_t old_byte, uint8_t new_byte, unsigned faults);
+/* Records that the site's byte, which stands at `address`, was rewritten, by `faults` faults (0 or 1). False when the
+ * ledger is full. Async-signal-safe, thread-safe. */
+bool ledger_add(struct ledger *ledger, uint64_t address, const struct segue_site *site, unsigned faults);
 
 /* The entry of a byte; NULL if there is none. Async-signal-safe, thread-safe. */
 struct ledger_entry *ledger_find(const struct ledger *ledger, uint64_t address);

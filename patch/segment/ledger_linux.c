@@ -81,7 +81,7 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-bool ledger_add(struct ledger *ledger, uint64_t address, uint8_t old_byte, uint8_t new_byte, unsigned faults)
+bool ledger_add(struct ledger *ledger, uint64_t address, const struct segue_site *site, unsigned faults)
 {
     struct ledger_entry *entry = claim(ledger, address);
     if (!entry)
@@ -89,8 +89,9 @@ bool ledger_add(struct ledger *ledger, uint64_t address, uint8_t old_byte, uint8
     __atomic_fetch_add(&entry->count, faults, __ATOMIC_RELAXED);
     __atomic_store_n(&entry->time, now(), __ATOMIC_RELAXED);
     /* Two threads that rewrite one site write the same. */
-    __atomic_store_n(&entry->old_byte, old_byte, __ATOMIC_RELAXED);
-    __atomic_store_n(&entry->new_byte, new_byte, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->old_byte, site->old_byte, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->new_byte, site->new_byte, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->index, site->index, __ATOMIC_RELAXED);
     __atomic_store_n(&entry->state, LEDGER_REWRITTEN, __ATOMIC_RELEASE);
     return true;
 }

@@ -20,7 +20,7 @@
 /* A segment with code, and the functions in it. */
 struct module_code {
     struct module_code *next;
-    struct segue_code code;
+    struct segue_segment_code code;
     struct segue_extent *functions;
     /* All of the module. */
     struct segue_extent range;
@@ -176,7 +176,7 @@ bool modules_range(uint64_t address, uint64_t *start, uint64_t *size)
 
 struct rewriting {
     struct segment_service *service;
-    struct segue_patch_counts counts;
+    struct segue_rewrite_counts counts;
     /* Outside handlers: what is busy is waited for. */
     bool is_patient;
 };
@@ -223,25 +223,25 @@ void modules_rewrite(struct segment_service *service, uint64_t address)
     if (!module || !has_room() || __atomic_exchange_n(&module->taken, 1, __ATOMIC_ACQ_REL))
         return;
     struct rewriting rewriting = {.service = service};
-    segue_scan(&module->code, service->options.rewrite, rewrite_site, &rewriting);
+    segue_segment_scan(&module->code, service->options.rewrite, rewrite_site, &rewriting);
 }
 
-static void scan_patiently(const struct segue_code *code, struct rewriting *rewriting)
+static void scan_patiently(const struct segue_segment_code *code, struct rewriting *rewriting)
 {
     sigset_t before;
     asynchronous_block(&before);
-    segue_scan(code, rewriting->service->options.rewrite, rewrite_site, rewriting);
+    segue_segment_scan(code, rewriting->service->options.rewrite, rewrite_site, rewriting);
     asynchronous_put_back(&before);
 }
 
-static enum segue_status finish(const struct rewriting *rewriting, struct segue_patch_counts *counts)
+static enum segue_status finish(const struct rewriting *rewriting, struct segue_rewrite_counts *counts)
 {
     if (counts)
         *counts = rewriting->counts;
     return rewriting->counts.failed ? SEGUE_UNSUPPORTED : SEGUE_OK;
 }
 
-enum segue_status segue_patch_module(const void *address, struct segue_patch_counts *counts)
+enum segue_status segue_segment_rewrite_module(const void *address, struct segue_rewrite_counts *counts)
 {
     struct rewriting rewriting = {.service = segment_in_force(), .is_patient = true};
     struct module_code *list = NULL;
@@ -263,14 +263,15 @@ enum segue_status segue_patch_module(const void *address, struct segue_patch_cou
     return found ? finish(&rewriting, counts) : SEGUE_NOT_FOUND;
 }
 
-enum segue_status segue_patch_range(const struct segue_code *code, void *alias, struct segue_patch_counts *counts)
+enum segue_status segue_segment_rewrite(const struct segue_segment_code *code, void *alias,
+                                        struct segue_rewrite_counts *counts)
 {
     struct rewriting rewriting = {.service = segment_in_force(), .is_patient = true};
     if (!code || !code->bytes)
         return SEGUE_INVALID;
     if (!rewriting.service)
         return SEGUE_NOT_FOUND;
-    struct segue_code whole = *code;
+    struct segue_segment_code whole = *code;
     struct segue_extent all = {code->address, code->address + code->size};
     if (!whole.function_count) {
         whole.functions = &all;

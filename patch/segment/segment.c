@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <segue/patch.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include "platform/asynchronous.h"
 #include "platform/fork_lock.h"
@@ -42,7 +43,7 @@ enum segue_status segment_change(struct segment_service *present, const struct s
 {
     uint64_t address = site->address + site->index;
     /* The record first: what cannot be taken back is not changed. */
-    if (!ledger_add(&present->ledger, address, site->old_byte, site->new_byte, faults))
+    if (!ledger_add(&present->ledger, address, site, faults))
         return SEGUE_NO_MEMORY;
     enum segue_status status = poke_byte(address, site->new_byte, POKE_ANY);
     /* Whoever is busy may be changing this very site. */
@@ -206,48 +207,84 @@ enum segue_status segue_segment_modules(void)
     return status;
 }
 
-/* --- The ledger. --- */
+/* --- The table of patches. --- */
 
-static void read_record(const struct ledger_entry *entry, struct segue_segment_record *record)
+static struct segue_patch patch_of(const struct ledger_entry *entry)
 {
     Dl_info found;
-    *record = (struct segue_segment_record){
-        .address = entry->address,
-        .old_byte = entry->old_byte,
-        .new_byte = entry->new_byte,
+    struct segue_patch patch = {
+        .address = entry->address - entry->index,
+        .changed = entry->address,
+        .length = 1,
+        .old_bytes = {entry->old_byte},
+        .new_bytes = {entry->new_byte},
+        .kind = SEGUE_PATCH_SEGMENT,
         .undone = entry->state == LEDGER_UNDONE,
-        .count = __atomic_load_n(&entry->count, __ATOMIC_RELAXED),
+        .faults = __atomic_load_n(&entry->count, __ATOMIC_RELAXED),
         .time = __atomic_load_n(&entry->time, __ATOMIC_RELAXED),
     };
     if (dladdr((void *)(uintptr_t)entry->address, &found))
-        record->object = found.dli_fname;
+        patch.object = found.dli_fname;
+    return patch;
 }
 
-static bool is_listed(const struct ledger_entry *entry)
+static bool is_listed(const struct ledger_entry *entry, uint64_t start, uint64_t size)
 {
     uint8_t state = __atomic_load_n(&entry->state, __ATOMIC_ACQUIRE);
-    return state == LEDGER_REWRITTEN || state == LEDGER_UNDONE;
+    return (state == LEDGER_REWRITTEN || state == LEDGER_UNDONE) && entry->address - start < size;
 }
 
-enum segue_status segue_segment_records(struct segue_segment_record *records, size_t capacity, size_t *count)
+/* Copies the entries of the range, as far as they fit; returns how many there are. */
+static size_t copy_entries(const struct ledger *ledger, uint64_t start, uint64_t size, struct ledger_entry *entries,
+                           size_t capacity)
 {
-    if (!count || (!records && capacity))
-        return SEGUE_INVALID;
-    *count = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < ledger->capacity; i++)
+        if (is_listed(&ledger->entries[i], start, size) && count++ < capacity)
+            entries[count - 1] = ledger->entries[i];
+    return count;
+}
+
+/* All entries of the range, for the caller to free; NULL when there is no memory, or none to list. */
+static struct ledger_entry *take_entries(uint64_t start, uint64_t size, size_t *count)
+{
+    struct ledger_entry *entries = NULL;
     fork_lock_take(&changing);
     struct segment_service *present = segment_in_force();
-    for (size_t i = 0; present && i < present->ledger.capacity; i++) {
-        const struct ledger_entry *entry = &present->ledger.entries[i];
-        if (!is_listed(entry))
-            continue;
-        if (*count < capacity)
-            read_record(entry, &records[*count]);
-        (*count)++;
+    *count = present ? copy_entries(&present->ledger, start, size, NULL, 0) : 0;
+    if (*count)
+        entries = malloc(*count * sizeof *entries);
+    if (entries) {
+        /* Handlers add to it meanwhile. */
+        size_t now = copy_entries(&present->ledger, start, size, entries, *count);
+        *count = now < *count ? now : *count;
     }
     fork_lock_release(&changing);
-    if (!present)
-        return SEGUE_NOT_FOUND;
-    return *count > capacity ? SEGUE_TOO_SMALL : SEGUE_OK;
+    return entries;
+}
+
+static int compare_entries(const void *left, const void *right)
+{
+    uint64_t a = ((const struct ledger_entry *)left)->address, b = ((const struct ledger_entry *)right)->address;
+    return (a > b) - (a < b);
+}
+
+enum segue_status segue_patches_list(uint64_t start, uint64_t size, segue_patch_visit *visit, void *context)
+{
+    size_t count;
+    enum segue_status status = SEGUE_OK;
+    if (!visit)
+        return SEGUE_INVALID;
+    struct ledger_entry *entries = take_entries(start, size, &count);
+    if (!entries)
+        return count ? SEGUE_NO_MEMORY : SEGUE_OK;
+    qsort(entries, count, sizeof *entries, compare_entries);
+    for (size_t i = 0; i < count && status == SEGUE_OK; i++) {
+        struct segue_patch patch = patch_of(&entries[i]);
+        status = visit(context, &patch);
+    }
+    free(entries);
+    return status;
 }
 
 /* With asynchronous signals blocked. What somebody else has changed since is left alone. */
@@ -269,7 +306,7 @@ static bool undo_entry(struct ledger_entry *entry, size_t *count)
     return status == SEGUE_OK;
 }
 
-enum segue_status segue_segment_undo(uint64_t start, uint64_t size, size_t *count)
+enum segue_status segue_patches_undo(uint64_t start, uint64_t size, size_t *count)
 {
     sigset_t before;
     size_t undone = 0;
@@ -286,20 +323,18 @@ enum segue_status segue_segment_undo(uint64_t start, uint64_t size, size_t *coun
     fork_lock_release(&changing);
     if (count)
         *count = undone;
-    if (!present)
-        return SEGUE_NOT_FOUND;
     return done ? SEGUE_OK : SEGUE_UNSUPPORTED;
 }
 
-enum segue_status segue_segment_undo_module(const void *address, size_t *count)
+enum segue_status segue_patches_undo_module(const void *address, size_t *count)
 {
     uint64_t start, size;
     if (!modules_range((uint64_t)(uintptr_t)address, &start, &size))
         return SEGUE_NOT_FOUND;
-    return segue_segment_undo(start, size, count);
+    return segue_patches_undo(start, size, count);
 }
 
-enum segue_status segue_segment_forget(uint64_t start, uint64_t size)
+enum segue_status segue_patches_forget(uint64_t start, uint64_t size)
 {
     fork_lock_take(&changing);
     struct segment_service *present = segment_in_force();
@@ -309,7 +344,7 @@ enum segue_status segue_segment_forget(uint64_t start, uint64_t size)
             __atomic_store_n(&entry->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
     }
     fork_lock_release(&changing);
-    return present ? SEGUE_OK : SEGUE_NOT_FOUND;
+    return SEGUE_OK;
 }
 
 /* --- Aliases. --- */

@@ -315,6 +315,9 @@ void frame_get_fault(struct native_frame native, struct segue_fault *fault)
     *fault = (struct segue_fault){
         .trap = (uint8_t)registers[REG_TRAPNO],
         .error_code = (uint32_t)registers[REG_ERR],
+        .instruction = (uint64_t)registers[REG_RIP],
+        .signal = ((const siginfo_t *)native.info)->si_signo,
+        .code = ((const siginfo_t *)native.info)->si_code,
     };
     if (fault->trap != TRAP_PAGE_FAULT || ((const siginfo_t *)native.info)->si_code == SI_KERNEL)
         return;

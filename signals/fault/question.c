@@ -149,7 +149,7 @@ static void describe_fault(struct questions *questions, const struct service *se
         .xstate = &questions->xstate,
         .plan = &service->plan,
         .can_step = service->can_step,
-        .thread = thread_number(),
+        .thread = segue_thread_self(),
         .question = questions->event.question,
         .region = &questions->region,
     };

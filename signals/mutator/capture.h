@@ -1,13 +1,13 @@
-/* capture.h: between the assembly and the C of segue_context_capture. */
+/* capture.h: between the assembly and the C of segue_mutator_capture. */
 #ifndef SEGUE_SIGNALS_CAPTURE_H
 #define SEGUE_SIGNALS_CAPTURE_H
 
 #include <segue/mutator.h>
 
-/* What an area must hold, and which components it then has; the size is 0 until segue_capture_size was called. */
+/* What an area must hold, and which components it then has; the size is 0 until segue_xstate_size(0) was called. */
 extern uint64_t capture_area_size, capture_features;
 
 /* Fills in the rest, of a context whose general registers, and area if not NULL, are stored. */
-enum segue_status capture_finish(struct segue_thread_context *context, void *area);
+enum segue_status capture_finish(struct segue_mutator *context, void *area);
 
 #endif

@@ -13,12 +13,12 @@
         movq    \register, \place(%rdi)
 .endm
 
-/* segue_context_capture (rdi context, rsi area, rdx size): the context begins with a struct segue_regs. */
-        .section .text.segue_context_capture, "ax", @progbits
-        .globl  segue_context_capture
-        .type   segue_context_capture, @function
+/* segue_mutator_capture (rdi context, rsi area, rdx size): the context begins with a struct segue_regs. */
+        .section .text.segue_mutator_capture, "ax", @progbits
+        .globl  segue_mutator_capture
+        .type   segue_mutator_capture, @function
         .p2align 4
-segue_context_capture:
+segue_mutator_capture:
         .cfi_startproc
         _CET_ENDBR
         testq   %rdi, %rdi
@@ -59,7 +59,7 @@ segue_context_capture:
 3:      movl    $INVALID, %eax
         ret
         .cfi_endproc
-        .size   segue_context_capture, . - segue_context_capture
+        .size   segue_mutator_capture, . - segue_mutator_capture
 
         .section .bss.capture_area_size, "aw", @nobits
         .globl  capture_area_size, capture_features

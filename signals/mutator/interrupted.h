@@ -6,6 +6,6 @@
 #include <segue/mutator.h>
 
 /* The application's context. `ucontext` is the handler's own, and the thread the calling one. Async-signal-safe. */
-void interrupted_read(const void *ucontext, struct segue_thread_context *context);
+void interrupted_read(const void *ucontext, struct segue_mutator *context);
 
 #endif

@@ -195,7 +195,7 @@ static void take_landing(struct segue_regs *regs, const struct landing *landing)
 }
 
 /* From the handler's own stack pointer up to the frame that it serves. On two stacks: what is on the alternate one. */
-static void take_handler_stack(struct segue_thread_context *context, const ucontext_t *frame)
+static void take_handler_stack(struct segue_mutator *context, const ucontext_t *frame)
 {
     uint64_t end = (uint64_t)(uintptr_t)frame, start = context->handler_regs.rsp - RED_ZONE;
     const stack_t *alternate = &frame->uc_stack;
@@ -205,10 +205,10 @@ static void take_handler_stack(struct segue_thread_context *context, const ucont
     context->handler_stack_end = end > start ? end & ~(uint64_t)7 : context->handler_stack;
 }
 
-void interrupted_read(const void *ucontext, struct segue_thread_context *context)
+void interrupted_read(const void *ucontext, struct segue_mutator *context)
 {
     bool ours = false;
-    *context = (struct segue_thread_context){.red_zone = RED_ZONE};
+    *context = (struct segue_mutator){.red_zone = RED_ZONE};
     fault_get_registers(ucontext, &context->regs);
     frame_get_any_xstate(ucontext, &context->xstate);
     struct segue_regs interrupted = context->regs;

@@ -54,45 +54,52 @@ bool segue_in_fault(void)
 
 /* ---- contexts ---- */
 
-enum segue_status segue_context_of_frame(const void *ucontext, struct segue_thread_context *context)
+enum segue_status segue_mutator_from_frame(const void *ucontext, struct segue_mutator *context)
 {
     if (!ucontext || !context)
         return SEGUE_INVALID;
     interrupted_read(ucontext, context);
-    context->kind = frame_is_fault_for_sure(ucontext) ? SEGUE_CONTEXT_FAULT : SEGUE_CONTEXT_THREAD;
+    context->kind = frame_is_fault_for_sure(ucontext) ? SEGUE_MUTATOR_FAULT : SEGUE_MUTATOR_THREAD;
     return SEGUE_OK;
 }
 
-enum segue_status segue_context_of_event(const struct segue_event *event, struct segue_thread_context *context)
+enum segue_status segue_mutator_from_event(const struct segue_event *event, struct segue_mutator *context)
 {
     if (!event || !context)
         return SEGUE_INVALID;
-    *context = (struct segue_thread_context){.regs = *event->regs,
-                                             .xstate = *event->xstate,
-                                             .red_zone = RED_ZONE_MOST,
-                                             .in_fault = true,
-                                             .kind = SEGUE_CONTEXT_FAULT};
+    *context = (struct segue_mutator){.regs = *event->regs,
+                                      .xstate = *event->xstate,
+                                      .red_zone = RED_ZONE_MOST,
+                                      .in_fault = true,
+                                      .kind = SEGUE_MUTATOR_FAULT};
     return SEGUE_OK;
 }
 
-size_t segue_capture_size(void)
+static size_t rounded(uint64_t size)
+{
+    return (size + XSAVE_ALIGNMENT - 1) / XSAVE_ALIGNMENT * XSAVE_ALIGNMENT;
+}
+
+size_t segue_xstate_size(uint64_t features)
 {
     uint64_t enabled = xsave_enabled(), size = xsave_end(enabled);
+    if (features && enabled)
+        return rounded(xsave_end(features & enabled));
     /* Without XSAVE there are x87 and SSE, in FXSAVE's area. */
     if (!enabled) {
         enabled = COMPONENTS_LEGACY;
         size = XSAVE_LEGACY_SIZE;
     }
-    size = (size + XSAVE_ALIGNMENT - 1) / XSAVE_ALIGNMENT * XSAVE_ALIGNMENT;
+    size = rounded(size);
     __atomic_store_n(&capture_features, enabled, __ATOMIC_RELAXED);
     __atomic_store_n(&capture_area_size, size, __ATOMIC_RELEASE);
     return size;
 }
 
-enum segue_status capture_finish(struct segue_thread_context *context, void *area)
+enum segue_status capture_finish(struct segue_mutator *context, void *area)
 {
     struct segue_regs regs = context->regs;
-    *context = (struct segue_thread_context){.regs = regs, .kind = SEGUE_CONTEXT_CALLER};
+    *context = (struct segue_mutator){.regs = regs, .kind = SEGUE_MUTATOR_CALLER};
     frame_get_bases(&context->regs);
     frame_get_selectors(&context->regs);
     if (area)
@@ -106,18 +113,18 @@ static bool is_sound(const struct segue_xstate *xstate)
     return !xstate->area || ((uintptr_t)xstate->area % 16 == 0 && xstate->size >= XSAVE_LEGACY_SIZE);
 }
 
-enum segue_status segue_context_check(const struct segue_thread_context *context)
+enum segue_status segue_mutator_check(const struct segue_mutator *context)
 {
-    if (!context || context->kind < SEGUE_CONTEXT_FAULT || context->kind > SEGUE_CONTEXT_CALLER ||
+    if (!context || context->kind < SEGUE_MUTATOR_FAULT || context->kind > SEGUE_MUTATOR_CALLER ||
         (context->red_zone && context->red_zone != RED_ZONE_MOST) || !is_sound(&context->xstate) ||
         !is_sound(&context->handler_xstate) || context->handler_stack > context->handler_stack_end)
         return SEGUE_INVALID;
     /* A caller has neither a red zone nor a handler of ours between it and us. */
-    bool is_caller = context->kind == SEGUE_CONTEXT_CALLER;
+    bool is_caller = context->kind == SEGUE_MUTATOR_CALLER;
     return is_caller && (context->red_zone || context->in_fault) ? SEGUE_INVALID : SEGUE_OK;
 }
 
-uint64_t segue_context_sp(const struct segue_thread_context *context)
+uint64_t segue_mutator_sp(const struct segue_mutator *context)
 {
     return context->regs.rsp;
 }
@@ -163,7 +170,7 @@ static int scan_xstate(const struct scan *scan, const struct segue_xstate *xstat
 }
 
 /* A copy of what is there: the stack may end in the middle of it. */
-static int scan_red_zone(const struct scan *scan, const struct segue_thread_context *context)
+static int scan_red_zone(const struct scan *scan, const struct segue_mutator *context)
 {
     uint64_t words[RED_ZONE_MOST / 8 + 2];
     uint64_t at = (context->regs.rsp - context->red_zone) & ~(uint64_t)7, end = (context->regs.rsp + 7) & ~(uint64_t)7;
@@ -186,7 +193,7 @@ static int scan_registers(const struct scan *scan, const struct segue_regs *regs
     return result ? result : scan_xstate(scan, xstate);
 }
 
-int segue_context_scan(const struct segue_thread_context *context, segue_scan_words *words, void *closure)
+int segue_mutator_scan(const struct segue_mutator *context, segue_scan_words *words, void *closure)
 {
     const struct scan scan = {words, closure};
     int result = scan_registers(&scan, &context->regs, &context->xstate);
@@ -201,7 +208,7 @@ int segue_context_scan(const struct segue_thread_context *context, segue_scan_wo
                       context->handler_stack_end - context->handler_stack);
 }
 
-enum segue_status segue_context_plan(const struct segue_thread_context *context, const struct segue_fault *fault,
+enum segue_status segue_context_plan(const struct segue_mutator *context, const struct segue_fault *fault,
                                      const struct segue_window *windows, size_t window_count, struct segue_plan *plan)
 {
     struct decode_scratch scratch;

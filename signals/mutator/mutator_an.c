@@ -23,41 +23,42 @@ bool segue_in_fault(void)
     return false;
 }
 
-enum segue_status segue_context_of_frame(const void *ucontext, struct segue_thread_context *context)
+enum segue_status segue_mutator_from_frame(const void *ucontext, struct segue_mutator *context)
 {
     return ucontext && context ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
 }
 
-enum segue_status segue_context_of_event(const struct segue_event *event, struct segue_thread_context *context)
+enum segue_status segue_mutator_from_event(const struct segue_event *event, struct segue_mutator *context)
 {
     return event && context ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
 }
 
-size_t segue_capture_size(void)
+size_t segue_xstate_size(uint64_t features)
 {
+    (void)features;
     return 0;
 }
 
-enum segue_status segue_context_capture(struct segue_thread_context *context, void *area, size_t area_size)
+enum segue_status segue_mutator_capture(struct segue_mutator *context, void *area, size_t area_size)
 {
     (void)area_size;
     return context && !area ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
 }
 
 /* No context was ever told, so there is none to ask of. */
-enum segue_status segue_context_check(const struct segue_thread_context *context)
+enum segue_status segue_mutator_check(const struct segue_mutator *context)
 {
     (void)context;
     return SEGUE_INVALID;
 }
 
-uint64_t segue_context_sp(const struct segue_thread_context *context)
+uint64_t segue_mutator_sp(const struct segue_mutator *context)
 {
     (void)context;
     return 0;
 }
 
-int segue_context_scan(const struct segue_thread_context *context, segue_scan_words *scan, void *closure)
+int segue_mutator_scan(const struct segue_mutator *context, segue_scan_words *scan, void *closure)
 {
     (void)context;
     (void)scan;
@@ -65,7 +66,7 @@ int segue_context_scan(const struct segue_thread_context *context, segue_scan_wo
     return 0;
 }
 
-enum segue_status segue_context_plan(const struct segue_thread_context *context, const struct segue_fault *fault,
+enum segue_status segue_context_plan(const struct segue_mutator *context, const struct segue_fault *fault,
                                      const struct segue_window *windows, size_t window_count, struct segue_plan *plan)
 {
     (void)fault;

@@ -60,7 +60,7 @@ static struct place {
     bool is_asked_again;
     /* The signal came in a step that the suspension waits for; it comes again. */
     bool is_put_off;
-    const struct segue_thread_context *context;
+    const struct segue_mutator *context;
 } places[PLACES];
 
 /* The threads' numbers beside them, close together to be searched; 0 where the place is free. */
@@ -164,7 +164,7 @@ static bool is_pending(int number)
 /* False if the question was given up meanwhile. */
 static bool be_suspended(struct place *place, uint32_t asked, const void *ucontext)
 {
-    struct segue_thread_context context;
+    struct segue_mutator context;
     uint32_t held = with_phase(asked, HELD);
     if (!change(place, asked, with_phase(asked, ANSWERING)))
         return false;
@@ -172,7 +172,7 @@ static bool be_suspended(struct place *place, uint32_t asked, const void *uconte
     bool is_asked_again = place->is_asked_again;
     thread_self.suspensions++;
     interrupted_read(ucontext, &context);
-    context.kind = SEGUE_CONTEXT_THREAD;
+    context.kind = SEGUE_MUTATOR_THREAD;
     place->context = &context;
     __atomic_store_n(&place->state, held, __ATOMIC_RELEASE);
     wake(place);
@@ -321,6 +321,12 @@ static bool hold(struct place *place)
     return holders;
 }
 
+/* As the kernel has it; ask() has refused what it cannot have. */
+static int32_t number_of(const struct segue_suspension *suspension)
+{
+    return (int32_t)suspension->thread;
+}
+
 /* Takes a place that the thread has already: it is suspended, or asked. */
 static bool share_place(struct segue_suspension *suspension)
 {
@@ -328,9 +334,9 @@ static bool share_place(struct segue_suspension *suspension)
     for (uint32_t at = 0; at < used; at++) {
         struct place *place = &places[at];
         uint32_t held = with_phase(state_of(place), HELD);
-        if (!is_place_of(at, suspension->thread) || !hold(place))
+        if (!is_place_of(at, number_of(suspension)) || !hold(place))
             continue;
-        if (is_place_of(at, suspension->thread) && with_phase(state_of(place), HELD) == held) {
+        if (is_place_of(at, number_of(suspension)) && with_phase(state_of(place), HELD) == held) {
             suspension->place = at;
             suspension->held = held;
             return true;
@@ -347,7 +353,7 @@ static void begin_asking(struct segue_suspension *suspension, uint32_t at, uint3
     while (used <= at &&
            !__atomic_compare_exchange_n(&places_used, &used, at + 1, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         ;
-    __atomic_store_n(&threads[at], suspension->thread, __ATOMIC_RELEASE);
+    __atomic_store_n(&threads[at], number_of(suspension), __ATOMIC_RELEASE);
     suspension->place = at;
     suspension->held = with_phase(asked, HELD);
 }
@@ -382,7 +388,7 @@ static bool take_place(struct segue_suspension *suspension, uint32_t hint)
 {
     uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
     for (uint32_t at = 0; at < used; at++)
-        if (is_place_of(at, suspension->thread) && try_place(suspension, at, GIVEN_UP, suspension->thread))
+        if (is_place_of(at, number_of(suspension)) && try_place(suspension, at, GIVEN_UP, number_of(suspension)))
             return true;
     for (uint32_t i = 0; i < PLACES; i++)
         if (try_place(suspension, (hint + i) % PLACES, FREE, 0))
@@ -417,14 +423,16 @@ static void ask(struct segue_suspension *suspension, uint32_t hint)
 {
     suspension->status = SEGUE_OK;
     suspension->held = 0;
-    if (suspension->thread <= 0 || suspension->thread == thread_number())
+    if (suspension->thread == 0 || suspension->thread == segue_thread_self())
         suspension->status = SEGUE_INVALID;
+    else if (suspension->thread > INT32_MAX)
+        suspension->status = SEGUE_NOT_FOUND;
     else if (share_place(suspension))
         return;
     else if (!take_place(suspension, hint))
         suspension->status = SEGUE_NO_MEMORY;
     else {
-        long result = send(suspension->thread, suspension->place);
+        long result = send(number_of(suspension), suspension->place);
         if (result == 0 || !give_up(suspension, FREE))
             return;
         suspension->status = result == -ESRCH ? SEGUE_NOT_FOUND : SEGUE_SYSTEM;
@@ -454,13 +462,13 @@ static enum segue_status await(struct segue_suspension *suspension, uint64_t dea
     uint64_t pause = FIRST_PAUSE;
     for (uint32_t state = state_of(place); state != suspension->held; state = state_of(place)) {
         uint64_t present = now();
-        enum segue_status why = hopelessness(suspension->thread, present >= deadline);
+        enum segue_status why = hopelessness(number_of(suspension), present >= deadline);
         if (why != SEGUE_OK && give_up(suspension, why == SEGUE_NOT_FOUND ? FREE : GIVEN_UP))
             return why;
         /* The step may have been left, by siglongjmp. */
         if (pause == LAST_PAUSE && place->is_put_off) {
             place->is_put_off = false;
-            send(suspension->thread, suspension->place);
+            send(number_of(suspension), suspension->place);
         }
         bool is_last = present < deadline && deadline - present < pause;
         struct timespec time = to_timespec(is_last ? deadline - present : pause);

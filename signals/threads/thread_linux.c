@@ -36,6 +36,11 @@ __thread struct thread_state thread_self;
 static pthread_key_t exit_key;
 static struct once exit_key_once;
 
+segue_thread_id segue_thread_self(void)
+{
+    return (segue_thread_id)thread_number();
+}
+
 int thread_number(void)
 {
     return identity_of_self().number;

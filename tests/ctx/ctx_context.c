@@ -65,6 +65,28 @@ static void exported_swap_does_what_the_inline_one_does(void **state)
     assert_int_equal(exported_swap(&parent, &child), SEGUE_INVALID);
 }
 
+static void add_one(void *number)
+{
+    ++*(int *)number;
+}
+
+static void made_context_calls_its_entry_with_the_data_on_the_whole_stack(void **state)
+{
+    (void)state;
+    struct segue_stack own;
+    int number = 41;
+    assert_int_equal(segue_stack_new(65536, &own), SEGUE_OK);
+    assert_int_equal(segue_context_make(&child, &own, add_one, &number), SEGUE_OK);
+    assert_in_range(child.stack_pointer, (uintptr_t)own.base + own.size - 1024, (uintptr_t)own.base + own.size);
+    go();
+    assert_int_equal(number, 42);
+    assert_true(segue_context_is_finished(&child));
+    assert_int_equal(segue_context_make(&child, NULL, add_one, &number), SEGUE_INVALID);
+    assert_int_equal(segue_context_make(&child, &own, NULL, &number), SEGUE_INVALID);
+    segue_context_destroy(&child);
+    segue_stack_free(&own);
+}
+
 static void set_parent(void)
 {
     seen[0]++;
@@ -630,6 +652,7 @@ int main(void)
         cmocka_unit_test_setup(child_is_called_and_parent_goes_on, begin),
         cmocka_unit_test_setup(child_is_called_twice_when_initialized_twice, begin),
         cmocka_unit_test_setup(suspended_child_goes_on_where_it_was, begin),
+        cmocka_unit_test_setup(made_context_calls_its_entry_with_the_data_on_the_whole_stack, begin),
         cmocka_unit_test_setup(exported_swap_does_what_the_inline_one_does, begin),
         cmocka_unit_test_setup(child_may_set_its_parent_and_is_dropped, begin),
         cmocka_unit_test_setup(swap_to_a_finished_child_is_refused, begin),

@@ -34,24 +34,24 @@ static void handle_faults(void)
 }
 
 /* Returns what ended the block; all zero if nothing did. */
-__attribute__((noinline)) static struct segue_trial_fault try_store(char *address)
+__attribute__((noinline)) static struct segue_fault try_store(char *address)
 {
     struct segue_trial trial;
     if (segue_try(&trial))
         return trial.fault;
     *(volatile char *)address = 1;
     assert_int_equal(segue_try_end(&trial), SEGUE_OK);
-    return (struct segue_trial_fault){.signal = 0};
+    return (struct segue_fault){.signal = 0};
 }
 
-__attribute__((noinline)) static struct segue_trial_fault try_load(const char *address)
+__attribute__((noinline)) static struct segue_fault try_load(const char *address)
 {
     struct segue_trial trial;
     if (segue_try(&trial))
         return trial.fault;
     (void)*(const volatile char *)address;
     assert_int_equal(segue_try_end(&trial), SEGUE_OK);
-    return (struct segue_trial_fault){.signal = 0};
+    return (struct segue_fault){.signal = 0};
 }
 
 static void block_without_fault_ends(void **state)
@@ -68,13 +68,15 @@ static void fault_comes_back_as_a_value(void **state)
     (void)state;
     handle_faults();
     for (int i = 0; i < 1000; i++) {
-        struct segue_trial_fault store = try_store(readable + i), load = try_load(closed + i);
+        struct segue_fault store = try_store(readable + i), load = try_load(closed + i);
         assert_int_equal(store.signal, SIGSEGV);
         assert_int_equal(store.code, SEGV_ACCERR);
         assert_int_equal(store.address, (uint64_t)(uintptr_t)readable + (uint64_t)i);
         assert_int_equal(store.direction, SEGUE_WRITE);
         assert_in_range(store.instruction, (uint64_t)(uintptr_t)try_store, (uint64_t)(uintptr_t)try_store + 4096);
         assert_true(store.address_known && load.address_known);
+        assert_int_equal(store.trap, 14);
+        assert_int_equal(store.error_code & 2, 2);
         assert_int_equal(load.address, (uint64_t)(uintptr_t)closed + (uint64_t)i);
         assert_int_equal(load.direction, SEGUE_READ);
         assert_int_equal(try_load(readable).signal, 0);
@@ -98,20 +100,21 @@ static void no_canonical_address_has_no_direction(void **state)
 {
     (void)state;
     handle_faults();
-    struct segue_trial_fault fault = try_load((const char *)0x1234567812345678);
+    struct segue_fault fault = try_load((const char *)0x1234567812345678);
     assert_int_equal(fault.signal, SIGSEGV);
     assert_int_equal(fault.code, SI_KERNEL);
     assert_int_equal(fault.direction, 0);
     assert_false(fault.address_known);
+    assert_int_equal(fault.trap, 13);
     assert_int_equal(fault.address, 0);
 }
 
-__attribute__((noinline)) static struct segue_trial_fault fault_at_depth(unsigned depth)
+__attribute__((noinline)) static struct segue_fault fault_at_depth(unsigned depth)
 {
     if (depth)
         return fault_at_depth(depth - 1);
     *(volatile char *)closed = 1;
-    return (struct segue_trial_fault){.signal = 0};
+    return (struct segue_fault){.signal = 0};
 }
 
 static void blocks_nest_and_the_innermost_ends(void **state)
@@ -261,7 +264,7 @@ static enum segue_verdict policy_with_a_block(void *context, const struct segue_
 static void installed_handler_steps_regions_and_catches_the_rest(void **state)
 {
     (void)state;
-    struct segue_trial_fault fault;
+    struct segue_fault fault;
     signal(SIGSEGV, SIG_DFL);
     assert_int_equal(segue_install(NULL), SEGUE_OK);
     assert_int_equal(segue_mapping_create(NULL, PAGE, &mapping), SEGUE_OK);

@@ -155,7 +155,7 @@ static void prepare(uint32_t flags)
     const struct segue_context_options options = {.flags = flags};
     segue_context_destroy(&child);
     segue_context_destroy(&grandchild);
-    segue_context_create(&parent);
+    parent = (struct segue_context){.flags = 0};
     assert_int_equal(segue_context_init(&child, NULL, stacks[0], STACK_SIZE, child_function, NULL, 0, &options), 0);
     assert_int_equal(
         segue_context_init(&grandchild, NULL, stacks[1], STACK_SIZE, grandchild_function, NULL, 0, &options), 0);

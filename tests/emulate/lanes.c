@@ -210,14 +210,14 @@ static void lanes_before_one_that_is_refused_are_done(void **state)
     struct segue_insn insn;
     struct segue_plan plan;
     static _Alignas(64) uint8_t area[8192];
-    struct segue_thread_context context;
-    size_t size = segue_capture_size();
+    struct segue_mutator context;
+    size_t size = segue_xstate_size(0);
     assert_true(size && size <= sizeof area);
     __asm__ volatile("kxnorw %%k1, %%k1, %%k1\n\tvmovdqu32 (%0), %%zmm2\n\tvmovdqu32 (%1), %%zmm1"
                      :
                      : "r"(indices), "r"(stored)
                      : "xmm1", "xmm2");
-    assert_int_equal(segue_context_capture(&context, area, sizeof area), SEGUE_OK);
+    assert_int_equal(segue_mutator_capture(&context, area, sizeof area), SEGUE_OK);
     struct segue_window windows[PAGES];
     for (unsigned i = 0; i < PAGES; i++) {
         struct segue_region region;
@@ -286,14 +286,14 @@ static void masked_store_asks_its_device_first(void **state)
     static _Alignas(64) uint8_t area[8192];
     static _Alignas(PAGE) char memory[PAGE];
     static const uint32_t mask[8] = {0x80000000, 0, 0x80000000, 0, 0x80000000, 0x80000000, 0, 0};
-    struct segue_thread_context context;
+    struct segue_mutator context;
     struct segue_insn insn;
     struct segue_plan plan;
     begin(SEGUE_WINDOW_CALLBACK);
-    size_t size = segue_capture_size();
+    size_t size = segue_xstate_size(0);
     assert_true(size && size <= sizeof area);
     __asm__ volatile("vmovdqu (%0), %%ymm2\n\tvmovdqu (%1), %%ymm1" : : "r"(mask), "r"(indices) : "xmm1", "xmm2");
-    assert_int_equal(segue_context_capture(&context, area, sizeof area), SEGUE_OK);
+    assert_int_equal(segue_mutator_capture(&context, area, sizeof area), SEGUE_OK);
     /* vpmaskmovd %ymm1, %ymm2, (%rdi): four elements on the first page, four in the device behind it. */
     static const uint8_t bytes[] = {0xc4, 0xe2, 0x6d, 0x8e, 0x0f};
     assert_int_equal(segue_decode(SEGUE_MODE_64, bytes, sizeof bytes, &insn), SEGUE_OK);

@@ -85,11 +85,11 @@ static void selectors_of_a_frame_are_the_threads(void **state)
 static void selectors_of_a_captured_context_are_the_threads(void **state)
 {
     (void)state;
-    struct segue_thread_context context;
+    struct segue_mutator context;
     memset(&context, 0xa5, sizeof context);
     set_data_segments(0x2b);
     read_present();
-    assert_int_equal(segue_context_capture(&context, NULL, 0), SEGUE_OK);
+    assert_int_equal(segue_mutator_capture(&context, NULL, 0), SEGUE_OK);
     assert_memory_equal(context.regs.selectors, present, sizeof present);
     set_data_segments(0);
 }
@@ -104,10 +104,10 @@ static int measure(void *closure, const void *base, const void *limit)
 static void scan_takes_no_selectors_for_references(void **state)
 {
     (void)state;
-    struct segue_thread_context context;
+    struct segue_mutator context;
     size_t size = 0;
-    assert_int_equal(segue_context_capture(&context, NULL, 0), SEGUE_OK);
-    assert_int_equal(segue_context_scan(&context, measure, &size), 1);
+    assert_int_equal(segue_mutator_capture(&context, NULL, 0), SEGUE_OK);
+    assert_int_equal(segue_mutator_scan(&context, measure, &size), 1);
     assert_int_equal(size, SEGUE_REGISTER_COUNT * sizeof(uint64_t));
 }
 

@@ -88,10 +88,20 @@ static uint64_t faults(void)
     return counters.faults;
 }
 
+/* How many patches there are, and the last of them. */
+static struct segue_patch last_patch;
+
+static enum segue_status count_patch(void *count, const struct segue_patch *patch)
+{
+    ++*(size_t *)count;
+    last_patch = *patch;
+    return SEGUE_OK;
+}
+
 static size_t records(void)
 {
     size_t count = 0;
-    segue_segment_records(NULL, 0, &count);
+    MUST(segue_patches_list(0, SIZE_MAX, count_patch, &count) == SEGUE_OK);
     return count;
 }
 
@@ -150,7 +160,7 @@ static int child_blocked_eager(void)
 {
     begin(0);
     load();
-    MUST(segue_patch_module((void *)(uintptr_t)open_database, NULL) == SEGUE_OK);
+    MUST(segue_segment_rewrite_module((void *)(uintptr_t)open_database, NULL) == SEGUE_OK);
     return use_in_thread_that_blocks();
 }
 
@@ -183,7 +193,7 @@ static int child_stolen_eager(void)
 {
     begin(0);
     load();
-    MUST(segue_patch_module((void *)(uintptr_t)open_database, NULL) == SEGUE_OK);
+    MUST(segue_segment_rewrite_module((void *)(uintptr_t)open_database, NULL) == SEGUE_OK);
     signal(SIGSEGV, on_stolen);
     use();
     return 0;
@@ -240,21 +250,18 @@ static uint64_t checksum_of_code(void)
 
 static int child_eager_and_undo(void)
 {
-    struct segue_patch_counts counts;
+    struct segue_rewrite_counts counts;
     size_t undone;
     begin(0);
     load();
     uint64_t before = checksum_of_code(), faults_before = faults();
-    MUST(segue_patch_module((void *)(uintptr_t)open_database, &counts) == SEGUE_OK);
+    MUST(segue_segment_rewrite_module((void *)(uintptr_t)open_database, &counts) == SEGUE_OK);
     MUST(counts.rewritten == sites_in_file() && counts.failed == 0);
     MUST(checksum_of_code() != before);
     use();
     MUST(faults() == faults_before);
-    struct segue_segment_record record;
-    size_t count;
-    segue_segment_records(&record, 1, &count);
-    MUST(count == counts.rewritten && record.count == 0 && strcmp(record.object, getenv(COPY)) == 0);
-    MUST(segue_segment_undo_module((void *)(uintptr_t)open_database, &undone) == SEGUE_OK);
+    MUST(records() == counts.rewritten && last_patch.faults == 0 && strcmp(last_patch.object, getenv(COPY)) == 0);
+    MUST(segue_patches_undo_module((void *)(uintptr_t)open_database, &undone) == SEGUE_OK);
     MUST(undone == counts.rewritten && checksum_of_code() == before);
     /* And at the fault again. */
     use();
@@ -337,9 +344,9 @@ static int count_guards(struct dl_phdr_info *info, size_t size, void *count)
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         const uint8_t *bytes = (const uint8_t *)info->dlpi_addr + segment->p_vaddr;
-        struct segue_code code = {bytes, segment->p_filesz, (uint64_t)(uintptr_t)bytes, NULL, 0};
+        struct segue_segment_code code = {bytes, segment->p_filesz, (uint64_t)(uintptr_t)bytes, NULL, 0};
         if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X))
-            segue_scan(&code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, count_site, count);
+            segue_segment_scan(&code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, count_site, count);
     }
     return 1;
 }
@@ -371,8 +378,9 @@ static int child_mappings(void)
     begin(0);
     load();
     unsigned before = count_mappings();
-    struct segue_patch_counts counts;
-    MUST(segue_patch_module((void *)(uintptr_t)open_database, &counts) == SEGUE_OK && counts.rewritten > 1000);
+    struct segue_rewrite_counts counts;
+    MUST(segue_segment_rewrite_module((void *)(uintptr_t)open_database, &counts) == SEGUE_OK &&
+         counts.rewritten > 1000);
     MUST(before > 0 && count_mappings() == before);
     return 0;
 }

@@ -178,7 +178,7 @@ static void stop(void)
 
 static void end(void)
 {
-    assert_int_equal(segue_segment_undo(0, SIZE_MAX, NULL), SEGUE_OK);
+    assert_int_equal(segue_patches_undo(0, SIZE_MAX, NULL), SEGUE_OK);
     stop();
 }
 
@@ -191,10 +191,30 @@ static uint64_t faults(void)
 
 /* --- The library's handler: gs: becomes fs:. --- */
 
+/* How many patches there are, and one of them. */
+struct listed {
+    size_t count;
+    struct segue_patch last;
+};
+
+static enum segue_status list_patch(void *context, const struct segue_patch *patch)
+{
+    struct listed *listed = context;
+    assert_true(listed->count == 0 || patch->address > listed->last.address);
+    listed->count++;
+    listed->last = *patch;
+    return SEGUE_OK;
+}
+
+static struct listed list_patches(void)
+{
+    struct listed listed = {0};
+    assert_int_equal(segue_patches_list(0, SIZE_MAX, list_patch, &listed), SEGUE_OK);
+    return listed;
+}
+
 static void site_is_rewritten_at_its_first_fault_and_never_faults_again(void **state)
 {
-    struct segue_segment_record record;
-    size_t count;
     char *code = CODE("\x65\x48\x8b\x04\x25\x10\0\0\0\xc3");
     (void)state;
     begin(gs_to_fs, 0);
@@ -205,13 +225,18 @@ static void site_is_rewritten_at_its_first_fault_and_never_faults_again(void **s
     for (int i = 0; i < 1000; i++)
         call(code, 0);
     assert_int_equal(faults(), before + 1);
-    assert_int_equal(segue_segment_records(&record, 1, &count), SEGUE_OK);
-    assert_int_equal(count, 1);
-    assert_int_equal(record.address, (uint64_t)code);
-    assert_int_equal(record.old_byte, 0x65);
-    assert_int_equal(record.new_byte, 0x64);
-    assert_int_equal(record.count, 1);
-    assert_true(record.time != 0 && !record.undone);
+    struct listed listed = list_patches();
+    assert_int_equal(listed.count, 1);
+    assert_int_equal(listed.last.address, (uint64_t)code);
+    assert_int_equal(listed.last.changed, (uint64_t)code);
+    assert_int_equal(listed.last.kind, SEGUE_PATCH_SEGMENT);
+    assert_int_equal(listed.last.length, 1);
+    assert_int_equal(listed.last.old_bytes[0], 0x65);
+    assert_int_equal(listed.last.new_bytes[0], 0x64);
+    assert_int_equal(listed.last.faults, 1);
+    assert_true(listed.last.time != 0 && !listed.last.undone);
+    assert_int_equal(segue_patches_list((uint64_t)code + 1, PAGE, list_patch, NULL), SEGUE_OK);
+    assert_int_equal(segue_patches_list(0, SIZE_MAX, NULL, NULL), SEGUE_INVALID);
     end();
     assert_int_equal((uint8_t)code[0], 0x65);
     munmap(code, 2 * PAGE);
@@ -253,7 +278,7 @@ static void encoder_shortening_does_not_happen(void **state)
         assert_int_equal(call(code, 0), fs_base());
         for (size_t at = 0; at < codes[i].size; at++)
             assert_int_equal((uint8_t)code[at], at == codes[i].index ? 0x64 : (uint8_t)codes[i].bytes[at]);
-        assert_int_equal(segue_segment_undo((uint64_t)code, PAGE, NULL), SEGUE_OK);
+        assert_int_equal(segue_patches_undo((uint64_t)code, PAGE, NULL), SEGUE_OK);
         munmap(code, 2 * PAGE);
     }
     stop();
@@ -278,7 +303,7 @@ static void prefixes_66_66_66_64_and_others_are_rewritten_where_they_stand(void 
         assert_int_equal(call(code, 0), fs_base());
         for (size_t at = 0; at < codes[i].size; at++)
             assert_int_equal((uint8_t)code[at], at == codes[i].index ? 0x64 : (uint8_t)codes[i].bytes[at]);
-        segue_segment_undo((uint64_t)code, PAGE, NULL);
+        segue_patches_undo((uint64_t)code, PAGE, NULL);
         munmap(code, 2 * PAGE);
     }
     stop();
@@ -408,27 +433,28 @@ static void code_that_cannot_be_written_is_emulated(void **state)
 
 static void undone_site_faults_and_is_rewritten_again(void **state)
 {
-    struct segue_segment_record record;
+    struct listed listed;
     size_t count;
     char *code = CODE("\x65\x48\x8b\x04\x25\x10\0\0\0\xc3");
     (void)state;
     begin(gs_to_fs, 0);
     for (unsigned i = 1; i <= 3; i++) {
         assert_int_equal(call(code, 0), fs_base());
-        assert_int_equal(segue_segment_records(&record, 1, &count), SEGUE_OK);
-        assert_int_equal(record.count, i);
-        assert_false(record.undone);
-        assert_int_equal(segue_segment_undo((uint64_t)code, 1, &count), SEGUE_OK);
+        listed = list_patches();
+        assert_int_equal(listed.last.faults, i);
+        assert_false(listed.last.undone);
+        assert_int_equal(segue_patches_undo((uint64_t)code, 1, &count), SEGUE_OK);
         assert_int_equal(count, 1);
         assert_int_equal((uint8_t)code[0], 0x65);
-        segue_segment_records(&record, 1, &count);
-        assert_true(record.undone);
+        listed = list_patches();
+        assert_int_equal(listed.count, 1);
+        assert_true(listed.last.undone);
     }
     /* Another's byte is left alone. */
     call(code, 0);
     mprotect(code, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
     code[0] = (char)0x90;
-    assert_int_equal(segue_segment_undo(0, SIZE_MAX, &count), SEGUE_OK);
+    assert_int_equal(segue_patches_undo(0, SIZE_MAX, &count), SEGUE_OK);
     assert_int_equal(count, 0);
     assert_int_equal((uint8_t)code[0], 0x90);
     stop();
@@ -439,26 +465,26 @@ static void undone_site_faults_and_is_rewritten_again(void **state)
 static void range_is_rewritten_before_it_can_fault(void **state)
 {
     static const char bytes[] = "\x65\x48\x8b\x04\x25\x10\0\0\0\xc3";
-    struct segue_patch_counts counts;
+    struct segue_rewrite_counts counts;
     struct segue_mapping mapping;
     (void)state;
     begin(gs_to_fs, 0);
     assert_int_equal(segue_mapping_create(NULL, PAGE, &mapping), SEGUE_OK);
     memcpy(mapping.alias, bytes, sizeof bytes - 1);
     mprotect(mapping.memory, PAGE, PROT_READ | PROT_EXEC);
-    struct segue_code code = {mapping.memory, sizeof bytes - 1, (uint64_t)mapping.memory, NULL, 0};
+    struct segue_segment_code code = {mapping.memory, sizeof bytes - 1, (uint64_t)mapping.memory, NULL, 0};
     uint64_t before = faults();
-    assert_int_equal(segue_patch_range(&code, mapping.alias, &counts), SEGUE_OK);
+    assert_int_equal(segue_segment_rewrite(&code, mapping.alias, &counts), SEGUE_OK);
     assert_int_equal(counts.rewritten, 1);
     assert_int_equal(call(mapping.memory, 0), fs_base());
     assert_int_equal(faults(), before);
     /* Memory that will hold other code. */
-    assert_int_equal(segue_segment_forget((uint64_t)mapping.memory, PAGE), SEGUE_OK);
+    assert_int_equal(segue_patches_forget((uint64_t)mapping.memory, PAGE), SEGUE_OK);
     size_t undone;
-    assert_int_equal(segue_segment_undo(0, SIZE_MAX, &undone), SEGUE_OK);
+    assert_int_equal(segue_patches_undo(0, SIZE_MAX, &undone), SEGUE_OK);
     assert_int_equal(undone, 0);
     stop();
-    assert_int_equal(segue_patch_range(&code, NULL, NULL), SEGUE_NOT_FOUND);
+    assert_int_equal(segue_segment_rewrite(&code, NULL, NULL), SEGUE_NOT_FOUND);
     segue_mapping_destroy(&mapping);
 }
 
@@ -500,7 +526,6 @@ static void fresh_sites_are_each_rewritten_once_under_two_threads(void **state)
     static const char bytes[SLOT] = "\x65\x48\x8b\x04\x25\x10\0\0\0\xc3";
     pthread_t threads[2];
     uint64_t right[2];
-    size_t count;
     (void)state;
     jit.sites = sites_in_torture();
     jit.memory = mmap(NULL, jit.sites * SLOT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -517,8 +542,7 @@ static void fresh_sites_are_each_rewritten_once_under_two_threads(void **state)
     }
     uint64_t seen = faults() - before;
     assert_true(seen >= jit.sites && seen <= 2 * jit.sites);
-    assert_int_equal(segue_segment_records(NULL, 0, &count), SEGUE_TOO_SMALL);
-    assert_int_equal(count, jit.sites);
+    assert_int_equal(list_patches().count, jit.sites);
     for (size_t i = 0; i < jit.sites; i++)
         assert_int_equal((uint8_t)jit.memory[SLOT * i], 0x64);
     printf("%zu sites, %llu faults\n", jit.sites, (unsigned long long)seen);
@@ -532,7 +556,7 @@ static bool undoing;
 static void *undo_all_the_time(void *unused)
 {
     while (__atomic_load_n(&undoing, __ATOMIC_RELAXED))
-        segue_segment_undo(0, SIZE_MAX, NULL);
+        segue_patches_undo(0, SIZE_MAX, NULL);
     return unused;
 }
 
@@ -672,7 +696,7 @@ static void guest_without_fs_is_served_and_its_genuine_fault_is_its_own(void **s
     struct segue_guest guest = {0};
     (void)state;
     begin(fs_to_gs, 0);
-    assert_int_equal(segue_guest_new(&guest, 0), SEGUE_OK);
+    assert_int_equal(segue_guest_new(&guest, NULL), SEGUE_OK);
     uint64_t before = faults();
     assert_int_equal(run_guest(code, 8, (uint64_t)(uintptr_t)words, &guest), 77);
     assert_int_equal(guest.trap_num, SEGUE_GUEST_CALLED);

@@ -23,7 +23,7 @@ static uint64_t address_of(const uint8_t *at)
 static bool find(const uint8_t *start, const uint8_t *end, uint64_t site, struct padding *padding)
 {
     struct segue_extent function = {address_of(start), address_of(end)};
-    struct segue_code code = {start, (size_t)(end - start), address_of(start), &function, 1};
+    struct segue_segment_code code = {start, (size_t)(end - start), address_of(start), &function, 1};
     return padding_find(&code, site, padding);
 }
 
@@ -64,8 +64,8 @@ static void a_site_outside_of_every_function_has_none(void **state)
 {
     struct padding padding;
     struct segue_extent function = {address_of(behind_return_padding), address_of(behind_return_end)};
-    struct segue_code code = {behind_return, (size_t)(behind_return_end - behind_return), address_of(behind_return),
-                              &function, 1};
+    struct segue_segment_code code = {behind_return, (size_t)(behind_return_end - behind_return),
+                                      address_of(behind_return), &function, 1};
     (void)state;
     assert_false(padding_find(&code, address_of(behind_return_site), &padding));
     code.function_count = 0;
@@ -290,7 +290,7 @@ static bool find_in_gap(const uint8_t *bytes, uint64_t first_end, uint64_t secon
 {
     uint64_t start = address_of(gap);
     struct segue_extent functions[] = {{start, first_end}, {second, address_of(gap_end)}};
-    struct segue_code code = {bytes, (size_t)(gap_end - gap), start, functions, 2};
+    struct segue_segment_code code = {bytes, (size_t)(gap_end - gap), start, functions, 2};
     return padding_find(&code, start, padding);
 }
 
@@ -348,7 +348,7 @@ static void what_was_taken_is_not_found_again(void **state)
 /* --- The C library's. --- */
 
 struct sites {
-    struct segue_code code;
+    struct segue_segment_code code;
     unsigned with, without;
 };
 
@@ -376,7 +376,7 @@ static int take_libc(struct dl_phdr_info *info, size_t size, void *context)
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         uint64_t start = info->dlpi_addr + segment->p_vaddr;
         if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X))
-            sites->code = (struct segue_code){(const uint8_t *)start, segment->p_filesz, start, functions, 0};
+            sites->code = (struct segue_segment_code){(const uint8_t *)start, segment->p_filesz, start, functions, 0};
         if (segment->p_type == PT_LOAD)
             all = (struct segue_extent){start < all.start ? start : all.start, start + segment->p_memsz};
     }
@@ -394,7 +394,7 @@ static void most_of_the_C_library_s_system_calls_have_some(void **state)
     (void)state;
     dl_iterate_phdr(take_libc, &sites);
     assert_in_range(sites.code.function_count, 1000, 20000);
-    segue_scan(&sites.code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, count_site, &sites);
+    segue_segment_scan(&sites.code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, count_site, &sites);
     print_message("%u of %u sites have padding\n", sites.with, sites.with + sites.without);
     assert_true(sites.with > 4 * sites.without);
 }

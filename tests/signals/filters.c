@@ -30,7 +30,8 @@
     while (0)
 
 static struct segue_mapping closed;
-static volatile int asked, thread_told;
+static volatile int asked;
+static volatile segue_thread_id thread_told;
 
 static enum segue_verdict step(void *context, const struct segue_event *event)
 {
@@ -131,7 +132,7 @@ static int strict_thread(void)
     alarm(20);
     while (!__atomic_load_n(&ended, __ATOMIC_ACQUIRE))
         sched_yield();
-    NEED(thread_told == number && asked == 8);
+    NEED(thread_told == (segue_thread_id)number && asked == 8);
     return 0;
 }
 

@@ -392,7 +392,8 @@ static int remove_in_a_raw_fork(void)
 
 /* ---- suspension with a full queue ----------------------------------------------------------------------------- */
 
-static volatile int spinner, rounds, blocks, unblocks;
+static volatile int rounds, blocks, unblocks;
+static volatile segue_thread_id spinner;
 
 static void *spin(void *unused)
 {
@@ -401,7 +402,7 @@ static void *spin(void *unused)
     sigaddset(&set, SIGXCPU);
     if (blocks)
         pthread_sigmask(SIG_BLOCK, &set, NULL);
-    spinner = gettid();
+    spinner = segue_thread_self();
     while (!go) {
         if (unblocks) {
             pthread_sigmask(SIG_UNBLOCK, &set, NULL);

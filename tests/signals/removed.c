@@ -18,7 +18,7 @@ static struct segue_counters before, after;
 /* What the policy of `first` waits for at its first question and at its second, and whether it is at them. */
 static volatile int is_at_question[2], may_answer[2];
 static volatile unsigned questions;
-static volatile int thread_in_fault;
+static volatile segue_thread_id thread_in_fault;
 static volatile int is_removed;
 
 static void await(volatile int *flag)

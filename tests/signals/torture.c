@@ -142,7 +142,7 @@ struct slot {
     pthread_t thread;
     char *stack;
     /* The kernel's number of the thread that is there; 0 when there is none. */
-    int number;
+    segue_thread_id number;
     bool ended;
     /* What its cell holds. */
     struct cell expected;
@@ -217,11 +217,11 @@ static bool is_in_stack(const struct slot *slot, uint64_t address)
 /* The application's stack pointer and instruction, wherever in the library the thread was stopped. */
 static void check_context(const struct segue_suspension *suspension, const struct slot *slot)
 {
-    const struct segue_thread_context *context = &suspension->context;
+    const struct segue_mutator *context = &suspension->context;
     uint64_t rip = context->regs.rip;
     if (__atomic_load_n(&slot->number, __ATOMIC_ACQUIRE) != suspension->thread)
         return;
-    if (!is_in_stack(slot, segue_context_sp(context)))
+    if (!is_in_stack(slot, segue_mutator_sp(context)))
         fail("slot %td: stack pointer %lx at %lx is not the thread's\n", slot - slots, context->regs.rsp, rip);
     if (!context->in_fault)
         return;
@@ -236,10 +236,10 @@ static void suspend_some(struct segue_suspension *list, size_t length, uint64_t 
 {
     struct slot *of[LIST_MOST];
     size_t used = 0;
-    int self = gettid();
+    segue_thread_id self = segue_thread_self();
     for (size_t i = 0; i < length && i < thread_goal; i++) {
         struct slot *slot = &slots[(first + i) % thread_goal];
-        int number = __atomic_load_n(&slot->number, __ATOMIC_ACQUIRE);
+        segue_thread_id number = __atomic_load_n(&slot->number, __ATOMIC_ACQUIRE);
         if (number == 0 || number == self)
             continue;
         of[used] = slot;
@@ -337,7 +337,7 @@ static void *live(void *argument)
     uint64_t done = 0;
     free(argument);
     bool attached = random_below(&random, 2) && segue_thread_attach() == SEGUE_OK;
-    __atomic_store_n(&life.slot->number, gettid(), __ATOMIC_RELEASE);
+    __atomic_store_n(&life.slot->number, segue_thread_self(), __ATOMIC_RELEASE);
     while (done < life.faults) {
         uint32_t choice = random_below(&random, 20000);
         in_policy.suspends = choice == 0;

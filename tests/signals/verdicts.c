@@ -63,7 +63,7 @@ static int end(void)
 
 struct mutator {
     pthread_t thread;
-    int number;
+    segue_thread_id number;
     uint64_t loads, wanted, stale;
     /* The collector has found a word in its register since it was last asked. */
     uint64_t rescued;
@@ -116,7 +116,7 @@ static void *mutate(void *argument)
 {
     struct mutator *mutator = argument;
     uint64_t *words = (uint64_t *)one.memory + (mutator - mutators) * 512;
-    __atomic_store_n(&mutator->number, gettid(), __ATOMIC_RELEASE);
+    __atomic_store_n(&mutator->number, segue_thread_self(), __ATOMIC_RELEASE);
     for (uint64_t i = 0; i < mutator->wanted; i++) {
         uint64_t now, loaded;
         __atomic_store_n(&mutator->rescued, 0, __ATOMIC_SEQ_CST);
@@ -211,7 +211,8 @@ static void collector_that_flips_under_its_lock_finds_no_stale_word(void **state
 
 /* ---- asked again ---------------------------------------------------------------------------------------------- */
 
-static int waiting, number_of_thread;
+static int waiting;
+static segue_thread_id number_of_thread;
 static uint32_t questions_seen;
 
 static enum segue_verdict wait_to_be_suspended(void *context, const struct segue_event *event)

@@ -413,11 +413,11 @@ static void child_on_its_way_out_of_a_pad_is_shown_where_it_goes_on(void **state
     assert_false(pad_exit_holds((uint64_t)(uintptr_t)pad_rcx_exits - 1, 0, &target));
     /* What a collector is told. */
     ucontext_t frame;
-    struct segue_thread_context context;
+    struct segue_mutator context;
     getcontext(&frame);
     frame.uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)pad_rcx_exits[5] + PAD_EXIT_JUMP;
     frame.uc_mcontext.gregs[REG_RCX] = 0x5678;
-    segue_context_of_frame(&frame, &context);
+    segue_mutator_from_frame(&frame, &context);
     assert_int_equal(context.regs.rip, 0x5678);
 }
 

@@ -56,13 +56,13 @@ static void begin_with(uint64_t features)
         assert_int_equal(segue_guest_sigaction(fault_signals[i], &action, NULL), 0);
     assert_int_equal(segue_guest_sigaction(SIGURG, &action, NULL), 0);
     segue_guest_free(&guest);
-    enum segue_status chosen = segue_guest_choose(method);
-    if (chosen == SEGUE_UNSUPPORTED && method == SEGUE_GUEST_INSTRUCTIONS) {
+    struct segue_guest_options options = {.features = features, .method = method};
+    enum segue_status made = segue_guest_new(&guest, &options);
+    if (made == SEGUE_UNSUPPORTED && method == SEGUE_GUEST_INSTRUCTIONS) {
         print_message("SKIP: the processor or the system has no FSGSBASE instructions\n");
         skip();
     }
-    assert_int_equal(chosen, SEGUE_OK);
-    assert_int_equal(segue_guest_new(&guest, features), SEGUE_OK);
+    assert_int_equal(made, SEGUE_OK);
     guest_entry = guest.entry;
     guest_area = guest.xstate.area;
     guest_area_size = guest.xstate.size;
@@ -795,7 +795,7 @@ static void running_guest_is_busy(void **state)
     struct itimerval once = {{0, 0}, {0, 2000}};
     begin();
     busy = 0;
-    assert_int_equal(segue_guest_new(&second, 0), SEGUE_OK);
+    assert_int_equal(segue_guest_new(&second, &(struct segue_guest_options){.method = method}), SEGUE_OK);
     assert_int_equal(segue_guest_sigaction(SIGALRM, &action, &before), 0);
     setitimer(ITIMER_REAL, &once, NULL);
     enter(guest_count);
@@ -812,13 +812,14 @@ static void misuse_gives_an_error(void **state)
     enum segue_status result = SEGUE_OK;
     pthread_t thread;
     begin();
-    assert_int_equal(segue_guest_new(NULL, 0), SEGUE_INVALID);
+    assert_int_equal(segue_guest_new(NULL, NULL), SEGUE_INVALID);
     assert_int_equal(segue_guest_enter(NULL), SEGUE_INVALID);
     assert_int_equal(segue_guest_enter(&empty), SEGUE_INVALID);
     assert_int_equal(segue_guest_free(&empty), SEGUE_INVALID);
     assert_int_equal(segue_guest_stop(&empty, SIGURG), SEGUE_INVALID);
     assert_int_equal(segue_guest_catch(NULL, NULL), SEGUE_INVALID);
-    assert_int_equal(segue_guest_choose((enum segue_guest_method)7), SEGUE_INVALID);
+    struct segue_guest_options unknown = {.method = (enum segue_guest_method)7};
+    assert_int_equal(segue_guest_new(&second, &unknown), SEGUE_INVALID);
     assert_int_equal(segue_guest_sigaction(0, NULL, NULL), -1);
     struct segue_guest copy = guest;
     assert_int_equal(segue_guest_enter(&copy), SEGUE_INVALID);
@@ -836,7 +837,7 @@ static void *run_own_guest(void *result)
     struct segue_guest own;
     unsigned right = 0;
     sigaltstack(&stack, NULL);
-    if (segue_guest_new(&own, 0) == SEGUE_OK) {
+    if (segue_guest_new(&own, &(struct segue_guest_options){.method = method}) == SEGUE_OK) {
         words[2] = (uint64_t)(uintptr_t)result;
         for (unsigned i = 0; i < 5000; i++) {
             own.general = (struct segue_regs){.rsp = at(words + 1000), .rip = at(guest_load_gs), .rflags = FLAGS_SET};

@@ -61,6 +61,8 @@ static void disarm(void)
     free(before.ss_sp);
 }
 
+static enum segue_guest_method method;
+
 struct task {
     struct segue_guest guest;
     uint64_t fs[2], gs[2];
@@ -69,7 +71,7 @@ struct task {
 
 static void prepare(struct task *task)
 {
-    assert_int_equal(segue_guest_new(&task->guest, 0), SEGUE_OK);
+    assert_int_equal(segue_guest_new(&task->guest, &(struct segue_guest_options){.method = method}), SEGUE_OK);
     task->fs[0] = at(task) + 1;
     task->gs[0] = at(task) + 2;
 }
@@ -118,8 +120,6 @@ static void *run_guests(void *result)
     return NULL;
 }
 
-static enum segue_guest_method method;
-
 static int choose(enum segue_guest_method wanted)
 {
     method = wanted;
@@ -140,7 +140,11 @@ static int use_system_calls(void **state)
 
 static void begin(void)
 {
-    skip_if(segue_guest_choose(method) == SEGUE_UNSUPPORTED ? "there are no FSGSBASE instructions" : NULL);
+    struct segue_guest guest;
+    enum segue_status status = segue_guest_new(&guest, &(struct segue_guest_options){.method = method});
+    skip_if(status == SEGUE_UNSUPPORTED ? "there are no FSGSBASE instructions" : NULL);
+    assert_int_equal(status, SEGUE_OK);
+    segue_guest_free(&guest);
 }
 
 static void guests_of_a_thread_call_one_entry(void **state)

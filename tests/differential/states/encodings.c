@@ -486,7 +486,7 @@ static bool aim_instruction(const struct generator *generator, struct random *ra
     uint64_t next = oracle_slot_address(slot, instruction.length) + instruction.length;
     struct target target = {.instruction = &instruction, .test = test, .next = next};
     /* Zydis knows no memory operand of CLZERO. */
-    if (insn->memory_count && insn->memory[0].addressing == SEGUE_ADDRESSING_LINE)
+    if (insn->memory_count && insn->memory[0].addressing == SEGUE_ADDRESSING_CACHE_LINE)
         test->registers.general[SEGUE_RAX] = choose_place(generator, random, 64);
     else if (insn->memory_count == 0 || !aim(&target, operands, generator, random))
         return false;

@@ -43,7 +43,7 @@ struct notes {
     uint32_t mnemonic, accesses;
     struct segue_access access;
     enum segue_status can_step;
-    int thread;
+    segue_thread_id thread;
     enum segue_verdict verdict;
     /* Whether to open the page before answering. */
     bool open;

@@ -165,10 +165,10 @@ __attribute__((no_sanitize_address)) static int look(void *closure, const void *
     return 0;
 }
 
-static unsigned count_in(const struct segue_thread_context *context)
+static unsigned count_in(const struct segue_mutator *context)
 {
     struct search search = {0, 0};
-    assert(segue_context_scan(context, look, &search) == 0 && search.words >= 20);
+    assert(segue_mutator_scan(context, look, &search) == 0 && search.words >= 20);
     return search.found;
 }
 
@@ -180,13 +180,13 @@ static void expect_found(const struct place *place, unsigned found, const char *
 
 /* ---- the thread that faults ----------------------------------------------------------------------------------- */
 
-static struct segue_thread_context seen;
+static struct segue_mutator seen;
 static unsigned found_at_fault;
 
 static enum segue_verdict scan_in_policy(void *context, const struct segue_event *event)
 {
     (void)context;
-    if (segue_context_of_event(event, &seen) == SEGUE_OK)
+    if (segue_mutator_from_event(event, &seen) == SEGUE_OK)
         found_at_fault = count_in(&seen);
     return SEGUE_STEP;
 }
@@ -235,9 +235,9 @@ static void check_in_policy(const struct place *place)
     lone_fault(&image, area, components);
     expect_found(place, found_at_fault, "in a policy");
     assert_int_equal(seen.regs.rip, (uintptr_t)lone_fault_instruction);
-    assert_int_equal(segue_context_sp(&seen), seen.regs.rsp);
+    assert_int_equal(segue_mutator_sp(&seen), seen.regs.rsp);
     assert_true(seen.in_fault);
-    assert_int_equal(seen.kind, SEGUE_CONTEXT_FAULT);
+    assert_int_equal(seen.kind, SEGUE_MUTATOR_FAULT);
 }
 
 static void reference_is_found_in_the_thread_that_faults(void **state)
@@ -275,7 +275,7 @@ static void own_handler(int number, siginfo_t *info, void *ucontext)
     if (segue_fault_address(info, ucontext, &address_told) != SEGUE_OK ||
         segue_fault_access(info, ucontext, 0, &direction_told) != SEGUE_OK ||
         segue_fault_access(info, ucontext, SEGUE_FAULT_WRITE_IS_READ_WRITE, &direction_told_both) != SEGUE_OK ||
-        segue_fault_read(info, ucontext, &fault) != SEGUE_OK || segue_context_of_frame(ucontext, &seen) != SEGUE_OK)
+        segue_fault_read(info, ucontext, &fault) != SEGUE_OK || segue_mutator_from_frame(ucontext, &seen) != SEGUE_OK)
         _exit(3);
     found_at_fault = count_in(&seen);
     if (segue_context_plan(&seen, &fault, &window, 1, &plan) != SEGUE_OK ||
@@ -294,7 +294,7 @@ static void check_in_own_handler(const struct place *place)
     assert_int_equal(direction_told, SEGUE_READ);
     assert_false(seen.in_fault);
     if (sets_resume_flag)
-        assert_int_equal(seen.kind, SEGUE_CONTEXT_FAULT);
+        assert_int_equal(seen.kind, SEGUE_MUTATOR_FAULT);
 }
 
 static void embedder_with_its_own_handler_steps_and_scans(void **state)
@@ -327,8 +327,8 @@ static void faults_that_are_none_have_no_address(void **state)
     assert_int_equal(segue_fault_address(&info, NULL, &address), SEGUE_INVALID);
     assert_int_equal(segue_fault_address(&info, &ucontext, NULL), SEGUE_INVALID);
     assert_int_equal(segue_fault_access(&info, &ucontext, 2, &direction), SEGUE_INVALID);
-    assert_int_equal(segue_context_of_frame(NULL, &seen), SEGUE_INVALID);
-    assert_int_equal(segue_context_of_event(NULL, &seen), SEGUE_INVALID);
+    assert_int_equal(segue_mutator_from_frame(NULL, &seen), SEGUE_INVALID);
+    assert_int_equal(segue_mutator_from_event(NULL, &seen), SEGUE_INVALID);
     assert_false(segue_in_fault());
 }
 
@@ -356,13 +356,13 @@ static void check_suspended_in(const struct place *place, struct waiter *waiter,
     assert_int_equal(pthread_create(&thread, NULL, run_waiter, waiter), 0);
     while (!*ready)
         sched_yield();
-    suspension.thread = __atomic_load_n(&waiter->number, __ATOMIC_ACQUIRE);
+    suspension.thread = (segue_thread_id)__atomic_load_n(&waiter->number, __ATOMIC_ACQUIRE);
     assert_int_equal(segue_thread_suspend(&suspension, 10 * SECOND), SEGUE_OK);
     unsigned found = count_in(&suspension.context);
     struct segue_regs regs = suspension.context.regs;
     assert_int_equal(suspension.context.in_fault, inside);
-    assert_int_equal(suspension.context.kind, SEGUE_CONTEXT_THREAD);
-    assert_int_equal(segue_context_check(&suspension.context), SEGUE_OK);
+    assert_int_equal(suspension.context.kind, SEGUE_MUTATOR_THREAD);
+    assert_int_equal(segue_mutator_check(&suspension.context), SEGUE_OK);
     *go = 1;
     assert_int_equal(segue_thread_resume(&suspension), SEGUE_OK);
     pthread_join(thread, NULL);
@@ -433,7 +433,7 @@ static void reference_is_found_in_a_thread_suspended_in_a_fault(void **state)
 
 static void check_captured(const struct place *place)
 {
-    struct segue_thread_context context;
+    struct segue_mutator context;
     static _Alignas(64) unsigned char captured[AREA_MOST];
     bool is_argument =
         place->kind == GENERAL && (place->at == SEGUE_RDI || place->at == SEGUE_RSI || place->at == SEGUE_RDX);
@@ -445,7 +445,7 @@ static void check_captured(const struct place *place)
     memset(captured, 0xee, sizeof captured);
     lone_context = &context;
     lone_area = captured;
-    lone_area_size = segue_capture_size();
+    lone_area_size = segue_xstate_size(0);
     lone_capture(&image, area, components);
     expect_found(place, count_in(&context), "captured");
     assert_false(context.in_fault);
@@ -459,34 +459,45 @@ static void check_captured(const struct place *place)
 static void reference_is_found_by_a_capture(void **state)
 {
     (void)state;
-    assert_true(segue_capture_size() > 0 && segue_capture_size() <= AREA_MOST);
+    assert_true(segue_xstate_size(0) > 0 && segue_xstate_size(0) <= AREA_MOST);
     for_every_place(check_captured);
+}
+
+static void size_of_an_area_is_that_of_its_components(void **state)
+{
+    (void)state;
+    /* x87 and SSE: the legacy part and the header; a component that no processor has adds nothing. */
+    assert_int_equal(segue_xstate_size(3), 576);
+    assert_int_equal(segue_xstate_size(3 | (uint64_t)1 << 62), 576);
+    assert_true(segue_xstate_size(0) >= segue_xstate_size(3));
+    assert_int_equal(segue_xstate_size(UINT64_MAX), segue_xstate_size(0));
+    assert_int_equal(segue_xstate_size(0) % 64, 0);
 }
 
 static void captures_without_room_are_refused(void **state)
 {
     static _Alignas(64) unsigned char captured[AREA_MOST];
-    struct segue_thread_context context;
-    size_t size = segue_capture_size();
+    struct segue_mutator context;
+    size_t size = segue_xstate_size(0);
     (void)state;
-    assert_int_equal(segue_context_capture(NULL, NULL, 0), SEGUE_INVALID);
-    assert_int_equal(segue_context_capture(&context, captured + 8, size), SEGUE_INVALID);
-    assert_int_equal(segue_context_capture(&context, captured, size - 1), SEGUE_INVALID);
-    assert_int_equal(segue_context_capture(&context, captured, size), SEGUE_OK);
+    assert_int_equal(segue_mutator_capture(NULL, NULL, 0), SEGUE_INVALID);
+    assert_int_equal(segue_mutator_capture(&context, captured + 8, size), SEGUE_INVALID);
+    assert_int_equal(segue_mutator_capture(&context, captured, size - 1), SEGUE_INVALID);
+    assert_int_equal(segue_mutator_capture(&context, captured, size), SEGUE_OK);
     assert_int_equal(context.xstate.size, size);
-    assert_int_equal(context.kind, SEGUE_CONTEXT_CALLER);
-    assert_int_equal(segue_context_check(&context), SEGUE_OK);
-    assert_int_equal(segue_context_check(NULL), SEGUE_INVALID);
+    assert_int_equal(context.kind, SEGUE_MUTATOR_CALLER);
+    assert_int_equal(segue_mutator_check(&context), SEGUE_OK);
+    assert_int_equal(segue_mutator_check(NULL), SEGUE_INVALID);
     context.in_fault = true;
-    assert_int_equal(segue_context_check(&context), SEGUE_INVALID);
+    assert_int_equal(segue_mutator_check(&context), SEGUE_INVALID);
     context.in_fault = false;
     context.kind = 0;
-    assert_int_equal(segue_context_check(&context), SEGUE_INVALID);
+    assert_int_equal(segue_mutator_check(&context), SEGUE_INVALID);
     assert_in_range(context.regs.rsp, (uintptr_t)&context - PAGE, (uintptr_t)&context + PAGE);
 }
 
 static uint64_t hidden[6];
-static struct segue_thread_context held;
+static struct segue_mutator held;
 
 /* Six words are live across the call, in as many registers as a call keeps. */
 __attribute__((noinline)) static uint64_t hold_six(void)
@@ -495,7 +506,7 @@ __attribute__((noinline)) static uint64_t hold_six(void)
     uint64_t c = *(volatile uint64_t *)&hidden[2] ^ disguise, d = *(volatile uint64_t *)&hidden[3] ^ disguise;
     uint64_t e = *(volatile uint64_t *)&hidden[4] ^ disguise, f = *(volatile uint64_t *)&hidden[5] ^ disguise;
     __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f));
-    segue_context_capture(&held, NULL, 0);
+    segue_mutator_capture(&held, NULL, 0);
     __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f));
     return a ^ b ^ c ^ d ^ e ^ f;
 }
@@ -566,7 +577,7 @@ static void step_over(int number, siginfo_t *info, void *ucontext)
 extern const char relay_gate[];
 
 /* Once the application is in a handler of its own, what it had is in that handler's frame. */
-static bool is_on_stack(const struct segue_thread_context *context)
+static bool is_on_stack(const struct segue_mutator *context)
 {
     const uint64_t *word = (const uint64_t *)(uintptr_t)context->regs.rsp;
     for (size_t i = 0; i < getauxval(AT_MINSIGSTKSZ) / sizeof *word; i++)
@@ -579,12 +590,12 @@ static bool is_on_stack(const struct segue_thread_context *context)
  * processor would have it behind the instruction that was. */
 static void look_behind(const ucontext_t *frame)
 {
-    struct segue_thread_context context;
+    struct segue_mutator context;
     ucontext_t behind = *frame;
     greg_t *regs = behind.uc_mcontext.gregs;
     regs[REG_RSP] = *(const greg_t *)(uintptr_t)regs[REG_RSP];
     regs[REG_RIP] += SHORTCUT_JUMP - SHORTCUT_STACK;
-    segue_context_of_frame(&behind, &context);
+    segue_mutator_from_frame(&behind, &context);
     trace.jumps++;
     trace.wrong += context.regs.rsp != trace.rsp || context.in_fault ||
                    context.regs.rip != (uint64_t)(uintptr_t)lone_fault_instruction + LONE_FAULT_LENGTH;
@@ -592,12 +603,12 @@ static void look_behind(const ucontext_t *frame)
 
 static void on_trap(int number, siginfo_t *info, void *ucontext)
 {
-    struct segue_thread_context context;
+    struct segue_mutator context;
     (void)number;
     (void)info;
     uint64_t rip = (uint64_t)((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP];
     trace.traps++;
-    segue_context_of_frame(ucontext, &context);
+    segue_mutator_from_frame(ucontext, &context);
     bool is_before = context.regs.rip == (uint64_t)(uintptr_t)lone_fault_instruction;
     bool is_after = context.regs.rip == (uint64_t)(uintptr_t)lone_fault_instruction + LONE_FAULT_LENGTH;
     bool same = context.regs.rsp == trace.rsp && (is_before || is_after);
@@ -701,6 +712,7 @@ int main(void)
         cmocka_unit_test(reference_is_found_in_a_thread_suspended_on_its_alternate_stack),
         cmocka_unit_test(reference_is_found_in_a_thread_suspended_in_a_fault),
         cmocka_unit_test(reference_is_found_by_a_capture),
+        cmocka_unit_test(size_of_an_area_is_that_of_its_components),
         cmocka_unit_test(captures_without_room_are_refused),
         cmocka_unit_test(six_references_in_what_a_call_keeps_are_captured),
         cmocka_unit_test(setjmp_loses_the_reference_in_rbp),

@@ -36,7 +36,7 @@ void lone_capture(const struct image *image, const void *area, uint64_t componen
 void lone_setjmp(const struct image *image, const void *area, uint64_t components);
 extern uint64_t lone_jump_buffer[LONE_JUMP_BUFFER / 8];
 extern const char lone_fault_instruction[];
-extern struct segue_thread_context *lone_context;
+extern struct segue_mutator *lone_context;
 extern void *lone_area;
 extern size_t lone_area_size;
 

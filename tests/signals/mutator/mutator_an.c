@@ -43,21 +43,21 @@ static void no_fault_can_be_decoded(void)
 
 static void no_context_is_there(void)
 {
-    struct segue_thread_context context, untouched;
+    struct segue_mutator context, untouched;
     struct segue_plan plan;
     int frame = 0;
     memset(&context, 0x5a, sizeof context);
     untouched = context;
-    EXPECT(segue_context_of_frame(&frame, &context) == SEGUE_UNSUPPORTED);
-    EXPECT(segue_context_of_frame(NULL, &context) == SEGUE_INVALID);
-    EXPECT(segue_context_of_event((const struct segue_event *)(const void *)&frame, &context) == SEGUE_UNSUPPORTED);
-    EXPECT(segue_context_of_event(NULL, &context) == SEGUE_INVALID);
-    EXPECT(segue_capture_size() == 0);
-    EXPECT(segue_context_capture(&context, NULL, 0) == SEGUE_UNSUPPORTED);
-    EXPECT(segue_context_capture(NULL, NULL, 0) == SEGUE_INVALID);
+    EXPECT(segue_mutator_from_frame(&frame, &context) == SEGUE_UNSUPPORTED);
+    EXPECT(segue_mutator_from_frame(NULL, &context) == SEGUE_INVALID);
+    EXPECT(segue_mutator_from_event((const struct segue_event *)(const void *)&frame, &context) == SEGUE_UNSUPPORTED);
+    EXPECT(segue_mutator_from_event(NULL, &context) == SEGUE_INVALID);
+    EXPECT(segue_xstate_size(0) == 0);
+    EXPECT(segue_mutator_capture(&context, NULL, 0) == SEGUE_UNSUPPORTED);
+    EXPECT(segue_mutator_capture(NULL, NULL, 0) == SEGUE_INVALID);
     EXPECT(memcmp(&context, &untouched, sizeof context) == 0);
-    EXPECT(segue_context_sp(&context) == 0);
-    EXPECT(segue_context_scan(&context, count_words, NULL) == 0 && scanned == 0);
+    EXPECT(segue_mutator_sp(&context) == 0);
+    EXPECT(segue_mutator_scan(&context, count_words, NULL) == 0 && scanned == 0);
     EXPECT(segue_context_plan(&context, NULL, NULL, 0, &plan) == SEGUE_UNSUPPORTED && plan.refusal);
     EXPECT(segue_context_plan(&context, NULL, NULL, 0, NULL) == SEGUE_INVALID);
 }

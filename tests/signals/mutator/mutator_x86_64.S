@@ -108,7 +108,7 @@ lone_capture:
         movq    lone_context(%rip), %rdi
         movq    lone_area(%rip), %rsi
         movq    lone_area_size(%rip), %rdx
-        call    segue_context_capture
+        call    segue_mutator_capture
         UNLOAD
         .size   lone_capture, . - lone_capture
 

@@ -27,7 +27,7 @@ static bool stop;
 
 struct worker {
     pthread_t thread;
-    int number;
+    segue_thread_id number;
     uint64_t rounds;
     int pipe[2];
     sigset_t *block;
@@ -37,7 +37,7 @@ static void announce(struct worker *worker)
 {
     if (worker->block)
         pthread_sigmask(SIG_BLOCK, worker->block, NULL);
-    __atomic_store_n(&worker->number, gettid(), __ATOMIC_RELEASE);
+    __atomic_store_n(&worker->number, segue_thread_self(), __ATOMIC_RELEASE);
 }
 
 static bool goes_on(struct worker *worker)
@@ -155,7 +155,7 @@ static void many_are_suspended_at_once_and_stand_still(void **state)
         assert_int_equal(segue_threads_suspend(list, MANY, LONG), SEGUE_OK);
         for (size_t i = 0; i < MANY; i++) {
             assert_int_equal(list[i].status, SEGUE_OK);
-            assert_int_equal(segue_context_sp(&list[i].context), list[i].context.regs.rsp);
+            assert_int_equal(segue_mutator_sp(&list[i].context), list[i].context.regs.rsp);
             before[i] = rounds_of(&workers[i]);
         }
         uint64_t added = *(volatile uint64_t *)closed.alias;
@@ -404,14 +404,14 @@ static void parent_of_a_vfork_times_out(void **state)
 
 struct duel {
     pthread_t thread;
-    int number, rival;
+    segue_thread_id number, rival;
     unsigned suspended, wrong;
 };
 
 static void *suspend_rival(void *argument)
 {
     struct duel *duel = argument;
-    __atomic_store_n(&duel->number, gettid(), __ATOMIC_RELEASE);
+    __atomic_store_n(&duel->number, segue_thread_self(), __ATOMIC_RELEASE);
     while (!__atomic_load_n(&duel->rival, __ATOMIC_ACQUIRE))
         sched_yield();
     for (unsigned i = 0; i < 1000; i++) {
@@ -518,7 +518,7 @@ static void what_cannot_be_is_refused(void **state)
     struct segue_suspend_options wrong = {.flags = 2}, fault = {.signal = SIGSEGV}, none = {.signal = 65};
     struct worker worker = {.rounds = 0};
     (void)state;
-    list[0].thread = gettid();
+    list[0].thread = segue_thread_self();
     assert_int_equal(segue_thread_suspend(&list[0], LONG), SEGUE_NOT_FOUND);
     assert_int_equal(segue_suspend_uninstall(), SEGUE_NOT_FOUND);
     assert_int_equal(segue_suspend_install(&wrong), SEGUE_INVALID);

@@ -76,7 +76,7 @@ void elf_visit_members(struct elf_source *source, elf_object_visit *visit, void 
 
 /* Code as it is scanned. */
 struct elf_code_section {
-    struct segue_code code;
+    struct segue_segment_code code;
     /* Where in the file its first byte stands. */
     uint64_t file_offset;
     /* Of its first byte, as its header has it: in a relocatable object not what `code` says. */

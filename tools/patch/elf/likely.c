@@ -66,7 +66,7 @@ static bool loads_offset(const uint8_t *bytes, unsigned reg)
 }
 
 /* Whether instructions follow each other from `from` to `at`. */
-static bool leads_to(const struct segue_code *code, size_t from, size_t at)
+static bool leads_to(const struct segue_segment_code *code, size_t from, size_t at)
 {
     struct segue_insn insn;
     while (from < at && segue_decode(SEGUE_MODE_64, code->bytes + from, code->size - from, &insn) == SEGUE_OK)
@@ -74,7 +74,7 @@ static bool leads_to(const struct segue_code *code, size_t from, size_t at)
     return from == at;
 }
 
-static bool was_loaded(const struct segue_code *code, size_t at, unsigned reg)
+static bool was_loaded(const struct segue_segment_code *code, size_t at, unsigned reg)
 {
     size_t first = at > LOOK_BACK ? at - LOOK_BACK : 0;
     unsigned loads = 0;
@@ -89,7 +89,7 @@ static bool was_loaded(const struct segue_code *code, size_t at, unsigned reg)
     return false;
 }
 
-bool site_is_likely(const struct segue_code *code, size_t at, const struct segue_site *site)
+bool site_is_likely(const struct segue_segment_code *code, size_t at, const struct segue_site *site)
 {
     uint8_t rex;
     size_t modrm;

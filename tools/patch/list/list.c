@@ -172,7 +172,7 @@ static enum segue_status take_code(void *context, const struct elf_code_section 
     struct making *making = context;
     making->section = section;
     making->scanned = 0;
-    enum segue_status status = segue_scan(&section->code, making->list->rewrite, take_site, making);
+    enum segue_status status = segue_segment_scan(&section->code, making->list->rewrite, take_site, making);
     progress_advance(section->code.size - making->scanned);
     return status;
 }

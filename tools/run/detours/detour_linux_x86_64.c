@@ -229,7 +229,7 @@ static void note_jump(uint64_t address)
 }
 
 struct padding_search {
-    const struct segue_code *code;
+    const struct segue_segment_code *code;
     uint64_t site;
     struct padding padding;
     bool found;
@@ -246,7 +246,7 @@ static void find_padding(void *context)
 }
 
 /* With the lock held. The number is used up only when the padding is. */
-static bool make(struct site *site, uint32_t call_number, const struct segue_code *code)
+static bool make(struct site *site, uint32_t call_number, const struct segue_segment_code *code)
 {
     struct padding_search search = {.code = code, .site = site->address};
     unsigned number = detour_count;
@@ -279,7 +279,7 @@ static bool is_plain_call(uint64_t address)
 
 static void lead(struct site *site, uint64_t number)
 {
-    struct segue_code code;
+    struct segue_segment_code code;
     struct module_code kept;
     bool done = false;
     if (detour_count < DETOURS && is_plain_call(site->address) && module_take_code(site->address, &code, &kept)) {

@@ -40,7 +40,7 @@ struct run {
 };
 
 struct search {
-    const struct segue_code *code;
+    const struct segue_segment_code *code;
     uint64_t site, first, last;
     bool met_site;
     struct run runs[RUNS];
@@ -86,7 +86,7 @@ static void find_operand(const uint8_t *bytes, unsigned length, const struct out
 }
 
 /* False for what is no instruction, or does not end before `end`. */
-static bool classify(const struct segue_code *code, uint64_t at, uint64_t end, struct step *step)
+static bool classify(const struct segue_segment_code *code, uint64_t at, uint64_t end, struct step *step)
 {
     const uint8_t *bytes = code->bytes + (at - code->address);
     struct segue_insn insn;
@@ -189,7 +189,7 @@ static void check_runs(struct search *search, uint64_t start, uint64_t end)
 
 /* Whether a JMP, CALL or Jcc with a long displacement, wherever in the code, leads to the address. Bytes that are in
  * the middle of an instruction count, too. */
-static bool is_entered(const struct segue_code *code, uint64_t address)
+static bool is_entered(const struct segue_segment_code *code, uint64_t address)
 {
     const uint8_t *bytes = code->bytes;
     uint32_t wanted = (uint32_t)(address - code->address - sizeof wanted), distance;
@@ -231,7 +231,7 @@ struct near {
 
 static bool find_near(const struct search *search, size_t number, struct near *near)
 {
-    const struct segue_code *code = search->code;
+    const struct segue_segment_code *code = search->code;
     const struct segue_extent *function = &code->functions[number];
     near->next = number + 1 < code->function_count ? function[1].start : UINT64_MAX;
     near->start = function->start;
@@ -240,7 +240,7 @@ static bool find_near(const struct search *search, size_t number, struct near *n
            near->end <= code->address + code->size;
 }
 
-bool padding_find(const struct segue_code *code, uint64_t site, struct padding *padding)
+bool padding_find(const struct segue_segment_code *code, uint64_t site, struct padding *padding)
 {
     struct search search = {
         .code = code,

@@ -27,6 +27,6 @@ struct padding {
  * the instruction pointer, of the functions that were looked at, leads into it.
  *
  * Async-signal-safe, thread-safe. */
-bool padding_find(const struct segue_code *code, uint64_t site, struct padding *padding);
+bool padding_find(const struct segue_segment_code *code, uint64_t site, struct padding *padding);
 
 #endif

@@ -17,7 +17,7 @@ struct module_code {
     struct segue_extent *functions;
     size_t size;
 };
-bool module_take_code(uint64_t address, struct segue_code *code, struct module_code *kept);
+bool module_take_code(uint64_t address, struct segue_segment_code *code, struct module_code *kept);
 void module_give_code(const struct module_code *kept);
 
 /* Before the program is loaded: notes what is the host's. */

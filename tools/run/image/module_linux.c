@@ -129,7 +129,7 @@ static struct segue_extent *read_functions(const struct module *module, size_t *
 }
 
 /* The part of `functions` that begins in the code. */
-static void choose_functions(struct segue_code *code, const struct segue_extent *functions, size_t count)
+static void choose_functions(struct segue_segment_code *code, const struct segue_extent *functions, size_t count)
 {
     size_t first = 0, last;
     while (first < count && functions[first].start < code->address)
@@ -163,7 +163,7 @@ static enum segue_status rewrite_site(void *context, const struct segue_site *si
 }
 
 /* All of the code can be written meanwhile, so that no site costs a call of the kernel. Other threads run on. */
-static void rewrite_code(struct segue_code *code, int protection)
+static void rewrite_code(struct segue_segment_code *code, int protection)
 {
     uint64_t start = code->address & -(uint64_t)PAGE, end = (code->address + code->size + PAGE - 1) & -(uint64_t)PAGE;
     /* Without functions none but the strict forms are trusted. */
@@ -177,7 +177,7 @@ static void rewrite_code(struct segue_code *code, int protection)
     if (!rewriting.can_write)
         rewriting.can_write =
             system_call3(SYS_mprotect, (long)start, (long)(end - start), protection | PROT_WRITE) == 0;
-    segue_scan(code, rewrite, rewrite_site, &rewriting);
+    segue_segment_scan(code, rewrite, rewrite_site, &rewriting);
     if (rewriting.can_write && !(protection & PROT_WRITE))
         system_call3(SYS_mprotect, (long)start, (long)(end - start), protection);
     count(&counters->sites_eager, rewriting.rewritten);
@@ -188,13 +188,13 @@ static void rewrite_code(struct segue_code *code, int protection)
 
 /* What of the segment is code in this mapping, without its functions. */
 static bool find_code(const struct module *module, unsigned number, const struct mapping *mapping,
-                      struct segue_code *code)
+                      struct segue_segment_code *code)
 {
     const Elf64_Phdr *segment = &module->segments[number];
     uint64_t start = module->bias + segment->p_vaddr, end = start + segment->p_filesz;
     if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || end <= mapping->start || start >= mapping->end)
         return false;
-    *code = (struct segue_code){.address = start > mapping->start ? start : mapping->start};
+    *code = (struct segue_segment_code){.address = start > mapping->start ? start : mapping->start};
     code->size = (end < mapping->end ? end : mapping->end) - code->address;
     code->bytes = (const uint8_t *)(uintptr_t)code->address;
     return true;
@@ -205,7 +205,7 @@ static void rewrite_module(const struct module *module, const struct mapping *ma
     size_t functions_count, functions_size;
     struct segue_extent *functions = read_functions(module, &functions_count, &functions_size);
     for (unsigned i = 0; i < module->header.e_phnum; i++) {
-        struct segue_code code;
+        struct segue_segment_code code;
         if (!find_code(module, i, mapping, &code))
             continue;
         choose_functions(&code, functions, functions_count);
@@ -254,7 +254,7 @@ void module_rewrite(uint64_t address)
     lock_release();
 }
 
-bool module_take_code(uint64_t address, struct segue_code *code, struct module_code *kept)
+bool module_take_code(uint64_t address, struct segue_segment_code *code, struct module_code *kept)
 {
     struct mapping mapping = {0};
     struct module module;
