@@ -7,7 +7,7 @@ struct accesses {
     int reads, writes;
 };
 
-static enum segue_verdict told(void *context, const struct segue_event *event)
+static enum segue_verdict count_access(void *context, const struct segue_event *event)
 {
     struct accesses *accesses = context; /* event->address, event->size, event->regs, event->plan ... */
     ++*(event->direction & SEGUE_WRITE ? &accesses->writes : &accesses->reads);
@@ -24,7 +24,7 @@ int main(void)
 
     struct segue_region region = {
         .window = {.base = (uint64_t)heap.memory, .size = heap.size, .kind = SEGUE_WINDOW_ALIAS, .alias = heap.alias},
-        .policy = told,
+        .policy = count_access,
         .context = &accesses,
     };
     if (segue_region_add(&region) != SEGUE_OK)
@@ -34,6 +34,6 @@ int main(void)
     volatile int *cell = heap.memory;
     *cell = 42;
     int value = *cell;
-    printf("%d: %d write to a closed page, and %d read\n", value, accesses.writes, accesses.reads);
+    printf("%d: %d write to a protected page, and %d read\n", value, accesses.writes, accesses.reads);
     return 0;
 }

@@ -55,7 +55,7 @@ for block in "${blocks[@]}"; do
   out=$(timeout 30 "$work/program" 2> "$work/err")
   check "$name runs" 0 $?
   case $name in
-    README-*) check "$name prints" "42: 1 write to a closed page, and 1 read" "$out" ;;
+    README-*) check "$name prints" "42: 1 write to a protected page, and 1 read" "$out" ;;
     watch-*)
       case $out in
         # ++ is one instruction or two.

@@ -23,6 +23,6 @@ targets=$(meson introspect --targets "$work/build" | python3 -c 'import json, sy
 check "builds no tests, tools, examples or benchmarks" yes "$([ "$targets" -lt 15 ] && echo yes || echo "$targets targets")"
 ninja -C "$work/build" > "$work/log" 2>&1
 check "builds" 0 $?
-check "runs" "42: 1 write to a closed page, and 1 read" "$("$work/build/first")"
+check "runs" "42: 1 write to a protected page, and 1 read" "$("$work/build/first")"
 
 check_end
