@@ -180,7 +180,8 @@ static bool use_data(const struct patch_file *file, const struct patch_file_use 
         if (!read_piece(file, offset, bytes, size) || (use->visit && !use->visit(use->context, offset, bytes, size)) ||
             (use->to >= 0 && !write_piece(use, offset, bytes, size)))
             return false;
-        checksum_add(checksum, bytes, size);
+        if (checksum)
+            checksum_add(checksum, bytes, size);
         offset += size;
         progress_advance(size);
     }
@@ -194,7 +195,8 @@ static bool use_hole(const struct patch_file *file, const struct patch_file_use 
     while (offset < end) {
         uint64_t wanted = use->next ? use->next(use->context, offset) : UINT64_MAX;
         uint64_t zeros_end = wanted < end ? wanted : end;
-        checksum_add_zeros(checksum, zeros_end - offset);
+        if (checksum)
+            checksum_add_zeros(checksum, zeros_end - offset);
         progress_advance(zeros_end - offset);
         offset = zeros_end;
         uint64_t stop = end - offset < PIECE ? end : offset + PIECE;
@@ -208,7 +210,7 @@ static bool use_hole(const struct patch_file *file, const struct patch_file_use 
 
 bool patch_file_read_through(const struct patch_file *file, const struct patch_file_use *use, uint64_t *result)
 {
-    struct checksum checksum;
+    struct checksum checksum, *sums = result ? &checksum : NULL;
     uint64_t offset = 0, start, end;
     uint8_t *bytes = malloc(PIECE);
     bool done = bytes != NULL;
@@ -222,10 +224,11 @@ bool patch_file_read_through(const struct patch_file *file, const struct patch_f
     while (done && offset < file->size) {
         find_data(file, offset, &start, &end);
         done =
-            use_hole(file, use, offset, start, bytes, &checksum) && use_data(file, use, start, end, bytes, &checksum);
+            use_hole(file, use, offset, start, bytes, sums) && use_data(file, use, start, end, bytes, sums);
         offset = end;
     }
     free(bytes);
-    *result = checksum_end(&checksum);
+    if (result)
+        *result = checksum_end(&checksum);
     return done;
 }

@@ -51,7 +51,8 @@ struct patch_file_use {
     const char *to_path;
 };
 
-/* Reads all of the file, holes without touching the disk, and stores the checksum of the bytes as `visit` left them.
+/* Reads all of the file, holes without touching the disk, and stores the checksum of the bytes as `visit` left them,
+ * unless `checksum` is NULL: it takes a while even for holes, a second for each five gigabytes.
  * Says what was wrong. */
 bool patch_file_read_through(const struct patch_file *file, const struct patch_file_use *use, uint64_t *checksum);
 

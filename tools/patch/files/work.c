@@ -59,7 +59,8 @@ static bool copy(struct writing *writing, uint64_t *checksum)
     } else if (!work->list.path && !work->options->json) {
         return true;
     }
-    return patch_file_read_through(work->file, &use, checksum);
+    /* It stands in the list alone. */
+    return patch_file_read_through(work->file, &use, work->list.path || work->options->json ? checksum : NULL);
 }
 
 /* Puts the copy in place as it is. */
@@ -203,13 +204,12 @@ bool patch_copy(struct patch_file *file, const struct place *output)
 {
     struct output made;
     struct patch_file_use use = {.to_path = output->path};
-    uint64_t checksum;
     if (!output->path)
         return true;
     if (!place_begin(output, &made))
         return false;
     use.to = made.file;
-    if (patch_file_read_through(file, &use, &checksum) &&
+    if (patch_file_read_through(file, &use, NULL) &&
         output_copy_attributes(VERB, output->path, file->file, &file->status, made.file, OUTPUT_BYTES_SAME))
         return output_commit((struct output *[]){&made}, 1, OUTPUT_SYNC_LATER);
     output_abandon(&made);
