@@ -3,14 +3,13 @@
  * SOURCES: docs/facts.md, for each maker; Intel SDM volume 1, 8.1.10 (the x87 environment). */
 #include "parts.h"
 
+#include "decode/x86/page.h"
 #include "decode/x86/vendors.h"
 
 /* Of FLDENV and FNSTENV, with an operand size prefix too. */
 #define X87_ENVIRONMENT 28u
 #define X87_ENVIRONMENT_16 14u
 #define X87_ENVIRONMENT_WORDS 7u
-/* The smallest page there is. */
-#define PAGE 4096u
 /* Bytes of a longer store that may come first. */
 #define X87_FIRST_PART 8u
 

@@ -6,12 +6,12 @@
  * memory begin on page boundaries, so the two have the same alignment. */
 #include "pieces.h"
 
+#include "decode/x86/page.h"
+#include "decode/x86/traps.h"
 #include "platform/forced.h"
 #include "emulate/windows/guard.h"
 
 /* The smallest page there is: protection is the same within it. */
-#define PAGE 4096u
-#define TRAP_PAGE_FAULT 14
 
 static bool is_device(const struct segue_piece *piece)
 {

@@ -1,6 +1,7 @@
 /* plan.c: what a step would do, told before anything is done. Pure. */
 #include "plan.h"
 
+#include "addresses.h"
 #include "decode/accesses/accesses.h"
 #include "decode/x86/flags.h"
 #include "platform/forced.h"
@@ -9,9 +10,6 @@
 #include "emulate/elements/repeat.h"
 #include "emulate/replay/replay.h"
 #include "emulate/engines/stack.h"
-
-/* Of an address with four levels of paging, less the sign; with five, what lies between is refused, too. */
-#define CANONICAL_BITS 47
 
 static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)
 {
@@ -205,50 +203,6 @@ static enum segue_engine engine_of(const struct segue_insn *insn)
     return stack_does(insn) ? SEGUE_ENGINE_STACK : engines_of((enum segue_class)insn->class_);
 }
 
-/* What is no address raises #SS on the stack and #GP elsewhere; led elsewhere, or missed in a copy, it would be the
- * latter always. */
-static bool is_beyond_stack(const struct segue_plan *plan)
-{
-    for (uint32_t i = 0; i < plan->access_count; i++) {
-        int64_t upper = (int64_t)plan->accesses[i].address >> CANONICAL_BITS;
-        if (plan->accesses[i].segment == SEGUE_SEGMENT_SS && upper != 0 && upper != -1)
-            return true;
-    }
-    return false;
-}
-
-/* The address of an access; of a repeated string that of its first element, for it may end before the others. */
-static uint64_t first_address(const struct segue_access *access)
-{
-    return repeat_is_down(access) ? access->address + access->size - access->element : access->address;
-}
-
-/* Processors raise #GP for an effective address that is none, though the segment's base makes one of it. */
-static bool is_beyond_segment(const struct segue_plan *plan, const struct segue_regs *regs)
-{
-    for (uint32_t i = 0; i < plan->access_count; i++) {
-        uint8_t segment = plan->accesses[i].segment;
-        uint64_t base = segment == SEGUE_SEGMENT_FS ? regs->fs_base : segment == SEGUE_SEGMENT_GS ? regs->gs_base : 0;
-        int64_t upper = (int64_t)(first_address(&plan->accesses[i]) - base) >> CANONICAL_BITS;
-        if (base && upper != 0 && upper != -1)
-            return true;
-    }
-    return false;
-}
-
-/* An access that begins at an address and ends at none: #GP for the whole of it, which its parts do not raise. */
-bool plan_leaves_addresses(const struct segue_plan *plan)
-{
-    for (uint32_t i = 0; i < plan->access_count; i++) {
-        const struct segue_access *access = &plan->accesses[i];
-        bool is_repeated = access->flags & SEGUE_ACCESS_REPEATED;
-        uint64_t address = first_address(access), last = address + (is_repeated ? access->element : access->size) - 1;
-        if (address >> CANONICAL_BITS == 0 && last >> CANONICAL_BITS != 0)
-            return true;
-    }
-    return false;
-}
-
 /* On the processor a misaligned second access comes too late to be told from a page that is missing. */
 static bool checks_alignment_late(const struct segue_plan *plan, const struct segue_regs *regs)
 {
@@ -268,15 +222,15 @@ static const char *engine_refusal(struct segue_plan *plan, const struct segue_re
     enum segue_engine engine = engine_of(&plan->insn);
     if (engine == SEGUE_ENGINE_MOVE)
         return NULL;
-    if (is_beyond_stack(plan))
+    if (addresses_are_beyond_stack(plan))
         return "a part of its memory on the stack has no address";
-    if (is_beyond_segment(plan, regs))
+    if (addresses_are_beyond_segment(plan, regs))
         return "its address is none before the segment's base is added";
     switch (engine) {
     case SEGUE_ENGINE_STACK:
         if (checks_alignment_late(plan, regs))
             return "alignment is checked, which is not told from missing memory in time";
-        if (plan_leaves_addresses(plan))
+        if (addresses_end_beyond(plan))
             return "its operand goes on where there are no addresses";
         return stack_refusal(plan, regs);
     default:

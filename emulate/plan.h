@@ -34,9 +34,6 @@ void plan_part(const struct segue_plan *plan, uint32_t number, uint64_t *address
 /* The span's place in the memory that can be accessed; NULL in callback and forced windows. */
 void *plan_host(const struct segue_window *window, uint64_t address);
 
-/* Whether an access, of repeated strings the first element, begins at an address and ends at none. */
-bool plan_leaves_addresses(const struct segue_plan *plan);
-
 /* Whether the instruction is one locked operation, or makes an access that must be whole. */
 bool plan_is_atomic(const struct segue_plan *plan);
 

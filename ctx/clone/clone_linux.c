@@ -24,6 +24,7 @@
 #include "ctx/state/control_x86_64.h"
 #include "platform/frame.h"
 #include "platform/linux/stack.h"
+#include "decode/x86/canonical.h"
 #include "ctx/guest/gate.h"
 #include "ctx/state/mask.h"
 #include "pad.h"
@@ -31,7 +32,6 @@
 #define EXIT_SIGNAL_BITS 0xffu
 #define LAST_SIGNAL 64
 /* Of addresses that are canonical on every processor. */
-#define ADDRESS_END ((uint64_t)1 << 47)
 #define ALIGNMENT 64u
 /* As much as a frame's alignment and the red zone can keep it away from the stack pointer. */
 #define FRAME_DISTANCE 256
@@ -234,7 +234,7 @@ static long clone_waited_for(const void *ucontext, const struct segue_clone *req
 
 static bool take_pad(struct pad_use *pad, const void *ucontext, const struct segue_regs *regs, size_t size)
 {
-    bool may_detour = frame_allows_detour(ucontext) && regs->rip < ADDRESS_END;
+    bool may_detour = frame_allows_detour(ucontext) && regs->rip < canonical_user_end();
     return pad_take(pad, size, may_detour ? regs->rip : 0, regs->rcx == regs->rip);
 }
 
@@ -265,7 +265,7 @@ static long clone_copying_memory(const void *ucontext, const struct segue_clone 
 {
     struct pad_use pad;
     /* One of those with an exit, which stays unused. */
-    if (!pad_take(&pad, size, ADDRESS_END, true))
+    if (!pad_take(&pad, size, canonical_user_end(), true))
         return -ENOMEM;
     long result = call_kernel(request, prepare_child(ucontext, request, regs, &pad), 0, 0, NULL);
     pad_release(&pad);

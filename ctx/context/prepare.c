@@ -65,7 +65,7 @@ static void begin(struct segue_context *context, struct segue_context *parent, v
     *context = (struct segue_context){
         .mxcsr = control_mxcsr(),
         .x87_control = control_x87(),
-        .flags = options->flags | FLAGS_ALWAYS | (control_flags_are_dear() ? SEGUE_CONTEXT_COMPARED_ : 0),
+        .flags = options->flags | FLAGS_ALWAYS | (control_flags_are_slow() ? SEGUE_CONTEXT_COMPARED_ : 0),
         .parent = parent ? parent : &nobody,
         .caller = parent ? parent : &nobody,
         .self = context,

@@ -8,16 +8,15 @@
 #include <segue/posix.h>
 #include <string.h>
 
+#include "decode/x86/canonical.h"
 #include "decode/x86/flags.h"
+#include "decode/x86/traps.h"
 #include "decode/x86/xsave.h"
 #include "platform/frame.h"
 #include "guest_system.h"
 #include "ctx/state/mask.h"
 #include "platform/segments.h"
 #include "ctx/state/vector.h"
-
-#define TRAP_GENERAL_PROTECTION 13
-#define TRAP_PAGE_FAULT 14
 
 /* The calling thread's record in the table; NULL before its first guest. */
 extern __thread struct guest_thread *guest_self __attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -39,16 +38,10 @@ static void lead_calls(const struct gate *gate)
         __atomic_compare_exchange_n(&guest_way, &present, own, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-static bool is_canonical(uint64_t address)
-{
-    int64_t upper = (int64_t)address >> 47;
-    return upper == 0 || upper == -1;
-}
-
-/* The base to load for one that is wanted: itself, or the middle of a hole. `substitute` is set to the latter. */
+/* The base to load for one that is wanted: itself, or, where it is not a program's, the middle of a hole. `substitute` is set to the latter. */
 static uint64_t loadable(uint64_t wanted, uint64_t *substitute)
 {
-    *substitute = is_canonical(wanted) && !guest_base_is_forbidden(wanted) ? 0 : guest_hole();
+    *substitute = wanted < canonical_user_end() ? 0 : guest_hole();
     return *substitute ? *substitute : wanted;
 }
 

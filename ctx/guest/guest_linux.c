@@ -27,8 +27,6 @@
 #define ARCH_SET_FS 0x1002
 #define ARCH_GET_GS 0x1004
 #define HWCAP2_FSGSBASE 2u
-/* The end of a program's addresses with four levels of paging; arch_prctl takes no base beyond. */
-#define USER_END (((uint64_t)1 << 47) - 4096)
 /* Two GiB on both sides: as far as a displacement reaches. */
 #define HOLE_SIZE ((uint64_t)1 << 32)
 #define RESTORER_SIZE 16
@@ -62,11 +60,6 @@ uint64_t guest_hole(void)
 bool guest_is_in_hole(uint64_t address)
 {
     return hole && address - hole < HOLE_SIZE;
-}
-
-bool guest_base_is_forbidden(uint64_t base)
-{
-    return base >= USER_END;
 }
 
 static bool make_hole(void)

@@ -15,9 +15,6 @@ void guest_host_bases(struct gate *gate);
 uint64_t guest_hole(void);
 bool guest_is_in_hole(uint64_t address);
 
-/* Whether the system refuses to load a canonical base. */
-bool guest_base_is_forbidden(uint64_t base);
-
 /* Whether the address is in the code that a handler returns to. Async-signal-safe. */
 bool guest_is_restorer(uint64_t address);
 

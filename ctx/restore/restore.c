@@ -6,8 +6,10 @@
 
 #include "ctx/state/control_x86_64.h"
 #include "ctx/state/extended.h"
+#include "decode/x86/canonical.h"
 #include "decode/x86/flags.h"
 #include "platform/frame.h"
+#include "decode/x86/xsave.h"
 #include "ctx/handling.h"
 #include "ctx/state/keys.h"
 #include "landing.h"
@@ -15,9 +17,6 @@
 #include "platform/segments.h"
 #include "shortcut.h"
 #include <segue/posix.h>
-
-/* Addresses that are canonical on every processor, and a program's. */
-#define ADDRESS_END ((uint64_t)1 << 47)
 
 /* The kernel's frame begins with it, and goes on with the ucontext. */
 #define RETURN_ADDRESS_SIZE 8
@@ -87,7 +86,8 @@ bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uin
     landing->handling = NULL;
     landing->frame = NULL;
     landing->mask = 0;
-    if (regs->rip >= ADDRESS_END || regs->rsp >= ADDRESS_END)
+    const uint64_t end = canonical_user_end();
+    if (regs->rip >= end || regs->rsp >= end)
         return false;
     landing->shortcut = find_shortcut(landing);
     return true;

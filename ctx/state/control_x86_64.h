@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "decode/x86/processor.h"
+
 static inline uint32_t control_mxcsr(void)
 {
     uint32_t mxcsr;
@@ -19,10 +21,12 @@ static inline uint16_t control_x87(void)
     return word;
 }
 
-/* Whether STMXCSR waits long after an LDMXCSR that has changed the exception flags: so on Intel's processors. Asked
- * once.
- */
-bool control_flags_are_dear(void);
+/* Whether STMXCSR waits long after an LDMXCSR that has changed the exception flags: measured on one of Intel's
+ * (docs/facts.md), and not on AMD's. */
+static inline bool control_flags_are_slow(void)
+{
+    return !processor_is_amd();
+}
 
 /* RDSSPQ does nothing where there is no shadow stack; its pointer is never 0. */
 static inline bool control_has_shadow_stack(void)

@@ -5,6 +5,7 @@
 #include <segue/try.h>
 
 #include "platform/frame.h"
+#include "decode/x86/traps.h"
 #include "ctx/restore/landing.h"
 
 /* The thread's innermost block; the assembly sets it. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "masks.h"
+#include "decode/segments.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
 
@@ -39,15 +40,6 @@ static uint64_t truncate(uint64_t address, unsigned address_size)
     if (address_size == 2)
         return (uint16_t)address;
     return address;
-}
-
-static uint64_t segment_base(unsigned segment, const struct segue_regs *regs)
-{
-    if (segment == SEGUE_SEGMENT_FS)
-        return regs->fs_base;
-    if (segment == SEGUE_SEGMENT_GS)
-        return regs->gs_base;
-    return 0;
 }
 
 /* base + index * scale + displacement, in 64 bits. */
@@ -103,7 +95,7 @@ static struct segue_access *add(struct listing *listing, uint64_t address, uint6
     uint64_t last = UINT64_MAX;
     if (listing->insn->address_size != 8 && leaves_address_size(listing, address, size))
         listing->why = SEGUE_UNLISTED_WRAPS;
-    address += segment_base(memory->segment, listing->regs);
+    address += segment_base(listing->regs, memory->segment);
     if (listing->insn->mode == SEGUE_MODE_32) {
         address = (uint32_t)address;
         last = UINT32_MAX;
@@ -226,7 +218,7 @@ static void list_table(struct listing *listing)
 static void list_line(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
-    uint64_t base = segment_base(memory->segment, listing->regs);
+    uint64_t base = segment_base(listing->regs, memory->segment);
     uint64_t address = effective(listing, untruncated(listing, memory)) + base;
     add(listing, (address & ~(uint64_t)(memory->size - 1)) - base, memory->size);
 }
@@ -287,7 +279,7 @@ static uint64_t count_before_end(const struct listing *listing, uint64_t start, 
 {
     const struct segue_memory_operand *memory = listing->memory;
     bool down = listing->regs->rflags & FLAG_DIRECTION;
-    uint64_t linear = room_from(start + segment_base(memory->segment, listing->regs), memory->element, 8, down);
+    uint64_t linear = room_from(start + segment_base(listing->regs, memory->segment), memory->element, 8, down);
     count = count < room ? count : room;
     return count < linear ? count : linear;
 }
@@ -594,7 +586,7 @@ uint64_t accesses_operand(const struct segue_insn *insn, const struct segue_regs
     /* Each lane of a vector of indices is truncated for itself. */
     if (memory->addressing != SEGUE_ADDRESSING_VECTOR)
         address = effective(&listing, address);
-    return address + segment_base(memory->segment, regs);
+    return address + segment_base(regs, memory->segment);
 }
 
 enum segue_unlisted segue_accesses_unlisted(const struct segue_insn *insn, const struct segue_regs *regs,

@@ -1,21 +1,24 @@
 /* processor.c: whose processor this is.
  *
- * SOURCES: Intel SDM volume 2 and AMD APM volume 3, CPUID leaf 0; Hygon's processors are AMD's design. */
+ * SOURCES: Intel SDM volume 2 and AMD APM volume 3, CPUID leaf 0. */
 #include "processor.h"
 
 #include <cpuid.h>
-
-/* The first four letters of CPUID's vendor: "Auth", "Hygo". */
-#define VENDOR_AMD 0x68747541u
-#define VENDOR_HYGON 0x6f677948u
+#include <string.h>
 
 unsigned char processor_answer;
 
+bool processor_vendor_is_amd(const char vendor[12])
+{
+    return memcmp(vendor, "AuthenticAMD", 12) == 0 || memcmp(vendor, "HygonGenuine", 12) == 0;
+}
+
 bool processor_ask_amd(void)
 {
-    unsigned eax, ebx = 0, ecx, edx;
-    __cpuid(0, eax, ebx, ecx, edx);
-    bool amd = ebx == VENDOR_AMD || ebx == VENDOR_HYGON;
+    unsigned eax, vendor[3] = {0};
+    /* The letters are in EBX, EDX, ECX. */
+    __cpuid(0, eax, vendor[0], vendor[2], vendor[1]);
+    bool amd = processor_vendor_is_amd((const char *)vendor);
     __atomic_store_n(&processor_answer, amd ? 2 : 1, __ATOMIC_RELAXED);
     return amd;
 }

@@ -1,7 +1,7 @@
-/* processor.h: whose processor this is, where makers' processors differ. Used inside decode/, by decode/x86/vendors.h, and
- * by the command for the text of an instruction. */
-#ifndef SEGUE_DECODE_PROCESSOR_H
-#define SEGUE_DECODE_PROCESSOR_H
+/* processor.h: whose processor this is: the one answer, where vendors' processors differ. Used inside decode/, by
+ * vendors.h, by ctx/ for what an instruction costs, and by the command for the text of an instruction. */
+#ifndef SEGUE_X86_PROCESSOR_H
+#define SEGUE_X86_PROCESSOR_H
 
 #include <stdbool.h>
 
@@ -11,7 +11,11 @@ extern unsigned char processor_answer;
 /* Asks CPUID, and remembers the answer. */
 bool processor_ask_amd(void);
 
-/* Whether it follows AMD's manual and not Intel's. */
+/* Whether a processor of this vendor, by CPUID's twelve letters, follows AMD's manual: AMD's own, and Hygon's, which are
+ * AMD's design. All others follow Intel's: Intel's own, and those of Centaur and Zhaoxin, whose documents refer to it. */
+bool processor_vendor_is_amd(const char vendor[12]);
+
+/* Whether this one follows AMD's manual and not Intel's. */
 static inline bool processor_is_amd(void)
 {
     unsigned char known = __atomic_load_n(&processor_answer, __ATOMIC_RELAXED);

@@ -8,6 +8,7 @@
 
 #include "decode/accesses/accesses.h"
 #include "decode/x86/flags.h"
+#include "decode/x86/page.h"
 #include "emulate/pieces.h"
 
 /* A piece counts its bytes in 32 bits. A multiple of every element's size. */
@@ -15,7 +16,6 @@
 /* Spans that are looked at for one operand: an element of eight bytes may lie in as many. */
 #define SPANS_MOST 8u
 /* What a step does at most of an operand that is copied. Protection is the same within a page. */
-#define PAGE 4096u
 
 /* One operand of the instruction, in the order in which its bytes are reached. */
 struct way {

@@ -8,11 +8,11 @@
 
 #include <string.h>
 
+#include "decode/x86/canonical.h"
+#include "decode/x86/traps.h"
 #include "emulate/windows/guard.h"
 #include "decode/x86/vendors.h"
 
-#define CANONICAL_BITS 47
-#define TRAP_GENERAL_PROTECTION 13
 #define SELECTOR_SIZE 2u
 
 /* What IRET pops, in this order. */
@@ -79,12 +79,6 @@ static void begin(struct transfer *transfer, const struct segue_plan *plan, uint
     }
 }
 
-static bool is_canonical(uint64_t address)
-{
-    int64_t upper = (int64_t)address >> CANONICAL_BITS;
-    return upper == 0 || upper == -1;
-}
-
 /* False where it cannot be done. */
 static bool interrupt_return(const struct transfer *transfer, unsigned size, struct segue_regs *after)
 {
@@ -94,7 +88,7 @@ static bool interrupt_return(const struct transfer *transfer, unsigned size, str
     after->rsp = load(transfer->words + WORD_RSP * size, size);
     after->rflags = (before & ~mask) | (flags & mask);
     return load(transfer->words + WORD_SS * size, SELECTOR_SIZE) == after->selectors[SEGUE_SEGMENT_SS] &&
-           !(flags & FLAG_VIRTUAL_8086) && !((before ^ after->rflags) & FLAGS_KEPT) && is_canonical(after->rsp);
+           !(flags & FLAG_VIRTUAL_8086) && !((before ^ after->rflags) & FLAGS_KEPT) && canonical_is(after->rsp);
 }
 
 /* The registers after it, and what is pushed; false where it cannot be done. */
@@ -149,7 +143,7 @@ enum segue_status far_step(struct transfer *transfer, const struct segue_plan *p
         return status;
     if (!carry_out(transfer, insn, regs))
         return SEGUE_UNSUPPORTED;
-    if (!is_canonical(transfer->after.rip))
+    if (!canonical_is(transfer->after.rip))
         return miss_target(transfer->after.rip, fault);
     status = pushes ? pieces_write(plan, &transfer->copies, fault) : SEGUE_OK;
     if (status == SEGUE_OK)

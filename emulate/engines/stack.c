@@ -9,6 +9,9 @@
 #include <string.h>
 
 #include "decode/accesses/accesses.h"
+#include "decode/segments.h"
+#include "decode/x86/canonical.h"
+#include "decode/x86/traps.h"
 #include "engines.h"
 #include "enter.h"
 #include "far.h"
@@ -17,11 +20,9 @@
 #include "emulate/pieces.h"
 #include "emulate/scratch.h"
 
-#define CANONICAL_BITS 47
 /* Of a selector: the local table; and the last of the null ones. */
 #define SELECTOR_LOCAL 4u
 #define SELECTOR_NULL_LAST 3u
-#define TRAP_GENERAL_PROTECTION 13
 
 static struct operands operands_of(const struct segue_insn *insn)
 {
@@ -58,20 +59,15 @@ bool stack_does(const struct segue_insn *insn)
     return moves_segment(insn) || engines_of((enum segue_class)insn->class_) == SEGUE_ENGINE_STACK;
 }
 
-static uint64_t base_of(const struct segue_regs *regs, unsigned segment)
-{
-    return segment == SEGUE_SEGMENT_FS ? regs->fs_base : segment == SEGUE_SEGMENT_GS ? regs->gs_base : 0;
-}
-
 static const char *segment_refusal(const struct segue_insn *insn, const struct segue_regs *regs)
 {
     if (regs->selectors[SEGUE_SEGMENT_CS] == 0)
         return engines_refusal(SEGUE_CLASS_SEGMENT);
     unsigned segment = insn->transfer.reg, kind = insn->transfer.kind;
-    bool has_base = segment == SEGUE_SEGMENT_FS || segment == SEGUE_SEGMENT_GS;
+    bool has_base = segment_has_base(segment);
     /* POP has no other segments to load. */
     if ((kind == SEGUE_TRANSFER_LOAD_SEGMENT && has_base) ||
-        (kind == SEGUE_TRANSFER_POP_SEGMENT && base_of(regs, segment) != 0))
+        (kind == SEGUE_TRANSFER_POP_SEGMENT && segment_base(regs, segment) != 0))
         return "it loads the segment's base, too";
     return NULL;
 }
@@ -167,7 +163,7 @@ static bool load_segment(const struct transfer *transfer, uint64_t value)
 {
     unsigned segment = transfer->plan->insn.transfer.reg;
     uint16_t selector = (uint16_t)value;
-    bool has_base = segment == SEGUE_SEGMENT_FS || segment == SEGUE_SEGMENT_GS;
+    bool has_base = segment_has_base(segment);
     return selector == transfer->after.selectors[segment] && !(selector & SELECTOR_LOCAL) &&
            (!has_base || selector <= SELECTOR_NULL_LAST);
 }
@@ -175,9 +171,8 @@ static bool load_segment(const struct transfer *transfer, uint64_t value)
 /* False for a target that is no address. */
 static bool jump(struct transfer *transfer, uint64_t target)
 {
-    int64_t upper = (int64_t)target >> CANONICAL_BITS;
     transfer->after.rip = target;
-    return upper == 0 || upper == -1;
+    return canonical_is(target);
 }
 
 static uint64_t branch_target(const struct transfer *transfer, const struct segue_regs *regs)

@@ -17,6 +17,9 @@
 #include "decode/accesses/accesses.h"
 #include "decode/relocate/redirect.h"
 #include "decode/x86/flags.h"
+#include "decode/segments.h"
+#include "decode/x86/canonical.h"
+#include "emulate/addresses.h"
 #include "decode/x86/vendors.h"
 #include "decode/x86/xsave.h"
 #include "emulate/elements/lanes.h"
@@ -73,6 +76,8 @@ static bool has_sahf(void)
 enum segue_status replay_prepare(void)
 {
     uint64_t components = xsave_enabled();
+    /* So that no handler has to ask the system. */
+    canonical_bits();
     __atomic_store_n(&has_xsave, components != 0, __ATOMIC_RELAXED);
     __atomic_store_n(&enabled_components, components ? components : COMPONENTS_LEGACY, __ATOMIC_RELAXED);
     __atomic_store_n(&movable_components, xsave_movable(), __ATOMIC_RELAXED);
@@ -167,12 +172,8 @@ static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *
     if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
         return false;
     uint64_t size = insn->class_ == SEGUE_CLASS_STATE ? STATE_MOST : memory->size;
-    uint64_t base = 0;
-    if (memory->segment == SEGUE_SEGMENT_FS)
-        base = regs->fs_base;
-    if (memory->segment == SEGUE_SEGMENT_GS)
-        base = regs->gs_base;
-    return insn->address_size == 4 && has_parts && plan->operand - base + size > UINT64_C(1) << 32;
+    uint64_t offset = plan->operand - segment_base(regs, memory->segment);
+    return insn->address_size == 4 && has_parts && offset + size > UINT64_C(1) << 32;
 }
 
 const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_xstate *xstate)
@@ -229,7 +230,7 @@ static const char *copy_refusal(const struct segue_plan *plan, const struct segu
         return "it is one indivisible operation, which this window cannot do";
     if (memory->addressing == SEGUE_ADDRESSING_STATE || (memory->size > REPLAY_COPY_MOST && !is_string(memory)))
         return "its operand is too large to be copied";
-    if (plan_leaves_addresses(plan))
+    if (addresses_end_beyond(plan))
         return "its operand goes on where there are no addresses";
     if (plan->insn.class_ == SEGUE_CLASS_NONE)
         return "it acts on the memory's own line of the cache, which this window cannot reach";
@@ -486,7 +487,6 @@ static void mend_x87_pointers(const struct replay *replay)
     const struct segue_insn *insn = &replay->plan->insn;
     char *area = replay->context.area;
     uint64_t instruction, data, stub = (uint64_t)(uintptr_t)replay->context.code + ENDBR64_SIZE;
-    uint64_t base = 0;
     if (!(replay->context.components & COMPONENT_X87))
         return;
     memcpy(&instruction, area + XSAVE_FIP, sizeof instruction);
@@ -497,11 +497,7 @@ static void mend_x87_pointers(const struct replay *replay)
     memcpy(&data, area + XSAVE_FDP, sizeof data);
     if (data != replay->loaded[0])
         return;
-    if (insn->memory[0].segment == SEGUE_SEGMENT_FS)
-        base = replay->regs->fs_base;
-    if (insn->memory[0].segment == SEGUE_SEGMENT_GS)
-        base = replay->regs->gs_base;
-    data = replay->plan->operand - base;
+    data = replay->plan->operand - segment_base(replay->regs, insn->memory[0].segment);
     memcpy(area + XSAVE_FDP, &data, sizeof data);
 }
 

@@ -6,24 +6,12 @@
  * address.
  *
  * SOURCES: Intel SDM volume 3, 6.15 (#PF, #GP, #SS); volume 1, 3.3.7.1 (canonical addresses). */
+#include "decode/segments.h"
+#include "decode/x86/canonical.h"
+#include "decode/x86/traps.h"
 #include "patch/segment/rewrite.h"
 
-#define TRAP_STACK 12
-#define TRAP_GENERAL_PROTECTION 13
 #define ACCESSES 8
-/* The narrower of the two widths: what is not canonical with 57 bits is not with 48. */
-#define CANONICAL_BITS 57
-
-static uint64_t *base_of(struct segue_regs *regs, enum segue_segment segment)
-{
-    return segment == SEGUE_SEGMENT_FS ? &regs->fs_base : &regs->gs_base;
-}
-
-static bool is_canonical(uint64_t address)
-{
-    int64_t upper = (int64_t)address >> (CANONICAL_BITS - 1);
-    return upper == 0 || upper == -1;
-}
 
 /* Whether an access through the prefix's segment, with `base` as its base, covers the fault. */
 static bool covers(const struct segue_insn *insn, const struct segue_regs *regs, const struct segue_xstate *xstate,
@@ -32,7 +20,7 @@ static bool covers(const struct segue_insn *insn, const struct segue_regs *regs,
     struct segue_regs with_base = *regs;
     struct segue_access accesses[ACCESSES];
     size_t count;
-    *base_of(&with_base, segment) = base;
+    *segment_base_at(&with_base, segment) = base;
     enum segue_status status = segue_accesses(insn, &with_base, xstate, accesses, ACCESSES, &count);
     if (status != SEGUE_OK && status != SEGUE_TOO_SMALL)
         return false;
@@ -77,9 +65,8 @@ enum segue_segment_verdict segue_segment_classify(const struct segue_insn *insn,
     bool is_protection = fault->trap == TRAP_GENERAL_PROTECTION || fault->trap == TRAP_STACK;
     if (!fault->address_known && !is_protection)
         return SEGUE_SEGMENT_PASS;
-    struct segue_regs bases = *regs;
-    uint64_t from_base = *base_of(&bases, options->rewrite.from), to_base = *base_of(&bases, options->rewrite.to);
-    if (from_base != options->unusable_base && is_canonical(from_base))
+    uint64_t from_base = segment_base(regs, options->rewrite.from), to_base = segment_base(regs, options->rewrite.to);
+    if (from_base != options->unusable_base && canonical_is(from_base))
         return SEGUE_SEGMENT_PASS;
     if (rewrite_goes_through(insn, options->rewrite.from) && rewrite_find(insn, options->rewrite, site)) {
         site->length = insn->length;

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "decode/segments.h"
 #include "platform/asynchronous.h"
 #include "platform/fork_lock.h"
 #include "platform/once.h"
@@ -54,22 +55,17 @@ enum segue_status segment_change(struct segment_service *present, const struct s
 
 /* --- Faults. --- */
 
-static uint64_t *base_of(struct segue_regs *regs, enum segue_segment segment)
-{
-    return segment == SEGUE_SEGMENT_FS ? &regs->fs_base : &regs->gs_base;
-}
-
 /* Has the work done with the base that was meant, whichever of the two prefixes is there. The fault becomes the one
  * that there would have been with that base. */
 static enum segue_segment_verdict have_it_done(const struct segue_segment_options *options, struct segue_regs *regs,
                                                struct segue_fault *fault)
 {
-    uint64_t base = *base_of(regs, options->rewrite.to);
+    uint64_t base = segment_base(regs, options->rewrite.to);
     if (options->flags & SEGUE_SEGMENT_CHOSEN_BASE)
         base = options->base;
     if (fault->address_known)
-        fault->address += base - *base_of(regs, options->rewrite.from);
-    *base_of(regs, options->rewrite.from) = base;
+        fault->address += base - segment_base(regs, options->rewrite.from);
+    *segment_base_at(regs, options->rewrite.from) = base;
     return SEGUE_SEGMENT_DO;
 }
 

@@ -1,6 +1,5 @@
 /* fault.c: faults as an embedder's own handler reads them.
- *
- * SOURCES: Intel SDM volume 1, 3.3.7.1 (canonical addresses; with five levels of paging they have 57 bits, else 48). */
+ */
 #include "fault.h"
 
 #include <segue/decode.h>
@@ -8,27 +7,19 @@
 
 #include "code.h"
 #include "ctx/guest/gate.h"
+#include "decode/x86/canonical.h"
+#include "decode/x86/traps.h"
 
-#define TRAP_STACK 12
-#define TRAP_GENERAL_PROTECTION 13
-
-static bool is_canonical(uint64_t address, unsigned bits)
-{
-    int64_t upper = (int64_t)address >> (bits - 1);
-    return upper == 0 || upper == -1;
-}
-
-static bool find_beyond(const struct segue_access *accesses, size_t count, unsigned bits, struct segue_fault *fault)
+static void find_beyond(const struct segue_access *accesses, size_t count, struct segue_fault *fault)
 {
     for (size_t i = 0; i < count; i++) {
-        if (is_canonical(accesses[i].address, bits) && is_canonical(accesses[i].address + accesses[i].size - 1, bits))
+        if (canonical_is(accesses[i].address) && canonical_is(accesses[i].address + accesses[i].size - 1))
             continue;
         fault->address = accesses[i].address;
         fault->direction = accesses[i].direction & SEGUE_WRITE ? SEGUE_WRITE : SEGUE_READ;
         fault->address_known = true;
-        return true;
+        return;
     }
-    return false;
 }
 
 void fault_find_address(const struct segue_regs *regs, struct segue_fault *fault)
@@ -42,8 +33,7 @@ void fault_find_address(const struct segue_regs *regs, struct segue_fault *fault
     if (code_decode(&scratch, NULL, regs->rip, &insn) != SEGUE_OK ||
         segue_accesses(&insn, regs, NULL, accesses, FAULT_ACCESSES, &count) != SEGUE_OK)
         return;
-    if (!find_beyond(accesses, count, 57, fault))
-        find_beyond(accesses, count, 48, fault);
+    find_beyond(accesses, count, fault);
 }
 
 static bool is_covered(const struct segue_access *accesses, size_t count, const struct segue_fault *fault)

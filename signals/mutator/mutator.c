@@ -4,6 +4,8 @@
 #include <segue/posix.h>
 #include <stddef.h>
 
+#include "decode/x86/abi_sysv.h"
+#include "decode/x86/page.h"
 #include "decode/x86/xsave.h"
 #include "platform/frame.h"
 #include "capture.h"
@@ -11,8 +13,6 @@
 #include "interrupted.h"
 #include "signals/threads/thread.h"
 
-#define PAGE 4096u
-#define RED_ZONE_MOST 128
 
 _Static_assert(SEGUE_INVALID == 2, "the assembly returns another number");
 
@@ -69,7 +69,7 @@ enum segue_status segue_mutator_from_event(const struct segue_event *event, stru
         return SEGUE_INVALID;
     *context = (struct segue_mutator){.regs = *event->regs,
                                       .xstate = *event->xstate,
-                                      .red_zone = RED_ZONE_MOST,
+                                      .red_zone = RED_ZONE,
                                       .in_fault = true,
                                       .kind = SEGUE_MUTATOR_FAULT};
     return SEGUE_OK;
@@ -116,7 +116,7 @@ static bool is_sound(const struct segue_xstate *xstate)
 enum segue_status segue_mutator_check(const struct segue_mutator *context)
 {
     if (!context || context->kind < SEGUE_MUTATOR_FAULT || context->kind > SEGUE_MUTATOR_CALLER ||
-        (context->red_zone && context->red_zone != RED_ZONE_MOST) || !is_sound(&context->xstate) ||
+        (context->red_zone && context->red_zone != RED_ZONE) || !is_sound(&context->xstate) ||
         !is_sound(&context->handler_xstate) || context->handler_stack > context->handler_stack_end)
         return SEGUE_INVALID;
     /* A caller has neither a red zone nor a handler of ours between it and us. */
@@ -172,7 +172,7 @@ static int scan_xstate(const struct scan *scan, const struct segue_xstate *xstat
 /* A copy of what is there: the stack may end in the middle of it. */
 static int scan_red_zone(const struct scan *scan, const struct segue_mutator *context)
 {
-    uint64_t words[RED_ZONE_MOST / 8 + 2];
+    uint64_t words[RED_ZONE / 8 + 2];
     uint64_t at = (context->regs.rsp - context->red_zone) & ~(uint64_t)7, end = (context->regs.rsp + 7) & ~(uint64_t)7;
     int result = 0;
     while (context->red_zone && at < end && !result) {

@@ -7,7 +7,7 @@ scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 folders="decode emulate patch ctx signals platform tools/run tools/doctor"
 # These still have facts of their own.
-pending='^(ctx/frame_linux|signals/frame_linux|signals/chain/relay|signals/handler/trap|tools/run/signals/(deliver|keys|fault))'
+pending='^(ctx/frame_linux|signals/frame_linux|signals/chain/relay|signals/handler/trap|signals/fault/|ctx/(try|guest)/|tools/run/signals/(deliver|keys|fault))'
 
 # NAME, then what is wrong.
 holds() {
@@ -43,6 +43,12 @@ holds 'XGETBV outside decode/x86/xsave.c' "$(code_lines '__asm__.*xgetbv')"
 # A flag by its number.
 holds 'flags outside decode/x86/flags.h' "$(code_lines 'define +[A-Z_]*FLAG[A-Z_]* +(UINT64_C\()?0x[0-9a-f]+[)u]*$' |
     grep -v 'tools/run/signals/actions_linux.c')"
+
+holds 'the end of the addresses outside decode/x86/canonical.h' \
+    "$(code_lines '(<<|>>) *(46|47|48|56|57)\b|CANONICAL_BITS' | grep -vE '^platform/linux/addresses|words >> 48|<< 48|segments >> 48|major << 56')"
+holds 'vectors of exceptions outside decode/x86/traps.h' "$(code_lines 'define TRAP_[A-Z_]+ +[0-9]')"
+holds 'vendors outside decode/x86/processor.c' "$(code_lines 'VENDOR_|GenuineIntel|AuthenticAMD')"
+holds 'bases of segments outside decode/segments.h' "$(code_lines 'SEGUE_SEGMENT_[FG]S.*->[fg]s_base' | grep -v '^decode/segments.h')"
 
 # The moves of AVX-512's components need AVX512F and AVX512BW, and nothing else of it: what xsave_movable asks for.
 assemble() {

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "platform/segments.h"
+#include "decode/x86/selectors.h"
 #include "corpus/rows/form.h"
 #include "corpus/check/report.h"
 #include "corpus/rows/shape.h"
@@ -69,8 +69,8 @@ static unsigned engine_of(const struct segue_insn *insn, const char **refusal)
         *segue_register_at(&regs, i) = 0x10000000 + 0x10000 * i;
     regs.rflags = 0x202;
     memset(regs.selectors, 0, sizeof regs.selectors);
-    regs.selectors[SEGUE_SEGMENT_CS] = CODE_SEGMENT;
-    regs.selectors[SEGUE_SEGMENT_SS] = STACK_SEGMENT;
+    regs.selectors[SEGUE_SEGMENT_CS] = selectors_code();
+    regs.selectors[SEGUE_SEGMENT_SS] = selectors_stack();
     /* With a mask that is empty an instruction accesses nothing. */
     if (segue_plan(insn, &regs, ordinary_state(false), NULL, NULL, 0, &plan) != SEGUE_OK &&
         segue_plan(insn, &regs, ordinary_state(true), NULL, NULL, 0, &plan) != SEGUE_OK) {

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "platform/segments.h"
+#include "decode/x86/selectors.h"
 #include "decode/x86/processor.h"
 #include "decode/x86/xsave.h"
 #include "decode/quirks.h"
@@ -107,8 +107,8 @@ enum segue_status instruction_read(const struct code *code, size_t offset, struc
         *segue_register_at(&regs, i) = REGISTER_VALUE;
     regs.rflags = FLAGS_VALUE;
     memset(regs.selectors, 0, sizeof regs.selectors);
-    regs.selectors[SEGUE_SEGMENT_CS] = CODE_SEGMENT;
-    regs.selectors[SEGUE_SEGMENT_SS] = STACK_SEGMENT;
+    regs.selectors[SEGUE_SEGMENT_CS] = selectors_code();
+    regs.selectors[SEGUE_SEGMENT_SS] = selectors_stack();
     if (code->address_known)
         regs.rip = code->address + offset;
     segue_replay_prepare();

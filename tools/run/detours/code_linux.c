@@ -10,11 +10,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "decode/x86/page.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/syscalls/descriptor.h"
 #include "tools/run/host/memory.h"
 
-#define PAGE 4096
 #define TRIES 64
 
 /* How often the file may be opened anew to be kept, in one process: threads may have descriptors of their own

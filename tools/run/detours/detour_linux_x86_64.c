@@ -22,6 +22,7 @@
 #include <sys/prctl.h>
 #include <x86intrin.h>
 
+#include "decode/x86/page.h"
 #include "platform/forced.h"
 #include "patch/poke/poke.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
@@ -39,7 +40,6 @@
 #define MADE_BYTES (DETOURS * MADE_SIZE)
 #define TRAPPED_BYTES (DETOURS * TRAPPED_SIZE)
 #define BRIDGE_PAGES 8
-#define PAGE 4096u
 #define JUMP_SIZE 5
 #define SITES 4096
 #define PROBES 8

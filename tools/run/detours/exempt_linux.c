@@ -6,7 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE 4096u
+#include "decode/x86/page.h"
+
 
 uint64_t run_leave_copy;
 static uint64_t size;

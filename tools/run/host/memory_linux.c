@@ -3,11 +3,11 @@
 
 #include <string.h>
 
+#include "decode/x86/page.h"
 #include "tools/run/signals/actions.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/signals/keys.h"
 
-#define PAGE 4096
 
 _Thread_local uint32_t memory_rights;
 

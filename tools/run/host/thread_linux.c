@@ -12,13 +12,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "decode/x86/page.h"
 #include "tools/run/signals/actions.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/detours/exempt.h"
 #include "lock.h"
 #include "tools/run/start/start.h"
 
-#define PAGE 4096
 /* The blocks of this many threads. */
 #define NEAR 0x400000
 #define CHUNK_SIZE (16 * (size_t)BLOCK_SIZE)
@@ -41,11 +41,11 @@ static bool take_chunk(size_t size)
         chunk_end = near + size;
         return true;
     }
-    if (got >= 0 || got <= -PAGE)
+    if (got >= 0 || got <= -4096)
         system_call3(SYS_munmap, got, (long)size, 0);
     long at = system_call6(SYS_mmap, 0, (long)(size + BLOCK_SIZE), PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at < 0 && at > -PAGE)
+    if (at < 0 && at > -4096)
         return false;
     uint64_t start = (uint64_t)at, end = start + size + BLOCK_SIZE;
     chunk_at = (start + BLOCK_SIZE - 1) & -(uint64_t)BLOCK_SIZE;

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "decode/x86/page.h"
+#include "decode/x86/canonical.h"
 #include "tools/run/signals/actions.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/detours/code.h"
@@ -18,9 +20,6 @@
 #include "tools/run/host/report.h"
 #include "tools/run/host/settings.h"
 
-#define PAGE 4096
-/* The end of a program's addresses. */
-#define ADDRESSES (((uint64_t)1 << 47) - PAGE)
 /* As many as the kernel reads. */
 #define PROGRAM_HEADERS (65536 / sizeof(Elf64_Phdr))
 
@@ -113,7 +112,7 @@ static void reserve(struct file *file)
         const Elf64_Phdr *segment = &file->segments[i];
         if (segment->p_type != PT_LOAD)
             continue;
-        if (segment->p_filesz > segment->p_memsz || segment->p_memsz > ADDRESSES)
+        if (segment->p_filesz > segment->p_memsz || segment->p_memsz > canonical_user_end())
             fail_as_natively(file->path, "a segment has more bytes in the file than in memory, or too many");
         start = segment->p_vaddr < start ? segment->p_vaddr : start;
         end = segment->p_vaddr + segment->p_memsz > end ? segment->p_vaddr + segment->p_memsz : end;

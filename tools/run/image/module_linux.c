@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "decode/x86/page.h"
 #include "patch/scan/unwind.h"
 #include "tools/support/plural.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
@@ -19,7 +20,6 @@
 #include "tools/run/host/report.h"
 #include "tools/run/start/start.h"
 
-#define PAGE 4096
 #define SEEN 1024
 #define CODE_MAPPINGS 512
 #define PROGRAM_HEADERS 64

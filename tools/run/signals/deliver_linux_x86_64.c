@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "decode/x86/abi_sysv.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "keys.h"
 #include "tools/run/host/memory.h"
@@ -16,7 +17,6 @@
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1u << 31)
 #endif
-#define RED_ZONE 128
 #define KERNEL_UCONTEXT 304
 #define FIRST_MAGIC 0x46505853u
 #define SOFTWARE_FEATURES 472

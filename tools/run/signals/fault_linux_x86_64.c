@@ -4,6 +4,8 @@
 #include <segue/segment.h>
 #include <string.h>
 
+#include "decode/x86/traps.h"
+#include "decode/x86/page.h"
 #include "decode/x86/xsave.h"
 #include "tools/run/detours/code.h"
 #include "deliver.h"
@@ -17,10 +19,6 @@
 #include "tools/run/detours/site.h"
 #include "tools/run/start/zydis_image.h"
 
-#define TRAP_PAGE_FAULT 14
-#define ERROR_WRITE 2u
-#define ERROR_FETCH 16u
-#define PAGE 4096
 #define FS 0x64
 #define GS 0x65
 /* Each takes another thread that rewrote the site between the fault and the look at it. */

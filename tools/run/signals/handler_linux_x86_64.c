@@ -9,6 +9,7 @@
 #include <string.h>
 #include <x86intrin.h>
 
+#include "decode/x86/traps.h"
 #include "patch/poke/poke.h"
 #include "actions.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
@@ -32,9 +33,6 @@
 #define SYS_USER_DISPATCH 2
 #endif
 
-#define TRAP_PAGE_FAULT 14
-#define TRAP_ALIGNMENT 17
-#define TRAP_CONTROL 21
 
 /* Before it is sent again it is blocked, both here, where it would be back at once, and in the code that it has
  * interrupted. */

@@ -13,10 +13,10 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "decode/x86/page.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/host/report.h"
 
-#define PAGE 4096u
 #define PROT_OF(flags) (((flags)&PF_R ? 1 : 0) | ((flags)&PF_W ? 2 : 0) | ((flags)&PF_X ? 4 : 0))
 
 extern char zydis_image[];

@@ -11,6 +11,8 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
+#include "decode/x86/page.h"
+#include "decode/x86/canonical.h"
 #include "tools/run/signals/actions.h"
 #include "call_linux_x86_64.h"
 #include "tools/run/detours/code.h"
@@ -33,9 +35,7 @@
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 #define ARCH_REQ_XCOMP_PERM 0x1023
-#define USER_END (((uint64_t)1 << 47) - 4096)
 #define SET_SIZE 8
-#define PAGE 4096
 #define SYS_epoll_pwait2_number 441
 #define SYS_io_uring_enter_number 426
 #define SYS_move_mount_number 429
@@ -204,7 +204,7 @@ static long serve_arch_prctl(struct thread *thread, uint64_t code, uint64_t valu
     uint64_t base;
     switch (code) {
     case ARCH_SET_FS:
-        if (value >= USER_END)
+        if (value >= canonical_user_end())
             return -EPERM;
         set_gs_base(value);
         thread->thread_pointer = value;
@@ -216,7 +216,7 @@ static long serve_arch_prctl(struct thread *thread, uint64_t code, uint64_t valu
         base = 0;
         return memory_write(value, &base, sizeof base) ? 0 : -EFAULT;
     case ARCH_SET_GS:
-        if (value == 0 || value >= USER_END)
+        if (value == 0 || value >= canonical_user_end())
             return value ? -EPERM : 0;
         report_fatal("the program uses GS itself (arch_prctl %x), where its thread-local storage has been put", code);
     case ARCH_REQ_XCOMP_PERM:

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "decode/x86/page.h"
+#include "decode/x86/canonical.h"
 #include "platform/forced.h"
 #include "tools/run/signals/actions.h"
 #include "call_linux_x86_64.h"
@@ -26,9 +28,7 @@
 #define EXIT_SIGNAL_BITS 0xffu
 #define LAST_SIGNAL 64
 #define LEAST_ARGUMENTS 64
-#define PAGE 4096
 /* The end of a program's addresses. */
-#define ADDRESS_END (((uint64_t)1 << 47) - PAGE)
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000ULL
 #endif
@@ -224,8 +224,8 @@ static bool is_valid(const struct clone_arguments *wanted, uint64_t size)
         return false;
     if ((wanted->flags & both) == both || ((wanted->flags & (CLONE_THREAD | CLONE_PARENT)) && wanted->exit_signal))
         return false;
-    return (wanted->stack == 0) == (wanted->stack_size == 0) && wanted->stack_size <= ADDRESS_END &&
-           wanted->stack <= ADDRESS_END - wanted->stack_size;
+    return (wanted->stack == 0) == (wanted->stack_size == 0) && wanted->stack_size <= canonical_user_end() &&
+           wanted->stack <= canonical_user_end() - wanted->stack_size;
 }
 
 long process_clone3(struct thread *thread, ucontext_t *frame)

@@ -1,0 +1,27 @@
+/* segments.h: the bases of segments in 64-bit mode: those of FS and GS count, the others are 0.
+ *
+ * SOURCES: Intel SDM volume 3, 3.4.4. */
+#ifndef SEGUE_DECODE_SEGMENTS_H
+#define SEGUE_DECODE_SEGMENTS_H
+
+#include <segue/regs.h>
+
+static inline bool segment_has_base(unsigned segment)
+{
+    return segment == SEGUE_SEGMENT_FS || segment == SEGUE_SEGMENT_GS;
+}
+
+static inline uint64_t segment_base(const struct segue_regs *regs, unsigned segment)
+{
+    if (segment == SEGUE_SEGMENT_FS)
+        return regs->fs_base;
+    return segment == SEGUE_SEGMENT_GS ? regs->gs_base : 0;
+}
+
+/* Where that of FS or GS stands. */
+static inline uint64_t *segment_base_at(struct segue_regs *regs, unsigned segment)
+{
+    return segment == SEGUE_SEGMENT_FS ? &regs->fs_base : &regs->gs_base;
+}
+
+#endif

@@ -1,0 +1,24 @@
+/* canonical.c: how many bits of a linear address are translated.
+ *
+ * CPUID tells whether the processor can have five levels of paging; whether it has is in CR4, which no program can read.
+ *
+ * SOURCES: Intel SDM volume 2, CPUID leaf 7 (LA57). */
+#include "canonical.h"
+
+#include <cpuid.h>
+
+#define CPUID_EXTENDED_FEATURES 7
+#define ECX_LA57 (1u << 16)
+#define BITS_4_LEVELS 48
+#define BITS_5_LEVELS 57
+
+unsigned char canonical_known;
+
+unsigned canonical_ask(void)
+{
+    unsigned a, b, c, d;
+    bool may = __get_cpuid_count(CPUID_EXTENDED_FEATURES, 0, &a, &b, &c, &d) && (c & ECX_LA57);
+    unsigned char bits = may && canonical_system_has_57() ? BITS_5_LEVELS : BITS_4_LEVELS;
+    __atomic_store_n(&canonical_known, bits, __ATOMIC_RELAXED);
+    return bits;
+}

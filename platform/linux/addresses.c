@@ -1,0 +1,26 @@
+/* addresses.c: whether Linux gives a program addresses above 47 bits.
+ *
+ * Without a hint it gives none, so that programs may keep other things in the upper bits of a pointer; with a hint above it
+ * gives one there if five levels of paging are in use, and one below if not. The hint is no demand: nothing is replaced.
+ *
+ * SOURCES: Linux Documentation/arch/x86/x86_64/5level-paging.rst; mmap(2). */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "addresses.c is specific to Linux on x86-64"
+#endif
+
+#include <sys/mman.h>
+
+#include "call_x86_64.h"
+#include "decode/x86/canonical.h"
+
+#define HINT (1L << 55)
+#define FOUR_LEVELS_END (1L << 47)
+
+bool canonical_system_has_57(void)
+{
+    long mapped = system_call6(SYS_mmap, HINT, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped < 0)
+        return false;
+    system_call3(SYS_munmap, mapped, PAGE, 0);
+    return mapped >= FOUR_LEVELS_END;
+}
