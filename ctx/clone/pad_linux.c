@@ -16,9 +16,9 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "decode/x86/page.h"
 #include "platform/linux/call_x86_64.h"
 
-#define PAGE 4096u
 #define ALIGNMENT 64u
 #define STACK_SIZE 65536u
 #define FREE 0u

@@ -15,7 +15,7 @@
 #include "platform/frame.h"
 #include "guest_system.h"
 #include "ctx/state/mask.h"
-#include "platform/segments.h"
+#include "decode/x86/selectors.h"
 #include "ctx/state/vector.h"
 
 /* The calling thread's record in the table; NULL before its first guest. */
@@ -56,7 +56,7 @@ static void load_gate(struct gate *gate, const struct segue_guest *guest)
     gate->regs.gs_base = loadable(regs->gs_base, &gate->substitute_gs);
     bool by_iret = flags & (FLAG_TRAP | FLAG_RESUME);
     if (by_iret) {
-        const uint64_t iret[] = {regs->rip, CODE_SEGMENT, flags, regs->rsp, STACK_SEGMENT};
+        const uint64_t iret[] = {regs->rip, selectors_code(), flags, regs->rsp, selectors_stack()};
         memcpy(gate->iret, iret, sizeof iret);
     }
     gate->in = (uint64_t)(uintptr_t)(page + ((by_iret ? gate_enter_iret : gate_enter) - gate_code));

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "ctx/state/control_x86_64.h"
-#include "ctx/state/extended.h"
 #include "decode/x86/canonical.h"
 #include "decode/x86/flags.h"
 #include "platform/frame.h"
@@ -14,7 +13,7 @@
 #include "ctx/state/keys.h"
 #include "landing.h"
 #include "ctx/state/mask.h"
-#include "platform/segments.h"
+#include "decode/x86/selectors.h"
 #include "shortcut.h"
 #include <segue/posix.h>
 
@@ -34,7 +33,7 @@ enum segue_restore_method segue_restore_choose(const struct sigaction *action, c
     enum segue_restore_method method = SEGUE_RESTORE_RETURN;
     if (!action)
         why = "there is no action to tell for";
-    else if (!extended_enabled())
+    else if (!xsave_enabled())
         why = "the processor or the system has no XSAVE";
     else if (control_has_shadow_stack())
         why = "a shadow stack is in force, and only the kernel takes the handler's frame off it";
@@ -52,8 +51,8 @@ enum segue_restore_method segue_restore_choose(const struct sigaction *action, c
 /* POPFQ loads neither the resume flag nor segments, and with the trap flag it would trap before it is done. */
 static const void *find_shortcut(const struct landing *landing)
 {
-    if ((landing->rflags & (FLAG_TRAP | FLAG_RESUME | FLAG_NESTED_TASK)) || landing->cs != CODE_SEGMENT ||
-        landing->ss != STACK_SEGMENT || landing->rip == 0)
+    if ((landing->rflags & (FLAG_TRAP | FLAG_RESUME | FLAG_NESTED_TASK)) || landing->cs != selectors_code() ||
+        landing->ss != selectors_stack() || landing->rip == 0)
         return NULL;
     return shortcut_to(landing->rip);
 }
@@ -131,7 +130,7 @@ static bool allows_direct_restore(const struct segue_xstate *image, const struct
                                   uint64_t *features)
 {
     *features = frame->features;
-    if (image->size < frame->size || extended_exceeds(frame->features))
+    if (image->size < frame->size || xsave_exceeds(frame->features))
         return false;
     if (!keys_in_use())
         return true;

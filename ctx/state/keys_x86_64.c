@@ -1,14 +1,13 @@
 /* keys_x86_64.c: the rights are in PKRU, two bits for each key.
  *
  * SOURCES: Intel SDM volume 3, 4.6.2 (access disable keeps from reading and writing, write disable from writing; a
- * fetch is never kept from), volume 1, 13.6 (the component's initial state is 0), volume 2, CPUID leaf 7 (OSPKE). */
+ * fetch is never kept from), volume 1, 13.6 (the component's initial state is 0). */
 #include "keys.h"
 
-#include <cpuid.h>
 #include <string.h>
 
-#define CPUID_EXTENDED_FEATURES 7
-#define ECX_OSPKE (1u << 4)
+#include "decode/x86/processor.h"
+
 #define ACCESS_DISABLE 0x55555555u
 
 /* Where the component stands in an area; asked once. */
@@ -18,12 +17,8 @@ static uint32_t place;
 
 static uint32_t ask(void)
 {
-    unsigned a, b, c, d;
     struct xsave_component component;
-    if (!__get_cpuid_count(CPUID_EXTENDED_FEATURES, 0, &a, &b, &c, &d) || !(c & ECX_OSPKE) ||
-        !xsave_find(STATE_PKRU, &component))
-        return NOWHERE;
-    return component.offset;
+    return processor_uses_keys() && xsave_find(STATE_PKRU, &component) ? component.offset : NOWHERE;
 }
 
 static uint32_t get_place(void)

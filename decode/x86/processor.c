@@ -1,10 +1,13 @@
 /* processor.c: whose processor this is.
  *
- * SOURCES: Intel SDM volume 2 and AMD APM volume 3, CPUID leaf 0. */
+ * SOURCES: Intel SDM volume 2 and AMD APM volume 3, CPUID leaves 0 and 7 (OSPKE). */
 #include "processor.h"
 
 #include <cpuid.h>
 #include <string.h>
+
+#define CPUID_EXTENDED_FEATURES 7
+#define ECX_OSPKE (1u << 4)
 
 unsigned char processor_answer;
 
@@ -21,4 +24,17 @@ bool processor_ask_amd(void)
     bool amd = processor_vendor_is_amd((const char *)vendor);
     __atomic_store_n(&processor_answer, amd ? 2 : 1, __ATOMIC_RELAXED);
     return amd;
+}
+
+bool processor_uses_keys(void)
+{
+    enum { UNKNOWN, NO, YES };
+    static unsigned char answer;
+    unsigned a, b, c, d;
+    unsigned char known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
+    if (known == UNKNOWN) {
+        known = __get_cpuid_count(CPUID_EXTENDED_FEATURES, 0, &a, &b, &c, &d) && (c & ECX_OSPKE) ? YES : NO;
+        __atomic_store_n(&answer, known, __ATOMIC_RELAXED);
+    }
+    return known == YES;
 }

@@ -1,5 +1,7 @@
 /* processor.h: whose processor this is: the one answer, where vendors' processors differ. Used inside decode/, by
- * vendors.h, by ctx/ for what an instruction costs, and by the command for the text of an instruction. */
+ * vendors.h, by ctx/ for what an instruction costs, and by the command for the text of an instruction.
+ *
+ * All are async-signal-safe. */
 #ifndef SEGUE_X86_PROCESSOR_H
 #define SEGUE_X86_PROCESSOR_H
 
@@ -21,5 +23,8 @@ static inline bool processor_is_amd(void)
     unsigned char known = __atomic_load_n(&processor_answer, __ATOMIC_RELAXED);
     return known ? known == 2 : processor_ask_amd();
 }
+
+/* Whether the system uses protection keys. */
+bool processor_uses_keys(void);
 
 #endif

@@ -35,6 +35,7 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 
+#include "decode/x86/page.h"
 #include "emulate/windows/views.h"
 #include "platform/linux/call_x86_64.h"
 #include "platform/once.h"
@@ -79,7 +80,6 @@ struct header {
 /* Assembly. */
 extern const char stubs_region[];
 
-#define PAGE 4096u
 
 struct memory {
     /* These belong to one process: their page is wiped in a child made by fork. */

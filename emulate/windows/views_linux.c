@@ -14,9 +14,9 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "decode/x86/page.h"
 #include "platform/linux/call_x86_64.h"
 
-#define PAGE_BITS 12
 /* The longest random distance between two views' ends. */
 #define DISTANCE (UINT64_C(1) << 30)
 

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "decode/x86/page.h"
 #include "platform/asynchronous.h"
 #include "platform/forced.h"
 #include "platform/fork_lock.h"
@@ -23,7 +24,6 @@
 #include "platform/protection.h"
 #include "platform/wait.h"
 
-#define PAGE 4096u
 #define BREAKPOINT 0xcc
 /* Breakpoints that a thread may still be on its way from: it has been trapped, and its handler has not run yet. */
 #define RECENT 1024u

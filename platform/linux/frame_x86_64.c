@@ -12,6 +12,7 @@
 #error "frame_x86_64.c is specific to Linux on x86-64"
 #endif
 
+#include "decode/x86/traps.h"
 #include "platform/frame.h"
 
 #include <immintrin.h>
@@ -21,27 +22,18 @@
 #include <ucontext.h>
 
 #include "call_x86_64.h"
+#include "software_bytes.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
-#include "platform/segments.h"
+#include "decode/x86/selectors.h"
 
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1u << 31)
 #endif
 
-#define TRAP_DEBUG 1
-#define TRAP_PAGE_FAULT 14
-#define TRAP_ALIGNMENT 17
-#define TRAP_CONTROL 21
-#define ERROR_WRITE 2u
-#define ERROR_FETCH 16u
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
 #define HWCAP2_FSGSBASE 2u
-
-/* The kernel's own words in the software bytes of the legacy region, and behind the area. */
-#define XSTATE_MAGIC 0x46505853u
-#define SECOND_MAGIC 0x46505845u
 
 /* The kernel's frame: pretcode, ucontext, siginfo; above it the area, with its last word, at a multiple of 64, all of
  * it below a multiple of 16. */
@@ -49,12 +41,6 @@
 #define AREA_END_SIZE 4
 #define AREA_PADDING 63
 #define FRAME_PADDING 23
-
-struct software_bytes {
-    uint32_t magic, extended_size;
-    uint64_t features;
-    uint32_t xstate_size;
-};
 
 /* Each field of struct segue_regs up to rflags, and where it stands in gregs. Not a loop over a table: both ways are a
  * part of each fault, and this takes a third of the instructions. */
@@ -244,7 +230,7 @@ void frame_get_xstate(const void *context, struct segue_xstate *xstate)
     char *area = (char *)((const ucontext_t *)context)->uc_mcontext.fpregs;
     const struct software_bytes *software = (const void *)(area + XSAVE_SOFTWARE);
     *xstate = (struct segue_xstate){.area = NULL};
-    if (!area || software->magic != XSTATE_MAGIC)
+    if (!area || software->magic != SOFTWARE_MAGIC)
         return;
     *xstate = (struct segue_xstate){.area = area, .size = software->xstate_size, .features = software->features};
     if (xstate->size == XSAVE_LEGACY_SIZE)
@@ -268,7 +254,7 @@ size_t frame_area_size(const void *context)
     const struct software_bytes *software = (const void *)(area + XSAVE_SOFTWARE);
     if (!area)
         return 0;
-    return software->magic == XSTATE_MAGIC ? software->extended_size : XSAVE_LEGACY_SIZE;
+    return software->magic == SOFTWARE_MAGIC ? software->extended_size : XSAVE_LEGACY_SIZE;
 }
 
 /* Loading what is not in its initial state makes the kernel give the room; what is loaded does not matter. */
@@ -290,13 +276,13 @@ void frame_make_room(const void *context)
 
 void frame_narrow(void *context)
 {
-    static const uint32_t magic = SECOND_MAGIC;
+    static const uint32_t magic = SOFTWARE_LAST_MAGIC;
     char *area = (char *)((ucontext_t *)context)->uc_mcontext.fpregs;
     uint64_t present;
     if (!area)
         return;
     struct software_bytes *software = (void *)(area + XSAVE_SOFTWARE);
-    if (software->magic != XSTATE_MAGIC || !(software->features & xsave_on_demand()))
+    if (software->magic != SOFTWARE_MAGIC || !(software->features & xsave_on_demand()))
         return;
     software->features &= ~xsave_on_demand();
     software->xstate_size = xsave_end(software->features);
@@ -374,7 +360,7 @@ bool frame_allows_direct_restore(const void *context)
     uint64_t code, stack;
     frame_get_segments(context, &code, &stack);
     frame_get_xstate(context, &xstate);
-    return code == CODE_SEGMENT && stack != 0 && xstate.area && !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM) &&
+    return code == selectors_code() && stack != 0 && xstate.area && !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM) &&
            !((uint64_t)frame->uc_mcontext.gregs[REG_EFL] & FLAG_NESTED_TASK);
 }
 
@@ -382,5 +368,5 @@ bool frame_allows_detour(const void *context)
 {
     uint64_t code, stack;
     frame_get_segments(context, &code, &stack);
-    return code == CODE_SEGMENT && !((uint64_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] & FLAG_TRAP);
+    return code == selectors_code() && !((uint64_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] & FLAG_TRAP);
 }

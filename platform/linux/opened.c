@@ -8,9 +8,10 @@
 #error "opened_linux.c is specific to Linux on x86-64"
 #endif
 
+#include "decode/x86/processor.h"
+#include "decode/x86/page.h"
 #include "platform/opened.h"
 
-#include <cpuid.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -19,20 +20,11 @@
 #include "call_x86_64.h"
 #include "platform/protection.h"
 
-#define PAGE UINT64_C(4096)
 #define ALL_SIGNALS UINT64_MAX
-/* CPUID leaf 7, ECX: the system uses protection keys. */
-#define HAS_KEYS_IN_USE (1u << 4)
 
 bool opened_is_alone(void)
 {
     return system_call3(SYS_unshare, CLONE_VM, 0, 0) == 0;
-}
-
-static bool uses_keys(void)
-{
-    unsigned eax, ebx, ecx = 0, edx;
-    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & HAS_KEYS_IN_USE);
 }
 
 /* Whether not even a load gets through. All signals are blocked: to block some more changes nothing, and makes the
@@ -48,7 +40,7 @@ static bool find_protection(uint64_t page, struct protection_mapping *mapping)
     if (protection_find(page, mapping))
         return true;
     *mapping = (struct protection_mapping){.protection = PROT_NONE};
-    return !uses_keys() && is_closed(page);
+    return !processor_uses_keys() && is_closed(page);
 }
 
 static bool transfer(long call, uint64_t address, void *bytes, size_t size)

@@ -19,8 +19,9 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "decode/x86/abi_sysv.h"
 #include "ctx/state/control_x86_64.h"
-#include "ctx/state/extended.h"
+#include "decode/x86/xsave.h"
 #include "platform/frame.h"
 #include "ctx/guest/gate.h"
 #include "decode/x86/flags.h"
@@ -28,15 +29,13 @@
 #include "ctx/state/keys.h"
 #include "ctx/restore/landing.h"
 #include "ctx/state/mask.h"
-#include "platform/segments.h"
+#include "decode/x86/selectors.h"
 #include "emulate/windows/guard.h"
 #include "signals/sigchain/believed.h"
 #include "relay_layout.h"
 #include "restorer.h"
 
-#define RED_ZONE 128
 #define FRAME_ALIGNMENT 16
-#define AREA_ALIGNMENT 64
 #define KERNEL_UCONTEXT_SIZE (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t))
 #define PRETCODE_SIZE 8
 /* Far more than any processor has. */
@@ -50,14 +49,16 @@
  * nothing; where the processor does not know that, x87, SSE and AVX, which is all that our own code may have used.
  * Without XSAVE the legacy part alone is loaded (FXRSTOR); it holds the initial control words for that. */
 static const struct {
-    _Alignas(AREA_ALIGNMENT) uint8_t legacy[512];
+    _Alignas(XSAVE_ALIGNMENT) uint8_t legacy[XSAVE_LEGACY_SIZE];
     uint64_t in_use, format, reserved[6];
-} initial_state = {.format = (uint64_t)1 << 63};
+} initial_state = {.format = XSAVE_COMPACTED};
 static const struct {
-    _Alignas(AREA_ALIGNMENT) uint8_t legacy[512];
-    uint8_t header[64], avx[256];
-} initial_standard = {.legacy = {[0] = 0x7f, [1] = 0x03, [24] = 0x80, [25] = 0x1f}};
-#define STANDARD_FEATURES 7u
+    _Alignas(XSAVE_ALIGNMENT) uint8_t legacy[XSAVE_LEGACY_SIZE];
+    uint8_t header[XSAVE_HEADER_SIZE], avx[256];
+} initial_standard = {.legacy = {[XSAVE_FCW] = FCW_INITIAL & 0xff,
+                                  [XSAVE_FCW + 1] = FCW_INITIAL >> 8,
+                                  [XSAVE_MXCSR] = MXCSR_INITIAL & 0xff,
+                                  [XSAVE_MXCSR + 1] = MXCSR_INITIAL >> 8}};
 
 /* On the handler's stack, right below the frame, for relay_gate. */
 struct gate_words {
@@ -95,7 +96,7 @@ static bool measure(const void *info, const void *ucontext, struct extent *exten
     const char *area = (const char *)((const ucontext_t *)ucontext)->uc_mcontext.fpregs;
     const char *end_of_info = (const char *)ucontext + KERNEL_UCONTEXT_SIZE + sizeof(siginfo_t);
     if ((const char *)info != (const char *)ucontext + KERNEL_UCONTEXT_SIZE || area < end_of_info ||
-        (uintptr_t)area % AREA_ALIGNMENT)
+        (uintptr_t)area % XSAVE_ALIGNMENT)
         return false;
     *extent = (struct extent){.begin = (char *)(uintptr_t)begin, .area = (size_t)(area - begin)};
     extent->size = extent->area + frame_area_size(ucontext);
@@ -125,7 +126,7 @@ static uint64_t place_frame(const struct extent *extent, uint64_t stack_pointer,
         top = (uint64_t)(uintptr_t)stack->ss_sp + stack->ss_size;
         entering = true;
     }
-    uint64_t area = (top - (extent->size - extent->area)) & ~(uint64_t)(AREA_ALIGNMENT - 1);
+    uint64_t area = (top - (extent->size - extent->area)) & ~(uint64_t)(XSAVE_ALIGNMENT - 1);
     uint64_t begin = area - extent->area;
     return (nested || entering) && !is_inside(stack, begin) ? 0 : begin;
 }
@@ -242,11 +243,11 @@ void relay_enter(const struct relay *relay, const void *ucontext, const struct r
         lead_through_gate(&regs);
     else
         lead_directly(relay, place, &regs);
-    landing_prepare(&landing, &regs, CODE_SEGMENT, STACK_SEGMENT);
+    landing_prepare(&landing, &regs, selectors_code(), selectors_stack());
     landing.handling = handling_record_of(ucontext);
     hand_on_nested_task(&landing);
     /* The handler's rights by protection keys are in force. */
-    if (extended_can_compact())
-        landing_go(&landing, &initial_state, extended_enabled() & ~COMPONENT_PKRU);
-    landing_go(&landing, &initial_standard, extended_enabled() & STANDARD_FEATURES);
+    if (xsave_can_compact())
+        landing_go(&landing, &initial_state, xsave_enabled() & ~COMPONENT_PKRU);
+    landing_go(&landing, &initial_standard, xsave_enabled() & COMPONENTS_LEGACY_AVX);
 }

@@ -6,7 +6,8 @@
 
 #include "keyed.h"
 
-#define PAGE 4096u
+#include "decode/x86/page.h"
+
 #define LOAD 16u
 
 static enum segue_status decode(struct decode_scratch *scratch, struct segue_cache *cache, uint64_t address,

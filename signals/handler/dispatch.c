@@ -13,6 +13,7 @@
 #include <segue/segment.h>
 
 #include "counters.h"
+#include "decode/x86/abi_sysv.h"
 #include "ctx/guest/gate.h"
 #include "ctx/handling.h"
 #include "ctx/restore/landing.h"
@@ -40,7 +41,6 @@
 
 /* What the kernel leaves alone below a stack pointer; and what of its stack a thread must have left to be given a
  * landing there. */
-#define RED_ZONE 128u
 #define OWN_STACK_LEFT 16384u
 
 static struct segue_cache cache;

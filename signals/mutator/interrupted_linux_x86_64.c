@@ -25,6 +25,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "decode/x86/abi_sysv.h"
 #include "ctx/guest/gate.h"
 #include "ctx/restore/landing.h"
 #include "ctx/clone/pad.h"
@@ -34,7 +35,6 @@
 #include "signals/chain/restorer.h"
 #include "signals/threads/thread.h"
 
-#define RED_ZONE 128
 #define RESTORER_SIZE 9
 
 extern const char signal_entry_end[], suspend_entry_end[];

@@ -9,7 +9,6 @@
 #include "readers.h"
 #include "signals/threads/thread.h"
 
-#define PAGE ((uint64_t)1 << TABLE_PAGE_BITS)
 #define KNOWN_FLAGS (SEGUE_REGION_WRITE_IS_READ_WRITE | SEGUE_REGION_PROTECTION_KEYS)
 _Static_assert(KNOWN_FLAGS <= UINT16_MAX, "struct region has 16 bits for them");
 

@@ -42,7 +42,7 @@ static struct table_node *node_of(uint64_t word)
 
 static unsigned shift_of(unsigned level)
 {
-    return TABLE_PAGE_BITS + level * TABLE_LEVEL_BITS;
+    return PAGE_BITS + level * TABLE_LEVEL_BITS;
 }
 
 static unsigned index_of(uint64_t address, unsigned level)

@@ -6,12 +6,13 @@
 
 #include <segue/region.h>
 
-#define TABLE_PAGE_BITS 12
+#include "decode/x86/page.h"
+
 #define TABLE_LEVEL_BITS 9
 #define TABLE_LEVELS 5
 #define TABLE_SLOTS (1u << TABLE_LEVEL_BITS)
 /* Addresses from here on are in no region. */
-#define TABLE_LIMIT ((uint64_t)1 << (TABLE_PAGE_BITS + TABLE_LEVELS * TABLE_LEVEL_BITS - 1))
+#define TABLE_LIMIT ((uint64_t)1 << (PAGE_BITS + TABLE_LEVELS * TABLE_LEVEL_BITS - 1))
 
 /* A region as the handler keeps it: one cache line, since a fault in one of a million finds it cold. */
 struct region {

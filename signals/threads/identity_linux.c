@@ -25,12 +25,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "decode/x86/page.h"
 #include "platform/forced.h"
 #include "platform/linux/call_x86_64.h"
 #include "signals/regions/readers.h"
 #include "thread.h"
 
-#define PAGE 4096u
 
 /* What the page holds. */
 struct home {

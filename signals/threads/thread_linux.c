@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "decode/x86/abi_sysv.h"
 #include "platform/frame.h"
 #include "ctx/try/try.h"
 #include "platform/linux/call_x86_64.h"
@@ -29,7 +30,6 @@
 #endif
 
 /* Below the stack pointer of code that a signal interrupts the kernel leaves so much alone. */
-#define RED_ZONE 128u
 
 __thread struct thread_state thread_self;
 

@@ -1,4 +1,5 @@
 /* regions.c: the region table against a plain model, and under threads that add and remove while others fault. */
+#include "decode/x86/page.h"
 #include "tests/support/test.h"
 
 #include <pthread.h>
@@ -13,7 +14,6 @@
 #include "signals/regions/readers.h"
 #include "signals/regions/table.h"
 
-#define PAGE 4096u
 
 static uint64_t random_state;
 

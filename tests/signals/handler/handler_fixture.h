@@ -5,7 +5,8 @@
 
 #include <segue/segue.h>
 
-#define PAGE 4096u
+#include "decode/x86/page.h"
+
 #define FIXTURE_PAGES 8u
 
 /* The pages; each word of them holds its own offset. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "platform/linux/software_bytes.h"
 #include "decode/x86/abi_sysv.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "keys.h"
@@ -18,10 +19,6 @@
 #define SS_AUTODISARM (1u << 31)
 #endif
 #define KERNEL_UCONTEXT 304
-#define FIRST_MAGIC 0x46505853u
-#define SOFTWARE_FEATURES 472
-#define SECOND_MAGIC 0x46505845u
-#define SECOND_MAGIC_SIZE 4
 /* Those that rt_sigreturn takes from the frame. */
 #define RETURNED_FLAGS (SETTABLE_FLAGS & ~FLAG_IDENTIFICATION)
 
@@ -43,13 +40,11 @@ bool deliver_is_on_stack(const struct thread *thread, uint64_t stack_pointer)
     return stack_pointer > start && stack_pointer - start <= stack->ss_size;
 }
 
-/* The state's bytes in a frame, the second magic number included; 0 without the extended format. */
+/* The state's bytes in a frame, the last magic number included; those of FXSAVE without the extended format. */
 static uint64_t state_size(const char *state)
 {
-    uint32_t magic, size;
-    memcpy(&magic, state + XSAVE_SOFTWARE, sizeof magic);
-    memcpy(&size, state + XSAVE_SOFTWARE + 4, sizeof size);
-    return magic == FIRST_MAGIC ? size : XSAVE_LEGACY_SIZE;
+    struct software_bytes software = software_bytes_of(state);
+    return software.magic ? software.extended_size : XSAVE_LEGACY_SIZE;
 }
 
 static void clear_state(ucontext_t *frame, bool begins)
@@ -319,17 +314,16 @@ static bool is_shorter_state(const char *legacy, uint64_t from, uint64_t size)
 {
     uint64_t theirs = state_size(legacy);
     uint32_t magic;
-    return theirs >= XSAVE_HEADER_END + SECOND_MAGIC_SIZE && theirs < size &&
-           memory_read(&magic, from + theirs - SECOND_MAGIC_SIZE, sizeof magic) && magic == SECOND_MAGIC;
+    return theirs >= XSAVE_HEADER_END + SOFTWARE_LAST_SIZE && theirs < size &&
+           memory_read(&magic, from + theirs - SOFTWARE_LAST_SIZE, sizeof magic) && magic == SOFTWARE_LAST_MAGIC;
 }
 
 /* Components that their frame has no room for become initial, as with the kernel. */
 static bool return_shorter_state(char *state, const char *legacy, uint64_t from)
 {
-    uint64_t theirs = state_size(legacy), features, present;
-    memcpy(&features, legacy + SOFTWARE_FEATURES, sizeof features);
+    uint64_t theirs = state_size(legacy), features = software_bytes_of(legacy).features, present;
     memcpy(state, legacy, XSAVE_SOFTWARE);
-    if (!memory_read(state + XSAVE_LEGACY_SIZE, from + XSAVE_LEGACY_SIZE, theirs - XSAVE_LEGACY_SIZE - SECOND_MAGIC_SIZE))
+    if (!memory_read(state + XSAVE_LEGACY_SIZE, from + XSAVE_LEGACY_SIZE, theirs - XSAVE_LEGACY_SIZE - SOFTWARE_LAST_SIZE))
         return false;
     memcpy(&present, state + XSAVE_XSTATE_BV, sizeof present);
     present &= features;

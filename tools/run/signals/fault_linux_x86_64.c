@@ -4,9 +4,9 @@
 #include <segue/segment.h>
 #include <string.h>
 
+#include "platform/linux/software_bytes.h"
 #include "decode/x86/traps.h"
 #include "decode/x86/page.h"
-#include "decode/x86/xsave.h"
 #include "tools/run/detours/code.h"
 #include "deliver.h"
 #include "keys.h"
@@ -57,17 +57,11 @@ static void write_registers(ucontext_t *frame, const struct segue_regs *regs)
 
 static void read_state(const ucontext_t *frame, struct segue_xstate *state)
 {
-    /* The kernel's software bytes: magic, size with the second magic number, features, size. */
-    char *area = (char *)frame->uc_mcontext.fpregs;
-    uint32_t magic = 0;
+    struct software_bytes software = software_bytes_of(frame->uc_mcontext.fpregs);
     *state = (struct segue_xstate){.area = NULL};
-    if (area)
-        memcpy(&magic, area + XSAVE_SOFTWARE, sizeof magic);
-    if (magic != 0x46505853u)
-        return;
-    state->area = area;
-    memcpy(&state->features, area + 472, sizeof state->features);
-    memcpy(&state->size, area + 480, sizeof state->size);
+    if (software.magic)
+        *state = (struct segue_xstate){
+            .area = frame->uc_mcontext.fpregs, .size = software.xstate_size, .features = software.features};
 }
 
 static void read_fault(const ucontext_t *frame, struct segue_fault *fault)

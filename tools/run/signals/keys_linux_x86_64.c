@@ -4,10 +4,9 @@
 
 #include <string.h>
 
+#include "platform/linux/software_bytes.h"
 #include "decode/x86/xsave.h"
 
-#define FIRST_MAGIC 0x46505853u
-#define SOFTWARE_FEATURES 472
 #define KEY_0 3u
 
 static bool is_known, is_present, is_used;
@@ -23,18 +22,10 @@ static uint32_t read_rights(void)
 /* What is asked of the processor takes microseconds in a virtual machine; the kernel's frame tells. */
 void keys_learn(const ucontext_t *frame)
 {
-    const char *state = (const char *)frame->uc_mcontext.fpregs;
-    uint32_t magic = 0;
-    uint64_t features = 0;
     if (is_known)
         return;
     is_known = true;
-    if (state)
-        memcpy(&magic, state + XSAVE_SOFTWARE, sizeof magic);
-    if (magic != FIRST_MAGIC)
-        return;
-    memcpy(&features, state + SOFTWARE_FEATURES, sizeof features);
-    is_present = features & COMPONENT_PKRU;
+    is_present = software_bytes_of(frame->uc_mcontext.fpregs).features & COMPONENT_PKRU;
     if (is_present)
         initial = read_rights();
 }
