@@ -3,15 +3,10 @@
 #ifndef SEGUE_SYSTEM_ONCE_H
 #define SEGUE_SYSTEM_ONCE_H
 
-#if !defined(__linux__)
-#error "once.h is specific to Linux"
-#endif
-
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "platform/linux/call_x86_64.h"
-#include "platform/wait.h"
+#include "wait.h"
 
 /* All zero bytes: not done. */
 struct once {
@@ -27,7 +22,7 @@ struct once {
 static inline bool once(struct once *once, bool (*work)(void))
 {
     /* The kernel gives no number above 2^22 (PID_MAX_LIMIT). */
-    uint32_t at_it = 2 * (uint32_t)system_call3(SYS_getpid, 0, 0, 0);
+    uint32_t at_it = 2 * (uint32_t)platform_process_id();
     for (;;) {
         uint32_t state = __atomic_load_n(&once->state, __ATOMIC_ACQUIRE);
         if (state == ONCE_DONE)

@@ -7,7 +7,7 @@
 /* One mapping of the process. */
 struct protection_mapping {
     uint64_t start, end;
-    /* PROT_READ, PROT_WRITE, PROT_EXEC. */
+    /* enum platform_access (memory.h). */
     int protection;
     bool shared;
 };

@@ -26,7 +26,7 @@
 #include "platform/linux/stack.h"
 #include "decode/x86/canonical.h"
 #include "ctx/guest/gate.h"
-#include "ctx/state/mask.h"
+#include "platform/thread.h"
 #include "pad.h"
 
 #define EXIT_SIGNAL_BITS 0xffu
@@ -175,9 +175,9 @@ static long call_kernel(const struct segue_clone *request, struct clone_child *c
         fill_clone3(&call, &arguments, request, stack, stack_size);
     else
         fill_clone(&call, request, stack ? stack + stack_size : 0);
-    uint64_t before = mask_exchange(&all);
+    uint64_t before = platform_mask_exchange(&all);
     long result = parking ? clone_go_parked(&call, parking) : clone_go(&call);
-    mask_exchange(&before);
+    platform_mask_exchange(&before);
     return result;
 }
 

@@ -8,7 +8,7 @@
 #include "exceptions.h"
 #include "platform/frame.h"
 #include "instrument.h"
-#include "ctx/state/mask.h"
+#include "platform/thread.h"
 #include "record.h"
 
 #define HAS_MASK (SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_MASK_SAVED_)
@@ -35,7 +35,7 @@ static void exchange_masks(struct segue_context *from, struct segue_context *to)
 {
     if (!((from->flags | to->flags) & HAS_MASK))
         return;
-    from->mask = mask_exchange((to->flags & HAS_MASK) ? &to->mask : NULL);
+    from->mask = platform_mask_exchange((to->flags & HAS_MASK) ? &to->mask : NULL);
     from->flags |= SEGUE_CONTEXT_MASK_SAVED_;
     to->flags &= ~SEGUE_CONTEXT_MASK_SAVED_;
 }
@@ -47,13 +47,13 @@ static uint64_t block_signals(void)
 {
 #define BIT(signal) ((uint64_t)1 << ((signal)-1))
     static const uint64_t sent = ~(BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGSYS));
-    return mask_exchange(&sent);
+    return platform_mask_exchange(&sent);
 }
 
 static void arrive(struct segue_context *to)
 {
     instrument_arrive(to);
-    mask_exchange(&to->mask);
+    platform_mask_exchange(&to->mask);
 }
 
 static void leave(struct segue_context *from, struct segue_context *to)
@@ -107,7 +107,7 @@ static void leave_for_good(struct segue_context *to)
         return;
     }
     if (to->flags & HAS_MASK)
-        mask_exchange(&to->mask);
+        platform_mask_exchange(&to->mask);
     to->flags &= ~SEGUE_CONTEXT_MASK_SAVED_;
 }
 
@@ -130,7 +130,7 @@ enum segue_status segue_context_set_from_signal(struct segue_context *to, void *
             to->mask = frame_get_mask(ucontext);
         /* From here on, and after the handler's return. */
         block_signals();
-        frame_set_mask(ucontext, mask_exchange(NULL));
+        frame_set_mask(ucontext, platform_mask_exchange(NULL));
         instrument_leave(NULL, to);
     } else if (to->flags & HAS_MASK) {
         frame_set_mask(ucontext, to->mask);

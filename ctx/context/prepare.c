@@ -8,7 +8,7 @@
 #include "ctx/state/control_x86_64.h"
 #include "exceptions.h"
 #include "instrument.h"
-#include "ctx/state/mask.h"
+#include "platform/thread.h"
 #include "record.h"
 
 #define ALIGNMENT 16u
@@ -76,7 +76,7 @@ static void begin(struct segue_context *context, struct segue_context *parent, v
         .stack_size = size,
     };
     if (options->flags & SEGUE_CONTEXT_OWN_MASK)
-        context->mask = mask_exchange(NULL);
+        context->mask = platform_mask_exchange(NULL);
     if (instrument_wanted())
         context->flags |= SEGUE_CONTEXT_INSTRUMENTED_;
 }

@@ -14,8 +14,8 @@
 #include "decode/x86/xsave.h"
 #include "platform/frame.h"
 #include "guest_system.h"
-#include "ctx/state/mask.h"
 #include "decode/x86/selectors.h"
+#include "platform/thread.h"
 #include "ctx/state/vector.h"
 
 /* The calling thread's record in the table; NULL before its first guest. */
@@ -243,8 +243,8 @@ static bool lacks_stack(const struct segue_regs *regs)
  * one has returned, whose frame unblocks it. */
 static bool put_off(const struct gate *gate, int number, void *ucontext)
 {
-    uint64_t bit = (uint64_t)1 << (number - 1), blocked = mask_exchange(NULL) | bit;
-    mask_exchange(&blocked);
+    uint64_t bit = (uint64_t)1 << (number - 1), blocked = platform_mask_exchange(NULL) | bit;
+    platform_mask_exchange(&blocked);
     frame_set_mask(ucontext, frame_get_mask(ucontext) | bit);
     return guest_send(gate->thread, number);
 }

@@ -12,8 +12,8 @@
 #include "ctx/handling.h"
 #include "ctx/state/keys.h"
 #include "landing.h"
-#include "ctx/state/mask.h"
 #include "decode/x86/selectors.h"
+#include "platform/thread.h"
 #include "shortcut.h"
 #include <segue/posix.h>
 
@@ -163,7 +163,7 @@ enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs, c
         frame_allows_direct_restore(ucontext) && allows_direct_restore(image, &frame, &features)) {
         uint64_t mask = frame_get_mask(ucontext);
         if (method == SEGUE_RESTORE_DIRECT_MASK)
-            mask_exchange(&mask);
+            platform_mask_exchange(&mask);
         landing_go(&landing, image->area, features);
     }
     if (regs)

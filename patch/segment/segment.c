@@ -5,16 +5,15 @@
  * rewritten while the processor, or what translates for it, still runs the old ones. */
 #include "segment.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <segue/patch.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "decode/segments.h"
-#include "platform/asynchronous.h"
+#include "platform/code.h"
 #include "platform/fork_lock.h"
 #include "platform/once.h"
+#include "platform/thread.h"
 #include "modules.h"
 #include "patch/poke/poke.h"
 #include "rewrite.h"
@@ -207,7 +206,6 @@ enum segue_status segue_segment_modules(void)
 
 static struct segue_patch patch_of(const struct ledger_entry *entry)
 {
-    Dl_info found;
     struct segue_patch patch = {
         .address = entry->address - entry->index,
         .changed = entry->address,
@@ -219,8 +217,7 @@ static struct segue_patch patch_of(const struct ledger_entry *entry)
         .faults = __atomic_load_n(&entry->count, __ATOMIC_RELAXED),
         .time = __atomic_load_n(&entry->time, __ATOMIC_RELAXED),
     };
-    if (dladdr((void *)(uintptr_t)entry->address, &found))
-        patch.object = found.dli_fname;
+    patch.object = platform_symbol_at((const void *)(uintptr_t)entry->address).object;
     return patch;
 }
 
@@ -304,18 +301,17 @@ static bool undo_entry(struct ledger_entry *entry, size_t *count)
 
 enum segue_status segue_patches_undo(uint64_t start, uint64_t size, size_t *count)
 {
-    sigset_t before;
     size_t undone = 0;
     bool done = true;
     fork_lock_take(&changing);
-    asynchronous_block(&before);
+    uint64_t before = platform_asynchronous_hold();
     struct segment_service *present = segment_in_force();
     for (size_t i = 0; present && i < present->ledger.capacity; i++) {
         struct ledger_entry *entry = &present->ledger.entries[i];
         if (__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) == LEDGER_REWRITTEN && entry->address - start < size)
             done &= undo_entry(entry, &undone);
     }
-    asynchronous_put_back(&before);
+    platform_signals_release(before);
     fork_lock_release(&changing);
     if (count)
         *count = undone;

@@ -1,10 +1,10 @@
-/* call_linux_x86_64.h: system calls without libc: they leave errno alone and bind to nothing at run time, so a
+/* call_x86_64.h: system calls without libc: they leave errno alone and bind to nothing at run time, so a
  * handler may make them. Return the result, or a negative error number. */
 #ifndef SEGUE_SYSTEM_CALL_H
 #define SEGUE_SYSTEM_CALL_H
 
 #if !defined(__linux__) || !defined(__x86_64__)
-#error "call_linux_x86_64.h is specific to Linux on x86-64"
+#error "call_x86_64.h is specific to Linux on x86-64"
 #endif
 
 #include <sys/syscall.h>

@@ -1,4 +1,4 @@
-/* forced_linux.c: memory reached past its protection through /proc/thread-self/mem.
+/* forced.c: memory reached past its protection through /proc/thread-self/mem.
  *
  * Two things can make an open descriptor lie. A child made by fork inherits one that leads to its parent's memory: so
  * the descriptor is remembered in a page that the kernel wipes in the child, and the child closes it, in its first fork
@@ -18,7 +18,7 @@
  * ASSUMPTIONS: reading and writing through /proc/PID/mem reaches private memory whatever its protection; a kernel may
  * forbid that (proc_mem.force_override), and then forced_prepare says so. */
 #if !defined(__linux__)
-#error "forced_linux.c is specific to Linux"
+#error "platform/linux/forced.c is specific to Linux"
 #endif
 
 #include "platform/forced.h"
@@ -31,7 +31,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "call_x86_64.h"
+#include "call.h"
 #include "platform/fork_lock.h"
 #include "platform/once.h"
 #include "platform/opened.h"

@@ -1,11 +1,11 @@
-/* opened_linux.c: protected memory reached by opening its pages for a moment.
+/* opened.c: protected memory reached by opening its pages for a moment.
  *
  * SOURCES: unshare(2): CLONE_VM is refused where another task uses the memory, and does nothing otherwise (Linux
  * kernel/fork.c check_unshare_flags); mm/mmap.c vma_is_accessible, arch/x86/mm/fault.c access_error: a page that cannot
  * be read by the processor, without protection keys, has no rights at all.
  * ASSUMPTIONS: the bytes are copied by the kernel, which reports what is missing in place of a signal. */
 #if !defined(__linux__) || !defined(__x86_64__)
-#error "opened_linux.c is specific to Linux on x86-64"
+#error "platform/linux/opened.c is specific to Linux on x86-64"
 #endif
 
 #include "decode/x86/processor.h"
@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#include "call_x86_64.h"
+#include "call.h"
 #include "platform/protection.h"
 
 #define ALL_SIGNALS UINT64_MAX

@@ -1,9 +1,9 @@
-/* protection_linux.c: a page's protection, read from /proc/thread-self/maps a piece at a time, without libc.
+/* protection.c: a page's protection, read from /proc/thread-self/maps a piece at a time, without libc.
  *
  * SOURCES: proc(5): "address perms offset dev inode path", in the order of addresses. By way of the thread, since the
  * process's own entry leads nowhere once its first thread has ended. */
 #if !defined(__linux__)
-#error "protection_linux.c is specific to Linux"
+#error "platform/linux/protection.c is specific to Linux"
 #endif
 
 #include "platform/protection.h"
@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include "call_x86_64.h"
+#include "call.h"
 
 #define PIECE 256
 

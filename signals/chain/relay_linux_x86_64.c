@@ -28,8 +28,8 @@
 #include "ctx/handling.h"
 #include "ctx/state/keys.h"
 #include "ctx/restore/landing.h"
-#include "ctx/state/mask.h"
 #include "decode/x86/selectors.h"
+#include "platform/thread.h"
 #include "emulate/windows/guard.h"
 #include "signals/sigchain/believed.h"
 #include "relay_layout.h"
@@ -208,7 +208,7 @@ enum relay_status relay_prepare(const struct relay *relay, struct native_frame n
 static void lead_directly(const struct relay *relay, const struct relay_frame *place, struct segue_regs *regs)
 {
     uint64_t mask = relay->mask;
-    mask_exchange(&mask);
+    platform_mask_exchange(&mask);
     regs->rip = (uint64_t)(uintptr_t)relay->action->sa_sigaction;
     regs->rdi = (uint64_t)relay->number;
     regs->rsi = (uint64_t)(uintptr_t)place->info;

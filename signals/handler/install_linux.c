@@ -17,7 +17,7 @@
 #include "signals/sigchain/believed.h"
 #include "signals/chain/chain.h"
 #include "dispatch.h"
-#include "signals/threads/identity.h"
+#include "platform/identity.h"
 #include "install.h"
 #include "signals/threads/owner.h"
 #include "signals/regions/readers.h"
@@ -144,7 +144,7 @@ static enum segue_status install(const struct segue_options *options)
     bool attached = false;
     if (installed)
         return SEGUE_EXISTS;
-    identity_prepare();
+    identity_prepare(readers_rename);
     if (!once(&forks, watch_forks))
         return SEGUE_NO_MEMORY;
     if (work_prepare() != SEGUE_OK)
@@ -229,7 +229,7 @@ static enum segue_status check(struct segue_owner *owner)
         if (!action_exchange(signals[i], NULL, &present))
             return SEGUE_SYSTEM;
         if (!is_ours(&present)) {
-            owner_name(signals[i], &present, owner);
+            owner_name(signals[i], (void *)(uintptr_t)present.sa_sigaction, owner);
             return SEGUE_NOT_LAST;
         }
     }

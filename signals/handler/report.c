@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "platform/linux/call_x86_64.h"
+#include "platform/report.h"
 
 struct line {
     char text[320];
@@ -39,5 +39,5 @@ void report_fault_in_handler(const char *what, struct report_place at, struct re
     put(&line, ", instruction ");
     put_address(&line, serving.instruction);
     put(&line, "\n");
-    system_call3(SYS_write, 2, (long)line.text, (long)line.length);
+    platform_report(line.text, line.length);
 }

@@ -14,9 +14,10 @@
 #include "platform/once.h"
 #include "signals/chain/action_linux_x86_64.h"
 #include "signals/chain/chain.h"
-#include "signals/threads/identity.h"
+#include "platform/identity.h"
 #include "signals/handler/install.h"
 #include "signals/threads/owner.h"
+#include "signals/regions/readers.h"
 #include "suspend.h"
 
 #define DEFAULT_SIGNAL SIGXCPU
@@ -71,7 +72,7 @@ static enum segue_status install(const struct segue_suspend_options *options)
     uint64_t mask = blocked_signals(options);
     if (suspend_signal())
         return SEGUE_EXISTS;
-    identity_prepare();
+    identity_prepare(readers_rename);
     if (!once(&forks, watch_forks))
         return SEGUE_NO_MEMORY;
     memcpy(&ours.sa_mask, &mask, sizeof mask);
@@ -112,7 +113,7 @@ static enum segue_status check(struct segue_owner *owner)
         return SEGUE_NOT_FOUND;
     if (suspend_is_first(&present))
         return SEGUE_OK;
-    owner_name(suspend_signal(), &present, owner);
+    owner_name(suspend_signal(), (void *)(uintptr_t)present.sa_sigaction, owner);
     return SEGUE_NOT_LAST;
 }
 

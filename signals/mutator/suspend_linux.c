@@ -36,7 +36,7 @@
 #include "signals/chain/action_linux_x86_64.h"
 #include "signals/chain/chain.h"
 #include "platform/frame.h"
-#include "signals/threads/identity.h"
+#include "platform/identity.h"
 #include "interrupted.h"
 #include "signals/threads/thread.h"
 

@@ -1,8 +1,9 @@
-/* pool.c: fixed-size blocks straight from the kernel. */
+/* pool.c: fixed-size blocks straight from the system. */
 #include "pool.h"
 
 #include <stdint.h>
-#include <sys/mman.h>
+
+#include "platform/memory.h"
 
 /* A huge page. */
 #define CHUNK_SIZE ((size_t)1 << 21)
@@ -10,14 +11,13 @@
 /* A chunk on a boundary of its own size. */
 static char *map_chunk(void)
 {
-    char *memory =
-        mmap(NULL, 2 * CHUNK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
+    char *memory = platform_map(2 * CHUNK_SIZE);
+    if (!memory)
         return NULL;
     size_t before = (CHUNK_SIZE - (uintptr_t)memory % CHUNK_SIZE) % CHUNK_SIZE;
     if (before)
-        munmap(memory, before);
-    munmap(memory + before + CHUNK_SIZE, CHUNK_SIZE - before);
+        platform_unmap(memory, before);
+    platform_unmap(memory + before + CHUNK_SIZE, CHUNK_SIZE - before);
     return memory + before;
 }
 
@@ -27,7 +27,7 @@ void *pool_take(struct pool *pool, bool huge)
         char *chunk = map_chunk();
         if (!chunk)
             return NULL;
-        madvise(chunk, CHUNK_SIZE, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+        platform_prefer_huge_pages(chunk, CHUNK_SIZE, huge);
         pool->chunk = chunk;
         pool->left = CHUNK_SIZE;
     }

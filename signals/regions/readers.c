@@ -15,22 +15,21 @@
  * its siginfo is lost, and is that of a kill(2) by process 0. */
 #include "readers.h"
 
+#include <signal.h>
 #include <string.h>
-#include <time.h>
 
-#include "look.h"
-#include "platform/linux/call_x86_64.h"
+#include "platform/identity.h"
+#include "platform/look.h"
+#include "platform/thread.h"
 #include "platform/wait.h"
-#include "signals/chain/action_linux_x86_64.h"
 #include "signals/handler/dispatch.h"
-#include "signals/threads/identity.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 
 /* So many faults may be in progress at once; one more waits for one of them to end. */
 #define PLACES WORK_MOST
 /* How long a remover waits before it looks, and again before it looks anew, in nanoseconds. */
-#define PATIENCE 20000000l
+#define PATIENCE 20000000u
 /* How many looks in a row must find the thread running before it is asked, and how many where looking is impossible. */
 #define LOOKS_RUNNING 10u
 #define LOOKS_UNKNOWN 50u
@@ -98,15 +97,14 @@ static void forget(uint32_t at, uint64_t ticket)
  * that interrupted this would take the place for one that was left, and free it. */
 static void take_over(uint32_t at, uint64_t ticket)
 {
-    uint64_t all = UINT64_MAX, kept = 0;
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
+    uint64_t kept = platform_signals_hold();
     uint64_t own = ticket_of(identity_of_self(), ++thread_self.tickets);
     if (__atomic_compare_exchange_n(&places[at].ticket, &ticket, own, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
         abandon(at);
         __atomic_store_n(&places[at].ticket, 0, __ATOMIC_RELEASE);
     }
     thread_self.tickets_left++;
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    platform_signals_release(kept);
 }
 
 /* Those of threads that have ended in the middle of a fault; the processor goes to others meanwhile. */
@@ -254,46 +252,27 @@ static bool note_question(int thread)
     return false;
 }
 
-bool readers_is_question(const siginfo_t *info)
+bool readers_is_question(const void *info)
 {
-    if (info->si_code == SI_QUEUE && info->si_value.sival_ptr == &question) {
+    uint64_t word;
+    if (platform_signal_word(info, &word) && word == (uint64_t)(uintptr_t)&question) {
         forget_question(thread_number());
         return true;
     }
     return frame_is_lost(info) && forget_question(thread_number());
 }
 
-static void send(int thread, int number, void *value)
-{
-    siginfo_t info = {.si_signo = number, .si_code = SI_QUEUE};
-    info.si_value.sival_ptr = value;
-    if (system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), thread, number, (long)&info) != 0 &&
-        value)
-        forget_question(thread);
-}
-
-/* A thread that our question would not reach is sent a signal that the C library keeps open, whose handler does nothing
- * with what others send, on the alternate stack: if the thread has left that, the kernel writes the signal's frame over
- * our fault's. */
-static void nudge(int thread, const struct thread_mark *mark)
-{
-    const unsigned wanted = SA_SIGINFO | SA_ONSTACK;
-    struct sigaction present;
-    if (mark->at && mark->on_alternate && mark->info && action_exchange(ACTION_SETXID, NULL, &present) &&
-        present.sa_handler != SIG_DFL && present.sa_handler != SIG_IGN &&
-        ((unsigned)present.sa_flags & wanted) == wanted && !look_is_blocked(thread, ACTION_SETXID))
-        send(thread, ACTION_SETXID, NULL);
-}
-
-/* Another handler would take the question for a signal of the program's. */
+/* Another handler would take the question for a signal of the program's. A thread that it would not reach is nudged: if
+ * the thread has left the alternate stack, the system writes the nudge's frame over our fault's. */
 static void ask(int thread, const struct thread_mark *mark)
 {
-    struct sigaction present;
-    bool is_first = action_exchange(SIGSEGV, NULL, &present) && action_is_ours(&present);
-    if (!is_first || look_is_blocked(thread, SIGSEGV))
-        nudge(thread, mark);
-    else if (note_question(thread))
-        send(thread, SIGSEGV, &question);
+    bool is_first = platform_handler_is(SIGSEGV, (const void *)(uintptr_t)signal_entry);
+    if (!is_first || platform_thread_blocks(thread, SIGSEGV)) {
+        if (mark->at && mark->on_alternate && mark->info)
+            platform_thread_nudge(thread);
+    } else if (note_question(thread) && platform_thread_send(thread, SIGSEGV, (uint64_t)(uintptr_t)&question) != 0) {
+        forget_question(thread);
+    }
 }
 
 /* ---- waiting ---- */
@@ -374,13 +353,12 @@ static bool is_over(struct wait *wait)
 /* A fault takes microseconds, a policy perhaps more: look often at first, then seldom. */
 static void wait_for(struct wait *wait)
 {
-    struct timespec pause = {.tv_nsec = 1000};
-    long waited = 0;
+    uint64_t pause = 1000, waited = 0;
     while (is_under_way(wait)) {
-        system_call3(SYS_nanosleep, (long)&pause, 0, 0);
-        waited += pause.tv_nsec;
-        if (pause.tv_nsec < 1000000)
-            pause.tv_nsec *= 2;
+        platform_sleep(pause);
+        waited += pause;
+        if (pause < 1000000)
+            pause *= 2;
         if (waited <= PATIENCE)
             continue;
         if (is_over(wait))
@@ -403,7 +381,7 @@ void readers_wait(const struct region *region)
 void readers_reset(void)
 {
     identity_in_child();
-    int before = thread_self.number_before_fork;
+    int before = identity_self.number_before_fork;
     memset(questions, 0, sizeof questions);
     for (uint32_t i = 0; i < PLACES; i++) {
         uint64_t ticket = places[i].ticket;

@@ -6,12 +6,11 @@
 #ifndef SEGUE_SIGNALS_READERS_H
 #define SEGUE_SIGNALS_READERS_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "signals/threads/identity.h"
+#include "platform/identity.h"
 
 struct region;
 struct thread_mark;
@@ -42,9 +41,9 @@ void readers_forget_strays(void);
  * reader. Not async-signal-safe; not from inside. */
 void readers_wait(const struct region *region);
 
-/* Whether a signal is a remover's question to a thread that it has waited long for: the answer is to settle.
- * Async-signal-safe. */
-bool readers_is_question(const siginfo_t *info);
+/* Whether a signal is a remover's question to a thread that it has waited long for: the answer is to settle. `info` is
+ * the second argument of its handler. Async-signal-safe. */
+bool readers_is_question(const void *info);
 
 /* In a child made by fork: forgets all readers but the calling thread, which may have forked inside a policy, and has
  * another number now. */

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "platform/linux/call_x86_64.h"
 #include "platform/fork_lock.h"
+#include "platform/thread.h"
 #include "readers.h"
 #include "signals/threads/thread.h"
 
@@ -189,15 +189,14 @@ enum segue_status segue_region_remove(const void *base)
  * no mark tells that of a thread that then waits deeper in its stack. Nothing in between can fault. */
 static bool look_up(uint64_t address, struct segue_region *copy)
 {
-    uint64_t all = UINT64_MAX, kept;
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
+    uint64_t kept = platform_signals_hold();
     uint32_t place = readers_enter(NULL);
     const struct region *found = region_at(address);
     if (found)
         *copy = (struct segue_region){
             .window = region_window(found), .policy = found->policy, .context = found->context, .flags = found->flags};
     readers_leave(place);
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    platform_signals_release(kept);
     return found != NULL;
 }
 

@@ -5,7 +5,8 @@
 #include <segue/handler.h>
 #include <signal.h>
 
-/* Names the handler in `action`, and the object file that holds it. `owner` may be NULL. Not async-signal-safe. */
-void owner_name(int number, const struct sigaction *action, struct segue_owner *owner);
+/* Names the handler of signal `number`, and the object file that holds it. `owner` may be NULL. Not
+ * async-signal-safe. */
+void owner_name(int number, void *handler, struct segue_owner *owner);
 
 #endif

@@ -7,7 +7,7 @@
 #include <signal.h>
 
 #include "platform/frame.h"
-#include "identity.h"
+#include "platform/identity.h"
 #include "platform/kept_info.h"
 
 /* Where the outermost fault of a thread has a mark on the stack, what the mark is, whether that is on the alternate
@@ -46,11 +46,6 @@ struct thread_state {
     uint32_t tickets, tickets_left;
     /* How far the last alias window's memory was from its region: a guess for the next. */
     uint64_t last_distance;
-    /* Its number is 0 until it is asked for; and in which process it was. */
-    struct identity identity;
-    uint32_t process;
-    /* In a child made by fork: the parent's. */
-    int number_before_fork;
     /* How often the thread was suspended; the fault whose step a suspension waits for (question.h), and whether one
      * does. */
     uint64_t suspensions;

@@ -1,8 +1,7 @@
 /* work.c: see work.h. Address space is all that an area costs before its first fault. */
 #include "work.h"
 
-#include <sys/mman.h>
-#include <sys/resource.h>
+#include "platform/memory.h"
 
 _Static_assert(WORK_MOST <= STEP_HOLDERS, "each area has a number by which it holds a stub");
 
@@ -14,11 +13,9 @@ static uint32_t count;
 /* As many as take a small part of a limited address space: the rest is the program's. */
 static uint32_t most_wanted(void)
 {
-    struct rlimit limit;
     uint32_t wanted = WORK_MOST;
-    if (getrlimit(RLIMIT_AS, &limit) == 0)
-        while (wanted > WORK_LEAST && wanted * sizeof *areas > limit.rlim_cur / LIMIT_SHARE)
-            wanted /= 2;
+    while (wanted > WORK_LEAST && wanted * sizeof *areas > platform_address_space_limit() / LIMIT_SHARE)
+        wanted /= 2;
     return wanted;
 }
 
@@ -27,11 +24,9 @@ enum segue_status work_prepare(void)
     if (areas)
         return SEGUE_OK;
     for (uint32_t wanted = most_wanted(); wanted >= WORK_LEAST; wanted /= 2) {
-        void *memory = mmap(NULL, wanted * sizeof *areas, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (memory == MAP_FAILED)
+        areas = platform_map(wanted * sizeof *areas);
+        if (!areas)
             continue;
-        areas = memory;
         __atomic_store_n(&count, wanted, __ATOMIC_RELEASE);
         return SEGUE_OK;
     }

@@ -230,8 +230,8 @@ static enum segue_verdict stay_inside(void *context, const struct segue_event *e
 /* This thread has that number in a PID namespace of its own. */
 static void take_number(int number)
 {
-    thread_self.identity = (struct identity){number, IDENTITY_FAR};
-    thread_self.process = (uint32_t)getpid();
+    identity_self.identity = (struct identity){number, IDENTITY_FAR};
+    identity_self.process = (uint32_t)getpid();
 }
 
 static volatile int number_of_other;

@@ -3,8 +3,8 @@
  * A thread's number alone does not name it. A child made by fork has a copy of this memory and other threads. A child
  * that shares this memory (vfork, CLONE_VM) is another thread group, perhaps in another PID namespace: there the
  * numbers of its parent's threads mean other threads or none. */
-#ifndef SEGUE_SIGNALS_IDENTITY_H
-#define SEGUE_SIGNALS_IDENTITY_H
+#ifndef SEGUE_PLATFORM_IDENTITY_H
+#define SEGUE_PLATFORM_IDENTITY_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,8 +24,21 @@ struct identity {
     enum identity_group group;
 };
 
-/* Notes which process this is, once, and where the C library keeps a thread's number. Not async-signal-safe. */
-void identity_prepare(void);
+/* What the calling thread knows of itself. */
+struct identity_self {
+    /* Its number is 0 until it is asked for. */
+    struct identity identity;
+    /* In which process that was. */
+    uint32_t process;
+    /* In a child made by fork: the number in the parent. */
+    int number_before_fork;
+};
+extern __thread struct identity_self identity_self __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* Notes which process this is, once, and where the C library keeps a thread's number. `renamed` is called in the child of
+ * a raw fork, by the thread that forked, before it gets an answer from identity_of_self: its number was `before`. Not
+ * async-signal-safe; `renamed` must be. */
+void identity_prepare(void (*renamed)(int before, struct identity self));
 
 /* In a child made by fork: the same anew. */
 void identity_in_child(void);

@@ -1,6 +1,6 @@
 /* look.h: what the kernel shows of another thread of the process, without disturbing it. */
-#ifndef SEGUE_SIGNALS_LOOK_H
-#define SEGUE_SIGNALS_LOOK_H
+#ifndef SEGUE_PLATFORM_LOOK_H
+#define SEGUE_PLATFORM_LOOK_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,8 +16,5 @@ enum look {
 
 /* Looks at a thread of the calling process. Opens and closes a file. */
 enum look look_at_thread(int number, uint64_t *stack_pointer);
-
-/* Whether that thread has the signal blocked, as far as the kernel shows it; false where it does not. */
-bool look_is_blocked(int number, int signal);
 
 #endif

@@ -1,21 +1,27 @@
-/* views_linux.c: memory that is mapped twice.
+/* views.c: memory that is mapped twice (platform/memory.h).
  *
  * SOURCES: mmap(2) MAP_SHARED with MAP_ANONYMOUS; mremap(2): with an old size of 0 it makes a second mapping of the
- * same shared pages; getauxval(3) AT_RANDOM.
+ * same shared pages; memfd_create(2); setrlimit(2) RLIMIT_FSIZE; getauxval(3) AT_RANDOM; madvise(2) MADV_DONTFORK,
+ * MADV_DONTDUMP.
  * ASSUMPTIONS: shared anonymous memory is a file of the kernel's own: RLIMIT_FSIZE, vm.memfd_noexec and descriptors do
  * not concern it, and no filter takes it for memfd_create. */
 #if !defined(__linux__) || !defined(__x86_64__)
-#error "views_linux.c is specific to Linux on x86-64"
+#error "platform/linux/views.c is specific to Linux on x86-64"
 #endif
 
-#include "views.h"
+#include "platform/memory.h"
 
 #include <errno.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
+#include "call.h"
 #include "decode/x86/page.h"
-#include "platform/linux/call_x86_64.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10u
+#endif
 
 /* The longest random distance between two views' ends. */
 #define DISTANCE (UINT64_C(1) << 30)
@@ -91,13 +97,13 @@ static long map_second(const struct order *order, uint64_t first, uint64_t at)
 }
 
 /* Both at the ends of one range, either of them below. */
-static long create_apart(const struct order *order, struct views *views)
+static long create_apart(const struct order *order, struct platform_views *views)
 {
-    uint64_t reserved, size = order->size, whole = size + 2 * VIEWS_GUARD;
+    uint64_t reserved, size = order->size, whole = size + 2 * PLATFORM_VIEW_GUARD;
     long at = reserve(2 * whole, &reserved);
     if (failed(at))
         return at;
-    uint64_t low = (uint64_t)at + VIEWS_GUARD, high = (uint64_t)at + reserved - VIEWS_GUARD - size;
+    uint64_t low = (uint64_t)at + PLATFORM_VIEW_GUARD, high = (uint64_t)at + reserved - PLATFORM_VIEW_GUARD - size;
     bool first_is_low = random_word() & 1;
     views->first = first_is_low ? low : high;
     views->second = first_is_low ? high : low;
@@ -111,16 +117,16 @@ static long create_apart(const struct order *order, struct views *views)
     return failed(result) ? result : 0;
 }
 
-static long create_at(const struct order *order, uint64_t at, struct views *views)
+static long create_at(const struct order *order, uint64_t at, struct platform_views *views)
 {
-    uint64_t reserved, whole = order->size + 2 * VIEWS_GUARD;
+    uint64_t reserved, whole = order->size + 2 * PLATFORM_VIEW_GUARD;
     long first = map_first(order, at, MAP_FIXED_NOREPLACE);
     if (failed(first))
         return first;
     long result = reserve(whole, &reserved);
     if (!failed(result)) {
         uint64_t base = (uint64_t)result;
-        *views = (struct views){at, base + VIEWS_GUARD};
+        *views = (struct platform_views){at, base + PLATFORM_VIEW_GUARD};
         result = map_second(order, at, views->second);
         unmap(base + (failed(result) ? 0 : whole), reserved - (failed(result) ? 0 : whole));
     }
@@ -129,19 +135,68 @@ static long create_at(const struct order *order, uint64_t at, struct views *view
     return failed(result) ? result : 0;
 }
 
-long views_create(uint64_t at, uint64_t size, int protection, int file, struct views *views)
+static long create(const struct order *order, uint64_t at, struct platform_views *views)
 {
-    struct order order = {size, protection, file};
-    return at ? create_at(&order, at, views) : create_apart(&order, views);
+    return at ? create_at(order, at, views) : create_apart(order, views);
 }
 
-void views_unmap(uint64_t view, uint64_t size, bool guarded)
+/* A file longer than the process may make would cost it a SIGXFSZ. */
+static long set_length(int file, uint64_t size)
 {
-    uint64_t guard = guarded ? VIEWS_GUARD : 0;
+    struct rlimit longest;
+    if (system_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&longest) == 0 && longest.rlim_cur < size)
+        return -EFBIG;
+    return system_call3(SYS_ftruncate, file, (long)size, 0);
+}
+
+/* Older kernels do not know MFD_EXEC, and need none. */
+static long make_file(bool executable)
+{
+    const char *name = executable ? "segue-stubs" : "segue";
+    long file = -EINVAL;
+    if (executable)
+        file = system_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC | MFD_EXEC, 0);
+    return file == -EINVAL ? system_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC, 0) : file;
+}
+
+static long create_by_file(struct order *order, uint64_t at, struct platform_views *views)
+{
+    long file = make_file(order->protection & PROT_EXEC);
+    if (file < 0)
+        return file;
+    order->file = (int)file;
+    long result = set_length(order->file, order->size);
+    if (result == 0)
+        result = create(order, at, views);
+    system_call3(SYS_close, file, 0, 0);
+    return result;
+}
+
+long platform_views_create(uint64_t at, uint64_t size, int access, enum platform_backing backing,
+                           struct platform_views *views)
+{
+    struct order order = {size, access, -1};
+    return backing == PLATFORM_BACKING_FILE ? create_by_file(&order, at, views) : create(&order, at, views);
+}
+
+void platform_view_unmap(uint64_t view, uint64_t size, bool guarded)
+{
+    uint64_t guard = guarded ? PLATFORM_VIEW_GUARD : 0;
     unmap(view - guard, size + 2 * guard);
 }
 
-bool views_advise(uint64_t view, uint64_t size, int advice)
+static bool advise(uint64_t view, uint64_t size, int advice)
 {
-    return system_call3(SYS_madvise, (long)(view - VIEWS_GUARD), (long)(size + 2 * VIEWS_GUARD), advice) == 0;
+    return system_call3(SYS_madvise, (long)(view - PLATFORM_VIEW_GUARD), (long)(size + 2 * PLATFORM_VIEW_GUARD),
+                        advice) == 0;
+}
+
+bool platform_view_keep_from_child(uint64_t view, uint64_t size)
+{
+    return advise(view, size, MADV_DONTFORK);
+}
+
+bool platform_view_keep_from_dump(uint64_t view, uint64_t size)
+{
+    return advise(view, size, MADV_DONTDUMP);
 }

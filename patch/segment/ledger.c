@@ -1,15 +1,9 @@
-/* ledger_linux.c: an open hash table. Sites of the same kilobyte of code lie close together, so that memory is taken
+/* ledger.c: an open hash table. Sites of the same kilobyte of code lie close together, so that memory is taken
  * for code that has sites, and not for each site. */
-#if !defined(__linux__)
-#error "ledger_linux.c is specific to Linux"
-#endif
-
 #include "ledger.h"
 
-#include <sys/mman.h>
-#include <time.h>
-
-#include "platform/linux/call_x86_64.h"
+#include "platform/clock.h"
+#include "platform/memory.h"
 
 /* Places that are looked at for one address. */
 #define PROBES 4096u
@@ -23,16 +17,14 @@ enum segue_status ledger_create(struct ledger *ledger, size_t capacity)
     ledger->capacity = 64;
     while (ledger->capacity < 2 * capacity)
         ledger->capacity *= 2;
-    void *memory = mmap(NULL, ledger->capacity * sizeof *ledger->entries, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    ledger->entries = memory == MAP_FAILED ? NULL : memory;
+    ledger->entries = platform_map(ledger->capacity * sizeof *ledger->entries);
     return ledger->entries ? SEGUE_OK : SEGUE_NO_MEMORY;
 }
 
 void ledger_destroy(struct ledger *ledger)
 {
     if (ledger->entries)
-        munmap(ledger->entries, ledger->capacity * sizeof *ledger->entries);
+        platform_unmap(ledger->entries, ledger->capacity * sizeof *ledger->entries);
     *ledger = (struct ledger){0};
 }
 
@@ -74,20 +66,13 @@ static struct ledger_entry *claim(struct ledger *ledger, uint64_t address)
     return NULL;
 }
 
-static uint64_t now(void)
-{
-    struct timespec time = {0};
-    system_call3(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&time, 0);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 bool ledger_add(struct ledger *ledger, uint64_t address, const struct segue_site *site, unsigned faults)
 {
     struct ledger_entry *entry = claim(ledger, address);
     if (!entry)
         return false;
     __atomic_fetch_add(&entry->count, faults, __ATOMIC_RELAXED);
-    __atomic_store_n(&entry->time, now(), __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->time, platform_clock(), __ATOMIC_RELAXED);
     /* Two threads that rewrite one site write the same. */
     __atomic_store_n(&entry->old_byte, site->old_byte, __ATOMIC_RELAXED);
     __atomic_store_n(&entry->new_byte, site->new_byte, __ATOMIC_RELAXED);

@@ -1,19 +1,20 @@
-/* look_linux.c: see look.h.
+/* look.c: see look.h.
  *
  * SOURCES: proc(5), /proc/PID/task/TID/syscall: "running", or the system call's number and arguments, the stack pointer
  * and the instruction, or -1 and the latter two for a thread that waits elsewhere (for a page); /proc/PID/status,
  * SigBlk. Linux fs/proc/base.c proc_pid_syscall: a thread may always look at others of its own group. */
 #if !defined(__linux__)
-#error "look_linux.c is specific to Linux"
+#error "platform/linux/look.c is specific to Linux"
 #endif
 
-#include "look.h"
+#include "platform/look.h"
 
 #include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "platform/linux/call_x86_64.h"
+#include "call.h"
+#include "platform/thread.h"
 
 #define DIRECTORY "/proc/self/task/"
 
@@ -85,7 +86,7 @@ enum look look_at_thread(int number, uint64_t *stack_pointer)
     return LOOK_WAITS;
 }
 
-bool look_is_blocked(int number, int signal)
+bool platform_thread_blocks(int number, int signal)
 {
     static const char field[] = "SigBlk:\t";
     char text[4096];

@@ -1,28 +1,20 @@
-/* poke_linux.c: changing code on Linux.
+/* poke.c: changing code.
  *
  * ASSUMPTIONS: a byte that is stored is fetched as it was before or as it is after (both manuals); so is an aligned
  * word that is stored at once (AMD's manual; no processor is known to us that does otherwise, docs/patch.md). The
  * kernel copies bytes in no particular order and width, so through it a word is never published at once. */
-#if !defined(__linux__)
-#error "poke_linux.c is specific to Linux"
-#endif
-
 #include "poke.h"
 
-#include <linux/membarrier.h>
 #include <pthread.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "decode/x86/page.h"
-#include "platform/asynchronous.h"
+#include "platform/code.h"
 #include "platform/forced.h"
 #include "platform/fork_lock.h"
-#include "platform/linux/call_x86_64.h"
+#include "platform/memory.h"
 #include "platform/once.h"
 #include "platform/protection.h"
-#include "platform/wait.h"
+#include "platform/thread.h"
 
 #define BREAKPOINT 0xcc
 /* Breakpoints that a thread may still be on its way from: it has been trapped, and its handler has not run yet. */
@@ -31,7 +23,7 @@
 /* How often a handler looks whether the lock has become free, and how long it sleeps then: the holder makes three
  * system calls, and may have been preempted by this very thread. */
 #define PATIENCE 20000u
-#define SLEEP_NS 1000000l
+#define SLEEP_NS 1000000u
 
 static struct {
     uint64_t base, size;
@@ -47,7 +39,7 @@ static uint32_t *lock;
 /* Somebody may sleep until it is free. */
 #define LOCK_AWAITED 2u
 /* The thread that has it for a fork, 0 if none has. Its own faults, in fork handlers of others, change code as ever. */
-static pthread_t forking;
+static const void *forking;
 static unsigned forks_in_progress;
 
 static uint64_t recent[RECENT];
@@ -57,18 +49,10 @@ static bool can_serialise;
 
 /* --- The lock. --- */
 
-/* As pthread_self tells, without a call. */
-static pthread_t thread_name(void)
-{
-    pthread_t name;
-    __asm__ volatile("movq %%fs:0x10, %0" : "=r"(name));
-    return name;
-}
-
 static bool is_held_for_our_fork(void)
 {
     return __atomic_load_n(&forks_in_progress, __ATOMIC_ACQUIRE) &&
-           __atomic_load_n(&forking, __ATOMIC_RELAXED) == thread_name();
+           __atomic_load_n(&forking, __ATOMIC_RELAXED) == platform_thread_self();
 }
 
 static bool take_awaited(void)
@@ -79,10 +63,9 @@ static bool take_awaited(void)
 /* Whoever gets no further without the lock tries again: so no thread goes round without having slept. */
 static bool lock_try_sleeping(void)
 {
-    const struct timespec time = {.tv_nsec = SLEEP_NS};
     if (take_awaited())
         return true;
-    wait_timed(lock, LOCK_AWAITED, &time);
+    platform_wait(lock, LOCK_AWAITED, SLEEP_NS);
     return take_awaited();
 }
 
@@ -105,23 +88,22 @@ static void lock_release(void)
     if (is_held_for_our_fork())
         return;
     if (__atomic_exchange_n(lock, LOCK_FREE, __ATOMIC_RELEASE) == LOCK_AWAITED)
-        wait_wake(lock, 1);
+        platform_wake(lock, 1);
 }
 
 /* For fork: no child begins with a page that stands open, or with a breakpoint in its code. Fork handlers of
  * others run meanwhile, and the C library's own code. */
-static sigset_t mask_before_fork;
+static uint64_t mask_before_fork;
 
 static void lock_for_fork(void)
 {
-    sigset_t before;
     fork_lock_before(&aliases_changing);
-    asynchronous_block(&before);
+    uint64_t before = platform_asynchronous_hold();
     while (!lock_try())
         continue;
     if (!forks_in_progress)
         mask_before_fork = before;
-    __atomic_store_n(&forking, thread_name(), __ATOMIC_RELAXED);
+    __atomic_store_n(&forking, platform_thread_self(), __ATOMIC_RELAXED);
     __atomic_fetch_add(&forks_in_progress, 1, __ATOMIC_RELEASE);
 }
 
@@ -129,9 +111,9 @@ static void unlock_after_fork(void)
 {
     if (!forks_in_progress || __atomic_sub_fetch(&forks_in_progress, 1, __ATOMIC_RELEASE))
         return;
-    sigset_t before = mask_before_fork;
+    uint64_t before = mask_before_fork;
     lock_release();
-    asynchronous_put_back(&before);
+    platform_signals_release(before);
 }
 
 static void after_fork_in_parent(void)
@@ -150,11 +132,11 @@ static void after_fork_in_child(void)
 
 static bool map_lock(void)
 {
-    uint32_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED)
+    uint32_t *page = platform_map(PAGE);
+    if (!page)
         return false;
-    madvise(page, PAGE, MADV_WIPEONFORK);
-    can_serialise = system_call3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0;
+    platform_wipe_on_fork(page, PAGE);
+    can_serialise = platform_serialise_prepare();
     __atomic_store_n(&lock, page, __ATOMIC_RELEASE);
     return true;
 }
@@ -172,12 +154,6 @@ enum segue_status poke_prepare(void)
     /* If the kernel does not let us past a page's protection, that way fails when it is tried. */
     forced_prepare();
     return SEGUE_OK;
-}
-
-/* Every thread of the process has serialised when this returns. */
-static bool serialise(void)
-{
-    return system_call3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0;
 }
 
 /* --- Aliases. --- */
@@ -242,21 +218,16 @@ struct opened {
     unsigned count;
 };
 
-static bool protect(uint64_t page, int protection)
-{
-    return system_call3(SYS_mprotect, (long)page, PAGE, protection) == 0;
-}
-
 static void pages_close(const struct opened *opened)
 {
     for (unsigned i = 0; i < opened->count; i++)
-        protect(opened->page[i], opened->protection[i]);
+        platform_protect(opened->page[i], PAGE, opened->protection[i]);
 }
 
 static bool page_open(struct opened *opened, uint64_t page)
 {
     struct protection_mapping mapping;
-    if (!protection_find(page, &mapping) || !protect(page, mapping.protection | PROT_WRITE))
+    if (!protection_find(page, &mapping) || !platform_protect(page, PAGE, mapping.protection | PLATFORM_WRITE))
         return false;
     opened->page[opened->count] = page;
     opened->protection[opened->count++] = mapping.protection;
@@ -360,9 +331,9 @@ static void put_head(const struct target *target, uint8_t head)
 /* With the breakpoint standing. If the tail cannot be reached, the old head comes back. */
 static bool replace_tail_and_head(const struct target *target, uint8_t old_head, const uint8_t *bytes, size_t size)
 {
-    bool done = serialise() && put(target, 1, bytes + 1, size - 1) && serialise();
+    bool done = platform_serialise() && put(target, 1, bytes + 1, size - 1) && platform_serialise();
     put_head(target, done ? *bytes : old_head);
-    serialise();
+    platform_serialise();
     return done;
 }
 
@@ -448,7 +419,6 @@ static bool is_of_the_program(uint64_t site)
  * one that changes the code has the lock, and may be the one that it has preempted. */
 static void await_change(void)
 {
-    const struct timespec time = {.tv_nsec = SLEEP_NS};
     uint32_t held = LOCK_HELD;
     for (unsigned i = 0; i < PATIENCE; i++) {
         if (__atomic_load_n(&breakpoints, __ATOMIC_RELAXED) % 2 == 0)
@@ -457,7 +427,7 @@ static void await_change(void)
     }
     if (__atomic_compare_exchange_n(lock, &held, LOCK_AWAITED, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
         held == LOCK_AWAITED)
-        wait_timed(lock, LOCK_AWAITED, &time);
+        platform_wait(lock, LOCK_AWAITED, SLEEP_NS);
 }
 
 bool poke_trap(uint64_t *rip)

@@ -1,4 +1,4 @@
-/* identity_linux.c: see identity.h.
+/* identity.c: see platform/identity.h.
  *
  * Which process prepared stands in a page that the kernel wipes in a child that has a copy of the memory, and leaves in
  * one that shares it. So a wiped page tells of a raw fork, and a page that names another process than getpid(2) of a
@@ -6,30 +6,29 @@
  *
  * A thread's number is read where the C library keeps it, so that a thread's first fault makes no system call. glibc
  * exports the place for debuggers: `_thread_db_pthread_tid` is {bits, elements, offset} of the member of struct
- * pthread, which FS:16 leads to. The number found there is compared with gettid(2) once. Where it differs, or nothing
+ * pthread, which platform_thread_self leads to. The number found there is compared with gettid(2) once. Where it differs, or nothing
  * is exported (musl, static programs), a thread that was not attached asks the kernel at its first fault.
  *
  * SOURCES: glibc nptl_db/structs.def, nptl/descr.h (header.self); madvise(2) MADV_WIPEONFORK; tkill(2), tgkill(2) (in
  * the caller's namespace); kcmp(2) KCMP_VM. ASSUMPTIONS: a thread that the C library did not make has no copy of
  * another's struct pthread, or attaches. */
 #if !defined(__linux__)
-#error "identity_linux.c is specific to Linux"
+#error "platform/linux/identity.c is specific to Linux"
 #endif
 
-#include "identity.h"
+#include "platform/identity.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/kcmp.h>
 #include <stddef.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "call.h"
 #include "decode/x86/page.h"
 #include "platform/forced.h"
-#include "platform/linux/call_x86_64.h"
-#include "signals/regions/readers.h"
-#include "thread.h"
+#include "platform/memory.h"
+#include "platform/thread.h"
 
 
 /* What the page holds. */
@@ -50,14 +49,14 @@ static bool forked_raw;
 /* Of the thread's number from the thread pointer; 0 where it is not known. */
 static size_t number_offset;
 
+__thread struct identity_self identity_self;
+
+/* What identity_prepare was given. */
+static void (*renamed)(int before, struct identity self);
+
 static struct home *page_of_home(void)
 {
     return __atomic_load_n(&home, __ATOMIC_ACQUIRE);
-}
-
-static int own_process(void)
-{
-    return (int)system_call3(SYS_getpid, 0, 0, 0);
 }
 
 static uint64_t own_namespace(void)
@@ -72,13 +71,12 @@ static void note_home(void)
 {
     struct home *page = page_of_home();
     __atomic_store_n(&page->namespace, own_namespace(), __ATOMIC_RELAXED);
-    __atomic_store_n(&page->process, (uint64_t)own_process(), __ATOMIC_RELEASE);
+    __atomic_store_n(&page->process, (uint64_t)platform_process_id(), __ATOMIC_RELEASE);
 }
 
 static int number_in_thread_block(size_t offset)
 {
-    const char *block;
-    __asm__("movq %%fs:16, %0" : "=r"(block));
+    const char *block = platform_thread_self();
     return __atomic_load_n((const int *)(const void *)(block + offset), __ATOMIC_RELAXED);
 }
 
@@ -86,17 +84,18 @@ static void find_number_offset(void)
 {
     const uint32_t *member = dlsym(RTLD_DEFAULT, "_thread_db_pthread_tid");
     if (!member || member[0] != 32 || member[1] != 1 || member[2] > PAGE ||
-        number_in_thread_block(member[2]) != system_call3(SYS_gettid, 0, 0, 0))
+        number_in_thread_block(member[2]) != platform_thread_id())
         return;
     __atomic_store_n(&number_offset, member[2], __ATOMIC_RELEASE);
 }
 
-void identity_prepare(void)
+void identity_prepare(void (*on_rename)(int before, struct identity self))
 {
+    __atomic_store_n(&renamed, on_rename, __ATOMIC_RELEASE);
     if (page_of_home()->process)
         return;
-    void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page != MAP_FAILED && madvise(page, PAGE, MADV_WIPEONFORK) == 0)
+    void *page = platform_map(PAGE);
+    if (page && platform_wipe_on_fork(page, PAGE))
         __atomic_store_n(&home, page, __ATOMIC_RELEASE);
     note_home();
     find_number_offset();
@@ -118,60 +117,59 @@ static uint64_t home_process(void)
 static enum identity_group group_of_self(uint64_t process)
 {
     uint64_t namespace = __atomic_load_n(&page_of_home()->namespace, __ATOMIC_RELAXED);
-    if ((uint64_t)own_process() == process)
+    if ((uint64_t)platform_process_id() == process)
         return IDENTITY_OWN;
     return namespace && own_namespace() == namespace ? IDENTITY_SHARES : IDENTITY_FAR;
 }
 
 static struct identity ask_kernel(uint64_t process)
 {
-    return (struct identity){(int)system_call3(SYS_gettid, 0, 0, 0), process ? group_of_self(process) : IDENTITY_OWN};
+    return (struct identity){platform_thread_id(), process ? group_of_self(process) : IDENTITY_OWN};
 }
 
 /* The first thread of a raw fork's child may have forked inside a policy: its faults in progress are in the child, too,
  * and noted under the number that it had in the parent. */
-static void ask_kernel_anew(struct thread_state *thread, uint64_t process)
+static void ask_kernel_anew(uint64_t process)
 {
-    int before = thread->identity.number;
-    thread->identity = ask_kernel(process);
-    if (before && __atomic_load_n(&forked_raw, __ATOMIC_ACQUIRE) && (uint64_t)thread->identity.number == process)
-        readers_rename(before, thread->identity);
+    int before = identity_self.identity.number;
+    identity_self.identity = ask_kernel(process);
+    if (before && __atomic_load_n(&forked_raw, __ATOMIC_ACQUIRE) &&
+        (uint64_t)identity_self.identity.number == process)
+        renamed(before, identity_self.identity);
 }
 
 struct identity identity_of_self(void)
 {
-    struct thread_state *thread = &thread_self;
     uint64_t process = home_process();
-    if (thread->identity.number && thread->process == process)
-        return thread->identity;
+    if (identity_self.identity.number && identity_self.process == process)
+        return identity_self.identity;
     size_t offset = __atomic_load_n(&number_offset, __ATOMIC_ACQUIRE);
     int number = offset && !__atomic_load_n(&forked_raw, __ATOMIC_ACQUIRE) ? number_in_thread_block(offset) : 0;
     /* A number from before a fork would be the parent's. */
-    if (number > 0 && !thread->identity.number)
-        thread->identity = (struct identity){number, IDENTITY_OWN};
+    if (number > 0 && !identity_self.identity.number)
+        identity_self.identity = (struct identity){number, IDENTITY_OWN};
     else
-        ask_kernel_anew(thread, process);
-    thread->process = (uint32_t)process;
-    return thread->identity;
+        ask_kernel_anew(process);
+    identity_self.process = (uint32_t)process;
+    return identity_self.identity;
 }
 
 /* Several fork handlers call it: the first counts. */
 void identity_in_child(void)
 {
-    struct thread_state *thread = &thread_self;
-    uint64_t process = (uint64_t)own_process();
-    if (thread->process == process && page_of_home()->process == process)
+    uint64_t process = (uint64_t)platform_process_id();
+    if (identity_self.process == process && page_of_home()->process == process)
         return;
     note_home();
     forked_raw = false;
-    thread->number_before_fork = thread->identity.number;
-    thread->identity = ask_kernel(process);
-    thread->process = (uint32_t)process;
+    identity_self.number_before_fork = identity_self.identity.number;
+    identity_self.identity = ask_kernel(process);
+    identity_self.process = (uint32_t)process;
 }
 
 bool identity_is_own_process(void)
 {
-    return (uint64_t)own_process() == home_process();
+    return (uint64_t)platform_process_id() == home_process();
 }
 
 /* As the kernel says, or -1 where it does not: 0 the same memory, 1 and 2 another. */
@@ -186,15 +184,15 @@ static bool is_gone_elsewhere(int number)
 {
     if (system_call3(SYS_tkill, number, 0, 0) == -ESRCH)
         return true;
-    long difference = compare_memory(own_process(), number);
+    long difference = compare_memory(platform_process_id(), number);
     return difference > 0 || (difference < 0 && __atomic_load_n(&forked_raw, __ATOMIC_ACQUIRE));
 }
 
 bool identity_is_gone(struct identity thread)
 {
     uint64_t process = home_process();
-    int own = own_process();
-    if (thread.number == (int)system_call3(SYS_gettid, 0, 0, 0) && thread.group == IDENTITY_OWN &&
+    int own = platform_process_id();
+    if (thread.number == platform_thread_id() && thread.group == IDENTITY_OWN &&
         (uint64_t)own == process)
         return false;
     if (thread.group == IDENTITY_FAR)

@@ -1,21 +1,15 @@
-/* modules_linux.c: the program's modules, by dl_iterate_phdr. Read outside handlers into a list that handlers use.
+/* modules.c: the program's modules, read outside handlers into a list that handlers use.
  *
- * SOURCES: dl_iterate_phdr(3). ASSUMPTIONS: a module that is in the list is still mapped where one of its instructions
+ * ASSUMPTIONS: a module that is in the list is still mapped where one of its instructions
  * has just faulted; who unloads a module tells us before another can take its place (segue_segment_modules). */
-#if !defined(__linux__)
-#error "modules_linux.c is specific to Linux"
-#endif
-
 #include "modules.h"
 
-#include <link.h>
 #include <segue/patch.h>
-#include <signal.h>
 #include <stdlib.h>
 
-#include "platform/asynchronous.h"
-#include "platform/linux/call_x86_64.h"
 #include "patch/scan/unwind.h"
+#include "platform/code.h"
+#include "platform/thread.h"
 
 /* A segment with code, and the functions in it. */
 struct module_code {
@@ -32,35 +26,17 @@ static struct module_code *modules;
 
 /* --- Reading. --- */
 
-static struct segue_extent range_of(const struct dl_phdr_info *info)
-{
-    struct segue_extent range = {UINT64_MAX, 0};
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        uint64_t start = info->dlpi_addr + segment->p_vaddr, end = start + segment->p_memsz;
-        if (segment->p_type != PT_LOAD)
-            continue;
-        range.start = start < range.start ? start : range.start;
-        range.end = end > range.end ? end : range.end;
-    }
-    return range;
-}
-
 /* The functions of a module, in memory of their own; NULL if it has no table. */
-static struct segue_extent *functions_of(const struct dl_phdr_info *info, size_t *count)
+static struct segue_extent *functions_of(const struct platform_module *module, size_t *count)
 {
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        const uint8_t *header = (const uint8_t *)(uintptr_t)(info->dlpi_addr + segment->p_vaddr);
-        if (segment->p_type != PT_GNU_EH_FRAME)
-            continue;
-        *count = unwind_functions(header, segment->p_memsz, range_of(info), NULL, 0);
-        struct segue_extent *functions = *count ? malloc(*count * sizeof *functions) : NULL;
-        if (functions)
-            unwind_functions(header, segment->p_memsz, range_of(info), functions, *count);
-        return functions;
-    }
-    return NULL;
+    struct segue_extent range = {module->start, module->end};
+    if (!module->unwind)
+        return NULL;
+    *count = unwind_functions(module->unwind, module->unwind_size, range, NULL, 0);
+    struct segue_extent *functions = *count ? malloc(*count * sizeof *functions) : NULL;
+    if (functions)
+        unwind_functions(module->unwind, module->unwind_size, range, functions, *count);
+    return functions;
 }
 
 /* The functions that begin in a segment. */
@@ -74,7 +50,7 @@ static void select_functions(struct module_code *module, const struct segue_exte
     module->code.function_count = held;
 }
 
-static struct module_code *read_segment(const struct dl_phdr_info *info, const ElfW(Phdr) * segment,
+static struct module_code *read_segment(const struct platform_module *of, unsigned number,
                                         const struct segue_extent *functions, size_t count)
 {
     struct module_code *module = calloc(1, sizeof *module);
@@ -85,35 +61,31 @@ static struct module_code *read_segment(const struct dl_phdr_info *info, const E
         free(module);
         return NULL;
     }
-    module->range = range_of(info);
-    module->code.address = info->dlpi_addr + segment->p_vaddr;
+    module->range = (struct segue_extent){of->start, of->end};
+    platform_module_code(of, number, &module->code.address, &module->code.size);
     module->code.bytes = (const uint8_t *)(uintptr_t)module->code.address;
-    module->code.size = segment->p_filesz;
     select_functions(module, functions, count);
     return module;
 }
 
-/* Adds a module's code to the list that `context` leads to. Returns nonzero when memory has run out. */
-static int read_module(struct dl_phdr_info *info, size_t size, void *context)
+/* Adds a module's code to the list that `context` leads to. Returns false when memory has run out. */
+static bool read_module(const struct platform_module *of, void *context)
 {
     struct module_code **list = context;
-    size_t count = 0;
-    struct segue_extent *functions = functions_of(info, &count);
-    int failed = count && !functions;
-    (void)size;
-    for (int i = 0; functions && !failed && i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X) || !(segment->p_flags & PF_R))
-            continue;
-        struct module_code *module = read_segment(info, segment, functions, count);
-        failed = !module;
+    uint64_t address;
+    size_t size, count = 0;
+    struct segue_extent *functions = functions_of(of, &count);
+    bool fine = !count || functions;
+    for (unsigned i = 0; functions && fine && platform_module_code(of, i, &address, &size); i++) {
+        struct module_code *module = read_segment(of, i, functions, count);
+        fine = module;
         if (module) {
             module->next = *list;
             *list = module;
         }
     }
     free(functions);
-    return failed;
+    return fine;
 }
 
 static void free_list(struct module_code *list)
@@ -141,7 +113,7 @@ static void retire(struct module_code *list)
 enum segue_status modules_read(void)
 {
     struct module_code *list = NULL;
-    if (dl_iterate_phdr(read_module, &list) != 0) {
+    if (!platform_modules_visit(read_module, &list)) {
         free_list(list);
         return SEGUE_NO_MEMORY;
     }
@@ -162,7 +134,7 @@ bool modules_range(uint64_t address, uint64_t *start, uint64_t *size)
 {
     struct module_code *list = NULL;
     bool found = false;
-    dl_iterate_phdr(read_module, &list);
+    platform_modules_visit(read_module, &list);
     for (const struct module_code *module = list; module && !found; module = module->next) {
         found = address - module->range.start < module->range.end - module->range.start;
         *start = module->range.start;
@@ -208,11 +180,9 @@ static enum segue_status rewrite_site(void *context, const struct segue_site *si
 /* A scan takes more stack than a small alternate one has. What it would have found faults once each. */
 static bool has_room(void)
 {
-    stack_t present;
-    if (system_call3(SYS_sigaltstack, 0, (long)&present, 0) != 0)
-        return false;
-    return !(present.ss_flags & SS_ONSTACK) ||
-           (uintptr_t)__builtin_frame_address(0) - (uintptr_t)present.ss_sp >= MODULES_SCAN_STACK;
+    uint64_t base;
+    return !platform_is_on_alternate_stack(&base) ||
+           (uint64_t)(uintptr_t)__builtin_frame_address(0) - base >= MODULES_SCAN_STACK;
 }
 
 void modules_rewrite(struct segment_service *service, uint64_t address)
@@ -228,10 +198,9 @@ void modules_rewrite(struct segment_service *service, uint64_t address)
 
 static void scan_patiently(const struct segue_segment_code *code, struct rewriting *rewriting)
 {
-    sigset_t before;
-    asynchronous_block(&before);
+    uint64_t before = platform_asynchronous_hold();
     segue_segment_scan(code, rewriting->service->options.rewrite, rewrite_site, rewriting);
-    asynchronous_put_back(&before);
+    platform_signals_release(before);
 }
 
 static enum segue_status finish(const struct rewriting *rewriting, struct segue_rewrite_counts *counts)
@@ -249,7 +218,7 @@ enum segue_status segue_segment_rewrite_module(const void *address, struct segue
     bool found = false;
     if (!rewriting.service)
         return SEGUE_NOT_FOUND;
-    if (dl_iterate_phdr(read_module, &list) != 0) {
+    if (!platform_modules_visit(read_module, &list)) {
         free_list(list);
         return SEGUE_NO_MEMORY;
     }

@@ -1,26 +1,17 @@
-/* stack_linux.c: stacks with a guard page. */
-#if !defined(__linux__)
-#error "stack_linux.c is specific to Linux"
-#endif
-
+/* stack.c: stacks with a guard page. */
 #include <segue/context.h>
-#include <sys/mman.h>
-#include <unistd.h>
+
+#include "platform/memory.h"
 
 enum segue_status segue_stack_new(size_t size, struct segue_stack *stack)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t page = platform_page_size();
     if (!stack || size == 0 || size > SIZE_MAX / 2)
         return SEGUE_INVALID;
     size_t usable = (size + page - 1) / page * page;
-    char *mapping =
-        mmap(NULL, usable + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (mapping == MAP_FAILED)
+    char *mapping = platform_map_stack(usable + page, page);
+    if (!mapping)
         return SEGUE_NO_MEMORY;
-    if (mprotect(mapping + page, usable, PROT_READ | PROT_WRITE) != 0) {
-        munmap(mapping, usable + page);
-        return SEGUE_NO_MEMORY;
-    }
     *stack =
         (struct segue_stack){.base = mapping + page, .size = usable, .mapping = mapping, .mapping_size = usable + page};
     return SEGUE_OK;
@@ -31,7 +22,7 @@ enum segue_status segue_stack_free(struct segue_stack *stack)
     if (!stack)
         return SEGUE_INVALID;
     if (stack->mapping)
-        munmap(stack->mapping, stack->mapping_size);
+        platform_unmap(stack->mapping, stack->mapping_size);
     *stack = (struct segue_stack){.base = NULL};
     return SEGUE_OK;
 }

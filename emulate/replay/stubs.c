@@ -1,4 +1,4 @@
-/* stubs_linux.c: instructions in executable memory, each ready to be called.
+/* stubs.c: instructions in executable memory, each ready to be called.
  *
  * A stub is found by its bytes, so that a hot site is written once; instructions that differ only in how they address
  * memory share one. A place is written only when nobody holds it, and nobody takes hold of it while it is written; so
@@ -17,35 +17,22 @@
  * must not fail for want of a mapping, nor make every thread look anew.
  *
  * SOURCES: Intel SDM volume 3, 9.1.3 (cross-modifying code), 12.6 (code written at another linear address);
- * memfd_create(2), madvise(2) MADV_DONTFORK and MADV_WIPEONFORK, mmap(2); M. M. Michael, "Hazard pointers",
- * 2004.
- * ASSUMPTIONS: executable memory is asked for as shared anonymous memory first, which needs no descriptor and no file
- * of a certain length; and from a memory file where the system refuses that (SELinux execmem). */
-#if !defined(__linux__)
-#error "stubs_linux.c is specific to Linux"
-#endif
-
+ * M. M. Michael, "Hazard pointers", 2004.
+ * ASSUMPTIONS: executable memory is asked for as the system's own first, which needs no descriptor and no file of a
+ * certain length; and from a file without a name where the system refuses that (SELinux execmem). */
 #include "stubs.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/uio.h>
 
 #include "decode/x86/page.h"
-#include "emulate/windows/views.h"
-#include "platform/linux/call_x86_64.h"
+#include "platform/memory.h"
 #include "platform/once.h"
+#include "platform/thread.h"
 #include "platform/wait.h"
 #include "replay.h"
 #include "stubs_layout.h"
-
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x10u
-#endif
 
 #define PLACES ((unsigned)STUBS_PLACES)
 /* Places that a stub may stand in before any other is tried. */
@@ -119,25 +106,25 @@ static uint64_t executable_view(void)
     return view == BEING_PLACED ? 0 : view;
 }
 
-static void unmap_views(const struct views *views)
+static void unmap_views(const struct platform_views *views)
 {
-    views_unmap(views->first, VIEW_SIZE, true);
-    views_unmap(views->second, VIEW_SIZE, true);
+    platform_view_unmap(views->first, VIEW_SIZE, true);
+    platform_view_unmap(views->second, VIEW_SIZE, true);
 }
 
 /* No view gains a right to execute: systems that harden programs refuse that (PR_SET_MDWE, filters of mprotect). */
-static bool keep_to_ourselves(const struct views *views)
+static bool keep_to_ourselves(const struct platform_views *views)
 {
     ((struct header *)(uintptr_t)(views->second + CODE_SIZE))->writable = views->second;
-    return views_advise(views->first, VIEW_SIZE, MADV_DONTFORK) &&
-           views_advise(views->second, VIEW_SIZE, MADV_DONTFORK) &&
-           views_advise(views->second, VIEW_SIZE, MADV_DONTDUMP) &&
-           system_call3(SYS_mprotect, (long)(views->first + CODE_SIZE), HEADER_SIZE, PROT_READ) == 0;
+    return platform_view_keep_from_child(views->first, VIEW_SIZE) &&
+           platform_view_keep_from_child(views->second, VIEW_SIZE) &&
+           platform_view_keep_from_dump(views->second, VIEW_SIZE) &&
+           platform_protect(views->first + CODE_SIZE, HEADER_SIZE, PLATFORM_READ);
 }
 
-static enum segue_status make_views(int file, struct views *views)
+static enum segue_status make_views(enum platform_backing backing, struct platform_views *views)
 {
-    long result = views_create(0, VIEW_SIZE, PROT_READ | PROT_EXEC, file, views);
+    long result = platform_views_create(0, VIEW_SIZE, PLATFORM_READ | PLATFORM_EXECUTE, backing, views);
     if (result != 0)
         return result == -ENOMEM ? SEGUE_NO_MEMORY : SEGUE_UNSUPPORTED;
     if (keep_to_ourselves(views))
@@ -146,67 +133,26 @@ static enum segue_status make_views(int file, struct views *views)
     return SEGUE_UNSUPPORTED;
 }
 
-/* A file longer than the process may make would cost it a SIGXFSZ. */
-static bool may_be_as_long(uint64_t size)
-{
-    struct rlimit longest;
-    return system_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&longest) == 0 && longest.rlim_cur >= size;
-}
-
-static enum segue_status make_views_of_file(struct views *views)
-{
-    static const char name[] = "segue-stubs";
-    enum segue_status status = SEGUE_UNSUPPORTED;
-    long file = system_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC | MFD_EXEC, 0);
-    /* Older kernels do not know that flag, and need none. */
-    if (file == -EINVAL)
-        file = system_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC, 0);
-    if (file < 0)
-        return status;
-    if (may_be_as_long(VIEW_SIZE) && system_call3(SYS_ftruncate, file, VIEW_SIZE, 0) == 0)
-        status = make_views((int)file, views);
-    system_call3(SYS_close, file, 0, 0);
-    return status;
-}
-
 /* In a child, before anything else is mapped where its parent's code was. */
-static bool reserve_region(void)
-{
-    long there = (long)(uintptr_t)stubs_region;
-    long at = system_call6(SYS_mmap, there, VIEW_SIZE, PROT_NONE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    if (at == there)
-        return true;
-    /* A kernel before 4.17 takes the address for a mere hint. */
-    if (at > 0)
-        system_call3(SYS_munmap, at, VIEW_SIZE, 0);
-    return false;
-}
-
 static bool region_is_free(void)
 {
     if (region_is_taken && !region_is_reserved)
-        region_is_reserved = reserve_region();
+        region_is_reserved = platform_reserve_at((uint64_t)(uintptr_t)stubs_region, VIEW_SIZE);
     return !region_is_taken || region_is_reserved;
 }
 
 /* Moves the view that is executed to where unwinders know it. It stays where it is if the system does not let it. */
-static uint64_t place_view(const struct views *views)
+static uint64_t place_view(const struct platform_views *views)
 {
     uint64_t there = (uint64_t)(uintptr_t)stubs_region;
-    long flags = MREMAP_MAYMOVE | MREMAP_FIXED;
     if (!region_is_free())
         return views->first;
-    if (system_call6(SYS_mremap, (long)(views->first + CODE_SIZE), HEADER_SIZE, HEADER_SIZE, flags,
-                     (long)(there + CODE_SIZE), 0) < 0)
+    if (!platform_move(views->first + CODE_SIZE, HEADER_SIZE, there + CODE_SIZE))
         return views->first;
     /* One of the two alone is of no use: what is left of it says where the other view is, in both places. */
-    if (system_call6(SYS_mremap, (long)views->first, CODE_SIZE, CODE_SIZE, flags, (long)there, 0) < 0)
-        return system_call6(SYS_mremap, (long)(there + CODE_SIZE), HEADER_SIZE, HEADER_SIZE, flags,
-                            (long)(views->first + CODE_SIZE), 0) < 0
-                   ? 0
-                   : views->first;
-    views_unmap(views->first, VIEW_SIZE, true);
+    if (!platform_move(views->first, CODE_SIZE, there))
+        return platform_move(there + CODE_SIZE, HEADER_SIZE, views->first + CODE_SIZE) ? views->first : 0;
+    platform_view_unmap(views->first, VIEW_SIZE, true);
     region_is_taken = true;
     region_is_reserved = false;
     return there;
@@ -247,12 +193,12 @@ static const uint32_t *low_half(const uint64_t *word)
 /* Whoever loses a race waits for the winner, whom no signal interrupts. */
 static enum segue_status make_code(struct memory *present)
 {
-    struct views views;
-    uint64_t none = 0, all = UINT64_MAX, kept;
-    enum segue_status status = make_views(-1, &views);
-    if (status != SEGUE_OK && make_views_of_file(&views) != SEGUE_OK)
+    struct platform_views views;
+    uint64_t none = 0;
+    enum segue_status status = make_views(PLATFORM_BACKING_ANONYMOUS, &views);
+    if (status != SEGUE_OK && make_views(PLATFORM_BACKING_FILE, &views) != SEGUE_OK)
         return status;
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
+    uint64_t kept = platform_signals_hold();
     bool wins = __atomic_compare_exchange_n(&present->executable, &none, BEING_PLACED, false, __ATOMIC_ACQ_REL,
                                             __ATOMIC_ACQUIRE);
     if (wins) {
@@ -262,7 +208,7 @@ static enum segue_status make_code(struct memory *present)
         __atomic_store_n(&present->executable, place_view(&views), __ATOMIC_RELEASE);
         wait_wake_counted(low_half(&present->executable), &present->waiters);
     }
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    platform_signals_release(kept);
     if (!wins)
         unmap_views(&views);
     while (__atomic_load_n(&present->executable, __ATOMIC_ACQUIRE) == BEING_PLACED)
@@ -272,16 +218,15 @@ static enum segue_status make_code(struct memory *present)
 
 static enum segue_status map_places(void)
 {
-    void *mapped = mmap(NULL, sizeof *memory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    struct memory *none = NULL;
-    if (mapped == MAP_FAILED)
+    struct memory *mapped = platform_map(sizeof *memory), *none = NULL;
+    if (!mapped)
         return SEGUE_NO_MEMORY;
-    if (madvise(mapped, PAGE, MADV_WIPEONFORK) != 0) {
-        munmap(mapped, sizeof *memory);
+    if (!platform_wipe_on_fork(mapped, PAGE)) {
+        platform_unmap(mapped, sizeof *memory);
         return SEGUE_UNSUPPORTED;
     }
     if (!__atomic_compare_exchange_n(&memory, &none, mapped, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        munmap(mapped, sizeof *memory);
+        platform_unmap(mapped, sizeof *memory);
     return SEGUE_OK;
 }
 
@@ -461,11 +406,14 @@ static uint64_t mark_at(const volatile uint64_t *place)
 static bool is_left(uint64_t mark)
 {
     uint64_t present = 0;
-    struct iovec to = {&present, sizeof present};
-    struct iovec from = {(void *)(uintptr_t)((mark >> MARK_COUNT_BITS) * STUBS_MARK_ALIGNMENT), sizeof present};
-    long self = system_call3(SYS_getpid, 0, 0, 0);
-    long size = system_call6(SYS_process_vm_readv, self, (long)&to, 1, (long)&from, 1, 0);
-    return size == sizeof present ? present != mark : size == -EFAULT;
+    switch (platform_look_at((mark >> MARK_COUNT_BITS) * STUBS_MARK_ALIGNMENT, &present, sizeof present)) {
+    case PLATFORM_THERE:
+        return present != mark;
+    case PLATFORM_NOT_THERE:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static bool change_mark(uint32_t borrower, uint64_t from, uint64_t to)
@@ -492,9 +440,8 @@ static bool take_over(uint32_t borrower, uint64_t mark)
 /* One thread at a time, and no handler of its own leaves it in the middle. */
 static bool take_over_any(uint32_t *holder, uint64_t mark)
 {
-    uint64_t all = UINT64_MAX, kept;
     bool has_one = false;
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&kept, sizeof all);
+    uint64_t kept = platform_signals_hold();
     if (!__atomic_exchange_n(&memory->takes_over, 1, __ATOMIC_ACQUIRE)) {
         for (uint32_t i = 0; i < BORROWERS && !has_one; i++) {
             has_one = take_over(i, mark);
@@ -502,7 +449,7 @@ static bool take_over_any(uint32_t *holder, uint64_t mark)
         }
         __atomic_store_n(&memory->takes_over, 0, __ATOMIC_RELEASE);
     }
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    platform_signals_release(kept);
     return has_one;
 }
 

@@ -1,0 +1,66 @@
+/* mapping.c: memory that is mapped twice, so that the program's view can be protected while the other stays open. */
+#include <errno.h>
+#include <segue/mapping.h>
+
+#include "platform/memory.h"
+
+/* What segue_mapping_destroy has to know: closed addresses stand around the memory, and around the alias. */
+#define MEMORY_GUARDED 1u
+#define ALIAS_GUARDED 2u
+
+static enum segue_status status_of(long result)
+{
+    errno = (int)-result;
+    switch (errno) {
+    case ENOMEM:
+        return SEGUE_NO_MEMORY;
+    case EEXIST:
+        return SEGUE_EXISTS;
+    default:
+        return SEGUE_SYSTEM;
+    }
+}
+
+/* Shared anonymous memory may be refused as a whole (vm.overcommit_memory=2); else a file can do no more. */
+static long create(uint64_t at, size_t size, struct platform_views *views)
+{
+    const int access = PLATFORM_READ | PLATFORM_WRITE;
+    long first = platform_views_create(at, size, access, PLATFORM_BACKING_ANONYMOUS, views);
+    if (first == 0 || first == -EEXIST ||
+        platform_views_create(at, size, access, PLATFORM_BACKING_FILE, views) != 0)
+        return first;
+    return 0;
+}
+
+enum segue_status segue_mapping_create(void *at, size_t size, struct segue_mapping *mapping)
+{
+    size_t page = platform_page_size();
+    struct platform_views views;
+    if (!mapping || size == 0 || size > SIZE_MAX / 4 || (uintptr_t)at % page)
+        return SEGUE_INVALID;
+    size = (size + page - 1) / page * page;
+    long result = create((uint64_t)(uintptr_t)at, size, &views);
+    if (result != 0)
+        return status_of(result);
+    /* What the memory holds is in a core by the memory itself. */
+    platform_view_keep_from_dump(views.second, size);
+    *mapping = (struct segue_mapping){
+        .memory = (void *)(uintptr_t)views.first,
+        .alias = (void *)(uintptr_t)views.second,
+        .size = size,
+        .private_ = ALIAS_GUARDED | (at ? 0 : MEMORY_GUARDED),
+    };
+    return SEGUE_OK;
+}
+
+enum segue_status segue_mapping_destroy(struct segue_mapping *mapping)
+{
+    if (!mapping)
+        return SEGUE_INVALID;
+    if (mapping->size) {
+        platform_view_unmap((uint64_t)(uintptr_t)mapping->memory, mapping->size, mapping->private_ & MEMORY_GUARDED);
+        platform_view_unmap((uint64_t)(uintptr_t)mapping->alias, mapping->size, mapping->private_ & ALIAS_GUARDED);
+    }
+    *mapping = (struct segue_mapping){0};
+    return SEGUE_OK;
+}

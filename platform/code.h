@@ -1,0 +1,43 @@
+/* code.h: the code of this process: threads made to fetch it anew, and the modules that it lies in. */
+#ifndef SEGUE_PLATFORM_CODE_H
+#define SEGUE_PLATFORM_CODE_H
+
+#include <segue/status.h>
+
+/* ---- threads that run code while it changes ---- */
+
+/* To be called before platform_serialise; false if the system cannot do it. Not async-signal-safe; thread-safe. */
+bool platform_serialise_prepare(void);
+
+/* Every thread of the process has executed a serialising instruction between the call and the return. False if the
+ * system cannot do that, or platform_serialise_prepare was not called. Async-signal-safe, thread-safe. */
+bool platform_serialise(void);
+
+/* ---- modules ---- */
+
+/* A loaded program or library, valid during the call that shows it. */
+struct platform_module {
+    /* All of it. */
+    uint64_t start, end;
+    /* The table of its functions, as .eh_frame_hdr has it (patch/scan/unwind.h); NULL if it has none. */
+    const uint8_t *unwind;
+    size_t unwind_size;
+    /* The system's own description. */
+    const void *native;
+};
+
+/* Calls `visit` for each module, until it returns false; returns false then. Not async-signal-safe; thread-safe. */
+bool platform_modules_visit(bool (*visit)(const struct platform_module *module, void *context), void *context);
+
+/* The module's segment of that number, from 0 on, among those that can be read and executed, as far as its bytes are in
+ * the file. False if there are no more. */
+bool platform_module_code(const struct platform_module *module, unsigned number, uint64_t *address, size_t *size);
+
+/* The file of the module that holds `address`, and the symbol before it; NULL what is not known. The strings stay valid
+ * as long as the module is loaded. Not async-signal-safe; thread-safe. */
+struct platform_symbol {
+    const char *object, *symbol;
+};
+struct platform_symbol platform_symbol_at(const void *address);
+
+#endif

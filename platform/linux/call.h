@@ -1,0 +1,15 @@
+/* call.h: system calls without libc, by the processor's own instruction. */
+#ifndef SEGUE_PLATFORM_CALL_H
+#define SEGUE_PLATFORM_CALL_H
+
+#if !defined(__linux__)
+#error "platform/linux/call.h is specific to Linux"
+#endif
+
+#if defined(__x86_64__)
+#include "call_x86_64.h"
+#else
+#error "no system calls are known for this processor"
+#endif
+
+#endif

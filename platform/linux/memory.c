@@ -1,0 +1,105 @@
+/* memory.c: see platform/memory.h; the views are in views.c.
+ *
+ * SOURCES: mmap(2), madvise(2) MADV_WIPEONFORK and MADV_HUGEPAGE, mremap(2), getrlimit(2) RLIMIT_AS,
+ * process_vm_readv(2). */
+#if !defined(__linux__)
+#error "platform/linux/memory.c is specific to Linux"
+#endif
+
+#include "platform/memory.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "call.h"
+
+_Static_assert(PLATFORM_READ == PROT_READ && PLATFORM_WRITE == PROT_WRITE && PLATFORM_EXECUTE == PROT_EXEC &&
+                   PLATFORM_NONE == PROT_NONE,
+               "what a page allows is passed on as it is");
+
+size_t platform_page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void *map(size_t size, int access, int flags)
+{
+    void *memory = mmap(NULL, size, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void *platform_map(size_t size)
+{
+    return map(size, PROT_READ | PROT_WRITE, 0);
+}
+
+void *platform_reserve(size_t size)
+{
+    return map(size, PROT_NONE, 0);
+}
+
+void *platform_map_stack(size_t size, size_t guard)
+{
+    char *memory = map(size, PROT_NONE, MAP_STACK);
+    if (!memory || mprotect(memory + guard, size - guard, PROT_READ | PROT_WRITE) == 0)
+        return memory;
+    munmap(memory, size);
+    return NULL;
+}
+
+void platform_unmap(void *memory, size_t size)
+{
+    munmap(memory, size);
+}
+
+bool platform_wipe_on_fork(void *memory, size_t size)
+{
+    return madvise(memory, size, MADV_WIPEONFORK) == 0;
+}
+
+void platform_prefer_huge_pages(void *memory, size_t size, bool huge)
+{
+    madvise(memory, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+size_t platform_address_space_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? (size_t)limit.rlim_cur : SIZE_MAX;
+}
+
+bool platform_protect(uint64_t address, uint64_t size, int access)
+{
+    return system_call3(SYS_mprotect, (long)address, (long)size, access) == 0;
+}
+
+enum platform_look platform_look_at(uint64_t address, void *bytes, size_t size)
+{
+    struct iovec to = {bytes, size}, from = {(void *)(uintptr_t)address, size};
+    long self = system_call3(SYS_getpid, 0, 0, 0);
+    long done = system_call6(SYS_process_vm_readv, self, (long)&to, 1, (long)&from, 1, 0);
+    if (done == (long)size)
+        return PLATFORM_THERE;
+    return done == -EFAULT ? PLATFORM_NOT_THERE : PLATFORM_NOT_KNOWN;
+}
+
+bool platform_move(uint64_t from, uint64_t size, uint64_t to)
+{
+    return system_call6(SYS_mremap, (long)from, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED, (long)to, 0) >=
+           0;
+}
+
+bool platform_reserve_at(uint64_t at, uint64_t size)
+{
+    long result = system_call6(SYS_mmap, (long)at, (long)size, PROT_NONE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (result == (long)at)
+        return true;
+    /* A kernel before 4.17 takes the address for a mere hint. */
+    if (result > 0)
+        system_call3(SYS_munmap, result, (long)size, 0);
+    return false;
+}

@@ -1,0 +1,132 @@
+/* thread.c: see platform/thread.h.
+ *
+ * SOURCES: gettid(2), tgkill(2), rt_tgsigqueueinfo(2), rt_sigaction(2), rt_sigprocmask(2), futex(2), sigaltstack(2). */
+#if !defined(__linux__)
+#error "platform/linux/thread.c is specific to Linux"
+#endif
+
+#include "platform/thread.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <time.h>
+
+#include "action.h"
+#include "call.h"
+#include "signal_bits.h"
+
+#define SECOND UINT64_C(1000000000)
+
+int platform_thread_id(void)
+{
+    return (int)system_call3(SYS_gettid, 0, 0, 0);
+}
+
+int platform_process_id(void)
+{
+    return (int)system_call3(SYS_getpid, 0, 0, 0);
+}
+
+bool platform_thread_is_gone(int thread)
+{
+    return system_call3(SYS_tgkill, platform_process_id(), thread, 0) == -ESRCH;
+}
+
+bool platform_thread_signal(int thread, int signal)
+{
+    return system_call3(SYS_tgkill, platform_process_id(), thread, signal) == 0;
+}
+
+long platform_thread_send(int thread, int signal, uint64_t word)
+{
+    siginfo_t info = {.si_signo = signal, .si_code = SI_QUEUE};
+    info.si_value.sival_ptr = (void *)(uintptr_t)word;
+    return system_call4(SYS_rt_tgsigqueueinfo, platform_process_id(), thread, signal, (long)&info);
+}
+
+bool platform_signal_word(const void *info, uint64_t *word)
+{
+    const siginfo_t *sent = info;
+    *word = (uint64_t)(uintptr_t)sent->si_value.sival_ptr;
+    return sent->si_code == SI_QUEUE;
+}
+
+bool platform_handler_is(int signal, const void *handler)
+{
+    struct kernel_action present;
+    return kernel_action_read(signal, &present) && present.handler == handler;
+}
+
+/* The signal that the C library keeps open. */
+void platform_thread_nudge(int thread)
+{
+    const unsigned long wanted = SA_SIGINFO | SA_ONSTACK;
+    struct kernel_action present;
+    if (kernel_action_read(SIGNAL_SETXID, &present) && present.handler != (const void *)SIG_DFL &&
+        present.handler != (const void *)SIG_IGN && (present.flags & wanted) == wanted &&
+        !platform_thread_blocks(thread, SIGNAL_SETXID))
+        platform_thread_send(thread, SIGNAL_SETXID, 0);
+}
+
+/* Without libc between: it hides two signals of its own from a program's masks. */
+static uint64_t change_mask(int how, const uint64_t *bits)
+{
+    uint64_t before = 0;
+    system_call4(SYS_rt_sigprocmask, how, (long)bits, (long)&before, sizeof before);
+    return before;
+}
+
+uint64_t platform_mask_exchange(const uint64_t *wanted)
+{
+    return change_mask(SIG_SETMASK, wanted);
+}
+
+uint64_t platform_signals_hold(void)
+{
+    const uint64_t all = UINT64_MAX;
+    return change_mask(SIG_SETMASK, &all);
+}
+
+uint64_t platform_asynchronous_hold(void)
+{
+    const uint64_t asynchronous = ~(SIGNALS_SYNCHRONOUS | SIGNALS_OF_LIBC);
+    return change_mask(SIG_BLOCK, &asynchronous);
+}
+
+void platform_signals_release(uint64_t before)
+{
+    change_mask(SIG_SETMASK, &before);
+}
+
+static struct timespec to_timespec(uint64_t nanoseconds)
+{
+    return (struct timespec){.tv_sec = (time_t)(nanoseconds / SECOND), .tv_nsec = (long)(nanoseconds % SECOND)};
+}
+
+void platform_sleep(uint64_t nanoseconds)
+{
+    struct timespec time = to_timespec(nanoseconds);
+    system_call3(SYS_nanosleep, (long)&time, 0, 0);
+}
+
+void platform_wait(const uint32_t *word, uint32_t value, uint64_t nanoseconds)
+{
+    struct timespec time = to_timespec(nanoseconds);
+    const struct timespec *limit = nanoseconds == PLATFORM_FOREVER ? NULL : &time;
+    system_call4(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, (long)value, (long)limit);
+}
+
+void platform_wake(const uint32_t *word, int most)
+{
+    system_call3(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, most);
+}
+
+bool platform_is_on_alternate_stack(uint64_t *base)
+{
+    stack_t present = {.ss_flags = SS_DISABLE};
+    system_call3(SYS_sigaltstack, 0, (long)&present, 0);
+    if (base)
+        *base = (present.ss_flags & SS_DISABLE) ? 0 : (uint64_t)(uintptr_t)present.ss_sp;
+    return present.ss_flags & SS_ONSTACK;
+}

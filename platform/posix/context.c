@@ -1,0 +1,17 @@
+/* context.c: what of a context POSIX has a type for.
+ *
+ * SOURCES: sigaction(2): the kernel's mask is the first word of the C library's. */
+#if defined(_WIN32)
+#error "platform/posix/context.c is specific to POSIX"
+#endif
+
+#include <segue/posix.h>
+#include <string.h>
+
+enum segue_status segue_context_set_mask(struct segue_context *context, const sigset_t *mask)
+{
+    if (!context || !mask || !(context->flags & SEGUE_CONTEXT_OWN_MASK))
+        return SEGUE_INVALID;
+    memcpy(&context->mask, mask, sizeof context->mask);
+    return SEGUE_OK;
+}
