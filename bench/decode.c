@@ -58,7 +58,7 @@ static int find_text(struct dl_phdr_info *info, size_t size, void *context)
     return 1;
 }
 
-/* All instructions from the beginning on; bytes that are none are stepped over. */
+/* All instructions from the beginning on; bytes that are not an instruction are skipped. */
 static struct set sweep(bool memory_only)
 {
     struct set set = {.list = malloc(INSTRUCTIONS_MOST * sizeof *set.list)};

@@ -27,7 +27,7 @@ struct kind {
 static char stack[STACK_SIZE];
 static uint64_t thread_data[8];
 
-/* The guest's code: calls, for ever, by the entry that is in its rax. */
+/* The guest's code: calls in an endless loop the entry that is in its rax. */
 void guest_calls(void);
 __asm__(".text\n.type guest_calls, @function\nguest_calls:\n\tendbr64\n\tcall *%rax\n\tjmp guest_calls\n"
         ".size guest_calls, . - guest_calls\n");

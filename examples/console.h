@@ -23,7 +23,7 @@ struct console_number {
 struct console_number console_grouped(uint64_t number);
 
 /* Reads a whole decimal number within the limits from `text`; ends the program with a message that names `option`, and
- * status 2, if it is none. */
+ * status 2, if it is not a number. */
 uint64_t console_read_number(const char *option, const char *text, uint64_t least, uint64_t most);
 
 /* What main is to return: `status`, or 1, having said so, if what the program printed was lost. */

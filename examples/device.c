@@ -111,7 +111,7 @@ __attribute__((target("avx"))) static void fill_by_32(void *to)
 
 static void draw(void)
 {
-    /* Bytes, one by one; sixteen and 32 at a time; and as many as a string instruction is told. */
+    /* Bytes, one by one; sixteen and 32 at a time; and as many as a string instruction's count says. */
     for (unsigned i = 0; i < HEIGHT; i++)
         screen[i * WIDTH + 2 * i] = '\\';
     bool has_avx = __builtin_cpu_supports("avx");

@@ -1,7 +1,7 @@
 /* dirty_pages.c: which pages of a heap were written since the last look? The first write to each page is noted and
  * opens it; taking a snapshot closes all of them again. That is what an incremental collector, or a checkpointer, asks.
  *
- * Twice, on two heaps with the same workload: by the library, whose policy is told the bytes that the instruction will
+ * Twice, on two heaps with the same workload: by the library, whose policy is given the bytes that the instruction will
  * write, and by a SIGSEGV handler as Boehm's collector has one, which knows the faulting address and opens its page.
  * The sets must be the same. An instruction that writes across the edge of two pages faults twice in the second way,
  * and once in the first. */
@@ -18,7 +18,7 @@
 #define SNAPSHOTS 40
 #define WRITES 3000
 
-/* A heap, which of its pages were written, and how many faults told it. */
+/* A heap, which of its pages were written, and how many faults showed it. */
 struct heap {
     char *memory;
     bool dirty[PAGES];
@@ -144,7 +144,7 @@ int main(void)
         }
     }
     bool same = memcmp(ours.memory, boehms.memory, PAGES * PAGE) == 0;
-    printf("%u snapshots, %u dirty pages, %u told differently, memory %s\n", SNAPSHOTS, pages, differ,
+    printf("%u snapshots, %u dirty pages, %u reported differently, memory %s\n", SNAPSHOTS, pages, differ,
            same ? "equal" : "DIFFERENT");
     printf("faults: %u with the library, %u by hand\n", ours.faults, boehms.faults);
     qsort(ratios, SNAPSHOTS, sizeof *ratios, compare);

@@ -29,7 +29,7 @@ extern const size_t workload_lua_size;
 
 /* What is to be run. */
 struct program {
-    /* As Lua wants it: with a sign in front that tells what kind of name it is. */
+    /* As Lua wants it: with a sign in front for the kind of name. */
     char *name;
     char *text;
     size_t size;

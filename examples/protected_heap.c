@@ -221,7 +221,7 @@ static enum segue_verdict serve_fault(void *context, const struct segue_event *e
         return SEGUE_PASS;
     bool steps = event->can_step == SEGUE_OK;
     uint64_t before = pages.tally.pages_opened;
-    /* Nothing that could be opened: the fault is not for want of that, and would repeat for ever. */
+    /* Nothing that could be opened: protection is not the fault's cause, and it would repeat without end. */
     if (!steps && (!open_all(event) || pages.tally.pages_opened == before))
         return SEGUE_PASS;
     count(steps ? &pages.tally.stepped : &pages.tally.opened, 1);

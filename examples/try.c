@@ -1,5 +1,5 @@
 /* try.c: reads memory that cannot be trusted: a list that somebody else has built, whose pointers may lead anywhere.
- * A block between segue_try and segue_try_end may fault; then it begins again with 1, and the fault is told. No system
+ * A block between segue_try and segue_try_end may fault; then it begins again with 1, and the fault is reported. No system
  * call is made on the way that goes well, unlike with process_vm_readv or a pipe. */
 #include <segue/segue.h>
 #include <signal.h>
@@ -58,7 +58,7 @@ static void report(const char *what, const struct node *list)
         puts("complete");
     else
         printf("%s while %s\n", walk.fault.signal == SIGBUS ? "SIGBUS" : "SIGSEGV",
-               walk.fault.direction == SEGUE_READ ? "reading" : "accessing what is no address");
+               walk.fault.direction == SEGUE_READ ? "reading" : "accessing a non-canonical address");
 }
 
 /* A file that has become shorter than its mapping: the page is there, its contents are not. */
@@ -97,7 +97,7 @@ int main(void)
     report("across the edge of one", &first);
 
     third.next = (struct node *)(uintptr_t)0x8000000000000000u;
-    report("to what is no address", &first);
+    report("to a non-canonical one", &first);
 
     third.next = lost;
     report("into a file that has shrunk", &first);

@@ -1,5 +1,5 @@
 /* values.c: every access to a counter, with the value that it read or wrote; and the writes that would make it odd,
- * which are not done. Two threads add to it at once by locked instructions: what is told are the values of the
+ * which are not done. Two threads add to it at once by locked instructions: the reported values are those of the
  * operations themselves. */
 #include <pthread.h>
 #include <segue/segue.h>
@@ -90,7 +90,7 @@ int main(void)
         pthread_join(threads[i], NULL);
     for (long value = 2; value <= 4 * ROUNDS; value += 2)
         once += had[value] == 1 || value == 6;
-    printf("two threads added up to %ld; %u values were told, each once\n", *counter, once);
+    printf("two threads added up to %ld; %u values were reported, each once\n", *counter, once);
     printf("%lu reads, %lu writes\n", seen.reads, seen.writes);
     return 0;
 }

@@ -2,7 +2,7 @@
  *
  * A weak table's slots do not keep what they refer to alive. While the collector marks, the mutator may still look an
  * entry up, and then holds the object: the collector must learn of it, so the slots lie on closed pages. The fault
- * tells it of one slot. A collector that can step the load settles that slot and leaves the page closed. One that
+ * reports one slot. A collector that can step the load settles that slot and leaves the page closed. One that
  * cannot has to open the page, and from then on it learns of no lookup there: it must first settle every slot of the
  * page, and while marking is under way that means to keep all of them.
  *
@@ -157,7 +157,7 @@ static void trace(const struct object *object)
             cycle.stack[cycle.stacked++] = object->children[i];
 }
 
-/* The next object to trace, NULL if there is none at this moment. A log entry that is counted but not yet written
+/* The next object to trace, NULL if there is no such object at this moment. A log entry that is counted but not yet written
  * belongs to a policy that is still at work. */
 static struct object *next_grey(void)
 {

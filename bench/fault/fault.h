@@ -31,7 +31,7 @@ void actions_prepare(void);
 /* Puts one in force. */
 void action_use(enum action action);
 
-/* Tells libsigsegv of a page. */
+/* Registers a page with libsigsegv. */
 void action_register(void *page);
 
 /* Sets the page's protection, or ends the program. */

@@ -1,5 +1,5 @@
-/* fault_actions.c: the handlers that bench/fault/fault compares. All of them have the same alternate stack, and but for
- * libsigsegv's, which is as that library installs it, the same flags. */
+/* fault_actions.c: the handlers that bench/fault/fault compares. All of them have the same alternate stack, and except
+ * for libsigsegv's, which is as that library installs it, the same flags. */
 #include "fault.h"
 #include "bench/harness/kernel_action.h"
 

@@ -295,7 +295,7 @@ static size_t find_extreme(const struct bench_suite *suite, const struct bench_e
     return found;
 }
 
-/* An extreme is told as the ratio that it is. */
+/* An extreme is printed as the ratio that it is. */
 static void extreme_figures(const struct bench_suite *suite, struct quotient *quotients, struct figure *ratios)
 {
     for (size_t i = 0; i < suite->extreme_count; i++) {

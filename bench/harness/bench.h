@@ -100,7 +100,7 @@ _Noreturn void bench_fail(const char *format, ...) __attribute__((format(printf,
  */
 void bench_skip(const char *variant, const char *why);
 
-/* Adds a figure that is no variant's to the report: what a setup cost, say. The strings are kept. */
+/* Adds a figure that belongs to no variant to the report: what a setup cost, say. The strings are kept. */
 void bench_note(const char *name, double value, const char *unit);
 
 /* Whether --quick was given. */

@@ -1,6 +1,6 @@
 /* kernel_action.h: a signal's action as the kernel has it, to be put in force again as it was. The C library's
  * sigaction would make a handler return through the C library, whoever had installed it; and the library asks once more
- * who has called it then. */
+ * the caller then. */
 #ifndef SEGUE_BENCH_KERNEL_ACTION_H
 #define SEGUE_BENCH_KERNEL_ACTION_H
 

@@ -1,4 +1,4 @@
-/* report.h: what a program in bench/ measured, and how it is told. */
+/* report.h: what a program in bench/ measured, and how it is printed. */
 #ifndef SEGUE_BENCH_REPORT_H
 #define SEGUE_BENCH_REPORT_H
 
@@ -49,7 +49,7 @@ struct report {
 /* Aligned tables for a person; bench/harness/plots.sh reads them too. */
 void report_tables(FILE *to, const struct report *report);
 
-/* One JSON document. False when it cannot be written; errno tells why. */
+/* One JSON document. False when it cannot be written; errno says why. */
 bool report_json(FILE *to, const struct report *report);
 
 /* The contract's last lines: "RATIO name value", or "SKIP name why". */

@@ -1,4 +1,4 @@
-/* corpus_reach.c: rows of the generated corpus hold every mnemonic that the decoder knows, but for those named here,
+/* corpus_reach.c: rows of the generated corpus hold every mnemonic that the decoder knows, except those named here,
  * and why. A mnemonic that is named and reached all the same fails, too: the list is to be true.
  *
  *      corpus_reach FILE */

@@ -189,7 +189,7 @@ static void control_words_are_each_contexts_own(void **state)
     assert_true(segue_context_is_finished(&child));
 }
 
-/* Rounding, flush to zero, denormals are zero, and the exceptions' masks but for those that would trap on what the
+/* Rounding, flush to zero, denormals are zero, and the exceptions' masks except those that would trap on what the
  * flags say already; in the x87's word, rounding and precision. The exception flags are kept, too. */
 #define CONTROL_BITS 0xe040u
 #define ALL_MASKED 0x1f80u
@@ -547,7 +547,7 @@ static void trade(void)
         int self = trader_now, to = (int)(next_random() % (TRADERS + 1));
         if (trades++ > TRADES)
             to = 0;
-        /* Not where it would go on with one that has finished, which nobody can. */
+        /* Not where it would go on with a context that has finished, which is impossible. */
         if (next_random() % 50 == 0 && may_go_on(last_to[self]))
             return;
         if (to != self && may_go_on(to))

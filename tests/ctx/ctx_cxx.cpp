@@ -78,7 +78,7 @@ void exception_is_caught_inside_a_context(void **)
 
 void throw_out()
 {
-    throw std::runtime_error("nobody catches this inside");
+    throw std::runtime_error("no handler inside catches this");
 }
 
 void say_terminated()

@@ -71,7 +71,7 @@ static void callback_may_swap_itself(void **state)
     assert_true(segue_context_is_finished(&child));
 }
 
-/* Nobody swaps to the child, and so the parent of its beginning goes on. */
+/* No swap goes to the child, and so the parent of its beginning goes on. */
 static void set_other(void)
 {
     seen[0]++;

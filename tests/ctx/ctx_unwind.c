@@ -54,7 +54,7 @@ static unw_word_t stack_pointer(unw_cursor_t *cursor)
 }
 
 /* Returns whether the walk came to outer_function. The innermost frame may be between two flows: on the stack of the
- * one that it goes to, with nothing of its own there; then it is nobody's. */
+ * one that it goes to, with nothing of its own there; then it has no owner. */
 static bool walk(unw_context_t *from, int flags)
 {
     unw_cursor_t cursor;
@@ -260,7 +260,7 @@ static bool finds_the_fault(unw_context_t *from)
 
 static void leave_stepping(int number, siginfo_t *info, void *ucontext);
 
-/* Its assembly moves the stack pointer, which no compiler tells unwinders. */
+/* Its assembly moves the stack pointer, which no compiler describes for unwinders. */
 static bool is_in_the_tests_own_handler(unw_context_t *from)
 {
     unw_cursor_t cursor;

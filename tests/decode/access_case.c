@@ -82,7 +82,7 @@ static uint64_t middle(unsigned number)
     return (uint64_t)(uintptr_t)arena(number) + ARENA_SIZE / 2;
 }
 
-/* The arena in which all of these bytes lie; ARENAS if there is none. */
+/* The arena in which all of these bytes lie; ARENAS if there is no such arena. */
 static unsigned arena_of(uint64_t address, uint64_t size)
 {
     uint64_t offset = address - ARENAS_BASE;
@@ -650,7 +650,7 @@ static enum access_result check_closed(struct run *run, const struct closed *clo
                      (unsigned long long)expectation.stops[0].first);
 }
 
-/* With all pages open. `*completes` tells whether it ran to its end. */
+/* With all pages open. `*completes`: whether it ran to its end. */
 static enum access_result check_open(struct run *run, bool zeros, bool *completes)
 {
     static struct expectation expectation;

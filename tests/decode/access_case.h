@@ -17,7 +17,7 @@
 enum access_result {
     /* The list is what the processor does. */
     ACCESS_SAME,
-    /* It is not; `text` tells how. */
+    /* It is not; `text` says how. */
     ACCESS_DIFFERENT,
     /* The processor does not have the instruction; it cannot be run here; its operands cannot be put into the arenas;
      * its accesses are refused. */

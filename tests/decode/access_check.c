@@ -120,7 +120,7 @@ static void check(const struct segue_insn *insn, void *context)
     uint64_t number = totals->number++;
     if ((number + totals->seed) % totals->every || number / totals->every % totals->shards != totals->shard)
         return;
-    /* Told before it runs: some can bring the program down. */
+    /* Printed before it runs: some can bring the program down. */
     for (unsigned i = 0; totals->verbose && i < insn->length; i++)
         printf("%02x", insn->bytes[i]);
     fflush(stdout);
@@ -135,7 +135,7 @@ static void check(const struct segue_insn *insn, void *context)
     fflush(stdout);
 }
 
-/* The bytes at the beginning of a line; 0 if there are none. */
+/* The bytes at the beginning of a line; 0 if the line has no bytes. */
 static size_t read_row(const char *line, uint8_t bytes[SEGUE_INSN_BYTES])
 {
     size_t size = 0;

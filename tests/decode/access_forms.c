@@ -17,7 +17,7 @@ struct walk {
     uint64_t seen[SEEN_PLACES];
 };
 
-/* Operands: [rbx]; [rbx+rcx]; [rsp]; [rbx+disp8]; [rip]; and registers 1 and 0, for opcodes that are told apart by
+/* Operands: [rbx]; [rbx+rcx]; [rsp]; [rbx+disp8]; [rip]; and registers 1 and 0, for opcodes that differ by
  * them. */
 static const struct {
     uint8_t modrm, sib;

@@ -165,7 +165,7 @@ static void sixteen_bytes_are_no_instruction(void **state)
     assert_int_equal(segue_decode(SEGUE_MODE_64, "\x06", 1, &insn), SEGUE_UNDEFINED);
 }
 
-/* Knights Corner's instructions are nobody's any more: MVEX, and VEX encodings of its own. */
+/* No processor has Knights Corner's instructions any more: MVEX, and VEX encodings of its own. */
 static void knights_corner_is_undefined(void **state)
 {
     (void)state;
@@ -179,7 +179,7 @@ static void knights_corner_is_undefined(void **state)
     }
 }
 
-/* Where makers' processors differ, the list is this one's. */
+/* Where vendors' processors differ, the list is this one's. */
 static void what_makers_differ_in_is_as_on_this_processor(void **state)
 {
     static const struct {
@@ -266,7 +266,7 @@ static bool is_hidden_stack(const ZydisDecodedOperand *operand)
     return operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN;
 }
 
-/* Holds what is told of the stack without Zydis' hidden operands against these. */
+/* Compares the stack's accesses, found without Zydis' hidden operands, with these. */
 static bool check_stack_element(enum segue_mode mode, const uint8_t *bytes)
 {
     ZydisDecodedInstruction instruction;
@@ -418,7 +418,7 @@ static void forms_have_their_own_class(void **state)
     }
 }
 
-/* ---- the page that tells of it ------------------------------------------------------------------------------------
+/* ---- the page that describes it ------------------------------------------------------------------------------------
  */
 
 /* docs/decode.md lists each class's mnemonics as classes.txt does. */

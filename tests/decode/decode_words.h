@@ -12,7 +12,7 @@ extern struct segue_xstate xstate;
 /* Puts `size` bytes of `value` at a place of its area. */
 void store(size_t offset, uint64_t value, size_t size);
 
-/* Everything as it is by default, then what the words say: "rbx=1000 k1=1"; decode_words.c tells how they are written.
+/* Everything as it is by default, then what the words say: "rbx=1000 k1=1"; decode_words.c says how they are written.
  */
 void set_all(struct segue_regs *regs, const char *words);
 
@@ -22,7 +22,7 @@ size_t bytes_of(const char *hex, uint8_t bytes[SEGUE_INSN_BYTES]);
 /* Decodes what must be an instruction. */
 void decode_hex(enum segue_mode mode, const char *hex, struct segue_insn *insn);
 
-/* The list of accesses, or why there is none, in words. */
+/* The list of accesses, or the reason for its absence, in words. */
 void list(const struct segue_insn *insn, const struct segue_regs *regs, char *text);
 
 /* Skips the test where the processor lacks it. */

@@ -1,4 +1,4 @@
-/* differential.c: runs every encoding of the MOV family with random register states, natively and stepped, and tells
+/* differential.c: runs every encoding of the MOV family with random register states, natively and stepped, and reports
  * every difference. Zero are expected. With --rows: every row of corpus files, in place of the family.
  *
  *      differential [--states N] [--seed S] [--workers W] [--shard I/N] [--window KIND] [--batch B] [--inject WHAT]
@@ -28,7 +28,7 @@
 #define FILES_MAX 8
 /* A long run over rows notes where it is about so often, in seconds, but after whole passes. */
 #define NOTES_APART 5
-/* Reports after which all stop, unless it is told otherwise. */
+/* Reports after which all stop, by default. */
 #define DEFAULT_REPORTS 10u
 /* One in some four million states differs by an interrupt (docs/facts.md), of a hundred million at most. */
 #define MOST_REPEATED 100u
@@ -76,13 +76,13 @@ static const char usage[] =
     "  --workers W        processes at work (one a processor)\n"
     "  --shard I/N        only the I-th of N equal parts, I from 0\n"
     "  --window KIND      alias, exposed, callback, forced or mixed; else all of them\n"
-    "  --batch B          only batch B, as a report tells it\n"
+    "  --batch B          only batch B, as a report names it\n"
     "  --inject WHAT      spoils a result, to see that it is noticed; `list` lists what there is\n"
     "  --all              instructions of every kind, at random, in place of the MOV family\n"
     "  --rows FILE        rows of a corpus file, in place of the MOV family; may be given more than once\n"
     "  --per-row N        how many states each row is to have (100)\n"
     "  --progress FILE    notes there how far a run over rows is, and goes on from there\n"
-    "  --reports N        how many differences are told before it stops (10)\n"
+    "  --reports N        how many differences are reported before it stops (10)\n"
     "  --check-undefined  only checks that what the processor refuses is refused\n";
 
 static void report(const char *text)
@@ -120,7 +120,7 @@ static uint64_t batches_of_shard(const struct options *options)
     return (rows_batches() + options->shards - 1 - options->shard) / options->shards;
 }
 
-/* Takes batches of the passes at hand until there are none. A pass beyond those that were asked for makes up for what
+/* Takes batches of the passes at hand until all are done. A pass beyond those that were asked for makes up for what
  * other windows than aliases could not do. */
 static void work_on_rows(struct batch_options *batch, const struct options *options, struct batch_totals *totals)
 {
@@ -296,9 +296,9 @@ static uint64_t summarise(const struct options *options, double seconds)
     printf("not protected  %12llu\n", (unsigned long long)sum.untouched);
     printf("fault natively %12llu\n", (unsigned long long)sum.faulted);
     if (options->all_encodings || options->file_count)
-        printf("told elsewhere %12llu  of those that fault natively\n", (unsigned long long)sum.other_addresses);
+        printf("elsewhere      %12llu  of those that fault natively\n", (unsigned long long)sum.other_addresses);
     if (options->all_encodings || options->file_count)
-        printf("batches twice  %12llu  since an XSAVE may have told of an interrupt\n",
+        printf("batches twice  %12llu  since an XSAVE may show an interrupt\n",
                (unsigned long long)sum.repeated);
     printf("differences    %12llu\n", (unsigned long long)sum.differences);
     if (sum.repeated > MOST_REPEATED) {

@@ -1,4 +1,4 @@
-/* plan_agrees.c: over corpus rows, that a plan agrees with the step: a yes never fails, a no tells why and leaves a
+/* plan_agrees.c: over corpus rows, that a plan agrees with the step: a yes never fails, a no says why and leaves a
  * step nothing to do, and the footprint is what the step touches.
  *
  * The windows lead to memory of which only those pages are accessible that the footprint touches, so that a step that
@@ -34,7 +34,7 @@ static struct {
     uint64_t yes, own_faults, closed, refused;
 } totals;
 
-/* Spelled in hexadecimal digits for who has to tell where the program died. */
+/* In hexadecimal digits, for a reader who must find where the program died. */
 static char row_at_hand[2 * SEGUE_INSN_BYTES + 2];
 
 static void on_signal(int number, siginfo_t *info, void *context)
@@ -197,7 +197,7 @@ static void report(const struct subject *subject, const char *what, const struct
             result ? segue_status_name(result->status) : "-", result ? (unsigned long long)result->fault.address : 0);
 }
 
-/* An access that the step cannot do without, and that no data can keep it from; NULL if there is none. */
+/* An access that the step cannot do without, and that no data can keep it from; NULL if there is no such access. */
 static const struct segue_access *needed_access(const struct segue_plan *plan)
 {
     const unsigned unsure = SEGUE_ACCESS_OPTIONAL | SEGUE_ACCESS_UNTIL | SEGUE_ACCESS_PROBE;
@@ -231,7 +231,7 @@ static void check_closed(const struct subject *subject, const struct segue_plan 
         report(subject, "it faulted and changed registers", &result);
     else if (result.status == SEGUE_FAULT && result.fault.address_known && !partly &&
              result.fault.address / AREA_PAGE * AREA_PAGE != page)
-        report(subject, "it tells another page", &result);
+        report(subject, "it reports another page", &result);
     protect_page(page, PROT_READ | PROT_WRITE);
     totals.closed++;
 }

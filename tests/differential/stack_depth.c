@@ -4,7 +4,7 @@
  *
  * A handler stands over the library's and calls it: it paints the stack below it and looks how far the paint is gone.
  * Where a guarded access or a replayed instruction faults, the kernel's second frame lies over the paint; then the
- * interrupted stack pointer tells the depth.
+ * interrupted stack pointer shows the depth.
  *
  * What it shows: none of these faults took more than THREAD_OWN_STACK. The way on to another handler, and the way out
  * without the kernel, it does not see; handler_stacks.c has those.

@@ -385,7 +385,7 @@ static void pop_of_nested_task_and_identification_is_refused(void **state)
     }
 }
 
-/* Led elsewhere they would set and tell the handler's configuration, which the kernel exchanges for the thread's. */
+/* Relocated, they would set and read the handler's configuration, which the kernel exchanges for the thread's. */
 static void tile_configuration_is_refused(void **state)
 {
     static const uint8_t codes[][5] = {{0xc4, 0xe2, 0x78, 0x49, 0x03}, {0xc4, 0xe2, 0x79, 0x49, 0x03}};

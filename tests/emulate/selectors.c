@@ -24,7 +24,7 @@ static void read_present(void)
     __asm__("movw %%gs, %0" : "=m"(present[SEGUE_SEGMENT_GS]));
 }
 
-/* DS and ES that are not the null selectors, so that they can be told from what is not known. */
+/* DS and ES that are not the null selectors, so that they differ from what is not known. */
 static void set_data_segments(uint16_t selector)
 {
     __asm__ volatile("movw %0, %%ds; movw %0, %%es" : : "r"(selector));

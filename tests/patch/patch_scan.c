@@ -217,7 +217,7 @@ static void other_direction_is_the_same(void **state)
     expect_change(&found.sites[1], 0x100c, 3, 0xd8, 0xd0);
 }
 
-/* data-in-text: outside functions only the strict forms are trusted; the rest is told. */
+/* data-in-text: outside functions only the strict forms are trusted; the rest is reported. */
 static void data_in_text_is_told_and_not_trusted(void **state)
 {
     static const uint8_t bytes[] = "\x64\x89\x0a"                    /* 1000: data, or mov fs:[rdx], ecx */
@@ -273,7 +273,7 @@ static void loads_and_system_calls_are_told(void **state)
         assert_int_equal(found.sites[i].old_byte, found.sites[i].new_byte);
 }
 
-/* mov eax, [r14+0x64]; mov rax, fs:0x28: in a function, and where nothing tells where instructions begin. */
+/* mov eax, [r14+0x64]; mov rax, fs:0x28: in a function, and where nothing says where instructions begin. */
 static void form_behind_a_byte_64_is_listed_where_it_begins(void **state)
 {
     static const char bytes[] = "\x45\x8b\x46\x64\x64\x48\x8b\x04\x25\x28\0\0\0\xc3";

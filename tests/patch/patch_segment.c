@@ -131,7 +131,7 @@ static uint64_t fs_base(void)
     return base;
 }
 
-/* What the handler that was there before was told; it skips the instruction. */
+/* What the handler that was there before was given; it skips the instruction. */
 static struct {
     unsigned count;
     uint64_t address;

@@ -1,5 +1,5 @@
 /* patch_trap.c: whose a SIGTRAP is, with the library's handler installed for it: a breakpoint that stands on code while
- * it is changed is nobody's business, every other trap goes to the handler that was there. */
+ * it is changed is harmless, every other trap goes to the handler that was there. */
 #include <pthread.h>
 #include <segue/segue.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* waits.c: who waits for another thread sleeps meanwhile. A loop around sched_yield would wait for ever where a
+/* waits.c: a thread that waits for another one sleeps meanwhile. A loop around sched_yield would never end where a
  * real-time thread has preempted the other one. The kernel holds a system call of the one up (a filter that asks the
  * test), and shows in /proc that the other one has gone to sleep. Each case runs in a process of its own. */
 #include "tests/support/test.h"
@@ -51,7 +51,7 @@ static struct {
     volatile int number;
 } test;
 
-/* This thread's calls of that number wait for the one who has the descriptor. */
+/* This thread's calls of that number wait for the owner of the descriptor. */
 static int hold_calls(int call)
 {
     struct sock_filter code[] = {

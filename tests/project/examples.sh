@@ -9,7 +9,7 @@ expected() {
     case $name in
     dirty_pages)
         cat <<'END'
-40 snapshots, 13948 dirty pages, 0 told differently, memory equal
+40 snapshots, 13948 dirty pages, 0 reported differently, memory equal
 faults: 13806 with the library, 13948 by hand
 END
         ;;
@@ -17,7 +17,7 @@ END
         cat <<'END'
 a store: 0 becomes 6
 an odd one is not done: the counter is 6, 1 refused
-two threads added up to 4000; 2000 values were told, each once
+two threads added up to 4000; 2000 values were reported, each once
 2002 reads, 2002 writes
 END
         ;;
@@ -59,7 +59,7 @@ a list                          3 nodes, the last "third": complete
 into the first page             3 nodes, the last "third": SIGSEGV while reading
 into a closed page              3 nodes, the last "third": SIGSEGV while reading
 across the edge of one          3 nodes, the last "": SIGSEGV while reading
-to what is no address           3 nodes, the last "third": SIGSEGV while accessing what is no address
+to a non-canonical one          3 nodes, the last "third": SIGSEGV while accessing a non-canonical address
 into a file that has shrunk     3 nodes, the last "third": SIGBUS while reading
 round and round              1000 nodes, the last "first": it does not end
 a list again                    3 nodes, the last "third": complete

@@ -28,7 +28,7 @@ run() {
     } 2>/dev/null
 }
 
-# What differs from run to run whoever runs it: numbers of processes that a shell tells.
+# What differs from run to run whoever runs it: numbers of processes that a shell prints.
 plain() {
     sed -E 's/(line [0-9]+:) +[0-9]+ /\1 PID /; s/^\[([0-9]+)\] [0-9]+$/[\1] PID/' "$1"
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run_places.sh SEGUE: programs that are executed where paths, /proc, descriptors or rights are not what they were: natively
 # and under segue run, with calls that are trapped and that are rewritten. Standard output, standard error and the exit
-# status must be the same, but for what is refused by name.
+# status must be the same, except where a program is refused by name.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 segue=$(realpath "$1")

@@ -1,4 +1,4 @@
-/* run_site.c: which accesses through fs: are told by their bytes, by bytes and registers, and which are left to
+/* run_site.c: which accesses through fs: are recognised by their bytes, by bytes and registers, and which are left to
  * decoding. */
 #include "tests/support/test.h"
 
@@ -17,7 +17,7 @@ static void accesses_with_a_small_displacement_are_found(void **state)
     assert_int_equal(NEXT(0x64, 0x48, 0x8b, 0x04, 0x25, 0x28, 0, 0, 0), 0);
     assert_int_equal(NEXT(0x90, 0x64, 0x89, 0x14, 0x25, 0xf8, 0xff, 0xff, 0xff), 1);
     assert_int_equal(NEXT(0x90, 0x90, 0x64, 0x83, 0x3c, 0x25, 0x18, 0, 0, 0, 0), 2);
-    /* The next one, behind a prefix that is none. */
+    /* The next one, behind a byte that is not a prefix. */
     assert_int_equal(NEXT(0x64, 0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0), 1);
 }
 

@@ -1,6 +1,6 @@
 /* longjmp_fortified.c: a program that is built with _FORTIFY_SOURCE, as distributions build, leaves its own SIGSEGV
  * handler by siglongjmp. glibc's __longjmp_chk ends it where the jump goes down on what is not the alternate stack that
- * is in force. Each arrangement of a thread's stack and its alternate one, with and without a stack of ours.
+ * is in force. Each arrangement of a thread's stack and its alternate one, with and without a stack of the library's.
  *
  * The cases run in a child: EVERY one of ABOVE (the alternate stack lies above the thread's own) and ATTACHED. */
 #include "tests/support/test.h"

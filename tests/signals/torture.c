@@ -38,7 +38,7 @@ static unsigned seconds = 120;
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
-/* One thread's own: nobody else writes it, but the next thread in the same slot. */
+/* One thread's own: no other thread writes it, except the next one in the same slot. */
 struct cell {
     uint64_t sum, stored, exchanged, copied;
     _Alignas(16) uint8_t vector[16];
@@ -141,7 +141,7 @@ enum access { ADD_LOCKED, ADD_PLAIN, EQUALS, STORE, LOAD, EXCHANGE, STORE_VECTOR
 struct slot {
     pthread_t thread;
     char *stack;
-    /* The kernel's number of the thread that is there; 0 when there is none. */
+    /* The kernel's number of the thread that is there; 0 when the slot is empty. */
     segue_thread_id number;
     bool ended;
     /* What its cell holds. */

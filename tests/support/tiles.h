@@ -18,7 +18,7 @@ static inline const char *tiles_missing(void)
     unsigned a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & 1u << 24))
         return "the processor has no tiles";
-    return syscall(SYS_arch_prctl, ARCH_REQUEST_STATE, TILE_DATA) == 0 ? 0 : "the system lets nobody use tiles";
+    return syscall(SYS_arch_prctl, ARCH_REQUEST_STATE, TILE_DATA) == 0 ? 0 : "the system does not allow tiles";
 }
 
 /* Eight tiles of 16 rows of 64 bytes. */

@@ -1,5 +1,5 @@
 /* demos.c: the demos, run as a user runs them: their exit status, the lines that matter, and the figures in them.
- * argv: weak_table, lua_heap, sqlite_heap. What the demos say of themselves is believed here but for what can be added
+ * argv: weak_table, lua_heap, sqlite_heap. What the demos say of themselves is believed here except what can be added
  * up; that a slot or an output is wrong they find out themselves. */
 #include <errno.h>
 #include <pty.h>

@@ -71,7 +71,7 @@ END
 check "a symbol table past the end" yes \
   "$(grep -q "moved is cut short: its symbol table ([0-9]* bytes at offset $(printf 0x%x $((size - 8))))" err && echo yes || cat err)"
 
-# What is whole and stripped is told as before.
+# What is whole and stripped is reported as before.
 strip -o stripped a
 "$segue" explain stripped:main 2> err
 check "stripped" yes "$(grep -q "has no symbol 'main'.*if the file was stripped" err && echo yes || cat err)"

@@ -25,7 +25,7 @@ holds() {
   done
 }
 
-# tells LINES WHAT ARGUMENT...: the verb names it, in so many lines on both outputs.
+# `tells` LINES WHAT ARGUMENT...: the verb names it, in so many lines on both outputs.
 tells() {
   local lines=$1 what=$2
   shift 2

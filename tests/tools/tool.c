@@ -1,7 +1,7 @@
 /* tool.c: the segue command, run as a user runs it: what it prints, and what it exits with. The environment names the
  * command (SEGUE_TOOL) and the small ELF files that tool_code_*.S become (SEGUE_CODE_64, SEGUE_CODE_32, SEGUE_OBJECT).
  *
- * What it cannot show: that the probes of `segue doctor` tell the truth on another machine. It holds them against
+ * What it cannot show: that the probes of `segue doctor` are right on another machine. It holds them against
  * what can be asked in another way here. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -211,7 +211,7 @@ static void explain_symbol_is_whole(void **state)
     expect(run.out, "0x500011  67 8a 08 ");
     expect(run.out, "0x500014  c3 ");
     assert_null(strstr(run.out, "0x500015"));
-    /* One byte in it is no instruction: skipped, and told. */
+    /* One byte in it is not an instruction: skipped, and reported. */
     expect(run.out, "0x500010  06                             (no instruction in 64-bit mode)\n");
     assert_int_equal(run.code, 1);
 }
@@ -574,7 +574,7 @@ static void doctor_looks_at_a_process(void **state)
     assert_int_equal(run.code, 2);
 }
 
-/* What is not seen is not told as absent. The mappings of a process that is not dumpable are for nobody
+/* What is not seen is not reported as absent. The mappings of a process that is not dumpable are for no one
  * without a capability: CAP_SYS_PTRACE, on newer kernels CAP_PERFMON or CAP_SYS_ADMIN as well. */
 static void doctor_says_what_it_may_not_see(void **state)
 {

@@ -366,7 +366,7 @@ static void clone_parent(void **state)
     (void)state;
     begin(0);
     for (uint64_t flag = 0; flag <= CLONE_PARENT; flag += CLONE_PARENT) {
-        /* A child of ours clones: with the flag, ours is its parent too. */
+        /* A child clones: with the flag, its own parent is the clone's parent too. */
         pid_t middle = fork();
         if (middle == 0) {
             struct segue_clone request = {.flags = flag, .exit_signal = SIGCHLD};
@@ -542,7 +542,7 @@ static void start_runs_first_with_its_block_and_arms_the_alternate_stack(void **
         assert_int_equal(start_number, i);
         assert_string_equal(start_text, "by value");
         assert_ptr_equal(armed, stacks[1]);
-        /* All blocked, but for those that cannot be. */
+        /* All are blocked except those that cannot be. */
         assert_int_equal(start_mask, ~(1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1)));
     }
 }

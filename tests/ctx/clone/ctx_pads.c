@@ -411,7 +411,7 @@ static void child_on_its_way_out_of_a_pad_is_shown_where_it_goes_on(void **state
         }
     assert_int_not_equal(pad_targets[0], 0);
     assert_false(pad_exit_holds((uint64_t)(uintptr_t)pad_rcx_exits - 1, 0, &target));
-    /* What a collector is told. */
+    /* What a collector is shown. */
     ucontext_t frame;
     struct segue_mutator context;
     getcontext(&frame);
@@ -432,7 +432,7 @@ int main(void)
         cmocka_unit_test(more_targets_than_words_are_all_reached),
         cmocka_unit_test(child_with_the_trap_flag_is_trapped_behind_its_first_instruction),
         cmocka_unit_test(child_on_its_way_out_of_a_pad_is_shown_where_it_goes_on),
-        /* From then on nobody is asked about. */
+        /* From then on no thread is asked about. */
         cmocka_unit_test(process_of_another_namespace_takes_no_pad_of_a_living_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

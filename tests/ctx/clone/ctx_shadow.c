@@ -2,7 +2,7 @@
  * spawning do, each case by itself. ctx_shadow.sh runs them as they are, and with clone_shim.c.
  *
  *      ctx_shadow              the cases' names
- *      ctx_shadow CASE         0 if all went as by the kernel; else what did not is told */
+ *      ctx_shadow CASE         0 if all went as with the kernel; else prints what did not */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>

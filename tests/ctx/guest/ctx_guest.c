@@ -400,7 +400,7 @@ static void state_at_a_fault_is_the_guests(void **state)
         guest.general = wanted;
         assert_int_equal(segue_guest_enter(&guest), SEGUE_OK);
         assert_int_equal(guest.trap_num, 6);
-        /* The resume flag is what the processor sets when it tells of a fault. */
+        /* The resume flag is what the processor sets when it reports a fault. */
         guest.general.rflags &= ~(uint64_t)0x10000;
         take_selectors(&wanted);
         assert_memory_equal(&guest.general, &wanted, sizeof wanted);

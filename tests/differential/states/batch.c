@@ -365,7 +365,7 @@ static void disassemble(const struct test_case *test, uint64_t address, char *te
         snprintf(text, size, "(Zydis does not decode it)");
 }
 
-/* One place where all that is needed to repeat a difference is told. */
+/* One place reports all that is needed to repeat a difference. */
 static void report(const struct batch_options *options, enum area_set set, uint64_t number, size_t i, const char *what,
                    const char *details)
 {
@@ -401,7 +401,7 @@ static struct progress handler_progress(void)
     return progress;
 }
 
-/* Both faulted, on pages that are always closed, and all is equal but which of those places the processor tells: where
+/* Both faulted, on pages that are always closed, and all is equal except which of those places the processor reports: where
  * an operand has several, that is its own affair. */
 static bool differs_in_fault_address(size_t i)
 {
@@ -421,7 +421,7 @@ static const char *judge(size_t i)
     enum expectation expected = batch.expected[i];
     bool native_faulted = batch.native[i].output.signal.number != 0;
     if (expected == ANYTHING) {
-        /* The totals tell what came of it. */
+        /* The totals show what came of it. */
         batch.expected[i] = native_faulted ? FAULTS : progress.stepped ? STEPPED : UNTOUCHED;
         if (!outcome_equal(&batch.native[i], &batch.stepped) && !differs_in_fault_address(i))
             return "native and stepped outcomes are not equal";
@@ -462,7 +462,7 @@ static bool follows_use(size_t i)
     return false;
 }
 
-/* `is_last`: what may come of an interrupt is told, too. */
+/* `is_last`: what may come of an interrupt is reported, too. */
 static void run_stepped(const struct batch_options *options, enum area_set set, uint64_t number, int protection,
                         struct batch_totals *totals, bool is_last)
 {

@@ -39,11 +39,11 @@ struct batch_options {
     enum injection injection;
     /* Instructions of every kind in place of the MOV family; the corpus' rows (rows.h) in place of random ones. */
     bool all_encodings, rows;
-    /* The command line that repeats a batch, but for its number. */
+    /* The command line that repeats a batch, without its number. */
     const char *command;
-    /* Called with each difference, told in full. */
+    /* Called with the full report of each difference. */
     void (*report)(const char *text);
-    /* Where the batch stands, for who has to tell where it died. */
+    /* Where the batch stands, for a report of where it died. */
     volatile uint64_t *case_at_hand;
 };
 
@@ -54,7 +54,7 @@ struct batch_totals {
     uint64_t differences;
     /* Places that no case was found for. */
     uint64_t idle;
-    /* Not among the differences: with all encodings, faults that were told at another of several places. */
+    /* Not among the differences: with all encodings, faults that were reported at another of several places. */
     uint64_t other_addresses;
     /* Batches run again, since what an XSAVE had stored differed, which an interrupt may be the cause of. */
     uint64_t repeated;
@@ -67,7 +67,7 @@ const char *batch_prepare(void);
 void batch_run(const struct batch_options *options, uint64_t number, struct batch_totals *totals);
 
 /* Runs one case, whose instruction was made for slot 0: natively in a child, which it may take down, then stepped.
- * `image` is the XSAVE area it begins with. Returns NULL if all is equal, or the child did not live to tell; else what
+ * `image` is the XSAVE area it begins with. Returns NULL if all is equal, or the child did not live to report; else what
  * is wrong, with the parts that differ in `details`. */
 const char *batch_run_one(const struct test_case *test, const void *image, enum area_set set, struct random *random,
                           char *details, size_t size);

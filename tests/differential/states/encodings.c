@@ -16,7 +16,7 @@
 #define MXCSR 24
 #define X87_MASKS 0x3fu
 #define MXCSR_MASKS 0x1f80u
-/* AMD's, and nobody sets it: operands of legacy vector instructions need no alignment then, and some read less. */
+/* AMD's, and no system sets it: operands of legacy vector instructions need no alignment then, and some read less. */
 #define MXCSR_MISALIGNED 0x20000u
 
 struct encodings_refusals encodings_refusals;
@@ -568,8 +568,8 @@ static size_t windows_of(const struct test_case *test, const struct areas *areas
     return count;
 }
 
-/* The null page, the last page of a program's addresses and the system's half can never be mapped; what is no address
- * is nobody's. */
+/* The null page, the last page of a program's addresses and the system's half can never be mapped; what is not canonical
+ * has no owner. */
 static bool is_never_mapped(uint64_t first, uint64_t size)
 {
     return first + size <= AREA_PAGE || first >= 0x00007ffffffff000;

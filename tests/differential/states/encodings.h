@@ -8,7 +8,7 @@
 
 #include "generate.h"
 
-/* How many reasons for a refusal are told apart. */
+/* How many reasons for a refusal are distinguished. */
 #define ENCODINGS_REASONS 32
 
 /* What was left out, and why. */

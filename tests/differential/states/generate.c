@@ -396,7 +396,7 @@ static bool solve(const struct form *form, struct random *random, uint64_t addre
     return solve_registers(form, random, address, general, displacement);
 }
 
-/* A page of the area: one that is protected, but for one time in sixteen. */
+/* A page of the area: one that is protected, except one time in sixteen. */
 static uint64_t choose_page(const struct area *area, struct random *random)
 {
     uint32_t pages = (uint32_t)(area->size / AREA_PAGE);

@@ -2,7 +2,7 @@
  * access a chosen place. Knows the encodings from the manuals alone, nothing of the library's decoder.
  *
  * A form is one combination of opcode, prefixes, REX, ModRM and SIB; displacements, immediates and registers are the
- * state. Forms are numbered, and a test case's number tells its form, in an order that repeats none until all have
+ * state. Forms are numbered, and a test case's number gives its form, in an order that repeats none until all have
  * been: first three of the core (the prefixes that compilers emit) and two of the rest by turns, then the rest. */
 #ifndef SEGUE_TESTS_GENERATE_H
 #define SEGUE_TESTS_GENERATE_H

@@ -210,7 +210,7 @@ void oracle_image_random(struct random *random, void *image)
     if (random_below(random, 4) == 0)
         in_use &= random_next(random);
     /* With another MXCSR than the initial one, whether the XMM registers count as in use changes when the kernel saves
-     * and restores them: XSAVEOPT would tell of each preemption (docs/facts.md). */
+     * and restores them: XSAVEOPT would show each preemption (docs/facts.md). */
     if (!(in_use & COMPONENT_SSE))
         mxcsr = MXCSR_INITIAL;
     memcpy(bytes + MXCSR, &mxcsr, sizeof mxcsr);

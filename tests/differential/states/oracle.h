@@ -84,7 +84,7 @@ size_t oracle_image_size(void);
 uint64_t oracle_features(void);
 
 /* The parts to compare. The x87 instruction and data pointers and opcode (bytes 6 to 23) are not among them: they are
- * not part of what an instruction that is no x87 instruction does, and some processors do not keep them. Neither are
+ * not part of what an instruction outside x87 does, and some processors do not keep them. Neither are
  * the header's in-use bits: a processor may track them as it likes, and XSAVE stores the initial values of what is not
  * in use. */
 const struct oracle_component *oracle_components(size_t *count);

@@ -1,6 +1,6 @@
 /* outcome.h: what an instruction left behind, and the comparison of two of them.
  *
- * Compared are all general registers, the flags, the base of GS, the XSAVE area (what of it, oracle.h tells), memory
+ * Compared are all general registers, the flags, the base of GS, the XSAVE area (oracle.h says which of it), memory
  * around the access, and, where a signal was raised, its number, code and address, the exception, its error code, and
  * for a page fault the address in the frame. */
 #ifndef SEGUE_TESTS_OUTCOME_H

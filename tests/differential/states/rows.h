@@ -51,7 +51,7 @@ size_t rows_missing(void);
 bool rows_save(const char *path, uint64_t seed, uint64_t pass, const struct batch_totals *totals);
 bool rows_restore(const char *path, uint64_t seed, uint64_t *pass, struct batch_totals *totals);
 
-/* Tells what became of the rows. */
+/* Prints what became of the rows. */
 void rows_summarise(void);
 
 #endif

@@ -32,7 +32,7 @@ static char *closed_page(void)
     return mmap((void *)0x20000000, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
-/* Where the load below stands, so that handlers can tell and step over it. */
+/* Where the load below stands, so that handlers can recognise and step over it. */
 extern char chain_load[], chain_load_end[];
 __attribute__((noinline)) static void load(const volatile void *address)
 {
@@ -135,7 +135,7 @@ static void say(const char *text)
         _exit(95);
 }
 
-/* Tells all that it can see, and skips the load. */
+/* Prints all that it can see, and skips the load. */
 static void tell(int number, siginfo_t *info, void *context)
 {
     ucontext_t *frame = context;

@@ -53,7 +53,7 @@ struct cell_previous {
 enum cell_kind {
     /* Of an instruction: registers are compared. */
     CELL_FAULT,
-    /* The stack runs out: nobody can look at it. */
+    /* The stack runs out: no code can look at it. */
     CELL_OVERFLOW,
     /* A signal that is sent. */
     CELL_SENT,

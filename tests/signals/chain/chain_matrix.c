@@ -2,7 +2,7 @@
  * in a process of its own, with and without; the two must write the same, end the same, and if they die, die with the
  * same signal, siginfo and registers. What differs nevertheless is in a table, with the reason.
  *
- * The matrix cannot see what nobody asks for in a cell: other threads' signals at the same moment, for one. */
+ * The matrix cannot see what no cell asks for: other threads' signals at the same moment, for one. */
 #include "tests/support/test.h"
 
 #include <signal.h>
@@ -46,7 +46,7 @@ static struct exception {
     {"ignored", "overflow", "other", "dies of", NO_STACK_LEFT, 0},
     {"ignored", "timer", NULL, "after: mask", IGNORED_INTERRUPTS, 0},
     {"ignored", "in_sleep", NULL, "sleep", IGNORED_INTERRUPTS, 0},
-    {NULL, NULL, NULL, "alternate stack", "sigaltstack(2) tells of the stack that Segue gave the thread", 0},
+    {NULL, NULL, NULL, "alternate stack", "sigaltstack(2) reports the stack that Segue gave the thread", 0},
 };
 
 static bool applies(const struct exception *exception, const struct cell_previous *previous,
@@ -71,7 +71,7 @@ static void note(struct ending *ending, const char *format, ...)
     assert_true(ending->length < sizeof ending->text);
 }
 
-/* A thread that is about to die of a signal: what a core would tell of it. Where a sent signal comes, the registers
+/* A thread that is about to die of a signal: what a core would show of it. Where a sent signal comes, the registers
  * hold process numbers and what else is never the same. */
 static void note_death(struct ending *ending, pid_t thread, int signal_number, const siginfo_t *info)
 {

@@ -1,4 +1,4 @@
-/* handler.c: the installed handler: installing and taking out, what policies are told, what they may decide. */
+/* handler.c: the installed handler: installing and taking out, what policies are given, what they may decide. */
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -118,7 +118,7 @@ static void sigbus_can_be_left_alone(void **state)
     assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
 }
 
-/* ---- what a policy is told ------------------------------------------------------------------------------------- */
+/* ---- what a policy is given ------------------------------------------------------------------------------------- */
 
 static void policy_is_told_the_whole_access(void **state)
 {

@@ -95,7 +95,7 @@ static void sent_signal_is_no_fault(void **state)
     assert_int_equal(segue_fault_read(NULL, NULL, NULL), SEGUE_INVALID);
 }
 
-/* ---- what is no fault, and whose it is ------------------------------------------------------------------------- */
+/* ---- signals that are not faults, and who takes them ------------------------------------------------------------------------- */
 
 /* The kernel reaches memory on the program's behalf without a signal: nothing to step, and nothing that hangs. */
 static void system_call_on_a_closed_page_fails(void **state)

@@ -34,7 +34,7 @@ void fixture_run(void **state);
 #name, fixture_run, fixture_setup, fixture_teardown, (void *)(uintptr_t)(name)                                 \
     }
 
-/* The context of take_notes, a policy that writes down what it is told. */
+/* The context of take_notes, a policy that writes down what it is given. */
 struct notes {
     unsigned calls;
     struct segue_fault fault;

@@ -121,7 +121,7 @@ static void other_operand_is_reached_by_the_threads_rights(void **state)
     drop_keyed_page();
 }
 
-/* What it may not touch is its own fault, told as the kernel would have told it. */
+/* What it may not touch is its own fault, reported as the kernel would have reported it. */
 static void other_operand_that_the_thread_may_not_touch_is_its_own_fault(void **state)
 {
     (void)state;
@@ -201,7 +201,7 @@ static void region_that_asks_for_it_serves_faults_of_keys(void **state)
     assert_int_equal(((uint64_t *)memory.alias)[2], 99);
     assert_int_equal(notes.calls, 2);
     assert_int_equal(seen.calls, 0);
-    /* Who has the right does not fault. */
+    /* A thread with the right does not fault. */
     pkru_write(PKRU_INITIAL & ~PKRU_NO_ACCESS(key));
     assert_int_equal(load(page_of(0) + 16), 99);
     assert_int_equal(notes.calls, 2);

@@ -386,7 +386,7 @@ static void *enter_and_trap(void *unused)
     return NULL;
 }
 
-/* A thread that ends before it has told more of its fault than that there is one holds nobody up for ever. */
+/* A thread that ends before it has published its fault's regions does not block a remover. */
 static void remover_does_not_wait_for_threads_that_ended_as_a_fault_began(void **state)
 {
     struct sigaction action = {.sa_handler = end_at_trap};
@@ -498,7 +498,7 @@ static const unsigned char *stub_of(uint32_t holder, uint32_t number)
     return stub;
 }
 
-/* One who has just taken an area, and is left before anything stands in it, holds nothing. */
+/* A fault that is left just after it has taken an area, which is still empty, holds nothing. */
 static void area_of_a_fault_that_has_not_begun_gives_back_nothing_of_others(void **state)
 {
     unsigned char before[16];

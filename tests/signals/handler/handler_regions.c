@@ -104,7 +104,7 @@ static void *load_for_ever(void *context)
     return NULL;
 }
 
-/* A fault that happened before its region was removed is looked at after: the page is open by then, and it is no crash.
+/* A fault that happened before its region was removed is looked at after: the page is open by then, and the thread does not crash.
  */
 static void fault_that_outlives_its_region_is_tried_again(void **state)
 {

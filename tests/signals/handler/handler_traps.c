@@ -266,7 +266,7 @@ static void store_in_a_restartable_sequence_begins_it_again(void **state)
     assert_int_equal(*(uint64_t *)((char *)memory.alias + 2 * PAGE), 77);
 }
 
-/* One that only ever begins again is ended, and does not go on for ever. */
+/* One that only ever begins again is ended. */
 static int case_endless_sequence(void)
 {
     if (fixture_setup(NULL) != 0 || segue_install(NULL) != SEGUE_OK || add(0, 1, NULL, NULL) != SEGUE_OK)

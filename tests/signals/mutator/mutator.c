@@ -1,7 +1,7 @@
 /* mutator.c: the only reference to an object stands in one given place, and is found: in each register, each lane of
  * each vector register, each mask register, each word of the red zone; of a thread that faults, one that is suspended,
  * one that is suspended inside the library's handler, and the calling one. And at every instruction of a fault, from
- * the kernel's entry to the return, the application's registers are what is told. */
+ * the kernel's entry to the return, the application's registers are what is shown. */
 #include "tests/support/test.h"
 
 #include "ctx/restore/shortcut.h"
@@ -667,7 +667,7 @@ static void trace_fault(const struct place *place, uint32_t flags)
     sigaction(SIGTRAP, &kept, NULL);
     sigaction(SIGSEGV, &kept_fault, NULL);
     if (trace.wrong || trace.lost)
-        fail_msg("%s: of %u instructions %u told other registers, the first at %lx, and %u lost the reference",
+        fail_msg("%s: of %u instructions %u showed other registers, the first at %lx, and %u lost the reference",
                  place->name, trace.traps, trace.wrong, trace.worst, trace.lost);
     assert_true(trace.traps > 200 && trace.entries > 100 && trace.exits > 5);
     /* Without XSAVE every way out is the kernel's. */

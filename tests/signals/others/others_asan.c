@@ -1,5 +1,5 @@
 /* others_asan.c: built with a sanitizer whose own handler takes SIGSEGV. Steps over a region, and then, if it is asked
- * to, has a fault that is nobody's: the sanitizer reports that one and no other. */
+ * to, has a fault in no region: the sanitizer reports that one and no other. */
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdio.h>

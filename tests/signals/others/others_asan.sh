@@ -1,6 +1,6 @@
 #!/bin/sh
 # others_asan.sh REPORTS PROGRAM: a program under a sanitizer, with handle_segv 0, 1 and 2: its region is stepped, and a fault
-# that is nobody's ends as it does without Segue. REPORTS: whether the sanitizer is one that reports it.
+# in no region ends as it does without Segue. REPORTS: whether the sanitizer is one that reports it.
 set -u
 . "$(dirname "$0")/../../support/check.sh"
 reports=$1 program=$2

@@ -1,6 +1,6 @@
 /* others_gc.c: Boehm's collector, which finds out what is written by closing its heap's pages, with Segue installed
  * before it, after it, and not at all. Each case runs in a process of its own: lists, weak links and finalizers of
- * several threads, with collections in between, and a region of ours that is stepped all the while. */
+ * several threads, with collections in between, and a region that is stepped all the while. */
 #include "tests/support/test.h"
 
 #define GC_THREADS

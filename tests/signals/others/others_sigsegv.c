@@ -100,7 +100,7 @@ static int under(void)
     return use_both();
 }
 
-/* A handler over ours that passes on nothing: told, and put right. */
+/* A handler over Segue's that passes nothing on: reported, and put right. */
 static int over(void)
 {
     struct segue_owner owner = {0};

@@ -16,7 +16,7 @@
 #define KIB_OF_100_MIB (100 * 1024)
 
 /* Runs the tool itself, its words going nowhere, and returns its exit code; stores the most memory that it had, in KiB:
- * what wait4 tells, which counts all pages that were in the process at once. */
+ * what wait4 reports, which counts all pages that were in the process at once. */
 static int run_measured(long *most, const char *const *arguments)
 {
     pid_t child = fork();
@@ -80,7 +80,7 @@ static void sections_that_overlap_are_refused_before_anything_is_scanned(void **
     write_overlapping("single", 1, SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR);
     assert_int_equal(run("%s patch single --dry-run", tool), 0);
     expect_said("116508 fs: operands");
-    /* What tells of code is read, too: symbols. */
+    /* What describes code is read, too: symbols. */
     write_overlapping("symbols", 2000, SHT_SYMTAB, 0);
     assert_int_equal(run("timeout 20 %s patch symbols --dry-run", tool), 1);
 }

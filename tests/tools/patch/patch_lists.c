@@ -233,7 +233,7 @@ static void trees_are_verified_and_taken_back(void **state)
             "grep -v /link 1 | cmp - 2",
             tool),
         0);
-    /* One wrong byte, a file that is gone, a list that is none: each is named, and all the rest is looked at. */
+    /* One wrong byte, a file that is gone, bytes that are not a list: each is named, and all the rest is looked at. */
     assert_int_equal(run("printf x | dd of=tn/a/b/c.so bs=1 seek=300000 conv=notrunc 2>/dev/null; "
                          "%s patch --verify tl tn",
                          tool),

@@ -298,7 +298,7 @@ static void closed_descriptors_do_no_harm(void **state)
                          "eval \"%s patch " LIBM " -o d.out $c\"; cmp d.out d.whole || exit 9; done",
                          tool, tool),
                      0);
-    /* That the words could not be written is a failure that is told; the file is whole. */
+    /* That the words could not be written is a failure that is reported; the file is whole. */
     assert_int_equal(run("%s patch " LIBM " -o d.out >&-", tool), 1);
     expect_said("cannot write to standard output");
     assert_int_equal(run("%s patch " LIBM " -o d.out > /dev/full", tool), 1);
@@ -427,7 +427,7 @@ static void folder_that_may_not_be_written_in_is_written_again(void **state)
     assert_int_equal(run("chmod -R u+w closed"), 0);
 }
 
-/* A pipe that nobody reads, from the start on: as where `| head -1` has read enough. Descriptor 4. */
+/* A pipe without a reader, from the start on: as where `| head -1` has read enough. Descriptor 4. */
 #define UNREAD "rm -f unread && mkfifo unread && exec 3<>unread 4>unread 3<&- && "
 
 /* The verb ends as explain does there, and each file stands first. */
