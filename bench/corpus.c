@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "corpus/check/check.h"
-#include "corpus/check/names.h"
-#include "tools/corpus/verbs.h"
+#include "corpus/decoders/names.h"
+#include "corpus/gather/gather.h"
 #include "bench/harness/bench.h"
 
 #define ROWS 1000000
@@ -55,6 +55,13 @@ static void decode_only(const struct bench_variant *variant, unsigned operations
     }
 }
 
+static void fail(const struct corpus_error *error)
+{
+    char text[512];
+    corpus_error_text(error, text, sizeof text);
+    bench_fail("%s", text);
+}
+
 /* `context` is the enum corpus_referee. */
 static void check(const struct bench_variant *variant, unsigned operations)
 {
@@ -71,9 +78,10 @@ static void check(const struct bench_variant *variant, unsigned operations)
     };
     for (unsigned i = 0; i < operations; i++) {
         struct corpus_counts counts;
+        struct corpus_error error;
         corpus_counts_init(&counts, CORPUS_UNKNOWN_EXAMPLES);
-        if (!corpus_check_run(&check, &counts))
-            bench_fail("the check could not be run");
+        if (!corpus_check_run(&check, &counts, &error))
+            fail(&error);
         unknown += counts.unknown_rows;
         if (check.referee == CORPUS_REFEREE_DISPUTED)
             refereed = counts.parties[CORPUS_OBJDUMP].asked;
@@ -83,14 +91,15 @@ static void check(const struct bench_variant *variant, unsigned operations)
 
 static void read_rows(void)
 {
+    struct corpus_error error;
     for (size_t i = 0; i < sizeof sources / sizeof *sources && rows.count < ROWS; i++)
-        if (access(sources[i], R_OK) == 0 && !corpus_rows_take(&rows, sources[i]))
-            bench_fail("cannot take rows from %s", sources[i]);
+        if (access(sources[i], R_OK) == 0 && !corpus_rows_take(&rows, sources[i], &error))
+            fail(&error);
     const char *const shipped[] = {SEGUE_CORPUS_SOURCE "/debian.hex.xz", SEGUE_CORPUS_SOURCE "/generated.hex.xz"};
     for (size_t i = 0; i < 2 && rows.count < ROWS; i++) {
         bench_note("shipped_rows_used", 1, "file");
-        if (!corpus_rows_read(&rows, shipped[i]))
-            bench_fail("cannot read %s", shipped[i]);
+        if (!corpus_rows_read(&rows, shipped[i], &error))
+            fail(&error);
     }
     if (rows.count > ROWS)
         rows.count = ROWS;
@@ -99,9 +108,10 @@ static void read_rows(void)
 
 static void setup(void)
 {
-    if (!corpus_names_read(SEGUE_CORPUS_SOURCE "/aliases.txt") ||
-        !corpus_rules_read(&rules, SEGUE_CORPUS_SOURCE "/disagreements.txt"))
-        bench_fail("cannot read the corpus's data");
+    struct corpus_error error;
+    if (!corpus_names_read(SEGUE_CORPUS_SOURCE "/aliases.txt", &error) ||
+        !corpus_rules_read(&rules, SEGUE_CORPUS_SOURCE "/disagreements.txt", &error))
+        fail(&error);
     corpus_capstone_prepare();
     capstone = corpus_capstone_open();
     if (!capstone)

@@ -1,4 +1,4 @@
-/* corpus_check.c: checks rows: asks every decoder, compares, and explains the differences by the known classes.
+/* check.c: checks rows: asks every decoder, compares, and explains the differences by the known classes.
  *
  * Rows are checked in chunks, each by one thread. The decoders in this process answer a row as it is looked at.
  * objdump's time goes into starting up and into lines of text, so it is given a chunk at once, without gaps: rows that
@@ -7,20 +7,14 @@
  * row in a slot of its own, filled up with NOPs, where no neighbour can be mistaken for a part of it. */
 #include "check.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "corpus/rules/judge.h"
+#include "judge.h"
+#include "spoil.h"
 #include "corpus/decoders/objdump.h"
 #include "corpus/decoders/outside.h"
-#include "text.h"
-#include "tools/support/message.h"
-#include "tools/support/plural.h"
+#include "corpus/decoders/text.h"
 
 /* Rows that one thread takes at a time. */
 #define CHUNK 262144
@@ -35,9 +29,8 @@ struct work {
     uint32_t *rows;
     size_t count;
     atomic_size_t next;
-    atomic_size_t done;
-    atomic_bool failed;
-    pthread_mutex_t lock;
+    /* A step is a row. */
+    struct corpus_workers workers;
     struct corpus_counts *counts;
 };
 
@@ -45,6 +38,7 @@ struct work {
 struct worker {
     struct work *work;
     struct corpus_judge judge;
+    struct corpus_error error;
     /* For one chunk: rows still to be asked for, where each stands in `bytes`, and what objdump is given. */
     uint32_t *pending;
     uint32_t *starts;
@@ -66,14 +60,15 @@ static bool run_outside(struct worker *worker, const uint32_t *rows, size_t coun
     for (unsigned i = CORPUS_OUTSIDE; ok && i < CORPUS_PARTIES; i++)
         if (check->outside[i])
             ok = corpus_outside_run(&worker->outside[i], corpus_party_names[i], check->outside[i], check->rows, rows,
-                                    count, check->patience);
+                                    count, check->patience, &worker->error);
     return ok;
 }
 
 static bool take_outside(struct worker *worker)
 {
     for (unsigned i = CORPUS_OUTSIDE; i < CORPUS_PARTIES; i++)
-        if (worker->outside[i].name && !corpus_outside_next(&worker->outside[i], &worker->judge.row.answers[i]))
+        if (worker->outside[i].name && 
+            !corpus_outside_next(&worker->outside[i], &worker->judge.row.answers[i], &worker->error))
             return false;
     return true;
 }
@@ -91,23 +86,32 @@ static void objdump_answer(struct worker *worker, const struct corpus_objdump_li
     corpus_text_read(line->text, line->text_length, line->address, answer);
 }
 
+/* Counts the row at hand as it stands. */
+static void count_row(struct worker *worker)
+{
+    if (worker->work->check->spoils)
+        corpus_spoil(&worker->judge);
+    corpus_judge_count(&worker->judge);
+}
+
 /* Judges a row with what objdump says of it. */
 static void judge_with(struct worker *worker, uint32_t number, const struct corpus_objdump_line *line)
 {
     corpus_judge_ask(&worker->judge, row_of(worker, number));
     objdump_answer(worker, line);
     corpus_judge_compare(&worker->judge);
-    corpus_judge_count(&worker->judge);
+    count_row(worker);
 }
 
 /* Reads the listing on to the line for an address that must be there. */
-static bool find_line(struct corpus_objdump *objdump, struct corpus_objdump_line *line, uint64_t address)
+static bool find_line(struct worker *worker, struct corpus_objdump *objdump, struct corpus_objdump_line *line,
+                      uint64_t address)
 {
     while (corpus_objdump_next(objdump, line))
         if (line->address == address)
             return true;
-    complain_once("corpus", "objdump's listing lacks the line for a row; is it objdump of GNU binutils?");
-    return false;
+    return corpus_error_set(&worker->error, NULL, NULL,
+                            "objdump's listing lacks the line for a row; is it objdump of GNU binutils?");
 }
 
 /* Has objdump list the pending rows back to back. Judges those whose answer is beyond doubt; the others stay pending.
@@ -124,7 +128,8 @@ static bool referee_packed(struct worker *worker, size_t *pending_count)
         size += row->length;
     }
     memset(worker->bytes + size, 0x90, SLOT);
-    if (!corpus_objdump_run(&objdump, worker->work->check->objdump, worker->bytes, size + SLOT))
+    if (!corpus_objdump_run(&objdump, worker->work->check->objdump, worker->bytes, size + SLOT,
+                            &worker->error))
         return false;
     while (at < count && corpus_objdump_next(&objdump, &line)) {
         while (at < count && worker->starts[at] < line.address)
@@ -155,9 +160,9 @@ static bool referee_slots(struct worker *worker, size_t count)
         return true;
     for (size_t i = 0; i < count; i++)
         corpus_slot_fill(worker->bytes + i * SLOT, row_of(worker, worker->pending[i]));
-    if (!corpus_objdump_run(&objdump, worker->work->check->objdump, worker->bytes, count * SLOT))
+    if (!corpus_objdump_run(&objdump, worker->work->check->objdump, worker->bytes, count * SLOT, &worker->error))
         return false;
-    while (at < count && find_line(&objdump, &line, at * SLOT))
+    while (at < count && find_line(worker, &objdump, &line, at * SLOT))
         judge_with(worker, worker->pending[at++], &line);
     corpus_objdump_end(&objdump);
     return at == count;
@@ -172,14 +177,15 @@ static bool check_in_order(struct worker *worker, const uint32_t *rows, size_t c
     bool referee = check->referee != CORPUS_REFEREE_NONE, ok = run_outside(worker, rows, count);
     for (size_t i = 0; i < count; i++)
         corpus_slot_fill(worker->bytes + i * SLOT, row_of(worker, rows[i]));
-    ok = ok && (!referee || corpus_objdump_run(&objdump, check->objdump, worker->bytes, count * SLOT));
+    ok = ok && (!referee || corpus_objdump_run(&objdump, check->objdump, worker->bytes, count * SLOT,
+                                              &worker->error));
     for (size_t i = 0; ok && i < count; i++) {
         corpus_judge_ask(&worker->judge, row_of(worker, rows[i]));
-        ok = take_outside(worker) && (!referee || find_line(&objdump, &line, i * SLOT));
+        ok = take_outside(worker) && (!referee || find_line(worker, &objdump, &line, i * SLOT));
         if (ok && referee)
             objdump_answer(worker, &line);
         corpus_judge_compare(&worker->judge);
-        corpus_judge_count(&worker->judge);
+        count_row(worker);
     }
     end_outside(worker);
     corpus_objdump_end(&objdump);
@@ -206,7 +212,7 @@ static size_t select_disputed(struct worker *worker, const uint32_t *rows, size_
         if (check->referee != CORPUS_REFEREE_NONE && (any || in_share(check, worker->judge.row.row)))
             worker->pending[pending++] = rows[i];
         else
-            corpus_judge_count(&worker->judge);
+            count_row(worker);
     }
     return pending;
 }
@@ -217,7 +223,7 @@ static bool referee_pending(struct worker *worker, size_t count)
     uint32_t *later = malloc((count + 1) * sizeof *later);
     size_t likely = 0, later_count = 0;
     if (!later)
-        return false;
+        return corpus_error_memory(&worker->error);
     for (size_t i = 0; i < count; i++) {
         const struct corpus_row *row = row_of(worker, worker->pending[i]);
         if (row->claim == CORPUS_CLAIM_INVALID || row->length > 15)
@@ -256,12 +262,12 @@ static void work_through(struct worker *worker)
     size_t chunk = chunk_size(work);
     for (;;) {
         size_t first = atomic_fetch_add(&work->next, chunk);
-        if (first >= work->count || atomic_load(&work->failed))
+        if (first >= work->count || corpus_workers_failed(&work->workers))
             return;
         size_t count = work->count - first < chunk ? work->count - first : chunk;
         if (!check_chunk(worker, work->rows + first, count))
-            atomic_store(&work->failed, true);
-        atomic_fetch_add(&work->done, count);
+            corpus_workers_fail(&work->workers, &worker->error);
+        corpus_workers_advance(&work->workers, count);
     }
 }
 
@@ -277,32 +283,18 @@ static void *run_worker(void *argument)
     if (worker.judge.capstone && worker.pending && worker.starts && worker.bytes) {
         work_through(&worker);
     } else {
-        complain("corpus", "out of memory");
-        atomic_store(&work->failed, true);
+        corpus_error_memory(&worker.error);
+        corpus_workers_fail(&work->workers, &worker.error);
     }
-    pthread_mutex_lock(&work->lock);
+    pthread_mutex_lock(&work->workers.lock);
     corpus_counts_add(work->counts, &worker.judge.counts);
-    pthread_mutex_unlock(&work->lock);
+    pthread_mutex_unlock(&work->workers.lock);
     corpus_counts_free(&worker.judge.counts);
     corpus_capstone_close(worker.judge.capstone);
     free(worker.pending);
     free(worker.starts);
     free(worker.bytes);
     return NULL;
-}
-
-static void show_progress(const struct work *work)
-{
-    static const char bar[] = "##############################";
-    const struct timespec pause = {.tv_nsec = 100000000};
-    size_t done;
-    do {
-        done = atomic_load(&work->done);
-        size_t share = work->count ? done * 30 / work->count : 30;
-        fprintf(stderr, "\r[%-30.*s] %zu of %zu row%s", (int)share, bar, done, work->count, plural(work->count));
-        nanosleep(&pause, NULL);
-    } while (done < work->count && !atomic_load(&work->failed));
-    fputc('\n', stderr);
 }
 
 static bool select_shard(struct work *work)
@@ -315,22 +307,14 @@ static bool select_shard(struct work *work)
     return work->rows != NULL;
 }
 
-bool corpus_check_run(const struct corpus_check *check, struct corpus_counts *counts)
+bool corpus_check_run(const struct corpus_check *check, struct corpus_counts *counts, struct corpus_error *error)
 {
-    struct work work = {.check = check, .counts = counts, .lock = PTHREAD_MUTEX_INITIALIZER};
-    pthread_t threads[256];
-    unsigned started = 0;
+    struct work work = {.check = check, .counts = counts};
     if (!select_shard(&work))
-        return false;
-    while (started < check->jobs && started < 256 && pthread_create(&threads[started], NULL, run_worker, &work) == 0)
-        started++;
-    if (check->progress && started)
-        show_progress(&work);
-    for (unsigned i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
+        return corpus_error_memory(error);
+    work.workers.total = work.count;
+    bool ok = corpus_workers_run(&work.workers, check->jobs, run_worker, &work, check->progress, error);
     free(work.rows);
     corpus_examples_sort(&counts->unknown);
-    if (!started)
-        complain("corpus", "cannot start a thread");
-    return started && !atomic_load(&work.failed);
+    return ok;
 }

@@ -1,8 +1,9 @@
-/* corpus_check.h: checks rows: asks every decoder, compares, and explains the differences by the known classes. */
-#ifndef SEGUE_TOOLS_CORPUS_CHECK_H
-#define SEGUE_TOOLS_CORPUS_CHECK_H
+/* check.h: checks rows: asks every decoder, compares, and explains the differences by the known classes. */
+#ifndef SEGUE_CORPUS_CHECK_H
+#define SEGUE_CORPUS_CHECK_H
 
-#include "report.h"
+#include "counts.h"
+#include "corpus/support/workers.h"
 
 /* Which rows objdump sees. */
 enum corpus_referee {
@@ -32,13 +33,13 @@ struct corpus_check {
     size_t unknown_examples;
     /* Seconds after which a decoder from outside that writes nothing is ended; 0: by how many rows it was given. */
     unsigned patience;
-    bool progress;
+    corpus_progress *progress;
     /* Count what would pass for a known disagreement if an answer were wrong. */
     bool spoils;
 };
 
-/* Checks, and fills `counts`, which corpus_counts_init has made. False, having said why, when a decoder could not be
- * run. */
-bool corpus_check_run(const struct corpus_check *check, struct corpus_counts *counts);
+/* Checks, and fills `counts`, which corpus_counts_init has made. False, and `error`, when a decoder could not be run.
+ */
+bool corpus_check_run(const struct corpus_check *check, struct corpus_counts *counts, struct corpus_error *error);
 
 #endif

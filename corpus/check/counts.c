@@ -1,8 +1,8 @@
-/* corpus_counts.c: what a check has counted so far, and how the counts of parts add up. */
+/* counts.c: what a check has counted so far, and how the counts of parts add up. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "report.h"
+#include "counts.h"
 
 static void examples_init(struct corpus_examples *examples, size_t most)
 {

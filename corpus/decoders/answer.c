@@ -1,4 +1,4 @@
-/* corpus_answer.c: how two answers to one row differ. */
+/* answer.c: how two answers to one row differ. */
 #include "answer.h"
 
 #include <Zydis/Zydis.h>

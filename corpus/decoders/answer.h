@@ -1,6 +1,6 @@
-/* corpus_answer.h: what a decoder says of a row, in one form for all decoders, and how two answers differ. */
-#ifndef SEGUE_TOOLS_CORPUS_ANSWER_H
-#define SEGUE_TOOLS_CORPUS_ANSWER_H
+/* answer.h: what a decoder says of a row, in one form for all decoders, and how two answers differ. */
+#ifndef SEGUE_CORPUS_ANSWER_H
+#define SEGUE_CORPUS_ANSWER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -61,7 +61,7 @@ struct corpus_answer {
     uint8_t zeroing;
     /* enum corpus_rounding. */
     uint8_t rounding;
-    /* A mnemonic number of corpus_names.h, aliases resolved. */
+    /* A mnemonic number of names.h, aliases resolved. */
     uint16_t mnemonic;
     /* The write mask, unless it is k0. */
     uint16_t mask;

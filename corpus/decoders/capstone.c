@@ -1,11 +1,11 @@
-/* corpus_capstone.c: what Capstone says of a row. */
+/* capstone.c: what Capstone says of a row. */
 #include <capstone/capstone.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "decoders.h"
-#include "corpus/check/names.h"
+#include "names.h"
 
 struct corpus_capstone {
     csh handle;

@@ -1,9 +1,9 @@
-/* corpus_decoders.h: the decoders in this process: Zydis, Capstone, and Segue's own.
+/* decoders.h: the decoders in this process: Zydis, Capstone, and Segue's own.
  *
  * All of them see a row in a slot: the row's bytes, then NOPs, so that a row which is shorter than its instruction
  * means the same to every decoder. */
-#ifndef SEGUE_TOOLS_CORPUS_DECODERS_H
-#define SEGUE_TOOLS_CORPUS_DECODERS_H
+#ifndef SEGUE_CORPUS_DECODERS_H
+#define SEGUE_CORPUS_DECODERS_H
 
 #include <Zydis/Zydis.h>
 

@@ -1,4 +1,4 @@
-/* corpus_objdump.c: objdump as a decoder: one process for many rows. */
+/* objdump.c: objdump as a decoder: one process for many rows. */
 #include "objdump.h"
 
 #include <stdio.h>
@@ -7,17 +7,18 @@
 /* Seconds that it may take before it writes anything. */
 #define PATIENCE 60
 
-bool corpus_objdump_run(struct corpus_objdump *objdump, const char *command, const uint8_t *bytes, size_t size)
+bool corpus_objdump_run(struct corpus_objdump *objdump, const char *command, const uint8_t *bytes, size_t size,
+                        struct corpus_error *error)
 {
     char *arguments[] = {
         (char *)command,      "-D", "-z", "-b", "binary", "-m", "i386:x86-64", "-M", "intel", "--no-show-raw-insn",
         CORPUS_PROCESS_INPUT, NULL};
     /* A line for each byte at most, and a few beside. */
     const struct corpus_limits limits = {PATIENCE + (double)size / 1000, size + 100, 400 * size + 65536};
-    if (!corpus_process_start(&objdump->process, arguments, bytes, size, limits))
+    if (!corpus_process_start(&objdump->process, arguments, bytes, size, limits, error))
         return false;
     objdump->size = size;
-    bool ok = corpus_process_wait(&objdump->process);
+    bool ok = corpus_process_wait(&objdump->process, error);
     objdump->at = objdump->process.text;
     if (!ok)
         corpus_process_end(&objdump->process);
@@ -80,14 +81,16 @@ void corpus_objdump_end(struct corpus_objdump *objdump)
     corpus_process_end(&objdump->process);
 }
 
-bool corpus_objdump_version(const char *command, char *text, size_t size)
+bool corpus_objdump_version(const char *command, char *text, size_t size, struct corpus_error *error)
 {
     char *arguments[] = {(char *)command, "--version", NULL};
     struct corpus_process process;
     const struct corpus_limits limits = {PATIENCE, 1000, 65536};
-    if (!corpus_process_start(&process, arguments, "", 0, limits))
+    if (!corpus_process_start(&process, arguments, "", 0, limits, error))
         return false;
-    bool ok = corpus_process_wait(&process) && process.text;
+    bool ok = corpus_process_wait(&process, error);
+    if (ok && !process.text)
+        ok = corpus_error_set(error, NULL, command, " says nothing of its version");
     if (ok) {
         const char *newline = memchr(process.text, '\n', process.text_size);
         size_t length = newline ? (size_t)(newline - process.text) : process.text_size;

@@ -1,14 +1,15 @@
-/* corpus_outside.c: a decoder from outside: a shell command that reads rows and writes answers. */
+/* outside.c: a decoder from outside: a shell command that reads rows and writes answers. */
 #include "outside.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "corpus/check/text.h"
-#include "tools/support/message.h"
+#include "text.h"
 
 /* More than any decoder has to say of a row. */
 #define LINE_LONGEST 4096
+/* How much of a line that is wrong an error shows. */
+#define SHOWN 60
 
 /* A row a line, each the hexadecimal digits of its slot. */
 static char *to_lines(const struct corpus_rows *rows, const uint32_t *numbers, size_t count, size_t *size)
@@ -29,20 +30,22 @@ static char *to_lines(const struct corpus_rows *rows, const uint32_t *numbers, s
 }
 
 bool corpus_outside_run(struct corpus_outside *outside, const char *name, const char *command,
-                        const struct corpus_rows *rows, const uint32_t *numbers, size_t count, unsigned patience)
+                        const struct corpus_rows *rows, const uint32_t *numbers, size_t count, unsigned patience,
+                        struct corpus_error *error)
 {
     /* One that starts slowly, or that answers when it has seen all. */
     const struct corpus_limits limits = {patience ? patience : 30 + (double)count / 100, count, count * LINE_LONGEST};
     char *arguments[] = {"sh", "-c", (char *)command, NULL};
     size_t size;
     char *lines = to_lines(rows, numbers, count, &size);
-    bool ok = lines && corpus_process_start(&outside->process, arguments, lines, size, limits);
+    bool ok = lines ? corpus_process_start(&outside->process, arguments, lines, size, limits, error)
+                    : corpus_error_memory(error);
     free(lines);
     if (!ok)
         return false;
     outside->name = name;
     outside->process.name = name;
-    ok = corpus_process_wait(&outside->process);
+    ok = corpus_process_wait(&outside->process, error);
     outside->at = outside->process.text;
     return ok;
 }
@@ -68,20 +71,18 @@ static bool read_line(const char *line, size_t size, struct corpus_answer *answe
     return true;
 }
 
-bool corpus_outside_next(struct corpus_outside *outside, struct corpus_answer *answer)
+bool corpus_outside_next(struct corpus_outside *outside, struct corpus_answer *answer, struct corpus_error *error)
 {
     const char *line = outside->at, *end = outside->process.text + outside->process.text_size;
     const char *newline = line ? memchr(line, '\n', (size_t)(end - line)) : NULL;
-    if (!newline) {
-        complain_once("corpus", "the decoder '%s' gave too few lines", outside->name);
-        return false;
-    }
+    if (!newline)
+        return corpus_error_set(error, "the decoder '", outside->name, "' gave too few lines");
     outside->at = newline + 1;
     if (read_line(line, (size_t)(newline - line), answer))
         return true;
-    complain_once("corpus", "the decoder '%s' gave a line that is not 'ok LENGTH TEXT', 'refused' or 'skip': '%.*s'",
-                  outside->name, (int)(newline - line < 60 ? newline - line : 60), line);
-    return false;
+    corpus_error_set(error, "the decoder '", outside->name,
+                     "' gave a line that is not 'ok LENGTH TEXT', 'refused' or 'skip'");
+    return corpus_error_quote(error, line, newline - line < SHOWN ? (size_t)(newline - line) : SHOWN);
 }
 
 void corpus_outside_end(struct corpus_outside *outside)

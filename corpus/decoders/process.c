@@ -1,4 +1,4 @@
-/* corpus_process.c: a program that reads all its input and then is done. */
+/* process.c: a program that reads all its input and then is done. */
 #include "process.h"
 
 #include <errno.h>
@@ -15,8 +15,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "tools/support/message.h"
 
 extern char **environ;
 
@@ -85,22 +83,22 @@ static int spawn(struct corpus_process *process, char *const arguments[])
 }
 
 bool corpus_process_start(struct corpus_process *process, char *const arguments[], const void *input, size_t size,
-                          struct corpus_limits limits)
+                          struct corpus_limits limits, struct corpus_error *error)
 {
     *process = (struct corpus_process){.name = arguments[0], .limits = limits};
     process->input = memfd_create("corpus input", MFD_CLOEXEC);
     process->output = memfd_create("corpus output", MFD_CLOEXEC);
-    int error = 0;
+    int number = 0;
     if (process->input < 0 || process->output < 0 || !write_all(process->input, input, size))
-        error = errno;
-    if (!error)
-        error = spawn(process, arguments);
-    if (!error)
+        number = errno;
+    if (!number)
+        number = spawn(process, arguments);
+    if (!number)
         return true;
-    complain_once("corpus", "cannot run %s: %s", arguments[0], strerror(error));
     process->process = 0;
     corpus_process_end(process);
-    return false;
+    errno = number;
+    return corpus_error_system(error, "cannot run ", arguments[0]);
 }
 
 /* What has been written so far. */
@@ -134,27 +132,25 @@ static void look_at_output(const struct corpus_process *process, struct progress
         clock_gettime(CLOCK_MONOTONIC, &progress->last);
 }
 
-/* Whether it is beyond its limits; then that is said. */
-static bool is_beyond(const struct corpus_process *process, const struct progress *progress)
+/* False, and the error, if it is beyond its limits. */
+static bool is_within(const struct corpus_process *process, const struct progress *progress, struct corpus_error *error)
 {
     const struct corpus_limits *limits = &process->limits;
     if (progress->lines > limits->lines)
-        complain_once("corpus", "%s wrote more than the %zu lines that were wanted, and was ended", process->name,
-                      limits->lines);
-    else if (progress->bytes > limits->bytes)
-        complain_once("corpus", "%s wrote more than %zu bytes, and was ended", process->name, limits->bytes);
-    else if (seconds_since(&progress->last) > limits->patience)
-        complain_once("corpus",
-                      "%s wrote nothing for %.0f seconds and did not end, so it was ended; --patience gives it "
-                      "more time",
-                      process->name, limits->patience);
-    else
-        return false;
+        return corpus_error_set(error, NULL, process->name,
+                                " wrote more than the %zu lines that were wanted, and was ended", limits->lines);
+    if (progress->bytes > limits->bytes)
+        return corpus_error_set(error, NULL, process->name, " wrote more than %zu bytes, and was ended", limits->bytes);
+    if (seconds_since(&progress->last) > limits->patience)
+        return corpus_error_set(
+            error, NULL, process->name,
+            " wrote nothing for %.0f seconds and did not end, so it was ended; --patience gives it more time",
+            limits->patience);
     return true;
 }
 
-/* False, having said why, if it had to be ended. */
-static bool watch(const struct corpus_process *process)
+/* False, and the error, if it had to be ended. */
+static bool watch(const struct corpus_process *process, struct corpus_error *error)
 {
     struct progress progress = {0};
     struct pollfd ends = {.fd = pidfd_open(process->process, 0), .events = POLLIN};
@@ -162,11 +158,11 @@ static bool watch(const struct corpus_process *process)
     clock_gettime(CLOCK_MONOTONIC, &progress.last);
     while (ok && ends.fd >= 0 && poll(&ends, 1, 20) <= 0) {
         look_at_output(process, &progress);
-        ok = !is_beyond(process, &progress);
+        ok = is_within(process, &progress, error);
     }
     look_at_output(process, &progress);
     if (ok && progress.lines > process->limits.lines)
-        ok = !is_beyond(process, &progress);
+        ok = is_within(process, &progress, error);
     if (ends.fd >= 0)
         close(ends.fd);
     if (!ok)
@@ -174,10 +170,10 @@ static bool watch(const struct corpus_process *process)
     return ok;
 }
 
-static bool wait_for_end(struct corpus_process *process)
+static bool wait_for_end(struct corpus_process *process, struct corpus_error *error)
 {
     int status = 0;
-    bool ok = watch(process);
+    bool ok = watch(process, error);
     while (waitpid(process->process, &status, 0) < 0 && errno == EINTR)
         ;
     remember_group(process->process, 0);
@@ -185,24 +181,20 @@ static bool wait_for_end(struct corpus_process *process)
     if (!ok || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
         return ok;
     if (WIFEXITED(status))
-        complain_once("corpus", "%s ended with exit status %d", process->name, WEXITSTATUS(status));
-    else
-        complain_once("corpus", "%s was ended by signal %d", process->name, WTERMSIG(status));
-    return false;
+        return corpus_error_set(error, NULL, process->name, " ended with exit status %d", WEXITSTATUS(status));
+    return corpus_error_set(error, NULL, process->name, " was ended by signal %d", WTERMSIG(status));
 }
 
-bool corpus_process_wait(struct corpus_process *process)
+bool corpus_process_wait(struct corpus_process *process, struct corpus_error *error)
 {
     struct stat stat;
-    if (!wait_for_end(process))
+    if (!wait_for_end(process, error))
         return false;
     if (fstat(process->output, &stat) != 0 || stat.st_size == 0)
         return true;
     void *text = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, process->output, 0);
-    if (text == MAP_FAILED) {
-        complain_once("corpus", "cannot read what %s wrote: %s", process->name, strerror(errno));
-        return false;
-    }
+    if (text == MAP_FAILED)
+        return corpus_error_set(error, "cannot read what ", process->name, " wrote: %s", strerror(errno));
     process->text = text;
     process->text_size = (size_t)stat.st_size;
     return true;
@@ -210,8 +202,9 @@ bool corpus_process_wait(struct corpus_process *process)
 
 void corpus_process_end(struct corpus_process *process)
 {
+    struct corpus_error ignored;
     if (process->process)
-        wait_for_end(process);
+        wait_for_end(process, &ignored);
     if (process->text)
         munmap((void *)process->text, process->text_size);
     if (process->input > 0)

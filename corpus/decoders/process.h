@@ -1,13 +1,15 @@
-/* corpus_process.h: a program that reads all its input and then is done: objdump, or another decoder.
+/* process.h: a program that reads all its input and then is done: objdump, or another decoder.
  *
  * Input and output are files in memory: nothing blocks, and nothing is left behind. */
-#ifndef SEGUE_TOOLS_CORPUS_PROCESS_H
-#define SEGUE_TOOLS_CORPUS_PROCESS_H
+#ifndef SEGUE_CORPUS_PROCESS_H
+#define SEGUE_CORPUS_PROCESS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "corpus/support/error.h"
 
 /* The program finds its input on standard input, and under this name. */
 #define CORPUS_PROCESS_INPUT "/proc/self/fd/0"
@@ -32,14 +34,14 @@ struct corpus_process {
     size_t text_size;
 };
 
-/* Starts arguments[0], found along PATH, on `size` bytes of input, in a process group of its own. On failure says why
- * on standard error, returns false, and there is nothing to end. */
+/* Starts arguments[0], found along PATH, on `size` bytes of input, in a process group of its own. False, and `error`,
+ * on failure; then there is nothing to end. */
 bool corpus_process_start(struct corpus_process *process, char *const arguments[], const void *input, size_t size,
-                          struct corpus_limits limits);
+                          struct corpus_limits limits, struct corpus_error *error);
 
-/* Waits for the end and makes the output readable. Returns false, having said why, unless the program ended with
- * status 0 within its limits; beyond them its group is killed. corpus_process_end must be called in either case. */
-bool corpus_process_wait(struct corpus_process *process);
+/* Waits for the end and makes the output readable. False, and `error`, unless the program ended with status 0 within
+ * its limits; beyond them its group is killed. corpus_process_end must be called in either case. */
+bool corpus_process_wait(struct corpus_process *process, struct corpus_error *error);
 
 /* Releases everything; waits for the program if nobody has. */
 void corpus_process_end(struct corpus_process *process);

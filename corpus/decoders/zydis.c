@@ -1,10 +1,10 @@
-/* corpus_zydis.c: what Zydis and segue_decode say of a row. */
+/* zydis.c: what Zydis and segue_decode say of a row. */
 #include <segue/decode.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "decoders.h"
-#include "corpus/check/names.h"
+#include "names.h"
 
 void corpus_slot_fill(uint8_t slot[CORPUS_SLOT_BYTES], const struct corpus_row *row)
 {

@@ -1,24 +1,26 @@
-/* corpus_read.c: reads files of rows piece by piece. A file is never in memory as a whole, packed or not: a few hundred
+/* read.c: reads files of rows piece by piece. A file is never in memory as a whole, packed or not: a few hundred
  * kilobytes of xz can hold gigabytes of text, and the first row that is wrong ends the reading. */
 #include <errno.h>
 #include <lzma.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rows.h"
-#include "tools/support/message.h"
 
-#define VERB "corpus"
 #define MIB (UINT64_C(1) << 20)
 /* What is read at once, and the longest line. */
 #define BLOCK (1u << 16)
 /* What a packed file may hold: some seventeen million rows. */
 #define UNPACKED_MOST (512 * MIB)
+/* How much of a line that is wrong an error shows. */
+#define SHOWN 60
 /* What unpacking may take. xz -9 makes files that need 65 MiB. */
 #define UNPACKING_MOST (256 * MIB)
 
 struct reader {
     const char *path;
+    struct corpus_error *error;
     FILE *file;
     bool is_packed, is_at_end;
     lzma_stream stream;
@@ -39,18 +41,16 @@ static bool is_packed(const char *path)
 
 static bool cannot_read(const struct reader *reader)
 {
-    complain(VERB, "cannot read %s: %s", reader->path, strerror(errno));
-    return false;
+    return corpus_error_system(reader->error, "cannot read ", reader->path);
 }
 
-static bool say_what_is_wrong(const struct reader *reader, lzma_ret result)
+static bool cannot_unpack(const struct reader *reader, lzma_ret result)
 {
     if (result == LZMA_MEMLIMIT_ERROR)
-        complain(VERB, "%s: takes more than %u MiB to unpack; unpack it with xz -d", reader->path,
-                 (unsigned)(UNPACKING_MOST / MIB));
-    else
-        complain(VERB, "%s: not a whole xz file (liblzma says %d)", reader->path, (int)result);
-    return false;
+        return corpus_error_set(reader->error, NULL, reader->path,
+                                ": takes more than %u MiB to unpack; unpack it with xz -d",
+                                (unsigned)(UNPACKING_MOST / MIB));
+    return corpus_error_set(reader->error, NULL, reader->path, ": not a whole xz file (liblzma says %d)", (int)result);
 }
 
 /* Unpacks until the room is full or all is unpacked. */
@@ -68,16 +68,16 @@ static bool unpack(struct reader *reader, char *to, size_t room)
         }
         lzma_ret result = lzma_code(stream, feof(reader->file) ? LZMA_FINISH : LZMA_RUN);
         if (result != LZMA_OK && result != LZMA_STREAM_END)
-            return say_what_is_wrong(reader, result);
+            return cannot_unpack(reader, result);
         reader->is_at_end = result == LZMA_STREAM_END;
     }
     reader->held += room - stream->avail_out;
     reader->unpacked += room - stream->avail_out;
     if (reader->unpacked <= UNPACKED_MOST)
         return true;
-    complain(VERB, "%s: holds more than %u MiB unpacked; unpack it with xz -d, and give the text", reader->path,
-             (unsigned)(UNPACKED_MOST / MIB));
-    return false;
+    return corpus_error_set(reader->error, NULL, reader->path,
+                            ": holds more than %u MiB unpacked; unpack it with xz -d, and give the text",
+                            (unsigned)(UNPACKED_MOST / MIB));
 }
 
 /* Reads more text behind what is held. */
@@ -103,19 +103,16 @@ static bool add_line(struct reader *reader, struct corpus_rows *rows, const char
     const char *wrong = corpus_row_parse(&row, line, length);
     if (wrong == corpus_row_too_long) {
         if (rows->left_out++ == 0)
-            complain(VERB, "%s:%zu: %s, which is %d: left out, as others like it", reader->path, reader->number, wrong,
-                     CORPUS_ROW_BYTES);
+            rows->left_out_line = reader->number;
         return true;
     }
     if (wrong) {
-        complain(VERB, "%s:%zu: %s: '%.*s'", reader->path, reader->number, wrong, (int)(length < 60 ? length : 60),
-                 line);
-        return false;
+        corpus_error_at(reader->error, reader->path, reader->number, ": %s", wrong);
+        return corpus_error_quote(reader->error, line, length < SHOWN ? length : SHOWN);
     }
-    if (!corpus_rows_add(rows, &row)) {
-        complain(VERB, "%s:%zu: out of memory after %zu rows", reader->path, reader->number, rows->count);
-        return false;
-    }
+    if (!corpus_rows_add(rows, &row))
+        return corpus_error_at(reader->error, reader->path, reader->number, ": out of memory after %zu rows",
+                               rows->count);
     reader->found++;
     return true;
 }
@@ -135,8 +132,7 @@ static bool add_lines(struct reader *reader, struct corpus_rows *rows)
     memmove(reader->text, at, reader->held);
     if (reader->held < BLOCK)
         return true;
-    complain(VERB, "%s:%zu: a line of more than %u bytes", reader->path, reader->number + 1, BLOCK);
-    return false;
+    return corpus_error_at(reader->error, reader->path, reader->number + 1, ": a line of more than %u bytes", BLOCK);
 }
 
 static bool read_all(struct reader *reader, struct corpus_rows *rows)
@@ -148,17 +144,16 @@ static bool read_all(struct reader *reader, struct corpus_rows *rows)
     while (!reader->is_at_end)
         if (!fill(reader) || !add_lines(reader, rows))
             return false;
-    if (reader->found == 0)
-        complain(VERB, "%s: holds no rows", reader->path);
-    return reader->found > 0;
+    return reader->found || corpus_error_set(reader->error, NULL, reader->path, ": holds no rows");
 }
 
-bool corpus_rows_read(struct corpus_rows *rows, const char *path)
+bool corpus_rows_read(struct corpus_rows *rows, const char *path, struct corpus_error *error)
 {
     struct reader *reader = calloc(1, sizeof *reader);
     if (!reader)
-        abort();
+        return corpus_error_memory(error);
     reader->path = path;
+    reader->error = error;
     reader->is_packed = is_packed(path);
     reader->stream = (lzma_stream)LZMA_STREAM_INIT;
     reader->file = fopen(path, "rbe");

@@ -1,13 +1,10 @@
-/* corpus_rows.c: rows of instruction bytes: in memory, without doubles, and written to files. corpus_read.c reads them. */
+/* rows.c: rows of instruction bytes: in memory, without doubles, and as the bytes of a file. read.c reads them. */
 #include "rows.h"
 
 #include <errno.h>
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "tools/support/message.h"
-#include "tools/support/output.h"
 
 uint64_t corpus_row_hash(const struct corpus_row *row)
 {
@@ -191,14 +188,14 @@ static bool compress(char **bytes, size_t *size)
     return true;
 }
 
-bool corpus_rows_write(const struct corpus_rows *rows, const char *path, const char *header)
+char *corpus_rows_file(const struct corpus_rows *rows, const char *path, const char *header, size_t *size,
+                       struct corpus_error *error)
 {
-    size_t size;
-    char *text = to_text(rows, header, &size);
-    bool ok = text && (!compressed(path) || compress(&text, &size));
-    if (!ok)
-        complain("corpus", "cannot write %s: %s", path, strerror(ENOMEM));
-    ok = ok && output_write("corpus", path, text, size);
-    free(text);
-    return ok;
+    char *bytes = to_text(rows, header, size);
+    if (bytes && (!compressed(path) || compress(&bytes, size)))
+        return bytes;
+    free(bytes);
+    errno = ENOMEM;
+    corpus_error_system(error, "cannot write ", path);
+    return NULL;
 }

@@ -1,16 +1,17 @@
-/* corpus_rows.h: rows of instruction bytes: in memory, without doubles, and in files.
+/* rows.h: rows of instruction bytes: in memory, without doubles, and in files.
  *
  * A file is text, one row a line: the bytes in hexadecimal, then optionally a tab and what the row's source says of it.
  * Lines that begin with '#' and empty lines count for nothing; a line may end as DOS writes it. A name that ends in .xz
  * is compressed. A source that begins with INVALID says that the bytes are no instruction; otherwise they are exactly
  * one, end to end. */
-#ifndef SEGUE_TOOLS_CORPUS_ROWS_H
-#define SEGUE_TOOLS_CORPUS_ROWS_H
+#ifndef SEGUE_CORPUS_ROWS_H
+#define SEGUE_CORPUS_ROWS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
+
+#include "corpus/support/error.h"
 
 /* The most bytes in a row: more than an instruction may have, so that too long ones can be rows too. */
 #define CORPUS_ROW_BYTES 22
@@ -39,8 +40,8 @@ struct corpus_rows {
     struct corpus_row *rows;
     size_t count;
     size_t capacity;
-    /* Lines of files that were left out, since they have more bytes than a row may have. */
-    size_t left_out;
+    /* Lines of files that were left out, since they have more bytes than a row may have; and the number of the first. */
+    size_t left_out, left_out_line;
     /* Places of the rows, open addressing; 0 is free, else the row's number plus one. */
     uint32_t *places;
     size_t place_count;
@@ -58,13 +59,14 @@ void corpus_rows_free(struct corpus_rows *rows);
 /* Sorts by bytes, shorter first among equals. Afterwards nothing more may be added. */
 void corpus_rows_sort(struct corpus_rows *rows);
 
-/* Adds the rows of a file. Lines with more bytes than a row may have are left out, and it is said. On failure says on
- * standard error what is wrong and where, and returns false. */
-bool corpus_rows_read(struct corpus_rows *rows, const char *path);
+/* Adds the rows of a file. Lines with more bytes than a row may have are left out and counted. False, and `error`, on
+ * failure. */
+bool corpus_rows_read(struct corpus_rows *rows, const char *path, struct corpus_error *error);
 
-/* Writes the rows to a file, after `header`, whose lines must begin with '#'. On failure says what is wrong on standard
- * error and returns false; no file, or the old one, is then at `path`. */
-bool corpus_rows_write(const struct corpus_rows *rows, const char *path, const char *header);
+/* The bytes of a file called `path` with these rows, after `header`, whose lines must begin with '#'; the caller
+ * releases them. NULL, and `error`, on failure. */
+char *corpus_rows_file(const struct corpus_rows *rows, const char *path, const char *header, size_t *size,
+                       struct corpus_error *error);
 
 /* A number that depends on the row's bytes alone, spread evenly over 64 bits. */
 uint64_t corpus_row_hash(const struct corpus_row *row);

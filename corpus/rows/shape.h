@@ -1,7 +1,7 @@
-/* corpus_shape.h: what can be told of an instruction's encoding from its bytes alone, whether or not any decoder
+/* shape.h: what can be told of an instruction's encoding from its bytes alone, whether or not any decoder
  * accepts it. The rules of the known disagreements ask for it. */
-#ifndef SEGUE_TOOLS_CORPUS_SHAPE_H
-#define SEGUE_TOOLS_CORPUS_SHAPE_H
+#ifndef SEGUE_CORPUS_SHAPE_H
+#define SEGUE_CORPUS_SHAPE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* corpus_predicates.c: rules on rows that are more than terms can say. What an instruction would be without one of its
+/* predicates.c: rules on rows that are more than terms can say. What an instruction would be without one of its
  * prefixes, or with other fields, Zydis tells.
  *
  * SOURCES: Intel SDM volume 2, LOCK (what may be locked), 2.7 (EVEX). */

@@ -1,6 +1,6 @@
-/* corpus_predicates.h: rules on rows that are more than terms of corpus/data/disagreements.txt can say. */
-#ifndef SEGUE_TOOLS_CORPUS_PREDICATES_H
-#define SEGUE_TOOLS_CORPUS_PREDICATES_H
+/* predicates.h: rules on rows that are more than terms of corpus/data/disagreements.txt can say. */
+#ifndef SEGUE_CORPUS_PREDICATES_H
+#define SEGUE_CORPUS_PREDICATES_H
 
 #include "rules.h"
 

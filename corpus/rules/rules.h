@@ -1,4 +1,4 @@
-/* corpus_rules.h: the known disagreements between decoders, as data (corpus/data/disagreements.txt).
+/* rules.h: the known disagreements between decoders, as data (corpus/data/disagreements.txt).
  *
  * A class names a disagreement, tells who is right and why we believe it, and says which differences of which decoder
  * it explains, and when:
@@ -11,12 +11,13 @@
  *
  * The terms of a `when` must all hold; a class with several `when` lines applies if one of them does. docs/corpus.md
  * lists the terms. A difference that no class explains fails the check. */
-#ifndef SEGUE_TOOLS_CORPUS_RULES_H
-#define SEGUE_TOOLS_CORPUS_RULES_H
+#ifndef SEGUE_CORPUS_RULES_H
+#define SEGUE_CORPUS_RULES_H
 
 #include "corpus/decoders/answer.h"
 #include "corpus/decoders/decoders.h"
 #include "corpus/rows/shape.h"
+#include "corpus/support/error.h"
 
 /* Who takes part beside Zydis, by number: Capstone, objdump, segue_decode, the row's source; then others from outside.
  */
@@ -65,9 +66,9 @@ struct corpus_rules {
     size_t count;
 };
 
-/* Adds a file of classes, behind those that are there; corpus_names_read must have been called. On failure says on
- * standard error what is wrong and where, and returns false. corpus_rules_free must be called in either case. */
-bool corpus_rules_read(struct corpus_rules *rules, const char *path);
+/* Adds a file of classes, behind those that are there; corpus_names_read must have been called. False, and
+ * `error`, on failure. corpus_rules_free must be called in either case. */
+bool corpus_rules_read(struct corpus_rules *rules, const char *path, struct corpus_error *error);
 void corpus_rules_free(struct corpus_rules *rules);
 
 /* The number of the first class that explains the difference `kind` (one bit) of `party`; -1 if none does.

@@ -53,9 +53,16 @@ int main(int count, char **arguments)
 {
     static bool reached[ZYDIS_MNEMONIC_MAX_VALUE + 1];
     struct corpus_rows rows = {0};
+    struct corpus_error error;
     unsigned wrong = 0, found = 0;
-    if (count != 2 || !corpus_rows_read(&rows, arguments[1]))
+    if (count != 2)
         return 2;
+    if (!corpus_rows_read(&rows, arguments[1], &error)) {
+        char text[512];
+        corpus_error_text(&error, text, sizeof text);
+        fprintf(stderr, "%s\n", text);
+        return 2;
+    }
     mark(&rows, reached);
     for (unsigned i = ZYDIS_MNEMONIC_INVALID + 1; i <= ZYDIS_MNEMONIC_MAX_VALUE; i++) {
         const char *name = ZydisMnemonicGetString((ZydisMnemonic)i), *why = reason(name);

@@ -28,7 +28,7 @@ sources_of() {
   find "$root"/platform "$root"/emulate "$root"/patch "$root"/ctx "$root"/signals \( -name '*.c' -o -name '*.S' \) \
     ! -name '*_an.c'
   printf "$root/%s\n" tests/differential/states/{areas,batch,encodings,generate,oracle,outcome,rows}.c tests/differential/states/oracle_x86_64.S \
-    corpus/rows/{read,rows}.c tools/support/{message,output,output_names}.c
+    corpus/rows/{read,rows}.c corpus/support/error.c
 }
 declare -A libraries=([decode_accesses]="" [step]="-llzma -lpthread -ldl")
 

@@ -23,6 +23,13 @@ emulate decode platform
 patch decode platform
 ctx decode/x86 platform
 signals emulate patch ctx decode platform
+corpus decode
+corpus/support nothing
+corpus/rows corpus/support
+corpus/decoders corpus/support corpus/rows
+corpus/gather corpus/support corpus/rows corpus/decoders
+corpus/rules corpus/support corpus/rows corpus/decoders
+corpus/check corpus/support corpus/rows corpus/decoders corpus/rules
 END
 echo "[  PASSED  ] $passed test(s)."
 [ "$failed" = 0 ]

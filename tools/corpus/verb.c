@@ -1,6 +1,5 @@
-/* corpus_verb.c: `segue corpus`: hands on to what it is told to do. */
+/* verb.c: `segue corpus`: hands on to what it is told to do. */
 #include <errno.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +18,6 @@ static const struct {
     {"build", corpus_verb_build}, {"check", corpus_verb_check}, {"stat", corpus_verb_stat},
     {"diff", corpus_verb_diff},   {"merge", corpus_verb_merge},
 };
-
-unsigned corpus_processors(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-}
 
 bool corpus_number(const char *option, const char *text, unsigned low, unsigned high, unsigned *value)
 {

@@ -1,13 +1,15 @@
-/* corpus_verb_build.c: `segue corpus build`. */
+/* verb_build.c: `segue corpus build`. */
 #include <errno.h>
 #include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "corpus/rows/gather.h"
+#include "corpus/gather/gather.h"
+#include "shown.h"
 #include "verbs.h"
 #include "tools/support/message.h"
+#include "tools/support/output.h"
 #include "tools/support/plural.h"
 #include "tools/support/verb.h"
 
@@ -25,11 +27,17 @@ static struct corpus_rows other_rows;
 static enum corpus_elf_status open_elf(const char *path)
 {
     struct corpus_elf *more = realloc(elfs, (elf_count + 1) * sizeof *elfs);
-    if (!more)
+    struct corpus_error error;
+    if (!more) {
+        corpus_error_memory(&error);
+        corpus_complain(&error);
         return CORPUS_ELF_FAILED;
+    }
     elfs = more;
-    enum corpus_elf_status status = corpus_elf_open(&elfs[elf_count], path);
+    enum corpus_elf_status status = corpus_elf_open(&elfs[elf_count], path, &error);
     elf_count += status == CORPUS_ELF_OK;
+    if (status == CORPUS_ELF_FAILED)
+        corpus_complain(&error);
     return status;
 }
 
@@ -55,13 +63,13 @@ static bool add_path(const char *path)
     case CORPUS_ELF_OK:
         return true;
     case CORPUS_ELF_OTHER:
-        return corpus_rows_read(&other_rows, path);
+        return corpus_read_shown(&other_rows, path);
     default:
         return false;
     }
 }
 
-static bool add_other_rows(struct corpus_gathered *gathered)
+static bool add_other_rows(struct corpus_gathered *gathered, struct corpus_error *error)
 {
     ZydisDecoder decoder;
     struct corpus_zydis zydis;
@@ -73,7 +81,7 @@ static bool add_other_rows(struct corpus_gathered *gathered)
             ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, slot, sizeof slot, &zydis.instruction, zydis.operands));
         gathered->instructions++;
         if (!corpus_gather(gathered, &other_rows.rows[i], accepted ? &zydis : NULL))
-            return false;
+            return corpus_error_memory(error);
     }
     return true;
 }
@@ -101,13 +109,27 @@ static char *describe(const struct options *options, char **paths)
 
 static bool gather_all(const struct options *options, char **paths, struct corpus_gathered *gathered)
 {
-    bool progress = isatty(STDERR_FILENO);
+    corpus_progress *progress = isatty(STDERR_FILENO) ? corpus_show_parts : NULL;
+    struct corpus_error error;
     for (; *paths; paths++)
         if (!add_path(*paths))
             return false;
-    return corpus_gather_code(elfs, elf_count, options->jobs, progress, gathered) && add_other_rows(gathered) &&
-           (!options->generate || corpus_gather_generated(options->jobs, progress, gathered)) &&
-           corpus_forms_rows(&gathered->forms, &gathered->rows);
+    bool ok = corpus_gather_code(elfs, elf_count, options->jobs, progress, gathered, &error) &&
+              add_other_rows(gathered, &error) &&
+              (!options->generate || corpus_gather_generated(options->jobs, progress, gathered, &error));
+    if (ok && !corpus_forms_rows(&gathered->forms, &gathered->rows))
+        ok = corpus_error_memory(&error);
+    return ok || corpus_complain(&error);
+}
+
+static bool write_rows(const struct corpus_rows *rows, const char *path, const char *header)
+{
+    struct corpus_error error;
+    size_t size;
+    char *bytes = corpus_rows_file(rows, path, header, &size, &error);
+    bool ok = bytes ? output_write("corpus", path, bytes, size) : corpus_complain(&error);
+    free(bytes);
+    return ok;
 }
 
 static int build(const struct options *options, char **paths)
@@ -117,7 +139,7 @@ static int build(const struct options *options, char **paths)
     int code = EXIT_FAILED;
     if (gather_all(options, paths, &gathered)) {
         corpus_rows_sort(&gathered.rows);
-        if (corpus_rows_write(&gathered.rows, options->out, header)) {
+        if (write_rows(&gathered.rows, options->out, header)) {
             printf("%zu row%s of %llu instruction%s from %zu file%s: %llu byte%s of code read, %llu left out after "
                    "%llu place%s no instruction\n",
                    gathered.rows.count, plural(gathered.rows.count), (unsigned long long)gathered.instructions,

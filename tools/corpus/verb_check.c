@@ -1,4 +1,4 @@
-/* corpus_verb_check.c: `segue corpus check`, `merge` and `diff`. */
+/* verb_check.c: `segue corpus check`, `merge` and `diff`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include "corpus/check/check.h"
-#include "corpus/check/names.h"
+#include "corpus/decoders/names.h"
 #include "corpus/decoders/objdump.h"
+#include "report.h"
+#include "shown.h"
 #include "verbs.h"
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
@@ -145,8 +147,10 @@ static bool add_circumstances(json_t *report, const struct options *options, cha
     char zydis[32], capstone[32], objdump[128] = "not asked", shards[16], referee[48];
     corpus_zydis_version(zydis, sizeof zydis);
     corpus_capstone_version(capstone, sizeof capstone);
-    if (check->referee != CORPUS_REFEREE_NONE && !corpus_objdump_version(check->objdump, objdump, sizeof objdump))
-        return false;
+    struct corpus_error error;
+    if (check->referee != CORPUS_REFEREE_NONE &&
+        !corpus_objdump_version(check->objdump, objdump, sizeof objdump, &error))
+        return corpus_complain(&error);
     snprintf(shards, sizeof shards, "%u", check->shards);
     snprintf(referee, sizeof referee, check->referee == CORPUS_REFEREE_DISPUTED ? "%s and one in %u" : "%s",
              referee_names[check->referee], check->share);
@@ -186,11 +190,14 @@ static double now(void)
 static int check_rows(struct options *options, char **paths, const json_t *baseline)
 {
     struct corpus_counts counts;
+    struct corpus_error error;
     int code = EXIT_FAILED;
     double start = now();
     options->check.unknown_examples = options->json || baseline ? CORPUS_ALL_EXAMPLES : CORPUS_UNKNOWN_EXAMPLES;
     corpus_counts_init(&counts, options->check.unknown_examples);
-    if (corpus_check_run(&options->check, &counts)) {
+    if (!corpus_check_run(&options->check, &counts, &error)) {
+        corpus_complain(&error);
+    } else {
         json_t *report = corpus_report(&counts, options->check.rules);
         if (options->check.rows->left_out)
             json_object_set_new(report, "left_out", json_integer((json_int_t)options->check.rows->left_out));
@@ -218,17 +225,20 @@ static int check_paths(struct options *options, char **paths)
 {
     struct corpus_rows rows = {0};
     struct corpus_rules rules = {0};
+    struct corpus_error error;
     char path[4096];
     corpus_data_path(path, sizeof path, options->data, "aliases.txt");
-    bool ok = corpus_names_read(path);
+    bool ok = corpus_names_read(path, &error);
     corpus_data_path(path, sizeof path, options->data, "disagreements.txt");
-    ok = ok && corpus_rules_read(&rules, path);
+    ok = ok && corpus_rules_read(&rules, path, &error);
     for (unsigned i = 0; ok && i < options->class_count; i++)
-        ok = corpus_rules_read(&rules, options->classes[i]);
+        ok = corpus_rules_read(&rules, options->classes[i], &error);
+    if (!ok)
+        corpus_complain(&error);
     json_t *baseline = ok && options->baseline ? corpus_report_read(options->baseline) : NULL;
     ok = ok && (baseline || !options->baseline);
     for (char **each = paths; ok && *each; each++)
-        ok = corpus_rows_take(&rows, corpus_find_rows(*each, options->data));
+        ok = corpus_take_shown(&rows, corpus_find_rows(*each, options->data));
     extend_path(options->data);
     corpus_capstone_prepare();
     options->check.rows = &rows;
@@ -249,7 +259,7 @@ int corpus_verb_check(int argument_count, char **arguments)
                                         .with_source = true,
                                         .objdump = "objdump",
                                         .jobs = corpus_processors(),
-                                        .progress = isatty(STDERR_FILENO)}};
+                                        .progress = isatty(STDERR_FILENO) ? corpus_show_rows : NULL}};
     struct command_line line;
     int option;
     command_line_begin(&line, &corpus_check_words, argument_count, arguments);

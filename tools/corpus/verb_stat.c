@@ -1,4 +1,4 @@
-/* corpus_verb_stat.c: `segue corpus stat`: what the rows are, how much of them each engine covers, and what none does.
+/* verb_stat.c: `segue corpus stat`: what the rows are, how much of them each engine covers, and what none does.
  *
  * A row counts as memory if the decoder lists operands in memory for it. Which engine takes it is what segue_plan says,
  * given registers that lead to ordinary addresses and memory that can be reached where it is. Rows are counted once
@@ -9,9 +9,10 @@
 #include <string.h>
 
 #include "decode/x86/selectors.h"
-#include "corpus/rows/form.h"
-#include "corpus/check/report.h"
+#include "corpus/gather/form.h"
 #include "corpus/rows/shape.h"
+#include "report.h"
+#include "shown.h"
 #include "verbs.h"
 #include "tools/support/message.h"
 #include "tools/support/plural.h"
@@ -260,7 +261,7 @@ int corpus_verb_stat(int argument_count, char **arguments)
         return misuse("corpus", "stat of what?");
     bool ok = true;
     for (int i = optind; ok && i < argument_count; i++)
-        ok = corpus_rows_take(&rows, corpus_find_rows(arguments[i], NULL));
+        ok = corpus_take_shown(&rows, corpus_find_rows(arguments[i], NULL));
     int code = ok ? stat_rows(&rows, json) : EXIT_FAILED;
     corpus_rows_free(&rows);
     return code;

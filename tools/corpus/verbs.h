@@ -1,9 +1,10 @@
-/* corpus_verbs.h: what `segue corpus` can be told to do; each takes its own name as arguments[0] and returns an
+/* verbs.h: what `segue corpus` can be told to do; each takes its own name as arguments[0] and returns an
  * enum exit_code. */
 #ifndef SEGUE_TOOLS_CORPUS_VERBS_H
 #define SEGUE_TOOLS_CORPUS_VERBS_H
 
-#include "corpus/rows/rows.h"
+#include <stdbool.h>
+#include <stddef.h>
 
 int corpus_verb_build(int argument_count, char **arguments);
 int corpus_verb_check(int argument_count, char **arguments);
@@ -11,18 +12,12 @@ int corpus_verb_stat(int argument_count, char **arguments);
 int corpus_verb_diff(int argument_count, char **arguments);
 int corpus_verb_merge(int argument_count, char **arguments);
 
-/* Processors that this process may run on. */
-unsigned corpus_processors(void);
-
 /* Reads a whole number from `low` to `high`. False, having said what is wrong with the option, if it is none. */
 bool corpus_number(const char *option, const char *text, unsigned low, unsigned high, unsigned *value);
 
 /* Whether a result can be written to `path` without overwriting one of the `inputs`, the last of which is NULL. False,
  * having said why, if not. */
 bool corpus_may_write(const char *path, char *const *inputs);
-
-/* Adds the rows of a file of rows, or of the code in an ELF file. False, having said why, on failure. */
-bool corpus_rows_take(struct corpus_rows *rows, const char *path);
 
 /* The folder of the corpus's data: `folder` if it is not NULL; else the one beside the build tree that this command
  * stands in, or where it was installed. */

@@ -1,4 +1,4 @@
-/* run.c: segue run. Hands over to segue-run, which takes the place of this process, and the program that of segue-run.
+/* verb.c: segue run. Hands over to segue-run, which takes the place of this process, and the program that of segue-run.
  */
 #include <errno.h>
 #include <libgen.h>

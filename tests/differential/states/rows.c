@@ -76,7 +76,13 @@ static bool add(const struct corpus_row *from)
 bool rows_read(const char *path)
 {
     struct corpus_rows read = {0};
-    bool ok = corpus_rows_read(&read, path);
+    struct corpus_error error;
+    bool ok = corpus_rows_read(&read, path, &error);
+    if (!ok) {
+        char text[512];
+        corpus_error_text(&error, text, sizeof text);
+        fprintf(stderr, "%s\n", text);
+    }
     for (size_t i = 0; ok && i < read.count; i++)
         ok = add(&read.rows[i]);
     corpus_rows_free(&read);

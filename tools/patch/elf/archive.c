@@ -1,4 +1,4 @@
-/* patch_archive.c: the members of an archive. libelf 0.188 reads none from memory (docs/facts.md).
+/* archive.c: the members of an archive. libelf 0.188 reads none from memory (docs/facts.md).
  *
  * SOURCES: ar(5); System V ABI, chapter 7 (archive file). */
 #include <ar.h>

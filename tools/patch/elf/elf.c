@@ -1,4 +1,4 @@
-/* patch_elf.c: the sections of ELF files that matter for patching, read by hand: of a file of gigabytes only what is
+/* elf.c: the sections of ELF files that matter for patching, read by hand: of a file of gigabytes only what is
  * needed is in memory. Nothing that the file says is trusted.
  *
  * SOURCES: System V ABI, chapter 4 (header, sections, notes); x86-64 psABI 4.2 (.eh_frame's section type). */

@@ -1,4 +1,4 @@
-/* patch_elf.h: the code in an ELF file or an archive of them, and where its functions are. A file is read piece by
+/* elf.h: the code in an ELF file or an archive of them, and where its functions are. A file is read piece by
  * piece; of its code one section is in memory at a time. */
 #ifndef SEGUE_TOOLS_PATCH_ELF_H
 #define SEGUE_TOOLS_PATCH_ELF_H

@@ -1,4 +1,4 @@
-/* patch_functions.c: sorted lists of functions. */
+/* functions.c: sorted lists of functions. */
 #include "functions.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* patch_functions.h: where functions begin and end, from all that tells it. */
+/* functions.h: where functions begin and end, from all that tells it. */
 #ifndef SEGUE_TOOLS_PATCH_FUNCTIONS_H
 #define SEGUE_TOOLS_PATCH_FUNCTIONS_H
 

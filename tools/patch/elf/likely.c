@@ -1,4 +1,4 @@
-/* patch_likely.c: what thread-local accesses look like.
+/* likely.c: what thread-local accesses look like.
  *
  * SOURCES: Drepper, ELF Handling For Thread-Local Storage, 4.4.6 (the local and initial exec models for x86-64); Intel
  * SDM volume 2, 2.1 and 2.2 (prefixes, REX, ModRM, SIB). */

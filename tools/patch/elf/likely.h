@@ -1,4 +1,4 @@
-/* patch_likely.h: whether bytes that are not known to be an instruction look like one that a compiler makes. */
+/* likely.h: whether bytes that are not known to be an instruction look like one that a compiler makes. */
 #ifndef SEGUE_TOOLS_PATCH_LIKELY_H
 #define SEGUE_TOOLS_PATCH_LIKELY_H
 

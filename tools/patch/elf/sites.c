@@ -1,4 +1,4 @@
-/* patch_sites.c: the sites that were found in a file. */
+/* sites.c: the sites that were found in a file. */
 #include "sites.h"
 
 #include <errno.h>

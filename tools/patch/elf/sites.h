@@ -1,4 +1,4 @@
-/* patch_sites.h: the sites that were found in a file. A large file has more than should be in memory: what goes beyond
+/* sites.h: the sites that were found in a file. A large file has more than should be in memory: what goes beyond
  * a few megabytes stands in a file without a name. */
 #ifndef SEGUE_TOOLS_PATCH_SITES_H
 #define SEGUE_TOOLS_PATCH_SITES_H

@@ -1,4 +1,4 @@
-/* patch_symbols.c: the functions that symbols tell of: of type FUNC, with a size. They speak for code that no unwind
+/* symbols.c: the functions that symbols tell of: of type FUNC, with a size. They speak for code that no unwind
  * table knows.
  *
  * SOURCES: System V ABI, chapter 4 (symbol table). ASSUMPTIONS: who writes assembly and gives a symbol this type and a

@@ -1,4 +1,4 @@
-/* patch_unwind.c: the functions that .eh_frame knows. libdw takes the table apart; nothing that it says is trusted.
+/* unwind.c: the functions that .eh_frame knows. libdw takes the table apart; nothing that it says is trusted.
  *
  * SOURCES: Linux Standard Base 5.0, 10.6 (.eh_frame, pointer encodings); x86-64 psABI 4.4 (relocations). */
 #include <dwarf.h>

@@ -1,4 +1,4 @@
-/* patch_budget.c: how much code may be in memory at once. */
+/* budget.c: how much code may be in memory at once. */
 #include "budget.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-/* patch_budget.h: how much code may be in memory at once, whatever the number of threads: 64 MiB, or one section that
+/* budget.h: how much code may be in memory at once, whatever the number of threads: 64 MiB, or one section that
  * is larger. */
 #ifndef SEGUE_TOOLS_PATCH_BUDGET_H
 #define SEGUE_TOOLS_PATCH_BUDGET_H

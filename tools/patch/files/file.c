@@ -1,4 +1,4 @@
-/* patch_file.c: the file that is patched, opened and read through. */
+/* file.c: the file that is patched, opened and read through. */
 #include "file.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* patch_file.h: the file that is patched. It is read piece by piece, and never mapped: a file that is cut short
+/* file.h: the file that is patched. It is read piece by piece, and never mapped: a file that is cut short
  * meanwhile is an error then, and no signal. */
 #ifndef SEGUE_TOOLS_PATCH_FILE_H
 #define SEGUE_TOOLS_PATCH_FILE_H

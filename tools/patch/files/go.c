@@ -1,4 +1,4 @@
-/* patch_go.c: the functions that a Go program's own table knows (.gopclntab): Go's linker writes no .eh_frame. Every
+/* go.c: the functions that a Go program's own table knows (.gopclntab): Go's linker writes no .eh_frame. Every
  * entry is held against the record that it leads to; if one does not fit, nothing of the table is believed.
  *
  * SOURCES: Go's runtime/symtab.go (pcHeader, functab, _func) and debug/gosym/pclntab.go, of Go 1.2, 1.16, 1.18 and

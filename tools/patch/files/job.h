@@ -1,4 +1,4 @@
-/* patch_job.h: what segue patch was told, and its work on one file and on a tree of them. */
+/* job.h: what segue patch was told, and its work on one file and on a tree of them. */
 #ifndef SEGUE_TOOLS_PATCH_JOB_H
 #define SEGUE_TOOLS_PATCH_JOB_H
 

@@ -1,4 +1,4 @@
-/* patch_tree.c: segue patch on a whole tree: several files at once, with a progress bar where somebody watches. */
+/* tree.c: segue patch on a whole tree: several files at once, with a progress bar where somebody watches. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* patch_tree_folders.c: folders, links and names below a folder that is held open.
+/* tree_folders.c: folders, links and names below a folder that is held open.
  *
  * SOURCES: openat(2), path_resolution(7): with O_NOFOLLOW and one name at a time nothing is resolved but that name. */
 #include "tree_folders.h"

@@ -1,4 +1,4 @@
-/* patch_tree_folders.h: folders, links and names below a folder that is held open. No link is followed on the way, so
+/* tree_folders.h: folders, links and names below a folder that is held open. No link is followed on the way, so
  * that nothing that stands in the tree, or is put there meanwhile, leads out of it. */
 #ifndef SEGUE_TOOLS_PATCH_TREE_FOLDERS_H
 #define SEGUE_TOOLS_PATCH_TREE_FOLDERS_H

@@ -1,4 +1,4 @@
-/* patch_tree_shape.c: what is in a tree. */
+/* tree_shape.c: what is in a tree. */
 #include "tree_shape.h"
 
 #include <dirent.h>

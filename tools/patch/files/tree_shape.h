@@ -1,4 +1,4 @@
-/* patch_tree_shape.h: what is in a tree: its folders and links are made anew as they are met, its files are collected.
+/* tree_shape.h: what is in a tree: its folders and links are made anew as they are met, its files are collected.
  */
 #ifndef SEGUE_TOOLS_PATCH_TREE_SHAPE_H
 #define SEGUE_TOOLS_PATCH_TREE_SHAPE_H

@@ -1,4 +1,4 @@
-/* patch_work.c: one file is patched, or taken back.
+/* work.c: one file is patched, or taken back.
  *
  * The file is copied first, and what is scanned is the copy, to which nobody else can write. What stands in its place
  * then, and the list before it, are on the disk before either gets its name. */

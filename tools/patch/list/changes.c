@@ -1,4 +1,4 @@
-/* patch_changes.c: lists are read token by token, in whatever order their members stand, and nothing in them is
+/* changes.c: lists are read token by token, in whatever order their members stand, and nothing in them is
  * trusted.
  */
 #include "changes.h"

@@ -1,4 +1,4 @@
-/* patch_changes.h: a list that segue patch wrote, read back, and a file held against it. */
+/* changes.h: a list that segue patch wrote, read back, and a file held against it. */
 #ifndef SEGUE_TOOLS_PATCH_CHANGES_H
 #define SEGUE_TOOLS_PATCH_CHANGES_H
 

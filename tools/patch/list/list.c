@@ -1,4 +1,4 @@
-/* patch_list.c: what is found in a file and what of it is changed. */
+/* list.c: what is found in a file and what of it is changed. */
 #include "list.h"
 
 #include <errno.h>

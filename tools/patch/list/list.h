@@ -1,4 +1,4 @@
-/* patch_list.h: what was found in a file, what of it is changed, and the JSON that says so. */
+/* list.h: what was found in a file, what of it is changed, and the JSON that says so. */
 #ifndef SEGUE_TOOLS_PATCH_LIST_H
 #define SEGUE_TOOLS_PATCH_LIST_H
 

@@ -1,4 +1,4 @@
-/* patch_list_write.c: a list as JSON and in words. */
+/* list_write.c: a list as JSON and in words. */
 #include <inttypes.h>
 #include <string.h>
 

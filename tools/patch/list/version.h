@@ -1,4 +1,4 @@
-/* patch_version.h: the version of the lists that segue patch writes and reads. */
+/* version.h: the version of the lists that segue patch writes and reads. */
 #ifndef SEGUE_TOOLS_PATCH_VERSION_H
 #define SEGUE_TOOLS_PATCH_VERSION_H
 

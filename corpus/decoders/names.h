@@ -1,14 +1,16 @@
-/* corpus_names.h: mnemonics and registers by name, whatever a decoder calls them.
+/* names.h: mnemonics and registers by name, whatever a decoder calls them.
  *
  * Mnemonics are numbered as they are met; names that mean the same have one number. The aliases come from a file
  * (corpus/data/aliases.txt): a line holds the name that counts, then its other names; "other=5" stands for the name that
  * counts with 5 as its last operand. */
-#ifndef SEGUE_TOOLS_CORPUS_NAMES_H
-#define SEGUE_TOOLS_CORPUS_NAMES_H
+#ifndef SEGUE_CORPUS_NAMES_H
+#define SEGUE_CORPUS_NAMES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "corpus/support/error.h"
 
 /* The number of a name that nobody has told. */
 #define CORPUS_MNEMONIC_UNKNOWN 0
@@ -23,8 +25,8 @@ struct corpus_name {
 };
 
 /* Reads the alias file and learns all names of Zydis. Must be called once, before anything else here and before there
- * are threads. Says on standard error what is wrong with the file, and where. */
-bool corpus_names_read(const char *path);
+ * are threads. False, and `error`, if the file is wrong. */
+bool corpus_names_read(const char *path, struct corpus_error *error);
 
 /* The entry of a mnemonic, or NULL. Thread-safe. */
 const struct corpus_name *corpus_names_find(const char *name, size_t length);

@@ -1,8 +1,8 @@
-/* corpus_text.h: reads an instruction in Intel's syntax, as objdump and LLVM write it. */
-#ifndef SEGUE_TOOLS_CORPUS_TEXT_H
-#define SEGUE_TOOLS_CORPUS_TEXT_H
+/* text.h: reads an instruction in Intel's syntax, as objdump and LLVM write it. */
+#ifndef SEGUE_CORPUS_TEXT_H
+#define SEGUE_CORPUS_TEXT_H
 
-#include "corpus/decoders/answer.h"
+#include "answer.h"
 
 /* Fills status, mnemonic and operands of `answer`; its length is the caller's. `address` is where the decoder was told
  * that the instruction stands. A text that says "(bad)" or the like, or that is nothing but prefixes, is a refusal. */

@@ -1,9 +1,6 @@
-/* corpus_report.h: what a check found: counts, classes, examples. Reports of parts add up to the report of the whole.
- */
-#ifndef SEGUE_TOOLS_CORPUS_REPORT_H
-#define SEGUE_TOOLS_CORPUS_REPORT_H
-
-#include <jansson.h>
+/* counts.h: what a check found: counts, classes, examples. The counts of parts add up to those of the whole. */
+#ifndef SEGUE_CORPUS_COUNTS_H
+#define SEGUE_CORPUS_COUNTS_H
 
 #include "corpus/rules/rules.h"
 
@@ -79,29 +76,5 @@ void corpus_examples_sort(struct corpus_examples *examples);
 
 /* Adds `from` to `to`. */
 void corpus_counts_add(struct corpus_counts *to, const struct corpus_counts *from);
-
-/* The report as JSON; `parties` tells how many take part. To be released by the caller. */
-json_t *corpus_report(const struct corpus_counts *counts, const struct corpus_rules *rules);
-
-/* Reads a report. NULL, having said why, if the file is none. */
-json_t *corpus_report_read(const char *path);
-/* Writes a report, to standard output if `path` is NULL. False, having said why, on failure. */
-bool corpus_report_write(const json_t *report, const char *path);
-
-/* Adds the reports of parts up; false, having said why, when they are not of one kind. `to` may be an empty object. */
-bool corpus_report_merge(json_t *to, const json_t *from);
-
-/* Takes the rows outside every class that the baseline, a report, has too, out of the report, and counts them. False,
- * having said why, when the baseline does not list all of its own. */
-bool corpus_report_forgive(json_t *report, const json_t *baseline);
-
-/* Prints a report as text. */
-void corpus_report_print(const json_t *report);
-
-/* Prints what is different in two reports. Returns how many lines it printed. */
-unsigned corpus_report_diff(const json_t *before, const json_t *after);
-
-/* How many rows lie outside every class. */
-uint64_t corpus_report_unknown(const json_t *report);
 
 #endif

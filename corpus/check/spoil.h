@@ -1,7 +1,7 @@
-/* corpus_spoil.h: how much the known disagreements would hide: answers that are right are made wrong, and it is seen
+/* spoil.h: how much the known disagreements would hide: answers that are right are made wrong, and it is seen
  * whether a class takes them. */
-#ifndef SEGUE_TOOLS_CORPUS_SPOIL_H
-#define SEGUE_TOOLS_CORPUS_SPOIL_H
+#ifndef SEGUE_CORPUS_SPOIL_H
+#define SEGUE_CORPUS_SPOIL_H
 
 #include "judge.h"
 

@@ -1,7 +1,7 @@
-/* corpus_form.h: the form of an instruction: how it is encoded, without what its numbers are; and a set that keeps a
+/* form.h: the form of an instruction: how it is encoded, without what its numbers are; and a set that keeps a
  * few rows of each form. */
-#ifndef SEGUE_TOOLS_CORPUS_FORM_H
-#define SEGUE_TOOLS_CORPUS_FORM_H
+#ifndef SEGUE_CORPUS_FORM_H
+#define SEGUE_CORPUS_FORM_H
 
 #include "corpus/decoders/decoders.h"
 

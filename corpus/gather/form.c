@@ -1,10 +1,10 @@
-/* corpus_form.c: the form of an instruction, and a set that keeps a few rows of each form. */
+/* form.c: the form of an instruction, and a set that keeps a few rows of each form. */
 #include "form.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "shape.h"
+#include "corpus/rows/shape.h"
 
 /* The most rows that are kept of a form. */
 #define MOST 4

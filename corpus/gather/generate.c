@@ -1,9 +1,9 @@
-/* corpus_generate.c: enumerates encodings and keeps a few of each form.
+/* generate.c: enumerates encodings and keeps a few of each form.
  *
  * What is enumerated is what the decoder's tables branch on: encoding, map, opcode, mandatory prefix, W, vector length,
  * ModRM.mod, reg and rm, address shape, other prefixes; and, where no table branches, the values at which an
  * implementation may go wrong: boundaries of displacements and immediates, extension bits, masks. Everything is offered
- * to Zydis; corpus_form.h decides what is new. A part is one opcode byte of one map.
+ * to Zydis; form.h decides what is new. A part is one opcode byte of one map.
  *
  * SOURCES: Intel SDM volume 2, chapter 2 and appendix A; AMD APM volume 3, appendix A. */
 #include <segue/decode.h>
@@ -424,7 +424,8 @@ static bool generate_part(void *context, size_t number, struct corpus_gathered *
     return !draft.failed;
 }
 
-bool corpus_gather_generated(unsigned jobs, bool progress, struct corpus_gathered *gathered)
+bool corpus_gather_generated(unsigned jobs, corpus_progress *progress, struct corpus_gathered *gathered,
+                             struct corpus_error *error)
 {
-    return corpus_gather_parts(generate_part, NULL, PLANES * 256, jobs, progress, gathered);
+    return corpus_gather_parts(generate_part, NULL, PLANES * 256, jobs, progress, gathered, error);
 }

@@ -1,13 +1,10 @@
-/* corpus_names.c: mnemonics and registers by name, whatever a decoder calls them. */
+/* names.c: mnemonics and registers by name, whatever a decoder calls them. */
 #include "names.h"
 
 #include <Zydis/Zydis.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "tools/support/message.h"
 
 /* Open addressing, never more than half full. */
 #define PLACES 16384
@@ -153,24 +150,21 @@ static void learn_zydis(void)
     add(&registers, "st", 2, ZYDIS_REGISTER_ST0, -1);
 }
 
-bool corpus_names_read(const char *path)
+bool corpus_names_read(const char *path, struct corpus_error *error)
 {
     char line[4096];
     size_t number = 0;
     const char *wrong = NULL;
     FILE *file = fopen(path, "r");
-    if (!file) {
-        complain("corpus", "cannot read the aliases in %s: %s", path, strerror(errno));
-        return false;
-    }
+    if (!file)
+        return corpus_error_system(error, "cannot read the aliases in ", path);
     while (!wrong && fgets(line, sizeof line, file)) {
         number++;
         wrong = strchr(line, '\n') || feof(file) ? add_line(line) : "the line is too long";
     }
     fclose(file);
     if (wrong)
-        complain("corpus", "%s:%zu: %s", path, number, wrong);
-    else
-        learn_zydis();
-    return !wrong;
+        return corpus_error_at(error, path, number, ": %s", wrong);
+    learn_zydis();
+    return true;
 }

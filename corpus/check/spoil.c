@@ -1,7 +1,7 @@
-/* corpus_spoil.c: how much the known disagreements would hide (see corpus_spoil.h). */
+/* spoil.c: how much the known disagreements would hide (see spoil.h). */
 #include "spoil.h"
 
-#include "corpus/check/names.h"
+#include "corpus/decoders/names.h"
 
 /* The first operand of a kind; NULL if there is none. */
 static struct corpus_operand *operand_of(struct corpus_answer *answer, unsigned kind)

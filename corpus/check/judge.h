@@ -1,9 +1,9 @@
-/* corpus_judge.h: one row: the answers of the decoders in this process, how all answers differ, and which known class
+/* judge.h: one row: the answers of the decoders in this process, how all answers differ, and which known class
  * explains each difference. */
-#ifndef SEGUE_TOOLS_CORPUS_JUDGE_H
-#define SEGUE_TOOLS_CORPUS_JUDGE_H
+#ifndef SEGUE_CORPUS_JUDGE_H
+#define SEGUE_CORPUS_JUDGE_H
 
-#include "corpus/check/check.h"
+#include "check.h"
 
 /* One thread's. */
 struct corpus_judge {
@@ -20,8 +20,7 @@ void corpus_judge_ask(struct corpus_judge *judge, const struct corpus_row *row);
 /* Fills in the differences between the answers. */
 void corpus_judge_compare(struct corpus_judge *judge);
 
-/* Counts the row as it stands, its differences explained; with `check->spoils`, also what would pass for known if it
- * were wrong. */
+/* Counts the row as it stands, its differences explained. */
 void corpus_judge_count(struct corpus_judge *judge);
 
 #endif

@@ -1,4 +1,4 @@
-/* corpus_elf.c: the code of an ELF file, where its unwind tables say that there is code.
+/* elf.c: the code of an ELF file, where its unwind tables say that there is code.
  *
  * SOURCES: Linux Standard Base Core 5.0, 10.6 (.eh_frame and its pointer encodings); libdw splits the table into
  * entries. */
@@ -6,14 +6,11 @@
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "tools/support/message.h"
 
 static bool add_range(struct corpus_elf *elf, const struct corpus_range *range)
 {
@@ -217,38 +214,37 @@ static bool split_at_symbols(struct corpus_elf *elf)
     return true;
 }
 
-static enum corpus_elf_status find_code(struct corpus_elf *elf, const char *path)
+static enum corpus_elf_status find_code(struct corpus_elf *elf, const char *path, struct corpus_error *error)
 {
     GElf_Ehdr header;
     if (elf_kind(elf->elf) != ELF_K_ELF || !gelf_getehdr(elf->elf, &header) || header.e_machine != EM_X86_64 ||
         header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_type == ET_REL || header.e_type == ET_CORE)
         return CORPUS_ELF_OTHER;
-    if (!read_tables(elf))
-        return CORPUS_ELF_FAILED;
+    bool ok = read_tables(elf);
     sort_ranges(elf);
-    if (!split_at_symbols(elf))
-        return CORPUS_ELF_FAILED;
+    ok = ok && split_at_symbols(elf);
     sort_ranges(elf);
-    if (elf->count)
-        return CORPUS_ELF_OK;
-    complain("corpus", "%s: no unwind table (.eh_frame) that covers code", path);
-    return CORPUS_ELF_FAILED;
+    if (!ok)
+        corpus_error_memory(error);
+    else if (elf->count == 0)
+        corpus_error_set(error, NULL, path, ": no unwind table (.eh_frame) that covers code");
+    return ok && elf->count ? CORPUS_ELF_OK : CORPUS_ELF_FAILED;
 }
 
-enum corpus_elf_status corpus_elf_open(struct corpus_elf *elf, const char *path)
+enum corpus_elf_status corpus_elf_open(struct corpus_elf *elf, const char *path, struct corpus_error *error)
 {
     memset(elf, 0, sizeof *elf);
     elf_version(EV_CURRENT);
     elf->file = open(path, O_RDONLY | O_CLOEXEC);
     if (elf->file < 0) {
-        complain("corpus", "cannot open %s: %s", path, strerror(errno));
+        corpus_error_system(error, "cannot open ", path);
         return CORPUS_ELF_FAILED;
     }
     /* Not mapped: a file that is cut short meanwhile would end the command by a signal. And all of it before any part,
      * for elf_end of libelf 0.188 loses what was read by parts otherwise. */
     elf->elf = elf_begin(elf->file, ELF_C_READ, NULL);
     bool is_whole = elf->elf && elf_kind(elf->elf) == ELF_K_ELF && elf_rawfile(elf->elf, NULL);
-    enum corpus_elf_status status = is_whole ? find_code(elf, path) : CORPUS_ELF_OTHER;
+    enum corpus_elf_status status = is_whole ? find_code(elf, path, error) : CORPUS_ELF_OTHER;
     if (status != CORPUS_ELF_OK)
         corpus_elf_close(elf);
     return status;

@@ -1,11 +1,9 @@
-/* corpus_judge.c: one row: the answers of the decoders in this process, how all answers differ, and which known class
+/* judge.c: one row: the answers of the decoders in this process, how all answers differ, and which known class
  * explains each difference. */
 #include "judge.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#include "spoil.h"
 
 /* What the row's source claims, as an answer. */
 static void source_answer(const struct corpus_row *row, struct corpus_answer *answer)
@@ -174,8 +172,6 @@ void corpus_judge_count(struct corpus_judge *judge)
         }
         any |= row->differences[i];
     }
-    if (judge->check->spoils)
-        corpus_spoil(judge);
     if (any) {
         counts->disputed++;
         explain(judge);

@@ -1,11 +1,13 @@
-/* corpus_elf.h: the code of an ELF file, where its unwind tables say that there is code. */
-#ifndef SEGUE_TOOLS_CORPUS_ELF_H
-#define SEGUE_TOOLS_CORPUS_ELF_H
+/* elf.h: the code of an ELF file, where its unwind tables say that there is code. */
+#ifndef SEGUE_CORPUS_ELF_H
+#define SEGUE_CORPUS_ELF_H
 
 #include <libelf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "corpus/support/error.h"
 
 /* A stretch of code that begins with an instruction, with the bytes as they stand in the file. */
 struct corpus_range {
@@ -26,15 +28,15 @@ struct corpus_elf {
 
 enum corpus_elf_status {
     CORPUS_ELF_OK,
-    /* Not an ELF file for x86-64; nothing was said. */
+    /* Not an ELF file for x86-64; the error is untouched. */
     CORPUS_ELF_OTHER,
-    /* It could not be read; the reason was said. */
+    /* It could not be read; the error says why. */
     CORPUS_ELF_FAILED,
 };
 
 /* Opens a file and finds its code: what each FDE of .eh_frame covers in executable sections, begun anew at each
  * function symbol in it, for data may stand before that. corpus_elf_close must follow CORPUS_ELF_OK. */
-enum corpus_elf_status corpus_elf_open(struct corpus_elf *elf, const char *path);
+enum corpus_elf_status corpus_elf_open(struct corpus_elf *elf, const char *path, struct corpus_error *error);
 void corpus_elf_close(struct corpus_elf *elf);
 
 #endif

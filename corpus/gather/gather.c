@@ -1,15 +1,8 @@
-/* corpus_gather.c: gathers rows from code, in parallel. */
+/* gather.c: gathers rows from code, in parallel. */
 #include "gather.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include "tools/corpus/verbs.h"
-#include "tools/support/message.h"
-#include "tools/support/plural.h"
 
 /* How many ranges of code make a part. */
 #define PART 256
@@ -33,11 +26,9 @@ void corpus_gathered_free(struct corpus_gathered *gathered)
 struct work {
     corpus_gather_part *part;
     void *context;
-    size_t part_count;
     atomic_size_t next;
-    atomic_size_t done;
-    atomic_bool failed;
-    pthread_mutex_t lock;
+    /* A step is a part. */
+    struct corpus_workers workers;
     struct corpus_gathered *gathered;
 };
 
@@ -56,53 +47,27 @@ static void *run_worker(void *argument)
     struct corpus_gathered own = {.all = work->gathered->all, .forms.most = work->gathered->forms.most};
     size_t number;
     bool ok = true;
-    while (ok && (number = atomic_fetch_add(&work->next, 1)) < work->part_count) {
+    while (ok && (number = atomic_fetch_add(&work->next, 1)) < work->workers.total) {
         ok = work->part(work->context, number, &own);
-        atomic_fetch_add(&work->done, 1);
+        corpus_workers_advance(&work->workers, 1);
     }
-    pthread_mutex_lock(&work->lock);
+    pthread_mutex_lock(&work->workers.lock);
     ok = ok && add(work->gathered, &own);
-    pthread_mutex_unlock(&work->lock);
-    if (!ok)
-        atomic_store(&work->failed, true);
+    pthread_mutex_unlock(&work->workers.lock);
+    if (!ok) {
+        struct corpus_error error;
+        corpus_error_memory(&error);
+        corpus_workers_fail(&work->workers, &error);
+    }
     corpus_gathered_free(&own);
     return NULL;
 }
 
-static void show_progress(const struct work *work)
+bool corpus_gather_parts(corpus_gather_part *part, void *context, size_t part_count, unsigned jobs,
+                         corpus_progress *progress, struct corpus_gathered *gathered, struct corpus_error *error)
 {
-    static const char bar[] = "##############################";
-    const struct timespec pause = {.tv_nsec = 100000000};
-    size_t done;
-    do {
-        done = atomic_load(&work->done);
-        fprintf(stderr, "\r[%-30.*s] %zu of %zu part%s", (int)(done * 30 / work->part_count), bar, done,
-                work->part_count, plural(work->part_count));
-        nanosleep(&pause, NULL);
-    } while (done < work->part_count && !atomic_load(&work->failed));
-    fputc('\n', stderr);
-}
-
-bool corpus_gather_parts(corpus_gather_part *part, void *context, size_t part_count, unsigned jobs, bool progress,
-                         struct corpus_gathered *gathered)
-{
-    struct work work = {.part = part,
-                        .context = context,
-                        .part_count = part_count,
-                        .lock = PTHREAD_MUTEX_INITIALIZER,
-                        .gathered = gathered};
-    pthread_t threads[256];
-    unsigned started = 0;
-    while (started < jobs && started < 256 && pthread_create(&threads[started], NULL, run_worker, &work) == 0)
-        started++;
-    if (progress && part_count && started)
-        show_progress(&work);
-    for (unsigned i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
-    if (started && !atomic_load(&work.failed))
-        return true;
-    complain("corpus", "out of memory");
-    return false;
+    struct work work = {.part = part, .context = context, .workers.total = part_count, .gathered = gathered};
+    return part_count == 0 || corpus_workers_run(&work.workers, jobs, run_worker, &work, progress, error);
 }
 
 /* Decodes from the range's first byte to its end, or to the first bytes that are no instruction. */
@@ -157,27 +122,28 @@ static bool gather_code_part(void *context, size_t number, struct corpus_gathere
     return true;
 }
 
-bool corpus_gather_code(const struct corpus_elf *elfs, size_t elf_count, unsigned jobs, bool progress,
-                        struct corpus_gathered *gathered)
+bool corpus_gather_code(const struct corpus_elf *elfs, size_t elf_count, unsigned jobs, corpus_progress *progress,
+                        struct corpus_gathered *gathered, struct corpus_error *error)
 {
     struct code code = {elfs, elf_count};
     size_t parts = 0;
     for (size_t i = 0; i < elf_count; i++)
         parts += (elfs[i].count + PART - 1) / PART;
-    return corpus_gather_parts(gather_code_part, &code, parts, jobs, progress, gathered);
+    return corpus_gather_parts(gather_code_part, &code, parts, jobs, progress, gathered, error);
 }
 
-bool corpus_rows_take(struct corpus_rows *rows, const char *path)
+bool corpus_rows_take(struct corpus_rows *rows, const char *path, struct corpus_error *error)
 {
     struct corpus_elf elf;
     struct corpus_gathered gathered = {.all = true};
-    enum corpus_elf_status status = corpus_elf_open(&elf, path);
+    enum corpus_elf_status status = corpus_elf_open(&elf, path, error);
     if (status == CORPUS_ELF_OTHER)
-        return corpus_rows_read(rows, path);
+        return corpus_rows_read(rows, path, error);
     if (status == CORPUS_ELF_FAILED)
         return false;
-    bool ok =
-        corpus_gather_code(&elf, 1, corpus_processors(), false, &gathered) && corpus_rows_add_all(rows, &gathered.rows);
+    bool ok = corpus_gather_code(&elf, 1, corpus_processors(), NULL, &gathered, error);
+    if (ok && !corpus_rows_add_all(rows, &gathered.rows))
+        ok = corpus_error_memory(error);
     corpus_gathered_free(&gathered);
     corpus_elf_close(&elf);
     return ok;

@@ -1,4 +1,4 @@
-/* corpus_text.c: reads an instruction in Intel's syntax.
+/* text.c: reads an instruction in Intel's syntax.
  *
  * The two dialects differ in spaces, letter case of "PTR", the order of scale and index ("rax*8", "8*rax") and the base
  * of numbers; one reader takes both. */
