@@ -1,7 +1,6 @@
 /* fork_lock.h: a mutex that fork takes, so that no child begins with what it guards half done. The forking thread has
- * it from our prepare handler to our last one: fork handlers of others, which run in between, may call what takes it.
- *
- * SOURCES: pthread_atfork(3): prepare handlers run last registered first, the others first registered first. */
+ * it from our hook before the fork to the one behind it (fork.h): fork handlers of others, which run in between, may
+ * call what takes it. */
 #ifndef SEGUE_SYSTEM_FORK_LOCK_H
 #define SEGUE_SYSTEM_FORK_LOCK_H
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "platform/linux/call_x86_64.h"
+#include "platform/fork.h"
 #include "platform/fork_lock.h"
 #include "platform/once.h"
 #include "ctx/state/control_x86_64.h"
@@ -82,7 +83,7 @@ struct guest_thread guest_threads[THREAD_COUNT];
 uint32_t guest_thread_count;
 
 static struct fork_lock table_lock = FORK_LOCK_INITIALIZER;
-static struct once exit_key_once, forks;
+static struct once exit_key_once;
 static pthread_key_t exit_key;
 extern __thread struct guest_thread *guest_self __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
@@ -121,10 +122,7 @@ static bool make_exit_key(void)
     return pthread_key_create(&exit_key, forget_thread) == 0;
 }
 
-static bool watch_forks(void)
-{
-    return pthread_atfork(lock_table, unlock_table, empty_table) == 0;
-}
+static const struct fork_hooks hooks = {.before = lock_table, .in_parent = unlock_table, .in_child = empty_table};
 
 /* A free place for the number, the first on its way; those that are gone may be taken again. */
 static struct guest_thread *find_place(int number)
@@ -142,7 +140,7 @@ enum segue_status guest_thread_register(struct guest_thread **self)
     stack_t present;
     if (system_call3(SYS_sigaltstack, 0, (long)&present, 0) != 0 || (present.ss_flags & SS_DISABLE))
         return SEGUE_UNSUPPORTED;
-    if (!once(&exit_key_once, make_exit_key) || !once(&forks, watch_forks))
+    if (!once(&exit_key_once, make_exit_key) || !fork_register(FORK_GUESTS, &hooks))
         return SEGUE_NO_MEMORY;
     int number = (int)system_call3(SYS_gettid, 0, 0, 0);
     fork_lock_take(&table_lock);

@@ -23,12 +23,11 @@
 #include "stubs.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "decode/x86/page.h"
+#include "platform/fork.h"
 #include "platform/memory.h"
-#include "platform/once.h"
 #include "platform/thread.h"
 #include "platform/wait.h"
 #include "replay.h"
@@ -250,15 +249,12 @@ static void after_fork_in_child(void)
         region_is_free();
 }
 
-static bool watch_forks(void)
-{
-    return pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
-}
+_Static_assert(FORK_ADDRESSES == 0, "nothing is mapped there by others before");
+static const struct fork_hooks hooks = {.in_child = after_fork_in_child};
 
 enum segue_status stubs_prepare(void)
 {
-    static struct once forks;
-    if (!once(&forks, watch_forks))
+    if (!fork_register(FORK_ADDRESSES, &hooks))
         return SEGUE_NO_MEMORY;
     enum segue_status status = __atomic_load_n(&memory, __ATOMIC_ACQUIRE) ? SEGUE_OK : map_places();
     if (status != SEGUE_OK)

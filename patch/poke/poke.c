@@ -5,11 +5,11 @@
  * kernel copies bytes in no particular order and width, so through it a word is never published at once. */
 #include "poke.h"
 
-#include <pthread.h>
 
 #include "decode/x86/page.h"
 #include "platform/code.h"
 #include "platform/forced.h"
+#include "platform/fork.h"
 #include "platform/fork_lock.h"
 #include "platform/memory.h"
 #include "platform/once.h"
@@ -141,15 +141,15 @@ static bool map_lock(void)
     return true;
 }
 
-static bool watch_forks(void)
-{
-    return pthread_atfork(lock_for_fork, after_fork_in_parent, after_fork_in_child) == 0;
-}
+/* From here on signals come in again, whose handlers may fault. */
+_Static_assert(FORK_HANDLER < FORK_CODE, "the child's fault handler is ready before");
+
+static const struct fork_hooks hooks = {.before = lock_for_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
 enum segue_status poke_prepare(void)
 {
-    static struct once mapped, forks;
-    if (!once(&mapped, map_lock) || !once(&forks, watch_forks))
+    static struct once mapped;
+    if (!once(&mapped, map_lock) || !fork_register(FORK_CODE, &hooks))
         return SEGUE_NO_MEMORY;
     /* If the kernel does not let us past a page's protection, that way fails when it is tried. */
     forced_prepare();

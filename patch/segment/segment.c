@@ -5,14 +5,13 @@
  * rewritten while the processor, or what translates for it, still runs the old ones. */
 #include "segment.h"
 
-#include <pthread.h>
 #include <segue/patch.h>
 #include <stdlib.h>
 
 #include "decode/segments.h"
 #include "platform/code.h"
+#include "platform/fork.h"
 #include "platform/fork_lock.h"
-#include "platform/once.h"
 #include "platform/thread.h"
 #include "modules.h"
 #include "patch/poke/poke.h"
@@ -140,19 +139,17 @@ static void after_fork_in_child(void)
     fork_lock_in_child(&changing);
 }
 
-static bool watch_forks(void)
-{
-    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
-}
+/* With the lock held, code is changed. */
+_Static_assert(FORK_CODE < FORK_PATCHES, "fork takes the two locks in the same order");
+
+static const struct fork_hooks hooks = {.before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
 static enum segue_status enable(const struct segue_segment_options *options)
 {
-    static struct once forks;
     if (segment_in_force())
         return SEGUE_EXISTS;
     enum segue_status status = poke_prepare();
-    /* After its handlers: the locks are taken in this order. */
-    if (status == SEGUE_OK && !once(&forks, watch_forks))
+    if (status == SEGUE_OK && !fork_register(FORK_PATCHES, &hooks))
         status = SEGUE_NO_MEMORY;
     if (status == SEGUE_OK)
         status = ledger_create(&service.ledger, options->capacity ? options->capacity : DEFAULT_CAPACITY);

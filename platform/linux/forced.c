@@ -25,15 +25,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "call.h"
+#include "platform/fork.h"
 #include "platform/fork_lock.h"
-#include "platform/once.h"
 #include "platform/opened.h"
 
 /* The open file in one word, so that it is published whole: the inode number above, the descriptor plus one below.
@@ -303,10 +302,7 @@ static bool works(void)
     return same;
 }
 
-static bool watch_forks(void)
-{
-    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
-}
+static const struct fork_hooks hooks = {.before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
 static enum segue_status map_word(void)
 {
@@ -325,10 +321,9 @@ static enum segue_status map_word(void)
 
 enum segue_status forced_prepare(void)
 {
-    static struct once forks;
     enum segue_status status = SEGUE_OK;
     /* Before there is anything that a child must close. */
-    if (!once(&forks, watch_forks))
+    if (!fork_register(FORK_FILES, &hooks))
         return SEGUE_NO_MEMORY;
     if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))
         status = map_word();

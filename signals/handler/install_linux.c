@@ -1,17 +1,16 @@
 /* install_linux.c: puts the handler in and takes it out again.
  *
- * SOURCES: sigaction(2); pthread_atfork(3). */
+ * SOURCES: sigaction(2). */
 #if !defined(__linux__)
 #error "install_linux.c is specific to Linux"
 #endif
 
-#include <pthread.h>
 #include <segue/handler.h>
 #include <string.h>
 
 #include "ctx/context/instrument.h"
+#include "platform/fork.h"
 #include "platform/fork_lock.h"
-#include "platform/once.h"
 #include "emulate/engines/feature.h"
 #include "signals/chain/action_linux_x86_64.h"
 #include "signals/sigchain/believed.h"
@@ -32,7 +31,6 @@
 #define POLICY_STACK_SIZE 262144u
 
 static struct fork_lock installing = FORK_LOCK_INITIALIZER;
-static struct once forks;
 static bool installed;
 static struct segue_options options_in_force;
 
@@ -78,10 +76,7 @@ static void after_fork_in_child(void)
     readers_reset();
 }
 
-static bool watch_forks(void)
-{
-    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
-}
+static const struct fork_hooks hooks = {.before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
 /* Those that the C library keeps for itself as well, which sigfillset would leave out. The synchronous ones get
  * through, since a guarded access may fault; the one that suspends, since a policy may wait for whoever does; and the
@@ -145,7 +140,7 @@ static enum segue_status install(const struct segue_options *options)
     if (installed)
         return SEGUE_EXISTS;
     identity_prepare(readers_rename);
-    if (!once(&forks, watch_forks))
+    if (!fork_register(FORK_HANDLER, &hooks))
         return SEGUE_NO_MEMORY;
     if (work_prepare() != SEGUE_OK)
         return SEGUE_NO_MEMORY;

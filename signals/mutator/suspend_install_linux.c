@@ -1,17 +1,16 @@
 /* suspend_install_linux.c: puts the handler of the signal that suspends in and takes it out again, and says whose it is
  * where it is not ours.
  *
- * SOURCES: sigaction(2); pthread_atfork(3); MPS code/pthrdext.c (the default signal). */
+ * SOURCES: sigaction(2); MPS code/pthrdext.c (the default signal). */
 #if !defined(__linux__)
 #error "suspend_install_linux.c is specific to Linux"
 #endif
 
-#include <pthread.h>
 #include <segue/suspend.h>
 #include <string.h>
 
+#include "platform/fork.h"
 #include "platform/fork_lock.h"
-#include "platform/once.h"
 #include "signals/chain/action_linux_x86_64.h"
 #include "signals/chain/chain.h"
 #include "platform/identity.h"
@@ -41,10 +40,7 @@ static void after_fork_in_child(void)
     suspend_in_child();
 }
 
-static bool watch_forks(void)
-{
-    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
-}
+static const struct fork_hooks hooks = {.before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
 /* Everything but what a fault raises, what the C library needs of every thread, and what the embedder leaves open. */
 static uint64_t blocked_signals(const struct segue_suspend_options *options)
@@ -67,13 +63,12 @@ static bool is_usable(int number)
 
 static enum segue_status install(const struct segue_suspend_options *options)
 {
-    static struct once forks;
     struct sigaction ours = {.sa_sigaction = suspend_entry, .sa_flags = SA_SIGINFO | SA_RESTART}, previous;
     uint64_t mask = blocked_signals(options);
     if (suspend_signal())
         return SEGUE_EXISTS;
     identity_prepare(readers_rename);
-    if (!once(&forks, watch_forks))
+    if (!fork_register(FORK_SUSPENSION, &hooks))
         return SEGUE_NO_MEMORY;
     memcpy(&ours.sa_mask, &mask, sizeof mask);
     if (options->flags & SEGUE_SUSPEND_ALTERNATE_STACK)
@@ -100,7 +95,7 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
     fork_lock_take(&installing);
     enum segue_status status = install(&given);
     fork_lock_release(&installing);
-    /* Not with our lock held: it has one of its own, and fork takes the two in the other order. */
+    /* Not with our lock held: it has one of its own. */
     if (status == SEGUE_OK)
         install_follow_suspension();
     return status;

@@ -31,5 +31,90 @@ corpus/gather corpus/support corpus/rows corpus/decoders
 corpus/rules corpus/support corpus/rows corpus/decoders
 corpus/check corpus/support corpus/rows corpus/decoders corpus/rules
 END
+
+# No code of these folders names an operating system, a system call or a type of one: it asks platform/*.h. Comments may.
+# include/segue/{posix,linux,windows,darwin}.h are for those who have such a type.
+without_comments() {
+    awk '{
+        line = $0; kept = ""
+        while (line != "") {
+            if (inside) {
+                end = index(line, "*/")
+                if (!end) { line = ""; continue }
+                line = substr(line, end + 2); inside = 0
+            } else {
+                begin = index(line, "/*")
+                if (!begin) { kept = kept line; line = ""; continue }
+                kept = kept substr(line, 1, begin - 1); line = substr(line, begin + 2); inside = 1
+            }
+        }
+        print FNR ":" kept
+    }' "$1"
+}
+names='\b(SYS_[a-z0-9_]+|system_call[0-9]|__NR_[a-z0-9_]+|siginfo_t|u?context_t|mcontext_t|sigset_t|stack_t|struct sigaction)\b'
+names="$names|\\b(mmap|munmap|mremap|mprotect|madvise|membarrier|sigaltstack|pthread_atfork|dlsym|dladdr|dl_iterate_phdr) *\\("
+names="$names|\\b(__linux__|__APPLE__|__FreeBSD__|_WIN32|EXCEPTION_POINTERS|PEXCEPTION_POINTERS|mach_[a-z_]+)\\b"
+names="$names|#include <(linux/|sys/(mman|syscall|ucontext|resource|auxv)|ucontext|windows|mach/)|#include \"platform/(linux|windows|darwin|freebsd)/"
+exempt='^include/segue/(posix|linux|windows|darwin)\.h$'
+# Files that still do, and that are to follow. One that does no more is taken out.
+still='
+ctx/clone/clone_linux.c
+ctx/clone/pad_linux.c
+ctx/guest/gate.h
+ctx/guest/guest.c
+ctx/guest/guest_linux.c
+ctx/restore/restore.c
+ctx/restore/restore_x86_64.S
+ctx/try/try.c
+include/segue/context.h
+include/segue/status.h
+signals/chain/action_linux_x86_64.h
+signals/chain/chain.h
+signals/chain/chain_linux.c
+signals/chain/previous.c
+signals/chain/previous.h
+signals/chain/relay.h
+signals/chain/relay_linux_x86_64.c
+signals/chain/relay_x86_64.S
+signals/chain/restorer_x86_64.S
+signals/fault/fault.c
+signals/handler/dispatch.c
+signals/handler/dispatch.h
+signals/handler/entry_x86_64.S
+signals/handler/install_linux.c
+signals/mutator/interrupted_linux_x86_64.c
+signals/mutator/suspend.h
+signals/mutator/suspend_install_linux.c
+signals/mutator/suspend_linux.c
+signals/sigchain/believed.h
+signals/sigchain/believed_linux.c
+signals/sigchain/sigchain.h
+signals/sigchain/sigchain_linux.c
+signals/threads/thread.h
+signals/threads/thread_linux.c
+'
+found=
+for file in $(find decode emulate patch ctx signals include -name '*.[chS]' | sort); do
+    echo "$file" | grep -qE "$exempt" && continue
+    named=$(without_comments "$file" | grep -E "$names")
+    case $file in *_linux*.[chS]) named="$named the file's own name" ;; esac
+    case $still in *"
+$file
+"*) is_listed=1 ;; *) is_listed= ;; esac
+    if [ -n "$named" ] && [ -z "$is_listed" ]; then
+        found="$found$file names a system:
+$named
+"
+    elif [ -z "$named" ] && [ -n "$is_listed" ]; then
+        found="$found$file names no system any more: take it from the list
+"
+    fi
+done
+if [ -z "$found" ]; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    printf '%s' "$found"
+fi
 echo "[  PASSED  ] $passed test(s)."
 [ "$failed" = 0 ]

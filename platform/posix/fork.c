@@ -1,0 +1,58 @@
+/* fork.c: see platform/fork.h.
+ *
+ * SOURCES: pthread_atfork(3). */
+#if defined(_WIN32)
+#error "platform/posix/fork.c is specific to POSIX"
+#endif
+
+#include "platform/fork.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+#include "platform/once.h"
+
+static const struct fork_hooks *registered[FORK_ORDERS];
+
+static const struct fork_hooks *hooks_at(unsigned order)
+{
+    static const struct fork_hooks none;
+    const struct fork_hooks *hooks = __atomic_load_n(&registered[order], __ATOMIC_ACQUIRE);
+    return hooks ? hooks : &none;
+}
+
+static void before(void)
+{
+    for (unsigned order = FORK_ORDERS; order-- > 0;)
+        if (hooks_at(order)->before)
+            hooks_at(order)->before();
+}
+
+static void in_parent(void)
+{
+    for (unsigned order = 0; order < FORK_ORDERS; order++)
+        if (hooks_at(order)->in_parent)
+            hooks_at(order)->in_parent();
+}
+
+static void in_child(void)
+{
+    for (unsigned order = 0; order < FORK_ORDERS; order++)
+        if (hooks_at(order)->in_child)
+            hooks_at(order)->in_child();
+}
+
+static bool watch_forks(void)
+{
+    return pthread_atfork(before, in_parent, in_child) == 0;
+}
+
+bool fork_register(enum fork_order order, const struct fork_hooks *hooks)
+{
+    static struct once forks;
+    const struct fork_hooks *none = NULL;
+    if (!once(&forks, watch_forks))
+        return false;
+    __atomic_compare_exchange_n(&registered[order], &none, hooks, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    return true;
+}
