@@ -8,8 +8,31 @@
 
 #include "decode/x86/page.h"
 #include "decode/x86/traps.h"
-#include "platform/forced.h"
 #include "emulate/windows/guard.h"
+#include "platform/forced.h"
+
+void pieces_part(const struct segue_plan *plan, uint32_t number, uint64_t *address, uint64_t *size)
+{
+    const struct segue_access *access = &plan->accesses[number];
+    uint64_t most = plan->elements * access->element;
+    *address = access->address;
+    *size = access->size;
+    if (!(access->flags & SEGUE_ACCESS_REPEATED) || plan->elements == 0 || most >= access->size)
+        return;
+    if (access->flags & SEGUE_ACCESS_DOWN)
+        *address += access->size - most;
+    *size = most;
+}
+
+bool pieces_are_atomic(const struct segue_plan *plan)
+{
+    if (plan->insn.flags & SEGUE_INSN_LOCKED)
+        return true;
+    for (uint32_t i = 0; i < plan->access_count; i++)
+        if (plan->accesses[i].flags & SEGUE_ACCESS_ATOMIC)
+            return true;
+    return false;
+}
 
 /* The smallest page there is: protection is the same within it. */
 

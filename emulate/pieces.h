@@ -10,6 +10,13 @@ static inline bool piece_is_native(const struct segue_piece *piece)
     return !piece->window || piece->window->kind == SEGUE_WINDOW_ALIAS || piece->window->kind == SEGUE_WINDOW_EXPOSED;
 }
 
+/* The part of an access that the step does: its lowest address, and bytes. Of repeated strings it may be less than all,
+ * or nothing. Of a plan that was refused: all of the access. */
+void pieces_part(const struct segue_plan *plan, uint32_t number, uint64_t *address, uint64_t *size);
+
+/* Whether the instruction is one locked operation, or makes an access that must be whole. */
+bool pieces_are_atomic(const struct segue_plan *plan);
+
 /* A part of each memory operand: the address of its first byte, and bytes. */
 struct extents {
     uint64_t address[SEGUE_MEMORY_OPERANDS];

@@ -4,12 +4,12 @@
 #include "addresses.h"
 #include "decode/accesses/accesses.h"
 #include "decode/x86/flags.h"
-#include "platform/forced.h"
-#include "emulate/engines/engines.h"
-#include "pieces.h"
 #include "emulate/elements/repeat.h"
-#include "emulate/replay/replay.h"
+#include "emulate/engines/engines.h"
 #include "emulate/engines/stack.h"
+#include "emulate/replay/refusal.h"
+#include "pieces.h"
+#include "platform/forced.h"
 
 static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)
 {
@@ -66,38 +66,6 @@ static void span_in_list(struct reach *reach, uint64_t address, uint64_t low, ui
     }
 }
 
-void *plan_host(const struct segue_window *window, uint64_t address)
-{
-    if (!window || window->kind == SEGUE_WINDOW_EXPOSED)
-        return (void *)address;
-    if (window->kind == SEGUE_WINDOW_ALIAS)
-        return (void *)((uintptr_t)window->alias + (address - window->base));
-    return NULL;
-}
-
-void plan_part(const struct segue_plan *plan, uint32_t number, uint64_t *address, uint64_t *size)
-{
-    const struct segue_access *access = &plan->accesses[number];
-    uint64_t most = plan->elements * access->element;
-    *address = access->address;
-    *size = access->size;
-    if (!(access->flags & SEGUE_ACCESS_REPEATED) || plan->elements == 0 || most >= access->size)
-        return;
-    if (access->flags & SEGUE_ACCESS_DOWN)
-        *address += access->size - most;
-    *size = most;
-}
-
-bool plan_is_atomic(const struct segue_plan *plan)
-{
-    if (plan->insn.flags & SEGUE_INSN_LOCKED)
-        return true;
-    for (uint32_t i = 0; i < plan->access_count; i++)
-        if (plan->accesses[i].flags & SEGUE_ACCESS_ATOMIC)
-            return true;
-    return false;
-}
-
 /* Whether `piece` goes on where the last one of the same access ended, in memory that can be reached in one go. */
 static bool continues(const struct segue_piece *last, const struct segue_piece *piece)
 {
@@ -119,7 +87,7 @@ static bool cut_access(struct segue_plan *plan, uint32_t number, struct reach *r
         reach->span_at(reach, at, at, last_byte, &span);
         struct segue_piece piece = {
             .address = at,
-            .host = plan_host(span.window, at),
+            .host = reach_host(span.window, at),
             .window = span.window,
             .size = (uint32_t)(span.last - at + 1),
             .access = number,

@@ -5,12 +5,13 @@
 
 #include <segue/emulate.h>
 
-#include "emulate/replay/replay.h"
 #include "emulate/engines/stack.h"
+#include "emulate/replay/replay.h"
+#include "emulate/replay/stubs.h"
 
-/* For who has no number of its own. */
-#define STEP_NO_HOLDER UINT32_MAX
-#define STEP_HOLDERS 2048u
+/* For a step that has no number of its own. */
+#define STEP_NO_HOLDER STUBS_NO_HOLDER
+#define STEP_HOLDERS STUBS_NUMBERED
 
 struct step_scratch {
     /* The number of the work area that it is in, less than STEP_HOLDERS, or STEP_NO_HOLDER. */

@@ -2,10 +2,11 @@
 #include <segue/emulate.h>
 
 #include "decode/x86/flags.h"
-#include "emulate/windows/guard.h"
 #include "emulate/engines/move.h"
-#include "scratch.h"
+#include "emulate/replay/run.h"
 #include "emulate/replay/stubs.h"
+#include "emulate/windows/guard.h"
+#include "scratch.h"
 
 /* RF: set in the flags that a fault saves, and cleared by every instruction that completes (SDM volume 3, 17.3.1.1). */
 
@@ -17,10 +18,11 @@ enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan 
         return status;
     if (plan->engine == SEGUE_ENGINE_MOVE)
         status = move_step(plan, regs, fault);
-    else if (plan->engine == SEGUE_ENGINE_REPLAY)
-        status = replay_step(scratch, plan, regs, xstate, fault);
-    else if (plan->engine == SEGUE_ENGINE_STACK)
-        status = stack_step(scratch, plan, regs, fault);
+    else if (plan->engine == SEGUE_ENGINE_REPLAY) {
+        scratch->replay.holder = scratch->holder;
+        status = replay_step(&scratch->replay, plan, regs, xstate, fault);
+    } else if (plan->engine == SEGUE_ENGINE_STACK)
+        status = stack_step(&scratch->transfer, plan, regs, fault);
     if (status != SEGUE_OK)
         return status;
     if (plan->engine == SEGUE_ENGINE_MOVE)

@@ -10,7 +10,6 @@
 
 #include "emulate/windows/guard.h"
 #include "pieces.h"
-#include "plan.h"
 #include "emulate/elements/repeat.h"
 
 static bool is_device(const struct segue_piece *piece)
@@ -30,8 +29,8 @@ static uint64_t apart(const struct segue_plan *plan)
     uint64_t one, other, size;
     if (plan->insn.memory_count < 2)
         return UINT64_MAX;
-    plan_part(plan, 0, &one, &size);
-    plan_part(plan, 1, &other, &size);
+    pieces_part(plan, 0, &one, &size);
+    pieces_part(plan, 1, &other, &size);
     return one < other ? other - one : one == other ? UINT64_MAX : one - other;
 }
 
@@ -93,7 +92,7 @@ static bool make_copies(struct values *values)
     for (unsigned operand = 0; operand < SEGUE_MEMORY_OPERANDS; operand++) {
         uint64_t first = UINT64_MAX, last = 0, start, size;
         for (uint32_t i = 0; i < plan->access_count; i++) {
-            plan_part(plan, i, &start, &size);
+            pieces_part(plan, i, &start, &size);
             if (plan->accesses[i].operand != operand || !is_data(&plan->accesses[i]) || size == 0)
                 continue;
             first = first < start ? first : start;
@@ -275,7 +274,7 @@ enum segue_status values_step(struct values *values, struct step_scratch *scratc
     if (status != SEGUE_OK)
         return status;
     struct segue_plan *real = &values->real;
-    bool atomic = plan_is_atomic(plan);
+    bool atomic = pieces_are_atomic(plan);
     *real = values->plan;
     if (atomic && (real->piece_count != 1 || is_device(&real->pieces[0])))
         return SEGUE_UNSUPPORTED;
@@ -326,7 +325,7 @@ void values_visit(const struct values *values, segue_value_visit *visit, void *c
     for (uint32_t i = 0; i < plan->access_count; i++) {
         const struct segue_access *access = &plan->accesses[i];
         uint64_t address, size;
-        plan_part(plan, i, &address, &size);
+        pieces_part(plan, i, &address, &size);
         if (!is_data(access) || size == 0 || !is_done(values, i))
             continue;
         struct segue_value value = {.address = address, .size = (uint32_t)size, .direction = access->direction};

@@ -5,7 +5,6 @@
 #include <stddef.h>
 
 #include "pieces.h"
-#include "plan.h"
 
 /* What segue_words keeps in its private words. */
 struct __attribute__((may_alias)) walk {
@@ -44,7 +43,7 @@ static bool lowest_from(const struct walk *walk, uint64_t from, uint64_t *lowest
     bool found = false;
     for (uint32_t i = 0; i < walk->plan->access_count; i++) {
         uint64_t start, size;
-        plan_part(walk->plan, i, &start, &size);
+        pieces_part(walk->plan, i, &start, &size);
         if (!is_walked(walk, i) || size == 0 || start + size - 1 < from)
             continue;
         uint64_t word = word_at(walk, start > from ? start : from);
@@ -60,7 +59,7 @@ static uint8_t directions_of(const struct walk *walk, uint64_t word)
     uint8_t direction = 0;
     for (uint32_t i = 0; i < walk->plan->access_count; i++) {
         uint64_t start, size;
-        plan_part(walk->plan, i, &start, &size);
+        pieces_part(walk->plan, i, &start, &size);
         if (is_walked(walk, i) && size && start <= word + walk->word - 1 && start + size - 1 >= word)
             direction |= walk->plan->accesses[i].direction;
     }

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "emulate/replay/run.h"
 #include "decode/accesses/masks.h"
 #include "decode/x86/vendors.h"
 

@@ -2,7 +2,7 @@
 #ifndef SEGUE_EMULATE_LANES_H
 #define SEGUE_EMULATE_LANES_H
 
-#include "emulate/replay/replay.h"
+#include "emulate/replay/context.h"
 
 /* Whether the plan's instruction, whose windows are known, is done by lanes_step. */
 bool lanes_are_apart(const struct segue_plan *plan);

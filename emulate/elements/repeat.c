@@ -57,7 +57,7 @@ static struct segue_piece piece_from(const struct way *way, uint64_t number, uin
     uint64_t lowest = way->down ? span.first : at, highest = way->down ? at : span.last;
     return (struct segue_piece){
         .address = lowest,
-        .host = plan_host(span.window, lowest),
+        .host = reach_host(span.window, lowest),
         .window = span.window,
         .size = (uint32_t)(highest - lowest + 1),
         .access = way->access,

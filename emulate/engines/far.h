@@ -2,7 +2,7 @@
 #ifndef SEGUE_EMULATE_FAR_H
 #define SEGUE_EMULATE_FAR_H
 
-#include "stack.h"
+#include "transfer.h"
 
 /* Whether the instruction is one of these. */
 bool far_does(const struct segue_insn *insn);
@@ -10,7 +10,7 @@ bool far_does(const struct segue_insn *insn);
 /* Why it is not done; NULL if it is. */
 const char *far_refusal(const struct segue_plan *plan);
 
-/* As stack_step. SEGUE_UNSUPPORTED as well where the selectors that are read are not the thread's, or flags would
+/* As segue_step, but for the resume flag. SEGUE_UNSUPPORTED as well where the selectors that are read are not the thread's, or flags would
  * change that a handler cannot change. */
 enum segue_status far_step(struct transfer *transfer, const struct segue_plan *plan, struct segue_regs *regs,
                            struct segue_fault *fault);

@@ -18,7 +18,6 @@
 #include "emulate/windows/guard.h"
 #include "decode/x86/vendors.h"
 #include "emulate/pieces.h"
-#include "emulate/scratch.h"
 
 /* Of a selector: the local table; and the last of the null ones. */
 #define SELECTOR_LOCAL 4u
@@ -244,10 +243,9 @@ static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
     return false;
 }
 
-enum segue_status stack_step(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
+enum segue_status stack_step(struct transfer *transfer, const struct segue_plan *plan, struct segue_regs *regs,
                              struct segue_fault *fault)
 {
-    struct transfer *transfer = &scratch->transfer;
     if (plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER)
         return enter_step(plan, regs, fault);
     if (far_does(&plan->insn))

@@ -30,7 +30,7 @@
 #include "platform/memory.h"
 #include "platform/thread.h"
 #include "platform/wait.h"
-#include "replay.h"
+#include "serialise.h"
 #include "stubs_layout.h"
 
 #define PLACES ((unsigned)STUBS_PLACES)

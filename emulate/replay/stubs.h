@@ -8,8 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "emulate/scratch.h"
-
 /* A place for one instruction. */
 struct stub {
     /* The instruction's bytes and, in the last, their number; zero when the place is free. Constant while held. */
@@ -22,7 +20,9 @@ struct stub {
 
 /* Who may hold a stub: those who step in a work area have its number, less than STUBS_NUMBERED; others take one of the
  * rest for the time. */
-#define STUBS_NUMBERED STEP_HOLDERS
+#define STUBS_NUMBERED 2048u
+/* No work area's number. */
+#define STUBS_NO_HOLDER UINT32_MAX
 
 /* Makes the memory, once in a process. SEGUE_OK, SEGUE_UNSUPPORTED or SEGUE_NO_MEMORY. Not async-signal-safe. */
 enum segue_status stubs_prepare(void);

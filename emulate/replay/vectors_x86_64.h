@@ -17,7 +17,7 @@
 #define SEGUE_EMULATE_VECTORS_H
 
 #include "decode/x86/components.h"
-#include "replay.h"
+#include "layout.h"
 
 /* eax: the components that are not in their initial state. ecx is kept. */
 .macro READ_IN_USE

@@ -1,6 +1,8 @@
 /* footprint.c: the regions under what one step does. */
 #include "footprint.h"
 
+#include "emulate/pieces.h"
+
 /* The region's place in the footprint; its count if there is no room for it. */
 static size_t place_of(struct footprint *footprint, const struct region *region)
 {
@@ -50,7 +52,7 @@ static bool is_touched(const struct segue_plan *plan, const struct region *regio
 {
     for (uint32_t i = 0; i < plan->access_count; i++) {
         uint64_t address, size;
-        plan_part(plan, i, &address, &size);
+        pieces_part(plan, i, &address, &size);
         if (size && address - region->base < region->size)
             return true;
         if (size && region->base - address < size)

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "emulate/pieces.h"
 #include "emulate/words.h"
 #include "platform/frame.h"
 #include "keyed.h"
@@ -35,7 +36,7 @@ static bool describe(const struct service *service, const struct region *region,
                      struct segue_event *event)
 {
     uint64_t start, size;
-    plan_part(&service->plan, number, &start, &size);
+    pieces_part(&service->plan, number, &start, &size);
     uint64_t last = start + size - 1, region_last = region->base + region->size - 1;
     if (size == 0 || start > region_last || last < region->base)
         return false;

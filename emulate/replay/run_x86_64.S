@@ -1,4 +1,4 @@
-/* replay_x86_64.S: loads an instruction's state, calls its stub, and stores what it left (see replay.h).
+/* run_x86_64.S: loads an instruction's state, calls its stub, and stores what it left (see context.h).
  *
  *      host stack while the stub runs          registers while the stub runs
  *         +96  return address                  rsp       the host's: a fault in the stub is delivered on the stack
@@ -19,7 +19,7 @@
  * Memory is accessed at its natural alignment alone: the guest may have alignment checks on. */
 #include <cet.h>
 
-#include "replay.h"
+#include "layout.h"
 #include "vectors_x86_64.h"
 
 #define AT_CONTEXT 8
@@ -27,7 +27,6 @@
 #define AT_CONTROL 24
 #define AT_OUTCOME 32
 #define AT_FLAGS 40
-#define NESTED_TASK_BIT 14
 #define FLAG_OVERFLOW_BIT 11
 #define FSW_PLACE 2
 #define FSW_EXCEPTION_WAITS 0x80
@@ -245,36 +244,5 @@ replay_faulted:
         ret
         .cfi_endproc
         .size   replay_faulted, . - replay_faulted
-
-/* void replay_serialise(void): IRETQ to the next instruction. Of the serialising instructions that a program may
- * execute it is the one that a virtual machine does not intercept. It refuses the nested-task flag, and loads it: a
- * handler has that of its thread, and no way back puts it in force again. */
-        .globl  replay_serialise
-        .hidden replay_serialise
-        .type   replay_serialise, @function
-        .p2align 4
-replay_serialise:
-        .cfi_startproc
-        _CET_ENDBR
-        movq    %rsp, %rax
-        .cfi_def_cfa_register %rax
-        pushfq
-        movq    (%rsp), %rdx
-        btrq    $NESTED_TASK_BIT, (%rsp)
-        popfq
-        movl    %ss, %ecx
-        pushq   %rcx
-        pushq   %rax
-        pushq   %rdx
-        movl    %cs, %ecx
-        pushq   %rcx
-        leaq    1f(%rip), %rcx
-        pushq   %rcx
-        iretq
-1:
-        .cfi_def_cfa_register %rsp
-        ret
-        .cfi_endproc
-        .size   replay_serialise, . - replay_serialise
 
         .section .note.GNU-stack, "", @progbits

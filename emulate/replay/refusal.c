@@ -1,0 +1,109 @@
+/* refusal.c: which plans are replayed, and why others are not. */
+#include "refusal.h"
+
+#include "decode/accesses/accesses.h"
+#include "decode/relocate/redirect.h"
+#include "decode/segments.h"
+#include "emulate/addresses.h"
+#include "emulate/engines/engines.h"
+#include "emulate/pieces.h"
+#include "run.h"
+#include "state.h"
+#include "stubs.h"
+
+/* More than any state area or x87 operand has, but for tiles. */
+#define STATE_MOST 4096u
+
+/* Its address has a part that is not the operand's own: it counts as the operand that is accessed. */
+static bool starts_at_access(const struct segue_memory_operand *memory)
+{
+    return memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET || memory->addressing == SEGUE_ADDRESSING_TABLE ||
+           memory->addressing == SEGUE_ADDRESSING_CACHE_LINE;
+}
+
+/* Operands that the processor accesses in several parts are truncated part by part: over the end of 32 bits of address
+ * the next part is at the beginning. */
+static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *regs)
+{
+    const struct segue_insn *insn = &plan->insn;
+    const struct segue_memory_operand *memory = &insn->memory[0];
+    bool has_parts = insn->class_ == SEGUE_CLASS_X87 || insn->class_ == SEGUE_CLASS_STATE ||
+                     memory->masking != SEGUE_MASKING_NONE || memory->size > 8;
+    /* Lanes are truncated each for itself. */
+    if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
+        return false;
+    uint64_t size = insn->class_ == SEGUE_CLASS_STATE ? STATE_MOST : memory->size;
+    uint64_t offset = plan->operand - segment_base(regs, memory->segment);
+    return insn->address_size == 4 && has_parts && offset + size > UINT64_C(1) << 32;
+}
+
+const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_xstate *xstate)
+{
+    const struct segue_insn *insn = &plan->insn;
+    const char *why = engines_insn_refusal(insn);
+    if (why)
+        return why;
+    if (insn->mode != SEGUE_MODE_64)
+        return "it is 32-bit code, which runs in 64 bits otherwise";
+    redirect_complete(&plan->insn);
+    if (insn->redirection.kind == SEGUE_REDIRECTION_NONE)
+        return "no engine does this instruction";
+    if (!stubs_ready())
+        return "it must be run from executable memory, and there is none";
+    if (regs->rflags & FLAG_TRAP)
+        plan->flags |= SEGUE_PLAN_TRAPS;
+    if (regs->rflags & FLAG_ALIGNMENT)
+        plan->flags |= SEGUE_PLAN_ALIGNMENT_CHECKED;
+    plan->operand = starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
+    if (wraps_parts(plan, regs))
+        return "its operand goes on at the other end of the address space";
+    return state_refusal(plan, regs, xstate);
+}
+
+/* An opmask says what is stored, but not what is faulted on: a copy would be stored whole. */
+static bool stores_masked(const struct segue_plan *plan)
+{
+    const uint8_t both = COMPONENT_OPMASK | COMPONENT_SSE;
+    const struct segue_memory_operand *memory = &plan->insn.memory[0];
+    return (plan->insn.redirection.state & both) == both && (memory->direction & SEGUE_WRITE) &&
+           memory->masking == SEGUE_MASKING_NONE;
+}
+
+/* Why the operand cannot be copied; NULL if it can. */
+static const char *copy_refusal(const struct segue_plan *plan, const struct segue_memory_operand *memory)
+{
+    if (pieces_are_atomic(plan))
+        return "it is one indivisible operation, which this window cannot do";
+    if (memory->addressing == SEGUE_ADDRESSING_STATE || (memory->size > REPLAY_COPY_MOST && !replay_is_string(memory)))
+        return "its operand is too large to be copied";
+    if (addresses_end_beyond(plan))
+        return "its operand goes on where there are no addresses";
+    if (plan->insn.class_ == SEGUE_CLASS_NONE)
+        return "it acts on the memory's own line of the cache, which this window cannot reach";
+    if (stores_masked(plan) || (memory->probe && memory->masking == SEGUE_MASKING_OPMASK))
+        return "it may fault on what it does not store";
+    if (replay_is_string(memory) && (plan->flags & SEGUE_PLAN_ALIGNMENT_CHECKED))
+        return "alignment is checked, which is not told from missing memory in time";
+    return NULL;
+}
+
+/* Whether the operand is copied. Whether repeated strings are, their elements say. */
+static bool is_copied(const struct segue_plan *plan, unsigned operand)
+{
+    if (replay_is_repeated(&plan->insn))
+        return plan->flags & SEGUE_PLAN_COPIED;
+    return !replay_place_of(plan, operand).is_native;
+}
+
+const char *replay_window_refusal(struct segue_plan *plan)
+{
+    for (unsigned i = 0; i < plan->insn.memory_count; i++) {
+        if (!is_copied(plan, i))
+            continue;
+        const char *why = copy_refusal(plan, &plan->insn.memory[i]);
+        if (why)
+            return why;
+        plan->flags |= SEGUE_PLAN_COPIED;
+    }
+    return NULL;
+}

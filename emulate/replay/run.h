@@ -1,0 +1,23 @@
+/* run.h: one run of a replayed instruction. Used inside emulate/ alone. */
+#ifndef SEGUE_EMULATE_REPLAY_RUN_H
+#define SEGUE_EMULATE_REPLAY_RUN_H
+
+#include "context.h"
+
+/* What all pieces of an operand have in common; an operand without pieces is reached nowhere. */
+struct replay_place replay_place_of(const struct segue_plan *plan, unsigned operand);
+
+/* Makes the state ready that the instruction runs with; `places` are chosen. */
+void replay_begin(struct replay *replay);
+
+/* Runs the instruction. SEGUE_OK, and the state is that after it; SEGUE_FAULT: what the processor had done is done;
+ * SEGUE_BUSY. */
+enum segue_status replay_execute(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault);
+
+/* Gives the thread the registers after it. */
+void replay_end(const struct replay *replay, struct segue_regs *regs);
+
+/* As segue_recover, for a fault in a run. */
+bool replay_recover(uint64_t *rip);
+
+#endif
