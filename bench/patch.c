@@ -252,8 +252,8 @@ static void rewrite_loop(void)
 {
     struct segue_rewrite_counts counts;
     begin(SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS);
-    struct segue_segment_code code = {(uint8_t *)rewritten_loop, sizeof loop_code, (uint64_t)(uintptr_t)rewritten_loop,
-                                      NULL, 0};
+    struct segue_segment_code code = {
+        (uint8_t *)rewritten_loop, sizeof loop_code, (uint64_t)(uintptr_t)rewritten_loop, NULL, 0, {0}};
     if (segue_segment_rewrite(&code, NULL, &counts) != SEGUE_OK || counts.rewritten != 1 || rewritten_loop[0] != 0x65)
         bench_fail("the loop was not rewritten");
     segue_segment_disable();

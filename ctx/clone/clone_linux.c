@@ -28,6 +28,7 @@
 #include "ctx/guest/gate.h"
 #include "platform/thread.h"
 #include "pad.h"
+#include "platform/reason.h"
 
 #define EXIT_SIGNAL_BITS 0xffu
 #define LAST_SIGNAL 64
@@ -294,7 +295,7 @@ long segue_clone(const void *ucontext, const struct segue_clone *request)
 {
     struct segue_regs regs;
     if (!ucontext || !request || is_invalid(request) || (request->block_size && !request->block) ||
-        request->block_size > SIZE_MAX / 4)
+        request->block_size > SIZE_MAX / 4 || !RESERVED_IS_ZERO(request))
         return -EINVAL;
     if (control_has_shadow_stack() || has_no_way_into_a_guest(request))
         return -EOPNOTSUPP;

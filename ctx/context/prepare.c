@@ -9,6 +9,7 @@
 #include "exceptions.h"
 #include "instrument.h"
 #include "platform/thread.h"
+#include "platform/reason.h"
 #include "record.h"
 
 #define ALIGNMENT 16u
@@ -88,16 +89,24 @@ enum segue_status segue_context_init(struct segue_context *context, struct segue
     static const struct segue_context_options defaults;
     if (!options)
         options = &defaults;
-    if (!context || !stack || size == 0 || !entry || (count && !arguments) || (options->flags & ~(uint32_t)KNOWN_FLAGS))
-        return SEGUE_INVALID;
+    if (!context || !stack || size == 0 || !entry || (count && !arguments))
+        return reason_give(SEGUE_INVALID, "context, stack, size, entry or arguments is NULL or 0");
+    if (!RESERVED_IS_ZERO(options))
+        return reason_give(SEGUE_INVALID, "options.reserved is not zero: was the struct initialised?");
+    if (options->flags & ~(uint32_t)KNOWN_FLAGS)
+        return reason_give(SEGUE_INVALID, "options.flags has a bit that is no enum segue_context_flags");
     uint64_t low = (uint64_t)(uintptr_t)stack, end = low + size;
-    if (end < low || end % ALIGNMENT || !are_known(arguments, count))
-        return SEGUE_INVALID;
+    if (end < low || end % ALIGNMENT)
+        return reason_give(SEGUE_INVALID, "the stack's end is not a multiple of 16");
+    if (!are_known(arguments, count))
+        return reason_give(SEGUE_INVALID, "an argument's kind is no enum segue_argument_kind");
     if (size < sizeof(struct record) + ALIGNMENT + SEGUE_CONTEXT_STACK_MIN ||
         count_spilled(arguments, count) > (size - sizeof(struct record) - ALIGNMENT - SEGUE_CONTEXT_STACK_MIN) / 8)
-        return SEGUE_TOO_SMALL;
-    if (control_has_shadow_stack() || ((options->flags & SEGUE_CONTEXT_OWN_EXCEPTIONS) && !exceptions_known()))
-        return SEGUE_UNSUPPORTED;
+        return reason_give(SEGUE_TOO_SMALL, "the arguments and SEGUE_CONTEXT_STACK_MIN do not fit the stack");
+    if (control_has_shadow_stack())
+        return reason_give(SEGUE_UNSUPPORTED, "a shadow stack is in force, and contexts do not switch it");
+    if ((options->flags & SEGUE_CONTEXT_OWN_EXCEPTIONS) && !exceptions_known())
+        return reason_give(SEGUE_UNSUPPORTED, "no C++ runtime was there when the library was loaded");
 
     struct record *record = (struct record *)(uintptr_t)(end - sizeof *record);
     uint64_t first = ((uint64_t)(uintptr_t)record - 8 * count_spilled(arguments, count)) / ALIGNMENT * ALIGNMENT;
@@ -119,7 +128,7 @@ enum segue_status segue_context_make(struct segue_context *context, const struct
 {
     struct segue_argument argument = segue_argument_pointer(data);
     if (!stack)
-        return SEGUE_INVALID;
+        return reason_give(SEGUE_INVALID, "stack is NULL");
     return segue_context_init(context, NULL, stack->base, stack->size, (void (*)(void))entry, &argument, 1, NULL);
 }
 

@@ -2,16 +2,17 @@
 #include <segue/context.h>
 
 #include "platform/memory.h"
+#include "platform/reason.h"
 
 enum segue_status segue_stack_new(size_t size, struct segue_stack *stack)
 {
     size_t page = platform_page_size();
     if (!stack || size == 0 || size > SIZE_MAX / 2)
-        return SEGUE_INVALID;
+        return reason_give(SEGUE_INVALID, "stack is NULL, or size is 0 or too large");
     size_t usable = (size + page - 1) / page * page;
     char *mapping = platform_map_stack(usable + page, page);
     if (!mapping)
-        return SEGUE_NO_MEMORY;
+        return reason_give(SEGUE_NO_MEMORY, NULL);
     *stack =
         (struct segue_stack){.base = mapping + page, .size = usable, .mapping = mapping, .mapping_size = usable + page};
     return SEGUE_OK;

@@ -24,7 +24,7 @@ __thread struct guest_thread *guest_self;
 
 static struct gate *gate_of(const struct segue_guest *guest)
 {
-    return guest ? guest->gate : NULL;
+    return guest ? guest->private_ : NULL;
 }
 
 /* ---- in ---- */

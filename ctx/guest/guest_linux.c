@@ -23,6 +23,7 @@
 #include "platform/once.h"
 #include "ctx/state/control_x86_64.h"
 #include "ctx/state/vector.h"
+#include "platform/reason.h"
 
 #define ARCH_SET_GS 0x1001
 #define ARCH_SET_FS 0x1002
@@ -229,37 +230,43 @@ enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_
     static const struct segue_guest_options defaults;
     if (!options)
         options = &defaults;
-    if (!guest || (unsigned)options->method > SEGUE_GUEST_SYSTEM_CALLS)
-        return SEGUE_INVALID;
+    if (!guest)
+        return reason_give(SEGUE_INVALID, "guest is NULL");
+    if (options->reserved32 || !RESERVED_IS_ZERO(options))
+        return reason_give(SEGUE_INVALID, "options.reserved is not zero: was the struct initialised?");
+    if ((unsigned)options->method > SEGUE_GUEST_SYSTEM_CALLS)
+        return reason_give(SEGUE_INVALID, "options.method is no enum segue_guest_method");
     *guest = (struct segue_guest){.trap_num = 0};
-    if (control_has_shadow_stack() || (options->method == SEGUE_GUEST_INSTRUCTIONS && !has_instructions()))
-        return SEGUE_UNSUPPORTED;
+    if (control_has_shadow_stack())
+        return reason_give(SEGUE_UNSUPPORTED, "a shadow stack is in force, and guests do not switch it");
+    if (options->method == SEGUE_GUEST_INSTRUCTIONS && !has_instructions())
+        return reason_give(SEGUE_UNSUPPORTED, "the processor or the kernel does not allow the FSGSBASE instructions");
     if (!make_hole())
-        return SEGUE_NO_MEMORY;
+        return reason_give(SEGUE_NO_MEMORY, NULL);
     if (options->features) {
         enum segue_status status = vector_new(&guest->xstate, options->features);
         if (status != SEGUE_OK)
-            return status;
+            return reason_give(status, "the processor or the system has no XSAVE");
     }
     char *code = map_gate();
     if (!code) {
         free(guest->xstate.area);
         guest->xstate.area = NULL;
-        return SEGUE_UNSUPPORTED;
+        return reason_give(SEGUE_UNSUPPORTED, "the system gives no executable page");
     }
     struct gate *gate = (struct gate *)(void *)(code + GATE_CODE_SIZE);
     gate->guest = guest;
     gate->by_system_call = options->method == SEGUE_GUEST_SYSTEM_CALLS || !has_instructions();
     gate->out = (uint64_t)(uintptr_t)guest_out;
     gate->area_size = guest->xstate.size;
-    guest->gate = gate;
+    guest->private_ = gate;
     guest->entry = (uint64_t)(uintptr_t)gate_entry;
     return SEGUE_OK;
 }
 
 enum segue_status segue_guest_free(struct segue_guest *guest)
 {
-    struct gate *gate = guest ? guest->gate : NULL;
+    struct gate *gate = guest ? guest->private_ : NULL;
     if (!gate)
         return SEGUE_INVALID;
     if (__atomic_load_n(&gate->thread, __ATOMIC_ACQUIRE))

@@ -4,16 +4,17 @@
  * arch/x86/kernel/signal_64.c (which flags a frame may set, and that sigreturn puts back mask and alternate stack). */
 #include <string.h>
 
+#include "ctx/handling.h"
 #include "ctx/state/control_x86_64.h"
 #include "decode/x86/canonical.h"
 #include "decode/x86/flags.h"
 #include "platform/frame.h"
 #include "decode/x86/xsave.h"
-#include "ctx/handling.h"
 #include "ctx/state/keys.h"
 #include "landing.h"
 #include "decode/x86/selectors.h"
 #include "platform/thread.h"
+#include "restore.h"
 #include "shortcut.h"
 #include <segue/posix.h>
 
@@ -27,16 +28,23 @@ static bool is_empty(const sigset_t *mask)
     return word == 0;
 }
 
+const char *restore_obstacle(void)
+{
+    if (!xsave_enabled())
+        return "the processor or the system has no XSAVE";
+    if (control_has_shadow_stack())
+        return "a shadow stack is in force, and only the kernel takes the handler's frame off it";
+    return NULL;
+}
+
 enum segue_restore_method segue_restore_choose(const struct sigaction *action, const char **reason)
 {
-    const char *why = "all that the kernel would do is done";
+    const char *why = "all that the kernel would do is done", *obstacle = restore_obstacle();
     enum segue_restore_method method = SEGUE_RESTORE_RETURN;
     if (!action)
         why = "there is no action to tell for";
-    else if (!xsave_enabled())
-        why = "the processor or the system has no XSAVE";
-    else if (control_has_shadow_stack())
-        why = "a shadow stack is in force, and only the kernel takes the handler's frame off it";
+    else if (obstacle)
+        why = obstacle;
     else if ((action->sa_flags & SA_NODEFER) && is_empty(&action->sa_mask))
         method = SEGUE_RESTORE_DIRECT;
     else {

@@ -3,6 +3,7 @@
 #include <segue/mapping.h>
 
 #include "platform/memory.h"
+#include "platform/reason.h"
 
 /* What segue_mapping_destroy has to know: closed addresses stand around the memory, and around the alias. */
 #define MEMORY_GUARDED 1u
@@ -36,12 +37,15 @@ enum segue_status segue_mapping_create(void *at, size_t size, struct segue_mappi
 {
     size_t page = platform_page_size();
     struct platform_views views;
-    if (!mapping || size == 0 || size > SIZE_MAX / 4 || (uintptr_t)at % page)
-        return SEGUE_INVALID;
+    if (!mapping || size == 0 || size > SIZE_MAX / 4)
+        return reason_give(SEGUE_INVALID, "mapping is NULL, or size is 0 or too large");
+    if ((uintptr_t)at % page)
+        return reason_give(SEGUE_INVALID, "at is not a multiple of the page size");
     size = (size + page - 1) / page * page;
     long result = create((uint64_t)(uintptr_t)at, size, &views);
     if (result != 0)
-        return status_of(result);
+        return reason_give(status_of(result), result == -EEXIST ? "something is mapped at the address"
+                                                                : "a system call failed; errno says why");
     /* What the memory holds is in a core by the memory itself. */
     platform_view_keep_from_dump(views.second, size);
     *mapping = (struct segue_mapping){

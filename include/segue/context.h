@@ -114,6 +114,7 @@ struct segue_stack {
     /* With the guard page. */
     void *mapping;
     size_t mapping_size;
+    uint64_t reserved[2];
 };
 
 /* Maps a stack of at least `size` usable bytes (rounded up to whole pages) above a guard page:
@@ -184,6 +185,7 @@ struct SEGUE_ALIGNED(64) segue_context {
     unsigned valgrind_stack;
     /* The C++ runtime's words. */
     uint64_t exceptions[2];
+    uint64_t private_[6];
 };
 
 /* What segue_context_init may be told; all zero bytes are the defaults. */
@@ -193,6 +195,7 @@ struct segue_context_options {
     /* Called before the entry, and after it returned, when its return values can be read already. */
     segue_context_callback *on_enter, *on_return;
     void *data;
+    uint64_t reserved[4];
 };
 
 /* The least stack that the entry itself is left with. */

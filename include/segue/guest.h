@@ -39,8 +39,8 @@ struct segue_guest {
      * the entry. Called by code that is no guest's, it ends in an undefined instruction; but by
      * another thread, while the only one that has run guests runs one, it must not be. */
     uint64_t entry;
-    /* Private. */
-    void *gate;
+    void *private_;
+    uint64_t reserved[4];
 };
 
 /* How the bases are set. */

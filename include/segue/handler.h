@@ -42,9 +42,11 @@ enum segue_install_flags {
 struct segue_options {
     /* enum segue_install_flags. */
     uint32_t flags;
+    uint32_t reserved32;
     /* Bytes of alternate stack that policies and devices may use, beside the kernel's frame and our
      * own need; 0 means 256 KiB. */
     size_t policy_stack_size;
+    uint64_t reserved[6];
 };
 
 /* Installs the handler for SIGSEGV, SIGBUS and SIGFPE (which instructions that are replayed may
@@ -67,6 +69,7 @@ struct segue_owner {
      * live as long as that object is loaded. */
     const char *object;
     const char *symbol;
+    uint64_t reserved[2];
 };
 
 /* Tells whether the handler is installed, and the first that the kernel calls for all of its
@@ -117,6 +120,7 @@ struct segue_counters {
     uint64_t passed;
     /* Done by a policy. */
     uint64_t done;
+    uint64_t reserved[10];
 };
 
 /* Reads the counters; each is exact, all together are as of about the same moment. SEGUE_OK, or

@@ -47,6 +47,7 @@ struct segue_clone {
     /* Copied for the child before segue_clone returns. */
     const void *block;
     size_t block_size;
+    uint64_t reserved[4];
 };
 
 /* In a handler: makes a child that goes on where the frame `ucontext` says, as fork and clone do,

@@ -16,6 +16,7 @@ struct segue_mapping {
     size_t size;
     /* The library's. */
     uint64_t private_;
+    uint64_t reserved[4];
 };
 
 /* Makes `size` bytes (rounded up to whole pages) of zeroed memory with two views, both readable and

@@ -55,10 +55,13 @@ struct segue_mutator {
     bool in_fault;
     /* enum segue_mutator_kind. */
     uint8_t kind;
-    /* Private: that handler's own registers, extended state and stack. */
-    struct segue_regs handler_regs;
-    struct segue_xstate handler_xstate;
-    uint64_t handler_stack, handler_stack_end;
+    /* That handler's own registers, extended state and stack. */
+    struct {
+        struct segue_regs regs;
+        struct segue_xstate xstate;
+        uint64_t stack, stack_end;
+        uint64_t reserved[13];
+    } private_;
 };
 
 /* The context of the thread that a SA_SIGINFO handler has interrupted, from that handler's

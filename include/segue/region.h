@@ -66,6 +66,8 @@ struct segue_event {
     uint32_t question;
     /* The region, as it was added. */
     const struct segue_region *region;
+    uint32_t reserved32[2];
+    uint64_t reserved[4];
 };
 
 /* A region's policy. Runs on the faulting thread, inside the signal handler: it may call only what
@@ -101,6 +103,8 @@ struct segue_region {
     void *context;
     /* enum segue_region_flags. */
     uint32_t flags;
+    uint32_t reserved32;
+    uint64_t reserved[5];
 };
 
 /* Adds a region; the description is copied. Add it before the pages are closed. Any number of

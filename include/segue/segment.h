@@ -65,6 +65,7 @@ struct segue_site {
      * before it; else -1. */
     int64_t call_number;
     int64_t call_argument;
+    uint64_t reserved[2];
 };
 
 /* Whether the site may be rewritten. MT-Safe, AS-Safe. */
@@ -88,6 +89,7 @@ struct segue_segment_code {
     /* The functions in it, sorted by start; one that begins inside another ends it. */
     const struct segue_extent *functions;
     size_t function_count;
+    uint64_t reserved[2];
 };
 
 /* Called for each site, in the order of addresses. Anything but SEGUE_OK ends the scan. */
@@ -127,6 +129,7 @@ struct segue_segment_options {
     uint64_t base;
     /* How many sites the ledger holds; 0 means 1,048,576. Memory is taken as it fills. */
     size_t capacity;
+    uint64_t reserved[4];
 };
 
 /* What a fault turned out to be. */
@@ -186,6 +189,7 @@ struct segue_rewrite_counts {
     size_t told;
     /* Trusted, and could not be written. */
     size_t failed;
+    uint64_t reserved[2];
 };
 
 /* Rewrites all trusted sites of the module that holds `address`, by its unwind table. `counts` may

@@ -1,8 +1,16 @@
 /* status.h: the status type, the version, and what every public header needs.
  *
  * Terms used in every header, as in the glibc manual: MT-Safe: any threads may call it at once.
- * AS-Safe: async-signal-safe: it may be called in a signal handler and in a policy. AS-Unsafe
- * functions return SEGUE_BUSY when they are called inside a fault. */
+ * AS-Safe: async-signal-safe: it may be called in a signal handler and in a policy.
+ *
+ * The ABI rule, the same for every struct in these headers (docs/abi.md):
+ *   1. A struct whose layout the architecture gives (regs, xstate, access, fault) never changes.
+ *   2. Every other struct that may grow ends in `reserved` words. A caller leaves them zero (= {0}
+ *      or designated initialisers do); a word that is not zero is SEGUE_INVALID, so a struct that
+ *      was never initialised is found at once. The library stores zero in those that it fills. A
+ *      new field takes a reserved word, and zero in it means what this version does.
+ *   3. Members named `private_` are the library's. Sizes never change within one soname.
+ *   4. Numbers of enumerators never change; new ones are appended. */
 #ifndef SEGUE_STATUS_H
 #define SEGUE_STATUS_H
 
@@ -49,6 +57,12 @@
 #define SEGUE_RETURNS_TWICE
 #define SEGUE_ALIGNED(bytes) __declspec(align(bytes))
 #endif
+/* A status that must not be ignored; -DSEGUE_UNCHECKED turns the warning off. */
+#if defined(__GNUC__) && !defined(SEGUE_UNCHECKED)
+#define SEGUE_CHECK __attribute__((warn_unused_result))
+#else
+#define SEGUE_CHECK
+#endif
 
 SEGUE_BEGIN
 
@@ -58,35 +72,35 @@ enum segue_status {
     /* Done. */
     SEGUE_OK = 0,
     /* It cannot be done exactly, so it was not done. */
-    SEGUE_UNSUPPORTED,
+    SEGUE_UNSUPPORTED = 1,
     /* An argument lies outside what the function documents. */
-    SEGUE_INVALID,
+    SEGUE_INVALID = 2,
     /* The bytes are no instruction: the processor would raise #UD. */
-    SEGUE_UNDEFINED,
+    SEGUE_UNDEFINED = 3,
     /* The bytes end before the instruction does. */
-    SEGUE_TRUNCATED,
+    SEGUE_TRUNCATED = 4,
     /* No access of the instruction covers the address that the processor reported. */
-    SEGUE_MISMATCH,
+    SEGUE_MISMATCH = 5,
     /* A part of the access lies in memory that cannot be reached. */
-    SEGUE_FAULT,
+    SEGUE_FAULT = 6,
     /* The caller's list is too short; the needed length was stored. */
-    SEGUE_TOO_SMALL,
+    SEGUE_TOO_SMALL = 7,
     /* The range shares a page with a region that is already there. */
-    SEGUE_OVERLAP,
+    SEGUE_OVERLAP = 8,
     /* There is no such thing to find, remove or restore. */
-    SEGUE_NOT_FOUND,
+    SEGUE_NOT_FOUND = 9,
     /* It is there already: installed, or attached. */
-    SEGUE_EXISTS,
+    SEGUE_EXISTS = 10,
     /* Somebody installed a handler after us, so ours cannot be taken out from under it. */
-    SEGUE_NOT_LAST,
+    SEGUE_NOT_LAST = 11,
     /* It is in use, or the caller stands inside a fault where this may not be done. */
-    SEGUE_BUSY,
+    SEGUE_BUSY = 12,
     /* The system has no more memory or no more mappings to give. */
-    SEGUE_NO_MEMORY,
+    SEGUE_NO_MEMORY = 13,
     /* A system call failed; errno says why. */
-    SEGUE_SYSTEM,
+    SEGUE_SYSTEM = 14,
     /* It did not happen in the time that was given. */
-    SEGUE_TIMEOUT,
+    SEGUE_TIMEOUT = 15,
 };
 
 /* The status as it is written in code, "SEGUE_OK". A value that is no status gives "SEGUE_?". The
@@ -101,23 +115,44 @@ SEGUE_API const char *segue_status_text(enum segue_status status);
 SEGUE_API uint32_t segue_version(void);
 SEGUE_API const char *segue_version_text(void);
 
-/* Why the calling thread's last call of segue_feature_check, segue_replay_prepare,
- * segue_forced_prepare, or of segue_region_add for a forced window, that did not return SEGUE_OK
- * failed; "" if none did. The string is static. MT-Safe, AS-Safe. */
+/* Why this thread's last call that gives a reason and did not return SEGUE_OK failed, as a static
+ * string that names the argument or the limit ("region.window.base is not a multiple of the page
+ * size"); "" if none did. The functions that install, add, make, prepare and check something give
+ * reasons. What a policy calls does not change what the interrupted code finds. The string is
+ * static. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_reason(void);
 
-/* What a system or a process may lack. */
+/* What a system, a processor, a process or this version of the library may lack. Every neutral
+ * function exists on every system, and returns SEGUE_UNSUPPORTED where the system cannot. */
 enum segue_feature {
     /* The replay engine: executable memory of the library's own. Without it the handler steps plain
      * moves and what moves the stack, and no more; segue_install does not fail for it. */
     SEGUE_FEATURE_REPLAY = 1,
     /* Forced windows. */
     SEGUE_FEATURE_FORCED = 2,
+    /* Faults are served on a stack beside the thread's own. */
+    SEGUE_FEATURE_ALTERNATE_STACK = 3,
+    /* A handler is left without the kernel. */
+    SEGUE_FEATURE_DIRECT_RESTORE = 4,
+    /* Hot sites. */
+    SEGUE_FEATURE_HOT = 5,
+    /* System calls that are given pointers into regions. */
+    SEGUE_FEATURE_SYSTEM_CALLS = 6,
+    /* Threads are suspended. */
+    SEGUE_FEATURE_SUSPEND = 7,
+    SEGUE_FEATURE_GUEST = 8,
+    /* A child's own copy of a mapping. */
+    SEGUE_FEATURE_FORK_COPY = 9,
+    /* Both views of a mapping within 2 GiB. */
+    SEGUE_FEATURE_NEAR = 10,
+    /* fs: is rewritten to gs:. */
+    SEGUE_FEATURE_SEGMENT = 11,
+    SEGUE_FEATURE_WATCH = 12,
 };
 
-/* Whether this process has the feature; prepares it if it was not. Returns SEGUE_OK;
- * SEGUE_UNSUPPORTED, and segue_reason tells why; SEGUE_NO_MEMORY; SEGUE_INVALID for a number that
- * is no feature. MT-Safe, AS-Unsafe. */
+/* Whether this process has the feature; prepares it if it was not. SEGUE_OK; SEGUE_UNSUPPORTED, and
+ * segue_reason says why; SEGUE_NO_MEMORY; SEGUE_INVALID for a number that is no feature. MT-Safe,
+ * AS-Unsafe. */
 SEGUE_API enum segue_status segue_feature_check(enum segue_feature feature);
 
 SEGUE_END

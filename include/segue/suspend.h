@@ -24,6 +24,7 @@ struct segue_suspend_options {
     uint32_t flags;
     /* Signals whose handlers may run in a suspended thread, bit n - 1 for signal n. */
     uint64_t open;
+    uint64_t reserved[4];
 };
 
 /* Installs the handler of the signal, before or after segue_install. `options` may be NULL. Returns
@@ -55,8 +56,10 @@ struct segue_suspension {
     enum segue_status status;
     /* Its context, from then until it is resumed. */
     struct segue_mutator context;
-    /* Private. */
-    uint32_t place, held;
+    struct {
+        uint32_t place, held;
+        uint64_t reserved[3];
+    } private_;
 };
 
 /* Suspends all of them, and returns when each is suspended, gone, or `timeout` nanoseconds have

@@ -13,6 +13,7 @@ struct segue_trial {
     uint16_t x87_control;
     struct segue_trial *outer;
     struct segue_fault fault;
+    uint64_t private_[2];
 };
 
 /* Begins a block: returns 0. If a fault happens before segue_try_end it returns again, 1, with what

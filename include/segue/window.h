@@ -41,6 +41,7 @@ struct segue_window {
     segue_device_read *read;
     segue_device_write *write;
     void *context;
+    uint64_t reserved[2];
 };
 
 SEGUE_END

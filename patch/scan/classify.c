@@ -71,6 +71,8 @@ enum segue_segment_verdict segue_segment_classify(const struct segue_insn *insn,
     if (rewrite_goes_through(insn, options->rewrite.from) && rewrite_find(insn, options->rewrite, site)) {
         site->length = insn->length;
         __builtin_memcpy(site->bytes, insn->bytes, sizeof site->bytes);
+        for (size_t i = 0; i < sizeof site->reserved / sizeof *site->reserved; i++)
+            site->reserved[i] = 0;
         return classify_unwritten(insn, regs, xstate, fault, options->rewrite.from, from_base);
     }
     if (rewrite_goes_through(insn, options->rewrite.to))

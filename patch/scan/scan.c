@@ -12,6 +12,7 @@
 #include "constants.h"
 #include "decode/relocate/length.h"
 #include "patch/segment/rewrite.h"
+#include "platform/reason.h"
 
 #define FORM_LENGTH 9
 
@@ -166,6 +167,7 @@ static enum segue_status tell(const struct scan *scan, const struct stretch *str
     site->trust = (uint8_t)stretch->trust;
     site->call_number = site->call_argument = -1;
     memcpy(site->bytes, insn->bytes, sizeof site->bytes);
+    memset(site->reserved, 0, sizeof site->reserved);
     if (site->kind == SEGUE_SITE_ACCESS && has_strict_form(scan, at + site->index))
         site->trust = SEGUE_TRUST_FORM;
     if (site->kind == SEGUE_SITE_SYSTEM_CALL && loaded) {
@@ -368,7 +370,7 @@ enum segue_status segue_segment_scan(const struct segue_segment_code *code, stru
 {
     size_t done = 0;
     if (!code || !visit || (!code->bytes && code->size) || (!code->functions && code->function_count) ||
-        !rewrite_is_valid(rewrite))
+        !rewrite_is_valid(rewrite) || !RESERVED_IS_ZERO(code))
         return SEGUE_INVALID;
     struct scan scan = {code, rewrite, rewrite_prefix(rewrite.from), visit, context};
     for (size_t i = 0; i <= code->function_count; i++) {

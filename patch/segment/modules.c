@@ -10,6 +10,7 @@
 #include "patch/scan/unwind.h"
 #include "platform/code.h"
 #include "platform/thread.h"
+#include "platform/reason.h"
 
 /* A segment with code, and the functions in it. */
 struct module_code {
@@ -237,7 +238,9 @@ enum segue_status segue_segment_rewrite(const struct segue_segment_code *code, v
 {
     struct rewriting rewriting = {.service = segment_in_force(), .is_patient = true};
     if (!code || !code->bytes)
-        return SEGUE_INVALID;
+        return reason_give(SEGUE_INVALID, "code or code.bytes is NULL");
+    if (!RESERVED_IS_ZERO(code))
+        return reason_give(SEGUE_INVALID, "code.reserved is not zero: was the struct initialised?");
     if (!rewriting.service)
         return SEGUE_NOT_FOUND;
     struct segue_segment_code whole = *code;

@@ -13,6 +13,7 @@
 #include "platform/fork.h"
 #include "platform/fork_lock.h"
 #include "platform/thread.h"
+#include "platform/reason.h"
 #include "modules.h"
 #include "patch/poke/poke.h"
 #include "rewrite.h"
@@ -164,15 +165,32 @@ static enum segue_status enable(const struct segue_segment_options *options)
     return SEGUE_OK;
 }
 
+/* What is wrong with the options; NULL if nothing is. */
+static const char *misuse(const struct segue_segment_options *options)
+{
+    if (!options)
+        return "options is NULL";
+    if (!RESERVED_IS_ZERO(options))
+        return "options.reserved is not zero: was the struct initialised?";
+    if (options->flags & ~(uint32_t)KNOWN_FLAGS)
+        return "options.flags has a bit that is no enum segue_segment_flags";
+    if (!rewrite_is_valid(options->rewrite))
+        return "options.rewrite is neither from FS to GS nor from GS to FS";
+    if ((options->flags & SEGUE_SEGMENT_CHOSEN_BASE) && !(options->flags & SEGUE_SEGMENT_EMULATE))
+        return "options.flags has SEGUE_SEGMENT_CHOSEN_BASE without SEGUE_SEGMENT_EMULATE";
+    return NULL;
+}
+
 enum segue_status segue_segment_enable(const struct segue_segment_options *options)
 {
-    if (!options || (options->flags & ~(uint32_t)KNOWN_FLAGS) || !rewrite_is_valid(options->rewrite) ||
-        ((options->flags & SEGUE_SEGMENT_CHOSEN_BASE) && !(options->flags & SEGUE_SEGMENT_EMULATE)))
-        return SEGUE_INVALID;
+    const char *wrong = misuse(options);
+    if (wrong)
+        return reason_give(SEGUE_INVALID, wrong);
     fork_lock_take(&changing);
     enum segue_status status = enable(options);
     fork_lock_release(&changing);
-    return status;
+    return reason_give(status, status == SEGUE_EXISTS ? "faults of segment registers are answered already"
+                                                      : "the system lets no code of this process be written");
 }
 
 enum segue_status segue_segment_disable(void)

@@ -34,11 +34,13 @@ enum segue_status segue_counters_read(struct segue_counters *counters)
 {
     if (!counters)
         return SEGUE_INVALID;
-    counters->stepped = sum(OUTCOME_STEPPED);
-    counters->retried = sum(OUTCOME_RETRIED);
-    counters->done = sum(OUTCOME_DONE);
-    counters->refused = sum(OUTCOME_REFUSED);
-    counters->passed = sum(OUTCOME_PASSED);
+    *counters = (struct segue_counters){
+        .stepped = sum(OUTCOME_STEPPED),
+        .retried = sum(OUTCOME_RETRIED),
+        .done = sum(OUTCOME_DONE),
+        .refused = sum(OUTCOME_REFUSED),
+        .passed = sum(OUTCOME_PASSED),
+    };
     counters->faults = counters->stepped + counters->retried + counters->done + counters->refused + counters->passed;
     return SEGUE_OK;
 }

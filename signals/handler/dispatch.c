@@ -24,6 +24,7 @@
 #include "patch/segment/segment.h"
 #include "platform/frame.h"
 #include "platform/linux/call_x86_64.h"
+#include "platform/reason.h"
 #include "report.h"
 #include "signals/chain/chain.h"
 #include "signals/fault/code.h"
@@ -288,6 +289,7 @@ static void end_fault(struct thread_state *thread, struct work *work, enum outco
 {
     uint32_t depth = work->level.depth - 1;
     int kept = work->level.error_number;
+    reason_last = work->level.reason;
     if (depth)
         thread_put_back_outer(work);
     end_level(thread, work);
@@ -387,6 +389,7 @@ static struct ending serve_as_one_more(struct thread_state *thread, struct nativ
     struct work *work = work_at(place);
     work->place = work->step.holder = place;
     work->level.error_number = errno;
+    work->level.reason = reason_last;
     work->level.calls_out = thread->calls_out;
     work->level.traps = trap_is_wanted(native.context);
     if (depth) {

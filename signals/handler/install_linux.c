@@ -11,7 +11,7 @@
 #include "ctx/context/instrument.h"
 #include "platform/fork.h"
 #include "platform/fork_lock.h"
-#include "emulate/engines/feature.h"
+#include "platform/reason.h"
 #include "signals/chain/action_linux_x86_64.h"
 #include "signals/sigchain/believed.h"
 #include "signals/chain/chain.h"
@@ -168,21 +168,34 @@ static enum segue_status install(const struct segue_options *options)
     return SEGUE_OK;
 }
 
+/* What is wrong with the options; NULL if nothing is. */
+static const char *misuse(const struct segue_options *options)
+{
+    const uint32_t contradiction = SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_OPEN_SIGNALS;
+    if (options->reserved32 || !RESERVED_IS_ZERO(options))
+        return "options.reserved is not zero: was the struct initialised?";
+    if (options->flags & ~(uint32_t)KNOWN_FLAGS)
+        return "options.flags has a bit that is no enum segue_install_flags";
+    if ((options->flags & contradiction) == contradiction)
+        return "options.flags has both SEGUE_INSTALL_BLOCK_SIGNALS and SEGUE_INSTALL_OPEN_SIGNALS";
+    if (options->policy_stack_size > (size_t)1 << 40)
+        return "options.policy_stack_size is more than 1 TiB";
+    return NULL;
+}
+
 enum segue_status segue_install(const struct segue_options *options)
 {
     struct segue_options given = {0};
     if (options)
         given = *options;
-    const uint32_t contradiction = SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_OPEN_SIGNALS;
-    if (given.flags & ~(uint32_t)KNOWN_FLAGS || (given.flags & contradiction) == contradiction ||
-        given.policy_stack_size > (size_t)1 << 40)
-        return SEGUE_INVALID;
+    const char *wrong = misuse(&given);
+    if (wrong)
+        return reason_give(SEGUE_INVALID, wrong);
     if (thread_is_inside())
-        return SEGUE_BUSY;
+        return reason_give(SEGUE_BUSY, "the caller is inside a fault");
     if (instrument_is_valgrind())
-        return feature_explain(SEGUE_UNSUPPORTED,
-                               "Valgrind runs a translation of the program and shows handlers a frame "
-                               "of its own making: no fault can be stepped under it");
+        return reason_give(SEGUE_UNSUPPORTED, "Valgrind runs a translation of the program and shows handlers a frame "
+                                              "of its own making: no fault can be stepped under it");
     if (given.policy_stack_size == 0)
         given.policy_stack_size = POLICY_STACK_SIZE;
     /* Without the memory that it needs, plans refuse what the replay engine does; moves are stepped all the same. Not
@@ -191,7 +204,7 @@ enum segue_status segue_install(const struct segue_options *options)
     fork_lock_take(&installing);
     enum segue_status status = install(&given);
     fork_lock_release(&installing);
-    return status;
+    return reason_give(status, status == SEGUE_EXISTS ? "the handler is installed" : "a system call failed; errno says why");
 }
 
 static bool is_ours(const struct sigaction *action)

@@ -197,12 +197,12 @@ static void take_landing(struct segue_regs *regs, const struct landing *landing)
 /* From the handler's own stack pointer up to the frame that it serves. On two stacks: what is on the alternate one. */
 static void take_handler_stack(struct segue_mutator *context, const ucontext_t *frame)
 {
-    uint64_t end = (uint64_t)(uintptr_t)frame, start = context->handler_regs.rsp - RED_ZONE;
+    uint64_t end = (uint64_t)(uintptr_t)frame, start = context->private_.regs.rsp - RED_ZONE;
     const stack_t *alternate = &frame->uc_stack;
-    if (is_on(alternate, context->handler_regs.rsp) && !is_on(alternate, end))
+    if (is_on(alternate, context->private_.regs.rsp) && !is_on(alternate, end))
         end = (uint64_t)(uintptr_t)alternate->ss_sp + alternate->ss_size;
-    context->handler_stack = start & ~(uint64_t)7;
-    context->handler_stack_end = end > start ? end & ~(uint64_t)7 : context->handler_stack;
+    context->private_.stack = start & ~(uint64_t)7;
+    context->private_.stack_end = end > start ? end & ~(uint64_t)7 : context->private_.stack;
 }
 
 void interrupted_read(const void *ucontext, struct segue_mutator *context)
@@ -223,8 +223,8 @@ void interrupted_read(const void *ucontext, struct segue_mutator *context)
     frame = outermost ? outermost : frame;
     if (!frame)
         return;
-    context->handler_regs = interrupted;
-    context->handler_xstate = context->xstate;
+    context->private_.regs = interrupted;
+    context->private_.xstate = context->xstate;
     fault_get_registers(frame, &context->regs);
     frame_get_any_xstate(frame, &context->xstate);
     take_handler_stack(context, frame);

@@ -117,7 +117,7 @@ enum segue_status segue_mutator_check(const struct segue_mutator *context)
 {
     if (!context || context->kind < SEGUE_MUTATOR_FAULT || context->kind > SEGUE_MUTATOR_CALLER ||
         (context->red_zone && context->red_zone != RED_ZONE) || !is_sound(&context->xstate) ||
-        !is_sound(&context->handler_xstate) || context->handler_stack > context->handler_stack_end)
+        !is_sound(&context->private_.xstate) || context->private_.stack > context->private_.stack_end)
         return SEGUE_INVALID;
     /* A caller has neither a red zone nor a handler of ours between it and us. */
     bool is_caller = context->kind == SEGUE_MUTATOR_CALLER;
@@ -199,13 +199,13 @@ int segue_mutator_scan(const struct segue_mutator *context, segue_scan_words *wo
     int result = scan_registers(&scan, &context->regs, &context->xstate);
     if (!result)
         result = scan_red_zone(&scan, context);
-    if (result || context->handler_stack == 0)
+    if (result || context->private_.stack == 0)
         return result;
-    result = scan_registers(&scan, &context->handler_regs, &context->handler_xstate);
+    result = scan_registers(&scan, &context->private_.regs, &context->private_.xstate);
     if (result)
         return result;
-    return scan_range(&scan, (const void *)(uintptr_t)context->handler_stack,
-                      context->handler_stack_end - context->handler_stack);
+    return scan_range(&scan, (const void *)(uintptr_t)context->private_.stack,
+                      context->private_.stack_end - context->private_.stack);
 }
 
 enum segue_status segue_context_plan(const struct segue_mutator *context, const struct segue_fault *fault,

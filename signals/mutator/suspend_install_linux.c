@@ -14,6 +14,7 @@
 #include "signals/chain/action_linux_x86_64.h"
 #include "signals/chain/chain.h"
 #include "platform/identity.h"
+#include "platform/reason.h"
 #include "signals/handler/install.h"
 #include "signals/threads/owner.h"
 #include "signals/regions/readers.h"
@@ -90,15 +91,20 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
         given = *options;
     if (given.signal == 0)
         given.signal = DEFAULT_SIGNAL;
-    if (given.flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK || !is_usable(given.signal))
-        return SEGUE_INVALID;
+    if (!RESERVED_IS_ZERO(&given))
+        return reason_give(SEGUE_INVALID, "options.reserved is not zero: was the struct initialised?");
+    if (given.flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK)
+        return reason_give(SEGUE_INVALID, "options.flags has a bit that is no enum segue_suspend_flags");
+    if (!is_usable(given.signal))
+        return reason_give(SEGUE_INVALID, "options.signal is no signal, or one that cannot suspend threads");
     fork_lock_take(&installing);
     enum segue_status status = install(&given);
     fork_lock_release(&installing);
     /* Not with our lock held: it has one of its own. */
     if (status == SEGUE_OK)
         install_follow_suspension();
-    return status;
+    return reason_give(status,
+                       status == SEGUE_EXISTS ? "suspension is installed" : "a system call failed; errno says why");
 }
 
 static enum segue_status check(struct segue_owner *owner)
@@ -142,5 +148,6 @@ enum segue_status segue_suspend_uninstall(void)
     fork_lock_release(&installing);
     if (status == SEGUE_OK)
         install_follow_suspension();
-    return status;
+    return reason_give(status,
+                       status == SEGUE_EXISTS ? "suspension is installed" : "a system call failed; errno says why");
 }

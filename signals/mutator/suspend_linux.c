@@ -337,8 +337,8 @@ static bool share_place(struct segue_suspension *suspension)
         if (!is_place_of(at, number_of(suspension)) || !hold(place))
             continue;
         if (is_place_of(at, number_of(suspension)) && with_phase(state_of(place), HELD) == held) {
-            suspension->place = at;
-            suspension->held = held;
+            suspension->private_.place = at;
+            suspension->private_.held = held;
             return true;
         }
         __atomic_fetch_sub(&place->holders, 1, __ATOMIC_ACQ_REL);
@@ -354,8 +354,8 @@ static void begin_asking(struct segue_suspension *suspension, uint32_t at, uint3
            !__atomic_compare_exchange_n(&places_used, &used, at + 1, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         ;
     __atomic_store_n(&threads[at], number_of(suspension), __ATOMIC_RELEASE);
-    suspension->place = at;
-    suspension->held = with_phase(asked, HELD);
+    suspension->private_.place = at;
+    suspension->private_.held = with_phase(asked, HELD);
 }
 
 /* A place in that phase of a thread of that number, which is asked in it from now on. The signal of a question that was
@@ -405,8 +405,8 @@ static bool take_place(struct segue_suspension *suspension, uint32_t hint)
  * GIVEN_UP where it may still come. */
 static bool give_up(const struct segue_suspension *suspension, enum phase next)
 {
-    struct place *place = &places[suspension->place];
-    uint32_t asked = with_phase(suspension->held, ASKED);
+    struct place *place = &places[suspension->private_.place];
+    uint32_t asked = with_phase(suspension->private_.held, ASKED);
     if (__atomic_sub_fetch(&place->holders, 1, __ATOMIC_ACQ_REL) > 0)
         return true;
     if (!change(place, asked, with_phase(asked, next))) {
@@ -414,7 +414,7 @@ static bool give_up(const struct segue_suspension *suspension, enum phase next)
         return false;
     }
     if (next == FREE)
-        __atomic_store_n(&threads[suspension->place], 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&threads[suspension->private_.place], 0, __ATOMIC_RELEASE);
     return true;
 }
 
@@ -422,7 +422,7 @@ static bool give_up(const struct segue_suspension *suspension, enum phase next)
 static void ask(struct segue_suspension *suspension, uint32_t hint)
 {
     suspension->status = SEGUE_OK;
-    suspension->held = 0;
+    suspension->private_.held = 0;
     if (suspension->thread == 0 || suspension->thread == segue_thread_self())
         suspension->status = SEGUE_INVALID;
     else if (suspension->thread > INT32_MAX)
@@ -432,7 +432,7 @@ static void ask(struct segue_suspension *suspension, uint32_t hint)
     else if (!take_place(suspension, hint))
         suspension->status = SEGUE_NO_MEMORY;
     else {
-        long result = send(number_of(suspension), suspension->place);
+        long result = send(number_of(suspension), suspension->private_.place);
         if (result == 0 || !give_up(suspension, FREE))
             return;
         suspension->status = result == -ESRCH ? SEGUE_NOT_FOUND : SEGUE_SYSTEM;
@@ -458,9 +458,9 @@ static enum segue_status hopelessness(int32_t thread, bool is_late)
 
 static enum segue_status await(struct segue_suspension *suspension, uint64_t deadline)
 {
-    struct place *place = &places[suspension->place];
+    struct place *place = &places[suspension->private_.place];
     uint64_t pause = FIRST_PAUSE;
-    for (uint32_t state = state_of(place); state != suspension->held; state = state_of(place)) {
+    for (uint32_t state = state_of(place); state != suspension->private_.held; state = state_of(place)) {
         uint64_t present = now();
         enum segue_status why = hopelessness(number_of(suspension), present >= deadline);
         if (why != SEGUE_OK && give_up(suspension, why == SEGUE_NOT_FOUND ? FREE : GIVEN_UP))
@@ -468,7 +468,7 @@ static enum segue_status await(struct segue_suspension *suspension, uint64_t dea
         /* The step may have been left, by siglongjmp. */
         if (pause == LAST_PAUSE && place->is_put_off) {
             place->is_put_off = false;
-            send(number_of(suspension), suspension->place);
+            send(number_of(suspension), suspension->private_.place);
         }
         bool is_last = present < deadline && deadline - present < pause;
         struct timespec time = to_timespec(is_last ? deadline - present : pause);
@@ -513,16 +513,16 @@ enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t co
 
 static bool resume(struct segue_suspension *suspension)
 {
-    struct place *place = &places[suspension->place % PLACES];
-    uint32_t held = suspension->held;
+    struct place *place = &places[suspension->private_.place % PLACES];
+    uint32_t held = suspension->private_.held;
     if (phase_of(held) != HELD || state_of(place) != held)
         return false;
-    suspension->held = 0;
+    suspension->private_.held = 0;
     if (__atomic_sub_fetch(&place->holders, 1, __ATOMIC_ACQ_REL) > 0)
         return true;
     if (!change(place, held, with_phase(held, FREE)))
         return false;
-    __atomic_store_n(&threads[suspension->place], 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&threads[suspension->private_.place], 0, __ATOMIC_RELEASE);
     wake(place);
     return true;
 }

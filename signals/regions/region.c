@@ -6,6 +6,7 @@
 
 #include "platform/fork_lock.h"
 #include "platform/thread.h"
+#include "platform/reason.h"
 #include "readers.h"
 #include "signals/threads/thread.h"
 
@@ -98,27 +99,43 @@ void region_in_child(void)
     fork_lock_in_child(&changing);
 }
 
-static bool has_its_parts(const struct segue_window *window)
+/* What is wrong with the window's own parts; NULL if nothing is. */
+static const char *misuse_of_parts(const struct segue_window *window)
 {
     switch (window->kind) {
     case SEGUE_WINDOW_ALIAS:
+        if (!window->alias)
+            return "region.window.alias is NULL";
         /* Page for page, so that an access is aligned in the one as in the other. */
-        return window->alias && (uintptr_t)window->alias % PAGE == 0;
+        return (uintptr_t)window->alias % PAGE ? "region.window.alias is not a multiple of the page size" : NULL;
     case SEGUE_WINDOW_CALLBACK:
-        return window->read || window->write;
+        return window->read || window->write ? NULL : "region.window.read and .write are both NULL";
     case SEGUE_WINDOW_EXPOSED:
     case SEGUE_WINDOW_FORCED:
-        return true;
+        return NULL;
     }
-    return false;
+    return "region.window.kind is no enum segue_window_kind";
 }
 
-static bool is_valid(const struct segue_region *region)
+/* What is wrong with the region; NULL if nothing is. */
+static const char *misuse(const struct segue_region *region)
 {
     const struct segue_window *window = &region->window;
-    return window->size && window->base % PAGE == 0 && window->size % PAGE == 0 && window->base < TABLE_LIMIT &&
-           window->size <= TABLE_LIMIT - window->base && !(region->flags & ~(uint32_t)KNOWN_FLAGS) &&
-           has_its_parts(window);
+    if (region->reserved32 || !RESERVED_IS_ZERO(region))
+        return "region.reserved is not zero: was the struct initialised?";
+    if (!RESERVED_IS_ZERO(window))
+        return "region.window.reserved is not zero: was the struct initialised?";
+    if (window->size == 0)
+        return "region.window.size is 0";
+    if (window->base % PAGE)
+        return "region.window.base is not a multiple of the page size";
+    if (window->size % PAGE)
+        return "region.window.size is not a multiple of the page size";
+    if (window->base >= TABLE_LIMIT || window->size > TABLE_LIMIT - window->base)
+        return "region.window reaches beyond the addresses of programs";
+    if (region->flags & ~(uint32_t)KNOWN_FLAGS)
+        return "region.flags has a bit that is no enum segue_region_flags";
+    return misuse_of_parts(window);
 }
 
 static enum segue_status add(const struct segue_region *region)
@@ -144,10 +161,11 @@ static enum segue_status add(const struct segue_region *region)
 
 enum segue_status segue_region_add(const struct segue_region *region)
 {
-    if (!region || !is_valid(region))
-        return SEGUE_INVALID;
+    const char *wrong = region ? misuse(region) : "region is NULL";
+    if (wrong)
+        return reason_give(SEGUE_INVALID, wrong);
     if (thread_is_inside())
-        return SEGUE_BUSY;
+        return reason_give(SEGUE_BUSY, "the caller is inside a fault");
     if (region->window.kind == SEGUE_WINDOW_FORCED) {
         enum segue_status status = segue_forced_prepare();
         if (status != SEGUE_OK)
@@ -156,7 +174,7 @@ enum segue_status segue_region_add(const struct segue_region *region)
     fork_lock_take(&changing);
     enum segue_status status = add(region);
     fork_lock_release(&changing);
-    return status;
+    return reason_give(status, "a page of the region's window lies in another region");
 }
 
 enum segue_status segue_region_remove(const void *base)

@@ -36,6 +36,7 @@ struct level {
     struct segue_trial *trial;
     /* errno, and the thread's count of calls to policies, as it began; the thread came with the trap flag. */
     int error_number;
+    const char *reason;
     uint32_t calls_out;
     bool traps;
 };

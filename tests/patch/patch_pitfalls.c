@@ -344,7 +344,7 @@ static int count_guards(struct dl_phdr_info *info, size_t size, void *count)
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         const uint8_t *bytes = (const uint8_t *)info->dlpi_addr + segment->p_vaddr;
-        struct segue_segment_code code = {bytes, segment->p_filesz, (uint64_t)(uintptr_t)bytes, NULL, 0};
+        struct segue_segment_code code = {bytes, segment->p_filesz, (uint64_t)(uintptr_t)bytes, NULL, 0, {0}};
         if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X))
             segue_segment_scan(&code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, count_site, count);
     }

@@ -140,7 +140,7 @@ static struct found scan(struct segue_rewrite rewrite, const void *bytes, size_t
                          const struct segue_extent *functions, size_t count)
 {
     struct found found = {0};
-    struct segue_segment_code code = {bytes, size, 0x1000, functions, count};
+    struct segue_segment_code code = {bytes, size, 0x1000, functions, count, {0}};
     assert_int_equal(segue_segment_scan(&code, rewrite, take, &found), SEGUE_OK);
     return found;
 }
@@ -310,7 +310,7 @@ static void many_system_calls_in_one_function_are_looked_at_once_each(void **sta
     assert_non_null(bytes);
     for (size_t at = 0; at < size; at += sizeof call)
         memcpy(bytes + at, call, sizeof call);
-    struct segue_segment_code code = {bytes, size, 0x1000, &all, 1};
+    struct segue_segment_code code = {bytes, size, 0x1000, &all, 1, {0}};
     assert_int_equal(segue_segment_scan(&code, fs_to_gs, count_site, &told), SEGUE_OK);
     assert_int_equal(told, size / sizeof call);
     free(bytes);
@@ -335,7 +335,7 @@ static void code_that_ends_anywhere_is_scanned(void **state)
 static void nonsense_is_refused(void **state)
 {
     struct found found = {0};
-    struct segue_segment_code code = {(const uint8_t *)"\x90", 1, 0, NULL, 0};
+    struct segue_segment_code code = {(const uint8_t *)"\x90", 1, 0, NULL, 0, {0}};
     (void)state;
     assert_int_equal(segue_segment_scan(NULL, fs_to_gs, take, &found), SEGUE_INVALID);
     assert_int_equal(segue_segment_scan(&code, fs_to_gs, NULL, &found), SEGUE_INVALID);

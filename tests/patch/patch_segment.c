@@ -472,7 +472,7 @@ static void range_is_rewritten_before_it_can_fault(void **state)
     assert_int_equal(segue_mapping_create(NULL, PAGE, &mapping), SEGUE_OK);
     memcpy(mapping.alias, bytes, sizeof bytes - 1);
     mprotect(mapping.memory, PAGE, PROT_READ | PROT_EXEC);
-    struct segue_segment_code code = {mapping.memory, sizeof bytes - 1, (uint64_t)mapping.memory, NULL, 0};
+    struct segue_segment_code code = {mapping.memory, sizeof bytes - 1, (uint64_t)mapping.memory, NULL, 0, {0}};
     uint64_t before = faults();
     assert_int_equal(segue_segment_rewrite(&code, mapping.alias, &counts), SEGUE_OK);
     assert_int_equal(counts.rewritten, 1);

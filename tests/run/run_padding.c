@@ -23,7 +23,7 @@ static uint64_t address_of(const uint8_t *at)
 static bool find(const uint8_t *start, const uint8_t *end, uint64_t site, struct padding *padding)
 {
     struct segue_extent function = {address_of(start), address_of(end)};
-    struct segue_segment_code code = {start, (size_t)(end - start), address_of(start), &function, 1};
+    struct segue_segment_code code = {start, (size_t)(end - start), address_of(start), &function, 1, {0}};
     return padding_find(&code, site, padding);
 }
 
@@ -64,8 +64,8 @@ static void a_site_outside_of_every_function_has_none(void **state)
 {
     struct padding padding;
     struct segue_extent function = {address_of(behind_return_padding), address_of(behind_return_end)};
-    struct segue_segment_code code = {behind_return, (size_t)(behind_return_end - behind_return),
-                                      address_of(behind_return), &function, 1};
+    struct segue_segment_code code = {
+        behind_return, (size_t)(behind_return_end - behind_return), address_of(behind_return), &function, 1, {0}};
     (void)state;
     assert_false(padding_find(&code, address_of(behind_return_site), &padding));
     code.function_count = 0;
@@ -290,7 +290,7 @@ static bool find_in_gap(const uint8_t *bytes, uint64_t first_end, uint64_t secon
 {
     uint64_t start = address_of(gap);
     struct segue_extent functions[] = {{start, first_end}, {second, address_of(gap_end)}};
-    struct segue_segment_code code = {bytes, (size_t)(gap_end - gap), start, functions, 2};
+    struct segue_segment_code code = {bytes, (size_t)(gap_end - gap), start, functions, 2, {0}};
     return padding_find(&code, start, padding);
 }
 
@@ -376,7 +376,8 @@ static int take_libc(struct dl_phdr_info *info, size_t size, void *context)
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         uint64_t start = info->dlpi_addr + segment->p_vaddr;
         if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X))
-            sites->code = (struct segue_segment_code){(const uint8_t *)start, segment->p_filesz, start, functions, 0};
+            sites->code =
+                (struct segue_segment_code){(const uint8_t *)start, segment->p_filesz, start, functions, 0, {0}};
         if (segment->p_type == PT_LOAD)
             all = (struct segue_extent){start < all.start ? start : all.start, start + segment->p_memsz};
     }

@@ -1,0 +1,43 @@
+/* features.c: what this process, or this version of the library, lacks, and why. */
+#include <segue/emulate.h>
+
+#include "ctx/restore/restore.h"
+#include "ctx/state/control_x86_64.h"
+#include "platform/reason.h"
+
+static enum segue_status check_direct_restore(void)
+{
+    const char *why = restore_obstacle();
+    return why ? reason_give(SEGUE_UNSUPPORTED, why) : SEGUE_OK;
+}
+
+enum segue_status segue_feature_check(enum segue_feature feature)
+{
+    switch (feature) {
+    case SEGUE_FEATURE_REPLAY:
+        return segue_replay_prepare();
+    case SEGUE_FEATURE_FORCED:
+        return segue_forced_prepare();
+    case SEGUE_FEATURE_DIRECT_RESTORE:
+        return check_direct_restore();
+    case SEGUE_FEATURE_GUEST:
+        if (control_has_shadow_stack())
+            return reason_give(SEGUE_UNSUPPORTED, "a shadow stack is in force, and guests do not switch it");
+        return SEGUE_OK;
+    case SEGUE_FEATURE_ALTERNATE_STACK:
+    case SEGUE_FEATURE_SUSPEND:
+    case SEGUE_FEATURE_NEAR:
+    case SEGUE_FEATURE_SEGMENT:
+        return SEGUE_OK;
+    case SEGUE_FEATURE_HOT:
+        return reason_give(SEGUE_UNSUPPORTED, "this version of the library has no hot sites");
+    case SEGUE_FEATURE_SYSTEM_CALLS:
+        return reason_give(SEGUE_UNSUPPORTED, "this version of the library does not see system calls");
+    case SEGUE_FEATURE_FORK_COPY:
+        return reason_give(SEGUE_UNSUPPORTED,
+                           "this version of the library shares a mapping with the children of a fork");
+    case SEGUE_FEATURE_WATCH:
+        return reason_give(SEGUE_UNSUPPORTED, "this version of the library has no watches");
+    }
+    return reason_give(SEGUE_INVALID, "the number is no enum segue_feature");
+}
