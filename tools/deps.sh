@@ -149,7 +149,7 @@ install_packages() {
     for name in $names; do
         apt-cache policy "$name" | grep -q 'Candidate: [^(]' || echo "deps.sh: apt knows no package $name here" >&2
     done
-    die "apt-get could not install what is missing (the sets are those of Debian 12)"
+    die "apt-get could not install what is missing; check the network and /etc/apt (the sets are those of Debian 12)"
 }
 
 # SET NAME@VERSION SUM
