@@ -62,6 +62,7 @@ awk '
     {
         line = " " tolower(c ? words_of_c($0) : script ? words_of_script($0) : $0) " "
         gsub(/no (longer|more)/, "", line)
+        gsub(/tells? ([a-z]+ )?([a-z]+ )?apart/, "", line)
         gsub(/`[^`]*`/, "", line)
         if (line ~ /[^a-z_](told|tells?|nobody|dear|makers?|mend(s|ed|er|ers|ing)?|led)[^a-z_]/ ||
             line ~ /[^a-z_](is none|are none|of ours|is ours|who has|but for|for want of|for ever)[^a-z_]/ ||
