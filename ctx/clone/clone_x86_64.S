@@ -12,9 +12,8 @@
  *
  *      rbx parking, r12 child, r14 the first byte that is put aside, r15 how many
  */
-#include <cet.h>
-
 #include "ctx/layout.h"
+#include "platform/asm.h"
 
 #define SYS_RT_SIGRETURN 15
 #define ENOMEM 12
@@ -37,17 +36,14 @@
         xorl    %ebp, %ebp
         andq    $-16, %rsp
         movq    %r12, %rdi
-        call    clone_begin
+        call    C(clone_begin)
         ud2
 .endm
 
 /* clone_go (rdi call) */
-        .section .text.clone_go, "ax", @progbits
-        .globl  clone_go
-        .hidden clone_go
-        .type   clone_go, @function
+        SECTION_TEXT(clone_go)
         .p2align 4
-clone_go:
+FUNCTION(clone_go)
         .cfi_startproc
         _CET_ENDBR
         pushq   %r12
@@ -63,7 +59,7 @@ clone_go:
         ret
 1:      BEGIN_CHILD
         .cfi_endproc
-        .size   clone_go, . - clone_go
+        END(clone_go)
 
 .macro KEEP register
         pushq   \register
@@ -77,12 +73,9 @@ clone_go:
 .endm
 
 /* clone_go_parked (rdi call, rsi parking) */
-        .section .text.clone_go_parked, "ax", @progbits
-        .globl  clone_go_parked
-        .hidden clone_go_parked
-        .type   clone_go_parked, @function
+        SECTION_TEXT(clone_go_parked)
         .p2align 4
-clone_go_parked:
+FUNCTION(clone_go_parked)
         .cfi_startproc
         _CET_ENDBR
         KEEP    %rbp
@@ -131,15 +124,12 @@ clone_go_parked:
         .cfi_restore_state
 1:      BEGIN_CHILD
         .cfi_endproc
-        .size   clone_go_parked, . - clone_go_parked
+        END(clone_go_parked)
 
 /* clone_return (rdi ucontext): the kernel takes a frame to begin one word below the stack pointer. */
-        .section .text.clone_return, "ax", @progbits
-        .globl  clone_return
-        .hidden clone_return
-        .type   clone_return, @function
+        SECTION_TEXT(clone_return)
         .p2align 4
-clone_return:
+FUNCTION(clone_return)
         .cfi_startproc
         .cfi_undefined %rip
         _CET_ENDBR
@@ -148,6 +138,6 @@ clone_return:
         syscall
         ud2
         .cfi_endproc
-        .size   clone_return, . - clone_return
+        END(clone_return)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

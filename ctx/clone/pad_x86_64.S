@@ -4,12 +4,12 @@
  * Unwinding: the stack pointer is the program's. Through a word, the instruction is in it: from the exit's beginning,
  * rip & -32, the word is 17 bytes and the jump's distance away, which stands at byte 13.
  */
-#include <cet.h>
+#include "platform/asm.h"
 
 #include "pad.h"
 
 .macro RELEASE pad, start
-        movl    $0, pad_states + 4 * \pad(%rip)
+        movl    $0, C(pad_states) + 4 * \pad(%rip)
         .if     . - \start - PAD_EXIT_JUMP
         .error  "pad.h says that the jump stands elsewhere"
         .endif
@@ -21,13 +21,9 @@
         .endr
 .endm
 
-        .section .text.pad_exits, "ax", @progbits
-        .globl  pad_rcx_exits, pad_word_exits
-        .hidden pad_rcx_exits, pad_word_exits
-        .type   pad_rcx_exits, @function
-        .type   pad_word_exits, @function
+        SECTION_TEXT(pad_exits)
         .p2align 6
-pad_rcx_exits:
+FUNCTION(pad_rcx_exits)
         .cfi_startproc
         .cfi_signal_frame
         .cfi_def_cfa %rsp, 0
@@ -35,16 +31,16 @@ pad_rcx_exits:
         CFI_PROGRAMS_REGISTERS
         .set    number, 0
         .rept   PAD_COUNT
-        RELEASE number, (pad_rcx_exits + PAD_RCX_EXIT_SIZE * number)
+        RELEASE number, (C(pad_rcx_exits) + PAD_RCX_EXIT_SIZE * number)
         notrack jmp *%rcx
-        .fill   pad_rcx_exits + PAD_RCX_EXIT_SIZE * (number + 1) - ., 1, 0xcc
+        .fill   C(pad_rcx_exits) + PAD_RCX_EXIT_SIZE * (number + 1) - ., 1, 0xcc
         .set    number, number + 1
         .endr
         .cfi_endproc
-        .size   pad_rcx_exits, . - pad_rcx_exits
+        END(pad_rcx_exits)
 
         .p2align 6
-pad_word_exits:
+FUNCTION(pad_word_exits)
         .cfi_startproc
         .cfi_signal_frame
         .cfi_def_cfa %rsp, 0
@@ -57,26 +53,22 @@ pad_word_exits:
         CFI_PROGRAMS_REGISTERS
         .set    number, 0
         .rept   PAD_COUNT
-        RELEASE number, (pad_word_exits + PAD_WORD_EXIT_SIZE * number)
-        notrack jmp *pad_targets + 8 * number(%rip)
-        .fill   pad_word_exits + PAD_WORD_EXIT_SIZE * (number + 1) - ., 1, 0xcc
+        RELEASE number, (C(pad_word_exits) + PAD_WORD_EXIT_SIZE * number)
+        notrack jmp *C(pad_targets) + 8 * number(%rip)
+        .fill   C(pad_word_exits) + PAD_WORD_EXIT_SIZE * (number + 1) - ., 1, 0xcc
         .set    number, number + 1
         .endr
         .cfi_endproc
-        .size   pad_word_exits, . - pad_word_exits
+        END(pad_word_exits)
 
-        .section .bss.pad_states, "aw", @nobits
-        .globl  pad_states, pad_targets
-        .hidden pad_states, pad_targets
-        .type   pad_states, @object
-        .type   pad_targets, @object
+        SECTION_BSS(pad_states)
         .p2align 6
-pad_states:
+OBJECT(pad_states)
         .zero   4 * PAD_COUNT
-        .size   pad_states, . - pad_states
+        END(pad_states)
         .p2align 6
-pad_targets:
+OBJECT(pad_targets)
         .zero   8 * PAD_COUNT
-        .size   pad_targets, . - pad_targets
+        END(pad_targets)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

@@ -28,9 +28,8 @@
  *
  * .cfi_signal_frame: the two stacks stand in any order, and only for signal frames does gdb accept that.
  */
-#include <cet.h>
-
 #include "ctx/layout.h"
+#include "platform/asm.h"
 
 #define CALLER 0x76, RECORD_CONTEXT, 0x06, 0x23, CONTEXT_CALLER, 0x06
 
@@ -48,22 +47,19 @@
         .cfi_undefined %r15
 .endm
 
-        .section .text.context_bootstrap, "ax", @progbits
+        SECTION_TEXT(context_bootstrap)
 
 /* context_bootstrap: rbp and rsp as above. An exception that gets here has nowhere to go: context_personality says
  * so. */
-        .globl  context_bootstrap
-        .hidden context_bootstrap
-        .type   context_bootstrap, @function
         .p2align 4
         .cfi_startproc
-        .cfi_personality 0x1b, context_personality
+        .cfi_personality 0x1b, C(context_personality)
         CFI_CALLER
         nop                             /* a caller's frame is looked up one byte before its return address */
-context_bootstrap:
+LABEL_FUNCTION(context_bootstrap)
         _CET_ENDBR
         movq    RECORD_CONTEXT(%rbp), %rdi
-        call    context_entered
+        call    C(context_entered)
         movq    RECORD_INTEGERS+0(%rbp), %rdi
         movq    RECORD_INTEGERS+8(%rbp), %rsi
         movq    RECORD_INTEGERS+16(%rbp), %rdx
@@ -85,20 +81,17 @@ context_bootstrap:
         movq    %rdx, CONTEXT_RDX(%rdi)
         movups  %xmm0, CONTEXT_XMM0(%rdi)
         movups  %xmm1, CONTEXT_XMM1(%rdi)
-        call    context_left
+        call    C(context_left)
         movq    %rax, %rdi
-        call    context_load            /* does not return; a call, so that the frame it leaves is this one */
+        call    C(context_load)            /* does not return; a call, so that the frame it leaves is this one */
         ud2
         .cfi_endproc
-        .size   context_bootstrap, . - context_bootstrap
+        END(context_bootstrap)
 
 /* context_load (rdi to): the loading half of the swap in ctx.h. Touches no stack but the one it goes to. */
-        .section .text.context_load, "ax", @progbits
-        .globl  context_load
-        .hidden context_load
-        .type   context_load, @function
+        SECTION_TEXT(context_load)
         .p2align 4
-context_load:
+FUNCTION(context_load)
         .cfi_startproc
         _CET_ENDBR
         testb   $CONTEXT_FIXED_CONTROL, CONTEXT_FLAGS(%rdi)
@@ -120,21 +113,18 @@ context_load:
         .cfi_same_value %rbp
         jmp     *%rax
         .cfi_endproc
-        .size   context_load, . - context_load
+        END(context_load)
 
 /* context_orphan: where a context would go on that has nowhere to. */
-        .section .text.context_orphan, "ax", @progbits
-        .globl  context_orphan
-        .hidden context_orphan
-        .type   context_orphan, @function
+        SECTION_TEXT(context_orphan)
         .p2align 4
         .cfi_startproc
         .cfi_undefined %rip
         nop
-context_orphan:
+LABEL_FUNCTION(context_orphan)
         _CET_ENDBR
         ud2
         .cfi_endproc
-        .size   context_orphan, . - context_orphan
+        END(context_orphan)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

@@ -18,11 +18,10 @@
  *      return address of guest_go
  *      rbp rbx r12 r13 r14 r15     <- host_rsp
  */
-#include <cet.h>
-
 #include "decode/x86/flags.h"
 #include "ctx/state/registers_x86_64.h"
 #include "ctx/state/vector_moves_x86_64.h"
+#include "platform/asm.h"
 
 #define SYS_ARCH_PRCTL 158
 #define SYS_GETTID 186
@@ -36,11 +35,9 @@
 
 /* ---- the page ---- */
 
-        .section .text.gate_code, "ax", @progbits
+        SECTION_TEXT(gate_code)
         .p2align 6
-        .globl  gate_code, gate_code_end, gate_call, gate_enter, gate_enter_iret, gate_enter_end
-        .hidden gate_code, gate_code_end, gate_call, gate_enter, gate_enter_iret, gate_enter_end
-gate_code:
+LABEL(gate_code)
 #define DATA(offset) (gate_code + GATE_CODE_SIZE + offset)(%rip)
 
 .macro LOAD register, place
@@ -51,7 +48,7 @@ gate_code:
 .endm
 
 /* A MOV changes no flag, so they may come first. */
-gate_enter:
+LABEL(gate_enter)
         _CET_ENDBR
         leaq    DATA(GATE_RFLAGS), %rsp
         popfq
@@ -60,16 +57,16 @@ gate_enter:
         jmp     *DATA(GATE_RIP)
 
 /* With the trap flag, which would trap in here: all of it by one instruction. */
-gate_enter_iret:
+LABEL(gate_enter_iret)
         _CET_ENDBR
         EACH_REGISTER LOAD
         leaq    DATA(GATE_IRET), %rsp
         iretq
-gate_enter_end:
+LABEL(gate_enter_end)
 
 /* The guest's call. */
         .p2align 4
-gate_call:
+LABEL(gate_call)
         _CET_ENDBR
         EACH_REGISTER STORE
         movq    (%rsp), %rax
@@ -81,16 +78,11 @@ gate_call:
         leaq    DATA(0), %rbx
         movl    $GUEST_CALLED, GATE_REASON(%rbx)
         jmp     *GATE_OUT(%rbx)
-gate_code_end:
+LABEL(gate_code_end)
 
 /* ---- the library's part ---- */
 
-        .section .text.guest_go, "ax", @progbits
-        .globl  guest_go, guest_out, guest_landed, guest_go_commit, guest_text_begin, guest_text_end
-        .hidden guest_go, guest_out, guest_landed, guest_go_commit, guest_text_begin, guest_text_end
-        .type   guest_go, @function
-        .type   guest_out, @function
-        .type   guest_landed, @function
+        SECTION_TEXT(guest_go)
 
 /* arch_prctl(code, address): clobbers rax, rcx, rdx, rsi, rdi, r11. */
 .macro SET_BASE code, address
@@ -102,8 +94,8 @@ gate_code_end:
 
 /* guest_go (rdi gate) */
         .p2align 4
-guest_text_begin:
-guest_go:
+LABEL(guest_text_begin)
+FUNCTION(guest_go)
         .cfi_startproc
         _CET_ENDBR
         pushq   %rbp
@@ -131,10 +123,10 @@ guest_go:
         movl    $GUEST_STOPPED, GATE_REASON(%rbx)
         /* From here on a signal handler sets the host's bases first. */
         movl    $PLACE_GUEST, GATE_PLACE(%rbx)
-guest_go_commit:
+LABEL(guest_go_commit)
         /* From here to the guest's first instruction, a request to stop ends it by sending us to guest_landed. */
         cmpl    $0, GATE_STOP(%rbx)
-        jne     landed
+        jne     LOCAL(landed)
         movq    GATE_AREA(%rbx), %rsi
         testq   %rsi, %rsi
         jz      1f
@@ -144,7 +136,7 @@ guest_go_commit:
         movl    GATE_FEATURES+4(%rbx), %edx
         xrstor64 (%rsi)
         jmp     1f
-5:      LOAD_VECTORS
+5:      LOAD_VECTORS load
 1:      movq    GATE_FS_BASE(%rbx), %rax
         movq    GATE_GS_BASE(%rbx), %rcx
         cmpl    $0, GATE_BY_SYSTEM_CALL(%rbx)
@@ -162,10 +154,10 @@ guest_go_commit:
 
 /* guest_out (rbx gate), on the gate's data for a stack, or on the guest's: nothing is written to it. */
         .p2align 4
-guest_out:
+LABEL_FUNCTION(guest_out)
         _CET_ENDBR
         cmpl    $PLACE_GUEST, GATE_PLACE(%rbx)
-        jne     guest_misused
+        jne     LOCAL(guest_misused)
         .cfi_remember_state
         /* The caller is the host's, by the stack it left: DW_OP_breg3 (rbx) host_rsp, deref, + 56. */
         .cfi_escape 0x0f, 6, 0x73, (GATE_HOST_RSP & 0x7f) | 0x80, GATE_HOST_RSP >> 7, 0x06, 0x23, 56
@@ -208,14 +200,14 @@ guest_out:
         jz      6f
         fnclex
 6:      emms
-        jmp     landed
-5:      STORE_VECTORS
+        jmp     LOCAL(landed)
+5:      STORE_VECTORS store
         .cfi_restore_state
-        jmp     landed
+        jmp     LOCAL(landed)
 
 /* guest_landed (rdi gate): where a handler's return leads. The stack is the guest's, and so may the bases be. */
         .p2align 4
-guest_landed:
+LABEL_FUNCTION(guest_landed)
         _CET_ENDBR
         .cfi_remember_state
         .cfi_escape 0x0f, 6, 0x75, (GATE_HOST_RSP & 0x7f) | 0x80, GATE_HOST_RSP >> 7, 0x06, 0x23, 56
@@ -228,10 +220,10 @@ guest_landed:
         wrfsbase %rax
         movq    GATE_HOST_GS(%rbx), %rax
         wrgsbase %rax
-        jmp     landed
+        jmp     LOCAL(landed)
 1:      SET_BASE ARCH_SET_FS, GATE_HOST_FS(%rbx)
         SET_BASE ARCH_SET_GS, GATE_HOST_GS(%rbx)
-landed:
+LOCAL_LABEL(landed)
         fldcw   GATE_HOST_X87(%rbx)
         ldmxcsr GATE_HOST_MXCSR(%rbx)
         movl    $PLACE_HOST, GATE_PLACE(%rbx)
@@ -255,7 +247,7 @@ landed:
         .cfi_restore %rbp
         ret
         .cfi_endproc
-        .size   guest_go, . - guest_go
+        END(guest_go)
 
 /* ---- what guests call ---- */
 
@@ -263,15 +255,12 @@ landed:
         movq    \register, \place(%rbx)
 .endm
 
-        .globl  gate_entry, guest_dispatch, guest_dispatch_begun, guest_nobody
-        .hidden gate_entry, guest_dispatch, guest_dispatch_begun, guest_nobody
-        .type   gate_entry, @function
         .p2align 4
-gate_entry:
+FUNCTION(gate_entry)
         .cfi_startproc
         .cfi_undefined %rip
         _CET_ENDBR
-        jmp     *guest_way(%rip)
+        jmp     *C(guest_way)(%rip)
 
 /* guest_dispatch: finds the thread's gate by the thread's number. It needs the guest's stack for five registers and the
  * flags: the lowest word first, so that what is missing is missed before anything is changed.
@@ -281,21 +270,21 @@ gate_entry:
  *      rbx
  */
         .p2align 4
-guest_dispatch:
+LABEL(guest_dispatch)
         _CET_ENDBR
         movq    %rbx, -48(%rsp)
         movq    %rax, -8(%rsp)
         movq    %rcx, -16(%rsp)
         movq    %r11, -24(%rsp)
         movq    %rdx, -32(%rsp)
-guest_dispatch_begun:
+LABEL(guest_dispatch_begun)
         leaq    -32(%rsp), %rsp
         pushfq
         leaq    -8(%rsp), %rsp
         movl    $SYS_GETTID, %eax
         syscall
         movl    %eax, %ecx
-        leaq    guest_threads(%rip), %rbx
+        leaq    C(guest_threads)(%rip), %rbx
         movl    $THREAD_COUNT, %r11d
 1:      andl    $(THREAD_COUNT - 1), %ecx
         movl    %ecx, %edx
@@ -329,7 +318,7 @@ guest_dispatch_begun:
         movq    40(%rsp), %rax
         EACH_REGISTER_BUT_RBX STORE_TO_GATE
         movl    $GUEST_CALLED, GATE_REASON(%rbx)
-        jmp     guest_out
+        jmp     C(guest_out)
         /* Nobody's guest: all as it was at the call. */
 3:      movq    0(%rsp), %rbx
         movq    16(%rsp), %rdx
@@ -339,32 +328,29 @@ guest_dispatch_begun:
         leaq    8(%rsp), %rsp
         popfq
         leaq    32(%rsp), %rsp
-guest_nobody:
+LABEL(guest_nobody)
         _CET_ENDBR
         ud2
 
 /* A call while the only thread with guests runs none, or a handler: its registers are where it cannot miss them. */
-guest_misused:
+LOCAL_LABEL(guest_misused)
         movq    GATE_RSP(%rbx), %rsp
         leaq    -8(%rsp), %rsp
         ud2
         .cfi_endproc
-        .size   gate_entry, . - gate_entry
-guest_text_end:
+        END(gate_entry)
+LABEL(guest_text_end)
 
-        .section .data.rel.guest_way, "aw", @progbits
-        .globl  guest_way
-        .hidden guest_way
-        .type   guest_way, @object
+        SECTION_DATA(guest_way)
         .p2align 3
-guest_way:
-        .quad   guest_nobody
-        .size   guest_way, . - guest_way
+OBJECT(guest_way)
+        .quad   C(guest_nobody)
+        END(guest_way)
 
 /* The x87 control word, MXCSR, and nothing else. */
-        .section .rodata.initial_state, "a", @progbits
+        SECTION_CONSTANT(initial_state)
         .p2align 4
-initial_state:
+LOCAL_LABEL(initial_state)
         .short  FCW_INITIAL
         .zero   XSAVE_MXCSR - 2
         .long   MXCSR_INITIAL
@@ -384,25 +370,20 @@ initial_state:
  *
  *      ebx number, r12 handler, r13 and r14 the bases that were in force, r15 gate
  */
-        .section .text.guest_run_handler, "ax", @progbits
-        .globl  guest_run_handler, guest_run_handler_pushed, guest_run_handler_framed, guest_run_handler_popped
-        .hidden guest_run_handler, guest_run_handler_pushed, guest_run_handler_framed, guest_run_handler_popped
-        .globl  guest_run_handler_tail, guest_run_handler_end
-        .hidden guest_run_handler_tail, guest_run_handler_end
-        .type   guest_run_handler, @function
+        SECTION_TEXT(guest_run_handler)
         .p2align 4
-guest_run_handler:
+FUNCTION(guest_run_handler)
         .cfi_startproc
-        cmpl    $0, guest_thread_count(%rip)
+        cmpl    $0, C(guest_thread_count)(%rip)
         jne     1f
         jmp     *%rax
 1:      pushq   %rbp
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset %rbp, 0
-guest_run_handler_pushed:
+LABEL(guest_run_handler_pushed)
         movq    %rsp, %rbp
         .cfi_def_cfa_register %rbp
-guest_run_handler_framed:
+LABEL(guest_run_handler_framed)
         pushq   %rbx
         .cfi_offset %rbx, -24
         pushq   %r12
@@ -423,7 +404,7 @@ guest_run_handler_framed:
         movl    $SYS_GETTID, %eax
         syscall
         movl    %eax, %ecx
-        leaq    guest_threads(%rip), %r8
+        leaq    C(guest_threads)(%rip), %r8
         movl    $THREAD_COUNT, %r9d
 2:      andl    $(THREAD_COUNT - 1), %ecx
         movl    %ecx, %r10d
@@ -478,8 +459,8 @@ guest_run_handler_framed:
         movq    -56(%rbp), %rdx
         movq    %r12, %rcx
         movq    %r15, %r8
-        call    guest_handle
-guest_run_handler_tail:
+        call    C(guest_handle)
+LABEL(guest_run_handler_tail)
         movl    $PLACE_GUEST, GATE_PLACE(%r15)
         cmpl    $0, GATE_BY_SYSTEM_CALL(%r15)
         jne     1f
@@ -504,25 +485,22 @@ guest_run_handler_tail:
         popq    %rbx
         popq    %rbp
         .cfi_def_cfa %rsp, 8
-guest_run_handler_popped:
+LABEL(guest_run_handler_popped)
         ret
-guest_run_handler_end:
+LABEL(guest_run_handler_end)
         .cfi_endproc
-        .size   guest_run_handler, . - guest_run_handler
+        END(guest_run_handler)
 
 /* guest_signal_entry: as the kernel calls it. */
-        .section .text.guest_signal_entry, "ax", @progbits
-        .globl  guest_signal_entry
-        .hidden guest_signal_entry
-        .type   guest_signal_entry, @function
+        SECTION_TEXT(guest_signal_entry)
         .p2align 4
-guest_signal_entry:
+FUNCTION(guest_signal_entry)
         .cfi_startproc
         _CET_ENDBR
-        leaq    guest_handlers(%rip), %rax
+        leaq    C(guest_handlers)(%rip), %rax
         movq    (%rax, %rdi, 8), %rax
-        jmp     guest_run_handler
+        jmp     C(guest_run_handler)
         .cfi_endproc
-        .size   guest_signal_entry, . - guest_signal_entry
+        END(guest_signal_entry)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

@@ -17,9 +17,8 @@
  * Unwinding: the caller is where the landing leads: each register is at its place in it, by DW_OP_breg7 (0x77) and the
  * offset as two bytes of SLEB128.
  */
-#include <cet.h>
-
 #include "ctx/layout.h"
+#include "platform/asm.h"
 #include "platform/linux/frame_cfi_x86_64.h"
 
 #define SYS_RT_SIGPROCMASK 14
@@ -57,12 +56,9 @@
 .endm
 
 /* landing_go (rdi landing, rsi area, rdx features): without features there is no XSAVE, and the area is FXSAVE's. */
-        .section .text.landing_go, "ax", @progbits
-        .globl  landing_go, landing_off_list, landing_forgotten, landing_last, landing_shortcut, landing_refused, landing_refused_end
-        .hidden landing_go, landing_off_list, landing_forgotten, landing_last, landing_shortcut, landing_refused, landing_refused_end
-        .type   landing_go, @function
+        SECTION_TEXT(landing_go)
         .p2align 4
-landing_go:
+FUNCTION(landing_go)
         .cfi_startproc
         _CET_ENDBR
         movl    %edx, %eax
@@ -76,18 +72,18 @@ landing_go:
         /* The record counts only as long as its stack is the one in use. */
         movq    LANDING_HANDLING(%rdi), %rcx
         testq   %rcx, %rcx
-        jz      landing_off_list
+        jz      C(landing_off_list)
         movq    HANDLING_OUTER(%rcx), %rcx
-        movq    handling_innermost@GOTTPOFF(%rip), %rax
-        movq    %rcx, %fs:(%rax)
-landing_off_list:
+        THREAD_LOCAL(handling_innermost, %rax)
+        movq    %rcx, TLS_AT(%rax)
+LABEL(landing_off_list)
         movq    %rdi, %rsp
         .cfi_endproc
         /* Only from here on is the caller's address that of an instruction, and not behind a call. */
         .cfi_startproc
         .cfi_signal_frame
         CFI_LANDING 0
-landing_forgotten:
+LABEL(landing_forgotten)
         cmpq    $0, LANDING_FRAME(%rsp)
         je      2f
         /* rt_sigprocmask(SIG_SETMASK, the mask, NULL, 8) */
@@ -98,7 +94,7 @@ landing_forgotten:
         movl    $8, %r10d
         syscall
         testq   %rax, %rax
-        jnz     landing_by_return
+        jnz     C(landing_by_return)
 2:
         movq    LANDING_RAX(%rsp), %rax
         movq    LANDING_RBX(%rsp), %rbx
@@ -120,19 +116,18 @@ landing_forgotten:
         .cfi_remember_state
         leaq    LANDING_RIP(%rsp), %rsp
         CFI_LANDING LANDING_RIP
-landing_last:
+LABEL(landing_last)
         iretq
         .cfi_restore_state
 1:      leaq    LANDING_RFLAGS(%rsp), %rsp
         CFI_LOADED
-landing_shortcut:
+LABEL(landing_shortcut)
         notrack jmp *(LANDING_SHORTCUT - LANDING_RFLAGS)(%rsp)
         .cfi_endproc
-        .size   landing_go, . - landing_go
+        END(landing_go)
 
 /* The mask was refused, by a filter that was set after the library was installed: all is in the kernel's frame, too. */
-        .type   landing_by_return, @function
-landing_by_return:
+LOCAL_FUNCTION(landing_by_return)
         .cfi_startproc
         .cfi_signal_frame
         CFI_LANDING 0
@@ -141,11 +136,11 @@ landing_by_return:
         .cfi_startproc
         .cfi_signal_frame
         CFI_UCONTEXT 0
-landing_refused:
+LABEL(landing_refused)
         movl    $SYS_RT_SIGRETURN, %eax
         syscall
-landing_refused_end:
+LABEL(landing_refused_end)
         .cfi_endproc
-        .size   landing_by_return, . - landing_by_return
+        END(landing_by_return)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

@@ -7,16 +7,13 @@
  * Unwinding: one rule for all of them, which goes by the place of the instruction in its shortcut. The stack pointer is
  * at rsp + 8, at rsp, in rsp; the instruction at rsp - 16, at rsp - 24, in the target's word.
  */
-#include <cet.h>
+#include "platform/asm.h"
 
 #include "shortcut.h"
 
-        .section .text.shortcut, "ax", @progbits
-        .globl  shortcut_code
-        .hidden shortcut_code
-        .type   shortcut_code, @function
+        SECTION_TEXT(shortcut)
         .p2align 6
-shortcut_code:
+FUNCTION(shortcut_code)
         .cfi_startproc
         .cfi_signal_frame
         /* DW_CFA_def_cfa_expression, 29 bytes. */
@@ -43,27 +40,24 @@ shortcut_code:
         .set    number, 0
         .rept   SHORTCUT_COUNT
         popfq
-        .if     . - shortcut_code - number * SHORTCUT_SIZE - SHORTCUT_STACK
+        .if     . - C(shortcut_code) - number * SHORTCUT_SIZE - SHORTCUT_STACK
         .error  "shortcut.h says that the stack pointer comes elsewhere"
         .endif
         popq    %rsp
-        .if     . - shortcut_code - number * SHORTCUT_SIZE - SHORTCUT_JUMP
+        .if     . - C(shortcut_code) - number * SHORTCUT_SIZE - SHORTCUT_JUMP
         .error  "shortcut.h says that the jump stands elsewhere"
         .endif
-        notrack jmp *shortcut_targets + 8 * number(%rip)
-        .fill   shortcut_code + SHORTCUT_SIZE * (number + 1) - ., 1, 0xcc
+        notrack jmp *C(shortcut_targets) + 8 * number(%rip)
+        .fill   C(shortcut_code) + SHORTCUT_SIZE * (number + 1) - ., 1, 0xcc
         .set    number, number + 1
         .endr
         .cfi_endproc
-        .size   shortcut_code, . - shortcut_code
+        END(shortcut_code)
 
-        .section .bss.shortcut_targets, "aw", @nobits
-        .globl  shortcut_targets
-        .hidden shortcut_targets
-        .type   shortcut_targets, @object
+        SECTION_BSS(shortcut_targets)
         .p2align 6
-shortcut_targets:
+OBJECT(shortcut_targets)
         .zero   8 * SHORTCUT_COUNT
-        .size   shortcut_targets, . - shortcut_targets
+        END(shortcut_targets)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

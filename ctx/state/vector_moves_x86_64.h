@@ -15,98 +15,102 @@
 #define SEGUE_CTX_VECTOR_MOVES_H
 
 #include "decode/x86/components.h"
+#include "platform/asm.h"
 #include "ctx/layout.h"
 
-/* eax: the components that are not in their initial state. */
-.macro READ_IN_USE
-        movl    $1, %ecx
+/* eax: the components that are not in their initial state. (In a macro without parameters Mach-O's assembler
+ * takes $1 for one.) */
+.macro READ_IN_USE selector
+        movl    $1, \selector
         xgetbv
 .endm
 
-.macro LOAD_VECTORS
+/* `use`: a word for its labels. */
+.macro LOAD_VECTORS use
         movl    XSAVE_XSTATE_BV(%rsi), %edi
         testb   $COMPONENT_X87, %dil
-        jz      .Lno_x87\@
+        jz      LOCAL(no_x87_\use)
         fxrstor64 (%rsi)
-        jmp     .Lx87_done\@
-.Lno_x87\@:
-        READ_IN_USE
+        jmp     LOCAL(x87_done_\use)
+LOCAL(no_x87_\use):
+        READ_IN_USE     %ecx
         testb   $COMPONENT_X87, %al
-        jz      .Lx87_done\@
-        fxrstor64 initial_state(%rip)
-.Lx87_done\@:
+        jz      LOCAL(x87_done_\use)
+        fxrstor64 LOCAL(initial_state)(%rip)
+LOCAL(x87_done_\use):
         ldmxcsr XSAVE_MXCSR(%rsi)
         vzeroall
         testb   $COMPONENT_SSE, %dil
-        jz      .Lno_sse\@
+        jz      LOCAL(no_sse_\use)
         LOAD_SSE        %rsi
-.Lno_sse\@:
+LOCAL(no_sse_\use):
         testb   $COMPONENT_AVX, %dil
-        jz      .Lno_avx\@
+        jz      LOCAL(no_avx_\use)
         movq    GATE_YMM_UPPER(%rbx), %rdx
         LOAD_YMM_UPPER  %rdx
-.Lno_avx\@:
+LOCAL(no_avx_\use):
         testl   $COMPONENTS_AVX512, GATE_FEATURES(%rbx)
-        jz      .Lloaded\@
+        jz      LOCAL(loaded_\use)
         CLEAR_OPMASK
         CLEAR_ZMM_HIGH
         testb   $COMPONENT_OPMASK, %dil
-        jz      .Lno_opmask\@
+        jz      LOCAL(no_opmask_\use)
         movq    GATE_OPMASK(%rbx), %rdx
         LOAD_OPMASK     %rdx
-.Lno_opmask\@:
+LOCAL(no_opmask_\use):
         testb   $COMPONENT_ZMM_UPPER, %dil
-        jz      .Lno_upper\@
+        jz      LOCAL(no_upper_\use)
         movq    GATE_ZMM_UPPER(%rbx), %rdx
         LOAD_ZMM_UPPER  %rdx
-.Lno_upper\@:
+LOCAL(no_upper_\use):
         testb   $COMPONENT_ZMM_HIGH, %dil
-        jz      .Lloaded\@
+        jz      LOCAL(loaded_\use)
         movq    GATE_ZMM_HIGH(%rbx), %rdx
         LOAD_ZMM_HIGH   %rdx
-.Lloaded\@:
+LOCAL(loaded_\use):
 .endm
 
-/* And leaves the x87 stack empty, no exception waiting, and the upper halves clear: dirty ones slow SSE code down. */
-.macro STORE_VECTORS
-        READ_IN_USE
+/* And leaves the x87 stack empty, no exception waiting, and the upper halves clear: dirty ones slow SSE code down.
+ * `use`: a word for its labels. */
+.macro STORE_VECTORS use
+        READ_IN_USE     %ecx
         andl    GATE_FEATURES(%rbx), %eax
         movq    %rax, XSAVE_XSTATE_BV(%rsi)
         testb   $COMPONENT_X87, %al
-        jz      .Lno_x87\@
+        jz      LOCAL(no_x87_\use)
         fxsave64 (%rsi)
         cmpb    $0, XSAVE_FSW(%rsi)
-        jz      .Lno_exception\@
+        jz      LOCAL(no_exception_\use)
         fnclex                          /* what waits would be raised by the next */
-.Lno_exception\@:
+LOCAL(no_exception_\use):
         emms
-        jmp     .Lsse_done\@
-.Lno_x87\@:
+        jmp     LOCAL(sse_done_\use)
+LOCAL(no_x87_\use):
         stmxcsr XSAVE_MXCSR(%rsi)
         testb   $COMPONENT_SSE, %al
-        jz      .Lsse_done\@
+        jz      LOCAL(sse_done_\use)
         STORE_SSE       %rsi
-.Lsse_done\@:
+LOCAL(sse_done_\use):
         testb   $COMPONENT_AVX, %al
-        jz      .Lno_avx\@
+        jz      LOCAL(no_avx_\use)
         movq    GATE_YMM_UPPER(%rbx), %rdx
         STORE_YMM_UPPER %rdx
-.Lno_avx\@:
+LOCAL(no_avx_\use):
         testb   $COMPONENT_OPMASK, %al
-        jz      .Lno_opmask\@
+        jz      LOCAL(no_opmask_\use)
         movq    GATE_OPMASK(%rbx), %rdx
         STORE_OPMASK    %rdx
-.Lno_opmask\@:
+LOCAL(no_opmask_\use):
         testb   $COMPONENT_ZMM_UPPER, %al
-        jz      .Lno_upper\@
+        jz      LOCAL(no_upper_\use)
         movq    GATE_ZMM_UPPER(%rbx), %rdx
         STORE_ZMM_UPPER %rdx
-.Lno_upper\@:
+LOCAL(no_upper_\use):
         testb   $COMPONENT_ZMM_HIGH, %al
-        jz      .Lstored\@
+        jz      LOCAL(stored_\use)
         movq    GATE_ZMM_HIGH(%rbx), %rdx
         STORE_ZMM_HIGH  %rdx
-.Lstored\@:
+LOCAL(stored_\use):
         vzeroupper
 .endm
 

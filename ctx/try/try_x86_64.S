@@ -5,16 +5,13 @@
  *      struct segue_trial      rbx rbp r12 r13 r14 r15, rsp after the return, rip: the return address
  *                              MXCSR, x87 control word, and the block around this one
  */
-#include <cet.h>
-
 #include "ctx/layout.h"
+#include "platform/asm.h"
 
 /* segue_try (rdi trial): the thread's innermost block is trial_innermost, in initial-exec thread-local storage. */
-        .section .text.segue_try, "ax", @progbits
-        .globl  segue_try
-        .type   segue_try, @function
+        SECTION_TEXT(segue_try)
         .p2align 4
-segue_try:
+PUBLIC_FUNCTION(segue_try)
         .cfi_startproc
         _CET_ENDBR
         movq    %rbx, TRIAL_RBX(%rdi)
@@ -29,23 +26,20 @@ segue_try:
         movq    %rax, TRIAL_RIP(%rdi)
         stmxcsr TRIAL_MXCSR(%rdi)
         fnstcw  TRIAL_X87_CONTROL(%rdi)
-        movq    trial_innermost@GOTTPOFF(%rip), %rax
-        movq    %fs:(%rax), %rdx
+        THREAD_LOCAL(trial_innermost, %rax)
+        movq    TLS_AT(%rax), %rdx
         movq    %rdx, TRIAL_OUTER(%rdi)
-        movq    %rdi, %fs:(%rax)
+        movq    %rdi, TLS_AT(%rax)
         xorl    %eax, %eax
         ret
         .cfi_endproc
-        .size   segue_try, . - segue_try
+        END(segue_try)
 
 /* trial_back (rdi trial): where a handler's return leads. The stack may be at its end: not touched before it is the
  * block's own. */
-        .section .text.trial_back, "ax", @progbits
-        .globl  trial_back
-        .hidden trial_back
-        .type   trial_back, @function
+        SECTION_TEXT(trial_back)
         .p2align 4
-trial_back:
+FUNCTION(trial_back)
         .cfi_startproc
         _CET_ENDBR
         /* The caller is the block's beginning. DW_CFA_def_cfa_expression, then DW_CFA_expression for each register:
@@ -70,6 +64,6 @@ trial_back:
         movl    $1, %eax
         jmp     *TRIAL_RIP(%rdi)
         .cfi_endproc
-        .size   trial_back, . - trial_back
+        END(trial_back)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

@@ -17,7 +17,7 @@
  *          -8  the stub's return address
  *
  * Memory is accessed at its natural alignment alone: the guest may have alignment checks on. */
-#include <cet.h>
+#include "platform/asm.h"
 
 #include "layout.h"
 #include "vectors_x86_64.h"
@@ -69,11 +69,8 @@
 .endm
 
 /* uint64_t replay_enter(rdi context) */
-        .globl  replay_enter
-        .hidden replay_enter
-        .type   replay_enter, @function
         .p2align 4
-replay_enter:
+FUNCTION(replay_enter)
         .cfi_startproc
         _CET_ENDBR
         SAVE    %rbp
@@ -99,9 +96,7 @@ replay_enter:
         xorl    %edx, %edx
         movq    REPLAY_AREA(%rdi), %rcx
         movl    %eax, %esi
-        .globl  replay_load, replay_loaded
-        .hidden replay_load, replay_loaded
-replay_load:
+LABEL(replay_load)
         cmpl    $STATE_BY_MOVES, REPLAY_STATE_BY(%rdi)
         je      7f
         ja      12f
@@ -111,8 +106,8 @@ replay_load:
         fxrstor64 (%rcx)
         jmp     1f
 7:
-        LOAD_VECTORS
-replay_loaded:
+        LOAD_VECTORS load
+LABEL(replay_loaded)
 1:
         /* POPFQ is slow, and needed only for what SAHF does not load, be it the thread's or the caller's; OF comes of an
          * addition. */
@@ -207,7 +202,7 @@ replay_loaded:
         .cfi_restore_state
         .cfi_remember_state
         movl    %eax, %esi
-        STORE_VECTORS
+        STORE_VECTORS store
         movl    %esi, %eax
         jmp     2b
 
@@ -221,9 +216,7 @@ replay_loaded:
         jmp     10b
 
 /* A fault from replay_load on leads here: the processor has loaded nothing, or some of it. */
-        .globl  replay_not_loaded
-        .hidden replay_not_loaded
-replay_not_loaded:
+LABEL(replay_not_loaded)
         .cfi_restore_state
         fninit
         fldcw   AT_CONTROL + 4(%rsp)
@@ -231,18 +224,15 @@ replay_not_loaded:
         movl    $REPLAY_NOT_LOADED, %eax
         jmp     4b
         .cfi_endproc
-        .size   replay_enter, . - replay_enter
+        END(replay_enter)
 
 /* A fault in a stub leads here, on the stub's stack: returns as the stub would have, with the outcome set. */
-        .globl  replay_faulted
-        .hidden replay_faulted
-        .type   replay_faulted, @function
         .p2align 4
-replay_faulted:
+FUNCTION(replay_faulted)
         .cfi_startproc
         movq    $REPLAY_FAULTED, 8 + AT_OUTCOME(%rsp)
         ret
         .cfi_endproc
-        .size   replay_faulted, . - replay_faulted
+        END(replay_faulted)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

@@ -4,19 +4,16 @@
  *
  *      rsp     the return address, at each instruction of a stub
  */
-#include <cet.h>
+#include "platform/asm.h"
 
 #include "stubs_layout.h"
 
-        .section .text.stubs_region, "ax", @progbits
-        .globl  stubs_region
-        .hidden stubs_region
-        .type   stubs_region, @function
+        SECTION_TEXT(stubs_region)
         .p2align 12
-stubs_region:
+FUNCTION(stubs_region)
         .cfi_startproc
         .fill   STUBS_PLACES * STUBS_PLACE_SIZE + STUBS_HEADER_SIZE, 1, 0xcc
         .cfi_endproc
-        .size   stubs_region, . - stubs_region
+        END(stubs_region)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

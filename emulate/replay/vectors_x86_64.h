@@ -17,99 +17,101 @@
 #define SEGUE_EMULATE_VECTORS_H
 
 #include "decode/x86/components.h"
+#include "platform/asm.h"
 #include "layout.h"
 
-/* eax: the components that are not in their initial state. ecx is kept. */
-.macro READ_IN_USE
+/* eax: the components that are not in their initial state. ecx is kept. (In a macro without parameters Mach-O's
+ * assembler takes $1 for one.) */
+.macro READ_IN_USE selector
         movq    %rcx, %r8
-        movl    $1, %ecx
+        movl    $1, \selector
         xgetbv
         movq    %r8, %rcx
 .endm
 
-/* r9d: of the components to be loaded, those in use. r8 clobbered. */
-.macro LOAD_VECTORS
+/* r9d: of the components to be loaded, those in use. r8 clobbered. `use`: a word for its labels. */
+.macro LOAD_VECTORS use
         movl    %esi, %r9d
         andl    XSAVE_XSTATE_BV(%rcx), %r9d
         vzeroupper
         testb   $COMPONENT_X87, %sil
-        jz      .Lno_x87\@
+        jz      LOCAL(no_x87_\use)
         fxrstor64 (%rcx)
-.Lno_x87\@:
+LOCAL(no_x87_\use):
         testb   $(COMPONENT_SSE | COMPONENT_AVX), %sil
-        jz      .Lno_control\@
+        jz      LOCAL(no_control_\use)
         ldmxcsr XSAVE_MXCSR(%rcx)
-.Lno_control\@:
+LOCAL(no_control_\use):
         /* What is to be initial, and is not by now. */
         cmpl    %esi, %r9d
-        je      .Linitial\@
-        READ_IN_USE
+        je      LOCAL(initial_\use)
+        READ_IN_USE     %ecx
         notl    %r9d
         andl    %esi, %r9d
         andl    %eax, %r9d
         testb   $COMPONENT_SSE, %r9b
-        jz      .Lsse_initial\@
+        jz      LOCAL(sse_initial_\use)
         CLEAR_SSE
-.Lsse_initial\@:
+LOCAL(sse_initial_\use):
         testb   $COMPONENT_OPMASK, %r9b
-        jz      .Lopmask_initial\@
+        jz      LOCAL(opmask_initial_\use)
         CLEAR_OPMASK
-.Lopmask_initial\@:
+LOCAL(opmask_initial_\use):
         testb   $COMPONENT_ZMM_HIGH, %r9b
-        jz      .Lhigh_initial\@
+        jz      LOCAL(high_initial_\use)
         CLEAR_ZMM_HIGH
-.Lhigh_initial\@:
+LOCAL(high_initial_\use):
         movl    %esi, %r9d
         andl    XSAVE_XSTATE_BV(%rcx), %r9d
-.Linitial\@:
+LOCAL(initial_\use):
         testb   $COMPONENT_SSE, %r9b
-        jz      .Lno_sse\@
+        jz      LOCAL(no_sse_\use)
         LOAD_SSE        %rcx
-.Lno_sse\@:
+LOCAL(no_sse_\use):
         testb   $COMPONENT_AVX, %r9b
-        jz      .Lno_avx\@
+        jz      LOCAL(no_avx_\use)
         movq    REPLAY_YMM_UPPER(%rdi), %rdx
         LOAD_YMM_UPPER  %rdx
-.Lno_avx\@:
+LOCAL(no_avx_\use):
         testb   $COMPONENTS_AVX512, %r9b
-        jz      .Lloaded\@
+        jz      LOCAL(loaded_\use)
         testb   $COMPONENT_OPMASK, %r9b
-        jz      .Lno_opmask\@
+        jz      LOCAL(no_opmask_\use)
         movq    REPLAY_OPMASK(%rdi), %rdx
         LOAD_OPMASK     %rdx
-.Lno_opmask\@:
+LOCAL(no_opmask_\use):
         testb   $COMPONENT_ZMM_UPPER, %r9b
-        jz      .Lno_upper\@
+        jz      LOCAL(no_upper_\use)
         movq    REPLAY_ZMM_UPPER(%rdi), %rdx
         LOAD_ZMM_UPPER  %rdx
-.Lno_upper\@:
+LOCAL(no_upper_\use):
         testb   $COMPONENT_ZMM_HIGH, %r9b
-        jz      .Lloaded\@
+        jz      LOCAL(loaded_\use)
         movq    REPLAY_ZMM_HIGH(%rdi), %rdx
         LOAD_ZMM_HIGH   %rdx
-.Lloaded\@:
+LOCAL(loaded_\use):
 .endm
 
 /* What is not in use, and was not before, is in the area as it is in the processor. Leaves the upper halves clear: dirty
- * ones slow SSE code down. r8 and r9 clobbered. */
-.macro STORE_VECTORS
-        READ_IN_USE
+ * ones slow SSE code down. r8 and r9 clobbered. `use`: a word for its labels. */
+.macro STORE_VECTORS use
+        READ_IN_USE     %ecx
         andl    %esi, %eax
         testb   $COMPONENT_X87, %sil
-        jz      .Lno_x87\@
+        jz      LOCAL(no_x87_\use)
         fxsave64 (%rcx)
-.Lno_x87\@:
+LOCAL(no_x87_\use):
         testb   $(COMPONENT_SSE | COMPONENT_AVX), %sil
-        jz      .Lsse_done\@
+        jz      LOCAL(sse_done_\use)
         stmxcsr XSAVE_MXCSR(%rcx)
         testb   $COMPONENT_SSE, %sil
-        jz      .Lsse_done\@
+        jz      LOCAL(sse_done_\use)
         cmpl    $MXCSR_INITIAL, XSAVE_MXCSR(%rcx)
-        je      .Lcontrol_initial\@
+        je      LOCAL(control_initial_\use)
         orl     $COMPONENT_SSE, %eax
-.Lcontrol_initial\@:
+LOCAL(control_initial_\use):
         STORE_SSE       %rcx
-.Lsse_done\@:
+LOCAL(sse_done_\use):
         movl    %esi, %edx
         notl    %edx
         movl    XSAVE_XSTATE_BV(%rcx), %r8d
@@ -120,27 +122,27 @@
         orl     %eax, %r9d
         andl    %esi, %r9d
         testb   $COMPONENT_AVX, %r9b
-        jz      .Lno_avx\@
+        jz      LOCAL(no_avx_\use)
         movq    REPLAY_YMM_UPPER(%rdi), %rdx
         STORE_YMM_UPPER %rdx
-.Lno_avx\@:
+LOCAL(no_avx_\use):
         testb   $COMPONENTS_AVX512, %r9b
-        jz      .Lstored\@
+        jz      LOCAL(stored_\use)
         testb   $COMPONENT_OPMASK, %r9b
-        jz      .Lno_opmask\@
+        jz      LOCAL(no_opmask_\use)
         movq    REPLAY_OPMASK(%rdi), %rdx
         STORE_OPMASK    %rdx
-.Lno_opmask\@:
+LOCAL(no_opmask_\use):
         testb   $COMPONENT_ZMM_UPPER, %r9b
-        jz      .Lno_upper\@
+        jz      LOCAL(no_upper_\use)
         movq    REPLAY_ZMM_UPPER(%rdi), %rdx
         STORE_ZMM_UPPER %rdx
-.Lno_upper\@:
+LOCAL(no_upper_\use):
         testb   $COMPONENT_ZMM_HIGH, %r9b
-        jz      .Lstored\@
+        jz      LOCAL(stored_\use)
         movq    REPLAY_ZMM_HIGH(%rdi), %rdx
         STORE_ZMM_HIGH  %rdx
-.Lstored\@:
+LOCAL(stored_\use):
         vzeroupper
 .endm
 

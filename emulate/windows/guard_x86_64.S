@@ -5,21 +5,16 @@
  *      rsp ->  return address          at every instruction, at guard_failed too
  *      rcx     what to return when it fails: 1, or for guard_copy the bytes that are left
  */
-#include <cet.h>
+#include "platform/asm.h"
 
         .text
 
-        .globl  guard_begin
-        .hidden guard_begin
-guard_begin:
+LABEL(guard_begin)
 
 /* guard_load_SIZE (rdi address, rsi to) */
 .macro LOAD size, register
-        .globl  guard_load_\size
-        .hidden guard_load_\size
-        .type   guard_load_\size, @function
         .p2align 4
-guard_load_\size:
+FUNCTION(guard_load_\size)
         .cfi_startproc
         _CET_ENDBR
         movl    $1, %ecx
@@ -28,16 +23,13 @@ guard_load_\size:
         xorl    %eax, %eax
         ret
         .cfi_endproc
-        .size   guard_load_\size, . - guard_load_\size
+        END(guard_load_\size)
 .endm
 
 /* guard_store_SIZE (rdi address, rsi from) */
 .macro STORE size, register
-        .globl  guard_store_\size
-        .hidden guard_store_\size
-        .type   guard_store_\size, @function
         .p2align 4
-guard_store_\size:
+FUNCTION(guard_store_\size)
         .cfi_startproc
         _CET_ENDBR
         movl    $1, %ecx
@@ -46,7 +38,7 @@ guard_store_\size:
         xorl    %eax, %eax
         ret
         .cfi_endproc
-        .size   guard_store_\size, . - guard_store_\size
+        END(guard_store_\size)
 .endm
 
         LOAD    1, %al
@@ -58,11 +50,8 @@ guard_store_\size:
         STORE   4, %eax
         STORE   8, %rax
 
-        .globl  guard_load_16
-        .hidden guard_load_16
-        .type   guard_load_16, @function
         .p2align 4
-guard_load_16:
+FUNCTION(guard_load_16)
         .cfi_startproc
         _CET_ENDBR
         movl    $1, %ecx
@@ -71,14 +60,11 @@ guard_load_16:
         xorl    %eax, %eax
         ret
         .cfi_endproc
-        .size   guard_load_16, . - guard_load_16
+        END(guard_load_16)
 
 /* guard_probe_write (rdi address): a compare-and-exchange writes in either case, and never anything new. */
-        .globl  guard_probe_write
-        .hidden guard_probe_write
-        .type   guard_probe_write, @function
         .p2align 4
-guard_probe_write:
+FUNCTION(guard_probe_write)
         .cfi_startproc
         _CET_ENDBR
         movl    $1, %ecx
@@ -88,15 +74,12 @@ guard_probe_write:
         xorl    %eax, %eax
         ret
         .cfi_endproc
-        .size   guard_probe_write, . - guard_probe_write
+        END(guard_probe_write)
 
 /* guard_exchange_SIZE (rdi address, rsi from, rdx to) */
 .macro EXCHANGE size, accumulator, register
-        .globl  guard_exchange_\size
-        .hidden guard_exchange_\size
-        .type   guard_exchange_\size, @function
         .p2align 4
-guard_exchange_\size:
+FUNCTION(guard_exchange_\size)
         .cfi_startproc
         _CET_ENDBR
         movl    $1, %ecx
@@ -108,7 +91,7 @@ guard_exchange_\size:
         cmovne  %ecx, %eax
         ret
         .cfi_endproc
-        .size   guard_exchange_\size, . - guard_exchange_\size
+        END(guard_exchange_\size)
 .endm
 
         EXCHANGE 1, %al, %r8b
@@ -118,11 +101,8 @@ guard_exchange_\size:
 
 /* The one that needs RBX and RCX: what a failure returns, where RCX is in use, is the upper half of what was to be
  * stored, so the access is made once before, with RCX free. */
-        .globl  guard_exchange_16
-        .hidden guard_exchange_16
-        .type   guard_exchange_16, @function
         .p2align 4
-guard_exchange_16:
+FUNCTION(guard_exchange_16)
         .cfi_startproc
         _CET_ENDBR
         movl    $1, %ecx
@@ -144,14 +124,11 @@ guard_exchange_16:
         cmovne  %ecx, %eax
         ret
         .cfi_endproc
-        .size   guard_exchange_16, . - guard_exchange_16
+        END(guard_exchange_16)
 
 /* guard_read_time: a general protection fault where the thread may not. */
-        .globl  guard_read_time
-        .hidden guard_read_time
-        .type   guard_read_time, @function
         .p2align 4
-guard_read_time:
+FUNCTION(guard_read_time)
         .cfi_startproc
         _CET_ENDBR
         movl    $1, %ecx
@@ -159,14 +136,11 @@ guard_read_time:
         xorl    %eax, %eax
         ret
         .cfi_endproc
-        .size   guard_read_time, . - guard_read_time
+        END(guard_read_time)
 
 /* guard_copy (rdi to, rsi from, rdx size) */
-        .globl  guard_copy
-        .hidden guard_copy
-        .type   guard_copy, @function
         .p2align 4
-guard_copy:
+FUNCTION(guard_copy)
         .cfi_startproc
         _CET_ENDBR
         movq    %rdx, %rcx
@@ -174,21 +148,16 @@ guard_copy:
         movq    %rcx, %rax
         ret
         .cfi_endproc
-        .size   guard_copy, . - guard_copy
+        END(guard_copy)
 
-        .globl  guard_end
-        .hidden guard_end
-guard_end:
+LABEL(guard_end)
 
-        .globl  guard_failed
-        .hidden guard_failed
-        .type   guard_failed, @function
         .p2align 4
-guard_failed:
+FUNCTION(guard_failed)
         .cfi_startproc
         movq    %rcx, %rax
         ret
         .cfi_endproc
-        .size   guard_failed, . - guard_failed
+        END(guard_failed)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

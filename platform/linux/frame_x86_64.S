@@ -1,14 +1,11 @@
 /* frame_x86_64.S: what C cannot say of the thread's flags. */
-#include <cet.h>
+#include "platform/asm.h"
 
 /* frame_clear_flags (rdi which): see frame.h. Not by the compilers' built-in functions: they move the stack pointer
  * without a word to unwinders, and a thread that is cancelled there loses its way. */
-        .section .text.frame_clear_flags, "ax", @progbits
-        .globl  frame_clear_flags
-        .hidden frame_clear_flags
-        .type   frame_clear_flags, @function
+        SECTION_TEXT(frame_clear_flags)
         .p2align 4
-frame_clear_flags:
+FUNCTION(frame_clear_flags)
         .cfi_startproc
         _CET_ENDBR
         pushfq
@@ -25,6 +22,6 @@ frame_clear_flags:
         .cfi_adjust_cfa_offset -8
 1:      ret
         .cfi_endproc
-        .size   frame_clear_flags, . - frame_clear_flags
+        END(frame_clear_flags)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

@@ -9,8 +9,7 @@
  *              the kernel's frame                  <- rsp at the handler's first instruction
  *
  * Unwinding: the caller is the code that the signal interrupted, as it is from the handler's first instruction on. */
-#include <cet.h>
-
+#include "platform/asm.h"
 #include "platform/linux/frame_cfi_x86_64.h"
 #include "relay_layout.h"
 
@@ -21,12 +20,9 @@
 /* The frame begins with the handler's return address. */
 #define UCONTEXT (RELAY_SIZE + 8)
 
-        .section .text.relay_gate, "ax", @progbits
-        .globl  relay_gate
-        .hidden relay_gate
-        .type   relay_gate, @function
+        SECTION_TEXT(relay_gate)
         .p2align 4
-relay_gate:
+FUNCTION(relay_gate)
         .cfi_startproc
         .cfi_signal_frame
         CFI_UCONTEXT UCONTEXT
@@ -54,10 +50,8 @@ relay_gate:
         leaq    RELAY_HANDLER - 8(%rsp), %rsp
         CFI_UCONTEXT (UCONTEXT - RELAY_HANDLER)
         ret
-        .globl  relay_gate_end
-        .hidden relay_gate_end
-relay_gate_end:
+LABEL(relay_gate_end)
         .cfi_endproc
-        .size   relay_gate, . - relay_gate
+        END(relay_gate)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

@@ -4,8 +4,7 @@
  *
  * gdb and libgcc would know restorer_plain by its bytes,
  * libunwind 1.6 does not: there is a table for both. */
-#include <cet.h>
-
+#include "platform/asm.h"
 #include "platform/linux/frame_cfi_x86_64.h"
 
 #define SYS_RT_SIGRETURN 15
@@ -15,35 +14,29 @@
         CFI_UCONTEXT 0
 .endm
 
-        .section .text.restorer_plain, "ax", @progbits
-        .globl  restorer_plain
-        .hidden restorer_plain
-        .type   restorer_plain, @function
+        SECTION_TEXT(restorer_plain)
         .p2align 4
         .cfi_startproc
         CFI_FRAME
         /* Unwinders look a return address up one byte before it. */
         nop
-restorer_plain:
+LABEL_FUNCTION(restorer_plain)
         movq    $SYS_RT_SIGRETURN, %rax
         syscall
         .cfi_endproc
-        .size   restorer_plain, . - restorer_plain
+        END(restorer_plain)
 
-        .section .text.restorer_of_relay, "ax", @progbits
-        .globl  restorer_of_relay
-        .hidden restorer_of_relay
-        .type   restorer_of_relay, @function
+        SECTION_TEXT(restorer_of_relay)
         .p2align 4
         .cfi_startproc
         CFI_FRAME
         nop
-restorer_of_relay:
+LABEL_FUNCTION(restorer_of_relay)
         movq    %rsp, %rdi
-        call    restorer_return
+        call    C(restorer_return)
         movl    $SYS_RT_SIGRETURN, %eax
         syscall
         .cfi_endproc
-        .size   restorer_of_relay, . - restorer_of_relay
+        END(restorer_of_relay)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

@@ -5,9 +5,8 @@
  * (interrupted_linux_x86_64.c): by rdx, by the record in the thread's list, or by rsp. So the labels between the
  * instructions are part of what this file says.
  */
-#include <cet.h>
-
 #include "ctx/layout.h"
+#include "platform/asm.h"
 #include "platform/linux/entry_layout.h"
 
 #define SYS_RT_SIGACTION 13
@@ -32,35 +31,40 @@
 .endm
 
 /* Both (edi number, rsi info, rdx ucontext). */
-.macro ENTRY name, serve, look:vararg
-        .section .text.\name, "ax", @progbits
-        .globl  \name, \name\()_end
-        .hidden \name, \name\()_end
-        .type   \name, @function
-        .p2align 4
-\name:
-        .cfi_startproc
-        _CET_ENDBR
-        \look
+.macro ENTER serve
         leaq    \serve(%rip), %rax
         movq    %rsp, %rcx
-        jmp     guest_run_handler
-\name\()_end:
-        .cfi_endproc
-        .size   \name, . - \name
+        jmp     C(guest_run_handler)
 .endm
 
-        ENTRY   signal_entry, signal_begin, LOOK_AT_ROOM signal_without_room
-        ENTRY   suspend_entry, suspend_serve
+        SECTION_TEXT(signal_entry)
+        .p2align 4
+FUNCTION(signal_entry)
+        .cfi_startproc
+        _CET_ENDBR
+        LOOK_AT_ROOM C(signal_without_room)
+        ENTER   C(signal_begin)
+LABEL(signal_entry_end)
+        .cfi_endproc
+        END(signal_entry)
+
+        SECTION_TEXT(suspend_entry)
+        .p2align 4
+FUNCTION(suspend_entry)
+        .cfi_startproc
+        _CET_ENDBR
+        ENTER   C(suspend_serve)
+LABEL(suspend_entry_end)
+        .cfi_endproc
+        END(suspend_entry)
 
 /* signal_without_room (edi number, rsi info): the default action is put back and the signal queued again, so that the
  * thread dies of it when this returns; should it not be queued, its instruction runs once more, and faults with nobody
  * in between. No stack is used, and no thread-local storage: there may be a guest's segment bases. A signal that was
  * queued, or has lost its siginfo on the way, may be a remover's question, which is asked again: it is left alone. */
-        .section .text.signal_without_room, "ax", @progbits
-        .type   signal_without_room, @function
+        SECTION_TEXT(signal_without_room)
         .p2align 4
-signal_without_room:
+LOCAL_FUNCTION(signal_without_room)
         .cfi_startproc
         cmpl    $SI_USER, ENTRY_CODE(%rsi)
         jg      1f
@@ -73,13 +77,13 @@ signal_without_room:
 1:      movl    %edi, %r8d
         movq    %rsi, %r9
         movl    $SYS_RT_SIGACTION, %eax
-        leaq    default_action(%rip), %rsi
+        leaq    LOCAL(default_action)(%rip), %rsi
         xorl    %edx, %edx
         movl    $MASK_SIZE, %r10d
         syscall
         movl    $SYS_RT_SIGPROCMASK, %eax
         movl    $SIG_BLOCK, %edi
-        leaq    bits_of_signals(%rip), %rsi
+        leaq    LOCAL(bits_of_signals)(%rip), %rsi
         leaq    -MASK_SIZE(%rsi, %r8, MASK_SIZE), %rsi
         xorl    %edx, %edx
         syscall
@@ -95,13 +99,13 @@ signal_without_room:
         syscall
 3:      ret
         .cfi_endproc
-        .size   signal_without_room, . - signal_without_room
+        END(signal_without_room)
 
-        .section .rodata.signal_without_room, "a", @progbits
+        SECTION_CONSTANT(signal_without_room)
         .p2align 3
-default_action:
+LOCAL_LABEL(default_action)
         .zero   32
-bits_of_signals:
+LOCAL_LABEL(bits_of_signals)
         .set    number, 0
         .rept   64
         .quad   1 << number
@@ -116,16 +120,13 @@ bits_of_signals:
  *       +8  the record around this one
  *       +0  ucontext
  */
-        .section .text.signal_begin, "ax", @progbits
-        .globl  signal_begin, signal_recorded, signal_forgotten, signal_return
-        .hidden signal_begin, signal_recorded, signal_forgotten, signal_return
-        .type   signal_begin, @function
+        SECTION_TEXT(signal_begin)
         .p2align 4
-signal_begin:
+FUNCTION(signal_begin)
         .cfi_startproc
         _CET_ENDBR
-        movq    handling_innermost@GOTTPOFF(%rip), %rax
-        movq    %fs:(%rax), %r8
+        THREAD_LOCAL(handling_innermost, %rax)
+        movq    TLS_AT(%rax), %r8
         subq    $HANDLING_SIZE, %rsp
         .cfi_adjust_cfa_offset HANDLING_SIZE
         /* A handler that was left for good had its record at this very place: what is around it is around ours. */
@@ -134,18 +135,18 @@ signal_begin:
         movq    %r8, HANDLING_OUTER(%rsp)
 1:      movq    %rdx, HANDLING_UCONTEXT(%rsp)
         movq    %rsp, HANDLING_SELF(%rsp)
-        movq    %rsp, %fs:(%rax)
-signal_recorded:
-        call    signal_serve
-        movq    handling_innermost@GOTTPOFF(%rip), %rax
+        movq    %rsp, TLS_AT(%rax)
+LABEL(signal_recorded)
+        call    C(signal_serve)
+        THREAD_LOCAL(handling_innermost, %rax)
         movq    HANDLING_OUTER(%rsp), %rcx
-        movq    %rcx, %fs:(%rax)
-signal_forgotten:
+        movq    %rcx, TLS_AT(%rax)
+LABEL(signal_forgotten)
         addq    $HANDLING_SIZE, %rsp
         .cfi_adjust_cfa_offset -HANDLING_SIZE
-signal_return:
+LABEL(signal_return)
         ret
         .cfi_endproc
-        .size   signal_begin, . - signal_begin
+        END(signal_begin)
 
-        .section .note.GNU-stack, "", @progbits
+        END_OF_FILE

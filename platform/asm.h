@@ -1,0 +1,97 @@
+/* asm.h: assembly for ELF, COFF (mingw) and Mach-O: sections, symbols and their visibility, in one spelling.
+ *
+ * A C name is written C(name) wherever it stands: Mach-O puts an underscore before it. A symbol is the library's own
+ * (hidden) unless its macro says PUBLIC. Mach-O's assembler takes each symbol for the beginning of an atom, and allows
+ * none in the middle of a CFI region: so a place between the instructions is LABEL(name) there, a private label that the
+ * symbol is set to; and what C need not know is a number or LOCAL(name).
+ *
+ *      SECTION_TEXT(name)  SECTION_CONSTANT(name)  SECTION_DATA(name)  SECTION_BSS(name)
+ *      FUNCTION(name)  PUBLIC_FUNCTION(name)  LOCAL_FUNCTION(name)  OBJECT(name)  ... END(name)
+ *      LABEL(name)     inside a CFI region       LABEL_FUNCTION(name)    the same, and a function begins there
+ *      LOCAL(name)     a name for this file      LOCAL_LABEL(name)       where it stands
+ *      THREAD_LOCAL(name, register), then TLS_AT(register): initial-exec thread-local storage
+ *      END_OF_FILE     the stack is not executable
+ *
+ * A place that an indirect branch leads to begins with _CET_ENDBR (cet.h).
+ *
+ * SOURCES: GNU as, PE and Mach-O chapters of its manual; LLVM lib/MC/MCParser/DarwinAsmParser.cpp; PE/COFF
+ * specification, .tls; ELF handling for thread-local storage (Drepper), 4.1.6. */
+#ifndef SEGUE_PLATFORM_ASM_H
+#define SEGUE_PLATFORM_ASM_H
+
+#include <cet.h>
+
+#if defined(__ELF__)
+
+#define C(name) name
+#define LOCAL(name) .L##name
+#define SECTION_TEXT(name) .section .text.name, "ax", @progbits
+#define SECTION_CONSTANT(name) .section .rodata.name, "a", @progbits
+#define SECTION_DATA(name) .section .data.rel.name, "aw", @progbits
+#define SECTION_BSS(name) .section .bss.name, "aw", @nobits
+#define HIDDEN(name) .globl name; .hidden name
+#define FUNCTION(name) HIDDEN(name); .type name, @function; name:
+#define PUBLIC_FUNCTION(name) .globl name; .type name, @function; name:
+#define LOCAL_FUNCTION(name) .type name, @function; name:
+#define OBJECT(name) HIDDEN(name); .type name, @object; name:
+#define LABEL(name) HIDDEN(name); name:
+#define LABEL_FUNCTION(name) FUNCTION(name)
+#define END(name) .size name, . - name
+#define END_OF_FILE .section .note.GNU-stack, "", @progbits
+#define THREAD_LOCAL(name, register) movq name@GOTTPOFF(%rip), register
+#define TLS_AT(register) %fs:(register)
+
+#elif defined(__APPLE__)
+
+#define C(name) _##name
+#define LOCAL(name) L##name
+#define SECTION_TEXT(name) .section __TEXT, __text, regular, pure_instructions
+#define SECTION_CONSTANT(name) .section __TEXT, __const
+#define SECTION_DATA(name) .section __DATA, __data
+/* A section of zeroes cannot be switched to by other than .zerofill: these are few bytes of data. */
+#define SECTION_BSS(name) .section __DATA, __data
+#define HIDDEN(name) .globl C(name); .private_extern C(name)
+#define FUNCTION(name) HIDDEN(name); C(name):
+#define PUBLIC_FUNCTION(name) .globl C(name); C(name):
+#define LOCAL_FUNCTION(name) C(name):
+#define OBJECT(name) HIDDEN(name); C(name):
+#define LABEL(name) HIDDEN(name); .set C(name), LOCAL(at_##name); LOCAL(at_##name):
+#define LABEL_FUNCTION(name) LABEL(name)
+#define END(name)
+#define END_OF_FILE
+/* Its own thread-local storage is found by a call, whose first in a thread allocates: what the assembly needs is in a
+ * slot of a key's. C(name_slot) has its distance from GS. */
+#define THREAD_LOCAL(name, register) movq C(name##_slot)(%rip), register
+#define TLS_AT(register) %gs:(register)
+
+#elif defined(_WIN32)
+
+#define C(name) name
+#define LOCAL(name) .L##name
+#define SECTION_TEXT(name) .section .text$name, "xr"
+#define SECTION_CONSTANT(name) .section .rdata$name, "dr"
+#define SECTION_DATA(name) .section .data$name, "dw"
+#define SECTION_BSS(name) .section .bss$name, "bw"
+/* What a DLL does not export is hidden. */
+#define HIDDEN(name) .globl name
+#define FUNCTION(name) HIDDEN(name); .def name; .scl 2; .type 32; .endef; name:
+#define PUBLIC_FUNCTION(name) FUNCTION(name)
+#define LOCAL_FUNCTION(name) .def name; .scl 3; .type 32; .endef; name:
+#define OBJECT(name) HIDDEN(name); name:
+#define LABEL(name) HIDDEN(name); name:
+#define LABEL_FUNCTION(name) FUNCTION(name)
+#define END(name)
+#define END_OF_FILE
+/* The module's block is found by its number in the TEB's array. Changes the flags. */
+#define THREAD_LOCAL(name, register)                                                                                   \
+    movslq _tls_index(%rip), register; shlq $3, register; addq %gs:0x58, register; movq (register), register;          \
+    leaq name@SECREL32(register), register
+#define TLS_AT(register) (register)
+
+#else
+#error "asm.h knows ELF, Mach-O and COFF"
+#endif
+
+#define LOCAL_LABEL(name) LOCAL(name):
+
+#endif
