@@ -1,15 +1,14 @@
 /* templates.c: what Zydis tells of an instruction's memory operands becomes formulas, out of which registers make the
- * accesses. Most operands are as Zydis gives them; a table names the mnemonics that are not, and what is different.
+ * accesses. Most operands are as Zydis gives them; a table names the
+ * mnemonics that are not (rules.h), and fixups.c has what is different.
  *
  * SOURCES: Intel SDM volume 2, each instruction's page, 2.4 (exception types 1 to 13: alignment), 2.8 (exception types
  * of EVEX: which suppress the faults of masked elements); AMD APM volume 3 for CLZERO, MONITORX and the rest of AMD's
  * own. What either leaves open is settled by tests/access_check. */
 #include "templates.h"
 
-#include <string.h>
-
-#include "decode/x86/processor.h"
-#include "registers.h"
+#include "fixups.h"
+#include "making.h"
 #include "rules.h"
 
 /* Exception classes in which a masked element makes no fault, and those that want the whole operand aligned. */
@@ -25,27 +24,6 @@ static const bool aligns[ZYDIS_EXCEPTION_CLASS_MAX_VALUE + 1] = {
 
 static const uint8_t segments[] = {SEGUE_SEGMENT_ES, SEGUE_SEGMENT_CS, SEGUE_SEGMENT_SS,
                                    SEGUE_SEGMENT_DS, SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS};
-
-/* What the making of the templates is about. */
-struct making {
-    const ZydisDecodedInstruction *instruction;
-    const ZydisDecodedOperand *operands;
-    struct segue_insn *insn;
-};
-
-/* The next operand, all zeros but for its registers. */
-static struct segue_memory_operand *add(struct segue_insn *insn)
-{
-    struct segue_memory_operand *memory = &insn->memory[insn->memory_count++];
-    memory->base = memory->index = SEGUE_REGISTER_NONE;
-    return memory;
-}
-
-static uint8_t register_number(ZydisRegister reg)
-{
-    struct register_place place;
-    return register_find(reg, &place) ? place.number : SEGUE_REGISTER_NONE;
-}
 
 /* The segment in effect for an operand that Zydis does not know: DS or an override, which in 64-bit mode is FS or GS.
  */
@@ -66,7 +44,7 @@ static uint8_t segment_in_effect(const struct making *making)
 
 static struct segue_memory_operand *add_at(const struct making *making, uint8_t base, uint8_t direction, uint16_t size)
 {
-    struct segue_memory_operand *memory = add(making->insn);
+    struct segue_memory_operand *memory = making_add(making->insn);
     memory->segment = segment_in_effect(making);
     memory->base = base;
     memory->direction = direction;
@@ -87,15 +65,15 @@ static uint8_t element_of(const ZydisDecodedOperand *operand)
 static struct segue_memory_operand *add_plain(const struct making *making, const ZydisDecodedOperand *operand)
 {
     const ZydisDecodedOperandMem *mem = &operand->mem;
-    struct segue_memory_operand *memory = add(making->insn);
+    struct segue_memory_operand *memory = making_add(making->insn);
     memory->segment = segments[mem->segment - ZYDIS_REGISTER_ES];
-    memory->base = register_number(mem->base);
+    memory->base = making_register(mem->base);
     if (mem->type == ZYDIS_MEMOP_TYPE_VSIB) {
         memory->addressing = SEGUE_ADDRESSING_VECTOR;
         memory->index = (uint8_t)ZydisRegisterGetId(mem->index);
         memory->scale = mem->scale;
     } else {
-        memory->index = register_number(mem->index);
+        memory->index = making_register(mem->index);
         memory->scale = mem->index != ZYDIS_REGISTER_NONE ? mem->scale : 0;
     }
     memory->direction = (uint8_t)(((operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ) ? SEGUE_READ : 0) |
@@ -144,43 +122,6 @@ static void mask(const struct making *making, struct segue_memory_operand *memor
     memory->flags |= SEGUE_ACCESS_MASKED;
 }
 
-/* Changes what Zydis gave. `argument` is the rule's own. */
-typedef void mender(const struct making *making, const ZydisDecodedOperand *operand,
-                    struct segue_memory_operand *memory, unsigned argument);
-
-static void mend_size(const struct making *making, const ZydisDecodedOperand *operand,
-                      struct segue_memory_operand *memory, unsigned size)
-{
-    (void)making, (void)operand;
-    memory->size = (uint16_t)size;
-    memory->element = (uint8_t)size;
-}
-
-/* An alignment of 0 bytes takes one away. */
-static void mend_alignment(const struct making *making, const ZydisDecodedOperand *operand,
-                           struct segue_memory_operand *memory, unsigned alignment)
-{
-    (void)making, (void)operand;
-    memory->alignment = (uint8_t)alignment;
-}
-
-/* One thing of `size` bytes, aligned to its size. */
-static void mend_one(const struct making *making, const ZydisDecodedOperand *operand,
-                     struct segue_memory_operand *memory, unsigned size)
-{
-    (void)making, (void)operand;
-    memory->element = memory->alignment = (uint8_t)size;
-}
-
-/* AMD's processors do not ask for alignment here, though its manual does (docs/facts.md). */
-static void mend_sha(const struct making *making, const ZydisDecodedOperand *operand,
-                     struct segue_memory_operand *memory, unsigned argument)
-{
-    (void)making, (void)operand, (void)argument;
-    if (processor_is_amd())
-        memory->alignment = 0;
-}
-
 static bool is_segment_register(const ZydisDecodedOperand *operand)
 {
     return operand->type == ZYDIS_OPERAND_TYPE_REGISTER && operand->reg.value >= ZYDIS_REGISTER_ES &&
@@ -190,7 +131,7 @@ static bool is_segment_register(const ZydisDecodedOperand *operand)
 /* In 32-bit mode some processors store a pushed selector alone and leave the upper half of its place as it was. */
 static void split_selector(const struct making *making, struct segue_memory_operand *memory)
 {
-    struct segue_memory_operand *upper = add(making->insn);
+    struct segue_memory_operand *upper = making_add(making->insn);
     *upper = *memory;
     memory->size = upper->size = 2;
     memory->element = upper->element = 2;
@@ -206,261 +147,6 @@ static enum rule rule_of(const ZydisDecodedInstruction *instruction)
         return rule;
     return rule == RULE_PUSH ? RULE_STACK : rule == RULE_POP ? RULE_FAR_RETURN : rule;
 }
-
-/* Zydis names the stack pointer as it is before; the processor moves it before it stores. More than one element is
- * pushed highest first. */
-static void mend_stack(const struct making *making, const ZydisDecodedOperand *operand,
-                       struct segue_memory_operand *memory, unsigned addressing)
-{
-    if (operand->visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN)
-        return;
-    memory->addressing = (uint8_t)addressing;
-    memory->element = (uint8_t)(making->instruction->operand_width / 8);
-    if (memory->element > memory->size || memory->size % memory->element != 0)
-        memory->element = (uint8_t)memory->size;
-    if (memory->direction != SEGUE_WRITE)
-        return;
-    memory->displacement -= memory->size;
-    if (memory->size > memory->element)
-        memory->flags |= SEGUE_ACCESS_DOWN;
-}
-
-/* Some vector instructions have the same names. */
-static bool is_string(const ZydisDecodedInstruction *instruction)
-{
-    return instruction->meta.category == ZYDIS_CATEGORY_STRINGOP ||
-           instruction->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
-}
-
-static void mend_string(const struct making *making, const ZydisDecodedOperand *operand,
-                        struct segue_memory_operand *memory, unsigned addressing)
-{
-    (void)operand;
-    if (!is_string(making->instruction))
-        return;
-    memory->addressing = (uint8_t)addressing;
-    if (making->insn->flags & SEGUE_INSN_REPEATED)
-        memory->flags |= SEGUE_ACCESS_REPEATED;
-    if (making->insn->flags & SEGUE_INSN_CONDITIONAL)
-        memory->flags |= SEGUE_ACCESS_UNTIL;
-}
-
-/* CMPS reads its destination before its source; Zydis names it after that (docs/facts.md). The vector instruction of
- * the same name has one operand in memory. */
-static void mend_compare(const struct making *making, const ZydisDecodedOperand *operand,
-                         struct segue_memory_operand *memory, unsigned addressing)
-{
-    struct segue_memory_operand *first = &making->insn->memory[0], other;
-    mend_string(making, operand, memory, addressing);
-    if (!is_string(making->instruction))
-        return;
-    other = *first;
-    *first = *memory;
-    *memory = other;
-}
-
-/* POP computes the address of its operand after it has moved the stack pointer. */
-static void mend_pop(const struct making *making, const ZydisDecodedOperand *operand,
-                     struct segue_memory_operand *memory, unsigned argument)
-{
-    (void)making, (void)operand, (void)argument;
-    if (memory->base == SEGUE_RSP)
-        memory->displacement += memory->size;
-}
-
-/* Far returns: AMD's processors read the words whole, Intel's of a selector only its two bytes, before the offset
- * (docs/facts.md). */
-static void mend_far_return(const struct making *making, const ZydisDecodedOperand *operand,
-                            struct segue_memory_operand *memory, unsigned addressing)
-{
-    mend_stack(making, operand, memory, addressing);
-    if (memory->addressing != addressing || processor_is_amd())
-        return;
-    struct segue_memory_operand *offset = add(making->insn);
-    *offset = *memory;
-    offset->size = offset->element;
-    memory->displacement += memory->element;
-    memory->size = memory->element = 2;
-}
-
-/* In 64-bit mode the stack pointer is popped too, whatever the privilege; in 32-bit mode not within one level. Whether
- * the words are read whole is as in far returns. */
-static void mend_interrupt_return(const struct making *making, const ZydisDecodedOperand *operand,
-                                  struct segue_memory_operand *memory, unsigned addressing)
-{
-    mend_stack(making, operand, memory, addressing);
-    memory->element = (uint8_t)(making->instruction->operand_width / 8);
-    memory->size = (uint16_t)(memory->element * (making->insn->mode == SEGUE_MODE_64 ? 5 : 3));
-    memory->lanes = 1;
-    if (!processor_is_amd())
-        memory->lanes = (uint8_t)(memory->size / memory->element);
-}
-
-static void mend_enter(const struct making *making, const ZydisDecodedOperand *operand,
-                       struct segue_memory_operand *memory, unsigned addressing)
-{
-    (void)operand;
-    memory->addressing = (uint8_t)addressing;
-    memory->direction = SEGUE_READ | SEGUE_WRITE;
-    memory->displacement = (int64_t)making->operands[0].imm.value.u;
-    memory->lanes = making->operands[1].imm.value.u % 32;
-}
-
-static void mend_xlat(const struct making *making, const ZydisDecodedOperand *operand,
-                      struct segue_memory_operand *memory, unsigned addressing)
-{
-    (void)making, (void)operand;
-    memory->addressing = (uint8_t)addressing;
-    memory->index = SEGUE_RAX;
-}
-
-static void mend_bit_offset(const struct making *making, const ZydisDecodedOperand *operand,
-                            struct segue_memory_operand *memory, unsigned addressing)
-{
-    (void)operand;
-    if (making->operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER)
-        return;
-    memory->addressing = (uint8_t)addressing;
-    memory->mask = register_number(making->operands[1].reg.value);
-}
-
-/* The mask is the second operand; `element` is 0 where Zydis has the elements right. */
-static void mend_signs(const struct making *making, const ZydisDecodedOperand *operand,
-                       struct segue_memory_operand *memory, unsigned element)
-{
-    (void)operand;
-    ZydisRegister reg = making->operands[1].reg.value;
-    bool mmx = ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_MMX;
-    if (element)
-        memory->element = (uint8_t)element;
-    memory->alignment = 0;
-    memory->masking = mmx ? SEGUE_MASKING_MMX_SIGN_BITS : SEGUE_MASKING_SIGN_BITS;
-    memory->mask = (uint8_t)ZydisRegisterGetId(reg);
-    memory->lanes = (uint8_t)(memory->size / memory->element);
-    memory->flags |= SEGUE_ACCESS_MASKED;
-    /* MASKMOVQ and MASKMOVDQU may fault for any byte of their operand, whatever the mask. */
-    if (memory->element == 1)
-        memory->probe = SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL;
-}
-
-static unsigned register_size(ZydisRegister reg)
-{
-    return ZydisRegisterGetWidth(ZYDIS_MACHINE_MODE_LONG_64, reg) / 8;
-}
-
-/* Gathers and scatters: as many lanes as both the data and the indices have. */
-static void mend_vector(const struct making *making, const ZydisDecodedOperand *operand,
-                        struct segue_memory_operand *memory, unsigned index_size)
-{
-    bool evex = making->instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
-    const ZydisDecodedOperand *data = &making->operands[memory->direction == SEGUE_READ ? 0 : 2];
-    unsigned data_lanes = register_size(data->reg.value) / memory->element;
-    unsigned index_lanes = register_size(operand->mem.index) / index_size;
-    memory->lanes = (uint8_t)(data_lanes < index_lanes ? data_lanes : index_lanes);
-    memory->index_size = (uint8_t)index_size;
-    memory->flags |= SEGUE_ACCESS_MASKED;
-    memory->masking = evex ? SEGUE_MASKING_OPMASK : SEGUE_MASKING_SIGN_BITS;
-    memory->mask = evex ? (uint8_t)(making->instruction->avx.mask.reg - ZYDIS_REGISTER_K0)
-                        : (uint8_t)ZydisRegisterGetId(making->operands[2].reg.value);
-}
-
-/* Without a mask all elements are there. */
-static void mend_compressed(const struct making *making, const ZydisDecodedOperand *operand,
-                            struct segue_memory_operand *memory, unsigned addressing)
-{
-    (void)making, (void)operand;
-    if (memory->masking != SEGUE_MASKING_NONE)
-        memory->addressing = (uint8_t)addressing;
-}
-
-/* The whole operand is one element; it takes any one of `lanes` bits. */
-static void mend_one_element(const struct making *making, const ZydisDecodedOperand *operand,
-                             struct segue_memory_operand *memory, unsigned lanes)
-{
-    (void)making, (void)operand;
-    memory->element = (uint8_t)memory->size;
-    if (memory->masking != SEGUE_MASKING_NONE)
-        memory->lanes = (uint8_t)lanes;
-}
-
-/* Two of Zydis' elements are one lane. */
-static void mend_pairs(const struct making *making, const ZydisDecodedOperand *operand,
-                       struct segue_memory_operand *memory, unsigned element)
-{
-    (void)operand;
-    memory->element = (uint8_t)element;
-    if (memory->masking != SEGUE_MASKING_NONE && !making->instruction->avx.broadcast.mode)
-        memory->lanes = (uint8_t)(memory->size / element);
-}
-
-static void mend_not_masked(const struct making *making, const ZydisDecodedOperand *operand,
-                            struct segue_memory_operand *memory, unsigned argument)
-{
-    (void)making, (void)operand, (void)argument;
-    memory->masking = SEGUE_MASKING_NONE;
-    memory->flags &= (uint8_t)~SEGUE_ACCESS_MASKED;
-}
-
-static void mend_state(const struct making *making, const ZydisDecodedOperand *operand,
-                       struct segue_memory_operand *memory, unsigned area)
-{
-    (void)making, (void)operand;
-    memory->addressing = SEGUE_ADDRESSING_STATE;
-    memory->size = 0;
-    memory->lanes = (uint8_t)area;
-    memory->element = 1;
-    memory->alignment = 64;
-}
-
-/* The destination's address is in the first operand, and its segment is always ES. Zydis gives that of ENQCMD not at
- * all, and that of MOVDIR64B among the hidden operands, in the wrong segment. */
-static void mend_direct_store(const struct making *making, const ZydisDecodedOperand *operand,
-                              struct segue_memory_operand *memory, unsigned size)
-{
-    (void)operand;
-    struct segue_memory_operand *target = add(making->insn);
-    target->segment = SEGUE_SEGMENT_ES;
-    target->base = register_number(making->operands[0].reg.value);
-    target->direction = SEGUE_WRITE;
-    target->size = (uint16_t)size;
-    memory->element = target->element = target->alignment = (uint8_t)size;
-    target->flags = SEGUE_ACCESS_ATOMIC;
-}
-
-static const struct {
-    mender *mend;
-    uint8_t argument;
-} menders[RULE_REFUSED] = {
-    [RULE_BYTE] = {mend_size, 1},
-    [RULE_STACK] = {mend_stack, SEGUE_ADDRESSING_STACK},
-    [RULE_FAR_RETURN] = {mend_far_return, SEGUE_ADDRESSING_STACK},
-    [RULE_STRING] = {mend_string, SEGUE_ADDRESSING_STRING},
-    [RULE_COMPARE] = {mend_compare, SEGUE_ADDRESSING_STRING},
-    [RULE_POP] = {mend_pop, 0},
-    [RULE_POP_ALL] = {mend_stack, SEGUE_ADDRESSING_POP_ALL},
-    [RULE_INTERRUPT_RETURN] = {mend_interrupt_return, SEGUE_ADDRESSING_INTERRUPT_RETURN},
-    [RULE_ENTER] = {mend_enter, SEGUE_ADDRESSING_ENTER},
-    [RULE_XLAT] = {mend_xlat, SEGUE_ADDRESSING_TABLE},
-    [RULE_BIT_OFFSET] = {mend_bit_offset, SEGUE_ADDRESSING_BIT_OFFSET},
-    [RULE_SIGNS] = {mend_signs, 0},
-    [RULE_SIGNS_OF_BYTES] = {mend_signs, 1},
-    [RULE_VECTOR_DOUBLEWORDS] = {mend_vector, 4},
-    [RULE_VECTOR_QUADWORDS] = {mend_vector, 8},
-    [RULE_COMPRESSED] = {mend_compressed, SEGUE_ADDRESSING_COMPRESSED},
-    [RULE_ONE_OF_SIXTEEN] = {mend_one_element, 16},
-    [RULE_ONE_OF_ONE] = {mend_one_element, 1},
-    [RULE_PAIRS] = {mend_pairs, 4},
-    [RULE_NOT_MASKED] = {mend_not_masked, 0},
-    [RULE_UNALIGNED] = {mend_alignment, 0},
-    [RULE_ALIGNED_16] = {mend_alignment, 16},
-    [RULE_WHOLE_16] = {mend_one, 16},
-    [RULE_SHA] = {mend_sha, 0},
-    [RULE_XSAVE] = {mend_state, SEGUE_STATE_XSAVE},
-    [RULE_XSAVEOPT] = {mend_state, SEGUE_STATE_XSAVEOPT},
-    [RULE_XSAVEC] = {mend_state, SEGUE_STATE_XSAVEC},
-    [RULE_XRSTOR] = {mend_state, SEGUE_STATE_XRSTOR},
-    [RULE_DIRECT_STORE] = {mend_direct_store, 64},
-};
 
 /* The element on the stack of what pushes or pops one. Zydis has it among the hidden operands, which take longer to
  * decode than all the rest. */
@@ -502,7 +188,7 @@ static void add_unlisted(const struct making *making, enum rule rule)
         add_at(making, SEGUE_RAX, SEGUE_READ, 1);
         break;
     case RULE_BYTE_AT_REGISTER:
-        add_at(making, register_number(making->operands[0].reg.value), SEGUE_READ, 1);
+        add_at(making, making_register(making->operands[0].reg.value), SEGUE_READ, 1);
         break;
     case RULE_LINE_AT_RAX:
         memory = add_at(making, SEGUE_RAX, SEGUE_WRITE, 64);
@@ -526,8 +212,7 @@ static void add_listed(const struct making *making, const ZydisDecodedOperand *o
     struct segue_memory_operand *memory = add_plain(making, operand);
     align(making, memory);
     mask(making, memory);
-    if (menders[rule].mend)
-        menders[rule].mend(making, operand, memory, menders[rule].argument);
+    fixups_apply(making, operand, memory, rule);
 }
 
 static bool is_accessed(const ZydisDecodedOperand *operand)

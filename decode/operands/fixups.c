@@ -1,0 +1,305 @@
+/* fixups.c: the operands that are not as Zydis gives them, rule by rule (rules.h names the mnemonics).
+ *
+ * SOURCES: Intel SDM volume 2, each instruction's page. What it leaves open is settled by tests/access_check. */
+#include "fixups.h"
+
+#include "decode/x86/processor.h"
+
+/* Changes what Zydis gave. `argument` is the rule's own. */
+typedef void fixup(const struct making *making, const ZydisDecodedOperand *operand, struct segue_memory_operand *memory,
+                   unsigned argument);
+
+static void fix_size(const struct making *making, const ZydisDecodedOperand *operand,
+                     struct segue_memory_operand *memory, unsigned size)
+{
+    (void)making, (void)operand;
+    memory->size = (uint16_t)size;
+    memory->element = (uint8_t)size;
+}
+
+/* An alignment of 0 bytes takes one away. */
+static void fix_alignment(const struct making *making, const ZydisDecodedOperand *operand,
+                          struct segue_memory_operand *memory, unsigned alignment)
+{
+    (void)making, (void)operand;
+    memory->alignment = (uint8_t)alignment;
+}
+
+/* One thing of `size` bytes, aligned to its size. */
+static void fix_one(const struct making *making, const ZydisDecodedOperand *operand,
+                    struct segue_memory_operand *memory, unsigned size)
+{
+    (void)making, (void)operand;
+    memory->element = memory->alignment = (uint8_t)size;
+}
+
+/* AMD's processors do not ask for alignment here, though its manual does (docs/facts.md). */
+static void fix_sha(const struct making *making, const ZydisDecodedOperand *operand,
+                    struct segue_memory_operand *memory, unsigned argument)
+{
+    (void)making, (void)operand, (void)argument;
+    if (processor_is_amd())
+        memory->alignment = 0;
+}
+
+/* Zydis names the stack pointer as it is before; the processor moves it before it stores. More than one element is
+ * pushed highest first. */
+static void fix_stack(const struct making *making, const ZydisDecodedOperand *operand,
+                      struct segue_memory_operand *memory, unsigned addressing)
+{
+    if (operand->visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN)
+        return;
+    memory->addressing = (uint8_t)addressing;
+    memory->element = (uint8_t)(making->instruction->operand_width / 8);
+    if (memory->element > memory->size || memory->size % memory->element != 0)
+        memory->element = (uint8_t)memory->size;
+    if (memory->direction != SEGUE_WRITE)
+        return;
+    memory->displacement -= memory->size;
+    if (memory->size > memory->element)
+        memory->flags |= SEGUE_ACCESS_DOWN;
+}
+
+/* Some vector instructions have the same names. */
+static bool is_string(const ZydisDecodedInstruction *instruction)
+{
+    return instruction->meta.category == ZYDIS_CATEGORY_STRINGOP ||
+           instruction->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+}
+
+static void fix_string(const struct making *making, const ZydisDecodedOperand *operand,
+                       struct segue_memory_operand *memory, unsigned addressing)
+{
+    (void)operand;
+    if (!is_string(making->instruction))
+        return;
+    memory->addressing = (uint8_t)addressing;
+    if (making->insn->flags & SEGUE_INSN_REPEATED)
+        memory->flags |= SEGUE_ACCESS_REPEATED;
+    if (making->insn->flags & SEGUE_INSN_CONDITIONAL)
+        memory->flags |= SEGUE_ACCESS_UNTIL;
+}
+
+/* CMPS reads its destination before its source; Zydis names it after that (docs/facts.md). The vector instruction of
+ * the same name has one operand in memory. */
+static void fix_compare(const struct making *making, const ZydisDecodedOperand *operand,
+                        struct segue_memory_operand *memory, unsigned addressing)
+{
+    struct segue_memory_operand *first = &making->insn->memory[0], other;
+    fix_string(making, operand, memory, addressing);
+    if (!is_string(making->instruction))
+        return;
+    other = *first;
+    *first = *memory;
+    *memory = other;
+}
+
+/* POP computes the address of its operand after it has moved the stack pointer. */
+static void fix_pop(const struct making *making, const ZydisDecodedOperand *operand,
+                    struct segue_memory_operand *memory, unsigned argument)
+{
+    (void)making, (void)operand, (void)argument;
+    if (memory->base == SEGUE_RSP)
+        memory->displacement += memory->size;
+}
+
+/* Far returns: AMD's processors read the words whole, Intel's of a selector only its two bytes, before the offset
+ * (docs/facts.md). */
+static void fix_far_return(const struct making *making, const ZydisDecodedOperand *operand,
+                           struct segue_memory_operand *memory, unsigned addressing)
+{
+    fix_stack(making, operand, memory, addressing);
+    if (memory->addressing != addressing || processor_is_amd())
+        return;
+    struct segue_memory_operand *offset = making_add(making->insn);
+    *offset = *memory;
+    offset->size = offset->element;
+    memory->displacement += memory->element;
+    memory->size = memory->element = 2;
+}
+
+/* In 64-bit mode the stack pointer is popped too, whatever the privilege; in 32-bit mode not within one level. Whether
+ * the words are read whole is as in far returns. */
+static void fix_interrupt_return(const struct making *making, const ZydisDecodedOperand *operand,
+                                 struct segue_memory_operand *memory, unsigned addressing)
+{
+    fix_stack(making, operand, memory, addressing);
+    memory->element = (uint8_t)(making->instruction->operand_width / 8);
+    memory->size = (uint16_t)(memory->element * (making->insn->mode == SEGUE_MODE_64 ? 5 : 3));
+    memory->lanes = 1;
+    if (!processor_is_amd())
+        memory->lanes = (uint8_t)(memory->size / memory->element);
+}
+
+static void fix_enter(const struct making *making, const ZydisDecodedOperand *operand,
+                      struct segue_memory_operand *memory, unsigned addressing)
+{
+    (void)operand;
+    memory->addressing = (uint8_t)addressing;
+    memory->direction = SEGUE_READ | SEGUE_WRITE;
+    memory->displacement = (int64_t)making->operands[0].imm.value.u;
+    memory->lanes = making->operands[1].imm.value.u % 32;
+}
+
+static void fix_xlat(const struct making *making, const ZydisDecodedOperand *operand,
+                     struct segue_memory_operand *memory, unsigned addressing)
+{
+    (void)making, (void)operand;
+    memory->addressing = (uint8_t)addressing;
+    memory->index = SEGUE_RAX;
+}
+
+static void fix_bit_offset(const struct making *making, const ZydisDecodedOperand *operand,
+                           struct segue_memory_operand *memory, unsigned addressing)
+{
+    (void)operand;
+    if (making->operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER)
+        return;
+    memory->addressing = (uint8_t)addressing;
+    memory->mask = making_register(making->operands[1].reg.value);
+}
+
+/* The mask is the second operand; `element` is 0 where Zydis has the elements right. */
+static void fix_signs(const struct making *making, const ZydisDecodedOperand *operand,
+                      struct segue_memory_operand *memory, unsigned element)
+{
+    (void)operand;
+    ZydisRegister reg = making->operands[1].reg.value;
+    bool mmx = ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_MMX;
+    if (element)
+        memory->element = (uint8_t)element;
+    memory->alignment = 0;
+    memory->masking = mmx ? SEGUE_MASKING_MMX_SIGN_BITS : SEGUE_MASKING_SIGN_BITS;
+    memory->mask = (uint8_t)ZydisRegisterGetId(reg);
+    memory->lanes = (uint8_t)(memory->size / memory->element);
+    memory->flags |= SEGUE_ACCESS_MASKED;
+    /* MASKMOVQ and MASKMOVDQU may fault for any byte of their operand, whatever the mask. */
+    if (memory->element == 1)
+        memory->probe = SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL;
+}
+
+static unsigned register_size(ZydisRegister reg)
+{
+    return ZydisRegisterGetWidth(ZYDIS_MACHINE_MODE_LONG_64, reg) / 8;
+}
+
+/* Gathers and scatters: as many lanes as both the data and the indices have. */
+static void fix_vector(const struct making *making, const ZydisDecodedOperand *operand,
+                       struct segue_memory_operand *memory, unsigned index_size)
+{
+    bool evex = making->instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+    const ZydisDecodedOperand *data = &making->operands[memory->direction == SEGUE_READ ? 0 : 2];
+    unsigned data_lanes = register_size(data->reg.value) / memory->element;
+    unsigned index_lanes = register_size(operand->mem.index) / index_size;
+    memory->lanes = (uint8_t)(data_lanes < index_lanes ? data_lanes : index_lanes);
+    memory->index_size = (uint8_t)index_size;
+    memory->flags |= SEGUE_ACCESS_MASKED;
+    memory->masking = evex ? SEGUE_MASKING_OPMASK : SEGUE_MASKING_SIGN_BITS;
+    memory->mask = evex ? (uint8_t)(making->instruction->avx.mask.reg - ZYDIS_REGISTER_K0)
+                        : (uint8_t)ZydisRegisterGetId(making->operands[2].reg.value);
+}
+
+/* Without a mask all elements are there. */
+static void fix_compressed(const struct making *making, const ZydisDecodedOperand *operand,
+                           struct segue_memory_operand *memory, unsigned addressing)
+{
+    (void)making, (void)operand;
+    if (memory->masking != SEGUE_MASKING_NONE)
+        memory->addressing = (uint8_t)addressing;
+}
+
+/* The whole operand is one element; it takes any one of `lanes` bits. */
+static void fix_one_element(const struct making *making, const ZydisDecodedOperand *operand,
+                            struct segue_memory_operand *memory, unsigned lanes)
+{
+    (void)making, (void)operand;
+    memory->element = (uint8_t)memory->size;
+    if (memory->masking != SEGUE_MASKING_NONE)
+        memory->lanes = (uint8_t)lanes;
+}
+
+/* Two of Zydis' elements are one lane. */
+static void fix_pairs(const struct making *making, const ZydisDecodedOperand *operand,
+                      struct segue_memory_operand *memory, unsigned element)
+{
+    (void)operand;
+    memory->element = (uint8_t)element;
+    if (memory->masking != SEGUE_MASKING_NONE && !making->instruction->avx.broadcast.mode)
+        memory->lanes = (uint8_t)(memory->size / element);
+}
+
+static void fix_not_masked(const struct making *making, const ZydisDecodedOperand *operand,
+                           struct segue_memory_operand *memory, unsigned argument)
+{
+    (void)making, (void)operand, (void)argument;
+    memory->masking = SEGUE_MASKING_NONE;
+    memory->flags &= (uint8_t)~SEGUE_ACCESS_MASKED;
+}
+
+static void fix_state(const struct making *making, const ZydisDecodedOperand *operand,
+                      struct segue_memory_operand *memory, unsigned area)
+{
+    (void)making, (void)operand;
+    memory->addressing = SEGUE_ADDRESSING_STATE;
+    memory->size = 0;
+    memory->lanes = (uint8_t)area;
+    memory->element = 1;
+    memory->alignment = 64;
+}
+
+/* The destination's address is in the first operand, and its segment is always ES. Zydis gives that of ENQCMD not at
+ * all, and that of MOVDIR64B among the hidden operands, in the wrong segment. */
+static void fix_direct_store(const struct making *making, const ZydisDecodedOperand *operand,
+                             struct segue_memory_operand *memory, unsigned size)
+{
+    (void)operand;
+    struct segue_memory_operand *target = making_add(making->insn);
+    target->segment = SEGUE_SEGMENT_ES;
+    target->base = making_register(making->operands[0].reg.value);
+    target->direction = SEGUE_WRITE;
+    target->size = (uint16_t)size;
+    memory->element = target->element = target->alignment = (uint8_t)size;
+    target->flags = SEGUE_ACCESS_ATOMIC;
+}
+
+static const struct {
+    fixup *fix;
+    uint8_t argument;
+} fixups[RULE_REFUSED] = {
+    [RULE_BYTE] = {fix_size, 1},
+    [RULE_STACK] = {fix_stack, SEGUE_ADDRESSING_STACK},
+    [RULE_FAR_RETURN] = {fix_far_return, SEGUE_ADDRESSING_STACK},
+    [RULE_STRING] = {fix_string, SEGUE_ADDRESSING_STRING},
+    [RULE_COMPARE] = {fix_compare, SEGUE_ADDRESSING_STRING},
+    [RULE_POP] = {fix_pop, 0},
+    [RULE_POP_ALL] = {fix_stack, SEGUE_ADDRESSING_POP_ALL},
+    [RULE_INTERRUPT_RETURN] = {fix_interrupt_return, SEGUE_ADDRESSING_INTERRUPT_RETURN},
+    [RULE_ENTER] = {fix_enter, SEGUE_ADDRESSING_ENTER},
+    [RULE_XLAT] = {fix_xlat, SEGUE_ADDRESSING_TABLE},
+    [RULE_BIT_OFFSET] = {fix_bit_offset, SEGUE_ADDRESSING_BIT_OFFSET},
+    [RULE_SIGNS] = {fix_signs, 0},
+    [RULE_SIGNS_OF_BYTES] = {fix_signs, 1},
+    [RULE_VECTOR_DOUBLEWORDS] = {fix_vector, 4},
+    [RULE_VECTOR_QUADWORDS] = {fix_vector, 8},
+    [RULE_COMPRESSED] = {fix_compressed, SEGUE_ADDRESSING_COMPRESSED},
+    [RULE_ONE_OF_SIXTEEN] = {fix_one_element, 16},
+    [RULE_ONE_OF_ONE] = {fix_one_element, 1},
+    [RULE_PAIRS] = {fix_pairs, 4},
+    [RULE_NOT_MASKED] = {fix_not_masked, 0},
+    [RULE_UNALIGNED] = {fix_alignment, 0},
+    [RULE_ALIGNED_16] = {fix_alignment, 16},
+    [RULE_WHOLE_16] = {fix_one, 16},
+    [RULE_SHA] = {fix_sha, 0},
+    [RULE_XSAVE] = {fix_state, SEGUE_STATE_XSAVE},
+    [RULE_XSAVEOPT] = {fix_state, SEGUE_STATE_XSAVEOPT},
+    [RULE_XSAVEC] = {fix_state, SEGUE_STATE_XSAVEC},
+    [RULE_XRSTOR] = {fix_state, SEGUE_STATE_XRSTOR},
+    [RULE_DIRECT_STORE] = {fix_direct_store, 64},
+};
+
+void fixups_apply(const struct making *making, const ZydisDecodedOperand *operand, struct segue_memory_operand *memory,
+                  enum rule rule)
+{
+    if (fixups[rule].fix)
+        fixups[rule].fix(making, operand, memory, fixups[rule].argument);
+}
