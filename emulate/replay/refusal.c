@@ -57,7 +57,7 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
     plan->operand = starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
     if (wraps_parts(plan, regs))
         return "its operand goes on at the other end of the address space";
-    return state_refusal(plan, regs, xstate);
+    return insn->redirection.state ? state_refusal(plan, regs, xstate) : NULL;
 }
 
 /* An opmask says what is stored, but not what is faulted on: a copy would be stored whole. */

@@ -62,7 +62,7 @@ static enum segue_status carry_out(struct replay *replay, struct segue_regs *reg
     enum segue_status status = on_copies ? run_on_copies(replay, regs, fault) : replay_execute(replay, regs, fault);
     if (status != SEGUE_OK)
         return status;
-    bool finished = strings_are_finished(replay);
+    bool finished = !replay_is_repeated(&replay->plan->insn) || strings_are_finished(replay);
     uint64_t next = regs->rip + (finished ? replay->plan->insn.length : 0);
     if (!finished)
         strings_forget_flags(replay);

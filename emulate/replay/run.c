@@ -44,21 +44,6 @@ bool replay_recover(uint64_t *rip)
     return true;
 }
 
-struct replay_place replay_place_of(const struct segue_plan *plan, unsigned operand)
-{
-    struct replay_place place = {.is_native = false};
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
-        uint64_t distance = (uint64_t)(uintptr_t)piece->host - piece->address;
-        if (plan->accesses[piece->access].operand != operand)
-            continue;
-        if (!piece_is_native(piece) || (place.is_native && distance != place.distance))
-            return (struct replay_place){.is_native = false};
-        place = (struct replay_place){.is_native = true, .distance = distance};
-    }
-    return place;
-}
-
 static uint64_t operand_address(const struct replay *replay, unsigned operand)
 {
     const struct segue_plan *plan = replay->plan;
@@ -122,7 +107,10 @@ void replay_begin(struct replay *replay)
     memcpy(replay->context.general, replay->regs, sizeof replay->context.general);
     replay->context.rflags = (replay->regs->rflags & FLAGS_LOADED) | FLAG_ALWAYS_SET;
     replay->context.popfq_flags = state_popfq_flags();
-    state_load(replay);
+    replay->context.components = 0;
+    replay->context.area = NULL;
+    if (insn->redirection.state)
+        state_load(replay);
     set_addresses(replay);
     set_stand_in(replay);
     if (replay_is_repeated(insn))
@@ -214,6 +202,7 @@ enum segue_status replay_execute(struct replay *replay, struct segue_regs *regs,
             *fault = (struct segue_fault){0};
         return SEGUE_FAULT;
     }
-    state_restore_x87_pointers(replay);
+    if (replay->context.components & COMPONENT_X87)
+        state_restore_x87_pointers(replay);
     return outcome == REPLAY_DONE ? SEGUE_OK : stop(replay, regs, fault);
 }

@@ -5,7 +5,20 @@
 #include "context.h"
 
 /* What all pieces of an operand have in common; an operand without pieces is reached nowhere. */
-struct replay_place replay_place_of(const struct segue_plan *plan, unsigned operand);
+static inline struct replay_place replay_place_of(const struct segue_plan *plan, unsigned operand)
+{
+    struct replay_place place = {.is_native = false};
+    for (uint32_t i = 0; i < plan->piece_count; i++) {
+        const struct segue_piece *piece = &plan->pieces[i];
+        uint64_t distance = (uint64_t)(uintptr_t)piece->host - piece->address;
+        if (plan->accesses[piece->access].operand != operand)
+            continue;
+        if (!piece_is_native(piece) || (place.is_native && distance != place.distance))
+            return (struct replay_place){.is_native = false};
+        place = (struct replay_place){.is_native = true, .distance = distance};
+    }
+    return place;
+}
 
 /* Makes the state ready that the instruction runs with; `places` are chosen. */
 void replay_begin(struct replay *replay);

@@ -22,8 +22,7 @@ static bool has_xsave;
 /* Those of them that can be loaded and stored by moves; x87 as long as it is in use. */
 static uint64_t movable_components;
 
-/* Flags that are loaded by POPFQ alone: all where the processor has no SAHF in 64 bits. */
-static uint64_t popfq_flags = UINT64_MAX;
+uint64_t state_popfq = UINT64_MAX;
 
 static bool has_sahf(void)
 {
@@ -38,12 +37,7 @@ void state_prepare(void)
     __atomic_store_n(&enabled_components, components ? components : COMPONENTS_LEGACY, __ATOMIC_RELAXED);
     __atomic_store_n(&movable_components, xsave_movable(), __ATOMIC_RELAXED);
     if (has_sahf())
-        __atomic_store_n(&popfq_flags, FLAG_DIRECTION | FLAG_ALIGNMENT, __ATOMIC_RELAXED);
-}
-
-uint64_t state_popfq_flags(void)
-{
-    return __atomic_load_n(&popfq_flags, __ATOMIC_RELAXED);
+        __atomic_store_n(&state_popfq, FLAG_DIRECTION | FLAG_ALIGNMENT, __ATOMIC_RELAXED);
 }
 
 static uint64_t enabled(void)
@@ -60,8 +54,6 @@ const char *state_refusal(const struct segue_plan *plan, const struct segue_regs
                           const struct segue_xstate *xstate)
 {
     uint64_t needed = plan->insn.redirection.state & enabled();
-    if (!plan->insn.redirection.state)
-        return NULL;
     if (plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE &&
         (((regs->rdx << 32) | (uint32_t)regs->rax) & enabled() & ~(uint64_t)0xff))
         return "it saves or loads state that the handler has of its own";
@@ -151,8 +143,6 @@ void state_restore_x87_pointers(const struct replay *replay)
     const struct segue_insn *insn = &replay->plan->insn;
     char *area = replay->context.area;
     uint64_t instruction, data, stub = (uint64_t)(uintptr_t)replay->context.code + ENDBR64_SIZE;
-    if (!(replay->context.components & COMPONENT_X87))
-        return;
     memcpy(&instruction, area + XSAVE_FIP, sizeof instruction);
     if (instruction != stub)
         return;

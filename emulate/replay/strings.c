@@ -36,8 +36,7 @@ uint64_t strings_count_before(const struct replay *replay)
 bool strings_are_finished(const struct replay *replay)
 {
     const struct segue_insn *insn = &replay->plan->insn;
-    if (!replay_is_repeated(insn) || replay->elements == strings_count_before(replay) ||
-        replay->context.general[SEGUE_RCX] != 0)
+    if (replay->elements == strings_count_before(replay) || replay->context.general[SEGUE_RCX] != 0)
         return true;
     bool equal = replay->context.rflags & FLAG_ZERO;
     return (insn->flags & SEGUE_INSN_CONDITIONAL) && equal == repeats_until_equal(insn);
