@@ -338,7 +338,7 @@ void detour_note(const struct thread *thread, uint64_t instruction, uint64_t num
 /* Before the call, or behind it. */
 static void stand(ucontext_t *frame, uint64_t site, bool is_behind)
 {
-    set(frame, REG_RIP, is_behind ? site + CALL_SIZE : site);
+    registers_set(frame, REG_RIP, is_behind ? site + CALL_SIZE : site);
 }
 
 /* Whether the place, in a piece, is at or behind a label of the template. */
@@ -353,7 +353,7 @@ static void leave_made(ucontext_t *frame, uint64_t offset)
     stand(frame, detour->site, has_come_to(offset, run_made_behind));
     /* At the call it may stand again, after an interruption: as the kernel leaves it then. */
     if (has_come_to(offset, run_made_call))
-        set(frame, REG_RCX, detour->site + CALL_SIZE);
+        registers_set(frame, REG_RCX, detour->site + CALL_SIZE);
 }
 
 static void leave_trapped(ucontext_t *frame, uint64_t offset)
@@ -362,7 +362,7 @@ static void leave_trapped(ucontext_t *frame, uint64_t offset)
     bool is_behind = offset % TRAPPED_SIZE != 0;
     stand(frame, detour->site, is_behind);
     if (is_behind)
-        set(frame, REG_RCX, detour->site + CALL_SIZE);
+        registers_set(frame, REG_RCX, detour->site + CALL_SIZE);
 }
 
 /* Another module may be where it was. */
@@ -400,7 +400,7 @@ bool detour_is_step(struct thread *thread, uint64_t instruction)
 
 void detour_leave(ucontext_t *frame)
 {
-    uint64_t instruction = get(frame, REG_RIP);
+    uint64_t instruction = registers_get(frame, REG_RIP);
     if (!made_start)
         return;
     if (instruction - made_start < MADE_BYTES)

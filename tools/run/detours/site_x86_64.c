@@ -47,7 +47,7 @@ static bool find_address(const ucontext_t *frame, const uint8_t *bytes, size_t s
         has_base = mode != 0 || base != 5;
         at = 2;
         if (index != 4)
-            *address = get(frame, registers[index]) << (bytes[1] >> 6);
+            *address = registers_get(frame, registers[index]) << (bytes[1] >> 6);
     }
     if (mode == 2 || !has_base) {
         if (size < at + 4)
@@ -59,7 +59,7 @@ static bool find_address(const ucontext_t *frame, const uint8_t *bytes, size_t s
         displacement = (int8_t)bytes[at];
     }
     if (has_base)
-        *address += get(frame, registers[base | (rex & 1 ? 8u : 0)]);
+        *address += registers_get(frame, registers[base | (rex & 1 ? 8u : 0)]);
     *address += (uint64_t)(int64_t)displacement;
     return true;
 }

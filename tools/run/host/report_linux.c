@@ -195,11 +195,12 @@ static int64_t own_number(void)
 
 void report_call(const ucontext_t *frame)
 {
-    uint64_t number = call_number(frame);
+    uint64_t number = registers_call_number(frame);
     if (!settings.trace)
         return;
-    report_event("%d %s(%x, %x, %x, %x, %x, %x)", own_number(), report_call_name(number), argument(frame, 0),
-                 argument(frame, 1), argument(frame, 2), argument(frame, 3), argument(frame, 4), argument(frame, 5));
+    report_event("%d %s(%x, %x, %x, %x, %x, %x)", own_number(), report_call_name(number), registers_argument(frame, 0),
+                 registers_argument(frame, 1), registers_argument(frame, 2), registers_argument(frame, 3),
+                 registers_argument(frame, 4), registers_argument(frame, 5));
 }
 
 void report_signal(const siginfo_t *info)

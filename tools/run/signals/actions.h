@@ -51,6 +51,9 @@ long actions_change(struct thread *thread, uint64_t number, uint64_t to, uint64_
 long actions_change_mask(struct thread *thread, ucontext_t *frame, const uint64_t *arguments);
 long actions_change_stack(struct thread *thread, const ucontext_t *frame, uint64_t to, uint64_t from);
 
+/* Whether the stack pointer is on the program's alternate stack. */
+bool actions_is_on_stack(const struct thread *thread, uint64_t stack_pointer);
+
 /* arch_prctl(2) ARCH_REQ_XCOMP_PERM: refused while the thread's alternate stack has no room for the frames to come. */
 long actions_permit_component(const struct thread *thread, uint64_t component);
 

@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 
 #include "tools/run/syscalls/call_linux_x86_64.h"
-#include "deliver.h"
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"
 #include "registers.h"
@@ -233,10 +232,19 @@ static long set_stack(struct thread *thread, const stack_t *wanted)
     return 0;
 }
 
+bool actions_is_on_stack(const struct thread *thread, uint64_t stack_pointer)
+{
+    const stack_t *stack = &thread->alternate;
+    uint64_t start = (uint64_t)(uintptr_t)stack->ss_sp;
+    if ((uint32_t)stack->ss_flags & SS_AUTODISARM)
+        return false;
+    return stack_pointer > start && stack_pointer - start <= stack->ss_size;
+}
+
 long actions_change_stack(struct thread *thread, const ucontext_t *frame, uint64_t to, uint64_t from)
 {
     stack_t wanted, before = thread->alternate;
-    bool is_on = deliver_is_on_stack(thread, get(frame, REG_RSP));
+    bool is_on = actions_is_on_stack(thread, registers_get(frame, REG_RSP));
     before.ss_flags = (int)(((uint32_t)before.ss_flags & SS_AUTODISARM) | (before.ss_size == 0 ? (uint32_t)SS_DISABLE
                                                                            : is_on             ? (uint32_t)SS_ONSTACK
                                                                                                : 0));

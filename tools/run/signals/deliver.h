@@ -25,9 +25,6 @@ void deliver_waiting_again(struct thread *thread);
 /* rt_sigreturn(2): the frame becomes what the program's handler has left of its own. */
 void deliver_return(struct thread *thread, ucontext_t *frame);
 
-/* Whether the stack pointer is on the program's alternate stack. */
-bool deliver_is_on_stack(const struct thread *thread, uint64_t stack_pointer);
-
 /* Vector, x87 and control state in the frame become what a handler begins with; and a program, which the first thread
  * is about to start. */
 void deliver_clear_state(ucontext_t *frame);

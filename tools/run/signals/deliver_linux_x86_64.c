@@ -31,15 +31,6 @@ struct frame {
 
 _Static_assert(offsetof(ucontext_t, uc_sigmask) + 8 == KERNEL_UCONTEXT, "the kernel's ucontext");
 
-bool deliver_is_on_stack(const struct thread *thread, uint64_t stack_pointer)
-{
-    const stack_t *stack = &thread->alternate;
-    uint64_t start = (uint64_t)(uintptr_t)stack->ss_sp;
-    if ((uint32_t)stack->ss_flags & SS_AUTODISARM)
-        return false;
-    return stack_pointer > start && stack_pointer - start <= stack->ss_size;
-}
-
 /* The state's bytes in a frame, the last magic number included; those of FXSAVE without the extended format. */
 static uint64_t state_size(const char *state)
 {
@@ -79,8 +70,8 @@ static uint64_t mask_in_force(const struct thread *thread)
 
 static uint64_t stack_top(const struct thread *thread, const ucontext_t *frame, const struct action *action)
 {
-    uint64_t top = get(frame, REG_RSP);
-    bool is_on = deliver_is_on_stack(thread, top);
+    uint64_t top = registers_get(frame, REG_RSP);
+    bool is_on = actions_is_on_stack(thread, top);
     if ((action->flags & SA_ONSTACK) && thread->alternate.ss_size && !is_on)
         return (uint64_t)(uintptr_t)thread->alternate.ss_sp + thread->alternate.ss_size;
     return top - RED_ZONE;
@@ -93,7 +84,7 @@ static void describe(const struct thread *thread, const ucontext_t *from, uint64
     to->uc_stack = thread->alternate;
     if (!thread->alternate.ss_size)
         to->uc_stack.ss_flags = SS_DISABLE;
-    else if (deliver_is_on_stack(thread, get(from, REG_RSP)))
+    else if (actions_is_on_stack(thread, registers_get(from, REG_RSP)))
         to->uc_stack.ss_flags |= SS_ONSTACK;
     to->uc_mcontext.fpregs = (fpregset_t)(uintptr_t)state;
     memcpy(&to->uc_sigmask, &thread->mask, sizeof thread->mask);
@@ -102,7 +93,8 @@ static void describe(const struct thread *thread, const ucontext_t *from, uint64
 /* A frame that begins on the alternate stack does not end below it. */
 static bool overflows(const struct thread *thread, const ucontext_t *from, uint64_t top, uint64_t at)
 {
-    bool is_on = deliver_is_on_stack(thread, get(from, REG_RSP)) || top != get(from, REG_RSP) - RED_ZONE;
+    bool is_on =
+        actions_is_on_stack(thread, registers_get(from, REG_RSP)) || top != registers_get(from, REG_RSP) - RED_ZONE;
     uint64_t start = (uint64_t)(uintptr_t)thread->alternate.ss_sp;
     return is_on && (at <= start || at - start > thread->alternate.ss_size);
 }
@@ -128,13 +120,13 @@ static uint64_t push(const struct thread *thread, const ucontext_t *from, const 
 static void enter_handler(struct thread *thread, ucontext_t *frame, const struct action *action, const siginfo_t *info,
                           uint64_t at)
 {
-    set(frame, REG_RIP, action->handler);
-    set(frame, REG_RSP, at);
-    set(frame, REG_RDI, (uint64_t)info->si_signo);
-    set(frame, REG_RSI, at + offsetof(struct frame, info));
-    set(frame, REG_RDX, at + offsetof(struct frame, ucontext));
-    set(frame, REG_RAX, 0);
-    set(frame, REG_EFL, get(frame, REG_EFL) & ~(FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME));
+    registers_set(frame, REG_RIP, action->handler);
+    registers_set(frame, REG_RSP, at);
+    registers_set(frame, REG_RDI, (uint64_t)info->si_signo);
+    registers_set(frame, REG_RSI, at + offsetof(struct frame, info));
+    registers_set(frame, REG_RDX, at + offsetof(struct frame, ucontext));
+    registers_set(frame, REG_RAX, 0);
+    registers_set(frame, REG_EFL, registers_get(frame, REG_EFL) & ~(FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME));
     deliver_clear_state(frame);
     uint64_t mask = mask_in_force(thread) | action->mask;
     if (!(action->flags & SA_NODEFER))
@@ -323,7 +315,8 @@ static bool return_shorter_state(char *state, const char *legacy, uint64_t from)
 {
     uint64_t theirs = state_size(legacy), features = software_bytes_of(legacy).features, present;
     memcpy(state, legacy, XSAVE_SOFTWARE);
-    if (!memory_read(state + XSAVE_LEGACY_SIZE, from + XSAVE_LEGACY_SIZE, theirs - XSAVE_LEGACY_SIZE - SOFTWARE_LAST_SIZE))
+    if (!memory_read(state + XSAVE_LEGACY_SIZE, from + XSAVE_LEGACY_SIZE,
+                     theirs - XSAVE_LEGACY_SIZE - SOFTWARE_LAST_SIZE))
         return false;
     memcpy(&present, state + XSAVE_XSTATE_BV, sizeof present);
     present &= features;
@@ -361,7 +354,7 @@ static bool return_state(ucontext_t *frame, uint64_t from)
 
 void deliver_return(struct thread *thread, ucontext_t *frame)
 {
-    uint64_t at = get(frame, REG_RSP) - 8, mask;
+    uint64_t at = registers_get(frame, REG_RSP) - 8, mask;
     ucontext_t told;
     siginfo_t broken = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
     if (!memory_read(&told, at + offsetof(struct frame, ucontext), KERNEL_UCONTEXT) ||
@@ -369,13 +362,14 @@ void deliver_return(struct thread *thread, ucontext_t *frame)
         deliver_by(thread, frame, &broken, FORCED);
         return;
     }
-    uint64_t flags = get(frame, REG_EFL), segments = get(frame, REG_CSGSFS);
+    uint64_t flags = registers_get(frame, REG_EFL), segments = registers_get(frame, REG_CSGSFS);
     memcpy(frame->uc_mcontext.gregs, told.uc_mcontext.gregs, sizeof told.uc_mcontext.gregs);
-    set(frame, REG_EFL, (flags & ~(uint64_t)RETURNED_FLAGS) | (get(&told, REG_EFL) & RETURNED_FLAGS));
-    set(frame, REG_CSGSFS, segments);
+    registers_set(frame, REG_EFL,
+                  (flags & ~(uint64_t)RETURNED_FLAGS) | (registers_get(&told, REG_EFL) & RETURNED_FLAGS));
+    registers_set(frame, REG_CSGSFS, segments);
     memcpy(&mask, &told.uc_sigmask, sizeof mask);
     actions_set_mask(thread, frame, mask);
-    if (!deliver_is_on_stack(thread, get(frame, REG_RSP))) {
+    if (!actions_is_on_stack(thread, registers_get(frame, REG_RSP))) {
         thread->alternate = told.uc_stack;
         if (told.uc_stack.ss_flags & SS_DISABLE)
             thread->alternate.ss_size = 0;

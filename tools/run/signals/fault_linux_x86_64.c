@@ -35,11 +35,11 @@ static const int order[] = {
 static void read_registers(const ucontext_t *frame, struct segue_regs *regs)
 {
     for (unsigned i = 0; i < sizeof order / sizeof *order; i++)
-        *segue_register_at(regs, i) = get(frame, order[i]);
+        *segue_register_at(regs, i) = registers_get(frame, order[i]);
     regs->fs_base = 0;
-    regs->gs_base = gs_base();
+    regs->gs_base = registers_gs_base();
     /* Which the frame does not hold of the others is the same in the handler. */
-    uint64_t segments = get(frame, REG_CSGSFS);
+    uint64_t segments = registers_get(frame, REG_CSGSFS);
     memset(regs->selectors, 0, sizeof regs->selectors);
     regs->selectors[SEGUE_SEGMENT_CS] = (uint16_t)segments;
     regs->selectors[SEGUE_SEGMENT_SS] = (uint16_t)(segments >> 48);
@@ -52,7 +52,7 @@ static void read_registers(const ucontext_t *frame, struct segue_regs *regs)
 static void write_registers(ucontext_t *frame, const struct segue_regs *regs)
 {
     for (unsigned i = 0; i < sizeof order / sizeof *order; i++)
-        set(frame, order[i], segue_register_get(regs, i));
+        registers_set(frame, order[i], segue_register_get(regs, i));
 }
 
 static void read_state(const ucontext_t *frame, struct segue_xstate *state)
@@ -66,11 +66,11 @@ static void read_state(const ucontext_t *frame, struct segue_xstate *state)
 
 static void read_fault(const ucontext_t *frame, struct segue_fault *fault)
 {
-    uint64_t error = get(frame, REG_ERR);
-    *fault = (struct segue_fault){.trap = (uint8_t)get(frame, REG_TRAPNO), .error_code = (uint32_t)error};
+    uint64_t error = registers_get(frame, REG_ERR);
+    *fault = (struct segue_fault){.trap = (uint8_t)registers_get(frame, REG_TRAPNO), .error_code = (uint32_t)error};
     if (fault->trap != TRAP_PAGE_FAULT)
         return;
-    fault->address = get(frame, REG_CR2);
+    fault->address = registers_get(frame, REG_CR2);
     fault->address_known = true;
     fault->direction = error & ERROR_FETCH ? SEGUE_FETCH : error & ERROR_WRITE ? SEGUE_WRITE : SEGUE_READ;
 }
@@ -134,7 +134,7 @@ static bool rewrite_site(const struct thread *thread, uint64_t address)
 static bool serve_plain(const struct thread *thread, const ucontext_t *frame, const struct segue_fault *fault)
 {
     uint8_t bytes[SEGUE_INSN_BYTES];
-    uint64_t address = get(frame, REG_RIP);
+    uint64_t address = registers_get(frame, REG_RIP);
     size_t size = read_bytes(address, bytes);
     if (!site_is_plain(frame, fault, bytes, size))
         return false;
@@ -267,7 +267,7 @@ void fault_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
     struct segue_fault fault;
     memory_open();
     read_fault(frame, &fault);
-    if (thread->was_put_back && may_retry(thread, get(frame, REG_RIP), &fault, 1))
+    if (thread->was_put_back && may_retry(thread, registers_get(frame, REG_RIP), &fault, 1))
         return;
     if (serve_plain(thread, frame, &fault) || serve_segment(thread, frame, &fault))
         return;

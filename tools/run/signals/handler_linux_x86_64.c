@@ -14,6 +14,7 @@
 #include "actions.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/syscalls/calls.h"
+#include "tools/run/syscalls/stub.h"
 #include "deliver.h"
 #include "tools/run/detours/detour.h"
 #include "tools/run/detours/exempt.h"
@@ -33,7 +34,6 @@
 #define SYS_USER_DISPATCH 2
 #endif
 
-
 /* Before it is sent again it is blocked, both here, where it would be back at once, and in the code that it has
  * interrupted. */
 static void put_back(ucontext_t *frame, const siginfo_t *info)
@@ -49,12 +49,12 @@ static void put_back(ucontext_t *frame, const siginfo_t *info)
  * may send itself any. So the frame must agree. */
 static bool is_raised(const ucontext_t *frame, const siginfo_t *info)
 {
-    uint64_t trap = get(frame, REG_TRAPNO);
+    uint64_t trap = registers_get(frame, REG_TRAPNO);
     if (info->si_code <= 0)
         return false;
     switch (info->si_signo) {
     case SIGSYS:
-        return (uint64_t)(uintptr_t)info->si_call_addr == get(frame, REG_RIP);
+        return (uint64_t)(uintptr_t)info->si_call_addr == registers_get(frame, REG_RIP);
     case SIGBUS:
         if (info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO || trap == TRAP_ALIGNMENT)
             return true;
@@ -68,7 +68,7 @@ static bool is_raised(const ucontext_t *frame, const siginfo_t *info)
     }
     /* SI_KERNEL is a general protection fault. */
     return info->si_code == SI_KERNEL ||
-           (trap == TRAP_PAGE_FAULT && (uint64_t)(uintptr_t)info->si_addr == get(frame, REG_CR2));
+           (trap == TRAP_PAGE_FAULT && (uint64_t)(uintptr_t)info->si_addr == registers_get(frame, REG_CR2));
 }
 
 /* A signal while the host runs: the fault of one of its guarded accesses; a call that the program's filter does not let
@@ -77,7 +77,7 @@ static bool is_raised(const ucontext_t *frame, const siginfo_t *info)
  * the kernel. */
 static void serve_host(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
 {
-    uint64_t instruction = get(frame, REG_RIP);
+    uint64_t instruction = registers_get(frame, REG_RIP);
     if (!is_raised(frame, info)) {
         if (thread->keeps_signals)
             deliver_keep(thread, info);
@@ -86,21 +86,21 @@ static void serve_host(struct thread *thread, ucontext_t *frame, const siginfo_t
         return;
     }
     if (info->si_signo == SIGSYS) {
-        set(frame, REG_RAX, (uint64_t)-EPERM);
+        registers_set(frame, REG_RAX, (uint64_t)-EPERM);
         thread->was_filtered = true;
         return;
     }
     if (instruction == (uint64_t)(uintptr_t)run_copy_access) {
-        set(frame, REG_RIP, (uint64_t)(uintptr_t)run_copy_failed);
+        registers_set(frame, REG_RIP, (uint64_t)(uintptr_t)run_copy_failed);
         return;
     }
     if (thread->tries) {
-        set(frame, REG_RIP, (uint64_t)(uintptr_t)run_try_failed);
-        set(frame, REG_RSP, thread->tries);
+        registers_set(frame, REG_RIP, (uint64_t)(uintptr_t)run_try_failed);
+        registers_set(frame, REG_RSP, thread->tries);
         return;
     }
     if (segue_recover(&instruction)) {
-        set(frame, REG_RIP, instruction);
+        registers_set(frame, REG_RIP, instruction);
         return;
     }
     report_message("signal %d at %x, address %x, in the host's own code", (int64_t)info->si_signo, instruction,
@@ -111,22 +111,22 @@ static void serve_host(struct thread *thread, ucontext_t *frame, const siginfo_t
 static void start(struct thread *thread, ucontext_t *frame)
 {
     memset(frame->uc_mcontext.gregs, 0, sizeof(greg_t) * (REG_RIP + 1));
-    set(frame, REG_RIP, thread->start_instruction);
-    set(frame, REG_RSP, thread->start_stack);
-    set(frame, REG_EFL, 0x202);
+    registers_set(frame, REG_RIP, thread->start_instruction);
+    registers_set(frame, REG_RSP, thread->start_stack);
+    registers_set(frame, REG_EFL, 0x202);
     deliver_begin_state(frame);
     actions_set_mask(thread, frame, thread->mask);
-    set_gs_base(0);
+    registers_set_gs_base(0);
     thread->start_stack = 0;
 }
 
 /* One that stands while code is changed (patch/poke/poke.h): the thread goes back to it until it is gone. */
 static bool is_own_breakpoint(ucontext_t *frame, const siginfo_t *info)
 {
-    uint64_t instruction = get(frame, REG_RIP);
+    uint64_t instruction = registers_get(frame, REG_RIP);
     if (info->si_code != SI_KERNEL || !poke_trap(&instruction))
         return false;
-    set(frame, REG_RIP, instruction);
+    registers_set(frame, REG_RIP, instruction);
     return true;
 }
 
@@ -141,7 +141,7 @@ static void serve_program(struct thread *thread, ucontext_t *frame, const siginf
         if (info->si_code == SYS_SECCOMP) {
             /* The call was made by the stub. */
             siginfo_t told = *info;
-            told.si_call_addr = (void *)(uintptr_t)get(frame, REG_RIP);
+            told.si_call_addr = (void *)(uintptr_t)registers_get(frame, REG_RIP);
             deliver(thread, frame, &told, true);
             return;
         }
@@ -177,7 +177,7 @@ static struct crossing go_on(struct thread *thread, ucontext_t *frame)
     while (!stop_keeping(thread)) {
         /* The call has not been made. */
         if (thread->is_led)
-            calls_leave_stub(thread, frame);
+            stub_leave(thread, frame);
         deliver_waiting(thread, frame);
     }
     return (struct crossing){0, thread->is_led ? SELECTOR_ALLOW : SELECTOR_BLOCK};
@@ -187,13 +187,13 @@ static struct crossing go_on(struct thread *thread, ucontext_t *frame)
  * the instruction behind it, so that there is no step at its end: neither at the stub's nor at a detour's. */
 static bool is_step_of_ours(struct thread *thread, const ucontext_t *frame, const siginfo_t *info)
 {
-    uint64_t instruction = get(frame, REG_RIP), end = thread->stepped_to;
+    uint64_t instruction = registers_get(frame, REG_RIP), end = thread->stepped_to;
     thread->stepped_to = 0;
     if (info->si_signo != SIGTRAP || info->si_code != TRAP_TRACE)
         return false;
-    if (calls_is_stub(thread, instruction))
+    if (stub_contains(thread, instruction))
         thread->stepped_to = thread->target;
-    return calls_is_stub(thread, instruction) || detour_is_step(thread, instruction) || (end && instruction == end);
+    return stub_contains(thread, instruction) || detour_is_step(thread, instruction) || (end && instruction == end);
 }
 
 /* Whether what was interrupted are the handler's first instructions, before they have noted the selector and let the
@@ -201,11 +201,11 @@ static bool is_step_of_ours(struct thread *thread, const ucontext_t *frame, cons
 static bool leave_entry(const struct thread *thread, ucontext_t *frame, uint64_t before)
 {
     uint64_t entry = (uint64_t)(uintptr_t)run_entry;
-    if (get(frame, REG_RIP) - entry >= (uint64_t)(run_entry_allowed - run_entry))
+    if (registers_get(frame, REG_RIP) - entry >= (uint64_t)(run_entry_allowed - run_entry))
         return false;
-    set(frame, REG_RCX, (uint64_t)(uintptr_t)thread);
-    set(frame, REG_R9, before);
-    set(frame, REG_RIP, (uint64_t)(uintptr_t)run_entry_allowed);
+    registers_set(frame, REG_RCX, (uint64_t)(uintptr_t)thread);
+    registers_set(frame, REG_R9, before);
+    registers_set(frame, REG_RIP, (uint64_t)(uintptr_t)run_entry_allowed);
     return true;
 }
 
@@ -215,7 +215,7 @@ static bool leave_entry(const struct thread *thread, ucontext_t *frame, uint64_t
 static struct crossing interrupt_host(struct thread *thread, ucontext_t *frame, const siginfo_t *info, uint64_t base,
                                       uint64_t before)
 {
-    uint64_t instruction = get(frame, REG_RIP);
+    uint64_t instruction = registers_get(frame, REG_RIP);
     thread->keeps_signals = leave_entry(thread, frame, before) || (before & SERVING);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (!thread->keeps_signals && deliver_has_waiting(thread))
@@ -227,18 +227,18 @@ static struct crossing interrupt_host(struct thread *thread, ucontext_t *frame, 
 struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struct thread *thread, uint64_t base,
                            uint64_t before)
 {
-    uint64_t instruction = get(frame, REG_RIP), selector = (uint8_t)before;
+    uint64_t instruction = registers_get(frame, REG_RIP), selector = (uint8_t)before;
     uint64_t entry = (uint64_t)(uintptr_t)run_entry, entry_size = (uint64_t)(run_entry_end - run_entry);
     bool in_entry = instruction - entry < entry_size || exempt_is_leaving(instruction);
     (void)number;
     keys_learn(frame);
     keys_open();
-    if (in_entry || (selector == SELECTOR_ALLOW && !calls_is_stub(thread, instruction)))
+    if (in_entry || (selector == SELECTOR_ALLOW && !stub_contains(thread, instruction)))
         return interrupt_host(thread, frame, info, base, before);
     memory_begin(thread);
-    thread->was_put_back = thread->thread_pointer && gs_base() == 0;
+    thread->was_put_back = thread->thread_pointer && registers_gs_base() == 0;
     if (thread->was_put_back)
-        set_gs_base(thread->thread_pointer);
+        registers_set_gs_base(thread->thread_pointer);
     uint64_t began = settings.statistics ? __rdtsc() : 0;
     count(&counters->crossings, 1);
     memory_rights = keys_of(frame);
@@ -254,7 +254,7 @@ struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struc
     bool is_ours = is_step_of_ours(thread, frame, info);
     if (is_ours && stop_keeping(thread))
         return (struct crossing){base, selector};
-    calls_leave_stub(thread, frame);
+    stub_leave(thread, frame);
     detour_leave(frame);
     if (!is_ours)
         serve_program(thread, frame, info, raised);

@@ -10,9 +10,10 @@
 
 #include "tools/run/signals/actions.h"
 #include "call_linux_x86_64.h"
-#include "calls.h"
+#include "exec.h"
 #include "tools/run/signals/deliver.h"
 #include "descriptor.h"
+#include "stub.h"
 #include "tools/run/host/host.h"
 #include "tools/run/host/memory.h"
 #include "number.h"
@@ -24,6 +25,8 @@
 /* Arguments in front of the program's own: host's name, option, state, name, path; those of scripts, and an end. */
 #define MORE_ARGUMENTS (5 + 2 * SCRIPT_DEPTH + 2 + 4)
 #define STATE_SIZE 128
+/* In place of an error number: the call is to be made again, behind a signal that comes first. */
+#define MADE_AGAIN (-513)
 
 /* ---- arguments and environment ---- */
 
@@ -122,7 +125,7 @@ static long enter_quietly(struct thread *thread, int host, uint64_t arguments, u
 {
     uint64_t all = host_has_filter() ? ~SIGNAL_BIT(SIGSYS) : UINT64_MAX, before;
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
-    long result = CALLS_AGAIN;
+    long result = MADE_AGAIN;
     if (!deliver_has_waiting(thread))
         result = host_enter(host, arguments, environment);
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before);
@@ -137,7 +140,7 @@ static long enter(struct thread *thread, const struct target *target, uint64_t l
         return number;
     size_t pointers = (size_t)number + MORE_ARGUMENTS;
     size_t strings = 2 * sizeof target->name + sizeof target->words + STATE_SIZE + 64;
-    uint64_t *memory = calls_scratch(thread, pointers * 8 + strings);
+    uint64_t *memory = stub_scratch(thread, pointers * 8 + strings);
     if (!memory)
         return -ENOMEM;
     int host = host_find();
@@ -165,30 +168,31 @@ static void tell_alone(const struct target *target)
         report_message("%s may be executed and not read: it runs on its own, with FS as it likes", target->path);
 }
 
-long exec_serve(struct thread *thread, ucontext_t *frame)
+enum call_outcome exec_serve(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
-    bool is_at = call_number(frame) == SYS_execveat;
-    int first = is_at ? 1 : 0;
+    int first = call->argument;
     struct target target;
     char path[TARGET_PATH];
-    long result = TARGET_ALONE;
+    *result = TARGET_ALONE;
     if (!settings.no_follow) {
-        if (memory_read_string(path, argument(frame, first), sizeof path) < 0)
-            return memory_string_length(argument(frame, first)) < 0 ? -EFAULT : -ENAMETOOLONG;
-        result =
-            target_find(&target, is_at ? (int)argument(frame, 0) : AT_FDCWD, path, is_at ? (int)argument(frame, 4) : 0);
-        if (result == TARGET_ALONE)
+        if (memory_read_string(path, registers_argument(frame, first), sizeof path) < 0) {
+            *result = memory_string_length(registers_argument(frame, first)) < 0 ? -EFAULT : -ENAMETOOLONG;
+            return CALL_DONE;
+        }
+        *result = target_find(&target, first ? (int)registers_argument(frame, 0) : AT_FDCWD, path,
+                              first ? (int)registers_argument(frame, 4) : 0);
+        if (*result == TARGET_ALONE)
             tell_alone(&target);
     }
-    if (result == TARGET_FOUND) {
+    if (*result == TARGET_FOUND) {
         thread->was_filtered = false;
-        result = enter(thread, &target, argument(frame, first + 1), argument(frame, first + 2));
+        *result = enter(thread, &target, registers_argument(frame, first + 1), registers_argument(frame, first + 2));
         target_close(&target);
         /* The program's filter answers such calls by a signal, which comes to the program's own. */
         if (thread->was_filtered)
-            result = TARGET_ALONE;
+            *result = TARGET_ALONE;
     }
-    if (result == TARGET_ALONE)
-        calls_pass(thread, frame, NULL);
-    return result == TARGET_ALONE ? 0 : result;
+    if (*result == MADE_AGAIN)
+        return CALL_AGAIN;
+    return *result == TARGET_ALONE ? CALL_PASSED : CALL_DONE;
 }

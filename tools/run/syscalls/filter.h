@@ -3,12 +3,12 @@
 #ifndef SEGUE_RUN_FILTER_H
 #define SEGUE_RUN_FILTER_H
 
-#include "tools/run/host/thread.h"
+#include "service.h"
 
 /* If the call that the frame stands behind puts a filter in force, arranges that one is put in force in its place which
  * lets the host make, from its own code alone, those calls that it cannot do without and that give a program nothing:
  * its signal mask and alternate stack, its own numbers, the way back from a signal, and the dispatch of its system
- * calls. Returns whether it was arranged; else the call is to be passed on as it is. Async-signal-safe. */
-bool filter_serve(struct thread *thread, ucontext_t *frame, uint64_t number);
+ * calls. seccomp and prctl. */
+call_service filter_lead;
 
 #endif

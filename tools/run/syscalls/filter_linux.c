@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "calls.h"
+#include "stub.h"
 #include "tools/run/host/memory.h"
 #include "tools/run/signals/registers.h"
 #include "tools/run/start/start.h"
@@ -53,9 +53,9 @@ static void write_prelude(struct sock_filter *to)
 
 static bool puts_in_force(const ucontext_t *frame, uint64_t number)
 {
-    return number == SYS_seccomp ? argument(frame, 0) == SECCOMP_SET_MODE_FILTER
-                                 : number == SYS_prctl && argument(frame, 0) == PR_SET_SECCOMP &&
-                                       argument(frame, 1) == SECCOMP_MODE_FILTER;
+    return number == SYS_seccomp ? registers_argument(frame, 0) == SECCOMP_SET_MODE_FILTER
+                                 : number == SYS_prctl && registers_argument(frame, 0) == PR_SET_SECCOMP &&
+                                       registers_argument(frame, 1) == SECCOMP_MODE_FILTER;
 }
 
 /* The host's code lies within what one comparison of the lower half tells. */
@@ -64,26 +64,26 @@ static bool can_be_told(void)
     return (uint64_t)(uintptr_t)start_code >> 32 == (uint64_t)(uintptr_t)start_code_end >> 32;
 }
 
-bool filter_serve(struct thread *thread, ucontext_t *frame, uint64_t number)
+enum call_outcome filter_lead(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
     struct sock_fprog wanted, *made;
     uint64_t before[6];
-    if (!puts_in_force(frame, number) || !can_be_told() ||
-        !memory_read(&wanted, argument(frame, FILTER_ARGUMENT), sizeof wanted) || wanted.len == 0 ||
+    (void)result;
+    if (!puts_in_force(frame, call->number) || !can_be_told() ||
+        !memory_read(&wanted, registers_argument(frame, FILTER_ARGUMENT), sizeof wanted) || wanted.len == 0 ||
         wanted.len + PRELUDE > BPF_MAXINSNS)
-        return false;
+        return CALL_PASSED;
     size_t size = wanted.len * sizeof *wanted.filter;
-    made = calls_scratch(thread, sizeof *made + PRELUDE * sizeof *wanted.filter + size);
+    made = stub_scratch(thread, sizeof *made + PRELUDE * sizeof *wanted.filter + size);
     if (!made)
-        return false;
+        return CALL_PASSED;
     made->len = (unsigned short)(wanted.len + PRELUDE);
     made->filter = (struct sock_filter *)(void *)(made + 1);
     write_prelude(made->filter);
     if (!memory_read(made->filter + PRELUDE, (uint64_t)(uintptr_t)wanted.filter, size))
-        return false;
-    for (int i = 0; i < 6; i++)
-        before[i] = argument(frame, i);
-    set(frame, argument_registers[FILTER_ARGUMENT], (uint64_t)(uintptr_t)made);
-    calls_pass(thread, frame, before);
-    return true;
+        return CALL_PASSED;
+    registers_arguments(frame, before);
+    registers_set(frame, registers_of_arguments[FILTER_ARGUMENT], (uint64_t)(uintptr_t)made);
+    stub_pass(thread, frame, before);
+    return CALL_ARRANGED;
 }

@@ -2,14 +2,17 @@
 #ifndef SEGUE_RUN_PATH_H
 #define SEGUE_RUN_PATH_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "service.h"
 
 /* Whether the path, relative to the descriptor `folder`, names the running program by way of /proc, however it is
  * spelled. Async-signal-safe. */
 bool path_is_own_program(int folder, const char *path);
 
-/* Whether calls with this number are among those whose paths are looked at (calls.h, path_serve). */
-bool path_may_serve(uint64_t number);
+/* Calls whose argument is a path, the one before it a folder's descriptor unless it is the first. If the path leads to
+ * the host's program, which the program takes for itself, path_lead puts another there. */
+call_service path_lead;
+
+/* readlink and readlinkat, for which that is answered. */
+call_service path_serve_link;
 
 #endif

@@ -6,26 +6,14 @@
 #include <sys/syscall.h>
 
 #include "call_linux_x86_64.h"
-#include "calls.h"
 #include "tools/run/host/host.h"
 #include "tools/run/host/memory.h"
 #include "path.h"
+#include "stub.h"
 #include "tools/run/signals/registers.h"
 #include "tools/run/host/settings.h"
 
 #define LONGEST 512
-#define SYS_openat2_number 437
-#define SYS_faccessat2_number 439
-
-/* Which argument is the path; the one before it is the descriptor of a folder, in calls that have one. */
-static const struct {
-    uint16_t number;
-    uint8_t path;
-} calls[] = {
-    {SYS_open, 0},      {SYS_stat, 0},           {SYS_access, 0},
-    {SYS_openat, 1},    {SYS_newfstatat, 1},     {SYS_statx, 1},
-    {SYS_faccessat, 1}, {SYS_openat2_number, 1}, {SYS_faccessat2_number, 1},
-};
 
 static bool stat_at(int folder, const char *path, struct stat *status)
 {
@@ -79,39 +67,31 @@ static long read_link(uint64_t to, uint64_t size)
 /* lstat and readlink see the link itself. */
 static bool sees_link(uint64_t number, const ucontext_t *frame)
 {
-    return (number == SYS_newfstatat && (argument(frame, 3) & AT_SYMLINK_NOFOLLOW)) ||
-           (number == SYS_statx && (argument(frame, 2) & AT_SYMLINK_NOFOLLOW)) ||
-           (number == SYS_openat && (argument(frame, 2) & O_NOFOLLOW)) ||
-           (number == SYS_open && (argument(frame, 1) & O_NOFOLLOW));
+    return (number == SYS_newfstatat && (registers_argument(frame, 3) & AT_SYMLINK_NOFOLLOW)) ||
+           (number == SYS_statx && (registers_argument(frame, 2) & AT_SYMLINK_NOFOLLOW)) ||
+           (number == SYS_openat && (registers_argument(frame, 2) & O_NOFOLLOW)) ||
+           (number == SYS_open && (registers_argument(frame, 1) & O_NOFOLLOW));
 }
 
-bool path_may_serve(uint64_t number)
+enum call_outcome path_serve_link(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
-    for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++)
-        if (calls[i].number == number)
-            return true;
-    return number == SYS_readlink || number == SYS_readlinkat;
+    int path = call->argument, folder = path ? (int)registers_argument(frame, 0) : AT_FDCWD;
+    (void)thread;
+    if (!is_own_argument(folder, registers_argument(frame, path)))
+        return CALL_PASSED;
+    *result = read_link(registers_argument(frame, path + 1), registers_argument(frame, path + 2));
+    return CALL_DONE;
 }
 
-bool path_serve(struct thread *thread, ucontext_t *frame, long *result)
+enum call_outcome path_lead(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
-    uint64_t number = call_number(frame), before[6];
-    bool is_readlink = number == SYS_readlink, is_readlinkat = number == SYS_readlinkat;
-    if ((is_readlink && is_own_argument(AT_FDCWD, argument(frame, 0))) ||
-        (is_readlinkat && is_own_argument((int)argument(frame, 0), argument(frame, 1)))) {
-        *result = read_link(argument(frame, is_readlink ? 1 : 2), argument(frame, is_readlink ? 2 : 3));
-        return true;
-    }
-    for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++) {
-        int place = calls[i].path;
-        int folder = place ? (int)argument(frame, 0) : AT_FDCWD;
-        if (calls[i].number != number || !is_own_argument(folder, argument(frame, place)) || sees_link(number, frame))
-            continue;
-        for (int j = 0; j < 6; j++)
-            before[j] = argument(frame, j);
-        set(frame, argument_registers[place], (uint64_t)(uintptr_t)settings.own_path);
-        calls_pass(thread, frame, before);
-        return false;
-    }
-    return false;
+    int path = call->argument, folder = path ? (int)registers_argument(frame, 0) : AT_FDCWD;
+    uint64_t before[6];
+    (void)result;
+    if (!is_own_argument(folder, registers_argument(frame, path)) || sees_link(call->number, frame))
+        return CALL_PASSED;
+    registers_arguments(frame, before);
+    registers_set(frame, registers_of_arguments[path], (uint64_t)(uintptr_t)settings.own_path);
+    stub_pass(thread, frame, before);
+    return CALL_ARRANGED;
 }

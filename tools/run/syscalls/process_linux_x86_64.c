@@ -15,7 +15,7 @@
 #include "platform/forced.h"
 #include "tools/run/signals/actions.h"
 #include "call_linux_x86_64.h"
-#include "calls.h"
+#include "process.h"
 #include "tools/run/detours/code.h"
 #include "tools/run/detours/detour.h"
 #include "tools/run/signals/fault.h"
@@ -69,7 +69,7 @@ static void begin_child(void *block, size_t size)
     else if (birth->releases_lock && detour_are_made())
         maps_keep();
     if (birth->sets_gs) {
-        set_gs_base(birth->gs);
+        registers_set_gs_base(birth->gs);
         thread->thread_pointer = birth->gs;
     }
     if (birth->clears_actions)
@@ -112,7 +112,7 @@ static void count_child(uint64_t flags, long result)
 static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struct segue_clone *request,
                                  struct birth *birth)
 {
-    uint64_t instruction = get(frame, REG_RIP), rcx = get(frame, REG_RCX), gate;
+    uint64_t instruction = registers_get(frame, REG_RIP), rcx = registers_get(frame, REG_RCX), gate;
     /* One that may be killed alone must not be in the middle of it. */
     if (!(request->flags & CLONE_THREAD))
         fault_prepare();
@@ -131,11 +131,11 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
     request->tls = thread_storage(child);
     /* In RCX too, as behind a SYSCALL: then the library needs no word of memory for each such address. The gate loads
      * the program's. */
-    set(frame, REG_RIP, gate);
-    set(frame, REG_RCX, gate);
+    registers_set(frame, REG_RIP, gate);
+    registers_set(frame, REG_RCX, gate);
     long result = segue_clone(frame, request);
-    set(frame, REG_RIP, instruction);
-    set(frame, REG_RCX, rcx);
+    registers_set(frame, REG_RIP, instruction);
+    registers_set(frame, REG_RCX, rcx);
     if (request->flags & CLONE_VFORK)
         lock_release_of(child);
     if (result < 0 || (request->flags & CLONE_VFORK))
@@ -148,13 +148,14 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
 static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struct segue_clone *request,
                                  struct birth *birth)
 {
-    uint64_t instruction = get(frame, REG_RIP), own = SIGNAL_BIT(SIGSYS) | (thread->is_open ? HOST_SIGNALS : 0);
+    uint64_t instruction = registers_get(frame, REG_RIP),
+             own = SIGNAL_BIT(SIGSYS) | (thread->is_open ? HOST_SIGNALS : 0);
     request->flags &= ~(uint64_t)CLONE_SETTLS;
     request->tls = 0;
     thread->target = instruction;
     birth->thread = thread;
     birth->releases_lock = true;
-    set(frame, REG_RIP, thread_gate(thread, run_gate_begin));
+    registers_set(frame, REG_RIP, thread_gate(thread, run_gate_begin));
     lock_take();
     /* The child forgets what its parent has kept, and may be sent something at once. */
     thread->keeps_signals = false;
@@ -163,7 +164,7 @@ static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struc
     /* What was sent meanwhile was blocked here. */
     system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&own, 0, sizeof own);
     lock_release();
-    set(frame, REG_RIP, instruction);
+    registers_set(frame, REG_RIP, instruction);
     return result;
 }
 
@@ -188,23 +189,33 @@ static long clone_process(struct thread *thread, ucontext_t *frame, struct segue
     return result;
 }
 
-long process_fork(struct thread *thread, ucontext_t *frame, uint64_t is_vfork)
+enum call_outcome process_fork(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
-    struct segue_clone request = {.flags = is_vfork ? CLONE_VM | CLONE_VFORK : 0, .exit_signal = SIGCHLD};
-    return clone_process(thread, frame, &request);
+    struct segue_clone request = {.exit_signal = SIGCHLD};
+    (void)call;
+    *result = clone_process(thread, frame, &request);
+    return CALL_DONE;
 }
 
-long process_clone(struct thread *thread, ucontext_t *frame)
+enum call_outcome process_vfork(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
-    uint64_t flags = (uint32_t)argument(frame, 0), exit_signal = flags & EXIT_SIGNAL_BITS;
-    int *second = (int *)(uintptr_t)argument(frame, 2);
+    struct segue_clone request = {.flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD};
+    (void)call;
+    *result = clone_process(thread, frame, &request);
+    return CALL_DONE;
+}
+
+enum call_outcome process_clone(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
+{
+    uint64_t flags = (uint32_t)registers_argument(frame, 0), exit_signal = flags & EXIT_SIGNAL_BITS;
+    int *second = (int *)(uintptr_t)registers_argument(frame, 2);
     struct segue_clone request = {
         .flags = flags & ~(uint64_t)EXIT_SIGNAL_BITS,
         /* One that is no signal is never sent. */
         .exit_signal = exit_signal > LAST_SIGNAL ? 0 : exit_signal,
-        .stack_pointer = argument(frame, 1),
-        .child_tid = (int *)(uintptr_t)argument(frame, 3),
-        .tls = argument(frame, 4),
+        .stack_pointer = registers_argument(frame, 1),
+        .child_tid = (int *)(uintptr_t)registers_argument(frame, 3),
+        .tls = registers_argument(frame, 4),
         /* The older call has one place for both. That the two may not meet, the library finds out, as the kernel does.
          */
         .pidfd = second,
@@ -213,7 +224,9 @@ long process_clone(struct thread *thread, ucontext_t *frame)
     /* Ignored, but for the one case that the kernel keeps free. */
     if (!(flags & CLONE_PIDFD))
         request.flags &= ~(uint64_t)CLONE_DETACHED;
-    return clone_process(thread, frame, &request);
+    (void)call;
+    *result = clone_process(thread, frame, &request);
+    return CALL_DONE;
 }
 
 /* The kernel's checks, as far as the library cannot make them: it does not see which call the program made. */
@@ -228,17 +241,17 @@ static bool is_valid(const struct clone_arguments *wanted, uint64_t size)
            wanted->stack <= canonical_user_end() - wanted->stack_size;
 }
 
-long process_clone3(struct thread *thread, ucontext_t *frame)
+static long clone3(struct thread *thread, ucontext_t *frame)
 {
     struct clone_arguments wanted = {0};
-    uint64_t size = argument(frame, 1);
+    uint64_t size = registers_argument(frame, 1);
     if (size < LEAST_ARGUMENTS || size > PAGE)
         return size < LEAST_ARGUMENTS ? -EINVAL : -E2BIG;
-    if (!memory_read(&wanted, argument(frame, 0), size < sizeof wanted ? size : sizeof wanted))
+    if (!memory_read(&wanted, registers_argument(frame, 0), size < sizeof wanted ? size : sizeof wanted))
         return -EFAULT;
     for (uint64_t at = sizeof wanted; at < size; at++) {
         char unknown;
-        if (!memory_read(&unknown, argument(frame, 0) + at, 1))
+        if (!memory_read(&unknown, registers_argument(frame, 0) + at, 1))
             return -EFAULT;
         if (unknown)
             return -E2BIG;
@@ -258,4 +271,11 @@ long process_clone3(struct thread *thread, ucontext_t *frame)
         .cgroup = wanted.cgroup,
     };
     return clone_process(thread, frame, &request);
+}
+
+enum call_outcome process_clone3(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
+{
+    (void)call;
+    *result = clone3(thread, frame);
+    return CALL_DONE;
 }
