@@ -66,7 +66,9 @@ static void whole_run(const struct bench_variant *variant, unsigned operations)
     struct segue_argument arguments[] = {segue_argument_u64(1), segue_argument_u64(2)};
     (void)variant;
     for (unsigned i = 0; i < operations; i++) {
-        segue_context_init(&whole.there, &whole.here, whole.stack, STACK_SIZE, (void (*)(void))add, arguments, 2, NULL);
+        if (segue_context_init(&whole.there, &whole.here, whole.stack, STACK_SIZE, (void (*)(void))add, arguments, 2,
+                               NULL) != SEGUE_OK)
+            abort();
         segue_context_swap(&whole.here, &whole.there);
     }
 }

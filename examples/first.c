@@ -1,7 +1,6 @@
 /* first.c: the program of README.md. */
 #include <segue/segue.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 struct accesses {
     int reads, writes;
@@ -19,17 +18,16 @@ int main(void)
     struct segue_mapping heap;
     struct accesses accesses = {0};
 
-    if (segue_install(NULL) != SEGUE_OK || segue_mapping_create(NULL, 1 << 20, &heap) != SEGUE_OK)
+    if (segue_install(NULL) || segue_mapping_create(NULL, 1 << 20, &heap)) /* one memory, two views */
         return 1;
 
     struct segue_region region = {
-        .window = {.base = (uint64_t)heap.memory, .size = heap.size, .kind = SEGUE_WINDOW_ALIAS, .alias = heap.alias},
+        .window = segue_mapping_window(&heap),
         .policy = count_access,
         .context = &accesses,
     };
-    if (segue_region_add(&region) != SEGUE_OK)
+    if (segue_region_add(&region) || segue_mapping_protect(&heap, 0, heap.size, 0))
         return 1;
-    mprotect(heap.memory, heap.size, PROT_NONE);
 
     volatile int *cell = heap.memory;
     *cell = 42;

@@ -68,3 +68,19 @@ enum segue_status segue_mapping_destroy(struct segue_mapping *mapping)
     *mapping = (struct segue_mapping){0};
     return SEGUE_OK;
 }
+
+enum segue_status segue_mapping_protect(const struct segue_mapping *mapping, size_t offset, size_t size, uint8_t allowed)
+{
+    _Static_assert(SEGUE_READ == (int)PLATFORM_READ && SEGUE_WRITE == (int)PLATFORM_WRITE &&
+                       SEGUE_FETCH == (int)PLATFORM_EXECUTE,
+                   "what is allowed is passed on as it is");
+    if (!mapping || offset > mapping->size || size > mapping->size - offset)
+        return reason_give(SEGUE_INVALID, "mapping is NULL, or the range reaches beyond it");
+    if ((offset | size) % platform_page_size())
+        return reason_give(SEGUE_INVALID, "offset or size is not a multiple of the page size");
+    if (allowed & ~(SEGUE_READ | SEGUE_WRITE | SEGUE_FETCH) || (allowed & SEGUE_WRITE && allowed & SEGUE_FETCH))
+        return reason_give(SEGUE_INVALID, "allowed has an unknown bit, or both SEGUE_WRITE and SEGUE_FETCH");
+    if (size == 0 || platform_protect((uint64_t)(uintptr_t)mapping->memory + offset, size, allowed))
+        return SEGUE_OK;
+    return reason_give(SEGUE_NO_MEMORY, NULL);
+}

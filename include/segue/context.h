@@ -213,14 +213,16 @@ struct segue_context_options {
  * SEGUE_UNSUPPORTED under a shadow stack, which has to be switched too, and for
  * SEGUE_CONTEXT_OWN_EXCEPTIONS when no C++ runtime was there when the library was loaded. MT-Safe,
  * AS-Unsafe. */
-SEGUE_API enum segue_status segue_context_init(struct segue_context *context, struct segue_context *parent, void *stack,
-                                               size_t size, void (*entry)(void), const struct segue_argument *arguments,
-                                               size_t count, const struct segue_context_options *options);
+SEGUE_CHECK SEGUE_API enum segue_status segue_context_init(struct segue_context *context, struct segue_context *parent,
+                                                           void *stack, size_t size, void (*entry)(void),
+                                                           const struct segue_argument *arguments, size_t count,
+                                                           const struct segue_context_options *options);
 
 /* The common case: a context that calls entry(data) on the whole of `stack`. As
  * segue_context_init. MT-Safe, AS-Unsafe. */
-SEGUE_API enum segue_status segue_context_make(struct segue_context *context, const struct segue_stack *stack,
-                                               void (*entry)(void *data), void *data);
+SEGUE_CHECK SEGUE_API enum segue_status segue_context_make(struct segue_context *context,
+                                                           const struct segue_stack *stack, void (*entry)(void *data),
+                                                           void *data);
 
 /* Gives back what the sanitizers or Valgrind hold for the context, and makes it empty; its stack
  * may then be freed. Needed only where those run. `context` must not be running. MT-Safe,

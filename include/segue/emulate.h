@@ -88,10 +88,10 @@ struct segue_plan {
  * NULL. Returns SEGUE_OK: segue_step will succeed unless memory is taken away or a device refuses;
  * SEGUE_UNSUPPORTED: `plan->refusal` tells why; SEGUE_MISMATCH: the fault is not this
  * instruction's; SEGUE_INVALID for a NULL pointer. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_regs *regs,
-                                       const struct segue_xstate *xstate, const struct segue_fault *fault,
-                                       const struct segue_window *windows, size_t window_count,
-                                       struct segue_plan *plan);
+SEGUE_CHECK SEGUE_API enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_regs *regs,
+                                                   const struct segue_xstate *xstate, const struct segue_fault *fault,
+                                                   const struct segue_window *windows, size_t window_count,
+                                                   struct segue_plan *plan);
 
 /* Makes the replay engine ready: executable memory of the library's own, which is never writable at
  * the address where it is executed. Without it, plans refuse what only that engine does.
@@ -126,8 +126,8 @@ SEGUE_API enum segue_status segue_forced_prepare(void);
  * noted in MXCSR, and on some processors the return address of a CALL to what is no address and the
  * first eight bytes of an FSTP or FBSTP. `xstate` is changed where the instruction changes it.
  * MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs,
-                                       struct segue_xstate *xstate, struct segue_fault *fault);
+SEGUE_CHECK SEGUE_API enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *regs,
+                                                   struct segue_xstate *xstate, struct segue_fault *fault);
 
 /* A walk over aligned words (8 bytes; 4 in 32-bit code), each once, lowest first, whatever the
  * number of accesses to it: struct segue_words words = segue_plan_words(plan, base, size); while
@@ -179,18 +179,18 @@ typedef void segue_value_visit(void *context, const struct segue_value *value);
  * compare-and-exchange. A repeated string does at most 4 KiB of each operand, and stops between
  * elements. SEGUE_UNSUPPORTED also where this cannot be done: masked runs of one operand and state
  * areas larger than 4 KiB. Needs 40 KiB of stack. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_step_values(const struct segue_plan *plan, struct segue_regs *regs,
-                                              struct segue_xstate *xstate, struct segue_fault *fault,
-                                              segue_value_visit *visit, void *context);
+SEGUE_CHECK SEGUE_API enum segue_status segue_step_values(const struct segue_plan *plan, struct segue_regs *regs,
+                                                          struct segue_xstate *xstate, struct segue_fault *fault,
+                                                          segue_value_visit *visit, void *context);
 
 /* The same on copies alone: nothing happens, and `visit` receives what a step would read and write
  * if memory stayed as it is. `xstate` may be NULL; its area is copied, up to 4 KiB. Returns
  * SEGUE_OK; SEGUE_FAULT when memory cannot be reached or the instruction raises an exception;
  * SEGUE_UNSUPPORTED as segue_step_values, and through a device's window; SEGUE_BUSY; SEGUE_INVALID
  * for a NULL plan, regs or visit. Needs 44 KiB of stack. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_step_preview(const struct segue_plan *plan, const struct segue_regs *regs,
-                                               const struct segue_xstate *xstate, segue_value_visit *visit,
-                                               void *context);
+SEGUE_CHECK SEGUE_API enum segue_status segue_step_preview(const struct segue_plan *plan, const struct segue_regs *regs,
+                                                           const struct segue_xstate *xstate, segue_value_visit *visit,
+                                                           void *context);
 
 /* Tells a signal handler whether the fault was taken by one of the library's own guarded accesses.
  * If so, moves `*rip`, the interrupted thread's instruction pointer, to where that access reports

@@ -66,7 +66,8 @@ struct segue_guest_options {
  * unknown method; SEGUE_UNSUPPORTED where no executable page is to be had, under a shadow stack,
  * without XSAVE for features, and for a method that the kernel does not allow; SEGUE_NO_MEMORY.
  * MT-Safe, AS-Unsafe. */
-SEGUE_API enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_guest_options *options);
+SEGUE_CHECK SEGUE_API enum segue_status segue_guest_new(struct segue_guest *guest,
+                                                        const struct segue_guest_options *options);
 
 /* Gives it all back. It must not be running. SEGUE_OK, or SEGUE_INVALID. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_guest_free(struct segue_guest *guest);

@@ -58,7 +58,7 @@ struct segue_options {
  * SEGUE_EXISTS when it is installed; SEGUE_INVALID for unknown flags, and for those that contradict
  * each other; SEGUE_UNSUPPORTED under Valgrind; SEGUE_BUSY inside a fault; SEGUE_NO_MEMORY;
  * SEGUE_SYSTEM. MT-Safe, AS-Unsafe. */
-SEGUE_API enum segue_status segue_install(const struct segue_options *options);
+SEGUE_CHECK SEGUE_API enum segue_status segue_install(const struct segue_options *options);
 
 /* Who handles a signal. */
 struct segue_owner {

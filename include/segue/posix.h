@@ -80,7 +80,7 @@ SEGUE_API enum segue_status segue_context_set_from_signal(struct segue_context *
 /* The mask that a context with SEGUE_CONTEXT_OWN_MASK begins or goes on with. It must not be
  * running. Returns SEGUE_OK; SEGUE_INVALID for NULL or a context without such a mask. MT-Safe,
  * AS-Safe. */
-SEGUE_API enum segue_status segue_context_set_mask(struct segue_context *context, const sigset_t *mask);
+SEGUE_CHECK SEGUE_API enum segue_status segue_context_set_mask(struct segue_context *context, const sigset_t *mask);
 
 /* As sigaction(2), but the handler always finds the host's segment bases in force, also when it
  * interrupts a guest. SA_SIGINFO and SA_ONSTACK are implied; SIG_DFL and SIG_IGN pass as they are.

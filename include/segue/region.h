@@ -113,7 +113,7 @@ struct segue_region {
  * unknown flag or window kind, a window that lacks its parts; SEGUE_OVERLAP when a page of it is in
  * another region; SEGUE_UNSUPPORTED for a forced window where the kernel has none; SEGUE_BUSY
  * inside a fault; SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
-SEGUE_API enum segue_status segue_region_add(const struct segue_region *region);
+SEGUE_CHECK SEGUE_API enum segue_status segue_region_add(const struct segue_region *region);
 
 /* Removes the region whose first address is `base`. Open its pages first. Waits until no other
  * thread is in a fault that could know the region, its policy included: so do not hold a lock that
@@ -137,7 +137,8 @@ SEGUE_API enum segue_status segue_region_find(const void *address, struct segue_
  * SEGUE_BUSY: another region's policy did not say SEGUE_STEP, or is itself in this call: return
  * SEGUE_STEP, and that answer counts; SEGUE_INVALID, also the second time. With all but SEGUE_OK
  * nothing has happened. */
-SEGUE_API enum segue_status segue_event_step(const struct segue_event *event, segue_value_visit *visit, void *context);
+SEGUE_CHECK SEGUE_API enum segue_status segue_event_step(const struct segue_event *event, segue_value_visit *visit,
+                                                         void *context);
 
 /* The aligned words (segue_words_next) of the access that is asked about; and of the whole
  * footprint in all regions with this policy function, which is what segue_event_step does at once.
@@ -146,8 +147,15 @@ SEGUE_API struct segue_words segue_event_words(const struct segue_event *event);
 SEGUE_API struct segue_words segue_event_footprint(const struct segue_event *event);
 
 /* What the instruction would read and write, without doing it. Returns as segue_step_preview. */
-SEGUE_API enum segue_status segue_event_preview(const struct segue_event *event, segue_value_visit *visit,
-                                                void *context);
+SEGUE_CHECK SEGUE_API enum segue_status segue_event_preview(const struct segue_event *event, segue_value_visit *visit,
+                                                            void *context);
+
+/* Where the access that is asked about can be reached: segue_window_at of the event's region.
+ * MT-Safe, AS-Safe. */
+SEGUE_INLINE void *segue_event_at(const struct segue_event *event)
+{
+    return segue_window_at(&event->region->window, event->address, (size_t)event->size);
+}
 
 SEGUE_END
 

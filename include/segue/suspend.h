@@ -30,7 +30,7 @@ struct segue_suspend_options {
 /* Installs the handler of the signal, before or after segue_install. `options` may be NULL. Returns
  * SEGUE_OK; SEGUE_EXISTS; SEGUE_INVALID for an unknown flag or a signal that cannot be used;
  * SEGUE_UNSUPPORTED; SEGUE_SYSTEM. MT-Safe, AS-Unsafe. */
-SEGUE_API enum segue_status segue_suspend_install(const struct segue_suspend_options *options);
+SEGUE_CHECK SEGUE_API enum segue_status segue_suspend_install(const struct segue_suspend_options *options);
 
 /* Tells whether suspension works: SEGUE_OK; SEGUE_NOT_FOUND when it is not installed;
  * SEGUE_NOT_LAST when another handler was installed over ours, and in `owner` (may be NULL;
@@ -73,7 +73,8 @@ struct segue_suspension {
  * SEGUE_NOT_FOUND without segue_suspend_install; SEGUE_INVALID for a NULL list; else the first
  * other status in the list. Those that are suspended stay so. Async-signal-safe, also inside a
  * fault; thread-safe. */
-SEGUE_API enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count, uint64_t timeout);
+SEGUE_CHECK SEGUE_API enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count,
+                                                              uint64_t timeout);
 
 /* Lets those of them go on that are suspended; any thread may. Returns SEGUE_OK; SEGUE_NOT_FOUND
  * when one whose status is SEGUE_OK is not suspended any more; SEGUE_INVALID. MT-Safe, AS-Safe. */
@@ -81,7 +82,7 @@ SEGUE_API enum segue_status segue_threads_resume(struct segue_suspension *list, 
 
 /* The same for one thread. segue_thread_suspend returns SEGUE_BUSY or SEGUE_NOT_FOUND as above,
  * else the suspension's status. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_thread_suspend(struct segue_suspension *suspension, uint64_t timeout);
+SEGUE_CHECK SEGUE_API enum segue_status segue_thread_suspend(struct segue_suspension *suspension, uint64_t timeout);
 SEGUE_API enum segue_status segue_thread_resume(struct segue_suspension *suspension);
 
 SEGUE_END

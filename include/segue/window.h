@@ -44,6 +44,35 @@ struct segue_window {
     uint64_t reserved[2];
 };
 
+/* A window with all of its parts, and without a cast. MT-Safe, AS-Safe. */
+SEGUE_INLINE struct segue_window segue_window_alias(const volatile void *base, size_t size, void *alias)
+{
+    struct segue_window made = {(uint64_t)(uintptr_t)base, size, SEGUE_WINDOW_ALIAS, alias, 0, 0, 0, {0, 0}};
+    return made;
+}
+SEGUE_INLINE struct segue_window segue_window_exposed(const volatile void *base, size_t size)
+{
+    struct segue_window made = {(uint64_t)(uintptr_t)base, size, SEGUE_WINDOW_EXPOSED, 0, 0, 0, 0, {0, 0}};
+    return made;
+}
+SEGUE_INLINE struct segue_window segue_window_forced(const volatile void *base, size_t size)
+{
+    struct segue_window made = {(uint64_t)(uintptr_t)base, size, SEGUE_WINDOW_FORCED, 0, 0, 0, 0, {0, 0}};
+    return made;
+}
+SEGUE_INLINE struct segue_window segue_window_device(const volatile void *base, size_t size, segue_device_read *read,
+                                                     segue_device_write *write, void *context)
+{
+    struct segue_window made = {
+        (uint64_t)(uintptr_t)base, size, SEGUE_WINDOW_CALLBACK, 0, read, write, context, {0, 0}};
+    return made;
+}
+
+/* The pointer by which the `size` bytes at `address` can be reached now: in an alias or exposed
+ * window. NULL in the other kinds, for a NULL window, and when a byte lies outside it. MT-Safe,
+ * AS-Safe. */
+SEGUE_API void *segue_window_at(const struct segue_window *window, uint64_t address, size_t size);
+
 SEGUE_END
 
 #endif

@@ -1,5 +1,5 @@
-/* abi.c: the sizes of the public structs on 64-bit systems, System V and Windows (docs/abi.md). They never change within
- * one soname; a struct that is added gets a line. */
+/* abi.c: the sizes of the public structs on 64-bit systems, System V and Windows (docs/abi.md). They never change
+ * within one soname; a struct that is added gets a line. */
 #include <segue/segue.h>
 #ifdef __linux__
 #include <segue/linux.h>

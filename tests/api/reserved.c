@@ -80,7 +80,7 @@ struct taker {
 };
 #define TAKER(call, structure, member, ...)                                                                            \
     {                                                                                                                  \
-        #structure "." #member, call, &(const struct structure)__VA_ARGS__, sizeof(struct structure),                 \
+#structure "." #member, call, &(const struct structure)__VA_ARGS__, sizeof(struct structure),                  \
             offsetof(struct structure, member),                                                                        \
             offsetof(struct structure, member) + sizeof(((struct structure *)0)->member)                               \
     }
@@ -108,7 +108,8 @@ static void check_taker(const struct taker *taker, bool gives_reason)
         given[at] = 1;
         enum segue_status status = taker->give(given);
         if (status != SEGUE_INVALID || (gives_reason && !strstr(segue_reason(), "reserved is not zero")))
-            fail_msg("%s, byte %zu: %s (%s)", taker->name, at - taker->first, segue_status_name(status), segue_reason());
+            fail_msg("%s, byte %zu: %s (%s)", taker->name, at - taker->first, segue_status_name(status),
+                     segue_reason());
     }
 }
 
@@ -196,9 +197,9 @@ static void library_stores_zero_in_the_reserved_words_that_it_fills(void **state
     segue_guest_free(&guest);
     struct segue_segment_code code = {.bytes = (const uint8_t *)"\x64\x48\x8b\x07", .size = 4};
     is_clean = false;
-    assert_int_equal(segue_segment_scan(&code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, look_at_site,
-                                        &is_clean),
-                     SEGUE_OK);
+    assert_int_equal(
+        segue_segment_scan(&code, (struct segue_rewrite){SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS}, look_at_site, &is_clean),
+        SEGUE_OK);
     assert_true(is_clean);
     segue_region_remove(mapping.memory);
     segue_mapping_destroy(&mapping);
@@ -252,8 +253,8 @@ static void reason_survives_a_fault_whose_policy_has_one_of_its_own(void **state
     (void)state;
     assert_int_equal(segue_install(NULL), SEGUE_OK);
     assert_int_equal(segue_mapping_create(NULL, PAGE, &mapping), SEGUE_OK);
-    struct segue_region region = {
-        .window = {.base = (uintptr_t)mapping.memory, .size = PAGE, .alias = mapping.alias}, .policy = fail_in_policy};
+    struct segue_region region = {.window = {.base = (uintptr_t)mapping.memory, .size = PAGE, .alias = mapping.alias},
+                                  .policy = fail_in_policy};
     assert_int_equal(segue_region_add(&region), SEGUE_OK);
     mprotect(mapping.memory, PAGE, PROT_NONE);
     assert_int_equal(segue_install(NULL), SEGUE_EXISTS);

@@ -613,8 +613,9 @@ static void a_flow_that_was_yielded_to_is_the_parent_when_it_swaps_back(void **s
 {
     (void)state;
     memset(order, 0, sizeof order);
-    segue_context_init(&first, &main_flow, stack, sizeof stack, be_first, NULL, 0, NULL);
-    segue_context_init(&second, &main_flow, other_stack, sizeof other_stack, be_second, NULL, 0, NULL);
+    assert_int_equal(segue_context_init(&first, &main_flow, stack, sizeof stack, be_first, NULL, 0, NULL), SEGUE_OK);
+    assert_int_equal(segue_context_init(&second, &main_flow, other_stack, sizeof other_stack, be_second, NULL, 0, NULL),
+                     SEGUE_OK);
     segue_context_swap(&main_flow, &first);
     note_order('m');
     segue_context_swap(&main_flow, &second);
@@ -629,7 +630,7 @@ static void nothing(void)
 
 static void set_a_child_without_parent(void)
 {
-    segue_context_init(&child, NULL, stack, sizeof stack, nothing, NULL, 0, NULL);
+    assert_int_equal(segue_context_init(&child, NULL, stack, sizeof stack, nothing, NULL, 0, NULL), SEGUE_OK);
     segue_context_set(&child);
 }
 

@@ -12,11 +12,13 @@ check() {
     fi
 }
 check "shared library exports only segue_*" \
-    "$(nm -D --defined-only "$shared" | awk '$3 !~ /^segue_/ { print $3 }')"
+    "$(nm -D --without-symbol-versions --defined-only "$shared" | awk '$3 !~ /^(segue_|SEGUE_)/ { print $3 }')"
+check "each function is in one node, of a release" \
+    "$(nm -D --defined-only "$shared" | awk '$3 ~ /^segue_/ && $3 !~ /^segue_[a-z_0-9]*@@SEGUE_[0-9]+\.[0-9]+$/ { print $3 }')"
 check "static library defines only segue_* for others" \
     "$(nm -g --defined-only "$static" | awk 'NF == 3 && $3 !~ /^segue_/ { print $3 }')"
 check "both have the same public names" "$(
-    { nm -D --defined-only "$shared"; nm -g --defined-only "$static"; } |
+    { nm -D --without-symbol-versions --defined-only "$shared" | grep -v ' SEGUE_'; nm -g --defined-only "$static"; } |
         awk 'NF == 3 { seen[$3]++ } END { for (name in seen) if (seen[name] != 2) print name }'
 )"
 dynamic=$(readelf -dW "$shared")

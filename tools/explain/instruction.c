@@ -114,7 +114,8 @@ enum segue_status instruction_read(const struct code *code, size_t offset, struc
     segue_replay_prepare();
     instruction->code = code;
     instruction->offset = offset;
-    segue_plan(&insn, &regs, lanes_on(), NULL, NULL, 0, &instruction->plan);
+    enum segue_status planned = segue_plan(&insn, &regs, lanes_on(), NULL, NULL, 0, &instruction->plan);
+    (void)planned; /* A plan that was refused says why. */
     format(instruction);
     return SEGUE_OK;
 }

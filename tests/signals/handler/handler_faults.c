@@ -103,7 +103,8 @@ static void system_call_on_a_closed_page_fails(void **state)
     struct segue_counters counters;
     int ends[2];
     (void)state;
-    segue_install(NULL);
+    if (segue_install(NULL) != SEGUE_OK)
+        _exit(99);
     assert_int_equal(add(0, 1, NULL, NULL), SEGUE_OK);
     assert_int_equal(pipe(ends), 0);
     errno = 0;
@@ -146,7 +147,8 @@ static int others_are_served_while_one_is_handed_on(void)
     pthread_t thread;
     fixture_setup(NULL);
     sigaction(SIGSEGV, &previous, NULL);
-    segue_install(NULL);
+    if (segue_install(NULL) != SEGUE_OK)
+        _exit(99);
     add(0, 1, NULL, NULL);
     mprotect(page_of(4), PAGE, PROT_NONE);
     pthread_create(&thread, NULL, load_not_ours, NULL);
@@ -172,7 +174,8 @@ static enum segue_verdict fault_again(void *context, const struct segue_event *e
 static int policy_that_faults_in_its_own_region(void)
 {
     fixture_setup(NULL);
-    segue_install(NULL);
+    if (segue_install(NULL) != SEGUE_OK)
+        _exit(99);
     add(0, 1, fault_again, page_of(0) + 16);
     load(page_of(0));
     return 1;
@@ -188,7 +191,8 @@ static enum segue_verdict fault_elsewhere(void *context, const struct segue_even
 static int policy_that_crashes(void)
 {
     fixture_setup(NULL);
-    segue_install(NULL);
+    if (segue_install(NULL) != SEGUE_OK)
+        _exit(99);
     add(0, 1, fault_elsewhere, (void *)16);
     load(page_of(0));
     return 1;
@@ -206,7 +210,8 @@ __attribute__((noinline)) static int recurse(volatile char *below)
 
 static int stack_overflow(void)
 {
-    segue_install(NULL);
+    if (segue_install(NULL) != SEGUE_OK)
+        _exit(99);
     return recurse(NULL);
 }
 
@@ -220,7 +225,8 @@ static enum segue_verdict overflow_alternate_stack(void *context, const struct s
 static int policy_that_overflows_the_alternate_stack(void)
 {
     fixture_setup(NULL);
-    segue_install(NULL);
+    if (segue_install(NULL) != SEGUE_OK)
+        _exit(99);
     add(0, 1, overflow_alternate_stack, NULL);
     load(page_of(0));
     return 1;

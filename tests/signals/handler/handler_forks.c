@@ -94,7 +94,8 @@ static void *install_for_ever(void *context)
 {
     volatile int *stop = context;
     while (!*stop) {
-        segue_install(NULL);
+        if (segue_install(NULL) != SEGUE_OK)
+            _exit(99);
         segue_uninstall(NULL);
     }
     return NULL;
