@@ -27,6 +27,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "platform/code_range.h"
+
 struct pad;
 
 /* A pad that was taken. */
@@ -61,6 +63,9 @@ void pad_distrust_numbers(void);
 
 /* Whether `rip` is in an exit; `*target` is where it leads, with `rcx` in RCX. */
 bool pad_exit_holds(uint64_t rip, uint64_t rcx, uint64_t *target);
+
+/* The exits: everything but the instruction is the program's already. */
+extern const struct code_range pad_rcx_range, pad_word_range;
 
 /* Assembly. A pad's state is 0 when it is free. */
 extern const char pad_rcx_exits[PAD_COUNT][PAD_RCX_EXIT_SIZE] __attribute__((visibility("hidden")));

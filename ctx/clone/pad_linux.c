@@ -267,3 +267,17 @@ bool pad_exit_holds(uint64_t rip, uint64_t rcx, uint64_t *target)
         return false;
     return true;
 }
+
+static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **frame)
+{
+    /* Both kinds of exits stand at multiples of this. */
+    bool is_given_back = (regs->rip - (uint64_t)(uintptr_t)range->begin) % PAD_RCX_EXIT_SIZE >= PAD_EXIT_JUMP;
+    (void)frame;
+    if (!pad_exit_holds(regs->rip, regs->rcx, &regs->rip))
+        return CODE_RANGE_NOT_FOUND;
+    return is_given_back ? CODE_RANGE_REGISTERS : CODE_RANGE_SHOWN;
+}
+_Static_assert(PAD_WORD_EXIT_SIZE % PAD_RCX_EXIT_SIZE == 0 && PAD_EXIT_JUMP < PAD_RCX_EXIT_SIZE, "translate counts on it");
+
+const struct code_range pad_rcx_range = {pad_rcx_exits, pad_rcx_exits + PAD_COUNT, translate};
+const struct code_range pad_word_range = {pad_word_exits, pad_word_exits + PAD_COUNT, translate};

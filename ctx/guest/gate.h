@@ -10,6 +10,7 @@
 #include <signal.h>
 
 #include "ctx/layout.h"
+#include "platform/code_range.h"
 #include "platform/frame.h"
 
 /* Whose bases are in force, as far as a signal handler's first instructions have to know. */
@@ -84,6 +85,10 @@ extern const char guest_run_handler[], guest_run_handler_tail[], guest_run_handl
 /* From its first instruction to `pushed` rsp is as the kernel left it, there 8 less; from `framed` to `popped` it is
  * rbp + 8. */
 extern const char guest_run_handler_pushed[], guest_run_handler_framed[], guest_run_handler_popped[];
+
+/* Where a thread counts as standing that is on the way between host, guest and handler (place.c). The first is wherever
+ * the gate is that the calling thread runs. */
+extern const struct code_range guest_page_range, guest_call_range, guest_handler_range, guest_entry_range;
 
 /* Called by the assembly with the host's bases in force: runs the handler that interrupted a guest, or the way into or
  * out of one. */

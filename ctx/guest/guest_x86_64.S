@@ -69,10 +69,12 @@ LABEL(gate_enter_end)
 LABEL(gate_call)
         _CET_ENDBR
         EACH_REGISTER STORE
+LABEL(gate_call_stored)
         movq    (%rsp), %rax
         leaq    8(%rsp), %rcx
         movq    %rax, DATA(GATE_RIP)
         movq    %rcx, DATA(GATE_RSP)
+LABEL(gate_call_left)
         leaq    DATA(GATE_RFLAGS + 8), %rsp
         pushfq
         leaq    DATA(0), %rbx
@@ -500,6 +502,7 @@ FUNCTION(guest_signal_entry)
         leaq    C(guest_handlers)(%rip), %rax
         movq    (%rax, %rdi, 8), %rax
         jmp     C(guest_run_handler)
+LABEL(guest_signal_entry_end)
         .cfi_endproc
         END(guest_signal_entry)
 

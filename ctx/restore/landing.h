@@ -5,6 +5,7 @@
 #include <segue/regs.h>
 
 #include "ctx/handling.h"
+#include "platform/code_range.h"
 
 struct landing {
     uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp;
@@ -36,5 +37,8 @@ extern const char landing_off_list[], landing_forgotten[], landing_last[], landi
 
 /* The way out where the mask was refused: the stack pointer is at the ucontext. */
 extern const char landing_refused[], landing_refused_end[];
+
+/* All of it, from landing_off_list on. */
+extern const struct code_range landing_range;
 
 #endif

@@ -96,6 +96,7 @@ LABEL(landing_forgotten)
         testq   %rax, %rax
         jnz     C(landing_by_return)
 2:
+LABEL(landing_mask_set)
         movq    LANDING_RAX(%rsp), %rax
         movq    LANDING_RBX(%rsp), %rbx
         movq    LANDING_RCX(%rsp), %rcx
@@ -127,7 +128,7 @@ LABEL(landing_shortcut)
         END(landing_go)
 
 /* The mask was refused, by a filter that was set after the library was installed: all is in the kernel's frame, too. */
-LOCAL_FUNCTION(landing_by_return)
+FUNCTION(landing_by_return)
         .cfi_startproc
         .cfi_signal_frame
         CFI_LANDING 0

@@ -1,4 +1,4 @@
-/* shortcut.c: which target has which shortcut. */
+/* shortcut.c: which target has which shortcut, and where a thread counts as standing that is in one. */
 #include "shortcut.h"
 
 #include <stddef.h>
@@ -34,3 +34,31 @@ bool shortcut_holds(uint64_t rip, uint64_t *target, unsigned *step)
     *step = (unsigned)(offset % SHORTCUT_SIZE);
     return true;
 }
+
+void shortcut_take(struct segue_regs *regs, unsigned step, uint64_t target)
+{
+    const uint64_t *top = (const uint64_t *)(uintptr_t)regs->rsp;
+    if (step == SHORTCUT_FLAGS) {
+        regs->rip = top[-2];
+        regs->rflags = top[0];
+        regs->rsp = top[1];
+        return;
+    }
+    regs->rip = target;
+    if (step == SHORTCUT_STACK)
+        regs->rsp = top[0];
+}
+
+static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **frame)
+{
+    uint64_t target;
+    unsigned step;
+    (void)range;
+    (void)frame;
+    if (!shortcut_holds(regs->rip, &target, &step))
+        return CODE_RANGE_NOT_FOUND;
+    shortcut_take(regs, step, target);
+    return CODE_RANGE_REGISTERS;
+}
+
+const struct code_range shortcut_range = {shortcut_code, shortcut_code + SHORTCUT_COUNT, translate};

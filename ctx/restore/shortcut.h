@@ -21,11 +21,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/code_range.h"
+
 /* The shortcut to `rip`, which is not 0; NULL if it has none, and gets none. Async-signal-safe, thread-safe. */
 const void *shortcut_to(uint64_t rip);
 
 /* Whether `rip` is in one; `*target` is where it leads, `*step` one of the above. */
 bool shortcut_holds(uint64_t rip, uint64_t *target, unsigned *step);
+
+/* Makes the registers of a thread before that step of the shortcut to `target` those that it leads to. The landing's
+ * rip is read before the first step alone. */
+void shortcut_take(struct segue_regs *regs, unsigned step, uint64_t target);
+
+/* All shortcuts. */
+extern const struct code_range shortcut_range;
 
 /* Assembly. Entered with the landing's flags, and then its stack pointer, on top of the stack, and all else loaded. */
 extern const char shortcut_code[SHORTCUT_COUNT][SHORTCUT_SIZE] __attribute__((visibility("hidden")));

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "decode/x86/page.h"
+#include "platform/code_range.h"
 #include "platform/fork.h"
 #include "platform/memory.h"
 #include "platform/thread.h"
@@ -189,6 +190,28 @@ static const uint32_t *low_half(const uint64_t *word)
     return (const uint32_t *)(const void *)word;
 }
 
+/* In a stub the return address is on top of the stack: a thread that is called for its place in the code stands behind
+ * the call. The registers are those of the instruction that is replayed. */
+static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **frame)
+{
+    (void)range;
+    (void)frame;
+    regs->rip = *(const uint64_t *)(uintptr_t)regs->rsp;
+    regs->rsp += sizeof regs->rip;
+    return CODE_RANGE_SHOWN;
+}
+
+/* In place of the one that the process's parent had elsewhere. There is room: no range but this and its like is added. */
+static void register_view(uint64_t view)
+{
+    static const void *registered;
+    const char *begin = (const char *)(uintptr_t)view;
+    const struct code_range range = {begin, begin + CODE_SIZE, translate};
+    if (registered)
+        code_range_remove(registered);
+    registered = view && code_range_add(&range) ? begin : NULL;
+}
+
 /* Whoever loses a race waits for the winner, whom no signal interrupts. */
 static enum segue_status make_code(struct memory *present)
 {
@@ -204,7 +227,9 @@ static enum segue_status make_code(struct memory *present)
         if (was_made)
             write_what_was_there(present, views.second);
         was_made = true;
-        __atomic_store_n(&present->executable, place_view(&views), __ATOMIC_RELEASE);
+        uint64_t view = place_view(&views);
+        register_view(view);
+        __atomic_store_n(&present->executable, view, __ATOMIC_RELEASE);
         wait_wake_counted(low_half(&present->executable), &present->waiters);
     }
     platform_signals_release(kept);

@@ -33,7 +33,8 @@ enum chain_way {
 enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_stack);
 
 /* Hands the signal on: the previous handler sees it as if ours were not there; without one the thread does what the
- * kernel would have made it do. `is_fault`: the kernel raised it for the instruction at hand. The handler that called
+ * kernel would have made it do. `is_fault`: the kernel raised it for the instruction at hand. One that was sent, and has
+ * interrupted the library's way out of a handler, is shown the application's instruction. The handler that called
  * this must do nothing after it but return; most often it does not come back. Async-signal-safe. */
 void chain_signal(int number, struct native_frame native, bool is_fault, enum chain_way way);
 

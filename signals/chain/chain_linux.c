@@ -22,6 +22,7 @@
 #include "signals/handler/dispatch.h"
 #include "previous.h"
 #include "relay.h"
+#include "signals/ranges.h"
 #include "signals/threads/thread.h"
 #include "signals/handler/unhandled.h"
 
@@ -172,6 +173,8 @@ static void die_of_fault(int number, struct native_frame native)
 void chain_signal(int number, struct native_frame native, bool is_fault, enum chain_way way)
 {
     struct sigaction action;
+    if (!is_fault)
+        ranges_leave(native.context);
     if (believed_mask() & bit_of(number)) {
         /* As the kernel with a signal that is blocked. */
         if (is_fault)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/code_range.h"
 #include "platform/frame.h"
 
 /* One call of a handler. */
@@ -45,5 +46,8 @@ enum relay_status relay_prepare(const struct relay *relay, struct native_frame n
 /* Goes into the handler; our own, whose frame was `ucontext`, is over. Async-signal-safe. */
 __attribute__((noreturn)) void relay_enter(const struct relay *relay, const void *ucontext,
                                            const struct relay_frame *place);
+
+/* The last step before a handler: the thread counts as standing at the handler's first instruction. */
+extern const struct code_range relay_range;
 
 #endif

@@ -80,7 +80,7 @@ _Static_assert(offsetof(struct gate_words, lent) == RELAY_STACK, "the assembly f
 _Static_assert(offsetof(struct gate_words, handler) == RELAY_HANDLER, "the assembly finds the handler elsewhere");
 _Static_assert(sizeof(struct gate_words) == RELAY_SIZE, "the assembly takes another number of words off");
 
-extern const char relay_gate[];
+extern const char relay_gate[], relay_gate_popped[], relay_gate_last[], relay_gate_end[];
 
 /* Where the parts of the kernel's frame are. */
 struct extent {
@@ -251,3 +251,34 @@ void relay_enter(const struct relay *relay, const void *ucontext, const struct r
         landing_go(&landing, &initial_state, xsave_enabled() & ~COMPONENT_PKRU);
     landing_go(&landing, &initial_standard, xsave_enabled() & COMPONENTS_LEGACY_AVX);
 }
+
+/* Up to the last instruction but one `words` are what is loaded next. The stack above them begins with the frame that the
+ * handler gets. */
+static void take_words(struct segue_regs *regs, const struct gate_words *words)
+{
+    regs->rax = 0;
+    regs->rcx = words->rcx;
+    regs->r10 = words->r10;
+    regs->r11 = words->r11;
+    regs->rdx = words->rdx;
+    regs->rsi = words->rsi;
+    regs->rdi = words->rdi;
+    regs->rflags = words->rflags;
+    regs->rip = words->handler;
+    regs->rsp = (uint64_t)(uintptr_t)(words + 1);
+}
+
+static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **frame)
+{
+    (void)range;
+    (void)frame;
+    uint64_t words = regs->rsp;
+    if (code_is_at(regs->rip, relay_gate_popped))
+        words -= sizeof(uint64_t);
+    else if (code_is_at(regs->rip, relay_gate_last))
+        words -= offsetof(struct gate_words, handler);
+    take_words(regs, (const struct gate_words *)(uintptr_t)words);
+    return CODE_RANGE_SHOWN;
+}
+
+const struct code_range relay_range = {relay_gate, relay_gate_end, translate};

@@ -47,8 +47,10 @@ FUNCTION(relay_gate)
         movq    RELAY_RDI(%rsp), %rdi
         popfq
         CFI_UCONTEXT (UCONTEXT - 8)
+LABEL(relay_gate_popped)
         leaq    RELAY_HANDLER - 8(%rsp), %rsp
         CFI_UCONTEXT (UCONTEXT - RELAY_HANDLER)
+LABEL(relay_gate_last)
         ret
 LABEL(relay_gate_end)
         .cfi_endproc

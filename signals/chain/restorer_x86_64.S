@@ -23,6 +23,7 @@
 LABEL_FUNCTION(restorer_plain)
         movq    $SYS_RT_SIGRETURN, %rax
         syscall
+LABEL(restorer_plain_end)
         .cfi_endproc
         END(restorer_plain)
 
@@ -36,6 +37,7 @@ LABEL_FUNCTION(restorer_of_relay)
         call    C(restorer_return)
         movl    $SYS_RT_SIGRETURN, %eax
         syscall
+LABEL(restorer_of_relay_end)
         .cfi_endproc
         END(restorer_of_relay)
 

@@ -2,6 +2,8 @@
 #ifndef SEGUE_SIGNALS_DISPATCH_H
 #define SEGUE_SIGNALS_DISPATCH_H
 
+#include "platform/code_range.h"
+
 struct sigaction;
 
 /* The signal handler. Everything reachable from here keeps the handler's rules (docs/design.md). In assembly: it sets
@@ -13,5 +15,8 @@ void signal_serve(int number, void *info, void *ucontext, const void *entry_stac
 /* Makes the first fault find everything bound and warm, and chooses the way out of the handler, which is installed with
  * `action`. */
 void dispatch_prepare(const struct sigaction *action);
+
+/* The entries' code (entry.c). */
+extern const struct code_range entry_range, entry_suspend_range, entry_begin_range;
 
 #endif

@@ -2,7 +2,7 @@
  * segment bases may be a guest's.
  *
  * From the first instruction to the last, whoever interrupts us finds out where the frame of the interrupted program is
- * (interrupted_linux_x86_64.c): by rdx, by the record in the thread's list, or by rsp. So the labels between the
+ * (entry.c): by rdx, by the record in the thread's list, or by rsp. So the labels between the
  * instructions are part of what this file says.
  */
 #include "ctx/layout.h"
@@ -146,6 +146,7 @@ LABEL(signal_forgotten)
         .cfi_adjust_cfa_offset -HANDLING_SIZE
 LABEL(signal_return)
         ret
+LABEL(signal_begin_end)
         .cfi_endproc
         END(signal_begin)
 

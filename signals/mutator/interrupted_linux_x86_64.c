@@ -1,21 +1,13 @@
-/* interrupted_linux_x86_64.c: finds the application's context, at any instruction between the kernel's entry into our
- * handler and the last one of the way out.
+/* interrupted_linux_x86_64.c: finds the application's context, at any instruction between the kernel's entry into the
+ * library's handler and the last one of the way out. Where the registers alone tell, before there is a record of the
+ * handler and after it, and wherever else a thread stands in code that no application wrote, the registry does
+ * (platform/code_range.h); in between the thread's list of records does (ctx/handling.h).
  *
- *   signal_entry .. signal_recorded        no record yet: rdx is the frame
- *   the handler                            the thread's list of records (../ctx/handling.h)
- *   signal_forgotten .. return, restorer   the stack pointer is right below the frame
- *   landing_off_list                       the landing is in rdi, and has the registers
- *   landing_forgotten .. landing_shortcut  the landing has the registers, the processor the extended state
- *   landing_shortcut, shortcut_code        the processor has all but what the landing has on top of the stack
- *   pad_rcx_exits, pad_word_exits          the processor has all but the instruction of a clone that goes on
- *   landing_refused .. its end             as in the restorer
+ * Not found: the few instructions of C between a guest's interruption and the record, where the guest is shown as the
+ * signal finds it; and a frame of the library's handler that has no record yet when the program's own handler interrupts
+ * it and faults.
  *
- * Not found: the few instructions of C between a guest's interruption and the record, where the guest is told as the
- * signal finds it; and a frame of ours that has no record yet when the program's own handler interrupts it and faults.
- *
- * SOURCES: Linux arch/x86/include/asm/sigframe.h (struct rt_sigframe: the restorer's address, then the ucontext, which
- * rdx holds at a handler's entry). ASSUMPTIONS: restorers are `mov $15, %rax; syscall`, as ours, as in glibc and musl.
- */
+ * ASSUMPTIONS: restorers are `mov $15, %rax; syscall`, as in glibc and musl; the ones of the library are ranges. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "interrupted_linux_x86_64.c is specific to Linux on x86-64"
 #endif
@@ -26,58 +18,19 @@
 #include <ucontext.h>
 
 #include "decode/x86/abi_sysv.h"
-#include "ctx/guest/gate.h"
-#include "ctx/restore/landing.h"
-#include "ctx/clone/pad.h"
-#include "ctx/restore/shortcut.h"
-#include "signals/handler/dispatch.h"
+#include "ctx/handling.h"
 #include "signals/fault/fault.h"
-#include "signals/chain/restorer.h"
+#include "signals/ranges.h"
 #include "signals/threads/thread.h"
 
 #define RESTORER_SIZE 9
-
-extern const char signal_entry_end[], suspend_entry_end[];
-extern const char signal_begin[], signal_recorded[], signal_forgotten[], signal_return[];
-
-static bool is_within(uint64_t rip, const void *begin, const void *end)
-{
-    return rip - (uint64_t)(uintptr_t)begin < (uint64_t)((uintptr_t)end - (uintptr_t)begin);
-}
-
-static bool is_at(uint64_t rip, const void *place)
-{
-    return rip == (uint64_t)(uintptr_t)place;
-}
+/* Frames, each interrupted in a handler's first or last instructions. */
+#define FRAMES_MOST 4u
 
 /* Where the kernel has put the address that a handler returns to, right below the ucontext. */
 static uint64_t restorer_of(const void *ucontext)
 {
     return ((const uint64_t *)ucontext)[-1];
-}
-
-/* The frame's address by the registers alone, where there is no record: on the way in, and on the way out. 0 if it is
- * neither. `*ours` tells whether the handler is known for the library's. */
-static uint64_t frame_by_registers(const struct segue_regs *regs, uint64_t restorer, bool *ours)
-{
-    uint64_t rip = regs->rip;
-    *ours = true;
-    if (is_within(rip, (const void *)(uintptr_t)signal_entry, signal_entry_end) ||
-        is_within(rip, guest_run_handler, guest_run_handler_pushed) || is_within(rip, signal_begin, signal_recorded))
-        return regs->rdx;
-    if (is_at(rip, guest_run_handler_pushed))
-        return regs->rsp + 16;
-    if (is_within(rip, guest_run_handler_framed, guest_run_handler_popped))
-        return regs->rbp + 16;
-    if (is_at(rip, guest_run_handler_popped) || is_at(rip, signal_return))
-        return regs->rsp + 8;
-    if (is_at(rip, signal_forgotten))
-        return regs->rsp + HANDLING_SIZE + 8;
-    if (is_within(rip, restorer_plain, restorer_plain + RESTORER_SIZE) ||
-        is_within(rip, landing_refused, landing_refused_end))
-        return regs->rsp;
-    *ours = false;
-    return rip - restorer < RESTORER_SIZE ? regs->rsp : 0;
 }
 
 /* The record may be of a handler that was left long ago, on a stack that is gone: looked at through a guarded access,
@@ -127,73 +80,6 @@ static const ucontext_t *frame_by_records(uint64_t stack_pointer)
     return outermost;
 }
 
-/* A clone that goes on has everything but its instruction. */
-static bool take_pad_exit(struct segue_regs *regs)
-{
-    return pad_exit_holds(regs->rip, regs->rcx, &regs->rip);
-}
-
-/* On the last steps of a way without IRETQ all else is loaded, and the landing may be overwritten in part. */
-static bool take_shortcut(struct segue_regs *regs)
-{
-    const uint64_t *top = (const uint64_t *)(uintptr_t)regs->rsp;
-    uint64_t target;
-    unsigned step = SHORTCUT_FLAGS;
-    if (!shortcut_holds(regs->rip, &target, &step) && !is_at(regs->rip, landing_shortcut))
-        return false;
-    if (step == SHORTCUT_FLAGS) {
-        regs->rip = top[-2];
-        regs->rflags = top[0];
-        regs->rsp = top[1];
-    } else {
-        regs->rip = target;
-        regs->rsp = step == SHORTCUT_STACK ? top[0] : regs->rsp;
-    }
-    return true;
-}
-
-static const struct landing *landing_at(const struct segue_regs *regs)
-{
-    if (is_at(regs->rip, landing_off_list))
-        return (const struct landing *)(uintptr_t)regs->rdi;
-    if (is_at(regs->rip, landing_last))
-        return (const struct landing *)(uintptr_t)(regs->rsp - LANDING_RIP);
-    if (is_within(regs->rip, landing_forgotten, landing_shortcut))
-        return (const struct landing *)(uintptr_t)regs->rsp;
-    return NULL;
-}
-
-/* All but the segment bases, and the selectors other than CS and SS. */
-static void take_landing(struct segue_regs *regs, const struct landing *landing)
-{
-    const struct segue_regs kept = *regs;
-    *regs = (struct segue_regs){
-        .rax = landing->rax,
-        .rbx = landing->rbx,
-        .rcx = landing->rcx,
-        .rdx = landing->rdx,
-        .rsi = landing->rsi,
-        .rdi = landing->rdi,
-        .rbp = landing->rbp,
-        .rsp = landing->rsp,
-        .r8 = landing->r8,
-        .r9 = landing->r9,
-        .r10 = landing->r10,
-        .r11 = landing->r11,
-        .r12 = landing->r12,
-        .r13 = landing->r13,
-        .r14 = landing->r14,
-        .r15 = landing->r15,
-        .rip = landing->rip,
-        .rflags = landing->rflags,
-        .fs_base = kept.fs_base,
-        .gs_base = kept.gs_base,
-    };
-    memcpy(regs->selectors, kept.selectors, sizeof regs->selectors);
-    regs->selectors[SEGUE_SEGMENT_CS] = (uint16_t)landing->cs;
-    regs->selectors[SEGUE_SEGMENT_SS] = (uint16_t)landing->ss;
-}
-
 /* From the handler's own stack pointer up to the frame that it serves. On two stacks: what is on the alternate one. */
 static void take_handler_stack(struct segue_mutator *context, const ucontext_t *frame)
 {
@@ -205,27 +91,53 @@ static void take_handler_stack(struct segue_mutator *context, const ucontext_t *
     context->private_.stack_end = end > start ? end & ~(uint64_t)7 : context->private_.stack;
 }
 
+/* The outermost of the handlers that the thread is in: those on the list, behind this frame if there is one. */
+static const ucontext_t *outermost_of(const ucontext_t *frame, uint64_t stack_pointer)
+{
+    const ucontext_t *outermost = frame_by_records(frame ? frame_stack_pointer(frame) : stack_pointer);
+    return outermost ? outermost : frame;
+}
+
+/* The frame of the outermost handler that the thread is in, with those registers, which are made the application's where
+ * the thread is in none, but in code of the library's: then NULL. `*in_fault`: one of the handlers is the library's.
+ * `restorer` is where the interrupting handler returns to. */
+static const ucontext_t *find_frame(struct segue_regs *regs, uint64_t restorer, bool *in_fault)
+{
+    const void *frame = NULL;
+    enum code_range_result result = code_range_translate(library_ranges, regs, &frame);
+    if (result == CODE_RANGE_NOT_FOUND && regs->rip - restorer < RESTORER_SIZE)
+        frame = (const void *)(uintptr_t)regs->rsp;
+    const ucontext_t *outermost = outermost_of(frame, regs->rsp);
+    *in_fault = outermost != frame || result == CODE_RANGE_FRAME;
+    return outermost;
+}
+
+/* The same where the frame's own instruction is of the library's, which was interrupted there before it had a record.
+ * NULL where it is not. */
+static const ucontext_t *find_frame_behind(struct segue_regs *regs, bool *in_fault)
+{
+    const void *frame = NULL;
+    enum code_range_result result = code_range_translate(library_ranges, regs, &frame);
+    *in_fault |= result == CODE_RANGE_FRAME;
+    return frame ? outermost_of(frame, regs->rsp) : NULL;
+}
+
 void interrupted_read(const void *ucontext, struct segue_mutator *context)
 {
-    bool ours = false;
     *context = (struct segue_mutator){.red_zone = RED_ZONE};
     fault_get_registers(ucontext, &context->regs);
     frame_get_any_xstate(ucontext, &context->xstate);
     struct segue_regs interrupted = context->regs;
-    const struct landing *landing = landing_at(&context->regs);
-    bool is_leaving = landing || take_shortcut(&context->regs) || take_pad_exit(&context->regs);
-    uint64_t behind = is_leaving ? 0 : frame_by_registers(&context->regs, restorer_of(ucontext), &ours);
-    const ucontext_t *frame = (const ucontext_t *)(uintptr_t)behind;
-    if (landing)
-        take_landing(&context->regs, landing);
-    const ucontext_t *outermost = frame_by_records(frame ? frame_stack_pointer(frame) : context->regs.rsp);
-    context->in_fault = outermost || (frame && ours);
-    frame = outermost ? outermost : frame;
+    const ucontext_t *frame = find_frame(&context->regs, restorer_of(ucontext), &context->in_fault), *outermost = NULL;
     if (!frame)
         return;
     context->private_.regs = interrupted;
     context->private_.xstate = context->xstate;
-    fault_get_registers(frame, &context->regs);
-    frame_get_any_xstate(frame, &context->xstate);
-    take_handler_stack(context, frame);
+    for (unsigned i = 0; frame && i < FRAMES_MOST; i++) {
+        outermost = frame;
+        fault_get_registers(outermost, &context->regs);
+        frame = find_frame_behind(&context->regs, &context->in_fault);
+    }
+    frame_get_any_xstate(outermost, &context->xstate);
+    take_handler_stack(context, outermost);
 }

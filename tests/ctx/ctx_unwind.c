@@ -1,7 +1,8 @@
 /* ctx_unwind.c: the stack can be walked from anywhere: at every single instruction from before the first swap to after
  * the last one, by libunwind from a SIGTRAP handler, the walk goes through all the flows that are under way, innermost
- * first, and ends. So it does from every instruction of the ways out of a handler, to the instruction that faulted. The
- * program single-steps itself with the trap flag. */
+ * first, and ends. So it does from every instruction of the ways out of a handler, to the instruction that faulted; and
+ * where the registry (platform/code_range.h) knows that instruction, it says the same as the walk. The program
+ * single-steps itself with the trap flag. */
 #define UNW_LOCAL_ONLY
 #include "tests/support/test.h"
 
@@ -22,6 +23,8 @@
 
 #include "ctx/restore/landing.h"
 #include "ctx/restore/shortcut.h"
+#include "platform/frame.h"
+#include "signals/ranges.h"
 
 #define STACK_SIZE 65536
 #define FRAMES 32
@@ -231,7 +234,7 @@ void faulting_function(uint64_t address);
 extern const char faulting_load[];
 
 static struct {
-    unsigned walks, wrong, in_shortcuts, in_landing;
+    unsigned walks, wrong, in_shortcuts, in_landing, translated;
     uint64_t first_wrong, stack_pointer;
 } way;
 
@@ -259,6 +262,35 @@ static bool finds_the_fault(unw_context_t *from)
 }
 
 static void leave_stepping(int number, siginfo_t *info, void *ucontext);
+static void skip_load(int number, siginfo_t *info, void *ucontext);
+
+static bool is_at_the_fault(const struct segue_regs *regs)
+{
+    uint64_t at = regs->rip - (uint64_t)(uintptr_t)faulting_load;
+    return (at == 0 || at == LOAD_LENGTH) && regs->rsp == way.stack_pointer && regs->rbx == MAGIC && regs->r15 == ~MAGIC;
+}
+
+/* Whether the registry shows the instruction that the walk comes to, if it knows the one that the walk is from. On the
+ * last step before a handler it shows that handler's first instruction, whose caller is the walk's. */
+static bool registry_agrees(const ucontext_t *frame)
+{
+    struct segue_regs regs;
+    const void *context = NULL;
+    frame_get_registers(frame, &regs);
+    enum code_range_result result = code_range_translate(library_ranges, &regs, &context);
+    if (result == CODE_RANGE_NOT_FOUND)
+        return true;
+    way.translated++;
+    if (result == CODE_RANGE_FRAME || result == CODE_RANGE_RETURNED_FRAME)
+        frame_get_registers(context, &regs);
+    if (regs.rip == (uint64_t)(uintptr_t)skip_load) {
+        context = (const void *)(uintptr_t)regs.rdx;
+        if (regs.rdi != SIGSEGV || regs.rdx != regs.rsp + 8)
+            return false;
+        frame_get_registers(context, &regs);
+    }
+    return is_at_the_fault(&regs);
+}
 
 /* Its assembly moves the stack pointer, which no compiler describes for unwinders. */
 static bool is_in_the_tests_own_handler(unw_context_t *from)
@@ -277,7 +309,7 @@ static void note_walk(ucontext_t *frame)
     if (is_in_the_tests_own_handler(frame))
         return;
     way.walks++;
-    if (!finds_the_fault(frame) && way.wrong++ == 0)
+    if ((!finds_the_fault(frame) || !registry_agrees(frame)) && way.wrong++ == 0)
         way.first_wrong = rip;
 }
 
@@ -360,6 +392,7 @@ static void walk_is_right_at_every_instruction_of_a_way_out_by_iretq(void **stat
     (void)state;
     walk_the_way_out(RESUME_FLAG);
     assert_true(way.in_landing > 20);
+    assert_int_equal(way.translated, 22);
     assert_int_equal(way.in_shortcuts, 0);
 }
 
@@ -368,6 +401,7 @@ static void walk_is_right_at_every_instruction_of_a_shortcut(void **state)
     (void)state;
     walk_the_way_out(0);
     assert_true(way.in_landing > 20);
+    assert_int_equal(way.translated, 25);
     assert_int_equal(way.in_shortcuts, 2);
 }
 
@@ -461,6 +495,7 @@ static void walk_is_right_at_every_instruction_of_the_gate_to_a_handler(void **s
     (void)state;
     walk_out_of_the_library(&options, SEGUE_PASS, (struct code){relay_gate, relay_gate_end});
     assert_in_range(in_watched, 16, 40);
+    assert_true(way.translated >= in_watched);
 }
 
 /* The landing's own call is refused, and no other: the unwinder makes some of its own. */
@@ -491,6 +526,7 @@ static void walk_is_right_at_every_instruction_where_the_mask_is_refused(void **
         skip_if("there are no filters of system calls");
     walk_out_of_the_library(NULL, SEGUE_STEP, (struct code){landing_refused, landing_refused_end});
     assert_int_equal(in_watched, 2);
+    assert_int_equal(way.translated, 12);
 }
 
 int main(void)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "emulate/replay/stubs.h"
+#include "platform/code_range.h"
 
 #define PAGE 4096u
 
@@ -220,6 +221,17 @@ static struct line find_view(uint64_t inode)
     return found;
 }
 
+/* Whoever asks for a thread's place while it is in a stub learns of the stub's caller. */
+static bool stub_is_known(void)
+{
+    static const struct code_range *const nothing[] = {NULL};
+    const uint64_t stack[] = {0x1234};
+    struct segue_regs regs = {.rip = find_view(0).start + 4, .rsp = (uint64_t)(uintptr_t)stack};
+    const void *frame = NULL;
+    return code_range_translate(nothing, &regs, &frame) == CODE_RANGE_SHOWN && regs.rip == stack[0] &&
+           regs.rsp == (uint64_t)(uintptr_t)(stack + 1);
+}
+
 /* What can be written of it is not where what can be executed leads to: neither next to it, nor in the same place of
  * two processes. */
 static uint64_t distance_of_views(void)
@@ -277,7 +289,7 @@ static void child_of_a_fork_has_stubs_of_its_own(void **state)
             add_locked(word);
             __asm__ volatile("addq %1, %0" : "+r"(sum) : "m"(*word));
         }
-        _exit(sum > 1000 ? 0 : 1);
+        _exit(sum > 1000 && stub_is_known() ? 0 : 1);
     }
     for (int i = 0; i < 1000; i++)
         add_locked(word);
@@ -285,6 +297,7 @@ static void child_of_a_fork_has_stubs_of_its_own(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     assert_int_equal(*(uint64_t *)(void *)fixture->alias, 2001);
+    assert_true(stub_is_known());
 }
 
 /* ---- transfers of control --------------------------------------------------------------------------------------- */

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "platform/frame.h"
+#include "signals/ranges.h"
 #include "tests/ctx/ctx_state.h"
 #include "tests/support/tiles.h"
 
@@ -676,6 +678,29 @@ static void handlers_find_the_hosts_bases_at_every_instruction_of_the_way_in(voi
 static unsigned stop_at;
 static volatile bool stepping;
 
+/* Those that instructions on the way might change: CF, PF, AF, ZF, SF, DF, OF. */
+#define FLAGS_SEEN 0xcd5u
+
+/* What the registry says of each step: the guest, as it begins or behind its call, with all its registers. */
+static struct segue_regs round_trip;
+static unsigned shown_before, shown_behind, shown_wrong;
+
+static void note_place(const ucontext_t *ucontext)
+{
+    struct segue_regs regs;
+    const void *frame = NULL;
+    frame_get_registers(ucontext, &regs);
+    if (code_range_translate(library_ranges, &regs, &frame) != CODE_RANGE_SHOWN)
+        return;
+    bool is_same = regs.rip == at(guest_call) || regs.rip == at(guest_called);
+    for (unsigned i = 0; i < 16; i++)
+        is_same &= segue_register_get(&regs, i) == segue_register_get(&round_trip, i);
+    is_same &= ((regs.rflags ^ FLAGS_SET) & FLAGS_SEEN) == 0;
+    shown_before += regs.rip == at(guest_call);
+    shown_behind += regs.rip == at(guest_called);
+    shown_wrong += !is_same;
+}
+
 static void step_through(int number, siginfo_t *info, void *ucontext)
 {
     ucontext_t *frame = ucontext;
@@ -683,6 +708,7 @@ static void step_through(int number, siginfo_t *info, void *ucontext)
     if (!stepping)
         return;
     tick(number, info, ucontext);
+    note_place(ucontext);
     if (++steps == stop_at)
         segue_guest_stop(&guest, SIGURG);
     else
@@ -719,7 +745,12 @@ static void handlers_find_the_hosts_bases_at_every_instruction_of_a_round_trip(v
         wanted.rip = guest.general.rip = at(guest_call);
         wanted.rflags = guest.general.rflags = FLAGS_SET;
         steps = stop_at = 0;
+        round_trip = wanted;
+        shown_before = shown_behind = shown_wrong = 0;
         enter_stepped();
+        assert_int_equal(shown_wrong, 0);
+        assert_int_equal(shown_before, 20);
+        assert_int_equal(shown_behind, 27);
         assert_int_equal(guest.trap_num, SEGUE_GUEST_CALLED);
         assert_int_equal(guest.general.rip, at(guest_called));
         wanted.rip = guest.general.rip;

@@ -5,6 +5,8 @@
 #include "tests/support/test.h"
 
 #include "ctx/restore/shortcut.h"
+#include "platform/frame.h"
+#include "signals/ranges.h"
 #include "mutator.h"
 
 #include <assert.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -573,9 +576,6 @@ static void step_over(int number, siginfo_t *info, void *ucontext)
     ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] += LONE_FAULT_LENGTH;
 }
 
-/* The last step before a handler of the application's. */
-extern const char relay_gate[];
-
 /* Once the application is in a handler of its own, what it had is in that handler's frame. */
 static bool is_on_stack(const struct segue_mutator *context)
 {
@@ -612,7 +612,7 @@ static void on_trap(int number, siginfo_t *info, void *ucontext)
     bool is_before = context.regs.rip == (uint64_t)(uintptr_t)lone_fault_instruction;
     bool is_after = context.regs.rip == (uint64_t)(uintptr_t)lone_fault_instruction + LONE_FAULT_LENGTH;
     bool same = context.regs.rsp == trace.rsp && (is_before || is_after);
-    if (context.regs.rip == (uint64_t)(uintptr_t)step_over || context.regs.rip == (uint64_t)(uintptr_t)relay_gate) {
+    if (context.regs.rip == (uint64_t)(uintptr_t)step_over) {
         trace.lost += !is_on_stack(&context);
         trace.exits++;
         return;
@@ -688,6 +688,81 @@ static void application_is_told_at_every_instruction_of_a_fault(void **state)
     }
 }
 
+/* ---- a signal that is sent on the way out ------------------------------------------------------------------------ */
+
+static struct {
+    struct sigaction ours;
+    /* At which of the instructions that the registry leads out of, and how many there were. */
+    unsigned at, seen;
+    unsigned taken, wrong;
+} sent;
+
+/* The program's own, behind the library's. */
+static void take_sent(int number, siginfo_t *info, void *ucontext)
+{
+    struct segue_regs regs;
+    (void)number;
+    frame_get_registers(ucontext, &regs);
+    bool same = info->si_code == SI_TKILL && regs.rsp == trace.rsp &&
+                regs.rip == (uint64_t)(uintptr_t)lone_fault_instruction + LONE_FAULT_LENGTH;
+    for (unsigned i = 0; i < 16; i++)
+        if (i != SEGUE_RSP)
+            same &= segue_register_get(&regs, i) == image.general[i];
+    sent.taken++;
+    sent.wrong += !same;
+}
+
+/* It is blocked here, and comes where the trap came. */
+static void send_at_trap(int number, siginfo_t *info, void *ucontext)
+{
+    struct segue_regs regs;
+    const void *frame;
+    (void)number;
+    (void)info;
+    frame_get_registers(ucontext, &regs);
+    if (code_range_translate(library_ranges, &regs, &frame) != CODE_RANGE_REGISTERS || sent.seen++ != sent.at)
+        return;
+    sigaction(SIGSEGV, &sent.ours, NULL);
+    syscall(SYS_tgkill, getpid(), gettid(), SIGSEGV);
+}
+
+static void handler_before_ours_finds_the_application_on_the_way_out(void **state)
+{
+    static const struct place nowhere = {.name = "nowhere", .kind = NOWHERE};
+    struct segue_options options = {.flags = SEGUE_INSTALL_OPEN_SIGNALS};
+    struct sigaction traps = {.sa_sigaction = send_at_trap, .sa_flags = SA_SIGINFO}, traced, kept, kept_fault;
+    struct sigaction previous = {.sa_sigaction = take_sent, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    (void)state;
+    if (!components)
+        skip_if("without XSAVE every way out is the kernel's");
+    sigaddset(&traps.sa_mask, SIGSEGV);
+    sigaction(SIGTRAP, &traps, &kept);
+    sigaction(SIGSEGV, &previous, &kept_fault);
+    assert_int_equal(segue_install(&options), SEGUE_OK);
+    verdict = SEGUE_STEP;
+    close_page(note_stack);
+    make_image(&nowhere);
+    lone_fault(&image, area, components);
+    sigaction(SIGSEGV, NULL, &sent.ours);
+    traced = sent.ours;
+    traced.sa_sigaction = traced_entry;
+    sent.taken = sent.wrong = 0;
+    /* The thread goes on with the application's instruction, so that none of the way out comes behind the one. */
+    for (sent.at = 0; sent.taken == sent.at; sent.at++) {
+        sent.seen = 0;
+        sigaction(SIGSEGV, &traced, NULL);
+        lone_fault(&image, area, components);
+        assert_int_equal(sent.seen, sent.taken > sent.at ? sent.at + 1 : sent.at);
+    }
+    sigaction(SIGSEGV, &sent.ours, NULL);
+    open_page();
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+    sigaction(SIGTRAP, &kept, NULL);
+    sigaction(SIGSEGV, &kept_fault, NULL);
+    assert_int_equal(sent.wrong, 0);
+    assert_in_range(sent.taken, 20, 30);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -717,6 +792,7 @@ int main(void)
         cmocka_unit_test(six_references_in_what_a_call_keeps_are_captured),
         cmocka_unit_test(setjmp_loses_the_reference_in_rbp),
         cmocka_unit_test(application_is_told_at_every_instruction_of_a_fault),
+        cmocka_unit_test(handler_before_ours_finds_the_application_on_the_way_out),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -1,0 +1,24 @@
+/* restorer.c: where a thread counts as standing that returns from a handler: the frame is on top of the stack. */
+#include "restorer.h"
+
+/* Assembly. */
+extern const char restorer_plain_end[], restorer_of_relay_end[];
+
+static enum code_range_result translate_plain(const struct code_range *range, struct segue_regs *regs,
+                                              const void **frame)
+{
+    (void)range;
+    *frame = (const void *)(uintptr_t)regs->rsp;
+    return CODE_RANGE_FRAME;
+}
+
+static enum code_range_result translate_of_relay(const struct code_range *range, struct segue_regs *regs,
+                                                 const void **frame)
+{
+    (void)range;
+    *frame = (const void *)(uintptr_t)regs->rsp;
+    return CODE_RANGE_RETURNED_FRAME;
+}
+
+const struct code_range restorer_plain_range = {restorer_plain, restorer_plain_end, translate_plain};
+const struct code_range restorer_of_relay_range = {restorer_of_relay, restorer_of_relay_end, translate_of_relay};
