@@ -15,7 +15,7 @@
 
 #include "patch/segment/modules.h"
 #include "signals/threads/thread.h"
-#include "tests/support/child.h"
+#include "tests/support/cases.h"
 
 #define PAGE 4096u
 #define PAINT 0x5a
@@ -23,13 +23,6 @@
 /* Right below the caller, where its own calls have been. */
 #define UNPAINTED 512
 #define STACK_SIZE 131072
-#define NEED(condition)                                                                                                \
-    do                                                                                                                 \
-        if (!(condition)) {                                                                                            \
-            dprintf(2, "line %d: %s\n", __LINE__, #condition);                                                         \
-            return 1;                                                                                                  \
-        }                                                                                                              \
-    while (0)
 
 static struct sigaction ours;
 static char alternate[STACK_SIZE];

@@ -1,5 +1,5 @@
-/* forced_files.c: the descriptor behind forced accesses: none too many, none that the program could have had, and nothing
- * written to a file of the program's. Each case is a process of its own. */
+/* forced_files.c: the descriptor behind forced accesses: none too many, none that the program could have had, and
+ * nothing written to a file of the program's. Each case is a process of its own. */
 #include "tests/support/test.h"
 
 #include <dirent.h>
@@ -17,11 +17,10 @@
 #include <unistd.h>
 
 #include "platform/forced.h"
-#include "tests/support/child.h"
+#include "tests/support/cases.h"
 
 #define PAGE 4096
 #define ROUNDS 60
-#define SKIPPED 77
 
 static char *closed;
 
@@ -76,7 +75,7 @@ static int in_turn(void *way)
 {
     char *stack = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (!prepare())
-        return SKIPPED;
+        return CASE_SKIPPED;
     int before = count_descriptors(getpid()), status;
     pid_t child = clone(answer, stack + 16 * PAGE, CLONE_VM | SIGCHLD, way);
     if (child < 0)
@@ -113,7 +112,7 @@ static int file_is_kept_again_when_its_keeper_is_gone(void)
 {
     char *stack = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (!prepare())
-        return SKIPPED;
+        return CASE_SKIPPED;
     int before = count_descriptors(getpid());
     for (int i = 0; i < 30; i++) {
         turn = 1;
@@ -134,7 +133,7 @@ static int small_limit_leaves_all_descriptors_to_the_program(void)
 {
     static const rlim_t limits[] = {5, 8, 40};
     if (!prepare())
-        return SKIPPED;
+        return CASE_SKIPPED;
     close_range(3, ~0u, 0);
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         struct rlimit limit = {limits[i], 1024};
@@ -164,7 +163,7 @@ static int files_under_its_number_are_not_written_to(void)
     char path[] = "/tmp/segue-forced-XXXXXX";
     struct stat status;
     if (!prepare())
-        return SKIPPED;
+        return CASE_SKIPPED;
     int file = mkstemp(path);
     unlink(path);
     if (file < 0 || write(file, "mine", 4) != 4)
@@ -187,22 +186,4 @@ static int files_under_its_number_are_not_written_to(void)
     X(small_limit_leaves_all_descriptors_to_the_program)                                                               \
     X(files_under_its_number_are_not_written_to)
 
-#define CASE(name) {#name, name},
-#define TEST(name) {#name, run_case, NULL, NULL, #name},
-
-static void run_case(void **state)
-{
-    struct child_result result = child_run(*state);
-    if (result.status == SKIPPED)
-        skip();
-    if (result.status != 0)
-        fail_msg("status %d, signal %d: %s", result.status, result.signal, result.output);
-}
-
-int main(int argc, char **argv)
-{
-    static const struct child_case cases[] = {EACH_CASE(CASE)};
-    const struct CMUnitTest tests[] = {EACH_CASE(TEST)};
-    child_main(argc, argv, cases, sizeof cases / sizeof *cases);
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+CASES_MAIN(EACH_CASE)

@@ -25,19 +25,11 @@
 
 #include "patch/poke/poke.h"
 #include "platform/once.h"
-#include "tests/support/child.h"
+#include "tests/support/cases.h"
 
 #define PAGE 4096u
-#define SKIPPED 77
 /* How often a thread is looked at, a tenth of a millisecond apart, before it counts as one that never sleeps. */
 #define LOOKS 50000
-#define NEED(condition)                                                                                                \
-    do                                                                                                                 \
-        if (!(condition)) {                                                                                            \
-            dprintf(2, "line %d: %s\n", __LINE__, #condition);                                                         \
-            return 1;                                                                                                  \
-        }                                                                                                              \
-    while (0)
 
 /* ---- two threads --------------------------------------------------------------------------------------------- */
 
@@ -146,7 +138,7 @@ static int second_sleeps(bool (*first)(void), int held_call, bool (*second)(void
     while (!test.listener)
         sched_yield();
     if (test.listener < 0)
-        return SKIPPED;
+        return CASE_SKIPPED;
     NEED(holds_call(&held));
     NEED(pthread_create(&threads[1], NULL, be_second, NULL) == 0);
     bool sleeps = comes_to_sleep(&test.number);
@@ -284,7 +276,7 @@ static const struct child_case cases[] = {
 static void passes(const char *name)
 {
     struct child_result result = child_run(name);
-    if (result.status == SKIPPED)
+    if (result.status == CASE_SKIPPED)
         skip_if("the kernel lets no filter ask a thread");
     if (result.status)
         print_error("%s\n", result.output);

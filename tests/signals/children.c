@@ -17,13 +17,11 @@
 #include <unistd.h>
 
 #include "platform/protection.h"
-#include "tests/support/child.h"
+#include "tests/support/cases.h"
 
 #define PAGE 4096u
 #define NOBODY 65534u
 #define DESCRIPTORS 1100
-/* A case's exit status when this machine cannot show it. */
-#define SKIPPED 77
 
 static volatile long secret = 1;
 
@@ -109,7 +107,7 @@ static int child_reaches_parent(pid_t child)
 
 static int fork_leaves_no_way_to_the_parent(void)
 {
-    return forced_page(PROT_NONE) ? child_reaches_parent(fork()) : SKIPPED;
+    return forced_page(PROT_NONE) ? child_reaches_parent(fork()) : CASE_SKIPPED;
 }
 
 static int fork_leaves_none_after_segment_patching(void)
@@ -123,7 +121,7 @@ static int fork_leaves_none_after_segment_patching(void)
 static int grandchild_has_no_way_to_either(void)
 {
     if (!forced_page(PROT_NONE))
-        return SKIPPED;
+        return CASE_SKIPPED;
     pid_t child = fork();
     if (child == 0)
         _exit(child_reaches_parent(fork()));
@@ -134,7 +132,7 @@ static int raw_clone_loses_its_way_with_its_first_fault(void)
 {
     volatile char *page = forced_page(PROT_NONE);
     if (!page)
-        return SKIPPED;
+        return CASE_SKIPPED;
     pid_t child = raw_fork();
     if (child == 0) {
         *page = 2;
@@ -150,7 +148,7 @@ static int raw_clone_loses_its_way_with_a_fault_of_another_region(void)
 {
     struct segue_mapping mapping;
     if (!forced_page(PROT_NONE) || segue_mapping_create(NULL, PAGE, &mapping) != SEGUE_OK)
-        return SKIPPED;
+        return CASE_SKIPPED;
     struct segue_region region = {.window = {.base = (uint64_t)mapping.memory,
                                              .size = PAGE,
                                              .kind = SEGUE_WINDOW_ALIAS,
@@ -186,7 +184,7 @@ static int fork_while_the_way_is_opened_leaves_none(void)
     pthread_t thread;
     int result = 0;
     if (!page)
-        return SKIPPED;
+        return CASE_SKIPPED;
     pthread_create(&thread, NULL, open_again_and_again, (void *)page);
     for (int i = 0; i < 2000 && result == 0; i++) {
         pid_t child = fork();
@@ -222,7 +220,7 @@ static int forced_window_after_setuid(void)
 {
     volatile char *page = forced_page(PROT_NONE);
     if (!page)
-        return SKIPPED;
+        return CASE_SKIPPED;
     become_nobody();
     return use_in_child(page);
 }
@@ -231,7 +229,7 @@ static int forced_window_that_may_be_read_after_setuid(void)
 {
     volatile char *page = forced_page(PROT_READ);
     if (!page)
-        return SKIPPED;
+        return CASE_SKIPPED;
     become_nobody();
     return use_in_child(page);
 }
@@ -240,7 +238,7 @@ static int forced_window_after_chroot(void)
 {
     volatile char *page = forced_page(PROT_NONE);
     if (!page || !leave_for_empty_root())
-        return SKIPPED;
+        return CASE_SKIPPED;
     return use_in_child(page);
 }
 
@@ -248,11 +246,11 @@ static int forced_window_after_chroot_and_setuid_in_the_child(void)
 {
     volatile char *page = forced_page(PROT_READ);
     if (!page)
-        return SKIPPED;
+        return CASE_SKIPPED;
     pid_t child = fork();
     if (child == 0) {
         if (!leave_for_empty_root())
-            _exit(SKIPPED);
+            _exit(CASE_SKIPPED);
         become_nobody();
         *page = 3;
         _exit(*page == 3 ? 0 : 1);
@@ -287,7 +285,7 @@ static int threads_after_setuid_are_refused_by_the_plan(void)
     static struct told told;
     volatile char *page = forced_page_with(PROT_NONE, open_if_refused, &told);
     if (!page)
-        return SKIPPED;
+        return CASE_SKIPPED;
     told.page = page;
     become_nobody();
     pid_t child = fork();
@@ -310,7 +308,7 @@ static int closed_descriptor_after_setuid_is_refused_by_the_plan(void)
     pthread_t thread;
     volatile char *page = forced_page_with(PROT_NONE, open_if_refused, &told);
     if (!page)
-        return SKIPPED;
+        return CASE_SKIPPED;
     told.page = page;
     become_nobody();
     pthread_create(&thread, NULL, wait_for_ever, NULL);
@@ -353,7 +351,7 @@ static int plan_says_yes_only_to_what_is_prepared(void)
     if (plan_store(page, &regs, &plan) != SEGUE_UNSUPPORTED || !plan.refusal)
         return 1;
     if (segue_forced_prepare() != SEGUE_OK)
-        return SKIPPED;
+        return CASE_SKIPPED;
     if (plan_store(page, &regs, &plan) != SEGUE_OK || segue_step(&plan, &regs, NULL, NULL) != SEGUE_OK)
         return 2;
     mprotect((void *)page, PAGE, PROT_READ);
@@ -366,7 +364,7 @@ static int plan_in_a_raw_clone_steps(void)
     volatile char *page = closed_page(PROT_NONE);
     struct segue_regs regs;
     if (segue_forced_prepare() != SEGUE_OK)
-        return SKIPPED;
+        return CASE_SKIPPED;
     pid_t child = raw_fork();
     if (child == 0)
         _exit(plan_store(page, &regs, &plan) || segue_step(&plan, &regs, NULL, NULL));
@@ -391,22 +389,4 @@ static int plan_in_a_raw_clone_steps(void)
     X(plan_says_yes_only_to_what_is_prepared)                                                                          \
     X(plan_in_a_raw_clone_steps)
 
-#define CASE(name) {#name, name},
-#define TEST(name) {#name, run_case, NULL, NULL, #name},
-
-static void run_case(void **state)
-{
-    struct child_result result = child_run(*state);
-    if (result.status == SKIPPED)
-        skip();
-    if (result.status != 0)
-        fail_msg("status %d, signal %d: %s", result.status, result.signal, result.output);
-}
-
-int main(int argc, char **argv)
-{
-    static const struct child_case cases[] = {EACH_CASE(CASE)};
-    const struct CMUnitTest tests[] = {EACH_CASE(TEST)};
-    child_main(argc, argv, cases, sizeof cases / sizeof *cases);
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+CASES_MAIN(EACH_CASE)

@@ -18,16 +18,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "tests/support/child.h"
+#include "tests/support/cases.h"
+#include "tests/support/closed.h"
 
 #define PAGE 4096u
-#define NEED(condition)                                                                                                \
-    do                                                                                                                 \
-        if (!(condition)) {                                                                                            \
-            dprintf(2, "line %d: %s\n", __LINE__, #condition);                                                         \
-            return 1;                                                                                                  \
-        }                                                                                                              \
-    while (0)
 
 static struct segue_mapping closed;
 static volatile int asked;
@@ -39,18 +33,6 @@ static enum segue_verdict step(void *context, const struct segue_event *event)
     asked++;
     thread_told = event->thread;
     return SEGUE_STEP;
-}
-
-static bool add(segue_policy *policy)
-{
-    if (segue_mapping_create(NULL, PAGE, &closed) != SEGUE_OK)
-        return false;
-    struct segue_region region = {.window = {.base = (uint64_t)(uintptr_t)closed.memory,
-                                             .size = closed.size,
-                                             .kind = SEGUE_WINDOW_ALIAS,
-                                             .alias = closed.alias},
-                                  .policy = policy};
-    return segue_region_add(&region) == SEGUE_OK && mprotect(closed.memory, PAGE, PROT_NONE) == 0;
 }
 
 static enum segue_status install(uint32_t flags)
@@ -82,7 +64,7 @@ static void end_strictly(int status)
 /* The first fault comes when it is too late for any call but sigreturn. */
 static int touch_strictly(uint32_t flags)
 {
-    NEED(install(flags) == SEGUE_OK && add(step));
+    NEED(install(flags) == SEGUE_OK && closed_add(&closed, step));
     NEED(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
     for (int i = 0; i < 3; i++)
         touch_by_each_engine();
@@ -127,7 +109,7 @@ static void *touch_strictly_in_thread(void *unused)
 static int strict_thread(void)
 {
     pthread_t thread;
-    NEED(install(0) == SEGUE_OK && add(step));
+    NEED(install(0) == SEGUE_OK && closed_add(&closed, step));
     NEED(pthread_create(&thread, NULL, touch_strictly_in_thread, NULL) == 0);
     alarm(20);
     while (!__atomic_load_n(&ended, __ATOMIC_ACQUIRE))
@@ -162,7 +144,7 @@ static const int calls_of_a_fault[] = {SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS
 
 static int filter_default(void)
 {
-    NEED(install(0) == SEGUE_OK && add(step));
+    NEED(install(0) == SEGUE_OK && closed_add(&closed, step));
     NEED(allow_only(calls_of_a_fault, COUNT(calls_of_a_fault), SECCOMP_RET_KILL_PROCESS));
     for (int i = 0; i < 3; i++)
         touch_by_each_engine();
@@ -173,7 +155,7 @@ static int filter_default(void)
 static int filter_open(void)
 {
     const int calls[] = {SYS_exit_group};
-    NEED(install(SEGUE_INSTALL_OPEN_SIGNALS) == SEGUE_OK && add(NULL));
+    NEED(install(SEGUE_INSTALL_OPEN_SIGNALS) == SEGUE_OK && closed_add(&closed, NULL));
     NEED(allow_only(calls, COUNT(calls), SECCOMP_RET_KILL_PROCESS));
     for (int i = 0; i < 3; i++)
         touch_by_each_engine();
@@ -194,7 +176,7 @@ static int filter_handed_on(void)
 {
     struct sigaction action = {.sa_sigaction = skip_and_count, .sa_flags = SA_SIGINFO};
     sigaction(SIGSEGV, &action, NULL);
-    NEED(install(0) == SEGUE_OK && add(step));
+    NEED(install(0) == SEGUE_OK && closed_add(&closed, step));
     NEED(allow_only(calls_of_a_fault, COUNT(calls_of_a_fault), SECCOMP_RET_KILL_PROCESS));
     __asm__ volatile("movl $1, 8");
     return 1;
@@ -204,7 +186,7 @@ static int filter_handed_on(void)
 static int filter_refuses_mask(void)
 {
     const int calls[] = {SYS_rt_sigreturn, SYS_exit_group};
-    NEED(install(0) == SEGUE_OK && add(step));
+    NEED(install(0) == SEGUE_OK && closed_add(&closed, step));
     touch_by_each_engine();
     NEED(allow_only(calls, COUNT(calls), SECCOMP_RET_ERRNO | EPERM));
     touch_by_each_engine();
@@ -242,7 +224,7 @@ static int signal_in_fault(uint32_t flags)
     struct sigaction action = {.sa_handler = note_arrival};
     sigset_t mask;
     sigaction(SIGUSR1, &action, NULL);
-    NEED(install(flags) == SEGUE_OK && add(send_to_itself));
+    NEED(install(flags) == SEGUE_OK && closed_add(&closed, send_to_itself));
     for (int i = 1; i <= 100; i++) {
         *(volatile int *)closed.memory = i;
         NEED(arrived == i);
@@ -323,7 +305,7 @@ static int suspension_installed_later(void)
 {
     pthread_t thread;
     struct segue_suspension suspension = {0};
-    NEED(install(0) == SEGUE_OK && add(wait_in_policy));
+    NEED(install(0) == SEGUE_OK && closed_add(&closed, wait_in_policy));
     NEED(segue_suspend_install(NULL) == SEGUE_OK);
     NEED(pthread_create(&thread, NULL, touch_in_thread, NULL) == 0);
     while (!in_policy)
@@ -360,68 +342,59 @@ static const struct child_case cases[] = {
     CASE(suspension_installed_later),
 };
 
-static void runs(const char *name)
-{
-    struct child_result result = child_run(name);
-    if (result.signal || result.status)
-        print_message("%s: signal %d, status %d: %s\n", name, result.signal, result.status, result.output);
-    assert_int_equal(result.signal, 0);
-    assert_int_equal(result.status, 0);
-}
-
 static void first_fault_in_strict_mode_is_served(void **state)
 {
     (void)state;
-    runs("strict_by_default");
-    runs("strict_open");
-    runs("strict_collector");
-    runs("strict_blocking");
+    case_run("strict_by_default");
+    case_run("strict_open");
+    case_run("strict_collector");
+    case_run("strict_blocking");
 }
 
 static void thread_that_never_attached_is_served_in_strict_mode(void **state)
 {
     (void)state;
-    runs("strict_thread");
+    case_run("strict_thread");
 }
 
 static void fault_makes_only_the_calls_that_are_listed(void **state)
 {
     (void)state;
-    runs("filter_default");
-    runs("filter_open");
-    runs("filter_handed_on");
+    case_run("filter_default");
+    case_run("filter_open");
+    case_run("filter_handed_on");
 }
 
 static void mask_that_a_later_filter_refuses_is_put_back_by_the_kernel(void **state)
 {
     (void)state;
-    runs("filter_refuses_mask");
+    case_run("filter_refuses_mask");
 }
 
 static void asynchronous_signals_wait_until_the_thread_is_on_its_own_stack(void **state)
 {
     (void)state;
-    runs("signals_wait_by_default");
-    runs("signals_wait_where_asked");
+    case_run("signals_wait_by_default");
+    case_run("signals_wait_where_asked");
 }
 
 static void asynchronous_signals_come_where_asked(void **state)
 {
     (void)state;
-    runs("signals_come_where_asked");
-    runs("signals_come_on_the_own_stack");
+    case_run("signals_come_where_asked");
+    case_run("signals_come_on_the_own_stack");
 }
 
 static void caller_is_not_attached_where_asked(void **state)
 {
     (void)state;
-    runs("attach_is_not_forced");
+    case_run("attach_is_not_forced");
 }
 
 static void suspension_that_is_installed_later_reaches_into_faults(void **state)
 {
     (void)state;
-    runs("suspension_installed_later");
+    case_run("suspension_installed_later");
 }
 
 int main(int argc, char **argv)

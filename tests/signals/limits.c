@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #include "emulate/replay/stubs.h"
-#include "tests/support/child.h"
+#include "tests/support/cases.h"
 
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
@@ -36,8 +36,6 @@
 #define PAGE 4096u
 /* Where stubs are executed. */
 extern const char stubs_region[];
-/* A case's exit status when this machine cannot show it. */
-#define SKIPPED 77
 
 static struct segue_mapping mapping;
 static volatile long *cell;
@@ -268,13 +266,13 @@ static int child_that_replays_nothing_makes_no_memory(void)
 static int memory_files_may_not_be_executed(void)
 {
     if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0)
-        return SKIPPED;
+        return CASE_SKIPPED;
     pid_t child = fork();
     if (child == 0) {
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
         int file = open("/proc/sys/vm/memfd_noexec", O_WRONLY);
         if (file < 0 || write(file, "2", 1) != 1)
-            _exit(SKIPPED);
+            _exit(CASE_SKIPPED);
         install_with_closed_page();
         count();
         _exit(counted() != 1 || count_in(fork()));
@@ -285,7 +283,7 @@ static int memory_files_may_not_be_executed(void)
 static int user_namespace(void)
 {
     if (unshare(CLONE_NEWUSER) != 0)
-        return SKIPPED;
+        return CASE_SKIPPED;
     install_with_closed_page();
     count();
     return counted() != 1 || count_in(fork());
@@ -295,7 +293,7 @@ static int user_namespace(void)
 static int memory_may_not_become_executable(void)
 {
     if (prctl(PR_SET_MDWE, 1, 0, 0, 0) != 0)
-        return SKIPPED;
+        return CASE_SKIPPED;
     install_with_closed_page();
     count();
     return counted() != 1 || count_in(fork());
@@ -603,7 +601,7 @@ static int copy_while_a_handler_forks(void)
             return 1;
     }
     if (forked < 0)
-        return SKIPPED;
+        return CASE_SKIPPED;
     if (forked == 0) {
         count();
         _exit(0);
@@ -703,22 +701,4 @@ static int child_keeps_what_it_maps(void)
     X(policy_that_forks_raw_steps_twice)                                                                               \
     X(plan_made_before_a_raw_fork_steps)
 
-#define CASE(name) {#name, name},
-#define TEST(name) {#name, run_case, NULL, NULL, #name},
-
-static void run_case(void **state)
-{
-    struct child_result result = child_run(*state);
-    if (result.status == SKIPPED)
-        skip();
-    if (result.status != 0)
-        fail_msg("status %d, signal %d: %s", result.status, result.signal, result.output);
-}
-
-int main(int argc, char **argv)
-{
-    static const struct child_case cases[] = {EACH_CASE(CASE)};
-    const struct CMUnitTest tests[] = {EACH_CASE(TEST)};
-    child_main(argc, argv, cases, sizeof cases / sizeof *cases);
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+CASES_MAIN(EACH_CASE)

@@ -3,9 +3,6 @@
 #include "tests/support/test.h"
 
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -27,32 +24,14 @@
 #include <unistd.h>
 
 #include "signals/threads/thread.h"
-#include "tests/support/child.h"
+#include "tests/support/cases.h"
+#include "tests/support/closed.h"
 
 #define PAGE 4096u
-#define NEED(condition)                                                                                                \
-    do                                                                                                                 \
-        if (!(condition)) {                                                                                            \
-            dprintf(2, "line %d: %s\n", __LINE__, #condition);                                                         \
-            return 1;                                                                                                  \
-        }                                                                                                              \
-    while (0)
 
 static struct segue_mapping one, two;
 static volatile int stage, go, asked, handled;
 static sigjmp_buf back;
-
-static bool add(struct segue_mapping *mapping, segue_policy *policy)
-{
-    if (segue_mapping_create(NULL, PAGE, mapping) != SEGUE_OK)
-        return false;
-    struct segue_region region = {.window = {.base = (uint64_t)(uintptr_t)mapping->memory,
-                                             .size = mapping->size,
-                                             .kind = SEGUE_WINDOW_ALIAS,
-                                             .alias = mapping->alias},
-                                  .policy = policy};
-    return segue_region_add(&region) == SEGUE_OK && mprotect(mapping->memory, PAGE, PROT_NONE) == 0;
-}
 
 static void touch(const struct segue_mapping *mapping)
 {
@@ -114,7 +93,7 @@ static int leave_and_remove(int blocked, int sleeping, int attached, bool other)
     sleeps = sleeping;
     attaches = attached;
     alarm(40);
-    NEED(segue_install(NULL) == SEGUE_OK && add(&one, leave_by_signal) && add(&two, NULL));
+    NEED(segue_install(NULL) == SEGUE_OK && closed_add(&one, leave_by_signal) && closed_add(&two, NULL));
     NEED(pthread_create(&thread, NULL, leave_and_work_on, NULL) == 0);
     wait_for_stage(1);
     if (other)
@@ -171,7 +150,7 @@ static int remove_under_another_handler(void)
     sigaction(SIGUSR1, &leave, NULL);
     attaches = 1;
     alarm(40);
-    NEED(segue_install(NULL) == SEGUE_OK && add(&one, leave_by_signal));
+    NEED(segue_install(NULL) == SEGUE_OK && closed_add(&one, leave_by_signal));
     NEED(pthread_create(&thread, NULL, leave_and_work_on, NULL) == 0);
     wait_for_stage(1);
     sigaction(SIGSEGV, &action, NULL);
@@ -258,7 +237,7 @@ static void *touch_one_as_namesake(void *unused)
 static int remove_while_a_namesake_sleeps(void)
 {
     pthread_t sleeper, thread;
-    NEED(segue_install(NULL) == SEGUE_OK && add(&one, stay_inside));
+    NEED(segue_install(NULL) == SEGUE_OK && closed_add(&one, stay_inside));
     NEED(pthread_create(&sleeper, NULL, sleep_on, NULL) == 0);
     while (!number_of_other)
         sched_yield();
@@ -291,7 +270,7 @@ static int remove_while_a_namesake_leaves(void)
 {
     pthread_t inside, thread;
     signal(SIGUSR1, handler_that_leaves);
-    NEED(segue_install(NULL) == SEGUE_OK && add(&one, stay_inside) && add(&two, leave_by_signal));
+    NEED(segue_install(NULL) == SEGUE_OK && closed_add(&one, stay_inside) && closed_add(&two, leave_by_signal));
     NEED(pthread_create(&inside, NULL, touch_one_and_tell, NULL) == 0);
     wait_for_stage(1);
     NEED(pthread_create(&thread, NULL, leave_two_as_namesake, NULL) == 0);
@@ -305,7 +284,7 @@ static int remove_while_a_namesake_leaves(void)
 static int remove_while_a_policy_polls(void)
 {
     pthread_t thread;
-    NEED(segue_install(NULL) == SEGUE_OK && add(&one, poll_often));
+    NEED(segue_install(NULL) == SEGUE_OK && closed_add(&one, poll_often));
     NEED(pthread_create(&thread, NULL, touch_one, NULL) == 0);
     wait_for_stage(1);
     mprotect(one.memory, PAGE, PROT_READ | PROT_WRITE);
@@ -346,13 +325,13 @@ static int remove_from_a_sharing_process(int flags)
     static char stack[1 << 17] __attribute__((aligned(16)));
     pthread_t thread;
     int status = 0;
-    NEED(segue_install(NULL) == SEGUE_OK && add(&one, stay_a_while));
+    NEED(segue_install(NULL) == SEGUE_OK && closed_add(&one, stay_a_while));
     NEED(pthread_create(&thread, NULL, touch_one, NULL) == 0);
     wait_for_stage(1);
     mprotect(one.memory, PAGE, PROT_READ | PROT_WRITE);
     int child = clone(remove_in_process_that_shares, stack + sizeof stack, CLONE_VM | SIGCHLD | flags, NULL);
     if (child < 0 && errno == EPERM)
-        return 77;
+        return CASE_SKIPPED;
     NEED(child > 0 && waitpid(child, &status, 0) == child);
     NEED(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     NEED(!removal_returned_meanwhile);
@@ -376,7 +355,7 @@ static int remove_in_a_raw_fork(void)
     pthread_t thread;
     int status = 0;
     alarm(40);
-    NEED(segue_install(NULL) == SEGUE_OK && add(&one, stay_a_while));
+    NEED(segue_install(NULL) == SEGUE_OK && closed_add(&one, stay_a_while));
     NEED(pthread_create(&thread, NULL, touch_one, NULL) == 0);
     wait_for_stage(1);
     pid_t child = (pid_t)syscall(SYS_fork);
@@ -528,7 +507,7 @@ static int send_kernel_codes(void)
     struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO};
     for (size_t i = 0; i < 3; i++)
         sigaction(numbers[i], &action, NULL);
-    NEED(segue_install(NULL) == SEGUE_OK && add(&one, try_again));
+    NEED(segue_install(NULL) == SEGUE_OK && closed_add(&one, try_again));
     touch(&one);
     NEED(asked == 1 && handled == 0);
     asked = 0;
@@ -549,7 +528,7 @@ static int send_blocked(void)
     struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO};
     sigset_t set;
     sigaction(SIGSEGV, &action, NULL);
-    NEED(segue_install(NULL) == SEGUE_OK && add(&one, try_again));
+    NEED(segue_install(NULL) == SEGUE_OK && closed_add(&one, try_again));
     touch(&one);
     asked = 0;
     sigemptyset(&set);
@@ -572,7 +551,7 @@ static void read_fault(int number, siginfo_t *info, void *ucontext)
 static int read_sent(void)
 {
     struct sigaction action = {.sa_sigaction = read_fault, .sa_flags = SA_SIGINFO};
-    NEED(segue_install(NULL) == SEGUE_OK && add(&one, try_again));
+    NEED(segue_install(NULL) == SEGUE_OK && closed_add(&one, try_again));
     touch(&one);
     sigaction(SIGSEGV, &action, NULL);
     NEED(send_itself(SIGSEGV, SEGV_ACCERR, one.memory) == 0 && stage == 1);
@@ -607,95 +586,84 @@ static const struct child_case cases[] = {
     CASE(read_sent),
 };
 
-static void runs(const char *name)
-{
-    struct child_result result = child_run(name);
-    if (result.status == 77)
-        skip();
-    if (result.signal || result.status)
-        print_message("%s: signal %d, status %d: %s\n", name, result.signal, result.status, result.output);
-    assert_int_equal(result.signal, 0);
-    assert_int_equal(result.status, 0);
-}
-
 static void remover_of_another_region_does_not_wait_for_who_left_with_the_signal_blocked(void **state)
 {
     (void)state;
-    runs("remove_other_of_blocked");
-    runs("remove_other_of_blocked_sleeper");
+    case_run("remove_other_of_blocked");
+    case_run("remove_other_of_blocked_sleeper");
 }
 
 static void remover_sees_where_a_thread_stands_that_waits(void **state)
 {
     (void)state;
-    runs("remove_same_of_blocked_sleeper");
-    runs("remove_same_of_open_unattached_sleeper");
+    case_run("remove_same_of_blocked_sleeper");
+    case_run("remove_same_of_open_unattached_sleeper");
 }
 
 static void thread_that_left_and_runs_on_is_asked(void **state)
 {
     (void)state;
-    runs("remove_same_of_blocked");
-    runs("remove_under_another_handler");
-    runs("remove_same_of_open");
+    case_run("remove_same_of_blocked");
+    case_run("remove_under_another_handler");
+    case_run("remove_same_of_open");
 }
 
 static void question_that_a_full_queue_robbed_is_known(void **state)
 {
     (void)state;
-    runs("remove_with_a_full_queue");
+    case_run("remove_with_a_full_queue");
 }
 
 static void default_death_keeps_its_siginfo_with_a_full_queue(void **state)
 {
     (void)state;
-    runs("die_with_a_full_queue");
+    case_run("die_with_a_full_queue");
 }
 
 static void suspension_whose_signal_a_full_queue_robbed_is_known(void **state)
 {
     (void)state;
-    runs("suspend_with_a_full_queue");
-    runs("suspend_late_with_a_full_queue");
+    case_run("suspend_with_a_full_queue");
+    case_run("suspend_late_with_a_full_queue");
 }
 
 static void remover_interrupts_no_policy(void **state)
 {
     (void)state;
-    runs("remove_while_a_policy_polls");
+    case_run("remove_while_a_policy_polls");
 }
 
 static void remover_in_a_process_that_shares_memory_waits_for_policies(void **state)
 {
     (void)state;
-    runs("remove_from_a_process_that_shares_memory");
+    case_run("remove_from_a_process_that_shares_memory");
 }
 
 static void remover_in_another_namespace_waits_for_policies(void **state)
 {
     (void)state;
-    runs("remove_from_another_namespace");
+    case_run("remove_from_another_namespace");
 }
 
 static void remover_in_a_raw_fork_does_not_wait_for_threads_of_its_parent(void **state)
 {
     (void)state;
-    runs("remove_in_a_raw_fork");
+    case_run("remove_in_a_raw_fork");
 }
 
 static void thread_of_another_namespace_with_the_same_number_is_another(void **state)
 {
     (void)state;
-    runs("remove_while_a_namesake_sleeps");
-    runs("remove_while_a_namesake_leaves");
+    case_run("remove_while_a_namesake_sleeps");
+    case_run("remove_while_a_namesake_leaves");
 }
 
 static void signal_with_a_kernels_code_that_a_program_sent_is_no_fault(void **state)
 {
     (void)state;
-    runs("send_kernel_codes");
-    runs("send_blocked");
-    runs("read_sent");
+    case_run("send_kernel_codes");
+    case_run("send_blocked");
+    case_run("read_sent");
 }
 
 int main(int argc, char **argv)
