@@ -149,7 +149,7 @@ static const struct bench_ratio ratios[] = {
     {"corpus_check_none_over_decoders", "check_none", "decoders"},
 };
 
-static const struct bench_suite suite = {
+const struct bench_suite bench_suite = {
     .name = "corpus",
     .title = "segue corpus check over a million rows",
     .clock = CLOCK_MONOTONIC,
@@ -164,8 +164,3 @@ static const struct bench_suite suite = {
     .setup = setup,
     .teardown = teardown,
 };
-
-int main(int count, char **arguments)
-{
-    return bench_main(count, arguments, &suite);
-}

@@ -207,22 +207,18 @@ static const struct bench_ratio ratios[] = {
     {"decode_uncached_over_zydis_all", "uncached_all", "zydis_all"},
 };
 
-int main(int count, char **arguments)
-{
-    static const struct bench_suite suite = {
-        .name = "decode",
-        .title = "Decoding libc's code and listing its accesses, beside Zydis",
-        .clock = CLOCK_THREAD_CPUTIME_ID,
-        .operations = 8000,
-        .warm_up = 800,
-        .rounds = 300,
-        .quick_rounds = 40,
-        .variants = variants,
-        .variant_count = sizeof variants / sizeof *variants,
-        .ratios = ratios,
-        .ratio_count = sizeof ratios / sizeof *ratios,
-        .setup = setup,
-        .teardown = teardown,
-    };
-    return bench_main(count, arguments, &suite);
-}
+const struct bench_suite bench_suite = {
+    .name = "decode",
+    .title = "Decoding libc's code and listing its accesses, beside Zydis",
+    .clock = CLOCK_THREAD_CPUTIME_ID,
+    .operations = 8000,
+    .warm_up = 800,
+    .rounds = 300,
+    .quick_rounds = 40,
+    .variants = variants,
+    .variant_count = sizeof variants / sizeof *variants,
+    .ratios = ratios,
+    .ratio_count = sizeof ratios / sizeof *ratios,
+    .setup = setup,
+    .teardown = teardown,
+};

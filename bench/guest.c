@@ -97,45 +97,43 @@ static void setup(void)
         bench_skip(names[i], "the kernel does not allow the FSGSBASE instructions");
 }
 
-int main(int count, char **arguments)
-{
 #define VARIANT(variable, text)                                                                                        \
     {                                                                                                                  \
         .name = #variable, .what = text, .run = run, .context = &variable                                              \
     }
-    static const struct bench_variant variants[] = {
-        VARIANT(instructions, "both bases by FSGSBASE instructions"),
-        VARIANT(calls, "both bases by arch_prctl"),
-        VARIANT(instructions_vector, "by instructions, vector state kept, none in use"),
-        VARIANT(calls_vector, "by arch_prctl, vector state kept, none in use"),
-        VARIANT(instructions_avx, "by instructions, SSE and AVX registers in use"),
-        VARIANT(calls_avx, "by arch_prctl, SSE and AVX registers in use"),
-        VARIANT(instructions_wide, "by instructions, all vector registers in use"),
-        VARIANT(calls_wide, "by arch_prctl, all vector registers in use"),
-        VARIANT(instructions_all, "by instructions, x87 and all vector registers in use"),
-        VARIANT(calls_all, "by arch_prctl, x87 and all vector registers in use"),
-    };
-    static const struct bench_ratio ratios[] = {
-        {"guest_fsgsbase_over_arch_prctl", "instructions", "calls"},
-        {"guest_vector_fsgsbase_over_arch_prctl", "instructions_vector", "calls_vector"},
-        {"guest_avx_fsgsbase_over_arch_prctl", "instructions_avx", "calls_avx"},
-        {"guest_wide_fsgsbase_over_arch_prctl", "instructions_wide", "calls_wide"},
-        {"guest_all_fsgsbase_over_arch_prctl", "instructions_all", "calls_all"},
-        {"guest_vector_over_none", "instructions_vector", "instructions"},
-    };
-    static const struct bench_suite suite = {
-        .name = "guest",
-        .title = "Into a guest and out again",
-        .clock = CLOCK_MONOTONIC,
-        .operations = 1000,
-        .warm_up = 100,
-        .rounds = 2000,
-        .quick_rounds = 300,
-        .variants = variants,
-        .variant_count = sizeof variants / sizeof *variants,
-        .ratios = ratios,
-        .ratio_count = sizeof ratios / sizeof *ratios,
-        .setup = setup,
-    };
-    return bench_main(count, arguments, &suite);
-}
+static const struct bench_variant variants[] = {
+    VARIANT(instructions, "both bases by FSGSBASE instructions"),
+    VARIANT(calls, "both bases by arch_prctl"),
+    VARIANT(instructions_vector, "by instructions, vector state kept, none in use"),
+    VARIANT(calls_vector, "by arch_prctl, vector state kept, none in use"),
+    VARIANT(instructions_avx, "by instructions, SSE and AVX registers in use"),
+    VARIANT(calls_avx, "by arch_prctl, SSE and AVX registers in use"),
+    VARIANT(instructions_wide, "by instructions, all vector registers in use"),
+    VARIANT(calls_wide, "by arch_prctl, all vector registers in use"),
+    VARIANT(instructions_all, "by instructions, x87 and all vector registers in use"),
+    VARIANT(calls_all, "by arch_prctl, x87 and all vector registers in use"),
+};
+
+static const struct bench_ratio ratios[] = {
+    {"guest_fsgsbase_over_arch_prctl", "instructions", "calls"},
+    {"guest_vector_fsgsbase_over_arch_prctl", "instructions_vector", "calls_vector"},
+    {"guest_avx_fsgsbase_over_arch_prctl", "instructions_avx", "calls_avx"},
+    {"guest_wide_fsgsbase_over_arch_prctl", "instructions_wide", "calls_wide"},
+    {"guest_all_fsgsbase_over_arch_prctl", "instructions_all", "calls_all"},
+    {"guest_vector_over_none", "instructions_vector", "instructions"},
+};
+
+const struct bench_suite bench_suite = {
+    .name = "guest",
+    .title = "Into a guest and out again",
+    .clock = CLOCK_MONOTONIC,
+    .operations = 1000,
+    .warm_up = 100,
+    .rounds = 2000,
+    .quick_rounds = 300,
+    .variants = variants,
+    .variant_count = sizeof variants / sizeof *variants,
+    .ratios = ratios,
+    .ratio_count = sizeof ratios / sizeof *ratios,
+    .setup = setup,
+};

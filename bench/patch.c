@@ -307,7 +307,7 @@ static void teardown(void)
     free_set(&small);
 }
 
-static const struct bench_suite suite = {
+const struct bench_suite bench_suite = {
     .name = "patch",
     .title = "rewriting accesses through a segment register",
     .clock = CLOCK_THREAD_CPUTIME_ID,
@@ -322,8 +322,3 @@ static const struct bench_suite suite = {
     .setup = setup,
     .teardown = teardown,
 };
-
-int main(int count, char **arguments)
-{
-    return bench_main(count, arguments, &suite);
-}

@@ -87,40 +87,39 @@ static void setup(void)
     }
 }
 
-int main(int count, char **arguments)
-{
-    static struct way floor = {skip, 0}, nodefer = {skip, SA_NODEFER}, by_return = {skip_by_return, SA_NODEFER},
-                      direct = {skip_directly, SA_NODEFER}, direct_mask = {skip_directly_with_mask, 0};
+static struct way way_floor = {skip, 0}, way_nodefer = {skip, SA_NODEFER}, way_by_return = {skip_by_return, SA_NODEFER},
+                  way_direct = {skip_directly, SA_NODEFER}, way_direct_mask = {skip_directly_with_mask, 0};
+
 #define VARIANT(variable, text)                                                                                        \
     {                                                                                                                  \
-        .name = #variable, .what = text, .prepare = prepare, .run = run, .context = &variable                          \
+        .name = #variable, .what = text, .prepare = prepare, .run = run, .context = &way_##variable                    \
     }
-    static const struct bench_variant variants[] = {
-        VARIANT(floor, "the handler edits the frame and returns"),
-        VARIANT(nodefer, "the same with SA_NODEFER"),
-        VARIANT(by_return, "segue_restore, by return"),
-        VARIANT(direct, "segue_restore, directly"),
-        VARIANT(direct_mask, "segue_restore, directly, with the mask put back"),
-    };
-    static const struct bench_ratio ratios[] = {
-        {"restore_over_floor", "direct", "floor"},
-        {"restore_mask_over_floor", "direct_mask", "floor"},
-        {"restore_return_over_floor", "by_return", "floor"},
-        {"restore_over_nodefer", "direct", "nodefer"},
-    };
-    static const struct bench_suite suite = {
-        .name = "restore",
-        .title = "One fault, by each way out of its handler",
-        .clock = CLOCK_MONOTONIC,
-        .operations = 100,
-        .warm_up = 10,
-        .rounds = 2000,
-        .quick_rounds = 400,
-        .variants = variants,
-        .variant_count = sizeof variants / sizeof *variants,
-        .ratios = ratios,
-        .ratio_count = sizeof ratios / sizeof *ratios,
-        .setup = setup,
-    };
-    return bench_main(count, arguments, &suite);
-}
+static const struct bench_variant variants[] = {
+    VARIANT(floor, "the handler edits the frame and returns"),
+    VARIANT(nodefer, "the same with SA_NODEFER"),
+    VARIANT(by_return, "segue_restore, by return"),
+    VARIANT(direct, "segue_restore, directly"),
+    VARIANT(direct_mask, "segue_restore, directly, with the mask put back"),
+};
+
+static const struct bench_ratio ratios[] = {
+    {"restore_over_floor", "direct", "floor"},
+    {"restore_mask_over_floor", "direct_mask", "floor"},
+    {"restore_return_over_floor", "by_return", "floor"},
+    {"restore_over_nodefer", "direct", "nodefer"},
+};
+
+const struct bench_suite bench_suite = {
+    .name = "restore",
+    .title = "One fault, by each way out of its handler",
+    .clock = CLOCK_MONOTONIC,
+    .operations = 100,
+    .warm_up = 10,
+    .rounds = 2000,
+    .quick_rounds = 400,
+    .variants = variants,
+    .variant_count = sizeof variants / sizeof *variants,
+    .ratios = ratios,
+    .ratio_count = sizeof ratios / sizeof *ratios,
+    .setup = setup,
+};

@@ -51,6 +51,8 @@ static void write_text(void)
 
 static void setup(void)
 {
+    if (bench_is_quick())
+        divisor = QUICK;
     setenv("PATH", "/usr/bin:/bin", 1);
     write_text();
     snprintf(awk_loop, sizeof awk_loop, "BEGIN {for (i = 0; i < %u; i++) {s += i * i %% 7; t[i %% 1000] = s} print s}",
@@ -134,60 +136,56 @@ static void run(const struct bench_variant *variant, unsigned operations)
         .name = #name_, .what = text_ ", under segue run", .run = run, .context = &name_##_run                         \
     }
 
-int main(int count, char **arguments)
-{
-    COMMAND(cpu_bound, GZIP, AWK, SQLITE, PYTHON);
-    COMMAND(gzip, GZIP);
-    COMMAND(awk, AWK);
-    COMMAND(sqlite, SQLITE);
-    COMMAND(python, PYTHON);
-    COMMAND(start_busybox, {"busybox", "true"});
-    COMMAND(start_python, {"python3", "-c", "pass"});
-    COMMAND(dd, DD);
-    static struct command dd_rewrite_run = {{DD}, true, "--syscalls=rewrite"};
-    static const struct bench_variant variants[] = {
-        VARIANTS(cpu_bound, "the four that follow"),
-        VARIANTS(gzip, "gzip -9 of 50 MiB"),
-        VARIANTS(awk, "a loop in awk"),
-        VARIANTS(sqlite, "a query of sqlite3's own making"),
-        VARIANTS(python, "a loop in python3"),
-        VARIANTS(start_busybox, "busybox true, static"),
-        VARIANTS(start_python, "python3 -c pass"),
-        VARIANTS(dd, "dd bs=1, 40,000 system calls"),
-        {
-            .name = "dd_rewrite",
-            .what = "dd bs=1, under segue run --syscalls=rewrite",
-            .run = run,
-            .context = &dd_rewrite_run,
-        },
-    };
-    static const struct bench_ratio ratios[] = {
-        {"cpu_bound_over_native", "cpu_bound", "cpu_bound_native"},
-        {"gzip_over_native", "gzip", "gzip_native"},
-        {"awk_over_native", "awk", "awk_native"},
-        {"sqlite_over_native", "sqlite", "sqlite_native"},
-        {"python_over_native", "python", "python_native"},
-        {"start_busybox_over_native", "start_busybox", "start_busybox_native"},
-        {"start_python_over_native", "start_python", "start_python_native"},
-        {"dd_over_native", "dd", "dd_native"},
-        {"dd_rewrite_over_native", "dd_rewrite", "dd_native"},
-    };
-    static const struct bench_suite suite = {
-        .name = "run",
-        .title = "Programs with FS taken away",
-        .clock = BENCH_CLOCK_CHILDREN,
-        .operations = 1,
-        .rounds = 7,
-        .quick_rounds = 3,
-        .variants = variants,
-        .variant_count = sizeof variants / sizeof *variants,
-        .ratios = ratios,
-        .ratio_count = sizeof ratios / sizeof *ratios,
-        .setup = setup,
-        .teardown = teardown,
-    };
-    for (int i = 1; i < count; i++)
-        if (strcmp(arguments[i], "--quick") == 0)
-            divisor = QUICK;
-    return bench_main(count, arguments, &suite);
-}
+COMMAND(cpu_bound, GZIP, AWK, SQLITE, PYTHON);
+COMMAND(gzip, GZIP);
+COMMAND(awk, AWK);
+COMMAND(sqlite, SQLITE);
+COMMAND(python, PYTHON);
+COMMAND(start_busybox, {"busybox", "true"});
+COMMAND(start_python, {"python3", "-c", "pass"});
+COMMAND(dd, DD);
+static struct command dd_rewrite_run = {{DD}, true, "--syscalls=rewrite"};
+
+static const struct bench_variant variants[] = {
+    VARIANTS(cpu_bound, "the four that follow"),
+    VARIANTS(gzip, "gzip -9 of 50 MiB"),
+    VARIANTS(awk, "a loop in awk"),
+    VARIANTS(sqlite, "a query of sqlite3's own making"),
+    VARIANTS(python, "a loop in python3"),
+    VARIANTS(start_busybox, "busybox true, static"),
+    VARIANTS(start_python, "python3 -c pass"),
+    VARIANTS(dd, "dd bs=1, 40,000 system calls"),
+    {
+        .name = "dd_rewrite",
+        .what = "dd bs=1, under segue run --syscalls=rewrite",
+        .run = run,
+        .context = &dd_rewrite_run,
+    },
+};
+
+static const struct bench_ratio ratios[] = {
+    {"cpu_bound_over_native", "cpu_bound", "cpu_bound_native"},
+    {"gzip_over_native", "gzip", "gzip_native"},
+    {"awk_over_native", "awk", "awk_native"},
+    {"sqlite_over_native", "sqlite", "sqlite_native"},
+    {"python_over_native", "python", "python_native"},
+    {"start_busybox_over_native", "start_busybox", "start_busybox_native"},
+    {"start_python_over_native", "start_python", "start_python_native"},
+    {"dd_over_native", "dd", "dd_native"},
+    {"dd_rewrite_over_native", "dd_rewrite", "dd_native"},
+};
+
+const struct bench_suite bench_suite = {
+    .name = "run",
+    .title = "Programs with FS taken away",
+    .clock = BENCH_CLOCK_CHILDREN,
+    .operations = 1,
+    .rounds = 7,
+    .quick_rounds = 3,
+    .variants = variants,
+    .variant_count = sizeof variants / sizeof *variants,
+    .ratios = ratios,
+    .ratio_count = sizeof ratios / sizeof *ratios,
+    .setup = setup,
+    .teardown = teardown,
+};

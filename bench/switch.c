@@ -165,43 +165,41 @@ static void setup(void)
         bench_skip("pcl", "co_create failed");
 }
 
-int main(int count, char **arguments)
-{
-    static const struct bench_variant variants[] = {
-        {.name = "swap", .what = "segue: registers, MXCSR, x87 control word", .run = plain_run},
-        {.name = "swap_fixed", .what = "segue, contexts that never change the control words", .run = fixed_run},
-        {.name = "swap_mask", .what = "segue, with signal masks", .run = masked_run},
-        {.name = "whole", .what = "segue: prepare, call, return", .run = whole_run},
-        {.name = "swap_flags", .what = "segue, the flows having other exception flags", .run = flags_run},
-        {.name = "boost", .what = "boost.context, jump_fcontext", .run = boost_run, .context = &boost_there},
-        {.name = "boost_flags",
-         .what = "boost.context, the flows having other exception flags",
-         .run = boost_run,
-         .context = &boost_flags_there},
-        {.name = "swapcontext", .what = "the C library's swapcontext", .run = ucontext_run},
-        {.name = "pcl", .what = "PCL, co_call and co_resume", .run = pcl_run},
-    };
-    static const struct bench_ratio ratios[] = {
-        {"swap_over_boost", "swap", "boost"},
-        {"swap_nofp_over_boost", "swap_fixed", "boost"},
-        {"swap_speedup_over_swapcontext", "swapcontext", "swap"},
-        {"swap_over_pcl", "swap", "pcl"},
-        {"swap_flags_over_boost_flags", "swap_flags", "boost_flags"},
-        {"swap_mask_over_swapcontext", "swap_mask", "swapcontext"},
-    };
-    static const struct bench_suite suite = {
-        .name = "switch",
-        .title = "A switch to another stack and back",
-        .clock = CLOCK_MONOTONIC,
-        .operations = 1000,
-        .warm_up = 100,
-        .rounds = 3000,
-        .quick_rounds = 500,
-        .variants = variants,
-        .variant_count = sizeof variants / sizeof *variants,
-        .ratios = ratios,
-        .ratio_count = sizeof ratios / sizeof *ratios,
-        .setup = setup,
-    };
-    return bench_main(count, arguments, &suite);
-}
+static const struct bench_variant variants[] = {
+    {.name = "swap", .what = "segue: registers, MXCSR, x87 control word", .run = plain_run},
+    {.name = "swap_fixed", .what = "segue, contexts that never change the control words", .run = fixed_run},
+    {.name = "swap_mask", .what = "segue, with signal masks", .run = masked_run},
+    {.name = "whole", .what = "segue: prepare, call, return", .run = whole_run},
+    {.name = "swap_flags", .what = "segue, the flows having other exception flags", .run = flags_run},
+    {.name = "boost", .what = "boost.context, jump_fcontext", .run = boost_run, .context = &boost_there},
+    {.name = "boost_flags",
+     .what = "boost.context, the flows having other exception flags",
+     .run = boost_run,
+     .context = &boost_flags_there},
+    {.name = "swapcontext", .what = "the C library's swapcontext", .run = ucontext_run},
+    {.name = "pcl", .what = "PCL, co_call and co_resume", .run = pcl_run},
+};
+
+static const struct bench_ratio ratios[] = {
+    {"swap_over_boost", "swap", "boost"},
+    {"swap_nofp_over_boost", "swap_fixed", "boost"},
+    {"swap_speedup_over_swapcontext", "swapcontext", "swap"},
+    {"swap_over_pcl", "swap", "pcl"},
+    {"swap_flags_over_boost_flags", "swap_flags", "boost_flags"},
+    {"swap_mask_over_swapcontext", "swap_mask", "swapcontext"},
+};
+
+const struct bench_suite bench_suite = {
+    .name = "switch",
+    .title = "A switch to another stack and back",
+    .clock = CLOCK_MONOTONIC,
+    .operations = 1000,
+    .warm_up = 100,
+    .rounds = 3000,
+    .quick_rounds = 500,
+    .variants = variants,
+    .variant_count = sizeof variants / sizeof *variants,
+    .ratios = ratios,
+    .ratio_count = sizeof ratios / sizeof *ratios,
+    .setup = setup,
+};

@@ -334,7 +334,7 @@ static void teardown(void)
         bench_fail("segue_uninstall: %s", segue_status_text(status));
 }
 
-static const struct bench_suite suite = {
+const struct bench_suite bench_suite = {
     .name = "fault",
     .title = "answers to a fault on a protected page",
     .clock = CLOCK_MONOTONIC,
@@ -349,8 +349,3 @@ static const struct bench_suite suite = {
     .setup = setup,
     .teardown = teardown,
 };
-
-int main(int count, char **arguments)
-{
-    return bench_main(count, arguments, &suite);
-}

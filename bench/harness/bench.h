@@ -1,6 +1,5 @@
-/* bench.h: the harness that every program in bench/ is made of. A program is a table of variants, a table of ratios,
- * and a main that hands both to bench_main; the contract of its options and of what it prints is kept here, once
- * (docs/bench.md).
+/* bench.h: the harness that every program in bench/ is made of. A program is a table of variants and a table of
+ * ratios; the contract of its options and of what it prints is kept here, once (docs/bench.md).
  *
  * How it measures: pinned to one processor, in rounds. Each round runs one short batch of every variant, beginning with
  * another one each time, every second round backwards; so what drifts (clock, neighbours, temperature) drifts for all.
@@ -87,6 +86,10 @@ struct bench_suite {
     void (*setup)(void);
     void (*teardown)(void);
 };
+
+/* What a program defines; main (main.c) runs it. One that must do something before has a main of its own, and calls
+ * bench_main itself. */
+extern const struct bench_suite bench_suite;
 
 /* The program: returns what main returns, 0, or 2 for options that make no sense. */
 int bench_main(int count, char **arguments, const struct bench_suite *suite);

@@ -170,6 +170,7 @@ static const char *const speedups_counted[] = {
     "sse_compute_direct_speedup_over_unicorn_counted", "x87_direct_speedup_over_unicorn_counted",
     "compare_direct_speedup_over_unicorn_counted",     "string_direct_speedup_over_unicorn_counted",
 };
+
 static const struct bench_extreme extremes[] = {
     {"replay_over_floor", BENCH_GREATEST, replayed, COUNT(replayed)},
     {"replay_direct_speedup_over_unicorn", BENCH_LEAST, speedups, COUNT(speedups)},
@@ -235,7 +236,7 @@ static void teardown(void)
     check(segue_uninstall(NULL), "segue_uninstall");
 }
 
-static const struct bench_suite suite = {
+const struct bench_suite bench_suite = {
     .name = "step",
     .title = "stepping an instruction, class by class",
     .clock = CLOCK_MONOTONIC,
@@ -252,8 +253,3 @@ static const struct bench_suite suite = {
     .setup = setup,
     .teardown = teardown,
 };
-
-int main(int count, char **arguments)
-{
-    return bench_main(count, arguments, &suite);
-}
