@@ -1,7 +1,6 @@
 /* elf.c: the code of an ELF file, where its unwind tables say that there is code.
  *
- * SOURCES: Linux Standard Base Core 5.0, 10.6 (.eh_frame and its pointer encodings); libdw splits the table into
- * entries. */
+ * SOURCES: Linux Standard Base Core 5.0, 10.6 (.eh_frame); libdw splits the table into entries. */
 #include "elf.h"
 
 #include <dwarf.h>
@@ -11,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "eh_pointer.h"
 
 static bool add_range(struct corpus_elf *elf, const struct corpus_range *range)
 {
@@ -46,67 +47,21 @@ static const uint8_t *code_at(struct corpus_elf *elf, uint64_t address, size_t *
     return NULL;
 }
 
-/* How many bytes a value of this encoding has; 0 for one that is not fixed in size. */
-static size_t encoded_size(unsigned encoding)
-{
-    switch (encoding & 0x0f) {
-    case DW_EH_PE_absptr:
-    case DW_EH_PE_udata8:
-    case DW_EH_PE_sdata8:
-        return 8;
-    case DW_EH_PE_udata4:
-    case DW_EH_PE_sdata4:
-        return 4;
-    case DW_EH_PE_udata2:
-    case DW_EH_PE_sdata2:
-        return 2;
-    default:
-        return 0;
-    }
-}
-
-static uint64_t encoded_value(const uint8_t *bytes, unsigned encoding)
-{
-    uint64_t value = 0;
-    size_t size = encoded_size(encoding);
-    memcpy(&value, bytes, size);
-    bool negative = (encoding & DW_EH_PE_signed) && size > 0 && size < 8 && (value >> (8 * size - 1) & 1);
-    return negative ? value | ~0ull << (8 * size) : value;
-}
-
-/* How the entries of a CIE write addresses. */
-static unsigned pointer_encoding(const Dwarf_CIE *cie)
-{
-    const uint8_t *data = cie->augmentation_data;
-    if (cie->augmentation[0] != 'z' || !data)
-        return DW_EH_PE_absptr;
-    for (const char *letter = cie->augmentation + 1; *letter; letter++) {
-        if (*letter == 'R')
-            return *data;
-        if (*letter == 'L')
-            data++;
-        else if (*letter == 'P')
-            data += 1 + encoded_size(*data);
-        else if (*letter != 'S' && *letter != 'B')
-            break;
-    }
-    return DW_EH_PE_absptr;
-}
-
 /* The range of one FDE. False if it cannot be told, or is no code of this file. */
 static bool fde_range(struct corpus_elf *elf, const Elf_Data *data, uint64_t section, const Dwarf_FDE *fde,
-                      unsigned encoding, struct corpus_range *range)
+                      uint8_t encoding, struct corpus_range *range)
 {
-    size_t width = encoded_size(encoding);
-    if (width == 0 || (size_t)(fde->end - fde->start) < 2 * width)
+    const uint8_t *at = fde->start;
+    uint64_t address, size;
+    uint8_t application = encoding & EH_POINTER_APPLICATION;
+    if ((encoding & EH_POINTER_INDIRECT) || (application != DW_EH_PE_absptr && application != DW_EH_PE_pcrel) ||
+        !eh_pointer_read(&at, fde->end, encoding, &address) ||
+        !eh_pointer_read(&at, fde->end, encoding & EH_POINTER_FORMAT & ~DW_EH_PE_signed, &size))
         return false;
-    uint64_t address = encoded_value(fde->start, encoding);
-    if ((encoding & 0x70) == DW_EH_PE_pcrel)
+    if (application == DW_EH_PE_pcrel)
         address += section + (uint64_t)(fde->start - (const uint8_t *)data->d_buf);
-    else if ((encoding & 0x70) != 0)
-        return false;
     range->address = address;
-    range->size = (size_t)encoded_value(fde->start + width, encoding & 0x07);
+    range->size = (size_t)size;
     range->bytes = range->size ? code_at(elf, address, &range->size) : NULL;
     return range->bytes != NULL;
 }
@@ -116,6 +71,7 @@ static bool read_table(struct corpus_elf *elf, const unsigned char *ident, Elf_D
     Dwarf_Off offset = 0, next = 0;
     Dwarf_CFI_Entry entry, cie;
     struct corpus_range range;
+    uint8_t encoding;
     for (int result; (result = dwarf_next_cfi(ident, data, true, offset, &next, &entry)) != 1; offset = next) {
         Dwarf_Off after;
         if (result < 0 && next <= offset)
@@ -123,7 +79,8 @@ static bool read_table(struct corpus_elf *elf, const unsigned char *ident, Elf_D
         if (result < 0 || dwarf_cfi_cie_p(&entry))
             continue;
         if (dwarf_next_cfi(ident, data, true, entry.fde.CIE_pointer, &after, &cie) == 0 && dwarf_cfi_cie_p(&cie) &&
-            fde_range(elf, data, section, &entry.fde, pointer_encoding(&cie.cie), &range) && !add_range(elf, &range))
+            eh_pointer_encoding(&cie.cie, &encoding) &&
+            fde_range(elf, data, section, &entry.fde, encoding, &range) && !add_range(elf, &range))
             return false;
     }
     return true;

@@ -4,19 +4,9 @@
 set -u
 cd "$1" || exit 1
 passed=0 failed=0
-# MODULE and the folders of others that it may include, beside the public headers.
-while read -r module allowed; do
-    pattern=$(echo "$module $allowed" | sed 's/ /\\|/g')
-    wrong=$(grep -rn '#include "[^"]*/' "$module" --include='*.[chS]' | grep -v "\"\\($pattern\\)/[^\"]*\"")
-    up=$(grep -rn '#include "\.\.' "$module" --include='*.[chS]')
-    if [ -z "$wrong$up" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "$module may not include:"
-        echo "$wrong$up"
-    fi
-done <<'END'
+# MODULE and the folders of others that it may include, beside the public headers. A folder in a MODULE that stands here,
+# too, is held to both.
+modules=$(cat <<'END'
 platform decode/x86
 decode nothing
 emulate decode platform
@@ -30,7 +20,58 @@ corpus/decoders corpus/support corpus/rows
 corpus/gather corpus/support corpus/rows corpus/decoders
 corpus/rules corpus/support corpus/rows corpus/decoders
 corpus/check corpus/support corpus/rows corpus/decoders corpus/rules
+tools/command_line nothing
+tools/support tools/command_line
+tools/main.c tools/support
+tools/corpus corpus decode/x86 tools/support
+tools/demo tools/support
+tools/doctor decode/x86 tools/support
+tools/explain decode tools/support
+tools/patch corpus/gather tools/support
+tools/patch/files tools/support
+tools/patch/elf corpus/gather tools/patch/files tools/support
+tools/patch/list tools/patch/files tools/patch/elf tools/support
+tools/patch/tree tools/patch/files tools/patch/elf tools/patch/list tools/support
+tools/run decode patch/poke patch/scan platform tools/command_line tools/support
+bench decode emulate patch ctx signals platform corpus tools/patch/elf
+examples nothing
+tests decode emulate patch ctx signals platform corpus tools bench examples
 END
+)
+while read -r module allowed; do
+    if [ ! -e "$module" ]; then
+        failed=$((failed + 1))
+        echo "there is no $module"
+        continue
+    fi
+    pattern=$(echo "$module $allowed" | sed 's/ /\\|/g')
+    wrong=$(grep -rn '#include "[^"]*/' "$module" --include='*.[chS]' | grep -v "\"\\($pattern\\)/[^\"]*\"")
+    up=$(grep -rn '#include "\.\.' "$module" --include='*.[chS]')
+    if [ -z "$wrong$up" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "$module may not include:"
+        echo "$wrong$up"
+    fi
+done <<END
+$modules
+END
+# Each folder with sources belongs to one of them.
+outside=$(find . -name .git -prune -o -path './build*' -prune -o -path './include/*' -prune -o -name '*.[chS]' -print |
+    sed 's|^\./||; s|/[^/]*$||' | sort -u | while read -r folder; do
+        echo "$modules" | while read -r module _; do
+            case $folder/ in "$module"/*) echo yes ;; esac
+        done | grep -q yes || echo "$folder"
+    done)
+outside=$(echo "$outside" | grep -vx tools)
+if [ -z "$outside" ]; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    echo "no rule says what these may include:"
+    echo "$outside"
+fi
 
 # No code of these folders names an operating system, a system call or a type of one: it asks platform/*.h. Comments may.
 # include/segue/{posix,linux,windows,darwin}.h are for those who have such a type.

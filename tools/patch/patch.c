@@ -10,7 +10,7 @@
 #include "tools/support/message.h"
 #include "tools/support/output.h"
 #include "tools/patch/list/changes.h"
-#include "tools/patch/files/job.h"
+#include "tools/patch/tree/tree.h"
 #include "tools/support/progress.h"
 #include "tools/support/plural.h"
 #include "tools/support/verb.h"
@@ -170,7 +170,7 @@ static int patch_single(const struct patch_options *options, struct patch_file *
 static int use_list(const struct patch_options *options, struct patch_file *file)
 {
     const char *path = options->verify ? options->verify : options->revert;
-    struct place output = {.path = options->output, .folder = -1};
+    struct patch_place output = {.path = options->output, .folder = -1};
     struct changes changes;
     if (changes_read(&changes, AT_FDCWD, path, 0, path, CHANGES_SAY) != CHANGES_READ)
         return EXIT_FAILED;

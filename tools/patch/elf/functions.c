@@ -2,18 +2,17 @@
 #include "functions.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#include "tools/support/array.h"
+
+_Static_assert(offsetof(struct segue_extent, start) == 0, "array_count_below");
 
 void functions_add(struct functions *functions, uint64_t start, uint64_t size)
 {
     if (size == 0 || start + size < start)
         return;
-    if (functions->count == functions->capacity) {
-        functions->capacity = functions->capacity ? 2 * functions->capacity : 1024;
-        functions->list = realloc(functions->list, functions->capacity * sizeof *functions->list);
-        if (!functions->list)
-            abort();
-    }
+    functions->list =
+        array_grow(functions->list, functions->count, &functions->capacity, sizeof *functions->list);
     functions->list[functions->count++] = (struct segue_extent){start, start + size};
 }
 
@@ -84,15 +83,7 @@ void functions_sort(struct functions *functions)
 /* How many begin before `address`. */
 static size_t count_before(const struct functions *functions, uint64_t address)
 {
-    size_t low = 0, high = functions->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (functions->list[middle].start < address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return array_count_below(functions->list, functions->count, sizeof *functions->list, address);
 }
 
 /* A function may reach over the start of the next, but not far. */

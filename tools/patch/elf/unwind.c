@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "corpus/gather/eh_pointer.h"
 #include "functions.h"
+#include "tools/support/array.h"
 
-#define POINTER_FORMAT 0x0f
-#define POINTER_APPLICATION 0x70
-#define POINTER_INDIRECT 0x80
 /* Compilers give at most six letters. A longer text would be read again and again. */
 #define AUGMENTATION_MOST 15
 
+/* The field stands first: array_count_below. */
 struct relocation {
     uint64_t field;
     uint64_t addend;
@@ -38,49 +38,6 @@ struct unwind {
     bool encoding_known;
 };
 
-/* Reads the pointer at `*at` in `format` and moves on. False where it is cut off, or in a format that no compiler uses
- * here. */
-static bool read_pointer(const uint8_t **at, const uint8_t *end, uint8_t format, uint64_t *value)
-{
-    static const uint8_t sizes[16] = {
-        [DW_EH_PE_absptr] = 8, [DW_EH_PE_udata2] = 2, [DW_EH_PE_udata4] = 4, [DW_EH_PE_udata8] = 8,
-        [DW_EH_PE_sdata2] = 2, [DW_EH_PE_sdata4] = 4, [DW_EH_PE_sdata8] = 8,
-    };
-    size_t size = sizes[format & POINTER_FORMAT];
-    if (size == 0 || (size_t)(end - *at) < size)
-        return false;
-    *value = 0;
-    memcpy(value, *at, size);
-    *at += size;
-    if ((format & DW_EH_PE_signed) && size < 8 && (*value >> (8 * size - 1) & 1))
-        *value |= ~(uint64_t)0 << 8 * size;
-    return true;
-}
-
-/* The encoding of an entry's addresses, from its common entry's augmentation. */
-static bool read_encoding(const Dwarf_CIE *common, uint8_t *encoding)
-{
-    const uint8_t *at = common->augmentation_data, *end = at + common->augmentation_data_size;
-    uint64_t personality;
-    *encoding = DW_EH_PE_absptr;
-    if (common->augmentation[0] != 'z')
-        return common->augmentation[0] == 0;
-    for (const char *letter = common->augmentation + 1; *letter; letter++) {
-        if (*letter == 'S' || *letter == 'B')
-            continue;
-        if (at >= end)
-            return false;
-        uint8_t byte = *at++;
-        if (*letter == 'R')
-            *encoding = byte;
-        else if (*letter == 'P' && !read_pointer(&at, end, byte, &personality))
-            return false;
-        else if (*letter != 'P' && *letter != 'L')
-            return false;
-    }
-    return true;
-}
-
 /* Whether the text that says what a common entry holds ends where compilers end it: behind length, number and version.
  */
 static bool has_short_augmentation(const struct unwind *unwind, Dwarf_Off offset)
@@ -101,21 +58,15 @@ static bool find_encoding(struct unwind *unwind, Elf_Data *data, Dwarf_Off offse
     unwind->common = offset;
     unwind->encoding_known = has_short_augmentation(unwind, offset) &&
                              dwarf_next_cfi(unwind->object->header.e_ident, data, true, offset, &next, &entry) == 0 &&
-                             dwarf_cfi_cie_p(&entry) && read_encoding(&entry.cie, &unwind->encoding);
+                             dwarf_cfi_cie_p(&entry) && eh_pointer_encoding(&entry.cie, &unwind->encoding);
     return unwind->encoding_known;
 }
 
 static const struct relocation *relocation_of(const struct unwind *unwind, uint64_t field)
 {
-    size_t low = 0, high = unwind->relocation_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (unwind->relocations[middle].field < field)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < unwind->relocation_count && unwind->relocations[low].field == field ? &unwind->relocations[low] : NULL;
+    const struct relocation *relocations = unwind->relocations;
+    size_t at = array_count_below(relocations, unwind->relocation_count, sizeof *relocations, field);
+    return at < unwind->relocation_count && relocations[at].field == field ? &relocations[at] : NULL;
 }
 
 /* In a relocatable object: what the relocation of the field at `offset` leads to. */
@@ -141,10 +92,10 @@ static void add_entry(const struct unwind *unwind, const Dwarf_FDE *entry, struc
 {
     const uint8_t *at = entry->start;
     uint64_t offset = (uint64_t)(at - unwind->bytes), start, size;
-    uint8_t application = unwind->encoding & POINTER_APPLICATION;
-    if ((unwind->encoding & POINTER_INDIRECT) || (application != DW_EH_PE_absptr && application != DW_EH_PE_pcrel) ||
-        !read_pointer(&at, entry->end, unwind->encoding, &start) ||
-        !read_pointer(&at, entry->end, unwind->encoding & POINTER_FORMAT & ~DW_EH_PE_signed, &size))
+    uint8_t application = unwind->encoding & EH_POINTER_APPLICATION;
+    if ((unwind->encoding & EH_POINTER_INDIRECT) || (application != DW_EH_PE_absptr && application != DW_EH_PE_pcrel) ||
+        !eh_pointer_read(&at, entry->end, unwind->encoding, &start) ||
+        !eh_pointer_read(&at, entry->end, unwind->encoding & EH_POINTER_FORMAT & ~DW_EH_PE_signed, &size))
         return;
     if (unwind->object->is_relocatable) {
         if (!find_relocated(unwind, offset, &start))

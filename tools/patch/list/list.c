@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/support/array.h"
 #include "tools/support/message.h"
 #include "tools/patch/elf/likely.h"
 #include "tools/support/progress.h"
@@ -127,12 +128,8 @@ struct making {
 
 struct file_object *list_add_object(struct patch_list *list, const char *member, const char *build_id)
 {
-    if (list->object_count == list->object_capacity) {
-        list->object_capacity = list->object_capacity ? 2 * list->object_capacity : 4;
-        list->objects = realloc(list->objects, list->object_capacity * sizeof *list->objects);
-        if (!list->objects)
-            abort();
-    }
+    list->objects =
+        array_grow(list->objects, list->object_count, &list->object_capacity, sizeof *list->objects);
     struct file_object *object = &list->objects[list->object_count++];
     *object = (struct file_object){.member = member ? strdup(member) : NULL,
                                    .build_id = build_id[0] ? strdup(build_id) : NULL};

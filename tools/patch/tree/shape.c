@@ -1,5 +1,5 @@
-/* tree_shape.c: what is in a tree. */
-#include "tree_shape.h"
+/* shape.c: what is in a tree. */
+#include "shape.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,9 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/support/array.h"
 #include "tools/support/message.h"
 #include "tools/support/output_attributes.h"
-#include "tree_folders.h"
+#include "folders.h"
 
 #define VERB "patch"
 
@@ -21,17 +22,6 @@ char *shape_join(const char *folder, const char *path)
     if (asprintf(&joined, "%s%s%s", folder, *folder && *path ? "/" : "", path) < 0)
         abort();
     return joined;
-}
-
-static void *grow(void *array, size_t count, size_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return array;
-    *capacity = *capacity ? 2 * *capacity : 64;
-    array = realloc(array, *capacity * size);
-    if (!array)
-        abort();
-    return array;
 }
 
 static void fail(struct tree_shape *shape, const char *what, const char *root, const char *path, int error)
@@ -95,7 +85,7 @@ static void take_folder(struct tree_shape *shape, const char *path, const struct
 {
     if (!make_folders(shape, path))
         return;
-    shape->folders = grow(shape->folders, shape->folder_count, &shape->folder_capacity, sizeof *shape->folders);
+    shape->folders = array_grow(shape->folders, shape->folder_count, &shape->folder_capacity, sizeof *shape->folders);
     shape->folders[shape->folder_count++] = (struct tree_folder){strdup(path), *status};
 }
 
@@ -115,7 +105,7 @@ static void take_link(struct tree_shape *shape, int folder, const char *path, co
 
 static void take_leaf(struct tree_shape *shape, const char *path, const struct stat *status)
 {
-    shape->leaves = grow(shape->leaves, shape->leaf_count, &shape->leaf_capacity, sizeof *shape->leaves);
+    shape->leaves = array_grow(shape->leaves, shape->leaf_count, &shape->leaf_capacity, sizeof *shape->leaves);
     shape->leaves[shape->leaf_count++] = (struct leaf){.path = strdup(path), .status = *status, .same_as = NO_LEAF};
     shape->size += (uint64_t)status->st_size;
 }

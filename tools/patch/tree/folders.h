@@ -1,7 +1,7 @@
-/* tree_folders.h: folders, links and names below a folder that is held open. No link is followed on the way, so
+/* folders.h: folders, links and names below a folder that is held open. No link is followed on the way, so
  * that nothing that stands in the tree, or is put there meanwhile, leads out of it. */
-#ifndef SEGUE_TOOLS_PATCH_TREE_FOLDERS_H
-#define SEGUE_TOOLS_PATCH_TREE_FOLDERS_H
+#ifndef SEGUE_TOOLS_PATCH_FOLDERS_H
+#define SEGUE_TOOLS_PATCH_FOLDERS_H
 
 #include <stdbool.h>
 #include <sys/stat.h>

@@ -11,12 +11,12 @@
 #include "tools/support/message.h"
 #include "tools/support/output_attributes.h"
 #include "tools/patch/list/changes.h"
-#include "job.h"
+#include "work.h"
 #include "tools/support/progress.h"
 
 #define VERB "patch"
 
-bool place_begin(const struct place *place, struct output *output)
+bool patch_place_begin(const struct patch_place *place, struct output *output)
 {
     if (place->folder < 0)
         return output_begin(output, VERB, place->path);
@@ -52,7 +52,7 @@ static bool copy(struct writing *writing, uint64_t *checksum)
     const struct patch_work *work = writing->work;
     struct patch_file_use use = {.to = -1};
     if (work->output.path) {
-        if (!place_begin(&work->output, &writing->output))
+        if (!patch_place_begin(&work->output, &writing->output))
             return false;
         use.to = writing->output.file;
         use.to_path = work->output.path;
@@ -88,7 +88,7 @@ enum standing_list {
 
 static enum standing_list look_at_standing_list(const struct patch_work *work)
 {
-    const struct place *place = &work->list;
+    const struct patch_place *place = &work->list;
     bool is_at = place->folder >= 0;
     struct changes changes;
     if (changes_read(&changes, is_at ? place->folder : AT_FDCWD, is_at ? place->name : place->path,
@@ -101,7 +101,7 @@ static enum standing_list look_at_standing_list(const struct patch_work *work)
 
 static bool write_list(struct writing *writing, const struct patch_list *list)
 {
-    const struct place *place = &writing->work->list;
+    const struct patch_place *place = &writing->work->list;
     if (!place->path)
         return true;
     if (look_at_standing_list(writing->work) == STANDING_WAY_BACK) {
@@ -113,7 +113,7 @@ static bool write_list(struct writing *writing, const struct patch_list *list)
                  place->path, writing->work->file->path);
         return !is_needed;
     }
-    if (!place_begin(place, &writing->list))
+    if (!patch_place_begin(place, &writing->list))
         return false;
     int copy = fcntl(writing->list.file, F_DUPFD_CLOEXEC, 3);
     FILE *to = copy >= 0 ? fdopen(copy, "w") : NULL;
@@ -200,13 +200,13 @@ enum patch_outcome patch_file_to(const struct patch_work *work, struct patch_lis
     return made == LIST_OTHER ? PATCH_OTHER : made == LIST_REFUSED ? PATCH_REFUSED : PATCH_FAILED;
 }
 
-bool patch_copy(struct patch_file *file, const struct place *output)
+bool patch_copy(struct patch_file *file, const struct patch_place *output)
 {
     struct output made;
     struct patch_file_use use = {.to_path = output->path};
     if (!output->path)
         return true;
-    if (!place_begin(output, &made))
+    if (!patch_place_begin(output, &made))
         return false;
     use.to = made.file;
     if (patch_file_read_through(file, &use, NULL) &&
@@ -216,12 +216,12 @@ bool patch_copy(struct patch_file *file, const struct place *output)
     return false;
 }
 
-bool patch_take_back(struct patch_file *file, const struct changes *changes, const struct place *output)
+bool patch_take_back(struct patch_file *file, const struct changes *changes, const struct patch_place *output)
 {
     struct output made;
     if (!output->path)
         return changes_take_back(changes, file, -1, NULL);
-    if (!place_begin(output, &made))
+    if (!patch_place_begin(output, &made))
         return false;
     if (changes_take_back(changes, file, made.file, output->path) &&
         output_copy_attributes(VERB, output->path, file->file, &file->status, made.file,

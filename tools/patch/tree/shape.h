@@ -1,7 +1,7 @@
-/* tree_shape.h: what is in a tree: its folders and links are made anew as they are met, its files are collected.
+/* shape.h: what is in a tree: its folders and links are made anew as they are met, its files are collected.
  */
-#ifndef SEGUE_TOOLS_PATCH_TREE_SHAPE_H
-#define SEGUE_TOOLS_PATCH_TREE_SHAPE_H
+#ifndef SEGUE_TOOLS_PATCH_SHAPE_H
+#define SEGUE_TOOLS_PATCH_SHAPE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
-/* tree_folders.c: folders, links and names below a folder that is held open.
+/* folders.c: folders, links and names below a folder that is held open.
  *
  * SOURCES: openat(2), path_resolution(7): with O_NOFOLLOW and one name at a time nothing is resolved but that name. */
-#include "tree_folders.h"
+#include "folders.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -10,9 +10,9 @@
 #include "tools/support/message.h"
 #include "tools/support/output_attributes.h"
 #include "tools/patch/list/changes.h"
-#include "job.h"
-#include "tree_folders.h"
-#include "tree_shape.h"
+#include "folders.h"
+#include "shape.h"
+#include "tree.h"
 #include "tools/support/plural.h"
 #include "tools/support/verb.h"
 
@@ -122,11 +122,11 @@ static void finish_leaf(struct tree *tree, struct leaf *leaf, enum leaf_outcome 
 /* Where a leaf is: the file itself, and what is written for it. */
 struct leaf_places {
     struct patch_file file;
-    struct place output, list;
+    struct patch_place output, list;
     char *input, *output_path, *list_path, *list_name;
 };
 
-static bool open_place(int root, const char *path, const char *called, const char *suffix, struct place *place,
+static bool open_place(int root, const char *path, const char *called, const char *suffix, struct patch_place *place,
                        char **owned)
 {
     const char *name;
@@ -146,7 +146,7 @@ static bool open_leaf(const struct tree *tree, const struct leaf *leaf, struct l
 {
     const struct tree_shape *shape = &tree->shape;
     const char *name;
-    *places = (struct leaf_places){.file = {.file = -1}, .output = PLACE_NOWHERE, .list = PLACE_NOWHERE};
+    *places = (struct leaf_places){.file = {.file = -1}, .output = PATCH_NOWHERE, .list = PATCH_NOWHERE};
     places->input = shape_join(shape->input, leaf->path);
     int folder = folder_open_parent(shape->input_root, leaf->path, &name);
     if (folder < 0) {

@@ -1,6 +1,6 @@
-/* job.h: what segue patch was told, and its work on one file and on a tree of them. */
-#ifndef SEGUE_TOOLS_PATCH_JOB_H
-#define SEGUE_TOOLS_PATCH_JOB_H
+/* work.h: the options of segue patch, and its work on one file. */
+#ifndef SEGUE_TOOLS_PATCH_WORK_H
+#define SEGUE_TOOLS_PATCH_WORK_H
 
 #include "tools/support/output.h"
 #include "tools/patch/list/list.h"
@@ -36,15 +36,15 @@ enum patch_outcome {
 
 /* Where something is to stand, or stands: at `path`, links included; or, if `folder` is not -1, under `name` in that
  * folder, where no link is followed, and `path` is only what messages call it. A NULL path is nowhere. */
-struct place {
+struct patch_place {
     const char *path;
     int folder;
     const char *name;
 };
 
-#define PLACE_NOWHERE ((struct place){.folder = -1})
+#define PATCH_NOWHERE ((struct patch_place){.folder = -1})
 
-bool place_begin(const struct place *place, struct output *output);
+bool patch_place_begin(const struct patch_place *place, struct output *output);
 
 /* What becomes of a file that is not patched. */
 enum patch_rest {
@@ -56,7 +56,7 @@ enum patch_rest {
 struct patch_work {
     const struct patch_options *options;
     struct patch_file *file;
-    struct place output, list;
+    struct patch_place output, list;
     enum patch_rest rest;
     /* Called with the list before anything is put in place; may be NULL. False, having said why, and nothing is. */
     bool (*tell)(const struct patch_work *work, const struct patch_list *list);
@@ -70,13 +70,9 @@ struct changes;
 
 /* Takes back what the list of `changes` says was changed, to `output`; if that is nowhere, only holds the file against
  * it. */
-bool patch_take_back(struct patch_file *file, const struct changes *changes, const struct place *output);
+bool patch_take_back(struct patch_file *file, const struct changes *changes, const struct patch_place *output);
 
 /* Puts a copy of the file there, with all that belongs to it; if that is nowhere, does nothing. */
-bool patch_copy(struct patch_file *file, const struct place *output);
-
-/* Patches every file of the tree `input` into a tree of the same shape, what is no ELF file is copied; or holds each
- * against its list, or takes it back. Returns an enum exit_code. */
-int patch_tree(const struct patch_options *options, const char *input);
+bool patch_copy(struct patch_file *file, const struct patch_place *output);
 
 #endif
