@@ -40,4 +40,8 @@ struct platform_symbol {
 };
 struct platform_symbol platform_symbol_at(const void *address);
 
+/* The global symbol of that name in the program or one of its libraries; NULL if there is none. Not
+ * async-signal-safe. */
+void *platform_symbol_find(const char *name);
+
 #endif

@@ -92,6 +92,9 @@ bool frame_is_lost(const void *info);
  * open to this thread if it were open. */
 bool frame_is_key_refusal(const void *info);
 
+/* Makes the signal one that the system raises for no address: a frame that it could not write, for one. */
+void frame_set_kernel_signal(struct native_frame native, int number);
+
 /* Makes the signal the trap behind an instruction that was stepped: its siginfo and the processor's report. */
 void frame_set_step_trap(struct native_frame native);
 
@@ -149,6 +152,9 @@ void frame_set_mask(void *context, uint64_t mask);
  * is.
  */
 struct frame_stack frame_get_alternate_stack(const void *context);
+/* The same of a frame that may be gone, read by `peek`, which copies and says whether it could; false if not. */
+bool frame_peek_alternate_stack(const void *context, bool (*peek)(void *to, const void *from, size_t size),
+                                struct frame_stack *stack);
 bool frame_was_on_alternate_stack(const void *context);
 bool frame_is_on_alternate_stack(const void *context);
 

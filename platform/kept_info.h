@@ -21,4 +21,7 @@ struct kept_info {
 void kept_info_keep(struct kept_info *kept, const void *info);
 void kept_info_give(const struct kept_info *kept, void *info);
 
+/* Sends the calling thread the signal again, as it was kept. Async-signal-safe. */
+void kept_info_send_again(const struct kept_info *kept, int number);
+
 #endif

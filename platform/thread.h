@@ -50,6 +50,13 @@ void platform_thread_nudge(int thread);
 /* Sets the calling thread's mask to `*wanted` if that is not NULL. Returns the mask before. */
 uint64_t platform_mask_exchange(const uint64_t *wanted);
 
+/* Whether the system lets this process change masks; a filter of system calls may not. */
+bool platform_mask_is_allowed(void);
+
+/* Adds signals to the mask, or takes some out of it. Returns the mask before. */
+uint64_t platform_mask_block(uint64_t signals);
+uint64_t platform_mask_unblock(uint64_t signals);
+
 /* Holds back every signal that can be; returns the mask for platform_signals_release. */
 uint64_t platform_signals_hold(void);
 
@@ -81,5 +88,9 @@ void platform_wake(const uint32_t *word, int most);
  * while a handler runs there. False where there is none. `*base`, if not NULL: the lowest address of the alternate
  * stack, 0 where there is none. */
 bool platform_is_on_alternate_stack(uint64_t *base);
+
+/* Where the calling thread's own stack lies, as the C library says; false if it does not. Guards, and what is not grown
+ * yet, are not told apart. Not async-signal-safe. */
+bool platform_own_stack(uint64_t *base, uint64_t *end);
 
 #endif

@@ -17,8 +17,6 @@
 #define TRAP_FLAG 0x100
 
 static struct kernel_action actions[ACTION_COUNT];
-/* The library's again, as dispatch_prepare wants them. */
-static struct sigaction installed[ACTION_COUNT];
 static sigsegv_dispatcher dispatcher;
 
 /* The page that is open while its instruction is stepped by the processor. */
@@ -95,7 +93,6 @@ static void install(uint32_t flags, enum action action)
     if (status != SEGUE_OK)
         bench_fail("segue_install: %s", segue_status_text(status));
     kernel_action_exchange(SIGSEGV, NULL, &actions[action]);
-    sigaction(SIGSEGV, NULL, &installed[action]);
 }
 
 /* Each library installs its own handler; what it installed is remembered, to be put back for its batches. */
@@ -124,7 +121,7 @@ void action_use(enum action action)
 {
     kernel_action_exchange(SIGSEGV, &actions[action], NULL);
     if (action == ACTION_OURS || action == ACTION_OURS_DEFAULT)
-        dispatch_prepare(&installed[action]);
+        dispatch_prepare(action == ACTION_OURS_DEFAULT);
 }
 
 void action_register(void *page)

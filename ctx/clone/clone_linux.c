@@ -23,7 +23,7 @@
 #include "platform/linux/call_x86_64.h"
 #include "ctx/state/control_x86_64.h"
 #include "platform/frame.h"
-#include "platform/linux/stack.h"
+#include "platform/stack.h"
 #include "decode/x86/canonical.h"
 #include "ctx/guest/gate.h"
 #include "platform/thread.h"

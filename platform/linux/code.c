@@ -1,6 +1,6 @@
 /* code.c: see platform/code.h.
  *
- * SOURCES: membarrier(2) SYNC_CORE; dl_iterate_phdr(3); dladdr(3). */
+ * SOURCES: membarrier(2) SYNC_CORE; dl_iterate_phdr(3); dladdr(3), dlsym(3). */
 #if !defined(__linux__)
 #error "platform/linux/code.c is specific to Linux"
 #endif
@@ -82,4 +82,9 @@ struct platform_symbol platform_symbol_at(const void *address)
     if (!dladdr(address, &found))
         return (struct platform_symbol){NULL, NULL};
     return (struct platform_symbol){found.dli_fname, found.dli_sname};
+}
+
+void *platform_symbol_find(const char *name)
+{
+    return dlsym(RTLD_DEFAULT, name);
 }

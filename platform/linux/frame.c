@@ -13,9 +13,10 @@
 #include <string.h>
 #include <ucontext.h>
 
-#include "entry_layout.h"
+#include "platform/entry_layout.h"
+#include "platform/action.h"
 #include "platform/kept_info.h"
-#include "stack.h"
+#include "platform/stack.h"
 
 #ifndef SEGV_PKUERR
 #define SEGV_PKUERR 4
@@ -83,6 +84,13 @@ void kept_info_give(const struct kept_info *kept, void *info)
     memcpy(info, kept, sizeof *kept);
 }
 
+void kept_info_send_again(const struct kept_info *kept, int number)
+{
+    siginfo_t info;
+    kept_info_give(kept, &info);
+    platform_signal_queue_again(number, &info);
+}
+
 /* ---- masks ---- */
 
 void frame_set_mask(void *context, uint64_t mask)
@@ -109,6 +117,16 @@ struct frame_stack frame_get_alternate_stack(const void *context)
 {
     const stack_t *stack = frame_stack_in_force(context);
     return (struct frame_stack){(uint64_t)(uintptr_t)stack->ss_sp, stack->ss_size};
+}
+
+bool frame_peek_alternate_stack(const void *context, bool (*peek)(void *to, const void *from, size_t size),
+                                struct frame_stack *stack)
+{
+    stack_t copy;
+    if (!peek(&copy, frame_stack_in_force(context), sizeof copy))
+        return false;
+    *stack = (struct frame_stack){(uint64_t)(uintptr_t)copy.ss_sp, copy.ss_size};
+    return true;
 }
 
 bool frame_was_on_alternate_stack(const void *context)

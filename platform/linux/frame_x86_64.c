@@ -96,6 +96,11 @@ bool frame_is_fault_for_sure(const void *context)
     return (uint64_t)registers_of(context)[REG_EFL] & FLAG_RESUME;
 }
 
+void frame_set_kernel_signal(struct native_frame native, int number)
+{
+    *(siginfo_t *)native.info = (siginfo_t){.si_signo = number, .si_code = SI_KERNEL};
+}
+
 void frame_set_step_trap(struct native_frame native)
 {
     siginfo_t *info = native.info;

@@ -1,6 +1,7 @@
 /* thread.c: see platform/thread.h.
  *
- * SOURCES: gettid(2), tgkill(2), rt_tgsigqueueinfo(2), rt_sigaction(2), rt_sigprocmask(2), futex(2), sigaltstack(2). */
+ * SOURCES: gettid(2), tgkill(2), rt_tgsigqueueinfo(2), rt_sigprocmask(2), futex(2), sigaltstack(2), getauxval(3) AT_MINSIGSTKSZ,
+ * pthread_getattr_np(3). */
 #if !defined(__linux__)
 #error "platform/linux/thread.c is specific to Linux"
 #endif
@@ -9,12 +10,19 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <time.h>
 
-#include "action.h"
 #include "call.h"
+#include "platform/action.h"
+#include "platform/stack.h"
 #include "signal_bits.h"
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
 
 #define SECOND UINT64_C(1000000000)
 
@@ -54,17 +62,17 @@ bool platform_signal_word(const void *info, uint64_t *word)
 
 bool platform_handler_is(int signal, const void *handler)
 {
-    struct kernel_action present;
-    return kernel_action_read(signal, &present) && present.handler == handler;
+    struct platform_action present;
+    return platform_action_exchange(signal, NULL, &present) && present.handler == (uint64_t)(uintptr_t)handler;
 }
 
 /* The signal that the C library keeps open. */
 void platform_thread_nudge(int thread)
 {
     const unsigned long wanted = SA_SIGINFO | SA_ONSTACK;
-    struct kernel_action present;
-    if (kernel_action_read(SIGNAL_SETXID, &present) && present.handler != (const void *)SIG_DFL &&
-        present.handler != (const void *)SIG_IGN && (present.flags & wanted) == wanted &&
+    struct platform_action present;
+    if (platform_action_exchange(SIGNAL_SETXID, NULL, &present) && present.handler != ACTION_DEFAULT &&
+        present.handler != ACTION_IGNORE && (present.flags & wanted) == wanted &&
         !platform_thread_blocks(thread, SIGNAL_SETXID))
         platform_thread_send(thread, SIGNAL_SETXID, 0);
 }
@@ -80,6 +88,22 @@ static uint64_t change_mask(int how, const uint64_t *bits)
 uint64_t platform_mask_exchange(const uint64_t *wanted)
 {
     return change_mask(SIG_SETMASK, wanted);
+}
+
+bool platform_mask_is_allowed(void)
+{
+    uint64_t mask;
+    return system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof mask) == 0;
+}
+
+uint64_t platform_mask_block(uint64_t signals)
+{
+    return change_mask(SIG_BLOCK, &signals);
+}
+
+uint64_t platform_mask_unblock(uint64_t signals)
+{
+    return change_mask(SIG_UNBLOCK, &signals);
 }
 
 uint64_t platform_signals_hold(void)
@@ -120,6 +144,30 @@ void platform_wait(const uint32_t *word, uint32_t value, uint64_t nanoseconds)
 void platform_wake(const uint32_t *word, int most)
 {
     system_call3(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, most);
+}
+
+long platform_stack_exchange(const stack_t *wanted, stack_t *before)
+{
+    return system_call3(SYS_sigaltstack, (long)wanted, (long)before, 0);
+}
+
+size_t platform_stack_least(void)
+{
+    return getauxval(AT_MINSIGSTKSZ);
+}
+
+bool platform_own_stack(uint64_t *base, uint64_t *end)
+{
+    pthread_attr_t attributes;
+    void *lowest;
+    size_t size;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return false;
+    bool known = pthread_attr_getstack(&attributes, &lowest, &size) == 0;
+    pthread_attr_destroy(&attributes);
+    *base = known ? (uint64_t)(uintptr_t)lowest : 0;
+    *end = known ? *base + size : 0;
+    return known;
 }
 
 bool platform_is_on_alternate_stack(uint64_t *base)

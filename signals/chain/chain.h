@@ -2,21 +2,21 @@
 #ifndef SEGUE_SIGNALS_CHAIN_H
 #define SEGUE_SIGNALS_CHAIN_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/action.h"
 #include "platform/frame.h"
 
 /* Remembers what handled the signal before, and how our handler for it is installed. Async-signal-safe. */
-void chain_remember(int number, const struct sigaction *previous, const struct sigaction *ours);
+void chain_remember(int number, const struct platform_action *previous, const struct platform_action *ours);
 
 /* SA_RESTART, if our handler needs it: a signal that a program sends interrupts system calls as it would without us; an
  * ignored one never does. Async-signal-safe. */
-int chain_restarts(const struct sigaction *previous);
+uint64_t chain_restarts(const struct platform_action *previous);
 
 /* Takes over what our handler has of the one behind it. Async-signal-safe. */
-void chain_follow(int number, const struct sigaction *previous);
+void chain_follow(int number, const struct platform_action *previous);
 
 /* Puts back in force what would be in force without us. */
 bool chain_put_back(int number);

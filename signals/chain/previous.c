@@ -3,10 +3,10 @@
  * and looks whether the word is still the same. A reader begins again only if somebody else has got on. */
 #include "previous.h"
 
-#include <stdint.h>
-#include <string.h>
+#include <signal.h>
 
-#include "platform/linux/call_x86_64.h"
+#include "action.h"
+#include "platform/thread.h"
 #include "platform/wait.h"
 
 /* Those that may change one signal's action at the same moment, and two more. A power of two, at most 31. */
@@ -14,12 +14,8 @@
 /* The entry in force at the beginning, all zero bytes, which is the default action. It is not used again. */
 #define FIRST 1u
 
-struct entry {
-    uint64_t handler, flags, restorer, mask;
-};
-
 static struct {
-    struct entry entries[ENTRIES];
+    struct platform_action entries[ENTRIES];
     /* The entry in force, and how many there were before it. */
     uint64_t current;
     /* A bit for each entry that is in force or being written. */
@@ -31,28 +27,26 @@ static uint64_t load(const uint64_t *word)
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
-static void entry_read(const struct entry *entry, struct sigaction *action)
+static void entry_read(const struct platform_action *entry, struct platform_action *action)
 {
-    uint64_t mask = load(&entry->mask);
-    memset(action, 0, sizeof *action);
-    action->sa_handler = (void (*)(int))(uintptr_t)load(&entry->handler);
-    action->sa_flags = (int)load(&entry->flags);
-    action->sa_restorer = (void (*)(void))(uintptr_t)load(&entry->restorer);
-    memcpy(&action->sa_mask, &mask, sizeof mask);
+    *action = (struct platform_action){
+        .handler = load(&entry->handler),
+        .flags = load(&entry->flags),
+        .restorer = load(&entry->restorer),
+        .mask = load(&entry->mask),
+    };
 }
 
-static void entry_write(struct entry *entry, const struct sigaction *action)
+static void entry_write(struct platform_action *entry, const struct platform_action *action)
 {
-    uint64_t mask;
-    memcpy(&mask, &action->sa_mask, sizeof mask);
-    __atomic_store_n(&entry->handler, (uint64_t)(uintptr_t)action->sa_handler, __ATOMIC_RELAXED);
-    __atomic_store_n(&entry->flags, (uint64_t)(uint32_t)action->sa_flags, __ATOMIC_RELAXED);
-    __atomic_store_n(&entry->restorer, (uint64_t)(uintptr_t)action->sa_restorer, __ATOMIC_RELAXED);
-    __atomic_store_n(&entry->mask, mask, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->handler, action->handler, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->flags, action->flags, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->restorer, action->restorer, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->mask, action->mask, __ATOMIC_RELAXED);
 }
 
 /* Reads the action in force; the word that named it. */
-static uint64_t read_current(int number, struct sigaction *action)
+static uint64_t read_current(int number, struct platform_action *action)
 {
     uint64_t word = __atomic_load_n(&signals[number].current, __ATOMIC_ACQUIRE);
     for (;;) {
@@ -86,28 +80,27 @@ static void entry_give(int number, uint32_t index)
 /* Puts `*wanted` in force in the place of what `word` names; false if that is not in force any more. Signals wait
  * meanwhile: a handler that left by siglongjmp would leave an entry taken for good. All but SIGTRAP, which a debugger's
  * step raises, and which takes its handler away where it is blocked. */
-static bool replace(int number, uint64_t word, const struct sigaction *wanted)
+static bool replace(int number, uint64_t word, const struct platform_action *wanted)
 {
-    uint64_t held = ~(UINT64_C(1) << (SIGTRAP - 1)), kept = 0;
-    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&held, (long)&kept, sizeof held);
+    uint64_t kept = platform_mask_block(~(UINT64_C(1) << (SIGTRAP - 1)));
     uint32_t index = entry_take(number);
     entry_write(&signals[number].entries[index], wanted);
     uint64_t next = (word / ENTRIES + 1) * ENTRIES + index;
     bool done =
         __atomic_compare_exchange_n(&signals[number].current, &word, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
     entry_give(number, done ? (uint32_t)(word % ENTRIES) : index);
-    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&kept, 0, sizeof kept);
+    platform_signals_release(kept);
     return done;
 }
 
-void previous_read(int number, struct sigaction *action)
+void previous_read(int number, struct platform_action *action)
 {
     read_current(number, action);
 }
 
-void previous_exchange(int number, const struct sigaction *wanted, struct sigaction *before)
+void previous_exchange(int number, const struct platform_action *wanted, struct platform_action *before)
 {
-    struct sigaction present;
+    struct platform_action present;
     uint64_t word;
     do
         word = read_current(number, &present);
@@ -116,15 +109,15 @@ void previous_exchange(int number, const struct sigaction *wanted, struct sigact
         *before = present;
 }
 
-void previous_take(int number, struct sigaction *action)
+void previous_take(int number, struct platform_action *action)
 {
-    struct sigaction spent;
+    struct platform_action spent;
     uint64_t word;
     do {
         word = read_current(number, action);
-        if (!((uint32_t)action->sa_flags & SA_RESETHAND) || !previous_is_handler(action))
+        if (!(action->flags & SA_RESETHAND) || !action_is_handler(action))
             return;
         spent = *action;
-        spent.sa_handler = SIG_DFL;
+        spent.handler = ACTION_DEFAULT;
     } while (!replace(number, word, &spent));
 }

@@ -3,23 +3,16 @@
 #ifndef SEGUE_SIGNALS_PREVIOUS_H
 #define SEGUE_SIGNALS_PREVIOUS_H
 
-#include <signal.h>
-#include <stdbool.h>
+#include "platform/action.h"
 
-/* All are async-signal-safe. Of sa_mask the kernel's 64 signals count. */
-void previous_read(int number, struct sigaction *action);
+/* All are async-signal-safe. */
+void previous_read(int number, struct platform_action *action);
 
 /* Sets the action to `*wanted` if that is not NULL, and tells the one before in `*before` if that is not NULL. */
-void previous_exchange(int number, const struct sigaction *wanted, struct sigaction *before);
+void previous_exchange(int number, const struct platform_action *wanted, struct platform_action *before);
 
 /* Reads the action in order to carry it out: a handler that wants one signal (SA_RESETHAND) is gone with that, and the
  * default in its place, with the same flags. */
-void previous_take(int number, struct sigaction *action);
-
-/* Whether the action is a handler's: SA_SIGINFO does not make one of SIG_DFL. */
-static inline bool previous_is_handler(const struct sigaction *action)
-{
-    return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
-}
+void previous_take(int number, struct platform_action *action);
 
 #endif

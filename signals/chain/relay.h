@@ -8,13 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/action.h"
 #include "platform/code_range.h"
 #include "platform/frame.h"
 
 /* One call of a handler. */
 struct relay {
     int number;
-    const struct sigaction *action;
+    const struct platform_action *action;
     /* The signals that are blocked while it runs; and those that the program believes were blocked before. */
     uint64_t mask, believed;
     /* The alternate stack that the program believes to have, with the kernel's flags. */

@@ -159,7 +159,7 @@ static bool write_gate_words(const struct relay *relay, const struct relay_frame
         .mask = relay->mask,
         .lent = place->lends_stack ? (uint64_t)(uintptr_t)at + RELAY_STACK + sizeof words.lent : 0,
         .stack = *relay->stack,
-        .handler = (uint64_t)(uintptr_t)relay->action->sa_sigaction,
+        .handler = relay->action->handler,
     };
     return guard_copy(at, &words, sizeof words) == 0;
 }
@@ -167,7 +167,7 @@ static bool write_gate_words(const struct relay *relay, const struct relay_frame
 enum relay_status relay_prepare(const struct relay *relay, struct native_frame native, struct relay_frame *place)
 {
     const ucontext_t *frame = native.context;
-    const struct sigaction *action = relay->action;
+    const struct platform_action *action = relay->action;
     uint64_t stack_pointer = (uint64_t)frame->uc_mcontext.gregs[REG_RSP];
     struct extent extent;
     /* With a shadow stack only the kernel can take a frame away. */
@@ -175,7 +175,7 @@ enum relay_status relay_prepare(const struct relay *relay, struct native_frame n
         return RELAY_IMPOSSIBLE;
     /* Whoever was interrupted on the stack that is really in force must not be overwritten. */
     const stack_t *stack = is_on(&frame->uc_stack, stack_pointer) ? &frame->uc_stack : relay->stack;
-    uint64_t begin = place_frame(&extent, stack_pointer, action->sa_flags & SA_ONSTACK, stack);
+    uint64_t begin = place_frame(&extent, stack_pointer, action->flags & SA_ONSTACK, stack);
     if (begin == 0)
         return RELAY_NO_ROOM;
     bool is_elsewhere = begin != (uint64_t)(uintptr_t)extent.begin;
@@ -188,7 +188,7 @@ enum relay_status relay_prepare(const struct relay *relay, struct native_frame n
     char *to = (char *)(uintptr_t)begin;
     ucontext_t *there = (void *)(to + PRETCODE_SIZE);
     there->uc_mcontext.fpregs = (void *)(to + extent.area);
-    const void *restorer = (const void *)(uintptr_t)action->sa_restorer;
+    const void *restorer = (const void *)(uintptr_t)action->restorer;
     if (!is_same_stack(&there->uc_stack, relay->stack) || believed_signals()) {
         there->uc_stack = *relay->stack;
         frame_set_mask(there, frame_get_mask(there) | relay->believed);
@@ -209,7 +209,7 @@ static void lead_directly(const struct relay *relay, const struct relay_frame *p
 {
     uint64_t mask = relay->mask;
     platform_mask_exchange(&mask);
-    regs->rip = (uint64_t)(uintptr_t)relay->action->sa_sigaction;
+    regs->rip = relay->action->handler;
     regs->rdi = (uint64_t)relay->number;
     regs->rsi = (uint64_t)(uintptr_t)place->info;
     regs->rdx = (uint64_t)(uintptr_t)place->ucontext;

@@ -10,7 +10,7 @@
  *
  * Unwinding: the caller is the code that the signal interrupted, as it is from the handler's first instruction on. */
 #include "platform/asm.h"
-#include "platform/linux/frame_cfi_x86_64.h"
+#include "platform/frame_cfi_x86_64.h"
 #include "relay_layout.h"
 
 #define SYS_RT_SIGPROCMASK 14

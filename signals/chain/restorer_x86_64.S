@@ -5,7 +5,7 @@
  * gdb and libgcc would know restorer_plain by its bytes,
  * libunwind 1.6 does not: there is a table for both. */
 #include "platform/asm.h"
-#include "platform/linux/frame_cfi_x86_64.h"
+#include "platform/frame_cfi_x86_64.h"
 
 #define SYS_RT_SIGRETURN 15
 

@@ -23,7 +23,7 @@
 #include "patch/poke/poke.h"
 #include "patch/segment/segment.h"
 #include "platform/frame.h"
-#include "platform/linux/call_x86_64.h"
+#include "platform/thread.h"
 #include "platform/reason.h"
 #include "report.h"
 #include "signals/chain/chain.h"
@@ -508,16 +508,11 @@ void signal_serve(int number, void *info, void *ucontext, const void *entry_stac
         hand_on(thread, native, way);
 }
 
-static bool may_set_mask(void)
+void dispatch_prepare(bool blocks_signals)
 {
-    uint64_t mask;
-    return system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof mask) == 0;
-}
-
-void dispatch_prepare(const struct sigaction *action)
-{
-    way_out = segue_restore_choose(action, NULL);
-    if (way_out == SEGUE_RESTORE_DIRECT_MASK && !may_set_mask())
+    struct sigaction action = {.sa_flags = blocks_signals ? 0 : SA_NODEFER};
+    way_out = segue_restore_choose(&action, NULL);
+    if (way_out == SEGUE_RESTORE_DIRECT_MASK && !platform_mask_is_allowed())
         way_out = SEGUE_RESTORE_RETURN;
     struct decode_scratch scratch;
     struct segue_insn insn;

@@ -2,9 +2,9 @@
 #ifndef SEGUE_SIGNALS_DISPATCH_H
 #define SEGUE_SIGNALS_DISPATCH_H
 
-#include "platform/code_range.h"
+#include <stdbool.h>
 
-struct sigaction;
+#include "platform/code_range.h"
 
 /* The signal handler. Everything reachable from here keeps the handler's rules (docs/design.md). In assembly: it sets
  * the host's segment bases if a guest was interrupted, and then calls signal_serve, with the stack pointer that it
@@ -12,9 +12,9 @@ struct sigaction;
 void signal_entry(int number, void *info, void *ucontext);
 void signal_serve(int number, void *info, void *ucontext, const void *entry_stack);
 
-/* Makes the first fault find everything bound and warm, and chooses the way out of the handler, which is installed with
- * `action`. */
-void dispatch_prepare(const struct sigaction *action);
+/* Makes the first fault find everything bound and warm, and chooses the way out of the handler, during which signals
+ * are blocked or are not. */
+void dispatch_prepare(bool blocks_signals);
 
 /* The entries' code (entry.c). */
 extern const struct code_range entry_range, entry_suspend_range, entry_begin_range;

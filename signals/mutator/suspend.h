@@ -2,13 +2,12 @@
 #ifndef SEGUE_SIGNALS_SUSPEND_H
 #define SEGUE_SIGNALS_SUSPEND_H
 
-#include <signal.h>
-#include <stdbool.h>
+#include "platform/action.h"
 
 /* The handler of the signal that suspends. In assembly: it sets the host's segment bases if a guest was interrupted,
  * and then calls suspend_serve. */
-void suspend_entry(int number, siginfo_t *info, void *ucontext);
-void suspend_serve(int number, siginfo_t *info, void *ucontext);
+void suspend_entry(int number, void *info, void *ucontext);
+void suspend_serve(int number, void *info, void *ucontext);
 
 /* The calling thread is being asked for: a suspension waited for the end of its step. Async-signal-safe. */
 void suspend_now(void);
@@ -21,7 +20,7 @@ int suspend_signal(void);
 void suspend_set_signal(int number);
 
 /* Whether ours is the handler that the kernel calls; its action is in `present` in any case. Async-signal-safe. */
-bool suspend_is_first(struct sigaction *present);
+bool suspend_is_first(struct platform_action *present);
 
 /* Nobody suspends from here to suspend_end_change; false if somebody does now. */
 bool suspend_begin_change(void);

@@ -3,7 +3,6 @@
 #ifndef SEGUE_SIGNALS_BELIEVED_H
 #define SEGUE_SIGNALS_BELIEVED_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,6 +20,6 @@ uint64_t believed_mask(void);
 void believed_set_mask(uint64_t mask);
 
 /* Keeps a signal that was sent until the thread lets it through. */
-void believed_hold(int number, const siginfo_t *info);
+void believed_hold(int number, const void *info);
 
 #endif

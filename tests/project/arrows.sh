@@ -92,7 +92,7 @@ without_comments() {
         print FNR ":" kept
     }' "$1"
 }
-names='\b(SYS_[a-z0-9_]+|system_call[0-9]|__NR_[a-z0-9_]+|siginfo_t|u?context_t|mcontext_t|sigset_t|stack_t|struct sigaction)\b'
+names='\b(SYS_[a-z0-9_]+|system_call[0-9]|__NR_[a-z0-9_]+|siginfo_t|u?context_t|mcontext_t|sigset_t|struct sigaction)\b'
 names="$names|\\b(mmap|munmap|mremap|mprotect|madvise|membarrier|sigaltstack|pthread_atfork|dlsym|dladdr|dl_iterate_phdr) *\\("
 names="$names|\\b(__linux__|__APPLE__|__FreeBSD__|_WIN32|EXCEPTION_POINTERS|PEXCEPTION_POINTERS|mach_[a-z_]+)\\b"
 names="$names|#include <(linux/|sys/(mman|syscall|ucontext|resource|auxv)|ucontext|windows|mach/)|#include \"platform/(linux|windows|darwin|freebsd)/"
@@ -105,34 +105,12 @@ ctx/guest/gate.h
 ctx/guest/guest.c
 ctx/guest/guest_linux.c
 ctx/restore/restore.c
-ctx/restore/restore_x86_64.S
 ctx/try/try.c
 include/segue/context.h
 include/segue/status.h
-signals/chain/action_linux_x86_64.h
-signals/chain/chain.h
-signals/chain/chain_linux.c
-signals/chain/previous.c
-signals/chain/previous.h
-signals/chain/relay.h
 signals/chain/relay_linux_x86_64.c
-signals/chain/relay_x86_64.S
-signals/chain/restorer_x86_64.S
 signals/fault/fault.c
 signals/handler/dispatch.c
-signals/handler/dispatch.h
-signals/handler/entry_x86_64.S
-signals/handler/install_linux.c
-signals/mutator/interrupted_linux_x86_64.c
-signals/mutator/suspend.h
-signals/mutator/suspend_install_linux.c
-signals/mutator/suspend_linux.c
-signals/sigchain/believed.h
-signals/sigchain/believed_linux.c
-signals/sigchain/sigchain.h
-signals/sigchain/sigchain_linux.c
-signals/threads/thread.h
-signals/threads/thread_linux.c
 '
 found=
 for file in $(find decode emulate patch ctx signals include -name '*.[chS]' | sort); do

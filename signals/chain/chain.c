@@ -1,4 +1,4 @@
-/* chain_linux.c: what is not ours goes to whoever would have had it.
+/* chain.c: what is not ours goes to whoever would have had it.
  *
  * A previous handler is entered as the kernel would have entered it (relay.h). Without one the default action is put
  * back, the signal is queued again, and our handler returns: the thread dies of it before it executes another
@@ -7,17 +7,12 @@
  * SOURCES: sigaction(2), rt_tgsigqueueinfo(2); Linux kernel/signal.c: force_sig_info_to_task (an ignored or blocked
  * fault gets the default action), get_signal (SA_RESETHAND; faults come before other signals), signal_delivered (which
  * signals enter the mask), force_sigsegv (a frame that cannot be written). */
-#if !defined(__linux__)
-#error "chain_linux.c is specific to Linux"
-#endif
-
 #include "chain.h"
 
-#include <ucontext.h>
-
 #include "platform/frame.h"
-#include "platform/linux/stack.h"
-#include "action_linux_x86_64.h"
+#include "platform/thread.h"
+#include "platform/stack.h"
+#include "action.h"
 #include "signals/sigchain/believed.h"
 #include "signals/handler/dispatch.h"
 #include "previous.h"
@@ -31,19 +26,12 @@ static uint64_t bit_of(int number)
     return (uint64_t)1 << (number - 1);
 }
 
-static uint64_t word_of(const sigset_t *set)
-{
-    uint64_t word;
-    memcpy(&word, set, sizeof word);
-    return word;
-}
-
 /* The signals whose handler has others blocked that the interrupted thread had not. */
 static uint64_t blocking;
 
-void chain_remember(int number, const struct sigaction *previous, const struct sigaction *ours)
+void chain_remember(int number, const struct platform_action *previous, const struct platform_action *ours)
 {
-    if (word_of(&ours->sa_mask))
+    if (ours->mask)
         __atomic_fetch_or(&blocking, bit_of(number), __ATOMIC_RELAXED);
     else
         __atomic_fetch_and(&blocking, ~bit_of(number), __ATOMIC_RELAXED);
@@ -65,69 +53,55 @@ enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_
         return CHAIN_CALL;
     if (*return_address == (const void *)restorer_plain)
         return CHAIN_ENTER;
-    uint64_t mask = 0;
-    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, KERNEL_MASK_SIZE);
+    uint64_t mask = platform_mask_exchange(NULL);
     uint64_t ours = has_others_blocked(number) ? ~bit_of(number) : 0;
     return (mask ^ frame_get_mask(ucontext)) & ~ours ? CHAIN_CALL : CHAIN_ENTER;
 }
 
-static void change_mask(int how, uint64_t mask)
-{
-    system_call4(SYS_rt_sigprocmask, how, (long)&mask, 0, KERNEL_MASK_SIZE);
-}
-
 uint64_t chain_open_faults(void)
 {
-    const uint64_t faults = bit_of(SIGSEGV) | bit_of(SIGBUS) | bit_of(SIGFPE);
-    uint64_t mask = 0;
-    system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&faults, (long)&mask, KERNEL_MASK_SIZE);
-    return mask;
+    return platform_mask_unblock(bit_of(SIGSEGV) | bit_of(SIGBUS) | bit_of(SIGFPE));
 }
 
 void chain_close_faults(uint64_t mask)
 {
-    change_mask(SIG_SETMASK, mask);
+    platform_signals_release(mask);
 }
 
 /* Blocked now and queued again, it is delivered when the handler's return restores the thread's own mask. */
 static void queue_again(int number, const void *info)
 {
-    change_mask(SIG_BLOCK, bit_of(number));
-    system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0), number,
-                 (long)info);
+    platform_mask_block(bit_of(number));
+    platform_signal_queue_again(number, info);
 }
 
 /* Should it not be queued, the instruction runs once more, and faults with nobody in between. */
 void chain_die(int number, void *info)
 {
-    static const struct sigaction default_action;
+    static const struct platform_action default_action;
     action_exchange(number, &default_action, NULL);
     queue_again(number, info);
 }
 
 /* What a handler runs with that comes when `before` is blocked. */
-static uint64_t mask_of_handler(uint64_t before, int number, const struct sigaction *action)
+static uint64_t mask_of_handler(uint64_t before, int number, const struct platform_action *action)
 {
-    uint64_t mask = before | word_of(&action->sa_mask);
-    return action->sa_flags & SA_NODEFER ? mask : mask | bit_of(number);
+    uint64_t mask = before | action->mask;
+    return action->flags & SA_NODEFER ? mask : mask | bit_of(number);
 }
 
 /* The mask that the kernel would have run the handler with: what it was, which a thread that waits in sigsuspend does
  * not go back to, and what the handler wants. */
-static uint64_t mask_for(int number, const struct sigaction *action, const void *ucontext)
+static uint64_t mask_for(int number, const struct platform_action *action, const void *ucontext)
 {
-    uint64_t mask = 0;
-    if (has_others_blocked(number))
-        mask = frame_get_mask(ucontext);
-    else
-        system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, KERNEL_MASK_SIZE);
+    uint64_t mask = has_others_blocked(number) ? frame_get_mask(ucontext) : platform_mask_exchange(NULL);
     return mask_of_handler(mask, number, action);
 }
 
 /* A handler whose frame has no room: SIGSEGV, and if that was the signal there is nobody left to take it. */
 static void have_no_room(int number, struct native_frame native)
 {
-    *(siginfo_t *)native.info = (siginfo_t){.si_signo = SIGSEGV, .si_code = SI_KERNEL};
+    frame_set_kernel_signal(native, SIGSEGV);
     if (number == SIGSEGV || (frame_get_mask(native.context) & bit_of(SIGSEGV)))
         chain_die(SIGSEGV, native.info);
     else
@@ -135,13 +109,13 @@ static void have_no_room(int number, struct native_frame native)
 }
 
 /* `mask` is that it runs with. */
-static void run_handler(int number, struct native_frame native, const struct sigaction *action, uint64_t mask,
+static void run_handler(int number, struct native_frame native, const struct platform_action *action, uint64_t mask,
                         enum chain_way way)
 {
     struct relay_frame place;
     stack_t stack;
     if (way == CHAIN_CALL) {
-        action->sa_sigaction(number, native.info, native.context);
+        action_call(action, number, native.info, native.context);
         return;
     }
     thread_stack_of_program(frame_stack_in_force(native.context), &stack);
@@ -156,9 +130,9 @@ static void run_handler(int number, struct native_frame native, const struct sig
         have_no_room(number, native);
         return;
     case RELAY_IMPOSSIBLE:
-        change_mask(SIG_SETMASK, relay.mask);
+        platform_signals_release(relay.mask);
         believed_set_mask(before | (mask & answered));
-        action->sa_sigaction(number, native.info, native.context);
+        action_call(action, number, native.info, native.context);
         believed_set_mask(before);
         return;
     }
@@ -172,7 +146,7 @@ static void die_of_fault(int number, struct native_frame native)
 
 void chain_signal(int number, struct native_frame native, bool is_fault, enum chain_way way)
 {
-    struct sigaction action;
+    struct platform_action action;
     if (!is_fault)
         ranges_leave(native.context);
     if (believed_mask() & bit_of(number)) {
@@ -184,31 +158,31 @@ void chain_signal(int number, struct native_frame native, bool is_fault, enum ch
         return;
     }
     previous_take(number, &action);
-    if (previous_is_handler(&action))
+    if (action_is_handler(&action))
         run_handler(number, native, &action, mask_for(number, &action, native.context), way);
     else if (is_fault)
         die_of_fault(number, native);
-    else if (action.sa_handler != SIG_IGN)
+    else if (action.handler != ACTION_IGNORE)
         chain_die(number, native.info);
 }
 
 /* SIGTRAP need not be one of ours. */
-static void take_trap_action(struct sigaction *action)
+static void take_trap_action(struct platform_action *action)
 {
-    static const struct sigaction default_action;
+    static const struct platform_action default_action;
     if (!action_exchange(SIGTRAP, NULL, action) || action_is_ours(action))
         previous_take(SIGTRAP, action);
-    else if (((uint32_t)action->sa_flags & SA_RESETHAND) && previous_is_handler(action))
+    else if ((action->flags & SA_RESETHAND) && action_is_handler(action))
         action_exchange(SIGTRAP, &default_action, NULL);
 }
 
 /* A trap that is blocked or ignored kills, as from the kernel. */
 void chain_trap(struct native_frame native, enum chain_way way)
 {
-    struct sigaction action;
+    struct platform_action action;
     uint64_t before = frame_get_mask(native.context);
     take_trap_action(&action);
-    if (previous_is_handler(&action) && !(before & bit_of(SIGTRAP))) {
+    if (action_is_handler(&action) && !(before & bit_of(SIGTRAP))) {
         run_handler(SIGTRAP, native, &action, mask_of_handler(before, SIGTRAP, &action), way);
         return;
     }
@@ -219,57 +193,57 @@ void chain_trap(struct native_frame native, enum chain_way way)
 void chain_restore_mask(int number, const void *ucontext)
 {
     if (!has_others_blocked(number))
-        change_mask(SIG_SETMASK, frame_get_mask(ucontext));
+        platform_signals_release(frame_get_mask(ucontext));
 }
 
-int chain_restarts(const struct sigaction *previous)
+uint64_t chain_restarts(const struct platform_action *previous)
 {
-    return previous->sa_handler == SIG_IGN ? SA_RESTART : previous->sa_flags & SA_RESTART;
+    return previous->handler == ACTION_IGNORE ? SA_RESTART : previous->flags & SA_RESTART;
 }
 
-void chain_follow(int number, const struct sigaction *previous)
+void chain_follow(int number, const struct platform_action *previous)
 {
-    struct sigaction ours;
+    struct platform_action ours;
     if (!action_exchange(number, NULL, &ours) || !action_is_ours(&ours))
         return;
-    int flags = (ours.sa_flags & ~SA_RESTART) | chain_restarts(previous);
-    if (flags == ours.sa_flags)
+    uint64_t flags = (ours.flags & ~(uint64_t)SA_RESTART) | chain_restarts(previous);
+    if (flags == ours.flags)
         return;
-    ours.sa_flags = flags;
+    ours.flags = flags;
     action_exchange(number, &ours, NULL);
 }
 
 bool chain_put_back(int number)
 {
-    struct sigaction action;
+    struct platform_action action;
     previous_read(number, &action);
     return action_exchange(number, &action, NULL);
 }
 
 bool chain_is_deadly(int number)
 {
-    struct sigaction action;
+    struct platform_action action;
     previous_read(number, &action);
-    return !previous_is_handler(&action);
+    return !action_is_handler(&action);
 }
 
 bool chain_is_ignored(int number)
 {
-    struct sigaction action;
+    struct platform_action action;
     previous_read(number, &action);
-    return action.sa_handler == SIG_IGN;
+    return action.handler == ACTION_IGNORE;
 }
 
 /* What the handler was made to believe goes; what it has changed stays. */
 void restorer_return(void *ucontext)
 {
-    ucontext_t *frame = ucontext;
-    uint64_t answered = believed_signals(), mask = word_of(&frame->uc_sigmask);
-    thread_stack_in_force(&frame->uc_stack);
+    uint64_t answered = believed_signals(), mask = frame_get_mask(ucontext);
+    stack_t stack = *frame_stack_in_force(ucontext);
+    thread_stack_in_force(&stack);
+    frame_set_alternate_stack(ucontext, &stack);
     thread_self.stack_is_lent = false;
     if (!answered)
         return;
-    mask &= ~answered;
-    believed_set_mask(word_of(&frame->uc_sigmask));
-    memcpy(&frame->uc_sigmask, &mask, sizeof mask);
+    believed_set_mask(mask);
+    frame_set_mask(ucontext, mask & ~answered);
 }

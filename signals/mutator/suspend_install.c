@@ -1,17 +1,13 @@
-/* suspend_install_linux.c: puts the handler of the signal that suspends in and takes it out again, and says whose it is
+/* suspend_install.c: puts the handler of the signal that suspends in and takes it out again, and says whose it is
  * where it is not ours.
  *
  * SOURCES: sigaction(2); MPS code/pthrdext.c (the default signal). */
-#if !defined(__linux__)
-#error "suspend_install_linux.c is specific to Linux"
-#endif
-
 #include <segue/suspend.h>
 #include <string.h>
 
 #include "platform/fork.h"
 #include "platform/fork_lock.h"
-#include "signals/chain/action_linux_x86_64.h"
+#include "signals/chain/action.h"
 #include "signals/chain/chain.h"
 #include "platform/identity.h"
 #include "platform/reason.h"
@@ -46,38 +42,27 @@ static const struct fork_hooks hooks = {.before = before_fork, .in_parent = afte
 /* Everything but what a fault raises, what the C library needs of every thread, and what the embedder leaves open. */
 static uint64_t blocked_signals(const struct segue_suspend_options *options)
 {
-    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, ACTION_SETXID};
-    uint64_t mask = ~options->open | (uint64_t)1 << (options->signal - 1);
-    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
-        mask &= ~((uint64_t)1 << (open[i] - 1));
-    return mask;
-}
-
-static bool is_usable(int number)
-{
-    static const int taken[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, 32, 33};
-    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
-        if (number == taken[i])
-            return false;
-    return number > 0 && number < _NSIG;
+    return (~options->open | (uint64_t)1 << (options->signal - 1)) & ~platform_signals_left_open();
 }
 
 static enum segue_status install(const struct segue_suspend_options *options)
 {
-    struct sigaction ours = {.sa_sigaction = suspend_entry, .sa_flags = SA_SIGINFO | SA_RESTART}, previous;
-    uint64_t mask = blocked_signals(options);
+    struct platform_action previous, ours = {
+        .handler = (uint64_t)(uintptr_t)suspend_entry,
+        .flags = SA_SIGINFO | SA_RESTART,
+        .mask = blocked_signals(options),
+    };
     if (suspend_signal())
         return SEGUE_EXISTS;
     identity_prepare(readers_rename);
     if (!fork_register(FORK_SUSPENSION, &hooks))
         return SEGUE_NO_MEMORY;
-    memcpy(&ours.sa_mask, &mask, sizeof mask);
     if (options->flags & SEGUE_SUSPEND_ALTERNATE_STACK)
-        ours.sa_flags |= SA_ONSTACK;
-    if (sigaction(options->signal, NULL, &previous) != 0)
+        ours.flags |= SA_ONSTACK;
+    if (!action_exchange(options->signal, NULL, &previous))
         return SEGUE_SYSTEM;
     chain_remember(options->signal, &previous, &ours);
-    if (sigaction(options->signal, &ours, &previous) != 0)
+    if (!action_exchange(options->signal, &ours, &previous))
         return SEGUE_SYSTEM;
     chain_remember(options->signal, &previous, &ours);
     suspend_set_signal(options->signal);
@@ -95,7 +80,7 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
         return reason_give(SEGUE_INVALID, "options.reserved is not zero: was the struct initialised?");
     if (given.flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK)
         return reason_give(SEGUE_INVALID, "options.flags has a bit that is no enum segue_suspend_flags");
-    if (!is_usable(given.signal))
+    if (!platform_signal_is_free(given.signal))
         return reason_give(SEGUE_INVALID, "options.signal is no signal, or one that cannot suspend threads");
     fork_lock_take(&installing);
     enum segue_status status = install(&given);
@@ -109,12 +94,12 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
 
 static enum segue_status check(struct segue_owner *owner)
 {
-    struct sigaction present;
+    struct platform_action present;
     if (!suspend_signal())
         return SEGUE_NOT_FOUND;
     if (suspend_is_first(&present))
         return SEGUE_OK;
-    owner_name(suspend_signal(), (void *)(uintptr_t)present.sa_sigaction, owner);
+    owner_name(suspend_signal(), (void *)(uintptr_t)present.handler, owner);
     return SEGUE_NOT_LAST;
 }
 

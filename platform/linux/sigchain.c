@@ -1,4 +1,4 @@
-/* sigchain_linux.c: libsegue-sigchain.so. Preloaded, it stands before the C library's signal functions, and answers for
+/* sigchain.c: libsegue-sigchain.so. Preloaded, it stands before the C library's signal functions, and answers for
  * the signals that Segue has taken as if it had not: a handler that a program sets for them stands behind Segue's, and
  * what a program blocks of them is blocked for it alone. Everything else, and everything while Segue is not installed,
  * goes to the C library.
@@ -6,10 +6,10 @@
  * SOURCES: sigaction(2), pthread_sigmask(3), signal(2), sigset(3), sigvec(3), siginterrupt(3); glibc's setjmp.h
  * (__mask_was_saved). */
 #if !defined(__linux__)
-#error "sigchain_linux.c is specific to Linux"
+#error "platform/linux/sigchain.c is specific to Linux"
 #endif
 
-#include "sigchain.h"
+#include "platform/sigchain.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -308,12 +308,33 @@ static int change_other_action(const struct sigchain_face *face, int number, con
     return result;
 }
 
+static void change_answered_action(const struct sigchain_face *face, int number, const struct sigaction *wanted,
+                                   struct sigaction *before)
+{
+    struct platform_action next, present;
+    if (wanted)
+        next = (struct platform_action){
+            .handler = (uint64_t)(uintptr_t)wanted->sa_handler,
+            .flags = (uint32_t)wanted->sa_flags,
+            .restorer = (uint64_t)(uintptr_t)wanted->sa_restorer,
+            .mask = word_of(&wanted->sa_mask),
+        };
+    face->action(number, wanted ? &next : NULL, &present);
+    if (!before)
+        return;
+    memset(before, 0, sizeof *before);
+    before->sa_handler = (void (*)(int))(uintptr_t)present.handler;
+    before->sa_flags = (int)(uint32_t)present.flags;
+    before->sa_restorer = (void (*)(void))(uintptr_t)present.restorer;
+    set_word(&before->sa_mask, present.mask);
+}
+
 static int change_action(int number, const struct sigaction *wanted, struct sigaction *before)
 {
     const struct sigchain_face *face = face_in_force();
     if (!is_answered(face, number))
         return change_other_action(face, number, wanted, before);
-    face->action(number, wanted, before);
+    change_answered_action(face, number, wanted, before);
     return 0;
 }
 

@@ -1,20 +1,17 @@
-/* believed_linux.c: see believed.h.
+/* believed.c: see believed.h.
  *
  * SOURCES: signal(7): a standard signal waits once; sigaltstack(2); Linux kernel/signal.c do_sigaltstack. */
-#if !defined(__linux__)
-#error "believed_linux.c is specific to Linux"
-#endif
-
 #include "believed.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <string.h>
+#include <signal.h>
 
-#include "signals/chain/action_linux_x86_64.h"
+#include "platform/code.h"
+#include "platform/sigchain.h"
+#include "platform/thread.h"
+#include "signals/chain/action.h"
 #include "signals/chain/chain.h"
 #include "signals/chain/previous.h"
-#include "sigchain.h"
 #include "signals/threads/thread.h"
 
 /* Smaller ones the kernel does not take. */
@@ -47,7 +44,7 @@ static struct kept_info *place_of(int number)
     return &thread_self.held_info[number == SIGSEGV ? 0 : number == SIGBUS ? 1 : 2];
 }
 
-void believed_hold(int number, const siginfo_t *info)
+void believed_hold(int number, const void *info)
 {
     if (thread_self.held & bit_of(number))
         return;
@@ -58,11 +55,9 @@ void believed_hold(int number, const siginfo_t *info)
 /* It comes at once, and goes its way as if it had been sent now. */
 static void let_through(int number)
 {
-    siginfo_t info;
-    kept_info_give(place_of(number), &info);
+    struct kept_info kept = *place_of(number);
     thread_self.held &= ~bit_of(number);
-    system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), system_call3(SYS_gettid, 0, 0, 0), number,
-                 (long)&info);
+    kept_info_send_again(&kept, number);
 }
 
 void believed_set_mask(uint64_t mask)
@@ -80,15 +75,14 @@ static uint64_t pending(void)
 }
 
 /* Those that nobody can block are in no mask; and the kernel is told of a way back, which the program then reads. */
-static void action(int number, const struct sigaction *wanted, struct sigaction *before)
+static void action(int number, const struct platform_action *wanted, struct platform_action *before)
 {
-    struct sigaction next;
+    struct platform_action next;
     if (wanted) {
         next = *wanted;
-        sigdelset(&next.sa_mask, SIGKILL);
-        sigdelset(&next.sa_mask, SIGSTOP);
-        next.sa_flags |= (int)KERNEL_SA_RESTORER;
-        next.sa_restorer = (void (*)(void))(uintptr_t)restorer_plain;
+        next.mask &= ~(bit_of(SIGKILL) | bit_of(SIGSTOP));
+        next.flags |= ACTION_HAS_RESTORER;
+        next.restorer = (uint64_t)(uintptr_t)restorer_plain;
     }
     previous_exchange(number, wanted ? &next : NULL, before);
     if (wanted)
@@ -133,7 +127,7 @@ static int stack(const stack_t *wanted, stack_t *before)
 
 static sigchain_attach *find_preloaded(void)
 {
-    return (sigchain_attach *)(uintptr_t)dlsym(RTLD_DEFAULT, SIGCHAIN_ATTACH);
+    return (sigchain_attach *)(uintptr_t)platform_symbol_find(SIGCHAIN_ATTACH);
 }
 
 void believed_begin(uint64_t signals)
@@ -159,5 +153,5 @@ void believed_end(void)
     attach(NULL);
     believed_set_mask(0);
     __atomic_store_n(&answered, 0, __ATOMIC_RELAXED);
-    system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, KERNEL_MASK_SIZE);
+    platform_mask_block(mask);
 }

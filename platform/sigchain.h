@@ -1,17 +1,19 @@
 /* sigchain.h: between the library and libsegue-sigchain.so, which stands before the C library in a program that knows
  * nothing of Segue, and answers it as if Segue were not there. The library looks for sigchain_attach's public name when
  * it is installed; all that it gives is async-signal-safe. */
-#ifndef SEGUE_SIGNALS_SIGCHAIN_H
-#define SEGUE_SIGNALS_SIGCHAIN_H
+#ifndef SEGUE_PLATFORM_SIGCHAIN_H
+#define SEGUE_PLATFORM_SIGCHAIN_H
 
 #include <signal.h>
 #include <stdint.h>
 
+#include "action.h"
+
 struct sigchain_face {
     /* The signals that are Segue's, a bit each from 1 on; the kernel is not to hear from a program about them. */
     uint64_t signals;
-    /* sigaction(2) for one of them. */
-    void (*action)(int number, const struct sigaction *wanted, struct sigaction *before);
+    /* sigaction(2) for one of them; either may be NULL. */
+    void (*action)(int number, const struct platform_action *wanted, struct platform_action *before);
     /* Which of them the calling thread believes to have blocked; those in `wanted` are from then on. */
     uint64_t (*mask)(void);
     void (*set_mask)(uint64_t wanted);

@@ -1,4 +1,4 @@
-/* suspend_linux.c: other threads suspended by a signal, and let go again.
+/* suspend.c: other threads suspended by a signal, and let go again.
  *
  * Whoever suspends takes a place for each thread and sends the signal with the place's number. The thread's handler
  * notes its context there and waits until the place is free again. A place's state is one word: how often it was taken,
@@ -20,20 +20,15 @@
  *
  * SOURCES: rt_tgsigqueueinfo(2), tgkill(2), futex(2), signal(7) (which system calls are restarted); MPS code/pthrdext.c
  * (the default signal). */
-#if !defined(__linux__)
-#error "suspend_linux.c is specific to Linux"
-#endif
-
 #include "suspend.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <segue/suspend.h>
-#include <string.h>
-#include <time.h>
+#include <signal.h>
 
-#include "platform/linux/call_x86_64.h"
-#include "signals/chain/action_linux_x86_64.h"
+#include "platform/clock.h"
+#include "platform/thread.h"
+#include "signals/chain/action.h"
 #include "signals/chain/chain.h"
 #include "platform/frame.h"
 #include "platform/identity.h"
@@ -47,7 +42,6 @@
  * nanoseconds; they grow to the latter. */
 #define FIRST_PAUSE 50000u
 #define LAST_PAUSE 10000000u
-#define SECOND UINT64_C(1000000000)
 
 enum phase { FREE, ASKED, ANSWERING, HELD, GIVEN_UP };
 #define PHASE_BITS 3
@@ -107,15 +101,15 @@ static uint32_t state_of(const struct place *place)
     return __atomic_load_n(&place->state, __ATOMIC_ACQUIRE);
 }
 
-/* Until the state is another, or the time is over; NULL for no end. May return early. */
-static void sleep_while(struct place *place, uint32_t state, const struct timespec *time)
+/* Until the state is another, or so many nanoseconds are over. May return early. */
+static void sleep_while(struct place *place, uint32_t state, uint64_t nanoseconds)
 {
-    system_call4(SYS_futex, (long)&place->state, FUTEX_WAIT_PRIVATE, (long)state, (long)time);
+    platform_wait(&place->state, state, nanoseconds);
 }
 
 static void wake(struct place *place)
 {
-    system_call4(SYS_futex, (long)&place->state, FUTEX_WAKE_PRIVATE, 1, 0);
+    platform_wake(&place->state, 1);
 }
 
 /* ---- the thread that is suspended ---- */
@@ -154,13 +148,6 @@ static struct place *take_late(uint64_t token)
     return place;
 }
 
-static bool is_pending(int number)
-{
-    uint64_t pending = 0;
-    system_call3(SYS_rt_sigpending, (long)&pending, KERNEL_MASK_SIZE, 0);
-    return pending >> (number - 1) & 1;
-}
-
 /* False if the question was given up meanwhile. */
 static bool be_suspended(struct place *place, uint32_t asked, const void *ucontext)
 {
@@ -177,22 +164,21 @@ static bool be_suspended(struct place *place, uint32_t asked, const void *uconte
     __atomic_store_n(&place->state, held, __ATOMIC_RELEASE);
     wake(place);
     while (state_of(place) == held)
-        sleep_while(place, held, NULL);
+        sleep_while(place, held, PLATFORM_FOREVER);
     if (is_asked_again)
-        thread_self.expects_suspension = is_pending(suspend_signal());
+        thread_self.expects_suspension = platform_signal_is_pending(suspend_signal());
     return true;
 }
 
-static bool is_token(const siginfo_t *info)
+/* Whether the signal came with a place's number. */
+static bool is_token(const void *info, uint64_t *token)
 {
-    return info->si_code == SI_QUEUE && ((uint64_t)(uintptr_t)info->si_value.sival_ptr ^ TOKEN_MARK) < PLACES;
+    return platform_signal_word(info, token) && (*token ^ TOKEN_MARK) < PLACES;
 }
 
 static long send(int32_t thread, uint32_t at)
 {
-    siginfo_t info = {.si_signo = suspend_signal(), .si_code = SI_QUEUE};
-    info.si_value.sival_ptr = (void *)(uintptr_t)(TOKEN_MARK ^ at);
-    return system_call4(SYS_rt_tgsigqueueinfo, system_call3(SYS_getpid, 0, 0, 0), thread, info.si_signo, (long)&info);
+    return platform_thread_send(thread, suspend_signal(), TOKEN_MARK ^ at);
 }
 
 /* The signal comes again, and finds the question as it then is. */
@@ -216,12 +202,13 @@ static bool put_off(struct place *place, const void *ucontext)
     return true;
 }
 
-void suspend_serve(int number, siginfo_t *info, void *ucontext)
+void suspend_serve(int number, void *info, void *ucontext)
 {
     uint32_t state;
     frame_begin();
-    bool has_token = is_token(info), is_lost = frame_is_lost(info);
-    uint64_t token = has_token ? (uint64_t)(uintptr_t)info->si_value.sival_ptr : 0;
+    uint64_t token;
+    bool has_token = is_token(info, &token), is_lost = frame_is_lost(info);
+    token = has_token ? token : 0;
     bool is_expected = thread_self.expects_suspension;
     struct place *place = find_place(token, ASKED, &state);
     thread_self.expects_suspension = false;
@@ -239,27 +226,10 @@ void suspend_serve(int number, siginfo_t *info, void *ucontext)
 
 /* ---- whose turn it is to suspend ---- */
 
-static uint64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec;
-}
-
 static uint64_t deadline_after(uint64_t timeout)
 {
-    uint64_t start = now();
+    uint64_t start = platform_clock();
     return timeout > UINT64_MAX - start ? UINT64_MAX : start + timeout;
-}
-
-static struct timespec to_timespec(uint64_t nanoseconds)
-{
-    return (struct timespec){.tv_sec = (time_t)(nanoseconds / SECOND), .tv_nsec = (long)(nanoseconds % SECOND)};
-}
-
-static bool is_gone(int32_t thread)
-{
-    return system_call3(SYS_tgkill, system_call3(SYS_getpid, 0, 0, 0), thread, 0) == -ESRCH;
 }
 
 static struct identity suspender_in(uint64_t word)
@@ -299,11 +269,10 @@ static bool take_turn(uint32_t count, uint64_t deadline)
 {
     uint64_t pause = FIRST_PAUSE;
     while (!try_turn(count)) {
-        uint64_t present = now();
+        uint64_t present = platform_clock();
         if (present >= deadline)
             return false;
-        struct timespec time = to_timespec(pause < deadline - present ? pause : deadline - present);
-        system_call3(SYS_nanosleep, (long)&time, 0, 0);
+        platform_sleep(pause < deadline - present ? pause : deadline - present);
         pause = pause < LAST_PAUSE / 2 ? pause * 2 : LAST_PAUSE;
     }
     return true;
@@ -379,7 +348,7 @@ static void free_given_up(uint32_t at)
 {
     uint32_t state = state_of(&places[at]);
     int32_t thread = __atomic_load_n(&threads[at], __ATOMIC_RELAXED);
-    if (phase_of(state) == GIVEN_UP && is_gone(thread) && change(&places[at], state, with_phase(state, FREE)))
+    if (phase_of(state) == GIVEN_UP && platform_thread_is_gone(thread) && change(&places[at], state, with_phase(state, FREE)))
         __atomic_store_n(&threads[at], 0, __ATOMIC_RELEASE);
 }
 
@@ -439,17 +408,17 @@ static void ask(struct segue_suspension *suspension, uint32_t hint)
     }
 }
 
-bool suspend_is_first(struct sigaction *present)
+bool suspend_is_first(struct platform_action *present)
 {
-    return action_exchange(suspend_signal(), NULL, present) && (present->sa_flags & SA_SIGINFO) &&
-           present->sa_sigaction == suspend_entry;
+    return action_exchange(suspend_signal(), NULL, present) && (present->flags & SA_SIGINFO) &&
+           present->handler == (uint64_t)(uintptr_t)suspend_entry;
 }
 
 /* Why it will not be answered any more; SEGUE_OK if it may be. */
 static enum segue_status hopelessness(int32_t thread, bool is_late)
 {
-    struct sigaction present;
-    if (is_gone(thread))
+    struct platform_action present;
+    if (platform_thread_is_gone(thread))
         return SEGUE_NOT_FOUND;
     if (!suspend_is_first(&present))
         return SEGUE_NOT_LAST;
@@ -461,7 +430,7 @@ static enum segue_status await(struct segue_suspension *suspension, uint64_t dea
     struct place *place = &places[suspension->private_.place];
     uint64_t pause = FIRST_PAUSE;
     for (uint32_t state = state_of(place); state != suspension->private_.held; state = state_of(place)) {
-        uint64_t present = now();
+        uint64_t present = platform_clock();
         enum segue_status why = hopelessness(number_of(suspension), present >= deadline);
         if (why != SEGUE_OK && give_up(suspension, why == SEGUE_NOT_FOUND ? FREE : GIVEN_UP))
             return why;
@@ -471,8 +440,7 @@ static enum segue_status await(struct segue_suspension *suspension, uint64_t dea
             send(number_of(suspension), suspension->private_.place);
         }
         bool is_last = present < deadline && deadline - present < pause;
-        struct timespec time = to_timespec(is_last ? deadline - present : pause);
-        sleep_while(place, state, &time);
+        sleep_while(place, state, is_last ? deadline - present : pause);
         pause = pause < LAST_PAUSE / 2 ? pause * 2 : LAST_PAUSE;
     }
     suspension->context = *place->context;
@@ -489,7 +457,7 @@ enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t co
         return SEGUE_INVALID;
     if (count == 0)
         return SEGUE_OK;
-    struct sigaction present;
+    struct platform_action present;
     if (!suspend_is_first(&present))
         return SEGUE_NOT_LAST;
     uint64_t deadline = deadline_after(timeout);

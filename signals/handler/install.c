@@ -1,10 +1,6 @@
-/* install_linux.c: puts the handler in and takes it out again.
+/* install.c: puts the handler in and takes it out again.
  *
  * SOURCES: sigaction(2). */
-#if !defined(__linux__)
-#error "install_linux.c is specific to Linux"
-#endif
-
 #include <segue/handler.h>
 #include <string.h>
 
@@ -12,7 +8,7 @@
 #include "platform/fork.h"
 #include "platform/fork_lock.h"
 #include "platform/reason.h"
-#include "signals/chain/action_linux_x86_64.h"
+#include "signals/chain/action.h"
 #include "signals/sigchain/believed.h"
 #include "signals/chain/chain.h"
 #include "dispatch.h"
@@ -81,16 +77,10 @@ static const struct fork_hooks hooks = {.before = before_fork, .in_parent = afte
 /* Those that the C library keeps for itself as well, which sigfillset would leave out. The synchronous ones get
  * through, since a guarded access may fault; the one that suspends, since a policy may wait for whoever does; and the
  * one by which the C library lets all threads change their user, and waits for each. */
-static void block_asynchronous(sigset_t *mask)
+static uint64_t asynchronous(void)
 {
-    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, ACTION_SETXID};
-    uint64_t blocked = UINT64_MAX;
-    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
-        blocked &= ~((uint64_t)1 << (open[i] - 1));
-    if (suspend_signal())
-        blocked &= ~((uint64_t)1 << (suspend_signal() - 1));
-    memset(mask, 0, sizeof *mask);
-    memcpy(mask, &blocked, sizeof blocked);
+    uint64_t suspends = suspend_signal() ? (uint64_t)1 << (suspend_signal() - 1) : 0;
+    return ~(platform_signals_left_open() | suspends);
 }
 
 /* On an alternate stack they wait unless they are let in, and on the thread's own they come unless they are kept out.
@@ -101,26 +91,25 @@ static bool blocks_asynchronous(const struct segue_options *options)
            !(options->flags & (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_OPEN_SIGNALS));
 }
 
-static void describe_action(const struct segue_options *options, const struct sigaction *previous,
-                            struct sigaction *action)
+static void describe_action(const struct segue_options *options, const struct platform_action *previous,
+                            struct platform_action *action)
 {
-    memset(action, 0, sizeof *action);
-    action->sa_sigaction = (void (*)(int, siginfo_t *, void *))signal_entry;
+    *action = (struct platform_action){.handler = (uint64_t)(uintptr_t)signal_entry};
     if (blocks_asynchronous(options))
-        block_asynchronous(&action->sa_mask);
+        action->mask = asynchronous();
     /* SA_SIGINFO: the fault is told in siginfo and ucontext. SA_NODEFER: a fault of a guarded access, or in a policy,
      * comes while the signal is being handled. */
-    action->sa_flags = SA_SIGINFO | SA_NODEFER;
+    action->flags = SA_SIGINFO | SA_NODEFER;
     /* SA_ONSTACK: a thread whose own stack has run out can still fault. */
     if (!(options->flags & SEGUE_INSTALL_OWN_STACK))
-        action->sa_flags |= SA_ONSTACK;
-    action->sa_flags |= chain_restarts(previous);
+        action->flags |= SA_ONSTACK;
+    action->flags |= chain_restarts(previous);
 }
 
 /* The previous handler is remembered before ours can run, and again as the kernel had it when ours came in. */
 static bool take_signal(int number, const struct segue_options *options)
 {
-    struct sigaction ours, previous;
+    struct platform_action ours, previous;
     if (!action_exchange(number, NULL, &previous))
         return false;
     describe_action(options, &previous, &ours);
@@ -133,8 +122,6 @@ static bool take_signal(int number, const struct segue_options *options)
 
 static enum segue_status install(const struct segue_options *options)
 {
-    static const struct sigaction no_previous;
-    struct sigaction ours;
     enum segue_status status = SEGUE_OK;
     bool attached = false;
     if (installed)
@@ -144,8 +131,7 @@ static enum segue_status install(const struct segue_options *options)
         return SEGUE_NO_MEMORY;
     if (work_prepare() != SEGUE_OK)
         return SEGUE_NO_MEMORY;
-    describe_action(options, &no_previous, &ours);
-    dispatch_prepare(&ours);
+    dispatch_prepare(blocks_asynchronous(options));
     if (!(options->flags & (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_ATTACH))) {
         status = thread_attach(options->policy_stack_size, true);
         if (status != SEGUE_OK && status != SEGUE_EXISTS)
@@ -207,20 +193,20 @@ enum segue_status segue_install(const struct segue_options *options)
     return reason_give(status, status == SEGUE_EXISTS ? "the handler is installed" : "a system call failed; errno says why");
 }
 
-static bool is_ours(const struct sigaction *action)
+static bool is_ours(const struct platform_action *action)
 {
-    return (action->sa_flags & SA_SIGINFO) && action_is_ours(action);
+    return (action->flags & SA_SIGINFO) && action_is_ours(action);
 }
 
 void install_follow_suspension(void)
 {
-    struct sigaction action;
+    struct platform_action action;
     fork_lock_take(&installing);
     for (size_t i = 0; i < SIGNALS && installed && blocks_asynchronous(&options_in_force); i++) {
         if (!is_wanted(signals[i], &options_in_force) || !action_exchange(signals[i], NULL, &action) ||
             !is_ours(&action))
             continue;
-        block_asynchronous(&action.sa_mask);
+        action.mask = asynchronous();
         action_exchange(signals[i], &action, NULL);
     }
     fork_lock_release(&installing);
@@ -228,7 +214,7 @@ void install_follow_suspension(void)
 
 static enum segue_status check(struct segue_owner *owner)
 {
-    struct sigaction present;
+    struct platform_action present;
     if (!installed)
         return SEGUE_NOT_FOUND;
     for (size_t i = 0; i < SIGNALS; i++) {
@@ -237,7 +223,7 @@ static enum segue_status check(struct segue_owner *owner)
         if (!action_exchange(signals[i], NULL, &present))
             return SEGUE_SYSTEM;
         if (!is_ours(&present)) {
-            owner_name(signals[i], (void *)(uintptr_t)present.sa_sigaction, owner);
+            owner_name(signals[i], (void *)(uintptr_t)present.handler, owner);
             return SEGUE_NOT_LAST;
         }
     }

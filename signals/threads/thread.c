@@ -1,35 +1,23 @@
-/* thread_linux.c: per-thread state and alternate stacks.
+/* thread.c: per-thread state and alternate stacks.
  *
- * SOURCES: sigaltstack(2), getauxval(3) AT_MINSIGSTKSZ: the kernel's frame grows with the processor's state, and the
- * kernel takes a stack that is too small without a word. */
-#if !defined(__linux__)
-#error "thread_linux.c is specific to Linux"
-#endif
+ * SOURCES: sigaltstack(2): the kernel takes a stack that is too small without a word. */
 
 #include "thread.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <segue/handler.h>
-#include <sys/auxv.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "decode/x86/abi_sysv.h"
 #include "platform/frame.h"
 #include "ctx/try/try.h"
-#include "platform/linux/call_x86_64.h"
+#include "platform/memory.h"
 #include "platform/once.h"
-#include "platform/linux/entry_layout.h"
-#include "platform/linux/stack.h"
+#include "platform/entry_layout.h"
+#include "platform/stack.h"
+#include "platform/thread.h"
 #include "signals/regions/readers.h"
 #include "work.h"
-
-#ifndef AT_MINSIGSTKSZ
-#define AT_MINSIGSTKSZ 51
-#endif
-
-/* Below the stack pointer of code that a signal interrupts the kernel leaves so much alone. */
 
 __thread struct thread_state thread_self;
 
@@ -178,11 +166,9 @@ void thread_answer(uint64_t stack_pointer, bool on_alternate)
 
 bool thread_is_inside(void)
 {
-    stack_t present;
     if (thread_self.depth == 0)
         return false;
-    system_call3(SYS_sigaltstack, 0, (long)&present, 0);
-    thread_settle((uint64_t)(uintptr_t)__builtin_frame_address(0), present.ss_flags & SS_ONSTACK);
+    thread_settle((uint64_t)(uintptr_t)__builtin_frame_address(0), platform_is_on_alternate_stack(NULL));
     return thread_self.depth != 0;
 }
 
@@ -195,7 +181,7 @@ size_t segue_handler_stack(void)
 /* The kernel may want a larger stack than its frame takes. */
 size_t thread_stack_need(void)
 {
-    size_t asked = getauxval(AT_MINSIGSTKSZ), need = segue_handler_stack();
+    size_t asked = platform_stack_least(), need = segue_handler_stack();
     size_t outer = frame_size_most() + THREAD_OWN_STACK + RED_ZONE;
     return (THREAD_DEPTH - 1) * outer + (need > asked ? need : asked);
 }
@@ -210,18 +196,6 @@ static void on_exit_of_thread(void *unused)
 static bool make_exit_key(void)
 {
     return pthread_key_create(&exit_key, on_exit_of_thread) == 0;
-}
-
-/* A mapping whose lowest page is closed. */
-static void *stack_create(size_t size, size_t guard)
-{
-    char *mapping = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (mapping == MAP_FAILED)
-        return NULL;
-    if (mprotect(mapping + guard, size - guard, PROT_READ | PROT_WRITE) == 0)
-        return mapping;
-    munmap(mapping, size);
-    return NULL;
 }
 
 static bool is_ours(const struct thread_state *thread, const stack_t *stack)
@@ -261,7 +235,7 @@ bool thread_takes_stack_back(void *ucontext)
 /* The C library's may answer for what the program believes. */
 static long change_stack(const stack_t *wanted, stack_t *before)
 {
-    long result = system_call3(SYS_sigaltstack, (long)wanted, (long)before, 0);
+    long result = platform_stack_exchange(wanted, before);
     if (result != 0)
         errno = (int)-result;
     return result;
@@ -276,23 +250,14 @@ static bool is_large_enough(const stack_t *stack, size_t need)
  * before it writes. */
 static void note_own_stack(struct thread_state *thread)
 {
-    pthread_attr_t attributes;
-    void *base;
-    size_t size;
-    thread->own_stack = thread->own_stack_end = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
-        return;
-    if (pthread_attr_getstack(&attributes, &base, &size) == 0) {
-        thread->own_stack = (uint64_t)(uintptr_t)base;
-        thread->own_stack_end = thread->own_stack + size;
-    }
-    pthread_attr_destroy(&attributes);
+    if (!platform_own_stack(&thread->own_stack, &thread->own_stack_end))
+        thread->own_stack = thread->own_stack_end = 0;
 }
 
 enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
 {
     struct thread_state *thread = &thread_self;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t page = platform_page_size();
     size_t usable = (thread_stack_need() + policy_stack_size + page - 1) / page * page;
     stack_t present;
     if (thread_is_inside())
@@ -307,12 +272,12 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         return SEGUE_BUSY;
     note_own_stack(thread);
     if (!is_large_enough(&present, usable)) {
-        void *mapping = stack_create(usable + page, page);
+        void *mapping = platform_map_stack(usable + page, page);
         if (!mapping)
             return SEGUE_NO_MEMORY;
         stack_t ours = {.ss_sp = (char *)mapping + page, .ss_size = usable};
         if (change_stack(&ours, NULL) != 0) {
-            munmap(mapping, usable + page);
+            platform_unmap(mapping, usable + page);
             return SEGUE_SYSTEM;
         }
         thread->stack = mapping;
@@ -343,7 +308,7 @@ enum segue_status thread_detach(void)
         /* Another stack may have been set over ours; that one stays. */
         if (is_ours(thread, &present) && change_stack(&thread->previous_stack, NULL) != 0)
             return SEGUE_SYSTEM;
-        munmap(thread->stack, thread->stack_size);
+        platform_unmap(thread->stack, thread->stack_size);
         thread->stack = NULL;
     }
     pthread_setspecific(exit_key, NULL);

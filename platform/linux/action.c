@@ -1,0 +1,49 @@
+/* action.c: see platform/action.h.
+ *
+ * SOURCES: rt_sigaction(2), rt_tgsigqueueinfo(2), rt_sigpending(2); Linux arch/x86/include/uapi/asm/signal.h. */
+#if !defined(__linux__)
+#error "platform/linux/action.c is specific to Linux"
+#endif
+
+#include "platform/action.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+#include "call.h"
+#include "platform/thread.h"
+#include "signal_bits.h"
+
+#define MASK_SIZE 8
+_Static_assert(offsetof(struct platform_action, flags) == 8 && offsetof(struct platform_action, restorer) == 16 &&
+                   offsetof(struct platform_action, mask) == 24,
+               "the layout is the kernel's");
+_Static_assert(ACTION_DEFAULT == (uintptr_t)SIG_DFL && ACTION_IGNORE == (uintptr_t)SIG_IGN, "the names are the kernel's");
+
+bool platform_action_exchange(int number, const struct platform_action *wanted, struct platform_action *before)
+{
+    return system_call4(SYS_rt_sigaction, number, (long)wanted, (long)before, MASK_SIZE) == 0;
+}
+
+uint64_t platform_signals_left_open(void)
+{
+    return SIGNALS_SYNCHRONOUS | SIGNAL_BIT(SIGNAL_SETXID);
+}
+
+bool platform_signal_is_free(int number)
+{
+    const uint64_t taken = SIGNALS_SYNCHRONOUS | SIGNALS_OF_LIBC | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP);
+    return number > 0 && number < _NSIG && !(taken & SIGNAL_BIT(number));
+}
+
+void platform_signal_queue_again(int number, const void *info)
+{
+    system_call4(SYS_rt_tgsigqueueinfo, platform_process_id(), platform_thread_id(), number, (long)info);
+}
+
+bool platform_signal_is_pending(int number)
+{
+    uint64_t pending = 0;
+    system_call3(SYS_rt_sigpending, (long)&pending, MASK_SIZE, 0);
+    return pending & SIGNAL_BIT(number);
+}

@@ -1,0 +1,43 @@
+/* action.h: signal actions as the library puts them in force: a handler that has no way back gets the library's. */
+#ifndef SEGUE_SIGNALS_ACTION_H
+#define SEGUE_SIGNALS_ACTION_H
+
+#include <signal.h>
+
+#include "platform/action.h"
+#include "restorer.h"
+#include "signals/handler/dispatch.h"
+
+/* As platform_action_exchange. Async-signal-safe. */
+static inline bool action_exchange(int number, const struct platform_action *wanted, struct platform_action *before)
+{
+    struct platform_action next;
+    if (wanted) {
+        next = *wanted;
+        if (next.handler != ACTION_DEFAULT && !(next.flags & ACTION_HAS_RESTORER)) {
+            next.flags |= ACTION_HAS_RESTORER;
+            next.restorer = (uint64_t)(uintptr_t)restorer_plain;
+        }
+    }
+    return platform_action_exchange(number, wanted ? &next : NULL, before);
+}
+
+/* Whether the action is a handler's: SA_SIGINFO does not make one of ACTION_DEFAULT. */
+static inline bool action_is_handler(const struct platform_action *action)
+{
+    return action->handler != ACTION_DEFAULT && action->handler != ACTION_IGNORE;
+}
+
+/* Whether the action is the library's own handler. */
+static inline bool action_is_ours(const struct platform_action *action)
+{
+    return action->handler == (uint64_t)(uintptr_t)signal_entry;
+}
+
+/* Calls the action's handler. */
+static inline void action_call(const struct platform_action *action, int number, void *info, void *context)
+{
+    ((platform_handler *)(uintptr_t)action->handler)(number, info, context);
+}
+
+#endif
