@@ -9,20 +9,31 @@
 #include <string.h>
 
 #include "decode/relocate/redirect.h"
+#include "orders.h"
 #include "scratch.h"
 
-#define WORDS (sizeof(((struct segue_cache_entry *)0)->words) / sizeof(uint64_t))
-/* An instruction is copied in words. Where a structure is aligned to four bytes the last may be half a word. */
-#define SIZE_OF_WORD(i) ((i) + 1 < WORDS ? sizeof(uint64_t) : sizeof(struct segue_insn) - 8 * (WORDS - 1))
+/* What of an instruction is remembered: all that has a meaning. */
+#define SIZE (offsetof(struct segue_insn, private_) + sizeof(struct insn_orders))
+#define WORDS ((SIZE + sizeof(uint64_t) - 1) / sizeof(uint64_t))
+/* It is copied in words. Where a structure is aligned to four bytes the last may be half a word. */
+#define SIZE_OF_WORD(i) ((i) + 1 < WORDS ? sizeof(uint64_t) : SIZE - 8 * (WORDS - 1))
+
+/* One place. */
+struct __attribute__((may_alias)) place {
+    uint64_t sequence;
+    uint64_t address;
+    uint64_t words[WORDS];
+};
+_Static_assert(sizeof(struct place) <= sizeof(struct segue_cache_entry), "the public structure has room for it");
 
 /* Code addresses differ in their low bits; neighbours go to neighbouring places, and pages are spread. */
-static struct segue_cache_entry *place_of(struct segue_cache *cache, uint64_t address)
+static struct place *place_of(struct segue_cache *cache, uint64_t address)
 {
-    return &cache->entries[(address ^ (address >> 12)) % SEGUE_CACHE_ENTRIES];
+    return (struct place *)(void *)&cache->entries[(address ^ (address >> 12)) % SEGUE_CACHE_ENTRIES];
 }
 
 /* Fills `insn` even where it returns false. */
-static bool read_place(struct segue_cache_entry *entry, uint64_t address, struct segue_insn *insn)
+static bool read_place(struct place *entry, uint64_t address, struct segue_insn *insn)
 {
     uint64_t before = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);
     if (before == 0 || (before & 1) || __atomic_load_n(&entry->address, __ATOMIC_RELAXED) != address)
@@ -36,7 +47,7 @@ static bool read_place(struct segue_cache_entry *entry, uint64_t address, struct
     return __atomic_load_n(&entry->sequence, __ATOMIC_RELAXED) == before;
 }
 
-static void write_place(struct segue_cache_entry *entry, uint64_t address, const struct segue_insn *insn)
+static void write_place(struct place *entry, uint64_t address, const struct segue_insn *insn)
 {
     uint64_t before = __atomic_load_n(&entry->sequence, __ATOMIC_RELAXED);
     if ((before & 1) ||

@@ -9,8 +9,9 @@
 
 #include "classes.h"
 #include "decode/operands/registers.h"
-#include "scratch.h"
 #include "decode/operands/templates.h"
+#include "orders.h"
+#include "scratch.h"
 
 /* Recognises the moves that the move engine does: one memory operand, and a general register or an immediate. */
 static void recognise_move(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
@@ -20,31 +21,31 @@ static void recognise_move(const ZydisDecodedInstruction *instruction, const Zyd
         ZydisMnemonic mnemonic;
         uint8_t load;
     } moves[] = {
-        {ZYDIS_MNEMONIC_MOV, SEGUE_MOVE_LOAD},
-        {ZYDIS_MNEMONIC_MOVZX, SEGUE_MOVE_LOAD},
-        {ZYDIS_MNEMONIC_MOVSX, SEGUE_MOVE_LOAD_SIGNED},
-        {ZYDIS_MNEMONIC_MOVSXD, SEGUE_MOVE_LOAD_SIGNED},
+        {ZYDIS_MNEMONIC_MOV, INSN_MOVE_LOAD},
+        {ZYDIS_MNEMONIC_MOVZX, INSN_MOVE_LOAD},
+        {ZYDIS_MNEMONIC_MOVSX, INSN_MOVE_LOAD_SIGNED},
+        {ZYDIS_MNEMONIC_MOVSXD, INSN_MOVE_LOAD_SIGNED},
     };
     struct register_place place;
-    uint8_t load = SEGUE_MOVE_NONE;
+    uint8_t load = INSN_MOVE_NONE;
     if (insn->class_ != SEGUE_CLASS_MOVE || insn->memory_count != 1)
         return;
     for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
         if (instruction->mnemonic == moves[i].mnemonic)
             load = moves[i].load;
-    if (load == SEGUE_MOVE_NONE || instruction->operand_count_visible != 2)
+    if (load == INSN_MOVE_NONE || instruction->operand_count_visible != 2)
         return;
 
     bool loads = operands[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
     const ZydisDecodedOperand *other = &operands[loads ? 0 : 1];
     if (other->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-        insn->move.kind = SEGUE_MOVE_STORE_IMMEDIATE;
-        insn->move.immediate = other->imm.value.s;
+        orders_in(insn)->move.kind = INSN_MOVE_STORE_IMMEDIATE;
+        orders_in(insn)->move.immediate = other->imm.value.s;
     } else if (other->type == ZYDIS_OPERAND_TYPE_REGISTER && register_find(other->reg.value, &place)) {
-        insn->move.kind = loads ? load : SEGUE_MOVE_STORE;
-        insn->move.reg = place.number;
-        insn->move.reg_size = place.size;
-        insn->move.reg_shift = place.shift;
+        orders_in(insn)->move.kind = loads ? load : INSN_MOVE_STORE;
+        orders_in(insn)->move.reg = place.number;
+        orders_in(insn)->move.reg_size = place.size;
+        orders_in(insn)->move.reg_shift = place.shift;
     }
 }
 
@@ -67,31 +68,31 @@ static bool find_segment(const ZydisDecodedInstruction *instruction, const Zydis
 static void recognise_segment_transfer(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                                        struct segue_insn *insn)
 {
-    struct segue_transfer transfer = {.kind = SEGUE_TRANSFER_NONE};
+    struct insn_transfer transfer = {.kind = INSN_TRANSFER_NONE};
     unsigned place;
     if (insn->memory_count != 1 || !find_segment(instruction, operands, &place, &transfer.reg))
         return;
     if (instruction->mnemonic == ZYDIS_MNEMONIC_MOV)
-        transfer.kind = place == 0 ? SEGUE_TRANSFER_LOAD_SEGMENT : SEGUE_TRANSFER_STORE_SEGMENT;
+        transfer.kind = place == 0 ? INSN_TRANSFER_LOAD_SEGMENT : INSN_TRANSFER_STORE_SEGMENT;
     if (instruction->mnemonic == ZYDIS_MNEMONIC_PUSH)
-        transfer.kind = SEGUE_TRANSFER_PUSH_SEGMENT;
+        transfer.kind = INSN_TRANSFER_PUSH_SEGMENT;
     if (instruction->mnemonic == ZYDIS_MNEMONIC_POP)
-        transfer.kind = SEGUE_TRANSFER_POP_SEGMENT;
-    if (transfer.kind != SEGUE_TRANSFER_NONE)
-        insn->transfer = transfer;
+        transfer.kind = INSN_TRANSFER_POP_SEGMENT;
+    if (transfer.kind != INSN_TRANSFER_NONE)
+        orders_in(insn)->transfer = transfer;
 }
 
 static uint8_t far_kind(uint8_t near)
 {
     switch (near) {
-    case SEGUE_TRANSFER_CALL:
-        return SEGUE_TRANSFER_CALL_FAR;
-    case SEGUE_TRANSFER_JUMP:
-        return SEGUE_TRANSFER_JUMP_FAR;
-    case SEGUE_TRANSFER_RETURN:
-        return SEGUE_TRANSFER_RETURN_FAR;
+    case INSN_TRANSFER_CALL:
+        return INSN_TRANSFER_CALL_FAR;
+    case INSN_TRANSFER_JUMP:
+        return INSN_TRANSFER_JUMP_FAR;
+    case INSN_TRANSFER_RETURN:
+        return INSN_TRANSFER_RETURN_FAR;
     default:
-        return SEGUE_TRANSFER_NONE;
+        return INSN_TRANSFER_NONE;
     }
 }
 
@@ -103,22 +104,22 @@ static void recognise_transfer(const ZydisDecodedInstruction *instruction, const
         ZydisMnemonic mnemonic;
         uint8_t kind;
     } transfers[] = {
-        {ZYDIS_MNEMONIC_PUSH, SEGUE_TRANSFER_PUSH},
-        {ZYDIS_MNEMONIC_PUSHFQ, SEGUE_TRANSFER_PUSH_FLAGS},
-        {ZYDIS_MNEMONIC_PUSHF, SEGUE_TRANSFER_PUSH_FLAGS},
-        {ZYDIS_MNEMONIC_POP, SEGUE_TRANSFER_POP},
-        {ZYDIS_MNEMONIC_CALL, SEGUE_TRANSFER_CALL},
-        {ZYDIS_MNEMONIC_JMP, SEGUE_TRANSFER_JUMP},
-        {ZYDIS_MNEMONIC_RET, SEGUE_TRANSFER_RETURN},
-        {ZYDIS_MNEMONIC_LEAVE, SEGUE_TRANSFER_LEAVE},
-        {ZYDIS_MNEMONIC_POPFQ, SEGUE_TRANSFER_POP_FLAGS},
-        {ZYDIS_MNEMONIC_POPF, SEGUE_TRANSFER_POP_FLAGS},
-        {ZYDIS_MNEMONIC_ENTER, SEGUE_TRANSFER_ENTER},
-        {ZYDIS_MNEMONIC_IRETD, SEGUE_TRANSFER_INTERRUPT_RETURN},
-        {ZYDIS_MNEMONIC_IRETQ, SEGUE_TRANSFER_INTERRUPT_RETURN},
+        {ZYDIS_MNEMONIC_PUSH, INSN_TRANSFER_PUSH},
+        {ZYDIS_MNEMONIC_PUSHFQ, INSN_TRANSFER_PUSH_FLAGS},
+        {ZYDIS_MNEMONIC_PUSHF, INSN_TRANSFER_PUSH_FLAGS},
+        {ZYDIS_MNEMONIC_POP, INSN_TRANSFER_POP},
+        {ZYDIS_MNEMONIC_CALL, INSN_TRANSFER_CALL},
+        {ZYDIS_MNEMONIC_JMP, INSN_TRANSFER_JUMP},
+        {ZYDIS_MNEMONIC_RET, INSN_TRANSFER_RETURN},
+        {ZYDIS_MNEMONIC_LEAVE, INSN_TRANSFER_LEAVE},
+        {ZYDIS_MNEMONIC_POPFQ, INSN_TRANSFER_POP_FLAGS},
+        {ZYDIS_MNEMONIC_POPF, INSN_TRANSFER_POP_FLAGS},
+        {ZYDIS_MNEMONIC_ENTER, INSN_TRANSFER_ENTER},
+        {ZYDIS_MNEMONIC_IRETD, INSN_TRANSFER_INTERRUPT_RETURN},
+        {ZYDIS_MNEMONIC_IRETQ, INSN_TRANSFER_INTERRUPT_RETURN},
     };
     struct register_place place;
-    struct segue_transfer transfer = {.reg = SEGUE_REGISTER_NONE};
+    struct insn_transfer transfer = {.reg = SEGUE_REGISTER_NONE};
     if (insn->mode != SEGUE_MODE_64)
         return;
     if (insn->class_ == SEGUE_CLASS_SEGMENT)
@@ -128,9 +129,9 @@ static void recognise_transfer(const ZydisDecodedInstruction *instruction, const
     for (size_t i = 0; i < sizeof transfers / sizeof *transfers; i++)
         if (instruction->mnemonic == transfers[i].mnemonic)
             transfer.kind = transfers[i].kind;
-    if (instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR && transfer.kind != SEGUE_TRANSFER_INTERRUPT_RETURN)
+    if (instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR && transfer.kind != INSN_TRANSFER_INTERRUPT_RETURN)
         transfer.kind = far_kind(transfer.kind);
-    if (transfer.kind == SEGUE_TRANSFER_NONE)
+    if (transfer.kind == INSN_TRANSFER_NONE)
         return;
     if (instruction->operand_count_visible > 0 && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
         transfer.is_immediate = true;
@@ -140,7 +141,7 @@ static void recognise_transfer(const ZydisDecodedInstruction *instruction, const
             return;
         transfer.reg = place.number;
     }
-    insn->transfer = transfer;
+    orders_in(insn)->transfer = transfer;
 }
 
 static bool has_memory(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)

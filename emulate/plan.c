@@ -3,6 +3,7 @@
 
 #include "addresses.h"
 #include "decode/accesses/accesses.h"
+#include "decode/orders.h"
 #include "decode/x86/flags.h"
 #include "emulate/elements/repeat.h"
 #include "emulate/engines/engines.h"
@@ -158,7 +159,7 @@ static const char *windows_refusal(struct segue_plan *plan)
 
 static bool is_move(const struct segue_insn *insn)
 {
-    if (insn->move.kind == SEGUE_MOVE_NONE)
+    if (orders_of(insn)->move.kind == INSN_MOVE_NONE)
         return false;
     unsigned size = insn->memory[0].size;
     return size == 1 || size == 2 || size == 4 || size == 8;
@@ -178,7 +179,7 @@ static bool checks_alignment_late(const struct segue_plan *plan, const struct se
     for (uint32_t i = 0; i < plan->access_count; i++)
         misaligned |= plan->accesses[i].address % plan->accesses[i].element != 0;
     /* What ENTER probes at its end is a word. */
-    misaligned |= plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER;
+    misaligned |= orders_of(&plan->insn)->transfer.kind == INSN_TRANSFER_ENTER;
     /* A far pointer, and several words as one, are more accesses than one to the processor. */
     bool several = plan->access_count > 1 || plan->accesses[0].size > 8 || plan->accesses[0].size == 6;
     return several && misaligned && (regs->rflags & FLAG_ALIGNMENT);

@@ -1,6 +1,7 @@
 /* step.c: carries a plan out, and the guarded accesses' way back out of a fault. */
 #include <segue/emulate.h>
 
+#include "decode/orders.h"
 #include "decode/x86/flags.h"
 #include "emulate/engines/move.h"
 #include "emulate/replay/run.h"
@@ -30,7 +31,7 @@ enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan 
     if (plan->insn.mode == SEGUE_MODE_32)
         regs->rip = (uint32_t)regs->rip;
     /* IRET loads it for the instruction that it returns to. */
-    if (plan->insn.transfer.kind != SEGUE_TRANSFER_INTERRUPT_RETURN)
+    if (orders_of(&plan->insn)->transfer.kind != INSN_TRANSFER_INTERRUPT_RETURN)
         regs->rflags &= ~FLAG_RESUME;
     return SEGUE_OK;
 }

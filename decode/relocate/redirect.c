@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "decode/operands/registers.h"
+#include "decode/orders.h"
 #include "decode/scratch.h"
 #include "decode/x86/xsave.h"
 
@@ -35,7 +36,7 @@ struct making {
     const ZydisDecodedInstruction *instruction;
     const ZydisDecodedOperand *operands;
     struct segue_insn *insn;
-    struct segue_redirection *redirection;
+    struct insn_redirection *redirection;
     /* Where the opcode, or the prefix that is a part of the opcode, begins. */
     unsigned opcode;
     /* Encodings of the base and of the stand-in. */
@@ -347,26 +348,26 @@ static uint8_t state_of(const struct making *making)
 static void make(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                  struct segue_insn *insn)
 {
-    struct segue_redirection redirection = {.base = SEGUE_REGISTER_NONE, .stand_in = SEGUE_REGISTER_NONE};
+    struct insn_redirection redirection = {.base = SEGUE_REGISTER_NONE, .stand_in = SEGUE_REGISTER_NONE};
     struct making making = {
         .instruction = instruction, .operands = operands, .insn = insn, .redirection = &redirection};
     while (making.opcode < insn->length && is_prefix(insn->bytes[making.opcode]))
         making.opcode++;
     if (has_redirectable_operand(&making) && redirect_operand(&making))
-        redirection.kind = SEGUE_REDIRECTION_OPERAND;
+        redirection.kind = INSN_REDIRECTION_OPERAND;
     else if (has_implicit_addresses(&making) && redirect_implicit(&making))
-        redirection.kind = SEGUE_REDIRECTION_IMPLICIT;
+        redirection.kind = INSN_REDIRECTION_IMPLICIT;
     else
         return;
     redirection.state = state_of(&making);
-    insn->redirection = redirection;
+    orders_in(insn)->redirection = redirection;
 }
 
 void redirect_complete_in(struct decode_scratch *scratch, struct segue_insn *insn)
 {
-    if (insn->redirection.kind != SEGUE_REDIRECTION_UNKNOWN)
+    if (orders_in(insn)->redirection.kind != INSN_REDIRECTION_UNKNOWN)
         return;
-    insn->redirection.kind = SEGUE_REDIRECTION_NONE;
+    orders_in(insn)->redirection.kind = INSN_REDIRECTION_NONE;
     if (insn->mode == SEGUE_MODE_64 && insn->memory_count > 0 && insn->unlisted == SEGUE_UNLISTED_NONE &&
         zydis_decode(SEGUE_MODE_64, insn->bytes, insn->length, OPERANDS_ALL, &scratch->instruction,
                      scratch->operands) == SEGUE_OK)
@@ -382,6 +383,6 @@ static __attribute__((noinline)) void complete(struct segue_insn *insn)
 
 void redirect_complete(struct segue_insn *insn)
 {
-    if (insn->redirection.kind == SEGUE_REDIRECTION_UNKNOWN)
+    if (orders_in(insn)->redirection.kind == INSN_REDIRECTION_UNKNOWN)
         complete(insn);
 }

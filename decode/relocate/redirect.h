@@ -4,8 +4,10 @@
 
 #include <segue/decode.h>
 
-/* Fills in `insn->redirection`, unless it is known. It decodes again, with every operand: who only wants to know what
- * is accessed need not wait for that. Async-signal-safe. */
+#include "decode/orders.h"
+
+/* Fills in `orders_of(insn)->redirection`, unless it is known. It decodes again, with every operand: who only wants to
+ * know what is accessed need not wait for that. Async-signal-safe. */
 void redirect_complete(struct segue_insn *insn);
 
 #endif

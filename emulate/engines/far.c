@@ -8,10 +8,11 @@
 
 #include <string.h>
 
+#include "decode/orders.h"
 #include "decode/x86/canonical.h"
 #include "decode/x86/traps.h"
-#include "emulate/windows/guard.h"
 #include "decode/x86/vendors.h"
+#include "emulate/windows/guard.h"
 
 #define SELECTOR_SIZE 2u
 
@@ -20,7 +21,8 @@ enum { WORD_RIP, WORD_CS, WORD_RFLAGS, WORD_RSP, WORD_SS, WORDS };
 
 bool far_does(const struct segue_insn *insn)
 {
-    return insn->transfer.kind >= SEGUE_TRANSFER_CALL_FAR && insn->transfer.kind <= SEGUE_TRANSFER_INTERRUPT_RETURN;
+    return orders_of(insn)->transfer.kind >= INSN_TRANSFER_CALL_FAR &&
+           orders_of(insn)->transfer.kind <= INSN_TRANSFER_INTERRUPT_RETURN;
 }
 
 static bool is_on_stack(const struct segue_memory_operand *memory)
@@ -52,7 +54,7 @@ const char *far_refusal(const struct segue_plan *plan)
     const struct segue_insn *insn = &plan->insn;
     if (word_size(insn) == 2 || offset_size(insn) == 2)
         return "processors disagree about its operand size";
-    if (insn->transfer.kind == SEGUE_TRANSFER_CALL_FAR && !makers_widen_pushed_selector())
+    if (orders_of(insn)->transfer.kind == INSN_TRANSFER_CALL_FAR && !makers_widen_pushed_selector())
         return "processors disagree about what they push above a selector";
     return NULL;
 }
@@ -102,14 +104,14 @@ static bool carry_out(struct transfer *transfer, const struct segue_insn *insn, 
     *after = *regs;
     if (selector != regs->selectors[SEGUE_SEGMENT_CS])
         return false;
-    switch (insn->transfer.kind) {
-    case SEGUE_TRANSFER_INTERRUPT_RETURN:
+    switch (orders_of(insn)->transfer.kind) {
+    case INSN_TRANSFER_INTERRUPT_RETURN:
         return interrupt_return(transfer, word, after);
-    case SEGUE_TRANSFER_RETURN_FAR:
+    case INSN_TRANSFER_RETURN_FAR:
         after->rip = load(transfer->words, word);
-        after->rsp += 2 * (uint64_t)word + ((uint64_t)insn->transfer.value & 0xffff);
+        after->rsp += 2 * (uint64_t)word + ((uint64_t)orders_of(insn)->transfer.value & 0xffff);
         return true;
-    case SEGUE_TRANSFER_CALL_FAR:
+    case INSN_TRANSFER_CALL_FAR:
         memcpy(transfer->words, &next, word);
         memcpy(transfer->words + word, &selector, word);
         after->rsp -= 2 * (uint64_t)word;
@@ -136,7 +138,7 @@ enum segue_status far_step(struct transfer *transfer, const struct segue_plan *p
                            struct segue_fault *fault)
 {
     const struct segue_insn *insn = &plan->insn;
-    bool pushes = insn->transfer.kind == SEGUE_TRANSFER_CALL_FAR;
+    bool pushes = orders_of(insn)->transfer.kind == INSN_TRANSFER_CALL_FAR;
     begin(transfer, plan, pushes ? regs->rsp - 2 * (uint64_t)word_size(insn) : regs->rsp);
     enum segue_status status = pieces_read(plan, &transfer->copies, fault);
     if (status != SEGUE_OK)

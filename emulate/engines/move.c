@@ -5,6 +5,7 @@
  * the rest. */
 #include "move.h"
 
+#include "decode/orders.h"
 #include "emulate/pieces.h"
 
 static uint64_t sign_extend(uint64_t value, unsigned size)
@@ -13,7 +14,7 @@ static uint64_t sign_extend(uint64_t value, unsigned size)
     return (uint64_t)((int64_t)(value << unused) >> unused);
 }
 
-static void register_write(const struct segue_move *move, struct segue_regs *regs, uint64_t value)
+static void register_write(const struct insn_move *move, struct segue_regs *regs, uint64_t value)
 {
     uint64_t *reg = segue_register_at(regs, move->reg);
     uint64_t mask = move->reg_size == 2 ? 0xffff : 0xff;
@@ -27,28 +28,28 @@ static void register_write(const struct segue_move *move, struct segue_regs *reg
 
 enum segue_status move_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_fault *fault)
 {
-    const struct segue_move *move = &plan->insn.move;
+    const struct insn_move *move = &orders_of(&plan->insn)->move;
     uint64_t value = 0;
     const struct copies copies = {.of = {{plan->accesses[0].address}, {plan->accesses[0].size}},
                                   .bytes = {(uint8_t *)&value}};
     enum segue_status status;
-    switch ((enum segue_move_kind)move->kind) {
-    case SEGUE_MOVE_LOAD:
-    case SEGUE_MOVE_LOAD_SIGNED:
+    switch ((enum insn_move_kind)move->kind) {
+    case INSN_MOVE_LOAD:
+    case INSN_MOVE_LOAD_SIGNED:
         status = pieces_read(plan, &copies, fault);
         if (status != SEGUE_OK)
             return status;
-        if (move->kind == SEGUE_MOVE_LOAD_SIGNED)
+        if (move->kind == INSN_MOVE_LOAD_SIGNED)
             value = sign_extend(value, (unsigned)plan->accesses[0].size);
         register_write(move, regs, value);
         return SEGUE_OK;
-    case SEGUE_MOVE_STORE:
+    case INSN_MOVE_STORE:
         value = segue_register_get(regs, move->reg) >> move->reg_shift;
         return pieces_write(plan, &copies, fault);
-    case SEGUE_MOVE_STORE_IMMEDIATE:
+    case INSN_MOVE_STORE_IMMEDIATE:
         value = (uint64_t)move->immediate;
         return pieces_write(plan, &copies, fault);
-    case SEGUE_MOVE_NONE:
+    case INSN_MOVE_NONE:
         break;
     }
     return SEGUE_INVALID;

@@ -9,15 +9,16 @@
 #include <string.h>
 
 #include "decode/accesses/accesses.h"
+#include "decode/orders.h"
 #include "decode/segments.h"
 #include "decode/x86/canonical.h"
 #include "decode/x86/traps.h"
+#include "decode/x86/vendors.h"
+#include "emulate/pieces.h"
+#include "emulate/windows/guard.h"
 #include "engines.h"
 #include "enter.h"
 #include "far.h"
-#include "emulate/windows/guard.h"
-#include "decode/x86/vendors.h"
-#include "emulate/pieces.h"
 
 /* Of a selector: the local table; and the last of the null ones. */
 #define SELECTOR_LOCAL 4u
@@ -45,12 +46,13 @@ static bool has_shadow_stack(void)
 
 static bool is_branch(unsigned kind)
 {
-    return kind == SEGUE_TRANSFER_CALL || kind == SEGUE_TRANSFER_JUMP || kind == SEGUE_TRANSFER_RETURN;
+    return kind == INSN_TRANSFER_CALL || kind == INSN_TRANSFER_JUMP || kind == INSN_TRANSFER_RETURN;
 }
 
 static bool moves_segment(const struct segue_insn *insn)
 {
-    return insn->transfer.kind >= SEGUE_TRANSFER_PUSH_SEGMENT && insn->transfer.kind <= SEGUE_TRANSFER_LOAD_SEGMENT;
+    return orders_of(insn)->transfer.kind >= INSN_TRANSFER_PUSH_SEGMENT &&
+           orders_of(insn)->transfer.kind <= INSN_TRANSFER_LOAD_SEGMENT;
 }
 
 bool stack_does(const struct segue_insn *insn)
@@ -62,11 +64,11 @@ static const char *segment_refusal(const struct segue_insn *insn, const struct s
 {
     if (regs->selectors[SEGUE_SEGMENT_CS] == 0)
         return engines_refusal(SEGUE_CLASS_SEGMENT);
-    unsigned segment = insn->transfer.reg, kind = insn->transfer.kind;
+    unsigned segment = orders_of(insn)->transfer.reg, kind = orders_of(insn)->transfer.kind;
     bool has_base = segment_has_base(segment);
     /* POP has no other segments to load. */
-    if ((kind == SEGUE_TRANSFER_LOAD_SEGMENT && has_base) ||
-        (kind == SEGUE_TRANSFER_POP_SEGMENT && segment_base(regs, segment) != 0))
+    if ((kind == INSN_TRANSFER_LOAD_SEGMENT && has_base) ||
+        (kind == INSN_TRANSFER_POP_SEGMENT && segment_base(regs, segment) != 0))
         return "it loads the segment's base, too";
     return NULL;
 }
@@ -74,14 +76,13 @@ static const char *segment_refusal(const struct segue_insn *insn, const struct s
 const char *stack_refusal(const struct segue_plan *plan, const struct segue_regs *regs)
 {
     const struct segue_insn *insn = &plan->insn;
-    unsigned kind = insn->transfer.kind;
-    if (kind == SEGUE_TRANSFER_NONE)
+    unsigned kind = orders_of(insn)->transfer.kind;
+    if (kind == INSN_TRANSFER_NONE)
         return "no engine does this instruction";
-    if (kind == SEGUE_TRANSFER_ENTER)
+    if (kind == INSN_TRANSFER_ENTER)
         return enter_refusal(plan);
     bool far = far_does(insn);
-    if ((is_branch(kind) || far) && kind != SEGUE_TRANSFER_JUMP && kind != SEGUE_TRANSFER_JUMP_FAR &&
-        has_shadow_stack())
+    if ((is_branch(kind) || far) && kind != INSN_TRANSFER_JUMP && kind != INSN_TRANSFER_JUMP_FAR && has_shadow_stack())
         return "the thread has a shadow stack";
     if (far)
         return regs->selectors[SEGUE_SEGMENT_CS] ? far_refusal(plan) : engines_refusal(SEGUE_CLASS_SEGMENT);
@@ -108,7 +109,7 @@ static void begin(struct transfer *transfer, const struct segue_plan *plan, cons
 /* What is pushed or jumped to: a register, memory, or a part of the instruction. */
 static uint64_t source(const struct transfer *transfer, const struct segue_regs *regs)
 {
-    const struct segue_transfer *orders = &transfer->plan->insn.transfer;
+    const struct insn_transfer *orders = &orders_of(&transfer->plan->insn)->transfer;
     if (orders->reg != SEGUE_REGISTER_NONE)
         return segue_register_get(regs, orders->reg);
     if (orders->is_immediate)
@@ -130,7 +131,7 @@ static void push(struct transfer *transfer, uint64_t value)
 
 static void pop(struct transfer *transfer)
 {
-    uint8_t reg = transfer->plan->insn.transfer.reg;
+    uint8_t reg = orders_of(&transfer->plan->insn)->transfer.reg;
     uint64_t value = transfer->values[transfer->operands.stack];
     transfer->after.rsp += transfer->size;
     /* After the stack pointer has moved, since it may be what is popped. */
@@ -160,7 +161,7 @@ static bool pop_flags(struct transfer *transfer)
  * loaded if it is the null selector, or one of the global table, in which Linux keeps what a program may load. */
 static bool load_segment(const struct transfer *transfer, uint64_t value)
 {
-    unsigned segment = transfer->plan->insn.transfer.reg;
+    unsigned segment = orders_of(&transfer->plan->insn)->transfer.reg;
     uint16_t selector = (uint16_t)value;
     bool has_base = segment_has_base(segment);
     return selector == transfer->after.selectors[segment] && !(selector & SELECTOR_LOCAL) &&
@@ -177,7 +178,7 @@ static bool jump(struct transfer *transfer, uint64_t target)
 static uint64_t branch_target(const struct transfer *transfer, const struct segue_regs *regs)
 {
     uint64_t target = source(transfer, regs);
-    return transfer->plan->insn.transfer.is_immediate ? transfer->after.rip + target : target;
+    return orders_of(&transfer->plan->insn)->transfer.is_immediate ? transfer->after.rip + target : target;
 }
 
 /* The target is no address, which the branch itself raises #GP for: so does a load from it, and is caught. */
@@ -186,7 +187,7 @@ static enum segue_status miss_target(struct transfer *transfer, uint64_t next, s
     uint8_t byte;
     if (guard_load_1((const void *)(uintptr_t)transfer->after.rip, &byte) == 0)
         return SEGUE_UNSUPPORTED;
-    if (transfer->plan->insn.transfer.kind == SEGUE_TRANSFER_CALL && makers_push_before_target()) {
+    if (orders_of(&transfer->plan->insn)->transfer.kind == INSN_TRANSFER_CALL && makers_push_before_target()) {
         push(transfer, next);
         enum segue_status status = pieces_write(transfer->plan, &transfer->copies, fault);
         if (status != SEGUE_OK)
@@ -201,41 +202,41 @@ static enum segue_status miss_target(struct transfer *transfer, uint64_t next, s
 static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
 {
     uint64_t next = transfer->after.rip;
-    switch ((enum segue_transfer_kind)transfer->plan->insn.transfer.kind) {
-    case SEGUE_TRANSFER_PUSH:
+    switch ((enum insn_transfer_kind)orders_of(&transfer->plan->insn)->transfer.kind) {
+    case INSN_TRANSFER_PUSH:
         push(transfer, source(transfer, regs));
         return true;
-    case SEGUE_TRANSFER_PUSH_FLAGS:
+    case INSN_TRANSFER_PUSH_FLAGS:
         push(transfer, regs->rflags & ~(FLAG_RESUME | FLAG_VIRTUAL_8086));
         return true;
-    case SEGUE_TRANSFER_POP:
+    case INSN_TRANSFER_POP:
         pop(transfer);
         return true;
-    case SEGUE_TRANSFER_CALL:
+    case INSN_TRANSFER_CALL:
         if (!jump(transfer, branch_target(transfer, regs)))
             return false;
         push(transfer, next);
         return true;
-    case SEGUE_TRANSFER_JUMP:
+    case INSN_TRANSFER_JUMP:
         return jump(transfer, branch_target(transfer, regs));
-    case SEGUE_TRANSFER_RETURN:
-        transfer->after.rsp += transfer->size + ((uint64_t)transfer->plan->insn.transfer.value & 0xffff);
+    case INSN_TRANSFER_RETURN:
+        transfer->after.rsp += transfer->size + ((uint64_t)orders_of(&transfer->plan->insn)->transfer.value & 0xffff);
         return jump(transfer, transfer->values[transfer->operands.stack]);
-    case SEGUE_TRANSFER_LEAVE:
+    case INSN_TRANSFER_LEAVE:
         leave(transfer, regs);
         return true;
-    case SEGUE_TRANSFER_POP_FLAGS:
+    case INSN_TRANSFER_POP_FLAGS:
         return pop_flags(transfer);
-    case SEGUE_TRANSFER_PUSH_SEGMENT:
-        push(transfer, regs->selectors[transfer->plan->insn.transfer.reg]);
+    case INSN_TRANSFER_PUSH_SEGMENT:
+        push(transfer, regs->selectors[orders_of(&transfer->plan->insn)->transfer.reg]);
         return true;
-    case SEGUE_TRANSFER_STORE_SEGMENT:
-        transfer->values[transfer->operands.other] = regs->selectors[transfer->plan->insn.transfer.reg];
+    case INSN_TRANSFER_STORE_SEGMENT:
+        transfer->values[transfer->operands.other] = regs->selectors[orders_of(&transfer->plan->insn)->transfer.reg];
         return true;
-    case SEGUE_TRANSFER_POP_SEGMENT:
+    case INSN_TRANSFER_POP_SEGMENT:
         transfer->after.rsp += transfer->size;
         return load_segment(transfer, transfer->values[transfer->operands.stack]);
-    case SEGUE_TRANSFER_LOAD_SEGMENT:
+    case INSN_TRANSFER_LOAD_SEGMENT:
         return load_segment(transfer, transfer->values[transfer->operands.other]);
     default:
         break;
@@ -246,7 +247,7 @@ static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
 enum segue_status stack_step(struct transfer *transfer, const struct segue_plan *plan, struct segue_regs *regs,
                              struct segue_fault *fault)
 {
-    if (plan->insn.transfer.kind == SEGUE_TRANSFER_ENTER)
+    if (orders_of(&plan->insn)->transfer.kind == INSN_TRANSFER_ENTER)
         return enter_step(plan, regs, fault);
     if (far_does(&plan->insn))
         return far_step(transfer, plan, regs, fault);
@@ -255,8 +256,9 @@ enum segue_status stack_step(struct transfer *transfer, const struct segue_plan 
     if (status != SEGUE_OK)
         return status;
     if (!carry_out(transfer, regs))
-        return is_branch(plan->insn.transfer.kind) ? miss_target(transfer, regs->rip + plan->insn.length, fault)
-                                                   : SEGUE_UNSUPPORTED;
+        return is_branch(orders_of(&plan->insn)->transfer.kind)
+                   ? miss_target(transfer, regs->rip + plan->insn.length, fault)
+                   : SEGUE_UNSUPPORTED;
     status = pieces_write(plan, &transfer->copies, fault);
     if (status == SEGUE_OK)
         *regs = transfer->after;

@@ -4,6 +4,7 @@
 
 #include <segue/emulate.h>
 
+#include "decode/orders.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
 #include "emulate/elements/repeat.h"
@@ -86,7 +87,8 @@ static inline bool replay_is_string(const struct segue_memory_operand *operand)
 /* The register that the instruction takes the operand's address from. */
 static inline unsigned replay_base_of(const struct segue_insn *insn, unsigned operand)
 {
-    return insn->redirection.kind == SEGUE_REDIRECTION_OPERAND ? insn->redirection.base : insn->memory[operand].base;
+    return orders_of(insn)->redirection.kind == INSN_REDIRECTION_OPERAND ? orders_of(insn)->redirection.base
+                                                                         : insn->memory[operand].base;
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include "refusal.h"
 
 #include "decode/accesses/accesses.h"
+#include "decode/orders.h"
 #include "decode/relocate/redirect.h"
 #include "decode/segments.h"
 #include "emulate/addresses.h"
@@ -46,7 +47,7 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
     if (insn->mode != SEGUE_MODE_64)
         return "it is 32-bit code, which runs in 64 bits otherwise";
     redirect_complete(&plan->insn);
-    if (insn->redirection.kind == SEGUE_REDIRECTION_NONE)
+    if (orders_of(insn)->redirection.kind == INSN_REDIRECTION_NONE)
         return "no engine does this instruction";
     if (!stubs_ready())
         return "it must be run from executable memory, and there is none";
@@ -57,7 +58,7 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
     plan->operand = starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
     if (wraps_parts(plan, regs))
         return "its operand goes on at the other end of the address space";
-    return insn->redirection.state ? state_refusal(plan, regs, xstate) : NULL;
+    return orders_of(insn)->redirection.state ? state_refusal(plan, regs, xstate) : NULL;
 }
 
 /* An opmask says what is stored, but not what is faulted on: a copy would be stored whole. */
@@ -65,7 +66,7 @@ static bool stores_masked(const struct segue_plan *plan)
 {
     const uint8_t both = COMPONENT_OPMASK | COMPONENT_SSE;
     const struct segue_memory_operand *memory = &plan->insn.memory[0];
-    return (plan->insn.redirection.state & both) == both && (memory->direction & SEGUE_WRITE) &&
+    return (orders_of(&plan->insn)->redirection.state & both) == both && (memory->direction & SEGUE_WRITE) &&
            memory->masking == SEGUE_MASKING_NONE;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "decode/accesses/accesses.h"
+#include "decode/orders.h"
 #include "emulate/pieces.h"
 #include "state.h"
 #include "strings.h"
@@ -93,12 +94,12 @@ static void set_stand_in(struct replay *replay)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     const struct segue_memory_operand *memory = &insn->memory[0];
-    if (insn->redirection.stand_in == SEGUE_REGISTER_NONE)
+    if (orders_of(insn)->redirection.stand_in == SEGUE_REGISTER_NONE)
         return;
     uint64_t value = replay->regs->rsp;
     if (memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET)
         value = segue_register_get(replay->regs, memory->mask) & (8u * memory->size - 1);
-    replay->context.general[insn->redirection.stand_in] = value;
+    replay->context.general[orders_of(insn)->redirection.stand_in] = value;
 }
 
 void replay_begin(struct replay *replay)
@@ -109,7 +110,7 @@ void replay_begin(struct replay *replay)
     replay->context.popfq_flags = state_popfq_flags();
     replay->context.components = 0;
     replay->context.area = NULL;
-    if (insn->redirection.state)
+    if (orders_of(insn)->redirection.state)
         state_load(replay);
     set_addresses(replay);
     set_stand_in(replay);
@@ -134,7 +135,7 @@ static void store_addresses(const struct replay *replay, struct segue_regs *regs
 void replay_end(const struct replay *replay, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;
-    uint8_t stand_in = insn->redirection.stand_in;
+    uint8_t stand_in = orders_of(insn)->redirection.stand_in;
     struct segue_regs after = *replay->regs;
     memcpy(&after, replay->context.general, sizeof replay->context.general);
     after.rsp = replay->regs->rsp;
@@ -172,7 +173,7 @@ static enum segue_status stop(struct replay *replay, struct segue_regs *regs, st
 /* Runs the stub; what it came to, of no meaning where there is none. */
 static uint64_t run_stub(struct replay *replay, uint32_t holder)
 {
-    replay->context.code = stubs_hold(holder, &replay->plan->insn.redirection);
+    replay->context.code = stubs_hold(holder, &orders_of(&replay->plan->insn)->redirection);
     uint64_t outcome = replay->context.code ? replay_enter(&replay->context) : REPLAY_DONE;
     stubs_let_go(holder);
     return outcome;

@@ -3,6 +3,7 @@
  * SOURCES: Intel SDM volume 1, 7.3.9 (strings); volume 2, REP. */
 #include "strings.h"
 
+#include "decode/orders.h"
 #include "decode/x86/vendors.h"
 
 #define PREFIX_REPNE 0xf2
@@ -12,9 +13,10 @@
 static bool repeats_until_equal(const struct segue_insn *insn)
 {
     bool until_equal = false;
-    for (unsigned i = 0; i < insn->redirection.length; i++)
-        if (insn->redirection.bytes[i] == PREFIX_REPNE || insn->redirection.bytes[i] == PREFIX_REP)
-            until_equal = insn->redirection.bytes[i] == PREFIX_REPNE;
+    for (unsigned i = 0; i < orders_of(insn)->redirection.length; i++)
+        if (orders_of(insn)->redirection.bytes[i] == PREFIX_REPNE ||
+            orders_of(insn)->redirection.bytes[i] == PREFIX_REP)
+            until_equal = orders_of(insn)->redirection.bytes[i] == PREFIX_REPNE;
     return until_equal;
 }
 

@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "decode/orders.h"
 #include "decode/x86/page.h"
 #include "platform/code_range.h"
 #include "platform/fork.h"
@@ -364,7 +365,7 @@ static uint8_t *writable_place(const struct stub *stub)
 }
 
 /* Writes the place if nobody holds it or writes it, and holds it then. */
-static bool write_place(uint32_t holder, struct stub *stub, const struct segue_redirection *redirection,
+static bool write_place(uint32_t holder, struct stub *stub, const struct insn_redirection *redirection,
                         const uint64_t key[2])
 {
     uint32_t nobody = 0;
@@ -383,7 +384,7 @@ static bool write_place(uint32_t holder, struct stub *stub, const struct segue_r
 }
 
 /* Free places first; then whichever the count of writings leads to. */
-static struct stub *write_somewhere(uint32_t holder, const struct segue_redirection *redirection, const uint64_t key[2],
+static struct stub *write_somewhere(uint32_t holder, const struct insn_redirection *redirection, const uint64_t key[2],
                                     unsigned first)
 {
     for (unsigned i = 0; i < WAYS; i++)
@@ -401,10 +402,10 @@ static struct stub *write_somewhere(uint32_t holder, const struct segue_redirect
     return NULL;
 }
 
-static struct stub *find(uint32_t holder, const struct segue_redirection *redirection)
+static struct stub *find(uint32_t holder, const struct insn_redirection *redirection)
 {
     uint64_t key[2];
-    _Static_assert(sizeof key == SEGUE_INSN_BYTES + 1 && offsetof(struct segue_redirection, length) == SEGUE_INSN_BYTES,
+    _Static_assert(sizeof key == SEGUE_INSN_BYTES + 1 && offsetof(struct insn_redirection, length) == SEGUE_INSN_BYTES,
                    "the bytes and their number are the key");
     memcpy(key, redirection->bytes, sizeof key);
     unsigned first = first_place(key);
@@ -499,7 +500,7 @@ void stubs_give_back(uint32_t holder, volatile uint64_t *mark)
     change_mark(holder - STUBS_NUMBERED, own, 0);
 }
 
-const void *stubs_hold(uint32_t holder, const struct segue_redirection *redirection)
+const void *stubs_hold(uint32_t holder, const struct insn_redirection *redirection)
 {
     struct stub *stub = stubs_ready() ? find(holder, redirection) : NULL;
     if (!stub)

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "decode/orders.h"
+
 /* A place for one instruction. */
 struct stub {
     /* The instruction's bytes and, in the last, their number; zero when the place is free. Constant while held. */
@@ -42,7 +44,7 @@ void stubs_give_back(uint32_t holder, volatile uint64_t *mark);
 /* Where a stub of that instruction is, which stays as it is until its holder lets it go: call it, and it returns.
  * Written by whom it may have been, the calling thread sees it whole. NULL if every place is held. A holder holds one
  * at a time. */
-const void *stubs_hold(uint32_t holder, const struct segue_redirection *redirection);
+const void *stubs_hold(uint32_t holder, const struct insn_redirection *redirection);
 
 void stubs_let_go(uint32_t holder);
 

@@ -175,107 +175,6 @@ struct segue_memory_operand {
     int64_t displacement;
 };
 
-/* What a plain move does; the move engine's orders. */
-enum segue_move_kind {
-    /* The instruction is no plain move. */
-    SEGUE_MOVE_NONE,
-    /* Register from memory, zero- or sign-extended where the register is wider. */
-    SEGUE_MOVE_LOAD,
-    SEGUE_MOVE_LOAD_SIGNED,
-    /* Memory from register. */
-    SEGUE_MOVE_STORE,
-    /* Memory from immediate. */
-    SEGUE_MOVE_STORE_IMMEDIATE,
-};
-
-/* A plain move: MOV with a memory operand, MOVZX, MOVSX, MOVSXD. */
-struct segue_move {
-    /* enum segue_move_kind. */
-    uint8_t kind;
-    /* enum segue_register: the general register on the other side. */
-    uint8_t reg;
-    /* Bytes of that register that take part: 1, 2, 4 or 8. */
-    uint8_t reg_size;
-    /* 8 when the register is AH, BH, CH or DH: where its bits begin; else 0. */
-    uint8_t reg_shift;
-    /* For SEGUE_MOVE_STORE_IMMEDIATE: the value, sign-extended to 64 bits. */
-    int64_t immediate;
-};
-
-/* What an instruction does with the stack or the instruction pointer; the stack engine's orders. */
-enum segue_transfer_kind {
-    /* Something else, or nothing. */
-    SEGUE_TRANSFER_NONE,
-    SEGUE_TRANSFER_PUSH,
-    SEGUE_TRANSFER_PUSH_FLAGS,
-    SEGUE_TRANSFER_POP,
-    /* Near ones; `value` is relative to the next instruction. */
-    SEGUE_TRANSFER_CALL,
-    SEGUE_TRANSFER_JUMP,
-    SEGUE_TRANSFER_RETURN,
-    SEGUE_TRANSFER_LEAVE,
-    SEGUE_TRANSFER_POP_FLAGS,
-    SEGUE_TRANSFER_ENTER,
-    /* A segment register, to or from the stack, or by MOV to or from memory: `reg` is an enum
-     * segue_segment. */
-    SEGUE_TRANSFER_PUSH_SEGMENT,
-    SEGUE_TRANSFER_POP_SEGMENT,
-    SEGUE_TRANSFER_STORE_SEGMENT,
-    SEGUE_TRANSFER_LOAD_SEGMENT,
-    /* Far ones: the new CS comes with the offset. */
-    SEGUE_TRANSFER_CALL_FAR,
-    SEGUE_TRANSFER_JUMP_FAR,
-    SEGUE_TRANSFER_RETURN_FAR,
-    SEGUE_TRANSFER_INTERRUPT_RETURN,
-};
-
-/* A transfer between the stack, the instruction pointer or a segment register and something else.
- */
-struct segue_transfer {
-    /* enum segue_transfer_kind. */
-    uint8_t kind;
-    /* enum segue_register, of segment registers enum segue_segment: what is pushed, popped, moved
-     * or jumped to; SEGUE_REGISTER_NONE for memory or `value`. */
-    uint8_t reg;
-    /* It is neither register nor memory, but `value`. */
-    uint8_t is_immediate;
-    /* The immediate, sign-extended; what RET releases, in bytes. */
-    int64_t value;
-};
-
-/* How an instruction can be made to find its memory elsewhere. */
-enum segue_redirection_kind {
-    /* Not worked out yet. segue_decode leaves it so; segue_decode_cached and segue_plan work it
-     * out. */
-    SEGUE_REDIRECTION_UNKNOWN,
-    /* It cannot. */
-    SEGUE_REDIRECTION_NONE,
-    /* Its memory operand has become [base]. */
-    SEGUE_REDIRECTION_OPERAND,
-    /* It names no address: the registers that it takes its addresses from are to hold others. */
-    SEGUE_REDIRECTION_IMPLICIT,
-};
-
-/* The instruction in a form that does the same to memory at another address: without segments, in
- * 64 bits of address, and without the stack pointer. */
-struct segue_redirection {
-    /* The bytes, zero beyond `length`. */
-    uint8_t bytes[SEGUE_INSN_BYTES];
-    uint8_t length;
-    /* enum segue_redirection_kind. */
-    uint8_t kind;
-    /* With SEGUE_REDIRECTION_OPERAND: the general register that is to hold the operand's address,
-     * index and mask apart. The instruction does not use it otherwise. */
-    uint8_t base;
-    /* The general register that stands in for RSP, or for the register that is a bit offset, which
-     * is then to be a bit's number within the operand; SEGUE_REGISTER_NONE if none does. */
-    uint8_t stand_in;
-    /* The state components that the instruction reads or changes, as in XCR0. */
-    uint8_t state;
-    /* The instruction's own ModRM byte: an x87 instruction leaves it in the opcode field. */
-    uint8_t modrm;
-};
-
 /* Facts about an instruction; a bit set. */
 enum segue_insn_flags {
     /* A LOCK prefix, or an XCHG with memory: the access is one locked operation. */
@@ -328,10 +227,9 @@ struct segue_insn {
     uint8_t unlisted;
     /* How many of `memory` are operands that are read or written, in the order in which they are. */
     uint8_t memory_count;
-    struct segue_move move;
-    struct segue_transfer transfer;
-    struct segue_redirection redirection;
     struct segue_memory_operand memory[SEGUE_MEMORY_OPERANDS];
+    /* What the engines need. */
+    uint64_t private_[11];
 };
 
 /* One access to memory. */
@@ -414,12 +312,9 @@ SEGUE_API unsigned segue_mnemonic_count(void);
 /* How many instructions a cache remembers. */
 #define SEGUE_CACHE_ENTRIES 1024
 
-/* One place of a cache; its fields are private. It takes two lines of the processor's cache, and no
- * more. */
+/* One place of a cache. */
 struct SEGUE_ALIGNED(64) segue_cache_entry {
-    uint64_t sequence;
-    uint64_t address;
-    uint64_t words[(sizeof(struct segue_insn) + 7) / 8];
+    uint64_t private_[24];
 };
 
 /* A cache of decoded instructions: fixed in size, lock-free, shared by any number of threads. All

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "decode/orders.h"
 #include "decode/relocate/redirect.h"
 #include "decode_words.h"
 
@@ -13,9 +14,9 @@ static void cache_answers_as_decoding_does(void **state)
     for (unsigned round = 0; round < 2; round++) {
         assert_int_equal(segue_decode_cached(&cache, SEGUE_MODE_64, 0x1000, "\x8b\x03", 2, &first), SEGUE_OK);
         decode_hex(SEGUE_MODE_64, "8b 03", &second);
-        assert_int_equal(second.redirection.kind, SEGUE_REDIRECTION_UNKNOWN);
+        assert_int_equal(orders_of(&second)->redirection.kind, INSN_REDIRECTION_UNKNOWN);
         redirect_complete(&second);
-        assert_int_equal(second.redirection.kind, SEGUE_REDIRECTION_OPERAND);
+        assert_int_equal(orders_of(&second)->redirection.kind, INSN_REDIRECTION_OPERAND);
         assert_memory_equal(&first, &second, sizeof first);
     }
     assert_int_equal(segue_decode_cached(&cache, SEGUE_MODE_64, 0x1000, "\x8b", 1, &first), SEGUE_TRUNCATED);

@@ -5,6 +5,7 @@
 
 #include <Zydis/Zydis.h>
 
+#include "decode/orders.h"
 #include "rows.h"
 
 #define CODE_SIZE 15u
@@ -320,7 +321,7 @@ bool encodings_can_run(const struct segue_insn *insn)
     case SEGUE_CLASS_STACK:
     case SEGUE_CLASS_BRANCH:
     case SEGUE_CLASS_SEGMENT:
-        return insn->transfer.kind != SEGUE_TRANSFER_NONE;
+        return orders_of(insn)->transfer.kind != INSN_TRANSFER_NONE;
     case SEGUE_CLASS_SYSTEM:
     case SEGUE_CLASS_UNKNOWN:
         return false;
@@ -389,28 +390,28 @@ static void plant_far(struct random *random, const struct segue_insn *insn, uint
     struct segue_regs present;
     unsigned word = insn->memory[insn->memory_count - 1u].element;
     encodings_selectors(&present);
-    switch (insn->transfer.kind) {
-    case SEGUE_TRANSFER_CALL_FAR:
-    case SEGUE_TRANSFER_JUMP_FAR:
+    switch (orders_of(insn)->transfer.kind) {
+    case INSN_TRANSFER_CALL_FAR:
+    case INSN_TRANSFER_JUMP_FAR:
         plant_value(test, next, insn->memory[0].size - 2u);
         plant_value(test, present.selectors[SEGUE_SEGMENT_CS], 2);
         break;
-    case SEGUE_TRANSFER_RETURN_FAR:
-    case SEGUE_TRANSFER_INTERRUPT_RETURN:
+    case INSN_TRANSFER_RETURN_FAR:
+    case INSN_TRANSFER_INTERRUPT_RETURN:
         plant_value(test, next, word);
         plant_value(test, present.selectors[SEGUE_SEGMENT_CS], word);
-        if (insn->transfer.kind == SEGUE_TRANSFER_RETURN_FAR)
+        if (orders_of(insn)->transfer.kind == INSN_TRANSFER_RETURN_FAR)
             break;
         plant_value(test, flags_to_pop(random, test), word);
         plant_value(test, random_next(random) >> 17, word);
         plant_value(test, present.selectors[SEGUE_SEGMENT_SS], word);
         break;
-    case SEGUE_TRANSFER_LOAD_SEGMENT:
-    case SEGUE_TRANSFER_POP_SEGMENT:
+    case INSN_TRANSFER_LOAD_SEGMENT:
+    case INSN_TRANSFER_POP_SEGMENT:
         /* With a base that is not zero it is refused. */
-        if (insn->transfer.reg == SEGUE_SEGMENT_GS && insn->segment_prefix == SEGUE_NO_PREFIX)
+        if (orders_of(insn)->transfer.reg == SEGUE_SEGMENT_GS && insn->segment_prefix == SEGUE_NO_PREFIX)
             test->gs_base = 0;
-        plant_value(test, present.selectors[insn->transfer.reg], insn->memory[0].size);
+        plant_value(test, present.selectors[orders_of(insn)->transfer.reg], insn->memory[0].size);
         break;
     default:
         break;
@@ -419,23 +420,23 @@ static void plant_far(struct random *random, const struct segue_insn *insn, uint
 
 static bool is_far_or_segment(const struct segue_insn *insn)
 {
-    return insn->transfer.kind >= SEGUE_TRANSFER_PUSH_SEGMENT;
+    return orders_of(insn)->transfer.kind >= INSN_TRANSFER_PUSH_SEGMENT;
 }
 
 /* Has a branch come back, whatever it takes its target from, and flags be such as the harness can live with. */
 static void plant(struct random *random, const struct segue_insn *insn, const ZydisDecodedInstruction *instruction,
                   uint64_t next, struct test_case *test)
 {
-    const struct segue_transfer *transfer = &insn->transfer;
+    const struct insn_transfer *transfer = &orders_of(insn)->transfer;
     /* Now and then to where there is no address. */
     uint64_t target = one_in(random, 16) ? next | UINT64_C(1) << (47 + random_below(random, 16)) : next;
     if (is_far_or_segment(insn))
         plant_far(random, insn, target, test);
-    else if (transfer->kind == SEGUE_TRANSFER_POP_FLAGS)
+    else if (transfer->kind == INSN_TRANSFER_POP_FLAGS)
         plant_value(test, flags_to_pop(random, test), sizeof(uint64_t));
     else if (insn->class_ != SEGUE_CLASS_BRANCH)
         return;
-    else if (transfer->is_immediate && transfer->kind != SEGUE_TRANSFER_RETURN)
+    else if (transfer->is_immediate && transfer->kind != INSN_TRANSFER_RETURN)
         memset(test->bytes + instruction->raw.imm[0].offset, 0, instruction->raw.imm[0].size / 8);
     else if (transfer->reg != SEGUE_REGISTER_NONE)
         test->registers.general[transfer->reg] = next;
@@ -491,7 +492,7 @@ static bool aim_instruction(const struct generator *generator, struct random *ra
     else if (insn->memory_count == 0 || !aim(&target, operands, generator, random))
         return false;
     plant(random, insn, &instruction, next, test);
-    if (insn->transfer.kind == SEGUE_TRANSFER_ENTER)
+    if (orders_of(insn)->transfer.kind == INSN_TRANSFER_ENTER)
         place_frames(generator, random, &instruction, test);
     /* With no component asked for, the processor looks at the area all the same; that fault is no access's. */
     if (insn->class_ == SEGUE_CLASS_STATE)

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "decode/orders.h"
 #include "decode/relocate/redirect.h"
 #include "emulate/replay/stubs.h"
 #include "handler_fixture.h"
@@ -493,7 +494,7 @@ static const unsigned char *stub_of(uint32_t holder, uint32_t number)
     memcpy(bytes + 2, &number, sizeof number);
     assert_int_equal(segue_decode(SEGUE_MODE_64, bytes, sizeof bytes, &insn), SEGUE_OK);
     redirect_complete(&insn);
-    const void *stub = stubs_hold(holder, &insn.redirection);
+    const void *stub = stubs_hold(holder, &orders_of(&insn)->redirection);
     assert_non_null(stub);
     return stub;
 }

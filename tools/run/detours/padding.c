@@ -9,6 +9,7 @@
 #include <Zydis/Zydis.h>
 #include <string.h>
 
+#include "decode/orders.h"
 #include "decode/relocate/length.h"
 
 #define SITE_SIZE 2
@@ -62,15 +63,16 @@ static int64_t displacement(const struct segue_insn *insn, const struct outline 
 
 static void classify_flow(const struct segue_insn *insn, const struct outline *outline, struct step *step)
 {
-    uint8_t kind = insn->transfer.kind;
-    bool is_direct = kind == SEGUE_TRANSFER_NONE || (kind != SEGUE_TRANSFER_RETURN && insn->transfer.is_immediate);
+    uint8_t kind = orders_of(insn)->transfer.kind;
+    bool is_direct =
+        kind == INSN_TRANSFER_NONE || (kind != INSN_TRANSFER_RETURN && orders_of(insn)->transfer.is_immediate);
     step->does_nothing = insn->mnemonic == ZYDIS_MNEMONIC_NOP;
-    step->ends = kind == SEGUE_TRANSFER_JUMP || kind == SEGUE_TRANSFER_RETURN || insn->mnemonic == ZYDIS_MNEMONIC_UD2;
-    step->may_end = step->ends || kind == SEGUE_TRANSFER_CALL;
+    step->ends = kind == INSN_TRANSFER_JUMP || kind == INSN_TRANSFER_RETURN || insn->mnemonic == ZYDIS_MNEMONIC_UD2;
+    step->may_end = step->ends || kind == INSN_TRANSFER_CALL;
     step->branches = insn->class_ == SEGUE_CLASS_BRANCH && is_direct;
     if (step->branches)
-        step->target =
-            step->end + (uint64_t)(kind == SEGUE_TRANSFER_NONE ? displacement(insn, outline) : insn->transfer.value);
+        step->target = step->end + (uint64_t)(kind == INSN_TRANSFER_NONE ? displacement(insn, outline)
+                                                                         : orders_of(insn)->transfer.value);
 }
 
 /* What has no ModRM byte may be taken for one that has: then some padding is not used. */
