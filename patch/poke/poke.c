@@ -5,8 +5,10 @@
  * kernel copies bytes in no particular order and width, so through it a word is never published at once. */
 #include "poke.h"
 
+#include <string.h>
 
 #include "decode/x86/page.h"
+#include "emulated.h"
 #include "platform/code.h"
 #include "platform/forced.h"
 #include "platform/fork.h"
@@ -45,6 +47,12 @@ static unsigned forks_in_progress;
 static uint64_t recent[RECENT];
 /* Twice the breakpoints that have been set; odd while one stands. */
 static uint64_t breakpoints;
+/* The change that the breakpoint is for which stands. It is written while none does, so that who finds the same odd
+ * count before and after has read one change. */
+static struct {
+    uint64_t site, target, behind;
+    uint32_t kind;
+} standing;
 static bool can_serialise;
 
 /* --- The lock. --- */
@@ -144,7 +152,8 @@ static bool map_lock(void)
 /* From here on signals come in again, whose handlers may fault. */
 _Static_assert(FORK_HANDLER < FORK_CODE, "the child's fault handler is ready before");
 
-static const struct fork_hooks hooks = {.before = lock_for_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
+static const struct fork_hooks hooks = {
+    .before = lock_for_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
 enum segue_status poke_prepare(void)
 {
@@ -310,12 +319,21 @@ static bool put(const struct target *target, size_t offset, const uint8_t *bytes
     return true;
 }
 
-static bool get(const struct target *target, uint8_t *byte)
+static bool get(const struct target *target, uint8_t *bytes, size_t size)
 {
     if (!target->view)
-        return forced_read(target->address, byte, 1);
-    *byte = (uint8_t)*target->view;
+        return forced_read(target->address, bytes, size);
+    memcpy(bytes, target->view, size);
     return true;
+}
+
+/* Once a thread has executed the new instruction there is no way back. So what may fail is tried before any can: that
+ * threads serialise, which a filter of the program's may have come to refuse; and where the kernel writes, that it
+ * writes to the second page too, to which the same bytes are written. */
+static bool can_publish(const struct target *target, const uint8_t *old, size_t size)
+{
+    bool in_one_page = target->address / PAGE == (target->address + size - 1) / PAGE;
+    return platform_serialise() && (target->view || in_one_page || put(target, 1, old + 1, size - 1));
 }
 
 /* A breakpoint that stayed would hold every thread that comes by for ever. */
@@ -328,27 +346,53 @@ static void put_head(const struct target *target, uint8_t head)
     pages_close(&opened);
 }
 
-/* With the breakpoint standing. If the tail cannot be reached, the old head comes back. */
-static bool replace_tail_and_head(const struct target *target, uint8_t old_head, const uint8_t *bytes, size_t size)
+/* With the breakpoint standing. False if the tail could not be reached: then the old instruction is there again. */
+static bool replace_tail_and_head(const struct target *target, const uint8_t *old, const uint8_t *bytes, size_t size)
 {
-    bool done = platform_serialise() && put(target, 1, bytes + 1, size - 1) && platform_serialise();
-    put_head(target, done ? *bytes : old_head);
+    bool done = platform_serialise() && put(target, 1, bytes + 1, size - 1);
+    if (!done)
+        put(target, 1, old + 1, size - 1);
+    platform_serialise();
+    put_head(target, done ? *bytes : *old);
     platform_serialise();
     return done;
 }
 
-/* Breakpoint, serialise, tail, serialise, head, serialise. Whoever comes by meanwhile is trapped and asks poke_trap,
- * which sends it back to the site until the head stands. */
+static void announce(uint64_t site, const uint8_t *bytes, size_t size)
+{
+    const struct emulated emulated = emulated_find(site, bytes, size);
+    uint64_t number = __atomic_load_n(&breakpoints, __ATOMIC_RELAXED) / 2;
+    __atomic_store_n(&recent[number % RECENT], site, __ATOMIC_RELAXED);
+    /* Whoever reads one of these and then the count finds that it has changed since the last change. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    __atomic_store_n(&standing.site, site, __ATOMIC_RELAXED);
+    __atomic_store_n(&standing.target, emulated.target, __ATOMIC_RELAXED);
+    __atomic_store_n(&standing.behind, emulated.behind, __ATOMIC_RELAXED);
+    __atomic_store_n(&standing.kind, (uint32_t)emulated.kind, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&breakpoints, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Announce, breakpoint, serialise, tail, serialise, head, serialise: Linux's text_poke_bp_batch. Whoever comes by
+ * meanwhile is trapped and asks poke_trap. Why a thread may execute the new instruction as soon as the breakpoint
+ * stands, while others still execute the old one:
+ *
+ *   - What it is, is written before the breakpoint, so that whoever is trapped finds it.
+ *   - A change is allowed at any time, so either instruction is right at any time until poke returns. What must not be
+ *     is a mixture of both, and a thread that is trapped executes none of the bytes.
+ *   - That the old one is over when poke returns, the serialising sees to, as without emulation: a thread that has
+ *     fetched the old head executes it before it serialises.
+ *   - The new one may come later than another change of the same site: a thread that has been trapped counts as one
+ * that has fetched the instruction, and has yet to execute it, up to the end of its handler. (Linux waits for those who
+ *     have taken the description, poke_int3_handler's reference count; a handler here may have been preempted, and
+ * waiting for it would be what emulation is to end.) */
 static bool publish_behind_breakpoint(const struct target *target, const uint8_t *bytes, size_t size)
 {
     static const uint8_t breakpoint = BREAKPOINT;
-    uint64_t number = __atomic_load_n(&breakpoints, __ATOMIC_RELAXED) / 2;
-    uint8_t old_head;
-    if (!get(target, &old_head))
+    uint8_t old[POKE_BYTES];
+    if (!get(target, old, size) || !can_publish(target, old, size))
         return false;
-    __atomic_store_n(&recent[number % RECENT], target->address, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&breakpoints, 1, __ATOMIC_SEQ_CST);
-    bool done = put(target, 0, &breakpoint, 1) && replace_tail_and_head(target, old_head, bytes, size);
+    announce(target->address, bytes, size);
+    bool done = put(target, 0, &breakpoint, 1) && replace_tail_and_head(target, old, bytes, size);
     __atomic_fetch_add(&breakpoints, 1, __ATOMIC_SEQ_CST);
     return done;
 }
@@ -430,12 +474,43 @@ static void await_change(void)
         platform_wait(lock, LOCK_AWAITED, SLEEP_NS);
 }
 
-bool poke_trap(uint64_t *rip)
+/* False if no breakpoint stands there, or another one does by now: then the thread goes back to the site, and finds out
+ * what is there. */
+static bool read_standing(uint64_t site, struct emulated *emulated)
 {
-    uint64_t site = *rip - 1, count = (__atomic_load_n(&breakpoints, __ATOMIC_SEQ_CST) + 1) / 2;
+    uint64_t count = __atomic_load_n(&breakpoints, __ATOMIC_ACQUIRE);
+    bool is_there = __atomic_load_n(&standing.site, __ATOMIC_RELAXED) == site;
+    emulated->target = __atomic_load_n(&standing.target, __ATOMIC_RELAXED);
+    emulated->behind = __atomic_load_n(&standing.behind, __ATOMIC_RELAXED);
+    emulated->kind = (enum emulated_kind)__atomic_load_n(&standing.kind, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return is_there && count % 2 == 1 && __atomic_load_n(&breakpoints, __ATOMIC_RELAXED) == count;
+}
+
+/* Executes the new instruction for the thread, if that is plain. */
+static bool emulate(struct poke_thread *thread, uint64_t site)
+{
+    struct emulated emulated;
+    if (!thread->may_be_emulated || !read_standing(site, &emulated) || emulated.kind == EMULATED_NONE)
+        return false;
+    if (emulated.kind == EMULATED_CALL) {
+        uint64_t top = thread->rsp - sizeof emulated.behind;
+        if (!thread->store || !thread->store(top, emulated.behind))
+            return false;
+        thread->rsp = top;
+    }
+    thread->rip = emulated.target;
+    return true;
+}
+
+bool poke_trap(struct poke_thread *thread)
+{
+    uint64_t site = thread->rip - 1, count = (__atomic_load_n(&breakpoints, __ATOMIC_SEQ_CST) + 1) / 2;
     if (!is_recent(site, count) || is_of_the_program(site))
         return false;
+    if (emulate(thread, site))
+        return true;
     await_change();
-    *rip = site;
+    thread->rip = site;
     return true;
 }

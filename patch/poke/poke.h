@@ -45,12 +45,28 @@ enum segue_status poke_byte(uint64_t address, uint8_t byte, unsigned ways);
 /* Changes up to POKE_BYTES bytes that are one instruction before and one after. A thread that runs it meanwhile runs
  * the one or the other, if its SIGTRAP goes to poke_trap. Returns as poke_byte; SEGUE_UNSUPPORTED also where threads
  * cannot be made to serialise; SEGUE_INVALID for a size of zero or too many, and for bytes that begin with a
- * breakpoint. Async-signal-safe, thread-safe. Signals must be blocked. */
+ * breakpoint. If it fails, every thread has run the old one alone, unless the memory was unmapped meanwhile. A thread
+ * that was trapped may come to the new one's target after poke has returned, and after another change, until its
+ * handler has ended. Async-signal-safe, thread-safe. Signals must be blocked. */
 enum segue_status poke(uint64_t address, const uint8_t *bytes, size_t size, unsigned ways);
 
-/* For a SIGTRAP handler: whether the breakpoint before `*rip` was one of poke's. If so, moves `*rip` back to it, and
- * the handler has nothing to do but return. A breakpoint of the program's own, on the same place later, is not one.
- * Async-signal-safe, thread-safe. */
-bool poke_trap(uint64_t *rip);
+/* A thread that has met a breakpoint. */
+struct poke_thread {
+    /* Behind the breakpoint; after poke_trap where it goes on. */
+    uint64_t rip;
+    uint64_t rsp;
+    /* It executes 64-bit code, without the trap flag, which traps behind each instruction. */
+    bool may_be_emulated;
+    /* Stores a word where the thread itself could, or returns false. NULL: a call is waited for, as it must be where a
+     * shadow stack is in force. */
+    bool (*store)(uint64_t address, uint64_t word);
+};
+
+/* For a SIGTRAP handler: whether the breakpoint before the thread's instruction was one of poke's. If so, the handler
+ * has nothing to do but put rip and rsp in the frame and return. While the breakpoint stands, a thread executes the new
+ * instruction here if that is a direct jump, a direct call or a NOP of several bytes, so that it does not depend on the
+ * thread that makes the change. Otherwise it waits for a while, and goes back to the site. A breakpoint of the
+ * program's own, on the same place later, is not one of poke's. Async-signal-safe, thread-safe. */
+bool poke_trap(struct poke_thread *thread);
 
 #endif

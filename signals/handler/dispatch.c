@@ -17,6 +17,7 @@
 #include "ctx/guest/gate.h"
 #include "ctx/handling.h"
 #include "ctx/restore/landing.h"
+#include "ctx/state/control_x86_64.h"
 #include "ctx/try/try.h"
 #include "emulate/plan.h"
 #include "emulate/windows/guard.h"
@@ -434,16 +435,40 @@ static void take_sent_signal(size_t room, int number, struct native_frame native
         chain_signal(number, native, false, way);
 }
 
-/* A breakpoint of a change to code that is under way, or was when the thread met it; or the program's own business, or
- * its guest's. */
+/* A call's return address. The trap may have come in the middle of a fault, which needs what the last access that failed
+ * has left. */
+static bool store_word(uint64_t address, uint64_t word)
+{
+    struct kept_info recovered = thread_self.recovered;
+    struct frame_exception exception = thread_self.recovered_exception;
+    bool done = guard_store_8((void *)(uintptr_t)address, &word) == 0;
+    thread_self.recovered = recovered;
+    thread_self.recovered_exception = exception;
+    return done;
+}
+
+/* Whether the trap is a breakpoint's of a change to code that is under way, or was when the thread met it. */
+static bool take_breakpoint(void *context)
+{
+    struct segue_regs regs;
+    frame_get_general(context, &regs);
+    struct poke_thread thread = {.rip = regs.rip, .rsp = regs.rsp, .may_be_emulated = frame_allows_detour(context)};
+    if (!control_has_shadow_stack())
+        thread.store = store_word;
+    if (!poke_trap(&thread))
+        return false;
+    regs.rip = thread.rip;
+    regs.rsp = thread.rsp;
+    frame_set_registers(context, &regs);
+    return true;
+}
+
+/* A breakpoint of poke's; or the program's own business, or its guest's. */
 static void take_trap(size_t room, struct native_frame native, enum chain_way way)
 {
-    uint64_t rip = frame_instruction(native.context);
-    if (poke_trap(&rip))
-        frame_set_instruction(native.context, rip);
-    else if (guest_catch(native) == SEGUE_OK)
+    if (take_breakpoint(native.context) || guest_catch(native) == SEGUE_OK)
         return;
-    else if (room < THREAD_HAND_ON_STACK)
+    if (room < THREAD_HAND_ON_STACK)
         chain_die(SIGTRAP, native.info);
     else
         chain_signal(SIGTRAP, native, true, way);

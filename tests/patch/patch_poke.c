@@ -5,6 +5,7 @@
 
 #include <asm/prctl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/membarrier.h>
 #include <linux/seccomp.h>
@@ -170,7 +171,7 @@ static void descriptors_that_the_program_closes_are_opened_again(void **state)
 static struct torture {
     char *site;
     bool stop;
-    uint64_t traps, executions, torn;
+    uint64_t traps, emulated, executions, torn;
     /* The registers after the site: eax and edx begin at 0. */
     bool (*is_right)(uint64_t rax, uint64_t rdx);
 } torture;
@@ -181,17 +182,27 @@ static double torture_seconds(void)
     return given ? atof(given) : 0.2;
 }
 
+static bool store_word(uint64_t address, uint64_t word)
+{
+    *(uint64_t *)(uintptr_t)address = word;
+    return true;
+}
+
 static void on_trap(int number, siginfo_t *info, void *ucontext)
 {
     ucontext_t *frame = ucontext;
-    uint64_t rip = (uint64_t)frame->uc_mcontext.gregs[REG_RIP];
+    greg_t *regs = frame->uc_mcontext.gregs;
+    struct poke_thread thread = {
+        .rip = (uint64_t)regs[REG_RIP], .rsp = (uint64_t)regs[REG_RSP], .may_be_emulated = true, .store = store_word};
     (void)info;
     __atomic_fetch_add(&torture.traps, 1, __ATOMIC_RELAXED);
-    if (!poke_trap(&rip)) {
+    if (!poke_trap(&thread)) {
         signal(number, SIG_DFL);
         return;
     }
-    frame->uc_mcontext.gregs[REG_RIP] = (greg_t)rip;
+    __atomic_fetch_add(&torture.emulated, thread.rip + 1 != (uint64_t)regs[REG_RIP], __ATOMIC_RELAXED);
+    regs[REG_RIP] = (greg_t)thread.rip;
+    regs[REG_RSP] = (greg_t)thread.rsp;
 }
 
 static void *run_site(void *unused)
@@ -219,6 +230,10 @@ static double seconds_since(const struct timespec *start)
     return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) * 1e-9;
 }
 
+/* Where transfers from the site may lead: mov eax, imm32 or mov edx, imm32, and ret. */
+#define FIRST_TARGET 16
+#define SECOND_TARGET 32
+
 /* Flips the site between two instructions of `size` bytes while two threads run it. */
 static void flip(const char *name, unsigned way, size_t offset, const uint8_t *const versions[2], size_t size,
                  bool is_right(uint64_t, uint64_t))
@@ -231,6 +246,8 @@ static void flip(const char *name, unsigned way, size_t offset, const uint8_t *c
     torture = (struct torture){.site = code.memory + offset, .is_right = is_right};
     memcpy(torture.site, versions[0], size);
     torture.site[size] = (char)0xc3;
+    memcpy(torture.site + FIRST_TARGET, "\xb8\x11\x22\x33\x44\xc3", 6);
+    memcpy(torture.site + SECOND_TARGET, "\xba\xaa\xbb\xcc\xdd\xc3", 6);
     code_close(&code);
     struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
     sigaction(SIGTRAP, &action, NULL);
@@ -243,9 +260,9 @@ static void flip(const char *name, unsigned way, size_t offset, const uint8_t *c
     __atomic_store_n(&torture.stop, true, __ATOMIC_RELAXED);
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
-    printf("%-28s %zu bytes at %4zu: %9llu flips, %11llu executions, %8llu traps, %llu torn\n", name, size, offset,
-           (unsigned long long)flips, (unsigned long long)torture.executions, (unsigned long long)torture.traps,
-           (unsigned long long)torture.torn);
+    printf("%-28s %zu bytes at %4zu: %9llu flips, %11llu executions, %8llu traps, %8llu emulated, %llu torn\n", name,
+           size, offset, (unsigned long long)flips, (unsigned long long)torture.executions,
+           (unsigned long long)torture.traps, (unsigned long long)torture.emulated, (unsigned long long)torture.torn);
     assert_true(torture.executions > 0);
     assert_int_equal(torture.torn, 0);
     code_destroy(&code);
@@ -316,6 +333,10 @@ static void aligned_word_is_never_torn(void **state)
     flip("word, page opened", POKE_PROTECT, 64, move_versions, 5, is_either_move);
 }
 
+/* A jump to the first target and a call of the second. */
+static const uint8_t *const transfer_versions[2] = {(const uint8_t *)"\xe9\x0b\0\0\0",
+                                                    (const uint8_t *)"\xe8\x1b\0\0\0"};
+
 static bool can_serialise(void)
 {
     return syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) & MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE;
@@ -335,12 +356,46 @@ static void straddle_tear_is_prevented_by_a_breakpoint(void **state)
     flip("breakpoint, pages opened", POKE_PROTECT, 4094, move_versions, 5, is_either_move);
 }
 
+static void transfers_that_are_emulated_meanwhile_are_either(void **state)
+{
+    (void)state;
+    if (!can_serialise())
+        skip();
+    flip("transfers, through an alias", POKE_ALIAS, 5, transfer_versions, 5, is_either_move);
+    flip("transfers, the kernel's way", POKE_KERNEL, 4094, transfer_versions, 5, is_either_move);
+}
+
+/* A second page that the kernel does not write to either: no breakpoint stands, so no thread can have executed the new
+ * instruction. */
+static void change_that_cannot_be_ended_is_not_begun(void **state)
+{
+    struct code code;
+    (void)state;
+    if (!can_serialise())
+        skip();
+    code_create(&code, POKE_KERNEL);
+    memset(code.memory, 0x90, PAGE);
+    int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    assert_ptr_equal(mmap(code.memory + PAGE, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, file, 0),
+                     code.memory + PAGE);
+    close(file);
+    assert_int_equal(mprotect(code.memory, PAGE, PROT_READ | PROT_EXEC), 0);
+    /* Nowhere else is this one changed. */
+    uint64_t site = (uint64_t)code.memory + PAGE - 3;
+    assert_int_equal(poke(site, transfer_versions[0], 5, POKE_KERNEL), SEGUE_UNSUPPORTED);
+    for (unsigned i = 1; i <= 3; i++)
+        assert_int_equal((uint8_t)code.memory[PAGE - i], 0x90);
+    struct poke_thread thread = {.rip = site + 1, .may_be_emulated = true};
+    assert_false(poke_trap(&thread));
+    code_destroy(&code);
+}
+
 /* --- Breakpoints of the program's own. --- */
 
 static void breakpoint_of_the_program_is_not_taken(void **state)
 {
     struct code code;
-    uint64_t rip;
+    struct poke_thread thread = {.may_be_emulated = true};
     (void)state;
     if (!can_serialise())
         skip();
@@ -348,14 +403,14 @@ static void breakpoint_of_the_program_is_not_taken(void **state)
     code_close(&code);
     assert_int_equal(poke((uint64_t)code.memory + 6, move_versions[1], 5, POKE_KERNEL), SEGUE_OK);
     /* A thread that was trapped, and came to its handler only now. */
-    rip = (uint64_t)code.memory + 7;
-    assert_true(poke_trap(&rip));
-    assert_int_equal(rip, (uint64_t)code.memory + 6);
-    rip = (uint64_t)code.memory + 8;
-    assert_false(poke_trap(&rip));
+    thread.rip = (uint64_t)code.memory + 7;
+    assert_true(poke_trap(&thread));
+    assert_int_equal(thread.rip, (uint64_t)code.memory + 6);
+    thread.rip = (uint64_t)code.memory + 8;
+    assert_false(poke_trap(&thread));
     assert_int_equal(poke_byte((uint64_t)code.memory + 6, 0xcc, POKE_KERNEL), SEGUE_OK);
-    rip = (uint64_t)code.memory + 7;
-    assert_false(poke_trap(&rip));
+    thread.rip = (uint64_t)code.memory + 7;
+    assert_false(poke_trap(&thread));
     code_destroy(&code);
 }
 
@@ -460,6 +515,8 @@ int main(void)
         cmocka_unit_test(straddle_tear_one_byte_is_never_torn),
         cmocka_unit_test(aligned_word_is_never_torn),
         cmocka_unit_test(straddle_tear_is_prevented_by_a_breakpoint),
+        cmocka_unit_test(transfers_that_are_emulated_meanwhile_are_either),
+        cmocka_unit_test(change_that_cannot_be_ended_is_not_begun),
         cmocka_unit_test(breakpoint_of_the_program_is_not_taken),
         cmocka_unit_test(fork_between_W_and_RX_leaves_no_page_open),
         cmocka_unit_test(proc_mem_force_override_that_forbids_leaves_the_opened_page),

@@ -10,6 +10,8 @@
 #include <x86intrin.h>
 
 #include "decode/x86/traps.h"
+#include "decode/x86/flags.h"
+#include "decode/x86/selectors.h"
 #include "patch/poke/poke.h"
 #include "actions.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
@@ -120,13 +122,18 @@ static void start(struct thread *thread, ucontext_t *frame)
     thread->start_stack = 0;
 }
 
-/* One that stands while code is changed (patch/poke/poke.h): the thread goes back to it until it is gone. */
+/* One that stands while code is changed (patch/poke/poke.h), which is by jumps alone. */
 static bool is_own_breakpoint(ucontext_t *frame, const siginfo_t *info)
 {
-    uint64_t instruction = registers_get(frame, REG_RIP);
-    if (info->si_code != SI_KERNEL || !poke_trap(&instruction))
+    bool is_stepped = registers_get(frame, REG_EFL) & FLAG_TRAP;
+    struct poke_thread thread = {
+        .rip = registers_get(frame, REG_RIP),
+        .rsp = registers_get(frame, REG_RSP),
+        .may_be_emulated = !is_stepped && (uint16_t)registers_get(frame, REG_CSGSFS) == selectors_code(),
+    };
+    if (info->si_code != SI_KERNEL || !poke_trap(&thread))
         return false;
-    registers_set(frame, REG_RIP, instruction);
+    registers_set(frame, REG_RIP, thread.rip);
     return true;
 }
 

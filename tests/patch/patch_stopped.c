@@ -1,0 +1,356 @@
+/* patch_stopped.c: other threads while the one that changes code has stopped in the middle, with the breakpoint
+ * standing: they go through a new jump, call or NOP, and wait for any other instruction. The changing thread stops at a
+ * page of the code's second view that is closed: between two bytes of the new instruction. */
+#include "tests/support/test.h"
+
+#include <pthread.h>
+#include <segue/segue.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "patch/poke/emulated.h"
+#include "patch/poke/poke.h"
+
+#define PAGE 4096u
+/* The instruction begins so many bytes before the second page. */
+#define BEFORE 1u
+#define TARGET 64u
+#define FLAG_TRAP 0x100
+
+/* ---- which instructions are emulated --------------------------------------------------------------------------- */
+
+#define SITE_ADDRESS UINT64_C(0x400000)
+
+static void plain_instructions_are_known(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t size;
+        enum emulated_kind kind;
+        int64_t distance;
+        unsigned length;
+    } cases[] = {
+        {"\xe9\x10\0\0\0", 5, EMULATED_JUMP, 0x15, 5},
+        {"\xe9\xf0\xff\xff\xff", 5, EMULATED_JUMP, -0x0b, 5},
+        {"\xeb\x10", 2, EMULATED_JUMP, 0x12, 2},
+        {"\xeb\x80", 2, EMULATED_JUMP, -0x7e, 2},
+        {"\xe8\xf0\xff\xff\xff", 5, EMULATED_CALL, -0x0b, 5},
+        /* What is behind the jump is not executed. */
+        {"\xe9\x10\0\0\0\x90\x90", 7, EMULATED_JUMP, 0x15, 5},
+        {"\x90\xe9\x10\0\0\0", 6, EMULATED_JUMP, 1, 1},
+        {"\x66\x90", 2, EMULATED_JUMP, 2, 2},
+        {"\x0f\x1f\x00", 3, EMULATED_JUMP, 3, 3},
+        {"\x0f\x1f\x40\0", 4, EMULATED_JUMP, 4, 4},
+        {"\x0f\x1f\x44\0\0", 5, EMULATED_JUMP, 5, 5},
+        {"\x66\x0f\x1f\x44\0\0", 6, EMULATED_JUMP, 6, 6},
+        {"\x0f\x1f\x80\0\0\0\0", 7, EMULATED_JUMP, 7, 7},
+        {"\x66\x2e\x0f\x1f\x84\0\0\0\0\0", 10, EMULATED_JUMP, 10, 10},
+        /* Cut off; PAUSE; XCHG R8; another instruction of the same opcode; a prefix whose meaning differs between
+         * processors; a conditional jump; through a register; ENDBR64; MOV; RET. */
+        {"\xe9\x10\0\0", 4, EMULATED_NONE, 0, 0},
+        {"\xf3\x90", 2, EMULATED_NONE, 0, 0},
+        {"\x41\x90", 2, EMULATED_NONE, 0, 0},
+        {"\x0f\x1f\x48\0", 4, EMULATED_NONE, 0, 0},
+        {"\x66\xe9\x10\0\0\0", 6, EMULATED_NONE, 0, 0},
+        {"\x74\x10", 2, EMULATED_NONE, 0, 0},
+        {"\xff\xe0", 2, EMULATED_NONE, 0, 0},
+        {"\xf3\x0f\x1e\xfa", 4, EMULATED_NONE, 0, 0},
+        {"\xb8\x01\0\0\0", 5, EMULATED_NONE, 0, 0},
+        {"\xc3", 1, EMULATED_NONE, 0, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct emulated found = emulated_find(SITE_ADDRESS, (const uint8_t *)cases[i].bytes, cases[i].size);
+        if (found.kind != cases[i].kind)
+            fail_msg("case %zu is of kind %d", i, found.kind);
+        if (found.kind == EMULATED_NONE)
+            continue;
+        assert_int_equal(found.target, SITE_ADDRESS + (uint64_t)cases[i].distance);
+        assert_int_equal(found.behind, SITE_ADDRESS + cases[i].length);
+    }
+    /* Where no program's address is, the jump's own fault comes. */
+    assert_int_equal(emulated_find(0, (const uint8_t *)"\xeb\x80", 2).kind, EMULATED_NONE);
+}
+
+/* ---- a thread that has stopped ---------------------------------------------------------------------------------- */
+
+static struct segue_mapping code;
+static uint8_t *site;
+static volatile int stopped, may_go_on;
+static volatile unsigned traps;
+
+/* Stops the thread that changes the code until it may go on. */
+static void stop(int number, siginfo_t *info, void *ucontext)
+{
+    const struct timespec time = {.tv_nsec = 100000};
+    (void)number;
+    (void)info;
+    (void)ucontext;
+    stopped = 1;
+    while (!may_go_on)
+        nanosleep(&time, NULL);
+    mprotect((char *)code.alias + PAGE, PAGE, PROT_READ | PROT_WRITE);
+}
+
+static bool store_word(uint64_t address, uint64_t word)
+{
+    *(uint64_t *)(uintptr_t)address = word;
+    return true;
+}
+
+static bool refuse_word(uint64_t address, uint64_t word)
+{
+    (void)address;
+    (void)word;
+    return false;
+}
+
+static void on_trap(int number, siginfo_t *info, void *ucontext)
+{
+    greg_t *regs = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+    struct poke_thread thread = {
+        .rip = (uint64_t)regs[REG_RIP], .rsp = (uint64_t)regs[REG_RSP], .may_be_emulated = true, .store = store_word};
+    (void)number;
+    (void)info;
+    traps++;
+    if (!poke_trap(&thread))
+        _exit(2);
+    regs[REG_RIP] = (greg_t)thread.rip;
+    regs[REG_RSP] = (greg_t)thread.rsp;
+}
+
+/* mov eax, 1; ret, and at the target mov eax, 2; ret. */
+static void make_code(void)
+{
+    assert_int_equal(segue_mapping_create(NULL, 2 * PAGE, &code), SEGUE_OK);
+    site = (uint8_t *)code.memory + PAGE - BEFORE;
+    memset(code.memory, 0x90, 2 * PAGE);
+    memcpy(site, "\xb8\1\0\0\0\xc3", 6);
+    memcpy(site + TARGET, "\xb8\2\0\0\0\xc3", 6);
+    assert_int_equal(mprotect(code.memory, 2 * PAGE, PROT_READ | PROT_EXEC), 0);
+    assert_int_equal(poke_prepare(), SEGUE_OK);
+    assert_int_equal(poke_alias_add((uint64_t)(uintptr_t)code.memory, 2 * PAGE, code.alias), SEGUE_OK);
+    assert_int_equal(mprotect((char *)code.alias + PAGE, PAGE, PROT_READ), 0);
+}
+
+static void free_code(void)
+{
+    assert_int_equal(poke_alias_remove((uint64_t)(uintptr_t)code.memory), SEGUE_OK);
+    assert_int_equal(segue_mapping_destroy(&code), SEGUE_OK);
+}
+
+/* EAX behind the site, which was 7 before. */
+static unsigned run_site(void)
+{
+    uint64_t eax = 7;
+    __asm__ volatile("call *%1" : "+a"(eax) : "r"(site) : "memory", "cc");
+    return (unsigned)eax;
+}
+
+struct change {
+    const uint8_t *bytes;
+    size_t size;
+};
+
+static void *make_change(void *argument)
+{
+    const struct change *change = argument;
+    sigset_t all;
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    return (void *)(uintptr_t)poke((uint64_t)(uintptr_t)site, change->bytes, change->size, POKE_ALIAS);
+}
+
+static pthread_t begin_change(const struct change *change)
+{
+    pthread_t thread;
+    stopped = may_go_on = 0;
+    traps = 0;
+    assert_int_equal(pthread_create(&thread, NULL, make_change, (void *)(uintptr_t)change), 0);
+    while (!stopped && pthread_tryjoin_np(thread, NULL) != 0)
+        sched_yield();
+    if (!stopped)
+        skip_if("threads cannot be made to serialise");
+    return thread;
+}
+
+static void end_change(pthread_t thread)
+{
+    void *status;
+    may_go_on = 1;
+    pthread_join(thread, &status);
+    assert_int_equal((uintptr_t)status, SEGUE_OK);
+}
+
+/* ---- with a handler of one's own ------------------------------------------------------------------------------- */
+
+static void begin(void)
+{
+    const struct sigaction trap = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
+    const struct sigaction fault = {.sa_sigaction = stop, .sa_flags = SA_SIGINFO};
+    sigaction(SIGTRAP, &trap, NULL);
+    sigaction(SIGSEGV, &fault, NULL);
+    make_code();
+}
+
+static void end(void)
+{
+    free_code();
+    signal(SIGTRAP, SIG_DFL);
+    signal(SIGSEGV, SIG_DFL);
+}
+
+#define TIMES 1000u
+
+/* Each time by way of the breakpoint, and then without it. */
+static void goes_through(const char *bytes, size_t size, unsigned result)
+{
+    const struct change change = {(const uint8_t *)bytes, size};
+    begin();
+    assert_int_equal(run_site(), 1);
+    pthread_t thread = begin_change(&change);
+    for (unsigned i = 0; i < TIMES; i++)
+        assert_int_equal(run_site(), result);
+    assert_int_equal(traps, TIMES);
+    end_change(thread);
+    assert_int_equal(run_site(), result);
+    assert_int_equal(traps, TIMES);
+    end();
+}
+
+static void other_threads_go_through_a_jump(void **state)
+{
+    (void)state;
+    goes_through("\xe9\x3b\0\0\0", 5, 2);
+    goes_through("\xeb\x3e\x90\x90\x90", 5, 2);
+}
+
+static void other_threads_go_through_a_call_and_come_back(void **state)
+{
+    (void)state;
+    goes_through("\xe8\x3b\0\0\0", 5, 2);
+}
+
+static void other_threads_go_through_a_nop(void **state)
+{
+    (void)state;
+    goes_through("\x0f\x1f\x44\0\0", 5, 7);
+}
+
+static volatile unsigned passed;
+
+static void *run_in_thread(void *unused)
+{
+    unsigned result = run_site();
+    passed++;
+    return (void *)((uintptr_t)unused + result);
+}
+
+static void any_other_instruction_is_waited_for(void **state)
+{
+    static const struct change change = {(const uint8_t *)"\xb8\3\0\0\0", 5};
+    const struct timespec time = {.tv_nsec = 1000000};
+    pthread_t runner;
+    void *result;
+    (void)state;
+    begin();
+    pthread_t thread = begin_change(&change);
+    passed = 0;
+    assert_int_equal(pthread_create(&runner, NULL, run_in_thread, NULL), 0);
+    /* It is trapped again and again. */
+    while (traps < 5)
+        nanosleep(&time, NULL);
+    assert_int_equal(passed, 0);
+    end_change(thread);
+    pthread_join(runner, &result);
+    assert_int_equal((uintptr_t)result, 3);
+    end();
+}
+
+/* What of the thread does not allow it. */
+static void thread_that_cannot_be_emulated_waits(void **state)
+{
+    static const struct change change = {(const uint8_t *)"\xe8\x3b\0\0\0", 5};
+    struct poke_thread waits[] = {
+        {.rsp = 0x1000, .may_be_emulated = false, .store = store_word},
+        {.rsp = 0x1000, .may_be_emulated = true, .store = refuse_word},
+        {.rsp = 0x1000, .may_be_emulated = true},
+    };
+    (void)state;
+    begin();
+    pthread_t thread = begin_change(&change);
+    for (unsigned i = 0; i < 3; i++) {
+        waits[i].rip = (uint64_t)(uintptr_t)site + 1;
+        assert_true(poke_trap(&waits[i]));
+        assert_int_equal(waits[i].rip, (uint64_t)(uintptr_t)site);
+        assert_int_equal(waits[i].rsp, 0x1000);
+    }
+    end_change(thread);
+    /* Late: the instruction itself is there. */
+    waits[1] = (struct poke_thread){(uint64_t)(uintptr_t)site + 1, 0x1000, true, store_word};
+    assert_true(poke_trap(&waits[1]));
+    assert_int_equal(waits[1].rip, (uint64_t)(uintptr_t)site);
+    end();
+}
+
+/* ---- with the library's ---------------------------------------------------------------------------------------- */
+
+static volatile unsigned program_traps;
+
+static void on_program_trap(int number, siginfo_t *info, void *ucontext)
+{
+    (void)number;
+    (void)info;
+    program_traps++;
+    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_EFL] &= ~FLAG_TRAP;
+}
+
+static void goes_through_by_the_library(const char *bytes, unsigned result)
+{
+    const struct sigaction trap = {.sa_sigaction = on_program_trap, .sa_flags = SA_SIGINFO};
+    const struct sigaction fault = {.sa_sigaction = stop, .sa_flags = SA_SIGINFO};
+    const struct segue_options options = {.flags = SEGUE_INSTALL_SIGTRAP};
+    const struct change change = {(const uint8_t *)bytes, 5};
+    sigaction(SIGTRAP, &trap, NULL);
+    sigaction(SIGSEGV, &fault, NULL);
+    assert_int_equal(segue_install(&options), SEGUE_OK);
+    make_code();
+    program_traps = 0;
+    pthread_t thread = begin_change(&change);
+    for (unsigned i = 0; i < TIMES; i++)
+        assert_int_equal(run_site(), result);
+    end_change(thread);
+    assert_int_equal(run_site(), result);
+    assert_int_equal(program_traps, 0);
+    free_code();
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+    signal(SIGTRAP, SIG_DFL);
+    signal(SIGSEGV, SIG_DFL);
+}
+
+static void other_threads_go_through_by_the_librarys_handler(void **state)
+{
+    (void)state;
+    goes_through_by_the_library("\xe9\x3b\0\0\0", 2);
+    goes_through_by_the_library("\xe8\x3b\0\0\0", 2);
+    goes_through_by_the_library("\x0f\x1f\x44\0\0", 7);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_instructions_are_known),
+        cmocka_unit_test(other_threads_go_through_a_jump),
+        cmocka_unit_test(other_threads_go_through_a_call_and_come_back),
+        cmocka_unit_test(other_threads_go_through_a_nop),
+        cmocka_unit_test(any_other_instruction_is_waited_for),
+        cmocka_unit_test(thread_that_cannot_be_emulated_waits),
+        cmocka_unit_test(other_threads_go_through_by_the_librarys_handler),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
