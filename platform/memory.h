@@ -31,6 +31,10 @@ void *platform_map_stack(size_t size, size_t guard);
 
 void platform_unmap(void *memory, size_t size);
 
+/* The same, async-signal-safe; errno stays as it was. */
+void *platform_map_quietly(size_t size);
+void platform_unmap_quietly(void *memory, size_t size);
+
 /* In a child made by fork the pages read as zero. False if the system cannot do that. */
 bool platform_wipe_on_fork(void *memory, size_t size);
 
@@ -43,6 +47,11 @@ size_t platform_address_space_limit(void);
 /* Sets what the pages allow (enum platform_access). False if the system refuses; some pages may then have changed.
  * Async-signal-safe. */
 bool platform_protect(uint64_t address, uint64_t size, int access);
+
+/* Code that is executed and never again written: a copy of `size` bytes, any number, at the beginning of `room` bytes,
+ * whose rest are breakpoints; and behind them `data` bytes that can be read and written. No page is ever both. One
+ * mapping, for platform_unmap. NULL if the system has no memory, or lets no page become executable. */
+void *platform_map_code(const void *code, size_t size, size_t room, size_t data);
 
 enum platform_look {
     /* The bytes were read. */

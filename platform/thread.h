@@ -21,6 +21,9 @@ int platform_process_id(void);
 /* Precondition: `thread` > 0. True if no thread of this process has that number. */
 bool platform_thread_is_gone(int thread);
 
+/* Precondition: `process` > 0. True if no process has that number here. */
+bool platform_process_is_gone(int process);
+
 /* Sends `signal` to a thread of this process. False if there is no such thread. */
 bool platform_thread_signal(int thread, int signal);
 

@@ -7,11 +7,11 @@
 #define SEGUE_CTX_GATE_H
 
 #include <segue/guest.h>
-#include <signal.h>
 
 #include "ctx/layout.h"
 #include "platform/code_range.h"
 #include "platform/frame.h"
+#include "platform/guest.h"
 
 /* Whose bases are in force, as far as a signal handler's first instructions have to know. */
 enum gate_place {
@@ -97,9 +97,6 @@ void guest_handle(int number, void *info, void *ucontext, void (*handler)(int, v
 /* The segment bases that the code interrupted by `ucontext` had, if it was a guest's; else nothing is written. */
 void guest_bases(const void *ucontext, uint64_t *fs_base, uint64_t *gs_base);
 
-/* As segue_guest_catch. */
-enum segue_status guest_catch(struct native_frame native);
-
 /* Whether the calling thread's handler has interrupted a guest: such a handler must be left by its return. */
 bool guest_is_interrupted(void);
 
@@ -109,9 +106,5 @@ struct gate *guest_running(void);
 /* On a child whose memory is a copy, made by a handler with the host's bases that has interrupted this guest: it is
  * this process's. If the guest's bases are to be in force when `ucontext` is returned to, they are from here on. */
 void guest_goes_on(struct gate *gate, const void *ucontext);
-
-/* The entry of every handler that segue_guest_sigaction installs; what it runs is in the table. */
-void guest_signal_entry(int number, siginfo_t *info, void *ucontext);
-extern void (*guest_handlers[_NSIG])(int, siginfo_t *, void *) __attribute__((visibility("hidden")));
 
 #endif

@@ -9,12 +9,15 @@
 #include "platform/memory.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "call.h"
+
+#define BREAKPOINT 0xcc
 
 _Static_assert(PLATFORM_READ == PROT_READ && PLATFORM_WRITE == PROT_WRITE && PLATFORM_EXECUTE == PROT_EXEC &&
                    PLATFORM_NONE == PROT_NONE,
@@ -55,6 +58,18 @@ void platform_unmap(void *memory, size_t size)
     munmap(memory, size);
 }
 
+void *platform_map_quietly(size_t size)
+{
+    long result = system_call6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return result < 0 && result >= -4095 ? NULL : (void *)result;
+}
+
+void platform_unmap_quietly(void *memory, size_t size)
+{
+    system_call3(SYS_munmap, (long)memory, (long)size, 0);
+}
+
 bool platform_wipe_on_fork(void *memory, size_t size)
 {
     return madvise(memory, size, MADV_WIPEONFORK) == 0;
@@ -74,6 +89,19 @@ size_t platform_address_space_limit(void)
 bool platform_protect(uint64_t address, uint64_t size, int access)
 {
     return system_call3(SYS_mprotect, (long)address, (long)size, access) == 0;
+}
+
+void *platform_map_code(const void *code, size_t size, size_t room, size_t data)
+{
+    char *memory = platform_map(room + data);
+    if (!memory)
+        return NULL;
+    memset(memory, BREAKPOINT, room);
+    memcpy(memory, code, size);
+    if (mprotect(memory, room, PROT_READ | PROT_EXEC) == 0)
+        return memory;
+    munmap(memory, room + data);
+    return NULL;
 }
 
 enum platform_look platform_look_at(uint64_t address, void *bytes, size_t size)

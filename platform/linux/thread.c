@@ -41,6 +41,11 @@ bool platform_thread_is_gone(int thread)
     return system_call3(SYS_tgkill, platform_process_id(), thread, 0) == -ESRCH;
 }
 
+bool platform_process_is_gone(int process)
+{
+    return system_call3(SYS_kill, process, 0, 0) == -ESRCH;
+}
+
 bool platform_thread_signal(int thread, int signal)
 {
     return system_call3(SYS_tgkill, platform_process_id(), thread, signal) == 0;

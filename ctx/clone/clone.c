@@ -1,4 +1,4 @@
-/* clone_linux.c: children that go on where a signal frame says.
+/* clone.c: children that go on where a signal frame says.
  *
  * The child goes on by the kernel's own return from a handler, from a copy of the frame: so it gets all that the frame
  * holds, at once, and needs no memory after.
@@ -10,18 +10,14 @@
  * SOURCES: Shadow's shim; clone(2); Linux kernel/fork.c copy_process (a child that shares memory begins without
  * alternate stack, unless it is of vfork's kind), copy_clone_args_from_user and clone3_args_valid, and
  * arch/x86/kernel/signal_64.c (rt_sigreturn; a frame keeps clear of the 128 bytes below the stack pointer). */
-#if !defined(__linux__) || !defined(__x86_64__)
-#error "clone_linux.c is specific to Linux on x86-64"
-#endif
-
 #include "clone.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
 
-#include "platform/linux/call_x86_64.h"
 #include "ctx/state/control_x86_64.h"
+#include "platform/clone.h"
 #include "platform/frame.h"
 #include "platform/stack.h"
 #include "decode/x86/canonical.h"
@@ -30,8 +26,6 @@
 #include "pad.h"
 #include "platform/reason.h"
 
-#define EXIT_SIGNAL_BITS 0xffu
-#define LAST_SIGNAL 64
 /* Of addresses that are canonical on every processor. */
 #define ALIGNMENT 64u
 /* As much as a frame's alignment and the red zone can keep it away from the stack pointer. */
@@ -40,17 +34,6 @@
 #define HANDLER_DEPTH ((uint64_t)1 << 20)
 /* What clone_go_parked and its caller may need below the latter's frame. */
 #define CALL_DEPTH 4096
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x80
-#endif
-#ifndef SYS_clone3
-#define SYS_clone3 435
-#endif
-
-/* As the kernel has it (linux/sched.h, struct clone_args). */
-struct clone3_arguments {
-    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
-};
 
 static const stack_t no_stack = {.ss_flags = SS_DISABLE};
 
@@ -60,12 +43,12 @@ __attribute__((no_sanitize("address", "undefined"))) void clone_begin(struct clo
     stack_t present = no_stack;
     /* Of vfork's kind: the kernel has left it its parent's, on which the parent may stand. */
     if (child->shares_memory && child->is_waited_for)
-        system_call3(SYS_sigaltstack, (long)&no_stack, 0, 0);
+        platform_stack_exchange(&no_stack, NULL);
     if (!child->shares_memory)
         pad_forget_others(&child->pad);
     if (child->start)
         child->start(child->block, child->block_size);
-    system_call3(SYS_sigaltstack, 0, (long)&present, 0);
+    platform_stack_exchange(NULL, &present);
     if (child->shares_memory || !(present.ss_flags & SS_DISABLE) || !frame_rearms_alternate_stack(child->ucontext))
         frame_set_alternate_stack(child->ucontext, &present);
     frame_make_room(child->ucontext);
@@ -124,58 +107,16 @@ static struct clone_child *prepare_child(const void *ucontext, const struct segu
     return child;
 }
 
-/* The older call has one place for both the parent's number and the descriptor, and its exit signal where newer flags
- * are. */
-static bool needs_clone3(const struct segue_clone *request)
-{
-    return request->flags >> 32 || (request->flags & CLONE_NEWTIME) || request->set_tid || request->set_tid_size ||
-           request->cgroup || ((request->flags & CLONE_PIDFD) && (request->flags & CLONE_PARENT_SETTID));
-}
-
-static void fill_clone(struct clone_call *call, const struct segue_clone *request, uint64_t stack)
-{
-    int *second = (request->flags & CLONE_PIDFD) ? request->pidfd : request->parent_tid;
-    call->number = SYS_clone;
-    call->first = request->flags | request->exit_signal;
-    call->second = stack;
-    call->third = (uint64_t)(uintptr_t)second;
-    call->fourth = (uint64_t)(uintptr_t)request->child_tid;
-    call->fifth = request->tls;
-}
-
-static void fill_clone3(struct clone_call *call, struct clone3_arguments *arguments, const struct segue_clone *request,
-                        uint64_t stack, uint64_t stack_size)
-{
-    *arguments = (struct clone3_arguments){
-        .flags = request->flags,
-        .pidfd = (uint64_t)(uintptr_t)request->pidfd,
-        .child_tid = (uint64_t)(uintptr_t)request->child_tid,
-        .parent_tid = (uint64_t)(uintptr_t)request->parent_tid,
-        .exit_signal = request->exit_signal,
-        .stack = stack,
-        .stack_size = stack_size,
-        .tls = request->tls,
-        .set_tid = (uint64_t)(uintptr_t)request->set_tid,
-        .set_tid_size = request->set_tid_size,
-        .cgroup = request->cgroup,
-    };
-    call->number = SYS_clone3;
-    call->first = (uint64_t)(uintptr_t)arguments;
-    call->second = sizeof *arguments;
-}
-
 /* With all signals blocked, so that none finds the child on its way. `stack` 0: the child has a copy of this one.
  * `parking` may be NULL. */
 static long call_kernel(const struct segue_clone *request, struct clone_child *child, uint64_t stack, size_t stack_size,
                         const struct clone_parking *parking)
 {
     static const uint64_t all = UINT64_MAX;
-    struct clone_call call = {.child = child};
-    struct clone3_arguments arguments;
-    if (needs_clone3(request))
-        fill_clone3(&call, &arguments, request, stack, stack_size);
-    else
-        fill_clone(&call, request, stack ? stack + stack_size : 0);
+    struct platform_clone_call wanted;
+    struct platform_clone_room room;
+    platform_clone_prepare(&wanted, &room, request, stack, stack_size);
+    struct clone_call call = {wanted.number, wanted.first, wanted.second, wanted.third, wanted.fourth, wanted.fifth, child};
     uint64_t before = platform_mask_exchange(&all);
     long result = parking ? clone_go_parked(&call, parking) : clone_go(&call);
     platform_mask_exchange(&before);
@@ -273,15 +214,6 @@ static long clone_copying_memory(const void *ucontext, const struct segue_clone 
     return result;
 }
 
-/* What clone3 refuses and clone does not; the rest the kernel finds out. */
-static bool is_invalid(const struct segue_clone *request)
-{
-    const uint64_t both = CLONE_PIDFD | CLONE_PARENT_SETTID;
-    return (request->flags & ((EXIT_SIGNAL_BITS & ~(uint64_t)CLONE_NEWTIME) | CLONE_DETACHED)) ||
-           request->exit_signal > LAST_SIGNAL ||
-           ((request->flags & both) == both && request->pidfd == request->parent_tid);
-}
-
 /* A guest that was interrupted goes on in a copy of all that it needs, by a handler that has the host's bases and
  * storage.
  */
@@ -294,7 +226,7 @@ static bool has_no_way_into_a_guest(const struct segue_clone *request)
 long segue_clone(const void *ucontext, const struct segue_clone *request)
 {
     struct segue_regs regs;
-    if (!ucontext || !request || is_invalid(request) || (request->block_size && !request->block) ||
+    if (!ucontext || !request || !platform_clone_is_valid(request) || (request->block_size && !request->block) ||
         request->block_size > SIZE_MAX / 4 || !RESERVED_IS_ZERO(request))
         return -EINVAL;
     if (control_has_shadow_stack() || has_no_way_into_a_guest(request))

@@ -1,34 +1,24 @@
-/* guest_linux.c: what guests need of Linux: gates, the table of threads, the method for the bases, handlers.
+/* guest_system.c: what guests need of the system: gates, the table of threads, the method for the bases, handlers.
  *
- * SOURCES: arch_prctl(2); Documentation/arch/x86/x86_64/fsgs.rst (AT_HWCAP2 tells whether the instructions may be
- * used); sigaltstack(2): a thread made by pthread_create has none. */
-#if !defined(__linux__) || !defined(__x86_64__)
-#error "guest_linux.c is specific to Linux on x86-64"
-#endif
+ * SOURCES: sigaltstack(2): a thread made by pthread_create has none. */
 
 #include "guest_system.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <segue/posix.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "platform/linux/call_x86_64.h"
+#include "platform/base.h"
 #include "platform/fork.h"
 #include "platform/fork_lock.h"
+#include "platform/memory.h"
 #include "platform/once.h"
+#include "platform/stack.h"
+#include "platform/thread.h"
 #include "ctx/state/control_x86_64.h"
 #include "ctx/state/vector.h"
 #include "platform/reason.h"
 
-#define ARCH_SET_GS 0x1001
-#define ARCH_SET_FS 0x1002
-#define ARCH_GET_GS 0x1004
-#define HWCAP2_FSGSBASE 2u
 /* Two GiB on both sides: as far as a displacement reaches. */
 #define HOLE_SIZE ((uint64_t)1 << 32)
 #define RESTORER_SIZE 16
@@ -38,20 +28,9 @@
 
 static uint64_t hole;
 
-static bool has_instructions(void)
-{
-    return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
-}
-
 void guest_host_bases(struct gate *gate)
 {
-    if (gate->by_system_call) {
-        /* The ABI's thread-local storage has its own address at its beginning. */
-        __asm__ volatile("movq %%fs:0, %0" : "=r"(gate->host_fs));
-        system_call3(SYS_arch_prctl, ARCH_GET_GS, (long)&gate->host_gs, 0);
-        return;
-    }
-    __asm__ volatile("rdfsbase %0\n\trdgsbase %1" : "=r"(gate->host_fs), "=r"(gate->host_gs));
+    platform_bases_read(!gate->by_system_call, &gate->host_fs, &gate->host_gs);
 }
 
 uint64_t guest_hole(void)
@@ -69,12 +48,12 @@ static bool make_hole(void)
     uint64_t none = 0;
     if (__atomic_load_n(&hole, __ATOMIC_ACQUIRE))
         return true;
-    void *mapped = mmap(NULL, HOLE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapped == MAP_FAILED)
+    void *mapped = platform_reserve(HOLE_SIZE);
+    if (!mapped)
         return false;
     if (!__atomic_compare_exchange_n(&hole, &none, (uint64_t)(uintptr_t)mapped, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_ACQUIRE))
-        munmap(mapped, HOLE_SIZE);
+        platform_unmap(mapped, HOLE_SIZE);
     return true;
 }
 
@@ -139,11 +118,11 @@ static struct guest_thread *find_place(int number)
 enum segue_status guest_thread_register(struct guest_thread **self)
 {
     stack_t present;
-    if (system_call3(SYS_sigaltstack, 0, (long)&present, 0) != 0 || (present.ss_flags & SS_DISABLE))
+    if (platform_stack_exchange(NULL, &present) != 0 || (present.ss_flags & SS_DISABLE))
         return SEGUE_UNSUPPORTED;
     if (!once(&exit_key_once, make_exit_key) || !fork_register(FORK_GUESTS, &hooks))
         return SEGUE_NO_MEMORY;
-    int number = (int)system_call3(SYS_gettid, 0, 0, 0);
+    int number = platform_thread_id();
     fork_lock_take(&table_lock);
     struct guest_thread *place = find_place(number);
     if (place) {
@@ -164,7 +143,7 @@ struct gate *guest_running(void)
 {
     if (__atomic_load_n(&guest_thread_count, __ATOMIC_RELAXED) == 0)
         return NULL;
-    int number = (int)system_call3(SYS_gettid, 0, 0, 0);
+    int number = platform_thread_id();
     for (unsigned i = 0; i < THREAD_COUNT; i++) {
         const struct guest_thread *place = &guest_threads[((unsigned)number + i) % THREAD_COUNT];
         if (place->number == number)
@@ -175,19 +154,9 @@ struct gate *guest_running(void)
     return NULL;
 }
 
-static void set_bases(const struct gate *gate)
-{
-    if (gate->by_system_call) {
-        system_call3(SYS_arch_prctl, ARCH_SET_GS, (long)gate->now_gs, 0);
-        system_call3(SYS_arch_prctl, ARCH_SET_FS, (long)gate->now_fs, 0);
-        return;
-    }
-    __asm__ volatile("wrgsbase %0\n\twrfsbase %1" : : "r"(gate->now_gs), "r"(gate->now_fs));
-}
-
 void guest_goes_on(struct gate *gate, const void *ucontext)
 {
-    int number = (int)system_call3(SYS_gettid, 0, 0, 0);
+    int number = platform_thread_id();
     struct guest_thread *place = &guest_threads[(unsigned)number % THREAD_COUNT];
     memset(guest_threads, 0, sizeof guest_threads);
     *place = (struct guest_thread){.number = number, .gate = gate};
@@ -200,29 +169,17 @@ void guest_goes_on(struct gate *gate, const void *ucontext)
         gate->frame = 0;
     gate->entered = NULL;
     gate->place = GATE_PLACE_GUEST;
-    set_bases(gate);
+    platform_bases_write(!gate->by_system_call, gate->now_fs, gate->now_gs);
 }
 
 /* ---- gates ---- */
 
-static size_t page_size(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
-
-/* The code first and the data behind it. No page is ever writable and executable at once. */
+/* The code first and the data behind it. */
 static void *map_gate(void)
 {
-    size_t page = page_size();
-    char *code = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (code == MAP_FAILED)
+    if (platform_page_size() != GATE_CODE_SIZE)
         return NULL;
-    memset(code, 0xcc, page);
-    memcpy(code, gate_code, (size_t)(gate_code_end - gate_code));
-    if (page == GATE_CODE_SIZE && mprotect(code, page, PROT_READ | PROT_EXEC) == 0)
-        return code;
-    munmap(code, 2 * page);
-    return NULL;
+    return platform_map_code(gate_code, (size_t)(gate_code_end - gate_code), GATE_CODE_SIZE, GATE_CODE_SIZE);
 }
 
 enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_guest_options *options)
@@ -239,7 +196,7 @@ enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_
     *guest = (struct segue_guest){.trap_num = 0};
     if (control_has_shadow_stack())
         return reason_give(SEGUE_UNSUPPORTED, "a shadow stack is in force, and guests do not switch it");
-    if (options->method == SEGUE_GUEST_INSTRUCTIONS && !has_instructions())
+    if (options->method == SEGUE_GUEST_INSTRUCTIONS && !platform_bases_have_instructions())
         return reason_give(SEGUE_UNSUPPORTED, "the processor or the kernel does not allow the FSGSBASE instructions");
     if (!make_hole())
         return reason_give(SEGUE_NO_MEMORY, NULL);
@@ -256,7 +213,7 @@ enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_
     }
     struct gate *gate = (struct gate *)(void *)(code + GATE_CODE_SIZE);
     gate->guest = guest;
-    gate->by_system_call = options->method == SEGUE_GUEST_SYSTEM_CALLS || !has_instructions();
+    gate->by_system_call = options->method == SEGUE_GUEST_SYSTEM_CALLS || !platform_bases_have_instructions();
     gate->out = (uint64_t)(uintptr_t)guest_out;
     gate->area_size = guest->xstate.size;
     guest->private_ = gate;
@@ -276,14 +233,14 @@ enum segue_status segue_guest_free(struct segue_guest *guest)
     const void *own = (const char *)gate - GATE_CODE_SIZE + (gate_call - gate_code);
     __atomic_compare_exchange_n(&guest_way, &own, (const void *)guest_nobody, false, __ATOMIC_RELAXED,
                                 __ATOMIC_RELAXED);
-    munmap((char *)gate - GATE_CODE_SIZE, 2 * page_size());
+    platform_unmap((char *)gate - GATE_CODE_SIZE, 2 * GATE_CODE_SIZE);
     *guest = (struct segue_guest){.trap_num = 0};
     return SEGUE_OK;
 }
 
 /* ---- signals ---- */
 
-void (*guest_handlers[_NSIG])(int, siginfo_t *, void *);
+platform_handler *guest_handlers[GUEST_SIGNALS];
 
 /* The C library's code that a handler returns to. */
 static uint64_t restorer;
@@ -295,58 +252,10 @@ bool guest_is_restorer(uint64_t address)
 
 bool guest_send(int thread, int signal)
 {
-    return system_call3(SYS_tgkill, system_call3(SYS_getpid, 0, 0, 0), thread, signal) == 0;
+    return platform_thread_signal(thread, signal);
 }
 
-static void note_restorer(int number)
+void guest_note_restorer(uint64_t address)
 {
-    struct {
-        void *handler;
-        unsigned long flags;
-        void *restorer;
-        uint64_t mask;
-    } action;
-    if (system_call4(SYS_rt_sigaction, number, 0, (long)&action, sizeof action.mask) == 0 && action.restorer)
-        restorer = (uint64_t)(uintptr_t)action.restorer;
-}
-
-int segue_guest_sigaction(int number, const struct sigaction *action, struct sigaction *previous)
-{
-    if (number < 1 || number >= _NSIG) {
-        errno = EINVAL;
-        return -1;
-    }
-    void (*handler_before)(int, siginfo_t *, void *) = guest_handlers[number];
-    struct sigaction before, wrapped;
-    if (action) {
-        wrapped = *action;
-        bool has_handler =
-            (action->sa_flags & SA_SIGINFO) || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
-        if (has_handler) {
-            /* A handler of one argument takes no harm from two more. */
-            guest_handlers[number] = action->sa_sigaction;
-            wrapped.sa_sigaction = guest_signal_entry;
-            wrapped.sa_flags |= SA_SIGINFO | SA_ONSTACK;
-        }
-    }
-    if (sigaction(number, action ? &wrapped : NULL, &before) != 0) {
-        guest_handlers[number] = handler_before;
-        return -1;
-    }
-    note_restorer(number);
-    if ((before.sa_flags & SA_SIGINFO) && before.sa_sigaction == guest_signal_entry)
-        before.sa_sigaction = handler_before;
-    if (previous)
-        *previous = before;
-    return 0;
-}
-
-void segue_guest_handler(int number, siginfo_t *info, void *ucontext)
-{
-    static const struct sigaction default_action;
-    if (segue_guest_catch(info, ucontext) == SEGUE_OK)
-        return;
-    /* A fault happens again, with nobody in between. A signal that was sent was for a guest that is gone. */
-    if (info->si_code > 0)
-        sigaction(number, &default_action, NULL);
+    restorer = address;
 }

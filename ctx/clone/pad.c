@@ -1,4 +1,4 @@
-/* pad_linux.c: pads, their owners, and who is gone.
+/* pad.c: pads, their owners, and who is gone.
  *
  * There are as many as ever were in use at once. Those with exits are in use for as long as a child's first steps take,
  * whatever becomes of it then, so that looking for a free one costs the same however many children live. The others
@@ -7,17 +7,11 @@
  * SOURCES: kill(2): signal 0 tells whether a thread or process is there. A process that has ended is there until its
  * parent has waited for it. ASSUMPTIONS: a process keeps its PID namespace; so numbers that a process has noted mean
  * the same to it later, and to no process else (pid_namespaces(7)). */
-#if !defined(__linux__)
-#error "pad_linux.c is specific to Linux"
-#endif
-
 #include "pad.h"
 
-#include <errno.h>
-#include <sys/mman.h>
-
 #include "decode/x86/page.h"
-#include "platform/linux/call_x86_64.h"
+#include "platform/memory.h"
+#include "platform/thread.h"
 
 #define ALIGNMENT 64u
 #define STACK_SIZE 65536u
@@ -47,19 +41,6 @@ static struct pad *without_exit, *hand;
 static uint32_t tickets, asked_last;
 static bool numbers_are_ambiguous;
 
-static long map(size_t size)
-{
-    register long r10 __asm__("r10") = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    register long r8 __asm__("r8") = -1;
-    register long r9 __asm__("r9") = 0;
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(SYS_mmap), "D"(0), "S"(size), "d"(PROT_READ | PROT_WRITE), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
-
 /* ---- owners ---- */
 
 static uint32_t new_ticket(void)
@@ -80,13 +61,12 @@ static bool take_over(const struct pad *pad, uint32_t from, uint32_t ticket)
 static bool is_gone(const struct pad *pad, uint32_t ticket)
 {
     uint64_t owner = __atomic_load_n(&pad->owner, __ATOMIC_ACQUIRE);
-    long number = (long)(owner & (OWNER_IS_THREAD - 1));
+    int number = (int)(owner & (OWNER_IS_THREAD - 1));
     int group = __atomic_load_n(&pad->group, __ATOMIC_RELAXED);
     if (owner >> 32 != ticket || number == 0 || __atomic_load_n(&numbers_are_ambiguous, __ATOMIC_RELAXED) ||
-        group != system_call3(SYS_getpid, 0, 0, 0))
+        group != platform_process_id())
         return false;
-    return (owner & OWNER_IS_THREAD) ? system_call3(SYS_tgkill, group, number, 0) == -ESRCH
-                                     : system_call3(SYS_kill, number, 0, 0) == -ESRCH;
+    return (owner & OWNER_IS_THREAD) ? platform_thread_is_gone(number) : platform_process_is_gone(number);
 }
 
 /* Takes one that is free or, as long as `*questions` last, whose owner is gone. */
@@ -109,16 +89,16 @@ static bool make_room(struct pad *pad, size_t bytes)
     size_t size = PAGE + STACK_SIZE + (bytes + PAGE - 1) / PAGE * PAGE;
     if (pad->mapping && pad->mapping_size >= size)
         return true;
-    long mapping = map(size);
-    if (mapping < 0 && mapping > -(long)PAGE)
+    char *mapping = platform_map_quietly(size);
+    if (!mapping)
         return false;
-    if (system_call3(SYS_mprotect, mapping, PAGE, PROT_NONE) != 0) {
-        system_call3(SYS_munmap, mapping, (long)size, 0);
+    if (!platform_protect((uint64_t)(uintptr_t)mapping, PAGE, PLATFORM_NONE)) {
+        platform_unmap_quietly(mapping, size);
         return false;
     }
     if (pad->mapping)
-        system_call3(SYS_munmap, (long)pad->mapping, (long)pad->mapping_size, 0);
-    pad->mapping = (char *)mapping;
+        platform_unmap_quietly(pad->mapping, pad->mapping_size);
+    pad->mapping = mapping;
     pad->mapping_size = size;
     return true;
 }
@@ -223,7 +203,7 @@ bool pad_take(struct pad_use *use, size_t size, uint64_t target, bool is_in_rcx)
         pad_release(use);
         return false;
     }
-    __atomic_store_n(&use->pad->group, (int)system_call3(SYS_getpid, 0, 0, 0), __ATOMIC_RELAXED);
+    __atomic_store_n(&use->pad->group, platform_process_id(), __ATOMIC_RELAXED);
     __atomic_store_n(&use->pad->owner, (uint64_t)use->ticket << 32, __ATOMIC_RELEASE);
     use->stack = use->pad->mapping + PAGE;
     use->bytes = use->stack + STACK_SIZE + header;

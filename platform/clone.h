@@ -1,0 +1,26 @@
+/* clone.h: the system call that makes a child in a handler (ctx/clone), as this system wants to be called. */
+#ifndef SEGUE_PLATFORM_CLONE_H
+#define SEGUE_PLATFORM_CLONE_H
+
+#include <segue/linux.h>
+
+/* A system call, ready to be made by clone_go. */
+struct platform_clone_call {
+    long number;
+    uint64_t first, second, third, fourth, fifth;
+};
+
+/* Memory that a call may point to. */
+struct platform_clone_room {
+    uint64_t words[11];
+};
+
+/* Whether the request is none that the system would refuse by one of its calls and take by another. Async-signal-safe. */
+bool platform_clone_is_valid(const struct segue_clone *request);
+
+/* Fills in the call; `room` must stay until it is made. The child begins on `stack`, of so many bytes, or, if `stack` is
+ * 0, on a copy of the caller's. Precondition: platform_clone_is_valid. Async-signal-safe. */
+void platform_clone_prepare(struct platform_clone_call *call, struct platform_clone_room *room,
+                            const struct segue_clone *request, uint64_t stack, uint64_t stack_size);
+
+#endif

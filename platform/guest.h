@@ -1,0 +1,23 @@
+/* guest.h: what the handlers that <segue/posix.h> installs for guests need of ctx/guest, which implements all of it. */
+#ifndef SEGUE_PLATFORM_GUEST_H
+#define SEGUE_PLATFORM_GUEST_H
+
+#include <segue/status.h>
+
+#include "action.h"
+#include "frame.h"
+
+/* Signals have numbers below this. */
+#define GUEST_SIGNALS 65
+
+/* The entry of every handler that segue_guest_sigaction installs; what it runs is in the table. In assembly. */
+void guest_signal_entry(int number, void *info, void *ucontext);
+extern platform_handler *guest_handlers[GUEST_SIGNALS] __attribute__((visibility("hidden")));
+
+/* Notes the code that the C library's handlers return to. */
+void guest_note_restorer(uint64_t address);
+
+/* As segue_guest_catch. */
+enum segue_status guest_catch(struct native_frame native);
+
+#endif

@@ -1,0 +1,44 @@
+/* base_x86_64.c: see platform/base.h.
+ *
+ * SOURCES: arch_prctl(2); Documentation/arch/x86/x86_64/fsgs.rst (AT_HWCAP2 tells whether the instructions may be
+ * used). */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "platform/linux/base_x86_64.c is specific to Linux on x86-64"
+#endif
+
+#include "platform/base.h"
+
+#include <sys/auxv.h>
+
+#include "call.h"
+
+#define ARCH_SET_GS 0x1001
+#define ARCH_SET_FS 0x1002
+#define ARCH_GET_GS 0x1004
+#define HWCAP2_FSGSBASE 2u
+
+bool platform_bases_have_instructions(void)
+{
+    return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+}
+
+void platform_bases_read(bool by_instruction, uint64_t *fs, uint64_t *gs)
+{
+    if (by_instruction) {
+        __asm__ volatile("rdfsbase %0\n\trdgsbase %1" : "=r"(*fs), "=r"(*gs));
+        return;
+    }
+    /* The ABI's thread-local storage has its own address at its beginning. */
+    __asm__ volatile("movq %%fs:0, %0" : "=r"(*fs));
+    system_call3(SYS_arch_prctl, ARCH_GET_GS, (long)gs, 0);
+}
+
+void platform_bases_write(bool by_instruction, uint64_t fs, uint64_t gs)
+{
+    if (by_instruction) {
+        __asm__ volatile("wrgsbase %0\n\twrfsbase %1" : : "r"(gs), "r"(fs));
+        return;
+    }
+    system_call3(SYS_arch_prctl, ARCH_SET_GS, (long)gs, 0);
+    system_call3(SYS_arch_prctl, ARCH_SET_FS, (long)fs, 0);
+}
