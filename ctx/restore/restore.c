@@ -195,8 +195,10 @@ const struct handling *handling_record_of(const void *ucontext)
 bool departure_prepare(struct departure *departure, const struct fault_frame *frame, enum segue_restore_method method,
                        struct landing *landing)
 {
-    const uint16_t *selectors = frame->regs.selectors;
-    if (!landing_prepare(landing, &frame->regs, selectors[SEGUE_SEGMENT_CS], selectors[SEGUE_SEGMENT_SS]) ||
+    uint64_t code, stack;
+    /* A policy may have changed those of frame->regs, which no return loads. */
+    frame_get_segments(frame->native.context, &code, &stack);
+    if (!landing_prepare(landing, &frame->regs, code, stack) ||
         !frame_allows_direct_restore(frame->native.context) ||
         !allows_direct_restore(&frame->xstate, &frame->xstate, &departure->features))
         return false;

@@ -30,8 +30,9 @@ enum segue_verdict {
     /* It is none of ours: the handler that was there before sees it. */
     SEGUE_PASS,
     /* The policy has done it: the thread goes on with event->regs and event->xstate as they are
-     * now. After a segue_event_step, after work of the policy's own, or to go on elsewhere. Where
-     * it has left them as they were, the instruction runs again. */
+     * now; selectors and segment bases stay as they were. After a segue_event_step, after work of
+     * the policy's own, or to go on elsewhere. Where it has left them as they were, the instruction
+     * runs again. */
     SEGUE_DONE,
 };
 

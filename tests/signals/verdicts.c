@@ -1,6 +1,7 @@
 /* verdicts.c: what a verdict is good for, and as long as when; steps inside a policy; values. */
 #include "tests/support/test.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <segue/segue.h>
@@ -627,6 +628,37 @@ static void changes_of_registers_count_with_done_alone(void **state)
     open_region(&one);
 }
 
+/* An emulator that builds its registers anew has no selectors and no segment bases in them. */
+static enum segue_verdict build_registers(void *context, const struct segue_event *event)
+{
+    struct segue_regs built = *event->regs;
+    (void)context;
+    asked++;
+    built.rdx = 4321;
+    built.rip += event->plan->insn.length;
+    built.fs_base = built.gs_base = 1;
+    memset(built.selectors, 0, sizeof built.selectors);
+    *event->regs = built;
+    return SEGUE_DONE;
+}
+
+static void selectors_and_bases_stay_the_threads_own(void **state)
+{
+    uint64_t rdx, rax, xmm;
+    uint16_t code, stack;
+    (void)state;
+    close_region(&one, build_registers);
+    errno = 7;
+    load_and_look(&rdx, &rax, &xmm);
+    __asm__ volatile("movw %%cs, %0; movw %%ss, %1" : "=r"(code), "=r"(stack));
+    assert_int_equal(asked, 1);
+    assert_int_equal(rdx, 4321);
+    assert_int_equal(errno, 7);
+    assert_int_not_equal(code, 0);
+    assert_int_not_equal(stack, 0);
+    open_region(&one);
+}
+
 static enum segue_verdict done_at_first(void *context, const struct segue_event *event)
 {
     (void)context;
@@ -870,6 +902,7 @@ int main(void)
         TEST(locked_values_are_those_of_the_operation),
         TEST(other_policies_are_asked_before_a_step_and_once),
         TEST(changes_of_registers_count_with_done_alone),
+        TEST(selectors_and_bases_stay_the_threads_own),
         TEST(done_without_doing_anything_runs_the_instruction_again),
         TEST(preview_changes_nothing),
         TEST(words_of_the_footprint_are_told_once),
