@@ -112,7 +112,7 @@ static void visit_files(const struct set *set, elf_code_visit *visit)
     for (unsigned i = 0; i < FILES && set->names[i]; i++) {
         struct elf_source source = {.memory = set->files[i].bytes, .size = set->files[i].size};
         if (!elf_objects(&source, visit_code, &visit))
-            bench_fail("%s is no ELF file", set->names[i]);
+            bench_fail("%s is not an ELF file", set->names[i]);
     }
 }
 

@@ -27,7 +27,7 @@ static void list_verbs(FILE *out)
     fputs("usage: segue VERB [ARGUMENT...]\n\n", out);
     for (size_t i = 0; i < VERB_COUNT; i++)
         fprintf(out, "  %-10s %s\n", verbs[i]->words->name, verbs[i]->words->summary);
-    fputs("  help       tells more about a verb: segue help VERB\n"
+    fputs("  help       says more about a verb: segue help VERB\n"
           "  --version  prints the version\n",
           out);
 }

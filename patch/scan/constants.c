@@ -1,8 +1,8 @@
 /* constants.c: constants that straight-line code has loaded.
  *
- * Only what certainly tells is followed: MOV of a constant, XOR of a register with itself, and moves that write another
+ * Only instructions with a certain result are followed: MOV of a constant, XOR of a register with itself, and moves that write another
  * register. Any other instruction makes both registers unknown. That a branch might lead into the middle is not
- * considered: what comes of it is told to a person, and nothing is changed for it. */
+ * considered: its result is reported to a person, and nothing is changed for it. */
 #include "constants.h"
 
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* constants.h: what a system call is asked for, where straight-line code tells. */
+/* constants.h: what a system call is asked for, where straight-line code says so. */
 #ifndef SEGUE_PATCH_CONSTANTS_H
 #define SEGUE_PATCH_CONSTANTS_H
 

@@ -2,10 +2,10 @@
  *
  * The bytes that such an instruction must have are searched for, sixteen at a time. Where one is found that is not at
  * once one of the strict forms, its function is decoded from the start: first by outlines, which are quick; and where
- * those lead to a site, once more, in full wherever an outline might have accepted what is no instruction.
+ * those lead to a site, once more, in full wherever an outline might have accepted bytes that are not an instruction.
  *
  * ASSUMPTIONS: compilers put no data inside a function that the unwind tables know; where one has, decoding meets
- * something that is no instruction, and from there on nothing is trusted but strict forms. */
+ * something that is not an instruction, and from there on nothing is trusted but strict forms. */
 #include <emmintrin.h>
 #include <string.h>
 
@@ -48,7 +48,7 @@ static inline __attribute__((always_inline)) unsigned candidates_in_block(const 
     __m128i next = _mm_loadu_si128((const __m128i *)(const void *)(bytes + 1));
     __m128i is_0f = _mm_cmpeq_epi8(here, _mm_set1_epi8(0x0f)), is_8e = _mm_cmpeq_epi8(here, _mm_set1_epi8((char)0x8e));
     __m128i is_05 = _mm_cmpeq_epi8(next, _mm_set1_epi8(0x05)), is_ae = _mm_cmpeq_epi8(next, _mm_set1_epi8((char)0xae));
-    /* A1, A9 and B4, B5: without the bit that tells FS from GS. */
+    /* A1, A9 and B4, B5: without the bit that distinguishes FS from GS. */
     __m128i is_pop = _mm_cmpeq_epi8(_mm_and_si128(next, _mm_set1_epi8((char)0xf7)), _mm_set1_epi8((char)0xa1));
     __m128i is_far = _mm_cmpeq_epi8(_mm_and_si128(next, _mm_set1_epi8((char)0xfe)), _mm_set1_epi8((char)0xb4));
     __m128i is_reg = _mm_cmpeq_epi8(_mm_and_si128(next, _mm_set1_epi8(0x30)), _mm_set1_epi8(0x20));
@@ -58,7 +58,7 @@ static inline __attribute__((always_inline)) unsigned candidates_in_block(const 
     return (unsigned)_mm_movemask_epi8(found);
 }
 
-/* The first candidate from `at` on, below `end`; `end` if there is none. */
+/* The first candidate from `at` on, below `end`; `end` if no candidate follows. */
 static size_t next_candidate(const struct scan *scan, size_t at, size_t end)
 {
     const uint8_t *bytes = scan->code->bytes;
@@ -96,7 +96,7 @@ static bool has_strict_form(const struct scan *scan, size_t at)
     return (memcmp(bytes + 5, guard, 4) == 0 && (loads || compares)) || (memcmp(bytes + 5, pointer, 4) == 0 && loads);
 }
 
-/* A strict form is told by its bytes: they are the whole instruction, and its first one changes. */
+/* A strict form is recognised by its bytes: they are the whole instruction, and its first one changes. */
 static void make_form(const struct scan *scan, size_t at, struct segue_insn *insn, struct segue_site *site)
 {
     insn->length = FORM_LENGTH;
@@ -179,7 +179,7 @@ static enum segue_status tell(const struct scan *scan, const struct stretch *str
     return scan->visit(scan->context, site);
 }
 
-/* --- Where nothing tells instructions from data: candidates by their bytes alone. --- */
+/* --- Where nothing separates instructions from data: candidates by their bytes alone. --- */
 
 static enum segue_status scan_loose(const struct scan *scan, const struct stretch *stretch)
 {
@@ -206,7 +206,7 @@ static enum segue_status scan_loose(const struct scan *scan, const struct stretc
 
 /* --- A function. --- */
 
-/* Instructions that were walked over by an outline which may have accepted what is none: to be decoded before anything
+/* Instructions that were walked over by an outline which may have accepted other bytes: to be decoded before anything
  * behind them is trusted. */
 #define UNSURE_MAX 256
 
@@ -231,7 +231,7 @@ static bool settle(const struct scan *scan, const struct stretch *stretch, struc
     return true;
 }
 
-/* Notes an instruction that is not sure. Returns whether it could: if not, one before is none, and that is in `at`. */
+/* Notes an instruction that is not sure. Returns whether it could: if not, an earlier one is not an instruction, and its address is in `at`. */
 static bool note_doubt(const struct scan *scan, const struct stretch *stretch, struct doubt *doubt, size_t here,
                        unsigned length, size_t *at)
 {

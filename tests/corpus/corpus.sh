@@ -218,7 +218,7 @@ bad_input_is_named() {
   refuses 1 "cannot run .*no-such-objdump" check --referee all --objdump "$work/no-such-objdump" "$work/nop.hex"
   refuses 1 "cannot write" "$segue" corpus build --all -o "$work/no/such/folder.hex" "$work/nop.hex"
   mkfifo "$work/pipe"
-  refuses 1 "cannot write .*pipe: it is no regular file" "$segue" corpus build --all -o "$work/pipe" "$work/nop.hex"
+  refuses 1 "cannot write .*pipe: it is not a regular file" "$segue" corpus build --all -o "$work/pipe" "$work/nop.hex"
   refuses 1 "would overwrite .*nop.hex" "$segue" corpus build --all -o "$work/nop.hex" "$work/nop.hex"
   refuses 1 "would overwrite .*nop.hex" check --json "$work/nop.hex" "$work/nop.hex"
   refuses 2 "--shard is I/N" check --shard 3/3 "$work/nop.hex"

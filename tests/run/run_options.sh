@@ -120,7 +120,7 @@ refuses 127 'No such file' "no such path" "$segue" run ./nosuchprogram
 echo text >text
 refuses 126 'ermission denied' "a file that may not be executed" "$segue" run ./text
 chmod +x text
-refuses 126 'no ELF' "a file that is no program" "$segue" run ./text
+refuses 126 'not an ELF' "a file that is not a program" "$segue" run ./text
 refuses 126 'directory' "a directory" "$segue" run ./
 refuses 127 'there is no such program' "a directory on the path" env PATH="$work:/" "$segue" run usr
 head -c 20000 /bin/true >short && chmod +x short

@@ -150,7 +150,7 @@ static void limits_are_told_from_mistakes(void **state)
         {"[-]", "a number has no digits", 0},
         {"[+1]", "a value is missing", 0},
         {"[\n\n\"\x1b\"]", "a text holds a control character that is not escaped", 2},
-        {"[\"\\ud800\"]", "a text has an escape that is none", 0},
+        {"[\"\\ud800\"]", "a text has an unknown escape", 0},
         {"[\"\xff\"]", "a text is no UTF-8", 0},
         {"[\"a", "a text does not end", 0},
         {"[0x10]", "a comma or a bracket is missing", 0},

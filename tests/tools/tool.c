@@ -241,7 +241,7 @@ static void explain_symbol_name_may_hold_a_plus(void **state)
     RUN(&run, "explain", place("SEGUE_CODE_64", "odd+1"));
     assert_int_equal(run.code, 0);
     expect(run.out, "writes 2 bytes at [rbp - 0x2]\n");
-    expect(run.err, "does not tell how long 'odd+1' is");
+    expect(run.err, "does not say how long 'odd+1' is");
     RUN(&run, "explain", place("SEGUE_CODE_64", "odd+1+4"));
     assert_int_equal(run.code, 0);
     expect(run.out, "0x500019  c3 ");
@@ -329,13 +329,13 @@ static void explain_files_that_are_not_for_it_say_why(void **state)
     struct run run;
     RUN(&run, "explain", "/proc/self/status:main");
     assert_int_equal(run.code, 1);
-    expect(run.err, "/proc/self/status is no ELF file");
+    expect(run.err, "/proc/self/status is not an ELF file");
     RUN(&run, "explain", "/nonexistent/file:main");
     assert_int_equal(run.code, 1);
     expect(run.err, "cannot open /nonexistent/file: No such file or directory");
     RUN(&run, "explain", "/:main");
     assert_int_equal(run.code, 1);
-    expect(run.err, "/ is no regular file");
+    expect(run.err, "/ is not a regular file");
     RUN(&run, "explain", place("SEGUE_OBJECT", "0x10"));
     assert_int_equal(run.code, 1);
     expect(run.err, "is a relocatable object");
@@ -371,7 +371,7 @@ static void explain_damaged_and_foreign_files_say_why(void **state)
         {EM_AARCH64, SIZE_MAX, "is for another processor (ELF machine 183)"},
         {EM_X86_64, 0x1005, "is cut short: its section header table"},
         {EM_X86_64, 8, "is cut short: its ELF header (64 bytes"},
-        {EM_X86_64, 0, " is no ELF file"},
+        {EM_X86_64, 0, " is not an ELF file"},
     };
     (void)state;
     struct run run;

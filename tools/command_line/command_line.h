@@ -62,7 +62,7 @@ struct verb_words {
     const struct option_words *options;
     /* Those of the options that exclude each other; the end is an element of zeros. May be NULL. */
     const struct option_pair *exclusions;
-    /* What a verb can be told to do, if that decides the options; ends with NULL. */
+    /* What a verb can be asked to do, if that decides the options; ends with NULL. */
     const struct verb_words *const *parts;
     /* Paragraphs that close the help, or NULL; with a blank line between them. */
     const char *closing;
@@ -137,7 +137,7 @@ void command_line_begin(struct command_line *line, const struct verb_words *word
  */
 int command_line_next(struct command_line *line);
 
-/* Of the pairs that hold the option `value`, the first whose other option was met before; NULL if there is none. The
+/* Of the pairs that hold the option `value`, the first whose other option was met before; NULL if no pair does. The
  * option is met then. `met` is zero at first. Calls no library: exclude.c, that segue-run has, too. */
 const struct option_pair *command_line_exclusion(const struct verb_words *words, int value, uint64_t *met);
 

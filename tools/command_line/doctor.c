@@ -6,7 +6,7 @@
 const struct verb_words doctor_words = {
     .name = "doctor",
     .forms = (const char *const[]){"[--json | --pid PID]", NULL},
-    .summary = "tells what this machine and kernel offer, and what Segue makes of it",
+    .summary = "says what this machine and kernel offer, and how Segue uses it",
     .options =
         (const struct option_words[]){
             {DOCTOR_JSON, "json", NULL, "a JSON object, one member for each line",
@@ -20,9 +20,9 @@ const struct verb_words doctor_words = {
         },
     .exclusions =
         (const struct option_pair[]){
-            {DOCTOR_JSON, DOCTOR_PID, "a process is told of in lines only"},
+            {DOCTOR_JSON, DOCTOR_PID, "a process is described in lines only"},
             {0},
         },
-    .closing = "Every line was found out by trying. The second line of each tells what of Segue rests on it, or "
+    .closing = "Every line was found out by trying. The second line of each says what of Segue rests on it, or "
                "what happens without it.",
 };

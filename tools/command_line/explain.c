@@ -8,7 +8,7 @@ const struct verb_words explain_words = {
             "HEX...|FILE:ADDRESS|FILE:SYMBOL[+N]|- [--count N] [--mode 32|64] [--json]",
             NULL,
         },
-    .summary = "tells an instruction's memory accesses, and who can step it",
+    .summary = "lists an instruction's memory accesses, and says how it can be stepped",
     .operands =
         (const struct operand_words[]){
             {"HEX...", "bytes in hex; spaces, commas, 0x and \\x may stand between them",

@@ -11,7 +11,7 @@ const struct verb_words patch_words = {
             "--revert LIST FILE|FOLDER -o OUT",
             NULL,
         },
-    .summary = "rewrites a file's fs: accesses to gs:, and tells what it could not",
+    .summary = "rewrites a file's fs: accesses to gs:, and lists what it could not",
     .operands =
         (const struct operand_words[]){
             {"FILE", "an ELF executable or shared object, or an archive of objects, for x86-64", NULL},
@@ -23,8 +23,8 @@ const struct verb_words patch_words = {
             {PATCH_OUTPUT, "output", "OUT", "where the result goes; may be FILE itself",
              "It is complete, or not there at all, and has the owner, permissions, extended attributes and times of the "
              "file; what cannot be kept is named, and then nothing is written. For a folder, it is a folder of the "
-             "same shape; what is no ELF file is copied. Links that stand in it are replaced, never followed."},
-            {PATCH_DRY_RUN, "dry-run", NULL, "writes nothing, tells everything", NULL},
+             "same shape; other files are copied. Links that stand in it are replaced, never followed."},
+            {PATCH_DRY_RUN, "dry-run", NULL, "writes nothing, reports everything", NULL},
             {PATCH_FROM, "from", "fs|gs", "which register to replace; fs if not given", NULL},
             {PATCH_TO, "to", "fs|gs", "by which register to replace it; gs if not given", NULL},
             {PATCH_LIST, "list", "LIST",
@@ -41,7 +41,7 @@ const struct verb_words patch_words = {
              "for FOLDER, a line for each file and for each site that was left alone, as for FILE",
              "Without it only files in which something looks like a real access and was left alone have a line."},
             {PATCH_SYSTEM_CALLS, "system-calls", NULL,
-             "tells every system call, not only those that set a segment's base or clone", NULL},
+             "lists every system call, not only those that set a segment's base or clone", NULL},
             {PATCH_JOBS, "jobs", "N", "files of a folder at once; as many as processors if not given", NULL},
             {PATCH_VERIFY, "verify", "LIST", "whether FILE is what LIST says it became; for FOLDER, a folder of lists",
              "Size, build-ids, every changed byte and a checksum of the rest must agree."},
@@ -64,6 +64,6 @@ const struct verb_words patch_words = {
             {0},
         },
     .closing = "Only bytes that are known to be an instruction are changed: those of functions that .eh_frame, Go's "
-               ".gopclntab or a symbol with a size tells of, decoded from their start, and the forms in which compilers "
+               ".gopclntab or a symbol with a size describes, decoded from their start, and the forms in which compilers "
                "read the stack guard and the thread pointer.",
 };

@@ -41,7 +41,7 @@ static enum corpus_elf_status open_elf(const char *path)
     return status;
 }
 
-/* In a folder, what is no ELF file with code is passed over. */
+/* In a folder, what is not an ELF file with code is passed over. */
 static int visit(const char *path, const struct stat *stat, int type, struct FTW *where)
 {
     (void)where;

@@ -1,4 +1,4 @@
-/* doctor.c: segue doctor. Tells what this machine and kernel offer, and what Segue makes of it. */
+/* doctor.c: segue doctor: says what this machine and kernel offer, and how Segue uses it. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>

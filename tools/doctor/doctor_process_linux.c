@@ -47,7 +47,7 @@ static bool has(uint64_t set, int number)
     return set >> (number - 1) & 1;
 }
 
-/* The first mapping of a file whose name begins so. Returns 0; ENOENT if there is none; another error number if the
+/* The first mapping of a file whose name begins so. Returns 0; ENOENT if no mapping does; another error number if the
  * mappings cannot be read, as those of another user's process. */
 static int find_library(long process, const char *name, char *found, size_t size)
 {
@@ -99,7 +99,7 @@ static void tell_actions(const struct status *status)
 {
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
         bool caught = has(status->caught, taken[i].number);
-        const char *what = caught ? "a handler has it; whose, only segue_install_check tells, inside the process"
+        const char *what = caught ? "a handler has it; whose, only segue_install_check can say, inside the process"
                            : has(status->ignored, taken[i].number) ? "ignored: Segue does not have it"
                                                                    : "at its default: Segue does not have it";
         printf("%-22s %-4s %s\n", taken[i].name, caught ? "yes" : "no", what);

@@ -18,7 +18,7 @@ struct finding {
     enum answer answer;
     /* What goes with the answer, for a person. */
     char detail[160];
-    /* A figure; -1: there is none. */
+    /* A figure; -1: no figure. */
     int64_t value;
 };
 

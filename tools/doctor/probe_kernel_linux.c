@@ -342,7 +342,7 @@ static void look_at_lowest_address(struct finding *finding)
 
 static const struct probe list[] = {
     {"kernel", look_at_kernel, "what follows was tried on it, not concluded from its number", NULL},
-    {"zydis", look_at_zydis, "decodes; the known defects of 4.0.0 are mended", NULL},
+    {"zydis", look_at_zydis, "decodes; the known defects of 4.0.0 are corrected", NULL},
     {"memfd_create", look_at_memfd, "memory with two views where the system accounts shared memory in advance",
      "nothing is lost unless vm.overcommit_memory is 2"},
     {"executable_memory", look_at_executable_memory, "instructions can be replayed from a copy",

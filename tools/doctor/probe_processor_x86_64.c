@@ -94,7 +94,7 @@ static void look_at_frame_size(struct finding *finding)
 {
     unsigned long size = getauxval(AT_MINSIGSTKSZ);
     if (!size) {
-        finding_detail(finding, "the kernel does not tell; %d is assumed", OLD_MINSIGSTKSZ);
+        finding_detail(finding, "the kernel does not say; %d is assumed", OLD_MINSIGSTKSZ);
         return;
     }
     finding->answer = ANSWER_YES;

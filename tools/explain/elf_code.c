@@ -44,14 +44,14 @@ static bool open_file(struct elf_code *elf)
     if (strcmp(elf->path, ELF_CODE_INPUT) == 0)
         elf->file = copy_of_input();
     else
-        /* A pipe that nobody writes to would be waited for. */
+        /* Opening a pipe without a writer would wait. */
         elf->file = open(elf->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (elf->file < 0 || fstat(elf->file, &status) != 0) {
         complain(elf->verb, "cannot open %s: %s", elf->path, strerror(errno));
         return false;
     }
     if (!S_ISREG(status.st_mode)) {
-        complain(elf->verb, "%s is no regular file; give an ELF executable or shared object", elf->path);
+        complain(elf->verb, "%s is not a regular file; give an ELF executable or shared object", elf->path);
         return false;
     }
     elf_version(EV_CURRENT);
@@ -73,7 +73,7 @@ static bool check_kind(struct elf_code *elf, GElf_Ehdr *header)
             return false;
     }
     if (elf_kind(elf->elf) != ELF_K_ELF) {
-        complain(elf->verb, "%s is no ELF file; give an ELF executable or shared object, or bytes in hex", elf->path);
+        complain(elf->verb, "%s is not an ELF file; give an ELF executable or shared object, or bytes in hex", elf->path);
         return false;
     }
     if (!gelf_getehdr(elf->elf, header)) {
@@ -239,7 +239,7 @@ bool elf_code_of(const struct elf_code *elf, const struct elf_symbol *symbol, ui
     return true;
 }
 
-/* The versions of a dynamic symbol table; NULL where there are none. */
+/* The versions of a dynamic symbol table; NULL where it has no versions. */
 static Elf_Data *versions_of(const struct elf_code *elf, size_t table)
 {
     Elf_Scn *section = NULL;
@@ -257,7 +257,7 @@ struct search {
     /* Compare with what the symbols are called in C++ and Rust. */
     bool demangles;
     GElf_Sym best;
-    /* How good `best` is; 0: there is none. */
+    /* How good `best` is; 0: nothing was found. */
     int rank;
     /* Another of the same rank at another place. */
     bool is_ambiguous;

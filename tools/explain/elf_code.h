@@ -31,7 +31,7 @@ struct elf_symbol {
     /* Of a relocatable object, the offset in the section with that number. */
     uint64_t address;
     size_t section;
-    /* 0 where the file does not tell. */
+    /* 0 where the file does not say. */
     uint64_t size;
     /* The address is that of a function which picks the real one as the program starts (STT_GNU_IFUNC). */
     bool is_resolver;

@@ -8,7 +8,7 @@
  * and what is in them. Blanks count for nothing. */
 bool names_are_one(const char *symbol, const char *name);
 
-/* Finds the stub of "NAME@plt". False, and nothing was said, if there is none or `name` has another form. */
+/* Finds the stub of "NAME@plt". False, and nothing was said, if it does not exist or `name` has another form. */
 bool elf_plt_find(const struct elf_code *elf, const char *name, struct elf_symbol *symbol);
 
 #endif

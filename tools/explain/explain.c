@@ -1,4 +1,4 @@
-/* explain.c: segue explain. Tells each instruction's memory accesses, and who could step it. */
+/* explain.c: segue explain: lists each instruction's memory accesses, and says how it could be stepped. */
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -29,7 +29,7 @@ struct task {
     struct code code;
     size_t end;
     size_t count;
-    /* In a file a byte that begins no instruction is skipped; typed bytes that are none end it all. */
+    /* In a file a byte that begins no instruction is skipped; typed bytes that do not begin one end it all. */
     bool skips;
 };
 
@@ -66,7 +66,7 @@ static int read_mode(const char *text, struct options *options)
     return EXIT_DONE;
 }
 
-/* Leaves optind at the first argument that is no option. */
+/* Leaves optind at the first argument that is not an option. */
 static int read_options(int argument_count, char **arguments, struct options *options)
 {
     struct command_line line;
@@ -111,7 +111,7 @@ static void complain_of(const struct task *task, size_t offset, size_t size, enu
     free(text);
 }
 
-/* Tells of bytes that are no instruction. Returns how many are to be skipped; 0: it ends here. */
+/* Reports bytes that are not an instruction. Returns how many are to be skipped; 0: it ends here. */
 static size_t explain_bad(const struct task *task, size_t offset, enum segue_status status, json_t *list)
 {
     size_t left = task->code.size - offset;
@@ -189,7 +189,7 @@ static int explain_hex(char **arguments, size_t argument_count, const struct opt
     return code;
 }
 
-/* Splits NAME+N at its last plus sign. Returns false when there is none, or no number behind it. */
+/* Splits NAME+N at its last plus sign. Returns false without a sign, or without a number behind it. */
 static bool split_offset(const char *text, char **name, uint64_t *offset)
 {
     const char *plus = strrchr(text, '+');
@@ -290,7 +290,7 @@ static bool locate_symbol(struct elf_code *elf, const char *member, const char *
     if (has_offset)
         return true;
     if (symbol.size == 0) {
-        complain(VERB, "note: %s does not tell how long '%s' is; --count asks for more instructions", elf->path, place);
+        complain(VERB, "note: %s does not say how long '%s' is; --count asks for more instructions", elf->path, place);
         return true;
     }
     task->count = SIZE_MAX;
@@ -330,7 +330,7 @@ static char *split_member(char *path)
 }
 
 /* The colon that parts FILE from PLACE: names of C++ have colons, too, and so may files. The first behind a file that
- * is there; else the first that stands alone; else the last. NULL if there is none. */
+ * is there; else the first that stands alone; else the last. NULL if nothing has the name. */
 static const char *find_colon(const char *argument)
 {
     const char *alone = NULL;
@@ -396,7 +396,7 @@ static int explain_file(const char *argument, const char *colon, const struct op
     return code;
 }
 
-/* Standard input by a name that is no option: "-:main" is one for getopt. */
+/* Standard input by a name that is not an option: "-:main" is one for getopt. */
 static void name_input(int argument_count, char **arguments)
 {
     for (int i = 1; i < argument_count && strcmp(arguments[i], "--") != 0; i++)

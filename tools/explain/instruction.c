@@ -1,4 +1,4 @@
-/* instruction.c: all that can be told of one instruction before it runs. */
+/* instruction.c: all that can be known of one instruction before it runs. */
 #include "instruction.h"
 
 #include <Zydis/Zydis.h>
@@ -50,7 +50,7 @@ static bool decode(ZydisDecoder *decoder, const struct segue_insn *insn, ZydisDe
     return quirks_mend(decoded, operands);
 }
 
-/* Assembly text, from the operands as Segue mends them. */
+/* Assembly text, from the operands as Segue corrects them. */
 static void format(struct instruction *instruction)
 {
     const struct segue_insn *insn = &instruction->plan.insn;
@@ -168,7 +168,7 @@ void instruction_print_bad(FILE *out, const struct code *code, size_t offset, si
     print_line(out, code, offset, size, text);
 }
 
-/* What an instruction and bytes that are none have in common. */
+/* What an instruction and other bytes have in common. */
 static json_t *object_at(const struct code *code, size_t offset, size_t size)
 {
     char bytes[3 * SEGUE_INSN_BYTES + 1];

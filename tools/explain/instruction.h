@@ -1,4 +1,4 @@
-/* instruction.h: all that can be told of one instruction before it runs. */
+/* instruction.h: all that can be known of one instruction before it runs. */
 #ifndef SEGUE_TOOLS_INSTRUCTION_H
 #define SEGUE_TOOLS_INSTRUCTION_H
 
@@ -22,7 +22,7 @@ struct instruction {
     size_t offset;
     /* Assembly, Intel syntax. */
     char text[256];
-    /* Holds the decoded instruction; tells the engine or why there is none. */
+    /* Holds the decoded instruction; names the engine, or says why no engine can step it. */
     struct segue_plan plan;
 };
 

@@ -1,4 +1,4 @@
-/* operand.h: a memory operand in words, and as JSON. The one place that knows how an access is told. */
+/* operand.h: a memory operand in words, and as JSON. The one place that knows how an access is printed. */
 #ifndef SEGUE_TOOLS_OPERAND_H
 #define SEGUE_TOOLS_OPERAND_H
 
@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /* Prints "reads 8 bytes at fs:[rbx + rcx*8 + 0x10]". `address` is where the instruction stands, NULL when that is not
- * known; with it, an address relative to the instruction pointer is told in full: "[rip + 0x10] = 0x1234". */
+ * known; with it, an address relative to the instruction pointer is printed in full: "[rip + 0x10] = 0x1234". */
 void operand_print(FILE *out, const struct segue_insn *insn, const struct segue_memory_operand *operand,
                    const uint64_t *address);
 

@@ -154,7 +154,7 @@ static int patch_single(const struct patch_options *options, struct patch_file *
     enum patch_outcome outcome = patch_file_to(&work, &list);
     progress_end();
     if (outcome == PATCH_OTHER)
-        complain(VERB, "%s is no ELF file and no archive; give an executable, a shared object or an archive",
+        complain(VERB, "%s is neither an ELF file nor an archive; give an executable, a shared object or an archive",
                  file->path);
     if (outcome != PATCH_DONE)
         return EXIT_FAILED;

@@ -129,7 +129,7 @@ static enum json_token read_text(struct json_reader *json, enum json_token token
         if (byte < 0x20)
             return say(json, "a text holds a control character that is not escaped");
         if (byte == '\\' && !read_escape(json, &length))
-            return say(json, "a text has an escape that is none");
+            return say(json, "a text has an unknown escape");
         if (byte >= 0x80 && !read_character(json, &length, byte))
             return say(json, "a text is no UTF-8");
         if (byte < 0x80 && byte != '\\')
@@ -149,7 +149,7 @@ static void put_back(struct json_reader *json, int byte)
     ungetc(byte, json->from);
 }
 
-/* Takes digits from *byte on, which becomes the byte behind them. False if there is none. */
+/* Takes digits from *byte on, which becomes the byte behind them. False without a digit. */
 static bool read_digits(struct json_reader *json, size_t *length, int *byte)
 {
     bool has_some = false;

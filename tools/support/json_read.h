@@ -25,7 +25,7 @@ enum json_token {
 #define JSON_DEPTH_MOST 64
 #define JSON_TEXT_SIZE 8192
 
-/* Zeros but for the file. */
+/* Zeros except the file. */
 struct json_reader {
     FILE *from;
     size_t line;

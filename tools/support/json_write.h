@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Zeros but for the file and the layout. Errors are the file's. */
+/* Zeros except the file and the layout. Errors are the file's. */
 struct json_writer {
     FILE *to;
     /* A member a line, with a blank for each level; else all in one line. */
@@ -19,11 +19,11 @@ struct json_writer {
 void json_open(struct json_writer *json, const char *name, char bracket);
 void json_close(struct json_writer *json, char bracket);
 void json_number(struct json_writer *json, const char *name, int64_t number);
-/* A text; NULL is null. What is no UTF-8 in it is shown as \xNN, and then not told from such a text: a name of any
+/* A text; NULL is null. Bytes that are not UTF-8 are shown as \xNN, which cannot be distinguished from such a text: a name of any
  * bytes is json_name's. */
 void json_text(struct json_writer *json, const char *name, const char *text);
 
-/* A name of any bytes. If it is no UTF-8, its bytes follow in hexadecimal, in a member NAME_hex. */
+/* A name of any bytes. If it is not UTF-8, its bytes follow in hexadecimal, in a member NAME_hex. */
 void json_name(struct json_writer *json, const char *name, const char *bytes);
 
 #endif

@@ -1,4 +1,4 @@
-/* message.h: what the command says on standard error. A message tells what is wrong, where, and what to do. */
+/* message.h: what the command says on standard error. A message says what is wrong, where, and what to do. */
 #ifndef SEGUE_TOOLS_MESSAGE_H
 #define SEGUE_TOOLS_MESSAGE_H
 
@@ -15,7 +15,7 @@ char *quoted_name(const char *name);
  * line breaks stand in the format alone. Else it may have integers and %f. */
 __attribute__((format(printf, 2, 3))) void complain(const char *verb, const char *format, ...);
 
-/* As complain, and then never again in this process: of many threads that fail together, the first tells why. */
+/* As complain, and then never again in this process: of many threads that fail together, the first says why. */
 __attribute__((format(printf, 2, 3))) void complain_once(const char *verb, const char *format, ...);
 
 /* As complain, adds where help is to be found, and returns EXIT_USAGE. */

@@ -208,7 +208,7 @@ void output_abandon(struct output *output)
 
 static mode_t default_mode;
 
-/* The system tells only by changing it: once, for several threads may write. */
+/* The system shows it only by changing it: once, for several threads may write. */
 static void find_default_mode(void)
 {
     mode_t taken = umask(0);

@@ -12,7 +12,7 @@
 #include "output.h"
 
 /* The file's path without links, to be freed; of a file that is not there, that which it would get. NULL, and errno, if
- * there is none. */
+ * it cannot be found. */
 static char *resolve(const char *path)
 {
     struct stat status;
@@ -34,10 +34,10 @@ static char *resolve(const char *path)
 static const char *kind_of(mode_t mode)
 {
     if (S_ISFIFO(mode))
-        return "it is no regular file but a pipe, and a result is put in a file's place as a whole; give a file";
+        return "it is not a regular file but a pipe, and a result is put in a file's place as a whole; give a file";
     if (S_ISDIR(mode))
         return strerror(EISDIR);
-    return S_ISREG(mode) ? NULL : "it is no regular file, and would be replaced by one; give another name";
+    return S_ISREG(mode) ? NULL : "it is not a regular file, and would be replaced by one; give another name";
 }
 
 static bool is_standard_output(const struct stat *status)

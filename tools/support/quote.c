@@ -1,4 +1,4 @@
-/* quote.c: SOURCES: RFC 3629 (UTF-8: what is none), bash(1) QUOTING ($'...'), Unicode 15 23.1 (C1 controls). */
+/* quote.c: SOURCES: RFC 3629 (what UTF-8 is not), bash(1) QUOTING ($'...'), Unicode 15 23.1 (C1 controls). */
 #include "quote.h"
 
 size_t utf8_size(const unsigned char *at)
@@ -23,7 +23,7 @@ size_t utf8_size(const unsigned char *at)
     return 0;
 }
 
-/* The size of a character that can be printed; 0 for a control character and what is no UTF-8. */
+/* The size of a character that can be printed; 0 for a control character and for bytes that are not UTF-8. */
 static size_t printable_size(const unsigned char *at)
 {
     bool is_control = *at < 0x20 || *at == 0x7f || (*at == 0xc2 && at[1] < 0xa0);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* How many bytes the UTF-8 character at `at` has; 0 if there is none. The text ends with a zero. (RFC 3629.) */
+/* How many bytes the UTF-8 character at `at` has; 0 if it is not one. The text ends with a zero. (RFC 3629.) */
 size_t utf8_size(const unsigned char *at);
 
 /* Whether the text cannot stand as it is: it has a control character or is no UTF-8, or reads as a quoted one. */

@@ -285,7 +285,7 @@ static void pipe_as_OUT_is_named_as_what_it_is(void **state)
     assert_int_equal(
         run("%s patch " LIBM " -o /dev/stdout 2>pipe.err | cat; cat pipe.err; ! grep -q 'No such file' pipe.err", tool),
         0);
-    expect_said("cannot write /dev/stdout: it is no regular file but a pipe");
+    expect_said("cannot write /dev/stdout: it is not a regular file but a pipe");
     assert_int_equal(run("%s patch " LIBM " -o /dev/stdout > stdout.file 2> pipe.err; cat pipe.err", tool), 0);
     expect_said("standard output goes there already");
 }

@@ -102,9 +102,9 @@ static void what_holds_no_such_code_is_refused_by_name(void **state)
     assert_int_equal(run("objcopy --only-keep-debug " LIBM " m.debug && %s patch m.debug -o out", tool), 1);
     expect_said("separate debug file");
     assert_int_equal(run("echo text > text && %s patch text -o out", tool), 1);
-    expect_said("no ELF file and no archive");
+    expect_said("neither an ELF file nor an archive");
     assert_int_equal(run(": > empty && %s patch empty -o out", tool), 1);
-    expect_said("no ELF file and no archive");
+    expect_said("neither an ELF file nor an archive");
     assert_int_equal(run("cp " LIBM " bare && objcopy --strip-section-headers bare 2>/dev/null || "
                          "{ printf '\\0\\0' | dd of=bare bs=1 seek=60 conv=notrunc 2>/dev/null; "
                          "printf '\\0\\0\\0\\0\\0\\0\\0\\0' | dd of=bare bs=1 seek=40 conv=notrunc 2>/dev/null; }; "
@@ -120,9 +120,9 @@ static void what_holds_no_such_code_is_refused_by_name(void **state)
     assert_int_equal(run("%s patch nowhere -o out", tool), 1);
     expect_said("cannot read nowhere");
     assert_int_equal(run("mkfifo silent && timeout 20 %s patch silent --dry-run", tool), 1);
-    expect_said("cannot read silent: it is no regular file");
+    expect_said("cannot read silent: it is not a regular file");
     assert_int_equal(run("timeout 20 %s explain silent:main", tool), 1);
-    expect_said("silent is no regular file");
+    expect_said("silent is not a regular file");
     assert_int_equal(run("%s patch " LIBM " -o nowhere/out", tool), 1);
     expect_said("cannot write nowhere/out");
     assert_int_equal(run("ls out 2>/dev/null"), 2);
@@ -132,9 +132,9 @@ static void what_is_no_file_is_not_replaced_by_one(void **state)
 {
     (void)state;
     assert_int_equal(run("mkfifo pipe && %s patch " LIBM " -o pipe", tool), 1);
-    expect_said("cannot write pipe: it is no regular file");
+    expect_said("cannot write pipe: it is not a regular file");
     assert_int_equal(run("%s patch " LIBM " -o m.never --list pipe", tool), 1);
-    expect_said("cannot write pipe: it is no regular file");
+    expect_said("cannot write pipe: it is not a regular file");
     assert_int_equal(run("test -p pipe && test ! -e m.never && mkdir -p folder"), 0);
     assert_int_equal(run("%s patch " LIBM " -o folder", tool), 1);
     expect_said("Is a directory");
@@ -204,7 +204,7 @@ static void members_of_an_archive_are_patched_in_place(void **state)
                          "%s patch g.a -o g.new --list g.json",
                          tool),
                      0);
-    expect_said("note.txt is left as it is: it is no ELF object");
+    expect_said("note.txt is left as it is: it is not an ELF object");
     json_t *list = load("g.json");
     assert_int_equal(json_array_size(json_object_get(list, "sites")), 8);
     assert_int_equal(json_array_size(json_object_get(list, "objects")), 3);

@@ -64,7 +64,7 @@ struct elf_object {
  * end. */
 typedef bool elf_object_visit(void *context, const struct elf_object *object, const char *refusal);
 
-/* Opens each object in the source. Returns false if it is no ELF file and no archive. Reading may have failed
+/* Opens each object in the source. Returns false if it is neither an ELF file nor an archive. Reading may have failed
  * (source->error). */
 bool elf_objects(struct elf_source *source, elf_object_visit *visit, void *context);
 

@@ -59,7 +59,7 @@ static const char *refuse(struct elf_object *object)
     Elf64_Ehdr *header = &object->header;
     /* The header of a 32-bit file is shorter. */
     if (!elf_read(object, 0, header, sizeof(Elf32_Ehdr)) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
-        return "it is no ELF object";
+        return "it is not an ELF object";
     if (header->e_machine == EM_386)
         return "it is 32-bit code, in which nothing goes through FS that GS could take over";
     if (header->e_machine != EM_X86_64 || header->e_ident[EI_DATA] != ELFDATA2LSB)

@@ -32,7 +32,7 @@ static bool open_file(struct patch_file *file, int folder, const char *name, con
     *file = (struct patch_file){.path = path, .file = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags)};
     if (file->file >= 0 && take(file))
         return true;
-    complain(VERB, "cannot read %s: %s", path, errno == NOT_REGULAR ? "it is no regular file" : strerror(errno));
+    complain(VERB, "cannot read %s: %s", path, errno == NOT_REGULAR ? "it is not a regular file" : strerror(errno));
     patch_file_close(file);
     return false;
 }

@@ -37,7 +37,7 @@ struct patch_list {
 
 enum list_outcome {
     LIST_MADE,
-    /* The file is no ELF file and no archive. Nothing was said. */
+    /* The file is neither an ELF file nor an archive. Nothing was said. */
     LIST_OTHER,
     /* It holds nothing that can be patched, or reading failed: has said why. */
     LIST_REFUSED,

@@ -4,7 +4,7 @@
 
 #include "work.h"
 
-/* Patches every file of the tree `input` into a tree of the same shape, what is no ELF file is copied; or holds each
+/* Patches every file of the tree `input` into a tree of the same shape, what is not an ELF file is copied; or holds each
  * against its list, or takes it back. Returns an enum exit_code. */
 int patch_tree(const struct patch_options *options, const char *input);
 

@@ -26,7 +26,7 @@ struct patch_options {
 
 enum patch_outcome {
     PATCH_DONE,
-    /* It is no ELF file and no archive. Nothing was said. */
+    /* It is neither an ELF file nor an archive. Nothing was said. */
     PATCH_OTHER,
     /* There is code in it that cannot be patched: has said why. */
     PATCH_REFUSED,

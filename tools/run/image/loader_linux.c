@@ -80,7 +80,7 @@ static void open_file(const char *path, int descriptor, struct file *file)
     file->descriptor = descriptor;
     if (pread(descriptor, header, sizeof *header, 0) != sizeof *header ||
         memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_phnum > PROGRAM_HEADERS)
-        fail(path, "it is no ELF file");
+        fail(path, "it is not an ELF file");
     ssize_t size = (ssize_t)(header->e_phnum * sizeof(Elf64_Phdr));
     if (pread(descriptor, file->segments, (size_t)size, (off_t)header->e_phoff) != size)
         fail(path, "its program header cannot be read");

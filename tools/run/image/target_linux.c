@@ -247,7 +247,7 @@ static long look(struct target *target)
         target->missing = NULL;
         if (memcmp(head, ELFMAG, SELFMAG) == 0)
             return look_at_elf(target, (const Elf64_Ehdr *)(const void *)head, &status);
-        target->why = "it is no ELF file, and begins with no line that names an interpreter (#!); a shell may know it: "
+        target->why = "it is not an ELF file, and begins with no line that names an interpreter (#!); a shell may know it: "
                       "segue run sh FILE";
         if (!script_split(head, &interpreter, &argument))
             return TARGET_ALONE;
