@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 static __thread int own = 3;
 static void *other(void *unused)
@@ -38,5 +39,6 @@ int main(void)
         fflush(stdout);
         _exit(0);
     }
+    wait(0);
     return 0;
 }
