@@ -2,6 +2,8 @@
  * looked up. */
 #include "classes.h"
 
+#include "mnemonics.h"
+
 enum form {
     FORM_REGISTER,
     FORM_LOAD,
@@ -94,7 +96,7 @@ const char *segue_class_name(enum segue_class number)
 
 enum segue_class segue_mnemonic_class(unsigned mnemonic)
 {
-    if (mnemonic > ZYDIS_MNEMONIC_MAX_VALUE)
+    if (mnemonic >= segue_mnemonic_count())
         return SEGUE_CLASS_UNKNOWN;
-    return class_of[section_of[mnemonic]][FORM_REGISTER];
+    return class_of[section_of[mnemonic_to_zydis(mnemonic)]][FORM_REGISTER];
 }

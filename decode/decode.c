@@ -10,6 +10,7 @@
 #include "classes.h"
 #include "decode/operands/registers.h"
 #include "decode/operands/templates.h"
+#include "mnemonics.h"
 #include "orders.h"
 #include "scratch.h"
 
@@ -223,7 +224,7 @@ enum segue_status decode_in(struct decode_scratch *scratch, enum segue_mode mode
     *insn = empty;
     copy_bytes(bytes, size, instruction->length, insn);
     insn->length = instruction->length;
-    insn->mnemonic = (uint16_t)instruction->mnemonic;
+    insn->mnemonic = mnemonic_of_zydis(instruction->mnemonic);
     insn->mode = (uint8_t)mode;
     insn->address_size = instruction->address_width / 8;
     insn->flags = facts(instruction, operands);
@@ -239,15 +240,4 @@ enum segue_status segue_decode(enum segue_mode mode, const void *bytes, size_t s
 {
     struct decode_scratch scratch;
     return decode_in(&scratch, mode, bytes, size, insn);
-}
-
-const char *segue_mnemonic_name(unsigned mnemonic)
-{
-    const char *name = mnemonic ? ZydisMnemonicGetString((ZydisMnemonic)mnemonic) : NULL;
-    return name ? name : "?";
-}
-
-unsigned segue_mnemonic_count(void)
-{
-    return ZYDIS_MNEMONIC_MAX_VALUE + 1;
 }

@@ -3,6 +3,8 @@
  * SOURCES: Intel SDM volume 2 (each instruction's page). */
 #include "unserved.h"
 
+#include "mnemonics.h"
+
 #include "zydis.h"
 
 static const char descriptor_tables[] = "it looks a segment up in the descriptor tables, which no engine does";
@@ -25,8 +27,9 @@ static const struct {
 
 const char *unserved_text(const struct segue_insn *insn)
 {
+    ZydisMnemonic mnemonic = mnemonic_to_zydis(insn->mnemonic);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (insn->mnemonic == rows[i].mnemonic)
+        if (mnemonic == rows[i].mnemonic)
             return rows[i].text;
     return NULL;
 }

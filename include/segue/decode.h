@@ -209,7 +209,8 @@ struct segue_insn {
     uint8_t bytes[SEGUE_INSN_BYTES];
     /* How many of `bytes` are the instruction. */
     uint8_t length;
-    /* The mnemonic by its Zydis number; segue_mnemonic_name tells it in letters. */
+    /* The mnemonic by the library's own number, which never changes; 0 for one that has none yet.
+     * segue_mnemonic_name gives it in letters. */
     uint16_t mnemonic;
     /* enum segue_mode. */
     uint8_t mode;
@@ -305,6 +306,9 @@ SEGUE_API enum segue_class segue_mnemonic_class(unsigned mnemonic);
 
 /* The mnemonic in lower case, "mov"; "?" for a number that is none. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_mnemonic_name(unsigned mnemonic);
+
+/* The number of a mnemonic in lower case; 0 if there is none of that name. MT-Safe, AS-Safe. */
+SEGUE_API unsigned segue_mnemonic_find(const char *name);
 
 /* How many mnemonic numbers there are: each is below this. MT-Safe, AS-Safe. */
 SEGUE_API unsigned segue_mnemonic_count(void);

@@ -1,16 +1,16 @@
 /* counters.c: what the handler counts, and how it is read. */
 #include "counters.h"
 
-#include <Zydis/Mnemonic.h>
 #include <segue/handler.h>
 
+#include "decode/mnemonics.h"
 #include "signals/threads/thread.h"
 
 static struct {
     _Alignas(64) uint64_t outcomes[OUTCOME_COUNT];
 } shards[THREAD_SHARDS];
 
-static uint64_t refusals_by_mnemonic[ZYDIS_MNEMONIC_MAX_VALUE + 1];
+static uint64_t refusals_by_mnemonic[MNEMONIC_MOST];
 
 void counters_add(enum outcome outcome)
 {
@@ -66,7 +66,7 @@ enum segue_status segue_refusals_read(struct segue_refusal *refusals, size_t cap
     if (!count || (!refusals && capacity))
         return SEGUE_INVALID;
     *count = 0;
-    for (size_t i = 0; i <= ZYDIS_MNEMONIC_MAX_VALUE; i++) {
+    for (size_t i = 0; i < MNEMONIC_MOST; i++) {
         uint64_t times = __atomic_load_n(&refusals_by_mnemonic[i], __ATOMIC_RELAXED);
         if (!times)
             continue;

@@ -5,6 +5,7 @@
 
 #include <Zydis/Zydis.h>
 
+#include "decode/mnemonics.h"
 #include "decode/orders.h"
 #include "rows.h"
 
@@ -21,7 +22,7 @@
 #define MXCSR_MISALIGNED 0x20000u
 
 struct encodings_refusals encodings_refusals;
-uint32_t encodings_mnemonics[ZYDIS_MNEMONIC_MAX_VALUE + 1];
+uint32_t encodings_mnemonics[MNEMONIC_MOST];
 
 static uint32_t one_in(struct random *random, uint32_t times)
 {

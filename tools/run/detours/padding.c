@@ -9,6 +9,7 @@
 #include <Zydis/Zydis.h>
 #include <string.h>
 
+#include "decode/mnemonics.h"
 #include "decode/orders.h"
 #include "decode/relocate/length.h"
 
@@ -55,7 +56,7 @@ static int64_t displacement(const struct segue_insn *insn, const struct outline 
 {
     const uint8_t *end = insn->bytes + insn->length;
     int32_t wide;
-    if (outline->map == 0 && insn->mnemonic != ZYDIS_MNEMONIC_XBEGIN)
+    if (outline->map == 0 && mnemonic_to_zydis(insn->mnemonic) != ZYDIS_MNEMONIC_XBEGIN)
         return (int8_t)end[-1];
     memcpy(&wide, end - sizeof wide, sizeof wide);
     return wide;
@@ -66,8 +67,8 @@ static void classify_flow(const struct segue_insn *insn, const struct outline *o
     uint8_t kind = orders_of(insn)->transfer.kind;
     bool is_direct =
         kind == INSN_TRANSFER_NONE || (kind != INSN_TRANSFER_RETURN && orders_of(insn)->transfer.is_immediate);
-    step->does_nothing = insn->mnemonic == ZYDIS_MNEMONIC_NOP;
-    step->ends = kind == INSN_TRANSFER_JUMP || kind == INSN_TRANSFER_RETURN || insn->mnemonic == ZYDIS_MNEMONIC_UD2;
+    step->does_nothing = mnemonic_to_zydis(insn->mnemonic) == ZYDIS_MNEMONIC_NOP;
+    step->ends = kind == INSN_TRANSFER_JUMP || kind == INSN_TRANSFER_RETURN || mnemonic_to_zydis(insn->mnemonic) == ZYDIS_MNEMONIC_UD2;
     step->may_end = step->ends || kind == INSN_TRANSFER_CALL;
     step->branches = insn->class_ == SEGUE_CLASS_BRANCH && is_direct;
     if (step->branches)

@@ -1,0 +1,16 @@
+/* mnemonics.h: the library's own numbers of mnemonics, which no version of Zydis changes. */
+#ifndef SEGUE_DECODE_MNEMONICS_H
+#define SEGUE_DECODE_MNEMONICS_H
+
+#include <Zydis/Mnemonic.h>
+#include <segue/decode.h>
+
+/* All numbers are below it. */
+#define MNEMONIC_MOST 2048
+
+/* The number of Zydis' mnemonic; 0 if mnemonics.txt does not have it yet. And the other way round: ZYDIS_MNEMONIC_INVALID
+ * for 0 and for no number. */
+uint16_t mnemonic_of_zydis(ZydisMnemonic zydis);
+ZydisMnemonic mnemonic_to_zydis(unsigned mnemonic);
+
+#endif
