@@ -9,6 +9,7 @@
 #ifndef SEGUE_RUN_DETOUR_H
 #define SEGUE_RUN_DETOUR_H
 
+#include "platform/code_range.h"
 #include "tools/run/host/thread.h"
 
 /* Makes room for them, before the program is loaded, and makes exempt.h ready. False when there is no memory. */
@@ -29,7 +30,8 @@ void detour_stop(void);
  * ends. Async-signal-safe. */
 bool detour_is_step(struct thread *thread, uint64_t instruction);
 
-/* If the thread is on a detour, makes the frame the program's: at the system call, or behind it. Async-signal-safe. */
-void detour_leave(ucontext_t *frame);
+/* The jumps to detours, wherever they are: the program stands at the system call. The detours themselves are ranges
+ * that detour_prepare adds. */
+extern const struct code_range detour_jump_range;
 
 #endif

@@ -105,6 +105,8 @@ static uint64_t trapped_at(unsigned number)
 
 /* ---- preparation ---- */
 
+static bool add_ranges(void);
+
 static long map_code(uint64_t at, size_t size, int flags)
 {
     return system_call6(SYS_mmap, (long)at, (long)size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1,
@@ -123,7 +125,7 @@ bool detour_prepare(void)
     maps_keep();
     made_start = exempt_room();
     trapped_start = made_start + MADE_BYTES;
-    return poke_prepare() == SEGUE_OK;
+    return add_ranges() && poke_prepare() == SEGUE_OK;
 }
 
 bool detour_are_made(void)
@@ -336,9 +338,9 @@ void detour_note(const struct thread *thread, uint64_t instruction, uint64_t num
 /* ---- out of one ---- */
 
 /* Before the call, or behind it. */
-static void stand(ucontext_t *frame, uint64_t site, bool is_behind)
+static void stand(struct segue_regs *regs, uint64_t site, bool is_behind)
 {
-    registers_set(frame, REG_RIP, is_behind ? site + CALL_SIZE : site);
+    regs->rip = is_behind ? site + CALL_SIZE : site;
 }
 
 /* Whether the place, in a piece, is at or behind a label of the template. */
@@ -347,22 +349,49 @@ static bool has_come_to(uint64_t offset, const char *label)
     return offset % MADE_SIZE >= (uint64_t)(label - run_made);
 }
 
-static void leave_made(ucontext_t *frame, uint64_t offset)
+static void leave_made(struct segue_regs *regs, uint64_t offset)
 {
     const struct detour *detour = &detours[offset / MADE_SIZE];
-    stand(frame, detour->site, has_come_to(offset, run_made_behind));
+    stand(regs, detour->site, has_come_to(offset, run_made_behind));
     /* At the call it may stand again, after an interruption: as the kernel leaves it then. */
     if (has_come_to(offset, run_made_call))
-        registers_set(frame, REG_RCX, detour->site + CALL_SIZE);
+        regs->rcx = detour->site + CALL_SIZE;
 }
 
-static void leave_trapped(ucontext_t *frame, uint64_t offset)
+static void leave_trapped(struct segue_regs *regs, uint64_t offset)
 {
     const struct detour *detour = &detours[offset / TRAPPED_SIZE];
     bool is_behind = offset % TRAPPED_SIZE != 0;
-    stand(frame, detour->site, is_behind);
+    stand(regs, detour->site, is_behind);
     if (is_behind)
-        registers_set(frame, REG_RCX, detour->site + CALL_SIZE);
+        regs->rcx = detour->site + CALL_SIZE;
+}
+
+static enum code_range_result translate_made(const struct code_range *range, struct segue_regs *regs,
+                                             const void **unused)
+{
+    (void)range;
+    (void)unused;
+    leave_made(regs, regs->rip - made_start);
+    return CODE_RANGE_REGISTERS;
+}
+
+static enum code_range_result translate_trapped(const struct code_range *range, struct segue_regs *regs,
+                                                const void **unused)
+{
+    (void)range;
+    (void)unused;
+    leave_trapped(regs, regs->rip - trapped_start);
+    return CODE_RANGE_REGISTERS;
+}
+
+/* The two kinds of pieces. */
+static bool add_ranges(void)
+{
+    const char *made = (const char *)(uintptr_t)made_start, *trapped = (const char *)(uintptr_t)trapped_start;
+    const struct code_range ranges[] = {{made, made + MADE_BYTES, translate_made},
+                                        {trapped, trapped + TRAPPED_BYTES, translate_trapped}};
+    return code_range_add(&ranges[0]) && code_range_add(&ranges[1]);
 }
 
 /* Another module may be where it was. */
@@ -398,15 +427,17 @@ bool detour_is_step(struct thread *thread, uint64_t instruction)
     return offset < MADE_BYTES + TRAPPED_BYTES || find_jump(instruction);
 }
 
-void detour_leave(ucontext_t *frame)
+/* The jumps to the pieces, in the program's code and in bridges. */
+static enum code_range_result translate_jump(const struct code_range *range, struct segue_regs *regs,
+                                             const void **unused)
 {
-    uint64_t instruction = registers_get(frame, REG_RIP);
-    if (!made_start)
-        return;
-    if (instruction - made_start < MADE_BYTES)
-        leave_made(frame, instruction - made_start);
-    else if (instruction - trapped_start < TRAPPED_BYTES)
-        leave_trapped(frame, instruction - trapped_start);
-    else if (find_jump(instruction))
-        stand(frame, find_jump(instruction)->site, false);
+    const struct detour *detour = made_start ? find_jump(regs->rip) : NULL;
+    (void)range;
+    (void)unused;
+    if (!detour)
+        return CODE_RANGE_NOT_FOUND;
+    stand(regs, detour->site, false);
+    return CODE_RANGE_REGISTERS;
 }
+
+const struct code_range detour_jump_range = {NULL, NULL, translate_jump};

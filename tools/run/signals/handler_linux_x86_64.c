@@ -13,6 +13,8 @@
 #include "decode/x86/flags.h"
 #include "decode/x86/selectors.h"
 #include "patch/poke/poke.h"
+#include "platform/code_range.h"
+#include "platform/frame.h"
 #include "actions.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/syscalls/calls.h"
@@ -178,13 +180,27 @@ static bool stop_keeping(struct thread *thread)
     return false;
 }
 
+/* All code of the host's that stands for the program's, with what detour_prepare has added. */
+static const struct code_range *const ranges[] = {&stub_range, &detour_jump_range, NULL};
+
+/* If the thread is in a stub or on a detour, makes the frame the program's: at the system call, or behind it. */
+static void leave_ranges(struct thread *thread, ucontext_t *frame)
+{
+    struct segue_regs regs;
+    const void *unused = NULL;
+    stub_end(thread, frame);
+    frame_get_general(frame, &regs);
+    if (code_range_translate(ranges, &regs, &unused) == CODE_RANGE_REGISTERS)
+        frame_set_registers(frame, &regs);
+}
+
 /* With the program's own instruction, or a stub that makes its call. */
 static struct crossing go_on(struct thread *thread, ucontext_t *frame)
 {
     while (!stop_keeping(thread)) {
         /* The call has not been made. */
         if (thread->is_led)
-            stub_leave(thread, frame);
+            leave_ranges(thread, frame);
         deliver_waiting(thread, frame);
     }
     return (struct crossing){0, thread->is_led ? SELECTOR_ALLOW : SELECTOR_BLOCK};
@@ -261,8 +277,7 @@ struct crossing run_signal(int number, siginfo_t *info, ucontext_t *frame, struc
     bool is_ours = is_step_of_ours(thread, frame, info);
     if (is_ours && stop_keeping(thread))
         return (struct crossing){base, selector};
-    stub_leave(thread, frame);
-    detour_leave(frame);
+    leave_ranges(thread, frame);
     if (!is_ours)
         serve_program(thread, frame, info, raised);
     struct crossing crossing = go_on(thread, frame);

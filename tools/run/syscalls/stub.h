@@ -6,14 +6,18 @@
 
 #include <signal.h>
 
+#include "platform/code_range.h"
 #include "tools/run/host/thread.h"
 
 /* Arranges that the call is made as the frame's registers are now; `before`, if not NULL, are the arguments that the
  * program's registers hold again afterwards. */
 void stub_pass(struct thread *thread, ucontext_t *frame, const uint64_t *before);
 
-/* If the thread was in one of its stubs, makes the frame the program's: before its call, or behind it. */
-void stub_leave(struct thread *thread, ucontext_t *frame);
+/* Notes that the thread, if it was in one of its stubs, goes on in the program, at the call or behind it. */
+void stub_end(struct thread *thread, const ucontext_t *frame);
+
+/* The stubs of the thread whose handler asks. */
+extern const struct code_range stub_range;
 
 /* Whether the address is in the thread's stubs. */
 bool stub_contains(const struct thread *thread, uint64_t instruction);

@@ -14,32 +14,50 @@ bool stub_contains(const struct thread *thread, uint64_t instruction)
     return instruction - thread_gate(thread, run_gate) < (uint64_t)(run_gate_end - run_gate);
 }
 
-void stub_leave(struct thread *thread, ucontext_t *frame)
+void stub_end(struct thread *thread, const ucontext_t *frame)
 {
     uint64_t instruction = registers_get(frame, REG_RIP);
+    bool is_made = stub_contains(thread, instruction) && instruction > thread_gate(thread, run_gate_pass);
     thread->is_led = false;
-    if (!stub_contains(thread, instruction)) {
-        thread->has_call_mask = false;
-        return;
-    }
-    if (instruction < thread_gate(thread, run_gate_pass)) {
-        registers_set(frame, REG_RIP, thread->target);
-        registers_set(frame, REG_RCX, thread->target);
-        thread->has_call_mask = false;
-        return;
-    }
-    bool is_made = instruction != thread_gate(thread, run_gate_pass);
-    for (int i = 0; i < 6; i++)
-        registers_set(frame, registers_of_arguments[i], thread->arguments[i]);
-    registers_set(frame, REG_RIP, is_made ? thread->target : thread->target - CALL_SIZE);
-    /* What the program asked for may not be what the stub was to call. */
-    if (!is_made && registers_get(frame, REG_RAX) == thread->made_number)
-        registers_set(frame, REG_RAX, thread->led_number);
     /* Only a call that was interrupted leaves its handler the mask that it had. */
     if (!is_made || registers_get(frame, REG_RAX) != (uint64_t)-EINTR)
         thread->has_call_mask = false;
-    registers_set(frame, REG_RCX, thread->target);
 }
+
+/* The handler runs on the stack in the thread's block. */
+static const struct thread *handled_thread(void)
+{
+    uint64_t stack_pointer = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    return (const struct thread *)(uintptr_t)(stack_pointer & -(uint64_t)BLOCK_SIZE);
+}
+
+/* Up to the call, the program stands at its instruction, else behind it. */
+static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **unused)
+{
+    const struct thread *thread = handled_thread();
+    uint64_t pass = thread_gate(thread, run_gate_pass);
+    (void)range;
+    (void)unused;
+    if (!stub_contains(thread, regs->rip))
+        return CODE_RANGE_NOT_FOUND;
+    bool is_pass = regs->rip >= pass, is_made = regs->rip != pass;
+    regs->rip = is_made ? thread->target : thread->target - CALL_SIZE;
+    regs->rcx = thread->target;
+    if (!is_pass)
+        return CODE_RANGE_REGISTERS;
+    regs->rdi = thread->arguments[0];
+    regs->rsi = thread->arguments[1];
+    regs->rdx = thread->arguments[2];
+    regs->r10 = thread->arguments[3];
+    regs->r8 = thread->arguments[4];
+    regs->r9 = thread->arguments[5];
+    /* What the program asked for may not be what the stub was to call. */
+    if (!is_made && regs->rax == thread->made_number)
+        regs->rax = thread->led_number;
+    return CODE_RANGE_REGISTERS;
+}
+
+const struct code_range stub_range = {NULL, NULL, translate};
 
 void stub_pass(struct thread *thread, ucontext_t *frame, const uint64_t *before)
 {
