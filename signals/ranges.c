@@ -10,7 +10,7 @@
 #include "platform/frame.h"
 #include "signals/chain/relay.h"
 #include "signals/chain/restorer.h"
-#include "signals/handler/dispatch.h"
+#include "signals/handler/signal_entry.h"
 
 const struct code_range *const library_ranges[] = {
     &entry_range,          &entry_suspend_range,     &entry_begin_range, &guest_handler_range, &guest_entry_range,

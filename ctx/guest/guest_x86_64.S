@@ -18,6 +18,7 @@
  *      return address of guest_go
  *      rbp rbx r12 r13 r14 r15     <- host_rsp
  */
+#include <asm/prctl.h>
 #include "decode/x86/flags.h"
 #include "ctx/state/registers_x86_64.h"
 #include "ctx/state/vector_moves_x86_64.h"
@@ -25,10 +26,6 @@
 
 #define SYS_ARCH_PRCTL 158
 #define SYS_GETTID 186
-#define ARCH_SET_GS 0x1001
-#define ARCH_SET_FS 0x1002
-#define ARCH_GET_FS 0x1003
-#define ARCH_GET_GS 0x1004
 
 /* Trap, direction, nested task, alignment check: what a host's code does not expect. */
 #define UNEXPECTED_FLAGS (FLAG_ALIGNMENT | FLAG_NESTED_TASK | FLAG_DIRECTION | FLAG_TRAP)

@@ -4,7 +4,7 @@
 
 #include <segue/status.h>
 
-#include "segment.h"
+#include "service.h"
 
 /* Reads the modules that are loaded, for modules_rewrite. Returns SEGUE_OK or SEGUE_NO_MEMORY. Not
  * async-signal-safe. */

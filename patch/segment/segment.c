@@ -3,8 +3,6 @@
  * Both encodings are safe states: the old one faults again. So changing a site needs no lock, and who comes too late
  * finds it changed. What keeps it from going round for ever is `retried`: the bytes may say that a site was
  * rewritten while the processor, or what translates for it, still runs the old ones. */
-#include "segment.h"
-
 #include <segue/patch.h>
 #include <stdlib.h>
 
@@ -17,6 +15,7 @@
 #include "modules.h"
 #include "patch/poke/poke.h"
 #include "rewrite.h"
+#include "service.h"
 
 #define KNOWN_FLAGS (SEGUE_SEGMENT_EMULATE | SEGUE_SEGMENT_WHOLE_MODULES | SEGUE_SEGMENT_CHOSEN_BASE)
 #define DEFAULT_CAPACITY ((size_t)1 << 20)
@@ -25,7 +24,6 @@
 #define RETRIES 64u
 
 static struct segment_service service;
-static struct segment_service *in_force;
 static struct fork_lock changing = FORK_LOCK_INITIALIZER;
 
 /* The fault that this thread was last told to run again. */
@@ -33,24 +31,6 @@ static __thread struct {
     uint64_t instruction, address;
     uint32_t times;
 } retried __attribute__((tls_model("initial-exec")));
-
-struct segment_service *segment_in_force(void)
-{
-    return __atomic_load_n(&in_force, __ATOMIC_ACQUIRE);
-}
-
-enum segue_status segment_change(struct segment_service *present, const struct segue_site *site, unsigned faults)
-{
-    uint64_t address = site->address + site->index;
-    /* The record first: what cannot be taken back is not changed. */
-    if (!ledger_add(&present->ledger, address, site, faults))
-        return SEGUE_NO_MEMORY;
-    enum segue_status status = poke_byte(address, site->new_byte, POKE_ANY);
-    /* Whoever is busy may be changing this very site. */
-    if (status == SEGUE_UNSUPPORTED)
-        __atomic_store_n(&ledger_find(&present->ledger, address)->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
-    return status;
-}
 
 /* --- Faults. --- */
 
@@ -161,7 +141,7 @@ static enum segue_status enable(const struct segue_segment_options *options)
         return status;
     }
     service.options = *options;
-    __atomic_store_n(&in_force, &service, __ATOMIC_RELEASE);
+    segment_put_in_force(&service);
     return SEGUE_OK;
 }
 
@@ -198,7 +178,7 @@ enum segue_status segue_segment_disable(void)
     enum segue_status status = SEGUE_NOT_FOUND;
     fork_lock_take(&changing);
     if (segment_in_force()) {
-        __atomic_store_n(&in_force, NULL, __ATOMIC_RELEASE);
+        segment_put_in_force(NULL);
         ledger_destroy(&service.ledger);
         modules_free();
         status = SEGUE_OK;

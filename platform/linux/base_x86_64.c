@@ -8,18 +8,12 @@
 
 #include "platform/base.h"
 
-#include <sys/auxv.h>
-
+#include "abi.h"
 #include "call.h"
-
-#define ARCH_SET_GS 0x1001
-#define ARCH_SET_FS 0x1002
-#define ARCH_GET_GS 0x1004
-#define HWCAP2_FSGSBASE 2u
 
 bool platform_bases_have_instructions(void)
 {
-    return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+    return abi_has_fsgsbase();
 }
 
 void platform_bases_read(bool by_instruction, uint64_t *fs, uint64_t *gs)

@@ -6,6 +6,7 @@
 #error "frame.c is specific to Linux"
 #endif
 
+#include "platform/linux/abi.h"
 #include "platform/frame.h"
 
 #include <signal.h>
@@ -20,9 +21,6 @@
 
 #ifndef SEGV_PKUERR
 #define SEGV_PKUERR 4
-#endif
-#ifndef SS_AUTODISARM
-#define SS_AUTODISARM (1u << 31)
 #endif
 
 _Static_assert(offsetof(ucontext_t, uc_stack.ss_sp) == ENTRY_STACK, "entry_layout.h");
@@ -162,8 +160,6 @@ void frame_set_alternate_stack(void *context, const stack_t *wanted)
 
 /* ---- the frame as memory ---- */
 
-/* The kernel's part of the C library's type. */
-#define KERNEL_UCONTEXT_SIZE (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t))
 #define AREA_ALIGNMENT 64
 
 static size_t area_offset(void)

@@ -12,6 +12,7 @@
 #error "frame_x86_64.c is specific to Linux on x86-64"
 #endif
 
+#include "platform/linux/abi.h"
 #include "decode/x86/traps.h"
 #include "platform/frame.h"
 
@@ -27,13 +28,7 @@
 #include "decode/x86/xsave.h"
 #include "decode/x86/selectors.h"
 
-#ifndef SS_AUTODISARM
-#define SS_AUTODISARM (1u << 31)
-#endif
 
-#define ARCH_GET_FS 0x1003
-#define ARCH_GET_GS 0x1004
-#define HWCAP2_FSGSBASE 2u
 
 /* The kernel's frame: pretcode, ucontext, siginfo; above it the area, with its last word, at a multiple of 64, all of
  * it below a multiple of 16. */
@@ -155,7 +150,7 @@ static bool has_fsgsbase(void)
     static uint8_t answer;
     uint8_t known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
     if (known == UNKNOWN) {
-        known = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) ? YES : NO;
+        known = abi_has_fsgsbase() ? YES : NO;
         __atomic_store_n(&answer, known, __ATOMIC_RELAXED);
     }
     return known == YES;

@@ -10,6 +10,7 @@
 #endif
 
 #include "platform/sigchain.h"
+#include "signal_bits.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -434,7 +435,7 @@ EXPORTED int siginterrupt(int number, int interrupts)
     struct sigaction action;
     if (change_action(number, NULL, &action) != 0)
         return -1;
-    uint64_t bit = (uint64_t)1 << (number - 1);
+    uint64_t bit = SIGNAL_BIT(number);
     if (interrupts) {
         __atomic_fetch_or(&interrupting, bit, __ATOMIC_RELAXED);
         action.sa_flags &= ~SA_RESTART;

@@ -6,6 +6,7 @@
 #error "platform/linux/thread.c is specific to Linux"
 #endif
 
+#include "platform/linux/abi.h"
 #include "platform/thread.h"
 
 #include <errno.h>
@@ -20,9 +21,6 @@
 #include "platform/stack.h"
 #include "signal_bits.h"
 
-#ifndef AT_MINSIGSTKSZ
-#define AT_MINSIGSTKSZ 51
-#endif
 
 #define SECOND UINT64_C(1000000000)
 

@@ -6,7 +6,7 @@
 
 #include "platform/action.h"
 #include "restorer.h"
-#include "signals/handler/dispatch.h"
+#include "signals/handler/signal_entry.h"
 
 /* As platform_action_exchange. Async-signal-safe. */
 static inline bool action_exchange(int number, const struct platform_action *wanted, struct platform_action *before)

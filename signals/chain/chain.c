@@ -14,7 +14,6 @@
 #include "platform/stack.h"
 #include "action.h"
 #include "signals/sigchain/believed.h"
-#include "signals/handler/dispatch.h"
 #include "previous.h"
 #include "relay.h"
 #include "signals/ranges.h"

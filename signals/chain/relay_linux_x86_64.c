@@ -19,6 +19,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "platform/linux/abi.h"
 #include "decode/x86/abi_sysv.h"
 #include "ctx/state/control_x86_64.h"
 #include "decode/x86/xsave.h"
@@ -36,14 +37,10 @@
 #include "restorer.h"
 
 #define FRAME_ALIGNMENT 16
-#define KERNEL_UCONTEXT_SIZE (offsetof(ucontext_t, uc_sigmask) + sizeof(uint64_t))
 #define PRETCODE_SIZE 8
 /* Far more than any processor has. */
 #define FRAME_SIZE_MAX 65536
 
-#ifndef SS_AUTODISARM
-#define SS_AUTODISARM (1u << 31)
-#endif
 
 /* What a handler begins with: everything as after a reset, in an area of the compacted format, which has room for
  * nothing; where the processor does not know that, x87, SSE and AVX, which is all that our own code may have used.

@@ -6,6 +6,7 @@
  *   do it                step and write the frame; or leave the frame as it is; or hand the signal on
  */
 #include "dispatch.h"
+#include "signal_entry.h"
 
 #include <errno.h>
 #include <segue/posix.h>
@@ -22,7 +23,7 @@
 #include "emulate/plan.h"
 #include "emulate/windows/guard.h"
 #include "patch/poke/poke.h"
-#include "patch/segment/segment.h"
+#include "patch/segment/service.h"
 #include "platform/frame.h"
 #include "platform/thread.h"
 #include "platform/reason.h"

@@ -1,22 +1,11 @@
-/* dispatch.h: where the kernel enters the library. */
+/* dispatch.h: what the dispatcher of faults needs before the first one. */
 #ifndef SEGUE_SIGNALS_DISPATCH_H
 #define SEGUE_SIGNALS_DISPATCH_H
 
 #include <stdbool.h>
 
-#include "platform/code_range.h"
-
-/* The signal handler. Everything reachable from here keeps the handler's rules (docs/design.md). In assembly: it sets
- * the host's segment bases if a guest was interrupted, and then calls signal_serve, with the stack pointer that it
- * began with: if the frame is not right above it, the caller is not the kernel. */
-void signal_entry(int number, void *info, void *ucontext);
-void signal_serve(int number, void *info, void *ucontext, const void *entry_stack);
-
 /* Makes the first fault find everything bound and warm, and chooses the way out of the handler, during which signals
  * are blocked or are not. */
 void dispatch_prepare(bool blocks_signals);
-
-/* The entries' code (entry.c). */
-extern const struct code_range entry_range, entry_suspend_range, entry_begin_range;
 
 #endif

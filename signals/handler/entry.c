@@ -8,7 +8,7 @@
  *
  * SOURCES: Linux arch/x86/include/asm/sigframe.h (struct rt_sigframe: the restorer's address, then the ucontext, which
  * rdx holds at a handler's entry). */
-#include "dispatch.h"
+#include "signal_entry.h"
 
 #include "ctx/handling.h"
 #include "signals/mutator/suspend.h"

@@ -12,6 +12,7 @@
 #include "signals/sigchain/believed.h"
 #include "signals/chain/chain.h"
 #include "dispatch.h"
+#include "signal_entry.h"
 #include "platform/identity.h"
 #include "install.h"
 #include "signals/threads/owner.h"

@@ -22,7 +22,7 @@
 #include "platform/look.h"
 #include "platform/thread.h"
 #include "platform/wait.h"
-#include "signals/handler/dispatch.h"
+#include "signals/handler/signal_entry.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 

@@ -7,14 +7,14 @@
 #include "decode/x86/canonical.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/processor.h"
+#include "decode/x86/traps.h"
 #include "decode/x86/xsave.h"
 #include "tests/support/test.h"
 
-#define WINDOW_SIZE 4096u
 /* Canonical with five levels of paging, and not with four. */
 #define ABOVE_47_BITS UINT64_C(0x0000900000000000)
 
-static uint8_t memory[2 * WINDOW_SIZE];
+static uint8_t memory[2 * PAGE];
 
 /* ---- extended state ---- */
 
@@ -149,7 +149,7 @@ static enum segue_status plan(const char *bytes, size_t size, const struct segue
     struct segue_insn insn;
     const struct segue_window window = {
         .base = ABOVE_47_BITS, .size = sizeof memory, .kind = SEGUE_WINDOW_ALIAS, .alias = memory};
-    const struct segue_fault fault = {.address = fault_at, .address_known = true, .trap = 14};
+    const struct segue_fault fault = {.address = fault_at, .address_known = true, .trap = TRAP_PAGE_FAULT};
     assert_int_equal(segue_decode(SEGUE_MODE_64, bytes, size, &insn), SEGUE_OK);
     return segue_plan(&insn, regs, NULL, &fault, &window, 1, plan);
 }

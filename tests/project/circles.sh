@@ -32,6 +32,15 @@ while read -r from to _; do
     grep -vx "$from $to" "$scratch/edges" >"$scratch/left"
     mv "$scratch/left" "$scratch/edges"
 done <<'END'
+ctx/layout ctx/clone/clone                      layout.c asserts the offsets of the structures, which layout.h gives assembly
+ctx/layout ctx/guest/gate                       the same
+ctx/layout ctx/restore/landing                  the same
+signals/sigchain/believed signals/chain/chain   a signal that was held goes to the chain, which asks what is held
+signals/threads/thread signals/threads/work     the thread's record leads to the areas of its faults, which keep what it was before
+signals/threads/thread signals/regions/readers  a thread that ends forgets its tickets; a remover asks threads for theirs
+signals/regions/readers signals/threads/work    it takes back the areas of faults that were left for good
+signals/fault/question signals/threads/work     a policy's questions are kept in the fault's area
+signals/fault/serve signals/threads/work        and so is what it serves with
 END
 
 if tsort "$scratch/edges" >/dev/null 2>"$scratch/loops"; then

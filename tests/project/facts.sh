@@ -54,6 +54,9 @@ holds 'error codes of page faults outside decode/x86/traps.h' "$(code_lines 'def
 holds 'selectors written down' "$(code_lines '(SEGMENT|_CS|_SS)[a-z_()]* *(=|)=? *0x(33|2b|23|2f)\b|define .*0x(33|2b)$')"
 holds 'protection keys asked for outside decode/x86/processor.c' "$(code_lines 'OSPKE|KEYS_IN_USE')"
 
+holds "numbers of Linux' interface outside platform/linux/abi.h" "$(
+    code_lines 'define +(ARCH_[GS]ET_[FG]S|HWCAP2_FSGSBASE|FSGSBASE|SS_AUTODISARM|AT_MINSIGSTKSZ|KERNEL_UCONTEXT)' |
+        grep -vE '^(platform/linux/abi.h|signals/sigchain/believed.c)')"
 # The moves of AVX-512's components need AVX512F and AVX512BW, and nothing else of it: what xsave_movable asks for.
 assemble() {
     {

@@ -6,6 +6,7 @@
 #error "probe_processor_x86_64.c is specific to x86-64"
 #endif
 
+#include <asm/hwcap2.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -14,12 +15,8 @@
 #include "probe.h"
 #include "processor.h"
 
-#ifndef AT_MINSIGSTKSZ
-#define AT_MINSIGSTKSZ 51
-#endif
 /* What <signal.h> said for decades. */
 #define OLD_MINSIGSTKSZ 2048
-#define HWCAP2_FSGSBASE 2ul
 
 /* The state that a vector extension needs. */
 #define NEEDED_AVX (COMPONENT_SSE | COMPONENT_AVX)

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "platform/linux/abi.h"
 #include "tools/run/signals/actions.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/detours/detour.h"
@@ -29,7 +30,6 @@
 #include "tools/run/start/start.h"
 #include "tools/run/image/target.h"
 
-#define FSGSBASE 2u
 
 extern char **environ;
 
@@ -179,7 +179,7 @@ static bool is_nested(void)
 
 static void check_machine(void)
 {
-    if (getauxval(AT_HWCAP2) & FSGSBASE)
+    if (abi_has_fsgsbase())
         return;
     if (is_nested())
         report_fatal("it is run by segue run itself, under which no second one can run");

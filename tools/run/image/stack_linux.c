@@ -13,11 +13,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "platform/linux/abi.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 
 /* Left for the calls that are still to be made. */
 #define DISTANCE 32768
-#define FSGSBASE 2u
 
 static size_t count_pointers(char **list)
 {
@@ -48,7 +48,7 @@ static uint64_t told(const Elf64_auxv_t *entry, const char *path, const struct i
         return (uint64_t)(uintptr_t)path;
     case AT_HWCAP2:
         /* It may not set the base of FS. */
-        return entry->a_un.a_val & ~(uint64_t)FSGSBASE;
+        return entry->a_un.a_val & ~(uint64_t)HWCAP2_FSGSBASE;
     default:
         return entry->a_un.a_val;
     }

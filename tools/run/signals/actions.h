@@ -7,6 +7,7 @@
 
 #include <signal.h>
 
+#include "platform/linux/signal_bits.h"
 #include "tools/run/host/thread.h"
 
 #define SIGNALS 64
@@ -22,7 +23,6 @@ struct actions {
     struct action of[SIGNALS + 1];
 };
 
-#define SIGNAL_BIT(number) ((uint64_t)1 << ((number)-1))
 /* What cannot be blocked, and what no program can block. */
 #define FORCED_COUNT 4
 #define FORCED_SIGNALS (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGSYS) | SIGNAL_BIT(SIGTRAP))

@@ -7,6 +7,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "platform/linux/abi.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"
@@ -14,9 +15,6 @@
 
 #define SET_SIZE 8
 #define FLAG_RESTORER 0x04000000u
-#ifndef SS_AUTODISARM
-#define SS_AUTODISARM (1u << 31)
-#endif
 #ifndef SA_EXPOSE_TAGBITS
 #define SA_EXPOSE_TAGBITS 0x800u
 #endif
@@ -24,9 +22,6 @@
 #define KNOWN_FLAGS                                                                                                    \
     (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND | FLAG_RESTORER |  \
      SA_EXPOSE_TAGBITS)
-#ifndef AT_MINSIGSTKSZ
-#define AT_MINSIGSTKSZ 51
-#endif
 #define LEAST_STACK 2048
 #define ARCH_GET_XCOMP_SUPP 0x1021
 #define ARCH_GET_XCOMP_PERM 0x1022

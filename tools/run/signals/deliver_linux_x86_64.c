@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "platform/linux/abi.h"
 #include "platform/linux/software_bytes.h"
 #include "decode/x86/abi_sysv.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
@@ -15,21 +16,17 @@
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
 
-#ifndef SS_AUTODISARM
-#define SS_AUTODISARM (1u << 31)
-#endif
-#define KERNEL_UCONTEXT 304
 /* Those that rt_sigreturn takes from the frame. */
 #define RETURNED_FLAGS (SETTABLE_FLAGS & ~FLAG_IDENTIFICATION)
 
 /* The part of the kernel's frame below the state. uc_sigmask is eight bytes in it. */
 struct frame {
     uint64_t restorer;
-    char ucontext[KERNEL_UCONTEXT];
+    char ucontext[KERNEL_UCONTEXT_SIZE];
     siginfo_t info;
 };
 
-_Static_assert(offsetof(ucontext_t, uc_sigmask) + 8 == KERNEL_UCONTEXT, "the kernel's ucontext");
+_Static_assert(offsetof(ucontext_t, uc_sigmask) + 8 == KERNEL_UCONTEXT_SIZE, "the kernel's ucontext");
 
 /* The state's bytes in a frame, the last magic number included; those of FXSAVE without the extended format. */
 static uint64_t state_size(const char *state)
@@ -80,7 +77,7 @@ static uint64_t stack_top(const struct thread *thread, const ucontext_t *frame, 
 /* The frame as the program is to find it. */
 static void describe(const struct thread *thread, const ucontext_t *from, uint64_t state, ucontext_t *to)
 {
-    memcpy(to, from, KERNEL_UCONTEXT);
+    memcpy(to, from, KERNEL_UCONTEXT_SIZE);
     to->uc_stack = thread->alternate;
     if (!thread->alternate.ss_size)
         to->uc_stack.ss_flags = SS_DISABLE;
@@ -112,7 +109,7 @@ static uint64_t push(const struct thread *thread, const ucontext_t *from, const 
         return 0;
     describe(thread, from, held ? state : 0, &told);
     bool done = memory_write_freely(state, held, size) && memory_write_freely(at, &action->restorer, 8) &&
-                memory_write_freely(at + offsetof(struct frame, ucontext), &told, KERNEL_UCONTEXT) &&
+                memory_write_freely(at + offsetof(struct frame, ucontext), &told, KERNEL_UCONTEXT_SIZE) &&
                 memory_write_freely(at + offsetof(struct frame, info), info, sizeof *info);
     return done ? at : 0;
 }
@@ -357,7 +354,7 @@ void deliver_return(struct thread *thread, ucontext_t *frame)
     uint64_t at = registers_get(frame, REG_RSP) - 8, mask;
     ucontext_t told;
     siginfo_t broken = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
-    if (!memory_read(&told, at + offsetof(struct frame, ucontext), KERNEL_UCONTEXT) ||
+    if (!memory_read(&told, at + offsetof(struct frame, ucontext), KERNEL_UCONTEXT_SIZE) ||
         !return_state(frame, (uint64_t)(uintptr_t)told.uc_mcontext.fpregs)) {
         deliver_by(thread, frame, &broken, FORCED);
         return;

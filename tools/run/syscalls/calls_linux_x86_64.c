@@ -9,6 +9,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
+#include "platform/linux/abi.h"
 #include "decode/x86/page.h"
 #include "decode/x86/canonical.h"
 #include "service.h"
@@ -33,10 +34,6 @@
 #include "tools/run/signals/keys.h"
 #include "tools/run/signals/registers.h"
 
-#define ARCH_SET_GS 0x1001
-#define ARCH_SET_FS 0x1002
-#define ARCH_GET_FS 0x1003
-#define ARCH_GET_GS 0x1004
 #define ARCH_REQ_XCOMP_PERM 0x1023
 
 /* Newer than the headers of some C libraries. */

@@ -1,6 +1,7 @@
-/* segment.h: what segment.c and the eager patching share: the options in force, the ledger, and changing one site. */
-#ifndef SEGUE_PATCH_SEGMENT_H
-#define SEGUE_PATCH_SEGMENT_H
+/* service.h: what answers faults and rewrites whole modules alike: the options in force, the ledger, and changing one
+ * site. */
+#ifndef SEGUE_PATCH_SERVICE_H
+#define SEGUE_PATCH_SERVICE_H
 
 #include <segue/segment.h>
 
@@ -11,6 +12,9 @@ struct segment_service {
     struct segue_segment_options options;
     struct ledger ledger;
 };
+
+/* Puts it in force, with its ledger; NULL ends that. */
+void segment_put_in_force(struct segment_service *service);
 
 /* NULL when faults are not answered. Async-signal-safe. */
 struct segment_service *segment_in_force(void);

@@ -1,0 +1,37 @@
+/* abi.h: numbers of Linux' interface for x86-64 that the C library's headers may lack, for C and for assembly: the
+ * codes of arch_prctl, and FSGSBASE's bit in AT_HWCAP2, are the kernel's own headers'.
+ *
+ * SOURCES: Linux include/uapi/linux/signal.h, include/uapi/linux/auxvec.h; arch/x86/include/uapi/asm/sigcontext.h. */
+#ifndef SEGUE_PLATFORM_LINUX_ABI_H
+#define SEGUE_PLATFORM_LINUX_ABI_H
+
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "platform/linux/abi.h is specific to Linux on x86-64"
+#endif
+
+#include <asm/hwcap2.h>
+#include <asm/prctl.h>
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM 0x80000000u
+#endif
+
+/* The kernel's part of the C library's ucontext_t: up to the end of its signal mask, which is one word. */
+#define KERNEL_UCONTEXT_SIZE 304
+
+#ifndef __ASSEMBLER__
+
+#include <stdbool.h>
+#include <sys/auxv.h>
+
+/* Whether the kernel lets programs use RDFSBASE, WRFSBASE and the like. Async-signal-safe. */
+static inline bool abi_has_fsgsbase(void)
+{
+    return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
+}
+
+#endif
+#endif
