@@ -56,8 +56,8 @@ struct segue_options {
  * executable memory the handler is installed without the replay engine, and serves plain moves and
  * what moves the stack: ask segue_feature_check(SEGUE_FEATURE_REPLAY). Returns SEGUE_OK;
  * SEGUE_EXISTS when it is installed; SEGUE_INVALID for unknown flags, and for those that contradict
- * each other; SEGUE_UNSUPPORTED under Valgrind; SEGUE_BUSY inside a fault; SEGUE_NO_MEMORY;
- * SEGUE_SYSTEM. MT-Safe, AS-Unsafe. */
+ * each other; SEGUE_UNSUPPORTED under Valgrind; SEGUE_BUSY inside a fault, and on an alternate
+ * stack; SEGUE_NO_MEMORY; SEGUE_SYSTEM. MT-Safe, AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_install(const struct segue_options *options);
 
 /* Who handles a signal. */

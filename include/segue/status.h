@@ -117,9 +117,9 @@ SEGUE_API const char *segue_version_text(void);
 
 /* Why this thread's last call that gives a reason and did not return SEGUE_OK failed, as a static
  * string that names the argument or the limit ("region.window.base is not a multiple of the page
- * size"); "" if none did. The functions that install, add, make, prepare and check something give
- * reasons. What a policy calls does not change what the interrupted code finds. The string is
- * static. MT-Safe, AS-Safe. */
+ * size"); "" if none did. The functions that install, uninstall, add, make and prepare something,
+ * and those that tell whether it is there, give reasons. What a policy calls does not change what
+ * the interrupted code finds. The string is static. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_reason(void);
 
 /* What a system, a processor, a process or this version of the library may lack. Every neutral

@@ -170,6 +170,23 @@ static const char *misuse(const struct segue_options *options)
     return NULL;
 }
 
+/* Of what may be missing or in the way, when the options are right and the caller is in no fault. */
+static const char *reason_of(enum segue_status status)
+{
+    switch (status) {
+    case SEGUE_EXISTS:
+        return "the handler is installed";
+    case SEGUE_NOT_FOUND:
+        return "the handler is not installed";
+    case SEGUE_NOT_LAST:
+        return "another handler was installed over the library's";
+    case SEGUE_BUSY:
+        return installed ? "there are regions" : "the caller is on an alternate stack, which cannot be exchanged";
+    default:
+        return "the system refuses to change a signal's action, or the alternate stack";
+    }
+}
+
 enum segue_status segue_install(const struct segue_options *options)
 {
     struct segue_options given = {0};
@@ -191,7 +208,7 @@ enum segue_status segue_install(const struct segue_options *options)
     fork_lock_take(&installing);
     enum segue_status status = install(&given);
     fork_lock_release(&installing);
-    return reason_give(status, status == SEGUE_EXISTS ? "the handler is installed" : "a system call failed; errno says why");
+    return reason_give(status, reason_of(status));
 }
 
 static bool is_ours(const struct platform_action *action)
@@ -236,7 +253,7 @@ enum segue_status segue_install_check(struct segue_owner *owner)
     fork_lock_take(&installing);
     enum segue_status status = check(owner);
     fork_lock_release(&installing);
-    return status;
+    return reason_give(status, reason_of(status));
 }
 
 static enum segue_status uninstall(struct segue_owner *owner)
@@ -257,12 +274,12 @@ static enum segue_status uninstall(struct segue_owner *owner)
 enum segue_status segue_uninstall(struct segue_owner *owner)
 {
     if (thread_is_inside())
-        return SEGUE_BUSY;
+        return reason_give(SEGUE_BUSY, "the caller is inside a fault");
     fork_lock_take(&installing);
     enum segue_status status = uninstall(owner);
     fork_lock_release(&installing);
     if (status != SEGUE_OK)
-        return status;
+        return reason_give(status, reason_of(status));
     readers_wait(NULL);
     if (thread_self.attached_by_install)
         thread_detach();

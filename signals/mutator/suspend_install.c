@@ -69,6 +69,22 @@ static enum segue_status install(const struct segue_suspend_options *options)
     return SEGUE_OK;
 }
 
+static const char *reason_of(enum segue_status status)
+{
+    switch (status) {
+    case SEGUE_EXISTS:
+        return "suspension is installed";
+    case SEGUE_NOT_FOUND:
+        return "suspension is not installed";
+    case SEGUE_NOT_LAST:
+        return "another handler of the signal was installed over the library's";
+    case SEGUE_BUSY:
+        return "threads are suspended";
+    default:
+        return "the system refuses to change the signal's action";
+    }
+}
+
 enum segue_status segue_suspend_install(const struct segue_suspend_options *options)
 {
     struct segue_suspend_options given = {0};
@@ -88,8 +104,7 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
     /* Not with our lock held: it has one of its own. */
     if (status == SEGUE_OK)
         install_follow_suspension();
-    return reason_give(status,
-                       status == SEGUE_EXISTS ? "suspension is installed" : "a system call failed; errno says why");
+    return reason_give(status, reason_of(status));
 }
 
 static enum segue_status check(struct segue_owner *owner)
@@ -108,7 +123,7 @@ enum segue_status segue_suspend_check(struct segue_owner *owner)
     fork_lock_take(&installing);
     enum segue_status status = check(owner);
     fork_lock_release(&installing);
-    return status;
+    return reason_give(status, reason_of(status));
 }
 
 static enum segue_status uninstall(void)
@@ -133,6 +148,5 @@ enum segue_status segue_suspend_uninstall(void)
     fork_lock_release(&installing);
     if (status == SEGUE_OK)
         install_follow_suspension();
-    return reason_give(status,
-                       status == SEGUE_EXISTS ? "suspension is installed" : "a system call failed; errno says why");
+    return reason_give(status, reason_of(status));
 }

@@ -3,6 +3,7 @@
 #include <segue/linux.h>
 #include <segue/posix.h>
 #include <segue/segue.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -267,6 +268,63 @@ static void reason_survives_a_fault_whose_policy_has_one_of_its_own(void **state
     assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
 }
 
+static void reasons_tell_what_is_installed(void **state)
+{
+    struct segue_mapping mapping;
+    (void)state;
+    assert_int_equal(segue_install_check(NULL), SEGUE_NOT_FOUND);
+    assert_string_equal(segue_reason(), "the handler is not installed");
+    assert_int_equal(segue_suspend_check(NULL), SEGUE_NOT_FOUND);
+    assert_string_equal(segue_reason(), "suspension is not installed");
+    assert_int_equal(segue_uninstall(NULL), SEGUE_NOT_FOUND);
+    assert_string_equal(segue_reason(), "the handler is not installed");
+    assert_int_equal(segue_suspend_uninstall(), SEGUE_NOT_FOUND);
+    assert_string_equal(segue_reason(), "suspension is not installed");
+    assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_suspend_install(NULL), SEGUE_EXISTS);
+    assert_string_equal(segue_reason(), "suspension is installed");
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_mapping_create(NULL, PAGE, &mapping), SEGUE_OK);
+    struct segue_region region = {.window = segue_mapping_window(&mapping)};
+    assert_int_equal(segue_region_add(&region), SEGUE_OK);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_BUSY);
+    assert_string_equal(segue_reason(), "there are regions");
+    assert_int_equal(segue_region_remove(mapping.memory), SEGUE_OK);
+    struct sigaction own = {.sa_handler = SIG_DFL}, before;
+    assert_int_equal(sigaction(SIGSEGV, &own, &before), 0);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_NOT_LAST);
+    assert_string_equal(segue_reason(), "another handler was installed over the library's");
+    assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+    assert_int_equal(segue_suspend_uninstall(), SEGUE_OK);
+    assert_int_equal(segue_mapping_destroy(&mapping), SEGUE_OK);
+}
+
+static enum segue_status status_in_handler;
+static char reason_in_handler[200];
+
+static void install_in_handler(int number)
+{
+    (void)number;
+    status_in_handler = segue_install(NULL);
+    strncpy(reason_in_handler, segue_reason(), sizeof reason_in_handler - 1);
+}
+
+static void installing_on_an_alternate_stack_names_the_stack(void **state)
+{
+    static char memory[65536];
+    const stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
+    const struct sigaction action = {.sa_handler = install_in_handler, .sa_flags = SA_ONSTACK};
+    stack_t before;
+    (void)state;
+    assert_int_equal(sigaltstack(&stack, &before), 0);
+    assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+    assert_int_equal(raise(SIGUSR1), 0);
+    assert_int_equal(sigaltstack(&before, NULL), 0);
+    assert_int_equal(status_in_handler, SEGUE_BUSY);
+    assert_string_equal(reason_in_handler, "the caller is on an alternate stack, which cannot be exchanged");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +334,8 @@ int main(void)
         cmocka_unit_test(each_feature_is_there_or_has_a_reason),
         cmocka_unit_test(reason_names_the_member_that_is_wrong),
         cmocka_unit_test(reason_survives_a_fault_whose_policy_has_one_of_its_own),
+        cmocka_unit_test(reasons_tell_what_is_installed),
+        cmocka_unit_test(installing_on_an_alternate_stack_names_the_stack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
