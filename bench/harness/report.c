@@ -1,6 +1,7 @@
 /* report.c: tables, JSON and the RATIO lines. */
 #include "report.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
@@ -135,8 +136,10 @@ bool report_json(FILE *to, const struct report *report)
                                  kernel(), "processor", report->processor, "rounds", (int)report->rounds, "operations",
                                  (int)suite->operations, "quick", report->quick, "variants", variants_json(report),
                                  "ratios", ratios_json(report), "notes", notes_json(report));
-    if (!document)
-        bench_fail("there is no memory for the JSON document");
+    if (!document) {
+        errno = ENOMEM;
+        return false;
+    }
     bool written = json_dumpf(document, to, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0 && fputc('\n', to) != EOF &&
                    fflush(to) == 0;
     json_decref(document);

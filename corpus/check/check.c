@@ -67,7 +67,7 @@ static bool run_outside(struct worker *worker, const uint32_t *rows, size_t coun
 static bool take_outside(struct worker *worker)
 {
     for (unsigned i = CORPUS_OUTSIDE; i < CORPUS_PARTIES; i++)
-        if (worker->outside[i].name && 
+        if (worker->outside[i].name &&
             !corpus_outside_next(&worker->outside[i], &worker->judge.row.answers[i], &worker->error))
             return false;
     return true;
@@ -128,8 +128,7 @@ static bool referee_packed(struct worker *worker, size_t *pending_count)
         size += row->length;
     }
     memset(worker->bytes + size, 0x90, SLOT);
-    if (!corpus_objdump_run(&objdump, worker->work->check->objdump, worker->bytes, size + SLOT,
-                            &worker->error))
+    if (!corpus_objdump_run(&objdump, worker->work->check->objdump, worker->bytes, size + SLOT, &worker->error))
         return false;
     while (at < count && corpus_objdump_next(&objdump, &line)) {
         while (at < count && worker->starts[at] < line.address)
@@ -177,8 +176,7 @@ static bool check_in_order(struct worker *worker, const uint32_t *rows, size_t c
     bool referee = check->referee != CORPUS_REFEREE_NONE, ok = run_outside(worker, rows, count);
     for (size_t i = 0; i < count; i++)
         corpus_slot_fill(worker->bytes + i * SLOT, row_of(worker, rows[i]));
-    ok = ok && (!referee || corpus_objdump_run(&objdump, check->objdump, worker->bytes, count * SLOT,
-                                              &worker->error));
+    ok = ok && (!referee || corpus_objdump_run(&objdump, check->objdump, worker->bytes, count * SLOT, &worker->error));
     for (size_t i = 0; ok && i < count; i++) {
         corpus_judge_ask(&worker->judge, row_of(worker, rows[i]));
         ok = take_outside(worker) && (!referee || find_line(worker, &objdump, &line, i * SLOT));
@@ -274,7 +272,11 @@ static void work_through(struct worker *worker)
 static void *run_worker(void *argument)
 {
     struct work *work = argument;
-    struct worker worker = {.work = work, .judge.check = work->check};
+    const struct corpus_check *check = work->check;
+    struct worker worker = {
+        .work = work,
+        .judge = {.rules = check->rules, .with_segue = check->with_segue, .with_source = check->with_source},
+    };
     corpus_counts_init(&worker.judge.counts, work->check->unknown_examples);
     worker.judge.capstone = corpus_capstone_open();
     worker.pending = malloc(CHUNK * sizeof *worker.pending);

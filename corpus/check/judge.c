@@ -49,16 +49,15 @@ void corpus_judge_compare(struct corpus_judge *judge)
 void corpus_judge_ask(struct corpus_judge *judge, const struct corpus_row *row)
 {
     struct corpus_case *c = &judge->row;
-    const struct corpus_check *check = judge->check;
     c->row = row;
     corpus_slot_fill(c->slot, row);
     corpus_zydis_answer(c->slot, &c->zydis, &c->zydis_answer);
     corpus_capstone_answer(judge->capstone, c->slot, &c->answers[CORPUS_CAPSTONE]);
     for (unsigned i = CORPUS_OBJDUMP; i < CORPUS_PARTIES; i++)
         c->answers[i].status = CORPUS_NOT_ASKED;
-    if (check->with_segue)
+    if (judge->with_segue)
         corpus_segue_answer(c->slot, &c->answers[CORPUS_SEGUE]);
-    if (check->with_source)
+    if (judge->with_source)
         source_answer(row, &c->answers[CORPUS_SOURCE]);
 }
 
@@ -135,7 +134,7 @@ static void explain(struct corpus_judge *judge)
             if (!(row->differences[party] & kind))
                 continue;
             counts->parties[party].differs[bit]++;
-            int class = corpus_rules_find(judge->check->rules, row, &shape, party, kind);
+            int class = corpus_rules_find(judge->rules, row, &shape, party, kind);
             if (class >= 0 ? seen[class] : unknown)
                 continue;
             if (class >= 0) {

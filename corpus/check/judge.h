@@ -3,11 +3,13 @@
 #ifndef SEGUE_CORPUS_JUDGE_H
 #define SEGUE_CORPUS_JUDGE_H
 
-#include "check.h"
+#include "counts.h"
 
 /* One thread's. */
 struct corpus_judge {
-    const struct corpus_check *check;
+    const struct corpus_rules *rules;
+    /* Whether segue_decode takes part, and what the rows' sources claim. */
+    bool with_segue, with_source;
     struct corpus_capstone *capstone;
     struct corpus_counts counts;
     /* The row at hand. */

@@ -65,7 +65,7 @@ static void spoil(struct corpus_judge *judge, const struct corpus_shape *shape, 
     make_wrong(&row->answers[party], number);
     corpus_judge_compare(judge);
     if (row->differences[party] & 1u << number) {
-        int class = corpus_rules_find(judge->check->rules, row, shape, party, 1u << number);
+        int class = corpus_rules_find(judge->rules, row, shape, party, 1u << number);
         judge->counts.parties[party].spoilt[number]++;
         if (class >= 0) {
             judge->counts.parties[party].passed[number]++;

@@ -1,8 +1,8 @@
 /* names.h: mnemonics and registers by name, whatever a decoder calls them.
  *
  * Mnemonics are numbered as they are met; names that mean the same have one number. The aliases come from a file
- * (corpus/data/aliases.txt): a line holds the name that counts, then its other names; "other=5" stands for the name that
- * counts with 5 as its last operand. */
+ * (corpus/data/aliases.txt): a line holds the name that counts, then its other names; "other=5" stands for the name
+ * that counts with 5 as its last operand. */
 #ifndef SEGUE_CORPUS_NAMES_H
 #define SEGUE_CORPUS_NAMES_H
 

@@ -79,8 +79,8 @@ static bool read_table(struct corpus_elf *elf, const unsigned char *ident, Elf_D
         if (result < 0 || dwarf_cfi_cie_p(&entry))
             continue;
         if (dwarf_next_cfi(ident, data, true, entry.fde.CIE_pointer, &after, &cie) == 0 && dwarf_cfi_cie_p(&cie) &&
-            eh_pointer_encoding(&cie.cie, &encoding) &&
-            fde_range(elf, data, section, &entry.fde, encoding, &range) && !add_range(elf, &range))
+            eh_pointer_encoding(&cie.cie, &encoding) && fde_range(elf, data, section, &entry.fde, encoding, &range) &&
+            !add_range(elf, &range))
             return false;
     }
     return true;

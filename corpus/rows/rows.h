@@ -40,7 +40,8 @@ struct corpus_rows {
     struct corpus_row *rows;
     size_t count;
     size_t capacity;
-    /* Lines of files that were left out, since they have more bytes than a row may have; and the number of the first. */
+    /* Lines of files that were left out, since they have more bytes than a row may have; and the number of the first.
+     */
     size_t left_out, left_out_line;
     /* Places of the rows, open addressing; 0 is free, else the row's number plus one. */
     uint32_t *places;

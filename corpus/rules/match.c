@@ -154,7 +154,8 @@ static bool value_holds(const struct corpus_term *term, const struct corpus_valu
 }
 
 /* All aspects in which the operands differ are named. Differences of other kinds have none. */
-static bool differs_only_as_named(const struct corpus_term *term, const struct corpus_case *row, unsigned party, unsigned kind)
+static bool differs_only_as_named(const struct corpus_term *term, const struct corpus_case *row, unsigned party,
+                                  unsigned kind)
 {
     unsigned named = 0;
     for (size_t i = 0; i < term->value_count; i++)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "corpus/gather/gather.h"
+#include "arguments.h"
 #include "shown.h"
 #include "verbs.h"
 #include "tools/support/message.h"
@@ -143,10 +144,9 @@ static int build(const struct options *options, char **paths)
             printf("%zu row%s of %llu instruction%s from %zu file%s: %llu byte%s of code read, %llu left out after "
                    "%llu place%s no instruction\n",
                    gathered.rows.count, plural(gathered.rows.count), (unsigned long long)gathered.instructions,
-                   plural(gathered.instructions), elf_count, plural(elf_count),
-                   (unsigned long long)gathered.bytes_read, plural(gathered.bytes_read),
-                   (unsigned long long)gathered.bytes_left_out, (unsigned long long)gathered.refused,
-                   gathered.refused == 1 ? " that is" : "s that are");
+                   plural(gathered.instructions), elf_count, plural(elf_count), (unsigned long long)gathered.bytes_read,
+                   plural(gathered.bytes_read), (unsigned long long)gathered.bytes_left_out,
+                   (unsigned long long)gathered.refused, gathered.refused == 1 ? " that is" : "s that are");
             code = EXIT_DONE;
         }
     }

@@ -8,6 +8,8 @@
 #include "corpus/check/check.h"
 #include "corpus/decoders/names.h"
 #include "corpus/decoders/objdump.h"
+#include "arguments.h"
+#include "data.h"
 #include "report.h"
 #include "shown.h"
 #include "verbs.h"
@@ -267,8 +269,9 @@ int corpus_verb_check(int argument_count, char **arguments)
         if (!read_option(&options, option, &line))
             return EXIT_USAGE;
     if (options.has_share && options.check.referee != CORPUS_REFEREE_DISPUTED)
-        return misuse("corpus", "--referee %s and --share exclude each other: a share is added to the disputed rows; "
-                                "leave one of them out",
+        return misuse("corpus",
+                      "--referee %s and --share exclude each other: a share is added to the disputed rows; "
+                      "leave one of them out",
                       referee_names[options.check.referee]);
     if (optind == argument_count)
         return misuse("corpus", "check what?");

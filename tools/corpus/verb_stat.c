@@ -11,6 +11,7 @@
 #include "decode/x86/selectors.h"
 #include "corpus/gather/form.h"
 #include "corpus/rows/shape.h"
+#include "data.h"
 #include "report.h"
 #include "shown.h"
 #include "verbs.h"

@@ -1,7 +1,6 @@
 /* doctor.c: segue doctor: says what this machine and kernel offer, and how Segue uses it. */
 #include <errno.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,14 +26,6 @@ static const struct {
     [ANSWER_FACT] = {"", ""},
     [ANSWER_UNKNOWN] = {"?", "\033[31m"},
 };
-
-void finding_detail(struct finding *finding, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(finding->detail, sizeof finding->detail, format, arguments);
-    va_end(arguments);
-}
 
 static struct finding look(const struct probe *probe)
 {

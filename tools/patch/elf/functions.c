@@ -11,8 +11,7 @@ void functions_add(struct functions *functions, uint64_t start, uint64_t size)
 {
     if (size == 0 || start + size < start)
         return;
-    functions->list =
-        array_grow(functions->list, functions->count, &functions->capacity, sizeof *functions->list);
+    functions->list = array_grow(functions->list, functions->count, &functions->capacity, sizeof *functions->list);
     functions->list[functions->count++] = (struct segue_extent){start, start + size};
 }
 

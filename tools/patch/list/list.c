@@ -128,8 +128,7 @@ struct making {
 
 struct file_object *list_add_object(struct patch_list *list, const char *member, const char *build_id)
 {
-    list->objects =
-        array_grow(list->objects, list->object_count, &list->object_capacity, sizeof *list->objects);
+    list->objects = array_grow(list->objects, list->object_count, &list->object_capacity, sizeof *list->objects);
     struct file_object *object = &list->objects[list->object_count++];
     *object = (struct file_object){.member = member ? strdup(member) : NULL,
                                    .build_id = build_id[0] ? strdup(build_id) : NULL};

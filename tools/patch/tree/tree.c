@@ -1,8 +1,6 @@
-/* tree.c: segue patch on a whole tree: several files at once, with a progress bar where somebody watches. */
+/* tree.c: segue patch on a whole tree: several files at once. */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,54 +10,12 @@
 #include "tools/patch/list/changes.h"
 #include "folders.h"
 #include "shape.h"
+#include "state.h"
 #include "tree.h"
-#include "tools/support/plural.h"
 #include "tools/support/verb.h"
 
 #define VERB "patch"
-#define BAR_WIDTH 40u
 #define LIST_SUFFIX ".json"
-
-struct tree {
-    const struct patch_options *options;
-    struct tree_shape shape;
-    /* Where the lists are: written, or read. */
-    const char *lists;
-    int list_root;
-    /* The root of the new tree was not there. */
-    bool made_output;
-
-    /* What the workers share. */
-    pthread_mutex_t lock;
-    size_t next;
-    uint64_t size_done;
-    size_t patched, copied, refused, compared, failed;
-    /* More names of files that are among those. */
-    size_t names;
-    struct patch_counts counts;
-    bool has_bar;
-};
-
-/* --- What is told. --- */
-
-static void draw_bar(const struct tree *tree)
-{
-    const struct tree_shape *shape = &tree->shape;
-    double part = shape->size ? (double)tree->size_done / (double)shape->size : 1;
-    unsigned filled = (unsigned)(part * BAR_WIDTH);
-    fprintf(stderr, "\r[%.*s%*s] %zu of %zu file%s", (int)filled, "########################################",
-            (int)(BAR_WIDTH - filled), "", tree->patched + tree->copied + tree->refused + tree->compared + tree->failed,
-            shape->leaf_count, plural(shape->leaf_count));
-    fflush(stderr);
-    message_bar_stands(true);
-}
-
-static void wipe_bar(const struct tree *tree)
-{
-    if (tree->has_bar)
-        fputs("\r\033[K", stderr);
-    message_bar_stands(false);
-}
 
 static void add_counts(struct patch_counts *sum, const struct patch_counts *more)
 {
@@ -71,22 +27,6 @@ static void add_counts(struct patch_counts *sum, const struct patch_counts *more
     sum->system_calls += more->system_calls;
     sum->sets_base += more->sets_base;
     sum->clones += more->clones;
-}
-
-/* With the lock held. */
-static void tell(struct tree *tree, const struct patch_list *list, const char *input)
-{
-    const struct patch_options *options = tree->options;
-    enum list_detail detail = options->all_system_calls ? LIST_SITES_AND_CALLS
-                              : options->details        ? LIST_SITES
-                                                        : LIST_COUNTS;
-    if (detail == LIST_COUNTS && !list->counts.likely && !options->json)
-        return;
-    wipe_bar(tree);
-    if (!options->json)
-        list_print(stdout, list, input, detail);
-    else if (!list_write_json(stdout, list, input, LIST_ONE_LINE))
-        tree->failed++;
 }
 
 /* How a leaf ended. */
@@ -110,10 +50,10 @@ static void finish_leaf(struct tree *tree, struct leaf *leaf, enum leaf_outcome 
     leaf->has_list = outcome == LEAF_PATCHED || outcome == LEAF_COMPARED;
     if (list) {
         add_counts(&tree->counts, &list->counts);
-        tell(tree, list, input);
+        tree_tell(tree, list, input);
     }
     if (tree->has_bar)
-        draw_bar(tree);
+        tree_draw_bar(tree);
     pthread_mutex_unlock(&tree->lock);
 }
 
@@ -345,108 +285,6 @@ static void check_lists(struct tree *tree)
     shape_free(&lists);
 }
 
-static void print_names(const struct tree *tree)
-{
-    if (tree->names)
-        printf("; %zu more name%s of those files", tree->names, plural(tree->names));
-    putchar('\n');
-}
-
-static void print_sum(const struct tree *tree)
-{
-    const struct patch_options *options = tree->options;
-    const struct patch_counts *counts = &tree->counts;
-    if (options->verify || options->revert) {
-        printf("%zu file%s %s, %zu without a list, %zu wrong", tree->compared, plural(tree->compared),
-               options->revert       ? "taken back"
-               : tree->compared == 1 ? "as in its list"
-                                     : "as in their lists",
-               tree->copied, tree->failed);
-        print_names(tree);
-        return;
-    }
-    printf("%zu file%s patched, %zu copied, %zu left as %s: %" PRIu64 " operand%s, %" PRIu64
-           " instruction%s for the base; not trusted %" PRIu64,
-           tree->patched, plural(tree->patched), tree->copied, tree->refused,
-           tree->refused == 1 ? "it is" : "they are", counts->accesses, plural(counts->accesses), counts->bases,
-           plural(counts->bases), counts->untrusted);
-    if (counts->likely)
-        printf(" (%" PRIu64 " look%s real)", counts->likely, counts->likely == 1 ? "s" : "");
-    if (tree->failed)
-        printf("; %zu failed", tree->failed);
-    print_names(tree);
-}
-
-/* --- The roots. --- */
-
-static int open_root(const char *path)
-{
-    int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0)
-        complain(VERB, "cannot open the folder %s: %s", path, strerror(errno));
-    return root;
-}
-
-static int make_root(const char *path, bool *made)
-{
-    *made = mkdir(path, 0777) == 0;
-    if (!*made && errno != EEXIST) {
-        complain(VERB, "cannot make the folder %s: %s", path, strerror(errno));
-        return -1;
-    }
-    return open_root(path);
-}
-
-static bool are_apart(const struct tree *tree)
-{
-    const struct tree_shape *shape = &tree->shape;
-    const struct {
-        const char *name;
-        int root;
-    } written[] = {{shape->output, shape->output_root}, {tree->lists, shape->list_root}};
-    for (size_t i = 0; i < 2; i++)
-        if (written[i].root >= 0 && folder_is_inside(written[i].root, shape->input_root)) {
-            complain(VERB, "%s lies in %s; give a folder elsewhere", written[i].name, shape->input);
-            return false;
-        }
-    if (shape->output_root < 0 || tree->list_root < 0)
-        return true;
-    if (folder_is_inside(tree->list_root, shape->output_root)) {
-        complain(VERB, "the lists would be among the patched files, in %s; give another folder", tree->lists);
-        return false;
-    }
-    if (folder_is_inside(shape->output_root, tree->list_root)) {
-        complain(VERB, "the patched files would be among the lists, in %s; give another folder", shape->output);
-        return false;
-    }
-    return true;
-}
-
-static bool open_roots(struct tree *tree)
-{
-    const struct patch_options *options = tree->options;
-    struct tree_shape *shape = &tree->shape;
-    const char *read_lists = options->verify ? options->verify : options->revert;
-    bool made_lists = false;
-    shape->input_root = open_root(shape->input);
-    if (shape->input_root < 0)
-        return false;
-    if (options->output && (shape->output_root = make_root(options->output, &tree->made_output)) < 0)
-        return false;
-    if (options->list && (shape->list_root = make_root(options->list, &made_lists)) < 0)
-        return false;
-    tree->lists = shape->lists = options->list ? options->list : read_lists;
-    tree->list_root = read_lists ? open_root(read_lists) : shape->list_root;
-    if ((!tree->lists || tree->list_root >= 0) && are_apart(tree))
-        return true;
-    /* Nothing is left where nothing may be. */
-    if (made_lists)
-        rmdir(options->list);
-    if (tree->made_output)
-        rmdir(options->output);
-    return false;
-}
-
 static void finish_tree(struct tree *tree)
 {
     struct tree_shape *shape = &tree->shape;
@@ -474,16 +312,16 @@ int patch_tree(const struct patch_options *options, const char *input)
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .has_bar = isatty(STDERR_FILENO),
     };
-    if (!open_roots(&tree))
+    if (!tree_open_roots(&tree))
         return EXIT_FAILED;
     shape_take(&tree.shape);
     if (tree.has_bar)
-        draw_bar(&tree);
+        tree_draw_bar(&tree);
     work_in_parallel(&tree);
     finish_tree(&tree);
-    wipe_bar(&tree);
+    tree_wipe_bar(&tree);
     if (!options->json)
-        print_sum(&tree);
+        tree_print_sum(&tree);
     shape_free(&tree.shape);
     if (tree.failed)
         return EXIT_FAILED;

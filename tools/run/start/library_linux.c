@@ -25,7 +25,6 @@
 #include <unistd.h>
 
 #include "tools/run/syscalls/call_linux_x86_64.h"
-#include "tools/run/host/report.h"
 #include "start.h"
 
 static _Thread_local int error_number;
@@ -171,18 +170,6 @@ void _exit(int status)
 {
     for (;;)
         system_call3(SYS_exit_group, status, 0, 0);
-}
-
-void abort(void)
-{
-    report_fatal("there is no memory for the host");
-}
-
-void __stack_chk_fail(void);
-
-void __stack_chk_fail(void)
-{
-    report_fatal("the host's stack is broken");
 }
 
 /* ---- threads ---- */
