@@ -448,8 +448,9 @@ static bool store_word(uint64_t address, uint64_t word)
     return done;
 }
 
-/* Whether the trap is a breakpoint's of a change to code that is under way, or was when the thread met it. */
-static bool take_breakpoint(void *context)
+/* Whether the trap is a breakpoint's of a change to code that is under way, or was when the thread met it. Not inlined:
+ * faults have no need of its stack. */
+static __attribute__((noinline)) bool take_breakpoint(void *context)
 {
     struct segue_regs regs;
     frame_get_general(context, &regs);
