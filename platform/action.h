@@ -26,9 +26,16 @@ typedef void platform_handler(int number, void *info, void *context);
 #define ACTION_IGNORE UINT64_C(1)
 #define ACTION_HAS_RESTORER UINT64_C(0x04000000)
 
-/* Reads the action in force into `*before` and puts `*wanted` in its place, each if it is not NULL. False if there is no
- * such signal, or it cannot be caught. */
-bool platform_action_exchange(int number, const struct platform_action *wanted, struct platform_action *before);
+/* Reads the action in force into `*before` and puts `*wanted` in its place, each if it is not NULL. Returns 0, or a
+ * negative error number: if there is no such signal, or it cannot be caught, or the system refuses. */
+long platform_action_change(int number, const struct platform_action *wanted, struct platform_action *before);
+
+/* The same; whether it was done. */
+static inline bool platform_action_exchange(int number, const struct platform_action *wanted,
+                                            struct platform_action *before)
+{
+    return platform_action_change(number, wanted, before) == 0;
+}
 
 /* Signals that handlers leave open: what an instruction raises, for a guarded access may fault; and what the C library
  * sends to every thread and waits for. */

@@ -20,9 +20,9 @@ _Static_assert(offsetof(struct platform_action, flags) == 8 && offsetof(struct p
                "the layout is the kernel's");
 _Static_assert(ACTION_DEFAULT == (uintptr_t)SIG_DFL && ACTION_IGNORE == (uintptr_t)SIG_IGN, "the names are the kernel's");
 
-bool platform_action_exchange(int number, const struct platform_action *wanted, struct platform_action *before)
+long platform_action_change(int number, const struct platform_action *wanted, struct platform_action *before)
 {
-    return system_call4(SYS_rt_sigaction, number, (long)wanted, (long)before, MASK_SIZE) == 0;
+    return system_call4(SYS_rt_sigaction, number, (long)wanted, (long)before, MASK_SIZE);
 }
 
 uint64_t platform_signals_left_open(void)

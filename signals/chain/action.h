@@ -2,14 +2,15 @@
 #ifndef SEGUE_SIGNALS_ACTION_H
 #define SEGUE_SIGNALS_ACTION_H
 
+#include <errno.h>
 #include <signal.h>
 
 #include "platform/action.h"
 #include "restorer.h"
 #include "signals/handler/signal_entry.h"
 
-/* As platform_action_exchange. Async-signal-safe. */
-static inline bool action_exchange(int number, const struct platform_action *wanted, struct platform_action *before)
+/* As platform_action_change. Async-signal-safe. */
+static inline long action_change(int number, const struct platform_action *wanted, struct platform_action *before)
 {
     struct platform_action next;
     if (wanted) {
@@ -19,7 +20,23 @@ static inline bool action_exchange(int number, const struct platform_action *wan
             next.restorer = (uint64_t)(uintptr_t)restorer_plain;
         }
     }
-    return platform_action_exchange(number, wanted ? &next : NULL, before);
+    return platform_action_change(number, wanted ? &next : NULL, before);
+}
+
+/* The same; whether it was done. Async-signal-safe. */
+static inline bool action_exchange(int number, const struct platform_action *wanted, struct platform_action *before)
+{
+    return action_change(number, wanted, before) == 0;
+}
+
+/* The same, for a function that returns SEGUE_SYSTEM otherwise: errno then says why. */
+static inline bool action_exchange_or_error(int number, const struct platform_action *wanted,
+                                            struct platform_action *before)
+{
+    long result = action_change(number, wanted, before);
+    if (result != 0)
+        errno = (int)-result;
+    return result == 0;
 }
 
 /* Whether the action is a handler's: SA_SIGINFO does not make one of ACTION_DEFAULT. */

@@ -216,7 +216,7 @@ bool chain_put_back(int number)
 {
     struct platform_action action;
     previous_read(number, &action);
-    return action_exchange(number, &action, NULL);
+    return action_exchange_or_error(number, &action, NULL);
 }
 
 bool chain_is_deadly(int number)

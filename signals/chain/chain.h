@@ -18,7 +18,8 @@ uint64_t chain_restarts(const struct platform_action *previous);
 /* Takes over what our handler has of the one behind it. Async-signal-safe. */
 void chain_follow(int number, const struct platform_action *previous);
 
-/* Puts back in force what would be in force without us. */
+/* Puts back in force what would be in force without us. If the system refuses, errno says why, and false is returned.
+ * Not for a handler. */
 bool chain_put_back(int number);
 
 enum chain_way {

@@ -1,6 +1,7 @@
 /* install.c: puts the handler in and takes it out again.
  *
  * SOURCES: sigaction(2). */
+#include <errno.h>
 #include <segue/handler.h>
 #include <string.h>
 
@@ -111,11 +112,11 @@ static void describe_action(const struct segue_options *options, const struct pl
 static bool take_signal(int number, const struct segue_options *options)
 {
     struct platform_action ours, previous;
-    if (!action_exchange(number, NULL, &previous))
+    if (!action_exchange_or_error(number, NULL, &previous))
         return false;
     describe_action(options, &previous, &ours);
     chain_remember(number, &previous, &ours);
-    if (!action_exchange(number, &ours, &previous))
+    if (!action_exchange_or_error(number, &ours, &previous))
         return false;
     chain_remember(number, &previous, &ours);
     return true;
@@ -142,11 +143,13 @@ static enum segue_status install(const struct segue_options *options)
     for (size_t i = 0; i < SIGNALS; i++) {
         if (!is_wanted(signals[i], options) || take_signal(signals[i], options))
             continue;
+        int why = errno;
         while (i-- > 0)
             if (is_wanted(signals[i], options))
                 chain_put_back(signals[i]);
         if (attached)
             thread_detach();
+        errno = why;
         return SEGUE_SYSTEM;
     }
     believed_begin(answered_signals(options));
@@ -183,7 +186,7 @@ static const char *reason_of(enum segue_status status)
     case SEGUE_BUSY:
         return installed ? "there are regions" : "the caller is on an alternate stack, which cannot be exchanged";
     default:
-        return "the system refuses to change a signal's action, or the alternate stack";
+        return "the system refuses to change a signal's action, or the alternate stack; errno says why";
     }
 }
 
@@ -238,7 +241,7 @@ static enum segue_status check(struct segue_owner *owner)
     for (size_t i = 0; i < SIGNALS; i++) {
         if (!is_wanted(signals[i], &options_in_force))
             continue;
-        if (!action_exchange(signals[i], NULL, &present))
+        if (!action_exchange_or_error(signals[i], NULL, &present))
             return SEGUE_SYSTEM;
         if (!is_ours(&present)) {
             owner_name(signals[i], (void *)(uintptr_t)present.handler, owner);

@@ -59,10 +59,10 @@ static enum segue_status install(const struct segue_suspend_options *options)
         return SEGUE_NO_MEMORY;
     if (options->flags & SEGUE_SUSPEND_ALTERNATE_STACK)
         ours.flags |= SA_ONSTACK;
-    if (!action_exchange(options->signal, NULL, &previous))
+    if (!action_exchange_or_error(options->signal, NULL, &previous))
         return SEGUE_SYSTEM;
     chain_remember(options->signal, &previous, &ours);
-    if (!action_exchange(options->signal, &ours, &previous))
+    if (!action_exchange_or_error(options->signal, &ours, &previous))
         return SEGUE_SYSTEM;
     chain_remember(options->signal, &previous, &ours);
     suspend_set_signal(options->signal);
@@ -81,7 +81,7 @@ static const char *reason_of(enum segue_status status)
     case SEGUE_BUSY:
         return "threads are suspended";
     default:
-        return "the system refuses to change the signal's action";
+        return "the system refuses to change the signal's action; errno says why";
     }
 }
 

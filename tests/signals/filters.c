@@ -195,6 +195,27 @@ static int filter_refuses_mask(void)
     _exit(asked == 24 ? 0 : 1);
 }
 
+/* A filter refuses sigaction: nothing is installed, and errno has the filter's answer. */
+static int filter_refuses_actions(void)
+{
+    const struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigaction, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENETDOWN),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {COUNT(code), (struct sock_filter *)(uintptr_t)code};
+    NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    errno = 0;
+    NEED(segue_install(NULL) == SEGUE_SYSTEM && errno == ENETDOWN);
+    NEED(strstr(segue_reason(), "errno says why"));
+    errno = 0;
+    NEED(segue_suspend_install(NULL) == SEGUE_SYSTEM && errno == ENETDOWN);
+    NEED(strstr(segue_reason(), "errno says why"));
+    NEED(segue_install_check(NULL) == SEGUE_NOT_FOUND && segue_suspend_check(NULL) == SEGUE_NOT_FOUND);
+    return 0;
+}
+
 /* ---- asynchronous signals ------------------------------------------------------------------------------------- */
 
 static volatile int arrived, arrived_in_policy, arrived_in_fault, arrived_on_alternate;
@@ -334,6 +355,7 @@ static const struct child_case cases[] = {
     CASE(filter_open),
     CASE(filter_handed_on),
     CASE(filter_refuses_mask),
+    CASE(filter_refuses_actions),
     CASE(signals_wait_by_default),
     CASE(signals_wait_where_asked),
     CASE(signals_come_where_asked),
@@ -371,6 +393,12 @@ static void mask_that_a_later_filter_refuses_is_put_back_by_the_kernel(void **st
     case_run("filter_refuses_mask");
 }
 
+static void errno_says_why_an_action_was_refused(void **state)
+{
+    (void)state;
+    case_run("filter_refuses_actions");
+}
+
 static void asynchronous_signals_wait_until_the_thread_is_on_its_own_stack(void **state)
 {
     (void)state;
@@ -405,6 +433,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(thread_that_never_attached_is_served_in_strict_mode),
         cmocka_unit_test(fault_makes_only_the_calls_that_are_listed),
         cmocka_unit_test(mask_that_a_later_filter_refuses_is_put_back_by_the_kernel),
+        cmocka_unit_test(errno_says_why_an_action_was_refused),
         cmocka_unit_test(asynchronous_signals_wait_until_the_thread_is_on_its_own_stack),
         cmocka_unit_test(asynchronous_signals_come_where_asked),
         cmocka_unit_test(caller_is_not_attached_where_asked),
