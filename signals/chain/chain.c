@@ -119,8 +119,9 @@ static void run_handler(int number, struct native_frame native, const struct pla
     }
     thread_stack_of_program(frame_stack_in_force(native.context), &stack);
     uint64_t answered = believed_signals(), before = believed_mask();
-    const struct relay relay = {number, action, mask & ~answered, before, &stack};
-    switch (relay_prepare(&relay, native, &place)) {
+    struct relay relay = {
+        .number = number, .action = action, .mask = mask & ~answered, .believed = before, .stack = &stack};
+    switch (relay_begin(&relay, native, &place)) {
     case RELAY_READY:
         thread_self.stack_is_lent = place.lends_stack;
         believed_set_mask(before | (mask & answered));

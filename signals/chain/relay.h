@@ -4,45 +4,12 @@
 #ifndef SEGUE_SIGNALS_RELAY_H
 #define SEGUE_SIGNALS_RELAY_H
 
-#include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "platform/action.h"
 #include "platform/code_range.h"
-#include "platform/frame.h"
+#include "platform/relay.h"
 
-/* One call of a handler. */
-struct relay {
-    int number;
-    const struct platform_action *action;
-    /* The signals that are blocked while it runs; and those that the program believes were blocked before. */
-    uint64_t mask, believed;
-    /* The alternate stack that the program believes to have, with the kernel's flags. */
-    const stack_t *stack;
-};
-
-/* The frame where the handler will find it. */
-struct relay_frame {
-    void *info, *ucontext;
-    /* It is on another stack than we are. */
-    bool by_gate;
-    /* The program's alternate stack is the one in force while the handler is on it, as without us: whoever leaves it by
-     * longjmp asks (glibc's __longjmp_chk does). */
-    bool lends_stack;
-};
-
-enum relay_status {
-    RELAY_READY,
-    /* There is no room where the kernel would have put it: the kernel would have sent the thread SIGSEGV. */
-    RELAY_NO_ROOM,
-    /* The handler can only be called: the frame is not laid out as it should be, or has to be returned through us. */
-    RELAY_IMPOSSIBLE,
-};
-
-/* Puts the frame where the kernel would have put it. `*place` is what relay_enter wants if RELAY_READY is returned.
- * Async-signal-safe. */
-enum relay_status relay_prepare(const struct relay *relay, struct native_frame native, struct relay_frame *place);
+/* As relay_prepare, which it calls with what else that has to know. RELAY_IMPOSSIBLE also while a guest is interrupted, and
+ * with a shadow stack, from which only the kernel can take a frame away. Async-signal-safe. */
+enum relay_status relay_begin(struct relay *relay, struct native_frame native, struct relay_frame *place);
 
 /* Goes into the handler; our own, whose frame was `ucontext`, is over. Async-signal-safe. */
 __attribute__((noreturn)) void relay_enter(const struct relay *relay, const void *ucontext,

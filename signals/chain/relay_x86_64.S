@@ -11,7 +11,7 @@
  * Unwinding: the caller is the code that the signal interrupted, as it is from the handler's first instruction on. */
 #include "platform/asm.h"
 #include "platform/frame_cfi_x86_64.h"
-#include "relay_layout.h"
+#include "platform/relay_layout.h"
 
 #define SYS_RT_SIGPROCMASK 14
 #define SYS_SIGALTSTACK 131

@@ -102,7 +102,6 @@ still='
 ctx/guest/guest.c
 ctx/restore/restore.c
 ctx/try/try.c
-signals/chain/relay_linux_x86_64.c
 signals/fault/fault.c
 signals/handler/dispatch.c
 '

@@ -6,7 +6,7 @@ cd "$1" || exit 1
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 
-# FROM TO, of each include of a file of the library's own. `relay_linux_x86_64.c` and `relay_x86_64.S` are the file `relay`.
+# FROM TO, of each include of a file of the library's own. `relay_sysv_x86_64.c` and `relay_x86_64.S` are the file `relay`.
 grep -n '^ *#include "' -r decode emulate patch ctx signals platform --include='*.[chS]' |
     awk -F'[:"]' '
         function file(path) {

@@ -1,6 +1,6 @@
-/* relay_layout.h: where relay_x86_64.S finds the mask and the stack; relay_linux_x86_64.c compares it with the C struct. */
-#ifndef SEGUE_SIGNALS_RELAY_LAYOUT_H
-#define SEGUE_SIGNALS_RELAY_LAYOUT_H
+/* relay_layout.h: where relay_x86_64.S finds the mask and the stack; platform/linux/relay_x86_64.c compares it with the C struct. */
+#ifndef SEGUE_PLATFORM_RELAY_LAYOUT_H
+#define SEGUE_PLATFORM_RELAY_LAYOUT_H
 
 #define RELAY_RFLAGS 0
 #define RELAY_RCX 8
