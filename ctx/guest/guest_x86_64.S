@@ -18,13 +18,12 @@
  *      return address of guest_go
  *      rbp rbx r12 r13 r14 r15     <- host_rsp
  */
-#include <asm/prctl.h>
 #include "decode/x86/flags.h"
 #include "ctx/state/registers_x86_64.h"
 #include "ctx/state/vector_moves_x86_64.h"
 #include "platform/asm.h"
+#include "platform/base_codes.h"
 
-#define SYS_ARCH_PRCTL 158
 #define SYS_GETTID 186
 
 /* Trap, direction, nested task, alignment check: what a host's code does not expect. */
@@ -83,9 +82,9 @@ LABEL(gate_code_end)
 
         SECTION_TEXT(guest_go)
 
-/* arch_prctl(code, address): clobbers rax, rcx, rdx, rsi, rdi, r11. */
+/* The system call (code, address): clobbers rax, rcx, rdx, rsi, rdi, r11. */
 .macro SET_BASE code, address
-        movl    $SYS_ARCH_PRCTL, %eax
+        movl    $BASE_CALL, %eax
         movl    $\code, %edi
         movq    \address, %rsi
         syscall
@@ -147,8 +146,8 @@ LABEL(guest_go_commit)
 3:      jmp     *GATE_IN(%rbx)
 2:      cmpq    GATE_HOST_GS(%rbx), %rcx
         je      4f
-        SET_BASE ARCH_SET_GS, GATE_GS_BASE(%rbx)
-4:      SET_BASE ARCH_SET_FS, GATE_FS_BASE(%rbx)
+        SET_BASE BASE_SET_GS, GATE_GS_BASE(%rbx)
+4:      SET_BASE BASE_SET_FS, GATE_FS_BASE(%rbx)
         jmp     *GATE_IN(%rbx)
 
 /* guest_out (rbx gate), on the gate's data for a stack, or on the guest's: nothing is written to it. */
@@ -178,11 +177,11 @@ LABEL_FUNCTION(guest_out)
         je      3f
         wrgsbase %rdx
         jmp     3f
-2:      SET_BASE ARCH_SET_FS, GATE_HOST_FS(%rbx)
+2:      SET_BASE BASE_SET_FS, GATE_HOST_FS(%rbx)
         movq    GATE_HOST_GS(%rbx), %rsi
         cmpq    GATE_GS_BASE(%rbx), %rsi
         je      3f
-        SET_BASE ARCH_SET_GS, GATE_HOST_GS(%rbx)
+        SET_BASE BASE_SET_GS, GATE_HOST_GS(%rbx)
 3:      movq    GATE_AREA(%rbx), %rsi
         testq   %rsi, %rsi
         jz      4f
@@ -220,8 +219,8 @@ LABEL_FUNCTION(guest_landed)
         movq    GATE_HOST_GS(%rbx), %rax
         wrgsbase %rax
         jmp     LOCAL(landed)
-1:      SET_BASE ARCH_SET_FS, GATE_HOST_FS(%rbx)
-        SET_BASE ARCH_SET_GS, GATE_HOST_GS(%rbx)
+1:      SET_BASE BASE_SET_FS, GATE_HOST_FS(%rbx)
+        SET_BASE BASE_SET_GS, GATE_HOST_GS(%rbx)
 LOCAL_LABEL(landed)
         fldcw   GATE_HOST_X87(%rbx)
         ldmxcsr GATE_HOST_MXCSR(%rbx)
@@ -434,18 +433,18 @@ LABEL(guest_run_handler_framed)
         wrgsbase %rax
         jmp     5f
 4:      subq    $16, %rsp
-        movl    $SYS_ARCH_PRCTL, %eax
-        movl    $ARCH_GET_FS, %edi
+        movl    $BASE_CALL, %eax
+        movl    $BASE_GET_FS, %edi
         movq    %rsp, %rsi
         syscall
-        movl    $SYS_ARCH_PRCTL, %eax
-        movl    $ARCH_GET_GS, %edi
+        movl    $BASE_CALL, %eax
+        movl    $BASE_GET_GS, %edi
         leaq    8(%rsp), %rsi
         syscall
         popq    %r13
         popq    %r14
-        SET_BASE ARCH_SET_FS, GATE_HOST_FS(%r15)
-        SET_BASE ARCH_SET_GS, GATE_HOST_GS(%r15)
+        SET_BASE BASE_SET_FS, GATE_HOST_FS(%r15)
+        SET_BASE BASE_SET_GS, GATE_HOST_GS(%r15)
         /* The kernel leaves the alignment check flag as the guest has it; C code does not expect it. */
 5:      pushfq
         andl    $~FLAG_ALIGNMENT, (%rsp)
@@ -466,8 +465,8 @@ LABEL(guest_run_handler_tail)
         wrfsbase %r13
         wrgsbase %r14
         jmp     7f
-1:      SET_BASE ARCH_SET_FS, %r13
-        SET_BASE ARCH_SET_GS, %r14
+1:      SET_BASE BASE_SET_FS, %r13
+        SET_BASE BASE_SET_GS, %r14
         jmp     7f
 
         /* No guest. */

@@ -10,6 +10,11 @@
 
 #include "abi.h"
 #include "call.h"
+#include "platform/base_codes.h"
+
+_Static_assert(BASE_CALL == SYS_arch_prctl && BASE_SET_GS == ARCH_SET_GS && BASE_SET_FS == ARCH_SET_FS &&
+                   BASE_GET_FS == ARCH_GET_FS && BASE_GET_GS == ARCH_GET_GS,
+               "the assembly's numbers are the kernel's");
 
 bool platform_bases_have_instructions(void)
 {

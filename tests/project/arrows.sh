@@ -95,7 +95,7 @@ without_comments() {
 names='\b(SYS_[a-z0-9_]+|system_call[0-9]|__NR_[a-z0-9_]+|siginfo_t|u?context_t|mcontext_t|sigset_t|struct sigaction)\b'
 names="$names|\\b(mmap|munmap|mremap|mprotect|madvise|membarrier|sigaltstack|pthread_atfork|dlsym|dladdr|dl_iterate_phdr) *\\("
 names="$names|\\b(__linux__|__APPLE__|__FreeBSD__|EXCEPTION_POINTERS|PEXCEPTION_POINTERS|mach_[a-z_]+)\\b"
-names="$names|#include <(linux/|sys/(mman|syscall|ucontext|resource|auxv)|ucontext|windows|mach/)|#include \"platform/(linux|windows|darwin|freebsd)/"
+names="$names|#include <(linux/|asm/|sys/(mman|syscall|ucontext|resource|auxv)|ucontext|windows|mach/)|#include \"platform/(linux|windows|darwin|freebsd)/"
 exempt='^include/segue/(posix|linux|windows|darwin)\.h$'
 # Files that still do, and that are to follow. One that does no more is taken out.
 still='
