@@ -8,16 +8,17 @@
 
 #include "decode/x86/page.h"
 #include "decode/x86/traps.h"
+#include "details.h"
 #include "emulate/windows/guard.h"
 #include "platform/forced.h"
 
 void pieces_part(const struct segue_plan *plan, uint32_t number, uint64_t *address, uint64_t *size)
 {
     const struct segue_access *access = &plan->accesses[number];
-    uint64_t most = plan->elements * access->element;
+    uint64_t most = details_of(plan)->elements * access->element;
     *address = access->address;
     *size = access->size;
-    if (!(access->flags & SEGUE_ACCESS_REPEATED) || plan->elements == 0 || most >= access->size)
+    if (!(access->flags & SEGUE_ACCESS_REPEATED) || details_of(plan)->elements == 0 || most >= access->size)
         return;
     if (access->flags & SEGUE_ACCESS_DOWN)
         *address += access->size - most;
@@ -36,12 +37,12 @@ bool pieces_are_atomic(const struct segue_plan *plan)
 
 /* The smallest page there is: protection is the same within it. */
 
-static bool is_device(const struct segue_piece *piece)
+static bool is_device(const struct plan_piece *piece)
 {
     return piece->window && piece->window->kind == SEGUE_WINDOW_CALLBACK;
 }
 
-static bool native_load(const struct segue_piece *piece, void *to)
+static bool native_load(const struct plan_piece *piece, void *to)
 {
     switch (piece->size) {
     case 1:
@@ -57,7 +58,7 @@ static bool native_load(const struct segue_piece *piece, void *to)
     }
 }
 
-static bool native_store(const struct segue_piece *piece, const void *from)
+static bool native_store(const struct plan_piece *piece, const void *from)
 {
     switch (piece->size) {
     case 1:
@@ -73,12 +74,12 @@ static bool native_store(const struct segue_piece *piece, const void *from)
     }
 }
 
-static bool load(const struct segue_piece *piece, void *to)
+static bool load(const struct plan_piece *piece, void *to)
 {
     return piece_is_native(piece) ? native_load(piece, to) : forced_read(piece->address, to, piece->size);
 }
 
-static bool store(const struct segue_piece *piece, const void *from)
+static bool store(const struct plan_piece *piece, const void *from)
 {
     return piece_is_native(piece) ? native_store(piece, from) : forced_write(piece->address, from, piece->size);
 }
@@ -93,38 +94,38 @@ static bool forced_probe_write(uint64_t address)
 
 /* Where in a piece, which is shorter than a page here, its second page begins; 0 if it has none. A processor tells this
  * place of an access that reaches over into a page that is missing. */
-static uint32_t second_page(const struct segue_piece *piece)
+static uint32_t second_page(const struct plan_piece *piece)
 {
     uint32_t left = PAGE - (uint32_t)(piece->address % PAGE);
     return left < piece->size ? left : 0;
 }
 
-static bool byte_is_readable(const struct segue_piece *piece, uint32_t offset)
+static bool byte_is_readable(const struct plan_piece *piece, uint32_t offset)
 {
     char byte;
     return piece_is_native(piece) ? guard_load_1((char *)piece->host + offset, &byte) == 0
                                   : forced_read(piece->address + offset, &byte, 1);
 }
 
-static bool byte_is_writable(const struct segue_piece *piece, uint32_t offset)
+static bool byte_is_writable(const struct plan_piece *piece, uint32_t offset)
 {
     return piece_is_native(piece) ? guard_probe_write((char *)piece->host + offset) == 0
                                   : forced_probe_write(piece->address + offset);
 }
 
-static bool readable(const struct segue_piece *piece)
+static bool readable(const struct plan_piece *piece)
 {
     uint32_t second = second_page(piece);
     return byte_is_readable(piece, 0) && (!second || byte_is_readable(piece, second));
 }
 
-static bool writable(const struct segue_piece *piece)
+static bool writable(const struct plan_piece *piece)
 {
     uint32_t second = second_page(piece);
     return byte_is_writable(piece, 0) && (!second || byte_is_writable(piece, second));
 }
 
-static enum segue_status failed(const struct segue_piece *piece, uint8_t direction, struct segue_fault *fault)
+static enum segue_status failed(const struct plan_piece *piece, uint8_t direction, struct segue_fault *fault)
 {
     if (fault)
         *fault = (struct segue_fault){
@@ -132,7 +133,7 @@ static enum segue_status failed(const struct segue_piece *piece, uint8_t directi
     return SEGUE_FAULT;
 }
 
-static bool is_probe(const struct segue_plan *plan, const struct segue_piece *piece)
+static bool is_probe(const struct segue_plan *plan, const struct plan_piece *piece)
 {
     return plan->accesses[piece->access].flags & SEGUE_ACCESS_PROBE;
 }
@@ -140,8 +141,8 @@ static bool is_probe(const struct segue_plan *plan, const struct segue_piece *pi
 /* What of the piece lies in `size` bytes from `address` on: the piece itself, or `part`; NULL if nothing does. By last
  * bytes, since an operand may end where the address space does. A piece is not copied where it need not be: its fields
  * were stored just before, one by one, and a copy would wait for that. */
-static const struct segue_piece *cut(const struct segue_piece *piece, uint64_t address, uint64_t size,
-                                     struct segue_piece *part)
+static const struct plan_piece *cut(const struct plan_piece *piece, uint64_t address, uint64_t size,
+                                    struct plan_piece *part)
 {
     uint64_t last = address + size - 1, piece_last = piece->address + piece->size - 1;
     if (size == 0 || piece->address > last || piece_last < address)
@@ -159,9 +160,8 @@ static const struct segue_piece *cut(const struct segue_piece *piece, uint64_t a
 
 /* What of a piece lies in its operand's copy; NULL if nothing does, or it is not accessed in that direction, if only to
  * see whether it can be. */
-static const struct segue_piece *wanted_part(const struct segue_plan *plan, const struct copies *copies,
-                                             const struct segue_piece *piece, uint8_t direction,
-                                             struct segue_piece *part)
+static const struct plan_piece *wanted_part(const struct segue_plan *plan, const struct copies *copies,
+                                            const struct plan_piece *piece, uint8_t direction, struct plan_piece *part)
 {
     const struct segue_access *access = &plan->accesses[piece->access];
     if (!copies->bytes[access->operand] || !(access->direction & direction) ||
@@ -171,25 +171,25 @@ static const struct segue_piece *wanted_part(const struct segue_plan *plan, cons
 }
 
 /* The part's place in its operand's copy. */
-static uint8_t *place_in(const struct segue_plan *plan, const struct copies *copies, const struct segue_piece *part)
+static uint8_t *place_in(const struct segue_plan *plan, const struct copies *copies, const struct plan_piece *part)
 {
     unsigned operand = plan->accesses[part->access].operand;
     return copies->bytes[operand] + (part->address - copies->of.address[operand]);
 }
 
-enum segue_status piece_fetch(const struct segue_piece *piece, uint8_t direction, void *to, struct segue_fault *fault)
+enum segue_status piece_fetch(const struct plan_piece *piece, uint8_t direction, void *to, struct segue_fault *fault)
 {
     if ((direction & SEGUE_WRITE) && !writable(piece))
         return failed(piece, SEGUE_WRITE, fault);
     return load(piece, to) ? SEGUE_OK : failed(piece, SEGUE_READ, fault);
 }
 
-enum segue_status piece_store(const struct segue_piece *piece, const void *from, struct segue_fault *fault)
+enum segue_status piece_store(const struct plan_piece *piece, const void *from, struct segue_fault *fault)
 {
     return store(piece, from) ? SEGUE_OK : failed(piece, SEGUE_WRITE, fault);
 }
 
-enum segue_status piece_exchange(const struct segue_piece *piece, const void *from, const void *to,
+enum segue_status piece_exchange(const struct plan_piece *piece, const void *from, const void *to,
                                  struct segue_fault *fault)
 {
     uint64_t outcome;
@@ -222,9 +222,9 @@ enum segue_status piece_exchange(const struct segue_piece *piece, const void *fr
 static enum segue_status check_writable(const struct segue_plan *plan, const struct copies *copies,
                                         struct segue_fault *fault)
 {
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece room;
-        const struct segue_piece *part = wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &room);
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
+        struct plan_piece room;
+        const struct plan_piece *part = wanted_part(plan, copies, &details_of(plan)->pieces[i], SEGUE_WRITE, &room);
         if (part && !is_device(part) && !writable(part))
             return failed(part, SEGUE_WRITE, fault);
     }
@@ -232,7 +232,7 @@ static enum segue_status check_writable(const struct segue_plan *plan, const str
 }
 
 static enum segue_status read_device(const struct segue_plan *plan, const struct copies *copies,
-                                     const struct segue_piece *device)
+                                     const struct plan_piece *device)
 {
     const struct segue_window *window = device->window;
     return window->read(window->context, device->address, place_in(plan, copies, device), device->size) == SEGUE_OK
@@ -242,13 +242,12 @@ static enum segue_status read_device(const struct segue_plan *plan, const struct
 
 enum segue_status pieces_read(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
 {
-    struct segue_piece room, device_room;
-    const struct segue_piece *device = NULL;
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
+    struct plan_piece room, device_room;
+    const struct plan_piece *device = NULL;
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
+        const struct plan_piece *piece = &details_of(plan)->pieces[i];
         bool asked_last = is_device(piece);
-        const struct segue_piece *part =
-            wanted_part(plan, copies, piece, SEGUE_READ, asked_last ? &device_room : &room);
+        const struct plan_piece *part = wanted_part(plan, copies, piece, SEGUE_READ, asked_last ? &device_room : &room);
         if (!part || is_probe(plan, part))
             continue;
         if (asked_last)
@@ -266,11 +265,11 @@ enum segue_status pieces_read(const struct segue_plan *plan, const struct copies
 /* The device first, since it may refuse. */
 static enum segue_status write_device(const struct segue_plan *plan, const struct copies *copies)
 {
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece room;
-        if (!is_device(&plan->pieces[i]) || is_probe(plan, &plan->pieces[i]))
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
+        struct plan_piece room;
+        if (!is_device(&details_of(plan)->pieces[i]) || is_probe(plan, &details_of(plan)->pieces[i]))
             continue;
-        const struct segue_piece *part = wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &room);
+        const struct plan_piece *part = wanted_part(plan, copies, &details_of(plan)->pieces[i], SEGUE_WRITE, &room);
         if (part && part->window->write(part->window->context, part->address, place_in(plan, copies, part),
                                         part->size) != SEGUE_OK)
             return SEGUE_UNSUPPORTED;
@@ -284,9 +283,9 @@ static enum segue_status write_parts(const struct segue_plan *plan, const struct
     enum segue_status status = check_writable(plan, copies, fault);
     if (status == SEGUE_OK)
         status = write_device(plan, copies);
-    for (uint32_t i = 0; i < plan->piece_count && status == SEGUE_OK; i++) {
-        struct segue_piece room;
-        const struct segue_piece *part = wanted_part(plan, copies, &plan->pieces[i], SEGUE_WRITE, &room);
+    for (uint32_t i = 0; i < details_of(plan)->piece_count && status == SEGUE_OK; i++) {
+        struct plan_piece room;
+        const struct plan_piece *part = wanted_part(plan, copies, &details_of(plan)->pieces[i], SEGUE_WRITE, &room);
         if (part && !is_device(part) && !is_probe(plan, part) && !store(part, place_in(plan, copies, part)))
             status = failed(part, SEGUE_WRITE, fault);
     }
@@ -294,17 +293,18 @@ static enum segue_status write_parts(const struct segue_plan *plan, const struct
 }
 
 /* One native store is all or nothing by itself, and so is one forced store within a page. */
-static bool is_indivisible(const struct segue_piece *piece)
+static bool is_indivisible(const struct plan_piece *piece)
 {
     return piece_is_native(piece) || piece->address % PAGE + piece->size <= PAGE;
 }
 
 enum segue_status pieces_write(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
 {
-    struct segue_piece room;
-    if (plan->piece_count > 1 || is_probe(plan, &plan->pieces[0]) || is_device(&plan->pieces[0]))
+    struct plan_piece room;
+    if (details_of(plan)->piece_count > 1 || is_probe(plan, &details_of(plan)->pieces[0]) ||
+        is_device(&details_of(plan)->pieces[0]))
         return write_parts(plan, copies, fault);
-    const struct segue_piece *first = wanted_part(plan, copies, &plan->pieces[0], SEGUE_WRITE, &room);
+    const struct plan_piece *first = wanted_part(plan, copies, &details_of(plan)->pieces[0], SEGUE_WRITE, &room);
     if (!first)
         return SEGUE_OK;
     if (!is_indivisible(first))
@@ -312,7 +312,7 @@ enum segue_status pieces_write(const struct segue_plan *plan, const struct copie
     return store(first, place_in(plan, copies, first)) ? SEGUE_OK : failed(first, SEGUE_WRITE, fault);
 }
 
-static bool is_reachable(const struct segue_plan *plan, const struct segue_piece *piece, uint32_t offset)
+static bool is_reachable(const struct segue_plan *plan, const struct plan_piece *piece, uint32_t offset)
 {
     if (is_device(piece))
         return true;
@@ -322,8 +322,8 @@ static bool is_reachable(const struct segue_plan *plan, const struct segue_piece
 
 enum segue_status pieces_look_at_end(const struct segue_plan *plan, struct segue_fault *fault)
 {
-    const struct segue_piece *last = &plan->pieces[plan->piece_count - 1];
-    if (!is_reachable(plan, &plan->pieces[0], 0) || is_reachable(plan, last, last->size - 1))
+    const struct plan_piece *last = &details_of(plan)->pieces[details_of(plan)->piece_count - 1];
+    if (!is_reachable(plan, &details_of(plan)->pieces[0], 0) || is_reachable(plan, last, last->size - 1))
         return SEGUE_OK;
     if (fault)
         *fault = (struct segue_fault){.address = last->address + last->size - 1,
@@ -334,9 +334,9 @@ enum segue_status pieces_look_at_end(const struct segue_plan *plan, struct segue
 }
 
 /* A piece of one page or less of `whole`, from `offset` on. */
-static struct segue_piece page_of_piece(const struct segue_piece *whole, uint32_t offset)
+static struct plan_piece page_of_piece(const struct plan_piece *whole, uint32_t offset)
 {
-    struct segue_piece part = *whole;
+    struct plan_piece part = *whole;
     uint32_t left = whole->size - offset;
     part.address += offset;
     part.host = piece_is_native(whole) ? (void *)((uintptr_t)whole->host + offset) : NULL;
@@ -346,10 +346,10 @@ static struct segue_piece page_of_piece(const struct segue_piece *whole, uint32_
 }
 
 /* Tells the first page of the piece that cannot be reached; false if all can. */
-static bool find_in_piece(const struct segue_piece *piece, uint8_t direction, struct segue_fault *fault)
+static bool find_in_piece(const struct plan_piece *piece, uint8_t direction, struct segue_fault *fault)
 {
     for (uint32_t offset = 0; offset < piece->size;) {
-        struct segue_piece part = page_of_piece(piece, offset);
+        struct plan_piece part = page_of_piece(piece, offset);
         offset += part.size;
         if ((direction & SEGUE_READ) && !readable(&part))
             failed(&part, SEGUE_READ, fault);
@@ -367,9 +367,9 @@ void pieces_find_fault(const struct segue_plan *plan, const struct extents *exte
     if (!fault)
         return;
     *fault = (struct segue_fault){0};
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece room;
-        const struct segue_piece *part = &plan->pieces[i];
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
+        struct plan_piece room;
+        const struct plan_piece *part = &details_of(plan)->pieces[i];
         const struct segue_access *access = &plan->accesses[part->access];
         if (extents)
             part = cut(part, extents->address[access->operand], extents->size[access->operand], &room);

@@ -4,8 +4,10 @@
 
 #include <segue/emulate.h>
 
+#include "details.h"
+
 /* Whether the piece is reached where `host` tells, which may well be address 0. */
-static inline bool piece_is_native(const struct segue_piece *piece)
+static inline bool piece_is_native(const struct plan_piece *piece)
 {
     return !piece->window || piece->window->kind == SEGUE_WINDOW_ALIAS || piece->window->kind == SEGUE_WINDOW_EXPOSED;
 }
@@ -46,12 +48,12 @@ enum segue_status pieces_look_at_end(const struct segue_plan *plan, struct segue
 
 /* One piece that is not a device's, read as a whole into `to`, and looked at whether it can be written if that is in
  * `direction`; stored as a whole. On failure `fault` (may be NULL) tells where. */
-enum segue_status piece_fetch(const struct segue_piece *piece, uint8_t direction, void *to, struct segue_fault *fault);
-enum segue_status piece_store(const struct segue_piece *piece, const void *from, struct segue_fault *fault);
+enum segue_status piece_fetch(const struct plan_piece *piece, uint8_t direction, void *to, struct segue_fault *fault);
+enum segue_status piece_store(const struct plan_piece *piece, const void *from, struct segue_fault *fault);
 
 /* Stores in a native piece of 1, 2, 4, 8 or 16 bytes what is at `to` if it holds what is at `from`, as one indivisible
  * operation. SEGUE_BUSY: it holds something else; SEGUE_UNSUPPORTED for other sizes. */
-enum segue_status piece_exchange(const struct segue_piece *piece, const void *from, const void *to,
+enum segue_status piece_exchange(const struct plan_piece *piece, const void *from, const void *to,
                                  struct segue_fault *fault);
 
 /* For a native access that has failed: finds the first page of its pieces that cannot be reached, as far as they lie in

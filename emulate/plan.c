@@ -5,6 +5,7 @@
 #include "decode/accesses/accesses.h"
 #include "decode/orders.h"
 #include "decode/x86/flags.h"
+#include "details.h"
 #include "emulate/elements/repeat.h"
 #include "emulate/engines/engines.h"
 #include "emulate/engines/stack.h"
@@ -23,10 +24,10 @@ static enum segue_status list_accesses(struct segue_plan *plan, const struct seg
                                        const struct segue_xstate *xstate)
 {
     size_t count = 0;
-    enum segue_status status = segue_accesses(&plan->insn, regs, xstate, plan->accesses, SEGUE_PLAN_ACCESSES, &count);
+    enum segue_status status = segue_accesses(&plan->insn, regs, xstate, plan->accesses, SEGUE_ACCESSES_MOST, &count);
     if (status == SEGUE_UNSUPPORTED && (plan->insn.flags & SEGUE_INSN_REPEATED))
-        status = accesses_before_end(&plan->insn, regs, xstate, plan->accesses, SEGUE_PLAN_ACCESSES, &count);
-    plan->access_count = (uint32_t)(count < SEGUE_PLAN_ACCESSES ? count : SEGUE_PLAN_ACCESSES);
+        status = accesses_before_end(&plan->insn, regs, xstate, plan->accesses, SEGUE_ACCESSES_MOST, &count);
+    plan->access_count = (uint32_t)(count < SEGUE_ACCESSES_MOST ? count : SEGUE_ACCESSES_MOST);
     return status;
 }
 
@@ -68,7 +69,7 @@ static void span_in_list(struct reach *reach, uint64_t address, uint64_t low, ui
 }
 
 /* Whether `piece` goes on where the last one of the same access ended, in memory that can be reached in one go. */
-static bool continues(const struct segue_piece *last, const struct segue_piece *piece)
+static bool continues(const struct plan_piece *last, const struct plan_piece *piece)
 {
     if (last->access != piece->access)
         return false;
@@ -86,18 +87,19 @@ static bool cut_access(struct segue_plan *plan, uint32_t number, struct reach *r
     for (uint64_t at = access->address;;) {
         struct span span;
         reach->span_at(reach, at, at, last_byte, &span);
-        struct segue_piece piece = {
+        struct plan_piece piece = {
             .address = at,
             .host = reach_host(span.window, at),
             .window = span.window,
             .size = (uint32_t)(span.last - at + 1),
             .access = number,
         };
-        struct segue_piece *last = plan->piece_count ? &plan->pieces[plan->piece_count - 1] : NULL;
+        struct plan_piece *last =
+            details_of(plan)->piece_count ? &details_of(plan)->pieces[details_of(plan)->piece_count - 1] : NULL;
         if (last && continues(last, &piece))
             last->size += piece.size;
-        else if (plan->piece_count < SEGUE_PLAN_PIECES)
-            plan->pieces[plan->piece_count++] = piece;
+        else if (details_of(plan)->piece_count < PLAN_PIECES)
+            details_of(plan)->pieces[details_of(plan)->piece_count++] = piece;
         else
             return false;
         if (span.last == last_byte)
@@ -127,20 +129,20 @@ static const char *window_refusal(const struct segue_window *window, uint8_t dir
 /* Whether the instruction can be stopped between its accesses, and goes on with those that are left. */
 static bool can_stop_between(const struct segue_plan *plan)
 {
-    return plan->elements || plan->insn.memory[0].addressing == SEGUE_ADDRESSING_VECTOR;
+    return details_of(plan)->elements || plan->insn.memory[0].addressing == SEGUE_ADDRESSING_VECTOR;
 }
 
 /* What the windows cannot do for this access, or NULL. */
 static const char *windows_refusal(struct segue_plan *plan)
 {
     size_t devices = 0;
-    for (size_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
+    for (size_t i = 0; i < details_of(plan)->piece_count; i++) {
+        const struct plan_piece *piece = &details_of(plan)->pieces[i];
         uint8_t direction = plan->accesses[piece->access].direction;
-        bool is_cut = !plan->elements && piece->size != plan->accesses[piece->access].size;
+        bool is_cut = !details_of(plan)->elements && piece->size != plan->accesses[piece->access].size;
         if (!piece_is_native(piece) || is_cut)
             plan->flags |= SEGUE_PLAN_NOT_ATOMIC;
-        if (can_stop_between(plan) && i > 0 && piece->access != plan->pieces[i - 1].access)
+        if (can_stop_between(plan) && i > 0 && piece->access != details_of(plan)->pieces[i - 1].access)
             devices = 0;
         if (!piece->window)
             continue;
@@ -151,7 +153,7 @@ static const char *windows_refusal(struct segue_plan *plan)
         if (why)
             return why;
         /* If the second refused, the first would have happened already. */
-        if (devices > 1 && !plan->elements)
+        if (devices > 1 && !details_of(plan)->elements)
             return "it accesses callback windows more than once";
     }
     return NULL;
@@ -212,8 +214,8 @@ enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs
 {
     plan->engine = SEGUE_ENGINE_NONE;
     plan->flags = 0;
-    plan->elements = 0;
-    plan->piece_count = 0;
+    details_of(plan)->elements = 0;
+    details_of(plan)->piece_count = 0;
     plan->refusal = NULL;
     enum segue_status status = list_accesses(plan, regs, xstate);
     if (status == SEGUE_TOO_SMALL)

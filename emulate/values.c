@@ -8,11 +8,12 @@
 
 #include <string.h>
 
+#include "details.h"
+#include "emulate/elements/repeat.h"
 #include "emulate/windows/guard.h"
 #include "pieces.h"
-#include "emulate/elements/repeat.h"
 
-static bool is_device(const struct segue_piece *piece)
+static bool is_device(const struct plan_piece *piece)
 {
     return piece->window && piece->window->kind == SEGUE_WINDOW_CALLBACK;
 }
@@ -39,13 +40,13 @@ static uint64_t apart(const struct segue_plan *plan)
 static void cut_string(struct segue_plan *plan)
 {
     const struct segue_access *access = &plan->accesses[0];
-    uint64_t element = access->element, most = plan->elements, distance = apart(plan);
+    uint64_t element = access->element, most = details_of(plan)->elements, distance = apart(plan);
     if (!(access->flags & SEGUE_ACCESS_REPEATED) || most == 0)
         return;
     most = most < VALUES_MOST / element ? most : VALUES_MOST / element;
     if (distance / element < most)
         most = distance / element ? distance / element : 1;
-    if (most < plan->elements)
+    if (most < details_of(plan)->elements)
         repeat_trim(plan, most);
 }
 
@@ -145,7 +146,7 @@ static enum segue_status write_and_note(void *context, uint64_t address, const v
     return SEGUE_OK;
 }
 
-static void note_device(struct values *values, struct segue_piece *piece)
+static void note_device(struct values *values, struct plan_piece *piece)
 {
     struct values_device *device = &values->device;
     device->window = piece->window;
@@ -163,8 +164,8 @@ static void note_device(struct values *values, struct segue_piece *piece)
 /* Reads what the accesses cover, and looks whether what they write can be written. */
 static enum segue_status fetch(struct values *values, const struct segue_plan *plan, struct segue_fault *fault)
 {
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
+        const struct plan_piece *piece = &details_of(plan)->pieces[i];
         const struct segue_access *access = &plan->accesses[piece->access];
         if (is_device(piece) || !is_data(access))
             continue;
@@ -185,8 +186,8 @@ static enum segue_status fetch(struct values *values, const struct segue_plan *p
 static void redirect(struct values *values)
 {
     struct segue_plan *plan = &values->plan;
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece *piece = &plan->pieces[i];
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
+        struct plan_piece *piece = &details_of(plan)->pieces[i];
         if (!is_data(&plan->accesses[piece->access]))
             continue;
         if (is_device(piece)) {
@@ -207,8 +208,8 @@ static bool is_done(const struct values *values, uint32_t number)
 
 static enum segue_status publish(struct values *values, const struct segue_plan *plan, struct segue_fault *fault)
 {
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
+        const struct plan_piece *piece = &details_of(plan)->pieces[i];
         const struct segue_access *access = &plan->accesses[piece->access];
         if (is_device(piece) || !is_data(access) || !(access->direction & SEGUE_WRITE) ||
             !is_done(values, piece->access))
@@ -224,7 +225,7 @@ static enum segue_status publish(struct values *values, const struct segue_plan 
 /* Publishes by one compare-and-exchange; SEGUE_BUSY where other bytes are there by now. */
 static enum segue_status exchange(struct values *values, const struct segue_plan *plan, struct segue_fault *fault)
 {
-    const struct segue_piece *piece = &plan->pieces[0];
+    const struct plan_piece *piece = &details_of(plan)->pieces[0];
     const struct values_copy *copy = copy_of(values, piece->access, piece->address, piece->size);
     return piece_exchange(piece, place_in(values->before, copy, piece->address),
                           place_in(values->after, copy, piece->address), fault);
@@ -276,7 +277,7 @@ enum segue_status values_step(struct values *values, struct step_scratch *scratc
     struct segue_plan *real = &values->real;
     bool atomic = pieces_are_atomic(plan);
     *real = values->plan;
-    if (atomic && (real->piece_count != 1 || is_device(&real->pieces[0])))
+    if (atomic && (details_of(real)->piece_count != 1 || is_device(&details_of(real)->pieces[0])))
         return SEGUE_UNSUPPORTED;
     do {
         values->plan = *real;
@@ -293,8 +294,8 @@ enum segue_status values_preview(struct values *values, struct step_scratch *scr
                                  const struct segue_regs *regs, struct segue_xstate *xstate)
 {
     enum segue_status status = begin_values(values, plan);
-    for (uint32_t i = 0; status == SEGUE_OK && i < values->plan.piece_count; i++)
-        if (is_device(&values->plan.pieces[i]))
+    for (uint32_t i = 0; status == SEGUE_OK && i < details_of(&values->plan)->piece_count; i++)
+        if (is_device(&details_of(&values->plan)->pieces[i]))
             status = SEGUE_UNSUPPORTED;
     if (status != SEGUE_OK)
         return status;

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "details.h"
 #include "pieces.h"
 
 /* What segue_words keeps in its private words. */
@@ -69,8 +70,8 @@ static uint8_t directions_of(const struct walk *walk, uint64_t word)
 /* Windows begin and end at pages, so a word is in one. */
 static void *host_of(const struct walk *walk, uint64_t word)
 {
-    for (uint32_t i = 0; i < walk->plan->piece_count; i++) {
-        const struct segue_piece *piece = &walk->plan->pieces[i];
+    for (uint32_t i = 0; i < details_of(walk->plan)->piece_count; i++) {
+        const struct plan_piece *piece = &details_of(walk->plan)->pieces[i];
         if (piece->address <= word + walk->word - 1 && piece->address + piece->size - 1 >= word)
             return piece_is_native(piece) ? (void *)((uintptr_t)piece->host + (word - piece->address)) : NULL;
     }

@@ -11,6 +11,7 @@
 #include "decode/accesses/masks.h"
 #include "decode/orders.h"
 #include "decode/x86/vendors.h"
+#include "emulate/details.h"
 #include "emulate/replay/run.h"
 
 #define EVEX 0x62
@@ -87,8 +88,8 @@ static bool native_base(const struct replay *replay, uint32_t number, uint64_t *
 {
     const struct segue_plan *plan = replay->plan;
     const struct segue_access *access = &plan->accesses[number];
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
+        const struct plan_piece *piece = &details_of(plan)->pieces[i];
         if (piece->access != number)
             continue;
         *base = (uint64_t)(uintptr_t)piece->host - product_of(replay, access->lane);

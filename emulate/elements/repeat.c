@@ -9,6 +9,7 @@
 #include "decode/accesses/accesses.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/page.h"
+#include "emulate/details.h"
 #include "emulate/pieces.h"
 
 /* A piece counts its bytes in 32 bits. A multiple of every element's size. */
@@ -43,19 +44,19 @@ static uint64_t byte_of(const struct way *way, uint64_t number)
     return way->down ? way->start + way->element - 1 - number : way->start + number;
 }
 
-static bool is_device(const struct segue_piece *piece)
+static bool is_device(const struct plan_piece *piece)
 {
     return piece->window && piece->window->kind == SEGUE_WINDOW_CALLBACK;
 }
 
 /* The piece that begins at the operand's byte of that number, and goes on no further than `limit` bytes of it. */
-static struct segue_piece piece_from(const struct way *way, uint64_t number, uint64_t limit, struct reach *reach)
+static struct plan_piece piece_from(const struct way *way, uint64_t number, uint64_t limit, struct reach *reach)
 {
     struct span span;
     uint64_t at = byte_of(way, number), end = byte_of(way, limit - 1);
     reach->span_at(reach, at, way->down ? end : at, way->down ? at : end, &span);
     uint64_t lowest = way->down ? span.first : at, highest = way->down ? at : span.last;
-    return (struct segue_piece){
+    return (struct plan_piece){
         .address = lowest,
         .host = reach_host(span.window, lowest),
         .window = span.window,
@@ -65,9 +66,9 @@ static struct segue_piece piece_from(const struct way *way, uint64_t number, uin
 }
 
 /* Makes one piece of both, if they can be reached in one go. */
-static bool join(const struct way *way, struct segue_piece *last, const struct segue_piece *piece)
+static bool join(const struct way *way, struct plan_piece *last, const struct plan_piece *piece)
 {
-    const struct segue_piece *lower = way->down ? piece : last, *upper = way->down ? last : piece;
+    const struct plan_piece *lower = way->down ? piece : last, *upper = way->down ? last : piece;
     bool natively = piece_is_native(last) && piece_is_native(piece);
     if (natively ? (uintptr_t)lower->host + lower->size != (uintptr_t)upper->host
                  : !last->window || !piece->window || last->window->kind != SEGUE_WINDOW_FORCED ||
@@ -89,8 +90,8 @@ enum extent {
 
 static bool has_device(const struct segue_plan *plan)
 {
-    for (uint32_t i = 0; i < plan->piece_count; i++)
-        if (is_device(&plan->pieces[i]))
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++)
+        if (is_device(&details_of(plan)->pieces[i]))
             return true;
     return false;
 }
@@ -99,17 +100,18 @@ static bool has_device(const struct segue_plan *plan)
 static uint64_t walk(struct segue_plan *plan, const struct way *way, uint64_t limit, enum extent extent,
                      struct reach *reach)
 {
-    uint32_t first = plan->piece_count;
+    uint32_t first = details_of(plan)->piece_count;
     uint64_t done = 0;
     for (unsigned i = 0; i < SPANS_MOST && done < limit; i++) {
-        struct segue_piece piece = piece_from(way, done, limit, reach);
-        bool joined = plan->piece_count > first && join(way, &plan->pieces[plan->piece_count - 1], &piece);
+        struct plan_piece piece = piece_from(way, done, limit, reach);
+        bool joined = details_of(plan)->piece_count > first &&
+                      join(way, &details_of(plan)->pieces[details_of(plan)->piece_count - 1], &piece);
         if (!joined && done && extent == ONE_PIECE)
             break;
         if (!joined && done >= way->element && is_device(&piece) && has_device(plan))
             break;
         if (!joined)
-            plan->pieces[plan->piece_count++] = piece;
+            details_of(plan)->pieces[details_of(plan)->piece_count++] = piece;
         done += piece.size;
     }
     return done;
@@ -119,10 +121,10 @@ void repeat_trim(struct segue_plan *plan, uint64_t elements)
 {
     uint32_t kept = 0;
     uint64_t left = 0;
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        struct segue_piece piece = plan->pieces[i];
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
+        struct plan_piece piece = details_of(plan)->pieces[i];
         const struct segue_access *access = &plan->accesses[piece.access];
-        if (i == 0 || piece.access != plan->pieces[kept - 1].access)
+        if (i == 0 || piece.access != details_of(plan)->pieces[kept - 1].access)
             left = elements * access->element;
         if (left == 0)
             continue;
@@ -134,29 +136,29 @@ void repeat_trim(struct segue_plan *plan, uint64_t elements)
         if (piece.size > left)
             piece.size = (uint32_t)left;
         left -= piece.size;
-        plan->pieces[kept++] = piece;
+        details_of(plan)->pieces[kept++] = piece;
     }
-    plan->piece_count = kept;
-    plan->elements = elements;
+    details_of(plan)->piece_count = kept;
+    details_of(plan)->elements = elements;
 }
 
 static unsigned count_devices(const struct segue_plan *plan)
 {
     unsigned count = 0;
-    for (uint32_t i = 0; i < plan->piece_count; i++)
-        count += is_device(&plan->pieces[i]);
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++)
+        count += is_device(&details_of(plan)->pieces[i]);
     return count;
 }
 
 /* How many elements, of at most `most`, lie in the pieces that are made for them; 0 if the first does not. */
 static uint64_t cut_elements(struct segue_plan *plan, uint64_t most, enum extent extent, struct reach *reach)
 {
-    plan->piece_count = 0;
+    details_of(plan)->piece_count = 0;
     for (unsigned i = 0; i < plan->insn.memory_count; i++) {
         struct way way = way_of(plan, i);
-        uint32_t first = plan->piece_count;
+        uint32_t first = details_of(plan)->piece_count;
         uint64_t held = walk(plan, &way, most * way.element, extent, reach) / way.element;
-        if (extent == ONE_PIECE && !piece_is_native(&plan->pieces[first]))
+        if (extent == ONE_PIECE && !piece_is_native(&details_of(plan)->pieces[first]))
             return 0;
         most = most < held ? most : held;
     }
@@ -190,10 +192,10 @@ const char *repeat_cut(struct segue_plan *plan, struct reach *reach)
 }
 
 /* The piece that holds all of the operand's element at `address`; NULL if none does. */
-static const struct segue_piece *piece_of_element(const struct segue_plan *plan, unsigned operand, uint64_t address)
+static const struct plan_piece *piece_of_element(const struct segue_plan *plan, unsigned operand, uint64_t address)
 {
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
+        const struct plan_piece *piece = &details_of(plan)->pieces[i];
         uint64_t offset = address - piece->address;
         if (plan->accesses[piece->access].operand == operand && offset < piece->size &&
             piece->size - offset >= plan->insn.memory[operand].element)
@@ -228,7 +230,7 @@ void repeat_choose(const struct segue_plan *plan, const struct segue_regs *regs,
     for (unsigned i = 0; i < operands; i++) {
         uint64_t element = plan->insn.memory[i].element;
         start[i] = accesses_operand(&plan->insn, regs, i);
-        const struct segue_piece *piece = piece_of_element(plan, i, start[i]);
+        const struct plan_piece *piece = piece_of_element(plan, i, start[i]);
         if (!piece || start[i] % PAGE + element > PAGE) {
             copied = 1;
         } else {

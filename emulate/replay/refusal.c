@@ -6,6 +6,7 @@
 #include "decode/relocate/redirect.h"
 #include "decode/segments.h"
 #include "emulate/addresses.h"
+#include "emulate/details.h"
 #include "emulate/engines/engines.h"
 #include "emulate/pieces.h"
 #include "run.h"
@@ -34,7 +35,7 @@ static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *
     if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
         return false;
     uint64_t size = insn->class_ == SEGUE_CLASS_STATE ? STATE_MOST : memory->size;
-    uint64_t offset = plan->operand - segment_base(regs, memory->segment);
+    uint64_t offset = details_of(plan)->operand - segment_base(regs, memory->segment);
     return insn->address_size == 4 && has_parts && offset + size > UINT64_C(1) << 32;
 }
 
@@ -55,7 +56,8 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
         plan->flags |= SEGUE_PLAN_TRAPS;
     if (regs->rflags & FLAG_ALIGNMENT)
         plan->flags |= SEGUE_PLAN_ALIGNMENT_CHECKED;
-    plan->operand = starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
+    details_of(plan)->operand =
+        starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
     if (wraps_parts(plan, regs))
         return "its operand goes on at the other end of the address space";
     return orders_of(insn)->redirection.state ? state_refusal(plan, regs, xstate) : NULL;

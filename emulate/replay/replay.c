@@ -12,6 +12,7 @@
 #include "decode/orders.h"
 #include "decode/x86/canonical.h"
 #include "decode/x86/vendors.h"
+#include "emulate/details.h"
 #include "emulate/elements/lanes.h"
 #include "emulate/parts.h"
 #include "emulate/pieces.h"
@@ -76,7 +77,7 @@ static enum segue_status carry_out(struct replay *replay, struct segue_regs *reg
  * keeps it from going on. */
 static enum segue_status carry_out_repeated(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
-    uint64_t left = replay->plan->elements, rip = regs->rip;
+    uint64_t left = details_of(replay->plan)->elements, rip = regs->rip;
     enum segue_status status = SEGUE_INVALID;
     while (left && regs->rip == rip) {
         uint64_t before = strings_count_before(replay);
@@ -91,7 +92,7 @@ static enum segue_status carry_out_repeated(struct replay *replay, struct segue_
             break;
         left -= before - strings_count_before(replay);
     }
-    return left != replay->plan->elements ? SEGUE_OK : status;
+    return left != details_of(replay->plan)->elements ? SEGUE_OK : status;
 }
 
 enum segue_status replay_step(struct replay *replay, const struct segue_plan *plan, struct segue_regs *regs,

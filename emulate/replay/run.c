@@ -6,6 +6,7 @@
 
 #include "decode/accesses/accesses.h"
 #include "decode/orders.h"
+#include "emulate/details.h"
 #include "emulate/pieces.h"
 #include "state.h"
 #include "strings.h"
@@ -49,7 +50,7 @@ static uint64_t operand_address(const struct replay *replay, unsigned operand)
 {
     const struct segue_plan *plan = replay->plan;
     /* A string's moves with the elements that are done. */
-    return operand == 0 && !replay_is_repeated(&plan->insn) ? plan->operand
+    return operand == 0 && !replay_is_repeated(&plan->insn) ? details_of(plan)->operand
                                                             : accesses_operand(&plan->insn, replay->regs, operand);
 }
 

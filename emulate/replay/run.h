@@ -3,13 +3,14 @@
 #define SEGUE_EMULATE_REPLAY_RUN_H
 
 #include "context.h"
+#include "emulate/details.h"
 
 /* What all pieces of an operand have in common; an operand without pieces is reached nowhere. */
 static inline struct replay_place replay_place_of(const struct segue_plan *plan, unsigned operand)
 {
     struct replay_place place = {.is_native = false};
-    for (uint32_t i = 0; i < plan->piece_count; i++) {
-        const struct segue_piece *piece = &plan->pieces[i];
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
+        const struct plan_piece *piece = &details_of(plan)->pieces[i];
         uint64_t distance = (uint64_t)(uintptr_t)piece->host - piece->address;
         if (plan->accesses[piece->access].operand != operand)
             continue;

@@ -10,6 +10,7 @@
 
 #include "decode/orders.h"
 #include "decode/segments.h"
+#include "emulate/details.h"
 
 #define ENDBR64_SIZE 4
 /* Invalid, denormal, division by zero, overflow, underflow. */
@@ -152,7 +153,7 @@ void state_restore_x87_pointers(const struct replay *replay)
     memcpy(&data, area + XSAVE_FDP, sizeof data);
     if (data != replay->loaded[0])
         return;
-    data = replay->plan->operand - segment_base(replay->regs, insn->memory[0].segment);
+    data = details_of(replay->plan)->operand - segment_base(replay->regs, insn->memory[0].segment);
     memcpy(area + XSAVE_FDP, &data, sizeof data);
 }
 

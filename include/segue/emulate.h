@@ -39,26 +39,6 @@ enum segue_plan_flags {
     SEGUE_PLAN_TRAPS = 8,
 };
 
-/* The most accesses in a plan, and the most pieces that windows' edges may cut them into. Windows
- * of whole pages cut no instruction into so many; of a repeated string a step does what few pieces
- * hold. */
-#define SEGUE_PLAN_ACCESSES SEGUE_ACCESSES_MOST
-#define SEGUE_PLAN_PIECES (SEGUE_ACCESSES_MOST + 15)
-
-/* A part of an access that lies in one window, or in none. Of a repeated string: in the order in
- * which it is reached, and only what the step does. */
-struct segue_piece {
-    /* The address that the program used. */
-    uint64_t address;
-    /* Where those bytes can be reached; for callback and forced windows, nothing. */
-    void *host;
-    /* The window, NULL for memory that is reached at its own address. */
-    const struct segue_window *window;
-    uint32_t size;
-    /* Which of the plan's accesses it is a part of. */
-    uint32_t access;
-};
-
 /* What a step will do. Made by segue_plan; may be thrown away. */
 struct segue_plan {
     struct segue_insn insn;
@@ -67,18 +47,11 @@ struct segue_plan {
     uint32_t flags;
     /* The whole footprint, in order. Also filled where the plan was refused, as far as it is known. */
     uint32_t access_count;
-    struct segue_access accesses[SEGUE_PLAN_ACCESSES];
-    /* With SEGUE_ENGINE_REPLAY: the linear address of the memory operand, wherever in it the
-     * accesses begin. */
-    uint64_t operand;
-    /* With a repeat prefix: how many elements of each operand, the first of them first, the step
-     * does at most. The accesses list all of them; the thread comes back to the instruction for the
-     * others. Else 0. */
-    uint64_t elements;
-    uint32_t piece_count;
-    struct segue_piece pieces[SEGUE_PLAN_PIECES];
+    struct segue_access accesses[SEGUE_ACCESSES_MOST];
     /* Why the plan was refused, as a static string; NULL if it was not. */
     const char *refusal;
+    /* What the engines need. */
+    uint64_t private_[320];
 };
 
 /* Plans the step of `insn` with `regs`. Pure: touches nothing but `plan`, so the page may be closed

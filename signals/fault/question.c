@@ -8,10 +8,11 @@
 
 #include <string.h>
 
+#include "emulate/details.h"
 #include "emulate/pieces.h"
 #include "emulate/words.h"
-#include "platform/frame.h"
 #include "keyed.h"
+#include "platform/frame.h"
 #include "serve.h"
 #include "signals/mutator/suspend.h"
 #include "signals/threads/thread.h"
@@ -224,8 +225,8 @@ bool question_finish(struct work *work)
 
 static bool calls_device(const struct segue_plan *plan)
 {
-    for (uint32_t i = 0; i < plan->piece_count; i++)
-        if (plan->pieces[i].window && plan->pieces[i].window->kind == SEGUE_WINDOW_CALLBACK)
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++)
+        if (details_of(plan)->pieces[i].window && details_of(plan)->pieces[i].window->kind == SEGUE_WINDOW_CALLBACK)
             return true;
     return false;
 }

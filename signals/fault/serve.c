@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "emulate/details.h"
 #include "emulate/pieces.h"
 #include "emulate/plan.h"
 #include "keyed.h"
@@ -60,8 +61,8 @@ void serve_tell_fault(struct work *work)
     /* A signal that tells the instruction, not an address that it accessed. */
     if (info->si_signo == SIGFPE)
         info->address = service->frame.regs.rip;
-    for (size_t i = 0; i < service->plan.piece_count; i++) {
-        const struct segue_piece *piece = &service->plan.pieces[i];
+    for (size_t i = 0; i < details_of(&service->plan)->piece_count; i++) {
+        const struct plan_piece *piece = &details_of(&service->plan)->pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;
         if (!piece_is_native(piece) || offset >= piece->size)
             continue;

@@ -14,6 +14,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "emulate/details.h"
 #include "platform/forced.h"
 
 #define PAGE 4096u
@@ -170,7 +171,7 @@ static void access_over_a_window_edge_is_split(void **state)
             struct segue_regs regs = {.rbx = (uint64_t)fixture->memory + offset};
             assert_int_equal(RUN("\x48\x8b\x03", &regs, &window, 1, &plan), SEGUE_OK);
             assert_int_equal(regs.rax, bytes_at(fixture->alias + offset, 8));
-            assert_int_equal(plan.piece_count, before % 8 ? 2 : 1);
+            assert_int_equal(details_of(&plan)->piece_count, before % 8 ? 2 : 1);
             assert_int_equal(plan.flags, before % 8 ? SEGUE_PLAN_NOT_ATOMIC : 0);
 
             regs.rax = 0x0807060504030201 * (before + 1);
@@ -188,7 +189,7 @@ static void two_windows_that_continue_each_other_are_one_access(void **state)
     struct segue_regs regs = {.rbx = (uint64_t)fixture->memory + PAGE - 3};
     mprotect(fixture->memory, 2 * PAGE, PROT_NONE);
     assert_int_equal(RUN("\x48\x8b\x03", &regs, windows, 2, &plan), SEGUE_OK);
-    assert_int_equal(plan.piece_count, 1);
+    assert_int_equal(details_of(&plan)->piece_count, 1);
     assert_int_equal(regs.rax, bytes_at(fixture->alias + PAGE - 3, 8));
 }
 
@@ -539,8 +540,8 @@ static void empty_window_is_as_none(void **state)
     alarm(20);
     assert_int_equal(run("\x48\x8b\x03", 3, &regs, &window, 1, &plan), SEGUE_OK);
     alarm(0);
-    assert_int_equal(plan.piece_count, 1);
-    assert_int_equal(plan.pieces[0].size, 8);
+    assert_int_equal(details_of(&plan)->piece_count, 1);
+    assert_int_equal(details_of(&plan)->pieces[0].size, 8);
 }
 
 static void bad_arguments_are_refused(void **state)

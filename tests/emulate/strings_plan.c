@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "emulate/details.h"
 #include "tests/support/test.h"
 
 #define PAGE 4096u
@@ -54,7 +55,7 @@ static unsigned long run(const char *bytes, size_t size, struct segue_regs *regs
     for (; regs->rip == rip; steps++) {
         if (segue_plan(&insn, regs, NULL, NULL, windows, count, &plan) != SEGUE_OK)
             fail_msg("refused: %s", plan.refusal);
-        assert_true(plan.elements > 0);
+        assert_true(details_of(&plan)->elements > 0);
         assert_int_equal(segue_step(&plan, regs, NULL, NULL), SEGUE_OK);
     }
     return steps;
@@ -168,7 +169,7 @@ static void counts_beyond_32_bits_are_planned_in_parts(void **state)
         regs.rdi = (uint64_t)(uintptr_t)closed + 20;
         assert_int_equal(segue_decode(SEGUE_MODE_64, "\xf2\xae", 2, &insn), SEGUE_OK);
         assert_int_equal(segue_plan(&insn, &regs, NULL, NULL, &window, 1, &plan), SEGUE_OK);
-        assert_true(plan.elements > 0 && plan.elements <= counts[i]);
+        assert_true(details_of(&plan)->elements > 0 && details_of(&plan)->elements <= counts[i]);
         /* The accesses list all of it. */
         uint64_t to_the_end = UINT64_MAX - regs.rdi + 1;
         assert_int_equal(plan.accesses[0].size, counts[i] < to_the_end ? counts[i] : to_the_end);

@@ -9,11 +9,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "emulate/details.h"
 #include "emulate/plan.h"
 #include "signals/fault/footprint.h"
 #include "signals/regions/readers.h"
 #include "signals/regions/table.h"
-
 
 static uint64_t random_state;
 
@@ -299,7 +299,7 @@ static void region_that_is_added_to_a_plan_changes_no_window(void **state)
 {
     static struct footprint footprint;
     static struct segue_plan plan;
-    struct segue_window before[SEGUE_PLAN_PIECES];
+    struct segue_window before[PLAN_PIECES];
     (void)state;
     const struct region *first = add_alias(PLACE, PLACE + 16 * PAGE), *other = add_alias(PLACE + 4 * PAGE, PLACE);
     add_alias(PLACE + PAGE, PLACE + 17 * PAGE);
@@ -307,15 +307,15 @@ static void region_that_is_added_to_a_plan_changes_no_window(void **state)
     uint32_t place = readers_enter(NULL);
     plan_move_from_two_pages(&footprint, &plan);
     readers_leave(place);
-    assert_int_equal(plan.elements, 16);
+    assert_int_equal(details_of(&plan)->elements, 16);
     assert_int_equal(footprint.count, 2);
     assert_int_equal(footprint.windows[1].base, PLACE + PAGE);
-    for (uint32_t i = 0; i < plan.piece_count; i++)
-        before[i] = *plan.pieces[i].window;
+    for (uint32_t i = 0; i < details_of(&plan)->piece_count; i++)
+        before[i] = *details_of(&plan)->pieces[i].window;
     footprint_add(&footprint, other);
     footprint_add(&footprint, first);
-    for (uint32_t i = 0; i < plan.piece_count; i++)
-        assert_memory_equal(plan.pieces[i].window, &before[i], sizeof before[i]);
+    for (uint32_t i = 0; i < details_of(&plan)->piece_count; i++)
+        assert_memory_equal(details_of(&plan)->pieces[i].window, &before[i], sizeof before[i]);
     assert_int_equal(footprint.count, 3);
     assert_ptr_equal(footprint.regions[0], first);
     assert_ptr_equal(footprint.regions[1], target);

@@ -7,6 +7,7 @@
 
 #include "decode/mnemonics.h"
 #include "decode/orders.h"
+#include "emulate/details.h"
 #include "rows.h"
 
 #define CODE_SIZE 15u
@@ -632,7 +633,7 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
     regs.fs_base = generator->fs_base;
     regs.gs_base = test->gs_base;
     encodings_selectors(&regs);
-    if (segue_accesses(insn, &regs, &xstate, test->accesses, SEGUE_PLAN_ACCESSES, &test->access_count) != SEGUE_OK)
+    if (segue_accesses(insn, &regs, &xstate, test->accesses, SEGUE_ACCESSES_MOST, &test->access_count) != SEGUE_OK)
         test->access_count = 0;
     else if (test->access_count == 0)
         return true;
@@ -641,7 +642,8 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
         return false;
     size_t count = windows_of(test, generator->areas, windows);
     enum segue_status status = segue_plan(insn, &regs, &xstate, NULL, windows, count, &plan);
-    while (status == SEGUE_OK && plan.elements && pass_elements(insn, plan.elements, generator->areas, &regs))
+    while (status == SEGUE_OK && details_of(&plan)->elements &&
+           pass_elements(insn, details_of(&plan)->elements, generator->areas, &regs))
         status = segue_plan(insn, &regs, &xstate, NULL, windows, count, &plan);
     encodings_refusals.planned++;
     last_refusal = plan.refusal;

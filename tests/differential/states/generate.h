@@ -22,7 +22,7 @@ struct test_case {
     struct oracle_registers registers;
     uint64_t gs_base;
     /* What it accesses, in order; none when it does not get so far. */
-    struct segue_access accesses[SEGUE_PLAN_ACCESSES];
+    struct segue_access accesses[SEGUE_ACCESSES_MOST];
     size_t access_count;
     /* It repeats: each fault finds fewer accesses left. */
     bool repeats;
