@@ -32,7 +32,7 @@ static struct place *place_of(struct segue_cache *cache, uint64_t address)
     return (struct place *)(void *)&cache->entries[(address ^ (address >> 12)) % SEGUE_CACHE_ENTRIES];
 }
 
-/* Fills `insn` even where it returns false. */
+/* Fills `insn`, its unused bytes with zeros, even where it returns false. */
 static bool read_place(struct place *entry, uint64_t address, struct segue_insn *insn)
 {
     uint64_t before = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);
@@ -43,6 +43,7 @@ static bool read_place(struct place *entry, uint64_t address, struct segue_insn 
         uint64_t word = __atomic_load_n(&entry->words[i], __ATOMIC_RELAXED);
         memcpy((char *)insn + i * sizeof word, &word, SIZE_OF_WORD(i));
     }
+    memset((char *)insn + SIZE, 0, sizeof *insn - SIZE);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return __atomic_load_n(&entry->sequence, __ATOMIC_RELAXED) == before;
 }

@@ -18,7 +18,6 @@
 _Static_assert(offsetof(struct platform_action, flags) == 8 && offsetof(struct platform_action, restorer) == 16 &&
                    offsetof(struct platform_action, mask) == 24,
                "the layout is the kernel's");
-_Static_assert(ACTION_DEFAULT == (uintptr_t)SIG_DFL && ACTION_IGNORE == (uintptr_t)SIG_IGN, "the names are the kernel's");
 
 long platform_action_change(int number, const struct platform_action *wanted, struct platform_action *before)
 {

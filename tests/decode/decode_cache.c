@@ -12,6 +12,7 @@ static void cache_answers_as_decoding_does(void **state)
     static struct segue_cache cache;
     struct segue_insn first, second;
     for (unsigned round = 0; round < 2; round++) {
+        memset(&first, 0xa5, sizeof first);
         assert_int_equal(segue_decode_cached(&cache, SEGUE_MODE_64, 0x1000, "\x8b\x03", 2, &first), SEGUE_OK);
         decode_hex(SEGUE_MODE_64, "8b 03", &second);
         assert_int_equal(orders_of(&second)->redirection.kind, INSN_REDIRECTION_UNKNOWN);
