@@ -75,11 +75,11 @@ static void put_text(FILE *out, const struct directive *directive, va_list *argu
 
 static void put_integer(FILE *out, const struct directive *directive, va_list *arguments)
 {
+    _Static_assert(sizeof(long) == 8 && sizeof(long long) == 8 && sizeof(size_t) == 8, "all are read as one type");
     switch (directive->length) {
     case 'l':
     case 'j':
     case 'z':
-        _Static_assert(sizeof(long) == 8 && sizeof(long long) == 8 && sizeof(size_t) == 8, "all are read as one type");
         fprintf(out, directive->text, va_arg(*arguments, long));
         break;
     default:
