@@ -12,6 +12,10 @@
  *
  *      rbx parking, r12 child, r14 the first byte that is put aside, r15 how many
  */
+#if !defined(__x86_64__)
+#error "clone_x86_64.S is specific to x86-64"
+#endif
+
 #include "ctx/layout.h"
 #include "platform/asm.h"
 

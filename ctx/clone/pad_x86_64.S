@@ -4,6 +4,10 @@
  * Unwinding: the stack pointer is the program's. Through a word, the instruction is in it: from the exit's beginning,
  * rip & -32, the word is 17 bytes and the jump's distance away, which stands at byte 13.
  */
+#if !defined(__x86_64__)
+#error "pad_x86_64.S is specific to x86-64"
+#endif
+
 #include "platform/asm.h"
 
 #include "pad.h"

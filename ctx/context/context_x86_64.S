@@ -28,6 +28,10 @@
  *
  * .cfi_signal_frame: the two stacks stand in any order, and only for signal frames does gdb accept that.
  */
+#if !defined(__x86_64__)
+#error "context_x86_64.S is specific to x86-64"
+#endif
+
 #include "ctx/layout.h"
 #include "platform/asm.h"
 

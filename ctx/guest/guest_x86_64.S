@@ -18,6 +18,10 @@
  *      return address of guest_go
  *      rbp rbx r12 r13 r14 r15     <- host_rsp
  */
+#if !defined(__x86_64__)
+#error "guest_x86_64.S is specific to x86-64"
+#endif
+
 #include "decode/x86/flags.h"
 #include "ctx/state/registers_x86_64.h"
 #include "ctx/state/vector_moves_x86_64.h"

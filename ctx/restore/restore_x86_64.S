@@ -17,6 +17,10 @@
  * Unwinding: the caller is where the landing leads: each register is at its place in it, by DW_OP_breg7 (0x77) and the
  * offset as two bytes of SLEB128.
  */
+#if !defined(__x86_64__)
+#error "restore_x86_64.S is specific to x86-64"
+#endif
+
 #include "ctx/layout.h"
 #include "platform/asm.h"
 #include "platform/frame_cfi_x86_64.h"

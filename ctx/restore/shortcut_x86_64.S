@@ -7,6 +7,10 @@
  * Unwinding: one rule for all of them, which goes by the place of the instruction in its shortcut. The stack pointer is
  * at rsp + 8, at rsp, in rsp; the instruction at rsp - 16, at rsp - 24, in the target's word.
  */
+#if !defined(__x86_64__)
+#error "shortcut_x86_64.S is specific to x86-64"
+#endif
+
 #include "platform/asm.h"
 
 #include "shortcut.h"

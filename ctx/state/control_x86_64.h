@@ -2,6 +2,10 @@
 #ifndef SEGUE_CTX_CONTROL_H
 #define SEGUE_CTX_CONTROL_H
 
+#if !defined(__x86_64__)
+#error "control_x86_64.h is specific to x86-64"
+#endif
+
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -2,6 +2,10 @@
  *
  * SOURCES: Intel SDM volume 3, 4.6.2 (access disable keeps from reading and writing, write disable from writing; a
  * fetch is never kept from), volume 1, 13.6 (the component's initial state is 0). */
+#if !defined(__x86_64__)
+#error "keys_x86_64.c is specific to x86-64"
+#endif
+
 #include "keys.h"
 
 #include <string.h>

@@ -2,6 +2,10 @@
 #ifndef SEGUE_CTX_REGISTERS_H
 #define SEGUE_CTX_REGISTERS_H
 
+#if !defined(__x86_64__)
+#error "registers_x86_64.h is specific to x86-64"
+#endif
+
 /* Runs \action for each general register but RSP, with its place in struct segue_regs (layout.c checks them) moved by
  * \base. */
 .macro EACH_REGISTER action, base=0

@@ -14,6 +14,10 @@
 #ifndef SEGUE_CTX_VECTOR_MOVES_H
 #define SEGUE_CTX_VECTOR_MOVES_H
 
+#if !defined(__x86_64__)
+#error "vector_moves_x86_64.h is specific to x86-64"
+#endif
+
 #include "decode/x86/components.h"
 #include "platform/asm.h"
 #include "ctx/layout.h"

@@ -1,6 +1,10 @@
 /* vector_x86_64.c: the extended state of a guest on x86-64.
  *
  * SOURCES: Intel SDM volume 2, XRSTOR (what it refuses). */
+#if !defined(__x86_64__)
+#error "vector_x86_64.c is specific to x86-64"
+#endif
+
 #include "vector.h"
 
 #include <stdlib.h>

@@ -5,6 +5,10 @@
  *      struct segue_trial      rbx rbp r12 r13 r14 r15, rsp after the return, rip: the return address
  *                              MXCSR, x87 control word, and the block around this one
  */
+#if !defined(__x86_64__)
+#error "try_x86_64.S is specific to x86-64"
+#endif
+
 #include "ctx/layout.h"
 #include "platform/asm.h"
 

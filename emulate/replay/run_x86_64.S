@@ -17,6 +17,10 @@
  *          -8  the stub's return address
  *
  * Memory is accessed at its natural alignment alone: the guest may have alignment checks on. */
+#if !defined(__x86_64__)
+#error "run_x86_64.S is specific to x86-64"
+#endif
+
 #include "platform/asm.h"
 
 #include "layout.h"

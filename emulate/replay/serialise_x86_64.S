@@ -1,4 +1,8 @@
 /* serialise_x86_64.S: the processor fetches what follows anew. */
+#if !defined(__x86_64__)
+#error "serialise_x86_64.S is specific to x86-64"
+#endif
+
 #include "platform/asm.h"
 
 #define NESTED_TASK_BIT 14

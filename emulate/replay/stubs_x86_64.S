@@ -4,6 +4,10 @@
  *
  *      rsp     the return address, at each instruction of a stub
  */
+#if !defined(__x86_64__)
+#error "stubs_x86_64.S is specific to x86-64"
+#endif
+
 #include "platform/asm.h"
 
 #include "stubs_layout.h"

@@ -16,6 +16,10 @@
 #ifndef SEGUE_EMULATE_VECTORS_H
 #define SEGUE_EMULATE_VECTORS_H
 
+#if !defined(__x86_64__)
+#error "vectors_x86_64.h is specific to x86-64"
+#endif
+
 #include "decode/x86/components.h"
 #include "platform/asm.h"
 #include "layout.h"

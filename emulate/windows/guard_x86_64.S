@@ -5,6 +5,10 @@
  *      rsp ->  return address          at every instruction, at guard_failed too
  *      rcx     what to return when it fails: 1, or for guard_copy the bytes that are left
  */
+#if !defined(__x86_64__)
+#error "guard_x86_64.S is specific to x86-64"
+#endif
+
 #include "platform/asm.h"
 
         .text

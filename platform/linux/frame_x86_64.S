@@ -1,4 +1,8 @@
 /* frame_x86_64.S: what C cannot say of the thread's flags. */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "frame_x86_64.S is specific to Linux on x86-64"
+#endif
+
 #include "platform/asm.h"
 
 /* frame_clear_flags (rdi which): see frame.h. Not by the compilers' built-in functions: they move the stack pointer

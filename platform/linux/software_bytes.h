@@ -5,6 +5,10 @@
 #ifndef SEGUE_PLATFORM_SOFTWARE_BYTES_H
 #define SEGUE_PLATFORM_SOFTWARE_BYTES_H
 
+#if !defined(__linux__)
+#error "platform/linux/software_bytes.h is specific to Linux"
+#endif
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

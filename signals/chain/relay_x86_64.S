@@ -9,6 +9,10 @@
  *              the kernel's frame                  <- rsp at the handler's first instruction
  *
  * Unwinding: the caller is the code that the signal interrupted, as it is from the handler's first instruction on. */
+#if !defined(__x86_64__)
+#error "relay_x86_64.S is specific to x86-64"
+#endif
+
 #include "platform/asm.h"
 #include "platform/frame_cfi_x86_64.h"
 #include "platform/relay_layout.h"

@@ -4,6 +4,10 @@
  *
  * gdb and libgcc would know restorer_plain by its bytes,
  * libunwind 1.6 does not: there is a table for both. */
+#if !defined(__x86_64__)
+#error "restorer_x86_64.S is specific to x86-64"
+#endif
+
 #include "platform/asm.h"
 #include "platform/frame_cfi_x86_64.h"
 

@@ -5,6 +5,10 @@
  * (entry.c): by rdx, by the record in the thread's list, or by rsp. So the labels between the
  * instructions are part of what this file says.
  */
+#if !defined(__x86_64__)
+#error "entry_x86_64.S is specific to x86-64"
+#endif
+
 #include "ctx/layout.h"
 #include "platform/asm.h"
 #include "platform/entry_layout.h"

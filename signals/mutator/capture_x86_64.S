@@ -1,6 +1,10 @@
 /* capture_x86_64.S: the calling thread's registers, stored before anything else has used them.
  *
  * SOURCES: Intel SDM volume 1, 13.7 (XSAVE leaves all of the header but XSTATE_BV as it is). */
+#if !defined(__x86_64__)
+#error "capture_x86_64.S is specific to x86-64"
+#endif
+
 #include "ctx/layout.h"
 #include "ctx/state/registers_x86_64.h"
 #include "decode/x86/xsave.h"
