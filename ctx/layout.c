@@ -29,7 +29,7 @@ _Static_assert(SEGUE_CONTEXT_COMPARED_ == 0x80, "segue_context_switch_ tests ano
 _Static_assert(CONTEXT_STACK_POINTER == 0 && CONTEXT_FRAME_POINTER == 8 && CONTEXT_INSTRUCTION == 16 &&
                    CONTEXT_FLAGS == 24 && CONTEXT_MXCSR == 28 && CONTEXT_X87_CONTROL == 32 && CONTEXT_PARENT == 40 &&
                    CONTEXT_CALLER == 48 && CONTEXT_FIXED_CONTROL == 1,
-               "segue_context_switch_ in include/segue/ctx.h has other offsets");
+               "segue_context_switch_ in include/segue/context_sysv_x86_64.h has other offsets");
 
 AT(struct record, next_frame, 0);
 AT(struct record, return_address, 8);

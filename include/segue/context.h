@@ -160,7 +160,7 @@ typedef void segue_context_callback(struct segue_context *context, void *data);
  * suspended: its stack and its children point to it. SEGUE_CONTEXT_CHECKED finds that out; a
  * library built for debugging sets it on every context. */
 struct SEGUE_ALIGNED(64) segue_context {
-    /* Where it goes on. */
+    /* Private, all of it. Where it goes on. */
     uint64_t stack_pointer, frame_pointer, instruction;
     uint32_t flags;
     uint32_t mxcsr;
@@ -188,7 +188,7 @@ struct SEGUE_ALIGNED(64) segue_context {
     uint64_t private_[6];
 };
 
-/* What segue_context_init may be told; all zero bytes are the defaults. */
+/* The options of segue_context_init; all zero bytes are the defaults. */
 struct segue_context_options {
     /* enum segue_context_flags. */
     uint32_t flags;

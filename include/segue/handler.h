@@ -38,7 +38,7 @@ enum segue_install_flags {
     SEGUE_INSTALL_COLLECTOR = SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_ATTACH,
 };
 
-/* What segue_install may be told; all zero bytes are the defaults. */
+/* The options of segue_install; all zero bytes are the defaults. */
 struct segue_options {
     /* enum segue_install_flags. */
     uint32_t flags;

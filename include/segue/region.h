@@ -27,7 +27,7 @@ enum segue_verdict {
     SEGUE_STEP,
     /* Run the instruction again: the policy has opened the page, or wants another look. */
     SEGUE_RETRY,
-    /* It is none of ours: the handler that was there before sees it. */
+    /* Not this policy's: the handler that was there before gets it. */
     SEGUE_PASS,
     /* The policy has done it: the thread goes on with event->regs and event->xstate as they are
      * now; selectors and segment bases stay as they were. After a segue_event_step, after work of
@@ -38,7 +38,7 @@ enum segue_verdict {
 
 struct segue_region;
 
-/* What a policy is told. All of it lives only until the policy returns. */
+/* What a policy receives. All of it lives only until the policy returns. */
 struct segue_event {
     /* The fault as the processor reported it. */
     const struct segue_fault *fault;

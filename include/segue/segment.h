@@ -28,9 +28,9 @@ enum segue_site_kind {
     SEGUE_SITE_ACCESS,
     /* RDFSBASE, WRFSBASE and their like: a bit of ModRM changes. */
     SEGUE_SITE_BASE,
-    /* The segment register itself is loaded. There is nothing to change: it is told. */
+    /* The segment register itself is loaded. There is nothing to change: it is only listed. */
     SEGUE_SITE_LOAD,
-    /* SYSCALL: the kernel may be asked to set the base. It is told. */
+    /* SYSCALL: the kernel may be asked to set the base. It is only listed. */
     SEGUE_SITE_SYSTEM_CALL,
 };
 
@@ -57,7 +57,7 @@ struct segue_site {
     /* enum segue_site_kind, enum segue_site_trust. */
     uint8_t kind;
     uint8_t trust;
-    /* Which byte changes, and from what to what; for those that are only told, the same twice. */
+    /* Which byte changes, and from what to what; for those that are only listed, the same twice. */
     uint8_t index;
     uint8_t old_byte;
     uint8_t new_byte;
@@ -134,7 +134,7 @@ struct segue_segment_options {
 
 /* What a fault turned out to be. */
 enum segue_segment_verdict {
-    /* None of ours: the program's own fault, before or after rewriting. */
+    /* The program's own fault, before or after rewriting. */
     SEGUE_SEGMENT_PASS,
     /* The access went through the register that cannot be set: `site` tells which byte to change. */
     SEGUE_SEGMENT_REWRITE,
@@ -178,15 +178,15 @@ SEGUE_API enum segue_segment_verdict segue_segment_serve(const struct segue_insn
  * MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_segment_modules(void);
 
-/* --- Eagerly, in memory. They need segue_segment_enable, and rewrite as it was told. --- */
+/* --- Eagerly, in memory. They need segue_segment_enable, and rewrite by its options. --- */
 
 /* What came of it. */
 struct segue_rewrite_counts {
     /* Sites rewritten now. */
     size_t rewritten;
-    /* Instructions that may be sites and are not trusted, or are only told (loads, system calls). */
+    /* Instructions that may be sites and are not trusted, or are only listed (loads, system calls). */
     size_t untrusted;
-    size_t told;
+    size_t listed_only;
     /* Trusted, and could not be written. */
     size_t failed;
     uint64_t reserved[2];

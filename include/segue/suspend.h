@@ -33,8 +33,8 @@ struct segue_suspend_options {
 SEGUE_CHECK SEGUE_API enum segue_status segue_suspend_install(const struct segue_suspend_options *options);
 
 /* Tells whether suspension works: SEGUE_OK; SEGUE_NOT_FOUND when it is not installed;
- * SEGUE_NOT_LAST when another handler was installed over ours, and in `owner` (may be NULL;
- * <segue/signals.h>) whose it is. MT-Safe, AS-Unsafe. */
+ * SEGUE_NOT_LAST when another handler was installed over ours, and in `owner` (may be NULL) whose
+ * it is. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_suspend_check(struct segue_owner *owner);
 
 /* Puts the handler that was there before back. A thread that did not answer in time, because it

@@ -170,7 +170,7 @@ static enum segue_status rewrite_site(void *context, const struct segue_site *si
     if (!segue_site_is_trusted(site))
         rewriting->counts.untrusted++;
     else if (!can_change)
-        rewriting->counts.told++;
+        rewriting->counts.listed_only++;
     else if (change(rewriting, site) == SEGUE_OK)
         rewriting->counts.rewritten++;
     else
