@@ -419,8 +419,9 @@ static struct stub *find(uint32_t holder, const struct insn_redirection *redirec
 
 static uint64_t mark_at(const volatile uint64_t *place)
 {
-    static uint64_t count;
-    uint64_t number = __atomic_fetch_add(&count, 1, __ATOMIC_RELAXED) % (1u << MARK_COUNT_BITS);
+    /* A thread's own: marks that stand in one place are one thread's, and a shared count would be shared by every step. */
+    static __thread uint64_t count __attribute__((tls_model("initial-exec")));
+    uint64_t number = count++ % (1u << MARK_COUNT_BITS);
     return ((uint64_t)(uintptr_t)place / STUBS_MARK_ALIGNMENT) << MARK_COUNT_BITS | number;
 }
 
@@ -496,7 +497,7 @@ void stubs_give_back(uint32_t holder, volatile uint64_t *mark)
     uint64_t own = *mark;
     stubs_let_go(holder);
     *mark = 0;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    /* The exchange is a full barrier: the mark is gone first. */
     change_mark(holder - STUBS_NUMBERED, own, 0);
 }
 

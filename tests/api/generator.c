@@ -22,5 +22,5 @@ int main(void)
         printf("%d\n", number);
     }
     segue_context_destroy(&generator);
-    return segue_stack_free(&stack);
+    return segue_stack_free(&stack) != SEGUE_OK;
 }
