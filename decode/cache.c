@@ -1,8 +1,8 @@
-/* cache.c: remembers decoded instructions by their address, and proves each by its bytes before it is used.
+/* cache.c: caches decoded instructions by address, and compares the bytes before it uses an entry.
  *
- * Each place is a sequence lock: a writer makes the sequence odd, writes, makes it even again; a reader takes its copy
- * only if the sequence was even and the same before and after. Nobody waits: a reader that meets a writer decodes for
- * itself, a writer that meets another leaves the place alone.
+ * Each entry is a sequence lock. A writer makes the sequence odd, writes, and makes it even again. A reader takes its
+ * copy only if the sequence was even and the same before and after. No thread waits: a reader that meets a writer
+ * decodes the bytes itself, and a writer that meets another writer skips the entry.
  *
  * SOURCES: H.-J. Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012. */
 #include <segue/decode.h>
@@ -12,10 +12,10 @@
 #include "orders.h"
 #include "scratch.h"
 
-/* What of an instruction is remembered: all that has a meaning. */
+/* The part of an instruction that is cached: all bytes that have a meaning. */
 #define SIZE (offsetof(struct segue_insn, private_) + sizeof(struct insn_orders))
 #define WORDS ((SIZE + sizeof(uint64_t) - 1) / sizeof(uint64_t))
-/* It is copied in words. Where a structure is aligned to four bytes the last may be half a word. */
+/* The copy goes word by word. On a target that aligns the structure to four bytes the last word may be half a word. */
 #define SIZE_OF_WORD(i) ((i) + 1 < WORDS ? sizeof(uint64_t) : SIZE - 8 * (WORDS - 1))
 
 /* One place. */
@@ -26,13 +26,13 @@ struct __attribute__((may_alias)) place {
 };
 _Static_assert(sizeof(struct place) <= sizeof(struct segue_cache_entry), "the public structure has room for it");
 
-/* Code addresses differ in their low bits; neighbours go to neighbouring places, and pages are spread. */
+/* Code addresses differ in their low bits: neighbours get neighbouring entries, and pages are spread. */
 static struct place *place_of(struct segue_cache *cache, uint64_t address)
 {
     return (struct place *)(void *)&cache->entries[(address ^ (address >> 12)) % SEGUE_CACHE_ENTRIES];
 }
 
-/* Fills `insn`, its unused bytes with zeros, even where it returns false. */
+/* Fills `insn`, its unused bytes with zeros, even if it returns false. */
 static bool read_place(struct place *entry, uint64_t address, struct segue_insn *insn)
 {
     uint64_t before = __atomic_load_n(&entry->sequence, __ATOMIC_ACQUIRE);
@@ -64,7 +64,7 @@ static void write_place(struct place *entry, uint64_t address, const struct segu
     __atomic_store_n(&entry->sequence, before + 2, __ATOMIC_RELEASE);
 }
 
-/* Equal over the instruction's own length, eight bytes at a time where both sides have them. */
+/* Compares over the instruction's own length, eight bytes at a time if both sides have them. */
 static bool same_bytes(const struct segue_insn *insn, const void *bytes, size_t size)
 {
     if (insn->length > size)
@@ -102,7 +102,7 @@ enum segue_status decode_cached_in(struct decode_scratch *scratch, struct segue_
                                                          : fill(scratch, cache, mode, address, bytes, size, insn);
 }
 
-/* Of its own, so that whoever finds the instruction takes no stack for it. */
+/* A separate function, so that a cache hit uses no stack for it. */
 static __attribute__((noinline)) enum segue_status miss(struct segue_cache *cache, enum segue_mode mode,
                                                         uint64_t address, const void *bytes, size_t size,
                                                         struct segue_insn *insn)

@@ -1,5 +1,5 @@
-/* classes.c: what each instruction is for. The table is classes.txt; here an instruction's form is told, and its row is
- * looked up. */
+/* classes.c: the class of each instruction. classes.txt is the table. This file determines an instruction's form and
+ * looks its class up by mnemonic and form. */
 #include "classes.h"
 
 #include "mnemonics.h"
@@ -40,7 +40,7 @@ static const char *const names[SEGUE_CLASS_COUNT] = {
     [SEGUE_CLASS_NONE] = "none",
 };
 
-/* What makes an operand's form special, by the ranges of Zydis' registers. */
+/* Segment, control and debug registers have forms of their own, by the ranges of Zydis' register numbers. */
 static enum form form_of_register(ZydisRegister reg)
 {
     if (reg >= ZYDIS_REGISTER_ES && reg <= ZYDIS_REGISTER_GS)
@@ -50,7 +50,7 @@ static enum form form_of_register(ZydisRegister reg)
     return FORM_REGISTER;
 }
 
-/* Of the first two operands. */
+/* The form by the first two operands. */
 static enum form form_of_registers(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)
 {
     enum form found = FORM_REGISTER;
@@ -62,7 +62,7 @@ static enum form form_of_registers(const ZydisDecodedInstruction *instruction, c
     return found;
 }
 
-/* `names_registers`: it matters whether an operand is a segment or a control register. */
+/* `names_registers`: the class depends on whether an operand is a segment or control register. */
 static enum form form_of(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                          const struct segue_insn *insn, bool names_registers)
 {

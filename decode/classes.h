@@ -1,4 +1,4 @@
-/* classes.h: what each instruction is for. Used inside decode/ alone. */
+/* classes.h: the class of each instruction. Used inside decode/ only. */
 #ifndef SEGUE_DECODE_CLASSES_H
 #define SEGUE_DECODE_CLASSES_H
 

@@ -1,7 +1,7 @@
-/* decode.c: bytes become a struct segue_insn. Zydis decodes; what is kept is small enough to be cached and copied, and
- * tells addresses as formulas, so that the accesses can be computed without decoding again.
+/* decode.c: decodes bytes into a struct segue_insn. Zydis decodes. The result is small enough to be cached and copied,
+ * and describes each address as a formula over registers, so that accesses can be computed without decoding again.
  *
- * ASSUMPTIONS: an instruction depends on its own bytes alone, never on those after it; so bytes that compare equal over
+ * ASSUMPTIONS: an instruction depends on its own bytes only, never on those after it. So bytes that compare equal over
  * the length of a decoded instruction are that instruction. */
 #include <Zydis/Zydis.h>
 #include <segue/decode.h>
@@ -14,7 +14,7 @@
 #include "orders.h"
 #include "scratch.h"
 
-/* Recognises the moves that the move engine does: one memory operand, and a general register or an immediate. */
+/* Recognises the moves that the move engine carries out: one memory operand, and a general register or an immediate. */
 static void recognise_move(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                            struct segue_insn *insn)
 {
@@ -50,7 +50,7 @@ static void recognise_move(const ZydisDecodedInstruction *instruction, const Zyd
     }
 }
 
-/* The segment register that one of the first two operands is; false if none is. */
+/* Finds the segment register among the first two operands; false if neither is one. */
 static bool find_segment(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                          unsigned *place, uint8_t *number)
 {
@@ -97,7 +97,7 @@ static uint8_t far_kind(uint8_t near)
     }
 }
 
-/* Recognises the transfers that the stack engine does. */
+/* Recognises the transfers that the stack engine carries out. */
 static void recognise_transfer(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                                struct segue_insn *insn)
 {
@@ -173,11 +173,11 @@ static bool names_segment(enum segue_mode mode, uint8_t byte)
     return byte == 0x64 || byte == 0x65 || (is_null_in_64 && mode != SEGUE_MODE_64);
 }
 
-/* The last one counts. */
+/* Of several segment prefixes the last one takes effect. */
 static uint8_t find_segment_prefix(const ZydisDecodedInstruction *instruction, const struct segue_insn *insn)
 {
     uint8_t found = SEGUE_NO_PREFIX;
-    /* A REX prefix alone, or none, is what most have. */
+    /* Fast path: most instructions have no prefix, or only REX. */
     if (instruction->raw.prefix_count == ((instruction->attributes & ZYDIS_ATTRIB_HAS_REX) != 0))
         return found;
     for (uint8_t i = 0; i < instruction->raw.prefix_count; i++)
@@ -197,7 +197,7 @@ static void copy_bytes(const uint8_t *bytes, size_t size, unsigned length, struc
         memcpy(insn->bytes, bytes, length);
         return;
     }
-    /* The second eight begin with the last of the first. */
+    /* Two overlapping copies of eight bytes: the second begins with the last byte of the first. */
     memcpy(&low, bytes, 8);
     memcpy(&high, bytes + 7, 8);
     low &= bytes_below[length < 8 ? length : 8];
@@ -209,7 +209,7 @@ static void copy_bytes(const uint8_t *bytes, size_t size, unsigned length, struc
 enum segue_status decode_in(struct decode_scratch *scratch, enum segue_mode mode, const void *bytes, size_t size,
                             struct segue_insn *insn)
 {
-    /* Copied, since a compiler may clear with an instruction that takes its time to start. */
+    /* Assigned from a constant, since a compiler may clear memory with REP STOS, which is slow to start. */
     static const struct segue_insn empty;
     ZydisDecodedInstruction *instruction = &scratch->instruction;
     ZydisDecodedOperand *operands = scratch->operands;

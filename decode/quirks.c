@@ -1,4 +1,4 @@
-/* quirks.c: the one place where defects of Zydis 4.0.0 are worked around.
+/* quirks.c: workarounds for defects of Zydis 4.0.0; no other file has any.
  *
  * SOURCES: zyantific/zydis issues 592 (fixed upstream after 4.1.1), 219 (PTWRITE) and 597 (MPX); notes on MVEX in
  * docs/facts.md; Intel SDM volume 2, 2.7 (EVEX.W outside 64-bit mode) and PTWRITE. */
@@ -6,18 +6,18 @@
 
 #include "decode/x86/processor.h"
 
-/* MOVSXD with a 16-bit destination: AMD's processors read four bytes and use two, Intel's read two (measured on one of
- * each, docs/facts.md). Zydis says four always. */
-static void mend_movsxd(const ZydisDecodedInstruction *instruction,
+/* MOVSXD with a 16-bit destination: AMD processors read four bytes and use two, Intel processors read two (measured on
+ * one of each, docs/facts.md). Zydis always reports four. */
+static void fix_movsxd(const ZydisDecodedInstruction *instruction,
                         ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     if (instruction->mnemonic == ZYDIS_MNEMONIC_MOVSXD && instruction->operand_width == 16 && !processor_is_amd())
         operands[1].size = operands[1].element_size = 16;
 }
 
-/* 67h, ModRM.mod 0, SIB.base 5 and REX.B: there is no base register but a 32-bit displacement; Zydis gives R13D and
- * drops the displacement. */
-static void mend_base_of_address32(const ZydisDecodedInstruction *instruction,
+/* 67h, ModRM.mod 0, SIB.base 5 and REX.B: the operand has no base register but a 32-bit displacement. Zydis reports
+ * R13D as base and drops the displacement. */
+static void fix_base_of_address32(const ZydisDecodedInstruction *instruction,
                                    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     if (instruction->address_width != 32 || !(instruction->attributes & ZYDIS_ATTRIB_HAS_SIB) ||
@@ -33,8 +33,8 @@ static void mend_base_of_address32(const ZydisDecodedInstruction *instruction,
     }
 }
 
-/* Far pointers in memory: AMD's processors have no 64-bit offsets, with REX.W neither; Zydis gives Intel's. */
-static void mend_far_pointer(const ZydisDecodedInstruction *instruction,
+/* Far pointers in memory: AMD processors have no 64-bit offsets, not even with REX.W. Zydis reports Intel's operand. */
+static void fix_far_pointer(const ZydisDecodedInstruction *instruction,
                              ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     bool far =
@@ -47,9 +47,9 @@ static void mend_far_pointer(const ZydisDecodedInstruction *instruction,
     }
 }
 
-/* With 66h AMD's processors make a near branch in 64-bit mode one of 16 bits, in what it reads and what it pushes too;
- * Zydis knows that of those with a displacement alone. */
-static void mend_near_branch(ZydisDecodedInstruction *instruction,
+/* With 66h AMD processors execute a near branch in 64-bit mode with 16-bit operands, including what it reads and
+ * pushes. Zydis applies that only to branches with a displacement. */
+static void fix_near_branch(ZydisDecodedInstruction *instruction,
                              ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     if (instruction->operand_width != 64 || !(instruction->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) ||
@@ -61,15 +61,15 @@ static void mend_near_branch(ZydisDecodedInstruction *instruction,
             operands[i].size = operands[i].element_size = 16;
 }
 
-/* Knights Corner's encodings are accepted though that decoder mode is off; every processor since raises #UD. Zydis
- * numbers their sets one after the other. */
+/* Zydis accepts Knights Corner's encodings although that decoder mode is off; every later processor raises #UD. Zydis
+ * numbers their ISA sets consecutively. */
 static bool is_knights_corner(const ZydisDecodedInstruction *instruction)
 {
     return instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_MVEX ||
            (instruction->meta.isa_set >= ZYDIS_ISA_SET_KNCE && instruction->meta.isa_set <= ZYDIS_ISA_SET_KNC_PF_HINT);
 }
 
-/* PTWRITE with 66h is #UD (SDM 2; seen on a Xeon of the fourth generation, zyantific/zydis issue 219). */
+/* PTWRITE with 66h raises #UD (SDM 2; seen on a Xeon of the fourth generation, zyantific/zydis issue 219). */
 static bool is_ptwrite_with_66(const ZydisDecodedInstruction *instruction)
 {
     if (instruction->mnemonic != ZYDIS_MNEMONIC_PTWRITE)
@@ -88,7 +88,7 @@ static bool is_among(uint8_t byte, const uint8_t *list, size_t count)
     return false;
 }
 
-/* How many legacy and REX prefixes there are. */
+/* The number of legacy and REX prefixes. */
 static size_t count_prefixes(enum segue_mode mode, const uint8_t *bytes, size_t size)
 {
     static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
@@ -99,15 +99,15 @@ static size_t count_prefixes(enum segue_mode mode, const uint8_t *bytes, size_t 
     return at;
 }
 
-/* 0F 1A and 0F 1B: where MPX is off, and every kernel of today leaves it off, all their forms are no operation. With
- * its MPX mode on, Zydis refuses those that name no bounds register. LOCK is #UD either way. */
+/* 0F 1A and 0F 1B: without MPX, which every current kernel leaves off, all their forms are NOPs. With its MPX mode on,
+ * Zydis refuses the forms that encode no bounds register. LOCK raises #UD in either case. */
 static bool is_reserved_nop(const uint8_t *bytes, size_t size, size_t opcode)
 {
     return size >= opcode + 2 && bytes[opcode] == 0x0f && (bytes[opcode + 1] & 0xfe) == 0x1a &&
            !is_among(0xf0, bytes, opcode);
 }
 
-/* VCVT[T]SH2[U]SI and VCVT[U]SI2SH: W is ignored outside 64-bit mode; Zydis 4.0.0 refuses it. */
+/* VCVT[T]SH2[U]SI and VCVT[U]SI2SH: the processor ignores W outside 64-bit mode; Zydis 4.0.0 refuses it. */
 static bool has_idle_w(enum segue_mode mode, const uint8_t *bytes, size_t size, size_t opcode)
 {
     static const uint8_t conversions[] = {0x2a, 0x2c, 0x2d, 0x78, 0x79, 0x7b};
@@ -132,15 +132,15 @@ enum quirks_reading quirks_read_again(enum segue_mode mode, const uint8_t *bytes
     return QUIRKS_OTHER_BYTES;
 }
 
-bool quirks_mend(ZydisDecodedInstruction *instruction, ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+bool quirks_fix(ZydisDecodedInstruction *instruction, ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     if (is_knights_corner(instruction) || is_ptwrite_with_66(instruction))
         return false;
-    mend_base_of_address32(instruction, operands);
-    mend_movsxd(instruction, operands);
+    fix_base_of_address32(instruction, operands);
+    fix_movsxd(instruction, operands);
     if (instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR)
-        mend_near_branch(instruction, operands);
+        fix_near_branch(instruction, operands);
     if (instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || instruction->meta.category == ZYDIS_CATEGORY_SEGOP)
-        mend_far_pointer(instruction, operands);
+        fix_far_pointer(instruction, operands);
     return true;
 }

@@ -1,5 +1,5 @@
-/* scratch.h: the memory that decoding works in, given by the caller: a stack that a fault is served on may have no room
- * for it. */
+/* scratch.h: the memory that decoding works in. The caller provides it, since the stack on which a fault is served may
+ * have no room. */
 #ifndef SEGUE_DECODE_SCRATCH_H
 #define SEGUE_DECODE_SCRATCH_H
 
@@ -10,7 +10,7 @@ struct decode_scratch {
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 };
 
-/* As segue_decode, segue_decode_cached and redirect_complete, in that memory. */
+/* As segue_decode, segue_decode_cached and redirect_complete, with the caller's memory. */
 enum segue_status decode_in(struct decode_scratch *scratch, enum segue_mode mode, const void *bytes, size_t size,
                             struct segue_insn *insn);
 enum segue_status decode_cached_in(struct decode_scratch *scratch, struct segue_cache *cache, enum segue_mode mode,

@@ -1,4 +1,4 @@
-/* segments.h: the bases of segments in 64-bit mode: those of FS and GS count, the others are 0.
+/* segments.h: segment bases in 64-bit mode. FS and GS have a base; that of the others is 0.
  *
  * SOURCES: Intel SDM volume 3, 3.4.4. */
 #ifndef SEGUE_DECODE_SEGMENTS_H
@@ -18,7 +18,7 @@ static inline uint64_t segment_base(const struct segue_regs *regs, unsigned segm
     return segment == SEGUE_SEGMENT_GS ? regs->gs_base : 0;
 }
 
-/* Where that of FS or GS stands. */
+/* The location of the base of FS or GS. */
 static inline uint64_t *segment_base_at(struct segue_regs *regs, unsigned segment)
 {
     return segment == SEGUE_SEGMENT_FS ? &regs->fs_base : &regs->gs_base;

@@ -1,8 +1,8 @@
-/* unlisted.c: why a list of accesses cannot be told. */
+/* unlisted.c: the reasons why an instruction has no access list. */
 #include <segue/decode.h>
 
 static const char *const texts[SEGUE_UNLISTED_COUNT] = {
-    [SEGUE_UNLISTED_NONE] = "its accesses can be told",
+    [SEGUE_UNLISTED_NONE] = "it has an access list",
     [SEGUE_UNLISTED_SHADOW_STACK] = "it works on the shadow stack, whose pointer is not among the registers",
     [SEGUE_UNLISTED_TILES] = "it moves a tile, whose shape is not among the registers",
     [SEGUE_UNLISTED_BOUNDS] = "it moves bounds, which most processors take for no operation",

@@ -1,4 +1,4 @@
-/* zydis.c: Zydis' decoders, without an initialisation, and with no more work than is asked for. */
+/* zydis.c: Zydis' decoders as constants, without initialisation, decoding only what the caller needs. */
 #include "zydis.h"
 
 #include "decode/x86/processor.h"
@@ -10,8 +10,9 @@
     [ZYDIS_DECODER_MODE_TZCNT] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_CLDEMOTE] = ZYAN_TRUE
 #define MODES [ZYDIS_DECODER_MODE_MPX] = ZYAN_TRUE, MODES_WITHOUT_MPX
 
-/* What ZydisDecoderInit makes for the two modes (a test compares), as constants: so decoding needs no initialisation.
- * In 64-bit mode AMD's processors take notice of 66h before a branch, Intel's do not: it has another length. */
+/* What ZydisDecoderInit produces for the two modes (a test compares), as constants, so that decoding needs no
+ * initialisation. In 64-bit mode AMD processors honour 66h before a near branch and Intel processors ignore it, so its
+ * length differs. */
 static const ZydisDecoder decoders[][2] = {
     [SEGUE_MODE_64] = {{ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, {MODES}},
                        {ZYDIS_MACHINE_MODE_LONG_64,
@@ -21,7 +22,7 @@ static const ZydisDecoder decoders[][2] = {
                        {ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES}}},
 };
 
-/* For 0F 1A and 0F 1B alone, where the others refuse. */
+/* Only for 0F 1A and 0F 1B, after the other decoders have refused. */
 static const ZydisDecoder decoders_without_mpx[] = {
     [SEGUE_MODE_64] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, {MODES_WITHOUT_MPX}},
     [SEGUE_MODE_32] = {ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32, {MODES_WITHOUT_MPX}},
@@ -45,10 +46,10 @@ decode_with(const ZydisDecoder *decoder, const void *bytes, size_t size, enum op
     if (!needs_hidden(instruction, wanted))
         instruction->operand_count = instruction->operand_count_visible;
     status = ZydisDecoderDecodeOperands(decoder, &context, instruction, operands, instruction->operand_count);
-    return ZYAN_SUCCESS(status) && quirks_mend(instruction, operands) ? SEGUE_OK : SEGUE_UNDEFINED;
+    return ZYAN_SUCCESS(status) && quirks_fix(instruction, operands) ? SEGUE_OK : SEGUE_UNDEFINED;
 }
 
-/* Rare: kept out of the way of what is decoded at the first reading. */
+/* Rare: kept away from the code of the first decoding. */
 static __attribute__((noinline, cold)) enum segue_status
 decode_again(enum segue_mode mode, const void *bytes, size_t size, enum operands_wanted wanted,
              ZydisDecodedInstruction *instruction, ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])

@@ -22,7 +22,7 @@ void parts_store_first(const struct segue_plan *plan, const struct copies *copie
 {
     const struct segue_insn *insn = &plan->insn;
     struct copies first = *copies;
-    if (!parts_of_x87_store(insn) || insn->memory[0].size <= X87_FIRST_PART || !makers_store_x87_in_parts())
+    if (!parts_of_x87_store(insn) || insn->memory[0].size <= X87_FIRST_PART || !vendors_store_x87_in_parts())
         return;
     first.of.size[0] = X87_FIRST_PART;
     pieces_write(plan, &first, NULL);
@@ -46,5 +46,5 @@ bool parts_are_looked_at_from_the_end(const struct segue_plan *plan)
 {
     const struct segue_access *last = &plan->accesses[plan->access_count - 1];
     uint64_t first = plan->accesses[0].address, page = (last->address + last->size - 1) / PAGE * PAGE;
-    return makers_tell_last_byte() && first < page && is_told_at_its_end(&plan->insn, page - first);
+    return vendors_report_last_byte() && first < page && is_told_at_its_end(&plan->insn, page - first);
 }

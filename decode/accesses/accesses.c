@@ -1,4 +1,4 @@
-/* accesses.c: an instruction and registers become the list of the accesses it will make.
+/* accesses.c: lists the accesses that an instruction makes, given its registers.
  *
  * Each kind of addressing has a function that turns one memory operand into accesses: here, in strings.c, vectors.c and
  * state.c.
@@ -26,8 +26,8 @@ static void list_stack(struct listing *listing)
     listing_add(listing, listing_on_stack(listing, listing_untruncated(listing, memory)), memory->size);
 }
 
-/* IRET reads RIP, CS, RFLAGS, and RSP and SS where they are there: either all as one, or one word after the other, of
- * the selectors only the two bytes that count. */
+/* IRET reads RIP, CS, RFLAGS and, if it pops them, RSP and SS. Some processors read them as one block; others read one
+ * word after the other, and of a selector only its two bytes. */
 static void list_interrupt_return(struct listing *listing)
 {
     static const struct {
@@ -55,7 +55,7 @@ static void list_table(struct listing *listing)
     listing_add(listing, listing_effective(listing, address), memory->size);
 }
 
-/* It is the linear address that is rounded down. */
+/* The processor rounds the linear address down, not the effective address. */
 static void list_line(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
@@ -64,7 +64,8 @@ static void list_line(struct listing *listing)
     listing_add(listing, (address & ~(uint64_t)(memory->size - 1)) - base, memory->size);
 }
 
-/* The offset counts bits from the operand, both ways; the processor accesses the one operand that has the bit. */
+/* The bit offset is signed and counts from the operand. The processor accesses the one operand-sized word that holds
+ * the bit. */
 static void list_bit_offset(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
@@ -75,8 +76,8 @@ static void list_bit_offset(struct listing *listing)
     listing_add(listing, listing_effective(listing, address), memory->size);
 }
 
-/* EDI, ESI, EBP, the stack pointer's own place, EBX, EDX, ECX, EAX. The processor takes no value from that place;
- * whether it reads it is not said. */
+/* EDI, ESI, EBP, the stack slot of ESP, EBX, EDX, ECX, EAX. The processor discards the value of ESP's slot; the manuals
+ * do not say whether it reads the slot. */
 static void list_pop_all(struct listing *listing)
 {
     static const struct {
@@ -94,8 +95,8 @@ static void add_frame_word(struct listing *listing, uint64_t address, unsigned d
     listing_add(listing, listing_on_stack(listing, address), listing->memory->element)->direction = (uint8_t)direction;
 }
 
-/* Pushes the frame pointer; with a nesting level, copies the enclosing frames' pointers, and pushes the new one. At the
- * end it sees whether it could push where the stack pointer then is. */
+/* Pushes the frame pointer. With a nesting level it also copies the enclosing frames' pointers and pushes the new frame
+ * pointer. At its end it probes for a write where the stack pointer then is. */
 static void list_enter(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
@@ -145,7 +146,7 @@ static void list(struct listing *listing)
 {
     for (size_t i = 0; i < listing->insn->memory_count; i++) {
         listing->memory = &listing->insn->memory[i];
-        /* Most are, and a call through a table is dear where it is not foreseen. */
+        /* Fast path: most operands are plain, and a mispredicted indirect call is expensive. */
         if (listing->memory->addressing == SEGUE_ADDRESSING_PLAIN)
             list_plain(listing);
         else
@@ -191,7 +192,7 @@ uint64_t accesses_operand(const struct segue_insn *insn, const struct segue_regs
     const struct segue_memory_operand *memory = &insn->memory[number];
     struct listing listing = {.insn = insn, .regs = regs, .memory = memory};
     uint64_t address = listing_untruncated(&listing, memory);
-    /* Each lane of a vector of indices is truncated for itself. */
+    /* The address of each lane is truncated separately. */
     if (memory->addressing != SEGUE_ADDRESSING_VECTOR)
         address = listing_effective(&listing, address);
     return address + segment_base(regs, memory->segment);

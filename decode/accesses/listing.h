@@ -1,8 +1,8 @@
-/* listing.h: a list of accesses in the making: what each kind of addressing adds to it. Used inside decode/accesses/
- * alone.
+/* listing.h: an access list under construction: what each kind of addressing appends to it. Used inside
+ * decode/accesses/ only.
  *
- * The functions are here and not in a file of their own because they are a part of each list, and lists are made at
- * each fault. */
+ * The functions are here and not in a .c file of their own because every list needs them, and a list is made at each
+ * fault. */
 #ifndef SEGUE_DECODE_LISTING_H
 #define SEGUE_DECODE_LISTING_H
 
@@ -10,7 +10,7 @@
 
 #include "decode/segments.h"
 
-/* A list in the making. */
+/* An access list under construction. */
 struct listing {
     const struct segue_insn *insn;
     const struct segue_regs *regs;
@@ -18,13 +18,13 @@ struct listing {
     struct segue_access *accesses;
     size_t capacity;
     size_t count;
-    /* The operand at hand. */
+    /* The current operand. */
     const struct segue_memory_operand *memory;
-    /* Of repeated strings only what comes before the end of the address space. */
+    /* Of repeated strings, list only the elements before the end of the address space. */
     bool before_end;
-    /* Why there will be no list. */
+    /* The reason why there will be no list. */
     enum segue_unlisted why;
-    /* What does not fit. */
+    /* Receives accesses for which the list has no room. */
     struct segue_access unwanted;
 };
 
@@ -58,9 +58,9 @@ static inline uint64_t listing_on_stack(const struct listing *listing, uint64_t 
     return listing->insn->mode == SEGUE_MODE_32 ? (uint32_t)address : address;
 }
 
-/* Whether an access goes on beyond what the address size can address, in a way that processors differ in: they truncate
- * the address of each part for itself, and what is wider than a general register may be made of several
- * (docs/facts.md). In 32-bit mode there is no such address. */
+/* Whether an access exceeds the address size in a way in which processors differ: they truncate the address of each
+ * part separately, and may split an access wider than a general register into several (docs/facts.md). In 32-bit mode
+ * no address exceeds it. */
 static inline bool listing_leaves_address_size(const struct listing *listing, uint64_t address, uint64_t size)
 {
     uint64_t last = listing_truncate(UINT64_MAX, listing->insn->address_size);
@@ -80,8 +80,8 @@ static inline bool listing_leaves_address_size(const struct listing *listing, ui
     return address > last || size - 1 > last - address;
 }
 
-/* Appends an access to `size` bytes at an effective address, as the operand at hand describes it, and returns it, to be
- * changed where it is more than that. It is written in place: a copy of what was just stored byte by byte is slow. */
+/* Appends an access to `size` bytes at an effective address, as the current operand describes it. Returns it so that
+ * the caller can adjust it. It is written in place, since copying what was just stored byte by byte is slow. */
 static inline struct segue_access *listing_add(struct listing *listing, uint64_t address, uint64_t size)
 {
     const struct segue_memory_operand *memory = listing->memory;
@@ -110,22 +110,22 @@ static inline struct segue_access *listing_add(struct listing *listing, uint64_t
     return access;
 }
 
-/* There will be no list. */
+/* Records that there will be no list. */
 static inline void listing_give_up(struct listing *listing, enum segue_unlisted why)
 {
     listing->why = why;
 }
 
-/* The operand at hand, by its addressing (SEGUE_ADDRESSING_...), where accesses.c does not do it: strings.c, */
+/* Lists the current operand, by its addressing (SEGUE_ADDRESSING_...); accesses.c has the other kinds. strings.c: */
 void listing_string(struct listing *listing);
 
-/* vectors.c, */
+/* vectors.c: */
 void listing_vector(struct listing *listing);
 void listing_compressed(struct listing *listing);
-/* a store or load of which a mask chooses the elements, side by side; */
+/* A store or load of adjacent elements under a mask. */
 void listing_masked(struct listing *listing);
 
-/* and state.c. */
+/* state.c: */
 void listing_state(struct listing *listing);
 
 #endif

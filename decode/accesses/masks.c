@@ -1,4 +1,4 @@
-/* masks.c: mask and vector registers out of an XSAVE area.
+/* masks.c: reads and writes mask and vector registers in an XSAVE area.
  *
  * SOURCES: Intel SDM volume 1, 13.4.1 (legacy region), 13.4.2 (header), 13.5 (components), 10.5 (FXSAVE: the x87
  * registers in stack order, while MMX names them by their physical number). */
@@ -15,7 +15,8 @@ static uint64_t load(const void *area, size_t offset)
     return value;
 }
 
-/* Where `size` bytes at `offset` within a component stand; NULL in `*bytes` if it is in its initial state. */
+/* The address of `size` bytes at `offset` within a component; NULL in `*bytes` if the component is in its initial
+ * state. */
 static bool find(const struct segue_xstate *xstate, unsigned component, size_t offset, size_t size,
                  const uint8_t **bytes)
 {
@@ -74,7 +75,7 @@ void masks_set_opmask(const struct segue_xstate *xstate, unsigned number, uint64
     set(xstate, STATE_OPMASK, number * sizeof bits, sizeof bits, (const uint8_t *)&bits);
 }
 
-/* Masks are in the lower sixteen registers, and no wider than 32 bytes. */
+/* Vector masks (AVX2) exist only in the lower sixteen registers and are at most 32 bytes wide. */
 void masks_set_vector(const struct segue_xstate *xstate, unsigned number, unsigned size, const uint8_t *bytes)
 {
     set(xstate, STATE_SSE, XSAVE_XMM + number * (size_t)16, 16, bytes);
@@ -82,7 +83,7 @@ void masks_set_vector(const struct segue_xstate *xstate, unsigned number, unsign
         set(xstate, STATE_AVX, number * (size_t)16, 16, bytes + 16);
 }
 
-/* The parts that a vector register is made of: where each stands in its component. */
+/* A vector register consists of these parts; each lies in a state component of its own. */
 struct vector_part {
     unsigned component;
     size_t offset;
@@ -129,7 +130,7 @@ static bool mmx(const struct segue_xstate *xstate, unsigned number, uint8_t byte
     return copy(xstate, STATE_X87, XSAVE_ST + ((number - top) & 7) * (size_t)16, 8, bytes);
 }
 
-/* The highest bit of each element. */
+/* The sign bit of each element. */
 static uint64_t signs(const uint8_t *bytes, unsigned lanes, unsigned element)
 {
     uint64_t bits = 0;

@@ -5,7 +5,7 @@
 
 #include "decode/x86/xsave.h"
 
-/* A part of a state area. */
+/* A part of an XSAVE area. */
 struct part {
     uint64_t offset, size;
     unsigned direction, flags;
@@ -21,13 +21,13 @@ static void add_part(struct listing *listing, uint64_t area, struct part part)
     access->alignment = part.offset % XSAVE_ALIGNMENT == 0 ? listing->memory->alignment : 0;
 }
 
-/* All but the header is either stored or loaded. */
+/* All parts except the header are either only stored or only loaded. */
 static unsigned area_direction(const struct segue_memory_operand *memory)
 {
     return memory->lanes == SEGUE_STATE_XRSTOR ? SEGUE_READ : SEGUE_WRITE;
 }
 
-/* x87 state, MXCSR and XMM registers, of which 32-bit mode has eight. */
+/* x87 state, MXCSR and the XMM registers, of which 32-bit mode has eight. */
 static void add_legacy_parts(struct listing *listing, uint64_t area, uint64_t components, unsigned flags)
 {
     bool x87 = components & COMPONENT_X87, sse = components & COMPONENT_SSE;
@@ -43,7 +43,7 @@ static void add_legacy_parts(struct listing *listing, uint64_t area, uint64_t co
         add_part(listing, area, parts[i]);
 }
 
-/* Outside 64-bit mode the registers that it alone has are left out. */
+/* Outside 64-bit mode the processor leaves out the registers that exist only in 64-bit mode. */
 static uint64_t size_in_mode(unsigned component, uint64_t size, enum segue_mode mode)
 {
     if (mode == SEGUE_MODE_64)
@@ -74,7 +74,7 @@ static void add_extended_parts(struct listing *listing, uint64_t area, uint64_t 
     }
 }
 
-/* How far an area with these components goes. */
+/* The size of an area with these components. */
 static uint64_t area_size(uint64_t components, bool compacted)
 {
     uint64_t end = XSAVE_HEADER_END, most = XSAVE_HEADER_END;
@@ -89,8 +89,8 @@ static uint64_t area_size(uint64_t components, bool compacted)
     return most;
 }
 
-/* What each of the XSAVE family does to the header, and whether it may leave components out: XSAVEOPT and XSAVEC leave
- * out those in their initial state, XRSTOR those that the header does not name. */
+/* What each instruction of the XSAVE family does to the header, and whether it may skip components. XSAVEOPT and XSAVEC
+ * skip components in their initial state; XRSTOR skips those whose bit in XSTATE_BV is clear. */
 void listing_state(struct listing *listing)
 {
     static const struct {
@@ -113,7 +113,7 @@ void listing_state(struct listing *listing)
     }
     bool compacted = kinds[memory->lanes].compacted;
     unsigned flags = kinds[memory->lanes].flags;
-    /* Before anything else it may see whether it can have the whole area. */
+    /* The processor may first check that it can access the whole area. */
     add_part(listing, area,
              (struct part){0, area_size(components, compacted), area_direction(memory),
                            SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL});
@@ -122,7 +122,8 @@ void listing_state(struct listing *listing)
     add_legacy_parts(listing, area, components, flags);
     if (!reads)
         add_part(listing, area, kinds[memory->lanes].header);
-    /* The header in memory says which format XRSTOR reads; the compacted one goes no further than the other. */
+    /* The header in memory selects the format that XRSTOR reads. The compacted format is never longer than the standard
+     * one. */
     if (reads && (components & ~COMPONENTS_LEGACY) && xsave_can_compact())
         add_part(listing, area,
                  (struct part){XSAVE_HEADER_END, area_size(components, false) - XSAVE_HEADER_END, SEGUE_READ, flags});

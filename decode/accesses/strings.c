@@ -5,11 +5,11 @@
 
 #include "decode/x86/flags.h"
 
-/* `count` elements that begin at `start` and go on upwards or downwards. */
+/* `count` elements from `start` upwards or downwards. */
 static void add_elements(struct listing *listing, uint64_t start, uint64_t count)
 {
     uint64_t element = listing->memory->element;
-    /* All of 64 bits is one byte more than a size can tell. */
+    /* The whole 64-bit address space is one byte more than a size can represent. */
     if (count > UINT64_MAX / element)
         listing_give_up(listing, SEGUE_UNLISTED_WRAPS);
     else if (listing->regs->rflags & FLAG_DIRECTION)
@@ -18,7 +18,7 @@ static void add_elements(struct listing *listing, uint64_t start, uint64_t count
         listing_add(listing, start, count * element);
 }
 
-/* How many elements there are from `start` to the end of the space that `address_size` can address: whole ones. */
+/* The number of whole elements from `start` to the end of the space that `address_size` can address. */
 static uint64_t room_from(uint64_t start, unsigned element, unsigned address_size, bool down)
 {
     uint64_t last = listing_truncate(UINT64_MAX, address_size);
@@ -27,8 +27,9 @@ static uint64_t room_from(uint64_t start, unsigned element, unsigned address_siz
     return (last - start) / element + ((last - start) % element == element - 1);
 }
 
-/* More elements than there is room for. Nobody gets past the end of 64 bits, so what comes before it is all; elsewhere
- * they go on at the other end; one that lies across it, or more than once around, cannot be listed. */
+/* There are more elements than fit before the end of the address space. In 64-bit addressing the access stops at 2^64,
+ * so the elements before it are the whole list. With smaller address sizes it wraps around; an element that lies across
+ * the end, or a string that goes around more than once, cannot be listed. */
 static void list_around(struct listing *listing, uint64_t start, uint64_t count, uint64_t room)
 {
     unsigned address_size = listing->insn->address_size, element = listing->memory->element;
@@ -45,7 +46,7 @@ static void list_around(struct listing *listing, uint64_t start, uint64_t count,
     }
 }
 
-/* How many of `count` elements, for which there is room, come before linear addresses wrap around. */
+/* Of `count` elements, how many come before linear addresses wrap around. `room` elements fit into the address size. */
 static uint64_t count_before_end(const struct listing *listing, uint64_t start, uint64_t count, uint64_t room)
 {
     const struct segue_memory_operand *memory = listing->memory;

@@ -1,4 +1,4 @@
-/* vectors.c: the accesses of instructions whose elements a mask chooses, or that vectors of indices address.
+/* vectors.c: the accesses of instructions with masked elements or with vectors of indices.
  *
  * SOURCES: Intel SDM volume 2, the gathers and scatters, VPCOMPRESSD, MASKMOVDQU. */
 #include "listing.h"
@@ -12,7 +12,7 @@ static uint64_t bits_below(unsigned count)
     return count < 64 ? (UINT64_C(1) << count) - 1 : UINT64_MAX;
 }
 
-/* Without the compiler's library, which a handler does not call. */
+/* Not __builtin_popcountll, which may call libgcc: a handler must not. */
 static unsigned count_bits(uint64_t bits)
 {
     unsigned count = 0;
@@ -21,7 +21,7 @@ static unsigned count_bits(uint64_t bits)
     return count;
 }
 
-/* Which of the operand's elements an opmask or a vector of signs lets through. */
+/* The operand's elements that an opmask or a sign-bit mask selects. */
 static uint64_t elements_of(const struct segue_memory_operand *memory, uint64_t bits)
 {
     unsigned count = memory->size / memory->element;
@@ -34,7 +34,7 @@ static uint64_t elements_of(const struct segue_memory_operand *memory, uint64_t 
     return elements;
 }
 
-/* One access for each run of elements that the mask lets through. */
+/* One access for each run of selected elements. */
 void listing_masked(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
@@ -56,7 +56,7 @@ void listing_masked(struct listing *listing)
     }
 }
 
-/* One access a lane. */
+/* One access for each lane. */
 void listing_vector(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
@@ -80,7 +80,7 @@ void listing_vector(struct listing *listing)
     }
 }
 
-/* As many elements as the mask has bits, all together. */
+/* One access with as many adjacent elements as the mask has set bits. */
 void listing_compressed(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;

@@ -1,11 +1,12 @@
-/* fixups.c: the operands that are not as Zydis gives them, rule by rule (rules.h names the mnemonics).
+/* fixups.c: corrects the operand descriptors that Zydis describes differently from what the processor does, rule by
+ * rule (rules.h names the mnemonics).
  *
- * SOURCES: Intel SDM volume 2, each instruction's page. What it leaves open is settled by tests/access_check. */
+ * SOURCES: Intel SDM volume 2, each instruction's page. tests/access_check settles what the manual leaves open. */
 #include "fixups.h"
 
 #include "decode/x86/processor.h"
 
-/* Changes what Zydis gave. `argument` is the rule's own. */
+/* Corrects a descriptor made from Zydis' operand. `argument` is the rule's own. */
 typedef void fixup(const struct making *making, const ZydisDecodedOperand *operand, struct segue_memory_operand *memory,
                    unsigned argument);
 
@@ -17,7 +18,7 @@ static void fix_size(const struct making *making, const ZydisDecodedOperand *ope
     memory->element = (uint8_t)size;
 }
 
-/* An alignment of 0 bytes takes one away. */
+/* An alignment of 0 removes the alignment requirement. */
 static void fix_alignment(const struct making *making, const ZydisDecodedOperand *operand,
                           struct segue_memory_operand *memory, unsigned alignment)
 {
@@ -25,7 +26,7 @@ static void fix_alignment(const struct making *making, const ZydisDecodedOperand
     memory->alignment = (uint8_t)alignment;
 }
 
-/* One thing of `size` bytes, aligned to its size. */
+/* A single element of `size` bytes, aligned to its size. */
 static void fix_one(const struct making *making, const ZydisDecodedOperand *operand,
                     struct segue_memory_operand *memory, unsigned size)
 {
@@ -33,7 +34,7 @@ static void fix_one(const struct making *making, const ZydisDecodedOperand *oper
     memory->element = memory->alignment = (uint8_t)size;
 }
 
-/* AMD's processors do not ask for alignment here, though its manual does (docs/facts.md). */
+/* AMD processors do not check alignment here, although AMD's manual says that they do (docs/facts.md). */
 static void fix_sha(const struct making *making, const ZydisDecodedOperand *operand,
                     struct segue_memory_operand *memory, unsigned argument)
 {
@@ -42,8 +43,8 @@ static void fix_sha(const struct making *making, const ZydisDecodedOperand *oper
         memory->alignment = 0;
 }
 
-/* Zydis names the stack pointer as it is before; the processor moves it before it stores. More than one element is
- * pushed highest first. */
+/* Zydis gives the stack pointer's value before the instruction; the processor decrements it before it stores. If it
+ * pushes several elements, it pushes the highest first. */
 static void fix_stack(const struct making *making, const ZydisDecodedOperand *operand,
                       struct segue_memory_operand *memory, unsigned addressing)
 {
@@ -60,7 +61,7 @@ static void fix_stack(const struct making *making, const ZydisDecodedOperand *op
         memory->flags |= SEGUE_ACCESS_DOWN;
 }
 
-/* Some vector instructions have the same names. */
+/* Some vector instructions have the same mnemonics. */
 static bool is_string(const ZydisDecodedInstruction *instruction)
 {
     return instruction->meta.category == ZYDIS_CATEGORY_STRINGOP ||
@@ -80,8 +81,8 @@ static void fix_string(const struct making *making, const ZydisDecodedOperand *o
         memory->flags |= SEGUE_ACCESS_UNTIL;
 }
 
-/* CMPS reads its destination before its source; Zydis names it after that (docs/facts.md). The vector instruction of
- * the same name has one operand in memory. */
+/* CMPS reads its destination operand before its source operand; Zydis lists the source first (docs/facts.md). The
+ * vector instruction of the same mnemonic has only one memory operand. */
 static void fix_compare(const struct making *making, const ZydisDecodedOperand *operand,
                         struct segue_memory_operand *memory, unsigned addressing)
 {
@@ -94,7 +95,7 @@ static void fix_compare(const struct making *making, const ZydisDecodedOperand *
     *memory = other;
 }
 
-/* POP computes the address of its operand after it has moved the stack pointer. */
+/* POP computes its operand's address after it has incremented the stack pointer. */
 static void fix_pop(const struct making *making, const ZydisDecodedOperand *operand,
                     struct segue_memory_operand *memory, unsigned argument)
 {
@@ -103,8 +104,8 @@ static void fix_pop(const struct making *making, const ZydisDecodedOperand *oper
         memory->displacement += memory->size;
 }
 
-/* Far returns: AMD's processors read the words whole, Intel's of a selector only its two bytes, before the offset
- * (docs/facts.md). */
+/* Far returns: AMD processors read whole words. Intel processors read only the two bytes of the selector, before the
+ * offset (docs/facts.md). */
 static void fix_far_return(const struct making *making, const ZydisDecodedOperand *operand,
                            struct segue_memory_operand *memory, unsigned addressing)
 {
@@ -118,8 +119,8 @@ static void fix_far_return(const struct making *making, const ZydisDecodedOperan
     memory->size = memory->element = 2;
 }
 
-/* In 64-bit mode the stack pointer is popped too, whatever the privilege; in 32-bit mode not within one level. Whether
- * the words are read whole is as in far returns. */
+/* In 64-bit mode IRET always pops the stack pointer; in 32-bit mode it does not pop it within one privilege level.
+ * Whether the processor reads whole words is as for far returns. */
 static void fix_interrupt_return(const struct making *making, const ZydisDecodedOperand *operand,
                                  struct segue_memory_operand *memory, unsigned addressing)
 {
@@ -159,7 +160,7 @@ static void fix_bit_offset(const struct making *making, const ZydisDecodedOperan
     memory->mask = making_register(making->operands[1].reg.value);
 }
 
-/* The mask is the second operand; `element` is 0 where Zydis has the elements right. */
+/* The mask is the second operand. `element` is 0 if Zydis gives the right element size. */
 static void fix_signs(const struct making *making, const ZydisDecodedOperand *operand,
                       struct segue_memory_operand *memory, unsigned element)
 {
@@ -173,7 +174,7 @@ static void fix_signs(const struct making *making, const ZydisDecodedOperand *op
     memory->mask = (uint8_t)ZydisRegisterGetId(reg);
     memory->lanes = (uint8_t)(memory->size / memory->element);
     memory->flags |= SEGUE_ACCESS_MASKED;
-    /* MASKMOVQ and MASKMOVDQU may fault for any byte of their operand, whatever the mask. */
+    /* MASKMOVQ and MASKMOVDQU may fault on any byte of their operand, whatever the mask. */
     if (memory->element == 1)
         memory->probe = SEGUE_ACCESS_PROBE | SEGUE_ACCESS_OPTIONAL;
 }
@@ -183,7 +184,7 @@ static unsigned register_size(ZydisRegister reg)
     return ZydisRegisterGetWidth(ZYDIS_MACHINE_MODE_LONG_64, reg) / 8;
 }
 
-/* Gathers and scatters: as many lanes as both the data and the indices have. */
+/* Gathers and scatters: as many lanes as both the data vector and the index vector have. */
 static void fix_vector(const struct making *making, const ZydisDecodedOperand *operand,
                        struct segue_memory_operand *memory, unsigned index_size)
 {
@@ -199,7 +200,7 @@ static void fix_vector(const struct making *making, const ZydisDecodedOperand *o
                         : (uint8_t)ZydisRegisterGetId(making->operands[2].reg.value);
 }
 
-/* Without a mask all elements are there. */
+/* Without a mask all elements are accessed. */
 static void fix_compressed(const struct making *making, const ZydisDecodedOperand *operand,
                            struct segue_memory_operand *memory, unsigned addressing)
 {
@@ -208,7 +209,7 @@ static void fix_compressed(const struct making *making, const ZydisDecodedOperan
         memory->addressing = (uint8_t)addressing;
 }
 
-/* The whole operand is one element; it takes any one of `lanes` bits. */
+/* The whole operand is one element; it is accessed if any of `lanes` mask bits is set. */
 static void fix_one_element(const struct making *making, const ZydisDecodedOperand *operand,
                             struct segue_memory_operand *memory, unsigned lanes)
 {
@@ -218,7 +219,7 @@ static void fix_one_element(const struct making *making, const ZydisDecodedOpera
         memory->lanes = (uint8_t)lanes;
 }
 
-/* Two of Zydis' elements are one lane. */
+/* Two of Zydis' elements form one lane. */
 static void fix_pairs(const struct making *making, const ZydisDecodedOperand *operand,
                       struct segue_memory_operand *memory, unsigned element)
 {
@@ -247,8 +248,8 @@ static void fix_state(const struct making *making, const ZydisDecodedOperand *op
     memory->alignment = 64;
 }
 
-/* The destination's address is in the first operand, and its segment is always ES. Zydis gives that of ENQCMD not at
- * all, and that of MOVDIR64B among the hidden operands, in the wrong segment. */
+/* The first operand holds the destination's address; its segment is always ES. Zydis does not list the destination of
+ * ENQCMD, and lists that of MOVDIR64B among the hidden operands with the wrong segment. */
 static void fix_direct_store(const struct making *making, const ZydisDecodedOperand *operand,
                              struct segue_memory_operand *memory, unsigned size)
 {

@@ -1,4 +1,4 @@
-/* making.h: operand descriptors in the making. Used inside decode/operands/ alone. */
+/* making.h: operand descriptors under construction. Used inside decode/operands/ only. */
 #ifndef SEGUE_DECODE_MAKING_H
 #define SEGUE_DECODE_MAKING_H
 
@@ -7,14 +7,14 @@
 
 #include "registers.h"
 
-/* What the making of the templates is about. */
+/* The instruction that descriptors are built for. */
 struct making {
     const ZydisDecodedInstruction *instruction;
     const ZydisDecodedOperand *operands;
     struct segue_insn *insn;
 };
 
-/* The next operand, all zeros but for its registers. */
+/* Appends an operand descriptor: all zeros, except that its registers are SEGUE_REGISTER_NONE. */
 static inline struct segue_memory_operand *making_add(struct segue_insn *insn)
 {
     struct segue_memory_operand *memory = &insn->memory[insn->memory_count++];

@@ -1,5 +1,5 @@
-/* registers.c: Zydis' register numbers as ours. A table: where registers follow one another at random, finding them by
- * comparing costs more than all else that is done with an operand. */
+/* registers.c: maps Zydis' register numbers to enum segue_register. It is a table: register numbers follow no pattern
+ * that a branch predictor could learn, and comparisons would cost more than all other work on an operand. */
 #include "registers.h"
 
 #define PLACE(zydis, whole, size, shift) [ZYDIS_REGISTER_##zydis] = {SEGUE_##whole, size, shift}

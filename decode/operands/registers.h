@@ -1,11 +1,11 @@
-/* registers.h: Zydis' register numbers as ours. Used inside decode/ alone. */
+/* registers.h: maps Zydis' register numbers to enum segue_register. Used inside decode/ only. */
 #ifndef SEGUE_DECODE_REGISTERS_H
 #define SEGUE_DECODE_REGISTERS_H
 
 #include <Zydis/Zydis.h>
 #include <segue/regs.h>
 
-/* Where a Zydis register stands in struct segue_regs. */
+/* The location of a Zydis register in struct segue_regs. */
 struct register_place {
     /* enum segue_register. */
     uint8_t number;
@@ -15,10 +15,11 @@ struct register_place {
     uint8_t shift;
 };
 
-/* The places by Zydis' numbers; of size 0 for every other register and for none. */
+/* Locations by Zydis' register numbers; size 0 for all other registers and for ZYDIS_REGISTER_NONE. */
 extern const struct register_place register_places[ZYDIS_REGISTER_MAX_VALUE + 1];
 
-/* The place of a general register of any size, of RIP, EIP or IP. False for every other register and for none. */
+/* Finds the location of a general register of any size, or of RIP, EIP or IP. False for all other registers and for
+ * ZYDIS_REGISTER_NONE. */
 static inline bool register_find(ZydisRegister zydis, struct register_place *place)
 {
     *place = register_places[zydis];

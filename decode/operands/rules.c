@@ -1,4 +1,4 @@
-/* rules.c: which mnemonics access memory otherwise than their operands tell: the table.
+/* rules.c: the table of mnemonics whose memory accesses differ from their operands.
  *
  * SOURCES: Intel SDM volume 2, AMD APM volume 3: each instruction's page. */
 #include "rules.h"

@@ -1,17 +1,17 @@
-/* templates.c: what Zydis tells of an instruction's memory operands becomes formulas, out of which registers make the
- * accesses. Most operands are as Zydis gives them; a table names the
- * mnemonics that are not (rules.h), and fixups.c has what is different.
+/* templates.c: builds operand descriptors, from which accesses are computed once registers are known, out of Zydis'
+ * description of an instruction. Most operands are as Zydis gives them. A table names the mnemonics that differ
+ * (rules.h), and fixups.c corrects them.
  *
  * SOURCES: Intel SDM volume 2, each instruction's page, 2.4 (exception types 1 to 13: alignment), 2.8 (exception types
- * of EVEX: which suppress the faults of masked elements); AMD APM volume 3 for CLZERO, MONITORX and the rest of AMD's
- * own. What either leaves open is settled by tests/access_check. */
+ * of EVEX: which suppress the faults of masked elements); AMD APM volume 3 for CLZERO, MONITORX and AMD's other
+ * extensions. tests/access_check settles what both manuals leave open. */
 #include "templates.h"
 
 #include "fixups.h"
 #include "making.h"
 #include "rules.h"
 
-/* Exception classes in which a masked element makes no fault, and those that want the whole operand aligned. */
+/* Exception classes in which masked elements do not fault, and those in which the whole operand must be aligned. */
 static const bool suppresses[ZYDIS_EXCEPTION_CLASS_MAX_VALUE + 1] = {
     [ZYDIS_EXCEPTION_CLASS_E1] = true,  [ZYDIS_EXCEPTION_CLASS_E2] = true,  [ZYDIS_EXCEPTION_CLASS_E3] = true,
     [ZYDIS_EXCEPTION_CLASS_E4] = true,  [ZYDIS_EXCEPTION_CLASS_E5] = true,  [ZYDIS_EXCEPTION_CLASS_E6] = true,
@@ -25,8 +25,8 @@ static const bool aligns[ZYDIS_EXCEPTION_CLASS_MAX_VALUE + 1] = {
 static const uint8_t segments[] = {SEGUE_SEGMENT_ES, SEGUE_SEGMENT_CS, SEGUE_SEGMENT_SS,
                                    SEGUE_SEGMENT_DS, SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS};
 
-/* The segment in effect for an operand that Zydis does not know: DS or an override, which in 64-bit mode is FS or GS.
- */
+/* The effective segment of an operand that Zydis does not list: DS or an override, which in 64-bit mode can only be FS
+ * or GS. */
 static uint8_t segment_in_effect(const struct making *making)
 {
     static const struct {
@@ -55,13 +55,13 @@ static struct segue_memory_operand *add_at(const struct making *making, uint8_t 
 
 static uint8_t element_of(const ZydisDecodedOperand *operand)
 {
-    /* An environment or an image of x87 state is bytes; far pointers and extended reals are one thing. */
+    /* x87 environments and state images consist of bytes; a far pointer or an 80-bit real is one element. */
     static const bool is_one[] = {[1] = true, [2] = true, [4] = true, [6] = true, [8] = true, [10] = true, [16] = true};
     unsigned element = operand->element_size / 8;
     return (uint8_t)(element < sizeof is_one && is_one[element] ? element : 1);
 }
 
-/* The operand as Zydis gives it. */
+/* The operand as Zydis describes it. */
 static struct segue_memory_operand *add_plain(const struct making *making, const ZydisDecodedOperand *operand)
 {
     const ZydisDecodedOperandMem *mem = &operand->mem;
@@ -86,8 +86,8 @@ static struct segue_memory_operand *add_plain(const struct making *making, const
     return memory;
 }
 
-/* Alignment, of operands that are a vector wide: legacy encodings want 16 bytes, the aligned moves of the others all.
- */
+/* Alignment of vector operands: legacy encodings require 16 bytes, aligned moves in VEX and EVEX the full vector
+ * size. */
 static void align(const struct making *making, struct segue_memory_operand *memory)
 {
     const ZydisDecodedInstruction *instruction = making->instruction;
@@ -95,7 +95,7 @@ static void align(const struct making *making, struct segue_memory_operand *memo
         memory->alignment = (uint8_t)memory->size;
 }
 
-/* An EVEX opmask that chooses the elements. */
+/* An EVEX opmask. */
 static void mask(const struct making *making, struct segue_memory_operand *memory)
 {
     static const uint8_t broadcast_lanes[] = {
@@ -109,7 +109,7 @@ static void mask(const struct making *making, struct segue_memory_operand *memor
     if (instruction->encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX || reg == ZYDIS_REGISTER_NONE ||
         reg == ZYDIS_REGISTER_K0 || memory->element == 0)
         return;
-    /* A store leaves out what is masked whatever its class, but in some it faults for that too. */
+    /* A store never writes masked elements, but in some exception classes it faults on them. */
     bool suppressed = suppresses[instruction->meta.exception_class];
     if (!suppressed && !(memory->direction & SEGUE_WRITE))
         return;
@@ -128,7 +128,8 @@ static bool is_segment_register(const ZydisDecodedOperand *operand)
            operand->reg.value <= ZYDIS_REGISTER_GS;
 }
 
-/* In 32-bit mode some processors store a pushed selector alone and leave the upper half of its place as it was. */
+/* In 32-bit mode some processors store only the two bytes of a pushed selector and leave the upper half of the stack
+ * slot unchanged. */
 static void split_selector(const struct making *making, struct segue_memory_operand *memory)
 {
     struct segue_memory_operand *upper = making_add(making->insn);
@@ -148,8 +149,8 @@ static enum rule rule_of(const ZydisDecodedInstruction *instruction)
     return rule == RULE_PUSH ? RULE_STACK : rule == RULE_POP ? RULE_FAR_RETURN : rule;
 }
 
-/* The element on the stack of what pushes or pops one. Zydis has it among the hidden operands, which take longer to
- * decode than all the rest. */
+/* The stack operand of a push or pop. Zydis lists it among the hidden operands, which take longer to decode than
+ * everything else. */
 static struct segue_memory_operand *add_on_stack(const struct making *making, uint8_t base, uint8_t direction)
 {
     struct segue_memory_operand *memory = add_at(making, base, direction, making->instruction->operand_width / 8);
@@ -167,7 +168,8 @@ static void push(const struct making *making)
         split_selector(making, memory);
 }
 
-/* The operands that Zydis does not list, or that are not decoded, and are accessed before all others. */
+/* Adds operands that Zydis does not list, or that are not decoded, and that the processor accesses before all
+ * others. */
 static void add_unlisted_first(const struct making *making, enum rule rule)
 {
     if (rule == RULE_POP)
@@ -176,7 +178,7 @@ static void add_unlisted_first(const struct making *making, enum rule rule)
         add_on_stack(making, SEGUE_RBP, SEGUE_READ);
 }
 
-/* Those that are accessed after them. */
+/* Adds those that the processor accesses after all others. */
 static void add_unlisted(const struct making *making, enum rule rule)
 {
     struct segue_memory_operand *memory;
@@ -221,7 +223,7 @@ static bool is_accessed(const ZydisDecodedOperand *operand)
            (operand->actions != 0);
 }
 
-/* What is only read comes first, as it does on the processor. */
+/* Read-only operands come first, as on the processor. */
 static void add_all_listed(const struct making *making, enum rule rule)
 {
     const ZydisDecodedOperand *listed[ZYDIS_MAX_OPERAND_COUNT + 1];

@@ -1,10 +1,10 @@
-/* length.c: the length of an instruction by three tables, one letter an opcode.
+/* length.c: length disassembly by three tables, with one letter for each opcode.
  *
- *   .  nothing follows the opcode          m  ModRM              x  no instruction in 64-bit mode
+ *   .  nothing follows the opcode          m  ModRM              x  undefined in 64-bit mode
  *   b  an immediate byte                   B  ModRM, byte        p  a prefix, or an escape to another table
  *   z  4 bytes, or 2 with 66h              Z  ModRM, then z      j  4 bytes (a branch), whatever the prefixes
  *   v  z, or 8 with REX.W                  w  2 bytes            e  3 bytes (ENTER)
- *   o  an address: 8 bytes, 4 with 67h     r  ModRM that names registers whatever it says
+ *   o  an address: 8 bytes, 4 with 67h     r  ModRM that names registers whatever its mod field
  *   t, T  ModRM, and for reg 0 and 1 (TEST) an immediate byte, or z
  *
  * SOURCES: Intel SDM volume 2, appendix A (opcode maps) and chapter 2 (ModRM, VEX, EVEX); AMD APM volume 6 (XOP). A
@@ -71,7 +71,7 @@ static void read_prefixes(struct reading *reading, struct outline *outline)
         }
         if (one_byte[byte] != 'p' || byte == 0x0f || byte == 0x62 || byte == 0xc4 || byte == 0xc5)
             return;
-        /* REX counts only right before the opcode. */
+        /* REX has an effect only immediately before the opcode. */
         reading->rex = 0;
         switch (byte) {
         case 0x64:
@@ -94,7 +94,7 @@ static void read_prefixes(struct reading *reading, struct outline *outline)
     }
 }
 
-/* The bytes of ModRM and what belongs to it, by ModRM. SIB_BASE: another four if the base in SIB is 5. */
+/* The bytes of ModRM, SIB and displacement, by ModRM. SIB_BASE: four more if the base in SIB is 5. */
 #define SIB_BASE 0x80
 #define ALL_REGS(...)                                                                                                  \
     {                                                                                                                  \
@@ -150,7 +150,7 @@ static char vector_form(unsigned map, uint8_t opcode)
 {
     switch (map) {
     case 1:
-        /* EVEX gives some of the places that are empty elsewhere to instructions with ModRM. */
+        /* EVEX uses some opcodes that are undefined in the legacy map, for instructions with ModRM. */
         return two_byte[opcode] == 'x' ? 'm' : two_byte[opcode];
     case 2:
     case 5:
@@ -165,7 +165,7 @@ static char vector_form(unsigned map, uint8_t opcode)
     }
 }
 
-/* How many bytes stand before the last opcode byte, and in which map it is. */
+/* The bytes before the last opcode byte, and the opcode map. */
 static unsigned escape_length(const uint8_t *bytes, unsigned *map)
 {
     *map = 0;
@@ -198,7 +198,7 @@ static char form_of(const uint8_t *bytes, unsigned escape, unsigned map, const s
     if (bytes[0] != 0x0f)
         return reading->rex ? 'x' : vector_form(map, opcode);
     if (map == 1)
-        /* EXTRQ and INSERTQ have two immediate bytes; too rare to be known here. */
+        /* EXTRQ and INSERTQ have two immediate bytes; they are too rare to have a letter here. */
         return opcode == 0x78 && reading->bytes != bytes ? 'x' : two_byte[opcode];
     return map == 2 ? 'm' : 'B';
 }
@@ -226,7 +226,7 @@ static unsigned outline_whole(const uint8_t *bytes, size_t size, struct outline 
     return length <= size ? length : 0;
 }
 
-/* What most opcodes have behind them, by letter: whether there is ModRM, and how many bytes of immediate. */
+/* What follows most opcodes, by letter: whether there is ModRM, and how many immediate bytes. */
 #define PLAIN 0x40
 #define MODRM 0x20
 static const uint8_t plain_forms[128] = {
@@ -234,8 +234,8 @@ static const uint8_t plain_forms[128] = {
     ['z'] = PLAIN | 4, ['Z'] = PLAIN | MODRM | 4, ['j'] = PLAIN | 4, ['w'] = PLAIN | 2,
 };
 
-/* Most instructions: no prefix but REX, and one of the two first tables. 0 for the others. All that is looked at is
- * loaded at once, since each instruction has to wait for the length of the one before. */
+/* Fast path for most instructions: no prefix except REX, and one of the first two tables. Returns 0 for all others. All
+ * bytes are loaded at once, since each instruction waits for the length of the one before. */
 static inline unsigned outline_plain(const uint8_t *bytes, struct outline *outline)
 {
     uint64_t word;
@@ -250,7 +250,7 @@ static inline unsigned outline_plain(const uint8_t *bytes, struct outline *outli
     bool is_special = map ? opcode == 0x78 : opcode == 0x8f;
     if (!form || is_special)
         return 0;
-    /* Without a branch: whether there is ModRM cannot be foreseen. */
+    /* Without a branch, since whether there is ModRM cannot be predicted. */
     unsigned has_modrm = 0u - (form / MODRM & 1);
     unsigned length = rex + map + 1 + (form & 15) + (modrm_length(modrm) & has_modrm);
     *outline = (struct outline){.length = (uint8_t)length, .opcode = (uint8_t)(rex + map), .map = (uint8_t)map};
@@ -259,7 +259,7 @@ static inline unsigned outline_plain(const uint8_t *bytes, struct outline *outli
 
 unsigned length_outline(const uint8_t *bytes, size_t size, struct outline *outline)
 {
-    /* At the end of what may be read, on a copy behind which there are zeroes. */
+    /* Near the end of the readable bytes: use a copy followed by zeros. */
     if (size < LONGEST + 8) {
         uint8_t copy[2 * LONGEST + 8] = {0};
         size_t held = size < LONGEST ? size : LONGEST;
@@ -270,7 +270,8 @@ unsigned length_outline(const uint8_t *bytes, size_t size, struct outline *outli
     return length ? length : outline_whole(bytes, LONGEST, outline);
 }
 
-/* Of the one-byte opcodes without ModRM these have such an operand: moves of AL to RAX by address, strings, XLAT. */
+/* The one-byte opcodes without ModRM that have a memory operand: MOV between AL or RAX and an absolute address,
+ * strings, XLAT. */
 static bool is_implicit_access(uint8_t opcode)
 {
     return (opcode >= 0xa0 && opcode <= 0xaf) || opcode == 0xd7 || (opcode >= 0x6c && opcode <= 0x6f);
@@ -287,9 +288,9 @@ bool length_may_access(const uint8_t *bytes, const struct outline *outline)
     return is_implicit_access(opcode);
 }
 
-/* --- What is an instruction for sure, with no prefix but REX. ---
+/* --- What every processor accepts, with no prefix except REX. ---
  *
- *   s  whatever ModRM says                 -  not told here
+ *   s  with any ModRM                      -  needs a full decoder
  *   m  with a memory operand               0, 1, h, f  by ModRM.reg: 0; 0 and 1; 4 and above; 0, 1, 2, 4 and 6
  */
 static const char sure_one_byte[] = "ssssss--ssssss--" /* 00 */
@@ -333,7 +334,7 @@ bool length_is_sure(const uint8_t *bytes, const struct outline *outline)
     if (outline->map > 1 || before > 1 || (before == 1 && (bytes[0] & 0xf0) != 0x40))
         return false;
     char kind = (outline->map ? sure_two_byte : sure_one_byte)[opcode];
-    /* Most are: a branch that can be foreseen. */
+    /* Fast path, which the processor predicts well. */
     if (kind == 's')
         return true;
     switch (kind) {

@@ -1,5 +1,5 @@
-/* redirect.c: an instruction's bytes with its memory operand led elsewhere. ModRM, SIB and displacement are written
- * anew in place, with a base register that the instruction does not use; everything else stays as it is.
+/* redirect.c: re-encodes an instruction so that its memory operand becomes [reg] (operand relocation). ModRM, SIB and
+ * displacement are rewritten with a base register that the instruction does not use; everything else stays as it is.
  *
  * SOURCES: Intel SDM volume 2, 2.1 (ModRM, SIB), 2.2.1 (REX: without effect if a prefix follows it), 2.3 (VEX), 2.7
  * (EVEX); AMD APM volume 3, 1.2.8 (XOP). ASSUMPTIONS: Zydis lists every general register that an instruction uses,
@@ -13,34 +13,35 @@
 #include "decode/scratch.h"
 #include "decode/x86/xsave.h"
 
-/* Of the register numbers that instructions encode in three bits. */
+/* Three-bit register encodings. */
 #define ENCODED_RSP 4u
 #define SIB_FOLLOWS 4u
 
 #define REX_B 1u
 #define REX_X 2u
-/* In the byte that follows the first of VEX3, XOP and EVEX: inverted. */
+/* In the byte after the first one of VEX3, XOP and EVEX; inverted. */
 #define VECTOR_B 0x20u
 #define VECTOR_X 0x40u
 #define VVVV_SHIFT 3
 #define VVVV_MASK (15u << VVVV_SHIFT)
 
-/* The general registers that need no prefix and no SIB as a base, those first that fewest instructions use unnamed. */
+/* General registers that can be a base without a prefix or SIB. Those that instructions use implicitly least often come
+ * first. */
 static const struct {
     uint8_t number, encoding;
 } candidates[] = {{SEGUE_RSI, 6}, {SEGUE_RDI, 7}, {SEGUE_RBX, 3}, {SEGUE_RDX, 2}, {SEGUE_RCX, 1}, {SEGUE_RAX, 0}};
 #define CANDIDATES (sizeof candidates / sizeof *candidates)
 
-/* A redirection in the making. */
+/* An operand relocation under construction. */
 struct making {
     const ZydisDecodedInstruction *instruction;
     const ZydisDecodedOperand *operands;
     struct segue_insn *insn;
     struct insn_redirection *redirection;
-    /* Where the opcode, or the prefix that is a part of the opcode, begins. */
+    /* The offset of the opcode, or of a prefix that is part of the opcode. */
     unsigned opcode;
-    /* Encodings of the base and of the stand-in. */
-    unsigned base, stand_in;
+    /* Encodings of the base and of the scratch register. */
+    unsigned base, scratch_register;
 };
 
 static bool is_segment_or_address_prefix(uint8_t byte)
@@ -75,8 +76,8 @@ static void append(struct making *making, uint8_t byte)
     making->redirection->bytes[making->redirection->length++] = byte;
 }
 
-/* The prefixes that mean something still. A REX that does not stand before the opcode has no effect; it would gain one
- * if what stood between were left out. */
+/* Copies the prefixes that still have an effect. A REX that is not immediately before the opcode has none; it would
+ * gain one if the bytes between were dropped, so it is dropped too. */
 static void append_prefixes(struct making *making)
 {
     for (unsigned i = 0; i < making->opcode; i++) {
@@ -92,7 +93,7 @@ static bool is_vector_index(const struct making *making)
     return making->insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR;
 }
 
-/* Takes the extensions of base and index out of a REX, VEX, XOP or EVEX prefix; a vector index keeps its own. */
+/* Clears the extension bits of base and index in a REX, VEX, XOP or EVEX prefix; a vector index keeps its own. */
 static void clear_extensions(struct making *making)
 {
     uint8_t *bytes = making->redirection->bytes;
@@ -114,7 +115,7 @@ static void clear_extensions(struct making *making)
     }
 }
 
-/* The byte of VEX, XOP or EVEX that names the second source. */
+/* The byte of VEX, XOP or EVEX that encodes the second source (vvvv). */
 static unsigned vvvv_place(const struct making *making)
 {
     return making->insn->bytes[making->opcode] == 0xc5 ? 1 : 2;
@@ -128,8 +129,8 @@ static uint8_t number_of(const ZydisDecodedOperand *operand)
     return place.number;
 }
 
-/* The register that another has to stand in for: RSP, which is the host's while the instruction runs, or a bit offset,
- * which leads away from the operand. */
+/* The register that a scratch register must replace: RSP, since the copy runs on the host's stack, or a bit-offset
+ * register, since its value would address memory outside the operand. */
 static uint8_t replaced_register(const struct making *making)
 {
     const struct segue_memory_operand *memory = &making->insn->memory[0];
@@ -141,7 +142,7 @@ static uint8_t replaced_register(const struct making *making)
     return SEGUE_REGISTER_NONE;
 }
 
-/* Chooses the base, and the stand-in if there is to be one, among the registers that the instruction does not use. */
+/* Chooses the base, and a scratch register if one is needed, among the registers that the instruction does not use. */
 static bool choose_registers(struct making *making, uint8_t replaced)
 {
     unsigned used = 0, chosen = 0;
@@ -157,14 +158,14 @@ static bool choose_registers(struct making *making, uint8_t replaced)
             making->base = candidates[i].encoding;
             making->redirection->base = candidates[i].number;
         } else if (replaced != SEGUE_REGISTER_NONE) {
-            making->stand_in = candidates[i].encoding;
-            making->redirection->stand_in = candidates[i].number;
+            making->scratch_register = candidates[i].encoding;
+            making->redirection->scratch_register = candidates[i].number;
         }
     }
     return chosen >= (replaced == SEGUE_REGISTER_NONE ? 1u : 2u);
 }
 
-/* Puts the stand-in where the replaced register is named; false if it is named where there is no place for another. */
+/* Encodes the scratch register in place of the replaced one. False if the replaced register is an implicit operand. */
 static bool substitute(struct making *making, uint8_t replaced, unsigned start, uint8_t *reg)
 {
     uint8_t *bytes = making->redirection->bytes;
@@ -173,13 +174,13 @@ static bool substitute(struct making *making, uint8_t replaced, unsigned start, 
         if (number_of(operand) != replaced)
             continue;
         if (operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG) {
-            *reg = (uint8_t)making->stand_in;
-            /* A bit offset may be in one of the upper registers. */
+            *reg = (uint8_t)making->scratch_register;
+            /* The bit-offset register may be one of R8 to R15. */
             if (start > 0 && is_rex(bytes[start - 1]))
                 bytes[start - 1] &= (uint8_t)~4u;
         } else if (operand->encoding == ZYDIS_OPERAND_ENCODING_NDSNDD) {
             uint8_t *vvvv = &bytes[start + vvvv_place(making)];
-            *vvvv = (uint8_t)((*vvvv & ~VVVV_MASK) | (~making->stand_in << VVVV_SHIFT & VVVV_MASK));
+            *vvvv = (uint8_t)((*vvvv & ~VVVV_MASK) | (~making->scratch_register << VVVV_SHIFT & VVVV_MASK));
         } else {
             return false;
         }
@@ -218,7 +219,7 @@ static bool redirect_operand(struct making *making)
     return true;
 }
 
-/* Nothing in the bytes names the address. */
+/* The address is not encoded in the instruction. */
 static bool redirect_implicit(struct making *making)
 {
     append_prefixes(making);
@@ -227,7 +228,7 @@ static bool redirect_implicit(struct making *making)
     return replaced_register(making) == SEGUE_REGISTER_NONE;
 }
 
-/* The tiles' configuration belongs to the thread; whoever runs the instruction in its place has another. */
+/* Tile configuration belongs to the thread; code that runs the instruction for the thread has a different one. */
 static bool moves_tile_configuration(const struct making *making)
 {
     return making->instruction->mnemonic == ZYDIS_MNEMONIC_LDTILECFG ||
@@ -256,7 +257,7 @@ static bool has_redirectable_operand(const struct making *making)
     return false;
 }
 
-/* Addresses are in registers of the instruction's own choice, and in nothing else. */
+/* Addresses come from fixed registers only (strings, XLAT, MASKMOVDQU and the like). */
 static bool has_implicit_addresses(const struct making *making)
 {
     const struct segue_insn *insn = making->insn;
@@ -274,7 +275,7 @@ static bool has_implicit_addresses(const struct making *making)
     return insn->memory_count > 0;
 }
 
-/* The component that a register is a part of. With VEX or EVEX a result clears what lies above it. */
+/* The state component of a register. In VEX and EVEX a result also clears the register's upper part. */
 static uint64_t state_of_register(const ZydisDecodedInstruction *instruction, ZydisRegister reg)
 {
     const uint64_t vector = COMPONENT_SSE | COMPONENT_AVX | COMPONENT_ZMM_UPPER;
@@ -311,7 +312,7 @@ static uint8_t state_of(const struct making *making)
     uint64_t state = 0;
     for (unsigned i = 0; i < instruction->operand_count; i++) {
         const ZydisDecodedOperand *operand = &making->operands[i];
-        /* K0 as a mask is none. */
+        /* K0 as a mask means no mask. */
         bool no_mask = operand->encoding == ZYDIS_OPERAND_ENCODING_MASK && operand->reg.value == ZYDIS_REGISTER_K0;
         if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER && !no_mask)
             state |= state_of_register(instruction, operand->reg.value);
@@ -321,7 +322,7 @@ static uint8_t state_of(const struct making *making)
     if (instruction->avx.mask.reg != ZYDIS_REGISTER_NONE && instruction->avx.mask.reg != ZYDIS_REGISTER_K0)
         state |= COMPONENT_OPMASK;
     switch (instruction->mnemonic) {
-    /* With a memory operand they may begin to use the MMX registers all the same. */
+    /* Even with a memory operand they may switch the x87 registers to MMX. */
     case ZYDIS_MNEMONIC_CVTPI2PS:
     case ZYDIS_MNEMONIC_CVTPI2PD:
     case ZYDIS_MNEMONIC_FXSAVE:
@@ -337,8 +338,8 @@ static uint8_t state_of(const struct making *making)
         state |= COMPONENT_X87;
     if (making->insn->memory[0].addressing == SEGUE_ADDRESSING_STATE)
         state = 0xff;
-    /* Conversions and classifications go by MXCSR, which Zydis does not list, even where no vector register takes
-     * part. */
+    /* Conversions and classifications depend on MXCSR even if no vector register is an operand; Zydis does not list
+     * it. */
     if (instruction->meta.category == ZYDIS_CATEGORY_CONVERT ||
         instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX)
         state |= COMPONENT_SSE;
@@ -348,7 +349,7 @@ static uint8_t state_of(const struct making *making)
 static void make(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                  struct segue_insn *insn)
 {
-    struct insn_redirection redirection = {.base = SEGUE_REGISTER_NONE, .stand_in = SEGUE_REGISTER_NONE};
+    struct insn_redirection redirection = {.base = SEGUE_REGISTER_NONE, .scratch_register = SEGUE_REGISTER_NONE};
     struct making making = {
         .instruction = instruction, .operands = operands, .insn = insn, .redirection = &redirection};
     while (making.opcode < insn->length && is_prefix(insn->bytes[making.opcode]))
@@ -374,7 +375,7 @@ void redirect_complete_in(struct decode_scratch *scratch, struct segue_insn *ins
         make(&scratch->instruction, scratch->operands, insn);
 }
 
-/* Of its own, so that whoever finds it known takes no stack for it. */
+/* A separate function, so that a caller whose instruction is complete uses no stack for it. */
 static __attribute__((noinline)) void complete(struct segue_insn *insn)
 {
     struct decode_scratch scratch;

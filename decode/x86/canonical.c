@@ -1,6 +1,7 @@
-/* canonical.c: how many bits of a linear address are translated.
+/* canonical.c: how many bits of a linear address the processor translates.
  *
- * CPUID tells whether the processor can have five levels of paging; whether it has is in CR4, which no program can read.
+ * CPUID reports whether the processor supports five levels of paging. Whether they are enabled is in CR4, which no
+ * program can read.
  *
  * SOURCES: Intel SDM volume 2, CPUID leaf 7 (LA57). */
 #include "canonical.h"

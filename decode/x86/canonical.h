@@ -1,16 +1,16 @@
-/* canonical.h: which numbers are addresses. A linear address is canonical if its upper bits all equal the highest bit that
- * is translated: bit 47, or bit 56 with five levels of paging. An access to any other raises a general protection fault (on
- * the stack a stack fault), which reports no address.
+/* canonical.h: canonical addresses. A linear address is canonical if its upper bits all equal the highest translated
+ * bit: bit 47, or bit 56 with five levels of paging. An access to any other address raises a general protection fault
+ * (#SS for a stack access), which reports no address.
  *
- * Linear-address masking (LAM, and AMD's UAI) is not part of the answer. It lets the upper bits of data addresses hold
- * metadata, for a process that has asked the system for it, and the processor removes them before it translates: a page
- * fault reports the address without them. The list of accesses has them still, so such an access never covers the reported
- * address and is refused (SEGUE_MISMATCH); it never applies to instruction pointers.
+ * Linear-address masking (Intel's LAM, AMD's UAI) is not considered. A process may ask the system for it; the upper
+ * bits of data addresses may then hold metadata, which the processor removes before translation. A page fault reports
+ * the address without metadata, while the access list has it. So such an access never covers the reported address and
+ * is refused (SEGUE_MISMATCH). LAM never applies to instruction pointers.
  *
  * All are async-signal-safe and thread-safe.
  *
- * SOURCES: Intel SDM volume 1, 3.3.7.1 (canonical addresses); Intel's ISA extensions reference, chapter 6 (LAM: metadata is
- * not part of CR2); Linux Documentation/arch/x86/x86_64/5level-paging.rst. */
+ * SOURCES: Intel SDM volume 1, 3.3.7.1 (canonical addresses); Intel's ISA extensions reference, chapter 6 (LAM:
+ * metadata is not part of CR2); Linux Documentation/arch/x86/x86_64/5level-paging.rst. */
 #ifndef SEGUE_X86_CANONICAL_H
 #define SEGUE_X86_CANONICAL_H
 
@@ -19,10 +19,10 @@
 
 #include "page.h"
 
-/* 0 until it has been asked for; then the bits of a linear address that are translated: 48 or 57. */
+/* The number of translated bits, 48 or 57; 0 until canonical_ask has run. */
 extern unsigned char canonical_known;
 
-/* Asks the processor, and where that may have five levels of paging the system, once. */
+/* Asks the processor once; if it supports five levels of paging, asks the system too. */
 unsigned canonical_ask(void);
 
 /* Implemented by platform/: whether the system gives programs addresses that only five levels of paging translate. */
@@ -40,14 +40,14 @@ static inline bool canonical_is(uint64_t address)
     return upper == 0 || upper == -1;
 }
 
-/* Whether it is canonical and in the lower half, which is a program's. */
+/* Whether the address is canonical and in the lower half, which belongs to programs. */
 static inline bool canonical_is_lower(uint64_t address)
 {
     return address >> (canonical_bits() - 1) == 0;
 }
 
-/* Where a program's addresses end. The last page of the lower half is never given away: a system call at its end would
- * return to an address that is not canonical. */
+/* The end of a program's addresses. The system never maps the last page of the lower half: a system call at its end
+ * would return to a non-canonical address. */
 static inline uint64_t canonical_user_end(void)
 {
     return (UINT64_C(1) << (canonical_bits() - 1)) - PAGE;

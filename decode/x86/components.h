@@ -1,6 +1,5 @@
-/* components.h: the components of the extended state, one by one, to and from memory, for assembly: what a replay
- * (emulate/replay/vectors_x86_64.h) and a guest (ctx/state/vector_moves_x86_64.h) load and store by moves.
- */
+/* components.h: macros that load, store and clear one state component, for assembly. A replay
+ * (emulate/replay/vectors_x86_64.h) and a guest (ctx/state/vector_moves_x86_64.h) use them in place of XSAVE. */
 #ifndef SEGUE_X86_COMPONENTS_H
 #define SEGUE_X86_COMPONENTS_H
 
@@ -10,7 +9,7 @@
 #define EACH_HIGH 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 #define EACH_MASK 0, 1, 2, 3, 4, 5, 6, 7
 
-/* From and to the area in register `area`. */
+/* Between the registers and the area in register `area`. */
 .macro LOAD_SSE area
         .irp    n, EACH_LOW
         movaps  XSAVE_XMM + 16 * \n(\area), %xmm\n
@@ -23,7 +22,8 @@
         .endr
 .endm
 
-/* From and to the component itself, which register `at` leads to. A load leaves the lower parts as they are. */
+/* Between the registers and the component that register `at` points to. A load keeps the lower parts of the
+ * registers. */
 .macro LOAD_YMM_UPPER at
         .irp    n, EACH_LOW
         vinsertf128 $1, 16 * \n(\at), %ymm\n, %ymm\n
@@ -72,7 +72,7 @@
         .endr
 .endm
 
-/* Their initial state. */
+/* Sets the initial state. */
 .macro CLEAR_SSE
         .irp    n, EACH_LOW
         xorps   %xmm\n, %xmm\n

@@ -1,4 +1,4 @@
-/* constant.h: a number for C and for assembly: C computes with it in 64 bits without a sign, an assembler takes no suffix. */
+/* constant.h: a constant for C and for assembly: unsigned and 64 bits wide in C; an assembler takes no suffix. */
 #ifndef SEGUE_X86_CONSTANT_H
 #define SEGUE_X86_CONSTANT_H
 

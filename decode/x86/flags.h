@@ -1,4 +1,4 @@
-/* flags.h: the flags of a program, for C and for assembly.
+/* flags.h: a program's RFLAGS bits, for C and for assembly.
  *
  * SOURCES: Intel SDM volume 1, 3.4.3 (EFLAGS). */
 #ifndef SEGUE_X86_FLAGS_H
@@ -13,15 +13,16 @@
 #define FLAG_ADJUST X86_CONSTANT(0x10)
 #define FLAG_ZERO X86_CONSTANT(0x40)
 #define FLAG_SIGN X86_CONSTANT(0x80)
-/* After the next instruction there is a trap. */
+/* A trap follows the next instruction. */
 #define FLAG_TRAP X86_CONSTANT(0x100)
 #define FLAG_INTERRUPT X86_CONSTANT(0x200)
-/* String instructions go down. */
+/* String instructions go towards lower addresses. */
 #define FLAG_DIRECTION X86_CONSTANT(0x400)
 #define FLAG_OVERFLOW X86_CONSTANT(0x800)
-/* A program can set it, and then IRETQ must not be used: it faults in 64-bit mode (volume 2, IRETQ). */
+/* A program can set it; IRETQ in 64-bit mode then faults, so the library must not use it (volume 2, IRETQ). */
 #define FLAG_NESTED_TASK X86_CONSTANT(0x4000)
-/* The next instruction is not stopped at by a breakpoint of the processor's; a fault sets it in the flags it saves. */
+/* The next instruction ignores instruction breakpoints of the debug registers; a fault sets it in the flags that it
+ * saves. */
 #define FLAG_RESUME X86_CONSTANT(0x10000)
 #define FLAG_VIRTUAL_8086 X86_CONSTANT(0x20000)
 /* Misaligned accesses fault. */
@@ -30,10 +31,10 @@
 
 #define FLAGS_ARITHMETIC (FLAG_CARRY | FLAG_PARITY | FLAG_ADJUST | FLAG_ZERO | FLAG_SIGN | FLAG_OVERFLOW)
 
-/* Those that a program may be sent off with. */
+/* Flags that the library may load for a program. */
 #define SETTABLE_FLAGS                                                                                                 \
     (FLAGS_ARITHMETIC | FLAG_TRAP | FLAG_DIRECTION | FLAG_RESUME | FLAG_ALIGNMENT | FLAG_IDENTIFICATION)
-/* Those that are always set in a program's. */
+/* Flags that are always set in a program. */
 #define FIXED_FLAGS (FLAG_ALWAYS_SET | FLAG_INTERRUPT)
 
 #endif

@@ -1,4 +1,4 @@
-/* processor.c: whose processor this is.
+/* processor.c: the processor's vendor.
  *
  * SOURCES: Intel SDM volume 2 and AMD APM volume 3, CPUID leaves 0 and 7 (OSPKE). */
 #include "processor.h"

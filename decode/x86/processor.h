@@ -1,5 +1,5 @@
-/* processor.h: whose processor this is: the one answer, where vendors' processors differ. Used inside decode/, by
- * vendors.h, by ctx/ for what an instruction costs, and by the command for the text of an instruction.
+/* processor.h: the processor's vendor: the only place that determines it. Used inside decode/, by vendors.h, by ctx/
+ * for what an instruction costs, and by the command for the text of an instruction.
  *
  * All are async-signal-safe. */
 #ifndef SEGUE_X86_PROCESSOR_H
@@ -7,17 +7,18 @@
 
 #include <stdbool.h>
 
-/* 0 until it has been asked; then 1 for no, 2 for yes. */
+/* 0 until processor_ask_amd has run; then 1 for no, 2 for yes. */
 extern unsigned char processor_answer;
 
-/* Asks CPUID, and remembers the answer. */
+/* Executes CPUID, and stores the answer. */
 bool processor_ask_amd(void);
 
-/* Whether a processor of this vendor, by CPUID's twelve letters, follows AMD's manual: AMD's own, and Hygon's, which are
- * AMD's design. All others follow Intel's: Intel's own, and those of Centaur and Zhaoxin, whose documents refer to it. */
+/* Whether a processor of this vendor, by CPUID's twelve letters, follows AMD's manual: AMD's own and Hygon's, which are
+ * AMD's design. All others follow Intel's manual: Intel's own and those of Centaur and Zhaoxin, whose documents refer
+ * to it. */
 bool processor_vendor_is_amd(const char vendor[12]);
 
-/* Whether this one follows AMD's manual and not Intel's. */
+/* Whether this processor follows AMD's manual and not Intel's. */
 static inline bool processor_is_amd(void)
 {
     unsigned char known = __atomic_load_n(&processor_answer, __ATOMIC_RELAXED);

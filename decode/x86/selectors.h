@@ -1,5 +1,6 @@
-/* selectors.h: the selectors that 64-bit code of this system runs with. They are a system's choice, and the running thread
- * has them: nothing is written down. A handler has the same as the code that it interrupted, if that was 64-bit code.
+/* selectors.h: the segment selectors of 64-bit programs. The system chooses them; the functions read them from the
+ * running thread, so no value is written down. A handler has the same selectors as the code that it interrupted, if
+ * that was 64-bit code.
  *
  * SOURCES: Intel SDM volume 3, 3.4.2 (selectors). */
 #ifndef SEGUE_X86_SELECTORS_H

@@ -1,4 +1,4 @@
-/* traps.h: the processor's exceptions by their vectors, and the error code of a page fault.
+/* traps.h: exception vectors, and the error code of a page fault.
  *
  * SOURCES: Intel SDM volume 3, 6.3.1 (vectors) and 4.7 (page-fault error code). */
 #ifndef SEGUE_X86_TRAPS_H
@@ -12,7 +12,7 @@
 /* Control protection: shadow stacks and indirect branch tracking. */
 #define TRAP_CONTROL 21
 
-/* A page fault's. The access was a write; the fetch of an instruction; kept from by a protection key. */
+/* Of a page fault: the access was a write; an instruction fetch; denied by a protection key. */
 #define ERROR_WRITE 2u
 #define ERROR_FETCH 16u
 #define ERROR_KEY 32u

@@ -1,7 +1,7 @@
-/* xsave.c: what the processor says about its extended state.
+/* xsave.c: what CPUID reports about the extended state.
  *
- * SOURCES: Intel SDM volume 1, 13.2 (CPUID leaf 0DH), 13.3 (XCR0), 13.6 (which components are in use), 13.14 (XFD); volume
- * 2, CPUID and XGETBV. */
+ * SOURCES: Intel SDM volume 1, 13.2 (CPUID leaf 0DH), 13.3 (XCR0), 13.6 (which components are in use), 13.14 (XFD);
+ * volume 2, CPUID and XGETBV. */
 #include "xsave.h"
 
 #include <cpuid.h>
@@ -11,12 +11,12 @@
 #define ECX_ALIGNED 2u
 #define ECX_ON_DEMAND 4u
 
-/* An answer that has been asked for. Bit 63 is no component's. */
+/* Marks a cached answer. Bit 63 belongs to no component. */
 #define KNOWN XSAVE_COMPACTED
 
 uint64_t xsave_places[STATE_LIMIT];
 
-/* XCR0; what of it moves can do; EAX of leaf 0DH's second part. */
+/* XCR0; its components that plain moves can load and store; EAX of leaf 0DH, subleaf 1. */
 static uint64_t enabled, movable;
 static uint32_t extensions;
 
@@ -27,7 +27,7 @@ static bool has_leaf(void)
     return __get_cpuid_max(0, NULL) >= LEAF;
 }
 
-/* Threads that ask at the same time store the same. */
+/* Threads that ask at the same time store the same value. */
 uint64_t xsave_ask(unsigned component)
 {
     unsigned size = 0, offset = 0, kind = 0, unused;
@@ -134,7 +134,7 @@ uint32_t xsave_end(uint64_t components)
     return end;
 }
 
-/* CPUID tells the largest area with EBX for what is enabled, with ECX for what the processor has. */
+/* CPUID reports two sizes of the largest area: EBX for the enabled components, ECX for all that the processor has. */
 static uint32_t ask_area_size(bool of_processor)
 {
     unsigned a, b, c, d;

@@ -1,8 +1,8 @@
-/* xsave.h: the layout of the processor's extended state in memory (the XSAVE area), for C and for assembly, and what the
- * processor says about it. No other file holds an offset of the area or asks CPUID leaf 0DH (tests/project/facts.sh).
+/* xsave.h: the layout of the XSAVE area, which holds the processor's extended state, for C and for assembly, and what
+ * CPUID reports about it. No other file holds an offset of the area or reads CPUID leaf 0DH (tests/project/facts.sh).
  *
- * SOURCES: Intel SDM volume 1, 10.5.1 (FXSAVE area), 13.4 (XSAVE area), 13.5 (components), 13.2 and 13.3 (CPUID leaf 0DH,
- * XCR0), 13.14 (XFD); 10.2.3 (MXCSR), 8.1.5 (x87 control word). */
+ * SOURCES: Intel SDM volume 1, 10.5.1 (FXSAVE area), 13.4 (XSAVE area), 13.5 (components), 13.2 and 13.3 (CPUID leaf
+ * 0DH, XCR0), 13.14 (XFD); 10.2.3 (MXCSR), 8.1.5 (x87 control word). */
 #ifndef SEGUE_X86_XSAVE_H
 #define SEGUE_X86_XSAVE_H
 
@@ -22,11 +22,12 @@
 #define XSAVE_XMM XSAVE_ST_END
 #define XSAVE_XMM_SIZE 16
 #define XSAVE_XMM_END 416
-/* Bytes from here to the end of the legacy region are for software: a system's own words in a signal frame. */
+/* The processor leaves the bytes from here to the end of the legacy region to software; in a signal frame the system
+ * keeps its own words there. */
 #define XSAVE_SOFTWARE 464
 #define XSAVE_LEGACY_SIZE 512
 
-/* The header, behind the legacy region. */
+/* The header, after the legacy region. */
 #define XSAVE_XSTATE_BV XSAVE_LEGACY_SIZE
 #define XSAVE_XCOMP_BV 520
 #define XSAVE_HEADER_SIZE 64
@@ -51,12 +52,12 @@
 #define STATE_PKRU 9
 #define STATE_TILE_CONFIG 17
 #define STATE_TILE_DATA 18
-/* The components from here on stand behind the header. */
+/* Components from this one on follow the header. */
 #define STATE_FIRST_EXTENDED STATE_AVX
-/* Bit 63 of XCR0 is no component's. */
+/* Bit 63 of XCR0 belongs to no component. */
 #define STATE_LIMIT 63
 
-/* And by their bits. */
+/* The same as bits. */
 #define STATE_BIT(number) (X86_CONSTANT(1) << (number))
 #define COMPONENT_X87 STATE_BIT(STATE_X87)
 #define COMPONENT_SSE STATE_BIT(STATE_SSE)
@@ -68,7 +69,7 @@
 #define COMPONENT_TILE_CONFIG STATE_BIT(STATE_TILE_CONFIG)
 #define COMPONENT_TILE_DATA STATE_BIT(STATE_TILE_DATA)
 
-/* What FXSAVE stores; what every processor with AVX has; what AVX-512 adds. */
+/* The components that FXSAVE stores; those of every processor with AVX; those that AVX-512 adds. */
 #define COMPONENTS_LEGACY (COMPONENT_X87 | COMPONENT_SSE)
 #define COMPONENTS_LEGACY_AVX (COMPONENTS_LEGACY | COMPONENT_AVX)
 #define COMPONENTS_AVX512 (COMPONENT_OPMASK | COMPONENT_ZMM_UPPER | COMPONENT_ZMM_HIGH)
@@ -77,21 +78,21 @@
 
 #include <stdbool.h>
 
-/* All that follows is async-signal-safe and thread-safe. CPUID is slow, above all in a virtual machine, which traps it:
- * each answer is asked for once. ASSUMPTION: the system does not change XCR0 while the process runs. */
+/* All that follows is async-signal-safe and thread-safe. CPUID is slow, above all in a virtual machine, which traps it,
+ * so each answer is cached. ASSUMPTION: the system does not change XCR0 while the process runs. */
 
-/* Where a component stands in the standard format. */
+/* The location of a component in the standard format. */
 struct xsave_component {
     uint32_t offset;
     uint32_t size;
     /* In the compacted format it begins at a multiple of 64. */
     bool is_aligned;
-    /* The system may give it to a thread only when the thread first uses it (XFD). */
+    /* The system may allocate it for a thread only at the thread's first use (XFD). */
     bool is_on_demand;
 };
 
-/* Per extended component one word: the offset above, then the size (both below 2^29), then two bits of ECX, and that it
- * is known. Zero where it has not been asked for yet: xsave_ask asks, and remembers. */
+/* One word for each extended component: the offset in the upper half, then the size (both below 2^29), two bits of ECX,
+ * and a bit that says that the answer is known. Zero before xsave_ask has run for the component. */
 extern uint64_t xsave_places[STATE_LIMIT];
 uint64_t xsave_ask(unsigned component);
 #define XSAVE_PLACE_KNOWN UINT64_C(1)
@@ -100,7 +101,7 @@ uint64_t xsave_ask(unsigned component);
 #define XSAVE_PLACE_SIZE_SHIFT 3
 #define XSAVE_PLACE_OFFSET_SHIFT 32
 
-/* The place of an extended component. False where this processor does not have it. */
+/* The location of an extended component. False if this processor does not have it. */
 static inline bool xsave_find(unsigned component, struct xsave_component *place)
 {
     if (component < STATE_FIRST_EXTENDED || component >= STATE_LIMIT)
@@ -115,38 +116,37 @@ static inline bool xsave_find(unsigned component, struct xsave_component *place)
     return place->size != 0;
 }
 
-/* The components that the system has enabled: XCR0. 0 where there is no XSAVE. */
+/* The components that the system has enabled: XCR0. 0 without XSAVE. */
 uint64_t xsave_enabled(void);
 
-/* The enabled components that the system may give to a thread only when it first uses them: tiles. */
+/* The enabled components that the system may allocate for a thread only at the thread's first use: tiles. */
 uint64_t xsave_on_demand(void);
 
-/* What the processor can do with the state beyond XSAVE and XRSTOR: EAX of CPUID leaf 0DH's second part. 0 where there is
- * no XSAVE. */
+/* The XSAVE extensions that the processor supports: EAX of CPUID leaf 0DH, subleaf 1. 0 without XSAVE. */
 #define XSAVE_HAS_XSAVEOPT 1u
 #define XSAVE_HAS_XSAVEC 2u
 #define XSAVE_HAS_XGETBV_1 4u
 #define XSAVE_HAS_XSAVES 8u
 uint32_t xsave_extensions(void);
 
-/* Whether the processor knows the compacted format: XSAVEC, and XRSTOR from it. */
+/* Whether the processor supports the compacted format: XSAVEC, and XRSTOR from it. */
 bool xsave_can_compact(void);
 
-/* Whether it reports which components are not in their initial state: XGETBV with ECX 1. */
+/* Whether the processor reports which components are in use: XGETBV with ECX 1. */
 bool xsave_reports_use(void);
 
 /* Whether an enabled component other than `components` may be in use now, on this thread. */
 bool xsave_exceeds(uint64_t components);
 
-/* The enabled components that plain moves can load and store (components.h). 0 where the processor does not report
- * their use. */
+/* The enabled components that plain moves can load and store (components.h). 0 if the processor does not report their
+ * use. */
 uint64_t xsave_movable(void);
 
-/* Where the last of these components ends in an area of the standard format; XSAVE_HEADER_END at least. */
+/* The end of the last of these components in an area of the standard format; at least XSAVE_HEADER_END. */
 uint32_t xsave_end(uint64_t components);
 
-/* The bytes of an area for all enabled components, in the standard format; of one for all that the processor has.
- * XSAVE_LEGACY_SIZE where there is no XSAVE. */
+/* The size of a standard-format area for all enabled components; of one for all that the processor has.
+ * XSAVE_LEGACY_SIZE without XSAVE. */
 uint32_t xsave_area_size(void);
 uint32_t xsave_area_size_of_processor(void);
 

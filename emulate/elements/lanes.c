@@ -185,7 +185,7 @@ static void clear_above_stopped(struct replay *replay)
     static const uint8_t zeroes[VECTOR_SIZE];
     const struct segue_memory_operand *memory = &replay->plan->insn.memory[0];
     const uint8_t *bytes = orders_of(&replay->plan->insn)->redirection.bytes;
-    if (memory->direction == SEGUE_READ && bytes[0] == EVEX && makers_clear_above_stopped_gather())
+    if (memory->direction == SEGUE_READ && bytes[0] == EVEX && vendors_clear_above_stopped_gather())
         masks_set_from(replay->xstate, destination_of(&replay->plan->insn), 16u << (bytes[3] >> EVEX_LENGTH & 3),
                        zeroes);
 }

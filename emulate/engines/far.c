@@ -54,7 +54,7 @@ const char *far_refusal(const struct segue_plan *plan)
     const struct segue_insn *insn = &plan->insn;
     if (word_size(insn) == 2 || offset_size(insn) == 2)
         return "processors disagree about its operand size";
-    if (orders_of(insn)->transfer.kind == INSN_TRANSFER_CALL_FAR && !makers_widen_pushed_selector())
+    if (orders_of(insn)->transfer.kind == INSN_TRANSFER_CALL_FAR && !vendors_widen_pushed_selector())
         return "processors disagree about what they push above a selector";
     return NULL;
 }

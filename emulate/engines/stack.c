@@ -187,7 +187,7 @@ static enum segue_status miss_target(struct transfer *transfer, uint64_t next, s
     uint8_t byte;
     if (guard_load_1((const void *)(uintptr_t)transfer->after.rip, &byte) == 0)
         return SEGUE_UNSUPPORTED;
-    if (orders_of(&transfer->plan->insn)->transfer.kind == INSN_TRANSFER_CALL && makers_push_before_target()) {
+    if (orders_of(&transfer->plan->insn)->transfer.kind == INSN_TRANSFER_CALL && vendors_push_before_target()) {
         push(transfer, next);
         enum segue_status status = pieces_write(transfer->plan, &transfer->copies, fault);
         if (status != SEGUE_OK)

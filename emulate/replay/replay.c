@@ -39,7 +39,7 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
     if (status != SEGUE_OK)
         return status;
     /* What is written is looked at here, too. */
-    if (!parts_of_x87_store(&plan->insn) || makers_probe_x87_store())
+    if (!parts_of_x87_store(&plan->insn) || vendors_probe_x87_store())
         status = pieces_read(plan, &replay->copies, fault);
     if (status != SEGUE_OK)
         return status;

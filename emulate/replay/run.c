@@ -91,16 +91,16 @@ static void set_addresses(struct replay *replay)
 }
 
 /* The register in place of RSP has its value; the one in place of a bit offset a bit's number within the operand. */
-static void set_stand_in(struct replay *replay)
+static void set_scratch_register(struct replay *replay)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     const struct segue_memory_operand *memory = &insn->memory[0];
-    if (orders_of(insn)->redirection.stand_in == SEGUE_REGISTER_NONE)
+    if (orders_of(insn)->redirection.scratch_register == SEGUE_REGISTER_NONE)
         return;
     uint64_t value = replay->regs->rsp;
     if (memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET)
         value = segue_register_get(replay->regs, memory->mask) & (8u * memory->size - 1);
-    replay->context.general[orders_of(insn)->redirection.stand_in] = value;
+    replay->context.general[orders_of(insn)->redirection.scratch_register] = value;
 }
 
 void replay_begin(struct replay *replay)
@@ -114,7 +114,7 @@ void replay_begin(struct replay *replay)
     if (orders_of(insn)->redirection.state)
         state_load(replay);
     set_addresses(replay);
-    set_stand_in(replay);
+    set_scratch_register(replay);
     if (replay_is_repeated(insn))
         replay->context.general[SEGUE_RCX] = replay->elements;
 }
@@ -136,16 +136,16 @@ static void store_addresses(const struct replay *replay, struct segue_regs *regs
 void replay_end(const struct replay *replay, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;
-    uint8_t stand_in = orders_of(insn)->redirection.stand_in;
+    uint8_t scratch_register = orders_of(insn)->redirection.scratch_register;
     struct segue_regs after = *replay->regs;
     memcpy(&after, replay->context.general, sizeof replay->context.general);
     after.rsp = replay->regs->rsp;
     after.rflags = (replay->regs->rflags & ~FLAGS_LOADED) | (replay->context.rflags & FLAGS_LOADED);
     store_addresses(replay, &after);
-    if (stand_in != SEGUE_REGISTER_NONE) {
+    if (scratch_register != SEGUE_REGISTER_NONE) {
         if (insn->memory[0].addressing != SEGUE_ADDRESSING_BIT_OFFSET)
-            after.rsp = replay->context.general[stand_in];
-        *segue_register_at(&after, stand_in) = segue_register_get(replay->regs, stand_in);
+            after.rsp = replay->context.general[scratch_register];
+        *segue_register_at(&after, scratch_register) = segue_register_get(replay->regs, scratch_register);
     }
     *regs = after;
 }

@@ -46,7 +46,7 @@ bool strings_are_finished(const struct replay *replay)
 
 void strings_forget_flags(struct replay *replay)
 {
-    if ((replay->plan->insn.flags & SEGUE_INSN_CONDITIONAL) && makers_restore_flags_of_repetition())
+    if ((replay->plan->insn.flags & SEGUE_INSN_CONDITIONAL) && vendors_restore_flags_of_repetition())
         replay->context.rflags = replay->regs->rflags;
 }
 

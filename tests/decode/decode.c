@@ -181,7 +181,7 @@ static void knights_corner_is_undefined(void **state)
 }
 
 /* Where vendors' processors differ, the list is this one's. */
-static void what_makers_differ_in_is_as_on_this_processor(void **state)
+static void what_vendors_differ_in_is_as_on_this_processor(void **state)
 {
     static const struct {
         enum segue_mode mode;
@@ -481,7 +481,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(shortened_instructions_are_truncated),
         cmocka_unit_test(sixteen_bytes_are_no_instruction),
         cmocka_unit_test(knights_corner_is_undefined),
-        cmocka_unit_test(what_makers_differ_in_is_as_on_this_processor),
+        cmocka_unit_test(what_vendors_differ_in_is_as_on_this_processor),
         cmocka_unit_test(decoders_are_as_zydis_makes_them),
         cmocka_unit_test(stack_elements_are_as_zydis_has_them),
         cmocka_unit_test(registers_have_the_places_of_their_names),

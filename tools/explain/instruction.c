@@ -47,7 +47,7 @@ static bool decode(ZydisDecoder *decoder, const struct segue_insn *insn, ZydisDe
         if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder, bytes, insn->length, decoded, operands)))
             return false;
     }
-    return quirks_mend(decoded, operands);
+    return quirks_fix(decoded, operands);
 }
 
 /* Assembly text, from the operands as Segue corrects them. */
