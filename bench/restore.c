@@ -28,33 +28,32 @@ static void skip(int number, siginfo_t *info, void *ucontext)
 }
 
 /* As a step does: an instruction that has been done clears the resume flag, which a fault sets. */
-static void skip_and_leave(void *ucontext, enum segue_restore_method method)
+static void skip_and_leave(siginfo_t *info, void *ucontext, enum segue_restore_method method)
 {
-    greg_t *registers = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
-    registers[REG_RIP] += TOUCH_LENGTH;
-    registers[REG_EFL] &= ~(greg_t)RESUME_FLAG;
-    segue_restore(ucontext, NULL, NULL, method);
+    struct segue_frame frame;
+    if (segue_frame_open(&frame, info, ucontext) == SEGUE_HANDLED)
+        return;
+    frame.regs.rip += TOUCH_LENGTH;
+    frame.regs.rflags &= ~(uint64_t)RESUME_FLAG;
+    segue_frame_restore(&frame, method);
 }
 
 static void skip_directly(int number, siginfo_t *info, void *ucontext)
 {
     (void)number;
-    (void)info;
-    skip_and_leave(ucontext, SEGUE_RESTORE_DIRECT);
+    skip_and_leave(info, ucontext, SEGUE_RESTORE_DIRECT);
 }
 
 static void skip_directly_with_mask(int number, siginfo_t *info, void *ucontext)
 {
     (void)number;
-    (void)info;
-    skip_and_leave(ucontext, SEGUE_RESTORE_DIRECT_MASK);
+    skip_and_leave(info, ucontext, SEGUE_RESTORE_DIRECT_MASK);
 }
 
 static void skip_by_return(int number, siginfo_t *info, void *ucontext)
 {
     (void)number;
-    (void)info;
-    skip_and_leave(ucontext, SEGUE_RESTORE_RETURN);
+    skip_and_leave(info, ucontext, SEGUE_RESTORE_RETURN);
 }
 
 static void prepare(const struct bench_variant *variant)
@@ -77,13 +76,12 @@ static void setup(void)
     static char alternate[65536];
     stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate};
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_NODEFER};
-    const char *reason;
     closed = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (closed == MAP_FAILED || sigaltstack(&stack, NULL) != 0)
         bench_fail("no page or no stack");
-    if (segue_restore_choose(&action, &reason) == SEGUE_RESTORE_RETURN) {
-        bench_skip("direct", reason);
-        bench_skip("direct_mask", reason);
+    if (segue_restore_choose(&action) == SEGUE_RESTORE_RETURN) {
+        bench_skip("direct", segue_reason());
+        bench_skip("direct_mask", segue_reason());
     }
 }
 
@@ -97,9 +95,9 @@ static struct way way_floor = {skip, 0}, way_nodefer = {skip, SA_NODEFER}, way_b
 static const struct bench_variant variants[] = {
     VARIANT(floor, "the handler edits the frame and returns"),
     VARIANT(nodefer, "the same with SA_NODEFER"),
-    VARIANT(by_return, "segue_restore, by return"),
-    VARIANT(direct, "segue_restore, directly"),
-    VARIANT(direct_mask, "segue_restore, directly, with the mask put back"),
+    VARIANT(by_return, "segue_frame_restore, by return"),
+    VARIANT(direct, "segue_frame_restore, directly"),
+    VARIANT(direct_mask, "segue_frame_restore, directly, with the mask put back"),
 };
 
 static const struct bench_ratio ratios[] = {

@@ -72,9 +72,13 @@ static void skip(int number, siginfo_t *info, void *ucontext)
 /* As a step does: an instruction that has been done clears the resume flag, which a fault sets. */
 static void skip_directly(int number, siginfo_t *info, void *ucontext)
 {
-    skip(number, info, ucontext);
-    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)RESUME_FLAG;
-    segue_restore(ucontext, NULL, NULL, SEGUE_RESTORE_DIRECT);
+    struct segue_frame frame;
+    (void)number;
+    if (segue_frame_open(&frame, info, ucontext) == SEGUE_HANDLED)
+        return;
+    frame.regs.rip += TOUCH_LENGTH;
+    frame.regs.rflags &= ~(uint64_t)RESUME_FLAG;
+    segue_frame_restore(&frame, SEGUE_RESTORE_DIRECT);
 }
 
 static void protect(void *page, int protection)

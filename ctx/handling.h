@@ -4,7 +4,7 @@
 #ifndef SEGUE_CTX_HANDLING_H
 #define SEGUE_CTX_HANDLING_H
 
-#include <segue/posix.h>
+#include <segue/frame.h>
 
 /* On the handler's stack, right below the kernel's frame. */
 struct handling {
@@ -33,7 +33,7 @@ struct departure {
 
 /* Prepares the direct way out of the library's handler that the frame is of, to the frame's registers and state;
  * `method` is one of the two. With SEGUE_RESTORE_DIRECT_MASK the mask comes into force on the landing's stack, which is
- * the one in use or another. False if this frame does not allow it (segue_restore): then the handler has to return.
+ * the one in use or another. False if this frame does not allow it (segue_frame_restore): then the handler has to return.
  * Precondition: the frame was read, and the system's frame has the same registers. */
 bool departure_prepare(struct departure *departure, const struct fault_frame *frame, enum segue_restore_method method,
                        struct landing *landing);

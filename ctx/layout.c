@@ -1,6 +1,8 @@
 /* layout.c: holds layout.h against the structs. */
 #include "layout.h"
 
+#include <segue/try.h>
+
 #include "ctx/clone/clone.h"
 #include "ctx/guest/gate.h"
 #include "handling.h"

@@ -21,6 +21,7 @@ static const struct {
     [SEGUE_NO_MEMORY] = {"SEGUE_NO_MEMORY", "the system has no more memory or mappings to give"},
     [SEGUE_SYSTEM] = {"SEGUE_SYSTEM", "a system call failed; errno says why"},
     [SEGUE_TIMEOUT] = {"SEGUE_TIMEOUT", "it did not happen in the time that was given"},
+    [SEGUE_HANDLED] = {"SEGUE_HANDLED", "the signal was the library's own business: return from the handler"},
 };
 
 #define TEXT_OF(number) #number

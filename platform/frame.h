@@ -13,7 +13,7 @@
 #ifndef SEGUE_PLATFORM_FRAME_H
 #define SEGUE_PLATFORM_FRAME_H
 
-#include <segue/decode.h>
+#include <segue/frame.h>
 
 /* What the system hands a handler, unread. Passed by value: it is two registers. Linux: siginfo_t *, ucontext_t *. */
 struct native_frame {
@@ -36,20 +36,20 @@ static inline bool frame_is_on(const struct frame_stack *stack, uint64_t stack_p
 
 /* An open frame. */
 struct fault_frame {
-    struct native_frame native;
-    /* The interrupted thread's. The segment bases are those in force, which are the thread's unless it ran a guest
-     * (guest_bases). */
-    struct segue_regs regs;
-    /* A view of the extended state in the frame: its area is NULL if the frame has none. */
-    struct segue_xstate xstate;
-    /* What the processor reported. The address is known for page faults alone. */
-    struct segue_fault fault;
+    /* As an embedder sees it. The segment bases are those in force, which are the thread's unless it ran a guest
+     * (guest_bases); the fault's address is known for page faults alone. */
+    struct segue_frame public;
     /* The signal mask that the thread had, and will have again. */
     uint64_t mask;
     struct frame_stack alternate_stack;
     /* frame_read was called. */
     bool is_read;
 };
+
+static inline struct native_frame frame_native(const struct segue_frame *frame)
+{
+    return (struct native_frame){frame->native[0], frame->native[1]};
+}
 
 /* Reads what the processor reported, the mask and the stack: `fault`, `mask`, `alternate_stack`. Precondition:
  * frame_is_fault. */

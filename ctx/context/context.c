@@ -119,10 +119,11 @@ void segue_context_set(struct segue_context *to)
     context_load(to);
 }
 
-enum segue_status segue_context_set_from_signal(struct segue_context *to, void *ucontext)
+enum segue_status segue_frame_set_context(struct segue_frame *frame, struct segue_context *to)
 {
-    if (!to || !ucontext || !can_go_on(to))
+    if (!to || !frame || !can_go_on(to))
         return SEGUE_INVALID;
+    void *ucontext = frame->native[1];
     exceptions_exchange(NULL, to);
     frame_call(ucontext, (uint64_t)(uintptr_t)context_load, (uint64_t)(uintptr_t)to);
     if (to->flags & SEGUE_CONTEXT_INSTRUMENTED_) {
@@ -131,7 +132,7 @@ enum segue_status segue_context_set_from_signal(struct segue_context *to, void *
         /* From here on, and after the handler's return. */
         block_signals();
         frame_set_mask(ucontext, platform_mask_exchange(NULL));
-        instrument_leave(NULL, to);
+        instrument_leave_by_return(to);
     } else if (to->flags & HAS_MASK) {
         frame_set_mask(ucontext, to->mask);
     }

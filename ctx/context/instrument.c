@@ -58,6 +58,29 @@ void instrument_leave(struct segue_context *from, struct segue_context *to)
         from->fiber = __tsan_get_current_fiber();
 }
 
+void instrument_leave_by_return(struct segue_context *to)
+{
+    void *left = NULL;
+    to->previous = NULL;
+    if (__sanitizer_start_switch_fiber)
+        __sanitizer_start_switch_fiber(&left, to->stack, to->stack_size);
+    to->private_[0] = (uint64_t)(uintptr_t)left;
+}
+
+/* The fake stack of a flow that a handler has left for good stands in private_[0]: the handler's own variables were there
+ * until it returned. The sanitizer frees one when its flow is left: so it is gone on with, for as long as that takes. */
+static void free_left_fake_stack(struct segue_context *to)
+{
+    void *own, *left = (void *)(uintptr_t)to->private_[0];
+    if (!left)
+        return;
+    to->private_[0] = 0;
+    __sanitizer_start_switch_fiber(&own, to->stack, to->stack_size);
+    __sanitizer_finish_switch_fiber(left, NULL, NULL);
+    __sanitizer_start_switch_fiber(NULL, to->stack, to->stack_size);
+    __sanitizer_finish_switch_fiber(own, NULL, NULL);
+}
+
 void instrument_arrive(struct segue_context *to)
 {
     struct segue_context *from = to->previous;
@@ -70,6 +93,7 @@ void instrument_arrive(struct segue_context *to)
         return;
     __sanitizer_finish_switch_fiber(to->fake_stack, &bottom, &size);
     to->fake_stack = NULL;
+    free_left_fake_stack(to);
     if (!from || (from->flags & SEGUE_CONTEXT_REGISTERED_))
         return;
     /* A thread's own stack: only now is it known where that is, and it need not be the one that it was last time. */

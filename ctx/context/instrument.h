@@ -21,6 +21,9 @@ void instrument_destroy(struct segue_context *context);
 /* Right before a switch: `from` will be gone on with, or is NULL when this flow ends here. */
 void instrument_leave(struct segue_context *from, struct segue_context *to);
 
+/* This flow ends when the handler that calls has returned, whose variables may stand in memory of the sanitizer's. */
+void instrument_leave_by_return(struct segue_context *to);
+
 /* Right after a switch, on the new stack. */
 void instrument_arrive(struct segue_context *to);
 

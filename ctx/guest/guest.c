@@ -285,9 +285,9 @@ enum segue_status guest_catch(struct native_frame native)
     return SEGUE_OK;
 }
 
-enum segue_status segue_guest_catch(const siginfo_t *info, void *ucontext)
+enum segue_status segue_guest_catch(struct segue_frame *frame)
 {
-    return info && ucontext ? guest_catch((struct native_frame){(void *)(uintptr_t)info, ucontext}) : SEGUE_INVALID;
+    return frame && frame->native[0] ? guest_catch(frame_native(frame)) : SEGUE_INVALID;
 }
 
 enum segue_status segue_guest_stop(struct segue_guest *guest, int signal)

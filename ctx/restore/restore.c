@@ -9,6 +9,7 @@
 #include "decode/x86/canonical.h"
 #include "decode/x86/flags.h"
 #include "platform/frame.h"
+#include "platform/posix.h"
 #include "decode/x86/xsave.h"
 #include "ctx/state/keys.h"
 #include "landing.h"
@@ -16,17 +17,9 @@
 #include "platform/thread.h"
 #include "restore.h"
 #include "shortcut.h"
-#include <segue/posix.h>
 
 /* The kernel's frame begins with it, and goes on with the ucontext. */
 #define RETURN_ADDRESS_SIZE 8
-
-static bool is_empty(const sigset_t *mask)
-{
-    uint64_t word;
-    memcpy(&word, mask, sizeof word);
-    return word == 0;
-}
 
 const char *restore_obstacle(void)
 {
@@ -37,23 +30,15 @@ const char *restore_obstacle(void)
     return NULL;
 }
 
-enum segue_restore_method segue_restore_choose(const struct sigaction *action, const char **reason)
+enum segue_restore_method restore_choose(bool blocks_signals, const char **reason)
 {
-    const char *why = "all that the kernel would do is done", *obstacle = restore_obstacle();
-    enum segue_restore_method method = SEGUE_RESTORE_RETURN;
-    if (!action)
-        why = "there is no action to tell for";
-    else if (obstacle)
-        why = obstacle;
-    else if ((action->sa_flags & SA_NODEFER) && is_empty(&action->sa_mask))
-        method = SEGUE_RESTORE_DIRECT;
-    else {
-        method = SEGUE_RESTORE_DIRECT_MASK;
-        why = "the handler blocks signals, and the mask has to be put back";
-    }
-    if (reason)
-        *reason = why;
-    return method;
+    *reason = restore_obstacle();
+    if (*reason)
+        return SEGUE_RESTORE_RETURN;
+    if (!blocks_signals)
+        return SEGUE_RESTORE_DIRECT;
+    *reason = "the handler blocks signals, and the mask has to be put back";
+    return SEGUE_RESTORE_DIRECT_MASK;
 }
 
 /* POPFQ loads neither the resume flag nor segments, and with the trap flag it would trap before it is done. */
@@ -149,35 +134,54 @@ static bool allows_direct_restore(const struct segue_xstate *image, const struct
     return now == target || ((frame->features & COMPONENT_PKRU) && keys_allow(target, now));
 }
 
-enum segue_status segue_restore(void *ucontext, const struct segue_regs *regs, const struct segue_xstate *xstate,
-                                enum segue_restore_method method)
+/* What a frame is left with: its own state, or an area of the embedder's. */
+struct image {
+    struct segue_xstate of_frame;
+    bool is_other;
+};
+
+/* False if it is an area that the kernel would not put into the frame. */
+static bool find_image(const struct segue_frame *frame, struct image *image)
 {
-    struct segue_regs of_frame;
-    struct segue_xstate frame;
+    frame_get_any_xstate(frame->native[1], &image->of_frame);
+    image->is_other = frame->xstate.area && frame->xstate.area != image->of_frame.area;
+    return !image->is_other || (image->of_frame.area && is_sound(&frame->xstate, &image->of_frame));
+}
+
+static void write_frame(struct segue_frame *frame, const struct image *image)
+{
+    frame_set_registers(frame->native[1], &frame->regs);
+    if (image->is_other)
+        copy_xstate(&frame->xstate, &image->of_frame);
+}
+
+enum segue_status segue_frame_write(struct segue_frame *frame)
+{
+    struct image image;
+    if (!frame || !find_image(frame, &image))
+        return SEGUE_INVALID;
+    write_frame(frame, &image);
+    return SEGUE_OK;
+}
+
+enum segue_status segue_frame_restore(struct segue_frame *frame, enum segue_restore_method method)
+{
+    struct image image;
     struct landing landing;
     uint64_t code, stack, features;
-    if (!ucontext)
+    if (!frame || !find_image(frame, &image))
         return SEGUE_INVALID;
-    frame_get_xstate(ucontext, &frame);
-    bool is_other = xstate && xstate->area && xstate->area != frame.area;
-    const struct segue_xstate *image = is_other ? xstate : &frame;
-    if (is_other && (!frame.area || !is_sound(xstate, &frame)))
-        return SEGUE_INVALID;
-
-    if (!regs)
-        frame_get_general(ucontext, &of_frame);
-    frame_get_segments(ucontext, &code, &stack);
-    if (method != SEGUE_RESTORE_RETURN && landing_prepare(&landing, regs ? regs : &of_frame, code, stack) &&
-        frame_allows_direct_restore(ucontext) && allows_direct_restore(image, &frame, &features)) {
-        uint64_t mask = frame_get_mask(ucontext);
+    const void *context = frame->native[1];
+    const struct segue_xstate *xstate = image.is_other ? &frame->xstate : &image.of_frame;
+    frame_get_segments(context, &code, &stack);
+    if (method != SEGUE_RESTORE_RETURN && landing_prepare(&landing, &frame->regs, code, stack) &&
+        frame_allows_direct_restore(context) && allows_direct_restore(xstate, &image.of_frame, &features)) {
+        uint64_t mask = frame_get_mask(context);
         if (method == SEGUE_RESTORE_DIRECT_MASK)
             platform_mask_exchange(&mask);
-        landing_go(&landing, image->area, features);
+        landing_go(&landing, xstate->area, features);
     }
-    if (regs)
-        frame_set_registers(ucontext, regs);
-    if (is_other)
-        copy_xstate(xstate, &frame);
+    write_frame(frame, &image);
     return SEGUE_OK;
 }
 
@@ -195,20 +199,21 @@ const struct handling *handling_record_of(const void *ucontext)
 bool departure_prepare(struct departure *departure, const struct fault_frame *frame, enum segue_restore_method method,
                        struct landing *landing)
 {
+    const struct segue_frame *public = &frame->public;
+    void *context = public->native[1];
     uint64_t code, stack;
     /* A policy may have changed those of frame->regs, which no return loads. */
-    frame_get_segments(frame->native.context, &code, &stack);
-    if (!landing_prepare(landing, &frame->regs, code, stack) ||
-        !frame_allows_direct_restore(frame->native.context) ||
-        !allows_direct_restore(&frame->xstate, &frame->xstate, &departure->features))
+    frame_get_segments(context, &code, &stack);
+    if (!landing_prepare(landing, &public->regs, code, stack) || !frame_allows_direct_restore(context) ||
+        !allows_direct_restore(&public->xstate, &public->xstate, &departure->features))
         return false;
     if (method == SEGUE_RESTORE_DIRECT_MASK) {
-        landing->frame = frame->native.context;
+        landing->frame = context;
         landing->mask = frame->mask;
     }
-    landing->handling = handling_record_of(frame->native.context);
+    landing->handling = handling_record_of(context);
     departure->landing = landing;
-    departure->area = frame->xstate.area;
+    departure->area = public->xstate.area;
     return true;
 }
 

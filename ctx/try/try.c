@@ -1,7 +1,6 @@
 /* try.c: blocks that may fault. */
 #include "try.h"
 
-#include <segue/posix.h>
 #include <segue/try.h>
 
 #include "platform/frame.h"
@@ -44,11 +43,9 @@ enum segue_status trial_catch(struct native_frame native, const struct segue_tri
     return SEGUE_OK;
 }
 
-enum segue_status segue_try_catch(const siginfo_t *info, void *ucontext)
+enum segue_status segue_try_catch(struct segue_frame *frame)
 {
-    if (!info || !ucontext)
-        return SEGUE_INVALID;
-    return trial_catch((struct native_frame){(void *)(uintptr_t)info, ucontext}, NULL);
+    return frame && frame->native[0] ? trial_catch(frame_native(frame), NULL) : SEGUE_INVALID;
 }
 
 struct segue_trial *segue_try_set_aside(void)

@@ -232,7 +232,7 @@ SEGUE_API void segue_context_destroy(struct segue_context *context);
 /* Goes on with `to`, and forgets the flow that called. Traps if there is nothing in `to` to go on
  * with. The caller's destructors and cleanups do not run. Async-signal-safe where the embedder may
  * leave the handler so (Linux: yes, but the mask and the alternate stack stay a handler's:
- * segue_context_set_from_signal is the way out of one). Thread-safe. */
+ * segue_frame_set_context is the way out of one). Thread-safe. */
 SEGUE_NORETURN SEGUE_API void segue_context_set(struct segue_context *to);
 
 /* Whether the entry has returned. MT-Safe, AS-Safe. */

@@ -9,6 +9,8 @@
 
 SEGUE_BEGIN
 
+struct segue_frame;
+
 /* In trap_num, beside the processor's exception numbers (0 to 31). */
 enum segue_guest_reason {
     /* The guest called its entry. */
@@ -94,6 +96,12 @@ SEGUE_API enum segue_status segue_guest_enter(struct segue_guest *guest);
  * A request is used up by the one return that tells of it. Returns SEGUE_OK; SEGUE_INVALID;
  * SEGUE_SYSTEM when the signal could not be sent. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_guest_stop(struct segue_guest *guest, int signal);
+
+/* For a handler: if the signal interrupted a guest of this thread and is a fault or trap of its, or a
+ * request to stop, arranges that the handler's return leads out of segue_guest_enter. Returns SEGUE_OK:
+ * return from the handler; SEGUE_NOT_FOUND: no guest was interrupted, or it has nothing to do with it;
+ * SEGUE_INVALID for NULL, or a frame that was opened without siginfo. MT-Safe, AS-Safe. */
+SEGUE_API enum segue_status segue_guest_catch(struct segue_frame *frame);
 
 SEGUE_END
 

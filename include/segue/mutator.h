@@ -9,29 +9,11 @@
 #ifndef SEGUE_MUTATOR_H
 #define SEGUE_MUTATOR_H
 
-#include <segue/emulate.h>
+#include <segue/frame.h>
 
 SEGUE_BEGIN
 
 struct segue_event;
-
-/* The address that could not be accessed, of a fault as a SA_SIGINFO handler is given it. Returns
- * SEGUE_OK; SEGUE_NOT_FOUND when the signal is no fault, or the fault has no address
- * (segue_fault_read); SEGUE_UNSUPPORTED where nothing can be decoded; SEGUE_INVALID for a NULL
- * pointer. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_fault_address(const void *info, const void *ucontext, uint64_t *address);
-
-/* How a write is told. */
-enum segue_fault_flags {
-    /* As read and write, which answers a fault rightly whatever the page's protection is. */
-    SEGUE_FAULT_WRITE_IS_READ_WRITE = 1,
-};
-
-/* What the instruction wanted of that address: enum segue_direction. `flags` are enum
- * segue_fault_flags. Returns as segue_fault_address; SEGUE_INVALID for unknown flags as well.
- * MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_fault_access(const void *info, const void *ucontext, uint32_t flags,
-                                               uint8_t *direction);
 
 /* How a thread was stopped whose context it is. */
 enum segue_mutator_kind {
@@ -64,10 +46,10 @@ struct segue_mutator {
     } private_;
 };
 
-/* The context of the thread that a SA_SIGINFO handler has interrupted, from that handler's
- * `ucontext`; it must be the handler's own, on the calling thread. Good until the handler returns.
- * Returns SEGUE_OK; SEGUE_UNSUPPORTED; SEGUE_INVALID for a NULL pointer. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_mutator_from_frame(const void *ucontext, struct segue_mutator *context);
+/* The thread that a frame has interrupted, which must be the calling one, and the frame its handler's own. Good
+ * until the handler returns. Returns SEGUE_OK; SEGUE_UNSUPPORTED where nothing can be decoded; SEGUE_INVALID for a NULL
+ * pointer. MT-Safe, AS-Safe. */
+SEGUE_API enum segue_status segue_mutator_from_frame(struct segue_mutator *context, const struct segue_frame *frame);
 
 /* The context of the thread that a policy is asked about. Good until the policy returns. Returns as
  * segue_mutator_from_frame. MT-Safe, AS-Safe. */
@@ -108,13 +90,6 @@ typedef int segue_scan_words(void *closure, const void *base, const void *limit)
  * that segue_peek needs, for a red zone that is not there. MT-Safe, AS-Safe if `scan` is; the
  * context's thread must not run. */
 SEGUE_API int segue_mutator_scan(const struct segue_mutator *context, segue_scan_words *scan, void *closure);
-
-/* Decodes the instruction at the context's RIP and plans its step (segue_plan). Then
- * `segue_step(plan, &context->regs, &context->xstate, ...)` and `segue_frame_write` carry it out.
- * Returns as segue_plan, and SEGUE_FAULT when the instruction cannot be read. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_status segue_context_plan(const struct segue_mutator *context, const struct segue_fault *fault,
-                                               const struct segue_window *windows, size_t window_count,
-                                               struct segue_plan *plan);
 
 SEGUE_END
 

@@ -5,6 +5,7 @@
 #include <segue/context.h>
 #include <segue/decode.h>
 #include <segue/emulate.h>
+#include <segue/frame.h>
 #include <segue/guest.h>
 #include <segue/handler.h>
 #include <segue/mapping.h>

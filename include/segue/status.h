@@ -101,6 +101,8 @@ enum segue_status {
     SEGUE_SYSTEM = 14,
     /* It did not happen in the time that was given. */
     SEGUE_TIMEOUT = 15,
+    /* The signal was the library's own business, which is done: return from the handler. */
+    SEGUE_HANDLED = 16,
 };
 
 /* The status as it is written in code, "SEGUE_OK". A value that is no status gives "SEGUE_?". The

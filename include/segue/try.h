@@ -6,6 +6,8 @@
 
 SEGUE_BEGIN
 
+struct segue_frame;
+
 /* A block under trial. The fields but `fault` are private. */
 struct segue_trial {
     uint64_t registers[8];
@@ -29,6 +31,12 @@ SEGUE_RETURNS_TWICE SEGUE_API int segue_try(struct segue_trial *trial);
 /* Ends the innermost block, which must be `trial`. Returns SEGUE_OK, or SEGUE_NOT_FOUND if it is
  * another one, or none: then nothing is changed. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_try_end(struct segue_trial *trial);
+
+/* For a handler: if the thread is in a block, ends the innermost one: the return from the handler will
+ * go on there. Returns SEGUE_OK: return from the handler; SEGUE_NOT_FOUND: there is no block, or the
+ * signal was sent by a program and is no fault; SEGUE_INVALID for NULL, or a frame that was opened
+ * without siginfo. MT-Safe, AS-Safe. */
+SEGUE_API enum segue_status segue_try_catch(struct segue_frame *frame);
 
 /* For a handler that runs code of others, whose faults are not the interrupted code's: sets the
  * thread's innermost block aside, so that there is none, and puts it back. MT-Safe, AS-Safe. */

@@ -31,8 +31,9 @@ _Static_assert(offsetof(struct kept_info, address) == offsetof(siginfo_t, si_add
 
 void frame_open(struct fault_frame *frame, struct native_frame native)
 {
-    frame->native = native;
-    frame_get_fault(native, &frame->fault);
+    frame->public.native[0] = native.info;
+    frame->public.native[1] = native.context;
+    frame_get_fault(native, &frame->public.fault);
     frame->mask = frame_get_mask(native.context);
     frame->alternate_stack = frame_get_alternate_stack(native.context);
     frame->is_read = false;
@@ -40,9 +41,10 @@ void frame_open(struct fault_frame *frame, struct native_frame native)
 
 void frame_read(struct fault_frame *frame)
 {
-    frame_get_registers(frame->native.context, &frame->regs);
-    frame_get_bases(&frame->regs);
-    frame_get_any_xstate(frame->native.context, &frame->xstate);
+    const void *context = frame->public.native[1];
+    frame_get_registers(context, &frame->public.regs);
+    frame_get_bases(&frame->public.regs);
+    frame_get_any_xstate(context, &frame->public.xstate);
     frame->is_read = true;
 }
 

@@ -10,6 +10,8 @@
 
 #define LOAD 16u
 
+struct segue_cache code_cache;
+
 static enum segue_status decode(struct decode_scratch *scratch, struct segue_cache *cache, uint64_t address,
                                 const uint8_t *bytes, size_t size, struct segue_insn *insn)
 {

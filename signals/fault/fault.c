@@ -1,9 +1,7 @@
-/* fault.c: faults as an embedder's own handler reads them.
- */
+/* fault.c: see fault.h. */
 #include "fault.h"
 
 #include <segue/decode.h>
-#include <segue/posix.h>
 
 #include "code.h"
 #include "ctx/guest/gate.h"
@@ -54,7 +52,7 @@ void fault_get_registers(const void *context, struct segue_regs *regs)
 void fault_read(struct fault_frame *frame)
 {
     frame_read(frame);
-    guest_bases(frame->native.context, &frame->regs.fs_base, &frame->regs.gs_base);
+    guest_bases(frame->public.native[1], &frame->public.regs.fs_base, &frame->public.regs.gs_base);
 }
 
 /* Whether the instruction can have raised it: no only if that is certain. */
@@ -82,37 +80,16 @@ bool fault_was_sent(struct fault_scratch *scratch, struct native_frame native)
     return fault.address_known && !can_be_raised_by(scratch, native.context, &fault);
 }
 
-enum segue_status segue_fault_read(const siginfo_t *info, const void *ucontext, struct segue_fault *fault)
+enum segue_status fault_of_signal(struct native_frame native, struct segue_fault *fault)
 {
-    const struct native_frame native = {(void *)(uintptr_t)info, (void *)(uintptr_t)ucontext};
     struct fault_scratch scratch;
     struct segue_regs regs;
-    if (!info || !ucontext || !fault)
-        return SEGUE_INVALID;
     if (fault_was_sent(&scratch, native))
         return SEGUE_NOT_FOUND;
     frame_get_fault(native, fault);
     if (!fault->address_known) {
-        fault_get_registers(ucontext, &regs);
+        fault_get_registers(native.context, &regs);
         fault_find_address(&regs, fault);
     }
-    return SEGUE_OK;
-}
-
-enum segue_status segue_frame_read(const void *ucontext, struct segue_regs *regs, struct segue_xstate *xstate)
-{
-    if (!ucontext || !regs)
-        return SEGUE_INVALID;
-    fault_get_registers(ucontext, regs);
-    if (xstate)
-        frame_get_any_xstate(ucontext, xstate);
-    return SEGUE_OK;
-}
-
-enum segue_status segue_frame_write(void *ucontext, const struct segue_regs *regs)
-{
-    if (!ucontext || !regs)
-        return SEGUE_INVALID;
-    frame_set_registers(ucontext, regs);
     return SEGUE_OK;
 }

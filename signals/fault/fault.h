@@ -28,6 +28,10 @@ void fault_read(struct fault_frame *frame);
  * Async-signal-safe. */
 bool fault_was_sent(struct fault_scratch *scratch, struct native_frame native);
 
+/* The fault that a signal reports, with the address that fault_find_address finds. SEGUE_NOT_FOUND if it was sent.
+ * Async-signal-safe. */
+enum segue_status fault_of_signal(struct native_frame native, struct segue_fault *fault);
+
 /* For a general protection or stack fault: finds the access whose address no memory can have, by the decoder. Leaves
  * `fault` alone when there is none. Async-signal-safe. */
 void fault_find_address(const struct segue_regs *regs, struct segue_fault *fault);

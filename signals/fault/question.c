@@ -82,9 +82,9 @@ static const struct region *next_of_the_rest(const struct service *service, stru
     for (uint32_t number = 0; number < service->plan.access_count; number++)
         if (describe(service, region, number, event))
             return region;
-    event->address = service->frame.fault.address;
+    event->address = service->frame.public.fault.address;
     event->size = 0;
-    event->direction = service->frame.fault.direction;
+    event->direction = service->frame.public.fault.direction;
     event->access = service->plan.access_count;
     return region;
 }
@@ -146,7 +146,7 @@ void question_begin(struct work *work)
 static void describe_fault(struct questions *questions, const struct service *service)
 {
     questions->event = (struct segue_event){
-        .fault = &service->frame.fault,
+        .fault = &service->frame.public.fault,
         .regs = &questions->regs,
         .xstate = &questions->xstate,
         .plan = &service->plan,
@@ -168,11 +168,11 @@ static bool is_asked_about(const struct footprint *footprint)
 /* What policies see and may change is a copy. */
 static void copy_thread(struct questions *questions, const struct service *service)
 {
-    questions->regs = service->frame.regs;
-    questions->xstate = service->frame.xstate;
-    if (!service->frame.xstate.area || service->frame.xstate.size > QUESTION_STATE)
+    questions->regs = service->frame.public.regs;
+    questions->xstate = service->frame.public.xstate;
+    if (!service->frame.public.xstate.area || service->frame.public.xstate.size > QUESTION_STATE)
         return;
-    memcpy(questions->state, service->frame.xstate.area, service->frame.xstate.size);
+    memcpy(questions->state, service->frame.public.xstate.area, service->frame.public.xstate.size);
     questions->xstate.area = questions->state;
 }
 
@@ -212,14 +212,14 @@ bool question_finish(struct work *work)
     struct questions *questions = &work->questions;
     struct service *service = &work->service;
     bool has_changed = questions->has_stepped ||
-                       memcmp(&questions->regs, &service->frame.regs, sizeof service->frame.regs) != 0;
-    if (questions->xstate.area == questions->state && service->frame.xstate.area &&
-        memcmp(questions->state, service->frame.xstate.area, service->frame.xstate.size) != 0) {
-        memcpy(service->frame.xstate.area, questions->state, service->frame.xstate.size);
+                       memcmp(&questions->regs, &service->frame.public.regs, sizeof service->frame.public.regs) != 0;
+    if (questions->xstate.area == questions->state && service->frame.public.xstate.area &&
+        memcmp(questions->state, service->frame.public.xstate.area, service->frame.public.xstate.size) != 0) {
+        memcpy(service->frame.public.xstate.area, questions->state, service->frame.public.xstate.size);
         has_changed = true;
     }
-    service->frame.regs = questions->regs;
-    frame_set_registers(service->frame.native.context, &service->frame.regs);
+    service->frame.public.regs = questions->regs;
+    frame_set_registers(service->frame.public.native[1], &service->frame.public.regs);
     return has_changed;
 }
 
@@ -323,20 +323,20 @@ static enum segue_status step_for_policy(struct work *work, segue_value_visit *v
 {
     struct questions *questions = &work->questions;
     struct service *service = &work->service;
-    struct segue_regs regs = service->frame.regs;
+    struct segue_regs regs = service->frame.public.regs;
     enum segue_status status = serve_step(work, &regs, visit);
     /* Elements of a string that came before a fault are done: the thread goes on behind them, and meets it there. */
-    if (status == SEGUE_FAULT && memcmp(&regs, &service->frame.regs, sizeof regs) != 0)
+    if (status == SEGUE_FAULT && memcmp(&regs, &service->frame.public.regs, sizeof regs) != 0)
         status = SEGUE_OK;
     if (status == SEGUE_FAULT)
         serve_tell_fault(work);
     if (status == SEGUE_OK) {
         /* Before a suspension can come: the thread shows what the instruction has left. */
-        frame_set_registers(service->frame.native.context, &regs);
+        frame_set_registers(service->frame.public.native[1], &regs);
         questions->has_stepped = true;
         questions->regs = regs;
         if (questions->xstate.area == questions->state)
-            memcpy(questions->state, service->frame.xstate.area, service->frame.xstate.size);
+            memcpy(questions->state, service->frame.public.xstate.area, service->frame.public.xstate.size);
     }
     question_step_end(work);
     if (status == SEGUE_OK && visit)

@@ -16,11 +16,11 @@ enum segue_status serve_step(struct work *work, struct segue_regs *regs, segue_v
     struct thread_state *thread = &thread_self;
     thread->recovered.si_signo = 0;
     thread->tells_recovered = false;
-    uint32_t rights = keyed_take_rights(&service->frame.xstate);
+    uint32_t rights = keyed_take_rights(&service->frame.public.xstate);
     /* The frame of the fault that a step meets tells more than the step would find out. */
     enum segue_status status =
-        visit ? values_step(&work->values, &work->step, &service->plan, regs, &service->frame.xstate, NULL)
-              : step_in(&work->step, &service->plan, regs, &service->frame.xstate, NULL);
+        visit ? values_step(&work->values, &work->step, &service->plan, regs, &service->frame.public.xstate, NULL)
+              : step_in(&work->step, &service->plan, regs, &service->frame.public.xstate, NULL);
     thread_settle_inside(work);
     keyed_give_rights_back(rights);
     return status;
@@ -34,13 +34,13 @@ void serve_visit(const struct work *work, segue_value_visit *visit, void *contex
 enum segue_status serve_preview(struct work *work, segue_value_visit *visit, void *context)
 {
     const struct service *service = &work->service;
-    struct segue_xstate copy = service->frame.xstate;
+    struct segue_xstate copy = service->frame.public.xstate;
     if (copy.area && copy.size > sizeof work->preview)
         return SEGUE_UNSUPPORTED;
     if (copy.area)
         copy.area = memcpy(work->preview, copy.area, copy.size);
-    uint32_t rights = keyed_take_rights(&service->frame.xstate);
-    enum segue_status status = values_preview(&work->values, &work->step, &service->plan, &service->frame.regs, &copy);
+    uint32_t rights = keyed_take_rights(&service->frame.public.xstate);
+    enum segue_status status = values_preview(&work->values, &work->step, &service->plan, &service->frame.public.regs, &copy);
     thread_settle_inside(work);
     keyed_give_rights_back(rights);
     if (status == SEGUE_OK)
@@ -60,7 +60,7 @@ void serve_tell_fault(struct work *work)
     thread->tells_recovered = true;
     /* A signal that tells the instruction, not an address that it accessed. */
     if (info->si_signo == SIGFPE)
-        info->address = service->frame.regs.rip;
+        info->address = service->frame.public.regs.rip;
     for (size_t i = 0; i < details_of(&service->plan)->piece_count; i++) {
         const struct plan_piece *piece = &details_of(&service->plan)->pieces[i];
         uint64_t offset = address - (uint64_t)(uintptr_t)piece->host;

@@ -9,7 +9,6 @@
 #include "signal_entry.h"
 
 #include <errno.h>
-#include <segue/posix.h>
 #include <segue/region.h>
 #include <segue/segment.h>
 
@@ -18,13 +17,12 @@
 #include "ctx/guest/gate.h"
 #include "ctx/handling.h"
 #include "ctx/restore/landing.h"
-#include "ctx/state/control_x86_64.h"
 #include "ctx/try/try.h"
 #include "emulate/plan.h"
 #include "emulate/windows/guard.h"
-#include "patch/poke/poke.h"
 #include "patch/segment/service.h"
 #include "platform/frame.h"
+#include "platform/posix.h"
 #include "platform/thread.h"
 #include "platform/reason.h"
 #include "report.h"
@@ -46,8 +44,6 @@
  * landing there. */
 #define OWN_STACK_LEFT 16384u
 
-static struct segue_cache cache;
-
 /* How the handler is left; chosen at install. */
 static enum segue_restore_method way_out;
 
@@ -65,14 +61,14 @@ static enum segue_status make_plan(struct work *work, const struct region *fault
     struct service *service = &work->service;
     enum segue_status status;
     service->footprint.count = 0;
-    if (service->frame.fault.direction == SEGUE_FETCH ||
-        code_decode(&work->decode, &cache, service->frame.regs.rip, &service->plan.insn) != SEGUE_OK)
+    if (service->frame.public.fault.direction == SEGUE_FETCH ||
+        code_decode(&work->decode, &code_cache, service->frame.public.regs.rip, &service->plan.insn) != SEGUE_OK)
         status = plan_nothing(&service->plan);
     else
-        status = plan_accesses(&service->plan, &service->frame.regs, &service->frame.xstate, &service->frame.fault);
+        status = plan_accesses(&service->plan, &service->frame.public.regs, &service->frame.public.xstate, &service->frame.public.fault);
     if (status == SEGUE_OK)
         status = footprint_plan(&service->footprint, faulted, &service->plan);
-    if (status == SEGUE_OK && (service->plan.refusal = keyed_refusal(&service->frame.xstate, service->rights)) != NULL)
+    if (status == SEGUE_OK && (service->plan.refusal = keyed_refusal(&service->frame.public.xstate, service->rights)) != NULL)
         status = SEGUE_UNSUPPORTED;
     if (status != SEGUE_OK && faulted)
         footprint_add(&service->footprint, faulted);
@@ -93,7 +89,7 @@ static enum outcome serve_round(struct work *work, const struct region *faulted)
     struct service *service = &work->service;
     service->can_step = make_plan(work, faulted);
     readers_found(work->place, service->footprint.regions, service->footprint.count);
-    bool restarts = service->can_step == SEGUE_MISMATCH && trap_is_restart(service->frame.regs.rip);
+    bool restarts = service->can_step == SEGUE_MISMATCH && trap_is_restart(service->frame.public.regs.rip);
     if (restarts)
         service->plan.refusal = "it was in a restartable sequence, which begins again";
     enum segue_verdict verdict = question_ask(work);
@@ -103,16 +99,16 @@ static enum outcome serve_round(struct work *work, const struct region *faulted)
         return question_finish(work) ? OUTCOME_DONE : OUTCOME_RETRIED;
     if (verdict != SEGUE_STEP)
         return OUTCOME_REFUSED;
-    if (restarts && trap_may_restart(service->frame.regs.rip, service->frame.fault.address))
+    if (restarts && trap_may_restart(service->frame.public.regs.rip, service->frame.public.fault.address))
         return OUTCOME_RETRIED;
     if (service->can_step != SEGUE_OK)
         return refused(service);
     if (!question_step_begin(work))
         return OUTCOME_COUNT;
-    enum segue_status status = serve_step(work, &service->frame.regs, NULL);
+    enum segue_status status = serve_step(work, &service->frame.public.regs, NULL);
     /* Elements of a string that came before a fault are done. */
     if (status == SEGUE_OK || status == SEGUE_FAULT)
-        frame_set_registers(service->frame.native.context, &service->frame.regs);
+        frame_set_registers(service->frame.public.native[1], &service->frame.public.regs);
     question_step_end(work);
     if (status == SEGUE_OK)
         return OUTCOME_STEPPED;
@@ -138,7 +134,7 @@ static enum outcome serve_access(struct work *work, const struct region *faulted
 static enum outcome serve_region(struct work *work, const struct region *faulted)
 {
     /* That the thread may not touch the page was not the region's doing. */
-    if (frame_is_key_refusal(work->service.frame.native.info) && !(faulted->flags & SEGUE_REGION_PROTECTION_KEYS))
+    if (frame_is_key_refusal(work->service.frame.public.native[0]) && !(faulted->flags & SEGUE_REGION_PROTECTION_KEYS))
         return OUTCOME_REFUSED;
     fault_read(&work->service.frame);
     return serve_access(work, faulted);
@@ -149,12 +145,12 @@ static enum outcome serve_region(struct work *work, const struct region *faulted
 static enum outcome do_segment_access(struct work *work)
 {
     const struct fault_frame *frame = &work->service.frame;
-    enum outcome outcome = serve_access(work, region_at(frame->fault.address));
-    if (outcome == OUTCOME_REFUSED && frame->fault.address_known && !thread_self.tells_recovered) {
-        kept_info_keep(&thread_self.recovered, frame->native.info);
-        thread_self.recovered.address = frame->fault.address;
-        frame_get_exception(frame->native.context, &thread_self.recovered_exception);
-        thread_self.recovered_exception.address = frame->fault.address;
+    enum outcome outcome = serve_access(work, region_at(frame->public.fault.address));
+    if (outcome == OUTCOME_REFUSED && frame->public.fault.address_known && !thread_self.tells_recovered) {
+        kept_info_keep(&thread_self.recovered, frame->public.native[0]);
+        thread_self.recovered.address = frame->public.fault.address;
+        frame_get_exception(frame->public.native[1], &thread_self.recovered_exception);
+        thread_self.recovered_exception.address = frame->public.fault.address;
         thread_self.tells_recovered = true;
     }
     return outcome;
@@ -165,12 +161,12 @@ static enum outcome serve_segment(struct work *work)
 {
     struct service *service = &work->service;
     struct fault_frame *frame = &service->frame;
-    if (!segment_in_force() || frame->fault.direction == SEGUE_FETCH)
+    if (!segment_in_force() || frame->public.fault.direction == SEGUE_FETCH)
         return OUTCOME_PASSED;
     fault_read(frame);
-    if (code_decode(&work->decode, &cache, frame->regs.rip, &service->plan.insn) != SEGUE_OK)
+    if (code_decode(&work->decode, &code_cache, frame->public.regs.rip, &service->plan.insn) != SEGUE_OK)
         return OUTCOME_PASSED;
-    switch (segue_segment_serve(&service->plan.insn, &frame->regs, &frame->xstate, &frame->fault)) {
+    switch (segue_segment_serve(&service->plan.insn, &frame->public.regs, &frame->public.xstate, &frame->public.fault)) {
     case SEGUE_SEGMENT_RETRY:
         return OUTCOME_RETRIED;
     case SEGUE_SEGMENT_DO:
@@ -199,15 +195,15 @@ static enum outcome serve(struct work *work, struct native_frame native)
         return OUTCOME_SENT;
     frame_open(frame, native);
     service->rights = keyed_begin();
-    thread_self.serving_address = frame->fault.address;
+    thread_self.serving_address = frame->public.fault.address;
     thread_self.serving_instruction = frame_instruction(native.context);
     service->removals = region_removals();
-    const struct region *region = frame->fault.address_known ? region_at(frame->fault.address) : NULL;
+    const struct region *region = frame->public.fault.address_known ? region_at(frame->public.fault.address) : NULL;
     if (region && region->kind == SEGUE_WINDOW_ALIAS)
         thread_self.last_distance = (uint64_t)(uintptr_t)region->place - region->base;
     enum outcome outcome = region ? serve_region(work, region) : serve_segment(work);
     keyed_end(service->rights);
-    return outcome == OUTCOME_PASSED && frame->fault.address_known ? serve_nobody() : outcome;
+    return outcome == OUTCOME_PASSED && frame->public.fault.address_known ? serve_nobody() : outcome;
 }
 
 /* True when the fault belongs to a guarded access, which then reports its failure. */
@@ -336,9 +332,9 @@ static __attribute__((noinline)) void go_back(struct thread_state *thread, struc
     if (way == CHAIN_CALL || guest_is_interrupted())
         method = SEGUE_RESTORE_RETURN;
     if (method == SEGUE_RESTORE_DIRECT_MASK &&
-        frame_is_on(&frame->alternate_stack, (uint64_t)(uintptr_t)frame->native.context) &&
-        !frame_is_on(&frame->alternate_stack, frame->regs.rsp)) {
-        landing = landing_on_own_stack(thread, frame->regs.rsp);
+        frame_is_on(&frame->alternate_stack, (uint64_t)(uintptr_t)frame->public.native[1]) &&
+        !frame_is_on(&frame->alternate_stack, frame->public.regs.rsp)) {
+        landing = landing_on_own_stack(thread, frame->public.regs.rsp);
         method = landing ? method : SEGUE_RESTORE_RETURN;
     }
     /* Signals come as they like; but what a policy has done to the mask ends with the fault. */
@@ -436,39 +432,10 @@ static void take_sent_signal(size_t room, int number, struct native_frame native
         chain_signal(number, native, false, way);
 }
 
-/* A call's return address. The trap may have come in the middle of a fault, which needs what the last access that failed
- * has left. */
-static bool store_word(uint64_t address, uint64_t word)
-{
-    struct kept_info recovered = thread_self.recovered;
-    struct frame_exception exception = thread_self.recovered_exception;
-    bool done = guard_store_8((void *)(uintptr_t)address, &word) == 0;
-    thread_self.recovered = recovered;
-    thread_self.recovered_exception = exception;
-    return done;
-}
-
-/* Whether the trap is a breakpoint's of a change to code that is under way, or was when the thread met it. Not inlined:
- * faults have no need of its stack. */
-static __attribute__((noinline)) bool take_breakpoint(void *context)
-{
-    struct segue_regs regs;
-    frame_get_general(context, &regs);
-    struct poke_thread thread = {.rip = regs.rip, .rsp = regs.rsp, .may_be_emulated = frame_allows_detour(context)};
-    if (!control_has_shadow_stack())
-        thread.store = store_word;
-    if (!poke_trap(&thread))
-        return false;
-    regs.rip = thread.rip;
-    regs.rsp = thread.rsp;
-    frame_set_registers(context, &regs);
-    return true;
-}
-
 /* A breakpoint of poke's; or the program's own business, or its guest's. */
 static void take_trap(size_t room, struct native_frame native, enum chain_way way)
 {
-    if (take_breakpoint(native.context) || guest_catch(native) == SEGUE_OK)
+    if (trap_take_breakpoint(native.context) || guest_catch(native) == SEGUE_OK)
         return;
     if (room < THREAD_HAND_ON_STACK)
         chain_die(SIGTRAP, native.info);
@@ -537,11 +504,11 @@ void signal_serve(int number, void *info, void *ucontext, const void *entry_stac
 
 void dispatch_prepare(bool blocks_signals)
 {
-    struct sigaction action = {.sa_flags = blocks_signals ? 0 : SA_NODEFER};
-    way_out = segue_restore_choose(&action, NULL);
+    const char *reason;
+    way_out = restore_choose(blocks_signals, &reason);
     if (way_out == SEGUE_RESTORE_DIRECT_MASK && !platform_mask_is_allowed())
         way_out = SEGUE_RESTORE_RETURN;
     struct decode_scratch scratch;
     struct segue_insn insn;
-    code_decode(&scratch, &cache, (uint64_t)(uintptr_t)&dispatch_prepare, &insn);
+    code_decode(&scratch, &code_cache, (uint64_t)(uintptr_t)&dispatch_prepare, &insn);
 }

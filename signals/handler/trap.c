@@ -6,7 +6,10 @@
 #include "trap.h"
 
 #include "ctx/guest/gate.h"
+#include "ctx/state/control_x86_64.h"
 #include "decode/x86/flags.h"
+#include "emulate/windows/guard.h"
+#include "patch/poke/poke.h"
 #include "signals/fault/keyed.h"
 #include "signals/threads/thread.h"
 
@@ -25,6 +28,33 @@ void trap_raise(struct native_frame native, enum chain_way way)
     frame_set_step_trap(native);
     if (guest_catch(native) != SEGUE_OK)
         chain_trap(native, way);
+}
+
+/* A call's return address. The trap may have come in the middle of a fault, which needs what the last access that failed
+ * has left. */
+static bool store_word(uint64_t address, uint64_t word)
+{
+    struct kept_info recovered = thread_self.recovered;
+    struct frame_exception exception = thread_self.recovered_exception;
+    bool done = guard_store_8((void *)(uintptr_t)address, &word) == 0;
+    thread_self.recovered = recovered;
+    thread_self.recovered_exception = exception;
+    return done;
+}
+
+bool trap_take_breakpoint(void *context)
+{
+    struct segue_regs regs;
+    frame_get_general(context, &regs);
+    struct poke_thread thread = {.rip = regs.rip, .rsp = regs.rsp, .may_be_emulated = frame_allows_detour(context)};
+    if (!control_has_shadow_stack())
+        thread.store = store_word;
+    if (!poke_trap(&thread))
+        return false;
+    regs.rip = thread.rip;
+    regs.rsp = thread.rsp;
+    frame_set_registers(context, &regs);
+    return true;
 }
 
 bool trap_is_restart(uint64_t instruction)

@@ -14,6 +14,10 @@ bool trap_is_wanted(const void *ucontext);
  * chain_signal does. The siginfo is overwritten. Async-signal-safe. */
 void trap_raise(struct native_frame native, enum chain_way way);
 
+/* Whether the trap is a breakpoint's of a change to code that is under way, or was when the thread met it: then the frame
+ * leads on. Async-signal-safe. */
+bool trap_take_breakpoint(void *context);
+
 /* Whether an instruction is where a restartable sequence (rseq(2)) goes on that was interrupted: the kernel has taken
  * the thread there, as it does before each signal, so that the one that faulted is not known. Async-signal-safe. */
 bool trap_is_restart(uint64_t instruction);

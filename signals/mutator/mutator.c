@@ -1,7 +1,6 @@
 /* mutator.c: a thread's context as a collector reads it. */
 #include <segue/handler.h>
 #include <segue/mutator.h>
-#include <segue/posix.h>
 #include <stddef.h>
 
 #include "decode/x86/abi_sysv.h"
@@ -9,43 +8,11 @@
 #include "decode/x86/xsave.h"
 #include "platform/frame.h"
 #include "capture.h"
-#include "signals/fault/code.h"
 #include "interrupted.h"
 #include "signals/threads/thread.h"
 
 
 _Static_assert(SEGUE_INVALID == 2, "the assembly returns another number");
-
-/* ---- faults ---- */
-
-static enum segue_status read_fault(const void *info, const void *ucontext, struct segue_fault *fault)
-{
-    enum segue_status status = segue_fault_read(info, ucontext, fault);
-    return status == SEGUE_OK && !fault->address_known ? SEGUE_NOT_FOUND : status;
-}
-
-enum segue_status segue_fault_address(const void *info, const void *ucontext, uint64_t *address)
-{
-    struct segue_fault fault;
-    enum segue_status status = address ? read_fault(info, ucontext, &fault) : SEGUE_INVALID;
-    if (status == SEGUE_OK)
-        *address = fault.address;
-    return status;
-}
-
-enum segue_status segue_fault_access(const void *info, const void *ucontext, uint32_t flags, uint8_t *direction)
-{
-    struct segue_fault fault;
-    if (!direction || flags & ~(uint32_t)SEGUE_FAULT_WRITE_IS_READ_WRITE)
-        return SEGUE_INVALID;
-    enum segue_status status = read_fault(info, ucontext, &fault);
-    if (status != SEGUE_OK)
-        return status;
-    *direction = fault.direction;
-    if ((flags & SEGUE_FAULT_WRITE_IS_READ_WRITE) && (fault.direction & SEGUE_WRITE))
-        *direction |= SEGUE_READ;
-    return SEGUE_OK;
-}
 
 bool segue_in_fault(void)
 {
@@ -54,12 +21,12 @@ bool segue_in_fault(void)
 
 /* ---- contexts ---- */
 
-enum segue_status segue_mutator_from_frame(const void *ucontext, struct segue_mutator *context)
+enum segue_status segue_mutator_from_frame(struct segue_mutator *context, const struct segue_frame *frame)
 {
-    if (!ucontext || !context)
+    if (!frame || !context)
         return SEGUE_INVALID;
-    interrupted_read(ucontext, context);
-    context->kind = frame_is_fault_for_sure(ucontext) ? SEGUE_MUTATOR_FAULT : SEGUE_MUTATOR_THREAD;
+    interrupted_read(frame->native[1], context);
+    context->kind = frame_is_fault_for_sure(frame->native[1]) ? SEGUE_MUTATOR_FAULT : SEGUE_MUTATOR_THREAD;
     return SEGUE_OK;
 }
 
@@ -206,18 +173,4 @@ int segue_mutator_scan(const struct segue_mutator *context, segue_scan_words *wo
         return result;
     return scan_range(&scan, (const void *)(uintptr_t)context->private_.stack,
                       context->private_.stack_end - context->private_.stack);
-}
-
-enum segue_status segue_context_plan(const struct segue_mutator *context, const struct segue_fault *fault,
-                                     const struct segue_window *windows, size_t window_count, struct segue_plan *plan)
-{
-    struct decode_scratch scratch;
-    struct segue_insn insn;
-    if (!context || !plan)
-        return SEGUE_INVALID;
-    if (code_decode(&scratch, NULL, context->regs.rip, &insn) != SEGUE_OK) {
-        *plan = (struct segue_plan){.refusal = "the instruction could not be read"};
-        return SEGUE_FAULT;
-    }
-    return segue_plan(&insn, &context->regs, &context->xstate, fault, windows, window_count, plan);
 }

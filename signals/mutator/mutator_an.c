@@ -6,26 +6,14 @@
  * SOURCES: MPS design/prmc .impl.an, design/prot .impl.an, design/thread-manager .impl.an. */
 #include <segue/suspend.h>
 
-enum segue_status segue_fault_address(const void *info, const void *ucontext, uint64_t *address)
-{
-    return info && ucontext && address ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
-}
-
-enum segue_status segue_fault_access(const void *info, const void *ucontext, uint32_t flags, uint8_t *direction)
-{
-    if (!info || !ucontext || !direction || flags & ~(uint32_t)SEGUE_FAULT_WRITE_IS_READ_WRITE)
-        return SEGUE_INVALID;
-    return SEGUE_UNSUPPORTED;
-}
-
 bool segue_in_fault(void)
 {
     return false;
 }
 
-enum segue_status segue_mutator_from_frame(const void *ucontext, struct segue_mutator *context)
+enum segue_status segue_mutator_from_frame(struct segue_mutator *context, const struct segue_frame *frame)
 {
-    return ucontext && context ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
+    return frame && context ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
 }
 
 enum segue_status segue_mutator_from_event(const struct segue_event *event, struct segue_mutator *context)
@@ -66,16 +54,20 @@ int segue_mutator_scan(const struct segue_mutator *context, segue_scan_words *sc
     return 0;
 }
 
-enum segue_status segue_context_plan(const struct segue_mutator *context, const struct segue_fault *fault,
-                                     const struct segue_window *windows, size_t window_count, struct segue_plan *plan)
+enum segue_status segue_frame_plan(const struct segue_frame *frame, const struct segue_window *windows,
+                                   size_t window_count, struct segue_plan *plan)
 {
-    (void)fault;
     (void)windows;
     (void)window_count;
-    if (!context || !plan)
+    if (!frame || !plan)
         return SEGUE_INVALID;
     *plan = (struct segue_plan){.refusal = "nothing can be decoded on this platform"};
     return SEGUE_UNSUPPORTED;
+}
+
+enum segue_status segue_frame_step(struct segue_frame *frame, const struct segue_plan *plan)
+{
+    return frame && plan ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
 }
 
 enum segue_status segue_suspend_install(const struct segue_suspend_options *options)

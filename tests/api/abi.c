@@ -39,6 +39,7 @@ HOLD(segue_stack, 48);
 HOLD(segue_context, 256);
 HOLD(segue_context_options, 64);
 HOLD(segue_returned, 48);
+HOLD(segue_frame, 312);
 HOLD(segue_trial, 128);
 HOLD(segue_guest, 272);
 HOLD(segue_guest_options, 48);

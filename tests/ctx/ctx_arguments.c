@@ -286,7 +286,7 @@ static void bad_arguments_are_errors(void **state)
     assert_int_equal(init_with(ENTRY(note_three), &wrong, 1, NULL), SEGUE_INVALID);
     assert_int_equal(init_with(ENTRY(note_three), NULL, 0, &options), SEGUE_INVALID);
     assert_int_equal(segue_context_returned(NULL, NULL), SEGUE_INVALID);
-    assert_int_equal(segue_context_set_from_signal(NULL, NULL), SEGUE_INVALID);
+    assert_int_equal(segue_frame_set_context(NULL, NULL), SEGUE_INVALID);
 }
 
 static void use_twenty_thousand_bytes(void)

@@ -156,8 +156,10 @@ static void switch_in_a_storm(void)
 
 static void leave_by_signal(int number, siginfo_t *info, void *ucontext)
 {
-    (void)number, (void)info;
-    check(segue_context_set_from_signal(&stormed.caller, ucontext));
+    struct segue_frame frame;
+    (void)number;
+    if (segue_frame_open(&frame, info, ucontext) != SEGUE_HANDLED)
+        check(segue_frame_set_context(&frame, &stormed.caller));
 }
 
 static void raise_for_good(void)

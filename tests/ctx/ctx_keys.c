@@ -35,7 +35,7 @@ static enum segue_restore_method method;
 static bool clears_resume_flag;
 /* What the handler does before it leaves; and how it leaves. */
 static void (*in_handler)(void *ucontext, struct segue_xstate *image);
-/* Set when segue_restore returned. */
+/* Set when segue_frame_restore returned. */
 static enum segue_status status;
 static uint32_t frame_size;
 
@@ -50,15 +50,17 @@ static void frame_state(void *ucontext, struct segue_xstate *frame)
 
 static void skip_instruction(int number, siginfo_t *info, void *ucontext)
 {
-    ucontext_t *frame = ucontext;
+    struct segue_frame frame;
     struct segue_xstate image = {.area = NULL};
     (void)number, (void)info;
-    frame->uc_mcontext.gregs[REG_RIP] += 2;
+    segue_frame_open(&frame, NULL, ucontext);
+    frame.regs.rip += 2;
     if (clears_resume_flag)
-        frame->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)RESUME_FLAG;
+        frame.regs.rflags &= ~(uint64_t)RESUME_FLAG;
     if (in_handler)
         in_handler(ucontext, &image);
-    status = segue_restore(ucontext, NULL, &image, method);
+    frame.xstate = image;
+    status = segue_frame_restore(&frame, method);
 }
 
 static void install(enum segue_restore_method how, void (*what)(void *, struct segue_xstate *))

@@ -165,10 +165,12 @@ static char *closed_stack;
 
 static void close_stack_and_leave(int number, siginfo_t *info, void *ucontext)
 {
-    (void)number, (void)info;
+    (void)number;
     handled++;
     mprotect(closed_stack, STACK_SIZE, PROT_NONE);
-    segue_context_set_from_signal(&parent, ucontext);
+    struct segue_frame frame;
+    segue_frame_open(&frame, info, ucontext);
+    segue_frame_set_context(&frame, &parent);
 }
 
 static volatile char *volatile closed_page = (volatile char *)8;

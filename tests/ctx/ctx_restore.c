@@ -60,7 +60,12 @@ static void leave_to_random_state(int number, siginfo_t *info, void *ucontext)
         wanted.rflags |= RESUME_FLAG;
     if (!own_area)
         memcpy(frame.area, wanted_area, 464), memcpy((char *)frame.area + 512, wanted_area + 512, frame.size - 512);
-    status = segue_restore(ucontext, &wanted, own_area ? &image : NULL, method);
+    struct segue_frame left;
+    segue_frame_open(&left, NULL, ucontext);
+    left.regs = wanted;
+    if (own_area)
+        left.xstate = image;
+    status = segue_frame_restore(&left, method);
 }
 
 static void install(int flags, bool block_all, unsigned stack_flags)
@@ -201,20 +206,18 @@ static int strange_count;
 static void go_to_no_address(int number, siginfo_t *info, void *ucontext)
 {
     struct frame_exception exception;
+    struct segue_frame frame;
     (void)number, (void)info;
+    segue_frame_open(&frame, NULL, ucontext);
     if (strange_count++) {
-        struct segue_regs regs;
-        frame_get_registers(ucontext, &regs);
-        strange_address = regs.rip;
+        strange_address = frame.regs.rip;
         frame_get_exception(ucontext, &exception);
         strange_trap = exception.trap;
-        segue_context_set_from_signal(&here, ucontext);
+        segue_frame_set_context(&frame, &here);
         return;
     }
-    struct segue_regs regs;
-    frame_get_registers(ucontext, &regs);
-    regs.rip = 0x8000000000000000u;
-    status = segue_restore(ucontext, &regs, NULL, SEGUE_RESTORE_DIRECT);
+    frame.regs.rip = 0x8000000000000000u;
+    status = segue_frame_restore(&frame, SEGUE_RESTORE_DIRECT);
 }
 
 static void impossible_address_faults_at_itself_not_in_the_restore(void **state)
@@ -242,12 +245,12 @@ static uint64_t next_target;
 
 static void go_to_target(int number, siginfo_t *info, void *ucontext)
 {
-    struct segue_regs regs;
+    struct segue_frame frame;
     (void)number, (void)info;
-    frame_get_registers(ucontext, &regs);
-    regs.rip = (uint64_t)(uintptr_t)targets + next_target * TARGET_SIZE;
-    regs.rflags &= ~(uint64_t)RESUME_FLAG;
-    status = segue_restore(ucontext, &regs, NULL, SEGUE_RESTORE_DIRECT);
+    segue_frame_open(&frame, NULL, ucontext);
+    frame.regs.rip = (uint64_t)(uintptr_t)targets + next_target * TARGET_SIZE;
+    frame.regs.rflags &= ~(uint64_t)RESUME_FLAG;
+    status = segue_frame_restore(&frame, SEGUE_RESTORE_DIRECT);
 }
 
 /* mov $number, %eax; jmp *%rbx. */
@@ -288,6 +291,15 @@ static void every_target_is_reached_with_a_shortcut_and_without(void **state)
 
 /* ---- what is refused ---- */
 
+static bool is_refused(void *ucontext, const struct segue_xstate *image)
+{
+    struct segue_frame frame;
+    segue_frame_open(&frame, NULL, ucontext);
+    frame.regs = wanted;
+    frame.xstate = *image;
+    return segue_frame_write(&frame) == SEGUE_INVALID && segue_frame_restore(&frame, method) == SEGUE_INVALID;
+}
+
 static void try_bad_areas(int number, siginfo_t *info, void *ucontext)
 {
     static unsigned char copy[AREA_SIZE + 64] __attribute__((aligned(64)));
@@ -300,26 +312,28 @@ static void try_bad_areas(int number, siginfo_t *info, void *ucontext)
     struct segue_xstate image = {.area = copy + 8, .size = frame.size, .features = frame.features};
     memcpy(copy, frame.area, frame.size);
     unsigned refused = 0;
-    refused += segue_restore(ucontext, &wanted, &image, method) == SEGUE_INVALID;
+    refused += is_refused(ucontext, &image);
     image.area = copy;
     image.size = 512;
-    refused += segue_restore(ucontext, &wanted, &image, method) == SEGUE_INVALID;
+    refused += is_refused(ucontext, &image);
     image.size = frame.size;
     image.features = frame.features | (uint64_t)1 << 60;
-    refused += segue_restore(ucontext, &wanted, &image, method) == SEGUE_INVALID;
+    refused += is_refused(ucontext, &image);
     image.features = frame.features;
     copy[24 + 3] = 0xff;
-    refused += segue_restore(ucontext, &wanted, &image, method) == SEGUE_INVALID;
+    refused += is_refused(ucontext, &image);
     memcpy(copy, frame.area, frame.size);
     copy[512 + 8 + 7] = 0x80;
-    refused += segue_restore(ucontext, &wanted, &image, method) == SEGUE_INVALID;
+    refused += is_refused(ucontext, &image);
     memcpy(copy, frame.area, frame.size);
     copy[512 + 7] = 0x10;
-    refused += segue_restore(ucontext, &wanted, &image, method) == SEGUE_INVALID;
-    refused += segue_restore(NULL, &wanted, &image, method) == SEGUE_INVALID;
+    refused += is_refused(ucontext, &image);
+    refused += segue_frame_restore(NULL, method) == SEGUE_INVALID;
     frame_get_registers(ucontext, &after);
     strange_count = memcmp(&before, &after, SEGUE_FS_BASE * 8) == 0 ? (int)refused : -1;
-    segue_context_set_from_signal(&here, ucontext);
+    struct segue_frame left;
+    segue_frame_open(&left, NULL, ucontext);
+    segue_frame_set_context(&left, &here);
 }
 
 static void unsound_areas_are_refused_and_nothing_changes(void **state)
@@ -339,20 +353,19 @@ static void unsound_areas_are_refused_and_nothing_changes(void **state)
 static void choice_follows_the_action(void **state)
 {
     (void)state;
-    const char *reason = NULL;
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_NODEFER};
-    assert_int_equal(segue_restore_choose(NULL, &reason), SEGUE_RESTORE_RETURN);
-    assert_non_null(reason);
-    if (segue_restore_choose(&action, &reason) == SEGUE_RESTORE_RETURN) {
-        print_message("SKIP: %s\n", reason);
+    assert_int_equal(segue_restore_choose(NULL), SEGUE_RESTORE_RETURN);
+    assert_string_not_equal(segue_reason(), "");
+    if (segue_restore_choose(&action) == SEGUE_RESTORE_RETURN) {
+        print_message("SKIP: %s\n", segue_reason());
         skip();
     }
-    assert_int_equal(segue_restore_choose(&action, NULL), SEGUE_RESTORE_DIRECT);
+    assert_int_equal(segue_restore_choose(&action), SEGUE_RESTORE_DIRECT);
     action.sa_flags = SA_SIGINFO;
-    assert_int_equal(segue_restore_choose(&action, NULL), SEGUE_RESTORE_DIRECT_MASK);
+    assert_int_equal(segue_restore_choose(&action), SEGUE_RESTORE_DIRECT_MASK);
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
     sigaddset(&action.sa_mask, SIGUSR1);
-    assert_int_equal(segue_restore_choose(&action, NULL), SEGUE_RESTORE_DIRECT_MASK);
+    assert_int_equal(segue_restore_choose(&action), SEGUE_RESTORE_DIRECT_MASK);
 }
 
 /* ---- with other signals about ---- */
@@ -362,12 +375,13 @@ static volatile unsigned ticks;
 /* Leaves directly, too, also when the one that was interrupted is on its last steps. */
 static void skip_instruction(int number, siginfo_t *info, void *ucontext)
 {
-    greg_t *registers = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+    struct segue_frame frame;
     (void)number, (void)info;
-    registers[REG_RIP] += UD2_LENGTH;
+    segue_frame_open(&frame, NULL, ucontext);
+    frame.regs.rip += UD2_LENGTH;
     if (ticks % 8)
-        registers[REG_EFL] &= ~(greg_t)RESUME_FLAG;
-    segue_restore(ucontext, NULL, NULL, SEGUE_RESTORE_DIRECT);
+        frame.regs.rflags &= ~(uint64_t)RESUME_FLAG;
+    segue_frame_restore(&frame, SEGUE_RESTORE_DIRECT);
 }
 
 static void tick(int number)

@@ -119,7 +119,9 @@ static void set_parent_from_handler(int number, siginfo_t *info, void *ucontext)
 {
     handled_number = number;
     handled_address = info->si_addr;
-    segue_context_set_from_signal(&parent, ucontext);
+    struct segue_frame frame;
+    segue_frame_open(&frame, info, ucontext);
+    segue_frame_set_context(&frame, &parent);
 }
 
 static void handle(int number, struct sigaction *before)

@@ -19,7 +19,10 @@ static char *closed, *readable;
 
 static void catch_fault(int number, siginfo_t *info, void *ucontext)
 {
-    if (segue_try_catch(info, ucontext) != SEGUE_OK)
+    struct segue_frame frame;
+    if (segue_frame_open(&frame, info, ucontext) == SEGUE_HANDLED)
+        return;
+    if (segue_try_catch(&frame) != SEGUE_OK)
         signal(number, SIG_DFL);
 }
 
@@ -245,7 +248,7 @@ static void blocks_set_aside_are_not_found(void **state)
     assert_int_equal(segue_try_end(&trial), SEGUE_NOT_FOUND);
     segue_try_put_back(aside);
     assert_int_equal(segue_try_end(&trial), SEGUE_OK);
-    assert_int_equal(segue_try_catch(NULL, NULL), SEGUE_INVALID);
+    assert_int_equal(segue_try_catch(NULL), SEGUE_INVALID);
 }
 
 /* ---- with segue_install: what no region serves comes back, what one serves does not ---- */

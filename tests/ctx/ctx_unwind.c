@@ -345,13 +345,14 @@ static greg_t keep_flags;
 
 static void leave_stepping(int number, siginfo_t *info, void *ucontext)
 {
-    greg_t *regs = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+    struct segue_frame frame;
     (void)number, (void)info;
-    regs[REG_RIP] += LOAD_LENGTH;
-    regs[REG_EFL] &= ~(greg_t)RESUME_FLAG | keep_flags;
-    way.stack_pointer = (uint64_t)regs[REG_RSP];
+    segue_frame_open(&frame, NULL, ucontext);
+    frame.regs.rip += LOAD_LENGTH;
+    frame.regs.rflags &= ~(uint64_t)RESUME_FLAG | (uint64_t)keep_flags;
+    way.stack_pointer = frame.regs.rsp;
     set_trap_flag();
-    segue_restore(ucontext, NULL, NULL, SEGUE_RESTORE_DIRECT);
+    segue_frame_restore(&frame, SEGUE_RESTORE_DIRECT);
 }
 
 __attribute__((noinline)) void faulting_function(uint64_t address)

@@ -592,22 +592,21 @@ static struct {
 
 void handler_without_fs(int number, siginfo_t *info, void *ucontext, uint64_t base)
 {
-    struct segue_regs regs;
-    struct segue_fault fault;
+    struct segue_frame frame;
     struct segue_insn insn;
     (void)number;
-    segue_fault_read(info, ucontext, &fault);
-    segue_frame_read(ucontext, &regs, NULL);
-    regs.fs_base = base;
+    if (segue_frame_open(&frame, info, ucontext) == SEGUE_HANDLED)
+        return;
+    frame.regs.fs_base = base;
     without_fs.faults++;
-    segue_decode(SEGUE_MODE_64, (const void *)(uintptr_t)regs.rip, SEGUE_INSN_BYTES, &insn);
-    if (segue_segment_serve(&insn, &regs, NULL, &fault) == SEGUE_SEGMENT_RETRY)
+    segue_decode(SEGUE_MODE_64, (const void *)(uintptr_t)frame.regs.rip, SEGUE_INSN_BYTES, &insn);
+    if (segue_segment_serve(&insn, &frame.regs, NULL, &frame.fault) == SEGUE_SEGMENT_RETRY)
         return;
     without_fs.passed++;
-    without_fs.fault = fault;
-    without_fs.regs = regs;
-    regs.rip += insn.length;
-    segue_frame_write(ucontext, &regs);
+    without_fs.fault = frame.fault;
+    without_fs.regs = frame.regs;
+    frame.regs.rip += insn.length;
+    segue_frame_write(&frame);
 }
 
 static bool begin_without_fs(struct sigaction *before)

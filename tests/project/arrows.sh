@@ -97,30 +97,14 @@ names="$names|\\b(mmap|munmap|mremap|mprotect|madvise|membarrier|sigaltstack|pth
 names="$names|\\b(__linux__|__APPLE__|__FreeBSD__|EXCEPTION_POINTERS|PEXCEPTION_POINTERS|mach_[a-z_]+)\\b"
 names="$names|#include <(linux/|asm/|sys/(mman|syscall|ucontext|resource|auxv)|ucontext|windows|mach/)|#include \"platform/(linux|windows|darwin|freebsd)/"
 exempt='^include/segue/(posix|linux|windows|darwin)\.h$'
-# Files that still do, and that are to follow. One that does no more is taken out.
-still='
-ctx/guest/guest.c
-ctx/restore/restore.c
-ctx/try/try.c
-signals/fault/fault.c
-signals/handler/dispatch.c
-'
 found=
 for file in $(find decode emulate patch ctx signals include -name '*.[chS]' | sort); do
     echo "$file" | grep -qE "$exempt" && continue
     named=$(without_comments "$file" | grep -E "$names")
     case $file in *_linux*.[chS]) named="$named the file's own name" ;; esac
-    case $still in *"
-$file
-"*) is_listed=1 ;; *) is_listed= ;; esac
-    if [ -n "$named" ] && [ -z "$is_listed" ]; then
-        found="$found$file names a system:
+    [ -z "$named" ] || found="$found$file names a system:
 $named
 "
-    elif [ -z "$named" ] && [ -n "$is_listed" ]; then
-        found="$found$file names no system any more: take it from the list
-"
-    fi
 done
 if [ -z "$found" ]; then
     passed=$((passed + 1))

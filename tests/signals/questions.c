@@ -543,9 +543,9 @@ static int send_blocked(void)
 /* The embedder's own handler is told the same. */
 static void read_fault(int number, siginfo_t *info, void *ucontext)
 {
-    struct segue_fault fault;
+    struct segue_frame frame;
     (void)number;
-    stage = segue_fault_read(info, ucontext, &fault) == SEGUE_NOT_FOUND ? 1 : 2;
+    stage = segue_frame_open(&frame, info, ucontext) == SEGUE_NOT_FOUND ? 1 : 2;
 }
 
 static int read_sent(void)

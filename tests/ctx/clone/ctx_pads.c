@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <segue/linux.h>
+#include <segue/posix.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdio.h>
@@ -414,10 +415,12 @@ static void child_on_its_way_out_of_a_pad_is_shown_where_it_goes_on(void **state
     /* What a collector is shown. */
     ucontext_t frame;
     struct segue_mutator context;
+    struct segue_frame opened;
     getcontext(&frame);
     frame.uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)pad_rcx_exits[5] + PAD_EXIT_JUMP;
     frame.uc_mcontext.gregs[REG_RCX] = 0x5678;
-    segue_mutator_from_frame(&frame, &context);
+    segue_frame_open(&opened, NULL, &frame);
+    segue_mutator_from_frame(&context, &opened);
     assert_int_equal(context.regs.rip, 0x5678);
 }
 

@@ -647,7 +647,8 @@ static unsigned steps;
 
 static void step(int number, siginfo_t *info, void *ucontext)
 {
-    if (segue_guest_catch(info, ucontext) == SEGUE_OK)
+    struct segue_frame frame;
+    if (segue_frame_open(&frame, info, ucontext) == SEGUE_HANDLED || segue_guest_catch(&frame) == SEGUE_OK)
         return;
     tick(number, info, ucontext);
     steps++;
@@ -848,7 +849,7 @@ static void misuse_gives_an_error(void **state)
     assert_int_equal(segue_guest_enter(&empty), SEGUE_INVALID);
     assert_int_equal(segue_guest_free(&empty), SEGUE_INVALID);
     assert_int_equal(segue_guest_stop(&empty, SIGURG), SEGUE_INVALID);
-    assert_int_equal(segue_guest_catch(NULL, NULL), SEGUE_INVALID);
+    assert_int_equal(segue_guest_catch(NULL), SEGUE_INVALID);
     struct segue_guest_options unknown = {.method = (enum segue_guest_method)7};
     assert_int_equal(segue_guest_new(&second, &unknown), SEGUE_INVALID);
     assert_int_equal(segue_guest_sigaction(0, NULL, NULL), -1);

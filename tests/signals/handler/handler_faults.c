@@ -22,8 +22,12 @@ static enum segue_status last_status;
 
 static void read_fault(int number, siginfo_t *info, void *context)
 {
+    struct segue_frame frame;
     (void)number;
-    last_status = segue_fault_read(info, context, &last_fault);
+    last_status = segue_frame_open(&frame, info, context);
+    if (last_status == SEGUE_HANDLED)
+        return;
+    last_fault = frame.fault;
     siglongjmp(escape, 1);
 }
 
@@ -92,7 +96,7 @@ static void sent_signal_is_no_fault(void **state)
     if (!sigsetjmp(escape, 1))
         raise(SIGSEGV);
     assert_int_equal(last_status, SEGUE_NOT_FOUND);
-    assert_int_equal(segue_fault_read(NULL, NULL, NULL), SEGUE_INVALID);
+    assert_int_equal(segue_frame_open(NULL, NULL, NULL), SEGUE_INVALID);
 }
 
 /* ---- signals that are not faults, and who takes them ------------------------------------------------------------------------- */
@@ -239,9 +243,11 @@ static struct segue_regs handed_regs;
 
 static void note_and_leave(int number, siginfo_t *info, void *ucontext)
 {
+    struct segue_frame frame;
     (void)number;
     handed_on = *info;
-    segue_frame_read(ucontext, &handed_regs, NULL);
+    segue_frame_open(&frame, NULL, ucontext);
+    handed_regs = frame.regs;
     siglongjmp(escape, 1);
 }
 

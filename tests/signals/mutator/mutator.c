@@ -253,8 +253,8 @@ static void reference_is_found_in_the_thread_that_faults(void **state)
     assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
 }
 
-static uint64_t address_told;
-static uint8_t direction_told, direction_told_both;
+static volatile uint64_t address_told;
+static volatile uint8_t direction_told;
 
 #define RESUME_FLAG 0x10000u
 /* Whether the processor sets it in a fault's frame, as the manuals say; qemu does not, and only by it is a frame a
@@ -270,21 +270,19 @@ static uint64_t seen_flags(const void *ucontext)
 static void own_handler(int number, siginfo_t *info, void *ucontext)
 {
     struct segue_plan plan;
-    struct segue_fault fault;
+    struct segue_frame frame;
     struct segue_window window = {
         .base = (uint64_t)(uintptr_t)closed.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = closed.alias};
     (void)number;
     sets_resume_flag = seen_flags(ucontext) & RESUME_FLAG;
-    if (segue_fault_address(info, ucontext, &address_told) != SEGUE_OK ||
-        segue_fault_access(info, ucontext, 0, &direction_told) != SEGUE_OK ||
-        segue_fault_access(info, ucontext, SEGUE_FAULT_WRITE_IS_READ_WRITE, &direction_told_both) != SEGUE_OK ||
-        segue_fault_read(info, ucontext, &fault) != SEGUE_OK || segue_mutator_from_frame(ucontext, &seen) != SEGUE_OK)
+    if (segue_frame_open(&frame, info, ucontext) != SEGUE_OK || segue_mutator_from_frame(&seen, &frame) != SEGUE_OK ||
+        !frame.fault.address_known)
         _exit(3);
+    address_told = frame.fault.address;
+    direction_told = frame.fault.direction;
     found_at_fault = count_in(&seen);
-    if (segue_context_plan(&seen, &fault, &window, 1, &plan) != SEGUE_OK ||
-        segue_step(&plan, &seen.regs, &seen.xstate, NULL) != SEGUE_OK)
+    if (segue_frame_plan(&frame, &window, 1, &plan) != SEGUE_OK || segue_frame_step(&frame, &plan) != SEGUE_OK)
         _exit(4);
-    segue_frame_write(ucontext, &seen.regs);
 }
 
 static void check_in_own_handler(const struct place *place)
@@ -312,7 +310,6 @@ static void embedder_with_its_own_handler_steps_and_scans(void **state)
         print_message("SKIP: this processor is emulated, and does not set the resume flag: the kind of a context\n");
     *(volatile char *)closed.memory = 42;
     assert_int_equal(direction_told, SEGUE_WRITE);
-    assert_int_equal(direction_told_both, SEGUE_READ | SEGUE_WRITE);
     assert_int_equal(*(char *)closed.alias, 42);
     mprotect(closed.memory, PAGE, PROT_READ | PROT_WRITE);
     sigaction(SIGSEGV, &kept, NULL);
@@ -323,14 +320,18 @@ static void faults_that_are_none_have_no_address(void **state)
 {
     siginfo_t info = {.si_signo = SIGSEGV, .si_code = SI_USER};
     ucontext_t ucontext = {0};
-    uint64_t address;
-    uint8_t direction;
+    struct segue_frame frame;
     (void)state;
-    assert_int_equal(segue_fault_address(&info, &ucontext, &address), SEGUE_NOT_FOUND);
-    assert_int_equal(segue_fault_address(&info, NULL, &address), SEGUE_INVALID);
-    assert_int_equal(segue_fault_address(&info, &ucontext, NULL), SEGUE_INVALID);
-    assert_int_equal(segue_fault_access(&info, &ucontext, 2, &direction), SEGUE_INVALID);
-    assert_int_equal(segue_mutator_from_frame(NULL, &seen), SEGUE_INVALID);
+    assert_int_equal(segue_frame_open(&frame, &info, &ucontext), SEGUE_NOT_FOUND);
+    assert_false(frame.fault.address_known);
+    assert_int_equal(frame.fault.trap, 0);
+    assert_int_equal(frame.fault.signal, SIGSEGV);
+    assert_int_equal(frame.fault.code, SI_USER);
+    assert_int_equal(segue_frame_open(&frame, NULL, &ucontext), SEGUE_NOT_FOUND);
+    assert_int_equal(frame.fault.signal, 0);
+    assert_int_equal(segue_frame_open(&frame, &info, NULL), SEGUE_INVALID);
+    assert_int_equal(segue_frame_open(NULL, &info, &ucontext), SEGUE_INVALID);
+    assert_int_equal(segue_mutator_from_frame(&seen, NULL), SEGUE_INVALID);
     assert_int_equal(segue_mutator_from_event(NULL, &seen), SEGUE_INVALID);
     assert_false(segue_in_fault());
 }
@@ -591,11 +592,13 @@ static bool is_on_stack(const struct segue_mutator *context)
 static void look_behind(const ucontext_t *frame)
 {
     struct segue_mutator context;
+    struct segue_frame opened;
     ucontext_t behind = *frame;
     greg_t *regs = behind.uc_mcontext.gregs;
     regs[REG_RSP] = *(const greg_t *)(uintptr_t)regs[REG_RSP];
     regs[REG_RIP] += SHORTCUT_JUMP - SHORTCUT_STACK;
-    segue_mutator_from_frame(&behind, &context);
+    segue_frame_open(&opened, NULL, &behind);
+    segue_mutator_from_frame(&context, &opened);
     trace.jumps++;
     trace.wrong += context.regs.rsp != trace.rsp || context.in_fault ||
                    context.regs.rip != (uint64_t)(uintptr_t)lone_fault_instruction + LONE_FAULT_LENGTH;
@@ -604,11 +607,13 @@ static void look_behind(const ucontext_t *frame)
 static void on_trap(int number, siginfo_t *info, void *ucontext)
 {
     struct segue_mutator context;
+    struct segue_frame opened;
     (void)number;
     (void)info;
     uint64_t rip = (uint64_t)((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP];
     trace.traps++;
-    segue_mutator_from_frame(ucontext, &context);
+    segue_frame_open(&opened, NULL, ucontext);
+    segue_mutator_from_frame(&context, &opened);
     bool is_before = context.regs.rip == (uint64_t)(uintptr_t)lone_fault_instruction;
     bool is_after = context.regs.rip == (uint64_t)(uintptr_t)lone_fault_instruction + LONE_FAULT_LENGTH;
     bool same = context.regs.rsp == trace.rsp && (is_before || is_after);

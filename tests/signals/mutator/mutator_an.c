@@ -30,26 +30,27 @@ static int count_words(void *closure, const void *base, const void *limit)
 
 static void no_fault_can_be_decoded(void)
 {
-    uint64_t address = 7;
-    uint8_t direction = 7;
-    int report = 0;
-    EXPECT(segue_fault_address(&report, &report, &address) == SEGUE_UNSUPPORTED);
-    EXPECT(segue_fault_address(&report, &report, NULL) == SEGUE_INVALID);
-    EXPECT(segue_fault_access(&report, &report, SEGUE_FAULT_WRITE_IS_READ_WRITE, &direction) == SEGUE_UNSUPPORTED);
-    EXPECT(segue_fault_access(&report, &report, 2, &direction) == SEGUE_INVALID);
-    EXPECT(address == 7 && direction == 7);
+    struct segue_frame frame, untouched;
+    struct segue_plan plan;
+    memset(&frame, 0x5a, sizeof frame);
+    untouched = frame;
+    EXPECT(segue_frame_plan(&frame, NULL, 0, &plan) == SEGUE_UNSUPPORTED && plan.refusal);
+    EXPECT(segue_frame_plan(&frame, NULL, 0, NULL) == SEGUE_INVALID);
+    EXPECT(segue_frame_plan(NULL, NULL, 0, &plan) == SEGUE_INVALID);
+    EXPECT(segue_frame_step(&frame, &plan) == SEGUE_UNSUPPORTED);
+    EXPECT(segue_frame_step(&frame, NULL) == SEGUE_INVALID);
+    EXPECT(memcmp(&frame, &untouched, sizeof frame) == 0);
     EXPECT(!segue_in_fault());
 }
 
 static void no_context_is_there(void)
 {
     struct segue_mutator context, untouched;
-    struct segue_plan plan;
-    int frame = 0;
+    struct segue_frame frame = {.regs = {.rip = 1}};
     memset(&context, 0x5a, sizeof context);
     untouched = context;
-    EXPECT(segue_mutator_from_frame(&frame, &context) == SEGUE_UNSUPPORTED);
-    EXPECT(segue_mutator_from_frame(NULL, &context) == SEGUE_INVALID);
+    EXPECT(segue_mutator_from_frame(&context, &frame) == SEGUE_UNSUPPORTED);
+    EXPECT(segue_mutator_from_frame(&context, NULL) == SEGUE_INVALID);
     EXPECT(segue_mutator_from_event((const struct segue_event *)(const void *)&frame, &context) == SEGUE_UNSUPPORTED);
     EXPECT(segue_mutator_from_event(NULL, &context) == SEGUE_INVALID);
     EXPECT(segue_xstate_size(0) == 0);
@@ -58,8 +59,6 @@ static void no_context_is_there(void)
     EXPECT(memcmp(&context, &untouched, sizeof context) == 0);
     EXPECT(segue_mutator_sp(&context) == 0);
     EXPECT(segue_mutator_scan(&context, count_words, NULL) == 0 && scanned == 0);
-    EXPECT(segue_context_plan(&context, NULL, NULL, 0, &plan) == SEGUE_UNSUPPORTED && plan.refusal);
-    EXPECT(segue_context_plan(&context, NULL, NULL, 0, NULL) == SEGUE_INVALID);
 }
 
 static void no_thread_is_there_to_suspend(void)

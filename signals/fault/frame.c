@@ -1,0 +1,79 @@
+/* frame.c: frames as an embedder's own handler has them (<segue/frame.h>, <segue/posix.h>). */
+#include <segue/frame.h>
+#include <signal.h>
+
+#include "code.h"
+#include "fault.h"
+#include "platform/posix.h"
+#include "signals/handler/trap.h"
+#include "signals/regions/readers.h"
+#include "signals/threads/thread.h"
+
+#define AREA_ALIGNMENT 64
+
+/* Whether the signal was the library's own business. */
+static bool is_handled(struct native_frame native)
+{
+    if (!frame_is_fault(native)) {
+        if (!readers_is_question(native.info))
+            return false;
+        thread_answer(frame_stack_pointer(native.context), frame_was_on_alternate_stack(native.context));
+        return true;
+    }
+    if (frame_signal(native.info).number == SIGTRAP)
+        return trap_take_breakpoint(native.context);
+    uint64_t rip = frame_instruction(native.context);
+    if (!segue_recover(&rip))
+        return false;
+    frame_set_instruction(native.context, rip);
+    return true;
+}
+
+enum segue_status posix_frame_open(struct segue_frame *frame, struct native_frame native)
+{
+    if (!frame || !native.context)
+        return SEGUE_INVALID;
+    if (native.info && is_handled(native))
+        return SEGUE_HANDLED;
+    *frame = (struct segue_frame){.native = {native.info, native.context}};
+    fault_get_registers(native.context, &frame->regs);
+    frame_get_any_xstate(native.context, &frame->xstate);
+    enum segue_status status = native.info ? fault_of_signal(native, &frame->fault) : SEGUE_NOT_FOUND;
+    if (status == SEGUE_OK || !native.info)
+        return status;
+    const struct frame_signal signal = frame_signal(native.info);
+    frame->fault = (struct segue_fault){.signal = signal.number, .code = signal.code};
+    return status;
+}
+
+enum segue_status segue_frame_gather(struct segue_frame *frame, void *area, size_t size)
+{
+    if (!frame || !area || (uintptr_t)area % AREA_ALIGNMENT)
+        return SEGUE_INVALID;
+    return size < frame->xstate.size ? SEGUE_TOO_SMALL : SEGUE_OK;
+}
+
+enum segue_status segue_frame_plan(const struct segue_frame *frame, const struct segue_window *windows,
+                                   size_t window_count, struct segue_plan *plan)
+{
+    struct decode_scratch scratch;
+    struct segue_insn insn;
+    if (!frame || !plan)
+        return SEGUE_INVALID;
+    if (code_decode(&scratch, &code_cache, frame->regs.rip, &insn) != SEGUE_OK) {
+        *plan = (struct segue_plan){.refusal = "the instruction could not be read"};
+        return SEGUE_FAULT;
+    }
+    return segue_plan(&insn, &frame->regs, &frame->xstate, &frame->fault, windows, window_count, plan);
+}
+
+enum segue_status segue_frame_step(struct segue_frame *frame, const struct segue_plan *plan)
+{
+    if (!frame || !plan)
+        return SEGUE_INVALID;
+    enum segue_status status = segue_step(plan, &frame->regs, &frame->xstate, &frame->fault);
+    if (status != SEGUE_OK && status != SEGUE_FAULT)
+        return status;
+    enum segue_status written = segue_frame_write(frame);
+    return written == SEGUE_OK ? status : written;
+}
