@@ -192,7 +192,8 @@ struct SEGUE_ALIGNED(64) segue_context {
 struct segue_context_options {
     /* enum segue_context_flags. */
     uint32_t flags;
-    /* Called before the entry, and after it returned, when its return values can be read already. */
+    /* Called before the entry, and after it returned, when its return values can be read already.
+     */
     segue_context_callback *on_enter, *on_return;
     void *data;
     uint64_t reserved[4];
@@ -213,16 +214,16 @@ struct segue_context_options {
  * SEGUE_UNSUPPORTED under a shadow stack, which has to be switched too, and for
  * SEGUE_CONTEXT_OWN_EXCEPTIONS when no C++ runtime was there when the library was loaded. MT-Safe,
  * AS-Unsafe. */
-SEGUE_CHECK SEGUE_API enum segue_status segue_context_init(struct segue_context *context, struct segue_context *parent,
-                                                           void *stack, size_t size, void (*entry)(void),
-                                                           const struct segue_argument *arguments, size_t count,
-                                                           const struct segue_context_options *options);
+SEGUE_CHECK SEGUE_API enum segue_status
+segue_context_init(struct segue_context *context, struct segue_context *parent, void *stack,
+                   size_t size, void (*entry)(void), const struct segue_argument *arguments,
+                   size_t count, const struct segue_context_options *options);
 
 /* The common case: a context that calls entry(data) on the whole of `stack`. As
  * segue_context_init. MT-Safe, AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_context_make(struct segue_context *context,
-                                                           const struct segue_stack *stack, void (*entry)(void *data),
-                                                           void *data);
+                                                           const struct segue_stack *stack,
+                                                           void (*entry)(void *data), void *data);
 
 /* Gives back what the sanitizers or Valgrind hold for the context, and makes it empty; its stack
  * may then be freed. Needed only where those run. `context` must not be running. MT-Safe,
@@ -255,8 +256,10 @@ SEGUE_API void segue_context_clear_returned(struct segue_context *context);
 
 /* The integer at `number`, 0 or 1; the float or double at `number`, 0 or 1. Any other number gives
  * 0. MT-Safe, AS-Safe. */
-SEGUE_API uint64_t segue_context_returned_integer(const struct segue_context *context, unsigned number);
-SEGUE_API double segue_context_returned_double(const struct segue_context *context, unsigned number);
+SEGUE_API uint64_t segue_context_returned_integer(const struct segue_context *context,
+                                                  unsigned number);
+SEGUE_API double segue_context_returned_double(const struct segue_context *context,
+                                               unsigned number);
 SEGUE_API float segue_context_returned_float(const struct segue_context *context, unsigned number);
 
 /* Leaves the running flow, keeping it in `from`, and goes on with `to`, whose parent `from`
@@ -271,7 +274,8 @@ SEGUE_END
 #include <segue/context_sysv_x86_64.h>
 SEGUE_BEGIN
 #else
-SEGUE_API enum segue_status segue_context_swap(struct segue_context *from, struct segue_context *to);
+SEGUE_API enum segue_status segue_context_swap(struct segue_context *from,
+                                               struct segue_context *to);
 #endif
 
 SEGUE_END

@@ -14,7 +14,8 @@ SEGUE_BEGIN
 
 /* The part of segue_context_swap for contexts with flags that need more than registers; as
  * async-signal-safe as it. */
-SEGUE_API enum segue_status segue_context_swap_slow_(struct segue_context *from, struct segue_context *to);
+SEGUE_API enum segue_status segue_context_swap_slow_(struct segue_context *from,
+                                                     struct segue_context *to);
 
 /* What is in `flags` beside enum segue_context_flags; private. */
 #define SEGUE_CONTEXT_MASK_SAVED_ 8u
@@ -24,9 +25,10 @@ SEGUE_API enum segue_status segue_context_swap_slow_(struct segue_context *from,
 /* The highest bit of its byte: a test of the sign finds it. */
 #define SEGUE_CONTEXT_COMPARED_ 128u
 #define SEGUE_CONTEXT_EXCEPTIONS_SAVED_ 512u
-#define SEGUE_CONTEXT_SLOW_                                                                                            \
-    (SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_MASK_SAVED_ | SEGUE_CONTEXT_INSTRUMENTED_ |        \
-     SEGUE_CONTEXT_FINISHED_ | SEGUE_CONTEXT_OWN_EXCEPTIONS | SEGUE_CONTEXT_EXCEPTIONS_SAVED_)
+#define SEGUE_CONTEXT_SLOW_                                                                        \
+    (SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_MASK_SAVED_ |                  \
+     SEGUE_CONTEXT_INSTRUMENTED_ | SEGUE_CONTEXT_FINISHED_ | SEGUE_CONTEXT_OWN_EXCEPTIONS |        \
+     SEGUE_CONTEXT_EXCEPTIONS_SAVED_)
 
 /* Unwind information between the registers' change and the jump. There is none where the compiler
  * keeps none. */
@@ -36,9 +38,10 @@ SEGUE_API enum segue_status segue_context_swap_slow_(struct segue_context *from,
 #define SEGUE_CFI_(text)
 #endif
 #ifdef __AVX512F__
-#define SEGUE_CLOBBERS_512_                                                                                            \
-    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27",      \
-        "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#define SEGUE_CLOBBERS_512_                                                                        \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",    \
+        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6",  \
+        "k7"
 #else
 #define SEGUE_CLOBBERS_512_
 #endif
@@ -55,8 +58,10 @@ SEGUE_API enum segue_status segue_context_swap_slow_(struct segue_context *from,
  * say so (COMPARED_). The jump stands twice, so that two contexts that take turns have one each,
  * which the processor predicts by its address. The NOP separates what a caller's frame is unwound
  * by (the byte before the return address) from the jump. */
-SEGUE_CONTEXT_INLINE_ void segue_context_switch_(struct segue_context *from, struct segue_context *to)
+SEGUE_CONTEXT_INLINE_ void segue_context_switch_(struct segue_context *from,
+                                                 struct segue_context *to)
 {
+    /* clang-format off */
     __asm__ volatile(
         "testb $1, 24(%%rdi)\n\t"
         "jnz 3f\n\t"
@@ -93,34 +98,41 @@ SEGUE_CONTEXT_INLINE_ void segue_context_switch_(struct segue_context *from, str
         "movq 16(%%rsi), %%rax\n\t"
         "movq 8(%%rsi), %%rdx\n\t"
         "cmpq %%rsi, %%rdi\n\t"
-        "movq 0(%%rsi), %%rsp\n\t" SEGUE_CFI_(".cfi_remember_state\n\t"
-                                              ".cfi_def_cfa %%rsp, 0\n\t"
-                                              ".cfi_register %%rip, %%rax\n\t"
-                                              ".cfi_register %%rbp, %%rdx\n\t"
-                                              ".cfi_undefined %%rbx\n\t"
-                                              ".cfi_undefined %%r12\n\t"
-                                              ".cfi_undefined %%r13\n\t"
-                                              ".cfi_undefined %%r14\n\t"
-                                              ".cfi_undefined %%r15\n\t")
+        "movq 0(%%rsi), %%rsp\n\t"
+        SEGUE_CFI_(".cfi_remember_state\n\t"
+                   ".cfi_def_cfa %%rsp, 0\n\t"
+                   ".cfi_register %%rip, %%rax\n\t"
+                   ".cfi_register %%rbp, %%rdx\n\t"
+                   ".cfi_undefined %%rbx\n\t"
+                   ".cfi_undefined %%r12\n\t"
+                   ".cfi_undefined %%r13\n\t"
+                   ".cfi_undefined %%r14\n\t"
+                   ".cfi_undefined %%r15\n\t")
         /* MOV leaves the flags of the comparison. */
-        "movq %%rdx, %%rbp\n\t" SEGUE_CFI_(
-            ".cfi_same_value %%rbp\n\t") "ja 2f\n\t"
-                                         "jmp *%%rax\n"
-                                         "2:\n\t"
-                                         "jmp *%%rax\n\t" SEGUE_CFI_(".cfi_restore_state\n") "5:\n\t"
-                                                                                             "fldcw 32(%%rsi)\n\t"
-                                                                                             "jmp 8b\n\t"
-                                                                                             "nop\n"
-                                                                                             "1:\n\t"
-                                                                                             "endbr64"
+        "movq %%rdx, %%rbp\n\t"
+        SEGUE_CFI_(".cfi_same_value %%rbp\n\t")
+        "ja 2f\n\t"
+        "jmp *%%rax\n"
+        "2:\n\t"
+        "jmp *%%rax\n\t"
+        SEGUE_CFI_(".cfi_restore_state\n")
+        "5:\n\t"
+        "fldcw 32(%%rsi)\n\t"
+        "jmp 8b\n\t"
+        "nop\n"
+        "1:\n\t"
+        "endbr64"
         : "+D"(from), "+S"(to)
         :
-        : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1", "xmm2",
-          "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
-          "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "memory", "cc" SEGUE_CLOBBERS_512_);
+        : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0",
+          "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+          "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)",
+          "st(6)", "st(7)", "memory", "cc" SEGUE_CLOBBERS_512_);
+    /* clang-format on */
 }
 
-SEGUE_CONTEXT_INLINE_ enum segue_status segue_context_swap(struct segue_context *from, struct segue_context *to)
+SEGUE_CONTEXT_INLINE_ enum segue_status segue_context_swap(struct segue_context *from,
+                                                           struct segue_context *to)
 {
     if (__builtin_expect(((from->flags | to->flags) & SEGUE_CONTEXT_SLOW_) != 0, 0))
         return segue_context_swap_slow_(from, to);

@@ -1,5 +1,5 @@
-/* guest.h: code with registers, and segment bases, of its own, run on the calling thread. No
- * sandbox.
+/* guest.h: runs a guest on the calling thread: code with its own registers and segment bases. A
+ * guest is not a sandbox.
  *
  * SOURCES: trapframe-rs (UserContext); seeds/003. */
 #ifndef SEGUE_GUEST_H
@@ -11,7 +11,7 @@ SEGUE_BEGIN
 
 struct segue_frame;
 
-/* In trap_num, beside the processor's exception numbers (0 to 31). */
+/* Values of trap_num, in addition to the processor's exception numbers (0 to 31). */
 enum segue_guest_reason {
     /* The guest called its entry. */
     SEGUE_GUEST_CALLED = 0x100,
@@ -19,35 +19,37 @@ enum segue_guest_reason {
     SEGUE_GUEST_STOPPED = 0x101,
 };
 
-/* A guest: `general`, `trap_num` and `error_code` are named, and follow each other, as in
- * trapframe-rs's UserContext; the selectors at the end of `general` are not in that. Between two
- * runs all of it may be changed; selectors are stored when the guest is left, and never loaded. */
+/* A guest. `general`, `trap_num` and `error_code` have the names and the order of trapframe-rs's
+ * UserContext, which lacks the selectors at the end of `general`. Between two runs the caller may
+ * change every field; leaving the guest stores the selectors, and entering never loads them. */
 struct segue_guest {
     struct segue_regs general;
-    /* Why the guest was left: enum segue_guest_reason, or the processor's exception number; and its
-     * error code. */
+    /* Why the guest was left: enum segue_guest_reason, or the processor's exception number; and the
+     * exception's error code. */
     uint64_t trap_num, error_code;
-    /* For a page fault the address that could not be accessed, else 0. */
+    /* For a page fault, the address that could not be accessed; otherwise 0. */
     uint64_t fault_address;
     /* The guest's vector, x87 and control state: an area of the standard format with its
      * components, loaded when the guest is entered and stored when it is left. A component whose
-     * bit in the header is clear is in its initial state, whatever its bytes. With an area of NULL
-     * none is kept: the guest begins with what is in the registers, and its own is lost. */
+     * bit in the header is clear is in its initial state, whatever its bytes. If the area is NULL,
+     * no state is kept: the guest begins with the contents of the registers, and its own are
+     * lost. */
     struct segue_xstate xstate;
-    /* Where guest code calls in place of a system call: a call that clobbers nothing. It is the
-     * same for all guests of a process, whatever thread runs them. It needs 56 writable bytes below
-     * the guest's stack pointer, of which eight are for its return address; only these are written
-     * to as long as no second thread has run guests. What is missing is the guest's page fault, at
-     * the entry. Called by code that is no guest's, it ends in an undefined instruction; but by
-     * another thread, while the only one that has run guests runs one, it must not be. */
+    /* The address that guest code calls instead of making a system call: a call that clobbers
+     * nothing. It is the same for all guests of a process, whatever thread runs them. The call
+     * needs 56 writable bytes below the guest's stack pointer, eight of them for its return
+     * address; as long as no second thread has run guests, it writes only those eight. If the bytes
+     * are not writable, the guest has a page fault at the entry. Code that is not a guest's raises
+     * #UD by calling the entry. Another thread must not call it while the only thread that has run
+     * guests runs one. */
     uint64_t entry;
     void *private_;
     uint64_t reserved[4];
 };
 
-/* How the bases are set. */
+/* How the segment bases are set. */
 enum segue_guest_method {
-    /* By the instructions where the kernel allows them (AT_HWCAP2), else by arch_prctl. */
+    /* By WRFSBASE and WRGSBASE if the kernel allows them (AT_HWCAP2), otherwise by arch_prctl. */
     SEGUE_GUEST_BEST,
     SEGUE_GUEST_INSTRUCTIONS,
     SEGUE_GUEST_SYSTEM_CALLS,
@@ -55,52 +57,54 @@ enum segue_guest_method {
 
 /* All zero bytes are the defaults. */
 struct segue_guest_options {
-    /* The extended state that the guest keeps, as in XCR0; components that the system does not
-     * offer, and the protection keys, are left out. 0: none. */
+    /* The extended state that the guest keeps, as bits of XCR0. Protection keys, and components
+     * that the system does not offer, are ignored. 0: no extended state. */
     uint64_t features;
     enum segue_guest_method method;
     uint32_t reserved32;
     uint64_t reserved[4];
 };
 
-/* Prepares a guest: all zero except the entry, and its extended state, initial. Needs two pages,
- * one of them executable. `options` may be NULL. SEGUE_OK; SEGUE_INVALID for a NULL guest or an
- * unknown method; SEGUE_UNSUPPORTED where no executable page is to be had, under a shadow stack,
- * without XSAVE for features, and for a method that the kernel does not allow; SEGUE_NO_MEMORY.
- * MT-Safe, AS-Unsafe. */
+/* Prepares a guest: its registers are zero, its entry is set, and its extended state is in its
+ * initial state. Needs two pages, one of them executable. `options` may be NULL. Returns SEGUE_OK;
+ * SEGUE_INVALID for a NULL guest or an unknown method; SEGUE_UNSUPPORTED if the system refuses an
+ * executable page, under a shadow stack, for features without XSAVE, and for a method that the
+ * kernel does not allow; SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_guest_new(struct segue_guest *guest,
                                                         const struct segue_guest_options *options);
 
-/* Gives it all back. It must not be running. SEGUE_OK, or SEGUE_INVALID. MT-Safe, AS-Unsafe. */
+/* Releases the guest, which must not be running. Returns SEGUE_OK, or SEGUE_INVALID. MT-Safe,
+ * AS-Unsafe. */
 SEGUE_API enum segue_status segue_guest_free(struct segue_guest *guest);
 
-/* Runs the guest from `general` until it calls its entry, faults or traps, or is stopped; then all
- * of it is in `general` and `xstate`, and trap_num tells why. All sixteen registers, RIP, RFLAGS
- * and both segment bases are the guest's, to the bit; flags that a program cannot set are left out.
- * A base that is not canonical, which the processor would refuse to load, makes every access by it
- * (to 2 GiB on both sides) a general protection fault of the guest.
+/* Runs the guest from `general` until it calls its entry, faults or traps, or is stopped. Then
+ * `general` and `xstate` have its whole state, and trap_num has the reason. All sixteen registers,
+ * RIP, RFLAGS and both segment bases are exactly the guest's; flags that a program cannot set are
+ * ignored. If a base is not canonical, which the processor would refuse to load, every access
+ * through it (up to 2 GiB on either side) is a general protection fault of the guest.
  *
- * While the guest runs, handlers run on the thread's alternate stack, and those that were installed
- * with segue_guest_sigaction or segue_install find the host's bases. Others must not use
- * thread-local storage, errno and stack protectors included. Faults are told if their signals'
- * handler is segue_install's, or calls segue_guest_catch.
+ * While the guest runs, handlers run on the thread's alternate stack. Handlers that
+ * segue_guest_sigaction or segue_install installed find the host's segment bases. Other handlers
+ * must not use thread-local storage, including errno and stack protectors. A fault ends the run
+ * only if its signal's handler is segue_install's, or calls segue_guest_catch.
  *
- * Returns SEGUE_OK; SEGUE_INVALID for NULL or a guest that was not made; SEGUE_BUSY when it is
- * running, or the thread is running another; SEGUE_UNSUPPORTED when the thread has no alternate
- * stack; SEGUE_NO_MEMORY when too many threads run guests (4,096). MT-Safe for different guests,
- * AS-Unsafe. */
+ * Returns SEGUE_OK; SEGUE_INVALID for NULL or a guest that was not prepared; SEGUE_BUSY if the
+ * guest is running, or the thread is running another; SEGUE_UNSUPPORTED if the thread has no
+ * alternate stack; SEGUE_NO_MEMORY if too many threads run guests (4,096). MT-Safe for different
+ * guests, AS-Unsafe. */
 SEGUE_API enum segue_status segue_guest_enter(struct segue_guest *guest);
 
-/* Asks the guest to be left with SEGUE_GUEST_STOPPED as soon as it can: by `signal`, sent to the
- * thread that runs it, or at once when it is next entered. Its handler must call segue_guest_catch.
- * A request is used up by the one return that tells of it. Returns SEGUE_OK; SEGUE_INVALID;
- * SEGUE_SYSTEM when the signal could not be sent. MT-Safe, AS-Safe. */
+/* Makes the guest stop with SEGUE_GUEST_STOPPED as soon as possible: sends `signal` to the thread
+ * that runs it, or stops it when it is next entered. The signal's handler must call
+ * segue_guest_catch. A request is consumed by the one return that reports it. Returns SEGUE_OK;
+ * SEGUE_INVALID; SEGUE_SYSTEM if the signal could not be sent. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_guest_stop(struct segue_guest *guest, int signal);
 
-/* For a handler: if the signal interrupted a guest of this thread and is a fault or trap of its, or a
- * request to stop, arranges that the handler's return leads out of segue_guest_enter. Returns SEGUE_OK:
- * return from the handler; SEGUE_NOT_FOUND: no guest was interrupted, or it has nothing to do with it;
- * SEGUE_INVALID for NULL, or a frame that was opened without siginfo. MT-Safe, AS-Safe. */
+/* For a handler: if the signal interrupted a guest of this thread and is a fault or trap of its, or
+ * a request to stop, arranges that the handler's return leads out of segue_guest_enter. Returns
+ * SEGUE_OK: return from the handler; SEGUE_NOT_FOUND: no guest was interrupted, or it has nothing
+ * to do with it; SEGUE_INVALID for NULL, or a frame that was opened without siginfo. MT-Safe,
+ * AS-Safe. */
 SEGUE_API enum segue_status segue_guest_catch(struct segue_frame *frame);
 
 SEGUE_END

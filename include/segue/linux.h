@@ -28,7 +28,8 @@ struct segue_clone {
     /* Sent to the parent when the child ends; 0 for none. Not looked at with CLONE_THREAD and
      * CLONE_PARENT, as in clone(2). */
     uint64_t exit_signal;
-    /* The child's stack pointer, of any alignment; 0: that of the frame. Nothing is written there. */
+    /* The child's stack pointer, of any alignment; 0: that of the frame. Nothing is written there.
+     */
     uint64_t stack_pointer;
     /* CLONE_SETTLS: the child's FS base. */
     uint64_t tls;

@@ -1,9 +1,9 @@
-/* region.h: ranges that the handler serves, and the policies that decide.
+/* region.h: ranges of addresses whose faults the handler serves, and the policies that decide how.
  *
- * A region is a page-aligned range of addresses with a window (where its bytes can be reached)
- * and a policy. When a thread faults in it, the policy is asked, and the instruction is stepped,
- * tried again, or passed on. The library never changes a page's protection. Add the region, then
- * protect its pages; open the pages, then remove the region.
+ * A region is a page-aligned range of addresses with a window (where its bytes can be accessed) and
+ * a policy. If a thread faults in it, the handler asks the policy, and then steps the instruction,
+ * runs it again, or forwards the fault. The library never changes a page's protection. Add the
+ * region, then protect its pages; make the pages accessible, then remove the region.
  *
  * SOURCES: MPS design/prmc (fault address, access, step). */
 #ifndef SEGUE_REGION_H
@@ -13,57 +13,60 @@
 
 SEGUE_BEGIN
 
-/* A thread as the system numbers it: gettid(2), GetCurrentThreadId, pthread_threadid_np,
+/* The system's number of a thread (TID): gettid(2), GetCurrentThreadId, pthread_threadid_np,
  * thr_self(2). */
 typedef uint64_t segue_thread_id;
 
-/* The calling thread's. MT-Safe, AS-Safe. */
+/* The calling thread's TID. MT-Safe, AS-Safe. */
 SEGUE_API segue_thread_id segue_thread_self(void);
 
-/* What a policy wants done. Any other number is SEGUE_PASS. */
+/* What a policy answers. Any other number means SEGUE_PASS. */
 enum segue_verdict {
-    /* Do the instruction's work, with the pages as they are. If it cannot be done the fault is
-     * passed on. */
+    /* Step the instruction, with the page protections unchanged. If it cannot be stepped, the
+     * handler forwards the fault. */
     SEGUE_STEP,
-    /* Run the instruction again: the policy has opened the page, or wants another look. */
+    /* Run the instruction again: the policy has made the page accessible, or wants to be asked
+     * again. */
     SEGUE_RETRY,
-    /* Not this policy's: the handler that was there before gets it. */
+    /* Forward the fault to the previous handler. */
     SEGUE_PASS,
-    /* The policy has done it: the thread goes on with event->regs and event->xstate as they are
-     * now; selectors and segment bases stay as they were. After a segue_event_step, after work of
-     * the policy's own, or to go on elsewhere. Where it has left them as they were, the instruction
-     * runs again. */
+    /* The policy has served the fault: the thread continues with event->regs and event->xstate as
+     * they are now; selectors and segment bases do not change. For a policy that called
+     * segue_event_step, did the work itself, or moves the thread elsewhere. With unchanged
+     * registers the instruction runs again. */
     SEGUE_DONE,
 };
 
 struct segue_region;
 
-/* What a policy receives. All of it lives only until the policy returns. */
+/* What a policy receives. It is valid until the policy returns. */
 struct segue_event {
     /* The fault as the processor reported it. */
     const struct segue_fault *fault;
-    /* The access that is asked about, as far as it lies in this policy's region and the step does
-     * it (of a repeated string that may be less than all): its first address there, how many bytes,
-     * and what for (enum segue_direction bits). When no access of the instruction is known to lie
-     * there, as when it could not be decoded: the fault's own address, 0 and direction. */
+    /* The access in question, limited to this policy's region and to what the step does (a step may
+     * do only a part of a repeated string): its lowest address there, its size in bytes, and its
+     * enum segue_direction bits. If no access of the instruction is known to be in the region, for
+     * example because it could not be decoded: the fault's address, 0 and the fault's direction. */
     uint64_t address;
     uint64_t size;
     uint8_t direction;
-    /* The thread's registers; regs->rip is the instruction. */
+    /* The thread's registers; regs->rip is the address of the instruction. */
     struct segue_regs *regs;
-    /* The thread's vector and other extended state. Changes of both count with SEGUE_DONE alone;
-     * but that of a thread with tiles is its own, not a copy. */
+    /* The thread's vector and other extended state. Changes of `regs` and `xstate` take effect only
+     * with SEGUE_DONE; but for a thread with AMX tiles `xstate` is the thread's own state, not a
+     * copy. */
     struct segue_xstate *xstate;
-    /* The plan: the instruction and all that it will access. With `can_step` other than SEGUE_OK
-     * its accesses are given as far as they are known. */
+    /* The plan: the instruction and all of its accesses. Unless `can_step` is SEGUE_OK, only the
+     * accesses that are known. */
     const struct segue_plan *plan;
-    /* SEGUE_OK when a verdict of SEGUE_STEP can be carried out; else why not, in words in
+    /* SEGUE_OK if the verdict SEGUE_STEP can be carried out; otherwise why not, with the reason in
      * plan->refusal. */
     enum segue_status can_step;
     segue_thread_id thread;
-    /* The access's number in plan->accesses; plan->access_count if none is known to lie here. */
+    /* The access's index in plan->accesses; plan->access_count if no known access is in the
+     * region. */
     uint32_t access;
-    /* How often policies were asked about this fault before: 0 for the first question. */
+    /* How many questions about this fault came before this one: 0 for the first. */
     uint32_t question;
     /* The region, as it was added. */
     const struct segue_region *region;
@@ -71,35 +74,36 @@ struct segue_event {
     uint64_t reserved[4];
 };
 
-/* A region's policy. Runs on the faulting thread, inside the signal handler: it may call only what
- * is async-signal-safe, or what it knows the faulting code not to be in the middle of. It must
- * return; it may not leave by longjmp. errno is kept. What it does to the signal mask ends with the
- * fault; it must not return with SIGSEGV, SIGBUS or SIGFPE blocked. Asked once for each of the
- * instruction's accesses in the region, in the order in which they are made (and of an access over
- * several regions, in the order of its bytes), before anything is done; the first answer that is
- * not SEGUE_STEP decides, and nobody is asked after it. An access that only probes is asked about
- * where there is no other. A verdict of SEGUE_STEP is good only as long as the thread is not
- * suspended (<segue/mutator.h>): if it was, all are asked again, and `question` counts on. From the
- * last look at that to the end of the step a suspension waits for the step. */
+/* A region's policy. It runs on the faulting thread, inside the signal handler: it may call only
+ * async-signal-safe functions, or functions that the faulting code cannot have been executing. It
+ * must return, and not by longjmp. The handler preserves errno. Changes of the signal mask end with
+ * the fault; the policy must not return with SIGSEGV, SIGBUS or SIGFPE blocked.
+ *
+ * Before the step, the handler asks once for each access of the instruction in the region, in the
+ * order of execution (for an access across several regions, in the order of its bytes). The first
+ * answer other than SEGUE_STEP decides, and the handler asks no further policy. It asks about a
+ * probe only if the instruction has no other access in the region. SEGUE_STEP holds only until the
+ * thread is suspended (<segue/suspend.h>): after a suspension the handler asks all policies again,
+ * and `question` continues to count. Once the handler has made its last check for that, a
+ * suspension waits until the step is complete. */
 typedef enum segue_verdict segue_policy(void *context, const struct segue_event *event);
 
 /* Options of a region; a bit set. */
 enum segue_region_flags {
-    /* Report a write to the policy as read and write (MPS wants it so: an answer with the wrong
-     * direction faults for
-     *        ever). */
+    /* Report a write to the policy as a read and a write. MPS needs this: an answer with the wrong
+     * direction would fault again forever. */
     SEGUE_REGION_WRITE_IS_READ_WRITE = 1,
-    /* Serve faults for want of a protection key's rights too (SEGV_PKUERR): for who closes the
-     * region to some threads
-     *        by a key. Otherwise they are the program's own, and handed on without a question. */
+    /* Also serve faults that a protection key causes (SEGV_PKUERR), for an embedder that denies
+     * some threads access to the region by a key. Without this flag the handler forwards such
+     * faults without a question. */
     SEGUE_REGION_PROTECTION_KEYS = 2,
 };
 
 /* A range of addresses that the handler serves. */
 struct segue_region {
-    /* base and size: whole pages. `base` names the region from then on. */
+    /* The window. `base` and `size` are whole pages; `base` identifies the region. */
     struct segue_window window;
-    /* NULL steps everything. */
+    /* NULL: every instruction is stepped. */
     segue_policy *policy;
     void *context;
     /* enum segue_region_flags. */
@@ -108,50 +112,52 @@ struct segue_region {
     uint64_t reserved[5];
 };
 
-/* Adds a region; the description is copied. Add it before the pages are closed. Any number of
- * regions may be added, from any thread, while others fault. Returns SEGUE_OK; SEGUE_INVALID for a
- * zero or unaligned base or size, a range that wraps around or leaves the user's addresses, an
- * unknown flag or window kind, a window that lacks its parts; SEGUE_OVERLAP when a page of it is in
- * another region; SEGUE_UNSUPPORTED for a forced window where the kernel has none; SEGUE_BUSY
- * inside a fault; SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
+/* Adds a region; the struct is copied. Add it before the pages are protected. Any thread may add
+ * any number of regions while others fault. Returns SEGUE_OK; SEGUE_INVALID for a zero or unaligned
+ * base or size, a range that wraps around or leaves the user's addresses, an unknown flag or window
+ * kind, or a window without a member that its kind needs; SEGUE_OVERLAP if one of its pages is in
+ * another region; SEGUE_UNSUPPORTED for a forced window if the kernel has none; SEGUE_BUSY inside a
+ * fault; SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_region_add(const struct segue_region *region);
 
-/* Removes the region whose first address is `base`. Open its pages first. Waits until no other
- * thread is in a fault that could know the region, its policy included: so do not hold a lock that
- * a policy waits for. After it has returned, neither the policy nor the window is used any more.
- * Returns SEGUE_OK; SEGUE_NOT_FOUND; SEGUE_BUSY inside a fault (a policy cannot wait for itself).
- * MT-Safe, AS-Unsafe. */
+/* Removes the region whose first address is `base`. Make its pages accessible first. Waits for a
+ * grace period: until every fault in progress on another thread that can still use the region or
+ * its policy has ended. Do not hold a lock that a policy waits for. After the return, neither the
+ * policy nor the window is used. Returns SEGUE_OK; SEGUE_NOT_FOUND; SEGUE_BUSY inside a fault (a
+ * policy cannot wait for itself). MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_region_remove(const void *base);
 
-/* Finds the region that holds `address` and copies it to `region`. Returns SEGUE_OK,
+/* Finds the region that contains `address` and copies it to `region`. Returns SEGUE_OK,
  * SEGUE_NOT_FOUND, or SEGUE_INVALID for a NULL `region`. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_region_find(const void *address, struct segue_region *region);
 
 /* ---- for policies: async-signal-safe, and SEGUE_INVALID outside the event's policy ---- */
 
-/* Steps the event's instruction now, under whatever lock the policy holds, writes event->regs and
- * xstate, and calls `visit` (may be NULL) with what was read and written, exactly
- * (segue_step_values). It does not ask regions whose policy is this same function: the policy
- * answers for all those accesses. Regions with another policy are asked first. Returns SEGUE_OK: it
- * is done, return SEGUE_DONE; SEGUE_UNSUPPORTED: as can_step, or what it reads and writes cannot be
- * told; SEGUE_FAULT: memory is not there, return SEGUE_PASS, and the step's own fault is handed on;
- * SEGUE_BUSY: another region's policy did not say SEGUE_STEP, or is itself in this call: return
- * SEGUE_STEP, and that answer counts; SEGUE_INVALID, also the second time. With all but SEGUE_OK
- * nothing has happened. */
-SEGUE_CHECK SEGUE_API enum segue_status segue_event_step(const struct segue_event *event, segue_value_visit *visit,
-                                                         void *context);
+/* Steps the event's instruction now, under the locks that the policy holds, writes event->regs and
+ * event->xstate, and calls `visit` (may be NULL) with exactly what was read and written (as
+ * segue_step_values). It does not ask regions whose policy is this same function: the calling
+ * policy answers for all of their accesses. It asks regions with another policy first. Returns
+ * SEGUE_OK: the step is done, and the policy must return SEGUE_DONE; SEGUE_UNSUPPORTED: as
+ * can_step, or what the instruction reads and writes is not exactly known; SEGUE_FAULT: memory was
+ * inaccessible, and the policy must return SEGUE_PASS, so that the handler forwards the step's
+ * fault; SEGUE_BUSY: another region's policy did not answer SEGUE_STEP, or is itself in this call,
+ * and the policy must return SEGUE_STEP, so that the other answer takes effect; SEGUE_INVALID, also
+ * for a second call. With every status but SEGUE_OK nothing has changed. */
+SEGUE_CHECK SEGUE_API enum segue_status segue_event_step(const struct segue_event *event,
+                                                         segue_value_visit *visit, void *context);
 
-/* The aligned words (segue_words_next) of the access that is asked about; and of the whole
- * footprint in all regions with this policy function, which is what segue_event_step does at once.
- * No words outside the event's policy. */
+/* segue_event_words iterates over the aligned words (segue_words_next) of the access in question;
+ * segue_event_footprint over those of the whole footprint in all regions with this policy function,
+ * which is what segue_event_step accesses. No words outside the event's policy. */
 SEGUE_API struct segue_words segue_event_words(const struct segue_event *event);
 SEGUE_API struct segue_words segue_event_footprint(const struct segue_event *event);
 
-/* What the instruction would read and write, without doing it. Returns as segue_step_preview. */
-SEGUE_CHECK SEGUE_API enum segue_status segue_event_preview(const struct segue_event *event, segue_value_visit *visit,
-                                                            void *context);
+/* Calls `visit` with what the instruction would read and write, without executing it. Returns as
+ * segue_step_preview. */
+SEGUE_CHECK SEGUE_API enum segue_status
+segue_event_preview(const struct segue_event *event, segue_value_visit *visit, void *context);
 
-/* Where the access that is asked about can be reached: segue_window_at of the event's region.
+/* The pointer at which the access in question can be made: segue_window_at of the event's region.
  * MT-Safe, AS-Safe. */
 SEGUE_INLINE void *segue_event_at(const struct segue_event *event)
 {

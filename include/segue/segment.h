@@ -99,7 +99,8 @@ typedef enum segue_status segue_site_visit(void *context, const struct segue_sit
  * instruction that goes through the segment; bytes that are known to lie inside other instructions
  * are not visited. Returns SEGUE_OK, what `visit` returned, or SEGUE_INVALID for a NULL pointer or
  * a rewrite that is none. Async-signal-safe if `visit` is; thread-safe. */
-SEGUE_API enum segue_status segue_segment_scan(const struct segue_segment_code *code, struct segue_rewrite rewrite,
+SEGUE_API enum segue_status segue_segment_scan(const struct segue_segment_code *code,
+                                               struct segue_rewrite rewrite,
                                                segue_site_visit *visit, void *context);
 
 /* --- At the fault. --- */
@@ -136,7 +137,8 @@ struct segue_segment_options {
 enum segue_segment_verdict {
     /* The program's own fault, before or after rewriting. */
     SEGUE_SEGMENT_PASS,
-    /* The access went through the register that cannot be set: `site` tells which byte to change. */
+    /* The access went through the register that cannot be set: `site` tells which byte to change.
+     */
     SEGUE_SEGMENT_REWRITE,
     /* The bytes have changed since the fault: another thread was first. */
     SEGUE_SEGMENT_RETRY,
@@ -150,9 +152,9 @@ enum segue_segment_verdict {
  * fault. `xstate` may be NULL. `site` is filled with SEGUE_SEGMENT_REWRITE, but for its address and
  * trust. What cannot be told exactly is SEGUE_SEGMENT_PASS. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_segment_verdict
-segue_segment_classify(const struct segue_insn *insn, const struct segue_regs *regs, const struct segue_xstate *xstate,
-                       const struct segue_fault *fault, const struct segue_segment_options *options,
-                       struct segue_site *site);
+segue_segment_classify(const struct segue_insn *insn, const struct segue_regs *regs,
+                       const struct segue_xstate *xstate, const struct segue_fault *fault,
+                       const struct segue_segment_options *options, struct segue_site *site);
 
 /* Begins to answer faults, with an empty ledger. Returns SEGUE_OK; SEGUE_EXISTS when it has begun;
  * SEGUE_INVALID for unknown flags, a rewrite that is none, or a chosen base without
@@ -169,8 +171,10 @@ SEGUE_API enum segue_status segue_segment_disable(void);
  * SEGUE_SEGMENT_DO: do its work with `regs`, whose base has been replaced; SEGUE_SEGMENT_PASS: none
  * of ours, or it could not be rewritten; then `fault->address` is the one that the program would
  * have had with the register set. Never says SEGUE_SEGMENT_RETRY for ever. MT-Safe, AS-Safe. */
-SEGUE_API enum segue_segment_verdict segue_segment_serve(const struct segue_insn *insn, struct segue_regs *regs,
-                                                         const struct segue_xstate *xstate, struct segue_fault *fault);
+SEGUE_API enum segue_segment_verdict segue_segment_serve(const struct segue_insn *insn,
+                                                         struct segue_regs *regs,
+                                                         const struct segue_xstate *xstate,
+                                                         struct segue_fault *fault);
 
 /* Reads the program's modules, for SEGUE_SEGMENT_WHOLE_MODULES: those that are loaded now.
  * segue_segment_enable does it as well; call it after dlopen, and after dlclose before anything
@@ -184,7 +188,8 @@ SEGUE_API enum segue_status segue_segment_modules(void);
 struct segue_rewrite_counts {
     /* Sites rewritten now. */
     size_t rewritten;
-    /* Instructions that may be sites and are not trusted, or are only listed (loads, system calls). */
+    /* Instructions that may be sites and are not trusted, or are only listed (loads, system calls).
+     */
     size_t untrusted;
     size_t listed_only;
     /* Trusted, and could not be written. */
@@ -196,14 +201,15 @@ struct segue_rewrite_counts {
  * be NULL. Returns SEGUE_OK; SEGUE_NOT_FOUND when there is no such module, it has no unwind table,
  * or faults are not answered; SEGUE_UNSUPPORTED when a site could not be written; SEGUE_NO_MEMORY.
  * MT-Safe, AS-Unsafe. */
-SEGUE_API enum segue_status segue_segment_rewrite_module(const void *address, struct segue_rewrite_counts *counts);
+SEGUE_API enum segue_status segue_segment_rewrite_module(const void *address,
+                                                         struct segue_rewrite_counts *counts);
 
 /* Rewrites code that its owner hands over: `code->bytes` is where it can be read, `code->address`
  * where it runs. Without functions, all of it is one, so it begins with an instruction. `alias` is
- * where the same bytes can be written, or NULL. Returns as segue_segment_rewrite_module; SEGUE_INVALID for a
- * NULL pointer. MT-Safe, AS-Unsafe. */
-SEGUE_API enum segue_status segue_segment_rewrite(const struct segue_segment_code *code, void *alias,
-                                                  struct segue_rewrite_counts *counts);
+ * where the same bytes can be written, or NULL. Returns as segue_segment_rewrite_module;
+ * SEGUE_INVALID for a NULL pointer. MT-Safe, AS-Unsafe. */
+SEGUE_API enum segue_status segue_segment_rewrite(const struct segue_segment_code *code,
+                                                  void *alias, struct segue_rewrite_counts *counts);
 
 SEGUE_END
 

@@ -1,4 +1,5 @@
-/* segue.h: the neutral headers, the same on every system. Beside them: posix.h, linux.h. */
+/* segue.h: includes every header that is the same on all systems. The headers of one system are
+ * posix.h and linux.h. */
 #ifndef SEGUE_SEGUE_H
 #define SEGUE_SEGUE_H
 

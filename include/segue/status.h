@@ -1,15 +1,16 @@
 /* status.h: the status type, the version, and what every public header needs.
  *
- * Terms used in every header, as in the glibc manual: MT-Safe: any threads may call it at once.
- * AS-Safe: async-signal-safe: it may be called in a signal handler and in a policy.
+ * Terms of every header, as in the glibc manual: MT-Safe: several threads may call the function at
+ * the same time. AS-Safe: async-signal-safe: a signal handler and a policy may call it.
  *
  * The ABI rule, the same for every struct in these headers (docs/abi.md):
- *   1. A struct whose layout the architecture gives (regs, xstate, access, fault) never changes.
- *   2. Every other struct that may grow ends in `reserved` words. A caller leaves them zero (= {0}
- *      or designated initialisers do); a word that is not zero is SEGUE_INVALID, so a struct that
- *      was never initialised is found at once. The library stores zero in those that it fills. A
- *      new field takes a reserved word, and zero in it means what this version does.
- *   3. Members named `private_` are the library's. Sizes never change within one soname.
+ *   1. A struct whose layout the architecture defines (regs, xstate, access, fault) never changes.
+ *   2. Every other struct that may grow ends in `reserved` words. A caller leaves them zero, as
+ *      = {0} and designated initialisers do. The library refuses a word that is not zero with
+ *      SEGUE_INVALID, so it detects a struct that was never initialised. The library stores zero in
+ *      the reserved words of the structs that it fills. A new field takes a reserved word, and zero
+ *      there selects the behaviour of this version.
+ *   3. Members named `private_` belong to the library. Sizes never change within one soname.
  *   4. Numbers of enumerators never change; new ones are appended. */
 #ifndef SEGUE_STATUS_H
 #define SEGUE_STATUS_H
@@ -18,11 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of these headers; segue_version tells that of the library. */
+/* The version of these headers; segue_version returns the library's. */
 #define SEGUE_VERSION_MAJOR 0
 #define SEGUE_VERSION_MINOR 1
 #define SEGUE_VERSION_PATCH 0
-#define SEGUE_VERSION (SEGUE_VERSION_MAJOR * 0x10000 + SEGUE_VERSION_MINOR * 0x100 + SEGUE_VERSION_PATCH)
+#define SEGUE_VERSION                                                                              \
+    (SEGUE_VERSION_MAJOR * 0x10000 + SEGUE_VERSION_MINOR * 0x100 + SEGUE_VERSION_PATCH)
 
 #ifdef __cplusplus
 #define SEGUE_BEGIN extern "C" {
@@ -32,8 +34,8 @@
 #define SEGUE_END
 #endif
 
-/* Marks what the shared library exports. SEGUE_SHARED: the program links the DLL (segue.pc
- * defines it). */
+/* Marks the functions that the shared library exports. A program that links the DLL defines
+ * SEGUE_SHARED (segue.pc does it). */
 #if defined(_WIN32)
 #if defined(SEGUE_BUILD)
 #define SEGUE_API __declspec(dllexport)
@@ -57,7 +59,7 @@
 #define SEGUE_RETURNS_TWICE
 #define SEGUE_ALIGNED(bytes) __declspec(align(bytes))
 #endif
-/* A status that must not be ignored; -DSEGUE_UNCHECKED turns the warning off. */
+/* Marks a status that the caller must not ignore; -DSEGUE_UNCHECKED disables the warning. */
 #if defined(__GNUC__) && !defined(SEGUE_UNCHECKED)
 #define SEGUE_CHECK __attribute__((warn_unused_result))
 #else
@@ -66,16 +68,16 @@
 
 SEGUE_BEGIN
 
-/* What a call came to. Zero is success; every other value means that nothing was changed, except
- * where a function says otherwise. */
+/* The result of a call. Zero is success. With every other value the function changed nothing,
+ * except where its comment says otherwise. */
 enum segue_status {
-    /* Done. */
+    /* The function did what was asked. */
     SEGUE_OK = 0,
-    /* It cannot be done exactly, so it was not done. */
+    /* The operation cannot be done exactly, so the function did not do it. */
     SEGUE_UNSUPPORTED = 1,
-    /* An argument lies outside what the function documents. */
+    /* An argument is outside the range that the function documents. */
     SEGUE_INVALID = 2,
-    /* The bytes are no instruction: the processor would raise #UD. */
+    /* The bytes are not an instruction: the processor would raise #UD. */
     SEGUE_UNDEFINED = 3,
     /* The bytes end before the instruction does. */
     SEGUE_TRUNCATED = 4,
@@ -83,78 +85,80 @@ enum segue_status {
     SEGUE_MISMATCH = 5,
     /* A part of the access lies in memory that cannot be reached. */
     SEGUE_FAULT = 6,
-    /* The caller's list is too short; the needed length was stored. */
+    /* The caller's list is too short; the function stored the needed length. */
     SEGUE_TOO_SMALL = 7,
-    /* The range shares a page with a region that is already there. */
+    /* The range shares a page with an existing region. */
     SEGUE_OVERLAP = 8,
-    /* There is no such thing to find, remove or restore. */
+    /* The thing to find, remove or restore does not exist. */
     SEGUE_NOT_FOUND = 9,
-    /* It is there already: installed, or attached. */
+    /* It exists already: the handler is installed, or the thread is attached. */
     SEGUE_EXISTS = 10,
-    /* Somebody installed a handler after us, so ours cannot be taken out from under it. */
+    /* Another handler was installed after the library's, which therefore cannot be removed. */
     SEGUE_NOT_LAST = 11,
-    /* It is in use, or the caller stands inside a fault where this may not be done. */
+    /* It is in use, or the caller is inside a fault, where the operation is not allowed. */
     SEGUE_BUSY = 12,
-    /* The system has no more memory or no more mappings to give. */
+    /* The system refused memory or a mapping. */
     SEGUE_NO_MEMORY = 13,
     /* A system call failed; errno says why. */
     SEGUE_SYSTEM = 14,
-    /* It did not happen in the time that was given. */
+    /* The time limit passed first. */
     SEGUE_TIMEOUT = 15,
     /* The signal was the library's own business, which is done: return from the handler. */
     SEGUE_HANDLED = 16,
 };
 
-/* The status as it is written in code, "SEGUE_OK". A value that is no status gives "SEGUE_?". The
- * string is static. MT-Safe, AS-Safe. */
+/* The status's name in code, "SEGUE_OK"; "SEGUE_?" for an unknown value. The string is static.
+ * MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_status_name(enum segue_status status);
 
-/* The status as a sentence for a person. The string is static. MT-Safe, AS-Safe. */
+/* The status as a sentence for a human reader. The string is static. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_status_text(enum segue_status status);
 
-/* The version of the library that runs, as SEGUE_VERSION; and in words, "0.1.0". The string is
+/* The version of the running library, encoded as SEGUE_VERSION, and as text, "0.1.0". The string is
  * static. MT-Safe, AS-Safe. */
 SEGUE_API uint32_t segue_version(void);
 SEGUE_API const char *segue_version_text(void);
 
-/* Why this thread's last call that gives a reason and did not return SEGUE_OK failed, as a static
- * string that names the argument or the limit ("region.window.base is not a multiple of the page
- * size"); "" if none did. The functions that install, uninstall, add, make and prepare something,
- * and those that tell whether it is there, give reasons. What a policy calls does not change what
- * the interrupted code finds. The string is static. MT-Safe, AS-Safe. */
+/* Why the calling thread's last failed call failed: a static string that names the argument or the
+ * limit ("region.window.base is not a multiple of the page size"); "" if no call failed. Only some
+ * functions store a reason: those that install, uninstall, add, make and prepare something, and
+ * those that check whether it is installed or available. A policy's calls do not change the reason
+ * that the interrupted code finds. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_reason(void);
 
-/* What a system, a processor, a process or this version of the library may lack. Every neutral
- * function exists on every system, and returns SEGUE_UNSUPPORTED where the system cannot. */
+/* Capabilities that a system, a processor, a process or this version of the library may lack. Every
+ * neutral function exists on every system, and returns SEGUE_UNSUPPORTED where the system lacks the
+ * capability. */
 enum segue_feature {
-    /* The replay engine: executable memory of the library's own. Without it the handler steps plain
-     * moves and what moves the stack, and no more; segue_install does not fail for it. */
+    /* The replay engine, which needs executable memory for the library's out-of-line slots. Without
+     * it the handler steps only plain moves and instructions that move the stack; segue_install
+     * still succeeds. */
     SEGUE_FEATURE_REPLAY = 1,
     /* Forced windows. */
     SEGUE_FEATURE_FORCED = 2,
-    /* Faults are served on a stack beside the thread's own. */
+    /* The handler serves faults on an alternate stack. */
     SEGUE_FEATURE_ALTERNATE_STACK = 3,
-    /* A handler is left without the kernel. */
+    /* A thread leaves the handler by a direct restore, without the kernel. */
     SEGUE_FEATURE_DIRECT_RESTORE = 4,
-    /* Hot sites. */
+    /* Sites that fault often are rewritten to jump to a trampoline. */
     SEGUE_FEATURE_HOT = 5,
-    /* System calls that are given pointers into regions. */
+    /* System calls accept pointers into regions. */
     SEGUE_FEATURE_SYSTEM_CALLS = 6,
-    /* Threads are suspended. */
+    /* segue_threads_suspend. */
     SEGUE_FEATURE_SUSPEND = 7,
     SEGUE_FEATURE_GUEST = 8,
-    /* A child's own copy of a mapping. */
+    /* A forked child gets its own copy of a mapping. */
     SEGUE_FEATURE_FORK_COPY = 9,
-    /* Both views of a mapping within 2 GiB. */
+    /* Both views of a mapping are within 2 GiB. */
     SEGUE_FEATURE_NEAR = 10,
-    /* fs: is rewritten to gs:. */
+    /* fs: operands are rewritten to gs:. */
     SEGUE_FEATURE_SEGMENT = 11,
     SEGUE_FEATURE_WATCH = 12,
 };
 
-/* Whether this process has the feature; prepares it if it was not. SEGUE_OK; SEGUE_UNSUPPORTED, and
- * segue_reason says why; SEGUE_NO_MEMORY; SEGUE_INVALID for a number that is no feature. MT-Safe,
- * AS-Unsafe. */
+/* Checks whether this process has the feature, and prepares it if needed. Returns SEGUE_OK;
+ * SEGUE_UNSUPPORTED, with the cause in segue_reason; SEGUE_NO_MEMORY; SEGUE_INVALID for an unknown
+ * number. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_feature_check(enum segue_feature feature);
 
 SEGUE_END

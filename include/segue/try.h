@@ -1,4 +1,6 @@
-/* try.h: blocks that may fault. */
+/* try.h: blocks of code that may fault, as the `try` blocks of structured exceptions.
+ *
+ * SOURCES: setjmp(3); docs/ctx.md. */
 #ifndef SEGUE_TRY_H
 #define SEGUE_TRY_H
 
@@ -8,7 +10,7 @@ SEGUE_BEGIN
 
 struct segue_frame;
 
-/* A block under trial. The fields but `fault` are private. */
+/* The state of a block. Every field except `fault` is private. */
 struct segue_trial {
     uint64_t registers[8];
     uint32_t mxcsr;
@@ -18,28 +20,29 @@ struct segue_trial {
     uint64_t private_[2];
 };
 
-/* Begins a block: returns 0. If a fault happens before segue_try_end it returns again, 1, with what
- * happened in `trial->fault`, and the block has ended. As with setjmp: local variables that changed
- * in between must be volatile, and the function that called may not return before the block has
- * ended. Blocks nest. The registers that a call keeps, MXCSR and the x87 control word are as they
- * were at the beginning; the signal mask is the interrupted code's. Costs no system call. Only
- * faults on this thread count, and those that a region of segue_install serves do not. Needs
- * segue_install, or a handler that calls segue_try_catch. A fault inside a function that holds a
- * lock leaves it held. MT-Safe, AS-Safe. */
+/* Begins a block: returns 0. If a fault happens before segue_try_end, the block ends, and segue_try
+ * returns a second time, with 1 and the fault in `trial->fault`. As with setjmp, local variables
+ * that changed in between must be volatile, and the calling function must not return before the
+ * block has ended. Blocks nest. After a fault the callee-saved registers, MXCSR and the x87 control
+ * word have their values of the beginning; the signal mask is that of the interrupted code. Makes
+ * no system call. Only faults on this thread count, except those that a region of segue_install
+ * serves. Needs segue_install, or a handler that calls segue_try_catch. A fault inside a function
+ * that holds a lock leaves the lock held. MT-Safe, AS-Safe. */
 SEGUE_RETURNS_TWICE SEGUE_API int segue_try(struct segue_trial *trial);
 
-/* Ends the innermost block, which must be `trial`. Returns SEGUE_OK, or SEGUE_NOT_FOUND if it is
- * another one, or none: then nothing is changed. MT-Safe, AS-Safe. */
+/* Ends the innermost block, which must be `trial`. Returns SEGUE_OK, or SEGUE_NOT_FOUND, with
+ * nothing changed, if `trial` is not the innermost block. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_try_end(struct segue_trial *trial);
 
-/* For a handler: if the thread is in a block, ends the innermost one: the return from the handler will
- * go on there. Returns SEGUE_OK: return from the handler; SEGUE_NOT_FOUND: there is no block, or the
- * signal was sent by a program and is no fault; SEGUE_INVALID for NULL, or a frame that was opened
- * without siginfo. MT-Safe, AS-Safe. */
+/* For a handler: if the thread is in a block, ends the innermost one: the return from the handler
+ * will go on there. Returns SEGUE_OK: return from the handler; SEGUE_NOT_FOUND: there is no block,
+ * or the signal was sent by a program and is no fault; SEGUE_INVALID for NULL, or a frame that was
+ * opened without siginfo. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_try_catch(struct segue_frame *frame);
 
-/* For a handler that runs code of others, whose faults are not the interrupted code's: sets the
- * thread's innermost block aside, so that there is none, and puts it back. MT-Safe, AS-Safe. */
+/* For a handler that runs other code, whose faults are not the interrupted code's:
+ * segue_try_set_aside detaches the thread's innermost block and returns it, and segue_try_put_back
+ * attaches it again. Between the two, the thread is in no block. MT-Safe, AS-Safe. */
 SEGUE_API struct segue_trial *segue_try_set_aside(void);
 SEGUE_API void segue_try_put_back(struct segue_trial *trial);
 
