@@ -8,7 +8,7 @@ static const struct {
     [SEGUE_OK] = {"SEGUE_OK", "done"},
     [SEGUE_UNSUPPORTED] = {"SEGUE_UNSUPPORTED", "it cannot be done exactly, so it was not done"},
     [SEGUE_INVALID] = {"SEGUE_INVALID", "an argument lies outside what the function documents"},
-    [SEGUE_UNDEFINED] = {"SEGUE_UNDEFINED", "the bytes are no instruction"},
+    [SEGUE_UNDEFINED] = {"SEGUE_UNDEFINED", "the bytes are not an instruction"},
     [SEGUE_TRUNCATED] = {"SEGUE_TRUNCATED", "the bytes end before the instruction does"},
     [SEGUE_MISMATCH] = {"SEGUE_MISMATCH", "no access of the instruction covers the address that faulted"},
     [SEGUE_FAULT] = {"SEGUE_FAULT", "a part of the access lies in memory that cannot be reached"},

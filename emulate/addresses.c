@@ -1,4 +1,4 @@
-/* addresses.c: canonical addresses in plans.
+/* addresses.c: non-canonical addresses in plans.
  *
  * SOURCES: Intel SDM volume 1, 3.3.7.1; volume 3, 6.15 (#SS and #GP); docs/facts.md. */
 #include "addresses.h"
@@ -15,7 +15,8 @@ bool addresses_are_beyond_stack(const struct segue_plan *plan)
     return false;
 }
 
-/* The address of an access; of a repeated string that of its first element, for it may end before the others. */
+/* The address of an access; of a repeated string the address of its first element, since the string may end before the
+ * others. */
 static uint64_t first_address(const struct segue_access *access)
 {
     return repeat_is_down(access) ? access->address + access->size - access->element : access->address;

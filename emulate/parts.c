@@ -1,16 +1,16 @@
-/* parts.c: operands that the processor accesses in parts, where a fault shows it.
+/* parts.c: operands that the processor accesses in parts, as a fault reveals.
  *
- * SOURCES: docs/facts.md, for each maker; Intel SDM volume 1, 8.1.10 (the x87 environment). */
+ * SOURCES: docs/facts.md, for each vendor; Intel SDM volume 1, 8.1.10 (the x87 environment). */
 #include "parts.h"
 
 #include "decode/x86/page.h"
 #include "decode/x86/vendors.h"
 
-/* Of FLDENV and FNSTENV, with an operand size prefix too. */
+/* The size of FLDENV's and FNSTENV's operand with an operand-size prefix too. */
 #define X87_ENVIRONMENT 28u
 #define X87_ENVIRONMENT_16 14u
 #define X87_ENVIRONMENT_WORDS 7u
-/* Bytes of a longer store that may come first. */
+/* The bytes of a longer store that the processor may store first. */
 #define X87_FIRST_PART 8u
 
 bool parts_of_x87_store(const struct segue_insn *insn)
@@ -28,8 +28,8 @@ void parts_store_first(const struct segue_plan *plan, const struct copies *copie
     pieces_write(plan, &first, NULL);
 }
 
-/* Stores of elements under a mask, other than of bytes under a vector's signs, and environments of the x87 whose first
- * word does not reach over to the second page. */
+/* Masked stores of elements, except byte stores under a sign-bit mask, and x87 environments whose first word does not
+ * cross into the second page. */
 static bool is_told_at_its_end(const struct segue_insn *insn, uint64_t on_first_page)
 {
     const struct segue_memory_operand *memory = &insn->memory[0];

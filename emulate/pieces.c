@@ -1,9 +1,9 @@
-/* pieces.c: an access carried out piece by piece, all of it or nothing.
+/* pieces.c: carries out an access fragment by fragment, all of it or nothing.
  *
- * Order is what makes it all or nothing. What only looks comes first: native and forced pieces are read, or proved
- * writable. A device, of which a plan has one at most, comes next, since it may refuse. What cannot fail any more comes
- * last. An access that is one native piece is one native load or store, as atomic as the program's own: window and
- * memory begin on page boundaries, so the two have the same alignment. */
+ * The order makes it all or nothing. Steps without effect come first: native and forced fragments are read, or proved
+ * writable. A device comes next, since it may refuse; a plan has at most one. Steps that cannot fail any more come
+ * last. An access that is one native fragment is one native load or store, as atomic as the program's own: window and
+ * memory begin on page boundaries, so both have the same alignment. */
 #include "pieces.h"
 
 #include "decode/x86/page.h"
@@ -35,7 +35,7 @@ bool pieces_are_atomic(const struct segue_plan *plan)
     return false;
 }
 
-/* The smallest page there is: protection is the same within it. */
+/* The smallest page: protection is uniform within it. */
 
 static bool is_device(const struct plan_piece *piece)
 {
@@ -84,16 +84,16 @@ static bool store(const struct plan_piece *piece, const void *from)
     return piece_is_native(piece) ? native_store(piece, from) : forced_write(piece->address, from, piece->size);
 }
 
-/* The kernel tells only by doing it: memory that it reads past the protection it may yet not write (a shared mapping
- * without PROT_WRITE). The byte is about to be overwritten anyway, and forced windows promise no atomicity. */
+/* Writability can only be tested by writing: /proc/self/mem may read a mapping that it refuses to write (a shared
+ * mapping without PROT_WRITE). The byte is about to be overwritten anyway, and forced windows promise no atomicity. */
 static bool forced_probe_write(uint64_t address)
 {
     char byte;
     return forced_read(address, &byte, 1) && forced_write(address, &byte, 1);
 }
 
-/* Where in a piece, which is shorter than a page here, its second page begins; 0 if it has none. A processor tells this
- * place of an access that reaches over into a page that is missing. */
+/* The offset of the second page in a fragment, which is shorter than a page here; 0 if it lies in one page. A processor
+ * reports this address for an access that extends into a missing page. */
 static uint32_t second_page(const struct plan_piece *piece)
 {
     uint32_t left = PAGE - (uint32_t)(piece->address % PAGE);
@@ -138,9 +138,9 @@ static bool is_probe(const struct segue_plan *plan, const struct plan_piece *pie
     return plan->accesses[piece->access].flags & SEGUE_ACCESS_PROBE;
 }
 
-/* What of the piece lies in `size` bytes from `address` on: the piece itself, or `part`; NULL if nothing does. By last
- * bytes, since an operand may end where the address space does. A piece is not copied where it need not be: its fields
- * were stored just before, one by one, and a copy would wait for that. */
+/* The part of the fragment within `size` bytes from `address` on: the fragment itself, or `part`; NULL if there is no
+ * overlap. It compares last bytes, since an operand may end at the end of the address space. A whole fragment is not
+ * copied: its fields were stored just before, one by one, and a copy would stall on store forwarding. */
 static const struct plan_piece *cut(const struct plan_piece *piece, uint64_t address, uint64_t size,
                                     struct plan_piece *part)
 {
@@ -158,8 +158,8 @@ static const struct plan_piece *cut(const struct plan_piece *piece, uint64_t add
     return part;
 }
 
-/* What of a piece lies in its operand's copy; NULL if nothing does, or it is not accessed in that direction, if only to
- * see whether it can be. */
+/* The part of a fragment that lies in its operand's copy; NULL if there is no overlap, or if the access neither has
+ * that direction nor probes for it. */
 static const struct plan_piece *wanted_part(const struct segue_plan *plan, const struct copies *copies,
                                             const struct plan_piece *piece, uint8_t direction, struct plan_piece *part)
 {
@@ -170,7 +170,7 @@ static const struct plan_piece *wanted_part(const struct segue_plan *plan, const
     return cut(piece, copies->of.address[access->operand], copies->of.size[access->operand], part);
 }
 
-/* The part's place in its operand's copy. */
+/* The part's location in its operand's copy. */
 static uint8_t *place_in(const struct segue_plan *plan, const struct copies *copies, const struct plan_piece *part)
 {
     unsigned operand = plan->accesses[part->access].operand;
@@ -252,7 +252,7 @@ enum segue_status pieces_read(const struct segue_plan *plan, const struct copies
             continue;
         if (asked_last)
             device = part;
-        /* What is read to be written faults as a write. */
+        /* A read-modify-write faults as a write. */
         else if ((plan->accesses[part->access].direction & SEGUE_WRITE) && !writable(part))
             return failed(part, SEGUE_WRITE, fault);
         else if (!load(part, place_in(plan, copies, part)))
@@ -262,7 +262,7 @@ enum segue_status pieces_read(const struct segue_plan *plan, const struct copies
     return status == SEGUE_OK && device ? read_device(plan, copies, device) : status;
 }
 
-/* The device first, since it may refuse. */
+/* The device comes first, since it may refuse. */
 static enum segue_status write_device(const struct segue_plan *plan, const struct copies *copies)
 {
     for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
@@ -333,7 +333,7 @@ enum segue_status pieces_look_at_end(const struct segue_plan *plan, struct segue
     return SEGUE_FAULT;
 }
 
-/* A piece of one page or less of `whole`, from `offset` on. */
+/* The fragment of at most one page from `offset` of `whole`. */
 static struct plan_piece page_of_piece(const struct plan_piece *whole, uint32_t offset)
 {
     struct plan_piece part = *whole;
@@ -345,7 +345,7 @@ static struct plan_piece page_of_piece(const struct plan_piece *whole, uint32_t 
     return part;
 }
 
-/* Tells the first page of the piece that cannot be reached; false if all can. */
+/* Reports the first page of the fragment that cannot be reached; false if all can. */
 static bool find_in_piece(const struct plan_piece *piece, uint8_t direction, struct segue_fault *fault)
 {
     for (uint32_t offset = 0; offset < piece->size;) {

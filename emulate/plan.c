@@ -1,4 +1,4 @@
-/* plan.c: what a step would do, told before anything is done. Pure. */
+/* plan.c: determines what a step would do, before anything is done. Pure. */
 #include "plan.h"
 
 #include "addresses.h"
@@ -19,7 +19,7 @@ static enum segue_status refuse(struct segue_plan *plan, enum segue_status statu
     return status;
 }
 
-/* The accesses stay in the plan when it is refused, as far as they are known. */
+/* A refused plan keeps its accesses, as far as they are known. */
 static enum segue_status list_accesses(struct segue_plan *plan, const struct segue_regs *regs,
                                        const struct segue_xstate *xstate)
 {
@@ -31,7 +31,8 @@ static enum segue_status list_accesses(struct segue_plan *plan, const struct seg
     return status;
 }
 
-/* The address may lie anywhere in an access, not only at its start: one that straddles two pages reports the second. */
+/* The fault address may lie anywhere in an access, not only at its start: an access that straddles two pages reports
+ * the second one. */
 static bool covers_fault(const struct segue_plan *plan, const struct segue_fault *fault)
 {
     if (!fault->address_known)
@@ -68,7 +69,7 @@ static void span_in_list(struct reach *reach, uint64_t address, uint64_t low, ui
     }
 }
 
-/* Whether `piece` goes on where the last one of the same access ended, in memory that can be reached in one go. */
+/* Whether `piece` continues the last fragment of the same access, in memory that is contiguous where it is reached. */
 static bool continues(const struct plan_piece *last, const struct plan_piece *piece)
 {
     if (last->access != piece->access)
@@ -108,7 +109,7 @@ static bool cut_access(struct segue_plan *plan, uint32_t number, struct reach *r
     }
 }
 
-/* Why this window cannot serve such an access, or NULL. */
+/* The refusal if this window cannot serve such an access, or NULL. */
 static const char *window_refusal(const struct segue_window *window, uint8_t direction)
 {
     switch (window->kind) {
@@ -123,16 +124,16 @@ static const char *window_refusal(const struct segue_window *window, uint8_t dir
     case SEGUE_WINDOW_EXPOSED:
         return NULL;
     }
-    return "the window is of no known kind";
+    return "the window's kind is unknown";
 }
 
-/* Whether the instruction can be stopped between its accesses, and goes on with those that are left. */
+/* Whether the instruction can stop between its accesses and be executed again for the remaining ones. */
 static bool can_stop_between(const struct segue_plan *plan)
 {
     return details_of(plan)->elements || plan->insn.memory[0].addressing == SEGUE_ADDRESSING_VECTOR;
 }
 
-/* What the windows cannot do for this access, or NULL. */
+/* The refusal if the windows cannot serve this access, or NULL. */
 static const char *windows_refusal(struct segue_plan *plan)
 {
     size_t devices = 0;
@@ -146,13 +147,13 @@ static const char *windows_refusal(struct segue_plan *plan)
             devices = 0;
         if (!piece->window)
             continue;
-        /* A device cannot be asked whether it would. */
+        /* A device cannot be probed. */
         devices +=
             piece->window->kind == SEGUE_WINDOW_CALLBACK && !(plan->accesses[piece->access].flags & SEGUE_ACCESS_PROBE);
         const char *why = window_refusal(piece->window, direction);
         if (why)
             return why;
-        /* If the second refused, the first would have happened already. */
+        /* If the second device refused, the first would already have been accessed. */
         if (devices > 1 && !details_of(plan)->elements)
             return "it accesses callback windows more than once";
     }
@@ -174,15 +175,15 @@ static enum segue_engine engine_of(const struct segue_insn *insn)
     return stack_does(insn) ? SEGUE_ENGINE_STACK : engines_of((enum segue_class)insn->class_);
 }
 
-/* On the processor a misaligned second access comes too late to be told from a page that is missing. */
+/* On the processor the #AC of a misaligned second access cannot be distinguished in time from a missing page. */
 static bool checks_alignment_late(const struct segue_plan *plan, const struct segue_regs *regs)
 {
     bool misaligned = false;
     for (uint32_t i = 0; i < plan->access_count; i++)
         misaligned |= plan->accesses[i].address % plan->accesses[i].element != 0;
-    /* What ENTER probes at its end is a word. */
+    /* The access that ENTER probes at its end is a word. */
     misaligned |= orders_of(&plan->insn)->transfer.kind == INSN_TRANSFER_ENTER;
-    /* A far pointer, and several words as one, are more accesses than one to the processor. */
+    /* The processor makes more than one access for a far pointer, and for several words as one block. */
     bool several = plan->access_count > 1 || plan->accesses[0].size > 8 || plan->accesses[0].size == 6;
     return several && misaligned && (regs->rflags & FLAG_ALIGNMENT);
 }
@@ -194,15 +195,16 @@ static const char *engine_refusal(struct segue_plan *plan, const struct segue_re
     if (engine == SEGUE_ENGINE_MOVE)
         return NULL;
     if (addresses_are_beyond_stack(plan))
-        return "a part of its memory on the stack has no address";
+        return "a part of its stack operand is at a non-canonical address";
     if (addresses_are_beyond_segment(plan, regs))
-        return "its address is none before the segment's base is added";
+        return "its effective address is non-canonical before the segment base is added";
     switch (engine) {
     case SEGUE_ENGINE_STACK:
         if (checks_alignment_late(plan, regs))
-            return "alignment is checked, which is not told from missing memory in time";
+            return "alignment checking (EFLAGS.AC) is on, and #AC cannot "
+                   "be distinguished from #PF before memory is accessed";
         if (addresses_end_beyond(plan))
-            return "its operand goes on where there are no addresses";
+            return "its operand extends into non-canonical addresses";
         return stack_refusal(plan, regs);
     default:
         return replay_refusal(plan, regs, xstate);
@@ -232,7 +234,7 @@ enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs
     return why ? refuse(plan, SEGUE_UNSUPPORTED, why) : SEGUE_OK;
 }
 
-/* Cuts all accesses, or of a repeated string what one step does. Why not, or NULL. */
+/* Cuts all accesses, or the part of a repeated string that one step carries out. Returns the refusal, or NULL. */
 static const char *cut_accesses(struct segue_plan *plan, struct reach *reach)
 {
     if (plan->accesses[0].flags & SEGUE_ACCESS_REPEATED)
@@ -241,7 +243,7 @@ static const char *cut_accesses(struct segue_plan *plan, struct reach *reach)
         if (plan->accesses[i].address + plan->accesses[i].size < plan->accesses[i].address)
             return "the access wraps around the end of the address space";
         if (!cut_access(plan, i, reach))
-            return "windows cut the access into too many pieces";
+            return "windows cut the access into too many fragments";
     }
     return NULL;
 }

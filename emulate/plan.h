@@ -1,10 +1,10 @@
-/* plan.h: the two halves of segue_plan, for those who learn which windows there are from the accesses. */
+/* plan.h: the two halves of segue_plan, for callers that look up windows by the accesses. */
 #ifndef SEGUE_EMULATE_PLAN_H
 #define SEGUE_EMULATE_PLAN_H
 
 #include "reach.h"
 
-/* Lists the accesses of plan->insn in the plan and holds them against the fault (may be NULL). As segue_plan. */
+/* Lists the accesses of plan->insn in the plan and compares them with the fault (may be NULL). As segue_plan. */
 enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs *regs,
                                 const struct segue_xstate *xstate, const struct segue_fault *fault);
 

@@ -1,10 +1,10 @@
-/* reach.h: through which windows addresses are reached. */
+/* reach.h: looks up the window through which an address is reached. */
 #ifndef SEGUE_EMULATE_REACH_H
 #define SEGUE_EMULATE_REACH_H
 
 #include <segue/emulate.h>
 
-/* Bytes that lie in one window, or in none, all of them. */
+/* Contiguous bytes that lie in one window, or all in none. */
 struct span {
     /* NULL: they are reached at their own address. */
     const struct segue_window *window;
@@ -12,14 +12,14 @@ struct span {
     uint64_t first, last;
 };
 
-/* Who knows which windows there are. The structures of those who do begin with this. */
+/* A provider of windows. Its structures begin with this. */
 struct reach {
-    /* The span that `address` is in, as far as it lies between `low` and `high`; it may tell less of it. The window
-     * must live until the step. */
+    /* The span around `address`, clipped to `low` and `high`; it may report a part of the span. The window must live
+     * until the step. */
     void (*span_at)(struct reach *reach, uint64_t address, uint64_t low, uint64_t high, struct span *span);
 };
 
-/* The place of an address in the memory that can be accessed; NULL in callback and forced windows. */
+/* The location of an address in accessible memory; NULL in callback and forced windows. */
 static inline void *reach_host(const struct segue_window *window, uint64_t address)
 {
     if (!window || window->kind == SEGUE_WINDOW_EXPOSED)

@@ -1,4 +1,4 @@
-/* step.c: carries a plan out, and the guarded accesses' way back out of a fault. */
+/* step.c: carries out a plan, and recovers from faults in guarded accesses. */
 #include <segue/emulate.h>
 
 #include "decode/orders.h"
@@ -30,7 +30,7 @@ enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan 
         regs->rip += plan->insn.length;
     if (plan->insn.mode == SEGUE_MODE_32)
         regs->rip = (uint32_t)regs->rip;
-    /* IRET loads it for the instruction that it returns to. */
+    /* IRET loads RF for the instruction that it returns to. */
     if (orders_of(&plan->insn)->transfer.kind != INSN_TRANSFER_INTERRUPT_RETURN)
         regs->rflags &= ~FLAG_RESUME;
     return SEGUE_OK;
@@ -63,7 +63,7 @@ bool segue_recover(uint64_t *rip)
 size_t segue_peek(void *to, uint64_t address, size_t size)
 {
     const void *from = (const void *)(uintptr_t)address;
-    /* The common case, an instruction with room to spare, is one load. */
+    /* Fast path, for an instruction with room to spare: one load. */
     if (size == 16 && guard_load_16(from, to) == 0)
         return size;
     return size - guard_copy(to, from, size);

@@ -1,7 +1,7 @@
-/* values.c: see values.h. Memory is read into a copy, the plan is carried out on it (all its pieces are native then,
- * and stand where the copy is), and what it wrote is stored. So what is told is what the instruction has seen, whatever
+/* values.c: see values.h. Memory is read into a copy. The plan is carried out on the copy, where all its fragments are
+ * native, and what it wrote is then stored. So the reported values are those that the instruction has used, whatever
  * other threads do meanwhile. A locked instruction is published by one compare-and-exchange of the bytes that it has
- * read, and done again if they have changed.
+ * read, and repeated if they have changed.
  *
  * SOURCES: Intel SDM volume 2, LOCK, CMPXCHG16B (its operand is aligned); volume 3, 9.1.1. */
 #include "values.h"
@@ -23,7 +23,7 @@ static bool is_data(const struct segue_access *access)
     return !(access->flags & SEGUE_ACCESS_PROBE) && access->size;
 }
 
-/* ---- where the copies stand ----------------------------------------------------------------------------------- */
+/* ---- addresses of the copies ----------------------------------------------------------------------------------- */
 
 static uint64_t apart(const struct segue_plan *plan)
 {
@@ -35,8 +35,8 @@ static uint64_t apart(const struct segue_plan *plan)
     return one < other ? other - one : one == other ? UINT64_MAX : one - other;
 }
 
-/* Of a repeated string only what can be told at once is done; the thread comes back for the rest. Copies must not hide
- * that one operand's elements are the other's. */
+/* Of a repeated string only the elements whose values fit are carried out; the thread executes it again for the rest.
+ * Copies must not hide that one operand's elements overlap the other's. */
 static void cut_string(struct segue_plan *plan)
 {
     const struct segue_access *access = &plan->accesses[0];
@@ -65,7 +65,7 @@ static void *place_in(uint8_t *bytes, const struct values_copy *copy, uint64_t a
     return bytes + copy->at + (address - copy->first);
 }
 
-/* Lanes lie anywhere, and each is reached at a distance of its own. */
+/* Lanes lie anywhere, each at a distance of its own. */
 static bool make_copies_of_lanes(struct values *values)
 {
     const struct segue_plan *plan = &values->plan;
@@ -80,8 +80,8 @@ static bool make_copies_of_lanes(struct values *values)
     return plan->access_count > 0;
 }
 
-/* All accesses of an operand have one copy, as they have one distance where the instruction is run natively; operands
- * that overlap have one together. */
+/* All accesses of an operand share one copy, as they share one distance when the instruction runs natively; operands
+ * that overlap share one too. */
 static bool make_copies(struct values *values)
 {
     const struct segue_plan *plan = &values->plan;
@@ -161,7 +161,7 @@ static void note_device(struct values *values, struct plan_piece *piece)
 
 /* ---- before and after ----------------------------------------------------------------------------------------- */
 
-/* Reads what the accesses cover, and looks whether what they write can be written. */
+/* Reads what the accesses read, and probes whether what they write is writable. */
 static enum segue_status fetch(struct values *values, const struct segue_plan *plan, struct segue_fault *fault)
 {
     for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
@@ -182,7 +182,7 @@ static enum segue_status fetch(struct values *values, const struct segue_plan *p
     return SEGUE_OK;
 }
 
-/* The plan's pieces stand where the copies are. */
+/* Relocates the plan's fragments to the copies. */
 static void redirect(struct values *values)
 {
     struct segue_plan *plan = &values->plan;
@@ -200,7 +200,7 @@ static void redirect(struct values *values)
     }
 }
 
-/* Of a string what was done: the rest is as it was. */
+/* Of a string only what was carried out: the rest is unchanged. */
 static bool is_done(const struct values *values, uint32_t number)
 {
     return !(values->plan.accesses[number].flags & SEGUE_ACCESS_REPEATED) || values->elements;
@@ -222,7 +222,7 @@ static enum segue_status publish(struct values *values, const struct segue_plan 
     return SEGUE_OK;
 }
 
-/* Publishes by one compare-and-exchange; SEGUE_BUSY where other bytes are there by now. */
+/* Publishes by one compare-and-exchange; SEGUE_BUSY if other bytes are there by now. */
 static enum segue_status exchange(struct values *values, const struct segue_plan *plan, struct segue_fault *fault)
 {
     const struct plan_piece *piece = &details_of(plan)->pieces[0];
@@ -256,7 +256,7 @@ static enum segue_status begin_values(struct values *values, const struct segue_
     return make_copies(values) ? SEGUE_OK : SEGUE_UNSUPPORTED;
 }
 
-/* The pieces themselves, of as many elements as the copies hold. */
+/* The original fragments, of as many elements as the copies hold. */
 static enum segue_status on_copies(struct values *values, struct segue_plan *real, struct step_scratch *scratch,
                                    const struct segue_regs *regs, struct segue_xstate *xstate,
                                    struct segue_fault *fault)
@@ -303,7 +303,7 @@ enum segue_status values_preview(struct values *values, struct step_scratch *scr
     return on_copies(values, &values->real, scratch, regs, xstate, NULL);
 }
 
-/* ---- telling -------------------------------------------------------------------------------------------------- */
+/* ---- reporting ------------------------------------------------------------------------------------------------ */
 
 static bool is_of_device(const struct values *values, uint64_t address)
 {
@@ -342,7 +342,7 @@ void values_visit(const struct values *values, segue_value_visit *visit, void *c
     }
 }
 
-/* <segue/emulate.h> says how much stack the two need. */
+/* <segue/emulate.h> documents how much stack the two need. */
 _Static_assert(sizeof(struct values) + sizeof(struct step_scratch) <= 38 * 1024, "with what is called: 40 KiB");
 
 enum segue_status segue_step_values(const struct segue_plan *plan, struct segue_regs *regs, struct segue_xstate *xstate,

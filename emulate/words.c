@@ -1,5 +1,6 @@
-/* words.c: the aligned words that a step touches, each once, lowest first. Each look is for the lowest next word over
- * all accesses, so that those that overlap merge without memory, and strings are walked as ranges. */
+/* words.c: walks over the aligned words that a step touches, each once, lowest first. Each iteration searches all
+ * accesses for the lowest next word. So overlapping accesses merge without extra memory, and strings are walked as
+ * ranges. */
 #include "words.h"
 
 #include <stddef.h>
@@ -7,14 +8,14 @@
 #include "details.h"
 #include "pieces.h"
 
-/* What segue_words keeps in its private words. */
+/* The private words of segue_words. */
 struct __attribute__((may_alias)) walk {
     const struct segue_plan *plan;
     /* The next word, and whether there may be one. */
     uint64_t next;
     words_span *span;
     const void *context;
-    /* With the spans of a caller's range. */
+    /* The last address of the current span of the caller's range. */
     uint64_t last;
     uint32_t access;
     uint16_t word;
@@ -38,7 +39,7 @@ static uint64_t word_at(const struct walk *walk, uint64_t address)
     return address & ~(uint64_t)(walk->word - 1);
 }
 
-/* The lowest word that an access touches, not below `from`; false if there is none. */
+/* The lowest word, not below `from`, that an access touches; false if no such word exists. */
 static bool lowest_from(const struct walk *walk, uint64_t from, uint64_t *lowest)
 {
     bool found = false;
@@ -67,7 +68,7 @@ static uint8_t directions_of(const struct walk *walk, uint64_t word)
     return direction;
 }
 
-/* Windows begin and end at pages, so a word is in one. */
+/* Windows begin and end at page boundaries, so a word lies in one window. */
 static void *host_of(const struct walk *walk, uint64_t word)
 {
     for (uint32_t i = 0; i < details_of(walk->plan)->piece_count; i++) {
@@ -101,7 +102,7 @@ bool segue_words_next(struct segue_words *words)
             break;
         if (!walk->span(walk->context, &wanted, &last))
             break;
-        /* Not all of what the access touches is wanted: go on where it begins to be. */
+        /* Only a part of the access is wanted: continue where that part begins. */
         if (wanted > word + walk->word - 1) {
             from = wanted;
             continue;
@@ -119,7 +120,8 @@ bool segue_words_next(struct segue_words *words)
 
 /* ---- one range ------------------------------------------------------------------------------------------------ */
 
-/* The range stands in the walk itself, which may be copied: so its address is no use, and `context` is the base. */
+/* The range is stored in the walk itself, which may be copied. So its address cannot be kept, and `context` is its
+ * base. */
 static bool span_of_range(const void *context, uint64_t *from, uint64_t *last)
 {
     uint64_t base = (uint64_t)(uintptr_t)context;

@@ -1,7 +1,6 @@
-/* lanes.c: gathers and scatters whose lanes lie in several windows, or in 32 bits of address. The instruction is run
- * several times, with a mask that lets through those lanes alone that one base register leads to. That is what the
- * processor does itself when it is interrupted: lanes are done from the lowest on, and the mask keeps those that are
- * left.
+/* lanes.c: gathers and scatters whose lanes lie in several windows, or use 32-bit addresses. The instruction runs
+ * several times. Each run has a mask with only those lanes that one base register value reaches. The processor does the
+ * same when it is interrupted: it completes lanes from the lowest on, and the mask keeps the remaining ones.
  *
  * SOURCES: Intel SDM volume 2, VPGATHERDD, VPSCATTERDD: order of lanes and of faults, and what a fault leaves. */
 #include "lanes.h"
@@ -15,7 +14,7 @@
 #include "emulate/replay/run.h"
 
 #define EVEX 0x62
-/* Where in its last byte the vectors' length is. */
+/* The position of the vector length in the last byte of the EVEX prefix. */
 #define EVEX_LENGTH 5
 
 bool lanes_are_apart(const struct segue_plan *plan)
@@ -39,7 +38,7 @@ static unsigned destination_of(const struct segue_insn *insn)
     return bytes[0] == EVEX ? number | (inverted >> 4 & 1u) << 4 : number;
 }
 
-/* What the mask was, and the indices. */
+/* Saves the mask and the indices. */
 static bool take_vectors(struct replay *replay)
 {
     const struct segue_memory_operand *memory = &replay->plan->insn.memory[0];
@@ -54,7 +53,7 @@ static bool take_vectors(struct replay *replay)
            (!is_opmask(memory) || masks_opmask(replay->xstate, memory->mask, &lanes->opmask));
 }
 
-/* Makes the mask that of the lanes in `bits`, which are some of `all`. What masks none of `all` stays as it was. */
+/* Sets the mask to the lanes in `bits`, a subset of `all`. Mask elements of lanes outside `all` keep their value. */
 static void set_mask(struct replay *replay, uint64_t bits, uint64_t all)
 {
     const struct segue_memory_operand *memory = &replay->plan->insn.memory[0];
@@ -72,7 +71,7 @@ static void set_mask(struct replay *replay, uint64_t bits, uint64_t all)
     masks_set_vector(replay->xstate, memory->mask, lanes->mask_size, mask);
 }
 
-/* What the lane's index adds to the base. */
+/* The lane's index times the scale. */
 static uint64_t product_of(const struct replay *replay, unsigned lane)
 {
     const struct segue_memory_operand *memory = &replay->plan->insn.memory[0];
@@ -83,7 +82,7 @@ static uint64_t product_of(const struct replay *replay, unsigned lane)
     return (uint64_t)index * memory->scale;
 }
 
-/* What the base register must hold for the access to be done natively; false where it cannot be. */
+/* The base register value with which the access runs natively; false if it cannot. */
 static bool native_base(const struct replay *replay, uint32_t number, uint64_t *base)
 {
     const struct segue_plan *plan = replay->plan;
@@ -106,7 +105,7 @@ static uint64_t all_lanes(const struct segue_plan *plan)
     return bits;
 }
 
-/* Runs the instruction with that base, for those lanes alone. */
+/* Runs the instruction with that base, for those lanes only. */
 static enum segue_status run_lanes(struct replay *replay, uint64_t bits, uint64_t base, struct segue_regs *regs,
                                    struct segue_fault *fault)
 {
@@ -123,7 +122,7 @@ static enum segue_status run_on_copy(struct replay *replay, uint32_t number, str
     const struct segue_access *access = &replay->plan->accesses[number];
     uint8_t *copy = replay->buffers[0] + access->address % REPLAY_COPY_ALIGNMENT;
     const struct copies copies = {.of = {{access->address}, {access->size}}, .bytes = {copy}, .only = number + 1};
-    /* What is written is looked at here, too. */
+    /* This also probes the memory that the instruction writes. */
     enum segue_status status = pieces_read(replay->plan, &copies, fault);
     if (status != SEGUE_OK)
         return status;
@@ -132,7 +131,7 @@ static enum segue_status run_on_copy(struct replay *replay, uint32_t number, str
     return status == SEGUE_OK ? pieces_write(replay->plan, &copies, fault) : status;
 }
 
-/* The lanes of the access and of those after it that the same base leads to; `*next` is the first that it does not. */
+/* The lanes from this access on that the same base reaches; `*next` is the first access that it does not reach. */
 static uint64_t lanes_together(const struct replay *replay, uint32_t first, uint64_t base, uint32_t *next)
 {
     uint64_t bits = 0, other = base;
@@ -144,8 +143,8 @@ static uint64_t lanes_together(const struct replay *replay, uint32_t first, uint
     return bits;
 }
 
-/* The processor has stopped between lanes: what it left of the mask stands, and `others`, which were not let through,
- * as they were. Returns the lanes that are left. */
+/* The processor has stopped between lanes. Its mask stands for the lanes of the run; `others`, which the run left out,
+ * get their mask elements back. Returns the remaining lanes. */
 static uint64_t put_others_back(struct replay *replay, uint64_t others)
 {
     const struct segue_memory_operand *memory = &replay->plan->insn.memory[0];
@@ -166,8 +165,8 @@ static uint64_t put_others_back(struct replay *replay, uint64_t others)
     return left & all_lanes(replay->plan);
 }
 
-/* A gather that completes clears what lies above its destination, and above a vector that is its mask; one that stops
- * does not. Each of our runs completes. */
+/* A gather that completes clears the upper part of its destination, and of a vector mask; one that stops does not. Each
+ * of the library's runs completes, so their upper parts are restored. */
 static void put_upper_parts_back(struct replay *replay)
 {
     const struct segue_memory_operand *memory = &replay->plan->insn.memory[0];
@@ -179,7 +178,7 @@ static void put_upper_parts_back(struct replay *replay)
         masks_set_from(replay->xstate, memory->mask, lanes->mask_size, lanes->mask);
 }
 
-/* The processor stops with lanes done in runs before. */
+/* The processor stops with lanes completed in earlier runs. */
 static void clear_above_stopped(struct replay *replay)
 {
     static const uint8_t zeroes[VECTOR_SIZE];
@@ -222,7 +221,7 @@ enum segue_status lanes_step(struct replay *replay, struct segue_regs *regs, str
             put_upper_parts_back(replay);
         if (left != all)
             clear_above_stopped(replay);
-        /* What keeps the others from being done, the thread meets when it comes back for them. */
+        /* The thread meets the obstacle when it executes the instruction again for the remaining lanes. */
         return left != all && !natively ? SEGUE_OK : status;
     }
     replay_end(replay, regs);

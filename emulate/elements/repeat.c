@@ -1,9 +1,9 @@
-/* repeat.c: strings with a repeat prefix. A step does those of their elements that lie in the first windows; the thread
- * comes back to the instruction for the others, as after an interrupt. So neither the count nor how many windows lie
- * under the operands is limited.
+/* repeat.c: strings with a repeat prefix. A step carries out the elements in the first windows; the thread executes the
+ * instruction again for the rest, as after an interrupt. So neither the count nor the number of windows under the
+ * operands is limited.
  *
  * SOURCES: Intel SDM volume 1, 7.3.9.2 (a repeated string stops between elements for interrupts and exceptions, and
- * goes on there). */
+ * continues there). */
 #include "repeat.h"
 
 #include "decode/accesses/accesses.h"
@@ -12,11 +12,11 @@
 #include "emulate/details.h"
 #include "emulate/pieces.h"
 
-/* A piece counts its bytes in 32 bits. A multiple of every element's size. */
+/* A fragment counts its bytes in 32 bits. A multiple of every element size. */
 #define BYTES_MOST UINT64_C(0xfffffff8)
-/* Spans that are looked at for one operand: an element of eight bytes may lie in as many. */
+/* The spans examined for one operand: an element of eight bytes may lie in as many. */
 #define SPANS_MOST 8u
-/* What a step does at most of an operand that is copied. Protection is the same within a page. */
+/* The most bytes of a copied operand in one step. Protection is uniform within a page. */
 
 /* One operand of the instruction, in the order in which its bytes are reached. */
 struct way {
@@ -49,7 +49,7 @@ static bool is_device(const struct plan_piece *piece)
     return piece->window && piece->window->kind == SEGUE_WINDOW_CALLBACK;
 }
 
-/* The piece that begins at the operand's byte of that number, and goes on no further than `limit` bytes of it. */
+/* The fragment that begins at byte `number` of the operand and extends over at most `limit` bytes of it. */
 static struct plan_piece piece_from(const struct way *way, uint64_t number, uint64_t limit, struct reach *reach)
 {
     struct span span;
@@ -65,7 +65,7 @@ static struct plan_piece piece_from(const struct way *way, uint64_t number, uint
     };
 }
 
-/* Makes one piece of both, if they can be reached in one go. */
+/* Merges both into one fragment if they are contiguous where they are reached. */
 static bool join(const struct way *way, struct plan_piece *last, const struct plan_piece *piece)
 {
     const struct plan_piece *lower = way->down ? piece : last, *upper = way->down ? last : piece;
@@ -80,11 +80,12 @@ static bool join(const struct way *way, struct plan_piece *last, const struct pl
     return true;
 }
 
-/* How far to go. */
+/* How far a walk goes. */
 enum extent {
-    /* As far as memory can be reached in one go. */
+    /* As far as memory is contiguous where it is reached. */
     ONE_PIECE,
-    /* Over windows' edges, but to no second device: its refusal would come when the first had done its part. */
+    /* Over windows' edges, but not into a second device, whose refusal would come after the first device has been
+     * accessed. */
     SOME_PIECES,
 };
 
@@ -96,7 +97,7 @@ static bool has_device(const struct segue_plan *plan)
     return false;
 }
 
-/* Appends pieces of the operand, at most `limit` bytes of them. Returns how many bytes they hold. */
+/* Appends fragments of the operand, at most `limit` bytes. Returns how many bytes they hold. */
 static uint64_t walk(struct segue_plan *plan, const struct way *way, uint64_t limit, enum extent extent,
                      struct reach *reach)
 {
@@ -150,7 +151,7 @@ static unsigned count_devices(const struct segue_plan *plan)
     return count;
 }
 
-/* How many elements, of at most `most`, lie in the pieces that are made for them; 0 if the first does not. */
+/* Makes fragments for at most `most` elements. Returns how many elements lie in them; 0 if the first does not. */
 static uint64_t cut_elements(struct segue_plan *plan, uint64_t most, enum extent extent, struct reach *reach)
 {
     details_of(plan)->piece_count = 0;
@@ -174,7 +175,7 @@ const char *repeat_cut(struct segue_plan *plan, struct reach *reach)
         size = (size < BYTES_MOST ? size : BYTES_MOST) / way.element;
         most = most < size ? most : size;
     }
-    /* The trap comes behind each. */
+    /* With the trap flag set, the processor traps after each element. */
     if (plan->flags & SEGUE_PLAN_TRAPS)
         most = 1;
     uint64_t elements = cut_elements(plan, most, ONE_PIECE, reach);
@@ -191,7 +192,7 @@ const char *repeat_cut(struct segue_plan *plan, struct reach *reach)
     return count_devices(plan) > 1 ? "it accesses callback windows more than once" : NULL;
 }
 
-/* The piece that holds all of the operand's element at `address`; NULL if none does. */
+/* The fragment that holds the whole element of the operand at `address`; NULL if the element is cut. */
 static const struct plan_piece *piece_of_element(const struct segue_plan *plan, unsigned operand, uint64_t address)
 {
     for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
@@ -209,13 +210,13 @@ static uint64_t least(uint64_t left, uint64_t right)
     return left < right ? left : right;
 }
 
-/* How many elements there are in `size` bytes from the one at `offset` on, in the string's direction. */
+/* The number of elements in `size` bytes from the one at `offset` on, in the string's direction. */
 static uint64_t elements_from(uint64_t offset, uint64_t size, uint64_t element, bool down)
 {
     return down ? offset / element + 1 : (size - offset) / element;
 }
 
-/* Copies must not hide that one operand's elements are the other's: what MOVS stores is then loaded again. */
+/* Copies must not hide that the operands overlap: elements that MOVS stores are then loaded again. */
 static uint64_t elements_apart(const uint64_t *start, uint64_t element)
 {
     uint64_t apart = start[0] < start[1] ? start[1] - start[0] : start[0] - start[1];

@@ -1,12 +1,12 @@
-/* engines.c: which classes of instructions the engines do, as a table. */
+/* engines.c: the table of instruction classes that engines carry out. */
 #include "engines.h"
 
 #include "decode/unserved.h"
 
 static const char *const refusals[SEGUE_CLASS_COUNT] = {
-    [SEGUE_CLASS_UNKNOWN] = "it is no instruction",
-    [SEGUE_CLASS_SEGMENT] = "it accesses a segment register, and the handler has its own",
-    [SEGUE_CLASS_SYSTEM] = "it is an instruction of the operating system's",
+    [SEGUE_CLASS_UNKNOWN] = "undefined instruction",
+    [SEGUE_CLASS_SEGMENT] = "it reads or writes a segment register",
+    [SEGUE_CLASS_SYSTEM] = "privileged or system instruction",
 };
 
 const char *engines_refusal(enum segue_class number)

@@ -1,16 +1,17 @@
-/* engines.h: which classes of instructions the engines do. Used inside emulate/, and by what documents it. */
+/* engines.h: the instruction classes that engines carry out. Used inside emulate/, and by the generator of its
+ * documentation. */
 #ifndef SEGUE_EMULATE_ENGINES_H
 #define SEGUE_EMULATE_ENGINES_H
 
 #include <segue/emulate.h>
 
-/* Which engine does instructions of this class, plain moves apart; SEGUE_ENGINE_NONE if none does. */
+/* The engine for instructions of this class, except plain moves; SEGUE_ENGINE_NONE if there is no engine. */
 enum segue_engine engines_of(enum segue_class number);
 
-/* Why no engine does instructions of this class; NULL if one does. */
+/* The reason why no engine carries out instructions of this class; NULL if one does. */
 const char *engines_refusal(enum segue_class number);
 
-/* The same of one instruction, whose reason may be another than its class's. Async-signal-safe. */
+/* The reason for one instruction, which may differ from that of its class. Async-signal-safe. */
 const char *engines_insn_refusal(const struct segue_insn *insn);
 
 #endif

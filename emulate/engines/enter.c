@@ -1,7 +1,7 @@
 /* enter.c: ENTER, in straight C. It pushes the frame pointer, the pointers of the enclosing frames, which it reads from
- * below the old frame pointer, and the new frame's; and at its end sees whether the stack can be written. It is done
- * word by word, as the plan lists it, since what was pushed before a fault stays. Where it reads what it pushes itself,
- * processors go by an order of their own.
+ * below the old frame pointer, and the new frame pointer. At its end it probes the stack for a write. It runs word by
+ * word in the order of the plan, since words pushed before a fault stay in memory. If it reads words that it pushes
+ * itself, processors differ in the order.
  *
  * SOURCES: Intel SDM volume 2, ENTER; volume 1, 6.5.1. */
 #include "enter.h"
@@ -19,11 +19,11 @@ const char *enter_refusal(const struct segue_plan *plan)
         for (uint32_t k = 0; k < plan->access_count; k++)
             if (plan->accesses[i].direction == SEGUE_READ && plan->accesses[k].direction == SEGUE_WRITE &&
                 overlap(&plan->accesses[i], &plan->accesses[k]))
-                return "it reads what it pushes itself";
+                return "it reads stack words that it pushes itself";
     return NULL;
 }
 
-/* The last word that is pushed, with a nesting level, is the new frame's pointer. */
+/* With a nesting level, the last word pushed is the new frame pointer. */
 static bool is_new_frame(const struct segue_plan *plan, uint32_t number)
 {
     uint32_t next = number + 1;

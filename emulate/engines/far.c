@@ -1,6 +1,5 @@
 /* far.c: far jumps, calls and returns, and IRET, within the thread's own code segment, in straight C. The selectors
- * that they load must be those that the thread has: then only the instruction pointer, the stack pointer and flags
- * change.
+ * that they load must equal the thread's. Then only the instruction pointer, the stack pointer and flags change.
  *
  * SOURCES: Intel SDM volume 2, JMP, CALL, RET, IRET (operation in 64-bit mode: IRET pops the stack pointer whatever the
  * privilege); docs/facts.md (what is pushed above a selector). */
@@ -16,7 +15,7 @@
 
 #define SELECTOR_SIZE 2u
 
-/* What IRET pops, in this order. */
+/* The words that IRET pops, in this order. */
 enum { WORD_RIP, WORD_CS, WORD_RFLAGS, WORD_RSP, WORD_SS, WORDS };
 
 bool far_does(const struct segue_insn *insn)
@@ -30,7 +29,7 @@ static bool is_on_stack(const struct segue_memory_operand *memory)
     return memory->addressing != SEGUE_ADDRESSING_PLAIN;
 }
 
-/* Bytes of a word on the stack; 0 if it uses none. */
+/* The size of a word on the stack; 0 if the instruction uses no stack. */
 static unsigned word_size(const struct segue_insn *insn)
 {
     unsigned size = 0;
@@ -40,7 +39,7 @@ static unsigned word_size(const struct segue_insn *insn)
     return size;
 }
 
-/* Bytes of the offset in a far pointer; 0 if it has none. */
+/* The size of the offset in a far pointer; 0 if the instruction has none. */
 static unsigned offset_size(const struct segue_insn *insn)
 {
     for (unsigned i = 0; i < insn->memory_count; i++)
@@ -66,7 +65,7 @@ static uint64_t load(const uint8_t *from, unsigned size)
     return value;
 }
 
-/* Words on the stack begin at `base`, in transfer->words; a far pointer is in transfer->pointer. */
+/* The stack words begin at `base` and are read into transfer->words; a far pointer is read into transfer->pointer. */
 static void begin(struct transfer *transfer, const struct segue_plan *plan, uint64_t base)
 {
     memset(transfer, 0, sizeof *transfer);
@@ -81,7 +80,7 @@ static void begin(struct transfer *transfer, const struct segue_plan *plan, uint
     }
 }
 
-/* False where it cannot be done. */
+/* False if it cannot be carried out. */
 static bool interrupt_return(const struct transfer *transfer, unsigned size, struct segue_regs *after)
 {
     uint64_t flags = load(transfer->words + WORD_RFLAGS * size, size);
@@ -93,7 +92,7 @@ static bool interrupt_return(const struct transfer *transfer, unsigned size, str
            !(flags & FLAG_VIRTUAL_8086) && !((before ^ after->rflags) & FLAGS_KEPT) && canonical_is(after->rsp);
 }
 
-/* The registers after it, and what is pushed; false where it cannot be done. */
+/* Computes the registers after the instruction and the words that it pushes; false if it cannot be carried out. */
 static bool carry_out(struct transfer *transfer, const struct segue_insn *insn, const struct segue_regs *regs)
 {
     struct segue_regs *after = &transfer->after;
@@ -123,7 +122,7 @@ static bool carry_out(struct transfer *transfer, const struct segue_insn *insn, 
     return true;
 }
 
-/* The instruction itself raises #GP; so does a load from there, and is caught. */
+/* The instruction itself would raise #GP. So does a load from the target; the guard catches it. */
 static enum segue_status miss_target(uint64_t target, struct segue_fault *fault)
 {
     uint8_t byte;

@@ -1,8 +1,8 @@
 /* move.c: MOV, MOVZX, MOVSX and MOVSXD between memory and a general register or an immediate, in straight C; it needs
  * no executable memory. A register changes only after the memory has been read.
  *
- * SOURCES: Intel SDM volume 1, 3.4.1.1: a 32-bit result clears the register's upper half, an 8- or 16-bit one leaves
- * the rest. */
+ * SOURCES: Intel SDM volume 1, 3.4.1.1: a 32-bit result clears the register's upper half, an 8- or 16-bit one keeps the
+ * rest. */
 #include "move.h"
 
 #include "decode/orders.h"

@@ -1,4 +1,4 @@
-/* prepare.c: what makes the engines ready, and why it failed. */
+/* prepare.c: prepares the engines, and records why that failed. */
 #include <segue/emulate.h>
 
 #include "emulate/replay/replay.h"

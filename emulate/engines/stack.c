@@ -1,9 +1,9 @@
-/* stack.c: PUSH, POP, PUSHF, POPF, CALL, JMP, RET and LEAVE, and MOV of segment registers, in straight C: they cannot
- * be run in the handler's place, whose stack and segments are others. All that is read is read before anything is
- * written, and registers change last.
+/* stack.c: PUSH, POP, PUSHF, POPF, CALL, JMP, RET and LEAVE, and MOV of segment registers, in straight C. They cannot
+ * be replayed in the handler, whose stack and segments differ from the thread's. All reads come before any write, and
+ * registers change last.
  *
  * SOURCES: Intel SDM volume 2 (each instruction's page), volume 1, 6.2 (the stack), 3.4.3 (PUSHF stores RF and VM as
- * 0); volume 1, 17 (shadow stacks: a call or return that the processor has not made leaves it out of step). */
+ * 0); volume 1, 17 (shadow stacks: an emulated call or return would leave the shadow stack out of step). */
 #include "stack.h"
 
 #include <string.h>
@@ -20,7 +20,7 @@
 #include "enter.h"
 #include "far.h"
 
-/* Of a selector: the local table; and the last of the null ones. */
+/* Selector bits: the table indicator (LDT); the highest null selector. */
 #define SELECTOR_LOCAL 4u
 #define SELECTOR_NULL_LAST 3u
 
@@ -36,7 +36,7 @@ static struct operands operands_of(const struct segue_insn *insn)
     return operands;
 }
 
-/* The thread's own, which is in force in its handlers too. RDSSPQ does nothing where there is none. */
+/* Whether the thread has a shadow stack, which is also active in its handlers. RDSSPQ does nothing without one. */
 static bool has_shadow_stack(void)
 {
     uint64_t pointer = 0;
@@ -66,10 +66,10 @@ static const char *segment_refusal(const struct segue_insn *insn, const struct s
         return engines_refusal(SEGUE_CLASS_SEGMENT);
     unsigned segment = orders_of(insn)->transfer.reg, kind = orders_of(insn)->transfer.kind;
     bool has_base = segment_has_base(segment);
-    /* POP has no other segments to load. */
+    /* POP can load no other segments in 64-bit mode. */
     if ((kind == INSN_TRANSFER_LOAD_SEGMENT && has_base) ||
         (kind == INSN_TRANSFER_POP_SEGMENT && segment_base(regs, segment) != 0))
-        return "it loads the segment's base, too";
+        return "it also loads the segment's base";
     return NULL;
 }
 
@@ -78,7 +78,7 @@ const char *stack_refusal(const struct segue_plan *plan, const struct segue_regs
     const struct segue_insn *insn = &plan->insn;
     unsigned kind = orders_of(insn)->transfer.kind;
     if (kind == INSN_TRANSFER_NONE)
-        return "no engine does this instruction";
+        return "no engine carries out this instruction";
     if (kind == INSN_TRANSFER_ENTER)
         return enter_refusal(plan);
     bool far = far_does(insn);
@@ -106,7 +106,7 @@ static void begin(struct transfer *transfer, const struct segue_plan *plan, cons
     transfer->after.rip += plan->insn.length;
 }
 
-/* What is pushed or jumped to: a register, memory, or a part of the instruction. */
+/* The operand that is pushed or jumped to: a register, memory, or an immediate. */
 static uint64_t source(const struct transfer *transfer, const struct segue_regs *regs)
 {
     const struct insn_transfer *orders = &orders_of(&transfer->plan->insn)->transfer;
@@ -134,7 +134,7 @@ static void pop(struct transfer *transfer)
     uint8_t reg = orders_of(&transfer->plan->insn)->transfer.reg;
     uint64_t value = transfer->values[transfer->operands.stack];
     transfer->after.rsp += transfer->size;
-    /* After the stack pointer has moved, since it may be what is popped. */
+    /* After the stack pointer has moved, since the instruction may pop into the stack pointer. */
     if (reg != SEGUE_REGISTER_NONE)
         set_register(transfer, reg, value);
     else
@@ -147,7 +147,7 @@ static void leave(struct transfer *transfer, const struct segue_regs *regs)
     set_register(transfer, SEGUE_RBP, transfer->values[transfer->operands.stack]);
 }
 
-/* False where flags would change that stay as they are. */
+/* False if the instruction would change flags that a handler cannot change. */
 static bool pop_flags(struct transfer *transfer)
 {
     uint64_t mask = transfer->size == 2 ? FLAGS_POPPED & 0xffff : FLAGS_POPPED;
@@ -157,8 +157,9 @@ static bool pop_flags(struct transfer *transfer)
     return !((before ^ transfer->after.rflags) & FLAGS_KEPT);
 }
 
-/* False where the segment would become another, or may: a selector that the thread has means what it did when it was
- * loaded if it is the null selector, or one of the global table, in which Linux keeps what a program may load. */
+/* False if the segment would change, or might. A selector that the thread has still means what it meant when it was
+ * loaded if it is null or selects a descriptor of the global table, in which Linux keeps the segments that a program
+ * may load. */
 static bool load_segment(const struct transfer *transfer, uint64_t value)
 {
     unsigned segment = orders_of(&transfer->plan->insn)->transfer.reg;
@@ -168,7 +169,7 @@ static bool load_segment(const struct transfer *transfer, uint64_t value)
            (!has_base || selector <= SELECTOR_NULL_LAST);
 }
 
-/* False for a target that is no address. */
+/* False for a non-canonical target. */
 static bool jump(struct transfer *transfer, uint64_t target)
 {
     transfer->after.rip = target;
@@ -181,7 +182,8 @@ static uint64_t branch_target(const struct transfer *transfer, const struct segu
     return orders_of(&transfer->plan->insn)->transfer.is_immediate ? transfer->after.rip + target : target;
 }
 
-/* The target is no address, which the branch itself raises #GP for: so does a load from it, and is caught. */
+/* The target is non-canonical, for which the branch itself would raise #GP. So does a load from it; the guard catches
+ * it. */
 static enum segue_status miss_target(struct transfer *transfer, uint64_t next, struct segue_fault *fault)
 {
     uint8_t byte;
@@ -198,7 +200,8 @@ static enum segue_status miss_target(struct transfer *transfer, uint64_t next, s
     return SEGUE_FAULT;
 }
 
-/* Everything but memory; false where a branch's target is no address, or flags change that cannot. */
+/* Everything except memory. False if a branch's target is non-canonical, or if flags would change that a handler cannot
+ * change. */
 static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
 {
     uint64_t next = transfer->after.rip;

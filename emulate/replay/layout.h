@@ -1,8 +1,8 @@
-/* layout.h: where the assembly of a replay finds its context, for C and for assembly. */
+/* layout.h: the layout of a replay's context, for C and for assembly. */
 #ifndef SEGUE_EMULATE_REPLAY_LAYOUT_H
 #define SEGUE_EMULATE_REPLAY_LAYOUT_H
 
-/* Where the assembly finds the fields of struct replay_context; run.c asserts each. */
+/* Offsets in struct replay_context; run.c asserts each. */
 #define REPLAY_RFLAGS 128
 #define REPLAY_CODE 136
 #define REPLAY_AREA 144
@@ -14,7 +14,7 @@
 #define REPLAY_ZMM_HIGH 192
 #define REPLAY_POPFQ_FLAGS 200
 
-/* How the area is loaded and stored: XRSTOR and XSAVE; moves (vectors_x86_64.h); FXRSTOR and FXSAVE, where the processor
+/* How the area is loaded and stored: XRSTOR and XSAVE; moves (vectors_x86_64.h); FXRSTOR and FXSAVE, if the processor
  * has no XSAVE and the area no header. */
 #define STATE_BY_XSAVE 0
 #define STATE_BY_MOVES 1

@@ -1,4 +1,4 @@
-/* refusal.c: which plans are replayed, and why others are not. */
+/* refusal.c: which plans are replayed, and the refusals of the others. */
 #include "refusal.h"
 
 #include "decode/accesses/accesses.h"
@@ -13,25 +13,26 @@
 #include "state.h"
 #include "stubs.h"
 
-/* More than any state area or x87 operand has, but for tiles. */
+/* An upper bound of any XSAVE area or x87 operand, except for tiles. */
 #define STATE_MOST 4096u
 
-/* Its address has a part that is not the operand's own: it counts as the operand that is accessed. */
+/* The descriptor's address has a component outside the operand (a bit offset, for example): the operand then counts as
+ * starting at the access. */
 static bool starts_at_access(const struct segue_memory_operand *memory)
 {
     return memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET || memory->addressing == SEGUE_ADDRESSING_TABLE ||
            memory->addressing == SEGUE_ADDRESSING_CACHE_LINE;
 }
 
-/* Operands that the processor accesses in several parts are truncated part by part: over the end of 32 bits of address
- * the next part is at the beginning. */
+/* The processor truncates each part of a multi-part operand separately: past the end of 32-bit addresses the next part
+ * is at the beginning. */
 static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *regs)
 {
     const struct segue_insn *insn = &plan->insn;
     const struct segue_memory_operand *memory = &insn->memory[0];
     bool has_parts = insn->class_ == SEGUE_CLASS_X87 || insn->class_ == SEGUE_CLASS_STATE ||
                      memory->masking != SEGUE_MASKING_NONE || memory->size > 8;
-    /* Lanes are truncated each for itself. */
+    /* Each lane is truncated separately. */
     if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
         return false;
     uint64_t size = insn->class_ == SEGUE_CLASS_STATE ? STATE_MOST : memory->size;
@@ -46,12 +47,12 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
     if (why)
         return why;
     if (insn->mode != SEGUE_MODE_64)
-        return "it is 32-bit code, which runs in 64 bits otherwise";
+        return "it is 32-bit code, which replay would execute in 64-bit mode";
     redirect_complete(&plan->insn);
     if (orders_of(insn)->redirection.kind == INSN_REDIRECTION_NONE)
-        return "no engine does this instruction";
+        return "no engine carries out this instruction";
     if (!stubs_ready())
-        return "it must be run from executable memory, and there is none";
+        return "it needs an out-of-line slot, and there is no executable memory";
     if (regs->rflags & FLAG_TRAP)
         plan->flags |= SEGUE_PLAN_TRAPS;
     if (regs->rflags & FLAG_ALIGNMENT)
@@ -59,11 +60,11 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
     details_of(plan)->operand =
         starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
     if (wraps_parts(plan, regs))
-        return "its operand goes on at the other end of the address space";
+        return "its operand wraps around the end of the address space";
     return orders_of(insn)->redirection.state ? state_refusal(plan, regs, xstate) : NULL;
 }
 
-/* An opmask says what is stored, but not what is faulted on: a copy would be stored whole. */
+/* An opmask determines which elements are stored, but not which may fault: a copy would be stored as a whole. */
 static bool stores_masked(const struct segue_plan *plan)
 {
     const uint8_t both = COMPONENT_OPMASK | COMPONENT_SSE;
@@ -72,25 +73,26 @@ static bool stores_masked(const struct segue_plan *plan)
            memory->masking == SEGUE_MASKING_NONE;
 }
 
-/* Why the operand cannot be copied; NULL if it can. */
+/* The refusal if the operand cannot be copied; NULL if it can. */
 static const char *copy_refusal(const struct segue_plan *plan, const struct segue_memory_operand *memory)
 {
     if (pieces_are_atomic(plan))
-        return "it is one indivisible operation, which this window cannot do";
+        return "it is one atomic operation, which this window cannot do";
     if (memory->addressing == SEGUE_ADDRESSING_STATE || (memory->size > REPLAY_COPY_MOST && !replay_is_string(memory)))
         return "its operand is too large to be copied";
     if (addresses_end_beyond(plan))
-        return "its operand goes on where there are no addresses";
+        return "its operand extends into non-canonical addresses";
     if (plan->insn.class_ == SEGUE_CLASS_NONE)
-        return "it acts on the memory's own line of the cache, which this window cannot reach";
+        return "it acts on the memory's cache line, which this window cannot reach";
     if (stores_masked(plan) || (memory->probe && memory->masking == SEGUE_MASKING_OPMASK))
-        return "it may fault on what it does not store";
+        return "it may fault on elements that its mask leaves out";
     if (replay_is_string(memory) && (plan->flags & SEGUE_PLAN_ALIGNMENT_CHECKED))
-        return "alignment is checked, which is not told from missing memory in time";
+        return "alignment checking (EFLAGS.AC) is on, and #AC cannot "
+               "be distinguished from #PF before memory is accessed";
     return NULL;
 }
 
-/* Whether the operand is copied. Whether repeated strings are, their elements say. */
+/* Whether the operand is copied. For repeated strings each run decides. */
 static bool is_copied(const struct segue_plan *plan, unsigned operand)
 {
     if (replay_is_repeated(&plan->insn))

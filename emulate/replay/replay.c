@@ -1,10 +1,10 @@
-/* replay.c: the engine that runs the instruction itself, with its memory redirected.
+/* replay.c: the engine that executes the instruction itself, with its memory operand relocated.
  *
- * The instruction's redirection stands in a stub. It is called with the thread's general registers and flags, and with
- * those components of its extended state that it touches; but a register that no one misses holds the address where
- * the memory can be reached, and RSP is never the thread's. So everything but addresses is the processor's own doing.
- * Where the memory cannot be reached in one piece, it is copied to a place that is aligned alike, and back.
- */
+ * The relocated instruction is in a stub (an out-of-line slot). The stub is called with the thread's general registers
+ * and flags, and with those components of its extended state that the instruction uses. One register that the
+ * instruction does not use holds the address where the memory can be reached, and RSP is never the thread's. So the
+ * processor itself does everything except addressing. Memory that is not contiguous where it is reached is copied to a
+ * buffer of the same alignment, and back. */
 #include "replay.h"
 
 #include <string.h>
@@ -24,13 +24,14 @@
 enum segue_status replay_prepare(void)
 {
     state_prepare();
-    /* So that no handler has to ask the system. */
+    /* Caches the answer now, so that no handler has to ask the system. */
     canonical_bits();
     return stubs_prepare();
 }
 
-/* Copies what is read, runs, and copies what is written; what may fail comes before what changes anything. A device is
- * asked last, when the state that it may take back is kept. */
+/* Copies the operands that are read, runs the instruction, and copies back those that are written. Steps that may fail
+ * come before steps that change anything. A device is called last, after the state that its refusal must restore has
+ * been saved. */
 static enum segue_status run_on_copies(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
     const struct segue_plan *plan = replay->plan;
@@ -38,7 +39,7 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
     enum segue_status status = parts_are_looked_at_from_the_end(plan) ? pieces_look_at_end(plan, fault) : SEGUE_OK;
     if (status != SEGUE_OK)
         return status;
-    /* What is written is looked at here, too. */
+    /* This also probes the memory that the instruction writes. */
     if (!parts_of_x87_store(&plan->insn) || vendors_probe_x87_store())
         status = pieces_read(plan, &replay->copies, fault);
     if (status != SEGUE_OK)
@@ -73,8 +74,8 @@ static enum segue_status carry_out(struct replay *replay, struct segue_regs *reg
     return SEGUE_OK;
 }
 
-/* Run by run. Where one cannot be done, those before it are; the thread comes back to the instruction, and to what
- * keeps it from going on. */
+/* Run by run. If a run cannot be carried out, those before it are complete; the thread executes the instruction again,
+ * and meets the obstacle then. */
 static enum segue_status carry_out_repeated(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
     uint64_t left = details_of(replay->plan)->elements, rip = regs->rip;
@@ -83,7 +84,8 @@ static enum segue_status carry_out_repeated(struct replay *replay, struct segue_
         uint64_t before = strings_count_before(replay);
         strings_choose_run(replay, left);
         status = carry_out(replay, regs, fault);
-        /* Of several elements on copies nothing is done yet: the first tells where it is that it cannot. */
+        /* For several elements on copies nothing has been done yet: retry with the first element alone, which reports
+         * the fault. */
         if (status == SEGUE_FAULT && replay->elements > 1 && !replay->places[0].is_native) {
             strings_choose_run(replay, 1);
             status = carry_out(replay, regs, fault);

@@ -1,4 +1,5 @@
-/* run.c: one run of a replayed instruction: its registers and addresses before, the stub, its registers after. */
+/* run.c: one run of a replayed instruction: sets up registers and addresses, calls the stub, and reads the registers
+ * back. */
 #include "run.h"
 
 #include <stddef.h>
@@ -49,13 +50,13 @@ bool replay_recover(uint64_t *rip)
 static uint64_t operand_address(const struct replay *replay, unsigned operand)
 {
     const struct segue_plan *plan = replay->plan;
-    /* A string's moves with the elements that are done. */
+    /* A string's address moves with the completed elements. */
     return operand == 0 && !replay_is_repeated(&plan->insn) ? details_of(plan)->operand
                                                             : accesses_operand(&plan->insn, replay->regs, operand);
 }
 
-/* Makes room for a copy of the operand, of a repeated string for the elements of this run. Returns where `address`, the
- * first element's, is in it. */
+/* Makes room for a copy of the operand, or of this run's elements of a repeated string. Returns where `address`, that
+ * of the first element, is in the copy. */
 static uint64_t make_copy(struct replay *replay, unsigned operand, uint64_t address)
 {
     const struct segue_memory_operand *memory = &replay->plan->insn.memory[operand];
@@ -69,7 +70,7 @@ static uint64_t make_copy(struct replay *replay, unsigned operand, uint64_t addr
     return (uint64_t)(uintptr_t)copy + (address - lowest);
 }
 
-/* Where the instruction is to find the operand. */
+/* The address at which the instruction is to access the operand. */
 static uint64_t redirect(struct replay *replay, unsigned operand)
 {
     uint64_t address = operand_address(replay, operand);
@@ -90,7 +91,7 @@ static void set_addresses(struct replay *replay)
     }
 }
 
-/* The register in place of RSP has its value; the one in place of a bit offset a bit's number within the operand. */
+/* The scratch register gets the value of RSP; in place of a bit offset it gets the bit's number within the operand. */
 static void set_scratch_register(struct replay *replay)
 {
     const struct segue_insn *insn = &replay->plan->insn;
@@ -132,7 +133,7 @@ static void store_addresses(const struct replay *replay, struct segue_regs *regs
         strings_store_count(replay, regs);
 }
 
-/* What the thread has after the instruction. */
+/* Writes the registers after the instruction to `regs`. */
 void replay_end(const struct replay *replay, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;
@@ -150,8 +151,8 @@ void replay_end(const struct replay *replay, struct segue_regs *regs)
     *regs = after;
 }
 
-/* The instruction faulted. What it has done by then stays done, as on the processor: exceptions that are noted in
- * MXCSR, elements of a string, lanes of a gather. */
+/* The instruction faulted. Its effects before the fault stay, as on the processor: exception flags in MXCSR, elements
+ * of a string, lanes of a gather. */
 static enum segue_status stop(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
 {
     const struct segue_insn *insn = &replay->plan->insn;
@@ -171,7 +172,7 @@ static enum segue_status stop(struct replay *replay, struct segue_regs *regs, st
     return SEGUE_FAULT;
 }
 
-/* Runs the stub; what it came to, of no meaning where there is none. */
+/* Runs the stub; the result has no meaning if there is no stub. */
 static uint64_t run_stub(struct replay *replay, uint32_t holder)
 {
     replay->context.code = stubs_hold(holder, &orders_of(&replay->plan->insn)->redirection);
@@ -180,7 +181,7 @@ static uint64_t run_stub(struct replay *replay, uint32_t holder)
     return outcome;
 }
 
-/* By whom no fault's number is. */
+/* For a step without a holder number: borrows one. */
 __attribute__((noinline)) static uint64_t run_stub_with_borrowed(struct replay *replay)
 {
     _Alignas(STUBS_MARK_ALIGNMENT) volatile uint64_t mark;

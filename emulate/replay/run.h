@@ -1,11 +1,11 @@
-/* run.h: one run of a replayed instruction. Used inside emulate/ alone. */
+/* run.h: one run of a replayed instruction. Used inside emulate/ only. */
 #ifndef SEGUE_EMULATE_REPLAY_RUN_H
 #define SEGUE_EMULATE_REPLAY_RUN_H
 
 #include "context.h"
 #include "emulate/details.h"
 
-/* What all pieces of an operand have in common; an operand without pieces is reached nowhere. */
+/* The common location of all fragments of an operand; an operand without fragments has none. */
 static inline struct replay_place replay_place_of(const struct segue_plan *plan, unsigned operand)
 {
     struct replay_place place = {.is_native = false};
@@ -21,14 +21,14 @@ static inline struct replay_place replay_place_of(const struct segue_plan *plan,
     return place;
 }
 
-/* Makes the state ready that the instruction runs with; `places` are chosen. */
+/* Prepares the state that the instruction runs with; `places` are chosen. */
 void replay_begin(struct replay *replay);
 
-/* Runs the instruction. SEGUE_OK, and the state is that after it; SEGUE_FAULT: what the processor had done is done;
- * SEGUE_BUSY. */
+/* Runs the instruction. SEGUE_OK: the state is that after it; SEGUE_FAULT: the processor's effects before the fault
+ * stay; SEGUE_BUSY. */
 enum segue_status replay_execute(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault);
 
-/* Gives the thread the registers after it. */
+/* Writes the registers after it to `regs`. */
 void replay_end(const struct replay *replay, struct segue_regs *regs);
 
 /* As segue_recover, for a fault in a run. */

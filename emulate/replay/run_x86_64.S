@@ -1,8 +1,8 @@
-/* run_x86_64.S: loads an instruction's state, calls its stub, and stores what it left (see context.h).
+/* run_x86_64.S: loads an instruction's state, calls its stub, and stores the state after it (see context.h).
  *
  *      host stack while the stub runs          registers while the stub runs
  *         +96  return address                  rsp       the host's: a fault in the stub is delivered on the stack
- *         +88  rbp                                       that rsp tells, so the guest's is never in it
+ *         +88  rbp                                       at rsp, so it never holds the guest's value
  *         +80  rbx                             others    the context's
  *         +72  r12                             rflags    the context's
  *         +64  r13                             vectors   the area's, where the context names components
@@ -16,7 +16,7 @@
  *          +0  unused
  *          -8  the stub's return address
  *
- * Memory is accessed at its natural alignment alone: the guest may have alignment checks on. */
+ * Every access is naturally aligned, since the guest may have alignment checking on. */
 #if !defined(__x86_64__)
 #error "run_x86_64.S is specific to x86-64"
 #endif
@@ -37,7 +37,7 @@
 
         .text
 
-/* Runs \action for each general register but rsp and rdi, and its place. */
+/* Runs \action for each general register except rsp and rdi, with its offset. */
 .macro EACH_REGISTER action
         \action %rax, 0
         \action %rbx, 8
@@ -113,8 +113,8 @@ LABEL(replay_load)
         LOAD_VECTORS load
 LABEL(replay_loaded)
 1:
-        /* POPFQ is slow, and needed only for what SAHF does not load, be it the thread's or the caller's; OF comes of an
-         * addition. */
+        /* POPFQ is slow. It is needed only for flags that SAHF does not load, whether the thread's or the caller's; an
+         * addition sets OF. */
         movl    REPLAY_RFLAGS(%rdi), %eax
         movl    AT_FLAGS(%rsp), %ecx
         orl     %eax, %ecx
@@ -131,7 +131,7 @@ LABEL(replay_loaded)
         movq    RDI_PLACE(%rdi), %rdi
         call    *AT_CODE(%rsp)
 
-        /* The context's address goes to rdi, whose guest value waits on the stack, under the flags. */
+        /* The context's address goes to rdi; the guest's rdi waits on the stack, under the flags. */
         pushfq
         .cfi_adjust_cfa_offset 8
         pushq   %rdi
@@ -167,8 +167,8 @@ LABEL(replay_loaded)
         ldmxcsr AT_CONTROL(%rsp)
         testl   $1, %eax
         jz      3f
-        /* The host wants the register stack empty and its control word. FFREE is quicker than EMMS and FNINIT; but where
-         * an exception waits, it and FLDCW would raise that. */
+        /* The host needs an empty register stack and its control word. FFREE is faster than EMMS and FNINIT; but if an
+         * exception is pending, it and FLDCW would raise it. */
         testb   $FSW_EXCEPTION_WAITS, FSW_PLACE(%rcx)
         jnz     5f
         .irp    n, 0, 1, 2, 3, 4, 5, 6, 7
@@ -219,7 +219,7 @@ LABEL(replay_loaded)
         .cfi_adjust_cfa_offset -8
         jmp     10b
 
-/* A fault from replay_load on leads here: the processor has loaded nothing, or some of it. */
+/* A fault from replay_load on resumes here: the processor has loaded nothing, or a part. */
 LABEL(replay_not_loaded)
         .cfi_restore_state
         fninit
@@ -230,7 +230,7 @@ LABEL(replay_not_loaded)
         .cfi_endproc
         END(replay_enter)
 
-/* A fault in a stub leads here, on the stub's stack: returns as the stub would have, with the outcome set. */
+/* A fault in a stub resumes here, on the stub's stack: returns as the stub would have, with the outcome set. */
         .p2align 4
 FUNCTION(replay_faulted)
         .cfi_startproc

@@ -1,8 +1,8 @@
-/* serialise.h: an instruction that serialises. Used inside emulate/replay/ alone. */
+/* serialise.h: an instruction that serialises. Used inside emulate/replay/ only. */
 #ifndef SEGUE_EMULATE_REPLAY_SERIALISE_H
 #define SEGUE_EMULATE_REPLAY_SERIALISE_H
 
-/* The processor fetches what follows anew. */
+/* Makes the processor fetch the following instructions again. */
 void replay_serialise(void);
 
 #endif

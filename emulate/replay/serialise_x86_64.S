@@ -1,4 +1,4 @@
-/* serialise_x86_64.S: the processor fetches what follows anew. */
+/* serialise_x86_64.S: makes the processor fetch the following instructions again. */
 #if !defined(__x86_64__)
 #error "serialise_x86_64.S is specific to x86-64"
 #endif
@@ -8,9 +8,9 @@
 #define NESTED_TASK_BIT 14
 
         .text
-/* void replay_serialise(void): IRETQ to the next instruction. Of the serialising instructions that a program may
- * execute it is the one that a virtual machine does not intercept. It refuses the nested-task flag, and loads it: a
- * handler has that of its thread, and no way back puts it in force again. */
+/* void replay_serialise(void): IRETQ to the next instruction. It is the only serialising instruction for programs that
+ * a virtual machine does not intercept. IRETQ faults with the nested-task flag set, and loads it: a handler runs with
+ * its thread's flag, and no return path sets it again. */
         .p2align 4
 FUNCTION(replay_serialise)
         .cfi_startproc

@@ -1,8 +1,8 @@
-/* state.c: the extended state that a replay runs with: what the instruction needs of it, how it is loaded and stored,
- * and what the stub leaves in it that names the stub.
+/* state.c: the extended state that a replay runs with: which components the instruction needs, how they are loaded and
+ * stored, and the fields in it that the stub changes to its own address.
  *
  * SOURCES: Intel SDM volume 1, 13.4 to 13.8 (XSAVE area, XSAVE, XRSTOR: components beyond those asked for stay as they
- * are), 8.1.8 (x87 opcode and pointers). ASSUMPTION: what the operating system enabled in XCR0 does not change. */
+ * are), 8.1.8 (x87 opcode and pointers). ASSUMPTION: the operating system does not change XCR0. */
 #include "state.h"
 
 #include <cpuid.h>
@@ -16,12 +16,12 @@
 /* Invalid, denormal, division by zero, overflow, underflow. */
 #define X87_EXCEPTIONS_BEFORE_STORE 0x1f
 
-/* What the operating system has enabled, and whether XSAVE can be used; where it cannot, a frame holds FXSAVE's area,
- * which has no header. */
+/* The components that the operating system has enabled, and whether XSAVE can be used; without it a frame holds
+ * FXSAVE's area, which has no header. */
 static uint64_t enabled_components;
 static bool has_xsave;
 
-/* Those of them that can be loaded and stored by moves; x87 as long as it is in use. */
+/* Those of them that can be loaded and stored by moves; x87 only while it is in use. */
 static uint64_t movable_components;
 
 uint64_t state_popfq = UINT64_MAX;
@@ -58,11 +58,11 @@ const char *state_refusal(const struct segue_plan *plan, const struct segue_regs
     uint64_t needed = orders_of(&plan->insn)->redirection.state & enabled();
     if (plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE &&
         (((regs->rdx << 32) | (uint32_t)regs->rax) & enabled() & ~(uint64_t)0xff))
-        return "it saves or loads state that the handler has of its own";
+        return "it saves or loads state of which the handler has its own (PKRU, tiles)";
     if (!xstate || !xstate->area || xstate->size < state_fixed_size() || (needed & ~xstate->features))
         return segue_unlisted_text(SEGUE_UNLISTED_XSTATE);
     if ((uintptr_t)xstate->area % XSAVE_ALIGNMENT)
-        return "the vector state that was given is not aligned";
+        return "the XSAVE area that was given is not aligned";
     if (state_fixed_size() == XSAVE_LEGACY_SIZE)
         return NULL;
     uint64_t compaction;
@@ -77,9 +77,9 @@ static bool is_zero(const uint8_t *bytes, size_t size)
     return size == 0;
 }
 
-/* What saves state tells of each component whether it is in use, and may leave one out that is not. The kernel notes
- * x87 and SSE in a signal's frame as in use always. So what has its initial values counts as not in use, which it need
- * not be where it had others before: nobody can tell from the frame. */
+/* XSAVE records which components are in use in XSTATE_BV, and may omit those in their initial state. In a signal frame
+ * the kernel always marks x87 and SSE as in use. So a component with its initial values counts as not in use here. The
+ * processor might have had it in use after other values; the frame does not record that. */
 static void note_unused(uint8_t *area)
 {
     uint16_t control;
@@ -94,7 +94,7 @@ static void note_unused(uint8_t *area)
     memcpy(area + XSAVE_XSTATE_BV, &in_use, sizeof in_use);
 }
 
-/* NULL for a component that the instruction does not touch. */
+/* NULL for a component that the instruction does not use. */
 static void *component_in(const struct replay_context *context, unsigned component)
 {
     struct xsave_component place;
@@ -103,7 +103,8 @@ static void *component_in(const struct replay_context *context, unsigned compone
     return (char *)context->area + place.offset;
 }
 
-/* Instructions that save or load state go by what the processor counts as in use, which moves would change. */
+/* Instructions that save or load state depend on which components the processor counts as in use, which moves would
+ * change. */
 static uint64_t choose_way(const struct replay *replay)
 {
     const struct replay_context *context = &replay->context;
@@ -126,7 +127,7 @@ void state_load(struct replay *replay)
         return;
     context->state_by = choose_way(replay);
     if (context->state_by == STATE_BY_FXSAVE) {
-        /* It moves both. */
+        /* FXRSTOR and FXSAVE move both components. */
         context->components = COMPONENTS_LEGACY;
         return;
     }

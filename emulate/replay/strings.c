@@ -9,7 +9,7 @@
 #define PREFIX_REPNE 0xf2
 #define PREFIX_REP 0xf3
 
-/* REPNE ends at equality, REPE and REP at its opposite. The last of the two prefixes counts. */
+/* REPNE ends at equality, REPE and REP at inequality. The last of the two prefixes takes effect. */
 static bool repeats_until_equal(const struct segue_insn *insn)
 {
     bool until_equal = false;
@@ -50,8 +50,8 @@ void strings_forget_flags(struct replay *replay)
         replay->context.rflags = replay->regs->rflags;
 }
 
-/* A string's address register has moved with the elements. In 32 bits of address that is an assignment to a 32-bit
- * register, and so is the count's. */
+/* A string's address register has moved with the elements. With 32-bit addresses that is an assignment to a 32-bit
+ * register; the same holds for the count register. */
 void strings_store_registers(const struct replay *replay, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;

@@ -1,25 +1,27 @@
-/* stubs.c: instructions in executable memory, each ready to be called.
+/* stubs.c: out-of-line slots: relocated instructions in executable memory, each ready to be called.
  *
- * A stub is found by its bytes, so that a hot site is written once; instructions that differ only in how they address
- * memory share one. A place is written only when nobody holds it, and nobody takes hold of it while it is written; so
- * no thread runs what another one writes. Each side notes what it does, and then looks at what the other has noted. So
- * what somebody holds or writes who will not come back is known, and can be taken from him.
+ * A stub is found by its bytes, so that a hot site is written once; instructions that differ only in their address
+ * operands share one. A stub is written only while no thread holds it, and no thread takes hold of it while it is
+ * written, so no thread executes bytes that another one is writing. Each side announces what it does and then reads the
+ * other side's announcement. Announcements also show what a thread holds or writes that will never come back, and other
+ * threads can release it.
  *
- * They are executed at addresses of the library's own, which its unwind table covers (stubs_x86_64.S).
+ * Stubs execute at addresses inside the library's own code, which its unwind table covers (stubs_x86_64.S).
  *
- * Two things can make that memory lie. A processor may have fetched a place's earlier contents: so each writing has a
- * number, and a thread that meets one that is later than its last serialising instruction executes another. A child
- * made by fork would share the memory with its parent: so it does not inherit it, and makes its own when it first needs
- * some, in whatever it then is: a fork handler, a signal's, or the child of a bare system call. It does inherit what is
- * written where, and writes the same: a handler that interrupts a stub may fork, and returns to it in the child.
+ * Two things can make a stub's bytes stale. First, a processor may have fetched a stub's earlier contents. So each
+ * writing has a number, and a thread that finds a number later than its last serialising instruction executes another
+ * one. Second, a child made by fork would share the memory with its parent. So the child does not inherit it, and makes
+ * its own when it first needs it, wherever that is: in a fork handler, in a signal handler, or in the child of a bare
+ * system call. It does inherit the record of what is written where, and writes the same: a handler that interrupts a
+ * stub may fork, and returns to the stub in the child.
  *
- * The view that can be written stands at a random distance from the one that can be executed. It stays mapped: a step
- * must not fail for want of a mapping, nor make every thread look anew.
+ * The writable view is at a random distance from the executable one. It stays mapped: a step must not fail because a
+ * mapping failed, nor make every thread flush its translations.
  *
- * SOURCES: Intel SDM volume 3, 9.1.3 (cross-modifying code), 12.6 (code written at another linear address);
- * M. M. Michael, "Hazard pointers", 2004.
- * ASSUMPTIONS: executable memory is asked for as the system's own first, which needs no descriptor and no file of a
- * certain length; and from a file without a name where the system refuses that (SELinux execmem). */
+ * SOURCES: Intel SDM volume 3, 9.1.3 (cross-modifying code), 12.6 (code written at another linear address); M. M.
+ * Michael, "Hazard pointers", 2004. ASSUMPTIONS: executable memory is asked for as the system's own first, which needs
+ * no descriptor and no file of a certain length; and from a file without a name if the system refuses that (SELinux
+ * execmem). */
 #include "stubs.h"
 
 #include <errno.h>
@@ -36,15 +38,15 @@
 #include "stubs_layout.h"
 
 #define PLACES ((unsigned)STUBS_PLACES)
-/* Places that a stub may stand in before any other is tried. */
+/* The slots in which a given stub may be: the set's associativity. */
 #define WAYS 8u
 #define PLACE_SIZE ((uint64_t)STUBS_PLACE_SIZE)
 #define CODE_SIZE (PLACES * PLACE_SIZE)
-/* Those who borrow a number at one time. */
+/* The most borrowers at one time. */
 #define BORROWERS 1024u
 #define HOLDERS (STUBS_NUMBERED + BORROWERS)
-/* A borrower's mark has its own address, which has MARK_ADDRESS_BITS at most, and a count, so that the next one that
- * stands in the same place is another. */
+/* A borrower's mark contains its own address, which has at most MARK_ADDRESS_BITS bits, and a count, so that a later
+ * mark at the same address differs. */
 #define MARK_ADDRESS_BITS 56u
 #define MARK_COUNT_BITS (64u - MARK_ADDRESS_BITS + 4u)
 _Static_assert(STUBS_MARK_ALIGNMENT == 1 << 4, "so many bits of the address are 0");
@@ -54,15 +56,15 @@ static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
 #define RETURN 0xc3
 #define BREAKPOINT 0xcc
 
-/* Behind the places, in the page that ends both views and is not executed. */
+/* After the slots, in the page that ends both views and is not executable. */
 struct header {
-    /* The view that can be written. */
+    /* The address of the writable view. */
     uint64_t writable;
 };
 #define HEADER_SIZE ((uint64_t)STUBS_HEADER_SIZE)
 #define VIEW_SIZE (CODE_SIZE + HEADER_SIZE)
 
-/* No address of a view. */
+/* Not an address of a view. */
 #define BEING_PLACED UINT64_C(1)
 
 /* Assembly. */
@@ -70,34 +72,35 @@ extern const char stubs_region[];
 
 
 struct memory {
-    /* These belong to one process: their page is wiped in a child made by fork. */
-    /* The view that can be executed; 0 until both are there, BEING_PLACED while it is put where it belongs. */
+    /* The following belong to one process: the kernel wipes their page in a child made by fork. */
+    /* The address of the executable view; 0 until both views exist, BEING_PLACED while it is being moved to its
+     * place. */
     uint64_t executable;
-    /* Those who wait while it is BEING_PLACED. */
+    /* The threads that wait while it is BEING_PLACED. */
     uint32_t waiters;
-    /* A thread looks for borrowers that have been left, with all signals blocked. */
+    /* A thread searches for abandoned borrowers, with all signals blocked. */
     uint32_t takes_over;
-    /* The system has said no, and is not asked again by every plan. */
+    /* The system has refused the memory; later plans do not ask again. */
     bool refused;
     _Alignas(PAGE) struct stub places[PLACES];
-    /* Which stub each of those who may hold one holds, one word each, so that who never comes back (a handler that
-     * interrupted it left by siglongjmp, or its thread has ended) can be made to let go by others. */
+    /* The stub that each holder holds, one word each. Other threads can release it for a holder that never comes back,
+     * because a handler that interrupted it left by siglongjmp, or because its thread has ended. */
     _Alignas(64) uint32_t holders[HOLDERS];
-    /* The mark of whoever has borrowed each of the last BORROWERS numbers; 0 for nobody. */
+    /* The mark of the borrower of each of the last BORROWERS numbers; 0 if the number is free. */
     uint64_t marks[BORROWERS];
 };
 
 static struct memory *memory;
-/* Code has been executed in the library's region, in this process or in one that it descends from: there is nothing of
- * the file's there any more. */
+/* Stubs have been executed in the library's region, in this process or in an ancestor: the file's own contents are no
+ * longer there. */
 static bool region_is_taken;
-/* Closed addresses stand there, as long as a child, or its child, has no views. */
+/* Protected pages (PROT_NONE) are mapped there while a child, or its child, has no views. */
 static bool region_is_reserved;
-/* There have been views. */
+/* Views have existed in this process or an ancestor. */
 static bool was_made;
-/* How many writings there have been; it goes on counting in a child. */
+/* The number of writings; a child continues the count. */
 static uint64_t writings;
-/* The writings that the thread's last serialising instruction came after. */
+/* The count of writings before this thread's last serialising instruction. */
 static __thread uint64_t serialised __attribute__((tls_model("initial-exec")));
 
 static uint64_t executable_view(void)
@@ -113,7 +116,7 @@ static void unmap_views(const struct platform_views *views)
     platform_view_unmap(views->second, VIEW_SIZE, true);
 }
 
-/* No view gains a right to execute: systems that harden programs refuse that (PR_SET_MDWE, filters of mprotect). */
+/* No view gains the right to execute later: hardened systems refuse that (PR_SET_MDWE, filters of mprotect). */
 static bool keep_to_ourselves(const struct platform_views *views)
 {
     ((struct header *)(uintptr_t)(views->second + CODE_SIZE))->writable = views->second;
@@ -142,7 +145,7 @@ static bool region_is_free(void)
     return !region_is_taken || region_is_reserved;
 }
 
-/* Moves the view that is executed to where unwinders know it. It stays where it is if the system does not let it. */
+/* Moves the executable view to the region that unwinders know. It stays where it is if the system refuses the move. */
 static uint64_t place_view(const struct platform_views *views)
 {
     uint64_t there = (uint64_t)(uintptr_t)stubs_region;
@@ -150,7 +153,8 @@ static uint64_t place_view(const struct platform_views *views)
         return views->first;
     if (!platform_move(views->first + CODE_SIZE, HEADER_SIZE, there + CODE_SIZE))
         return views->first;
-    /* One of the two alone is of no use: what is left of it says where the other view is, in both places. */
+    /* One of the two views alone is useless. The remaining header records the other view's address, in both
+     * locations. */
     if (!platform_move(views->first, CODE_SIZE, there))
         return platform_move(there + CODE_SIZE, HEADER_SIZE, views->first + CODE_SIZE) ? views->first : 0;
     platform_view_unmap(views->first, VIEW_SIZE, true);
@@ -167,7 +171,7 @@ static void write_code(uint8_t *at, const uint8_t *bytes, uint8_t length)
     at[sizeof endbr64 + length] = RETURN;
 }
 
-/* Writes again what the parent had written; nobody holds any of it. A place that one of its threads was writing is
+/* Writes the same stubs as the parent; no thread holds any of them. A stub that a thread of the parent was writing is
  * free. */
 static void write_what_was_there(struct memory *present, uint64_t writable)
 {
@@ -185,14 +189,14 @@ static void write_what_was_there(struct memory *present, uint64_t writable)
     }
 }
 
-/* The half of the word that tells BEING_PLACED from an address, which is a multiple of a page. */
+/* The half of the word that distinguishes BEING_PLACED from an address, which is a multiple of a page. */
 static const uint32_t *low_half(const uint64_t *word)
 {
     return (const uint32_t *)(const void *)word;
 }
 
-/* In a stub the return address is on top of the stack: a thread that is called for its place in the code stands behind
- * the call. The registers are those of the instruction that is replayed. */
+/* Inside a stub the return address is on top of the stack: the thread is reported as having just executed the call. The
+ * registers are those of the replayed instruction. */
 static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **frame)
 {
     (void)range;
@@ -202,7 +206,8 @@ static enum code_range_result translate(const struct code_range *range, struct s
     return CODE_RANGE_SHOWN;
 }
 
-/* In place of the one that the process's parent had elsewhere. There is room: no range but this and its like is added. */
+/* Replaces the range that the process's parent had at another address. There is room: only this range and its
+ * predecessors are added. */
 static void register_view(uint64_t view)
 {
     static const void *registered;
@@ -213,7 +218,7 @@ static void register_view(uint64_t view)
     registered = view && code_range_add(&range) ? begin : NULL;
 }
 
-/* Whoever loses a race waits for the winner, whom no signal interrupts. */
+/* The loser of a race waits for the winner, which no signal interrupts. */
 static enum segue_status make_code(struct memory *present)
 {
     struct platform_views views;
@@ -268,7 +273,7 @@ static enum segue_status make_code_unless_refused(void)
     return status;
 }
 
-/* No system call but one, and none where nothing was made. */
+/* Makes a single system call, and none if no memory was made. */
 static void after_fork_in_child(void)
 {
     if (!executable_view())
@@ -319,7 +324,7 @@ static bool has_key(const struct stub *stub, const uint64_t key[2])
            __atomic_load_n(&stub->key[1], __ATOMIC_RELAXED) == key[1];
 }
 
-/* Where a thread looks for a number first. */
+/* The number at which a thread begins its search. */
 static uint32_t thread_start(void)
 {
     return (uint32_t)(((uint64_t)(uintptr_t)&serialised * UINT64_C(0x9e3779b97f4a7c15)) >> 40);
@@ -336,7 +341,7 @@ static void note_hold(uint32_t holder, const struct stub *stub)
     __atomic_store_n(&memory->holders[holder], word, __ATOMIC_SEQ_CST);
 }
 
-/* The key may change until the place is held. */
+/* The key may change until the stub is held. */
 static bool hold(uint32_t holder, struct stub *stub, const uint64_t key[2])
 {
     if (!has_key(stub, key))
@@ -348,7 +353,7 @@ static bool hold(uint32_t holder, struct stub *stub, const uint64_t key[2])
     return false;
 }
 
-/* By any but this one, which writes it. */
+/* By any holder except this one, which writes it. */
 static bool is_held(const struct stub *stub, uint32_t writer)
 {
     uint32_t word = number_of(stub) + 1;
@@ -364,7 +369,7 @@ static uint8_t *writable_place(const struct stub *stub)
     return (uint8_t *)(uintptr_t)header->writable + number_of(stub) * PLACE_SIZE;
 }
 
-/* Writes the place if nobody holds it or writes it, and holds it then. */
+/* Writes the stub and holds it, if no thread holds or writes it. */
 static bool write_place(uint32_t holder, struct stub *stub, const struct insn_redirection *redirection,
                         const uint64_t key[2])
 {
@@ -383,7 +388,7 @@ static bool write_place(uint32_t holder, struct stub *stub, const struct insn_re
     return free;
 }
 
-/* Free places first; then whichever the count of writings leads to. */
+/* Tries free slots first; then the one that the count of writings selects. */
 static struct stub *write_somewhere(uint32_t holder, const struct insn_redirection *redirection, const uint64_t key[2],
                                     unsigned first)
 {
@@ -419,13 +424,14 @@ static struct stub *find(uint32_t holder, const struct insn_redirection *redirec
 
 static uint64_t mark_at(const volatile uint64_t *place)
 {
-    /* A thread's own: marks that stand in one place are one thread's, and a shared count would be shared by every step. */
+    /* Whether the borrower is known to have left its stack frame: the mark's address holds something else, or is not
+     * mapped. */
     static __thread uint64_t count __attribute__((tls_model("initial-exec")));
     uint64_t number = count++ % (1u << MARK_COUNT_BITS);
     return ((uint64_t)(uintptr_t)place / STUBS_MARK_ALIGNMENT) << MARK_COUNT_BITS | number;
 }
 
-/* Its borrower has left its stack, as far as that is known: something else stands there, or nothing does. */
+/* Stores its own mark first, so that the borrower cannot end in between; then it examines the borrower. */
 static bool is_left(uint64_t mark)
 {
     uint64_t present = 0;
@@ -444,7 +450,7 @@ static bool change_mark(uint32_t borrower, uint64_t from, uint64_t to)
     return __atomic_compare_exchange_n(&memory->marks[borrower], &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
-/* Its own first, so that the borrower's end cannot come in between; then the borrower is looked at. */
+/* One thread at a time; its own signal handlers cannot leave it half done. */
 static bool take_over(uint32_t borrower, uint64_t mark)
 {
     uint64_t present = __atomic_load_n(&memory->marks[borrower], __ATOMIC_SEQ_CST);
@@ -460,7 +466,7 @@ static bool take_over(uint32_t borrower, uint64_t mark)
     return true;
 }
 
-/* One thread at a time, and no handler of its own leaves it in the middle. */
+/* In a child, all numbers are free from then on. */
 static bool take_over_any(uint32_t *holder, uint64_t mark)
 {
     bool has_one = false;
@@ -478,7 +484,7 @@ static bool take_over_any(uint32_t *holder, uint64_t mark)
 
 bool stubs_borrow(uint32_t *holder, volatile uint64_t *mark)
 {
-    /* In a child, all numbers are free from then on. */
+    /* If another thread is examining the mark, it finds that the mark is gone. */
     if (!stubs_ready())
         return false;
     *mark = mark_at(mark);

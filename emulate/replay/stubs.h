@@ -1,6 +1,7 @@
-/* stubs.h: instructions in executable memory, each ready to be called. Used inside emulate/ alone.
+/* stubs.h: out-of-line slots: relocated instructions in executable memory, each ready to be called. Used inside
+ * emulate/ only.
  *
- * The memory is mapped twice: one view can be executed, the other written; no page is both. */
+ * The memory is mapped twice: one view is executable, the other writable; no page is both. */
 #ifndef SEGUE_EMULATE_STUBS_H
 #define SEGUE_EMULATE_STUBS_H
 
@@ -10,20 +11,20 @@
 
 #include "decode/orders.h"
 
-/* A place for one instruction. */
+/* An out-of-line slot for one instruction. */
 struct stub {
-    /* The instruction's bytes and, in the last, their number; zero when the place is free. Constant while held. */
+    /* The instruction's bytes and, in the last byte, their number; zero if the slot is free. Constant while held. */
     uint64_t key[2];
-    /* The holder that is writing it, and 1; 0 for none. */
+    /* The number of the holder that is writing it, plus 1; 0 if no holder is. */
     uint32_t writer;
-    /* The number of the writing, counted over all places. */
+    /* The number of its writing, counted over all slots. */
     uint64_t written;
 };
 
-/* Who may hold a stub: those who step in a work area have its number, less than STUBS_NUMBERED; others take one of the
- * rest for the time. */
+/* Holders: a step in a work area uses the work area's number, less than STUBS_NUMBERED; other steps borrow one of the
+ * remaining numbers. */
 #define STUBS_NUMBERED 2048u
-/* No work area's number. */
+/* Not a work area's number. */
 #define STUBS_NO_HOLDER UINT32_MAX
 
 /* Makes the memory, once in a process. SEGUE_OK, SEGUE_UNSUPPORTED or SEGUE_NO_MEMORY. Not async-signal-safe. */
@@ -31,31 +32,31 @@ enum segue_status stubs_prepare(void);
 
 /* The rest is async-signal-safe and thread-safe. */
 
-/* Whether there is memory; in a child of a process that has some it is made here. */
+/* Whether there is memory. In a child of a process that has some, this makes the child's own. */
 bool stubs_ready(void);
 
-/* A number for who has none; false if all are taken. `*mark` stands on the borrower's stack, at a multiple of
- * STUBS_MARK_ALIGNMENT, and nobody else writes it until stubs_give_back: a borrower that has been left by siglongjmp is
- * known by what stands there instead, when the numbers run out. */
+/* Borrows a number for a step that has none; false if all are taken. `*mark` must be on the borrower's stack, at a
+ * multiple of STUBS_MARK_ALIGNMENT, and only these functions may write it until stubs_give_back. A borrower that
+ * siglongjmp has abandoned no longer has the mark on its stack; when the numbers run out, its number is taken back. */
 bool stubs_borrow(uint32_t *holder, volatile uint64_t *mark);
 void stubs_give_back(uint32_t holder, volatile uint64_t *mark);
 #define STUBS_MARK_ALIGNMENT 16
 
-/* Where a stub of that instruction is, which stays as it is until its holder lets it go: call it, and it returns.
- * Written by whom it may have been, the calling thread sees it whole. NULL if every place is held. A holder holds one
- * at a time. */
+/* The address of a stub of that instruction, which stays unchanged until its holder lets it go: call it, and it
+ * returns. The calling thread sees its bytes completely, whichever thread wrote them. NULL if every slot is held. A
+ * holder holds one stub at a time. */
 const void *stubs_hold(uint32_t holder, const struct insn_redirection *redirection);
 
 void stubs_let_go(uint32_t holder);
 
-/* For a holder that will not come back, whatever it was at. */
+/* For a holder that will not come back, whatever it was doing: releases what it holds. */
 void stubs_abandon(uint32_t holder);
 
-/* Whether `rip` is in a stub that the calling thread was interrupted in before its process was made by fork, and which
- * stands there again now: it goes on as if nothing had been. */
+/* Whether `rip` is in a stub in which the calling thread was interrupted before fork made its process, and which now
+ * exists there again: the thread can continue as if nothing had happened. */
 bool stubs_are_back(uint64_t rip);
 
-/* Whether `rip` is in a stub. `*offset`: from the instruction's first byte. */
+/* Whether `rip` is in a stub. */
 bool stubs_contain(uint64_t rip);
 
 #endif

@@ -1,9 +1,8 @@
-/* stubs_x86_64.S: the addresses where stubs are executed. The library's own code has them, so that its unwind table,
- * which every unwinder finds, covers them: a handler or a cancellation that interrupts a stub gets past it. What the
- * file has there is mapped over, and never runs.
+/* stubs_x86_64.S: reserves the addresses at which stubs execute. They lie in the library's own code, so that its unwind
+ * table, which every unwinder finds, covers them: an unwinder gets past a stub that a handler or a cancellation has
+ * interrupted. Other memory is mapped over the file's own bytes, which never execute.
  *
- *      rsp     the return address, at each instruction of a stub
- */
+ * rsp     the return address, at each instruction of a stub */
 #if !defined(__x86_64__)
 #error "stubs_x86_64.S is specific to x86-64"
 #endif

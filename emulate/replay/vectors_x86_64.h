@@ -1,12 +1,12 @@
 /* vectors_x86_64.h: loads and stores the extended state of a replayed instruction by moves, for assembly. XRSTOR and
- * XSAVE do the same in any case, but take 100 ns for x87, 75 ns for SSE and 135 ns for AVX-512 together, where these
+ * XSAVE would do the same, but take 100 ns for x87, 75 ns for SSE and 135 ns for AVX-512 together, where these moves
  * take 65, 15 and 22 (Intel Sapphire Rapids).
  *
- * The area is in the standard format. What its header says is not in use is made initial, whatever its bytes; what the
- * processor says is not in use afterwards (XGETBV with ECX 1) is noted as such in the header, as XSAVE does. All bytes
- * of the components are stored, as by XSAVE. The upper halves must be clear before the first XMM register is loaded, or
- * the processor would merge. x87 must be in use before; FXRSTOR and FXSAVE move its neighbours in the legacy region, too,
- * there and back.
+ * The area is in the standard format. A component that the header does not mark as in use is set to its initial state,
+ * whatever its bytes. A component that the processor reports as not in use afterwards (XGETBV with ECX 1) is marked so
+ * in the header, as XSAVE does. All bytes of the components are stored, as by XSAVE. The upper halves must be clear
+ * before the first XMM register is loaded, or the processor would merge. x87 must be in use before; FXRSTOR and FXSAVE
+ * also move its neighbours in the legacy region, there and back.
  *
  *      rdi context, esi components, rcx area       kept
  *      rax rdx                                     clobbered
@@ -25,7 +25,7 @@
 #include "layout.h"
 
 /* eax: the components that are not in their initial state. ecx is kept. (In a macro without parameters Mach-O's
- * assembler takes $1 for one.) */
+ * assembler would take $1 for one.) */
 .macro READ_IN_USE selector
         movq    %rcx, %r8
         movl    $1, \selector
@@ -33,7 +33,7 @@
         movq    %r8, %rcx
 .endm
 
-/* r9d: of the components to be loaded, those in use. r8 clobbered. `use`: a word for its labels. */
+/* r9d: the components to load that are in use. r8 is clobbered. `use`: a unique word for the macro's labels. */
 .macro LOAD_VECTORS use
         movl    %esi, %r9d
         andl    XSAVE_XSTATE_BV(%rcx), %r9d
@@ -46,7 +46,7 @@ LOCAL(no_x87_\use):
         jz      LOCAL(no_control_\use)
         ldmxcsr XSAVE_MXCSR(%rcx)
 LOCAL(no_control_\use):
-        /* What is to be initial, and is not by now. */
+        /* Components whose initial state must be loaded, and has not been yet. */
         cmpl    %esi, %r9d
         je      LOCAL(initial_\use)
         READ_IN_USE     %ecx
@@ -96,8 +96,9 @@ LOCAL(no_upper_\use):
 LOCAL(loaded_\use):
 .endm
 
-/* What is not in use, and was not before, is in the area as it is in the processor. Leaves the upper halves clear: dirty
- * ones slow SSE code down. r8 and r9 clobbered. `use`: a word for its labels. */
+/* A component that is not in use, and was not before, has the same bytes in the area as in the processor. Leaves the
+ * upper halves clear, since dirty ones slow SSE code down. r8 and r9 are clobbered. `use`: a unique word for the
+ * macro's labels. */
 .macro STORE_VECTORS use
         READ_IN_USE     %ecx
         andl    %esi, %eax

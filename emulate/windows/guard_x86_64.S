@@ -1,6 +1,7 @@
-/* guard_x86_64.S: accesses to memory that might not be there (see guard.h).
+/* guard_x86_64.S: guarded accesses to memory that may be missing or protected (see guard.h).
  *
- * Everything between guard_begin and guard_end may fault. None of it moves the stack pointer, so that one exit serves all:
+ * Every instruction between guard_begin and guard_end may fault. None of them moves the stack pointer, so that one exit
+ * serves all:
  *
  *      rsp ->  return address          at every instruction, at guard_failed too
  *      rcx     what to return when it fails: 1, or for guard_copy the bytes that are left
@@ -66,7 +67,7 @@ FUNCTION(guard_load_16)
         .cfi_endproc
         END(guard_load_16)
 
-/* guard_probe_write (rdi address): a compare-and-exchange writes in either case, and never anything new. */
+/* guard_probe_write (rdi address): a compare-and-exchange always writes, and here always writes the old value. */
         .p2align 4
 FUNCTION(guard_probe_write)
         .cfi_startproc
@@ -103,8 +104,8 @@ FUNCTION(guard_exchange_\size)
         EXCHANGE 4, %eax, %r8d
         EXCHANGE 8, %rax, %r8
 
-/* The one that needs RBX and RCX: what a failure returns, where RCX is in use, is the upper half of what was to be
- * stored, so the access is made once before, with RCX free. */
+/* The 16-byte exchange needs RBX and RCX. RCX then holds the upper half of the new value, and a failure would return
+ * it; so the access is first made once with RCX free. */
         .p2align 4
 FUNCTION(guard_exchange_16)
         .cfi_startproc
@@ -130,7 +131,7 @@ FUNCTION(guard_exchange_16)
         .cfi_endproc
         END(guard_exchange_16)
 
-/* guard_read_time: a general protection fault where the thread may not. */
+/* guard_read_time: raises a general protection fault if the thread may not read it. */
         .p2align 4
 FUNCTION(guard_read_time)
         .cfi_startproc

@@ -1,11 +1,12 @@
-/* mapping.c: memory that is mapped twice, so that the program's view can be protected while the other stays open. */
+/* mapping.c: memory that is mapped twice, so that the program's view can be protected while the alias stays
+ * accessible. */
 #include <errno.h>
 #include <segue/mapping.h>
 
 #include "platform/memory.h"
 #include "platform/reason.h"
 
-/* What segue_mapping_destroy has to know: closed addresses stand around the memory, and around the alias. */
+/* For segue_mapping_destroy: there are protected guard pages around the memory, and around the alias. */
 #define MEMORY_GUARDED 1u
 #define ALIAS_GUARDED 2u
 
@@ -22,7 +23,8 @@ static enum segue_status status_of(long result)
     }
 }
 
-/* Shared anonymous memory may be refused as a whole (vm.overcommit_memory=2); else a file can do no more. */
+/* The system may refuse any shared anonymous memory (vm.overcommit_memory=2) and still allow a file. After other errors
+ * a file fails too. */
 static long create(uint64_t at, size_t size, struct platform_views *views)
 {
     const int access = PLATFORM_READ | PLATFORM_WRITE;
@@ -46,7 +48,7 @@ enum segue_status segue_mapping_create(void *at, size_t size, struct segue_mappi
     if (result != 0)
         return reason_give(status_of(result), result == -EEXIST ? "something is mapped at the address"
                                                                 : "a system call failed; errno says why");
-    /* What the memory holds is in a core by the memory itself. */
+    /* A core dump has the contents from the memory's first view. */
     platform_view_keep_from_dump(views.second, size);
     *mapping = (struct segue_mapping){
         .memory = (void *)(uintptr_t)views.first,
@@ -69,7 +71,8 @@ enum segue_status segue_mapping_destroy(struct segue_mapping *mapping)
     return SEGUE_OK;
 }
 
-enum segue_status segue_mapping_protect(const struct segue_mapping *mapping, size_t offset, size_t size, uint8_t allowed)
+enum segue_status segue_mapping_protect(const struct segue_mapping *mapping, size_t offset, size_t size,
+                                         uint8_t allowed)
 {
     _Static_assert(SEGUE_READ == (int)PLATFORM_READ && SEGUE_WRITE == (int)PLATFORM_WRITE &&
                        SEGUE_FETCH == (int)PLATFORM_EXECUTE,

@@ -1,4 +1,4 @@
-/* window.c: where the bytes of a window can be reached. */
+/* window.c: computes where the bytes of a window can be reached. */
 #include <segue/window.h>
 
 void *segue_window_at(const struct segue_window *window, uint64_t address, size_t size)

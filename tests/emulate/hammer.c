@@ -345,7 +345,7 @@ static void locked_operations_are_refused_by_windows_that_cannot_do_them(void **
     for (size_t i = 0; i < sizeof locked / sizeof *locked; i++)
         for (size_t k = 0; k < 2; k++) {
             assert_int_equal(plan_through(&locked[i], kinds[k], &plan), SEGUE_UNSUPPORTED);
-            assert_string_equal(plan.refusal, "it is one indivisible operation, which this window cannot do");
+            assert_string_equal(plan.refusal, "it is one atomic operation, which this window cannot do");
             assert_int_equal(plan.engine, SEGUE_ENGINE_NONE);
         }
     end();

@@ -497,9 +497,9 @@ static void refusals_say_why(void **state)
     } rows[] = {
         {"\x90", 1, "it accesses no memory"},
         {"\x48\x8d\x03", 3, "it accesses no memory"},                                       /* lea rax, [rbx] */
-        {"\x8e\x03", 2, "it accesses a segment register, and the handler has its own"},     /* mov es, [rbx] */
-        {"\x0f\xb4\x03", 3, "it accesses a segment register, and the handler has its own"}, /* lfs eax, [rbx] */
-        {"\x0f\x01\x03", 3, "it is an instruction of the operating system's"},              /* sgdt [rbx] */
+        {"\x8e\x03", 2, "it reads or writes a segment register"},     /* mov es, [rbx] */
+        {"\x0f\xb4\x03", 3, "it reads or writes a segment register"}, /* lfs eax, [rbx] */
+        {"\x0f\x01\x03", 3, "privileged or system instruction"},          /* sgdt [rbx] */
         {"\x0f\x02\x03", 3, looks_up},                                                      /* lar eax, [rbx] */
         {"\x0f\x03\x03", 3, looks_up},                                                      /* lsl eax, [rbx] */
         {"\x0f\x00\x23", 3, looks_up},                                                      /* verr [rbx] */
@@ -526,7 +526,7 @@ static void windows_that_lead_nowhere_are_refused(void **state)
     assert_string_equal(plan.refusal, "the alias window has no alias");
     window.kind = (enum segue_window_kind)77;
     assert_int_equal(run("\x48\x8b\x03", 3, &regs, &window, 1, &plan), SEGUE_UNSUPPORTED);
-    assert_string_equal(plan.refusal, "the window is of no known kind");
+    assert_string_equal(plan.refusal, "the window's kind is unknown");
 }
 
 /* It holds no byte, so it cuts nothing: not even an access that it stands in the middle of. */
