@@ -1,10 +1,11 @@
-/* check.c: checks rows: asks every decoder, compares, and explains the differences by the known classes.
+/* check.c: checks rows: asks every decoder, compares the answers, and finds the class of each difference.
  *
- * Rows are checked in chunks, each by one thread. The decoders in this process answer a row as it is looked at.
- * objdump's time goes into starting up and into lines of text, so it is given a chunk at once, without gaps: rows that
- * are one instruction each follow one another, and each line that begins at a row and is as long as the row is its
- * answer. What is left (no instruction; another length; a line that ran over into the next row) is given again, each
- * row in a slot of its own, filled up with NOPs, where no neighbour can be mistaken for a part of it. */
+ * One thread checks a chunk of rows at a time. The decoders in this process answer each row when its turn comes.
+ * objdump spends its time on starting up and on lines of text, so one process gets a whole chunk, first without gaps:
+ * rows that are one instruction each follow one another, and a line that begins at a row and has the row's length is
+ * the row's answer. Rows without such a line (no instruction; another length; a line that ran over into the next row)
+ * go to objdump again, each in a slot of its own that is filled up with NOPs, so that no neighbour can be mistaken for
+ * a part of the row. */
 #include "check.h"
 
 #include <stdlib.h>
@@ -39,7 +40,7 @@ struct worker {
     struct work *work;
     struct corpus_judge judge;
     struct corpus_error error;
-    /* For one chunk: rows still to be asked for, where each stands in `bytes`, and what objdump is given. */
+    /* For one chunk: the rows that objdump has yet to answer, where each is in `bytes`, and objdump's input. */
     uint32_t *pending;
     uint32_t *starts;
     uint8_t *bytes;
@@ -94,7 +95,7 @@ static void count_row(struct worker *worker)
     corpus_judge_count(&worker->judge);
 }
 
-/* Judges a row with what objdump says of it. */
+/* Judges a row, given objdump's answer. */
 static void judge_with(struct worker *worker, uint32_t number, const struct corpus_objdump_line *line)
 {
     corpus_judge_ask(&worker->judge, row_of(worker, number));
@@ -103,7 +104,7 @@ static void judge_with(struct worker *worker, uint32_t number, const struct corp
     count_row(worker);
 }
 
-/* Reads the listing on to the line for an address that must be there. */
+/* Advances in the listing to the line for an address, which must be there. */
 static bool find_line(struct worker *worker, struct corpus_objdump *objdump, struct corpus_objdump_line *line,
                       uint64_t address)
 {
@@ -114,8 +115,7 @@ static bool find_line(struct worker *worker, struct corpus_objdump *objdump, str
                             "objdump's listing lacks the line for a row; is it objdump of GNU binutils?");
 }
 
-/* Has objdump list the pending rows back to back. Judges those whose answer is beyond doubt; the others stay pending.
- */
+/* Has objdump list the pending rows back to back. Judges those whose answer is certain; the others stay pending. */
 static bool referee_packed(struct worker *worker, size_t *pending_count)
 {
     struct corpus_objdump objdump;
@@ -167,7 +167,7 @@ static bool referee_slots(struct worker *worker, size_t count)
     return at == count;
 }
 
-/* With outside decoders, whose answers come in the rows' order, objdump is asked in slots, in that order too. */
+/* With outside decoders, whose answers come in the rows' order, objdump gets slots, in that order too. */
 static bool check_in_order(struct worker *worker, const uint32_t *rows, size_t count)
 {
     struct corpus_objdump objdump = {0};
@@ -190,13 +190,13 @@ static bool check_in_order(struct worker *worker, const uint32_t *rows, size_t c
     return ok;
 }
 
-/* Whether objdump sees a row that nobody disputes. */
+/* Whether objdump also gets this row, on which the other decoders agree. */
 static bool in_share(const struct corpus_check *check, const struct corpus_row *row)
 {
     return check->share && corpus_row_hash(row) / 64 % check->share == 0;
 }
 
-/* Judges the rows that need no referee; lists the others. */
+/* Judges the rows that do not need objdump; lists the others. */
 static size_t select_disputed(struct worker *worker, const uint32_t *rows, size_t count)
 {
     const struct corpus_check *check = worker->work->check;
@@ -247,7 +247,7 @@ static bool check_chunk(struct worker *worker, const uint32_t *rows, size_t coun
     return referee_pending(worker, count);
 }
 
-/* Small sets are cut so that every thread has some. */
+/* Small sets are divided so that every thread gets some rows. */
 static size_t chunk_size(const struct work *work)
 {
     size_t even = work->count / (2 * work->check->jobs) + 1;

@@ -1,11 +1,11 @@
-/* check.h: checks rows: asks every decoder, compares, and explains the differences by the known classes. */
+/* check.h: checks rows: asks every decoder, compares the answers, and finds the class of each difference. */
 #ifndef SEGUE_CORPUS_CHECK_H
 #define SEGUE_CORPUS_CHECK_H
 
 #include "counts.h"
 #include "corpus/support/workers.h"
 
-/* Which rows objdump sees. */
+/* Which rows objdump gets. */
 enum corpus_referee {
     /* Every row. */
     CORPUS_REFEREE_ALL,
@@ -18,7 +18,8 @@ struct corpus_check {
     const struct corpus_rows *rows;
     const struct corpus_rules *rules;
     enum corpus_referee referee;
-    /* With CORPUS_REFEREE_DISPUTED: one row in this many of those that nobody disputes, chosen by hash; 0 for none. */
+    /* With CORPUS_REFEREE_DISPUTED: objdump also gets one in this many of the rows without a dispute, chosen by hash; 0
+     * for no such row. */
     unsigned share;
     /* Whether segue_decode takes part, and what the rows' sources claim. */
     bool with_segue;
@@ -31,10 +32,11 @@ struct corpus_check {
     unsigned jobs;
     /* How many examples to keep of rows outside every class; CORPUS_ALL_EXAMPLES for all. */
     size_t unknown_examples;
-    /* Seconds after which a decoder from outside that writes nothing is ended; 0: by how many rows it was given. */
+    /* Seconds without output after which a decoder from outside is killed; 0: a time that depends on its number of
+     * rows. */
     unsigned patience;
     corpus_progress *progress;
-    /* Count what would pass for a known disagreement if an answer were wrong. */
+    /* Run the mutation test (spoil.h): count the wrong answers that a known class would explain. */
     bool spoils;
 };
 

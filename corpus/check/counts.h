@@ -4,9 +4,9 @@
 
 #include "corpus/rules/rules.h"
 
-/* Examples that a report keeps of a class, and that the text shows of rows outside every class; as JSON the report has
- * them all. Which they are depends on the rows alone (the smallest hashes), so that a merged report equals that of the
- * whole. */
+/* Examples that a report keeps of a class, and that the text shows of rows outside every class; the JSON report has all
+ * of the latter. The rows alone decide which examples are kept (the smallest hashes), so a merged report equals the
+ * report of the whole. */
 #define CORPUS_CLASS_EXAMPLES 3
 #define CORPUS_UNKNOWN_EXAMPLES 20
 #define CORPUS_TEXT_BYTES 120
@@ -15,7 +15,7 @@
 struct corpus_example {
     uint64_t hash;
     struct corpus_row row;
-    /* In which party's answer, and which difference (one bit). */
+    /* Which party's answer differs, and how (one bit). */
     unsigned party;
     unsigned kind;
     char zydis[CORPUS_TEXT_BYTES];
@@ -40,13 +40,13 @@ struct corpus_party_counts {
     uint64_t same_length;
     /* By the number of the difference's bit. */
     uint64_t differs[CORPUS_DIFFERENCES];
-    /* Of the rows without a difference: answers that were made wrong, and how many of those passed for known. */
+    /* Of the rows without a difference: mutated answers, and how many of those a class explained. */
     uint64_t spoilt[CORPUS_DIFFERENCES];
     uint64_t passed[CORPUS_DIFFERENCES];
 };
 
 struct corpus_class_counts {
-    /* Rows that have a difference of this class; answers made wrong that it took. */
+    /* Rows that have a difference of this class; mutated answers that it explained. */
     uint64_t rows;
     uint64_t passed;
     struct corpus_examples examples;

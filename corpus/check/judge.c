@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the row's source claims, as an answer. */
+/* The claim of the row's source, as an answer. */
 static void source_answer(const struct corpus_row *row, struct corpus_answer *answer)
 {
     static const uint8_t statuses[] = {
@@ -18,7 +18,7 @@ static void source_answer(const struct corpus_row *row, struct corpus_answer *an
     answer->text_length = 0;
 }
 
-/* Only status and length: for answers that tell no more. */
+/* Compares status and length only: for decoders that report nothing else. */
 static unsigned length_difference(const struct corpus_answer *zydis, const struct corpus_answer *other)
 {
     if (other->status == CORPUS_NOT_ASKED)
@@ -61,8 +61,7 @@ void corpus_judge_ask(struct corpus_judge *judge, const struct corpus_row *row)
         source_answer(row, &c->answers[CORPUS_SOURCE]);
 }
 
-/* The decoder's words, without what depends on where it was told that the row stands: a comment, and a target's place.
- */
+/* Copies the decoder's text without the parts that depend on the row's address: a comment, and a branch target. */
 static void copy_text(char *to, const struct corpus_answer *answer)
 {
     const char *comment = memchr(answer->text, '#', answer->text_length);
@@ -120,7 +119,7 @@ static void keep_example(struct corpus_judge *judge, struct corpus_examples *exa
     corpus_examples_keep(examples, &example);
 }
 
-/* Finds the class of each difference; a class and the unknown count a row once. */
+/* Finds the class of each difference. A class, and the unknown differences together, count a row once. */
 static void explain(struct corpus_judge *judge)
 {
     const struct corpus_case *row = &judge->row;
@@ -150,7 +149,7 @@ static void explain(struct corpus_judge *judge)
     }
 }
 
-/* Counts the row as it stands. */
+/* Counts the row with its present differences. */
 void corpus_judge_count(struct corpus_judge *judge)
 {
     const struct corpus_case *row = &judge->row;

@@ -5,14 +5,14 @@
 
 #include "counts.h"
 
-/* One thread's. */
+/* Belongs to one thread. */
 struct corpus_judge {
     const struct corpus_rules *rules;
     /* Whether segue_decode takes part, and what the rows' sources claim. */
     bool with_segue, with_source;
     struct corpus_capstone *capstone;
     struct corpus_counts counts;
-    /* The row at hand. */
+    /* The current row. */
     struct corpus_case row;
 };
 
@@ -22,7 +22,7 @@ void corpus_judge_ask(struct corpus_judge *judge, const struct corpus_row *row);
 /* Fills in the differences between the answers. */
 void corpus_judge_compare(struct corpus_judge *judge);
 
-/* Counts the row as it stands, its differences explained. */
+/* Finds the class of each difference, and counts the row. */
 void corpus_judge_count(struct corpus_judge *judge);
 
 #endif

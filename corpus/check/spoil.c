@@ -1,9 +1,9 @@
-/* spoil.c: how much the known disagreements would hide (see spoil.h). */
+/* spoil.c: the mutation test of the known disagreements (see spoil.h). */
 #include "spoil.h"
 
 #include "corpus/decoders/names.h"
 
-/* The first operand of a kind; NULL if there is none. */
+/* The first operand of a kind, or NULL. */
 static struct corpus_operand *operand_of(struct corpus_answer *answer, unsigned kind)
 {
     for (size_t i = 0; i < answer->operand_count; i++)
@@ -12,7 +12,7 @@ static struct corpus_operand *operand_of(struct corpus_answer *answer, unsigned 
     return NULL;
 }
 
-/* A register, a base or a value that is not there. */
+/* Changes a register, a base or a value to a wrong one. */
 static void spoil_operand(struct corpus_operand *operand)
 {
     if (operand->kind == CORPUS_OPERAND_REGISTER || (operand->kind == CORPUS_OPERAND_MEMORY && operand->reg))
@@ -21,7 +21,7 @@ static void spoil_operand(struct corpus_operand *operand)
         operand->value ^= 1;
 }
 
-/* A mnemonic that is another: NOP, or UD2 in place of NOP. */
+/* Another mnemonic: NOP, or UD2 in place of NOP. */
 static uint16_t other_mnemonic(uint16_t mnemonic)
 {
     const struct corpus_name *nop = corpus_names_find("nop", 3), *ud2 = corpus_names_find("ud2", 3);
@@ -57,7 +57,7 @@ static void make_wrong(struct corpus_answer *answer, unsigned number)
     }
 }
 
-/* One thing wrong in one party's answer. */
+/* Makes one respect of one party's answer wrong. */
 static void spoil(struct corpus_judge *judge, const struct corpus_shape *shape, unsigned party, unsigned number)
 {
     struct corpus_case *row = &judge->row;

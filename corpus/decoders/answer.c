@@ -40,7 +40,7 @@ const char *const corpus_aspect_names[CORPUS_ASPECTS] = {"count", "order",   "re
                                                          "base",  "index",   "displacement", "broadcast", "immediate",
                                                          "mask",  "zeroing", "rounding"};
 
-/* The widest register of which both are parts; 0 for none. */
+/* Whether both are parts of the same widest register. */
 static bool is_part_of_same(unsigned left, unsigned right)
 {
     return left && right &&
@@ -83,7 +83,7 @@ static unsigned operand_aspects(const struct corpus_operand *left, const struct 
     }
 }
 
-/* Each operand of the one stands among those of the other. */
+/* Each operand of one answer is among those of the other. */
 static bool is_reordered(const struct corpus_answer *left, const struct corpus_answer *right, unsigned width,
                          unsigned address_width)
 {
@@ -119,7 +119,7 @@ unsigned corpus_aspects(const struct corpus_answer *zydis, const struct corpus_a
     return aspects | operands;
 }
 
-/* Told by both, and not the same. */
+/* Whether both report a value, and the values differ. */
 static bool contradicts(unsigned left, unsigned right)
 {
     return left && right && left != right;

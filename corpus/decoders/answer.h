@@ -1,4 +1,4 @@
-/* answer.h: what a decoder says of a row, in one form for all decoders, and how two answers differ. */
+/* answer.h: a decoder's answer to a row, in one form for all decoders, and the differences between two answers. */
 #ifndef SEGUE_CORPUS_ANSWER_H
 #define SEGUE_CORPUS_ANSWER_H
 
@@ -21,18 +21,18 @@ enum corpus_operand_kind {
     CORPUS_OPERAND_TARGET,
 };
 
-/* Registers are numbers of enum ZydisRegister_; 0 is none. */
+/* Registers are numbers of enum ZydisRegister_; 0 means no register. */
 struct corpus_operand {
     /* enum corpus_operand_kind. */
     uint8_t kind;
-    /* Memory: 1 read, 2 written, 3 both, 0 not told. */
+    /* Memory: 1 read, 2 written, 3 both, 0 not reported. */
     uint8_t direction;
     uint8_t scale;
     /* Memory: the element is repeated over the vector. */
     uint8_t broadcast;
-    /* Memory: bytes, 0 not told. */
+    /* Memory: bytes, 0 not reported. */
     uint16_t size;
-    /* Memory: FS or GS; the other segments count for nothing in 64-bit mode and are left out. */
+    /* Memory: FS or GS. The other segments have no effect in 64-bit mode and are left out. */
     uint16_t segment;
     /* The register; of memory, the base. */
     uint16_t reg;
@@ -66,12 +66,12 @@ struct corpus_answer {
     /* The write mask, unless it is k0. */
     uint16_t mask;
     struct corpus_operand operands[CORPUS_OPERANDS];
-    /* The decoder's own words where it answers in text; not terminated. */
+    /* The decoder's own text, if it answers in text; not terminated. */
     const char *text;
     size_t text_length;
 };
 
-/* In what two answers differ; a bit set. */
+/* How two answers differ; a bit set. */
 enum corpus_difference {
     CORPUS_DIFFERS_STATUS = 1,
     CORPUS_DIFFERS_LENGTH = 2,
@@ -85,7 +85,7 @@ enum corpus_difference {
 /* "status", "length", "mnemonic", "operands", "size", "direction" by the number of the bit. */
 extern const char *const corpus_difference_names[CORPUS_DIFFERENCES];
 
-/* In what the operands of two answers differ; a bit set. */
+/* How the operands of two answers differ; a bit set. */
 enum corpus_aspect {
     /* There are more of them, or they are of other kinds. */
     CORPUS_ASPECT_COUNT = 1,
@@ -109,14 +109,14 @@ enum corpus_aspect {
 /* "count", "order", "register", ... by the number of the bit. */
 extern const char *const corpus_aspect_names[CORPUS_ASPECTS];
 
-/* In what the operands of two accepted answers differ; widths as below. */
+/* How the operands of two accepted answers differ; widths as below. */
 unsigned corpus_aspects(const struct corpus_answer *zydis, const struct corpus_answer *other, unsigned width,
                         unsigned address_width);
 
 /* The differences between two answers to the same row, the first of which came from Zydis. A difference hides those
- * that would follow from it: answers that differ in status, length or mnemonic are compared no further. `width` and
- * `address_width` are the instruction's operand and address width in bits: immediates and displacements are equal if
- * those bits are. */
+ * that would follow from it: answers that differ in status, length or mnemonic are not compared further. `width` and
+ * `address_width` are the instruction's operand and address width in bits: only that many bits of immediates and
+ * displacements are compared. */
 unsigned corpus_differences(const struct corpus_answer *zydis, const struct corpus_answer *other, unsigned width,
                             unsigned address_width);
 

@@ -1,4 +1,4 @@
-/* capstone.c: what Capstone says of a row. */
+/* capstone.c: Capstone's answer to a row. */
 #include <capstone/capstone.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +14,9 @@ struct corpus_capstone {
 
 static uint16_t registers[X86_REG_ENDING];
 
-/* Capstone 4.0.2 sorts a table of implicit registers the first time that it is needed, without a lock: threads that
- * come meanwhile find the wrong ones. So it must be needed before there are threads; as are its tables of instructions.
- */
+/* Capstone 4.0.2 sorts a table of implicit registers when it first needs it, without a lock: another thread that reads
+ * the table meanwhile gets wrong registers. So this makes Capstone need the table before there are threads; the same
+ * holds for its tables of instructions. */
 static void fill_tables(void)
 {
     static const uint8_t code[CORPUS_SLOT_BYTES] = {0xe4, 0x01, 0xa5, 0x91, 0x0f, 0x01,
@@ -127,8 +127,8 @@ static uint8_t rounding_of(const cs_x86 *x86)
     return x86->avx_sae ? CORPUS_ROUNDING_SAE : CORPUS_ROUNDING_NONE;
 }
 
-/* The mnemonic's entry by Capstone's text: its numbers do not tell "cmpleps" from "cmpltps". Prefixes stand before it.
- */
+/* The mnemonic's entry, found by Capstone's text: Capstone's numbers do not distinguish "cmpleps" from "cmpltps".
+ * Prefixes come before it. */
 static const struct corpus_name *name_of(const cs_insn *insn)
 {
     const char *space = strrchr(insn->mnemonic, ' '), *word = space ? space + 1 : insn->mnemonic;

@@ -1,6 +1,6 @@
 /* decoders.h: the decoders in this process: Zydis, Capstone, and Segue's own.
  *
- * All of them see a row in a slot: the row's bytes, then NOPs, so that a row which is shorter than its instruction
+ * Every decoder gets a row in a slot: the row's bytes, then NOPs, so that a row that is shorter than its instruction
  * means the same to every decoder. */
 #ifndef SEGUE_CORPUS_DECODERS_H
 #define SEGUE_CORPUS_DECODERS_H
@@ -15,13 +15,13 @@
 /* Copies the row to the slot and fills it up with NOPs. */
 void corpus_slot_fill(uint8_t slot[CORPUS_SLOT_BYTES], const struct corpus_row *row);
 
-/* All that Zydis said; valid where its answer is an acceptance. */
+/* Everything that Zydis reported; valid if it accepted the row. */
 struct corpus_zydis {
     ZydisDecodedInstruction instruction;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 };
 
-/* Zydis itself, without Segue's mends. Thread-safe. */
+/* Zydis itself, without Segue's corrections. Thread-safe. */
 void corpus_zydis_answer(const uint8_t slot[CORPUS_SLOT_BYTES], struct corpus_zydis *zydis,
                          struct corpus_answer *answer);
 

@@ -17,7 +17,7 @@ struct table {
 };
 
 static struct table mnemonics, registers;
-/* The entry that gives each number its text. */
+/* The entry that holds each number's text. */
 static uint16_t entry_of_number[NAMES];
 static uint16_t number_count = CORPUS_MNEMONIC_UNKNOWN + 1;
 static uint16_t of_zydis[ZYDIS_MNEMONIC_MAX_VALUE + 1];

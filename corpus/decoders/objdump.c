@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Seconds that it may take before it writes anything. */
+/* Seconds that objdump may take before it writes anything. */
 #define PATIENCE 60
 
 bool corpus_objdump_run(struct corpus_objdump *objdump, const char *command, const uint8_t *bytes, size_t size,
@@ -13,7 +13,7 @@ bool corpus_objdump_run(struct corpus_objdump *objdump, const char *command, con
     char *arguments[] = {
         (char *)command,      "-D", "-z", "-b", "binary", "-m", "i386:x86-64", "-M", "intel", "--no-show-raw-insn",
         CORPUS_PROCESS_INPUT, NULL};
-    /* A line for each byte at most, and a few beside. */
+    /* At most a line for each byte, and a few more. */
     const struct corpus_limits limits = {PATIENCE + (double)size / 1000, size + 100, 400 * size + 65536};
     if (!corpus_process_start(&objdump->process, arguments, bytes, size, limits, error))
         return false;

@@ -8,9 +8,9 @@
 
 struct corpus_objdump {
     struct corpus_process process;
-    /* Bytes that it was given. */
+    /* The size of its input. */
     uint64_t size;
-    /* Where the reading of the listing stands. */
+    /* Where in the listing the reader is. */
     const char *at;
 };
 
@@ -23,7 +23,8 @@ struct corpus_objdump_line {
     size_t text_length;
 };
 
-/* Has `command` list the bytes and waits for it. False, and `error`, on failure; then there is nothing to end. */
+/* Has `command` disassemble the bytes and waits for it. False, and `error`, on failure; then corpus_objdump_end need
+ * not be called. */
 bool corpus_objdump_run(struct corpus_objdump *objdump, const char *command, const uint8_t *bytes, size_t size,
                         struct corpus_error *error);
 
@@ -32,8 +33,8 @@ bool corpus_objdump_next(struct corpus_objdump *objdump, struct corpus_objdump_l
 
 void corpus_objdump_end(struct corpus_objdump *objdump);
 
-/* The first line of what the command says of its version: "GNU objdump (GNU Binutils for Debian) 2.40". False, and
- * `error`, when it cannot be run. */
+/* The first line of the command's version text: "GNU objdump (GNU Binutils for Debian) 2.40". False, and `error`, if it
+ * cannot be run. */
 bool corpus_objdump_version(const char *command, char *text, size_t size, struct corpus_error *error);
 
 #endif

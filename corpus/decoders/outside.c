@@ -6,7 +6,7 @@
 
 #include "text.h"
 
-/* More than any decoder has to say of a row. */
+/* Longer than any decoder's answer to a row. */
 #define LINE_LONGEST 4096
 /* How much of a line that is wrong an error shows. */
 #define SHOWN 60
@@ -33,7 +33,7 @@ bool corpus_outside_run(struct corpus_outside *outside, const char *name, const 
                         const struct corpus_rows *rows, const uint32_t *numbers, size_t count, unsigned patience,
                         struct corpus_error *error)
 {
-    /* One that starts slowly, or that answers when it has seen all. */
+    /* A decoder may start slowly, or answer only after it has read all rows. */
     const struct corpus_limits limits = {patience ? patience : 30 + (double)count / 100, count, count * LINE_LONGEST};
     char *arguments[] = {"sh", "-c", (char *)command, NULL};
     size_t size;

@@ -5,17 +5,17 @@
 #include "decoders.h"
 #include "process.h"
 
-/* All zero bytes are one that takes no part. */
+/* All zero bytes mean a decoder that does not take part. */
 struct corpus_outside {
     const char *name;
     struct corpus_process process;
-    /* Where the reading of its answers stands. */
+    /* Where in its answers the reader is. */
     const char *at;
 };
 
-/* Gives it the `count` rows whose numbers stand in `numbers`, and waits for all answers; for `patience` seconds without
- * an answer, or, if that is 0, for a time by their number. False, and `error`, on failure; corpus_outside_end
- * must be called in either case. */
+/* Gives the decoder the `count` rows whose numbers are in `numbers`, and waits for all answers: for `patience` seconds
+ * without an answer, or, if that is 0, for a time that depends on their number. False, and `error`, on failure;
+ * corpus_outside_end must be called in either case. */
 bool corpus_outside_run(struct corpus_outside *outside, const char *name, const char *command,
                         const struct corpus_rows *rows, const uint32_t *numbers, size_t count, unsigned patience,
                         struct corpus_error *error);

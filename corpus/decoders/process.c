@@ -1,4 +1,4 @@
-/* process.c: a program that reads all its input and then is done. */
+/* process.c: a program that reads all its input and then ends. */
 #include "process.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ static bool write_all(int file, const uint8_t *bytes, size_t size)
     return lseek(file, 0, SEEK_SET) == 0;
 }
 
-/* The groups that run now, for the handler of signals that end this process. */
+/* The process groups that run now, for the handler of signals that end this process. */
 #define GROUPS_MOST 1024
 static _Atomic pid_t groups[GROUPS_MOST];
 
@@ -52,7 +52,8 @@ static void remember_group(pid_t from, pid_t to)
     }
 }
 
-/* A decoder that never ends must not outlive the check. What the caller ignores stays ignored. */
+/* Installs the handler: a decoder that never ends must not outlive the check. Signals that the caller ignores stay
+ * ignored. */
 static void take_signals(void)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
@@ -124,7 +125,7 @@ static void look_at_output(const struct corpus_process *process, struct progress
         for (ssize_t i = 0; i < got; i++)
             progress->lines += buffer[i] == '\n';
         progress->bytes += (size_t)got;
-        /* One that writes faster than this reads is looked at between two buffers, too. */
+        /* A program that writes faster than this reads is checked after each buffer, too. */
         if (progress->bytes > process->limits.bytes || progress->lines > process->limits.lines)
             break;
     }
@@ -132,7 +133,7 @@ static void look_at_output(const struct corpus_process *process, struct progress
         clock_gettime(CLOCK_MONOTONIC, &progress->last);
 }
 
-/* False, and the error, if it is beyond its limits. */
+/* False, and the error, if the output is beyond its limits. */
 static bool is_within(const struct corpus_process *process, const struct progress *progress, struct corpus_error *error)
 {
     const struct corpus_limits *limits = &process->limits;
@@ -149,7 +150,7 @@ static bool is_within(const struct corpus_process *process, const struct progres
     return true;
 }
 
-/* False, and the error, if it had to be ended. */
+/* False, and the error, if the program had to be killed. */
 static bool watch(const struct corpus_process *process, struct corpus_error *error)
 {
     struct progress progress = {0};

@@ -1,6 +1,6 @@
-/* process.h: a program that reads all its input and then is done: objdump, or another decoder.
+/* process.h: a program that reads all its input and then ends: objdump, or another decoder.
  *
- * Input and output are files in memory: nothing blocks, and nothing is left behind. */
+ * Input and output are files in memory: nothing blocks, and no file is left behind. */
 #ifndef SEGUE_CORPUS_PROCESS_H
 #define SEGUE_CORPUS_PROCESS_H
 
@@ -14,7 +14,7 @@
 /* The program finds its input on standard input, and under this name. */
 #define CORPUS_PROCESS_INPUT "/proc/self/fd/0"
 
-/* What a program may take and write before it is taken for one that never ends. */
+/* How long a program may take and how much it may write before it counts as one that never ends. */
 struct corpus_limits {
     /* Seconds without a byte of output. */
     double patience;
@@ -29,7 +29,7 @@ struct corpus_process {
     pid_t process;
     int input;
     int output;
-    /* The output, once it has ended; NULL if it is empty. */
+    /* The output, once the program has ended; NULL if it is empty. */
     const char *text;
     size_t text_size;
 };
@@ -43,7 +43,7 @@ bool corpus_process_start(struct corpus_process *process, char *const arguments[
  * its limits; beyond them its group is killed. corpus_process_end must be called in either case. */
 bool corpus_process_wait(struct corpus_process *process, struct corpus_error *error);
 
-/* Releases everything; waits for the program if nobody has. */
+/* Releases everything. Waits for the program if corpus_process_wait has not. */
 void corpus_process_end(struct corpus_process *process);
 
 #endif

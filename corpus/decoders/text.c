@@ -1,7 +1,7 @@
 /* text.c: reads an instruction in Intel's syntax.
  *
- * The two dialects differ in spaces, letter case of "PTR", the order of scale and index ("rax*8", "8*rax") and the base
- * of numbers; one reader takes both. */
+ * The two dialects (objdump's, LLVM's) differ in spaces, letter case of "PTR", the order of scale and index ("rax*8",
+ * "8*rax") and the base of numbers; one reader takes both. */
 #include "text.h"
 
 #include <Zydis/Zydis.h>
@@ -102,7 +102,7 @@ static bool is_segment(const char *word, size_t length)
     return length == 2 && word[1] == 's' && strchr("cdefgs", word[0]);
 }
 
-/* What stands between the brackets: registers, a scale before or after one, and displacements. */
+/* Takes the text between the brackets: registers, a scale before or after one, and displacements. */
 static void take_address(struct text *text, struct corpus_operand *operand)
 {
     int sign = 1;
@@ -160,7 +160,8 @@ static void take_braces(struct text *text, struct corpus_answer *answer)
             answer->rounding = i;
 }
 
-/* A word that is no register: a size, a segment, or the memory operand's own words. Returns whether it was one. */
+/* Takes a word other than a register: a size, a segment, or the words of a memory operand. Returns whether it was
+ * one. */
 static bool take_memory_word(struct text *text, size_t length, struct corpus_operand *operand)
 {
     uint16_t size = size_of_word(text->at, length);
@@ -178,7 +179,7 @@ static bool take_memory_word(struct text *text, size_t length, struct corpus_ope
     return true;
 }
 
-/* Fills the next operand; true if there was one (braces alone are none). */
+/* Fills the next operand, if there is one: braces alone are not an operand. */
 static void take_operand(struct text *text, struct corpus_answer *answer)
 {
     struct corpus_operand *operand = &answer->operands[answer->operand_count];
@@ -209,7 +210,7 @@ static void take_operand(struct text *text, struct corpus_answer *answer)
     answer->operand_count = (uint8_t)(answer->operand_count + any);
 }
 
-/* Words before the mnemonic: prefixes that the instruction does not use up, or that are written before it. */
+/* Words before the mnemonic: prefixes that the instruction does not use, or that the decoder writes before it. */
 static bool is_prefix(const char *word, size_t length)
 {
     static const char *const prefixes[] = {"lock",   "rep",    "repz",   "repnz",   "repe",  "repne",    "data16",
@@ -226,7 +227,7 @@ static bool is_prefix(const char *word, size_t length)
     return false;
 }
 
-/* The mnemonic's entry; NULL if the text has none or nobody knows it. `word_end` is where its word ends. */
+/* The mnemonic's entry; NULL if the text has no mnemonic or an unknown one. `word_end` is where its word ends. */
 static const struct corpus_name *take_mnemonic(struct text *text, bool *any)
 {
     *any = false;
@@ -235,7 +236,7 @@ static const struct corpus_name *take_mnemonic(struct text *text, bool *any)
         while (text->at < text->end && *text->at != ' ' && *text->at != '\t' && *text->at != ',')
             text->at++;
         size_t length = (size_t)(text->at - word);
-        /* "jne,pn": the hint is no operand. */
+        /* "jne,pn": the hint is not an operand. */
         if (text->at < text->end && *text->at == ',')
             while (text->at < text->end && *text->at != ' ')
                 text->at++;
@@ -254,8 +255,7 @@ static bool is_branch(const struct corpus_answer *answer)
     return name[0] == 'j' || strcmp(name, "call") == 0 || strncmp(name, "loop", 4) == 0 || strcmp(name, "xbegin") == 0;
 }
 
-/* String instructions that have a register written beside their memory are compared by the memory alone, as Zydis' are.
- */
+/* Drops the register that a decoder writes beside a string instruction's memory: Zydis lists the memory alone. */
 static void drop_registers_of_strings(struct corpus_answer *answer)
 {
     static const char *const names[] = {"stos", "lods", "scas", "ins", "outs"};

@@ -4,8 +4,8 @@
 
 #include "answer.h"
 
-/* Fills status, mnemonic and operands of `answer`; its length is the caller's. `address` is where the decoder was told
- * that the instruction stands. A text that says "(bad)" or the like, or that is nothing but prefixes, is a refusal. */
+/* Fills status, mnemonic and operands of `answer`; the caller sets its length. `address` is the instruction's address
+ * as the decoder knew it. A text that contains "(bad)" or the like, or nothing but prefixes, is a refusal. */
 void corpus_text_read(const char *text, size_t length, uint64_t address, struct corpus_answer *answer);
 
 #endif

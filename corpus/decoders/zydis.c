@@ -1,4 +1,4 @@
-/* zydis.c: what Zydis and segue_decode say of a row. */
+/* zydis.c: the answers of Zydis and of segue_decode to a row. */
 #include <segue/decode.h>
 #include <stdio.h>
 #include <string.h>

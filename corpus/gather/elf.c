@@ -1,4 +1,4 @@
-/* elf.c: the code of an ELF file, where its unwind tables say that there is code.
+/* elf.c: finds the code of an ELF file by its unwind tables.
  *
  * SOURCES: Linux Standard Base Core 5.0, 10.6 (.eh_frame); libdw splits the table into entries. */
 #include "elf.h"
@@ -27,7 +27,7 @@ static bool add_range(struct corpus_elf *elf, const struct corpus_range *range)
     return true;
 }
 
-/* The file's bytes at an address in an executable section; NULL if it has none there. `size` is cut to the section. */
+/* The file's bytes at an address in an executable section, or NULL. `size` is cut to the section. */
 static const uint8_t *code_at(struct corpus_elf *elf, uint64_t address, size_t *size)
 {
     Elf_Scn *section = NULL;
@@ -47,7 +47,7 @@ static const uint8_t *code_at(struct corpus_elf *elf, uint64_t address, size_t *
     return NULL;
 }
 
-/* The range of one FDE. False if it cannot be told, or is no code of this file. */
+/* The range of one FDE. False if its encoding is unknown, or if the range is not code of this file. */
 static bool fde_range(struct corpus_elf *elf, const Elf_Data *data, uint64_t section, const Dwarf_FDE *fde,
                       uint8_t encoding, struct corpus_range *range)
 {
@@ -110,7 +110,7 @@ static int by_address(const void *left, const void *right)
     return a->address < b->address ? -1 : a->address > b->address;
 }
 
-/* Sorts, and cuts each range where the next begins. */
+/* Sorts the ranges, and cuts each where the next begins. */
 static void sort_ranges(struct corpus_elf *elf)
 {
     size_t kept = 0;
@@ -197,8 +197,8 @@ enum corpus_elf_status corpus_elf_open(struct corpus_elf *elf, const char *path,
         corpus_error_system(error, "cannot open ", path);
         return CORPUS_ELF_FAILED;
     }
-    /* Not mapped: a file that is cut short meanwhile would end the command by a signal. And all of it before any part,
-     * for elf_end of libelf 0.188 loses what was read by parts otherwise. */
+    /* The file is not mapped: if it is truncated meanwhile, a mapping would end the command by a signal. All of it is
+     * read before any part, since libelf 0.188's elf_end otherwise loses what was read by parts. */
     elf->elf = elf_begin(elf->file, ELF_C_READ, NULL);
     bool is_whole = elf->elf && elf_kind(elf->elf) == ELF_K_ELF && elf_rawfile(elf->elf, NULL);
     enum corpus_elf_status status = is_whole ? find_code(elf, path, error) : CORPUS_ELF_OTHER;

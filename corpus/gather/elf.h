@@ -1,4 +1,4 @@
-/* elf.h: the code of an ELF file, where its unwind tables say that there is code. */
+/* elf.h: finds the code of an ELF file by its unwind tables. */
 #ifndef SEGUE_CORPUS_ELF_H
 #define SEGUE_CORPUS_ELF_H
 
@@ -9,11 +9,11 @@
 
 #include "corpus/support/error.h"
 
-/* A stretch of code that begins with an instruction, with the bytes as they stand in the file. */
+/* A range of code that begins with an instruction, with its bytes as they are in the file. */
 struct corpus_range {
     const uint8_t *bytes;
     size_t size;
-    /* Where it is linked to. */
+    /* The address that the linker gave it. */
     uint64_t address;
 };
 
@@ -34,8 +34,8 @@ enum corpus_elf_status {
     CORPUS_ELF_FAILED,
 };
 
-/* Opens a file and finds its code: what each FDE of .eh_frame covers in executable sections, begun anew at each
- * function symbol in it, for data may stand before that. corpus_elf_close must follow CORPUS_ELF_OK. */
+/* Opens a file and finds its code: the range of each FDE of .eh_frame in executable sections, divided at each function
+ * symbol in it, since data may precede that. corpus_elf_close must follow CORPUS_ELF_OK. */
 enum corpus_elf_status corpus_elf_open(struct corpus_elf *elf, const char *path, struct corpus_error *error);
 void corpus_elf_close(struct corpus_elf *elf);
 

@@ -6,7 +6,7 @@
 
 #include "corpus/rows/shape.h"
 
-/* The most rows that are kept of a form. */
+/* The most rows kept of one form. */
 #define MOST 4
 
 struct corpus_form {
@@ -22,7 +22,7 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return hash ^ (hash >> 31);
 }
 
-/* 0, 1, -1, the least, the most: what is likely to be treated wrongly. */
+/* 0, 1, -1, the least, the most: the values that implementations are most likely to get wrong. */
 static unsigned boundary(int64_t value, unsigned bits)
 {
     if (bits == 0)

@@ -1,5 +1,5 @@
-/* form.h: the form of an instruction: how it is encoded, without what its numbers are; and a set that keeps a
- * few rows of each form. */
+/* form.h: the form of an instruction, which is its encoding without its numbers; and a set that keeps a few rows of
+ * each form. */
 #ifndef SEGUE_CORPUS_FORM_H
 #define SEGUE_CORPUS_FORM_H
 

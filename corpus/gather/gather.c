@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many ranges of code make a part. */
+/* How many ranges of code form a part. */
 #define PART 256
 
 bool corpus_gather(struct corpus_gathered *gathered, const struct corpus_row *row, const struct corpus_zydis *zydis)

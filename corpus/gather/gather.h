@@ -12,22 +12,22 @@ struct corpus_gathered {
     bool all;
     struct corpus_rows rows;
     struct corpus_forms forms;
-    /* Instructions met, doubles counted. */
+    /* Instructions found, duplicates counted. */
     uint64_t instructions;
-    /* Places in code where Zydis knows no instruction; the rest of that range is left out. */
+    /* Places in code where Zydis refuses the bytes; the rest of that range is left out. */
     uint64_t refused;
     uint64_t bytes_read;
     uint64_t bytes_left_out;
 };
 
-/* Puts a row in; `zydis` is what Zydis made of it, NULL if it refuses. False when memory has run out. */
+/* Adds a row; `zydis` is Zydis' decoding of it, NULL if it refuses. False when memory has run out. */
 bool corpus_gather(struct corpus_gathered *gathered, const struct corpus_row *row, const struct corpus_zydis *zydis);
 
 /* A piece of work: gathers the `number`-th part of what `context` holds. */
 typedef bool corpus_gather_part(void *context, size_t number, struct corpus_gathered *gathered);
 
-/* Does all parts on `jobs` threads and adds what they gathered to `gathered`. `progress` may be NULL. False, and
- * `error`, when memory has run out. */
+/* Gathers all parts on `jobs` threads and adds their rows to `gathered`. `progress` may be NULL. False, and `error`,
+ * when memory has run out. */
 bool corpus_gather_parts(corpus_gather_part *part, void *context, size_t part_count, unsigned jobs,
                          corpus_progress *progress, struct corpus_gathered *gathered, struct corpus_error *error);
 

@@ -1,9 +1,9 @@
 /* generate.c: enumerates encodings and keeps a few of each form.
  *
- * What is enumerated is what the decoder's tables branch on: encoding, map, opcode, mandatory prefix, W, vector length,
- * ModRM.mod, reg and rm, address shape, other prefixes; and, where no table branches, the values at which an
- * implementation may go wrong: boundaries of displacements and immediates, extension bits, masks. Everything is offered
- * to Zydis; form.h decides what is new. A part is one opcode byte of one map.
+ * The fields that a decoder's tables branch on are enumerated: encoding, map, opcode, mandatory prefix, W, vector
+ * length, ModRM.mod, reg and rm, address shape, other prefixes. For fields on which no table branches, the values are
+ * enumerated at which an implementation may go wrong: boundaries of displacements and immediates, extension bits,
+ * masks. Zydis gets every draft; form.h decides what is new. A part is one opcode byte of one map.
  *
  * SOURCES: Intel SDM volume 2, chapter 2 and appendix A; AMD APM volume 3, appendix A. */
 #include <segue/decode.h>
@@ -43,7 +43,7 @@ static void put_all(struct draft *draft, const uint8_t *bytes, size_t count)
     draft->size += count;
 }
 
-/* Offers what has been put so far, followed by one byte repeated, as displacement and immediate. */
+/* Offers the bytes put so far, followed by one byte repeated, as displacement and immediate. */
 static void offer_filled(struct draft *draft, unsigned fill)
 {
     ZydisDecoder decoder;
@@ -54,7 +54,7 @@ static void offer_filled(struct draft *draft, unsigned fill)
     memset(draft->bytes + draft->size, (int)fill, CORPUS_SLOT_BYTES - draft->size);
     bool accepted = ZYAN_SUCCESS(
         ZydisDecoderDecodeFull(&decoder, draft->bytes, CORPUS_SLOT_BYTES, &zydis.instruction, zydis.operands));
-    /* Enough of a refused one to hold all that could have been read. */
+    /* Of a refused draft, enough bytes to hold all that a decoder could have read. */
     row.length = accepted ? zydis.instruction.length : (uint8_t)(draft->size + 4 > 15 ? draft->size : draft->size + 4);
     memcpy(row.bytes, draft->bytes, row.length);
     if (segue_decode(SEGUE_MODE_64, draft->bytes, CORPUS_SLOT_BYTES, &insn) != SEGUE_OK)
@@ -73,7 +73,7 @@ static void offer(struct draft *draft)
     offer_filled(draft, PLAIN_FILL);
 }
 
-/* Numbers at their boundaries, low byte first: with displacement and immediate of any size in the same place. */
+/* Offers numbers at their boundaries, low byte first: displacement and immediate of any size are in the same place. */
 static void offer_boundaries(struct draft *draft)
 {
     static const uint8_t ends[] = {0x7f, 0x80};
@@ -188,7 +188,7 @@ static void put_legacy_opcode(struct draft *draft, unsigned map, unsigned opcode
     put(draft, opcode);
 }
 
-/* What stands before an opcode, wrongly or needlessly. */
+/* Prefixes that precede an opcode wrongly or needlessly. */
 static void offer_odd_prefixes(struct draft *draft, unsigned map, unsigned opcode)
 {
     static const uint8_t odd[][14] = {
@@ -218,7 +218,7 @@ static bool is_no_opcode(unsigned byte)
     return (byte & 0xf0) == 0x40 || memchr(others, (int)byte, sizeof others);
 }
 
-/* With each mandatory prefix: opcodes are told apart by all of ModRM in some places (F3 0F 1E FA). */
+/* Every ModRM with each mandatory prefix: some opcodes depend on all of ModRM (F3 0F 1E FA). */
 static void offer_every_modrm(struct draft *draft, unsigned map, unsigned opcode)
 {
     static const uint8_t prefixes[] = {0x66, 0xf2, 0xf3};

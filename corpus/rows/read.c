@@ -1,5 +1,5 @@
-/* read.c: reads files of rows piece by piece. A file is never in memory as a whole, packed or not: a few hundred
- * kilobytes of xz can hold gigabytes of text, and the first row that is wrong ends the reading. */
+/* read.c: reads files of rows block by block. A file is never in memory as a whole, compressed or not: a few hundred
+ * kilobytes of xz can hold gigabytes of text, and the first wrong row ends the reading. */
 #include <errno.h>
 #include <lzma.h>
 #include <stdio.h>
@@ -9,13 +9,13 @@
 #include "rows.h"
 
 #define MIB (UINT64_C(1) << 20)
-/* What is read at once, and the longest line. */
+/* The size of a block, and the longest line. */
 #define BLOCK (1u << 16)
-/* What a packed file may hold: some seventeen million rows. */
+/* The most text that a compressed file may hold: some seventeen million rows. */
 #define UNPACKED_MOST (512 * MIB)
-/* How much of a line that is wrong an error shows. */
+/* How many bytes of a wrong line an error shows. */
 #define SHOWN 60
-/* What unpacking may take. xz -9 makes files that need 65 MiB. */
+/* The most memory for decompression. xz -9 makes files that need 65 MiB. */
 #define UNPACKING_MOST (256 * MIB)
 
 struct reader {
@@ -26,7 +26,7 @@ struct reader {
     lzma_stream stream;
     uint64_t unpacked;
     uint8_t packed[BLOCK];
-    /* What is read and not yet used: always the beginning of a line. */
+    /* Text that is read and not yet used: always the beginning of a line. */
     char text[2 * BLOCK];
     size_t held;
     /* Of the last line, and how many rows there were. */
@@ -53,7 +53,7 @@ static bool cannot_unpack(const struct reader *reader, lzma_ret result)
     return corpus_error_set(reader->error, NULL, reader->path, ": not a whole xz file (liblzma says %d)", (int)result);
 }
 
-/* Unpacks until the room is full or all is unpacked. */
+/* Decompresses until the room is full or the file ends. */
 static bool unpack(struct reader *reader, char *to, size_t room)
 {
     lzma_stream *stream = &reader->stream;
@@ -80,7 +80,7 @@ static bool unpack(struct reader *reader, char *to, size_t room)
                             (unsigned)(UNPACKED_MOST / MIB));
 }
 
-/* Reads more text behind what is held. */
+/* Reads more text after the text that is held. */
 static bool fill(struct reader *reader)
 {
     char *to = reader->text + reader->held;
@@ -117,7 +117,7 @@ static bool add_line(struct reader *reader, struct corpus_rows *rows, const char
     return true;
 }
 
-/* Adds the whole lines that are held, and at the end of the file the one that nothing ends. */
+/* Adds the whole lines that are held, and at the end of the file a last line without a line end. */
 static bool add_lines(struct reader *reader, struct corpus_rows *rows)
 {
     char *at = reader->text, *limit = reader->text + reader->held, *end;

@@ -1,4 +1,4 @@
-/* rows.c: rows of instruction bytes: in memory, without doubles, and as the bytes of a file. read.c reads them. */
+/* rows.c: rows of instruction bytes: in memory, without duplicates, and as the bytes of a file. read.c reads them. */
 #include "rows.h"
 
 #include <errno.h>
@@ -132,7 +132,7 @@ const char *corpus_row_parse(struct corpus_row *row, const char *text, size_t le
     for (size_t i = 0; i < digits; i++)
         if (digit(text[i]) < 0)
             return text[i] == ' ' ? "a blank between the digits; a tab ends the bytes"
-                                  : "a character that is no hexadecimal digit";
+                                  : "a character that is not a hexadecimal digit";
     if (digits % 2)
         return "an odd number of hexadecimal digits";
     if (digits / 2 > CORPUS_ROW_BYTES)

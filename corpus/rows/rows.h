@@ -1,9 +1,9 @@
-/* rows.h: rows of instruction bytes: in memory, without doubles, and in files.
+/* rows.h: rows of instruction bytes: in memory, without duplicates, and in files.
  *
- * A file is text, one row a line: the bytes in hexadecimal, then optionally a tab and what the row's source says of it.
- * Lines that begin with '#' and empty lines count for nothing; a line may end as DOS writes it. A name that ends in .xz
- * is compressed. A source that begins with INVALID says that the bytes are no instruction; otherwise they are exactly
- * one, end to end. */
+ * A file is text, one row a line: the bytes in hexadecimal, then optionally a tab and the claim of the row's source.
+ * Lines that begin with '#' and empty lines are ignored; a line may end as in DOS (CR LF). A name that ends in .xz is
+ * compressed. A source that begins with INVALID claims that the bytes are not an instruction; any other claims that
+ * they are exactly one, from the first byte to the last. */
 #ifndef SEGUE_CORPUS_ROWS_H
 #define SEGUE_CORPUS_ROWS_H
 
@@ -13,16 +13,17 @@
 
 #include "corpus/support/error.h"
 
-/* The most bytes in a row: more than an instruction may have, so that too long ones can be rows too. */
+/* The most bytes in a row: more than an instruction may have, so that instructions that are too long can be rows
+ * too. */
 #define CORPUS_ROW_BYTES 22
 
 /* What the source of a row claims. */
 enum corpus_claim {
-    /* Nothing: the row came without a text. */
+    /* Nothing: the row has no source. */
     CORPUS_CLAIM_NONE,
     /* That the bytes are one instruction. */
     CORPUS_CLAIM_VALID,
-    /* That they are none. */
+    /* That they are not an instruction. */
     CORPUS_CLAIM_INVALID,
 };
 
@@ -31,11 +32,11 @@ struct corpus_row {
     /* enum corpus_claim. */
     uint8_t claim;
     uint8_t bytes[CORPUS_ROW_BYTES];
-    /* How often it came, less one. */
+    /* How often the row was added again. */
     uint32_t again;
 };
 
-/* Rows, each once, in the order in which they came. All zero bytes are an empty set. */
+/* Rows without duplicates, in the order in which they were first added. All zero bytes are an empty set. */
 struct corpus_rows {
     struct corpus_row *rows;
     size_t count;
@@ -43,12 +44,12 @@ struct corpus_rows {
     /* Lines of files that were left out, since they have more bytes than a row may have; and the number of the first.
      */
     size_t left_out, left_out_line;
-    /* Places of the rows, open addressing; 0 is free, else the row's number plus one. */
+    /* A hash table of the rows, open addressing: 0 is free, else the row's number plus one. */
     uint32_t *places;
     size_t place_count;
 };
 
-/* Adds a row unless its bytes are there. False when memory has run out. */
+/* Adds a row unless the set has its bytes already. False when memory has run out. */
 bool corpus_rows_add(struct corpus_rows *rows, const struct corpus_row *row);
 
 /* Adds all of `from`. False when memory has run out. */
@@ -75,8 +76,8 @@ uint64_t corpus_row_hash(const struct corpus_row *row);
 /* The bytes in hexadecimal; `text` has room for 2 * CORPUS_ROW_BYTES + 1. */
 void corpus_row_text(const struct corpus_row *row, char *text);
 
-/* Reads hexadecimal bytes up to a tab or the end. NULL if all is well, else what is wrong; corpus_row_too_long if there
- * are more bytes than a row may have. */
+/* Reads hexadecimal bytes up to a tab or the end. NULL on success, else what is wrong; corpus_row_too_long if there are
+ * more bytes than a row may have. */
 extern const char corpus_row_too_long[];
 const char *corpus_row_parse(struct corpus_row *row, const char *text, size_t length);
 

@@ -1,4 +1,4 @@
-/* shape.c: what can be told of an instruction's encoding from its bytes alone.
+/* shape.c: reads an instruction's encoding from its bytes alone.
  *
  * SOURCES: Intel SDM volume 2, 2.1 to 2.7; AMD APM volume 3, 1.2 and 1.9 (XOP); Intel APX architecture specification
  * (355828), 3.1 (REX2, extended EVEX). */

@@ -1,5 +1,5 @@
-/* shape.h: what can be told of an instruction's encoding from its bytes alone, whether or not any decoder
- * accepts it. The rules of the known disagreements ask for it. */
+/* shape.h: an instruction's encoding, read from its bytes alone, whether or not any decoder accepts them. The rules of
+ * the known disagreements test it. */
 #ifndef SEGUE_CORPUS_SHAPE_H
 #define SEGUE_CORPUS_SHAPE_H
 
@@ -40,13 +40,13 @@ struct corpus_shape {
     /* Legacy: 0, 0x0f, 0x38, 0x3a. REX2: 0, 0x0f. VEX, EVEX, XOP: their map field. */
     uint8_t map;
     uint8_t opcode;
-    /* The REX prefix that counts: the one right before the opcode. */
+    /* The REX prefix that has an effect: the one right before the opcode. */
     uint8_t rex;
     /* enum corpus_prefix bits. */
     uint16_t prefixes;
     /* How many prefix bytes stand before the opcode, REX prefixes counted. */
     uint8_t prefix_count;
-    /* REX prefixes that do not count, because another prefix follows. */
+    /* REX prefixes without effect, because another prefix follows. */
     uint8_t lost_rex;
     /* Prefixes that repeat one of their own kind (segments, 66, 67, F0/F2/F3). */
     uint8_t repeated;
@@ -57,9 +57,9 @@ struct corpus_shape {
     uint8_t b, z, aaa;
     /* EVEX.U: the bit that MVEX has clear; APX calls it X4. */
     uint8_t u;
-    /* EVEX.B4, which APX has made of a reserved bit. */
+    /* EVEX.B4, which APX made of a reserved bit. */
     uint8_t b4;
-    /* The vvvv field as it stands in the bytes, EVEX's fifth bit above. */
+    /* The vvvv field as it is in the bytes, with EVEX's fifth bit above it. */
     uint8_t vvvv;
     /* Where the opcode stands. */
     uint8_t opcode_at;

@@ -97,7 +97,7 @@ static bool text_is(const struct corpus_value *value, const char *text)
     return text && strcmp(value->text, text) == 0;
 }
 
-/* 1 read, 2 written, 3 both; 0 without memory, or not told. */
+/* 1 read, 2 written, 3 both; 0 without memory, or not reported. */
 static unsigned direction_of(const struct corpus_answer *answer)
 {
     for (size_t i = 0; answer->status == CORPUS_ACCEPTED && i < answer->operand_count; i++)
@@ -153,7 +153,7 @@ static bool value_holds(const struct corpus_term *term, const struct corpus_valu
     return false;
 }
 
-/* All aspects in which the operands differ are named. Differences of other kinds have none. */
+/* Whether the term names all aspects in which the operands differ. Differences of other kinds have no aspects. */
 static bool differs_only_as_named(const struct corpus_term *term, const struct corpus_case *row, unsigned party,
                                   unsigned kind)
 {
@@ -168,7 +168,7 @@ static bool term_holds(const struct corpus_term *term, const struct corpus_case 
 {
     if (term->kind == CORPUS_FIELD_DIFFERS)
         return differs_only_as_named(term, row, party, kind);
-    /* Prefixes are asked for together, all else one of many. */
+    /* A term's prefixes must all be there; of other values, one suffices. */
     bool all = term->kind == CORPUS_FIELD_PREFIX && !term->negated;
     for (size_t i = 0; i < term->value_count; i++)
         if (value_holds(term, &term->values[i], row, shape, party) != all)
@@ -199,8 +199,8 @@ static int find(const struct corpus_rules *rules, const struct corpus_case *row,
     return -1;
 }
 
-/* What holds of a decoder in this process holds of its like from outside, with the one's answer in the other's place.
- */
+/* A class of a decoder in this process also holds of an outside decoder of the same kind, whose answer then replaces
+ * the other's. */
 int corpus_rules_find(const struct corpus_rules *rules, const struct corpus_case *row, const struct corpus_shape *shape,
                       unsigned party, unsigned kind)
 {

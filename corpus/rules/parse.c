@@ -53,7 +53,7 @@ static const char *field_of(const char *name, struct corpus_term *term)
     return NULL;
 }
 
-/* The place of a name in a list; -1 if it is not there. */
+/* The index of a name in a list; -1 if it is not there. */
 static long place_in(const char *const *names, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++)
@@ -103,10 +103,10 @@ static const char *read_value(const struct corpus_term *term, const char *text, 
         return number_value(text, 10, value);
     case CORPUS_FIELD_DIRECTION:
         value->low = place_in(direction_names, 4, text);
-        return value->low < 0 ? "a direction is none, read, write or both" : NULL;
+        return value->low < 0 ? "a direction must be one of: none, read, write, both" : NULL;
     case CORPUS_FIELD_DIFFERS:
         value->low = place_in(corpus_aspect_names, CORPUS_ASPECTS, text);
-        return value->low < 0 ? "operands do not differ in that" : NULL;
+        return value->low < 0 ? "not an aspect in which operands differ" : NULL;
     case CORPUS_FIELD_PREDICATE:
         for (size_t i = 0; corpus_predicates[i].name; i++)
             if (strcmp(corpus_predicates[i].name, text) == 0) {
@@ -169,7 +169,7 @@ static const char *read_of(struct corpus_class *class, char *rest)
         long kind = place_in(corpus_difference_names, CORPUS_DIFFERENCES, word);
         if (kind < 0)
             return "there is no such kind of difference";
-        /* A decoder that does not take part this time explains nothing. */
+        /* A class of a decoder that does not take part in this check explains nothing. */
         for (int i = 0; i < CORPUS_PARTIES; i++)
             if (i == party || (party < 0 && corpus_party_bases[i] && strcmp(corpus_party_bases[i], name) == 0))
                 class->explains[i] |= 1u << kind;

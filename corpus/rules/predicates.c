@@ -1,5 +1,5 @@
-/* predicates.c: rules on rows that are more than terms can say. What an instruction would be without one of its
- * prefixes, or with other fields, Zydis tells.
+/* predicates.c: rules on rows that terms cannot express. Zydis decides what an instruction would be without one of its
+ * prefixes, or with other fields.
  *
  * SOURCES: Intel SDM volume 2, LOCK (what may be locked), 2.7 (EVEX). */
 #include "predicates.h"
@@ -24,7 +24,7 @@ static bool is_prefix(uint8_t byte)
     return (byte & 0xf0) == 0x40 || memchr(prefixes, byte, sizeof prefixes);
 }
 
-/* zyantific/zydis issue 592: Zydis names R13D, and there is no base. */
+/* zyantific/zydis issue 592: Zydis reports R13D as the base, and the operand has no base. */
 static bool has_address32_base5(const struct corpus_case *row, const struct corpus_shape *shape)
 {
     const ZydisDecodedInstruction *instruction = &row->zydis.instruction;
@@ -38,7 +38,7 @@ static bool has_address32_base5(const struct corpus_case *row, const struct corp
     return false;
 }
 
-/* A mask register stands in ModRM.rm, whose extension bits do not count. */
+/* ModRM.rm is a mask register, whose extension bits have no effect. */
 static bool has_mask_register(const struct corpus_case *row, const struct corpus_shape *shape)
 {
     (void)shape;
@@ -82,7 +82,7 @@ static bool can_be_locked(const struct corpus_zydis *zydis)
     return is_listed && first->type == ZYDIS_OPERAND_TYPE_MEMORY && (first->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE);
 }
 
-/* It is refused for its LOCK: without, it is an instruction that cannot be locked, or none. */
+/* Zydis refuses it because of LOCK: without it, it is an instruction that cannot be locked, or not an instruction. */
 static bool is_not_lockable(const struct corpus_case *row, const struct corpus_shape *shape)
 {
     uint8_t bytes[CORPUS_SLOT_BYTES];
@@ -130,7 +130,8 @@ static size_t find_encoding(const struct corpus_case *row)
     return at;
 }
 
-/* Zydis would accept the row if a few bits of byte `at`, counted from the encoding's first, were others. */
+/* Whether Zydis would accept the row with other values of a few bits of byte `at`, counted from the encoding's
+ * first. */
 static bool accepted_with(const struct corpus_case *row, size_t at, uint8_t clear, uint8_t set)
 {
     uint8_t bytes[CORPUS_SLOT_BYTES];
@@ -178,7 +179,7 @@ static bool is_known_but_for_apx(const struct corpus_case *row, const struct cor
     return decode(bytes, sizeof bytes, &zydis);
 }
 
-/* Fields that the manual reserves and processors pass over: without them, Zydis accepts. */
+/* Fields that the manual reserves and processors ignore: with them cleared, Zydis accepts. */
 static bool is_evex_but_for_z(const struct corpus_case *row, const struct corpus_shape *shape)
 {
     return shape->encoding == CORPUS_ENCODING_EVEX && shape->z && accepted_with(row, 3, 0x80, 0);
@@ -211,7 +212,8 @@ static bool has_upper_second_source(const struct corpus_case *row, const struct 
            !(row->slot[row->zydis.instruction.raw.evex.offset + 3] & 8);
 }
 
-/* The row's bytes without the prefixes named, and with `added` in front if it is one; how many there are. */
+/* Stores the row's bytes without the prefixes named, and with `added` in front if it is a prefix; returns how many
+ * there are. */
 static size_t with_other_prefixes(const struct corpus_case *row, const char *dropped, uint8_t added,
                                   uint8_t bytes[CORPUS_SLOT_BYTES])
 {
@@ -229,7 +231,7 @@ static size_t with_other_prefixes(const struct corpus_case *row, const char *dro
     return size;
 }
 
-/* Capstone answers as Zydis would if a mandatory prefix were not there, or 66 were. */
+/* Capstone answers as Zydis would without the mandatory prefix, or with 66. */
 static bool is_capstone_by_another_prefix(const struct corpus_case *row, const struct corpus_shape *shape)
 {
     static const struct {

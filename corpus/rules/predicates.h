@@ -1,4 +1,4 @@
-/* predicates.h: rules on rows that are more than terms of corpus/data/disagreements.txt can say. */
+/* predicates.h: rules on rows that the terms of corpus/data/disagreements.txt cannot express. */
 #ifndef SEGUE_CORPUS_PREDICATES_H
 #define SEGUE_CORPUS_PREDICATES_H
 

@@ -1,7 +1,7 @@
 /* rules.h: the known disagreements between decoders, as data (corpus/data/disagreements.txt).
  *
- * A class names a disagreement, tells who is right and why we believe it, and says which differences of which decoder
- * it explains, and when:
+ * A class names a disagreement, says which decoder is right and why we believe so, and lists the differences that it
+ * explains: of which decoder, of which kind, and under which conditions:
  *
  *     class evex-unknown-to-capstone
  *       of capstone status
@@ -19,8 +19,8 @@
 #include "corpus/rows/shape.h"
 #include "corpus/support/error.h"
 
-/* Who takes part beside Zydis, by number: Capstone, objdump, segue_decode, the row's source; then others from outside.
- */
+/* The parties beside Zydis, by number: Capstone, objdump, segue_decode, the row's source; then decoders from
+ * outside. */
 enum corpus_party {
     CORPUS_CAPSTONE,
     CORPUS_OBJDUMP,
@@ -30,14 +30,14 @@ enum corpus_party {
 };
 #define CORPUS_PARTIES 8
 
-/* The parties' names; those from outside are set before the rules are read. */
+/* The parties' names; those of outside decoders must be set before the rules are read. */
 extern const char *corpus_party_names[CORPUS_PARTIES];
 
-/* The decoder whose known disagreements a party from outside has, too: "objdump" for another build of it; or NULL. Set
- * before the rules are read. */
+/* The decoder whose known disagreements also hold of an outside party ("objdump" for another build of it), or NULL.
+ * Must be set before the rules are read. */
 extern const char *corpus_party_bases[CORPUS_PARTIES];
 
-/* All that is known of one row. */
+/* A row with all answers to it. */
 struct corpus_case {
     const struct corpus_row *row;
     uint8_t slot[CORPUS_SLOT_BYTES];
@@ -66,8 +66,8 @@ struct corpus_rules {
     size_t count;
 };
 
-/* Adds a file of classes, behind those that are there; corpus_names_read must have been called. False, and
- * `error`, on failure. corpus_rules_free must be called in either case. */
+/* Adds the classes of a file after those already there; corpus_names_read must have been called. False, and `error`, on
+ * failure. corpus_rules_free must be called in either case. */
 bool corpus_rules_read(struct corpus_rules *rules, const char *path, struct corpus_error *error);
 void corpus_rules_free(struct corpus_rules *rules);
 

@@ -1,10 +1,10 @@
-/* terms.h: a `when` of a known disagreement, as it was read: what parse.c makes and match.c looks at. */
+/* terms.h: a `when` of a known disagreement in its parsed form: parse.c builds it, match.c evaluates it. */
 #ifndef SEGUE_CORPUS_TERMS_H
 #define SEGUE_CORPUS_TERMS_H
 
 #include "rules.h"
 
-/* What a term looks at. */
+/* What a term tests. */
 enum corpus_field_kind {
     /* A number of the shape or of the row. */
     CORPUS_FIELD_NUMBER,
@@ -16,9 +16,9 @@ enum corpus_field_kind {
     CORPUS_FIELD_MNEMONIC,
     /* The text contains the word. */
     CORPUS_FIELD_TEXT,
-    /* What the first memory operand is used for. */
+    /* The direction of the first memory operand. */
     CORPUS_FIELD_DIRECTION,
-    /* In what the operands differ: in nothing but what is named. */
+    /* How the operands differ: in no aspect that the term does not name. */
     CORPUS_FIELD_DIFFERS,
     /* By how many bytes the decoder's instruction is longer than Zydis'. */
     CORPUS_FIELD_LONGER,
@@ -31,7 +31,7 @@ enum corpus_field_kind {
 
 #define CORPUS_TERM_VALUES 48
 #define CORPUS_WHEN_TERMS 16
-/* Zydis, where a party is named. */
+/* Stands for Zydis where a party is expected. */
 #define CORPUS_PARTY_ZYDIS CORPUS_PARTIES
 
 struct corpus_value {
@@ -53,7 +53,7 @@ struct corpus_when {
     size_t count;
 };
 
-/* Numbers by name; `base` is how their values are written. */
+/* Fields with numbers, by name; `base` is the base of their values. */
 struct corpus_number_field {
     const char *name;
     int base;
@@ -63,7 +63,7 @@ struct corpus_number_field {
 /* The last has no name. */
 extern const struct corpus_number_field corpus_numbers[];
 
-/* The number of a party's name, CORPUS_PARTY_ZYDIS for "zydis"; -1 for a name that takes no part. */
+/* The number of a party's name, CORPUS_PARTY_ZYDIS for "zydis"; -1 for one that does not take part. */
 int corpus_party_of(const char *name, size_t length);
 
 #endif

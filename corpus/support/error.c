@@ -1,4 +1,4 @@
-/* error.c: why the engine could not do something, as a value. */
+/* error.c: the reason why the engine failed, as a value. */
 #include "error.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* error.h: why the engine could not do something, as a value. It prints nothing: whoever asked for the work shows the
- * error, and quotes in it what is not the engine's own words. */
+/* error.h: the reason why the engine failed, as a value. The engine prints nothing: its caller shows the error, and
+ * quotes the parts that are not the engine's own words. */
 #ifndef SEGUE_CORPUS_ERROR_H
 #define SEGUE_CORPUS_ERROR_H
 
@@ -15,7 +15,7 @@
 struct corpus_error {
     /* What was done: "cannot read "; empty if the sentence begins with the name. */
     char what[CORPUS_ERROR_WORDS];
-    /* The file or the decoder, cut to the room; empty if it is neither's fault. */
+    /* The file or the decoder, cut to the room; empty if neither is at fault. */
     char where[CORPUS_ERROR_NAME];
     /* The line of the file, from 1; 0 if no line is at fault. */
     size_t line;

@@ -1,4 +1,4 @@
-/* workers.c: parts of one piece of work, done by threads. */
+/* workers.c: threads that share the parts of one piece of work. */
 #include "workers.h"
 
 #include <sched.h>

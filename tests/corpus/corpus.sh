@@ -191,7 +191,7 @@ bad_input_is_named() {
   printf '# only this\n\n' > "$work/comment.hex"
   refuses 1 "holds no rows" check "$work/comment.hex"
   printf '90\n4g\n' > "$work/letter.hex"
-  refuses 1 "letter.hex:2: .*no hexadecimal digit" check "$work/letter.hex"
+  refuses 1 "letter.hex:2: .*not a hexadecimal digit" check "$work/letter.hex"
   printf '909\n' > "$work/odd.hex"
   refuses 1 "odd.hex:1: an odd number" check "$work/odd.hex"
   printf '90 90\n' > "$work/blank.hex"

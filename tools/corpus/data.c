@@ -1,4 +1,4 @@
-/* data.c: where the data of the corpus is. */
+/* data.c: finds the data of the corpus. */
 #include "data.h"
 
 #include <stdbool.h>
@@ -25,7 +25,7 @@ const char *corpus_data_folder(const char *folder)
     if (folder)
         return folder;
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    /* SOURCE/build/tools/segue, or PREFIX/bin/segue; the prefix may be another than it was built for. */
+    /* SOURCE/build/tools/segue, or PREFIX/bin/segue; the prefix may differ from the configured one. */
     for (unsigned up = 0; length > 0 && up < 3; up++) {
         self[length] = 0;
         char *slash = strrchr(self, '/');

@@ -25,7 +25,7 @@ static json_t *example_json(const struct corpus_example *example)
     for (size_t i = 0; i < CORPUS_PARTIES; i++) {
         if (!corpus_party_names[i] || i == CORPUS_SEGUE || !example->parties[i][0])
             continue;
-        /* Another program's words. */
+        /* Text of another program. */
         char *answer = quoted_name(example->parties[i]);
         json_object_set_new(object, corpus_party_names[i], json_string(answer));
         free(answer);
@@ -129,7 +129,7 @@ static int by_hash(const void *left, const void *right)
                   json_string_value(json_object_get(*(json_t *const *)right, "hash")));
 }
 
-/* Both lists, sorted, as many as a report keeps. */
+/* Both lists in one, sorted, cut to the length that a report keeps. */
 static json_t *merged_examples(const json_t *left, const json_t *right, size_t most)
 {
     size_t left_count = json_array_size(left), count = left_count + json_array_size(right);
@@ -144,7 +144,7 @@ static json_t *merged_examples(const json_t *left, const json_t *right, size_t m
     return merged;
 }
 
-/* Adds every integer of `from` to the same of `to`, recursively; takes over what `to` lacks. */
+/* Adds every integer of `from` to the same one of `to`, recursively; copies what `to` lacks. */
 static void add_object(json_t *to, const json_t *from, size_t most_examples)
 {
     const char *key;
@@ -165,7 +165,7 @@ static void add_object(json_t *to, const json_t *from, size_t most_examples)
 
 bool corpus_report_merge(json_t *to, const json_t *from)
 {
-    /* What is not counted must be the same in all parts. */
+    /* The members that are not counts must be equal in all parts. */
     static const char *const same[] = {"report", "referee", "inputs", "versions", "shards"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         const json_t *left = json_object_get(to, same[i]), *right = json_object_get(from, same[i]);
@@ -191,7 +191,7 @@ bool corpus_report_merge(json_t *to, const json_t *from)
     return true;
 }
 
-/* What tells a row outside every class from another: its bytes, and who differs in what. */
+/* What identifies a row outside every class: its bytes, the decoder and the difference. */
 static void example_key(const json_t *example, char *key, size_t size)
 {
     snprintf(key, size, "%s %s %s", json_string_value(json_object_get(example, "bytes")),

@@ -1,4 +1,4 @@
-/* report.h: what a check found, as JSON and as text. Reports of parts add up to the report of the whole. */
+/* report.h: the result of a check, as JSON and as text. The sum of the reports of parts is the report of the whole. */
 #ifndef SEGUE_TOOLS_CORPUS_REPORT_H
 #define SEGUE_TOOLS_CORPUS_REPORT_H
 
@@ -6,25 +6,26 @@
 
 #include "corpus/check/counts.h"
 
-/* The report as JSON; `parties` tells how many take part. To be released by the caller. */
+/* The report as JSON. The caller releases it. */
 json_t *corpus_report(const struct corpus_counts *counts, const struct corpus_rules *rules);
 
-/* Reads a report. NULL, having said why, if the file is none. */
+/* Reads a report. Prints the reason and returns NULL if the file is not a report. */
 json_t *corpus_report_read(const char *path);
 /* Writes a report, to standard output if `path` is NULL. False, having said why, on failure. */
 bool corpus_report_write(const json_t *report, const char *path);
 
-/* Adds the reports of parts up; false, having said why, when they are not of one kind. `to` may be an empty object. */
+/* Adds the reports of parts up. Prints the reason and returns false if they are not of one kind. `to` may be an empty
+ * object. */
 bool corpus_report_merge(json_t *to, const json_t *from);
 
-/* Takes the rows outside every class that the baseline, a report, has too, out of the report, and counts them. False,
- * having said why, when the baseline does not list all of its own. */
+/* Removes from the report, and counts, the rows outside every class that the baseline (another report) has too. Prints
+ * the reason and returns false if the baseline does not list all of its own. */
 bool corpus_report_forgive(json_t *report, const json_t *baseline);
 
 /* Prints a report as text. */
 void corpus_report_print(const json_t *report);
 
-/* Prints what is different in two reports. Returns how many lines it printed. */
+/* Prints the differences between two reports. Returns how many lines it printed. */
 unsigned corpus_report_diff(const json_t *before, const json_t *after);
 
 /* How many rows lie outside every class. */

@@ -1,4 +1,4 @@
-/* report_text.c: a report as text, and what is different in two. */
+/* report_text.c: a report as text, and the differences between two reports. */
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ static void print_decoders(const json_t *report)
     }
 }
 
-/* With what was made wrong: how much of it passed for known. */
+/* Prints the result of the mutation test: how many wrong answers a class explained. */
 static void print_spoilt(const json_t *report)
 {
     const char *name, *kind;
@@ -95,7 +95,7 @@ static unsigned diff_number(const char *where, const char *what, json_int_t befo
     return 1;
 }
 
-/* Prints what became of the integers in the objects of `before` and `after`: those of the first, then the new ones. */
+/* Prints how the integers in the objects of `before` and `after` differ: those of the first, then the new ones. */
 static unsigned diff_objects(const json_t *before, const json_t *after)
 {
     unsigned printed = 0;

@@ -1,4 +1,4 @@
-/* shown.c: what the engine reports, as `segue corpus` shows it. */
+/* shown.c: shows the engine's errors and progress to the user of `segue corpus`. */
 #include "shown.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* verb.c: `segue corpus`: hands on to what it is told to do. */
+/* verb.c: `segue corpus`: calls the subcommand that the first argument names. */
 #include <string.h>
 
 #include "verbs.h"

@@ -20,7 +20,7 @@ struct options {
     unsigned per_form, jobs;
 };
 
-/* The files whose code is taken, and the rows of the others. */
+/* The ELF files whose code is gathered, and the rows of the other files. */
 static struct corpus_elf *elfs;
 static size_t elf_count;
 static struct corpus_rows other_rows;
@@ -42,7 +42,7 @@ static enum corpus_elf_status open_elf(const char *path)
     return status;
 }
 
-/* In a folder, what is not an ELF file with code is passed over. */
+/* Files in a folder that are not ELF files with code are skipped. */
 static int visit(const char *path, const struct stat *stat, int type, struct FTW *where)
 {
     (void)where;

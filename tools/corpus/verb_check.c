@@ -142,7 +142,7 @@ static bool read_option(struct options *options, int option, const struct comman
     }
 }
 
-/* Adds what a reader of the report must know of how it came about. */
+/* Adds the circumstances of the check, which a reader of the report needs. */
 static bool add_circumstances(json_t *report, const struct options *options, char **paths, double seconds)
 {
     const struct corpus_check *check = &options->check;
@@ -212,7 +212,7 @@ static int check_rows(struct options *options, char **paths, const json_t *basel
     return code;
 }
 
-/* The commands of decoders find the scripts of the data folder, behind all else. */
+/* Appends the data folder to PATH, so that decoder commands find its scripts. */
 static void extend_path(const char *folder)
 {
     const char *path = getenv("PATH");

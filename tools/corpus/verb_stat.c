@@ -1,8 +1,8 @@
-/* verb_stat.c: `segue corpus stat`: what the rows are, how much of them each engine covers, and what none does.
+/* verb_stat.c: `segue corpus stat`: what the rows are, and how many of them each engine covers, or none.
  *
- * A row counts as memory if the decoder lists operands in memory for it. Which engine takes it is what segue_plan says,
- * given registers that lead to ordinary addresses and memory that can be reached where it is. Rows are counted once
- * each; how often they came is counted beside it. */
+ * A row counts as memory if the decoder lists memory operands for it. segue_plan decides which engine covers it, given
+ * registers that hold ordinary addresses and memory that is accessible at its own address. Each row counts once; beside
+ * it stands how often it occurred. */
 #include <jansson.h>
 #include <segue/emulate.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ static const char *const engine_names[] = {
 };
 #define ENGINES 16
 
-/* What cannot be stepped: mnemonics and reasons. */
+/* The refused instructions: mnemonics and reasons. */
 #define REFUSALS 256
 struct refusal {
     uint16_t mnemonic;
@@ -38,7 +38,7 @@ struct refusal {
 
 struct counts {
     uint64_t rows, undefined, memory;
-    /* The same, each row as often as it came; and how many of those no engine does. */
+    /* The same, each row as often as it occurred; and how many of those no engine covers. */
     uint64_t memory_times, refused_times;
     struct refusal refusals[REFUSALS];
     size_t refusal_count;
@@ -50,7 +50,7 @@ struct counts {
     struct corpus_forms forms;
 };
 
-/* Areas of the extended state: in one all masks are empty, and every index is 0; in the other all masks are full. */
+/* XSAVE areas: in one all masks are empty and every index is 0; in the other all masks are full. */
 static const struct segue_xstate *ordinary_state(bool full)
 {
     static _Alignas(64) uint8_t areas[2][4096];
@@ -73,7 +73,7 @@ static unsigned engine_of(const struct segue_insn *insn, const char **refusal)
     memset(regs.selectors, 0, sizeof regs.selectors);
     regs.selectors[SEGUE_SEGMENT_CS] = selectors_code();
     regs.selectors[SEGUE_SEGMENT_SS] = selectors_stack();
-    /* With a mask that is empty an instruction accesses nothing. */
+    /* With an empty mask an instruction accesses nothing. */
     if (segue_plan(insn, &regs, ordinary_state(false), NULL, NULL, 0, &plan) != SEGUE_OK &&
         segue_plan(insn, &regs, ordinary_state(true), NULL, NULL, 0, &plan) != SEGUE_OK) {
         *refusal = plan.refusal;
@@ -232,7 +232,7 @@ static int stat_rows(const struct corpus_rows *rows, bool json)
     static struct counts counts;
     bool ok = true;
     counts = (struct counts){.forms.most = 1};
-    /* Without it the plans would refuse what is run from executable memory. */
+    /* Without it, plans would refuse every instruction that the replay engine covers. */
     segue_replay_prepare();
     for (size_t i = 0; ok && i < rows->count; i++)
         ok = count_row(&counts, &rows->rows[i]);

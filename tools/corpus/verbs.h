@@ -1,5 +1,4 @@
-/* verbs.h: what `segue corpus` can be told to do; each takes its own name as arguments[0] and returns an
- * enum exit_code. */
+/* verbs.h: the subcommands of `segue corpus`. Each gets its own name as arguments[0] and returns an enum exit_code. */
 #ifndef SEGUE_TOOLS_CORPUS_VERBS_H
 #define SEGUE_TOOLS_CORPUS_VERBS_H
 

@@ -52,7 +52,7 @@ static char *path_in(const char *folder, const char *name)
     return path;
 }
 
-/* Where the example programs stand in the build tree that this command was built in; to be freed. */
+/* The folder of the example programs in the build tree of this command; to be freed. */
 static char *examples_of_build(void)
 {
     char *self = realpath("/proc/self/exe", NULL);
@@ -63,7 +63,7 @@ static char *examples_of_build(void)
     return folder;
 }
 
-/* The path of the program if it can be run, to be freed; else NULL, and what was tried is said. */
+/* The path of the program if it can be run, to be freed; else NULL, and a message lists the paths that were tried. */
 static char *find_program(const struct demo *demo)
 {
     char *build = examples_of_build();
