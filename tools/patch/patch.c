@@ -87,7 +87,7 @@ static int read_options(int argument_count, char **arguments, struct patch_optio
     return code;
 }
 
-/* What makes no sense together, beside the pairs of options that patch_words lists. */
+/* Refuses combinations of options that make no sense, beside the pairs that patch_words lists. */
 static int check_options(const struct patch_options *options)
 {
     if (options->rewrite.from == options->rewrite.to)
@@ -97,7 +97,7 @@ static int check_options(const struct patch_options *options)
     return EXIT_DONE;
 }
 
-/* What is written may not be where it is read from or where something else is written; but OUT may be FILE. */
+/* A result may not be where the input is or another result goes; but OUT may be FILE. */
 static int check_names(const struct patch_options *options, const char *input)
 {
     const char *const written[] = {options->output, options->list};
@@ -120,19 +120,19 @@ static bool reader_is_gone(void)
     return poll(&output, 1, 0) == 1 && (output.revents & (POLLERR | POLLHUP));
 }
 
-/* What is printed is the list, too: it is out before the file is in place. */
+/* Prints the list, before the file is in place. */
 static bool print_json(const struct patch_work *work, const struct patch_list *list)
 {
     if (list_write_json(stdout, list, work->file->path, LIST_LINES))
         return true;
-    /* Where nothing is written anyway, end_of_output says all. */
+    /* With --dry-run, end_of_output reports the error. */
     if (work->options->dry_run && reader_is_gone())
         return false;
     complain(VERB, "cannot write the list to standard output: %s", strerror(errno));
     return false;
 }
 
-/* Of several names of a file only the one that is given leads to the result. */
+/* Warns that of several names of a file, only the given one leads to the result. */
 static void tell_of_links(const struct patch_options *options, const struct patch_file *file)
 {
     if (options->output && file->status.st_nlink > 1 && output_is_same(options->output, file->path))
@@ -166,7 +166,7 @@ static int patch_single(const struct patch_options *options, struct patch_file *
     return code;
 }
 
-/* Holds the file against the list, and with --revert takes back what the list says. */
+/* Compares the file with the list, and with --revert takes the changes back. */
 static int use_list(const struct patch_options *options, struct patch_file *file)
 {
     const char *path = options->verify ? options->verify : options->revert;
@@ -202,8 +202,9 @@ static int patch_path(const struct patch_options *options, const char *input)
     return code;
 }
 
-/* Now that the files stand, the verb ends as the others do where the reader of its output went away: by the signal, if
- * the command was not started with it ignored. What kept a file from being made has been said, and stays the reason. */
+/* If the reader of the output has gone away, the verb, like the others, ends by SIGPIPE now that the files are written,
+ * unless the command was started with SIGPIPE ignored. If a file could not be made, that was printed, and stays the
+ * reason. */
 static int end_of_output(const struct patch_options *options, int code, void (*before)(int))
 {
     bool is_out = fflush(stdout) == 0 && !ferror(stdout);
@@ -230,7 +231,7 @@ static int patch(int argument_count, char **arguments)
     code = check_options(&options);
     if (code != EXIT_DONE)
         return code;
-    /* That nobody reads what is printed does not keep the files from being written whole. */
+    /* SIGPIPE is ignored: the files are written whole even if the reader of the output has gone away. */
     void (*before)(int) = signal(SIGPIPE, SIG_IGN);
     output_survive_signals();
     return end_of_output(&options, patch_path(&options, arguments[optind]), before);

@@ -1,4 +1,4 @@
-/* archive.c: the members of an archive. libelf 0.188 reads none from memory (docs/facts.md).
+/* archive.c: the members of an archive, without libelf: libelf 0.188 cannot read them from memory (docs/facts.md).
  *
  * SOURCES: ar(5); System V ABI, chapter 7 (archive file). */
 #include <ar.h>
@@ -7,7 +7,7 @@
 
 #include "elf.h"
 
-/* The longest name that a file system takes, and more. */
+/* Longer than any name that a file system allows. */
 #define MEMBER_NAME 4096
 
 struct archive {
@@ -18,7 +18,7 @@ struct archive {
     uint64_t names, names_size;
 };
 
-/* A decimal number, filled up with blanks; false if it is none. */
+/* Reads a decimal number that is padded with blanks; false for any other text. */
 static bool read_decimal(const char *text, size_t width, uint64_t *number)
 {
     size_t at = 0;
@@ -27,7 +27,7 @@ static bool read_decimal(const char *text, size_t width, uint64_t *number)
     return at > 0 && (at == width || text[at] == ' ' || text[at] == '\n');
 }
 
-/* The name ends at a slash, here or in the table: "/N" leads there. */
+/* Reads a name that ends at a slash, in the header or in the table: "/N" is an offset in the table. */
 static void read_member_name(const struct archive *archive, const struct ar_hdr *header, char name[MEMBER_NAME])
 {
     size_t length = sizeof header->ar_name;

@@ -30,8 +30,8 @@ static int compare(const void *left, const void *right)
     return a->end > b->end ? -1 : a->end < b->end;
 }
 
-/* Deals the functions out: to `sorted` those that do not go before the last one there, to `others` the rest. Returns
- * how many the former are. */
+/* Divides the functions: those that begin at or after the last one of `sorted` go there, the rest to `others`. Returns
+ * how many went to `sorted`. */
 static size_t split(const struct functions *functions, struct segue_extent *sorted, struct segue_extent *others)
 {
     size_t in_order = 0;
@@ -62,8 +62,7 @@ static void merge(struct segue_extent *to, const struct segue_extent *left, size
     }
 }
 
-/* Linkers leave two sorted sequences in one: the functions, and their parts that are seldom run, which lie elsewhere.
- */
+/* Linkers leave two sorted sequences in one table: the functions, and their cold parts, which are elsewhere. */
 void functions_sort(struct functions *functions)
 {
     size_t count = functions->count;
@@ -85,7 +84,7 @@ static size_t count_before(const struct functions *functions, uint64_t address)
     return array_count_below(functions->list, functions->count, sizeof *functions->list, address);
 }
 
-/* A function may reach over the start of the next, but not far. */
+/* A function may overlap the start of the next, but not far. */
 #define LOOK_BACK 4
 
 static bool overlaps(const struct functions *functions, const struct segue_extent *one)

@@ -1,4 +1,4 @@
-/* functions.h: where functions begin and end, from all that tells it. */
+/* functions.h: where functions begin and end, from every table that describes them. */
 #ifndef SEGUE_TOOLS_PATCH_FUNCTIONS_H
 #define SEGUE_TOOLS_PATCH_FUNCTIONS_H
 
@@ -9,7 +9,7 @@ struct functions {
     size_t count, capacity;
 };
 
-/* Adds one; of what has no size, or wraps, nothing. */
+/* Adds a function, unless it has no size or wraps around. */
 void functions_add(struct functions *functions, uint64_t start, uint64_t size);
 void functions_sort(struct functions *functions);
 void functions_free(struct functions *functions);
@@ -21,8 +21,8 @@ void functions_merge(struct functions *functions, const struct functions *more);
 const struct segue_extent *functions_select(const struct functions *functions, uint64_t start, uint64_t end,
                                             size_t *count);
 
-/* What tells of them. Each adds what it is sure of, and nothing where a table is damaged or in a form that is not
- * known: then that is not trusted. False when reading failed. */
+/* The tables that describe functions. Each reader adds the functions that it is sure of. It adds none where a table is
+ * damaged or of an unknown form, so that code is not trusted. False when reading failed. */
 bool functions_from_unwind(const struct elf_object *object, const struct elf_section *section,
                            struct functions *functions);
 bool functions_from_go(const struct elf_object *object, const struct elf_section *section, struct functions *functions);

@@ -1,5 +1,5 @@
-/* go.c: the functions that a Go program's own table knows (.gopclntab): Go's linker writes no .eh_frame. Every
- * entry is held against the record that it leads to; if one does not fit, nothing of the table is believed.
+/* go.c: the functions that a Go program's own table lists (.gopclntab): Go's linker writes no .eh_frame. Every entry is
+ * compared with the record that it points to; if one does not match, the whole table is ignored.
  *
  * SOURCES: Go's runtime/symtab.go (pcHeader, functab, _func) and debug/gosym/pclntab.go, of Go 1.2, 1.16, 1.18 and
  * 1.20, which changed the layout; cmd/link/internal/ld/pcln.go. */
@@ -14,18 +14,18 @@
 #define MAGIC_1_20 0xfffffff1u
 /* Magic number, two zeros, the least size of an instruction, the size of a pointer. */
 #define FIXED_SIZE 8
-/* Of these the first may be the text that the linker puts before all code. */
+/* The first of these may be the text that the linker puts before all code. */
 #define FIRST_FUNCTIONS 4
 #define RELOCATIONS_AT_ONCE 2048
 #define TABLE_ALIGNMENT 8
-/* How often something among other data may look like the beginning of the table. */
+/* How often other data may resemble the beginning of the table. */
 #define ATTEMPTS_MOST 64
 
-/* The forms of the table. */
+/* The layouts of the table. */
 struct layout {
     uint32_t magic;
-    /* Which of the words behind the fixed part holds the address that entries count from, and which the offset of the
-     * entries; 0 where there is none. */
+    /* Which of the words after the fixed part holds the address that entries count from, and which the offset of the
+     * entries; 0 for a layout without such a word. */
     uint8_t text_word, table_word;
     /* An entry has two numbers of that size. */
     uint8_t number_size;
@@ -43,10 +43,10 @@ struct go_table {
     const struct layout *layout;
     const uint8_t *bytes;
     uint64_t size;
-    /* What addresses count from. */
+    /* The base of addresses. */
     uint64_t text;
-    /* Where the entries begin, where the offsets of records count from, and how many entries there are, but for the
-     * last one, which is only the end. */
+    /* Where the entries begin; where the offsets of records count from; and how many entries there are, without the
+     * last one, which only marks the end. */
     uint64_t entries, records, count;
 };
 
@@ -66,7 +66,7 @@ static bool read_word(const struct go_table *table, unsigned word, uint64_t *num
 
 /* --- Where the code begins. --- */
 
-/* What the linker puts first is bytes that no thread reaches: a letter d in them is no prefix. */
+/* The linker's text at the start is never executed: a letter d (64h) in it is not a prefix. */
 static bool is_build_id(const struct elf_object *object, const struct elf_section *code, uint64_t within)
 {
     static const char text[] = "\xff Go build ID: \"";
@@ -75,7 +75,7 @@ static bool is_build_id(const struct elf_object *object, const struct elf_sectio
            elf_read(object, code->offset + within, bytes, sizeof bytes) && memcmp(bytes, text, sizeof bytes) == 0;
 }
 
-/* Newer linkers leave the address out: then it is where the code begins that has the text in front. */
+/* Newer linkers leave the address out: then it is the start of the code section that begins with the linker's text. */
 static bool find_text(const struct elf_object *object, uint64_t *text)
 {
     for (size_t i = 0; i < object->section_count; i++)
@@ -122,7 +122,7 @@ static bool read_header(struct go_table *table)
     return table->entries <= table->size && table->count < (table->size - table->entries) / entry_size;
 }
 
-/* Reads entry `number`: where its function begins, and whether its record says the same. */
+/* Reads entry `number`: where its function begins, and whether its record agrees. */
 static bool read_entry(const struct go_table *table, uint64_t number, uint64_t *start)
 {
     unsigned size = table->layout->number_size;
@@ -136,7 +136,7 @@ static bool read_entry(const struct go_table *table, uint64_t number, uint64_t *
            read_number(table, table->records + record, size, &again) && again == counted;
 }
 
-/* Stores what the table says in `found`. False if anything in it does not fit. */
+/* Stores the table's functions in `found`. False if any entry does not match. */
 static bool read_functions(const struct go_table *table, struct functions *found)
 {
     uint64_t start, end;
@@ -187,7 +187,8 @@ static bool fill_in_addresses(const struct elf_object *object, const struct elf_
     return done;
 }
 
-/* Adds what the table at the beginning of the bytes says. False if there is none, or none that is believed. */
+/* Adds the functions of the table at the beginning of the bytes. False if there is no table, or an entry in it does not
+ * match. */
 static bool take_table(const struct elf_object *object, const uint8_t *bytes, uint64_t size,
                        struct functions *functions)
 {
@@ -202,7 +203,7 @@ static bool take_table(const struct elf_object *object, const uint8_t *bytes, ui
     return is_believed;
 }
 
-/* Looks for the table among other data: where its first eight bytes stand, aligned as it is. */
+/* Searches other data for the table: by its first eight bytes, at the table's alignment. */
 static void look_for_table(const struct elf_object *object, const uint8_t *bytes, uint64_t size,
                            struct functions *functions)
 {

@@ -1,4 +1,4 @@
-/* likely.c: what thread-local accesses look like.
+/* likely.c: recognises thread-local accesses as compilers write them.
  *
  * SOURCES: Drepper, ELF Handling For Thread-Local Storage, 4.4.6 (the local and initial exec models for x86-64); Intel
  * SDM volume 2, 2.1 and 2.2 (prefixes, REX, ModRM, SIB). */
@@ -6,10 +6,10 @@
 
 #include <string.h>
 
-/* What lies within: the thread's control block above the base, thread-local variables below it. */
+/* Displacements in this range reach the thread's control block above the base, and thread-local variables below it. */
 #define LEAST_DISPLACEMENT (-0x100000)
 #define MOST_DISPLACEMENT 0x10000
-/* How far before an access its base register is loaded, as a rule. */
+/* How far before an access its base register is usually loaded. */
 #define LOOK_BACK 64
 #define LOAD_SIZE 7
 #define LOADS_MOST 2
@@ -24,7 +24,7 @@ static bool is_legacy_prefix(uint8_t byte)
     return memchr(prefixes, byte, sizeof prefixes) != NULL;
 }
 
-/* An instruction's REX and where its ModRM is; false where it has none, or is too new to tell. */
+/* Finds an instruction's REX and its ModRM, in the legacy encodings; false if no byte follows the opcode. */
 static bool find_modrm(const struct segue_site *site, uint8_t *rex, size_t *modrm)
 {
     size_t at = 0;
@@ -54,8 +54,8 @@ static bool is_near(int32_t displacement)
     return displacement >= LEAST_DISPLACEMENT && displacement < MOST_DISPLACEMENT;
 }
 
-/* Whether an instruction before loads the register with a variable's offset: from memory relative to RIP, or as a
- * negative constant. */
+/* Whether the instruction loads the register with a variable's offset: from memory relative to RIP, or as a negative
+ * constant. */
 static bool loads_offset(const uint8_t *bytes, unsigned reg)
 {
     unsigned low = reg & 7, high = reg >> 3;
@@ -78,7 +78,7 @@ static bool was_loaded(const struct segue_segment_code *code, size_t at, unsigne
 {
     size_t first = at > LOOK_BACK ? at - LOOK_BACK : 0;
     unsigned loads = 0;
-    /* The last one counts; bytes that look like another may stand within it. */
+    /* The last load is the one in effect; bytes that look like another may be within it. */
     for (size_t i = at; i >= first + LOAD_SIZE && loads < LOADS_MOST; i--) {
         if (!loads_offset(code->bytes + i - LOAD_SIZE, reg))
             continue;

@@ -14,7 +14,7 @@ static uint64_t padded(uint64_t size)
     return (size + 3) & ~(uint64_t)3;
 }
 
-/* Looks for it in notes at `offset`. */
+/* Looks for the build-id in the notes at `offset`. */
 static bool find_build_id(struct elf_object *object, uint64_t offset, uint64_t size)
 {
     Elf64_Nhdr note;

@@ -1,5 +1,5 @@
-/* sections.c: the sections of ELF files that matter for patching, read by hand: of a file of gigabytes only what is
- * needed is in memory. Nothing that the file says is trusted.
+/* sections.c: the sections of ELF files that matter for patching, read without libelf: of a file of gigabytes, only the
+ * parts that are needed are in memory. Nothing that the file says is trusted.
  *
  * SOURCES: System V ABI, chapter 4 (sections); x86-64 psABI 4.2 (.eh_frame's section type). */
 #include "sections.h"
@@ -14,10 +14,10 @@
 #define NAME_SIZE 32
 #define PLACE_ALIGNMENT 64
 
-/* A section that is not read: that it is there says enough. */
+/* A section whose presence suffices: its bytes are not read. */
 #define ELF_GO_MARK 0xff
 
-/* What of an object's headers is used while its sections are found. */
+/* The parts of an object's headers that are needed while its sections are found. */
 struct table {
     const struct elf_object *object;
     uint64_t count, names_offset, names_size;
@@ -85,7 +85,7 @@ static bool find_kind(const struct table *table, const Elf64_Shdr *header, uint8
     return false;
 }
 
-/* What the headers have shown, for what is refused by them. */
+/* What the headers contain: decides about a refusal. */
 struct seen {
     bool has_code, has_code_elsewhere, has_empty_code;
 };
@@ -159,7 +159,7 @@ static int compare_bases(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* Code that is loaded at the same address twice: a function would be one of both. */
+/* Whether two sections are loaded at the same address: then a function could be in either. */
 static bool addresses_overlap(const struct elf_object *object)
 {
     struct segue_extent *extents = malloc((object->section_count + 1) * sizeof *extents);
@@ -188,7 +188,7 @@ static int compare_numbers(const void *left, const void *right, void *context)
     return a < b ? -1 : a > b;
 }
 
-/* Forgets data in which nothing is looked for. */
+/* Drops data sections that cannot contain a table. */
 static void drop_data(struct elf_object *object)
 {
     bool has_table = false;
@@ -201,7 +201,7 @@ static void drop_data(struct elf_object *object)
     object->section_count = kept;
 }
 
-/* Sorts the sections, and gives those of a relocatable object places. */
+/* Sorts the sections, and gives those of a relocatable object addresses. */
 static const char *arrange(struct elf_object *object)
 {
     drop_data(object);
@@ -218,7 +218,7 @@ static const char *arrange(struct elf_object *object)
     qsort_r(object->by_number, count, sizeof *object->by_number, compare_numbers, sections);
     for (size_t i = 1; i < object->section_count; i++)
         if (sections[i].offset < sections[i - 1].offset + sections[i - 1].size)
-            return "it is damaged: sections of its code, or of what tells of it, lie over each other";
+            return "it is damaged: sections of its code, or of the tables that describe it, overlap";
     for (size_t i = 0; object->is_relocatable && i < object->section_count; i++) {
         sections[i].base = place;
         place += (sections[i].size + 2 * PLACE_ALIGNMENT) & ~(uint64_t)(PLACE_ALIGNMENT - 1);
@@ -249,13 +249,13 @@ const char *sections_find(struct elf_object *object)
     struct seen seen = {0};
     Elf64_Shdr first, names;
     if (header->e_shoff == 0)
-        return "it has no section headers, so what of it is code cannot be told";
+        return "it has no section headers, which are needed to find its code";
     if (header->e_shentsize != sizeof first || !elf_read(object, header->e_shoff, &first, sizeof first))
         return SECTIONS_DAMAGED;
     if (table.count == 0)
         table.count = first.sh_size;
     if (table.count <= 1)
-        return "it has no section headers, so what of it is code cannot be told";
+        return "it has no section headers, which are needed to find its code";
     uint64_t names_number = header->e_shstrndx == SHN_XINDEX ? first.sh_link : header->e_shstrndx;
     if (table.count > (object->size - header->e_shoff) / sizeof first)
         return SECTIONS_DAMAGED;

@@ -28,7 +28,7 @@ void sites_free(struct site_store *sites)
     sites_begin(sites);
 }
 
-/* Where files that nobody looks for go; in memory that can be swapped out if not there. */
+/* Opens an unnamed file in the temporary folder; if that fails, one in memory, which can be swapped out. */
 static int open_file(void)
 {
     const char *folder = getenv("TMPDIR");

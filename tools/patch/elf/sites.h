@@ -1,5 +1,5 @@
-/* sites.h: the sites that were found in a file. A large file has more than should be in memory: what goes beyond
- * a few megabytes stands in a file without a name. */
+/* sites.h: the sites found in a file. A large file has too many to keep in memory: all beyond a few megabytes go to an
+ * unnamed file. */
 #ifndef SEGUE_TOOLS_PATCH_SITES_H
 #define SEGUE_TOOLS_PATCH_SITES_H
 
@@ -11,9 +11,9 @@ struct file_site {
     struct segue_site site;
     /* Where in the file the instruction begins. */
     uint64_t offset;
-    /* Which of the list's objects it is in. */
+    /* The index of its object in the list. */
     uint32_t object;
-    /* It is not trusted, and looks like what a compiler makes all the same. */
+    /* It is not trusted, but looks like an instruction that compilers make. */
     bool is_likely;
 };
 
@@ -21,9 +21,9 @@ struct site_block;
 
 struct site_store {
     struct site_block *block;
-    /* Of those in the file, and all. */
+    /* How many sites are in the unnamed file, and how many there are in all. */
     uint64_t stored, count;
-    /* -1 while there is none. */
+    /* -1 before it is opened. */
     int file;
 };
 
@@ -33,7 +33,7 @@ bool sites_add(struct site_store *sites, const struct file_site *site);
 /* Called for each, in the order in which they were added. False ends. */
 typedef bool site_visit(void *context, const struct file_site *site);
 
-/* False if `visit` was, or, with errno, when they could not be read. */
+/* False if `visit` returned false, or, with errno, when the sites could not be read. */
 bool sites_each(const struct site_store *sites, site_visit *visit, void *context);
 
 void sites_begin(struct site_store *sites);

@@ -1,8 +1,8 @@
-/* symbols.c: the functions that symbols tell of: of type FUNC, with a size. They speak for code that no unwind
- * table knows.
+/* symbols.c: the functions that symbols describe: symbols of type FUNC with a size. They cover code that is in no
+ * unwind table.
  *
- * SOURCES: System V ABI, chapter 4 (symbol table). ASSUMPTIONS: who writes assembly and gives a symbol this type and a
- * size means instructions; where a symbol of data lies within, the function ends there. */
+ * SOURCES: System V ABI, chapter 4 (symbol table). ASSUMPTIONS: an assembly programmer who gives a symbol this type and
+ * a size means instructions; a function ends where a symbol of data lies within it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +56,7 @@ static bool read_table(struct symbol_lists *lists, const struct elf_section *sec
     return true;
 }
 
-/* Ends functions where data begins, and takes names of the same function for one. */
+/* Ends functions where data begins, and merges several names of the same function. */
 static void tidy(struct symbol_lists *lists)
 {
     struct functions *functions = &lists->functions, *data = &lists->data;

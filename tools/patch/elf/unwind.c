@@ -1,4 +1,5 @@
-/* unwind.c: the functions that .eh_frame knows. libdw takes the table apart; nothing that it says is trusted.
+/* unwind.c: the functions that .eh_frame lists. libdw splits the table into entries; nothing that the table says is
+ * trusted.
  *
  * SOURCES: Linux Standard Base 5.0, 10.6 (.eh_frame, pointer encodings); x86-64 psABI 4.4 (relocations). */
 #include <dwarf.h>
@@ -10,7 +11,7 @@
 #include "functions.h"
 #include "tools/support/array.h"
 
-/* Compilers give at most six letters. A longer text would be read again and again. */
+/* Compilers write at most six letters. A longer augmentation string would be read again and again. */
 #define AUGMENTATION_MOST 15
 
 /* The field stands first: array_count_below. */
@@ -38,8 +39,7 @@ struct unwind {
     bool encoding_known;
 };
 
-/* Whether the text that says what a common entry holds ends where compilers end it: behind length, number and version.
- */
+/* Whether the augmentation string of a common entry ends where compilers end it: after length, number and version. */
 static bool has_short_augmentation(const struct unwind *unwind, Dwarf_Off offset)
 {
     Dwarf_Off text = offset + 9;
@@ -69,7 +69,7 @@ static const struct relocation *relocation_of(const struct unwind *unwind, uint6
     return at < unwind->relocation_count && relocations[at].field == field ? &relocations[at] : NULL;
 }
 
-/* In a relocatable object: what the relocation of the field at `offset` leads to. */
+/* In a relocatable object: the target of the relocation of the field at `offset`. */
 static bool find_relocated(const struct unwind *unwind, uint64_t offset, uint64_t *start)
 {
     const struct relocation *relocation = relocation_of(unwind, offset);
@@ -87,7 +87,7 @@ static bool find_relocated(const struct unwind *unwind, uint64_t offset, uint64_
     return true;
 }
 
-/* Adds the function of one entry. What is in no encoding that is known is left out: it will not be trusted. */
+/* Adds the function of one entry. A function in an unknown encoding is left out, so its code is not trusted. */
 static void add_entry(const struct unwind *unwind, const Dwarf_FDE *entry, struct functions *functions)
 {
     const uint8_t *at = entry->start;

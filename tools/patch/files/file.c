@@ -28,7 +28,7 @@ static bool take(struct patch_file *file)
 
 static bool open_file(struct patch_file *file, int folder, const char *name, const char *path, int flags)
 {
-    /* A pipe that nobody writes to would be waited for. */
+    /* O_NONBLOCK: opening a pipe without a writer would block. */
     *file = (struct patch_file){.path = path, .file = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags)};
     if (file->file >= 0 && take(file))
         return true;
@@ -62,7 +62,7 @@ bool patch_file_is_unchanged(const struct patch_file *file)
         now.st_mtim.tv_nsec == then->st_mtim.tv_nsec && now.st_ctim.tv_sec == then->st_ctim.tv_sec &&
         now.st_ctim.tv_nsec == then->st_ctim.tv_nsec)
         return true;
-    complain(VERB, "%s was changed while it was read; try again when nobody writes to it", file->path);
+    complain(VERB, "%s was changed while it was read; try again when no program writes to it", file->path);
     return false;
 }
 
@@ -79,7 +79,7 @@ static inline uint64_t sum_word(uint64_t sum, uint64_t word)
     return sum ^ sum >> 32;
 }
 
-/* A byte of a word that comes in parts. */
+/* Adds a byte to a word that comes in parts. */
 static void add_byte(struct checksum *checksum, uint8_t byte)
 {
     checksum->word |= (uint64_t)byte << 8 * checksum->held;
@@ -158,7 +158,7 @@ static bool write_piece(const struct patch_file_use *use, uint64_t offset, const
     return true;
 }
 
-/* Where data begins, and where it ends, from `offset` on. A file system that knows no holes has only data. */
+/* Finds where data begins, and where it ends, from `offset` on. On a file system without holes, all is data. */
 static void find_data(const struct patch_file *file, uint64_t offset, uint64_t *start, uint64_t *end)
 {
     off_t data = lseek(file->file, (off_t)offset, SEEK_DATA);
@@ -188,7 +188,7 @@ static bool use_data(const struct patch_file *file, const struct patch_file_use 
     return true;
 }
 
-/* A hole, of which only those parts are read that the user asks for. */
+/* Visits a hole, of which only the parts are read that `next` returns. */
 static bool use_hole(const struct patch_file *file, const struct patch_file_use *use, uint64_t offset, uint64_t end,
                      uint8_t *bytes, struct checksum *checksum)
 {

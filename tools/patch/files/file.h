@@ -1,5 +1,5 @@
-/* file.h: the file that is patched. It is read piece by piece, and never mapped: a file that is cut short
- * meanwhile is an error then, and no signal. */
+/* file.h: the file that is patched. It is read piece by piece, and never mapped: truncating it meanwhile then causes an
+ * error and not a signal. */
 #ifndef SEGUE_TOOLS_PATCH_FILE_H
 #define SEGUE_TOOLS_PATCH_FILE_H
 
@@ -9,20 +9,20 @@
 #include <sys/stat.h>
 
 struct patch_file {
-    /* What messages call it. */
+    /* Its name in messages. */
     const char *path;
     int file;
     uint64_t size;
     struct stat status;
 };
 
-/* Says what was wrong. */
+/* Prints the reason on failure. */
 bool patch_file_open(struct patch_file *file, const char *path);
-/* The file of that name in a folder, which must not be a link. */
+/* Opens the file of that name in a folder; fails for a link. */
 bool patch_file_open_at(struct patch_file *file, int folder, const char *name, const char *path);
 void patch_file_close(struct patch_file *file);
 
-/* Whether nobody has written to the file since it was opened. Says so if not. */
+/* Whether the file is unchanged since it was opened. If not, prints so. */
 bool patch_file_is_unchanged(const struct patch_file *file);
 
 /* A checksum over bytes that come in pieces: FNV-1a, eight bytes at a time. */
@@ -34,26 +34,27 @@ struct checksum {
 void checksum_begin(struct checksum *checksum);
 uint64_t checksum_end(struct checksum *checksum);
 
-/* Called for each piece of the file, in their order; it may change the bytes. False, having said why, ends. */
+/* Called for each piece of the file, in order; it may change the bytes. To end the reading, it prints the reason and
+ * returns false. */
 typedef bool patch_file_visit(void *context, uint64_t offset, uint8_t *bytes, size_t size);
 
-/* Where holes must be visited as if they held zeros; else they are passed over. In the order of offsets; UINT64_MAX
- * when there are no more. */
+/* Returns where holes must be visited as if they held zeros; other holes are skipped. In the order of offsets;
+ * UINT64_MAX when there are no more. */
 typedef uint64_t patch_file_next(void *context, uint64_t offset);
 
-/* What is done with the pieces; each may be NULL. */
+/* How the pieces are used; each member may be NULL. */
 struct patch_file_use {
     patch_file_visit *visit;
     patch_file_next *next;
     void *context;
-    /* What the bytes are written to afterwards, holes staying holes; -1 for nothing. And what messages call it. */
+    /* Where the bytes are written afterwards, holes staying holes; -1 for nowhere. And its name in messages. */
     int to;
     const char *to_path;
 };
 
-/* Reads all of the file, holes without touching the disk, and stores the checksum of the bytes as `visit` left them,
- * unless `checksum` is NULL: it takes a while even for holes, a second for each five gigabytes.
- * Says what was wrong. */
+/* Reads all of the file, holes without reading the disk, and stores the checksum of the bytes after `visit`, unless
+ * `checksum` is NULL: even for holes the checksum takes a second for each five gigabytes. Prints the reason on
+ * failure. */
 bool patch_file_read_through(const struct patch_file *file, const struct patch_file_use *use, uint64_t *checksum);
 
 #endif

@@ -1,4 +1,4 @@
-/* changes.c: a file held against the list of its changes, and changed back. */
+/* changes.c: compares a file with the list of its changes, and takes the changes back. */
 #include "changes.h"
 
 #include <inttypes.h>
@@ -49,7 +49,7 @@ static bool check_objects(const struct changes *changes, const struct patch_file
     return false;
 }
 
-/* Holds a piece of the file against the changes in it, and takes them back there. */
+/* Compares a piece of the file with the changes in it, and takes them back there. */
 static bool compare_bytes(void *context, uint64_t offset, uint8_t *bytes, size_t size)
 {
     struct comparison *comparison = context;
@@ -65,7 +65,7 @@ static bool compare_bytes(void *context, uint64_t offset, uint8_t *bytes, size_t
     return true;
 }
 
-/* A byte in a hole was changed to zero, or is wrong. */
+/* The next change, even in a hole: its byte was changed to zero, or is wrong. */
 static uint64_t next_change(void *context, uint64_t offset)
 {
     const struct comparison *comparison = context;

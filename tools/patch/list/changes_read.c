@@ -1,4 +1,4 @@
-/* changes_read.c: reads a list token by token, in whatever order its members stand. Nothing in it is trusted. */
+/* changes_read.c: reads a list token by token; its members may come in any order. Nothing in it is trusted. */
 #include <errno.h>
 #include <fcntl.h>
 #include <segue/decode.h>
@@ -31,7 +31,7 @@ static bool read_integer(struct json_reader *json, int64_t least, int64_t most, 
     return true;
 }
 
-/* One of the sites: the members that are needed, each once; others are passed over. */
+/* Reads a site: each member that is needed must be there once; others are skipped. */
 static bool read_site(struct reading *reading)
 {
     struct json_reader *json = &reading->json;
@@ -150,7 +150,7 @@ static int compare_places(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* Sorts the changes. False if a byte stands twice, or lies outside the file. */
+/* Sorts the changes. False if a byte is listed twice, or is outside the file. */
 static bool arrange(struct changes *changes)
 {
     bool is_sorted = true;

@@ -1,4 +1,4 @@
-/* list.c: what is found in a file and what of it is changed. */
+/* list.c: finds the sites of a file, and decides which of them are changed. */
 #include "list.h"
 
 #include <errno.h>
@@ -69,7 +69,7 @@ static const char *reason_of_call(const struct segue_site *site)
 {
     switch (effect_of(site)) {
     case CALL_UNKNOWN:
-        return "system call, its number not told by the code before it";
+        return "system call, its number not set by the code just before it";
     case CALL_SETS_BASE:
         return site->call_argument == CODE_SET_FS ? "arch_prctl(ARCH_SET_FS): sets the base"
                                                   : "arch_prctl(ARCH_SET_GS): sets the base";
@@ -85,13 +85,13 @@ static const char *reason_of_call(const struct segue_site *site)
 const char *list_reason(const struct file_site *site)
 {
     if (site->site.trust == SEGUE_TRUST_OUTSIDE)
-        return site->is_likely ? "not trusted: outside every function that .eh_frame, .gopclntab or a symbol tells of; "
+        return site->is_likely ? "not trusted: in no function that .eh_frame, .gopclntab or a symbol describes; "
                                  "looks like a compiler's access"
-                               : "not trusted: outside every function that .eh_frame, .gopclntab or a symbol tells of, "
+                               : "not trusted: in no function that .eh_frame, .gopclntab or a symbol describes, "
                                  "and in no strict form";
     if (site->site.trust == SEGUE_TRUST_AFTER_DATA)
-        return site->is_likely ? "not trusted: behind bytes that are no instruction; looks like a compiler's access"
-                               : "not trusted: behind bytes that are no instruction, and in no strict form";
+        return site->is_likely ? "not trusted: after bytes that are not an instruction; looks like a compiler's access"
+                               : "not trusted: after bytes that are not an instruction, and in no strict form";
     return site->site.kind == SEGUE_SITE_LOAD ? "loads the segment register itself" : reason_of_call(&site->site);
 }
 
@@ -119,9 +119,9 @@ struct making {
     bool is_whole;
     /* The sites could not be stored. */
     int error;
-    /* Behind the last byte that is changed. */
+    /* The end of the last byte that is changed. */
     uint64_t changed_to;
-    /* The section at hand, and how far in it the scan is. */
+    /* The current section, and the scan's offset in it. */
     const struct elf_code_section *section;
     uint64_t scanned;
 };
@@ -148,7 +148,7 @@ static enum segue_status take_site(void *context, const struct segue_site *site)
     bool changes = list_changes(&found);
     found.site.address = section->address + within;
     found.is_likely = !segue_site_is_trusted(site) && site_is_likely(&section->code, within, site);
-    /* No byte is changed twice; and what is listed can be sorted by where it is. */
+    /* This way no byte is changed twice, and the list can be sorted by place. */
     if (changes && found.offset + site->index < making->changed_to)
         return SEGUE_INVALID;
     if (changes)
@@ -185,7 +185,7 @@ static bool take_object(void *context, const struct elf_object *object, const ch
     return making->is_whole;
 }
 
-/* Why nothing can be done with the file; NULL if something can. */
+/* Why the file cannot be patched; NULL if it can. */
 static const char *refusal_of(const struct making *making)
 {
     const struct patch_list *list = making->list;

@@ -1,4 +1,4 @@
-/* folders.c: folders, links and names below a folder that is held open.
+/* folders.c: folders, links and names below a folder that is open.
  *
  * SOURCES: openat(2), path_resolution(7): with O_NOFOLLOW and one name at a time nothing is resolved but that name. */
 #include "folders.h"
@@ -14,7 +14,7 @@
 
 #define OPEN_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-/* Opens one name; closes the folder that it is in, unless it is the root. */
+/* Opens one name; closes the folder that contains it, unless it is the root. */
 static int step_into(int root, int folder, const char *name)
 {
     int next = openat(folder, name, OPEN_FLAGS), error = errno;
@@ -97,12 +97,12 @@ bool folder_is_inside(int inner, int outer)
     return found;
 }
 
-/* Moves what has a name for now to its place, unless a folder stands there. */
+/* Moves a file or link from its temporary name to its place, unless a folder is there. */
 static bool move_into_place(int folder, const char *temporary, const char *name)
 {
     bool done = renameat(folder, temporary, folder, name) == 0;
     int error = errno;
-    /* Two names of one file are both left by rename. */
+    /* rename(2) keeps both names if they are names of one file. */
     unlinkat(folder, temporary, 0);
     errno = error;
     return done;
@@ -119,7 +119,7 @@ bool folder_copy_link(int from, int to, const char *name, const struct stat *sta
     output_make_temporary_name(temporary);
     if (symlinkat(target, to, temporary) != 0)
         return false;
-    /* Neither is needed to use it. */
+    /* The result is usable without either. */
     if (fchownat(to, temporary, status->st_uid, status->st_gid, AT_SYMLINK_NOFOLLOW) != 0 ||
         utimensat(to, temporary, times, AT_SYMLINK_NOFOLLOW) != 0)
         errno = 0;

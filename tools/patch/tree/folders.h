@@ -1,5 +1,5 @@
-/* folders.h: folders, links and names below a folder that is held open. No link is followed on the way, so
- * that nothing that stands in the tree, or is put there meanwhile, leads out of it. */
+/* folders.h: folders, links and names below a folder that is open. No link is followed on the way, so nothing in the
+ * tree, nor anything put there meanwhile, leads out of it. */
 #ifndef SEGUE_TOOLS_PATCH_FOLDERS_H
 #define SEGUE_TOOLS_PATCH_FOLDERS_H
 
@@ -9,10 +9,10 @@
 /* Opens the folder at a relative path; "" is `root` itself. -1 and errno: ENOTDIR also for a link. */
 int folder_open(int root, const char *path);
 
-/* Opens the folder that a relative path's last part is in; that is stored in `name`, and is in `path`. */
+/* Opens the folder of a relative path's last part, and stores that part, which points into `path`, in `name`. */
 int folder_open_parent(int root, const char *path, const char **name);
 
-/* Opens a folder, and makes it first if it is not there; the one that it is in is there. */
+/* Opens a folder, and makes it if it is missing; the folder that contains it must exist. */
 int folder_make(int root, const char *path, mode_t mode);
 
 /* Whether `inner` is `outer` or lies in it. */

@@ -71,7 +71,7 @@ bool tree_open_roots(struct tree *tree)
     tree->list_root = read_lists ? open_root(read_lists) : shape->list_root;
     if ((!tree->lists || tree->list_root >= 0) && are_apart(tree))
         return true;
-    /* Nothing is left where nothing may be. */
+    /* On failure, nothing is left behind. */
     if (made_lists)
         rmdir(options->list);
     if (tree->made_output)

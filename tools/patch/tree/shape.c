@@ -1,4 +1,4 @@
-/* shape.c: what is in a tree. */
+/* shape.c: finds the folders, links and files of a tree. */
 #include "shape.h"
 
 #include <dirent.h>
@@ -35,7 +35,7 @@ static void fail(struct tree_shape *shape, const char *what, const char *root, c
 
 /* --- Folders and links. --- */
 
-/* A folder of the new tree may not be the one that is read: files would be written among those. */
+/* Whether a folder of the new tree is the input's root: files would be written among those that are read. */
 static bool is_root(const struct tree_shape *shape, int folder)
 {
     struct stat root, status;
@@ -43,8 +43,7 @@ static bool is_root(const struct tree_shape *shape, int folder)
            root.st_ino == status.st_ino;
 }
 
-/* One that stands from an earlier run has the permissions of the one that is read; they are given to it again at the
- * end. */
+/* A folder from an earlier run has the permissions of the original; it gets them again at the end. */
 static void open_for_writing(int folder)
 {
     struct stat status;
@@ -123,7 +122,7 @@ static void take_entry(struct tree_shape *shape, int folder, const char *in, con
     else if (S_ISREG(status.st_mode))
         take_leaf(shape, path, &status);
     else
-        complain(VERB, "%s/%s is left out: it is no file, folder or link", shape->input, path);
+        complain(VERB, "%s/%s is left out: it is not a file, folder or link", shape->input, path);
     free(path);
 }
 
@@ -169,7 +168,7 @@ static int by_file(const void *left, const void *right, void *leaves)
 
 static void find_same(struct tree_shape *shape)
 {
-    /* Where nothing is written, each name is looked at for itself. */
+    /* If nothing is written, each name is read on its own. */
     if (shape->output_root < 0 && shape->list_root < 0)
         return;
     struct leaf *leaves = shape->leaves;
@@ -191,7 +190,7 @@ static void find_same(struct tree_shape *shape)
 
 void shape_take(struct tree_shape *shape)
 {
-    /* A folder that is found is walked through later: the list of them grows meanwhile. */
+    /* A folder is walked later: meanwhile the list of folders grows. */
     take_entries(shape, "");
     for (size_t i = 0; i < shape->folder_count; i++)
         take_entries(shape, shape->folders[i].path);

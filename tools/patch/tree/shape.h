@@ -1,5 +1,5 @@
-/* shape.h: what is in a tree: its folders and links are made anew as they are met, its files are collected.
- */
+/* shape.h: the folders, links and files of a tree. Folders and links are made in the new tree as they are found, files
+ * are collected. */
 #ifndef SEGUE_TOOLS_PATCH_SHAPE_H
 #define SEGUE_TOOLS_PATCH_SHAPE_H
 
@@ -12,12 +12,12 @@
 
 /* One file of the tree. */
 struct leaf {
-    /* From the tree's root on. */
+    /* Relative to the tree's root. */
     char *path;
     struct stat status;
-    /* The leaf that is the same file under another name and comes before; NO_LEAF if none does. */
+    /* An earlier leaf that is the same file under another name; NO_LEAF without one. */
     size_t same_as;
-    /* It stands in the new tree, and its list among the lists. */
+    /* It is in the new tree, and its list among the lists. */
     bool is_done, has_list;
 };
 
@@ -28,7 +28,7 @@ struct tree_folder {
 };
 
 struct tree_shape {
-    /* What messages call the trees, and their roots; those that are not written are -1. */
+    /* The trees' names in messages, and their roots; the root of a tree that is not written is -1. */
     const char *input, *output, *lists;
     int input_root, output_root, list_root;
 
@@ -37,15 +37,15 @@ struct tree_shape {
     struct tree_folder *folders;
     size_t folder_count, folder_capacity;
     uint64_t size;
-    /* Something could not be read or made; it was said what. */
+    /* A file or folder could not be read or made; the reason was printed. */
     bool failed;
 };
 
-/* Walks through the tree. Leaves come sorted: the big ones first. */
+/* Walks through the tree. Leaves are sorted, the largest first. */
 void shape_take(struct tree_shape *shape);
 
-/* Gives the folders of the new tree what belongs to them: last of all, for each file that is made in them would change
- * that. */
+/* Gives the folders of the new tree their owners, permissions and times. This comes last: making a file in a folder
+ * changes its times. */
 void shape_finish_folders(struct tree_shape *shape);
 
 void shape_free(struct tree_shape *shape);

@@ -1,4 +1,4 @@
-/* tree.c: segue patch on a whole tree: several files at once. */
+/* tree.c: segue patch on a whole tree, several files at a time. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ enum leaf_outcome {
     LEAF_FAILED,
 };
 
-/* `list` is NULL but for LEAF_PATCHED. */
+/* `list` is NULL unless the outcome is LEAF_PATCHED. */
 static void finish_leaf(struct tree *tree, struct leaf *leaf, enum leaf_outcome outcome, const struct patch_list *list,
                         const char *input)
 {
@@ -59,7 +59,7 @@ static void finish_leaf(struct tree *tree, struct leaf *leaf, enum leaf_outcome 
 
 /* --- One file. --- */
 
-/* Where a leaf is: the file itself, and what is written for it. */
+/* The places of a leaf: the file itself, and the results for it. */
 struct leaf_places {
     struct patch_file file;
     struct patch_place output, list;
@@ -136,7 +136,7 @@ static enum leaf_outcome patch_leaf(struct tree *tree, struct leaf_places *place
     }
 }
 
-/* What has no list was not patched. */
+/* A file without a list was not patched. */
 static enum leaf_outcome compare_leaf(struct leaf_places *places)
 {
     struct changes changes;
@@ -210,7 +210,7 @@ static void work_in_parallel(struct tree *tree)
     free(threads);
 }
 
-/* Makes one file's name in a tree one of another's. */
+/* Makes a file's name in a tree another name of the same file. */
 static bool add_name(int root, const char *from_path, const char *to_path, const char *suffix)
 {
     char *from_whole, *to_whole;
@@ -230,7 +230,7 @@ static bool add_name(int root, const char *from_path, const char *to_path, const
     return done;
 }
 
-/* What was one file under several names is one in the new tree. */
+/* Several names of one file become several names of one file in the new tree. */
 static void add_names(struct tree *tree)
 {
     const struct tree_shape *shape = &tree->shape;
@@ -260,7 +260,7 @@ static int by_path(const void *left, const void *right)
     return strcmp(((const struct leaf *)left)->path, ((const struct leaf *)right)->path);
 }
 
-/* Every list must have found its file. */
+/* Reports each list without a file. */
 static void check_lists(struct tree *tree)
 {
     struct tree_shape *shape = &tree->shape;

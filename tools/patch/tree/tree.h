@@ -4,8 +4,8 @@
 
 #include "work.h"
 
-/* Patches every file of the tree `input` into a tree of the same shape, what is not an ELF file is copied; or holds each
- * against its list, or takes it back. Returns an enum exit_code. */
+/* Patches every file of the tree `input` into a tree of the same shape, and copies the files that are not ELF files; or
+ * compares each with its list, or takes the changes back. Returns an enum exit_code. */
 int patch_tree(const struct patch_options *options, const char *input);
 
 #endif

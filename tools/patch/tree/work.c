@@ -1,7 +1,7 @@
-/* work.c: one file is patched, or taken back.
+/* work.c: patches one file, or takes its changes back.
  *
- * The file is copied first, and what is scanned is the copy, to which nobody else can write. What stands in its place
- * then, and the list before it, are on the disk before either gets its name. */
+ * The file is copied first, and the copy is scanned, to which no other program can write. The result, and before it the
+ * list, are on the disk before either gets its name. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ bool patch_place_begin(const struct patch_place *place, struct output *output)
     return output_begin_at(output, VERB, place->folder, place->name, place->path);
 }
 
-/* What is under way; a file that is not begun has no path. */
+/* The files being written; one that is not begun has no path. */
 struct writing {
     const struct patch_work *work;
     struct output output, list;
@@ -37,7 +37,7 @@ static void abandon(struct writing *writing)
         output_abandon(&writing->list);
 }
 
-/* Whether the file could be one that is patched. False also where it cannot be read: that is told later. */
+/* Whether the file could be one that can be patched. False also if it cannot be read: that is reported later. */
 static bool may_be_object(const struct patch_file *file)
 {
     char magic[8] = {0};
@@ -59,7 +59,7 @@ static bool copy(struct writing *writing, uint64_t *checksum)
     } else if (!work->list.path && !work->options->json) {
         return true;
     }
-    /* It stands in the list alone. */
+    /* Only the list has the checksum. */
     return patch_file_read_through(work->file, &use, work->list.path || work->options->json ? checksum : NULL);
 }
 
@@ -78,11 +78,11 @@ static bool finish_copy(struct writing *writing)
 
 /* --- The list. --- */
 
-/* What stands where the list is to stand. */
+/* The file that is at the list's path now. */
 enum standing_list {
-    /* Nothing that is needed. */
+    /* No file that is needed. */
     STANDING_NONE,
-    /* The way back from an earlier run on the same file, that must not be lost. */
+    /* The list of an earlier run on the same file, which --revert needs: it must not be lost. */
     STANDING_WAY_BACK,
 };
 

@@ -9,16 +9,17 @@ struct patch_options {
     struct segue_rewrite rewrite;
     /* Where the patched file or tree goes; NULL with dry_run. */
     const char *output;
-    /* Where the list goes: a file, or for a tree a folder; may be NULL. */
+    /* Where the list is written: a file, or for a tree a folder; may be NULL. */
     const char *list;
-    /* A list, or for a tree a folder of lists, to hold the file against, or to take back; at most one of them. */
+    /* A list, or for a tree a folder of lists, with which the file is compared, or whose changes are taken back; at
+     * most one of them is set. */
     const char *verify, *revert;
     bool dry_run;
     bool json;
     bool all_system_calls;
-    /* Of a tree, each site that is not changed. */
+    /* For a tree: prints each site that is not changed. */
     bool details;
-    /* That something that looks real was left alone shows in the exit status. */
+    /* Sites that look real and were not changed lead to their own exit status. */
     bool strict;
     /* For a tree: how many files at once. */
     unsigned jobs;
@@ -26,16 +27,16 @@ struct patch_options {
 
 enum patch_outcome {
     PATCH_DONE,
-    /* It is neither an ELF file nor an archive. Nothing was said. */
+    /* It is neither an ELF file nor an archive. Nothing was printed. */
     PATCH_OTHER,
-    /* There is code in it that cannot be patched: has said why. */
+    /* It has code that cannot be patched. The reason was printed. */
     PATCH_REFUSED,
-    /* It could not be read or written: has said why. */
+    /* It could not be read or written. The reason was printed. */
     PATCH_FAILED,
 };
 
-/* Where something is to stand, or stands: at `path`, links included; or, if `folder` is not -1, under `name` in that
- * folder, where no link is followed, and `path` is only what messages call it. A NULL path is nowhere. */
+/* A place for a result or an input: `path`, whose links are followed; or, if `folder` is not -1, `name` in that folder,
+ * where no link is followed and `path` is only its name in messages. A NULL path means no place. */
 struct patch_place {
     const char *path;
     int folder;
@@ -46,7 +47,7 @@ struct patch_place {
 
 bool patch_place_begin(const struct patch_place *place, struct output *output);
 
-/* What becomes of a file that is not patched. */
+/* How a file is treated that is not patched. */
 enum patch_rest {
     PATCH_LEAVE_OTHERS,
     PATCH_COPY_OTHERS,
@@ -58,21 +59,22 @@ struct patch_work {
     struct patch_file *file;
     struct patch_place output, list;
     enum patch_rest rest;
-    /* Called with the list before anything is put in place; may be NULL. False, having said why, and nothing is. */
+    /* Called with the list before anything is put in place; may be NULL. If it fails, it prints the reason and returns
+     * false, and nothing is put in place. */
     bool (*tell)(const struct patch_work *work, const struct patch_list *list);
 };
 
-/* Patches the file to `output` and writes the list, both or neither: the list stands first. With PATCH_DONE only,
- * `list` holds what was found, for the caller to free. */
+/* Patches the file to `output` and writes the list, both or neither; the list is in place first. After PATCH_DONE only,
+ * `list` holds the sites found, for the caller to free. */
 enum patch_outcome patch_file_to(const struct patch_work *work, struct patch_list *list);
 
 struct changes;
 
-/* Takes back what the list of `changes` says was changed, to `output`; if that is nowhere, only holds the file against
- * it. */
+/* Writes the file without the changes of the list to `output`; if its path is NULL, only compares the file with the
+ * list. */
 bool patch_take_back(struct patch_file *file, const struct changes *changes, const struct patch_place *output);
 
-/* Puts a copy of the file there, with all that belongs to it; if that is nowhere, does nothing. */
+/* Writes a copy of the file, with owner, permissions and times, to `output`; if its path is NULL, does nothing. */
 bool patch_copy(struct patch_file *file, const struct patch_place *output);
 
 #endif

@@ -6,23 +6,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Stores bytes that lie in one page, whatever its protection, which is the same afterwards. Each byte changes at once,
- * in no order. False if it cannot be done. With the lock held, or by one that shares its memory with no other thread.
- */
+/* Stores bytes that are in one page, whatever its protection, which is the same afterwards. Each byte changes at once,
+ * in no order. False on failure. The caller holds the lock, or its process shares its memory with no other thread. */
 bool code_write(uint64_t address, const void *bytes, size_t size);
 
-/* Notes code of a file, which nobody writes to, and that what was noted at such addresses is there no more.
- * `is_loaded`: by the host or the program's own loader, and so to be executed; others map code for an emulator to read.
- */
+/* Notes code of a file, to which no program writes; code noted before at such addresses is forgotten. `is_loaded`: the
+ * host or the program's own loader mapped it, so the program executes it; others may map code that an emulator
+ * reads. */
 void code_note_file(uint64_t start, uint64_t end, bool is_loaded);
 void code_forget(uint64_t start, uint64_t end);
 
-/* Whether the page was noted; and as loaded. */
+/* Whether the page was noted at all; and whether as loaded. */
 bool code_is_of_file(uint64_t page);
 bool code_is_loaded(uint64_t page);
 
-/* In a child of fork: what the parent has kept leads to the parent's memory. `shares_descriptors`: it is still the
- * parent's to use. */
+/* In a child of fork: drops the parent's descriptor, which leads to the parent's memory. `shares_descriptors`: the
+ * parent still uses it, so it stays open. */
 void code_in_child(bool shares_descriptors);
 
 #endif

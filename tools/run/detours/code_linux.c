@@ -1,5 +1,5 @@
-/* code_linux.c: through the process's own memory file, which costs a third of what opening the page costs; else, where
- * there is no such file, as after chroot, by opening the page for the moment.
+/* code_linux.c: writes code through the process's own memory file, which costs a third of making the page writable;
+ * without that file, as after chroot, makes the page writable for the moment.
  *
  * SOURCES: proc(5) (mem), mprotect(2). ASSUMPTIONS: code that cannot be written may be read and executed. */
 #include "code.h"
@@ -17,13 +17,13 @@
 
 #define TRIES 64
 
-/* How often the file may be opened anew to be kept, in one process: threads may have descriptors of their own
- * (unshare), and would replace it in turn. */
+/* How often one process opens the file anew to keep it: threads may have descriptors of their own (unshare), and would
+ * replace it in turn. */
 #define REPLACED_MOST 16
 
-/* The file, who opened it, and what it is, lest the program has put another there. Processes that share memory may have
- * descriptors of their own (CLONE_VM without CLONE_FILES): the file is kept for its opener, and for those that have got
- * it with their descriptors; others open it for each store. */
+/* The file, the process that opened it, and its identity, in case the program has put another file at the descriptor.
+ * Processes that share memory may have descriptors of their own (CLONE_VM without CLONE_FILES): the file is kept for
+ * its opener, and for the processes that inherited its descriptors; others open it for each store. */
 static struct {
     int file;
     long process;
@@ -38,7 +38,7 @@ static bool is_ours(void)
            status.st_dev == kept.device && status.st_ino == kept.inode;
 }
 
-/* Whether it may be kept, by whom it is not there. */
+/* Whether a process in which it is missing may keep a new one. */
 static bool may_keep(long process)
 {
     if (kept.file < 0 || system_call3(SYS_kill, kept.process, 0, 0) == -ESRCH)
@@ -46,7 +46,7 @@ static bool may_keep(long process)
     return kept.process == process && kept.replaced++ < REPLACED_MOST;
 }
 
-/* The file, to be closed behind the store unless it is kept: another's may have the same number. */
+/* Returns the file, to be closed after the store unless it is kept: another process's may have the same number. */
 static int open_file(bool *is_kept)
 {
     struct stat status;
@@ -83,7 +83,8 @@ static bool write_through_file(uint64_t address, const void *bytes, size_t size)
     return done == (long)size;
 }
 
-/* A page that another thread has open at the moment may be closed again between the look and the store. */
+/* Another thread that has made the page writable may protect it again between this thread's look at the protection and
+ * its store. */
 static bool write_opened(uint64_t address, const void *bytes, size_t size)
 {
     uint64_t page = address & -(uint64_t)PAGE;
@@ -123,7 +124,7 @@ void code_forget(uint64_t start, uint64_t end)
             files[i].end = 0;
 }
 
-/* Where there is no room, none is noted. */
+/* Without room, the code is not noted. */
 void code_note_file(uint64_t start, uint64_t end, bool is_loaded)
 {
     unsigned place = 0;

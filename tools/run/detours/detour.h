@@ -1,10 +1,10 @@
-/* detour.h: a system call that is met often is not trapped any more. Its instruction becomes a short jump to unused
- * bytes nearby (padding.h), and those a jump to a piece of code of the host's that makes the call in its place: one
- * that the dispatch of system calls exempts, for the one number that the site was met with; with any other it is
- * trapped there.
+/* detour.h: a frequent system call is no longer trapped. Its instruction becomes a short jump to unused bytes nearby
+ * (padding.h), and those become a jump to code of the host's that makes the call in its place. Syscall user dispatch
+ * exempts that code, but only for the one number that the site had when it was trapped; with any other number the
+ * code's own call is trapped.
  *
- * Each change is one instruction for one of the same size, which no thread can be in the middle of. No register, no
- * flag and no byte below the stack pointer is other than SYSCALL leaves it; a signal finds the thread at the site's
+ * Each change replaces one instruction by one of the same size, so no thread can be in the middle of it. Registers,
+ * flags and the bytes below the stack pointer are as SYSCALL leaves them; a signal finds the thread at the site's
  * instruction or behind it. */
 #ifndef SEGUE_RUN_DETOUR_H
 #define SEGUE_RUN_DETOUR_H
@@ -12,26 +12,27 @@
 #include "platform/code_range.h"
 #include "tools/run/host/thread.h"
 
-/* Makes room for them, before the program is loaded, and makes exempt.h ready. False when there is no memory. */
+/* Reserves the memory for detours, before the program is loaded, and prepares exempt.h. False when there is no
+ * memory. */
 bool detour_prepare(void);
 
-/* Notes that the call before `instruction` was made as it was. When it has been often enough, it is led on a detour, if
- * that can be done; not by one that may be killed alone, with the lock held. Async-signal-safe; signals must be
- * blocked. */
+/* Counts that the call before `instruction` was made unchanged. When it has been made often enough, the site gets a
+ * detour, if that is possible; but not from a process that shares memory and may be killed alone while it holds the
+ * lock. Async-signal-safe; signals must be blocked. */
 void detour_note(const struct thread *thread, uint64_t instruction, uint64_t number);
 
 /* Whether any are made. Async-signal-safe. */
 bool detour_are_made(void);
 
-/* No more of them: a filter of the program's may not let the host write to code. Async-signal-safe. */
+/* Makes no more detours: a seccomp filter of the program's may forbid the host to write to code. Async-signal-safe. */
 void detour_stop(void);
 
-/* Whether a step of a program through itself has come to `instruction` on a detour; notes in the thread where that
+/* Whether the program single-steps and has come to `instruction` on a detour; notes in the thread where the detour
  * ends. Async-signal-safe. */
 bool detour_is_step(struct thread *thread, uint64_t instruction);
 
-/* The jumps to detours, wherever they are: the program stands at the system call. The detours themselves are ranges
- * that detour_prepare adds. */
+/* The jumps to detours, wherever they are, as a code range: a thread there is at the program's system call.
+ * detour_prepare adds the detours' own ranges. */
 extern const struct code_range detour_jump_range;
 
 #endif

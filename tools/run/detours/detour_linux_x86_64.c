@@ -63,7 +63,7 @@ struct detour {
     uint8_t padding_bytes[PADDING_MOST];
 };
 
-/* What was met where; found by its address. */
+/* A system call that was trapped; found by its address. */
 struct site {
     uint64_t address;
     uint32_t met;
@@ -82,7 +82,7 @@ static struct detour detours[DETOURS];
 static unsigned detour_count;
 static struct site sites[SITES];
 static struct bridges bridges[BRIDGE_PAGES];
-/* A bit for each jump between site and piece, by its address: most places are none. */
+/* A bit for each jump between site and piece, by a hash of its address: rules most addresses out quickly. */
 static uint64_t jumps[SITES / 64];
 static uint64_t made_start, trapped_start;
 static bool is_stopped;
@@ -148,15 +148,16 @@ static bool is_in_reach(uint64_t from, uint64_t to)
     return distance == (int32_t)distance;
 }
 
-/* `end`: of the instruction, whose last bytes it is; in memory and where it will be. */
+/* Stores the distance in the last bytes of an instruction; `end`: its end in memory; `from`, `to`: its end and target
+ * when it runs. */
 static void store_distance(uint8_t *end, uint64_t from, uint64_t to)
 {
     int32_t distance = (int32_t)(int64_t)(to - from);
     memcpy(end - sizeof distance, &distance, sizeof distance);
 }
 
-/* A free page far behind the code, where neither programs map what is to be near it nor heaps grow to, at no address
- * that can be foreseen; 0 if none is found. */
+/* A free page far behind the code, at a random address: neither programs map what is to be near the code there, nor do
+ * heaps grow to it. 0 if none is found. */
 static uint64_t map_bridges(uint64_t code)
 {
     uint64_t start = (code & -(uint64_t)PAGE) + BRIDGE_DISTANCE;
@@ -171,7 +172,7 @@ static uint64_t map_bridges(uint64_t code)
     return 0;
 }
 
-/* Room for a bridge that the code reaches; 0 if there is none. */
+/* Room for a bridge within reach of the code; 0 without any. */
 static uint64_t take_bridge(uint64_t code)
 {
     unsigned i = 0;
@@ -191,7 +192,7 @@ static bool write_piece(uint64_t at, const void *piece, const char *start, const
     return forced_write(at, piece, (size_t)(end - start));
 }
 
-/* The code behind the padding. Nobody executes it yet. */
+/* Writes the code to which the padding jumps. No thread executes it yet. */
 static bool write_pieces(unsigned number, const struct detour *detour, uint32_t call_number)
 {
     uint8_t made[MADE_SIZE], bridge[BRIDGE_SIZE];
@@ -209,7 +210,7 @@ static bool write_pieces(unsigned number, const struct detour *detour, uint32_t 
            (!detour->bridge || write_piece(detour->bridge, bridge, run_bridge, run_bridge_end));
 }
 
-/* Behind a breakpoint, so that all threads have serialised when it stands. */
+/* Written behind a breakpoint, so that all threads have serialised before the jump is there. */
 static bool write_padding(struct detour *detour, unsigned size, uint64_t to)
 {
     memset(detour->padding_bytes, NOP, size);
@@ -237,7 +238,7 @@ struct padding_search {
     bool found;
 };
 
-/* The site and what it leads to are in one page: the program may drop one of two. */
+/* The site and its padding are in one page: the program may unmap one of two. */
 static void find_padding(void *context)
 {
     struct padding_search *search = context;
@@ -247,7 +248,7 @@ static void find_padding(void *context)
                     (search->site + CALL_SIZE - 1) / PAGE == search->site / PAGE;
 }
 
-/* With the lock held. The number is used up only when the padding is. */
+/* With the lock held. The detour's number is used up only if its padding was written. */
 static bool make(struct site *site, uint32_t call_number, const struct segue_segment_code *code)
 {
     struct padding_search search = {.code = code, .site = site->address};
@@ -311,7 +312,7 @@ static struct site *find_site(uint64_t address)
     return NULL;
 }
 
-/* Where a module was, there may be another. */
+/* Whether another module may be where the site's module was. */
 static bool is_stale(const struct site *site)
 {
     return site->detour && is_plain_call(site->address);
@@ -337,13 +338,13 @@ void detour_note(const struct thread *thread, uint64_t instruction, uint64_t num
 
 /* ---- out of one ---- */
 
-/* Before the call, or behind it. */
+/* Puts the thread before the site's call, or behind it. */
 static void stand(struct segue_regs *regs, uint64_t site, bool is_behind)
 {
     regs->rip = is_behind ? site + CALL_SIZE : site;
 }
 
-/* Whether the place, in a piece, is at or behind a label of the template. */
+/* Whether an offset in a piece is at or behind a label of the template. */
 static bool has_come_to(uint64_t offset, const char *label)
 {
     return offset % MADE_SIZE >= (uint64_t)(label - run_made);
@@ -353,7 +354,8 @@ static void leave_made(struct segue_regs *regs, uint64_t offset)
 {
     const struct detour *detour = &detours[offset / MADE_SIZE];
     stand(regs, detour->site, has_come_to(offset, run_made_behind));
-    /* At the call it may stand again, after an interruption: as the kernel leaves it then. */
+    /* At the call, the thread may have been interrupted in it and be about to make it again: then the registers are as
+     * the kernel leaves them. */
     if (has_come_to(offset, run_made_call))
         regs->rcx = detour->site + CALL_SIZE;
 }
@@ -385,7 +387,7 @@ static enum code_range_result translate_trapped(const struct code_range *range, 
     return CODE_RANGE_REGISTERS;
 }
 
-/* The two kinds of pieces. */
+/* Adds the code ranges of the two kinds of pieces. */
 static bool add_ranges(void)
 {
     const char *made = (const char *)(uintptr_t)made_start, *trapped = (const char *)(uintptr_t)trapped_start;
@@ -394,7 +396,7 @@ static bool add_ranges(void)
     return code_range_add(&ranges[0]) && code_range_add(&ranges[1]);
 }
 
-/* Another module may be where it was. */
+/* Whether the detour's jump is still there: another module may have replaced it. */
 static bool still_stands(const struct detour *detour)
 {
     uint8_t bytes[JUMP_SIZE];
@@ -402,7 +404,7 @@ static bool still_stands(const struct detour *detour)
            memcmp(bytes, detour->padding_bytes, sizeof bytes) == 0;
 }
 
-/* The detour whose jump, or bridge, stands there; NULL for none. */
+/* The detour whose jump or bridge is there, or NULL. */
 static const struct detour *find_jump(uint64_t instruction)
 {
     if (!(__atomic_load_n(&jumps[hash(instruction) / 64], __ATOMIC_RELAXED) >> hash(instruction) % 64 & 1))

@@ -1,18 +1,20 @@
-/* detour_x86_64.S: templates of the pieces of a detour (detour_linux_x86_64.c). What differs from one to the next is
- * filled in: the four bytes before run_made_number and before run_made_distance, the eight before run_made_site, and those
- * at run_bridge_target.
+/* detour_x86_64.S: templates of the pieces of a detour (detour_linux_x86_64.c). The variable parts are filled in: the
+ * four bytes before run_made_number and before run_made_distance, the eight before run_made_site, and those at
+ * run_bridge_target.
  *
  *      eax     the system call's number; nothing but rcx and r11, which SYSCALL changes, and no flag is touched
  *      ecx     0: it is the one that the site was met with
  *
- * An `.org` that would go back is an error: each has the room that layout.h says. */
+ * An `.org` that would go back is an error, so each piece fits its room in layout.h. */
 #include <cet.h>
 
 #include "tools/run/host/layout.h"
 
         .section .text.run_made, "ax", @progbits
-        .globl  run_made, run_made_number, run_made_distance, run_made_call, run_made_behind, run_made_site, run_made_end
-        .hidden run_made, run_made_number, run_made_distance, run_made_call, run_made_behind, run_made_site, run_made_end
+        .globl  run_made, run_made_number, run_made_distance, run_made_call, run_made_behind, run_made_site
+        .hidden run_made, run_made_number, run_made_distance, run_made_call, run_made_behind, run_made_site
+        .globl  run_made_end
+        .hidden run_made_end
 run_made:
         /* With 32 bits of displacement. */
         leal    -0x7fffffff(%rax), %ecx

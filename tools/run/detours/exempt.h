@@ -1,5 +1,5 @@
-/* exempt.h: the addresses at which the program's system calls are not trapped, whatever the selector: the last
- * instructions of the way back to the program, and room for detours (detour.h). */
+/* exempt.h: the addresses at which syscall user dispatch does not trap the program's system calls, whatever the
+ * selector: the last instructions of the return path to the program, and room for detours (detour.h). */
 #ifndef SEGUE_RUN_EXEMPT_H
 #define SEGUE_RUN_EXEMPT_H
 
@@ -11,17 +11,17 @@
  * there is no memory. */
 bool exempt_prepare(size_t room, size_t more);
 
-/* What the kernel is to be told. Async-signal-safe. */
+/* The range to pass to the kernel (prctl). Async-signal-safe. */
 uint64_t exempt_start(void);
 uint64_t exempt_size(void);
 
 /* Where the room begins. */
 uint64_t exempt_room(void);
 
-/* Whether the address is on the way back. Async-signal-safe. */
+/* Whether the address is on the return path. Async-signal-safe. */
 bool exempt_is_leaving(uint64_t address);
 
-/* The template of the way back, and where its copy is. */
+/* The template of the return path, and where its copy is. */
 extern const char run_leave[], run_leave_end[];
 extern uint64_t run_leave_copy;
 

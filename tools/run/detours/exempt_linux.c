@@ -1,4 +1,4 @@
-/* exempt_linux.c: one range, since the kernel takes one. The detours are written past the page protection later.
+/* exempt_linux.c: one range, since the kernel takes one. The detours are written later, past the page protection.
  *
  * SOURCES: Documentation/admin-guide/syscall-user-dispatch.rst. */
 #include "exempt.h"
@@ -12,7 +12,7 @@
 uint64_t run_leave_copy;
 static uint64_t size;
 
-/* Without detours the way back is exempt where it stands. */
+/* Without detours, the return path is exempt at the template itself. */
 bool exempt_prepare(size_t room, size_t more)
 {
     if (!room) {

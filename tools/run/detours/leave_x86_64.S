@@ -1,5 +1,5 @@
-/* leave_x86_64.S: the last instructions of the handler: the selector that C says, and rt_sigreturn. A template: the copy
- * stands at an address where calls are never trapped (exempt.h).
+/* leave_x86_64.S: the last instructions of the handler: they set the selector that the C code chose, and call
+ * rt_sigreturn. A template: its copy is at an address where system calls are never trapped (exempt.h).
  *
  *      rbx block, rsp ucontext, rdx selector */
 #include "tools/run/host/layout.h"

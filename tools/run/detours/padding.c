@@ -1,4 +1,4 @@
-/* padding.c: the functions within reach are decoded from their starts, twice: for the padding, and for branches into
+/* padding.c: decodes the functions within reach from their starts, twice: to find padding, and to find branches into
  * it.
  *
  * SOURCES: Intel SDM volume 2, NOP (recommended forms), JMP, Jcc, LOOP. ASSUMPTIONS: compilers put what they align
@@ -27,7 +27,7 @@
 struct step {
     uint64_t end;
     bool does_nothing;
-    /* What follows it is not executed after it. A call may never return. */
+    /* The instruction after it is not executed after it. A call may never return. */
     bool ends, may_end;
     bool branches;
     uint64_t target;
@@ -51,7 +51,7 @@ struct search {
 
 /* ---- one instruction ---- */
 
-/* Where a branch leads that is no JMP and no CALL: Jcc, LOOP, JRCXZ, XBEGIN. */
+/* The displacement of a branch other than JMP and CALL: Jcc, LOOP, JRCXZ, XBEGIN. */
 static int64_t displacement(const struct segue_insn *insn, const struct outline *outline)
 {
     const uint8_t *end = insn->bytes + insn->length;
@@ -68,7 +68,8 @@ static void classify_flow(const struct segue_insn *insn, const struct outline *o
     bool is_direct =
         kind == INSN_TRANSFER_NONE || (kind != INSN_TRANSFER_RETURN && orders_of(insn)->transfer.is_immediate);
     step->does_nothing = mnemonic_to_zydis(insn->mnemonic) == ZYDIS_MNEMONIC_NOP;
-    step->ends = kind == INSN_TRANSFER_JUMP || kind == INSN_TRANSFER_RETURN || mnemonic_to_zydis(insn->mnemonic) == ZYDIS_MNEMONIC_UD2;
+    step->ends = kind == INSN_TRANSFER_JUMP || kind == INSN_TRANSFER_RETURN ||
+                 mnemonic_to_zydis(insn->mnemonic) == ZYDIS_MNEMONIC_UD2;
     step->may_end = step->ends || kind == INSN_TRANSFER_CALL;
     step->branches = insn->class_ == SEGUE_CLASS_BRANCH && is_direct;
     if (step->branches)
@@ -76,7 +77,7 @@ static void classify_flow(const struct segue_insn *insn, const struct outline *o
                                                                          : orders_of(insn)->transfer.value);
 }
 
-/* What has no ModRM byte may be taken for one that has: then some padding is not used. */
+/* An instruction without ModRM may be taken for one with it: then some padding is not used. */
 static void find_operand(const uint8_t *bytes, unsigned length, const struct outline *outline, struct step *step)
 {
     unsigned modrm = outline->opcode + 1u;
@@ -88,7 +89,7 @@ static void find_operand(const uint8_t *bytes, unsigned length, const struct out
     step->operand = step->end + (uint64_t)(int64_t)distance;
 }
 
-/* False for what is no instruction, or does not end before `end`. */
+/* False for bytes that are not an instruction, or do not end before `end`. */
 static bool classify(const struct segue_segment_code *code, uint64_t at, uint64_t end, struct step *step)
 {
     const uint8_t *bytes = code->bytes + (at - code->address);
@@ -114,7 +115,7 @@ static void add(struct search *search, uint64_t start, uint64_t end)
         search->runs[search->run_count++] = (struct run){start, end};
 }
 
-/* What follows the function, whose last instruction is `last`: all of it does nothing, or none is taken. */
+/* Takes the bytes after the function, whose last instruction is `last`, if all of them are without effect. */
 static void add_gap(struct search *search, uint64_t end, uint64_t next, const struct step *last)
 {
     uint64_t limit = (end + FUNCTION_ALIGNMENT - 1) & -(uint64_t)FUNCTION_ALIGNMENT, at = end;
@@ -177,7 +178,8 @@ static bool leads_into(const struct step *step, const struct run *run)
            (step->has_operand && step->operand < run->end && run->start < step->operand + WIDEST_OPERAND);
 }
 
-/* Drops what an instruction leads into; or all, if it leads to the site's second byte, which the jump would change. */
+/* Drops the padding that an instruction branches or points into; or all padding, if it branches to the site's second
+ * byte, which the jump would change. */
 static void check_runs(struct search *search, uint64_t start, uint64_t end)
 {
     struct step step;
@@ -190,8 +192,8 @@ static void check_runs(struct search *search, uint64_t start, uint64_t end)
     }
 }
 
-/* Whether a JMP, CALL or Jcc with a long displacement, wherever in the code, leads to the address. Bytes that are in
- * the middle of an instruction count, too. */
+/* Whether a JMP, CALL or Jcc with a long displacement, anywhere in the code, leads to the address. Bytes in the middle
+ * of an instruction count, too. */
 static bool is_entered(const struct segue_segment_code *code, uint64_t address)
 {
     const uint8_t *bytes = code->bytes;
@@ -209,7 +211,7 @@ static bool is_entered(const struct segue_segment_code *code, uint64_t address)
 
 /* ---- a place in it ---- */
 
-/* Whole instructions, of which the first begins within reach. */
+/* Chooses whole instructions, the first of which begins within reach. */
 static bool choose_in(const struct search *search, const struct run *run, struct padding *padding)
 {
     struct step step;
@@ -227,7 +229,7 @@ static bool choose_in(const struct search *search, const struct run *run, struct
     return false;
 }
 
-/* A function that goes with the search, and where the next one begins. */
+/* The context of a search, and where the next function begins. */
 struct near {
     uint64_t start, end, next;
 };

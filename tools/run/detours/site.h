@@ -1,4 +1,5 @@
-/* site.h: accesses through fs: that are told by their bytes and by the fault alone, without decoding. Most are. */
+/* site.h: recognises accesses through fs: by their bytes and the fault alone, without decoding. Most accesses are of
+ * this kind. */
 #ifndef SEGUE_RUN_SITE_H
 #define SEGUE_RUN_SITE_H
 
@@ -6,13 +7,13 @@
 
 #include "tools/run/host/thread.h"
 
-/* Whether the instruction at the frame's RIP, whose first bytes these are, is an access through fs: that made this
- * fault, and becomes the one that was meant by changing its first byte, the prefix. Of `size` bytes. Pure. */
+/* Whether the instruction at the frame's RIP, whose first `size` bytes are `bytes`, is an access through fs: that
+ * raised this fault, and that changing its first byte, the prefix, makes right. Pure. */
 bool site_is_plain(const ucontext_t *frame, const struct segue_fault *fault, const uint8_t *bytes, size_t size);
 
-/* Finds the next access from `at` on, below `size`, whose bytes alone tell it: a prefix, an instruction of those that
- * compilers make for thread-local storage, and an address that is a displacement of less than a page. `size` if there
- * is none. Pure. */
+/* Finds the next access from `at` on, below `size`, that its bytes alone identify: a prefix, an instruction that
+ * compilers use for thread-local storage, and an address that is a displacement of less than a page. Returns `size`
+ * without one. Pure. */
 size_t site_next(const uint8_t *bytes, size_t at, size_t size);
 
 #endif

@@ -1,8 +1,7 @@
 /* site_x86_64.c: SOURCES: Intel SDM volume 2, 2.1.5 (ModRM and SIB), appendix A (one-byte opcodes).
  *
  * Why bytes alone suffice in site_next: prefix, opcode, ModRM and SIB for a bare displacement, and a displacement
- * between -4096 and 4095 are more than forty bits that must be as they are; and it is asked only about pages that
- * execute. */
+ * between -4096 and 4095 fix more than forty bits; and site_next only gets pages that are executed. */
 #include "site.h"
 
 #include <string.h>
@@ -13,7 +12,7 @@
 #define MOST_ACCESSED 16
 #define SMALL_DISPLACEMENT 4096
 
-/* Of struct segue_regs' order: the number in ModRM and REX. */
+/* By the register number in ModRM and REX, the order of struct segue_regs. */
 static const int registers[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                                   REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
@@ -30,7 +29,7 @@ static bool is_access(uint8_t opcode)
            opcode == 0xff;
 }
 
-/* The operand's address without a base of the segment; false for what is no memory, or relative to RIP. */
+/* The operand's address without a segment base; false for a register operand, or one relative to RIP. */
 static bool find_address(const ucontext_t *frame, const uint8_t *bytes, size_t size, uint8_t rex, uint64_t *address)
 {
     unsigned mode = bytes[0] >> 6, base = bytes[0] & 7, at = 1;

@@ -19,8 +19,8 @@
 
 static const char own_link[] = "/proc/self/exe";
 
-/* The descriptor; what it is, lest the program has put another file there; and the file's bytes, which stay when the
- * program closes the descriptor. */
+/* The descriptor; the file's identity, in case the program has put another file there; and the file's bytes, which stay
+ * when the program closes the descriptor. */
 static struct {
     int file;
     uint64_t device, inode, size;
@@ -88,7 +88,7 @@ bool host_has_filter(void)
     return has_filter;
 }
 
-/* The signal that comes with a file that grows too large is blocked, and would wait for the program. */
+/* Blocks the signal of a file that grows too large (SIGXFSZ), which would otherwise wait for the program. */
 static bool may_write(void)
 {
     struct rlimit limit;

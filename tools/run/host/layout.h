@@ -1,7 +1,7 @@
 /* layout.h: what the assembly and C share of a thread's block.
  *
- * A block is BLOCK_SIZE bytes at a multiple of BLOCK_SIZE, so that a handler that runs on the stack in it finds it by
- * its stack pointer alone, whatever the segment bases are:
+ * A block is BLOCK_SIZE bytes at a multiple of BLOCK_SIZE, so a handler that runs on the stack in it finds it by the
+ * stack pointer alone, whatever the segment bases are:
  *
  *      +0          data, struct thread
  *      +3072       the host's thread-local storage, for threads that the program made

@@ -10,7 +10,8 @@
 
 #define WAITED_FOR 1u
 
-/* 0 free; else whose stack the taker stands on, and whether it is waited for. */
+/* 0: free; else the number of the block on whose stack the owner is, and a bit that says whether another thread
+ * waits. */
 static uint32_t state;
 
 /* The number of the block that an address is in, behind the bit: addresses have 47 bits, and blocks 18 of them. */

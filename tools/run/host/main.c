@@ -1,5 +1,5 @@
-/* main.c: segue-run, which `segue run` and the programs under it are run by. It stands in the program's process, of
- * which the program then takes the place.
+/* main.c: segue-run, the host, with which `segue run` runs a program and the programs that it executes. It is loaded
+ * into the program's process, and the program then takes its place.
  *
  *      segue-run [OPTION...] PROGRAM [ARGUMENT...]
  *      segue-run --inherit STATE NAME PATH ARGUMENT...     as exec_linux.c puts it together */
@@ -42,7 +42,7 @@ static uint64_t next_number(const char **state)
     return number;
 }
 
-/* What add_state of exec_linux.c has written. Returns the host's descriptor; -1 for none. */
+/* Reads what add_state of exec_linux.c has written. Returns the host's descriptor, or -1. */
 static int read_state(const char *state, struct source *source)
 {
     settings.is_inherited = true;
@@ -83,7 +83,7 @@ static const char *environment_value(const char *name)
     return NULL;
 }
 
-/* The file that execvp would run; kept. */
+/* The path of the file that execvp would run; kept. */
 static const char *search(const char *name)
 {
     static char path[TARGET_PATH];
@@ -114,7 +114,8 @@ static _Noreturn void refuse(const char *path, const char *why, int error)
     _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
-/* Says why the program cannot be run; target_find has returned `result`, of which it has told some itself. */
+/* Prints why the program cannot be run. target_find has returned `result`, and has printed some of the reasons
+ * itself. */
 static _Noreturn void refuse_target(const struct target *target, long result)
 {
     int error = result < 0 ? (int)-result : ENOEXEC;
@@ -146,7 +147,7 @@ static char **script_arguments(const struct target *target, char **arguments)
     return list;
 }
 
-/* Finds the program that the user has named. */
+/* Finds the program that the user named. */
 static char **find_program(struct target *target, struct source *source, char **arguments)
 {
     long result = target_find(target, AT_FDCWD, search(arguments[0]), 0);
@@ -164,7 +165,7 @@ static void name_process(const char *path)
     prctl(PR_SET_NAME, slash ? slash + 1 : path);
 }
 
-/* A host that runs under another is told that it cannot set the base of FS, too: its program is mapped twice. */
+/* A host under another host also sees that it cannot set the FS base; its program is then mapped twice. */
 static bool is_nested(void)
 {
     struct maps maps;
@@ -182,7 +183,7 @@ static void check_machine(void)
     if (abi_has_fsgsbase())
         return;
     if (is_nested())
-        report_fatal("it is run by segue run itself, under which no second one can run");
+        report_fatal("this process already runs under segue run, which cannot be nested");
     report_fatal("this kernel does not let programs set segment bases (FSGSBASE)");
 }
 
@@ -194,7 +195,7 @@ static uint64_t block_signals(void)
     return before;
 }
 
-/* The first call that is trapped brings the thread into the handler, which starts the program. */
+/* The first trapped system call brings the thread into the handler, which starts the program. */
 static _Noreturn void start(struct thread *thread, const struct image *image, uint64_t stack)
 {
     thread->start_instruction = image->start;
@@ -204,7 +205,7 @@ static _Noreturn void start(struct thread *thread, const struct image *image, ui
     thread_arm_stack(thread);
     system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&forced, 0, sizeof forced);
     if (!thread_arm_calls(thread))
-        report_fatal("this kernel does not dispatch system calls to programs (Linux 5.11)");
+        report_fatal("this kernel has no syscall user dispatch, which Linux has since 5.11");
     thread->selector = SELECTOR_BLOCK;
     system_call3(SYS_getpid, 0, 0, 0);
     __builtin_unreachable();
@@ -221,14 +222,14 @@ static _Noreturn void run(const struct source *source, char **arguments, const c
     loader_map(source, &image);
     struct thread *thread = thread_first();
     if (!report_prepare() || !thread || !detour_prepare())
-        report_fatal("there is no memory for the host");
+        report_fatal("out of memory for the host");
     thread->mask = settings.is_inherited ? settings.inherited_mask : mask;
     thread->alternate.ss_flags = SS_DISABLE;
     name_process(source->name);
     uint64_t stack = stack_build(arguments, environ, strings, source->name, &image);
     thread->actions = actions_begin();
     if (!thread->actions)
-        report_fatal("there is no memory for the host");
+        report_fatal("out of memory for the host");
     actions_inherit(thread, settings.inherited_blocked, settings.inherited_ignored);
     start(thread, &image, stack);
 }

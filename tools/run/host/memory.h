@@ -1,5 +1,5 @@
-/* memory.h: the program's memory, which may not be there. What the program hands to a system call is reached with the
- * thread's own rights to protection keys, as the kernel reaches it; "freely" is whatever its key. */
+/* memory.h: accesses to the program's memory, which may fault. The arguments of a system call are accessed with the
+ * thread's own protection-key rights, as the kernel would; functions with "freely" in their name ignore the rights. */
 #ifndef SEGUE_RUN_MEMORY_H
 #define SEGUE_RUN_MEMORY_H
 
@@ -9,23 +9,24 @@
 
 struct thread;
 
-/* The host begins to serve the thread, with the signals blocked that accesses to the program's memory may raise; and
- * opens them, which all that follow here do, for as long as it serves it. Most system calls need no access. */
+/* memory_begin: the host begins to serve the thread, with the signals blocked that accesses to the program's memory may
+ * raise. memory_open unblocks them for as long as it serves the thread; all functions below do so first. Most system
+ * calls need no access. */
 void memory_begin(struct thread *thread);
 void memory_open(void);
 
-/* Assembly, with the signals open: copies, or returns false. What came before the fault has been copied. */
+/* Assembly, with the signals unblocked: copies, or returns false. The bytes before the fault have been copied. */
 bool run_copy(void *to, const void *from, size_t size);
 extern const char run_copy_access[], run_copy_failed[];
 
-/* The rights to protection keys (keys.h) of the thread whose call is served. */
+/* The protection-key rights (keys.h) of the thread whose call is served. */
 extern _Thread_local uint32_t memory_rights;
 
-/* Calls the function, and returns true; false if a part of the program's memory that it reads is not there, where it
- * has ended. In the host's handler only; not nested. */
+/* Calls the function, and returns true; false if the function faults because a part of the program's memory is missing,
+ * which ends it there. In the host's handler only; not nested. */
 bool memory_try(void (*function)(void *context), void *context);
 
-/* Assembly, with the signals open: the same. */
+/* Assembly, with the signals unblocked: the same. */
 bool run_try(void (*function)(void *context), void *context);
 extern const char run_try_failed[];
 
@@ -35,10 +36,10 @@ bool memory_write(uint64_t address, const void *from, size_t size);
 bool memory_read_freely(void *to, uint64_t address, size_t size);
 bool memory_write_freely(uint64_t address, const void *from, size_t size);
 
-/* Copies a string with its end. Returns its length, or -1: not all of it is there, or it does not fit. */
+/* Copies a string with its terminator. Returns its length; -1 if not all of it is readable, or it does not fit. */
 long memory_read_string(char *to, uint64_t address, size_t capacity);
 
-/* The length of a string; -1: not all of it is there. */
+/* The length of a string; -1 if not all of it is readable. */
 long memory_string_length(uint64_t address);
 
 #endif

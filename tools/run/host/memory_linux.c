@@ -1,4 +1,4 @@
-/* memory_linux.c: the program's memory as the kernel would reach it for the program, and strings in it. */
+/* memory_linux.c: accesses the program's memory, and strings in it, as the kernel would for the program. */
 #include "memory.h"
 
 #include <string.h>

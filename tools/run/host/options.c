@@ -1,5 +1,5 @@
-/* options.c: what tools/command_line/run.c says that there is, read as getopt_long(3) reads it: whole names or what
- * only one of them begins with, values behind = or in the next word, up to the first word that is no option. */
+/* options.c: reads the options that tools/command_line/run.c lists, as getopt_long(3) does: whole names or unambiguous
+ * beginnings, values after = or in the next word, up to the first word that is not an option. */
 #include "options.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "report.h"
 #include "settings.h"
 
-/* The option that the word, of this length, names; NULL for none, or for several. */
+/* The option that a word of this length names; NULL for no option, or for several. */
 static const struct option_words *find(const char *name, size_t length)
 {
     const struct option_words *found = NULL;

@@ -1,5 +1,5 @@
-/* report.h: what is told on standard error: messages, --trace, --stats. All but report_prepare are async-signal-safe.
- */
+/* report.h: the host's output on standard error: messages, --trace, --stats. All but report_prepare are
+ * async-signal-safe. */
 #ifndef SEGUE_RUN_REPORT_H
 #define SEGUE_RUN_REPORT_H
 
@@ -11,20 +11,20 @@
 
 #define CALL_NUMBERS 512
 
-/* Counted for the process and the children that it forks, in memory that they share. */
+/* Counters of the process and the children that it forks, in memory that they share. */
 struct counters {
     /* From the program into the host. */
     uint64_t crossings;
-    /* Accesses through fs: that faulted, and what came of them. */
+    /* Accesses through fs: that faulted, and how they were served. */
     uint64_t faults, sites_eager, sites_lazy, sites_page, emulated, modules, untrusted;
     /* Faults of the program's own. */
     uint64_t own_faults;
     uint64_t signals, threads, processes, programs;
-    /* FS base was not 0 when the program was left: must stay 0. */
+    /* How often the FS base was not 0 when the host was entered: must stay 0. */
     uint64_t wrong_bases;
-    /* Calls: made by the program's own instruction with its own registers, or by the host. */
+    /* Calls that the program's own instruction made with its own registers, and calls that the host made. */
     uint64_t passed, served;
-    /* Sites whose calls are not trapped any more, nor counted. */
+    /* Sites whose calls are no longer trapped, and so not counted. */
     uint64_t sites_calls;
     /* Processor ticks (RDTSC) in the handler. */
     uint64_t ticks;
@@ -50,17 +50,17 @@ _Noreturn void report_fatal(const char *format, ...);
 /* The same for a command line that makes no sense. */
 _Noreturn void report_misuse(const char *format, ...);
 
-/* Events; told with --trace. */
+/* Events, printed with --trace. */
 void report_call(const ucontext_t *frame);
 void report_signal(const siginfo_t *info);
 void report_event(const char *format, ...);
 
-/* The program ends, by a signal or with 0: the figures are told if they were asked for. */
+/* Called when the program ends, by a signal or with 0: prints the figures if --stats was given. */
 void report_end(int signal);
 
 const char *report_call_name(uint64_t number);
 
-/* What the command ends with when it is not the program that ends: as env(1) and timeout(1) have it. */
+/* Exit statuses of the command when the program did not run; the values are those of env(1) and timeout(1). */
 enum { EXIT_RUNNER = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 #endif

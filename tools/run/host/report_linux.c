@@ -1,5 +1,4 @@
-/* report_linux.c: text is put together on the stack and written at once, so that lines of several threads do not mix.
- */
+/* report_linux.c: builds each text on the stack and writes it at once, so that lines of several threads do not mix. */
 #include "report.h"
 
 #include <errno.h>
@@ -20,7 +19,7 @@
 
 struct counters *counters;
 struct settings settings;
-/* Programs close their standard error at the end. */
+/* A copy of standard error if possible: programs close theirs at the end. */
 static int output = STDERR_FILENO;
 
 static const char call_names[CALL_NUMBERS][28] = {

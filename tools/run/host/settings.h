@@ -1,4 +1,4 @@
-/* settings.h: what was asked for on the command line. Read only, once the program runs. */
+/* settings.h: the settings from the command line. Read-only once the program runs. */
 #ifndef SEGUE_RUN_SETTINGS_H
 #define SEGUE_RUN_SETTINGS_H
 
@@ -13,9 +13,9 @@ enum statistics {
 
 /* When the fs: accesses of a module are rewritten. */
 enum rewriting {
-    /* Each at its own fault, until there have been many: then all that are left. */
+    /* Each at its own fault, until there have been many: then all the remaining ones. */
     REWRITE_WHEN_MANY,
-    /* All of them when its code is mapped, and at the latest at the first fault. */
+    /* All of them when its code is mapped, at the latest at the first fault. */
     REWRITE_EAGERLY,
     /* Each at its own fault. */
     REWRITE_LAZILY,
@@ -27,23 +27,23 @@ enum rewriting {
 struct settings {
     enum statistics statistics;
     enum rewriting rewriting;
-    /* How often a system call is met before it is no more trapped; 0: it always is. */
+    /* How often a system call is trapped before its site gets a detour; 0: it is always trapped. */
     unsigned calls_met;
     bool trace;
-    /* Programs that the program runs in its place run on their own. */
+    /* Programs that the program executes run natively. */
     bool no_follow;
-    /* Executed by a program under segue run, and not by the user. */
+    /* A program under segue run, not the user, executed this host. */
     bool is_inherited;
-    /* Of the forced signals, by their places (actions.h): blocked and ignored by the program that was here before. */
+    /* Which forced signals, by their places (actions.h), the program that was here before blocked and ignored. */
     unsigned inherited_blocked, inherited_ignored;
-    /* The process whose figures are told; children say nothing. */
+    /* The process that prints the figures; its children print none. */
     int process;
     /* The program's mask, which is put in force when it begins. */
     uint64_t inherited_mask;
     /* The code of its dynamic loader; 0 without one. */
     uint64_t loader_start, loader_end;
-    /* The program's own file: what /proc/self/exe is to lead to, and a path by which it is opened, which is another one
-     * where it has no name (any more). Empty strings before it is loaded. */
+    /* The program's own file: the target of /proc/self/exe, and a path by which it can be opened, which differs if the
+     * file has no name (any more). Empty strings before it is loaded. */
     char real_path[4096], own_path[4096];
 };
 

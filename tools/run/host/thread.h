@@ -1,5 +1,5 @@
 /* thread.h: a thread of the program, as the host knows it: its block (layout.h), where its system calls go, and the
- * state that the kernel would keep for it and that the host keeps in its place. */
+ * signal state that the kernel would keep for it and that the host keeps instead. */
 #ifndef SEGUE_RUN_THREAD_H
 #define SEGUE_RUN_THREAD_H
 
@@ -16,45 +16,46 @@ struct actions;
 struct thread {
     /* Known to the assembly. */
     uint8_t selector;
-    /* The host serves the thread, and keeps what is sent to it meanwhile: from its first instructions up to where it
-     * looks for the last time. */
+    /* The host serves the thread, and keeps the signals sent to it meanwhile: from the handler's first instructions to
+     * its last check for kept signals. */
     volatile bool keeps_signals;
     uint64_t host_fs;
-    /* Where the stubs lead, and the arguments that the program's registers hold again after a call. */
+    /* Where the stubs jump to, and the arguments that the program's registers must hold again after a call. */
     uint64_t target;
     uint64_t arguments[6];
     /* The stack pointer to go back to, within run_try (memory.h); else 0. */
     uint64_t tries;
 
-    /* The program is about to be started by this thread: where. Without a stack it is not. */
+    /* Where this thread is about to start the program. Without a stack it is not. */
     uint64_t start_instruction, start_stack;
-    /* What the program believes to be its mask, alternate stack and actions. */
+    /* The program's view of its mask, alternate stack and actions. */
     uint64_t mask;
     stack_t alternate;
     struct actions *actions;
-    /* Of a process that shares the memory of another, as vfork's child: it may be killed, and the other go on. */
+    /* Of a process that shares the memory of another, such as vfork's child: it may be killed while the other goes
+     * on. */
     bool borrows_memory;
     /* The mask of a call that has one of its own (sigsuspend and its like), while it is made. */
     uint64_t call_mask;
     bool has_call_mask;
-    /* The stub has been told what to call and where to lead; else the program goes on by itself. RAX as the program had
-     * it, and as the stub is to have it. */
+    /* The stub makes a prepared call (is_led); else the program's own instruction makes it. The numbers are RAX as the
+     * program had it, and as the stub uses it. */
     bool is_led;
     uint64_t led_number, made_number;
-    /* The base of GS that the program's thread pointer is in; 0 before there is one. A program that loads GS with a
-     * selector of no segment, which is harmless natively, has lost it: then it is put back at the next entry. */
+    /* The GS base that holds the program's thread pointer; 0 before there is one. A program that loads GS with the
+     * selector of no segment, which is harmless natively, loses it: the next entry to the host sets it again. */
     uint64_t thread_pointer;
     bool was_put_back;
-    /* It was told that it cannot be traced. */
+    /* The host has refused its request to be traced (PTRACE_TRACEME). */
     bool wanted_tracing;
-    /* The fault that was last run again, and how often in a row. */
+    /* The fault whose instruction was last run again, and how often in a row. */
     uint64_t retried_instruction, retried_address;
     unsigned retried;
     /* The host's accesses may fault (memory.h). */
     bool is_open;
-    /* It has stepped through an instruction of a stub or a detour, which leads here; 0 for none. */
+    /* It has single-stepped through an instruction of a stub or a detour, which returns here; 0: it has not. */
     uint64_t stepped_to;
-    /* Of the signals that cannot be blocked: those that wait until the program unblocks them. */
+    /* The forced signals that wait until the program unblocks them. */
     uint32_t waiting;
     siginfo_t waiting_info[4];
     /* Code that was mapped and is to be rewritten before it runs; 0 for none. */
@@ -66,14 +67,14 @@ struct thread {
     uint64_t words[4];
     char path[512];
     int number, process;
-    /* A call of the host's was answered by a signal of the program's filter. */
+    /* A seccomp filter of the program's answered a call of the host's by a signal. */
     bool was_filtered;
     /* A block whose thread has ended, or is about to. */
     struct thread *next;
     bool has_ended;
-    /* Of a process that shares its maker's memory, which knows its number (thread_lends). */
+    /* The block of a process that shares its parent's memory; the parent knows the process's number (thread_lends). */
     bool is_lent;
-    /* The actions are this block's alone, and go with it. */
+    /* The actions belong to this block alone, and are freed with it. */
     bool owns_actions;
     uint64_t entered;
 };
@@ -91,32 +92,30 @@ extern const char run_gate[], run_gate_begin[], run_gate_pass[], run_gate_passed
 /* The handler's assembly. */
 extern const char run_entry[], run_entry_allowed[], run_tail[], run_entry_end[];
 
-/* The block of the first thread, whose host is the C library's own. NULL when there is no memory. */
+/* The block of the first thread, whose thread-local storage is the host's own. NULL when there is no memory. */
 struct thread *thread_first(void);
 
-/* A block for a thread to be made, and giving it back before it was used or when its user is known to have ended.
- * Async-signal-safe. */
+/* Takes a block for a new thread; gives it back unused, or when its user is known to have ended. Async-signal-safe. */
 struct thread *thread_take(const struct thread *parent);
 void thread_give(struct thread *thread);
 
-/* In the parent of a process that shares its memory and goes on beside it: its block is used again when the kernel says
- * that it has ended, however that was. Async-signal-safe. */
+/* In the parent of a process that shares its memory and runs beside it: the child's block is used again when the kernel
+ * reports its end, however it ended. Async-signal-safe. */
 void thread_lends(struct thread *child, long number);
 
-/* On the thread itself, which also a child made by fork is: notes its number and its process's. At its end it may not
- * be allowed to ask (seccomp). Async-signal-safe. */
+/* On the thread itself, or in a child of fork: notes its own and its process's number. A seccomp filter may forbid to
+ * ask for them at its end. Async-signal-safe. */
 void thread_begins(struct thread *thread);
 
-/* Notes that the thread is about to end: its block is used again when the kernel says that it has. Async-signal-safe.
- */
+/* Notes that the thread is about to end: its block is used again when the kernel reports its end. Async-signal-safe. */
 void thread_ends(struct thread *thread);
 
-/* On the thread itself: its alternate stack, and the dispatch of its system calls, which not every kernel has.
+/* On the thread itself: sets its alternate stack, and enables syscall user dispatch, which not every kernel has.
  * Async-signal-safe. */
 void thread_arm_stack(struct thread *thread);
 bool thread_arm_calls(struct thread *thread);
 
-/* Where the FS base of a thread with this block leads while the host runs. */
+/* The FS base of a thread with this block while the host runs. */
 uint64_t thread_storage(struct thread *thread);
 
 /* The address of a stub in the block. */

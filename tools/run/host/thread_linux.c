@@ -1,7 +1,7 @@
 /* thread_linux.c: blocks of threads.
  *
- * A thread that the program makes has no thread-local storage of the host's. It is given a copy of the first thread's.
- * So each thread has variables of its own.
+ * A thread that the program makes has no thread-local storage of the host's: its block gets a copy of the first
+ * thread's. So each thread has its own host variables.
  *
  * SOURCES: Documentation/admin-guide/syscall-user-dispatch.rst; System V ABI for x86-64 (TLS, variant II: the storage
  * lies below the thread pointer, which points to itself). */
@@ -26,8 +26,8 @@
 /* Blocks whose threads have ended, or may have: the first, and the last if there is one. */
 static struct thread *ended, *last_ended;
 
-/* Blocks are taken from a chunk of addresses, so that they cost the kernel few mappings: the code lies between what can
- * be written in its own block and in the one before. With the lock held. */
+/* Blocks come from a chunk of addresses, so that they cost the kernel few mappings: a block's code page is between the
+ * writable pages of its own block and of the one before. With the lock held. */
 static uint64_t chunk_at, chunk_end;
 
 static bool take_chunk(size_t size)
@@ -102,7 +102,7 @@ static void add_last(struct thread *thread)
     last_ended = thread;
 }
 
-/* Once: a child that shares memory may end so, and its parent gives it back. */
+/* Only once: a child that shares memory may put its block on the list, and its parent gives it back as well. */
 static void put_on_list(struct thread *thread)
 {
     lock_take();
@@ -112,7 +112,8 @@ static void put_on_list(struct thread *thread)
     lock_release();
 }
 
-/* One of those whose thread is gone, as far as a few looks tell; who lives goes to the end. With the lock held. */
+/* Takes a block whose thread is gone, trying only a few; blocks of live threads go to the end of the list. With the
+ * lock held. */
 static struct thread *block_again(void)
 {
     for (unsigned looks = 0; ended && looks < 8; looks++) {
@@ -135,7 +136,7 @@ struct thread *thread_take(const struct thread *parent)
     struct thread *thread = block_again();
     if (!thread)
         thread = block_new(CHUNK_SIZE);
-    /* Where a limit leaves room for few. */
+    /* A limit may leave room for a few blocks only. */
     if (!thread)
         thread = block_new(BLOCK_SIZE);
     lock_release();
@@ -150,7 +151,7 @@ struct thread *thread_take(const struct thread *parent)
     thread->actions = parent->actions;
     thread->thread_pointer = parent->thread_pointer;
     thread->alternate.ss_flags = SS_DISABLE;
-    /* Not known yet, and so not gone. */
+    /* Its number is not known yet, so it does not count as gone. */
     thread->number = -1;
     copy_storage(thread);
     return thread;

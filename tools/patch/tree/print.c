@@ -1,4 +1,4 @@
-/* told.c: what segue patch prints of a tree: a bar where somebody watches, findings, and the sum. */
+/* print.c: what segue patch prints of a tree: a bar if standard error is a terminal, the findings, and the sum. */
 #include <inttypes.h>
 #include <stdio.h>
 
