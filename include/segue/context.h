@@ -1,8 +1,7 @@
-/* context.h: a context is a flow of control with a stack of its own; and the stacks that they
- * run on.
+/* context.h: contexts (flows of control with their own stacks) and the stacks that they run on.
  *
- * SOURCES: Lucet's Context; System V ABI for x86-64, 3.2 (registers, passing of arguments, the
- * red zone); Intel SDM volume 1, 10.2.3 (MXCSR) and 8.1.5 (x87 control word). */
+ * SOURCES: Lucet's Context; System V ABI for x86-64, 3.2 (registers, passing of arguments, the red
+ * zone); Intel SDM volume 1, 10.2.3 (MXCSR) and 8.1.5 (x87 control word). */
 #ifndef SEGUE_CONTEXT_H
 #define SEGUE_CONTEXT_H
 
@@ -12,25 +11,25 @@ SEGUE_BEGIN
 
 /* ---- arguments ---- */
 
-/* Where an argument travels. */
+/* The class of an argument. */
 enum segue_argument_kind {
-    /* In a general register: integers of 8 to 64 bits, pointers, sizes, booleans. */
+    /* Passed in a general register: integers of 8 to 64 bits, pointers, sizes, booleans. */
     SEGUE_ARGUMENT_INTEGER,
-    /* In a vector register. */
+    /* Passed in a vector register. */
     SEGUE_ARGUMENT_FLOAT,
     SEGUE_ARGUMENT_DOUBLE,
 };
 
-/* One argument of a context's entry. Made by the functions below. */
+/* One argument of a context's entry. The functions below make it. */
 struct segue_argument {
     enum segue_argument_kind kind;
-    /* An integer extended to 64 bits by its own signedness; or the bits of the float or double,
-     * above them zero. */
+    /* An integer, extended to 64 bits by its own signedness; or the bits of the float or double,
+     * with zeros above them. */
     uint64_t bits;
 };
 
-/* Arguments from C values. A variadic entry needs what C would have promoted them to: double in
- * place of float. MT-Safe, AS-Safe. */
+/* Make arguments from C values. A variadic entry needs the types of C's default promotions: double
+ * instead of float. MT-Safe, AS-Safe. */
 SEGUE_INLINE struct segue_argument segue_argument_unsigned(uint64_t value)
 {
     struct segue_argument made = {SEGUE_ARGUMENT_INTEGER, value};
@@ -106,7 +105,7 @@ SEGUE_INLINE struct segue_argument segue_argument_double(double value)
 
 /* ---- stacks ---- */
 
-/* A mapping to run on, with a closed page below it. */
+/* A stack for a context, with a guard page below it. */
 struct segue_stack {
     /* The usable bytes: lowest address and length. */
     void *base;
@@ -117,34 +116,35 @@ struct segue_stack {
     uint64_t reserved[2];
 };
 
-/* Maps a stack of at least `size` usable bytes (rounded up to whole pages) above a guard page:
- * running over its end is a fault. Returns SEGUE_OK; SEGUE_INVALID for NULL, 0 or a size that
- * cannot be; SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
+/* Maps a stack of at least `size` usable bytes (rounded up to whole pages) above a guard page: an
+ * overflow is a fault. Returns SEGUE_OK; SEGUE_INVALID for NULL, 0 or an impossible size;
+ * SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_stack_new(size_t size, struct segue_stack *stack);
 
-/* Unmaps it; all is zero after. Nothing may run on it. SEGUE_OK, or SEGUE_INVALID for NULL.
- * MT-Safe, AS-Unsafe. */
+/* Unmaps the stack and zeroes the struct. Nothing may run on the stack. Returns SEGUE_OK, or
+ * SEGUE_INVALID for NULL. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_stack_free(struct segue_stack *stack);
 
-/* How many bytes of the stack, counted from its top, were ever written with anything but zero since
- * segue_stack_new: the high-water mark. 0 for NULL or a stack never used. MT-Safe, AS-Safe. */
+/* The stack's high-water mark: how many bytes, counted from its top, have held anything but zero
+ * since segue_stack_new. 0 for NULL or an unused stack. MT-Safe, AS-Safe. */
 SEGUE_API size_t segue_stack_high_water(const struct segue_stack *stack);
 
 /* ---- contexts ---- */
 
-/* What a context promises or asks for; a bit set. */
+/* What a context guarantees or requests; a bit set. */
 enum segue_context_flags {
-    /* It never changes the control bits of MXCSR or the x87 control word: a swap does not keep
-     * these registers for it, and it runs with those in force when it is swapped to. */
+    /* The context never changes the control bits of MXCSR or the x87 control word: a swap does not
+     * save these registers for it, and it runs with the current ones. */
     SEGUE_CONTEXT_FIXED_CONTROL = 1,
-    /* It has a signal mask of its own: a swap to or from it makes one system call. */
+    /* The context has its own signal mask: a swap to or from it makes one system call. */
     SEGUE_CONTEXT_OWN_MASK = 2,
-    /* Each swap to or from it checks first that neither context was moved, that it is the one
-     * running that is left, and that there is something to go on with. */
+    /* Each swap to or from the context first checks that neither context was moved, that `from` is
+     * the running context, and that `to` can be continued. */
     SEGUE_CONTEXT_CHECKED = 4,
-    /* C++: which exceptions it is handling, and how many it has thrown that nobody has caught yet
-     * (std::current_exception, `throw;`, std::uncaught_exceptions) are its own, none to begin with.
-     * So it may be left inside a catch block or a destructor, whatever the others do meanwhile. */
+    /* C++: the context has its own exception state, empty at first: the exceptions that it handles,
+     * and the number of its uncaught ones (std::current_exception, `throw;`,
+     * std::uncaught_exceptions). So a swap may leave it inside a catch block or a destructor,
+     * whatever the other contexts do meanwhile. */
     SEGUE_CONTEXT_OWN_EXCEPTIONS = 256,
 };
 
@@ -153,37 +153,39 @@ struct segue_context;
 /* Called on the context's own stack. */
 typedef void segue_context_callback(struct segue_context *context, void *data);
 
-/* A flow of control that is not running: where it goes on, and what it needs for that.
+/* A suspended flow of control: where it continues, and the state that it needs.
  *
- * All zero bytes are an empty context, fit to be the `from` of a swap. The fields are private. A
+ * All zero bytes are an empty context, which may be the `from` of a swap. Every field is private. A
  * context must not be moved or copied between segue_context_init and its end, nor while it is
- * suspended: its stack and its children point to it. SEGUE_CONTEXT_CHECKED finds that out; a
- * library built for debugging sets it on every context. */
+ * suspended: its stack and its children point to it. SEGUE_CONTEXT_CHECKED detects that; a library
+ * built for debugging sets it for every context. */
 struct SEGUE_ALIGNED(64) segue_context {
-    /* Private, all of it. Where it goes on. */
+    /* All fields are private. Where the context continues: */
     uint64_t stack_pointer, frame_pointer, instruction;
     uint32_t flags;
     uint32_t mxcsr;
     uint16_t x87_control;
-    /* Who goes on when its entry returns: whoever swapped to it last. */
+    /* The context that continues when the entry returns: the last one that swapped to this one. */
     struct segue_context *parent;
-    /* Whom unwinders and debuggers are shown as its caller: so too, its own children aside. */
+    /* The caller that unwinders and debuggers see: the same, except that a swap back from a child
+     * of this context does not change it. */
     struct segue_context *caller;
     /* Its own address, for the check. */
     struct segue_context *self;
     uint64_t mask;
-    /* What its entry returned. */
+    /* The entry's return values. */
     uint64_t rax, rdx;
     unsigned char xmm0[16], xmm1[16];
     segue_context_callback *on_enter, *on_return;
     void *data;
     void *stack;
     size_t stack_size;
-    /* What the sanitizers and Valgrind know it by, and who switched to it last. */
+    /* The handles of the sanitizers and Valgrind, and the context that last switched to this
+     * one. */
     void *fake_stack, *fiber;
     struct segue_context *previous;
     unsigned valgrind_stack;
-    /* The C++ runtime's words. */
+    /* The C++ runtime's exception state. */
     uint64_t exceptions[2];
     uint64_t private_[6];
 };
@@ -192,85 +194,86 @@ struct SEGUE_ALIGNED(64) segue_context {
 struct segue_context_options {
     /* enum segue_context_flags. */
     uint32_t flags;
-    /* Called before the entry, and after it returned, when its return values can be read already.
-     */
+    /* Called before the entry, and after it returned, when its return values can already be
+     * read. */
     segue_context_callback *on_enter, *on_return;
     void *data;
     uint64_t reserved[4];
 };
 
-/* The least stack that the entry itself is left with. */
+/* The minimum stack in bytes that remains for the entry. */
 #define SEGUE_CONTEXT_STACK_MIN 1024
 
-/* Prepares `context` to call `entry` with `count` arguments when it is first swapped to, on the
- * `size` bytes at `stack`. `context` must be empty or have been initialized before: then all of its
- * past is forgotten. When `entry` returns, its results are kept, on_return is called, and its
- * parent goes on: whoever swapped to the context last; `parent`, which may be NULL, if nobody did
- * (segue_context_set was used). An exception that `entry` lets out ends in std::terminate. MXCSR
- * and x87 control word begin as the caller's. A variadic entry gets AL. The entry's type must fit
- * the arguments. Returns SEGUE_OK; SEGUE_INVALID for a NULL context, stack or entry, NULL arguments
- * with a count, a stack of no bytes or whose end is not a multiple of 16, an unknown flag or kind
- * of value; SEGUE_TOO_SMALL when the arguments and SEGUE_CONTEXT_STACK_MIN do not fit the stack;
- * SEGUE_UNSUPPORTED under a shadow stack, which has to be switched too, and for
- * SEGUE_CONTEXT_OWN_EXCEPTIONS when no C++ runtime was there when the library was loaded. MT-Safe,
- * AS-Unsafe. */
+/* Prepares `context` to call `entry` with `count` arguments on the `size` bytes at `stack`, at the
+ * first swap to it. `context` must be empty or initialized before; in the latter case its past is
+ * discarded. When `entry` returns, the library keeps its results and calls on_return, and the
+ * parent continues: the context that last swapped to this one, or `parent`, which may be NULL, if
+ * no swap did (segue_context_set was used). An exception that leaves `entry` ends in
+ * std::terminate. MXCSR and the x87 control word are the caller's at first. A variadic entry gets
+ * AL. The entry's type must fit the arguments. Returns SEGUE_OK; SEGUE_INVALID for a NULL context,
+ * stack or entry, NULL arguments with a count, an empty stack or one whose end is not a multiple of
+ * 16, an unknown flag or kind of argument; SEGUE_TOO_SMALL if the arguments and
+ * SEGUE_CONTEXT_STACK_MIN do not fit the stack; SEGUE_UNSUPPORTED under a shadow stack, which would
+ * have to be switched too, and for SEGUE_CONTEXT_OWN_EXCEPTIONS if no C++ runtime was present when
+ * the library was loaded. MT-Safe, AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status
 segue_context_init(struct segue_context *context, struct segue_context *parent, void *stack,
                    size_t size, void (*entry)(void), const struct segue_argument *arguments,
                    size_t count, const struct segue_context_options *options);
 
-/* The common case: a context that calls entry(data) on the whole of `stack`. As
+/* The common case: a context that calls entry(data) on the whole of `stack`. Returns as
  * segue_context_init. MT-Safe, AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_context_make(struct segue_context *context,
                                                            const struct segue_stack *stack,
                                                            void (*entry)(void *data), void *data);
 
-/* Gives back what the sanitizers or Valgrind hold for the context, and makes it empty; its stack
- * may then be freed. Needed only where those run. `context` must not be running. MT-Safe,
+/* Releases what the sanitizers or Valgrind hold for the context, and makes it empty; its stack may
+ * then be freed. Needed only under those tools. `context` must not be running. MT-Safe,
  * AS-Unsafe. */
 SEGUE_API void segue_context_destroy(struct segue_context *context);
 
-/* Goes on with `to`, and forgets the flow that called. Traps if there is nothing in `to` to go on
- * with. The caller's destructors and cleanups do not run. Async-signal-safe where the embedder may
- * leave the handler so (Linux: yes, but the mask and the alternate stack stay a handler's:
- * segue_frame_set_context is the way out of one). Thread-safe. */
+/* Continues with `to`, and discards the calling flow, whose destructors and cleanups do not run.
+ * Executes an undefined instruction if `to` cannot be continued. MT-Safe. AS-Safe if the handler
+ * may be left in this way (Linux: yes, but the thread keeps the handler's signal mask and alternate
+ * stack; segue_frame_set_context leaves a handler with both restored). */
 SEGUE_NORETURN SEGUE_API void segue_context_set(struct segue_context *to);
 
-/* Whether the entry has returned. MT-Safe, AS-Safe. */
+/* Whether the context's entry has returned. MT-Safe, AS-Safe. */
 SEGUE_API bool segue_context_is_finished(const struct segue_context *context);
 
-/* What a context's entry returned. All zero before. */
+/* The return values of a context's entry. All zero before it returns. */
 struct segue_returned {
-    /* Integers and pointers: the first is in rax, a second in rdx. */
+    /* Integers and pointers: the first in rax, the second in rdx. */
     uint64_t rax, rdx;
-    /* Floats and doubles: the first is in xmm0, a second in xmm1. */
+    /* Floats and doubles: the first in xmm0, the second in xmm1. */
     unsigned char xmm0[16], xmm1[16];
 };
 
-/* All of it, whatever the entry's type. SEGUE_OK, or SEGUE_INVALID for NULL. MT-Safe, AS-Safe. */
+/* Reads all return values, whatever the entry's type. Returns SEGUE_OK, or SEGUE_INVALID for NULL.
+ * MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_context_returned(const struct segue_context *context,
                                                    struct segue_returned *returned);
 
-/* Makes it all zero. MT-Safe, AS-Safe. */
+/* Zeroes the context's return values. MT-Safe, AS-Safe. */
 SEGUE_API void segue_context_clear_returned(struct segue_context *context);
 
-/* The integer at `number`, 0 or 1; the float or double at `number`, 0 or 1. Any other number gives
- * 0. MT-Safe, AS-Safe. */
+/* One return value: integer, double or float number 0 or 1. Any other number gives 0. MT-Safe,
+ * AS-Safe. */
 SEGUE_API uint64_t segue_context_returned_integer(const struct segue_context *context,
                                                   unsigned number);
 SEGUE_API double segue_context_returned_double(const struct segue_context *context,
                                                unsigned number);
 SEGUE_API float segue_context_returned_float(const struct segue_context *context, unsigned number);
 
-/* Leaves the running flow, keeping it in `from`, and goes on with `to`, whose parent `from`
- * becomes. Returns when somebody goes on with `from`, which may be on another thread: do not keep
- * the address of a thread-local variable across it. Returns SEGUE_OK; at once, without a swap,
- * SEGUE_INVALID when `to` has finished, and when a check fails (SEGUE_CONTEXT_CHECKED on either).
- * Async-signal-safe in that it allocates and locks nothing, also in a handler that has interrupted
- * another swap; thread-safe for different contexts. */
+/* Saves the running flow in `from`, and continues with `to`, whose parent becomes `from`. Returns
+ * when another flow continues `from`, possibly on another thread: do not keep the address of a
+ * thread-local variable across the call. Returns SEGUE_OK; SEGUE_INVALID at once, without a swap,
+ * if `to` has finished, and if a check fails (SEGUE_CONTEXT_CHECKED on either). MT-Safe for
+ * different contexts. AS-Safe: it neither allocates nor locks, and may run in a handler that
+ * interrupted another swap. */
 #if defined(__GNUC__) && defined(__x86_64__) && !defined(_WIN32)
 SEGUE_END
-/* Inline: GNU C, x86-64, System V. For other languages the library exports it as well. */
+/* Inline: GNU C, x86-64, System V. The library also exports it, for other languages. */
 #include <segue/context_sysv_x86_64.h>
 SEGUE_BEGIN
 #else

@@ -1,6 +1,8 @@
-/* context_sysv_x86_64.h: the swap itself, inline: a call and the registers that a call keeps are
- * most of what a swap costs. Included by context.h; its names end in `_` and are private. Its
- * offsets are ABI. */
+/* context_sysv_x86_64.h: the swap as an inline function, because a call and the registers that it
+ * preserves would be most of a swap's cost. context.h includes it. Names that end in `_` are
+ * private. The offsets are ABI.
+ *
+ * SOURCES: System V ABI for x86-64, 3.2; Intel SDM volume 1, 10.2.3 and 8.1.5. */
 #ifndef SEGUE_CONTEXT_SYSV_X86_64_H
 #define SEGUE_CONTEXT_SYSV_X86_64_H
 
@@ -12,17 +14,17 @@ SEGUE_BEGIN
 
 #define SEGUE_CONTEXT_INLINE_ static __inline__ __attribute__((always_inline))
 
-/* The part of segue_context_swap for contexts with flags that need more than registers; as
- * async-signal-safe as it. */
+/* The part of segue_context_swap for contexts whose flags need more than registers. As
+ * async-signal-safe as segue_context_swap. */
 SEGUE_API enum segue_status segue_context_swap_slow_(struct segue_context *from,
                                                      struct segue_context *to);
 
-/* What is in `flags` beside enum segue_context_flags; private. */
+/* Private bits of `flags`, beside enum segue_context_flags. */
 #define SEGUE_CONTEXT_MASK_SAVED_ 8u
 #define SEGUE_CONTEXT_INSTRUMENTED_ 16u
 #define SEGUE_CONTEXT_FINISHED_ 32u
 #define SEGUE_CONTEXT_REGISTERED_ 64u
-/* The highest bit of its byte: a test of the sign finds it. */
+/* The highest bit of its byte, so that the sign flag tests it. */
 #define SEGUE_CONTEXT_COMPARED_ 128u
 #define SEGUE_CONTEXT_EXCEPTIONS_SAVED_ 512u
 #define SEGUE_CONTEXT_SLOW_                                                                        \
@@ -30,8 +32,8 @@ SEGUE_API enum segue_status segue_context_swap_slow_(struct segue_context *from,
      SEGUE_CONTEXT_INSTRUMENTED_ | SEGUE_CONTEXT_FINISHED_ | SEGUE_CONTEXT_OWN_EXCEPTIONS |        \
      SEGUE_CONTEXT_EXCEPTIONS_SAVED_)
 
-/* Unwind information between the registers' change and the jump. There is none where the compiler
- * keeps none. */
+/* Unwind information for the instructions between the change of the stack pointer and the jump;
+ * empty if the compiler emits no CFI. */
 #ifdef __GCC_HAVE_DWARF2_CFI_ASM
 #define SEGUE_CFI_(text) text
 #else
@@ -46,18 +48,19 @@ SEGUE_API enum segue_status segue_context_swap_slow_(struct segue_context *from,
 #define SEGUE_CLOBBERS_512_
 #endif
 
-/* Leaves `from` and goes on with `to`; private. The compiler keeps what it has in registers on its
- * own stack, as around a call, so that three words are the whole of a context:
+/* Leaves `from` and continues with `to`; private. The compiler spills what it holds in registers to
+ * its own stack, as around a call, so that three words are the whole state of a context:
  *
  *      struct segue_context       0 stack_pointer   8 frame_pointer   16 instruction
  *      rdi from   rsi to          24 flags   28 mxcsr   32 x87_control   40 parent   48 caller
- *      rax, rdx                   where `to` goes on, and its frame pointer
+ *      rax, rdx                   where `to` continues, and its frame pointer
  *
- * The order of the control words is the fastest of those measured; FLDCW costs more than its
- * comparison, LDMXCSR less, but not where STMXCSR waits for it: contexts that were prepared there
- * say so (COMPARED_). The jump stands twice, so that two contexts that take turns have one each,
- * which the processor predicts by its address. The NOP separates what a caller's frame is unwound
- * by (the byte before the return address) from the jump. */
+ * The order of the control words is the fastest of those measured. FLDCW costs more than the
+ * comparison that avoids it; LDMXCSR costs less, except on processors where STMXCSR waits for it:
+ * contexts that were prepared on such a processor have SEGUE_CONTEXT_COMPARED_. The jump exists
+ * twice, so that two contexts that take turns have one each, which the processor predicts by its
+ * address. The NOP separates the jump from the byte before the return address, by which an unwinder
+ * finds the caller's frame. */
 SEGUE_CONTEXT_INLINE_ void segue_context_switch_(struct segue_context *from,
                                                  struct segue_context *to)
 {

@@ -1,11 +1,13 @@
 /* frame.h: one fault or signal as the system delivered it to a handler: read once, written once.
  *
- * The neutral half: segue_frame_open is in <segue/posix.h>. What is done with an open frame is
- * here, and the same everywhere. A handler of one's own is:
+ * segue_frame_open, which depends on the system, is in <segue/posix.h>. The functions on an open
+ * frame are here, and the same on every system. A program's own handler looks so:
+ *   struct segue_frame frame;
+ *   if (segue_frame_open(&frame, info, ucontext) == SEGUE_HANDLED) return;
+ *   ... segue_frame_plan, segue_frame_step ...
  *
- *      struct segue_frame frame;
- *      if (segue_frame_open(&frame, info, ucontext) == SEGUE_HANDLED) return;
- *      ... segue_frame_plan, segue_frame_step ... */
+ * SOURCES: sigaction(2); Intel SDM volume 1, chapter 13 (XSAVE, XRSTOR), volume 2 (IRETQ);
+ * docs/ctx.md. */
 #ifndef SEGUE_FRAME_H
 #define SEGUE_FRAME_H
 
@@ -19,76 +21,78 @@ SEGUE_BEGIN
 
 struct segue_context;
 
-/* An open frame. Lives on the handler's stack until the handler ends. */
+/* An open frame. It is on the handler's stack, and valid until the handler ends. */
 struct segue_frame {
-    /* The interrupted thread's; the segment bases are a guest's if one was interrupted. */
+    /* The interrupted thread's registers; the segment bases are the guest's if the signal
+     * interrupted a guest. */
     struct segue_regs regs;
-    /* A view of the extended state in the frame; an area of NULL where the frame has none. */
+    /* A view of the extended state in the frame; the area is NULL if the frame has none. */
     struct segue_xstate xstate;
-    /* The fault, as the processor reported it; of one that has no address by its report (not a page
-     * fault) that of the access that no memory can have, found by decoding the instruction. Where
-     * there is none, signal and code alone. */
+    /* The fault as the processor reported it. If the report has no address (not a page fault), the
+     * address of the access that is not canonical, found by decoding the instruction. If the
+     * instruction has no such access, only the signal and the code. */
     struct segue_fault fault;
     /* POSIX: siginfo_t * and ucontext_t *. */
     void *native[2];
     uint64_t private_[8];
 };
 
-/* On systems that keep vector state in pieces: gathers it into `area`, 64-byte aligned, of
- * segue_xstate_size(0) bytes; segue_frame_write scatters it again. Elsewhere (Linux) does nothing:
- * xstate is a view of the frame. Returns SEGUE_OK; SEGUE_INVALID for NULL or an area that is not
- * aligned; SEGUE_TOO_SMALL for one that is smaller than the frame's state. MT-Safe, AS-Safe. */
+/* On systems that keep vector state in several parts: gathers it into `area`, which is 64-byte
+ * aligned and has segue_xstate_size(0) bytes; segue_frame_write scatters it again. On other systems
+ * (Linux) it does nothing, because xstate is a view of the frame. Returns SEGUE_OK; SEGUE_INVALID
+ * for NULL or an area that is not aligned; SEGUE_TOO_SMALL for an area smaller than the frame's
+ * state. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_frame_gather(struct segue_frame *frame, void *area, size_t size);
 
-/* Reads and decodes (by way of a cache of the library's own) the instruction at frame->regs.rip,
- * and plans its step against frame->fault. Returns as segue_plan; SEGUE_FAULT when the instruction
- * cannot be read; SEGUE_INVALID for NULL. MT-Safe, AS-Safe. */
+/* Reads and decodes the instruction at frame->regs.rip, through a cache of the library, and plans
+ * its step against frame->fault. Returns as segue_plan; SEGUE_FAULT if the instruction cannot be
+ * read; SEGUE_INVALID for NULL. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_frame_plan(const struct segue_frame *frame,
                                              const struct segue_window *windows,
                                              size_t window_count, struct segue_plan *plan);
 
-/* segue_step with the frame's registers and state, then segue_frame_write: return from the handler,
- * and the thread goes on behind the instruction. Returns as segue_step; with SEGUE_FAULT
- * frame->fault is the instruction's own new fault, and elements of a string that came before it are
- * done. MT-Safe, AS-Safe. */
+/* Calls segue_step with the frame's registers and state, then segue_frame_write. When the handler
+ * returns, the thread continues after the instruction. Returns as segue_step; with SEGUE_FAULT
+ * frame->fault is the fault of the step itself, and the preceding elements of a string are done.
+ * MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_frame_step(struct segue_frame *frame,
                                              const struct segue_plan *plan);
 
-/* Stores `regs` in the system's frame, which the handler's return goes on with; and `xstate`, where
- * that is another area than the frame's. Segment bases, selectors, and those flags that a program
- * cannot set are left alone. Returns SEGUE_OK; SEGUE_INVALID, and nothing was changed, for NULL or
- * an xstate that is not aligned to 64, lacks its header, has reserved bits of MXCSR set or
- * components that the frame has not. MT-Safe, AS-Safe. */
+/* Stores `regs` in the system's frame, with which the thread continues when the handler returns;
+ * and `xstate`, if it is another area than the frame's. Segment bases, selectors, and flags that a
+ * program cannot set do not change. Returns SEGUE_OK; SEGUE_INVALID, with nothing changed, for NULL
+ * or an xstate that is not aligned to 64, lacks its header, has reserved bits of MXCSR set, or has
+ * components that the frame lacks. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_frame_write(struct segue_frame *frame);
 
-/* How a handler is left. */
+/* How a thread leaves a signal handler. */
 enum segue_restore_method {
-    /* By its return, with the frame edited: everywhere. */
+    /* By returning, with the frame edited: possible everywhere. */
     SEGUE_RESTORE_RETURN = 0,
     /* By loading the state (XRSTOR, then IRETQ) without the kernel: faster. */
     SEGUE_RESTORE_DIRECT = 1,
-    /* So too, with one system call before for the signal mask. */
+    /* The same, after one system call that restores the signal mask. */
     SEGUE_RESTORE_DIRECT_MASK = 2,
 };
 
-/* Leaves the handler: the thread goes on with frame->regs (but for the segment bases) and
- * frame->xstate (an area of NULL: as the frame has it), and with the frame's signal mask. Nothing
- * is written to the stack that `regs` names, red zone and guard page included. With a direct
- * `method` it does not return, unless this one frame does not allow it: the thread was not in
- * 64-bit code, its alternate stack has SS_AUTODISARM, the address to go on at or the stack pointer
- * is not one that a program can have, the state's protection keys close what those in force leave
- * open, the handler uses tiles and the frame has none, the area is shorter than the frame's. Then,
- * and with SEGUE_RESTORE_RETURN, the frame is written and the caller has to return from its
- * handler. Returns SEGUE_OK in that case; SEGUE_INVALID as segue_frame_write. Called on the
- * handler's own stack. The method is segue_restore_choose's. MT-Safe, AS-Safe. */
+/* Leaves the handler: the thread continues with frame->regs (except for the segment bases),
+ * frame->xstate (an area of NULL: the frame's state), and the frame's signal mask. Writes nothing
+ * to the stack of `regs`, including its red zone and guard page. `method` is what
+ * segue_restore_choose returned. Called on the handler's own stack.
+ *
+ * A direct `method` does not return, unless this frame does not allow it: the thread was not in
+ * 64-bit code; its alternate stack has SS_AUTODISARM; the new instruction or stack pointer is not a
+ * user address; the state's protection keys deny an access that the current ones allow; the handler
+ * uses AMX tiles and the frame has none; the area is shorter than the frame's. In these cases, and
+ * with SEGUE_RESTORE_RETURN, it writes the frame, and the caller must return from its handler.
+ * Returns SEGUE_OK then; SEGUE_INVALID as segue_frame_write. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_frame_restore(struct segue_frame *frame,
                                                 enum segue_restore_method method);
 
-/* Arranges that the handler's return goes on with `to`, in place of what was interrupted. The
- * kernel puts back what it must on the way: the alternate stack, and the signal mask, which is
- * `to`'s if it has one of its own and else the interrupted thread's. Nothing is written to the
- * interrupted stack. Returns SEGUE_OK: return from the handler; SEGUE_INVALID for NULL or when
- * there is nothing in `to` to go on with. MT-Safe, AS-Safe. */
+/* Makes the handler's return continue with the context `to` instead of the interrupted code. The
+ * kernel restores the alternate stack and the signal mask: `to`'s mask if it has its own, otherwise
+ * the interrupted thread's. Writes nothing to the interrupted stack. Returns SEGUE_OK: return from
+ * the handler; SEGUE_INVALID for NULL, or if `to` is empty or has finished. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_frame_set_context(struct segue_frame *frame,
                                                     struct segue_context *to);
 

@@ -100,10 +100,10 @@ SEGUE_API enum segue_status segue_guest_enter(struct segue_guest *guest);
  * SEGUE_INVALID; SEGUE_SYSTEM if the signal could not be sent. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_guest_stop(struct segue_guest *guest, int signal);
 
-/* For a handler: if the signal interrupted a guest of this thread and is a fault or trap of its, or
- * a request to stop, arranges that the handler's return leads out of segue_guest_enter. Returns
- * SEGUE_OK: return from the handler; SEGUE_NOT_FOUND: no guest was interrupted, or it has nothing
- * to do with it; SEGUE_INVALID for NULL, or a frame that was opened without siginfo. MT-Safe,
+/* For a signal handler: if the signal interrupted a guest of this thread, and is that guest's fault
+ * or trap or a request to stop, makes the handler's return leave segue_guest_enter. Returns
+ * SEGUE_OK: return from the handler; SEGUE_NOT_FOUND: the signal interrupted no guest, or does not
+ * concern it; SEGUE_INVALID for NULL, or a frame that was opened without siginfo. MT-Safe,
  * AS-Safe. */
 SEGUE_API enum segue_status segue_guest_catch(struct segue_frame *frame);
 

@@ -50,9 +50,10 @@ struct segue_mutator {
     } private_;
 };
 
-/* The thread that a frame has interrupted, which must be the calling one, and the frame its
- * handler's own. Good until the handler returns. Returns SEGUE_OK; SEGUE_UNSUPPORTED where nothing
- * can be decoded; SEGUE_INVALID for a NULL pointer. MT-Safe, AS-Safe. */
+/* Fills in the context of the thread that a frame interrupted. It must be the calling thread, and
+ * the frame its handler's own. The context is valid until the handler returns. Returns SEGUE_OK;
+ * SEGUE_UNSUPPORTED if the system's frames cannot be decoded; SEGUE_INVALID for a NULL pointer.
+ * MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_mutator_from_frame(struct segue_mutator *context,
                                                      const struct segue_frame *frame);
 

@@ -1,4 +1,4 @@
-/* posix.h: where signals and the neutral headers meet: Linux, macOS, FreeBSD. segue.h does not
+/* posix.h: the functions that take POSIX types, for Linux, macOS and FreeBSD. segue.h does not
  * include it.
  *
  * SOURCES: sigaction(2), POSIX.1-2017 2.4, ucontext.h of each system. */
@@ -20,43 +20,44 @@
 
 SEGUE_BEGIN
 
-/* A handler's first act: opens what a SA_SIGINFO handler was given. `info` may be NULL: then no
- * fault is looked for. Returns SEGUE_OK: a fault, in frame->fault; SEGUE_HANDLED: it was one of the
- * library's own guarded accesses, the breakpoint of a change to code, or a question of the
- * library's to this thread: return from the handler at once; SEGUE_NOT_FOUND: no fault, a program
- * sent the signal: the frame is open nevertheless; SEGUE_INVALID for a NULL frame or ucontext.
+/* Opens the frame of a SA_SIGINFO handler; a handler calls it first. With a NULL `info` it reports
+ * no fault. Returns SEGUE_OK: the signal is a fault, described by frame->fault; SEGUE_HANDLED: the
+ * library caused the signal (a guarded access, the breakpoint of a code change, or a remover's
+ * question to this thread), and the handler must return at once; SEGUE_NOT_FOUND: not a fault, a
+ * program sent the signal, and the frame is open; SEGUE_INVALID for a NULL frame or ucontext.
  * MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_frame_open(struct segue_frame *frame, siginfo_t *info,
                                              void *ucontext);
 
-/* Whether the handler that `signal` has now is fit for segue_step and segue_frame_step: SA_SIGINFO,
- * SA_NODEFER, and with SA_ONSTACK an alternate stack of the calling thread's that is large enough
- * (segue_handler_stack), if it has one. Returns SEGUE_OK; SEGUE_UNSUPPORTED, and segue_reason names
- * what is missing; SEGUE_INVALID for what is no signal. To be asked once, after sigaction. MT-Safe,
- * AS-Unsafe. */
+/* Checks, once after sigaction, that the current handler of `signal` is fit for segue_step and
+ * segue_frame_step: it has SA_SIGINFO and SA_NODEFER, and, with SA_ONSTACK, the calling thread's
+ * alternate stack, if it has one, is large enough (segue_handler_stack). Returns SEGUE_OK;
+ * SEGUE_UNSUPPORTED, with the missing part in segue_reason; SEGUE_INVALID for a number that is not
+ * a signal. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_handler_check(int signal);
 
-/* The fastest way out (segue_frame_restore) that is safe on this machine and in this process, for a
- * handler that is installed with `action`: to be asked once, at install. It is by return under a
- * shadow stack (only the kernel can take its frame off), and without XSAVE. A handler that blocks
- * signals, its own by the lack of SA_NODEFER included, needs the mask put back. segue_reason tells
- * why it is not a faster one. MT-Safe, AS-Safe. */
+/* Chooses, once at installation, the fastest method for segue_frame_restore that is safe on this
+ * machine and in this process, for a handler that is installed with `action`. Returns
+ * SEGUE_RESTORE_RETURN under a shadow stack (only the kernel can remove its frame from it), and
+ * without XSAVE. Returns SEGUE_RESTORE_DIRECT_MASK at best for a handler that blocks signals, also
+ * its own by the lack of SA_NODEFER, since the mask must be restored. segue_reason says why a
+ * faster method was not chosen. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_restore_method segue_restore_choose(const struct sigaction *action);
 
-/* The mask that a context with SEGUE_CONTEXT_OWN_MASK begins or goes on with. It must not be
- * running. Returns SEGUE_OK; SEGUE_INVALID for NULL or a context without such a mask. MT-Safe,
- * AS-Safe. */
+/* Sets the signal mask with which a context with SEGUE_CONTEXT_OWN_MASK begins or continues. The
+ * context must not be running. Returns SEGUE_OK; SEGUE_INVALID for NULL or a context without its
+ * own mask. MT-Safe, AS-Safe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_context_set_mask(struct segue_context *context,
                                                                const sigset_t *mask);
 
-/* As sigaction(2), but the handler always finds the host's segment bases in force, also when it
- * interrupts a guest. SA_SIGINFO and SA_ONSTACK are implied; SIG_DFL and SIG_IGN pass as they are.
+/* As sigaction(2), but the handler always runs with the host's segment bases, also if it interrupts
+ * a guest. SA_SIGINFO and SA_ONSTACK are implied; SIG_DFL and SIG_IGN are passed on unchanged.
  * Returns 0, or -1 with errno. MT-Safe, AS-Unsafe. */
 SEGUE_API int segue_guest_sigaction(int number, const struct sigaction *action,
                                     struct sigaction *previous);
 
-/* A handler made of segue_frame_open and segue_guest_catch, to be given to segue_guest_sigaction;
- * what is no guest's gets the default action. MT-Safe, AS-Safe. */
+/* A signal handler for segue_guest_sigaction, made of segue_frame_open and segue_guest_catch. A
+ * signal that does not concern a guest gets the default action. MT-Safe, AS-Safe. */
 SEGUE_API void segue_guest_handler(int number, siginfo_t *info, void *ucontext);
 
 SEGUE_END

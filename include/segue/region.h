@@ -53,8 +53,8 @@ struct segue_event {
     /* The thread's registers; regs->rip is the address of the instruction. */
     struct segue_regs *regs;
     /* The thread's vector and other extended state. Changes of `regs` and `xstate` take effect only
-     * with SEGUE_DONE; but for a thread with AMX tiles `xstate` is the thread's own state, not a
-     * copy. */
+     * with SEGUE_DONE. Exception: for a thread with AMX tiles `xstate` is the thread's own state,
+     * not a copy. */
     struct segue_xstate *xstate;
     /* The plan: the instruction and all of its accesses. Unless `can_step` is SEGUE_OK, only the
      * accesses that are known. */

@@ -103,7 +103,7 @@ enum segue_status {
     SEGUE_SYSTEM = 14,
     /* The time limit passed first. */
     SEGUE_TIMEOUT = 15,
-    /* The signal was the library's own business, which is done: return from the handler. */
+    /* The library caused the signal and has served it: return from the handler. */
     SEGUE_HANDLED = 16,
 };
 

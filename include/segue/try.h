@@ -34,9 +34,9 @@ SEGUE_RETURNS_TWICE SEGUE_API int segue_try(struct segue_trial *trial);
  * nothing changed, if `trial` is not the innermost block. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_try_end(struct segue_trial *trial);
 
-/* For a handler: if the thread is in a block, ends the innermost one: the return from the handler
- * will go on there. Returns SEGUE_OK: return from the handler; SEGUE_NOT_FOUND: there is no block,
- * or the signal was sent by a program and is no fault; SEGUE_INVALID for NULL, or a frame that was
+/* For a signal handler: if the thread is in a block, ends the innermost one, and makes the
+ * handler's return continue there. Returns SEGUE_OK: return from the handler; SEGUE_NOT_FOUND: the
+ * thread is in no block, or a program sent the signal; SEGUE_INVALID for NULL, or a frame that was
  * opened without siginfo. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_try_catch(struct segue_frame *frame);
 
