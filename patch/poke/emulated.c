@@ -1,4 +1,4 @@
-/* emulated.c: which instructions are emulated. */
+/* emulated.c: recognises new instructions that a trapped thread can emulate. */
 #include "emulated.h"
 
 #include <string.h>
@@ -16,7 +16,7 @@
 #define OPERAND_SIZE 0x66
 #define SEGMENT_CS 0x2e
 
-/* The prefixes that compilers and linkers lengthen a NOP by. */
+/* The prefixes with which compilers and linkers lengthen a NOP. */
 static bool are_paddings(const uint8_t *prefixes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -58,7 +58,7 @@ struct emulated emulated_find(uint64_t address, const uint8_t *bytes, size_t siz
         found.kind = *bytes == CALL ? EMULATED_CALL : EMULATED_JUMP;
         found.target += (uint64_t)distance_of(bytes, length);
     }
-    /* The fault of a jump to no address of a program's is the instruction's own. */
+    /* A jump to an address that is not the program's must itself raise the fault. */
     if (found.target >= canonical_user_end())
         found.kind = EMULATED_NONE;
     return found;

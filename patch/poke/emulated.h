@@ -1,5 +1,5 @@
-/* emulated.h: new instructions whose work is so plain that a thread which meets the breakpoint of a change can do it
- * itself, in place of waiting until the instruction stands.
+/* emulated.h: new instructions so simple that a thread that hits the breakpoint of a change can emulate them, and need
+ * not wait until the instruction is in place.
  *
  * SOURCES: Linux arch/x86/kernel/alternative.c (text_poke_loc_init, poke_int3_handler); Intel SDM volume 2, JMP, CALL,
  * NOP. */
@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 enum emulated_kind {
-    /* Another instruction, which is waited for. */
+    /* Any other instruction; the thread waits for it. */
     EMULATED_NONE,
-    /* JMP with a displacement of 8 or 32 bits, or a NOP of more than one byte: goes on at `target`. */
+    /* JMP with a displacement of 8 or 32 bits, or a NOP of more than one byte: continues at `target`. */
     EMULATED_JUMP,
-    /* CALL with a displacement: pushes `behind` as well. */
+    /* CALL with a displacement: also pushes `behind`. */
     EMULATED_CALL,
 };
 
@@ -24,7 +24,7 @@ struct emulated {
     uint64_t target, behind;
 };
 
-/* What the first instruction of those bytes does at that address, in 64-bit mode. */
+/* The effect of the first instruction of those bytes at that address, in 64-bit mode. */
 struct emulated emulated_find(uint64_t address, const uint8_t *bytes, size_t size);
 
 #endif

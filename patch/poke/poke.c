@@ -1,8 +1,9 @@
-/* poke.c: changing code.
+/* poke.c: changes code.
  *
- * ASSUMPTIONS: a byte that is stored is fetched as it was before or as it is after (both manuals); so is an aligned
- * word that is stored at once (AMD's manual; no processor is known to us that does otherwise, docs/patch.md). The
- * kernel copies bytes in no particular order and width, so through it a word is never published at once. */
+ * ASSUMPTIONS: a processor fetches a byte that is stored as it was before or as it is after (both manuals). The same
+ * holds for an aligned word stored at once (AMD's manual; no processor that does otherwise is known, docs/patch.md).
+ * The kernel copies bytes in an unspecified order and width, so through the kernel a word is never published at
+ * once. */
 #include "poke.h"
 
 #include <string.h>
@@ -19,11 +20,11 @@
 #include "platform/thread.h"
 
 #define BREAKPOINT 0xcc
-/* Breakpoints that a thread may still be on its way from: it has been trapped, and its handler has not run yet. */
+/* Recently removed breakpoints: a thread may have hit one without its SIGTRAP handler having run yet. */
 #define RECENT 1024u
 #define ALIASES 64u
-/* How often a handler looks whether the lock has become free, and how long it sleeps then: the holder makes three
- * system calls, and may have been preempted by this very thread. */
+/* How often a handler polls the lock, and how long it sleeps between polls: the holder makes three system calls, and
+ * may have been preempted by this very thread. */
 #define PATIENCE 20000u
 #define SLEEP_NS 1000000u
 
@@ -33,22 +34,23 @@ static struct {
 } aliases[ALIASES];
 static struct fork_lock aliases_changing = FORK_LOCK_INITIALIZER;
 
-/* Held while a page stands open or a breakpoint stands; its holder has all asynchronous signals blocked. In a page of
- * its own, that the kernel wipes in a child made by fork: there the holder does not exist. */
+/* Held while a page is writable or a breakpoint is in place; its holder has all asynchronous signals blocked. It is in
+ * a page of its own, which the kernel wipes in a child made by fork: the holder does not exist there. */
 static uint32_t *lock;
 #define LOCK_FREE 0u
 #define LOCK_HELD 1u
-/* Somebody may sleep until it is free. */
+/* A thread may be sleeping until it is free. */
 #define LOCK_AWAITED 2u
-/* The thread that has it for a fork, 0 if none has. Its own faults, in fork handlers of others, change code as ever. */
+/* The thread that holds the lock for a fork, 0 if no thread does. Its own faults, in other libraries' fork handlers,
+ * still change code. */
 static const void *forking;
 static unsigned forks_in_progress;
 
 static uint64_t recent[RECENT];
-/* Twice the breakpoints that have been set; odd while one stands. */
+/* Twice the number of breakpoints that have been set; odd while one is in place. */
 static uint64_t breakpoints;
-/* The change that the breakpoint is for which stands. It is written while none does, so that who finds the same odd
- * count before and after has read one change. */
+/* The change that the breakpoint in place belongs to. It is written only while no breakpoint is in place, so a reader
+ * that finds the same odd count before and after has read one change. */
 static struct {
     uint64_t site, target, behind;
     uint32_t kind;
@@ -68,7 +70,7 @@ static bool take_awaited(void)
     return __atomic_exchange_n(lock, LOCK_AWAITED, __ATOMIC_ACQUIRE) == LOCK_FREE;
 }
 
-/* Whoever gets no further without the lock tries again: so no thread goes round without having slept. */
+/* A thread that cannot proceed without the lock retries after this has slept, so no thread busy-waits. */
 static bool lock_try_sleeping(void)
 {
     if (take_awaited())
@@ -99,8 +101,8 @@ static void lock_release(void)
         platform_wake(lock, 1);
 }
 
-/* For fork: no child begins with a page that stands open, or with a breakpoint in its code. Fork handlers of
- * others run meanwhile, and the C library's own code. */
+/* For fork: no child begins with a writable code page, or with a breakpoint in its code. Other libraries' fork handlers
+ * run meanwhile, and the C library's own code. */
 static uint64_t mask_before_fork;
 
 static void lock_for_fork(void)
@@ -149,7 +151,7 @@ static bool map_lock(void)
     return true;
 }
 
-/* From here on signals come in again, whose handlers may fault. */
+/* From here on signals are delivered again, and their handlers may fault. */
 _Static_assert(FORK_HANDLER < FORK_CODE, "the child's fault handler is ready before");
 
 static const struct fork_hooks hooks = {
@@ -160,7 +162,7 @@ enum segue_status poke_prepare(void)
     static struct once mapped;
     if (!once(&mapped, map_lock) || !fork_register(FORK_CODE, &hooks))
         return SEGUE_NO_MEMORY;
-    /* If the kernel does not let us past a page's protection, that way fails when it is tried. */
+    /* If the kernel does not let the library write past a page's protection, that way fails when it is tried. */
     forced_prepare();
     return SEGUE_OK;
 }
@@ -206,7 +208,7 @@ enum segue_status poke_alias_remove(uint64_t base)
     return status;
 }
 
-/* Where all of the bytes can be stored to; NULL if nowhere. */
+/* Where all of the bytes can be stored; NULL if there is no such alias. */
 static char *alias_of(uint64_t address, size_t size)
 {
     for (unsigned i = 0; i < ALIASES; i++) {
@@ -218,9 +220,9 @@ static char *alias_of(uint64_t address, size_t size)
     return NULL;
 }
 
-/* --- Pages that stand open. --- */
+/* --- Pages that are made writable. --- */
 
-/* The one or two pages that the bytes lie in, and what they were before. */
+/* The one or two pages that contain the bytes, and their previous protection. */
 struct opened {
     uint64_t page[2];
     int protection[2];
@@ -292,7 +294,7 @@ static bool in_one_word(uint64_t address, size_t size)
     return address / 8 == (address + size - 1) / 8;
 }
 
-/* The other bytes of the word stay what they are, even if somebody changes them meanwhile. */
+/* The other bytes of the word stay unchanged, even if another thread changes them meanwhile. */
 static void store_in_word(char *at, const uint8_t *bytes, size_t size)
 {
     uintptr_t shift = (uintptr_t)at % 8;
@@ -304,7 +306,7 @@ static void store_in_word(char *at, const uint8_t *bytes, size_t size)
     } while (!__atomic_compare_exchange_n(word, &before, after, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 
-/* Where the bytes are stored to: a view of them, or the kernel if there is none. */
+/* Where the bytes are stored: an alias of them, or through the kernel if there is no alias. */
 struct target {
     char *view;
     uint64_t address;
@@ -327,16 +329,16 @@ static bool get(const struct target *target, uint8_t *bytes, size_t size)
     return true;
 }
 
-/* Once a thread has executed the new instruction there is no way back. So what may fail is tried before any can: that
- * threads serialise, which a filter of the program's may have come to refuse; and where the kernel writes, that it
- * writes to the second page too, to which the same bytes are written. */
+/* Once a thread has executed the new instruction, the change cannot be undone. So steps that may fail are tried first:
+ * that threads can be serialised, which a seccomp filter of the program may refuse by now; and, for writes through the
+ * kernel, that it can write to the second page too, by storing the same bytes there. */
 static bool can_publish(const struct target *target, const uint8_t *old, size_t size)
 {
     bool in_one_page = target->address / PAGE == (target->address + size - 1) / PAGE;
     return platform_serialise() && (target->view || in_one_page || put(target, 1, old + 1, size - 1));
 }
 
-/* A breakpoint that stayed would hold every thread that comes by for ever. */
+/* A breakpoint that stayed would trap every thread that reaches it, indefinitely. */
 static void put_head(const struct target *target, uint8_t head)
 {
     struct opened opened;
@@ -346,7 +348,8 @@ static void put_head(const struct target *target, uint8_t head)
     pages_close(&opened);
 }
 
-/* With the breakpoint standing. False if the tail could not be reached: then the old instruction is there again. */
+/* Called with the breakpoint in place. False if the tail could not be written: then the old instruction is in place
+ * again. */
 static bool replace_tail_and_head(const struct target *target, const uint8_t *old, const uint8_t *bytes, size_t size)
 {
     bool done = platform_serialise() && put(target, 1, bytes + 1, size - 1);
@@ -363,7 +366,7 @@ static void announce(uint64_t site, const uint8_t *bytes, size_t size)
     const struct emulated emulated = emulated_find(site, bytes, size);
     uint64_t number = __atomic_load_n(&breakpoints, __ATOMIC_RELAXED) / 2;
     __atomic_store_n(&recent[number % RECENT], site, __ATOMIC_RELAXED);
-    /* Whoever reads one of these and then the count finds that it has changed since the last change. */
+    /* A thread that reads one of these and then the count finds that the count has changed since the last change. */
     __atomic_thread_fence(__ATOMIC_RELEASE);
     __atomic_store_n(&standing.site, site, __ATOMIC_RELAXED);
     __atomic_store_n(&standing.target, emulated.target, __ATOMIC_RELAXED);
@@ -372,19 +375,22 @@ static void announce(uint64_t site, const uint8_t *bytes, size_t size)
     __atomic_fetch_add(&breakpoints, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Announce, breakpoint, serialise, tail, serialise, head, serialise: Linux's text_poke_bp_batch. Whoever comes by
- * meanwhile is trapped and asks poke_trap. Why a thread may execute the new instruction as soon as the breakpoint
- * stands, while others still execute the old one:
+/* Announce, breakpoint, serialise, tail, serialise, head, serialise: Linux's text_poke_bp_batch. A thread that arrives
+ * meanwhile is trapped and calls poke_trap. Why a thread may execute the new instruction as soon as the breakpoint is
+ * in place, while others still execute the old one:
  *
- *   - What it is, is written before the breakpoint, so that whoever is trapped finds it.
- *   - A change is allowed at any time, so either instruction is right at any time until poke returns. What must not be
- *     is a mixture of both, and a thread that is trapped executes none of the bytes.
- *   - That the old one is over when poke returns, the serialising sees to, as without emulation: a thread that has
- *     fetched the old head executes it before it serialises.
- *   - The new one may come later than another change of the same site: a thread that has been trapped counts as one
- * that has fetched the instruction, and has yet to execute it, up to the end of its handler. (Linux waits for those who
- *     have taken the description, poke_int3_handler's reference count; a handler here may have been preempted, and
- * waiting for it would be what emulation is to end.) */
+ * - The description of the change is written before the breakpoint, so that a trapped thread finds it.
+ *
+ * - A change is allowed at any time, so either instruction is right at any time until poke returns. A mixture of both
+ * would be wrong, and a trapped thread executes none of the bytes.
+ *
+ * - Serialising guarantees that no thread executes the old instruction after poke returns, as without emulation: a
+ * thread that has fetched the old head executes it before it serialises.
+ *
+ * - A thread may execute the new instruction after a later change of the same site. A trapped thread counts as one that
+ * has fetched the instruction and has yet to execute it, until its handler ends. (Linux waits for the threads that have
+ * taken the description, poke_int3_handler's reference count. A handler here may have been preempted, and emulation
+ * exists to avoid waiting for it.) */
 static bool publish_behind_breakpoint(const struct target *target, const uint8_t *bytes, size_t size)
 {
     static const uint8_t breakpoint = BREAKPOINT;
@@ -397,7 +403,7 @@ static bool publish_behind_breakpoint(const struct target *target, const uint8_t
     return done;
 }
 
-/* Through one view; with the lock held. */
+/* Through one alias or way; with the lock held. */
 static bool publish(const struct target *target, const uint8_t *bytes, size_t size)
 {
     if (target->view && in_one_word(target->address, size)) {
@@ -407,8 +413,8 @@ static bool publish(const struct target *target, const uint8_t *bytes, size_t si
     return can_serialise && publish_behind_breakpoint(target, bytes, size);
 }
 
-/* With the lock held. What cannot be reached fails before anything is changed: pages do not vanish meanwhile unless
- * their owner takes them from under running code. */
+/* With the lock held. Bytes that cannot be reached make it fail before anything is changed: pages do not vanish
+ * meanwhile unless their owner unmaps them under running code. */
 static bool poke_in_some_way(uint64_t address, const uint8_t *bytes, size_t size, unsigned ways)
 {
     struct opened opened;
@@ -450,7 +456,7 @@ static bool is_recent(uint64_t site, uint64_t count)
     return false;
 }
 
-/* If it stands there while none of ours does, it is the program's. */
+/* An INT3 that is there while no breakpoint of a change is in place belongs to the program. */
 static bool is_of_the_program(uint64_t site)
 {
     uint8_t byte;
@@ -459,8 +465,8 @@ static bool is_of_the_program(uint64_t site)
            __atomic_load_n(&breakpoints, __ATOMIC_SEQ_CST) == before;
 }
 
-/* Back at the site while the breakpoint stands, the thread would be trapped again, and a real-time thread for ever: the
- * one that changes the code has the lock, and may be the one that it has preempted. */
+/* If the thread returned to the site while the breakpoint is in place, it would be trapped again, and a real-time
+ * thread indefinitely: the thread that changes the code holds the lock, and may be the one that it has preempted. */
 static void await_change(void)
 {
     uint32_t held = LOCK_HELD;
@@ -474,8 +480,8 @@ static void await_change(void)
         platform_wait(lock, LOCK_AWAITED, SLEEP_NS);
 }
 
-/* False if no breakpoint stands there, or another one does by now: then the thread goes back to the site, and finds out
- * what is there. */
+/* False if no breakpoint is in place there, or another one is by now: then the thread returns to the site, and executes
+ * what it finds. */
 static bool read_standing(uint64_t site, struct emulated *emulated)
 {
     uint64_t count = __atomic_load_n(&breakpoints, __ATOMIC_ACQUIRE);
@@ -487,7 +493,7 @@ static bool read_standing(uint64_t site, struct emulated *emulated)
     return is_there && count % 2 == 1 && __atomic_load_n(&breakpoints, __ATOMIC_RELAXED) == count;
 }
 
-/* Executes the new instruction for the thread, if that is plain. */
+/* Emulates the new instruction for the thread, if it is simple enough. */
 static bool emulate(struct poke_thread *thread, uint64_t site)
 {
     struct emulated emulated;

@@ -1,9 +1,9 @@
-/* classify.c: what a fault of an access through FS or GS is. Pure.
+/* classify.c: classifies the fault of an access through FS or GS. Pure.
  *
- * Addresses are computed twice, with either base, and held against the one that the processor reported. With the
- * register that cannot be set it is a site to rewrite, or, if the bytes no longer say so, one that another thread has
- * rewritten since the fault. With the other one it is the program's own fault. A general protection fault reports no
- * address.
+ * It computes the access's address with either base and compares it with the address that the processor reported. An
+ * instruction that accesses through the register that the program cannot set is a site to rewrite; if its bytes have
+ * changed since, another thread has rewritten it after the fault. An access through the other register is the program's
+ * own fault. A general protection fault reports no address.
  *
  * SOURCES: Intel SDM volume 3, 6.15 (#PF, #GP, #SS); volume 1, 3.3.7.1 (canonical addresses). */
 #include "decode/segments.h"
@@ -31,7 +31,7 @@ static bool covers(const struct segue_insn *insn, const struct segue_regs *regs,
     return false;
 }
 
-/* The instruction goes through the register that cannot be set. */
+/* The instruction accesses memory through the register that cannot be set. */
 static enum segue_segment_verdict classify_unwritten(const struct segue_insn *insn, const struct segue_regs *regs,
                                                      const struct segue_xstate *xstate, const struct segue_fault *fault,
                                                      enum segue_segment from, uint64_t from_base)
@@ -41,7 +41,7 @@ static enum segue_segment_verdict classify_unwritten(const struct segue_insn *in
     return covers(insn, regs, xstate, fault, from, from_base) ? SEGUE_SEGMENT_REWRITE : SEGUE_SEGMENT_PASS;
 }
 
-/* It goes through the other one: it was written so, or rewritten. */
+/* It accesses memory through the other register: the program was written so, or the site has been rewritten. */
 static enum segue_segment_verdict classify_written(const struct segue_insn *insn, const struct segue_regs *regs,
                                                    const struct segue_xstate *xstate, const struct segue_fault *fault,
                                                    enum segue_segment to, uint64_t from_base, uint64_t to_base)

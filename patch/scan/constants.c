@@ -1,8 +1,8 @@
-/* constants.c: constants that straight-line code has loaded.
+/* constants.c: tracks constants that straight-line code has loaded.
  *
- * Only instructions with a certain result are followed: MOV of a constant, XOR of a register with itself, and moves that write another
- * register. Any other instruction makes both registers unknown. That a branch might lead into the middle is not
- * considered: its result is reported to a person, and nothing is changed for it. */
+ * It tracks only instructions with a known result: MOV of a constant, XOR of a register with itself, and moves that
+ * write another register. Any other instruction makes both registers unknown. It ignores that a branch might lead into
+ * the middle: its result is only reported to a person, and no code is changed because of it. */
 #include "constants.h"
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 
 #define RAX 0
 #define RDI 7
-/* Neither of the two. */
+/* Neither RAX nor RDI. */
 #define NEITHER 16
 #define UNKNOWN ((int64_t)-1)
 
@@ -28,7 +28,7 @@ static uint32_t load32(const uint8_t *bytes)
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-/* What a 32-bit immediate becomes: with REX.W it is sign-extended, and a negative one is of no interest. */
+/* The value of a 32-bit immediate. With REX.W it is sign-extended, and no system call has a negative number. */
 static int64_t extended(uint32_t immediate, bool is_signed)
 {
     return is_signed && immediate >> 31 ? UNKNOWN : (int64_t)immediate;

@@ -1,11 +1,11 @@
-/* scan.c: finds what is there to rewrite in code.
+/* scan.c: finds the sites to rewrite in code.
  *
- * The bytes that such an instruction must have are searched for, sixteen at a time. Where one is found that is not at
- * once one of the strict forms, its function is decoded from the start: first by outlines, which are quick; and where
- * those lead to a site, once more, in full wherever an outline might have accepted bytes that are not an instruction.
+ * It searches for bytes that such an instruction must contain, sixteen at a time. If a candidate is not one of the byte
+ * signatures, its function is decoded from the start: first by length disassembly, which is fast. If that leads to a
+ * site, it decodes again, in full, every instruction that length disassembly might have accepted wrongly.
  *
- * ASSUMPTIONS: compilers put no data inside a function that the unwind tables know; where one has, decoding meets
- * something that is not an instruction, and from there on nothing is trusted but strict forms. */
+ * ASSUMPTIONS: compilers put no data inside a function that the unwind tables list. If one does, decoding meets bytes
+ * that are not an instruction, and from there on only byte signatures are trusted. */
 #include <emmintrin.h>
 #include <string.h>
 
@@ -24,15 +24,15 @@ struct scan {
     void *context;
 };
 
-/* A stretch of code: a function, or what lies between two. Offsets in the code. */
-struct stretch {
+/* A span of code: a function, or the bytes between two functions. Offsets in the code. */
+struct code_span {
     size_t start, end;
-    /* What is trusted here unless it has a strict form. */
+    /* The trust in a site here, unless it has a byte signature. */
     enum segue_site_trust trust;
 };
 
-/* The constants that are loaded at `at` in a function that is walked through, so that each call in it is looked at from
- * the last one on, and not from the function's start. */
+/* The constants loaded at `at` in the function that is being walked. So each system call is examined from the previous
+ * one on, and not from the function's start. */
 struct loaded {
     size_t at;
     struct constants constants;
@@ -40,8 +40,8 @@ struct loaded {
 
 /* --- Candidates. --- */
 
-/* A bit for each of sixteen offsets where a site could have its prefix, or begin: the prefix; 0F 05; 0F A1, A8, A9, B4,
- * B5; 0F AE; 8E /4 and /5. Byte 16 is read, too. */
+/* One bit for each of sixteen offsets at which a site could have its prefix or begin: the prefix; 0F 05; 0F A1, A8, A9,
+ * B4, B5; 0F AE; 8E /4 and /5. It also reads byte 16. */
 static inline __attribute__((always_inline)) unsigned candidates_in_block(const uint8_t *bytes, uint8_t prefix)
 {
     __m128i here = _mm_loadu_si128((const __m128i *)(const void *)bytes);
@@ -80,9 +80,9 @@ static size_t next_candidate(const struct scan *scan, size_t at, size_t end)
     return end;
 }
 
-/* --- What a candidate is, if it is the start of an instruction. --- */
+/* --- What a candidate is, if an instruction begins there. --- */
 
-/* Prefix, REX.W, opcode with ModRM and SIB for a bare 32-bit displacement: 28h, the stack guard; 0, the thread
+/* Prefix, REX.W, opcode with ModRM and SIB for an absolute 32-bit displacement: 28h, the stack guard; 0, the thread
  * pointer. */
 static bool has_strict_form(const struct scan *scan, size_t at)
 {
@@ -96,7 +96,7 @@ static bool has_strict_form(const struct scan *scan, size_t at)
     return (memcmp(bytes + 5, guard, 4) == 0 && (loads || compares)) || (memcmp(bytes + 5, pointer, 4) == 0 && loads);
 }
 
-/* A strict form is recognised by its bytes: they are the whole instruction, and its first one changes. */
+/* A byte signature covers the whole instruction, and its first byte changes. */
 static void make_form(const struct scan *scan, size_t at, struct segue_insn *insn, struct segue_site *site)
 {
     insn->length = FORM_LENGTH;
@@ -111,8 +111,8 @@ static bool decode_at(const struct scan *scan, size_t at, size_t end, struct seg
     return segue_decode(SEGUE_MODE_64, scan->code->bytes + at, end - at, insn) == SEGUE_OK;
 }
 
-/* Outlines the instruction at `at` if it ends before `end`, and returns its length; else 0. What follows there may be
- * read: it is quicker than to make a copy without. */
+/* Returns the length of the instruction at `at` if it ends before `end`; else 0. The bytes after `end` must be
+ * readable: a copy would be slower. */
 static inline unsigned outline_at(const struct scan *scan, size_t at, size_t end, struct outline *outline)
 {
     unsigned length = length_outline(scan->code->bytes + at, scan->code->size - at, outline);
@@ -129,7 +129,7 @@ static bool loads_segment(const struct segue_insn *insn, const struct outline *o
     return outline->map == 1 && (opcode == (is_gs ? 0xa9 : 0xa1) || opcode == (is_gs ? 0xb5 : 0xb4));
 }
 
-/* Whether the instruction is a site, and what of it changes. */
+/* Whether the instruction is a site, and which of its bytes changes. */
 static bool find_site(const struct scan *scan, const struct segue_insn *insn, struct segue_site *site)
 {
     struct outline outline;
@@ -158,13 +158,13 @@ static bool site_at(const struct scan *scan, size_t at, size_t end, struct segue
     return decode_at(scan, at, end, insn) && find_site(scan, insn, site);
 }
 
-/* `loaded` is NULL where nothing is known of the code before the site. */
-static enum segue_status tell(const struct scan *scan, const struct stretch *stretch, size_t at,
+/* Reports a site. `loaded` is NULL if nothing is known of the code before it. */
+static enum segue_status report(const struct scan *scan, const struct code_span *span, size_t at,
                               const struct segue_insn *insn, struct segue_site *site, struct loaded *loaded)
 {
     site->address = scan->code->address + at;
     site->length = insn->length;
-    site->trust = (uint8_t)stretch->trust;
+    site->trust = (uint8_t)span->trust;
     site->call_number = site->call_argument = -1;
     memcpy(site->bytes, insn->bytes, sizeof site->bytes);
     memset(site->reserved, 0, sizeof site->reserved);
@@ -179,24 +179,24 @@ static enum segue_status tell(const struct scan *scan, const struct stretch *str
     return scan->visit(scan->context, site);
 }
 
-/* --- Where nothing separates instructions from data: candidates by their bytes alone. --- */
+/* --- Code without function boundaries: candidates are judged by their bytes alone. --- */
 
-static enum segue_status scan_loose(const struct scan *scan, const struct stretch *stretch)
+static enum segue_status scan_loose(const struct scan *scan, const struct code_span *span)
 {
-    size_t at = stretch->start, end = stretch->end;
+    size_t at = span->start, end = span->end;
     while ((at = next_candidate(scan, at, end)) < end) {
         struct segue_insn insn;
         struct segue_site site;
         enum segue_status status = SEGUE_OK;
         bool is_site = site_at(scan, at, end, &insn, &site);
-        /* A form behind a byte that could be one more prefix, and may as well be the end of what stands before. */
+        /* The byte before the signature could be one more prefix, or the end of the preceding instruction. */
         if (is_site && site.kind == SEGUE_SITE_ACCESS && site.index && end - at - site.index >= FORM_LENGTH &&
             has_strict_form(scan, at + site.index)) {
             at += site.index;
             make_form(scan, at, &insn, &site);
         }
         if (is_site)
-            status = tell(scan, stretch, at, &insn, &site, NULL);
+            status = report(scan, span, at, &insn, &site, NULL);
         if (status != SEGUE_OK)
             return status;
         at += is_site && site.trust == SEGUE_TRUST_FORM ? insn.length : 1;
@@ -206,8 +206,8 @@ static enum segue_status scan_loose(const struct scan *scan, const struct stretc
 
 /* --- A function. --- */
 
-/* Instructions that were walked over by an outline which may have accepted other bytes: to be decoded before anything
- * behind them is trusted. */
+/* Instructions that length disassembly may have accepted wrongly; each must be decoded before anything after it is
+ * trusted. */
 #define UNSURE_MAX 256
 
 struct doubt {
@@ -218,12 +218,12 @@ struct doubt {
     size_t count;
 };
 
-/* Decodes them. Returns whether all are what they seemed; else the first that is not is in `at`. */
-static bool settle(const struct scan *scan, const struct stretch *stretch, struct doubt *doubt, size_t *at)
+/* Decodes them. Returns whether all are valid; otherwise `at` is the first invalid one. */
+static bool confirm(const struct scan *scan, const struct code_span *span, struct doubt *doubt, size_t *at)
 {
     struct segue_insn insn;
     for (size_t i = 0; i < doubt->count; i++)
-        if (!decode_at(scan, doubt->unsure[i].at, stretch->end, &insn) || insn.length != doubt->unsure[i].length) {
+        if (!decode_at(scan, doubt->unsure[i].at, span->end, &insn) || insn.length != doubt->unsure[i].length) {
             *at = doubt->unsure[i].at;
             return false;
         }
@@ -231,18 +231,19 @@ static bool settle(const struct scan *scan, const struct stretch *stretch, struc
     return true;
 }
 
-/* Notes an instruction that is not sure. Returns whether it could: if not, an earlier one is not an instruction, and its address is in `at`. */
-static bool note_doubt(const struct scan *scan, const struct stretch *stretch, struct doubt *doubt, size_t here,
+/* Records an instruction that is not certain. Returns false if an earlier one turns out to be invalid; its address is
+ * then in `at`. */
+static bool note_doubt(const struct scan *scan, const struct code_span *span, struct doubt *doubt, size_t here,
                        unsigned length, size_t *at)
 {
-    if (doubt->count == UNSURE_MAX && !settle(scan, stretch, doubt, at))
+    if (doubt->count == UNSURE_MAX && !confirm(scan, span, doubt, at))
         return false;
     doubt->unsure[doubt->count].at = here;
     doubt->unsure[doubt->count++].length = length;
     return true;
 }
 
-/* Whether an instruction with this outline is worth decoding. */
+/* Whether an instruction with this outline must be decoded in full. */
 static bool may_be_site(const struct outline *outline, const uint8_t *bytes, uint8_t prefix)
 {
     uint8_t opcode = bytes[outline->opcode];
@@ -253,17 +254,18 @@ static bool may_be_site(const struct outline *outline, const uint8_t *bytes, uin
     return outline->map == 0 && opcode == 0x8e;
 }
 
-/* Whether the candidate at `at` would be a site if an instruction began there, or before it where only that can be. */
+/* Whether the candidate at `at` would be a site if an instruction began there, or before it if only that is
+ * possible. */
 static bool is_plausible(const struct scan *scan, size_t at, size_t end)
 {
     const uint8_t *bytes = scan->code->bytes + at;
     struct segue_insn insn;
     struct segue_site site;
     struct outline outline;
-    /* RDFSBASE and its like: registers only; the F3 stands before, or before REX. */
+    /* RDFSBASE and the like: registers only; F3 comes before them, or before their REX. */
     if (bytes[0] == 0x0f && end - at > 2 && bytes[1] == 0xae)
         return bytes[2] >= 0xc0 && bytes[2] < 0xe0 && at > 0 && (bytes[-1] == 0xf3 || (bytes[-1] & 0xf0) == 0x40);
-    /* Most are no access by their outline already, or surely one. */
+    /* Most are classified by their outline alone. */
     if (bytes[0] == scan->prefix && outline_at(scan, at, end, &outline)) {
         if (!length_may_access(bytes, &outline))
             return false;
@@ -275,57 +277,57 @@ static bool is_plausible(const struct scan *scan, size_t at, size_t end)
     return site_at(scan, at, end, &insn, &site);
 }
 
-/* What a search for candidates has found in a function. */
+/* The result of a search for candidates in a function. */
 struct search {
-    /* Behind the last candidate that needs the walk; the function's start if none does. */
+    /* The end of the last candidate that needs the walk; the function's start if none does. */
     size_t walk_end;
-    /* Behind the last strict form. */
+    /* The end of the last byte signature. */
     size_t form_end;
 };
 
-static struct search search_function(const struct scan *scan, const struct stretch *stretch)
+static struct search search_function(const struct scan *scan, const struct code_span *span)
 {
-    struct search search = {stretch->start, stretch->start};
-    for (size_t at = stretch->start; (at = next_candidate(scan, at, stretch->end)) < stretch->end; at++) {
-        /* A form with a prefix before it begins there, if that is one. */
+    struct search search = {span->start, span->start};
+    for (size_t at = span->start; (at = next_candidate(scan, at, span->end)) < span->end; at++) {
+        /* If the byte before the signature is a prefix, the instruction begins there. */
         bool is_whole = at > 0 && scan->code->bytes[at - 1] != 0x66;
         if (has_strict_form(scan, at) && is_whole) {
             at += FORM_LENGTH - 1;
             search.form_end = at + 1;
-        } else if (is_plausible(scan, at, stretch->end)) {
+        } else if (is_plausible(scan, at, span->end)) {
             search.walk_end = at + 1;
         }
     }
     return search;
 }
 
-/* Walks until `until` lies behind it. Leaves `at` there, or where it could not go on. */
-static enum segue_status walk(const struct scan *scan, const struct stretch *stretch, size_t until, size_t *at)
+/* Walks until past `until`. Sets `at` to that place, or to where it could not continue. */
+static enum segue_status walk(const struct scan *scan, const struct code_span *span, size_t until, size_t *at)
 {
     struct doubt doubt;
-    struct loaded loaded = {.at = stretch->start, .constants = CONSTANTS_UNKNOWN};
+    struct loaded loaded = {.at = span->start, .constants = CONSTANTS_UNKNOWN};
     doubt.count = 0;
-    /* Not in memory: each instruction waits for it. */
+    /* A local variable, not memory: each iteration depends on it. */
     size_t here = *at;
     while (here < until) {
         struct outline outline;
         struct segue_insn insn;
         struct segue_site site;
         const uint8_t *bytes = scan->code->bytes + here;
-        unsigned length = outline_at(scan, here, stretch->end, &outline);
-        if (length && may_be_site(&outline, bytes, scan->prefix) && site_at(scan, here, stretch->end, &insn, &site)) {
+        unsigned length = outline_at(scan, here, span->end, &outline);
+        if (length && may_be_site(&outline, bytes, scan->prefix) && site_at(scan, here, span->end, &insn, &site)) {
             bool is_form = site.kind == SEGUE_SITE_ACCESS && has_strict_form(scan, here + site.index);
-            if (!is_form && !settle(scan, stretch, &doubt, at))
+            if (!is_form && !confirm(scan, span, &doubt, at))
                 return SEGUE_OK;
-            enum segue_status status = tell(scan, stretch, here, &insn, &site, &loaded);
+            enum segue_status status = report(scan, span, here, &insn, &site, &loaded);
             if (status != SEGUE_OK)
                 return status;
             length = insn.length;
         } else if (length) {
-            if (!length_is_sure(bytes, &outline) && !note_doubt(scan, stretch, &doubt, here, length, at))
+            if (!length_is_sure(bytes, &outline) && !note_doubt(scan, span, &doubt, here, length, at))
                 return SEGUE_OK;
         } else {
-            if (!decode_at(scan, here, stretch->end, &insn))
+            if (!decode_at(scan, here, span->end, &insn))
                 break;
             length = insn.length;
         }
@@ -335,24 +337,24 @@ static enum segue_status walk(const struct scan *scan, const struct stretch *str
     return SEGUE_OK;
 }
 
-static enum segue_status scan_function(const struct scan *scan, const struct stretch *stretch)
+static enum segue_status scan_function(const struct scan *scan, const struct code_span *span)
 {
-    struct search search = search_function(scan, stretch);
-    size_t at = stretch->start;
-    enum segue_status status = walk(scan, stretch, search.walk_end, &at);
+    struct search search = search_function(scan, span);
+    size_t at = span->start;
+    enum segue_status status = walk(scan, span, search.walk_end, &at);
     bool is_whole = at >= search.walk_end;
     if (status != SEGUE_OK || (is_whole && at >= search.form_end))
         return status;
-    /* Behind the walk there are strict forms only; if it broke off, anything. */
-    struct stretch rest = {
-        .start = at, .end = is_whole ? search.form_end : stretch->end, .trust = SEGUE_TRUST_AFTER_DATA};
+    /* After a complete walk only byte signatures remain; after an incomplete one there may be any site. */
+    struct code_span rest = {
+        .start = at, .end = is_whole ? search.form_end : span->end, .trust = SEGUE_TRUST_AFTER_DATA};
     return scan_loose(scan, &rest);
 }
 
 /* --- All of it. --- */
 
-/* The part of a function that lies in the code and before the next one. */
-static struct stretch stretch_of(const struct segue_segment_code *code, size_t number)
+/* The part of a function that lies in the code and before the next function. */
+static struct code_span span_of(const struct segue_segment_code *code, size_t number)
 {
     uint64_t start = code->functions[number].start - code->address;
     uint64_t end = code->functions[number].end - code->address;
@@ -362,7 +364,7 @@ static struct stretch stretch_of(const struct segue_segment_code *code, size_t n
         start = end = code->size;
     if (end > code->size)
         end = code->size;
-    return (struct stretch){.start = start, .end = end, .trust = SEGUE_TRUST_FUNCTION};
+    return (struct code_span){.start = start, .end = end, .trust = SEGUE_TRUST_FUNCTION};
 }
 
 enum segue_status segue_segment_scan(const struct segue_segment_code *code, struct segue_rewrite rewrite,
@@ -374,12 +376,12 @@ enum segue_status segue_segment_scan(const struct segue_segment_code *code, stru
         return SEGUE_INVALID;
     struct scan scan = {code, rewrite, rewrite_prefix(rewrite.from), visit, context};
     for (size_t i = 0; i <= code->function_count; i++) {
-        struct stretch function = {.start = code->size, .end = code->size};
+        struct code_span function = {.start = code->size, .end = code->size};
         if (i < code->function_count)
-            function = stretch_of(code, i);
+            function = span_of(code, i);
         if (function.start < done || (i < code->function_count && function.start >= function.end))
             continue;
-        struct stretch before = {.start = done, .end = function.start, .trust = SEGUE_TRUST_OUTSIDE};
+        struct code_span before = {.start = done, .end = function.start, .trust = SEGUE_TRUST_OUTSIDE};
         enum segue_status status = scan_loose(&scan, &before);
         if (status == SEGUE_OK && function.start < function.end)
             status = scan_function(&scan, &function);

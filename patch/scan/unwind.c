@@ -1,5 +1,6 @@
-/* unwind.c: .eh_frame_hdr and .eh_frame, as far as linkers and compilers make them: a table of 32-bit offsets, sorted,
- * and entries that begin with a relative address. Anything else is left alone, and then nothing is trusted for it.
+/* unwind.c: reads .eh_frame_hdr and .eh_frame in the form that linkers and compilers produce: a sorted table of 32-bit
+ * offsets, and entries that begin with a relative address. It ignores any other form, and then no code is trusted
+ * because of the table.
  *
  * SOURCES: Linux Standard Base 5.0, 10.6.1 and 10.6.2. */
 #include "unwind.h"
@@ -34,7 +35,7 @@ static uint64_t skip_leb128(struct segue_extent readable, uint64_t at)
     return at + 1;
 }
 
-/* Whether the common entry at `common` says that addresses are relative and 32 bits wide. */
+/* Whether the common entry (CIE) at `common` says that addresses are relative and 32 bits wide. */
 static bool has_known_encoding(struct segue_extent readable, uint64_t common)
 {
     static const uint8_t personality_sizes[16] = {8, 0, 2, 4, 8, 0, 0, 0, 0, 0, 2, 4, 8};
@@ -44,7 +45,7 @@ static bool has_known_encoding(struct segue_extent readable, uint64_t common)
     uint64_t at = common + 9;
     while (can_read(readable, at, 1) && *(const char *)(uintptr_t)at)
         at++;
-    /* Code alignment, data alignment, return register, length of what follows. */
+    /* Code alignment, data alignment, return register, augmentation length. */
     at = skip_leb128(readable, at + 1);
     at = skip_leb128(readable, at);
     at = skip_leb128(readable, at);
@@ -65,7 +66,7 @@ static bool has_known_encoding(struct segue_extent readable, uint64_t common)
     return false;
 }
 
-/* The function of the entry at `entry`. */
+/* Reads the function of the entry (FDE) at `entry`. */
 static bool read_entry(struct segue_extent readable, uint64_t entry, uint64_t *known_common,
                        struct segue_extent *function)
 {

@@ -1,11 +1,11 @@
-/* ledger.c: an open hash table. Sites of the same kilobyte of code lie close together, so that memory is taken
- * for code that has sites, and not for each site. */
+/* ledger.c: the patch table as an open hash table. Sites of the same kilobyte of code are close together in it, so that
+ * memory is used only for code that has sites. */
 #include "ledger.h"
 
 #include "platform/clock.h"
 #include "platform/memory.h"
 
-/* Places that are looked at for one address. */
+/* The most slots probed for one address. */
 #define PROBES 4096u
 #define BLOCK_BITS 10
 
@@ -13,7 +13,7 @@ enum segue_status ledger_create(struct ledger *ledger, size_t capacity)
 {
     if (capacity > SIZE_MAX / 4 / sizeof *ledger->entries)
         return SEGUE_NO_MEMORY;
-    /* Room to spare, so that searches stay short. */
+    /* Spare room keeps searches short. */
     ledger->capacity = 64;
     while (ledger->capacity < 2 * capacity)
         ledger->capacity *= 2;
@@ -31,7 +31,7 @@ void ledger_destroy(struct ledger *ledger)
 static size_t first_place(const struct ledger *ledger, uint64_t address)
 {
     uint64_t block = (address >> BLOCK_BITS) * 0x9e3779b97f4a7c15u >> 20;
-    /* An instruction with a prefix and memory has three bytes at least. */
+    /* An instruction with a prefix and a memory operand has at least three bytes. */
     uint64_t within = (address & ((1u << BLOCK_BITS) - 1)) / 4;
     return (block * 64 + within) & (ledger->capacity - 1);
 }
@@ -50,7 +50,7 @@ struct ledger_entry *ledger_find(const struct ledger *ledger, uint64_t address)
     return NULL;
 }
 
-/* Finds the entry, or claims a place for it. */
+/* Finds the entry, or claims a slot for it. */
 static struct ledger_entry *claim(struct ledger *ledger, uint64_t address)
 {
     size_t at = first_place(ledger, address);
@@ -73,7 +73,7 @@ bool ledger_add(struct ledger *ledger, uint64_t address, const struct segue_site
         return false;
     __atomic_fetch_add(&entry->count, faults, __ATOMIC_RELAXED);
     __atomic_store_n(&entry->time, platform_clock(), __ATOMIC_RELAXED);
-    /* Two threads that rewrite one site write the same. */
+    /* Two threads that rewrite one site store the same values. */
     __atomic_store_n(&entry->old_byte, site->old_byte, __ATOMIC_RELAXED);
     __atomic_store_n(&entry->new_byte, site->new_byte, __ATOMIC_RELAXED);
     __atomic_store_n(&entry->index, site->index, __ATOMIC_RELAXED);

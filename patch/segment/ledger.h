@@ -1,12 +1,12 @@
-/* ledger.h: the sites that were rewritten. Fixed in size, lock-free, written by handlers. */
+/* ledger.h: the patch table: which sites were rewritten. Its size is fixed; handlers write it without locks. */
 #ifndef SEGUE_PATCH_LEDGER_H
 #define SEGUE_PATCH_LEDGER_H
 
 #include <segue/segment.h>
 
-/* What has become of a site. */
+/* The state of a site. */
 enum ledger_state {
-    /* Claimed; being written. */
+    /* Claimed; a thread is writing it. */
     LEDGER_CLAIMED,
     LEDGER_REWRITTEN,
     LEDGER_UNDONE,
@@ -15,14 +15,14 @@ enum ledger_state {
 };
 
 struct ledger_entry {
-    /* Of the byte that changes; 0: the place is free. */
+    /* The address of the byte that changes; 0: the slot is free. */
     uint64_t address;
     uint64_t time;
     uint32_t count;
     uint8_t old_byte, new_byte;
     /* enum ledger_state. */
     uint8_t state;
-    /* Which byte of its instruction it is. */
+    /* The index of the byte in its instruction. */
     uint8_t index;
 };
 
@@ -35,11 +35,11 @@ struct ledger {
 enum segue_status ledger_create(struct ledger *ledger, size_t capacity);
 void ledger_destroy(struct ledger *ledger);
 
-/* Records that the site's byte, which stands at `address`, was rewritten, by `faults` faults (0 or 1). False when the
- * ledger is full. Async-signal-safe, thread-safe. */
+/* Records that the site's byte at `address` was rewritten, after `faults` faults (0 or 1). False if the table is full.
+ * Async-signal-safe, thread-safe. */
 bool ledger_add(struct ledger *ledger, uint64_t address, const struct segue_site *site, unsigned faults);
 
-/* The entry of a byte; NULL if there is none. Async-signal-safe, thread-safe. */
+/* The entry of a byte; NULL if it has no entry. Async-signal-safe, thread-safe. */
 struct ledger_entry *ledger_find(const struct ledger *ledger, uint64_t address);
 
 #endif

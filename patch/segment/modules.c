@@ -1,7 +1,7 @@
-/* modules.c: the program's modules, read outside handlers into a list that handlers use.
+/* modules.c: lists the program's modules outside handlers, for handlers to use.
  *
- * ASSUMPTIONS: a module that is in the list is still mapped where one of its instructions
- * has just faulted; who unloads a module tells us before another can take its place (segue_segment_modules). */
+ * ASSUMPTIONS: a listed module is still mapped if one of its instructions has just faulted; a program that unloads a
+ * module reports that before another module can take its place (segue_segment_modules). */
 #include "modules.h"
 
 #include <segue/patch.h>
@@ -12,14 +12,14 @@
 #include "platform/thread.h"
 #include "platform/reason.h"
 
-/* A segment with code, and the functions in it. */
+/* An executable segment, and its functions. */
 struct module_code {
     struct module_code *next;
     struct segue_segment_code code;
     struct segue_extent *functions;
-    /* All of the module. */
+    /* The whole module. */
     struct segue_extent range;
-    /* Handed to the one who rewrites it. */
+    /* Set by the thread that rewrites it. */
     uint32_t taken;
 };
 
@@ -27,7 +27,7 @@ static struct module_code *modules;
 
 /* --- Reading. --- */
 
-/* The functions of a module, in memory of their own; NULL if it has no table. */
+/* The functions of a module, in allocated memory; NULL if it has no table. */
 static struct segue_extent *functions_of(const struct platform_module *module, size_t *count)
 {
     struct segue_extent range = {module->start, module->end};
@@ -40,7 +40,7 @@ static struct segue_extent *functions_of(const struct platform_module *module, s
     return functions;
 }
 
-/* The functions that begin in a segment. */
+/* Selects the functions that begin in a segment. */
 static void select_functions(struct module_code *module, const struct segue_extent *functions, size_t count)
 {
     size_t held = 0;
@@ -69,7 +69,7 @@ static struct module_code *read_segment(const struct platform_module *of, unsign
     return module;
 }
 
-/* Adds a module's code to the list that `context` leads to. Returns false when memory has run out. */
+/* Appends a module's code to the list that `context` points to. False if memory has run out. */
 static bool read_module(const struct platform_module *of, void *context)
 {
     struct module_code **list = context;
@@ -99,7 +99,7 @@ static void free_list(struct module_code *list)
     }
 }
 
-/* A handler may be walking the old list: it is kept until the end of the service. */
+/* A handler may still be reading the old list: it is kept until segue_segment_disable. */
 static struct module_code *outdated;
 
 static void retire(struct module_code *list)
@@ -150,14 +150,14 @@ bool modules_range(uint64_t address, uint64_t *start, uint64_t *size)
 struct rewriting {
     struct segment_service *service;
     struct segue_rewrite_counts counts;
-    /* Outside handlers: what is busy is waited for. */
+    /* Called outside handlers: it waits if a site is busy. */
     bool is_patient;
 };
 
 static enum segue_status change(const struct rewriting *rewriting, const struct segue_site *site)
 {
     enum segue_status status = segment_change(rewriting->service, site, 0);
-    /* Whoever found it busy has slept. */
+    /* The thread that found it busy has slept. */
     while (status == SEGUE_BUSY && rewriting->is_patient)
         status = segment_change(rewriting->service, site, 0);
     return status;
@@ -178,7 +178,7 @@ static enum segue_status rewrite_site(void *context, const struct segue_site *si
     return SEGUE_OK;
 }
 
-/* A scan takes more stack than a small alternate one has. What it would have found faults once each. */
+/* A scan takes more stack than a small alternate stack has. Sites that are not scanned for fault once each. */
 static bool has_room(void)
 {
     uint64_t base;

@@ -1,7 +1,7 @@
-/* rewrite.c: which byte of an instruction changes, and to what.
+/* rewrite.c: which byte of an instruction changes, and to which value.
  *
  * SOURCES: Intel SDM volume 2, RDFSBASE/RDGSBASE (F3 0F AE /0 and /1), WRFSBASE/WRGSBASE (/2 and /3): ModRM.reg's
- * lowest bit tells FS from GS. */
+ * lowest bit distinguishes FS from GS. */
 #include "rewrite.h"
 
 #define MODRM_GS 0x08
@@ -36,7 +36,7 @@ static bool is_prefix(uint8_t byte)
     return found;
 }
 
-/* The instruction reads or writes the base of `segment`: prefixes, F3 among them, 0F AE, and ModRM that names a
+/* Whether the instruction reads or writes the base of `segment`: prefixes, F3 among them, 0F AE, and ModRM with a
  * register and one of the first four operations. */
 static bool names_base(const struct segue_insn *insn, enum segue_segment segment)
 {

@@ -1,8 +1,9 @@
-/* segment.c: answers faults of accesses through a register that cannot be set: rewrites the site, or has its work done.
+/* segment.c: handles faults of accesses through a register that cannot be set: rewrites the site, or steps the access
+ * with the intended base.
  *
- * Both encodings are safe states: the old one faults again. So changing a site needs no lock, and who comes too late
- * finds it changed. What keeps it from going round for ever is `retried`: the bytes may say that a site was
- * rewritten while the processor, or what translates for it, still runs the old ones. */
+ * Both encodings are safe states: the old one faults again. Patching a site therefore needs no lock, and a late thread
+ * finds it patched. `retried` bounds the number of retries: the bytes may already be rewritten while the processor, or
+ * a binary translator, still executes the old ones. */
 #include <segue/patch.h>
 #include <stdlib.h>
 
@@ -19,14 +20,14 @@
 
 #define KNOWN_FLAGS (SEGUE_SEGMENT_EMULATE | SEGUE_SEGMENT_WHOLE_MODULES | SEGUE_SEGMENT_CHOSEN_BASE)
 #define DEFAULT_CAPACITY ((size_t)1 << 20)
-/* Retries of one fault, one after the other, before it counts as code that does not change. Each takes another thread
- * that rewrote the site between the fault and the look at it. */
+/* The most consecutive retries of one fault before the code counts as unchanging. Each retry requires that another
+ * thread rewrote the site between the fault and its examination. */
 #define RETRIES 64u
 
 static struct segment_service service;
 static struct fork_lock changing = FORK_LOCK_INITIALIZER;
 
-/* The fault that this thread was last told to run again. */
+/* The fault that this thread was last made to retry. */
 static __thread struct {
     uint64_t instruction, address;
     uint32_t times;
@@ -34,8 +35,8 @@ static __thread struct {
 
 /* --- Faults. --- */
 
-/* Has the work done with the base that was meant, whichever of the two prefixes is there. The fault becomes the one
- * that there would have been with that base. */
+/* Steps the access with the intended base, whichever of the two prefixes the instruction has. The fault is changed to
+ * the one that the access would have raised with that base. */
 static enum segue_segment_verdict have_it_done(const struct segue_segment_options *options, struct segue_regs *regs,
                                                struct segue_fault *fault)
 {
@@ -48,7 +49,7 @@ static enum segue_segment_verdict have_it_done(const struct segue_segment_option
     return SEGUE_SEGMENT_DO;
 }
 
-/* Whether this fault may be run again, having been so fewer than `most` times in a row. */
+/* Whether this fault may be retried: it has been retried fewer than `most` times in a row. */
 static bool may_retry(uint64_t instruction, const struct segue_fault *fault, uint32_t most)
 {
     uint64_t address = fault->address_known ? fault->address : 0;
@@ -93,7 +94,8 @@ enum segue_segment_verdict segue_segment_serve(const struct segue_insn *insn, st
     case SEGUE_SEGMENT_REWRITE:
         return rewrite(present, &site, regs, fault);
     case SEGUE_SEGMENT_RETRY:
-        /* Changed in memory, and yet it goes on through the other register: it has to be done without. */
+        /* The site is rewritten in memory, and yet the processor still executes the old bytes: the access must be
+         * stepped. */
         return may_retry(regs->rip, fault, RETRIES) ? SEGUE_SEGMENT_RETRY
                                                     : have_it_done(&present->options, regs, fault);
     case SEGUE_SEGMENT_RETRY_ONCE:
@@ -120,10 +122,11 @@ static void after_fork_in_child(void)
     fork_lock_in_child(&changing);
 }
 
-/* With the lock held, code is changed. */
+/* Code changes while this lock is held. */
 _Static_assert(FORK_CODE < FORK_PATCHES, "fork takes the two locks in the same order");
 
-static const struct fork_hooks hooks = {.before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
+static const struct fork_hooks hooks = {
+    .before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
 static enum segue_status enable(const struct segue_segment_options *options)
 {
@@ -145,7 +148,7 @@ static enum segue_status enable(const struct segue_segment_options *options)
     return SEGUE_OK;
 }
 
-/* What is wrong with the options; NULL if nothing is. */
+/* What is wrong with the options; NULL if they are valid. */
 static const char *misuse(const struct segue_segment_options *options)
 {
     if (!options)
@@ -153,7 +156,7 @@ static const char *misuse(const struct segue_segment_options *options)
     if (!RESERVED_IS_ZERO(options))
         return "options.reserved is not zero: was the struct initialised?";
     if (options->flags & ~(uint32_t)KNOWN_FLAGS)
-        return "options.flags has a bit that is no enum segue_segment_flags";
+        return "options.flags has a bit that enum segue_segment_flags does not define";
     if (!rewrite_is_valid(options->rewrite))
         return "options.rewrite is neither from FS to GS nor from GS to FS";
     if ((options->flags & SEGUE_SEGMENT_CHOSEN_BASE) && !(options->flags & SEGUE_SEGMENT_EMULATE))
@@ -233,7 +236,7 @@ static size_t copy_entries(const struct ledger *ledger, uint64_t start, uint64_t
     return count;
 }
 
-/* All entries of the range, for the caller to free; NULL when there is no memory, or none to list. */
+/* All entries of the range, for the caller to free; NULL if there is no memory, or no entry. */
 static struct ledger_entry *take_entries(uint64_t start, uint64_t size, size_t *count)
 {
     struct ledger_entry *entries = NULL;
@@ -243,7 +246,7 @@ static struct ledger_entry *take_entries(uint64_t start, uint64_t size, size_t *
     if (*count)
         entries = malloc(*count * sizeof *entries);
     if (entries) {
-        /* Handlers add to it meanwhile. */
+        /* Handlers may add entries meanwhile. */
         size_t now = copy_entries(&present->ledger, start, size, entries, *count);
         *count = now < *count ? now : *count;
     }
@@ -275,7 +278,7 @@ enum segue_status segue_patches_list(uint64_t start, uint64_t size, segue_patch_
     return status;
 }
 
-/* With asynchronous signals blocked. What somebody else has changed since is left alone. */
+/* Called with asynchronous signals blocked. A byte that other code has changed since is left alone. */
 static bool undo_entry(struct ledger_entry *entry, size_t *count)
 {
     enum segue_status status;
@@ -283,7 +286,7 @@ static bool undo_entry(struct ledger_entry *entry, size_t *count)
         __atomic_store_n(&entry->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
         return true;
     }
-    /* The state first: a fault that follows the byte at once makes it a rewritten one again. */
+    /* Stores the state first: a fault right after the byte has changed marks the site as rewritten again. */
     __atomic_store_n(&entry->state, LEDGER_UNDONE, __ATOMIC_RELEASE);
     while ((status = poke_byte(entry->address, entry->old_byte, POKE_ANY)) == SEGUE_BUSY)
         continue;

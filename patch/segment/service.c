@@ -1,4 +1,4 @@
-/* service.c: the sites that are rewritten, and their record. */
+/* service.c: rewrites sites, and records them in the patch table. */
 #include "service.h"
 
 #include "patch/poke/poke.h"
@@ -18,11 +18,11 @@ struct segment_service *segment_in_force(void)
 enum segue_status segment_change(struct segment_service *present, const struct segue_site *site, unsigned faults)
 {
     uint64_t address = site->address + site->index;
-    /* The record first: what cannot be taken back is not changed. */
+    /* Records first: a change that could not be undone is not made. */
     if (!ledger_add(&present->ledger, address, site, faults))
         return SEGUE_NO_MEMORY;
     enum segue_status status = poke_byte(address, site->new_byte, POKE_ANY);
-    /* Whoever is busy may be changing this very site. */
+    /* The thread that holds the lock may be changing this very site. */
     if (status == SEGUE_UNSUPPORTED)
         __atomic_store_n(&ledger_find(&present->ledger, address)->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
     return status;

@@ -1,5 +1,5 @@
-/* service.h: what answers faults and rewrites whole modules alike: the options in force, the ledger, and changing one
- * site. */
+/* service.h: the options in force, the patch table, and changing one site: common to handling faults and to rewriting
+ * whole modules. */
 #ifndef SEGUE_PATCH_SERVICE_H
 #define SEGUE_PATCH_SERVICE_H
 
@@ -7,20 +7,20 @@
 
 #include "ledger.h"
 
-/* What is in force from segue_segment_enable to segue_segment_disable. */
+/* The state in force from segue_segment_enable to segue_segment_disable. */
 struct segment_service {
     struct segue_segment_options options;
     struct ledger ledger;
 };
 
-/* Puts it in force, with its ledger; NULL ends that. */
+/* Puts it in force, with its patch table; NULL ends that. */
 void segment_put_in_force(struct segment_service *service);
 
-/* NULL when faults are not answered. Async-signal-safe. */
+/* NULL if segment faults are not handled. Async-signal-safe. */
 struct segment_service *segment_in_force(void);
 
-/* Rewrites one site, and records it. Returns as poke_byte; SEGUE_NO_MEMORY when the ledger is full, and then nothing
- * was changed. Async-signal-safe; signals must be blocked. */
+/* Rewrites one site, and records it. Returns as poke_byte; SEGUE_NO_MEMORY if the table is full, and then nothing was
+ * changed. Async-signal-safe; signals must be blocked. */
 enum segue_status segment_change(struct segment_service *service, const struct segue_site *site, unsigned faults);
 
 #endif
