@@ -153,7 +153,7 @@ static bool has_memory(const ZydisDecodedInstruction *instruction, const ZydisDe
     return false;
 }
 
-static uint8_t facts(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)
+static uint8_t instruction_flags(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)
 {
     ZydisInstructionAttributes attributes = instruction->attributes;
     uint8_t flags = 0;
@@ -227,7 +227,7 @@ enum segue_status decode_in(struct decode_scratch *scratch, enum segue_mode mode
     insn->mnemonic = mnemonic_of_zydis(instruction->mnemonic);
     insn->mode = (uint8_t)mode;
     insn->address_size = instruction->address_width / 8;
-    insn->flags = facts(instruction, operands);
+    insn->flags = instruction_flags(instruction, operands);
     insn->segment_prefix = find_segment_prefix(instruction, insn);
     templates_make(instruction, operands, insn);
     insn->class_ = (uint8_t)classes_find(instruction, operands, insn);

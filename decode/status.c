@@ -12,16 +12,16 @@ static const struct {
     [SEGUE_TRUNCATED] = {"SEGUE_TRUNCATED", "the bytes end before the instruction does"},
     [SEGUE_MISMATCH] = {"SEGUE_MISMATCH", "no access of the instruction covers the address that faulted"},
     [SEGUE_FAULT] = {"SEGUE_FAULT", "a part of the access lies in memory that cannot be reached"},
-    [SEGUE_TOO_SMALL] = {"SEGUE_TOO_SMALL", "the list given is too short for the answer"},
-    [SEGUE_OVERLAP] = {"SEGUE_OVERLAP", "the range shares a page with a region that is already there"},
-    [SEGUE_NOT_FOUND] = {"SEGUE_NOT_FOUND", "there is no such thing"},
-    [SEGUE_EXISTS] = {"SEGUE_EXISTS", "it is there already"},
-    [SEGUE_NOT_LAST] = {"SEGUE_NOT_LAST", "another signal handler was installed after ours"},
+    [SEGUE_TOO_SMALL] = {"SEGUE_TOO_SMALL", "the given list is too short for the answer"},
+    [SEGUE_OVERLAP] = {"SEGUE_OVERLAP", "the range shares a page with an existing region"},
+    [SEGUE_NOT_FOUND] = {"SEGUE_NOT_FOUND", "it was not found"},
+    [SEGUE_EXISTS] = {"SEGUE_EXISTS", "it exists already"},
+    [SEGUE_NOT_LAST] = {"SEGUE_NOT_LAST", "another signal handler was installed after Segue's"},
     [SEGUE_BUSY] = {"SEGUE_BUSY", "it is in use, or may not be done from inside a fault"},
     [SEGUE_NO_MEMORY] = {"SEGUE_NO_MEMORY", "the system has no more memory or mappings to give"},
     [SEGUE_SYSTEM] = {"SEGUE_SYSTEM", "a system call failed; errno says why"},
-    [SEGUE_TIMEOUT] = {"SEGUE_TIMEOUT", "it did not happen in the time that was given"},
-    [SEGUE_HANDLED] = {"SEGUE_HANDLED", "the signal was the library's own business: return from the handler"},
+    [SEGUE_TIMEOUT] = {"SEGUE_TIMEOUT", "it did not happen within the given time"},
+    [SEGUE_HANDLED] = {"SEGUE_HANDLED", "the signal was for the library alone: return from the handler"},
 };
 
 #define TEXT_OF(number) #number

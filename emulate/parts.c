@@ -30,7 +30,7 @@ void parts_store_first(const struct segue_plan *plan, const struct copies *copie
 
 /* Masked stores of elements, except byte stores under a sign-bit mask, and x87 environments whose first word does not
  * cross into the second page. */
-static bool is_told_at_its_end(const struct segue_insn *insn, uint64_t on_first_page)
+static bool is_reported_at_its_end(const struct segue_insn *insn, uint64_t on_first_page)
 {
     const struct segue_memory_operand *memory = &insn->memory[0];
     /* MASKMOVQ and MASKMOVDQU. */
@@ -42,9 +42,9 @@ static bool is_told_at_its_end(const struct segue_insn *insn, uint64_t on_first_
     return insn->class_ == SEGUE_CLASS_STATE && environment && on_first_page >= memory->size / X87_ENVIRONMENT_WORDS;
 }
 
-bool parts_are_looked_at_from_the_end(const struct segue_plan *plan)
+bool parts_are_probed_from_the_end(const struct segue_plan *plan)
 {
     const struct segue_access *last = &plan->accesses[plan->access_count - 1];
     uint64_t first = plan->accesses[0].address, page = (last->address + last->size - 1) / PAGE * PAGE;
-    return vendors_report_last_byte() && first < page && is_told_at_its_end(&plan->insn, page - first);
+    return vendors_report_last_byte() && first < page && is_reported_at_its_end(&plan->insn, page - first);
 }

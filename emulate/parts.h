@@ -13,6 +13,6 @@ void parts_store_first(const struct segue_plan *plan, const struct copies *copie
 
 /* Whether the operand's last byte must be probed before the others, so that a fault on the second of two pages reports
  * that byte, as on this processor. */
-bool parts_are_looked_at_from_the_end(const struct segue_plan *plan);
+bool parts_are_probed_from_the_end(const struct segue_plan *plan);
 
 #endif

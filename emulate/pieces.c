@@ -320,7 +320,7 @@ static bool is_reachable(const struct segue_plan *plan, const struct plan_piece 
                                                                  : byte_is_readable(piece, offset);
 }
 
-enum segue_status pieces_look_at_end(const struct segue_plan *plan, struct segue_fault *fault)
+enum segue_status pieces_probe_end(const struct segue_plan *plan, struct segue_fault *fault)
 {
     const struct plan_piece *last = &details_of(plan)->pieces[details_of(plan)->piece_count - 1];
     if (!is_reachable(plan, &details_of(plan)->pieces[0], 0) || is_reachable(plan, last, last->size - 1))

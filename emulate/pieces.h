@@ -44,7 +44,7 @@ enum segue_status pieces_write(const struct segue_plan *plan, const struct copie
 
 /* Probes the last byte of the plan's accesses, if the first can be reached; on failure `fault` (may be NULL) reports
  * the last byte. */
-enum segue_status pieces_look_at_end(const struct segue_plan *plan, struct segue_fault *fault);
+enum segue_status pieces_probe_end(const struct segue_plan *plan, struct segue_fault *fault);
 
 /* For one fragment that is not a device's: piece_fetch reads the whole fragment into `to`, and probes for a write if
  * `direction` has one; piece_store stores it. On failure `fault` (may be NULL) reports the address. */

@@ -36,7 +36,7 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
 {
     const struct segue_plan *plan = replay->plan;
     void *area = replay->context.area;
-    enum segue_status status = parts_are_looked_at_from_the_end(plan) ? pieces_look_at_end(plan, fault) : SEGUE_OK;
+    enum segue_status status = parts_are_probed_from_the_end(plan) ? pieces_probe_end(plan, fault) : SEGUE_OK;
     if (status != SEGUE_OK)
         return status;
     /* This also probes the memory that the instruction writes. */

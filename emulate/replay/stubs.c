@@ -373,8 +373,8 @@ static uint8_t *writable_place(const struct stub *stub)
 static bool write_place(uint32_t holder, struct stub *stub, const struct insn_redirection *redirection,
                         const uint64_t key[2])
 {
-    uint32_t nobody = 0;
-    if (!__atomic_compare_exchange_n(&stub->writer, &nobody, holder + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+    uint32_t no_writer = 0;
+    if (!__atomic_compare_exchange_n(&stub->writer, &no_writer, holder + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         return false;
     bool free = !is_held(stub, holder);
     if (free) {
