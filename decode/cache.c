@@ -8,7 +8,7 @@
 #include <segue/decode.h>
 #include <string.h>
 
-#include "decode/relocate/redirect.h"
+#include "decode/relocate/relocation.h"
 #include "orders.h"
 #include "scratch.h"
 
@@ -90,7 +90,7 @@ static enum segue_status fill(struct decode_scratch *scratch, struct segue_cache
     enum segue_status status = decode_in(scratch, mode, bytes, size, insn);
     if (status != SEGUE_OK)
         return status;
-    redirect_complete_in(scratch, insn);
+    relocation_complete_in(scratch, insn);
     write_place(place_of(cache, address), address, insn);
     return SEGUE_OK;
 }

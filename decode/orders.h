@@ -71,25 +71,25 @@ struct insn_transfer {
 };
 
 /* How an instruction's memory operand can be relocated. */
-enum insn_redirection_kind {
+enum insn_relocation_kind {
     /* Not determined yet. segue_decode leaves it so; segue_decode_cached and segue_plan determine it. */
-    INSN_REDIRECTION_UNKNOWN,
+    INSN_RELOCATION_UNKNOWN,
     /* It cannot be relocated. */
-    INSN_REDIRECTION_NONE,
+    INSN_RELOCATION_NONE,
     /* Its memory operand has become [base]. */
-    INSN_REDIRECTION_OPERAND,
+    INSN_RELOCATION_OPERAND,
     /* Its addresses are in fixed registers, which must be loaded with other addresses. */
-    INSN_REDIRECTION_IMPLICIT,
+    INSN_RELOCATION_IMPLICIT,
 };
 
 /* The instruction with its memory operand relocated: without segment base, with 64-bit addresses, and without RSP. */
-struct insn_redirection {
+struct insn_relocation {
     /* The bytes, zero beyond `length`. */
     uint8_t bytes[SEGUE_INSN_BYTES];
     uint8_t length;
-    /* enum insn_redirection_kind. */
+    /* enum insn_relocation_kind. */
     uint8_t kind;
-    /* With INSN_REDIRECTION_OPERAND: the general register that must hold the operand's address, without index and mask.
+    /* With INSN_RELOCATION_OPERAND: the general register that must hold the operand's address, without index and mask.
      * The instruction does not use it otherwise. */
     uint8_t base;
     /* The general register that replaces RSP, or that replaces a bit-offset register and must then hold the bit's
@@ -105,7 +105,7 @@ struct insn_redirection {
 struct __attribute__((may_alias)) insn_orders {
     struct insn_move move;
     struct insn_transfer transfer;
-    struct insn_redirection redirection;
+    struct insn_relocation relocation;
 };
 _Static_assert(sizeof(struct insn_orders) <= sizeof(((struct segue_insn *)0)->private_),
                "struct segue_insn has room for it");

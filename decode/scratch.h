@@ -10,11 +10,11 @@ struct decode_scratch {
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 };
 
-/* As segue_decode, segue_decode_cached and redirect_complete, with the caller's memory. */
+/* As segue_decode, segue_decode_cached and relocation_complete, with the caller's memory. */
 enum segue_status decode_in(struct decode_scratch *scratch, enum segue_mode mode, const void *bytes, size_t size,
                             struct segue_insn *insn);
 enum segue_status decode_cached_in(struct decode_scratch *scratch, struct segue_cache *cache, enum segue_mode mode,
                                    uint64_t address, const void *bytes, size_t size, struct segue_insn *insn);
-void redirect_complete_in(struct decode_scratch *scratch, struct segue_insn *insn);
+void relocation_complete_in(struct decode_scratch *scratch, struct segue_insn *insn);
 
 #endif

@@ -183,7 +183,7 @@ static enum segue_status fetch(struct values *values, const struct segue_plan *p
 }
 
 /* Relocates the plan's fragments to the copies. */
-static void redirect(struct values *values)
+static void relocate(struct values *values)
 {
     struct segue_plan *plan = &values->plan;
     for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
@@ -264,7 +264,7 @@ static enum segue_status on_copies(struct values *values, struct segue_plan *rea
     enum segue_status status = fetch(values, real, fault);
     if (status != SEGUE_OK)
         return status;
-    redirect(values);
+    relocate(values);
     return run(values, scratch, regs, xstate, fault);
 }
 

@@ -32,9 +32,9 @@ static bool is_opmask(const struct segue_memory_operand *memory)
 /* A gather's destination: ModRM.reg, and the inverted bits that extend it in VEX and EVEX. */
 static unsigned destination_of(const struct segue_insn *insn)
 {
-    const uint8_t *bytes = orders_of(insn)->redirection.bytes;
+    const uint8_t *bytes = orders_of(insn)->relocation.bytes;
     unsigned inverted = ~(unsigned)bytes[1],
-             number = (orders_of(insn)->redirection.modrm >> 3 & 7u) | (inverted >> 7 & 1u) << 3;
+             number = (orders_of(insn)->relocation.modrm >> 3 & 7u) | (inverted >> 7 & 1u) << 3;
     return bytes[0] == EVEX ? number | (inverted >> 4 & 1u) << 4 : number;
 }
 
@@ -111,7 +111,7 @@ static enum segue_status run_lanes(struct replay *replay, uint64_t bits, uint64_
 {
     set_mask(replay, bits, all_lanes(replay->plan));
     replay_begin(replay);
-    replay->context.general[orders_of(&replay->plan->insn)->redirection.base] = base;
+    replay->context.general[orders_of(&replay->plan->insn)->relocation.base] = base;
     replay->loaded[0] = base;
     return replay_execute(replay, regs, fault);
 }
@@ -183,7 +183,7 @@ static void clear_above_stopped(struct replay *replay)
 {
     static const uint8_t zeroes[VECTOR_SIZE];
     const struct segue_memory_operand *memory = &replay->plan->insn.memory[0];
-    const uint8_t *bytes = orders_of(&replay->plan->insn)->redirection.bytes;
+    const uint8_t *bytes = orders_of(&replay->plan->insn)->relocation.bytes;
     if (memory->direction == SEGUE_READ && bytes[0] == EVEX && vendors_clear_above_stopped_gather())
         masks_set_from(replay->xstate, destination_of(&replay->plan->insn), 16u << (bytes[3] >> EVEX_LENGTH & 3),
                        zeroes);

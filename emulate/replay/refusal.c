@@ -3,7 +3,7 @@
 
 #include "decode/accesses/accesses.h"
 #include "decode/orders.h"
-#include "decode/relocate/redirect.h"
+#include "decode/relocate/relocation.h"
 #include "decode/segments.h"
 #include "emulate/addresses.h"
 #include "emulate/details.h"
@@ -48,8 +48,8 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
         return why;
     if (insn->mode != SEGUE_MODE_64)
         return "it is 32-bit code, which replay would execute in 64-bit mode";
-    redirect_complete(&plan->insn);
-    if (orders_of(insn)->redirection.kind == INSN_REDIRECTION_NONE)
+    relocation_complete(&plan->insn);
+    if (orders_of(insn)->relocation.kind == INSN_RELOCATION_NONE)
         return "no engine carries out this instruction";
     if (!stubs_ready())
         return "it needs an out-of-line slot, and there is no executable memory";
@@ -61,7 +61,7 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
         starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
     if (wraps_parts(plan, regs))
         return "its operand wraps around the end of the address space";
-    return orders_of(insn)->redirection.state ? state_refusal(plan, regs, xstate) : NULL;
+    return orders_of(insn)->relocation.state ? state_refusal(plan, regs, xstate) : NULL;
 }
 
 /* An opmask determines which elements are stored, but not which may fault: a copy would be stored as a whole. */
@@ -69,7 +69,7 @@ static bool stores_masked(const struct segue_plan *plan)
 {
     const uint8_t both = COMPONENT_OPMASK | COMPONENT_SSE;
     const struct segue_memory_operand *memory = &plan->insn.memory[0];
-    return (orders_of(&plan->insn)->redirection.state & both) == both && (memory->direction & SEGUE_WRITE) &&
+    return (orders_of(&plan->insn)->relocation.state & both) == both && (memory->direction & SEGUE_WRITE) &&
            memory->masking == SEGUE_MASKING_NONE;
 }
 

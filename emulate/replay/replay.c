@@ -100,7 +100,7 @@ static enum segue_status carry_out_repeated(struct replay *replay, struct segue_
 enum segue_status replay_step(struct replay *replay, const struct segue_plan *plan, struct segue_regs *regs,
                               struct segue_xstate *xstate, struct segue_fault *fault)
 {
-    if (orders_of(&plan->insn)->redirection.state && (!xstate || !xstate->area))
+    if (orders_of(&plan->insn)->relocation.state && (!xstate || !xstate->area))
         return SEGUE_INVALID;
     replay->plan = plan;
     replay->elements = 0;

@@ -71,7 +71,7 @@ static uint64_t make_copy(struct replay *replay, unsigned operand, uint64_t addr
 }
 
 /* The address at which the instruction is to access the operand. */
-static uint64_t redirect(struct replay *replay, unsigned operand)
+static uint64_t relocate(struct replay *replay, unsigned operand)
 {
     uint64_t address = operand_address(replay, operand);
     const struct replay_place *place = &replay->places[operand];
@@ -82,7 +82,7 @@ static void set_addresses(struct replay *replay)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     for (unsigned i = 0; i < insn->memory_count; i++) {
-        uint64_t address = redirect(replay, i);
+        uint64_t address = relocate(replay, i);
         /* XLAT adds its index again. */
         if (insn->memory[i].addressing == SEGUE_ADDRESSING_TABLE)
             address -= (uint8_t)segue_register_get(replay->regs, insn->memory[i].index);
@@ -96,12 +96,12 @@ static void set_scratch_register(struct replay *replay)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     const struct segue_memory_operand *memory = &insn->memory[0];
-    if (orders_of(insn)->redirection.scratch_register == SEGUE_REGISTER_NONE)
+    if (orders_of(insn)->relocation.scratch_register == SEGUE_REGISTER_NONE)
         return;
     uint64_t value = replay->regs->rsp;
     if (memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET)
         value = segue_register_get(replay->regs, memory->mask) & (8u * memory->size - 1);
-    replay->context.general[orders_of(insn)->redirection.scratch_register] = value;
+    replay->context.general[orders_of(insn)->relocation.scratch_register] = value;
 }
 
 void replay_begin(struct replay *replay)
@@ -112,7 +112,7 @@ void replay_begin(struct replay *replay)
     replay->context.popfq_flags = state_popfq_flags();
     replay->context.components = 0;
     replay->context.area = NULL;
-    if (orders_of(insn)->redirection.state)
+    if (orders_of(insn)->relocation.state)
         state_load(replay);
     set_addresses(replay);
     set_scratch_register(replay);
@@ -137,7 +137,7 @@ static void store_addresses(const struct replay *replay, struct segue_regs *regs
 void replay_end(const struct replay *replay, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;
-    uint8_t scratch_register = orders_of(insn)->redirection.scratch_register;
+    uint8_t scratch_register = orders_of(insn)->relocation.scratch_register;
     struct segue_regs after = *replay->regs;
     memcpy(&after, replay->context.general, sizeof replay->context.general);
     after.rsp = replay->regs->rsp;
@@ -175,7 +175,7 @@ static enum segue_status stop(struct replay *replay, struct segue_regs *regs, st
 /* Runs the stub; the result has no meaning if there is no stub. */
 static uint64_t run_stub(struct replay *replay, uint32_t holder)
 {
-    replay->context.code = stubs_hold(holder, &orders_of(&replay->plan->insn)->redirection);
+    replay->context.code = stubs_hold(holder, &orders_of(&replay->plan->insn)->relocation);
     uint64_t outcome = replay->context.code ? replay_enter(&replay->context) : REPLAY_DONE;
     stubs_let_go(holder);
     return outcome;

@@ -55,7 +55,7 @@ size_t state_fixed_size(void)
 const char *state_refusal(const struct segue_plan *plan, const struct segue_regs *regs,
                           const struct segue_xstate *xstate)
 {
-    uint64_t needed = orders_of(&plan->insn)->redirection.state & enabled();
+    uint64_t needed = orders_of(&plan->insn)->relocation.state & enabled();
     if (plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE &&
         (((regs->rdx << 32) | (uint32_t)regs->rax) & enabled() & ~(uint64_t)0xff))
         return "it saves or loads state of which the handler has its own (PKRU, tiles)";
@@ -121,7 +121,7 @@ static uint64_t choose_way(const struct replay *replay)
 void state_load(struct replay *replay)
 {
     struct replay_context *context = &replay->context;
-    context->components = orders_of(&replay->plan->insn)->redirection.state & enabled();
+    context->components = orders_of(&replay->plan->insn)->relocation.state & enabled();
     context->area = context->components ? replay->xstate->area : NULL;
     if (!context->area)
         return;
@@ -150,7 +150,7 @@ void state_restore_x87_pointers(const struct replay *replay)
     if (instruction != stub)
         return;
     memcpy(area + XSAVE_FIP, &replay->regs->rip, sizeof replay->regs->rip);
-    area[XSAVE_FOP] = (char)orders_of(insn)->redirection.modrm;
+    area[XSAVE_FOP] = (char)orders_of(insn)->relocation.modrm;
     memcpy(&data, area + XSAVE_FDP, sizeof data);
     if (data != replay->loaded[0])
         return;

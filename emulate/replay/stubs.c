@@ -370,7 +370,7 @@ static uint8_t *writable_place(const struct stub *stub)
 }
 
 /* Writes the stub and holds it, if no thread holds or writes it. */
-static bool write_place(uint32_t holder, struct stub *stub, const struct insn_redirection *redirection,
+static bool write_place(uint32_t holder, struct stub *stub, const struct insn_relocation *relocation,
                         const uint64_t key[2])
 {
     uint32_t no_writer = 0;
@@ -380,7 +380,7 @@ static bool write_place(uint32_t holder, struct stub *stub, const struct insn_re
     if (free) {
         __atomic_store_n(&stub->key[0], key[0], __ATOMIC_RELAXED);
         __atomic_store_n(&stub->key[1], key[1], __ATOMIC_RELAXED);
-        write_code(writable_place(stub), redirection->bytes, redirection->length);
+        write_code(writable_place(stub), relocation->bytes, relocation->length);
         stub->written = __atomic_add_fetch(&writings, 1, __ATOMIC_ACQ_REL);
         note_hold(holder, stub);
     }
@@ -389,35 +389,35 @@ static bool write_place(uint32_t holder, struct stub *stub, const struct insn_re
 }
 
 /* Tries free slots first; then the one that the count of writings selects. */
-static struct stub *write_somewhere(uint32_t holder, const struct insn_redirection *redirection, const uint64_t key[2],
+static struct stub *write_somewhere(uint32_t holder, const struct insn_relocation *relocation, const uint64_t key[2],
                                     unsigned first)
 {
     for (unsigned i = 0; i < WAYS; i++)
-        if (memory->places[first + i].key[1] == 0 && write_place(holder, &memory->places[first + i], redirection, key))
+        if (memory->places[first + i].key[1] == 0 && write_place(holder, &memory->places[first + i], relocation, key))
             return &memory->places[first + i];
     unsigned start = (unsigned)__atomic_load_n(&writings, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < WAYS; i++) {
         struct stub *stub = &memory->places[first + (start + i) % WAYS];
-        if (write_place(holder, stub, redirection, key))
+        if (write_place(holder, stub, relocation, key))
             return stub;
     }
     for (unsigned i = 0; i < PLACES; i++)
-        if (write_place(holder, &memory->places[i], redirection, key))
+        if (write_place(holder, &memory->places[i], relocation, key))
             return &memory->places[i];
     return NULL;
 }
 
-static struct stub *find(uint32_t holder, const struct insn_redirection *redirection)
+static struct stub *find(uint32_t holder, const struct insn_relocation *relocation)
 {
     uint64_t key[2];
-    _Static_assert(sizeof key == SEGUE_INSN_BYTES + 1 && offsetof(struct insn_redirection, length) == SEGUE_INSN_BYTES,
+    _Static_assert(sizeof key == SEGUE_INSN_BYTES + 1 && offsetof(struct insn_relocation, length) == SEGUE_INSN_BYTES,
                    "the bytes and their number are the key");
-    memcpy(key, redirection->bytes, sizeof key);
+    memcpy(key, relocation->bytes, sizeof key);
     unsigned first = first_place(key);
     for (unsigned i = 0; i < WAYS; i++)
         if (hold(holder, &memory->places[first + i], key))
             return &memory->places[first + i];
-    return write_somewhere(holder, redirection, key, first);
+    return write_somewhere(holder, relocation, key, first);
 }
 
 /* ---- numbers that are borrowed ---- */
@@ -507,9 +507,9 @@ void stubs_give_back(uint32_t holder, volatile uint64_t *mark)
     change_mark(holder - STUBS_NUMBERED, own, 0);
 }
 
-const void *stubs_hold(uint32_t holder, const struct insn_redirection *redirection)
+const void *stubs_hold(uint32_t holder, const struct insn_relocation *relocation)
 {
-    struct stub *stub = stubs_ready() ? find(holder, redirection) : NULL;
+    struct stub *stub = stubs_ready() ? find(holder, relocation) : NULL;
     if (!stub)
         return NULL;
     if (stub->written > serialised) {

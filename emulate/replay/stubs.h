@@ -45,7 +45,7 @@ void stubs_give_back(uint32_t holder, volatile uint64_t *mark);
 /* The address of a stub of that instruction, which stays unchanged until its holder lets it go: call it, and it
  * returns. The calling thread sees its bytes completely, whichever thread wrote them. NULL if every slot is held. A
  * holder holds one stub at a time. */
-const void *stubs_hold(uint32_t holder, const struct insn_redirection *redirection);
+const void *stubs_hold(uint32_t holder, const struct insn_relocation *relocation);
 
 void stubs_let_go(uint32_t holder);
 

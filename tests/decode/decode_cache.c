@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "decode/orders.h"
-#include "decode/relocate/redirect.h"
+#include "decode/relocate/relocation.h"
 #include "decode_words.h"
 
 static void cache_answers_as_decoding_does(void **state)
@@ -15,9 +15,9 @@ static void cache_answers_as_decoding_does(void **state)
         memset(&first, 0xa5, sizeof first);
         assert_int_equal(segue_decode_cached(&cache, SEGUE_MODE_64, 0x1000, "\x8b\x03", 2, &first), SEGUE_OK);
         decode_hex(SEGUE_MODE_64, "8b 03", &second);
-        assert_int_equal(orders_of(&second)->redirection.kind, INSN_REDIRECTION_UNKNOWN);
-        redirect_complete(&second);
-        assert_int_equal(orders_of(&second)->redirection.kind, INSN_REDIRECTION_OPERAND);
+        assert_int_equal(orders_of(&second)->relocation.kind, INSN_RELOCATION_UNKNOWN);
+        relocation_complete(&second);
+        assert_int_equal(orders_of(&second)->relocation.kind, INSN_RELOCATION_OPERAND);
         assert_memory_equal(&first, &second, sizeof first);
     }
     assert_int_equal(segue_decode_cached(&cache, SEGUE_MODE_64, 0x1000, "\x8b", 1, &first), SEGUE_TRUNCATED);
@@ -41,7 +41,7 @@ static void cache_notices_changed_bytes(void **state)
         enum segue_status status = segue_decode_cached(&cache, SEGUE_MODE_64, 0x1000, changed, sizeof changed, &cached);
         assert_int_equal(status, segue_decode(SEGUE_MODE_64, changed, sizeof changed, &decoded));
         if (status == SEGUE_OK) {
-            redirect_complete(&decoded);
+            relocation_complete(&decoded);
             assert_memory_equal(&cached, &decoded, sizeof cached);
         }
     }
@@ -63,7 +63,7 @@ static void *hammer(void *argument)
     size_t size = bytes_of(instructions[argument != NULL], bytes);
     uintptr_t wrong = 0;
     segue_decode(SEGUE_MODE_64, bytes, size, &mine);
-    redirect_complete(&mine);
+    relocation_complete(&mine);
     for (unsigned i = 0; i < 300000; i++) {
         uint64_t address = i % 8 * 0x1000000;
         if (segue_decode_cached(&shared_cache, SEGUE_MODE_64, address, bytes, size, &got) != SEGUE_OK ||

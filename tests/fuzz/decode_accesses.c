@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decode/relocate/redirect.h"
+#include "decode/relocate/relocation.h"
 
 #define AREA 4096
 
@@ -76,7 +76,7 @@ static void check_decode(const struct input *input, const struct segue_insn *ins
     struct segue_insn again, complete = *insn;
     uint64_t address = input->regs.rip;
     if (status == SEGUE_OK)
-        redirect_complete(&complete);
+        relocation_complete(&complete);
     for (int i = 0; i < 2; i++) {
         check(segue_decode_cached(&cache, input->mode, address, input->bytes, input->size, &again) == status);
         check(status != SEGUE_OK || memcmp(&again, &complete, sizeof again) == 0);

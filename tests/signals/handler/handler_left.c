@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "decode/orders.h"
-#include "decode/relocate/redirect.h"
+#include "decode/relocate/relocation.h"
 #include "emulate/replay/stubs.h"
 #include "handler_fixture.h"
 #include "platform/frame.h"
@@ -493,8 +493,8 @@ static const unsigned char *stub_of(uint32_t holder, uint32_t number)
     struct segue_insn insn;
     memcpy(bytes + 2, &number, sizeof number);
     assert_int_equal(segue_decode(SEGUE_MODE_64, bytes, sizeof bytes, &insn), SEGUE_OK);
-    redirect_complete(&insn);
-    const void *stub = stubs_hold(holder, &orders_of(&insn)->redirection);
+    relocation_complete(&insn);
+    const void *stub = stubs_hold(holder, &orders_of(&insn)->relocation);
     assert_non_null(stub);
     return stub;
 }

@@ -1,10 +1,10 @@
-/* redirect.c: re-encodes an instruction so that its memory operand becomes [reg] (operand relocation). ModRM, SIB and
+/* relocation.c: re-encodes an instruction so that its memory operand becomes [reg] (operand relocation). ModRM, SIB and
  * displacement are rewritten with a base register that the instruction does not use; everything else stays as it is.
  *
  * SOURCES: Intel SDM volume 2, 2.1 (ModRM, SIB), 2.2.1 (REX: without effect if a prefix follows it), 2.3 (VEX), 2.7
  * (EVEX); AMD APM volume 3, 1.2.8 (XOP). ASSUMPTIONS: Zydis lists every general register that an instruction uses,
  * hidden ones too. */
-#include "redirect.h"
+#include "relocation.h"
 
 #include <string.h>
 
@@ -37,7 +37,7 @@ struct making {
     const ZydisDecodedInstruction *instruction;
     const ZydisDecodedOperand *operands;
     struct segue_insn *insn;
-    struct insn_redirection *redirection;
+    struct insn_relocation *relocation;
     /* The offset of the opcode, or of a prefix that is part of the opcode. */
     unsigned opcode;
     /* Encodings of the base and of the scratch register. */
@@ -73,7 +73,7 @@ static bool is_prefix(uint8_t byte)
 
 static void append(struct making *making, uint8_t byte)
 {
-    making->redirection->bytes[making->redirection->length++] = byte;
+    making->relocation->bytes[making->relocation->length++] = byte;
 }
 
 /* Copies the prefixes that still have an effect. A REX that is not immediately before the opcode has none; it would
@@ -96,8 +96,8 @@ static bool is_vector_index(const struct making *making)
 /* Clears the extension bits of base and index in a REX, VEX, XOP or EVEX prefix; a vector index keeps its own. */
 static void clear_extensions(struct making *making)
 {
-    uint8_t *bytes = making->redirection->bytes;
-    unsigned last = making->redirection->length;
+    uint8_t *bytes = making->relocation->bytes;
+    unsigned last = making->relocation->length;
     switch (making->instruction->encoding) {
     case ZYDIS_INSTRUCTION_ENCODING_LEGACY:
     case ZYDIS_INSTRUCTION_ENCODING_3DNOW:
@@ -156,10 +156,10 @@ static bool choose_registers(struct making *making, uint8_t replaced)
             continue;
         if (chosen++ == 0) {
             making->base = candidates[i].encoding;
-            making->redirection->base = candidates[i].number;
+            making->relocation->base = candidates[i].number;
         } else if (replaced != SEGUE_REGISTER_NONE) {
             making->scratch_register = candidates[i].encoding;
-            making->redirection->scratch_register = candidates[i].number;
+            making->relocation->scratch_register = candidates[i].number;
         }
     }
     return chosen >= (replaced == SEGUE_REGISTER_NONE ? 1u : 2u);
@@ -168,7 +168,7 @@ static bool choose_registers(struct making *making, uint8_t replaced)
 /* Encodes the scratch register in place of the replaced one. False if the replaced register is an implicit operand. */
 static bool substitute(struct making *making, uint8_t replaced, unsigned start, uint8_t *reg)
 {
-    uint8_t *bytes = making->redirection->bytes;
+    uint8_t *bytes = making->relocation->bytes;
     for (unsigned i = 0; i < making->instruction->operand_count; i++) {
         const ZydisDecodedOperand *operand = &making->operands[i];
         if (number_of(operand) != replaced)
@@ -188,7 +188,7 @@ static bool substitute(struct making *making, uint8_t replaced, unsigned start, 
     return true;
 }
 
-static bool redirect_operand(struct making *making)
+static bool relocate_operand(struct making *making)
 {
     const ZydisDecodedInstruction *instruction = making->instruction;
     const uint8_t *bytes = making->insn->bytes;
@@ -197,13 +197,13 @@ static bool redirect_operand(struct making *making)
     if (!choose_registers(making, replaced))
         return false;
     append_prefixes(making);
-    unsigned start = making->redirection->length;
+    unsigned start = making->relocation->length;
     for (unsigned i = making->opcode; i < modrm; i++)
         append(making, bytes[i]);
-    uint8_t end = making->redirection->length;
-    making->redirection->length = (uint8_t)start;
+    uint8_t end = making->relocation->length;
+    making->relocation->length = (uint8_t)start;
     clear_extensions(making);
-    making->redirection->length = end;
+    making->relocation->length = end;
     if (replaced != SEGUE_REGISTER_NONE && !substitute(making, replaced, start, &reg))
         return false;
 
@@ -215,12 +215,12 @@ static bool redirect_operand(struct making *making)
     tail += instruction->raw.disp.size / 8;
     for (unsigned i = tail; i < instruction->length; i++)
         append(making, bytes[i]);
-    making->redirection->modrm = bytes[modrm];
+    making->relocation->modrm = bytes[modrm];
     return true;
 }
 
 /* The address is not encoded in the instruction. */
-static bool redirect_implicit(struct making *making)
+static bool relocate_implicit(struct making *making)
 {
     append_prefixes(making);
     for (unsigned i = making->opcode; i < making->instruction->length; i++)
@@ -235,7 +235,7 @@ static bool moves_tile_configuration(const struct making *making)
            making->instruction->mnemonic == ZYDIS_MNEMONIC_STTILECFG;
 }
 
-static bool has_redirectable_operand(const struct making *making)
+static bool has_relocatable_operand(const struct making *making)
 {
     const struct segue_insn *insn = making->insn;
     if (insn->memory_count != 1 || moves_tile_configuration(making))
@@ -349,26 +349,26 @@ static uint8_t state_of(const struct making *making)
 static void make(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands,
                  struct segue_insn *insn)
 {
-    struct insn_redirection redirection = {.base = SEGUE_REGISTER_NONE, .scratch_register = SEGUE_REGISTER_NONE};
+    struct insn_relocation relocation = {.base = SEGUE_REGISTER_NONE, .scratch_register = SEGUE_REGISTER_NONE};
     struct making making = {
-        .instruction = instruction, .operands = operands, .insn = insn, .redirection = &redirection};
+        .instruction = instruction, .operands = operands, .insn = insn, .relocation = &relocation};
     while (making.opcode < insn->length && is_prefix(insn->bytes[making.opcode]))
         making.opcode++;
-    if (has_redirectable_operand(&making) && redirect_operand(&making))
-        redirection.kind = INSN_REDIRECTION_OPERAND;
-    else if (has_implicit_addresses(&making) && redirect_implicit(&making))
-        redirection.kind = INSN_REDIRECTION_IMPLICIT;
+    if (has_relocatable_operand(&making) && relocate_operand(&making))
+        relocation.kind = INSN_RELOCATION_OPERAND;
+    else if (has_implicit_addresses(&making) && relocate_implicit(&making))
+        relocation.kind = INSN_RELOCATION_IMPLICIT;
     else
         return;
-    redirection.state = state_of(&making);
-    orders_in(insn)->redirection = redirection;
+    relocation.state = state_of(&making);
+    orders_in(insn)->relocation = relocation;
 }
 
-void redirect_complete_in(struct decode_scratch *scratch, struct segue_insn *insn)
+void relocation_complete_in(struct decode_scratch *scratch, struct segue_insn *insn)
 {
-    if (orders_in(insn)->redirection.kind != INSN_REDIRECTION_UNKNOWN)
+    if (orders_in(insn)->relocation.kind != INSN_RELOCATION_UNKNOWN)
         return;
-    orders_in(insn)->redirection.kind = INSN_REDIRECTION_NONE;
+    orders_in(insn)->relocation.kind = INSN_RELOCATION_NONE;
     if (insn->mode == SEGUE_MODE_64 && insn->memory_count > 0 && insn->unlisted == SEGUE_UNLISTED_NONE &&
         zydis_decode(SEGUE_MODE_64, insn->bytes, insn->length, OPERANDS_ALL, &scratch->instruction,
                      scratch->operands) == SEGUE_OK)
@@ -379,11 +379,11 @@ void redirect_complete_in(struct decode_scratch *scratch, struct segue_insn *ins
 static __attribute__((noinline)) void complete(struct segue_insn *insn)
 {
     struct decode_scratch scratch;
-    redirect_complete_in(&scratch, insn);
+    relocation_complete_in(&scratch, insn);
 }
 
-void redirect_complete(struct segue_insn *insn)
+void relocation_complete(struct segue_insn *insn)
 {
-    if (orders_in(insn)->redirection.kind == INSN_REDIRECTION_UNKNOWN)
+    if (orders_in(insn)->relocation.kind == INSN_RELOCATION_UNKNOWN)
         complete(insn);
 }
