@@ -9,7 +9,7 @@
 
 #include "classes.h"
 #include "decode/operands/registers.h"
-#include "decode/operands/templates.h"
+#include "decode/operands/descriptors.h"
 #include "mnemonics.h"
 #include "orders.h"
 #include "scratch.h"
@@ -229,7 +229,7 @@ enum segue_status decode_in(struct decode_scratch *scratch, enum segue_mode mode
     insn->address_size = instruction->address_width / 8;
     insn->flags = instruction_flags(instruction, operands);
     insn->segment_prefix = find_segment_prefix(instruction, insn);
-    templates_make(instruction, operands, insn);
+    descriptors_make(instruction, operands, insn);
     insn->class_ = (uint8_t)classes_find(instruction, operands, insn);
     recognise_move(instruction, operands, insn);
     recognise_transfer(instruction, operands, insn);

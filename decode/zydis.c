@@ -3,7 +3,7 @@
 
 #include "decode/x86/processor.h"
 #include "quirks.h"
-#include "decode/operands/templates.h"
+#include "decode/operands/descriptors.h"
 
 #define MODES_WITHOUT_MPX                                                                                              \
     [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE,                                      \
@@ -30,7 +30,7 @@ static const ZydisDecoder decoders_without_mpx[] = {
 
 static bool needs_hidden(const ZydisDecodedInstruction *instruction, enum operands_wanted wanted)
 {
-    return wanted == OPERANDS_ALL || templates_need_hidden(instruction);
+    return wanted == OPERANDS_ALL || descriptors_need_hidden(instruction);
 }
 
 static inline __attribute__((always_inline)) enum segue_status

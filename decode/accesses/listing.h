@@ -116,16 +116,17 @@ static inline void listing_give_up(struct listing *listing, enum segue_unlisted 
     listing->why = why;
 }
 
-/* Lists the current operand, by its addressing (SEGUE_ADDRESSING_...); accesses.c has the other kinds. strings.c: */
+/* These list the current operand, by its addressing (SEGUE_ADDRESSING_...); accesses.c has the other kinds.
+ * In strings.c: */
 void listing_string(struct listing *listing);
 
-/* vectors.c: */
+/* In vectors.c: */
 void listing_vector(struct listing *listing);
 void listing_compressed(struct listing *listing);
-/* A store or load of adjacent elements under a mask. */
+/* Also in vectors.c: a store or load of adjacent elements under a mask. */
 void listing_masked(struct listing *listing);
 
-/* state.c: */
+/* In state.c: */
 void listing_state(struct listing *listing);
 
 #endif

@@ -7,51 +7,51 @@
 #include "decode/x86/processor.h"
 
 /* Corrects a descriptor made from Zydis' operand. `argument` is the rule's own. */
-typedef void fixup(const struct making *making, const ZydisDecodedOperand *operand, struct segue_memory_operand *memory,
-                   unsigned argument);
+typedef void fixup(const struct builder *builder, const ZydisDecodedOperand *operand,
+                   struct segue_memory_operand *memory, unsigned argument);
 
-static void fix_size(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_size(const struct builder *builder, const ZydisDecodedOperand *operand,
                      struct segue_memory_operand *memory, unsigned size)
 {
-    (void)making, (void)operand;
+    (void)builder, (void)operand;
     memory->size = (uint16_t)size;
     memory->element = (uint8_t)size;
 }
 
 /* An alignment of 0 removes the alignment requirement. */
-static void fix_alignment(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_alignment(const struct builder *builder, const ZydisDecodedOperand *operand,
                           struct segue_memory_operand *memory, unsigned alignment)
 {
-    (void)making, (void)operand;
+    (void)builder, (void)operand;
     memory->alignment = (uint8_t)alignment;
 }
 
 /* A single element of `size` bytes, aligned to its size. */
-static void fix_one(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_one(const struct builder *builder, const ZydisDecodedOperand *operand,
                     struct segue_memory_operand *memory, unsigned size)
 {
-    (void)making, (void)operand;
+    (void)builder, (void)operand;
     memory->element = memory->alignment = (uint8_t)size;
 }
 
 /* AMD processors do not check alignment here, although AMD's manual says that they do (docs/facts.md). */
-static void fix_sha(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_sha(const struct builder *builder, const ZydisDecodedOperand *operand,
                     struct segue_memory_operand *memory, unsigned argument)
 {
-    (void)making, (void)operand, (void)argument;
+    (void)builder, (void)operand, (void)argument;
     if (processor_is_amd())
         memory->alignment = 0;
 }
 
 /* Zydis gives the stack pointer's value before the instruction; the processor decrements it before it stores. If it
  * pushes several elements, it pushes the highest first. */
-static void fix_stack(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_stack(const struct builder *builder, const ZydisDecodedOperand *operand,
                       struct segue_memory_operand *memory, unsigned addressing)
 {
     if (operand->visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN)
         return;
     memory->addressing = (uint8_t)addressing;
-    memory->element = (uint8_t)(making->instruction->operand_width / 8);
+    memory->element = (uint8_t)(builder->instruction->operand_width / 8);
     if (memory->element > memory->size || memory->size % memory->element != 0)
         memory->element = (uint8_t)memory->size;
     if (memory->direction != SEGUE_WRITE)
@@ -68,27 +68,27 @@ static bool is_string(const ZydisDecodedInstruction *instruction)
            instruction->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
 }
 
-static void fix_string(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_string(const struct builder *builder, const ZydisDecodedOperand *operand,
                        struct segue_memory_operand *memory, unsigned addressing)
 {
     (void)operand;
-    if (!is_string(making->instruction))
+    if (!is_string(builder->instruction))
         return;
     memory->addressing = (uint8_t)addressing;
-    if (making->insn->flags & SEGUE_INSN_REPEATED)
+    if (builder->insn->flags & SEGUE_INSN_REPEATED)
         memory->flags |= SEGUE_ACCESS_REPEATED;
-    if (making->insn->flags & SEGUE_INSN_CONDITIONAL)
+    if (builder->insn->flags & SEGUE_INSN_CONDITIONAL)
         memory->flags |= SEGUE_ACCESS_UNTIL;
 }
 
 /* CMPS reads its destination operand before its source operand; Zydis lists the source first (docs/facts.md). The
  * vector instruction of the same mnemonic has only one memory operand. */
-static void fix_compare(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_compare(const struct builder *builder, const ZydisDecodedOperand *operand,
                         struct segue_memory_operand *memory, unsigned addressing)
 {
-    struct segue_memory_operand *first = &making->insn->memory[0], other;
-    fix_string(making, operand, memory, addressing);
-    if (!is_string(making->instruction))
+    struct segue_memory_operand *first = &builder->insn->memory[0], other;
+    fix_string(builder, operand, memory, addressing);
+    if (!is_string(builder->instruction))
         return;
     other = *first;
     *first = *memory;
@@ -96,23 +96,23 @@ static void fix_compare(const struct making *making, const ZydisDecodedOperand *
 }
 
 /* POP computes its operand's address after it has incremented the stack pointer. */
-static void fix_pop(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_pop(const struct builder *builder, const ZydisDecodedOperand *operand,
                     struct segue_memory_operand *memory, unsigned argument)
 {
-    (void)making, (void)operand, (void)argument;
+    (void)builder, (void)operand, (void)argument;
     if (memory->base == SEGUE_RSP)
         memory->displacement += memory->size;
 }
 
 /* Far returns: AMD processors read whole words. Intel processors read only the two bytes of the selector, before the
  * offset (docs/facts.md). */
-static void fix_far_return(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_far_return(const struct builder *builder, const ZydisDecodedOperand *operand,
                            struct segue_memory_operand *memory, unsigned addressing)
 {
-    fix_stack(making, operand, memory, addressing);
+    fix_stack(builder, operand, memory, addressing);
     if (memory->addressing != addressing || processor_is_amd())
         return;
-    struct segue_memory_operand *offset = making_add(making->insn);
+    struct segue_memory_operand *offset = builder_add(builder->insn);
     *offset = *memory;
     offset->size = offset->element;
     memory->displacement += memory->element;
@@ -121,51 +121,51 @@ static void fix_far_return(const struct making *making, const ZydisDecodedOperan
 
 /* In 64-bit mode IRET always pops the stack pointer; in 32-bit mode it does not pop it within one privilege level.
  * Whether the processor reads whole words is as for far returns. */
-static void fix_interrupt_return(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_interrupt_return(const struct builder *builder, const ZydisDecodedOperand *operand,
                                  struct segue_memory_operand *memory, unsigned addressing)
 {
-    fix_stack(making, operand, memory, addressing);
-    memory->element = (uint8_t)(making->instruction->operand_width / 8);
-    memory->size = (uint16_t)(memory->element * (making->insn->mode == SEGUE_MODE_64 ? 5 : 3));
+    fix_stack(builder, operand, memory, addressing);
+    memory->element = (uint8_t)(builder->instruction->operand_width / 8);
+    memory->size = (uint16_t)(memory->element * (builder->insn->mode == SEGUE_MODE_64 ? 5 : 3));
     memory->lanes = 1;
     if (!processor_is_amd())
         memory->lanes = (uint8_t)(memory->size / memory->element);
 }
 
-static void fix_enter(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_enter(const struct builder *builder, const ZydisDecodedOperand *operand,
                       struct segue_memory_operand *memory, unsigned addressing)
 {
     (void)operand;
     memory->addressing = (uint8_t)addressing;
     memory->direction = SEGUE_READ | SEGUE_WRITE;
-    memory->displacement = (int64_t)making->operands[0].imm.value.u;
-    memory->lanes = making->operands[1].imm.value.u % 32;
+    memory->displacement = (int64_t)builder->operands[0].imm.value.u;
+    memory->lanes = builder->operands[1].imm.value.u % 32;
 }
 
-static void fix_xlat(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_xlat(const struct builder *builder, const ZydisDecodedOperand *operand,
                      struct segue_memory_operand *memory, unsigned addressing)
 {
-    (void)making, (void)operand;
+    (void)builder, (void)operand;
     memory->addressing = (uint8_t)addressing;
     memory->index = SEGUE_RAX;
 }
 
-static void fix_bit_offset(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_bit_offset(const struct builder *builder, const ZydisDecodedOperand *operand,
                            struct segue_memory_operand *memory, unsigned addressing)
 {
     (void)operand;
-    if (making->operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER)
+    if (builder->operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER)
         return;
     memory->addressing = (uint8_t)addressing;
-    memory->mask = making_register(making->operands[1].reg.value);
+    memory->mask = builder_register(builder->operands[1].reg.value);
 }
 
 /* The mask is the second operand. `element` is 0 if Zydis gives the right element size. */
-static void fix_signs(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_signs(const struct builder *builder, const ZydisDecodedOperand *operand,
                       struct segue_memory_operand *memory, unsigned element)
 {
     (void)operand;
-    ZydisRegister reg = making->operands[1].reg.value;
+    ZydisRegister reg = builder->operands[1].reg.value;
     bool mmx = ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_MMX;
     if (element)
         memory->element = (uint8_t)element;
@@ -185,62 +185,62 @@ static unsigned register_size(ZydisRegister reg)
 }
 
 /* Gathers and scatters: as many lanes as both the data vector and the index vector have. */
-static void fix_vector(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_vector(const struct builder *builder, const ZydisDecodedOperand *operand,
                        struct segue_memory_operand *memory, unsigned index_size)
 {
-    bool evex = making->instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
-    const ZydisDecodedOperand *data = &making->operands[memory->direction == SEGUE_READ ? 0 : 2];
+    bool evex = builder->instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+    const ZydisDecodedOperand *data = &builder->operands[memory->direction == SEGUE_READ ? 0 : 2];
     unsigned data_lanes = register_size(data->reg.value) / memory->element;
     unsigned index_lanes = register_size(operand->mem.index) / index_size;
     memory->lanes = (uint8_t)(data_lanes < index_lanes ? data_lanes : index_lanes);
     memory->index_size = (uint8_t)index_size;
     memory->flags |= SEGUE_ACCESS_MASKED;
     memory->masking = evex ? SEGUE_MASKING_OPMASK : SEGUE_MASKING_SIGN_BITS;
-    memory->mask = evex ? (uint8_t)(making->instruction->avx.mask.reg - ZYDIS_REGISTER_K0)
-                        : (uint8_t)ZydisRegisterGetId(making->operands[2].reg.value);
+    memory->mask = evex ? (uint8_t)(builder->instruction->avx.mask.reg - ZYDIS_REGISTER_K0)
+                        : (uint8_t)ZydisRegisterGetId(builder->operands[2].reg.value);
 }
 
 /* Without a mask all elements are accessed. */
-static void fix_compressed(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_compressed(const struct builder *builder, const ZydisDecodedOperand *operand,
                            struct segue_memory_operand *memory, unsigned addressing)
 {
-    (void)making, (void)operand;
+    (void)builder, (void)operand;
     if (memory->masking != SEGUE_MASKING_NONE)
         memory->addressing = (uint8_t)addressing;
 }
 
 /* The whole operand is one element; it is accessed if any of `lanes` mask bits is set. */
-static void fix_one_element(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_one_element(const struct builder *builder, const ZydisDecodedOperand *operand,
                             struct segue_memory_operand *memory, unsigned lanes)
 {
-    (void)making, (void)operand;
+    (void)builder, (void)operand;
     memory->element = (uint8_t)memory->size;
     if (memory->masking != SEGUE_MASKING_NONE)
         memory->lanes = (uint8_t)lanes;
 }
 
 /* Two of Zydis' elements form one lane. */
-static void fix_pairs(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_pairs(const struct builder *builder, const ZydisDecodedOperand *operand,
                       struct segue_memory_operand *memory, unsigned element)
 {
     (void)operand;
     memory->element = (uint8_t)element;
-    if (memory->masking != SEGUE_MASKING_NONE && !making->instruction->avx.broadcast.mode)
+    if (memory->masking != SEGUE_MASKING_NONE && !builder->instruction->avx.broadcast.mode)
         memory->lanes = (uint8_t)(memory->size / element);
 }
 
-static void fix_not_masked(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_not_masked(const struct builder *builder, const ZydisDecodedOperand *operand,
                            struct segue_memory_operand *memory, unsigned argument)
 {
-    (void)making, (void)operand, (void)argument;
+    (void)builder, (void)operand, (void)argument;
     memory->masking = SEGUE_MASKING_NONE;
     memory->flags &= (uint8_t)~SEGUE_ACCESS_MASKED;
 }
 
-static void fix_state(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_state(const struct builder *builder, const ZydisDecodedOperand *operand,
                       struct segue_memory_operand *memory, unsigned area)
 {
-    (void)making, (void)operand;
+    (void)builder, (void)operand;
     memory->addressing = SEGUE_ADDRESSING_STATE;
     memory->size = 0;
     memory->lanes = (uint8_t)area;
@@ -250,13 +250,13 @@ static void fix_state(const struct making *making, const ZydisDecodedOperand *op
 
 /* The first operand holds the destination's address; its segment is always ES. Zydis does not list the destination of
  * ENQCMD, and lists that of MOVDIR64B among the hidden operands with the wrong segment. */
-static void fix_direct_store(const struct making *making, const ZydisDecodedOperand *operand,
+static void fix_direct_store(const struct builder *builder, const ZydisDecodedOperand *operand,
                              struct segue_memory_operand *memory, unsigned size)
 {
     (void)operand;
-    struct segue_memory_operand *target = making_add(making->insn);
+    struct segue_memory_operand *target = builder_add(builder->insn);
     target->segment = SEGUE_SEGMENT_ES;
-    target->base = making_register(making->operands[0].reg.value);
+    target->base = builder_register(builder->operands[0].reg.value);
     target->direction = SEGUE_WRITE;
     target->size = (uint16_t)size;
     memory->element = target->element = target->alignment = (uint8_t)size;
@@ -298,9 +298,9 @@ static const struct {
     [RULE_DIRECT_STORE] = {fix_direct_store, 64},
 };
 
-void fixups_apply(const struct making *making, const ZydisDecodedOperand *operand, struct segue_memory_operand *memory,
-                  enum rule rule)
+void fixups_apply(const struct builder *builder, const ZydisDecodedOperand *operand,
+                  struct segue_memory_operand *memory, enum rule rule)
 {
     if (fixups[rule].fix)
-        fixups[rule].fix(making, operand, memory, fixups[rule].argument);
+        fixups[rule].fix(builder, operand, memory, fixups[rule].argument);
 }

@@ -33,7 +33,7 @@ static const struct {
 #define CANDIDATES (sizeof candidates / sizeof *candidates)
 
 /* An operand relocation under construction. */
-struct making {
+struct builder {
     const ZydisDecodedInstruction *instruction;
     const ZydisDecodedOperand *operands;
     struct segue_insn *insn;
@@ -71,54 +71,54 @@ static bool is_prefix(uint8_t byte)
            byte == 0xf3;
 }
 
-static void append(struct making *making, uint8_t byte)
+static void append(struct builder *builder, uint8_t byte)
 {
-    making->relocation->bytes[making->relocation->length++] = byte;
+    builder->relocation->bytes[builder->relocation->length++] = byte;
 }
 
 /* Copies the prefixes that still have an effect. A REX that is not immediately before the opcode has none; it would
  * gain one if the bytes between were dropped, so it is dropped too. */
-static void append_prefixes(struct making *making)
+static void append_prefixes(struct builder *builder)
 {
-    for (unsigned i = 0; i < making->opcode; i++) {
-        uint8_t byte = making->insn->bytes[i];
-        if (is_segment_or_address_prefix(byte) || (is_rex(byte) && i + 1 != making->opcode))
+    for (unsigned i = 0; i < builder->opcode; i++) {
+        uint8_t byte = builder->insn->bytes[i];
+        if (is_segment_or_address_prefix(byte) || (is_rex(byte) && i + 1 != builder->opcode))
             continue;
-        append(making, byte);
+        append(builder, byte);
     }
 }
 
-static bool is_vector_index(const struct making *making)
+static bool is_vector_index(const struct builder *builder)
 {
-    return making->insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR;
+    return builder->insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR;
 }
 
 /* Clears the extension bits of base and index in a REX, VEX, XOP or EVEX prefix; a vector index keeps its own. */
-static void clear_extensions(struct making *making)
+static void clear_extensions(struct builder *builder)
 {
-    uint8_t *bytes = making->relocation->bytes;
-    unsigned last = making->relocation->length;
-    switch (making->instruction->encoding) {
+    uint8_t *bytes = builder->relocation->bytes;
+    unsigned last = builder->relocation->length;
+    switch (builder->instruction->encoding) {
     case ZYDIS_INSTRUCTION_ENCODING_LEGACY:
     case ZYDIS_INSTRUCTION_ENCODING_3DNOW:
         if (last > 0 && is_rex(bytes[last - 1]))
             bytes[last - 1] &= (uint8_t) ~(REX_B | REX_X);
         break;
     case ZYDIS_INSTRUCTION_ENCODING_VEX:
-        if (making->insn->bytes[making->opcode] == 0xc5)
+        if (builder->insn->bytes[builder->opcode] == 0xc5)
             break;
-        bytes[last + 1] |= VECTOR_B | (is_vector_index(making) ? 0 : VECTOR_X);
+        bytes[last + 1] |= VECTOR_B | (is_vector_index(builder) ? 0 : VECTOR_X);
         break;
     default:
-        bytes[last + 1] |= VECTOR_B | (is_vector_index(making) ? 0 : VECTOR_X);
+        bytes[last + 1] |= VECTOR_B | (is_vector_index(builder) ? 0 : VECTOR_X);
         break;
     }
 }
 
 /* The byte of VEX, XOP or EVEX that encodes the second source (vvvv). */
-static unsigned vvvv_place(const struct making *making)
+static unsigned vvvv_place(const struct builder *builder)
 {
-    return making->insn->bytes[making->opcode] == 0xc5 ? 1 : 2;
+    return builder->insn->bytes[builder->opcode] == 0xc5 ? 1 : 2;
 }
 
 static uint8_t number_of(const ZydisDecodedOperand *operand)
@@ -131,23 +131,23 @@ static uint8_t number_of(const ZydisDecodedOperand *operand)
 
 /* The register that a scratch register must replace: RSP, since the copy runs on the host's stack, or a bit-offset
  * register, since its value would address memory outside the operand. */
-static uint8_t replaced_register(const struct making *making)
+static uint8_t replaced_register(const struct builder *builder)
 {
-    const struct segue_memory_operand *memory = &making->insn->memory[0];
+    const struct segue_memory_operand *memory = &builder->insn->memory[0];
     if (memory->addressing == SEGUE_ADDRESSING_BIT_OFFSET)
         return memory->mask;
-    for (unsigned i = 0; i < making->instruction->operand_count; i++)
-        if (number_of(&making->operands[i]) == SEGUE_RSP)
+    for (unsigned i = 0; i < builder->instruction->operand_count; i++)
+        if (number_of(&builder->operands[i]) == SEGUE_RSP)
             return SEGUE_RSP;
     return SEGUE_REGISTER_NONE;
 }
 
 /* Chooses the base, and a scratch register if one is needed, among the registers that the instruction does not use. */
-static bool choose_registers(struct making *making, uint8_t replaced)
+static bool choose_registers(struct builder *builder, uint8_t replaced)
 {
     unsigned used = 0, chosen = 0;
-    for (unsigned i = 0; i < making->instruction->operand_count; i++) {
-        uint8_t number = number_of(&making->operands[i]);
+    for (unsigned i = 0; i < builder->instruction->operand_count; i++) {
+        uint8_t number = number_of(&builder->operands[i]);
         if (number < SEGUE_RIP)
             used |= 1u << number;
     }
@@ -155,32 +155,32 @@ static bool choose_registers(struct making *making, uint8_t replaced)
         if (used >> candidates[i].number & 1)
             continue;
         if (chosen++ == 0) {
-            making->base = candidates[i].encoding;
-            making->relocation->base = candidates[i].number;
+            builder->base = candidates[i].encoding;
+            builder->relocation->base = candidates[i].number;
         } else if (replaced != SEGUE_REGISTER_NONE) {
-            making->scratch_register = candidates[i].encoding;
-            making->relocation->scratch_register = candidates[i].number;
+            builder->scratch_register = candidates[i].encoding;
+            builder->relocation->scratch_register = candidates[i].number;
         }
     }
     return chosen >= (replaced == SEGUE_REGISTER_NONE ? 1u : 2u);
 }
 
 /* Encodes the scratch register in place of the replaced one. False if the replaced register is an implicit operand. */
-static bool substitute(struct making *making, uint8_t replaced, unsigned start, uint8_t *reg)
+static bool substitute(struct builder *builder, uint8_t replaced, unsigned start, uint8_t *reg)
 {
-    uint8_t *bytes = making->relocation->bytes;
-    for (unsigned i = 0; i < making->instruction->operand_count; i++) {
-        const ZydisDecodedOperand *operand = &making->operands[i];
+    uint8_t *bytes = builder->relocation->bytes;
+    for (unsigned i = 0; i < builder->instruction->operand_count; i++) {
+        const ZydisDecodedOperand *operand = &builder->operands[i];
         if (number_of(operand) != replaced)
             continue;
         if (operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG) {
-            *reg = (uint8_t)making->scratch_register;
+            *reg = (uint8_t)builder->scratch_register;
             /* The bit-offset register may be one of R8 to R15. */
             if (start > 0 && is_rex(bytes[start - 1]))
                 bytes[start - 1] &= (uint8_t)~4u;
         } else if (operand->encoding == ZYDIS_OPERAND_ENCODING_NDSNDD) {
-            uint8_t *vvvv = &bytes[start + vvvv_place(making)];
-            *vvvv = (uint8_t)((*vvvv & ~VVVV_MASK) | (~making->scratch_register << VVVV_SHIFT & VVVV_MASK));
+            uint8_t *vvvv = &bytes[start + vvvv_place(builder)];
+            *vvvv = (uint8_t)((*vvvv & ~VVVV_MASK) | (~builder->scratch_register << VVVV_SHIFT & VVVV_MASK));
         } else {
             return false;
         }
@@ -188,57 +188,57 @@ static bool substitute(struct making *making, uint8_t replaced, unsigned start, 
     return true;
 }
 
-static bool relocate_operand(struct making *making)
+static bool relocate_operand(struct builder *builder)
 {
-    const ZydisDecodedInstruction *instruction = making->instruction;
-    const uint8_t *bytes = making->insn->bytes;
+    const ZydisDecodedInstruction *instruction = builder->instruction;
+    const uint8_t *bytes = builder->insn->bytes;
     unsigned modrm = instruction->raw.modrm.offset, tail = modrm + 1;
-    uint8_t replaced = replaced_register(making), reg = bytes[modrm] >> 3 & 7;
-    if (!choose_registers(making, replaced))
+    uint8_t replaced = replaced_register(builder), reg = bytes[modrm] >> 3 & 7;
+    if (!choose_registers(builder, replaced))
         return false;
-    append_prefixes(making);
-    unsigned start = making->relocation->length;
-    for (unsigned i = making->opcode; i < modrm; i++)
-        append(making, bytes[i]);
-    uint8_t end = making->relocation->length;
-    making->relocation->length = (uint8_t)start;
-    clear_extensions(making);
-    making->relocation->length = end;
-    if (replaced != SEGUE_REGISTER_NONE && !substitute(making, replaced, start, &reg))
+    append_prefixes(builder);
+    unsigned start = builder->relocation->length;
+    for (unsigned i = builder->opcode; i < modrm; i++)
+        append(builder, bytes[i]);
+    uint8_t end = builder->relocation->length;
+    builder->relocation->length = (uint8_t)start;
+    clear_extensions(builder);
+    builder->relocation->length = end;
+    if (replaced != SEGUE_REGISTER_NONE && !substitute(builder, replaced, start, &reg))
         return false;
 
-    append(making, (uint8_t)((unsigned)reg << 3 | (is_vector_index(making) ? SIB_FOLLOWS : making->base)));
-    if (is_vector_index(making))
-        append(making, (uint8_t)((bytes[instruction->raw.sib.offset] & ~7u) | making->base));
+    append(builder, (uint8_t)((unsigned)reg << 3 | (is_vector_index(builder) ? SIB_FOLLOWS : builder->base)));
+    if (is_vector_index(builder))
+        append(builder, (uint8_t)((bytes[instruction->raw.sib.offset] & ~7u) | builder->base));
     if (instruction->attributes & ZYDIS_ATTRIB_HAS_SIB)
         tail++;
     tail += instruction->raw.disp.size / 8;
     for (unsigned i = tail; i < instruction->length; i++)
-        append(making, bytes[i]);
-    making->relocation->modrm = bytes[modrm];
+        append(builder, bytes[i]);
+    builder->relocation->modrm = bytes[modrm];
     return true;
 }
 
 /* The address is not encoded in the instruction. */
-static bool relocate_implicit(struct making *making)
+static bool relocate_implicit(struct builder *builder)
 {
-    append_prefixes(making);
-    for (unsigned i = making->opcode; i < making->instruction->length; i++)
-        append(making, making->insn->bytes[i]);
-    return replaced_register(making) == SEGUE_REGISTER_NONE;
+    append_prefixes(builder);
+    for (unsigned i = builder->opcode; i < builder->instruction->length; i++)
+        append(builder, builder->insn->bytes[i]);
+    return replaced_register(builder) == SEGUE_REGISTER_NONE;
 }
 
 /* Tile configuration belongs to the thread; code that runs the instruction for the thread has a different one. */
-static bool moves_tile_configuration(const struct making *making)
+static bool moves_tile_configuration(const struct builder *builder)
 {
-    return making->instruction->mnemonic == ZYDIS_MNEMONIC_LDTILECFG ||
-           making->instruction->mnemonic == ZYDIS_MNEMONIC_STTILECFG;
+    return builder->instruction->mnemonic == ZYDIS_MNEMONIC_LDTILECFG ||
+           builder->instruction->mnemonic == ZYDIS_MNEMONIC_STTILECFG;
 }
 
-static bool has_relocatable_operand(const struct making *making)
+static bool has_relocatable_operand(const struct builder *builder)
 {
-    const struct segue_insn *insn = making->insn;
-    if (insn->memory_count != 1 || moves_tile_configuration(making))
+    const struct segue_insn *insn = builder->insn;
+    if (insn->memory_count != 1 || moves_tile_configuration(builder))
         return false;
     switch (insn->memory[0].addressing) {
     case SEGUE_ADDRESSING_PLAIN:
@@ -250,20 +250,20 @@ static bool has_relocatable_operand(const struct making *making)
     default:
         return false;
     }
-    for (unsigned i = 0; i < making->instruction->operand_count; i++)
-        if (making->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
-            making->operands[i].encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM)
+    for (unsigned i = 0; i < builder->instruction->operand_count; i++)
+        if (builder->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+            builder->operands[i].encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM)
             return true;
     return false;
 }
 
 /* Addresses come from fixed registers only (strings, XLAT, MASKMOVDQU and the like). */
-static bool has_implicit_addresses(const struct making *making)
+static bool has_implicit_addresses(const struct builder *builder)
 {
-    const struct segue_insn *insn = making->insn;
-    for (unsigned i = 0; i < making->instruction->operand_count; i++)
-        if (making->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
-            making->operands[i].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
+    const struct segue_insn *insn = builder->insn;
+    for (unsigned i = 0; i < builder->instruction->operand_count; i++)
+        if (builder->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+            builder->operands[i].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
             return false;
     for (unsigned i = 0; i < insn->memory_count; i++) {
         unsigned addressing = insn->memory[i].addressing;
@@ -306,12 +306,12 @@ static uint64_t state_of_register(const ZydisDecodedInstruction *instruction, Zy
     }
 }
 
-static uint8_t state_of(const struct making *making)
+static uint8_t state_of(const struct builder *builder)
 {
-    const ZydisDecodedInstruction *instruction = making->instruction;
+    const ZydisDecodedInstruction *instruction = builder->instruction;
     uint64_t state = 0;
     for (unsigned i = 0; i < instruction->operand_count; i++) {
-        const ZydisDecodedOperand *operand = &making->operands[i];
+        const ZydisDecodedOperand *operand = &builder->operands[i];
         /* K0 as a mask means no mask. */
         bool no_mask = operand->encoding == ZYDIS_OPERAND_ENCODING_MASK && operand->reg.value == ZYDIS_REGISTER_K0;
         if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER && !no_mask)
@@ -336,7 +336,7 @@ static uint8_t state_of(const struct making *making)
     }
     if (instruction->meta.isa_ext == ZYDIS_ISA_EXT_X87)
         state |= COMPONENT_X87;
-    if (making->insn->memory[0].addressing == SEGUE_ADDRESSING_STATE)
+    if (builder->insn->memory[0].addressing == SEGUE_ADDRESSING_STATE)
         state = 0xff;
     /* Conversions and classifications depend on MXCSR even if no vector register is an operand; Zydis does not list
      * it. */
@@ -350,17 +350,17 @@ static void make(const ZydisDecodedInstruction *instruction, const ZydisDecodedO
                  struct segue_insn *insn)
 {
     struct insn_relocation relocation = {.base = SEGUE_REGISTER_NONE, .scratch_register = SEGUE_REGISTER_NONE};
-    struct making making = {
+    struct builder builder = {
         .instruction = instruction, .operands = operands, .insn = insn, .relocation = &relocation};
-    while (making.opcode < insn->length && is_prefix(insn->bytes[making.opcode]))
-        making.opcode++;
-    if (has_relocatable_operand(&making) && relocate_operand(&making))
+    while (builder.opcode < insn->length && is_prefix(insn->bytes[builder.opcode]))
+        builder.opcode++;
+    if (has_relocatable_operand(&builder) && relocate_operand(&builder))
         relocation.kind = INSN_RELOCATION_OPERAND;
-    else if (has_implicit_addresses(&making) && relocate_implicit(&making))
+    else if (has_implicit_addresses(&builder) && relocate_implicit(&builder))
         relocation.kind = INSN_RELOCATION_IMPLICIT;
     else
         return;
-    relocation.state = state_of(&making);
+    relocation.state = state_of(&builder);
     orders_in(insn)->relocation = relocation;
 }
 
