@@ -1,11 +1,11 @@
 #!/bin/sh
-# deps.sh [SET...]: installs from Debian what the sets of tools/deps need and this machine lacks, and nothing else; without
-# a set, the set test. It does nothing, and asks no network, where all is there.
+# deps.sh [SET...]: installs from Debian what the sets of tools/deps need and this machine lacks, and nothing else; the
+# set `test` if none is named. If nothing is missing it does nothing, and uses no network.
 #
 # A line of tools/deps/SET.txt is a package, or one of these, and then why:
 #   @set SET              all of another set
 #   @architecture ARCH    packages for another architecture can be installed
-#   @source PACKAGE       `apt-get source PACKAGE` works: a list of Debian's sources is added where there is none
+#   @source PACKAGE       `apt-get source PACKAGE` works: a list of Debian's sources is added if there is no such list
 #   @npm NAME@VERSION SUM a package of npm's registry is unpacked into build-deps/SET, if its SHA-256 is SUM
 set -eu
 root=$(dirname "$(dirname "$(readlink -f "$0")")")
@@ -31,7 +31,7 @@ lines_of() {
 }
 lines=$(for set; do lines_of "$set" || exit; done)
 
-# What lines name after @KIND, once each.
+# The words after @KIND, once each.
 named() {
     echo "$lines" | awk -v kind="@$1" '$2 == kind && !seen[$3]++ { print $3 }'
 }
@@ -78,8 +78,12 @@ missing_npm() {
 if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>&1; then
     {
         echo "deps.sh: this is not a Debian system: it has no apt-get. Install what your system calls these:"
-        echo "$lines" | awk '$2 !~ /^@/ && !seen[$2]++ { $1 = ""; name = $2; $2 = ""; printf "  %-27s %s\n", name, substr($0, 3) }'
-        echo "then run make with DEPS=none, which installs nothing and leaves out the tests whose libraries are missing."
+        echo "$lines" | awk '
+            $2 !~ /^@/ && !seen[$2]++ {
+                $1 = ""; name = $2; $2 = ""
+                printf "  %-27s %s\n", name, substr($0, 3)
+            }'
+        echo "then run make with DEPS=none, which installs nothing and leaves out tests without their libraries."
     } >&2
     exit 1
 fi
@@ -132,7 +136,7 @@ add_sources() {
     done
 }
 
-# Of node and npm Debian's own belong together, whatever other lists offer.
+# node and npm must both be Debian's, whatever other lists offer.
 prefer_debian() {
     cat /etc/apt/preferences 2>/dev/null || :
     printf '\nPackage: nodejs npm\nPin: release o=Debian\nPin-Priority: 990\n'

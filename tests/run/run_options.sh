@@ -104,7 +104,7 @@ cat >traced.c <<'C'
 int main(void) { return ptrace(PTRACE_TRACEME, 0, 0, 0) == -1 && errno == EPERM ? 6 : 0; }
 C
 gcc -o int80 int80.c && gcc -o gs gs.c && gcc -o traced traced.c
-refuses 125 'uses GS itself' "a program that uses GS" "$segue" run ./gs
+refuses 125 'sets the GS base' "a program that uses GS" "$segue" run ./gs
 refuses 125 'int 0x80' "32-bit system calls" "$segue" run ./int80
 refuses 6 'cannot be traced' "a program that wants to be traced" "$segue" run ./traced
 for how in never rewrite: rewrite:0 rewrite:-1 rewrite:1x rewrite:1000001 ''; do
@@ -120,7 +120,7 @@ refuses 127 'No such file' "no such path" "$segue" run ./nosuchprogram
 echo text >text
 refuses 126 'ermission denied' "a file that may not be executed" "$segue" run ./text
 chmod +x text
-refuses 126 'not an ELF' "a file that is not a program" "$segue" run ./text
+refuses 126 'neither an ELF file nor a script' "a file that is not a program" "$segue" run ./text
 refuses 126 'directory' "a directory" "$segue" run ./
 refuses 127 'there is no such program' "a directory on the path" env PATH="$work:/" "$segue" run usr
 head -c 20000 /bin/true >short && chmod +x short
@@ -140,7 +140,7 @@ if [ "$(id -u)" = 0 ]; then
         cp "$segue" "$segue-run" $(ldd "$segue" | awk '/libsegue/ {print $3}') tools && chmod a+rx "$work" tools tools/*
     as_nobody="setpriv --reuid nobody --regid nogroup --clear-groups env LD_LIBRARY_PATH=$work/tools"
     refuses 126 'not read' "a program that may not be read" $as_nobody tools/segue run ./unread
-    refuses 0 'runs on its own' "a program that may not be read, from another" $as_nobody tools/segue run sh -c './unread'
+    refuses 0 'runs natively' "a program that may not be read, from another" $as_nobody tools/segue run sh -c './unread'
 fi
 
 check_end

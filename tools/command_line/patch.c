@@ -21,31 +21,32 @@ const struct verb_words patch_words = {
     .options =
         (const struct option_words[]){
             {PATCH_OUTPUT, "output", "OUT", "where the result goes; may be FILE itself",
-             "It is complete, or not there at all, and has the owner, permissions, extended attributes and times of the "
-             "file; what cannot be kept is named, and then nothing is written. For a folder, it is a folder of the "
-             "same shape; other files are copied. Links that stand in it are replaced, never followed."},
+             "It is complete or absent, and has the owner, permissions, extended attributes and times of FILE; if one "
+             "of these cannot be kept, a message names it and nothing is written. For FOLDER, it is a folder of the "
+             "same shape; files that are not ELF files are copied. Links in it are replaced, never followed."},
             {PATCH_DRY_RUN, "dry-run", NULL, "writes nothing, reports everything", NULL},
             {PATCH_FROM, "from", "fs|gs", "which register to replace; fs if not given", NULL},
             {PATCH_TO, "to", "fs|gs", "by which register to replace it; gs if not given", NULL},
             {PATCH_LIST, "list", "LIST",
              "writes what was changed, and what was not, as JSON; for FOLDER, a folder of lists",
-             "It is on the disk before the result gets its name. A list that is the way back from an earlier run on the "
-             "same file is not overwritten."},
+             "It is on the disk before the result gets its name. A list that --revert needs to undo an earlier run on "
+             "the same file is not overwritten."},
             {PATCH_JSON, "json", NULL,
              "the same on standard output, in place of words; for FOLDER, one line for each file", NULL},
             {PATCH_STRICT, "strict", NULL,
-             "ends with status 3 if something was left alone that looks like a real access",
-             "Such are operands with an address near to the segment's base or a register that was just loaded with a "
-             "variable's offset, at places that nothing says are instructions. The result is written all the same."},
+             "ends with status 3 if a site that looks like a real access was not changed",
+             "Such sites have an address near the segment's base, or a register that was just loaded with a variable's "
+             "offset, and no table says that they are instructions. The result is written all the same."},
             {PATCH_DETAILS, "details", NULL,
-             "for FOLDER, a line for each file and for each site that was left alone, as for FILE",
-             "Without it only files in which something looks like a real access and was left alone have a line."},
+             "for FOLDER, a line for each file and for each site that was not changed, as for FILE",
+             "Without it only files with an unchanged site that looks like a real access have a line."},
             {PATCH_SYSTEM_CALLS, "system-calls", NULL,
              "lists every system call, not only those that set a segment's base or clone", NULL},
             {PATCH_JOBS, "jobs", "N", "files of a folder at once; as many as processors if not given", NULL},
             {PATCH_VERIFY, "verify", "LIST", "whether FILE is what LIST says it became; for FOLDER, a folder of lists",
              "Size, build-ids, every changed byte and a checksum of the rest must agree."},
-            {PATCH_REVERT, "revert", "LIST", "the same, and then takes back what LIST says was changed; for FOLDER, a folder of lists", NULL},
+            {PATCH_REVERT, "revert", "LIST",
+             "the same, and then takes back the changes that LIST names; for FOLDER, a folder of lists", NULL},
             {0},
         },
     .exclusions =
@@ -64,6 +65,6 @@ const struct verb_words patch_words = {
             {0},
         },
     .closing = "Only bytes that are known to be an instruction are changed: those of functions that .eh_frame, Go's "
-               ".gopclntab or a symbol with a size describes, decoded from their start, and the forms in which compilers "
-               "read the stack guard and the thread pointer.",
+               ".gopclntab or a symbol with a size describes, decoded from their start, and the byte signatures with "
+               "which compilers read the stack guard and the thread pointer.",
 };

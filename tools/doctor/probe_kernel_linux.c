@@ -356,7 +356,7 @@ static const struct probe list[] = {
      "no `segue run`; nothing else is lost"},
     {"userfaultfd", look_at_userfaultfd, "not used: it holds back writes only, and a region is closed to reads as well",
      "not used, so nothing is lost"},
-    {"pkeys", look_at_keys, "steps are done, and handlers left, with the keys of the thread; a region may be closed by one",
+    {"pkeys", look_at_keys, "steps and handlers keep the thread's rights to keys; a key may protect a region",
      "nothing is lost: regions are closed to all threads"},
     {"madv_wipeonfork", look_at_wipe_on_fork, "forced windows know when they are in a forked child",
      "no forced windows"},

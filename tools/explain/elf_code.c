@@ -73,7 +73,8 @@ static bool check_kind(struct elf_code *elf, GElf_Ehdr *header)
             return false;
     }
     if (elf_kind(elf->elf) != ELF_K_ELF) {
-        complain(elf->verb, "%s is not an ELF file; give an ELF executable or shared object, or bytes in hex", elf->path);
+        complain(elf->verb, "%s is not an ELF file; give an ELF executable or shared object, or bytes in hex",
+                 elf->path);
         return false;
     }
     if (!gelf_getehdr(elf->elf, header)) {

@@ -15,8 +15,8 @@ bool elf_cut_bytes(const struct elf_code *elf, const char *what, uint64_t offset
     if (offset <= elf->image_size && elf->image_size - offset >= size)
         return false;
     complain(elf->verb,
-             "%s%s%s%s is cut short: its %s (%" PRIu64 " byte%s at offset 0x%" PRIx64 ") should end at offset 0x%" PRIx64
-             ", and the file ends at 0x%zx, after %zu byte%s; give the whole file",
+             "%s%s%s%s is cut short: its %s (%" PRIu64 " byte%s at offset 0x%" PRIx64 ") should end at offset "
+             "0x%" PRIx64 ", and the file ends at 0x%zx, after %zu byte%s; give the whole file",
              elf->path, elf->archive ? "(" : "", elf->archive ? elf->member : "", elf->archive ? ")" : "", what, size,
              plural(size), offset, offset + size, elf->image_size, elf->image_size, plural(elf->image_size));
     return true;

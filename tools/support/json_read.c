@@ -1,7 +1,8 @@
 /* json_read.c: JSON read token by token.
  *
- * The command has jansson, too, which makes a tree of the whole input: a list of a few million sites would take gigabytes
- * of memory. It reads no stream of tokens, and so it serves tests/tools/json_read.c as the judge of this file instead.
+ * The command also has jansson, which makes a tree of the whole input: a list of a few million sites would take
+ * gigabytes of memory. It reads no stream of tokens, and so serves tests/tools/json_read.c as the reference for this
+ * file instead.
  *
  * SOURCES: RFC 8259, all of it but what its section 9 leaves open: objects and arrays nest to JSON_DEPTH_MOST, numbers
  * that are no 64-bit integers are passed over, and an escape must name a character (no half of a surrogate pair). */

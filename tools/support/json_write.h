@@ -19,8 +19,8 @@ struct json_writer {
 void json_open(struct json_writer *json, const char *name, char bracket);
 void json_close(struct json_writer *json, char bracket);
 void json_number(struct json_writer *json, const char *name, int64_t number);
-/* A text; NULL is null. Bytes that are not UTF-8 are shown as \xNN, which cannot be distinguished from such a text: a name of any
- * bytes is json_name's. */
+/* A text; NULL is null. Bytes that are not UTF-8 are shown as \xNN, which cannot be distinguished from such a text: for
+ * a name of any bytes use json_name. */
 void json_text(struct json_writer *json, const char *name, const char *text);
 
 /* A name of any bytes. If it is not UTF-8, its bytes follow in hexadecimal, in a member NAME_hex. */

@@ -12,7 +12,7 @@ enum exit_code {
     EXIT_FAILED = 1,
     /* The command line makes no sense. */
     EXIT_USAGE = 2,
-    /* It was done, and something was left alone that --strict asks about. */
+    /* It was done, and with --strict a site that looks real was not changed. */
     EXIT_LEFT_ALONE = 3,
 };
 

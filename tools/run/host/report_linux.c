@@ -19,7 +19,7 @@
 
 struct counters *counters;
 struct settings settings;
-/* A copy of standard error if possible: programs close theirs at the end. */
+/* With --stats or --trace a copy of standard error: programs close theirs at the end. */
 static int output = STDERR_FILENO;
 
 static const char call_names[CALL_NUMBERS][28] = {

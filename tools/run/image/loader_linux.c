@@ -1,5 +1,5 @@
 /* loader_linux.c: SOURCES: System V ABI, chapter 5 (program loading); Linux fs/binfmt_elf.c (rounding, the zeroes
- * behind the data, where the program header is told to be). */
+ * behind the data, the program header's address in the auxiliary vector). */
 #include "loader.h"
 
 #include <elf.h>
@@ -27,13 +27,13 @@
 struct file {
     const char *path;
     int descriptor;
-    /* What is added to its addresses. */
+    /* The difference between its addresses in memory and in the file. */
     uint64_t bias;
     Elf64_Ehdr header;
     Elf64_Phdr segments[PROGRAM_HEADERS];
 };
 
-/* As natively, where the kernel has given up the program that executes this one and finds that it cannot go on. */
+/* Ends the process as the kernel does when it fails after it has given up the old program. */
 static _Noreturn void die(void)
 {
     static const struct action standard = {.handler = 0};
@@ -50,7 +50,7 @@ static _Noreturn void fail(const char *path, const char *why)
     _exit(EXIT_NOT_EXECUTABLE);
 }
 
-/* What the kernel could not do either. */
+/* Fails where the kernel would fail, too. */
 static _Noreturn void fail_as_natively(const char *path, const char *why)
 {
     if (settings.is_inherited)
@@ -58,7 +58,7 @@ static _Noreturn void fail_as_natively(const char *path, const char *why)
     fail(path, why);
 }
 
-/* Whether all that is to be mapped is there. */
+/* Whether the file contains everything that is to be mapped. */
 static bool is_whole(const struct file *file)
 {
     struct stat status;
@@ -104,7 +104,7 @@ static int protection_of(const Elf64_Phdr *segment)
            (segment->p_flags & PF_X ? PROT_EXEC : 0);
 }
 
-/* Room for all of the segments, where the file wants it or anywhere. */
+/* Reserves room for all segments, at the file's address or anywhere. */
 static void reserve(struct file *file)
 {
     uint64_t start = UINT64_MAX, end = 0, alignment = PAGE;
@@ -138,7 +138,7 @@ static void reserve(struct file *file)
     file->bias = aligned - start;
 }
 
-/* Whether the page of a byte of the file is there. */
+/* Whether the file has the page of a byte. */
 static bool is_in_file(const struct file *file, uint64_t offset)
 {
     struct stat status;
@@ -176,7 +176,7 @@ static void map_file(struct file *file)
             map_segment(file, &file->segments[i]);
 }
 
-/* Where the program header stands in memory; where it is not, as the kernel tells it. */
+/* The program header's address in memory; if no segment contains it, the address that the kernel would report. */
 static uint64_t headers_of(const struct file *file)
 {
     uint64_t offset = file->header.e_phoff;
@@ -188,7 +188,7 @@ static uint64_t headers_of(const struct file *file)
     return file->bias;
 }
 
-/* As the kernel counts them. */
+/* Finds the bounds of code and data as the kernel does. */
 static void measure(const struct file *file, struct image *image)
 {
     image->code_start = image->data_start = UINT64_MAX;
@@ -218,7 +218,7 @@ static bool ends_in(const char *text, const char *end)
     return length >= size && strcmp(text + length - size, end) == 0;
 }
 
-/* Without /proc the path is the best that is known. */
+/* Without /proc, the path is the best name that is known. */
 static void make_absolute(const char *path)
 {
     size_t held = 0;
@@ -231,7 +231,7 @@ static void make_absolute(const char *path)
     settings.real_path[held + length] = 0;
 }
 
-/* A file without a name (any more) is kept open, so that the program can open it by /proc/self/exe. */
+/* A file without a name (any more) is kept open, so that the program can open it as /proc/self/exe. */
 static void note_paths(const struct source *source)
 {
     char link[40] = "/proc/self/fd/";
@@ -251,7 +251,7 @@ static void note_paths(const struct source *source)
         strcpy(settings.own_path, settings.real_path);
 }
 
-/* Where it could not be opened beside the program: the program is closed. -1 if it has none. */
+/* Opens the interpreter if it could not be opened beside the program, which is then closed. -1 without one. */
 static int open_interpreter(const struct file *program)
 {
     char path[sizeof settings.real_path];

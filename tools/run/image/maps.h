@@ -8,11 +8,11 @@
 
 struct mapping {
     uint64_t start, end, offset;
-    /* Device and inode; 0 for none. */
+    /* Device and inode; 0 for a mapping without a file. */
     uint64_t file;
     /* PROT_READ, PROT_WRITE, PROT_EXEC. */
     int protection;
-    /* Whoever else maps the file sees what is written. */
+    /* MAP_SHARED: other mappings of the file show what is written here. */
     bool is_shared;
 };
 
@@ -23,21 +23,22 @@ struct maps {
     char piece[4096];
 };
 
-/* Opens a descriptor that is kept, above those that the program gets, so that no other thread finds its lowest one
- * taken for a moment. On the process's first thread, while it has no other: at its start, and in a child of fork.
+/* Opens a descriptor that is kept, above the program's own, so that no other thread finds its lowest free descriptor
+ * taken for a moment. To be called on the process's only thread: at its start, and in a child of fork.
  * Async-signal-safe. */
 void maps_keep(void);
 
-/* The same where the descriptors are shared with the parent: its own stays, and none is kept. */
+/* In a child that shares the parent's descriptors: the parent's descriptor stays open, and none is kept. */
 void maps_forget(void);
 
-/* Begins to read the list; false if the kernel does not show it. Each mapping in turn, by address; false behind the
- * last. Async-signal-safe; with the lock held. */
+/* maps_open begins to read the list; false if the kernel does not show it. maps_next returns each mapping in turn, by
+ * address; false after the last. Async-signal-safe; with the lock held. */
 bool maps_open(struct maps *maps);
 bool maps_next(struct maps *maps, struct mapping *mapping);
 void maps_close(struct maps *maps);
 
-/* The file of the mapping that holds the address (struct mapping); 0 for none. The same. */
+/* The file of the mapping that holds the address (struct mapping); 0 without one. Async-signal-safe; with the lock
+ * held. */
 uint64_t maps_file_of(uint64_t address);
 
 #endif

@@ -8,7 +8,7 @@
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/syscalls/descriptor.h"
 
-/* The descriptor, whose list it shows, and what it is, lest the program has put another file there. */
+/* The descriptor, the process whose list it shows, and its identity, in case the program has put another file there. */
 static struct {
     int file, process;
     uint64_t device, inode;
@@ -29,7 +29,7 @@ static bool is_ours(void)
 void maps_keep(void)
 {
     struct stat status;
-    /* The parent's. */
+    /* It shows the parent's list. */
     if (is_ours())
         system_call3(SYS_close, kept.file, 0, 0);
     kept.file = -1;
@@ -67,7 +67,8 @@ bool maps_open(struct maps *maps)
 
 void maps_close(struct maps *maps)
 {
-    /* By its number it would not be told: who shares memory alone may have opened another with the same. */
+    /* The number alone does not identify it: a process that shares only memory may have opened another file with the
+     * same number. */
     if (!maps->is_kept)
         system_call3(SYS_close, maps->file, 0, 0);
 }
@@ -84,7 +85,7 @@ static int next(struct maps *maps)
     return (unsigned char)maps->piece[maps->at++];
 }
 
-/* A number in hex or decimal; what ends it is skipped. */
+/* Reads a number in hex or decimal, and skips the character that ends it. */
 static uint64_t read_number(struct maps *maps, unsigned base)
 {
     uint64_t number = 0;

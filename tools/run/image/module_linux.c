@@ -1,5 +1,5 @@
-/* module_linux.c: a module is found by the kernel's list of mappings: the mapping that holds the address, and the one
- * before it that shows the same file from its start, which begins with the ELF header.
+/* module_linux.c: finds a module in the kernel's list of mappings: the mapping that holds the address, and the one
+ * before it that shows the same file from its start, where the ELF header is.
  *
  * SOURCES: System V ABI, chapter 5 (program header); docs/patch.md (what is trusted). */
 #include "module.h"
@@ -23,7 +23,7 @@
 #define SEEN 1024
 #define CODE_MAPPINGS 512
 #define PROGRAM_HEADERS 64
-/* Faults in a mebibyte of code. */
+/* This many faults in a mebibyte of code are many. */
 #define MANY 1024
 
 static struct segue_extent seen[SEEN];
@@ -82,7 +82,7 @@ static bool read_headers(uint64_t at, struct module *module)
     return found;
 }
 
-/* An unwind table, which may not be there although the file says so. */
+/* An unwind table, which may be missing although the file names it. */
 struct table {
     const uint8_t *header;
     size_t size, count, capacity;
@@ -97,7 +97,7 @@ static void read_table(void *context)
         unwind_functions(table->header, table->size, table->module->range, table->functions, table->capacity);
 }
 
-/* The functions that the unwind table knows, in memory of their own, whose size is stored; NULL without any. */
+/* The functions of the unwind table, in memory of their own, whose size is stored; NULL without any. */
 static struct segue_extent *read_functions(const struct module *module, size_t *count, size_t *size)
 {
     *count = *size = 0;
@@ -162,11 +162,11 @@ static enum segue_status rewrite_site(void *context, const struct segue_site *si
     return SEGUE_OK;
 }
 
-/* All of the code can be written meanwhile, so that no site costs a call of the kernel. Other threads run on. */
+/* All of the code is writable meanwhile, so that no site costs a system call. Other threads run on. */
 static void rewrite_code(struct segue_segment_code *code, int protection)
 {
     uint64_t start = code->address & -(uint64_t)PAGE, end = (code->address + code->size + PAGE - 1) & -(uint64_t)PAGE;
-    /* Without functions none but the strict forms are trusted. */
+    /* Without functions, only the strict forms are trusted. */
     static const struct segue_extent none = {0, 0};
     static const struct segue_rewrite rewrite = {SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS};
     struct rewriting rewriting = {.can_write = protection & PROT_WRITE};
@@ -183,10 +183,11 @@ static void rewrite_code(struct segue_segment_code *code, int protection)
     count(&counters->sites_eager, rewriting.rewritten);
     count(&counters->untrusted, rewriting.untrusted);
     report_event("code at %x, %d byte%s: %d site%s rewritten, %d not trusted", code->address, (int64_t)code->size,
-                 plural(code->size), (int64_t)rewriting.rewritten, plural(rewriting.rewritten), (int64_t)rewriting.untrusted);
+                 plural(code->size), (int64_t)rewriting.rewritten, plural(rewriting.rewritten),
+                 (int64_t)rewriting.untrusted);
 }
 
-/* What of the segment is code in this mapping, without its functions. */
+/* Finds the code of the segment in this mapping, without its functions. */
 static bool find_code(const struct module *module, unsigned number, const struct mapping *mapping,
                       struct segue_segment_code *code)
 {
@@ -216,7 +217,8 @@ static void rewrite_module(const struct module *module, const struct mapping *ma
     count(&counters->modules, 1);
 }
 
-/* Whether the mapping was seen before; notes it if not. What is mapped over it later is left to its faults. */
+/* Whether the mapping was seen before; notes it if not. Code that is mapped over it later is rewritten at its
+ * faults. */
 static bool was_seen(const struct mapping *mapping)
 {
     for (size_t i = 0; i < seen_count; i++)

@@ -8,7 +8,7 @@ static bool is_blank(char character)
     return character == ' ' || character == '\t';
 }
 
-/* The first byte from `at` to `last` that is no blank; NULL if all are. */
+/* The first byte from `at` to `last` other than a blank; NULL if all are blanks. */
 static char *skip_blanks(char *at, char *last)
 {
     while (at <= last && is_blank(*at))
@@ -16,7 +16,7 @@ static char *skip_blanks(char *at, char *last)
     return at <= last ? at : NULL;
 }
 
-/* The first blank or zero from `at` to `last`; NULL if there is none. */
+/* The first blank or zero from `at` to `last`, or NULL. */
 static char *find_end(char *at, char *last)
 {
     while (at <= last && *at && !is_blank(*at))
@@ -24,7 +24,7 @@ static char *find_end(char *at, char *last)
     return at <= last ? at : NULL;
 }
 
-/* Where the line ends; NULL if the interpreter's path may go on behind the bytes. */
+/* The end of the line; NULL if the interpreter's path may go on after the bytes. */
 static char *find_line_end(char *head)
 {
     char *last = head + SCRIPT_HEAD - 1;

@@ -1,5 +1,5 @@
-/* stack_linux.c: the strings stay where the kernel has put them: so the program has them in one piece, as it would, and
- * may write over them to be listed by another name.
+/* stack_linux.c: leaves the strings where the kernel has put them: so the program finds them in one piece, as it does
+ * natively, and may overwrite them to change its name in lists of processes.
  *
  * SOURCES: System V ABI for x86-64, 3.4.1; Linux fs/binfmt_elf.c create_elf_tables; prctl(2) PR_SET_MM_MAP, which needs
  * no privilege. */
@@ -16,7 +16,7 @@
 #include "platform/linux/abi.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 
-/* Left for the calls that are still to be made. */
+/* Stack left for the calls that follow. */
 #define DISTANCE 32768
 
 static size_t count_pointers(char **list)
@@ -27,13 +27,13 @@ static size_t count_pointers(char **list)
     return number;
 }
 
-/* Behind the environment is the vector that the kernel made for us. */
+/* The auxiliary vector that the kernel made for the host comes after the environment. */
 static const Elf64_auxv_t *own_vector(char **environment)
 {
     return (const Elf64_auxv_t *)(const void *)(environment + count_pointers(environment) + 1);
 }
 
-static uint64_t told(const Elf64_auxv_t *entry, const char *path, const struct image *image)
+static uint64_t vector_value(const Elf64_auxv_t *entry, const char *path, const struct image *image)
 {
     switch (entry->a_type) {
     case AT_PHDR:
@@ -47,7 +47,7 @@ static uint64_t told(const Elf64_auxv_t *entry, const char *path, const struct i
     case AT_EXECFN:
         return (uint64_t)(uintptr_t)path;
     case AT_HWCAP2:
-        /* It may not set the base of FS. */
+        /* The program must not set the FS base. */
         return entry->a_un.a_val & ~(uint64_t)HWCAP2_FSGSBASE;
     default:
         return entry->a_un.a_val;
@@ -62,8 +62,8 @@ static uint64_t *put_arguments(uint64_t *at, char **list)
     return at;
 }
 
-/* The C library of the host may have put a copy in a string's place (GLIBC_TUNABLES): the program is to have its own.
- * They follow one another from `string` on. Returns their end. */
+/* The host's start may have replaced a string of the environment (GLIBC_TUNABLES): the program must get its own.
+ * Strings follow one another from `string` on. Returns their end. */
 static const char *put_environment(uint64_t **at, char **list, const char *string)
 {
     for (; *list; list++) {
@@ -82,10 +82,10 @@ static uint64_t arguments_end(char **list)
     return (uint64_t)(uintptr_t)end;
 }
 
-/* ps and pidof see the program's arguments, and not the host's before them; and its code and data. A kernel that does
- * not let us leaves the host's. */
-static void tell_kernel(char **arguments, const char *strings, const char *strings_end, uint64_t pointer,
-                        const Elf64_auxv_t *vector, size_t entries, const struct image *image)
+/* ps and pidof then show the program's arguments, and not the host's before them; and its code and data. If the kernel
+ * refuses, they show the host's. */
+static void set_shown_arguments(char **arguments, const char *strings, const char *strings_end, uint64_t pointer,
+                                const Elf64_auxv_t *vector, size_t entries, const struct image *image)
 {
     uint64_t heap = (uint64_t)system_call3(SYS_brk, 0, 0, 0);
     struct prctl_mm_map map = {
@@ -123,10 +123,10 @@ uint64_t stack_build(char **arguments, char **environment, const char *strings, 
     const char *strings_end = put_environment(&at, environment, strings);
     for (size_t i = 0; i < entries; i++) {
         *at++ = vector[i].a_type;
-        *at++ = told(&vector[i], path, image);
+        *at++ = vector_value(&vector[i], path, image);
     }
-    tell_kernel(arguments, strings, strings_end, pointer, (const Elf64_auxv_t *)(const void *)(at - 2 * entries),
-                entries, image);
+    set_shown_arguments(arguments, strings, strings_end, pointer,
+                        (const Elf64_auxv_t *)(const void *)(at - 2 * entries), entries, image);
     if (image->executable_stack)
         mprotect((void *)(uintptr_t)(pointer & -(uint64_t)4096), 4096,
                  PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);

@@ -27,8 +27,8 @@
 
 /* ---- one file ---- */
 
-/* What the kernel finds when it denies others to write to the file: whether somebody has it open for writing. Only who
- * may hold a lease on it is told. If the lease is broken in between, the signal is one that is ignored. */
+/* Whether a program has the file open for writing, as the kernel finds out when it denies writing. Only a process that
+ * may hold a lease on the file can ask. If the lease is broken in between, the signal is one that is ignored. */
 static bool is_open_for_writing(int file, bool is_shared)
 {
     long signal = is_shared ? system_call3(SYS_fcntl, file, F_GETSIG, 0) : 0;
@@ -42,7 +42,7 @@ static bool is_open_for_writing(int file, bool is_shared)
     return result == -EAGAIN;
 }
 
-/* What must hold of a program, a script, and an interpreter. `is_shared`: the program has the open file, too. */
+/* Checks what must hold of a program, a script, and an interpreter. `is_shared`: the program has the open file, too. */
 static long check_file(int file, bool is_shared, struct stat *status)
 {
     long result = system_call3(SYS_fstat, file, (long)status, 0);
@@ -53,7 +53,7 @@ static long check_file(int file, bool is_shared, struct stat *status)
     return is_open_for_writing(file, is_shared) ? -ETXTBSY : 0;
 }
 
-/* Opens a file that may be executed. Where it may not be read, -EACCES and `is_unreadable`. */
+/* Opens a file that may be executed. If it may not be read, returns -EACCES and sets `is_unreadable`. */
 static int open_by_path(int folder, const char *path, int flags, bool *is_unreadable)
 {
     int follow = flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0;
@@ -66,8 +66,8 @@ static int open_by_path(int folder, const char *path, int flags, bool *is_unread
     return file;
 }
 
-/* The same file by another descriptor, since it may have no path. One that was opened for its path alone cannot be
- * read; it is opened anew. */
+/* Opens the same file by another descriptor, since it may have no path. A descriptor that was opened for its path alone
+ * (O_PATH) cannot be read; then the file is opened anew. */
 static int open_by_descriptor(int descriptor, bool *is_unreadable)
 {
     char link[40] = "/proc/self/fd/", byte;
@@ -100,7 +100,7 @@ static bool has_headers(int file, const Elf64_Ehdr *header)
            read_at(file, &last, 1, header->e_phoff + size - 1) == 0;
 }
 
-/* The segment that names the program's interpreter. False if there is none. */
+/* Finds the segment that names the program's interpreter. False without one. */
 static bool find_interpreter(int file, const Elf64_Ehdr *header, Elf64_Phdr *found)
 {
     Elf64_Phdr segments[HEADERS_READ];
@@ -134,8 +134,8 @@ static long check_interpreter(int file)
     return result;
 }
 
-/* Where there is a descriptor for one of the two alone, the interpreter is looked at, and the program opened again: the
- * host opens the interpreter behind it. */
+/* If there is a descriptor for only one of the two, checks the interpreter, then opens the program again; the host
+ * opens the interpreter later. */
 static long open_one_by_one(struct target *target, const char *path)
 {
     bool is_unreadable = false;
@@ -156,7 +156,7 @@ static long open_interpreter(struct target *target, const char *path)
 {
     bool is_unreadable = false;
     target->missing = path;
-    /* What the kernel opens by such a name is the folder. */
+    /* An empty name means the folder itself to the kernel. */
     if (!*path)
         return -EACCES;
     int file = open_by_path(AT_FDCWD, path, 0, &is_unreadable);
@@ -176,7 +176,7 @@ static long check_program(struct target *target, const Elf64_Ehdr *header)
 {
     Elf64_Phdr segment;
     char *path = target->program_interpreter;
-    target->why = "it is no program";
+    target->why = "it is not a program";
     if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
         return -ENOEXEC;
     target->why = "its program header cannot be read";
@@ -214,14 +214,14 @@ static long look_at_elf(struct target *target, const Elf64_Ehdr *header, const s
         return result < 0 ? result : check_program(target, header);
     }
     if (header->e_ident[EI_CLASS] == ELFCLASS32 && (header->e_machine == EM_386 || header->e_machine == EM_X86_64))
-        report_message("%s is not a program for x86-64: it runs on its own, with FS as it likes", target->path);
+        report_message("%s is not a program for x86-64: it runs natively", target->path);
     target->why = "it is not for x86-64";
     return TARGET_ALONE;
 }
 
 /* ---- all of it ---- */
 
-/* The interpreter of the script that was found takes its place. */
+/* Continues with the interpreter of the script that was found. */
 static void take_interpreter(struct target *target, const char *interpreter, const char *argument)
 {
     target->is_script = true;
@@ -230,7 +230,7 @@ static void take_interpreter(struct target *target, const char *interpreter, con
     target->path = strcpy(target->words[target->word_count++], interpreter);
 }
 
-/* Looks at the open file, or at the script's interpreter, and so on. */
+/* Checks the open file, or the script's interpreter, and so on. */
 static long look(struct target *target)
 {
     for (unsigned depth = 0;; depth++) {
@@ -247,7 +247,7 @@ static long look(struct target *target)
         target->missing = NULL;
         if (memcmp(head, ELFMAG, SELFMAG) == 0)
             return look_at_elf(target, (const Elf64_Ehdr *)(const void *)head, &status);
-        target->why = "it is not an ELF file, and begins with no line that names an interpreter (#!); a shell may know it: "
+        target->why = "it is neither an ELF file nor a script with an interpreter (#!); a shell may be able to run it: "
                       "segue run sh FILE";
         if (!script_split(head, &interpreter, &argument))
             return TARGET_ALONE;
@@ -266,7 +266,7 @@ static long look(struct target *target)
     }
 }
 
-/* As the kernel names what has no path of its own. */
+/* Names a file without a path of its own as the kernel does. */
 static void name(struct target *target, int folder, const char *path)
 {
     char *at = target->name;

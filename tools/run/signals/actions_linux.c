@@ -18,7 +18,7 @@
 #ifndef SA_EXPOSE_TAGBITS
 #define SA_EXPOSE_TAGBITS 0x800u
 #endif
-/* Those that the kernel knows; it clears the others. */
+/* The flags that the kernel knows; it clears the others. */
 #define KNOWN_FLAGS                                                                                                    \
     (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND | FLAG_RESTORER |  \
      SA_EXPOSE_TAGBITS)
@@ -27,7 +27,8 @@
 #define ARCH_GET_XCOMP_PERM 0x1022
 #define ARCH_REQ_XCOMP_PERM 0x1023
 
-/* Whether the process may use components that make its frames grow: then the kernel wants room for the largest. */
+/* Whether the process may use state components that make its frames grow: then the kernel wants room for the
+ * largest. */
 static bool frames_grow;
 static uint64_t largest_frame;
 
@@ -46,8 +47,8 @@ static bool has_handler(const struct action *action)
     return action->handler != (uint64_t)(uintptr_t)SIG_DFL && action->handler != (uint64_t)(uintptr_t)SIG_IGN;
 }
 
-/* What the kernel is told: the host's handler with all signals blocked but the one by which a filter of the program's
- * may answer its system calls (seccomp); and whether a call that it interrupts is to be made again. The handler never
+/* The action that the host installs: its own handler, with all signals blocked except SIGSYS, by which a seccomp filter
+ * of the program's may answer its system calls; and whether an interrupted call is made again. The handler never
  * returns to a restorer. */
 static struct action host_action(const struct action *wanted)
 {
@@ -84,8 +85,8 @@ static struct actions *actions_new(void)
     return at < 0 ? NULL : (struct actions *)at;
 }
 
-/* Those of the signals that are not the host's are asked for when they are needed: until the program changes one the
- * kernel has it, and it is ignored or the default's. */
+/* The actions of other signals are read when they are needed: until the program changes one, the kernel has it, and it
+ * is to ignore or the default. */
 struct actions *actions_begin(void)
 {
     static struct actions first;
@@ -182,7 +183,7 @@ long actions_pending(const struct thread *thread, uint64_t to, uint64_t set_size
     for (unsigned i = 0; i < FORCED_COUNT; i++)
         if (thread->waiting & 1u << i)
             pending |= SIGNAL_BIT(forced_signals[i]);
-    /* The host blocks others than the program, and keeps what comes in its way. */
+    /* The host blocks other signals than the program, and keeps the forced ones. */
     pending &= thread->mask;
     return memory_write(to, &pending, set_size) ? 0 : -EFAULT;
 }
@@ -201,7 +202,7 @@ static bool is_component_in(int set, uint64_t component)
 
 long actions_permit_component(const struct thread *thread, uint64_t component)
 {
-    /* One that there is, and that is not permitted yet. */
+    /* A component that exists and that the process may not use yet. */
     bool is_new = is_component_in(ARCH_GET_XCOMP_SUPP, component) && !is_component_in(ARCH_GET_XCOMP_PERM, component);
     if (is_new && thread->alternate.ss_size && thread->alternate.ss_size < largest_frame)
         return -ENOSPC;

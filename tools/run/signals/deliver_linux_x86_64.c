@@ -16,7 +16,7 @@
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
 
-/* Those that rt_sigreturn takes from the frame. */
+/* The flags that rt_sigreturn takes from the frame. */
 #define RETURNED_FLAGS (SETTABLE_FLAGS & ~FLAG_IDENTIFICATION)
 
 /* The part of the kernel's frame below the state. uc_sigmask is eight bytes in it. */
@@ -28,7 +28,8 @@ struct frame {
 
 _Static_assert(offsetof(ucontext_t, uc_sigmask) + 8 == KERNEL_UCONTEXT_SIZE, "the kernel's ucontext");
 
-/* The state's bytes in a frame, the last magic number included; those of FXSAVE without the extended format. */
+/* The size of the XSAVE area in a frame, including the last magic number; that of FXSAVE without the extended
+ * format. */
 static uint64_t state_size(const char *state)
 {
     struct software_bytes software = software_bytes_of(state);
@@ -59,7 +60,7 @@ void deliver_begin_state(ucontext_t *frame)
     clear_state(frame, true);
 }
 
-/* While a call with a mask of its own is made, or has been interrupted, that one. */
+/* The mask in force: that of the call while a call with a mask of its own is made, or has been interrupted. */
 static uint64_t mask_in_force(const struct thread *thread)
 {
     return thread->has_call_mask ? thread->call_mask : thread->mask;
@@ -74,7 +75,7 @@ static uint64_t stack_top(const struct thread *thread, const ucontext_t *frame, 
     return top - RED_ZONE;
 }
 
-/* The frame as the program is to find it. */
+/* Describes the interrupted thread as the program must see it. */
 static void describe(const struct thread *thread, const ucontext_t *from, uint64_t state, ucontext_t *to)
 {
     memcpy(to, from, KERNEL_UCONTEXT_SIZE);
@@ -134,7 +135,7 @@ static void enter_handler(struct thread *thread, ucontext_t *frame, const struct
         thread->alternate = (stack_t){.ss_flags = SS_DISABLE};
 }
 
-/* To this thread; a filter of the program's may leave only the lesser way. */
+/* Sends to this thread with its siginfo; a seccomp filter of the program's may allow only tgkill. */
 static void send_again(const siginfo_t *info)
 {
     long process = system_call3(SYS_getpid, 0, 0, 0), thread = system_call3(SYS_gettid, 0, 0, 0);
@@ -148,7 +149,7 @@ void deliver_die(const siginfo_t *info)
     static _Thread_local bool is_dying;
     int number = info->si_signo;
     uint64_t none = 0;
-    /* The signal came back to us: the program's filter does not let the default be put in force. */
+    /* The signal returned to the host: a seccomp filter of the program's forbids to set the default action. */
     if (is_dying)
         system_call3(SYS_exit_group, 128 + number, 0, 0);
     is_dying = true;
@@ -160,12 +161,13 @@ void deliver_die(const siginfo_t *info)
         system_call3(SYS_exit_group, 128 + number, 0, 0);
 }
 
-/* A signal is sent; or raised by the instruction, which raises it again; or forced, where the program has left the
- * kernel no other way. */
+/* How a signal arose: a process sent it; or the instruction raised it, and raises it again; or it is forced, where the
+ * program has left the kernel no other way. */
 enum origin { SENT, RAISED, FORCED };
 
-/* A fault that nobody answers: the instruction runs once more, without us, so that what is left of the process is the
- * program's. A breakpoint is behind it by then. */
+/* Ends the process by an unhandled fault: the instruction runs once more, now with the kernel's default action, so that
+ * a core dump shows the program's own state. After a breakpoint the instruction has already run, so the host sends the
+ * signal. */
 static void die_by(const siginfo_t *info, enum origin origin)
 {
     if (origin != RAISED || (info->si_signo != SIGSEGV && info->si_signo != SIGBUS))
@@ -174,7 +176,7 @@ static void die_by(const siginfo_t *info, enum origin origin)
     actions_give_up(info->si_signo);
 }
 
-/* Of the default's kinds, the one that the kernel takes again: the signal is not the host's any more. */
+/* Applies the default action. A forced signal ends the process; any other is sent again, for the kernel to handle. */
 static void by_default(const siginfo_t *info, enum origin origin)
 {
     int number = info->si_signo;
@@ -193,8 +195,8 @@ static unsigned forced_place(int number)
     return place;
 }
 
-/* One of each. A timer's that comes again is counted, as the kernel counts those that find one waiting. It may
- * interrupt itself, and what reads what it writes. */
+/* Keeps one signal of each number. A timer's signal that finds one waiting is counted as an overrun, as the kernel
+ * counts it. This function may interrupt itself, and the code that reads what it writes. */
 void deliver_keep(struct thread *thread, const siginfo_t *info)
 {
     unsigned place = forced_place(info->si_signo);
@@ -270,7 +272,7 @@ bool deliver_has_waiting(const struct thread *thread)
     return has;
 }
 
-/* Takes one that may come. False if there is none. */
+/* Takes a kept signal that the mask allows. False without one. */
 static bool take_waiting(struct thread *thread, unsigned place, siginfo_t *info)
 {
     if (!may_come(thread, place))
@@ -297,8 +299,8 @@ void deliver_waiting_again(struct thread *thread)
             deliver_again(&info);
 }
 
-/* Whether the program's frame, whose first bytes are in `legacy`, holds an extended state that is whole but has less in
- * it than ours, whose size is `size`: a thread's frames grow with its first use of a tile. */
+/* Whether the program's frame, whose first bytes are in `legacy`, holds a complete XSAVE area with fewer components
+ * than the host's frame, whose area has `size` bytes: a thread's frames grow with its first use of a tile. */
 static bool is_shorter_state(const char *legacy, uint64_t from, uint64_t size)
 {
     uint64_t theirs = state_size(legacy);
@@ -307,7 +309,7 @@ static bool is_shorter_state(const char *legacy, uint64_t from, uint64_t size)
            memory_read(&magic, from + theirs - SOFTWARE_LAST_SIZE, sizeof magic) && magic == SOFTWARE_LAST_MAGIC;
 }
 
-/* Components that their frame has no room for become initial, as with the kernel. */
+/* Components for which the program's frame has no room become initial, as the kernel does it. */
 static bool return_shorter_state(char *state, const char *legacy, uint64_t from)
 {
     uint64_t theirs = state_size(legacy), features = software_bytes_of(legacy).features, present;
@@ -321,7 +323,8 @@ static bool return_shorter_state(char *state, const char *legacy, uint64_t from)
     return true;
 }
 
-/* Without the extended part, or another's: the legacy state is taken, as the kernel does. */
+/* For a frame without the extended part, or with another system's, only the legacy state is loaded, as the kernel does
+ * it. */
 static bool return_legacy_state(char *state, const char *legacy, uint64_t size)
 {
     const uint64_t both = 3;
@@ -331,7 +334,7 @@ static bool return_legacy_state(char *state, const char *legacy, uint64_t size)
     return true;
 }
 
-/* The state that the program's frame holds goes into ours, which has room for all that the thread has. */
+/* Copies the state of the program's frame into the host's, which has room for all components of the thread. */
 static bool return_state(ucontext_t *frame, uint64_t from)
 {
     char *state = (char *)frame->uc_mcontext.fpregs;

@@ -1,24 +1,25 @@
 /* entry_x86_64.S: between the program's code and the host's.
  *
  * The program runs with FS base 0 and its own GS base, and its system calls are trapped. A signal brings the thread to
- * run_entry, on the alternate stack in its block; the kernel leaves the segment bases as the program has them, so nothing
- * before the C code may touch %fs. The way back is the kernel's: to the program, or to a stub in the block's page of
- * code (syscalls/gate_x86_64.S).
+ * run_entry, on the alternate stack in its block. The kernel leaves the segment bases as the program has them, so
+ * nothing before the C code may touch %fs. The kernel (rt_sigreturn) returns to the program, or to a stub in the
+ * block's page of code (syscalls/gate_x86_64.S).
  *
  *   run_entry      the host's FS base; C
- *   run_tail       the FS base that C says
- *   run_leave      the selector that C says, and rt_sigreturn (detours/leave_x86_64.S)
+ *   run_tail       the FS base that C returned
+ *   run_leave      the selector that C returned, and rt_sigreturn (detours/leave_x86_64.S)
  */
 #include <cet.h>
 
 #include "decode/x86/flags.h"
 #include "tools/run/host/layout.h"
 
-/* run_entry (edi number, rsi info, rdx ucontext): every signal that the host handles. Up to run_entry_allowed the thread
- * may still have the program's selector, and must not make a system call: whoever interrupts it there and makes some
- * takes it to that place (handler_linux_x86_64.c, leave_entry).
+/* run_entry (edi number, rsi info, rdx ucontext): the handler of every signal that the host handles. Up to
+ * run_entry_allowed the thread may still have the program's selector, and must not make a system call. A handler that
+ * interrupts it there, and makes system calls, moves it to run_entry_allowed (handler_linux_x86_64.c, leave_entry).
  *
- *      rbx block, r12 ucontext; r9 the selector that was in force and, above, whether signals were kept, r8 the FS base */
+ *      rbx block, r12 ucontext; r9 the selector that was in force and, above, whether signals were kept,
+ *      r8 the FS base */
         .section .text.run_entry, "ax", @progbits
         .globl  run_entry, run_entry_allowed, run_tail, run_entry_end
         .hidden run_entry, run_entry_allowed, run_tail, run_entry_end, run_leave_copy

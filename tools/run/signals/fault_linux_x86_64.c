@@ -21,7 +21,7 @@
 
 #define FS 0x64
 #define GS 0x65
-/* Each takes another thread that rewrote the site between the fault and the look at it. */
+/* Each retry needs another thread that rewrote the site between the fault and the look at it. */
 #define RETRIES 64
 
 static struct segue_cache cache;
@@ -38,7 +38,7 @@ static void read_registers(const ucontext_t *frame, struct segue_regs *regs)
         *segue_register_at(regs, i) = registers_get(frame, order[i]);
     regs->fs_base = 0;
     regs->gs_base = registers_gs_base();
-    /* Which the frame does not hold of the others is the same in the handler. */
+    /* The frame does not hold the other selectors; they have not changed since the fault. */
     uint64_t segments = registers_get(frame, REG_CSGSFS);
     memset(regs->selectors, 0, sizeof regs->selectors);
     regs->selectors[SEGUE_SEGMENT_CS] = (uint16_t)segments;
@@ -75,7 +75,7 @@ static void read_fault(const ucontext_t *frame, struct segue_fault *fault)
     fault->direction = error & ERROR_FETCH ? SEGUE_FETCH : error & ERROR_WRITE ? SEGUE_WRITE : SEGUE_READ;
 }
 
-/* The instruction's bytes, as many as there are. */
+/* Reads the instruction's bytes, as many as are readable. */
 static size_t read_bytes(uint64_t address, uint8_t bytes[SEGUE_INSN_BYTES])
 {
     size_t size = SEGUE_INSN_BYTES, left = PAGE - (address & (PAGE - 1));
@@ -87,8 +87,8 @@ static size_t read_bytes(uint64_t address, uint8_t bytes[SEGUE_INSN_BYTES])
 
 /* ---- what needs no decoding ---- */
 
-/* The sites of the page beside the one that faulted: the page is copied anyway, and each spares a fault. In code that
- * others may be writing, each byte is changed on its own. */
+/* Rewrites the other sites of the page: the page is copied anyway, and each site saves a fault. In code that other
+ * threads may be writing, each byte is changed on its own. */
 static unsigned rewrite_page(uint64_t address)
 {
     static const uint8_t gs = GS;
@@ -130,7 +130,7 @@ static bool rewrite_site(const struct thread *thread, uint64_t address)
     return true;
 }
 
-/* Most accesses, and most quickly. */
+/* Serves most accesses, and in the least time. */
 static bool serve_plain(const struct thread *thread, const ucontext_t *frame, const struct segue_fault *fault)
 {
     uint8_t bytes[SEGUE_INSN_BYTES];
@@ -161,7 +161,7 @@ static bool goes_through_fs(const struct segue_insn *insn)
     return insn->segment_prefix != SEGUE_NO_PREFIX && insn->bytes[insn->segment_prefix] == 0x64;
 }
 
-/* The access that was meant, without changing code. */
+/* Carries out the access with the right base, without changing code. */
 static bool do_access(ucontext_t *frame, const struct segue_insn *insn, struct segue_regs *regs,
                       struct segue_xstate *state, struct segue_fault *fault)
 {
@@ -180,8 +180,8 @@ static bool do_access(ucontext_t *frame, const struct segue_insn *insn, struct s
     return true;
 }
 
-/* Whether this fault may be run again, having been so fewer than `most` times in a row: the bytes may say that a site
- * was rewritten while the processor, or what translates for it, still runs the old ones. */
+/* Whether the instruction may be run again, after fewer than `most` such retries in a row: its bytes may show that a
+ * site was rewritten while the processor, or an emulator that translates it, still runs the old ones. */
 static bool may_retry(struct thread *thread, uint64_t instruction, const struct segue_fault *fault, unsigned most)
 {
     uint64_t address = fault->address_known ? fault->address : 0;
@@ -195,8 +195,8 @@ static bool may_retry(struct thread *thread, uint64_t instruction, const struct 
     return false;
 }
 
-/* With the base that was meant, whichever of the two prefixes is there: the fault is the one that there would be then.
- */
+/* Carries out the access with the right base, whichever of the two prefixes is there; a fault of that access is the
+ * program's. */
 static bool do_meant_access(ucontext_t *frame, const struct segue_insn *insn, struct segue_regs *regs,
                             struct segue_xstate *state, struct segue_fault *fault)
 {
@@ -220,7 +220,7 @@ static bool rewrite_found(const struct thread *thread, const struct segue_site *
     return done;
 }
 
-/* Whether it is time to rewrite all of the module, and this site was among what was. */
+/* Whether the whole module was rewritten because of its many faults, and this site with it. */
 static bool rewrite_module_of(const struct thread *thread, const struct segue_insn *insn, uint64_t instruction)
 {
     uint8_t byte = FS;
@@ -284,7 +284,7 @@ bool fault_prepare(void)
     if (__atomic_load_n(&is_prepared, __ATOMIC_ACQUIRE))
         return true;
     lock_take();
-    /* Where there is no engine some accesses can't be done; they are the program's faults then. */
+    /* Without an engine some accesses cannot be carried out; their faults are the program's then. */
     segue_replay_prepare();
     bool done = zydis_image_prepare();
     __atomic_store_n(&is_prepared, done, __ATOMIC_RELEASE);

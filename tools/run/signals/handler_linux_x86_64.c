@@ -1,8 +1,8 @@
-/* handler_linux_x86_64.c: every signal that the host handles, behind run_entry.
+/* handler_linux_x86_64.c: the handler of every signal that the host handles, called by run_entry.
  *
- * While the host's own code runs, all signals are blocked but SIGSEGV and SIGBUS, which its accesses to the program's
- * memory may raise, and SIGSYS, by which a filter of the program's may answer its system calls (seccomp). So whatever
- * else comes has interrupted the program, or one of the stubs that lead to it. */
+ * While the host's own code runs, all signals are blocked except SIGSEGV and SIGBUS, which its accesses to the
+ * program's memory may raise, and SIGSYS, by which a seccomp filter of the program's may answer its system calls. So
+ * any other signal has interrupted the program, or one of the stubs that lead to it. */
 #include "handler.h"
 
 #include <errno.h>
@@ -38,8 +38,8 @@
 #define SYS_USER_DISPATCH 2
 #endif
 
-/* Before it is sent again it is blocked, both here, where it would be back at once, and in the code that it has
- * interrupted. */
+/* Blocks the signal, in the handler and in the interrupted context, before sending it again, or it would be delivered
+ * again at once. */
 static void put_back(ucontext_t *frame, const siginfo_t *info)
 {
     uint64_t mask;
@@ -49,8 +49,8 @@ static void put_back(ucontext_t *frame, const siginfo_t *info)
     deliver_again(info);
 }
 
-/* Raised by the instruction. A code above 0 does not say so: the signal that a child ends with has one, and a process
- * may send itself any. So the frame must agree. */
+/* Whether the instruction raised the signal. A code above 0 does not prove it: the signal that reports a child's end
+ * has one, and a process may send itself any. So the frame must agree. */
 static bool is_raised(const ucontext_t *frame, const siginfo_t *info)
 {
     uint64_t trap = registers_get(frame, REG_TRAPNO);
@@ -75,10 +75,10 @@ static bool is_raised(const ucontext_t *frame, const siginfo_t *info)
            (trap == TRAP_PAGE_FAULT && (uint64_t)(uintptr_t)info->si_addr == registers_get(frame, REG_CR2));
 }
 
-/* A signal while the host runs: the fault of one of its guarded accesses; a call that the program's filter does not let
- * it make; or one that was sent. That is kept until the host is done, without blocking it, since a guarded access may
- * raise the same; on the last stretch, where the host accesses nothing and asks for nothing that was kept, it waits in
- * the kernel. */
+/* Handles a signal that interrupts the host: the fault of a guarded access; a call that the program's seccomp filter
+ * forbids; or a signal that was sent. The host keeps the latter until it is done, without blocking it, since a guarded
+ * access may raise the same signal. In its last instructions, where it accesses nothing and no longer checks for kept
+ * signals, the signal stays pending in the kernel. */
 static void serve_host(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
 {
     uint64_t instruction = registers_get(frame, REG_RIP);
@@ -124,7 +124,8 @@ static void start(struct thread *thread, ucontext_t *frame)
     thread->start_stack = 0;
 }
 
-/* One that stands while code is changed (patch/poke/poke.h), which is by jumps alone. */
+/* Whether the signal is from a breakpoint that is in place while code is changed (patch/poke/poke.h); only jumps are
+ * changed so. */
 static bool is_own_breakpoint(ucontext_t *frame, const siginfo_t *info)
 {
     bool is_stepped = registers_get(frame, REG_EFL) & FLAG_TRAP;
@@ -148,10 +149,10 @@ static void serve_program(struct thread *thread, ucontext_t *frame, const siginf
             return;
         }
         if (info->si_code == SYS_SECCOMP) {
-            /* The call was made by the stub. */
-            siginfo_t told = *info;
-            told.si_call_addr = (void *)(uintptr_t)registers_get(frame, REG_RIP);
-            deliver(thread, frame, &told, true);
+            /* The stub made the call. */
+            siginfo_t translated = *info;
+            translated.si_call_addr = (void *)(uintptr_t)registers_get(frame, REG_RIP);
+            deliver(thread, frame, &translated, true);
             return;
         }
         break;
@@ -169,7 +170,7 @@ static void serve_program(struct thread *thread, ucontext_t *frame, const siginf
     deliver(thread, frame, info, raised);
 }
 
-/* No signal is kept from here on. False if one was before: then they still are. */
+/* Stops keeping signals. False if one was kept before: then the host goes on keeping them. */
 static bool stop_keeping(struct thread *thread)
 {
     thread->keeps_signals = false;
@@ -180,10 +181,11 @@ static bool stop_keeping(struct thread *thread)
     return false;
 }
 
-/* All code of the host's that stands for the program's, with what detour_prepare has added. */
+/* The code ranges in which a thread is in the host's code but logically in the program's, with those that
+ * detour_prepare has added. */
 static const struct code_range *const ranges[] = {&stub_range, &detour_jump_range, NULL};
 
-/* If the thread is in a stub or on a detour, makes the frame the program's: at the system call, or behind it. */
+/* If the thread is in a stub or on a detour, translates the frame to the program's: at the system call, or after it. */
 static void leave_ranges(struct thread *thread, ucontext_t *frame)
 {
     struct segue_regs regs;
@@ -194,11 +196,11 @@ static void leave_ranges(struct thread *thread, ucontext_t *frame)
         frame_set_registers(frame, &regs);
 }
 
-/* With the program's own instruction, or a stub that makes its call. */
+/* Resumes with the program's own instruction, or with a stub that makes its call. */
 static struct crossing go_on(struct thread *thread, ucontext_t *frame)
 {
     while (!stop_keeping(thread)) {
-        /* The call has not been made. */
+        /* The stub has not made the call yet. */
         if (thread->is_led)
             leave_ranges(thread, frame);
         deliver_waiting(thread, frame);
@@ -206,8 +208,9 @@ static struct crossing go_on(struct thread *thread, ucontext_t *frame)
     return (struct crossing){0, thread->is_led ? SELECTOR_ALLOW : SELECTOR_BLOCK};
 }
 
-/* A program that steps through itself is to see a system call as one instruction. SYSRET brings the trap flag back for
- * the instruction behind it, so that there is no step at its end: neither at the stub's nor at a detour's. */
+/* Whether this is a single step through the host's code. A program that steps through itself must see a system call as
+ * one instruction. SYSRET restores the trap flag for the instruction after it, so there is no step at its end: neither
+ * at the stub's nor at a detour's. */
 static bool is_step_of_ours(struct thread *thread, const ucontext_t *frame, const siginfo_t *info)
 {
     uint64_t instruction = registers_get(frame, REG_RIP), end = thread->stepped_to;
@@ -219,8 +222,8 @@ static bool is_step_of_ours(struct thread *thread, const ucontext_t *frame, cons
     return stub_contains(thread, instruction) || detour_is_step(thread, instruction) || (end && instruction == end);
 }
 
-/* Whether what was interrupted are the handler's first instructions, before they have noted the selector and let the
- * host's calls through. That is done by now: it goes on behind them. */
+/* Whether the handler's first instructions were interrupted, before they had saved the selector and allowed the host's
+ * calls. Both are done by now, so the frame goes on after them. */
 static bool leave_entry(const struct thread *thread, ucontext_t *frame, uint64_t before)
 {
     uint64_t entry = (uint64_t)(uintptr_t)run_entry;
@@ -232,8 +235,8 @@ static bool leave_entry(const struct thread *thread, ucontext_t *frame, uint64_t
     return true;
 }
 
-/* The host was interrupted: it goes on with its own selector, which only its last instructions may have given up; and
- * keeps signals, or does not, as before. What has interrupted this handler before it was known that none are kept is
+/* Resumes the interrupted host with its own selector, which only its last instructions may have given up; it keeps
+ * signals, or does not, as before. A signal that interrupted this handler before it was known that none are kept is
  * sent again. */
 static struct crossing interrupt_host(struct thread *thread, ucontext_t *frame, const siginfo_t *info, uint64_t base,
                                       uint64_t before)

@@ -1,7 +1,7 @@
-/* keys.h: protection keys. A thread's rights to them (PKRU) are a part of its registers: a signal gives it those that a
- * program begins with, and the frame holds its own. The host has all rights while it runs, so that it finds the
- * program's code and stacks whatever key they have, also the one of code that may only be executed. Where it stands for
- * the kernel in a system call, the thread's own rights hold (memory.h). All are async-signal-safe. */
+/* keys.h: protection keys. A thread's rights to them (PKRU) are a part of its registers: at a signal the kernel loads
+ * the initial rights, and the frame holds the thread's own. The host has all rights while it runs, so that it can
+ * access the program's code and stacks whatever key they have, also that of execute-only code. Where it acts for the
+ * kernel in a system call, the thread's own rights apply (memory.h). All are async-signal-safe. */
 #ifndef SEGUE_RUN_KEYS_H
 #define SEGUE_RUN_KEYS_H
 
@@ -9,27 +9,27 @@
 #include <stdint.h>
 #include <ucontext.h>
 
-/* In the first handler, whose frame this is: learns whether there are keys, and the rights that a handler begins with.
- */
+/* Called in the first handler, with its frame: finds out whether the processor has keys, and with which rights a
+ * handler begins. */
 void keys_learn(const ucontext_t *frame);
 
 /* The host's rights: all. */
 void keys_open(void);
 
-/* The rights in the frame but those of key 0, which the host's own memory has: these are always given. 0, all rights,
- * until the program has asked for a key. */
+/* The rights in the frame, always with those of key 0, which the host's own memory has. 0, all rights, until the
+ * program has allocated a key. */
 uint32_t keys_of(const ucontext_t *frame);
 
-/* The program asks for a key. */
+/* Notes that the program allocates a key. */
 void keys_note_use(void);
 
-/* Of the extended state of a frame nothing is left but the rights. */
+/* Clears all of a frame's extended state except the rights. */
 void keys_keep(char *state);
 
-/* The rights in the extended state of a frame become those that a program, and each handler of it, begins with. */
+/* Sets the rights in the extended state of a frame to those with which a program, and each of its handlers, begins. */
 void keys_begin(char *state);
 
-/* From here on, until keys_open, the caller has these rights. */
+/* Gives the caller these rights until keys_open. */
 void keys_take(uint32_t rights);
 
 #endif

@@ -19,7 +19,7 @@ static uint32_t read_rights(void)
     return rights;
 }
 
-/* What is asked of the processor takes microseconds in a virtual machine; the kernel's frame tells. */
+/* Reads the kernel's frame instead of CPUID, which takes microseconds in a virtual machine. */
 void keys_learn(const ucontext_t *frame)
 {
     if (is_known)

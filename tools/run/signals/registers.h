@@ -31,7 +31,7 @@ static inline void registers_arguments(const ucontext_t *frame, uint64_t argumen
 
 #define CALL_SIZE 2
 
-/* Its number: the kernel looks at no more of the register. */
+/* The system call's number: the kernel ignores the rest of the register. */
 static inline uint64_t registers_call_number(const ucontext_t *frame)
 {
     return (uint32_t)registers_get(frame, REG_RAX);

@@ -1,5 +1,5 @@
-/* library.c: of the C library's functions of strings, those that the host and what it is made of call. Compiled without
- * the compiler's own knowledge of them, lest they call themselves. */
+/* library.c: the string functions of the C library that the host and the library's folders call. Compiled without the
+ * compiler's own knowledge of them (-fno-builtin), or they might be compiled to calls of themselves. */
 #include <emmintrin.h>
 #include <errno.h>
 #include <stdint.h>
@@ -38,7 +38,7 @@ int memcmp(const void *first, const void *second, size_t size)
     return 0;
 }
 
-/* What clang makes of a comparison that only asks for equality. */
+/* clang turns a comparison for equality alone into this function. */
 int bcmp(const void *first, const void *second, size_t size);
 int bcmp(const void *first, const void *second, size_t size)
 {
@@ -138,7 +138,7 @@ size_t strspn(const char *string, const char *characters)
     return length;
 }
 
-/* The words of those that executing a program comes to. */
+/* The words for the errors that can occur while a program is executed. */
 char *strerror(int error)
 {
     static const struct {

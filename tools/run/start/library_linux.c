@@ -1,9 +1,9 @@
-/* library_linux.c: of the C library's functions, those of the system and of threads that the host and what it is made
- * of call. Threads: the host's code runs with all signals blocked, and makes none of its own; who waits for another
- * thread yields.
+/* library_linux.c: the C library's functions of the system and of threads that the host and the library's folders call.
+ * Threads: the host's code runs with all signals blocked, and makes no threads of its own; a thread that waits for
+ * another yields.
  *
- * Who adds a call of another to what the host is made of (the library's folders without signals/) finds that the host
- * does not link, and adds it here.
+ * If the library's folders (without signals/) begin to call another function, the host does not link until it is added
+ * here.
  *
  * SOURCES: the manual pages of each; POSIX. ASSUMPTIONS: a mutex and a once-control that are not in use are zero bytes.
  */
@@ -34,7 +34,7 @@ int *__errno_location(void)
     return &error_number;
 }
 
-/* A result as the C library's functions have it. */
+/* Converts a system call's result to the C library's convention: -1 and errno. */
 static long told(long result)
 {
     if (result >= 0 || result < -4095)
@@ -70,7 +70,7 @@ int memfd_create(const char *name, unsigned flags)
     return (int)told(system_call3(SYS_memfd_create, (long)name, flags, 0));
 }
 
-/* What is asked for is little, and stays. */
+/* The few allocations are small, and never freed. */
 void *calloc(size_t count, size_t size)
 {
     void *at = mmap(NULL, count * size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -259,7 +259,7 @@ int pthread_once(pthread_once_t *once, void (*work)(void))
     return 0;
 }
 
-/* The program's children are made by process_linux_x86_64.c, which does what they must do itself. */
+/* process_linux_x86_64.c makes the program's children, and does itself what the handlers would do. */
 int pthread_atfork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
 {
     (void)before;

@@ -16,7 +16,7 @@
 #define ALIGNMENT 64
 #define CANARY 5
 
-/* What stands at the thread pointer: its own address, twice, and at 28h the canary. */
+/* The bytes at the thread pointer: its own address, twice, and at 28h the canary. */
 struct descriptor {
     uint64_t self, vector, again, more[5];
 };

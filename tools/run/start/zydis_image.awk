@@ -1,5 +1,5 @@
-# zydis_image.awk: `readelf -lW` of a shared library becomes an assembly file that holds its segments as they lie in memory, so
-# that a program that is linked statically carries it (zydis_image.c). The library's path is in `library`.
+# zydis_image.awk: turns `readelf -lW` of a shared library into an assembly file that holds its segments as they are in
+# memory, so that a statically linked program contains it (zydis_image.c). The library's path is in `library`.
 function number(hex,    value, i) {
     value = 0
     for (i = 3; i <= length(hex); i++)

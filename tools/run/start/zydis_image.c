@@ -1,5 +1,5 @@
-/* zydis_image.c: a loader for one shared library whose segments lie in this program as they would lie in memory. Most
- * programs that are run need none of it: so it is relocated, 7 pages of it, at the first call.
+/* zydis_image.c: a loader for one shared library whose segments are in this program as they would be in memory. Most
+ * programs need no decoder, so its relocation, of 7 pages, is left to the first call.
  *
  * Relocating it twice, on two threads, stores the same values twice.
  *
@@ -22,7 +22,7 @@
 extern char zydis_image[];
 extern void __stack_chk_fail(void);
 
-/* What decoding uses, and the names in the library. */
+/* The functions that decoding uses, and their names in the library. */
 static struct {
     ZyanStatus (*decode_instruction)(const ZydisDecoder *, ZydisDecoderContext *, const void *, ZyanUSize,
                                      ZydisDecodedInstruction *);
@@ -48,7 +48,7 @@ static const struct {
 
 static _Noreturn void fail(void)
 {
-    report_fatal("the decoder's library does not go on");
+    report_fatal("an assertion of the decoder's library failed");
 }
 
 static const struct {
@@ -119,7 +119,7 @@ static void read_dynamic(struct library *library)
     }
 }
 
-/* The address of a symbol; 0 for what nothing decoding does needs. */
+/* The address of a symbol; 0 for a symbol that decoding does not need. */
 static uint64_t resolve(const struct library *library, const Elf64_Sym *symbol)
 {
     if (symbol->st_shndx != SHN_UNDEF)
@@ -139,7 +139,7 @@ static void relocate(const struct library *library, const Elf64_Rela *entry)
     memcpy((void *)image_at(entry->r_offset), &value, sizeof value);
 }
 
-/* As linkers lay it out, the table of symbols ends where their names begin. */
+/* Linkers put the symbols' names right after the table of symbols, which so ends there. */
 static bool take_exports(const struct library *library)
 {
     unsigned found = 0;
@@ -204,7 +204,7 @@ ZyanStatus ZydisDecoderDecodeOperands(const ZydisDecoder *decoder, const ZydisDe
     return functions.decode_operands(decoder, context, instruction, operands, operand_count);
 }
 
-/* These are asked about what was decoded. */
+/* These are called for decoded instructions. */
 const char *ZydisMnemonicGetString(ZydisMnemonic mnemonic)
 {
     return functions.mnemonic_string(mnemonic);

@@ -1,5 +1,5 @@
-/* calls.h: the program's system calls. Those that this house must not see changed are done on the program's behalf; all
- * others are made by the program's own registers (stub.h). */
+/* calls.h: the program's system calls. The host makes those whose effect the program must not see changed; the
+ * program's own registers make all others (stub.h). */
 #ifndef SEGUE_RUN_CALLS_H
 #define SEGUE_RUN_CALLS_H
 
@@ -7,7 +7,7 @@
 
 #include "tools/run/host/thread.h"
 
-/* Answers the system call that the frame stands behind. Async-signal-safe. */
+/* Serves the system call before the frame's instruction. Async-signal-safe. */
 void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info);
 
 #endif

@@ -119,7 +119,7 @@ static long arch_prctl(struct thread *thread, uint64_t code, uint64_t value)
     case ARCH_SET_GS:
         if (value == 0 || value >= canonical_user_end())
             return value ? -EPERM : 0;
-        report_fatal("the program uses GS itself (arch_prctl %x), where its thread-local storage has been put", code);
+        report_fatal("unsupported: the program sets the GS base (arch_prctl %x), which segue run uses itself", code);
     case ARCH_REQ_XCOMP_PERM:
         return actions_permit_component(thread, value);
     default:
@@ -135,7 +135,7 @@ static enum call_outcome serve_arch_prctl(struct thread *thread, ucontext_t *fra
     return CALL_DONE;
 }
 
-/* Code that was mapped is rewritten when the module's other parts are there, too: at the next call that maps none. */
+/* Notes mapped code. It is rewritten when the module's other parts are there, too: at the next call that maps none. */
 static void note_code(struct thread *thread, const ucontext_t *frame, const uint64_t *arguments, long result)
 {
     bool is_loaded =
@@ -163,7 +163,7 @@ static enum call_outcome serve_mmap(struct thread *thread, ucontext_t *frame, co
     return CALL_DONE;
 }
 
-/* A program's own dispatch of its system calls cannot be had beside the host's. */
+/* Refuses the program's own syscall user dispatch: a thread can have only one, and the host uses it. */
 static enum call_outcome lead_prctl(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
     if (registers_argument(frame, 0) != PR_SET_SYSCALL_USER_DISPATCH)
@@ -172,8 +172,8 @@ static enum call_outcome lead_prctl(struct thread *thread, ucontext_t *frame, co
     return CALL_DONE;
 }
 
-/* A traced program stops at each signal, and each of its system calls is one. Its debugger would see those; and if it
- * has made the program by vfork, it does not run before the program does. */
+/* Refuses to be traced. A traced program stops at each signal, and each of its system calls raises one: its debugger
+ * would see those. And a debugger that made the program by vfork does not run before the program executes another. */
 static enum call_outcome serve_ptrace(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
     (void)call;
@@ -185,7 +185,8 @@ static enum call_outcome serve_ptrace(struct thread *thread, ucontext_t *frame, 
     return CALL_DONE;
 }
 
-/* A program that does not look at that answer stops for its debugger next, which would wait for it for ever. */
+/* A program that ignores that answer next stops itself (SIGSTOP) for its debugger, and would wait forever: that stop is
+ * left out. */
 static enum call_outcome serve_kill(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
     if (!thread->wanted_tracing || registers_argument(frame, call->argument) != SIGSTOP)
@@ -206,7 +207,8 @@ static void before_exit(struct thread *thread, const ucontext_t *frame)
     thread_ends(thread);
 }
 
-/* Made here, so that no signal comes between the figures and the end, and has both told again. */
+/* The host makes this call itself, so that no signal comes between the figures and the end, which would print both
+ * twice. */
 static void before_exit_group(struct thread *thread, const ucontext_t *frame)
 {
     (void)thread;
@@ -214,7 +216,7 @@ static void before_exit_group(struct thread *thread, const ucontext_t *frame)
     system_call3(SYS_exit_group, (long)registers_argument(frame, 0), 0, 0);
 }
 
-/* The filter will be one for our calls, too: what is rewritten now needs none later. */
+/* The filter will apply to the host's calls, too: code that is rewritten now needs none later. */
 static void before_filter(struct thread *thread, const ucontext_t *frame)
 {
     static bool is_done;
@@ -249,7 +251,7 @@ static void before_places(struct thread *thread, const ucontext_t *frame)
     lock_release();
 }
 
-/* One that only reads the limits changes nothing. */
+/* A call that only reads the limits changes nothing. */
 static void before_prlimit(struct thread *thread, const ucontext_t *frame)
 {
     if (registers_argument(frame, 2))
@@ -301,7 +303,7 @@ void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
     const struct call *call = find(number);
     long result = 0;
     if (info->si_arch != AUDIT_ARCH_X86_64)
-        report_fatal("the program makes a 32-bit system call (int 0x80) at %x, which is not done here",
+        report_fatal("unsupported: the program makes a 32-bit system call (int 0x80) at %x",
                      registers_get(frame, REG_RIP) - CALL_SIZE);
     count(&counters->calls[number < CALL_NUMBERS ? number : CALL_NUMBERS - 1], 1);
     report_call(frame);

@@ -42,7 +42,7 @@ int descriptor_open(int folder, const char *path, int flags)
     return (int)file;
 }
 
-/* Above the limit that the program knows there is none that it could get. */
+/* Above the limit that the program knows, it could not get a descriptor itself. */
 int descriptor_lift(int low)
 {
     struct rlimit before;

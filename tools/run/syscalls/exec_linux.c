@@ -1,6 +1,6 @@
-/* exec_linux.c: a program that the program runs in its place is run by the host's program, which is handed the open
- * file, its name and the arguments. The call is made here, with all signals blocked, as they are for the host that
- * begins: the program's own mask is handed on.
+/* exec_linux.c: a program that the program executes is run by a new host, which gets the open file, its name and the
+ * arguments. The host makes the execve itself, with all signals blocked, as the new host needs them; the program's own
+ * mask is passed on to it.
  *
  * SOURCES: execve(2), execveat(2); Linux fs/exec.c. */
 #include <errno.h>
@@ -22,10 +22,10 @@
 #include "tools/run/host/settings.h"
 #include "tools/run/image/target.h"
 
-/* Arguments in front of the program's own: host's name, option, state, name, path; those of scripts, and an end. */
+/* Arguments before the program's own: host's name, option, state, name, path; those of scripts, and a NULL. */
 #define MORE_ARGUMENTS (5 + 2 * SCRIPT_DEPTH + 2 + 4)
 #define STATE_SIZE 128
-/* In place of an error number: the call is to be made again, behind a signal that comes first. */
+/* Returned in place of an error number: the call must be made again, after a signal that comes first. */
 #define MADE_AGAIN (-513)
 
 /* ---- arguments and environment ---- */
@@ -44,7 +44,7 @@ static long count_pointers(uint64_t list)
     }
 }
 
-/* Where the next string and the next pointer are put. */
+/* Where the next string and the next pointer go. */
 struct writer {
     uint64_t *pointer;
     char *string;
@@ -63,8 +63,8 @@ static void add_string(struct writer *writer, const char *string)
     writer->string += size;
 }
 
-/* Of the signals that are the host's, as bits of a digit: what the program has blocked, and what it ignores. The kernel
- * hands the others on itself. */
+/* A digit of bits: which of the forced signals the program has blocked, or ignores. The kernel itself passes the others
+ * on. */
 static char forced_digit(const struct thread *thread, bool ignored)
 {
     unsigned bits = 0;
@@ -83,8 +83,8 @@ static char *add_number(char *at, uint64_t number)
     return at;
 }
 
-/* As read_state of main.c reads it: letters, and numbers that a comma follows. Descriptors are told one higher: 0 is
- * none. */
+/* Writes the state that read_state of main.c reads: letters, each followed by a number and a comma. Descriptors are
+ * written one higher, so that 0 means none. */
 static void add_state(struct writer *writer, const struct thread *thread, const struct target *target, int host)
 {
     char state[STATE_SIZE], *end;
@@ -119,8 +119,8 @@ static void add_arguments(struct writer *writer, const struct target *target, ui
     add_pointer(writer, 0);
 }
 
-/* What is sent from here on waits in the kernel, and outlasts the program; what the host has kept comes first. A filter
- * may answer by SIGSYS, which must not be blocked then. */
+/* A signal that is sent from here on stays pending in the kernel, across the exec; signals that the host has kept are
+ * delivered first. A seccomp filter may answer by SIGSYS, which must not be blocked then. */
 static long enter_quietly(struct thread *thread, int host, uint64_t arguments, uint64_t environment)
 {
     uint64_t all = host_has_filter() ? ~SIGNAL_BIT(SIGSYS) : UINT64_MAX, before;
@@ -165,7 +165,7 @@ static long enter(struct thread *thread, const struct target *target, uint64_t l
 static void tell_alone(const struct target *target)
 {
     if (target->why && strcmp(target->why, TARGET_UNREADABLE) == 0)
-        report_message("%s may be executed and not read: it runs on its own, with FS as it likes", target->path);
+        report_message("%s is not readable: it runs natively", target->path);
 }
 
 enum call_outcome exec_serve(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
@@ -188,7 +188,7 @@ enum call_outcome exec_serve(struct thread *thread, ucontext_t *frame, const str
         thread->was_filtered = false;
         *result = enter(thread, &target, registers_argument(frame, first + 1), registers_argument(frame, first + 2));
         target_close(&target);
-        /* The program's filter answers such calls by a signal, which comes to the program's own. */
+        /* A filter of the program's answers such calls by a signal, which the program gets. */
         if (thread->was_filtered)
             *result = TARGET_ALONE;
     }

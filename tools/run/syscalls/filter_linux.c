@@ -18,12 +18,12 @@
 #define FIELD(name) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, name))
 #define LOW_OF(name) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, name))
 #define HIGH_OF(name) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, name) + 4)
-/* Goes on behind so many instructions if the condition holds, and so many if not. */
+/* Skips `yes` instructions if the condition holds, else `no`. */
 #define IF(condition, value, yes, no) BPF_JUMP(BPF_JMP | (condition) | BPF_K, value, yes, no)
 
 #define PRELUDE 17
 
-/* Which argument leads to the filter, in both calls. */
+/* Which argument points to the filter, in both calls. */
 #define FILTER_ARGUMENT 2
 
 static void write_prelude(struct sock_filter *to)
@@ -58,8 +58,9 @@ static bool puts_in_force(const ucontext_t *frame, uint64_t number)
                                        registers_argument(frame, 1) == SECCOMP_MODE_FILTER;
 }
 
-/* The host's code lies within what one comparison of the lower half tells. */
-static bool can_be_told(void)
+/* Whether the filter can recognise the host's code by comparing the lower half of an address: the upper half is the
+ * same for all of it. */
+static bool can_recognise_host(void)
 {
     return (uint64_t)(uintptr_t)start_code >> 32 == (uint64_t)(uintptr_t)start_code_end >> 32;
 }
@@ -69,7 +70,7 @@ enum call_outcome filter_lead(struct thread *thread, ucontext_t *frame, const st
     struct sock_fprog wanted, *made;
     uint64_t before[6];
     (void)result;
-    if (!puts_in_force(frame, call->number) || !can_be_told() ||
+    if (!puts_in_force(frame, call->number) || !can_recognise_host() ||
         !memory_read(&wanted, registers_argument(frame, FILTER_ARGUMENT), sizeof wanted) || wanted.len == 0 ||
         wanted.len + PRELUDE > BPF_MAXINSNS)
         return CALL_PASSED;

@@ -1,4 +1,4 @@
-/* gate_x86_64.S: the stubs of a thread, a template that each block has a copy of in its page of code (thread.h).
+/* gate_x86_64.S: the stubs of a thread: a template, of which each block has a copy in its page of code (thread.h).
  *
  *   gate_begin     where children begin: their calls are trapped from here on; to the target
  *   gate_pass      the program's own system call, with its registers, its stack and its signal mask; then the same

@@ -1,5 +1,4 @@
-/* masked_linux.c: calls with a signal mask of their own. The kernel is given the mask without the signals that cannot
- * be blocked here.
+/* masked_linux.c: calls with a signal mask argument. The kernel gets the mask without the forced signals.
  *
  * SOURCES: sigsuspend(2), select(2), poll(2), epoll_wait(2); Linux io_uring/io_uring.c (io_get_ext_arg). */
 #include "masked.h"
@@ -17,7 +16,7 @@
 #define URING_EXTENDED_ARGUMENT 8u
 #define URING_EXTENDED_SIZE 24
 
-/* For a call with a mask of its own, which is noted: one that was kept and may come now interrupts it at once. */
+/* For a call with a mask of its own, which is noted: a kept signal that the mask allows interrupts it at once. */
 static enum call_outcome pass_waiting(struct thread *thread, ucontext_t *frame, const uint64_t *before)
 {
     if (!thread->has_call_mask || !deliver_has_waiting(thread)) {
@@ -30,7 +29,8 @@ static enum call_outcome pass_waiting(struct thread *thread, ucontext_t *frame, 
     return CALL_ARRANGED;
 }
 
-/* The mask without the signals that cannot be blocked. False if it is not there: the kernel says so itself. */
+/* Replaces the mask by one without the forced signals. False if the mask is not readable: the kernel then fails the
+ * call itself. */
 static bool replace_mask(struct thread *thread, uint64_t address)
 {
     if (!address || !memory_read(&thread->call_mask, address, SET_SIZE))
@@ -64,7 +64,7 @@ enum call_outcome masked_lead_pair(struct thread *thread, ucontext_t *frame, con
     return pass_waiting(thread, frame, before);
 }
 
-/* With the flag that says so the argument leads to the mask's address, with more behind it. */
+/* With IORING_ENTER_EXT_ARG the argument points to the mask's address, with more after it. */
 enum call_outcome masked_lead_uring(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
     uint64_t before[6], extended[URING_EXTENDED_SIZE / 8];

@@ -4,15 +4,15 @@
 
 #include "service.h"
 
-/* Whether the path, relative to the descriptor `folder`, names the running program by way of /proc, however it is
- * spelled. Async-signal-safe. */
+/* Whether the path, relative to the descriptor `folder`, names the running program through /proc, in whatever spelling.
+ * Async-signal-safe. */
 bool path_is_own_program(int folder, const char *path);
 
-/* Calls whose argument is a path, the one before it a folder's descriptor unless it is the first. If the path leads to
- * the host's program, which the program takes for itself, path_lead puts another there. */
+/* Calls with a path argument, which is preceded by a folder's descriptor unless it is the first. If the path leads to
+ * the host's program, which the program takes for its own, path_lead replaces it by the program's path. */
 call_service path_lead;
 
-/* readlink and readlinkat, for which that is answered. */
+/* readlink and readlinkat: the host answers them for such a path. */
 call_service path_serve_link;
 
 #endif

@@ -1,4 +1,4 @@
-/* path_linux.c: /proc/self/exe is the program. SOURCES: proc(5). */
+/* path_linux.c: makes /proc/self/exe lead to the program. SOURCES: proc(5). */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -20,13 +20,13 @@ static bool stat_at(int folder, const char *path, struct stat *status)
     return system_call4(SYS_newfstatat, folder, (long)path, (long)status, 0) == 0;
 }
 
-/* The path ends in "exe" and leads to the host: it is ours if what stands before that is this process's folder, or a
- * thread's in it. A folder has one inode as long as it is in use. */
+/* The path must end in "exe" and lead to the host. It names the running program if its folder is this process's in
+ * /proc, or one of its threads'. A folder has one inode as long as it is in use. */
 bool path_is_own_program(int folder, const char *path)
 {
     char parent[LONGEST + 8];
     struct stat found, own;
-    /* The usual spelling: what /proc is asked costs microseconds. */
+    /* Fast path for the usual spelling: asking /proc costs microseconds. */
     if (*settings.own_path && strcmp(path, "/proc/self/exe") == 0)
         return true;
     size_t length = strnlen(path, LONGEST);

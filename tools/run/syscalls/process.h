@@ -1,4 +1,4 @@
-/* process.h: threads and processes that the program makes. */
+/* process.h: the threads and processes that the program makes. */
 #ifndef SEGUE_RUN_PROCESS_H
 #define SEGUE_RUN_PROCESS_H
 

@@ -1,7 +1,7 @@
-/* process_linux_x86_64.c: threads and processes of the program, made by segue_clone from the frame of its call.
+/* process_linux_x86_64.c: makes the program's threads and processes, by segue_clone from the frame of its call.
  *
- * A child that shares memory has a block of its own, the host's thread-local storage in it as its FS base, and the
- * program's as its GS base. It begins by its own stub, which lets its calls be trapped.
+ * A child that shares memory has a block of its own, whose copy of the host's thread-local storage is its FS base; the
+ * program's is its GS base. It begins in its own stub, which enables the trapping of its calls.
  *
  * SOURCES: clone(2), vfork(2); Linux kernel/fork.c (syscall user dispatch is not inherited). */
 #include <errno.h>
@@ -41,7 +41,7 @@ struct clone_arguments {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 };
 
-/* What the child needs to know. */
+/* The start arguments of a child. */
 struct birth {
     struct thread *thread;
     uint64_t gs;
@@ -75,8 +75,8 @@ static void begin_child(void *block, size_t size)
     if (birth->clears_actions)
         actions_clear(thread);
     if (!thread_arm_calls(thread))
-        report_fatal("a filter does not let the calls of a new thread or process be trapped (prctl): it cannot go on");
-    /* Last: nothing of the host's reads thread-local storage from here to the program's first instruction. */
+        report_fatal("a seccomp filter forbids prctl: the system calls of a new thread or process cannot be trapped");
+    /* This comes last: nothing of the host reads thread-local storage from here to the program's first instruction. */
     __asm__ volatile("wrfsbase %0" : : "r"((uint64_t)0));
 }
 
@@ -113,7 +113,7 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
                                  struct birth *birth)
 {
     uint64_t instruction = registers_get(frame, REG_RIP), rcx = registers_get(frame, REG_RCX), gate;
-    /* One that may be killed alone must not be in the middle of it. */
+    /* A process that may be killed alone must not hold the lock. */
     if (!(request->flags & CLONE_THREAD))
         fault_prepare();
     struct thread *child = block_for(thread, request->flags);
@@ -129,8 +129,8 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
     /* The host's storage in FS, from the child's first instruction on. */
     request->flags |= CLONE_SETTLS;
     request->tls = thread_storage(child);
-    /* In RCX too, as behind a SYSCALL: then the library needs no word of memory for each such address. The gate loads
-     * the program's. */
+    /* In RCX too, as after a SYSCALL: then the library needs no word of memory for each such address. The gate loads
+     * the program's RCX. */
     registers_set(frame, REG_RIP, gate);
     registers_set(frame, REG_RCX, gate);
     long result = segue_clone(frame, request);
@@ -157,11 +157,11 @@ static long clone_copying_memory(struct thread *thread, ucontext_t *frame, struc
     birth->releases_lock = true;
     registers_set(frame, REG_RIP, thread_gate(thread, run_gate_begin));
     lock_take();
-    /* The child forgets what its parent has kept, and may be sent something at once. */
+    /* The child drops the signals that its parent has kept, and may be sent one at once. */
     thread->keeps_signals = false;
     long result = segue_clone(frame, request);
     thread->keeps_signals = true;
-    /* What was sent meanwhile was blocked here. */
+    /* Signals that were sent meanwhile were blocked by the host's mask. */
     system_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&own, 0, sizeof own);
     lock_release();
     registers_set(frame, REG_RIP, instruction);
@@ -211,17 +211,16 @@ enum call_outcome process_clone(struct thread *thread, ucontext_t *frame, const 
     int *second = (int *)(uintptr_t)registers_argument(frame, 2);
     struct segue_clone request = {
         .flags = flags & ~(uint64_t)EXIT_SIGNAL_BITS,
-        /* One that is no signal is never sent. */
+        /* A number above the last signal is never sent. */
         .exit_signal = exit_signal > LAST_SIGNAL ? 0 : exit_signal,
         .stack_pointer = registers_argument(frame, 1),
         .child_tid = (int *)(uintptr_t)registers_argument(frame, 3),
         .tls = registers_argument(frame, 4),
-        /* The older call has one place for both. That the two may not meet, the library finds out, as the kernel does.
-         */
+        /* clone has one argument for both; the library, as the kernel does, refuses to use it twice. */
         .pidfd = second,
         .parent_tid = second,
     };
-    /* Ignored, but for the one case that the kernel keeps free. */
+    /* The kernel ignores CLONE_DETACHED, except with CLONE_PIDFD, which reserves it. */
     if (!(flags & CLONE_PIDFD))
         request.flags &= ~(uint64_t)CLONE_DETACHED;
     (void)call;
@@ -229,7 +228,7 @@ enum call_outcome process_clone(struct thread *thread, ucontext_t *frame, const 
     return CALL_DONE;
 }
 
-/* The kernel's checks, as far as the library cannot make them: it does not see which call the program made. */
+/* The kernel's checks, except those that the library makes: the library does not know which call the program made. */
 static bool is_valid(const struct clone_arguments *wanted, uint64_t size)
 {
     const uint64_t both = CLONE_SIGHAND | CLONE_CLEAR_SIGHAND;

@@ -19,7 +19,7 @@ void stub_end(struct thread *thread, const ucontext_t *frame)
     uint64_t instruction = registers_get(frame, REG_RIP);
     bool is_made = stub_contains(thread, instruction) && instruction > thread_gate(thread, run_gate_pass);
     thread->is_led = false;
-    /* Only a call that was interrupted leaves its handler the mask that it had. */
+    /* Only a call that was interrupted leaves its mask in force for its handler. */
     if (!is_made || registers_get(frame, REG_RAX) != (uint64_t)-EINTR)
         thread->has_call_mask = false;
 }
@@ -31,7 +31,7 @@ static const struct thread *handled_thread(void)
     return (const struct thread *)(uintptr_t)(stack_pointer & -(uint64_t)BLOCK_SIZE);
 }
 
-/* Up to the call, the program stands at its instruction, else behind it. */
+/* Before the stub's call, the program is at its instruction, afterwards behind it. */
 static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **unused)
 {
     const struct thread *thread = handled_thread();
@@ -51,7 +51,7 @@ static enum code_range_result translate(const struct code_range *range, struct s
     regs->r10 = thread->arguments[3];
     regs->r8 = thread->arguments[4];
     regs->r9 = thread->arguments[5];
-    /* What the program asked for may not be what the stub was to call. */
+    /* The program's call may have another number than the stub's. */
     if (!is_made && regs->rax == thread->made_number)
         regs->rax = thread->led_number;
     return CODE_RANGE_REGISTERS;
