@@ -413,13 +413,16 @@ static void child_on_its_way_out_of_a_pad_is_shown_where_it_goes_on(void **state
     assert_int_not_equal(pad_targets[0], 0);
     assert_false(pad_exit_holds((uint64_t)(uintptr_t)pad_rcx_exits - 1, 0, &target));
     /* What a collector is shown. */
-    ucontext_t frame;
+    struct {
+        uint64_t restorer; /* The kernel puts its address right below the ucontext. */
+        ucontext_t ucontext;
+    } frame = {0};
     struct segue_mutator context;
     struct segue_frame opened;
-    getcontext(&frame);
-    frame.uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)pad_rcx_exits[5] + PAD_EXIT_JUMP;
-    frame.uc_mcontext.gregs[REG_RCX] = 0x5678;
-    segue_frame_open(&opened, NULL, &frame);
+    getcontext(&frame.ucontext);
+    frame.ucontext.uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)pad_rcx_exits[5] + PAD_EXIT_JUMP;
+    frame.ucontext.uc_mcontext.gregs[REG_RCX] = 0x5678;
+    segue_frame_open(&opened, NULL, &frame.ucontext);
     segue_mutator_from_frame(&context, &opened);
     assert_int_equal(context.regs.rip, 0x5678);
 }
