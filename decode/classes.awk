@@ -1,5 +1,5 @@
-# classes.awk: classes.txt becomes the tables of classes.c: for each mnemonic its section, for each section its
-# class in each form.
+# classes.awk: generates the tables of classes.c from classes.txt: for each mnemonic its section, for each section
+# its class in each form.
 BEGIN {
     count = split("register load store update control segment string locked", forms)
 }

@@ -1,4 +1,5 @@
-# mnemonics.awk: mnemonics.txt becomes the tables of mnemonics.c: names by number, and numbers to and from Zydis' own.
+# mnemonics.awk: generates the tables of mnemonics.c from mnemonics.txt: names by number, and numbers to and from
+# Zydis' own.
 /^#/ || NF == 0 {
     next
 }

@@ -1,4 +1,4 @@
-/* unserved.c: see unserved.h.
+/* unserved.c: the table of those reasons (unserved.h).
  *
  * SOURCES: Intel SDM volume 2 (each instruction's page). */
 #include "unserved.h"

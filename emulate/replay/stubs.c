@@ -38,7 +38,7 @@
 #include "stubs_layout.h"
 
 #define PLACES ((unsigned)STUBS_PLACES)
-/* The slots in which a given stub may be: the set's associativity. */
+/* The slots that are tried for a given stub before all others. */
 #define WAYS 8u
 #define PLACE_SIZE ((uint64_t)STUBS_PLACE_SIZE)
 #define CODE_SIZE (PLACES * PLACE_SIZE)
@@ -424,14 +424,14 @@ static struct stub *find(uint32_t holder, const struct insn_relocation *relocati
 
 static uint64_t mark_at(const volatile uint64_t *place)
 {
-    /* Whether the borrower is known to have left its stack frame: the mark's address holds something else, or is not
-     * mapped. */
+    /* Per thread: marks at one address belong to one thread, and every step would contend for a shared count. */
     static __thread uint64_t count __attribute__((tls_model("initial-exec")));
     uint64_t number = count++ % (1u << MARK_COUNT_BITS);
     return ((uint64_t)(uintptr_t)place / STUBS_MARK_ALIGNMENT) << MARK_COUNT_BITS | number;
 }
 
-/* Stores its own mark first, so that the borrower cannot end in between; then it examines the borrower. */
+/* Whether the borrower is known to have left its stack frame: the mark's address holds something else, or is not
+ * mapped. */
 static bool is_left(uint64_t mark)
 {
     uint64_t present = 0;
@@ -450,7 +450,7 @@ static bool change_mark(uint32_t borrower, uint64_t from, uint64_t to)
     return __atomic_compare_exchange_n(&memory->marks[borrower], &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
-/* One thread at a time; its own signal handlers cannot leave it half done. */
+/* Stores its own mark first, so that the borrower cannot end in between; then it examines the borrower. */
 static bool take_over(uint32_t borrower, uint64_t mark)
 {
     uint64_t present = __atomic_load_n(&memory->marks[borrower], __ATOMIC_SEQ_CST);
@@ -466,7 +466,7 @@ static bool take_over(uint32_t borrower, uint64_t mark)
     return true;
 }
 
-/* In a child, all numbers are free from then on. */
+/* One thread at a time; its own signal handlers cannot leave it half done. */
 static bool take_over_any(uint32_t *holder, uint64_t mark)
 {
     bool has_one = false;
@@ -484,7 +484,7 @@ static bool take_over_any(uint32_t *holder, uint64_t mark)
 
 bool stubs_borrow(uint32_t *holder, volatile uint64_t *mark)
 {
-    /* If another thread is examining the mark, it finds that the mark is gone. */
+    /* In a child, this makes all numbers free. */
     if (!stubs_ready())
         return false;
     *mark = mark_at(mark);
@@ -497,7 +497,7 @@ bool stubs_borrow(uint32_t *holder, volatile uint64_t *mark)
     return take_over_any(holder, *mark);
 }
 
-/* Where another one is looking at the mark, that finds that it is gone. */
+/* If another thread is examining the mark, it finds that the mark is gone. */
 void stubs_give_back(uint32_t holder, volatile uint64_t *mark)
 {
     uint64_t own = *mark;
