@@ -249,6 +249,7 @@ fi
 # ---- under itself ----
 
 result "$segue" run "$segue" run true >all
-check "under itself" yes "$(grep -q 'already runs under segue run' all && grep -q 'status 125' all && echo yes || cat all)"
+check "under itself" yes \
+    "$(grep -q 'already runs under segue run' all && grep -q 'status 125' all && echo yes || cat all)"
 
 check_end

@@ -33,8 +33,7 @@ const struct verb_words patch_words = {
              "the same file is not overwritten."},
             {PATCH_JSON, "json", NULL,
              "the same on standard output, in place of words; for FOLDER, one line for each file", NULL},
-            {PATCH_STRICT, "strict", NULL,
-             "ends with status 3 if a site that looks like a real access was not changed",
+            {PATCH_STRICT, "strict", NULL, "ends with status 3 if a site that looks like a real access was not changed",
              "Such sites have an address near the segment's base, or a register that was just loaded with a variable's "
              "offset, and no table says that they are instructions. The result is written all the same."},
             {PATCH_DETAILS, "details", NULL,

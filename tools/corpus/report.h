@@ -11,7 +11,7 @@ json_t *corpus_report(const struct corpus_counts *counts, const struct corpus_ru
 
 /* Reads a report. Prints the reason and returns NULL if the file is not a report. */
 json_t *corpus_report_read(const char *path);
-/* Writes a report, to standard output if `path` is NULL. False, having said why, on failure. */
+/* Writes a report, to standard output if `path` is NULL. On failure, prints the reason and returns false. */
 bool corpus_report_write(const json_t *report, const char *path);
 
 /* Adds the reports of parts up. Prints the reason and returns false if they are not of one kind. `to` may be an empty

@@ -34,7 +34,7 @@ bool output_accepts(const char *verb, const char *path);
 /* Whether both names are one file's: to write one would be to overwrite the other. */
 bool output_is_same(const char *path, const char *other);
 
-/* Begins a file that will stand where `path` leads to, links included; `path` must outlive it. Says what was wrong. */
+/* Begins a file that will stand where `path` leads to, links included; `path` must outlive it. Prints the reason on failure. */
 bool output_begin(struct output *output, const char *verb, const char *path);
 
 /* Begins a file that will stand in that folder; no link is followed, one under that name is replaced. */
@@ -52,7 +52,7 @@ enum output_sync {
 };
 
 /* Puts the files in place, in their order, each on the disk before the next; if one cannot be, none is. They are ended
- * either way. NULLs are passed over. Says what was wrong. */
+ * either way. NULLs are passed over. Prints the reason on failure. */
 bool output_commit(struct output *const *outputs, size_t count, enum output_sync sync);
 
 /* Ends a file that has not been put in place. */

@@ -128,8 +128,8 @@ static void write_line(const char *head, const char *format, va_list arguments)
 
 bool report_prepare(void)
 {
-    static struct counters untold;
-    counters = &untold;
+    static struct counters unprinted;
+    counters = &unprinted;
     if (settings.statistics) {
         void *memory = mmap(NULL, sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         counters = memory == MAP_FAILED ? NULL : memory;

@@ -105,12 +105,12 @@ static uint64_t push(const struct thread *thread, const ucontext_t *from, const 
     uint64_t size = held ? state_size(held) : 0;
     uint64_t top = stack_top(thread, from, action), state = (top - size) & -(uint64_t)XSAVE_ALIGNMENT;
     uint64_t at = ((state - sizeof(struct frame)) & -(uint64_t)16) - 8;
-    ucontext_t told;
+    ucontext_t program_frame;
     if (overflows(thread, from, top, at))
         return 0;
-    describe(thread, from, held ? state : 0, &told);
+    describe(thread, from, held ? state : 0, &program_frame);
     bool done = memory_write_freely(state, held, size) && memory_write_freely(at, &action->restorer, 8) &&
-                memory_write_freely(at + offsetof(struct frame, ucontext), &told, KERNEL_UCONTEXT_SIZE) &&
+                memory_write_freely(at + offsetof(struct frame, ucontext), &program_frame, KERNEL_UCONTEXT_SIZE) &&
                 memory_write_freely(at + offsetof(struct frame, info), info, sizeof *info);
     return done ? at : 0;
 }
@@ -355,23 +355,23 @@ static bool return_state(ucontext_t *frame, uint64_t from)
 void deliver_return(struct thread *thread, ucontext_t *frame)
 {
     uint64_t at = registers_get(frame, REG_RSP) - 8, mask;
-    ucontext_t told;
+    ucontext_t program_frame;
     siginfo_t broken = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
-    if (!memory_read(&told, at + offsetof(struct frame, ucontext), KERNEL_UCONTEXT_SIZE) ||
-        !return_state(frame, (uint64_t)(uintptr_t)told.uc_mcontext.fpregs)) {
+    if (!memory_read(&program_frame, at + offsetof(struct frame, ucontext), KERNEL_UCONTEXT_SIZE) ||
+        !return_state(frame, (uint64_t)(uintptr_t)program_frame.uc_mcontext.fpregs)) {
         deliver_by(thread, frame, &broken, FORCED);
         return;
     }
     uint64_t flags = registers_get(frame, REG_EFL), segments = registers_get(frame, REG_CSGSFS);
-    memcpy(frame->uc_mcontext.gregs, told.uc_mcontext.gregs, sizeof told.uc_mcontext.gregs);
+    memcpy(frame->uc_mcontext.gregs, program_frame.uc_mcontext.gregs, sizeof program_frame.uc_mcontext.gregs);
     registers_set(frame, REG_EFL,
-                  (flags & ~(uint64_t)RETURNED_FLAGS) | (registers_get(&told, REG_EFL) & RETURNED_FLAGS));
+                  (flags & ~(uint64_t)RETURNED_FLAGS) | (registers_get(&program_frame, REG_EFL) & RETURNED_FLAGS));
     registers_set(frame, REG_CSGSFS, segments);
-    memcpy(&mask, &told.uc_sigmask, sizeof mask);
+    memcpy(&mask, &program_frame.uc_sigmask, sizeof mask);
     actions_set_mask(thread, frame, mask);
     if (!actions_is_on_stack(thread, registers_get(frame, REG_RSP))) {
-        thread->alternate = told.uc_stack;
-        if (told.uc_stack.ss_flags & SS_DISABLE)
+        thread->alternate = program_frame.uc_stack;
+        if (program_frame.uc_stack.ss_flags & SS_DISABLE)
             thread->alternate.ss_size = 0;
         thread->alternate.ss_flags &= (int)SS_AUTODISARM;
     }

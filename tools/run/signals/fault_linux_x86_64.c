@@ -272,10 +272,10 @@ void fault_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
     if (serve_plain(thread, frame, &fault) || serve_segment(thread, frame, &fault))
         return;
     count(&counters->own_faults, 1);
-    siginfo_t told = *info;
+    siginfo_t reported = *info;
     if (fault.address_known)
-        told.si_addr = (void *)(uintptr_t)fault.address;
-    deliver(thread, frame, &told, true);
+        reported.si_addr = (void *)(uintptr_t)fault.address;
+    deliver(thread, frame, &reported, true);
 }
 
 bool fault_prepare(void)

@@ -35,7 +35,7 @@ int *__errno_location(void)
 }
 
 /* Converts a system call's result to the C library's convention: -1 and errno. */
-static long told(long result)
+static long with_errno(long result)
 {
     if (result >= 0 || result < -4095)
         return result;
@@ -47,27 +47,27 @@ static long told(long result)
 
 void *mmap(void *at, size_t size, int protection, int flags, int file, off_t offset)
 {
-    return (void *)told(system_call6(SYS_mmap, (long)at, (long)size, protection, flags, file, offset));
+    return (void *)with_errno(system_call6(SYS_mmap, (long)at, (long)size, protection, flags, file, offset));
 }
 
 int munmap(void *at, size_t size)
 {
-    return (int)told(system_call3(SYS_munmap, (long)at, (long)size, 0));
+    return (int)with_errno(system_call3(SYS_munmap, (long)at, (long)size, 0));
 }
 
 int mprotect(void *at, size_t size, int protection)
 {
-    return (int)told(system_call3(SYS_mprotect, (long)at, (long)size, protection));
+    return (int)with_errno(system_call3(SYS_mprotect, (long)at, (long)size, protection));
 }
 
 int madvise(void *at, size_t size, int advice)
 {
-    return (int)told(system_call3(SYS_madvise, (long)at, (long)size, advice));
+    return (int)with_errno(system_call3(SYS_madvise, (long)at, (long)size, advice));
 }
 
 int memfd_create(const char *name, unsigned flags)
 {
-    return (int)told(system_call3(SYS_memfd_create, (long)name, flags, 0));
+    return (int)with_errno(system_call3(SYS_memfd_create, (long)name, flags, 0));
 }
 
 /* The few allocations are small, and never freed. */
@@ -91,42 +91,42 @@ void free(void *at)
 
 ssize_t read(int file, void *to, size_t size)
 {
-    return told(system_call3(SYS_read, file, (long)to, (long)size));
+    return with_errno(system_call3(SYS_read, file, (long)to, (long)size));
 }
 
 ssize_t write(int file, const void *from, size_t size)
 {
-    return told(system_call3(SYS_write, file, (long)from, (long)size));
+    return with_errno(system_call3(SYS_write, file, (long)from, (long)size));
 }
 
 ssize_t pread(int file, void *to, size_t size, off_t offset)
 {
-    return told(system_call4(SYS_pread64, file, (long)to, (long)size, offset));
+    return with_errno(system_call4(SYS_pread64, file, (long)to, (long)size, offset));
 }
 
 int close(int file)
 {
-    return (int)told(system_call3(SYS_close, file, 0, 0));
+    return (int)with_errno(system_call3(SYS_close, file, 0, 0));
 }
 
 int ftruncate(int file, off_t size)
 {
-    return (int)told(system_call3(SYS_ftruncate, file, size, 0));
+    return (int)with_errno(system_call3(SYS_ftruncate, file, size, 0));
 }
 
 int fstat(int file, struct stat *status)
 {
-    return (int)told(system_call3(SYS_fstat, file, (long)status, 0));
+    return (int)with_errno(system_call3(SYS_fstat, file, (long)status, 0));
 }
 
 int stat(const char *path, struct stat *status)
 {
-    return (int)told(system_call4(SYS_newfstatat, AT_FDCWD, (long)path, (long)status, 0));
+    return (int)with_errno(system_call4(SYS_newfstatat, AT_FDCWD, (long)path, (long)status, 0));
 }
 
 ssize_t readlink(const char *path, char *to, size_t size)
 {
-    return told(system_call3(SYS_readlink, (long)path, (long)to, (long)size));
+    return with_errno(system_call3(SYS_readlink, (long)path, (long)to, (long)size));
 }
 
 int fcntl(int file, int command, ...)
@@ -135,7 +135,7 @@ int fcntl(int file, int command, ...)
     va_start(more, command);
     long argument = va_arg(more, long);
     va_end(more);
-    return (int)told(system_call3(SYS_fcntl, file, command, argument));
+    return (int)with_errno(system_call3(SYS_fcntl, file, command, argument));
 }
 
 /* ---- the process ---- */
@@ -148,7 +148,7 @@ int prctl(int option, ...)
     for (int i = 0; i < 4; i++)
         arguments[i] = va_arg(more, long);
     va_end(more);
-    return (int)told(system_call6(SYS_prctl, option, arguments[0], arguments[1], arguments[2], arguments[3], 0));
+    return (int)with_errno(system_call6(SYS_prctl, option, arguments[0], arguments[1], arguments[2], arguments[3], 0));
 }
 
 pid_t getpid(void)
@@ -158,7 +158,7 @@ pid_t getpid(void)
 
 long sysconf(int name)
 {
-    return name == _SC_PAGESIZE ? 4096 : told(-EINVAL);
+    return name == _SC_PAGESIZE ? 4096 : with_errno(-EINVAL);
 }
 
 unsigned long getauxval(unsigned long type)
@@ -176,7 +176,7 @@ void _exit(int status)
 
 int sched_yield(void)
 {
-    return (int)told(system_call3(SYS_sched_yield, 0, 0, 0));
+    return (int)with_errno(system_call3(SYS_sched_yield, 0, 0, 0));
 }
 
 pthread_t pthread_self(void)
