@@ -1,4 +1,4 @@
-/* ranges.c: names the ranges of the library's text; each is described beside its code. */
+/* ranges.c: lists the code ranges of the library's text; each is described beside its code. */
 #include "ranges.h"
 
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* action.h: signal actions as the library puts them in force: a handler that has no way back gets the library's. */
+/* action.h: installs signal actions. A handler without a restorer gets the library's. */
 #ifndef SEGUE_SIGNALS_ACTION_H
 #define SEGUE_SIGNALS_ACTION_H
 
@@ -9,7 +9,7 @@
 #include "restorer.h"
 #include "signals/handler/signal_entry.h"
 
-/* As platform_action_change. Async-signal-safe. */
+/* As platform_action_change, with the library's restorer if `wanted` has none. Async-signal-safe. */
 static inline long action_change(int number, const struct platform_action *wanted, struct platform_action *before)
 {
     struct platform_action next;
@@ -23,13 +23,13 @@ static inline long action_change(int number, const struct platform_action *wante
     return platform_action_change(number, wanted ? &next : NULL, before);
 }
 
-/* The same; whether it was done. Async-signal-safe. */
+/* The same; returns whether it succeeded. Async-signal-safe. */
 static inline bool action_exchange(int number, const struct platform_action *wanted, struct platform_action *before)
 {
     return action_change(number, wanted, before) == 0;
 }
 
-/* The same, for a function that returns SEGUE_SYSTEM otherwise: errno then says why. */
+/* The same, for a function that returns SEGUE_SYSTEM on failure: errno then holds the reason. */
 static inline bool action_exchange_or_error(int number, const struct platform_action *wanted,
                                             struct platform_action *before)
 {
@@ -39,7 +39,7 @@ static inline bool action_exchange_or_error(int number, const struct platform_ac
     return result == 0;
 }
 
-/* Whether the action is a handler's: SA_SIGINFO does not make one of ACTION_DEFAULT. */
+/* Whether the action is a handler: SA_SIGINFO does not turn ACTION_DEFAULT into one. */
 static inline bool action_is_handler(const struct platform_action *action)
 {
     return action->handler != ACTION_DEFAULT && action->handler != ACTION_IGNORE;

@@ -1,8 +1,8 @@
-/* chain.c: what is not ours goes to whoever would have had it.
+/* chain.c: forwards unhandled signals to the previously installed handler.
  *
- * A previous handler is entered as the kernel would have entered it (relay.h). Without one the default action is put
- * back, the signal is queued again, and our handler returns: the thread dies of it before it executes another
- * instruction. An ignored fault kills too: the kernel does not let a thread go on from it.
+ * A previous handler is entered as the kernel would have entered it (relay.h). If there was no handler, the library
+ * restores the default action, queues the signal again and returns from its handler: the thread dies of the signal
+ * before it executes another instruction. An ignored fault kills, too: the kernel never resumes a thread after one.
  *
  * SOURCES: sigaction(2), rt_tgsigqueueinfo(2); Linux kernel/signal.c: force_sig_info_to_task (an ignored or blocked
  * fault gets the default action), get_signal (SA_RESETHAND; faults come before other signals), signal_delivered (which
@@ -25,7 +25,7 @@ static uint64_t bit_of(int number)
     return (uint64_t)1 << (number - 1);
 }
 
-/* The signals whose handler has others blocked that the interrupted thread had not. */
+/* The signals whose handler runs with signals blocked that the interrupted thread had not blocked. */
 static uint64_t blocking;
 
 void chain_remember(int number, const struct platform_action *previous, const struct platform_action *ours)
@@ -42,9 +42,9 @@ static bool has_others_blocked(int number)
     return __atomic_load_n(&blocking, __ATOMIC_RELAXED) & bit_of(number);
 }
 
-/* The kernel makes a handler return to the restorer that it was installed with, so ours tells. Another one is there if
- * a program has put our handler back after one of its own; or if a handler has jumped to ours as its last act, with its
- * own signals blocked. */
+/* The kernel makes a handler return to the restorer that it was installed with, so the library's restorer shows that
+ * the kernel made the call. Another restorer is there if a program has reinstalled this handler after one of its own;
+ * or if a handler has jumped to this one as its last act, with its own signals blocked. */
 enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_stack)
 {
     const void *const *return_address = entry_stack;
@@ -67,14 +67,15 @@ void chain_close_faults(uint64_t mask)
     platform_signals_release(mask);
 }
 
-/* Blocked now and queued again, it is delivered when the handler's return restores the thread's own mask. */
+/* The signal is blocked now. Queued again, it is delivered when the handler's return restores the thread's own mask.
+ * */
 static void queue_again(int number, const void *info)
 {
     platform_mask_block(bit_of(number));
     platform_signal_queue_again(number, info);
 }
 
-/* Should it not be queued, the instruction runs once more, and faults with nobody in between. */
+/* If the kernel cannot queue the signal, the instruction runs once more and faults under the default action. */
 void chain_die(int number, void *info)
 {
     static const struct platform_action default_action;
@@ -82,22 +83,22 @@ void chain_die(int number, void *info)
     queue_again(number, info);
 }
 
-/* What a handler runs with that comes when `before` is blocked. */
+/* The mask of a handler that is entered while `before` is blocked. */
 static uint64_t mask_of_handler(uint64_t before, int number, const struct platform_action *action)
 {
     uint64_t mask = before | action->mask;
     return action->flags & SA_NODEFER ? mask : mask | bit_of(number);
 }
 
-/* The mask that the kernel would have run the handler with: what it was, which a thread that waits in sigsuspend does
- * not go back to, and what the handler wants. */
+/* The mask that the kernel would have run the handler with: the mask before, plus what the handler's action blocks. A
+ * thread that waits in sigsuspend does not return to the mask in force, but to its saved one. */
 static uint64_t mask_for(int number, const struct platform_action *action, const void *ucontext)
 {
     uint64_t mask = has_others_blocked(number) ? frame_get_mask(ucontext) : platform_mask_exchange(NULL);
     return mask_of_handler(mask, number, action);
 }
 
-/* A handler whose frame has no room: SIGSEGV, and if that was the signal there is nobody left to take it. */
+/* The handler's frame has no room: raises SIGSEGV, or kills the process if the signal was SIGSEGV. */
 static void have_no_room(int number, struct native_frame native)
 {
     frame_set_kernel_signal(native, SIGSEGV);
@@ -107,7 +108,7 @@ static void have_no_room(int number, struct native_frame native)
         chain_signal(SIGSEGV, native, true, CHAIN_ENTER);
 }
 
-/* `mask` is that it runs with. */
+/* `mask` is the handler's signal mask. */
 static void run_handler(int number, struct native_frame native, const struct platform_action *action, uint64_t mask,
                         enum chain_way way)
 {
@@ -150,7 +151,7 @@ void chain_signal(int number, struct native_frame native, bool is_fault, enum ch
     if (!is_fault)
         ranges_leave(native.context);
     if (believed_mask() & bit_of(number)) {
-        /* As the kernel with a signal that is blocked. */
+        /* As the kernel treats a signal that is blocked. */
         if (is_fault)
             die_of_fault(number, native);
         else
@@ -166,7 +167,7 @@ void chain_signal(int number, struct native_frame native, bool is_fault, enum ch
         chain_die(number, native.info);
 }
 
-/* SIGTRAP need not be one of ours. */
+/* The library need not have a handler for SIGTRAP. */
 static void take_trap_action(struct platform_action *action)
 {
     static const struct platform_action default_action;
@@ -176,7 +177,7 @@ static void take_trap_action(struct platform_action *action)
         action_exchange(SIGTRAP, &default_action, NULL);
 }
 
-/* A trap that is blocked or ignored kills, as from the kernel. */
+/* A trap that is blocked or ignored kills the process, as from the kernel. */
 void chain_trap(struct native_frame native, enum chain_way way)
 {
     struct platform_action action;
@@ -234,7 +235,7 @@ bool chain_is_ignored(int number)
     return action.handler == ACTION_IGNORE;
 }
 
-/* What the handler was made to believe goes; what it has changed stays. */
+/* Undoes the changes that the library made to the frame for the handler; keeps what the handler has changed. */
 void restorer_return(void *ucontext)
 {
     uint64_t answered = believed_signals(), mask = frame_get_mask(ucontext);

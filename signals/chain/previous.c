@@ -1,6 +1,6 @@
-/* previous.c: see previous.h. Each signal has a few entries, of which a word names the one in force and counts how
- * often it was changed. Who changes it writes an entry that nobody uses and then the word; who reads copies the entry
- * and looks whether the word is still the same. A reader begins again only if somebody else has got on. */
+/* previous.c: see previous.h. Each signal has a few entries. One word names the entry in force and counts its
+ * changes. A writer fills an unused entry and then updates the word. A reader copies the entry and checks that the
+ * word is unchanged; it begins again only if a writer has completed a change. So both are lock-free. */
 #include "previous.h"
 
 #include <signal.h>
@@ -9,14 +9,15 @@
 #include "platform/thread.h"
 #include "platform/wait.h"
 
-/* Those that may change one signal's action at the same moment, and two more. A power of two, at most 31. */
+/* One entry per thread that may change one signal's action at the same moment, and two more. A power of two, at most
+ * 31. */
 #define ENTRIES 8u
-/* The entry in force at the beginning, all zero bytes, which is the default action. It is not used again. */
+/* The initial entry, all zero bytes: the default action. It is not reused. */
 #define FIRST 1u
 
 static struct {
     struct platform_action entries[ENTRIES];
-    /* The entry in force, and how many there were before it. */
+    /* The entry in force, and the number of changes before it. */
     uint64_t current;
     /* A bit for each entry that is in force or being written. */
     uint32_t used;
@@ -45,7 +46,7 @@ static void entry_write(struct platform_action *entry, const struct platform_act
     __atomic_store_n(&entry->mask, action->mask, __ATOMIC_RELAXED);
 }
 
-/* Reads the action in force; the word that named it. */
+/* Reads the action in force; returns the word that named it. */
 static uint64_t read_current(int number, struct platform_action *action)
 {
     uint64_t word = __atomic_load_n(&signals[number].current, __ATOMIC_ACQUIRE);
@@ -59,7 +60,7 @@ static uint64_t read_current(int number, struct platform_action *action)
     }
 }
 
-/* An entry that nobody uses. All are in use only while as many threads are between this and entry_give. */
+/* Takes an unused entry. All are used only while that many threads are between this call and entry_give. */
 static uint32_t entry_take(int number)
 {
     for (;;) {
@@ -77,9 +78,9 @@ static void entry_give(int number, uint32_t index)
     __atomic_fetch_and(&signals[number].used, ~(1u << index), __ATOMIC_RELEASE);
 }
 
-/* Puts `*wanted` in force in the place of what `word` names; false if that is not in force any more. Signals wait
- * meanwhile: a handler that left by siglongjmp would leave an entry taken for good. All but SIGTRAP, which a debugger's
- * step raises, and which takes its handler away where it is blocked. */
+/* Replaces the action that `word` names by `*wanted`; false if another one is in force by now. Signals are blocked
+ * meanwhile: a handler that left by siglongjmp would leave an entry taken indefinitely. Not SIGTRAP: a debugger's
+ * single step raises it, and the kernel resets its handler if it is blocked. */
 static bool replace(int number, uint64_t word, const struct platform_action *wanted)
 {
     uint64_t kept = platform_mask_block(~(UINT64_C(1) << (SIGTRAP - 1)));

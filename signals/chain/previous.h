@@ -1,5 +1,6 @@
-/* previous.h: the actions that stand behind ours: what the program has set, or believes to have set, for each signal.
- * Any thread may change one while others read it in a handler; nobody waits for a thread that does not run. */
+/* previous.h: the chained actions: for each signal, the action that the program has set, or believes it has set. Any
+ * thread may change one while others read it in a handler. Lock-free: a thread that is not running delays no other.
+ * */
 #ifndef SEGUE_SIGNALS_PREVIOUS_H
 #define SEGUE_SIGNALS_PREVIOUS_H
 
@@ -8,11 +9,11 @@
 /* All are async-signal-safe. */
 void previous_read(int number, struct platform_action *action);
 
-/* Sets the action to `*wanted` if that is not NULL, and tells the one before in `*before` if that is not NULL. */
+/* Sets the action to `*wanted` if that is not NULL; stores the action before in `*before` if that is not NULL. */
 void previous_exchange(int number, const struct platform_action *wanted, struct platform_action *before);
 
-/* Reads the action in order to carry it out: a handler that wants one signal (SA_RESETHAND) is gone with that, and the
- * default in its place, with the same flags. */
+/* Reads the action in order to carry it out: a one-shot handler (SA_RESETHAND) is replaced by the default action,
+ * with the same flags. */
 void previous_take(int number, struct platform_action *action);
 
 #endif

@@ -1,7 +1,7 @@
-/* relay_sysv_x86_64.c: handlers, entered with the arguments of the System V ABI for x86-64.
+/* relay_sysv_x86_64.c: enters handlers with the arguments of the System V ABI for x86-64.
  *
- * SOURCES: Linux arch/x86/kernel/signal_64.c (x64_setup_rt_frame: registers, flags); Intel SDM volume 1, 13.8 (XRSTOR of
- * a component that is not in use). */
+ * SOURCES: Linux arch/x86/kernel/signal_64.c (x64_setup_rt_frame: registers, flags); Intel SDM volume 1, 13.8 (XRSTOR
+ * of a component that is not in use). */
 #if !defined(__x86_64__)
 #error "relay_sysv_x86_64.c is specific to x86-64"
 #endif
@@ -27,9 +27,10 @@
 #include "signals/sigchain/believed.h"
 #include "restorer.h"
 
-/* What a handler begins with: everything as after a reset, in an area of the compacted format, which has room for
- * nothing; where the processor does not know that, x87, SSE and AVX, which is all that our own code may have used.
- * Without XSAVE the legacy part alone is loaded (FXRSTOR); it holds the initial control words for that. */
+/* The extended state that a handler begins with: all components in their initial state. The area has the compacted
+ * format, without room for any component; on a processor without XSAVEC it resets x87, SSE and AVX, which is all that
+ * the library's code may have used. Without XSAVE only the legacy part is loaded (FXRSTOR); it holds the initial
+ * control words for that. */
 static const struct {
     _Alignas(XSAVE_ALIGNMENT) uint8_t legacy[XSAVE_LEGACY_SIZE];
     uint64_t in_use, format, reserved[6];
@@ -54,7 +55,8 @@ enum relay_status relay_begin(struct relay *relay, struct native_frame native, s
     return relay_prepare(relay, native, place);
 }
 
-/* On the stack that we are on already there is no need of the gate, and no room: our own frames are there. */
+/* If the handler runs on the present stack, the gate is not needed, and has no room: the library's own frames are
+ * there. */
 static void lead_directly(const struct relay *relay, const struct relay_frame *place, struct segue_regs *regs)
 {
     uint64_t mask = relay->mask;
@@ -73,7 +75,8 @@ static void lead_through_gate(struct segue_regs *regs)
     regs->rflags &= ~(uint64_t)FLAG_ALIGNMENT;
 }
 
-/* IRETQ refuses the flag while it is set, as a handler inherits it, and sets it for the handler that is entered. */
+/* IRETQ faults while NT is set, which a handler inherits; so NT is cleared here, and set for the handler that is
+ * entered. */
 static void hand_on_nested_task(struct landing *landing)
 {
     if (!frame_clear_flags(FLAG_NESTED_TASK))
@@ -96,14 +99,14 @@ void relay_enter(const struct relay *relay, const void *ucontext, const struct r
     landing_prepare(&landing, &regs, selectors_code(), selectors_stack());
     landing.handling = handling_record_of(ucontext);
     hand_on_nested_task(&landing);
-    /* The handler's rights by protection keys are in force. */
+    /* The handler's PKRU rights are in force. */
     if (xsave_can_compact())
         landing_go(&landing, &initial_state, xsave_enabled() & ~COMPONENT_PKRU);
     landing_go(&landing, &initial_standard, xsave_enabled() & COMPONENTS_LEGACY_AVX);
 }
 
-/* Up to the last instruction but one `words` are what is loaded next. The stack above them begins with the frame that the
- * handler gets. */
+/* Until the last instruction except one, `words` holds the registers that are loaded next. The stack above them
+ * begins with the handler's frame. */
 static void take_words(struct segue_regs *regs, const struct relay_words *words)
 {
     regs->rax = 0;

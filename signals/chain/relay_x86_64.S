@@ -1,14 +1,14 @@
-/* relay_x86_64.S: the last step before a handler: the mask that it runs with comes into force when the thread is on its
- * stack and not before. A collector that was kept waiting suspends it there, and not on ours. So does the alternate
- * stack, which cannot be changed by a thread that is on it.
+/* relay_x86_64.S: the last step before a chained handler. The handler's signal mask takes effect only when the thread
+ * is on the handler's stack: so a collector whose signal was deferred suspends the thread there, and not on the
+ * library's stack. The same holds for the alternate stack, which a thread cannot change while it is on it.
  *
- *      rsp ->  rflags rcx r10 r11 rdx rsi rdi      what the system call takes, as the handler is to find them
+ *      rsp ->  rflags rcx r10 r11 rdx rsi rdi      clobbered by the system call; values for the handler
  *              mask
- *              the address of the alternate stack's words, 0 where it stays as it is; those words
+ *              the address of the alternate stack's words, 0 if it is unchanged; those words
  *              handler
  *              the kernel's frame                  <- rsp at the handler's first instruction
  *
- * Unwinding: the caller is the code that the signal interrupted, as it is from the handler's first instruction on. */
+ * Unwinding: the caller is the interrupted code, as it is from the handler's first instruction on. */
 #if !defined(__x86_64__)
 #error "relay_x86_64.S is specific to x86-64"
 #endif

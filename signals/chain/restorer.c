@@ -1,7 +1,8 @@
-/* restorer.c: where a thread counts as standing that returns from a handler: the frame is on top of the stack. */
+/* restorer.c: fault-PC translation for a thread that is returning from a handler: the frame is on top of the stack.
+ * */
 #include "restorer.h"
 
-/* Assembly. */
+/* In assembly. */
 extern const char restorer_plain_end[], restorer_of_relay_end[];
 
 static enum code_range_result translate_plain(const struct code_range *range, struct segue_regs *regs,

@@ -1,9 +1,8 @@
-/* restorer_x86_64.S: where handlers return to, their `ret` having taken pretcode off the kernel's frame:
+/* restorer_x86_64.S: the code that handlers return to, after their `ret` has popped pretcode off the kernel's frame:
  *
  *      rsp ->  ucontext, at a multiple of 16
  *
- * gdb and libgcc would know restorer_plain by its bytes,
- * libunwind 1.6 does not: there is a table for both. */
+ * gdb and libgcc would recognise restorer_plain by its bytes, libunwind 1.6 does not: both restorers have CFI. */
 #if !defined(__x86_64__)
 #error "restorer_x86_64.S is specific to x86-64"
 #endif
@@ -22,7 +21,7 @@
         .p2align 4
         .cfi_startproc
         CFI_FRAME
-        /* Unwinders look a return address up one byte before it. */
+        /* Unwinders look up the byte before a return address. */
         nop
 LABEL_FUNCTION(restorer_plain)
         movq    $SYS_RT_SIGRETURN, %rax

@@ -1,5 +1,5 @@
-/* code.c: the instruction at an address of the running program. It is read, not trusted to be there: a program may
- * fault by jumping to nowhere, and the code may stand in memory that is itself protected. */
+/* code.c: reads the instruction at an address of the running program. The read may fail: a program may fault by
+ * jumping to an unmapped address, and its code may lie in protected memory. */
 #include "code.h"
 
 #include <segue/decode.h>

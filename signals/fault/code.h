@@ -6,12 +6,12 @@
 
 #include "decode/scratch.h"
 
-/* What the handler has decoded, and segue_frame_plan. */
+/* The instructions that the handler and segue_frame_plan have decoded. */
 extern struct segue_cache code_cache;
 
-/* Reads and decodes the instruction at `address`, by way of `cache` if it is not NULL, in the memory given. The next
- * page is touched only if the instruction goes on there. Returns as segue_decode; SEGUE_TRUNCATED when the bytes cannot
- * be read. Async-signal-safe. */
+/* Reads and decodes the instruction at `address`, via `cache` if it is not NULL, in the memory given. Touches the
+ * next page only if the instruction extends into it. Returns as segue_decode; SEGUE_TRUNCATED if the bytes cannot be
+ * read. Async-signal-safe. */
 enum segue_status code_decode(struct decode_scratch *scratch, struct segue_cache *cache, uint64_t address,
                               struct segue_insn *insn);
 

@@ -55,7 +55,7 @@ void fault_read(struct fault_frame *frame)
     guest_bases(frame->public.native[1], &frame->public.regs.fs_base, &frame->public.regs.gs_base);
 }
 
-/* Whether the instruction can have raised it: no only if that is certain. */
+/* Whether the instruction can have raised the signal; false only if it certainly cannot. */
 static bool can_be_raised_by(struct fault_scratch *scratch, const void *context, const struct segue_fault *fault)
 {
     size_t count;

@@ -1,4 +1,4 @@
-/* fault.h: whether a signal is a fault, and the address of one that the processor gives none for. */
+/* fault.h: whether a signal is a fault, and the fault's address where the processor reports none. */
 #ifndef SEGUE_SIGNALS_FAULT_H
 #define SEGUE_SIGNALS_FAULT_H
 
@@ -9,7 +9,7 @@
 
 #define FAULT_ACCESSES 16
 
-/* The memory that it is found out in. */
+/* Working memory for both. */
 struct fault_scratch {
     struct decode_scratch decode;
     struct segue_insn insn;
@@ -18,22 +18,23 @@ struct fault_scratch {
     struct segue_xstate xstate;
 };
 
-/* The interrupted registers; segment bases are those in force now, or an interrupted guest's. Async-signal-safe. */
+/* The interrupted registers; the segment bases are those in force now, or an interrupted guest's. Async-signal-safe.
+ * */
 void fault_get_registers(const void *context, struct segue_regs *regs);
 
-/* frame_read, with the guest's segment bases where a guest was interrupted. Async-signal-safe. */
+/* As frame_read, with the guest's segment bases if a guest was interrupted. Async-signal-safe. */
 void fault_read(struct fault_frame *frame);
 
-/* Whether a program or a timer sent the signal: then it is no fault of the instruction at hand, whatever its code says.
- * Async-signal-safe. */
+/* Whether a program or a timer sent the signal: then it is not a fault of the instruction at hand, whatever its
+ * si_code says. Async-signal-safe. */
 bool fault_was_sent(struct fault_scratch *scratch, struct native_frame native);
 
-/* The fault that a signal reports, with the address that fault_find_address finds. SEGUE_NOT_FOUND if it was sent.
- * Async-signal-safe. */
+/* The fault that a signal reports, with the address that fault_find_address finds. SEGUE_NOT_FOUND if a program or a
+ * timer sent the signal. Async-signal-safe. */
 enum segue_status fault_of_signal(struct native_frame native, struct segue_fault *fault);
 
-/* For a general protection or stack fault: finds the access whose address no memory can have, by the decoder. Leaves
- * `fault` alone when there is none. Async-signal-safe. */
+/* For a general protection or stack fault: decodes the instruction to find the access with a non-canonical address.
+ * Leaves `fault` alone if no access has one. Async-signal-safe. */
 void fault_find_address(const struct segue_regs *regs, struct segue_fault *fault);
 
 #endif

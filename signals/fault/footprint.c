@@ -3,7 +3,7 @@
 
 #include "emulate/pieces.h"
 
-/* The region's place in the footprint; its count if there is no room for it. */
+/* The region's index in the footprint; the count if the footprint is full. */
 static size_t place_of(struct footprint *footprint, const struct region *region)
 {
     size_t place = 0;
@@ -47,7 +47,7 @@ static void span_in_regions(struct reach *reach, uint64_t address, uint64_t low,
     span->last = last < high ? last : high;
 }
 
-/* Whether the step touches the region. */
+/* Whether the step accesses the region. */
 static bool is_touched(const struct segue_plan *plan, const struct region *region)
 {
     for (uint32_t i = 0; i < plan->access_count; i++) {
@@ -73,7 +73,7 @@ enum segue_status footprint_plan(struct footprint *footprint, const struct regio
         plan->refusal = "regions have changed while it was planned";
         status = SEGUE_UNSUPPORTED;
     }
-    /* Pieces have pointers to windows, so only what is asked for is left out. */
+    /* The plan's access fragments point to the windows, so only regions are dropped. */
     size_t kept = 0;
     for (size_t i = 0; i < footprint->count; i++)
         if (is_touched(plan, footprint->regions[i]))

@@ -1,4 +1,4 @@
-/* frame.c: frames as an embedder's own handler has them (<segue/frame.h>, <segue/posix.h>). */
+/* frame.c: signal frames for an embedder's own handler (<segue/frame.h>, <segue/posix.h>). */
 #include <segue/frame.h>
 #include <signal.h>
 
@@ -11,7 +11,7 @@
 
 #define AREA_ALIGNMENT 64
 
-/* Whether the signal was the library's own business. */
+/* Whether the library itself had to handle the signal. */
 static bool is_handled(struct native_frame native)
 {
     if (!frame_is_fault(native)) {

@@ -1,4 +1,4 @@
-/* keyed.c: who may touch what while an instruction is stepped.
+/* keyed.c: protection-key rights while an instruction is stepped.
  *
  * SOURCES: pkeys(7) (a handler's rights, SEGV_PKUERR, pages that may be executed only); Linux arch/x86/mm/fault.c
  * (bad_area_access_error: the key counts for pages without any access, too). */

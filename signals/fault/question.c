@@ -1,8 +1,11 @@
 /* question.c: see question.h.
  *
- * Questions have an order, and so a number: access by access, and for each the regions under it by address; then those
- * regions that no access was asked about. A policy that steps (segue_event_step) answers for all regions with the same
- * function; the others are asked inside its call, and their answers are kept by number, so that nobody is asked twice.
+ * Questions are numbered in order: access by access, and for each access the regions under it by address; then the
+ * regions that no access was asked about. A policy that steps (segue_event_step) answers for all regions with the
+ * same
+ * policy function. The other policies are asked inside its call; their answers are kept by number, so that no policy
+ * is
+ * asked twice.
  */
 #include "question.h"
 
@@ -18,21 +21,21 @@
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 
-/* Answers that are kept. */
+/* The number of answers that are kept. */
 #define NUMBERED 64u
 
-/* Where in that order a walk stands. */
+/* The position of a walk over the questions, in that order. */
 struct walk {
     uint32_t access, number;
-    /* Regions under the access that come next. */
+    /* The lowest base of the next region under the access. */
     uint64_t from;
-    /* A bit for each region that was asked; and the walk over the others. */
+    /* A bit for each region that was asked; and the position in the walk over the other regions. */
     uint64_t asked;
     size_t rest;
 };
 
-/* What is asked of one region: the part of the access that lies in it, as far as the step does it. False if none does.
- */
+/* Describes the question to one region: the part of the access that lies in the region, as far as the step performs
+ * it. False if there is no such part. */
 static bool describe(const struct service *service, const struct region *region, uint32_t number,
                      struct segue_event *event)
 {
@@ -50,7 +53,7 @@ static bool describe(const struct service *service, const struct region *region,
     return true;
 }
 
-/* The next region under the access, by address; NULL if there is none. */
+/* The next region under the access, by address; NULL at the end. */
 static const struct region *next_under_access(const struct service *service, struct walk *walk,
                                               struct segue_event *event)
 {
@@ -69,7 +72,7 @@ static const struct region *next_under_access(const struct service *service, str
     return footprint->regions[next];
 }
 
-/* The next of those regions that no access of the other kind was asked about: a probe's, or the fault's own. */
+/* The next region touched only by a probe, or only by the faulting address itself. */
 static const struct region *next_of_the_rest(const struct service *service, struct walk *walk,
                                              struct segue_event *event)
 {
@@ -89,7 +92,7 @@ static const struct region *next_of_the_rest(const struct service *service, stru
     return region;
 }
 
-/* The region that the next question is put to, which `event` then describes; NULL behind the last. */
+/* The region of the next question, which `event` then describes; NULL after the last question. */
 static const struct region *next_question(const struct service *service, struct walk *walk, struct segue_event *event)
 {
     for (; walk->access < service->plan.access_count; walk->access++, walk->from = 0) {
@@ -120,7 +123,7 @@ static enum segue_verdict ask_policy(const struct region *region, struct segue_e
     return verdict > SEGUE_DONE ? SEGUE_PASS : verdict;
 }
 
-/* The answer to the question of that number, which may be there already. */
+/* The answer to question `number`, which may have been kept. */
 static enum segue_verdict answer(struct questions *questions, const struct region *region, uint32_t number,
                                  struct segue_event *event, struct segue_region *told)
 {
@@ -142,7 +145,7 @@ void question_begin(struct work *work)
     questions->is_asking = questions->is_stepping = questions->has_stepped = false;
 }
 
-/* What policies are told of the fault. */
+/* Fills in what policies see of the fault. */
 static void describe_fault(struct questions *questions, const struct service *service)
 {
     questions->event = (struct segue_event){
@@ -165,7 +168,7 @@ static bool is_asked_about(const struct footprint *footprint)
     return false;
 }
 
-/* What policies see and may change is a copy. */
+/* Policies see a copy of the registers and state, and may change only the copy. */
 static void copy_thread(struct questions *questions, const struct service *service)
 {
     questions->regs = service->frame.public.regs;
@@ -176,7 +179,7 @@ static void copy_thread(struct questions *questions, const struct service *servi
     questions->xstate.area = questions->state;
 }
 
-/* Until a policy is asked. */
+/* Before the first policy is asked. */
 static void begin_round(struct questions *questions)
 {
     questions->suspensions = thread_self.suspensions;
@@ -199,7 +202,7 @@ enum segue_verdict question_ask(struct work *work)
     while (verdict == SEGUE_STEP && (region = next_question(&work->service, &walk, &questions->event)) != NULL) {
         questions->asked = region;
         verdict = answer(questions, region, walk.number++, &questions->event, &questions->region);
-        /* What is done is done. */
+        /* A step that was carried out cannot be undone. */
         if (questions->has_stepped)
             verdict = SEGUE_DONE;
     }
@@ -231,7 +234,7 @@ static bool calls_device(const struct segue_plan *plan)
     return false;
 }
 
-/* `suspensions`: how many there were at the first question. */
+/* `suspensions`: the thread's count of suspensions at the first question. */
 static bool begin_step(struct work *work, uint64_t suspensions)
 {
     struct thread_state *thread = &thread_self;
@@ -269,8 +272,8 @@ static bool is_about(const struct segue_event *event, const struct work *work)
     return work && work->questions.is_asking && (event == &work->questions.event || event == &work->questions.inner);
 }
 
-/* The fault that the event is about, if its policy is the one that is being asked; NULL otherwise. The policy may have
- * left a fault of its own for good, by siglongjmp. */
+/* The fault that the event is about, if its policy is being asked; NULL otherwise. The policy may have abandoned a
+ * nested fault by siglongjmp. */
 static struct work *work_of(const struct segue_event *event)
 {
     const struct thread_state *thread = &thread_self;
@@ -281,7 +284,7 @@ static struct work *work_of(const struct segue_event *event)
     return is_about(event, thread->work) ? thread->work : NULL;
 }
 
-/* Asks the regions with other policies than the one that steps; keeps the first answer that is not SEGUE_STEP. */
+/* Asks the regions with policies other than the one that steps; keeps the first answer that is not SEGUE_STEP. */
 static enum segue_verdict ask_others(struct work *work)
 {
     struct questions *questions = &work->questions;
@@ -306,7 +309,7 @@ static enum segue_verdict ask_others(struct work *work)
     return SEGUE_STEP;
 }
 
-/* As often as a suspension comes in between. */
+/* Asks again each time the thread was suspended in between. */
 static bool others_let_step(struct work *work)
 {
     for (;;) {
@@ -325,13 +328,14 @@ static enum segue_status step_for_policy(struct work *work, segue_value_visit *v
     struct service *service = &work->service;
     struct segue_regs regs = service->frame.public.regs;
     enum segue_status status = serve_step(work, &regs, visit);
-    /* Elements of a string that came before a fault are done: the thread goes on behind them, and meets it there. */
+    /* String elements before a fault have been carried out: the thread continues after them, and meets the fault
+     * there. */
     if (status == SEGUE_FAULT && memcmp(&regs, &service->frame.public.regs, sizeof regs) != 0)
         status = SEGUE_OK;
     if (status == SEGUE_FAULT)
         serve_tell_fault(work);
     if (status == SEGUE_OK) {
-        /* Before a suspension can come: the thread shows what the instruction has left. */
+        /* Before a suspension can come: the frame must show the registers after the instruction. */
         frame_set_registers(service->frame.public.native[1], &regs);
         questions->has_stepped = true;
         questions->regs = regs;
@@ -375,7 +379,7 @@ struct segue_words segue_event_words(const struct segue_event *event)
     return words_walk_range(&work->service.plan, event->access, event->address, event->size);
 }
 
-/* The regions that the policy answers for. */
+/* The regions with the policy that is being asked. */
 static bool span_of_policy(const void *context, uint64_t *from, uint64_t *last)
 {
     const struct work *work = context;

@@ -1,8 +1,9 @@
-/* question.h: what policies are asked, and what becomes of their answers.
+/* question.h: the questions that policies are asked, and what their answers cause.
  *
- * A verdict is good only as long as the thread is not suspended: who suspends it may change what the policy has looked
- * at. So the dispatcher looks, right before the step, whether a suspension came since the first question; if so, all is
- * asked again. From that look to the step's end a suspension waits for the step (suspend.h). */
+ * A verdict is valid only as long as the thread is not suspended: the suspender may change what the policy has
+ * examined.
+ * So the dispatcher checks, right before the step, whether a suspension came since the first question; if so, it asks
+ * all questions again. From that check to the end of the step a suspension waits for the step (suspend.h). */
 #ifndef SEGUE_SIGNALS_QUESTION_H
 #define SEGUE_SIGNALS_QUESTION_H
 
@@ -10,30 +11,31 @@
 
 #include "signals/regions/region.h"
 
-/* More than any extended state but for one with tiles has; a policy sees a larger one itself, not a copy. */
+/* At least the size of any extended state without tiles. A policy sees a larger state itself, not a copy. */
 #define QUESTION_STATE 4096u
 
 struct work;
 
-/* One fault's questions. In its work area. */
+/* The questions of one fault. It lies in the fault's work area. */
 struct questions {
-    /* What the policy is told that is being asked; and one that is asked inside another's segue_event_step. */
+    /* What the policy that is being asked sees; and what another policy sees, asked inside the first's
+     * segue_event_step. */
     struct segue_event event, inner;
     struct segue_region region, inner_region;
-    /* What policies may change, with the verdict SEGUE_DONE alone. */
+    /* What policies may change; it is used only with the verdict SEGUE_DONE. */
     struct segue_regs regs;
     struct segue_xstate xstate;
-    /* The thread's suspensions at the first question. */
+    /* The thread's count of suspensions at the first question. */
     uint64_t suspensions;
-    /* By number of the question: whose answer is SEGUE_STEP already; and one that is another. */
+    /* By number of the question: those already answered SEGUE_STEP; and one with another answer. */
     uint64_t answered;
     uint32_t decided_at;
     bool is_decided;
     enum segue_verdict decided;
-    /* A policy is being asked; it steps; it has stepped. */
+    /* A policy is being asked; it is stepping; it has stepped. */
     bool is_asking, is_stepping, has_stepped;
     const struct region *asked;
-    /* The fault around this one whose step a handler has interrupted; NULL for none. */
+    /* The outer fault whose step a handler has interrupted; NULL if none. */
     struct work *stepping_before;
     _Alignas(64) uint8_t state[QUESTION_STATE];
 };
@@ -41,16 +43,17 @@ struct questions {
 /* Before the first question of a fault. */
 void question_begin(struct work *work);
 
-/* Asks the policies, access by access; the first that does not say SEGUE_STEP decides. An access that only probes is
- * asked about where no other is. Unknown verdicts are SEGUE_PASS. */
+/* Asks the policies, access by access; the first verdict other than SEGUE_STEP decides. A probe access is asked about
+ * only if the region has no other access. Unknown verdicts count as SEGUE_PASS. */
 enum segue_verdict question_ask(struct work *work);
 
-/* After the verdict SEGUE_DONE: the thread goes on with what the policies have left. False if they have left all as it
- * was. */
+/* After the verdict SEGUE_DONE: the thread continues with what the policies have left. False if they changed nothing.
+ * */
 bool question_finish(struct work *work);
 
-/* From here to question_step_end suspensions wait, but for a step that calls a device's functions: they may be
- * suspended as a policy may. False if a suspension came since the first question: then all must be asked again. */
+/* From here to question_step_end suspensions wait, except for a step that calls a device's functions: they may be
+ * suspended as a policy may. False if a suspension came since the first question: then all questions must be asked
+ * again. */
 bool question_step_begin(struct work *work);
 void question_step_end(struct work *work);
 

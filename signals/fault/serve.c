@@ -17,7 +17,7 @@ enum segue_status serve_step(struct work *work, struct segue_regs *regs, segue_v
     thread->recovered.si_signo = 0;
     thread->tells_recovered = false;
     uint32_t rights = keyed_take_rights(&service->frame.public.xstate);
-    /* The frame of the fault that a step meets tells more than the step would find out. */
+    /* If the step meets a fault, that fault's frame holds more than the step would find out. */
     enum segue_status status =
         visit ? values_step(&work->values, &work->step, &service->plan, regs, &service->frame.public.xstate, NULL)
               : step_in(&work->step, &service->plan, regs, &service->frame.public.xstate, NULL);
@@ -40,7 +40,8 @@ enum segue_status serve_preview(struct work *work, segue_value_visit *visit, voi
     if (copy.area)
         copy.area = memcpy(work->preview, copy.area, copy.size);
     uint32_t rights = keyed_take_rights(&service->frame.public.xstate);
-    enum segue_status status = values_preview(&work->values, &work->step, &service->plan, &service->frame.public.regs, &copy);
+    enum segue_status status =
+        values_preview(&work->values, &work->step, &service->plan, &service->frame.public.regs, &copy);
     thread_settle_inside(work);
     keyed_give_rights_back(rights);
     if (status == SEGUE_OK)
@@ -58,7 +59,7 @@ void serve_tell_fault(struct work *work)
     if (info->si_signo == 0)
         return;
     thread->tells_recovered = true;
-    /* A signal that tells the instruction, not an address that it accessed. */
+    /* SIGFPE reports the instruction's address, not an address that it accessed. */
     if (info->si_signo == SIGFPE)
         info->address = service->frame.public.regs.rip;
     for (size_t i = 0; i < details_of(&service->plan)->piece_count; i++) {

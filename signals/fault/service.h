@@ -1,5 +1,5 @@
-/* service.h: one fault while it is served: what the kernel reported, what the instruction wants, the regions it wants
- * it from, and whether that can be done. It stands in the fault's work area (work.h). */
+/* service.h: the record of one fault while it is served: what the kernel reported, the instruction's plan, the
+ * regions that it accesses, and whether it can be stepped. It lies in the fault's work area (work.h). */
 #ifndef SEGUE_SIGNALS_SERVICE_H
 #define SEGUE_SIGNALS_SERVICE_H
 
@@ -14,9 +14,9 @@ struct service {
     struct segue_plan plan;
     enum segue_status can_step;
     struct footprint footprint;
-    /* How many regions had been removed before this fault looked for any (region_removals). */
+    /* The number of regions removed before this fault first looked one up (region_removals). */
     uint64_t removals;
-    /* The protection keys' rights that the handler began with. */
+    /* The protection-key rights that the handler began with. */
     uint32_t rights;
 };
 

@@ -1,4 +1,4 @@
-/* counters.c: what the handler counts, and how it is read. */
+/* counters.c: the handler's counters, and how they are read. */
 #include "counters.h"
 
 #include <segue/handler.h>
@@ -45,7 +45,7 @@ enum segue_status segue_counters_read(struct segue_counters *counters)
     return SEGUE_OK;
 }
 
-/* Puts `refusal` where it belongs among the `held` entries, the most frequent first; the last falls off a full list. */
+/* Inserts `refusal` among the `held` entries, ordered by frequency; a full list drops its last entry. */
 static size_t insert(struct segue_refusal *refusals, size_t held, size_t capacity, struct segue_refusal refusal)
 {
     size_t at = held;

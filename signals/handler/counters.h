@@ -1,5 +1,5 @@
-/* counters.h: what the handler counts. Each thread writes its own part, so that threads do not wait for each other's
- * cache lines. */
+/* counters.h: the handler's counters. Each thread writes its own part, so that threads do not contend for cache
+ * lines. */
 #ifndef SEGUE_SIGNALS_COUNTERS_H
 #define SEGUE_SIGNALS_COUNTERS_H
 
@@ -12,7 +12,7 @@ enum outcome {
     OUTCOME_REFUSED,
     OUTCOME_PASSED,
     OUTCOME_COUNT,
-    /* It was no fault, and is not counted. */
+    /* The signal was not a fault, and is not counted. */
     OUTCOME_SENT,
 };
 

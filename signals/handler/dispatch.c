@@ -1,9 +1,9 @@
-/* dispatch.c: the way of one fault, from the kernel's frame to the verdict and back.
+/* dispatch.c: handles one fault, from the kernel's signal frame to the verdict and back.
  *
- *   whose fault is it?   a guarded access of our own; a fault inside the handler; a region's; nobody's
+ *   whose fault is it?   a guarded access's; one inside the handler; a region's; otherwise it is forwarded
  *   what does it want?   the instruction, its accesses, the regions they lie in, the plan
- *   what shall be done?  those regions' policies are asked, once an access, in order
- *   do it                step and write the frame; or leave the frame as it is; or hand the signal on
+ *   what shall be done?  the handler calls those regions' policies, once per access, in order
+ *   do it                step and write the frame; or leave the frame as it is; or forward the signal
  */
 #include "dispatch.h"
 #include "signal_entry.h"
@@ -40,11 +40,11 @@
 #include "trap.h"
 #include "unhandled.h"
 
-/* What the kernel leaves alone below a stack pointer; and what of its stack a thread must have left to be given a
- * landing there. */
+/* The red zone, which the kernel leaves intact below a stack pointer; and the room that a thread must have left on
+ * its own stack before the handler puts a restore image there. */
 #define OWN_STACK_LEFT 16384u
 
-/* How the handler is left; chosen at install. */
+/* The handler's return path; chosen at install. */
 static enum segue_restore_method way_out;
 
 /* The plan of an instruction that could not be read: empty. */
@@ -54,8 +54,9 @@ static enum segue_status plan_nothing(struct segue_plan *plan)
     return SEGUE_UNSUPPORTED;
 }
 
-/* What the instruction wants, and whether it can be given. `faulted` is the region at the fault's own address; it is
- * asked whatever could be told of the instruction. It is NULL where an access is done in no region. */
+/* Finds what the instruction accesses, and whether it can be stepped. `faulted` is the region at the fault's own
+ * address: its policy is asked even if the instruction cannot be decoded. It is NULL for an access outside all
+ * regions. */
 static enum segue_status make_plan(struct work *work, const struct region *faulted)
 {
     struct service *service = &work->service;
@@ -65,25 +66,27 @@ static enum segue_status make_plan(struct work *work, const struct region *fault
         code_decode(&work->decode, &code_cache, service->frame.public.regs.rip, &service->plan.insn) != SEGUE_OK)
         status = plan_nothing(&service->plan);
     else
-        status = plan_accesses(&service->plan, &service->frame.public.regs, &service->frame.public.xstate, &service->frame.public.fault);
+        status = plan_accesses(&service->plan, &service->frame.public.regs, &service->frame.public.xstate,
+                               &service->frame.public.fault);
     if (status == SEGUE_OK)
         status = footprint_plan(&service->footprint, faulted, &service->plan);
-    if (status == SEGUE_OK && (service->plan.refusal = keyed_refusal(&service->frame.public.xstate, service->rights)) != NULL)
+    if (status == SEGUE_OK &&
+        (service->plan.refusal = keyed_refusal(&service->frame.public.xstate, service->rights)) != NULL)
         status = SEGUE_UNSUPPORTED;
     if (status != SEGUE_OK && faulted)
         footprint_add(&service->footprint, faulted);
     return status;
 }
 
-/* A region that was removed while the fault was looked into may have been counted on: its pages were open then, but
- * another region may have closed them since. Trying again cannot repeat without another removal. */
+/* The plan may have relied on a region that was removed since the fault: the region's pages were accessible then, but
+ * another region may have protected them again. Retrying terminates: it repeats only after another removal. */
 static enum outcome refused(const struct service *service)
 {
     return region_removals() == service->removals ? OUTCOME_REFUSED : OUTCOME_RETRIED;
 }
 
-/* One round of questions, and what they lead to. OUTCOME_COUNT: a suspension came in between, and all is to be done
- * again. */
+/* One round of questions, and what follows from the answers. OUTCOME_COUNT: the thread was suspended meanwhile, and
+ * the caller starts a new round. */
 static enum outcome serve_round(struct work *work, const struct region *faulted)
 {
     struct service *service = &work->service;
@@ -106,7 +109,7 @@ static enum outcome serve_round(struct work *work, const struct region *faulted)
     if (!question_step_begin(work))
         return OUTCOME_COUNT;
     enum segue_status status = serve_step(work, &service->frame.public.regs, NULL);
-    /* Elements of a string that came before a fault are done. */
+    /* The elements of a string that come before the fault have been carried out. */
     if (status == SEGUE_OK || status == SEGUE_FAULT)
         frame_set_registers(service->frame.public.native[1], &service->frame.public.regs);
     question_step_end(work);
@@ -133,15 +136,15 @@ static enum outcome serve_access(struct work *work, const struct region *faulted
 
 static enum outcome serve_region(struct work *work, const struct region *faulted)
 {
-    /* That the thread may not touch the page was not the region's doing. */
+    /* The fault is a protection-key violation, not the region's page protection. */
     if (frame_is_key_refusal(work->service.frame.public.native[0]) && !(faulted->flags & SEGUE_REGION_PROTECTION_KEYS))
         return OUTCOME_REFUSED;
     fault_read(&work->service.frame);
     return serve_access(work, faulted);
 }
 
-/* The work of an access through a segment register that cannot be set. If it cannot be done, the fault is reported at
- * the address that the program meant. */
+/* Carries out an access through a segment register that cannot be loaded. If the access fails, the fault is reported
+ * at the address that the program meant. */
 static enum outcome do_segment_access(struct work *work)
 {
     const struct fault_frame *frame = &work->service.frame;
@@ -156,7 +159,7 @@ static enum outcome do_segment_access(struct work *work)
     return outcome;
 }
 
-/* In no region: it may have gone through a segment register that cannot be set. */
+/* The address is in no region: the access may have gone through a segment register that cannot be loaded. */
 static enum outcome serve_segment(struct work *work)
 {
     struct service *service = &work->service;
@@ -166,7 +169,8 @@ static enum outcome serve_segment(struct work *work)
     fault_read(frame);
     if (code_decode(&work->decode, &code_cache, frame->public.regs.rip, &service->plan.insn) != SEGUE_OK)
         return OUTCOME_PASSED;
-    switch (segue_segment_serve(&service->plan.insn, &frame->public.regs, &frame->public.xstate, &frame->public.fault)) {
+    switch (
+        segue_segment_serve(&service->plan.insn, &frame->public.regs, &frame->public.xstate, &frame->public.fault)) {
     case SEGUE_SEGMENT_RETRY:
         return OUTCOME_RETRIED;
     case SEGUE_SEGMENT_DO:
@@ -176,8 +180,9 @@ static enum outcome serve_segment(struct work *work)
     }
 }
 
-/* In no region. If one was removed since this thread last looked, the fault may be of that region's pages, which are
- * open now: looking again costs one fault for each removal and thread, and cannot repeat without another removal. */
+/* The address is in no region. If a region was removed since this thread last looked, the fault may be at one of its
+ * pages, which are accessible now: so the thread retries. That costs one fault per removal and thread, and repeats
+ * only after another removal. */
 static enum outcome serve_nobody(void)
 {
     uint64_t removals = region_removals();
@@ -206,7 +211,7 @@ static enum outcome serve(struct work *work, struct native_frame native)
     return outcome == OUTCOME_PASSED && frame->public.fault.address_known ? serve_nobody() : outcome;
 }
 
-/* True when the fault belongs to a guarded access, which then reports its failure. */
+/* True if the fault is that of a guarded access, which then reports a failure. */
 static bool recover(struct native_frame native)
 {
     uint64_t rip = frame_instruction(native.context);
@@ -218,7 +223,7 @@ static bool recover(struct native_frame native)
     return true;
 }
 
-/* Writes that a fault in the middle of serving another will end the process. */
+/* Reports that a nested fault will end the process. */
 static void report(const char *what, const struct thread_state *thread, struct native_frame native)
 {
     struct report_place at = {frame_signal(native.info).address, frame_instruction(native.context)};
@@ -226,7 +231,7 @@ static void report(const char *what, const struct thread_state *thread, struct n
     report_fault_in_handler(what, at, serving);
 }
 
-/* The fault becomes the one that the step met, where there was one. */
+/* If the step met a fault, that fault replaces the one that the kernel delivered. */
 static void take_recovered(struct thread_state *thread, struct native_frame native)
 {
     if (!thread->tells_recovered)
@@ -236,11 +241,12 @@ static void take_recovered(struct thread_state *thread, struct native_frame nati
     thread->tells_recovered = false;
 }
 
-/* To the guest's host, or the block that is prepared for it (segue_try), else to whoever was there before. */
+/* Forwards the fault: to the guest's host, to the recovery point that is armed for it (segue_try), else to the
+ * previous handler. */
 static void hand_on(const struct thread_state *thread, struct native_frame native, enum chain_way way)
 {
     const int number = frame_signal(native.info).number;
-    /* A fault in a policy is not one of the block that was interrupted. */
+    /* A recovery point of the interrupted code does not catch a fault in a policy. */
     const struct segue_trial *outermost = NULL;
     if (thread->depth)
         outermost = thread->work ? thread->work->level.trial : trial_current();
@@ -251,7 +257,7 @@ static void hand_on(const struct thread_state *thread, struct native_frame nativ
     chain_signal(number, native, true, way);
 }
 
-/* A fault that came in the middle of another leaves nothing changed that the interrupted service still needs. */
+/* Restores what a nested fault has changed and the outer fault still needs. */
 static void keep_outer(const struct thread_state *thread, struct work *work)
 {
     work->outer.tells_recovered = thread->tells_recovered;
@@ -261,7 +267,7 @@ static void keep_outer(const struct thread_state *thread, struct work *work)
     work->outer.instruction = thread->serving_instruction;
 }
 
-/* Makes the fault, whose place this is, one of the thread's. */
+/* Makes the fault, whose reader slot this is, one of the thread's faults in progress. */
 static void begin_level(struct thread_state *thread, struct work *work, struct work *outer, uint32_t depth)
 {
     work->level.outer = outer;
@@ -282,7 +288,7 @@ static void end_level(struct thread_state *thread, struct work *work)
     readers_leave(work->place);
 }
 
-/* The fault is no longer one of the thread's, and its work area another's. */
+/* Takes the fault off the thread's faults in progress; its work area becomes available to other threads. */
 static void end_fault(struct thread_state *thread, struct work *work, enum outcome outcome)
 {
     uint32_t depth = work->level.depth - 1;
@@ -293,7 +299,7 @@ static void end_fault(struct thread_state *thread, struct work *work, enum outco
     end_level(thread, work);
     if (outcome != OUTCOME_SENT)
         counters_add(outcome);
-    /* A fault of a handler that interrupted us was left for good, and the handler has come back. */
+    /* A handler that interrupted this one has abandoned a fault of its own, and then returned here. */
     if (depth == 0 && thread->tickets != thread->tickets_left)
         readers_forget();
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -301,7 +307,7 @@ static void end_fault(struct thread_state *thread, struct work *work, enum outco
     errno = kept;
 }
 
-/* Room for a landing on the thread's own stack, below the red zone; NULL if there is none, or that is not known. */
+/* Room for a restore image on the thread's own stack, below the red zone; NULL if it has no room or is not known. */
 static struct landing *landing_on_own_stack(const struct thread_state *thread, uint64_t stack_pointer)
 {
     uint64_t place = (stack_pointer - RED_ZONE - sizeof(struct landing)) & ~UINT64_C(63);
@@ -314,11 +320,11 @@ static struct landing *landing_on_own_stack(const struct thread_state *thread, u
     return (struct landing *)(uintptr_t)place;
 }
 
-/* Back to the thread, with the registers that the fault has left. Where signals wait, none of them may find the
- * alternate stack in use: a collector that stops threads takes the stack pointer that it finds for the thread's own. So
- * the mask comes into force on the thread's own stack, or by the kernel, which puts mask and stack back at once; in
- * strict mode, which allows no other call and takes the time stamp counter away, by the kernel, too. Not inlined: of
- * its stack the way there needs nothing. */
+/* Returns to the thread, with the registers that the fault has left. If signals were deferred, none of them may be
+ * delivered on the alternate stack: a collector that stops threads takes the stack pointer that it finds for the
+ * thread's own. So the mask takes effect on the thread's own stack, or through sigreturn, which restores mask and
+ * stack atomically. In strict mode, which forbids every other system call and disables the time stamp counter,
+ * sigreturn is used, too. Not inlined: the return needs none of this function's stack. */
 static __attribute__((noinline)) void go_back(struct thread_state *thread, struct work *work, enum outcome outcome,
                                               enum chain_way way)
 {
@@ -328,7 +334,7 @@ static __attribute__((noinline)) void go_back(struct thread_state *thread, struc
     struct departure departure;
     if (!frame->is_read)
         fault_read(frame);
-    /* The return puts a guest's bases back. */
+    /* The kernel's return restores a guest's segment bases. */
     if (way == CHAIN_CALL || guest_is_interrupted())
         method = SEGUE_RESTORE_RETURN;
     if (method == SEGUE_RESTORE_DIRECT_MASK &&
@@ -337,7 +343,7 @@ static __attribute__((noinline)) void go_back(struct thread_state *thread, struc
         landing = landing_on_own_stack(thread, frame->public.regs.rsp);
         method = landing ? method : SEGUE_RESTORE_RETURN;
     }
-    /* Signals come as they like; but what a policy has done to the mask ends with the fault. */
+    /* Signals are not blocked; but what a policy has done to the signal mask ends with the fault. */
     if (method == SEGUE_RESTORE_DIRECT && thread->calls_out != work->level.calls_out)
         method = SEGUE_RESTORE_DIRECT_MASK;
     if (method == SEGUE_RESTORE_DIRECT_MASK && guard_read_time() != 0)
@@ -348,12 +354,12 @@ static __attribute__((noinline)) void go_back(struct thread_state *thread, struc
         departure_go(&departure);
 }
 
-/* How a fault has ended that was served. */
+/* How a served fault has ended. */
 struct ending {
     enum outcome outcome;
-    /* Policies or devices were called, which may have changed the signal mask. */
+    /* Policies or devices were called; they may have changed the signal mask. */
     bool called_out;
-    /* The thread has the trap behind the instruction to come. */
+    /* The single-step trap after the instruction is still to be raised. */
     bool traps;
 };
 
@@ -372,7 +378,8 @@ static bool goes_back(struct ending ending)
     return ending.outcome == OUTCOME_RETRIED || (is_done(ending.outcome) && !ending.traps);
 }
 
-/* Serves the fault as one more in progress on this thread. Does not return where the thread goes on by a direct way. */
+/* Serves the fault as the thread's innermost fault in progress. Does not return if the thread leaves by a direct
+ * restore. */
 static struct ending serve_as_one_more(struct thread_state *thread, struct native_frame native, enum chain_way way)
 {
     uint32_t depth = thread->depth;
@@ -411,8 +418,8 @@ static struct ending serve_as_one_more(struct thread_state *thread, struct nativ
     return ending;
 }
 
-/* A handler over ours has called it, and has the signal blocked: what is ours must be able to fault while it is served,
- * and the caller wants us back. */
+/* A program's handler in front of this one has called it, with the signal blocked. The library's own guarded accesses
+ * must be able to fault while the fault is served, so the signal is unblocked; and the caller expects a return. */
 static struct ending serve_call(struct thread_state *thread, struct native_frame native)
 {
     uint64_t mask = chain_open_faults();
@@ -421,7 +428,8 @@ static struct ending serve_call(struct thread_state *thread, struct native_frame
     return ending;
 }
 
-/* Not raised for the instruction at hand: a remover's question, or the program's own business. */
+/* The kernel did not raise the signal for the instruction at hand: it is a remover's question, or the program's
+ * signal. */
 static void take_sent_signal(size_t room, int number, struct native_frame native, enum chain_way way)
 {
     if (readers_is_question(native.info))
@@ -432,7 +440,7 @@ static void take_sent_signal(size_t room, int number, struct native_frame native
         chain_signal(number, native, false, way);
 }
 
-/* A breakpoint of poke's; or the program's own business, or its guest's. */
+/* The trap is that of a breakpoint which poke has placed; or it belongs to the program or its guest. */
 static void take_trap(size_t room, struct native_frame native, enum chain_way way)
 {
     if (trap_take_breakpoint(native.context) || guest_catch(native) == SEGUE_OK)
@@ -443,8 +451,8 @@ static void take_trap(size_t room, struct native_frame native, enum chain_way wa
         chain_signal(SIGTRAP, native, true, way);
 }
 
-/* Where there is no room to serve it the handler behind ours has it as if ours were not there, or the thread dies of
- * it; it dies, too, where there is room and it is one too many. */
+/* Without room to serve the fault, the previous handler gets it as if this one were not installed, or the thread dies
+ * of it. The thread also dies if there is room but too many faults are nested. */
 static void do_not_serve(const struct thread_state *thread, size_t room, struct native_frame native, enum chain_way way)
 {
     if (room >= THREAD_HAND_ON_STACK && thread->depth < THREAD_DEPTH) {
@@ -465,9 +473,10 @@ void signal_serve(int number, void *info, void *ucontext, const void *entry_stac
     enum chain_way way = chain_way_in(number, ucontext, entry_stack);
     frame_begin();
     const uint64_t address = frame_signal(info).address;
-    /* One of many regions is cold; it arrives while all that comes before it is looked into. */
+    /* Prefetch the region descriptor: with many regions it is cold. It arrives during the work that comes before its
+     * use. */
     region_prefetch(address);
-    /* And so is the memory, most likely as far away as it was the last time. */
+    /* Prefetch the aliased memory, guessing the same alias offset as for the last fault. */
     __builtin_prefetch((const void *)(uintptr_t)(address + thread->last_distance));
     if (!frame_is_fault(native)) {
         take_sent_signal(frame_room(ucontext, entry_stack), number, native, way);
@@ -479,7 +488,7 @@ void signal_serve(int number, void *info, void *ucontext, const void *entry_stac
     }
     if (recover(native))
         return;
-    /* The kernel puts the stack back, and the fault comes once more, on that. */
+    /* The kernel restores the alternate stack, and the instruction faults again, on that stack. */
     if (way == CHAIN_ENTER && !thread->depth && thread_takes_stack_back(ucontext))
         return;
     if (thread->depth)

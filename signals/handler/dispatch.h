@@ -1,11 +1,11 @@
-/* dispatch.h: what the dispatcher of faults needs before the first one. */
+/* dispatch.h: prepares the fault dispatcher before its first fault. */
 #ifndef SEGUE_SIGNALS_DISPATCH_H
 #define SEGUE_SIGNALS_DISPATCH_H
 
 #include <stdbool.h>
 
-/* Makes the first fault find everything bound and warm, and chooses the way out of the handler, during which signals
- * are blocked or are not. */
+/* Binds and warms all that the first fault needs, and chooses the return path of the handler; `blocks_signals`:
+ * signals are blocked while it runs. */
 void dispatch_prepare(bool blocks_signals);
 
 #endif

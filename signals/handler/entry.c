@@ -1,9 +1,10 @@
-/* entry.c: where a thread counts as standing that is in entry_x86_64.S, where the handler's record (ctx/handling.h)
- * does not tell yet, or does not tell any more.
+/* entry.c: fault-PC translation for a thread that stands in entry_x86_64.S, where its handling record
+ * (ctx/handling.h)
+ * is not linked yet, or not linked any more.
  *
  *   signal_entry, suspend_entry         rdx is the signal frame
  *   signal_begin .. signal_recorded     the same
- *   signal_recorded .. _forgotten       the record tells
+ *   signal_recorded .. _forgotten       the record names the frame
  *   signal_forgotten, signal_return     the stack pointer is right below the frame
  *
  * SOURCES: Linux arch/x86/include/asm/sigframe.h (struct rt_sigframe: the restorer's address, then the ucontext, which
@@ -15,7 +16,7 @@
 
 #define RETURN_ADDRESS_SIZE 8
 
-/* Assembly. */
+/* In assembly. */
 extern const char signal_entry_end[], suspend_entry_end[];
 extern const char signal_begin[], signal_begin_end[], signal_recorded[], signal_forgotten[], signal_return[];
 

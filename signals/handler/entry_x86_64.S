@@ -1,9 +1,9 @@
 /* entry_x86_64.S: where the kernel enters the library. Nothing before signal_begin may use thread-local storage: the
  * segment bases may be a guest's.
  *
- * From the first instruction to the last, whoever interrupts us finds out where the frame of the interrupted program is
- * (entry.c): by rdx, by the record in the thread's list, or by rsp. So the labels between the
- * instructions are part of what this file says.
+ * A handler that interrupts this code, at any of its instructions, finds the interrupted program's frame (entry.c) by
+ * rdx, by the record in the thread's list, or by rsp. So the labels between the instructions are part of the
+ * interface.
  */
 #if !defined(__x86_64__)
 #error "entry_x86_64.S is specific to x86-64"
@@ -23,7 +23,7 @@
 #define SI_USER 0
 #define SI_QUEUE -1
 
-/* Goes to `without_room` if the frame is on the alternate stack, and leaves less room there than the entry takes. */
+/* Goes to `without_room` if the frame is on the alternate stack and leaves less room there than the entry needs. */
 .macro LOOK_AT_ROOM without_room
         movq    %rsp, %rcx
         subq    ENTRY_STACK(%rdx), %rcx
@@ -62,10 +62,11 @@ LABEL(suspend_entry_end)
         .cfi_endproc
         END(suspend_entry)
 
-/* signal_without_room (edi number, rsi info): the default action is put back and the signal queued again, so that the
- * thread dies of it when this returns; should it not be queued, its instruction runs once more, and faults with nobody
- * in between. No stack is used, and no thread-local storage: there may be a guest's segment bases. A signal that was
- * queued, or has lost its siginfo on the way, may be a remover's question, which is asked again: it is left alone. */
+/* signal_without_room (edi number, rsi info): restores the default action and queues the signal again, so that the
+ * thread dies of it when this returns. If the kernel cannot queue it, the instruction runs once more and faults
+ * without a handler. Uses no stack and no thread-local storage: the segment bases may be a guest's. A signal that was
+ * queued, or has lost its siginfo on the way, may be a remover's question, which the remover repeats: it is ignored.
+ * */
         SECTION_TEXT(signal_without_room)
         .p2align 4
 LOCAL_FUNCTION(signal_without_room)
@@ -116,8 +117,10 @@ LOCAL_LABEL(bits_of_signals)
         .set    number, number + 1
         .endr
 
-/* signal_begin (edi number, rsi info, rdx ucontext, rcx the stack pointer at the entry): puts a record of the frame at the head of the thread's list
- * (../ctx/handling.h), and takes it out again if the handler returns; the direct way out takes it out itself.
+/* signal_begin (edi number, rsi info, rdx ucontext, rcx the stack pointer at the entry): links a record of the frame
+ * at the head of the thread's list (../ctx/handling.h), and unlinks it if the handler returns; a direct restore
+ * unlinks
+ * the record itself.
  *
  *      +24  return address
  *      +16  the record's own address
@@ -133,7 +136,8 @@ FUNCTION(signal_begin)
         movq    TLS_AT(%rax), %r8
         subq    $HANDLING_SIZE, %rsp
         .cfi_adjust_cfa_offset HANDLING_SIZE
-        /* A handler that was left for good had its record at this very place: what is around it is around ours. */
+        /* An abandoned handler had its record at this very address: this record takes over that one's outer record.
+         * */
         cmpq    %rsp, %r8
         je      1f
         movq    %r8, HANDLING_OUTER(%rsp)

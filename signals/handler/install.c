@@ -1,4 +1,4 @@
-/* install.c: puts the handler in and takes it out again.
+/* install.c: installs and removes the handler.
  *
  * SOURCES: sigaction(2). */
 #include <errno.h>
@@ -32,8 +32,8 @@ static struct fork_lock installing = FORK_LOCK_INITIALIZER;
 static bool installed;
 static struct segue_options options_in_force;
 
-/* What may be ours. SIGFPE is what an instruction raises that divides, or computes with exceptions unmasked, while it
- * is replayed; SIGTRAP what a breakpoint does that stands on code while it is changed. */
+/* The signals that the library may handle. A replayed instruction can raise SIGFPE: it divides, or computes with
+ * exceptions unmasked. A breakpoint on code that is being changed raises SIGTRAP. */
 static const int signals[] = {SIGSEGV, SIGFPE, SIGBUS, SIGTRAP};
 #define SIGNALS (sizeof signals / sizeof *signals)
 
@@ -44,7 +44,8 @@ static bool is_wanted(int number, const struct segue_options *options)
     return number != SIGTRAP || (options->flags & SEGUE_INSTALL_SIGTRAP);
 }
 
-/* What libsegue-sigchain.so answers for. Not SIGTRAP: a program that takes it or blocks it does so, as without us. */
+/* The signals for which libsegue-sigchain.so keeps a virtual mask. Not SIGTRAP: a program may handle or block it as
+ * without the library. */
 static uint64_t answered_signals(const struct segue_options *options)
 {
     uint64_t bits = 0;
@@ -54,7 +55,7 @@ static uint64_t answered_signals(const struct segue_options *options)
     return bits;
 }
 
-/* Whoever installs or takes out has come to an end of it when a child is made: nobody waits with this lock held. */
+/* fork() waits for a concurrent install or uninstall; the lock is never held across a blocking call. */
 static void before_fork(void)
 {
     fork_lock_before(&installing);
@@ -74,19 +75,20 @@ static void after_fork_in_child(void)
     readers_reset();
 }
 
-static const struct fork_hooks hooks = {.before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
+static const struct fork_hooks hooks = {
+    .before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
-/* Those that the C library keeps for itself as well, which sigfillset would leave out. The synchronous ones get
- * through, since a guarded access may fault; the one that suspends, since a policy may wait for whoever does; and the
- * one by which the C library lets all threads change their user, and waits for each. */
+/* Every signal except three kinds; glibc's internal signals (32, 33), which sigfillset() omits, are included. Not the
+ * synchronous ones: a guarded access may fault. Not the suspend signal: a policy may wait for the thread that
+ * suspends. Not the signal by which the C library makes all threads change their user: it waits for each thread. */
 static uint64_t asynchronous(void)
 {
     uint64_t suspends = suspend_signal() ? (uint64_t)1 << (suspend_signal() - 1) : 0;
     return ~(platform_signals_left_open() | suspends);
 }
 
-/* On an alternate stack they wait unless they are let in, and on the thread's own they come unless they are kept out.
- */
+/* On an alternate stack asynchronous signals are deferred unless an option admits them; on the thread's own stack
+ * they are admitted unless an option defers them. */
 static bool blocks_asynchronous(const struct segue_options *options)
 {
     return (options->flags & SEGUE_INSTALL_BLOCK_SIGNALS) ||
@@ -99,16 +101,17 @@ static void describe_action(const struct segue_options *options, const struct pl
     *action = (struct platform_action){.handler = (uint64_t)(uintptr_t)signal_entry};
     if (blocks_asynchronous(options))
         action->mask = asynchronous();
-    /* SA_SIGINFO: the fault is told in siginfo and ucontext. SA_NODEFER: a fault of a guarded access, or in a policy,
-     * comes while the signal is being handled. */
+    /* SA_SIGINFO: siginfo and ucontext report the fault. SA_NODEFER: a guarded access, or a policy, may fault while
+     * the signal is being handled. */
     action->flags = SA_SIGINFO | SA_NODEFER;
-    /* SA_ONSTACK: a thread whose own stack has run out can still fault. */
+    /* SA_ONSTACK: a thread whose own stack has overflowed can still fault. */
     if (!(options->flags & SEGUE_INSTALL_OWN_STACK))
         action->flags |= SA_ONSTACK;
     action->flags |= chain_restarts(previous);
 }
 
-/* The previous handler is remembered before ours can run, and again as the kernel had it when ours came in. */
+/* The previous action is recorded before the handler can run, and again as the kernel returned it when the handler
+ * was installed. */
 static bool take_signal(int number, const struct segue_options *options)
 {
     struct platform_action ours, previous;
@@ -158,14 +161,14 @@ static enum segue_status install(const struct segue_options *options)
     return SEGUE_OK;
 }
 
-/* What is wrong with the options; NULL if nothing is. */
+/* Names what is wrong with the options; NULL if they are valid. */
 static const char *misuse(const struct segue_options *options)
 {
     const uint32_t contradiction = SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_OPEN_SIGNALS;
     if (options->reserved32 || !RESERVED_IS_ZERO(options))
         return "options.reserved is not zero: was the struct initialised?";
     if (options->flags & ~(uint32_t)KNOWN_FLAGS)
-        return "options.flags has a bit that is no enum segue_install_flags";
+        return "options.flags has a bit that is not an enum segue_install_flags";
     if ((options->flags & contradiction) == contradiction)
         return "options.flags has both SEGUE_INSTALL_BLOCK_SIGNALS and SEGUE_INSTALL_OPEN_SIGNALS";
     if (options->policy_stack_size > (size_t)1 << 40)
@@ -173,7 +176,8 @@ static const char *misuse(const struct segue_options *options)
     return NULL;
 }
 
-/* Of what may be missing or in the way, when the options are right and the caller is in no fault. */
+/* Explains a failure when the options are valid and the caller is not inside a fault: something is missing or in use.
+ * */
 static const char *reason_of(enum segue_status status)
 {
     switch (status) {
@@ -205,8 +209,8 @@ enum segue_status segue_install(const struct segue_options *options)
                                               "of its own making: no fault can be stepped under it");
     if (given.policy_stack_size == 0)
         given.policy_stack_size = POLICY_STACK_SIZE;
-    /* Without the memory that it needs, plans refuse what the replay engine does; moves are stepped all the same. Not
-     * with our lock held: it has one of its own, and fork takes the two in the other order. */
+    /* Without its memory the replay engine refuses every plan; moves are stepped all the same. Not with the lock of
+     * this file held: replay has its own lock, and fork takes the two in the other order. */
     segue_replay_prepare();
     fork_lock_take(&installing);
     enum segue_status status = install(&given);

@@ -1,4 +1,5 @@
-/* report.c: the last words of a handler that faulted itself. Written in one piece, without the C library's help. */
+/* report.c: reports a fault of the handler itself, right before the process dies. One write(2), without the C
+ * library. */
 #include "report.h"
 
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* report.h: the last words of a handler that faulted itself. */
+/* report.h: reports a fault of the handler itself. */
 #ifndef SEGUE_SIGNALS_REPORT_H
 #define SEGUE_SIGNALS_REPORT_H
 

@@ -1,8 +1,9 @@
 /* trap.c: see trap.h.
  *
- * SOURCES: Intel SDM volume 3, 17.3.1.4 (the single-step trap comes behind each instruction, and each iteration of a
- * repeated string, that began with the flag set); Linux kernel/rseq.c (rseq_ip_fixup; the signature before an abort
- * handler), selftests rseq-x86.h (RSEQ_SIG). */
+ * SOURCES: Intel SDM volume 3, 17.3.1.4 (with the trap flag set at its beginning, each instruction and each iteration
+ * of
+ * a repeated string is followed by a single-step trap); Linux kernel/rseq.c (rseq_ip_fixup; the signature before an
+ * abort handler), selftests rseq-x86.h (RSEQ_SIG). */
 #include "trap.h"
 
 #include "ctx/guest/gate.h"
@@ -13,9 +14,9 @@
 #include "signals/fault/keyed.h"
 #include "signals/threads/thread.h"
 
-/* In front of an abort handler, as the C library registers it. */
+/* The signature in front of an abort handler, as the C library registers it. */
 #define RSEQ_SIGNATURE 0x53053053u
-/* Of one fault, one after the other. */
+/* The most restarts in a row at one place. */
 #define RESTARTS_MOST 1000u
 
 bool trap_is_wanted(const void *ucontext)
@@ -30,8 +31,8 @@ void trap_raise(struct native_frame native, enum chain_way way)
         chain_trap(native, way);
 }
 
-/* A call's return address. The trap may have come in the middle of a fault, which needs what the last access that failed
- * has left. */
+/* Stores a call's return address. The trap may have come inside a fault that still needs what the last failed guarded
+ * access has left. */
 static bool store_word(uint64_t address, uint64_t word)
 {
     struct kept_info recovered = thread_self.recovered;

@@ -1,11 +1,11 @@
-/* unhandled.c: the place for a breakpoint where a process is about to die of a fault. */
+/* unhandled.c: a place for a debugger's breakpoint, where a process is about to die of a fault. */
 #include "unhandled.h"
 
 #include <segue/handler.h>
 
 #include "signals/fault/fault.h"
 
-/* The call must be there, with its arguments, however the library was built. */
+/* The call must exist, with its arguments, whatever optimisation the library was built with. */
 __attribute__((noinline)) void segue_debug_unhandled(const struct segue_fault *fault, const struct segue_regs *regs)
 {
     __asm__ volatile("" : : "r"(fault), "r"(regs) : "memory");

@@ -1,14 +1,14 @@
-/* pool.c: fixed-size blocks straight from the system. */
+/* pool.c: fixed-size blocks straight from the kernel. */
 #include "pool.h"
 
 #include <stdint.h>
 
 #include "platform/memory.h"
 
-/* A huge page. */
+/* The size of a huge page. */
 #define CHUNK_SIZE ((size_t)1 << 21)
 
-/* A chunk on a boundary of its own size. */
+/* Maps a chunk that is aligned to its own size. */
 static char *map_chunk(void)
 {
     char *memory = platform_map(2 * CHUNK_SIZE);

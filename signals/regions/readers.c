@@ -1,18 +1,23 @@
-/* readers.c: each fault in progress holds a place with a ticket in it, unlike any other that was or will be there. A
- * remover looks at every place once and waits until the ticket that it found has gone, or it is known that the fault
- * has not found the region that is removed; so a steady stream of newcomers never holds it up.
+/* readers.c: grace periods for region removal. Each fault in progress, a reader, holds a slot ("place") with a ticket
+ * in
+ * it, a number that is never used twice. A remover reads every slot once, and waits until the ticket that it found is
+ * gone, or until it is known that the fault has not found the removed region; so new faults never delay a remover.
  *
- * A ticket may be left behind: a signal handler of the program's interrupted us and left by siglongjmp, or ended the
- * thread. So a remover that has waited long looks, without disturbing the thread, which may be in a policy:
- *   - the kernel says that there is no such thread (identity.h);
- *   - the fault's mark on the stack is overwritten, or the thread waits in the kernel and its stack pointer tells that
- *     it has left (look.h);
- *   - only a thread that is seen to run, look after look, is asked: it is sent our own signal, marked as a question,
- * and settles (thread_settle). A thread that runs is in no system call that the signal could interrupt.
+ * A ticket may be stale: a program's signal handler interrupted the library's and left by siglongjmp, or ended the
+ * thread. So a remover that has waited for long looks for stale tickets, without disturbing the thread, which may be
+ * in
+ * a policy. A ticket is stale if
+ *   - the kernel reports that the thread does not exist (identity.h);
+ *   - the fault's stack sentinel ("mark") is overwritten, or the thread waits in the kernel with a stack pointer that
+ *     shows that it has left the fault (look.h);
+ *   - the thread says so. Only a thread that runs at every look is asked: the remover sends it the library's own
+ * signal,
+ *     marked as a question, and the handler drops the stale tickets (thread_settle). A running thread is not in a
+ *     system call that the signal could interrupt.
  *
  * SOURCES: M. M. Michael, "Hazard pointers", 2004 (the order of the two sides: each writes, then reads what the other
- * writes); Linux kernel/signal.c __send_signal_locked: a signal below SIGRTMIN is delivered when the queue is full, but
- * its siginfo is lost, and is that of a kill(2) by process 0. */
+ * writes); Linux kernel/signal.c __send_signal_locked: if the queue is full, a signal below SIGRTMIN is delivered all
+ * the same, but loses its siginfo, and looks like a kill(2) by process 0. */
 #include "readers.h"
 
 #include <signal.h>
@@ -26,43 +31,44 @@
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 
-/* So many faults may be in progress at once; one more waits for one of them to end. */
+/* The most faults in progress at once; one more waits for one of them to end. */
 #define PLACES WORK_MOST
-/* How long a remover waits before it looks, and again before it looks anew, in nanoseconds. */
+/* Nanoseconds that a remover waits before its first look, and between looks. */
 #define PATIENCE 20000000u
-/* How many looks in a row must find the thread running before it is asked, and how many where looking is impossible. */
+/* Looks in a row that must find the thread running before it is asked; and how many where looking is impossible. */
 #define LOOKS_RUNNING 10u
 #define LOOKS_UNKNOWN 50u
-/* Questions under way at once. */
+/* The most questions that are sent and not yet received. */
 #define QUESTIONS 64u
-/* Regions that a place names; a fault that has found more may have found any. */
+/* Regions that a slot can name; a fault that has found more counts as a reader of all regions. */
 #define NAMED 2u
 #define MAY_BE_ANY UINT32_MAX
-/* Where a ticket has its parts. */
+/* The bit fields of a ticket. */
 #define GROUP_SHIFT 62u
 #define NUMBER_MASK 0x3fffffffu
 
-/* What the remover knows of a fault. */
+/* The reader slots: what a remover knows of each fault. */
 static struct place {
-    /* How the thread can be asked about, its number, and its own count (ticket_of); 0 where the place is free. */
+    /* How to ask about the thread, the thread's TID, and the thread's own count (ticket_of); 0 if the slot is free.
+     * */
     _Alignas(128) uint64_t ticket;
-    /* The ticket that all below is of: it is written after that. */
+    /* The ticket that all fields below belong to; written after them. */
     uint64_t described;
-    /* The regions that the fault has found, MAY_BE_ANY as long as it may find others. */
+    /* The regions that the fault has found; MAY_BE_ANY as long as it may find more. */
     uint32_t found;
     const struct region *regions[NAMED];
-    /* An address of NULL where it has none. */
+    /* Its address is NULL if the fault has no mark. */
     struct thread_mark mark;
 } places[PLACES];
 
-/* The threads that a question was sent to that has not arrived yet. */
+/* The threads that were sent a question and have not received it yet. */
 static int questions[QUESTIONS];
 
-/* Its address marks a question. */
+/* A signal that carries this address is a question. */
 static char question;
 
-/* A thread may end right after it has taken a place: so the ticket itself tells who can be asked about it. The kernel
- * gives no number above 2^22 (PID_MAX_LIMIT). */
+/* A thread may end right after it has taken a slot: so the ticket itself says how to ask about the thread. The kernel
+ * gives no TID above 2^22 (PID_MAX_LIMIT). */
 static uint64_t ticket_of(struct identity thread, uint32_t count)
 {
     return (uint64_t)thread.group << GROUP_SHIFT | (uint64_t)(uint32_t)thread.number << 32 | count;
@@ -73,7 +79,7 @@ static struct identity thread_of(uint64_t ticket)
     return (struct identity){(int)(ticket >> 32 & NUMBER_MASK), (enum identity_group)(ticket >> GROUP_SHIFT)};
 }
 
-/* Only places that have a work area, once there are any. */
+/* Only the slots that have a work area, once work areas are mapped. */
 static uint32_t usable_places(void)
 {
     uint32_t areas = work_count();
@@ -86,15 +92,16 @@ static void abandon(uint32_t at)
         work_abandon(work_at(at));
 }
 
-/* Of this thread's own. Whoever interrupts it and leaves for good finds it to be done again. */
+/* Frees a slot of this thread. A handler that interrupts this and leaves by siglongjmp leaves the slot to be freed
+ * again. */
 static void forget(uint32_t at, uint64_t ticket)
 {
     abandon(at);
     __atomic_compare_exchange_n(&places[at].ticket, &ticket, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
-/* Of a thread that has ended: the place is this thread's for the time. With all signals held: a fault of a handler
- * that interrupted this would take the place for one that was left, and free it. */
+/* Frees the slot of a thread that has ended; this thread owns it meanwhile. All signals are blocked: otherwise a
+ * fault in a handler that interrupts this would take the slot for a stale one, and free it. */
 static void take_over(uint32_t at, uint64_t ticket)
 {
     uint64_t kept = platform_signals_hold();
@@ -107,7 +114,7 @@ static void take_over(uint32_t at, uint64_t ticket)
     platform_signals_release(kept);
 }
 
-/* Those of threads that have ended in the middle of a fault; the processor goes to others meanwhile. */
+/* Frees the slots of threads that ended inside a fault; yields the processor to other threads in between. */
 static void forget_ended(void)
 {
     for (uint32_t i = 0; i < PLACES; i++) {
@@ -164,14 +171,14 @@ void readers_leave(uint32_t place)
     thread_self.tickets_left++;
 }
 
-/* Of that thread, not of one of the same number in another namespace. */
+/* Whether the ticket belongs to that thread, not to one with the same TID in another namespace. */
 static bool is_of(uint64_t ticket, struct identity thread)
 {
     struct identity taker = thread_of(ticket);
     return taker.number == thread.number && taker.group == thread.group;
 }
 
-/* Those of this thread's number that `is_meant` says. */
+/* Frees those slots with this thread's TID for which `is_meant` returns true. */
 static void forget_if(bool (*is_meant)(uint32_t at, uint32_t count, uint32_t context), uint32_t context)
 {
     struct identity self = identity_of_self();
@@ -196,7 +203,7 @@ static bool is_since(uint32_t at, uint32_t count, uint32_t first)
     return (int32_t)(count - first) >= 0;
 }
 
-/* One that was taken and is not noted yet is the latest. */
+/* A slot that was taken and that the thread has not recorded yet is the latest one. */
 static bool is_stray(uint32_t at, uint32_t count, uint32_t context)
 {
     const struct thread_state *thread = &thread_self;
@@ -209,7 +216,7 @@ static bool is_stray(uint32_t at, uint32_t count, uint32_t context)
     return true;
 }
 
-/* All that is there: one may have been taken and not yet noted. */
+/* Frees all slots of the thread: one may have been taken and not yet recorded. */
 void readers_forget(void)
 {
     forget_if(is_any, 0);
@@ -228,7 +235,7 @@ void readers_forget_strays(void)
 
 /* ---- questions ---- */
 
-/* Takes back that one was sent to the thread; false if none was. */
+/* Withdraws the note that a question was sent to the thread; false if there was no such note. */
 static bool forget_question(int thread)
 {
     for (unsigned i = 0; i < QUESTIONS; i++) {
@@ -262,8 +269,9 @@ bool readers_is_question(const void *info)
     return frame_is_lost(info) && forget_question(thread_number());
 }
 
-/* Another handler would take the question for a signal of the program's. A thread that it would not reach is nudged: if
- * the thread has left the alternate stack, the system writes the nudge's frame over our fault's. */
+/* If another handler is installed over the library's, it would take the question for a signal of the program: then
+ * the remover sends a harmless signal instead (a nudge). If the thread has left the alternate stack, the kernel
+ * writes that signal's frame over the fault's, and so over its mark. */
 static void ask(int thread, const struct thread_mark *mark)
 {
     bool is_first = platform_handler_is(SIGSEGV, (const void *)(uintptr_t)signal_entry);
@@ -277,17 +285,18 @@ static void ask(int thread, const struct thread_mark *mark)
 
 /* ---- waiting ---- */
 
-/* One ticket that is waited for. */
+/* A remover's wait for one ticket. */
 struct wait {
     struct place *place;
     uint64_t ticket;
-    /* NULL for all. */
+    /* The removed region; NULL for all. */
     const struct region *region;
-    /* Looks in a row that did not tell where the thread stands, and how many must be before it is asked. */
+    /* Looks in a row that did not show where the thread stands, and how many of them are needed before it is asked.
+     * */
     unsigned looks, looks_wanted;
 };
 
-/* The fault may know the region, or begin to know it. */
+/* Whether the fault may have found the region, or may yet find it. */
 static bool is_concerned(const struct wait *wait)
 {
     const struct place *place = wait->place;
@@ -307,8 +316,8 @@ static bool is_under_way(const struct wait *wait)
     return __atomic_load_n(&wait->place->ticket, __ATOMIC_ACQUIRE) == wait->ticket && is_concerned(wait);
 }
 
-/* Whether the thread has left its fault behind, as far as that is seen from here. A thread of another process cannot be
- * looked at, and in another namespace its number may be that of one of ours. */
+/* Whether a look from outside shows that the thread has left its fault. A thread of another process cannot be
+ * examined, and in another namespace its TID may be that of a thread of this process. */
 static bool is_left(struct wait *wait, struct identity reader, const struct thread_mark *mark)
 {
     uint64_t stack_pointer;
@@ -319,7 +328,7 @@ static bool is_left(struct wait *wait, struct identity reader, const struct thre
     if (!identity_is_own_process() || (mark->at && reader.group != IDENTITY_OWN))
         return false;
     look = look_at_thread(thread, &stack_pointer);
-    /* A fault that has not described itself yet does not wait: if its thread does, it may have left it there. */
+    /* A fault that has not described itself yet never waits: so a thread that waits has left it. */
     if (look == LOOK_WAITS && mark->at) {
         wait->looks = 0;
         return thread_is_beyond(mark, stack_pointer, false);
@@ -332,8 +341,8 @@ static bool is_left(struct wait *wait, struct identity reader, const struct thre
     return false;
 }
 
-/* Takes away the ticket of a thread that has ended. One that only was left stays: its thread takes it away, and what
- * goes with it, when it settles. */
+/* Frees the ticket of a thread that has ended. A ticket that a living thread has left stays: the thread frees it,
+ * with what the fault held, when it settles. */
 static bool is_over(struct wait *wait)
 {
     struct place *place = wait->place;
@@ -350,7 +359,7 @@ static bool is_over(struct wait *wait)
     return true;
 }
 
-/* A fault takes microseconds, a policy perhaps more: look often at first, then seldom. */
+/* A fault takes microseconds, a policy may take longer: look often at first, then rarely. */
 static void wait_for(struct wait *wait)
 {
     uint64_t pause = 1000, waited = 0;

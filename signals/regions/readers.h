@@ -1,8 +1,15 @@
-/* readers.h: how a remover knows that no fault in progress can still see what it took out.
+/* readers.h: grace periods for region removal.
  *
- * A fault enters before it looks a region up and leaves when it needs it no more; neither ever waits. A remover takes
- * the region out of the table first, then waits. Meanwhile the fault has a place of its own, a number, which is that of
- * its work area, too (work.h). */
+ * A fault handler is a reader: it announces itself before it looks up a region (readers_enter) and withdraws when it
+ * has finished with the region (readers_leave); both are wait-free unless all slots are taken. A remover first
+ * unlinks
+ * the region and then calls readers_wait, which returns when every reader that was active at the call has withdrawn,
+ * as
+ * synchronize_rcu() does.
+ *
+ * A reader has a slot, its "place"; the slot's number is also that of the fault's work area (work.h). A reader whose
+ * handler was abandoned by siglongjmp never withdraws: after some time readers_wait signals that thread, and the
+ * handler recognises the signal by readers_is_question and drops the stale slot. */
 #ifndef SEGUE_SIGNALS_READERS_H
 #define SEGUE_SIGNALS_READERS_H
 
@@ -15,42 +22,44 @@
 struct region;
 struct thread_mark;
 
-/* Returns the place. `mark`, which may be NULL, is that of the thread's outermost fault. Async-signal-safe. */
+/* Announces a reader, and returns its slot. `mark`, which may be NULL, is that of the thread's outermost fault.
+ * Async-signal-safe. */
 uint32_t readers_enter(const struct thread_mark *mark);
 
-/* The thread's count of tickets when that place's was made. Async-signal-safe. */
+/* The thread's count of tickets when that slot's ticket was made. Async-signal-safe. */
 uint32_t readers_ticket(uint32_t place);
 
-/* The fault has looked up all regions that it will use: these. Async-signal-safe. */
+/* The fault has looked up all regions that it will use, namely these: removers of others need not wait for it.
+ * Async-signal-safe. */
 void readers_found(uint32_t place, const struct region *const *regions, size_t count);
 
-/* It will look regions up again. Async-signal-safe. */
+/* The fault will look up regions again: removers of any region wait for it. Async-signal-safe. */
 void readers_look_again(uint32_t place);
 
-/* Async-signal-safe. */
+/* Withdraws the reader. Async-signal-safe. */
 void readers_leave(uint32_t place);
 
-/* All the calling thread's faults are over without having left; those that have entered since its count of tickets was
- * `ticket`, that one too; and those tickets with its number that are of none of its faults, but may be of a thread
- * before it that had the same number. What they held is given back. Async-signal-safe. */
+/* Each drops stale slots of the calling thread, and releases what their faults held: all its slots; those of faults
+ * that began when its count of tickets was `ticket` or later; and those with its TID that belong to none of its
+ * faults, but perhaps to an earlier thread with the same TID. Async-signal-safe. */
 void readers_forget(void);
 void readers_forget_since(uint32_t ticket);
 void readers_forget_strays(void);
 
-/* Returns when every reader that was inside at the call and may know the region has left, or is gone; NULL: every
- * reader. Not async-signal-safe; not from inside. */
+/* Waits for a grace period: returns when every reader that was active at the call and may know `region` has withdrawn
+ * or is stale; NULL: every reader. Not async-signal-safe; not inside a fault. */
 void readers_wait(const struct region *region);
 
-/* Whether a signal is a remover's question to a thread that it has waited long for: the answer is to settle. `info` is
- * the second argument of its handler. Async-signal-safe. */
+/* Whether a signal is a remover's question to a thread that it has waited for long: the handler then settles
+ * (thread_settle). `info` is the second argument of its handler. Async-signal-safe. */
 bool readers_is_question(const void *info);
 
-/* In a child made by fork: forgets all readers but the calling thread, which may have forked inside a policy, and has
- * another number now. */
+/* In a child made by fork: drops all readers except those of the calling thread, which may have forked inside a
+ * policy, and has another TID now. */
 void readers_reset(void);
 
-/* In a child that had no fork handlers: the calling thread made it, when its number was `before`, and is `self` now. What
- * it is inside of keeps its place. Async-signal-safe. */
+/* In a child that ran no fork handlers: the thread that made it had the TID `before`, and is `self` now. Its faults
+ * in progress keep their slots. Async-signal-safe. */
 void readers_rename(int before, struct identity self);
 
 #endif

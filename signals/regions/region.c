@@ -1,5 +1,5 @@
-/* region.c: the regions that the handler serves. Changes take turns under a lock that no fault and no fork ever waits
- * for long: a remover gives it up before it waits for the faults in progress. */
+/* region.c: adds and removes the regions that the handler serves. A lock serializes changes. No fault waits for it,
+ * and fork waits only briefly: a remover releases it before it waits for the grace period. */
 #include "region.h"
 
 #include <string.h>
@@ -18,8 +18,8 @@ static struct fork_lock changing = FORK_LOCK_INITIALIZER;
 static uint64_t removals;
 static size_t count;
 
-/* A removal under way: its region is hidden, and it waits for the readers. It stands on the remover's stack, which a
- * child made by fork has too, though it has not the remover. */
+/* A removal in progress: its region is hidden, and the remover waits for the readers. It lies on the remover's stack;
+ * a child made by fork has a copy of that stack, but not the remover. */
 struct removal {
     const struct region *region;
     struct table_node *retired;
@@ -77,7 +77,7 @@ void region_after_fork(void)
     fork_lock_after(&changing);
 }
 
-/* Once nobody can see the region any more; with the lock held. */
+/* After the grace period, with the lock held. */
 static void finish(struct removal *removal)
 {
     struct removal **link = &under_way;
@@ -90,8 +90,8 @@ static void finish(struct removal *removal)
     removal->done = true;
 }
 
-/* The faults that removers waited for are not in the child, and neither are the removers, but for one whose signal
- * handler forked: it finds its work done. */
+/* A child made by fork has neither the faults that removers waited for nor the removers, except one whose signal
+ * handler forked: that remover finds its work done. */
 void region_in_child(void)
 {
     while (under_way)
@@ -99,14 +99,14 @@ void region_in_child(void)
     fork_lock_in_child(&changing);
 }
 
-/* What is wrong with the window's own parts; NULL if nothing is. */
+/* Names what is wrong with the window's own fields; NULL if they are valid. */
 static const char *misuse_of_parts(const struct segue_window *window)
 {
     switch (window->kind) {
     case SEGUE_WINDOW_ALIAS:
         if (!window->alias)
             return "region.window.alias is NULL";
-        /* Page for page, so that an access is aligned in the one as in the other. */
+        /* Both begin on a page, so that an access has the same alignment in the region and in its alias. */
         return (uintptr_t)window->alias % PAGE ? "region.window.alias is not a multiple of the page size" : NULL;
     case SEGUE_WINDOW_CALLBACK:
         return window->read || window->write ? NULL : "region.window.read and .write are both NULL";
@@ -117,7 +117,7 @@ static const char *misuse_of_parts(const struct segue_window *window)
     return "region.window.kind is no enum segue_window_kind";
 }
 
-/* What is wrong with the region; NULL if nothing is. */
+/* Names what is wrong with the region; NULL if it is valid. */
 static const char *misuse(const struct segue_region *region)
 {
     const struct segue_window *window = &region->window;
@@ -134,7 +134,7 @@ static const char *misuse(const struct segue_region *region)
     if (window->base >= TABLE_LIMIT || window->size > TABLE_LIMIT - window->base)
         return "region.window reaches beyond the addresses of programs";
     if (region->flags & ~(uint32_t)KNOWN_FLAGS)
-        return "region.flags has a bit that is no enum segue_region_flags";
+        return "region.flags has a bit that is not an enum segue_region_flags";
     return misuse_of_parts(window);
 }
 
@@ -187,7 +187,7 @@ enum segue_status segue_region_remove(const void *base)
         fork_lock_release(&changing);
         return SEGUE_NOT_FOUND;
     }
-    /* Counted first: whoever no longer finds the region must know that one was removed. */
+    /* Counted before it is hidden: a fault that does not find the region must see that one was removed. */
     __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
     table_hide(&table, region);
     struct removal removal = {.region = region, .retired = table_retired(&table), .next = under_way};
@@ -203,8 +203,8 @@ enum segue_status segue_region_remove(const void *base)
     return SEGUE_OK;
 }
 
-/* With all signals held: a handler that left by siglongjmp would leave its place among the readers taken for ever, and
- * no mark tells that of a thread that then waits deeper in its stack. Nothing in between can fault. */
+/* With all signals blocked: a handler that left by siglongjmp would leave the reader's slot taken indefinitely, and
+ * no mark shows that a thread has left if it then waits deeper in its stack. Nothing in between can fault. */
 static bool look_up(uint64_t address, struct segue_region *copy)
 {
     uint64_t kept = platform_signals_hold();

@@ -1,4 +1,4 @@
-/* region.h: the table of regions as the handler and the installer see it. */
+/* region.h: the table of regions, for the handler and the installer. */
 #ifndef SEGUE_SIGNALS_REGION_H
 #define SEGUE_SIGNALS_REGION_H
 
@@ -8,23 +8,23 @@
  * Async-signal-safe. */
 const struct region *region_at(uint64_t address);
 
-/* For an address in no region: moves `*first` and `*last`, which are around it, nearer to it, so that there is none
- * between them. Async-signal-safe. */
+/* For an address in no region: narrows [*first, *last], which contains it, until the range touches no region.
+ * Async-signal-safe. */
 void region_gap(uint64_t address, uint64_t *first, uint64_t *last);
 
-/* Begins to fetch what region_at will read. Async-signal-safe. */
+/* Prefetches what region_at will read. Async-signal-safe. */
 void region_prefetch(uint64_t address);
 
-/* Its window, as the public face describes it. Async-signal-safe. */
+/* The region's window, in the public form. Async-signal-safe. */
 struct segue_window region_window(const struct region *region);
 
-/* How many regions were removed so far. Async-signal-safe. */
+/* The number of regions removed so far. Async-signal-safe. */
 uint64_t region_removals(void);
 
-/* How many there are. */
+/* The number of regions now. */
 size_t region_count(void);
 
-/* Around fork: holds the table still, lets it go, and makes it usable in the child. */
+/* For fork: lock the table before, unlock it in the parent, and make it usable in the child. */
 void region_before_fork(void);
 void region_after_fork(void);
 void region_in_child(void);

@@ -1,9 +1,10 @@
-/* table.c: which region an address is in (see table.h for the shape).
+/* table.c: finds the region that holds an address (table.h describes the structure).
  *
- * A slot is published by one store with release order after what it leads to is complete, and read with acquire order;
- * so a reader sees each slot either before or after a change, and never half a node.
+ * A slot is published by one store with release order, after the node or region that it points to is complete, and
+ * read
+ * with acquire order. So a reader sees each slot either before or after a change, and never an incomplete node.
  *
- * SOURCES: Intel SDM volume 3, 4.5 (the shape). */
+ * SOURCES: Intel SDM volume 3, 4.5 (the structure of page tables, which this one follows). */
 #include "table.h"
 
 #include <stddef.h>
@@ -12,9 +13,9 @@
 #include "pool.h"
 
 #define IS_NODE 1u
-/* A region that is going: nobody finds it, and nobody else may take its place yet. */
+/* A region that is being removed: lookups do not find it, and no other region may take its place yet. */
 #define GOING 2u
-/* Slots that are looked at in each direction for where a gap ends. */
+/* Slots that are examined in each direction to find the end of a gap. */
 #define GAP_LOOKS 4096u
 /* An added range is partly in at most two nodes of each level below the root. */
 #define NODES_FOR_ONE_RANGE (2 * (TABLE_LEVELS - 1))
@@ -50,7 +51,7 @@ static unsigned index_of(uint64_t address, unsigned level)
     return (unsigned)(address >> shift_of(level)) % TABLE_SLOTS;
 }
 
-/* The region that is kept here, if it is live and holds the address. */
+/* The region in this slot, if it is live and holds the address. */
 static bool is_at(const struct region *region, uint64_t address)
 {
     return __atomic_load_n(&region->live, __ATOMIC_ACQUIRE) && address - region->base < region->size;
@@ -73,7 +74,7 @@ const struct region *table_find(const struct table *table, uint64_t address)
     return NULL;
 }
 
-/* The level of the slot that `address` is in, for one that is in no region. */
+/* The level of the slot that `address` falls in, if it is in no region. */
 static unsigned level_of_gap(const struct table *table, uint64_t address)
 {
     const struct table_node *node = &table->root;
@@ -107,7 +108,7 @@ void table_gap(const struct table *table, uint64_t address, uint64_t *first, uin
             break;
         down--;
     }
-    /* Beyond the last address that can be in a region nothing is. */
+    /* There is no region above the highest address that a region may have. */
     if (up < *last && up != TABLE_LIMIT - 1)
         *last = up;
     if (down > *first)
@@ -128,7 +129,7 @@ void table_prefetch(const struct table *table, uint64_t address)
     __builtin_prefetch(&node->regions[index_of(address, 0)]);
 }
 
-/* The part of a range that one slot sees. */
+/* The part of a range that one slot covers. */
 struct span {
     uint64_t first, last;
 };
@@ -166,7 +167,7 @@ static struct table_node *take_spare(struct table *table)
     return node;
 }
 
-/* The node below slot `index`, which is made if there is none. */
+/* The node below slot `index`; made if it does not exist. */
 static struct table_node *node_below(struct table *table, struct table_node *node, unsigned index)
 {
     if (!node->slots[index])
@@ -174,7 +175,7 @@ static struct table_node *node_below(struct table *table, struct table_node *nod
     return node_of(node->slots[index]);
 }
 
-/* Where a region of this range is kept: beside its first slot. */
+/* Where a region with this range is stored: beside its first slot. */
 static struct region *place_of(struct table *table, struct span range)
 {
     struct table_node *node = &table->root;
@@ -188,7 +189,7 @@ static struct region *place_of(struct table *table, struct span range)
     }
 }
 
-/* Writes `word` to every slot that the range covers whole, and makes the nodes in between. */
+/* Writes `word` to every slot that the range covers completely, and makes the nodes above them. */
 static void fill(struct table *table, struct table_node *node, unsigned level, struct span range, uint64_t word)
 {
     for (unsigned i = index_of(range.first, level); i <= index_of(range.last, level); i++) {
@@ -220,13 +221,13 @@ static void clear(struct table *table, struct table_node *node, unsigned level, 
     }
 }
 
-/* Whether nodes hold so many regions that huge pages are no waste. */
+/* Whether nodes hold so many regions that huge pages do not waste memory. */
 static bool is_dense(const struct table *table)
 {
     return table->region_count > table->node_count * (TABLE_SLOTS / 8);
 }
 
-/* So many spare nodes that filling a range cannot fail half way. */
+/* Takes enough spare nodes that filling a range cannot fail half way. */
 static bool have_spares(struct table *table)
 {
     unsigned count = 0;

@@ -1,6 +1,7 @@
 /* believed.c: see believed.h.
  *
- * SOURCES: signal(7): a standard signal waits once; sigaltstack(2); Linux kernel/signal.c do_sigaltstack. */
+ * SOURCES: signal(7): a standard signal is pending at most once; sigaltstack(2); Linux kernel/signal.c
+ * do_sigaltstack. */
 #include "believed.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@
 #include "signals/chain/previous.h"
 #include "signals/threads/thread.h"
 
-/* Smaller ones the kernel does not take. */
+/* The kernel refuses smaller stacks. */
 #define MINSIGSTKSZ_OF_KERNEL 2048
 
 #ifndef SS_AUTODISARM
@@ -38,7 +39,7 @@ uint64_t believed_mask(void)
     return thread_self.believed;
 }
 
-/* Where a held signal of that number is. */
+/* Where a held signal with that number is stored. */
 static struct kept_info *place_of(int number)
 {
     return &thread_self.held_info[number == SIGSEGV ? 0 : number == SIGBUS ? 1 : 2];
@@ -52,7 +53,7 @@ void believed_hold(int number, const void *info)
     thread_self.held |= bit_of(number);
 }
 
-/* It comes at once, and goes its way as if it had been sent now. */
+/* Sends the held signal again: it is delivered at once, as if it had been sent now. */
 static void let_through(int number)
 {
     struct kept_info kept = *place_of(number);
@@ -74,7 +75,8 @@ static uint64_t pending(void)
     return thread_self.held;
 }
 
-/* Those that nobody can block are in no mask; and the kernel is told of a way back, which the program then reads. */
+/* Signals that cannot be blocked are removed from the mask; and the action has a restorer, as the program would read
+ * it back from the kernel. */
 static void action(int number, const struct platform_action *wanted, struct platform_action *before)
 {
     struct platform_action next;
@@ -106,7 +108,7 @@ static int change_stack(struct thread_state *thread, const stack_t *wanted, bool
     return 0;
 }
 
-/* For threads that have our stack; the others have what they set. */
+/* For threads with the library's alternate stack; the others have the stack that they set. */
 static int stack(const stack_t *wanted, stack_t *before)
 {
     struct thread_state *thread = &thread_self;

@@ -1,4 +1,4 @@
-/* owner.c: whose handler a signal has. */
+/* owner.c: names the owner of a signal's handler. */
 #include "owner.h"
 
 #include "platform/code.h"

@@ -1,6 +1,6 @@
 /* thread.c: per-thread state and alternate stacks.
  *
- * SOURCES: sigaltstack(2): the kernel takes a stack that is too small without a word. */
+ * SOURCES: sigaltstack(2): the kernel accepts a stack that is too small without an error. */
 
 #include "thread.h"
 
@@ -46,9 +46,10 @@ bool thread_is_overwritten(const struct thread_mark *mark)
             number != mark->number);
 }
 
-/* A stack grows down: a thread whose stack pointer is above the mark has left it. Faults that were served on the
- * alternate stack are over once the thread is on its own again, since a handler that interrupts them stays on the stack
- * it finds. The other way round, a handler that interrupts them may well be on the alternate stack. */
+/* A stack grows down: a thread whose stack pointer is above the mark has left the fault. Faults that were served on
+ * the alternate stack are over once the thread is on its own stack, since a handler that interrupts them runs on the
+ * same stack. The reverse does not hold: a handler that interrupts a fault on the thread's own stack may run on the
+ * alternate one. */
 bool thread_is_beyond(const struct thread_mark *mark, uint64_t stack_pointer, bool on_alternate)
 {
     on_alternate = on_alternate || stack_pointer - mark->stack - 1 < mark->stack_size;
@@ -57,8 +58,9 @@ bool thread_is_beyond(const struct thread_mark *mark, uint64_t stack_pointer, bo
     return stack_pointer > (uint64_t)(uintptr_t)mark->at;
 }
 
-/* A signal may come anywhere in here, and its handler fault: until all of it stands, that fault takes ours for over,
- * and puts its own mark. It is gone by the time that it returns to us; so ours is put until it has stayed. */
+/* A signal may come at any point in here, and its handler may fault: until the mark is complete, that nested fault
+ * takes this one for abandoned, and writes its own mark. The nested mark is gone when the nested handler returns; so
+ * this one is written until it stays. */
 void thread_put_mark(volatile uint64_t *mark, struct native_frame native)
 {
     struct thread_state *thread = &thread_self;
@@ -99,7 +101,7 @@ static bool is_over(const struct thread_mark *mark, uint64_t stack_pointer, bool
     return thread_is_beyond(mark, stack_pointer, on_alternate) || thread_is_overwritten(mark);
 }
 
-/* A block that a policy was in when it was left is gone with its stack. */
+/* A recovery point (segue_try) that an abandoned policy had armed is gone with the policy's stack. */
 static void put_back_trial(const struct level *level)
 {
     uint64_t present = (uint64_t)(uintptr_t)trial_current(), at = (uint64_t)(uintptr_t)level->mark.at;
@@ -117,8 +119,8 @@ void thread_put_back_outer(const struct work *work)
     thread->recovered_exception = work->outer.exception;
 }
 
-/* The innermost one, with others around it. All that its area holds is read before its ticket goes: then the area may
- * be another thread's. */
+/* Forgets the innermost fault of several. All that is needed from its work area is read before its ticket is
+ * released: from then on another thread may own the area. */
 static void forget_level(struct thread_state *thread, const struct work *work)
 {
     struct work *outer = work->level.outer;
@@ -134,7 +136,7 @@ static void forget_level(struct thread_state *thread, const struct work *work)
     thread->depth = depth - 1;
 }
 
-/* In this order: whoever interrupts it and leaves for good finds it to be done again. */
+/* In this order: if a handler interrupts this and leaves by siglongjmp, the rest can be done again. */
 void thread_settle(uint64_t stack_pointer, bool on_alternate)
 {
     struct thread_state *thread = &thread_self;
@@ -172,13 +174,13 @@ bool thread_is_inside(void)
     return thread_self.depth != 0;
 }
 
-/* A guarded access, or a replayed instruction, may fault in its turn: that takes another frame. */
+/* A guarded access, or a replayed instruction, may fault inside the handler: that needs room for another frame. */
 size_t segue_handler_stack(void)
 {
     return 2 * frame_size_most() + THREAD_OWN_STACK + RED_ZONE + ENTRY_ROOM;
 }
 
-/* The kernel may want a larger stack than its frame takes. */
+/* The kernel may require a larger stack than its frame needs. */
 size_t thread_stack_need(void)
 {
     size_t asked = platform_stack_least(), need = segue_handler_stack();
@@ -186,7 +188,7 @@ size_t thread_stack_need(void)
     return (THREAD_DEPTH - 1) * outer + (need > asked ? need : asked);
 }
 
-/* Runs as the thread ends. */
+/* Runs when the thread ends. */
 static void on_exit_of_thread(void *unused)
 {
     (void)unused;
@@ -232,7 +234,8 @@ bool thread_takes_stack_back(void *ucontext)
     return true;
 }
 
-/* The C library's may answer for what the program believes. */
+/* By the system call: the C library's sigaltstack may be that of libsegue-sigchain, which answers with what the program
+ * believes. */
 static long change_stack(const stack_t *wanted, stack_t *before)
 {
     long result = platform_stack_exchange(wanted, before);
@@ -246,8 +249,8 @@ static bool is_large_enough(const stack_t *stack, size_t need)
     return !(stack->ss_flags & SS_DISABLE) && stack->ss_size >= need;
 }
 
-/* Where the C library says that it is. Guards and what is not grown yet are not told apart: so whoever uses it looks
- * before it writes. */
+/* The stack's bounds, as the C library reports them. They do not distinguish guard pages and parts that the kernel
+ * has not grown yet: so a caller checks before it writes. */
 static void note_own_stack(struct thread_state *thread)
 {
     if (!platform_own_stack(&thread->own_stack, &thread->own_stack_end))
@@ -285,7 +288,7 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         thread->guard_size = page;
         thread->previous_stack = present;
     }
-    /* A failure here costs the release at the thread's end, nothing else: the stack is in force. */
+    /* If this fails, only the release at the thread's end is lost: the stack is in force. */
     pthread_setspecific(exit_key, thread);
     thread->attached = true;
     thread->attached_by_install = by_install;
@@ -305,7 +308,7 @@ enum segue_status thread_detach(void)
             return SEGUE_SYSTEM;
         if (present.ss_flags & SS_ONSTACK)
             return SEGUE_BUSY;
-        /* Another stack may have been set over ours; that one stays. */
+        /* The program may have set another stack over the library's; that one stays. */
         if (is_ours(thread, &present) && change_stack(&thread->previous_stack, NULL) != 0)
             return SEGUE_SYSTEM;
         platform_unmap(thread->stack, thread->stack_size);

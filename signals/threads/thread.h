@@ -1,5 +1,5 @@
-/* thread.h: what the handler keeps for each thread. It stands in initial-exec thread-local storage, which is there from
- * a thread's first instruction to its last and is found without a call. */
+/* thread.h: the handler's per-thread state. It lies in initial-exec thread-local storage, which exists from a
+ * thread's first instruction to its last and is found without a call. */
 #ifndef SEGUE_SIGNALS_THREAD_H
 #define SEGUE_SIGNALS_THREAD_H
 
@@ -10,8 +10,8 @@
 #include "platform/identity.h"
 #include "platform/kept_info.h"
 
-/* Where the outermost fault of a thread has a mark on the stack, what the mark is, whether that is on the alternate
- * stack, and which that is: with SS_AUTODISARM the kernel says that there is none as long as it is in use. */
+/* The stack sentinel of a thread's outermost fault: its address and value, whether it is on the alternate stack, and
+ * that stack's range. With SS_AUTODISARM the kernel reports no alternate stack while it is in use. */
 struct thread_mark {
     const volatile uint64_t *at;
     uint64_t value;
@@ -19,68 +19,67 @@ struct thread_mark {
     int number;
     bool on_alternate;
     uint64_t stack, stack_size;
-    /* The kernel's siginfo of the fault: another signal's frame overwrites it where the thread has left the stack. NULL
-     * where it is not known. */
+    /* The kernel's siginfo of the fault; once the thread has left the stack, another signal's frame overwrites it.
+     * NULL if it is not known. */
     const void *info;
 };
 
 struct thread_state {
-    /* Faults being served, one inside the other. */
+    /* The number of nested faults in progress. */
     uint32_t depth;
-    /* The fault being served ends as the recovered one. */
+    /* The fault in progress is forwarded as the recovered nested fault. */
     bool tells_recovered;
-    /* The stack that the thread had before is in force again, for a handler of the program's that runs on it, or has left
-     * it for good. */
+    /* The thread's previous alternate stack is in force again: for a program's handler that runs on it, or that has
+     * left it by siglongjmp. */
     bool stack_is_lent;
-    /* segue_thread_attach was called; by segue_install on the caller's behalf. */
+    /* segue_thread_attach was called; segue_install did so on the caller's behalf. */
     bool attached, attached_by_install;
-    /* Where the outermost of them has a mark on the stack, whether that is on the alternate stack, and what the mark
-     * is. It tells whether they are still there: a handler that interrupts us may leave by siglongjmp, and we are never
-     * told. */
+    /* The outermost fault's mark. It shows whether the faults are still in progress: a handler that interrupts the
+     * library's may leave by siglongjmp, and nothing reports that to the library. */
     struct thread_mark mark;
     uint64_t marks;
-    /* The innermost of them that has its work area; of no meaning when there is none. */
+    /* The innermost fault that has its work area; meaningless if the depth is 0. */
     struct work *work;
-    /* How often the thread was counted among the readers, and how often it has left them, by itself or by having been
-     * forgotten; see readers.c. */
+    /* How many reader slots the thread has taken, and how many it has left, by itself or by being forgotten; see
+     * readers.c. */
     uint32_t tickets, tickets_left;
-    /* How far the last alias window's memory was from its region: a guess for the next. */
+    /* The last alias window's distance from its region: a guess for the next fault. */
     uint64_t last_distance;
     /* How often the thread was suspended; the fault whose step a suspension waits for (question.h), and whether one
      * does. */
     uint64_t suspensions;
     struct work *stepping;
     bool is_suspension_put_off;
-    /* A second signal of a suspension that was asked for twice is on its way. */
+    /* A second signal will arrive, of a suspension that was requested twice. */
     bool expects_suspension;
-    /* How often policies and devices have been called, which may have changed the signal mask. */
+    /* How often policies and devices were called; they may have changed the signal mask. */
     uint32_t calls_out;
-    /* How often in a row the kernel has ended a restartable sequence of this thread's, and a number for where, and by a
-     * fault at which address. */
+    /* How often in a row the kernel has aborted a restartable sequence of this thread, and a hash of the abort
+     * handler and of the address of the fault that caused it. */
     uint32_t restarts, restart;
-    /* The table's removals when this thread last met an address that was in no region. */
+    /* The table's count of removals when this thread last faulted at an address in no region. */
     uint64_t removals_seen;
-    /* The last fault of a guarded access: si_signo is 0 when there was none. */
+    /* The last fault of a guarded access; si_signo is 0 if there was none. */
     struct kept_info recovered;
     struct frame_exception recovered_exception;
-    /* What the fault being served is about, for a report of a fault inside the handler. */
+    /* Address and instruction of the fault in progress, for the report of a fault inside the handler. */
     uint64_t serving_address, serving_instruction;
-    /* The alternate stack that we gave: its mapping with the guard page; NULL when we gave none. */
+    /* The alternate stack that the library has set: its mapping with the guard page; NULL if it has set none. */
     void *stack;
     size_t stack_size, guard_size;
-    /* The thread's own stack, of a thread that has attached; both 0 where it is not known. */
+    /* The bounds of an attached thread's own stack; both 0 if they are not known. */
     uint64_t own_stack, own_stack_end;
-    /* The stack that the thread had before. */
+    /* The alternate stack that the thread had before. */
     stack_t previous_stack;
-    /* Of the library's signals: those that the program believes to have blocked here, those that were sent meanwhile,
-     * and their siginfo; see believed.h. */
+    /* Of the library's signals: those that the program believes this thread has blocked, those that were sent
+     * meanwhile, and their siginfo (the virtual signal mask, believed.h). */
     uint64_t believed, held;
     struct kept_info held_info[3];
 };
 
 extern __thread struct thread_state thread_self __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* How many parts the counters that all threads write are split into. */
+/* The number of parts that the counters which all threads write are split into. */
 #define THREAD_SHARDS 64
 
 /* Which part the calling thread uses. */
@@ -89,66 +88,67 @@ static inline unsigned thread_shard(void)
     return (unsigned)(((uint64_t)(uintptr_t)&thread_self * 0x9e3779b97f4a7c15u) >> 58);
 }
 
-/* The kernel's number of the calling thread. Async-signal-safe. */
+/* The calling thread's TID. Async-signal-safe. */
 int thread_number(void);
 
-/* Whether the calling thread stands inside a fault. Async-signal-safe. */
+/* Whether the calling thread has a fault in progress. Async-signal-safe. */
 bool thread_is_inside(void);
 
-/* Notes the outermost fault of the thread by `*mark`, which must stand on the stack until the depth is 0 again.
+/* Records the thread's outermost fault by `*mark`, which must stay on the stack until the depth is 0 again.
  * Async-signal-safe. */
 void thread_put_mark(volatile uint64_t *mark, struct native_frame native);
 
-/* Fills in the mark of a fault inside another. */
+/* Fills in the mark of a nested fault. */
 void thread_mark_level(struct thread_mark *to, volatile uint64_t *mark, struct native_frame native);
 
-/* Whether a fault with such a mark is over, by a stack pointer of its thread, on which stack it is, and by what stands
- * at the mark. The thread may be any. Async-signal-safe. */
+/* Whether a fault with that mark is over, judged by its thread's stack pointer, by the stack that this is on, and by
+ * the word at the mark. The thread may be any. Async-signal-safe. */
 bool thread_is_beyond(const struct thread_mark *mark, uint64_t stack_pointer, bool on_alternate);
 bool thread_is_overwritten(const struct thread_mark *mark);
 
-/* Forgets those of the faults that this thread was serving that whoever interrupted them has left for good, and puts
- * back what was set aside for them. `stack_pointer` is the
- * thread's own, of now or of when it was interrupted, and whether it is on the alternate stack. Async-signal-safe. */
+/* Stale-reader recovery: forgets those of this thread's faults that an interrupting handler has abandoned, and
+ * restores what was set aside for them. `stack_pointer` is the thread's own, now or when it was interrupted;
+ * `on_alternate`: it is on the alternate stack. Async-signal-safe. */
 void thread_settle(uint64_t stack_pointer, bool on_alternate);
 
-/* The thread is back in the code of that fault: those inside it that were left for good are forgotten.
+/* The thread has returned to the code of the fault of `work`: forgets the nested faults that were abandoned.
  * Async-signal-safe. */
 void thread_settle_inside(const struct work *work);
 
-/* What the thread keeps of a fault becomes again what it was when the one of `work` came in the middle of it.
- * Async-signal-safe. */
+/* Restores the per-thread values of the outer fault, which the fault of `work` has interrupted. Async-signal-safe. */
 void thread_put_back_outer(const struct work *work);
 
-/* The same as thread_settle when a remover asks, which waits for a ticket of this thread's number: takes those away, too, that belong to
- * none of its faults. Async-signal-safe. */
+/* As thread_settle, as the answer to a remover that waits for a ticket with this thread's TID: also drops the tickets
+ * that belong to none of its faults. Async-signal-safe. */
 void thread_answer(uint64_t stack_pointer, bool on_alternate);
 
-/* segue_thread_attach and detach, on a caller's or on segue_install's behalf. `stack_size` is the policies' share. */
+/* segue_thread_attach and detach, on behalf of a caller or of segue_install. `policy_stack_size` is the policies'
+ * share. */
 enum segue_status thread_attach(size_t policy_stack_size, bool by_install);
 enum segue_status thread_detach(void);
 
-/* The alternate stack that the program has set, or would see to be none, where `in_force` is what the kernel knows of;
- * and the other way round, in place. Async-signal-safe. */
+/* The alternate stack that the program has set, or that it expects to be absent, given the one that the kernel has
+ * (`in_force`); and the reverse, in place. Async-signal-safe. */
 void thread_stack_of_program(const stack_t *in_force, stack_t *believed);
 void thread_stack_in_force(stack_t *stack);
 
-/* For a handler with that frame: true if the thread's stack was lent to a handler that is left for good, and comes into
- * force again when the kernel restores the frame, which was changed for that. Async-signal-safe. */
+/* For a handler with that frame: true if the thread's alternate stack was lent to a handler that was abandoned. The
+ * frame is then changed so that the kernel restores the library's stack when the handler returns. Async-signal-safe.
+ * */
 bool thread_takes_stack_back(void *ucontext);
 
-/* Faults inside policies inside faults. */
+/* The most nested faults: faults inside policies inside faults. */
 #define THREAD_DEPTH 8
 
-/* The most that the library takes of the stack that it serves a fault on, beside the kernel's frames (measured by
- * tests/differential/stack_depth.c); and what of it handing on takes (tests/signals/small_stacks.c). */
+/* The most stack that the library uses where it serves a fault, beside the kernel's frames
+ * (tests/differential/stack_depth.c measures it); and the share of that which forwarding uses
+ * (tests/signals/small_stacks.c). */
 #define THREAD_OWN_STACK 1536u
 #define THREAD_HAND_ON_STACK 1088u
-/* The same where sites of code may be rewritten (segue_segment_enable), which looks up mappings. */
+/* The same if code sites may be rewritten (segue_segment_enable), which looks up mappings. */
 #define THREAD_SEGMENT_STACK 4096u
 
-/* The bytes of an alternate stack that all faults need that may be served there one inside the other, beside what
- * policies use. */
+/* The bytes of an alternate stack that the greatest number of nested faults needs, beside what policies use. */
 size_t thread_stack_need(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* work.c: see work.h. Address space is all that an area costs before its first fault. */
+/* work.c: see work.h. Before its first fault a work area costs only address space. */
 #include "work.h"
 
 #include "platform/memory.h"
@@ -10,7 +10,7 @@ _Static_assert(WORK_MOST <= STEP_HOLDERS, "each area has a number by which it ho
 static struct work *areas;
 static uint32_t count;
 
-/* As many as take a small part of a limited address space: the rest is the program's. */
+/* As many areas as fit a small part of a limited address space: the rest is left to the program. */
 static uint32_t most_wanted(void)
 {
     uint32_t wanted = WORK_MOST;
@@ -46,7 +46,7 @@ struct work *work_at(uint32_t number)
 void work_abandon(struct work *work)
 {
     work->level.depth = 0;
-    /* Whoever had it may not have come to note that. */
+    /* The previous owner may not have got as far as noting that it holds the area. */
     work->step.holder = (uint32_t)(work - areas);
     step_abandon(&work->step);
 }

@@ -1,6 +1,6 @@
-/* work.h: work areas. Each fault in progress has one, and keeps there all but a little of what it needs, for the stack
- * that a fault is served on may be a small one of the program's. They are mapped when the handler is installed, and
- * numbered as the readers' places are (readers.h): who holds a place has its area. */
+/* work.h: work areas. Each fault in progress has one, which holds almost all that it needs, since the stack that a
+ * fault is served on may be a small one of the program's. The areas are mapped when the handler is installed, and
+ * numbered as the reader slots are (readers.h): the reader of a slot owns the slot's area. */
 #ifndef SEGUE_SIGNALS_WORK_H
 #define SEGUE_SIGNALS_WORK_H
 
@@ -18,36 +18,36 @@
 #include "signals/fault/service.h"
 #include "thread.h"
 
-/* The most areas that there are, and the fewest that will do where memory is limited. */
+/* The greatest number of areas, and the smallest that will do if memory is limited. */
 #define WORK_MOST 2048u
 #define WORK_LEAST 64u
 
-/* A fault in progress among those of its thread. */
+/* A fault's place among the nested faults of its thread. */
 struct level {
-    /* The one that it came in the middle of; NULL for the outermost. */
+    /* The fault that this one interrupted; NULL for the outermost. */
     struct work *outer;
-    /* How many there are with it; 0 as long as it is not one of them. */
+    /* The depth of nesting including this fault; 0 until it counts as one of the thread's. */
     uint32_t depth;
-    /* Its thread's count of tickets, with its own. */
+    /* The thread's count of tickets, including this fault's. */
     uint32_t ticket;
-    /* As struct thread_state has for the outermost. */
+    /* As struct thread_state has one for the outermost fault. */
     struct thread_mark mark;
-    /* The thread's innermost block (segue_try) before it: that of the code that faulted. */
+    /* The thread's innermost recovery point (segue_try) before the fault: that of the code that faulted. */
     struct segue_trial *trial;
-    /* errno, and the thread's count of calls to policies, as it began; the thread came with the trap flag. */
+    /* errno, and the thread's count of calls to policies, when the fault began; the thread had the trap flag set. */
     int error_number;
     const char *reason;
     uint32_t calls_out;
     bool traps;
 };
 
-/* What each fault uses comes first, close together. */
+/* The fields that each fault uses come first, close together. */
 struct work {
     struct level level;
-    /* Its number. */
+    /* The number of the area and of the reader slot. */
     uint32_t place;
     struct decode_scratch decode;
-    /* What the thread keeps of the fault that this one came in the middle of. */
+    /* The per-thread values of the outer fault. */
     struct {
         bool tells_recovered;
         struct kept_info recovered;
@@ -62,17 +62,17 @@ struct work {
     _Alignas(64) uint8_t preview[QUESTION_STATE];
 };
 
-/* Maps the areas, once in a process. SEGUE_OK or SEGUE_NO_MEMORY. Not async-signal-safe; the caller sees to it that one
- * thread at a time does. */
+/* Maps the areas, once per process. SEGUE_OK or SEGUE_NO_MEMORY. Not async-signal-safe; the caller lets one thread at
+ * a time call it. */
 enum segue_status work_prepare(void);
 
-/* How many there are; 0 before work_prepare. Async-signal-safe. */
+/* The number of areas; 0 before work_prepare. Async-signal-safe. */
 uint32_t work_count(void);
 
-/* The fault that had the area is over, and has not ended: gives back what it held. Async-signal-safe. */
+/* The fault that owned the area was abandoned: releases what it held. Async-signal-safe. */
 void work_abandon(struct work *work);
 
-/* The area of that number, which is less than their count. Async-signal-safe. */
+/* The area with that number, which is less than work_count(). Async-signal-safe. */
 struct work *work_at(uint32_t number);
 
 #endif
