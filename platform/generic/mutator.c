@@ -1,4 +1,4 @@
-/* mutator_an.c: the generic variant of mutator.h, for platforms without memory protection, or of which nothing is
+/* mutator.c: the generic variant of mutator.h, for platforms without memory protection, or of which nothing is
  * known: there are no faults, no context can be decoded, and there is one thread, so none is ever suspended. Plain C.
  *
  * It fits a collector that protects nothing and scans the calling thread's stack by means of its own.

@@ -1,4 +1,4 @@
-/* mutator_an.c: the generic variant keeps the contract where it can do nothing: it says so, and changes nothing. As it
+/* generic_mutator.c: the generic variant keeps the contract where it can do nothing: it says so, and changes nothing. As it
  * is for platforms where there may be no cmocka, it prints and counts by itself. */
 #include <segue/suspend.h>
 #include <stdio.h>
