@@ -34,7 +34,8 @@ bool output_accepts(const char *verb, const char *path);
 /* Whether both names are one file's: to write one would be to overwrite the other. */
 bool output_is_same(const char *path, const char *other);
 
-/* Begins a file that will stand where `path` leads to, links included; `path` must outlive it. Prints the reason on failure. */
+/* Begins a file whose final place is where `path` leads, links included; `path` must outlive it. Prints the reason on
+ * failure. */
 bool output_begin(struct output *output, const char *verb, const char *path);
 
 /* Begins a file that will stand in that folder; no link is followed, one under that name is replaced. */
