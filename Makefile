@@ -63,7 +63,8 @@ test-sanitize:
 test-long: all
 	$(BUILD)/tests/emulate/long_strings
 	SEGUE_TEST_LOADS=$(LOADS) $(BUILD)/tests/signals/test_verdicts
-	$(BUILD)/tests/differential/differential --rows corpus/data/debian.hex.xz --rows corpus/data/generated.hex.xz --per-row $(STATES) \
+	$(BUILD)/tests/differential/differential --rows corpus/data/debian.hex.xz \
+	    --rows corpus/data/generated.hex.xz --per-row $(STATES) \
 	    --shard $(SHARD) --progress $(BUILD)/test-long-$(STATES)-$(subst /,-of-,$(SHARD))
 
 # The tests on other kernels and processors, emulated (tests/machines).

@@ -1,6 +1,6 @@
-/* try.c: reads memory that cannot be trusted: a list that somebody else has built, whose pointers may lead anywhere.
- * A block between segue_try and segue_try_end may fault; then it begins again with 1, and the fault is reported. No system
- * call is made on the way that goes well, unlike with process_vm_readv or a pipe. */
+/* try.c: reads memory that cannot be trusted: a list that somebody else has built, whose pointers may lead anywhere. A
+ * block between segue_try and segue_try_end may fault; then it begins again with 1, and the fault is reported. No
+ * system call is made on the way that goes well, unlike with process_vm_readv or a pipe. */
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdio.h>

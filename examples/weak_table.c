@@ -157,8 +157,8 @@ static void trace(const struct object *object)
             cycle.stack[cycle.stacked++] = object->children[i];
 }
 
-/* The next object to trace, NULL if there is no such object at this moment. A log entry that is counted but not yet written
- * belongs to a policy that is still at work. */
+/* The next object to trace, NULL if there is no such object at this moment. A log entry that is counted but not yet
+ * written belongs to a policy that is still at work. */
 static struct object *next_grey(void)
 {
     if (cycle.stacked)

@@ -14,7 +14,8 @@ check() {
         return
     fi
     if "$@" -Wall -Wextra -Wpedantic -Werror -I "$source/include" -fsyntax-only "$source/tests/api/abi.c" &&
-        "$@" -I "$copy" -fsyntax-only "$source/tests/api/abi.c" 2>&1 | grep -q 'struct segue_region has another size'; then
+        "$@" -I "$copy" -fsyntax-only "$source/tests/api/abi.c" 2>&1 |
+            grep -q 'struct segue_region has another size'; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))

@@ -16,7 +16,8 @@ if ! readelf -SW "$library" | grep -q '\.debug_info'; then
 fi
 if [ "${3:-}" = --rebase ]; then
     # shellcheck disable=SC2086
-    abidw --headers-dir "$source/include/segue" $options --no-corpus-path --no-comp-dir-path --no-show-locs --no-elf-needed \
+    abidw --headers-dir "$source/include/segue" $options --no-corpus-path --no-comp-dir-path --no-show-locs \
+        --no-elf-needed \
         --no-write-default-sizes --type-id-style hash --out-file "$dump" "$library"
     exit
 fi

@@ -72,7 +72,7 @@ static enum segue_status clone_child(const void *request)
     return segue_clone(frame, request) == -22 ? SEGUE_INVALID : SEGUE_OK;
 }
 
-/* A struct that is right but for its reserved words, which lie in [first, end). */
+/* A struct that is valid except for its reserved words, which lie in [first, end). */
 struct taker {
     const char *name;
     enum segue_status (*give)(const void *structure);

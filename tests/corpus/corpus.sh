@@ -71,7 +71,7 @@ merged_shards_equal_the_whole() {
   refuses 1 "differ in 'shards'" "$segue" corpus merge -o "$work/x.json" "$work/whole.json" "$work/0.json"
 }
 
-# Takes a class away: its rows then fail the check, and diff tells so.
+# Takes a class away: its rows then fail the check, and diff reports them.
 unexplained_rows_fail() {
   mkdir "$work/data"
   cp "$data/aliases.txt" "$work/data/"
@@ -87,8 +87,8 @@ unexplained_rows_fail() {
   grep -q '^capstone-lacks-evex' "$work/text" || fail "diff does not name the class"
 }
 
-# Of answers that are made wrong, few pass for a known disagreement: per decoder and kind, at most so many in 10,000. The
-# counts over code as it is; over enumerated encodings, where whole prefix sets are in dispute, they are higher.
+# Of answers that are made wrong, few pass for a known disagreement: per decoder and kind, at most so many in 10,000.
+# The counts over code as it is; over enumerated encodings, where whole prefix sets are in dispute, they are higher.
 wrong_answers_are_found() {
   local kind most made passed
   check --referee all --spoil --json "$work/report.json" "$data/debian.hex.xz"
@@ -123,7 +123,7 @@ END
   CHANGE='' check --referee all --objdump "$work/objdump" "$work/rows.hex" || fail "right answers do not pass"
 }
 
-# objdump tells a wrong claim of a source from a right one.
+# objdump distinguishes a wrong claim of a source from a right one.
 source_claims_are_checked() {
   printf '4889d8\tmov\n0f0b\tud2\n06\tINVALID\n' > "$work/right.hex"
   check "$work/right.hex" > /dev/null
@@ -170,7 +170,7 @@ packed_bombs_are_refused() {
       exec "$segue" corpus check --data "$data" "$@"
     )
   }
-  # `yes` ends by a signal, which is no failure.
+  # `yes` ends by a signal, which does not count as a failure.
   many_rows() {
     { yes 4889 || :; } | head -c 1500000000
   }
@@ -226,14 +226,15 @@ bad_input_is_named() {
   refuses 2 "there is no 'chekc'" "$segue" corpus chekc
   mkdir "$work/data"
   cp "$data/aliases.txt" "$work/data"
-  printf 'class a\n  when opcode=90\n  right zydis\n  why because\nclass b\n  when opocde=90\n' > "$work/data/disagreements.txt"
+  printf 'class a\n  when opcode=90\n  right zydis\n  why because\nclass b\n  when opocde=90\n' \
+    > "$work/data/disagreements.txt"
   refuses 1 "disagreements.txt:6: there is no such term" "$segue" corpus check --data "$work/data" "$work/nop.hex"
   printf 'class a\n  when opcode=90\n' > "$work/data/disagreements.txt"
   refuses 1 "lacks 'when', 'right' or 'why'" "$segue" corpus check --data "$work/data" "$work/nop.hex"
 }
 
-# Rows that are longer than an instruction may be are refused as instructions; longer ones are left out, and counted. The
-# others are checked all the same.
+# Rows that are longer than an instruction may be are refused as instructions; longer ones are left out, and counted.
+# The others are checked all the same.
 long_rows_do_not_end_the_check() {
   local length
   for length in 16 17 18 19 20 21 22; do
@@ -254,7 +255,8 @@ long_rows_do_not_end_the_check() {
 # They end within seconds, whatever they do, and leave nothing behind.
 decoders_that_never_end_are_ended() {
   printf '90\n4889d8\n' > "$work/two.hex"
-  refuses 1 "yes wrote more than the 2 lines that were wanted" timeout 20 "$segue" corpus check --data "$data" --jobs 1 \
+  refuses 1 "yes wrote more than the 2 lines that were wanted" \
+    timeout 20 "$segue" corpus check --data "$data" --jobs 1 \
     --decoder 'yes=yes refused' "$work/two.hex"
   refuses 1 "zero wrote more than .* bytes" timeout 20 "$segue" corpus check --data "$data" --jobs 1 \
     --decoder 'zero=cat /dev/zero' "$work/two.hex"
@@ -274,7 +276,8 @@ failing_decoders_tell_once() {
   "$segue" corpus build --all -o "$work/rows.hex" "$segue" > /dev/null
   for i in 1 2 3 4 5; do
     refuses 1 "segue corpus: bad ended with exit status 1" check --jobs 4 --decoder 'bad=exit 1' "$work/rows.hex"
-    [ "$(cat "$work/err")" = "segue corpus: bad ended with exit status 1" ] || fail "not one whole line: $(cat "$work/err")"
+    [ "$(cat "$work/err")" = "segue corpus: bad ended with exit status 1" ] ||
+      fail "not one whole line: $(cat "$work/err")"
   done
   refuses 1 "short' gave too few lines" check --jobs 4 --decoder 'short=echo refused' "$work/rows.hex"
   [ "$(wc -l < "$work/err")" = 1 ] || fail "not one line: $(cat "$work/err")"
@@ -299,7 +302,8 @@ END
   check --jobs 1 --decoder "od:objdump=$work/objdump-decoder" "$work/rows.hex" > "$work/text" ||
     fail "objdump's like does not pass: $(cat "$work/text")"
   # It is not excused for more than objdump is.
-  if check --jobs 1 --decoder "od:objdump=$work/objdump-decoder | sed 's/rbx/rcx/; s/eax/edx/'" "$work/rows.hex" > "$work/text"; then
+  if check --jobs 1 --decoder "od:objdump=$work/objdump-decoder | sed 's/rbx/rcx/; s/eax/edx/'" "$work/rows.hex" \
+    > "$work/text"; then
     fail "wrong answers of objdump's like pass"
   fi
   refuses 2 "nothing is known of a decoder 'nosuch'" check --decoder 'od:nosuch=true' "$work/rows.hex"
@@ -344,7 +348,8 @@ reports_are_whole() {
   [ "$(grep -c '"bytes": "b8' "$work/report.json")" = 500 ] || fail "not all rows are listed"
   [ "$(grep -c '^  b8' "$work/text")" = 20 ] || fail "the text shows more or less than 20"
   grep -q '^  and 480 more; --json OUT lists them all' "$work/text" || fail "the rest is not counted"
-  "$segue" corpus check --data "$data" --jobs 1 --decoder 'none=sed s/.*/refused/' --json - "$work/rows.hex" > "$work/one.json" || true
+  "$segue" corpus check --data "$data" --jobs 1 --decoder 'none=sed s/.*/refused/' --json - "$work/rows.hex" \
+    > "$work/one.json" || true
   diff <(bare "$work/report.json") <(bare "$work/one.json") || fail "the report depends on the threads"
   for i in 0 1; do
     check --shard "$i/2" --decoder 'none=sed s/.*/refused/' --json "$work/$i.json" "$work/rows.hex" > /dev/null || true
@@ -376,7 +381,8 @@ shipped_files_are_found_by_name() {
   mkdir -p moved/bin moved/share/segue/corpus
   cp "$segue" moved/bin/segue
   cp data/aliases.txt data/disagreements.txt data/few.hex moved/share/segue/corpus
-  LD_LIBRARY_PATH=$(dirname "$(dirname "$segue")") moved/bin/segue corpus check few > text || fail "a moved installation finds nothing"
+  LD_LIBRARY_PATH=$(dirname "$(dirname "$segue")") moved/bin/segue corpus check few > text ||
+    fail "a moved installation finds nothing"
   grep -q '^rows 2,' text || fail "a moved installation finds another file"
   "$segue" help corpus > text
   grep -q 'share/segue/corpus\|installed' text || fail "the help does not say where they are"

@@ -16,7 +16,8 @@ expect() {
   printf '%s\n' "$rows" > "$work/rows.hex"
   "$segue" corpus check --data "$data" --referee all --json "$work/report.json" "$work/rows.hex" > "$work/text"
   status=$?
-  check "$class: $right, all $(wc -l < "$work/rows.hex") rows" "" "$(python3 - "$work/report.json" "$status" "$class" "$right" <<'END'
+  check "$class: $right, all $(wc -l < "$work/rows.hex") rows" "" \
+    "$(python3 - "$work/report.json" "$status" "$class" "$right" <<'END'
 import json, sys
 path, status, name, right = sys.argv[1:]
 report = json.load(open(path))

@@ -212,13 +212,13 @@ static void sixty_four_mixed_arguments_reach_a_compiled_function(void **state)
     (int8_t)(-5 - n), 1000.0 + n, 1u + (uint64_t)n, 2.0f * (float)n, (n & 1) != 0, pointer, (uint16_t)(65535 - n),     \
         -100000 * (n + 1)
 #define ADD(n)                                                                                                         \
-    arguments[count++] = segue_argument_i8((int8_t)(-5 - n));                                                             \
-    arguments[count++] = segue_argument_double(1000.0 + n);                                                               \
-    arguments[count++] = segue_argument_u64(1u + (uint64_t)n);                                                            \
-    arguments[count++] = segue_argument_float(2.0f * (float)n);                                                           \
-    arguments[count++] = segue_argument_bool((n & 1) != 0);                                                               \
-    arguments[count++] = segue_argument_pointer(pointer);                                                                 \
-    arguments[count++] = segue_argument_u16((uint16_t)(65535 - n));                                                       \
+    arguments[count++] = segue_argument_i8((int8_t)(-5 - n));                                                          \
+    arguments[count++] = segue_argument_double(1000.0 + n);                                                            \
+    arguments[count++] = segue_argument_u64(1u + (uint64_t)n);                                                         \
+    arguments[count++] = segue_argument_float(2.0f * (float)n);                                                        \
+    arguments[count++] = segue_argument_bool((n & 1) != 0);                                                            \
+    arguments[count++] = segue_argument_pointer(pointer);                                                              \
+    arguments[count++] = segue_argument_u16((uint16_t)(65535 - n));                                                    \
     arguments[count++] = segue_argument_i32(-100000 * (n + 1));
     ADD(0) ADD(1) ADD(2) ADD(3) ADD(4) ADD(5) ADD(6) ADD(7) arguments[count++] = segue_argument_i32(-1);
     double wanted =

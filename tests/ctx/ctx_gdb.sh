@@ -1,7 +1,6 @@
 #!/bin/sh
-# ctx_gdb.sh PROGRAM: gdb walks from a context inside a context out to main. PROGRAM is tests/ctx/ctx_context.c, in whose
-# test
-# entry_returns_to_whoever_swapped_last a context is swapped to by another one.
+# ctx_gdb.sh PROGRAM: gdb walks from a context inside a context out to main. PROGRAM is tests/ctx/ctx_context.c, in
+# whose test entry_returns_to_whoever_swapped_last a context is swapped to by another one.
 set -u
 if ! command -v gdb >/dev/null 2>&1; then
     echo "SKIP: gdb is not installed"

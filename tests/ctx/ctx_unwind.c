@@ -267,7 +267,8 @@ static void skip_load(int number, siginfo_t *info, void *ucontext);
 static bool is_at_the_fault(const struct segue_regs *regs)
 {
     uint64_t at = regs->rip - (uint64_t)(uintptr_t)faulting_load;
-    return (at == 0 || at == LOAD_LENGTH) && regs->rsp == way.stack_pointer && regs->rbx == MAGIC && regs->r15 == ~MAGIC;
+    return (at == 0 || at == LOAD_LENGTH) && regs->rsp == way.stack_pointer && regs->rbx == MAGIC &&
+           regs->r15 == ~MAGIC;
 }
 
 /* Whether the registry shows the instruction that the walk comes to, if it knows the one that the walk is from. On the

@@ -3,9 +3,9 @@
 #
 #      access_rows.sh ACCESS_CHECK FOLDER PARTS [FILE...]
 #
-# Each part leaves its counts in FOLDER; a part whose counts are there is not run again. Without files: the corpus' rows, and
-# the public ones if they stand beside the checkout. With ACCESS_ROWS_PARTS=N only the first N parts are run. At the end
-# the counts of all parts are added up. Exits with 1 if there was any difference.
+# Each part leaves its counts in FOLDER; a part whose counts are there is not run again. Without files: the corpus'
+# rows, and the public ones if they stand beside the checkout. With ACCESS_ROWS_PARTS=N only the first N parts are run.
+# At the end the counts of all parts are added up. Exits with 1 if there was any difference.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 check=${1:?usage: access_rows.sh ACCESS_CHECK FOLDER PARTS [FILE...]}

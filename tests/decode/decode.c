@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "decode/mnemonics.h"
-#include "decode/x86/processor.h"
 #include "decode/operands/registers.h"
 #include "decode/operands/rules.h"
+#include "decode/x86/processor.h"
 #include "decode/x86/xsave.h"
 #include "decode/zydis.h"
 #include "tests/support/guarded.h"
@@ -274,8 +274,10 @@ static bool check_stack_element(enum segue_mode mode, const uint8_t *bytes)
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     struct segue_insn insn;
     struct register_place base;
-    if (segue_decode(mode, bytes, SEGUE_INSN_BYTES, &insn) != SEGUE_OK ||
-        (rules[mnemonic_to_zydis(insn.mnemonic)] != RULE_PUSH && rules[mnemonic_to_zydis(insn.mnemonic)] != RULE_POP && rules[mnemonic_to_zydis(insn.mnemonic)] != RULE_LEAVE))
+    if (segue_decode(mode, bytes, SEGUE_INSN_BYTES, &insn) != SEGUE_OK)
+        return false;
+    unsigned rule = rules[mnemonic_to_zydis(insn.mnemonic)];
+    if (rule != RULE_PUSH && rule != RULE_POP && rule != RULE_LEAVE)
         return false;
     assert_int_equal(zydis_decode(mode, bytes, SEGUE_INSN_BYTES, OPERANDS_ALL, &instruction, operands), SEGUE_OK);
     unsigned hidden = 0;

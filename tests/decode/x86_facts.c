@@ -1,5 +1,5 @@
-/* x86_facts.c: what decode/x86/ says about the processor at hand, held against the processor itself where it can be asked
- * another way; and processors that are not at hand: five levels of paging, other vendors. */
+/* x86_facts.c: what decode/x86/ says about the processor at hand, held against the processor itself where it can be
+ * asked another way; and processors that are not at hand: five levels of paging, other vendors. */
 #include <cpuid.h>
 #include <segue/segue.h>
 #include <string.h>

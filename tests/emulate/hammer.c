@@ -14,8 +14,8 @@
 
 #define PAGE 4096u
 #define OPERATIONS 200000u
-/* Where the system, the hypervisor or the processor makes each operation slow on purpose, by milliseconds: so much time,
- * but so many operations of each thread at least. */
+/* Where the system, the hypervisor or the processor makes each operation slow on purpose, by milliseconds: so much
+ * time, but so many operations of each thread at least. */
 #define PATIENCE_SECONDS 3
 #define OPERATIONS_IF_SLOW 20u
 /* Eight bytes of which the middle is at the end of a line of the cache, or of a page. */

@@ -1,5 +1,5 @@
-/* selectors.c: the selectors in struct segue_regs are the thread's, whoever fills it; and instructions that read or load
- * selectors are stepped by them: MOV, PUSH and POP of segment registers, far transfers, IRET. */
+/* selectors.c: the selectors in struct segue_regs are the thread's, whoever fills it; and instructions that read or
+ * load selectors are stepped by them: MOV, PUSH and POP of segment registers, far transfers, IRET. */
 #include <segue/posix.h>
 #include <segue/segue.h>
 #include <signal.h>
@@ -169,7 +169,7 @@ static void mov_of_a_segment_register_stores_two_bytes(void **state)
 /* What runs with the stack pointer in the closed page, and the stack pointer after it. */
 #define ON_CLOSED_STACK(offset, code, after)                                                                           \
     __asm__ volatile("movq %%rsp, %%r12\n\t"                                                                           \
-                     "movq %[stack], %%rsp\n\t" code "\n\t"                                                           \
+                     "movq %[stack], %%rsp\n\t" code "\n\t"                                                            \
                      "movq %%rsp, %[result]\n\t"                                                                       \
                      "movq %%r12, %%rsp"                                                                               \
                      : [result] "=&r"(after)                                                                           \
@@ -246,10 +246,8 @@ static void far_return_releases_its_words(void **state)
 static enum segue_status step_with(const char *bytes, size_t size, struct segue_regs *regs, struct segue_plan *plan)
 {
     struct segue_insn insn;
-    struct segue_window window = {.base = (uint64_t)(uintptr_t)page.memory,
-                                  .size = PAGE,
-                                  .kind = SEGUE_WINDOW_ALIAS,
-                                  .alias = page.alias};
+    struct segue_window window = {
+        .base = (uint64_t)(uintptr_t)page.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = page.alias};
     assert_int_equal(segue_decode(SEGUE_MODE_64, bytes, size, &insn), SEGUE_OK);
     enum segue_status status = segue_plan(&insn, regs, NULL, NULL, &window, 1, plan);
     return status == SEGUE_OK ? segue_step(plan, regs, NULL, NULL) : status;
@@ -296,9 +294,8 @@ static void unknown_selectors_are_refused(void **state)
     struct segue_plan plan;
     begin();
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        struct segue_regs regs = {.rbx = (uint64_t)(uintptr_t)page.memory,
-                                  .rsp = (uint64_t)(uintptr_t)page.memory + 512,
-                                  .rflags = 0x202};
+        struct segue_regs regs = {
+            .rbx = (uint64_t)(uintptr_t)page.memory, .rsp = (uint64_t)(uintptr_t)page.memory + 512, .rflags = 0x202};
         assert_int_equal(step_with(all[i].bytes, all[i].size, &regs, &plan), SEGUE_UNSUPPORTED);
         assert_string_equal(plan.refusal, "it reads or writes a segment register");
     }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets: `build.sh OUT`, with the variables that OSS-Fuzz sets: CC, CFLAGS, CXX, CXXFLAGS, and
-# LIB_FUZZING_ENGINE for what drives the targets; ZYDIS_CFLAGS and ZYDIS_LIBS for where Zydis is. Without any of these: clang
-# with libFuzzer and the sanitizers, and the system's Zydis. TARGETS: which, decode_accesses by itself. The seeds are unpacked, and packed, beside the targets.
+# LIB_FUZZING_ENGINE for what drives the targets; ZYDIS_CFLAGS and ZYDIS_LIBS for where Zydis is. Without any of these:
+# clang with libFuzzer and the sanitizers, and the system's Zydis. TARGETS: which, decode_accesses by itself. The seeds
+# are unpacked, and packed, beside the targets.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
@@ -29,7 +30,8 @@ sources_of() {
   [ "$1" = step ] || { echo "$root/platform/linux/addresses.c"; return; }
   find "$root"/platform "$root"/emulate "$root"/patch "$root"/ctx "$root"/signals \( -name '*.c' -o -name '*.S' \) \
     ! -path '*/generic/*'
-  printf "$root/%s\n" tests/differential/states/{areas,batch,encodings,generate,oracle,outcome,rows}.c tests/differential/states/oracle_x86_64.S \
+  printf "$root/%s\n" tests/differential/states/{areas,batch,encodings,generate,oracle,outcome,rows}.c \
+    tests/differential/states/oracle_x86_64.S \
     corpus/rows/{read,rows}.c corpus/support/error.c
 }
 declare -A libraries=([decode_accesses]="" [step]="-llzma -lpthread -ldl")

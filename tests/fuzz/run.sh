@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes for a bounded time: `run.sh libfuzzer|afl SECONDS [FOLDER [TARGET]]`. What is found is kept in the folder; the exit status
-# is 1 if an input made a target fail, 77 if the fuzzer is not there.
+# Fuzzes for a bounded time: `run.sh libfuzzer|afl SECONDS [FOLDER [TARGET]]`. What is found is kept in the folder; the
+# exit status is 1 if an input made a target fail, 77 if the fuzzer is not there.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 engine=${1:?usage: run.sh libfuzzer|afl SECONDS [FOLDER]}
@@ -10,7 +10,10 @@ export TARGETS=${4:-decode_accesses}
 target=$TARGETS
 # What the step target raises is for the library's own handlers.
 case $target in
-  step) limits="-max_len=23 -len_control=0 -timeout=0 -rss_limit_mb=0 -handle_segv=0 -handle_bus=0 -handle_ill=0 -handle_fpe=0" ;;
+  step)
+    limits="-max_len=23 -len_control=0 -timeout=0 -rss_limit_mb=0"
+    limits="$limits -handle_segv=0 -handle_bus=0 -handle_ill=0 -handle_fpe=0"
+    ;;
   *) limits="-max_len=256 -timeout=5" ;;
 esac
 mkdir -p "$folder/corpus"
@@ -40,7 +43,8 @@ run_afl() {
   AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 \
     afl-fuzz -V "$seconds" -m none -t 2000 -i "$folder/bin/${target}_seeds" -o "$folder/afl" \
     -x "$folder/bin/$target.dict" -- "$folder/bin/$target" > "$folder/log" 2>&1 || { tail -40 "$folder/log"; exit 1; }
-  grep -E 'execs_done|execs_per_sec|corpus_count|saved_crashes|saved_hangs|bitmap_cvg' "$folder/afl/default/fuzzer_stats"
+  grep -E 'execs_done|execs_per_sec|corpus_count|saved_crashes|saved_hangs|bitmap_cvg' \
+    "$folder/afl/default/fuzzer_stats"
   [ "$(sed -n 's/^saved_crashes *: //p' "$folder/afl/default/fuzzer_stats")" = 0 ]
   [ "$(sed -n 's/^saved_hangs *: //p' "$folder/afl/default/fuzzer_stats")" = 0 ]
 }

@@ -2,7 +2,8 @@
  *
  * An input is fifteen bytes, of which an instruction may be the beginning, and then a seed of eight, from which come
  * the kind of window, registers that lead into protected memory, memory and extended state. The processor runs the
- * instruction in a child, which it may take down. Compared is what tests/differential/states/outcome.h says, and all memory. */
+ * instruction in a child, which it may take down. Compared is what tests/differential/states/outcome.h says, and all
+ * memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

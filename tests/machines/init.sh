@@ -1,9 +1,9 @@
 #!/bin/busybox sh
-# init.sh: the first process of a machine that machines.sh boots. Runs each test of /tests.txt, prints one line of result
-# for each, and turns the machine off.
+# init.sh: the first process of a machine that machines.sh boots. Runs each test of /tests.txt, prints one line of
+# result for each, and turns the machine off.
 #
-# A result is "RESULT name passed failed skipped status", by cmocka's closing lines; what a test printed stands before it
-# where it failed.
+# A result is "RESULT name passed failed skipped status", by cmocka's closing lines; what a test printed stands before
+# it where it failed.
 /bin/busybox --install -s /bin
 export PATH=/bin LD_LIBRARY_PATH=/lib TMPDIR=/tmp
 mount -t proc proc /proc
@@ -19,7 +19,8 @@ count() {
 }
 
 echo "KERNEL $(uname -r)"
-grep -m 1 '^flags' /proc/cpuinfo | tr ' ' '\n' | grep -xE 'xsave|xsavec|avx|avx2|avx512f|fsgsbase|pku|la57|shstk' | tr '\n' ' ' |
+grep -m 1 '^flags' /proc/cpuinfo | tr ' ' '\n' | grep -xE 'xsave|xsavec|avx|avx2|avx512f|fsgsbase|pku|la57|shstk' |
+    tr '\n' ' ' |
     sed 's/^/FLAGS /'
 echo
 cd /tests || exit 1

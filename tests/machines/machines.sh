@@ -1,8 +1,8 @@
 #!/bin/bash
-# machines.sh BUILD [NAME...]: boots the tests of a build on kernels and processors that this machine does not have, under
-# qemu, and prints one line for each; without names, on all of machines.tsv. MACHINE_TESTS="step handler" boots with these
-# tests alone. Fetches Debian's kernel packages and unpacks their kernels into BUILD/machines, where they are found again;
-# nothing of them is installed.
+# machines.sh BUILD [NAME...]: boots the tests of a build on kernels and processors that this machine does not have,
+# under qemu, and prints one line for each; without names, on all of machines.tsv. MACHINE_TESTS="step handler" boots
+# with these tests alone. Fetches Debian's kernel packages and unpacks their kernels into BUILD/machines, where they are
+# found again; nothing of them is installed.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 build=$(readlink -f "$1")
@@ -26,7 +26,8 @@ kernel_of() {
     kept=$work/kernels/$package
     if ! [ -s "$kept" ]; then
         mkdir -p "$work/kernels" "$work/fetched"
-        (cd "$work/fetched" && apt-get download -q "$package" >/dev/null 2>&1) || die "cannot fetch $package from Debian"
+        (cd "$work/fetched" && apt-get download -q "$package" >/dev/null 2>&1) ||
+            die "cannot fetch $package from Debian"
         dpkg-deb --fsys-tarfile "$work/fetched/$package"_*.deb | tar -xO --wildcards './boot/vmlinuz-*' >"$kept.part"
         mv "$kept.part" "$kept"
         rm -rf "$work/fetched"
@@ -73,7 +74,8 @@ pack() {
 # name, kernel, processor, tests to be left out: boots, and prints the machine's line.
 run_machine() {
     local name=$1 kernel=$2 cpu=$3 log=$work/$1.log status=0 line
-    timeout -s KILL "$limit" qemu-system-x86_64 -accel tcg -cpu "$cpu" -smp 2 -m 2G -nodefaults -no-user-config -no-reboot \
+    timeout -s KILL "$limit" qemu-system-x86_64 -accel tcg -cpu "$cpu" -smp 2 -m 2G -nodefaults -no-user-config \
+        -no-reboot \
         -display none -serial file:"$log" -kernel "$kernel" -initrd "$work/initrd" \
         -append "console=ttyS0 quiet panic=-1" </dev/null >"$log.qemu" 2>&1 || status=$?
     line=$(awk -v name="$name" -v cpu="$cpu" -v status="$status" '

@@ -1,11 +1,11 @@
 #!/bin/sh
-# arrows.sh SOURCE: each folder includes only what docs/design.md says it may. A file of another folder is included by its
-# path from the root, one of the same folder by its name alone.
+# arrows.sh SOURCE: each folder includes only what docs/design.md says it may. A file of another folder is included by
+# its path from the root, one of the same folder by its name alone.
 set -u
 cd "$1" || exit 1
 passed=0 failed=0
-# MODULE and the folders of others that it may include, beside the public headers. A folder in a MODULE that stands here,
-# too, is held to both.
+# MODULE and the folders of others that it may include, beside the public headers. A folder in a MODULE that stands
+# here, too, is held to both.
 modules=$(cat <<'END'
 platform decode/x86
 decode nothing
@@ -73,8 +73,8 @@ else
     echo "$outside"
 fi
 
-# No code of these folders names an operating system, a system call or a type of one: it asks platform/*.h. Comments may.
-# include/segue/{posix,linux,windows,darwin}.h are for those who have such a type.
+# No code of these folders names an operating system, a system call or a type of one: it asks platform/*.h. Comments
+# may. include/segue/{posix,linux,windows,darwin}.h are for those who have such a type.
 without_comments() {
     awk '{
         line = $0; kept = ""
@@ -93,9 +93,11 @@ without_comments() {
     }' "$1"
 }
 names='\b(SYS_[a-z0-9_]+|system_call[0-9]|__NR_[a-z0-9_]+|siginfo_t|u?context_t|mcontext_t|sigset_t|struct sigaction)\b'
-names="$names|\\b(mmap|munmap|mremap|mprotect|madvise|membarrier|sigaltstack|pthread_atfork|dlsym|dladdr|dl_iterate_phdr) *\\("
+names="$names|\\b(mmap|munmap|mremap|mprotect|madvise|membarrier|sigaltstack) *\\("
+names="$names|\\b(pthread_atfork|dlsym|dladdr|dl_iterate_phdr) *\\("
 names="$names|\\b(__linux__|__APPLE__|__FreeBSD__|EXCEPTION_POINTERS|PEXCEPTION_POINTERS|mach_[a-z_]+)\\b"
-names="$names|#include <(linux/|asm/|sys/(mman|syscall|ucontext|resource|auxv)|ucontext|windows|mach/)|#include \"platform/(linux|windows|darwin|freebsd)/"
+names="$names|#include <(linux/|asm/|sys/(mman|syscall|ucontext|resource|auxv)|ucontext|windows|mach/)"
+names="$names|#include \"platform/(linux|windows|darwin|freebsd)/"
 exempt='^include/segue/(posix|linux|windows|darwin)\.h$'
 found=
 for file in $(find decode emulate patch ctx signals include -name '*.[chS]' | sort); do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# asm_formats.sh SOURCE: every assembly file of the library assembles for ELF, COFF and Mach-O (platform/asm.h), and defines
-# the same names for C in each. What the code then does on such a system, this does not show. Files that make Linux's
-# system calls are no exception: the formats are what is compared.
+# asm_formats.sh SOURCE: every assembly file of the library assembles for ELF, COFF and Mach-O (platform/asm.h), and
+# defines the same names for C in each. What the code then does on such a system, this does not show. Files that make
+# Linux's system calls are no exception: the formats are what is compared.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 cd "$1" || exit 1
@@ -24,8 +24,8 @@ assemble() {
     done | sort
 }
 
-# The labels between a CFI region's beginning and end that begin an atom in Mach-O, whose assembler refuses them from LLVM
-# 15 on. A number or an L makes a label private.
+# The labels between a CFI region's beginning and end that begin an atom in Mach-O, whose assembler refuses them from
+# LLVM 15 on. A number or an L makes a label private.
 labels_in_regions() {
     for file in $files; do
         clang --target=x86_64-apple-darwin "${flags[@]}" -E "$file" | tr ';' '\n' | awk -v file="$file" '
@@ -50,7 +50,8 @@ fi
 if command -v clang >/dev/null; then
     nm=$(command -v llvm-nm || compgen -c llvm-nm- | head -1)
     if [ -n "$nm" ]; then
-        check "Mach-O" "" "$(diff <(echo "$elf") <(assemble macho clang --target=x86_64-apple-darwin | sed 's/^_//' | sort))"
+        check "Mach-O" "" \
+            "$(diff <(echo "$elf") <(assemble macho clang --target=x86_64-apple-darwin | sed 's/^_//' | sort))"
     else
         echo "SKIP: Mach-O: llvm-nm is missing"
     fi

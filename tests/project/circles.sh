@@ -1,12 +1,13 @@
 #!/bin/sh
-# circles.sh SOURCE: no circle between the files of the library. A file is a header with the sources of its name, whatever
-# their platform; each leads to the files whose headers it includes.
+# circles.sh SOURCE: no circle between the files of the library. A file is a header with the sources of its name,
+# whatever their platform; each leads to the files whose headers it includes.
 set -u
 cd "$1" || exit 1
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 
-# FROM TO, of each include of a file of the library's own. `relay_sysv_x86_64.c` and `relay_x86_64.S` are the file `relay`.
+# FROM TO, of each include of a file of the library's own. `relay_sysv_x86_64.c` and `relay_x86_64.S` are the file
+# `relay`.
 grep -n '^ *#include "' -r decode emulate patch ctx signals platform --include='*.[chS]' |
     awk -F'[:"]' '
         function file(path) {
@@ -32,12 +33,12 @@ while read -r from to _; do
     grep -vx "$from $to" "$scratch/edges" >"$scratch/left"
     mv "$scratch/left" "$scratch/edges"
 done <<'END'
-ctx/layout ctx/clone/clone                      layout.c asserts the offsets of the structures, which layout.h gives assembly
+ctx/layout ctx/clone/clone                      layout.c asserts the offsets that layout.h gives assembly
 ctx/layout ctx/guest/gate                       the same
 ctx/layout ctx/restore/landing                  the same
 signals/sigchain/believed signals/chain/chain   a signal that was held goes to the chain, which asks what is held
-signals/threads/thread signals/threads/work     the thread's record leads to the areas of its faults, which keep what it was before
-signals/threads/thread signals/regions/readers  a thread that ends forgets its tickets; a remover asks threads for theirs
+signals/threads/thread signals/threads/work     the thread's record points to its faults' areas, which keep its state
+signals/threads/thread signals/regions/readers  a thread that ends forgets its tickets; a remover asks for theirs
 signals/regions/readers signals/threads/work    it takes back the areas of faults that were left for good
 signals/fault/question signals/threads/work     a policy's questions are kept in the fault's area
 signals/fault/serve signals/threads/work        and so is what it serves with

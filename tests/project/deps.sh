@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# deps.sh SOURCE: what tools/deps.sh installs, on systems that are made up: apt-get, dpkg and the like are this test's own,
-# so nothing of this machine is asked or changed.
+# deps.sh SOURCE: what tools/deps.sh installs, on systems that are made up: apt-get, dpkg and the like are this test's
+# own, so nothing of this machine is asked or changed.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 source=$1
@@ -59,7 +59,8 @@ END
 # SET...: what is asked of the system, in one line, and the exit status.
 asked() {
     : >"$work/asked"
-    PATH=$work/bin ASKED=$work/asked INSTALLED=$installed SOURCES=${SOURCES:-} UPDATE=${UPDATE:-0} INSTALL=${INSTALL:-0} \
+    PATH=$work/bin ASKED=$work/asked INSTALLED=$installed SOURCES=${SOURCES:-} UPDATE=${UPDATE:-0} \
+        INSTALL=${INSTALL:-0} \
         "$work/bin/sh" "$work/tree/tools/deps.sh" "$@" >"$work/out" 2>"$work/err"
     local status=$?
     echo "$(paste -s -d , "$work/asked") $status"
@@ -86,7 +87,8 @@ installed='ii  other amd64 alpha (= 1), beta\nii  gamma amd64\n'
 check "what another package provides is there" " 0" "$(asked)"
 
 installed='ii  alpha amd64 \n'
-check "the same package for another architecture" "dpkg --add-architecture i386,update,install alpha:i386 0" "$(asked foreign)"
+check "the same package for another architecture" "dpkg --add-architecture i386,update,install alpha:i386 0" \
+    "$(asked foreign)"
 installed='ii  alpha i386 \nii  beta amd64 \n'
 check "is there on its own" " 0" "$(asked foreign)"
 check "and is not the native one" "update,install alpha 0" "$(asked small)"
@@ -103,7 +105,9 @@ check "and how to go on" yes "$(said 'DEPS=none')"
 for set in "$source"/tools/deps/*.txt; do
     check "each line of $(basename "$set") has a reason" "" "$(awk '!/^(#|$)/ && NF < 3 && $1 != "@set"' "$set")"
     check "and each set that it builds on is there" "" \
-        "$(awk '$1 == "@set" { print $2 }' "$set" | while read -r other; do [ -f "$source/tools/deps/$other.txt" ] || echo "$other"; done)"
+        "$(awk '$1 == "@set" { print $2 }' "$set" | while read -r other; do
+            [ -f "$source/tools/deps/$other.txt" ] || echo "$other"
+        done)"
 done
 
 check_end

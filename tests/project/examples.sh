@@ -1,6 +1,6 @@
 #!/bin/sh
-# examples.sh NAME PROGRAM: runs one of examples/ and compares what it prints, without what belongs to the machine, with what
-# it should.
+# examples.sh NAME PROGRAM: runs one of examples/ and compares what it prints, without what belongs to the machine, with
+# what it should.
 set -u
 name=$1 program=$2
 passed=0 failed=0
@@ -71,7 +71,8 @@ END
 output=$("$program")
 status=$?
 # Times, and the vectors that this processor has.
-found=$(printf '%s\n' "$output" | grep -v '^time with the library over time by hand: [0-9]*\.[0-9]*$' | grep -v '^\(16\|32\) bytes: ')
+found=$(printf '%s\n' "$output" | grep -v '^time with the library over time by hand: [0-9]*\.[0-9]*$' |
+    grep -v '^\(16\|32\) bytes: ')
 if [ "$status" -eq 0 ]; then
     passed=$((passed + 1))
 else

@@ -17,41 +17,47 @@ holds() {
     fi
 }
 
-# Lines of code outside decode/x86/ that match the expression, without their comments. A comment that goes on over several
-# lines begins each with an asterisk, or is prose.
+# Lines of code outside decode/x86/ that match the expression, without their comments. A comment that goes on over
+# several lines begins each with an asterisk, or is prose.
 code_lines() {
     grep -rnE "$1" $folders --include='*.[chS]' |
         grep -v '^decode/x86/' | sed 's,/\*.*,,' | grep -vE '^[^:]*:[0-9]*: \*' | grep -E "$1"
 }
 
-# A number of the layout under a name of its own, or added to an area's address. Offsets in our own structures have names of
-# their own, which the second expression leaves out.
+# A number of the layout under a name of its own, or added to an area's address. Offsets in our own structures have
+# names of their own, which the second expression leaves out.
 for number in 24 28 32 160 416 464 512 520 576; do
-    grep -qE "XSAVE_[A-Z_]+ $number\$" decode/x86/xsave.h || holds "offset $number" 'decode/x86/xsave.h has no such offset'
+    grep -qE "XSAVE_[A-Z_]+ $number\$" decode/x86/xsave.h ||
+        holds "offset $number" 'decode/x86/xsave.h has no such offset'
 done
+parts='AREA|LEGACY|HEADER|MXCSR|XMM|ST_REG|X87|SOFTWARE|XSTATE|XCOMP|COMPONENT|STATE_'
 numbers='(24|28|32|160|416|464|512|520|576)u?\b'
 holds 'offsets of the XSAVE area outside decode/x86/xsave.h' "$(
-    code_lines "(define|enum \{|, ) *[A-Z0-9_]*(AREA|LEGACY|HEADER|MXCSR|XMM|ST_REG|X87|SOFTWARE|XSTATE|XCOMP|COMPONENT|STATE_)[A-Z0-9_]* *(=|) *$numbers" |
+    code_lines "(define|enum \{|, ) *[A-Z0-9_]*($parts)[A-Z0-9_]* *(=|) *$numbers" |
         grep -vE 'define (CONTEXT_MXCSR|CONTEXT_X87_CONTROL|X87_ENVIRONMENT|REPLAY_STATE_BY|HEADERS_READ) '
     code_lines "(area|state|legacy|fpregs|header|xsave)[a-z_)]*( \+ |\[)$numbers"
 )"
 # Leaf 0DH and XCR0 are read in one place in C. In assembly XGETBV reads what is in use.
-holds 'CPUID leaf 0DH outside decode/x86/xsave.c' "$(code_lines 'cpuid.*\b(0xd|0x0d|13|LEAF|CPUID_XSAVE)\b|CPUID_XSAVE +0xd')"
+holds 'CPUID leaf 0DH outside decode/x86/xsave.c' \
+    "$(code_lines 'cpuid.*\b(0xd|0x0d|13|LEAF|CPUID_XSAVE)\b|CPUID_XSAVE +0xd')"
 holds 'XGETBV outside decode/x86/xsave.c' "$(code_lines '__asm__.*xgetbv')"
 # A flag by its number.
 holds 'flags outside decode/x86/flags.h' "$(code_lines 'define +[A-Z_]*FLAG[A-Z_]* +(UINT64_C\()?0x[0-9a-f]+[)u]*$' |
     grep -v 'tools/run/signals/actions_linux.c')"
 
 holds 'the end of the addresses outside decode/x86/canonical.h' \
-    "$(code_lines '(<<|>>) *(46|47|48|56|57)\b|CANONICAL_BITS' | grep -vE '^platform/linux/addresses|words >> 48|<< 48|segments >> 48|major << 56')"
+    "$(code_lines '(<<|>>) *(46|47|48|56|57)\b|CANONICAL_BITS' |
+        grep -vE '^platform/linux/addresses|words >> 48|<< 48|segments >> 48|major << 56')"
 holds 'vectors of exceptions outside decode/x86/traps.h' "$(code_lines 'define TRAP_[A-Z_]+ +[0-9]')"
 holds 'vendors outside decode/x86/processor.c' "$(code_lines 'VENDOR_|GenuineIntel|AuthenticAMD')"
-holds 'bases of segments outside decode/segments.h' "$(code_lines 'SEGUE_SEGMENT_[FG]S.*->[fg]s_base' | grep -v '^decode/segments.h')"
+holds 'bases of segments outside decode/segments.h' \
+    "$(code_lines 'SEGUE_SEGMENT_[FG]S.*->[fg]s_base' | grep -v '^decode/segments.h')"
 
 holds 'the page outside decode/x86/page.h' "$(code_lines 'define +PAGE(_BITS)? ')"
 holds 'the red zone outside decode/x86/abi_sysv.h' "$(code_lines 'define +RED_ZONE ')"
 holds 'error codes of page faults outside decode/x86/traps.h' "$(code_lines 'define +ERROR_(WRITE|FETCH|KEY) ')"
-holds 'selectors written down' "$(code_lines '(SEGMENT|_CS|_SS)[a-z_()]* *(=|)=? *0x(33|2b|23|2f)\b|define .*0x(33|2b)$')"
+holds 'selectors written down' \
+    "$(code_lines '(SEGMENT|_CS|_SS)[a-z_()]* *(=|)=? *0x(33|2b|23|2f)\b|define .*0x(33|2b)$')"
 holds 'protection keys asked for outside decode/x86/processor.c' "$(code_lines 'OSPKE|KEYS_IN_USE')"
 
 holds "numbers of Linux' interface outside platform/linux/abi.h" "$(
@@ -76,7 +82,8 @@ assemble 'avx512f avx512dq' && holds 'moves of AVX-512 without AVX512BW' 'they a
 
 # A file of one processor or one system stops a build for another.
 holds 'files without a guard against a wrong build' "$(
-    find decode emulate patch ctx signals platform -name '*.[chS]' | grep -E '_x86_64\.|_linux[_.]|^platform/(linux|posix|windows)/' |
+    find decode emulate patch ctx signals platform -name '*.[chS]' |
+        grep -E '_x86_64\.|_linux[_.]|^platform/(linux|posix|windows)/' |
         xargs grep -L '^#error ')"
 
 echo "[  PASSED  ] $passed test(s)."

@@ -1,6 +1,6 @@
 #!/bin/sh
-# format.sh SOURCE: C is laid out as .clang-format says. Headers of assembler macros are left out, and tests/programs, whose
-# lines are cited by their numbers.
+# format.sh SOURCE: C is laid out as .clang-format says. Headers of assembler macros are left out, and tests/programs,
+# whose lines are cited by their numbers.
 set -u
 cd "$1" || exit 1
 case $(clang-format --version 2>/dev/null) in
@@ -12,10 +12,12 @@ case $(clang-format --version 2>/dev/null) in
 esac
 list=$(mktemp)
 trap 'rm -f "$list" "$list.said"' EXIT
-{ git ls-files 2>/dev/null || find . -type f | sed 's|^\./||'; } | grep -E '\.(c|h|cpp)$' | grep -vE '^build|^tests/programs/' |
+{ git ls-files 2>/dev/null || find . -type f | sed 's|^\./||'; } | grep -E '\.(c|h|cpp)$' |
+    grep -vE '^build|^tests/programs/' |
     xargs grep -LE '^[[:space:]]*\.macro' >"$list"
 xargs clang-format --dry-run <"$list" 2>"$list.said"
 grep -E '^[^ ]+:[0-9]+:[0-9]+: warning' "$list.said" | sed 's/: warning: .*/: clang-format -i would change it/'
 wrong=$(grep -cE '^[^ ]+:[0-9]+:[0-9]+: warning' "$list.said")
-echo "$(($(wc -l <"$list") - $(grep -oE '^[^ :]+:' "$list.said" | sort -u | wc -l))) passed, $(grep -oE '^[^ :]+:' "$list.said" | sort -u | wc -l) failed"
+files=$(grep -oE '^[^ :]+:' "$list.said" | sort -u | wc -l)
+echo "$(($(wc -l <"$list") - files)) passed, $files failed"
 [ "$wrong" = 0 ]

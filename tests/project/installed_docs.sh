@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# installed_docs.sh BUILD SOURCE: what the README leads to is installed beside it, and so are the programs of docs/examples.md.
+# installed_docs.sh BUILD SOURCE: what the README leads to is installed beside it, and so are the programs of
+# docs/examples.md.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 build=$1 source=$2

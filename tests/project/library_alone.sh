@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# library_alone.sh SOURCE: where pkg-config knows cmocka alone, what needs more is left out with a message, and the rest is
-# configured; where all is asked for, that is an error. Nothing is compiled.
+# library_alone.sh SOURCE: where pkg-config knows cmocka alone, what needs more is left out with a message, and the rest
+# is configured; where all is asked for, that is an error. Nothing is compiled.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 source=$1
@@ -25,7 +25,8 @@ has() {
 
 setup auto
 check "configures" 0 $?
-check "the command is left out" yes "$(says auto 'Message: tools is left out: without .*libelf-dev, .*libjansson-dev, liblzma-dev ')"
+check "the command is left out" yes \
+    "$(says auto 'Message: tools is left out: without .*libelf-dev, .*libjansson-dev, liblzma-dev ')"
 check "a test is left out" yes "$(says auto 'Message: without libelf-dev: tests left out: handler_rules')"
 check "a demo is left out" yes "$(says auto 'Message: without liblua5.4-dev: left out: segue demo lua')"
 meson test -C "$work/auto" --no-rebuild --list >"$work/tests" 2>/dev/null

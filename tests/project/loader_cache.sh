@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# loader_cache.sh SCRIPT BUILD: what an installation does so that the loader finds the library. ldconfig and id are stood in for.
+# loader_cache.sh SCRIPT BUILD: what an installation does so that the loader finds the library. ldconfig and id are
+# stood in for.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 script=$1 build=$2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# object_circles.sh FOLDER...: in no folder of objects (meson's TARGET.p) do two objects, or more in a ring, call each other or
-# use each other's data. Left out are the ways into segue-run, by which the kernel's calls reach all of it: the process's
-# start, and the handler's entry.
+# object_circles.sh FOLDER...: in no folder of objects (meson's TARGET.p) do two objects, or more in a ring, call each
+# other or use each other's data. Left out are the ways into segue-run, by which the kernel's calls reach all of it: the
+# process's start, and the handler's entry.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 ways_in='run_start_start_|run_signals_entry_'

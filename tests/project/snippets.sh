@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# snippets.sh INCLUDE LIBRARY_FOLDER README FILE...: the C and C++ in the documentation compiles as it is printed, with both
-# compilers and each standard, without a warning; what has a main runs, and prints what it says.
+# snippets.sh INCLUDE LIBRARY_FOLDER README FILE...: the C and C++ in the documentation compiles as it is printed, with
+# both compilers and each standard, without a warning; what has a main runs, and prints what it says.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 include=$1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# programs.sh SEGUE TABLE [ROW...]: runs the programs of a table natively and under `segue run`, each in a directory of its
-# own with the same files, and compares standard output, standard error and exit status.
+# programs.sh SEGUE TABLE [ROW...]: runs the programs of a table natively and under `segue run`, each in a directory of
+# its own with the same files, and compares standard output, standard error and exit status.
 #   SEGUE_RUN_OPTIONS   options of segue run, as --lazy
 #   SEGUE_ROUNDS        how often each row is run; 1
 set -uo pipefail
@@ -23,7 +23,8 @@ run() {
     rm -rf "$work/here"
     cp -a "$work/files" "$work/here"
     {
-        (cd "$work/here" && PORT=$port timeout -k 5 120 "$@" bash -c "$command" <"$work/input" >"$work/$name.out" 2>"$work/$name.err")
+        (cd "$work/here" && PORT=$port timeout -k 5 120 "$@" bash -c "$command" \
+            <"$work/input" >"$work/$name.out" 2>"$work/$name.err")
         echo $? >"$work/$name.status"
     } 2>/dev/null
 }

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# programs_files.sh: makes the files that the rows of programs.tsv work on, in the working directory. They are the same each
-# time. Sources and scripts are those of programs/.
+# programs_files.sh: makes the files that the rows of programs.tsv work on, in the working directory. They are the same
+# each time. Sources and scripts are those of programs/.
 set -euo pipefail
 
 cp "$(dirname "$(realpath "$0")")"/../programs/* .
 
 awk 'BEGIN { for (i = 1; i <= 2000; i++) printf "line %d of the text, %d\n", i, (i * 7919) % 1000 }' >text
 awk 'BEGIN { for (i = 1; i <= 300; i++) print "key" i % 13, (i * 104729) % 997 }' >numbers
-awk 'BEGIN { for (i = 1; i <= 40000; i++) printf "%d %s\n", (i * 7919) % 65537, substr("abcdefghijklmnopqrstuvwxyz", i % 20, 6) }' >big
+awk 'BEGIN {
+    for (i = 1; i <= 40000; i++)
+        printf "%d %s\n", (i * 7919) % 65537, substr("abcdefghijklmnopqrstuvwxyz", i % 20, 6)
+}' >big
 head -c 3000 /bin/true >binary
 mkdir -p tree/one/two tree/three
 cp text tree/one/a.txt

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run_calls.sh SOURCE: docs/run.md lists the system calls of tools/run/syscalls/calls.inc, each under what the host does.
+# run_calls.sh SOURCE: docs/run.md lists the system calls of tools/run/syscalls/calls.inc, each under what the host
+# does.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 cd "$1" || exit 1

@@ -43,7 +43,8 @@ t = [threading.Thread(target=int) for i in range(5)]
 os.fork() or os._exit(0)
 os.wait()'
 check "figures: threads and processes" "5 1" "$(figure threads) $(figure processes)"
-check "plain figures" yes "$("$segue" run --stats /bin/true 2>&1 | grep -q 'FS base set while the program ran' && echo yes)"
+check "plain figures" yes \
+    "$("$segue" run --stats /bin/true 2>&1 | grep -q 'FS base set while the program ran' && echo yes)"
 check "trace" yes "$("$segue" run --trace /bin/true 2>&1 | grep -q 'exit_group(0x0' && echo yes)"
 
 calls() {
@@ -108,11 +109,14 @@ refuses 125 'sets the GS base' "a program that uses GS" "$segue" run ./gs
 refuses 125 'int 0x80' "32-bit system calls" "$segue" run ./int80
 refuses 6 'cannot be traced' "a program that wants to be traced" "$segue" run ./traced
 for how in never rewrite: rewrite:0 rewrite:-1 rewrite:1x rewrite:1000001 ''; do
-    refuses 125 'takes trap, rewrite, or rewrite:NUMBER' "system calls to be done $how" "$segue" run "--syscalls=$how" /bin/true
+    refuses 125 'takes trap, rewrite, or rewrite:NUMBER' "system calls to be done $how" \
+        "$segue" run "--syscalls=$how" /bin/true
 done
 check "system calls to be trapped" 0 "$("$segue" run --syscalls=trap /bin/true; echo $?)"
-check "ignored signals stay ignored" alive "$("$segue" run bash -c 'trap "" SEGV TRAP; exec bash -c "kill -SEGV \$\$; kill -TRAP \$\$; echo alive"')"
-check "blocked signals stay blocked, and are pending" "{<Signals.SIGSEGV: 11>}" "$("$segue" run python3 -c 'import os, signal
+check "ignored signals stay ignored" alive \
+    "$("$segue" run bash -c 'trap "" SEGV TRAP; exec bash -c "kill -SEGV \$\$; kill -TRAP \$\$; echo alive"')"
+check "blocked signals stay blocked, and are pending" "{<Signals.SIGSEGV: 11>}" \
+    "$("$segue" run python3 -c 'import os, signal
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGSEGV})
 os.execvp("python3", ["python3", "-c", "import os, signal; os.kill(os.getpid(), 11); print(signal.sigpending())"])')"
 refuses 127 'there is no such program' "no such program" "$segue" run nosuchprogram
@@ -126,7 +130,8 @@ refuses 127 'there is no such program' "a directory on the path" env PATH="$work
 head -c 20000 /bin/true >short && chmod +x short
 refuses 126 'cut off' "a program of which the end is missing" "$segue" run ./short
 printf '#!/nosuch/interpreter\n' >script && printf '#!%s/round\n' "$work" >round && chmod +x script round
-refuses 127 './script: its interpreter /nosuch/interpreter: No such file' "a script without interpreter" "$segue" run ./script
+refuses 127 './script: its interpreter /nosuch/interpreter: No such file' "a script without interpreter" \
+    "$segue" run ./script
 refuses 126 'Too many levels' "a script that is its own interpreter" "$segue" run ./round
 cp /bin/true uninterpreted && sed -i 's,/lib64/ld-linux-x86-64,/lib64/ld-nosuch-86-64,' uninterpreted
 refuses 127 './uninterpreted: its interpreter /lib64/ld-nosuch' "a program without loader" "$segue" run ./uninterpreted

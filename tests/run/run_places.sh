@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# run_places.sh SEGUE: programs that are executed where paths, /proc, descriptors or rights are not what they were: natively
-# and under segue run, with calls that are trapped and that are rewritten. Standard output, standard error and the exit
-# status must be the same, except where a program is refused by name.
+# run_places.sh SEGUE: programs that are executed where paths, /proc, descriptors or rights are not what they were:
+# natively and under segue run, with calls that are trapped and that are rewritten. Standard output, standard error and
+# the exit status must be the same, except where a program is refused by name.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 segue=$(realpath "$1")
@@ -74,7 +74,8 @@ same "closed descriptors" python3 -c 'import os, subprocess
 os.closerange(3, 4096)
 subprocess.run(["/bin/echo", "closed"], close_fds=True)
 os.execv("/bin/echo", ["echo", "and executed"])'
-same "no descriptor of the host shows where a program counts them" sh -c 'exec 5<&-; busybox ls /proc/self/fd | busybox awk "\$1 < 512"'
+same "no descriptor of the host shows where a program counts them" sh -c \
+    'exec 5<&-; busybox ls /proc/self/fd | busybox awk "\$1 < 512"'
 same "a limit of the size of files" bash -c 'ulimit -f 0; /bin/echo | /bin/true; sh -c "/bin/true; exec /bin/true"'
 
 cat >lent.py <<'PYTHON'
@@ -83,7 +84,8 @@ os.getppid()
 parent = os.getpid()
 if os.fork() == 0:
     names = [os.path.realpath("/proc/self/fd/" + name) for name in os.listdir("/proc/self/fd")]
-    print([name for name in names if name == "/proc/%d/mem" % parent or name == "/proc/%d/task/%d/mem" % (parent, parent)])
+    print([name for name in names
+           if name == "/proc/%d/mem" % parent or name == "/proc/%d/task/%d/mem" % (parent, parent)])
     os._exit(0)
 os.wait()
 PYTHON
@@ -94,14 +96,18 @@ same "a child has no descriptor of its parent's memory" python3 lent.py
 if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
     mkdir -p root/bin root/proc root/empty
     cp /bin/busybox root/bin
-    same "after chroot" chroot root /bin/busybox sh -c '/bin/busybox echo a; busybox sh -c "busybox echo b"; exec busybox echo c'
+    same "after chroot" chroot root /bin/busybox sh -c \
+        '/bin/busybox echo a; busybox sh -c "busybox echo b"; exec busybox echo c'
     same "after chroot, descriptors closed" python3 -c 'import os
 os.chroot("root"); os.chdir("/"); os.closerange(3, 4096)
 os.execv("/bin/busybox", ["busybox", "sh", "-c", "busybox echo d; busybox echo e"])'
     same "without /proc" unshare -m sh -c 'umount -l /proc; /bin/echo a; /bin/echo b; sh -c "/bin/echo c"'
-    same "after chroot, with /proc" unshare -m sh -c 'mount --bind /proc root/proc; chroot root /bin/busybox sh -c "busybox echo f; busybox readlink /proc/self/exe"'
-    same "a shell script after chroot" sh -c 'printf "#!/bin/busybox sh\necho script \$0 \$1\n" >root/bin/s; chmod +x root/bin/s; chroot root /bin/s one'
-    same "another user after chroot" chroot --userspec=65534:65534 root /bin/busybox sh -c 'busybox id -u; busybox echo g'
+    same "after chroot, with /proc" unshare -m sh -c \
+        'mount --bind /proc root/proc; chroot root /bin/busybox sh -c "busybox echo f; busybox readlink /proc/self/exe"'
+    same "a shell script after chroot" sh -c \
+        'printf "#!/bin/busybox sh\necho script \$0 \$1\n" >root/bin/s; chmod +x root/bin/s; chroot root /bin/s one'
+    same "another user after chroot" chroot --userspec=65534:65534 root /bin/busybox sh -c \
+        'busybox id -u; busybox echo g'
     same "in a process namespace of its own" unshare -mpf --mount-proc sh -c 'busybox echo h; sh -c "busybox echo i"'
     cat >apart.c <<'C'
 #include <errno.h>
@@ -134,12 +140,15 @@ fi
 
 # ---- rights ----
 
-if [ "$(id -u)" = 0 ] && command -v setcap >/dev/null && cp /bin/cat capable && setcap cap_net_raw+ep capable 2>/dev/null; then
+if [ "$(id -u)" = 0 ] && command -v setcap >/dev/null && cp /bin/cat capable &&
+    setcap cap_net_raw+ep capable 2>/dev/null; then
     chmod 755 "$work"
     as_nobody="setpriv --reuid=65534 --regid=65534 --clear-groups"
     same "file capabilities, as root" sh -c './capable /dev/null; echo $?'
-    refuses "file capabilities" './capable has file capabilities' $as_nobody sh -c './capable /proc/self/status | grep CapEff'
-    same "file capabilities that give nothing" $as_nobody --no-new-privs sh -c './capable /proc/self/status | grep CapEff'
+    refuses "file capabilities" './capable has file capabilities' \
+        $as_nobody sh -c './capable /proc/self/status | grep CapEff'
+    same "file capabilities that give nothing" \
+        $as_nobody --no-new-privs sh -c './capable /proc/self/status | grep CapEff'
 else
     skip "file capabilities" "setcap is needed, and root"
 fi
@@ -160,7 +169,8 @@ printf '#!/bin/sh\ncat /proc/$$/comm; tr "\\0" " " </proc/$$/cmdline; echo\n' >n
 same "the name of a script, from a shell" sh -c './named.sh one; exec ./named.sh two'
 same "the name of a script" ./named.sh three
 same "the environment in /proc" env LD_LIBRARY_PATH=/nosuch GLIBC_TUNABLES=glibc.malloc.arena_max=1 MALLOC_ARENA_MAX=1 \
-    sh -c 'tr "\0" "\n" </proc/self/environ | grep -E "^(LD_|GLIBC|MALLOC|SEGUE)"; tr "\0" "\n" </proc/$$/environ | sort | md5sum'
+    sh -c 'tr "\0" "\n" </proc/self/environ | grep -E "^(LD_|GLIBC|MALLOC|SEGUE)"
+        tr "\0" "\n" </proc/$$/environ | sort | md5sum'
 cat >itself.c <<'C'
 #include <fcntl.h>
 #include <stdio.h>
@@ -210,7 +220,10 @@ same "a script whose interpreter is who executes it" bash -c './itself.sh; exec 
 same "the code's place in /proc" python3 -c 'import os
 stat = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
 start, end = int(stat[23]), int(stat[24])
-print(start < end, any("python" in line for line in open("/proc/self/maps") if int(line.split("-")[0], 16) <= start < int(line.split("-")[1].split()[0], 16)))'
+def holds(line):
+    first, end = line.split()[0].split("-")
+    return int(first, 16) <= start < int(end, 16)
+print(start < end, any("python" in line for line in open("/proc/self/maps") if holds(line)))'
 
 mkdir patched
 for library in libc.so.6 ld-linux-x86-64.so.2; do
@@ -230,7 +243,8 @@ C
     plain='s/==[0-9]*==//'
     native=$(valgrind ./leak 2>&1 | sed "$plain")
     for option in --syscalls=trap --syscalls=rewrite:1 --eager; do
-        check "valgrind finds what it finds ($option)" "$native" "$("$segue" run $option valgrind ./leak 2>&1 | sed "$plain")"
+        check "valgrind finds what it finds ($option)" "$native" \
+            "$("$segue" run $option valgrind ./leak 2>&1 | sed "$plain")"
     done
 else
     skip "valgrind" "it is not installed"
@@ -239,7 +253,10 @@ if command -v gdb >/dev/null; then
     sleep 60 &
     for option in --syscalls=trap --syscalls=rewrite:1; do
         check "gdb attaches to a process ($option)" "rip
-0" "$(timeout 50 "$segue" run $option gdb -p $! -batch -ex 'info registers rip' 2>&1 </dev/null | grep -o '^rip'; echo "${PIPESTATUS[0]}")"
+0" \
+            "$(timeout 50 "$segue" run $option gdb -p $! -batch -ex 'info registers rip' 2>&1 </dev/null |
+                grep -o '^rip'
+            echo "${PIPESTATUS[0]}")"
     done
     kill $!
 else

@@ -143,16 +143,14 @@ static int raw_clone_loses_its_way_with_its_first_fault(void)
     return exit_of(child) || secret != 1 || *page != 0;
 }
 
-/* Any region's fault tells the child that it is one. */
+/* A fault of any region shows the child that it is a child. */
 static int raw_clone_loses_its_way_with_a_fault_of_another_region(void)
 {
     struct segue_mapping mapping;
     if (!forced_page(PROT_NONE) || segue_mapping_create(NULL, PAGE, &mapping) != SEGUE_OK)
         return CASE_SKIPPED;
-    struct segue_region region = {.window = {.base = (uint64_t)mapping.memory,
-                                             .size = PAGE,
-                                             .kind = SEGUE_WINDOW_ALIAS,
-                                             .alias = mapping.alias}};
+    struct segue_region region = {
+        .window = {.base = (uint64_t)mapping.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = mapping.alias}};
     if (segue_region_add(&region) != SEGUE_OK)
         return 1;
     mprotect(mapping.memory, PAGE, PROT_NONE);

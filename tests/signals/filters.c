@@ -122,7 +122,7 @@ static int strict_thread(void)
 
 #define ALLOW(call) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (call), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
-/* Nobody may make any call but these. */
+/* The process may make only these calls. */
 static bool allow_only(const int *calls, size_t count, uint32_t otherwise)
 {
     struct sock_filter code[64] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};

@@ -129,7 +129,7 @@ static volatile struct {
     uint64_t address;
 } handed_on;
 
-/* A program's own handler, which is told of the fault as without the library; it lifts the limit. */
+/* A program's own handler, which receives the fault as without the library; it lifts the limit. */
 static void lift_limit(int number, siginfo_t *info, void *ucontext)
 {
     (void)number;
@@ -332,7 +332,7 @@ static int install_without_replay_engine_says_so(void)
         return 1;
     if (segue_replay_prepare() != SEGUE_UNSUPPORTED)
         return 2;
-    /* Moves are stepped all the same, and what is not is told before. */
+    /* Moves are stepped all the same, and the plan reports beforehand what is not. */
     *cell = 3;
     expect(segue_region_remove(mapping.memory));
     struct segue_region region = {.window = {.base = (uint64_t)mapping.memory,
@@ -404,8 +404,7 @@ static void use_all_in_a_fork_handler(void)
     count();
     expect(segue_mapping_create(NULL, PAGE, &other));
     region = (struct segue_region){
-        .window = {
-            .base = (uint64_t)other.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = other.alias}};
+        .window = {.base = (uint64_t)other.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = other.alias}};
     expect(segue_region_add(&region));
     expect(segue_region_find(other.memory, &found));
     mprotect(other.memory, PAGE, PROT_NONE);
@@ -521,12 +520,10 @@ static int policy_that_forks_raw_steps_twice(void)
     static pid_t child;
     expect(segue_install(NULL));
     expect(segue_mapping_create(NULL, PAGE, &mapping));
-    struct segue_region region = {.window = {.base = (uint64_t)mapping.memory,
-                                             .size = PAGE,
-                                             .kind = SEGUE_WINDOW_ALIAS,
-                                             .alias = mapping.alias},
-                                  .policy = fork_raw,
-                                  .context = &child};
+    struct segue_region region = {
+        .window = {.base = (uint64_t)mapping.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = mapping.alias},
+        .policy = fork_raw,
+        .context = &child};
     expect(segue_region_add(&region));
     mprotect(mapping.memory, PAGE, PROT_NONE);
     cell = mapping.memory;

@@ -420,7 +420,8 @@ static int suspend_with_a_full_queue(void)
     return 0;
 }
 
-/* The question is given up; its signal comes when nobody waits any more, and once more behind another question. */
+/* The question is given up; its signal arrives when no remover waits any more, and once more behind another question.
+ */
 static int suspend_late_with_a_full_queue(void)
 {
     pthread_t thread;
@@ -452,7 +453,7 @@ static int suspend_late_with_a_full_queue(void)
 
 /* ---- default deaths ------------------------------------------------------------------------------------------- */
 
-/* What a core would tell: the siginfo of the signal that the process dies of, as its tracer sees it. */
+/* What a core would contain: the siginfo of the signal that the process dies of, as its tracer sees it. */
 static int die_with_a_full_queue(void)
 {
     siginfo_t info = {0};
@@ -540,7 +541,7 @@ static int send_blocked(void)
     return 0;
 }
 
-/* The embedder's own handler is told the same. */
+/* The embedder's own handler receives the same. */
 static void read_fault(int number, siginfo_t *info, void *ucontext)
 {
     struct segue_frame frame;

@@ -1,5 +1,5 @@
-/* filter.c: SEGUE_TEST=PATTERN in the environment runs those of a program's tests whose names match; * and ? stand for any
- * characters and for one. Linked into every program of cmocka's. */
+/* filter.c: SEGUE_TEST=PATTERN in the environment runs those of a program's tests whose names match; * and ? stand for
+ * any characters and for one. Linked into every program of cmocka's. */
 #include "test.h"
 
 #include <stdlib.h>

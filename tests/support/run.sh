@@ -1,7 +1,7 @@
 #!/bin/sh
-# run.sh BUILD [TEST...]: runs every test of a build, or those that are named, and closes with one line that counts them.
-# A name that no test has is an error, and nothing is run: meson leaves it out without a word.
-# Meson's own options may stand before the names: --suite quick.
+# run.sh BUILD [TEST...]: runs every test of a build, or those that are named, and closes with one line that counts
+# them. A name that no test has is an error, and nothing is run: meson leaves it out without a word. Meson's own options
+# may stand before the names: --suite quick.
 set -u
 build=$1
 shift

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# command_line.sh SEGUE PAGE COMPLETION: what the command takes, what its help says and what the manual page PAGE says are one.
+# command_line.sh SEGUE PAGE COMPLETION: what the command takes, what its help says and what the manual page PAGE says
+# are one.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 segue=$1

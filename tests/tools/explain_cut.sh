@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# explain_cut.sh SEGUE: of a file that was cut, segue explain names the table that is missing, where it should be, and where
-# the file ends, and does not take the file for a stripped one. What is whole before the cut is explained.
+# explain_cut.sh SEGUE: of a file that was cut, segue explain names the table that is missing, where it should be, and
+# where the file ends, and does not take the file for a stripped one. What is whole before the cut is explained.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 segue=$(realpath "$1")
@@ -28,8 +28,10 @@ cut() {
   head -c "$2" "$1" > c
   "$segue" explain "c:$3" > out 2> err || status=$?
   check "$1 of $2 bytes, $3: status" 1 "$status"
-  check "$1 of $2 bytes, $3" "segue explain: c is cut short: its $4 ($5 bytes at offset $(printf 0x%x "$6")) should end at\
- offset $(printf 0x%x $(($5 + $6))), and the file ends at $(printf 0x%x "$2"), after $2 bytes; give the whole file" "$(cat err)"
+  check "$1 of $2 bytes, $3" \
+    "segue explain: c is cut short: its $4 ($5 bytes at offset $(printf 0x%x "$6")) should end at\
+ offset $(printf 0x%x $(($5 + $6))), and the file ends at $(printf 0x%x "$2"), after $2 bytes; give the whole file" \
+    "$(cat err)"
 }
 
 for short in 4 5 16 63; do
@@ -51,7 +53,8 @@ cut l.a $((member - 1)) main "member's header" 60 $((member - 60))
 
 head -c 1000 a > c
 "$segue" explain "c:$entry" 2> err
-check "bytes behind the cut" yes "$(grep -q "c is cut short: the bytes of address $entry are at offset 0x[0-9a-f]*, and the file \
+check "bytes behind the cut" yes \
+  "$(grep -q "c is cut short: the bytes of address $entry are at offset 0x[0-9a-f]*, and the file \
 ends at 0x3e8, after 1000 bytes" err && echo yes || cat err)"
 head -c "$sections" a > c
 check "an address before the cut" "$("$segue" explain "a:$entry")" "$("$segue" explain "c:$entry")"
@@ -69,7 +72,8 @@ open('moved', 'wb').write(d)
 END
 "$segue" explain moved:nosuch 2> err
 check "a symbol table past the end" yes \
-  "$(grep -q "moved is cut short: its symbol table ([0-9]* bytes at offset $(printf 0x%x $((size - 8))))" err && echo yes || cat err)"
+  "$(grep -q "moved is cut short: its symbol table ([0-9]* bytes at offset $(printf 0x%x $((size - 8))))" err &&
+    echo yes || cat err)"
 
 # What is whole and stripped is reported as before.
 strip -o stripped a

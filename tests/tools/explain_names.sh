@@ -49,9 +49,13 @@ says "C++, with parentheses" 0 ret 'names:shop::Basket::sum(int, unsigned int) c
 says "C++, blanks apart" 0 ret 'names:shop::Basket::sum(int,unsigned int)const'
 says "an operator" 0 ret 'names:shop::Basket::operator==(shop::Basket const&) const'
 says "a template" 0 ret 'names:double shop::Basket::first<double>() const'
-says "C++, into the symbol" 0 "$(printf '%s' "$("$segue" explain names:_ZN4shop6Basket3addEi --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[-1]["text"])')")" \
-  "names:shop::Basket::add(int)+$(printf '0x%x' $(($(nm -S names | awk '/_ZN4shop6Basket3addEi$/ { print "0x" $2 }') - 1)))"
-check "the whole symbol is the same" "$("$segue" explain names:_ZN4shop6Basket3addEi)" "$("$segue" explain 'names:shop::Basket::add(int)')"
+says "C++, into the symbol" 0 \
+  "$(printf '%s' "$("$segue" explain names:_ZN4shop6Basket3addEi --json |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)[-1]["text"])')")" \
+  "names:shop::Basket::add(int)+$(printf '0x%x' \
+    $(($(nm -S names | awk '/_ZN4shop6Basket3addEi$/ { print "0x" $2 }') - 1)))"
+check "the whole symbol is the same" "$("$segue" explain names:_ZN4shop6Basket3addEi)" \
+  "$("$segue" explain 'names:shop::Basket::add(int)')"
 says "several of one name" 1 "several symbols 'shop::Basket::add'" 'names:shop::Basket::add'
 says "one of them" 0 imul 'names:shop::Basket::add(int, long)'
 says "of a library" 0 jmp 'names:std::thread::join()@plt'
@@ -64,7 +68,8 @@ cat > calls.c <<'C'
 #include <unistd.h>
 int main(int argc, char **argv) { printf("%d %s\n", argc, argv[0]); return getpid() == atoi(argv[0]); }
 C
-for flags in '' '-fcf-protection=full' '-fcf-protection=none' '-no-pie' '-Wl,-z,lazy -no-pie' '-Wl,-z,now' '-static-pie' '-fuse-ld=gold'; do
+for flags in '' '-fcf-protection=full' '-fcf-protection=none' '-no-pie' '-Wl,-z,lazy -no-pie' '-Wl,-z,now' \
+  '-static-pie' '-fuse-ld=gold'; do
   gcc -O1 $flags -o calls calls.c 2> log || continue
   objdump -d calls > listing
   for function in printf getpid atoi strtol; do
@@ -77,12 +82,14 @@ done
 gcc -O1 -o calls calls.c
 says "an imported function" 1 "at 'printf@plt' for the stub" calls:printf
 says "no such stub" 1 "has no symbol 'nosuch@plt'" calls:nosuch@plt
-if gcc -m32 -O1 -no-pie -nostdlib -shared -fPIC -o calls32.so -x c - <<< 'extern int imported(int); int caller(int a) { return imported(a) + 1; }' 2> log; then
+if gcc -m32 -O1 -no-pie -nostdlib -shared -fPIC -o calls32.so -x c - \
+  <<< 'extern int imported(int); int caller(int a) { return imported(a) + 1; }' 2> log; then
   says "a 32-bit stub" 0 jmp calls32.so:imported@plt
 fi
 
 # What is not linked.
-printf 'static int hidden(int *p) { return *p; }\nint (*pointer)(int *) = hidden;\nint one(int *p) { p[1] = 7; return p[0]; }\nint two(int *p) { return p[2]; }\n' > a.c
+printf 'static int hidden(int *p) { return *p; }\nint (*pointer)(int *) = hidden;\n' > a.c
+printf 'int one(int *p) { p[1] = 7; return p[0]; }\nint two(int *p) { return p[2]; }\n' >> a.c
 printf 'int three(int *p) { return p[3]; }\nint twice(void) { return 1; }\n' > b.c
 printf 'int twice(void) { return 2; }\n' > c.c
 gcc -O1 -c a.c b.c c.c && ar rcs lib.a a.o b.o c.o || exit 1

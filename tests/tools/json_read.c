@@ -1,6 +1,6 @@
-/* json_read.c: the reader of JSON holds what RFC 8259 says, no more and no less: beside jansson, on every short text of the
- * characters that matter, and on texts that were spoilt at random; and by hand where jansson has limits of its own. It
- * cannot show what longer texts that no rule distinguishes would do. */
+/* json_read.c: the reader of JSON holds what RFC 8259 says, no more and no less: beside jansson, on every short text of
+ * the characters that matter, and on texts that were spoilt at random; and by hand where jansson has limits of its own.
+ * It cannot show what longer texts that no rule distinguishes would do. */
 #include "tests/support/test.h"
 
 /* Names that both have. */
@@ -98,8 +98,9 @@ static void structure_is_that_of_the_grammar(void **state)
 
 static void spoilt_texts_are_judged_alike(void **state)
 {
-    static const char whole[] = "{\"a\": [1, -2.5e+3, null, true, false, \"x\\u00e9\\ud83d\\ude00\\n\xc3\xa9\"], \"b\": {}, "
-                                "\"c\": [[], {\"d\": 0}], \"e\": 12345678901}\n";
+    static const char whole[] =
+        "{\"a\": [1, -2.5e+3, null, true, false, \"x\\u00e9\\ud83d\\ude00\\n\xc3\xa9\"], \"b\": {}, "
+        "\"c\": [[], {\"d\": 0}], \"e\": 12345678901}\n";
     static const char from[] = "0123456789,:{}[]\"\\u-+.eE \n\x80\xc3\xed\x1f";
     struct random random = {7};
     (void)state;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# quoted_names.sh SEGUE: names that a terminal, a reader of lines or of UTF-8 would stumble over are quoted alike by every
-# verb, in messages, in what is printed and in files; a shell takes what is quoted for the name. Others stand as they are.
+# quoted_names.sh SEGUE: names that a terminal, a reader of lines or of UTF-8 would stumble over are quoted alike by
+# every verb, in messages, in what is printed and in files; a shell takes what is quoted for the name. Others stand as
+# they are.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 segue=$(realpath "$1")
@@ -59,7 +60,8 @@ echo 4889 > "$bad.hex" && echo 4889d8 > "$bad.hex"
 check "corpus build: where rows come from, in a line" "1 4889d8" \
   "$(grep -c '^# origin: \$' rows.hex) $(grep -v '^#' rows.hex)"
 "$segue" corpus check --referee none --json - "$bad.hex" > out
-check "corpus check, as JSON" "${quoted%\'}.hex'" "$(python3 -c 'import json; print(json.load(open("out"))["inputs"][0])')"
+check "corpus check, as JSON" "${quoted%\'}.hex'" \
+  "$(python3 -c 'import json; print(json.load(open("out"))["inputs"][0])')"
 
 cp /bin/sleep $'s\e[7m\xff'
 ./$'s\e[7m\xff' 60 &

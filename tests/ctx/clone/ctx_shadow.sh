@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# ctx_shadow.sh PROGRAM SHIM: runs each case of ctx_shadow.c as it is, and then with each of clone_shim.c's ways to handle its
-# clones; then other people's programs. Without randomization, so that a program that another one executes has the shim
-# where the filter, which it inherits, lets its calls pass.
+# ctx_shadow.sh PROGRAM SHIM: runs each case of ctx_shadow.c as it is, and then with each of clone_shim.c's ways to
+# handle its clones; then other people's programs. Without randomization, so that a program that another one executes
+# has the shim where the filter, which it inherits, lets its calls pass.
 set -uo pipefail
 program=$(realpath "$1")
 shim=$(realpath "$2")
@@ -74,7 +74,8 @@ import multiprocessing
 with multiprocessing.Pool(3) as pool: print(sum(pool.map(abs, range(-50, 50))))'
 compare bash -c 'seq 1 1000 | sort -rn | head -n 3; (exit 7); echo $?; x=$(echo a | tr a b); echo "$x"'
 compare sh -c 'echo a | cat; (exit 3); echo $?'
-compare perl -e 'print `echo a`; system("sh", "-c", "exit 4"); print $? >> 8, "\n"; defined(my $p = fork) or die; exit 5 unless $p; waitpid $p, 0; print $? >> 8, "\n"'
+compare perl -e 'print `echo a`; system("sh", "-c", "exit 4"); print $? >> 8, "\n"; 
+    defined(my $p = fork) or die; exit 5 unless $p; waitpid $p, 0; print $? >> 8, "\n"'
 
 [ "$failed" = 0 ] || exit 1
 echo "[  PASSED  ] $passed test(s)."

@@ -521,8 +521,8 @@ static void stop_from_timer(int number, siginfo_t *info, void *ucontext)
     segue_guest_stop(&guest, SIGURG);
 }
 
-/* How long a test waits for other threads' signals: on some virtual machines they take a tick of the clock each, and on a
- * busy one the other thread has its turn only now and then. A few must come, however long they take. */
+/* How long a test waits for other threads' signals: on some virtual machines they take a tick of the clock each, and on
+ * a busy one the other thread has its turn only now and then. A few must come, however long they take. */
 #define STOPS_LEAST 20
 static uint64_t now(void)
 {

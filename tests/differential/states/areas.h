@@ -8,7 +8,8 @@
  *      C  one with a callback window          F  one with a forced window (private anonymous memory)
  *
  * Equal letters side by side are one region; a small letter is a region of the same kind beside it, without a policy
- * where its kind needs none. On both sides of an area is a page that is always inaccessible. There is one set of areas for each kind of window, and one for mixtures. */
+ * where its kind needs none. On both sides of an area is a page that is always inaccessible. There is one set of areas
+ * for each kind of window, and one for mixtures. */
 #ifndef SEGUE_TESTS_AREAS_H
 #define SEGUE_TESTS_AREAS_H
 

@@ -401,8 +401,8 @@ static struct progress handler_progress(void)
     return progress;
 }
 
-/* Both faulted, on pages that are always closed, and all is equal except which of those places the processor reports: where
- * an operand has several, that is its own affair. */
+/* Both faulted, on pages that are always closed, and all is equal except which of those places the processor reports:
+ * where an operand has several, that is its own affair. */
 static bool differs_in_fault_address(size_t i)
 {
     struct oracle_signal *native = &batch.native[i].output.signal, *stepped = &batch.stepped.output.signal;

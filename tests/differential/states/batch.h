@@ -67,8 +67,8 @@ const char *batch_prepare(void);
 void batch_run(const struct batch_options *options, uint64_t number, struct batch_totals *totals);
 
 /* Runs one case, whose instruction was made for slot 0: natively in a child, which it may take down, then stepped.
- * `image` is the XSAVE area it begins with. Returns NULL if all is equal, or the child did not live to report; else what
- * is wrong, with the parts that differ in `details`. */
+ * `image` is the XSAVE area it begins with. Returns NULL if all is equal, or the child did not live to report; else
+ * what is wrong, with the parts that differ in `details`. */
 const char *batch_run_one(const struct test_case *test, const void *image, enum area_set set, struct random *random,
                           char *details, size_t size);
 

@@ -571,8 +571,8 @@ static size_t windows_of(const struct test_case *test, const struct areas *areas
     return count;
 }
 
-/* The null page, the last page of a program's addresses and the system's half can never be mapped; what is not canonical
- * has no owner. */
+/* The null page, the last page of a program's addresses and the system's half can never be mapped; what is not
+ * canonical has no owner. */
 static bool is_never_mapped(uint64_t first, uint64_t size)
 {
     return first + size <= AREA_PAGE || first >= 0x00007ffffffff000;

@@ -26,7 +26,8 @@ struct test_case {
     size_t access_count;
     /* It repeats: each fault finds fewer accesses left. */
     bool repeats;
-    /* With a count that leads out of the areas: it ends at the inaccessible page beside one, or at what it looks for. */
+    /* With a count that leads out of the areas: it ends at the inaccessible page beside one, or at what it looks
+     * for. */
     bool runs_far;
     /* Bytes that #GP is raised for, there being more than 15. */
     bool too_long;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What OSS-Fuzz runs: builds Zydis with the sanitizer at hand and into the targets, since the machine that runs them has no Zydis;
-# then the targets. SRC has the sources, WORK is scratch, OUT gets the results.
+# What OSS-Fuzz runs: builds Zydis with the sanitizer at hand and into the targets, since the machine that runs them has
+# no Zydis; then the targets. SRC has the sources, WORK is scratch, OUT gets the results.
 set -euo pipefail
 zydis=$SRC/zydis
 zycore=${ZYCORE:-$zydis/dependencies/zycore}

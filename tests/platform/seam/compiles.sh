@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# compiles.sh SOURCE LIST TARGET COMPILER...: compiles every file of the library that no system's name is in, for another
-# target, and holds what LIST says of it. Files that it does not speak of may fail: they are printed, with their first error.
+# compiles.sh SOURCE LIST TARGET COMPILER...: compiles every file of the library that no system's name is in, for
+# another target, and holds what LIST says of it. Files that it does not speak of may fail: they are printed, with their
+# first error.
 set -uo pipefail
 . "$(dirname "$0")/../../support/check.sh"
 source=$1

@@ -1,7 +1,7 @@
 #!/bin/bash
 # libraries.sh FOLDER COMPILER: builds Zydis and cmocka from Debian's sources, with a compiler for Windows, into
-# FOLDER/include and FOLDER/lib. Does nothing where they are there. Debian's source package of Zydis does not hold Zycore;
-# the decoder needs its headers alone, and they are those of libzycore-dev.
+# FOLDER/include and FOLDER/lib. Does nothing where they are there. Debian's source package of Zydis does not hold
+# Zycore; the decoder needs its headers alone, and they are those of libzycore-dev.
 set -euo pipefail
 folder=$1
 compiler=$2
@@ -28,7 +28,8 @@ cp -r /usr/include/Zycore ../include/
 cp cmocka/include/*.h ../include/
 
 # Without formatter and encoder: the library prints through its own tables.
-options=(-O2 -g -I../include -DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD -DZYDIS_DISABLE_FORMATTER -DZYDIS_DISABLE_ENCODER)
+options=(-O2 -g -I../include -DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD -DZYDIS_DISABLE_FORMATTER
+    -DZYDIS_DISABLE_ENCODER)
 for file in Decoder DecoderData MetaInfo Mnemonic Register Segment SharedData Utils Zydis; do
     "$compiler" "${options[@]}" -Izydis/src -c "zydis/src/$file.c" -o "../objects/$file.o"
 done

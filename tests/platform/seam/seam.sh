@@ -1,6 +1,6 @@
 #!/bin/bash
-# seam.sh BUILD [TARGET...]: for x86_64-windows, x86-windows and x86-linux compiles what is above the platform seam and runs the
-# tests of decode: programs for Windows under Wine, those for i386 as they are. Prints a line for each target.
+# seam.sh BUILD [TARGET...]: for x86_64-windows, x86-windows and x86-linux compiles what is above the platform seam and
+# runs the tests of decode: programs for Windows under Wine, those for i386 as they are. Prints a line for each target.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$(readlink -f "$here/../../..")
@@ -50,7 +50,8 @@ for target; do
     }
     ninja -C "$build" >"$work/$target.log" 2>&1 || { cat "$work/$target.log" >&2; exit 1; }
     runs "$target" || {
-        echo "SKIP: tests of $target: its programs do not run here (Debian: wine64; for i386 wine32, tools/deps.sh wine32)"
+        echo "SKIP: tests of $target: its programs do not run here" \
+            "(Debian: wine64; for i386 wine32, tools/deps.sh wine32)"
         suites=(--suite platform)
     }
     printf '%s: ' "$target"

@@ -10,8 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "tests/support/child.h"
 #include "handler_fixture.h"
+#include "tests/support/child.h"
 
 /* ---- faults as an embedder's own handler reads them ------------------------------------------------------------ */
 
@@ -99,7 +99,7 @@ static void sent_signal_is_no_fault(void **state)
     assert_int_equal(segue_frame_open(NULL, NULL, NULL), SEGUE_INVALID);
 }
 
-/* ---- signals that are not faults, and who takes them ------------------------------------------------------------------------- */
+/* ---- signals that are not faults, and their handlers ---- */
 
 /* The kernel reaches memory on the program's behalf without a signal: nothing to step, and nothing that hangs. */
 static void system_call_on_a_closed_page_fails(void **state)

@@ -10,8 +10,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "signals/threads/thread.h"
 #include "handler_fixture.h"
+#include "signals/threads/thread.h"
 
 static sigjmp_buf jump;
 static volatile unsigned jumps;
@@ -104,8 +104,8 @@ static void *load_for_ever(void *context)
     return NULL;
 }
 
-/* A fault that happened before its region was removed is looked at after: the page is open by then, and the thread does not crash.
- */
+/* A fault that happened before its region was removed is looked at after: the page is open by then, and the thread does
+ * not crash. / */
 static void fault_that_outlives_its_region_is_tried_again(void **state)
 {
     struct race race = {0};

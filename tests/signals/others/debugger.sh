@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# debugger.sh VERSION INCLUDE LIBRARY: what a debugger, Valgrind and a preprocessor see. A breakpoint on segue_debug_unhandled
-# is met at the fault that kills, and not at served ones; under Valgrind the library says that it does not work.
+# debugger.sh VERSION INCLUDE LIBRARY: what a debugger, Valgrind and a preprocessor see. A breakpoint on
+# segue_debug_unhandled is met at the fault that kills, and not at served ones; under Valgrind the library says that it
+# does not work.
 set -uo pipefail
 . "$(dirname "$0")/../../support/check.sh"
 include=$2
@@ -50,12 +51,14 @@ gdb_output=$(timeout 60 gdb -batch -nx -ex 'set debuginfod enabled off' -ex 'han
   --args "$work/dies" 2>&1)
 check "met once, at the fault that kills" "1 address 1234, trap 14" \
   "$(grep -c '^Breakpoint 1, ' <<< "$gdb_output") $(grep -o 'address .*' <<< "$gdb_output")"
-check "then the process dies of it" yes "$(grep -q 'terminated with signal SIGSEGV' <<< "$gdb_output" && echo yes || echo "$gdb_output")"
+check "then the process dies of it" yes \
+  "$(grep -q 'terminated with signal SIGSEGV' <<< "$gdb_output" && echo yes || echo "$gdb_output")"
 
 if command -v valgrind > /dev/null; then
   out=$(timeout 120 valgrind -q "$work/dies" 2>&1)
   check "Valgrind: status" 3 $?
-  check "Valgrind: refused by name" yes "$(grep -q '^SEGUE_UNSUPPORTED: Valgrind' <<< "$out" && echo yes || echo "$out")"
+  check "Valgrind: refused by name" yes \
+    "$(grep -q '^SEGUE_UNSUPPORTED: Valgrind' <<< "$out" && echo yes || echo "$out")"
 else
   echo "SKIP of a part: there is no valgrind"
 fi

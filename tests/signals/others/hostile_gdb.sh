@@ -1,6 +1,6 @@
 #!/bin/sh
-# hostile_gdb.sh PROGRAM: under a gdb that passes SIGSEGV on, a program steps its faults: a breakpoint behind one is met, and the
-# program ends as it should.
+# hostile_gdb.sh PROGRAM: under a gdb that passes SIGSEGV on, a program steps its faults: a breakpoint behind one is
+# met, and the program ends as it should.
 set -u
 output=$(timeout 60 gdb -batch -nx -ex 'set debuginfod enabled off' -ex 'handle SIGSEGV nostop noprint pass' \
     -ex 'tbreak handler_load' -ex run -ex 'set $next = $pc + 3' -ex 'tbreak *$next' -ex continue \

@@ -1,6 +1,6 @@
 #!/bin/sh
-# others_java.sh SOURCE SIGCHAIN HOST: a Java virtual machine ends and prints alike with a library preloaded that protects its memory
-# by Segue, with and without libsegue-sigchain.so; and its compiled code reads that memory.
+# others_java.sh SOURCE SIGCHAIN HOST: a Java virtual machine ends and prints alike with a library preloaded that
+# protects its memory by Segue, with and without libsegue-sigchain.so; and its compiled code reads that memory.
 set -u
 source=$1 sigchain=$2 host=$3
 passed=0 failed=0

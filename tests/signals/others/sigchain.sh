@@ -1,6 +1,6 @@
 #!/bin/sh
-# sigchain.sh PROGRAM SIGCHAIN HOST: a program that knows nothing of Segue ends and prints alike with a library preloaded that
-# protects its memory by Segue, behind libsegue-sigchain.so, and without.
+# sigchain.sh PROGRAM SIGCHAIN HOST: a program that knows nothing of Segue ends and prints alike with a library
+# preloaded that protects its memory by Segue, behind libsegue-sigchain.so, and without.
 set -u
 program=$1 sigchain=$2 host=$3
 passed=0 failed=0

@@ -1,7 +1,8 @@
 #!/bin/sh
 # patch_damaged.sh SEGUE [COUNT]: COUNT files that were damaged at random: objects, archives, programs with Go's table.
-# Each is refused, or patched so that only prefix bytes change, the list fits, and taking it back gives the same file. The
-# input never changes, no signal ends the command, and nothing is left behind. SEGUE_MUTANTS is COUNT, if that is not given.
+# Each is refused, or patched so that only prefix bytes change, the list fits, and taking it back gives the same file.
+# The input never changes, no signal ends the command, and nothing is left behind. SEGUE_MUTANTS is COUNT, if that is
+# not given.
 set -eu
 segue=$(realpath "$1") count=${2:-${SEGUE_MUTANTS:-200}}
 work=$(mktemp -d)
@@ -23,7 +24,8 @@ objcopy -R .eh_frame shared symbols
 set -- a_member_with_a_long_name.o shared stripped archive symbols
 if command -v go >/dev/null 2>&1; then
     printf 'package main\nfunc main() { println(1) }\n' >p.go
-    if GOCACHE=$work/cache GO111MODULE=off CGO_ENABLED=0 HOME=$work go build -ldflags '-s -w' -o go p.go 2>/dev/null; then
+    if GOCACHE=$work/cache GO111MODULE=off CGO_ENABLED=0 \
+        HOME=$work go build -ldflags '-s -w' -o go p.go 2>/dev/null; then
         set -- "$@" go
     fi
 fi
@@ -54,7 +56,8 @@ def damage(data):
             offset, size = r.choice(((0, 4), (4, 4), (8, 8), (16, 8), (24, 8), (32, 8), (40, 4), (44, 4), (56, 8)))
             at = start + table + 64 * r.randrange(max(number, 1)) + offset
             if at + size <= len(data):
-                value = r.choice((0, 1, r.randrange(len(data)), 1 << 31, (1 << 63) - 1, (1 << 64) - 1, r.randrange(1 << 16)))
+                value = r.choice((0, 1, r.randrange(len(data)), 1 << 31, (1 << 63) - 1, (1 << 64) - 1,
+                    r.randrange(1 << 16)))
                 data[at:at + size] = (value % (1 << 8 * size)).to_bytes(size, 'little')
         elif kind == 4:
             data[at:at + 8] = r.choice((0, 1 << 31, 1 << 63, (1 << 64) - 1)).to_bytes(8, 'little')

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# patch_nops.sh SEGUE: an instruction that does nothing, though one decoder refuses it, does not end the code of a function: the fs:
-# accesses behind it are patched as without it.
+# patch_nops.sh SEGUE: an instruction that does nothing, though one decoder refuses it, does not end the code of a
+# function: the fs: accesses behind it are patched as without it.
 set -uo pipefail
 . "$(dirname "$0")/../../support/check.sh"
 segue=$(realpath "$1")

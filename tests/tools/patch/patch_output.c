@@ -460,19 +460,19 @@ static void reader_that_goes_away_is_met_as_by_the_other_verbs(void **state)
 static void counts_of_one_are_in_the_singular(void **state)
 {
     (void)state;
-    assert_int_equal(run("rm -rf one && mkdir one && cp " LIBM " one/m.so && %s patch one -o one.new --list one.lists",
-                         tool),
-                     0);
+    assert_int_equal(
+        run("rm -rf one && mkdir one && cp " LIBM " one/m.so && %s patch one -o one.new --list one.lists", tool), 0);
     expect_said("1 file patched, 0 copied, 0 left as they are");
     assert_int_equal(run("%s patch --verify one.lists one.new", tool), 0);
     expect_said("1 file as in its list, 0 without a list");
     assert_int_equal(run("%s patch --revert one.lists one.new -o one.old", tool), 0);
     expect_said("1 file taken back");
     /* mov rax, fs:[0x28] in a function of its own. */
-    assert_int_equal(run("printf '.globl f\n.type f,@function\nf: mov %%%%fs:0x28,%%%%rax\nret\n.size f,.-f\n' > f.s && "
-                         "cc -shared -nostdlib -o f.so f.s && %s patch f.so -o f.new --list f.json",
-                         tool),
-                     0);
+    assert_int_equal(
+        run("printf '.globl f\n.type f,@function\nf: mov %%%%fs:0x28,%%%%rax\nret\n.size f,.-f\n' > f.s && "
+            "cc -shared -nostdlib -o f.so f.s && %s patch f.so -o f.new --list f.json",
+            tool),
+        0);
     expect_said("f.so: 1 fs: operand, 0 instructions for its base");
     assert_int_equal(run("%s patch --verify f.json f.new", tool), 0);
     expect_said("f.new: 1 site as in the list");

@@ -310,7 +310,8 @@ static void static_program_without_eh_frame_has_no_access_left(void **state)
                          json_integer_value(json_object_get(json_array_get(others, i), "address")));
     json_decref(with);
     json_decref(without);
-    /* Without either: what is left alone is reported, and shows in the status if that is asked for. The file is written. */
+    /* Without either: what is left alone is reported, and shows in the status if that is asked for. The file is
+     * written. */
     assert_int_equal(run("%s patch st.bare -o st.new", tool), 0);
     expect_said(" look real)");
     assert_int_equal(run("rm st.new; %s patch st.bare -o st.new --strict", tool), 3);
