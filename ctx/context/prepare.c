@@ -94,12 +94,12 @@ enum segue_status segue_context_init(struct segue_context *context, struct segue
     if (!RESERVED_IS_ZERO(options))
         return reason_give(SEGUE_INVALID, "options.reserved is not zero: was the struct initialised?");
     if (options->flags & ~(uint32_t)KNOWN_FLAGS)
-        return reason_give(SEGUE_INVALID, "options.flags has a bit that is no enum segue_context_flags");
+        return reason_give(SEGUE_INVALID, "options.flags has a bit that enum segue_context_flags does not define");
     uint64_t low = (uint64_t)(uintptr_t)stack, end = low + size;
     if (end < low || end % ALIGNMENT)
         return reason_give(SEGUE_INVALID, "the stack's end is not a multiple of 16");
     if (!are_known(arguments, count))
-        return reason_give(SEGUE_INVALID, "an argument's kind is no enum segue_argument_kind");
+        return reason_give(SEGUE_INVALID, "an argument's kind is not an enum segue_argument_kind");
     if (size < sizeof(struct record) + ALIGNMENT + SEGUE_CONTEXT_STACK_MIN ||
         count_spilled(arguments, count) > (size - sizeof(struct record) - ALIGNMENT - SEGUE_CONTEXT_STACK_MIN) / 8)
         return reason_give(SEGUE_TOO_SMALL, "the arguments and SEGUE_CONTEXT_STACK_MIN do not fit the stack");

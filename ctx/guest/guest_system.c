@@ -192,7 +192,7 @@ enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_
     if (options->reserved32 || !RESERVED_IS_ZERO(options))
         return reason_give(SEGUE_INVALID, "options.reserved is not zero: was the struct initialised?");
     if ((unsigned)options->method > SEGUE_GUEST_SYSTEM_CALLS)
-        return reason_give(SEGUE_INVALID, "options.method is no enum segue_guest_method");
+        return reason_give(SEGUE_INVALID, "options.method is not an enum segue_guest_method");
     *guest = (struct segue_guest){.trap_num = 0};
     if (control_has_shadow_stack())
         return reason_give(SEGUE_UNSUPPORTED, "a shadow stack is in force, and guests do not switch it");

@@ -39,5 +39,5 @@ enum segue_status segue_feature_check(enum segue_feature feature)
     case SEGUE_FEATURE_WATCH:
         return reason_give(SEGUE_UNSUPPORTED, "this version of the library has no watches");
     }
-    return reason_give(SEGUE_INVALID, "the number is no enum segue_feature");
+    return reason_give(SEGUE_INVALID, "the number is not an enum segue_feature");
 }

@@ -168,7 +168,7 @@ static const char *misuse(const struct segue_options *options)
     if (options->reserved32 || !RESERVED_IS_ZERO(options))
         return "options.reserved is not zero: was the struct initialised?";
     if (options->flags & ~(uint32_t)KNOWN_FLAGS)
-        return "options.flags has a bit that is not an enum segue_install_flags";
+        return "options.flags has a bit that enum segue_install_flags does not define";
     if ((options->flags & contradiction) == contradiction)
         return "options.flags has both SEGUE_INSTALL_BLOCK_SIGNALS and SEGUE_INSTALL_OPEN_SIGNALS";
     if (options->policy_stack_size > (size_t)1 << 40)

@@ -95,7 +95,7 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
     if (!RESERVED_IS_ZERO(&given))
         return reason_give(SEGUE_INVALID, "options.reserved is not zero: was the struct initialised?");
     if (given.flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK)
-        return reason_give(SEGUE_INVALID, "options.flags has a bit that is no enum segue_suspend_flags");
+        return reason_give(SEGUE_INVALID, "options.flags has a bit that enum segue_suspend_flags does not define");
     if (!platform_signal_is_free(given.signal))
         return reason_give(SEGUE_INVALID, "options.signal is no signal, or one that cannot suspend threads");
     fork_lock_take(&installing);

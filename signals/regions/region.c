@@ -114,7 +114,7 @@ static const char *misuse_of_parts(const struct segue_window *window)
     case SEGUE_WINDOW_FORCED:
         return NULL;
     }
-    return "region.window.kind is no enum segue_window_kind";
+    return "region.window.kind is not an enum segue_window_kind";
 }
 
 /* Names what is wrong with the region; NULL if it is valid. */
@@ -134,7 +134,7 @@ static const char *misuse(const struct segue_region *region)
     if (window->base >= TABLE_LIMIT || window->size > TABLE_LIMIT - window->base)
         return "region.window reaches beyond the addresses of programs";
     if (region->flags & ~(uint32_t)KNOWN_FLAGS)
-        return "region.flags has a bit that is not an enum segue_region_flags";
+        return "region.flags has a bit that enum segue_region_flags does not define";
     return misuse_of_parts(window);
 }
 

@@ -232,7 +232,7 @@ static void reason_names_the_member_that_is_wrong(void **state)
     region.flags = 1u << 31;
     region.window.base--;
     assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
-    assert_string_equal(segue_reason(), "region.flags has a bit that is not an enum segue_region_flags");
+    assert_string_equal(segue_reason(), "region.flags has a bit that enum segue_region_flags does not define");
 }
 
 static char reason_in_policy[200];

@@ -145,7 +145,8 @@ if [ "$(id -u)" = 0 ]; then
         cp "$segue" "$segue-run" $(ldd "$segue" | awk '/libsegue/ {print $3}') tools && chmod a+rx "$work" tools tools/*
     as_nobody="setpriv --reuid nobody --regid nogroup --clear-groups env LD_LIBRARY_PATH=$work/tools"
     refuses 126 'not read' "a program that may not be read" $as_nobody tools/segue run ./unread
-    refuses 0 'runs natively' "a program that may not be read, from another" $as_nobody tools/segue run sh -c './unread'
+    refuses 0 'runs natively' "a program that may not be read, from another" \
+        $as_nobody tools/segue run sh -c './unread'
 fi
 
 check_end
