@@ -2,7 +2,8 @@
  *
  * Plan, then step. segue_plan is pure and lists the whole footprint before anything happens;
  * segue_step carries a plan out, all or nothing. Nothing here depends on signals: a program with
- * its own handler can use this header alone, and that handler calls segue_recover first.
+ * its own handler can use this header alone, and that handler calls segue_recover first
+ * (segue_frame_open does it too).
  *
  * SOURCES: Intel SDM volume 1, 3.4.1.1, volume 2, volume 3, 9.1.1 (which accesses are atomic); MPS
  * design/prmc. */
