@@ -1,9 +1,11 @@
 /* asm.h: assembly for ELF, COFF (mingw) and Mach-O: sections, symbols and their visibility, in one spelling.
  *
- * A C name is written C(name) wherever it stands: Mach-O puts an underscore before it. A symbol is the library's own
- * (hidden) unless its macro says PUBLIC. Mach-O's assembler takes each symbol for the beginning of an atom, and allows
- * none in the middle of a CFI region: so a place between the instructions is LABEL(name) there, a private label that the
- * symbol is set to; and what C need not know is a number or LOCAL(name).
+ * A C name is written C(name) wherever it stands: Mach-O prefixes it with an underscore. A symbol is hidden unless
+ * its
+ * macro says PUBLIC. Mach-O's assembler treats each symbol as the beginning of an atom, and forbids one in the middle
+ * of
+ * a CFI region: so a place between the instructions is LABEL(name) there, a private label to which the symbol is set;
+ * a place that C does not name is a number or LOCAL(name).
  *
  *      SECTION_TEXT(name)  SECTION_CONSTANT(name)  SECTION_DATA(name)  SECTION_BSS(name)
  *      FUNCTION(name)  PUBLIC_FUNCTION(name)  LOCAL_FUNCTION(name)  OBJECT(name)  ... END(name)
@@ -12,7 +14,7 @@
  *      THREAD_LOCAL(name, register), then TLS_AT(register): initial-exec thread-local storage
  *      END_OF_FILE     the stack is not executable
  *
- * A place that an indirect branch leads to begins with _CET_ENDBR (cet.h).
+ * The target of an indirect branch begins with _CET_ENDBR (cet.h).
  *
  * SOURCES: GNU as, PE and Mach-O chapters of its manual; LLVM lib/MC/MCParser/DarwinAsmParser.cpp; PE/COFF
  * specification, .tls; ELF handling for thread-local storage (Drepper), 4.1.6. */
@@ -48,7 +50,8 @@
 #define SECTION_TEXT(name) .section __TEXT, __text, regular, pure_instructions
 #define SECTION_CONSTANT(name) .section __TEXT, __const
 #define SECTION_DATA(name) .section __DATA, __data
-/* A section of zeroes cannot be switched to by other than .zerofill: these are few bytes of data. */
+/* Mach-O has no directive that switches to a section of zeroes (only .zerofill): these few bytes are in the data
+ * section. */
 #define SECTION_BSS(name) .section __DATA, __data
 #define HIDDEN(name) .globl C(name); .private_extern C(name)
 #define FUNCTION(name) HIDDEN(name); C(name):
@@ -59,8 +62,8 @@
 #define LABEL_FUNCTION(name) LABEL(name)
 #define END(name)
 #define END_OF_FILE
-/* Its own thread-local storage is found by a call, whose first in a thread allocates: what the assembly needs is in a
- * slot of a key's. C(name_slot) has its distance from GS. */
+/* Mach-O finds its thread-local storage by a call, which allocates on a thread's first use: so what the assembly
+ * needs is in the slot of a key. C(name_slot) holds the slot's distance from GS. */
 #define THREAD_LOCAL(name, register) movq C(name##_slot)(%rip), register
 #define TLS_AT(register) %gs:(register)
 
@@ -72,7 +75,7 @@
 #define SECTION_CONSTANT(name) .section .rdata$name, "dr"
 #define SECTION_DATA(name) .section .data$name, "dw"
 #define SECTION_BSS(name) .section .bss$name, "bw"
-/* What a DLL does not export is hidden. */
+/* A DLL hides what it does not export. */
 #define HIDDEN(name) .globl name
 #define FUNCTION(name) HIDDEN(name); .def name; .scl 2; .type 32; .endef; name:
 #define PUBLIC_FUNCTION(name) FUNCTION(name)
@@ -82,7 +85,7 @@
 #define LABEL_FUNCTION(name) FUNCTION(name)
 #define END(name)
 #define END_OF_FILE
-/* The module's block is found by its number in the TEB's array. Changes the flags. */
+/* The TEB's array holds the module's block, by the module's index. Changes the flags. */
 #define THREAD_LOCAL(name, register)                                                                                   \
     movslq _tls_index(%rip), register; shlq $3, register; addq %gs:0x58, register; movq (register), register;          \
     leaq name@SECREL32(register), register

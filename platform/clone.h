@@ -1,4 +1,4 @@
-/* clone.h: the system call that makes a child in a handler (ctx/clone), as this system wants to be called. */
+/* clone.h: the system call that makes a child in a handler (ctx/clone), in the form that this system requires. */
 #ifndef SEGUE_PLATFORM_CLONE_H
 #define SEGUE_PLATFORM_CLONE_H
 
@@ -15,11 +15,12 @@ struct platform_clone_room {
     uint64_t words[11];
 };
 
-/* Whether the request is none that the system would refuse by one of its calls and take by another. Async-signal-safe. */
+/* Whether every form of the system's call accepts the request: false if one would refuse what another accepts.
+ * Async-signal-safe. */
 bool platform_clone_is_valid(const struct segue_clone *request);
 
-/* Fills in the call; `room` must stay until it is made. The child begins on `stack`, of so many bytes, or, if `stack` is
- * 0, on a copy of the caller's. Precondition: platform_clone_is_valid. Async-signal-safe. */
+/* Fills in the call; `room` must stay valid until the call is made. The child begins on `stack`, with that many
+ * bytes, or, if `stack` is 0, on a copy of the caller's. Precondition: platform_clone_is_valid. Async-signal-safe. */
 void platform_clone_prepare(struct platform_clone_call *call, struct platform_clone_room *room,
                             const struct segue_clone *request, uint64_t stack, uint64_t stack_size);
 

@@ -1,9 +1,11 @@
-/* code_range.h: the one registry of code that no application wrote, and of the place in the application for which a
- * thread that stands there counts (fault-PC translation): handlers, suspension, chaining and profilers ask it.
+/* code_range.h: fault-PC translation: the one registry of code that no application wrote. For a thread that stands in
+ * such code it finds the corresponding place in the application. Handlers, suspension, chaining and profilers use it.
  *
- * Each owner of such code describes it in a `struct code_range` beside the code itself. What is part of a program's
- * text is in a constant list, which the asker hands over; what is made at run time is added here. It depends on no
- * system; it is in platform/ because emulate/, ctx/ and signals/ own ranges, and share no other folder below them.
+ * The owner of such code describes it in a `struct code_range` beside the code itself. Ranges of the program's text
+ * are
+ * in a constant list, which the caller passes; code made at run time is added here. This is independent of the
+ * system;
+ * it is in platform/ because emulate/, ctx/ and signals/ own ranges, and share no other folder below them.
  *
  * SOURCES: DynamoRIO, core/translate.c (recreate_app_state). */
 #ifndef SEGUE_PLATFORM_CODE_RANGE_H
@@ -12,29 +14,31 @@
 #include <segue/regs.h>
 #include <stdbool.h>
 
-/* What is known of a thread that stands in a range. */
+/* The result of a translation. */
 enum code_range_result {
-    /* It does not stand in one, or its registers are what they seem: the range is a function that was called. */
+    /* The thread is in no range, or its registers are correct as they are: the range is a function that was called.
+     * */
     CODE_RANGE_NOT_FOUND,
-    /* The registers have been made the application's, whose extended state the thread has already. Nothing is left to
-     * do: the thread may as well go on with them. */
+    /* The registers are now the application's; the thread already has the application's extended state. The code has
+     * nothing left to do: the thread may resume with these registers. */
     CODE_RANGE_REGISTERS,
-    /* The same, but the code has something left to do, and the thread must go on where it is. */
+    /* The same, but the code has work left, and the thread must resume where it is. */
     CODE_RANGE_SHOWN,
-    /* A signal frame, whose context `*frame` is, has the application's registers and extended state: of the library's
-     * own handler, which begins or ends; or of a handler of the application's, which has returned. */
+    /* `*frame` is the context of a signal frame that holds the application's registers and extended state. The frame
+     * is that of the library's own handler, which begins or ends; or of an application's handler that has returned.
+     * */
     CODE_RANGE_FRAME,
     CODE_RANGE_RETURNED_FRAME,
 };
 
 struct code_range {
-    /* From the first byte to the one behind the last. Both NULL: the code is in several places, and `translate` looks
-     * whether the instruction is in one. */
+    /* From the first byte to the one after the last. Both NULL: the code is in several places, and `translate` checks
+     * whether the instruction is in one of them. */
     const void *begin, *end;
-    /* Makes the registers of a thread that stands in the range, at regs->rip, those of the application; or, where no
-     * application's instruction is behind it (a stub of the replay engine), those of the function that called it. With
-     * CODE_RANGE_NOT_FOUND nothing is changed. Called on that thread, in a handler that has interrupted it.
-     * Async-signal-safe. */
+    /* Replaces the registers of a thread that stands in the range, at regs->rip, by the application's; or, if no
+     * application's instruction corresponds to it (a stub of the replay engine), by those of the function that called
+     * it. Changes nothing if it returns CODE_RANGE_NOT_FOUND. Called on that thread, in a handler that has
+     * interrupted it. Async-signal-safe. */
     enum code_range_result (*translate)(const struct code_range *range, struct segue_regs *regs, const void **frame);
 };
 
@@ -42,17 +46,17 @@ struct code_range {
  */
 bool code_range_add(const struct code_range *range);
 
-/* Removes the range that begins there, after the last thread has left it: whoever asks meanwhile finds the range or
- * none. A range that is not there is left alone. Async-signal-safe, thread-safe, lock-free. */
+/* Removes the range that begins there, after the last thread has left it: a concurrent lookup finds the range or
+ * nothing. Ignores an unknown range. Async-signal-safe, thread-safe, lock-free. */
 void code_range_remove(const void *begin);
 
-/* Asks the range that regs->rip is in, of the list, which ends with NULL, or of those that were added; and, where that
- * one leads to another range, that one, until the application is found or a frame. CODE_RANGE_NOT_FOUND where rip is in
- * none. Async-signal-safe, thread-safe, wait-free. */
+/* Translates by the range that contains regs->rip: one of the list, which ends with NULL, or one that was added. If
+ * the result is in another range, translates again, until the application or a frame is found. CODE_RANGE_NOT_FOUND
+ * if rip is in no range. Async-signal-safe, thread-safe, wait-free. */
 enum code_range_result code_range_translate(const struct code_range *const *list, struct segue_regs *regs,
                                             const void **frame);
 
-/* For those who describe ranges: whether `rip` is in a piece of code; whether it is at a place. */
+/* For the owners of ranges: whether `rip` is within a piece of code; whether it is at a given place. */
 static inline bool code_is_within(uint64_t rip, const void *begin, const void *end)
 {
     return rip - (uint64_t)(uintptr_t)begin < (uint64_t)((uintptr_t)end - (uintptr_t)begin);

@@ -1,5 +1,5 @@
-/* entry_layout.h: what the assembly of a handler's entry reads in the kernel's frame; frame.c compares it with the C
- * structs. */
+/* entry_layout.h: the fields of the kernel's frame that the assembly of a handler's entry reads; frame.c checks them
+ * against the C structs. */
 #ifndef SEGUE_PLATFORM_ENTRY_LAYOUT_H
 #define SEGUE_PLATFORM_ENTRY_LAYOUT_H
 
@@ -11,8 +11,8 @@
 #define ENTRY_CODE 8
 #define ENTRY_PID 16
 
-/* The stack that the way from the entry to the end of a guarded access's fault takes, and to the death of a fault that
- * has no room. With less there is nothing but the death. */
+/* The stack needed from the handler's entry to the end of a guarded access's fault, and to the death of a fault that
+ * has no room. With less, the thread can only die. */
 #define ENTRY_ROOM 512
 
 #endif

@@ -1,28 +1,30 @@
-/* fork.h: what the library's modules do around fork(2): one registry, in an order that is data.
+/* fork.h: what the library's modules do around fork(2): one registry, with the order in a table.
  *
- * Before a fork the hooks run from the highest number to the lowest; after it, in the parent and in the child, from the
- * lowest to the highest. So a module that may be called with another's lock held has the smaller number. A child that no
- * fork of the C library's has made (clone, vfork, a bare system call) runs none of them. */
+ * Before a fork the hooks run from the highest number to the lowest; after it, in the parent and in the child, from
+ * the
+ * lowest to the highest. So a module that may be called with another's lock held has the smaller number. A child that
+ * was not made by the C library's fork (but by clone, vfork, a bare system call) runs none of them. */
 #ifndef SEGUE_PLATFORM_FORK_H
 #define SEGUE_PLATFORM_FORK_H
 
 #include <stdbool.h>
 
 enum fork_order {
-    /* Closed addresses stand where the parent's code was, before any other hook maps something there. */
+    /* The child reserves, by inaccessible pages, the addresses of the parent's code, before any other hook maps
+     * there. */
     FORK_ADDRESSES,
-    /* The fault handler serves the child's only thread under its new number, before any later hook can fault. */
+    /* The fault handler learns the new TID of the child's only thread, before any later hook can fault. */
     FORK_HANDLER,
-    /* The child closes the descriptors that lead to its parent, and opens its own while it still may. */
+    /* The child closes the descriptors for its parent's memory, and opens its own while it still may. */
     FORK_FILES,
     /* Threads that run guests. */
     FORK_GUESTS,
-    /* No page stands open and no breakpoint stands. Signals from outside are held from here to here, so their handlers
-     * find the fault handler ready in the child. */
+    /* No page is open and no breakpoint is placed during the fork. From this hook before the fork to this hook after
+     * it asynchronous signals are blocked, so that their handlers find the fault handler ready in the child. */
     FORK_CODE,
-    /* Who has the lock of the patches changes code: so this one is taken before that of FORK_CODE. */
+    /* The owner of the lock of the patches changes code: so this lock is taken before that of FORK_CODE. */
     FORK_PATCHES,
-    /* Suspended threads are not in the child; who changes their handler may take FORK_HANDLER's lock. */
+    /* The child has none of the suspended threads; a change of their handler may take FORK_HANDLER's lock. */
     FORK_SUSPENSION,
     FORK_ORDERS,
 };
@@ -34,9 +36,9 @@ struct fork_hooks {
     void (*in_child)(void);
 };
 
-/* Has `hooks`, which must stay, run around each fork from now on; if a fork is in progress, perhaps only those after it.
- * Each order is one module's: another call with the same order changes nothing. False if the system has no memory. Not
- * async-signal-safe; thread-safe. */
+/* Registers `hooks`, which must stay valid, for each fork from now on; if a fork is in progress, perhaps only for
+ * later ones. Each order belongs to one module: another call with the same order changes nothing. False if the system
+ * has no memory. Not async-signal-safe; thread-safe. */
 bool fork_register(enum fork_order order, const struct fork_hooks *hooks);
 
 #endif

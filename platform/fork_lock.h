@@ -1,6 +1,6 @@
-/* fork_lock.h: a mutex that fork takes, so that no child begins with what it guards half done. The forking thread has
- * it from our hook before the fork to the one behind it (fork.h): fork handlers of others, which run in between, may
- * call what takes it. */
+/* fork_lock.h: a mutex that fork takes, so that no child begins with the data that it guards half changed. The
+ * forking thread holds it from the library's hook before the fork to the one after it (fork.h): fork handlers of
+ * other libraries, which run in between, may call functions that take it. */
 #ifndef SEGUE_SYSTEM_FORK_LOCK_H
 #define SEGUE_SYSTEM_FORK_LOCK_H
 
@@ -9,7 +9,7 @@
 
 struct fork_lock {
     pthread_mutex_t mutex;
-    /* The thread that forks, and its forks in progress: a fork handler may fork. The thread's name is the same in the
+    /* The thread that forks, and its forks in progress: a fork handler may fork. Its pthread_t is the same in the
      * child. */
     pthread_t forking;
     unsigned forks;
@@ -23,7 +23,7 @@ static inline bool fork_lock_is_ours(struct fork_lock *lock)
            __atomic_load_n(&lock->forking, __ATOMIC_RELAXED) == pthread_self();
 }
 
-/* Not async-signal-safe, all of them. */
+/* None of these is async-signal-safe. */
 static inline void fork_lock_take(struct fork_lock *lock)
 {
     if (!fork_lock_is_ours(lock))
@@ -43,14 +43,14 @@ static inline void fork_lock_before(struct fork_lock *lock)
     __atomic_fetch_add(&lock->forks, 1, __ATOMIC_RELEASE);
 }
 
-/* Nothing where before was not called: the handlers were registered while fork was at its own. */
+/* Does nothing if fork_lock_before was not called: the hooks were registered while a fork was in progress. */
 static inline void fork_lock_after(struct fork_lock *lock)
 {
     if (lock->forks && __atomic_sub_fetch(&lock->forks, 1, __ATOMIC_RELEASE) == 0)
         pthread_mutex_unlock(&lock->mutex);
 }
 
-/* In the child: as fork_lock_after, by a thread that has another number than the one that locked it. */
+/* In the child: as fork_lock_after, by a thread whose TID differs from that of the thread that locked it. */
 static inline void fork_lock_in_child(struct fork_lock *lock)
 {
     if (lock->forks && __atomic_sub_fetch(&lock->forks, 1, __ATOMIC_RELEASE) == 0)

@@ -1,4 +1,4 @@
-/* frame_cfi_x86_64.h: for assembly: what unwinders are told (CFI) where the stack pointer leads to a kernel's signal
+/* frame_cfi_x86_64.h: for assembly: unwind information (CFI) for code whose stack pointer points to a kernel's signal
  * frame: the caller is the code that the signal interrupted.
  *
  * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h, include/uapi/asm-generic/ucontext.h (general registers from

@@ -1,4 +1,5 @@
-/* guest.h: what the handlers that <segue/posix.h> installs for guests need of ctx/guest, which implements all of it. */
+/* guest.h: what the handlers that <segue/posix.h> installs for guests need from ctx/guest, which implements all of
+ * it. */
 #ifndef SEGUE_PLATFORM_GUEST_H
 #define SEGUE_PLATFORM_GUEST_H
 
@@ -10,11 +11,11 @@
 /* Signals have numbers below this. */
 #define GUEST_SIGNALS 65
 
-/* The entry of every handler that segue_guest_sigaction installs; what it runs is in the table. In assembly. */
+/* The entry of every handler that segue_guest_sigaction installs; a table holds the handler to run. In assembly. */
 void guest_signal_entry(int number, void *info, void *ucontext);
 extern platform_handler *guest_handlers[GUEST_SIGNALS] __attribute__((visibility("hidden")));
 
-/* Notes the code that the C library's handlers return to. */
+/* Records the code that the C library's handlers return to. */
 void guest_note_restorer(uint64_t address);
 
 /* As segue_guest_catch. */

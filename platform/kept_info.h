@@ -1,5 +1,5 @@
-/* kept_info.h: as much of a signal's siginfo as a kernel fills, for thread-local storage, of which every copy of the
- * library in a process needs its own.
+/* kept_info.h: the part of a siginfo that a kernel fills, for thread-local storage: each copy of the library in a
+ * process needs its own.
  *
  * SOURCES: Linux include/linux/signal_types.h, kernel_siginfo: 48 bytes since 4.20, what is behind them is zero. Before
  * that a program could send itself more than there are fields for. */
@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 struct kept_info {
-    /* As in a siginfo_t (platform/linux/frame.c compares them); 0: nothing is kept. */
+    /* As in a siginfo_t (platform/linux/frame.c compares them); 0: empty. */
     int si_signo;
     int words[3];
     /* si_addr, where the signal has one. */
@@ -21,7 +21,7 @@ struct kept_info {
 void kept_info_keep(struct kept_info *kept, const void *info);
 void kept_info_give(const struct kept_info *kept, void *info);
 
-/* Sends the calling thread the signal again, as it was kept. Async-signal-safe. */
+/* Sends the stored signal to the calling thread again. Async-signal-safe. */
 void kept_info_send_again(const struct kept_info *kept, int number);
 
 #endif

@@ -1,4 +1,4 @@
-/* look.h: what the kernel shows of another thread of the process, without disturbing it. */
+/* look.h: what the kernel reports of another thread of the process, without disturbing it. */
 #ifndef SEGUE_PLATFORM_LOOK_H
 #define SEGUE_PLATFORM_LOOK_H
 
@@ -6,11 +6,11 @@
 #include <stdint.h>
 
 enum look {
-    /* Nothing: /proc is not mounted, or may not be read. */
+    /* Not known: /proc is not mounted, or may not be read. */
     LOOK_UNKNOWN,
-    /* It runs, or waits for a processor. */
+    /* The thread runs, or waits for a processor. */
     LOOK_RUNS,
-    /* It waits in the kernel; its stack pointer is known. */
+    /* The thread waits in the kernel; its stack pointer is known. */
     LOOK_WAITS,
 };
 

@@ -1,7 +1,7 @@
-/* mutator.c: the generic variant of mutator.h, for platforms without memory protection, or of which nothing is
- * known: there are no faults, no context can be decoded, and there is one thread, so none is ever suspended. Plain C.
+/* mutator.c: the generic variant of mutator.h, in plain C, for platforms without memory protection or for unknown
+ * ones. It has no faults, cannot decode a context, and knows one thread only, so no thread is ever suspended.
  *
- * It fits a collector that protects nothing and scans the calling thread's stack by means of its own.
+ * It fits a collector that protects nothing and scans the calling thread's stack by its own means.
  *
  * SOURCES: MPS design/prmc .impl.an, design/prot .impl.an, design/thread-manager .impl.an. */
 #include <segue/suspend.h>
@@ -33,7 +33,7 @@ enum segue_status segue_mutator_capture(struct segue_mutator *context, void *are
     return context && !area ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
 }
 
-/* No context was ever told, so there is none to ask of. */
+/* This variant never fills in a context, so there is nothing to check. */
 enum segue_status segue_mutator_check(const struct segue_mutator *context)
 {
     (void)context;
@@ -88,7 +88,7 @@ enum segue_status segue_suspend_uninstall(void)
     return SEGUE_NOT_FOUND;
 }
 
-/* The one thread there is cannot suspend itself, so every other is none. */
+/* The only thread cannot suspend itself, and every other TID is unknown. */
 enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count, uint64_t timeout)
 {
     (void)timeout;

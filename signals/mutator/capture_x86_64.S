@@ -1,4 +1,4 @@
-/* capture_x86_64.S: the calling thread's registers, stored before anything else has used them.
+/* capture_x86_64.S: stores the calling thread's registers before anything else changes them.
  *
  * SOURCES: Intel SDM volume 1, 13.7 (XSAVE leaves all of the header but XSTATE_BV as it is). */
 #if !defined(__x86_64__)

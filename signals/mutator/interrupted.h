@@ -1,11 +1,11 @@
-/* interrupted.h: whose registers a signal has really interrupted: those of the frame, or of the program behind a
- * handler of ours that the signal came in the middle of. */
+/* interrupted.h: fault-PC translation for suspension: finds the application's registers, which are those of the
+ * signal's frame, or of the program that one of the library's handlers had interrupted when the signal came. */
 #ifndef SEGUE_SIGNALS_INTERRUPTED_H
 #define SEGUE_SIGNALS_INTERRUPTED_H
 
 #include <segue/mutator.h>
 
-/* The application's context. `ucontext` is the handler's own, and the thread the calling one. Async-signal-safe. */
+/* Reads the application's context. `ucontext` is the handler's own; for the calling thread. Async-signal-safe. */
 void interrupted_read(const void *ucontext, struct segue_mutator *context);
 
 #endif

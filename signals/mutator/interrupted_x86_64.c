@@ -1,11 +1,11 @@
 /* interrupted_x86_64.c: finds the application's context, at any instruction between the kernel's entry into the
- * library's handler and the last one of the way out. Where the registers alone tell, before there is a record of the
- * handler and after it, and wherever else a thread stands in code that no application wrote, the registry does
- * (platform/code_range.h); in between the thread's list of records does (ctx/handling.h).
+ * library's handler and the last one of the return path. While a handler's record is linked, the thread's list of
+ * records names the frame (ctx/handling.h). Before and after that, and wherever else a thread stands in code that no
+ * application wrote, the registry of code ranges translates its registers (platform/code_range.h).
  *
  * Not found: the few instructions of C between a guest's interruption and the record, where the guest is shown as the
- * signal finds it; and a frame of the library's handler that has no record yet when the program's own handler interrupts
- * it and faults.
+ * signal finds it; and a frame of the library's handler that has no record yet when the program's own handler
+ * interrupts it and faults.
  *
  * ASSUMPTIONS: restorers are `mov $15, %rax; syscall`, as in glibc and musl; the ones of the library are ranges. */
 #if !defined(__x86_64__)
@@ -23,17 +23,17 @@
 #include "signals/threads/thread.h"
 
 #define RESTORER_SIZE 9
-/* Frames, each interrupted in a handler's first or last instructions. */
+/* The most frames, each interrupted in a handler's first or last instructions. */
 #define FRAMES_MOST 4u
 
-/* Where the kernel has put the address that a handler returns to, right below the ucontext. */
+/* The handler's return address, which the kernel has put right below the ucontext. */
 static uint64_t restorer_of(const void *ucontext)
 {
     return ((const uint64_t *)ucontext)[-1];
 }
 
-/* The record may be of a handler that was left long ago, on a stack that is gone: looked at through a guarded access,
- * which in turn may come in the middle of a fault that needs what the last one left. */
+/* The record may belong to a handler that was abandoned long ago, on a stack that is unmapped: so it is read by a
+ * guarded access. That may itself come inside a fault that needs what the last failed guarded access has left. */
 static bool peek(void *to, const void *from, size_t size)
 {
     struct kept_info recovered = thread_self.recovered;
@@ -44,8 +44,8 @@ static bool peek(void *to, const void *from, size_t size)
     return whole;
 }
 
-/* Stacks grow down. A record on the alternate stack is left when the thread is on its own; a thread on the alternate
- * stack may have come there from a handler on its own. */
+/* Stacks grow down. A record on the alternate stack is stale if the thread is on its own stack; the reverse does not
+ * hold, since a handler on the thread's own stack may be interrupted by one on the alternate stack. */
 static bool is_left(const struct handling *record, const struct frame_stack *alternate, uint64_t stack_pointer)
 {
     uint64_t place = (uint64_t)(uintptr_t)record->self;
@@ -54,7 +54,7 @@ static bool is_left(const struct handling *record, const struct frame_stack *alt
     return stack_pointer > place;
 }
 
-/* The outermost frame that the thread, with its stack pointer there, is still in a handler of; NULL for none. */
+/* The outermost frame whose handler the thread is still in, given its stack pointer; NULL if none. */
 static const void *frame_by_records(uint64_t stack_pointer)
 {
     const void *outermost = NULL;
@@ -74,7 +74,8 @@ static const void *frame_by_records(uint64_t stack_pointer)
     return outermost;
 }
 
-/* From the handler's own stack pointer up to the frame that it serves. On two stacks: what is on the alternate one. */
+/* From the handler's own stack pointer up to the frame that it serves. If they are on two stacks: the part on the
+ * alternate stack. */
 static void take_handler_stack(struct segue_mutator *context, const void *frame)
 {
     uint64_t end = (uint64_t)(uintptr_t)frame, start = context->private_.regs.rsp - RED_ZONE;
@@ -85,16 +86,16 @@ static void take_handler_stack(struct segue_mutator *context, const void *frame)
     context->private_.stack_end = end > start ? end & ~(uint64_t)7 : context->private_.stack;
 }
 
-/* The outermost of the handlers that the thread is in: those on the list, behind this frame if there is one. */
+/* The outermost of the handlers that the thread is in: those on the list, and outside this frame if there is one. */
 static const void *outermost_of(const void *frame, uint64_t stack_pointer)
 {
     const void *outermost = frame_by_records(frame ? frame_stack_pointer(frame) : stack_pointer);
     return outermost ? outermost : frame;
 }
 
-/* The frame of the outermost handler that the thread is in, with those registers, which are made the application's where
- * the thread is in none, but in code of the library's: then NULL. `*in_fault`: one of the handlers is the library's.
- * `restorer` is where the interrupting handler returns to. */
+/* The frame of the outermost handler that the thread, with those registers, is in. If it is in no handler, but in the
+ * library's code, the registers are translated to the application's, and the result is NULL. `*in_fault`: one of the
+ * handlers is the library's. `restorer` is the interrupting handler's return address. */
 static const void *find_frame(struct segue_regs *regs, uint64_t restorer, bool *in_fault)
 {
     const void *frame = NULL;
@@ -106,8 +107,8 @@ static const void *find_frame(struct segue_regs *regs, uint64_t restorer, bool *
     return outermost;
 }
 
-/* The same where the frame's own instruction is of the library's, which was interrupted there before it had a record.
- * NULL where it is not. */
+/* The same if the frame's own instruction is in the library's handler, which was interrupted before it had a record.
+ * NULL if it is not. */
 static const void *find_frame_behind(struct segue_regs *regs, bool *in_fault)
 {
     const void *frame = NULL;

@@ -52,7 +52,7 @@ size_t segue_xstate_size(uint64_t features)
     uint64_t enabled = xsave_enabled(), size = xsave_end(enabled);
     if (features && enabled)
         return rounded(xsave_end(features & enabled));
-    /* Without XSAVE there are x87 and SSE, in FXSAVE's area. */
+    /* Without XSAVE the state is x87 and SSE, in FXSAVE's area. */
     if (!enabled) {
         enabled = COMPONENTS_LEGACY;
         size = XSAVE_LEGACY_SIZE;
@@ -86,7 +86,7 @@ enum segue_status segue_mutator_check(const struct segue_mutator *context)
         (context->red_zone && context->red_zone != RED_ZONE) || !is_sound(&context->xstate) ||
         !is_sound(&context->private_.xstate) || context->private_.stack > context->private_.stack_end)
         return SEGUE_INVALID;
-    /* A caller has neither a red zone nor a handler of ours between it and us. */
+    /* A caller has no red zone, and none of the library's handlers stands between it and this function. */
     bool is_caller = context->kind == SEGUE_MUTATOR_CALLER;
     return is_caller && (context->red_zone || context->in_fault) ? SEGUE_INVALID : SEGUE_OK;
 }
@@ -108,7 +108,7 @@ static int scan_range(const struct scan *scan, const void *base, size_t size)
     return size ? scan->words(scan->closure, base, (const char *)base + size) : 0;
 }
 
-/* The components that are in use; an area without a header has but the legacy part. */
+/* The components that are in use; an area without a header holds only the legacy part. */
 static uint64_t components_of(const struct segue_xstate *xstate)
 {
     const char *area = xstate->area;
@@ -136,7 +136,7 @@ static int scan_xstate(const struct scan *scan, const struct segue_xstate *xstat
     return result;
 }
 
-/* A copy of what is there: the stack may end in the middle of it. */
+/* Scans a copy: the stack may end inside the red zone. */
 static int scan_red_zone(const struct scan *scan, const struct segue_mutator *context)
 {
     uint64_t words[RED_ZONE / 8 + 2];
@@ -155,7 +155,7 @@ static int scan_red_zone(const struct scan *scan, const struct segue_mutator *co
 
 static int scan_registers(const struct scan *scan, const struct segue_regs *regs, const struct segue_xstate *xstate)
 {
-    /* Selectors are no references. */
+    /* Selectors are not references. */
     int result = scan_range(scan, regs, offsetof(struct segue_regs, selectors));
     return result ? result : scan_xstate(scan, xstate);
 }

@@ -1,22 +1,25 @@
-/* suspend.c: other threads suspended by a signal, and let go again.
+/* suspend.c: suspends other threads by a signal, and resumes them.
  *
- * Whoever suspends takes a place for each thread and sends the signal with the place's number. The thread's handler
- * notes its context there and waits until the place is free again. A place's state is one word: how often it was taken,
- * and how far things are; so an answer that comes too late, or a question that is not asked any more, finds another
- * word than it was meant for, and does nothing:
+ * The suspender takes a slot ("place") for each thread and sends the signal with the slot's number. The thread's
+ * handler
+ * stores its context there and waits until the slot is free again. A slot's state is one word: how often it was
+ * taken,
+ * and its phase. So an answer that comes too late, or one to a request that was withdrawn, finds a word other than it
+ * expects, and does nothing:
  *
  *     free -> asked -> answering -> held -> free
  *               +----> given up -> free when the signal comes at last
  *                           +----> asked again
  *
- * The signal's number of the place is but a hint: signals of one number are not queued, and another of the same may be
- * what arrives; and with a full queue the kernel loses it. So the handler looks for its thread's number among the
- * places. What arrives without a number, and finds its thread in a place, is the suspender's.
+ * The slot index carried by the signal is only a hint: the kernel queues at most one standard signal of a number, so
+ * another signal of the same number may arrive in its place; and if the queue is full, the kernel drops the index. So
+ * the handler searches the slots for its TID. A signal that arrives without an index, in a thread that has a slot, is
+ * the suspender's.
  *
- * A thread may be suspended again by whoever has it suspended: it goes on when it was resumed as often.
+ * A suspender may suspend a thread again: the thread resumes when it was resumed as often.
  *
- * Two threads that suspend each other would both wait for ever: so one thread at a time suspends, until all that it has
- * suspended are resumed. Nothing here holds a lock while it waits.
+ * Two threads that suspend each other would wait indefinitely: so only one thread at a time suspends, until it has
+ * resumed all threads that it has suspended. Nothing here holds a lock while it waits.
  *
  * SOURCES: rt_tgsigqueueinfo(2), tgkill(2), futex(2), signal(7) (which system calls are restarted); MPS code/pthrdext.c
  * (the default signal). */
@@ -36,10 +39,10 @@
 #include "signals/threads/thread.h"
 
 #define PLACES SEGUE_SUSPENDED_MOST
-/* Above a token, so that a program's own value is not taken for one. */
+/* Above a token, so that a value that a program sends is not taken for a token. */
 #define TOKEN_MARK (UINT64_C(0x5e60e) << 44)
-/* Between looks at whether a thread is still there, and at whether another has resumed all that it suspended, in
- * nanoseconds; they grow to the latter. */
+/* Nanoseconds between checks whether a thread still exists, and whether another suspender has resumed all its
+ * threads; they grow up to LAST_PAUSE. */
 #define FIRST_PAUSE 50000u
 #define LAST_PAUSE 10000000u
 
@@ -48,21 +51,22 @@ enum phase { FREE, ASKED, ANSWERING, HELD, GIVEN_UP };
 
 static struct place {
     _Alignas(64) uint32_t state;
-    /* How many suspensions hold it. */
+    /* How many suspensions hold the thread. */
     uint32_t holders;
-    /* It was asked in before, and given up: two signals may come. */
+    /* An earlier request in this slot was given up: two signals may come. */
     bool is_asked_again;
-    /* The signal came in a step that the suspension waits for; it comes again. */
+    /* The signal came in a step that the suspension waits for; the thread sends it again after the step. */
     bool is_put_off;
     const struct segue_mutator *context;
 } places[PLACES];
 
-/* The threads' numbers beside them, close together to be searched; 0 where the place is free. */
+/* The slots' TIDs, in an array of their own so that a search reads few cache lines; 0 if the slot is free. */
 static int32_t threads[PLACES];
-/* No place at or above it was ever taken. */
+/* No slot from this index on was ever taken. */
 static uint32_t places_used;
 
-/* The thread that suspends, above; how many are suspended or asked, below; and in between how it can be asked about. */
+/* The suspension lock: the owner's TID in the upper bits, the number of suspended or asked threads in the lower, and
+ * in between how to ask about the owner. */
 static uint64_t suspender;
 #define GROUP_SHIFT 30
 #define COUNT_MASK ((UINT64_C(1) << GROUP_SHIFT) - 1)
@@ -101,7 +105,7 @@ static uint32_t state_of(const struct place *place)
     return __atomic_load_n(&place->state, __ATOMIC_ACQUIRE);
 }
 
-/* Until the state is another, or so many nanoseconds are over. May return early. */
+/* Waits until the state has changed, or for that many nanoseconds. May return early. */
 static void sleep_while(struct place *place, uint32_t state, uint64_t nanoseconds)
 {
     platform_wait(&place->state, state, nanoseconds);
@@ -119,8 +123,8 @@ static bool is_place_of(uint64_t at, int32_t thread)
     return __atomic_load_n(&threads[at], __ATOMIC_ACQUIRE) == thread;
 }
 
-/* The place that the calling thread is asked for in, and its state; NULL for none. The number is looked at before and
- * after the state: a place that was given up and taken for another thread has another number first. */
+/* The slot in which the calling thread is asked, and its state; NULL if none. The TID is read before and after the
+ * state: a slot that was given up and taken for another thread gets the other TID first. */
 static struct place *find_place(uint64_t token, enum phase phase, uint32_t *state)
 {
     int32_t number = thread_number();
@@ -137,7 +141,7 @@ static struct place *find_place(uint64_t token, enum phase phase, uint32_t *stat
     return NULL;
 }
 
-/* A place that was given up is free now that its signal has come; NULL if there is none. */
+/* Frees a slot that was given up, since its signal has come; NULL if the thread has no such slot. */
 static struct place *take_late(uint64_t token)
 {
     uint32_t state;
@@ -148,14 +152,14 @@ static struct place *take_late(uint64_t token)
     return place;
 }
 
-/* False if the question was given up meanwhile. */
+/* False if the request was given up meanwhile. */
 static bool be_suspended(struct place *place, uint32_t asked, const void *ucontext)
 {
     struct segue_mutator context;
     uint32_t held = with_phase(asked, HELD);
     if (!change(place, asked, with_phase(asked, ANSWERING)))
         return false;
-    /* Once it is held, it may be resumed, and taken for another thread, before anything else is read of it. */
+    /* Read now: once the state is HELD, the slot may be released and taken for another thread at any moment. */
     bool is_asked_again = place->is_asked_again;
     thread_self.suspensions++;
     interrupted_read(ucontext, &context);
@@ -170,7 +174,7 @@ static bool be_suspended(struct place *place, uint32_t asked, const void *uconte
     return true;
 }
 
-/* Whether the signal came with a place's number. */
+/* Whether the signal carries a slot's number. */
 static bool is_token(const void *info, uint64_t *token)
 {
     return platform_signal_word(info, token) && (*token ^ TOKEN_MARK) < PLACES;
@@ -181,15 +185,15 @@ static long send(int32_t thread, uint32_t at)
     return platform_thread_send(thread, suspend_signal(), TOKEN_MARK ^ at);
 }
 
-/* The signal comes again, and finds the question as it then is. */
+/* The thread sends itself the signal again; its handler then finds the request as it is by then. */
 void suspend_now(void)
 {
     thread_self.is_suspension_put_off = false;
     send(thread_number(), 0);
 }
 
-/* Whether the thread is in a step that the suspension has to wait for: what a policy said of memory may not hold after
- * it. A step that a handler has left by siglongjmp is over. */
+/* Whether the thread is in a step that the suspension must wait for: a policy's verdict about memory may not hold
+ * after the suspension. A step that a handler has abandoned by siglongjmp is over. */
 static bool put_off(struct place *place, const void *ucontext)
 {
     struct thread_state *thread = &thread_self;
@@ -224,7 +228,7 @@ void suspend_serve(int number, void *info, void *ucontext)
         chain_signal(number, (struct native_frame){info, ucontext}, false, CHAIN_ENTER);
 }
 
-/* ---- whose turn it is to suspend ---- */
+/* ---- the suspension lock ---- */
 
 static uint64_t deadline_after(uint64_t timeout)
 {
@@ -242,7 +246,7 @@ static bool is_same(struct identity one, struct identity other)
     return one.number == other.number && one.group == other.group;
 }
 
-/* Counts so many more, if it is nobody else's turn; that of a thread that has ended is over. */
+/* Counts that many more threads if the lock is free or the caller's. An owner that has ended loses the lock. */
 static bool try_turn(uint32_t count)
 {
     uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE);
@@ -280,7 +284,7 @@ static bool take_turn(uint32_t count, uint64_t deadline)
 
 /* ---- suspending ---- */
 
-/* One more holder of a place that has any. */
+/* Adds a holder to a slot that has at least one. */
 static bool hold(struct place *place)
 {
     uint32_t holders = __atomic_load_n(&place->holders, __ATOMIC_ACQUIRE);
@@ -290,13 +294,13 @@ static bool hold(struct place *place)
     return holders;
 }
 
-/* As the kernel has it; ask() has refused what it cannot have. */
+/* The TID as the kernel has it; ask() has refused values that cannot be TIDs. */
 static int32_t number_of(const struct segue_suspension *suspension)
 {
     return (int32_t)suspension->thread;
 }
 
-/* Takes a place that the thread has already: it is suspended, or asked. */
+/* Takes a slot that the thread already has: it is suspended, or asked. */
 static bool share_place(struct segue_suspension *suspension)
 {
     uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
@@ -327,8 +331,8 @@ static void begin_asking(struct segue_suspension *suspension, uint32_t at, uint3
     suspension->private_.held = with_phase(asked, HELD);
 }
 
-/* A place in that phase of a thread of that number, which is asked in it from now on. The signal of a question that was
- * given up may come at once, and find it. */
+/* Takes a slot in that phase and with that TID, and asks the thread in it from now on. The signal of a request that
+ * was given up may arrive at once, and finds the new request. */
 static bool try_place(struct segue_suspension *suspension, uint32_t at, enum phase phase, int32_t thread)
 {
     uint32_t state = state_of(&places[at]);
@@ -343,16 +347,17 @@ static bool try_place(struct segue_suspension *suspension, uint32_t at, enum pha
     return true;
 }
 
-/* Of a thread that has ended, which its signal will never reach. */
+/* Frees the given-up slot of a thread that has ended: its signal will never arrive. */
 static void free_given_up(uint32_t at)
 {
     uint32_t state = state_of(&places[at]);
     int32_t thread = __atomic_load_n(&threads[at], __ATOMIC_RELAXED);
-    if (phase_of(state) == GIVEN_UP && platform_thread_is_gone(thread) && change(&places[at], state, with_phase(state, FREE)))
+    if (phase_of(state) == GIVEN_UP && platform_thread_is_gone(thread) &&
+        change(&places[at], state, with_phase(state, FREE)))
         __atomic_store_n(&threads[at], 0, __ATOMIC_RELEASE);
 }
 
-/* `hint`: where to look first. */
+/* `hint`: the slot to try first. */
 static bool take_place(struct segue_suspension *suspension, uint32_t hint)
 {
     uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
@@ -370,8 +375,8 @@ static bool take_place(struct segue_suspension *suspension, uint32_t hint)
     return false;
 }
 
-/* True when the question is taken back; false when it is being answered. `next` is FREE where the signal was not sent,
- * GIVEN_UP where it may still come. */
+/* True if the request was withdrawn; false if the thread is answering it. `next` is FREE if the signal was not sent,
+ * GIVEN_UP if it may still come. */
 static bool give_up(const struct segue_suspension *suspension, enum phase next)
 {
     struct place *place = &places[suspension->private_.place];
@@ -387,7 +392,7 @@ static bool give_up(const struct segue_suspension *suspension, enum phase next)
     return true;
 }
 
-/* Leaves the status SEGUE_OK where an answer is to be waited for. */
+/* Leaves the status SEGUE_OK if an answer is to be awaited. */
 static void ask(struct segue_suspension *suspension, uint32_t hint)
 {
     suspension->status = SEGUE_OK;
@@ -414,7 +419,7 @@ bool suspend_is_first(struct platform_action *present)
            present->handler == (uint64_t)(uintptr_t)suspend_entry;
 }
 
-/* Why it will not be answered any more; SEGUE_OK if it may be. */
+/* Why the thread will never answer; SEGUE_OK if it may. */
 static enum segue_status hopelessness(int32_t thread, bool is_late)
 {
     struct platform_action present;
@@ -434,7 +439,7 @@ static enum segue_status await(struct segue_suspension *suspension, uint64_t dea
         enum segue_status why = hopelessness(number_of(suspension), present >= deadline);
         if (why != SEGUE_OK && give_up(suspension, why == SEGUE_NOT_FOUND ? FREE : GIVEN_UP))
             return why;
-        /* The step may have been left, by siglongjmp. */
+        /* A handler may have abandoned the step by siglongjmp. */
         if (pause == LAST_PAUSE && place->is_put_off) {
             place->is_put_off = false;
             send(number_of(suspension), suspension->private_.place);
@@ -527,7 +532,7 @@ enum segue_status segue_thread_resume(struct segue_suspension *suspension)
     return suspension ? segue_threads_resume(suspension, 1) : SEGUE_INVALID;
 }
 
-/* ---- what who installs needs ---------------------------------------------------------------------------------- */
+/* ---- for the installer ---------------------------------------------------------------------------------------- */
 
 bool suspend_begin_change(void)
 {

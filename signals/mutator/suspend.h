@@ -1,32 +1,33 @@
-/* suspend.h: what the rest of the library has to know of suspended threads. */
+/* suspend.h: what the rest of the library needs to know of suspended threads. */
 #ifndef SEGUE_SIGNALS_SUSPEND_H
 #define SEGUE_SIGNALS_SUSPEND_H
 
 #include "platform/action.h"
 
-/* The handler of the signal that suspends. In assembly: it sets the host's segment bases if a guest was interrupted,
- * and then calls suspend_serve. */
+/* The handler of the suspend signal. In assembly: it sets the host's segment bases if it has interrupted a guest, and
+ * then calls suspend_serve. */
 void suspend_entry(int number, void *info, void *ucontext);
 void suspend_serve(int number, void *info, void *ucontext);
 
-/* The calling thread is being asked for: a suspension waited for the end of its step. Async-signal-safe. */
+/* Asks the calling thread again: a suspension waited for the end of its step. Async-signal-safe. */
 void suspend_now(void);
 
-/* That signal, 0 while there is none: other handlers of the library leave it open. */
+/* The suspend signal, 0 if it is not installed: the library's other handlers leave it unblocked. */
 int suspend_signal(void);
 
-/* ---- for who installs it ---- */
+/* ---- for the installer ---- */
 
 void suspend_set_signal(int number);
 
-/* Whether ours is the handler that the kernel calls; its action is in `present` in any case. Async-signal-safe. */
+/* Whether the kernel calls the library's handler; `present` gets the action in force in any case. Async-signal-safe.
+ * */
 bool suspend_is_first(struct platform_action *present);
 
-/* Nobody suspends from here to suspend_end_change; false if somebody does now. */
+/* Takes the suspension lock, so that no thread suspends until suspend_end_change; false if another thread has it. */
 bool suspend_begin_change(void);
 void suspend_end_change(void);
 
-/* In a child made by fork: those who were suspended are not there. */
+/* In a child made by fork: it has none of the suspended threads. */
 void suspend_in_child(void);
 
 #endif

@@ -1,5 +1,5 @@
-/* suspend_install.c: puts the handler of the signal that suspends in and takes it out again, and says whose it is
- * where it is not ours.
+/* suspend_install.c: installs and removes the handler of the suspend signal, and names the handler's owner if it is
+ * not the library's.
  *
  * SOURCES: sigaction(2); MPS code/pthrdext.c (the default signal). */
 #include <segue/suspend.h>
@@ -37,9 +37,11 @@ static void after_fork_in_child(void)
     suspend_in_child();
 }
 
-static const struct fork_hooks hooks = {.before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
+static const struct fork_hooks hooks = {
+    .before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
-/* Everything but what a fault raises, what the C library needs of every thread, and what the embedder leaves open. */
+/* Every signal except synchronous ones, those that the C library needs in every thread, and those the embedder
+ * exempts. */
 static uint64_t blocked_signals(const struct segue_suspend_options *options)
 {
     return (~options->open | (uint64_t)1 << (options->signal - 1)) & ~platform_signals_left_open();
@@ -101,7 +103,7 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
     fork_lock_take(&installing);
     enum segue_status status = install(&given);
     fork_lock_release(&installing);
-    /* Not with our lock held: it has one of its own. */
+    /* Not with the lock of this file held: it has its own lock. */
     if (status == SEGUE_OK)
         install_follow_suspension();
     return reason_give(status, reason_of(status));
@@ -131,7 +133,7 @@ static enum segue_status uninstall(void)
     enum segue_status status = check(NULL);
     if (status != SEGUE_OK)
         return status;
-    /* Our turn, so that nobody asks meanwhile. */
+    /* Take the suspension lock, so that no thread suspends meanwhile. */
     if (!suspend_begin_change())
         return SEGUE_BUSY;
     bool done = chain_put_back(suspend_signal());
