@@ -1,4 +1,4 @@
-/* layout.c: holds layout.h against the structs. */
+/* layout.c: checks layout.h against the structs. */
 #include "layout.h"
 
 #include <segue/try.h>
@@ -26,7 +26,7 @@ AT(struct segue_context, xmm0, CONTEXT_XMM0);
 AT(struct segue_context, xmm1, CONTEXT_XMM1);
 _Static_assert(CONTEXT_FIXED_CONTROL == SEGUE_CONTEXT_FIXED_CONTROL, "the assembly tests another flag");
 
-/* The swap in ctx.h has these as literals, being a string. */
+/* The swap in ctx.h is a string, and has these as literals. */
 _Static_assert(SEGUE_CONTEXT_COMPARED_ == 0x80, "segue_context_switch_ tests another flag by the sign");
 _Static_assert(CONTEXT_STACK_POINTER == 0 && CONTEXT_FRAME_POINTER == 8 && CONTEXT_INSTRUCTION == 16 &&
                    CONTEXT_FLAGS == 24 && CONTEXT_MXCSR == 28 && CONTEXT_X87_CONTROL == 32 && CONTEXT_PARENT == 40 &&

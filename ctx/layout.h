@@ -1,9 +1,9 @@
-/* layout.h: where the assembly finds the fields that it uses. layout.c compares each with the C structs, so that a
- * field that moves stops the build. */
+/* layout.h: offsets of the fields that the assembly uses. layout.c checks each against the C structs, so that a field
+ * that moves breaks the build. */
 #ifndef SEGUE_CTX_LAYOUT_H
 #define SEGUE_CTX_LAYOUT_H
 
-/* struct segue_context; the first eight also stand in include/segue/context_sysv_x86_64.h. */
+/* struct segue_context; the first eight are also in include/segue/context_sysv_x86_64.h. */
 #define CONTEXT_STACK_POINTER 0
 #define CONTEXT_FRAME_POINTER 8
 #define CONTEXT_INSTRUCTION 16
@@ -31,7 +31,7 @@
 #define HANDLING_SELF 16
 #define HANDLING_SIZE 24
 
-/* struct landing: what the direct restore loads; five of them are what IRETQ takes. */
+/* struct landing: the restore image that a direct restore loads; IRETQ takes five of its words. */
 #define LANDING_RAX 0
 #define LANDING_RBX 8
 #define LANDING_RCX 16
@@ -70,8 +70,8 @@
 #define TRIAL_X87_CONTROL 68
 #define TRIAL_OUTER 72
 
-/* struct gate: the page of data behind a guest's page of code. It begins with a struct segue_regs, whose general registers
- * stand as registers_x86_64.h has them. */
+/* struct gate: the page of data behind a guest's page of code. It begins with a struct segue_regs, whose general
+ * registers have the offsets of registers_x86_64.h. */
 #define GATE_RSP 56
 #define GATE_RIP 128
 #define GATE_RFLAGS 136
@@ -114,7 +114,7 @@
 #define GUEST_CALLED 0x100
 #define GUEST_STOPPED 0x101
 
-/* struct clone_call: the system call's number and arguments, and what the child begins with. */
+/* struct clone_call: the system call's number and arguments, and what the child starts with. */
 #define CALL_NUMBER 0
 #define CALL_FIRST 8
 #define CALL_SECOND 16
@@ -123,7 +123,7 @@
 #define CALL_FIFTH 40
 #define CALL_CHILD 48
 
-/* struct clone_parking: what a parent that waits puts aside. */
+/* struct clone_parking: the part of its stack that a waiting parent saves. */
 #define PARKING_LOW 0
 #define PARKING_HIGH 8
 #define PARKING_COPY 16

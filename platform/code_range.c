@@ -1,14 +1,15 @@
-/* code_range.c: the ranges that were added, in a table of places that are never freed.
+/* code_range.c: the ranges that were added, in a table of slots that are never freed.
  *
- * A place is a sequence lock without a lock: its version is odd while its writer changes it, and a reader that finds it
- * odd, or changed behind its back, passes over it. It may: nobody stands in a range that is being added or removed. So
- * readers copy what is there, and never follow a pointer to what another thread may free. */
+ * A slot ("place") is a sequence lock without a lock: its version is odd while its writer changes it. A reader that
+ * finds it odd, or changed during the read, skips it. That is safe: no thread stands in a range that is being added
+ * or
+ * removed. So readers copy a slot's content, and never follow a pointer to memory that another thread may free. */
 #include "code_range.h"
 
 #include <stddef.h>
 
 #define PLACES 64u
-/* A way out of a handler may lead to a range, and that to a third: there are no longer ways. */
+/* The most translations in a row: a return path may lead to a range, and that range to a third. */
 #define CHAIN_MOST 4u
 
 static struct place {
@@ -16,10 +17,10 @@ static struct place {
     /* Free if `translate` is NULL. */
     struct code_range range;
 } places[PLACES];
-/* No place behind these was ever used. */
+/* No slot from this index on was ever used. */
 static uint32_t places_used;
 
-/* False if another thread changes the place, or has changed it since its version was read. */
+/* False if another thread is changing the slot, or has changed it since its version was read. */
 static bool begin_change(struct place *place, uint32_t version)
 {
     return version % 2 == 0 && __atomic_compare_exchange_n(&place->version, &version, version + 1, false,
@@ -34,7 +35,7 @@ static void store(struct place *place, const struct code_range *range)
     __atomic_fetch_add(&place->version, 1, __ATOMIC_RELEASE);
 }
 
-/* False if it is free, or was changed meanwhile. */
+/* False if the slot is free, or was changed meanwhile. */
 static bool read_place(const struct place *place, struct code_range *range, uint32_t *version)
 {
     *version = __atomic_load_n(&place->version, __ATOMIC_ACQUIRE);

@@ -1,9 +1,11 @@
 /* memory.h: this process's memory: mapped, reserved, protected, mapped twice.
  *
- * Preconditions: addresses and sizes are multiples of platform_page_size() unless a function says otherwise; sizes are
- * greater than 0. Postconditions: what is mapped is zeroed, private to this process unless the function says shared,
- * and takes memory only where it is touched; a function that fails leaves everything as it was. Every function is
- * thread-safe; async-signal-safe are only those that say so. */
+ * Preconditions: addresses and sizes are multiples of platform_page_size() unless a function says otherwise; sizes
+ * are
+ * greater than 0. Postconditions: a new mapping is zeroed, private to this process unless the function says shared,
+ * and
+ * takes memory only where it is touched; a function that fails changes nothing. Every function is thread-safe; only
+ * those that say so are async-signal-safe. */
 #ifndef SEGUE_PLATFORM_MEMORY_H
 #define SEGUE_PLATFORM_MEMORY_H
 
@@ -12,7 +14,7 @@
 /* The unit of protection. */
 size_t platform_page_size(void);
 
-/* What a page allows; a bit set. None is ever to be written and executed at once. */
+/* The accesses that a page allows; a bit set. No page ever allows both writing and executing. */
 enum platform_access {
     PLATFORM_NONE = 0,
     PLATFORM_READ = 1,
@@ -22,7 +24,7 @@ enum platform_access {
 
 /* ---- one mapping ---- */
 
-/* Memory that can be read and written, or only reserved; NULL if the system has none. */
+/* Maps memory that can be read and written, or only reserves it; NULL if the system has none. */
 void *platform_map(size_t size);
 void *platform_reserve(size_t size);
 
@@ -31,11 +33,11 @@ void *platform_map_stack(size_t size, size_t guard);
 
 void platform_unmap(void *memory, size_t size);
 
-/* The same, async-signal-safe; errno stays as it was. */
+/* As platform_map, but async-signal-safe, and preserves errno. */
 void *platform_map_quietly(size_t size);
 void platform_unmap_quietly(void *memory, size_t size);
 
-/* In a child made by fork the pages read as zero. False if the system cannot do that. */
+/* Makes the pages read as zero in a child made by fork. False if the system cannot do that. */
 bool platform_wipe_on_fork(void *memory, size_t size);
 
 /* Asks for huge pages, or for none. A hint. */
@@ -48,32 +50,33 @@ size_t platform_address_space_limit(void);
  * Async-signal-safe. */
 bool platform_protect(uint64_t address, uint64_t size, int access);
 
-/* Code that is executed and never again written: a copy of `size` bytes, any number, at the beginning of `room` bytes,
- * whose rest are breakpoints; and behind them `data` bytes that can be read and written. No page is ever both. One
+/* Maps code that is executed and never written again: a copy of `size` bytes, any number, at the beginning of `room`
+ * bytes, the rest of which are breakpoints; then `data` bytes that can be read and written. No page is ever both. One
  * mapping, for platform_unmap. NULL if the system has no memory, or lets no page become executable. */
 void *platform_map_code(const void *code, size_t size, size_t room, size_t data);
 
 enum platform_look {
     /* The bytes were read. */
     PLATFORM_THERE,
-    /* There is no such memory, or it allows no load. */
+    /* The memory is not mapped, or cannot be read. */
     PLATFORM_NOT_THERE,
     PLATFORM_NOT_KNOWN,
 };
 
-/* Copies `size` bytes at `address`, both any, without a fault where that cannot be done. Async-signal-safe. */
+/* Copies `size` bytes from `address`, both arbitrary; reports memory that cannot be read, without a fault.
+ * Async-signal-safe. */
 enum platform_look platform_look_at(uint64_t address, void *bytes, size_t size);
 
 /* ---- two views of one memory ---- */
 
-/* Closed addresses on each side of a view. */
+/* The size of the inaccessible guard on each side of a view. */
 #define PLATFORM_VIEW_GUARD UINT64_C(65536)
 
-/* Where the memory comes from. */
+/* The kind of shared memory. */
 enum platform_backing {
-    /* The system's own: no limit on files and no file system's rights concern it. */
+    /* Anonymous: neither limits on files nor a file system's permissions apply to it. */
     PLATFORM_BACKING_ANONYMOUS,
-    /* A file without a name, for systems that refuse the former; it is accounted page by page. */
+    /* A file without a name, for systems that refuse the former; the system accounts for it page by page. */
     PLATFORM_BACKING_FILE,
 };
 
@@ -82,21 +85,21 @@ struct platform_views {
 };
 
 /* Makes two views of `size` bytes of shared memory. The first allows `access`, and never allowed anything else; the
- * second can be read and written. They stand apart at a random distance, below 2 GiB where the size lets them, with
- * closed addresses around each; around the first only if `at` is 0, else it stands there. Returns 0, or a negative error
- * number (errno.h: -EEXIST where something is mapped at `at`), and nothing is left mapped. Async-signal-safe. */
+ * second can be read and written. Their distance is random, and below 2 GiB if the size permits. Inaccessible guards
+ * surround each view, the first one only if `at` is 0; otherwise the first view is at `at`. Returns 0, or a negative
+ * error number (errno.h: -EEXIST if something is mapped at `at`) and leaves nothing mapped. Async-signal-safe. */
 long platform_views_create(uint64_t at, uint64_t size, int access, enum platform_backing backing,
                            struct platform_views *views);
 
-/* Unmaps one view and, if it has some, the closed addresses around it. Async-signal-safe. */
+/* Unmaps one view and, if `guarded`, the guards around it. Async-signal-safe. */
 void platform_view_unmap(uint64_t view, uint64_t size, bool guarded);
 
-/* A child made by fork does not have the guarded view; a core dump does not have it. False if the system cannot do
- * that. Async-signal-safe. */
+/* Excludes the guarded view from a child made by fork and from core dumps. False if the system cannot do that.
+ * Async-signal-safe. */
 bool platform_view_keep_from_child(uint64_t view, uint64_t size);
 bool platform_view_keep_from_dump(uint64_t view, uint64_t size);
 
-/* Moves pages to `to`, over what is mapped there; any address of a mapping may be part of them. Async-signal-safe. */
+/* Moves pages to `to`, and replaces what is mapped there; they may be any part of a mapping. Async-signal-safe. */
 bool platform_move(uint64_t from, uint64_t size, uint64_t to);
 
 /* Reserves these addresses if nothing is mapped there. Async-signal-safe. */

@@ -1,5 +1,5 @@
-/* once.h: work that is done once in a process, and tried again by the next caller where it failed: pthread_once has no
- * failure. A child made by fork while another thread was at it finds it undone. */
+/* once.h: work that is done once per process; if it fails, the next caller tries again (pthread_once cannot fail). A
+ * child made by fork while another thread was doing the work finds it not done. */
 #ifndef SEGUE_SYSTEM_ONCE_H
 #define SEGUE_SYSTEM_ONCE_H
 
@@ -10,18 +10,18 @@
 
 /* All zero bytes: not done. */
 struct once {
-    /* ONCE_DONE, or twice the number of the process one of whose threads is at it. */
+    /* ONCE_DONE, or twice the PID of the process one of whose threads is doing the work. */
     uint32_t state;
-    /* Those who wait for that thread. */
+    /* The number of threads that wait for that thread. */
     uint32_t waiters;
 };
 
 #define ONCE_DONE 1u
 
-/* Has `work` done, unless it is done. True if it is done when this returns. Not async-signal-safe; thread-safe. */
+/* Does `work` unless it is done. True if it is done when this returns. Not async-signal-safe; thread-safe. */
 static inline bool once(struct once *once, bool (*work)(void))
 {
-    /* The kernel gives no number above 2^22 (PID_MAX_LIMIT). */
+    /* The kernel gives no PID above 2^22 (PID_MAX_LIMIT). */
     uint32_t at_it = 2 * (uint32_t)platform_process_id();
     for (;;) {
         uint32_t state = __atomic_load_n(&once->state, __ATOMIC_ACQUIRE);

@@ -1,5 +1,5 @@
-/* opened.h: protected memory reached by opening its pages for a moment, where nobody else can be there to see it: in a
- * process of one thread. It is for processes that the kernel does not let open their own memory file. */
+/* opened.h: accesses protected memory by making its pages accessible for a moment, where no other thread can see it:
+ * in a process of one thread. It is for processes that the kernel forbids to open their own memory file. */
 #ifndef SEGUE_SYSTEM_OPENED_H
 #define SEGUE_SYSTEM_OPENED_H
 
@@ -10,8 +10,8 @@
 bool opened_is_alone(void);
 
 /* Copies between `bytes` and the memory at `address`, whatever its protection, which is the same afterwards. Signals
- * are blocked meanwhile. False when another thread uses this memory, when it cannot all be reached, when a store would
- * reach a shared mapping, or when the kernel does not tell the protection and it is not simply closed.
+ * are blocked meanwhile. False if another thread uses this memory, if any of it cannot be reached, if a store would
+ * reach a shared mapping, or if the kernel does not report the protection and the page is not PROT_NONE.
  * Async-signal-safe. */
 bool opened_read(uint64_t address, void *bytes, size_t size);
 bool opened_write(uint64_t address, const void *bytes, size_t size);

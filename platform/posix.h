@@ -1,4 +1,5 @@
-/* posix.h: what the public functions of <segue/posix.h>, which name the system's types, call in the modules above. */
+/* posix.h: the functions in the modules above that the public functions of <segue/posix.h>, which name the system's
+ * types, call. */
 #ifndef SEGUE_PLATFORM_POSIX_H
 #define SEGUE_PLATFORM_POSIX_H
 
@@ -10,8 +11,8 @@
 /* As segue_frame_open. signals/fault/frame.c */
 enum segue_status posix_frame_open(struct segue_frame *frame, struct native_frame native);
 
-/* As segue_restore_choose, for a handler during which signals are blocked or are not. `*reason` is why it is not a faster
- * one. ctx/restore/restore.c */
+/* As segue_restore_choose; `blocks_signals`: signals are blocked while the handler runs. `*reason` explains why the
+ * method is not a faster one. ctx/restore/restore.c */
 enum segue_restore_method restore_choose(bool blocks_signals, const char **reason);
 
 #endif

@@ -1,4 +1,4 @@
-/* protection.h: what protection a page has now. */
+/* protection.h: finds a page's present protection. */
 #ifndef SEGUE_SYSTEM_PROTECTION_H
 #define SEGUE_SYSTEM_PROTECTION_H
 
@@ -12,7 +12,8 @@ struct protection_mapping {
     bool shared;
 };
 
-/* Finds the mapping that holds `address`. False if there is none, or if the kernel does not tell. Async-signal-safe. */
+/* Finds the mapping that holds `address`. False if it is not mapped, or if the kernel does not report it.
+ * Async-signal-safe. */
 bool protection_find(uint64_t address, struct protection_mapping *mapping);
 
 #endif

@@ -1,14 +1,15 @@
-/* reason.h: why a call failed, in words (segue_reason); and whether reserved words are as a caller must leave them. */
+/* reason.h: why a call failed, in words (segue_reason); and whether reserved words are zero, as a caller must leave
+ * them. */
 #ifndef SEGUE_PLATFORM_REASON_H
 #define SEGUE_PLATFORM_REASON_H
 
 #include <segue/status.h>
 
-/* The thread's last reason, a static string; NULL: none. The handler keeps it, with errno, for the code that it has
- * interrupted. */
+/* The thread's last reason, a static string; NULL: none. The handler preserves it, as errno, for the interrupted
+ * code. */
 extern __thread const char *reason_last __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* Keeps `why`, a static string, unless the status is SEGUE_OK; where memory is what is missing, it says that instead.
+/* Stores `why`, a static string, unless the status is SEGUE_OK; for SEGUE_NO_MEMORY it stores that reason instead.
  * Returns the status. Async-signal-safe. */
 enum segue_status reason_give(enum segue_status status, const char *why);
 

@@ -1,6 +1,6 @@
-/* sigchain.h: between the library and libsegue-sigchain.so, which stands before the C library in a program that knows
- * nothing of Segue, and answers it as if Segue were not there. The library looks for sigchain_attach's public name when
- * it is installed; all that it gives is async-signal-safe. */
+/* sigchain.h: the interface between the library and libsegue-sigchain.so, which is preloaded before the C library in
+ * a program that knows nothing of Segue, and answers it as if Segue were not there. When installed, the library looks
+ * up sigchain_attach's public name; all that it passes there is async-signal-safe. */
 #ifndef SEGUE_PLATFORM_SIGCHAIN_H
 #define SEGUE_PLATFORM_SIGCHAIN_H
 
@@ -10,20 +10,21 @@
 #include "action.h"
 
 struct sigchain_face {
-    /* The signals that are Segue's, a bit each from 1 on; the kernel is not to hear from a program about them. */
+    /* The signals that Segue handles, one bit each from 1 on; a program's calls about them do not reach the kernel.
+     * */
     uint64_t signals;
     /* sigaction(2) for one of them; either may be NULL. */
     void (*action)(int number, const struct platform_action *wanted, struct platform_action *before);
-    /* Which of them the calling thread believes to have blocked; those in `wanted` are from then on. */
+    /* The calling thread's virtual mask: those of them that it believes to have blocked; `wanted` replaces it. */
     uint64_t (*mask)(void);
     void (*set_mask)(uint64_t wanted);
-    /* Which of them wait for the thread to let them through. */
+    /* Those of them that are pending until the thread unblocks them. */
     uint64_t (*pending)(void);
-    /* sigaltstack(2): 0, or an error number; -1 where the kernel is to be asked. */
+    /* sigaltstack(2): 0, or an error number; -1 if the kernel must be asked. */
     int (*stack)(const stack_t *wanted, stack_t *before);
 };
 
-/* What the preloaded library exports. `face` is NULL when Segue is taken out. */
+/* The function that the preloaded library exports. `face` is NULL when Segue is uninstalled. */
 typedef void sigchain_attach(const struct sigchain_face *face);
 #define SIGCHAIN_ATTACH "segue_sigchain_attach"
 

@@ -1,4 +1,5 @@
-/* stack.h: the alternate stack in a signal frame, as sigaltstack(2) takes it: for systems that have signals. */
+/* stack.h: the alternate stack and its copy in a signal frame, in sigaltstack(2)'s form: for systems that have
+ * signals. */
 #ifndef SEGUE_PLATFORM_STACK_H
 #define SEGUE_PLATFORM_STACK_H
 
@@ -9,14 +10,14 @@
  * NULL. Returns 0, or a negative error number. Async-signal-safe; errno stays as it was. */
 long platform_stack_exchange(const stack_t *wanted, stack_t *before);
 
-/* The least bytes that the system wants of an alternate stack on this processor; 0 if it does not say.
+/* The smallest alternate stack that the system accepts on this processor, in bytes; 0 if it does not say.
  * Async-signal-safe. */
 size_t platform_stack_least(void);
 
 /* The thread's alternate stack as it was set when the frame was made. Async-signal-safe. */
 const stack_t *frame_stack_in_force(const void *context);
 
-/* What the return puts in force as the alternate stack. Async-signal-safe. */
+/* Sets the alternate stack that the handler's return restores. Async-signal-safe. */
 void frame_set_alternate_stack(void *context, const stack_t *wanted);
 
 #endif

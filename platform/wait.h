@@ -1,6 +1,6 @@
-/* wait.h: a thread waits until another one gets on, and sleeps meanwhile. A loop that yields the processor would not do:
- * it lets only threads of the caller's priority run, so a real-time thread (SCHED_FIFO) that has preempted the one that
- * it waits for would wait for ever.
+/* wait.h: a thread waits until another one makes progress, and sleeps meanwhile. A loop that yields the processor
+ * would not do: it lets only threads of the caller's priority run, so a real-time thread (SCHED_FIFO) that has
+ * preempted the thread that it waits for would wait indefinitely.
  *
  * SOURCES: sched_yield(2), sched(7) (SCHED_FIFO). */
 #ifndef SEGUE_PLATFORM_WAIT_H
@@ -12,8 +12,8 @@
 
 #define WAIT_MOMENT_NS 50000u
 
-/* Sleeps while `*word` is `value`, for a word whose writer makes no system call unless somebody sleeps: `*waiters`
- * counts them, and is 0 in the beginning. May return early. Async-signal-safe, thread-safe. */
+/* Sleeps while `*word` is `value`, for a word whose writer makes a system call only if a thread sleeps: `*waiters`
+ * counts the sleepers, and is initially 0. May return early. Async-signal-safe, thread-safe. */
 static inline void wait_counted(const uint32_t *word, uint32_t value, uint32_t *waiters)
 {
     __atomic_fetch_add(waiters, 1, __ATOMIC_SEQ_CST);

@@ -1,11 +1,12 @@
-/* clone.c: children that go on where a signal frame says.
+/* clone.c: makes children that resume at the place that a signal frame describes.
  *
- * The child goes on by the kernel's own return from a handler, from a copy of the frame: so it gets all that the frame
- * holds, at once, and needs no memory after.
+ * The child resumes by the kernel's own sigreturn, from a copy of the frame: so the kernel restores all that the
+ * frame
+ * holds, at once, and the child needs no memory afterwards.
  *
- * A parent that waits for a child of vfork's kind is inside a handler, where it would be nowhere without us: often
- * below the very stack pointer that the child goes on with. So what it has on that stack is put aside, and it waits
- * elsewhere.
+ * A parent that waits for a vfork child is inside a handler, which would not exist without the library; its stack is
+ * often right below the stack pointer with which the child resumes. So the parent saves its part of that stack, and
+ * waits on another stack.
  *
  * SOURCES: Shadow's shim; clone(2); Linux kernel/fork.c copy_process (a child that shares memory begins without
  * alternate stack, unless it is of vfork's kind), copy_clone_args_from_user and clone3_args_valid, and
@@ -26,22 +27,23 @@
 #include "pad.h"
 #include "platform/reason.h"
 
-/* Of addresses that are canonical on every processor. */
+/* An address that is canonical on every processor. */
 #define ALIGNMENT 64u
-/* As much as a frame's alignment and the red zone can keep it away from the stack pointer. */
+/* The most bytes that a frame's alignment and the red zone put between the frame and the stack pointer. */
 #define FRAME_DISTANCE 256
-/* Of a handler and all that it has called, in bytes of stack: what is farther away is another stack. */
+/* The most stack that a handler and its callees use; a greater distance means another stack. */
 #define HANDLER_DEPTH ((uint64_t)1 << 20)
-/* What clone_go_parked and its caller may need below the latter's frame. */
+/* The most stack that clone_go_parked and its caller need below the caller's frame. */
 #define CALL_DEPTH 4096
 
 static const stack_t no_stack = {.ss_flags = SS_DISABLE};
 
-/* What a sanitizer adds before a function that does not return would want the host's segment base. */
+/* Not instrumented: what a sanitizer inserts before a call that does not return would need the host's segment base.
+ * */
 __attribute__((no_sanitize("address", "undefined"))) void clone_begin(struct clone_child *child)
 {
     stack_t present = no_stack;
-    /* Of vfork's kind: the kernel has left it its parent's, on which the parent may stand. */
+    /* A vfork child: the kernel has left it its parent's alternate stack, on which the parent may stand. */
     if (child->shares_memory && child->is_waited_for)
         platform_stack_exchange(&no_stack, NULL);
     if (!child->shares_memory)
@@ -65,13 +67,13 @@ static size_t round_up(size_t size)
     return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-/* What the child is given: struct clone_child, the frame, the block. */
+/* The size of what the child gets: struct clone_child, the frame, the block. */
 static size_t child_size(const void *ucontext, const struct segue_clone *request)
 {
     return round_up(sizeof(struct clone_child)) + round_up(frame_copy_size(ucontext)) + request->block_size;
 }
 
-/* The registers that the child goes on with. */
+/* The registers with which the child resumes. */
 static void get_registers(const void *ucontext, const struct segue_clone *request, struct segue_regs *regs)
 {
     frame_get_registers(ucontext, regs);
@@ -107,8 +109,8 @@ static struct clone_child *prepare_child(const void *ucontext, const struct segu
     return child;
 }
 
-/* With all signals blocked, so that none finds the child on its way. `stack` 0: the child has a copy of this one.
- * `parking` may be NULL. */
+/* With all signals blocked, so that none is delivered to a child that has not resumed yet. `stack` 0: the child has a
+ * copy of this stack. `parking` may be NULL. */
 static long call_kernel(const struct segue_clone *request, struct clone_child *child, uint64_t stack, size_t stack_size,
                         const struct clone_parking *parking)
 {
@@ -116,7 +118,8 @@ static long call_kernel(const struct segue_clone *request, struct clone_child *c
     struct platform_clone_call wanted;
     struct platform_clone_room room;
     platform_clone_prepare(&wanted, &room, request, stack, stack_size);
-    struct clone_call call = {wanted.number, wanted.first, wanted.second, wanted.third, wanted.fourth, wanted.fifth, child};
+    struct clone_call call = {
+        wanted.number, wanted.first, wanted.second, wanted.third, wanted.fourth, wanted.fifth, child};
     uint64_t before = platform_mask_exchange(&all);
     long result = parking ? clone_go_parked(&call, parking) : clone_go(&call);
     platform_mask_exchange(&before);
@@ -125,8 +128,8 @@ static long call_kernel(const struct segue_clone *request, struct clone_child *c
 
 /* ---- the parent's stack ---- */
 
-/* What the running handler needs on its stack: from `low`, its present end, to `high`, the end of its frame. If it does
- * not run where its frame is, the frame alone. */
+/* What the running handler needs of its stack: from `low`, its present end, to `high`, the end of its frame. If it
+ * does not run where its frame is, only the frame. */
 struct extent {
     uint64_t low, high;
     bool is_stack_in_use;
@@ -143,14 +146,14 @@ static struct extent handler_extent(const void *ucontext)
     return extent;
 }
 
-/* A child that goes on there while the parent goes on, too, would overwrite what the parent's handler needs. */
+/* A child that resumes there while the parent runs, too, would overwrite what the parent's handler needs. */
 static bool is_in_the_way(const void *ucontext, const struct segue_regs *regs)
 {
     struct extent extent = handler_extent(ucontext);
     return regs->rsp - extent.low < extent.high - extent.low + FRAME_DISTANCE;
 }
 
-/* The parent waits on a pad of its own, and what it needs is there meanwhile. */
+/* The parent waits on a pad of its own, which meanwhile holds the saved part of its stack. */
 static long clone_waited_for(const void *ucontext, const struct segue_clone *request, struct clone_child *child,
                              const struct pad_use *pad)
 {
@@ -172,7 +175,7 @@ static long clone_waited_for(const void *ucontext, const struct segue_clone *req
     return result;
 }
 
-/* ---- with and without memory in common ---- */
+/* ---- with and without shared memory ---- */
 
 static bool take_pad(struct pad_use *pad, const void *ucontext, const struct segue_regs *regs, size_t size)
 {
@@ -201,12 +204,12 @@ static long clone_sharing_memory(const void *ucontext, const struct segue_clone 
     return result;
 }
 
-/* The child's memory is a copy, in which the pad is its own at once, and the parent's is free again. */
+/* The child's memory is a copy: so the child owns its copy of the pad at once, and the parent's pad is free again. */
 static long clone_copying_memory(const void *ucontext, const struct segue_clone *request, const struct segue_regs *regs,
                                  size_t size)
 {
     struct pad_use pad;
-    /* One of those with an exit, which stays unused. */
+    /* A pad with an exit; the exit is not used. */
     if (!pad_take(&pad, size, canonical_user_end(), true))
         return -ENOMEM;
     long result = call_kernel(request, prepare_child(ucontext, request, regs, &pad), 0, 0, NULL);
@@ -214,9 +217,8 @@ static long clone_copying_memory(const void *ucontext, const struct segue_clone 
     return result;
 }
 
-/* A guest that was interrupted goes on in a copy of all that it needs, by a handler that has the host's bases and
- * storage.
- */
+/* A guest that was interrupted resumes only in a copy of all that it needs, from a handler that has the host's bases
+ * and storage. */
 static bool has_no_way_into_a_guest(const struct segue_clone *request)
 {
     const struct gate *gate = guest_running();

@@ -8,18 +8,18 @@
 
 struct gate;
 
-/* What the child needs, in memory that stays its own until it has gone on. */
+/* What the child needs, in memory that it owns until it has resumed. */
 struct clone_child {
-    /* The copy of the frame that it goes on by. */
+    /* The copy of the frame from which it resumes. */
     void *ucontext;
     segue_clone_start *start;
     void *block;
     size_t block_size;
-    /* What this stands in. A child whose memory is a copy gives it back before it goes on: nobody else is there to take
-     * it. Any other does so at the exit that its frame leads to, or by its end. */
+    /* The pad that holds this. A child whose memory is a copy gives it back before it resumes: no other thread there
+     * could take the pad. Any other child does so at the exit that its frame leads to, or by ending. */
     struct pad_use pad;
     bool shares_memory, is_waited_for;
-    /* Of the guest that the handler has interrupted, and the frame that this is a copy of; NULL for none. */
+    /* The gate of the guest that the handler has interrupted, and the frame that `ucontext` copies; NULL if none. */
     struct gate *gate;
     const void *original;
 };
@@ -30,8 +30,8 @@ struct clone_call {
     struct clone_child *child;
 };
 
-/* What a parent puts aside that waits while its child runs over the stack that it waits on: the bytes from `low` (0:
- * its stack pointer) to `high`, to the `room` bytes at `copy`; and the end of the stack that it waits on. */
+/* The stack that a waiting parent saves while its child overwrites it: the bytes from `low` (0: its stack pointer) to
+ * `high`, saved to the `room` bytes at `copy`; and the end of the stack on which it waits. */
 struct clone_parking {
     uint64_t low, high;
     char *copy;
@@ -39,18 +39,18 @@ struct clone_parking {
     char *stack;
 };
 
-/* Assembly: makes the system call. Returns its result on the parent; the child calls clone_begin, on the stack that the
- * call gave it, or on its copy of the parent's. */
+/* In assembly: makes the system call. On the parent returns the call's result; the child calls clone_begin, on the
+ * stack that the call gave it, or on its copy of the parent's. */
 long clone_go(const struct clone_call *call);
 
-/* So too; the parent's bytes are put aside before, and put back after. -ENOMEM if there is no room. `parking` is not
- * among them. */
+/* The same; saves the parent's bytes before, and restores them after. -ENOMEM if they do not fit. `parking` must not
+ * be among those bytes. */
 long clone_go_parked(const struct clone_call *call, const struct clone_parking *parking);
 
-/* Assembly: what the kernel does at a handler's return, with the frame at `ucontext`. */
+/* In assembly: rt_sigreturn with the frame at `ucontext`. */
 __attribute__((noreturn)) void clone_return(void *ucontext);
 
-/* On the child. */
+/* Runs on the child. */
 __attribute__((noreturn)) void clone_begin(struct clone_child *child);
 
 #endif

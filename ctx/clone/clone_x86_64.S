@@ -1,16 +1,16 @@
-/* clone_x86_64.S: the one system call that returns twice, and the one that does not return.
+/* clone_x86_64.S: the system call that returns twice, and the one that never returns.
  *
- * clone_go: the parent's stack holds one saved register; the child, which may have another stack, looks at r12 alone:
+ * clone_go: the parent's stack holds one saved register; the child, which may have another stack, reads only r12:
  *
  *      return address
- *      r12                 <- rsp at the call; on the child where the call says
+ *      r12                 <- rsp at the call; the child has the stack that the call names
  *
- * clone_go_parked: all of this, and what its callers have on the same stack, is copied away meanwhile:
+ * clone_go_parked: this frame, and those of its callers on the same stack, are copied away meanwhile:
  *
  *      return address
  *      rbp rbx r12 r13 r14 r15     <- r13; rsp is the end of the parking's stack
  *
- *      rbx parking, r12 child, r14 the first byte that is put aside, r15 how many
+ *      rbx parking, r12 child, r14 the first byte that is saved, r15 how many
  */
 #if !defined(__x86_64__)
 #error "clone_x86_64.S is specific to x86-64"
@@ -22,7 +22,7 @@
 #define SYS_RT_SIGRETURN 15
 #define ENOMEM 12
 
-/* The system call, as r9 says. */
+/* The system call, as r9 describes it. */
 .macro MAKE_CALL
         movq    CALL_CHILD(%r9), %r12
         movq    CALL_NUMBER(%r9), %rax
@@ -130,7 +130,7 @@ FUNCTION(clone_go_parked)
         .cfi_endproc
         END(clone_go_parked)
 
-/* clone_return (rdi ucontext): the kernel takes a frame to begin one word below the stack pointer. */
+/* clone_return (rdi ucontext): for the kernel a frame begins one word below the stack pointer. */
         SECTION_TEXT(clone_return)
         .p2align 4
 FUNCTION(clone_return)

@@ -1,12 +1,14 @@
-/* pad.c: pads, their owners, and who is gone.
+/* pad.c: pads, their owners, and how to find out that an owner has ended.
  *
- * There are as many as ever were in use at once. Those with exits are in use for as long as a child's first steps take,
- * whatever becomes of it then, so that looking for a free one costs the same however many children live. The others
- * stand in a list that only grows; a few of them are looked at each time.
+ * There are as many pads as ever were in use at once. A pad with an exit is in use only for a child's first steps,
+ * whatever the child does then, so the search for a free one costs the same however many children live. Pads without
+ * an
+ * exit are in a list that only grows; each search examines a few of them.
  *
- * SOURCES: kill(2): signal 0 tells whether a thread or process is there. A process that has ended is there until its
- * parent has waited for it. ASSUMPTIONS: a process keeps its PID namespace; so numbers that a process has noted mean
- * the same to it later, and to no process else (pid_namespaces(7)). */
+ * SOURCES: kill(2): signal 0 checks whether a thread or process exists. A process that has ended exists until its
+ * parent
+ * has waited for it. ASSUMPTIONS: a process keeps its PID namespace; so the TIDs and PIDs that a process has recorded
+ * keep their meaning for it, but not for another process (pid_namespaces(7)). */
 #include "pad.h"
 
 #include "decode/x86/page.h"
@@ -16,19 +18,19 @@
 #define ALIGNMENT 64u
 #define STACK_SIZE 65536u
 #define FREE 0u
-/* How many without an exit are looked at, and how many of any kind are asked about, for one that is wanted. */
+/* For each request: how many pads without an exit are examined, and how many owners of any pads are checked. */
 #define LOOKS 64
 #define QUESTIONS 2
-/* The upper half of `owner` is the ticket, the lower the child's number and this; 0 while it is not known. */
+/* The upper half of `owner` is the ticket, the lower the child's TID or PID and this bit; 0 while it is not known. */
 #define OWNER_IS_THREAD ((uint64_t)1 << 31)
 
-/* A guard page, the stack, the bytes. One without an exit has this in the first of its bytes. */
+/* A guard page, the stack, the bytes. A pad without an exit has this struct in the first of its bytes. */
 struct pad {
     char *mapping;
     size_t mapping_size;
     uint32_t *state;
     uint32_t own_state;
-    /* Who has noted the owner: only that process may ask about it. */
+    /* The process that recorded the owner: only that process may check it. */
     int group;
     uint64_t owner;
     struct pad *next;
@@ -57,7 +59,7 @@ static bool take_over(const struct pad *pad, uint32_t from, uint32_t ticket)
     return __atomic_compare_exchange_n(pad->state, &from, ticket, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* Whether whoever has the pad by `ticket` is known to have ended. */
+/* Whether the owner that holds the pad by `ticket` is known to have ended. */
 static bool is_gone(const struct pad *pad, uint32_t ticket)
 {
     uint64_t owner = __atomic_load_n(&pad->owner, __ATOMIC_ACQUIRE);
@@ -69,7 +71,7 @@ static bool is_gone(const struct pad *pad, uint32_t ticket)
     return (owner & OWNER_IS_THREAD) ? platform_thread_is_gone(number) : platform_process_is_gone(number);
 }
 
-/* Takes one that is free or, as long as `*questions` last, whose owner is gone. */
+/* Takes a pad that is free or, while `*questions` last, one whose owner has ended. */
 static bool try_to_take(struct pad *pad, uint32_t ticket, unsigned *questions)
 {
     uint32_t state = __atomic_load_n(pad->state, __ATOMIC_ACQUIRE);
@@ -83,7 +85,7 @@ static bool try_to_take(struct pad *pad, uint32_t ticket, unsigned *questions)
 
 /* ---- memory ---- */
 
-/* The taker's alone. What it had is given up where it has not enough. */
+/* Makes a pad large enough; its memory is unmapped if it is too small. Only the taker calls this. */
 static bool make_room(struct pad *pad, size_t bytes)
 {
     size_t size = PAGE + STACK_SIZE + (bytes + PAGE - 1) / PAGE * PAGE;
@@ -105,7 +107,8 @@ static bool make_room(struct pad *pad, size_t bytes)
 
 /* ---- with an exit ---- */
 
-/* The pad's exit to the target: its word is that already, or becomes it. 0 if it leads elsewhere. */
+/* The pad's exit to the target, if the pad's word is the target or can still be set to it. 0 if the word is another.
+ * */
 static uint64_t find_exit(unsigned number, uint64_t target, bool is_in_rcx)
 {
     uint64_t present = 0;
@@ -124,7 +127,7 @@ static bool may_have_exit(unsigned number, uint64_t target, bool is_in_rcx)
     return is_in_rcx || present == 0 || present == target;
 }
 
-/* The first that can be had. When all are in use, each time others are asked about. */
+/* The first available pad. If all are in use, each call checks other owners. */
 static struct pad *take_with_exit(uint32_t ticket, uint64_t target, bool is_in_rcx, uint64_t *exit)
 {
     unsigned questions = QUESTIONS, first = 0;
@@ -250,14 +253,15 @@ bool pad_exit_holds(uint64_t rip, uint64_t rcx, uint64_t *target)
 
 static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **frame)
 {
-    /* Both kinds of exits stand at multiples of this. */
+    /* Exits of both kinds begin at multiples of this. */
     bool is_given_back = (regs->rip - (uint64_t)(uintptr_t)range->begin) % PAD_RCX_EXIT_SIZE >= PAD_EXIT_JUMP;
     (void)frame;
     if (!pad_exit_holds(regs->rip, regs->rcx, &regs->rip))
         return CODE_RANGE_NOT_FOUND;
     return is_given_back ? CODE_RANGE_REGISTERS : CODE_RANGE_SHOWN;
 }
-_Static_assert(PAD_WORD_EXIT_SIZE % PAD_RCX_EXIT_SIZE == 0 && PAD_EXIT_JUMP < PAD_RCX_EXIT_SIZE, "translate counts on it");
+_Static_assert(PAD_WORD_EXIT_SIZE % PAD_RCX_EXIT_SIZE == 0 && PAD_EXIT_JUMP < PAD_RCX_EXIT_SIZE,
+               "translate counts on it");
 
 const struct code_range pad_rcx_range = {pad_rcx_exits, pad_rcx_exits + PAD_COUNT, translate};
 const struct code_range pad_word_range = {pad_word_exits, pad_word_exits + PAD_COUNT, translate};

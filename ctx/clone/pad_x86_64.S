@@ -1,5 +1,5 @@
-/* pad_x86_64.S: the exits from pads (pad.h), one like the other. Everything but the instruction pointer is the
- * program's already, and neither instruction changes a flag.
+/* pad_x86_64.S: the exits from pads (pad.h), all alike. All registers except the instruction pointer are already the
+ * program's, and neither instruction changes a flag.
  *
  * Unwinding: the stack pointer is the program's. Through a word, the instruction is in it: from the exit's beginning,
  * rip & -32, the word is 17 bytes and the jump's distance away, which stands at byte 13.

@@ -1,5 +1,5 @@
-/* context.c: the parts of a switch that are more than registers: checks, the signal mask, instruments, and a context's
- * beginning and end. */
+/* context.c: the parts of a switch beyond registers: checks, the signal mask, instruments, and a context's beginning
+ * and end. */
 #include <segue/posix.h>
 #include <signal.h>
 #include <string.h>
@@ -30,7 +30,7 @@ static bool is_running(const struct segue_context *from)
     return !(from->flags & SEGUE_CONTEXT_REGISTERED_) || here - (uint64_t)(uintptr_t)from->stack < from->stack_size;
 }
 
-/* A context that wants a mask of its own gets it, and whoever it takes over from keeps theirs. */
+/* A context with a signal mask of its own gets it; the context that it takes over from keeps its mask. */
 static void exchange_masks(struct segue_context *from, struct segue_context *to)
 {
     if (!((from->flags | to->flags) & HAS_MASK))
@@ -40,9 +40,9 @@ static void exchange_masks(struct segue_context *from, struct segue_context *to)
     to->flags &= ~SEGUE_CONTEXT_MASK_SAVED_;
 }
 
-/* From the instruments' part of leaving a flow to that of arriving in the other no handler may run, which might switch
- * itself: what is being told is in the instruments' hands. So the signal mask in force after is kept in the context
- * that is gone on with. What code raises itself is not blocked: that would kill. */
+/* Between the instruments' calls for leaving one flow and arriving in the other no handler may run: it might switch
+ * itself, and the instruments would see the calls interleaved. So signals are blocked, and the context that resumes
+ * keeps the mask to be in force afterwards. Synchronous signals are not blocked: a fault would kill. */
 static uint64_t block_signals(void)
 {
 #define BIT(signal) ((uint64_t)1 << ((signal)-1))
@@ -90,7 +90,7 @@ enum segue_status segue_context_swap_slow_(struct segue_context *from, struct se
     return SEGUE_OK;
 }
 
-/* The inline function again, exported for other languages: its name is taken here. */
+/* The inline function again, exported for other languages, under another name in C since its own is taken. */
 SEGUE_API enum segue_status exported_swap(struct segue_context *from, struct segue_context *to)
     __asm__("segue_context_swap");
 enum segue_status exported_swap(struct segue_context *from, struct segue_context *to)
@@ -98,7 +98,7 @@ enum segue_status exported_swap(struct segue_context *from, struct segue_context
     return segue_context_swap(from, to);
 }
 
-/* All but the registers of leaving a flow that ends here. */
+/* All of leaving a flow that ends here, except the registers. */
 static void leave_for_good(struct segue_context *to)
 {
     exceptions_exchange(NULL, to);
@@ -129,7 +129,7 @@ enum segue_status segue_frame_set_context(struct segue_frame *frame, struct segu
     if (to->flags & SEGUE_CONTEXT_INSTRUMENTED_) {
         if (!(to->flags & HAS_MASK))
             to->mask = frame_get_mask(ucontext);
-        /* From here on, and after the handler's return. */
+        /* Blocked from here on, also after the handler's return. */
         block_signals();
         frame_set_mask(ucontext, platform_mask_exchange(NULL));
         instrument_leave_by_return(to);
@@ -214,8 +214,8 @@ float segue_context_returned_float(const struct segue_context *context, unsigned
 _Unwind_Reason_Code context_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class exception_class,
                                         struct _Unwind_Exception *exception, struct _Unwind_Context *place);
 
-/* A context's first frame stops exceptions: the flow that they would unwind into is another one. A search that fails is
- * what makes C++ call std::terminate. A forced unwinding (a thread that exits) passes. */
+/* A context's first frame stops exceptions: they would unwind into another flow. If the search fails, C++ calls
+ * std::terminate. A forced unwinding (a thread that exits) passes. */
 _Unwind_Reason_Code context_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class exception_class,
                                         struct _Unwind_Exception *exception, struct _Unwind_Context *place)
 {

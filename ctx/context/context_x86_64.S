@@ -1,4 +1,4 @@
-/* context_x86_64.S: the first and the last steps of a context, and going on with one without leaving another.
+/* context_x86_64.S: the first and last instructions of a context, and resuming one without saving another.
  *
  * A context's stack while its entry runs:
  *
@@ -16,7 +16,7 @@
  *      first of those                  <- rsp at bootstrap, a multiple of 16
  *      return address, inside context_bootstrap
  *
- * Unwinding: the caller of a context's first frame is where its `caller` stands, which struct segue_context tells:
+ * Unwinding: the caller of a context's first frame is at `caller` in struct segue_context:
  * rbp -> record -> context -> caller -> stack pointer (our CFA), frame pointer, instruction. Those are expressions in
  * DWARF's stack language:
  *
@@ -26,7 +26,7 @@
  *      rbp at      context caller DW_OP_plus_uconst 8              0x23 8
  *      rip at      context caller DW_OP_plus_uconst 16             0x23 16
  *
- * .cfi_signal_frame: the two stacks stand in any order, and only for signal frames does gdb accept that.
+ * .cfi_signal_frame: the two stacks may lie in any order, which gdb accepts only for signal frames.
  */
 #if !defined(__x86_64__)
 #error "context_x86_64.S is specific to x86-64"
@@ -53,8 +53,8 @@
 
         SECTION_TEXT(context_bootstrap)
 
-/* context_bootstrap: rbp and rsp as above. An exception that gets here has nowhere to go: context_personality says
- * so. */
+/* context_bootstrap: rbp and rsp as above. An exception that arrives here cannot go on: context_personality rejects
+ * it. */
         .p2align 4
         .cfi_startproc
         .cfi_personality 0x1b, C(context_personality)
@@ -92,7 +92,7 @@ LABEL_FUNCTION(context_bootstrap)
         .cfi_endproc
         END(context_bootstrap)
 
-/* context_load (rdi to): the loading half of the swap in ctx.h. Touches no stack but the one it goes to. */
+/* context_load (rdi to): the loading half of the swap in ctx.h. Touches only the stack that it switches to. */
         SECTION_TEXT(context_load)
         .p2align 4
 FUNCTION(context_load)
@@ -119,7 +119,7 @@ FUNCTION(context_load)
         .cfi_endproc
         END(context_load)
 
-/* context_orphan: where a context would go on that has nowhere to. */
+/* context_orphan: the resume address of a context that must not resume. */
         SECTION_TEXT(context_orphan)
         .p2align 4
         .cfi_startproc

@@ -1,4 +1,4 @@
-/* exceptions.c: the C++ runtime's words, which belong to the thread, kept for a context.
+/* exceptions.c: saves the C++ runtime's per-thread words for a context.
  *
  * SOURCES: Itanium C++ ABI: Exception Handling, 2.2.2 (__cxa_get_globals; struct __cxa_eh_globals: the stack of caught
  * exceptions and the count of uncaught ones). Both runtimes, libstdc++ and libc++abi, have these two and no more on

@@ -67,8 +67,9 @@ void instrument_leave_by_return(struct segue_context *to)
     to->private_[0] = (uint64_t)(uintptr_t)left;
 }
 
-/* The fake stack of a flow that a handler has left for good stands in private_[0]: the handler's own variables were there
- * until it returned. The sanitizer frees one when its flow is left: so it is gone on with, for as long as that takes. */
+/* private_[0] holds the fake stack of a flow that a handler has left for good: the handler's own variables were there
+ * until it returned. The sanitizer frees a fake stack only when its flow is left: so this switches to that flow and
+ * leaves it. */
 static void free_left_fake_stack(struct segue_context *to)
 {
     void *own, *left = (void *)(uintptr_t)to->private_[0];
@@ -86,7 +87,8 @@ void instrument_arrive(struct segue_context *to)
     struct segue_context *from = to->previous;
     const void *bottom;
     size_t size;
-    /* Only here: before, a handler that is left for `to` still has to return, which belongs to what it interrupted. */
+    /* Only now: a handler that leaves for `to` still has to return, and its return belongs to the interrupted flow.
+     * */
     if (__tsan_switch_to_fiber)
         __tsan_switch_to_fiber(to->fiber, 0);
     if (!__sanitizer_finish_switch_fiber)
@@ -96,7 +98,7 @@ void instrument_arrive(struct segue_context *to)
     free_left_fake_stack(to);
     if (!from || (from->flags & SEGUE_CONTEXT_REGISTERED_))
         return;
-    /* A thread's own stack: only now is it known where that is, and it need not be the one that it was last time. */
+    /* A thread's own stack: its address becomes known only now, and may differ from the last time. */
     from->stack = (void *)(uintptr_t)bottom;
     from->stack_size = size;
 }

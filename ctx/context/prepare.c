@@ -1,4 +1,4 @@
-/* prepare.c: lays out a new context's stack, so that its first steps find the entry and its arguments.
+/* prepare.c: lays out a new context's stack, so that its first instructions find the entry and its arguments.
  *
  * SOURCES: System V ABI for x86-64, 3.2.3: six integers and eight floats travel in registers, the others in the order
  * of the arguments on the stack, eight bytes each; the stack is a multiple of 16 at the call; AL bounds the vector
@@ -23,10 +23,10 @@
 #define FLAGS_ALWAYS 0u
 #endif
 
-/* Stands in for a parent where there is none: all zero, which is where every walk of the stack ends. */
+/* Replaces a missing parent: all zero, so that a stack walk ends there. */
 static struct segue_context nobody;
 
-/* How many arguments do not fit the registers. */
+/* The number of arguments that do not fit in registers. */
 static size_t count_spilled(const struct segue_argument *arguments, size_t count)
 {
     size_t integers = 0, vectors = 0;
@@ -59,7 +59,7 @@ static bool are_known(const struct segue_argument *arguments, size_t count)
     return true;
 }
 
-/* The context as if it were new, but for what the preparation fills in. */
+/* Resets the context as if it were new, except for what the preparation fills in. */
 static void begin(struct segue_context *context, struct segue_context *parent, void *stack, size_t size,
                   const struct segue_context_options *options)
 {

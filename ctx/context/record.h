@@ -1,5 +1,5 @@
-/* record.h: what stands at the top of a context's stack: what its first steps need, and how to find it again when its
- * entry has returned. The frame pointer leads to it all the while. */
+/* record.h: the record at the top of a context's stack: what its first instructions need, and how to find it again
+ * when the entry has returned. The frame pointer leads to it all the while. */
 #ifndef SEGUE_CTX_RECORD_H
 #define SEGUE_CTX_RECORD_H
 
@@ -9,24 +9,26 @@
 #define VECTOR_REGISTERS 8
 
 struct record {
-    /* Both zero: here ends a walk along the frame pointers. */
+    /* Both zero: a walk along the frame pointers ends here. */
     uint64_t next_frame, return_address;
     struct segue_context *context;
     void (*entry)(void);
-    /* rdi, rsi, rdx, rcx, r8, r9; xmm0 to xmm7; and for a variadic entry how many of the latter are in use. */
+    /* rdi, rsi, rdx, rcx, r8, r9; xmm0 to xmm7; and for a variadic entry how many of the vector registers are in use.
+     * */
     uint64_t integers[INTEGER_REGISTERS];
     uint64_t vectors[VECTOR_REGISTERS];
     uint64_t vector_count;
     uint64_t padding;
 };
 
-/* Assembly. The first instruction of every new context; the continuation of one that must not be continued. */
+/* In assembly. The first instruction of every new context; the resume address of one that must not resume. */
 extern const char context_bootstrap[], context_orphan[];
 
-/* Goes on with `to`. Where a return from a signal handler leads must not touch the stack: this does not. */
+/* Resumes `to`. Code that a signal handler's return leads to must not touch the stack: this does not. */
 __attribute__((noreturn)) void context_load(struct segue_context *to);
 
-/* Called by the assembly on the context's own stack: before its entry, and after. The latter returns who goes on. */
+/* The assembly calls them on the context's own stack: before its entry, and after it. The latter returns the context
+ * that runs next. */
 void context_entered(struct segue_context *context);
 struct segue_context *context_left(struct segue_context *context);
 

@@ -28,7 +28,7 @@ enum segue_status segue_stack_free(struct segue_stack *stack)
     return SEGUE_OK;
 }
 
-/* Reading a page that was never written maps the kernel's page of zeroes: it costs no memory. */
+/* Reading a page that was never written maps the kernel's zero page: it costs no memory. */
 __attribute__((no_sanitize_address)) size_t segue_stack_high_water(const struct segue_stack *stack)
 {
     if (!stack || !stack->base)

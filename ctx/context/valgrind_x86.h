@@ -1,5 +1,5 @@
-/* valgrind_x86.h: client requests to Valgrind: instructions that do nothing on a processor, and that Valgrind takes for a
- * call. The library needs three of them, and no package of Valgrind to be built.
+/* valgrind_x86.h: client requests to Valgrind: instructions that do nothing on a processor, and that Valgrind
+ * interprets as a call. The library needs three of them, and so does not depend on Valgrind's headers.
  *
  * SOURCES: valgrind/valgrind.h, "Architecture-specific definitions": amd64 and x86, as unchanged since 2007. */
 #ifndef SEGUE_CTX_CONTEXT_VALGRIND_X86_H

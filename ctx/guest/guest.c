@@ -1,8 +1,8 @@
-/* guest.c: a guest's way in, its ways out, and whose a signal is.
+/* guest.c: enters and leaves a guest, and decides which side a signal belongs to.
  *
  * SOURCES: trapframe-rs fncall; Intel SDM volume 3, 6.15 (error codes), volume 1, 3.3.7.1 (canonical addresses) and
  * 13.4 (XSAVE area).
- * ASSUMPTIONS: sigreturn leaves the segment bases alone (arch/x86/kernel/signal_64.c). */
+ * ASSUMPTIONS: sigreturn leaves the segment bases unchanged (arch/x86/kernel/signal_64.c). */
 #include "gate.h"
 
 #include <segue/posix.h>
@@ -29,7 +29,7 @@ static struct gate *gate_of(const struct segue_guest *guest)
 
 /* ---- in ---- */
 
-/* The calls of the only thread with guests lead to its page. */
+/* The calls of the only thread with guests go to its page. */
 static void lead_calls(const struct gate *gate)
 {
     const void *own = (const char *)gate - GATE_CODE_SIZE + (gate_call - gate_code);
@@ -38,7 +38,8 @@ static void lead_calls(const struct gate *gate)
         __atomic_compare_exchange_n(&guest_way, &present, own, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-/* The base to load for one that is wanted: itself, or, where it is not a program's, the middle of a hole. `substitute` is set to the latter. */
+/* The base to load for a wanted one: the wanted base itself or, if it is not canonical, the middle of a guard
+ * reservation. `substitute` is set to the latter. */
 static uint64_t loadable(uint64_t wanted, uint64_t *substitute)
 {
     *substitute = wanted < canonical_user_end() ? 0 : guest_hole();
@@ -69,9 +70,9 @@ static void store_guest(struct segue_guest *guest, const struct gate *gate)
 {
     uint64_t wanted_fs = guest->general.fs_base, wanted_gs = guest->general.gs_base;
     guest->general = gate->regs;
-    /* Its selectors are the host's, as they are now. */
+    /* The guest has the host's present selectors. */
     frame_get_selectors(&guest->general);
-    /* One that was never loaded comes back as it was given, unless the guest has set another. */
+    /* A base that was never loaded is returned as it was given, unless the guest has set another. */
     if (gate->substitute_fs && gate->regs.fs_base == gate->substitute_fs)
         guest->general.fs_base = wanted_fs;
     if (gate->substitute_gs && gate->regs.gs_base == gate->substitute_gs)
@@ -113,18 +114,19 @@ static bool is_within(uint64_t address, const char *begin, const char *end)
     return address - (uint64_t)(uintptr_t)begin < (uint64_t)(end - begin);
 }
 
-/* Where a signal found the thread. */
+/* PC classification: where a signal found the thread. */
 enum spot {
     /* In the guest's code. */
     SPOT_GUEST,
-    /* On the way in: all of the guest's state is in the gate still. */
+    /* On the way in: the gate still has all of the guest's state. */
     SPOT_WAY_IN,
-    /* On the way out, which ends of itself. */
+    /* On the way out, which completes by itself. */
     SPOT_WAY_OUT,
-    /* In the first instructions of a handler that has not looked yet, or in the last ones of one that has. */
+    /* In the first instructions of a handler that has not looked for the guest yet, or in the last ones of one that
+     * has. */
     SPOT_HANDLER_BEGINS,
     SPOT_HANDLER_ENDS,
-    /* In a handler that is none of ours. */
+    /* In a handler that is not the library's. */
     SPOT_OTHER_HANDLER,
 };
 
@@ -158,14 +160,14 @@ static void store_xstate(const struct gate *gate, const void *ucontext)
     memcpy(area + XSAVE_XSTATE_BV, &present, sizeof present);
 }
 
-/* The state that the frame holds becomes the guest's. */
+/* Stores the state in the frame as the guest's. */
 static void store_frame(struct gate *gate, const void *ucontext)
 {
     frame_get_registers(ucontext, &gate->regs);
     store_xstate(gate, ucontext);
 }
 
-/* The handler's return leads out of the guest. */
+/* Makes the handler's return leave the guest. */
 static void leave(struct gate *gate, void *ucontext, uint32_t reason)
 {
     gate->reason = reason;
@@ -173,7 +175,7 @@ static void leave(struct gate *gate, void *ucontext, uint32_t reason)
     frame_call(ucontext, (uint64_t)(uintptr_t)guest_landed, (uint64_t)(uintptr_t)gate);
 }
 
-/* An access by a base that could not be loaded. */
+/* Whether the access used a base that could not be loaded: its address is in the guard reservation. */
 static bool is_in_hole(const struct gate *gate, uint64_t address)
 {
     return (gate->substitute_fs || gate->substitute_gs) && guest_is_in_hole(address);
@@ -221,26 +223,26 @@ void guest_handle(int number, void *info, void *ucontext, void (*handler)(int, v
         gate->regs.fs_base = gate->now_fs;
         gate->regs.gs_base = gate->now_gs;
     }
-    /* A handler that ends has its frame still, and it is that one that leads back to the guest. */
+    /* A handler that is ending still has its frame, and that frame resumes the guest. */
     if (spot != SPOT_HANDLER_ENDS)
         gate->frame = spot == SPOT_HANDLER_BEGINS || spot == SPOT_OTHER_HANDLER ? 0 : (uint64_t)(uintptr_t)ucontext;
     const void *outer = gate->entered;
     gate->entered = ucontext;
     handler(number, info, ucontext);
     gate->entered = outer;
-    /* Asked while the handler ran, or while an outer one ended. */
+    /* A stop was requested while the handler ran, or while an outer one was ending. */
     if (gate->frame && is_stop_wanted(gate))
         leave_by_stop(gate, (void *)(uintptr_t)gate->frame);
 }
 
-/* The guest has called, and its stack has no room for what a call needs: it has not begun yet. */
+/* The guest has called, and its stack has no room for what a call needs: the call has not begun yet. */
 static bool lacks_stack(const struct segue_regs *regs)
 {
     return is_within(regs->rip, guest_dispatch, guest_dispatch_begun);
 }
 
-/* A request to stop has come while a handler that is none of ours has interrupted the guest: it comes again when that
- * one has returned, whose frame unblocks it. */
+/* A request to stop has come while a handler that is not the library's has interrupted the guest. The signal is sent
+ * again, and stays blocked until that handler returns: its frame unblocks it. */
 static bool put_off(const struct gate *gate, int number, void *ucontext)
 {
     uint64_t bit = (uint64_t)1 << (number - 1), blocked = platform_mask_exchange(NULL) | bit;

@@ -1,4 +1,4 @@
-/* guest_system.c: what guests need of the system: gates, the table of threads, the method for the bases, handlers.
+/* guest_system.c: what guests need from the system: gates, the table of threads, the way to set the bases, handlers.
  *
  * SOURCES: sigaltstack(2): a thread made by pthread_create has none. */
 
@@ -19,7 +19,7 @@
 #include "ctx/state/vector.h"
 #include "platform/reason.h"
 
-/* Two GiB on both sides: as far as a displacement reaches. */
+/* 2 GiB on both sides: the range of a displacement. */
 #define HOLE_SIZE ((uint64_t)1 << 32)
 #define RESTORER_SIZE 16
 #define NUMBER_GONE (-1)
@@ -88,7 +88,7 @@ static void unlock_table(void)
     fork_lock_after(&table_lock);
 }
 
-/* Of the parent's threads one is left, under another number. */
+/* In a child made by fork: one of the parent's threads is left, with another TID. */
 static void empty_table(void)
 {
     memset(guest_threads, 0, sizeof guest_threads);
@@ -104,7 +104,7 @@ static bool make_exit_key(void)
 
 static const struct fork_hooks hooks = {.before = lock_table, .in_parent = unlock_table, .in_child = empty_table};
 
-/* A free place for the number, the first on its way; those that are gone may be taken again. */
+/* A free entry for the TID, the first on its probe sequence; entries of threads that have ended are reused. */
 static struct guest_thread *find_place(int number)
 {
     for (unsigned i = 0; i < THREAD_COUNT; i++) {
@@ -174,7 +174,7 @@ void guest_goes_on(struct gate *gate, const void *ucontext)
 
 /* ---- gates ---- */
 
-/* The code first and the data behind it. */
+/* The code first, then the data. */
 static void *map_gate(void)
 {
     if (platform_page_size() != GATE_CODE_SIZE)

@@ -1,17 +1,17 @@
-/* guest_system.h: what guests need of the system; one file for each platform. */
+/* guest_system.h: what guests need from the system; one file per platform. */
 #ifndef SEGUE_CTX_GUEST_SYSTEM_H
 #define SEGUE_CTX_GUEST_SYSTEM_H
 
 #include "gate.h"
 
-/* Enters the calling thread into guest_threads; it is taken out when it ends. SEGUE_OK; SEGUE_UNSUPPORTED when it has
- * no alternate stack; SEGUE_NO_MEMORY. */
+/* Enters the calling thread into guest_threads, until it ends. SEGUE_OK; SEGUE_UNSUPPORTED if it has no alternate
+ * stack; SEGUE_NO_MEMORY. */
 enum segue_status guest_thread_register(struct guest_thread **self);
 
-/* Notes the bases in force. */
+/* Records the bases in force. */
 void guest_host_bases(struct gate *gate);
 
-/* The middle of a range of addresses that nobody can access; 0 if there is none. */
+/* The middle of a guard reservation, a range of inaccessible addresses; 0 if it cannot be made. */
 uint64_t guest_hole(void);
 bool guest_is_in_hole(uint64_t address);
 

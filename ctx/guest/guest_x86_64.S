@@ -1,16 +1,16 @@
-/* guest_x86_64.S: into a guest and out of it, and what a signal handler must do before it is C.
+/* guest_x86_64.S: enters and leaves a guest; and what a signal handler must do before it can run C.
  *
  * The two pages of a gate:
  *
- *      +0      code, copied from gate_code below: reaches the data by its distance
+ *      +0      code, copied from gate_code below: addresses the data relative to itself
  *      +4096   data, struct gate
  *
  *   guest_go (the library)         callee-saved registers to the host's stack, extended state, bases
- *   gate_enter (the page)          flags, all registers, and away by a jump through the data
+ *   gate_enter (the page)          flags, all registers, and a jump through the data
  *   ...the guest...
- *   gate_entry (the library)      what every guest calls: by guest_way to
+ *   gate_entry (the library)       what every guest calls: jumps by guest_way to
  *   gate_call (the page)             all registers and flags to the data, or
- *   guest_dispatch (the library)     so too, where several threads have run guests: the thread's number says which page
+ *   guest_dispatch (the library)     the same, if several threads have run guests: finds the page by the TID
  *   guest_out (the library)        bases, extended state, the host's stack and registers
  *
  * The host's stack in the meantime:
@@ -30,7 +30,7 @@
 
 #define SYS_GETTID 186
 
-/* Trap, direction, nested task, alignment check: what a host's code does not expect. */
+/* Trap, direction, nested task, alignment check: flags that a host's code does not expect to be set. */
 #define UNEXPECTED_FLAGS (FLAG_ALIGNMENT | FLAG_NESTED_TASK | FLAG_DIRECTION | FLAG_TRAP)
 
 /* ---- the page ---- */
@@ -47,7 +47,7 @@ LABEL(gate_code)
         movq    \register, DATA(\place)
 .endm
 
-/* A MOV changes no flag, so they may come first. */
+/* MOV changes no flag, so the flags may be loaded first. */
 LABEL(gate_enter)
         _CET_ENDBR
         leaq    DATA(GATE_RFLAGS), %rsp
@@ -56,7 +56,7 @@ LABEL(gate_enter)
         movq    DATA(GATE_RSP), %rsp
         jmp     *DATA(GATE_RIP)
 
-/* With the trap flag, which would trap in here: all of it by one instruction. */
+/* With the trap flag, which would trap in here: one instruction loads all. */
 LABEL(gate_enter_iret)
         _CET_ENDBR
         EACH_REGISTER LOAD
@@ -126,7 +126,8 @@ FUNCTION(guest_go)
         /* From here on a signal handler sets the host's bases first. */
         movl    $PLACE_GUEST, GATE_PLACE(%rbx)
 LABEL(guest_go_commit)
-        /* From here to the guest's first instruction, a request to stop ends it by sending us to guest_landed. */
+        /* From here to the guest's first instruction, a request to stop makes a handler's return go to guest_landed.
+         * */
         cmpl    $0, GATE_STOP(%rbx)
         jne     LOCAL(landed)
         movq    GATE_AREA(%rbx), %rsi
@@ -154,7 +155,8 @@ LABEL(guest_go_commit)
 4:      SET_BASE BASE_SET_FS, GATE_FS_BASE(%rbx)
         jmp     *GATE_IN(%rbx)
 
-/* guest_out (rbx gate), on the gate's data for a stack, or on the guest's: nothing is written to it. */
+/* guest_out (rbx gate), with the stack pointer in the gate's data, or the guest's: nothing is written to the stack.
+ * */
         .p2align 4
 LABEL_FUNCTION(guest_out)
         _CET_ENDBR
@@ -207,7 +209,7 @@ LABEL_FUNCTION(guest_out)
         .cfi_restore_state
         jmp     LOCAL(landed)
 
-/* guest_landed (rdi gate): where a handler's return leads. The stack is the guest's, and so may the bases be. */
+/* guest_landed (rdi gate): the target of a handler's return. The stack is the guest's, and perhaps the bases. */
         .p2align 4
 LABEL_FUNCTION(guest_landed)
         _CET_ENDBR
@@ -264,8 +266,9 @@ FUNCTION(gate_entry)
         _CET_ENDBR
         jmp     *C(guest_way)(%rip)
 
-/* guest_dispatch: finds the thread's gate by the thread's number. It needs the guest's stack for five registers and the
- * flags: the lowest word first, so that what is missing is missed before anything is changed.
+/* guest_dispatch: finds the thread's gate by its TID. It needs the guest's stack for five registers and the flags;
+ * the
+ * lowest word is written first, so that missing memory faults before anything has changed.
  *
  *      return address          <- rsp at the call
  *      rax rcx r11 rdx flags
@@ -321,7 +324,7 @@ LABEL(guest_dispatch_begun)
         EACH_REGISTER_BUT_RBX STORE_TO_GATE
         movl    $GUEST_CALLED, GATE_REASON(%rbx)
         jmp     C(guest_out)
-        /* Nobody's guest: all as it was at the call. */
+        /* The call belongs to no guest: restores all as it was at the call. */
 3:      movq    0(%rsp), %rbx
         movq    16(%rsp), %rdx
         movq    24(%rsp), %r11
@@ -334,7 +337,8 @@ LABEL(guest_nobody)
         _CET_ENDBR
         ud2
 
-/* A call while the only thread with guests runs none, or a handler: its registers are where it cannot miss them. */
+/* A call while the only thread with guests runs no guest, or a handler: leaves its registers where a debugger shows
+ * them. */
 LOCAL_LABEL(guest_misused)
         movq    GATE_RSP(%rbx), %rsp
         leaq    -8(%rsp), %rsp
@@ -361,9 +365,9 @@ LOCAL_LABEL(initial_state)
 /* ---- signals ---- */
 
 /* guest_run_handler (edi number, rsi info, rdx ucontext, rcx stack pointer, rax handler): runs the handler with the
- * host's bases; it gets the stack pointer too, unless a guest was interrupted. The
- * entries
- * below jump to it, so it stands as the kernel calls a handler. Nothing before guest_handle may touch %fs or %gs.
+ * host's bases; passes the stack pointer too, unless a guest was interrupted. The entries below jump to it, so its
+ * stack
+ * is as the kernel calls a handler. Nothing before guest_handle may touch %fs or %gs.
  *
  *      return address (the kernel's restorer)
  *      rbp                 <- rbp
@@ -402,7 +406,7 @@ LABEL(guest_run_handler_framed)
         movl    %edi, %ebx
         movq    %rax, %r12
 
-        /* The thread, by its number. A place in the table that was never used ends the search. */
+        /* Finds the thread by its TID. An entry that was never used ends the search. */
         movl    $SYS_GETTID, %eax
         syscall
         movl    %eax, %ecx
@@ -449,7 +453,7 @@ LABEL(guest_run_handler_framed)
         popq    %r14
         SET_BASE BASE_SET_FS, GATE_HOST_FS(%r15)
         SET_BASE BASE_SET_GS, GATE_HOST_GS(%r15)
-        /* The kernel leaves the alignment check flag as the guest has it; C code does not expect it. */
+        /* The kernel leaves the alignment check flag as the guest has set it; C code does not expect it. */
 5:      pushfq
         andl    $~FLAG_ALIGNMENT, (%rsp)
         popfq

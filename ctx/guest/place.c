@@ -1,12 +1,12 @@
-/* place.c: where a thread counts as standing that is between a host and its guest, or on the way into a handler.
+/* place.c: fault-PC translation for a thread between a host and its guest, or on the way into a handler.
  *
  *   the page, gate_enter .. gate_enter_end          the guest, before its first instruction: the gate has its registers
- *   the page, gate_call .. gate_code_end            the guest, behind its call
- *   gate_entry .. guest_dispatch_begun              the same: nothing but memory below the stack pointer is changed
+ *   the page, gate_call .. gate_code_end            the guest, after its call
+ *   gate_entry .. guest_dispatch_begun              the same: only memory below the stack pointer has changed
  *   guest_run_handler .. _pushed, the entries       a handler that begins: rdx is the signal frame
- *   guest_run_handler_pushed .. _end                a handler that begins or ends: rsp and rbp tell where it is
+ *   guest_run_handler_pushed .. _end                a handler that begins or ends: rsp and rbp locate it
  *
- * guest_go and guest_out are functions that the host has called: their unwind table leads to it. */
+ * The host has called guest_go and guest_out as functions: their unwind tables lead to it. */
 #include "gate.h"
 
 #include <string.h>
@@ -15,11 +15,11 @@
 extern __thread struct guest_thread *guest_self __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 extern const char guest_signal_entry_end[];
-/* In the page: from here on the gate has all registers but the stack pointer; from here on, that and the instruction.
- */
+/* In the page: from the first label on the gate has all registers except the stack pointer and the instruction
+ * pointer; from the second on, those too. */
 extern const char gate_call_stored[], gate_call_left[];
 
-/* Behind the call whose return address is on top of the stack. */
+/* After the call whose return address is on top of the stack. */
 static void take_return(struct segue_regs *regs)
 {
     regs->rip = *(const uint64_t *)(uintptr_t)regs->rsp;
@@ -36,7 +36,7 @@ static void take_gate(struct segue_regs *regs, const struct gate *gate)
     memcpy(regs->selectors, kept.selectors, sizeof regs->selectors);
 }
 
-/* Neither instruction of the page changes a flag but POPFQ and IRETQ, on the way in. */
+/* No instruction of the page changes a flag except POPFQ and IRETQ, on the way in. */
 static void take_call(struct segue_regs *regs, const struct gate *gate, const char *page)
 {
     const struct segue_regs live = *regs;

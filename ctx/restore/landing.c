@@ -1,14 +1,14 @@
-/* landing.c: where a thread counts as standing that is on the direct way out of a handler (restore_x86_64.S).
+/* landing.c: fault-PC translation for a thread in a direct restore (restore_x86_64.S).
  *
- *   landing_off_list                       the landing is in rdi, and has the registers
- *   landing_forgotten .. landing_last      it is on top of the stack
+ *   landing_off_list                       rdi points to the restore image, which has the registers
+ *   landing_forgotten .. landing_last      the image is on top of the stack
  *   landing_mask_set ..                    the same, and the signal mask is in force
- *   landing_last                           all but its IRETQ part is loaded
+ *   landing_last                           all but the image's IRETQ part is loaded
  *   landing_shortcut                       the processor has all but what the shortcut loads
- *   landing_by_return .. landing_refused   it is on top of the stack
+ *   landing_by_return .. landing_refused   the image is on top of the stack
  *   landing_refused ..                     the kernel's frame is
  *
- * The extended state is loaded by the first instructions, before which the handler's record is on the thread's list. */
+ * The first instructions load the extended state; until then the handler's record is on the thread's list. */
 #include "landing.h"
 
 #include <string.h>
@@ -16,7 +16,7 @@
 #include "ctx/layout.h"
 #include "shortcut.h"
 
-/* Assembly. */
+/* In assembly. */
 extern const char landing_mask_set[], landing_by_return[];
 
 static const struct landing *landing_at(const struct segue_regs *regs)

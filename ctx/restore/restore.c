@@ -1,7 +1,7 @@
-/* restore.c: the ways out of a signal handler.
+/* restore.c: the return paths of a signal handler.
  *
  * SOURCES: Intel SDM volume 1, 13.4 (XSAVE area), 13.8 (XRSTOR, its faults) and volume 2, IRETQ; Linux
- * arch/x86/kernel/signal_64.c (which flags a frame may set, and that sigreturn puts back mask and alternate stack). */
+ * arch/x86/kernel/signal_64.c (which flags a frame may set, and that sigreturn restores mask and alternate stack). */
 #include <string.h>
 
 #include "ctx/handling.h"
@@ -18,7 +18,7 @@
 #include "restore.h"
 #include "shortcut.h"
 
-/* The kernel's frame begins with it, and goes on with the ucontext. */
+/* The kernel's frame begins with the restorer's address; the ucontext follows. */
 #define RETURN_ADDRESS_SIZE 8
 
 const char *restore_obstacle(void)
@@ -41,7 +41,7 @@ enum segue_restore_method restore_choose(bool blocks_signals, const char **reaso
     return SEGUE_RESTORE_DIRECT_MASK;
 }
 
-/* POPFQ loads neither the resume flag nor segments, and with the trap flag it would trap before it is done. */
+/* POPFQ loads neither the resume flag nor segments; and with the trap flag set it would trap before the jump. */
 static const void *find_shortcut(const struct landing *landing)
 {
     if ((landing->rflags & (FLAG_TRAP | FLAG_RESUME | FLAG_NESTED_TASK)) || landing->cs != selectors_code() ||
@@ -53,7 +53,7 @@ static const void *find_shortcut(const struct landing *landing)
 bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uint64_t code_segment,
                      uint64_t stack_segment)
 {
-    /* Field by field: a compound literal would be cleared first, by a string instruction that is slow to begin. */
+    /* Field by field: a compound literal would be cleared first, by a string instruction with a slow start. */
     landing->rax = regs->rax;
     landing->rbx = regs->rbx;
     landing->rcx = regs->rcx;
@@ -85,7 +85,7 @@ bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uin
     return true;
 }
 
-/* Whether XRSTOR would take it, and the kernel put it into the frame. */
+/* Whether XRSTOR would accept the state, and the kernel would have put it into the frame. */
 static bool is_sound(const struct segue_xstate *xstate, const struct segue_xstate *frame)
 {
     const char *area = xstate->area;
@@ -95,7 +95,7 @@ static bool is_sound(const struct segue_xstate *xstate, const struct segue_xstat
     if ((uint64_t)(uintptr_t)area % XSAVE_ALIGNMENT || xstate->size < least || (xstate->features & ~frame->features))
         return false;
     memset(header, 0, sizeof header);
-    /* Without XSAVE there is none. */
+    /* Without XSAVE the frame has no header. */
     if (least == XSAVE_HEADER_END)
         memcpy(header, area + XSAVE_XSTATE_BV, sizeof header);
     memcpy(&mxcsr, area + XSAVE_MXCSR, sizeof mxcsr);
@@ -107,7 +107,7 @@ static bool is_sound(const struct segue_xstate *xstate, const struct segue_xstat
            xstate->size <= frame->size;
 }
 
-/* The frame keeps the kernel's own words, which say what is in it. */
+/* The frame keeps the kernel's software bytes, which describe its content. */
 static void copy_xstate(const struct segue_xstate *from, const struct segue_xstate *frame)
 {
     char *to = frame->area;
@@ -115,10 +115,11 @@ static void copy_xstate(const struct segue_xstate *from, const struct segue_xsta
     memcpy(to + XSAVE_LEGACY_SIZE, (const char *)from->area + XSAVE_LEGACY_SIZE, from->size - XSAVE_LEGACY_SIZE);
 }
 
-/* Whether XRSTOR and what comes after it do all that the kernel would. It loads the target's protection keys, and the
- * landing is read after it: so they may not close what the handler's own leave open. A component that the frame has no
- * room for, as tiles that nobody had used before the handler did, is to be in its initial state, and would stay as it
- * is. XRSTOR touches all of an area, what is not in use too. `*features` is what it has to load. */
+/* Whether XRSTOR and the code after it do all that the kernel would. XRSTOR loads the target's protection keys, and
+ * the restore image is read after it: so the target's keys may not forbid what the handler's allow. A component that
+ * the frame has no room for (tiles, if no thread had used them before the handler did) must be in its initial state:
+ * XRSTOR would leave it as it is. XRSTOR touches the whole area, also components that are not in use. `*features`
+ * gets the components to load. */
 static bool allows_direct_restore(const struct segue_xstate *image, const struct segue_xstate *frame,
                                   uint64_t *features)
 {
@@ -128,19 +129,19 @@ static bool allows_direct_restore(const struct segue_xstate *image, const struct
     if (!keys_in_use())
         return true;
     uint32_t now = keys_now(), target = keys_of(image);
-    /* What is in force already need not be loaded. */
+    /* Rights that are already in force need not be loaded. */
     if (now == target)
         *features &= ~COMPONENT_PKRU;
     return now == target || ((frame->features & COMPONENT_PKRU) && keys_allow(target, now));
 }
 
-/* What a frame is left with: its own state, or an area of the embedder's. */
+/* The state with which a frame is left: its own, or an area of the embedder's. */
 struct image {
     struct segue_xstate of_frame;
     bool is_other;
 };
 
-/* False if it is an area that the kernel would not put into the frame. */
+/* False if the kernel would not put such an area into the frame. */
 static bool find_image(const struct segue_frame *frame, struct image *image)
 {
     frame_get_any_xstate(frame->native[1], &image->of_frame);
@@ -187,8 +188,8 @@ enum segue_status segue_frame_restore(struct segue_frame *frame, enum segue_rest
 
 __thread struct handling *handling_innermost;
 
-/* Not by the list: before ours on it may be one that was left for good, in a policy, and what that one says of the next
- * may be overwritten. */
+/* Not by the list: an inner record on it may be that of a handler abandoned in a policy, and its link may be
+ * overwritten. */
 const struct handling *handling_record_of(const void *ucontext)
 {
     uint64_t frame = (uint64_t)(uintptr_t)ucontext - RETURN_ADDRESS_SIZE;
@@ -202,7 +203,7 @@ bool departure_prepare(struct departure *departure, const struct fault_frame *fr
     const struct segue_frame *public = &frame->public;
     void *context = public->native[1];
     uint64_t code, stack;
-    /* A policy may have changed those of frame->regs, which no return loads. */
+    /* A policy may have changed those of frame->regs, which the kernel's return ignores. */
     frame_get_segments(context, &code, &stack);
     if (!landing_prepare(landing, &public->regs, code, stack) || !frame_allows_direct_restore(context) ||
         !allows_direct_restore(&public->xstate, &public->xstate, &departure->features))

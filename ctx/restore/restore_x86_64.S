@@ -1,20 +1,24 @@
-/* restore_x86_64.S: to any register state at once, without the kernel.
+/* restore_x86_64.S: the direct restore: loads any register state at once, without the kernel.
  *
- * struct landing lies on the stack in use (the handler's) or beyond the red zone of the one it leads to, and becomes the top of it, so that a signal that comes in
- * between finds nothing below that anybody needs:
+ * The restore image, struct landing, is on the stack in use (the handler's) or beyond the red zone of the stack that
+ * it
+ * restores. It becomes the top of the stack, so that a signal delivered in between overwrites nothing that is needed:
  *
  *      rsp ->  rax rbx rcx rdx rsi rdi rbp r8 .. r15
- *        +120  rip cs rflags rsp ss      <- rsp at IRETQ, which takes all five at once: to the stack that it goes to
- *                                           nothing is written
- *        +160  the shortcut that does as IRETQ (shortcut.h), entered with rsp at rflags; 0 if there is none
+ *        +120  rip cs rflags rsp ss      <- rsp at IRETQ, which loads all five at once, and writes nothing to the
+ * stack
+ *                                           that it switches to
+ *        +160  the shortcut that replaces IRETQ (shortcut.h), entered with rsp at rflags; 0 if the target has none
  *        +168  the handler's record
- *        +176  the kernel's frame; 0 where the signal mask is left alone
+ *        +176  the kernel's frame; 0 if the signal mask stays as it is
  *        +184  the mask
  *
- * A handler on an alternate stack that has signals blocked has the landing on the stack that it leads to: the mask is
- * put in force there, so that no signal that was waiting finds the alternate stack in use.
+ * A handler on an alternate stack that has signals blocked has the image on the stack that it restores: the mask is
+ * set
+ * there, so that no deferred signal finds the alternate stack in use.
  *
- * Unwinding: the caller is where the landing leads: each register is at its place in it, by DW_OP_breg7 (0x77) and the
+ * Unwinding: the caller is the restored code: each register is at its place in the image, by DW_OP_breg7 (0x77) and
+ * the
  * offset as two bytes of SLEB128.
  */
 #if !defined(__x86_64__)
@@ -59,7 +63,7 @@
         .endr
 .endm
 
-/* So many of the thread's returns are covered. More would cost time: the predictor has 32 places, or 16. */
+/* The number of the thread's returns that are covered. More would cost time: the predictor has 32 entries, or 16. */
 #define RETURNS_CAPTURED 16
 
 /* landing_go (rdi landing, rsi area, rdx features): without features there is no XSAVE, and the area is FXSAVE's. */
@@ -68,9 +72,10 @@
 FUNCTION(landing_go)
         .cfi_startproc
         _CET_ENDBR
-        /* The calls of this handler never return, and the processor predicts that the thread's next RETs do. A wrong path
-         * through the handler's own returns costs some 1,200 cycles, once a fault (docs/facts.md). So the next predictions
-         * lead to places that wait until the processor knows better. */
+        /* This handler's calls never return, so the processor predicts the handler's return addresses for the thread's
+         * next RETs. A mispredicted path through the handler's code costs some 1,200 cycles, once per fault
+         * (docs/facts.md). So the predictions are redirected to places that wait until the processor has resolved
+         * the RET. */
         .rept RETURNS_CAPTURED
         call    2f
 1:      pause

@@ -1,9 +1,9 @@
-/* shortcut.c: which target has which shortcut, and where a thread counts as standing that is in one. */
+/* shortcut.c: which target has which shortcut, and fault-PC translation for a thread in one. */
 #include "shortcut.h"
 
 #include <stddef.h>
 
-/* As many as may be looked at for one target. */
+/* The most shortcuts that are examined for one target. */
 #define PROBES 4
 
 static unsigned first_place(uint64_t rip)

@@ -1,11 +1,14 @@
-/* shortcut.h: a way to go to an instruction with every register of its own, without the processor's IRETQ, which takes
- * as long as a system call on some processors.
+/* shortcut.h: jumps to an instruction with all registers loaded, without IRETQ, which on some processors takes as
+ * long
+ * as a system call.
  *
- * The last jump reads its target from memory that it must find without any register, and that nobody may change while a
- * signal's handler stands between: so each target has a word of its own for good, and the first that come get one.
+ * The last jump reads its target from memory that it must address without any register, and that must not change
+ * while a
+ * signal handler interrupts the shortcut: so each target has a word of its own that never changes. The first targets
+ * get one; later ones use IRETQ.
  *
- * IRETQ also serializes, as code that was changed may need it. An instruction that is tried again, as after a change of
- * its bytes, has the resume flag in the frame of its fault, and has no shortcut for that reason. */
+ * IRETQ also serializes, which changed code may need. An instruction that is retried, as after a change of its bytes,
+ * has the resume flag set in the frame of its fault, and for that reason has no shortcut. */
 #ifndef SEGUE_CTX_SHORTCUT_H
 #define SEGUE_CTX_SHORTCUT_H
 
@@ -23,20 +26,21 @@
 
 #include "platform/code_range.h"
 
-/* The shortcut to `rip`, which is not 0; NULL if it has none, and gets none. Async-signal-safe, thread-safe. */
+/* The shortcut to `rip`, which is not 0; NULL if it has none and cannot get one. Async-signal-safe, thread-safe. */
 const void *shortcut_to(uint64_t rip);
 
-/* Whether `rip` is in one; `*target` is where it leads, `*step` one of the above. */
+/* Whether `rip` is in a shortcut; `*target` is its target, `*step` one of the above. */
 bool shortcut_holds(uint64_t rip, uint64_t *target, unsigned *step);
 
-/* Makes the registers of a thread before that step of the shortcut to `target` those that it leads to. The landing's
- * rip is read before the first step alone. */
+/* Translates the registers of a thread before that step of the shortcut to `target` to those that it restores. Reads
+ * the landing's rip only before the first step. */
 void shortcut_take(struct segue_regs *regs, unsigned step, uint64_t target);
 
 /* All shortcuts. */
 extern const struct code_range shortcut_range;
 
-/* Assembly. Entered with the landing's flags, and then its stack pointer, on top of the stack, and all else loaded. */
+/* In assembly. Entered with the flags to restore, and then the stack pointer, on top of the stack; the rest is
+ * loaded. */
 extern const char shortcut_code[SHORTCUT_COUNT][SHORTCUT_SIZE] __attribute__((visibility("hidden")));
 extern uint64_t shortcut_targets[SHORTCUT_COUNT] __attribute__((visibility("hidden")));
 #endif

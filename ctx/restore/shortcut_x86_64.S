@@ -1,10 +1,10 @@
-/* shortcut_x86_64.S: the shortcuts, one like the other:
+/* shortcut_x86_64.S: the shortcuts, all alike:
  *
  *      +0      popfq                           rsp ->  rflags, rsp     of the landing; its rip is 16 bytes below
  *      +1      popq    %rsp                    rsp ->  rsp
  *      +2      jmp     *target(%rip)           everything is loaded; bytes 5 to 8 are the distance of the target's word
  *
- * Unwinding: one rule for all of them, which goes by the place of the instruction in its shortcut. The stack pointer is
+ * Unwinding: one rule for all, selected by the instruction's offset in its shortcut. The stack pointer is
  * at rsp + 8, at rsp, in rsp; the instruction at rsp - 16, at rsp - 24, in the target's word.
  */
 #if !defined(__x86_64__)

@@ -1,4 +1,4 @@
-/* control_x86_64.h: the control registers that a context keeps, and whether there is a shadow stack. */
+/* control_x86_64.h: the control registers that a context saves, and whether the thread has a shadow stack. */
 #ifndef SEGUE_CTX_CONTROL_H
 #define SEGUE_CTX_CONTROL_H
 
@@ -25,14 +25,14 @@ static inline uint16_t control_x87(void)
     return word;
 }
 
-/* Whether STMXCSR waits long after an LDMXCSR that has changed the exception flags: measured on one of Intel's
- * (docs/facts.md), and not on AMD's. */
+/* Whether STMXCSR is slow after an LDMXCSR that has changed the exception flags: measured on an Intel processor
+ * (docs/facts.md); AMD's are not slow. */
 static inline bool control_flags_are_slow(void)
 {
     return !processor_is_amd();
 }
 
-/* RDSSPQ does nothing where there is no shadow stack; its pointer is never 0. */
+/* RDSSPQ does nothing without a shadow stack; a shadow stack pointer is never 0. */
 static inline bool control_has_shadow_stack(void)
 {
     uint64_t pointer = 0;

@@ -1,7 +1,8 @@
-/* keys.h: protection keys: what a thread may do to pages, by the key that each page has. A handler begins with rights of
- * its own, which on Linux are none but to key 0; the thread's are in its frame, and the return puts them back.
+/* keys.h: protection keys: a thread's rights to pages, by the key that each page has. A handler begins with PKRU
+ * rights
+ * of its own, which on Linux permit only key 0; the thread's rights are in its frame, and sigreturn restores them.
  *
- * All are async-signal-safe. Where there are no keys everything is allowed, which is 0. */
+ * All functions are async-signal-safe. Without protection keys everything is allowed, which is 0. */
 #ifndef SEGUE_CTX_KEYS_H
 #define SEGUE_CTX_KEYS_H
 
@@ -9,10 +10,10 @@
 
 #include "decode/x86/xsave.h"
 
-/* Whether the system uses them. */
+/* Whether the system uses protection keys. */
 bool keys_in_use(void);
 
-/* The rights in force, and to change them. Precondition of the latter: keys_in_use. */
+/* Reads and sets the rights in force. Precondition of the latter: keys_in_use. */
 uint32_t keys_now(void);
 void keys_set(uint32_t rights);
 

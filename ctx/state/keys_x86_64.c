@@ -1,7 +1,7 @@
 /* keys_x86_64.c: the rights are in PKRU, two bits for each key.
  *
- * SOURCES: Intel SDM volume 3, 4.6.2 (access disable keeps from reading and writing, write disable from writing; a
- * fetch is never kept from), volume 1, 13.6 (the component's initial state is 0). */
+ * SOURCES: Intel SDM volume 3, 4.6.2 (access disable forbids reads and writes, write disable forbids writes; neither
+ * forbids an instruction fetch), volume 1, 13.6 (the component's initial state is 0). */
 #if !defined(__x86_64__)
 #error "keys_x86_64.c is specific to x86-64"
 #endif
@@ -14,7 +14,7 @@
 
 #define ACCESS_DISABLE 0x55555555u
 
-/* Where the component stands in an area; asked once. */
+/* The component's offset in an area; read once. */
 #define UNKNOWN 0u
 #define NOWHERE 1u
 static uint32_t place;
@@ -67,7 +67,7 @@ uint32_t keys_of(const struct segue_xstate *image)
     return rights;
 }
 
-/* What may not be accessed may not be written. */
+/* A key that may not be accessed may not be written. */
 static uint32_t closed(uint32_t rights)
 {
     return rights | (rights & ACCESS_DISABLE) << 1;

@@ -6,14 +6,14 @@
 #error "registers_x86_64.h is specific to x86-64"
 #endif
 
-/* Runs \action for each general register but RSP, with its place in struct segue_regs (layout.c checks them) moved by
+/* Runs \action for each general register except RSP, with its offset in struct segue_regs (layout.c checks them) plus
  * \base. */
 .macro EACH_REGISTER action, base=0
         \action %rbx, (\base + 8)
         EACH_REGISTER_BUT_RBX \action, \base
 .endm
 
-/* So too, without the one that an address may stand in. */
+/* The same without RBX, which may hold an address. */
 .macro EACH_REGISTER_BUT_RBX action, base=0
         \action %rax, (\base + 0)
         \action %rcx, (\base + 16)

@@ -1,10 +1,12 @@
-/* vector_moves_x86_64.h: loads and stores a guest's extended state by moves, for assembly. XRSTOR and XSAVE do the same in any
- * case, but take 110 ns and 50 ns for it even when there is next to nothing to do (AMD Zen 4); these take as long as
+/* vector_moves_x86_64.h: loads and stores a guest's extended state by moves, for assembly. XRSTOR and XSAVE can do it
+ * in
+ * every case, but take 110 ns and 50 ns even if there is next to nothing to do (AMD Zen 4); moves take only as long
+ * as
  * the components in use need.
  *
- * The area is in the standard format. What its header says is not in use is made initial, whatever its bytes; what the
- * processor says is not in use (XGETBV with ECX 1) is only noted as such in the header, as XSAVEOPT does. MXCSR has no
- * part in that: it is always loaded and stored.
+ * The area is in the standard format. A component that its header marks as not in use is initialised, whatever its
+ * bytes; a component that the processor reports as not in use (XGETBV with ECX 1) is only marked so in the header, as
+ * XSAVEOPT does. MXCSR is exempt: it is always loaded and stored.
  *
  *      rbx gate, rsi area              kept
  *      rax rcx rdx rdi                 clobbered
@@ -74,7 +76,7 @@ LOCAL(no_upper_\use):
 LOCAL(loaded_\use):
 .endm
 
-/* And leaves the x87 stack empty, no exception waiting, and the upper halves clear: dirty ones slow SSE code down.
+/* Also leaves the x87 stack empty, no exception pending, and the upper halves clear: dirty ones slow SSE code down.
  * `use`: a word for its labels. */
 .macro STORE_VECTORS use
         READ_IN_USE     %ecx

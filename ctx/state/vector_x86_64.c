@@ -12,7 +12,7 @@
 
 #include "decode/x86/xsave.h"
 
-/* The protection keys are the host's as well. */
+/* The protection keys stay the host's. */
 #define LEFT_OUT COMPONENT_PKRU
 
 enum segue_status vector_new(struct segue_xstate *xstate, uint64_t wanted)
@@ -33,7 +33,7 @@ enum segue_status vector_new(struct segue_xstate *xstate, uint64_t wanted)
     return SEGUE_OK;
 }
 
-/* One that XRSTOR would refuse is left to it. */
+/* An area that XRSTOR would refuse is left to XRSTOR. */
 static bool is_movable(const char *area, uint64_t features)
 {
     uint64_t in_use, compaction;
@@ -43,7 +43,7 @@ static bool is_movable(const char *area, uint64_t features)
            !(features & ~xsave_movable()) && !(in_use & ~features) && compaction == 0;
 }
 
-/* The moves touch only what the gate's features have. */
+/* The moves touch only the components of the gate's features. */
 static char *component_in(char *area, unsigned component)
 {
     struct xsave_component place;

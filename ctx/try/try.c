@@ -1,4 +1,4 @@
-/* try.c: blocks that may fault. */
+/* try.c: recovery points: blocks that may fault (segue_try). */
 #include "try.h"
 
 #include <segue/try.h>
@@ -7,11 +7,11 @@
 #include "decode/x86/traps.h"
 #include "ctx/restore/landing.h"
 
-/* The thread's innermost block; the assembly sets it. */
+/* The thread's innermost recovery point; the assembly sets it. */
 extern __thread struct segue_trial *trial_innermost __attribute__((tls_model("initial-exec"), visibility("hidden")));
 __thread struct segue_trial *trial_innermost;
 
-/* Assembly. */
+/* In assembly. */
 extern const char trial_back[];
 
 enum segue_status segue_try_end(struct segue_trial *trial)

@@ -1,9 +1,9 @@
-/* try_x86_64.S: the way into a block that may fault, and the way back to its beginning.
+/* try_x86_64.S: enters a block that may fault, and returns to its beginning after a fault.
  *
- * segue_try keeps what a call keeps, as of its return:
+ * segue_try saves the callee-saved state, as it is after the return:
  *
  *      struct segue_trial      rbx rbp r12 r13 r14 r15, rsp after the return, rip: the return address
- *                              MXCSR, x87 control word, and the block around this one
+ *                              MXCSR, x87 control word, and the outer recovery point
  */
 #if !defined(__x86_64__)
 #error "try_x86_64.S is specific to x86-64"
@@ -12,7 +12,7 @@
 #include "ctx/layout.h"
 #include "platform/asm.h"
 
-/* segue_try (rdi trial): the thread's innermost block is trial_innermost, in initial-exec thread-local storage. */
+/* segue_try (rdi trial): the innermost recovery point is trial_innermost, in initial-exec thread-local storage. */
         SECTION_TEXT(segue_try)
         .p2align 4
 PUBLIC_FUNCTION(segue_try)
@@ -39,8 +39,8 @@ PUBLIC_FUNCTION(segue_try)
         .cfi_endproc
         END(segue_try)
 
-/* trial_back (rdi trial): where a handler's return leads. The stack may be at its end: not touched before it is the
- * block's own. */
+/* trial_back (rdi trial): the target of a handler's return. The stack may be exhausted: it is not used before the
+ * block's own stack pointer is restored. */
         SECTION_TEXT(trial_back)
         .p2align 4
 FUNCTION(trial_back)

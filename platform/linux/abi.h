@@ -1,5 +1,5 @@
-/* abi.h: numbers of Linux' interface for x86-64 that the C library's headers may lack, for C and for assembly: the
- * codes of arch_prctl, and FSGSBASE's bit in AT_HWCAP2, are the kernel's own headers'.
+/* abi.h: constants of Linux's interface for x86-64 that the C library's headers may lack, for C and for assembly. The
+ * codes of arch_prctl, and FSGSBASE's bit in AT_HWCAP2, come from the kernel's own headers.
  *
  * SOURCES: Linux include/uapi/linux/signal.h, include/uapi/linux/auxvec.h; arch/x86/include/uapi/asm/sigcontext.h. */
 #ifndef SEGUE_PLATFORM_LINUX_ABI_H

@@ -1,6 +1,6 @@
 /* base_x86_64.c: see platform/base.h.
  *
- * SOURCES: arch_prctl(2); Documentation/arch/x86/x86_64/fsgs.rst (AT_HWCAP2 tells whether the instructions may be
+ * SOURCES: arch_prctl(2); Documentation/arch/x86/x86_64/fsgs.rst (AT_HWCAP2 says whether the instructions may be
  * used). */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "platform/linux/base_x86_64.c is specific to Linux on x86-64"
@@ -27,7 +27,7 @@ void platform_bases_read(bool by_instruction, uint64_t *fs, uint64_t *gs)
         __asm__ volatile("rdfsbase %0\n\trdgsbase %1" : "=r"(*fs), "=r"(*gs));
         return;
     }
-    /* The ABI's thread-local storage has its own address at its beginning. */
+    /* By the ABI the thread control block begins with its own address. */
     __asm__ volatile("movq %%fs:0, %0" : "=r"(*fs));
     system_call3(SYS_arch_prctl, ARCH_GET_GS, (long)gs, 0);
 }

@@ -1,5 +1,5 @@
-/* call_x86_64.h: system calls without libc: they leave errno alone and bind to nothing at run time, so a
- * handler may make them. Return the result, or a negative error number. */
+/* call_x86_64.h: system calls without libc: they preserve errno and bind no symbol at run time, so a handler may make
+ * them. Return the result, or a negative error number. */
 #ifndef SEGUE_SYSTEM_CALL_H
 #define SEGUE_SYSTEM_CALL_H
 

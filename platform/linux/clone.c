@@ -27,7 +27,7 @@ struct clone3_arguments {
 
 _Static_assert(sizeof(struct clone3_arguments) <= sizeof(struct platform_clone_room), "they have room");
 
-/* What clone3 refuses and clone does not; the rest the kernel finds out. */
+/* Checks what clone3 refuses and clone does not; the kernel checks the rest. */
 bool platform_clone_is_valid(const struct segue_clone *request)
 {
     const uint64_t both = CLONE_PIDFD | CLONE_PARENT_SETTID;
@@ -36,8 +36,8 @@ bool platform_clone_is_valid(const struct segue_clone *request)
              ((request->flags & both) == both && request->pidfd == request->parent_tid));
 }
 
-/* The older call has one place for both the parent's number and the descriptor, and its exit signal where newer flags
- * are. */
+/* clone(2) has one argument for both the parent's TID and the descriptor, and its exit signal occupies the bits of
+ * newer flags. */
 static bool needs_clone3(const struct segue_clone *request)
 {
     return request->flags >> 32 || (request->flags & CLONE_NEWTIME) || request->set_tid || request->set_tid_size ||

@@ -1,17 +1,24 @@
-/* forced.c: memory reached past its protection through /proc/thread-self/mem.
+/* forced.c: accesses memory past its protection through /proc/thread-self/mem.
  *
- * Two things can make an open descriptor lie. A child made by fork inherits one that leads to its parent's memory: so
- * the descriptor is remembered in a page that the kernel wipes in the child, and the child closes it, in its first fork
- * handler of ours or in the first call here, and opens its own. A program that closes all its descriptors and opens
- * others may put a file of its own under our number: so the file is identified before each use.
+ * Two events make an open descriptor wrong. A child made by fork inherits one for its parent's memory: so the
+ * descriptor
+ * is stored in a page that the kernel wipes in the child; the child closes it, in the library's first fork handler or
+ * in
+ * the first call here, and opens its own. A program that closes all its descriptors and opens others may get the same
+ * number for a file of its own: so the file is identified before each use.
  *
- * Processes that share memory may have descriptors of their own (CLONE_VM without CLONE_FILES). One descriptor is kept
- * for all of them, the first one's, as long as that one lives: a process that does not have it opens the file for each
- * access and closes it again, as does one that has no number to spare. Else they would replace it in turn, and what each
- * had opened would stay open.
+ * Processes that share memory may have separate descriptors (CLONE_VM without CLONE_FILES). One descriptor is kept
+ * for
+ * all of them, the first one's, as long as that process lives: a process that does not have it opens the file for
+ * each
+ * access and closes it again, as does one without a spare descriptor. Otherwise they would replace it in turn, and
+ * each
+ * one's file would stay open.
  *
- * The kernel checks the right to the file when it is opened: a process that has changed its user may use the one that
- * it has open, and open no other. A child of such a process reaches its memory as long as it has one thread (opened.h).
+ * The kernel checks the permission when the file is opened: a process that has changed its user may use the one that
+ * it
+ * has open, but cannot open another. A child of such a process reaches its memory as long as it has one thread
+ * (opened.h).
  *
  * SOURCES: proc(5), prctl(2) PR_SET_DUMPABLE, madvise(2) MADV_WIPEONFORK, Linux fs/proc/base.c mem_rw, task_dump_owner
  * and mm/gup.c FOLL_FORCE.
@@ -35,31 +42,33 @@
 #include "platform/fork_lock.h"
 #include "platform/opened.h"
 
-/* The open file in one word, so that it is published whole: the inode number above, the descriptor plus one below.
- * Zero: this process has none open. It stands in a page of its own; behind it the process that published it. */
+/* The open file in one word, so that it is published atomically: the inode number in the upper bits, the descriptor
+ * plus one in the lower. Zero: this process has none open. The word has a page of its own, with the process that
+ * published it behind it. */
 #define DESCRIPTOR_BITS 20
 static uint64_t *file;
 #define OWNER 1
-/* How often the word was replaced in a process: who closes all descriptors does so a few times. Where threads of one
- * process have descriptors of their own (unshare), no owner tells them apart, and this bounds what stays open. */
+/* How often the word was replaced in a process: a program that closes all descriptors does so a few times. If threads
+ * of one process have separate descriptors (unshare), the owner does not distinguish them, and this bounds what stays
+ * open. */
 #define REPLACED_MOST 16
 static unsigned replaced;
-/* The last word that was published, by this process or by one that it descends from. */
+/* The last word that was published, by this process or by an ancestor. */
 static uint64_t last_file;
-/* How many files threads began to open, and how many of them they have published or closed again; and both as they were
- * before the fork in progress, which copies descriptors and memory one after the other. */
+/* How many files threads have begun to open, and how many of them they have published or closed again; and both as
+ * they were before the fork in progress, which copies descriptors and memory one after the other. */
 static uint64_t opened, settled;
 static uint64_t opened_before_fork, settled_before_fork;
 static struct fork_lock forking = FORK_LOCK_INITIALIZER;
 
-/* Descriptors below this are left to the program, which may count on getting the lowest. */
+/* Descriptors below this are left to the program, which may rely on getting the lowest. */
 #define LOWEST_DESCRIPTOR 512
-/* A process that may have fewer has none to spare. */
+/* A process with a lower limit has none to spare. */
 #define LEAST_LIMIT 64
 
-/* O_NONBLOCK and O_DSYNC mean nothing for this file: they tell ours from the program's. */
+/* O_NONBLOCK and O_DSYNC mean nothing for this file: they distinguish the library's descriptor from the program's. */
 #define MARK (O_NONBLOCK | O_DSYNC)
-/* The descriptors among which a file that was not published is looked for. */
+/* The range of descriptors that is searched for a file that was not published. */
 #define DESCRIPTORS_SEARCHED 65536
 
 static uint64_t word_of(int descriptor)
@@ -81,13 +90,13 @@ static void close_file(int descriptor)
     system_call3(SYS_close, descriptor, 0, 0);
 }
 
-/* By way of the thread, since the process's own entry leads nowhere once its first thread has ended. */
+/* Through the thread's entry: the process's own entry is invalid once its first thread has ended. */
 static int open_marked(void)
 {
     return (int)system_call4(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/mem", O_RDWR | O_CLOEXEC | MARK, 0);
 }
 
-/* The same file by a high number, which is kept; -1 if the process has none to spare. */
+/* The same file under a high descriptor, which is kept; -1 if the process has none to spare. */
 static int lift(int low)
 {
     struct rlimit limit;
@@ -104,8 +113,8 @@ static bool is_marked(int descriptor)
     return flags >= 0 && (flags & (O_ACCMODE | MARK)) == (O_RDWR | MARK);
 }
 
-/* A descriptor for one access. If it is momentary, it is closed behind it, and signals are blocked until then: no
- * handler that interrupts this forks. */
+/* A descriptor for one access. If it is momentary, it is closed afterwards, and signals are blocked until then, so
+ * that no handler forks in between. */
 struct use {
     int descriptor;
     bool is_momentary;
@@ -117,7 +126,7 @@ static uint64_t own_number(void)
     return (uint64_t)system_call3(SYS_getpid, 0, 0, 0);
 }
 
-/* Whether the word `stale`, whose file this process does not have, may be replaced: nobody else uses it. */
+/* Whether the word `stale`, whose file this process does not have, may be replaced: no other process uses it. */
 static bool may_replace(uint64_t stale)
 {
     uint64_t owner = __atomic_load_n(file + OWNER, __ATOMIC_RELAXED), own = own_number();
@@ -146,7 +155,7 @@ static void end_use(const struct use *use)
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&use->signals, 0, sizeof use->signals);
 }
 
-/* Opens the file, and keeps it in place of the word `stale` if that may be. */
+/* Opens the file, and keeps it in place of the word `stale` if that may be replaced. */
 static struct use open_memory_file(uint64_t stale)
 {
     uint64_t all = UINT64_MAX;
@@ -167,7 +176,7 @@ static struct use open_memory_file(uint64_t stale)
     return (struct use){.descriptor = -1};
 }
 
-/* In a child: what another thread of the parent had opened and not yet published. */
+/* In a child: closes files that other threads of the parent had opened and not yet published. */
 static void close_unpublished(void)
 {
     struct rlimit limit;
@@ -181,7 +190,7 @@ static void close_unpublished(void)
             close_file(i);
 }
 
-/* In a child that has opened none yet: closes its parent's. Not the one that another thread has opened meanwhile. */
+/* In a child that has opened none yet: closes its parent's, but not one that another thread has opened meanwhile. */
 static void close_parents(void)
 {
     uint64_t word = __atomic_load_n(&last_file, __ATOMIC_ACQUIRE);
@@ -250,7 +259,7 @@ void forced_in_child(void)
         return;
     bool was_open = __atomic_load_n(&last_file, __ATOMIC_ACQUIRE) != 0;
     forced_leave_parent();
-    /* Now, while the child may still do so. */
+    /* Opened now, while the child is still permitted to. */
     if (was_open)
         can_open();
 }
@@ -259,7 +268,7 @@ bool forced_ready(void)
 {
     if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))
         return false;
-    /* The access itself will look closer, which takes longer. */
+    /* A cheap check; the access itself checks more closely, which takes longer. */
     uint64_t word = __atomic_load_n(file, __ATOMIC_ACQUIRE);
     if (word && is_marked(descriptor_of(word)))
         return true;
@@ -286,7 +295,7 @@ bool forced_write(uint64_t address, const void *bytes, size_t size)
     return done == (long)size;
 }
 
-/* Whether a closed page of our own can be written and read back, through the file. */
+/* Whether a protected page of the library's can be written and read back through the file. */
 static bool works(void)
 {
     static const char probe[8] = "segue\n\t";
@@ -302,7 +311,8 @@ static bool works(void)
     return same;
 }
 
-static const struct fork_hooks hooks = {.before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
+static const struct fork_hooks hooks = {
+    .before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
 static enum segue_status map_word(void)
 {
@@ -322,7 +332,7 @@ static enum segue_status map_word(void)
 enum segue_status forced_prepare(void)
 {
     enum segue_status status = SEGUE_OK;
-    /* Before there is anything that a child must close. */
+    /* Registered before any file exists that a child must close. */
     if (!fork_register(FORK_FILES, &hooks))
         return SEGUE_NO_MEMORY;
     if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))

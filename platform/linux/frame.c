@@ -112,7 +112,7 @@ const stack_t *frame_stack_in_force(const void *context)
     return &((const ucontext_t *)context)->uc_stack;
 }
 
-/* The kernel notes the stack that was set, whether it is the one in use or not. */
+/* The kernel stores the stack that was set, whether it is the one in use or not. */
 struct frame_stack frame_get_alternate_stack(const void *context)
 {
     const stack_t *stack = frame_stack_in_force(context);
@@ -186,12 +186,13 @@ void *frame_copy(const void *context, void *to)
     return copy;
 }
 
-/* The kernel puts the address that the handler returns to below, siginfo_t behind, and the extended state above all. */
+/* The kernel puts the handler's return address below the context, siginfo_t after it, and the extended state above
+ * both. */
 void frame_get_extent(const void *context, uint64_t *low, uint64_t *high)
 {
     uint64_t frame = (uint64_t)(uintptr_t)context, end = frame + KERNEL_UCONTEXT_SIZE + sizeof(siginfo_t);
     uint64_t area = (uint64_t)(uintptr_t)((const ucontext_t *)context)->uc_mcontext.fpregs;
     *low = frame - sizeof(uint64_t);
-    /* In between is what the area's alignment takes. */
+    /* The gap is due to the area's alignment. */
     *high = area - end < 2 * AREA_ALIGNMENT ? area + frame_area_size(context) : end;
 }

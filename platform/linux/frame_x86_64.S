@@ -1,4 +1,4 @@
-/* frame_x86_64.S: what C cannot say of the thread's flags. */
+/* frame_x86_64.S: clears the thread's flags, which C cannot express. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "frame_x86_64.S is specific to Linux on x86-64"
 #endif
@@ -6,7 +6,7 @@
 #include "platform/asm.h"
 
 /* frame_clear_flags (rdi which): see frame.h. Not by the compilers' built-in functions: they move the stack pointer
- * without a word to unwinders, and a thread that is cancelled there loses its way. */
+ * without CFI, so that unwinding fails for a thread that is cancelled there. */
         SECTION_TEXT(frame_clear_flags)
         .p2align 4
 FUNCTION(frame_clear_flags)

@@ -1,9 +1,9 @@
 /* frame_x86_64.c: the processor's half of Linux's signal frame on x86-64: registers, extended state, the exception.
  *
  * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, segments, _fpx_sw_bytes); Intel SDM volume 1, 3.4.3
- * (flags), 13.14 (XFD: what is not there yet traps when it is loaded), volume 3, 6.15 (page-fault error code) and
- * 17.3.1.1 (the resume flag is set in the flags that a fault saves, not in those of an interrupt or a system call); Linux
- * arch/x86/kernel/signal.c (get_sigframe, fpu__alloc_mathframe), arch/x86/kernel/fpu/signal.c
+ * (flags), 13.14 (XFD: loading a component that is not enabled yet traps), volume 3, 6.15 (page-fault error code) and
+ * 17.3.1.1 (the resume flag is set in the flags that a fault saves, not in those of an interrupt or a system call);
+ * Linux arch/x86/kernel/signal.c (get_sigframe, fpu__alloc_mathframe), arch/x86/kernel/fpu/signal.c
  * (check_xstate_in_sigframe), traps.c (a general protection fault is SI_KERNEL with address 0, and leaves the last page
  * fault's address in the frame; send_sigtrap: a step trap's siginfo), mm/fault.c (si_addr is CR2). ASSUMPTIONS: the
  * kernel clears the direction flag, but not the alignment check flag, and loads the initial extended state before a
@@ -30,15 +30,15 @@
 
 
 
-/* The kernel's frame: pretcode, ucontext, siginfo; above it the area, with its last word, at a multiple of 64, all of
+/* The kernel's frame: pretcode, ucontext, siginfo; above it the area with its last word, at a multiple of 64, all of
  * it below a multiple of 16. */
 #define FRAME_WORDS (8 + offsetof(ucontext_t, uc_sigmask) + 8 + sizeof(siginfo_t))
 #define AREA_END_SIZE 4
 #define AREA_PADDING 63
 #define FRAME_PADDING 23
 
-/* Each field of struct segue_regs up to rflags, and where it stands in gregs. Not a loop over a table: both ways are a
- * part of each fault, and this takes a third of the instructions. */
+/* Each field of struct segue_regs up to rflags, and its index in gregs. Not a loop over a table: every fault copies
+ * them both ways, and this takes a third of the instructions. */
 #define EACH_REGISTER(DO)                                                                                              \
     DO(rax, REG_RAX)                                                                                                   \
     DO(rbx, REG_RBX) DO(rcx, REG_RCX) DO(rdx, REG_RDX) DO(rsi, REG_RSI) DO(rdi, REG_RDI) DO(rbp, REG_RBP)              \
@@ -50,7 +50,7 @@ static const greg_t *registers_of(const void *context)
     return ((const ucontext_t *)context)->uc_mcontext.gregs;
 }
 
-/* ---- before it is known whose the signal is ---- */
+/* ---- to decide whose the signal is ---- */
 
 void frame_begin(void)
 {
@@ -143,7 +143,7 @@ __attribute__((target("fsgsbase"))) static void read_bases_directly(struct segue
     regs->gs_base = _readgsbase_u64();
 }
 
-/* Whether the kernel lets programs use RDFSBASE; asked once. */
+/* Whether the kernel lets programs use RDFSBASE; read once. */
 static bool has_fsgsbase(void)
 {
     enum { UNKNOWN, NO, YES };
@@ -166,8 +166,9 @@ void frame_get_bases(struct segue_regs *regs)
     system_call3(SYS_arch_prctl, ARCH_GET_GS, (long)&regs->gs_base, 0);
 }
 
-/* A signal's frame has room for FS and GS, but the kernel stores zeros there; it does not change DS, ES, FS and GS on
- * the way to a handler. All are stored at once, so that whoever copies them soon need not wait for narrow stores. */
+/* A signal frame has fields for FS and GS, but the kernel stores zeros there; it does not change DS, ES, FS and GS
+ * before it enters a handler. One store writes all selectors, so that a copy soon after need not wait for narrow
+ * stores. */
 static void store_selectors(struct segue_regs *regs, uint64_t code, uint64_t stack)
 {
     uint32_t es, ds, fs, gs;
@@ -213,7 +214,7 @@ void frame_set_registers(void *context, const struct segue_regs *regs)
 #undef SET
 }
 
-/* The field is the segments' four 16-bit words: code, two of no use, stack. */
+/* The field holds four 16-bit words: the code segment, two unused ones, the stack segment. */
 void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack)
 {
     uint64_t words = (uint64_t)registers_of(context)[REG_CSGSFS];
@@ -223,8 +224,8 @@ void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack)
 
 /* ---- extended state ---- */
 
-/* A kernel without XSAVE writes its words all the same, with no features and FXSAVE's size; what is there is x87 and
- * SSE. */
+/* A kernel without XSAVE writes its software bytes all the same, with no features and FXSAVE's size; the area then
+ * holds x87 and SSE. */
 void frame_get_xstate(const void *context, struct segue_xstate *xstate)
 {
     char *area = (char *)((const ucontext_t *)context)->uc_mcontext.fpregs;
@@ -246,7 +247,7 @@ void frame_get_any_xstate(const void *context, struct segue_xstate *xstate)
         *xstate = (struct segue_xstate){.area = area, .size = XSAVE_LEGACY_SIZE, .features = COMPONENTS_LEGACY};
 }
 
-/* With what the kernel appends to the area to find out whether it is whole. */
+/* With the word that the kernel appends to the area to find out whether it is complete. */
 size_t frame_area_size(const void *context)
 {
     const ucontext_t *frame = context;
@@ -257,7 +258,8 @@ size_t frame_area_size(const void *context)
     return software->magic == SOFTWARE_MAGIC ? software->extended_size : XSAVE_LEGACY_SIZE;
 }
 
-/* Loading what is not in its initial state makes the kernel give the room; what is loaded does not matter. */
+/* Loading a component in a state other than the initial one makes the kernel enlarge the thread's area; the value
+ * does not matter. */
 void frame_make_room(const void *context)
 {
     struct segue_xstate frame;
@@ -333,7 +335,7 @@ void frame_set_exception(void *context, const struct frame_exception *exception)
 
 /* ---- ways to go on ---- */
 
-/* An interrupted x87 or MMX computation is left behind; its registers and pending exceptions must not be. */
+/* The interrupted x87 or MMX computation is abandoned; its registers and pending exceptions must not stay. */
 static void empty_x87(ucontext_t *frame)
 {
     struct _libc_fpstate *legacy = frame->uc_mcontext.fpregs;
@@ -360,7 +362,8 @@ bool frame_allows_direct_restore(const void *context)
     uint64_t code, stack;
     frame_get_segments(context, &code, &stack);
     frame_get_xstate(context, &xstate);
-    return code == selectors_code() && stack != 0 && xstate.area && !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM) &&
+    return code == selectors_code() && stack != 0 && xstate.area &&
+           !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM) &&
            !((uint64_t)frame->uc_mcontext.gregs[REG_EFL] & FLAG_NESTED_TASK);
 }
 
@@ -368,5 +371,6 @@ bool frame_allows_detour(const void *context)
 {
     uint64_t code, stack;
     frame_get_segments(context, &code, &stack);
-    return code == selectors_code() && !((uint64_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] & FLAG_TRAP);
+    return code == selectors_code() &&
+           !((uint64_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] & FLAG_TRAP);
 }

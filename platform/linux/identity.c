@@ -1,13 +1,16 @@
 /* identity.c: see platform/identity.h.
  *
- * Which process prepared stands in a page that the kernel wipes in a child that has a copy of the memory, and leaves in
- * one that shares it. So a wiped page tells of a raw fork, and a page that names another process than getpid(2) of a
- * process that shares the memory.
+ * The kernel wipes the page that names the prepared process in a child that has a copy of the memory, and keeps it in
+ * a
+ * child that shares the memory. So a wiped page shows a raw fork; and if the page names another process than
+ * getpid(2),
+ * the caller is in a process that shares the memory.
  *
- * A thread's number is read where the C library keeps it, so that a thread's first fault makes no system call. glibc
- * exports the place for debuggers: `_thread_db_pthread_tid` is {bits, elements, offset} of the member of struct
- * pthread, which platform_thread_self leads to. The number found there is compared with gettid(2) once. Where it differs, or nothing
- * is exported (musl, static programs), a thread that was not attached asks the kernel at its first fault.
+ * A thread's TID is read where the C library keeps it, so that a thread's first fault makes no system call. glibc
+ * exports the offset for debuggers: `_thread_db_pthread_tid` is {bits, elements, offset} of the member of struct
+ * pthread, to which platform_thread_self points. The TID found there is compared with gettid(2) once. If it differs,
+ * or
+ * nothing is exported (musl, static programs), a thread that was not attached asks the kernel at its first fault.
  *
  * SOURCES: glibc nptl_db/structs.def, nptl/descr.h (header.self); madvise(2) MADV_WIPEONFORK; tkill(2), tgkill(2) (in
  * the caller's namespace); kcmp(2) KCMP_VM. ASSUMPTIONS: a thread that the C library did not make has no copy of
@@ -31,27 +34,27 @@
 #include "platform/thread.h"
 
 
-/* What the page holds. */
+/* The content of that page. */
 struct home {
-    /* The process that prepared; 0 where the page was wiped. */
+    /* The process that called identity_prepare; 0 if the page was wiped. */
     uint64_t process;
-    /* Its PID namespace; 0 where /proc did not show it. */
+    /* Its PID namespace; 0 if /proc did not show it. */
     uint64_t namespace;
 };
 
-/* Before identity_prepare, and where the system does not wipe pages. */
+/* Used before identity_prepare, and if the system does not wipe pages. */
 static struct home unprepared;
 static struct home *home = &unprepared;
 
-/* The page was wiped without fork handlers: what else looks like ours may be the parent's. */
+/* The page was wiped without fork handlers: other records of this process may be the parent's. */
 static bool forked_raw;
 
-/* Of the thread's number from the thread pointer; 0 where it is not known. */
+/* The TID's offset from the thread pointer; 0 if it is not known. */
 static size_t number_offset;
 
 __thread struct identity_self identity_self;
 
-/* What identity_prepare was given. */
+/* The argument of identity_prepare. */
 static void (*renamed)(int before, struct identity self);
 
 static struct home *page_of_home(void)
@@ -101,7 +104,7 @@ void identity_prepare(void (*on_rename)(int before, struct identity self))
     find_number_offset();
 }
 
-/* The process whose threads are ours, also right after a raw fork. */
+/* The process that the recorded threads belong to, also right after a raw fork. */
 static uint64_t home_process(void)
 {
     struct home *page = page_of_home();
@@ -127,8 +130,8 @@ static struct identity ask_kernel(uint64_t process)
     return (struct identity){platform_thread_id(), process ? group_of_self(process) : IDENTITY_OWN};
 }
 
-/* The first thread of a raw fork's child may have forked inside a policy: its faults in progress are in the child, too,
- * and noted under the number that it had in the parent. */
+/* The first thread of a raw fork's child may have forked inside a policy: the child has its faults in progress, too,
+ * recorded under the TID that it had in the parent. */
 static void ask_kernel_anew(uint64_t process)
 {
     int before = identity_self.identity.number;
@@ -145,7 +148,7 @@ struct identity identity_of_self(void)
         return identity_self.identity;
     size_t offset = __atomic_load_n(&number_offset, __ATOMIC_ACQUIRE);
     int number = offset && !__atomic_load_n(&forked_raw, __ATOMIC_ACQUIRE) ? number_in_thread_block(offset) : 0;
-    /* A number from before a fork would be the parent's. */
+    /* A TID from before a fork would be the parent's. */
     if (number > 0 && !identity_self.identity.number)
         identity_self.identity = (struct identity){number, IDENTITY_OWN};
     else
@@ -154,7 +157,7 @@ struct identity identity_of_self(void)
     return identity_self.identity;
 }
 
-/* Several fork handlers call it: the first counts. */
+/* Several fork handlers call it: the first call counts. */
 void identity_in_child(void)
 {
     uint64_t process = (uint64_t)platform_process_id();
@@ -172,14 +175,14 @@ bool identity_is_own_process(void)
     return (uint64_t)platform_process_id() == home_process();
 }
 
-/* As the kernel says, or -1 where it does not: 0 the same memory, 1 and 2 another. */
+/* The kernel's answer, or -1 if it refuses one: 0 the same memory, 1 and 2 another. */
 static long compare_memory(int one, int other)
 {
     long result = system_call4(SYS_kcmp, one, other, KCMP_VM, 0);
     return result >= 0 ? result : -1;
 }
 
-/* Of another thread group than the caller's, in the caller's namespace: the number may have been given again. */
+/* For a TID of another thread group, valid in the caller's namespace: the kernel may have reused the TID. */
 static bool is_gone_elsewhere(int number)
 {
     if (system_call3(SYS_tkill, number, 0, 0) == -ESRCH)
@@ -197,9 +200,9 @@ bool identity_is_gone(struct identity thread)
         return false;
     if (thread.group == IDENTITY_FAR)
         return false;
-    /* Without a process that is known there is nothing that it could be mistaken for. */
+    /* If the prepared process is not known, the caller cannot be distinguished from it, and counts as part of it. */
     if (process && (uint64_t)own != process) {
-        /* We share its memory. If its number names it here, so do its threads' numbers. */
+        /* This process shares that one's memory. If its PID is valid here, so are its threads' TIDs. */
         return compare_memory(own, (int)process) == 0 && is_gone_elsewhere(thread.number);
     }
     long result = system_call3(SYS_tgkill, own, thread.number, 0);

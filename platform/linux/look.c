@@ -1,8 +1,10 @@
 /* look.c: see look.h.
  *
- * SOURCES: proc(5), /proc/PID/task/TID/syscall: "running", or the system call's number and arguments, the stack pointer
- * and the instruction, or -1 and the latter two for a thread that waits elsewhere (for a page); /proc/PID/status,
- * SigBlk. Linux fs/proc/base.c proc_pid_syscall: a thread may always look at others of its own group. */
+ * SOURCES: proc(5), /proc/PID/task/TID/syscall: "running"; or the system call's number and arguments, the stack
+ * pointer
+ * and the instruction pointer; or -1 and those two for a thread that waits outside a system call (for a page);
+ * /proc/PID/status, SigBlk. Linux fs/proc/base.c proc_pid_syscall: a thread may always read those of its own group.
+ * */
 #if !defined(__linux__)
 #error "platform/linux/look.c is specific to Linux"
 #endif
@@ -63,7 +65,7 @@ static uint64_t hexadecimal(const char *text)
     }
 }
 
-/* The last word but one of the line: 0x, and the stack pointer. */
+/* The last word of the line but one: 0x, and the stack pointer. */
 static const char *before_last(const char *line)
 {
     const char *last = strrchr(line, ' '), *at = last;

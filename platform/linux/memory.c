@@ -126,7 +126,7 @@ bool platform_reserve_at(uint64_t at, uint64_t size)
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (result == (long)at)
         return true;
-    /* A kernel before 4.17 takes the address for a mere hint. */
+    /* A kernel before 4.17 takes the address only as a hint. */
     if (result > 0)
         system_call3(SYS_munmap, result, (long)size, 0);
     return false;

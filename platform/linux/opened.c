@@ -1,9 +1,9 @@
-/* opened.c: protected memory reached by opening its pages for a moment.
+/* opened.c: accesses protected memory by making its pages accessible for a moment.
  *
  * SOURCES: unshare(2): CLONE_VM is refused where another task uses the memory, and does nothing otherwise (Linux
  * kernel/fork.c check_unshare_flags); mm/mmap.c vma_is_accessible, arch/x86/mm/fault.c access_error: a page that cannot
  * be read by the processor, without protection keys, has no rights at all.
- * ASSUMPTIONS: the bytes are copied by the kernel, which reports what is missing in place of a signal. */
+ * ASSUMPTIONS: the kernel copies the bytes, and reports missing memory by an error, not by a signal. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "platform/linux/opened.c is specific to Linux on x86-64"
 #endif
@@ -27,14 +27,14 @@ bool opened_is_alone(void)
     return system_call3(SYS_unshare, CLONE_VM, 0, 0) == 0;
 }
 
-/* Whether not even a load gets through. All signals are blocked: to block some more changes nothing, and makes the
- * kernel read a word as the processor would. */
+/* Whether the page is PROT_NONE: not even a load succeeds. All signals are blocked already: so blocking some changes
+ * nothing, and makes the kernel read a word from the page as the processor would. */
 static bool is_closed(uint64_t page)
 {
     return system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)page, 0, sizeof ALL_SIGNALS) != 0;
 }
 
-/* The page's protection. Where /proc is out of reach, after chroot say, only closed pages are known for what they are. */
+/* The page's protection. If /proc is out of reach, for instance after chroot, only PROT_NONE pages are recognised. */
 static bool find_protection(uint64_t page, struct protection_mapping *mapping)
 {
     if (protection_find(page, mapping))

@@ -1,7 +1,7 @@
 /* protection.c: a page's protection, read from /proc/thread-self/maps a piece at a time, without libc.
  *
- * SOURCES: proc(5): "address perms offset dev inode path", in the order of addresses. By way of the thread, since the
- * process's own entry leads nowhere once its first thread has ended. */
+ * SOURCES: proc(5): "address perms offset dev inode path", in the order of addresses. Through the thread's entry: the
+ * process's own entry is invalid once its first thread has ended. */
 #if !defined(__linux__)
 #error "platform/linux/protection.c is specific to Linux"
 #endif
@@ -15,7 +15,7 @@
 
 #define PIECE 256
 
-/* The file, and the piece of it at hand. */
+/* The file, and the chunk of it that was read. */
 struct reader {
     int file;
     size_t at, held;
@@ -44,7 +44,7 @@ static int digit(int character)
     return -1;
 }
 
-/* A hexadecimal number and the character behind it; false if that is not `end`. */
+/* Reads a hexadecimal number and the character after it; false if that is not `end`. */
 static bool read_number(struct reader *reader, int end, uint64_t *number)
 {
     int character;

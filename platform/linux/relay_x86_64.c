@@ -1,4 +1,4 @@
-/* relay_x86_64.c: a frame taken to where Linux on x86-64 would have put it.
+/* relay_x86_64.c: moves a signal frame to where Linux on x86-64 would have put it.
  *
  *      lowest address      pretcode        <- rsp at the handler's first instruction; its return address
  *                          ucontext        <- rdx; 304 bytes, ends with the 8 bytes of the signal mask
@@ -24,7 +24,7 @@
 #include "decode/x86/xsave.h"
 
 #define PRETCODE_SIZE 8
-/* Far more than any processor has. */
+/* Far more than on any processor. */
 #define FRAME_SIZE_MAX 65536
 
 _Static_assert(offsetof(struct relay_words, rflags) == RELAY_RFLAGS, "the assembly pops them first");
@@ -39,7 +39,7 @@ _Static_assert(offsetof(struct relay_words, lent) == RELAY_STACK, "the assembly 
 _Static_assert(offsetof(struct relay_words, handler) == RELAY_HANDLER, "the assembly finds the handler elsewhere");
 _Static_assert(sizeof(struct relay_words) == RELAY_SIZE, "the assembly takes another number of words off");
 
-/* Where the parts of the kernel's frame are. */
+/* The extent of the kernel's frame and its parts. */
 struct extent {
     char *begin;
     size_t size;
@@ -60,7 +60,7 @@ static bool measure(const void *info, const void *ucontext, struct extent *exten
     return extent->size < FRAME_SIZE_MAX;
 }
 
-/* As the kernel asks: a stack that disarms itself is never taken for the one in use. */
+/* As the kernel checks: a stack with SS_AUTODISARM never counts as the one in use. */
 static bool is_on(const stack_t *stack, uint64_t address)
 {
     uint64_t bottom = (uint64_t)(uintptr_t)stack->ss_sp;
@@ -73,7 +73,7 @@ static bool is_inside(const stack_t *stack, uint64_t address)
     return address > bottom && address - bottom <= stack->ss_size;
 }
 
-/* Where the frame begins; 0 where the kernel would have made none. */
+/* The address of the relocated frame; 0 if the kernel would not have made one. */
 static uint64_t place_frame(const struct extent *extent, uint64_t stack_pointer, bool wants_alternate,
                             const stack_t *stack)
 {
@@ -99,7 +99,7 @@ static bool overlaps(uint64_t begin, const struct extent *extent)
     return distance < extent->size || -distance < extent->size;
 }
 
-/* False if there is no room for it. */
+/* False if the words do not fit. */
 static bool write_gate_words(const struct relay *relay, const struct relay_frame *place)
 {
     const ucontext_t *there = place->ucontext;
@@ -129,7 +129,7 @@ enum relay_status relay_prepare(const struct relay *relay, struct native_frame n
     struct extent extent;
     if (!measure(native.info, native.context, &extent))
         return RELAY_IMPOSSIBLE;
-    /* Whoever was interrupted on the stack that is really in force must not be overwritten. */
+    /* The frame of code that was interrupted on the stack really in force must not be overwritten. */
     const stack_t *stack = is_on(&frame->uc_stack, stack_pointer) ? &frame->uc_stack : relay->stack;
     uint64_t begin = place_frame(&extent, stack_pointer, action->flags & SA_ONSTACK, stack);
     if (begin == 0)
@@ -155,7 +155,7 @@ enum relay_status relay_prepare(const struct relay *relay, struct native_frame n
     *place = (struct relay_frame){.info = (void *)(to + (PRETCODE_SIZE + KERNEL_UCONTEXT_SIZE)), .ucontext = there,
                                   .stack_pointer = begin};
     place->by_gate = is_elsewhere;
-    /* The program's stack, which it believes to be the one in force, and another one is. */
+    /* The program believes that its own alternate stack is in force, but another one is. */
     place->lends_stack =
         is_elsewhere && stack == relay->stack && is_inside(stack, begin) && !is_same_stack(&frame->uc_stack, stack);
     return !is_elsewhere || write_gate_words(relay, place) ? RELAY_READY : RELAY_NO_ROOM;

@@ -1,7 +1,9 @@
-/* sigchain.c: libsegue-sigchain.so. Preloaded, it stands before the C library's signal functions, and answers for
- * the signals that Segue has taken as if it had not: a handler that a program sets for them stands behind Segue's, and
- * what a program blocks of them is blocked for it alone. Everything else, and everything while Segue is not installed,
- * goes to the C library.
+/* sigchain.c: libsegue-sigchain.so. Preloaded, it interposes the C library's signal functions. For the signals that
+ * Segue handles it answers as if Segue did not: a handler that a program sets for them is chained behind Segue's, and
+ * a
+ * program's blocking of them changes only its virtual signal mask. Every other call, and every call while Segue is
+ * not
+ * installed, goes to the C library.
  *
  * SOURCES: sigaction(2), pthread_sigmask(3), signal(2), sigset(3), sigvec(3), siginterrupt(3); glibc's setjmp.h
  * (__mask_was_saved). */
@@ -30,7 +32,7 @@
 #define EXPORTED __attribute__((visibility("default")))
 
 static const struct sigchain_face *attached;
-/* What was left out of the masks of other signals' handlers. */
+/* Segue's signals that were removed from the masks of other signals' handlers. */
 static uint64_t left_out[_NSIG];
 
 sigchain_attach segue_sigchain_attach EXPORTED;
@@ -88,8 +90,8 @@ static const struct {
     {"swapcontext", &libc.swapcontext},
 };
 
-/* Other libraries' constructors may come before ours: the first who needs one finds them all, which comes to the same
- * whoever does it. */
+/* Other libraries' constructors may run before this one: the first call that needs a function looks them all up,
+ * which gives the same result in any thread. */
 __attribute__((constructor)) static void find_functions(void)
 {
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
@@ -114,7 +116,7 @@ static void set_word(sigset_t *set, uint64_t word)
     memcpy(set, &word, sizeof word);
 }
 
-/* What the kernel may know of a mask. */
+/* The part of a mask that may reach the kernel. */
 static const sigset_t *for_kernel(const sigset_t *set, sigset_t *room)
 {
     const struct sigchain_face *face = face_in_force();
@@ -160,7 +162,7 @@ EXPORTED int sigprocmask(int how, const sigset_t *wanted, sigset_t *before)
     return with_errno(change_mask(how, wanted, before));
 }
 
-/* The old ones, with 32 signals or with one. */
+/* The obsolete functions, with 32 signals or with one. */
 static int change_word(int how, uint64_t word)
 {
     sigset_t wanted, before;
@@ -213,8 +215,8 @@ EXPORTED int sigpending(sigset_t *set)
     return result;
 }
 
-/* For as long as a call takes the thread believes what it has asked for. What was held comes in the call, and ends it:
- * so it is really blocked until then. */
+/* For the duration of a call, the thread's virtual mask is the one it has passed. A held signal is delivered in the
+ * call, and ends it: so it is really blocked until then. */
 struct waiting {
     const struct sigchain_face *face;
     uint64_t believed;
@@ -288,7 +290,7 @@ static bool is_answered(const struct sigchain_face *face, int number)
     return face && number > 0 && number < _NSIG && (face->signals >> (number - 1) & 1);
 }
 
-/* A signal of the program's own: while its handler runs, ours are not blocked. */
+/* Another signal's action: while its handler runs, Segue's signals are not blocked. */
 static int change_other_action(const struct sigchain_face *face, int number, const struct sigaction *wanted,
                                struct sigaction *before)
 {
@@ -350,7 +352,7 @@ int __sigaction(int number, const struct sigaction *wanted, struct sigaction *be
     return change_action(number, wanted, before);
 }
 
-/* Those for which siginterrupt has been called. */
+/* The signals for which siginterrupt was called. */
 static uint64_t interrupting;
 
 typedef void (*handler_of_signal)(int);
@@ -471,7 +473,7 @@ static void *begin_thread(void *given)
     return beginning.function(beginning.argument);
 }
 
-/* A thread begins with its maker's mask. */
+/* A thread begins with the mask of the thread that creates it. */
 EXPORTED int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
                             void *argument)
 {
@@ -492,7 +494,7 @@ EXPORTED int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 typedef int spawn_function(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
                            char *const[], char *const[]);
 
-/* A program that is spawned begins with the mask that the thread believes to have, unless it is given one. */
+/* A spawned program begins with the thread's virtual mask, unless the call passes a mask. */
 static int spawn(spawn_function *function, pid_t *process, const char *file, const posix_spawn_file_actions_t *actions,
                  const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[])
 {
@@ -528,7 +530,7 @@ EXPORTED int posix_spawnp(pid_t *process, const char *file, const posix_spawn_fi
 
 /* ---- jumps ----------------------------------------------------------------------------------------------------- */
 
-/* What sigsetjmp has saved is the kernel's mask, in which none of ours is. */
+/* sigsetjmp has saved the kernel's mask, which contains none of Segue's signals. */
 static void forget_mask(const struct __jmp_buf_tag *buffer)
 {
     const struct sigchain_face *face = face_in_force();

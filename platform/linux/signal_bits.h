@@ -11,12 +11,13 @@
 
 #define SIGNAL_BIT(number) (UINT64_C(1) << ((number) - 1))
 
-/* What an instruction raises. */
+/* The synchronous signals: those that an instruction raises. */
 #define SIGNALS_SYNCHRONOUS                                                                                            \
     (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGTRAP) |        \
      SIGNAL_BIT(SIGSYS))
 
-/* By the first the C library ends a thread; by the second all threads change their user, and it waits for each. */
+/* The C library's internal signals. By the first it cancels a thread; by the second all threads change their user,
+ * and it waits for each. */
 #define SIGNAL_CANCEL 32
 #define SIGNAL_SETXID 33
 #define SIGNALS_OF_LIBC (SIGNAL_BIT(SIGNAL_CANCEL) | SIGNAL_BIT(SIGNAL_SETXID))

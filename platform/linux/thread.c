@@ -1,7 +1,7 @@
 /* thread.c: see platform/thread.h.
  *
- * SOURCES: gettid(2), tgkill(2), rt_tgsigqueueinfo(2), rt_sigprocmask(2), futex(2), sigaltstack(2), getauxval(3) AT_MINSIGSTKSZ,
- * pthread_getattr_np(3). */
+ * SOURCES: gettid(2), tgkill(2), rt_tgsigqueueinfo(2), rt_sigprocmask(2), futex(2), sigaltstack(2), getauxval(3)
+ * AT_MINSIGSTKSZ, pthread_getattr_np(3). */
 #if !defined(__linux__)
 #error "platform/linux/thread.c is specific to Linux"
 #endif
@@ -69,7 +69,7 @@ bool platform_handler_is(int signal, const void *handler)
     return platform_action_exchange(signal, NULL, &present) && present.handler == (uint64_t)(uintptr_t)handler;
 }
 
-/* The signal that the C library keeps open. */
+/* By a signal that the C library leaves unblocked. */
 void platform_thread_nudge(int thread)
 {
     const unsigned long wanted = SA_SIGINFO | SA_ONSTACK;
@@ -80,7 +80,7 @@ void platform_thread_nudge(int thread)
         platform_thread_send(thread, SIGNAL_SETXID, 0);
 }
 
-/* Without libc between: it hides two signals of its own from a program's masks. */
+/* By the system call: the C library hides two signals of its own from a program's masks. */
 static uint64_t change_mask(int how, const uint64_t *bits)
 {
     uint64_t before = 0;

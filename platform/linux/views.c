@@ -42,7 +42,7 @@ static void unmap(uint64_t at, uint64_t size)
         system_call3(SYS_munmap, (long)at, (long)size, 0);
 }
 
-/* Not to be guessed by who cannot read this process's memory. */
+/* A word that a process which cannot read this one's memory cannot guess. */
 static uint64_t random_word(void)
 {
     static uint64_t drawn;
@@ -50,13 +50,14 @@ static uint64_t random_word(void)
     const void *secret = (const void *)getauxval(AT_RANDOM);
     if (secret)
         __builtin_memcpy(seed, secret, sizeof seed);
-    word = seed[0] ^ __builtin_ia32_rdtsc() ^ __atomic_add_fetch(&drawn, UINT64_C(0x9e3779b97f4a7c15), __ATOMIC_RELAXED);
+    word =
+        seed[0] ^ __builtin_ia32_rdtsc() ^ __atomic_add_fetch(&drawn, UINT64_C(0x9e3779b97f4a7c15), __ATOMIC_RELAXED);
     word = (word ^ word >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     word = (word ^ word >> 27 ^ seed[1]) * UINT64_C(0x94d049bb133111eb);
     return word ^ word >> 31;
 }
 
-/* Closed addresses of `size` bytes and a random number of pages more: as many as there may be. */
+/* Reserves `size` bytes of inaccessible addresses and a random number of pages more: as many as the system allows. */
 static long reserve(uint64_t size, uint64_t *reserved)
 {
     for (uint64_t most = DISTANCE >> PAGE_BITS;; most /= 2) {
@@ -67,7 +68,7 @@ static long reserve(uint64_t size, uint64_t *reserved)
     }
 }
 
-/* What is to be made. */
+/* The views to make. */
 struct order {
     uint64_t size;
     int protection, file;
@@ -79,7 +80,7 @@ static long map_first(const struct order *order, uint64_t at, int placed)
     long mapped = map(at, order->size, order->protection, MAP_SHARED | anonymous | placed, order->file);
     if (failed(mapped) || (uint64_t)mapped == at)
         return mapped;
-    /* A kernel before 4.17 takes the address for a mere hint. */
+    /* A kernel before 4.17 takes the address only as a hint. */
     unmap((uint64_t)mapped, order->size);
     return -EEXIST;
 }
@@ -96,7 +97,7 @@ static long map_second(const struct order *order, uint64_t first, uint64_t at)
     return system_call3(SYS_mprotect, (long)at, (long)order->size, protection);
 }
 
-/* Both at the ends of one range, either of them below. */
+/* Makes both views at the ends of one reserved range, in either order. */
 static long create_apart(const struct order *order, struct platform_views *views)
 {
     uint64_t reserved, size = order->size, whole = size + 2 * PLATFORM_VIEW_GUARD;
@@ -140,7 +141,7 @@ static long create(const struct order *order, uint64_t at, struct platform_views
     return at ? create_at(order, at, views) : create_apart(order, views);
 }
 
-/* A file longer than the process may make would cost it a SIGXFSZ. */
+/* A file longer than RLIMIT_FSIZE allows would cost the process a SIGXFSZ. */
 static long set_length(int file, uint64_t size)
 {
     struct rlimit longest;
@@ -149,7 +150,7 @@ static long set_length(int file, uint64_t size)
     return system_call3(SYS_ftruncate, file, (long)size, 0);
 }
 
-/* Older kernels do not know MFD_EXEC, and need none. */
+/* Older kernels do not know MFD_EXEC, and do not need it. */
 static long make_file(bool executable)
 {
     const char *name = executable ? "segue-stubs" : "segue";

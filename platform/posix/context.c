@@ -1,4 +1,4 @@
-/* context.c: what of a context POSIX has a type for.
+/* context.c: the part of a context for which POSIX has a type.
  *
  * SOURCES: sigaction(2): the kernel's mask is the first word of the C library's. */
 #if defined(_WIN32)

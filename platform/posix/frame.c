@@ -1,4 +1,4 @@
-/* frame.c: the functions of <segue/posix.h> for a handler of the embedder's own.
+/* frame.c: the functions of <segue/posix.h> for an embedder's own handler.
  *
  * SOURCES: sigaction(2), sigaltstack(2). */
 #if !defined(__unix__) && !defined(__APPLE__)

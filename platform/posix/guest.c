@@ -32,7 +32,7 @@ int segue_guest_sigaction(int number, const struct sigaction *action, struct sig
         bool has_handler =
             (action->sa_flags & SA_SIGINFO) || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
         if (has_handler) {
-            /* A handler of one argument takes no harm from two more. */
+            /* A handler with one argument ignores two more. */
             guest_handlers[number] = (platform_handler *)action->sa_sigaction;
             wrapped.sa_sigaction = (void (*)(int, siginfo_t *, void *))guest_signal_entry;
             wrapped.sa_flags |= SA_SIGINFO | SA_ONSTACK;
@@ -55,7 +55,7 @@ void segue_guest_handler(int number, siginfo_t *info, void *ucontext)
     static const struct sigaction default_action;
     if (guest_catch((struct native_frame){info, ucontext}) == SEGUE_OK)
         return;
-    /* A fault happens again, with nobody in between. A signal that was sent was for a guest that is gone. */
+    /* A fault happens again, now without a handler. A signal that was sent was meant for a guest that has ended. */
     if (info->si_code > 0)
         sigaction(number, &default_action, NULL);
 }
