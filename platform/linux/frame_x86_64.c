@@ -333,7 +333,7 @@ void frame_set_exception(void *context, const struct frame_exception *exception)
     to[REG_CR2] = (greg_t)exception->address;
 }
 
-/* ---- ways to go on ---- */
+/* ---- other ways to resume ---- */
 
 /* The interrupted x87 or MMX computation is abandoned; its registers and pending exceptions must not stay. */
 static void empty_x87(ucontext_t *frame)

@@ -24,7 +24,7 @@ const char *keyed_refusal(const struct segue_xstate *xstate, uint32_t begun)
 {
     if (!keys_in_use() || keys_allow(keys_of(xstate), begun))
         return NULL;
-    return "the thread's protection keys close what the handler stands on";
+    return "the thread's protection keys forbid the memory that the handler uses";
 }
 
 uint32_t keyed_take_rights(const struct segue_xstate *xstate)

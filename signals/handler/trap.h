@@ -15,7 +15,7 @@ bool trap_is_wanted(const void *ucontext);
 void trap_raise(struct native_frame native, enum chain_way way);
 
 /* Whether the trap comes from a breakpoint of a code change that is in progress, or was when the thread met it. Then
- * the frame makes the thread go on in the right code. Async-signal-safe. */
+ * the frame makes the thread resume in the right code. Async-signal-safe. */
 bool trap_take_breakpoint(void *context);
 
 /* Whether the instruction is the abort handler of a restartable sequence (rseq(2)). The kernel takes an interrupted

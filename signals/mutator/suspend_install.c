@@ -99,7 +99,7 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
     if (given.flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK)
         return reason_give(SEGUE_INVALID, "options.flags has a bit that enum segue_suspend_flags does not define");
     if (!platform_signal_is_free(given.signal))
-        return reason_give(SEGUE_INVALID, "options.signal is no signal, or one that cannot suspend threads");
+        return reason_give(SEGUE_INVALID, "options.signal is not a signal that can suspend threads");
     fork_lock_take(&installing);
     enum segue_status status = install(&given);
     fork_lock_release(&installing);
