@@ -56,10 +56,12 @@ static enum code_range_result translate_page(const struct code_range *range, str
                                              const void **frame)
 {
     const struct gate *gate = guest_self ? guest_self->gate : NULL;
-    const char *page = (const char *)gate - GATE_CODE_SIZE;
     (void)range;
     (void)frame;
-    if (!gate || !code_is_within(regs->rip, page, page + (gate_code_end - gate_code)))
+    if (!gate)
+        return CODE_RANGE_NOT_FOUND;
+    const char *page = (const char *)gate - GATE_CODE_SIZE;
+    if (!code_is_within(regs->rip, page, page + (gate_code_end - gate_code)))
         return CODE_RANGE_NOT_FOUND;
     if (code_is_within(regs->rip, page, page + (gate_enter_end - gate_code)))
         take_gate(regs, gate);

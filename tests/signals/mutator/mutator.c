@@ -593,11 +593,14 @@ static void look_behind(const ucontext_t *frame)
 {
     struct segue_mutator context;
     struct segue_frame opened;
-    ucontext_t behind = *frame;
-    greg_t *regs = behind.uc_mcontext.gregs;
+    struct {
+        uint64_t restorer; /* The kernel puts its address right below the ucontext. */
+        ucontext_t ucontext;
+    } behind = {((const uint64_t *)frame)[-1], *frame};
+    greg_t *regs = behind.ucontext.uc_mcontext.gregs;
     regs[REG_RSP] = *(const greg_t *)(uintptr_t)regs[REG_RSP];
     regs[REG_RIP] += SHORTCUT_JUMP - SHORTCUT_STACK;
-    segue_frame_open(&opened, NULL, &behind);
+    segue_frame_open(&opened, NULL, &behind.ucontext);
     segue_mutator_from_frame(&context, &opened);
     trace.jumps++;
     trace.wrong += context.regs.rsp != trace.rsp || context.in_fault ||
