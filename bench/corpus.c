@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/harness/bench.h"
 #include "corpus/check/check.h"
 #include "corpus/decoders/names.h"
 #include "corpus/gather/gather.h"
-#include "bench/harness/bench.h"
 
 #define ROWS 1000000
 

@@ -4,10 +4,10 @@
 #include <segue/try.h>
 
 #include "ctx/clone/clone.h"
-#include "ctx/guest/gate.h"
-#include "handling.h"
-#include "ctx/restore/landing.h"
 #include "ctx/context/record.h"
+#include "ctx/guest/gate.h"
+#include "ctx/restore/landing.h"
+#include "handling.h"
 
 #define AT(type, field, offset)                                                                                        \
     _Static_assert(offsetof(type, field) == (offset), "the assembly finds " #type "." #field " elsewhere")

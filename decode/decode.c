@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "classes.h"
-#include "decode/operands/registers.h"
 #include "decode/operands/descriptors.h"
+#include "decode/operands/registers.h"
 #include "mnemonics.h"
 #include "orders.h"
 #include "scratch.h"

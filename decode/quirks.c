@@ -9,7 +9,7 @@
 /* MOVSXD with a 16-bit destination: AMD processors read four bytes and use two, Intel processors read two (measured on
  * one of each, docs/facts.md). Zydis always reports four. */
 static void fix_movsxd(const ZydisDecodedInstruction *instruction,
-                        ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+                       ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     if (instruction->mnemonic == ZYDIS_MNEMONIC_MOVSXD && instruction->operand_width == 16 && !processor_is_amd())
         operands[1].size = operands[1].element_size = 16;
@@ -18,7 +18,7 @@ static void fix_movsxd(const ZydisDecodedInstruction *instruction,
 /* 67h, ModRM.mod 0, SIB.base 5 and REX.B: the operand has no base register but a 32-bit displacement. Zydis reports
  * R13D as base and drops the displacement. */
 static void fix_base_of_address32(const ZydisDecodedInstruction *instruction,
-                                   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+                                  ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     if (instruction->address_width != 32 || !(instruction->attributes & ZYDIS_ATTRIB_HAS_SIB) ||
         instruction->raw.modrm.mod != 0 || instruction->raw.sib.base != 5)
@@ -35,7 +35,7 @@ static void fix_base_of_address32(const ZydisDecodedInstruction *instruction,
 
 /* Far pointers in memory: AMD processors have no 64-bit offsets, not even with REX.W. Zydis reports Intel's operand. */
 static void fix_far_pointer(const ZydisDecodedInstruction *instruction,
-                             ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+                            ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     bool far =
         instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || instruction->meta.category == ZYDIS_CATEGORY_SEGOP;
@@ -49,8 +49,7 @@ static void fix_far_pointer(const ZydisDecodedInstruction *instruction,
 
 /* With 66h AMD processors execute a near branch in 64-bit mode with 16-bit operands, including what it reads and
  * pushes. Zydis applies that only to branches with a displacement. */
-static void fix_near_branch(ZydisDecodedInstruction *instruction,
-                             ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
+static void fix_near_branch(ZydisDecodedInstruction *instruction, ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
 {
     if (instruction->operand_width != 64 || !(instruction->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) ||
         instruction->raw.rex.W || !processor_is_amd())

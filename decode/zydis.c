@@ -1,9 +1,9 @@
 /* zydis.c: Zydis' decoders as constants, without initialisation, decoding only what the caller needs. */
 #include "zydis.h"
 
+#include "decode/operands/descriptors.h"
 #include "decode/x86/processor.h"
 #include "quirks.h"
-#include "decode/operands/descriptors.h"
 
 #define MODES_WITHOUT_MPX                                                                                              \
     [ZYDIS_DECODER_MODE_CET] = ZYAN_TRUE, [ZYDIS_DECODER_MODE_LZCNT] = ZYAN_TRUE,                                      \

@@ -15,7 +15,10 @@ struct fork_lock {
     unsigned forks;
 };
 
-#define FORK_LOCK_INITIALIZER {PTHREAD_MUTEX_INITIALIZER, 0, 0}
+#define FORK_LOCK_INITIALIZER                                                                                          \
+    {                                                                                                                  \
+        PTHREAD_MUTEX_INITIALIZER, 0, 0                                                                                \
+    }
 
 static inline bool fork_lock_is_ours(struct fork_lock *lock)
 {

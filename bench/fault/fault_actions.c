@@ -1,7 +1,7 @@
 /* fault_actions.c: the handlers that bench/fault/fault compares. All of them have the same alternate stack, and except
  * for libsigsegv's, which is as that library installs it, the same flags. */
-#include "fault.h"
 #include "bench/harness/kernel_action.h"
+#include "fault.h"
 
 #include <errno.h>
 #include <segue/segue.h>
@@ -11,8 +11,8 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "signals/handler/dispatch.h"
 #include "bench/harness/touch.h"
+#include "signals/handler/dispatch.h"
 
 #define TRAP_FLAG 0x100
 

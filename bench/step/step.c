@@ -36,8 +36,8 @@ static void skip_instruction(int number, siginfo_t *info, void *ucontext)
 __attribute__((
     target("avx512f"))) /* A register's upper half that is in use makes the processor slower with instructions that do
                          * not know of it, also when they fault; so compilers leave none in use. */
-                        __attribute__((target("avx"))) static void
-                        clear_upper_halves(void)
+__attribute__((target("avx"))) static void
+clear_upper_halves(void)
 {
     __asm__ volatile("vzeroupper");
 }

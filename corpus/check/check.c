@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "judge.h"
-#include "spoil.h"
 #include "corpus/decoders/objdump.h"
 #include "corpus/decoders/outside.h"
 #include "corpus/decoders/text.h"
+#include "judge.h"
+#include "spoil.h"
 
 /* Rows that one thread takes at a time. */
 #define CHUNK 262144

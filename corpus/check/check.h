@@ -2,8 +2,8 @@
 #ifndef SEGUE_CORPUS_CHECK_H
 #define SEGUE_CORPUS_CHECK_H
 
-#include "counts.h"
 #include "corpus/support/workers.h"
+#include "counts.h"
 
 /* Which rows objdump gets. */
 enum corpus_referee {

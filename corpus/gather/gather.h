@@ -2,9 +2,9 @@
 #ifndef SEGUE_CORPUS_GATHER_H
 #define SEGUE_CORPUS_GATHER_H
 
+#include "corpus/support/workers.h"
 #include "elf.h"
 #include "form.h"
-#include "corpus/support/workers.h"
 
 /* What was gathered. */
 struct corpus_gathered {

@@ -17,15 +17,15 @@
 #include <sched.h>
 #include <string.h>
 
+#include "ctx/guest/gate.h"
 #include "ctx/state/control_x86_64.h"
+#include "decode/x86/canonical.h"
+#include "pad.h"
 #include "platform/clone.h"
 #include "platform/frame.h"
-#include "platform/stack.h"
-#include "decode/x86/canonical.h"
-#include "ctx/guest/gate.h"
-#include "platform/thread.h"
-#include "pad.h"
 #include "platform/reason.h"
+#include "platform/stack.h"
+#include "platform/thread.h"
 
 /* An address that is canonical on every processor. */
 #define ALIGNMENT 64u
@@ -118,8 +118,8 @@ static long call_kernel(const struct segue_clone *request, struct clone_child *c
     struct platform_clone_call wanted;
     struct platform_clone_room room;
     platform_clone_prepare(&wanted, &room, request, stack, stack_size);
-    struct clone_call call = {
-        wanted.number, wanted.first, wanted.second, wanted.third, wanted.fourth, wanted.fifth, child};
+    struct clone_call call = {wanted.number, wanted.first, wanted.second, wanted.third,
+                              wanted.fourth, wanted.fifth, child};
     uint64_t before = platform_mask_exchange(&all);
     long result = parking ? clone_go_parked(&call, parking) : clone_go(&call);
     platform_mask_exchange(&before);

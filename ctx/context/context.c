@@ -6,8 +6,8 @@
 #include <unwind.h>
 
 #include "exceptions.h"
-#include "platform/frame.h"
 #include "instrument.h"
+#include "platform/frame.h"
 #include "platform/thread.h"
 #include "record.h"
 
@@ -91,8 +91,8 @@ enum segue_status segue_context_swap_slow_(struct segue_context *from, struct se
 }
 
 /* The inline function again, exported for other languages, under another name in C since its own is taken. */
-SEGUE_API enum segue_status exported_swap(struct segue_context *from, struct segue_context *to)
-    __asm__("segue_context_swap");
+SEGUE_API enum segue_status exported_swap(struct segue_context *from,
+                                          struct segue_context *to) __asm__("segue_context_swap");
 enum segue_status exported_swap(struct segue_context *from, struct segue_context *to)
 {
     return segue_context_swap(from, to);

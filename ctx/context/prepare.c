@@ -8,8 +8,8 @@
 #include "ctx/state/control_x86_64.h"
 #include "exceptions.h"
 #include "instrument.h"
-#include "platform/thread.h"
 #include "platform/reason.h"
+#include "platform/thread.h"
 #include "record.h"
 
 #define ALIGNMENT 16u

@@ -8,15 +8,15 @@
 #include <segue/posix.h>
 #include <string.h>
 
+#include "ctx/state/vector.h"
 #include "decode/x86/canonical.h"
 #include "decode/x86/flags.h"
+#include "decode/x86/selectors.h"
 #include "decode/x86/traps.h"
 #include "decode/x86/xsave.h"
-#include "platform/frame.h"
 #include "guest_system.h"
-#include "decode/x86/selectors.h"
+#include "platform/frame.h"
 #include "platform/thread.h"
-#include "ctx/state/vector.h"
 
 /* The calling thread's record in the table; NULL before its first guest. */
 extern __thread struct guest_thread *guest_self __attribute__((tls_model("initial-exec"), visibility("hidden")));

@@ -8,16 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctx/state/control_x86_64.h"
+#include "ctx/state/vector.h"
 #include "platform/base.h"
 #include "platform/fork.h"
 #include "platform/fork_lock.h"
 #include "platform/memory.h"
 #include "platform/once.h"
+#include "platform/reason.h"
 #include "platform/stack.h"
 #include "platform/thread.h"
-#include "ctx/state/control_x86_64.h"
-#include "ctx/state/vector.h"
-#include "platform/reason.h"
 
 /* 2 GiB on both sides: the range of a displacement. */
 #define HOLE_SIZE ((uint64_t)1 << 32)

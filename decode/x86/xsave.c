@@ -108,8 +108,7 @@ static uint64_t ask_movable(void)
     unsigned a, b, c, d;
     if ((~xsave_enabled() & COMPONENTS_LEGACY_AVX) || !xsave_reports_use())
         return 0;
-    bool has_instructions =
-        __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX512F) && (b & bit_AVX512BW);
+    bool has_instructions = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX512F) && (b & bit_AVX512BW);
     return COMPONENTS_LEGACY_AVX |
            (has_instructions && !(~xsave_enabled() & COMPONENTS_AVX512) ? COMPONENTS_AVX512 : 0);
 }

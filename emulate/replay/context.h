@@ -89,7 +89,7 @@ static inline bool replay_is_string(const struct segue_memory_operand *operand)
 static inline unsigned replay_base_of(const struct segue_insn *insn, unsigned operand)
 {
     return orders_of(insn)->relocation.kind == INSN_RELOCATION_OPERAND ? orders_of(insn)->relocation.base
-                                                                         : insn->memory[operand].base;
+                                                                       : insn->memory[operand].base;
 }
 
 #endif

@@ -14,8 +14,7 @@ static bool repeats_until_equal(const struct segue_insn *insn)
 {
     bool until_equal = false;
     for (unsigned i = 0; i < orders_of(insn)->relocation.length; i++)
-        if (orders_of(insn)->relocation.bytes[i] == PREFIX_REPNE ||
-            orders_of(insn)->relocation.bytes[i] == PREFIX_REP)
+        if (orders_of(insn)->relocation.bytes[i] == PREFIX_REPNE || orders_of(insn)->relocation.bytes[i] == PREFIX_REP)
             until_equal = orders_of(insn)->relocation.bytes[i] == PREFIX_REPNE;
     return until_equal;
 }

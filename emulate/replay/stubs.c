@@ -70,7 +70,6 @@ struct header {
 /* Assembly. */
 extern const char stubs_region[];
 
-
 struct memory {
     /* The following belong to one process: the kernel wipes their page in a child made by fork. */
     /* The address of the executable view; 0 until both views exist, BEING_PLACED while it is being moved to its

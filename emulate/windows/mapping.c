@@ -29,8 +29,7 @@ static long create(uint64_t at, size_t size, struct platform_views *views)
 {
     const int access = PLATFORM_READ | PLATFORM_WRITE;
     long first = platform_views_create(at, size, access, PLATFORM_BACKING_ANONYMOUS, views);
-    if (first == 0 || first == -EEXIST ||
-        platform_views_create(at, size, access, PLATFORM_BACKING_FILE, views) != 0)
+    if (first == 0 || first == -EEXIST || platform_views_create(at, size, access, PLATFORM_BACKING_FILE, views) != 0)
         return first;
     return 0;
 }
@@ -72,7 +71,7 @@ enum segue_status segue_mapping_destroy(struct segue_mapping *mapping)
 }
 
 enum segue_status segue_mapping_protect(const struct segue_mapping *mapping, size_t offset, size_t size,
-                                         uint8_t allowed)
+                                        uint8_t allowed)
 {
     _Static_assert(SEGUE_READ == (int)PLATFORM_READ && SEGUE_WRITE == (int)PLATFORM_WRITE &&
                        SEGUE_FETCH == (int)PLATFORM_EXECUTE,

@@ -160,7 +160,7 @@ static bool site_at(const struct scan *scan, size_t at, size_t end, struct segue
 
 /* Reports a site. `loaded` is NULL if nothing is known of the code before it. */
 static enum segue_status report(const struct scan *scan, const struct code_span *span, size_t at,
-                              const struct segue_insn *insn, struct segue_site *site, struct loaded *loaded)
+                                const struct segue_insn *insn, struct segue_site *site, struct loaded *loaded)
 {
     site->address = scan->code->address + at;
     site->length = insn->length;

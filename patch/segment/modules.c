@@ -9,8 +9,8 @@
 
 #include "patch/scan/unwind.h"
 #include "platform/code.h"
-#include "platform/thread.h"
 #include "platform/reason.h"
+#include "platform/thread.h"
 
 /* An executable segment, and its functions. */
 struct module_code {

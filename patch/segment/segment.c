@@ -8,13 +8,13 @@
 #include <stdlib.h>
 
 #include "decode/segments.h"
+#include "modules.h"
+#include "patch/poke/poke.h"
 #include "platform/code.h"
 #include "platform/fork.h"
 #include "platform/fork_lock.h"
-#include "platform/thread.h"
 #include "platform/reason.h"
-#include "modules.h"
-#include "patch/poke/poke.h"
+#include "platform/thread.h"
 #include "rewrite.h"
 #include "service.h"
 

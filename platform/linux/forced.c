@@ -185,8 +185,8 @@ static void close_unpublished(void)
     if (system_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit) == 0 && limit.rlim_cur < (rlim_t)most)
         most = (long)limit.rlim_cur;
     for (int i = 0; i < (int)most; i++)
-        if (is_marked(i) && system_call3(SYS_fstat, i, (long)&status, 0) == 0 &&
-            (status.st_mode & S_IFMT) == S_IFREG && status.st_size == 0)
+        if (is_marked(i) && system_call3(SYS_fstat, i, (long)&status, 0) == 0 && (status.st_mode & S_IFMT) == S_IFREG &&
+            status.st_size == 0)
             close_file(i);
 }
 

@@ -6,16 +6,16 @@
 #error "frame.c is specific to Linux"
 #endif
 
-#include "platform/linux/abi.h"
 #include "platform/frame.h"
+#include "platform/linux/abi.h"
 
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <ucontext.h>
 
-#include "platform/entry_layout.h"
 #include "platform/action.h"
+#include "platform/entry_layout.h"
 #include "platform/kept_info.h"
 #include "platform/stack.h"
 

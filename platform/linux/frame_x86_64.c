@@ -12,9 +12,9 @@
 #error "frame_x86_64.c is specific to Linux on x86-64"
 #endif
 
-#include "platform/linux/abi.h"
 #include "decode/x86/traps.h"
 #include "platform/frame.h"
+#include "platform/linux/abi.h"
 
 #include <immintrin.h>
 #include <signal.h>
@@ -23,12 +23,10 @@
 #include <ucontext.h>
 
 #include "call_x86_64.h"
-#include "software_bytes.h"
 #include "decode/x86/flags.h"
-#include "decode/x86/xsave.h"
 #include "decode/x86/selectors.h"
-
-
+#include "decode/x86/xsave.h"
+#include "software_bytes.h"
 
 /* The kernel's frame: pretcode, ucontext, siginfo; above it the area with its last word, at a multiple of 64, all of
  * it below a multiple of 16. */
@@ -39,11 +37,13 @@
 
 /* Each field of struct segue_regs up to rflags, and its index in gregs. Not a loop over a table: every fault copies
  * them both ways, and this takes a third of the instructions. */
+/* clang-format off */
 #define EACH_REGISTER(DO)                                                                                              \
     DO(rax, REG_RAX)                                                                                                   \
     DO(rbx, REG_RBX) DO(rcx, REG_RCX) DO(rdx, REG_RDX) DO(rsi, REG_RSI) DO(rdi, REG_RDI) DO(rbp, REG_RBP)              \
         DO(rsp, REG_RSP) DO(r8, REG_R8) DO(r9, REG_R9) DO(r10, REG_R10) DO(r11, REG_R11) DO(r12, REG_R12)              \
             DO(r13, REG_R13) DO(r14, REG_R14) DO(r15, REG_R15) DO(rip, REG_RIP) DO(rflags, REG_EFL)
+/* clang-format on */
 
 static const greg_t *registers_of(const void *context)
 {

@@ -33,7 +33,6 @@
 #include "platform/memory.h"
 #include "platform/thread.h"
 
-
 /* The content of that page. */
 struct home {
     /* The process that called identity_prepare; 0 if the page was wiped. */
@@ -136,8 +135,7 @@ static void ask_kernel_anew(uint64_t process)
 {
     int before = identity_self.identity.number;
     identity_self.identity = ask_kernel(process);
-    if (before && __atomic_load_n(&forked_raw, __ATOMIC_ACQUIRE) &&
-        (uint64_t)identity_self.identity.number == process)
+    if (before && __atomic_load_n(&forked_raw, __ATOMIC_ACQUIRE) && (uint64_t)identity_self.identity.number == process)
         renamed(before, identity_self.identity);
 }
 
@@ -195,8 +193,7 @@ bool identity_is_gone(struct identity thread)
 {
     uint64_t process = home_process();
     int own = platform_process_id();
-    if (thread.number == platform_thread_id() && thread.group == IDENTITY_OWN &&
-        (uint64_t)own == process)
+    if (thread.number == platform_thread_id() && thread.group == IDENTITY_OWN && (uint64_t)own == process)
         return false;
     if (thread.group == IDENTITY_FAR)
         return false;

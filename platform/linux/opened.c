@@ -8,9 +8,9 @@
 #error "platform/linux/opened.c is specific to Linux on x86-64"
 #endif
 
-#include "decode/x86/processor.h"
-#include "decode/x86/page.h"
 #include "platform/opened.h"
+#include "decode/x86/page.h"
+#include "decode/x86/processor.h"
 
 #include <sched.h>
 #include <signal.h>

@@ -152,8 +152,8 @@ enum relay_status relay_prepare(const struct relay *relay, struct native_frame n
     }
     if (restorer)
         memcpy(to, &restorer, sizeof restorer);
-    *place = (struct relay_frame){.info = (void *)(to + (PRETCODE_SIZE + KERNEL_UCONTEXT_SIZE)), .ucontext = there,
-                                  .stack_pointer = begin};
+    *place = (struct relay_frame){
+        .info = (void *)(to + (PRETCODE_SIZE + KERNEL_UCONTEXT_SIZE)), .ucontext = there, .stack_pointer = begin};
     place->by_gate = is_elsewhere;
     /* The program believes that its own alternate stack is in force, but another one is. */
     place->lends_stack =

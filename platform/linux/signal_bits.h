@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdint.h>
 
-#define SIGNAL_BIT(number) (UINT64_C(1) << ((number) - 1))
+#define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
 
 /* The synchronous signals: those that an instruction raises. */
 #define SIGNALS_SYNCHRONOUS                                                                                            \

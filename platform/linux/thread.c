@@ -6,8 +6,8 @@
 #error "platform/linux/thread.c is specific to Linux"
 #endif
 
-#include "platform/linux/abi.h"
 #include "platform/thread.h"
+#include "platform/linux/abi.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -20,7 +20,6 @@
 #include "platform/action.h"
 #include "platform/stack.h"
 #include "signal_bits.h"
-
 
 #define SECOND UINT64_C(1000000000)
 

@@ -9,16 +9,16 @@
  * signals enter the mask), force_sigsegv (a frame that cannot be written). */
 #include "chain.h"
 
-#include "platform/frame.h"
-#include "platform/thread.h"
-#include "platform/stack.h"
 #include "action.h"
-#include "signals/sigchain/believed.h"
+#include "platform/frame.h"
+#include "platform/stack.h"
+#include "platform/thread.h"
 #include "previous.h"
 #include "relay.h"
-#include "signals/ranges.h"
-#include "signals/threads/thread.h"
 #include "signals/handler/unhandled.h"
+#include "signals/ranges.h"
+#include "signals/sigchain/believed.h"
+#include "signals/threads/thread.h"
 
 static uint64_t bit_of(int number)
 {

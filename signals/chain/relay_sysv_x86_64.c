@@ -12,20 +12,20 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "decode/x86/abi_sysv.h"
-#include "ctx/state/control_x86_64.h"
-#include "decode/x86/xsave.h"
-#include "platform/frame.h"
 #include "ctx/guest/gate.h"
-#include "decode/x86/flags.h"
 #include "ctx/handling.h"
-#include "ctx/state/keys.h"
 #include "ctx/restore/landing.h"
+#include "ctx/state/control_x86_64.h"
+#include "ctx/state/keys.h"
+#include "decode/x86/abi_sysv.h"
+#include "decode/x86/flags.h"
 #include "decode/x86/selectors.h"
-#include "platform/thread.h"
+#include "decode/x86/xsave.h"
 #include "emulate/windows/guard.h"
-#include "signals/sigchain/believed.h"
+#include "platform/frame.h"
+#include "platform/thread.h"
 #include "restorer.h"
+#include "signals/sigchain/believed.h"
 
 /* The extended state that a handler begins with: all components in their initial state. The area has the compacted
  * format, without room for any component; on a processor without XSAVEC it resets x87, SSE and AVX, which is all that
@@ -39,9 +39,9 @@ static const struct {
     _Alignas(XSAVE_ALIGNMENT) uint8_t legacy[XSAVE_LEGACY_SIZE];
     uint8_t header[XSAVE_HEADER_SIZE], avx[256];
 } initial_standard = {.legacy = {[XSAVE_FCW] = FCW_INITIAL & 0xff,
-                                  [XSAVE_FCW + 1] = FCW_INITIAL >> 8,
-                                  [XSAVE_MXCSR] = MXCSR_INITIAL & 0xff,
-                                  [XSAVE_MXCSR + 1] = MXCSR_INITIAL >> 8}};
+                                 [XSAVE_FCW + 1] = FCW_INITIAL >> 8,
+                                 [XSAVE_MXCSR] = MXCSR_INITIAL & 0xff,
+                                 [XSAVE_MXCSR + 1] = MXCSR_INITIAL >> 8}};
 
 extern const char relay_gate[], relay_gate_popped[], relay_gate_last[], relay_gate_end[];
 

@@ -3,7 +3,6 @@
 #ifndef SEGUE_SIGNALS_COUNTERS_H
 #define SEGUE_SIGNALS_COUNTERS_H
 
-
 /* How a fault ended. */
 enum outcome {
     OUTCOME_STEPPED,

@@ -16,8 +16,8 @@
 
 #include <string.h>
 
-#include "decode/x86/abi_sysv.h"
 #include "ctx/handling.h"
+#include "decode/x86/abi_sysv.h"
 #include "signals/fault/fault.h"
 #include "signals/ranges.h"
 #include "signals/threads/thread.h"

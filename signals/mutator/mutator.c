@@ -3,14 +3,13 @@
 #include <segue/mutator.h>
 #include <stddef.h>
 
+#include "capture.h"
 #include "decode/x86/abi_sysv.h"
 #include "decode/x86/page.h"
 #include "decode/x86/xsave.h"
-#include "platform/frame.h"
-#include "capture.h"
 #include "interrupted.h"
+#include "platform/frame.h"
 #include "signals/threads/thread.h"
-
 
 _Static_assert(SEGUE_INVALID == 2, "the assembly returns another number");
 

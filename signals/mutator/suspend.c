@@ -29,13 +29,13 @@
 #include <segue/suspend.h>
 #include <signal.h>
 
+#include "interrupted.h"
 #include "platform/clock.h"
+#include "platform/frame.h"
+#include "platform/identity.h"
 #include "platform/thread.h"
 #include "signals/chain/action.h"
 #include "signals/chain/chain.h"
-#include "platform/frame.h"
-#include "platform/identity.h"
-#include "interrupted.h"
 #include "signals/threads/thread.h"
 
 #define PLACES SEGUE_SUSPENDED_MOST

@@ -7,13 +7,13 @@
 
 #include "platform/fork.h"
 #include "platform/fork_lock.h"
-#include "signals/chain/action.h"
-#include "signals/chain/chain.h"
 #include "platform/identity.h"
 #include "platform/reason.h"
+#include "signals/chain/action.h"
+#include "signals/chain/chain.h"
 #include "signals/handler/install.h"
-#include "signals/threads/owner.h"
 #include "signals/regions/readers.h"
+#include "signals/threads/owner.h"
 #include "suspend.h"
 
 #define DEFAULT_SIGNAL SIGXCPU
@@ -50,10 +50,10 @@ static uint64_t blocked_signals(const struct segue_suspend_options *options)
 static enum segue_status install(const struct segue_suspend_options *options)
 {
     struct platform_action previous, ours = {
-        .handler = (uint64_t)(uintptr_t)suspend_entry,
-        .flags = SA_SIGINFO | SA_RESTART,
-        .mask = blocked_signals(options),
-    };
+                                         .handler = (uint64_t)(uintptr_t)suspend_entry,
+                                         .flags = SA_SIGINFO | SA_RESTART,
+                                         .mask = blocked_signals(options),
+                                     };
     if (suspend_signal())
         return SEGUE_EXISTS;
     identity_prepare(readers_rename);

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "platform/fork_lock.h"
-#include "platform/thread.h"
 #include "platform/reason.h"
+#include "platform/thread.h"
 #include "readers.h"
 #include "signals/threads/thread.h"
 

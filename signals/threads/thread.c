@@ -8,12 +8,12 @@
 #include <pthread.h>
 #include <segue/handler.h>
 
-#include "decode/x86/abi_sysv.h"
-#include "platform/frame.h"
 #include "ctx/try/try.h"
+#include "decode/x86/abi_sysv.h"
+#include "platform/entry_layout.h"
+#include "platform/frame.h"
 #include "platform/memory.h"
 #include "platform/once.h"
-#include "platform/entry_layout.h"
 #include "platform/stack.h"
 #include "platform/thread.h"
 #include "signals/regions/readers.h"
@@ -41,9 +41,8 @@ bool thread_is_overwritten(const struct thread_mark *mark)
     int number;
     if (segue_peek(&value, (uint64_t)(uintptr_t)mark->at, sizeof value) != sizeof value || value != mark->value)
         return true;
-    return mark->info &&
-           (segue_peek(&number, (uint64_t)(uintptr_t)mark->info, sizeof number) != sizeof number ||
-            number != mark->number);
+    return mark->info && (segue_peek(&number, (uint64_t)(uintptr_t)mark->info, sizeof number) != sizeof number ||
+                          number != mark->number);
 }
 
 /* A stack grows down: a thread whose stack pointer is above the mark has left the fault. Faults that were served on

@@ -311,7 +311,7 @@ static void values_survive_in_every_context(void **state)
     for (unsigned i = 0; i < 2; i++) {
         struct segue_context *context = i ? &other : &child;
         struct segue_argument arguments[] = {segue_argument_pointer(context), segue_argument_pointer(&parent),
-                                          segue_argument_u64(5)};
+                                             segue_argument_u64(5)};
         assert_int_equal(segue_context_init(context, &parent, i ? other_stack : stack, STACK_SIZE,
                                             ENTRY(keep_values_in_registers), arguments, 3, NULL),
                          SEGUE_OK);

@@ -10,6 +10,9 @@ if [ $# -gt 0 ] && ! command -v "$1" >/dev/null 2>&1; then
 fi
 output=$("$@" "$program" 2>&1)
 status=$?
+# Valgrind 3.19 does not know every operation of DWARF's expressions: it says so of the shortcuts' rules
+# (docs/facts.md), and unwinds without them.
+output=$(echo "$output" | grep -v 'DWARF2 CFI reader: unhandled DW_OP_')
 wanted="sum [0-9]+"
 if [ "$status" -eq 0 ] && echo "$output" | grep -Eqx "$wanted" && [ "$(echo "$output" | wc -l)" -eq 1 ]; then
     echo "[  PASSED  ] 1 test(s)."

@@ -415,8 +415,7 @@ static int clone_with_tiles(void)
         bool same = memcmp(vector, vector_after, sizeof vector) == 0;
         if (in_use) {
             tiles_store(tiles_after);
-            same &= memcmp(tiles_after, child == 0 && initial_tiles ? zero : tiles_before,
-                           sizeof tiles_before) == 0;
+            same &= memcmp(tiles_after, child == 0 && initial_tiles ? zero : tiles_before, sizeof tiles_before) == 0;
         } else {
             same &= tiles_in_use() == 0;
         }

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "platform/frame.h"
 #include "ctx/restore/shortcut.h"
 #include "ctx_state.h"
+#include "platform/frame.h"
 
 #define ROUNDS 5000
 #define PAGE 4096

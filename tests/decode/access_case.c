@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "decode/x86/processor.h"
-#include "tests/support/compat.h"
 #include "tests/differential/states/oracle.h"
+#include "tests/support/compat.h"
 
 #define ARCH_GET_FS 0x1003
 #define PAGE 4096u

@@ -298,8 +298,7 @@ static uint64_t summarise(const struct options *options, double seconds)
     if (options->all_encodings || options->file_count)
         printf("elsewhere      %12llu  of those that fault natively\n", (unsigned long long)sum.other_addresses);
     if (options->all_encodings || options->file_count)
-        printf("batches twice  %12llu  since an XSAVE may show an interrupt\n",
-               (unsigned long long)sum.repeated);
+        printf("batches twice  %12llu  since an XSAVE may show an interrupt\n", (unsigned long long)sum.repeated);
     printf("differences    %12llu\n", (unsigned long long)sum.differences);
     if (sum.repeated > MOST_REPEATED) {
         fprintf(stderr, "differential: more batches were run twice than interrupts can be the cause of\n");

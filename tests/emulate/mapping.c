@@ -192,12 +192,9 @@ static void large_mappings_are_only_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(neighbours_of_both_views_are_closed),
-        cmocka_unit_test(distance_is_random_and_below_2_GiB),
-        cmocka_unit_test(destruction_leaves_nothing_mapped),
-        cmocka_unit_test(mappings_may_stand_side_by_side),
-        cmocka_unit_test(core_holds_the_memory_once),
-        cmocka_unit_test(little_room_is_enough),
+        cmocka_unit_test(neighbours_of_both_views_are_closed), cmocka_unit_test(distance_is_random_and_below_2_GiB),
+        cmocka_unit_test(destruction_leaves_nothing_mapped),   cmocka_unit_test(mappings_may_stand_side_by_side),
+        cmocka_unit_test(core_holds_the_memory_once),          cmocka_unit_test(little_room_is_enough),
         cmocka_unit_test(large_mappings_are_only_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

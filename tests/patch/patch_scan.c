@@ -10,8 +10,8 @@
 
 #include <segue/segment.h>
 
-#include "patch/scan/constants.h"
 #include "decode/relocate/length.h"
+#include "patch/scan/constants.h"
 
 static const struct segue_rewrite fs_to_gs = {SEGUE_SEGMENT_FS, SEGUE_SEGMENT_GS};
 

@@ -38,8 +38,8 @@ static void note(char letter, unsigned order)
     {                                                                                                                  \
         note('c', order);                                                                                              \
     }
-HOOKS(0) HOOKS(1) HOOKS(2) HOOKS(3) HOOKS(4) HOOKS(5) HOOKS(6)
-_Static_assert(FORK_ORDERS == 7, "each order has its hooks here");
+HOOKS(0)
+HOOKS(1) HOOKS(2) HOOKS(3) HOOKS(4) HOOKS(5) HOOKS(6) _Static_assert(FORK_ORDERS == 7, "each order has its hooks here");
 
 static const struct fork_hooks all[FORK_ORDERS] = {
     {before_0, in_parent_0, in_child_0}, {before_1, in_parent_1, in_child_1}, {before_2, in_parent_2, in_child_2},
@@ -111,8 +111,7 @@ static bool is_taken(enum fork_order order)
 
 static int take_by_modules(void)
 {
-    static const struct segue_segment_options options = {
-        .rewrite = {.from = SEGUE_SEGMENT_FS, .to = SEGUE_SEGMENT_GS}};
+    static const struct segue_segment_options options = {.rewrite = {.from = SEGUE_SEGMENT_FS, .to = SEGUE_SEGMENT_GS}};
     if (segue_install(NULL) != SEGUE_OK || segue_suspend_install(NULL) != SEGUE_OK)
         return 1;
     if (!is_taken(FORK_HANDLER) || !is_taken(FORK_ADDRESSES) || !is_taken(FORK_SUSPENSION))

@@ -1,5 +1,5 @@
-/* generic_mutator.c: the generic variant keeps the contract where it can do nothing: it says so, and changes nothing. As it
- * is for platforms where there may be no cmocka, it prints and counts by itself. */
+/* generic_mutator.c: the generic variant keeps the contract where it can do nothing: it says so, and changes nothing.
+ * As it is for platforms where there may be no cmocka, it prints and counts by itself. */
 #include <segue/suspend.h>
 #include <stdio.h>
 #include <string.h>

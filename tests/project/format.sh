@@ -1,5 +1,5 @@
 #!/bin/sh
-# format.sh SOURCE: C is laid out as .clang-format says. Headers of assembler macros are left out, and tests/programs,
+# format.sh SOURCE: C is laid out as .clang-format says. Headers for assembly are left out, and tests/programs,
 # whose lines are cited by their numbers.
 set -u
 cd "$1" || exit 1
@@ -14,7 +14,7 @@ list=$(mktemp)
 trap 'rm -f "$list" "$list.said"' EXIT
 { git ls-files 2>/dev/null || find . -type f | sed 's|^\./||'; } | grep -E '\.(c|h|cpp)$' |
     grep -vE '^build|^tests/programs/' |
-    xargs grep -LE '^[[:space:]]*\.macro' >"$list"
+    xargs grep -LE '^[[:space:]]*\.macro|\.section' >"$list"
 xargs clang-format --dry-run <"$list" 2>"$list.said"
 grep -E '^[^ ]+:[0-9]+:[0-9]+: warning' "$list.said" | sed 's/: warning: .*/: clang-format -i would change it/'
 wrong=$(grep -cE '^[^ ]+:[0-9]+:[0-9]+: warning' "$list.said")

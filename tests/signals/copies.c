@@ -92,10 +92,8 @@ static void begin(struct copy *copy)
     struct segue_region region = {.policy = count, .context = copy};
     assert_int_equal(copy->install(NULL), SEGUE_OK);
     assert_int_equal(copy->create(NULL, PAGE, &copy->mapping), SEGUE_OK);
-    region.window = (struct segue_window){.base = (uint64_t)copy->mapping.memory,
-                                          .size = PAGE,
-                                          .kind = SEGUE_WINDOW_ALIAS,
-                                          .alias = copy->mapping.alias};
+    region.window = (struct segue_window){
+        .base = (uint64_t)copy->mapping.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = copy->mapping.alias};
     assert_int_equal(copy->add(&region), SEGUE_OK);
     assert_int_equal(mprotect(copy->mapping.memory, PAGE, PROT_NONE), 0);
 }

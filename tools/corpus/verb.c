@@ -1,10 +1,10 @@
 /* verb.c: `segue corpus`: calls the subcommand that the first argument names. */
 #include <string.h>
 
-#include "verbs.h"
 #include "tools/support/message.h"
 #include "tools/support/output.h"
 #include "tools/support/verb.h"
+#include "verbs.h"
 
 static const struct {
     const char *name;

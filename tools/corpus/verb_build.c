@@ -5,14 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "corpus/gather/gather.h"
 #include "arguments.h"
+#include "corpus/gather/gather.h"
 #include "shown.h"
-#include "verbs.h"
 #include "tools/support/message.h"
 #include "tools/support/output.h"
 #include "tools/support/plural.h"
 #include "tools/support/verb.h"
+#include "verbs.h"
 
 struct options {
     const char *out;

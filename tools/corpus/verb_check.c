@@ -5,16 +5,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "corpus/check/check.h"
 #include "corpus/decoders/names.h"
 #include "corpus/decoders/objdump.h"
-#include "arguments.h"
 #include "data.h"
 #include "report.h"
 #include "shown.h"
-#include "verbs.h"
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
+#include "verbs.h"
 
 struct options {
     struct corpus_check check;

@@ -8,16 +8,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "decode/x86/selectors.h"
 #include "corpus/gather/form.h"
 #include "corpus/rows/shape.h"
 #include "data.h"
+#include "decode/x86/selectors.h"
 #include "report.h"
 #include "shown.h"
-#include "verbs.h"
 #include "tools/support/message.h"
 #include "tools/support/plural.h"
 #include "tools/support/verb.h"
+#include "verbs.h"
 
 /* By enum segue_engine; an engine that is newer than this table is counted under its number. */
 static const char *const engine_names[] = {

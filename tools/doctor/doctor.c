@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "doctor_process.h"
-#include "tools/support/message.h"
 #include "probe.h"
+#include "tools/support/message.h"
 #include "tools/support/verb.h"
 
 #define VERB "doctor"

@@ -53,8 +53,8 @@ static void look_at_xsave(struct finding *finding)
     }
     finding->answer = ANSWER_YES;
     finding->value = xsave_area_size();
-    finding_detail(finding, "area of %u bytes (%u with all the processor has), XCR0 0x%llx%s%s%s%s",
-                   xsave_area_size(), xsave_area_size_of_processor(), (unsigned long long)components,
+    finding_detail(finding, "area of %u bytes (%u with all the processor has), XCR0 0x%llx%s%s%s%s", xsave_area_size(),
+                   xsave_area_size_of_processor(), (unsigned long long)components,
                    extensions & XSAVE_HAS_XSAVEOPT ? ", xsaveopt" : "", extensions & XSAVE_HAS_XSAVEC ? ", xsavec" : "",
                    extensions & XSAVE_HAS_XGETBV_1 ? ", xgetbv1" : "", extensions & XSAVE_HAS_XSAVES ? ", xsaves" : "");
 }

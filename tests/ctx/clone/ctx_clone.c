@@ -25,8 +25,8 @@
 #include <cmocka.h>
 
 #include "platform/frame.h"
-#include "tests/ctx/ctx_state.h"
 #include "platform/linux/call_x86_64.h"
+#include "tests/ctx/ctx_state.h"
 
 #define STACK_SIZE 65536
 #define COUNT(array) (sizeof(array) / sizeof *(array))

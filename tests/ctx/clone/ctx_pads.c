@@ -21,9 +21,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "platform/frame.h"
 #include "ctx/clone/pad.h"
 #include "ctx_clone_fixture.h"
+#include "platform/frame.h"
 #include "platform/linux/call_x86_64.h"
 
 #define CHILD_STACK 4096

@@ -9,8 +9,8 @@
 #include <ucontext.h>
 
 #include "handler_fixture.h"
-#include "tests/support/pkru.h"
 #include "signals/fault/keyed.h"
+#include "tests/support/pkru.h"
 #include "tests/support/tiles.h"
 
 #ifndef SEGV_PKUERR

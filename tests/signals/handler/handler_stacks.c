@@ -9,8 +9,8 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
-#include "signals/threads/thread.h"
 #include "handler_fixture.h"
+#include "signals/threads/thread.h"
 
 static void fault_with_no_stack_left_is_stepped(void **state)
 {

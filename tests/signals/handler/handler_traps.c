@@ -12,8 +12,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "tests/support/child.h"
 #include "handler_fixture.h"
+#include "tests/support/child.h"
 
 /* --- The trap flag: the same code on an open page and on a closed one. --- */
 

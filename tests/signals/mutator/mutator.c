@@ -5,9 +5,9 @@
 #include "tests/support/test.h"
 
 #include "ctx/restore/shortcut.h"
+#include "mutator.h"
 #include "platform/frame.h"
 #include "signals/ranges.h"
-#include "mutator.h"
 
 #include <assert.h>
 #include <cpuid.h>

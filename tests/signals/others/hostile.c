@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/support/child.h"
 #include "tests/signals/handler/handler_fixture.h"
+#include "tests/support/child.h"
 
 #define DONE 5
 #define CODE 0x26000000u

@@ -223,8 +223,7 @@ bool patch_file_read_through(const struct patch_file *file, const struct patch_f
     checksum_begin(&checksum);
     while (done && offset < file->size) {
         find_data(file, offset, &start, &end);
-        done =
-            use_hole(file, use, offset, start, bytes, sums) && use_data(file, use, start, end, bytes, sums);
+        done = use_hole(file, use, offset, start, bytes, sums) && use_data(file, use, start, end, bytes, sums);
         offset = end;
     }
     free(bytes);

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/patch/elf/likely.h"
 #include "tools/support/array.h"
 #include "tools/support/message.h"
-#include "tools/patch/elf/likely.h"
 #include "tools/support/progress.h"
 
 #define VERB "patch"

@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 #include "tools/patch/elf/elf.h"
-#include "tools/patch/files/file.h"
 #include "tools/patch/elf/sites.h"
+#include "tools/patch/files/file.h"
 
 /* An object in the file: the file itself, or a member of an archive. */
 struct file_object {

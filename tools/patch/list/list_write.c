@@ -2,11 +2,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "tools/support/json_write.h"
 #include "list.h"
-#include "version.h"
+#include "tools/support/json_write.h"
 #include "tools/support/message.h"
 #include "tools/support/plural.h"
+#include "version.h"
 
 static void hex_of(const struct segue_site *site, char *text)
 {

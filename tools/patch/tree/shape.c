@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "folders.h"
 #include "tools/support/array.h"
 #include "tools/support/message.h"
 #include "tools/support/output_attributes.h"
-#include "folders.h"
 
 #define VERB "patch"
 

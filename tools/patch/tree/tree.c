@@ -5,14 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tools/support/message.h"
-#include "tools/support/output_attributes.h"
-#include "tools/patch/list/changes.h"
 #include "folders.h"
 #include "shape.h"
 #include "state.h"
-#include "tree.h"
+#include "tools/patch/list/changes.h"
+#include "tools/support/message.h"
+#include "tools/support/output_attributes.h"
 #include "tools/support/verb.h"
+#include "tree.h"
 
 #define VERB "patch"
 #define LIST_SUFFIX ".json"

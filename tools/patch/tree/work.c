@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/patch/list/changes.h"
 #include "tools/support/message.h"
 #include "tools/support/output_attributes.h"
-#include "tools/patch/list/changes.h"
-#include "work.h"
 #include "tools/support/progress.h"
+#include "work.h"
 
 #define VERB "patch"
 

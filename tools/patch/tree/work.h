@@ -2,8 +2,8 @@
 #ifndef SEGUE_TOOLS_PATCH_WORK_H
 #define SEGUE_TOOLS_PATCH_WORK_H
 
-#include "tools/support/output.h"
 #include "tools/patch/list/list.h"
+#include "tools/support/output.h"
 
 struct patch_options {
     struct segue_rewrite rewrite;

@@ -11,9 +11,9 @@
 #include <sys/syscall.h>
 
 #include "decode/x86/page.h"
+#include "tools/run/host/memory.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/syscalls/descriptor.h"
-#include "tools/run/host/memory.h"
 
 #define TRIES 64
 

@@ -23,18 +23,18 @@
 #include <x86intrin.h>
 
 #include "decode/x86/page.h"
-#include "platform/forced.h"
-#include "patch/poke/poke.h"
-#include "tools/run/syscalls/call_linux_x86_64.h"
 #include "exempt.h"
-#include "tools/run/host/lock.h"
-#include "tools/run/image/maps.h"
-#include "tools/run/host/memory.h"
-#include "tools/run/image/module.h"
 #include "padding.h"
-#include "tools/run/signals/registers.h"
+#include "patch/poke/poke.h"
+#include "platform/forced.h"
+#include "tools/run/host/lock.h"
+#include "tools/run/host/memory.h"
 #include "tools/run/host/report.h"
 #include "tools/run/host/settings.h"
+#include "tools/run/image/maps.h"
+#include "tools/run/image/module.h"
+#include "tools/run/signals/registers.h"
+#include "tools/run/syscalls/call_linux_x86_64.h"
 
 #define DETOURS 1024
 #define MADE_BYTES (DETOURS * MADE_SIZE)

@@ -8,7 +8,6 @@
 
 #include "decode/x86/page.h"
 
-
 uint64_t run_leave_copy;
 static uint64_t size;
 

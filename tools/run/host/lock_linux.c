@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tools/run/syscalls/call_linux_x86_64.h"
 #include "layout.h"
+#include "tools/run/syscalls/call_linux_x86_64.h"
 
 #define WAITED_FOR 1u
 

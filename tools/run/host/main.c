@@ -14,22 +14,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "platform/linux/abi.h"
-#include "tools/run/signals/actions.h"
-#include "tools/run/syscalls/call_linux_x86_64.h"
-#include "tools/run/detours/detour.h"
 #include "host.h"
+#include "options.h"
+#include "platform/linux/abi.h"
+#include "report.h"
+#include "settings.h"
+#include "tools/run/detours/detour.h"
 #include "tools/run/image/loader.h"
 #include "tools/run/image/maps.h"
 #include "tools/run/image/module.h"
-#include "tools/run/syscalls/number.h"
-#include "options.h"
-#include "report.h"
-#include "settings.h"
 #include "tools/run/image/stack.h"
-#include "tools/run/start/start.h"
 #include "tools/run/image/target.h"
-
+#include "tools/run/signals/actions.h"
+#include "tools/run/start/start.h"
+#include "tools/run/syscalls/call_linux_x86_64.h"
+#include "tools/run/syscalls/number.h"
 
 extern char **environ;
 

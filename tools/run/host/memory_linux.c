@@ -5,9 +5,8 @@
 
 #include "decode/x86/page.h"
 #include "tools/run/signals/actions.h"
-#include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/signals/keys.h"
-
+#include "tools/run/syscalls/call_linux_x86_64.h"
 
 _Thread_local uint32_t memory_rights;
 

@@ -4,10 +4,10 @@
 
 #include <string.h>
 
-#include "tools/command_line/command_line.h"
-#include "tools/run/syscalls/number.h"
 #include "report.h"
 #include "settings.h"
+#include "tools/command_line/command_line.h"
+#include "tools/run/syscalls/number.h"
 
 /* The option that a word of this length names; NULL for no option, or for several. */
 static const struct option_words *find(const char *name, size_t length)

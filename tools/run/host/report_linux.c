@@ -8,11 +8,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "settings.h"
+#include "tools/run/signals/registers.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/syscalls/descriptor.h"
-#include "tools/run/signals/registers.h"
 #include "tools/support/quote.h"
-#include "settings.h"
 
 #define LINE 512
 #define TABLE 16384

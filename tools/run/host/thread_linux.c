@@ -13,11 +13,11 @@
 #include <sys/mman.h>
 
 #include "decode/x86/page.h"
-#include "tools/run/signals/actions.h"
-#include "tools/run/syscalls/call_linux_x86_64.h"
-#include "tools/run/detours/exempt.h"
 #include "lock.h"
+#include "tools/run/detours/exempt.h"
+#include "tools/run/signals/actions.h"
 #include "tools/run/start/start.h"
+#include "tools/run/syscalls/call_linux_x86_64.h"
 
 /* The blocks of this many threads. */
 #define NEAR 0x400000

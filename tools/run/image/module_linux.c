@@ -10,15 +10,15 @@
 #include <sys/mman.h>
 
 #include "decode/x86/page.h"
+#include "maps.h"
 #include "patch/scan/unwind.h"
-#include "tools/support/plural.h"
-#include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/detours/code.h"
 #include "tools/run/host/lock.h"
-#include "maps.h"
 #include "tools/run/host/memory.h"
 #include "tools/run/host/report.h"
 #include "tools/run/start/start.h"
+#include "tools/run/syscalls/call_linux_x86_64.h"
+#include "tools/support/plural.h"
 
 #define SEEN 1024
 #define CODE_MAPPINGS 512

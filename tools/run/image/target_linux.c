@@ -10,13 +10,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "tools/run/host/report.h"
+#include "tools/run/host/settings.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/syscalls/descriptor.h"
 #include "tools/run/syscalls/identity.h"
 #include "tools/run/syscalls/number.h"
 #include "tools/run/syscalls/path.h"
-#include "tools/run/host/report.h"
-#include "tools/run/host/settings.h"
 
 #define SYS_faccessat2_number 439
 #define AT_EFFECTIVE 0x200
@@ -96,8 +96,7 @@ static bool has_headers(int file, const Elf64_Ehdr *header)
     size_t size = header->e_phnum * sizeof(Elf64_Phdr);
     char last;
     return header->e_phentsize == sizeof(Elf64_Phdr) && size > 0 && size <= HEADERS_SIZE &&
-           header->e_phoff <= INT64_MAX - size &&
-           read_at(file, &last, 1, header->e_phoff + size - 1) == 0;
+           header->e_phoff <= INT64_MAX - size && read_at(file, &last, 1, header->e_phoff + size - 1) == 0;
 }
 
 /* Finds the segment that names the program's interpreter. False without one. */

@@ -8,10 +8,10 @@
 #include <sys/mman.h>
 
 #include "platform/linux/abi.h"
-#include "tools/run/syscalls/call_linux_x86_64.h"
+#include "registers.h"
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"
-#include "registers.h"
+#include "tools/run/syscalls/call_linux_x86_64.h"
 
 #define SET_SIZE 8
 #define FLAG_RESTORER 0x04000000u

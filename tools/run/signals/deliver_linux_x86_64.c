@@ -5,16 +5,16 @@
 #include <errno.h>
 #include <string.h>
 
-#include "platform/linux/abi.h"
-#include "platform/linux/software_bytes.h"
 #include "decode/x86/abi_sysv.h"
-#include "tools/run/syscalls/call_linux_x86_64.h"
-#include "keys.h"
-#include "tools/run/host/memory.h"
-#include "registers.h"
-#include "tools/run/host/report.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
+#include "keys.h"
+#include "platform/linux/abi.h"
+#include "platform/linux/software_bytes.h"
+#include "registers.h"
+#include "tools/run/host/memory.h"
+#include "tools/run/host/report.h"
+#include "tools/run/syscalls/call_linux_x86_64.h"
 
 /* The flags that rt_sigreturn takes from the frame. */
 #define RETURNED_FLAGS (SETTABLE_FLAGS & ~FLAG_IDENTIFICATION)

@@ -4,19 +4,19 @@
 #include <segue/segment.h>
 #include <string.h>
 
-#include "platform/linux/software_bytes.h"
-#include "decode/x86/traps.h"
 #include "decode/x86/page.h"
-#include "tools/run/detours/code.h"
+#include "decode/x86/traps.h"
 #include "deliver.h"
 #include "keys.h"
+#include "platform/linux/software_bytes.h"
+#include "registers.h"
+#include "tools/run/detours/code.h"
+#include "tools/run/detours/site.h"
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"
-#include "tools/run/image/module.h"
-#include "registers.h"
 #include "tools/run/host/report.h"
 #include "tools/run/host/settings.h"
-#include "tools/run/detours/site.h"
+#include "tools/run/image/module.h"
 #include "tools/run/start/zydis_image.h"
 
 #define FS 0x64

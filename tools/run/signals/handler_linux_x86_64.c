@@ -9,25 +9,25 @@
 #include <string.h>
 #include <x86intrin.h>
 
-#include "decode/x86/traps.h"
+#include "actions.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/selectors.h"
+#include "decode/x86/traps.h"
+#include "deliver.h"
+#include "fault.h"
+#include "keys.h"
 #include "patch/poke/poke.h"
 #include "platform/code_range.h"
 #include "platform/frame.h"
-#include "actions.h"
+#include "registers.h"
+#include "tools/run/detours/detour.h"
+#include "tools/run/detours/exempt.h"
+#include "tools/run/host/memory.h"
+#include "tools/run/host/report.h"
+#include "tools/run/host/settings.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/syscalls/calls.h"
 #include "tools/run/syscalls/stub.h"
-#include "deliver.h"
-#include "tools/run/detours/detour.h"
-#include "tools/run/detours/exempt.h"
-#include "fault.h"
-#include "keys.h"
-#include "tools/run/host/memory.h"
-#include "registers.h"
-#include "tools/run/host/report.h"
-#include "tools/run/host/settings.h"
 
 #include <segue/segue.h>
 

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "platform/linux/software_bytes.h"
 #include "decode/x86/xsave.h"
+#include "platform/linux/software_bytes.h"
 
 #define KEY_0 3u
 

@@ -24,8 +24,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "tools/run/syscalls/call_linux_x86_64.h"
 #include "start.h"
+#include "tools/run/syscalls/call_linux_x86_64.h"
 
 static _Thread_local int error_number;
 

@@ -14,8 +14,8 @@
 #include <sys/syscall.h>
 
 #include "decode/x86/page.h"
-#include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/host/report.h"
+#include "tools/run/syscalls/call_linux_x86_64.h"
 
 #define PROT_OF(flags) (((flags)&PF_R ? 1 : 0) | ((flags)&PF_W ? 2 : 0) | ((flags)&PF_X ? 4 : 0))
 

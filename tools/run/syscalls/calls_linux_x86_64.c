@@ -9,16 +9,16 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
-#include "platform/linux/abi.h"
-#include "decode/x86/page.h"
-#include "decode/x86/canonical.h"
-#include "service.h"
 #include "call_linux_x86_64.h"
+#include "decode/x86/canonical.h"
+#include "decode/x86/page.h"
 #include "exec.h"
 #include "filter.h"
 #include "masked.h"
 #include "path.h"
+#include "platform/linux/abi.h"
 #include "process.h"
+#include "service.h"
 #include "stub.h"
 #include "tools/run/detours/code.h"
 #include "tools/run/detours/detour.h"

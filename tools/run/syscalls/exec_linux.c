@@ -8,19 +8,19 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "tools/run/signals/actions.h"
 #include "call_linux_x86_64.h"
-#include "exec.h"
-#include "tools/run/signals/deliver.h"
 #include "descriptor.h"
+#include "exec.h"
+#include "number.h"
 #include "stub.h"
 #include "tools/run/host/host.h"
 #include "tools/run/host/memory.h"
-#include "number.h"
-#include "tools/run/signals/registers.h"
 #include "tools/run/host/report.h"
 #include "tools/run/host/settings.h"
 #include "tools/run/image/target.h"
+#include "tools/run/signals/actions.h"
+#include "tools/run/signals/deliver.h"
+#include "tools/run/signals/registers.h"
 
 /* Arguments before the program's own: host's name, option, state, name, path; those of scripts, and a NULL. */
 #define MORE_ARGUMENTS (5 + 2 * SCRIPT_DEPTH + 2 + 4)

@@ -6,12 +6,12 @@
 #include <sys/syscall.h>
 
 #include "call_linux_x86_64.h"
-#include "tools/run/host/host.h"
-#include "tools/run/host/memory.h"
 #include "path.h"
 #include "stub.h"
-#include "tools/run/signals/registers.h"
+#include "tools/run/host/host.h"
+#include "tools/run/host/memory.h"
 #include "tools/run/host/settings.h"
+#include "tools/run/signals/registers.h"
 
 #define LONGEST 512
 

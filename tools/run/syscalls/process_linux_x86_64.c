@@ -10,20 +10,20 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "decode/x86/page.h"
-#include "decode/x86/canonical.h"
-#include "platform/forced.h"
-#include "tools/run/signals/actions.h"
 #include "call_linux_x86_64.h"
+#include "decode/x86/canonical.h"
+#include "decode/x86/page.h"
+#include "platform/forced.h"
 #include "process.h"
 #include "tools/run/detours/code.h"
 #include "tools/run/detours/detour.h"
-#include "tools/run/signals/fault.h"
 #include "tools/run/host/lock.h"
-#include "tools/run/image/maps.h"
 #include "tools/run/host/memory.h"
-#include "tools/run/signals/registers.h"
 #include "tools/run/host/report.h"
+#include "tools/run/image/maps.h"
+#include "tools/run/signals/actions.h"
+#include "tools/run/signals/fault.h"
+#include "tools/run/signals/registers.h"
 
 #define EXIT_SIGNAL_BITS 0xffu
 #define LAST_SIGNAL 64
