@@ -71,7 +71,9 @@ static void classify_flow(const struct segue_insn *insn, const struct outline *o
     step->ends = kind == INSN_TRANSFER_JUMP || kind == INSN_TRANSFER_RETURN ||
                  mnemonic_to_zydis(insn->mnemonic) == ZYDIS_MNEMONIC_UD2;
     step->may_end = step->ends || kind == INSN_TRANSFER_CALL;
-    step->branches = insn->class_ == SEGUE_CLASS_BRANCH && is_direct;
+    /* SYSCALL and its like are branches without a displacement: they go on behind themselves. */
+    bool is_short = kind == INSN_TRANSFER_NONE && outline->map != 0 && insn->length <= sizeof(int32_t);
+    step->branches = insn->class_ == SEGUE_CLASS_BRANCH && is_direct && !is_short;
     if (step->branches)
         step->target = step->end + (uint64_t)(kind == INSN_TRANSFER_NONE ? displacement(insn, outline)
                                                                          : orders_of(insn)->transfer.value);
