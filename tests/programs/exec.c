@@ -1,4 +1,4 @@
-/* exec.c: files that can and that cannot be executed, by path and by descriptor: what the caller is told, which goes on. */
+/* exec.c: files that can and that cannot be executed, by path and by descriptor: the caller gets an error, and goes on. */
 #define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
