@@ -40,8 +40,7 @@
 #include "trap.h"
 #include "unhandled.h"
 
-/* The red zone, which the kernel leaves intact below a stack pointer; and the room that a thread must have left on
- * its own stack before the handler puts a restore image there. */
+/* The bytes that a thread must have left on its own stack for the handler to put a restore image there. */
 #define OWN_STACK_LEFT 16384u
 
 /* The handler's return path; chosen at install. */
@@ -257,7 +256,8 @@ static void hand_on(const struct thread_state *thread, struct native_frame nativ
     chain_signal(number, native, true, way);
 }
 
-/* Restores what a nested fault has changed and the outer fault still needs. */
+/* Saves the per-thread values that a nested fault will change and the outer fault still needs. end_fault and
+ * thread_settle restore them (thread_put_back_outer). */
 static void keep_outer(const struct thread_state *thread, struct work *work)
 {
     work->outer.tells_recovered = thread->tells_recovered;
@@ -323,8 +323,8 @@ static struct landing *landing_on_own_stack(const struct thread_state *thread, u
 /* Returns to the thread, with the registers that the fault has left. If signals were deferred, none of them may be
  * delivered on the alternate stack: a collector that stops threads takes the stack pointer that it finds for the
  * thread's own. So the mask takes effect on the thread's own stack, or through sigreturn, which restores mask and
- * stack atomically. In strict mode, which forbids every other system call and disables the time stamp counter,
- * sigreturn is used, too. Not inlined: the return needs none of this function's stack. */
+ * stack atomically. In strict mode (seccomp), which forbids the call that sets a mask and disables the time stamp
+ * counter, sigreturn is used, too. Not inlined: the return needs none of this function's stack. */
 static __attribute__((noinline)) void go_back(struct thread_state *thread, struct work *work, enum outcome outcome,
                                               enum chain_way way)
 {

@@ -78,9 +78,10 @@ static void after_fork_in_child(void)
 static const struct fork_hooks hooks = {
     .before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
-/* Every signal except three kinds; glibc's internal signals (32, 33), which sigfillset() omits, are included. Not the
- * synchronous ones: a guarded access may fault. Not the suspend signal: a policy may wait for the thread that
- * suspends. Not the signal by which the C library makes all threads change their user: it waits for each thread. */
+/* Every signal except three kinds. It includes a signal that the C library reserves for itself and sigfillset() would
+ * omit, by which it cancels threads. Not the synchronous ones: a guarded access may fault. Not the suspend signal: a
+ * policy may wait for the thread that suspends. Not the signal by which the C library makes all threads change their
+ * user: it waits for each thread. */
 static uint64_t asynchronous(void)
 {
     uint64_t suspends = suspend_signal() ? (uint64_t)1 << (suspend_signal() - 1) : 0;
@@ -176,8 +177,8 @@ static const char *misuse(const struct segue_options *options)
     return NULL;
 }
 
-/* Explains a failure when the options are valid and the caller is not inside a fault: something is missing or in use.
- * */
+/* Explains a failure when the options are valid and the caller is not inside a fault: something is missing or in
+ * use. */
 static const char *reason_of(enum segue_status status)
 {
     switch (status) {

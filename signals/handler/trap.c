@@ -1,8 +1,7 @@
 /* trap.c: see trap.h.
  *
  * SOURCES: Intel SDM volume 3, 17.3.1.4 (with the trap flag set at its beginning, each instruction and each iteration
- * of
- * a repeated string is followed by a single-step trap); Linux kernel/rseq.c (rseq_ip_fixup; the signature before an
+ * of a repeated string is followed by a single-step trap); Linux kernel/rseq.c (rseq_ip_fixup; the signature before an
  * abort handler), selftests rseq-x86.h (RSEQ_SIG). */
 #include "trap.h"
 
@@ -16,7 +15,7 @@
 
 /* The signature in front of an abort handler, as the C library registers it. */
 #define RSEQ_SIGNATURE 0x53053053u
-/* The most restarts in a row at one place. */
+/* The most restarts in a row of one sequence, by a fault at one address. */
 #define RESTARTS_MOST 1000u
 
 bool trap_is_wanted(const void *ucontext)

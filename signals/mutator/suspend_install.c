@@ -103,7 +103,7 @@ enum segue_status segue_suspend_install(const struct segue_suspend_options *opti
     fork_lock_take(&installing);
     enum segue_status status = install(&given);
     fork_lock_release(&installing);
-    /* Not with the lock of this file held: it has its own lock. */
+    /* Not with this file's lock held: the function takes a lock of its own. */
     if (status == SEGUE_OK)
         install_follow_suspension();
     return reason_give(status, reason_of(status));

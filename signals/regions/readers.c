@@ -1,19 +1,16 @@
 /* readers.c: grace periods for region removal. Each fault in progress, a reader, holds a slot ("place") with a ticket
- * in
- * it, a number that is never used twice. A remover reads every slot once, and waits until the ticket that it found is
- * gone, or until it is known that the fault has not found the removed region; so new faults never delay a remover.
+ * in it, a number that is never used twice. A remover reads every slot once, and waits until the ticket that it found
+ * is gone, or until it is known that the fault has not found the removed region; so new faults never delay a remover.
  *
  * A ticket may be stale: a program's signal handler interrupted the library's and left by siglongjmp, or ended the
- * thread. So a remover that has waited for long looks for stale tickets, without disturbing the thread, which may be
- * in
+ * thread. So a remover that has waited for long looks for stale tickets, without disturbing the thread, which may be in
  * a policy. A ticket is stale if
  *   - the kernel reports that the thread does not exist (identity.h);
  *   - the fault's stack sentinel ("mark") is overwritten, or the thread waits in the kernel with a stack pointer that
  *     shows that it has left the fault (look.h);
  *   - the thread says so. Only a thread that runs at every look is asked: the remover sends it the library's own
- * signal,
- *     marked as a question, and the handler drops the stale tickets (thread_settle). A running thread is not in a
- *     system call that the signal could interrupt.
+ *     signal, marked as a question, and the handler drops the stale tickets (thread_settle). A running thread is not
+ *     in a system call that the signal could interrupt.
  *
  * SOURCES: M. M. Michael, "Hazard pointers", 2004 (the order of the two sides: each writes, then reads what the other
  * writes); Linux kernel/signal.c __send_signal_locked: if the queue is full, a signal below SIGRTMIN is delivered all
@@ -49,8 +46,7 @@
 
 /* The reader slots: what a remover knows of each fault. */
 static struct place {
-    /* How to ask about the thread, the thread's TID, and the thread's own count (ticket_of); 0 if the slot is free.
-     * */
+    /* How to ask about the thread, the thread's TID, and the thread's own count (ticket_of); 0 if the slot is free. */
     _Alignas(128) uint64_t ticket;
     /* The ticket that all fields below belong to; written after them. */
     uint64_t described;
@@ -291,8 +287,7 @@ struct wait {
     uint64_t ticket;
     /* The removed region; NULL for all. */
     const struct region *region;
-    /* Looks in a row that did not show where the thread stands, and how many of them are needed before it is asked.
-     * */
+    /* Looks in a row that did not show where the thread stands, and how many of them are needed before it is asked. */
     unsigned looks, looks_wanted;
 };
 

@@ -1,15 +1,14 @@
 /* readers.h: grace periods for region removal.
  *
  * A fault handler is a reader: it announces itself before it looks up a region (readers_enter) and withdraws when it
- * has finished with the region (readers_leave); both are wait-free unless all slots are taken. A remover first
- * unlinks
- * the region and then calls readers_wait, which returns when every reader that was active at the call has withdrawn,
- * as
+ * has finished with the region (readers_leave); both are wait-free unless all slots are taken. A remover first unlinks
+ * the region and then calls readers_wait, which returns when every reader that was active at the call has withdrawn, as
  * synchronize_rcu() does.
  *
  * A reader has a slot, its "place"; the slot's number is also that of the fault's work area (work.h). A reader whose
- * handler was abandoned by siglongjmp never withdraws: after some time readers_wait signals that thread, and the
- * handler recognises the signal by readers_is_question and drops the stale slot. */
+ * handler was abandoned by siglongjmp never withdraws. After some time readers_wait looks from outside whether the
+ * thread has left its fault (readers.c). If no look shows it, readers_wait signals the thread; the handler recognises
+ * the signal by readers_is_question and drops the stale slot. */
 #ifndef SEGUE_SIGNALS_READERS_H
 #define SEGUE_SIGNALS_READERS_H
 
