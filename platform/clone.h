@@ -15,8 +15,8 @@ struct platform_clone_room {
     uint64_t words[11];
 };
 
-/* Whether every form of the system's call accepts the request: false if one would refuse what another accepts.
- * Async-signal-safe. */
+/* False if one form of the system's call would refuse the request and another would accept it. The system checks the
+ * rest when the call is made. Async-signal-safe. */
 bool platform_clone_is_valid(const struct segue_clone *request);
 
 /* Fills in the call; `room` must stay valid until the call is made. The child begins on `stack`, with that many

@@ -1,9 +1,8 @@
 /* identity.h: TIDs and PIDs that are valid in their own process and PID namespace.
  *
  * A TID alone does not identify a thread. A child made by fork has a copy of this memory and other threads. A child
- * that
- * shares this memory (vfork, CLONE_VM) is another thread group, perhaps in another PID namespace: there its parent's
- * TIDs name other threads or none. */
+ * that shares this memory (vfork, CLONE_VM) is another thread group, perhaps in another PID namespace: there its
+ * parent's TIDs name other threads or none. */
 #ifndef SEGUE_PLATFORM_IDENTITY_H
 #define SEGUE_PLATFORM_IDENTITY_H
 
@@ -41,7 +40,7 @@ extern __thread struct identity_self identity_self __attribute__((tls_model("ini
  * async-signal-safe; `renamed` must be. */
 void identity_prepare(void (*renamed)(int before, struct identity self));
 
-/* In a child made by fork: records the child's. */
+/* In a child made by fork: records the child's process in place of the parent's. */
 void identity_in_child(void);
 
 /* The calling thread. Makes system calls if the TID is not known yet and the C library does not export it, and in a

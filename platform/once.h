@@ -1,5 +1,5 @@
-/* once.h: work that is done once per process; if it fails, the next caller tries again (pthread_once cannot fail). A
- * child made by fork while another thread was doing the work finds it not done. */
+/* once.h: work that is done once per process; if it fails, the next caller tries again (pthread_once cannot
+ * report a failure). A child made by fork while another thread was doing the work finds it not done. */
 #ifndef SEGUE_SYSTEM_ONCE_H
 #define SEGUE_SYSTEM_ONCE_H
 

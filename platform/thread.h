@@ -40,8 +40,7 @@ bool platform_signal_word(const void *info, uint64_t *word);
 /* Whether the system calls that handler for the signal. */
 bool platform_handler_is(int signal, const void *handler);
 
-/* Whether that thread of this process blocks the signal; false if the system does not say. Opens and closes a file.
- * */
+/* Whether that thread of this process blocks the signal; false if the system does not say. Opens and closes a file. */
 bool platform_thread_blocks(int thread, int signal);
 
 /* Makes the system write a signal frame on the thread's alternate stack, unless the thread is in a handler there.
@@ -64,8 +63,8 @@ uint64_t platform_mask_unblock(uint64_t signals);
 uint64_t platform_signals_hold(void);
 
 /* Blocks asynchronous signals; returns the mask for platform_signals_release. Synchronous ones stay unblocked: a
- * thread that blocks SIGSEGV and faults is killed, and the C library's own code may fault. So do those that the C
- * library needs in every thread. */
+ * thread that blocks SIGSEGV and faults is killed, and the C library's own code may fault. The signals that the C
+ * library needs in every thread stay unblocked, too. */
 uint64_t platform_asynchronous_hold(void);
 
 /* Precondition: `before` is the calling thread's result of one of the two. */

@@ -1,7 +1,6 @@
 /* clone.c: makes children that resume at the place that a signal frame describes.
  *
- * The child resumes by the kernel's own sigreturn, from a copy of the frame: so the kernel restores all that the
- * frame
+ * The child resumes by the kernel's own sigreturn, from a copy of the frame: so the kernel restores all that the frame
  * holds, at once, and the child needs no memory afterwards.
  *
  * A parent that waits for a vfork child is inside a handler, which would not exist without the library; its stack is
@@ -27,7 +26,7 @@
 #include "platform/stack.h"
 #include "platform/thread.h"
 
-/* An address that is canonical on every processor. */
+/* Of the parts of the child's memory: an XSAVE area needs it. */
 #define ALIGNMENT 64u
 /* The most bytes that a frame's alignment and the red zone put between the frame and the stack pointer. */
 #define FRAME_DISTANCE 256
@@ -38,8 +37,7 @@
 
 static const stack_t no_stack = {.ss_flags = SS_DISABLE};
 
-/* Not instrumented: what a sanitizer inserts before a call that does not return would need the host's segment base.
- * */
+/* Not instrumented: what a sanitizer inserts before a call that does not return would need the host's segment base. */
 __attribute__((no_sanitize("address", "undefined"))) void clone_begin(struct clone_child *child)
 {
     stack_t present = no_stack;

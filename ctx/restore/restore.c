@@ -117,9 +117,9 @@ static void copy_xstate(const struct segue_xstate *from, const struct segue_xsta
 
 /* Whether XRSTOR and the code after it do all that the kernel would. XRSTOR loads the target's protection keys, and
  * the restore image is read after it: so the target's keys may not forbid what the handler's allow. A component that
- * the frame has no room for (tiles, if no thread had used them before the handler did) must be in its initial state:
- * XRSTOR would leave it as it is. XRSTOR touches the whole area, also components that are not in use. `*features`
- * gets the components to load. */
+ * the frame has no room for (tiles, if the thread had not used them before the handler did) must be in its initial
+ * state: XRSTOR would leave it as it is. XRSTOR touches the whole area, also components that are not in use.
+ * `*features` gets the components to load. */
 static bool allows_direct_restore(const struct segue_xstate *image, const struct segue_xstate *frame,
                                   uint64_t *features)
 {

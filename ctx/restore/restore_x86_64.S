@@ -1,24 +1,20 @@
 /* restore_x86_64.S: the direct restore: loads any register state at once, without the kernel.
  *
- * The restore image, struct landing, is on the stack in use (the handler's) or beyond the red zone of the stack that
- * it
+ * The restore image, struct landing, is on the stack in use (the handler's) or beyond the red zone of the stack that it
  * restores. It becomes the top of the stack, so that a signal delivered in between overwrites nothing that is needed:
  *
  *      rsp ->  rax rbx rcx rdx rsi rdi rbp r8 .. r15
- *        +120  rip cs rflags rsp ss      <- rsp at IRETQ, which loads all five at once, and writes nothing to the
- * stack
- *                                           that it switches to
+ *        +120  rip cs rflags rsp ss      <- rsp at IRETQ, which loads all five at once, and writes nothing to
+ *                                           the stack that it switches to
  *        +160  the shortcut that replaces IRETQ (shortcut.h), entered with rsp at rflags; 0 if the target has none
  *        +168  the handler's record
  *        +176  the kernel's frame; 0 if the signal mask stays as it is
  *        +184  the mask
  *
- * A handler on an alternate stack that has signals blocked has the image on the stack that it restores: the mask is
- * set
+ * A handler on an alternate stack that has signals blocked has the image on the stack that it restores: the mask is set
  * there, so that no deferred signal finds the alternate stack in use.
  *
- * Unwinding: the caller is the restored code: each register is at its place in the image, by DW_OP_breg7 (0x77) and
- * the
+ * Unwinding: the caller is the restored code: each register is at its place in the image, by DW_OP_breg7 (0x77) and the
  * offset as two bytes of SLEB128.
  */
 #if !defined(__x86_64__)
