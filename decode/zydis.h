@@ -7,8 +7,8 @@
 
 /* Which operands are decoded. */
 enum operands_wanted {
-    /* Hidden operands only of instructions that access memory through them: decoding all others takes a quarter of the
-     * time. */
+    /* Hidden operands only of instructions that access memory through them: decoding the others too would take a
+     * quarter of the time. */
     OPERANDS_NEEDED,
     OPERANDS_ALL,
 };

@@ -35,8 +35,6 @@ bool pieces_are_atomic(const struct segue_plan *plan)
     return false;
 }
 
-/* The smallest page: protection is uniform within it. */
-
 static bool is_device(const struct plan_piece *piece)
 {
     return piece->window && piece->window->kind == SEGUE_WINDOW_CALLBACK;

@@ -16,7 +16,6 @@
 #define BYTES_MOST UINT64_C(0xfffffff8)
 /* The spans examined for one operand: an element of eight bytes may lie in as many. */
 #define SPANS_MOST 8u
-/* The most bytes of a copied operand in one step. Protection is uniform within a page. */
 
 /* One operand of the instruction, in the order in which its bytes are reached. */
 struct way {
@@ -184,6 +183,7 @@ const char *repeat_cut(struct segue_plan *plan, struct reach *reach)
         return NULL;
     }
     plan->flags |= SEGUE_PLAN_COPIED | SEGUE_PLAN_NOT_ATOMIC;
+    /* A step copies at most a page's worth of an operand: protection is the same within a page. */
     uint64_t in_page = PAGE / plan->accesses[0].element;
     elements = cut_elements(plan, most < in_page ? most : in_page, SOME_PIECES, reach);
     repeat_trim(plan, elements);

@@ -2,7 +2,8 @@
  * table, which every unwinder finds, covers them: an unwinder gets past a stub that a handler or a cancellation has
  * interrupted. Other memory is mapped over the file's own bytes, which never execute.
  *
- * rsp     the return address, at each instruction of a stub */
+ *      rsp     the return address, at each instruction of a stub
+ */
 #if !defined(__x86_64__)
 #error "stubs_x86_64.S is specific to x86-64"
 #endif

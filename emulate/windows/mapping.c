@@ -23,8 +23,8 @@ static enum segue_status status_of(long result)
     }
 }
 
-/* The system may refuse any shared anonymous memory (vm.overcommit_memory=2) and still allow a file. After other errors
- * a file fails too. */
+/* With vm.overcommit_memory=2 the system accounts for shared anonymous memory as a whole, in advance, and may refuse
+ * it; it accounts for a file page by page. After other errors a file fails, too. */
 static long create(uint64_t at, size_t size, struct platform_views *views)
 {
     const int access = PLATFORM_READ | PLATFORM_WRITE;

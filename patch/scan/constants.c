@@ -28,7 +28,8 @@ static uint32_t load32(const uint8_t *bytes)
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-/* The value of a 32-bit immediate. With REX.W it is sign-extended, and no system call has a negative number. */
+/* The value of a 32-bit immediate. With REX.W it is sign-extended. A negative value counts as unknown: no system call
+ * has a negative number. */
 static int64_t extended(uint32_t immediate, bool is_signed)
 {
     return is_signed && immediate >> 31 ? UNKNOWN : (int64_t)immediate;
