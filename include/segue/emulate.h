@@ -72,19 +72,19 @@ segue_plan(const struct segue_insn *insn, const struct segue_regs *regs,
 /* Prepares the replay engine: maps executable memory for out-of-line slots, which is never writable
  * at the address where it is executed. Without it, plans refuse what only that engine can do.
  * segue_install calls this. A child made by fork, or by a bare system call, maps its own memory
- * when it first needs some, with mmap, mremap, madvise and mprotect: a seccomp filter must allow a
- * child these calls until then. It needs no file descriptor, and no limit on files applies. A
- * second call does nothing. Returns SEGUE_OK; SEGUE_UNSUPPORTED if the system refuses executable
- * memory; SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
+ * when it first needs some, with mmap, mremap, madvise and mprotect. A child calls this function
+ * before it installs a seccomp filter that forbids these calls. It needs no file descriptor, and no
+ * limit on files applies. A second call does nothing. Returns SEGUE_OK; SEGUE_UNSUPPORTED if the
+ * system refuses executable memory; SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_replay_prepare(void);
 
 /* Prepares forced windows: opens the kernel's way past this process's page protection
- * (/proc/self/mem), and verifies it. Without it, plans refuse forced windows. segue_region_add
- * calls this for a forced window. A child made by fork, or by a bare system call, opens its own. A
- * child that cannot (its parent changed its user before the fork, or has no /proc after chroot) can
- * use forced windows as long as it has one thread. A second call does nothing. Returns SEGUE_OK;
- * SEGUE_UNSUPPORTED if the kernel does not let this process past its own protection;
- * SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
+ * (/proc/thread-self/mem), and verifies it. Without it, plans refuse forced windows.
+ * segue_region_add calls this for a forced window. A child made by fork, or by a bare system call,
+ * opens its own. A child that cannot (its parent changed its user before the fork, or has no /proc
+ * after chroot) can use forced windows as long as it has one thread. A second call does nothing.
+ * Returns SEGUE_OK; SEGUE_UNSUPPORTED if the kernel does not let this process past its own
+ * protection; SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_forced_prepare(void);
 
 /* Carries the plan out, all or nothing. `regs` must be the registers of segue_plan; afterwards they

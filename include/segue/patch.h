@@ -65,9 +65,9 @@ SEGUE_API enum segue_status segue_patches_undo_module(const void *address, size_
 SEGUE_API enum segue_status segue_patches_forget(uint64_t start, uint64_t size);
 
 /* Declares that the code at `base` can also be written at `alias`, which the library then prefers
- * to the kernel's way (/proc/self/mem). Returns SEGUE_OK; SEGUE_OVERLAP; SEGUE_INVALID for a NULL
- * pointer or an empty range; SEGUE_NO_MEMORY if there are too many aliases (64). Removing returns
- * SEGUE_OK or SEGUE_NOT_FOUND. MT-Safe, AS-Unsafe. */
+ * to the kernel's way (/proc/thread-self/mem). Returns SEGUE_OK; SEGUE_OVERLAP; SEGUE_INVALID for a
+ * NULL pointer or an empty range; SEGUE_NO_MEMORY if there are too many aliases (64). Removing
+ * returns SEGUE_OK or SEGUE_NOT_FOUND. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_patch_alias_add(uint64_t base, uint64_t size, void *alias);
 SEGUE_API enum segue_status segue_patch_alias_remove(uint64_t base);
 

@@ -75,8 +75,9 @@ struct segue_xstate {
 };
 
 /* The size in bytes of an XSAVE area with the components `features` (0: all that the system
- * offers), a multiple of 64. Components that the system does not offer are ignored. Returns 0 if
- * the system has no XSAVE. MT-Safe, AS-Safe after its first call. */
+ * offers), a multiple of 64. Components that the system does not offer are ignored. Without XSAVE,
+ * returns the size of FXSAVE's area, 512. Returns 0 on a system whose signal frames the library
+ * cannot read. MT-Safe, AS-Safe after its first call. */
 SEGUE_API size_t segue_xstate_size(uint64_t features);
 
 /* A pointer to register `number`, which must be below SEGUE_REGISTER_COUNT. MT-Safe, AS-Safe. */
