@@ -188,7 +188,8 @@ static int compare_numbers(const void *left, const void *right, void *context)
     return a < b ? -1 : a > b;
 }
 
-/* Drops data sections that cannot contain a table. */
+/* Drops the data sections that are not searched. Go's table is looked for in data only if the program is Go's, is not
+ * relocatable, and has no section of that table. */
 static void drop_data(struct elf_object *object)
 {
     bool has_table = false;
