@@ -1,11 +1,9 @@
 /* asm.h: assembly for ELF, COFF (mingw) and Mach-O: sections, symbols and their visibility, in one spelling.
  *
- * A C name is written C(name) wherever it stands: Mach-O prefixes it with an underscore. A symbol is hidden unless
- * its
+ * A C name is written C(name) wherever it stands: Mach-O prefixes it with an underscore. A symbol is hidden unless its
  * macro says PUBLIC. Mach-O's assembler treats each symbol as the beginning of an atom, and forbids one in the middle
- * of
- * a CFI region: so a place between the instructions is LABEL(name) there, a private label to which the symbol is set;
- * a place that C does not name is a number or LOCAL(name).
+ * of a CFI region: so a place between the instructions is LABEL(name) there, a private label to which the symbol is
+ * set; a place that C does not name is a number or LOCAL(name).
  *
  *      SECTION_TEXT(name)  SECTION_CONSTANT(name)  SECTION_DATA(name)  SECTION_BSS(name)
  *      FUNCTION(name)  PUBLIC_FUNCTION(name)  LOCAL_FUNCTION(name)  OBJECT(name)  ... END(name)

@@ -1,8 +1,7 @@
 /* base.h: the bases of FS and GS.
  *
  * Every function is async-signal-safe and thread-safe, and preserves errno. They use no thread-local storage, and may
- * be
- * called with any bases in force. `by_instruction`: use the processor's instructions, which
+ * be called with any bases in force. `by_instruction`: use the processor's instructions, which
  * platform_bases_have_instructions must have allowed; otherwise system calls. */
 #ifndef SEGUE_PLATFORM_BASE_H
 #define SEGUE_PLATFORM_BASE_H

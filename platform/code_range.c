@@ -1,8 +1,7 @@
 /* code_range.c: the ranges that were added, in a table of slots that are never freed.
  *
  * A slot ("place") is a sequence lock without a lock: its version is odd while its writer changes it. A reader that
- * finds it odd, or changed during the read, skips it. That is safe: no thread stands in a range that is being added
- * or
+ * finds it odd, or changed during the read, skips it. That is safe: no thread stands in a range that is being added or
  * removed. So readers copy a slot's content, and never follow a pointer to memory that another thread may free. */
 #include "code_range.h"
 

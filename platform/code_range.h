@@ -1,10 +1,8 @@
 /* code_range.h: fault-PC translation: the one registry of code that no application wrote. For a thread that stands in
  * such code it finds the corresponding place in the application. Handlers, suspension, chaining and profilers use it.
  *
- * The owner of such code describes it in a `struct code_range` beside the code itself. Ranges of the program's text
- * are
- * in a constant list, which the caller passes; code made at run time is added here. This is independent of the
- * system;
+ * The owner of such code describes it in a `struct code_range` beside the code itself. Ranges of the program's text are
+ * in a constant list, which the caller passes; code made at run time is added here. This is independent of the system;
  * it is in platform/ because emulate/, ctx/ and signals/ own ranges, and share no other folder below them.
  *
  * SOURCES: DynamoRIO, core/translate.c (recreate_app_state). */
@@ -16,17 +14,15 @@
 
 /* The result of a translation. */
 enum code_range_result {
-    /* The thread is in no range, or its registers are correct as they are: the range is a function that was called.
-     * */
+    /* The thread is in no range, or its registers are correct as they are: the range is a function that was called. */
     CODE_RANGE_NOT_FOUND,
     /* The registers are now the application's; the thread already has the application's extended state. The code has
      * nothing left to do: the thread may resume with these registers. */
     CODE_RANGE_REGISTERS,
     /* The same, but the code has work left, and the thread must resume where it is. */
     CODE_RANGE_SHOWN,
-    /* `*frame` is the context of a signal frame that holds the application's registers and extended state. The frame
-     * is that of the library's own handler, which begins or ends; or of an application's handler that has returned.
-     * */
+    /* `*frame` is the context of a signal frame that holds the application's registers and extended state. The frame is
+     * that of the library's own handler, which begins or ends; or of an application's handler that has returned. */
     CODE_RANGE_FRAME,
     CODE_RANGE_RETURNED_FRAME,
 };

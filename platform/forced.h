@@ -9,9 +9,8 @@
  * async-signal-safe; thread-safe. */
 enum segue_status forced_prepare(void);
 
-/* Whether forced accesses are possible now: forced_prepare was called in this process or in an ancestor, and the
- * kernel lets this process bypass its own protection, or the process has one thread. Async-signal-safe, thread-safe.
- * */
+/* Whether forced accesses are possible now: forced_prepare was called in this process or in an ancestor, and the kernel
+ * lets this process bypass its own protection, or the process has one thread. Async-signal-safe, thread-safe. */
 bool forced_ready(void);
 
 /* Copies between `bytes` and the memory at `address`, whatever its protection. False if any of it cannot be reached,

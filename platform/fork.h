@@ -1,7 +1,6 @@
 /* fork.h: what the library's modules do around fork(2): one registry, with the order in a table.
  *
- * Before a fork the hooks run from the highest number to the lowest; after it, in the parent and in the child, from
- * the
+ * Before a fork the hooks run from the highest number to the lowest; after it, in the parent and in the child, from the
  * lowest to the highest. So a module that may be called with another's lock held has the smaller number. A child that
  * was not made by the C library's fork (but by clone, vfork, a bare system call) runs none of them. */
 #ifndef SEGUE_PLATFORM_FORK_H

@@ -9,15 +9,13 @@
  *
  * Preconditions of every function: it is called in the handler that received the frame, or on a thread that stands in
  * that handler; pointers are not NULL. Every function is async-signal-safe and preserves errno. `context` is the
- * frame's
- * second word: a SA_SIGINFO handler's third argument. `info` is its first: the handler's second argument. */
+ * frame's second word: a SA_SIGINFO handler's third argument. `info` is its first: the handler's second argument. */
 #ifndef SEGUE_PLATFORM_FRAME_H
 #define SEGUE_PLATFORM_FRAME_H
 
 #include <segue/frame.h>
 
-/* What the system passes to a handler, unread. Passed by value, in two registers. Linux: siginfo_t *, ucontext_t *.
- * */
+/* What the system passes to a handler, unread. Passed by value, in two registers. Linux: siginfo_t *, ucontext_t *. */
 struct native_frame {
     void *info, *context;
 };
@@ -153,8 +151,8 @@ void frame_set_mask(void *context, uint64_t mask);
 /* The alternate stack at the time of the frame: whether the interrupted thread was on it, for instance in another
  * handler; and whether the frame itself is on it. */
 struct frame_stack frame_get_alternate_stack(const void *context);
-/* The same for a frame that may be unmapped, read by `peek`, which copies and returns whether it could; false if not.
- * */
+/* The same for a frame that may be unmapped, read by `peek`, which copies and returns whether it could; false if
+ * not. */
 bool frame_peek_alternate_stack(const void *context, bool (*peek)(void *to, const void *from, size_t size),
                                 struct frame_stack *stack);
 bool frame_was_on_alternate_stack(const void *context);
@@ -189,8 +187,7 @@ void frame_make_room(const void *context);
 /* Removes those components from a copy, so that a new thread can resume as the kernel made it: without them. */
 void frame_narrow(void *context);
 
-/* The size in bytes of the extended state's area, with the word that the kernel appends; 0 if the frame has no area.
- * */
+/* The size in bytes of the extended state's area, with the word that the kernel appends; 0 if the frame has no area. */
 size_t frame_area_size(const void *context);
 
 /* The memory that the frame occupies on its stack: `*low` is its first byte, `*high` the one after its last. */

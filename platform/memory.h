@@ -1,9 +1,7 @@
 /* memory.h: this process's memory: mapped, reserved, protected, mapped twice.
  *
- * Preconditions: addresses and sizes are multiples of platform_page_size() unless a function says otherwise; sizes
- * are
- * greater than 0. Postconditions: a new mapping is zeroed, private to this process unless the function says shared,
- * and
+ * Preconditions: addresses and sizes are multiples of platform_page_size() unless a function says otherwise; sizes are
+ * greater than 0. Postconditions: a new mapping is zeroed, private to this process unless the function says shared, and
  * takes memory only where it is touched; a function that fails changes nothing. Every function is thread-safe; only
  * those that say so are async-signal-safe. */
 #ifndef SEGUE_PLATFORM_MEMORY_H

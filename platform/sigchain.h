@@ -10,8 +10,7 @@
 #include "action.h"
 
 struct sigchain_face {
-    /* The signals that Segue handles, one bit each from 1 on; a program's calls about them do not reach the kernel.
-     * */
+    /* The signals that Segue handles, one bit each from 1 on; a program's calls about them do not reach the kernel. */
     uint64_t signals;
     /* sigaction(2) for one of them; either may be NULL. */
     void (*action)(int number, const struct platform_action *wanted, struct platform_action *before);

@@ -1,14 +1,12 @@
 /* pad.c: pads, their owners, and how to find out that an owner has ended.
  *
  * There are as many pads as ever were in use at once. A pad with an exit is in use only for a child's first steps,
- * whatever the child does then, so the search for a free one costs the same however many children live. Pads without
- * an
+ * whatever the child does then, so the search for a free one costs the same however many children live. Pads without an
  * exit are in a list that only grows; each search examines a few of them.
  *
  * SOURCES: kill(2): signal 0 checks whether a thread or process exists. A process that has ended exists until its
- * parent
- * has waited for it. ASSUMPTIONS: a process keeps its PID namespace; so the TIDs and PIDs that a process has recorded
- * keep their meaning for it, but not for another process (pid_namespaces(7)). */
+ * parent has waited for it. ASSUMPTIONS: a process keeps its PID namespace; so the TIDs and PIDs that a process has
+ * recorded keep their meaning for it, but not for another process (pid_namespaces(7)). */
 #include "pad.h"
 
 #include "decode/x86/page.h"
@@ -107,8 +105,7 @@ static bool make_room(struct pad *pad, size_t bytes)
 
 /* ---- with an exit ---- */
 
-/* The pad's exit to the target, if the pad's word is the target or can still be set to it. 0 if the word is another.
- * */
+/* The pad's exit to the target, if the pad's word is the target or can still be set to it. 0 if the word is another. */
 static uint64_t find_exit(unsigned number, uint64_t target, bool is_in_rcx)
 {
     uint64_t present = 0;

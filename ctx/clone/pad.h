@@ -1,9 +1,7 @@
 /* pad.h: bootstrap stacks for children that share their parent's memory.
  *
- * Such a child cannot start on its parent's stack, and the library may not write to the stack that the child will
- * have.
- * So it starts on a pad. The child gives the pad back itself: the kernel's sigreturn, which reads the frame on the
- * pad,
+ * Such a child cannot start on its parent's stack, and the library may not write to the stack that the child will have.
+ * So it starts on a pad. The child gives the pad back itself: the kernel's sigreturn, which reads the frame on the pad,
  * leads to an *exit*, two instructions of the library that need neither a register nor a stack:
  *
  *      movl    $0, pad_states + 4 * pad(%rip)          the pad is free
@@ -56,8 +54,7 @@ void pad_give(const struct pad_use *use, int child, bool is_thread);
 /* Frees the pad, if the child has not done so itself. */
 void pad_release(const struct pad_use *use);
 
-/* On a child whose memory is a copy: frees all pads but its own, since the threads that use them do not exist there.
- * */
+/* On a child whose memory is a copy: frees all pads but its own, since the threads that use them do not exist there. */
 void pad_forget_others(const struct pad_use *own);
 
 /* From now on processes that share memory may be in different PID namespaces, and so see other TIDs. */

@@ -87,8 +87,7 @@ void instrument_arrive(struct segue_context *to)
     struct segue_context *from = to->previous;
     const void *bottom;
     size_t size;
-    /* Only now: a handler that leaves for `to` still has to return, and its return belongs to the interrupted flow.
-     * */
+    /* Only now: a handler that leaves for `to` still has to return, and its return belongs to the interrupted flow. */
     if (__tsan_switch_to_fiber)
         __tsan_switch_to_fiber(to->fiber, 0);
     if (!__sanitizer_finish_switch_fiber)

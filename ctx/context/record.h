@@ -13,8 +13,8 @@ struct record {
     uint64_t next_frame, return_address;
     struct segue_context *context;
     void (*entry)(void);
-    /* rdi, rsi, rdx, rcx, r8, r9; xmm0 to xmm7; and for a variadic entry how many of the vector registers are in use.
-     * */
+    /* rdi, rsi, rdx, rcx, r8, r9; xmm0 to xmm7; and for a variadic entry how many of the vector registers are in
+     * use. */
     uint64_t integers[INTEGER_REGISTERS];
     uint64_t vectors[VECTOR_REGISTERS];
     uint64_t vector_count;

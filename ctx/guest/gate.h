@@ -2,8 +2,7 @@
  *
  * A gate is two pages, one of code and one of data. The code addresses the data relative to itself, so that a guest's
  * call needs no register and no thread-local storage to find where to store the guest's registers, and the host's
- * stack.
- * Each guest has its own gate. */
+ * stack. Each guest has its own gate. */
 #ifndef SEGUE_CTX_GATE_H
 #define SEGUE_CTX_GATE_H
 

@@ -126,8 +126,7 @@ FUNCTION(guest_go)
         /* From here on a signal handler sets the host's bases first. */
         movl    $PLACE_GUEST, GATE_PLACE(%rbx)
 LABEL(guest_go_commit)
-        /* From here to the guest's first instruction, a request to stop makes a handler's return go to guest_landed.
-         * */
+        /* From here to the guest's first instruction, a request to stop makes a handler's return go to guest_landed. */
         cmpl    $0, GATE_STOP(%rbx)
         jne     LOCAL(landed)
         movq    GATE_AREA(%rbx), %rsi
@@ -155,8 +154,7 @@ LABEL(guest_go_commit)
 4:      SET_BASE BASE_SET_FS, GATE_FS_BASE(%rbx)
         jmp     *GATE_IN(%rbx)
 
-/* guest_out (rbx gate), with the stack pointer in the gate's data, or the guest's: nothing is written to the stack.
- * */
+/* guest_out (rbx gate), with the stack pointer in the gate's data, or the guest's: nothing is written to the stack. */
         .p2align 4
 LABEL_FUNCTION(guest_out)
         _CET_ENDBR
@@ -266,8 +264,7 @@ FUNCTION(gate_entry)
         _CET_ENDBR
         jmp     *C(guest_way)(%rip)
 
-/* guest_dispatch: finds the thread's gate by its TID. It needs the guest's stack for five registers and the flags;
- * the
+/* guest_dispatch: finds the thread's gate by its TID. It needs the guest's stack for five registers and the flags; the
  * lowest word is written first, so that missing memory faults before anything has changed.
  *
  *      return address          <- rsp at the call
@@ -366,8 +363,7 @@ LOCAL_LABEL(initial_state)
 
 /* guest_run_handler (edi number, rsi info, rdx ucontext, rcx stack pointer, rax handler): runs the handler with the
  * host's bases; passes the stack pointer too, unless a guest was interrupted. The entries below jump to it, so its
- * stack
- * is as the kernel calls a handler. Nothing before guest_handle may touch %fs or %gs.
+ * stack is as the kernel calls a handler. Nothing before guest_handle may touch %fs or %gs.
  *
  *      return address (the kernel's restorer)
  *      rbp                 <- rbp

@@ -1,10 +1,8 @@
-/* shortcut.h: jumps to an instruction with all registers loaded, without IRETQ, which on some processors takes as
- * long
+/* shortcut.h: jumps to an instruction with all registers loaded, without IRETQ, which on some processors takes as long
  * as a system call.
  *
- * The last jump reads its target from memory that it must address without any register, and that must not change
- * while a
- * signal handler interrupts the shortcut: so each target has a word of its own that never changes. The first targets
+ * The last jump reads its target from memory that it must address without any register, and that must not change while
+ * a signal handler interrupts the shortcut: so each target has a word of its own that never changes. The first targets
  * get one; later ones use IRETQ.
  *
  * IRETQ also serializes, which changed code may need. An instruction that is retried, as after a change of its bytes,

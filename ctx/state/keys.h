@@ -1,5 +1,4 @@
-/* keys.h: protection keys: a thread's rights to pages, by the key that each page has. A handler begins with PKRU
- * rights
+/* keys.h: protection keys: a thread's rights to pages, by the key that each page has. A handler begins with PKRU rights
  * of its own, which on Linux permit only key 0; the thread's rights are in its frame, and sigreturn restores them.
  *
  * All functions are async-signal-safe. Without protection keys everything is allowed, which is 0. */

@@ -1,8 +1,6 @@
 /* vector_moves_x86_64.h: loads and stores a guest's extended state by moves, for assembly. XRSTOR and XSAVE can do it
- * in
- * every case, but take 110 ns and 50 ns even if there is next to nothing to do (AMD Zen 4); moves take only as long
- * as
- * the components in use need.
+ * in every case, but take 110 ns and 50 ns even if there is next to nothing to do (AMD Zen 4); moves take only as long
+ * as the components in use need.
  *
  * The area is in the standard format. A component that its header marks as not in use is initialised, whatever its
  * bytes; a component that the processor reports as not in use (XGETBV with ECX 1) is only marked so in the header, as

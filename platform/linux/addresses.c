@@ -1,7 +1,6 @@
 /* addresses.c: whether Linux gives a program addresses above 47 bits.
  *
- * Without a hint it gives none, so that programs may keep other data in the upper bits of a pointer; with a hint
- * above
+ * Without a hint it gives none, so that programs may keep other data in the upper bits of a pointer; with a hint above
  * 47 bits it gives one there if five levels of paging are in use, and a lower one if not. A hint replaces no mapping.
  *
  * SOURCES: Linux Documentation/arch/x86/x86_64/5level-paging.rst; mmap(2). */

@@ -1,22 +1,16 @@
 /* forced.c: accesses memory past its protection through /proc/thread-self/mem.
  *
  * Two events make an open descriptor wrong. A child made by fork inherits one for its parent's memory: so the
- * descriptor
- * is stored in a page that the kernel wipes in the child; the child closes it, in the library's first fork handler or
- * in
- * the first call here, and opens its own. A program that closes all its descriptors and opens others may get the same
- * number for a file of its own: so the file is identified before each use.
+ * descriptor is stored in a page that the kernel wipes in the child; the child closes it, in the library's first fork
+ * handler or in the first call here, and opens its own. A program that closes all its descriptors and opens others may
+ * get the same number for a file of its own: so the file is identified before each use.
  *
- * Processes that share memory may have separate descriptors (CLONE_VM without CLONE_FILES). One descriptor is kept
- * for
- * all of them, the first one's, as long as that process lives: a process that does not have it opens the file for
- * each
- * access and closes it again, as does one without a spare descriptor. Otherwise they would replace it in turn, and
- * each
+ * Processes that share memory may have separate descriptors (CLONE_VM without CLONE_FILES). One descriptor is kept for
+ * all of them, the first one's, as long as that process lives: a process that does not have it opens the file for each
+ * access and closes it again, as does one without a spare descriptor. Otherwise they would replace it in turn, and each
  * one's file would stay open.
  *
- * The kernel checks the permission when the file is opened: a process that has changed its user may use the one that
- * it
+ * The kernel checks the permission when the file is opened: a process that has changed its user may use the one that it
  * has open, but cannot open another. A child of such a process reaches its memory as long as it has one thread
  * (opened.h).
  *

@@ -1,15 +1,12 @@
 /* identity.c: see platform/identity.h.
  *
- * The kernel wipes the page that names the prepared process in a child that has a copy of the memory, and keeps it in
- * a
- * child that shares the memory. So a wiped page shows a raw fork; and if the page names another process than
- * getpid(2),
+ * The kernel wipes the page that names the prepared process in a child that has a copy of the memory, and keeps it in a
+ * child that shares the memory. So a wiped page shows a raw fork; and if the page names another process than getpid(2),
  * the caller is in a process that shares the memory.
  *
  * A thread's TID is read where the C library keeps it, so that a thread's first fault makes no system call. glibc
  * exports the offset for debuggers: `_thread_db_pthread_tid` is {bits, elements, offset} of the member of struct
- * pthread, to which platform_thread_self points. The TID found there is compared with gettid(2) once. If it differs,
- * or
+ * pthread, to which platform_thread_self points. The TID found there is compared with gettid(2) once. If it differs, or
  * nothing is exported (musl, static programs), a thread that was not attached asks the kernel at its first fault.
  *
  * SOURCES: glibc nptl_db/structs.def, nptl/descr.h (header.self); madvise(2) MADV_WIPEONFORK; tkill(2), tgkill(2) (in

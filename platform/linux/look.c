@@ -1,10 +1,8 @@
 /* look.c: see look.h.
  *
- * SOURCES: proc(5), /proc/PID/task/TID/syscall: "running"; or the system call's number and arguments, the stack
- * pointer
+ * SOURCES: proc(5), /proc/PID/task/TID/syscall: "running"; or the system call's number and arguments, the stack pointer
  * and the instruction pointer; or -1 and those two for a thread that waits outside a system call (for a page);
- * /proc/PID/status, SigBlk. Linux fs/proc/base.c proc_pid_syscall: a thread may always read those of its own group.
- * */
+ * /proc/PID/status, SigBlk. Linux fs/proc/base.c proc_pid_syscall: a thread may always read those of its own group. */
 #if !defined(__linux__)
 #error "platform/linux/look.c is specific to Linux"
 #endif

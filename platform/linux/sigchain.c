@@ -1,8 +1,6 @@
 /* sigchain.c: libsegue-sigchain.so. Preloaded, it interposes the C library's signal functions. For the signals that
- * Segue handles it answers as if Segue did not: a handler that a program sets for them is chained behind Segue's, and
- * a
- * program's blocking of them changes only its virtual signal mask. Every other call, and every call while Segue is
- * not
+ * Segue handles it answers as if Segue did not: a handler that a program sets for them is chained behind Segue's, and a
+ * program's blocking of them changes only its virtual signal mask. Every other call, and every call while Segue is not
  * installed, goes to the C library.
  *
  * SOURCES: sigaction(2), pthread_sigmask(3), signal(2), sigset(3), sigvec(3), siginterrupt(3); glibc's setjmp.h

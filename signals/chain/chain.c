@@ -67,8 +67,7 @@ void chain_close_faults(uint64_t mask)
     platform_signals_release(mask);
 }
 
-/* The signal is blocked now. Queued again, it is delivered when the handler's return restores the thread's own mask.
- * */
+/* The signal is blocked now. Queued again, it is delivered when the handler's return restores the thread's own mask. */
 static void queue_again(int number, const void *info)
 {
     platform_mask_block(bit_of(number));

@@ -1,6 +1,5 @@
 /* previous.h: the chained actions: for each signal, the action that the program has set, or believes it has set. Any
- * thread may change one while others read it in a handler. Lock-free: a thread that is not running delays no other.
- * */
+ * thread may change one while others read it in a handler. Lock-free: a thread that is not running delays no other. */
 #ifndef SEGUE_SIGNALS_PREVIOUS_H
 #define SEGUE_SIGNALS_PREVIOUS_H
 

@@ -1,5 +1,4 @@
-/* restorer.c: fault-PC translation for a thread that is returning from a handler: the frame is on top of the stack.
- * */
+/* restorer.c: fault-PC translation for a thread that is returning from a handler: the frame is on top of the stack. */
 #include "restorer.h"
 
 /* In assembly. */

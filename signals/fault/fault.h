@@ -18,8 +18,7 @@ struct fault_scratch {
     struct segue_xstate xstate;
 };
 
-/* The interrupted registers; the segment bases are those in force now, or an interrupted guest's. Async-signal-safe.
- * */
+/* The interrupted registers; the segment bases are those in force now, or an interrupted guest's. Async-signal-safe. */
 void fault_get_registers(const void *context, struct segue_regs *regs);
 
 /* As frame_read, with the guest's segment bases if a guest was interrupted. Async-signal-safe. */

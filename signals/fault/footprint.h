@@ -27,8 +27,7 @@ struct footprint {
  * regions stay valid until readers_leave. Precondition: readers_enter. Async-signal-safe. */
 enum segue_status footprint_plan(struct footprint *footprint, const struct region *known, struct segue_plan *plan);
 
-/* Adds one region, unless it is there: its policy is asked too, and the plan stays as it is. At most once per plan.
- * */
+/* Adds one region, unless it is there: its policy is asked too, and the plan stays as it is. At most once per plan. */
 void footprint_add(struct footprint *footprint, const struct region *region);
 
 #endif

@@ -1,10 +1,8 @@
 /* question.c: see question.h.
  *
  * Questions are numbered in order: access by access, and for each access the regions under it by address; then the
- * regions that no access was asked about. A policy that steps (segue_event_step) answers for all regions with the
- * same
- * policy function. The other policies are asked inside its call; their answers are kept by number, so that no policy
- * is
+ * regions that no access was asked about. A policy that steps (segue_event_step) answers for all regions with the same
+ * policy function. The other policies are asked inside its call; their answers are kept by number, so that no policy is
  * asked twice.
  */
 #include "question.h"

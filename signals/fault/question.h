@@ -1,9 +1,8 @@
 /* question.h: the questions that policies are asked, and what their answers cause.
  *
  * A verdict is valid only as long as the thread is not suspended: the suspender may change what the policy has
- * examined.
- * So the dispatcher checks, right before the step, whether a suspension came since the first question; if so, it asks
- * all questions again. From that check to the end of the step a suspension waits for the step (suspend.h). */
+ * examined. So the dispatcher checks, right before the step, whether a suspension came since the first question; if so,
+ * it asks all questions again. From that check to the end of the step a suspension waits for the step (suspend.h). */
 #ifndef SEGUE_SIGNALS_QUESTION_H
 #define SEGUE_SIGNALS_QUESTION_H
 
@@ -47,8 +46,8 @@ void question_begin(struct work *work);
  * only if the region has no other access. Unknown verdicts count as SEGUE_PASS. */
 enum segue_verdict question_ask(struct work *work);
 
-/* After the verdict SEGUE_DONE: the thread continues with what the policies have left. False if they changed nothing.
- * */
+/* After the verdict SEGUE_DONE: the thread continues with what the policies have left. False if they changed
+ * nothing. */
 bool question_finish(struct work *work);
 
 /* From here to question_step_end suspensions wait, except for a step that calls a device's functions: they may be

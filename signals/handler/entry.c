@@ -1,5 +1,4 @@
-/* entry.c: fault-PC translation for a thread that stands in entry_x86_64.S, where its handling record
- * (ctx/handling.h)
+/* entry.c: fault-PC translation for a thread that stands in entry_x86_64.S, where its handling record (ctx/handling.h)
  * is not linked yet, or not linked any more.
  *
  *   signal_entry, suspend_entry         rdx is the signal frame

@@ -63,10 +63,9 @@ LABEL(suspend_entry_end)
         END(suspend_entry)
 
 /* signal_without_room (edi number, rsi info): restores the default action and queues the signal again, so that the
- * thread dies of it when this returns. If the kernel cannot queue it, the instruction runs once more and faults
- * without a handler. Uses no stack and no thread-local storage: the segment bases may be a guest's. A signal that was
- * queued, or has lost its siginfo on the way, may be a remover's question, which the remover repeats: it is ignored.
- * */
+ * thread dies of it when this returns. If the kernel cannot queue it, the instruction runs once more and faults without
+ * a handler. Uses no stack and no thread-local storage: the segment bases may be a guest's. A signal that was queued,
+ * or has lost its siginfo on the way, may be a remover's question, which the remover repeats: it is ignored. */
         SECTION_TEXT(signal_without_room)
         .p2align 4
 LOCAL_FUNCTION(signal_without_room)
@@ -117,9 +116,8 @@ LOCAL_LABEL(bits_of_signals)
         .set    number, number + 1
         .endr
 
-/* signal_begin (edi number, rsi info, rdx ucontext, rcx the stack pointer at the entry): links a record of the frame
- * at the head of the thread's list (../ctx/handling.h), and unlinks it if the handler returns; a direct restore
- * unlinks
+/* signal_begin (edi number, rsi info, rdx ucontext, rcx the stack pointer at the entry): links a record of the frame at
+ * the head of the thread's list (../ctx/handling.h), and unlinks it if the handler returns; a direct restore unlinks
  * the record itself.
  *
  *      +24  return address
@@ -136,8 +134,7 @@ FUNCTION(signal_begin)
         movq    TLS_AT(%rax), %r8
         subq    $HANDLING_SIZE, %rsp
         .cfi_adjust_cfa_offset HANDLING_SIZE
-        /* An abandoned handler had its record at this very address: this record takes over that one's outer record.
-         * */
+        /* An abandoned handler had its record at this very address: this record takes over that one's outer record. */
         cmpq    %rsp, %r8
         je      1f
         movq    %r8, HANDLING_OUTER(%rsp)

@@ -1,11 +1,9 @@
 /* suspend.c: suspends other threads by a signal, and resumes them.
  *
  * The suspender takes a slot ("place") for each thread and sends the signal with the slot's number. The thread's
- * handler
- * stores its context there and waits until the slot is free again. A slot's state is one word: how often it was
- * taken,
- * and its phase. So an answer that comes too late, or one to a request that was withdrawn, finds a word other than it
- * expects, and does nothing:
+ * handler stores its context there and waits until the slot is free again. A slot's state is one word: how often it was
+ * taken, and its phase. So an answer that comes too late, or one to a request that was withdrawn, finds a word other
+ * than it expects, and does nothing:
  *
  *     free -> asked -> answering -> held -> free
  *               +----> given up -> free when the signal comes at last

@@ -19,8 +19,7 @@ int suspend_signal(void);
 
 void suspend_set_signal(int number);
 
-/* Whether the kernel calls the library's handler; `present` gets the action in force in any case. Async-signal-safe.
- * */
+/* Whether the kernel calls the library's handler; `present` gets the action in force in any case. Async-signal-safe. */
 bool suspend_is_first(struct platform_action *present);
 
 /* Takes the suspension lock, so that no thread suspends until suspend_end_change; false if another thread has it. */

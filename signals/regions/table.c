@@ -1,7 +1,6 @@
 /* table.c: finds the region that holds an address (table.h describes the structure).
  *
- * A slot is published by one store with release order, after the node or region that it points to is complete, and
- * read
+ * A slot is published by one store with release order, after the node or region that it points to is complete, and read
  * with acquire order. So a reader sees each slot either before or after a change, and never an incomplete node.
  *
  * SOURCES: Intel SDM volume 3, 4.5 (the structure of page tables, which this one follows). */

@@ -133,8 +133,7 @@ void thread_stack_of_program(const stack_t *in_force, stack_t *believed);
 void thread_stack_in_force(stack_t *stack);
 
 /* For a handler with that frame: true if the thread's alternate stack was lent to a handler that was abandoned. The
- * frame is then changed so that the kernel restores the library's stack when the handler returns. Async-signal-safe.
- * */
+ * frame is then changed so that the kernel restores the library's stack when the handler returns. Async-signal-safe. */
 bool thread_takes_stack_back(void *ucontext);
 
 /* The most nested faults: faults inside policies inside faults. */
