@@ -87,9 +87,8 @@ void platform_wake(const uint32_t *word, int most);
 /* ---- stacks ---- */
 
 /* Whether the calling thread runs on its alternate stack now, as the system reports it: with SS_AUTODISARM it reports
- * no alternate stack while a handler runs there. False without an alternate stack. `*base`, if not NULL: the lowest
- * address of the alternate stack, 0 without one. */
-bool platform_is_on_alternate_stack(uint64_t *base);
+ * no alternate stack while a handler runs there. False without an alternate stack, and if the system does not say. */
+bool platform_is_on_alternate_stack(void);
 
 /* The bounds of the calling thread's own stack, as the C library reports them; false if it does not. They include
  * guards and parts that the kernel has not grown yet. Not async-signal-safe. */

@@ -10,6 +10,7 @@
 #include "patch/scan/unwind.h"
 #include "platform/code.h"
 #include "platform/reason.h"
+#include "platform/stack.h"
 #include "platform/thread.h"
 
 /* An executable segment, and its functions. */
@@ -178,12 +179,15 @@ static enum segue_status rewrite_site(void *context, const struct segue_site *si
     return SEGUE_OK;
 }
 
-/* A scan takes more stack than a small alternate stack has. Sites that are not scanned for fault once each. */
+/* A scan takes more stack than a small alternate stack has. Sites that are not scanned for fault once each. False also
+ * if the system refuses to say which stack is in use. */
 static bool has_room(void)
 {
-    uint64_t base;
-    return !platform_is_on_alternate_stack(&base) ||
-           (uint64_t)(uintptr_t)__builtin_frame_address(0) - base >= MODULES_SCAN_STACK;
+    stack_t present;
+    if (platform_stack_exchange(NULL, &present) != 0)
+        return false;
+    return !(present.ss_flags & SS_ONSTACK) ||
+           (uintptr_t)__builtin_frame_address(0) - (uintptr_t)present.ss_sp >= MODULES_SCAN_STACK;
 }
 
 void modules_rewrite(struct segment_service *service, uint64_t address)

@@ -172,11 +172,8 @@ bool platform_own_stack(uint64_t *base, uint64_t *end)
     return known;
 }
 
-bool platform_is_on_alternate_stack(uint64_t *base)
+bool platform_is_on_alternate_stack(void)
 {
-    stack_t present = {.ss_flags = SS_DISABLE};
-    system_call3(SYS_sigaltstack, 0, (long)&present, 0);
-    if (base)
-        *base = (present.ss_flags & SS_DISABLE) ? 0 : (uint64_t)(uintptr_t)present.ss_sp;
-    return present.ss_flags & SS_ONSTACK;
+    stack_t present;
+    return platform_stack_exchange(NULL, &present) == 0 && (present.ss_flags & SS_ONSTACK);
 }

@@ -169,7 +169,7 @@ bool thread_is_inside(void)
 {
     if (thread_self.depth == 0)
         return false;
-    thread_settle((uint64_t)(uintptr_t)__builtin_frame_address(0), platform_is_on_alternate_stack(NULL));
+    thread_settle((uint64_t)(uintptr_t)__builtin_frame_address(0), platform_is_on_alternate_stack());
     return thread_self.depth != 0;
 }
 
