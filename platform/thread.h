@@ -5,6 +5,7 @@
 #ifndef SEGUE_PLATFORM_THREAD_H
 #define SEGUE_PLATFORM_THREAD_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -48,6 +49,14 @@ bool platform_thread_blocks(int thread, int signal);
 void platform_thread_nudge(int thread);
 
 /* ---- blocked signals ---- */
+
+/* A signal's bit in a mask. */
+#define SIGNAL_BIT(number) (UINT64_C(1) << ((number)-1))
+
+/* The synchronous signals: those that an instruction raises. */
+#define SIGNALS_SYNCHRONOUS                                                                                            \
+    (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGTRAP) |        \
+     SIGNAL_BIT(SIGSYS))
 
 /* Sets the calling thread's mask to `*wanted` if that is not NULL. Returns the mask before. */
 uint64_t platform_mask_exchange(const uint64_t *wanted);

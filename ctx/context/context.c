@@ -45,8 +45,7 @@ static void exchange_masks(struct segue_context *from, struct segue_context *to)
  * keeps the mask to be in force afterwards. Synchronous signals are not blocked: a fault would kill. */
 static uint64_t block_signals(void)
 {
-#define BIT(signal) ((uint64_t)1 << ((signal)-1))
-    static const uint64_t sent = ~(BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGSYS));
+    static const uint64_t sent = ~SIGNALS_SYNCHRONOUS;
     return platform_mask_exchange(&sent);
 }
 

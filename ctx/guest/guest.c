@@ -245,9 +245,8 @@ static bool lacks_stack(const struct segue_regs *regs)
  * again, and stays blocked until that handler returns: its frame unblocks it. */
 static bool put_off(const struct gate *gate, int number, void *ucontext)
 {
-    uint64_t bit = (uint64_t)1 << (number - 1), blocked = platform_mask_exchange(NULL) | bit;
-    platform_mask_exchange(&blocked);
-    frame_set_mask(ucontext, frame_get_mask(ucontext) | bit);
+    platform_mask_block(SIGNAL_BIT(number));
+    frame_set_mask(ucontext, frame_get_mask(ucontext) | SIGNAL_BIT(number));
     return guest_send(gate->thread, number);
 }
 

@@ -20,26 +20,21 @@
 #include "signals/sigchain/believed.h"
 #include "signals/threads/thread.h"
 
-static uint64_t bit_of(int number)
-{
-    return (uint64_t)1 << (number - 1);
-}
-
 /* The signals whose handler runs with signals blocked that the interrupted thread had not blocked. */
 static uint64_t blocking;
 
 void chain_remember(int number, const struct platform_action *previous, const struct platform_action *ours)
 {
     if (ours->mask)
-        __atomic_fetch_or(&blocking, bit_of(number), __ATOMIC_RELAXED);
+        __atomic_fetch_or(&blocking, SIGNAL_BIT(number), __ATOMIC_RELAXED);
     else
-        __atomic_fetch_and(&blocking, ~bit_of(number), __ATOMIC_RELAXED);
+        __atomic_fetch_and(&blocking, ~SIGNAL_BIT(number), __ATOMIC_RELAXED);
     previous_exchange(number, previous, NULL);
 }
 
 static bool has_others_blocked(int number)
 {
-    return __atomic_load_n(&blocking, __ATOMIC_RELAXED) & bit_of(number);
+    return __atomic_load_n(&blocking, __ATOMIC_RELAXED) & SIGNAL_BIT(number);
 }
 
 /* The kernel makes a handler return to the restorer that it was installed with, so the library's restorer shows that
@@ -53,13 +48,13 @@ enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_
     if (*return_address == (const void *)restorer_plain)
         return CHAIN_ENTER;
     uint64_t mask = platform_mask_exchange(NULL);
-    uint64_t ours = has_others_blocked(number) ? ~bit_of(number) : 0;
+    uint64_t ours = has_others_blocked(number) ? ~SIGNAL_BIT(number) : 0;
     return (mask ^ frame_get_mask(ucontext)) & ~ours ? CHAIN_CALL : CHAIN_ENTER;
 }
 
 uint64_t chain_open_faults(void)
 {
-    return platform_mask_unblock(bit_of(SIGSEGV) | bit_of(SIGBUS) | bit_of(SIGFPE));
+    return platform_mask_unblock(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE));
 }
 
 void chain_close_faults(uint64_t mask)
@@ -70,7 +65,7 @@ void chain_close_faults(uint64_t mask)
 /* The signal is blocked now. Queued again, it is delivered when the handler's return restores the thread's own mask. */
 static void queue_again(int number, const void *info)
 {
-    platform_mask_block(bit_of(number));
+    platform_mask_block(SIGNAL_BIT(number));
     platform_signal_queue_again(number, info);
 }
 
@@ -86,7 +81,7 @@ void chain_die(int number, void *info)
 static uint64_t mask_of_handler(uint64_t before, int number, const struct platform_action *action)
 {
     uint64_t mask = before | action->mask;
-    return action->flags & SA_NODEFER ? mask : mask | bit_of(number);
+    return action->flags & SA_NODEFER ? mask : mask | SIGNAL_BIT(number);
 }
 
 /* The mask that the kernel would have run the handler with: the mask before, plus what the handler's action blocks. A
@@ -101,7 +96,7 @@ static uint64_t mask_for(int number, const struct platform_action *action, const
 static void have_no_room(int number, struct native_frame native)
 {
     frame_set_kernel_signal(native, SIGSEGV);
-    if (number == SIGSEGV || (frame_get_mask(native.context) & bit_of(SIGSEGV)))
+    if (number == SIGSEGV || (frame_get_mask(native.context) & SIGNAL_BIT(SIGSEGV)))
         chain_die(SIGSEGV, native.info);
     else
         chain_signal(SIGSEGV, native, true, CHAIN_ENTER);
@@ -149,7 +144,7 @@ void chain_signal(int number, struct native_frame native, bool is_fault, enum ch
     struct platform_action action;
     if (!is_fault)
         ranges_leave(native.context);
-    if (believed_mask() & bit_of(number)) {
+    if (believed_mask() & SIGNAL_BIT(number)) {
         /* As the kernel treats a signal that is blocked. */
         if (is_fault)
             die_of_fault(number, native);
@@ -182,11 +177,11 @@ void chain_trap(struct native_frame native, enum chain_way way)
     struct platform_action action;
     uint64_t before = frame_get_mask(native.context);
     take_trap_action(&action);
-    if (action_is_handler(&action) && !(before & bit_of(SIGTRAP))) {
+    if (action_is_handler(&action) && !(before & SIGNAL_BIT(SIGTRAP))) {
         run_handler(SIGTRAP, native, &action, mask_of_handler(before, SIGTRAP, &action), way);
         return;
     }
-    frame_set_mask(native.context, before & ~bit_of(SIGTRAP));
+    frame_set_mask(native.context, before & ~SIGNAL_BIT(SIGTRAP));
     chain_die(SIGTRAP, native.info);
 }
 

@@ -83,7 +83,7 @@ static void entry_give(int number, uint32_t index)
  * single step raises it, and the kernel resets its handler if it is blocked. */
 static bool replace(int number, uint64_t word, const struct platform_action *wanted)
 {
-    uint64_t kept = platform_mask_block(~(UINT64_C(1) << (SIGTRAP - 1)));
+    uint64_t kept = platform_mask_block(~SIGNAL_BIT(SIGTRAP));
     uint32_t index = entry_take(number);
     entry_write(&signals[number].entries[index], wanted);
     uint64_t next = (word / ENTRIES + 1) * ENTRIES + index;

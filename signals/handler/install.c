@@ -12,6 +12,7 @@
 #include "platform/fork_lock.h"
 #include "platform/identity.h"
 #include "platform/reason.h"
+#include "platform/thread.h"
 #include "signal_entry.h"
 #include "signals/chain/action.h"
 #include "signals/chain/chain.h"
@@ -51,7 +52,7 @@ static uint64_t answered_signals(const struct segue_options *options)
     uint64_t bits = 0;
     for (size_t i = 0; i < SIGNALS; i++)
         if (signals[i] != SIGTRAP && is_wanted(signals[i], options))
-            bits |= (uint64_t)1 << (signals[i] - 1);
+            bits |= SIGNAL_BIT(signals[i]);
     return bits;
 }
 
@@ -84,7 +85,7 @@ static const struct fork_hooks hooks = {
  * user: it waits for each thread. */
 static uint64_t asynchronous(void)
 {
-    uint64_t suspends = suspend_signal() ? (uint64_t)1 << (suspend_signal() - 1) : 0;
+    uint64_t suspends = suspend_signal() ? SIGNAL_BIT(suspend_signal()) : 0;
     return ~(platform_signals_left_open() | suspends);
 }
 

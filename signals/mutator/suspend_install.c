@@ -9,6 +9,7 @@
 #include "platform/fork_lock.h"
 #include "platform/identity.h"
 #include "platform/reason.h"
+#include "platform/thread.h"
 #include "signals/chain/action.h"
 #include "signals/chain/chain.h"
 #include "signals/handler/install.h"
@@ -44,7 +45,7 @@ static const struct fork_hooks hooks = {
  * exempts. */
 static uint64_t blocked_signals(const struct segue_suspend_options *options)
 {
-    return (~options->open | (uint64_t)1 << (options->signal - 1)) & ~platform_signals_left_open();
+    return (~options->open | SIGNAL_BIT(options->signal)) & ~platform_signals_left_open();
 }
 
 static enum segue_status install(const struct segue_suspend_options *options)

@@ -24,11 +24,6 @@
 
 static uint64_t answered;
 
-static uint64_t bit_of(int number)
-{
-    return (uint64_t)1 << (number - 1);
-}
-
 uint64_t believed_signals(void)
 {
     return __atomic_load_n(&answered, __ATOMIC_RELAXED);
@@ -47,17 +42,17 @@ static struct kept_info *place_of(int number)
 
 void believed_hold(int number, const void *info)
 {
-    if (thread_self.held & bit_of(number))
+    if (thread_self.held & SIGNAL_BIT(number))
         return;
     kept_info_keep(place_of(number), info);
-    thread_self.held |= bit_of(number);
+    thread_self.held |= SIGNAL_BIT(number);
 }
 
 /* Sends the held signal again: it is delivered at once, as if it had been sent now. */
 static void let_through(int number)
 {
     struct kept_info kept = *place_of(number);
-    thread_self.held &= ~bit_of(number);
+    thread_self.held &= ~SIGNAL_BIT(number);
     kept_info_send_again(&kept, number);
 }
 
@@ -66,7 +61,7 @@ void believed_set_mask(uint64_t mask)
     static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE};
     thread_self.believed = mask & believed_signals();
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (thread_self.held & ~thread_self.believed & bit_of(numbers[i]))
+        if (thread_self.held & ~thread_self.believed & SIGNAL_BIT(numbers[i]))
             let_through(numbers[i]);
 }
 
@@ -82,7 +77,7 @@ static void action(int number, const struct platform_action *wanted, struct plat
     struct platform_action next;
     if (wanted) {
         next = *wanted;
-        next.mask &= ~(bit_of(SIGKILL) | bit_of(SIGSTOP));
+        next.mask &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
         next.flags |= ACTION_HAS_RESTORER;
         next.restorer = (uint64_t)(uintptr_t)restorer_plain;
     }
