@@ -191,23 +191,6 @@ void chain_restore_mask(int number, const void *ucontext)
         platform_signals_release(frame_get_mask(ucontext));
 }
 
-uint64_t chain_restarts(const struct platform_action *previous)
-{
-    return previous->handler == ACTION_IGNORE ? SA_RESTART : previous->flags & SA_RESTART;
-}
-
-void chain_follow(int number, const struct platform_action *previous)
-{
-    struct platform_action ours;
-    if (!action_exchange(number, NULL, &ours) || !action_is_ours(&ours))
-        return;
-    uint64_t flags = (ours.flags & ~(uint64_t)SA_RESTART) | chain_restarts(previous);
-    if (flags == ours.flags)
-        return;
-    ours.flags = flags;
-    action_exchange(number, &ours, NULL);
-}
-
 bool chain_put_back(int number)
 {
     struct platform_action action;

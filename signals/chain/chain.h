@@ -11,13 +11,6 @@
 /* Records the signal's previous action, and how the library's handler for it is installed. Async-signal-safe. */
 void chain_remember(int number, const struct platform_action *previous, const struct platform_action *ours);
 
-/* SA_RESTART, if the library's handler needs it so that a signal sent by a program interrupts system calls as it
- * would without the library; an ignored signal never interrupts one. Async-signal-safe. */
-uint64_t chain_restarts(const struct platform_action *previous);
-
-/* Updates those flags of the library's handler that depend on the previous action. Async-signal-safe. */
-void chain_follow(int number, const struct platform_action *previous);
-
 /* Uninstalls the library's handler: restores the previous action. Returns false, with errno set, if the kernel
  * refuses. Not for a handler. */
 bool chain_put_back(int number);

@@ -122,3 +122,20 @@ void previous_take(int number, struct platform_action *action)
         spent.handler = ACTION_DEFAULT;
     } while (!replace(number, word, &spent));
 }
+
+uint64_t previous_restarts(const struct platform_action *action)
+{
+    return action->handler == ACTION_IGNORE ? SA_RESTART : action->flags & SA_RESTART;
+}
+
+void previous_follow(int number, const struct platform_action *action)
+{
+    struct platform_action ours;
+    if (!action_exchange(number, NULL, &ours) || !action_is_ours(&ours))
+        return;
+    uint64_t flags = (ours.flags & ~(uint64_t)SA_RESTART) | previous_restarts(action);
+    if (flags == ours.flags)
+        return;
+    ours.flags = flags;
+    action_exchange(number, &ours, NULL);
+}

@@ -15,4 +15,11 @@ void previous_exchange(int number, const struct platform_action *wanted, struct 
  * with the same flags. */
 void previous_take(int number, struct platform_action *action);
 
+/* SA_RESTART, if the library's handler needs it so that a signal sent by a program interrupts system calls as it
+ * would without the library; an ignored signal never interrupts one. */
+uint64_t previous_restarts(const struct platform_action *action);
+
+/* Updates those flags of the library's handler that depend on the action before it. */
+void previous_follow(int number, const struct platform_action *action);
+
 #endif

@@ -16,6 +16,7 @@
 #include "signal_entry.h"
 #include "signals/chain/action.h"
 #include "signals/chain/chain.h"
+#include "signals/chain/previous.h"
 #include "signals/mutator/suspend.h"
 #include "signals/regions/readers.h"
 #include "signals/regions/region.h"
@@ -109,7 +110,7 @@ static void describe_action(const struct segue_options *options, const struct pl
     /* SA_ONSTACK: a thread whose own stack has overflowed can still fault. */
     if (!(options->flags & SEGUE_INSTALL_OWN_STACK))
         action->flags |= SA_ONSTACK;
-    action->flags |= chain_restarts(previous);
+    action->flags |= previous_restarts(previous);
 }
 
 /* The previous action is recorded before the handler can run, and again as the kernel returned it when the handler

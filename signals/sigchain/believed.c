@@ -11,7 +11,6 @@
 #include "platform/sigchain.h"
 #include "platform/thread.h"
 #include "signals/chain/action.h"
-#include "signals/chain/chain.h"
 #include "signals/chain/previous.h"
 #include "signals/threads/thread.h"
 
@@ -83,7 +82,7 @@ static void action(int number, const struct platform_action *wanted, struct plat
     }
     previous_exchange(number, wanted ? &next : NULL, before);
     if (wanted)
-        chain_follow(number, wanted);
+        previous_follow(number, wanted);
 }
 
 static int change_stack(struct thread_state *thread, const stack_t *wanted, bool is_on)
@@ -134,7 +133,7 @@ void believed_begin(uint64_t signals)
     sigchain_attach *attach = find_preloaded();
     if (!attach)
         return;
-    uint64_t mask = chain_open_faults();
+    uint64_t mask = platform_mask_unblock(signals);
     face.signals = signals;
     __atomic_store_n(&answered, signals, __ATOMIC_RELAXED);
     thread_self.believed = mask & signals;

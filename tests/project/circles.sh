@@ -36,7 +36,6 @@ done <<'END'
 ctx/layout ctx/clone/clone                      layout.c asserts the offsets that layout.h gives assembly
 ctx/layout ctx/guest/gate                       the same
 ctx/layout ctx/restore/landing                  the same
-signals/sigchain/believed signals/chain/chain   a signal that was held goes to the chain, which asks what is held
 signals/threads/thread signals/threads/work     the thread's record points to its faults' areas, which keep its state
 signals/threads/thread signals/regions/readers  a thread that ends forgets its tickets; a remover asks for theirs
 signals/regions/readers signals/threads/work    it takes back the areas of faults that were left for good

@@ -235,6 +235,21 @@ static void inherit(void)
     waitpid(process, NULL, 0);
 }
 
+/* The mask that a program begins with is its own. */
+static void begin_blocked(void)
+{
+    static char *const arguments[] = {"again", "begin_blocked", NULL};
+    sigset_t one = set_of(SIGBUS);
+    pid_t process;
+    printf("mask %lx memory %u\n", mask(), use_memory());
+    if (mask() & word_of(&one))
+        return;
+    sigprocmask(SIG_BLOCK, &one, NULL);
+    fflush(stdout);
+    posix_spawn(&process, "/proc/self/exe", NULL, NULL, arguments, environ);
+    waitpid(process, NULL, 0);
+}
+
 static void use_stack(void)
 {
     static _Alignas(16) char memory[16384];
@@ -263,6 +278,7 @@ static const struct {
     {"handle_others", handle_others},
     {"fault_while_blocked", fault_while_blocked},
     {"inherit", inherit},
+    {"begin_blocked", begin_blocked},
     {"use_stack", use_stack},
 };
 
