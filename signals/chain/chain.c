@@ -23,13 +23,25 @@
 /* The signals whose handler runs with signals blocked that the interrupted thread had not blocked. */
 static uint64_t blocking;
 
-void chain_remember(int number, const struct platform_action *previous, const struct platform_action *ours)
+static void remember(int number, const struct platform_action *previous, const struct platform_action *ours)
 {
     if (ours->mask)
         __atomic_fetch_or(&blocking, SIGNAL_BIT(number), __ATOMIC_RELAXED);
     else
         __atomic_fetch_and(&blocking, ~SIGNAL_BIT(number), __ATOMIC_RELAXED);
     previous_exchange(number, previous, NULL);
+}
+
+/* The previous action is recorded before the handler can run, and again as the kernel returned it when the handler
+ * was installed. */
+bool chain_install(int number, const struct platform_action *previous, const struct platform_action *ours)
+{
+    struct platform_action replaced;
+    remember(number, previous, ours);
+    if (!action_exchange_or_error(number, ours, &replaced))
+        return false;
+    remember(number, &replaced, ours);
+    return true;
 }
 
 static bool has_others_blocked(int number)

@@ -8,8 +8,9 @@
 #include "platform/action.h"
 #include "platform/frame.h"
 
-/* Records the signal's previous action, and how the library's handler for it is installed. Async-signal-safe. */
-void chain_remember(int number, const struct platform_action *previous, const struct platform_action *ours);
+/* Installs the library's handler over `*previous`, the action that was read. Returns false, with errno set, if the
+ * kernel refuses. Not for a handler. */
+bool chain_install(int number, const struct platform_action *previous, const struct platform_action *ours);
 
 /* Uninstalls the library's handler: restores the previous action. Returns false, with errno set, if the kernel
  * refuses. Not for a handler. */

@@ -113,19 +113,13 @@ static void describe_action(const struct segue_options *options, const struct pl
     action->flags |= previous_restarts(previous);
 }
 
-/* The previous action is recorded before the handler can run, and again as the kernel returned it when the handler
- * was installed. */
 static bool take_signal(int number, const struct segue_options *options)
 {
     struct platform_action ours, previous;
     if (!action_exchange_or_error(number, NULL, &previous))
         return false;
     describe_action(options, &previous, &ours);
-    chain_remember(number, &previous, &ours);
-    if (!action_exchange_or_error(number, &ours, &previous))
-        return false;
-    chain_remember(number, &previous, &ours);
-    return true;
+    return chain_install(number, &previous, &ours);
 }
 
 static enum segue_status install(const struct segue_options *options)

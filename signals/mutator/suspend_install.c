@@ -62,12 +62,9 @@ static enum segue_status install(const struct segue_suspend_options *options)
         return SEGUE_NO_MEMORY;
     if (options->flags & SEGUE_SUSPEND_ALTERNATE_STACK)
         ours.flags |= SA_ONSTACK;
-    if (!action_exchange_or_error(options->signal, NULL, &previous))
+    if (!action_exchange_or_error(options->signal, NULL, &previous) ||
+        !chain_install(options->signal, &previous, &ours))
         return SEGUE_SYSTEM;
-    chain_remember(options->signal, &previous, &ours);
-    if (!action_exchange_or_error(options->signal, &ours, &previous))
-        return SEGUE_SYSTEM;
-    chain_remember(options->signal, &previous, &ours);
     suspend_set_signal(options->signal);
     return SEGUE_OK;
 }
