@@ -1,6 +1,6 @@
 /* forced.h: memory reached past its protection, through the kernel. */
-#ifndef SEGUE_SYSTEM_FORCED_H
-#define SEGUE_SYSTEM_FORCED_H
+#ifndef SEGUE_PLATFORM_FORCED_H
+#define SEGUE_PLATFORM_FORCED_H
 
 #include <segue/status.h>
 

@@ -1,7 +1,7 @@
 /* once.h: work that is done once per process; if it fails, the next caller tries again (pthread_once cannot
  * report a failure). A child made by fork while another thread was doing the work finds it not done. */
-#ifndef SEGUE_SYSTEM_ONCE_H
-#define SEGUE_SYSTEM_ONCE_H
+#ifndef SEGUE_PLATFORM_ONCE_H
+#define SEGUE_PLATFORM_ONCE_H
 
 #include <stdbool.h>
 #include <stdint.h>

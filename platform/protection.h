@@ -1,6 +1,6 @@
 /* protection.h: finds a page's present protection. */
-#ifndef SEGUE_SYSTEM_PROTECTION_H
-#define SEGUE_SYSTEM_PROTECTION_H
+#ifndef SEGUE_PLATFORM_PROTECTION_H
+#define SEGUE_PLATFORM_PROTECTION_H
 
 #include <segue/status.h>
 

@@ -1,7 +1,7 @@
 /* call_x86_64.h: system calls without libc: they preserve errno and bind no symbol at run time, so a handler may make
  * them. Return the result, or a negative error number. */
-#ifndef SEGUE_SYSTEM_CALL_H
-#define SEGUE_SYSTEM_CALL_H
+#ifndef SEGUE_PLATFORM_CALL_X86_64_H
+#define SEGUE_PLATFORM_CALL_X86_64_H
 
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "call_x86_64.h is specific to Linux on x86-64"

@@ -32,9 +32,9 @@
 #include <sys/stat.h>
 
 #include "call.h"
+#include "opened.h"
 #include "platform/fork.h"
 #include "platform/fork_lock.h"
-#include "platform/opened.h"
 
 /* The open file in one word, so that it is published atomically: the inode number in the upper bits, the descriptor
  * plus one in the lower. Zero: this process has none open. The word has a page of its own, with the process that

@@ -8,7 +8,8 @@
 #error "platform/linux/opened.c is specific to Linux on x86-64"
 #endif
 
-#include "platform/opened.h"
+#include "opened.h"
+
 #include "decode/x86/page.h"
 #include "decode/x86/processor.h"
 

@@ -20,7 +20,8 @@ static void find_beyond(const struct segue_access *accesses, size_t count, struc
     }
 }
 
-void fault_find_address(const struct segue_regs *regs, struct segue_fault *fault)
+/* For a general protection or stack fault. Leaves `fault` alone if no access has a non-canonical address. */
+static void find_address(const struct segue_regs *regs, struct segue_fault *fault)
 {
     struct decode_scratch scratch;
     struct segue_insn insn;
@@ -89,7 +90,7 @@ enum segue_status fault_of_signal(struct native_frame native, struct segue_fault
     frame_get_fault(native, fault);
     if (!fault->address_known) {
         fault_get_registers(native.context, &regs);
-        fault_find_address(&regs, fault);
+        find_address(&regs, fault);
     }
     return SEGUE_OK;
 }

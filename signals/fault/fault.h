@@ -28,12 +28,9 @@ void fault_read(struct fault_frame *frame);
  * si_code says. Async-signal-safe. */
 bool fault_was_sent(struct fault_scratch *scratch, struct native_frame native);
 
-/* The fault that a signal reports, with the address that fault_find_address finds. SEGUE_NOT_FOUND if a program or a
- * timer sent the signal. Async-signal-safe. */
+/* The fault that a signal reports. For a general protection or stack fault its address is that of the instruction's
+ * access with a non-canonical address, if it has one. SEGUE_NOT_FOUND if a program or a timer sent the signal.
+ * Async-signal-safe. */
 enum segue_status fault_of_signal(struct native_frame native, struct segue_fault *fault);
-
-/* For a general protection or stack fault: decodes the instruction to find the access with a non-canonical address.
- * Leaves `fault` alone if no access has one. Async-signal-safe. */
-void fault_find_address(const struct segue_regs *regs, struct segue_fault *fault);
 
 #endif

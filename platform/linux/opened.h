@@ -1,7 +1,11 @@
 /* opened.h: accesses protected memory by making its pages accessible for a moment, where no other thread can see it:
  * in a process of one thread. It is for processes that the kernel forbids to open their own memory file. */
-#ifndef SEGUE_SYSTEM_OPENED_H
-#define SEGUE_SYSTEM_OPENED_H
+#ifndef SEGUE_PLATFORM_OPENED_H
+#define SEGUE_PLATFORM_OPENED_H
+
+#if !defined(__linux__)
+#error "platform/linux/opened.h is specific to Linux"
+#endif
 
 #include <segue/status.h>
 
