@@ -9,6 +9,9 @@
  * async-signal-safe; thread-safe. */
 enum segue_status forced_prepare(void);
 
+/* Why forced_prepare returns SEGUE_UNSUPPORTED on this system: a static string. */
+const char *forced_refusal(void);
+
 /* Whether forced accesses are possible now: forced_prepare was called in this process or in an ancestor, and the kernel
  * lets this process bypass its own protection, or the process has one thread. Async-signal-safe, thread-safe. */
 bool forced_ready(void);

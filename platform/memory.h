@@ -89,6 +89,9 @@ struct platform_views {
 long platform_views_create(uint64_t at, uint64_t size, int access, enum platform_backing backing,
                            struct platform_views *views);
 
+/* Why the system may refuse a first view that is executed: a static string. */
+const char *platform_views_refusal(void);
+
 /* Unmaps one view and, if `guarded`, the guards around it. Async-signal-safe. */
 void platform_view_unmap(uint64_t view, uint64_t size, bool guarded);
 

@@ -335,3 +335,9 @@ enum segue_status forced_prepare(void)
         return status;
     return works() ? SEGUE_OK : SEGUE_UNSUPPORTED;
 }
+
+const char *forced_refusal(void)
+{
+    return "the kernel does not let this process past its own protection: it cannot open /proc/thread-self/mem "
+           "(no /proc, another user since it began, no descriptor left), or proc_mem.force_override forbids the access";
+}

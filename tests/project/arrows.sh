@@ -73,8 +73,8 @@ else
     echo "$outside"
 fi
 
-# No code of these folders names an operating system, a system call or a type of one: it asks platform/*.h. Comments
-# may. include/segue/{posix,linux,windows,darwin}.h are for those who have such a type.
+# No code of these folders names an operating system, a system call or a type of one: it asks platform/*.h, for a
+# reason in words too. Comments may. include/segue/{posix,linux,windows,darwin}.h are for those who have such a type.
 without_comments() {
     awk '{
         line = $0; kept = ""
@@ -97,6 +97,7 @@ names="$names|\\b(mmap|munmap|mremap|mprotect|madvise|membarrier|sigaltstack) *\
 names="$names|\\b(pthread_atfork|dlsym|dladdr|dl_iterate_phdr) *\\("
 names="$names|\\b(__linux__|__APPLE__|__FreeBSD__|EXCEPTION_POINTERS|PEXCEPTION_POINTERS|mach_[a-z_]+)\\b"
 names="$names|#include <(linux/|asm/|sys/(mman|syscall|ucontext|resource|auxv)|ucontext|windows|mach/)"
+names="$names|\"[^\"]*(/proc/|SELinux|seccomp|prctl)"
 names="$names|#include \"platform/(linux|windows|darwin|freebsd)/"
 exempt='^include/segue/(posix|linux|windows|darwin)\.h$'
 found=
