@@ -44,9 +44,9 @@ void platform_prefer_huge_pages(void *memory, size_t size, bool huge);
 /* The most bytes of address space that the process may have; SIZE_MAX for no limit. */
 size_t platform_address_space_limit(void);
 
-/* Sets what the pages allow (enum platform_access). False if the system refuses; some pages may then have changed.
- * Async-signal-safe. */
-bool platform_protect(uint64_t address, uint64_t size, int access);
+/* Sets what the pages allow (enum platform_access). Returns 0, or a negative error number (-ENOMEM: too many mappings);
+ * some pages may then have changed. Async-signal-safe, and preserves errno. */
+long platform_protect(uint64_t address, uint64_t size, int access);
 
 /* Maps code that is executed and never written again: a copy of `size` bytes, any number, at the beginning of `room`
  * bytes, the rest of which are breakpoints; then `data` bytes that can be read and written. No page is ever both. One

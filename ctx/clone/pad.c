@@ -92,7 +92,7 @@ static bool make_room(struct pad *pad, size_t bytes)
     char *mapping = platform_map_quietly(size);
     if (!mapping)
         return false;
-    if (!platform_protect((uint64_t)(uintptr_t)mapping, PAGE, PLATFORM_NONE)) {
+    if (platform_protect((uint64_t)(uintptr_t)mapping, PAGE, PLATFORM_NONE) != 0) {
         platform_unmap_quietly(mapping, size);
         return false;
     }

@@ -122,7 +122,7 @@ static bool keep_to_ourselves(const struct platform_views *views)
     return platform_view_keep_from_child(views->first, VIEW_SIZE) &&
            platform_view_keep_from_child(views->second, VIEW_SIZE) &&
            platform_view_keep_from_dump(views->second, VIEW_SIZE) &&
-           platform_protect(views->first + CODE_SIZE, HEADER_SIZE, PLATFORM_READ);
+           platform_protect(views->first + CODE_SIZE, HEADER_SIZE, PLATFORM_READ) == 0;
 }
 
 static enum segue_status make_views(enum platform_backing backing, struct platform_views *views)

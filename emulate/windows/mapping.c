@@ -10,6 +10,9 @@
 #define MEMORY_GUARDED 1u
 #define ALIAS_GUARDED 2u
 
+/* Of SEGUE_SYSTEM. */
+static const char by_errno[] = "a system call failed; errno says why";
+
 static enum segue_status status_of(long result)
 {
     errno = (int)-result;
@@ -45,8 +48,7 @@ enum segue_status segue_mapping_create(void *at, size_t size, struct segue_mappi
     size = (size + page - 1) / page * page;
     long result = create((uint64_t)(uintptr_t)at, size, &views);
     if (result != 0)
-        return reason_give(status_of(result), result == -EEXIST ? "something is mapped at the address"
-                                                                : "a system call failed; errno says why");
+        return reason_give(status_of(result), result == -EEXIST ? "something is mapped at the address" : by_errno);
     /* A core dump has the contents from the memory's first view. */
     platform_view_keep_from_dump(views.second, size);
     *mapping = (struct segue_mapping){
@@ -82,7 +84,6 @@ enum segue_status segue_mapping_protect(const struct segue_mapping *mapping, siz
         return reason_give(SEGUE_INVALID, "offset or size is not a multiple of the page size");
     if (allowed & ~(SEGUE_READ | SEGUE_WRITE | SEGUE_FETCH) || (allowed & SEGUE_WRITE && allowed & SEGUE_FETCH))
         return reason_give(SEGUE_INVALID, "allowed has an unknown bit, or both SEGUE_WRITE and SEGUE_FETCH");
-    if (size == 0 || platform_protect((uint64_t)(uintptr_t)mapping->memory + offset, size, allowed))
-        return SEGUE_OK;
-    return reason_give(SEGUE_NO_MEMORY, NULL);
+    long result = size ? platform_protect((uint64_t)(uintptr_t)mapping->memory + offset, size, allowed) : 0;
+    return result == 0 ? SEGUE_OK : reason_give(status_of(result), by_errno);
 }

@@ -39,7 +39,8 @@ SEGUE_API enum segue_status segue_mapping_destroy(struct segue_mapping *mapping)
  * segue_direction bits of the permitted accesses; 0 permits no access, and SEGUE_WRITE and
  * SEGUE_FETCH may not be combined. The alias stays accessible. Returns SEGUE_OK; SEGUE_INVALID for
  * a NULL mapping, a range that is not whole pages of the mapping, or unknown bits; SEGUE_NO_MEMORY
- * for too many mappings. MT-Safe, AS-Safe. */
+ * for too many mappings; SEGUE_SYSTEM if the system forbids it, as hardened systems forbid
+ * SEGUE_FETCH. After these two some pages may have changed. MT-Safe, AS-Safe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_mapping_protect(const struct segue_mapping *mapping,
                                                               size_t offset, size_t size,
                                                               uint8_t allowed);

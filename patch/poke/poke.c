@@ -238,7 +238,7 @@ static void pages_close(const struct opened *opened)
 static bool page_open(struct opened *opened, uint64_t page)
 {
     struct protection_mapping mapping;
-    if (!protection_find(page, &mapping) || !platform_protect(page, PAGE, mapping.protection | PLATFORM_WRITE))
+    if (!protection_find(page, &mapping) || platform_protect(page, PAGE, mapping.protection | PLATFORM_WRITE) != 0)
         return false;
     opened->page[opened->count] = page;
     opened->protection[opened->count++] = mapping.protection;

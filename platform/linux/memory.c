@@ -86,9 +86,9 @@ size_t platform_address_space_limit(void)
     return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? (size_t)limit.rlim_cur : SIZE_MAX;
 }
 
-bool platform_protect(uint64_t address, uint64_t size, int access)
+long platform_protect(uint64_t address, uint64_t size, int access)
 {
-    return system_call3(SYS_mprotect, (long)address, (long)size, access) == 0;
+    return system_call3(SYS_mprotect, (long)address, (long)size, access);
 }
 
 void *platform_map_code(const void *code, size_t size, size_t room, size_t data)

@@ -1,6 +1,9 @@
 /* mapping.c: memory with two views: where they stand, what is around them, and what a core holds of them. */
 #include "tests/support/test.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <segue/segue.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -8,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -189,13 +194,90 @@ static void large_mappings_are_only_addresses(void **state)
     segue_mapping_destroy(&mapping);
 }
 
+/* As a hardened system: the call fails with that error from here on. */
+static bool refuse_protection(unsigned error)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static bool is_refused_by_the_system(const struct segue_mapping *mapping, unsigned error)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        if (!refuse_protection(error))
+            _exit(1);
+        errno = 0;
+        if (segue_mapping_protect(mapping, 0, PAGE, SEGUE_READ | SEGUE_FETCH) != SEGUE_SYSTEM)
+            _exit(2);
+        _exit(errno == (int)error && strstr(segue_reason(), "errno") ? 0 : 3);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    if (status != 0)
+        print_message("error %u: wait status %#x\n", error, (unsigned)status);
+    return status == 0;
+}
+
+static void refusal_of_the_system_is_not_lack_of_memory(void **state)
+{
+    struct segue_mapping mapping;
+    (void)state;
+    assert_int_equal(segue_mapping_create(NULL, PAGE, &mapping), SEGUE_OK);
+    assert_true(is_refused_by_the_system(&mapping, EACCES));
+    assert_true(is_refused_by_the_system(&mapping, EPERM));
+    segue_mapping_destroy(&mapping);
+}
+
+static size_t mappings_allowed(void)
+{
+    size_t most = 0;
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
+    if (file && fscanf(file, "%zu", &most) != 1)
+        most = 0;
+    if (file)
+        fclose(file);
+    return most;
+}
+
+/* Every second page apart: each makes two more mappings. */
+static void protection_of_too_many_mappings_lacks_memory(void **state)
+{
+    struct segue_mapping mapping;
+    enum segue_status status = SEGUE_OK;
+    size_t most = mappings_allowed(), page = 1;
+    (void)state;
+    skip_if(most == 0 || most > 1u << 20 ? "this system allows more mappings than a test makes" : NULL);
+    assert_int_equal(segue_mapping_create(NULL, (most + 2) * PAGE, &mapping), SEGUE_OK);
+    for (; page < most && status == SEGUE_OK; page += 2)
+        status = segue_mapping_protect(&mapping, page * PAGE, PAGE, SEGUE_READ);
+    assert_int_equal(status, SEGUE_NO_MEMORY);
+    assert_int_equal(errno, ENOMEM);
+    assert_string_not_equal(segue_reason(), "");
+    /* The page that failed is as it was, and those before can be joined again. */
+    ((volatile char *)mapping.memory)[(page - 2) * PAGE] = 1;
+    assert_int_equal(segue_mapping_protect(&mapping, 0, mapping.size, SEGUE_READ | SEGUE_WRITE), SEGUE_OK);
+    segue_mapping_destroy(&mapping);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(neighbours_of_both_views_are_closed), cmocka_unit_test(distance_is_random_and_below_2_GiB),
-        cmocka_unit_test(destruction_leaves_nothing_mapped),   cmocka_unit_test(mappings_may_stand_side_by_side),
-        cmocka_unit_test(core_holds_the_memory_once),          cmocka_unit_test(little_room_is_enough),
+        cmocka_unit_test(neighbours_of_both_views_are_closed),
+        cmocka_unit_test(distance_is_random_and_below_2_GiB),
+        cmocka_unit_test(destruction_leaves_nothing_mapped),
+        cmocka_unit_test(mappings_may_stand_side_by_side),
+        cmocka_unit_test(core_holds_the_memory_once),
+        cmocka_unit_test(little_room_is_enough),
         cmocka_unit_test(large_mappings_are_only_addresses),
+        cmocka_unit_test(refusal_of_the_system_is_not_lack_of_memory),
+        cmocka_unit_test(protection_of_too_many_mappings_lacks_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
