@@ -25,6 +25,14 @@ void pieces_part(const struct segue_plan *plan, uint32_t number, uint64_t *addre
     *size = most;
 }
 
+unsigned pieces_devices(const struct segue_plan *plan)
+{
+    unsigned count = 0;
+    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++)
+        count += piece_is_device(&details_of(plan)->pieces[i]);
+    return count;
+}
+
 bool pieces_are_atomic(const struct segue_plan *plan)
 {
     if (plan->insn.flags & SEGUE_INSN_LOCKED)
@@ -33,11 +41,6 @@ bool pieces_are_atomic(const struct segue_plan *plan)
         if (plan->accesses[i].flags & SEGUE_ACCESS_ATOMIC)
             return true;
     return false;
-}
-
-static bool is_device(const struct plan_piece *piece)
-{
-    return piece->window && piece->window->kind == SEGUE_WINDOW_CALLBACK;
 }
 
 static bool native_load(const struct plan_piece *piece, void *to)
@@ -223,7 +226,7 @@ static enum segue_status check_writable(const struct segue_plan *plan, const str
     for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
         struct plan_piece room;
         const struct plan_piece *part = wanted_part(plan, copies, &details_of(plan)->pieces[i], SEGUE_WRITE, &room);
-        if (part && !is_device(part) && !writable(part))
+        if (part && !piece_is_device(part) && !writable(part))
             return failed(part, SEGUE_WRITE, fault);
     }
     return SEGUE_OK;
@@ -244,7 +247,7 @@ enum segue_status pieces_read(const struct segue_plan *plan, const struct copies
     const struct plan_piece *device = NULL;
     for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
         const struct plan_piece *piece = &details_of(plan)->pieces[i];
-        bool asked_last = is_device(piece);
+        bool asked_last = piece_is_device(piece);
         const struct plan_piece *part = wanted_part(plan, copies, piece, SEGUE_READ, asked_last ? &device_room : &room);
         if (!part || is_probe(plan, part))
             continue;
@@ -265,7 +268,7 @@ static enum segue_status write_device(const struct segue_plan *plan, const struc
 {
     for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
         struct plan_piece room;
-        if (!is_device(&details_of(plan)->pieces[i]) || is_probe(plan, &details_of(plan)->pieces[i]))
+        if (!piece_is_device(&details_of(plan)->pieces[i]) || is_probe(plan, &details_of(plan)->pieces[i]))
             continue;
         const struct plan_piece *part = wanted_part(plan, copies, &details_of(plan)->pieces[i], SEGUE_WRITE, &room);
         if (part && part->window->write(part->window->context, part->address, place_in(plan, copies, part),
@@ -284,7 +287,7 @@ static enum segue_status write_parts(const struct segue_plan *plan, const struct
     for (uint32_t i = 0; i < details_of(plan)->piece_count && status == SEGUE_OK; i++) {
         struct plan_piece room;
         const struct plan_piece *part = wanted_part(plan, copies, &details_of(plan)->pieces[i], SEGUE_WRITE, &room);
-        if (part && !is_device(part) && !is_probe(plan, part) && !store(part, place_in(plan, copies, part)))
+        if (part && !piece_is_device(part) && !is_probe(plan, part) && !store(part, place_in(plan, copies, part)))
             status = failed(part, SEGUE_WRITE, fault);
     }
     return status;
@@ -300,7 +303,7 @@ enum segue_status pieces_write(const struct segue_plan *plan, const struct copie
 {
     struct plan_piece room;
     if (details_of(plan)->piece_count > 1 || is_probe(plan, &details_of(plan)->pieces[0]) ||
-        is_device(&details_of(plan)->pieces[0]))
+        piece_is_device(&details_of(plan)->pieces[0]))
         return write_parts(plan, copies, fault);
     const struct plan_piece *first = wanted_part(plan, copies, &details_of(plan)->pieces[0], SEGUE_WRITE, &room);
     if (!first)
@@ -312,7 +315,7 @@ enum segue_status pieces_write(const struct segue_plan *plan, const struct copie
 
 static bool is_reachable(const struct segue_plan *plan, const struct plan_piece *piece, uint32_t offset)
 {
-    if (is_device(piece))
+    if (piece_is_device(piece))
         return true;
     return plan->accesses[piece->access].direction & SEGUE_WRITE ? byte_is_writable(piece, offset)
                                                                  : byte_is_readable(piece, offset);
@@ -371,7 +374,7 @@ void pieces_find_fault(const struct segue_plan *plan, const struct extents *exte
         const struct segue_access *access = &plan->accesses[part->access];
         if (extents)
             part = cut(part, extents->address[access->operand], extents->size[access->operand], &room);
-        if (part && !is_device(part) && find_in_piece(part, access->direction, fault))
+        if (part && !piece_is_device(part) && find_in_piece(part, access->direction, fault))
             return;
     }
 }

@@ -12,6 +12,15 @@ static inline bool piece_is_native(const struct plan_piece *piece)
     return !piece->window || piece->window->kind == SEGUE_WINDOW_ALIAS || piece->window->kind == SEGUE_WINDOW_EXPOSED;
 }
 
+/* Whether the fragment is reached through a device's functions. */
+static inline bool piece_is_device(const struct plan_piece *piece)
+{
+    return piece->window && piece->window->kind == SEGUE_WINDOW_CALLBACK;
+}
+
+/* How many fragments are a device's. */
+unsigned pieces_devices(const struct segue_plan *plan);
+
 /* The part of an access that the step carries out: its lowest address and its size. For a repeated string it may be
  * less than all, or nothing; for a refused plan it is the whole access. */
 void pieces_part(const struct segue_plan *plan, uint32_t number, uint64_t *address, uint64_t *size);

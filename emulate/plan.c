@@ -148,8 +148,7 @@ static const char *windows_refusal(struct segue_plan *plan)
         if (!piece->window)
             continue;
         /* A device cannot be probed. */
-        devices +=
-            piece->window->kind == SEGUE_WINDOW_CALLBACK && !(plan->accesses[piece->access].flags & SEGUE_ACCESS_PROBE);
+        devices += piece_is_device(piece) && !(plan->accesses[piece->access].flags & SEGUE_ACCESS_PROBE);
         const char *why = window_refusal(piece->window, direction);
         if (why)
             return why;

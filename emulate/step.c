@@ -9,8 +9,6 @@
 #include "emulate/windows/guard.h"
 #include "scratch.h"
 
-/* RF: set in the flags that a fault saves, and cleared by every instruction that completes (SDM volume 3, 17.3.1.1). */
-
 enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
                           struct segue_xstate *xstate, struct segue_fault *fault)
 {
@@ -30,7 +28,8 @@ enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan 
         regs->rip += plan->insn.length;
     if (plan->insn.mode == SEGUE_MODE_32)
         regs->rip = (uint32_t)regs->rip;
-    /* IRET loads RF for the instruction that it returns to. */
+    /* RF is set in the flags that a fault saves, and every instruction that completes clears it (SDM volume 3,
+     * 17.3.1.1), except IRET, which loads it for the instruction that it returns to. */
     if (orders_of(&plan->insn)->transfer.kind != INSN_TRANSFER_INTERRUPT_RETURN)
         regs->rflags &= ~FLAG_RESUME;
     return SEGUE_OK;

@@ -13,11 +13,6 @@
 #include "emulate/windows/guard.h"
 #include "pieces.h"
 
-static bool is_device(const struct plan_piece *piece)
-{
-    return piece->window && piece->window->kind == SEGUE_WINDOW_CALLBACK;
-}
-
 static bool is_data(const struct segue_access *access)
 {
     return !(access->flags & SEGUE_ACCESS_PROBE) && access->size;
@@ -167,7 +162,7 @@ static enum segue_status fetch(struct values *values, const struct segue_plan *p
     for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
         const struct plan_piece *piece = &details_of(plan)->pieces[i];
         const struct segue_access *access = &plan->accesses[piece->access];
-        if (is_device(piece) || !is_data(access))
+        if (piece_is_device(piece) || !is_data(access))
             continue;
         const struct values_copy *copy = copy_of(values, piece->access, piece->address, piece->size);
         if (!copy)
@@ -190,7 +185,7 @@ static void relocate(struct values *values)
         struct plan_piece *piece = &details_of(plan)->pieces[i];
         if (!is_data(&plan->accesses[piece->access]))
             continue;
-        if (is_device(piece)) {
+        if (piece_is_device(piece)) {
             note_device(values, piece);
             continue;
         }
@@ -211,7 +206,7 @@ static enum segue_status publish(struct values *values, const struct segue_plan 
     for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
         const struct plan_piece *piece = &details_of(plan)->pieces[i];
         const struct segue_access *access = &plan->accesses[piece->access];
-        if (is_device(piece) || !is_data(access) || !(access->direction & SEGUE_WRITE) ||
+        if (piece_is_device(piece) || !is_data(access) || !(access->direction & SEGUE_WRITE) ||
             !is_done(values, piece->access))
             continue;
         const struct values_copy *copy = copy_of(values, piece->access, piece->address, piece->size);
@@ -277,7 +272,7 @@ enum segue_status values_step(struct values *values, struct step_scratch *scratc
     struct segue_plan *real = &values->real;
     bool atomic = pieces_are_atomic(plan);
     *real = values->plan;
-    if (atomic && (details_of(real)->piece_count != 1 || is_device(&details_of(real)->pieces[0])))
+    if (atomic && (details_of(real)->piece_count != 1 || piece_is_device(&details_of(real)->pieces[0])))
         return SEGUE_UNSUPPORTED;
     do {
         values->plan = *real;
@@ -294,11 +289,10 @@ enum segue_status values_preview(struct values *values, struct step_scratch *scr
                                  const struct segue_regs *regs, struct segue_xstate *xstate)
 {
     enum segue_status status = begin_values(values, plan);
-    for (uint32_t i = 0; status == SEGUE_OK && i < details_of(&values->plan)->piece_count; i++)
-        if (is_device(&details_of(&values->plan)->pieces[i]))
-            status = SEGUE_UNSUPPORTED;
     if (status != SEGUE_OK)
         return status;
+    if (pieces_devices(&values->plan))
+        return SEGUE_UNSUPPORTED;
     values->real = values->plan;
     return on_copies(values, &values->real, scratch, regs, xstate, NULL);
 }

@@ -16,6 +16,7 @@
 #define BYTES_MOST UINT64_C(0xfffffff8)
 /* The spans examined for one operand: an element of eight bytes may lie in as many. */
 #define SPANS_MOST 8u
+_Static_assert(SEGUE_MEMORY_OPERANDS *SPANS_MOST <= PLAN_PIECES, "a plan has room for all of them");
 
 /* One operand of the instruction, in the order in which its bytes are reached. */
 struct way {
@@ -41,11 +42,6 @@ static struct way way_of(const struct segue_plan *plan, unsigned operand)
 static uint64_t byte_of(const struct way *way, uint64_t number)
 {
     return way->down ? way->start + way->element - 1 - number : way->start + number;
-}
-
-static bool is_device(const struct plan_piece *piece)
-{
-    return piece->window && piece->window->kind == SEGUE_WINDOW_CALLBACK;
 }
 
 /* The fragment that begins at byte `number` of the operand and extends over at most `limit` bytes of it. */
@@ -88,14 +84,6 @@ enum extent {
     SOME_PIECES,
 };
 
-static bool has_device(const struct segue_plan *plan)
-{
-    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++)
-        if (is_device(&details_of(plan)->pieces[i]))
-            return true;
-    return false;
-}
-
 /* Appends fragments of the operand, at most `limit` bytes. Returns how many bytes they hold. */
 static uint64_t walk(struct segue_plan *plan, const struct way *way, uint64_t limit, enum extent extent,
                      struct reach *reach)
@@ -108,7 +96,7 @@ static uint64_t walk(struct segue_plan *plan, const struct way *way, uint64_t li
                       join(way, &details_of(plan)->pieces[details_of(plan)->piece_count - 1], &piece);
         if (!joined && done && extent == ONE_PIECE)
             break;
-        if (!joined && done >= way->element && is_device(&piece) && has_device(plan))
+        if (!joined && done >= way->element && piece_is_device(&piece) && pieces_devices(plan))
             break;
         if (!joined)
             details_of(plan)->pieces[details_of(plan)->piece_count++] = piece;
@@ -140,14 +128,6 @@ void repeat_trim(struct segue_plan *plan, uint64_t elements)
     }
     details_of(plan)->piece_count = kept;
     details_of(plan)->elements = elements;
-}
-
-static unsigned count_devices(const struct segue_plan *plan)
-{
-    unsigned count = 0;
-    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++)
-        count += is_device(&details_of(plan)->pieces[i]);
-    return count;
 }
 
 /* Makes fragments for at most `most` elements. Returns how many elements lie in them; 0 if the first does not. */
@@ -187,9 +167,9 @@ const char *repeat_cut(struct segue_plan *plan, struct reach *reach)
     uint64_t in_page = PAGE / plan->accesses[0].element;
     elements = cut_elements(plan, most < in_page ? most : in_page, SOME_PIECES, reach);
     repeat_trim(plan, elements);
-    if (elements > 1 && count_devices(plan) > 1)
+    if (elements > 1 && pieces_devices(plan) > 1)
         repeat_trim(plan, 1);
-    return count_devices(plan) > 1 ? "it accesses callback windows more than once" : NULL;
+    return pieces_devices(plan) > 1 ? "it accesses callback windows more than once" : NULL;
 }
 
 /* The fragment that holds the whole element of the operand at `address`; NULL if the element is cut. */
@@ -237,7 +217,7 @@ void repeat_choose(const struct segue_plan *plan, const struct segue_regs *regs,
         } else {
             copied = least(copied, REPEAT_COPY_MOST / element);
             copied = least(copied, elements_from(start[i] - piece->address, piece->size, element, down));
-            copied = is_device(piece) ? 1 : least(copied, elements_from(start[i] % PAGE, PAGE, element, down));
+            copied = piece_is_device(piece) ? 1 : least(copied, elements_from(start[i] % PAGE, PAGE, element, down));
         }
         if (!piece || !piece_is_native(piece)) {
             natively = 0;

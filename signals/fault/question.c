@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#include "emulate/details.h"
 #include "emulate/pieces.h"
 #include "emulate/words.h"
 #include "keyed.h"
@@ -224,20 +223,12 @@ bool question_finish(struct work *work)
     return has_changed;
 }
 
-static bool calls_device(const struct segue_plan *plan)
-{
-    for (uint32_t i = 0; i < details_of(plan)->piece_count; i++)
-        if (details_of(plan)->pieces[i].window && details_of(plan)->pieces[i].window->kind == SEGUE_WINDOW_CALLBACK)
-            return true;
-    return false;
-}
-
 /* `suspensions`: the thread's count of suspensions at the first question. */
 static bool begin_step(struct work *work, uint64_t suspensions)
 {
     struct thread_state *thread = &thread_self;
     work->questions.stepping_before = thread->stepping;
-    if (calls_device(&work->service.plan))
+    if (pieces_devices(&work->service.plan))
         thread->calls_out++;
     else
         thread->stepping = work;
