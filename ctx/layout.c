@@ -80,7 +80,7 @@ AT(struct segue_trial, mxcsr, TRIAL_MXCSR);
 AT(struct segue_trial, x87_control, TRIAL_X87_CONTROL);
 AT(struct segue_trial, outer, TRIAL_OUTER);
 
-/* As in registers_x86_64.h. */
+/* As in decode/x86/registers.h. */
 AT(struct segue_regs, rax, 0);
 AT(struct segue_regs, rbx, 8);
 AT(struct segue_regs, rcx, 16);

@@ -71,7 +71,7 @@
 #define TRIAL_OUTER 72
 
 /* struct gate: the page of data behind a guest's page of code. It begins with a struct segue_regs, whose general
- * registers have the offsets of registers_x86_64.h. */
+ * registers have the offsets of decode/x86/registers.h. */
 #define GATE_RSP 56
 #define GATE_RIP 128
 #define GATE_RFLAGS 136

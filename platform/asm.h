@@ -1,4 +1,5 @@
-/* asm.h: assembly for ELF, COFF (mingw) and Mach-O: sections, symbols and their visibility, in one spelling.
+/* asm.h: assembly for ELF, COFF (mingw) and Mach-O: sections, symbols and their visibility, in one spelling;
+ * and the registers that a function keeps for its caller.
  *
  * A C name is written C(name) wherever it stands: Mach-O prefixes it with an underscore. A symbol is hidden unless its
  * macro says PUBLIC. Mach-O's assembler treats each symbol as the beginning of an atom, and forbids one in the middle
@@ -10,12 +11,15 @@
  *      LABEL(name)     inside a CFI region       LABEL_FUNCTION(name)    the same, and a function begins there
  *      LOCAL(name)     a name for this file      LOCAL_LABEL(name)       where it stands
  *      THREAD_LOCAL(name, register), then TLS_AT(register): initial-exec thread-local storage
+ *      KEEP register   pushes a register of the caller's   KEEP_CALLEE_SAVED     all six
+ *      RESTORE register                the reverse         RESTORE_CALLEE_SAVED
  *      END_OF_FILE     the stack is not executable
  *
  * The target of an indirect branch begins with _CET_ENDBR (cet.h).
  *
  * SOURCES: GNU as, PE and Mach-O chapters of its manual; LLVM lib/MC/MCParser/DarwinAsmParser.cpp; PE/COFF
- * specification, .tls; ELF handling for thread-local storage (Drepper), 4.1.6. */
+ * specification, .tls; ELF handling for thread-local storage (Drepper), 4.1.6; System V ABI, AMD64 supplement, 3.2.1
+ * (callee-saved registers). */
 #ifndef SEGUE_PLATFORM_ASM_H
 #define SEGUE_PLATFORM_ASM_H
 
@@ -94,5 +98,30 @@
 #endif
 
 #define LOCAL_LABEL(name) LOCAL(name):
+
+/* The CFA must be relative to RSP. */
+.macro KEEP register
+        pushq   \register
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset \register, 0
+.endm
+
+.macro RESTORE register
+        popq    \register
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore \register
+.endm
+
+.macro KEEP_CALLEE_SAVED
+        .irp    register, %rbp, %rbx, %r12, %r13, %r14, %r15
+        KEEP    \register
+        .endr
+.endm
+
+.macro RESTORE_CALLEE_SAVED
+        .irp    register, %r15, %r14, %r13, %r12, %rbx, %rbp
+        RESTORE \register
+        .endr
+.endm
 
 #endif

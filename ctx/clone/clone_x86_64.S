@@ -50,31 +50,16 @@
 FUNCTION(clone_go)
         .cfi_startproc
         _CET_ENDBR
-        pushq   %r12
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r12, 0
+        KEEP    %r12
         movq    %rdi, %r9
         MAKE_CALL
         testq   %rax, %rax
         jz      1f
-        popq    %r12
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r12
+        RESTORE %r12
         ret
 1:      BEGIN_CHILD
         .cfi_endproc
         END(clone_go)
-
-.macro KEEP register
-        pushq   \register
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset \register, 0
-.endm
-.macro RESTORE register
-        popq    \register
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore \register
-.endm
 
 /* clone_go_parked (rdi call, rsi parking) */
         SECTION_TEXT(clone_go_parked)
@@ -82,12 +67,7 @@ FUNCTION(clone_go)
 FUNCTION(clone_go_parked)
         .cfi_startproc
         _CET_ENDBR
-        KEEP    %rbp
-        KEEP    %rbx
-        KEEP    %r12
-        KEEP    %r13
-        KEEP    %r14
-        KEEP    %r15
+        KEEP_CALLEE_SAVED
         movq    %rdi, %r9
         movq    %rsi, %rbx
         movq    %rsp, %r13
@@ -118,12 +98,7 @@ FUNCTION(clone_go_parked)
 2:      .cfi_remember_state
         .cfi_def_cfa_register %rsp
         movq    %rdx, %rax
-        RESTORE %r15
-        RESTORE %r14
-        RESTORE %r13
-        RESTORE %r12
-        RESTORE %rbx
-        RESTORE %rbp
+        RESTORE_CALLEE_SAVED
         ret
         .cfi_restore_state
 1:      BEGIN_CHILD

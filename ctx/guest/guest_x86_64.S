@@ -23,7 +23,7 @@
 #endif
 
 #include "decode/x86/flags.h"
-#include "ctx/state/registers_x86_64.h"
+#include "decode/x86/registers.h"
 #include "ctx/state/vector_moves_x86_64.h"
 #include "platform/asm.h"
 #include "platform/base_codes.h"
@@ -100,24 +100,7 @@ LABEL(guest_text_begin)
 FUNCTION(guest_go)
         .cfi_startproc
         _CET_ENDBR
-        pushq   %rbp
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbp, 0
-        pushq   %rbx
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbx, 0
-        pushq   %r12
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r12, 0
-        pushq   %r13
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r13, 0
-        pushq   %r14
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r14, 0
-        pushq   %r15
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r15, 0
+        KEEP_CALLEE_SAVED
         movq    %rdi, %rbx
         movq    %rsp, GATE_HOST_RSP(%rbx)
         stmxcsr GATE_HOST_MXCSR(%rbx)
@@ -229,24 +212,7 @@ LOCAL_LABEL(landed)
         fldcw   GATE_HOST_X87(%rbx)
         ldmxcsr GATE_HOST_MXCSR(%rbx)
         movl    $PLACE_HOST, GATE_PLACE(%rbx)
-        popq    %r15
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r15
-        popq    %r14
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r14
-        popq    %r13
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r13
-        popq    %r12
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r12
-        popq    %rbx
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbx
-        popq    %rbp
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbp
+        RESTORE_CALLEE_SAVED
         ret
         .cfi_endproc
         END(guest_go)
@@ -379,9 +345,7 @@ FUNCTION(guest_run_handler)
         cmpl    $0, C(guest_thread_count)(%rip)
         jne     1f
         jmp     *%rax
-1:      pushq   %rbp
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbp, 0
+1:      KEEP    %rbp
 LABEL(guest_run_handler_pushed)
         movq    %rsp, %rbp
         .cfi_def_cfa_register %rbp

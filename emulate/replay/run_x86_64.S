@@ -21,6 +21,7 @@
 #error "run_x86_64.S is specific to x86-64"
 #endif
 
+#include "decode/x86/registers.h"
 #include "platform/asm.h"
 
 #include "layout.h"
@@ -37,23 +38,6 @@
 
         .text
 
-/* Runs \action for each general register except rsp and rdi, with its offset. */
-.macro EACH_REGISTER action
-        \action %rax, 0
-        \action %rbx, 8
-        \action %rcx, 16
-        \action %rdx, 24
-        \action %rsi, 32
-        \action %rbp, 48
-        \action %r8,  64
-        \action %r9,  72
-        \action %r10, 80
-        \action %r11, 88
-        \action %r12, 96
-        \action %r13, 104
-        \action %r14, 112
-        \action %r15, 120
-.endm
 #define RDI_PLACE 40
 .macro LOAD register, place
         movq    \place(%rdi), \register
@@ -61,28 +45,13 @@
 .macro STORE register, place
         movq    \register, \place(%rdi)
 .endm
-.macro SAVE register
-        pushq   \register
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset \register, 0
-.endm
-.macro RESTORE register
-        popq    \register
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore \register
-.endm
 
 /* uint64_t replay_enter(rdi context) */
         .p2align 4
 FUNCTION(replay_enter)
         .cfi_startproc
         _CET_ENDBR
-        SAVE    %rbp
-        SAVE    %rbx
-        SAVE    %r12
-        SAVE    %r13
-        SAVE    %r14
-        SAVE    %r15
+        KEEP_CALLEE_SAVED
         pushfq
         .cfi_adjust_cfa_offset 8
         subq    $40, %rsp
@@ -127,7 +96,7 @@ LABEL(replay_loaded)
         addb    $0x7f, %cl
         sahf
 10:
-        EACH_REGISTER LOAD
+        EACH_REGISTER_BUT_RDI LOAD
         movq    RDI_PLACE(%rdi), %rdi
         call    *AT_CODE(%rsp)
 
@@ -137,7 +106,7 @@ LABEL(replay_loaded)
         pushq   %rdi
         .cfi_adjust_cfa_offset 8
         movq    16 + AT_CONTEXT(%rsp), %rdi
-        EACH_REGISTER STORE
+        EACH_REGISTER_BUT_RDI STORE
         popq    RDI_PLACE(%rdi)
         .cfi_adjust_cfa_offset -8
         popq    REPLAY_RFLAGS(%rdi)
@@ -182,12 +151,7 @@ LABEL(replay_loaded)
         .cfi_remember_state
         addq    $48, %rsp
         .cfi_adjust_cfa_offset -48
-        RESTORE %r15
-        RESTORE %r14
-        RESTORE %r13
-        RESTORE %r12
-        RESTORE %rbx
-        RESTORE %rbp
+        RESTORE_CALLEE_SAVED
         ret
 
 5:

@@ -6,7 +6,7 @@
 #endif
 
 #include "ctx/layout.h"
-#include "ctx/state/registers_x86_64.h"
+#include "decode/x86/registers.h"
 #include "decode/x86/xsave.h"
 #include "platform/asm.h"
 

@@ -1,5 +1,5 @@
 /* ctx_state_x86_64.S: notes the whole state it is jumped to with, in memory that it reaches without any register. */
-#include "ctx/state/registers_x86_64.h"
+#include "decode/x86/registers.h"
 
 .macro NOTE register, place
         movq    \register, state_regs + \place(%rip)

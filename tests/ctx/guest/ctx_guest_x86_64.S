@@ -1,6 +1,6 @@
 /* ctx_guest_x86_64.S: guests' code. It reaches its data without any register, as a guest that has them all random
  * must. */
-#include "ctx/state/registers_x86_64.h"
+#include "decode/x86/registers.h"
 
 .macro NOTE register, place
         movq    \register, state_regs + \place(%rip)

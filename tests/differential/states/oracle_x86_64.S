@@ -13,7 +13,8 @@
  * From the first foreign register on there is nothing that an unwinder could follow; rip is marked undefined there. */
 #include <cet.h>
 
-#include "ctx/state/registers_x86_64.h"
+#include "decode/x86/registers.h"
+#include "platform/asm.h"
 #include "oracle.h"
 
 #define FIELD(offset) oracle_context+(offset)(%rip)
@@ -35,24 +36,7 @@
 oracle_enter:
         .cfi_startproc
         _CET_ENDBR
-        pushq   %rbp
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbp, 0
-        pushq   %rbx
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %rbx, 0
-        pushq   %r12
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r12, 0
-        pushq   %r13
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r13, 0
-        pushq   %r14
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r14, 0
-        pushq   %r15
-        .cfi_adjust_cfa_offset 8
-        .cfi_rel_offset %r15, 0
+        KEEP_CALLEE_SAVED
         pushfq
         .cfi_adjust_cfa_offset 8
         .cfi_remember_state
@@ -89,24 +73,7 @@ oracle_landing:
         xrstor64 (%rcx)
         popfq
         .cfi_adjust_cfa_offset -8
-        popq    %r15
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r15
-        popq    %r14
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r14
-        popq    %r13
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r13
-        popq    %r12
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %r12
-        popq    %rbx
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbx
-        popq    %rbp
-        .cfi_adjust_cfa_offset -8
-        .cfi_restore %rbp
+        RESTORE_CALLEE_SAVED
         ret
         .cfi_endproc
         .size   oracle_enter, . - oracle_enter
