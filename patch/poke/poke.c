@@ -28,9 +28,14 @@
 #define PATIENCE 20000u
 #define SLEEP_NS 1000000u
 
-static struct {
-    uint64_t base, size;
-    char *alias;
+/* Each a sequence lock on which no thread waits: its version is odd while it changes. A reader that finds it odd, or
+ * changed during the read, skips it: no thread pokes through an alias that is being added or removed. */
+static struct alias {
+    uint64_t version;
+    uint64_t base;
+    /* 0 if the place is free. */
+    uint64_t size;
+    char *view;
 } aliases[ALIASES];
 static struct fork_lock aliases_changing = FORK_LOCK_INITIALIZER;
 
@@ -169,7 +174,17 @@ enum segue_status poke_prepare(void)
 
 /* --- Aliases. --- */
 
-static enum segue_status alias_add(uint64_t base, uint64_t size, char *alias)
+static void alias_store(struct alias *alias, uint64_t base, uint64_t size, char *view)
+{
+    __atomic_fetch_add(&alias->version, 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    __atomic_store_n(&alias->base, base, __ATOMIC_RELAXED);
+    __atomic_store_n(&alias->size, size, __ATOMIC_RELAXED);
+    __atomic_store_n(&alias->view, view, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&alias->version, 1, __ATOMIC_RELEASE);
+}
+
+static enum segue_status alias_add(uint64_t base, uint64_t size, char *view)
 {
     unsigned place = ALIASES;
     for (unsigned i = 0; i < ALIASES; i++) {
@@ -180,9 +195,7 @@ static enum segue_status alias_add(uint64_t base, uint64_t size, char *alias)
     }
     if (place == ALIASES)
         return SEGUE_NO_MEMORY;
-    aliases[place].base = base;
-    aliases[place].alias = alias;
-    __atomic_store_n(&aliases[place].size, size, __ATOMIC_RELEASE);
+    alias_store(&aliases[place], base, size, view);
     return SEGUE_OK;
 }
 
@@ -200,7 +213,7 @@ enum segue_status poke_alias_remove(uint64_t base)
     fork_lock_take(&aliases_changing);
     for (unsigned i = 0; i < ALIASES; i++) {
         if (aliases[i].size && aliases[i].base == base) {
-            __atomic_store_n(&aliases[i].size, 0, __ATOMIC_RELEASE);
+            alias_store(&aliases[i], 0, 0, NULL);
             status = SEGUE_OK;
         }
     }
@@ -208,14 +221,28 @@ enum segue_status poke_alias_remove(uint64_t base)
     return status;
 }
 
+/* False if it is free, or changed meanwhile. */
+static bool alias_read(const struct alias *from, struct alias *alias)
+{
+    alias->version = __atomic_load_n(&from->version, __ATOMIC_ACQUIRE);
+    alias->base = __atomic_load_n(&from->base, __ATOMIC_RELAXED);
+    alias->size = __atomic_load_n(&from->size, __ATOMIC_RELAXED);
+    alias->view = __atomic_load_n(&from->view, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return alias->size && alias->version % 2 == 0 &&
+           __atomic_load_n(&from->version, __ATOMIC_RELAXED) == alias->version;
+}
+
 /* Where all of the bytes can be stored; NULL if there is no such alias. */
 static char *alias_of(uint64_t address, size_t size)
 {
     for (unsigned i = 0; i < ALIASES; i++) {
-        uint64_t held = __atomic_load_n(&aliases[i].size, __ATOMIC_ACQUIRE);
-        uint64_t offset = address - aliases[i].base;
-        if (offset < held && size <= held - offset)
-            return aliases[i].alias + offset;
+        struct alias alias;
+        if (!alias_read(&aliases[i], &alias))
+            continue;
+        uint64_t offset = address - alias.base;
+        if (offset < alias.size && size <= alias.size - offset)
+            return alias.view + offset;
     }
     return NULL;
 }

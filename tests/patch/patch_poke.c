@@ -497,6 +497,64 @@ static void proc_mem_force_override_that_forbids_leaves_the_opened_page(void **s
     code_destroy(&code);
 }
 
+/* --- Aliases. --- */
+
+static void alias_too_many_is_refused(void **state)
+{
+    enum { MOST = 64 };
+    static char bytes[(MOST + 1) * 16];
+    uint64_t base = (uint64_t)(uintptr_t)bytes;
+    (void)state;
+    for (unsigned i = 0; i < MOST; i++)
+        assert_int_equal(poke_alias_add(base + 16 * i, 16, bytes), SEGUE_OK);
+    assert_int_equal(poke_alias_add(base + 16 * MOST, 16, bytes), SEGUE_NO_MEMORY);
+    assert_int_equal(poke_alias_add(base + 15, 1, bytes), SEGUE_OVERLAP);
+    assert_int_equal(poke_alias_remove(base + 16 * 5), SEGUE_OK);
+    assert_int_equal(poke_alias_add(base + 16 * MOST, 16, bytes), SEGUE_OK);
+    for (unsigned i = 0; i <= MOST; i++)
+        assert_int_equal(poke_alias_remove(base + 16 * i), i == 5 ? SEGUE_NOT_FOUND : SEGUE_OK);
+}
+
+/* Two aliases that take turns in one slot: a long one elsewhere, and a short one just before `bystander`. */
+struct turns {
+    char elsewhere[2 * PAGE], bystander[2 * PAGE], far_view[4 * PAGE], near_view[4 * PAGE];
+    uint32_t is_over;
+};
+
+static void *take_turns(void *given)
+{
+    struct turns *turns = given;
+    uint64_t far = (uint64_t)(uintptr_t)turns->elsewhere, near = (uint64_t)(uintptr_t)turns->bystander;
+    while (!__atomic_load_n(&turns->is_over, __ATOMIC_RELAXED)) {
+        if (poke_alias_add(far, PAGE, turns->far_view) != SEGUE_OK || poke_alias_remove(far) != SEGUE_OK ||
+            poke_alias_add(near, 16, turns->near_view) != SEGUE_OK || poke_alias_remove(near) != SEGUE_OK)
+            return turns;
+    }
+    return NULL;
+}
+
+static void alias_that_changes_is_read_whole_or_not_at_all(void **state)
+{
+    static struct turns turns;
+    uint64_t address = (uint64_t)(uintptr_t)turns.bystander + 16;
+    struct timespec begin, now;
+    pthread_t thread;
+    void *failed;
+    unsigned long wrong = 0;
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, take_turns, &turns), 0);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do {
+        for (unsigned i = 0; i < 100000; i++)
+            wrong += poke_byte(address, 0x5a, POKE_ALIAS) != SEGUE_UNSUPPORTED;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while (now.tv_sec - begin.tv_sec < 2);
+    __atomic_store_n(&turns.is_over, 1, __ATOMIC_RELAXED);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_null(failed);
+    assert_int_equal(wrong, 0);
+}
+
 static int prepare(void **state)
 {
     (void)state;
@@ -520,6 +578,8 @@ int main(void)
         cmocka_unit_test(breakpoint_of_the_program_is_not_taken),
         cmocka_unit_test(fork_between_W_and_RX_leaves_no_page_open),
         cmocka_unit_test(proc_mem_force_override_that_forbids_leaves_the_opened_page),
+        cmocka_unit_test(alias_too_many_is_refused),
+        cmocka_unit_test(alias_that_changes_is_read_whole_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, prepare, NULL);
 }
