@@ -342,8 +342,12 @@ enum segue_status segue_patches_forget(uint64_t start, uint64_t size)
 enum segue_status segue_patch_alias_add(uint64_t base, uint64_t size, void *alias)
 {
     if (!alias || size == 0 || base + size < base)
-        return SEGUE_INVALID;
-    return poke_alias_add(base, size, alias);
+        return reason_give(SEGUE_INVALID, "alias is NULL, or the range is empty or wraps around");
+    enum segue_status status = poke_alias_add(base, size, alias);
+    reason_give(status, "another alias has some of these bytes");
+    if (status == SEGUE_NO_MEMORY)
+        reason_last = "there are as many aliases as there may be";
+    return status;
 }
 
 enum segue_status segue_patch_alias_remove(uint64_t base)

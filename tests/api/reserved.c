@@ -235,6 +235,29 @@ static void reason_names_the_member_that_is_wrong(void **state)
     assert_string_equal(segue_reason(), "region.flags has a bit that enum segue_region_flags does not define");
 }
 
+static void reason_of_an_alias_of_code_names_the_argument(void **state)
+{
+    enum { MOST = 64 };
+    static char code[MOST], view[MOST];
+    uint64_t base = (uint64_t)(uintptr_t)code, elsewhere = (uint64_t)(uintptr_t)view;
+    (void)state;
+    assert_int_equal(segue_patch_alias_add(base, 0, view), SEGUE_INVALID);
+    assert_string_equal(segue_reason(), "alias is NULL, or the range is empty or wraps around");
+    assert_int_equal(segue_patch_alias_add(base, UINT64_MAX, view), SEGUE_INVALID);
+    assert_int_equal(segue_patch_alias_add(base, sizeof code, NULL), SEGUE_INVALID);
+    assert_int_equal(segue_patch_alias_add(base, sizeof code, view), SEGUE_OK);
+    assert_int_equal(segue_patch_alias_add(base + sizeof code - 1, 1, view), SEGUE_OVERLAP);
+    assert_string_equal(segue_reason(), "another alias has some of these bytes");
+    for (unsigned i = 1; i < MOST; i++)
+        assert_int_equal(segue_patch_alias_add(elsewhere + i, 1, view), SEGUE_OK);
+    assert_int_equal(segue_patch_alias_add(elsewhere, 1, view), SEGUE_NO_MEMORY);
+    assert_string_equal(segue_reason(), "there are as many aliases as there may be");
+    for (unsigned i = 1; i < MOST; i++)
+        assert_int_equal(segue_patch_alias_remove(elsewhere + i), SEGUE_OK);
+    assert_int_equal(segue_patch_alias_remove(base), SEGUE_OK);
+    assert_int_equal(segue_patch_alias_remove(base), SEGUE_NOT_FOUND);
+}
+
 static char reason_in_policy[200];
 
 static enum segue_verdict fail_in_policy(void *context, const struct segue_event *event)
@@ -333,6 +356,7 @@ int main(void)
         cmocka_unit_test(library_stores_zero_in_the_reserved_words_that_it_fills),
         cmocka_unit_test(each_feature_is_there_or_has_a_reason),
         cmocka_unit_test(reason_names_the_member_that_is_wrong),
+        cmocka_unit_test(reason_of_an_alias_of_code_names_the_argument),
         cmocka_unit_test(reason_survives_a_fault_whose_policy_has_one_of_its_own),
         cmocka_unit_test(reasons_tell_what_is_installed),
         cmocka_unit_test(installing_on_an_alternate_stack_names_the_stack),
