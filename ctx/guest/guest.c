@@ -109,11 +109,6 @@ enum segue_status segue_guest_enter(struct segue_guest *guest)
 
 /* ---- signals ---- */
 
-static bool is_within(uint64_t address, const char *begin, const char *end)
-{
-    return address - (uint64_t)(uintptr_t)begin < (uint64_t)(end - begin);
-}
-
 /* PC classification: where a signal found the thread. */
 enum spot {
     /* In the guest's code. */
@@ -133,13 +128,14 @@ enum spot {
 static enum spot spot_of(uint64_t rip, const struct gate *gate, const void *ucontext)
 {
     const char *page = (const char *)gate - GATE_CODE_SIZE;
-    if (is_within(rip, page, page + (gate_enter_end - gate_code)) || is_within(rip, guest_go_commit, guest_out))
+    if (code_is_within(rip, page, page + (gate_enter_end - gate_code)) ||
+        code_is_within(rip, guest_go_commit, guest_out))
         return SPOT_WAY_IN;
-    if (is_within(rip, page, page + GATE_CODE_SIZE) || is_within(rip, guest_text_begin, guest_text_end))
+    if (code_is_within(rip, page, page + GATE_CODE_SIZE) || code_is_within(rip, guest_text_begin, guest_text_end))
         return SPOT_WAY_OUT;
-    if (is_within(rip, guest_run_handler, guest_run_handler_tail))
+    if (code_is_within(rip, guest_run_handler, guest_run_handler_tail))
         return SPOT_HANDLER_BEGINS;
-    if (is_within(rip, guest_run_handler_tail, guest_run_handler_end) || guest_is_restorer(rip))
+    if (code_is_within(rip, guest_run_handler_tail, guest_run_handler_end) || guest_is_restorer(rip))
         return SPOT_HANDLER_ENDS;
     return frame_was_on_alternate_stack(ucontext) ? SPOT_OTHER_HANDLER : SPOT_GUEST;
 }
@@ -238,7 +234,7 @@ void guest_handle(int number, void *info, void *ucontext, void (*handler)(int, v
 /* The guest has called, and its stack has no room for what a call needs: the call has not begun yet. */
 static bool lacks_stack(const struct segue_regs *regs)
 {
-    return is_within(regs->rip, guest_dispatch, guest_dispatch_begun);
+    return code_is_within(regs->rip, guest_dispatch, guest_dispatch_begun);
 }
 
 /* A request to stop has come while a handler that is not the library's has interrupted the guest. The signal is sent

@@ -1,4 +1,4 @@
-/* guest_system.h: what guests need from the system; one file per platform. */
+/* guest_system.h: the table of threads with guests, and what guests need from the system. */
 #ifndef SEGUE_CTX_GUEST_SYSTEM_H
 #define SEGUE_CTX_GUEST_SYSTEM_H
 
