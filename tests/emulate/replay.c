@@ -3,6 +3,7 @@
  * children made by fork, and transfers of control, which a test of single instructions cannot follow. */
 #include "tests/support/test.h"
 
+#include <pthread.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -108,6 +110,129 @@ static void numbers_of_steps_that_are_left_are_taken_over(void **state)
     for (uint32_t i = 1; i <= 16; i++)
         check(add_number(i, fixture->alias));
     assert_int_equal(*(uint32_t *)fixture->alias, 16 * 17 / 2);
+}
+
+/* ---- steps that are all in progress ----------------------------------------------------------------------------- */
+
+/* As many numbers as there are (stubs.c). */
+#define IN_PROGRESS 1024u
+
+static struct {
+    char *closed;
+    /* How many steps are interrupted, each by the next one, and what runs then. */
+    uint32_t most;
+    void (*at_last)(void);
+    uint32_t depth, refused_at, done;
+} nested;
+
+/* Interrupts a step whose memory is closed by another; the last one opens the memory. */
+static void step_again(int number)
+{
+    (void)number;
+    uint32_t depth = ++nested.depth;
+    if (depth < nested.most) {
+        enum segue_status status = add_number(depth, nested.closed);
+        nested.done += status == SEGUE_OK;
+        if (status == SEGUE_BUSY)
+            nested.refused_at = depth;
+    } else if (nested.at_last) {
+        nested.at_last();
+    }
+    mprotect(nested.closed, PAGE, PROT_READ | PROT_WRITE);
+}
+
+static void *begin_nesting(void *status)
+{
+    *(enum segue_status *)status = add_number(0, nested.closed);
+    return NULL;
+}
+
+static void nest(const struct fixture *fixture, uint32_t most, void (*at_last)(void))
+{
+    struct sigaction action = {.sa_handler = step_again, .sa_flags = SA_NODEFER}, before;
+    enum segue_status outermost = SEGUE_INVALID;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    memset(&nested, 0, sizeof nested);
+    nested.closed = fixture->alias + PAGE;
+    nested.most = most;
+    nested.at_last = at_last;
+    memset(nested.closed, 0, PAGE);
+    assert_int_equal(mprotect(nested.closed, PAGE, PROT_NONE), 0);
+    pthread_attr_init(&attributes);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, (size_t)256 << 20), 0);
+    sigaction(SIGSEGV, &action, &before);
+    assert_int_equal(pthread_create(&thread, &attributes, begin_nesting, &outermost), 0);
+    pthread_join(thread, NULL);
+    sigaction(SIGSEGV, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    assert_int_equal(outermost, SEGUE_OK);
+}
+
+static void steps_in_progress_keep_their_numbers(void **state)
+{
+    nest(*state, 2 * IN_PROGRESS, NULL);
+    assert_int_equal(nested.refused_at, IN_PROGRESS);
+    assert_int_equal(nested.done, IN_PROGRESS - 1);
+    assert_int_equal(*(uint32_t *)nested.closed, IN_PROGRESS * (IN_PROGRESS - 1) / 2);
+}
+
+/* Threads that borrow the last number and give it back, while others examine whether it can be taken over. */
+#define CROWD 4
+#define CROWD_SECONDS 2
+
+static uint32_t owners[IN_PROGRESS];
+
+static time_t seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+static void *join_crowd(void *given)
+{
+    unsigned *shared_by_two = given;
+    time_t end = seconds() + CROWD_SECONDS;
+    for (unsigned i = 0; i % 64 || seconds() <= end; i++) {
+        _Alignas(STUBS_MARK_ALIGNMENT) volatile uint64_t mark;
+        uint32_t holder;
+        if (!stubs_borrow(&holder, &mark))
+            continue;
+        uint32_t *owner = &owners[holder - STUBS_NUMBERED];
+        *shared_by_two += __atomic_exchange_n(owner, 1, __ATOMIC_SEQ_CST) != 0;
+        for (unsigned k = 0; k < i % 64; k++)
+            __builtin_ia32_pause();
+        __atomic_store_n(owner, 0, __ATOMIC_SEQ_CST);
+        stubs_give_back(holder, &mark);
+    }
+    return NULL;
+}
+
+static void number_that_is_examined_has_one_holder(void **state)
+{
+    static struct {
+        _Alignas(STUBS_MARK_ALIGNMENT) volatile uint64_t mark;
+        uint32_t holder;
+    } held[IN_PROGRESS];
+    pthread_t threads[CROWD];
+    unsigned shared_by_two[CROWD] = {0};
+    (void)state;
+    for (unsigned i = 0; i < IN_PROGRESS - 1; i++)
+        assert_true(stubs_borrow(&held[i].holder, &held[i].mark));
+    for (unsigned i = 0; i < CROWD; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, join_crowd, &shared_by_two[i]), 0);
+    for (unsigned i = 0; i < CROWD; i++)
+        pthread_join(threads[i], NULL);
+    /* None was lost: the last one can still be borrowed, and no other. */
+    assert_true(stubs_borrow(&held[IN_PROGRESS - 1].holder, &held[IN_PROGRESS - 1].mark));
+    _Alignas(STUBS_MARK_ALIGNMENT) volatile uint64_t mark;
+    uint32_t holder;
+    assert_false(stubs_borrow(&holder, &mark));
+    for (unsigned i = 0; i < IN_PROGRESS; i++)
+        stubs_give_back(held[i].holder, &held[i].mark);
+    for (unsigned i = 0; i < CROWD; i++)
+        assert_int_equal(shared_by_two[i], 0);
 }
 
 /* ---- faults of its own ------------------------------------------------------------------------------------------ */
@@ -501,6 +626,9 @@ int main(void)
         FAULTING(division_by_a_protected_zero_is_told_as_the_instructions_own),
         FAULTING(second_operand_that_is_missing_is_told_at_its_own_address),
         STEPPED(no_mapping_is_both_writable_and_executable),
+        /* Before steps are left, whose numbers come back only where other frames have overwritten their marks. */
+        STEPPED(steps_in_progress_keep_their_numbers),
+        STEPPED(number_that_is_examined_has_one_holder),
         STEPPED(numbers_of_steps_that_are_left_are_taken_over),
         STEPPED(child_of_a_fork_has_stubs_of_its_own),
         STEPPED(calls_and_jumps_through_protected_memory_arrive),

@@ -544,6 +544,29 @@ static void empty_window_is_as_none(void **state)
     assert_int_equal(details_of(&plan)->pieces[0].size, 8);
 }
 
+/* ENTER at the deepest level has the most accesses, one fragment each. A window of one byte inside a word makes two
+ * more, and one at a word's edge makes one more. */
+static void plan_holds_so_many_fragments_and_no_more(void **state)
+{
+    enum { WORDS = 63, INSIDE = (PLAN_PIECES - WORDS) / 2 };
+    struct fixture *fixture = *state;
+    struct segue_window windows[INSIDE + 1];
+    struct segue_regs regs = {.rsp = (uint64_t)fixture->memory + PAGE, .rbp = (uint64_t)fixture->memory + 3 * PAGE};
+    struct segue_regs before = regs;
+    struct segue_plan plan;
+    _Static_assert(WORDS + 2 * INSIDE == PLAN_PIECES, "the last one is over");
+    for (unsigned i = 0; i < INSIDE; i++)
+        windows[i] = segue_window_alias(fixture->memory + PAGE - 8 * i - 5, 1, fixture->alias + 2 * PAGE + 16 * i);
+    windows[INSIDE] = segue_window_alias(fixture->memory + PAGE - 8 * (INSIDE + 1), 1, fixture->alias);
+    assert_int_equal(RUN("\xc8\x10\x00\x1f", &regs, windows, INSIDE, &plan), SEGUE_OK);
+    assert_int_equal(plan.access_count, WORDS);
+    assert_int_equal(details_of(&plan)->piece_count, PLAN_PIECES);
+    regs = before;
+    assert_int_equal(RUN("\xc8\x10\x00\x1f", &regs, windows, INSIDE + 1, &plan), SEGUE_UNSUPPORTED);
+    assert_string_equal(plan.refusal, "windows cut the access into too many fragments");
+    assert_memory_equal(&regs, &before, sizeof regs);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
     struct segue_insn insn = {0};
@@ -627,6 +650,7 @@ int main(void)
         TEST(refusals_say_why),
         TEST(windows_that_lead_nowhere_are_refused),
         TEST(empty_window_is_as_none),
+        TEST(plan_holds_so_many_fragments_and_no_more),
         TEST(bad_arguments_are_refused),
         TEST(mapping_is_placed_where_asked_or_not_at_all),
         TEST(mapping_is_not_bound_by_the_limit_of_files),
