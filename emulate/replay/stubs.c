@@ -500,7 +500,6 @@ bool stubs_borrow(uint32_t *holder, volatile uint64_t *mark)
 void stubs_give_back(uint32_t holder, volatile uint64_t *mark)
 {
     uint64_t own = *mark;
-    stubs_let_go(holder);
     *mark = 0;
     /* The exchange is a full barrier: the mark is gone first. */
     change_mark(holder - STUBS_NUMBERED, own, 0);

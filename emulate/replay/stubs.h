@@ -39,6 +39,7 @@ bool stubs_ready(void);
  * multiple of STUBS_MARK_ALIGNMENT, and only these functions may write it until stubs_give_back. A borrower that
  * siglongjmp has abandoned no longer has the mark on its stack; when the numbers run out, its number is taken back. */
 bool stubs_borrow(uint32_t *holder, volatile uint64_t *mark);
+/* Of a holder that holds no stub any more. */
 void stubs_give_back(uint32_t holder, volatile uint64_t *mark);
 #define STUBS_MARK_ALIGNMENT 16
 
