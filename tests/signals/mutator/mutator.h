@@ -1,4 +1,4 @@
-/* mutator.h: what tests/signals/mutator/mutator.c and its assembly share. */
+/* mutator.h: what mutator.c, mutator_fault.c and their assembly share. */
 #ifndef SEGUE_TESTS_MUTATOR_H
 #define SEGUE_TESTS_MUTATOR_H
 
