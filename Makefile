@@ -62,7 +62,7 @@ test-sanitize:
 # shards may run anywhere. Before that the tests that are too long for `make test`.
 test-long: all
 	$(BUILD)/tests/emulate/long_strings
-	SEGUE_TEST_LOADS=$(LOADS) $(BUILD)/tests/signals/test_verdicts
+	SEGUE_TEST_LOADS=$(LOADS) $(BUILD)/tests/signals/policy/test_verdicts
 	$(BUILD)/tests/differential/differential --rows corpus/data/debian.hex.xz \
 	    --rows corpus/data/generated.hex.xz --per-row $(STATES) \
 	    --shard $(SHARD) --progress $(BUILD)/test-long-$(STATES)-$(subst /,-of-,$(SHARD))
