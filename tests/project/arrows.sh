@@ -7,6 +7,7 @@ passed=0 failed=0
 # MODULE and the folders of others that it may include, beside the public headers. A folder in a MODULE that stands
 # here, too, is held to both.
 modules=$(cat <<'END'
+include nothing
 platform decode/x86
 decode nothing
 emulate decode platform
@@ -45,8 +46,9 @@ while read -r module allowed; do
         continue
     fi
     pattern=$(echo "$module $allowed" | sed 's/ /\\|/g')
-    wrong=$(grep -rn '#include "[^"]*/' "$module" --include='*.[chS]' | grep -v "\"\\($pattern\\)/[^\"]*\"")
-    up=$(grep -rn '#include "\.\.' "$module" --include='*.[chS]')
+    wrong=$(grep -rn '#include "[^"]*/' "$module" --include='*.[chS]' --include='*.cpp' |
+        grep -v "\"\\($pattern\\)/[^\"]*\"")
+    up=$(grep -rn '#include "\.\.' "$module" --include='*.[chS]' --include='*.cpp')
     if [ -z "$wrong$up" ]; then
         passed=$((passed + 1))
     else
@@ -58,7 +60,7 @@ done <<END
 $modules
 END
 # Each folder with sources belongs to one of them.
-outside=$(find . -name .git -prune -o -path './build*' -prune -o -path './include/*' -prune -o -name '*.[chS]' -print |
+outside=$(find . -name .git -prune -o -path './build*' -prune -o \( -name '*.[chS]' -o -name '*.cpp' \) -print |
     sed 's|^\./||; s|/[^/]*$||' | sort -u | while read -r folder; do
         echo "$modules" | while read -r module _; do
             case $folder/ in "$module"/*) echo yes ;; esac

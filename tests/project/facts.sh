@@ -53,7 +53,7 @@ holds 'vendors outside decode/x86/processor.c' "$(code_lines 'VENDOR_|GenuineInt
 holds 'bases of segments outside decode/segments.h' \
     "$(code_lines 'SEGUE_SEGMENT_[FG]S.*->[fg]s_base' | grep -v '^decode/segments.h')"
 
-holds 'the page outside decode/x86/page.h' "$(code_lines 'define +PAGE(_BITS)? ')"
+holds 'the page outside decode/x86/page.h' "$(code_lines '(define +PAGE(_BITS)?|\bPAGE(_BITS)? *=) ')"
 holds 'the red zone outside decode/x86/abi_sysv.h' "$(code_lines 'define +RED_ZONE ')"
 holds 'error codes of page faults outside decode/x86/traps.h' "$(code_lines 'define +ERROR_(WRITE|FETCH|KEY) ')"
 holds 'selectors written down' \

@@ -15,7 +15,7 @@ trap 'rm -f "$list" "$list.said"' EXIT
 { git ls-files 2>/dev/null || find . -type f | sed 's|^\./||'; } | grep -E '\.(c|h|cpp)$' |
     grep -vE '^build|^tests/programs/' |
     xargs grep -LE '^[[:space:]]*\.macro|\.section' >"$list"
-xargs clang-format --dry-run <"$list" 2>"$list.said"
+xargs clang-format --dry-run <"$list" 2>"$list.said" || { cat "$list.said"; exit 1; }
 grep -E '^[^ ]+:[0-9]+:[0-9]+: warning' "$list.said" | sed 's/: warning: .*/: clang-format -i would change it/'
 wrong=$(grep -cE '^[^ ]+:[0-9]+:[0-9]+: warning' "$list.said")
 files=$(grep -oE '^[^ :]+:' "$list.said" | sort -u | wc -l)

@@ -69,5 +69,5 @@ awk '
             line ~ /[^a-z_](it|that|this|which|what) is no [a-z]/)
             wrong("phrase")
     }
-    END { printf "%d passed, %d failed\n", files, failed; exit failed > 0 }
-' $(cat "$list")
+    END { printf "%d passed, %d failed\n", files, failed; exit failed > 0 || !files }
+' $(cat "$list") </dev/null
