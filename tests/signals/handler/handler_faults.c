@@ -168,7 +168,7 @@ static int others_are_served_while_one_is_handed_on(void)
 
 /* ---- the handler's own faults ---------------------------------------------------------------------------------- */
 
-static enum segue_verdict fault_again(void *context, const struct segue_event *event)
+static enum segue_verdict fault_at(void *context, const struct segue_event *event)
 {
     (void)event;
     load(context);
@@ -180,16 +180,9 @@ static int policy_that_faults_in_its_own_region(void)
     fixture_setup(NULL);
     if (segue_install(NULL) != SEGUE_OK)
         _exit(99);
-    add(0, 1, fault_again, page_of(0) + 16);
+    add(0, 1, fault_at, page_of(0) + 16);
     load(page_of(0));
     return 1;
-}
-
-static enum segue_verdict fault_elsewhere(void *context, const struct segue_event *event)
-{
-    (void)event;
-    load(context);
-    return SEGUE_STEP;
 }
 
 static int policy_that_crashes(void)
@@ -197,7 +190,7 @@ static int policy_that_crashes(void)
     fixture_setup(NULL);
     if (segue_install(NULL) != SEGUE_OK)
         _exit(99);
-    add(0, 1, fault_elsewhere, (void *)16);
+    add(0, 1, fault_at, (void *)16);
     load(page_of(0));
     return 1;
 }

@@ -105,7 +105,7 @@ static void *load_for_ever(void *context)
 }
 
 /* A fault that happened before its region was removed is looked at after: the page is open by then, and the thread does
- * not crash. / */
+ * not crash. */
 static void fault_that_outlives_its_region_is_tried_again(void **state)
 {
     struct race race = {0};
