@@ -85,8 +85,9 @@ static bool store(const struct plan_piece *piece, const void *from)
     return piece_is_native(piece) ? native_store(piece, from) : forced_write(piece->address, from, piece->size);
 }
 
-/* Writability can only be tested by writing: /proc/self/mem may read a mapping that it refuses to write (a shared
- * mapping without PROT_WRITE). The byte is about to be overwritten anyway, and forced windows promise no atomicity. */
+/* Writability can only be tested by writing: /proc/thread-self/mem may read a mapping that it refuses to write (a
+ * shared mapping without PROT_WRITE). The byte is about to be overwritten anyway, and forced windows promise no
+ * atomicity. */
 static bool forced_probe_write(uint64_t address)
 {
     char byte;

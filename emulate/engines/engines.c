@@ -5,7 +5,7 @@
 
 static const char *const refusals[SEGUE_CLASS_COUNT] = {
     [SEGUE_CLASS_UNKNOWN] = "undefined instruction",
-    [SEGUE_CLASS_SEGMENT] = "it reads or writes a segment register",
+    [SEGUE_CLASS_SEGMENT] = "it reads or writes a segment register, and a handler runs with its own",
     [SEGUE_CLASS_SYSTEM] = "privileged or system instruction",
 };
 

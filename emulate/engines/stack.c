@@ -60,10 +60,12 @@ bool stack_does(const struct segue_insn *insn)
     return moves_segment(insn) || engines_of((enum segue_class)insn->class_) == SEGUE_ENGINE_STACK;
 }
 
+static const char no_selectors[] = "it needs the thread's selectors, and the registers hold none";
+
 static const char *segment_refusal(const struct segue_insn *insn, const struct segue_regs *regs)
 {
     if (regs->selectors[SEGUE_SEGMENT_CS] == 0)
-        return engines_refusal(SEGUE_CLASS_SEGMENT);
+        return no_selectors;
     unsigned segment = orders_of(insn)->transfer.reg, kind = orders_of(insn)->transfer.kind;
     bool has_base = segment_has_base(segment);
     /* POP can load no other segments in 64-bit mode. */
@@ -85,7 +87,7 @@ const char *stack_refusal(const struct segue_plan *plan, const struct segue_regs
     if ((is_branch(kind) || far) && kind != INSN_TRANSFER_JUMP && kind != INSN_TRANSFER_JUMP_FAR && has_shadow_stack())
         return "the thread has a shadow stack";
     if (far)
-        return regs->selectors[SEGUE_SEGMENT_CS] ? far_refusal(plan) : engines_refusal(SEGUE_CLASS_SEGMENT);
+        return regs->selectors[SEGUE_SEGMENT_CS] ? far_refusal(plan) : no_selectors;
     for (unsigned i = 0; i < insn->memory_count; i++)
         if (insn->memory[i].size != 8 && (insn->memory[i].size != 2 || is_branch(kind)))
             return "processors disagree about its operand size";

@@ -489,6 +489,8 @@ static void plan_is_pure(void **state)
 static void refusals_say_why(void **state)
 {
     static const char looks_up[] = "it looks a segment up in the descriptor tables, which no engine does";
+    static const char segment_register[] = "it reads or writes a segment register, and a handler runs with its own";
+    static const char selectors[] = "it needs the thread's selectors, and the registers hold none";
     static const char wrapped_key[] = "it works with a wrapped key (Key Locker), which no engine does";
     static const struct {
         const char *code;
@@ -496,15 +498,15 @@ static void refusals_say_why(void **state)
         const char *why;
     } rows[] = {
         {"\x90", 1, "it accesses no memory"},
-        {"\x48\x8d\x03", 3, "it accesses no memory"},                 /* lea rax, [rbx] */
-        {"\x8e\x03", 2, "it reads or writes a segment register"},     /* mov es, [rbx] */
-        {"\x0f\xb4\x03", 3, "it reads or writes a segment register"}, /* lfs eax, [rbx] */
-        {"\x0f\x01\x03", 3, "privileged or system instruction"},      /* sgdt [rbx] */
-        {"\x0f\x02\x03", 3, looks_up},                                /* lar eax, [rbx] */
-        {"\x0f\x03\x03", 3, looks_up},                                /* lsl eax, [rbx] */
-        {"\x0f\x00\x23", 3, looks_up},                                /* verr [rbx] */
-        {"\x0f\x00\x2b", 3, looks_up},                                /* verw [rbx] */
-        {"\xf3\x0f\x38\xdd\x03", 5, wrapped_key},                     /* aesdec128kl xmm0, [rbx] */
+        {"\x48\x8d\x03", 3, "it accesses no memory"},            /* lea rax, [rbx] */
+        {"\x8e\x03", 2, selectors},                              /* mov es, [rbx] */
+        {"\x0f\xb4\x03", 3, segment_register},                   /* lfs eax, [rbx] */
+        {"\x0f\x01\x03", 3, "privileged or system instruction"}, /* sgdt [rbx] */
+        {"\x0f\x02\x03", 3, looks_up},                           /* lar eax, [rbx] */
+        {"\x0f\x03\x03", 3, looks_up},                           /* lsl eax, [rbx] */
+        {"\x0f\x00\x23", 3, looks_up},                           /* verr [rbx] */
+        {"\x0f\x00\x2b", 3, looks_up},                           /* verw [rbx] */
+        {"\xf3\x0f\x38\xdd\x03", 5, wrapped_key},                /* aesdec128kl xmm0, [rbx] */
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
