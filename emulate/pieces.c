@@ -10,7 +10,7 @@
 #include "decode/x86/traps.h"
 #include "details.h"
 #include "emulate/windows/guard.h"
-#include "platform/forced.h"
+#include "platform/memory/forced.h"
 
 void pieces_part(const struct segue_plan *plan, uint32_t number, uint64_t *address, uint64_t *size)
 {

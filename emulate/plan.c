@@ -11,7 +11,7 @@
 #include "emulate/engines/stack.h"
 #include "emulate/replay/refusal.h"
 #include "pieces.h"
-#include "platform/forced.h"
+#include "platform/memory/forced.h"
 
 static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)
 {

@@ -5,8 +5,8 @@
 
 #include <segue/status.h>
 
-#include "action.h"
-#include "frame.h"
+#include "platform/frame/frame.h"
+#include "platform/handlers/action.h"
 
 /* Signals have numbers below this. */
 #define GUEST_SIGNALS 65

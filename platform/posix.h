@@ -6,7 +6,7 @@
 #include <segue/frame.h>
 #include <stdbool.h>
 
-#include "frame.h"
+#include "platform/frame/frame.h"
 
 /* As segue_frame_open. signals/fault/frame.c */
 enum segue_status posix_frame_open(struct segue_frame *frame, struct native_frame native);

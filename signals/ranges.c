@@ -7,7 +7,7 @@
 #include "ctx/guest/gate.h"
 #include "ctx/restore/landing.h"
 #include "ctx/restore/shortcut.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "signals/chain/relay.h"
 #include "signals/chain/restorer.h"
 #include "signals/handler/signal_entry.h"

@@ -20,11 +20,11 @@
 #include "ctx/state/control_x86_64.h"
 #include "decode/x86/canonical.h"
 #include "pad.h"
-#include "platform/clone.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
+#include "platform/frame/stack.h"
 #include "platform/reason.h"
-#include "platform/stack.h"
-#include "platform/thread.h"
+#include "platform/threads/clone.h"
+#include "platform/threads/thread.h"
 
 /* Of the parts of the child's memory: an XSAVE area needs it. */
 #define ALIGNMENT 64u

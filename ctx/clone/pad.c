@@ -10,8 +10,8 @@
 #include "pad.h"
 
 #include "decode/x86/page.h"
-#include "platform/memory.h"
-#include "platform/thread.h"
+#include "platform/memory/memory.h"
+#include "platform/threads/thread.h"
 
 #define ALIGNMENT 64u
 #define STACK_SIZE 65536u

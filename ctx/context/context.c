@@ -7,8 +7,8 @@
 
 #include "exceptions.h"
 #include "instrument.h"
-#include "platform/frame.h"
-#include "platform/thread.h"
+#include "platform/frame/frame.h"
+#include "platform/threads/thread.h"
 #include "record.h"
 
 #define HAS_MASK (SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_MASK_SAVED_)

@@ -9,7 +9,7 @@
 #include "exceptions.h"
 #include "instrument.h"
 #include "platform/reason.h"
-#include "platform/thread.h"
+#include "platform/threads/thread.h"
 #include "record.h"
 
 #define ALIGNMENT 16u

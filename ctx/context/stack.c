@@ -1,7 +1,7 @@
 /* stack.c: stacks with a guard page. */
 #include <segue/context.h>
 
-#include "platform/memory.h"
+#include "platform/memory/memory.h"
 #include "platform/reason.h"
 
 enum segue_status segue_stack_new(size_t size, struct segue_stack *stack)

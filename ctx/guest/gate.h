@@ -10,7 +10,7 @@
 
 #include "ctx/layout.h"
 #include "platform/code_range.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "platform/guest.h"
 
 /* Whose segment bases are in force, as far as a signal handler's first instructions need to know. */

@@ -15,8 +15,8 @@
 #include "decode/x86/traps.h"
 #include "decode/x86/xsave.h"
 #include "guest_system.h"
-#include "platform/frame.h"
-#include "platform/thread.h"
+#include "platform/frame/frame.h"
+#include "platform/threads/thread.h"
 
 /* The calling thread's record in the table; NULL before its first guest. */
 extern __thread struct guest_thread *guest_self __attribute__((tls_model("initial-exec"), visibility("hidden")));

@@ -10,14 +10,14 @@
 
 #include "ctx/state/control_x86_64.h"
 #include "ctx/state/vector.h"
-#include "platform/base.h"
-#include "platform/fork.h"
-#include "platform/fork_lock.h"
-#include "platform/memory.h"
-#include "platform/once.h"
+#include "platform/frame/stack.h"
+#include "platform/memory/memory.h"
+#include "platform/process/fork.h"
+#include "platform/process/fork_lock.h"
+#include "platform/process/once.h"
 #include "platform/reason.h"
-#include "platform/stack.h"
-#include "platform/thread.h"
+#include "platform/threads/base.h"
+#include "platform/threads/thread.h"
 
 /* 2 GiB on both sides: the range of a displacement. */
 #define HOLE_SIZE ((uint64_t)1 << 32)

@@ -26,7 +26,7 @@
 #include "decode/x86/registers.h"
 #include "ctx/state/vector_moves_x86_64.h"
 #include "platform/asm.h"
-#include "platform/base_codes.h"
+#include "platform/threads/base_codes.h"
 
 #define SYS_GETTID 186
 

@@ -12,9 +12,9 @@
 #include "decode/x86/selectors.h"
 #include "decode/x86/xsave.h"
 #include "landing.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "platform/posix.h"
-#include "platform/thread.h"
+#include "platform/threads/thread.h"
 #include "restore.h"
 #include "shortcut.h"
 

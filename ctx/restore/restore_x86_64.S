@@ -23,7 +23,7 @@
 
 #include "ctx/layout.h"
 #include "platform/asm.h"
-#include "platform/frame_cfi_x86_64.h"
+#include "platform/frame/frame_cfi_x86_64.h"
 
 #define SYS_RT_SIGPROCMASK 14
 #define SYS_RT_SIGRETURN 15

@@ -5,7 +5,7 @@
 
 #include "ctx/restore/landing.h"
 #include "decode/x86/traps.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 
 /* The thread's innermost recovery point; the assembly sets it. */
 extern __thread struct segue_trial *trial_innermost __attribute__((tls_model("initial-exec"), visibility("hidden")));

@@ -5,7 +5,7 @@
 #include <segue/try.h>
 #include <signal.h>
 
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 
 /* The calling thread's innermost recovery point, with the outer ones behind it; NULL if none. Async-signal-safe. */
 struct segue_trial *trial_current(void);

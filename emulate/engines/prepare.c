@@ -2,8 +2,8 @@
 #include <segue/emulate.h>
 
 #include "emulate/replay/replay.h"
-#include "platform/forced.h"
-#include "platform/memory.h"
+#include "platform/memory/forced.h"
+#include "platform/memory/memory.h"
 #include "platform/reason.h"
 
 enum segue_status segue_replay_prepare(void)

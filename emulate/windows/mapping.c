@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <segue/mapping.h>
 
-#include "platform/memory.h"
+#include "platform/memory/memory.h"
 #include "platform/reason.h"
 
 /* For segue_mapping_destroy: there are protected guard pages around the memory, and around the alias. */

@@ -11,13 +11,13 @@
 #include "decode/x86/page.h"
 #include "emulated.h"
 #include "platform/code.h"
-#include "platform/forced.h"
-#include "platform/fork.h"
-#include "platform/fork_lock.h"
-#include "platform/memory.h"
-#include "platform/once.h"
-#include "platform/protection.h"
-#include "platform/thread.h"
+#include "platform/memory/forced.h"
+#include "platform/memory/memory.h"
+#include "platform/memory/protection.h"
+#include "platform/process/fork.h"
+#include "platform/process/fork_lock.h"
+#include "platform/process/once.h"
+#include "platform/threads/thread.h"
 
 #define BREAKPOINT 0xcc
 /* Recently removed breakpoints: a thread may have hit one without its SIGTRAP handler having run yet. */

@@ -3,7 +3,7 @@
 #include "ledger.h"
 
 #include "platform/clock.h"
-#include "platform/memory.h"
+#include "platform/memory/memory.h"
 
 /* The most slots probed for one address. */
 #define PROBES 4096u

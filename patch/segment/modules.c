@@ -9,9 +9,9 @@
 
 #include "patch/scan/unwind.h"
 #include "platform/code.h"
+#include "platform/frame/stack.h"
 #include "platform/reason.h"
-#include "platform/stack.h"
-#include "platform/thread.h"
+#include "platform/threads/thread.h"
 
 /* An executable segment, and its functions. */
 struct module_code {

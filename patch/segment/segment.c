@@ -11,10 +11,10 @@
 #include "modules.h"
 #include "patch/poke/poke.h"
 #include "platform/code.h"
-#include "platform/fork.h"
-#include "platform/fork_lock.h"
+#include "platform/process/fork.h"
+#include "platform/process/fork_lock.h"
 #include "platform/reason.h"
-#include "platform/thread.h"
+#include "platform/threads/thread.h"
 #include "rewrite.h"
 #include "service.h"
 

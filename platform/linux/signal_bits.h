@@ -6,7 +6,7 @@
 #error "platform/linux/signal_bits.h is specific to Linux"
 #endif
 
-#include "platform/thread.h"
+#include "platform/threads/thread.h"
 
 /* By the first the C library cancels a thread; by the second all threads change their user, and it waits for each. */
 #define SIGNAL_CANCEL 32

@@ -1,16 +1,16 @@
-/* fork.c: see platform/fork.h.
+/* fork.c: see platform/process/fork.h.
  *
  * SOURCES: pthread_atfork(3). */
 #if defined(_WIN32)
 #error "platform/posix/fork.c is specific to POSIX"
 #endif
 
-#include "platform/fork.h"
+#include "platform/process/fork.h"
 
 #include <pthread.h>
 #include <stddef.h>
 
-#include "platform/once.h"
+#include "platform/process/once.h"
 
 static const struct fork_hooks *registered[FORK_ORDERS];
 

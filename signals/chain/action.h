@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "platform/action.h"
+#include "platform/handlers/action.h"
 #include "restorer.h"
 #include "signals/handler/signal_entry.h"
 

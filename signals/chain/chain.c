@@ -10,9 +10,9 @@
 #include "chain.h"
 
 #include "action.h"
-#include "platform/frame.h"
-#include "platform/stack.h"
-#include "platform/thread.h"
+#include "platform/frame/frame.h"
+#include "platform/frame/stack.h"
+#include "platform/threads/thread.h"
 #include "previous.h"
 #include "relay.h"
 #include "signals/handler/unhandled.h"

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "platform/action.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
+#include "platform/handlers/action.h"
 
 /* Installs the library's handler over `*previous`, the action that was read. Returns false, with errno set, if the
  * kernel refuses. Not for a handler. */

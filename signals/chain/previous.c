@@ -6,8 +6,8 @@
 #include <signal.h>
 
 #include "action.h"
-#include "platform/thread.h"
-#include "platform/wait.h"
+#include "platform/threads/thread.h"
+#include "platform/threads/wait.h"
 
 /* One entry per thread that may change one signal's action at the same moment, and two more. A power of two, at most
  * 31. */

@@ -3,7 +3,7 @@
 #ifndef SEGUE_SIGNALS_PREVIOUS_H
 #define SEGUE_SIGNALS_PREVIOUS_H
 
-#include "platform/action.h"
+#include "platform/handlers/action.h"
 
 /* All are async-signal-safe. */
 void previous_read(int number, struct platform_action *action);

@@ -5,7 +5,7 @@
 #define SEGUE_SIGNALS_RELAY_H
 
 #include "platform/code_range.h"
-#include "platform/relay.h"
+#include "platform/handlers/relay.h"
 
 /* As relay_prepare, which it calls with the rest of its arguments. Also RELAY_IMPOSSIBLE while a guest is
  * interrupted, and with a shadow stack, from which only the kernel can remove a frame. Async-signal-safe. */

@@ -22,8 +22,8 @@
 #include "decode/x86/selectors.h"
 #include "decode/x86/xsave.h"
 #include "emulate/windows/guard.h"
-#include "platform/frame.h"
-#include "platform/thread.h"
+#include "platform/frame/frame.h"
+#include "platform/threads/thread.h"
 #include "restorer.h"
 #include "signals/sigchain/believed.h"
 

@@ -14,8 +14,8 @@
 #endif
 
 #include "platform/asm.h"
-#include "platform/frame_cfi_x86_64.h"
-#include "platform/relay_layout.h"
+#include "platform/frame/frame_cfi_x86_64.h"
+#include "platform/handlers/relay_layout.h"
 
 #define SYS_RT_SIGPROCMASK 14
 #define SYS_SIGALTSTACK 131

@@ -8,7 +8,7 @@
 #endif
 
 #include "platform/asm.h"
-#include "platform/frame_cfi_x86_64.h"
+#include "platform/frame/frame_cfi_x86_64.h"
 
 #define SYS_RT_SIGRETURN 15
 

@@ -5,7 +5,7 @@
 #include <segue/decode.h>
 
 #include "decode/scratch.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 
 #define FAULT_ACCESSES 16
 

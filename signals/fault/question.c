@@ -12,7 +12,7 @@
 #include "emulate/pieces.h"
 #include "emulate/words.h"
 #include "keyed.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "serve.h"
 #include "signals/mutator/suspend.h"
 #include "signals/threads/thread.h"

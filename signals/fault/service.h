@@ -5,7 +5,7 @@
 
 #include <segue/emulate.h>
 
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 
 #include "footprint.h"
 

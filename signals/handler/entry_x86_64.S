@@ -11,7 +11,7 @@
 
 #include "ctx/layout.h"
 #include "platform/asm.h"
-#include "platform/entry_layout.h"
+#include "platform/frame/entry_layout.h"
 
 #define SYS_RT_SIGACTION 13
 #define SYS_RT_SIGPROCMASK 14

@@ -2,7 +2,7 @@
 #ifndef SEGUE_SIGNALS_UNHANDLED_H
 #define SEGUE_SIGNALS_UNHANDLED_H
 
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 
 /* Reports to a debugger a fault that the process is about to die of. Uses about 400 bytes of stack.
  * Async-signal-safe. */

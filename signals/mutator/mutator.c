@@ -8,7 +8,7 @@
 #include "decode/x86/page.h"
 #include "decode/x86/xsave.h"
 #include "interrupted.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "signals/threads/thread.h"
 
 _Static_assert(SEGUE_INVALID == 2, "the assembly returns another number");

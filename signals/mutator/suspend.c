@@ -29,9 +29,9 @@
 
 #include "interrupted.h"
 #include "platform/clock.h"
-#include "platform/frame.h"
-#include "platform/identity.h"
-#include "platform/thread.h"
+#include "platform/frame/frame.h"
+#include "platform/threads/identity.h"
+#include "platform/threads/thread.h"
 #include "signals/chain/action.h"
 #include "signals/chain/chain.h"
 #include "signals/threads/thread.h"

@@ -2,7 +2,7 @@
 #ifndef SEGUE_SIGNALS_SUSPEND_H
 #define SEGUE_SIGNALS_SUSPEND_H
 
-#include "platform/action.h"
+#include "platform/handlers/action.h"
 
 /* The handler of the suspend signal. In assembly: it sets the host's segment bases if it has interrupted a guest, and
  * then calls suspend_serve. */

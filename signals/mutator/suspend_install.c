@@ -5,11 +5,11 @@
 #include <segue/suspend.h>
 #include <string.h>
 
-#include "platform/fork.h"
-#include "platform/fork_lock.h"
-#include "platform/identity.h"
+#include "platform/process/fork.h"
+#include "platform/process/fork_lock.h"
 #include "platform/reason.h"
-#include "platform/thread.h"
+#include "platform/threads/identity.h"
+#include "platform/threads/thread.h"
 #include "signals/chain/action.h"
 #include "signals/chain/chain.h"
 #include "signals/handler/install.h"

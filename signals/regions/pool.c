@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "platform/memory.h"
+#include "platform/memory/memory.h"
 
 /* The size of a huge page. */
 #define CHUNK_SIZE ((size_t)1 << 21)

@@ -20,10 +20,10 @@
 #include <signal.h>
 #include <string.h>
 
-#include "platform/identity.h"
-#include "platform/look.h"
-#include "platform/thread.h"
-#include "platform/wait.h"
+#include "platform/threads/identity.h"
+#include "platform/threads/look.h"
+#include "platform/threads/thread.h"
+#include "platform/threads/wait.h"
 #include "signals/handler/signal_entry.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"

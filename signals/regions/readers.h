@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "platform/identity.h"
+#include "platform/threads/identity.h"
 
 struct region;
 struct thread_mark;

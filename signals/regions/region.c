@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "platform/fork_lock.h"
+#include "platform/process/fork_lock.h"
 #include "platform/reason.h"
-#include "platform/thread.h"
+#include "platform/threads/thread.h"
 #include "readers.h"
 #include "signals/threads/thread.h"
 

@@ -8,8 +8,8 @@
 #include <signal.h>
 
 #include "platform/code.h"
-#include "platform/sigchain.h"
-#include "platform/thread.h"
+#include "platform/handlers/sigchain.h"
+#include "platform/threads/thread.h"
 #include "signals/chain/action.h"
 #include "signals/chain/previous.h"
 #include "signals/threads/thread.h"

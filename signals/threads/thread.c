@@ -10,12 +10,12 @@
 
 #include "ctx/try/try.h"
 #include "decode/x86/abi_sysv.h"
-#include "platform/entry_layout.h"
-#include "platform/frame.h"
-#include "platform/memory.h"
-#include "platform/once.h"
-#include "platform/stack.h"
-#include "platform/thread.h"
+#include "platform/frame/entry_layout.h"
+#include "platform/frame/frame.h"
+#include "platform/frame/stack.h"
+#include "platform/memory/memory.h"
+#include "platform/process/once.h"
+#include "platform/threads/thread.h"
 #include "signals/regions/readers.h"
 #include "work.h"
 

@@ -6,9 +6,9 @@
 #include <segue/status.h>
 #include <signal.h>
 
-#include "platform/frame.h"
-#include "platform/identity.h"
-#include "platform/kept_info.h"
+#include "platform/frame/frame.h"
+#include "platform/frame/kept_info.h"
+#include "platform/threads/identity.h"
 
 /* The stack sentinel of a thread's outermost fault: its address and value, whether it is on the alternate stack, and
  * that stack's range. With SS_AUTODISARM the kernel reports no alternate stack while it is in use. */

@@ -1,7 +1,7 @@
 /* work.c: see work.h. Before its first fault a work area costs only address space. */
 #include "work.h"
 
-#include "platform/memory.h"
+#include "platform/memory/memory.h"
 
 _Static_assert(WORK_MOST <= STEP_HOLDERS, "each area has a number by which it holds a stub");
 

@@ -14,7 +14,7 @@
 
 #include "ctx/restore/shortcut.h"
 #include "ctx_state.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 
 #define ROUNDS 5000
 #define PAGE 4096

@@ -23,7 +23,7 @@
 
 #include "ctx/restore/landing.h"
 #include "ctx/restore/shortcut.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "signals/ranges.h"
 
 #define STACK_SIZE 65536

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "emulate/details.h"
-#include "platform/forced.h"
+#include "platform/memory/forced.h"
 
 #define PAGE 4096u
 

@@ -25,7 +25,7 @@
 #include <segue/mapping.h>
 
 #include "patch/poke/poke.h"
-#include "platform/protection.h"
+#include "platform/memory/protection.h"
 
 #define PAGE 4096u
 

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "patch/segment/modules.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "signals/threads/thread.h"
 #include "tests/support/cases.h"
 

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "platform/forced.h"
+#include "platform/memory/forced.h"
 #include "tests/support/cases.h"
 
 #define PAGE 4096

@@ -1,6 +1,6 @@
 /* forks.c: the registry of what a child must do runs its hooks in the order of their numbers, and each module has the
- * number that platform/fork.h says. What the hooks do is tested with their modules. Each test is a process of its own,
- * for a registry is never emptied. */
+ * number that platform/process/fork.h says. What the hooks do is tested with their modules. Each test is a process of
+ * its own, for a registry is never emptied. */
 #include "tests/support/test.h"
 
 #include <segue/handler.h>
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "platform/fork.h"
+#include "platform/process/fork.h"
 
 /* What ran, a letter a hook: b, p, c for before, in the parent, in the child; then the order's digit. */
 static char ran[3 * 2 * FORK_ORDERS + 1];

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #include "patch/poke/poke.h"
-#include "platform/once.h"
+#include "platform/process/once.h"
 #include "tests/support/cases.h"
 
 #define PAGE 4096u

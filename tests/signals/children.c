@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "platform/protection.h"
+#include "platform/memory/protection.h"
 #include "tests/support/cases.h"
 
 #define PAGE 4096u

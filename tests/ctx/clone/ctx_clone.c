@@ -24,7 +24,7 @@
 
 #include <cmocka.h>
 
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "platform/linux/call_x86_64.h"
 #include "tests/ctx/ctx_state.h"
 

@@ -9,7 +9,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "platform/linux/call_x86_64.h"
 
 void (*fixture_before)(void *ucontext), (*fixture_after)(void *ucontext);

@@ -23,7 +23,7 @@
 
 #include "ctx/clone/pad.h"
 #include "ctx_clone_fixture.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "platform/linux/call_x86_64.h"
 
 #define CHILD_STACK 4096

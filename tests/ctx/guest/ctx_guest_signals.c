@@ -8,7 +8,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "signals/ranges.h"
 
 /* ---- stopping ---- */

@@ -21,7 +21,7 @@
 #include "decode/relocate/relocation.h"
 #include "emulate/replay/stubs.h"
 #include "handler_fixture.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "signals/chain/previous.h"
 #include "signals/regions/readers.h"
 #include "signals/threads/thread.h"

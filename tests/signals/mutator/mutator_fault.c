@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "ctx/restore/shortcut.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "signals/ranges.h"
 
 /* Of how many places one is traced. What a sanitizer adds is stepped over too, and shows no more. */

@@ -26,7 +26,7 @@
 #include "exempt.h"
 #include "padding.h"
 #include "patch/poke/poke.h"
-#include "platform/forced.h"
+#include "platform/memory/forced.h"
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"
 #include "tools/run/host/report.h"

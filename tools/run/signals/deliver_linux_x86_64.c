@@ -10,7 +10,7 @@
 #include "decode/x86/xsave.h"
 #include "keys.h"
 #include "platform/linux/abi.h"
-#include "platform/linux/software_bytes.h"
+#include "platform/linux/frame/software_bytes.h"
 #include "registers.h"
 #include "tools/run/host/memory.h"
 #include "tools/run/host/report.h"

@@ -8,7 +8,7 @@
 #include "decode/x86/traps.h"
 #include "deliver.h"
 #include "keys.h"
-#include "platform/linux/software_bytes.h"
+#include "platform/linux/frame/software_bytes.h"
 #include "registers.h"
 #include "tools/run/detours/code.h"
 #include "tools/run/detours/site.h"

@@ -18,7 +18,7 @@
 #include "keys.h"
 #include "patch/poke/poke.h"
 #include "platform/code_range.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "registers.h"
 #include "tools/run/detours/detour.h"
 #include "tools/run/detours/exempt.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "decode/x86/xsave.h"
-#include "platform/linux/software_bytes.h"
+#include "platform/linux/frame/software_bytes.h"
 
 #define KEY_0 3u
 

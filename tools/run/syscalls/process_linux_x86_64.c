@@ -13,7 +13,7 @@
 #include "call_linux_x86_64.h"
 #include "decode/x86/canonical.h"
 #include "decode/x86/page.h"
-#include "platform/forced.h"
+#include "platform/memory/forced.h"
 #include "process.h"
 #include "tools/run/detours/code.h"
 #include "tools/run/detours/detour.h"

@@ -13,7 +13,7 @@
 #endif
 
 #include "decode/x86/traps.h"
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "platform/linux/abi.h"
 
 #include <immintrin.h>
@@ -22,10 +22,10 @@
 #include <sys/auxv.h>
 #include <ucontext.h>
 
-#include "call_x86_64.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/selectors.h"
 #include "decode/x86/xsave.h"
+#include "platform/linux/call_x86_64.h"
 #include "software_bytes.h"
 
 /* The kernel's frame: pretcode, ucontext, siginfo; above it the area with its last word, at a multiple of 64, all of

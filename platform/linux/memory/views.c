@@ -1,4 +1,4 @@
-/* views.c: memory that is mapped twice (platform/memory.h).
+/* views.c: memory that is mapped twice (platform/memory/memory.h).
  *
  * SOURCES: mmap(2) MAP_SHARED with MAP_ANONYMOUS; mremap(2): with an old size of 0 it makes a second mapping of the
  * same shared pages; memfd_create(2); setrlimit(2) RLIMIT_FSIZE; getauxval(3) AT_RANDOM; madvise(2) MADV_DONTFORK,
@@ -6,18 +6,18 @@
  * ASSUMPTIONS: shared anonymous memory is a file of the kernel's own: RLIMIT_FSIZE, vm.memfd_noexec and descriptors do
  * not concern it, and no filter takes it for memfd_create. */
 #if !defined(__linux__) || !defined(__x86_64__)
-#error "platform/linux/views.c is specific to Linux on x86-64"
+#error "platform/linux/memory/views.c is specific to Linux on x86-64"
 #endif
 
-#include "platform/memory.h"
+#include "platform/memory/memory.h"
 
 #include <errno.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include "call.h"
 #include "decode/x86/page.h"
+#include "platform/linux/call.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u

@@ -6,7 +6,7 @@
 #error "frame.c is specific to Linux"
 #endif
 
-#include "platform/frame.h"
+#include "platform/frame/frame.h"
 #include "platform/linux/abi.h"
 
 #include <signal.h>
@@ -14,10 +14,10 @@
 #include <string.h>
 #include <ucontext.h>
 
-#include "platform/action.h"
-#include "platform/entry_layout.h"
-#include "platform/kept_info.h"
-#include "platform/stack.h"
+#include "platform/frame/entry_layout.h"
+#include "platform/frame/kept_info.h"
+#include "platform/frame/stack.h"
+#include "platform/handlers/action.h"
 
 #ifndef SEGV_PKUERR
 #define SEGV_PKUERR 4

@@ -1,18 +1,18 @@
-/* action.c: see platform/action.h.
+/* action.c: see platform/handlers/action.h.
  *
  * SOURCES: rt_sigaction(2), rt_tgsigqueueinfo(2), rt_sigpending(2); Linux arch/x86/include/uapi/asm/signal.h. */
 #if !defined(__linux__)
-#error "platform/linux/action.c is specific to Linux"
+#error "platform/linux/handlers/action.c is specific to Linux"
 #endif
 
-#include "platform/action.h"
+#include "platform/handlers/action.h"
 
 #include <signal.h>
 #include <stddef.h>
 
-#include "call.h"
-#include "platform/thread.h"
-#include "signal_bits.h"
+#include "platform/linux/call.h"
+#include "platform/linux/signal_bits.h"
+#include "platform/threads/thread.h"
 
 #define MASK_SIZE 8
 _Static_assert(offsetof(struct platform_action, flags) == 8 && offsetof(struct platform_action, restorer) == 16 &&

@@ -6,11 +6,11 @@
  * SOURCES: sigaction(2), pthread_sigmask(3), signal(2), sigset(3), sigvec(3), siginterrupt(3); glibc's setjmp.h
  * (__mask_was_saved). */
 #if !defined(__linux__)
-#error "platform/linux/sigchain.c is specific to Linux"
+#error "platform/linux/handlers/sigchain.c is specific to Linux"
 #endif
 
-#include "platform/sigchain.h"
-#include "signal_bits.h"
+#include "platform/handlers/sigchain.h"
+#include "platform/linux/signal_bits.h"
 
 #include <dlfcn.h>
 #include <errno.h>

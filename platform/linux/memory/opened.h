@@ -4,7 +4,7 @@
 #define SEGUE_PLATFORM_OPENED_H
 
 #if !defined(__linux__)
-#error "platform/linux/opened.h is specific to Linux"
+#error "platform/linux/memory/opened.h is specific to Linux"
 #endif
 
 #include <segue/status.h>

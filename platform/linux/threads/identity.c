@@ -1,4 +1,4 @@
-/* identity.c: see platform/identity.h.
+/* identity.c: see platform/threads/identity.h.
  *
  * The kernel wipes the page that names the prepared process in a child that has a copy of the memory, and keeps it in a
  * child that shares the memory. So a wiped page shows a raw fork; and if the page names another process than getpid(2),
@@ -13,10 +13,10 @@
  * the caller's namespace); kcmp(2) KCMP_VM. ASSUMPTIONS: a thread that the C library did not make has no copy of
  * another's struct pthread, or attaches. */
 #if !defined(__linux__)
-#error "platform/linux/identity.c is specific to Linux"
+#error "platform/linux/threads/identity.c is specific to Linux"
 #endif
 
-#include "platform/identity.h"
+#include "platform/threads/identity.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -24,11 +24,11 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
-#include "call.h"
 #include "decode/x86/page.h"
-#include "platform/forced.h"
-#include "platform/memory.h"
-#include "platform/thread.h"
+#include "platform/linux/call.h"
+#include "platform/memory/forced.h"
+#include "platform/memory/memory.h"
+#include "platform/threads/thread.h"
 
 /* The content of that page. */
 struct home {

@@ -9,19 +9,19 @@
  * does not fit the alternate stack is not made), signal_64.c (x64_setup_rt_frame: registers, flags),
  * kernel/signal.c (sas_ss_flags). */
 #if !defined(__linux__) || !defined(__x86_64__)
-#error "platform/linux/relay_x86_64.c is specific to Linux on x86-64"
+#error "platform/linux/handlers/relay_x86_64.c is specific to Linux on x86-64"
 #endif
 
-#include "platform/relay.h"
+#include "platform/handlers/relay.h"
 
 #include <stddef.h>
 #include <string.h>
 #include <ucontext.h>
 
-#include "abi.h"
 #include "decode/x86/abi_sysv.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
+#include "platform/linux/abi.h"
 
 #define PRETCODE_SIZE 8
 /* Far more than on any processor. */

@@ -1,12 +1,12 @@
-/* thread.c: see platform/thread.h.
+/* thread.c: see platform/threads/thread.h.
  *
  * SOURCES: gettid(2), tgkill(2), rt_tgsigqueueinfo(2), rt_sigprocmask(2), futex(2), sigaltstack(2), getauxval(3)
  * AT_MINSIGSTKSZ, pthread_getattr_np(3). */
 #if !defined(__linux__)
-#error "platform/linux/thread.c is specific to Linux"
+#error "platform/linux/threads/thread.c is specific to Linux"
 #endif
 
-#include "platform/thread.h"
+#include "platform/threads/thread.h"
 #include "platform/linux/abi.h"
 
 #include <errno.h>
@@ -16,10 +16,10 @@
 #include <sys/auxv.h>
 #include <time.h>
 
-#include "call.h"
-#include "platform/action.h"
-#include "platform/stack.h"
-#include "signal_bits.h"
+#include "platform/frame/stack.h"
+#include "platform/handlers/action.h"
+#include "platform/linux/call.h"
+#include "platform/linux/signal_bits.h"
 
 #define SECOND UINT64_C(1000000000)
 

@@ -1,5 +1,5 @@
 /* base_codes.h: for assembly: the system call that reads and sets the FS and GS bases, where the instructions may not.
- * platform/linux/base_x86_64.c compares the numbers with the kernel's headers. */
+ * platform/linux/threads/base_x86_64.c compares the numbers with the kernel's headers. */
 #ifndef SEGUE_PLATFORM_BASE_CODES_H
 #define SEGUE_PLATFORM_BASE_CODES_H
 

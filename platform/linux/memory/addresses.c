@@ -10,8 +10,8 @@
 
 #include <sys/mman.h>
 
-#include "call_x86_64.h"
 #include "decode/x86/canonical.h"
+#include "platform/linux/call_x86_64.h"
 
 #define HINT (1L << 55)
 #define FOUR_LEVELS_END (1L << 47)

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "wait.h"
+#include "platform/threads/wait.h"
 
 /* All zero bytes: not done. */
 struct once {

@@ -1,5 +1,5 @@
-/* relay_layout.h: offsets of the mask and the stack for relay_x86_64.S; platform/linux/relay_x86_64.c checks them
- * against the C struct. */
+/* relay_layout.h: offsets of the mask and the stack for relay_x86_64.S; platform/linux/handlers/relay_x86_64.c checks
+ * them against the C struct. */
 #ifndef SEGUE_PLATFORM_RELAY_LAYOUT_H
 #define SEGUE_PLATFORM_RELAY_LAYOUT_H
 

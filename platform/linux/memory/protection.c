@@ -3,15 +3,15 @@
  * SOURCES: proc(5): "address perms offset dev inode path", in the order of addresses. Through the thread's entry: the
  * process's own entry is invalid once its first thread has ended. */
 #if !defined(__linux__)
-#error "platform/linux/protection.c is specific to Linux"
+#error "platform/linux/memory/protection.c is specific to Linux"
 #endif
 
-#include "platform/protection.h"
+#include "platform/memory/protection.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include "call.h"
+#include "platform/linux/call.h"
 
 #define PIECE 256
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "action.h"
-#include "frame.h"
+#include "platform/frame/frame.h"
 #include "relay_layout.h"
 
 /* One call of a handler. */

@@ -1,12 +1,12 @@
-/* thread_x86_64.c: what platform/thread.h needs of the processor.
+/* thread_x86_64.c: what platform/threads/thread.h needs of the processor.
  *
  * SOURCES: System V ABI for x86-64 (the thread control block begins with its own address); glibc nptl/descr.h
  * (header.self, which is what pthread_self(3) returns). */
 #if !defined(__linux__) || !defined(__x86_64__)
-#error "platform/linux/thread_x86_64.c is specific to Linux on x86-64"
+#error "platform/linux/threads/thread_x86_64.c is specific to Linux on x86-64"
 #endif
 
-#include "platform/thread.h"
+#include "platform/threads/thread.h"
 
 const void *platform_thread_self(void)
 {

@@ -1,12 +1,12 @@
-/* memory.c: see platform/memory.h; the views are in views.c.
+/* memory.c: see platform/memory/memory.h; the views are in views.c.
  *
  * SOURCES: mmap(2), madvise(2) MADV_WIPEONFORK and MADV_HUGEPAGE, mremap(2), getrlimit(2) RLIMIT_AS,
  * process_vm_readv(2). */
 #if !defined(__linux__)
-#error "platform/linux/memory.c is specific to Linux"
+#error "platform/linux/memory/memory.c is specific to Linux"
 #endif
 
-#include "platform/memory.h"
+#include "platform/memory/memory.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "call.h"
+#include "platform/linux/call.h"
 
 #define BREAKPOINT 0xcc
 

@@ -1,16 +1,16 @@
-/* base_x86_64.c: see platform/base.h.
+/* base_x86_64.c: see platform/threads/base.h.
  *
  * SOURCES: arch_prctl(2); Documentation/arch/x86/x86_64/fsgs.rst (AT_HWCAP2 says whether the instructions may be
  * used). */
 #if !defined(__linux__) || !defined(__x86_64__)
-#error "platform/linux/base_x86_64.c is specific to Linux on x86-64"
+#error "platform/linux/threads/base_x86_64.c is specific to Linux on x86-64"
 #endif
 
-#include "platform/base.h"
+#include "platform/threads/base.h"
 
-#include "abi.h"
-#include "call.h"
-#include "platform/base_codes.h"
+#include "platform/linux/abi.h"
+#include "platform/linux/call.h"
+#include "platform/threads/base_codes.h"
 
 _Static_assert(BASE_CALL == SYS_arch_prctl && BASE_SET_GS == ARCH_SET_GS && BASE_SET_FS == ARCH_SET_FS &&
                    BASE_GET_FS == ARCH_GET_FS && BASE_GET_GS == ARCH_GET_GS,

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 struct kept_info {
-    /* As in a siginfo_t (platform/linux/frame.c compares them); 0: empty. */
+    /* As in a siginfo_t (platform/linux/frame/frame.c compares them); 0: empty. */
     int si_signo;
     int words[3];
     /* si_addr, where the signal has one. */

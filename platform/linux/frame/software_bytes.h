@@ -6,7 +6,7 @@
 #define SEGUE_PLATFORM_SOFTWARE_BYTES_H
 
 #if !defined(__linux__)
-#error "platform/linux/software_bytes.h is specific to Linux"
+#error "platform/linux/frame/software_bytes.h is specific to Linux"
 #endif
 
 #include <stddef.h>

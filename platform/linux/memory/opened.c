@@ -5,7 +5,7 @@
  * be read by the processor, without protection keys, has no rights at all.
  * ASSUMPTIONS: the kernel copies the bytes, and reports missing memory by an error, not by a signal. */
 #if !defined(__linux__) || !defined(__x86_64__)
-#error "platform/linux/opened.c is specific to Linux on x86-64"
+#error "platform/linux/memory/opened.c is specific to Linux on x86-64"
 #endif
 
 #include "opened.h"
@@ -18,8 +18,8 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
-#include "call.h"
-#include "platform/protection.h"
+#include "platform/linux/call.h"
+#include "platform/memory/protection.h"
 
 #define ALL_SIGNALS UINT64_MAX
 

@@ -4,17 +4,17 @@
  * and the instruction pointer; or -1 and those two for a thread that waits outside a system call (for a page);
  * /proc/PID/status, SigBlk. Linux fs/proc/base.c proc_pid_syscall: a thread may always read those of its own group. */
 #if !defined(__linux__)
-#error "platform/linux/look.c is specific to Linux"
+#error "platform/linux/threads/look.c is specific to Linux"
 #endif
 
-#include "platform/look.h"
+#include "platform/threads/look.h"
 
 #include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "call.h"
-#include "platform/thread.h"
+#include "platform/linux/call.h"
+#include "platform/threads/thread.h"
 
 #define DIRECTORY "/proc/self/task/"
 

@@ -1,15 +1,15 @@
-/* clone.c: see platform/clone.h.
+/* clone.c: see platform/threads/clone.h.
  *
  * SOURCES: clone(2); Linux kernel/fork.c copy_clone_args_from_user and clone3_args_valid. */
 #if !defined(__linux__)
-#error "platform/linux/clone.c is specific to Linux"
+#error "platform/linux/threads/clone.c is specific to Linux"
 #endif
 
-#include "platform/clone.h"
+#include "platform/threads/clone.h"
 
 #include <sched.h>
 
-#include "call.h"
+#include "platform/linux/call.h"
 
 #define EXIT_SIGNAL_BITS 0xffu
 #define LAST_SIGNAL 64

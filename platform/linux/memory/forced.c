@@ -19,10 +19,10 @@
  * ASSUMPTIONS: reading and writing through /proc/PID/mem reaches private memory whatever its protection; a kernel may
  * forbid that (proc_mem.force_override), and then forced_prepare says so. */
 #if !defined(__linux__)
-#error "platform/linux/forced.c is specific to Linux"
+#error "platform/linux/memory/forced.c is specific to Linux"
 #endif
 
-#include "platform/forced.h"
+#include "platform/memory/forced.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,10 +31,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "call.h"
 #include "opened.h"
-#include "platform/fork.h"
-#include "platform/fork_lock.h"
+#include "platform/linux/call.h"
+#include "platform/process/fork.h"
+#include "platform/process/fork_lock.h"
 
 /* The open file in one word, so that it is published atomically: the inode number in the upper bits, the descriptor
  * plus one in the lower. Zero: this process has none open. The word has a page of its own, with the process that
