@@ -12,8 +12,8 @@
 #include "emulated.h"
 #include "platform/code.h"
 #include "platform/memory/forced.h"
+#include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
-#include "platform/memory/protection.h"
 #include "platform/process/fork.h"
 #include "platform/process/fork_lock.h"
 #include "platform/process/once.h"
@@ -264,8 +264,8 @@ static void pages_close(const struct opened *opened)
 
 static bool page_open(struct opened *opened, uint64_t page)
 {
-    struct protection_mapping mapping;
-    if (!protection_find(page, &mapping) || platform_protect(page, PAGE, mapping.protection | PLATFORM_WRITE) != 0)
+    struct mapping mapping;
+    if (!mappings_find(page, &mapping) || platform_protect(page, PAGE, mapping.protection | PLATFORM_WRITE) != 0)
         return false;
     opened->page[opened->count] = page;
     opened->protection[opened->count++] = mapping.protection;

@@ -25,7 +25,7 @@
 #include <segue/mapping.h>
 
 #include "patch/poke/poke.h"
-#include "platform/memory/protection.h"
+#include "platform/memory/mappings.h"
 
 #define PAGE 4096u
 
@@ -68,8 +68,8 @@ static void code_destroy(struct code *code)
 
 static int protection_of(const void *at)
 {
-    struct protection_mapping mapping;
-    assert_true(protection_find((uint64_t)(uintptr_t)at, &mapping));
+    struct mapping mapping;
+    assert_true(mappings_find((uint64_t)(uintptr_t)at, &mapping));
     return mapping.protection;
 }
 
@@ -442,8 +442,8 @@ static void fork_between_W_and_RX_leaves_no_page_open(void **state)
         int status;
         pid_t child = fork();
         if (child == 0) {
-            struct protection_mapping mapping;
-            bool fine = protection_find((uint64_t)code.memory, &mapping) &&
+            struct mapping mapping;
+            bool fine = mappings_find((uint64_t)code.memory, &mapping) &&
                         mapping.protection == (PROT_READ | PROT_EXEC) &&
                         poke_byte((uint64_t)code.memory, 0x42, POKE_PROTECT) == SEGUE_OK && code.memory[0] == 0x42;
             _exit(fine ? 0 : 1);

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "platform/memory/protection.h"
+#include "platform/memory/mappings.h"
 #include "tests/support/cases.h"
 
 #define PAGE 4096u
@@ -201,14 +201,14 @@ static int fork_while_the_way_is_opened_leaves_none(void)
 
 static int use_in_child(volatile char *page)
 {
-    struct protection_mapping before = {0}, after = {0};
+    struct mapping before = {0}, after = {0};
     *page = 1;
-    protection_find((uint64_t)page, &before);
+    mappings_find((uint64_t)page, &before);
     pid_t child = fork();
     if (child == 0) {
         *page = 3;
         bool stored = *page == 3;
-        protection_find((uint64_t)page, &after);
+        mappings_find((uint64_t)page, &after);
         _exit(stored && before.protection == after.protection ? 0 : 1);
     }
     return exit_of(child) || *page != 1;

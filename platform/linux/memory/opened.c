@@ -19,7 +19,7 @@
 #include <sys/uio.h>
 
 #include "platform/linux/call.h"
-#include "platform/memory/protection.h"
+#include "platform/memory/mappings.h"
 
 #define ALL_SIGNALS UINT64_MAX
 
@@ -36,11 +36,11 @@ static bool is_closed(uint64_t page)
 }
 
 /* The page's protection. If /proc is out of reach, for instance after chroot, only PROT_NONE pages are recognised. */
-static bool find_protection(uint64_t page, struct protection_mapping *mapping)
+static bool find_protection(uint64_t page, struct mapping *mapping)
 {
-    if (protection_find(page, mapping))
+    if (mappings_find(page, mapping))
         return true;
-    *mapping = (struct protection_mapping){.protection = PROT_NONE};
+    *mapping = (struct mapping){.protection = PROT_NONE};
     return !processor_uses_keys() && is_closed(page);
 }
 
@@ -54,14 +54,14 @@ static bool transfer(long call, uint64_t address, void *bytes, size_t size)
 /* Bytes of one page. */
 static bool copy_in_page(long call, uint64_t address, void *bytes, size_t size)
 {
-    struct protection_mapping mapping;
+    struct mapping mapping;
     uint64_t page = address & -PAGE;
     int wanted = call == SYS_process_vm_writev ? PROT_READ | PROT_WRITE : PROT_READ;
     if (!find_protection(page, &mapping))
         return false;
     if ((mapping.protection & wanted) == wanted)
         return transfer(call, address, bytes, size);
-    if (mapping.shared && (wanted & PROT_WRITE))
+    if (mapping.is_shared && (wanted & PROT_WRITE))
         return false;
     if (system_call3(SYS_mprotect, (long)page, PAGE, mapping.protection | wanted) != 0)
         return false;

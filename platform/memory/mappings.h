@@ -1,0 +1,53 @@
+/* mappings.h: the system's list of this process's mappings, in the order of addresses.
+ *
+ * Every function is async-signal-safe and thread-safe. The list is read in pieces and other threads may change it
+ * meanwhile: a mapping that exists throughout is found. */
+#ifndef SEGUE_PLATFORM_MAPPINGS_H
+#define SEGUE_PLATFORM_MAPPINGS_H
+
+#include <segue/status.h>
+
+/* What may grow into the free addresses beside it. */
+enum mapping_growth {
+    MAPPING_KEEPS_ITS_SIZE,
+    /* The program break: grows to higher addresses. */
+    MAPPING_IS_HEAP,
+    /* The first thread's stack: grows to lower addresses. */
+    MAPPING_IS_STACK,
+};
+
+struct mapping {
+    uint64_t start, end;
+    /* In its file. */
+    uint64_t offset;
+    /* Identifies the file; 0 for a mapping without a file. Shared memory may have one. */
+    uint64_t file;
+    /* enum platform_access (memory.h). */
+    int protection;
+    /* Other mappings of the file show what is written here. */
+    bool is_shared;
+    enum mapping_growth growth;
+};
+
+/* A list that is being read. */
+struct mappings {
+    int file;
+    char *piece;
+    size_t size, at, held;
+};
+
+/* Opens the list; mappings_next reads it by pieces of `size` bytes, at least 1, that `piece` has room for. False if the
+ * system does not show the list. */
+bool mappings_open(struct mappings *mappings, char *piece, size_t size);
+void mappings_close(struct mappings *mappings);
+
+/* As mappings_open, from a descriptor that shows a list from its beginning and stays open: not for mappings_close. */
+void mappings_begin(struct mappings *mappings, int file, char *piece, size_t size);
+
+/* The next mapping; false after the last. */
+bool mappings_next(struct mappings *mappings, struct mapping *mapping);
+
+/* Finds the mapping that holds `address`. False if it is not mapped, or if the system does not show the list. */
+bool mappings_find(uint64_t address, struct mapping *mapping);
+
+#endif

@@ -1,0 +1,139 @@
+/* mappings.c: the list of the process's mappings says what the test has mapped, whatever the size of the pieces that it
+ * is read by. */
+#include "tests/support/test.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "platform/memory/mappings.h"
+#include "platform/memory/memory.h"
+
+#define PAGE 4096u
+#define MOST 512
+
+static uint64_t address_of(const volatile void *at)
+{
+    return (uint64_t)(uintptr_t)at;
+}
+
+/* Three pages of addresses, the middle one mapped as asked. */
+static char *map_middle(int protection, int flags, int file, off_t offset)
+{
+    char *room = mmap(NULL, 3 * (size_t)PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(room, MAP_FAILED);
+    char *middle = mmap(room + PAGE, PAGE, protection, flags | MAP_FIXED, file, offset);
+    assert_ptr_not_equal(middle, MAP_FAILED);
+    return middle;
+}
+
+static void unmap_middle(char *middle)
+{
+    munmap(middle - PAGE, 3 * (size_t)PAGE);
+}
+
+static struct mapping find(const volatile void *at)
+{
+    struct mapping mapping;
+    assert_true(mappings_find(address_of(at), &mapping));
+    return mapping;
+}
+
+static void mapping_has_its_range_and_protection(void **state)
+{
+    (void)state;
+    char *page = map_middle(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct mapping mapping = find(page + PAGE - 1);
+    assert_true(mapping.start == address_of(page) && mapping.end == address_of(page) + PAGE);
+    assert_int_equal(mapping.protection, PLATFORM_READ | PLATFORM_WRITE);
+    assert_false(mapping.is_shared);
+    assert_true(mapping.file == 0 && mapping.growth == MAPPING_KEEPS_ITS_SIZE);
+    mprotect(page, PAGE, PROT_READ | PROT_EXEC);
+    assert_int_equal(find(page).protection, PLATFORM_READ | PLATFORM_EXECUTE);
+    unmap_middle(page);
+}
+
+static void unmapped_address_is_not_found(void **state)
+{
+    (void)state;
+    struct mapping mapping;
+    char *page = map_middle(PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(page, PAGE);
+    assert_false(mappings_find(address_of(page), &mapping));
+    unmap_middle(page);
+}
+
+static void mapping_of_a_file_has_its_identity_and_offset(void **state)
+{
+    (void)state;
+    int files[2] = {memfd_create("one", MFD_CLOEXEC), memfd_create("other", MFD_CLOEXEC)};
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(ftruncate(files[i], 2 * (off_t)PAGE), 0);
+    char *shared = map_middle(PROT_READ, MAP_SHARED, files[0], PAGE);
+    char *private = map_middle(PROT_READ, MAP_PRIVATE, files[0], 0);
+    char *other = map_middle(PROT_READ, MAP_PRIVATE, files[1], 0);
+    assert_true(find(shared).is_shared && find(shared).offset == PAGE);
+    assert_true(!find(private).is_shared && find(private).offset == 0);
+    assert_true(find(shared).file != 0 && find(shared).file == find(private).file);
+    assert_true(find(other).file != 0 && find(other).file != find(shared).file);
+    unmap_middle(shared);
+    unmap_middle(private);
+    unmap_middle(other);
+    close(files[0]);
+    close(files[1]);
+}
+
+static void heap_and_first_stack_are_known_to_grow(void **state)
+{
+    (void)state;
+    volatile char here = 0;
+    const char *end = sbrk((intptr_t)PAGE);
+    assert_true(end != (void *)-1);
+    assert_int_equal(find(end).growth, MAPPING_IS_HEAP);
+    assert_int_equal(find(&here).growth, MAPPING_IS_STACK);
+}
+
+static size_t read_all(size_t size, struct mapping *all)
+{
+    static char piece[16384];
+    struct mappings mappings;
+    size_t count = 0;
+    assert_true(size <= sizeof piece && mappings_open(&mappings, piece, size));
+    while (count < MOST && mappings_next(&mappings, &all[count]))
+        count++;
+    mappings_close(&mappings);
+    return count;
+}
+
+/* By bytes, by pieces that end inside lines, and by a piece that holds many lines. */
+static void list_is_the_same_by_any_pieces(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 7, 256, 16384};
+    static struct mapping first[MOST], again[MOST];
+    memset(first, 0, sizeof first);
+    size_t count = read_all(4096, first);
+    assert_true(count > 5 && count < MOST);
+    for (size_t i = 1; i < count; i++)
+        assert_true(first[i - 1].end <= first[i].start && first[i].start < first[i].end);
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        memset(again, 0, sizeof again);
+        assert_int_equal(read_all(sizes[i], again), count);
+        assert_memory_equal(again, first, sizeof first);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mapping_has_its_range_and_protection),
+        cmocka_unit_test(unmapped_address_is_not_found),
+        cmocka_unit_test(mapping_of_a_file_has_its_identity_and_offset),
+        cmocka_unit_test(heap_and_first_stack_are_known_to_grow),
+        cmocka_unit_test(list_is_the_same_by_any_pieces),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
