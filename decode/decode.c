@@ -7,10 +7,10 @@
 #include <segue/decode.h>
 #include <string.h>
 
-#include "classes.h"
+#include "decode/mnemonics/classes.h"
+#include "decode/mnemonics/mnemonics.h"
 #include "decode/operands/descriptors.h"
 #include "decode/operands/registers.h"
-#include "mnemonics.h"
 #include "orders.h"
 #include "scratch.h"
 

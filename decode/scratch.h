@@ -3,7 +3,7 @@
 #ifndef SEGUE_DECODE_SCRATCH_H
 #define SEGUE_DECODE_SCRATCH_H
 
-#include "zydis.h"
+#include "decode/zydis/zydis.h"
 
 struct decode_scratch {
     ZydisDecodedInstruction instruction;

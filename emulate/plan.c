@@ -1,16 +1,16 @@
 /* plan.c: determines what a step would do, before anything is done. Pure. */
 #include "plan.h"
 
-#include "addresses.h"
 #include "decode/accesses/accesses.h"
 #include "decode/orders.h"
 #include "decode/x86/flags.h"
 #include "details.h"
+#include "emulate/accesses/addresses.h"
+#include "emulate/accesses/pieces.h"
 #include "emulate/elements/repeat.h"
 #include "emulate/engines/engines.h"
 #include "emulate/engines/stack.h"
 #include "emulate/replay/refusal.h"
-#include "pieces.h"
 #include "platform/memory/forced.h"
 
 static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)

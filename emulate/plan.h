@@ -2,7 +2,7 @@
 #ifndef SEGUE_EMULATE_PLAN_H
 #define SEGUE_EMULATE_PLAN_H
 
-#include "reach.h"
+#include "emulate/windows/reach.h"
 
 /* Lists the accesses of plan->insn in the plan and compares them with the fault (may be NULL). As segue_plan. */
 enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs *regs,

@@ -7,7 +7,7 @@
 
 #include "emulate/engines/stack.h"
 #include "emulate/replay/replay.h"
-#include "emulate/replay/stubs.h"
+#include "emulate/replay/stubs/stubs.h"
 
 /* For a step without a holder number. */
 #define STEP_NO_HOLDER STUBS_NO_HOLDER

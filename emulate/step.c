@@ -5,7 +5,7 @@
 #include "decode/x86/flags.h"
 #include "emulate/engines/move.h"
 #include "emulate/replay/run.h"
-#include "emulate/replay/stubs.h"
+#include "emulate/replay/stubs/stubs.h"
 #include "emulate/windows/guard.h"
 #include "scratch.h"
 

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "details.h"
+#include "emulate/accesses/pieces.h"
 #include "emulate/elements/repeat.h"
 #include "emulate/windows/guard.h"
-#include "pieces.h"
 
 static bool is_data(const struct segue_access *access)
 {

@@ -9,8 +9,8 @@
 #include "decode/accesses/accesses.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/page.h"
+#include "emulate/accesses/pieces.h"
 #include "emulate/details.h"
-#include "emulate/pieces.h"
 
 /* A fragment counts its bytes in 32 bits. A multiple of every element size. */
 #define BYTES_MOST UINT64_C(0xfffffff8)

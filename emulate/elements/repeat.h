@@ -3,7 +3,7 @@
 #ifndef SEGUE_EMULATE_REPEAT_H
 #define SEGUE_EMULATE_REPEAT_H
 
-#include "emulate/reach.h"
+#include "emulate/windows/reach.h"
 
 /* The most bytes of an operand that one run processes on copies. */
 #define REPEAT_COPY_MOST 256u

@@ -1,7 +1,7 @@
 /* engines.c: the table of instruction classes that engines carry out. */
 #include "engines.h"
 
-#include "decode/unserved.h"
+#include "decode/mnemonics/unserved.h"
 
 static const char *const refusals[SEGUE_CLASS_COUNT] = {
     [SEGUE_CLASS_UNKNOWN] = "undefined instruction",

@@ -6,7 +6,7 @@
  * SOURCES: Intel SDM volume 2, ENTER; volume 1, 6.5.1. */
 #include "enter.h"
 
-#include "emulate/pieces.h"
+#include "emulate/accesses/pieces.h"
 
 static bool overlap(const struct segue_access *left, const struct segue_access *right)
 {

@@ -6,7 +6,7 @@
 #include "move.h"
 
 #include "decode/orders.h"
-#include "emulate/pieces.h"
+#include "emulate/accesses/pieces.h"
 
 static uint64_t sign_extend(uint64_t value, unsigned size)
 {

@@ -14,7 +14,7 @@
 #include "decode/x86/canonical.h"
 #include "decode/x86/traps.h"
 #include "decode/x86/vendors.h"
-#include "emulate/pieces.h"
+#include "emulate/accesses/pieces.h"
 #include "emulate/windows/guard.h"
 #include "engines.h"
 #include "enter.h"

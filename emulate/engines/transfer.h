@@ -5,7 +5,7 @@
 #include <segue/emulate.h>
 
 #include "decode/x86/flags.h"
-#include "emulate/pieces.h"
+#include "emulate/accesses/pieces.h"
 
 /* The operands' indices in insn->memory. */
 struct operands {

@@ -7,8 +7,8 @@
 #include "decode/orders.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
+#include "emulate/accesses/pieces.h"
 #include "emulate/elements/repeat.h"
-#include "emulate/pieces.h"
 #include "layout.h"
 
 /* The most bytes of a copied operand, except for repeated strings; a copy has the operand's alignment modulo this. */

@@ -5,13 +5,13 @@
 #include "decode/orders.h"
 #include "decode/relocate/relocation.h"
 #include "decode/segments.h"
-#include "emulate/addresses.h"
+#include "emulate/accesses/addresses.h"
+#include "emulate/accesses/pieces.h"
 #include "emulate/details.h"
 #include "emulate/engines/engines.h"
-#include "emulate/pieces.h"
+#include "emulate/replay/stubs/stubs.h"
 #include "run.h"
 #include "state.h"
-#include "stubs.h"
 
 /* An upper bound of any XSAVE area or x87 operand, except for tiles. */
 #define STATE_MOST 4096u

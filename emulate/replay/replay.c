@@ -12,14 +12,14 @@
 #include "decode/orders.h"
 #include "decode/x86/canonical.h"
 #include "decode/x86/vendors.h"
+#include "emulate/accesses/parts.h"
+#include "emulate/accesses/pieces.h"
 #include "emulate/details.h"
 #include "emulate/elements/lanes.h"
-#include "emulate/parts.h"
-#include "emulate/pieces.h"
+#include "emulate/replay/stubs/stubs.h"
 #include "run.h"
 #include "state.h"
 #include "strings.h"
-#include "stubs.h"
 
 enum segue_status replay_prepare(void)
 {

@@ -7,11 +7,11 @@
 
 #include "decode/accesses/accesses.h"
 #include "decode/orders.h"
+#include "emulate/accesses/pieces.h"
 #include "emulate/details.h"
-#include "emulate/pieces.h"
+#include "emulate/replay/stubs/stubs.h"
 #include "state.h"
 #include "strings.h"
-#include "stubs.h"
 
 extern const char replay_load[], replay_loaded[], replay_not_loaded[], replay_faulted[];
 

@@ -15,8 +15,8 @@
 #include "platform/threads/thread.h"
 #include "previous.h"
 #include "relay.h"
-#include "signals/handler/unhandled.h"
 #include "signals/ranges.h"
+#include "signals/reports/unhandled.h"
 #include "signals/sigchain/believed.h"
 #include "signals/threads/thread.h"
 

@@ -1,7 +1,7 @@
 /* footprint.c: the regions under what one step does. */
 #include "footprint.h"
 
-#include "emulate/pieces.h"
+#include "emulate/accesses/pieces.h"
 
 /* The region's index in the footprint; the count if the footprint is full. */
 static size_t place_of(struct footprint *footprint, const struct region *region)

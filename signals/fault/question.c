@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-#include "emulate/pieces.h"
-#include "emulate/words.h"
+#include "emulate/accesses/pieces.h"
+#include "emulate/accesses/words.h"
 #include "keyed.h"
 #include "platform/frame/frame.h"
 #include "serve.h"

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "emulate/accesses/pieces.h"
 #include "emulate/details.h"
-#include "emulate/pieces.h"
 #include "emulate/plan.h"
 #include "keyed.h"
 #include "signals/threads/thread.h"

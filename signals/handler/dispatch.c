@@ -12,7 +12,6 @@
 #include <segue/region.h>
 #include <segue/segment.h>
 
-#include "counters.h"
 #include "ctx/guest/gate.h"
 #include "ctx/handling.h"
 #include "ctx/restore/landing.h"
@@ -25,7 +24,6 @@
 #include "platform/posix.h"
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
-#include "report.h"
 #include "signals/chain/chain.h"
 #include "signals/fault/code.h"
 #include "signals/fault/fault.h"
@@ -35,10 +33,12 @@
 #include "signals/fault/service.h"
 #include "signals/regions/readers.h"
 #include "signals/regions/region.h"
+#include "signals/reports/counters.h"
+#include "signals/reports/report.h"
+#include "signals/reports/unhandled.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 #include "trap.h"
-#include "unhandled.h"
 
 /* The bytes that a thread must have left on its own stack for the handler to put a restore image there. */
 #define OWN_STACK_LEFT 16384u

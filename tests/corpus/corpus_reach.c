@@ -15,7 +15,7 @@ static const struct {
 } unreached[] = {
     {"64-bit mode does not have it",
      " aaa aad aam aas arpl bound daa das into jcxz lds les popa popad popfd pusha pushad pushfd salc "},
-    {"it is Knights Corner's alone, in MVEX or beside it, and decode/quirks.c refuses it",
+    {"it is Knights Corner's alone, in MVEX or beside it, and decode/zydis/quirks.c refuses it",
      " kmov knot kortest vaddnps vaddsetsps vcvtfxpntpd2dq vcvtfxpntpd2udq vcvtfxpntps2dq vcvtfxpntps2udq vexp223ps "
      "vfixupnanps vfmadd233ps vgatherpf0hintdps vgmaxabsps vgmaxps vgminps vloadunpackhpd vloadunpackhq vloadunpacklpd "
      "vloadunpacklq vlog2ps vmovnrapd vmovnraps vmovnrngoapd vmovnrngoaps vpackstorehd vpackstorehpd vpackstorehps "

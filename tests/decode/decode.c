@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decode/mnemonics.h"
+#include "decode/mnemonics/mnemonics.h"
 #include "decode/operands/registers.h"
 #include "decode/operands/rules.h"
 #include "decode/x86/processor.h"
 #include "decode/x86/xsave.h"
-#include "decode/zydis.h"
+#include "decode/zydis/zydis.h"
 #include "tests/support/guarded.h"
 
 /* ---- the call's own contract ------------------------------------------------------------------------------------ */

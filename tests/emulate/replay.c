@@ -15,7 +15,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "emulate/replay/stubs.h"
+#include "emulate/replay/stubs/stubs.h"
 #include "platform/code_range.h"
 
 #define PAGE 4096u

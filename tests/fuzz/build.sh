@@ -18,8 +18,8 @@ objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
 
 mkdir -p "$out"
-awk -f "$root/decode/classes.awk" "$root/decode/classes.txt" > "$objects/classes_table.h"
-awk -f "$root/decode/mnemonics.awk" "$root/decode/mnemonics.txt" > "$objects/mnemonics_table.h"
+awk -f "$root/decode/mnemonics/classes.awk" "$root/decode/mnemonics/classes.txt" > "$objects/classes_table.h"
+awk -f "$root/decode/mnemonics/mnemonics.awk" "$root/decode/mnemonics/mnemonics.txt" > "$objects/mnemonics_table.h"
 
 # What a target links: sources, and libraries beside Zydis. The step runs on all of the library but what is for other
 # systems, with the processor as the tests run it; the address sanitizer stays out, for its registers lead anywhere.

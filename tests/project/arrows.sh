@@ -75,8 +75,8 @@ else
     echo "$outside"
 fi
 
-# No code of these folders names an operating system, a system call or a type of one: it asks platform/*.h, for a
-# reason in words too. Comments may. include/segue/{posix,linux,windows,darwin}.h are for those who have such a type.
+# No code of these folders names an operating system, a system call or a type of one: it asks platform, for a reason
+# in words too. Comments may. include/segue/{posix,linux,windows,darwin}.h are for those who have such a type.
 without_comments() {
     awk '{
         line = $0; kept = ""

@@ -26,7 +26,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "emulate/replay/stubs.h"
+#include "emulate/replay/stubs/stubs.h"
 #include "tests/support/cases.h"
 
 #ifndef PR_SET_MDWE

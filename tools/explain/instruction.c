@@ -5,10 +5,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "decode/quirks.h"
 #include "decode/x86/processor.h"
 #include "decode/x86/selectors.h"
 #include "decode/x86/xsave.h"
+#include "decode/zydis/quirks.h"
 #include "operand.h"
 
 /* What every register holds in the plan that is asked for. Not zero, and no less than the largest negative

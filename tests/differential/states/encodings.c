@@ -5,7 +5,7 @@
 
 #include <Zydis/Zydis.h>
 
-#include "decode/mnemonics.h"
+#include "decode/mnemonics/mnemonics.h"
 #include "decode/orders.h"
 #include "emulate/details.h"
 #include "rows.h"

@@ -19,7 +19,7 @@
 
 #include "decode/orders.h"
 #include "decode/relocate/relocation.h"
-#include "emulate/replay/stubs.h"
+#include "emulate/replay/stubs/stubs.h"
 #include "handler_fixture.h"
 #include "platform/frame/frame.h"
 #include "signals/chain/previous.h"

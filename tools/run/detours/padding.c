@@ -9,7 +9,7 @@
 #include <Zydis/Zydis.h>
 #include <string.h>
 
-#include "decode/mnemonics.h"
+#include "decode/mnemonics/mnemonics.h"
 #include "decode/orders.h"
 #include "decode/relocate/length.h"
 

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "details.h"
+#include "emulate/details.h"
 #include "pieces.h"
 
 /* The private words of segue_words. */

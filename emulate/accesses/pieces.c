@@ -8,7 +8,7 @@
 
 #include "decode/x86/page.h"
 #include "decode/x86/traps.h"
-#include "details.h"
+#include "emulate/details.h"
 #include "emulate/windows/guard.h"
 #include "platform/memory/forced.h"
 

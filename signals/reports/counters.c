@@ -3,7 +3,7 @@
 
 #include <segue/handler.h>
 
-#include "decode/mnemonics.h"
+#include "decode/mnemonics/mnemonics.h"
 #include "signals/threads/thread.h"
 
 static struct {

@@ -4,7 +4,7 @@
 
 #include <segue/emulate.h>
 
-#include "details.h"
+#include "emulate/details.h"
 
 /* Whether the fragment is reached at `host`, which may well be address 0. */
 static inline bool piece_is_native(const struct plan_piece *piece)

@@ -5,7 +5,7 @@
 
 #include "mnemonics.h"
 
-#include "zydis.h"
+#include "decode/zydis/zydis.h"
 
 static const char descriptor_tables[] = "it looks a segment up in the descriptor tables, which no engine does";
 static const char privilege_level[] = "it adjusts the privilege level of a selector, which no engine does";
