@@ -16,7 +16,6 @@
 
 #define REX_B 1u
 #define REX_R 4u
-#define REX_W 8u
 
 static bool is_legacy_prefix(uint8_t byte)
 {
