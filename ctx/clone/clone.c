@@ -107,15 +107,15 @@ static struct clone_child *prepare_child(const void *ucontext, const struct segu
     return child;
 }
 
-/* With all signals blocked, so that none is delivered to a child that has not resumed yet. `stack` 0: the child has a
- * copy of this stack. `parking` may be NULL. */
-static long call_kernel(const struct segue_clone *request, struct clone_child *child, uint64_t stack, size_t stack_size,
+/* With all signals blocked, so that none is delivered to a child that has not resumed yet. The child begins on the
+ * pad. `parking` may be NULL. */
+static long call_kernel(const struct segue_clone *request, struct clone_child *child,
                         const struct clone_parking *parking)
 {
     static const uint64_t all = UINT64_MAX;
     struct platform_clone_call wanted;
     struct platform_clone_room room;
-    platform_clone_prepare(&wanted, &room, request, stack, stack_size);
+    platform_clone_prepare(&wanted, &room, request, (uint64_t)(uintptr_t)child->pad.stack, child->pad.stack_size);
     struct clone_call call = {wanted.number, wanted.first, wanted.second, wanted.third,
                               wanted.fourth, wanted.fifth, child};
     uint64_t before = platform_mask_exchange(&all);
@@ -152,8 +152,7 @@ static bool is_in_the_way(const void *ucontext, const struct segue_regs *regs)
 }
 
 /* The parent waits on a pad of its own, which meanwhile holds the saved part of its stack. */
-static long clone_waited_for(const void *ucontext, const struct segue_clone *request, struct clone_child *child,
-                             const struct pad_use *pad)
+static long clone_waited_for(const void *ucontext, const struct segue_clone *request, struct clone_child *child)
 {
     struct extent extent = handler_extent(ucontext);
     size_t room = extent.high - extent.low + CALL_DEPTH, header = round_up(sizeof(struct clone_parking));
@@ -168,7 +167,7 @@ static long clone_waited_for(const void *ucontext, const struct segue_clone *req
         .room = room,
         .stack = own.stack + own.stack_size,
     };
-    long result = call_kernel(request, child, (uint64_t)(uintptr_t)pad->stack, pad->stack_size, parking);
+    long result = call_kernel(request, child, parking);
     pad_release(&own);
     return result;
 }
@@ -193,9 +192,8 @@ static long clone_sharing_memory(const void *ucontext, const struct segue_clone 
     if (!take_pad(&pad, ucontext, regs, size))
         return -ENOMEM;
     struct clone_child *child = prepare_child(ucontext, request, regs, &pad);
-    long result = waits ? clone_waited_for(ucontext, request, child, &pad)
-                        : call_kernel(request, child, (uint64_t)(uintptr_t)pad.stack, pad.stack_size, NULL);
-    if (result < 0 || waits)
+    long result = waits ? clone_waited_for(ucontext, request, child) : call_kernel(request, child, NULL);
+    if (result <= 0 || waits)
         pad_release(&pad);
     else
         pad_give(&pad, (int)result, request->flags & CLONE_THREAD);
@@ -210,7 +208,7 @@ static long clone_copying_memory(const void *ucontext, const struct segue_clone 
     /* A pad with an exit; the exit is not used. */
     if (!pad_take(&pad, size, canonical_user_end(), true))
         return -ENOMEM;
-    long result = call_kernel(request, prepare_child(ucontext, request, regs, &pad), 0, 0, NULL);
+    long result = call_kernel(request, prepare_child(ucontext, request, regs, &pad), NULL);
     pad_release(&pad);
     return result;
 }

@@ -39,8 +39,9 @@ struct clone_parking {
     char *stack;
 };
 
-/* In assembly: makes the system call. On the parent returns the call's result; the child calls clone_begin, on the
- * stack that the call gave it, or on its copy of the parent's. */
+/* In assembly: makes the system call, which must name a stack for the child: by its stack the child is recognised. On
+ * the parent returns the call's result, which is 0 if a seccomp filter answered so and no child was made; the child
+ * calls clone_begin. */
 long clone_go(const struct clone_call *call);
 
 /* The same; saves the parent's bytes before, and restores them after. -ENOMEM if they do not fit. `parking` must not

@@ -1,9 +1,12 @@
 /* clone_x86_64.S: the system call that returns twice, and the one that never returns.
  *
- * clone_go: the parent's stack holds one saved register; the child, which may have another stack, reads only r12:
+ * A child begins on the stack that the call names. A thread that comes back with RAX 0 on the stack that it had is no
+ * child: a seccomp filter (SECCOMP_RET_ERRNO | 0) answered, and nothing was made.
+ *
+ * clone_go: the caller's stack holds one saved register; the child reads only r12:
  *
  *      return address
- *      r12                 <- rsp at the call; the child has the stack that the call names
+ *      r12                 <- rsp at the call, and r9
  *
  * clone_go_parked: this frame, and those of its callers on the same stack, are copied away meanwhile:
  *
@@ -22,7 +25,8 @@
 #define SYS_RT_SIGRETURN 15
 #define ENOMEM 12
 
-/* The system call, as r9 describes it. */
+/* The system call, as r9 describes it. Afterwards r9 is the caller's stack pointer; only the caller has the same in
+ * rsp. */
 .macro MAKE_CALL
         movq    CALL_CHILD(%r9), %r12
         movq    CALL_NUMBER(%r9), %rax
@@ -31,6 +35,7 @@
         movq    CALL_THIRD(%r9), %rdx
         movq    CALL_FOURTH(%r9), %r10
         movq    CALL_FIFTH(%r9), %r8
+        movq    %rsp, %r9
         syscall
 .endm
 
@@ -53,8 +58,8 @@ FUNCTION(clone_go)
         KEEP    %r12
         movq    %rdi, %r9
         MAKE_CALL
-        testq   %rax, %rax
-        jz      1f
+        cmpq    %r9, %rsp
+        jne     1f
         RESTORE %r12
         ret
 1:      BEGIN_CHILD
@@ -87,8 +92,8 @@ FUNCTION(clone_go_parked)
         rep movsb
         movq    PARKING_STACK(%rbx), %rsp
         MAKE_CALL
-        testq   %rax, %rax
-        jz      1f
+        cmpq    %r9, %rsp
+        jne     1f
         movq    %rax, %rdx
         movq    PARKING_COPY(%rbx), %rsi
         movq    %r14, %rdi

@@ -1,8 +1,9 @@
-/* pad.h: bootstrap stacks for children that share their parent's memory.
+/* pad.h: bootstrap stacks for children.
  *
- * Such a child cannot start on its parent's stack, and the library may not write to the stack that the child will have.
- * So it starts on a pad. The child gives the pad back itself: the kernel's sigreturn, which reads the frame on the pad,
- * leads to an *exit*, two instructions of the library that need neither a register nor a stack:
+ * A child that shares its parent's memory cannot start on its parent's stack, and the library may not write to the
+ * stack that the child will have. So it starts on a pad. It gives the pad back itself: the kernel's sigreturn, which
+ * reads the frame on the pad, leads to an *exit*, two instructions of the library that need neither a register nor a
+ * stack:
  *
  *      movl    $0, pad_states + 4 * pad(%rip)          the pad is free
  *      jmp     *%rcx                                   or through a word: the address at which the child resumes
@@ -11,7 +12,10 @@
  * needs a word of memory that does not change while a child may stand between the two instructions: each pad has one,
  * which is set once and never changed.
  *
- * A pad without an exit belongs to its child until the child has ended; so does a pad on which its child ends. */
+ * A pad without an exit belongs to its child until the child has ended; so does a pad on which its child ends.
+ *
+ * A child with a copy of the memory starts on a pad too, since a stack of its own is what a child is recognised by. It
+ * gives its copy back before the sigreturn. */
 #ifndef SEGUE_CTX_PAD_H
 #define SEGUE_CTX_PAD_H
 

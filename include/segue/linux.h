@@ -60,12 +60,12 @@ struct segue_clone {
  * a handler that interrupted a guest continues in that guest, with its bases, and owns it.
  *
  * Returns, in the parent only, the child's TID, or a negative error number with nothing left
- * behind. -EINVAL for a NULL pointer, an exit signal in the flags or above 64, CLONE_PIDFD and
- * CLONE_PARENT_SETTID with one location for both, or what the kernel finds invalid; -ENOMEM;
- * -EOPNOTSUPP under a shadow stack; for a child that shares memory without CLONE_VFORK and would
- * continue at the handler's own stack; and in a handler that interrupted a guest, with CLONE_VM or
- * CLONE_SETTLS, or if neither segue_guest_sigaction nor segue_install installed the handler.
- * MT-Safe, AS-Safe; preserves errno. */
+ * behind; 0 if a seccomp filter answered 0 and no child exists. -EINVAL for a NULL pointer, an exit
+ * signal in the flags or above 64, CLONE_PIDFD and CLONE_PARENT_SETTID with one location for both,
+ * or what the kernel finds invalid; -ENOMEM; -EOPNOTSUPP under a shadow stack; for a child that
+ * shares memory without CLONE_VFORK and would continue at the handler's own stack; and in a handler
+ * that interrupted a guest, with CLONE_VM or CLONE_SETTLS, or if neither segue_guest_sigaction nor
+ * segue_install installed the handler. MT-Safe, AS-Safe; preserves errno. */
 SEGUE_API long segue_clone(const void *ucontext, const struct segue_clone *request);
 
 SEGUE_END

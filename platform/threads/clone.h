@@ -20,7 +20,7 @@ struct platform_clone_room {
 bool platform_clone_is_valid(const struct segue_clone *request);
 
 /* Fills in the call; `room` must stay valid until the call is made. The child begins on `stack`, with that many
- * bytes, or, if `stack` is 0, on a copy of the caller's. Precondition: platform_clone_is_valid. Async-signal-safe. */
+ * bytes. Precondition: platform_clone_is_valid. Async-signal-safe. */
 void platform_clone_prepare(struct platform_clone_call *call, struct platform_clone_room *room,
                             const struct segue_clone *request, uint64_t stack, uint64_t stack_size);
 

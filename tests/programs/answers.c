@@ -1,4 +1,5 @@
-/* answers.c: filters that answer what threads and processes begin with by an error or by a signal. */
+/* answers.c: filters that answer what threads and processes begin with by an error or by a signal, and what makes them
+ * by 0. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/audit.h>
@@ -106,6 +107,33 @@ static void end_sharer(void)
     printf("ended %x\n", status);
 }
 
+/* The answer 0 to a call that makes children, with no child made: the caller has it, and goes on. */
+static void none_made(void)
+{
+    static const unsigned flags[] = {
+        SIGCHLD,
+        SIGCHLD | CLONE_VM,
+        SIGCHLD | CLONE_VM | CLONE_VFORK,
+        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+    };
+    static char stack[65536];
+    int status;
+    fflush(stdout);
+    if (fork() == 0) {
+        pid_t self = gettid();
+        answer(SYS_clone, SECCOMP_RET_ERRNO, 1);
+        for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++) {
+            long child = syscall(SYS_clone, flags[i], flags[i] & CLONE_VM ? stack + sizeof stack : NULL, 0, 0, 0);
+            printf("flags %x: %ld, %s\n", flags[i], child, gettid() == self ? "itself" : "a child");
+        }
+        printf("no child to wait for: %d\n", wait(&status) == -1 && errno == ECHILD);
+        fflush(stdout);
+        _exit(0);
+    }
+    wait(&status);
+    printf("ended %x\n", status);
+}
+
 int main(void)
 {
     static const unsigned numbers[] = {SYS_prctl, SYS_gettid, SYS_getpid, SYS_pwrite64, SYS_mincore};
@@ -131,5 +159,6 @@ int main(void)
         }
     }
     end_sharer();
+    none_made();
     return 0;
 }

@@ -83,5 +83,5 @@ void platform_clone_prepare(struct platform_clone_call *call, struct platform_cl
     if (needs_clone3(request))
         fill_clone3(call, (struct clone3_arguments *)(void *)room, request, stack, stack_size);
     else
-        fill_clone(call, request, stack ? stack + stack_size : 0);
+        fill_clone(call, request, stack + stack_size);
 }

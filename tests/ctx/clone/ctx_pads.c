@@ -1,9 +1,11 @@
-/* ctx_pads.c: what children that share memory begin on: never anybody else's, given back whatever becomes of the child,
- * and at the same cost however many children live. */
+/* ctx_pads.c: what children begin on: never anybody else's, given back whatever becomes of the child and if there is
+ * none, and at the same cost however many children live. */
 #include "tests/support/test.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <segue/linux.h>
 #include <segue/posix.h>
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
@@ -28,6 +31,7 @@
 
 #define CHILD_STACK 4096
 #define LIVING 2000
+#define CLEAR_SIGHAND 0x100000000u
 /* Pads that begin to be used while others are, and what the C library maps meanwhile. */
 #define FEW_MAPPINGS 12
 
@@ -427,6 +431,61 @@ static void child_on_its_way_out_of_a_pad_is_shown_where_it_goes_on(void **state
     assert_int_equal(context.regs.rip, 0x5678);
 }
 
+/* ---- no child ---- */
+
+static struct segue_clone wanted;
+static volatile long returned;
+
+static void clone_the_frame(int number, siginfo_t *info, void *ucontext)
+{
+    (void)number, (void)info;
+    returned = segue_clone(ucontext, &wanted);
+}
+
+/* A seccomp filter answers both calls by 0 and makes no child. */
+static int clone_under_filter(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    static const uint64_t flags[] = {0, CLEAR_SIGHAND, CLONE_VM, CLONE_VM | CLONE_VFORK, FIXTURE_THREAD_FLAGS};
+    static _Alignas(16) char stack[CHILD_STACK];
+    const struct sock_fprog program = {sizeof code / sizeof *code, code};
+    struct sigaction action = {.sa_sigaction = clone_the_frame, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    size_t mappings = 0;
+    sigaction(SIGUSR1, &action, NULL);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        return 99;
+    for (unsigned round = 0; round < 100; round++) {
+        for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++) {
+            wanted = (struct segue_clone){.flags = flags[i]};
+            if (flags[i] & CLONE_VM)
+                wanted.stack_pointer = (uint64_t)(uintptr_t)(stack + sizeof stack);
+            returned = -1;
+            raise(SIGUSR1);
+            if (returned != 0)
+                return 1 + (int)i;
+        }
+        if (round == 0)
+            mappings = fixture_count_mappings();
+    }
+    return fixture_count_mappings() <= mappings + FEW_MAPPINGS ? 0 : 50;
+}
+
+static void call_that_makes_no_child_returns_and_keeps_no_pad(void **state)
+{
+    (void)state;
+    begin();
+    pid_t process = fork();
+    if (process == 0)
+        _exit(clone_under_filter());
+    assert_int_equal(fixture_wait_for_process(process), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +497,7 @@ int main(void)
         cmocka_unit_test(more_targets_than_words_are_all_reached),
         cmocka_unit_test(child_with_the_trap_flag_is_trapped_behind_its_first_instruction),
         cmocka_unit_test(child_on_its_way_out_of_a_pad_is_shown_where_it_goes_on),
+        cmocka_unit_test(call_that_makes_no_child_returns_and_keeps_no_pad),
         /* From then on no thread is asked about. */
         cmocka_unit_test(process_of_another_namespace_takes_no_pad_of_a_living_thread),
     };

@@ -28,7 +28,6 @@
 #define EXIT_SIGNAL_BITS 0xffu
 #define LAST_SIGNAL 64
 #define LEAST_ARGUMENTS 64
-/* The end of a program's addresses. */
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000ULL
 #endif
@@ -104,8 +103,9 @@ static void give_block(struct thread *child, uint64_t flags)
 
 static void count_child(uint64_t flags, long result)
 {
-    if (result > 0)
-        count(flags & CLONE_THREAD ? &counters->threads : &counters->processes, 1);
+    if (result <= 0)
+        return;
+    count(flags & CLONE_THREAD ? &counters->threads : &counters->processes, 1);
     report_event("%s %d made", flags & CLONE_THREAD ? "thread" : "process", (int64_t)result);
 }
 
@@ -138,7 +138,7 @@ static long clone_sharing_memory(struct thread *thread, ucontext_t *frame, struc
     registers_set(frame, REG_RCX, rcx);
     if (request->flags & CLONE_VFORK)
         lock_release_of(child);
-    if (result < 0 || (request->flags & CLONE_VFORK))
+    if (result <= 0 || (request->flags & CLONE_VFORK))
         give_block(child, request->flags);
     else if (!(request->flags & CLONE_THREAD))
         thread_lends(child, result);
