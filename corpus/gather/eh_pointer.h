@@ -1,5 +1,5 @@
 /* eh_pointer.h: the pointers in .eh_frame, and how the entries of a table write them. Nothing that the table says is
- * trusted. segue patch reads such tables, too (tools/patch/elf/unwind.c).
+ * trusted. segue patch reads such tables, too (tools/patch/elf/functions/unwind.c).
  *
  * SOURCES: Linux Standard Base Core 5.0, 10.5.1 and 10.6 (pointer encodings, augmentation). */
 #ifndef SEGUE_CORPUS_EH_POINTER_H

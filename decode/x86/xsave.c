@@ -101,8 +101,8 @@ bool xsave_exceeds(uint64_t components)
     return others && (!xsave_reports_use() || (get_register(1) & others));
 }
 
-/* The moves of AVX-512's components are instructions of AVX512F and AVX512BW (KMOVQ); tests/project/facts.sh has an
- * assembler accept them with no other extension. */
+/* The moves of AVX-512's components are instructions of AVX512F and AVX512BW (KMOVQ); tests/project/sources/facts.sh
+ * has an assembler accept them with no other extension. */
 static uint64_t ask_movable(void)
 {
     unsigned a, b, c, d;

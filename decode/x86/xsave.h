@@ -1,5 +1,6 @@
 /* xsave.h: the layout of the XSAVE area, which holds the processor's extended state, for C and for assembly, and what
- * CPUID reports about it. No other file holds an offset of the area or reads CPUID leaf 0DH (tests/project/facts.sh).
+ * CPUID reports about it. No other file holds an offset of the area or reads CPUID leaf 0DH
+ * (tests/project/sources/facts.sh).
  *
  * SOURCES: Intel SDM volume 1, 10.5.1 (FXSAVE area), 13.4 (XSAVE area), 13.5 (components), 13.2 and 13.3 (CPUID leaf
  * 0DH, XCR0), 13.14 (XFD); 10.2.3 (MXCSR), 8.1.5 (x87 control word). */

@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <ucontext.h>
 
-#include "tests/support/pkru.h"
-#include "tests/support/tiles.h"
+#include "tests/support/processor/pkru.h"
+#include "tests/support/processor/tiles.h"
 
 #define ROUNDS 2000
 #define STACK_SIZE 131072

@@ -15,7 +15,7 @@
 #include "decode/x86/processor.h"
 #include "decode/x86/xsave.h"
 #include "decode/zydis/zydis.h"
-#include "tests/support/guarded.h"
+#include "tests/support/memory/guarded.h"
 
 /* ---- the call's own contract ------------------------------------------------------------------------------------ */
 

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "tests/support/cases.h"
-#include "tests/support/closed.h"
+#include "tests/support/memory/closed.h"
 
 #define PAGE 4096u
 

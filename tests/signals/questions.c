@@ -25,7 +25,7 @@
 
 #include "signals/threads/thread.h"
 #include "tests/support/cases.h"
-#include "tests/support/closed.h"
+#include "tests/support/memory/closed.h"
 
 #define PAGE 4096u
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "tests/support/random.h"
-#include "tools/support/json_read.h"
+#include "tools/support/json/json_read.h"
 
 static struct json_reader reader;
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "tools/support/message.h"
-#include "tools/support/output.h"
+#include "tools/support/output/output.h"
 
 bool corpus_number(const char *option, const char *text, unsigned low, unsigned high, unsigned *value)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "tools/support/message.h"
-#include "tools/support/output.h"
+#include "tools/support/output/output.h"
 #include "tools/support/plural.h"
 
 #define KIND "segue corpus check"

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "tools/support/message.h"
-#include "tools/support/output.h"
+#include "tools/support/output/output.h"
 #include "tools/support/verb.h"
 #include "verbs.h"
 

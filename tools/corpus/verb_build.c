@@ -9,7 +9,7 @@
 #include "corpus/gather/gather.h"
 #include "shown.h"
 #include "tools/support/message.h"
-#include "tools/support/output.h"
+#include "tools/support/output/output.h"
 #include "tools/support/plural.h"
 #include "tools/support/verb.h"
 #include "verbs.h"

@@ -10,7 +10,7 @@
 #include "tools/patch/list/changes.h"
 #include "tools/patch/tree/tree.h"
 #include "tools/support/message.h"
-#include "tools/support/output.h"
+#include "tools/support/output/output.h"
 #include "tools/support/plural.h"
 #include "tools/support/progress.h"
 #include "tools/support/verb.h"

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/support/tiles.h"
+#include "tests/support/processor/tiles.h"
 
 /* ---- trapframe-rs's test ---- */
 

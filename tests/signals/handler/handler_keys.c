@@ -10,8 +10,8 @@
 
 #include "handler_fixture.h"
 #include "signals/fault/keyed.h"
-#include "tests/support/pkru.h"
-#include "tests/support/tiles.h"
+#include "tests/support/processor/pkru.h"
+#include "tests/support/processor/tiles.h"
 
 #ifndef SEGV_PKUERR
 #define SEGV_PKUERR 4

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "functions.h"
+#include "tools/patch/elf/functions/functions.h"
 #include "tools/patch/files/budget.h"
 
 bool elf_objects(struct elf_source *source, elf_object_visit *visit, void *context)

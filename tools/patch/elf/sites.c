@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "tools/support/output.h"
+#include "tools/support/output/output.h"
 
 #define BLOCK 32768u
 

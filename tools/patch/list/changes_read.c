@@ -9,7 +9,7 @@
 
 #include "changes.h"
 #include "tools/support/array.h"
-#include "tools/support/json_read.h"
+#include "tools/support/json/json_read.h"
 #include "tools/support/message.h"
 #include "version.h"
 

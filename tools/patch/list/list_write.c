@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "list.h"
-#include "tools/support/json_write.h"
+#include "tools/support/json/json_write.h"
 #include "tools/support/message.h"
 #include "tools/support/plural.h"
 #include "version.h"

@@ -12,7 +12,7 @@
 #include "folders.h"
 #include "tools/support/array.h"
 #include "tools/support/message.h"
-#include "tools/support/output_attributes.h"
+#include "tools/support/output/output_attributes.h"
 
 #define VERB "patch"
 

@@ -10,7 +10,7 @@
 
 #include "tools/patch/list/changes.h"
 #include "tools/support/message.h"
-#include "tools/support/output_attributes.h"
+#include "tools/support/output/output_attributes.h"
 #include "tools/support/progress.h"
 #include "work.h"
 

@@ -3,7 +3,7 @@
 #define SEGUE_TOOLS_PATCH_WORK_H
 
 #include "tools/patch/list/list.h"
-#include "tools/support/output.h"
+#include "tools/support/output/output.h"
 
 struct patch_options {
     struct segue_rewrite rewrite;

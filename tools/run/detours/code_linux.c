@@ -13,7 +13,7 @@
 #include "decode/x86/page.h"
 #include "tools/run/host/memory.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
-#include "tools/run/syscalls/descriptor.h"
+#include "tools/run/syscalls/services/descriptor.h"
 
 #define TRIES 64
 

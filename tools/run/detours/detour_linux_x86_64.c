@@ -30,9 +30,9 @@
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"
 #include "tools/run/host/report.h"
-#include "tools/run/host/settings.h"
 #include "tools/run/image/maps.h"
 #include "tools/run/image/module.h"
+#include "tools/run/options/settings.h"
 #include "tools/run/signals/registers.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 

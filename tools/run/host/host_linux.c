@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 
 #include "tools/run/syscalls/call_linux_x86_64.h"
-#include "tools/run/syscalls/descriptor.h"
+#include "tools/run/syscalls/services/descriptor.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10u

@@ -15,16 +15,16 @@
 #include <unistd.h>
 
 #include "host.h"
-#include "options.h"
 #include "platform/linux/abi.h"
 #include "report.h"
-#include "settings.h"
 #include "tools/run/detours/detour.h"
 #include "tools/run/image/loader.h"
 #include "tools/run/image/maps.h"
 #include "tools/run/image/module.h"
 #include "tools/run/image/stack.h"
 #include "tools/run/image/target.h"
+#include "tools/run/options/options.h"
+#include "tools/run/options/settings.h"
 #include "tools/run/signals/actions.h"
 #include "tools/run/start/start.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"

@@ -8,10 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "settings.h"
+#include "tools/run/options/settings.h"
 #include "tools/run/signals/registers.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
-#include "tools/run/syscalls/descriptor.h"
+#include "tools/run/syscalls/services/descriptor.h"
 #include "tools/support/quote.h"
 
 #define LINE 512

@@ -14,11 +14,11 @@
 #include "decode/x86/page.h"
 #include "tools/run/detours/code.h"
 #include "tools/run/host/report.h"
-#include "tools/run/host/settings.h"
+#include "tools/run/options/settings.h"
 #include "tools/run/signals/actions.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
-#include "tools/run/syscalls/descriptor.h"
 #include "tools/run/syscalls/number.h"
+#include "tools/run/syscalls/services/descriptor.h"
 
 /* As many as the kernel reads. */
 #define PROGRAM_HEADERS (65536 / sizeof(Elf64_Phdr))

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "tools/run/syscalls/call_linux_x86_64.h"
-#include "tools/run/syscalls/descriptor.h"
+#include "tools/run/syscalls/services/descriptor.h"
 
 /* The descriptor, the process whose list it shows, and its identity, in case the program has put another file there. */
 static struct {

@@ -11,12 +11,12 @@
 #include <sys/syscall.h>
 
 #include "tools/run/host/report.h"
-#include "tools/run/host/settings.h"
+#include "tools/run/options/settings.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
-#include "tools/run/syscalls/descriptor.h"
-#include "tools/run/syscalls/identity.h"
 #include "tools/run/syscalls/number.h"
-#include "tools/run/syscalls/path.h"
+#include "tools/run/syscalls/services/descriptor.h"
+#include "tools/run/syscalls/services/identity.h"
+#include "tools/run/syscalls/services/path.h"
 
 #define SYS_faccessat2_number 439
 #define AT_EFFECTIVE 0x200

@@ -15,8 +15,8 @@
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"
 #include "tools/run/host/report.h"
-#include "tools/run/host/settings.h"
 #include "tools/run/image/module.h"
+#include "tools/run/options/settings.h"
 #include "tools/run/start/zydis_image.h"
 
 #define FS 0x64

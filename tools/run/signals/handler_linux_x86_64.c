@@ -24,7 +24,7 @@
 #include "tools/run/detours/exempt.h"
 #include "tools/run/host/memory.h"
 #include "tools/run/host/report.h"
-#include "tools/run/host/settings.h"
+#include "tools/run/options/settings.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
 #include "tools/run/syscalls/calls.h"
 #include "tools/run/syscalls/stub.h"
