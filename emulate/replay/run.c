@@ -120,17 +120,19 @@ void replay_begin(struct replay *replay)
         replay->context.general[SEGUE_RCX] = replay->elements;
 }
 
-static void store_addresses(const struct replay *replay, struct segue_regs *regs)
+static void store_addresses(const struct replay *replay, const struct segue_regs *before, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     for (unsigned i = 0; i < insn->memory_count; i++) {
         unsigned base = replay_base_of(insn, i);
-        *segue_register_at(regs, base) = segue_register_get(replay->regs, base);
+        *segue_register_at(regs, base) = segue_register_get(before, base);
     }
     if (replay_is_string(&insn->memory[0]))
         strings_store_registers(replay, regs);
-    if (replay_is_repeated(insn))
+    if (replay_is_repeated(insn)) {
+        regs->rcx = before->rcx;
         strings_store_count(replay, regs);
+    }
 }
 
 /* Writes the registers after the instruction to `regs`. */
@@ -138,17 +140,17 @@ void replay_end(const struct replay *replay, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     uint8_t scratch_register = orders_of(insn)->relocation.scratch_register;
-    struct segue_regs after = *replay->regs;
-    memcpy(&after, replay->context.general, sizeof replay->context.general);
-    after.rsp = replay->regs->rsp;
-    after.rflags = (replay->regs->rflags & ~FLAGS_LOADED) | (replay->context.rflags & FLAGS_LOADED);
-    store_addresses(replay, &after);
+    struct segue_regs before = *regs;
+    /* In place: to copy the whole again, after single words of it have changed, would wait for their stores. */
+    memcpy(regs, replay->context.general, sizeof replay->context.general);
+    regs->rsp = before.rsp;
+    regs->rflags = (before.rflags & ~FLAGS_LOADED) | (replay->context.rflags & FLAGS_LOADED);
+    store_addresses(replay, &before, regs);
     if (scratch_register != SEGUE_REGISTER_NONE) {
         if (insn->memory[0].addressing != SEGUE_ADDRESSING_BIT_OFFSET)
-            after.rsp = replay->context.general[scratch_register];
-        *segue_register_at(&after, scratch_register) = segue_register_get(replay->regs, scratch_register);
+            regs->rsp = replay->context.general[scratch_register];
+        *segue_register_at(regs, scratch_register) = segue_register_get(&before, scratch_register);
     }
-    *regs = after;
 }
 
 /* The instruction faulted. Its effects before the fault stay, as on the processor: exception flags in MXCSR, elements
@@ -190,7 +192,7 @@ __attribute__((noinline)) static uint64_t run_stub_with_borrowed(struct replay *
     if (!stubs_borrow(&holder, &mark))
         return REPLAY_DONE;
     uint64_t outcome = run_stub(replay, holder);
-    stubs_give_back(holder, &mark);
+    stubs_give_back(holder);
     return outcome;
 }
 

@@ -28,7 +28,7 @@ void replay_begin(struct replay *replay);
  * stay; SEGUE_BUSY. */
 enum segue_status replay_execute(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault);
 
-/* Writes the registers after it to `regs`. */
+/* Writes the registers after it to `regs`, those that it began with. */
 void replay_end(const struct replay *replay, struct segue_regs *regs);
 
 /* As segue_recover, for a fault in a run. */

@@ -39,8 +39,8 @@ bool stubs_ready(void);
  * multiple of STUBS_MARK_ALIGNMENT, and only these functions may write it until stubs_give_back. A borrower that
  * siglongjmp has abandoned no longer has the mark on its stack; when the numbers run out, its number is taken back. */
 bool stubs_borrow(uint32_t *holder, volatile uint64_t *mark);
-/* Of a holder that holds no stub any more. */
-void stubs_give_back(uint32_t holder, volatile uint64_t *mark);
+/* Of a holder that holds no stub any more. The mark must stand until it returns. */
+void stubs_give_back(uint32_t holder);
 #define STUBS_MARK_ALIGNMENT 16
 
 /* The address of a stub of that instruction, which stays unchanged until its holder lets it go: call it, and it
