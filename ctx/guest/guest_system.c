@@ -11,6 +11,7 @@
 #include "ctx/state/control_x86_64.h"
 #include "ctx/state/vector.h"
 #include "platform/frame/stack.h"
+#include "platform/memory/executable.h"
 #include "platform/memory/memory.h"
 #include "platform/process/fork.h"
 #include "platform/process/fork_lock.h"
@@ -179,7 +180,7 @@ static void *map_gate(void)
 {
     if (platform_page_size() != GATE_CODE_SIZE)
         return NULL;
-    return platform_map_code(gate_code, (size_t)(gate_code_end - gate_code), GATE_CODE_SIZE, GATE_CODE_SIZE);
+    return executable_copy(gate_code, (size_t)(gate_code_end - gate_code), GATE_CODE_SIZE, GATE_CODE_SIZE);
 }
 
 enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_guest_options *options)

@@ -2,13 +2,13 @@
 #include <segue/emulate.h>
 
 #include "emulate/replay/replay.h"
+#include "platform/memory/executable.h"
 #include "platform/memory/forced.h"
-#include "platform/memory/memory.h"
 #include "platform/reason.h"
 
 enum segue_status segue_replay_prepare(void)
 {
-    return reason_give(replay_prepare(), platform_views_refusal());
+    return reason_give(replay_prepare(), executable_memory_refusal());
 }
 
 enum segue_status segue_forced_prepare(void)

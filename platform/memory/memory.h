@@ -48,11 +48,6 @@ size_t platform_address_space_limit(void);
  * some pages may then have changed. Async-signal-safe, and preserves errno. */
 long platform_protect(uint64_t address, uint64_t size, int access);
 
-/* Maps code that is executed and never written again: a copy of `size` bytes, any number, at the beginning of `room`
- * bytes, the rest of which are breakpoints; then `data` bytes that can be read and written. No page is ever both. One
- * mapping, for platform_unmap. NULL if the system has no memory, or lets no page become executable. */
-void *platform_map_code(const void *code, size_t size, size_t room, size_t data);
-
 enum platform_look {
     /* The bytes were read. */
     PLATFORM_THERE,
@@ -89,9 +84,6 @@ struct platform_views {
 long platform_views_create(uint64_t at, uint64_t size, int access, enum platform_backing backing,
                            struct platform_views *views);
 
-/* Why the system may refuse a first view that is executed: a static string. */
-const char *platform_views_refusal(void);
-
 /* Unmaps one view and, if `guarded`, the guards around it. Async-signal-safe. */
 void platform_view_unmap(uint64_t view, uint64_t size, bool guarded);
 
@@ -100,10 +92,8 @@ void platform_view_unmap(uint64_t view, uint64_t size, bool guarded);
 bool platform_view_keep_from_child(uint64_t view, uint64_t size);
 bool platform_view_keep_from_dump(uint64_t view, uint64_t size);
 
-/* Moves pages to `to`, and replaces what is mapped there; they may be any part of a mapping. Async-signal-safe. */
-bool platform_move(uint64_t from, uint64_t size, uint64_t to);
-
-/* Reserves these addresses if nothing is mapped there. Async-signal-safe. */
-bool platform_reserve_at(uint64_t at, uint64_t size);
+/* Reserves these addresses if nothing is mapped there. Returns 0, or a negative error number (-EEXIST).
+ * Async-signal-safe, and preserves errno. */
+long platform_reserve_at(uint64_t at, uint64_t size);
 
 #endif

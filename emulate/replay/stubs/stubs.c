@@ -19,17 +19,15 @@
  * mapping failed, nor make every thread flush its translations.
  *
  * SOURCES: Intel SDM volume 3, 9.1.3 (cross-modifying code), 12.6 (code written at another linear address); M. M.
- * Michael, "Hazard pointers", 2004. ASSUMPTIONS: executable memory is asked for as the system's own first, which needs
- * no descriptor and no file of a certain length; and from a file without a name if the system refuses that (SELinux
- * execmem). */
+ * Michael, "Hazard pointers", 2004. */
 #include "stubs.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "decode/orders.h"
 #include "decode/x86/page.h"
 #include "platform/code_range.h"
+#include "platform/memory/executable.h"
 #include "platform/memory/memory.h"
 #include "platform/process/fork.h"
 #include "platform/threads/thread.h"
@@ -72,7 +70,7 @@ extern const char stubs_region[];
 
 struct memory {
     /* The following belong to one process: the kernel wipes their page in a child made by fork. */
-    /* The address of the executable view; 0 until both views exist, BEING_PLACED while it is being moved to its
+    /* The address of the executable view; 0 until both views exist, BEING_PLACED while it is being brought to its
      * place. */
     uint64_t executable;
     /* The threads that wait while it is BEING_PLACED. */
@@ -109,30 +107,20 @@ static uint64_t executable_view(void)
     return view == BEING_PLACED ? 0 : view;
 }
 
-static void unmap_views(const struct platform_views *views)
-{
-    platform_view_unmap(views->first, VIEW_SIZE, true);
-    platform_view_unmap(views->second, VIEW_SIZE, true);
-}
-
 /* No view gains the right to execute later: hardened systems refuse that (PR_SET_MDWE, filters of mprotect). */
-static bool keep_to_ourselves(const struct platform_views *views)
+static bool keep_to_ourselves(const struct executable_memory *code)
 {
-    ((struct header *)(uintptr_t)(views->second + CODE_SIZE))->writable = views->second;
-    return platform_view_keep_from_child(views->first, VIEW_SIZE) &&
-           platform_view_keep_from_child(views->second, VIEW_SIZE) &&
-           platform_view_keep_from_dump(views->second, VIEW_SIZE) &&
-           platform_protect(views->first + CODE_SIZE, HEADER_SIZE, PLATFORM_READ) == 0;
+    ((struct header *)(uintptr_t)(code->writable + CODE_SIZE))->writable = code->writable;
+    return executable_memory_keep_from_child(code) &&
+           platform_protect(code->executable + CODE_SIZE, HEADER_SIZE, PLATFORM_READ) == 0;
 }
 
-static enum segue_status make_views(enum platform_backing backing, struct platform_views *views)
+static enum segue_status make_views(struct executable_memory *code)
 {
-    long result = platform_views_create(0, VIEW_SIZE, PLATFORM_READ | PLATFORM_EXECUTE, backing, views);
-    if (result != 0)
-        return result == -ENOMEM ? SEGUE_NO_MEMORY : SEGUE_UNSUPPORTED;
-    if (keep_to_ourselves(views))
-        return SEGUE_OK;
-    unmap_views(views);
+    enum segue_status status = executable_memory_create(NULL, VIEW_SIZE, 0, code);
+    if (status != SEGUE_OK || keep_to_ourselves(code))
+        return status;
+    executable_memory_free(code);
     return SEGUE_UNSUPPORTED;
 }
 
@@ -140,23 +128,19 @@ static enum segue_status make_views(enum platform_backing backing, struct platfo
 static bool region_is_free(void)
 {
     if (region_is_taken && !region_is_reserved)
-        region_is_reserved = platform_reserve_at((uint64_t)(uintptr_t)stubs_region, VIEW_SIZE);
+        region_is_reserved = platform_reserve_at((uint64_t)(uintptr_t)stubs_region, VIEW_SIZE) == 0;
     return !region_is_taken || region_is_reserved;
 }
 
-/* Moves the executable view to the region that unwinders know. It stays where it is if the system refuses the move. */
-static uint64_t place_view(const struct platform_views *views)
+/* Shows the executable view in the region that unwinders know, and there alone. It stays where it is if the system
+ * refuses that. */
+static uint64_t place_view(struct executable_memory *code)
 {
     uint64_t there = (uint64_t)(uintptr_t)stubs_region;
-    if (!region_is_free())
-        return views->first;
-    if (!platform_move(views->first + CODE_SIZE, HEADER_SIZE, there + CODE_SIZE))
-        return views->first;
-    /* One of the two views alone is useless. The remaining header records the other view's address, in both
-     * locations. */
-    if (!platform_move(views->first, CODE_SIZE, there))
-        return platform_move(there + CODE_SIZE, HEADER_SIZE, views->first + CODE_SIZE) ? views->first : 0;
-    platform_view_unmap(views->first, VIEW_SIZE, true);
+    if (!region_is_free() || executable_view_renew(code, there + CODE_SIZE, CODE_SIZE, HEADER_SIZE) != SEGUE_OK ||
+        executable_view_renew(code, there, 0, CODE_SIZE) != SEGUE_OK)
+        return code->executable;
+    executable_memory_leave(code);
     region_is_taken = true;
     region_is_reserved = false;
     return there;
@@ -220,26 +204,26 @@ static void register_view(uint64_t view)
 /* The loser of a race waits for the winner, which no signal interrupts. */
 static enum segue_status make_code(struct memory *present)
 {
-    struct platform_views views;
+    struct executable_memory code;
     uint64_t none = 0;
-    enum segue_status status = make_views(PLATFORM_BACKING_ANONYMOUS, &views);
-    if (status != SEGUE_OK && make_views(PLATFORM_BACKING_FILE, &views) != SEGUE_OK)
+    enum segue_status status = make_views(&code);
+    if (status != SEGUE_OK)
         return status;
     uint64_t kept = platform_signals_hold();
     bool wins = __atomic_compare_exchange_n(&present->executable, &none, BEING_PLACED, false, __ATOMIC_ACQ_REL,
                                             __ATOMIC_ACQUIRE);
     if (wins) {
         if (was_made)
-            write_what_was_there(present, views.second);
+            write_what_was_there(present, code.writable);
         was_made = true;
-        uint64_t view = place_view(&views);
+        uint64_t view = place_view(&code);
         register_view(view);
         __atomic_store_n(&present->executable, view, __ATOMIC_RELEASE);
         wait_wake_counted(low_half(&present->executable), &present->waiters);
     }
     platform_signals_release(kept);
     if (!wins)
-        unmap_views(&views);
+        executable_memory_free(&code);
     while (__atomic_load_n(&present->executable, __ATOMIC_ACQUIRE) == BEING_PLACED)
         wait_counted(low_half(&present->executable), (uint32_t)BEING_PLACED, &present->waiters);
     return executable_view() ? SEGUE_OK : SEGUE_UNSUPPORTED;

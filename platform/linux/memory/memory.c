@@ -17,8 +17,6 @@
 
 #include "platform/linux/call.h"
 
-#define BREAKPOINT 0xcc
-
 _Static_assert(PLATFORM_READ == PROT_READ && PLATFORM_WRITE == PROT_WRITE && PLATFORM_EXECUTE == PROT_EXEC &&
                    PLATFORM_NONE == PROT_NONE,
                "what a page allows is passed on as it is");
@@ -91,19 +89,6 @@ long platform_protect(uint64_t address, uint64_t size, int access)
     return system_call3(SYS_mprotect, (long)address, (long)size, access);
 }
 
-void *platform_map_code(const void *code, size_t size, size_t room, size_t data)
-{
-    char *memory = platform_map(room + data);
-    if (!memory)
-        return NULL;
-    memset(memory, BREAKPOINT, room);
-    memcpy(memory, code, size);
-    if (mprotect(memory, room, PROT_READ | PROT_EXEC) == 0)
-        return memory;
-    munmap(memory, room + data);
-    return NULL;
-}
-
 enum platform_look platform_look_at(uint64_t address, void *bytes, size_t size)
 {
     struct iovec to = {bytes, size}, from = {(void *)(uintptr_t)address, size};
@@ -114,20 +99,15 @@ enum platform_look platform_look_at(uint64_t address, void *bytes, size_t size)
     return done == -EFAULT ? PLATFORM_NOT_THERE : PLATFORM_NOT_KNOWN;
 }
 
-bool platform_move(uint64_t from, uint64_t size, uint64_t to)
-{
-    return system_call6(SYS_mremap, (long)from, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED, (long)to, 0) >=
-           0;
-}
-
-bool platform_reserve_at(uint64_t at, uint64_t size)
+long platform_reserve_at(uint64_t at, uint64_t size)
 {
     long result = system_call6(SYS_mmap, (long)at, (long)size, PROT_NONE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (result == (long)at)
-        return true;
+        return 0;
+    if (result < 0 && result >= -4095)
+        return result;
     /* A kernel before 4.17 takes the address only as a hint. */
-    if (result > 0)
-        system_call3(SYS_munmap, result, (long)size, 0);
-    return false;
+    system_call3(SYS_munmap, result, (long)size, 0);
+    return -EEXIST;
 }

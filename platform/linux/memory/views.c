@@ -180,12 +180,6 @@ long platform_views_create(uint64_t at, uint64_t size, int access, enum platform
     return backing == PLATFORM_BACKING_FILE ? create_by_file(&order, at, views) : create(&order, at, views);
 }
 
-const char *platform_views_refusal(void)
-{
-    return "the system lets this process execute no memory that it writes through a second mapping (SELinux execmem, "
-           "or a filter of mmap)";
-}
-
 void platform_view_unmap(uint64_t view, uint64_t size, bool guarded)
 {
     uint64_t guard = guarded ? PLATFORM_VIEW_GUARD : 0;

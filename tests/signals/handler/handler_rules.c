@@ -178,7 +178,7 @@ static void expect_allowed(const char *start)
         for (size_t k = 0; k < sizeof allowed / sizeof *allowed; k++)
             known |= strcmp(findings.names[i], allowed[k].name) == 0;
         if (!known)
-            fail_msg("the handler reaches %s", findings.names[i]);
+            fail_msg("%s reaches %s", start, findings.names[i]);
     }
     assert_false(findings.calls_for_thread_local_storage);
     /* It really went all the way. */
@@ -199,6 +199,15 @@ static void suspension_reaches_nothing_that_is_not_allowed(void **state)
 {
     (void)state;
     expect_allowed("suspend_entry");
+}
+
+/* platform/memory/executable.h: code is made where a fault is served. */
+static void executable_memory_reaches_nothing_that_is_not_allowed(void **state)
+{
+    (void)state;
+    expect_allowed("executable_memory_create");
+    expect_allowed("executable_memory_own");
+    expect_allowed("executable_copy");
 }
 
 /* Fortified calls and canaries end the process with a report; distributions build everything with them. */
@@ -233,6 +242,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(handler_reaches_nothing_that_is_not_allowed),
         cmocka_unit_test(suspension_reaches_nothing_that_is_not_allowed),
+        cmocka_unit_test(executable_memory_reaches_nothing_that_is_not_allowed),
         cmocka_unit_test(library_has_no_fortified_calls_and_no_canaries),
         cmocka_unit_test(walk_finds_a_lock_where_there_is_one),
     };
