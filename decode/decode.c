@@ -153,12 +153,13 @@ static bool has_memory(const ZydisDecodedInstruction *instruction, const ZydisDe
     return false;
 }
 
-static uint8_t instruction_flags(const ZydisDecodedInstruction *instruction, const ZydisDecodedOperand *operands)
+uint8_t decode_flags(const struct decode_scratch *decoded)
 {
+    const ZydisDecodedInstruction *instruction = &decoded->instruction;
     ZydisInstructionAttributes attributes = instruction->attributes;
     uint8_t flags = 0;
     if ((attributes & ZYDIS_ATTRIB_HAS_LOCK) ||
-        (instruction->mnemonic == ZYDIS_MNEMONIC_XCHG && has_memory(instruction, operands)))
+        (instruction->mnemonic == ZYDIS_MNEMONIC_XCHG && has_memory(instruction, decoded->operands)))
         flags |= SEGUE_INSN_LOCKED;
     if (attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
         flags |= SEGUE_INSN_REPEATED;
@@ -227,7 +228,7 @@ enum segue_status decode_in(struct decode_scratch *scratch, enum segue_mode mode
     insn->mnemonic = mnemonic_of_zydis(instruction->mnemonic);
     insn->mode = (uint8_t)mode;
     insn->address_size = instruction->address_width / 8;
-    insn->flags = instruction_flags(instruction, operands);
+    insn->flags = decode_flags(scratch);
     insn->segment_prefix = find_segment_prefix(instruction, insn);
     descriptors_make(instruction, operands, insn);
     insn->class_ = (uint8_t)classes_find(instruction, operands, insn);

@@ -17,4 +17,7 @@ enum segue_status decode_cached_in(struct decode_scratch *scratch, struct segue_
                                    uint64_t address, const void *bytes, size_t size, struct segue_insn *insn);
 void relocation_complete_in(struct decode_scratch *scratch, struct segue_insn *insn);
 
+/* The enum segue_insn_flags of a decoded instruction. */
+uint8_t decode_flags(const struct decode_scratch *decoded);
+
 #endif
