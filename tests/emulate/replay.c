@@ -3,13 +3,17 @@
  * children made by fork, and transfers of control, which a test of single instructions cannot follow. */
 #include "tests/support/test.h"
 
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
@@ -233,6 +237,114 @@ static void number_that_is_examined_has_one_holder(void **state)
         stubs_give_back(held[i].holder);
     for (unsigned i = 0; i < CROWD; i++)
         assert_int_equal(shared_by_two[i], 0);
+}
+
+/* The examination of a borrower, held up where it reads the borrower's mark: userfaultfd keeps the mark's page back. */
+struct examination {
+    /* The page of the mark, and what was in it. */
+    volatile uint64_t *page;
+    uint64_t mark;
+    uint32_t examined;
+    int page_faults;
+    pthread_t thread;
+    bool has_number;
+    uint32_t holder;
+};
+
+static const char *keep_page_back(struct examination *examination)
+{
+    struct uffdio_api api = {.api = UFFD_API};
+    /* Not UFFD_USER_MODE_ONLY: it is the kernel that reads the page. */
+    examination->page_faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    if (examination->page_faults < 0 || ioctl(examination->page_faults, UFFDIO_API, &api) != 0)
+        return "this process may not hold up the kernel's reads";
+    examination->page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(examination->page, MAP_FAILED);
+    return NULL;
+}
+
+static void *examine(void *given)
+{
+    struct examination *examination = given;
+    _Alignas(STUBS_MARK_ALIGNMENT) volatile uint64_t mark;
+    examination->has_number = stubs_borrow(&examination->holder, &mark);
+    if (examination->has_number)
+        stubs_give_back(examination->holder);
+    return NULL;
+}
+
+static void begin_examination(struct examination *examination)
+{
+    struct uffdio_register range = {.range = {(uint64_t)(uintptr_t)examination->page, PAGE},
+                                    .mode = UFFDIO_REGISTER_MODE_MISSING};
+    struct uffd_msg message;
+    assert_true(stubs_borrow(&examination->examined, examination->page));
+    examination->mark = *examination->page;
+    assert_int_equal(madvise((void *)(uintptr_t)examination->page, PAGE, MADV_DONTNEED), 0);
+    assert_int_equal(ioctl(examination->page_faults, UFFDIO_REGISTER, &range), 0);
+    assert_int_equal(pthread_create(&examination->thread, NULL, examine, examination), 0);
+    assert_int_equal(read(examination->page_faults, &message, sizeof message), sizeof message);
+    assert_int_equal(message.event, UFFD_EVENT_PAGEFAULT);
+}
+
+/* The mark stands there still, or is overwritten. */
+static void end_examination(struct examination *examination, bool stands)
+{
+    static _Alignas(PAGE) uint64_t content[PAGE / sizeof(uint64_t)];
+    struct uffdio_copy copy = {
+        .dst = (uint64_t)(uintptr_t)examination->page, .src = (uint64_t)(uintptr_t)content, .len = PAGE};
+    struct uffdio_range range = {copy.dst, PAGE};
+    content[0] = stands ? examination->mark : 0;
+    assert_int_equal(ioctl(examination->page_faults, UFFDIO_COPY, &copy), 0);
+    pthread_join(examination->thread, NULL);
+    assert_int_equal(ioctl(examination->page_faults, UFFDIO_UNREGISTER, &range), 0);
+    *examination->page = 0;
+}
+
+static void number_given_back_while_it_is_examined_is_the_next_ones(void **state)
+{
+    static struct {
+        _Alignas(STUBS_MARK_ALIGNMENT) volatile uint64_t mark;
+        uint32_t holder;
+    } held[IN_PROGRESS - 1];
+    struct examination examination;
+    _Alignas(STUBS_MARK_ALIGNMENT) volatile uint64_t mark, other_mark;
+    uint32_t holder, other;
+    (void)state;
+    skip_if(keep_page_back(&examination));
+    for (unsigned i = 0; i < IN_PROGRESS - 1; i++)
+        assert_true(stubs_borrow(&held[i].holder, &held[i].mark));
+    for (unsigned stands = 0; stands < 2; stands++) {
+        /* No other has taken it meanwhile: the examiner does. */
+        begin_examination(&examination);
+        stubs_give_back(examination.examined);
+        end_examination(&examination, stands);
+        assert_true(examination.has_number);
+        assert_int_equal(examination.holder, examination.examined);
+        /* Another has taken it: the examiner does not, and leaves the other's mark. */
+        begin_examination(&examination);
+        stubs_give_back(examination.examined);
+        assert_true(stubs_borrow(&holder, &mark));
+        assert_int_equal(holder, examination.examined);
+        end_examination(&examination, stands);
+        assert_false(examination.has_number);
+        assert_false(stubs_borrow(&other, &other_mark));
+        stubs_give_back(holder);
+    }
+    /* It was not given back: it is still held, or the examiner's. */
+    begin_examination(&examination);
+    end_examination(&examination, true);
+    assert_false(examination.has_number);
+    assert_true(stubs_borrow(&holder, &mark));
+    assert_int_equal(holder, examination.examined);
+    stubs_give_back(holder);
+    begin_examination(&examination);
+    end_examination(&examination, false);
+    assert_true(examination.has_number);
+    for (unsigned i = 0; i < IN_PROGRESS - 1; i++)
+        stubs_give_back(held[i].holder);
+    munmap((void *)(uintptr_t)examination.page, PAGE);
+    close(examination.page_faults);
 }
 
 /* ---- faults of its own ------------------------------------------------------------------------------------------ */
@@ -629,6 +741,7 @@ int main(void)
         /* Before steps are left, whose numbers come back only where other frames have overwritten their marks. */
         STEPPED(steps_in_progress_keep_their_numbers),
         STEPPED(number_that_is_examined_has_one_holder),
+        STEPPED(number_given_back_while_it_is_examined_is_the_next_ones),
         STEPPED(numbers_of_steps_that_are_left_are_taken_over),
         STEPPED(child_of_a_fork_has_stubs_of_its_own),
         STEPPED(calls_and_jumps_through_protected_memory_arrive),
