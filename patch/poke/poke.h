@@ -11,21 +11,8 @@
 #define SEGUE_PATCH_POKE_H
 
 #include <segue/status.h>
-#include <signal.h>
 
-/* How bytes of code can be written; a bit set. The ways are tried in this order. */
-enum poke_ways {
-    /* Through a second mapping that its owner has registered. */
-    POKE_ALIAS = 1,
-    /* Through the kernel, past the page's protection: private memory only. */
-    POKE_KERNEL = 2,
-    /* By making the page writable, and restoring its protection. */
-    POKE_PROTECT = 4,
-    POKE_ANY = 7,
-};
-
-/* The most bytes that can be changed at once. */
-#define POKE_BYTES 16
+#include "change.h"
 
 /* Prepares what the other functions need: writing through the kernel, if possible, and serialising. Returns SEGUE_OK or
  * SEGUE_NO_MEMORY. Not async-signal-safe; thread-safe. */
@@ -37,7 +24,7 @@ enum segue_status poke_prepare(void);
 enum segue_status poke_alias_add(uint64_t base, uint64_t size, void *alias);
 enum segue_status poke_alias_remove(uint64_t base);
 
-/* Changes one byte. Returns SEGUE_OK; SEGUE_BUSY if another thread is changing the protection of pages: call again;
+/* Changes one byte. Returns SEGUE_OK; SEGUE_BUSY if another thread is changing code and holds the lock: call again;
  * SEGUE_UNSUPPORTED if it can be written in none of these ways, or before poke_prepare. Async-signal-safe, thread-safe.
  * Signals must be blocked. */
 enum segue_status poke_byte(uint64_t address, uint8_t byte, unsigned ways);
@@ -50,17 +37,17 @@ enum segue_status poke_byte(uint64_t address, uint8_t byte, unsigned ways);
  * handler has ended. Async-signal-safe, thread-safe. Signals must be blocked. */
 enum segue_status poke(uint64_t address, const uint8_t *bytes, size_t size, unsigned ways);
 
-/* A thread that has hit a breakpoint. */
-struct poke_thread {
-    /* The address after the breakpoint; after poke_trap the address at which the thread continues. */
-    uint64_t rip;
-    uint64_t rsp;
-    /* It executes 64-bit code, without the trap flag, which would trap after each instruction. */
-    bool may_be_emulated;
-    /* Stores a word where the thread itself could, or returns false. NULL: a call is not emulated but waited for, as it
-     * must be with a shadow stack. */
-    bool (*store)(uint64_t address, uint64_t word);
-};
+/* As poke for each, with one breakpoint protocol for all: rounds of breakpoints, tails and heads. Each change is made
+ * wholly or not at all, and has a status as poke's; SEGUE_INVALID, too, for those that overlap. A change that fails
+ * leaves the others made. Returns SEGUE_OK, or the status of one that was not made; for SEGUE_BUSY, and SEGUE_INVALID
+ * for more than POKE_BATCH, nothing has changed.
+ *
+ * The order does not matter, but ascending or descending addresses are the quickest. If the old or the new instruction
+ * of a change is longer than its `size`, it reads bytes of its successors, which may be changes of the same batch. No
+ * thread then executes it with anything but their old (new) bytes. If one cannot be made, neither is the other that
+ * depends on it: the one whose new instruction reads it, or that the old instruction reads. Bytes that an instruction
+ * reads which is not in the batch must not change. Async-signal-safe, thread-safe. Signals must be blocked. */
+enum segue_status poke_batch(struct poke_change *changes, size_t count, unsigned ways);
 
 /* For a SIGTRAP handler: whether the breakpoint before the thread's instruction was one of poke's. If so, the handler
  * only needs to write rip and rsp to the frame and return. While the breakpoint is in place, the function emulates the

@@ -22,6 +22,16 @@ bool forced_ready(void);
 bool forced_read(uint64_t address, void *bytes, size_t size);
 bool forced_write(uint64_t address, const void *bytes, size_t size);
 
+struct forced_part {
+    uint64_t address;
+    const void *bytes;
+    size_t size;
+};
+
+/* As forced_write for one part after the other, with fewer system calls for each. Returns how many parts were written
+ * before the first that could not be. */
+size_t forced_write_parts(const struct forced_part *parts, size_t count);
+
 /* To be called in a child that does not share its parent's memory: closes the descriptor for the parent's memory, and
  * opens the child's own if the parent had one. The C library's fork calls it; a program that makes children by bare
  * system calls calls it first in the child. Async-signal-safe. */

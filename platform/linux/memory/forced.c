@@ -289,6 +289,37 @@ bool forced_write(uint64_t address, const void *bytes, size_t size)
     return done == (long)size;
 }
 
+/* The file is identified before every so many parts: the program may close it meanwhile, and open another. */
+#define PARTS_AT_ONCE 16u
+
+static size_t write_some(const struct forced_part *parts, size_t count)
+{
+    struct use use = begin_use();
+    size_t done = 0;
+    while (use.descriptor >= 0 && done < count &&
+           system_call4(SYS_pwrite64, use.descriptor, (long)parts[done].bytes, (long)parts[done].size,
+                        (long)parts[done].address) == (long)parts[done].size)
+        done++;
+    if (use.descriptor >= 0)
+        end_use(&use);
+    return done;
+}
+
+size_t forced_write_parts(const struct forced_part *parts, size_t count)
+{
+    size_t done = 0;
+    while (done < count) {
+        size_t some = count - done < PARTS_AT_ONCE ? count - done : PARTS_AT_ONCE;
+        size_t written = write_some(parts + done, some);
+        done += written;
+        /* The other ways of forced_write remain. */
+        if (written < some && !forced_write(parts[done].address, parts[done].bytes, parts[done].size))
+            return done;
+        done += written < some;
+    }
+    return done;
+}
+
 /* Whether a protected page of the library's can be written and read back through the file. */
 static bool works(void)
 {
