@@ -1,0 +1,135 @@
+/* block.c: reads the original instructions of a body (see block.h). */
+#include "block.h"
+
+#define LARGEST_ACCESS 64
+#define OPCODE_POPF 0x9d
+
+/* POPF may set the trap flag, whose trap comes behind the next instruction. */
+static bool is_popf(const struct displaceable *form)
+{
+    return !form->modrm && form->bytes[form->opcode] == OPCODE_POPF;
+}
+
+/* A store through FS or GS may begin a restartable sequence of the thread's, in which the system looks at RIP. */
+static bool is_thread_store(const struct displaceable *form)
+{
+    return form->operand != DISPLACED_OPERAND_NONE && form->memory.segment >= SEGUE_SEGMENT_FS &&
+           (form->memory.direction & SEGUE_WRITE);
+}
+
+static bool can_be_checked(const struct displaceable *form)
+{
+    unsigned size = form->memory.size;
+    return form->operand != DISPLACED_OPERAND_NONE && form->is_plain && size <= LARGEST_ACCESS &&
+           (size & (size - 1)) == 0 && !(form->memory.base == SEGUE_RSP && form->effects.uses_stack);
+}
+
+/* Other accesses are checked only where one has faulted: they address the stack, or one constant place. */
+static bool is_usually_checked(const struct displaceable *form)
+{
+    const struct segue_memory_operand *memory = &form->memory;
+    if (memory->base == SEGUE_RSP || memory->base == SEGUE_RBP || memory->base == SEGUE_RIP)
+        return false;
+    return memory->base != SEGUE_REGISTER_NONE || memory->index != SEGUE_REGISTER_NONE;
+}
+
+static bool wants_check(const struct body_request *request, const struct displaceable *form)
+{
+    return can_be_checked(form) && (is_usually_checked(form) || form->address == request->site ||
+                                    (request->is_checked && request->is_checked(request->context, form->address)));
+}
+
+/* The kind. False, and `why`, if the block ends before the instruction. */
+static bool classify(const struct body_request *request, struct block_instruction *instruction, const char **why)
+{
+    const struct displaceable *form = &instruction->form;
+    bool is_checked = wants_check(request, form);
+    switch ((enum displaced_flow)form->flow) {
+    case DISPLACED_FLOW_NEXT:
+        instruction->kind = is_checked ? BLOCK_CHECKED : BLOCK_PLAIN;
+        break;
+    case DISPLACED_FLOW_CONDITIONAL:
+        instruction->kind = BLOCK_CONDITIONAL;
+        break;
+    case DISPLACED_FLOW_JUMP:
+        instruction->kind = BLOCK_JUMP;
+        break;
+    case DISPLACED_FLOW_JUMP_INDIRECT:
+        instruction->kind = is_checked ? BLOCK_CHECKED_JUMP : BLOCK_LAST;
+        break;
+    case DISPLACED_FLOW_RETURN:
+        instruction->kind = BLOCK_LAST;
+        break;
+    case DISPLACED_FLOW_CALL_INDIRECT:
+        instruction->kind = BLOCK_CHECKED_CALL;
+        *why = request->shadow_stack ? "it is a call, and the processor checks return addresses"
+                                     : "it is a call, whose return address would be the copy's";
+        return is_checked && !request->shadow_stack && form->memory.base != SEGUE_RSP;
+    default:
+        *why = "it must run at its own address";
+        return false;
+    }
+    if (form->is_recorded)
+        *why = "it leaves its own address in the x87 state";
+    else if (is_thread_store(form))
+        *why = "it stores through FS or GS, which may begin a restartable sequence";
+    else if (is_popf(form))
+        *why = "it loads the trap flag";
+    else
+        return true;
+    return false;
+}
+
+static bool is_end(const struct block_instruction *instruction)
+{
+    return instruction->kind >= BLOCK_JUMP;
+}
+
+const char *block_read(struct decode_scratch *decode, const struct body_request *request, struct block *block)
+{
+    const char *why = NULL;
+    unsigned records = 0;
+    block->count = 0;
+    block->end = request->site;
+    while (block->count < request->most_instructions && block->count < BODY_INSTRUCTIONS) {
+        struct block_instruction *instruction = &block->instructions[block->count];
+        uint8_t bytes[SEGUE_INSN_BYTES];
+        size_t size = request->read_code(request->context, block->end, bytes, sizeof bytes);
+        why = "its bytes are no instruction";
+        if (!displaceable_make(decode, block->end, bytes, size, &instruction->form) ||
+            !classify(request, instruction, &why))
+            break;
+        why = "there is no room for its record";
+        if (block_is_checked(instruction) && request->mode != BODY_LED && records++ == request->most_records)
+            break;
+        const struct effects *effects = &instruction->form.effects;
+        instruction->overwrites_flags = effects_overwrite_flags(effects);
+        instruction->needs_flags =
+            effects->flags_read != 0 || (effects->flags_written != 0 && !instruction->overwrites_flags);
+        instruction->needs_stack = effects->uses_stack || is_end(instruction);
+        block->count++;
+        block->end += instruction->form.length;
+        if (is_end(instruction))
+            break;
+    }
+    return block->count ? NULL : why;
+}
+
+void block_choose_scratch(struct block *block)
+{
+    /* Those that compilers use least come first. RAX is for the flags, RSP for the frame. */
+    static const uint8_t candidates[] = {SEGUE_R11, SEGUE_R10, SEGUE_R9,  SEGUE_R8,  SEGUE_RDI, SEGUE_RSI, SEGUE_RDX,
+                                         SEGUE_RCX, SEGUE_R15, SEGUE_R14, SEGUE_R13, SEGUE_R12, SEGUE_RBX, SEGUE_RBP};
+    unsigned fewest = ~0u;
+    for (size_t i = 0; i < sizeof candidates; i++) {
+        unsigned uses = 0;
+        for (unsigned k = 0; k < block->count; k++) {
+            const struct effects *effects = &block->instructions[k].form.effects;
+            uses += (effects->reads | effects->writes) >> candidates[i] & 1;
+        }
+        if (uses < fewest) {
+            fewest = uses;
+            block->scratch_register = candidates[i];
+        }
+    }
+}

@@ -1,0 +1,55 @@
+/* block.h: the original instructions of a body: read, classified, and the scratch register chosen for them. */
+#ifndef SEGUE_EMULATE_BODY_BLOCK_H
+#define SEGUE_EMULATE_BODY_BLOCK_H
+
+#include "body.h"
+#include "decode/relocate/displaced.h"
+#include "decode/scratch.h"
+
+/* How the builder treats an instruction. */
+enum block_kind {
+    /* Copied; it goes on with the next one. */
+    BLOCK_PLAIN,
+    /* Its access is checked. */
+    BLOCK_CHECKED,
+    BLOCK_CONDITIONAL,
+    /* The last one: a direct jump; a jump or return that is copied; one whose target is loaded by a checked access. */
+    BLOCK_JUMP,
+    BLOCK_LAST,
+    BLOCK_CHECKED_JUMP,
+    BLOCK_CHECKED_CALL,
+};
+
+struct block_instruction {
+    struct displaceable form;
+    /* enum block_kind. */
+    uint8_t kind;
+    /* The flags must be in place before it. */
+    bool needs_flags;
+    bool overwrites_flags;
+    /* The frame must be closed before it. */
+    bool needs_stack;
+};
+
+struct block {
+    unsigned count;
+    /* The address after the last instruction. */
+    uint64_t end;
+    /* enum segue_register. */
+    uint8_t scratch_register;
+    struct block_instruction instructions[BODY_INSTRUCTIONS];
+};
+
+static inline bool block_is_checked(const struct block_instruction *instruction)
+{
+    return instruction->kind == BLOCK_CHECKED || instruction->kind == BLOCK_CHECKED_JUMP ||
+           instruction->kind == BLOCK_CHECKED_CALL;
+}
+
+/* Reads the block at request->site. Returns NULL, or why it has no instruction. */
+const char *block_read(struct decode_scratch *decode, const struct body_request *request, struct block *block);
+
+/* Chooses the scratch register for the first `count` instructions. */
+void block_choose_scratch(struct block *block);
+
+#endif

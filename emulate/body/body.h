@@ -1,0 +1,197 @@
+/* body.h: the bodies of hot sites. A body is the code of a site, copied near it, with an inline bounds check before
+ * each memory access; an access inside the hot region is redirected to the region's alias by their distance.
+ *
+ * Every register and flag is exact at each boundary of the original instructions: translation rolls a thread back from
+ * any place in a body to such a boundary. It therefore may resume there, and nothing is left to do. One word of memory
+ * is early: a call through memory stores its return address, in the red zone, before it reads where it leads.
+ *
+ *      site:   jmp body                    body:   check of the 1st access, out of line if it is outside
+ *              ...                                 1st instruction, its operand at the alias
+ *                                                  copies of what follows, each access checked
+ *                                                  jmp back, or to the next body
+ *                                          behind it, out of line:
+ *                                                  the accesses outside the region, as the program wrote them
+ *                                                  exits of conditional jumps
+ *                                                  plain entries, for a thread whose stack has no room for the frame
+ *
+ * Every function here is async-signal-safe and thread-safe, unless it says otherwise.
+ *
+ * SOURCES: Zhao, Rabbah, Amarasinghe, Rudolph, Wong, "How to do a million watchpoints" (CC 2008); Bruening, "Efficient,
+ * Transparent, and Comprehensive Runtime Code Manipulation" (2004), 4.5 (eflags by LAHF and SETO), 8.2 (translation).
+ * ASSUMPTIONS: AND, OR, XOR and TEST clear AF, which the manuals leave undefined (a test); LAHF exists in 64-bit mode.
+ */
+#ifndef SEGUE_EMULATE_BODY_H
+#define SEGUE_EMULATE_BODY_H
+
+#include <segue/decode.h>
+
+#include "emulate/body/layout.h"
+
+/* What happens at an access inside the region, before it. */
+enum body_mode {
+    BODY_LED,
+    /* The access's record is incremented. */
+    BODY_COUNT,
+    /* `body_ask` is called. */
+    BODY_POLICY,
+};
+
+/* The region as bodies read it, RIP-relative: an access of 1 << n bytes at EA is wholly inside if EA - base <
+ * limits[n]. All limits 0: no access is inside. */
+struct body_descriptor {
+    uint64_t base;
+    uint64_t limits[7];
+};
+
+/* One checked access. Bodies increment `count`, RIP-relative. */
+struct body_record {
+    /* The instruction's original address. */
+    uint64_t site;
+    uint64_t count;
+    /* The request's. */
+    void *slot;
+    uint32_t size;
+    /* enum segue_direction. */
+    uint8_t direction;
+    uint8_t reserved[3];
+};
+
+/* The routines that bodies call through words near them. */
+enum body_thunk {
+    /* Calls `body_ask` and preserves the general registers; the vector, x87 and mask registers too; or shows it the
+     * application's registers. */
+    BODY_THUNK_ASK,
+    BODY_THUNK_ASK_VECTORS,
+    BODY_THUNK_ASK_REGS,
+    BODY_THUNK_ASK_REGS_VECTORS,
+    /* Finds another region's alias in `body_regions`. */
+    BODY_THUNK_LOOKUP,
+    BODY_THUNK_COUNT,
+};
+
+/* Stores the addresses of the thunks; `vectors` is false if the system or the processor lacks what those that save
+ * vector state need: then only the others are stored. Not async-signal-safe at its first call. */
+void body_thunks_fill(uint64_t words[BODY_THUNK_COUNT], bool *vectors);
+
+/* What `body_ask` receives. It is on the thread's stack. */
+struct body_call {
+    const struct body_record *record;
+    /* The address of the access. */
+    uint64_t address;
+    /* The application's registers at the instruction, exact; but rip and the segment registers are 0. NULL unless the
+     * thunk shows them. */
+    const struct segue_regs *regs;
+    /* To be set by `body_ask`, to a word and to its value before the question: if the word has another value when the
+     * answer is there, the thunk asks again. From that comparison to the access a thread is always rolled back, and
+     * then asks again too. */
+    const uint64_t *watch;
+    uint64_t watched;
+};
+
+/* Called by the policy thunks on the thread's own stack. 0 (SEGUE_STEP): the access is made at the alias; else as the
+ * program wrote it, and faults. To be set before the first body that asks. The thunks use one calling convention on
+ * every system. */
+#define BODY_ASK_ABI __attribute__((sysv_abi))
+typedef int BODY_ASK_ABI body_ask_function(struct body_call *call);
+extern body_ask_function *body_ask;
+
+/* All regions to which an access may be redirected without a question, sorted by base. A lookup that meets an odd
+ * sequence, or one that changes, finds nothing: then the access faults. */
+struct body_region {
+    uint64_t base, size;
+    /* Alias minus base. */
+    uint64_t distance;
+    uint64_t reserved;
+};
+
+struct body_regions {
+    uint32_t sequence;
+    uint32_t count;
+    struct body_region regions[BODY_REGIONS_MOST];
+};
+extern struct body_regions body_regions;
+
+/* The number of instructions that a body may have. */
+#define BODY_INSTRUCTIONS 40
+
+struct body_request {
+    /* The first instruction's original address. It is checked in any case. */
+    uint64_t site;
+    /* Within 2 GiB of the body, as all that it reads: the descriptor, the records, the words of the thunks. */
+    const struct body_descriptor *descriptor;
+    /* Alias minus memory. */
+    int64_t distance;
+    enum body_mode mode;
+    enum body_thunk ask;
+    /* On a miss, the other regions are looked up. */
+    bool lookup;
+    /* Return addresses are checked by the processor: no CALL with a memory operand is copied. */
+    bool shadow_stack;
+    /* Unless the mode is BODY_LED: the records that the body may use. The builder fills in those that it uses, in the
+     * order of the accesses, with a count of 0 and this slot. */
+    struct body_record *records;
+    uint32_t most_records;
+    void *slot;
+    /* The words that body_thunks_fill has filled; may be NULL if the body calls none. */
+    const uint64_t *thunks;
+    /* Reads up to `size` bytes of original code, with the library's own changes undone. Returns how many. */
+    size_t (*read_code)(void *context, uint64_t address, uint8_t *bytes, size_t size);
+    /* The body that begins at that original address, or 0. May be NULL. */
+    uint64_t (*body_at)(void *context, uint64_t address);
+    /* Whether an access that is usually not checked (its base is RSP or RBP, or it has no base) faulted, and should
+     * be checked. May be NULL. */
+    bool (*is_checked)(void *context, uint64_t address);
+    void *context;
+    /* 1 to BODY_INSTRUCTIONS. */
+    unsigned most_instructions;
+};
+
+/* A body, beside its code. */
+struct body {
+    /* Bytes of code. */
+    uint32_t size;
+    /* Records used. */
+    uint32_t record_count;
+    uint32_t instruction_count;
+    /* Why not. */
+    const char *refusal;
+    /* For translation: to be kept as it is. */
+    uint32_t table_size;
+    uint8_t table[BODY_TABLE_MOST];
+};
+
+struct body_scratch;
+/* The size of the working memory, aligned to 16 bytes. */
+size_t body_scratch_size(void);
+
+/* Builds a body that is executed at `at`, and writes its code to `code`. The first instruction may be any: but the body
+ * of one that must run at its own address is refused. SEGUE_OK; SEGUE_UNSUPPORTED with `body->refusal`; SEGUE_TOO_SMALL
+ * if there is not enough room: `body->size` is what it needs. */
+enum segue_status body_build(struct body_scratch *scratch, const struct body_request *request, uint64_t at,
+                             uint8_t *code, size_t room, struct body *body);
+
+/* Where a thread stands. */
+struct body_place {
+    /* The number of the instruction in the body; its original address is regs->rip. */
+    uint32_t instruction;
+    /* The access was counted, or its policy answered SEGUE_STEP, but it has not been made: the thread will count again.
+     * `record` is the index of its record among the body's. */
+    bool counted;
+    uint32_t record;
+    /* A copy of the instruction as the program wrote it, for a thread with the application's registers, which then goes
+     * on at the next original instruction; or 0. */
+    uint64_t plain;
+};
+
+/* Rolls a thread back that stands at regs->rip in the body at `at`, with that table. False, and nothing has changed, if
+ * rip is not in the body or the thread's stack cannot be read. */
+bool body_translate(const void *table, uint64_t at, struct segue_regs *regs, struct body_place *place);
+
+/* The original address of the instruction that a place in a body belongs to; 0 if it is not in the body. */
+uint64_t body_original(const void *table, uint64_t at, uint64_t rip);
+
+/* If the thread stands in a thunk, replaces its registers by those of the body that called it, behind the call. False
+ * if it does not, or its stack cannot be read. */
+bool body_leave_thunk(struct segue_regs *regs);
+
+#endif

@@ -1,0 +1,542 @@
+/* build.c: builds bodies (see body.h): the block's instructions one after the other, then what is out of line.
+ *
+ * A checked access, of which each step is left out where the state has it already:
+ *
+ *      lea  -frame(%rsp), %rsp            open the frame
+ *      mov  %scratch, 8(%rsp)
+ *      lea  operand, %scratch             the effective address
+ *      mov  %rax, (%rsp); lahf; seto %al  the flags, in AX
+ *      sub  base, %scratch
+ *      cmp  limit, %scratch
+ *      mov  ...                           the registers that the instruction uses
+ *      jae  outside
+ *      lock incq count                    or the question
+ *      add  $127, %al; sahf               if it uses flags
+ *      the instruction at the alias */
+#include "body.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "block.h"
+#include "emit.h"
+#include "registered.h"
+#include "table.h"
+
+/* A retry ends the block earlier. */
+#define ATTEMPTS 4
+
+#define RETURN_ADDRESS 8
+/* The most bytes of code, so that what is near the beginning is near the end. */
+#define REACH_MARGIN 0x10000
+
+/* How an instruction with a memory operand is copied. */
+enum copy_kind {
+    /* As the program wrote it. */
+    COPY_PLAIN,
+    /* At the alias: moved by the distance; or with the alias's address in the scratch register. */
+    COPY_LED,
+    COPY_REGISTERED,
+};
+
+enum pending_kind {
+    PENDING_OUTSIDE,
+    PENDING_EXIT,
+};
+
+/* What is built out of line. */
+struct pending {
+    /* enum pending_kind. */
+    uint8_t kind;
+    uint8_t instruction;
+    /* The displacements of the jumps to it. */
+    uint8_t jump_count;
+    uint32_t jumps[2];
+    struct emit_state state;
+    /* PENDING_OUTSIDE: where it joins, and with which state. */
+    uint32_t join;
+    struct emit_state joined;
+};
+
+struct body_scratch {
+    struct decode_scratch decode;
+    struct block block;
+    struct pending pending[BODY_INSTRUCTIONS];
+};
+
+struct builder {
+    const struct body_request *request;
+    struct body_scratch *scratch;
+    struct emitter emit;
+    unsigned count;
+    unsigned pending_count;
+    unsigned record_count;
+    uint64_t recorded;
+};
+
+size_t body_scratch_size(void)
+{
+    return (sizeof(struct body_scratch) + 15) & ~(size_t)15;
+}
+
+static struct block_instruction *instruction_at(struct builder *builder, unsigned number)
+{
+    return &builder->scratch->block.instructions[number];
+}
+
+/* ---- copies ---- */
+
+static int64_t moved_by(const struct builder *builder, const struct displaceable *form, int64_t by)
+{
+    bool is_on_stack = form->operand != DISPLACED_OPERAND_NONE && form->memory.base == SEGUE_RSP;
+    return by + (is_on_stack && builder->emit.state.is_open ? BODY_FRAME : 0);
+}
+
+static bool try_copy(const struct builder *builder, const struct displaceable *form, enum copy_kind kind,
+                     uint8_t *bytes, uint8_t *length)
+{
+    int64_t by = moved_by(builder, form, kind == COPY_LED ? builder->request->distance : 0);
+    if (kind == COPY_REGISTERED)
+        return registered_copy(form, builder->emit.scratch_register, bytes, length);
+    if (form->flow == DISPLACED_FLOW_CALL_INDIRECT)
+        return displaced_call_as_jump(form, emit_here(&builder->emit), by, bytes, length);
+    return displaced_copy(form, emit_here(&builder->emit), by, bytes, length);
+}
+
+static bool can_copy(const struct builder *builder, const struct displaceable *form, enum copy_kind kind)
+{
+    uint8_t bytes[DISPLACED_BYTES], length;
+    return try_copy(builder, form, kind, bytes, &length);
+}
+
+static void copy(struct builder *builder, const struct displaceable *form, enum copy_kind kind)
+{
+    uint8_t bytes[DISPLACED_BYTES], length = 0;
+    if (!try_copy(builder, form, kind, bytes, &length))
+        emit_fail(&builder->emit);
+    else
+        emit_bytes(&builder->emit, bytes, length);
+}
+
+static bool reads(const struct block_instruction *instruction, unsigned reg)
+{
+    return instruction->form.effects.reads >> reg & 1;
+}
+
+static bool writes(const struct block_instruction *instruction, unsigned reg)
+{
+    return instruction->form.effects.writes >> reg & 1;
+}
+
+/* The state after the current instruction, which is now executed. */
+static void have_executed(struct builder *builder, const struct block_instruction *instruction)
+{
+    struct emit_state *state = &builder->emit.state;
+    if (writes(instruction, SEGUE_RAX)) {
+        state->rax = EMIT_LIVE;
+        state->flags &= (uint8_t)~EMIT_AX;
+    }
+    if (writes(instruction, builder->emit.scratch_register))
+        state->scratch = EMIT_LIVE;
+    if (instruction->form.effects.flags_written)
+        state->flags = EMIT_LIVE;
+    state->is_counted = false;
+    builder->emit.instruction++;
+}
+
+/* What the instruction uses is put in place, by instructions that change no flag. Not RAX, if flags have to follow. */
+static void prepare_by_moves(struct builder *builder, const struct block_instruction *instruction)
+{
+    struct emitter *emit = &builder->emit;
+    bool flags_follow = instruction->needs_flags && !(emit->state.flags & EMIT_LIVE);
+    if (!flags_follow) {
+        if (reads(instruction, SEGUE_RAX))
+            emit_load_rax(emit);
+        else if (writes(instruction, SEGUE_RAX) && emit->state.flags == EMIT_AX && !instruction->overwrites_flags)
+            emit_save_flags_in_slot(emit);
+    }
+    if (reads(instruction, emit->scratch_register))
+        emit_load_scratch(emit);
+}
+
+static void prepare(struct builder *builder, const struct block_instruction *instruction)
+{
+    if (instruction->needs_flags)
+        emit_load_flags(&builder->emit);
+    prepare_by_moves(builder, instruction);
+    if (instruction->needs_stack)
+        emit_close(&builder->emit, 0);
+}
+
+/* A call as a jump: the return address is stored where a push would store it, and stays when the frame is closed. */
+static void call(struct builder *builder, const struct block_instruction *instruction, enum copy_kind kind)
+{
+    struct emitter *emit = &builder->emit;
+    emit_load_flags(emit);
+    emit_load_rax(emit);
+    emit->state.scratch = EMIT_SLOT;
+    emit_near(emit, EMIT_ADDRESS, instruction->form.address + instruction->form.length);
+    emit_store_far_slot(emit, emit->scratch_register, BODY_FRAME - RETURN_ADDRESS);
+    emit_close(emit, RETURN_ADDRESS);
+    copy(builder, &instruction->form, kind);
+}
+
+/* The access itself, inside or outside. */
+static void finish(struct builder *builder, const struct block_instruction *instruction, enum copy_kind kind)
+{
+    if (instruction->kind == BLOCK_CHECKED_CALL) {
+        call(builder, instruction, kind);
+    } else {
+        prepare(builder, instruction);
+        copy(builder, &instruction->form, kind);
+    }
+    have_executed(builder, instruction);
+}
+
+/* ---- exits ---- */
+
+static bool is_near(uint64_t at, uint64_t address)
+{
+    int64_t distance = (int64_t)(address - at);
+    return distance - REACH_MARGIN >= INT32_MIN && distance + REACH_MARGIN <= INT32_MAX;
+}
+
+/* Where code that goes on at that original address leads to. */
+static uint64_t resolve(const struct builder *builder, uint64_t original)
+{
+    const struct body_request *request = builder->request;
+    if (original == request->site)
+        return builder->emit.at;
+    uint64_t body = request->body_at ? request->body_at(request->context, original) : 0;
+    return body && is_near(builder->emit.at, body) ? body : original;
+}
+
+static void leave_to(struct builder *builder, uint64_t address)
+{
+    emit_close(&builder->emit, 0);
+    emit_lead_to_address(&builder->emit, emit_jump(&builder->emit, EMIT_ALWAYS), address);
+}
+
+static struct pending *add_pending(struct builder *builder, enum pending_kind kind)
+{
+    struct pending *pending = &builder->scratch->pending[builder->pending_count++];
+    *pending = (struct pending){
+        .kind = (uint8_t)kind, .instruction = (uint8_t)builder->emit.instruction, .state = builder->emit.state};
+    return pending;
+}
+
+static void conditional(struct builder *builder, const struct block_instruction *instruction)
+{
+    struct emitter *emit = &builder->emit;
+    const struct displaceable *form = &instruction->form;
+    uint8_t bytes[DISPLACED_BYTES], length = 0;
+    emit_load_flags(emit);
+    if (!displaced_branch(form, emit_here(emit), emit_here(emit), bytes, &length)) {
+        emit_fail(emit);
+        return;
+    }
+    emit_bytes(emit, bytes, length);
+    uint32_t place = emit->used - 4;
+    if (emit->state.is_open) {
+        struct pending *pending = add_pending(builder, PENDING_EXIT);
+        pending->jumps[pending->jump_count++] = place;
+    } else {
+        emit_lead_to_address(emit, place, resolve(builder, form->target));
+    }
+    have_executed(builder, instruction);
+}
+
+/* ---- checks ---- */
+
+static bool is_transfer(const struct block_instruction *instruction)
+{
+    return instruction->kind == BLOCK_CHECKED_JUMP || instruction->kind == BLOCK_CHECKED_CALL;
+}
+
+static bool can_be_registered(const struct builder *builder, const struct block_instruction *instruction)
+{
+    unsigned reg = builder->emit.scratch_register;
+    return !reads(instruction, reg) && !writes(instruction, reg) && !instruction->needs_stack &&
+           can_copy(builder, &instruction->form, COPY_REGISTERED);
+}
+
+/* The effective address in the scratch register, whose value is in its slot. */
+static void load_address(struct builder *builder, const struct block_instruction *instruction)
+{
+    struct emitter *emit = &builder->emit;
+    const struct displaceable *form = &instruction->form;
+    uint8_t bytes[DISPLACED_BYTES], length = 0;
+    if (form->memory.base == SEGUE_RAX || form->memory.index == SEGUE_RAX)
+        emit_load_rax(emit);
+    if (form->memory.base == emit->scratch_register || form->memory.index == emit->scratch_register)
+        emit_load_scratch(emit);
+    if (!displaced_lea(form, emit_here(emit), moved_by(builder, form, 0), (uint8_t)emit->scratch_register, bytes,
+                       &length))
+        emit_fail(emit);
+    else
+        emit_bytes(emit, bytes, length);
+    emit->state.scratch = EMIT_SLOT;
+}
+
+static struct body_record *take_record(struct builder *builder, const struct block_instruction *instruction)
+{
+    const struct body_request *request = builder->request;
+    if (request->mode == BODY_LED)
+        return NULL;
+    struct body_record *record = &request->records[builder->record_count++];
+    builder->recorded |= UINT64_C(1) << builder->emit.instruction;
+    *record = (struct body_record){.site = instruction->form.address,
+                                   .slot = request->slot,
+                                   .size = instruction->form.memory.size,
+                                   .direction = instruction->form.memory.direction};
+    return record;
+}
+
+static uint64_t address_of(const volatile void *object)
+{
+    return (uint64_t)(uintptr_t)object;
+}
+
+/* Asks, with RAX, the scratch register and the flags in their slots. */
+static void ask(struct builder *builder, const struct body_record *record, struct pending *outside)
+{
+    struct emitter *emit = &builder->emit;
+    const struct body_request *request = builder->request;
+    emit->state.rax = emit->state.scratch = emit->state.flags = EMIT_SLOT;
+    emit_near(emit, EMIT_ADD, address_of(&request->descriptor->base));
+    emit_store_slot(emit, emit->scratch_register, BODY_ADDRESS);
+    emit_near(emit, EMIT_ADDRESS, address_of(record));
+    emit_store_slot(emit, emit->scratch_register, BODY_ARGUMENT);
+    if (request->ask == BODY_THUNK_ASK_REGS || request->ask == BODY_THUNK_ASK_REGS_VECTORS)
+        emit_store_constant(emit, emit->scratch_register, BODY_NUMBER);
+    emit_call(emit, address_of(&request->thunks[request->ask]));
+    outside->jumps[outside->jump_count++] = emit_jump(emit, EMIT_IF_ABOVE_OR_EQUAL);
+    emit->state.is_counted = true;
+}
+
+/* The alias's address in the scratch register, from what a check leaves there. */
+static void load_alias(struct builder *builder)
+{
+    struct emitter *emit = &builder->emit;
+    if (builder->request->mode == BODY_POLICY)
+        emit_load_slot(emit, emit->scratch_register, BODY_ADDRESS);
+    else
+        emit_near(emit, EMIT_ADD, address_of(&builder->request->descriptor->base));
+    emit_advance(emit, builder->request->distance);
+}
+
+static void check(struct builder *builder, const struct block_instruction *instruction, enum copy_kind kind)
+{
+    struct emitter *emit = &builder->emit;
+    const struct body_request *request = builder->request;
+    unsigned size_class = (unsigned)__builtin_ctz(instruction->form.memory.size);
+    bool needs_offset = request->lookup || request->mode == BODY_POLICY || kind == COPY_REGISTERED;
+    struct body_record *record = take_record(builder, instruction);
+    emit_open(emit);
+    emit_save_scratch(emit);
+    load_address(builder, instruction);
+    emit_save_flags(emit);
+    emit_near(emit, EMIT_SUB, address_of(&request->descriptor->base));
+    emit->state.flags &= (uint8_t)~EMIT_LIVE;
+    emit_near(emit, EMIT_COMPARE, address_of(&request->descriptor->limits[size_class]));
+    if (request->mode == BODY_POLICY) {
+        emit_save_flags_in_slot(emit);
+        emit_save_rax(emit);
+    } else if (!needs_offset && !instruction->needs_stack) {
+        prepare_by_moves(builder, instruction);
+    }
+    uint32_t place = emit_jump(emit, EMIT_IF_ABOVE_OR_EQUAL);
+    if (request->mode == BODY_POLICY)
+        emit->state.rax = emit->state.flags = EMIT_SLOT;
+    struct pending *outside = add_pending(builder, PENDING_OUTSIDE);
+    outside->jumps[outside->jump_count++] = place;
+    if (request->mode == BODY_POLICY) {
+        ask(builder, record, outside);
+    } else if (request->mode == BODY_COUNT) {
+        emit_increment(emit, address_of(&record->count));
+        emit->state.is_counted = true;
+    }
+    if (kind == COPY_REGISTERED)
+        load_alias(builder);
+    finish(builder, instruction, kind);
+    outside->join = emit->used;
+    outside->joined = emit->state;
+}
+
+/* The access, whose address is outside: in another region, or as the program wrote it. */
+static void join(struct builder *builder, const struct pending *pending)
+{
+    emit_conform(&builder->emit, &pending->joined);
+    emit_lead_to(&builder->emit, emit_jump(&builder->emit, EMIT_ALWAYS), pending->join);
+}
+
+/* Looks the address up; if it is in another region, makes the access there. Returns the place of the jump if not. */
+static uint32_t look_up(struct builder *builder, const struct pending *pending,
+                        const struct block_instruction *instruction)
+{
+    struct emitter *emit = &builder->emit;
+    const struct body_request *request = builder->request;
+    emit_near(emit, EMIT_ADD, address_of(&request->descriptor->base));
+    emit_store_slot(emit, emit->scratch_register, BODY_ADDRESS);
+    emit_store_constant(emit, instruction->form.memory.size, BODY_ARGUMENT);
+    emit_call(emit, address_of(&request->thunks[BODY_THUNK_LOOKUP]));
+    uint32_t place = emit_jump(emit, EMIT_IF_ABOVE_OR_EQUAL);
+    if (instruction->needs_flags)
+        emit_load_flags(emit);
+    prepare_by_moves(builder, instruction);
+    emit_load_slot(emit, emit->scratch_register, BODY_ADDRESS);
+    copy(builder, &instruction->form, COPY_REGISTERED);
+    have_executed(builder, instruction);
+    join(builder, pending);
+    return place;
+}
+
+static void build_outside(struct builder *builder, const struct pending *pending)
+{
+    struct emitter *emit = &builder->emit;
+    const struct block_instruction *instruction = instruction_at(builder, pending->instruction);
+    if (builder->request->lookup && builder->request->mode == BODY_LED && can_be_registered(builder, instruction)) {
+        uint32_t place = look_up(builder, pending, instruction);
+        emit_lead_to(emit, place, emit->used);
+        emit->state = pending->state;
+        emit->instruction = pending->instruction;
+    }
+    finish(builder, instruction, COPY_PLAIN);
+    if (!is_transfer(instruction))
+        join(builder, pending);
+}
+
+static void build_pending(struct builder *builder, const struct pending *pending)
+{
+    struct emitter *emit = &builder->emit;
+    emit->state = pending->state;
+    emit->instruction = pending->instruction;
+    for (unsigned i = 0; i < pending->jump_count; i++)
+        emit_lead_to(emit, pending->jumps[i], emit->used);
+    if (pending->kind == PENDING_OUTSIDE)
+        build_outside(builder, pending);
+    else
+        leave_to(builder, resolve(builder, instruction_at(builder, pending->instruction)->form.target));
+}
+
+/* ---- the body ---- */
+
+static void build_checked(struct builder *builder, const struct block_instruction *instruction)
+{
+    if (can_copy(builder, &instruction->form, COPY_LED))
+        check(builder, instruction, COPY_LED);
+    else if (can_be_registered(builder, instruction))
+        check(builder, instruction, COPY_REGISTERED);
+    else if (is_transfer(instruction))
+        emit_fail(&builder->emit);
+    else
+        finish(builder, instruction, COPY_PLAIN);
+}
+
+static void build_instruction(struct builder *builder, const struct block_instruction *instruction)
+{
+    switch ((enum block_kind)instruction->kind) {
+    case BLOCK_PLAIN:
+    case BLOCK_LAST:
+        finish(builder, instruction, COPY_PLAIN);
+        break;
+    case BLOCK_CHECKED:
+    case BLOCK_CHECKED_JUMP:
+    case BLOCK_CHECKED_CALL:
+        build_checked(builder, instruction);
+        break;
+    case BLOCK_CONDITIONAL:
+        conditional(builder, instruction);
+        break;
+    case BLOCK_JUMP:
+        leave_to(builder, resolve(builder, instruction->form.target));
+        break;
+    }
+}
+
+/* For a thread whose stack has no room for the frame: its own instruction, then back. */
+static void build_plain_entry(struct builder *builder, unsigned number)
+{
+    struct emitter *emit = &builder->emit;
+    const struct block_instruction *instruction = instruction_at(builder, number);
+    if (!block_is_checked(instruction) || instruction->kind == BLOCK_CHECKED_CALL)
+        return;
+    emit->instruction = number;
+    emit->state = EMIT_ALL_LIVE;
+    copy(builder, &instruction->form, COPY_PLAIN);
+    have_executed(builder, instruction);
+    if (!is_transfer(instruction))
+        leave_to(builder, instruction->form.address + instruction->form.length);
+}
+
+static void begin(struct builder *builder, unsigned count, uint64_t at, uint8_t *code, size_t room, struct body *body)
+{
+    struct block *block = &builder->scratch->block;
+    block->count = count;
+    block_choose_scratch(block);
+    builder->count = count;
+    builder->pending_count = builder->record_count = 0;
+    builder->recorded = 0;
+    builder->emit = (struct emitter){.code = code,
+                                     .room = room,
+                                     .at = at,
+                                     .state = EMIT_ALL_LIVE,
+                                     .scratch_register = block->scratch_register,
+                                     .failed = BODY_INSTRUCTIONS + 1};
+    body_table_begin(&builder->emit.table, body->table, count);
+}
+
+/* The code of the first `count` instructions. */
+static void build(struct builder *builder, uint32_t *plain)
+{
+    struct emitter *emit = &builder->emit;
+    for (unsigned i = 0; i < builder->count; i++)
+        build_instruction(builder, instruction_at(builder, i));
+    const struct block_instruction *last = instruction_at(builder, builder->count - 1);
+    if (last->kind < BLOCK_JUMP)
+        leave_to(builder, resolve(builder, last->form.address + last->form.length));
+    for (unsigned i = 0; i < builder->pending_count; i++)
+        build_pending(builder, &builder->scratch->pending[i]);
+    *plain = emit->used;
+    for (unsigned i = builder->count; i-- > 0;)
+        build_plain_entry(builder, i);
+}
+
+static void complete(struct builder *builder, uint32_t plain, struct body *body)
+{
+    struct body_table head = {.site = builder->request->site,
+                              .recorded = builder->recorded,
+                              .size = builder->emit.used,
+                              .plain = (uint16_t)plain,
+                              .bytes = (uint16_t)builder->emit.table.used,
+                              .instructions = (uint8_t)builder->count,
+                              .scratch_register = builder->emit.scratch_register};
+    memcpy(body->table, &head, offsetof(struct body_table, lengths));
+    for (unsigned i = 0; i < builder->count; i++)
+        body->table[offsetof(struct body_table, lengths) + i] = instruction_at(builder, i)->form.length;
+    body->size = builder->emit.used;
+    body->record_count = builder->record_count;
+    body->instruction_count = builder->count;
+    body->table_size = builder->emit.table.used;
+    body->refusal = NULL;
+}
+
+enum segue_status body_build(struct body_scratch *scratch, const struct body_request *request, uint64_t at,
+                             uint8_t *code, size_t room, struct body *body)
+{
+    struct builder builder = {.request = request, .scratch = scratch};
+    body->refusal = block_read(&scratch->decode, request, &scratch->block);
+    unsigned count = body->refusal ? 0 : scratch->block.count;
+    for (unsigned attempt = 0; attempt < ATTEMPTS && count > 0; attempt++) {
+        uint32_t plain;
+        begin(&builder, count, at, code, room, body);
+        build(&builder, &plain);
+        if (builder.emit.failed > BODY_INSTRUCTIONS && !builder.emit.table.is_full && plain <= UINT16_MAX) {
+            complete(&builder, plain, body);
+            return body->size <= room ? SEGUE_OK : SEGUE_TOO_SMALL;
+        }
+        body->refusal = "what it needs does not reach from there";
+        count = builder.emit.failed < count ? builder.emit.failed : count * 3 / 4;
+    }
+    return SEGUE_UNSUPPORTED;
+}

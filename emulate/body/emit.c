@@ -1,0 +1,268 @@
+/* emit.c: the instructions of bodies that no program wrote (see emit.h).
+ *
+ * SOURCES: Intel SDM volume 2, chapters 2 to 5 (encodings; LAHF, SAHF and MOV and LEA, which change no flag). */
+#include "emit.h"
+
+#include <string.h>
+
+#define REX_W 0x48u
+#define REX_R 4u
+#define REX_B 1u
+
+/* The number in encodings, of enum segue_register. */
+static unsigned encoded(unsigned reg)
+{
+    static const uint8_t low[] = {0, 3, 1, 2, 6, 7, 5, 4};
+    return reg < sizeof low ? low[reg] : reg;
+}
+
+void emit_fail(struct emitter *emitter)
+{
+    if (emitter->failed > emitter->instruction)
+        emitter->failed = emitter->instruction;
+}
+
+static unsigned state_bits(const struct emit_state *state)
+{
+    unsigned bits = 0;
+    if (!(state->rax & EMIT_LIVE))
+        bits |= BODY_AT_RAX_SAVED;
+    if (!(state->scratch & EMIT_LIVE))
+        bits |= BODY_AT_SCRATCH_SAVED;
+    if (!(state->flags & EMIT_LIVE))
+        bits |= state->flags & EMIT_AX ? BODY_AT_FLAGS_IN_AX : BODY_AT_FLAGS_SAVED;
+    return bits | (state->is_open ? BODY_AT_FRAME : 0u) | (state->is_counted ? BODY_AT_COUNTED : 0u) |
+           (state->is_pushed ? BODY_AT_PUSHED : 0u);
+}
+
+void emit_bytes(struct emitter *emitter, const uint8_t *bytes, size_t size)
+{
+    body_table_note(&emitter->table, emitter->used, emitter->instruction, state_bits(&emitter->state));
+    if (emitter->used + size <= emitter->room)
+        memcpy(emitter->code + emitter->used, bytes, size);
+    emitter->used += (uint32_t)size;
+}
+
+#define EMIT(emitter, ...) emit_bytes(emitter, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+#define BYTES_OF(word) (uint8_t)(word), (uint8_t)((word) >> 8), (uint8_t)((word) >> 16), (uint8_t)((word) >> 24)
+
+static uint8_t rex(unsigned reg)
+{
+    return (uint8_t)(REX_W | (encoded(reg) >= 8 ? REX_R : 0));
+}
+
+/* MOV between a register and [rsp + slot]. */
+static void emit_slot(struct emitter *emitter, uint8_t opcode, unsigned reg, unsigned slot)
+{
+    EMIT(emitter, rex(reg), opcode, (uint8_t)(0x44 | (encoded(reg) & 7) << 3), 0x24, (uint8_t)slot);
+}
+
+void emit_store_slot(struct emitter *emitter, unsigned reg, unsigned slot)
+{
+    emit_slot(emitter, 0x89, reg, slot);
+}
+
+void emit_load_slot(struct emitter *emitter, unsigned reg, unsigned slot)
+{
+    emit_slot(emitter, 0x8b, reg, slot);
+}
+
+void emit_store_constant(struct emitter *emitter, uint32_t constant, unsigned slot)
+{
+    EMIT(emitter, 0xc7, 0x44, 0x24, (uint8_t)slot, BYTES_OF(constant));
+}
+
+void emit_store_far_slot(struct emitter *emitter, unsigned reg, uint32_t slot)
+{
+    EMIT(emitter, rex(reg), 0x89, (uint8_t)(0x84 | (encoded(reg) & 7) << 3), 0x24, BYTES_OF(slot));
+}
+
+/* The displacement from the end of an instruction of `length` bytes. */
+static uint32_t relative(struct emitter *emitter, unsigned length, uint64_t address)
+{
+    int64_t distance = (int64_t)(address - emit_here(emitter) - length);
+    if (distance != (int32_t)distance)
+        emit_fail(emitter);
+    return (uint32_t)distance;
+}
+
+void emit_near(struct emitter *emitter, enum emit_operation operation, uint64_t word)
+{
+    unsigned reg = emitter->scratch_register;
+    uint32_t distance = relative(emitter, 7, word);
+    EMIT(emitter, rex(reg), (uint8_t)operation, (uint8_t)(5 | (encoded(reg) & 7) << 3), BYTES_OF(distance));
+}
+
+void emit_increment(struct emitter *emitter, uint64_t word)
+{
+    uint32_t distance = relative(emitter, 8, word);
+    EMIT(emitter, 0xf0, REX_W, 0xff, 0x05, BYTES_OF(distance));
+}
+
+void emit_call(struct emitter *emitter, uint64_t word)
+{
+    uint32_t distance = relative(emitter, 6, word);
+    EMIT(emitter, 0xff, 0x15, BYTES_OF(distance));
+}
+
+void emit_advance(struct emitter *emitter, int64_t distance)
+{
+    unsigned reg = emitter->scratch_register, low = encoded(reg) & 7;
+    uint8_t prefix = (uint8_t)(rex(reg) | (encoded(reg) >= 8 ? REX_B : 0));
+    if (distance != (int32_t)distance)
+        emit_fail(emitter);
+    /* R12 as a base needs SIB. */
+    if (low == 4)
+        EMIT(emitter, prefix, 0x8d, 0xa4, 0x24, BYTES_OF((uint32_t)distance));
+    else
+        EMIT(emitter, prefix, 0x8d, (uint8_t)(0x80 | low << 3 | low), BYTES_OF((uint32_t)distance));
+}
+
+uint32_t emit_jump(struct emitter *emitter, enum emit_condition condition)
+{
+    if (condition)
+        EMIT(emitter, 0x0f, (uint8_t)condition, 0, 0, 0, 0);
+    else
+        EMIT(emitter, 0xe9, 0, 0, 0, 0);
+    return emitter->used - 4;
+}
+
+void emit_lead_to_address(struct emitter *emitter, uint32_t place, uint64_t address)
+{
+    int64_t distance = (int64_t)(address - emitter->at - place - 4);
+    if (distance != (int32_t)distance)
+        emit_fail(emitter);
+    if (place + 4 <= emitter->room)
+        memcpy(emitter->code + place, (const uint8_t[]){BYTES_OF((uint32_t)distance)}, 4);
+}
+
+void emit_lead_to(struct emitter *emitter, uint32_t place, uint32_t offset)
+{
+    emit_lead_to_address(emitter, place, emitter->at + offset);
+}
+
+/* LEA distance(%rsp), %rsp. */
+static void move_stack(struct emitter *emitter, int32_t distance)
+{
+    EMIT(emitter, REX_W, 0x8d, 0xa4, 0x24, BYTES_OF((uint32_t)distance));
+}
+
+void emit_open(struct emitter *emitter)
+{
+    if (emitter->state.is_open)
+        return;
+    move_stack(emitter, -BODY_FRAME);
+    emitter->state.is_open = true;
+}
+
+void emit_close(struct emitter *emitter, unsigned kept)
+{
+    emit_load_flags(emitter);
+    emit_load_rax(emitter);
+    emit_load_scratch(emitter);
+    if (!emitter->state.is_open)
+        return;
+    move_stack(emitter, (int32_t)(BODY_FRAME - kept));
+    bool is_counted = emitter->state.is_counted;
+    emitter->state = EMIT_ALL_LIVE;
+    emitter->state.is_counted = is_counted;
+    emitter->state.is_pushed = kept != 0;
+}
+
+static void save_ax(struct emitter *emitter)
+{
+    /* 32 bits, since a store of 16 has a longer encoding. */
+    EMIT(emitter, 0x89, 0x44, 0x24, BODY_FLAGS);
+    emitter->state.flags |= EMIT_SLOT;
+}
+
+void emit_save_rax(struct emitter *emitter)
+{
+    if (emitter->state.rax & EMIT_SLOT)
+        return;
+    emit_store_slot(emitter, SEGUE_RAX, BODY_RAX);
+    emitter->state.rax |= EMIT_SLOT;
+}
+
+void emit_load_rax(struct emitter *emitter)
+{
+    if (emitter->state.rax & EMIT_LIVE)
+        return;
+    if (emitter->state.flags == EMIT_AX)
+        save_ax(emitter);
+    emitter->state.flags &= (uint8_t)~EMIT_AX;
+    emit_load_slot(emitter, SEGUE_RAX, BODY_RAX);
+    emitter->state.rax |= EMIT_LIVE;
+}
+
+void emit_save_scratch(struct emitter *emitter)
+{
+    if (emitter->state.scratch & EMIT_SLOT)
+        return;
+    emit_store_slot(emitter, emitter->scratch_register, BODY_SCRATCH);
+    emitter->state.scratch |= EMIT_SLOT;
+}
+
+void emit_load_scratch(struct emitter *emitter)
+{
+    if (emitter->state.scratch & EMIT_LIVE)
+        return;
+    emit_load_slot(emitter, emitter->scratch_register, BODY_SCRATCH);
+    emitter->state.scratch |= EMIT_LIVE;
+}
+
+void emit_load_flags(struct emitter *emitter)
+{
+    struct emit_state *state = &emitter->state;
+    if (state->flags & EMIT_LIVE)
+        return;
+    if (!(state->flags & EMIT_AX)) {
+        emit_save_rax(emitter);
+        EMIT(emitter, 0x8b, 0x44, 0x24, BODY_FLAGS);
+        state->rax = EMIT_SLOT;
+        state->flags |= EMIT_AX;
+    }
+    /* Sets OF if AL is 1; the others come from AH. */
+    EMIT(emitter, 0x04, 0x7f);
+    EMIT(emitter, 0x9e);
+    state->flags = (uint8_t)((state->flags | EMIT_LIVE) & ~EMIT_AX);
+}
+
+void emit_save_flags(struct emitter *emitter)
+{
+    struct emit_state *state = &emitter->state;
+    if (state->flags & (EMIT_AX | EMIT_SLOT))
+        return;
+    emit_save_rax(emitter);
+    EMIT(emitter, 0x9f);
+    state->rax = EMIT_SLOT;
+    EMIT(emitter, 0x0f, 0x90, 0xc0);
+    state->flags |= EMIT_AX;
+}
+
+void emit_save_flags_in_slot(struct emitter *emitter)
+{
+    emit_save_flags(emitter);
+    if (!(emitter->state.flags & EMIT_SLOT))
+        save_ax(emitter);
+}
+
+void emit_conform(struct emitter *emitter, const struct emit_state *wanted)
+{
+    struct emit_state *state = &emitter->state;
+    if (wanted->flags & EMIT_LIVE)
+        emit_load_flags(emitter);
+    if (wanted->flags & EMIT_SLOT)
+        emit_save_flags_in_slot(emitter);
+    if (wanted->rax & EMIT_LIVE)
+        emit_load_rax(emitter);
+    if (wanted->rax & EMIT_SLOT)
+        emit_save_rax(emitter);
+    if (wanted->scratch & EMIT_LIVE)
+        emit_load_scratch(emitter);
+    if (wanted->scratch & EMIT_SLOT)
+        emit_save_scratch(emitter);
+    if ((wanted->flags & ~state->flags) || state->is_open != wanted->is_open)
+        emit_fail(emitter);
+    *state = *wanted;
+}

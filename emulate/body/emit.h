@@ -1,0 +1,96 @@
+/* emit.h: emits a body's own instructions, and keeps account of where the application's registers and flags are. */
+#ifndef SEGUE_EMULATE_BODY_EMIT_H
+#define SEGUE_EMULATE_BODY_EMIT_H
+
+#include "block.h"
+#include "table.h"
+
+/* Places of a register or of the flags; a set, of which each member is valid. */
+enum emit_place {
+    EMIT_LIVE = 1,
+    EMIT_SLOT = 2,
+    /* Of flags: AX, as LAHF and SETO leave it. */
+    EMIT_AX = 4,
+};
+
+struct emit_state {
+    /* Sets of places. */
+    uint8_t rax, scratch, flags;
+    bool is_open, is_counted, is_pushed;
+};
+#define EMIT_ALL_LIVE ((struct emit_state){.rax = EMIT_LIVE, .scratch = EMIT_LIVE, .flags = EMIT_LIVE})
+
+struct emitter {
+    uint8_t *code;
+    size_t room;
+    /* Where the code is executed. */
+    uint64_t at;
+    /* Bytes so far; those beyond the room are only counted. */
+    uint32_t used;
+    struct emit_state state;
+    /* The original instruction that the code belongs to. */
+    unsigned instruction;
+    /* enum segue_register. */
+    uint8_t scratch_register;
+    /* Something does not reach: the first instruction, or BODY_INSTRUCTIONS + 1. */
+    unsigned failed;
+    struct body_table_writer table;
+};
+
+static inline uint64_t emit_here(const struct emitter *emitter)
+{
+    return emitter->at + emitter->used;
+}
+
+/* Notes that the current instruction cannot be built. */
+void emit_fail(struct emitter *emitter);
+
+void emit_bytes(struct emitter *emitter, const uint8_t *bytes, size_t size);
+
+/* Without effect on the state: a register to or from a slot, a constant to a slot. */
+void emit_store_slot(struct emitter *emitter, unsigned reg, unsigned slot);
+void emit_load_slot(struct emitter *emitter, unsigned reg, unsigned slot);
+void emit_store_constant(struct emitter *emitter, uint32_t constant, unsigned slot);
+/* The same for an offset beyond 127. */
+void emit_store_far_slot(struct emitter *emitter, unsigned reg, uint32_t slot);
+
+enum emit_operation {
+    EMIT_ADD = 0x03,
+    EMIT_SUB = 0x2b,
+    EMIT_COMPARE = 0x3b,
+    EMIT_ADDRESS = 0x8d,
+};
+
+/* Operation of the scratch register and a word near the body, or its address. */
+void emit_near(struct emitter *emitter, enum emit_operation operation, uint64_t word);
+void emit_increment(struct emitter *emitter, uint64_t word);
+void emit_call(struct emitter *emitter, uint64_t word);
+/* Adds a distance to the scratch register, without a flag. */
+void emit_advance(struct emitter *emitter, int64_t distance);
+
+/* Jumps; each returns the place of its displacement. */
+enum emit_condition {
+    EMIT_ALWAYS = 0,
+    EMIT_IF_ABOVE_OR_EQUAL = 0x83,
+};
+uint32_t emit_jump(struct emitter *emitter, enum emit_condition condition);
+/* Lets the jump whose displacement is at `place` lead to an offset in the body, or to an address. */
+void emit_lead_to(struct emitter *emitter, uint32_t place, uint32_t offset);
+void emit_lead_to_address(struct emitter *emitter, uint32_t place, uint64_t address);
+
+/* Changes of the state; each does nothing if it is so already. */
+void emit_open(struct emitter *emitter);
+/* All registers and flags live, then the frame closed, except its upper `kept` bytes. */
+void emit_close(struct emitter *emitter, unsigned kept);
+void emit_load_rax(struct emitter *emitter);
+void emit_load_scratch(struct emitter *emitter);
+void emit_save_rax(struct emitter *emitter);
+void emit_save_scratch(struct emitter *emitter);
+void emit_load_flags(struct emitter *emitter);
+/* The flags in AX or in their slot; in their slot. */
+void emit_save_flags(struct emitter *emitter);
+void emit_save_flags_in_slot(struct emitter *emitter);
+/* Each set of places at least as large as in `wanted`; then the same. */
+void emit_conform(struct emitter *emitter, const struct emit_state *wanted);
+
+#endif

@@ -1,0 +1,124 @@
+/* registered.c: re-encodes an instruction with its memory operand in a given register (see registered.h).
+ *
+ * SOURCES: Intel SDM volume 2, 2.1 (ModRM, SIB), 2.2.1 (REX; without it the registers 4 to 7 of byte operands are AH,
+ * CH, DH and BH), 2.3 (VEX), 2.7 (EVEX); AMD APM volume 3, 1.2 (XOP). */
+#include "registered.h"
+
+#include <string.h>
+
+#define REX 0x40u
+#define REX_B 1u
+#define REX_X 2u
+/* Inverted, in the second byte of VEX3, XOP and EVEX; VEX2 has R alone there. */
+#define VECTOR_R 0x80u
+#define VECTOR_X 0x40u
+#define VECTOR_B 0x20u
+#define VEX2 0xc5
+#define VEX3 0xc4
+#define EVEX 0x62
+#define XOP 0x8f
+#define VEX_MAP_0F 1u
+#define NEEDS_SIB 4u
+#define NEEDS_DISPLACEMENT 5u
+
+struct writer {
+    uint8_t *out;
+    unsigned length;
+};
+
+static void append(struct writer *writer, unsigned byte)
+{
+    writer->out[writer->length++] = (uint8_t)byte;
+}
+
+static bool is_rex(uint8_t byte)
+{
+    return (byte & 0xf0) == REX;
+}
+
+static bool is_segment(uint8_t byte)
+{
+    return byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e;
+}
+
+/* Whether a register operand may be AH, CH, DH or BH, which a REX prefix would make another one. */
+static bool may_use_high_byte(const struct displaceable *form)
+{
+    uint8_t first = form->bytes[form->opcode], second = form->bytes[form->opcode + 1], reg = form->bytes[form->modrm];
+    if ((reg >> 3 & 7) < 4)
+        return false;
+    /* CMPXCHG and XADD; and the first table's instructions on bytes, of which those of immediates have no register. */
+    return first == 0x0f ? second == 0xb0 || second == 0xc0 : !(first & 1) && form->memory.size == 1;
+}
+
+/* The prefixes and the opcode of the legacy encoding. */
+static bool copy_legacy(const struct displaceable *form, bool is_extended, struct writer *writer)
+{
+    unsigned rex = 0;
+    for (unsigned i = 0; i < form->opcode; i++) {
+        uint8_t byte = form->bytes[i];
+        if (is_rex(byte))
+            rex = i + 1 == form->opcode ? byte : rex;
+        else if (!is_segment(byte))
+            append(writer, byte);
+    }
+    if (is_extended && !rex && may_use_high_byte(form))
+        return false;
+    if (rex || is_extended)
+        append(writer, ((rex ? rex : REX) & ~(REX_B | REX_X)) | (is_extended ? REX_B : 0));
+    for (unsigned i = form->opcode; i < form->modrm; i++)
+        append(writer, form->bytes[i]);
+    return true;
+}
+
+/* The prefix and opcode of VEX, EVEX and XOP. */
+static void copy_vector(const struct displaceable *form, bool is_extended, struct writer *writer)
+{
+    const uint8_t *prefix = form->bytes + form->opcode;
+    unsigned b = is_extended ? 0 : VECTOR_B, left = 2;
+    for (unsigned i = 0; i < form->opcode; i++)
+        if (!is_segment(form->bytes[i]))
+            append(writer, form->bytes[i]);
+    if (prefix[0] == VEX2) {
+        append(writer, VEX3);
+        append(writer, (prefix[1] & VECTOR_R) | VECTOR_X | b | VEX_MAP_0F);
+        append(writer, prefix[1] & ~VECTOR_R);
+    } else {
+        append(writer, prefix[0]);
+        append(writer, (prefix[1] & ~VECTOR_B) | VECTOR_X | b);
+        append(writer, prefix[2]);
+        left = 3;
+    }
+    for (unsigned i = form->opcode + left; i < form->modrm; i++)
+        append(writer, form->bytes[i]);
+}
+
+static bool is_vector_prefix(const struct displaceable *form)
+{
+    uint8_t byte = form->bytes[form->opcode];
+    return byte == VEX2 || byte == VEX3 || byte == EVEX || (byte == XOP && form->modrm - form->opcode == 4);
+}
+
+bool registered_copy(const struct displaceable *form, unsigned reg, uint8_t *out, uint8_t *length)
+{
+    static const uint8_t low_numbers[] = {0, 3, 1, 2, 6, 7, 5, 4};
+    unsigned low = (reg < 8 ? low_numbers[reg] : reg) & 7;
+    bool is_extended = reg >= 8;
+    struct writer writer = {.out = out};
+    if ((form->operand != DISPLACED_OPERAND_MODRM && form->operand != DISPLACED_OPERAND_RELATIVE) ||
+        form->address_size != 8 || form->memory.addressing != SEGUE_ADDRESSING_PLAIN || !form->modrm)
+        return false;
+    if (is_vector_prefix(form))
+        copy_vector(form, is_extended, &writer);
+    else if (!copy_legacy(form, is_extended, &writer))
+        return false;
+    append(&writer, (form->bytes[form->modrm] & 0x38u) | low | (low == NEEDS_DISPLACEMENT ? 0x40 : 0));
+    if (low == NEEDS_SIB)
+        append(&writer, 0x24);
+    if (low == NEEDS_DISPLACEMENT)
+        append(&writer, 0);
+    for (unsigned i = form->tail; i < form->length; i++)
+        append(&writer, form->bytes[i]);
+    *length = (uint8_t)writer.length;
+    return writer.length <= SEGUE_INSN_BYTES;
+}

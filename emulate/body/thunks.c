@@ -1,0 +1,128 @@
+/* thunks.c: the C side of the thunks: their addresses, what they read, and threads in them (see body.h). */
+#include <stddef.h>
+
+#include "body.h"
+#include "decode/x86/xsave.h"
+#include "emulate/windows/guard.h"
+
+_Static_assert(offsetof(struct body_call, record) == CALL_RECORD, "layout.h");
+_Static_assert(offsetof(struct body_call, address) == CALL_ADDRESS, "layout.h");
+_Static_assert(offsetof(struct body_call, regs) == CALL_REGS, "layout.h");
+_Static_assert(offsetof(struct body_call, watch) == CALL_WATCH, "layout.h");
+_Static_assert(offsetof(struct body_call, watched) == CALL_WATCHED, "layout.h");
+_Static_assert(offsetof(struct body_regions, sequence) == REGIONS_SEQUENCE, "layout.h");
+_Static_assert(offsetof(struct body_regions, count) == REGIONS_COUNT, "layout.h");
+_Static_assert(offsetof(struct body_regions, regions) == REGIONS_FIRST, "layout.h");
+_Static_assert(offsetof(struct body_region, base) == ENTRY_BASE, "layout.h");
+_Static_assert(offsetof(struct body_region, size) == ENTRY_SIZE, "layout.h");
+_Static_assert(offsetof(struct body_region, distance) == ENTRY_DISTANCE, "layout.h");
+_Static_assert(sizeof(struct body_region) == 1 << ENTRY_SHIFT, "layout.h");
+_Static_assert(sizeof(struct segue_regs) == THUNK_FRAME, "layout.h");
+_Static_assert(offsetof(struct segue_regs, rbp) == THUNK_RBP, "layout.h");
+_Static_assert(offsetof(struct segue_regs, rsp) == THUNK_RSP, "layout.h");
+_Static_assert(offsetof(struct segue_regs, rip) == THUNK_RIP, "layout.h");
+_Static_assert(offsetof(struct segue_regs, rflags) == THUNK_RFLAGS, "layout.h");
+
+body_ask_function *body_ask;
+struct body_regions body_regions;
+
+/* The components that a policy of C may change, and the size of a compacted area for them. */
+uint64_t body_vector_components, body_vector_size;
+#define COMPONENTS (COMPONENTS_LEGACY_AVX | COMPONENTS_AVX512)
+
+/* thunk_x86_64.S. */
+#define EACH_THUNK(X)                                                                                                  \
+    X(ask, ASK)                                                                                                        \
+    X(ask_vectors, ASK_VECTORS) X(ask_regs, ASK_REGS) X(ask_regs_vectors, ASK_REGS_VECTORS) X(lookup, LOOKUP)
+#define DECLARE(name, number)                                                                                          \
+    extern const char body_thunk_##name[], body_open_##name[], body_saved_##name[], body_leaving_##name[],             \
+        body_closed_##name[], body_aside_##name[], body_end_##name[];
+EACH_THUNK(DECLARE)
+
+static const struct thunk {
+    const char *begin;
+    /* The frame is open; filled in, and RBP holds its address; RBP is the body's again, or soon; closed. */
+    const char *open, *saved, *leaving, *closed;
+    /* Code that belongs between saved and leaving. */
+    const char *aside;
+    const char *end;
+} thunks[BODY_THUNK_COUNT] = {
+#define ROW(name, number)                                                                                              \
+    [BODY_THUNK_##number] = {body_thunk_##name,  body_open_##name,  body_saved_##name, body_leaving_##name,            \
+                             body_closed_##name, body_aside_##name, body_end_##name},
+    EACH_THUNK(ROW)};
+
+static uint64_t address_of(const char *place)
+{
+    return (uint64_t)(uintptr_t)place;
+}
+
+/* The size of an area in the compacted format. */
+static uint64_t compacted_size(uint64_t components)
+{
+    uint64_t size = XSAVE_HEADER_END;
+    for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
+        struct xsave_component place;
+        if (!(components >> i & 1) || !xsave_find(i, &place))
+            continue;
+        if (place.is_aligned)
+            size = (size + XSAVE_ALIGNMENT - 1) & ~(uint64_t)(XSAVE_ALIGNMENT - 1);
+        size += place.size;
+    }
+    return size;
+}
+
+void body_thunks_fill(uint64_t words[BODY_THUNK_COUNT], bool *vectors)
+{
+    body_vector_components = xsave_enabled() & COMPONENTS;
+    body_vector_size = compacted_size(body_vector_components);
+    *vectors = xsave_can_compact();
+    for (unsigned i = 0; i < BODY_THUNK_COUNT; i++)
+        words[i] = address_of(thunks[i].begin);
+}
+
+static const struct thunk *thunk_at(uint64_t rip)
+{
+    for (unsigned i = 0; i < BODY_THUNK_COUNT; i++)
+        if (rip - address_of(thunks[i].begin) < (uint64_t)(thunks[i].end - thunks[i].begin))
+            return &thunks[i];
+    return NULL;
+}
+
+static bool load(uint64_t address, void *value)
+{
+    return guard_load_8((const void *)(uintptr_t)address, value) == 0; // NOLINT(performance-no-int-to-ptr)
+}
+
+/* The registers that a thunk uses come back from its frame. */
+static bool load_frame(uint64_t frame, struct segue_regs *regs)
+{
+    static const uint8_t used[] = {SEGUE_RAX, SEGUE_RCX, SEGUE_RDX, SEGUE_RSI, SEGUE_RDI,
+                                   SEGUE_RBP, SEGUE_R8,  SEGUE_R9,  SEGUE_R10, SEGUE_R11};
+    for (unsigned i = 0; i < sizeof used; i++)
+        if (!load(frame + used[i] * sizeof(uint64_t), segue_register_at(regs, used[i])))
+            return false;
+    return true;
+}
+
+bool body_leave_thunk(struct segue_regs *regs)
+{
+    const struct thunk *thunk = thunk_at(regs->rip);
+    struct segue_regs body = *regs;
+    if (!thunk)
+        return false;
+    uint64_t open = address_of(thunk->open), saved = address_of(thunk->saved), leaving = address_of(thunk->leaving),
+             closed = address_of(thunk->closed), aside = address_of(thunk->aside), rip = regs->rip;
+    bool is_saved = (rip >= saved && rip < closed) || rip >= aside;
+    bool is_open = rip >= open && (rip < closed || rip >= aside);
+    uint64_t frame = is_saved && (rip < leaving || rip >= aside) ? regs->rbp : regs->rsp;
+    if (is_saved && !load_frame(frame, &body))
+        return false;
+    if (is_open)
+        frame += THUNK_FRAME;
+    if (!load(frame, &body.rip))
+        return false;
+    body.rsp = frame + sizeof body.rip;
+    *regs = body;
+    return true;
+}

@@ -1,0 +1,204 @@
+/* body.c: bodies of written sequences against the sequences themselves, stepped: at every place of a body the thread
+ * must roll back to registers, flags and memory of a boundary of the sequence. */
+#include <string.h>
+
+#include "tests/support/test.h"
+
+#include "decode/x86/flags.h"
+#include "differential.h"
+
+/* Each begins with the site. RBX, RSI, RDI and RBP are addresses, inside the region or outside by the case; RCX is a
+ * small index. */
+__asm__(
+    ".pushsection .text.sequences, \"ax\", @progbits\n"
+    ".macro sequence name\n .globl sequence_\\name, sequence_\\name\\()_end\n sequence_\\name:\n.endm\n"
+    ".macro end name\n sequence_\\name\\()_end:\n int3\n .endm\n"
+
+    "sequence load\n mov 8(%rbx), %rax\n end load\n"
+    "sequence load_partly\n mov 8(%rbx), %al\n mov 16(%rsi), %ah\n movzbl 3(%rdi), %eax\n mov 4(%rbp), %ax\n"
+    " end load_partly\n"
+    "sequence store\n mov %rax, 8(%rbx)\n movb %ah, 1(%rsi)\n movw $77, 2(%rdi)\n movl $-5, 4(%rbp,%rcx,4)\n"
+    " end store\n"
+    "sequence carries\n add 8(%rbx), %rax\n adc 16(%rsi), %rdx\n adc %rdx, 24(%rdi)\n sbb (%rbp), %r8\n"
+    " adc $0, %rax\n setc %r9b\n sbb 40(%rbx), %r10d\n rcl $1, %r11\n pushf\n pop %r12\n end carries\n"
+    "sequence kept_flags\n cmp %rcx, %rdx\n mov 8(%rbx), %rax\n mov 16(%rsi), %rdx\n mov (%rdi), %r8\n jb 1f\n"
+    " inc %r9\n 1: dec %r10\n end kept_flags\n"
+    "sequence scratch_everywhere\n mov (%rbx), %r11\n mov 8(%rsi), %r10\n mov 16(%rdi), %r9\n mov (%rbp), %r8\n"
+    " add %r8, %r9\n add %r10, %r11\n lea (%r11,%r9), %r12\n mov %r12, 8(%rbx)\n mov %r13, %r14\n mov %r15, %r13\n"
+    " xchg %rdx, %rax\n end scratch_everywhere\n"
+    "sequence rax_as_base\n mov %rbx, %rax\n mov 8(%rax), %rdx\n mov (%rax,%rcx,8), %rax\n cmpb $3, 5(%rsi)\n"
+    " sete %al\n mov %rsi, %rax\n mov (%rax), %eax\n movzbl %ah, %edx\n end rax_as_base\n"
+    "sequence exchange\n xchg %rax, 8(%rbx)\n xchg %r11, 16(%rsi)\n lock xadd %rax, 24(%rdi)\n lock xadd %r9d, (%rbp)\n"
+    " end exchange\n"
+    "sequence compare_exchange\n mov 8(%rbx), %rax\n lock cmpxchg %rdx, 8(%rbx)\n lock cmpxchg %edx, 16(%rsi)\n"
+    " jz 1f\n inc %r9\n 1: lock cmpxchg %cl, 3(%rdi)\n lock addl $4, (%rbp)\n end compare_exchange\n"
+    "sequence wide\n mov %rbx, %r12\n and $-16, %r12\n movdqa 16(%r12), %xmm1\n movups 3(%rsi), %xmm2\n"
+    " addps %xmm1, %xmm2\n movntdq %xmm1, 64(%r12)\n movss %xmm2, 8(%rdi)\n cvtsi2sdl (%rbp), %xmm3\n"
+    " ucomisd 8(%rsi), %xmm3\n ja 1f\n movq 16(%rdi), %xmm4\n 1: movhps %xmm2, 24(%rdi)\n end wide\n"
+    "sequence stack\n push 8(%rbx)\n mov 16(%rsi), %rax\n push %rax\n mov 8(%rsp), %rdx\n mov (%rdi), %r8\n"
+    " mov %r8, (%rsp)\n pop 24(%rdi)\n mov 8(%rbx), %r9\n pop %r10\n mov %rsp, 32(%rsi)\n lea -40(%rsp), %r11\n"
+    " mov (%rbp), %r12\n mov %r12, -64(%rsp)\n add -64(%rsp), %r12\n end stack\n"
+    "sequence frame\n push %rbp\n mov %rsp, %rbp\n sub $32, %rsp\n mov 8(%rbx), %rax\n mov %rax, -8(%rbp)\n"
+    " mov 16(%rsi), %rdx\n add -8(%rbp), %rdx\n mov %rdx, 8(%rsp)\n leave\n mov (%rdi), %rdx\n end frame\n"
+    "sequence loop\n add (%rbx,%rcx,8), %rax\n adc $0, %rdx\n mov %rax, 8(%rsi,%rcx,8)\n dec %rcx\n jns sequence_loop\n"
+    " end loop\n"
+    "sequence branches\n cmpl $0, 8(%rbx)\n js 2f\n mov 8(%rsi), %rax\n test %rax, %rax\n jns 1f\n mov (%rdi), %r11\n"
+    " 1: mov 16(%rbp), %rdx\n jmp 3f\n 2: mov 24(%rdi), %r8\n 3: sub %r8, %rdx\n end branches\n"
+    "sequence jrcxz\n mov 8(%rbx), %rdx\n jrcxz 1f\n mov (%rsi), %rdx\n 1: inc %rdx\n end jrcxz\n"
+    "sequence ret\n mov 8(%rbx), %rax\n lea 2f(%rip), %rdx\n push %rdx\n add 16(%rsi), %rax\n ret\n nop\n nop\n 2:\n"
+    " end ret\n"
+    "sequence jump\n lea 2f(%rip), %rdx\n mov 8(%rbx), %rax\n jmp *%rdx\n nop\n 2: inc %rax\n end jump\n"
+    "sequence call_register\n lea 2f(%rip), %rdx\n mov 8(%rbx), %rax\n call *%rdx\n nop\n 2: pop %rax\n end"
+    " call_register\n"
+    "sequence jump_memory\n lea 2f(%rip), %r8\n mov %r8, 8(%rbx)\n cmp %r8, %r9\n jmp *8(%rbx)\n nop\n"
+    " 2: mov (%rsi), %rax\n end jump_memory\n"
+    "sequence call_memory\n lea 2f(%rip), %r8\n mov %r8, 8(%rbx)\n cmp %r8, %r9\n call *8(%rbx)\n"
+    " 1: nop\n 2: pop %rax\n end call_memory\n"
+    "sequence call_scratch\n lea 2f(%rip), %r11\n mov %r11, 8(%rbx)\n mov %rbx, %r11\n mov %rcx, %rax\n"
+    " call *8(%r11,%rax,8)\n 1: nop\n 2: pop %rax\n end call_scratch\n"
+    "sequence shifts\n mov 8(%rbx), %rdx\n shl %cl, %rdx\n mov 16(%rsi), %r8\n shrd %cl, %r8, 24(%rdi)\n"
+    " shll %cl, (%rbp)\n bsf 8(%rbx), %r9\n mul 8(%rsi)\n imul 16(%rdi), %r10\n sarq $3, 8(%rbx)\n rcrq $1, 16(%rsi)\n"
+    " end shifts\n"
+    "sequence bits\n bt $3, 8(%rbx)\n cmovc 8(%rsi), %rax\n btsl $5, 4(%rdi)\n setnc 9(%rbp)\n bt %ecx, 8(%rbx)\n"
+    " cmovnc 16(%rbp), %r11d\n andn 8(%rbx), %rcx, %rdx\n sarx %rcx, 8(%rsi), %r8\n end bits\n"
+    "sequence divide\n mov 8(%rbx), %rax\n xor %edx, %edx\n divq 16(%rsi)\n mov %rax, 24(%rdi)\n end divide\n"
+    "sequence divide_by_zero\n movq $0, 16(%rsi)\n xor %edx, %edx\n mov 8(%rbx), %rax\n divq 16(%rsi)\n end"
+    " divide_by_zero\n"
+    "sequence undefined\n mov 8(%rbx), %rax\n add 16(%rsi), %rax\n ud2\n end undefined\n"
+    "sequence unaligned\n and $-16, %rbx\n mov 8(%rbx), %rax\n movaps 8(%rbx), %xmm0\n end unaligned\n"
+    "sequence direction\n std\n mov 8(%rbx), %rax\n lodsb\n mov 16(%rdi), %rdx\n movsb\n cld\n stosl\n end direction\n"
+    "sequence repeat\n mov 8(%rbx), %rax\n rep movsb\n mov (%rbp), %rdx\n end repeat\n"
+    "sequence thread\n mov 8(%rbx), %rax\n mov %fs:0, %rdx\n add 8(%rdi), %rdx\n sub %fs:0, %rdx\n end thread\n"
+    "sequence relative\n mov 8(%rbx), %rax\n add 1f(%rip), %rax\n mov %rax, (%rsi)\n lea 1f(%rip), %rdx\n jmp 2f\n"
+    " 1: .quad 0x123456789abcdef\n 2: sub %rdx, %rdx\n end relative\n"
+    "sequence on_stack\n mov 8(%rsp), %rax\n add 16(%rsp,%rcx,8), %rax\n mov %rax, -8(%rsp)\n mov -16(%rsp), %rdx\n"
+    " end on_stack\n"
+    "sequence x87\n mov 8(%rbx), %rax\n fldl 8(%rsi)\n fstpl 16(%rdi)\n end x87\n"
+    "sequence avx\n vmovdqu 8(%rbx), %ymm1\n vaddpd 8(%rsi), %ymm1, %ymm2\n vmovups %ymm2, 40(%rdi)\n vzeroupper\n"
+    " vmovd 4(%rbp), %xmm3\n end avx\n"
+    "sequence identity\n mov 8(%rbx), %rax\n mov $0, %eax\n xor %ecx, %ecx\n cpuid\n mov (%rsi), %ecx\n sub %ebx, "
+    "%ebx\n"
+    " end identity\n"
+    "sequence plain_only\n inc %rax\n add %rcx, %rdx\n push %rax\n pop %r8\n end plain_only\n"
+    "sequence edges\n mov 4088(%rbx), %rax\n mov 4089(%rbx), %rdx\n mov 4095(%rbx), %cl\n mov 4096(%rbx), %r8\n"
+    " mov -1(%rbx), %r9b\n mov -8(%rbx), %r10\n end edges\n"
+    ".popsection\n");
+
+#define EACH_SEQUENCE(X)                                                                                               \
+    X(load)                                                                                                            \
+    X(load_partly)                                                                                                     \
+    X(store)                                                                                                           \
+    X(carries)                                                                                                         \
+    X(kept_flags)                                                                                                      \
+    X(scratch_everywhere)                                                                                              \
+    X(rax_as_base)                                                                                                     \
+    X(exchange)                                                                                                        \
+    X(compare_exchange)                                                                                                \
+    X(wide)                                                                                                            \
+    X(stack)                                                                                                           \
+    X(frame)                                                                                                           \
+    X(loop)                                                                                                            \
+    X(branches)                                                                                                        \
+    X(jrcxz)                                                                                                           \
+    X(ret)                                                                                                             \
+    X(jump)                                                                                                            \
+    X(call_register)                                                                                                   \
+    X(jump_memory)                                                                                                     \
+    X(call_memory)                                                                                                     \
+    X(call_scratch)                                                                                                    \
+    X(shifts)                                                                                                          \
+    X(bits)                                                                                                            \
+    X(divide)                                                                                                          \
+    X(divide_by_zero)                                                                                                  \
+    X(undefined)                                                                                                       \
+    X(unaligned)                                                                                                       \
+    X(direction)                                                                                                       \
+    X(repeat)                                                                                                          \
+    X(thread)                                                                                                          \
+    X(relative)                                                                                                        \
+    X(on_stack)                                                                                                        \
+    X(x87)                                                                                                             \
+    X(avx)                                                                                                             \
+    X(identity)                                                                                                        \
+    X(plain_only)                                                                                                      \
+    X(edges)
+
+#define DECLARE(name) extern const uint8_t sequence_##name[], sequence_##name##_end[];
+EACH_SEQUENCE(DECLARE)
+
+static const struct sequence {
+    const char *name;
+    const uint8_t *begin, *end;
+} sequences[] = {
+#define ROW(name) {#name, sequence_##name, sequence_##name##_end},
+    EACH_SEQUENCE(ROW)};
+#define SEQUENCES (sizeof sequences / sizeof *sequences)
+
+static uint64_t random_word(void)
+{
+    static uint64_t state = 88172645463325252;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+/* Bit N of `inside`: the N-th address register is inside the region. */
+static struct segue_regs registers(unsigned inside)
+{
+    static const unsigned addresses[] = {SEGUE_RBX, SEGUE_RSI, SEGUE_RDI, SEGUE_RBP};
+    struct segue_regs regs = {0};
+    for (unsigned i = 0; i < SEGUE_RIP; i++)
+        *segue_register_at(&regs, i) = random_word();
+    for (unsigned i = 0; i < 4; i++)
+        *segue_register_at(&regs, addresses[i]) =
+            (uint64_t)(uintptr_t)(inside >> i & 1 ? world.memory : world.outside) + 512 * i + 64;
+    regs.rcx = random_word() % 8;
+    regs.rsp = (uint64_t)(uintptr_t)world.stack + STACK_SIZE - STACK_ABOVE;
+    regs.rflags = FIXED_FLAGS | (random_word() & FLAGS_ARITHMETIC);
+    return regs;
+}
+
+static struct outcome compare(const struct sequence *sequence, const struct segue_regs *regs,
+                              const struct variation *variation, unsigned inside)
+{
+    struct outcome outcome;
+    char why[256];
+    size_t size = (size_t)(sequence->end - sequence->begin);
+    if (!world_compare(sequence->begin, size, size, regs, variation, &outcome, why))
+        fail_msg("%s, addresses inside %x, mode %d, ask %d, instructions %u, rolled back at %u: %s", sequence->name,
+                 inside, (int)variation->mode, (int)variation->ask, variation->most_instructions,
+                 variation->roll_back_at, why);
+    return outcome;
+}
+
+static void all(const struct variation *variation)
+{
+    world_prepare();
+    uint64_t stops = 0, boundaries = 0, built = 0;
+    for (size_t i = 0; i < SEQUENCES; i++)
+        for (unsigned inside = 0; inside < 16; inside++) {
+            struct segue_regs regs = registers(inside);
+            struct outcome outcome = compare(&sequences[i], &regs, variation, inside);
+            stops += outcome.stops;
+            boundaries += outcome.boundaries;
+            built += !outcome.body.refusal;
+        }
+    assert_in_range(built, SEQUENCES * 16 - 32, SEQUENCES * 16);
+    print_message("%lu boundaries, %lu places of bodies rolled back\n", (unsigned long)boundaries,
+                  (unsigned long)stops);
+}
+
+static void body_rolls_back_at_every_place(void **state)
+{
+    (void)state;
+    all(&(struct variation){.mode = BODY_LED});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(body_rolls_back_at_every_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

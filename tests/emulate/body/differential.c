@@ -1,0 +1,474 @@
+/* differential.c: compares code with its body (see differential.h). */
+#include "differential.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "decode/x86/flags.h"
+#include "stepper.h"
+
+#define CODE_SIZE 0x4000u
+#define BODIES_SIZE 0x8000u
+#define NEAR_SIZE 0x2000u
+#define FAR UINT64_C(0x100000000)
+#define MOST_BOUNDARIES 4096
+#define RED_ZONE 128
+#define MOST_RECORDS 64
+
+struct world world;
+
+struct boundary {
+    struct segue_regs regs;
+    uint64_t memory, state;
+};
+
+static struct {
+    const struct variation *variation;
+    struct outcome *outcome;
+    char *why;
+    const uint8_t *code;
+    size_t size;
+    uint64_t stop;
+    struct boundary boundaries[MOST_BOUNDARIES];
+    unsigned count, at;
+    int signal;
+    /* Accesses of the region by original instructions. */
+    uint64_t expected, native;
+    bool is_wrong;
+    unsigned stops;
+} test;
+
+static struct body_descriptor *descriptor(void)
+{
+    return (struct body_descriptor *)(void *)world.near;
+}
+
+static uint64_t *thunk_words(void)
+{
+    return (uint64_t *)(void *)(world.near + 64);
+}
+
+static struct body_record *records(void)
+{
+    return (struct body_record *)(void *)(world.near + 256);
+}
+
+static void *map(void *at, size_t size, int access, int file)
+{
+    void *memory =
+        mmap(at, size, access, (file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | (at ? MAP_FIXED : 0), file, 0);
+    if (memory == MAP_FAILED)
+        abort();
+    return memory;
+}
+
+void world_prepare(void)
+{
+    if (world.original)
+        return;
+    int file = memfd_create("body", 0);
+    if (file < 0 || ftruncate(file, AREA_SIZE))
+        abort();
+    /* One range, so that all is near; with gaps. */
+    uint8_t *all = map(NULL, 0x40000, PROT_NONE, -1);
+    int code = PROT_READ | PROT_WRITE | PROT_EXEC, data = PROT_READ | PROT_WRITE;
+    world.original = map(all, CODE_SIZE, code, -1);
+    world.bodies = map(all + 0x8000, BODIES_SIZE, code, -1);
+    world.near = map(all + 0x14000, NEAR_SIZE, data, -1);
+    world.memory = map(all + 0x20000, AREA_SIZE, data, file);
+    world.alias = map(all + 0x24000, AREA_SIZE, data, file);
+    world.outside = map(all + 0x28000, AREA_SIZE, data, -1);
+    world.stack = map(all + 0x30000, STACK_SIZE, data, -1);
+    uint8_t *place = map(NULL, 3 * FAR, PROT_NONE, -1);
+    uint8_t *far = place > all ? place + 2 * FAR : place;
+    world.far_alias = map(far, AREA_SIZE, data, file);
+    bool vectors;
+    body_thunks_fill(thunk_words(), &vectors);
+}
+
+static void open_region(bool opened)
+{
+    mprotect(world.memory, HOT_SIZE, opened ? PROT_READ | PROT_WRITE : PROT_NONE);
+}
+
+static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
+{
+    const uint8_t *at = bytes;
+    for (size_t i = 0; i + 8 <= size; i += 8) {
+        uint64_t word;
+        memcpy(&word, at + i, 8);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
+/* Whether a call through memory is next. */
+static bool is_call(uint64_t rip)
+{
+    const uint8_t *code = (const uint8_t *)(uintptr_t)rip;
+    code += (*code & 0xf0) == 0x40;
+    return code[0] == 0xff && (code[1] & 0x38) == 0x10;
+}
+
+/* The program's memory: all but what lies below the red zone; and before a call not the red zone either, where a body
+ * stores the return address early. */
+static uint64_t hash_memory(const struct segue_regs *regs)
+{
+    uint64_t rsp = regs->rsp + (is_call(regs->rip) ? RED_ZONE : 0);
+    uint64_t hash = mix(mix(1, world.alias, AREA_SIZE), world.outside, AREA_SIZE);
+    uint64_t bottom = (uint64_t)(uintptr_t)world.stack, from = rsp - RED_ZONE;
+    if (from < bottom || from > bottom + STACK_SIZE)
+        from = bottom;
+    for (; from & 7; from++)
+        hash = hash * 31 + *(const uint8_t *)(uintptr_t)from;
+    return mix(hash, (const void *)(uintptr_t)from, bottom + STACK_SIZE - from);
+}
+
+/* x87, SSE and the upper halves of AVX. The rest of an XSAVE area may be in its initial state or be recorded so. */
+static uint64_t hash_state(const void *state)
+{
+    static const uint8_t zero[256];
+    const uint8_t *bytes = state;
+    uint64_t features;
+    memcpy(&features, bytes + 512, sizeof features);
+    uint64_t hash = mix(mix(1, bytes + 24, 8), bytes + 32, 384);
+    return mix(hash, features & 4 ? bytes + 576 : zero, 256);
+}
+
+static bool is_in(uint64_t rip, const uint8_t *begin, size_t size)
+{
+    return rip - (uint64_t)(uintptr_t)begin < size;
+}
+
+/* Accesses of the instruction that are wholly in the region. */
+static unsigned accesses_inside(const struct segue_regs *regs)
+{
+    struct segue_insn insn;
+    struct segue_access accesses[SEGUE_ACCESSES_MOST];
+    size_t count, inside = 0;
+    if (segue_decode(SEGUE_MODE_64, (const void *)(uintptr_t)regs->rip, SEGUE_INSN_BYTES, &insn) != SEGUE_OK ||
+        segue_accesses(&insn, regs, NULL, accesses, SEGUE_ACCESSES_MOST, &count) != SEGUE_OK)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_in(accesses[i].address, world.memory, HOT_SIZE) &&
+            accesses[i].address + accesses[i].size <= (uint64_t)(uintptr_t)world.memory + HOT_SIZE)
+            inside = 1;
+    return (unsigned)inside;
+}
+
+static bool note_boundary(void *context, struct stepper_stop *stop)
+{
+    (void)context;
+    struct boundary *boundary = &test.boundaries[test.count];
+    if (test.count == MOST_BOUNDARIES) {
+        test.is_wrong = true;
+        return false;
+    }
+    test.count++;
+    boundary->regs = *stop->regs;
+    boundary->memory = hash_memory(stop->regs);
+    boundary->state = hash_state(stop->state);
+    if (stop->signal) {
+        test.count--;
+        test.signal = stop->signal;
+        return false;
+    }
+    if (stop->regs->rip == test.stop)
+        return false;
+    test.expected += accesses_inside(stop->regs);
+    return true;
+}
+
+static void explain(const struct segue_regs *seen, const struct stepper_stop *stop, const char *what)
+{
+    const struct boundary *wanted = &test.boundaries[test.at];
+    static const char *const names[] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8",
+                                        "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rip", "rflags"};
+    int used = snprintf(test.why, 256, "%s at body+%#lx, boundary %u (code+%#lx)", what,
+                        (unsigned long)(stop->regs->rip - (uint64_t)(uintptr_t)world.bodies), test.at,
+                        (unsigned long)(wanted->regs.rip - (uint64_t)(uintptr_t)world.original));
+    for (unsigned i = 0; i < sizeof names / sizeof *names && used < 200; i++)
+        if (segue_register_get(seen, i) != segue_register_get(&wanted->regs, i))
+            used += snprintf(test.why + used, 256 - (size_t)used, " %s %#lx not %#lx", names[i],
+                             (unsigned long)segue_register_get(seen, i),
+                             (unsigned long)segue_register_get(&wanted->regs, i));
+    test.is_wrong = true;
+}
+
+static bool agrees(const struct segue_regs *seen, uint64_t memory, uint64_t state, unsigned number)
+{
+    const struct boundary *wanted = &test.boundaries[number];
+    if (number >= test.count || memory != wanted->memory || state != wanted->state)
+        return false;
+    for (unsigned i = 0; i <= SEGUE_RFLAGS; i++)
+        if (segue_register_get(seen, i) != segue_register_get(&wanted->regs, i))
+            return false;
+    return true;
+}
+
+/* The registers are those of the current boundary or of the next one. */
+static bool compare(const struct segue_regs *seen, const struct stepper_stop *stop, const char *what)
+{
+    uint64_t memory = hash_memory(seen), state = hash_state(stop->state);
+    if (agrees(seen, memory, state, test.at))
+        return true;
+    if (agrees(seen, memory, state, test.at + 1)) {
+        test.at++;
+        return true;
+    }
+    explain(seen, stop, what);
+    return false;
+}
+
+static bool translate(struct segue_regs *regs, struct body_place *place, bool *is_thunk)
+{
+    const void *table = test.outcome->body.table;
+    uint64_t bodies = (uint64_t)(uintptr_t)world.bodies;
+    *is_thunk = body_leave_thunk(regs);
+    return body_translate(table, bodies, regs, place);
+}
+
+/* A fault in the body, or where the original code goes on. */
+static bool serve(struct stepper_stop *stop, struct segue_regs *seen, const struct body_place *place)
+{
+    bool is_region = stop->signal == SIGSEGV && is_in(stop->address, world.memory, HOT_SIZE);
+    bool is_stack = stop->signal == SIGSEGV && test.variation->is_stack_short &&
+                    stop->address < (uint64_t)(uintptr_t)world.stack + STACK_SIZE;
+    test.outcome->faults++;
+    if (is_stack && place) {
+        test.outcome->plain_entries += place->plain != 0;
+        *stop->regs = *seen;
+        if (place->plain)
+            stop->regs->rip = place->plain;
+        return true;
+    }
+    if (is_region) {
+        *stop->regs = *seen;
+        test.native += accesses_inside(seen);
+        open_region(true);
+        return true;
+    }
+    if (test.signal != stop->signal || test.at + 1 != test.count) {
+        explain(seen, stop, "a fault that the program does not have");
+        snprintf(test.why + strlen(test.why), 256 - strlen(test.why), " signal %d at %#lx", stop->signal,
+                 (unsigned long)stop->address);
+    }
+    return false;
+}
+
+static bool at_body(struct stepper_stop *stop, struct segue_regs *seen, struct body_place *place)
+{
+    if (!compare(seen, stop, "rolled back"))
+        return false;
+    test.outcome->stops++;
+    if (stop->signal)
+        return serve(stop, seen, place);
+    if (++test.stops == test.variation->roll_back_at) {
+        *stop->regs = *seen;
+        if (place->counted && test.variation->mode == BODY_COUNT)
+            records()[place->record].count--;
+        test.native += accesses_inside(seen);
+        open_region(true);
+    }
+    return true;
+}
+
+static bool at_stop(void *context, struct stepper_stop *stop)
+{
+    (void)context;
+    struct segue_regs seen = *stop->regs;
+    struct body_place place;
+    bool is_thunk;
+    if (translate(&seen, &place, &is_thunk)) {
+        test.outcome->stops_in_thunks += is_thunk;
+        return at_body(stop, &seen, &place);
+    }
+    bool is_original = is_in(seen.rip, world.original, CODE_SIZE);
+    if (!is_original && !stop->signal)
+        return true;
+    if (test.variation->is_free && !stop->signal && seen.rip == test.stop + 1) {
+        seen.rip = test.stop;
+        test.at = test.count - 1;
+        compare(&seen, stop, "the end");
+        return false;
+    }
+    if (!compare(&seen, stop, "original"))
+        return false;
+    if (stop->signal)
+        return serve(stop, &seen, NULL);
+    if (seen.rip == test.stop)
+        return false;
+    if (seen.rip == (uint64_t)(uintptr_t)world.original) {
+        open_region(false);
+        stop->regs->rip = (uint64_t)(uintptr_t)world.bodies;
+    } else {
+        test.native += accesses_inside(&seen);
+        open_region(true);
+    }
+    return true;
+}
+
+static uint64_t answers;
+
+static __attribute__((target("general-regs-only"))) int BODY_ASK_ABI ask(struct body_call *call)
+{
+    static uint64_t word;
+    call->watch = &word;
+    call->watched = word;
+    /* Once in a while the thunk has to ask again. */
+    if (test.outcome->asked++ % 8 == 7)
+        word++;
+    const struct boundary *boundary = &test.boundaries[test.at];
+    if (call->record->site != boundary->regs.rip && !test.variation->is_free)
+        test.is_wrong = true;
+    if (call->regs && !test.variation->is_free)
+        for (unsigned i = 0; i <= SEGUE_RFLAGS; i++)
+            if (i != SEGUE_RIP && (segue_register_get(call->regs, i) & ~(i == SEGUE_RFLAGS ? FLAG_TRAP : 0)) !=
+                                      segue_register_get(&boundary->regs, i)) {
+                snprintf(test.why, 256, "the policy is shown another register %u", i);
+                test.is_wrong = true;
+            }
+    answers = answers >> 1 | answers << 63;
+    return answers >> 63 ? 0 : 1;
+}
+
+static size_t read_code(void *context, uint64_t address, uint8_t *bytes, size_t size)
+{
+    (void)context;
+    memcpy(bytes, (const void *)(uintptr_t)address, size);
+    return size;
+}
+
+static bool check_all(void *context, uint64_t address)
+{
+    (void)context;
+    (void)address;
+    return test.variation->checks_all;
+}
+
+static enum segue_status build(void)
+{
+    const struct variation *variation = test.variation;
+    static struct body_scratch *scratch;
+    if (!scratch)
+        scratch = aligned_alloc(64, (body_scratch_size() + 63) & ~(size_t)63);
+    struct body_descriptor *known = descriptor();
+    const uint8_t *base = variation->is_elsewhere ? world.near + 0x100000 : world.memory;
+    *known = (struct body_descriptor){.base = (uint64_t)(uintptr_t)base};
+    for (unsigned i = 0; i < 7; i++)
+        known->limits[i] = HOT_SIZE - (1u << i) + 1;
+    body_regions.sequence = 0;
+    body_regions.count = 3;
+    uint64_t memory = (uint64_t)(uintptr_t)world.memory;
+    body_regions.regions[0] = (struct body_region){.base = memory - 0x8000, .size = 0x1000};
+    body_regions.regions[1] = (struct body_region){
+        .base = memory, .size = HOT_SIZE, .distance = (uint64_t)(uintptr_t)world.far_alias - memory};
+    body_regions.regions[2] = (struct body_region){.base = memory + 0x4000000, .size = 0x1000};
+    memset(records(), 0, MOST_RECORDS * sizeof(struct body_record));
+    struct body_request request = {.site = (uint64_t)(uintptr_t)world.original,
+                                   .descriptor = known,
+                                   .distance = world.alias - world.memory,
+                                   .mode = variation->mode,
+                                   .ask = variation->ask,
+                                   .lookup = variation->lookup,
+                                   .records = records(),
+                                   .most_records = MOST_RECORDS,
+                                   .thunks = thunk_words(),
+                                   .read_code = read_code,
+                                   .is_checked = check_all,
+                                   .most_instructions =
+                                       variation->most_instructions ? variation->most_instructions : BODY_INSTRUCTIONS};
+    memset(world.bodies, 0xcc, BODIES_SIZE);
+    return body_build(scratch, &request, (uint64_t)(uintptr_t)world.bodies, world.bodies, BODIES_SIZE,
+                      &test.outcome->body);
+}
+
+static void fill_memory(void)
+{
+    uint64_t seed = 1;
+    for (size_t i = 0; i < AREA_SIZE; i += 8) {
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+        memcpy(world.alias + i, &seed, 8);
+        seed = ~seed;
+        memcpy(world.outside + i, &seed, 8);
+    }
+    memset(world.stack, 0x5a, STACK_SIZE);
+}
+
+static bool run_body(const struct segue_regs *regs)
+{
+    struct segue_regs from = *regs;
+    from.rip = (uint64_t)(uintptr_t)world.bodies;
+    fill_memory();
+    memset(world.original + test.size, 0xcc, CODE_SIZE - test.size);
+    open_region(false);
+    answers = test.variation->answers;
+    test.at = test.stops = 0;
+    test.native = 0;
+    return stepper_run(&from, !test.variation->is_free, at_stop, NULL);
+}
+
+static bool counts_agree(void)
+{
+    uint64_t counted = test.native;
+    for (unsigned i = 0; i < test.outcome->body.record_count; i++)
+        counted += records()[i].count;
+    if (counted == test.expected)
+        return true;
+    snprintf(test.why, 256, "%lu accesses counted, %lu by original instructions: not %lu",
+             (unsigned long)(counted - test.native), (unsigned long)test.native, (unsigned long)test.expected);
+    return false;
+}
+
+bool world_compare(const uint8_t *code, size_t size, size_t stop, const struct segue_regs *regs,
+                   const struct variation *variation, struct outcome *outcome, char why[256])
+{
+    struct segue_regs from = *regs;
+    from.rip = (uint64_t)(uintptr_t)world.original;
+    test.variation = variation;
+    test.outcome = outcome;
+    test.why = why;
+    test.code = code;
+    test.size = size;
+    test.stop = from.rip + stop;
+    test.count = 0;
+    test.signal = 0;
+    test.expected = 0;
+    test.is_wrong = false;
+    *outcome = (struct outcome){0};
+    *why = 0;
+    memset(world.original, 0xcc, CODE_SIZE);
+    memcpy(world.original, code, size);
+    fill_memory();
+    open_region(true);
+    body_ask = ask;
+    bool ended = stepper_run(&from, true, note_boundary, NULL);
+    open_region(true);
+    if (!ended || test.is_wrong) {
+        snprintf(why, 256, "the code does not end");
+        return false;
+    }
+    outcome->boundaries = test.count;
+    enum segue_status status = build();
+    if (status == SEGUE_UNSUPPORTED)
+        return true;
+    if (status != SEGUE_OK) {
+        snprintf(why, 256, "status %d", (int)status);
+        return false;
+    }
+    bool ran = run_body(&from);
+    open_region(true);
+    if (!ran && !*why)
+        snprintf(why, 256, "the body does not end");
+    if (!ran || test.is_wrong)
+        return false;
+    if (test.at + 1 != test.count) {
+        snprintf(why, 256, "ended at boundary %u of %u", test.at, test.count);
+        return false;
+    }
+    return variation->mode != BODY_COUNT || test.signal || counts_agree();
+}

@@ -1,0 +1,57 @@
+/* differential.h: code and its body, from the same registers: every boundary of the original instructions is compared,
+ * and every place of the body is rolled back to one. */
+#ifndef SEGUE_TESTS_BODY_DIFFERENTIAL_H
+#define SEGUE_TESTS_BODY_DIFFERENTIAL_H
+
+#include <stdio.h>
+
+#include "emulate/body/body.h"
+
+/* Of the memory inside and outside; of the region, which is the first half of the former; of the stack. */
+#define AREA_SIZE 8192u
+#define HOT_SIZE 4096u
+#define STACK_SIZE 16384u
+/* Above the stack pointer at the beginning. */
+#define STACK_ABOVE 1024u
+
+struct world {
+    uint8_t *original, *bodies, *near, *stack;
+    /* The region; its alias; an alias farther than 2 GiB; memory outside. */
+    uint8_t *memory, *alias, *far_alias, *outside;
+};
+extern struct world world;
+
+/* What a case varies. */
+struct variation {
+    enum body_mode mode;
+    enum body_thunk ask;
+    bool lookup;
+    /* The body's descriptor is another region's; with `lookup` this region is in the table. */
+    bool is_elsewhere;
+    /* The policy's answers in turn: 0 for a set bit. */
+    uint64_t answers;
+    /* The stack has no room for a frame. */
+    bool is_stack_short;
+    /* Rolled back for good at this stop, from 1 on; 0 never. */
+    unsigned roll_back_at;
+    unsigned most_instructions;
+    /* RSP-based, RIP-relative and similar accesses are checked. */
+    bool checks_all;
+    /* Runs without the trap flag: only the end is compared. */
+    bool is_free;
+};
+
+struct outcome {
+    uint64_t boundaries, stops, stops_in_thunks, plain_entries, faults, asked;
+    struct body body;
+};
+
+/* Maps the world. */
+void world_prepare(void);
+
+/* Runs `size` bytes of code from `regs`, whose rip is set, until the offset `stop`: first as it is and then by its
+ * body. False, and `why`, for a difference. If the body is refused: true, and outcome->body.refusal. */
+bool world_compare(const uint8_t *code, size_t size, size_t stop, const struct segue_regs *regs,
+                   const struct variation *variation, struct outcome *outcome, char why[256]);
+
+#endif
