@@ -27,6 +27,9 @@ bool detour_are_made(void);
 /* Makes no more detours: a seccomp filter of the program's may forbid the host to write to code. Async-signal-safe. */
 void detour_stop(void);
 
+/* In a child that has a memory of its own: the detours' pieces are its parent's until it makes a detour. */
+void detour_in_child(void);
+
 /* Whether the program single-steps and has come to `instruction` on a detour; notes in the thread where the detour
  * ends. Async-signal-safe. */
 bool detour_is_step(struct thread *thread, uint64_t instruction);

@@ -15,10 +15,8 @@
  * the instruction); Intel SDM volume 2, SYSCALL, LEA, JECXZ; docs/run.md. */
 #include "detour.h"
 
-#include <errno.h>
 #include <linux/seccomp.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <x86intrin.h>
 
@@ -26,7 +24,7 @@
 #include "exempt.h"
 #include "padding.h"
 #include "patch/poke/poke.h"
-#include "platform/memory/forced.h"
+#include "platform/memory/executable.h"
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"
 #include "tools/run/host/report.h"
@@ -39,13 +37,20 @@
 #define DETOURS 1024
 #define MADE_BYTES (DETOURS * MADE_SIZE)
 #define TRAPPED_BYTES (DETOURS * TRAPPED_SIZE)
-#define BRIDGE_PAGES 8
+#define BRIDGE_PAGES 8u
 #define JUMP_SIZE 5
 #define SITES 4096
 #define PROBES 8
 #define BRIDGE_DISTANCE 0x60000000u
 #define BRIDGE_SPREAD 0x10000000u
 #define TRIES 16
+
+/* The parts of the memory: the return path (exempt.h) and the pieces. */
+#define MADE_OFFSET PAGE
+#define TRAPPED_OFFSET (MADE_OFFSET + MADE_BYTES)
+#define BRIDGES_OFFSET (TRAPPED_OFFSET + TRAPPED_BYTES)
+#define MEMORY_SIZE (BRIDGES_OFFSET + BRIDGE_PAGES * PAGE)
+_Static_assert(MADE_BYTES % PAGE == 0 && TRAPPED_BYTES % PAGE == 0, "the bridges are on pages of their own");
 
 /* Instructions of two bytes, and of one with four of distance. */
 static const uint8_t call_bytes[CALL_SIZE] = {0x0f, 0x05};
@@ -72,7 +77,7 @@ struct site {
     bool given_up;
 };
 
-/* A page of bridges. */
+/* A page of bridges: a view of the memory's page of the same number. */
 struct bridges {
     uint64_t start;
     unsigned held;
@@ -84,8 +89,11 @@ static struct site sites[SITES];
 static struct bridges bridges[BRIDGE_PAGES];
 /* A bit for each jump between site and piece, by a hash of its address: rules most addresses out quickly. */
 static uint64_t jumps[SITES / 64];
+static struct executable_memory memory;
 static uint64_t made_start, trapped_start;
 static bool is_stopped;
+/* The memory belongs to the process's parent, which may write to it: to pieces that it has not made before the fork. */
+static bool memory_is_parents;
 
 static unsigned hash(uint64_t address)
 {
@@ -107,24 +115,20 @@ static uint64_t trapped_at(unsigned number)
 
 static bool add_ranges(void);
 
-static long map_code(uint64_t at, size_t size, int flags)
-{
-    return system_call6(SYS_mmap, (long)at, (long)size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1,
-                        0);
-}
-
 bool detour_prepare(void)
 {
-    bool are_wanted = settings.calls_met > 0;
-    if (!exempt_prepare(are_wanted ? MADE_BYTES : 0, are_wanted ? TRAPPED_BYTES : 0))
-        return false;
-    if (!are_wanted)
+    if (settings.calls_met == 0) {
+        exempt_prepare(NULL, 0);
         return true;
+    }
+    if (executable_memory_create(NULL, MEMORY_SIZE, BRIDGE_PAGES, &memory) != SEGUE_OK)
+        return false;
+    exempt_prepare(&memory, TRAPPED_OFFSET);
     /* A filter that was inherited. */
     is_stopped = prctl(PR_GET_SECCOMP) != SECCOMP_MODE_DISABLED;
     maps_keep();
-    made_start = exempt_room();
-    trapped_start = made_start + MADE_BYTES;
+    made_start = memory.executable + MADE_OFFSET;
+    trapped_start = memory.executable + TRAPPED_OFFSET;
     return add_ranges() && poke_prepare() == SEGUE_OK;
 }
 
@@ -140,7 +144,23 @@ void detour_stop(void)
     lock_release();
 }
 
+void detour_in_child(void)
+{
+    memory_is_parents = made_start != 0;
+}
+
 /* ---- making one ---- */
+
+/* What was made before the fork stays where it is. */
+static bool own_memory(void)
+{
+    bool done = !memory_is_parents || executable_memory_own(&memory, MEMORY_SIZE) == SEGUE_OK;
+    for (unsigned i = 0; done && memory_is_parents && i < BRIDGE_PAGES && bridges[i].start; i++)
+        done = executable_view_renew(&memory, bridges[i].start, BRIDGES_OFFSET + i * PAGE, PAGE) == SEGUE_OK;
+    memory_is_parents = memory_is_parents && !done;
+    is_stopped = is_stopped || !done;
+    return done;
+}
 
 static bool is_in_reach(uint64_t from, uint64_t to)
 {
@@ -156,18 +176,16 @@ static void store_distance(uint8_t *end, uint64_t from, uint64_t to)
     memcpy(end - sizeof distance, &distance, sizeof distance);
 }
 
-/* A free page far behind the code, at a random address: neither programs map what is to be near the code there, nor do
- * heaps grow to it. 0 if none is found. */
-static uint64_t map_bridges(uint64_t code)
+/* Maps a page of bridges far behind the code, at a random address: neither programs map what is to be near the code
+ * there, nor do heaps grow to it. 0 if no such address is free. */
+static uint64_t map_bridges(unsigned number, uint64_t code)
 {
-    uint64_t start = (code & -(uint64_t)PAGE) + BRIDGE_DISTANCE;
+    uint64_t start = (code & -(uint64_t)PAGE) + BRIDGE_DISTANCE, view;
     for (unsigned i = 0; i < TRIES; i++) {
         uint64_t at = start + (__rdtsc() * 0x9e3779b97f4a7c15u >> 40) % (BRIDGE_SPREAD / PAGE) * PAGE;
-        long got = map_code(at, PAGE, MAP_FIXED_NOREPLACE);
-        if (got == (long)at)
-            return at;
-        if (got >= 0)
-            system_call3(SYS_munmap, got, PAGE, 0);
+        const struct executable_range range = executable_at(at, PAGE);
+        if (executable_view_create(&memory, &range, BRIDGES_OFFSET + number * PAGE, PAGE, &view) == SEGUE_OK)
+            return view;
     }
     return 0;
 }
@@ -182,18 +200,26 @@ static uint64_t take_bridge(uint64_t code)
     if (i == BRIDGE_PAGES)
         return 0;
     if (!bridges[i].start)
-        bridges[i].start = map_bridges(code);
+        bridges[i].start = map_bridges(i, code);
     return bridges[i].start ? bridges[i].start + bridges[i].held++ * BRIDGE_SIZE : 0;
 }
 
 /* A piece is a copy of its template. */
-static bool write_piece(uint64_t at, const void *piece, const char *start, const char *end)
+static void write_piece(uint64_t offset, const void *piece, const char *start, const char *end)
 {
-    return forced_write(at, piece, (size_t)(end - start));
+    memcpy((void *)(uintptr_t)(memory.writable + offset), piece, (size_t)(end - start));
+}
+
+static void write_bridge(uint64_t at, const void *bridge)
+{
+    unsigned i = 0;
+    while (at - bridges[i].start >= PAGE)
+        i++;
+    write_piece(BRIDGES_OFFSET + i * PAGE + (at - bridges[i].start), bridge, run_bridge, run_bridge_end);
 }
 
 /* Writes the code to which the padding jumps. No thread executes it yet. */
-static bool write_pieces(unsigned number, const struct detour *detour, uint32_t call_number)
+static void write_pieces(unsigned number, const struct detour *detour, uint32_t call_number)
 {
     uint8_t made[MADE_SIZE], bridge[BRIDGE_SIZE];
     uint64_t start = made_at(number), behind = detour->site + CALL_SIZE;
@@ -205,9 +231,10 @@ static bool write_pieces(unsigned number, const struct detour *detour, uint32_t 
     memcpy(made + (run_made_site - run_made) - sizeof behind, &behind, sizeof behind);
     memcpy(bridge, run_bridge, (size_t)(run_bridge_end - run_bridge));
     memcpy(bridge + (run_bridge_target - run_bridge), &start, sizeof start);
-    return write_piece(start, made, run_made, run_made_end) &&
-           write_piece(trapped_at(number), run_trapped, run_trapped, run_trapped_end) &&
-           (!detour->bridge || write_piece(detour->bridge, bridge, run_bridge, run_bridge_end));
+    write_piece(start - memory.executable, made, run_made, run_made_end);
+    write_piece(trapped_at(number) - memory.executable, run_trapped, run_trapped, run_trapped_end);
+    if (detour->bridge)
+        write_bridge(detour->bridge, bridge);
 }
 
 /* Written behind a breakpoint, so that all threads have serialised before the jump is there. */
@@ -253,7 +280,7 @@ static bool make(struct site *site, uint32_t call_number, const struct segue_seg
 {
     struct padding_search search = {.code = code, .site = site->address};
     unsigned number = detour_count;
-    if (!memory_try(find_padding, &search) || !search.found)
+    if (!memory_try(find_padding, &search) || !search.found || !own_memory())
         return false;
     struct padding padding = search.padding;
     struct detour *detour = &detours[number];
@@ -261,8 +288,10 @@ static bool make(struct site *site, uint32_t call_number, const struct segue_seg
     if (!is_in_reach(padding.address + JUMP_SIZE, made_at(number)))
         detour->bridge = take_bridge(padding.address);
     uint64_t to = detour->bridge ? detour->bridge : made_at(number);
-    if (!is_in_reach(padding.address + JUMP_SIZE, to) || !write_pieces(number, detour, call_number) ||
-        !write_padding(detour, padding.size, to))
+    if (!is_in_reach(padding.address + JUMP_SIZE, to))
+        return false;
+    write_pieces(number, detour, call_number);
+    if (!write_padding(detour, padding.size, to))
         return false;
     note_jump(detour->padding);
     if (detour->bridge)

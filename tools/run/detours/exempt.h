@@ -7,16 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Reserves them, with `room` bytes for detours, and `more` bytes behind them at which calls are trapped. False when
- * there is no memory. */
-bool exempt_prepare(size_t room, size_t more);
+#include "platform/memory/executable.h"
+
+/* Puts the return path into the first page of the memory, whose first `size` bytes are then exempt. Without memory the
+ * return path is exempt where it is. */
+void exempt_prepare(const struct executable_memory *memory, size_t size);
 
 /* The range to pass to the kernel (prctl). Async-signal-safe. */
 uint64_t exempt_start(void);
 uint64_t exempt_size(void);
-
-/* Where the room begins. */
-uint64_t exempt_room(void);
 
 /* Whether the address is on the return path. Async-signal-safe. */
 bool exempt_is_leaving(uint64_t address);

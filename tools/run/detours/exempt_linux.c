@@ -1,31 +1,23 @@
-/* exempt_linux.c: one range, since the kernel takes one. The detours are written later, past the page protection.
+/* exempt_linux.c: one range, since the kernel takes one.
  *
  * SOURCES: Documentation/admin-guide/syscall-user-dispatch.rst. */
 #include "exempt.h"
 
 #include <string.h>
-#include <sys/mman.h>
-
-#include "decode/x86/page.h"
 
 uint64_t run_leave_copy;
-static uint64_t size;
+static uint64_t exempt_bytes;
 
-/* Without detours, the return path is exempt at the template itself. */
-bool exempt_prepare(size_t room, size_t more)
+void exempt_prepare(const struct executable_memory *memory, size_t size)
 {
-    if (!room) {
-        run_leave_copy = (uint64_t)(uintptr_t)run_leave;
-        size = (uint64_t)(run_leave_end - run_leave);
-        return true;
-    }
-    void *memory = mmap(NULL, PAGE + room + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        return false;
-    memcpy(memory, run_leave, (size_t)(run_leave_end - run_leave));
-    run_leave_copy = (uint64_t)(uintptr_t)memory;
-    size = PAGE + room;
-    return mprotect(memory, PAGE + room + more, PROT_READ | PROT_EXEC) == 0;
+    size_t leave_size = (size_t)(run_leave_end - run_leave);
+    run_leave_copy = (uint64_t)(uintptr_t)run_leave;
+    exempt_bytes = leave_size;
+    if (!memory)
+        return;
+    memcpy((void *)(uintptr_t)memory->writable, run_leave, leave_size);
+    run_leave_copy = memory->executable;
+    exempt_bytes = size;
 }
 
 uint64_t exempt_start(void)
@@ -35,12 +27,7 @@ uint64_t exempt_start(void)
 
 uint64_t exempt_size(void)
 {
-    return size;
-}
-
-uint64_t exempt_room(void)
-{
-    return run_leave_copy + PAGE;
+    return exempt_bytes;
 }
 
 bool exempt_is_leaving(uint64_t address)

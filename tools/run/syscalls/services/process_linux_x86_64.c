@@ -62,6 +62,7 @@ static void begin_child(void *block, size_t size)
     if (birth->releases_lock) {
         code_in_child(birth->shares_descriptors);
         forced_in_child();
+        detour_in_child();
     }
     if (birth->releases_lock && birth->shares_descriptors)
         maps_forget();

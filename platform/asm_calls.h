@@ -1,0 +1,31 @@
+/* asm_calls.h: for assembly: what is asked of the system where no C code can run. Each macro is one request, and its
+ * registers are those of the System V convention.
+ *
+ *      RETURN_FROM_SIGNAL              rsp: the ucontext, where the handler's return has left it. Does not come back
+ *      SET_SIGNAL_MASK address         the thread's mask from the SIGNAL_MASK_SIZE bytes there; rax: 0 unless refused
+ *      BLOCK_SIGNALS address           the same signals are blocked beside those that are
+ *      SET_ALTERNATE_STACK             rdi: its description; nothing is stored
+ *      SET_SIGNAL_ACTION address       edi: the signal; the system's own description is there, of SIGNAL_ACTION_SIZE
+ *                                      bytes; zeros are the default action
+ *      QUEUE_SIGNAL                    edi: the process, esi: its thread, edx: the signal, r10: its siginfo
+ *      GET_PROCESS_ID, GET_THREAD_ID   to eax
+ *      GET_FS_BASE address, GET_GS_BASE address        stores the base there
+ *      SET_FS_BASE base, SET_GS_BASE base              a register or memory
+ *      SYSTEM_CALL                     one whose number and arguments C code has chosen, in the registers that the
+ *                                      system takes them in; rax: the result
+ *
+ * Each changes rax, rcx and r11, and also what it passes arguments in: rdi, rsi, rdx and r10 at most (clang's and GNU's
+ * assembler). None uses the stack or thread-local storage, or changes a flag that was not named above.
+ *
+ *      SYSTEM_NO_MEMORY                the error number
+ */
+#ifndef SEGUE_PLATFORM_ASM_CALLS_H
+#define SEGUE_PLATFORM_ASM_CALLS_H
+
+#if defined(__linux__) && defined(__x86_64__)
+#include "platform/linux/asm_calls_x86_64.h"
+#else
+#error "asm_calls.h does not know this system's calls"
+#endif
+
+#endif
