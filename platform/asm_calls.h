@@ -14,8 +14,9 @@
  *      SYSTEM_CALL                     one whose number and arguments C code has chosen, in the registers that the
  *                                      system takes them in; rax: the result
  *
- * Each changes rax, rcx and r11, and also what it passes arguments in: rdi, rsi, rdx and r10 at most (clang's and GNU's
- * assembler). None uses the stack or thread-local storage, or changes a flag that was not named above.
+ * Each changes rax, rcx and r11. Those for masks, actions and the alternate stack also change the flags and what they
+ * pass arguments in, of rdi, rsi, rdx and r10; those for bases change rdi and rsi. An address may be relative to a
+ * register. None uses the stack or thread-local storage.
  *
  *      SYSTEM_NO_MEMORY                the error number
  */

@@ -21,9 +21,7 @@
 
 #include "ctx/layout.h"
 #include "platform/asm.h"
-
-#define SYS_RT_SIGRETURN 15
-#define ENOMEM 12
+#include "platform/asm_calls.h"
 
 /* The system call, as r9 describes it. Afterwards r9 is the caller's stack pointer; only the caller has the same in
  * rsp. */
@@ -36,7 +34,7 @@
         movq    CALL_FOURTH(%r9), %r10
         movq    CALL_FIFTH(%r9), %r8
         movq    %rsp, %r9
-        syscall
+        SYSTEM_CALL
 .endm
 
 /* The child's first frame. */
@@ -81,7 +79,7 @@ FUNCTION(clone_go_parked)
         testq   %r14, %r14
         cmovzq  %rsp, %r14
         movq    PARKING_HIGH(%rbx), %r15
-        movq    $-ENOMEM, %rdx
+        movq    $-SYSTEM_NO_MEMORY, %rdx
         subq    %r14, %r15
         jb      2f
         cmpq    PARKING_ROOM(%rbx), %r15
@@ -118,8 +116,7 @@ FUNCTION(clone_return)
         .cfi_undefined %rip
         _CET_ENDBR
         movq    %rdi, %rsp
-        movl    $SYS_RT_SIGRETURN, %eax
-        syscall
+        RETURN_FROM_SIGNAL
         ud2
         .cfi_endproc
         END(clone_return)

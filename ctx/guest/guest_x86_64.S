@@ -26,9 +26,7 @@
 #include "decode/x86/registers.h"
 #include "ctx/state/vector_moves_x86_64.h"
 #include "platform/asm.h"
-#include "platform/threads/base_codes.h"
-
-#define SYS_GETTID 186
+#include "platform/asm_calls.h"
 
 /* Trap, direction, nested task, alignment check: flags that a host's code does not expect to be set. */
 #define UNEXPECTED_FLAGS (FLAG_ALIGNMENT | FLAG_NESTED_TASK | FLAG_DIRECTION | FLAG_TRAP)
@@ -86,14 +84,6 @@ LABEL(gate_code_end)
 
         SECTION_TEXT(guest_go)
 
-/* The system call (code, address): clobbers rax, rcx, rdx, rsi, rdi, r11. */
-.macro SET_BASE code, address
-        movl    $BASE_CALL, %eax
-        movl    $\code, %edi
-        movq    \address, %rsi
-        syscall
-.endm
-
 /* guest_go (rdi gate) */
         .p2align 4
 LABEL(guest_text_begin)
@@ -133,8 +123,8 @@ LABEL(guest_go_commit)
 3:      jmp     *GATE_IN(%rbx)
 2:      cmpq    GATE_HOST_GS(%rbx), %rcx
         je      4f
-        SET_BASE BASE_SET_GS, GATE_GS_BASE(%rbx)
-4:      SET_BASE BASE_SET_FS, GATE_FS_BASE(%rbx)
+        SET_GS_BASE GATE_GS_BASE(%rbx)
+4:      SET_FS_BASE GATE_FS_BASE(%rbx)
         jmp     *GATE_IN(%rbx)
 
 /* guest_out (rbx gate), with the stack pointer in the gate's data, or the guest's: nothing is written to the stack. */
@@ -164,11 +154,11 @@ LABEL_FUNCTION(guest_out)
         je      3f
         wrgsbase %rdx
         jmp     3f
-2:      SET_BASE BASE_SET_FS, GATE_HOST_FS(%rbx)
+2:      SET_FS_BASE GATE_HOST_FS(%rbx)
         movq    GATE_HOST_GS(%rbx), %rsi
         cmpq    GATE_GS_BASE(%rbx), %rsi
         je      3f
-        SET_BASE BASE_SET_GS, GATE_HOST_GS(%rbx)
+        SET_GS_BASE GATE_HOST_GS(%rbx)
 3:      movq    GATE_AREA(%rbx), %rsi
         testq   %rsi, %rsi
         jz      4f
@@ -206,8 +196,8 @@ LABEL_FUNCTION(guest_landed)
         movq    GATE_HOST_GS(%rbx), %rax
         wrgsbase %rax
         jmp     LOCAL(landed)
-1:      SET_BASE BASE_SET_FS, GATE_HOST_FS(%rbx)
-        SET_BASE BASE_SET_GS, GATE_HOST_GS(%rbx)
+1:      SET_FS_BASE GATE_HOST_FS(%rbx)
+        SET_GS_BASE GATE_HOST_GS(%rbx)
 LOCAL_LABEL(landed)
         fldcw   GATE_HOST_X87(%rbx)
         ldmxcsr GATE_HOST_MXCSR(%rbx)
@@ -249,8 +239,7 @@ LABEL(guest_dispatch_begun)
         leaq    -32(%rsp), %rsp
         pushfq
         leaq    -8(%rsp), %rsp
-        movl    $SYS_GETTID, %eax
-        syscall
+        GET_THREAD_ID
         movl    %eax, %ecx
         leaq    C(guest_threads)(%rip), %rbx
         movl    $THREAD_COUNT, %r11d
@@ -367,8 +356,7 @@ LABEL(guest_run_handler_framed)
         movq    %rax, %r12
 
         /* Finds the thread by its TID. An entry that was never used ends the search. */
-        movl    $SYS_GETTID, %eax
-        syscall
+        GET_THREAD_ID
         movl    %eax, %ecx
         leaq    C(guest_threads)(%rip), %r8
         movl    $THREAD_COUNT, %r9d
@@ -401,18 +389,12 @@ LABEL(guest_run_handler_framed)
         wrgsbase %rax
         jmp     5f
 4:      subq    $16, %rsp
-        movl    $BASE_CALL, %eax
-        movl    $BASE_GET_FS, %edi
-        movq    %rsp, %rsi
-        syscall
-        movl    $BASE_CALL, %eax
-        movl    $BASE_GET_GS, %edi
-        leaq    8(%rsp), %rsi
-        syscall
+        GET_FS_BASE (%rsp)
+        GET_GS_BASE 8(%rsp)
         popq    %r13
         popq    %r14
-        SET_BASE BASE_SET_FS, GATE_HOST_FS(%r15)
-        SET_BASE BASE_SET_GS, GATE_HOST_GS(%r15)
+        SET_FS_BASE GATE_HOST_FS(%r15)
+        SET_GS_BASE GATE_HOST_GS(%r15)
         /* The kernel leaves the alignment check flag as the guest has set it; C code does not expect it. */
 5:      pushfq
         andl    $~FLAG_ALIGNMENT, (%rsp)
@@ -433,8 +415,8 @@ LABEL(guest_run_handler_tail)
         wrfsbase %r13
         wrgsbase %r14
         jmp     7f
-1:      SET_BASE BASE_SET_FS, %r13
-        SET_BASE BASE_SET_GS, %r14
+1:      SET_FS_BASE %r13
+        SET_GS_BASE %r14
         jmp     7f
 
         /* No guest. */

@@ -23,11 +23,8 @@
 
 #include "ctx/layout.h"
 #include "platform/asm.h"
+#include "platform/asm_calls.h"
 #include "platform/frame/frame_cfi_x86_64.h"
-
-#define SYS_RT_SIGPROCMASK 14
-#define SYS_RT_SIGRETURN 15
-#define SIG_SETMASK 2
 
 .macro CFI_LANDING base
         /* DW_CFA_def_cfa_expression: the stack pointer that it leads to. */
@@ -106,13 +103,7 @@ LABEL(landing_off_list)
 LABEL(landing_forgotten)
         cmpq    $0, LANDING_FRAME(%rsp)
         je      2f
-        /* rt_sigprocmask(SIG_SETMASK, the mask, NULL, 8) */
-        movl    $SYS_RT_SIGPROCMASK, %eax
-        movl    $SIG_SETMASK, %edi
-        leaq    LANDING_MASK(%rsp), %rsi
-        xorl    %edx, %edx
-        movl    $8, %r10d
-        syscall
+        SET_SIGNAL_MASK LANDING_MASK(%rsp)
         testq   %rax, %rax
         jnz     C(landing_by_return)
 2:
@@ -158,8 +149,7 @@ FUNCTION(landing_by_return)
         .cfi_signal_frame
         CFI_UCONTEXT 0
 LABEL(landing_refused)
-        movl    $SYS_RT_SIGRETURN, %eax
-        syscall
+        RETURN_FROM_SIGNAL
 LABEL(landing_refused_end)
         .cfi_endproc
         END(landing_by_return)

@@ -10,6 +10,9 @@
 /* In the siginfo. */
 #define ENTRY_CODE 8
 #define ENTRY_PID 16
+/* ENTRY_CODE of a signal that was sent, and of one that was queued. */
+#define ENTRY_CODE_USER 0
+#define ENTRY_CODE_QUEUE -1
 
 /* The stack needed from the handler's entry to the end of a guarded access's fault, and to the death of a fault that
  * has no room. With less, the thread can only die. */

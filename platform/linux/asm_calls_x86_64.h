@@ -17,9 +17,11 @@
 /* The kernel's sigset_t, and its struct sigaction. */
 #define SIGNAL_MASK_SIZE 8
 #define SIGNAL_ACTION_SIZE 32
-/* <asm-generic/signal-defs.h>, which is not for assembly everywhere. signal_bits.h compares them. */
+/* Their header is not for assembly; platform/linux/handlers/action.c compares them. */
 #define CALL_SIG_BLOCK 0
 #define CALL_SIG_SETMASK 2
+
+#if defined(__ASSEMBLER__)
 
 .macro SYSTEM_CALL
         syscall
@@ -103,5 +105,7 @@
 .macro SET_GS_BASE base
         SET_BASE ARCH_SET_GS, "\base"
 .endm
+
+#endif
 
 #endif

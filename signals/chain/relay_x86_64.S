@@ -14,13 +14,10 @@
 #endif
 
 #include "platform/asm.h"
+#include "platform/asm_calls.h"
 #include "platform/frame/frame_cfi_x86_64.h"
 #include "platform/handlers/relay_layout.h"
 
-#define SYS_RT_SIGPROCMASK 14
-#define SYS_SIGALTSTACK 131
-#define SIG_SETMASK 2
-#define MASK_SIZE 8
 /* The frame begins with the handler's return address. */
 #define UCONTEXT (RELAY_SIZE + 8)
 
@@ -33,15 +30,8 @@ FUNCTION(relay_gate)
         movq    RELAY_STACK(%rsp), %rdi
         testq   %rdi, %rdi
         jz      1f
-        xorl    %esi, %esi
-        movl    $SYS_SIGALTSTACK, %eax
-        syscall
-1:      movl    $SIG_SETMASK, %edi
-        leaq    RELAY_MASK(%rsp), %rsi
-        xorl    %edx, %edx
-        movl    $MASK_SIZE, %r10d
-        movl    $SYS_RT_SIGPROCMASK, %eax
-        syscall
+        SET_ALTERNATE_STACK
+1:      SET_SIGNAL_MASK RELAY_MASK(%rsp)
         xorl    %eax, %eax
         movq    RELAY_RCX(%rsp), %rcx
         movq    RELAY_R10(%rsp), %r10

@@ -8,9 +8,8 @@
 #endif
 
 #include "platform/asm.h"
+#include "platform/asm_calls.h"
 #include "platform/frame/frame_cfi_x86_64.h"
-
-#define SYS_RT_SIGRETURN 15
 
 .macro CFI_FRAME
         .cfi_signal_frame
@@ -24,8 +23,7 @@
         /* Unwinders look up the byte before a return address. */
         nop
 LABEL_FUNCTION(restorer_plain)
-        movq    $SYS_RT_SIGRETURN, %rax
-        syscall
+        RETURN_FROM_SIGNAL
 LABEL(restorer_plain_end)
         .cfi_endproc
         END(restorer_plain)
@@ -38,8 +36,7 @@ LABEL(restorer_plain_end)
 LABEL_FUNCTION(restorer_of_relay)
         movq    %rsp, %rdi
         call    C(restorer_return)
-        movl    $SYS_RT_SIGRETURN, %eax
-        syscall
+        RETURN_FROM_SIGNAL
 LABEL(restorer_of_relay_end)
         .cfi_endproc
         END(restorer_of_relay)

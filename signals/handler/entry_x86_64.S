@@ -11,17 +11,8 @@
 
 #include "ctx/layout.h"
 #include "platform/asm.h"
+#include "platform/asm_calls.h"
 #include "platform/frame/entry_layout.h"
-
-#define SYS_RT_SIGACTION 13
-#define SYS_RT_SIGPROCMASK 14
-#define SYS_GETPID 39
-#define SYS_GETTID 186
-#define SYS_RT_TGSIGQUEUEINFO 297
-#define SIG_BLOCK 0
-#define MASK_SIZE 8
-#define SI_USER 0
-#define SI_QUEUE -1
 
 /* Goes to `without_room` if the frame is on the alternate stack and leaves less room there than the entry needs. */
 .macro LOOK_AT_ROOM without_room
@@ -70,37 +61,27 @@ LABEL(suspend_entry_end)
         .p2align 4
 LOCAL_FUNCTION(signal_without_room)
         .cfi_startproc
-        cmpl    $SI_USER, ENTRY_CODE(%rsi)
+        cmpl    $ENTRY_CODE_USER, ENTRY_CODE(%rsi)
         jg      1f
         je      2f
-        cmpl    $SI_QUEUE, ENTRY_CODE(%rsi)
+        cmpl    $ENTRY_CODE_QUEUE, ENTRY_CODE(%rsi)
         je      3f
         jmp     1f
 2:      cmpl    $0, ENTRY_PID(%rsi)
         je      3f
 1:      movl    %edi, %r8d
         movq    %rsi, %r9
-        movl    $SYS_RT_SIGACTION, %eax
-        leaq    LOCAL(default_action)(%rip), %rsi
-        xorl    %edx, %edx
-        movl    $MASK_SIZE, %r10d
-        syscall
-        movl    $SYS_RT_SIGPROCMASK, %eax
-        movl    $SIG_BLOCK, %edi
+        SET_SIGNAL_ACTION LOCAL(default_action)(%rip)
         leaq    LOCAL(bits_of_signals)(%rip), %rsi
-        leaq    -MASK_SIZE(%rsi, %r8, MASK_SIZE), %rsi
-        xorl    %edx, %edx
-        syscall
-        movl    $SYS_GETTID, %eax
-        syscall
+        leaq    -SIGNAL_MASK_SIZE(%rsi, %r8, SIGNAL_MASK_SIZE), %rsi
+        BLOCK_SIGNALS (%rsi)
+        GET_THREAD_ID
         movl    %eax, %esi
-        movl    $SYS_GETPID, %eax
-        syscall
+        GET_PROCESS_ID
         movl    %eax, %edi
         movl    %r8d, %edx
         movq    %r9, %r10
-        movl    $SYS_RT_TGSIGQUEUEINFO, %eax
-        syscall
+        QUEUE_SIGNAL
 3:      ret
         .cfi_endproc
         END(signal_without_room)
@@ -108,7 +89,7 @@ LOCAL_FUNCTION(signal_without_room)
         SECTION_CONSTANT(signal_without_room)
         .p2align 3
 LOCAL_LABEL(default_action)
-        .zero   32
+        .zero   SIGNAL_ACTION_SIZE
 LOCAL_LABEL(bits_of_signals)
         .set    number, 0
         .rept   64

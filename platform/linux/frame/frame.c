@@ -27,6 +27,7 @@ _Static_assert(offsetof(ucontext_t, uc_stack.ss_sp) == ENTRY_STACK, "entry_layou
 _Static_assert(offsetof(ucontext_t, uc_stack.ss_size) == ENTRY_STACK_SIZE, "entry_layout.h");
 _Static_assert(offsetof(siginfo_t, si_code) == ENTRY_CODE, "entry_layout.h");
 _Static_assert(offsetof(siginfo_t, si_pid) == ENTRY_PID, "entry_layout.h");
+_Static_assert(SI_USER == ENTRY_CODE_USER && SI_QUEUE == ENTRY_CODE_QUEUE, "entry_layout.h");
 _Static_assert(offsetof(struct kept_info, address) == offsetof(siginfo_t, si_addr), "the layout is the kernel's");
 
 void frame_open(struct fault_frame *frame, struct native_frame native)

@@ -10,11 +10,15 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "platform/asm_calls.h"
 #include "platform/linux/call.h"
 #include "platform/linux/signal_bits.h"
 #include "platform/threads/thread.h"
 
 #define MASK_SIZE 8
+_Static_assert(SIG_BLOCK == CALL_SIG_BLOCK && SIG_SETMASK == CALL_SIG_SETMASK &&
+                   sizeof(struct platform_action) == SIGNAL_ACTION_SIZE && sizeof(uint64_t) == SIGNAL_MASK_SIZE,
+               "asm_calls_x86_64.h");
 _Static_assert(offsetof(struct platform_action, flags) == 8 && offsetof(struct platform_action, restorer) == 16 &&
                    offsetof(struct platform_action, mask) == 24,
                "the layout is the kernel's");

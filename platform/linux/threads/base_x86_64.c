@@ -10,11 +10,6 @@
 
 #include "platform/linux/abi.h"
 #include "platform/linux/call.h"
-#include "platform/threads/base_codes.h"
-
-_Static_assert(BASE_CALL == SYS_arch_prctl && BASE_SET_GS == ARCH_SET_GS && BASE_SET_FS == ARCH_SET_FS &&
-                   BASE_GET_FS == ARCH_GET_FS && BASE_GET_GS == ARCH_GET_GS,
-               "the assembly's numbers are the kernel's");
 
 bool platform_bases_have_instructions(void)
 {

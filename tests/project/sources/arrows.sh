@@ -94,19 +94,23 @@ without_comments() {
         print FNR ":" kept
     }' "$1"
 }
-names='\b(SYS_[a-z0-9_]+|system_call[0-9]|__NR_[a-z0-9_]+|siginfo_t|u?context_t|mcontext_t|sigset_t|struct sigaction)\b'
+names='\b(SYS_[A-Za-z0-9_]+|system_call[0-9]|__NR_[a-z0-9_]+)\b'
+names="$names|\\b(siginfo_t|u?context_t|mcontext_t|sigset_t|struct sigaction)\\b"
 names="$names|\\b(mmap|munmap|mremap|mprotect|madvise|membarrier|sigaltstack) *\\("
 names="$names|\\b(pthread_atfork|dlsym|dladdr|dl_iterate_phdr) *\\("
 names="$names|\\b(__linux__|__APPLE__|__FreeBSD__|EXCEPTION_POINTERS|PEXCEPTION_POINTERS|mach_[a-z_]+)\\b"
 names="$names|#include <(linux/|asm/|sys/(mman|syscall|ucontext|resource|auxv)|ucontext|windows|mach/)"
 names="$names|\"[^\"]*(/proc/|SELinux|seccomp|prctl)"
 names="$names|#include \"platform/(linux|windows|darwin|freebsd)/"
+# Assembly asks by the macros of platform/asm_calls.h.
+in_assembly='\b(syscall|SIG_[A-Z]+|SI_[A-Z]+|CALL_NUMBERED|ENOMEM|E(INTR|INVAL|AGAIN|FAULT|PERM|EXIST))\b'
 exempt='^include/segue/(posix|linux|windows|darwin)\.h$'
 found=
 for file in $(find decode emulate patch ctx signals include -name '*.[chS]' | sort); do
     echo "$file" | grep -qE "$exempt" && continue
     named=$(without_comments "$file" | grep -E "$names")
     case $file in *_linux*.[chS]) named="$named the file's own name" ;; esac
+    case $file in *.S) named="$named$(without_comments "$file" | grep -E "$in_assembly")" ;; esac
     [ -z "$named" ] || found="$found$file names a system:
 $named
 "
