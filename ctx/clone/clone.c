@@ -35,12 +35,12 @@
 /* The most stack that clone_go_parked and its caller need below the caller's frame. */
 #define CALL_DEPTH 4096
 
-static const stack_t no_stack = {.ss_flags = SS_DISABLE};
+static const struct alternate_stack no_stack = {.flags = STACK_DISABLED};
 
 /* Not instrumented: what a sanitizer inserts before a call that does not return would need the host's segment base. */
 __attribute__((no_sanitize("address", "undefined"))) void clone_begin(struct clone_child *child)
 {
-    stack_t present = no_stack;
+    struct alternate_stack present = no_stack;
     /* A vfork child: the kernel has left it its parent's alternate stack, on which the parent may stand. */
     if (child->shares_memory && child->is_waited_for)
         platform_stack_exchange(&no_stack, NULL);
@@ -49,7 +49,7 @@ __attribute__((no_sanitize("address", "undefined"))) void clone_begin(struct clo
     if (child->start)
         child->start(child->block, child->block_size);
     platform_stack_exchange(NULL, &present);
-    if (child->shares_memory || !(present.ss_flags & SS_DISABLE) || !frame_rearms_alternate_stack(child->ucontext))
+    if (child->shares_memory || !(present.flags & STACK_DISABLED) || !frame_rearms_alternate_stack(child->ucontext))
         frame_set_alternate_stack(child->ucontext, &present);
     frame_make_room(child->ucontext);
     /* From here on the bases may be a guest's. */

@@ -118,8 +118,8 @@ static struct guest_thread *find_place(int number)
 
 enum segue_status guest_thread_register(struct guest_thread **self)
 {
-    stack_t present;
-    if (platform_stack_exchange(NULL, &present) != 0 || (present.ss_flags & SS_DISABLE))
+    struct alternate_stack present;
+    if (platform_stack_exchange(NULL, &present) != 0 || (present.flags & STACK_DISABLED))
         return SEGUE_UNSUPPORTED;
     if (!once(&exit_key_once, make_exit_key) || !fork_register(FORK_GUESTS, &hooks))
         return SEGUE_NO_MEMORY;

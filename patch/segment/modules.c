@@ -183,11 +183,11 @@ static enum segue_status rewrite_site(void *context, const struct segue_site *si
  * if the system refuses to say which stack is in use. */
 static bool has_room(void)
 {
-    stack_t present;
+    struct alternate_stack present;
     if (platform_stack_exchange(NULL, &present) != 0)
         return false;
-    return !(present.ss_flags & SS_ONSTACK) ||
-           (uintptr_t)__builtin_frame_address(0) - (uintptr_t)present.ss_sp >= MODULES_SCAN_STACK;
+    return !(present.flags & STACK_IN_USE) ||
+           (uintptr_t)__builtin_frame_address(0) - (uintptr_t)present.lowest >= MODULES_SCAN_STACK;
 }
 
 void modules_rewrite(struct segment_service *service, uint64_t address)

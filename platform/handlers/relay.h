@@ -3,12 +3,12 @@
 #ifndef SEGUE_PLATFORM_RELAY_H
 #define SEGUE_PLATFORM_RELAY_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "action.h"
 #include "platform/frame/frame.h"
+#include "platform/frame/stack.h"
 #include "relay_layout.h"
 
 /* One call of a handler. */
@@ -18,7 +18,7 @@ struct relay {
     /* The signals that are blocked while it runs; and the virtual signal mask before. */
     uint64_t mask, believed;
     /* The alternate stack that the program believes it has, with the kernel's flags. */
-    const stack_t *stack;
+    const struct alternate_stack *stack;
     /* The handler's frame is not the one to be restored: `restorer`, to which the handler returns, reads what the
      * handler has changed in it. */
     bool is_restored_by_us;
@@ -54,9 +54,9 @@ enum relay_status relay_prepare(const struct relay *relay, struct native_frame n
 /* The words right below a frame that is on another stack, which relay_gate loads. */
 struct relay_words {
     uint64_t rflags, rcx, r10, r11, rdx, rsi, rdi, mask;
-    /* The address of `stack` if that is to be set; else 0. */
+    /* The address of `stack`, the system's own record of an alternate stack, if that is to be set; else 0. */
     uint64_t lent;
-    stack_t stack;
+    uint64_t stack[3];
     uint64_t handler;
 };
 

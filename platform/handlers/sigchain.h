@@ -4,10 +4,10 @@
 #ifndef SEGUE_PLATFORM_SIGCHAIN_H
 #define SEGUE_PLATFORM_SIGCHAIN_H
 
-#include <signal.h>
 #include <stdint.h>
 
 #include "action.h"
+#include "platform/frame/stack.h"
 
 struct sigchain_face {
     /* The signals that Segue handles, one bit each from 1 on; a program's calls about them do not reach the kernel. */
@@ -19,8 +19,8 @@ struct sigchain_face {
     void (*set_mask)(uint64_t wanted);
     /* Those of them that are pending until the thread unblocks them. */
     uint64_t (*pending)(void);
-    /* sigaltstack(2): 0, or an error number; -1 if the kernel must be asked. */
-    int (*stack)(const stack_t *wanted, stack_t *before);
+    /* sigaltstack(2), either may be NULL: 0, or an error number; -1 if the kernel must be asked. */
+    int (*stack)(const struct alternate_stack *wanted, struct alternate_stack *before);
 };
 
 /* The function that the preloaded library exports. `face` is NULL when Segue is uninstalled. */

@@ -119,12 +119,12 @@ static void run_handler(int number, struct native_frame native, const struct pla
                         enum chain_way way)
 {
     struct relay_frame place;
-    stack_t stack;
+    struct alternate_stack stack, in_force = frame_stack_in_force(native.context);
     if (way == CHAIN_CALL) {
         action_call(action, number, native.info, native.context);
         return;
     }
-    thread_stack_of_program(frame_stack_in_force(native.context), &stack);
+    thread_stack_of_program(&in_force, &stack);
     uint64_t answered = believed_signals(), before = believed_mask();
     struct relay relay = {
         .number = number, .action = action, .mask = mask & ~answered, .believed = before, .stack = &stack};
@@ -228,7 +228,7 @@ bool chain_is_ignored(int number)
 void restorer_return(void *ucontext)
 {
     uint64_t answered = believed_signals(), mask = frame_get_mask(ucontext);
-    stack_t stack = *frame_stack_in_force(ucontext);
+    struct alternate_stack stack = frame_stack_in_force(ucontext);
     thread_stack_in_force(&stack);
     frame_set_alternate_stack(ucontext, &stack);
     thread_self.stack_is_lent = false;

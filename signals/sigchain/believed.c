@@ -17,10 +17,6 @@
 /* The kernel refuses smaller stacks. */
 #define MINSIGSTKSZ_OF_KERNEL 2048
 
-#ifndef SS_AUTODISARM
-#define SS_AUTODISARM (1u << 31)
-#endif
-
 static uint64_t answered;
 
 uint64_t believed_signals(void)
@@ -85,38 +81,38 @@ static void action(int number, const struct platform_action *wanted, struct plat
         previous_follow(number, wanted);
 }
 
-static int change_stack(struct thread_state *thread, const stack_t *wanted, bool is_on)
+static int change_stack(struct thread_state *thread, const struct alternate_stack *wanted, bool is_on)
 {
-    unsigned mode = (unsigned)wanted->ss_flags & ~SS_AUTODISARM;
+    unsigned mode = wanted->flags & ~STACK_AUTODISARM;
     if (is_on)
         return EPERM;
-    if (mode != 0 && mode != SS_ONSTACK && mode != SS_DISABLE)
+    if (mode != 0 && mode != STACK_IN_USE && mode != STACK_DISABLED)
         return EINVAL;
-    if (mode == SS_DISABLE) {
-        thread->previous_stack = (stack_t){.ss_flags = wanted->ss_flags};
+    if (mode == STACK_DISABLED) {
+        thread->previous_stack = (struct alternate_stack){.flags = wanted->flags};
         return 0;
     }
-    if (wanted->ss_size < MINSIGSTKSZ_OF_KERNEL)
+    if (wanted->size < MINSIGSTKSZ_OF_KERNEL)
         return ENOMEM;
     thread->previous_stack = *wanted;
     return 0;
 }
 
 /* For threads with the library's alternate stack; the others have the stack that they set. */
-static int stack(const stack_t *wanted, stack_t *before)
+static int stack(const struct alternate_stack *wanted, struct alternate_stack *before)
 {
     struct thread_state *thread = &thread_self;
     uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
     if (!thread->stack)
         return -1;
-    stack_t present = thread->previous_stack;
-    uint64_t bottom = (uint64_t)(uintptr_t)present.ss_sp;
-    bool is_on = !((unsigned)present.ss_flags & SS_AUTODISARM) && here > bottom && here - bottom <= present.ss_size;
+    struct alternate_stack present = thread->previous_stack;
+    uint64_t bottom = (uint64_t)(uintptr_t)present.lowest;
+    bool is_on = !(present.flags & STACK_AUTODISARM) && here > bottom && here - bottom <= present.size;
     if (before) {
         *before = present;
-        before->ss_flags = (int)(((unsigned)present.ss_flags & SS_AUTODISARM) | (present.ss_size == 0 ? SS_DISABLE
-                                                                                 : is_on              ? SS_ONSTACK
-                                                                                                      : 0));
+        before->flags = ((present.flags & STACK_AUTODISARM) | (present.size == 0 ? STACK_DISABLED
+                                                               : is_on           ? STACK_IN_USE
+                                                                                 : 0));
     }
     return wanted ? change_stack(thread, wanted, is_on) : 0;
 }

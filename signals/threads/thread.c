@@ -12,7 +12,6 @@
 #include "decode/x86/abi_sysv.h"
 #include "platform/frame/entry_layout.h"
 #include "platform/frame/frame.h"
-#include "platform/frame/stack.h"
 #include "platform/memory/memory.h"
 #include "platform/process/once.h"
 #include "platform/threads/thread.h"
@@ -199,30 +198,30 @@ static bool make_exit_key(void)
     return pthread_key_create(&exit_key, on_exit_of_thread) == 0;
 }
 
-static bool is_ours(const struct thread_state *thread, const stack_t *stack)
+static bool is_ours(const struct thread_state *thread, const struct alternate_stack *stack)
 {
-    return thread->stack && stack->ss_sp == (char *)thread->stack + (thread->stack_size - stack->ss_size);
+    return thread->stack && stack->lowest == (char *)thread->stack + (thread->stack_size - stack->size);
 }
 
-void thread_stack_of_program(const stack_t *in_force, stack_t *believed)
+void thread_stack_of_program(const struct alternate_stack *in_force, struct alternate_stack *believed)
 {
     *believed = is_ours(&thread_self, in_force) ? thread_self.previous_stack : *in_force;
 }
 
-void thread_stack_in_force(stack_t *stack)
+void thread_stack_in_force(struct alternate_stack *stack)
 {
     const struct thread_state *thread = &thread_self;
-    const stack_t *previous = &thread->previous_stack;
-    if (!thread->stack || stack->ss_sp != previous->ss_sp || stack->ss_size != previous->ss_size)
+    const struct alternate_stack *previous = &thread->previous_stack;
+    if (!thread->stack || stack->lowest != previous->lowest || stack->size != previous->size)
         return;
-    *stack = (stack_t){.ss_sp = (char *)thread->stack + thread->guard_size,
-                       .ss_size = thread->stack_size - thread->guard_size};
+    *stack = (struct alternate_stack){.lowest = (char *)thread->stack + thread->guard_size,
+                                      .size = thread->stack_size - thread->guard_size};
 }
 
 bool thread_takes_stack_back(void *ucontext)
 {
     struct thread_state *thread = &thread_self;
-    stack_t stack = *frame_stack_in_force(ucontext);
+    struct alternate_stack stack = frame_stack_in_force(ucontext);
     if (!thread->stack_is_lent || frame_was_on_alternate_stack(ucontext))
         return false;
     thread->stack_is_lent = false;
@@ -235,7 +234,7 @@ bool thread_takes_stack_back(void *ucontext)
 
 /* By the system call: the C library's sigaltstack may be that of libsegue-sigchain, which answers with what the program
  * believes. */
-static long change_stack(const stack_t *wanted, stack_t *before)
+static long change_stack(const struct alternate_stack *wanted, struct alternate_stack *before)
 {
     long result = platform_stack_exchange(wanted, before);
     if (result != 0)
@@ -243,9 +242,9 @@ static long change_stack(const stack_t *wanted, stack_t *before)
     return result;
 }
 
-static bool is_large_enough(const stack_t *stack, size_t need)
+static bool is_large_enough(const struct alternate_stack *stack, size_t need)
 {
-    return !(stack->ss_flags & SS_DISABLE) && stack->ss_size >= need;
+    return !(stack->flags & STACK_DISABLED) && stack->size >= need;
 }
 
 /* The stack's bounds, as the C library reports them. They do not distinguish guard pages and parts that the kernel
@@ -261,7 +260,7 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
     struct thread_state *thread = &thread_self;
     size_t page = platform_page_size();
     size_t usable = (thread_stack_need() + policy_stack_size + page - 1) / page * page;
-    stack_t present;
+    struct alternate_stack present;
     if (thread_is_inside())
         return SEGUE_BUSY;
     if (thread->attached)
@@ -270,14 +269,14 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         return SEGUE_NO_MEMORY;
     if (change_stack(NULL, &present) != 0)
         return SEGUE_SYSTEM;
-    if (present.ss_flags & SS_ONSTACK)
+    if (present.flags & STACK_IN_USE)
         return SEGUE_BUSY;
     note_own_stack(thread);
     if (!is_large_enough(&present, usable)) {
         void *mapping = platform_map_stack(usable + page, page);
         if (!mapping)
             return SEGUE_NO_MEMORY;
-        stack_t ours = {.ss_sp = (char *)mapping + page, .ss_size = usable};
+        struct alternate_stack ours = {.lowest = (char *)mapping + page, .size = usable};
         if (change_stack(&ours, NULL) != 0) {
             platform_unmap(mapping, usable + page);
             return SEGUE_SYSTEM;
@@ -297,7 +296,7 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
 enum segue_status thread_detach(void)
 {
     struct thread_state *thread = &thread_self;
-    stack_t present;
+    struct alternate_stack present;
     if (thread_is_inside())
         return SEGUE_BUSY;
     if (!thread->attached)
@@ -305,7 +304,7 @@ enum segue_status thread_detach(void)
     if (thread->stack) {
         if (change_stack(NULL, &present) != 0)
             return SEGUE_SYSTEM;
-        if (present.ss_flags & SS_ONSTACK)
+        if (present.flags & STACK_IN_USE)
             return SEGUE_BUSY;
         /* The program may have set another stack over the library's; that one stays. */
         if (is_ours(thread, &present) && change_stack(&thread->previous_stack, NULL) != 0)

@@ -4,10 +4,10 @@
 #define SEGUE_SIGNALS_THREAD_H
 
 #include <segue/status.h>
-#include <signal.h>
 
 #include "platform/frame/frame.h"
 #include "platform/frame/kept_info.h"
+#include "platform/frame/stack.h"
 #include "platform/threads/identity.h"
 
 /* The stack sentinel of a thread's outermost fault: its address and value, whether it is on the alternate stack, and
@@ -70,7 +70,7 @@ struct thread_state {
     /* The bounds of an attached thread's own stack; both 0 if they are not known. */
     uint64_t own_stack, own_stack_end;
     /* The alternate stack that the thread had before. */
-    stack_t previous_stack;
+    struct alternate_stack previous_stack;
     /* Of the library's signals: those that the program believes this thread has blocked, those that were sent
      * meanwhile, and their siginfo (the virtual signal mask, believed.h). */
     uint64_t believed, held;
@@ -129,8 +129,8 @@ enum segue_status thread_detach(void);
 
 /* The alternate stack that the program has set, or that it expects to be absent, given the one that the kernel has
  * (`in_force`); and the reverse, in place. Async-signal-safe. */
-void thread_stack_of_program(const stack_t *in_force, stack_t *believed);
-void thread_stack_in_force(stack_t *stack);
+void thread_stack_of_program(const struct alternate_stack *in_force, struct alternate_stack *believed);
+void thread_stack_in_force(struct alternate_stack *stack);
 
 /* For a handler with that frame: true if the thread's alternate stack was lent to a handler that was abandoned. The
  * frame is then changed so that the kernel restores the library's stack when the handler returns. Async-signal-safe. */

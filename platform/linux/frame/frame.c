@@ -16,8 +16,8 @@
 
 #include "platform/frame/entry_layout.h"
 #include "platform/frame/kept_info.h"
-#include "platform/frame/stack.h"
 #include "platform/handlers/action.h"
+#include "platform/linux/alternate_stack.h"
 
 #ifndef SEGV_PKUERR
 #define SEGV_PKUERR 4
@@ -108,15 +108,20 @@ uint64_t frame_get_mask(const void *context)
 
 /* ---- stacks ---- */
 
-const stack_t *frame_stack_in_force(const void *context)
+static const stack_t *stack_of(const void *context)
 {
     return &((const ucontext_t *)context)->uc_stack;
+}
+
+struct alternate_stack frame_stack_in_force(const void *context)
+{
+    return stack_from_system(stack_of(context));
 }
 
 /* The kernel stores the stack that was set, whether it is the one in use or not. */
 struct frame_stack frame_get_alternate_stack(const void *context)
 {
-    const stack_t *stack = frame_stack_in_force(context);
+    const stack_t *stack = stack_of(context);
     return (struct frame_stack){(uint64_t)(uintptr_t)stack->ss_sp, stack->ss_size};
 }
 
@@ -124,7 +129,7 @@ bool frame_peek_alternate_stack(const void *context, bool (*peek)(void *to, cons
                                 struct frame_stack *stack)
 {
     stack_t copy;
-    if (!peek(&copy, frame_stack_in_force(context), sizeof copy))
+    if (!peek(&copy, stack_of(context), sizeof copy))
         return false;
     *stack = (struct frame_stack){(uint64_t)(uintptr_t)copy.ss_sp, copy.ss_size};
     return true;
@@ -144,20 +149,20 @@ bool frame_is_on_alternate_stack(const void *context)
 
 size_t frame_room(const void *context, const void *stack_pointer)
 {
-    const stack_t *stack = frame_stack_in_force(context);
+    const stack_t *stack = stack_of(context);
     size_t room = (size_t)((uintptr_t)stack_pointer - (uintptr_t)stack->ss_sp);
     return room <= stack->ss_size ? room : SIZE_MAX;
 }
 
 bool frame_rearms_alternate_stack(const void *context)
 {
-    return (unsigned)frame_stack_in_force(context)->ss_flags & SS_AUTODISARM;
+    return frame_stack_in_force(context).flags & STACK_AUTODISARM;
 }
 
-void frame_set_alternate_stack(void *context, const stack_t *wanted)
+void frame_set_alternate_stack(void *context, const struct alternate_stack *wanted)
 {
     stack_t *stack = &((ucontext_t *)context)->uc_stack;
-    *stack = *wanted;
+    *stack = stack_to_system(wanted);
     stack->ss_flags &= ~SS_ONSTACK;
 }
 

@@ -22,6 +22,7 @@
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
 #include "platform/linux/abi.h"
+#include "platform/linux/alternate_stack.h"
 
 #define PRETCODE_SIZE 8
 /* Far more than on any processor. */
@@ -36,6 +37,7 @@ _Static_assert(offsetof(struct relay_words, rsi) == RELAY_RSI, "the assembly fin
 _Static_assert(offsetof(struct relay_words, rdi) == RELAY_RDI, "the assembly finds rdi elsewhere");
 _Static_assert(offsetof(struct relay_words, mask) == RELAY_MASK, "the assembly finds the mask elsewhere");
 _Static_assert(offsetof(struct relay_words, lent) == RELAY_STACK, "the assembly finds the stack elsewhere");
+_Static_assert(sizeof(stack_t) == sizeof((struct relay_words *)NULL)->stack, "the system call reads another size");
 _Static_assert(offsetof(struct relay_words, handler) == RELAY_HANDLER, "the assembly finds the handler elsewhere");
 _Static_assert(sizeof(struct relay_words) == RELAY_SIZE, "the assembly takes another number of words off");
 
@@ -61,26 +63,26 @@ static bool measure(const void *info, const void *ucontext, struct extent *exten
 }
 
 /* As the kernel checks: a stack with SS_AUTODISARM never counts as the one in use. */
-static bool is_on(const stack_t *stack, uint64_t address)
+static bool is_on(const struct alternate_stack *stack, uint64_t address)
 {
-    uint64_t bottom = (uint64_t)(uintptr_t)stack->ss_sp;
-    return !((unsigned)stack->ss_flags & SS_AUTODISARM) && address > bottom && address - bottom <= stack->ss_size;
+    uint64_t bottom = (uint64_t)(uintptr_t)stack->lowest;
+    return !(stack->flags & STACK_AUTODISARM) && address > bottom && address - bottom <= stack->size;
 }
 
-static bool is_inside(const stack_t *stack, uint64_t address)
+static bool is_inside(const struct alternate_stack *stack, uint64_t address)
 {
-    uint64_t bottom = (uint64_t)(uintptr_t)stack->ss_sp;
-    return address > bottom && address - bottom <= stack->ss_size;
+    uint64_t bottom = (uint64_t)(uintptr_t)stack->lowest;
+    return address > bottom && address - bottom <= stack->size;
 }
 
 /* The address of the relocated frame; 0 if the kernel would not have made one. */
 static uint64_t place_frame(const struct extent *extent, uint64_t stack_pointer, bool wants_alternate,
-                            const stack_t *stack)
+                            const struct alternate_stack *stack)
 {
     bool nested = is_on(stack, stack_pointer), entering = false;
     uint64_t top = stack_pointer - RED_ZONE;
-    if (wants_alternate && stack->ss_size && !is_on(stack, top)) {
-        top = (uint64_t)(uintptr_t)stack->ss_sp + stack->ss_size;
+    if (wants_alternate && stack->size && !is_on(stack, top)) {
+        top = (uint64_t)(uintptr_t)stack->lowest + stack->size;
         entering = true;
     }
     uint64_t area = (top - (extent->size - extent->area)) & ~(uint64_t)(XSAVE_ALIGNMENT - 1);
@@ -88,9 +90,9 @@ static uint64_t place_frame(const struct extent *extent, uint64_t stack_pointer,
     return (nested || entering) && !is_inside(stack, begin) ? 0 : begin;
 }
 
-static bool is_same_stack(const stack_t *left, const stack_t *right)
+static bool is_same_stack(const struct alternate_stack *left, const struct alternate_stack *right)
 {
-    return left->ss_sp == right->ss_sp && left->ss_size == right->ss_size && left->ss_flags == right->ss_flags;
+    return left->lowest == right->lowest && left->size == right->size && left->flags == right->flags;
 }
 
 static bool overlaps(uint64_t begin, const struct extent *extent)
@@ -115,9 +117,10 @@ static bool write_gate_words(const struct relay *relay, const struct relay_frame
         .rdi = (uint64_t)relay->number,
         .mask = relay->mask,
         .lent = place->lends_stack ? (uint64_t)(uintptr_t)at + RELAY_STACK + sizeof words.lent : 0,
-        .stack = *relay->stack,
         .handler = relay->action->handler,
     };
+    const stack_t stack = stack_to_system(relay->stack);
+    memcpy(words.stack, &stack, sizeof stack);
     return relay->copy(at, &words, sizeof words) == 0;
 }
 
@@ -130,7 +133,8 @@ enum relay_status relay_prepare(const struct relay *relay, struct native_frame n
     if (!measure(native.info, native.context, &extent))
         return RELAY_IMPOSSIBLE;
     /* The frame of code that was interrupted on the stack really in force must not be overwritten. */
-    const stack_t *stack = is_on(&frame->uc_stack, stack_pointer) ? &frame->uc_stack : relay->stack;
+    const struct alternate_stack in_force = frame_stack_in_force(frame);
+    const struct alternate_stack *stack = is_on(&in_force, stack_pointer) ? &in_force : relay->stack;
     uint64_t begin = place_frame(&extent, stack_pointer, action->flags & SA_ONSTACK, stack);
     if (begin == 0)
         return RELAY_NO_ROOM;
@@ -145,8 +149,8 @@ enum relay_status relay_prepare(const struct relay *relay, struct native_frame n
     ucontext_t *there = (void *)(to + PRETCODE_SIZE);
     there->uc_mcontext.fpregs = (void *)(to + extent.area);
     const void *restorer = (const void *)(uintptr_t)action->restorer;
-    if (!is_same_stack(&there->uc_stack, relay->stack) || relay->is_restored_by_us) {
-        there->uc_stack = *relay->stack;
+    if (!is_same_stack(&in_force, relay->stack) || relay->is_restored_by_us) {
+        there->uc_stack = stack_to_system(relay->stack);
         frame_set_mask(there, frame_get_mask(there) | relay->believed);
         restorer = relay->restorer;
     }
@@ -157,6 +161,6 @@ enum relay_status relay_prepare(const struct relay *relay, struct native_frame n
     place->by_gate = is_elsewhere;
     /* The program believes that its own alternate stack is in force, but another one is. */
     place->lends_stack =
-        is_elsewhere && stack == relay->stack && is_inside(stack, begin) && !is_same_stack(&frame->uc_stack, stack);
+        is_elsewhere && stack == relay->stack && is_inside(stack, begin) && !is_same_stack(&in_force, stack);
     return !is_elsewhere || write_gate_words(relay, place) ? RELAY_READY : RELAY_NO_ROOM;
 }

@@ -10,6 +10,7 @@
 #endif
 
 #include "platform/handlers/sigchain.h"
+#include "platform/linux/alternate_stack.h"
 #include "platform/linux/signal_bits.h"
 
 #include <dlfcn.h>
@@ -451,8 +452,16 @@ EXPORTED int siginterrupt(int number, int interrupts)
 EXPORTED int sigaltstack(const stack_t *wanted, stack_t *before)
 {
     const struct sigchain_face *face = face_in_force();
-    int error = face ? face->stack(wanted, before) : -1;
-    return error < 0 ? LIBC(sigaltstack)(wanted, before) : with_errno(error);
+    struct alternate_stack next, present;
+    /* Asked first without pointers: the kernel refuses those that are not valid. */
+    if (!face || face->stack(NULL, NULL) < 0)
+        return LIBC(sigaltstack)(wanted, before);
+    if (wanted)
+        next = stack_from_system(wanted);
+    int error = face->stack(wanted ? &next : NULL, &present);
+    if (before)
+        *before = stack_to_system(&present);
+    return with_errno(error);
 }
 
 struct beginning {

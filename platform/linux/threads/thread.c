@@ -16,8 +16,8 @@
 #include <sys/auxv.h>
 #include <time.h>
 
-#include "platform/frame/stack.h"
 #include "platform/handlers/action.h"
+#include "platform/linux/alternate_stack.h"
 #include "platform/linux/call.h"
 #include "platform/linux/signal_bits.h"
 
@@ -148,9 +148,15 @@ void platform_wake(const uint32_t *word, int most)
     system_call3(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, most);
 }
 
-long platform_stack_exchange(const stack_t *wanted, stack_t *before)
+long platform_stack_exchange(const struct alternate_stack *wanted, struct alternate_stack *before)
 {
-    return system_call3(SYS_sigaltstack, (long)wanted, (long)before, 0);
+    stack_t next, present;
+    if (wanted)
+        next = stack_to_system(wanted);
+    long result = system_call3(SYS_sigaltstack, wanted ? (long)&next : 0, before ? (long)&present : 0, 0);
+    if (before && result == 0)
+        *before = stack_from_system(&present);
+    return result;
 }
 
 size_t platform_stack_least(void)
@@ -174,6 +180,6 @@ bool platform_own_stack(uint64_t *base, uint64_t *end)
 
 bool platform_is_on_alternate_stack(void)
 {
-    stack_t present;
-    return platform_stack_exchange(NULL, &present) == 0 && (present.ss_flags & SS_ONSTACK);
+    struct alternate_stack present;
+    return platform_stack_exchange(NULL, &present) == 0 && (present.flags & STACK_IN_USE);
 }

@@ -94,9 +94,9 @@ without_comments() {
         print FNR ":" kept
     }' "$1"
 }
+types='\b(siginfo_t|u?context_t|mcontext_t|sigset_t|stack_t|struct sigaction|SS_[A-Z]+)\b'
 names='\b(SYS_[A-Za-z0-9_]+|system_call[0-9]|__NR_[a-z0-9_]+)\b'
-names="$names|\\b(siginfo_t|u?context_t|mcontext_t|sigset_t|struct sigaction)\\b"
-names="$names|\\b(mmap|munmap|mremap|mprotect|madvise|membarrier|sigaltstack) *\\("
+names="$types|$names|\\b(mmap|munmap|mremap|mprotect|madvise|membarrier|sigaltstack) *\\("
 names="$names|\\b(pthread_atfork|dlsym|dladdr|dl_iterate_phdr) *\\("
 names="$names|\\b(__linux__|__APPLE__|__FreeBSD__|EXCEPTION_POINTERS|PEXCEPTION_POINTERS|mach_[a-z_]+)\\b"
 names="$names|#include <(linux/|asm/|sys/(mman|syscall|ucontext|resource|auxv)|ucontext|windows|mach/)"
@@ -112,6 +112,13 @@ for file in $(find decode emulate patch ctx signals include -name '*.[chS]' | so
     case $file in *_linux*.[chS]) named="$named the file's own name" ;; esac
     case $file in *.S) named="$named$(without_comments "$file" | grep -E "$in_assembly")" ;; esac
     [ -z "$named" ] || found="$found$file names a system:
+$named
+"
+done
+# No more do the headers of platform, apart from those of a system, have its types.
+for file in $(find platform -name '*.h' | grep -vE '^platform/(linux|posix|windows|darwin|freebsd)/' | sort); do
+    named=$(without_comments "$file" | grep -E "$types")
+    [ -z "$named" ] || found="$found$file has a system's type:
 $named
 "
 done
