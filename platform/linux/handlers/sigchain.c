@@ -459,7 +459,7 @@ EXPORTED int sigaltstack(const stack_t *wanted, stack_t *before)
     if (wanted)
         next = stack_from_system(wanted);
     int error = face->stack(wanted ? &next : NULL, &present);
-    if (before)
+    if (before && error == 0)
         *before = stack_to_system(&present);
     return with_errno(error);
 }

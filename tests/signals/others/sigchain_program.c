@@ -263,6 +263,10 @@ static void use_stack(void)
     printf("set %d %x %zx\n", seen.ss_sp == memory, seen.ss_flags, seen.ss_size);
     set(SIGSEGV, NULL, SA_SIGINFO | SA_ONSTACK);
     printf("read %u\n", CLOSED[5]);
+    /* A call that is refused answers nothing. */
+    stack_t untouched = {.ss_size = 77};
+    result = sigaltstack(&small, &untouched);
+    printf("refused %d %zu\n", result, untouched.ss_size);
     wanted.ss_flags = SS_DISABLE;
     sigaltstack(&wanted, &seen);
     printf("was %d\n", seen.ss_sp == memory);
