@@ -1,13 +1,14 @@
 /* effects.c: which general registers and flags an instruction uses (see effects.h).
  *
  * SOURCES: Intel SDM volume 2, each instruction's page; AMD APM volume 3; Zydis' operands and flags.
- * ASSUMPTIONS: Zydis lists every general register that an instruction uses, hidden ones too, and every flag that it
- * tests or may change (tests/decode holds both against the processor). AND, OR, XOR and TEST clear the adjust flag,
- * which the manuals leave undefined: every known processor does, and a test asserts it. */
+ * ASSUMPTIONS: Zydis, with quirks.c, lists every general register that an instruction uses, hidden ones too, and every
+ * flag that it tests or may change (displaced_native holds both against the processor). AND, OR, XOR and TEST clear the
+ * adjust flag, which the manuals leave undefined: every known processor does, and a test asserts it. */
 #include "effects.h"
 
 #include "decode/operands/registers.h"
 #include "decode/scratch.h"
+#include "decode/zydis/quirks.h"
 
 /* Instructions that give all six arithmetic flags values that depend on their operands alone, whatever the operands
  * are. Shifts and rotations do not: with a count of zero they leave the flags. */
@@ -90,8 +91,8 @@ static void add_flags(const ZydisDecodedInstruction *instruction, struct effects
     const ZydisAccessedFlags *flags = instruction->cpu_flags;
     if (!flags)
         return;
-    uint32_t read = flags->tested & FLAGS_ARITHMETIC;
-    uint32_t written = (flags->modified | flags->set_0 | flags->set_1 | flags->undefined) & FLAGS_ARITHMETIC;
+    uint32_t read = flags->tested & FLAGS_ARITHMETIC, unlisted = quirks_effects(instruction).flags;
+    uint32_t written = (flags->modified | flags->set_0 | flags->set_1 | flags->undefined | unlisted) & FLAGS_ARITHMETIC;
     if (is_repeated(instruction) || (!overwrites_flags[instruction->mnemonic] && !adds_carry[instruction->mnemonic]))
         read |= written;
     effects->flags_read = (uint16_t)read;
@@ -103,7 +104,8 @@ void effects_find(const struct decode_scratch *decoded, struct effects *effects)
     const ZydisDecodedInstruction *instruction = &decoded->instruction;
     bool may_keep = is_repeated(instruction) || may_keep_result[instruction->mnemonic] ||
                     names_segment(instruction, decoded->operands);
-    *effects = (struct effects){0};
+    uint16_t unlisted = quirks_effects(instruction).registers;
+    *effects = (struct effects){.reads = unlisted, .writes = unlisted};
     for (size_t i = 0; i < instruction->operand_count; i++) {
         if (decoded->operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER)
             add_register(&decoded->operands[i], may_keep, effects);

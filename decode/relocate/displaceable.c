@@ -12,6 +12,7 @@
 #include "decode/operands/descriptors.h"
 #include "decode/operands/registers.h"
 #include "decode/scratch.h"
+#include "decode/zydis/quirks.h"
 
 /* Instructions of the class "system" that a program executes, and that do the same anywhere. */
 static const ZydisMnemonic movable_system[] = {
@@ -88,7 +89,7 @@ static enum displaced_flow flow_of_branch(const struct decode_scratch *decoded)
 static enum displaced_flow flow_of(const struct decode_scratch *decoded, const struct segue_insn *insn)
 {
     const ZydisDecodedInstruction *instruction = &decoded->instruction;
-    if (!is_known(insn) || (instruction->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED))
+    if (!is_known(insn) || quirks_mistakes(instruction) || (instruction->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED))
         return DISPLACED_FLOW_STAYS;
     switch ((enum segue_class)insn->class_) {
     case SEGUE_CLASS_BRANCH:

@@ -4,6 +4,7 @@
  * docs/facts.md; Intel SDM volume 2, 2.7 (EVEX.W outside 64-bit mode) and PTWRITE. */
 #include "quirks.h"
 
+#include "decode/x86/flags.h"
 #include "decode/x86/processor.h"
 
 /* MOVSXD with a 16-bit destination: AMD processors read four bytes and use two, Intel processors read two (measured on
@@ -142,4 +143,41 @@ bool quirks_fix(ZydisDecodedInstruction *instruction, ZydisDecodedOperand operan
     if (instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || instruction->meta.category == ZYDIS_CATEGORY_SEGOP)
         fix_far_pointer(instruction, operands);
     return true;
+}
+
+struct quirks_effects quirks_effects(const ZydisDecodedInstruction *instruction)
+{
+    const uint16_t source = 1u << SEGUE_RSI, destination = 1u << SEGUE_RDI;
+    struct quirks_effects effects = {0};
+    switch (instruction->mnemonic) {
+    case ZYDIS_MNEMONIC_CMPSB:
+    case ZYDIS_MNEMONIC_CMPSW:
+    case ZYDIS_MNEMONIC_CMPSD:
+    case ZYDIS_MNEMONIC_CMPSQ:
+        /* The vector instruction of the same name has none of them. */
+        if (instruction->meta.category == ZYDIS_CATEGORY_STRINGOP)
+            effects.registers = source | destination;
+        break;
+    case ZYDIS_MNEMONIC_SCASB:
+    case ZYDIS_MNEMONIC_SCASW:
+    case ZYDIS_MNEMONIC_SCASD:
+    case ZYDIS_MNEMONIC_SCASQ:
+        effects.registers = destination;
+        break;
+    /* They clear the flags that they do not give a result in, as PTEST does. */
+    case ZYDIS_MNEMONIC_VPTEST:
+    case ZYDIS_MNEMONIC_VTESTPS:
+    case ZYDIS_MNEMONIC_VTESTPD:
+        effects.flags = FLAG_OVERFLOW | FLAG_SIGN | FLAG_ADJUST | FLAG_PARITY;
+        break;
+    default:
+        break;
+    }
+    return effects;
+}
+
+/* F3 90 with REX.B: XCHG R8, RAX on the processors that were asked (docs/facts.md). Zydis says PAUSE. */
+bool quirks_mistakes(const ZydisDecodedInstruction *instruction)
+{
+    return instruction->mnemonic == ZYDIS_MNEMONIC_PAUSE && instruction->raw.rex.B;
 }

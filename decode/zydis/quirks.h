@@ -23,4 +23,15 @@ enum quirks_reading quirks_read_again(enum segue_mode mode, const uint8_t *bytes
 /* Corrects what Zydis has decoded wrongly. False if Zydis should have refused the instruction. */
 bool quirks_fix(ZydisDecodedInstruction *instruction, ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT]);
 
+/* What an instruction uses although Zydis does not list it: general registers that are read and written (bit N is the
+ * register N of enum segue_register), and flags that are written (RFLAGS bits). */
+struct quirks_effects {
+    uint16_t registers;
+    uint16_t flags;
+};
+struct quirks_effects quirks_effects(const ZydisDecodedInstruction *instruction);
+
+/* Whether Zydis takes the instruction for another one, which differs in registers only. */
+bool quirks_mistakes(const ZydisDecodedInstruction *instruction);
+
 #endif

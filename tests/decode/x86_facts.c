@@ -187,6 +187,38 @@ static void accesses_with_metadata_are_refused(void **state)
     }
 }
 
+/* ---- flags ---- */
+
+/* Flags after a logical instruction that began with all arithmetic flags set. */
+#define FLAGS_AFTER(instruction)                                                                                       \
+    ({                                                                                                                 \
+        uint64_t flags_ = FLAGS_ARITHMETIC | FIXED_FLAGS, left_ = left, right_ = right;                                \
+        __asm__ volatile("pushq %0; popfq; " instruction "; pushfq; popq %0"                                           \
+                         : "+r"(flags_), "+r"(left_)                                                                   \
+                         : "r"(right_)                                                                                 \
+                         : "cc", "memory");                                                                            \
+        flags_;                                                                                                        \
+    })
+
+/* The manuals leave it undefined; effects_find counts on it. */
+static void logic_clears_the_adjust_flag(void **state)
+{
+    static const uint64_t values[] = {0, 1, 0xf, 0x10, 0xff, 0x8000000000000000, 0x0f0f0f0f0f0f0f0f, UINT64_MAX};
+    (void)state;
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
+            uint64_t left = values[i], right = values[k];
+            assert_false(FLAGS_AFTER("andq %2, %1") & FLAG_ADJUST);
+            assert_false(FLAGS_AFTER("orq %2, %1") & FLAG_ADJUST);
+            assert_false(FLAGS_AFTER("xorq %2, %1") & FLAG_ADJUST);
+            assert_false(FLAGS_AFTER("testq %2, %1") & FLAG_ADJUST);
+            assert_false(FLAGS_AFTER("andb %b2, %b1") & FLAG_ADJUST);
+            assert_false(FLAGS_AFTER("xorl %k2, %k1") & FLAG_ADJUST);
+            assert_true(FLAGS_AFTER("notq %1") & FLAG_ADJUST);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +231,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(accesses_above_47_bits_are_served_with_five_levels_alone, forget_width,
                                         forget_width),
         cmocka_unit_test_setup_teardown(accesses_with_metadata_are_refused, forget_width, forget_width),
+        cmocka_unit_test(logic_clears_the_adjust_flag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
