@@ -39,6 +39,7 @@ run: all
 	$(BUILD)/tools/segue demo weak-table
 	$(BUILD)/tools/segue demo lua
 	$(BUILD)/tools/segue demo sqlite
+	if [ -x $(BUILD)/examples/python_heap ]; then $(BUILD)/tools/segue demo python; fi
 	./examples/taken_away.sh $(BUILD)/tools/segue
 
 # The fast loop: under a minute on two processors.

@@ -7,7 +7,7 @@ const struct verb_words demo_words = {
     .summary = "runs a demonstration; without a name, lists them",
     .operands =
         (const struct operand_words[]){
-            {"NAME", "weak-table, lua or sqlite", NULL},
+            {"NAME", "weak-table, lua, sqlite or python", NULL},
             {"ARGUMENT...", "for the demonstration's own program", NULL},
             {0},
         },

@@ -24,6 +24,8 @@ static const struct demo {
     {"sqlite", "sqlite_heap",
      "SQLite fills, joins and aggregates a database with its whole heap protected; its answers are those of an "
      "unprotected run."},
+    {"python", "python_heap",
+     "CPython runs a program with all its arenas protected; what it returns is what it returns in an unprotected run."},
 };
 
 #define DEMO_COUNT (sizeof demos / sizeof *demos)

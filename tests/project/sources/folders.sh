@@ -9,7 +9,6 @@ passed=0 failed=0
 # A folder that may hold more, and the reason.
 exceptions=$(cat <<'END'
 include/segue    one header for each concept, and all that a program includes
-examples         programs to start from, each whole in one file
 tests/programs   programs that are run and not linked: tests/run/programs.tsv names what each is for
 END
 )

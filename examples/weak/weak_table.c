@@ -19,8 +19,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "console.h"
-#include "weak_heap.h"
+#include "examples/console.h"
+#include "heap.h"
 
 /* The collector and the mutator meet before and after each batch of lookups. */
 #define BATCHES 20u

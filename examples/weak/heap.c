@@ -1,5 +1,5 @@
-/* weak_heap.c: the weak-table demo's heap: how it is built, what is alive in it, and the load that it is all about. */
-#include "weak_heap.h"
+/* heap.c: the weak-table demo's heap: how it is built, what is alive in it, and the load that it is all about. */
+#include "heap.h"
 
 #include <string.h>
 

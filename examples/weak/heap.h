@@ -1,4 +1,4 @@
-/* weak_heap.h: what the weak-table demo collects: objects, half of them dead, and a weak hash table that refers to all
+/* heap.h: what the weak-table demo collects: objects, half of them dead, and a weak hash table that refers to all
  * of them. */
 #ifndef SEGUE_EXAMPLES_WEAK_HEAP_H
 #define SEGUE_EXAMPLES_WEAK_HEAP_H

@@ -1,0 +1,378 @@
+/* demo.c: main of the heap demos. The program runs in each way, and what it prints must be the same; then a table shows
+ * side by side what was seen and what it cost. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "examples/console.h"
+#include "measure.h"
+#include "program.h"
+
+#define REFUSALS_SHOWN 8
+#define COLUMNS_MOST 8
+
+struct arguments {
+    const char *path;
+    /* Which ways, in this order. */
+    enum watched_way ways[COLUMNS_MOST];
+    size_t way_count;
+    /* 0: the program's own. */
+    uint64_t scale;
+    unsigned patience, runs;
+    bool is_quick, shows_output, shows_figures;
+};
+
+static const enum watched_way default_ways[] = {WATCHED_NOT, WATCHED_STEPPED};
+
+/* ---- Arguments. */
+
+static enum watched_way read_way(const char *name, size_t length)
+{
+    for (enum watched_way way = 0; way < WATCHED_WAYS; way++)
+        if (strlen(measure_way_name(way)) == length && strncmp(measure_way_name(way), name, length) == 0)
+            return way;
+    console_die(2, "'%.*s' is no way; --help lists them", (int)length, name);
+}
+
+/* Names with commas between them. The plain way is the one that the others are compared with, and comes first. */
+static void read_ways(const char *text, struct arguments *arguments)
+{
+    arguments->way_count = 0;
+    for (const char *name = text; name; name = strchr(name, ',') ? strchr(name, ',') + 1 : NULL) {
+        if (arguments->way_count == COLUMNS_MOST)
+            console_die(2, "--ways takes at most %d", COLUMNS_MOST);
+        arguments->ways[arguments->way_count++] = read_way(name, strcspn(name, ","));
+    }
+    if (arguments->ways[0] != WATCHED_NOT)
+        console_die(2, "--ways begins with plain, which the others are compared with");
+}
+
+static void print_help(void)
+{
+    printf("usage: %s [--quick] [--%s N] [--ways WAY,...] [--runs N] [--patience N] [--output] [--figures]%s%s%s\n"
+           "  --quick       %s: %s in place of %s\n"
+           "  --%-11s so much, 1 to %s\n"
+           "  --ways WAY,.. which columns: plain",
+           program_invocation_short_name, program.scale_option, program.operand ? " [" : "",
+           program.operand ? program.operand : "", program.operand ? "]" : "", program.scale_name,
+           console_grouped(program.quick_scale).text, console_grouped(program.scale).text, program.scale_option,
+           console_grouped(program.scale_max).text);
+    for (enum watched_way way = 1; way < WATCHED_WAYS; way++)
+        printf(", %s", measure_way_name(way));
+    printf("\n"
+           "  --runs N      runs in each way, 1 to %u; without it, a third of a second, and one that is stepped\n"
+           "  --patience N  a page that had to be opened is closed at the latest N faults after, 1 to %u (1)\n"
+           "  --output      shows what the program printed\n"
+           "  --figures     in place of the table a line for each way\n",
+           MEASURE_RUNS_MOST, PATIENCE_MAX);
+    if (program.operand)
+        printf("  %-13s in place of the one that is built in; what it prints must not depend on time, on\n"
+               "                addresses, or on the order of a table's keys\n",
+               program.operand);
+    exit(console_end(EXIT_SUCCESS));
+}
+
+static bool is_scale_option(const char *argument)
+{
+    return strncmp(argument, "--", 2) == 0 && strcmp(argument + 2, program.scale_option) == 0;
+}
+
+/* Reads what stands at `argument`. Returns how many it has read. */
+static int read_argument(char **argument, struct arguments *arguments)
+{
+    if (is_scale_option(*argument))
+        arguments->scale = console_read_number(*argument, argument[1], 1, program.scale_max);
+    else if (strcmp(*argument, "--patience") == 0)
+        arguments->patience = (unsigned)console_read_number(*argument, argument[1], 1, PATIENCE_MAX);
+    else if (strcmp(*argument, "--runs") == 0)
+        arguments->runs = (unsigned)console_read_number(*argument, argument[1], 1, MEASURE_RUNS_MOST);
+    else if (strcmp(*argument, "--ways") == 0)
+        read_ways(argument[1] ? argument[1] : "", arguments);
+    else
+        return 0;
+    return 2;
+}
+
+static void read_flag(const char *argument, struct arguments *arguments)
+{
+    if (strcmp(argument, "--help") == 0)
+        print_help();
+    else if (strcmp(argument, "--quick") == 0)
+        arguments->is_quick = true;
+    else if (strcmp(argument, "--output") == 0)
+        arguments->shows_output = true;
+    else if (strcmp(argument, "--figures") == 0)
+        arguments->shows_figures = true;
+    else if (*argument == '-' || !program.operand)
+        console_die(2, "'%s' is no option; --help lists them", argument);
+    else if (arguments->path)
+        console_die(2, "one program at a time: '%s' or '%s'", arguments->path, argument);
+    else
+        arguments->path = argument;
+}
+
+static void read_arguments(char **argument, struct arguments *arguments)
+{
+    while (*argument) {
+        int read = read_argument(argument, arguments);
+        if (read == 0)
+            read_flag(*argument, arguments);
+        argument += read ? read : 1;
+    }
+}
+
+/* ---- What is measured. */
+
+/* All measures, in the order in which they are taken. A way that is stepped by signals may do less than the others:
+ * then there are others of that scale, to compare with, which have no column. */
+static struct {
+    struct measure all[2 * COLUMNS_MOST];
+    size_t count;
+    const struct measure *columns[COLUMNS_MOST];
+    size_t column_count;
+} measured;
+
+static void write_live_line(char *line, size_t size)
+{
+    snprintf(line, size, "%s on closed pages: %s faults", program.name, console_grouped(watched_read().faults).text);
+}
+
+static struct measure *find_measure(enum watched_way way, uint64_t scale)
+{
+    for (size_t i = 0; i < measured.count; i++)
+        if (measured.all[i].way == way && measured.all[i].scale == scale)
+            return &measured.all[i];
+    return NULL;
+}
+
+static struct measure *take_measure(const struct arguments *arguments, enum watched_way way, uint64_t scale)
+{
+    struct measure *measure = find_measure(way, scale);
+    if (measure)
+        return measure;
+    measure = &measured.all[measured.count++];
+    *measure = (struct measure){.way = way, .scale = scale, .patience = arguments->patience, .runs = arguments->runs};
+    if (way == WATCHED_STEPPED && !measure->runs)
+        measure->runs = 1;
+    measure_way(measure);
+    return measure;
+}
+
+static uint64_t scale_of(const struct arguments *arguments, enum watched_way way)
+{
+    if (arguments->scale)
+        return arguments->scale;
+    uint64_t scale = arguments->is_quick ? program.quick_scale : program.scale;
+    return way == WATCHED_STEPPED && scale > program.step_scale ? program.step_scale : scale;
+}
+
+static void take_measures(const struct arguments *arguments)
+{
+    /* Plain runs come before code is changed. */
+    for (size_t i = 0; i < arguments->way_count; i++)
+        take_measure(arguments, WATCHED_NOT, scale_of(arguments, arguments->ways[i]));
+    for (size_t i = 0; i < arguments->way_count; i++)
+        measured.columns[measured.column_count++] =
+            take_measure(arguments, arguments->ways[i], scale_of(arguments, arguments->ways[i]));
+}
+
+/* ---- The table. */
+
+static void print_label(const char *label)
+{
+    printf("  %-34s", label);
+}
+
+typedef uint64_t read_number(const struct measure *measure);
+typedef double read_seconds(const struct measure *measure);
+
+/* A row of numbers; `watched` leaves the plain way out, of which nothing is seen. */
+static void print_numbers(const char *label, read_number *read, bool watched)
+{
+    print_label(label);
+    for (size_t i = 0; i < measured.column_count; i++) {
+        const struct measure *measure = measured.columns[i];
+        bool is_left_out = watched && measure->way == WATCHED_NOT;
+        printf(" %14s", is_left_out ? "-" : console_grouped(read(measure)).text);
+    }
+    printf("\n");
+}
+
+/* A row of times in milliseconds; 0 is left out. */
+static void print_times(const char *label, read_seconds *read)
+{
+    print_label(label);
+    for (size_t i = 0; i < measured.column_count; i++) {
+        double seconds = read(measured.columns[i]);
+        if (seconds > 0)
+            printf(" %11.2f ms", seconds * 1e3);
+        else
+            printf(" %14s", "-");
+    }
+    printf("\n");
+}
+
+static uint64_t read_scale(const struct measure *measure)
+{
+    return measure->scale;
+}
+
+static uint64_t read_faults(const struct measure *measure)
+{
+    return measure->in_first.faults;
+}
+
+static uint64_t read_opened(const struct measure *measure)
+{
+    return measure->opened.pages_opened;
+}
+
+static uint64_t read_closed(const struct measure *measure)
+{
+    return measure->opened.pages_closed;
+}
+
+static double read_first(const struct measure *measure)
+{
+    return measure->first;
+}
+
+static double read_further(const struct measure *measure)
+{
+    return measure->further;
+}
+
+/* What one run costs once all is warm. */
+static double steady(const struct measure *measure)
+{
+    return measure->further > 0 ? measure->further : measure->first;
+}
+
+static void print_factors(void)
+{
+    print_label("times the plain way's");
+    for (size_t i = 0; i < measured.column_count; i++) {
+        const struct measure *measure = measured.columns[i];
+        printf(" %14.2f", steady(measure) / steady(find_measure(WATCHED_NOT, measure->scale)));
+    }
+    printf("\n");
+}
+
+static void print_refusals(void)
+{
+    struct segue_refusal refusals[REFUSALS_SHOWN];
+    size_t count = 0;
+    segue_refusals_read(refusals, REFUSALS_SHOWN, &count);
+    if (count)
+        printf("  instructions that could not be stepped, the most frequent of %zu kinds\n", count);
+    for (size_t i = 0; i < count && i < REFUSALS_SHOWN; i++)
+        printf("    %-32s %14s\n", segue_mnemonic_name(refusals[i].mnemonic), console_grouped(refusals[i].count).text);
+}
+
+static void print_table(void)
+{
+    char what[256];
+    program.describe(what, sizeof what, measured.columns[0]->scale);
+    printf("%s heap: %s, with its whole heap on closed pages\n", program.name, what);
+    print_label("");
+    for (size_t i = 0; i < measured.column_count; i++)
+        printf(" %14s", measure_way_name(measured.columns[i]->way));
+    printf("\n");
+    print_numbers(program.scale_name, read_scale, false);
+    print_numbers("faults in the first run", read_faults, true);
+    print_numbers("pages opened", read_opened, true);
+    print_numbers("pages closed again", read_closed, true);
+    print_times("CPU time of the first run", read_first);
+    print_times("CPU time of a further run", read_further);
+    print_factors();
+    print_refusals();
+}
+
+/* For programs: one line for each column. */
+static void print_figures(void)
+{
+    for (size_t i = 0; i < measured.column_count; i++) {
+        const struct measure *measure = measured.columns[i];
+        printf("%s %" PRIu64 " first %.0f further %.0f faults %" PRIu64 " %" PRIu64 "\n",
+               measure_way_name(measure->way), measure->scale, measure->first * 1e9, measure->further * 1e9,
+               measure->in_first.faults, measure->in_last.faults);
+    }
+}
+
+/* ---- The verdict. */
+
+/* Why a measure shows nothing or something wrong; NULL if all is as it should be. */
+static const char *find_failure(const struct measure *measure)
+{
+    static char text[160];
+    const struct output *plain = &find_measure(WATCHED_NOT, measure->scale)->output;
+    if (!output_is_equal(plain, &measure->output)) {
+        snprintf(text, sizeof text, "the outputs differ, first at byte %zu of %zu and %zu",
+                 output_difference(plain, &measure->output), plain->size, measure->output.size);
+        return text;
+    }
+    if (!measure->is_steady)
+        return "the outputs of two runs differ";
+    if (measure->way == WATCHED_NOT)
+        return NULL;
+    if (measure->in_first.faults == 0)
+        return "nothing faulted, so nothing was shown";
+    if (measure->opened.opened > measure->opened.stepped)
+        return "less than half of the faults were stepped";
+    return NULL;
+}
+
+static bool judge(void)
+{
+    for (size_t i = 0; i < measured.count; i++) {
+        const char *failure = find_failure(&measured.all[i]);
+        if (failure) {
+            printf("  FAILED, %s: %s\n", measure_way_name(measured.all[i].way), failure);
+            return false;
+        }
+    }
+    printf("  the output is the same in every way, byte for byte: %s bytes\n",
+           console_grouped(measured.columns[0]->output.size).text);
+    return true;
+}
+
+/* What stepping less than the others do means. */
+static void print_scaling(void)
+{
+    for (size_t i = 0; i < measured.column_count; i++) {
+        const struct measure *stepped = measured.columns[i], *plain = measured.columns[0];
+        if (stepped->scale == plain->scale)
+            continue;
+        double factor = steady(stepped) / steady(find_measure(WATCHED_NOT, stepped->scale));
+        printf("  stepped is scaled down: with %s, as the others, it would take some %.0f s\n",
+               console_grouped(plain->scale).text, factor * steady(plain));
+    }
+}
+
+int main(int count, char **argument)
+{
+    struct arguments arguments = {.patience = 1, .way_count = sizeof default_ways / sizeof *default_ways};
+    (void)count;
+    memcpy(arguments.ways, default_ways, sizeof default_ways);
+    read_arguments(argument + 1, &arguments);
+    enum segue_status status = watched_create(program.heap_size);
+    if (status != SEGUE_OK)
+        console_die(1, "memory cannot be watched: %s", segue_status_text(status));
+    program.begin(arguments.path);
+    console_live_start(write_live_line);
+    take_measures(&arguments);
+    console_live_stop();
+    if (arguments.shows_output)
+        fwrite(measured.columns[measured.column_count - 1]->output.bytes, 1,
+               measured.columns[measured.column_count - 1]->output.size, stdout);
+    if (arguments.shows_figures)
+        print_figures();
+    else
+        print_table();
+    bool is_good = judge();
+    if (is_good && !arguments.shows_figures)
+        print_scaling();
+    return console_end(!is_good);
+}

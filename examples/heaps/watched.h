@@ -1,0 +1,39 @@
+/* watched.h: memory whose accesses are all seen, and in which way. */
+#ifndef SEGUE_EXAMPLES_HEAPS_WATCHED_H
+#define SEGUE_EXAMPLES_HEAPS_WATCHED_H
+
+#include <segue/segue.h>
+
+enum watched_way {
+    /* The pages are open, and no access is seen. */
+    WATCHED_NOT,
+    /* The pages are closed, and every access is stepped in the handler. */
+    WATCHED_STEPPED,
+    WATCHED_WAYS,
+};
+
+/* What was seen so far. */
+struct watched_counts {
+    /* Each with a signal. */
+    uint64_t faults;
+};
+
+/* Makes the memory, open, and installs the handler. There can be one memory at a time. Returns SEGUE_OK or the status
+ * of what failed. */
+enum segue_status watched_create(size_t size);
+
+void watched_destroy(void);
+
+/* The memory, from watched_create on. */
+const struct segue_mapping *watched_mapping(void);
+
+/* Closes all of the memory and lets its accesses be seen; with WATCHED_NOT does nothing. Every begin has its end, which
+ * opens the memory. `patience` is opened_begin's. Returns SEGUE_OK or the status of what failed. */
+enum segue_status watched_begin(enum watched_way way, unsigned patience);
+enum segue_status watched_end(void);
+
+/* What was seen since the program's start, and since `before` was read. */
+struct watched_counts watched_read(void);
+struct watched_counts watched_since(const struct watched_counts *before);
+
+#endif
