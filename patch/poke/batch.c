@@ -29,6 +29,8 @@
  * A change that fails is undone in the reverse order, and so are those that depend on it. */
 #include "batch.h"
 
+#include <stddef.h>
+
 #include "decode/x86/canonical.h"
 #include "decode/x86/page.h"
 #include "emulated.h"
@@ -41,15 +43,8 @@
 
 _Static_assert(POKE_BATCH <= STANDING_MOST, "a batch's breakpoints can be announced at once");
 
-/* The changes in ascending order of addresses: the caller's, where they are, in which order they come, and what was
- * there before. */
-static struct poke_change *changes[POKE_BATCH];
-static struct writer_site sites[POKE_BATCH];
-static struct order_change order[POKE_BATCH];
-static uint8_t old[POKE_BATCH][POKE_BYTES];
-static struct standing standing[POKE_BATCH];
-/* How far each has come. */
-static enum stage {
+/* How far a change has come. */
+enum stage {
     /* Nothing of it is in memory. */
     STAGE_OLD,
     /* Its breakpoint is in place. */
@@ -57,27 +52,45 @@ static enum stage {
     /* Its tail, too. */
     STAGE_TAIL,
     STAGE_DONE,
-} stages[POKE_BATCH];
+};
+
+/* The changes, in ascending order of addresses. What belongs to one lies together: a batch of one touches few pages. */
+static struct item {
+    struct poke_change *change;
+    struct writer_site site;
+    struct order_change order;
+    uint8_t old[POKE_BYTES];
+    enum stage stage;
+    /* It was added to what is to be written. */
+    bool is_added;
+} items[POKE_BATCH];
+static struct order_change *orders[POKE_BATCH];
+static struct standing standing[POKE_BATCH];
 static size_t count;
+static unsigned highest_old_level, highest_new_level;
+static bool any_refused;
 
 static void refuse(size_t i, enum segue_status status)
 {
-    order[i].is_refused = true;
-    changes[i]->status = status;
+    any_refused = items[i].order.is_refused = true;
+    items[i].change->status = status;
 }
 
 static void refuse_site(struct writer_site *site)
 {
-    refuse((size_t)(site - sites), SEGUE_UNSUPPORTED);
+    struct item *item = (struct item *)(void *)((char *)site - offsetof(struct item, site));
+    refuse((size_t)(item - items), SEGUE_UNSUPPORTED);
 }
 
 /* Also refuses those that depend on refused ones. */
 static void spread(void)
 {
-    order_spread(order, count);
+    if (!any_refused || count == 1)
+        return;
+    order_spread(orders, count);
     for (size_t i = 0; i < count; i++)
-        if (order[i].is_refused && changes[i]->status == SEGUE_OK)
-            changes[i]->status = SEGUE_UNSUPPORTED;
+        if (items[i].order.is_refused && items[i].change->status == SEGUE_OK)
+            items[i].change->status = SEGUE_UNSUPPORTED;
 }
 
 /* ---- preparation ---- */
@@ -91,9 +104,9 @@ static bool is_a_change(const struct poke_change *change)
 static void insert(struct poke_change *change)
 {
     size_t at = count++;
-    for (; at > 0 && changes[at - 1]->address > change->address; at--)
-        changes[at] = changes[at - 1];
-    changes[at] = change;
+    for (; at > 0 && items[at - 1].change->address > change->address; at--)
+        items[at].change = items[at - 1].change;
+    items[at].change = change;
 }
 
 /* Lists that are in order, or in reverse order, take one step for each change. */
@@ -111,15 +124,15 @@ static void sort(struct poke_change *given, size_t given_count)
 
 static void find(size_t i)
 {
-    const struct poke_change *change = changes[i];
-    sites[i].address = change->address;
-    sites[i].size = change->size;
-    stages[i] = STAGE_OLD;
-    order[i] = (struct order_change){.address = change->address, .size = change->size};
-    if (!writer_find(&sites[i]))
+    const struct poke_change *change = items[i].change;
+    items[i].site.address = change->address;
+    items[i].site.size = change->size;
+    items[i].stage = STAGE_OLD;
+    items[i].order = (struct order_change){.address = change->address, .size = change->size};
+    if (!writer_find(&items[i].site))
         refuse(i, SEGUE_UNSUPPORTED);
     for (unsigned k = 0; k < change->size; k++)
-        __atomic_store_n(&old[i][k], sites[i].bytes[k], __ATOMIC_RELAXED);
+        __atomic_store_n(&items[i].old[k], items[i].site.bytes[k], __ATOMIC_RELAXED);
     if (change->bytes[0] == BREAKPOINT)
         refuse(i, SEGUE_INVALID);
 }
@@ -127,21 +140,28 @@ static void find(size_t i)
 static void find_order(void)
 {
     for (size_t i = 0; i < count; i++) {
-        if (order[i].is_refused)
+        orders[i] = &items[i].order;
+        if (items[i].order.is_refused)
             continue;
-        order[i].old_length = order_length(old[i], order[i].size);
-        order[i].new_length = order_length(changes[i]->bytes, order[i].size);
+        items[i].order.old_length = order_length(items[i].old, items[i].order.size);
+        items[i].order.new_length = order_length(items[i].change->bytes, items[i].order.size);
     }
-    order_find_overlaps(order, count);
+    order_find_overlaps(orders, count);
     for (size_t i = 0; i < count; i++)
-        if (order[i].overlaps)
+        if (items[i].order.overlaps)
             refuse(i, SEGUE_INVALID);
-    order_find_levels(order, count);
+    order_find_levels(orders, count);
+    for (size_t i = 0; i < count; i++) {
+        highest_old_level = items[i].order.old_level > highest_old_level ? items[i].order.old_level : highest_old_level;
+        highest_new_level = items[i].order.new_level > highest_new_level ? items[i].order.new_level : highest_new_level;
+    }
     spread();
 }
 
 static void prepare(struct poke_change *given, size_t given_count)
 {
+    highest_old_level = highest_new_level = 0;
+    any_refused = false;
     sort(given, given_count);
     for (size_t i = 0; i < count; i++)
         find(i);
@@ -154,39 +174,26 @@ static void prepare(struct poke_change *given, size_t given_count)
 /* Whether the change takes part, if it has come that far. */
 static bool is_at(size_t i, enum stage stage)
 {
-    return !order[i].is_refused && stages[i] == stage;
+    return !items[i].order.is_refused && items[i].stage == stage;
 }
-
-static unsigned highest_level(bool is_new)
-{
-    unsigned highest = 0;
-    for (size_t i = 0; i < count; i++) {
-        unsigned level = is_new ? order[i].new_level : order[i].old_level;
-        highest = level > highest ? level : highest;
-    }
-    return highest;
-}
-
-/* Those that were added to what is to be written. */
-static bool added[POKE_BATCH];
 
 /* Writes what was added for changes of one stage, and moves those on that did not fail. */
 static void finish_round(enum stage from, enum stage to, void (*failed)(struct writer_site *site))
 {
     writer_flush(failed);
     for (size_t i = 0; i < count; i++)
-        if (added[i] && is_at(i, from))
-            stages[i] = to;
+        if (items[i].is_added && is_at(i, from))
+            items[i].stage = to;
 }
 
 static void put_breakpoints(void)
 {
     static const uint8_t breakpoint = BREAKPOINT;
-    for (unsigned level = highest_level(false) + 1; level-- > 0;) {
+    for (unsigned level = highest_old_level + 1; level-- > 0;) {
         for (size_t i = 0; i < count; i++) {
-            added[i] = is_at(i, STAGE_OLD) && order[i].old_level == level;
-            if (added[i])
-                writer_add(&sites[i], 0, &breakpoint, 1);
+            items[i].is_added = is_at(i, STAGE_OLD) && items[i].order.old_level == level;
+            if (items[i].is_added)
+                writer_add(&items[i].site, 0, &breakpoint, 1);
         }
         finish_round(STAGE_OLD, STAGE_STANDS, refuse_site);
         spread();
@@ -197,9 +204,9 @@ static void put_breakpoints(void)
 static void put_tails(void)
 {
     for (size_t i = 0; i < count; i++) {
-        added[i] = is_at(i, STAGE_STANDS);
-        if (added[i] && sites[i].size > 1)
-            writer_add(&sites[i], 1, changes[i]->bytes + 1, sites[i].size - 1u);
+        items[i].is_added = is_at(i, STAGE_STANDS);
+        if (items[i].is_added && items[i].site.size > 1)
+            writer_add(&items[i].site, 1, items[i].change->bytes + 1, items[i].site.size - 1u);
     }
     finish_round(STAGE_STANDS, STAGE_TAIL, refuse_site);
     spread();
@@ -212,20 +219,15 @@ static void ignore_failure(struct writer_site *site)
 
 static bool is_half_made(size_t i)
 {
-    return order[i].is_refused && stages[i] != STAGE_OLD && stages[i] != STAGE_DONE;
+    return items[i].order.is_refused && items[i].stage != STAGE_OLD && items[i].stage != STAGE_DONE;
 }
 
-/* Returns whether there are any. */
-static bool put_old_tails(void)
+static void put_old_tails(void)
 {
-    bool any = false;
-    for (size_t i = 0; i < count; i++) {
-        any |= is_half_made(i);
-        if (is_half_made(i) && sites[i].size > 1)
-            writer_add(&sites[i], 1, old[i] + 1, sites[i].size - 1u);
-    }
+    for (size_t i = 0; i < count; i++)
+        if (is_half_made(i) && items[i].site.size > 1)
+            writer_add(&items[i].site, 1, items[i].old + 1, items[i].site.size - 1u);
     writer_flush(ignore_failure);
-    return any;
 }
 
 /* A breakpoint that stayed would trap every thread that reaches it, indefinitely. */
@@ -237,11 +239,10 @@ static void force_head(struct writer_site *site)
 
 static void put_old_heads(void)
 {
-    unsigned highest = highest_level(false);
-    for (unsigned level = 0; level <= highest; level++) {
+    for (unsigned level = 0; level <= highest_old_level; level++) {
         for (size_t i = 0; i < count; i++)
-            if (is_half_made(i) && order[i].old_level == level)
-                writer_add(&sites[i], 0, old[i], 1);
+            if (is_half_made(i) && items[i].order.old_level == level)
+                writer_add(&items[i].site, 0, items[i].old, 1);
         writer_flush(force_head);
         platform_serialise();
     }
@@ -249,12 +250,11 @@ static void put_old_heads(void)
 
 static void put_heads(void)
 {
-    unsigned highest = highest_level(true);
-    for (unsigned level = 0; level <= highest; level++) {
+    for (unsigned level = 0; level <= highest_new_level; level++) {
         for (size_t i = 0; i < count; i++) {
-            added[i] = is_at(i, STAGE_TAIL) && order[i].new_level == level;
-            if (added[i])
-                writer_add(&sites[i], 0, changes[i]->bytes, 1);
+            items[i].is_added = is_at(i, STAGE_TAIL) && items[i].order.new_level == level;
+            if (items[i].is_added)
+                writer_add(&items[i].site, 0, items[i].change->bytes, 1);
         }
         finish_round(STAGE_TAIL, STAGE_DONE, force_head);
         platform_serialise();
@@ -267,18 +267,18 @@ static void put_heads(void)
  * to the rounds. */
 static bool needs_no_rounds(size_t i)
 {
-    return is_at(i, STAGE_OLD) && !order[i].is_tied &&
-           (sites[i].size == 1 || (sites[i].view && writer_is_in_word(&sites[i])));
+    return is_at(i, STAGE_OLD) && !items[i].order.is_tied &&
+           (items[i].site.size == 1 || (items[i].site.view && writer_is_in_word(&items[i].site)));
 }
 
 static void make_at_once(void)
 {
     for (size_t i = 0; i < count; i++) {
-        added[i] = needs_no_rounds(i);
-        if (added[i] && !sites[i].view)
-            writer_add(&sites[i], 0, changes[i]->bytes, 1);
-        else if (added[i])
-            writer_store_word(&sites[i], changes[i]->bytes);
+        items[i].is_added = needs_no_rounds(i);
+        if (items[i].is_added && !items[i].site.view)
+            writer_add(&items[i].site, 0, items[i].change->bytes, 1);
+        else if (items[i].is_added)
+            writer_store_word(&items[i].site, items[i].change->bytes);
     }
     finish_round(STAGE_OLD, STAGE_DONE, refuse_site);
 }
@@ -289,13 +289,13 @@ static void make_at_once(void)
 static void try_pages(void)
 {
     for (size_t i = 0; i < count; i++) {
-        uint64_t page = sites[i].address / PAGE;
-        bool is_in_one_page = page == (sites[i].address + sites[i].size - 1) / PAGE;
-        bool may_be_read = order[i].is_tied && i > 0 && sites[i - 1].address / PAGE != page;
-        if (!is_at(i, STAGE_OLD) || sites[i].view || (is_in_one_page && !may_be_read))
+        uint64_t page = items[i].site.address / PAGE;
+        bool is_in_one_page = page == (items[i].site.address + items[i].site.size - 1) / PAGE;
+        bool may_be_read = items[i].order.is_tied && i > 0 && items[i - 1].site.address / PAGE != page;
+        if (!is_at(i, STAGE_OLD) || items[i].site.view || (is_in_one_page && !may_be_read))
             continue;
         size_t from = is_in_one_page ? 0 : 1;
-        writer_add(&sites[i], from, old[i] + from, sites[i].size - from);
+        writer_add(&items[i].site, from, items[i].old + from, items[i].site.size - from);
     }
     writer_flush(refuse_site);
     spread();
@@ -307,8 +307,9 @@ static void make_without_rounds(void)
     for (size_t i = 0; i < count; i++) {
         if (!is_at(i, STAGE_OLD))
             continue;
-        if (!order[i].is_tied && writer_is_in_word(&sites[i]) && writer_store_word(&sites[i], changes[i]->bytes))
-            stages[i] = STAGE_DONE;
+        if (!items[i].order.is_tied && writer_is_in_word(&items[i].site) &&
+            writer_store_word(&items[i].site, items[i].change->bytes))
+            items[i].stage = STAGE_DONE;
         else
             refuse(i, SEGUE_UNSUPPORTED);
     }
@@ -327,7 +328,7 @@ static bool announce(void)
     size_t announced = 0;
     for (size_t i = 0; i < count; i++)
         if (is_at(i, STAGE_OLD))
-            standing[announced++] = (struct standing){changes[i]->address, emulated_of(changes[i])};
+            standing[announced++] = (struct standing){items[i].change->address, emulated_of(items[i].change)};
     if (announced > 0)
         standing_announce(standing, announced);
     return announced > 0;
@@ -339,9 +340,10 @@ static void make_in_rounds(void)
         return;
     put_breakpoints();
     put_tails();
-    bool any_failed = put_old_tails();
+    if (any_refused)
+        put_old_tails();
     platform_serialise();
-    if (any_failed)
+    if (any_refused)
         put_old_heads();
     put_heads();
     standing_withdraw();
@@ -357,7 +359,7 @@ static bool any_is_left(void)
 
 void batch_make(struct poke_change *given, size_t given_count, unsigned ways, bool can_serialise)
 {
-    writer_begin(ways);
+    writer_begin(given_count, ways);
     prepare(given, given_count);
     make_at_once();
     if (any_is_left()) {

@@ -31,13 +31,13 @@ struct order_change {
 uint8_t order_length(const uint8_t *bytes, uint8_t size);
 
 /* Finds overlaps. In ascending order of addresses, as for the other functions. */
-void order_find_overlaps(struct order_change *changes, size_t count);
+void order_find_overlaps(struct order_change *const *changes, size_t count);
 
 /* Finds levels and ties. */
-void order_find_levels(struct order_change *changes, size_t count);
+void order_find_levels(struct order_change *const *changes, size_t count);
 
 /* Refuses changes whose new instruction reads a refused one, and those that the old instruction of a refused one reads.
  */
-void order_spread(struct order_change *changes, size_t count);
+void order_spread(struct order_change *const *changes, size_t count);
 
 #endif

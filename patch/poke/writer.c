@@ -37,6 +37,7 @@ static uint8_t window[PAGE];
 static uint64_t window_begin, window_end;
 
 static unsigned ways;
+static bool reads_ahead;
 static uint64_t spans;
 
 uint64_t writer_spans(void)
@@ -57,9 +58,10 @@ static void store(char *at, const uint8_t *bytes, size_t size)
         __atomic_store_n(at + i, (char)bytes[i], __ATOMIC_RELEASE);
 }
 
-void writer_begin(unsigned wanted)
+void writer_begin(size_t count, unsigned wanted)
 {
     ways = wanted;
+    reads_ahead = count > 1;
     piece_count = 0;
     window_begin = window_end = 0;
 }
@@ -85,7 +87,7 @@ static bool read_through_kernel(struct writer_site *site)
     uint64_t end = site->address + site->size;
     if (site->address < window_begin || end > window_end) {
         uint64_t page_end = ((end - 1) | (PAGE - 1)) + 1, size = page_end - site->address;
-        if (size > sizeof window)
+        if (!reads_ahead || size > sizeof window)
             return forced_read(site->address, site->bytes, site->size);
         window_begin = site->address;
         window_end = forced_read(site->address, window, size) ? page_end : window_begin;
@@ -254,7 +256,7 @@ void writer_flush(void (*failed)(struct writer_site *site))
     part_count = part_end = 0;
     for (size_t i = 0, end; i < piece_count; i = end) {
         end = i + 1;
-        if (pieces[i].site->view || !(ways & POKE_KERNEL)) {
+        if (piece_count == 1 || pieces[i].site->view || !(ways & POKE_KERNEL)) {
             write_one_by_one(i, end, failed);
         } else if (!(ways & POKE_SPANS) || !write_span(i, &end)) {
             end = run_end(i);

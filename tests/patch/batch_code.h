@@ -48,4 +48,7 @@ bool trap_at(const void *site);
 /* Blocks all signals but SIGTRAP and SIGSEGV, for a thread that changes code. */
 void block_signals(void);
 
+/* For inline assembly: calls, below the red zone. */
+#define CALL(target) "lea -128(%%rsp), %%rsp\n\tcall *" target "\n\tlea 128(%%rsp), %%rsp"
+
 #endif

@@ -287,7 +287,7 @@ static void *make_batch(void *changes)
 static unsigned run_jump(unsigned i)
 {
     uint64_t eax = 7;
-    __asm__ volatile("call *%1" : "+a"(eax) : "r"(jump_of(i)) : "memory", "cc");
+    __asm__ volatile(CALL("%1") : "+a"(eax) : "r"(jump_of(i)) : "memory", "cc");
     return (unsigned)eax;
 }
 

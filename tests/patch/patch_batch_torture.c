@@ -2,6 +2,8 @@
  * long as SEGUE_TORTURE says (in seconds). What it cannot show is another processor's behaviour. */
 #include "tests/support/test.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -9,9 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "batch_code.h"
@@ -42,7 +47,7 @@ static double seconds_since(const struct timespec *start)
 static bool run_move(const uint8_t *site)
 {
     uint64_t rax = 0, rdx = 0;
-    __asm__ volatile("call *%2" : "+a"(rax), "+d"(rdx) : "r"(site) : "memory", "cc");
+    __asm__ volatile(CALL("%2") : "+a"(rax), "+d"(rdx) : "r"(site) : "memory", "cc");
     return (rax == 0x44332211 && rdx == 0) || (rax == 0 && rdx == 0xddccbbaa);
 }
 
@@ -122,8 +127,12 @@ static unsigned ways_of_torture;
 static void change_moves(unsigned number)
 {
     struct poke_change changes[SITES];
+    enum segue_status status = SEGUE_BUSY;
     set_moves(changes, torture.code, number % 2);
-    assert_int_equal(poke_batch(changes, SITES, ways_of_torture), SEGUE_OK);
+    /* A fork in progress holds the lock. */
+    while (status == SEGUE_BUSY)
+        status = poke_batch(changes, SITES, ways_of_torture);
+    assert_int_equal(status, SEGUE_OK);
 }
 
 static void make_moves(struct code *code, unsigned ways)
@@ -224,7 +233,7 @@ static void make_field(void)
 static bool run_chain(unsigned chain)
 {
     uint64_t rax = 0, rdx = 0, rcx = 0, rdi = chain, rsi = chain + 5;
-    __asm__ volatile("call *%5"
+    __asm__ volatile(CALL("%5")
                      : "+a"(rax), "+d"(rdx), "+c"(rcx), "+D"(rdi), "+S"(rsi)
                      : "r"(link_of(chain, 0))
                      : "r8", "memory", "cc");
@@ -274,6 +283,82 @@ static void punned_jumps_are_never_executed_with_others_bytes(void **state)
             run_torture("puns", way_names[way], processors, &work);
             munmap(field, FIELD_SIZE);
         }
+    }
+}
+
+/* Whether the two rounds have changed bytes that a punned jump reads while a thread could execute the jump: it stood
+ * there before, or stands there now. */
+static bool is_read_while_it_changes(const uint8_t *before, const uint8_t *now, unsigned chain, unsigned link)
+{
+    size_t reader = (size_t)(link_of(chain, link) - link_of(0, 0));
+    size_t read = (size_t)(link_of(chain, link + 1) - link_of(0, 0));
+    return memcmp(before + read, now + read, links[link + 1].size) != 0 &&
+           (before[reader] == 0xe9 || now[reader] == 0xe9);
+}
+
+static uint8_t last_round[CHAINS * CHAIN_SIZE];
+static unsigned rounds;
+
+/* Stands for membarrier: the thread looks at what has changed since it last serialised, and executes it. */
+static void end_round(int number, siginfo_t *info, void *ucontext)
+{
+    const uint8_t *now = link_of(0, 0);
+    (void)number;
+    (void)info;
+    rounds++;
+    for (unsigned chain = 0; chain < CHAINS; chain++) {
+        for (unsigned link = 0; link + 1 < LINKS; link++)
+            torture.wrong += is_read_while_it_changes(last_round, now, chain, link);
+        if (link_of(chain, 0)[0] != BREAKPOINT && link_of(chain, 1)[0] != BREAKPOINT &&
+            link_of(chain, 2)[0] != BREAKPOINT)
+            torture.wrong += !run_chain(chain);
+    }
+    memcpy(last_round, now, sizeof last_round);
+    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RAX] = 0;
+}
+
+static bool trap_membarrier(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    const struct sigaction action = {.sa_sigaction = end_round, .sa_flags = SA_SIGINFO};
+    return sigaction(SIGSYS, &action, NULL) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static int look_at_rounds(void)
+{
+    if (!trap_membarrier())
+        return 1;
+    memcpy(last_round, link_of(0, 0), sizeof last_round);
+    for (unsigned i = 0; i < 12; i++)
+        change_chains(i);
+    /* The try, three rounds, and two more for the chains of three. */
+    return torture.wrong || rounds < 12 * 6;
+}
+
+static void jump_is_never_in_place_while_what_it_reads_changes(void **state)
+{
+    (void)state;
+    if (!can_serialise())
+        skip();
+    for (unsigned way = 1; way < WAYS; way++) {
+        int status;
+        make_field();
+        ways_of_torture = all_ways[way];
+        begin_torture(NULL);
+        pid_t child = fork();
+        if (child == 0)
+            _exit(look_at_rounds());
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        signal(SIGTRAP, SIG_DFL);
+        munmap(field, FIELD_SIZE);
     }
 }
 
@@ -443,6 +528,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_execute_the_old_or_the_new_of_all_sites),
         cmocka_unit_test(punned_jumps_are_never_executed_with_others_bytes),
+        cmocka_unit_test(jump_is_never_in_place_while_what_it_reads_changes),
         cmocka_unit_test(signals_interrupt_threads_at_breakpoints),
         cmocka_unit_test(real_time_threads_do_not_keep_a_batch_from_its_end),
         cmocka_unit_test(child_begins_before_or_after_a_whole_batch),

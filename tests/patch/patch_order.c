@@ -3,6 +3,16 @@
 
 #include "patch/poke/order.h"
 
+#define MOST 9u
+
+static struct order_change *const *pointers_to(struct order_change *changes, unsigned count)
+{
+    static struct order_change *pointers[MOST];
+    for (unsigned i = 0; i < count; i++)
+        pointers[i] = changes + i;
+    return pointers;
+}
+
 static void length_of_a_pun_is_that_of_its_jump(void **state)
 {
     (void)state;
@@ -28,8 +38,8 @@ static void levels_count_what_reads_what(void **state)
     };
     static const uint8_t old_levels[] = {0, 0, 1, 0, 1, 0, 0, 0}, new_levels[] = {3, 2, 1, 0, 0, 0, 0, 0};
     (void)state;
-    order_find_overlaps(changes, 8);
-    order_find_levels(changes, 8);
+    order_find_overlaps(pointers_to(changes, 8), 8);
+    order_find_levels(pointers_to(changes, 8), 8);
     for (unsigned i = 0; i < 8; i++) {
         assert_int_equal(changes[i].old_level, old_levels[i]);
         assert_int_equal(changes[i].new_level, new_levels[i]);
@@ -53,7 +63,7 @@ static void refusal_spreads_to_those_that_depend(void **state)
         {.address = 46, .size = 3, .old_length = 3, .new_length = 3},
     };
     (void)state;
-    order_spread(changes, 9);
+    order_spread(pointers_to(changes, 9), 9);
     for (unsigned i = 0; i < 9; i++)
         assert_int_equal(changes[i].is_refused, i < 6 || i == 7);
 }
@@ -65,7 +75,7 @@ static void overlaps_are_found_on_both_sides(void **state)
         {.address = 17, .size = 1}, {.address = 20, .size = 2}, {.address = 20, .size = 2},
     };
     (void)state;
-    order_find_overlaps(changes, 6);
+    order_find_overlaps(pointers_to(changes, 6), 6);
     for (unsigned i = 0; i < 6; i++)
         assert_int_equal(changes[i].overlaps, i != 3);
 }
