@@ -191,7 +191,8 @@ bool body_translate(const void *table, uint64_t at, struct segue_regs *regs, str
 uint64_t body_original(const void *table, uint64_t at, uint64_t rip);
 
 /* If the thread stands in a thunk, replaces its registers by those of the body that called it, behind the call. False
- * if it does not, or its stack cannot be read. */
+ * if it does not, or its stack cannot be read; or if a policy has returned and its vector state is still there: the
+ * thread then counts as one in the policy, and the thunk looks at the watched word afterwards. */
 bool body_leave_thunk(struct segue_regs *regs);
 
 #endif

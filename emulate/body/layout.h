@@ -43,6 +43,8 @@
 #define THUNK_RIP 128
 #define THUNK_RFLAGS 136
 #define THUNK_RSP 56
+/* This far below it. */
+#define THUNK_FLAGS 8
 
 #define BODY_REGIONS_MOST 256
 #define BODY_TABLE_MOST 1536

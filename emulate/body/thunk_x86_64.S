@@ -9,8 +9,11 @@
  *                                 -56   struct body_call
  *      rsp                              vector state, if it is saved, aligned to 64 bytes; else aligned to 16
  *
- * A thread is put back into the body from any instruction. Until body_saved, and from body_closed to body_aside, its
+ * A thread is put back into the body from any instruction, except from body_called to body_restored, where the vector
+ * registers are the policy's. Until body_saved, and from body_closed to body_aside, its
  * registers are the body's; elsewhere those that the thunk uses are in its frame, and stay there.
+ *
+ * Between body_saved and body_answered the direction and alignment flags may not be the application's.
  *
  *      CF on return: set if the policy answered 0 (SEGUE_STEP); if the lookup has stored an alias's address
  *
@@ -27,7 +30,6 @@
 
 /* Where the body's frame is, from rbp. */
 #define BODY_AT (THUNK_FRAME + 8)
-#define FLAGS_AT -8
 #define VERDICT_AT -12
 #define CALL_AT -56
 #define UNWANTED_FLAGS (FLAG_DIRECTION | FLAG_ALIGNMENT)
@@ -79,7 +81,7 @@
         movq    %rax, (%rbp, %rcx, 8)
         leaq    BODY_AT + BODY_FRAME(%rbp), %rax
         movq    %rax, THUNK_RSP(%rbp)
-        movq    FLAGS_AT(%rbp), %rax
+        movq    -THUNK_FLAGS(%rbp), %rax
         andq    $~FLAGS_ARITHMETIC, %rax
         movzbl  BODY_AT + BODY_FLAGS + 1(%rbp), %ecx
         andl    $(FLAGS_ARITHMETIC & 0xff), %ecx
@@ -113,10 +115,10 @@
         xrstor64 (%rsp)
 .endm
 
-/* body_thunk_NAME: calls body_ask. */
+/* body_begin_NAME: calls body_ask. */
 .macro ASK name, shows, vectors
         .p2align 4
-FUNCTION(body_thunk_\name)
+FUNCTION(body_begin_\name)
         .cfi_startproc
         _CET_ENDBR
         leaq    -THUNK_FRAME(%rsp), %rsp
@@ -153,17 +155,23 @@ LABEL(body_saved_\name)
 2:
         leaq    CALL_AT(%rbp), %rdi
         call    *C(body_ask)(%rip)
+LABEL(body_called_\name)
+        .if     \vectors
+        movl    %eax, VERDICT_AT(%rbp)
+        LOAD_VECTORS
+LABEL(body_restored_\name)
+        .else
+LABEL(body_restored_\name)
+        movl    %eax, VERDICT_AT(%rbp)
+        .endif
         movq    CALL_AT + CALL_WATCH(%rbp), %rcx
         movq    (%rcx), %rcx
         cmpq    CALL_AT + CALL_WATCHED(%rbp), %rcx
         jne     2b
-        movl    %eax, VERDICT_AT(%rbp)
-        .if     \vectors
-        LOAD_VECTORS
-        .endif
-        testl   $UNWANTED_FLAGS, FLAGS_AT(%rbp)
+        testl   $UNWANTED_FLAGS, -THUNK_FLAGS(%rbp)
         jnz     6f
 3:
+LABEL(body_answered_\name)
         cmpl    $1, VERDICT_AT(%rbp)
         movq    %rbp, %rsp
         EACH_CHANGED LOAD
@@ -186,11 +194,11 @@ LABEL(body_aside_\name)
         popfq
         jmp     1b
 6:
-        pushq   FLAGS_AT(%rbp)
+        pushq   -THUNK_FLAGS(%rbp)
         popfq
         jmp     3b
         .cfi_endproc
-        END(body_thunk_\name)
+        END(body_begin_\name)
 LABEL(body_end_\name)
 .endm
 
@@ -199,13 +207,13 @@ LABEL(body_end_\name)
         ASK     ask_regs, 1, 0
         ASK     ask_regs_vectors, 1, 1
 
-/* body_thunk_lookup: the alias of the address in BODY_ADDRESS, for an access of the size in BODY_ARGUMENT.
+/* body_begin_lookup: the alias of the address in BODY_ADDRESS, for an access of the size in BODY_ARGUMENT.
  *
  *      rdi     the address                     rdx     the entry that may contain it
  *      esi     the table's sequence            rcx     the number of entries from there on
  */
         .p2align 4
-FUNCTION(body_thunk_lookup)
+FUNCTION(body_begin_lookup)
         .cfi_startproc
         _CET_ENDBR
         leaq    -THUNK_FRAME(%rsp), %rsp
@@ -215,6 +223,9 @@ LABEL(body_open_lookup)
         movq    %rsp, %rbp
         .cfi_def_cfa_register %rbp
 LABEL(body_saved_lookup)
+LABEL(body_called_lookup)
+LABEL(body_restored_lookup)
+LABEL(body_answered_lookup)
         movq    BODY_AT + BODY_ADDRESS(%rbp), %rdi
         movl    C(body_regions) + REGIONS_SEQUENCE(%rip), %esi
         testl   $1, %esi
@@ -265,7 +276,7 @@ LABEL(body_leaving_lookup)
 LABEL(body_closed_lookup)
         ret
         .cfi_endproc
-        END(body_thunk_lookup)
+        END(body_begin_lookup)
 LABEL(body_aside_lookup)
 LABEL(body_end_lookup)
 

@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "body.h"
+#include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
 #include "emulate/windows/guard.h"
 
@@ -30,27 +31,31 @@ struct body_regions body_regions;
 uint64_t body_vector_components, body_vector_size;
 #define COMPONENTS (COMPONENTS_LEGACY_AVX | COMPONENTS_AVX512)
 
-/* thunk_x86_64.S. */
+/* The places of a thunk, in order (thunk_x86_64.S): its beginning; the frame is open; it has the registers, and RBP its
+ * address; between the next two the vector registers are the policy's; the flags are the application's again; the frame
+ * is at RSP again; closed; code that belongs before `answered`; the end. */
+#define EACH_PLACE(X, name)                                                                                            \
+    X(begin, name)                                                                                                     \
+    X(open, name)                                                                                                      \
+    X(saved, name)                                                                                                     \
+    X(called, name) X(restored, name) X(answered, name) X(leaving, name) X(closed, name) X(aside, name) X(end, name)
 #define EACH_THUNK(X)                                                                                                  \
     X(ask, ASK)                                                                                                        \
     X(ask_vectors, ASK_VECTORS) X(ask_regs, ASK_REGS) X(ask_regs_vectors, ASK_REGS_VECTORS) X(lookup, LOOKUP)
-#define DECLARE(name, number)                                                                                          \
-    extern const char body_thunk_##name[], body_open_##name[], body_saved_##name[], body_leaving_##name[],             \
-        body_closed_##name[], body_aside_##name[], body_end_##name[];
+
+#define DECLARE_PLACE(place, name) extern const char body_##place##_##name[];
+#define DECLARE(name, number) EACH_PLACE(DECLARE_PLACE, name)
 EACH_THUNK(DECLARE)
 
+#define FIELD(place, name) const char *place;
+#define VALUE(place, name) .place = body_##place##_##name,
+#define ROW(name, number) [BODY_THUNK_##number] = {EACH_PLACE(VALUE, name)},
 static const struct thunk {
-    const char *begin;
-    /* The frame is open; filled in, and RBP holds its address; RBP is the body's again, or soon; closed. */
-    const char *open, *saved, *leaving, *closed;
-    /* Code that belongs between saved and leaving. */
-    const char *aside;
-    const char *end;
-} thunks[BODY_THUNK_COUNT] = {
-#define ROW(name, number)                                                                                              \
-    [BODY_THUNK_##number] = {body_thunk_##name,  body_open_##name,  body_saved_##name, body_leaving_##name,            \
-                             body_closed_##name, body_aside_##name, body_end_##name},
-    EACH_THUNK(ROW)};
+    EACH_PLACE(FIELD, )
+} thunks[BODY_THUNK_COUNT] = {EACH_THUNK(ROW)};
+
+/* Cleared for the policy. */
+#define UNWANTED (FLAG_DIRECTION | FLAG_ALIGNMENT)
 
 static uint64_t address_of(const char *place)
 {
@@ -105,24 +110,53 @@ static bool load_frame(uint64_t frame, struct segue_regs *regs)
     return true;
 }
 
+/* How far a thunk has come. */
+enum phase {
+    /* All registers are the body's. */
+    PHASE_OUTSIDE,
+    /* The same, but RSP is lower by the frame. */
+    PHASE_OPEN,
+    /* The frame has the registers, and RBP its address. */
+    PHASE_SAVED,
+    /* The same, and it has flags, too. */
+    PHASE_ASKING,
+    /* The frame is at RSP again. */
+    PHASE_LEAVING,
+};
+
+static enum phase phase_at(const struct thunk *thunk, uint64_t rip)
+{
+    if (rip >= address_of(thunk->aside))
+        return PHASE_ASKING;
+    if (rip < address_of(thunk->open) || rip >= address_of(thunk->closed))
+        return PHASE_OUTSIDE;
+    if (rip < address_of(thunk->saved))
+        return PHASE_OPEN;
+    if (rip >= address_of(thunk->leaving))
+        return PHASE_LEAVING;
+    /* The first instruction stores the flags. */
+    return rip > address_of(thunk->saved) && rip < address_of(thunk->answered) ? PHASE_ASKING : PHASE_SAVED;
+}
+
 bool body_leave_thunk(struct segue_regs *regs)
 {
     const struct thunk *thunk = thunk_at(regs->rip);
+    if (!thunk || regs->rip - address_of(thunk->called) < (uint64_t)(thunk->restored - thunk->called))
+        return false;
+    enum phase phase = phase_at(thunk, regs->rip);
     struct segue_regs body = *regs;
-    if (!thunk)
+    uint64_t frame = phase == PHASE_SAVED || phase == PHASE_ASKING ? regs->rbp : regs->rsp, flags;
+    if (phase >= PHASE_SAVED && !load_frame(frame, &body))
         return false;
-    uint64_t open = address_of(thunk->open), saved = address_of(thunk->saved), leaving = address_of(thunk->leaving),
-             closed = address_of(thunk->closed), aside = address_of(thunk->aside), rip = regs->rip;
-    bool is_saved = (rip >= saved && rip < closed) || rip >= aside;
-    bool is_open = rip >= open && (rip < closed || rip >= aside);
-    uint64_t frame = is_saved && (rip < leaving || rip >= aside) ? regs->rbp : regs->rsp;
-    if (is_saved && !load_frame(frame, &body))
+    if (phase == PHASE_ASKING) {
+        if (!load(frame - THUNK_FLAGS, &flags))
+            return false;
+        body.rflags = (body.rflags & ~UNWANTED) | (flags & UNWANTED);
+    }
+    uint64_t caller = frame + (phase == PHASE_OUTSIDE ? 0 : THUNK_FRAME);
+    if (!load(caller, &body.rip))
         return false;
-    if (is_open)
-        frame += THUNK_FRAME;
-    if (!load(frame, &body.rip))
-        return false;
-    body.rsp = frame + sizeof body.rip;
+    body.rsp = caller + sizeof body.rip;
     *regs = body;
     return true;
 }

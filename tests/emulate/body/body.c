@@ -6,6 +6,7 @@
 
 #include "decode/x86/flags.h"
 #include "differential.h"
+#include "emulate/body/table.h"
 
 /* Each begins with the site. RBX, RSI, RDI and RBP are addresses, inside the region or outside by the case; RCX is a
  * small index. */
@@ -172,19 +173,32 @@ static struct outcome compare(const struct sequence *sequence, const struct segu
     return outcome;
 }
 
-static void all(const struct variation *variation)
+/* As roll_back_at: another place in each case. */
+#define ANYWHERE ~0u
+#define PLACES 80
+
+/* With every n-th way to choose which addresses are inside. */
+static void all(const struct variation *common, unsigned every)
 {
     world_prepare();
-    uint64_t stops = 0, boundaries = 0, built = 0;
+    uint64_t stops = 0, boundaries = 0, built = 0, entries = 0;
     for (size_t i = 0; i < SEQUENCES; i++)
-        for (unsigned inside = 0; inside < 16; inside++) {
+        for (unsigned inside = 0; inside < 16; inside += every) {
             struct segue_regs regs = registers(inside);
-            struct outcome outcome = compare(&sequences[i], &regs, variation, inside);
+            struct variation variation = *common;
+            if (variation.roll_back_at == ANYWHERE)
+                variation.roll_back_at = 1 + (unsigned)(random_word() % PLACES);
+            if (variation.is_stack_short)
+                regs.rsp = (uint64_t)(uintptr_t)world.stack + 160;
+            struct outcome outcome = compare(&sequences[i], &regs, &variation, inside);
+            entries += outcome.plain_entries;
             stops += outcome.stops;
             boundaries += outcome.boundaries;
             built += !outcome.body.refusal;
         }
-    assert_in_range(built, SEQUENCES * 16 - 32, SEQUENCES * 16);
+    uint64_t ways = (15 + every) / every;
+    assert_in_range(built, (SEQUENCES - 2) * ways, SEQUENCES * ways);
+    assert_true(!common->is_stack_short || entries > SEQUENCES * 3);
     print_message("%lu boundaries, %lu places of bodies rolled back\n", (unsigned long)boundaries,
                   (unsigned long)stops);
 }
@@ -192,13 +206,116 @@ static void all(const struct variation *variation)
 static void body_rolls_back_at_every_place(void **state)
 {
     (void)state;
-    all(&(struct variation){.mode = BODY_LED});
+    all(&(struct variation){.mode = BODY_LED}, 1);
+    for (unsigned i = 1; i <= 4; i++)
+        all(&(struct variation){.mode = BODY_LED, .most_instructions = i}, 3);
+    all(&(struct variation){.mode = BODY_LED, .checks_all = true}, 3);
+}
+
+static void body_of_a_region_that_is_removed_faults_and_goes_on(void **state)
+{
+    (void)state;
+    all(&(struct variation){.mode = BODY_LED, .is_elsewhere = true}, 3);
+}
+
+static void body_finds_other_regions(void **state)
+{
+    (void)state;
+    all(&(struct variation){.mode = BODY_LED, .lookup = true, .is_elsewhere = true}, 3);
+    all(&(struct variation){.mode = BODY_LED, .lookup = true}, 3);
+}
+
+static void body_counts_each_access_once(void **state)
+{
+    (void)state;
+    all(&(struct variation){.mode = BODY_COUNT}, 3);
+}
+
+static void body_counts_exactly_if_rolled_back_anywhere(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 6; i++)
+        all(&(struct variation){.mode = BODY_COUNT, .roll_back_at = ANYWHERE}, 3);
+}
+
+/* Two of three answers. */
+#define SOME 0xdb6db6db6db6db6d
+
+static void body_asks(void **state)
+{
+    static const struct variation variations[] = {
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK, .answers = ~UINT64_C(0)},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK_REGS},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK_REGS, .answers = SOME},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK_VECTORS, .answers = SOME},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK_REGS_VECTORS, .answers = SOME, .roll_back_at = ANYWHERE},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof variations / sizeof *variations; i++)
+        all(&variations[i], 3);
+}
+
+static void body_has_an_entry_for_a_stack_without_room(void **state)
+{
+    (void)state;
+    all(&(struct variation){.mode = BODY_LED, .is_stack_short = true}, 3);
+}
+
+/* LEA of three registers, numbered as in encodings. */
+static size_t write_lea(uint8_t *code, unsigned to, unsigned base, unsigned index)
+{
+    code[0] = (uint8_t)(0x48 | (to >= 8 ? 4 : 0) | (index >= 8 ? 2 : 0) | (base >= 8 ? 1 : 0));
+    code[1] = 0x8d;
+    code[2] = (uint8_t)(0x44 | (to & 7) << 3);
+    code[3] = (uint8_t)((index & 7) << 3 | (base & 7));
+    code[4] = 0;
+    return 5;
+}
+
+/* Behind the accesses all registers are used, except one in turn. */
+static void body_uses_any_scratch_register(void **state)
+{
+    enum { RSP = 4, FILLERS = 26 };
+    (void)state;
+    world_prepare();
+    uint32_t chosen = 0;
+    for (unsigned unused = 0; unused < 16; unused++) {
+        uint8_t code[256];
+        size_t size = (size_t)(sequence_carries_end - sequence_carries), more = 0;
+        memcpy(code, sequence_carries, size);
+        more = (size_t)(sequence_load_partly_end - sequence_load_partly);
+        memcpy(code + size, sequence_load_partly, more);
+        size += more;
+        unsigned used[15], count = 0;
+        for (unsigned i = 0; i < 16; i++)
+            if (i != RSP && i != unused)
+                used[count++] = i;
+        for (unsigned i = 0; i < FILLERS; i++)
+            size += write_lea(code + size, used[i * 3 % count], used[(i * 3 + 1) % count], used[(i * 3 + 2) % count]);
+        assert_true(size <= sizeof code);
+        struct sequence sequence = {"any scratch register", code, code + size};
+        for (unsigned inside = 0; inside < 16; inside++) {
+            struct segue_regs regs = registers(inside);
+            struct variation variation = {.mode = BODY_COUNT};
+            struct outcome outcome = compare(&sequence, &regs, &variation, inside);
+            const struct body_table *table = (const void *)outcome.body.table;
+            chosen |= 1u << table->scratch_register;
+        }
+    }
+    assert_int_equal(chosen, 0xffff & ~(1u << SEGUE_RAX | 1u << SEGUE_RSP));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(body_rolls_back_at_every_place),
+        cmocka_unit_test(body_of_a_region_that_is_removed_faults_and_goes_on),
+        cmocka_unit_test(body_finds_other_regions),
+        cmocka_unit_test(body_counts_each_access_once),
+        cmocka_unit_test(body_counts_exactly_if_rolled_back_anywhere),
+        cmocka_unit_test(body_asks),
+        cmocka_unit_test(body_has_an_entry_for_a_stack_without_room),
+        cmocka_unit_test(body_uses_any_scratch_register),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <ucontext.h>
 
 #include "decode/x86/flags.h"
@@ -104,16 +103,12 @@ static void stop(int number, siginfo_t *info, void *context)
     native->uc_mcontext.fpregs = state;
 }
 
+/* Each time: cmocka installs handlers of its own for each test. */
 static void install(void)
 {
     static const int faults[] = {SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
-    static bool installed;
-    if (installed)
-        return;
-    installed = true;
-    size_t size = 1 << 18;
-    stack_t stack = {.ss_sp = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-                     .ss_size = size};
+    static uint8_t memory[1 << 18];
+    stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
     sigaltstack(&stack, NULL);
     struct sigaction action = {.sa_sigaction = begin, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigaction(SIGUSR1, &action, NULL);
