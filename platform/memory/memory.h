@@ -26,6 +26,10 @@ enum platform_access {
 void *platform_map(size_t size);
 void *platform_reserve(size_t size);
 
+/* As platform_map, far from the addresses that jumps of the program's code reach, if the system gives them: for large
+ * tables, which would take the room of other things there. */
+void *platform_map_apart(size_t size);
+
 /* As platform_reserve, for a stack: the pages above the lowest `guard` bytes can be read and written. */
 void *platform_map_stack(size_t size, size_t guard);
 
@@ -79,13 +83,18 @@ struct platform_views {
 
 /* Makes two views of `size` bytes of shared memory. The first allows `access`, and never allowed anything else; the
  * second can be read and written. Their distance is random, and below 2 GiB if the size permits. Inaccessible guards
- * surround each view, the first one only if `at` is 0; otherwise the first view is at `at`. Returns 0, or a negative
+ * surround each view, the first one only if `at` is 0; otherwise the first view is at `at`, and if it is executed, the
+ * second is far from it, because addresses within a jump's reach are scarce. Returns 0, or a negative
  * error number (errno.h: -EEXIST if something is mapped at `at`) and leaves nothing mapped. Async-signal-safe. */
 long platform_views_create(uint64_t at, uint64_t size, int access, enum platform_backing backing,
                            struct platform_views *views);
 
 /* Unmaps one view and, if `guarded`, the guards around it. Async-signal-safe. */
 void platform_view_unmap(uint64_t view, uint64_t size, bool guarded);
+
+/* Frees the memory of pages of a view that can be written: they read as zero in both views. Does nothing if the system
+ * cannot do that. Async-signal-safe. */
+void platform_view_release(uint64_t pages, uint64_t size);
 
 /* Excludes the guarded view from a child made by fork and from core dumps. False if the system cannot do that.
  * Async-signal-safe. */

@@ -21,6 +21,9 @@ enum fork_order {
     /* No page is open and no breakpoint is placed during the fork. From this hook before the fork to this hook after
      * it asynchronous signals are blocked, so that their handlers find the fault handler ready in the child. */
     FORK_CODE,
+    /* The thread that makes sites hot changes code: so its lock is taken before that of FORK_CODE. The parent's bodies
+     * are shared with the child from here on. */
+    FORK_HOT,
     /* The owner of the lock of the patches changes code: so this lock is taken before that of FORK_CODE. */
     FORK_PATCHES,
     /* The child has none of the suspended threads; a change of their handler may take FORK_HANDLER's lock. */

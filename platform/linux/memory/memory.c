@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "decode/x86/page.h"
 #include "platform/linux/call.h"
 
 _Static_assert(PLATFORM_READ == PROT_READ && PLATFORM_WRITE == PROT_WRITE && PLATFORM_EXECUTE == PROT_EXEC &&
@@ -26,15 +27,29 @@ size_t platform_page_size(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* The distance from the library's code that is far. */
+#define FAR (UINT64_C(1) << 38)
+
+static void *map_at(void *hint, size_t size, int access, int flags)
+{
+    void *memory = mmap(hint, size, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
 static void *map(size_t size, int access, int flags)
 {
-    void *memory = mmap(NULL, size, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
+    return map_at(NULL, size, access, flags);
 }
 
 void *platform_map(size_t size)
 {
     return map(size, PROT_READ | PROT_WRITE, 0);
+}
+
+void *platform_map_apart(size_t size)
+{
+    uint64_t here = (uint64_t)(uintptr_t)&platform_map_apart & -(uint64_t)PAGE;
+    return map_at((void *)(uintptr_t)(here > 4 * FAR ? here - FAR : here + FAR), size, PROT_READ | PROT_WRITE, 0);
 }
 
 void *platform_reserve(size_t size)

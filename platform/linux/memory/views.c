@@ -2,7 +2,7 @@
  *
  * SOURCES: mmap(2) MAP_SHARED with MAP_ANONYMOUS; mremap(2): with an old size of 0 it makes a second mapping of the
  * same shared pages; memfd_create(2); setrlimit(2) RLIMIT_FSIZE; getauxval(3) AT_RANDOM; madvise(2) MADV_DONTFORK,
- * MADV_DONTDUMP.
+ * MADV_DONTDUMP, MADV_REMOVE.
  * ASSUMPTIONS: shared anonymous memory is a file of the kernel's own: RLIMIT_FSIZE, vm.memfd_noexec and descriptors do
  * not concern it, and no filter takes it for memfd_create. */
 #if !defined(__linux__) || !defined(__x86_64__)
@@ -25,6 +25,8 @@
 
 /* The longest random distance between two views' ends. */
 #define DISTANCE (UINT64_C(1) << 30)
+/* The least distance of the second view from a first one that is executed at a chosen address. */
+#define FAR (UINT64_C(64) << 30)
 
 static bool failed(long result)
 {
@@ -57,12 +59,13 @@ static uint64_t random_word(void)
     return word ^ word >> 31;
 }
 
-/* Reserves `size` bytes of inaccessible addresses and a random number of pages more: as many as the system allows. */
-static long reserve(uint64_t size, uint64_t *reserved)
+/* Reserves `size` bytes of inaccessible addresses and a random number of pages more: as many as the system allows; at
+ * `hint` if that is not 0 and they are free there. */
+static long reserve(uint64_t size, uint64_t hint, uint64_t *reserved)
 {
     for (uint64_t most = DISTANCE >> PAGE_BITS;; most /= 2) {
         *reserved = size + ((most ? random_word() % most : 0) << PAGE_BITS);
-        long at = map(0, *reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+        long at = map(hint, *reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
         if (!failed(at) || most == 0)
             return at;
     }
@@ -101,7 +104,7 @@ static long map_second(const struct order *order, uint64_t first, uint64_t at)
 static long create_apart(const struct order *order, struct platform_views *views)
 {
     uint64_t reserved, size = order->size, whole = size + 2 * PLATFORM_VIEW_GUARD;
-    long at = reserve(2 * whole, &reserved);
+    long at = reserve(2 * whole, 0, &reserved);
     if (failed(at))
         return at;
     uint64_t low = (uint64_t)at + PLATFORM_VIEW_GUARD, high = (uint64_t)at + reserved - PLATFORM_VIEW_GUARD - size;
@@ -118,13 +121,20 @@ static long create_apart(const struct order *order, struct platform_views *views
     return failed(result) ? result : 0;
 }
 
+/* Where the second view does not take addresses that are within a jump's reach of the first. */
+static uint64_t far_from(uint64_t at)
+{
+    uint64_t distance = FAR + (random_word() % (FAR >> PAGE_BITS) << PAGE_BITS);
+    return at > 2 * distance ? at - distance : at + distance;
+}
+
 static long create_at(const struct order *order, uint64_t at, struct platform_views *views)
 {
     uint64_t reserved, whole = order->size + 2 * PLATFORM_VIEW_GUARD;
     long first = map_first(order, at, MAP_FIXED_NOREPLACE);
     if (failed(first))
         return first;
-    long result = reserve(whole, &reserved);
+    long result = reserve(whole, order->protection & PROT_EXEC ? far_from(at) : 0, &reserved);
     if (!failed(result)) {
         uint64_t base = (uint64_t)result;
         *views = (struct platform_views){at, base + PLATFORM_VIEW_GUARD};
@@ -184,6 +194,11 @@ void platform_view_unmap(uint64_t view, uint64_t size, bool guarded)
 {
     uint64_t guard = guarded ? PLATFORM_VIEW_GUARD : 0;
     unmap(view - guard, size + 2 * guard);
+}
+
+void platform_view_release(uint64_t pages, uint64_t size)
+{
+    system_call3(SYS_madvise, (long)pages, (long)size, MADV_REMOVE);
 }
 
 static bool advise(uint64_t view, uint64_t size, int advice)
