@@ -11,6 +11,24 @@ SEGUE_BEGIN
 enum segue_patch_kind {
     /* fs: became gs:, or the reverse. */
     SEGUE_PATCH_SEGMENT = 1,
+    /* A hot site became a jump to its body. */
+    SEGUE_PATCH_HOT = 2,
+    /* Only listed: the faults of this site are counted, and its code is unchanged. `reason` says
+     * why it cannot be changed; NULL if it only has not been. */
+    SEGUE_PATCH_NONE = 5,
+};
+
+/* How a jump fits into the instruction of a hot site. */
+enum segue_tactic {
+    SEGUE_TACTIC_NONE,
+    /* The instruction has five bytes or more. */
+    SEGUE_TACTIC_B1,
+    /* The jump ends in bytes of the instruction's successor. */
+    SEGUE_TACTIC_B2,
+    /* The same with redundant prefixes before it. */
+    SEGUE_TACTIC_T1,
+    /* The successor became a jump, too. */
+    SEGUE_TACTIC_T2,
 };
 
 /* One place in code. */
@@ -24,7 +42,8 @@ struct segue_patch {
     uint8_t new_bytes[SEGUE_INSN_BYTES];
     /* enum segue_patch_kind. */
     uint8_t kind;
-    uint8_t reserved8;
+    /* enum segue_tactic. */
+    uint8_t tactic;
     /* The patch was undone, and not made again since. */
     uint8_t undone;
     /* The number of faults at this site, 0 if it was patched before any fault; and the number of

@@ -4,9 +4,9 @@
 
 #include <segue/mapping.h>
 
+#include "decode/x86/page.h"
 #include "patch/poke/poke.h"
 
-#define PAGE 4096u
 #define BREAKPOINT 0xcc
 #define CODE_SIZE (4 * PAGE)
 #define SITES 200u

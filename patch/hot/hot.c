@@ -1,0 +1,294 @@
+/* hot.c: makes sites hot and takes them back.
+ *
+ * A call gathers its work: the sites that it was asked for, and the puns that read their bytes, transitively. jumps.c
+ * plans, publish.c writes. */
+#include "hot.h"
+
+#include <string.h>
+
+#include "patch/hot/space/chunks.h"
+#include "patch/hot/space/rooms.h"
+#include "patch/poke/poke.h"
+#include "platform/memory/memory.h"
+#include "platform/process/fork.h"
+#include "platform/process/once.h"
+#include "platform/threads/wait.h"
+#include "text.h"
+#include "work.h"
+
+#define DEFAULT_SITES (UINT64_C(1) << 20)
+#define DEFAULT_MEMORY (UINT64_C(64) << 20)
+#define DEFAULT_MAPPINGS UINT64_C(8192)
+
+/* On a page that reads as zero in a child: the holder does not exist there. */
+static uint32_t *lock;
+
+/* --- The lock; fork. --- */
+
+/* The thread that holds the lock for a fork: other libraries' fork handlers, which run meanwhile, may undo sites, and
+ * may fork. */
+static const void *forking;
+static unsigned forks;
+
+static bool is_held_for_our_fork(void)
+{
+    return __atomic_load_n(&forks, __ATOMIC_ACQUIRE) &&
+           __atomic_load_n(&forking, __ATOMIC_RELAXED) == platform_thread_self();
+}
+
+static bool lock_try(void)
+{
+    uint32_t *word = __atomic_load_n(&lock, __ATOMIC_ACQUIRE), expected = 0;
+    if (is_held_for_our_fork())
+        return true;
+    if (!word || !__atomic_compare_exchange_n(word, &expected, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return false;
+    /* In a child that a bare system call made while another thread was at work here. */
+    work_end();
+    return true;
+}
+
+static void lock_release(void)
+{
+    if (!is_held_for_our_fork())
+        __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+}
+
+static void before_fork(void)
+{
+    while (!lock_try())
+        wait_a_moment();
+    __atomic_store_n(&forking, platform_thread_self(), __ATOMIC_RELAXED);
+    __atomic_fetch_add(&forks, 1, __ATOMIC_RELEASE);
+}
+
+/* Does nothing if the hooks were registered while the fork was in progress. */
+static void after_fork(void)
+{
+    if (forks && __atomic_sub_fetch(&forks, 1, __ATOMIC_RELEASE) == 0)
+        lock_release();
+}
+
+static void after_fork_in_parent(void)
+{
+    chunks_share();
+    after_fork();
+}
+
+/* Changing code takes the other lock with this one held. */
+_Static_assert(FORK_CODE < FORK_HOT, "fork takes the two locks in the same order");
+static const struct fork_hooks hooks = {
+    .before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork};
+
+/* --- Preparation. --- */
+
+static uint64_t most_sites;
+
+static bool prepare(void)
+{
+    uint32_t *page = platform_map(PAGE);
+    if (!page)
+        return false;
+    platform_wipe_on_fork(page, PAGE);
+    if (rooms_prepare() != SEGUE_OK || sites_prepare(most_sites) != SEGUE_OK) {
+        platform_unmap(page, PAGE);
+        return false;
+    }
+    text_prepare();
+    __atomic_store_n(&lock, page, __ATOMIC_RELEASE);
+    return true;
+}
+
+enum segue_status hot_prepare(const struct hot_limits *limits)
+{
+    static struct once prepared;
+    if (!__atomic_load_n(&lock, __ATOMIC_ACQUIRE))
+        most_sites = limits->most_sites ? limits->most_sites : DEFAULT_SITES;
+    if (poke_prepare() != SEGUE_OK || !once(&prepared, prepare) || !fork_register(FORK_HOT, &hooks))
+        return SEGUE_NO_MEMORY;
+    chunks_limit(limits->most_memory ? limits->most_memory : DEFAULT_MEMORY,
+                 limits->most_mappings ? limits->most_mappings : DEFAULT_MAPPINGS);
+    works.any_code = limits->flags & HOT_ANY_CODE;
+    return SEGUE_OK;
+}
+
+/* --- Making. --- */
+
+static void refuse(struct hot_request *request, enum segue_status status, const char *refusal)
+{
+    request->status = status;
+    request->refusal = refusal;
+}
+
+static void gather(struct hot_request *request)
+{
+    uint8_t bytes[SEGUE_INSN_BYTES];
+    struct hot_site *site = request->address ? site_claim(request->address) : NULL;
+    if (!site) {
+        refuse(request, SEGUE_NO_MEMORY, "the table of sites is full");
+        return;
+    }
+    if (work_of(site) || site_is_still_hot(site)) {
+        site->for_predecessor = false;
+        refuse(request, SEGUE_EXISTS, NULL);
+        return;
+    }
+    const char *refusal = text_refusal(request->address, PUN_BYTES, works.any_code);
+    if (!refusal && site_state(site) == HOT_REFUSED)
+        refusal = site->refusal;
+    size_t size = refusal ? 0 : hot_read_code(request->address, bytes, sizeof bytes);
+    unsigned length = size ? work_length_at(bytes, size) : 0;
+    if (!length) {
+        site->refusal = refusal ? refusal : "its bytes are not known to be an instruction";
+        refuse(request, SEGUE_UNSUPPORTED, site->refusal);
+        return;
+    }
+    struct work *work = work_add(site, length);
+    if (!work) {
+        refuse(request, SEGUE_BUSY, "too many neighbours change with it");
+        return;
+    }
+    work->make = true;
+    work->request = request;
+    memcpy(work->old_bytes, bytes, sizeof work->old_bytes);
+    refuse(request, SEGUE_BUSY, NULL);
+}
+
+enum segue_status hot_make(struct hot_request *requests, size_t count, const struct hot_builder *with)
+{
+    if (count > HOT_BATCH || !with)
+        return SEGUE_INVALID;
+    if (!lock_try())
+        return SEGUE_BUSY;
+    work_begin(with);
+    for (size_t i = 0; i < count; i++)
+        gather(&requests[i]);
+    if (work_add_dependents()) {
+        jumps_plan();
+        jumps_publish();
+    }
+    /* What was hot already, or was asked for twice. */
+    for (size_t i = 0; i < count; i++) {
+        const struct hot_site *site = requests[i].status == SEGUE_EXISTS ? hot_site_find(requests[i].address) : NULL;
+        if (site && site_state(site) != HOT_MADE)
+            refuse(&requests[i], SEGUE_NO_MEMORY, site->refusal);
+    }
+    work_end();
+    lock_release();
+    return SEGUE_OK;
+}
+
+/* --- Undoing. --- */
+
+static bool is_in(uint64_t address, uint64_t start, uint64_t size)
+{
+    return address - start < size;
+}
+
+/* Undoes some of the range's sites. Stores how many; 0 if none is left. */
+static enum segue_status undo_some(uint64_t start, uint64_t size, const struct hot_builder *with, size_t *count)
+{
+    enum segue_status status = SEGUE_OK;
+    work_begin(with);
+    *count = 0;
+    for (struct hot_site *site = site_first(); site && works.count < HOT_BATCH; site = site_after(site))
+        if (is_in(site->address, start, size) && site_is_still_hot(site))
+            work_add_hot(site, false);
+    if (works.count) {
+        status = work_add_dependents() ? SEGUE_OK : SEGUE_BUSY;
+        /* Those of the range itself go, too. */
+        for (unsigned i = 0; i < works.count; i++)
+            works.all[i].make = works.all[i].make && !is_in(works.all[i].place.address, start, size);
+        if (status == SEGUE_OK) {
+            jumps_plan();
+            status = jumps_publish();
+        }
+        for (unsigned i = 0; i < works.count; i++)
+            *count += is_in(works.all[i].place.address, start, size) && site_state(works.all[i].site) == HOT_UNDONE;
+    }
+    work_end();
+    return status;
+}
+
+enum segue_status hot_undo(uint64_t start, uint64_t size, const struct hot_builder *with, size_t *count)
+{
+    enum segue_status status;
+    size_t some, all = 0;
+    if (!lock_try())
+        return __atomic_load_n(&lock, __ATOMIC_ACQUIRE) ? SEGUE_BUSY : SEGUE_OK;
+    do {
+        status = undo_some(start, size, with, &some);
+        all += some;
+    } while (some && status == SEGUE_OK);
+    lock_release();
+    if (count)
+        *count = all;
+    return status;
+}
+
+/* The puns before the range that read it. */
+static void undo_readers(uint64_t start)
+{
+    work_begin(NULL);
+    for (uint64_t at = pun_lowest_dependent(start); at < start; at++) {
+        struct hot_site *site = hot_site_find(at);
+        if (site && site->length && site_is_still_hot(site) &&
+            at + site->changed + pun_reach(site->length, site->prefixes) > start)
+            work_add_hot(site, false);
+    }
+    if (works.count && work_add_dependents()) {
+        work_sort();
+        jumps_publish();
+    }
+    work_end();
+}
+
+enum segue_status hot_forget(uint64_t start, uint64_t size)
+{
+    if (!lock_try())
+        return __atomic_load_n(&lock, __ATOMIC_ACQUIRE) ? SEGUE_BUSY : SEGUE_OK;
+    text_ask_anew();
+    undo_readers(start);
+    for (struct hot_site *site = site_first(); site; site = site_after(site))
+        if (is_in(site->address, start, size))
+            site_forget(site);
+    lock_release();
+    return SEGUE_OK;
+}
+
+enum segue_status hot_exclude(uint64_t start, uint64_t size)
+{
+    if (!lock_try())
+        return SEGUE_BUSY;
+    enum segue_status status = text_exclude(start, size);
+    lock_release();
+    return status;
+}
+
+/* --- Bodies that are not in use any more; lists. --- */
+
+enum segue_status hot_collect(uint64_t before, void (*freed)(void *context, const struct hot_body *body), void *context)
+{
+    if (!lock_try())
+        return SEGUE_BUSY;
+    for (uint32_t i = 0; i < bodies_given(); i++) {
+        struct hot_body *body = body_numbered(i);
+        uint64_t retired = __atomic_load_n(&body->retired, __ATOMIC_ACQUIRE);
+        if (!body->size || !retired || retired >= before)
+            continue;
+        if (freed)
+            freed(context, body);
+        uint64_t address = body->address, size = body->size;
+        body_remove(body);
+        rooms_free(address, size);
+    }
+    lock_release();
+    return SEGUE_OK;
+}
+
+void hot_visit(uint64_t start, uint64_t size, bool (*visit)(void *context, const struct hot_site *site), void *context)
+{
+    for (struct hot_site *site = site_first(); site; site = site_after(site))
+        if (is_in(site->address, start, size) && !visit(context, site))
+            return;
+}

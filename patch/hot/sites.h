@@ -1,0 +1,115 @@
+/* sites.h: the table of sites, and the index from an address in a body to its site.
+ *
+ * Both have a fixed capacity and take memory as they fill. Lookups are lock-free; one caller at a time changes them.
+ * Everything but sites_prepare is async-signal-safe. */
+#ifndef SEGUE_PATCH_HOT_SITES_H
+#define SEGUE_PATCH_HOT_SITES_H
+
+#include <segue/patch.h>
+
+#include "pun.h"
+
+/* ---- sites ---- */
+
+enum hot_state {
+    /* Its faults are counted; its code is unchanged. */
+    HOT_COUNTED,
+    /* Its code is a jump to its body. */
+    HOT_MADE,
+    /* It was hot, and is not: it may become hot again. */
+    HOT_UNDONE,
+    /* The memory holds other code now. */
+    HOT_FORGOTTEN,
+    /* It cannot become hot: `refusal`. */
+    HOT_REFUSED,
+};
+
+/* Its fields are read only. `state` is stored last (release). */
+struct hot_site {
+    uint64_t address;
+    /* When it was last changed (platform_clock). */
+    uint64_t time;
+    /* The caller counts here, atomically. */
+    uint64_t faults, accesses;
+    /* A constant string, or NULL. */
+    const char *refusal;
+    /* `changed` bytes, before and after; and those of the jump that was there while the present one was written. */
+    uint8_t old_bytes[PUN_BYTES], new_bytes[PUN_BYTES], replaced_bytes[PUN_BYTES];
+    /* The number of its present body, if the state is HOT_MADE. */
+    uint32_t body;
+    /* The next entry, as its number plus 1. */
+    uint32_t next;
+    /* Of the instruction; of the prefixes before E9; of the bytes that change. */
+    uint8_t length, prefixes, changed;
+    /* enum segue_tactic, enum hot_state. */
+    uint8_t tactic, state;
+    /* It was made for its predecessor (SEGUE_TACTIC_T2), and never asked for itself. */
+    bool for_predecessor;
+    /* The number of its work in progress, plus 1. */
+    uint16_t work;
+};
+
+/* The site of the instruction at the address; NULL if it has no entry. Async-signal-safe, lock-free. */
+struct hot_site *hot_site_find(uint64_t address);
+
+/* Counts a fault, and makes the entry if the site has none. NULL if the table is full, or before hot_prepare.
+ * Async-signal-safe, thread-safe; waits for no thread. */
+struct hot_site *hot_site_count(uint64_t address);
+
+/* ---- bodies ---- */
+
+struct hot_body {
+    uint64_t address;
+    /* The instruction that it is the body of. */
+    uint64_t site;
+    /* The builder's. */
+    uint64_t cookie;
+    /* 0: free. */
+    uint32_t size;
+    /* The next body that begins in the same page, or the next free one, as its number plus 1. */
+    uint32_t next;
+    /* When it was retired (hot_retirement), 0 if it is in use. */
+    uint64_t retired;
+};
+
+/* The body that holds the address; NULL if no body does. A body that is not in use any more is found until hot_collect
+ * frees it. Async-signal-safe, lock-free. */
+const struct hot_body *hot_body_find(uint64_t address);
+
+/* The present body of a site; NULL if the site is not hot. Async-signal-safe, lock-free. */
+const struct hot_body *hot_body_of(uint64_t site);
+
+/* Numbers are below 2^32 and used again after hot_collect: for a table of the caller's. */
+uint32_t hot_body_number(const struct hot_body *body);
+
+/* The number of the next retirement: bodies that were retired so far have lower ones. Async-signal-safe, lock-free. */
+uint64_t hot_retirement(void);
+
+/* ---- for the one who changes them ---- */
+
+/* Reserves both for so many sites. SEGUE_OK or SEGUE_NO_MEMORY. Not async-signal-safe. */
+enum segue_status sites_prepare(size_t most_sites);
+
+/* The entry of an address; a new one (HOT_COUNTED) if it has none. NULL if the table is full. */
+struct hot_site *site_claim(uint64_t address);
+
+/* All entries, in the order of their making from the last to the first: the first one, and the one after. */
+struct hot_site *site_first(void);
+struct hot_site *site_after(const struct hot_site *site);
+
+/* Adds a body, which is built but not executed yet. NULL if the table is full. */
+struct hot_body *body_add(uint64_t address, uint32_t size, uint64_t site, uint64_t cookie);
+
+/* The body of that number. */
+struct hot_body *body_numbered(uint32_t number);
+
+/* The body may not be executed any more. */
+void body_retire(struct hot_body *body);
+
+/* Takes it out of the index, and frees its number. */
+void body_remove(struct hot_body *body);
+
+/* The count of numbers that were ever given. */
+uint32_t bodies_given(void);
+
+#endif

@@ -1,0 +1,174 @@
+/* text.c: see text.h; hot_read_code.
+ *
+ * ASSUMPTIONS: a file's code in a private mapping that cannot be written changes only if the program changes its
+ * protection, or maps something else there. */
+#include "text.h"
+
+#include <string.h>
+
+#include "decode/x86/page.h"
+#include "platform/clock.h"
+#include "platform/code.h"
+#include "platform/memory/forced.h"
+#include "platform/memory/mappings.h"
+#include "platform/memory/memory.h"
+#include "sites.h"
+
+#define RANGES 256u
+#define PIECE 1024u
+#define BREAKPOINT 0xcc
+
+struct range {
+    uint64_t start, size;
+};
+
+static struct range excluded[RANGES];
+static unsigned excluded_count;
+/* The library's module, if it is not the program. */
+static struct range own;
+
+/* The mapping that was asked for last, and when. Reading the list takes as long as making twenty sites hot, and who
+ * faults for the first time meets many sites within milliseconds. */
+static struct mapping known;
+static bool is_known;
+static uint64_t known_since;
+#define KNOWN_NS UINT64_C(16000000)
+static char piece[PIECE];
+
+/* --- The library's own code. --- */
+
+struct own_search {
+    unsigned modules;
+    uint64_t here;
+};
+
+static bool look_for_own(const struct platform_module *module, void *context)
+{
+    struct own_search *search = context;
+    if (search->here - module->start < module->end - module->start) {
+        /* Linked into the program, the library is no module of its own. */
+        if (search->modules)
+            own = (struct range){module->start, module->end - module->start};
+        return false;
+    }
+    search->modules++;
+    return true;
+}
+
+void text_prepare(void)
+{
+    struct own_search search = {0, (uint64_t)(uintptr_t)&text_prepare};
+    platform_modules_visit(look_for_own, &search);
+}
+
+/* --- May it be changed? --- */
+
+static bool overlap(const struct range *range, uint64_t address, uint64_t size)
+{
+    return range->size && address < range->start + range->size && range->start < address + size;
+}
+
+enum segue_status text_exclude(uint64_t start, uint64_t size)
+{
+    if (size > UINT64_MAX - start)
+        size = UINT64_MAX - start;
+    if (excluded_count == RANGES)
+        return SEGUE_NO_MEMORY;
+    excluded[excluded_count++] = (struct range){start, size};
+    return SEGUE_OK;
+}
+
+void text_begin(void)
+{
+    if (is_known && platform_clock() - known_since > KNOWN_NS)
+        is_known = false;
+}
+
+void text_ask_anew(void)
+{
+    is_known = false;
+}
+
+static bool find_mapping(uint64_t address)
+{
+    struct mappings list;
+    struct mapping mapping;
+    if (is_known && address - known.start < known.end - known.start)
+        return true;
+    is_known = false;
+    if (!mappings_open(&list, piece, sizeof piece))
+        return false;
+    while (!is_known && mappings_next(&list, &mapping) && mapping.start <= address)
+        if (address < mapping.end) {
+            known = mapping;
+            known_since = platform_clock();
+            is_known = true;
+        }
+    mappings_close(&list);
+    return is_known;
+}
+
+const char *text_refusal(uint64_t address, unsigned size, bool any)
+{
+    for (unsigned i = 0; i < excluded_count; i++)
+        if (overlap(&excluded[i], address, size))
+            return "the program excluded this code";
+    if (overlap(&own, address, size))
+        return "it is the library's own code";
+    if (any)
+        return NULL;
+    if (!find_mapping(address) || address + size > known.end)
+        return "the system does not show what is mapped there";
+    if (!(known.protection & PLATFORM_EXECUTE))
+        return "its page cannot be executed";
+    if (!known.file || known.is_shared || (known.protection & PLATFORM_WRITE))
+        return "its code may be rewritten";
+    return NULL;
+}
+
+/* --- As the program wrote it. --- */
+
+/* Whether the bytes in memory may be a state of the site's change. */
+static bool is_in_change(const struct hot_site *site, const uint8_t *bytes, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++)
+        if (bytes[i - from] != site->new_bytes[i] && bytes[i - from] != site->old_bytes[i] &&
+            bytes[i - from] != site->replaced_bytes[i] && (i > 0 || *bytes != BREAKPOINT))
+            return false;
+    return true;
+}
+
+/* Takes the change of the site at `at` out of the bytes that were read from `address` on. */
+static void take_out(uint64_t at, uint64_t address, uint8_t *bytes, size_t size)
+{
+    const struct hot_site *site = hot_site_find(at);
+    if (!site || __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) != HOT_MADE)
+        return;
+    unsigned from = at < address ? (unsigned)(address - at) : 0, to = site->changed;
+    if (at + to > address + size)
+        to = (unsigned)(address + size - at);
+    if (from < to && is_in_change(site, bytes + (at + from - address), from, to))
+        memcpy(bytes + (at + from - address), site->old_bytes + from, to - from);
+}
+
+bool text_read(uint64_t address, uint8_t *bytes, size_t size)
+{
+    enum platform_look look = platform_look_at(address, bytes, size);
+    return look == PLATFORM_THERE || (look == PLATFORM_NOT_KNOWN && forced_read(address, bytes, size));
+}
+
+static size_t read_readable(uint64_t address, uint8_t *bytes, size_t size)
+{
+    size_t first = PAGE - address % PAGE;
+    if (text_read(address, bytes, size))
+        return size;
+    return first < size && text_read(address, bytes, first) ? first : 0;
+}
+
+size_t hot_read_code(uint64_t address, uint8_t *bytes, size_t size)
+{
+    size_t read = read_readable(address, bytes, size);
+    for (uint64_t at = pun_lowest_dependent(address); at < address + read; at++)
+        take_out(at, address, bytes, read);
+    return read;
+}

@@ -1,0 +1,31 @@
+/* text.h: which code may be changed, and what it was before it was changed.
+ *
+ * One caller at a time, except for text_read and hot_read_code. Async-signal-safe, except text_prepare. */
+#ifndef SEGUE_PATCH_HOT_TEXT_H
+#define SEGUE_PATCH_HOT_TEXT_H
+
+#include <segue/status.h>
+
+/* Finds the library's own code, if it is in a module of its own. Not async-signal-safe. */
+void text_prepare(void);
+
+/* No code of the range is changed from now on. SEGUE_OK; SEGUE_NO_MEMORY: too many ranges. */
+enum segue_status text_exclude(uint64_t start, uint64_t size);
+
+/* Begins a batch: what the system maps where is asked anew, unless it was some milliseconds ago. */
+void text_begin(void);
+/* It is asked anew in any case. */
+void text_ask_anew(void);
+
+/* Whether the `size` bytes from `address` on may be changed: NULL, or the reason why not. `any` allows code that is not
+ * a file's, and code that may be written. */
+const char *text_refusal(uint64_t address, unsigned size, bool any);
+
+/* Copies the bytes as they are. False if they cannot be read. Thread-safe. */
+bool text_read(uint64_t address, uint8_t *bytes, size_t size);
+
+/* Copies code as the program wrote it, with this module's changes taken out. Returns how many of the bytes can be
+ * read, from the first on. Async-signal-safe, thread-safe. */
+size_t hot_read_code(uint64_t address, uint8_t *bytes, size_t size);
+
+#endif

@@ -1,0 +1,136 @@
+/* work.c: see work.h. */
+#include "work.h"
+
+#include <string.h>
+
+#include "decode/relocate/length.h"
+#include "decode/scratch.h"
+#include "platform/clock.h"
+#include "text.h"
+
+struct works works;
+static struct decode_scratch scratch;
+
+void work_begin(const struct hot_builder *with)
+{
+    works.builder = with;
+    works.count = 0;
+    text_begin();
+}
+
+void work_end(void)
+{
+    for (unsigned i = 0; i < works.count; i++)
+        works.all[i].site->work = 0;
+    works.count = 0;
+}
+
+struct work *work_of(const struct hot_site *site)
+{
+    return site && site->work ? &works.all[site->work - 1] : NULL;
+}
+
+struct work *work_add(struct hot_site *site, unsigned length)
+{
+    if (works.count == WORKS)
+        return NULL;
+    struct work *work = &works.all[works.count++];
+    *work = (struct work){.site = site, .place = {site->address, (uint8_t)length, 0}};
+    site->work = (uint16_t)works.count;
+    return work;
+}
+
+uint8_t site_state(const struct hot_site *site)
+{
+    return __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
+}
+
+void site_set_state(struct hot_site *site, enum hot_state state)
+{
+    __atomic_store_n(&site->time, platform_clock(), __ATOMIC_RELAXED);
+    __atomic_store_n(&site->state, (uint8_t)state, __ATOMIC_RELEASE);
+}
+
+void site_forget(struct hot_site *site)
+{
+    if (site_state(site) == HOT_MADE)
+        body_retire(body_numbered(site->body));
+    site_set_state(site, HOT_FORGOTTEN);
+}
+
+bool site_is_still_hot(struct hot_site *site)
+{
+    uint8_t bytes[PUN_BYTES];
+    if (site_state(site) != HOT_MADE)
+        return false;
+    if (text_read(site->address, bytes, site->changed) && memcmp(bytes, site->new_bytes, site->changed) == 0)
+        return true;
+    site_forget(site);
+    return false;
+}
+
+unsigned work_length_at(const uint8_t *bytes, size_t size)
+{
+    struct outline outline;
+    struct segue_insn insn;
+    unsigned length = length_outline(bytes, size, &outline);
+    if (length && length_is_sure(bytes, &outline))
+        return length;
+    return decode_in(&scratch, SEGUE_MODE_64, bytes, size, &insn) == SEGUE_OK ? insn.length : 0;
+}
+
+struct work *work_add_hot(struct hot_site *site, bool make)
+{
+    struct work *work = work_add(site, site->length);
+    if (!work)
+        return NULL;
+    work->place.prefixes = site->prefixes;
+    work->was_hot = true;
+    work->make = make;
+    work->for_predecessor = site->for_predecessor;
+    memcpy(work->old_bytes, site->old_bytes, sizeof work->old_bytes);
+    return work;
+}
+
+bool work_add_dependents(void)
+{
+    for (unsigned i = 0; i < works.count; i++) {
+        const struct pun_place *place = &works.all[i].place;
+        for (uint64_t at = pun_lowest_dependent(place->address); at < place->address; at++) {
+            struct hot_site *site = hot_site_find(at);
+            if (!site || site->work || !site_is_still_hot(site))
+                continue;
+            const struct pun_place jump = {at, site->length, site->prefixes};
+            /* Whatever of the instruction will change. */
+            const struct pun_place whole = {place->address, place->length, PUN_PREFIXES};
+            if (pun_depends(&jump, &whole) && !work_add_hot(site, works.builder != NULL))
+                return false;
+        }
+    }
+    return true;
+}
+
+void work_sort(void)
+{
+    for (unsigned i = 0; i < works.count; i++)
+        works.order[i] = works.all[i].place;
+    pun_order(works.order, works.count);
+}
+
+struct work *work_ordered(unsigned number)
+{
+    return work_of(hot_site_find(works.order[number].address));
+}
+
+void work_fail(struct work *work, enum segue_status status, const char *refusal)
+{
+    work->has_failed = true;
+    work->site->refusal = refusal;
+    if (work->request) {
+        work->request->status = status;
+        work->request->refusal = refusal;
+    }
+    /* What cannot be done today for lack of space may be possible later. */
+    if (status == SEGUE_UNSUPPORTED && !work->was_hot)
+        site_set_state(work->site, HOT_REFUSED);
+}
