@@ -105,10 +105,13 @@ static enum displaced_flow flow_of(const struct decode_scratch *decoded, const s
     }
 }
 
-/* Those that leave no address: controls, and loads and stores of the state itself (SDM volume 1, 8.1.8). */
+/* All x87 instructions but controls, and loads and stores of the state itself (SDM volume 1, 8.1.8). Zydis counts some
+ * of them as parts of other extensions: FISTTP, FCMOVcc, FCOMI. */
 static bool is_recorded(const ZydisDecodedInstruction *instruction, const struct segue_insn *insn)
 {
-    return insn->class_ == SEGUE_CLASS_X87 && instruction->meta.isa_ext == ZYDIS_ISA_EXT_X87;
+    bool is_escape = instruction->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+                     instruction->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (instruction->opcode & 0xf8) == 0xd8;
+    return insn->class_ == SEGUE_CLASS_X87 || (is_escape && insn->class_ != SEGUE_CLASS_STATE);
 }
 
 static const ZydisDecodedOperand *named_operand(const struct decode_scratch *decoded)

@@ -293,12 +293,28 @@ static void branch_everywhere(const struct decode_scratch *before, const struct 
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
+/* All x87 instructions (D8 to DF) but those that control its state: SDM volume 1, 8.1.8. */
+static bool leaves_its_address(const struct decode_scratch *before, const struct displaceable *form)
+{
+    static const char *const controls[] = {"fninit", "fnclex",  "fldcw",  "fnstcw", "fnstsw",
+                                           "fldenv", "fnstenv", "fnsave", "frstor"};
+    const char *name = ZydisMnemonicGetString(before->instruction.mnemonic);
+    bool is_x87 =
+        before->instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && (form->bytes[form->opcode] & 0xf8) == 0xd8;
+    for (size_t i = 0; i < COUNT(controls); i++)
+        if (strcmp(name, controls[i]) == 0)
+            return false;
+    /* FWAIT is taken for one, which it need not be. */
+    return is_x87 || strcmp(name, "fwait") == 0;
+}
+
 static void check_parts(const struct decode_scratch *before, const struct displaceable *form)
 {
     CHECK(form->length == before->instruction.length && form->address == HERE);
     CHECK(form->displacement + before->instruction.raw.disp.size / 8 == form->tail && form->tail <= form->length);
     if (before->instruction.raw.imm[0].size && form->modrm)
         CHECK(form->tail == before->instruction.raw.imm[0].offset);
+    CHECK(form->is_recorded == leaves_its_address(before, form));
     if (form->is_plain)
         CHECK(form->memory.size && form->memory.direction && form->address_size == 8);
 }
