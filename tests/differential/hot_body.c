@@ -37,6 +37,7 @@
 #define BLOCK_ROOM 400u
 /* Enough to use all registers. */
 #define BLOCK_INSTRUCTIONS 40u
+#define NEIGHBOURS 16384u
 #define SLOT 0
 #define BODIES (BATCH_CODE_ADDRESS + 1024u)
 #define BODY_ROOM 1800u
@@ -82,6 +83,8 @@ static struct generator generator;
 static struct shadow shadows[AREAS_IN_SET];
 static struct near_data *near;
 static struct body_scratch *body_scratch;
+static struct displaceable neighbours[NEIGHBOURS];
+static uint32_t neighbour_count;
 
 static struct {
     uint64_t rows, cases, blocks, instructions, faults, checked, inside, led, refused, no_room, stepped, places,
@@ -671,29 +674,35 @@ static uint16_t registers_of(const struct displaceable *form)
     return form->effects.reads | form->effects.writes;
 }
 
-/* Whether a row may stand beside the subject's: it accesses no memory, does not use RSP, and, before the row, leaves
- * what the row's address depends on. */
-static bool is_neighbour(const struct corpus_row *row, bool before, struct displaceable *form)
+/* Whether a row may stand beside the subject's: it accesses no memory and does not use RSP. */
+static bool is_neighbour(const struct corpus_row *row, struct displaceable *form)
 {
     static struct decode_scratch scratch;
     struct segue_insn insn;
     return segue_decode(SEGUE_MODE_64, row->bytes, row->length, &insn) == SEGUE_OK && !insn.memory_count &&
            !insn.unlisted && is_repeatable(&insn) && insn.class_ != SEGUE_CLASS_BRANCH && encodings_can_run(&insn) &&
            displaceable_make(&scratch, BLOCK, row->bytes, row->length, form) && form->flow == DISPLACED_FLOW_NEXT &&
-           form->operand == DISPLACED_OPERAND_NONE && !(registers_of(form) >> SEGUE_RSP & 1) &&
-           !(before && (form->effects.writes & subject.form.effects.reads));
+           form->operand == DISPLACED_OPERAND_NONE && !(registers_of(form) >> SEGUE_RSP & 1);
 }
 
-/* Rather one that uses another register than those before: a body has none to spare once all are used. */
-static bool choose_neighbour(struct random *random, bool before, struct displaceable *form)
+/* A sample of all that there are. */
+static void find_neighbours(struct random *random)
 {
-    bool found = false;
-    for (unsigned i = 0; i < 64; i++) {
-        struct displaceable other;
-        if (!is_neighbour(&rows.rows[random_below(random, (uint32_t)rows.count)], before, &other))
+    for (unsigned i = 0; i < 16 * NEIGHBOURS && neighbour_count < NEIGHBOURS; i++)
+        neighbour_count +=
+            is_neighbour(&rows.rows[random_below(random, (uint32_t)rows.count)], &neighbours[neighbour_count]);
+}
+
+/* One that, before the row, leaves what the row's address depends on. Rather one that uses another register than those
+ * before: a body has none to spare once all are used. */
+static const struct displaceable *choose_neighbour(struct random *random, bool before)
+{
+    const struct displaceable *found = NULL;
+    for (unsigned i = 0; i < 32 && neighbour_count; i++) {
+        const struct displaceable *form = &neighbours[random_below(random, neighbour_count)];
+        if (before && (form->effects.writes & subject.form.effects.reads))
             continue;
-        *form = other;
-        found = true;
+        found = form;
         if (registers_of(form) & ~subject.registers)
             break;
     }
@@ -710,10 +719,11 @@ static void append(const struct displaceable *form)
 
 static void append_neighbours(struct random *random, bool before)
 {
-    struct displaceable form;
-    for (unsigned count = random_below(random, BLOCK_INSTRUCTIONS / 2); count > 0; count--)
-        if (subject.size + 2 * SEGUE_INSN_BYTES < BLOCK_ROOM && choose_neighbour(random, before, &form))
-            append(&form);
+    for (unsigned count = random_below(random, BLOCK_INSTRUCTIONS / 2); count > 0; count--) {
+        const struct displaceable *form = choose_neighbour(random, before);
+        if (form && subject.size + 2 * SEGUE_INSN_BYTES < BLOCK_ROOM)
+            append(form);
+    }
 }
 
 /* The row alone in its slot, or among others. */
@@ -849,6 +859,7 @@ static void bodies_do_as_the_rows_themselves(void **state)
         oracle_image_random(&random, images + i * oracle_image_size());
         encodings_tame_image(&random, images + i * oracle_image_size());
     }
+    find_neighbours(&random);
     areas_open(generator.areas);
     areas_fill(generator.areas, &random);
     areas_save(generator.areas, memory_before);
