@@ -1,4 +1,4 @@
-/* patch.h: lists, undoes and forgets the code patches that the library made at run time.
+/* patch.h: lists, undoes, forgets and prevents the code patches that the library makes at run time.
  *
  * SOURCES: docs/patch.md. */
 #ifndef SEGUE_PATCH_H
@@ -36,7 +36,8 @@ struct segue_patch {
     /* The addresses of the instruction, and of its first changed byte. */
     uint64_t address;
     uint64_t changed;
-    /* The number of changed bytes, and their values before and after the patch. */
+    /* The number of changed bytes, and their values before and after the patch; 0 for
+     * SEGUE_PATCH_NONE. */
     uint8_t length;
     uint8_t old_bytes[SEGUE_INSN_BYTES];
     uint8_t new_bytes[SEGUE_INSN_BYTES];
@@ -82,6 +83,12 @@ SEGUE_API enum segue_status segue_patches_undo_module(const void *address, size_
 /* Forgets the patches in a range that will hold other code (dlclose, a JIT compiler). Writes no
  * code. Returns SEGUE_OK. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_patches_forget(uint64_t start, uint64_t size);
+
+/* Changes no code in the range from now on, and undoes the patches there: its sites go on faulting.
+ * For code that reads itself. Returns SEGUE_OK; SEGUE_INVALID for an empty range; SEGUE_NO_MEMORY
+ * if there are too many such ranges (256); SEGUE_UNSUPPORTED if a site could not be undone.
+ * MT-Safe, AS-Unsafe. */
+SEGUE_API enum segue_status segue_patches_exclude(uint64_t start, uint64_t size);
 
 /* Declares that the code at `base` can also be written at `alias`, which the library then prefers
  * to the kernel's way (/proc/thread-self/mem). Returns SEGUE_OK; SEGUE_OVERLAP; SEGUE_INVALID for a

@@ -214,6 +214,8 @@ enum segue_status hot_undo(uint64_t start, uint64_t size, const struct hot_build
 {
     enum segue_status status;
     size_t some, all = 0;
+    if (count)
+        *count = 0;
     if (!lock_try())
         return __atomic_load_n(&lock, __ATOMIC_ACQUIRE) ? SEGUE_BUSY : SEGUE_OK;
     do {
@@ -258,6 +260,9 @@ enum segue_status hot_forget(uint64_t start, uint64_t size)
 
 enum segue_status hot_exclude(uint64_t start, uint64_t size)
 {
+    /* Before hot_prepare no other thread is here. */
+    if (!__atomic_load_n(&lock, __ATOMIC_ACQUIRE))
+        return text_exclude(start, size);
     if (!lock_try())
         return SEGUE_BUSY;
     enum segue_status status = text_exclude(start, size);

@@ -58,7 +58,7 @@ enum segue_status hot_undo(uint64_t start, uint64_t size, const struct hot_build
 enum segue_status hot_forget(uint64_t start, uint64_t size);
 
 /* No site of the range becomes hot from now on. SEGUE_OK; SEGUE_NO_MEMORY: too many ranges; SEGUE_BUSY. Does not undo
- * what is hot. Async-signal-safe, thread-safe. */
+ * what is hot. One caller at a time before hot_prepare. Async-signal-safe, thread-safe. */
 enum segue_status hot_exclude(uint64_t start, uint64_t size);
 
 /* Calls `visit` for each site whose address is in the range, in no particular order, until it returns false.

@@ -74,8 +74,18 @@ enum segue_status text_exclude(uint64_t start, uint64_t size)
         size = UINT64_MAX - start;
     if (excluded_count == RANGES)
         return SEGUE_NO_MEMORY;
-    excluded[excluded_count++] = (struct range){start, size};
+    excluded[excluded_count] = (struct range){start, size};
+    __atomic_store_n(&excluded_count, excluded_count + 1, __ATOMIC_RELEASE);
     return SEGUE_OK;
+}
+
+bool text_is_excluded(uint64_t address, uint64_t size)
+{
+    unsigned count = __atomic_load_n(&excluded_count, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i < count; i++)
+        if (overlap(&excluded[i], address, size))
+            return true;
+    return false;
 }
 
 void text_begin(void)
@@ -110,9 +120,8 @@ static bool find_mapping(uint64_t address)
 
 const char *text_refusal(uint64_t address, unsigned size, bool any)
 {
-    for (unsigned i = 0; i < excluded_count; i++)
-        if (overlap(&excluded[i], address, size))
-            return "the program excluded this code";
+    if (text_is_excluded(address, size))
+        return "the program excluded this code";
     if (overlap(&own, address, size))
         return "it is the library's own code";
     if (any)

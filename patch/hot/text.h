@@ -12,6 +12,9 @@ void text_prepare(void);
 /* No code of the range is changed from now on. SEGUE_OK; SEGUE_NO_MEMORY: too many ranges. */
 enum segue_status text_exclude(uint64_t start, uint64_t size);
 
+/* Whether the range has excluded bytes. Thread-safe, lock-free. */
+bool text_is_excluded(uint64_t address, uint64_t size);
+
 /* Begins a batch: what the system maps where is asked anew, unless it was some milliseconds ago. */
 void text_begin(void);
 /* It is asked anew in any case. */

@@ -6,15 +6,18 @@
  * a binary translator, still executes the old ones. */
 #include <segue/patch.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "decode/segments.h"
 #include "modules.h"
+#include "patch/hot/hot.h"
 #include "patch/poke/poke.h"
 #include "platform/code.h"
 #include "platform/process/fork.h"
 #include "platform/process/fork_lock.h"
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
+#include "platform/threads/wait.h"
 #include "rewrite.h"
 #include "service.h"
 
@@ -202,9 +205,21 @@ enum segue_status segue_segment_modules(void)
 
 /* --- The table of patches. --- */
 
-static struct segue_patch patch_of(const struct ledger_entry *entry)
+/* Patches as they are at one moment; `capacity` of the `count` fit. */
+struct collected {
+    struct segue_patch *patches;
+    size_t count, capacity;
+};
+
+static void collect(struct collected *collected, const struct segue_patch *patch)
 {
-    struct segue_patch patch = {
+    if (collected->count++ < collected->capacity)
+        collected->patches[collected->count - 1] = *patch;
+}
+
+static void collect_entry(struct collected *collected, const struct ledger_entry *entry)
+{
+    const struct segue_patch patch = {
         .address = entry->address - entry->index,
         .changed = entry->address,
         .length = 1,
@@ -215,8 +230,7 @@ static struct segue_patch patch_of(const struct ledger_entry *entry)
         .faults = __atomic_load_n(&entry->count, __ATOMIC_RELAXED),
         .time = __atomic_load_n(&entry->time, __ATOMIC_RELAXED),
     };
-    patch.object = platform_symbol_at((const void *)(uintptr_t)entry->address).object;
-    return patch;
+    collect(collected, &patch);
 }
 
 static bool is_listed(const struct ledger_entry *entry, uint64_t start, uint64_t size)
@@ -225,56 +239,81 @@ static bool is_listed(const struct ledger_entry *entry, uint64_t start, uint64_t
     return (state == LEDGER_REWRITTEN || state == LEDGER_UNDONE) && entry->address - start < size;
 }
 
-/* Copies the entries of the range, as far as they fit; returns how many there are. */
-static size_t copy_entries(const struct ledger *ledger, uint64_t start, uint64_t size, struct ledger_entry *entries,
-                           size_t capacity)
+static bool collect_site(void *context, const struct hot_site *site)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < ledger->capacity; i++)
-        if (is_listed(&ledger->entries[i], start, size) && count++ < capacity)
-            entries[count - 1] = ledger->entries[i];
-    return count;
+    uint8_t state = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
+    struct segue_patch patch = {
+        .address = site->address,
+        .changed = site->address,
+        .kind = SEGUE_PATCH_NONE,
+        .faults = __atomic_load_n(&site->faults, __ATOMIC_RELAXED),
+        .accesses = __atomic_load_n(&site->accesses, __ATOMIC_RELAXED),
+        .time = __atomic_load_n(&site->time, __ATOMIC_RELAXED),
+        .reason = site->refusal,
+    };
+    if (state == HOT_FORGOTTEN)
+        return true;
+    if (state == HOT_MADE || state == HOT_UNDONE) {
+        patch.kind = SEGUE_PATCH_HOT;
+        patch.tactic = site->tactic;
+        patch.undone = state == HOT_UNDONE;
+        patch.length = site->changed;
+        memcpy(patch.old_bytes, site->old_bytes, site->changed);
+        memcpy(patch.new_bytes, site->new_bytes, site->changed);
+    }
+    collect(context, &patch);
+    return true;
 }
 
-/* All entries of the range, for the caller to free; NULL if there is no memory, or no entry. */
-static struct ledger_entry *take_entries(uint64_t start, uint64_t size, size_t *count)
+static void collect_all(struct collected *collected, uint64_t start, uint64_t size)
 {
-    struct ledger_entry *entries = NULL;
-    fork_lock_take(&changing);
     struct segment_service *present = segment_in_force();
-    *count = present ? copy_entries(&present->ledger, start, size, NULL, 0) : 0;
-    if (*count)
-        entries = malloc(*count * sizeof *entries);
-    if (entries) {
-        /* Handlers may add entries meanwhile. */
-        size_t now = copy_entries(&present->ledger, start, size, entries, *count);
-        *count = now < *count ? now : *count;
+    collected->count = 0;
+    for (size_t i = 0; present && i < present->ledger.capacity; i++)
+        if (is_listed(&present->ledger.entries[i], start, size))
+            collect_entry(collected, &present->ledger.entries[i]);
+    hot_visit(start, size, collect_site, collected);
+}
+
+/* All patches of the range, for the caller to free; no `patches` if there is no memory, or no patch. */
+static struct collected take_patches(uint64_t start, uint64_t size)
+{
+    struct collected collected = {0};
+    fork_lock_take(&changing);
+    collect_all(&collected, start, size);
+    if (collected.count)
+        collected.patches = malloc(collected.count * sizeof *collected.patches);
+    if (collected.patches) {
+        /* Handlers may add some meanwhile. */
+        collected.capacity = collected.count;
+        collect_all(&collected, start, size);
+        collected.count = collected.count < collected.capacity ? collected.count : collected.capacity;
     }
     fork_lock_release(&changing);
-    return entries;
+    return collected;
 }
 
-static int compare_entries(const void *left, const void *right)
+static int compare_patches(const void *left, const void *right)
 {
-    uint64_t a = ((const struct ledger_entry *)left)->address, b = ((const struct ledger_entry *)right)->address;
+    uint64_t a = ((const struct segue_patch *)left)->changed, b = ((const struct segue_patch *)right)->changed;
     return (a > b) - (a < b);
 }
 
 enum segue_status segue_patches_list(uint64_t start, uint64_t size, segue_patch_visit *visit, void *context)
 {
-    size_t count;
     enum segue_status status = SEGUE_OK;
     if (!visit)
         return SEGUE_INVALID;
-    struct ledger_entry *entries = take_entries(start, size, &count);
-    if (!entries)
-        return count ? SEGUE_NO_MEMORY : SEGUE_OK;
-    qsort(entries, count, sizeof *entries, compare_entries);
-    for (size_t i = 0; i < count && status == SEGUE_OK; i++) {
-        struct segue_patch patch = patch_of(&entries[i]);
-        status = visit(context, &patch);
+    struct collected collected = take_patches(start, size);
+    if (!collected.patches)
+        return collected.count ? SEGUE_NO_MEMORY : SEGUE_OK;
+    qsort(collected.patches, collected.count, sizeof *collected.patches, compare_patches);
+    for (size_t i = 0; i < collected.count && status == SEGUE_OK; i++) {
+        struct segue_patch *patch = &collected.patches[i];
+        patch->object = platform_symbol_at((const void *)(uintptr_t)patch->changed).object;
+        status = visit(context, patch);
     }
-    free(entries);
+    free(collected.patches);
     return status;
 }
 
@@ -297,6 +336,19 @@ static bool undo_entry(struct ledger_entry *entry, size_t *count)
     return status == SEGUE_OK;
 }
 
+/* Another thread that changes code is a fault's handler, and soon done. */
+static bool undo_sites(uint64_t start, uint64_t size, size_t *count)
+{
+    enum segue_status status;
+    size_t undone;
+    while ((status = hot_undo(start, size, NULL, &undone)) == SEGUE_BUSY) {
+        *count += undone;
+        wait_a_moment();
+    }
+    *count += undone;
+    return status == SEGUE_OK;
+}
+
 enum segue_status segue_patches_undo(uint64_t start, uint64_t size, size_t *count)
 {
     size_t undone = 0;
@@ -309,6 +361,7 @@ enum segue_status segue_patches_undo(uint64_t start, uint64_t size, size_t *coun
         if (__atomic_load_n(&entry->state, __ATOMIC_ACQUIRE) == LEDGER_REWRITTEN && entry->address - start < size)
             done &= undo_entry(entry, &undone);
     }
+    done &= undo_sites(start, size, &undone);
     platform_signals_release(before);
     fork_lock_release(&changing);
     if (count)
@@ -333,8 +386,28 @@ enum segue_status segue_patches_forget(uint64_t start, uint64_t size)
         if (entry->address && entry->address - start < size)
             __atomic_store_n(&entry->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
     }
+    uint64_t before = platform_asynchronous_hold();
+    while (hot_forget(start, size) == SEGUE_BUSY)
+        wait_a_moment();
+    platform_signals_release(before);
     fork_lock_release(&changing);
     return SEGUE_OK;
+}
+
+enum segue_status segue_patches_exclude(uint64_t start, uint64_t size)
+{
+    enum segue_status status;
+    if (size == 0)
+        return reason_give(SEGUE_INVALID, "the range is empty");
+    fork_lock_take(&changing);
+    uint64_t before = platform_asynchronous_hold();
+    while ((status = hot_exclude(start, size)) == SEGUE_BUSY)
+        wait_a_moment();
+    platform_signals_release(before);
+    fork_lock_release(&changing);
+    if (status != SEGUE_OK)
+        return reason_give(status, "there are as many excluded ranges as there may be");
+    return segue_patches_undo(start, size, NULL);
 }
 
 /* --- Aliases. --- */

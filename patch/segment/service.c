@@ -1,6 +1,7 @@
 /* service.c: rewrites sites, and records them in the patch table. */
 #include "service.h"
 
+#include "patch/hot/text.h"
 #include "patch/poke/poke.h"
 
 static struct segment_service *in_force;
@@ -18,6 +19,8 @@ struct segment_service *segment_in_force(void)
 enum segue_status segment_change(struct segment_service *present, const struct segue_site *site, unsigned faults)
 {
     uint64_t address = site->address + site->index;
+    if (text_is_excluded(address, 1))
+        return SEGUE_UNSUPPORTED;
     /* Records first: a change that could not be undone is not made. */
     if (!ledger_add(&present->ledger, address, site, faults))
         return SEGUE_NO_MEMORY;

@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include <segue/segment.h>
+
 #include "patch/hot/hot.h"
 #include "patch/hot/space/chunks.h"
 #include "patch/hot/space/rooms.h"
@@ -505,6 +507,92 @@ static void code_that_is_no_longer_ours_is_left_and_forgotten(void **state)
     in_child(replaced_code);
 }
 
+/* --- The public table. --- */
+
+struct listed {
+    uint64_t last;
+    unsigned hot, undone, refused;
+};
+
+static enum segue_status list_patch(void *context, const struct segue_patch *patch)
+{
+    struct listed *listed = context;
+    EXPECT(patch->address > listed->last && patch->changed == patch->address);
+    listed->last = patch->address;
+    const uint8_t *before = original + (patch->address - (uint64_t)(uintptr_t)code);
+    if (patch->kind == SEGUE_PATCH_HOT) {
+        EXPECT(patch->tactic != SEGUE_TACTIC_NONE && patch->length > 0 && patch->time > 0);
+        EXPECT(memcmp(patch->old_bytes, before, patch->length) == 0);
+        const uint8_t *now = patch->undone ? patch->old_bytes : patch->new_bytes;
+        EXPECT(memcmp(now, (const void *)(uintptr_t)patch->address, patch->length) == 0);
+        listed->hot += !patch->undone;
+        listed->undone += patch->undone;
+    } else {
+        EXPECT(patch->kind == SEGUE_PATCH_NONE && patch->length == 0);
+        listed->refused += patch->reason != NULL;
+    }
+    return SEGUE_OK;
+}
+
+static void public_functions(void)
+{
+    struct listed listed = {0}, after = {0};
+    unsigned tactics[5];
+    size_t count;
+    uint64_t start = (uint64_t)(uintptr_t)code;
+    EXPECT(segue_patches_exclude(start, 0) == SEGUE_INVALID);
+    prepare(13, NULL);
+    start = (uint64_t)(uintptr_t)code;
+    make_all();
+    expect_all(tactics);
+    EXPECT(segue_patches_list(0, UINT64_MAX, list_patch, &listed) == SEGUE_OK);
+    EXPECT(listed.hot == tactics[1] + tactics[2] + tactics[3] + tactics[4] && listed.refused > 10);
+    EXPECT(segue_patches_undo(start, CODE_BYTES / 2, &count) == SEGUE_OK && count > 100);
+    EXPECT(memcmp(code, original, CODE_BYTES / 2) == 0);
+    EXPECT(segue_patches_list(0, UINT64_MAX, list_patch, &after) == SEGUE_OK);
+    EXPECT(after.hot + count == listed.hot && after.undone >= count);
+    /* What is excluded is undone, and stays so. */
+    EXPECT(segue_patches_exclude(start + CODE_BYTES / 2, CODE_BYTES / 2) == SEGUE_OK);
+    EXPECT(memcmp(code, original, CODE_BYTES) == 0);
+    make_all();
+    EXPECT(memcmp(code + CODE_BYTES / 2, original + CODE_BYTES / 2, CODE_BYTES / 2) == 0);
+    EXPECT(memcmp(code, original, CODE_BYTES / 2) != 0);
+    expect_all(tactics);
+    EXPECT(segue_patches_forget(0, UINT64_MAX) == SEGUE_OK);
+    EXPECT(segue_patches_undo(0, UINT64_MAX, &count) == SEGUE_OK && count == 0);
+}
+
+static void public_table_lists_undoes_and_excludes_sites(void **state)
+{
+    (void)state;
+    in_child(public_functions);
+}
+
+/* A segment's prefix is not changed there either. */
+static void excluded_segment(void)
+{
+    static const uint8_t bytes[] = {0x65, 0x48, 0x8b, 0x04, 0x25, 0x10, 0, 0, 0, 0xc3};
+    const struct segue_segment_options options = {.rewrite = {SEGUE_SEGMENT_GS, SEGUE_SEGMENT_FS}};
+    struct segue_rewrite_counts counts;
+    uint8_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy(page, bytes, sizeof bytes);
+    memcpy(page + 64, bytes, sizeof bytes);
+    EXPECT(mprotect(page, PAGE, PROT_READ | PROT_EXEC) == 0);
+    EXPECT(segue_segment_enable(&options) == SEGUE_OK);
+    EXPECT(segue_patches_exclude((uint64_t)(uintptr_t)page, sizeof bytes) == SEGUE_OK);
+    struct segue_segment_code here = {page, sizeof bytes, (uint64_t)(uintptr_t)page, NULL, 0, {0}};
+    EXPECT(segue_segment_rewrite(&here, NULL, &counts) == SEGUE_UNSUPPORTED && counts.failed == 1);
+    EXPECT(memcmp(page, bytes, sizeof bytes) == 0);
+    here = (struct segue_segment_code){page + 64, sizeof bytes, (uint64_t)(uintptr_t)page + 64, NULL, 0, {0}};
+    EXPECT(segue_segment_rewrite(&here, NULL, &counts) == SEGUE_OK && counts.rewritten == 1 && page[64] == 0x64);
+}
+
+static void excluded_code_keeps_its_segment_prefixes(void **state)
+{
+    (void)state;
+    in_child(excluded_segment);
+}
+
 /* --- Bodies. --- */
 
 static unsigned freed;
@@ -703,6 +791,8 @@ int main(void)
         cmocka_unit_test(what_finds_no_room_goes_on_faulting),
         cmocka_unit_test(full_table_refuses),
         cmocka_unit_test(code_that_is_no_longer_ours_is_left_and_forgotten),
+        cmocka_unit_test(public_table_lists_undoes_and_excludes_sites),
+        cmocka_unit_test(excluded_code_keeps_its_segment_prefixes),
         cmocka_unit_test(retired_bodies_are_found_until_they_are_collected),
         cmocka_unit_test(second_caller_is_busy),
         cmocka_unit_test(faults_are_counted_by_site),
