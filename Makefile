@@ -1,6 +1,7 @@
 # Thin front to meson: sets up what is missing, configures once, builds, and goes.
 #   make run | check | test | bench | install | clean   BUILD=build  CC=gcc|clang  SANITIZE=address,undefined
 #                                                 TESTS='step handler'  SUITES='decode emulate'
+#   make lint                                     clang-tidy
 #   make test-hardened                            as Debian builds packages
 #   make test-long                                SHARD=I/N  STATES=10000  LOADS=10000000
 #   make test-machines                            MACHINES='no-xsave max'
@@ -19,7 +20,7 @@ SHARD ?= 0/1
 STATES ?= 10000
 LOADS ?= 10000000
 
-.PHONY: all deps configure run check test test-hardened test-sanitize test-long \
+.PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
     test-machines test-seam bench install clean
 all: configure
 	ninja -C $(BUILD)
@@ -48,6 +49,11 @@ check: all
 
 test: all
 	./tests/support/run.sh $(BUILD) $(SUITES:%=--suite %) $(TESTS)
+
+# clang-tidy over all C files, as clang compiles them: no finding.
+lint:
+	$(MAKE) all BUILD=build-clang CC=clang
+	./tools/build/lint.sh build-clang
 
 # As Debian builds its packages: hardened, fortified, link-time optimised.
 test-hardened: deps

@@ -155,9 +155,9 @@ static void take_braces(struct text *text, struct corpus_answer *answer)
         answer->zeroing = 1;
     else if (length > 2 && word[0] == '1' && answer->operand_count)
         answer->operands[answer->operand_count - 1].broadcast = 1;
-    for (uint8_t i = 1; i < sizeof roundings / sizeof *roundings; i++)
+    for (size_t i = 1; i < sizeof roundings / sizeof *roundings; i++)
         if (is(word, length, roundings[i]))
-            answer->rounding = i;
+            answer->rounding = (uint8_t)i;
 }
 
 /* Takes a word other than a register: a size, a segment, or the words of a memory operand. Returns whether it was

@@ -40,11 +40,12 @@ static bool next(struct reader *reader)
 
 static bool find(const struct body_table *table, uint64_t offset, struct piece *found)
 {
+    bool is_found = false;
     if (offset >= table->size)
         return false;
-    for (struct reader reader = begin(table); next(&reader) && reader.offset <= offset;)
+    for (struct reader reader = begin(table); next(&reader) && reader.offset <= offset; is_found = true)
         *found = reader.piece;
-    return true;
+    return is_found;
 }
 
 static uint64_t address_of(const struct body_table *table, unsigned instruction)

@@ -23,23 +23,29 @@ static const struct fork_hooks *hooks_at(unsigned order)
 
 static void before(void)
 {
-    for (unsigned order = FORK_ORDERS; order-- > 0;)
-        if (hooks_at(order)->before)
-            hooks_at(order)->before();
+    for (unsigned order = FORK_ORDERS; order-- > 0;) {
+        const struct fork_hooks *hooks = hooks_at(order);
+        if (hooks->before)
+            hooks->before();
+    }
 }
 
 static void in_parent(void)
 {
-    for (unsigned order = 0; order < FORK_ORDERS; order++)
-        if (hooks_at(order)->in_parent)
-            hooks_at(order)->in_parent();
+    for (unsigned order = 0; order < FORK_ORDERS; order++) {
+        const struct fork_hooks *hooks = hooks_at(order);
+        if (hooks->in_parent)
+            hooks->in_parent();
+    }
 }
 
 static void in_child(void)
 {
-    for (unsigned order = 0; order < FORK_ORDERS; order++)
-        if (hooks_at(order)->in_child)
-            hooks_at(order)->in_child();
+    for (unsigned order = 0; order < FORK_ORDERS; order++) {
+        const struct fork_hooks *hooks = hooks_at(order);
+        if (hooks->in_child)
+            hooks->in_child();
+    }
 }
 
 static bool watch_forks(void)

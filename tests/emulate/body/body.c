@@ -58,7 +58,7 @@ __asm__(
     "sequence call_scratch\n lea 2f(%rip), %r11\n mov %r11, 8(%rbx)\n mov %rbx, %r11\n mov %rcx, %rax\n"
     " call *8(%r11,%rax,8)\n 1: nop\n 2: pop %rax\n end call_scratch\n"
     "sequence shifts\n mov 8(%rbx), %rdx\n shl %cl, %rdx\n mov 16(%rsi), %r8\n shrd %cl, %r8, 24(%rdi)\n"
-    " shll %cl, (%rbp)\n bsf 8(%rbx), %r9\n mul 8(%rsi)\n imul 16(%rdi), %r10\n sarq $3, 8(%rbx)\n rcrq $1, 16(%rsi)\n"
+    " shll %cl, (%rbp)\n bsf 8(%rbx), %r9\n mulq 8(%rsi)\n imul 16(%rdi), %r10\n sarq $3, 8(%rbx)\n rcrq $1, 16(%rsi)\n"
     " end shifts\n"
     "sequence bits\n bt $3, 8(%rbx)\n cmovc 8(%rsi), %rax\n btsl $5, 4(%rdi)\n setnc 9(%rbp)\n bt %ecx, 8(%rbx)\n"
     " cmovnc 16(%rbp), %r11d\n andn 8(%rbx), %rcx, %rdx\n sarx %rcx, 8(%rsi), %r8\n end bits\n"
