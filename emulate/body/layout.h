@@ -1,24 +1,25 @@
 /* layout.h: the frame of a body, and limits, for C and for assembly.
  *
- *      application's rsp ->  +176
- *                             +48   the red zone
- *                             +40   BODY_NUMBER     for a thunk: the scratch register's number
- *                             +32   BODY_ARGUMENT   for a thunk: the record's address; for a lookup: the size
- *                             +24   BODY_ADDRESS    for a thunk: the address of the access; from a lookup: the alias's
+ *      application's rsp ->  +208
+ *                             +80   the red zone
+ *                             +72   unused
+ *                             +64   BODY_NUMBER     for a policy that is shown registers: the scratch register's
+ *                             +24   BODY_CALL       struct body_call
  *                             +16   BODY_FLAGS      AX, as LAHF and SETO leave it
  *                              +8   BODY_SCRATCH    the scratch register
  *      rsp in the body   ->    +0   BODY_RAX
- */
+ *
+ * A lookup finds the access's address and size where a policy finds the address and the record, and leaves the alias's
+ * address there. */
 #ifndef SEGUE_EMULATE_BODY_LAYOUT_H
 #define SEGUE_EMULATE_BODY_LAYOUT_H
 
 #define BODY_RAX 0
 #define BODY_SCRATCH 8
 #define BODY_FLAGS 16
-#define BODY_ADDRESS 24
-#define BODY_ARGUMENT 32
-#define BODY_NUMBER 40
-#define BODY_FRAME 176
+#define BODY_CALL 24
+#define BODY_NUMBER 64
+#define BODY_FRAME 208
 
 /* struct body_call. */
 #define CALL_RECORD 0
@@ -26,7 +27,9 @@
 #define CALL_REGS 16
 #define CALL_WATCH 24
 #define CALL_WATCHED 32
-#define CALL_SIZE 40
+
+#define BODY_ARGUMENT (BODY_CALL + CALL_RECORD)
+#define BODY_ADDRESS (BODY_CALL + CALL_ADDRESS)
 
 /* struct body_regions: where its entries begin; an entry. */
 #define REGIONS_SEQUENCE 0

@@ -4,9 +4,7 @@
  *                                +176   return address, in the body
  *      rbp, from body_saved        +0   struct segue_regs
  *        to body_leaving           -8   the application's flags
- *                                 -12   the verdict
- *                                 -16   unused
- *                                 -56   struct body_call
+ *                                 -12   the verdict, while vector state is loaded
  *      rsp                              vector state, if it is saved, aligned to 64 bytes; else aligned to 16
  *
  * A thread is put back into the body from any instruction, except from body_called to body_restored, where the vector
@@ -31,15 +29,15 @@
 /* Where the body's frame is, from rbp. */
 #define BODY_AT (THUNK_FRAME + 8)
 #define VERDICT_AT -12
-#define CALL_AT -56
+#define CALL_AT (BODY_AT + BODY_CALL)
 #define UNWANTED_FLAGS (FLAG_DIRECTION | FLAG_ALIGNMENT)
 #define OVERFLOW_SHIFT 11
 
         .text
 
-/* The registers that a call may change, and RBP; those that it does not change. */
+/* The registers that a call may change, and RBP, but not RAX, which the body has in its slot; those that it does not
+ * change. */
 .macro EACH_CHANGED action
-        \action %rax, 0
         \action %rcx, 16
         \action %rdx, 24
         \action %rsi, 32
@@ -142,16 +140,12 @@ LABEL(body_saved_\name)
         .else
         movq    $0, CALL_AT + CALL_REGS(%rbp)
         .endif
-        leaq    CALL_AT(%rbp), %rsp
         .if     \vectors
+        subq    $8, %rsp
         SAVE_VECTORS
         .else
         andq    $-16, %rsp
         .endif
-        movq    BODY_AT + BODY_ARGUMENT(%rbp), %rax
-        movq    %rax, CALL_AT + CALL_RECORD(%rbp)
-        movq    BODY_AT + BODY_ADDRESS(%rbp), %rax
-        movq    %rax, CALL_AT + CALL_ADDRESS(%rbp)
 2:
         leaq    CALL_AT(%rbp), %rdi
         call    *C(body_ask)(%rip)
@@ -160,9 +154,9 @@ LABEL(body_called_\name)
         movl    %eax, VERDICT_AT(%rbp)
         LOAD_VECTORS
 LABEL(body_restored_\name)
+        movl    VERDICT_AT(%rbp), %eax
         .else
 LABEL(body_restored_\name)
-        movl    %eax, VERDICT_AT(%rbp)
         .endif
         movq    CALL_AT + CALL_WATCH(%rbp), %rcx
         movq    (%rcx), %rcx
@@ -172,7 +166,7 @@ LABEL(body_restored_\name)
         jnz     6f
 3:
 LABEL(body_answered_\name)
-        cmpl    $1, VERDICT_AT(%rbp)
+        cmpl    $1, %eax
         movq    %rbp, %rsp
         EACH_CHANGED LOAD
 LABEL(body_leaving_\name)
@@ -211,6 +205,8 @@ LABEL(body_end_\name)
  *
  *      rdi     the address                     rdx     the entry that may contain it
  *      esi     the table's sequence            rcx     the number of entries from there on
+ *
+ * RAX is the body's.
  */
         .p2align 4
 FUNCTION(body_begin_lookup)
@@ -236,26 +232,26 @@ LABEL(body_answered_lookup)
 1:
         cmpq    $1, %rcx
         jbe     2f
-        movq    %rcx, %rax
-        shrq    $1, %rax
-        movq    %rax, %r8
+        movq    %rcx, %r9
+        shrq    $1, %r9
+        movq    %r9, %r8
         shlq    $ENTRY_SHIFT, %r8
         addq    %rdx, %r8
         cmpq    ENTRY_BASE(%r8), %rdi
         cmovaeq %r8, %rdx
-        subq    %rax, %rcx
+        subq    %r9, %rcx
         jmp     1b
 2:
         testq   %rcx, %rcx
         jz      4f
-        movq    %rdi, %rax
-        subq    ENTRY_BASE(%rdx), %rax
+        movq    %rdi, %r9
+        subq    ENTRY_BASE(%rdx), %r9
         jb      4f
         movq    ENTRY_SIZE(%rdx), %rcx
         movl    BODY_AT + BODY_ARGUMENT(%rbp), %r8d
         subq    %r8, %rcx
         jb      4f
-        cmpq    %rcx, %rax
+        cmpq    %rcx, %r9
         ja      4f
         addq    ENTRY_DISTANCE(%rdx), %rdi
         cmpl    C(body_regions) + REGIONS_SEQUENCE(%rip), %esi

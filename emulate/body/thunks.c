@@ -102,8 +102,8 @@ static bool load(uint64_t address, void *value)
 /* The registers that a thunk uses come back from its frame. */
 static bool load_frame(uint64_t frame, struct segue_regs *regs)
 {
-    static const uint8_t used[] = {SEGUE_RAX, SEGUE_RCX, SEGUE_RDX, SEGUE_RSI, SEGUE_RDI,
-                                   SEGUE_RBP, SEGUE_R8,  SEGUE_R9,  SEGUE_R10, SEGUE_R11};
+    static const uint8_t used[] = {SEGUE_RCX, SEGUE_RDX, SEGUE_RSI, SEGUE_RDI, SEGUE_RBP,
+                                   SEGUE_R8,  SEGUE_R9,  SEGUE_R10, SEGUE_R11};
     for (unsigned i = 0; i < sizeof used; i++)
         if (!load(frame + used[i] * sizeof(uint64_t), segue_register_at(regs, used[i])))
             return false;

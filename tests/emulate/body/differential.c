@@ -123,9 +123,9 @@ static uint64_t hash_memory(const struct segue_regs *regs)
     uint64_t rsp = regs->rsp + (is_call(regs->rip) ? RED_ZONE : 0);
     uint64_t hash = mix(mix(1, world.alias, AREA_SIZE), world.outside, AREA_SIZE);
     uint64_t bottom = (uint64_t)(uintptr_t)world.stack, from = rsp - RED_ZONE;
-    if (from < test.red_zone)
+    if (from < test.red_zone || from > bottom + STACK_SIZE)
         from = test.red_zone;
-    if (from < bottom || from > bottom + STACK_SIZE)
+    if (from < bottom)
         from = bottom;
     for (; from & 7; from++)
         hash = hash * 31 + *(const uint8_t *)(uintptr_t)from;
@@ -236,13 +236,21 @@ static bool translate(struct segue_regs *regs, struct body_place *place, bool *i
     return body_translate(table, bodies, regs, place);
 }
 
+/* Whether the instruction is MOV of a register to a slot: the frame has no room where RSP is. */
+static bool stores_slot(uint64_t rip)
+{
+    const uint8_t *code = (const uint8_t *)(uintptr_t)rip;
+    code += (*code & 0xf0) == 0x40;
+    return code[0] == 0x89 && (code[1] & 0xc7) == 0x44 && code[2] == 0x24;
+}
+
 /* A fault in the body, or where the original code goes on. */
 static bool serve(struct stepper_stop *stop, struct segue_regs *seen, const struct body_place *place)
 {
     bool is_region = stop->signal == SIGSEGV && is_in(stop->address, world.memory, HOT_SIZE);
-    bool is_stack = stop->signal == SIGSEGV && is_in(stop->address, world.stack - 4096, 4096);
+    bool is_stack = place && stores_slot(stop->regs->rip);
     test.outcome->faults++;
-    if (is_stack && place) {
+    if (is_stack) {
         test.outcome->plain_entries += place->plain != 0;
         *stop->regs = *seen;
         if (place->plain)
