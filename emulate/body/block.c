@@ -33,10 +33,20 @@ static bool is_usually_checked(const struct displaceable *form)
     return memory->base != SEGUE_REGISTER_NONE || memory->index != SEGUE_REGISTER_NONE;
 }
 
+enum body_check body_check_of(const struct displaceable *form)
+{
+    if (!can_be_checked(form))
+        return BODY_CHECK_NEVER;
+    return is_usually_checked(form) ? BODY_CHECK_ALWAYS : BODY_CHECK_IF_ASKED;
+}
+
 static bool wants_check(const struct body_request *request, const struct displaceable *form)
 {
-    return can_be_checked(form) && (is_usually_checked(form) || form->address == request->site ||
-                                    (request->is_checked && request->is_checked(request->context, form->address)));
+    enum body_check check = body_check_of(form);
+    return check == BODY_CHECK_ALWAYS ||
+           (check == BODY_CHECK_IF_ASKED &&
+            (form->address == request->site ||
+             (request->is_checked && request->is_checked(request->context, form->address))));
 }
 
 /* The kind. False, and `why`, if the block ends before the instruction. */

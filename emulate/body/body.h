@@ -78,9 +78,9 @@ struct body_call {
     const struct body_record *record;
     /* The address of the access. */
     uint64_t address;
-    /* The application's registers at the instruction, exact; but rip and the segment registers are 0. NULL unless the
-     * thunk shows them. */
-    const struct segue_regs *regs;
+    /* The application's registers at the instruction, exact; but rip and the segment registers are 0. What is
+     * written there is ignored. NULL unless the thunk shows them. */
+    struct segue_regs *regs;
     /* To be set by `body_ask`, to a word and to its value before the question: if the word has another value when the
      * answer is there, the thunk asks again. From that comparison to the access a thread is always rolled back, and
      * then asks again too. */
@@ -153,12 +153,25 @@ struct body {
     /* Records used. */
     uint32_t record_count;
     uint32_t instruction_count;
+    /* The first instruction's access is checked; else it is made as the program wrote it. */
+    bool checks_site;
     /* Why not. */
     const char *refusal;
     /* For translation: to be kept as it is. */
     uint32_t table_size;
     uint8_t table[BODY_TABLE_MOST];
 };
+
+/* Which accesses are checked. */
+enum body_check {
+    /* Not an access, or one that no body can check. */
+    BODY_CHECK_NEVER,
+    /* As request->site, or where request->is_checked says so. */
+    BODY_CHECK_IF_ASKED,
+    BODY_CHECK_ALWAYS,
+};
+struct displaceable;
+enum body_check body_check_of(const struct displaceable *form);
 
 struct body_scratch;
 /* The size of the working memory, aligned to 16 bytes. */

@@ -72,6 +72,7 @@ struct builder {
     unsigned pending_count;
     unsigned record_count;
     uint64_t recorded;
+    bool checks_site;
 };
 
 size_t body_scratch_size(void)
@@ -329,6 +330,7 @@ static void check(struct builder *builder, const struct block_instruction *instr
 {
     struct emitter *emit = &builder->emit;
     const struct body_request *request = builder->request;
+    builder->checks_site |= emit->instruction == 0;
     unsigned size_class = (unsigned)__builtin_ctz(instruction->form.memory.size);
     bool needs_offset = request->lookup || request->mode == BODY_POLICY || kind == COPY_REGISTERED;
     struct body_record *record = take_record(builder, instruction);
@@ -477,6 +479,7 @@ static void begin(struct builder *builder, unsigned count, uint64_t at, uint8_t 
     builder->count = count;
     builder->pending_count = builder->record_count = 0;
     builder->recorded = 0;
+    builder->checks_site = false;
     builder->emit = (struct emitter){.code = code,
                                      .room = room,
                                      .at = at,
@@ -517,6 +520,7 @@ static void complete(struct builder *builder, uint32_t plain, struct body *body)
     body->size = builder->emit.used;
     body->record_count = builder->record_count;
     body->instruction_count = builder->count;
+    body->checks_site = builder->checks_site;
     body->table_size = builder->emit.table.used;
     body->refusal = NULL;
 }

@@ -96,6 +96,14 @@ SEGUE_API enum segue_status segue_frame_restore(struct segue_frame *frame,
 SEGUE_API enum segue_status segue_frame_set_context(struct segue_frame *frame,
                                                     struct segue_context *to);
 
+/* Fault-PC translation, for profilers: if `regs` are those of a thread that stands in the library's
+ * own code (a hot site's body, a stub, a handler's entry or return path), replaces them by the
+ * application's, at the instruction that this code stands for. Call it on that thread, in the
+ * handler that interrupted it, with the registers of the handler's frame. Leaves the segment bases
+ * and selectors alone. Returns SEGUE_OK; SEGUE_NOT_FOUND if the thread stands elsewhere, and
+ * nothing has changed; SEGUE_INVALID for NULL. MT-Safe, AS-Safe. */
+SEGUE_API enum segue_status segue_translate(struct segue_regs *regs);
+
 SEGUE_END
 
 #endif

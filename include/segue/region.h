@@ -88,6 +88,43 @@ struct segue_event {
  * suspension waits until the step is complete. */
 typedef enum segue_verdict segue_policy(void *context, const struct segue_event *event);
 
+/* What a hot policy receives. It is valid until the policy returns. */
+struct segue_hot_event {
+    /* The access: its address, where its bytes can be accessed (as they are before it), its size in
+     * bytes, and its enum segue_direction bits. */
+    uint64_t address;
+    void *at;
+    uint32_t size;
+    uint8_t direction;
+    uint8_t reserved8[3];
+    /* The address of the instruction. */
+    uint64_t site;
+    segue_thread_id thread;
+    /* The region, as it was added or last updated. */
+    const struct segue_region *region;
+    /* The thread's general registers, with SEGUE_REGION_HOT_REGS; otherwise NULL. */
+    const struct segue_regs *regs;
+    uint64_t reserved[2];
+};
+
+/* A hot region's second policy: called at a hot site, without a signal, on the thread's own stack,
+ * before the access. With SEGUE_STEP the access goes to the alias. With any other answer the thread
+ * makes the access as the program wrote it; this faults, and the ordinary policy is asked. The
+ * rules of a policy hold, and the program may hold any lock. It must return, and not by longjmp. It
+ * may be asked again about the same access if a signal or a suspension comes between its answer and
+ * the access. */
+typedef enum segue_verdict segue_hot_policy(void *context, const struct segue_hot_event *event);
+
+/* Put before a hot policy, and before all functions that it calls: compiles a function without
+ * vector, x87 and mask registers. */
+#if defined(__clang__)
+#define SEGUE_HOT_POLICY __attribute__((target("no-mmx,no-sse,no-avx")))
+#elif defined(__GNUC__)
+#define SEGUE_HOT_POLICY __attribute__((target("general-regs-only")))
+#else
+#define SEGUE_HOT_POLICY
+#endif
+
 /* Options of a region; a bit set. */
 enum segue_region_flags {
     /* Report a write to the policy as a read and a write. MPS needs this: an answer with the wrong
@@ -97,6 +134,23 @@ enum segue_region_flags {
      * some threads access to the region by a key. Without this flag the handler forwards such
      * faults without a question. */
     SEGUE_REGION_PROTECTION_KEYS = 2,
+    /* Instructions that fault here become hot sites: jumps to bodies that check the address and
+     * access the alias, without a signal (docs/hot.md). Needs an alias window within 2 GiB, as
+     * segue_mapping_create makes it; and with a policy a hot policy too, since no policy is ever
+     * skipped. */
+    SEGUE_REGION_HOT = 4,
+    /* Hot sites count their accesses exactly (`accesses` of struct segue_patch). Not with a hot
+     * policy, which can count for itself. */
+    SEGUE_REGION_COUNT = 8,
+    /* The hot policy and all that it calls are compiled with SEGUE_HOT_POLICY. Without this flag
+     * vector state is saved around each call, which takes some thirty times as long. */
+    SEGUE_REGION_HOT_GENERAL = 16,
+    /* Show the hot policy the thread's general registers. */
+    SEGUE_REGION_HOT_REGS = 32,
+    /* The pages are accessible for now: hot sites access memory as the program wrote it, without a
+     * question; and faults here are forwarded. For a barrier that rests between two cycles, by
+     * segue_region_update. */
+    SEGUE_REGION_IDLE = 64,
 };
 
 /* A range of addresses that the handler serves. */
@@ -109,7 +163,9 @@ struct segue_region {
     /* enum segue_region_flags. */
     uint32_t flags;
     uint32_t reserved32;
-    uint64_t reserved[5];
+    /* With SEGUE_REGION_HOT; NULL if `policy` is NULL: hot sites then access the alias at once. */
+    segue_hot_policy *hot_policy;
+    uint64_t reserved[4];
 };
 
 /* Adds a region; the struct is copied. Add it before the pages are protected. Any thread may add
@@ -120,11 +176,18 @@ struct segue_region {
  * fault; SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_region_add(const struct segue_region *region);
 
+/* Changes policy, context, hot policy and flags of the region that has the same base, size and
+ * window. Waits for a grace period, as segue_region_remove: do not hold a lock that a policy waits
+ * for. After the return no thread uses the old ones. Faults in the region wait meanwhile. Returns
+ * as segue_region_add; SEGUE_NOT_FOUND if there is no such region. MT-Safe, AS-Unsafe. */
+SEGUE_CHECK SEGUE_API enum segue_status segue_region_update(const struct segue_region *region);
+
 /* Removes the region whose first address is `base`. Make its pages accessible first. Waits for a
  * grace period: until every fault in progress on another thread that can still use the region or
- * its policy has ended. Do not hold a lock that a policy waits for. After the return, neither the
- * policy nor the window is used. Returns SEGUE_OK; SEGUE_NOT_FOUND; SEGUE_BUSY inside a fault (a
- * policy cannot wait for itself). MT-Safe, AS-Unsafe. */
+ * its policy has ended, and no thread is at a hot site that can. Do not hold a lock that a policy
+ * waits for. After the return, neither the policy nor the window is used. Returns SEGUE_OK;
+ * SEGUE_NOT_FOUND; SEGUE_BUSY inside a fault (a policy cannot wait for itself). MT-Safe, AS-Unsafe.
+ */
 SEGUE_API enum segue_status segue_region_remove(const void *base);
 
 /* Finds the region that contains `address` and copies it to `region`. Returns SEGUE_OK,

@@ -9,6 +9,7 @@
 #include <segue/frame.h>
 #include <segue/guest.h>
 #include <segue/handler.h>
+#include <segue/hot.h>
 #include <segue/mapping.h>
 #include <segue/mutator.h>
 #include <segue/patch.h>

@@ -174,10 +174,20 @@ static size_t read_readable(uint64_t address, uint8_t *bytes, size_t size)
     return first < size && text_read(address, bytes, first) ? first : 0;
 }
 
+void hot_see_through(uint64_t address, uint8_t *bytes, size_t size)
+{
+    for (uint64_t at = pun_lowest_dependent(address); at < address + size; at++)
+        take_out(at, address, bytes, size);
+}
+
+void hot_see_through_site(uint64_t address, uint8_t *bytes, size_t size)
+{
+    take_out(address, address, bytes, size);
+}
+
 size_t hot_read_code(uint64_t address, uint8_t *bytes, size_t size)
 {
     size_t read = read_readable(address, bytes, size);
-    for (uint64_t at = pun_lowest_dependent(address); at < address + read; at++)
-        take_out(at, address, bytes, read);
+    hot_see_through(address, bytes, read);
     return read;
 }

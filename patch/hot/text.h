@@ -1,6 +1,6 @@
 /* text.h: which code may be changed, and what it was before it was changed.
  *
- * One caller at a time, except for text_read and hot_read_code. Async-signal-safe, except text_prepare. */
+ * One caller at a time, except for text_read and the functions of hot_. Async-signal-safe, except text_prepare. */
 #ifndef SEGUE_PATCH_HOT_TEXT_H
 #define SEGUE_PATCH_HOT_TEXT_H
 
@@ -30,5 +30,10 @@ bool text_read(uint64_t address, uint8_t *bytes, size_t size);
 /* Copies code as the program wrote it, with this module's changes taken out. Returns how many of the bytes can be
  * read, from the first on. Async-signal-safe, thread-safe. */
 size_t hot_read_code(uint64_t address, uint8_t *bytes, size_t size);
+
+/* Takes this module's changes out of code that was read from `address` on. Async-signal-safe, thread-safe. */
+void hot_see_through(uint64_t address, uint8_t *bytes, size_t size);
+/* The same for one instruction, at its own address: quicker. */
+void hot_see_through_site(uint64_t address, uint8_t *bytes, size_t size);
 
 #endif

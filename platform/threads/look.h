@@ -17,4 +17,12 @@ enum look {
 /* Looks at a thread of the calling process. Opens and closes a file. */
 enum look look_at_thread(int number, uint64_t *stack_pointer);
 
+/* The processor time that a thread of the calling process has used, in nanoseconds. False if the system does not say.
+ */
+bool look_processor_time(int number, uint64_t *nanoseconds);
+
+/* Calls `visit` for each thread of the calling process, until it returns false; threads that begin or end meanwhile may
+ * be left out. False if the system does not say which threads there are. Not async-signal-safe. */
+bool look_at_threads(bool (*visit)(int number, void *context), void *context);
+
 #endif

@@ -4,19 +4,20 @@
 
 #include <segue/decode.h>
 
-#include "keyed.h"
-
 #include "decode/x86/page.h"
+#include "keyed.h"
+#include "patch/hot/text.h"
 
 #define LOAD 16u
 
 struct segue_cache code_cache;
 
 static enum segue_status decode(struct decode_scratch *scratch, struct segue_cache *cache, uint64_t address,
-                                const uint8_t *bytes, size_t size, struct segue_insn *insn)
+                                uint8_t *bytes, size_t size, struct segue_insn *insn)
 {
     if (size == 0)
         return SEGUE_TRUNCATED;
+    hot_see_through_site(address, bytes, size);
     return cache ? decode_cached_in(scratch, cache, SEGUE_MODE_64, address, bytes, size, insn)
                  : decode_in(scratch, SEGUE_MODE_64, bytes, size, insn);
 }

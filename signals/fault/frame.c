@@ -6,10 +6,13 @@
 #include "fault.h"
 #include "platform/posix.h"
 #include "signals/handler/trap.h"
+#include "signals/ranges.h"
 #include "signals/regions/readers.h"
 #include "signals/threads/thread.h"
 
 #define AREA_ALIGNMENT 64
+/* The most frames of the library, each interrupted in its handler's first or last instructions. */
+#define FRAMES_MOST 4u
 
 /* Whether the library itself had to handle the signal. */
 static bool is_handled(struct native_frame native)
@@ -51,6 +54,24 @@ enum segue_status segue_frame_gather(struct segue_frame *frame, void *area, size
     if (!frame || !area || (uintptr_t)area % AREA_ALIGNMENT)
         return SEGUE_INVALID;
     return size < frame->xstate.size ? SEGUE_TOO_SMALL : SEGUE_OK;
+}
+
+enum segue_status segue_translate(struct segue_regs *regs)
+{
+    const void *frame = NULL;
+    enum code_range_result result;
+    unsigned translations = 0;
+    if (!regs)
+        return SEGUE_INVALID;
+    for (; translations < FRAMES_MOST; translations++, frame = NULL) {
+        result = code_range_translate(library_ranges, regs, &frame);
+        if (result == CODE_RANGE_NOT_FOUND)
+            break;
+        if (!frame)
+            return SEGUE_OK;
+        frame_get_general(frame, regs);
+    }
+    return translations ? SEGUE_OK : SEGUE_NOT_FOUND;
 }
 
 enum segue_status segue_frame_plan(const struct segue_frame *frame, const struct segue_window *windows,

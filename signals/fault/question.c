@@ -102,12 +102,6 @@ static const struct region *next_question(const struct service *service, struct 
     return next_of_the_rest(service, walk, event);
 }
 
-static struct segue_region told_region(const struct region *region)
-{
-    return (struct segue_region){
-        .window = region_window(region), .policy = region->policy, .context = region->context, .flags = region->flags};
-}
-
 static enum segue_verdict ask_policy(const struct region *region, struct segue_event *event)
 {
     if ((region->flags & SEGUE_REGION_WRITE_IS_READ_WRITE) && (event->direction & SEGUE_WRITE))
@@ -128,7 +122,7 @@ static enum segue_verdict answer(struct questions *questions, const struct regio
         return SEGUE_STEP;
     if (questions->is_decided && questions->decided_at == number)
         return questions->decided;
-    *told = told_region(region);
+    *told = region_shown(region);
     enum segue_verdict verdict = ask_policy(region, event);
     if (verdict == SEGUE_STEP && number < NUMBERED)
         questions->answered |= UINT64_C(1) << number;

@@ -24,6 +24,7 @@
 #include "platform/posix.h"
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
+#include "platform/threads/wait.h"
 #include "signals/chain/chain.h"
 #include "signals/fault/code.h"
 #include "signals/fault/fault.h"
@@ -31,6 +32,7 @@
 #include "signals/fault/question.h"
 #include "signals/fault/serve.h"
 #include "signals/fault/service.h"
+#include "signals/hot/hot.h"
 #include "signals/regions/readers.h"
 #include "signals/regions/region.h"
 #include "signals/reports/counters.h"
@@ -84,12 +86,26 @@ static enum outcome refused(const struct service *service)
     return region_removals() == service->removals ? OUTCOME_REFUSED : OUTCOME_RETRIED;
 }
 
+/* A region that the instruction accesses is being updated: the instruction runs again, after a moment. */
+static bool must_wait(const struct footprint *footprint)
+{
+    for (size_t i = 0; i < footprint->count; i++) {
+        if (!region_changes(footprint->regions[i]))
+            continue;
+        wait_a_moment();
+        return true;
+    }
+    return false;
+}
+
 /* One round of questions, and what follows from the answers. OUTCOME_COUNT: the thread was suspended meanwhile, and
  * the caller starts a new round. */
 static enum outcome serve_round(struct work *work, const struct region *faulted)
 {
     struct service *service = &work->service;
     service->can_step = make_plan(work, faulted);
+    if (must_wait(&service->footprint))
+        return OUTCOME_RETRIED;
     readers_found(work->place, service->footprint.regions, service->footprint.count);
     bool restarts = service->can_step == SEGUE_MISMATCH && trap_is_restart(service->frame.public.regs.rip);
     if (restarts)
@@ -133,11 +149,28 @@ static enum outcome serve_access(struct work *work, const struct region *faulted
     return outcome;
 }
 
-static enum outcome serve_region(struct work *work, const struct region *faulted)
+/* How the handler was entered for a fault. */
+struct entry {
+    enum chain_way way;
+    /* The room on the handler's stack; the body of a hot site that the fault came from. */
+    size_t room;
+    struct hot_origin origin;
+};
+
+static enum outcome serve_region(struct work *work, const struct region *faulted, struct entry entry)
 {
+    if (region_changes(faulted)) {
+        wait_a_moment();
+        return OUTCOME_RETRIED;
+    }
+    if (faulted->flags & SEGUE_REGION_IDLE)
+        return OUTCOME_PASSED;
     /* The fault is a protection-key violation, not the region's page protection. */
     if (frame_is_key_refusal(work->service.frame.public.native[0]) && !(faulted->flags & SEGUE_REGION_PROTECTION_KEYS))
         return OUTCOME_REFUSED;
+    if ((faulted->flags & SEGUE_REGION_HOT) &&
+        hot_consider(faulted, thread_self.serving_instruction, entry.origin, entry.room))
+        return OUTCOME_RETRIED;
     fault_read(&work->service.frame);
     return serve_access(work, faulted);
 }
@@ -191,7 +224,7 @@ static enum outcome serve_nobody(void)
     return OUTCOME_RETRIED;
 }
 
-static enum outcome serve(struct work *work, struct native_frame native)
+static enum outcome serve(struct work *work, struct native_frame native, struct entry entry)
 {
     struct service *service = &work->service;
     struct fault_frame *frame = &service->frame;
@@ -205,7 +238,7 @@ static enum outcome serve(struct work *work, struct native_frame native)
     const struct region *region = frame->public.fault.address_known ? region_at(frame->public.fault.address) : NULL;
     if (region && region->kind == SEGUE_WINDOW_ALIAS)
         thread_self.last_distance = (uint64_t)(uintptr_t)region->place - region->base;
-    enum outcome outcome = region ? serve_region(work, region) : serve_segment(work);
+    enum outcome outcome = region ? serve_region(work, region, entry) : serve_segment(work);
     keyed_end(service->rights);
     return outcome == OUTCOME_PASSED && frame->public.fault.address_known ? serve_nobody() : outcome;
 }
@@ -380,7 +413,7 @@ static bool goes_back(struct ending ending)
 
 /* Serves the fault as the thread's innermost fault in progress. Does not return if the thread leaves by a direct
  * restore. */
-static struct ending serve_as_one_more(struct thread_state *thread, struct native_frame native, enum chain_way way)
+static struct ending serve_as_one_more(struct thread_state *thread, struct native_frame native, struct entry entry)
 {
     uint32_t depth = thread->depth;
     struct work *outer = depth ? thread->work : NULL;
@@ -405,11 +438,11 @@ static struct ending serve_as_one_more(struct thread_state *thread, struct nativ
     }
     begin_level(thread, work, outer, depth + 1);
     thread->tells_recovered = false;
-    struct ending ending = {.outcome = serve(work, native)};
+    struct ending ending = {.outcome = serve(work, native, entry)};
     ending.called_out = thread->calls_out != work->level.calls_out;
     ending.traps = work->level.traps;
     if (goes_back(ending)) {
-        go_back(thread, work, ending.outcome, way);
+        go_back(thread, work, ending.outcome, entry.way);
         return ending;
     }
     if (is_handed_on(ending.outcome))
@@ -420,10 +453,10 @@ static struct ending serve_as_one_more(struct thread_state *thread, struct nativ
 
 /* A program's handler in front of this one has called it, with the signal blocked. The library's own guarded accesses
  * must be able to fault while the fault is served, so the signal is unblocked; and the caller expects a return. */
-static struct ending serve_call(struct thread_state *thread, struct native_frame native)
+static struct ending serve_call(struct thread_state *thread, struct native_frame native, struct entry entry)
 {
     uint64_t mask = chain_open_faults();
-    struct ending ending = serve_as_one_more(thread, native, CHAIN_CALL);
+    struct ending ending = serve_as_one_more(thread, native, entry);
     chain_close_faults(mask);
     return ending;
 }
@@ -443,7 +476,8 @@ static void take_sent_signal(size_t room, int number, struct native_frame native
 /* The trap is that of a breakpoint which poke has placed; or it belongs to the program or its guest. */
 static void take_trap(size_t room, struct native_frame native, enum chain_way way)
 {
-    if (trap_take_breakpoint(native.context) || guest_catch(native) == SEGUE_OK)
+    if (trap_take_breakpoint(native.context) || (trap_is_wanted(native.context) && hot_take_step(native.context)) ||
+        guest_catch(native) == SEGUE_OK)
         return;
     if (room < THREAD_HAND_ON_STACK)
         chain_die(SIGTRAP, native.info);
@@ -488,6 +522,9 @@ void signal_serve(int number, void *info, void *ucontext, const void *entry_stac
     }
     if (recover(native))
         return;
+    struct hot_origin origin = {.body = NULL};
+    if (hot_take_fault(native, &origin) == HOT_FAULT_RESUMED)
+        return;
     /* The kernel restores the alternate stack, and the instruction faults again, on that stack. */
     if (way == CHAIN_ENTER && !thread->depth && thread_takes_stack_back(ucontext))
         return;
@@ -498,7 +535,9 @@ void signal_serve(int number, void *info, void *ucontext, const void *entry_stac
         do_not_serve(thread, room, native, way);
         return;
     }
-    struct ending ending = way == CHAIN_ENTER ? serve_as_one_more(thread, native, way) : serve_call(thread, native);
+    const struct entry entry = {way, room, origin};
+    struct ending ending =
+        way == CHAIN_ENTER ? serve_as_one_more(thread, native, entry) : serve_call(thread, native, entry);
     if (goes_back(ending))
         return;
     if (ending.called_out && way == CHAIN_ENTER)

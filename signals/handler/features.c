@@ -4,6 +4,7 @@
 #include "ctx/restore/restore.h"
 #include "ctx/state/control_x86_64.h"
 #include "platform/reason.h"
+#include "signals/hot/begin.h"
 
 static enum segue_status check_direct_restore(void)
 {
@@ -30,7 +31,7 @@ enum segue_status segue_feature_check(enum segue_feature feature)
     case SEGUE_FEATURE_SEGMENT:
         return SEGUE_OK;
     case SEGUE_FEATURE_HOT:
-        return reason_give(SEGUE_UNSUPPORTED, "this version of the library has no hot sites");
+        return hot_check();
     case SEGUE_FEATURE_SYSTEM_CALLS:
         return reason_give(SEGUE_UNSUPPORTED, "this version of the library does not see system calls");
     case SEGUE_FEATURE_FORK_COPY:

@@ -17,6 +17,8 @@
 #include "signals/chain/action.h"
 #include "signals/chain/chain.h"
 #include "signals/chain/previous.h"
+#include "signals/hot/ask.h"
+#include "signals/hot/begin.h"
 #include "signals/mutator/suspend.h"
 #include "signals/regions/readers.h"
 #include "signals/regions/region.h"
@@ -43,7 +45,7 @@ static bool is_wanted(int number, const struct segue_options *options)
 {
     if (number == SIGBUS)
         return !(options->flags & SEGUE_INSTALL_NO_SIGBUS);
-    return number != SIGTRAP || (options->flags & SEGUE_INSTALL_SIGTRAP);
+    return number != SIGTRAP || hot_wants_trap() || (options->flags & SEGUE_INSTALL_SIGTRAP);
 }
 
 /* The signals for which libsegue-sigchain.so keeps a virtual mask. Not SIGTRAP: a program may handle or block it as
@@ -75,6 +77,7 @@ static void after_fork_in_child(void)
     fork_lock_in_child(&installing);
     region_in_child();
     readers_reset();
+    ask_in_child();
 }
 
 static const struct fork_hooks hooks = {
@@ -122,6 +125,17 @@ static bool take_signal(int number, const struct segue_options *options)
     return chain_install(number, &previous, &ours);
 }
 
+/* The first hot region was added after the handler was installed. */
+static bool take_trap(void)
+{
+    struct platform_action present;
+    fork_lock_take(&installing);
+    bool done = !installed || (action_exchange(SIGTRAP, NULL, &present) && action_is_ours(&present)) ||
+                take_signal(SIGTRAP, &options_in_force);
+    fork_lock_release(&installing);
+    return done;
+}
+
 static enum segue_status install(const struct segue_options *options)
 {
     enum segue_status status = SEGUE_OK;
@@ -155,6 +169,7 @@ static enum segue_status install(const struct segue_options *options)
     believed_begin(answered_signals(options));
     options_in_force = *options;
     installed = true;
+    hot_follow_install(take_trap);
     return SEGUE_OK;
 }
 
@@ -272,6 +287,7 @@ static enum segue_status uninstall(struct segue_owner *owner)
         if (is_wanted(signals[i], &options_in_force) && !chain_put_back(signals[i]))
             return SEGUE_SYSTEM;
     installed = false;
+    hot_follow_install(NULL);
     return SEGUE_OK;
 }
 

@@ -34,6 +34,7 @@
 #include "platform/threads/thread.h"
 #include "signals/chain/action.h"
 #include "signals/chain/chain.h"
+#include "signals/hot/hot.h"
 #include "signals/threads/thread.h"
 
 #define PLACES SEGUE_SUSPENDED_MOST
@@ -209,6 +210,8 @@ void suspend_serve(int number, void *info, void *ucontext)
     uint32_t state;
     frame_begin();
     uint64_t token;
+    /* A body's check may not hold after the suspension. */
+    hot_leave(ucontext);
     bool has_token = is_token(info, &token), is_lost = frame_is_lost(info);
     token = has_token ? token : 0;
     bool is_expected = thread_self.expects_suspension;

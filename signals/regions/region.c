@@ -8,10 +8,14 @@
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
 #include "readers.h"
+#include "signals/hot/begin.h"
+#include "signals/hot/grace.h"
+#include "signals/hot/slots.h"
 #include "signals/threads/thread.h"
 
-#define KNOWN_FLAGS (SEGUE_REGION_WRITE_IS_READ_WRITE | SEGUE_REGION_PROTECTION_KEYS)
-_Static_assert(KNOWN_FLAGS <= UINT16_MAX, "struct region has 16 bits for them");
+#define HOT_FLAGS (SEGUE_REGION_COUNT | SEGUE_REGION_HOT_GENERAL | SEGUE_REGION_HOT_REGS | SEGUE_REGION_IDLE)
+#define KNOWN_FLAGS (SEGUE_REGION_WRITE_IS_READ_WRITE | SEGUE_REGION_PROTECTION_KEYS | SEGUE_REGION_HOT | HOT_FLAGS)
+_Static_assert(KNOWN_FLAGS < REGION_CHANGES, "struct region has room for them");
 
 static struct table table;
 static struct fork_lock changing = FORK_LOCK_INITIALIZER;
@@ -45,15 +49,26 @@ void region_prefetch(uint64_t address)
 
 struct segue_window region_window(const struct region *region)
 {
-    bool is_alias = region->kind == SEGUE_WINDOW_ALIAS;
-    return (struct segue_window){
-        .base = region->base,
-        .size = region->size,
-        .kind = (enum segue_window_kind)region->kind,
-        .alias = is_alias ? region->place : NULL,
-        .read = region->read,
-        .write = region->write,
-        .context = is_alias ? NULL : region->place,
+    struct segue_window window = {
+        .base = region->base, .size = region->size, .kind = (enum segue_window_kind)region->kind};
+    if (region->kind == SEGUE_WINDOW_ALIAS) {
+        window.alias = region->place;
+    } else {
+        window.read = region->device.read;
+        window.write = region->device.write;
+        window.context = region->place;
+    }
+    return window;
+}
+
+struct segue_region region_shown(const struct region *region)
+{
+    return (struct segue_region){
+        .window = region_window(region),
+        .policy = region->policy,
+        .context = region->context,
+        .hot_policy = region->kind == SEGUE_WINDOW_ALIAS ? region->hot.policy : NULL,
+        .flags = region->flags & (uint32_t)~REGION_CHANGES,
     };
 }
 
@@ -77,6 +92,12 @@ void region_after_fork(void)
     fork_lock_after(&changing);
 }
 
+/* The hot slot of a region in the table; NULL if it has none. */
+static struct hot_slot *slot_of(const struct region *region)
+{
+    return region->flags & SEGUE_REGION_HOT ? region->hot.slot : NULL;
+}
+
 /* After the grace period, with the lock held. */
 static void finish(struct removal *removal)
 {
@@ -84,6 +105,8 @@ static void finish(struct removal *removal)
     while (*link != removal)
         link = &(*link)->next;
     *link = removal->next;
+    if (slot_of(removal->region))
+        hot_slot_release(slot_of(removal->region));
     table_remove(&table, removal->region);
     table_reuse(&table, removal->retired);
     __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
@@ -117,6 +140,27 @@ static const char *misuse_of_parts(const struct segue_window *window)
     return "region.window.kind is not an enum segue_window_kind";
 }
 
+/* The same for what hot sites need. */
+static const char *misuse_of_hot(const struct segue_region *region)
+{
+    if (!(region->flags & SEGUE_REGION_HOT)) {
+        if (region->hot_policy)
+            return "region.hot_policy is set without SEGUE_REGION_HOT";
+        return region->flags & HOT_FLAGS ? "region.flags has a flag that needs SEGUE_REGION_HOT" : NULL;
+    }
+    if (region->window.kind != SEGUE_WINDOW_ALIAS)
+        return "region.window of a hot region is not an alias";
+    if (!hot_is_near(&region->window))
+        return "region.window.alias of a hot region is not within 2 GiB of region.window.base";
+    if (region->policy && !region->hot_policy)
+        return "region.hot_policy of a hot region with a policy is NULL";
+    if (region->hot_policy && !region->policy)
+        return "region.policy of a hot region with a hot policy is NULL";
+    if (region->hot_policy && (region->flags & SEGUE_REGION_COUNT))
+        return "region.flags has SEGUE_REGION_COUNT, but a hot policy counts for itself";
+    return NULL;
+}
+
 /* Names what is wrong with the region; NULL if it is valid. */
 static const char *misuse(const struct segue_region *region)
 {
@@ -135,26 +179,50 @@ static const char *misuse(const struct segue_region *region)
         return "region.window reaches beyond the addresses of programs";
     if (region->flags & ~(uint32_t)KNOWN_FLAGS)
         return "region.flags has a bit that enum segue_region_flags does not define";
-    return misuse_of_parts(window);
+    const char *wrong = misuse_of_parts(window);
+    return wrong ? wrong : misuse_of_hot(region);
 }
 
-static enum segue_status add(const struct segue_region *region)
+/* In the table's form, with its hot slot. */
+static struct region table_form(const struct segue_region *region, struct hot_slot *slot)
 {
     const struct segue_window *window = &region->window;
-    const struct region kept = {
+    struct region kept = {
         .base = window->base,
         .size = window->size,
         .policy = region->policy,
         .context = region->context,
-        .read = window->read,
-        .write = window->write,
         .place = window->kind == SEGUE_WINDOW_ALIAS ? window->alias : window->context,
         .kind = (uint16_t)window->kind,
         .flags = (uint16_t)region->flags,
     };
+    if (window->kind == SEGUE_WINDOW_ALIAS) {
+        kept.hot.policy = region->hot_policy;
+        kept.hot.slot = slot;
+    } else {
+        kept.device.read = window->read;
+        kept.device.write = window->write;
+    }
+    return kept;
+}
+
+static enum segue_status add(const struct segue_region *region)
+{
+    struct hot_slot *slot = NULL;
+    if (region->flags & SEGUE_REGION_HOT) {
+        enum segue_status status = hot_slot_take(region, &slot);
+        if (status != SEGUE_OK)
+            return status;
+    }
+    const struct region kept = table_form(region, slot);
     enum segue_status status = table_add(&table, &kept);
-    if (status != SEGUE_OK)
+    if (status != SEGUE_OK) {
+        if (slot)
+            hot_slot_release(slot);
         return status;
+    }
+    if (slot)
+        hot_slot_open(slot);
     __atomic_fetch_add(&count, 1, __ATOMIC_RELEASE);
     return SEGUE_OK;
 }
@@ -168,6 +236,11 @@ enum segue_status segue_region_add(const struct segue_region *region)
         return reason_give(SEGUE_BUSY, "the caller is inside a fault");
     if (region->window.kind == SEGUE_WINDOW_FORCED) {
         enum segue_status status = segue_forced_prepare();
+        if (status != SEGUE_OK)
+            return status;
+    }
+    if (region->flags & SEGUE_REGION_HOT) {
+        enum segue_status status = hot_begin();
         if (status != SEGUE_OK)
             return status;
     }
@@ -190,17 +263,109 @@ enum segue_status segue_region_remove(const void *base)
     /* Counted before it is hidden: a fault that does not find the region must see that one was removed. */
     __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
     table_hide(&table, region);
+    if (slot_of(region))
+        hot_slot_close(slot_of(region));
     struct removal removal = {.region = region, .retired = table_retired(&table), .next = under_way};
     under_way = &removal;
     fork_lock_release(&changing);
 
     readers_wait(region);
+    if (slot_of(region))
+        hot_slot_wait(slot_of(region));
 
     fork_lock_take(&changing);
     if (!removal.done)
         finish(&removal);
     fork_lock_release(&changing);
     return SEGUE_OK;
+}
+
+/* The region in the table with that base, size and window, unless it is being updated or removed; else NULL. */
+static struct region *find_to_update(const struct segue_region *region)
+{
+    const struct segue_window *window = &region->window;
+    struct region *found = table_to_change(&table, window->base);
+    if (!found || found->base != window->base || found->size != window->size || found->kind != window->kind ||
+        (found->flags & REGION_CHANGES))
+        return NULL;
+    const struct segue_window present = region_window(found);
+    bool is_same = present.alias == window->alias && present.read == window->read && present.write == window->write &&
+                   present.context == window->context;
+    return is_same ? found : NULL;
+}
+
+/* Its slot from now on: the same one if its bodies fit; else another, or none. */
+static enum segue_status exchange_slot(struct hot_slot **slot, const struct segue_region *region)
+{
+    bool is_hot = region->flags & SEGUE_REGION_HOT;
+    if (*slot && is_hot && hot_slot_fits(*slot, region)) {
+        hot_slot_change(*slot, region);
+        return SEGUE_OK;
+    }
+    struct hot_slot *before = *slot;
+    *slot = NULL;
+    enum segue_status status = is_hot ? hot_slot_take(region, slot) : SEGUE_OK;
+    if (status == SEGUE_OK && before)
+        hot_slot_release(before);
+    else if (status != SEGUE_OK)
+        *slot = before;
+    return status;
+}
+
+/* Readers that find the mark wait until it is gone. The flags are written last. */
+static enum segue_status change(struct region *found, const struct segue_region *region)
+{
+    struct hot_slot *slot = slot_of(found);
+    enum segue_status status = exchange_slot(&slot, region);
+    uint16_t flags = found->flags & (uint16_t)~REGION_CHANGES;
+    if (status == SEGUE_OK) {
+        const struct region kept = table_form(region, slot);
+        found->policy = kept.policy;
+        found->context = kept.context;
+        if (found->kind == SEGUE_WINDOW_ALIAS)
+            found->hot = kept.hot;
+        flags = kept.flags;
+    }
+    __atomic_store_n(&found->flags, flags, __ATOMIC_RELEASE);
+    if (slot)
+        hot_slot_open(slot);
+    return status;
+}
+
+enum segue_status segue_region_update(const struct segue_region *region)
+{
+    const char *wrong = region ? misuse(region) : "region is NULL";
+    if (wrong)
+        return reason_give(SEGUE_INVALID, wrong);
+    if (thread_is_inside())
+        return reason_give(SEGUE_BUSY, "the caller is inside a fault");
+    if (region->flags & SEGUE_REGION_HOT) {
+        enum segue_status status = hot_begin();
+        if (status != SEGUE_OK)
+            return status;
+    }
+    fork_lock_take(&changing);
+    struct region *found = find_to_update(region);
+    if (!found) {
+        fork_lock_release(&changing);
+        return reason_give(SEGUE_NOT_FOUND, "there is no region with this window, or another thread changes it");
+    }
+    __atomic_fetch_or(&found->flags, REGION_CHANGES, __ATOMIC_SEQ_CST);
+    /* A fault that comes before the change may find it idle: its pages are accessible, and it retries. */
+    __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
+    struct hot_slot *slot = slot_of(found);
+    if (slot)
+        hot_slot_close(slot);
+    fork_lock_release(&changing);
+
+    readers_wait(found);
+    if (slot)
+        hot_slot_wait(slot);
+
+    fork_lock_take(&changing);
+    enum segue_status status = change(found, region);
+    fork_lock_release(&changing);
+    return status;
 }
 
 /* With all signals blocked: a handler that left by siglongjmp would leave the reader's slot taken indefinitely, and
@@ -211,8 +376,7 @@ static bool look_up(uint64_t address, struct segue_region *copy)
     uint32_t place = readers_enter(NULL);
     const struct region *found = region_at(address);
     if (found)
-        *copy = (struct segue_region){
-            .window = region_window(found), .policy = found->policy, .context = found->context, .flags = found->flags};
+        *copy = region_shown(found);
     readers_leave(place);
     platform_signals_release(kept);
     return found != NULL;

@@ -15,8 +15,15 @@ void region_gap(uint64_t address, uint64_t *first, uint64_t *last);
 /* Prefetches what region_at will read. Async-signal-safe. */
 void region_prefetch(uint64_t address);
 
-/* The region's window, in the public form. Async-signal-safe. */
+/* The region's window, and the region, in the public form. Async-signal-safe. */
 struct segue_window region_window(const struct region *region);
+struct segue_region region_shown(const struct region *region);
+
+/* Whether the region is being updated: then the fault must begin again, and may wait for a moment before. */
+static inline bool region_changes(const struct region *region)
+{
+    return __atomic_load_n(&region->flags, __ATOMIC_SEQ_CST) & REGION_CHANGES;
+}
 
 /* The number of regions removed so far. Async-signal-safe. */
 uint64_t region_removals(void);

@@ -73,6 +73,11 @@ const struct region *table_find(const struct table *table, uint64_t address)
     return NULL;
 }
 
+struct region *table_to_change(struct table *table, uint64_t address)
+{
+    return (struct region *)(uintptr_t)table_find(table, address);
+}
+
 /* The level of the slot that `address` falls in, if it is in no region. */
 static unsigned level_of_gap(const struct table *table, uint64_t address)
 {

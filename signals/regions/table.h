@@ -14,16 +14,29 @@
 /* Addresses from here on are in no region. */
 #define TABLE_LIMIT ((uint64_t)1 << (PAGE_BITS + TABLE_LEVELS * TABLE_LEVEL_BITS - 1))
 
+/* In the flags of a region that is being updated: a fault that finds it starts again. */
+#define REGION_CHANGES 0x8000u
+
 /* A region as the handler keeps it: one cache line, since a fault in one of a million finds it cold. */
 struct region {
     uint64_t base, size;
     segue_policy *policy;
     void *context;
-    segue_device_read *read;
-    segue_device_write *write;
+    union {
+        /* A callback window's device. */
+        struct {
+            segue_device_read *read;
+            segue_device_write *write;
+        } device;
+        /* A hot region's second policy, and its slot (signals/hot). */
+        struct {
+            segue_hot_policy *policy;
+            struct hot_slot *slot;
+        } hot;
+    };
     /* The window's alias, or the context of its device; no window has both. */
     void *place;
-    /* enum segue_window_kind, enum segue_region_flags. */
+    /* enum segue_window_kind, enum segue_region_flags; and REGION_CHANGES. */
     uint16_t kind, flags;
     /* Not 0 while the region can be found. For the table alone. */
     uint32_t live;
@@ -60,6 +73,9 @@ void table_gap(const struct table *table, uint64_t address, uint64_t *first, uin
 /* Begins to fetch what table_find will read for that address. Async-signal-safe, beside any one of the calls below; the
  * nodes are never unmapped, so it may be called by who is no reader. */
 void table_prefetch(const struct table *table, uint64_t address);
+
+/* The same, for the one that changes the table. */
+struct region *table_to_change(struct table *table, uint64_t address);
 
 /* These change the table; only one at a time. Ranges are whole pages, not empty, below TABLE_LIMIT. */
 

@@ -20,6 +20,8 @@ HOLD(segue_words, 72);
 HOLD(segue_value, 48);
 HOLD(segue_region, 136);
 HOLD(segue_event, 128);
+HOLD(segue_hot_event, 72);
+HOLD(segue_hot_options, 64);
 HOLD(segue_options, 64);
 HOLD(segue_owner, 48);
 HOLD(segue_counters, 128);

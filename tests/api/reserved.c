@@ -17,6 +17,16 @@ static enum segue_status add_region(const void *region)
     return segue_region_add(region);
 }
 
+static enum segue_status update_region(const void *region)
+{
+    return segue_region_update(region);
+}
+
+static enum segue_status configure_hot(const void *options)
+{
+    return segue_hot_configure(options);
+}
+
 static enum segue_status install(const void *options)
 {
     return segue_install(options);
@@ -91,6 +101,9 @@ static const struct taker takers[] = {
     TAKER(add_region, segue_region, reserved32, {.window = {.base = PAGE, .size = PAGE, .kind = SEGUE_WINDOW_EXPOSED}}),
     TAKER(add_region, segue_region, window.reserved,
           {.window = {.base = PAGE, .size = PAGE, .kind = SEGUE_WINDOW_EXPOSED}}),
+    TAKER(update_region, segue_region, reserved,
+          {.window = {.base = PAGE, .size = PAGE, .kind = SEGUE_WINDOW_EXPOSED}}),
+    TAKER(configure_hot, segue_hot_options, reserved, {.flags = 0}),
     TAKER(install, segue_options, reserved, {.flags = 0}),
     TAKER(install, segue_options, reserved32, {.flags = 0}),
     TAKER(install_suspension, segue_suspend_options, reserved, {.signal = 0}),

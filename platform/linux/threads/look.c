@@ -9,9 +9,11 @@
 
 #include "platform/threads/look.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 #include "platform/linux/call.h"
 #include "platform/threads/thread.h"
@@ -84,6 +86,39 @@ enum look look_at_thread(int number, uint64_t *stack_pointer)
         return LOOK_UNKNOWN;
     *stack_pointer = hexadecimal(digits);
     return LOOK_WAITS;
+}
+
+bool look_processor_time(int number, uint64_t *nanoseconds)
+{
+    struct timespec time;
+    /* The clock of a thread's processor time: clock_getcpuclockid(3), Linux include/linux/posix-timers.h. */
+    long clock = (long)((unsigned)~number << 3 | 6u);
+    if (system_call3(SYS_clock_gettime, (int)clock, (long)&time, 0) != 0)
+        return false;
+    *nanoseconds = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+    return true;
+}
+
+static int number_in(const char *name)
+{
+    int number = 0;
+    for (; *name >= '0' && *name <= '9'; name++)
+        number = number * 10 + (*name - '0');
+    return number;
+}
+
+bool look_at_threads(bool (*visit)(int number, void *context), void *context)
+{
+    DIR *directory = opendir(DIRECTORY);
+    if (!directory)
+        return false;
+    bool goes_on = true;
+    for (struct dirent *entry; goes_on && (entry = readdir(directory)) != NULL;) {
+        int number = number_in(entry->d_name);
+        goes_on = !number || visit(number, context);
+    }
+    closedir(directory);
+    return true;
 }
 
 bool platform_thread_blocks(int number, int signal)

@@ -1,0 +1,481 @@
+/* hot.c: see hot.h.
+ *
+ * A site becomes hot in the handler of its fault, in place of a step; its body then makes the access. Beside each body
+ * that patch/hot numbers, this file keeps what emulate/body needs to translate a place in it, and the slot of the
+ * region that it serves. A body that misses (its slot is closed for good, or the instruction has met a region or an
+ * address that it does not check) faults in it, and is then built anew. */
+#include "hot.h"
+
+#include <segue/emulate.h>
+#include <segue/hot.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "ask.h"
+#include "begin.h"
+#include "ctx/guest/gate.h"
+#include "ctx/state/control_x86_64.h"
+#include "decode/relocate/displaced.h"
+#include "decode/x86/abi_sysv.h"
+#include "leaders.h"
+#include "patch/hot/hot.h"
+#include "patch/hot/space/rooms.h"
+#include "patch/segment/service.h"
+#include "platform/code.h"
+#include "platform/frame/kept_info.h"
+#include "platform/memory/memory.h"
+#include "platform/process/once.h"
+#include "platform/reason.h"
+#include "platform/threads/thread.h"
+#include "records.h"
+#include "slots.h"
+
+/* What making a site hot needs of the handler's stack (tests/differential/stack_depth.c measures it). */
+#define HOT_STACK 8192u
+
+/* What this file knows of a body, for translation. A body's cookie is the address of one; its table is behind it. */
+struct kept {
+    struct hot_slot *slot;
+    struct body_record *records;
+    /* How often its site's body was built anew. */
+    uint32_t remakes;
+    uint32_t table_size;
+    uint8_t table[];
+};
+
+#define KEPT_SIZE ((size_t)64 << 20)
+/* The parts of the address space in which bodies lie. */
+#define PARTS 8u
+#define REACH INT64_C(0x7f000000)
+/* A site that its body still misses after that keeps the body that it has. */
+#define REMAKES_MOST 4u
+
+static uint8_t *kept;
+static size_t kept_used;
+static uint64_t thunks[BODY_THUNK_COUNT];
+static bool has_vector_thunks;
+static struct body_scratch *scratch;
+/* For the thread that makes sites hot: the body that is being built, the code that it is built from, and the sites. */
+static struct body built;
+static struct original code;
+static struct leaders leaders;
+static uint32_t making;
+/* Hot sites are in use, which need the breakpoints of code changes; how the installed handler takes SIGTRAP. */
+static bool wants_trap;
+static bool (*take_trap)(void);
+
+/* ---- preparation ---- */
+
+static bool map_all(void)
+{
+    kept = platform_map(KEPT_SIZE);
+    scratch = platform_map(body_scratch_size());
+    return kept && scratch && records_prepare();
+}
+
+/* The limits in force; and what is asked of sites that become hot from now on. */
+static struct segue_hot_options options = {.threshold = 1};
+
+static enum segue_status prepare(void)
+{
+    const struct hot_limits limits = {
+        .most_sites = options.most_sites,
+        .most_memory = options.most_memory,
+        .most_mappings = options.most_mappings,
+        .flags = options.flags & SEGUE_HOT_JIT ? HOT_ANY_CODE : 0,
+    };
+    return hot_prepare(&limits);
+}
+
+enum segue_status segue_hot_configure(const struct segue_hot_options *wanted)
+{
+    struct segue_hot_options given = {0};
+    if (wanted)
+        given = *wanted;
+    if (!RESERVED_IS_ZERO(&given))
+        return reason_give(SEGUE_INVALID, "options.reserved is not zero: was the struct initialised?");
+    if (given.flags & ~(uint32_t)(SEGUE_HOT_NOT_EAGER | SEGUE_HOT_JIT))
+        return reason_give(SEGUE_INVALID, "options.flags has a bit that enum segue_hot_flags does not define");
+    if (kept && given.most_sites != options.most_sites)
+        return reason_give(SEGUE_BUSY, "options.most_sites cannot change: there are hot regions, or have been");
+    if (!given.threshold)
+        given.threshold = 1;
+    options = given;
+    return kept ? prepare() : SEGUE_OK;
+}
+
+enum segue_status hot_check(void)
+{
+    if (!platform_serialise_prepare())
+        return reason_give(SEGUE_UNSUPPORTED, "the system cannot make all threads fetch changed code anew");
+    return segue_replay_prepare() == SEGUE_OK
+               ? SEGUE_OK
+               : reason_give(SEGUE_UNSUPPORTED, "the system lets no memory become executable");
+}
+
+enum segue_status hot_begin(void)
+{
+    static struct once mapped;
+    enum segue_status status = hot_check();
+    if (status == SEGUE_OK)
+        status = prepare();
+    if (status != SEGUE_OK)
+        return status;
+    if (!once(&mapped, map_all) || ask_prepare() != SEGUE_OK)
+        return SEGUE_NO_MEMORY;
+    body_thunks_fill(thunks, &has_vector_thunks);
+    wants_trap = true;
+    return !take_trap || take_trap() ? SEGUE_OK : SEGUE_SYSTEM;
+}
+
+bool hot_wants_trap(void)
+{
+    return wants_trap;
+}
+
+void hot_follow_install(bool (*take)(void))
+{
+    __atomic_store_n(&take_trap, take, __ATOMIC_RELEASE);
+}
+
+/* ---- bodies ---- */
+
+/* What one batch is built for. */
+struct order {
+    struct hot_slot *slot;
+    /* The sites that are asked for; others are their successors, which make room for a jump. */
+    const uint64_t *sites;
+    unsigned count;
+    /* An instruction that faulted in a body, or 0: it is checked even if such instructions usually are not. */
+    uint64_t checked;
+    uint32_t remakes;
+};
+
+static enum body_thunk thunk_of(const struct hot_slot *slot)
+{
+    bool regs = slot->mode_flags & SEGUE_REGION_HOT_REGS;
+    if (slot->mode_flags & SEGUE_REGION_HOT_GENERAL)
+        return regs ? BODY_THUNK_ASK_REGS : BODY_THUNK_ASK;
+    return regs ? BODY_THUNK_ASK_REGS_VECTORS : BODY_THUNK_ASK_VECTORS;
+}
+
+static size_t read_code(void *context, uint64_t address, uint8_t *bytes, size_t size)
+{
+    size_t read;
+    (void)context;
+    memcpy(bytes, original_read(&code, address, size, &read), size);
+    return read;
+}
+
+static bool is_asked_for(const struct order *order, uint64_t site)
+{
+    for (unsigned i = 0; i < order->count; i++)
+        if (order->sites[i] == site)
+            return true;
+    return false;
+}
+
+static uint64_t body_at(void *context, uint64_t address)
+{
+    const struct hot_body *body = hot_body_of(address);
+    (void)context;
+    return body ? body->address : 0;
+}
+
+static bool is_checked(void *context, uint64_t address)
+{
+    const struct order *order = context;
+    return order->checked == address;
+}
+
+/* The thunks' addresses within reach of a body. */
+static const uint64_t *thunks_near(uint64_t at)
+{
+    static uint64_t *near[PARTS];
+    const char *refusal;
+    void *data;
+    size_t part = 0;
+    for (; part < PARTS && near[part]; part++) {
+        int64_t distance = (int64_t)((uint64_t)(uintptr_t)near[part] - at);
+        if (distance > -REACH && distance < REACH)
+            return near[part];
+    }
+    if (part == PARTS || rooms_take_data(at, sizeof thunks, &data, &refusal) != SEGUE_OK)
+        return NULL;
+    near[part] = data;
+    return memcpy(near[part], thunks, sizeof thunks);
+}
+
+/* Keeps what translation needs; NULL if there is no room left. */
+static struct kept *keep(const struct order *order, const struct body_request *request)
+{
+    size_t size = (sizeof(struct kept) + built.table_size + 15) & ~(size_t)15;
+    if (size > KEPT_SIZE - kept_used)
+        return NULL;
+    struct kept *of_body = (struct kept *)(void *)(kept + kept_used);
+    kept_used += size;
+    of_body->slot = order->slot;
+    of_body->records = request->records;
+    of_body->remakes = order->remakes;
+    of_body->table_size = built.table_size;
+    memcpy(of_body->table, built.table, built.table_size);
+    return of_body;
+}
+
+static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_t *to, size_t room,
+                               struct hot_built *result)
+{
+    struct order *order = context;
+    struct hot_slot *slot = order->slot;
+    struct body_request request = {
+        .site = site,
+        .descriptor = hot_slot_descriptor(slot, at),
+        .distance = slot->distance,
+        .mode = slot->mode,
+        .ask = thunk_of(slot),
+        .lookup = hot_slots_are_looked_up(slot),
+        .shadow_stack = control_has_shadow_stack(),
+        .records = records_take(at),
+        .most_records = BODY_INSTRUCTIONS,
+        .slot = slot,
+        .thunks = thunks_near(at),
+        .read_code = read_code,
+        .body_at = body_at,
+        .is_checked = is_checked,
+        .context = order,
+        .most_instructions = BODY_INSTRUCTIONS,
+    };
+    result->refusal = "there is no memory for data near its body";
+    if (!request.descriptor || !request.records || !request.thunks)
+        return SEGUE_UNSUPPORTED;
+    enum segue_status status = body_build(scratch, &request, at, to, room, &built);
+    result->size = built.size;
+    result->refusal = built.refusal;
+    if (status != SEGUE_OK)
+        return status == SEGUE_TOO_SMALL ? SEGUE_NO_MEMORY : status;
+    struct kept *of_body = keep(order, &request);
+    result->refusal = "its access is not one that a body can check";
+    if (!built.checks_site && is_asked_for(order, site))
+        return SEGUE_UNSUPPORTED;
+    result->refusal = "there is no memory to keep what its body is";
+    if (!of_body)
+        return SEGUE_UNSUPPORTED;
+    records_use(built.record_count);
+    result->cookie = (uint64_t)(uintptr_t)of_body;
+    return SEGUE_OK;
+}
+
+/* ---- making sites hot ---- */
+
+static const struct kept *kept_of(const struct hot_body *body)
+{
+    return (const struct kept *)(uintptr_t)body->cookie;
+}
+
+/* Whether the site should become hot now. */
+static bool is_due(const struct hot_site *site)
+{
+    uint8_t state = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
+    uint64_t threshold = __atomic_load_n(&options.threshold, __ATOMIC_RELAXED);
+    return state != HOT_REFUSED && __atomic_load_n(&site->faults, __ATOMIC_RELAXED) >= threshold;
+}
+
+/* Whether sites may become hot on this thread now. In code of a guest they may not: its FS is not the host's. */
+static bool is_possible(size_t room)
+{
+    return kept && room >= HOT_STACK && __atomic_load_n(&take_trap, __ATOMIC_ACQUIRE) && !segment_in_force() &&
+           !guest_is_interrupted();
+}
+
+/* Makes the sites that were found hot. True if the first one is now. */
+static bool make_all(struct order *order, bool anew)
+{
+    const struct hot_builder builder = {.build = build, .context = order};
+    struct hot_request requests[LEADERS_MOST];
+    order->sites = leaders.sites;
+    order->count = leaders.count;
+    for (unsigned i = 0; i < leaders.count; i++)
+        requests[i] = (struct hot_request){.address = leaders.sites[i], .status = SEGUE_BUSY};
+    return (!anew || hot_undo(leaders.sites[0], 1, &builder, NULL) == SEGUE_OK) &&
+           hot_make(requests, leaders.count, &builder) == SEGUE_OK && requests[0].status == SEGUE_OK;
+}
+
+/* With all signals blocked, and without waiting: where another thread makes sites hot, the fault is served. */
+static bool make(uint64_t site, struct order *order, bool anew)
+{
+    uint64_t mask = platform_signals_hold();
+    bool done = false;
+    if (__atomic_exchange_n(&making, 1, __ATOMIC_ACQUIRE) == 0) {
+        code.size = 0;
+        leaders_find(&leaders, &code, site, anew || (options.flags & SEGUE_HOT_NOT_EAGER) ? 1 : LEADERS_MOST);
+        done = make_all(order, anew);
+        __atomic_store_n(&making, 0, __ATOMIC_RELEASE);
+    }
+    platform_signals_release(mask);
+    return done;
+}
+
+/* Whether a body can check the instruction's access, if it is asked to. */
+static bool can_be_checked(uint64_t site)
+{
+    static struct decode_scratch decode;
+    struct displaceable form;
+    uint8_t bytes[SEGUE_INSN_BYTES];
+    size_t size = hot_read_code(site, bytes, sizeof bytes);
+    return displaceable_make(&decode, site, bytes, size, &form) && body_check_of(&form) != BODY_CHECK_NEVER;
+}
+
+/* Whether a body with a check for this region and this instruction would have taken the access. Not tried often: the
+ * site may meet many regions in turn. */
+static bool is_to_remake(struct hot_origin origin, const struct hot_slot *slot, uint64_t site)
+{
+    const struct kept *of_body = kept_of(origin.body);
+    if (of_body->remakes >= REMAKES_MOST || !(of_body->slot != slot || !origin.is_checked))
+        return false;
+    return origin.is_checked || can_be_checked(site);
+}
+
+bool hot_consider(const struct region *region, uint64_t site, struct hot_origin origin, size_t room)
+{
+    struct order order = {.slot = region->hot.slot};
+    if (!order.slot || !is_possible(room))
+        return false;
+    if (order.slot->mode == BODY_POLICY)
+        ask_attach();
+    struct hot_site *counted = hot_site_count(site);
+    if (!__atomic_load_n(&order.slot->is_open, __ATOMIC_ACQUIRE))
+        return false;
+    if (!origin.body)
+        return counted && is_due(counted) && make(site, &order, false);
+    if (!is_to_remake(origin, order.slot, site))
+        return false;
+    order.checked = site;
+    order.remakes = kept_of(origin.body)->remakes + 1;
+    return make(origin.body->site, &order, true);
+}
+
+/* ---- a thread in a body ---- */
+
+/* Where the thread stands, and its registers there; NULL if it is in no body. */
+static const struct hot_body *translate(struct segue_regs *regs, struct body_place *place)
+{
+    struct segue_regs at = *regs;
+    if (!kept)
+        return NULL;
+    body_leave_thunk(&at);
+    const struct hot_body *body = hot_body_find(at.rip);
+    if (!body || !body_translate(kept_of(body)->table, body->address, &at, place))
+        return NULL;
+    *regs = at;
+    return body;
+}
+
+static enum code_range_result translate_range(const struct code_range *range, struct segue_regs *regs,
+                                              const void **frame)
+{
+    struct body_place place;
+    (void)range;
+    (void)frame;
+    return translate(regs, &place) ? CODE_RANGE_REGISTERS : CODE_RANGE_NOT_FOUND;
+}
+
+const struct code_range hot_range = {.translate = translate_range};
+
+static void take_count_back(const struct hot_body *body, const struct body_place *place)
+{
+    const struct kept *of_body = kept_of(body);
+    if (place->counted && of_body->slot->mode == BODY_COUNT)
+        __atomic_fetch_sub(&of_body->records[place->record].count, 1, __ATOMIC_RELAXED);
+}
+
+bool hot_leave(void *context)
+{
+    if (!kept)
+        return false;
+    struct segue_regs regs;
+    struct body_place place;
+    frame_get_general(context, &regs);
+    const struct hot_body *body = translate(&regs, &place);
+    if (!body)
+        return false;
+    take_count_back(body, &place);
+    frame_set_registers(context, &regs);
+    return true;
+}
+
+/* The thread's stack had no room for a body's frame, or for a thunk's: the fault is not the application's. */
+static bool is_of_frame(const struct segue_regs *interrupted, const struct segue_regs *regs, uint64_t address)
+{
+    return address < regs->rsp - RED_ZONE && address >= interrupted->rsp - RED_ZONE;
+}
+
+/* The access was made at the alias: its address in the region. */
+static uint64_t address_in_region(uint64_t address, const struct hot_slot *slot)
+{
+    const struct segue_window *window = &slot->region.window;
+    uint64_t offset = address - (uint64_t)(uintptr_t)window->alias;
+    return offset < window->size ? window->base + offset : address;
+}
+
+static void set_address(struct native_frame native, uint64_t before, uint64_t address)
+{
+    struct frame_exception exception;
+    struct kept_info info;
+    frame_get_exception(native.context, &exception);
+    if (exception.address == before) {
+        exception.address = address;
+        frame_set_exception(native.context, &exception);
+    }
+    kept_info_keep(&info, native.info);
+    info.address = address;
+    kept_info_give(&info, native.info);
+}
+
+enum hot_fault hot_take_fault(struct native_frame native, struct hot_origin *origin)
+{
+    if (!kept)
+        return HOT_FAULT_ELSEWHERE;
+    struct segue_regs interrupted, regs;
+    struct body_place place;
+    uint64_t address = frame_signal(native.info).address;
+    frame_get_general(native.context, &interrupted);
+    regs = interrupted;
+    const struct hot_body *body = translate(&regs, &place);
+    if (!body)
+        return HOT_FAULT_ELSEWHERE;
+    take_count_back(body, &place);
+    bool resumes = place.plain && interrupted.rip != place.plain && is_of_frame(&interrupted, &regs, address);
+    if (resumes)
+        regs.rip = place.plain;
+    frame_set_registers(native.context, &regs);
+    if (resumes)
+        return HOT_FAULT_RESUMED;
+    *origin = (struct hot_origin){.body = body, .is_checked = place.plain != 0};
+    /* SIGFPE reports the instruction's own address. */
+    uint64_t meant = address == interrupted.rip ? regs.rip : address_in_region(address, kept_of(body)->slot);
+    if (meant != address)
+        set_address(native, address, meant);
+    return HOT_FAULT_TRANSLATED;
+}
+
+/* A thread that traps after each instruction executes the original ones, one by one. */
+bool hot_take_step(void *context)
+{
+    if (!kept)
+        return false;
+    struct segue_regs regs;
+    struct body_place place;
+    frame_get_general(context, &regs);
+    uint64_t at = regs.rip;
+    const struct hot_body *body = translate(&regs, &place);
+    if (!body)
+        return false;
+    bool is_first = place.instruction == 0;
+    if (is_first && (!place.plain || place.plain == at))
+        return true;
+    take_count_back(body, &place);
+    if (is_first)
+        regs.rip = place.plain;
+    frame_set_registers(context, &regs);
+    return is_first;
+}

@@ -1,0 +1,27 @@
+/* leaders.h: which sites become hot together with one that faulted: those where a thread soon arrives from there, by
+ * direct branches and calls. Each spares a fault, and one change of many places is quicker than many changes.
+ *
+ * Only places that a direct branch, a call or a return leads to, and what follows them in a straight line: the
+ * processor decodes them so, too. */
+#ifndef SEGUE_SIGNALS_HOT_LEADERS_H
+#define SEGUE_SIGNALS_HOT_LEADERS_H
+
+#include "decode/scratch.h"
+#include "original.h"
+
+#define LEADERS_MOST 16u
+
+struct leaders {
+    struct decode_scratch decode;
+    /* The sites; the first is the one that faulted. */
+    uint64_t sites[LEADERS_MOST];
+    unsigned count;
+    /* Where lines begin that are to be searched. */
+    uint64_t lines[4 * LEADERS_MOST];
+    unsigned line_count;
+};
+
+/* Finds up to `most` sites, `site` included. Async-signal-safe. */
+void leaders_find(struct leaders *leaders, struct original *code, uint64_t site, unsigned most);
+
+#endif

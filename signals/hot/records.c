@@ -1,0 +1,81 @@
+/* records.c: see records.h. */
+#include "records.h"
+
+#include <stddef.h>
+
+#include "patch/hot/space/rooms.h"
+#include "platform/memory/memory.h"
+
+#define BLOCK 256u
+#define BLOCKS (1u << 16)
+/* The parts of the address space in which blocks are filled. */
+#define PARTS 8u
+#define REACH INT64_C(0x7f000000)
+
+/* All blocks. */
+static struct body_record **blocks;
+static uint32_t block_count;
+/* The block that is being filled in each part, and how many of its records are used. */
+static struct {
+    uint32_t block, used;
+} parts[PARTS];
+static uint32_t part_count;
+/* Where the last records were taken. */
+static uint32_t last;
+
+bool records_prepare(void)
+{
+    if (!blocks)
+        blocks = platform_map(BLOCKS * sizeof *blocks);
+    return blocks != NULL;
+}
+
+static bool reaches(const void *data, uint64_t at)
+{
+    int64_t distance = (int64_t)((uint64_t)(uintptr_t)data - at);
+    return distance > -REACH && distance < REACH;
+}
+
+/* Begins a block near `at` in that part. */
+static bool begin_block(uint32_t part, uint64_t at)
+{
+    const char *refusal;
+    void *block;
+    if (block_count == BLOCKS || rooms_take_data(at, BLOCK * sizeof(struct body_record), &block, &refusal) != SEGUE_OK)
+        return false;
+    blocks[block_count] = block;
+    parts[part].block = block_count;
+    parts[part].used = 0;
+    __atomic_store_n(&block_count, block_count + 1, __ATOMIC_RELEASE);
+    return true;
+}
+
+struct body_record *records_take(uint64_t at)
+{
+    uint32_t part = 0;
+    while (part < part_count && !reaches(blocks[parts[part].block], at))
+        part++;
+    if (part == PARTS)
+        return NULL;
+    if ((part == part_count || parts[part].used + BODY_INSTRUCTIONS > BLOCK) && !begin_block(part, at))
+        return NULL;
+    if (part == part_count)
+        part_count++;
+    last = part;
+    return &blocks[parts[part].block][parts[part].used];
+}
+
+void records_use(uint32_t count)
+{
+    parts[last].used += count;
+}
+
+uint64_t records_count(uint64_t site)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < __atomic_load_n(&block_count, __ATOMIC_ACQUIRE); i++)
+        for (uint32_t j = 0; j < BLOCK; j++)
+            if (blocks[i][j].site == site)
+                sum += __atomic_load_n(&blocks[i][j].count, __ATOMIC_RELAXED);
+    return sum;
+}

@@ -1,0 +1,20 @@
+/* records.h: the records of bodies' checked accesses; they lie near the bodies. */
+#ifndef SEGUE_SIGNALS_HOT_RECORDS_H
+#define SEGUE_SIGNALS_HOT_RECORDS_H
+
+#include "emulate/body/body.h"
+
+/* Reserves the list of records. False if the system has no memory. Not async-signal-safe. */
+bool records_prepare(void);
+
+/* Room for BODY_INSTRUCTIONS records within reach of a body at `at`, unused so far; NULL if there is no room left. One
+ * at a time, by the thread that makes sites hot. Async-signal-safe. */
+struct body_record *records_take(uint64_t at);
+
+/* So many of the records that records_take has returned last are used. As records_take. */
+void records_use(uint32_t count);
+
+/* The accesses that were counted at the instruction at `site`. Not async-signal-safe. */
+uint64_t records_count(uint64_t site);
+
+#endif

@@ -1,0 +1,211 @@
+/* slots.c: see slots.h. */
+#include "slots.h"
+
+#include <stddef.h>
+
+#include "decode/x86/page.h"
+#include "patch/hot/space/rooms.h"
+#include "platform/memory/memory.h"
+
+/* Displacements of instructions are added to the distance, and most are small. */
+#define DISTANCE_MOST (INT64_C(0x7fffffff) - 0x1000000)
+#define LIMITS (sizeof((struct body_descriptor *)0)->limits / sizeof(uint64_t))
+#define MODE_FLAGS (SEGUE_REGION_COUNT | SEGUE_REGION_HOT_GENERAL | SEGUE_REGION_HOT_REGS)
+
+/* HOT_SLOTS of them; mapped with the first one. */
+static struct hot_slot *slots;
+static size_t taken;
+/* The mode of the regions in `body_regions`. */
+static enum body_mode lookup_mode = BODY_LED;
+
+static int64_t distance_of(const struct segue_window *window)
+{
+    return (int64_t)((uint64_t)(uintptr_t)window->alias - window->base);
+}
+
+bool hot_is_near(const struct segue_window *window)
+{
+    int64_t distance = distance_of(window);
+    return distance >= -DISTANCE_MOST && distance <= DISTANCE_MOST;
+}
+
+static enum body_mode mode_of(const struct segue_region *region)
+{
+    if (region->hot_policy)
+        return BODY_POLICY;
+    return region->flags & SEGUE_REGION_COUNT ? BODY_COUNT : BODY_LED;
+}
+
+static uint32_t mode_flags_of(const struct segue_region *region)
+{
+    return region->flags & MODE_FLAGS;
+}
+
+bool hot_slot_fits(const struct hot_slot *slot, const struct segue_region *region)
+{
+    return slot->distance == distance_of(&region->window) && slot->mode == mode_of(region) &&
+           slot->mode_flags == mode_flags_of(region);
+}
+
+/* One that bodies refer to serves only regions that fit those bodies. */
+static struct hot_slot *find_free(const struct segue_region *region)
+{
+    struct hot_slot *found = NULL;
+    for (size_t i = 0; i < HOT_SLOTS; i++) {
+        struct hot_slot *slot = &slots[i];
+        if (slot->is_taken)
+            continue;
+        if (slot->is_used && hot_slot_fits(slot, region))
+            return slot;
+        if (!slot->is_used && !found)
+            found = slot;
+    }
+    return found;
+}
+
+enum segue_status hot_slot_take(const struct segue_region *region, struct hot_slot **taken_slot)
+{
+    if (!slots)
+        slots = platform_map(HOT_SLOTS * sizeof *slots);
+    if (!slots)
+        return SEGUE_NO_MEMORY;
+    struct hot_slot *slot = find_free(region);
+    *taken_slot = slot;
+    if (!slot)
+        return SEGUE_OK;
+    slot->region = *region;
+    slot->distance = distance_of(&region->window);
+    slot->mode = mode_of(region);
+    slot->mode_flags = mode_flags_of(region);
+    slot->is_taken = true;
+    taken++;
+    return SEGUE_OK;
+}
+
+void hot_slot_release(struct hot_slot *slot)
+{
+    slot->is_taken = false;
+    taken--;
+}
+
+bool hot_slots_in_use(void)
+{
+    return __atomic_load_n(&taken, __ATOMIC_RELAXED) != 0;
+}
+
+/* ---- regions that a body finds when its own one is missed ---- */
+
+/* A body treats each of them as it does its own region: so they have one mode, that of the region that was opened
+ * first, and no policy. */
+static bool is_looked_up(const struct hot_slot *slot)
+{
+    return slot->is_open && slot->mode == lookup_mode;
+}
+
+static void insert_sorted(const struct hot_slot *slot, uint32_t count)
+{
+    struct body_region *regions = body_regions.regions;
+    for (; count && regions[count - 1].base > slot->region.window.base; count--)
+        regions[count] = regions[count - 1];
+    regions[count] = (struct body_region){
+        .base = slot->region.window.base, .size = slot->region.window.size, .distance = (uint64_t)slot->distance};
+}
+
+/* Under the lock of the regions. A lookup that meets the change finds nothing. */
+static void write_regions(void)
+{
+    uint32_t count = 0, sequence = body_regions.sequence;
+    __atomic_store_n(&body_regions.sequence, sequence + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (size_t i = 0; i < HOT_SLOTS && count < BODY_REGIONS_MOST; i++)
+        if (slots[i].is_taken && is_looked_up(&slots[i]))
+            insert_sorted(&slots[i], count++);
+    body_regions.count = count;
+    __atomic_store_n(&body_regions.sequence, sequence + 2, __ATOMIC_SEQ_CST);
+}
+
+bool hot_slots_are_looked_up(const struct hot_slot *slot)
+{
+    return slot->mode == lookup_mode && __atomic_load_n(&body_regions.count, __ATOMIC_RELAXED) > 1;
+}
+
+/* ---- descriptors ---- */
+
+static void write_limits(struct body_descriptor *descriptor, uint64_t size)
+{
+    for (size_t i = 0; i < LIMITS; i++) {
+        uint64_t access = UINT64_C(1) << i;
+        __atomic_store_n(&descriptor->limits[i], size < access ? 0 : size - access + 1, __ATOMIC_RELEASE);
+    }
+}
+
+static void write_all_limits(struct hot_slot *slot, uint64_t size)
+{
+    for (size_t i = 0; i < HOT_PARTS; i++) {
+        struct body_descriptor *descriptor = __atomic_load_n(&slot->descriptors[i], __ATOMIC_ACQUIRE);
+        if (!descriptor)
+            continue;
+        if (size)
+            __atomic_store_n(&descriptor->base, slot->region.window.base, __ATOMIC_RELEASE);
+        write_limits(descriptor, size);
+    }
+}
+
+void hot_slot_open(struct hot_slot *slot)
+{
+    if (slot->region.flags & SEGUE_REGION_IDLE)
+        return;
+    if (body_regions.count == 0 && slot->mode != BODY_POLICY)
+        lookup_mode = slot->mode;
+    __atomic_store_n(&slot->is_open, true, __ATOMIC_SEQ_CST);
+    write_all_limits(slot, slot->region.window.size);
+    write_regions();
+}
+
+void hot_slot_close(struct hot_slot *slot)
+{
+    __atomic_store_n(&slot->is_open, false, __ATOMIC_SEQ_CST);
+    write_all_limits(slot, 0);
+    write_regions();
+}
+
+void hot_slot_change(struct hot_slot *slot, const struct segue_region *region)
+{
+    slot->region = *region;
+}
+
+static bool reaches(const struct body_descriptor *descriptor, uint64_t at)
+{
+    int64_t distance = (int64_t)((uint64_t)(uintptr_t)descriptor - at);
+    return distance >= -DISTANCE_MOST && distance <= DISTANCE_MOST;
+}
+
+/* The slot may be opened or closed at the same time: whoever comes second sees what the first has done. */
+static void publish(struct hot_slot *slot, size_t part, struct body_descriptor *descriptor)
+{
+    descriptor->base = slot->region.window.base;
+    __atomic_store_n(&slot->descriptors[part], descriptor, __ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&slot->is_open, __ATOMIC_SEQ_CST))
+        return;
+    write_limits(descriptor, slot->region.window.size);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&slot->is_open, __ATOMIC_SEQ_CST))
+        write_limits(descriptor, 0);
+}
+
+struct body_descriptor *hot_slot_descriptor(struct hot_slot *slot, uint64_t at)
+{
+    size_t part = 0;
+    for (; part < HOT_PARTS && slot->descriptors[part]; part++)
+        if (reaches(slot->descriptors[part], at))
+            return slot->descriptors[part];
+    if (part == HOT_PARTS)
+        return NULL;
+    const char *refusal;
+    void *descriptor;
+    if (rooms_take_data(at, sizeof(struct body_descriptor), &descriptor, &refusal) != SEGUE_OK)
+        return NULL;
+    slot->is_used = true;
+    publish(slot, part, descriptor);
+    return descriptor;
+}

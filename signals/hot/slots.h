@@ -1,0 +1,64 @@
+/* slots.h: what bodies know of the hot regions. A region has a slot; a body of the region has the slot's distance and
+ * mode compiled in, and reads the region's bounds from one of the slot's descriptors, which lie near bodies.
+ *
+ * A slot is closed while its region is idle, changes, or is removed: then its descriptors contain no address, so bodies
+ * access memory as the program wrote it. After closing, hot_slot_wait waits until no thread is between a body's check
+ * and its access, or in the slot's hot policy. */
+#ifndef SEGUE_SIGNALS_HOT_SLOTS_H
+#define SEGUE_SIGNALS_HOT_SLOTS_H
+
+#include <segue/region.h>
+
+#include "emulate/body/body.h"
+
+/* The most hot regions; more regions with SEGUE_REGION_HOT stay without hot sites. */
+#define HOT_SLOTS 4096u
+/* The most descriptors of one slot: bodies lie in so many parts of the address space. */
+#define HOT_PARTS 8u
+
+struct hot_slot {
+    /* The region as it was added or updated: policies see it. */
+    struct segue_region region;
+    /* The alias's distance from the region, and the flags that a body has compiled in. */
+    int64_t distance;
+    enum body_mode mode;
+    uint32_t mode_flags;
+    /* The region's bounds are in the descriptors. */
+    bool is_open;
+    /* A region has the slot; a body refers to it. */
+    bool is_taken, is_used;
+    struct body_descriptor *descriptors[HOT_PARTS];
+};
+
+/* Whether all of the alias is within reach of the region by a 32-bit displacement. */
+bool hot_is_near(const struct segue_window *window);
+
+/* The functions down to hot_slot_change: one at a time, under the lock of the regions; not async-signal-safe. */
+
+/* Takes a slot for a region with SEGUE_REGION_HOT, closed. `*slot` is NULL, with SEGUE_OK, if all are taken: the
+ * region then stays without hot sites. Returns SEGUE_OK; SEGUE_NO_MEMORY; SEGUE_UNSUPPORTED if the system has no hot
+ * sites. */
+enum segue_status hot_slot_take(const struct segue_region *region, struct hot_slot **slot);
+void hot_slot_release(struct hot_slot *slot);
+
+/* Opens a slot, unless its region is idle; closes it. */
+void hot_slot_open(struct hot_slot *slot);
+void hot_slot_close(struct hot_slot *slot);
+
+/* Whether the slot can serve the region as it will be: the bodies' mode does not change. */
+bool hot_slot_fits(const struct hot_slot *slot, const struct segue_region *region);
+
+/* Gives a closed slot, for which hot_slot_wait was called, its region's new policy, context and flags. */
+void hot_slot_change(struct hot_slot *slot, const struct segue_region *region);
+
+/* The slot's descriptor within reach of a body at `at`; made if it has not been. NULL if that is impossible. One at a
+ * time, by the thread that makes sites hot. Async-signal-safe. */
+struct body_descriptor *hot_slot_descriptor(struct hot_slot *slot, uint64_t at);
+
+/* Whether a body of the slot should look for other regions where it misses its own. Async-signal-safe. */
+bool hot_slots_are_looked_up(const struct hot_slot *slot);
+
+/* Whether a region has a slot now. */
+bool hot_slots_in_use(void);
+
+#endif

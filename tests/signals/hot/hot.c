@@ -1,0 +1,412 @@
+/* hot.c: hot sites as a program sees them: results, counts, policies, updates, removal, fork, signals. Each case runs
+ * in a child of its own: sites of this program stay hot. */
+#include "tests/support/test.h"
+
+#include <pthread.h>
+#include <segue/posix.h>
+#include <segue/segue.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "decode/x86/page.h"
+#include "tests/support/child.h"
+
+#define PAGES 16u
+#define SIZE (PAGES * PAGE)
+#define ROUNDS 1000u
+
+uint64_t sites_load_two(void *at), sites_load_three(void *at), sites_load_four(void *at), sites_load_seven(void *at);
+uint64_t sites_sum(void *at, uint64_t count), sites_sum_with_carry(void *at, uint64_t count);
+uint64_t sites_follow(void *at, uint64_t count), sites_modify(void *at), sites_vectors(void *at);
+uint64_t sites_copy(void *at, uint64_t size, void *to), sites_call(void *at), sites_stack(void *at);
+
+static struct segue_mapping memory;
+
+static uint64_t faults(void)
+{
+    struct segue_counters counters;
+    segue_counters_read(&counters);
+    return counters.faults;
+}
+
+static void fill(char *at)
+{
+    for (uint64_t i = 0; i < SIZE; i += 8) {
+        uint64_t word = i * UINT64_C(0x9e3779b97f4a7c15);
+        memcpy(at + i, &word, 8);
+    }
+}
+
+static struct segue_region region_with(uint32_t flags)
+{
+    struct segue_region region = {.window = segue_mapping_window(&memory), .flags = SEGUE_REGION_HOT | flags};
+    return region;
+}
+
+static void begin(const struct segue_region *region)
+{
+    assert_int_equal(segue_region_add(region), SEGUE_OK);
+    assert_int_equal(segue_mapping_protect(&memory, 0, memory.size, 0), SEGUE_OK);
+}
+
+static void begin_with(uint32_t flags)
+{
+    struct segue_region region = region_with(flags);
+    begin(&region);
+}
+
+static void make_memory(void)
+{
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_mapping_create(NULL, SIZE, &memory), SEGUE_OK);
+    fill(memory.alias);
+}
+
+/* All of them, on memory that was just filled. */
+static uint64_t run_all(char *at, char *alias)
+{
+    uint64_t sum = 0;
+    char copy[600];
+    fill(alias);
+    sum = sum * 31 + sites_load_two(at);
+    sum = sum * 31 + sites_load_three(at + 24);
+    sum = sum * 31 + sites_load_four(at + 48);
+    sum = sum * 31 + sites_load_seven(at + 72);
+    sum = sum * 31 + sites_sum(at + 8, 200);
+    sum = sum * 31 + sites_sum_with_carry(at + 16, 200);
+    sum = sum * 31 + sites_vectors(at + 512);
+    sum = sum * 31 + sites_copy(at + 1000, sizeof copy, copy);
+    sum = sum * 31 + sites_stack(at + 2000);
+    sum = sum * 31 + sites_modify(at + 3000);
+    sum = sum * 31 + sites_call(at + 4000);
+    for (size_t i = 0; i < sizeof copy; i++)
+        sum = sum * 31 + (unsigned char)copy[i];
+    /* The functions of the program's own text, whose addresses are data here. */
+    memset(alias + 4000, 0, 0x200);
+    for (size_t i = 0; i < SIZE; i += 8) {
+        uint64_t word;
+        memcpy(&word, alias + i, 8);
+        sum = sum * 31 + word;
+    }
+    return sum;
+}
+
+static int results_are_those_of_open_memory(void)
+{
+    static char plain[SIZE] __attribute__((aligned(PAGE)));
+    make_memory();
+    uint64_t wanted = run_all(plain, plain);
+    begin_with(0);
+    uint64_t first = faults();
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(run_all(memory.memory, memory.alias), wanted);
+    uint64_t in_all = faults() - first;
+    /* The string instruction goes on faulting, once a round, or twice on two pages. */
+    assert_in_range(in_all, ROUNDS, 3 * ROUNDS);
+    /* The same sites, on memory in no region. */
+    assert_int_equal(run_all(plain, plain), wanted);
+    assert_int_equal(run_all(memory.memory, memory.alias), wanted);
+    return 0;
+}
+
+static volatile uint64_t asked, asked_ordinarily;
+static volatile uint64_t last_address, last_site;
+static volatile uint32_t last_size, last_direction;
+static volatile int wants_ordinary;
+
+static SEGUE_HOT_POLICY enum segue_verdict hot_policy(void *context, const struct segue_hot_event *event)
+{
+    *(volatile uint64_t *)context += 1;
+    last_address = event->address;
+    last_site = event->site;
+    last_size = event->size;
+    last_direction = event->direction;
+    return wants_ordinary ? SEGUE_RETRY : SEGUE_STEP;
+}
+
+static enum segue_verdict policy(void *context, const struct segue_event *event)
+{
+    (void)context;
+    (void)event;
+    asked_ordinarily++;
+    return SEGUE_STEP;
+}
+
+static struct segue_region region_with_policy(uint32_t flags)
+{
+    struct segue_region region = region_with(flags);
+    region.policy = policy;
+    region.hot_policy = hot_policy;
+    region.context = (void *)(uintptr_t)&asked;
+    return region;
+}
+
+static int policies_are_asked_about_each_access(void)
+{
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    begin(&region);
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(asked + asked_ordinarily, 100 * ROUNDS);
+    assert_in_range(asked_ordinarily, 0, 10);
+    assert_int_equal(last_address, (uint64_t)(uintptr_t)memory.memory + 99 * 8);
+    assert_int_equal(last_size, 8);
+    assert_int_equal(last_direction, SEGUE_READ);
+    assert_in_range(last_site - (uint64_t)(uintptr_t)sites_sum, 1, 4);
+    sites_modify(memory.memory);
+    uint64_t before = asked + asked_ordinarily;
+    sites_modify(memory.memory);
+    assert_int_equal(asked + asked_ordinarily - before, 6);
+    /* Another answer: the ordinary policy gets it. */
+    wants_ordinary = 1;
+    before = asked_ordinarily;
+    wanted = sites_sum(memory.alias, 100);
+    assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(asked_ordinarily - before, 100);
+    return 0;
+}
+
+static __attribute__((target("sse2"))) enum segue_verdict vector_policy(void *context,
+                                                                        const struct segue_hot_event *event)
+{
+    volatile double ruin = (double)event->address;
+    __asm__ volatile("pcmpeqd %%xmm0, %%xmm0\n\tpcmpeqd %%xmm15, %%xmm15\n\tfninit" ::: "xmm0", "xmm15");
+    ruin *= 2;
+    *(volatile uint64_t *)context += 1;
+    return event->regs && event->regs->rdi == event->address && event->regs->rip == event->site ? SEGUE_STEP
+                                                                                                : SEGUE_RETRY;
+}
+
+static int vectors_and_registers_are_kept_for_a_policy(void)
+{
+    static char plain[PAGE] __attribute__((aligned(PAGE)));
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_REGS);
+    region.hot_policy = vector_policy;
+    begin(&region);
+    memcpy(plain, memory.alias, PAGE);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_vectors(memory.memory), sites_vectors(plain));
+    uint64_t wanted = sites_sum(memory.alias, 8), before = asked;
+    asked_ordinarily = 0;
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_sum(memory.memory, 8), wanted);
+    assert_int_equal(asked - before + asked_ordinarily, 8 * ROUNDS);
+    assert_in_range(asked_ordinarily, 0, 20);
+    return 0;
+}
+
+static int updates_take_effect(void)
+{
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    begin(&region);
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    for (unsigned i = 0; i < 10; i++)
+        sites_sum(memory.memory, 100);
+    static uint64_t other;
+    region.context = &other;
+    assert_int_equal(segue_region_update(&region), SEGUE_OK);
+    uint64_t before = asked;
+    assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(asked, before);
+    assert_int_equal(other, 100);
+    /* Idle: no policy is called, and nothing faults. */
+    uint64_t first = faults();
+    assert_int_equal(segue_mapping_protect(&memory, 0, memory.size, SEGUE_READ | SEGUE_WRITE), SEGUE_OK);
+    region.flags |= SEGUE_REGION_IDLE;
+    assert_int_equal(segue_region_update(&region), SEGUE_OK);
+    assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(other, 100);
+    assert_int_equal(faults(), first);
+    region.flags &= ~(uint32_t)SEGUE_REGION_IDLE;
+    assert_int_equal(segue_region_update(&region), SEGUE_OK);
+    assert_int_equal(segue_mapping_protect(&memory, 0, memory.size, 0), SEGUE_OK);
+    assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(other, 200);
+    assert_int_equal(faults(), first);
+    /* Another way of bodies: without a policy. */
+    region.policy = NULL;
+    region.hot_policy = NULL;
+    region.flags = SEGUE_REGION_HOT;
+    assert_int_equal(segue_region_update(&region), SEGUE_OK);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(other, 200);
+    assert_in_range(faults() - first, 1, 10);
+    region.window.size -= PAGE;
+    assert_int_equal(segue_region_update(&region), SEGUE_NOT_FOUND);
+    return 0;
+}
+
+static int a_region_that_is_removed_is_left_alone(void)
+{
+    make_memory();
+    begin_with(0);
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    uint64_t before = faults();
+    assert_int_equal(segue_mapping_protect(&memory, 0, memory.size, SEGUE_READ | SEGUE_WRITE), SEGUE_OK);
+    assert_int_equal(segue_region_remove(memory.memory), SEGUE_OK);
+    assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(segue_mapping_destroy(&memory), SEGUE_OK);
+    assert_int_equal(segue_mapping_create(NULL, 4 * SIZE, &memory), SEGUE_OK);
+    fill(memory.alias);
+    assert_int_equal(faults(), before);
+    begin_with(0);
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_in_range(faults() - before, 1, 20);
+    return 0;
+}
+
+static int many_regions_are_found(void)
+{
+    struct segue_mapping mappings[8];
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(segue_mapping_create(NULL, SIZE, &mappings[i]), SEGUE_OK);
+        memory = mappings[i];
+        fill(memory.alias);
+        begin_with(0);
+    }
+    uint64_t wanted = sites_sum(mappings[0].alias, 100);
+    for (unsigned i = 0; i < 8 * 20; i++)
+        assert_int_equal(sites_sum(mappings[i % 8].memory, 100), wanted);
+    uint64_t before = faults();
+    for (unsigned i = 0; i < 8 * 20; i++)
+        assert_int_equal(sites_sum(mappings[i % 8].memory, 100), wanted);
+    assert_in_range(faults() - before, 0, 10);
+    return 0;
+}
+
+static int children_have_their_own(void)
+{
+    make_memory();
+    begin_with(0);
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    sites_sum(memory.memory, 100);
+    pid_t child = fork();
+    if (child == 0) {
+        uint64_t chain = sites_load_three(memory.alias);
+        for (unsigned i = 0; i < ROUNDS; i++)
+            if (sites_sum(memory.memory, 100) != wanted || sites_load_three(memory.memory) != chain)
+                _exit(1);
+        _exit(0);
+    }
+    uint64_t four = sites_load_four(memory.alias);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+        assert_int_equal(sites_load_four(memory.memory), four);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    return 0;
+}
+
+static volatile int stop;
+
+static void *sum_for_ever(void *wanted)
+{
+    uint64_t wrong = 0;
+    while (!stop)
+        wrong += sites_sum(memory.memory, 500) != (uint64_t)(uintptr_t)wanted;
+    return (void *)(uintptr_t)wrong;
+}
+
+static int threads_go_on_while_sites_change(void)
+{
+    pthread_t threads[4];
+    make_memory();
+    uint64_t wanted = sites_sum(memory.alias, 500);
+    begin_with(0);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, sum_for_ever, (void *)(uintptr_t)wanted), 0);
+    struct segue_region region = region_with(0);
+    for (unsigned i = 0; i < 100; i++) {
+        usleep(1000);
+        assert_int_equal(segue_patches_undo(0, SIZE_MAX, NULL), SEGUE_OK);
+        usleep(1000);
+        assert_int_equal(segue_region_update(&region), SEGUE_OK);
+    }
+    stop = 1;
+    for (unsigned i = 0; i < 4; i++) {
+        void *wrong;
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+    return 0;
+}
+
+static int what_is_wrong_is_named(void)
+{
+    make_memory();
+    struct segue_region region = region_with(0);
+    region.policy = policy;
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    assert_string_equal(segue_reason(), "region.hot_policy of a hot region with a policy is NULL");
+    region = region_with_policy(SEGUE_REGION_COUNT);
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    region = region_with(0);
+    region.window.alias = (char *)memory.memory + (UINT64_C(1) << 33);
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    region = region_with(0);
+    region.flags = SEGUE_REGION_COUNT;
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    region = region_with(0);
+    region.window = segue_window_exposed(memory.memory, memory.size);
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    return 0;
+}
+
+static const struct child_case cases[] = {
+    {"results_are_those_of_open_memory", results_are_those_of_open_memory},
+    {"policies_are_asked_about_each_access", policies_are_asked_about_each_access},
+    {"vectors_and_registers_are_kept_for_a_policy", vectors_and_registers_are_kept_for_a_policy},
+    {"updates_take_effect", updates_take_effect},
+    {"a_region_that_is_removed_is_left_alone", a_region_that_is_removed_is_left_alone},
+    {"many_regions_are_found", many_regions_are_found},
+    {"children_have_their_own", children_have_their_own},
+    {"threads_go_on_while_sites_change", threads_go_on_while_sites_change},
+    {"what_is_wrong_is_named", what_is_wrong_is_named},
+};
+
+static void in_child(void **state)
+{
+    struct child_result result = child_run(*state);
+    if (result.status != 0)
+        print_message("%s\nsignal %d\n", result.output, result.signal);
+    assert_int_equal(result.status, 0);
+}
+
+#define CASE(name)                                                                                                     \
+    {                                                                                                                  \
+#name, in_child, NULL, NULL, (void *)(uintptr_t) #name                                                         \
+    }
+
+int main(int count, char **arguments)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(results_are_those_of_open_memory),
+        CASE(policies_are_asked_about_each_access),
+        CASE(vectors_and_registers_are_kept_for_a_policy),
+        CASE(updates_take_effect),
+        CASE(a_region_that_is_removed_is_left_alone),
+        CASE(many_regions_are_found),
+        CASE(children_have_their_own),
+        CASE(threads_go_on_while_sites_change),
+        CASE(what_is_wrong_is_named),
+    };
+    child_main(count, arguments, cases, sizeof cases / sizeof *cases);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,140 @@
+/* hot_sites_x86_64.S: functions with sites of every length and kind. Each takes an address in RDI; what it does with it
+ * is the same whether its sites are hot or not. */
+#include "platform/asm.h"
+
+        SECTION_TEXT(sites)
+
+/* Two bytes, three, four, seven; punned, and in place. */
+FUNCTION(sites_load_two)
+        mov     (%rdi), %eax
+        ret
+END(sites_load_two)
+
+FUNCTION(sites_load_three)
+        mov     (%rdi), %rax
+        ret
+END(sites_load_three)
+
+FUNCTION(sites_load_four)
+        mov     8(%rdi), %rax
+        ret
+END(sites_load_four)
+
+FUNCTION(sites_load_seven)
+        mov     0x100(%rdi), %rax
+        ret
+END(sites_load_seven)
+
+/* RSI words from RDI on, added. */
+FUNCTION(sites_sum)
+        xor     %eax, %eax
+1:      add     (%rdi), %rax
+        lea     8(%rdi), %rdi
+        dec     %rsi
+        jnz     1b
+        ret
+END(sites_sum)
+
+/* A sum of RSI words with carry: the flags live across the accesses. */
+FUNCTION(sites_sum_with_carry)
+        xor     %eax, %eax
+        xor     %edx, %edx
+        inc     %rsi
+        dec     %rsi
+        jz      2f
+        clc
+1:      adc     (%rdi), %rax
+        lea     8(%rdi), %rdi
+        lea     -1(%rsi), %rsi
+        mov     %rsi, %rcx
+        jrcxz   2f
+        jmp     1b
+2:      adc     $0, %rdx
+        add     %rdx, %rax
+        ret
+END(sites_sum_with_carry)
+
+/* Follows RSI links from RDI on. */
+FUNCTION(sites_follow)
+1:      mov     (%rdi), %rdi
+        dec     %rsi
+        jnz     1b
+        mov     %rdi, %rax
+        ret
+END(sites_follow)
+
+/* Read-modify-write, plain and locked; exchange; compare and exchange. */
+FUNCTION(sites_modify)
+        addq    $3, (%rdi)
+        lock incq 8(%rdi)
+        mov     $5, %eax
+        xchg    %rax, 16(%rdi)
+        mov     $7, %ecx
+        lock cmpxchg %rcx, 24(%rdi)
+        sete    %dl
+        movzbl  %dl, %edx
+        add     %rdx, %rax
+        setc    32(%rdi)
+        btsl    $4, 36(%rdi)
+        adc     $0, %rax
+        ret
+END(sites_modify)
+
+/* Vector moves. */
+FUNCTION(sites_vectors)
+        movups  (%rdi), %xmm0
+        paddq   16(%rdi), %xmm0
+        movups  %xmm0, 32(%rdi)
+        movq    (%rdi), %xmm1
+        movq    %xmm1, 48(%rdi)
+        movq    %xmm0, %rax
+        ret
+END(sites_vectors)
+
+/* RSI bytes copied from RDI to RDX by a string instruction: not for bodies. */
+FUNCTION(sites_copy)
+        mov     %rsi, %rcx
+        mov     %rdi, %rsi
+        mov     %rdx, %rdi
+        rep movsb
+        xor     %eax, %eax
+        ret
+END(sites_copy)
+
+sites_seven_:
+        mov     $7, %eax
+        ret
+
+/* Calls through a pointer in memory, and through another one with a longer displacement. */
+FUNCTION(sites_call)
+        lea     sites_seven_(%rip), %rax
+        mov     %rax, 8(%rdi)
+        mov     %rax, 0x100(%rdi)
+        push    %rdi
+        call    *8(%rdi)
+        mov     (%rsp), %rdi
+        push    %rax
+        call    *0x100(%rdi)
+        pop     %rdx
+        add     %rdx, %rax
+        pop     %rdi
+        ret
+END(sites_call)
+
+/* The stack pointer is near: traffic between the accesses, and an access that depends on it. */
+FUNCTION(sites_stack)
+        push    %rbx
+        mov     (%rdi), %rbx
+        push    %rbx
+        mov     8(%rdi), %rax
+        add     (%rsp), %rax
+        mov     %rax, -64(%rsp)
+        mov     16(%rdi), %rcx
+        add     -64(%rsp), %rcx
+        pop     %rdx
+        lea     (%rcx,%rdx), %rax
+        pop     %rbx
+        ret
+END(sites_stack)
+
+        END_OF_FILE
