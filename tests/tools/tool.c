@@ -158,6 +158,53 @@ static void explain_tells_why_not(void **state)
     expect(run.out, "reads and writes 8 bytes at [rax], in one locked operation\n");
 }
 
+/* mov eax, [rdi+10h] in front of mov [rsp+8], rax: the pun's last byte is 48, so it can reach 16 MiB. */
+static void explain_hot_tells_tactics(void **state)
+{
+    struct run run;
+    (void)state;
+    RUN(&run, "explain", "--hot", "--count", "1", "8b 47 10 48 89 44 24 08 90 90 90 90");
+    assert_int_equal(run.code, 0);
+    expect(run.out, "not by B1: it has fewer than five bytes\n");
+    expect(run.out,
+           "can become a hot site by B2, a jump that ends in bytes of its successor: 65536 places for its body\n");
+    expect(run.out, "can become a hot site by T1, the same behind prefixes: 256 places for its body\n");
+    expect(run.out, "by T2, the same, and its successor becomes a jump, too: 16777216 places for its body\n");
+    RUN(&run, "explain", "--hot", "48 8b 05 00 10 00 00");
+    expect(run.out, "can become a hot site by B1, a jump in place: 4294967296 places for its body\n");
+    RUN(&run, "explain", "--hot", "8b 07");
+    expect(run.out, "not by B2: the bytes behind it are not known\n");
+    expect(run.out, "not by T2: the bytes behind it are not known\n");
+}
+
+static void explain_hot_tells_why_not(void **state)
+{
+    struct run run;
+    (void)state;
+    RUN(&run, "explain", "--hot", "f3 a4");
+    expect(run.out, "goes on faulting in a hot region: its accesses are not those of one operand");
+    RUN(&run, "explain", "--hot", "64 8b 07");
+    expect(run.out, "goes on faulting in a hot region: its accesses are not those of one operand");
+    RUN(&run, "explain", "--hot", "90");
+    expect(run.out, "goes on faulting in a hot region: it accesses no memory\n");
+    RUN(&run, "explain", "--hot", "--mode", "32", "8b 07");
+    expect(run.out, "goes on faulting in a hot region: only 64-bit code becomes hot\n");
+    RUN(&run, "explain", "8b 07");
+    assert_null(strstr(run.out, "hot"));
+}
+
+static void explain_hot_is_in_json(void **state)
+{
+    struct run run;
+    (void)state;
+    RUN(&run, "explain", "--hot", "--json", "--count", "1", "48 8b 47 10 90 90 90 90 90 90 90");
+    expect(run.out, "\"name\": \"B2\"");
+    expect(run.out, "\"places\": 16777216");
+    RUN(&run, "explain", "--hot", "--json", "90");
+    expect(run.out, "\"refusal\": \"it accesses no memory\"");
+    expect(run.out, "\"tactics\": []");
+}
+
 static void explain_bad_hex_is_misuse(void **state)
 {
     (void)state;
@@ -734,6 +781,9 @@ int main(void)
         cmocka_unit_test(explain_tells_cut_addresses),
         cmocka_unit_test(explain_text_is_mended_as_the_decoder_is),
         cmocka_unit_test(explain_tells_why_not),
+        cmocka_unit_test(explain_hot_tells_tactics),
+        cmocka_unit_test(explain_hot_tells_why_not),
+        cmocka_unit_test(explain_hot_is_in_json),
         cmocka_unit_test(explain_bad_hex_is_misuse),
         cmocka_unit_test(explain_undecodable_hex_stops),
         cmocka_unit_test(explain_truncated_hex_is_told_as_such),

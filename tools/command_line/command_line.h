@@ -70,7 +70,7 @@ struct verb_words {
     bool operand_ends_options;
 };
 
-enum explain_option { EXPLAIN_COUNT = FIRST_LONG_OPTION, EXPLAIN_JSON, EXPLAIN_MODE };
+enum explain_option { EXPLAIN_COUNT = FIRST_LONG_OPTION, EXPLAIN_HOT, EXPLAIN_JSON, EXPLAIN_MODE };
 enum doctor_option { DOCTOR_JSON = FIRST_LONG_OPTION, DOCTOR_PID };
 enum patch_option {
     PATCH_OUTPUT = 'o',

@@ -5,7 +5,7 @@ const struct verb_words explain_words = {
     .name = "explain",
     .forms =
         (const char *const[]){
-            "HEX...|FILE:ADDRESS|FILE:SYMBOL[+N]|- [--count N] [--mode 32|64] [--json]",
+            "HEX...|FILE:ADDRESS|FILE:SYMBOL[+N]|- [--count N] [--hot] [--mode 32|64] [--json]",
             NULL,
         },
     .summary = "lists an instruction's memory accesses, and says how it can be stepped",
@@ -36,6 +36,13 @@ const struct verb_words explain_words = {
         (const struct option_words[]){
             {EXPLAIN_COUNT, "count", "N", "at most N instructions from there on, beyond a symbol's end if need be",
              NULL},
+            {EXPLAIN_HOT, "hot", NULL,
+             "also whether it can become a hot site, and by which tactics a jump fits into its bytes",
+             "B1: in place. B2: ending in bytes of its successor. T1: the same behind redundant prefixes. T2: the "
+             "same, and its successor becomes a jump, too. Each with the number of addresses that its body can have, "
+             "or with "
+             "the reason why not. Which of them a site takes depends on the room near it, and is decided at run time. "
+             "Short instructions need the bytes behind them: with bytes in hex, give those as well."},
             {EXPLAIN_MODE, "mode", "32|64",
              "the processor's mode; without it, 64 for bytes, and what a file's header says", NULL},
             {EXPLAIN_JSON, "json", NULL, "a JSON array, one object for each instruction", NULL},

@@ -82,6 +82,7 @@ static bool check_kind(struct elf_code *elf, GElf_Ehdr *header)
         return false;
     }
     elf->is_relocatable = header->e_type == ET_REL;
+    elf->is_fixed = header->e_type == ET_EXEC || header->e_type == ET_CORE;
     return true;
 }
 
@@ -183,6 +184,7 @@ static bool bytes_of_segment(const struct elf_code *elf, const GElf_Phdr *segmen
         .size = size,
         .address = address,
         .address_known = true,
+        .address_fixed = elf->is_fixed,
     };
     return true;
 }

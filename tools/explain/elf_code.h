@@ -19,6 +19,8 @@ struct elf_code {
     Elf_Cmd command;
     /* A relocatable object: its code has offsets in sections, and no addresses. */
     bool is_relocatable;
+    /* It is loaded at its addresses and nowhere else. */
+    bool is_fixed;
     /* All bytes of the file. */
     const uint8_t *image;
     size_t image_size;

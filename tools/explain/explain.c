@@ -9,6 +9,7 @@
 #include "elf_code.h"
 #include "elf_cut.h"
 #include "hex.h"
+#include "hot_site.h"
 #include "tools/support/message.h"
 #include "tools/support/plural.h"
 #include "tools/support/verb.h"
@@ -19,6 +20,7 @@ struct options {
     /* At most so many instructions. */
     size_t count;
     bool count_given;
+    bool hot;
     bool json;
     enum segue_mode mode;
     bool mode_given;
@@ -31,6 +33,8 @@ struct task {
     size_t count;
     /* In a file a byte that begins no instruction is skipped; typed bytes that do not begin one end it all. */
     bool skips;
+    /* Its instructions are also looked at as hot sites. */
+    bool hot;
 };
 
 /* Decimal, or hexadecimal with 0x. */
@@ -76,6 +80,9 @@ static int read_options(int argument_count, char **arguments, struct options *op
         switch (found) {
         case EXPLAIN_COUNT:
             code = read_count(optarg, options);
+            break;
+        case EXPLAIN_HOT:
+            options->hot = true;
             break;
         case EXPLAIN_JSON:
             options->json = true;
@@ -128,6 +135,25 @@ static size_t explain_bad(const struct task *task, size_t offset, enum segue_sta
     return goes_on ? size : 0;
 }
 
+static void explain_print(const struct task *task, const struct instruction *instruction)
+{
+    instruction_print(stdout, instruction);
+    if (!task->hot)
+        return;
+    struct hot_site site = hot_site_read(instruction);
+    hot_site_print(stdout, &site, INSTRUCTION_INDENT);
+}
+
+static json_t *explain_json(const struct task *task, const struct instruction *instruction)
+{
+    json_t *object = instruction_json(instruction);
+    if (task->hot) {
+        struct hot_site site = hot_site_read(instruction);
+        json_object_set_new(object, "hot", hot_site_json(&site));
+    }
+    return object;
+}
+
 /* Returns EXIT_FAILED if any byte was no instruction. With `list`, nothing is printed. */
 static int explain_all(const struct task *task, json_t *list)
 {
@@ -145,16 +171,17 @@ static int explain_all(const struct task *task, json_t *list)
             continue;
         }
         if (list)
-            json_array_append_new(list, instruction_json(&instruction));
+            json_array_append_new(list, explain_json(task, &instruction));
         else
-            instruction_print(stdout, &instruction);
+            explain_print(task, &instruction);
         offset += instruction.plan.insn.length;
     }
     return code;
 }
 
-static int explain_task(const struct task *task, const struct options *options)
+static int explain_task(struct task *task, const struct options *options)
 {
+    task->hot = options->hot;
     if (!options->json)
         return explain_all(task, NULL);
     json_t *list = json_array();

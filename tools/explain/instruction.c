@@ -151,14 +151,14 @@ void instruction_print(FILE *out, const struct instruction *instruction)
     uint64_t address = code->address + instruction->offset;
     print_line(out, code, instruction->offset, plan->insn.length, instruction->text);
     for (size_t i = 0; i < plan->insn.memory_count; i++) {
-        fprintf(out, "%14s", "");
+        fprintf(out, "%*s", INSTRUCTION_INDENT, "");
         operand_print(out, &plan->insn, &plan->insn.memory[i], code->address_known ? &address : NULL);
         fputc('\n', out);
     }
     if (plan->refusal)
-        fprintf(out, "%14scannot be stepped: %s\n", "", plan->refusal);
+        fprintf(out, "%*scannot be stepped: %s\n", INSTRUCTION_INDENT, "", plan->refusal);
     else
-        fprintf(out, "%14scan be stepped by the %s engine\n", "", engine_name(plan->engine));
+        fprintf(out, "%*scan be stepped by the %s engine\n", INSTRUCTION_INDENT, "", engine_name(plan->engine));
 }
 
 void instruction_print_bad(FILE *out, const struct code *code, size_t offset, size_t size, enum segue_status status)

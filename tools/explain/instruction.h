@@ -14,6 +14,8 @@ struct code {
     /* Where the first byte stands; 0 when that is not known. */
     uint64_t address;
     bool address_known;
+    /* The file fixes it: it is loaded nowhere else. */
+    bool address_fixed;
 };
 
 struct instruction {
@@ -29,7 +31,8 @@ struct instruction {
 /* Reads the instruction at `offset`. Returns SEGUE_OK, SEGUE_UNDEFINED or SEGUE_TRUNCATED. */
 enum segue_status instruction_read(const struct code *code, size_t offset, struct instruction *instruction);
 
-/* Prints it over several lines. */
+/* Prints it over several lines, all but the first of them behind so many spaces. */
+#define INSTRUCTION_INDENT 14
 void instruction_print(FILE *out, const struct instruction *instruction);
 
 /* The same as a JSON object; the caller owns it. */

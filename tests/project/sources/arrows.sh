@@ -27,7 +27,7 @@ tools/main.c tools/support
 tools/corpus corpus decode/x86 tools/support
 tools/demo tools/support
 tools/doctor decode/x86 tools/support
-tools/explain decode tools/support
+tools/explain decode emulate/body patch/hot tools/support
 tools/patch corpus/gather tools/support
 tools/patch/files tools/support
 tools/patch/elf corpus/gather tools/patch/files tools/support
