@@ -291,6 +291,19 @@ enum segue_status hot_collect(uint64_t before, void (*freed)(void *context, cons
     return SEGUE_OK;
 }
 
+static void (*counter)(void);
+
+void hot_set_counter(void (*count)(void))
+{
+    counter = count;
+}
+
+void hot_count_accesses(void)
+{
+    if (counter)
+        counter();
+}
+
 void hot_visit(uint64_t start, uint64_t size, bool (*visit)(void *context, const struct hot_site *site), void *context)
 {
     for (struct hot_site *site = site_first(); site; site = site_after(site))

@@ -61,6 +61,11 @@ enum segue_status hot_forget(uint64_t start, uint64_t size);
  * what is hot. One caller at a time before hot_prepare. Async-signal-safe, thread-safe. */
 enum segue_status hot_exclude(uint64_t start, uint64_t size);
 
+/* `count` brings the accesses of all sites up to date, for whoever lists them. hot_count_accesses calls it, if it was
+ * set. */
+void hot_set_counter(void (*count)(void));
+void hot_count_accesses(void);
+
 /* Calls `visit` for each site whose address is in the range, in no particular order, until it returns false.
  * Async-signal-safe, lock-free. */
 void hot_visit(uint64_t start, uint64_t size, bool (*visit)(void *context, const struct hot_site *site), void *context);

@@ -280,6 +280,7 @@ static struct collected take_patches(uint64_t start, uint64_t size)
 {
     struct collected collected = {0};
     fork_lock_take(&changing);
+    hot_count_accesses();
     collect_all(&collected, start, size);
     if (collected.count)
         collected.patches = malloc(collected.count * sizeof *collected.patches);

@@ -113,7 +113,7 @@ static SEGUE_HOT_POLICY int BODY_ASK_ABI ask_policy(struct body_call *call)
 enum segue_status ask_prepare(void)
 {
     if (!askers)
-        askers = platform_map(ASKERS * sizeof *askers);
+        askers = platform_map_apart(ASKERS * sizeof *askers);
     if (!askers)
         return SEGUE_NO_MEMORY;
     body_ask = ask_policy;

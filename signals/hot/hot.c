@@ -47,6 +47,8 @@ struct kept {
 /* The parts of the address space in which bodies lie. */
 #define PARTS 8u
 #define REACH INT64_C(0x7f000000)
+/* The room that most bodies need. */
+#define USUAL_ROOM 320u
 /* A site that its body still misses after that keeps the body that it has. */
 #define REMAKES_MOST 4u
 
@@ -68,8 +70,8 @@ static bool (*take_trap)(void);
 
 static bool map_all(void)
 {
-    kept = platform_map(KEPT_SIZE);
-    scratch = platform_map(body_scratch_size());
+    kept = platform_map_apart(KEPT_SIZE);
+    scratch = platform_map_apart(body_scratch_size());
     return kept && scratch && records_prepare();
 }
 
@@ -124,6 +126,7 @@ enum segue_status hot_begin(void)
     if (!once(&mapped, map_all) || ask_prepare() != SEGUE_OK)
         return SEGUE_NO_MEMORY;
     body_thunks_fill(thunks, &has_vector_thunks);
+    hot_set_counter(records_count);
     wants_trap = true;
     return !take_trap || take_trap() ? SEGUE_OK : SEGUE_SYSTEM;
 }
@@ -261,6 +264,9 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
     if (!of_body)
         return SEGUE_UNSUPPORTED;
     records_use(built.record_count);
+    /* The accesses of an instruction are counted at its site, whether it ever becomes hot itself or not. */
+    for (uint32_t i = 0; i < built.record_count; i++)
+        site_claim(request.records[i].site);
     result->cookie = (uint64_t)(uintptr_t)of_body;
     return SEGUE_OK;
 }
@@ -277,7 +283,10 @@ static bool is_due(const struct hot_site *site)
 {
     uint8_t state = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
     uint64_t threshold = __atomic_load_n(&options.threshold, __ATOMIC_RELAXED);
-    return state != HOT_REFUSED && __atomic_load_n(&site->faults, __ATOMIC_RELAXED) >= threshold;
+    uint64_t faults = __atomic_load_n(&site->faults, __ATOMIC_RELAXED);
+    /* What could not be had before is asked for again after twice as many faults. */
+    bool is_put_off = site->refusal && (faults & (faults - 1)) != 0;
+    return state != HOT_REFUSED && !is_put_off && faults >= threshold;
 }
 
 /* Whether sites may become hot on this thread now. In code of a guest they may not: its FS is not the host's. */
@@ -290,7 +299,7 @@ static bool is_possible(size_t room)
 /* Makes the sites that were found hot. True if the first one is now. */
 static bool make_all(struct order *order, bool anew)
 {
-    const struct hot_builder builder = {.build = build, .context = order};
+    const struct hot_builder builder = {.build = build, .context = order, .usual_room = USUAL_ROOM};
     struct hot_request requests[LEADERS_MOST];
     order->sites = leaders.sites;
     order->count = leaders.count;

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "patch/hot/sites.h"
 #include "patch/hot/space/rooms.h"
 #include "platform/memory/memory.h"
 
@@ -26,7 +27,7 @@ static uint32_t last;
 bool records_prepare(void)
 {
     if (!blocks)
-        blocks = platform_map(BLOCKS * sizeof *blocks);
+        blocks = platform_map_apart(BLOCKS * sizeof *blocks);
     return blocks != NULL;
 }
 
@@ -70,12 +71,31 @@ void records_use(uint32_t count)
     parts[last].used += count;
 }
 
-uint64_t records_count(uint64_t site)
+static void visit(void (*count)(struct hot_site *site, uint64_t accesses))
 {
-    uint64_t sum = 0;
-    for (uint32_t i = 0; i < __atomic_load_n(&block_count, __ATOMIC_ACQUIRE); i++)
-        for (uint32_t j = 0; j < BLOCK; j++)
-            if (blocks[i][j].site == site)
-                sum += __atomic_load_n(&blocks[i][j].count, __ATOMIC_RELAXED);
-    return sum;
+    uint32_t present = __atomic_load_n(&block_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < present; i++)
+        for (uint32_t j = 0; j < BLOCK; j++) {
+            const struct body_record *record = &blocks[i][j];
+            struct hot_site *site = record->site ? hot_site_find(record->site) : NULL;
+            if (site)
+                count(site, __atomic_load_n(&record->count, __ATOMIC_RELAXED));
+        }
+}
+
+static void clear(struct hot_site *site, uint64_t accesses)
+{
+    (void)accesses;
+    site->accesses = 0;
+}
+
+static void add(struct hot_site *site, uint64_t accesses)
+{
+    site->accesses += accesses;
+}
+
+void records_count(void)
+{
+    visit(clear);
+    visit(add);
 }

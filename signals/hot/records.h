@@ -14,7 +14,7 @@ struct body_record *records_take(uint64_t at);
 /* So many of the records that records_take has returned last are used. As records_take. */
 void records_use(uint32_t count);
 
-/* The accesses that were counted at the instruction at `site`. Not async-signal-safe. */
-uint64_t records_count(uint64_t site);
+/* Stores in each hot site how many accesses its records have counted. One at a time; not async-signal-safe. */
+void records_count(void);
 
 #endif

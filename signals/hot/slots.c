@@ -66,7 +66,7 @@ static struct hot_slot *find_free(const struct segue_region *region)
 enum segue_status hot_slot_take(const struct segue_region *region, struct hot_slot **taken_slot)
 {
     if (!slots)
-        slots = platform_map(HOT_SLOTS * sizeof *slots);
+        slots = platform_map_apart(HOT_SLOTS * sizeof *slots);
     if (!slots)
         return SEGUE_NO_MEMORY;
     struct hot_slot *slot = find_free(region);

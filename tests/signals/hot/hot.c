@@ -28,6 +28,14 @@ uint64_t sites_copy(void *at, uint64_t size, void *to), sites_call(void *at), si
 
 static struct segue_mapping memory;
 
+/* Faults whose access was stepped; all faults. */
+static uint64_t steps(void)
+{
+    struct segue_counters counters;
+    segue_counters_read(&counters);
+    return counters.stepped;
+}
+
 static uint64_t faults(void)
 {
     struct segue_counters counters;
@@ -112,6 +120,35 @@ static int results_are_those_of_open_memory(void)
     /* The same sites, on memory in no region. */
     assert_int_equal(run_all(plain, plain), wanted);
     assert_int_equal(run_all(memory.memory, memory.alias), wanted);
+    return 0;
+}
+
+static enum segue_status add_accesses(void *context, const struct segue_patch *patch)
+{
+    *(uint64_t *)context += patch->accesses;
+    return SEGUE_OK;
+}
+
+static uint64_t counted(void)
+{
+    uint64_t sum = 0;
+    assert_int_equal(segue_patches_list(0, SIZE_MAX, add_accesses, &sum), SEGUE_OK);
+    return sum;
+}
+
+static int counts_are_exact(void)
+{
+    make_memory();
+    begin_with(SEGUE_REGION_COUNT);
+    uint64_t before = faults(), stepped = steps();
+    for (unsigned i = 0; i < ROUNDS; i++)
+        sites_sum(memory.memory, 100);
+    assert_int_equal(counted() + (steps() - stepped), 100 * ROUNDS);
+    assert_in_range(faults() - before, 1, 10);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        sites_modify(memory.memory);
+    assert_int_equal(counted() + (steps() - stepped), 106 * ROUNDS);
+    assert_in_range(faults() - before, 1, 30);
     return 0;
 }
 
@@ -289,6 +326,63 @@ static int many_regions_are_found(void)
     return 0;
 }
 
+static int undone_sites_fault_again(void)
+{
+    size_t count;
+    unsigned char before[64], after[64];
+    make_memory();
+    memcpy(before, (void *)(uintptr_t)sites_sum, sizeof before);
+    begin_with(0);
+    for (unsigned i = 0; i < 20; i++)
+        sites_sum(memory.memory, 100);
+    memcpy(after, (void *)(uintptr_t)sites_sum, sizeof after);
+    assert_memory_not_equal(before, after, sizeof before);
+    assert_int_equal(segue_patches_undo(0, SIZE_MAX, &count), SEGUE_OK);
+    assert_true(count > 0);
+    memcpy(after, (void *)(uintptr_t)sites_sum, sizeof after);
+    assert_memory_equal(before, after, sizeof before);
+    uint64_t first = faults();
+    sites_sum(memory.memory, 100);
+    assert_in_range(faults() - first, 1, 100);
+    return 0;
+}
+
+static volatile sig_atomic_t ticks;
+static uint64_t low, high;
+static volatile uint64_t strays;
+
+static void tick(int number, siginfo_t *info, void *context)
+{
+    struct segue_frame frame;
+    (void)number;
+    ticks = ticks + 1;
+    segue_frame_open(&frame, info, context);
+    segue_translate(&frame.regs);
+    uint64_t rip = frame.regs.rip;
+    if (rip < low || rip >= high)
+        strays++;
+}
+
+static int signals_may_come_at_any_time(void)
+{
+    struct sigaction action = {.sa_sigaction = tick, .sa_flags = SA_SIGINFO | SA_RESTART};
+    struct itimerval often = {{0, 50}, {0, 50}};
+    make_memory();
+    begin_with(SEGUE_REGION_COUNT);
+    uint64_t wanted = sites_sum(memory.alias, SIZE / 8), carry = sites_sum_with_carry(memory.alias, SIZE / 8);
+    uint64_t first = steps(), rounds = 0;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    while (ticks < 5000) {
+        assert_int_equal(sites_sum(memory.memory, SIZE / 8), wanted);
+        assert_int_equal(sites_sum_with_carry(memory.memory, SIZE / 8), carry);
+        rounds++;
+    }
+    setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    assert_int_equal(counted() + (steps() - first), rounds * 2 * (SIZE / 8));
+    return 0;
+}
+
 static int children_have_their_own(void)
 {
     make_memory();
@@ -371,11 +465,14 @@ static int what_is_wrong_is_named(void)
 
 static const struct child_case cases[] = {
     {"results_are_those_of_open_memory", results_are_those_of_open_memory},
+    {"counts_are_exact", counts_are_exact},
     {"policies_are_asked_about_each_access", policies_are_asked_about_each_access},
     {"vectors_and_registers_are_kept_for_a_policy", vectors_and_registers_are_kept_for_a_policy},
     {"updates_take_effect", updates_take_effect},
     {"a_region_that_is_removed_is_left_alone", a_region_that_is_removed_is_left_alone},
     {"many_regions_are_found", many_regions_are_found},
+    {"undone_sites_fault_again", undone_sites_fault_again},
+    {"signals_may_come_at_any_time", signals_may_come_at_any_time},
     {"children_have_their_own", children_have_their_own},
     {"threads_go_on_while_sites_change", threads_go_on_while_sites_change},
     {"what_is_wrong_is_named", what_is_wrong_is_named},
@@ -398,11 +495,14 @@ int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
         CASE(results_are_those_of_open_memory),
+        CASE(counts_are_exact),
         CASE(policies_are_asked_about_each_access),
         CASE(vectors_and_registers_are_kept_for_a_policy),
         CASE(updates_take_effect),
         CASE(a_region_that_is_removed_is_left_alone),
         CASE(many_regions_are_found),
+        CASE(undone_sites_fault_again),
+        CASE(signals_may_come_at_any_time),
         CASE(children_have_their_own),
         CASE(threads_go_on_while_sites_change),
         CASE(what_is_wrong_is_named),
