@@ -78,8 +78,9 @@ struct body_call {
     const struct body_record *record;
     /* The address of the access. */
     uint64_t address;
-    /* The application's registers at the instruction, exact; but rip and the segment registers are 0. What is
-     * written there is ignored. NULL unless the thunk shows them. */
+    /* The application's registers at the instruction, exact; but rip and the segment registers are 0, and may be filled
+     * in. The others must stay as they are: the thunk loads some of them from here. NULL unless the thunk shows them.
+     */
     struct segue_regs *regs;
     /* To be set by `body_ask`, to a word and to its value before the question: if the word has another value when the
      * answer is there, the thunk asks again. From that comparison to the access a thread is always rolled back, and

@@ -83,6 +83,11 @@ __asm__(
     "sequence plain_only\n inc %rax\n add %rcx, %rdx\n push %rax\n pop %r8\n end plain_only\n"
     "sequence edges\n mov 4088(%rbx), %rax\n mov 4089(%rbx), %rdx\n mov 4095(%rbx), %cl\n mov 4096(%rbx), %r8\n"
     " mov -1(%rbx), %r9b\n mov -8(%rbx), %r10\n end edges\n"
+    "sequence displacement\n mov 8(%rbx), %rax\n lea -0x7ffffff0(%rbx), %r8\n lea -0x7ffffff0(%rsi), %r11\n"
+    " add 0x7ffffff8(%r8), %rax\n adc %rdx, 0x7ffffff1(%r11)\n lea -0x7ffffff0(%rdi), %rdi\n mov 0x7ffffff0(%rdi), "
+    "%ah\n mov %r11, 0x7ffffff0(%r8)\n"
+    " sbb 0x7ffffff9(%r11), %rdx\n vmovdqu 0x7ffffff0(%r8,%rcx), %ymm3\n lock xadd %al, 0x7ffffff4(%r8)\n"
+    " push 0x7ffffff0(%r8)\n pop %r9\n end displacement\n"
     ".popsection\n");
 
 #define EACH_SEQUENCE(X)                                                                                               \
@@ -122,7 +127,8 @@ __asm__(
     X(avx)                                                                                                             \
     X(identity)                                                                                                        \
     X(plain_only)                                                                                                      \
-    X(edges)
+    X(edges)                                                                                                           \
+    X(displacement)
 
 #define DECLARE(name) extern const uint8_t sequence_##name[], sequence_##name##_end[];
 EACH_SEQUENCE(DECLARE)
@@ -181,7 +187,7 @@ static struct outcome compare(const struct sequence *sequence, const struct segu
 static void all(const struct variation *common, unsigned every)
 {
     world_prepare();
-    uint64_t stops = 0, boundaries = 0, built = 0, entries = 0;
+    uint64_t stops = 0, boundaries = 0, built = 0, entries = 0, checked = 0;
     for (size_t i = 0; i < SEQUENCES; i++)
         for (unsigned inside = 0; inside < 16; inside += every) {
             struct segue_regs regs = registers(inside);
@@ -195,9 +201,11 @@ static void all(const struct variation *common, unsigned every)
             stops += outcome.stops;
             boundaries += outcome.boundaries;
             built += !outcome.body.refusal;
+            checked += outcome.body.checks_site;
         }
     uint64_t ways = (15 + every) / every;
     assert_in_range(built, (SEQUENCES - 2) * ways, SEQUENCES * ways);
+    assert_in_range(checked, (SEQUENCES - 14) * ways, built - ways);
     assert_true(!common->is_stack_short || entries > SEQUENCES * 3);
     print_message("%lu boundaries, %lu places of bodies rolled back\n", (unsigned long)boundaries,
                   (unsigned long)stops);
