@@ -28,7 +28,7 @@ static bool can_be_checked(const struct displaceable *form)
 static bool is_usually_checked(const struct displaceable *form)
 {
     const struct segue_memory_operand *memory = &form->memory;
-    if (memory->base == SEGUE_RSP || memory->base == SEGUE_RBP || memory->base == SEGUE_RIP)
+    if (memory->base == SEGUE_RSP || memory->base == SEGUE_RIP)
         return false;
     return memory->base != SEGUE_REGISTER_NONE || memory->index != SEGUE_REGISTER_NONE;
 }

@@ -45,7 +45,7 @@ struct kept {
 
 #define KEPT_SIZE ((size_t)64 << 20)
 /* The parts of the address space in which bodies lie. */
-#define PARTS 8u
+#define PARTS 32u
 #define REACH INT64_C(0x7f000000)
 /* The room that most bodies need. */
 #define USUAL_ROOM 320u
@@ -188,7 +188,8 @@ static uint64_t body_at(void *context, uint64_t address)
 static bool is_checked(void *context, uint64_t address)
 {
     const struct order *order = context;
-    return order->checked == address;
+    const struct hot_site *site = hot_site_find(address);
+    return order->checked == address || (site && __atomic_load_n(&site->faults, __ATOMIC_RELAXED));
 }
 
 /* The thunks' addresses within reach of a body. */

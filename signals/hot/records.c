@@ -10,7 +10,7 @@
 #define BLOCK 256u
 #define BLOCKS (1u << 16)
 /* The parts of the address space in which blocks are filled. */
-#define PARTS 8u
+#define PARTS 32u
 #define REACH INT64_C(0x7f000000)
 
 /* All blocks. */

@@ -14,7 +14,7 @@
 /* The most hot regions; more regions with SEGUE_REGION_HOT stay without hot sites. */
 #define HOT_SLOTS 4096u
 /* The most descriptors of one slot: bodies lie in so many parts of the address space. */
-#define HOT_PARTS 8u
+#define HOT_PARTS 32u
 
 struct hot_slot {
     /* The region as it was added or updated: policies see it. */
