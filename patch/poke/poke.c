@@ -6,16 +6,16 @@
  * once. */
 #include "poke.h"
 
-#include "aliases.h"
-#include "batch.h"
 #include "lock.h"
-#include "pages.h"
+#include "patch/poke/memory/aliases.h"
+#include "patch/poke/memory/pages.h"
+#include "patch/poke/memory/writer.h"
+#include "patch/poke/protocol/batch.h"
+#include "patch/poke/protocol/standing.h"
 #include "platform/code.h"
 #include "platform/memory/forced.h"
 #include "platform/process/fork.h"
 #include "platform/process/once.h"
-#include "standing.h"
-#include "writer.h"
 
 #define BREAKPOINT 0xcc
 

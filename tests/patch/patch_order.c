@@ -1,7 +1,7 @@
 /* patch_order.c: in which order the changes of a batch come into force, and which of them fall together. */
 #include "tests/support/test.h"
 
-#include "patch/poke/order.h"
+#include "patch/poke/protocol/order.h"
 
 #define MOST 9u
 

@@ -12,8 +12,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "patch/poke/emulated.h"
 #include "patch/poke/poke.h"
+#include "patch/poke/protocol/emulated.h"
 
 #define PAGE 4096u
 /* The instruction begins so many bytes before the second page. */

@@ -4,8 +4,8 @@
 #ifndef SEGUE_PATCH_STANDING_H
 #define SEGUE_PATCH_STANDING_H
 
-#include "change.h"
 #include "emulated.h"
+#include "patch/poke/change.h"
 
 /* The most at once. */
 #define STANDING_MOST 256u

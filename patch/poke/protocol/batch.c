@@ -35,9 +35,9 @@
 #include "decode/x86/page.h"
 #include "emulated.h"
 #include "order.h"
+#include "patch/poke/memory/writer.h"
 #include "platform/code.h"
 #include "standing.h"
-#include "writer.h"
 
 #define BREAKPOINT 0xcc
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "change.h"
+#include "patch/poke/change.h"
 
 /* Makes the changes, at most POKE_BATCH, and stores the status of each; see poke_batch. With the lock of code held.
  * Async-signal-safe. */

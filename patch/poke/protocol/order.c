@@ -1,8 +1,8 @@
 /* order.c: see order.h. */
 #include "order.h"
 
-#include "change.h"
 #include "decode/relocate/length.h"
+#include "patch/poke/change.h"
 
 uint8_t order_length(const uint8_t *bytes, uint8_t size)
 {

@@ -3,7 +3,7 @@
  * SOURCES: Linux arch/x86/kernel/alternative.c (poke_int3_handler: a binary search in the sorted vector of a batch). */
 #include "standing.h"
 
-#include "lock.h"
+#include "patch/poke/lock.h"
 #include "platform/memory/forced.h"
 
 #define BREAKPOINT 0xcc

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "change.h"
+#include "patch/poke/change.h"
 
 /* The memory of a change. */
 struct writer_site {
