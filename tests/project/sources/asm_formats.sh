@@ -9,6 +9,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 flags=(-I include -iquote . -D__linux__)
+# The kernel's headers, which a compiler for another system does not look for.
+for folder in $(echo '#include <asm/errno.h>' | "${CC:-cc}" -M -x c - | tr ' ' '\n' |
+    sed -nE 's,/asm(-generic)?/[^/]*$,,p' | sort -u); do
+    flags+=(-idirafter "$folder")
+done
 files=$(find decode emulate patch ctx signals platform -name '*_x86_64.S' | sort)
 
 # FORMAT COMPILER...: the names of all files, or what the assembler says.
