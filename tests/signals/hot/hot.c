@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "decode/x86/page.h"
@@ -383,6 +384,64 @@ static int signals_may_come_at_any_time(void)
     return 0;
 }
 
+/* ---- single steps ---- */
+
+#define STEPS 4096u
+static struct {
+    uint64_t rip, rax, flags;
+} trail[2][STEPS];
+static volatile size_t step_count;
+static volatile int trail_in_use;
+
+static void note_step(int number, siginfo_t *info, void *context)
+{
+    const greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+    (void)number;
+    (void)info;
+    if (step_count < STEPS) {
+        trail[trail_in_use][step_count].rip = (uint64_t)registers[REG_RIP];
+        trail[trail_in_use][step_count].rax = (uint64_t)registers[REG_RAX];
+        trail[trail_in_use][step_count].flags = (uint64_t)registers[REG_EFL] & 0xcd5;
+    }
+    step_count++;
+}
+
+static size_t step_through(uint64_t (*function)(void *at, uint64_t count), void *at, uint64_t count)
+{
+    step_count = 0;
+    __asm__ volatile("xor %%eax, %%eax\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\tcall *%2\n\t"
+                     "pushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq"
+                     : "+D"(at), "+S"(count), "+r"(function)
+                     :
+                     : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "memory", "cc");
+    return step_count;
+}
+
+static int single_steps_show_the_program(void)
+{
+    static char plain[SIZE] __attribute__((aligned(PAGE)));
+    struct sigaction action = {.sa_sigaction = note_step, .sa_flags = SA_SIGINFO};
+    uint64_t (*const functions[])(void *, uint64_t) = {sites_sum, sites_sum_with_carry};
+    sigaction(SIGTRAP, &action, NULL);
+    make_memory();
+    memcpy(plain, memory.alias, SIZE);
+    begin_with(SEGUE_REGION_COUNT);
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t before = steps();
+        trail_in_use = 0;
+        size_t wanted = step_through(functions[i], plain, 20);
+        assert_in_range(wanted, 80, STEPS);
+        functions[i](memory.memory, 20);
+        uint64_t count = counted();
+        trail_in_use = 1;
+        assert_int_equal(step_through(functions[i], memory.memory, 20), wanted);
+        /* The last steps are behind the call. */
+        assert_memory_equal(trail[0], trail[1], (wanted - 4) * sizeof trail[0][0]);
+        assert_int_equal(counted() - count + (steps() - before), 20);
+    }
+    return 0;
+}
+
 static int children_have_their_own(void)
 {
     make_memory();
@@ -473,6 +532,7 @@ static const struct child_case cases[] = {
     {"many_regions_are_found", many_regions_are_found},
     {"undone_sites_fault_again", undone_sites_fault_again},
     {"signals_may_come_at_any_time", signals_may_come_at_any_time},
+    {"single_steps_show_the_program", single_steps_show_the_program},
     {"children_have_their_own", children_have_their_own},
     {"threads_go_on_while_sites_change", threads_go_on_while_sites_change},
     {"what_is_wrong_is_named", what_is_wrong_is_named},
@@ -503,6 +563,7 @@ int main(int count, char **arguments)
         CASE(many_regions_are_found),
         CASE(undone_sites_fault_again),
         CASE(signals_may_come_at_any_time),
+        CASE(single_steps_show_the_program),
         CASE(children_have_their_own),
         CASE(threads_go_on_while_sites_change),
         CASE(what_is_wrong_is_named),
