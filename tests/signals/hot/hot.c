@@ -26,6 +26,7 @@ uint64_t sites_load_two(void *at), sites_load_three(void *at), sites_load_four(v
 uint64_t sites_sum(void *at, uint64_t count), sites_sum_with_carry(void *at, uint64_t count);
 uint64_t sites_follow(void *at, uint64_t count), sites_modify(void *at), sites_vectors(void *at);
 uint64_t sites_copy(void *at, uint64_t size, void *to), sites_call(void *at), sites_stack(void *at);
+uint64_t sites_load_masked(void *at, uint64_t mask), sites_masked(void *at, uint64_t mask, void *to);
 
 static struct segue_mapping memory;
 
@@ -209,6 +210,83 @@ static int policies_are_asked_about_each_access(void)
     wanted = sites_sum(memory.alias, 100);
     assert_int_equal(sites_sum(memory.memory, 100), wanted);
     assert_int_equal(asked_ordinarily - before, 100);
+    return 0;
+}
+
+/* Bits in one row, in several, none; those above bit 31 select nothing. */
+static const uint64_t masks[] = {0xff, 0xffff0, 0x80000000, 0xffffffff, 0x5, 0xf0f0, 0, 0xffffffff00000000, 1, 0xffff};
+#define MASKS (sizeof masks / sizeof *masks)
+
+static bool has_masks(void)
+{
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+
+static int masked_accesses_are_those_of_open_memory(void)
+{
+    static char plain[SIZE] __attribute__((aligned(PAGE)));
+    char results[2][96];
+    if (!has_masks())
+        return 0;
+    make_memory();
+    begin_with(0);
+    memcpy(plain, memory.alias, SIZE);
+    uint64_t first = faults();
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        size_t at = i % 16 ? i % 64 : SIZE - 256;
+        assert_int_equal(sites_masked((char *)memory.memory + at, masks[i % MASKS], results[0]),
+                         sites_masked(plain + at, masks[i % MASKS], results[1]));
+        assert_memory_equal(results[0], results[1], sizeof *results);
+    }
+    assert_memory_equal(memory.alias, plain, SIZE);
+    assert_in_range(faults() - first, 1, 10);
+    return 0;
+}
+
+static int masked_accesses_are_counted_if_there_are_any(void)
+{
+    char results[96];
+    if (!has_masks())
+        return 0;
+    make_memory();
+    begin_with(SEGUE_REGION_COUNT);
+    uint64_t stepped = steps(), wanted = 0;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        uint64_t mask = masks[i % MASKS];
+        sites_masked(memory.memory, mask, results);
+        /* Two of 32 elements, three of 16. */
+        wanted += 2u * ((mask & 0xffffffff) != 0) + 3u * ((mask & 0xffff) != 0);
+    }
+    assert_int_equal(counted() + (steps() - stepped), wanted);
+    assert_in_range(steps() - stepped, 0, 10);
+    return 0;
+}
+
+static int policies_are_shown_what_a_mask_selects(void)
+{
+    if (!has_masks())
+        return 0;
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    begin(&region);
+    sites_load_masked(memory.memory, 1);
+    char *at = (char *)memory.memory + 8;
+    for (unsigned i = 0; i < MASKS; i++) {
+        uint64_t mask = masks[i] & 0xffffffff, before = asked, ordinary = asked_ordinarily;
+        assert_int_equal(sites_load_masked(at, masks[i]), sites_load_masked((char *)memory.alias + 8, masks[i]));
+        uint64_t first = mask ? (uint64_t)__builtin_ctzll(mask) : 0, row = mask >> first, parts = 0;
+        bool is_one = mask && !(row & (row + 1));
+        assert_int_equal(asked - before, is_one);
+        if (is_one) {
+            assert_int_equal(last_address, (uint64_t)(uintptr_t)at + first);
+            assert_int_equal(last_size, __builtin_popcountll(mask));
+        }
+        /* Of several parts each is a question for the ordinary policy. */
+        for (uint64_t left = mask, last = 0; left; last = left & 1, left >>= 1)
+            parts += (left & 1) && !last;
+        assert_int_equal(asked_ordinarily - ordinary, is_one ? 0 : parts);
+    }
     return 0;
 }
 
@@ -526,6 +604,9 @@ static const struct child_case cases[] = {
     {"results_are_those_of_open_memory", results_are_those_of_open_memory},
     {"counts_are_exact", counts_are_exact},
     {"policies_are_asked_about_each_access", policies_are_asked_about_each_access},
+    {"masked_accesses_are_those_of_open_memory", masked_accesses_are_those_of_open_memory},
+    {"masked_accesses_are_counted_if_there_are_any", masked_accesses_are_counted_if_there_are_any},
+    {"policies_are_shown_what_a_mask_selects", policies_are_shown_what_a_mask_selects},
     {"vectors_and_registers_are_kept_for_a_policy", vectors_and_registers_are_kept_for_a_policy},
     {"updates_take_effect", updates_take_effect},
     {"a_region_that_is_removed_is_left_alone", a_region_that_is_removed_is_left_alone},
@@ -557,6 +638,9 @@ int main(int count, char **arguments)
         CASE(results_are_those_of_open_memory),
         CASE(counts_are_exact),
         CASE(policies_are_asked_about_each_access),
+        CASE(masked_accesses_are_those_of_open_memory),
+        CASE(masked_accesses_are_counted_if_there_are_any),
+        CASE(policies_are_shown_what_a_mask_selects),
         CASE(vectors_and_registers_are_kept_for_a_policy),
         CASE(updates_take_effect),
         CASE(a_region_that_is_removed_is_left_alone),
