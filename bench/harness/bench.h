@@ -30,6 +30,11 @@ struct bench_variant {
     void (*run)(const struct bench_variant *variant, unsigned operations);
     /* The variant's own. */
     void *context;
+    /* In place of the three above and of the clock, for what another process measures or counts: returns the
+     * nanoseconds of a batch, or how much of `unit` it is. */
+    double (*measured)(const struct bench_variant *variant);
+    /* NULL: nanoseconds. */
+    const char *unit;
 };
 
 /* A figure of the contract: the time of `variant` divided by that of `base`. */
@@ -62,7 +67,8 @@ struct bench_suite {
     const char *name;
     const char *title;
     /* CLOCK_MONOTONIC, which also counts what the kernel and the hypervisor do on other clocks' accounts; or
-     * CLOCK_THREAD_CPUTIME_ID for batches so long that other programs come between most of them. */
+     * CLOCK_THREAD_CPUTIME_ID or CLOCK_PROCESS_CPUTIME_ID for batches so long that other programs come between most of
+     * them. */
     clockid_t clock;
     /* Operations in a batch, timed and before that. */
     unsigned operations;

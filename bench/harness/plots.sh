@@ -5,11 +5,11 @@ set -eu
 report=$1
 name=$2
 
-# The rows of the table that begins with the word $1, without what was not measured.
+# The rows of the table that begins with the word $1, without what was not measured and numbers that are not times.
 rows() {
     awk -v head="$1" '
         NF == 0 { inside = 0 }
-        inside && $2 != "-" { print $1, $2, $3, $4 }
+        inside && $2 != "-" && !/, not ns: / { print $1, $2, $3, $4 }
         $1 == head { inside = 1 }
     ' "$report/$name.txt"
 }

@@ -10,6 +10,8 @@ static const char *clock_name(clockid_t clock)
 {
     if (clock == BENCH_CLOCK_CHILDREN)
         return "children's CPU time";
+    if (clock == CLOCK_PROCESS_CPUTIME_ID)
+        return "process CPU time";
     return clock == CLOCK_THREAD_CPUTIME_ID ? "thread CPU time" : "monotonic";
 }
 
@@ -29,8 +31,9 @@ static void variant_table(FILE *to, const struct report *report)
         if (figure->skipped)
             fprintf(to, "%-28s %10s %10s %10s   not measured: %s\n", variant->name, "-", "-", "-", figure->skipped);
         else
-            fprintf(to, "%-28s %10.1f %10.1f %10.1f   %s\n", variant->name, figure->spread.median, figure->spread.p10,
-                    figure->spread.p90, variant->what);
+            fprintf(to, "%-28s %10.1f %10.1f %10.1f   %s%s%s\n", variant->name, figure->spread.median,
+                    figure->spread.p10, figure->spread.p90, variant->unit ? variant->unit : "",
+                    variant->unit ? ", not ns: " : "", variant->what);
     }
 }
 
@@ -95,6 +98,8 @@ static json_t *variants_json(const struct report *report)
         const struct bench_variant *variant = &report->suite->variants[i];
         json_t *object = figure_json(variant->name, &report->variants[i]);
         json_object_set_new(object, "operation", json_string(variant->what));
+        if (variant->unit)
+            json_object_set_new(object, "unit", json_string(variant->unit));
         json_array_append_new(list, object);
     }
     return list;

@@ -97,37 +97,43 @@ static void run_unicorn_counted(const struct bench_variant *variant, unsigned op
     }
 
 /* The class without a signal: stepped, and by Unicorn in two ways. */
+#define DIRECT_WAY(name_, what_, run_, of)                                                                             \
+    {                                                                                                                  \
+        .name = name_, .what = what_, .run = run_, .context = &(struct way)                                            \
+        {                                                                                                              \
+            of, false                                                                                                  \
+        }                                                                                                              \
+    }
 #define DIRECT(word, of)                                                                                               \
-    {"direct_" word, word " without a signal: planned and stepped", NULL, NULL, run_direct, &(struct way){of, false}}, \
-        {"unicorn_" word, word ", by Unicorn", NULL, NULL, run_unicorn, &(struct way){of, false}},                     \
-        {"unicorn_counted_" word, word ", by Unicorn, counted", NULL, NULL,                                            \
-         run_unicorn_counted,     &(struct way){of, false}},
+    DIRECT_WAY("direct_" word, word " without a signal: planned and stepped", run_direct, of),                         \
+        DIRECT_WAY("unicorn_" word, word ", by Unicorn", run_unicorn, of),                                             \
+        DIRECT_WAY("unicorn_counted_" word, word ", by Unicorn, counted", run_unicorn_counted, of),
 #define DIRECT_RATIOS(word)                                                                                            \
     {word "_direct_speedup_over_unicorn", "unicorn_" word, "direct_" word},                                            \
         {word "_direct_speedup_over_unicorn_counted", "unicorn_counted_" word, "direct_" word},
 
 static const struct bench_variant variants[] = {
-    {"floor", "load: empty handler skips it", WAY(CLASS_MOVE, true)},
-    {"floor_store", "store: empty handler skips it", WAY(CLASS_MOVE_STORE, true)},
-    {"floor_sse", "load of 16 bytes: empty handler skips it", WAY(CLASS_SSE_LOAD, true)},
-    {"floor_avx", "load of 32 bytes: empty handler skips it", WAY(CLASS_AVX_LOAD, true)},
-    {"floor_avx512", "load of 64 bytes: empty handler skips it", WAY(CLASS_AVX512_LOAD, true)},
-    {"floor_masked", "masked operand: empty handler skips it", WAY(CLASS_AVX512_MASKED, true)},
-    {"floor_x87", "x87 load: empty handler skips it", WAY(CLASS_X87, true)},
-    {"move", "mov rax, [rdi]", WAY(CLASS_MOVE, false)},
-    {"move_store", "mov [rdi], rax", WAY(CLASS_MOVE_STORE, false)},
-    {"alu", "add rax, [rdi]", WAY(CLASS_ALU, false)},
-    {"rmw", "add [rdi], rax", WAY(CLASS_RMW, false)},
-    {"lock", "lock add [rdi], rax", WAY(CLASS_LOCK, false)},
-    {"sse_load", "movaps xmm0, [rdi]", WAY(CLASS_SSE_LOAD, false)},
-    {"sse_compute", "addps xmm0, [rdi]", WAY(CLASS_SSE_COMPUTE, false)},
-    {"avx_load", "vmovdqa ymm0, [rdi]", WAY(CLASS_AVX_LOAD, false)},
-    {"avx_compute", "vaddps ymm0, ymm0, [rdi]", WAY(CLASS_AVX_COMPUTE, false)},
-    {"avx512_load", "vmovdqa64 zmm0, [rdi]", WAY(CLASS_AVX512_LOAD, false)},
-    {"avx512_masked", "vpaddd zmm0 {k1}{z}, zmm0, [rdi]", WAY(CLASS_AVX512_MASKED, false)},
-    {"x87", "fld dword [rdi]", WAY(CLASS_X87, false)},
-    {"compare", "cmp dword [rdi], 1", WAY(CLASS_COMPARE, false)},
-    {"string", "scasq", WAY(CLASS_STRING, false)},
+    {.name = "floor", .what = "load: empty handler skips it", WAY(CLASS_MOVE, true)},
+    {.name = "floor_store", .what = "store: empty handler skips it", WAY(CLASS_MOVE_STORE, true)},
+    {.name = "floor_sse", .what = "load of 16 bytes: empty handler skips it", WAY(CLASS_SSE_LOAD, true)},
+    {.name = "floor_avx", .what = "load of 32 bytes: empty handler skips it", WAY(CLASS_AVX_LOAD, true)},
+    {.name = "floor_avx512", .what = "load of 64 bytes: empty handler skips it", WAY(CLASS_AVX512_LOAD, true)},
+    {.name = "floor_masked", .what = "masked operand: empty handler skips it", WAY(CLASS_AVX512_MASKED, true)},
+    {.name = "floor_x87", .what = "x87 load: empty handler skips it", WAY(CLASS_X87, true)},
+    {.name = "move", .what = "mov rax, [rdi]", WAY(CLASS_MOVE, false)},
+    {.name = "move_store", .what = "mov [rdi], rax", WAY(CLASS_MOVE_STORE, false)},
+    {.name = "alu", .what = "add rax, [rdi]", WAY(CLASS_ALU, false)},
+    {.name = "rmw", .what = "add [rdi], rax", WAY(CLASS_RMW, false)},
+    {.name = "lock", .what = "lock add [rdi], rax", WAY(CLASS_LOCK, false)},
+    {.name = "sse_load", .what = "movaps xmm0, [rdi]", WAY(CLASS_SSE_LOAD, false)},
+    {.name = "sse_compute", .what = "addps xmm0, [rdi]", WAY(CLASS_SSE_COMPUTE, false)},
+    {.name = "avx_load", .what = "vmovdqa ymm0, [rdi]", WAY(CLASS_AVX_LOAD, false)},
+    {.name = "avx_compute", .what = "vaddps ymm0, ymm0, [rdi]", WAY(CLASS_AVX_COMPUTE, false)},
+    {.name = "avx512_load", .what = "vmovdqa64 zmm0, [rdi]", WAY(CLASS_AVX512_LOAD, false)},
+    {.name = "avx512_masked", .what = "vpaddd zmm0 {k1}{z}, zmm0, [rdi]", WAY(CLASS_AVX512_MASKED, false)},
+    {.name = "x87", .what = "fld dword [rdi]", WAY(CLASS_X87, false)},
+    {.name = "compare", .what = "cmp dword [rdi], 1", WAY(CLASS_COMPARE, false)},
+    {.name = "string", .what = "scasq", WAY(CLASS_STRING, false)},
     DIRECT("move", CLASS_MOVE) DIRECT("alu", CLASS_ALU) DIRECT("rmw", CLASS_RMW) DIRECT("lock", CLASS_LOCK)
         DIRECT("sse_load", CLASS_SSE_LOAD) DIRECT("sse_compute", CLASS_SSE_COMPUTE) DIRECT("x87", CLASS_X87)
             DIRECT("compare", CLASS_COMPARE) DIRECT("string", CLASS_STRING)};

@@ -65,9 +65,6 @@ enum emit_operation {
 void emit_near(struct emitter *emitter, enum emit_operation operation, uint64_t word);
 void emit_increment(struct emitter *emitter, uint64_t word);
 void emit_call(struct emitter *emitter, uint64_t word);
-/* The mask register's low bits, at least `lanes` of them, to BODY_MASK; ZF if those `lanes` are 0. */
-void emit_store_mask(struct emitter *emitter, unsigned mask, unsigned lanes);
-void emit_test_mask(struct emitter *emitter, unsigned lanes);
 /* Adds a distance to the scratch register, without a flag. */
 void emit_advance(struct emitter *emitter, int64_t distance);
 
@@ -75,7 +72,6 @@ void emit_advance(struct emitter *emitter, int64_t distance);
 enum emit_condition {
     EMIT_ALWAYS = 0,
     EMIT_IF_ABOVE_OR_EQUAL = 0x83,
-    EMIT_IF_ZERO = 0x84,
 };
 uint32_t emit_jump(struct emitter *emitter, enum emit_condition condition);
 /* Lets the jump whose displacement is at `place` lead to an offset in the body, or to an address. */

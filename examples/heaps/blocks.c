@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE 4096u
 #define GRAIN 16u
 /* The largest sizes of the classes up to STEPS grains are one grain apart. */
 #define STEPS 8u
@@ -102,11 +101,6 @@ void *blocks_allocate(void *unused, void *block, size_t old_size, size_t new_siz
         give_block(old, block);
     }
     return fresh;
-}
-
-size_t blocks_pages(void)
-{
-    return (heap.top + PAGE - 1) / PAGE;
 }
 
 void blocks_begin(const struct segue_mapping *mapping)

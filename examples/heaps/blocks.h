@@ -13,7 +13,4 @@ void blocks_end(void);
 /* A lua_Alloc, whose first argument is not used. A block that moves is copied by way of the alias. */
 void *blocks_allocate(void *unused, void *block, size_t old_size, size_t new_size);
 
-/* How many pages blocks have ever stood on. */
-size_t blocks_pages(void);
-
 #endif

@@ -24,7 +24,7 @@ struct arguments {
     bool is_quick, shows_output, shows_figures;
 };
 
-static const enum watched_way default_ways[] = {WATCHED_NOT, WATCHED_STEPPED};
+static const enum watched_way hot_ways[] = {WATCHED_NOT, WATCHED_STEPPED, WATCHED_HOT, WATCHED_COUNTED};
 
 /* ---- Arguments. */
 
@@ -36,7 +36,15 @@ static enum watched_way read_way(const char *name, size_t length)
     console_die(2, "'%.*s' is no way; --help lists them", (int)length, name);
 }
 
-/* Names with commas between them. The plain way is the one that the others are compared with, and comes first. */
+static bool has_way(const struct arguments *arguments, enum watched_way way)
+{
+    for (size_t i = 0; i < arguments->way_count; i++)
+        if (arguments->ways[i] == way)
+            return true;
+    return false;
+}
+
+/* Names with commas between them. */
 static void read_ways(const char *text, struct arguments *arguments)
 {
     arguments->way_count = 0;
@@ -45,13 +53,22 @@ static void read_ways(const char *text, struct arguments *arguments)
             console_die(2, "--ways takes at most %d", COLUMNS_MOST);
         arguments->ways[arguments->way_count++] = read_way(name, strcspn(name, ","));
     }
-    if (arguments->ways[0] != WATCHED_NOT)
-        console_die(2, "--ways begins with plain, which the others are compared with");
+    if (has_way(arguments, WATCHED_STEPPED) && arguments->ways[0] != WATCHED_NOT)
+        console_die(2, "what is stepped is compared with what is not: give --ways plain,...");
+}
+
+static void set_ways(struct arguments *arguments, size_t count)
+{
+    memcpy(arguments->ways, hot_ways, count * sizeof *hot_ways);
+    arguments->way_count = count;
 }
 
 static void print_help(void)
 {
-    printf("usage: %s [--quick] [--%s N] [--ways WAY,...] [--runs N] [--patience N] [--output] [--figures]%s%s%s\n"
+    printf("usage: %s [--hot|--step] [--quick] [--%s N] [--ways WAY,...] [--runs N] [--patience N] [--output] "
+           "[--figures]%s%s%s\n"
+           "  --hot         plain, stepped, and at hot sites: the default\n"
+           "  --step        plain and stepped\n"
            "  --quick       %s: %s in place of %s\n"
            "  --%-11s so much, 1 to %s\n"
            "  --ways WAY,.. which columns: plain",
@@ -99,6 +116,10 @@ static void read_flag(const char *argument, struct arguments *arguments)
 {
     if (strcmp(argument, "--help") == 0)
         print_help();
+    else if (strcmp(argument, "--hot") == 0)
+        set_ways(arguments, sizeof hot_ways / sizeof *hot_ways);
+    else if (strcmp(argument, "--step") == 0)
+        set_ways(arguments, 2);
     else if (strcmp(argument, "--quick") == 0)
         arguments->is_quick = true;
     else if (strcmp(argument, "--output") == 0)
@@ -128,15 +149,18 @@ static void read_arguments(char **argument, struct arguments *arguments)
 /* All measures, in the order in which they are taken. A way that is stepped by signals may do less than the others:
  * then there are others of that scale, to compare with, which have no column. */
 static struct {
-    struct measure all[2 * COLUMNS_MOST];
+    struct measure all[2 * COLUMNS_MOST + 2];
     size_t count;
     const struct measure *columns[COLUMNS_MOST];
     size_t column_count;
+    /* The same work from the same state, stepped and counted at hot sites; NULL if it was not asked for. */
+    const struct measure *stepped, *counted;
 } measured;
 
 static void write_live_line(char *line, size_t size)
 {
-    snprintf(line, size, "%s on closed pages: %s faults", program.name, console_grouped(watched_read().faults).text);
+    snprintf(line, size, "%s on closed pages: %s accesses stepped", program.name,
+             console_grouped(opened_read().stepped).text);
 }
 
 static struct measure *find_measure(enum watched_way way, uint64_t scale)
@@ -147,16 +171,32 @@ static struct measure *find_measure(enum watched_way way, uint64_t scale)
     return NULL;
 }
 
-static struct measure *take_measure(const struct arguments *arguments, enum watched_way way, uint64_t scale)
+static struct measure *new_measure(const struct arguments *arguments, enum watched_way way, uint64_t scale)
+{
+    struct measure *measure = &measured.all[measured.count++];
+    const struct measure *plain = find_measure(WATCHED_NOT, scale);
+    *measure = (struct measure){.way = way, .scale = scale, .patience = arguments->patience, .runs = arguments->runs};
+    if (plain && plain != measure)
+        measure->expected = &plain->output;
+    return measure;
+}
+
+static const struct measure *take_measure(const struct arguments *arguments, enum watched_way way, uint64_t scale)
 {
     struct measure *measure = find_measure(way, scale);
-    if (measure)
-        return measure;
-    measure = &measured.all[measured.count++];
-    *measure = (struct measure){.way = way, .scale = scale, .patience = arguments->patience, .runs = arguments->runs};
-    if (way == WATCHED_STEPPED && !measure->runs)
-        measure->runs = 1;
-    measure_way(measure);
+    if (!measure) {
+        measure = new_measure(arguments, way, scale);
+        measure_way(measure);
+    }
+    return measure;
+}
+
+/* In a child. */
+static const struct measure *take_apart(const struct arguments *arguments, enum watched_way way, uint64_t scale)
+{
+    struct measure *measure = new_measure(arguments, way, scale);
+    measure->runs = arguments->runs ? arguments->runs : 1;
+    measure_way_apart(measure);
     return measure;
 }
 
@@ -170,12 +210,20 @@ static uint64_t scale_of(const struct arguments *arguments, enum watched_way way
 
 static void take_measures(const struct arguments *arguments)
 {
-    /* Plain runs come before code is changed. */
-    for (size_t i = 0; i < arguments->way_count; i++)
+    uint64_t step_scale = scale_of(arguments, WATCHED_STEPPED);
+    /* Plain runs come before code is changed, and those in children while this process is as the plain runs left it. */
+    for (size_t i = 0; i < arguments->way_count && has_way(arguments, WATCHED_NOT); i++)
         take_measure(arguments, WATCHED_NOT, scale_of(arguments, arguments->ways[i]));
-    for (size_t i = 0; i < arguments->way_count; i++)
-        measured.columns[measured.column_count++] =
-            take_measure(arguments, arguments->ways[i], scale_of(arguments, arguments->ways[i]));
+    if (has_way(arguments, WATCHED_STEPPED))
+        measured.stepped = take_apart(arguments, WATCHED_STEPPED, step_scale);
+    if (has_way(arguments, WATCHED_STEPPED) && has_way(arguments, WATCHED_COUNTED))
+        measured.counted = take_apart(arguments, WATCHED_COUNTED, step_scale);
+    for (size_t i = 0; i < arguments->way_count; i++) {
+        enum watched_way way = arguments->ways[i];
+        const struct measure *column =
+            way == WATCHED_STEPPED ? measured.stepped : take_measure(arguments, way, scale_of(arguments, way));
+        measured.columns[measured.column_count++] = column;
+    }
 }
 
 /* ---- The table. */
@@ -224,6 +272,36 @@ static uint64_t read_faults(const struct measure *measure)
     return measure->in_first.faults;
 }
 
+static uint64_t read_last_faults(const struct measure *measure)
+{
+    return measure->in_last.faults;
+}
+
+static uint64_t read_counted(const struct measure *measure)
+{
+    return measure->in_last.counted;
+}
+
+static uint64_t read_hot(const struct measure *measure)
+{
+    return measure->sites.hot;
+}
+
+static uint64_t read_refused(const struct measure *measure)
+{
+    return measure->sites.refused;
+}
+
+static uint64_t read_mappings(const struct measure *measure)
+{
+    return measure->footprint.mappings;
+}
+
+static uint64_t read_kibibytes(const struct measure *measure)
+{
+    return measure->footprint.shared >> 10;
+}
+
 static uint64_t read_opened(const struct measure *measure)
 {
     return measure->opened.pages_opened;
@@ -255,7 +333,11 @@ static void print_factors(void)
     print_label("times the plain way's");
     for (size_t i = 0; i < measured.column_count; i++) {
         const struct measure *measure = measured.columns[i];
-        printf(" %14.2f", steady(measure) / steady(find_measure(WATCHED_NOT, measure->scale)));
+        const struct measure *plain = find_measure(WATCHED_NOT, measure->scale);
+        if (plain)
+            printf(" %14.2f", steady(measure) / steady(plain));
+        else
+            printf(" %14s", "-");
     }
     printf("\n");
 }
@@ -282,6 +364,12 @@ static void print_table(void)
     printf("\n");
     print_numbers(program.scale_name, read_scale, false);
     print_numbers("faults in the first run", read_faults, true);
+    print_numbers("faults in the last run", read_last_faults, true);
+    print_numbers("accesses at hot sites, counted", read_counted, true);
+    print_numbers("hot sites", read_hot, true);
+    print_numbers("sites that cannot be", read_refused, true);
+    print_numbers("KiB of their bodies", read_kibibytes, true);
+    print_numbers("mappings added", read_mappings, true);
     print_numbers("pages opened", read_opened, true);
     print_numbers("pages closed again", read_closed, true);
     print_times("CPU time of the first run", read_first);
@@ -295,9 +383,11 @@ static void print_figures(void)
 {
     for (size_t i = 0; i < measured.column_count; i++) {
         const struct measure *measure = measured.columns[i];
-        printf("%s %" PRIu64 " first %.0f further %.0f faults %" PRIu64 " %" PRIu64 "\n",
+        printf("%s %" PRIu64 " first %.0f further %.0f faults %" PRIu64 " %" PRIu64 " counted %" PRIu64 " %" PRIu64
+               " sites %" PRIu64 " %" PRIu64 " bytes %" PRIu64 " mappings %" PRIu64 "\n",
                measure_way_name(measure->way), measure->scale, measure->first * 1e9, measure->further * 1e9,
-               measure->in_first.faults, measure->in_last.faults);
+               measure->in_first.faults, measure->in_last.faults, measure->in_first.counted, measure->in_last.counted,
+               measure->sites.hot, measure->sites.refused, measure->footprint.shared, measure->footprint.mappings);
     }
 }
 
@@ -307,14 +397,11 @@ static void print_figures(void)
 static const char *find_failure(const struct measure *measure)
 {
     static char text[160];
-    const struct output *plain = &find_measure(WATCHED_NOT, measure->scale)->output;
-    if (!output_is_equal(plain, &measure->output)) {
-        snprintf(text, sizeof text, "the outputs differ, first at byte %zu of %zu and %zu",
-                 output_difference(plain, &measure->output), plain->size, measure->output.size);
+    if (measure->differs) {
+        snprintf(text, sizeof text, "the outputs differ, first at byte %zu of %zu and %zu", measure->difference,
+                 measure->expected->size, measure->size);
         return text;
     }
-    if (!measure->is_steady)
-        return "the outputs of two runs differ";
     if (measure->way == WATCHED_NOT)
         return NULL;
     if (measure->in_first.faults == 0)
@@ -334,28 +421,40 @@ static bool judge(void)
         }
     }
     printf("  the output is the same in every way, byte for byte: %s bytes\n",
-           console_grouped(measured.columns[0]->output.size).text);
+           console_grouped(measured.columns[0]->expected->size).text);
     return true;
+}
+
+/* Every access is either counted or a fault. */
+static bool judge_counts(void)
+{
+    if (!measured.counted)
+        return true;
+    const struct watched_counts *counts = &measured.counted->in_first;
+    uint64_t stepped = measured.stepped->in_first.stepped, sum = counts->counted + counts->stepped;
+    bool is_exact = sum == stepped;
+    printf("  %sfrom the same state: %s accesses stepped; %s counted at hot sites, and %s stepped: %s\n",
+           is_exact ? "" : "FAILED: ", console_grouped(stepped).text, console_grouped(counts->counted).text,
+           console_grouped(counts->stepped).text, console_grouped(sum).text);
+    return is_exact;
 }
 
 /* What stepping less than the others do means. */
 static void print_scaling(void)
 {
-    for (size_t i = 0; i < measured.column_count; i++) {
-        const struct measure *stepped = measured.columns[i], *plain = measured.columns[0];
-        if (stepped->scale == plain->scale)
-            continue;
-        double factor = steady(stepped) / steady(find_measure(WATCHED_NOT, stepped->scale));
-        printf("  stepped is scaled down: with %s, as the others, it would take some %.0f s\n",
-               console_grouped(plain->scale).text, factor * steady(plain));
-    }
+    const struct measure *plain = measured.columns[0], *stepped = measured.stepped;
+    if (!stepped || plain->way != WATCHED_NOT || stepped->scale == plain->scale)
+        return;
+    double factor = steady(stepped) / steady(find_measure(WATCHED_NOT, stepped->scale));
+    printf("  stepped is scaled down: with %s, as the others, it would take some %.0f s\n",
+           console_grouped(plain->scale).text, factor * steady(plain));
 }
 
 int main(int count, char **argument)
 {
-    struct arguments arguments = {.patience = 1, .way_count = sizeof default_ways / sizeof *default_ways};
+    struct arguments arguments = {.patience = 1};
     (void)count;
-    memcpy(arguments.ways, default_ways, sizeof default_ways);
+    set_ways(&arguments, sizeof hot_ways / sizeof *hot_ways);
     read_arguments(argument + 1, &arguments);
     enum segue_status status = watched_create(program.heap_size);
     if (status != SEGUE_OK)
@@ -365,13 +464,12 @@ int main(int count, char **argument)
     take_measures(&arguments);
     console_live_stop();
     if (arguments.shows_output)
-        fwrite(measured.columns[measured.column_count - 1]->output.bytes, 1,
-               measured.columns[measured.column_count - 1]->output.size, stdout);
+        fwrite(measured.columns[0]->expected->bytes, 1, measured.columns[0]->expected->size, stdout);
     if (arguments.shows_figures)
         print_figures();
     else
         print_table();
-    bool is_good = judge();
+    bool is_good = judge() && judge_counts();
     if (is_good && !arguments.shows_figures)
         print_scaling();
     return console_end(!is_good);

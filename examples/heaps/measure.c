@@ -2,22 +2,25 @@
  * met, for the first time. */
 #include "measure.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "blocks.h"
 #include "examples/console.h"
 #include "program.h"
 
 #define RUNS_LEAST 3u
-#define RUNS_MOST MEASURE_RUNS_MOST
 #define SECONDS_MOST 0.33
 
 const char *measure_way_name(enum watched_way way)
 {
     static const char *const names[WATCHED_WAYS] = {
-        [WATCHED_NOT] = "plain",
-        [WATCHED_STEPPED] = "stepped",
+        [WATCHED_NOT] = "plain",       [WATCHED_STEPPED] = "stepped", [WATCHED_HOT] = "hot",
+        [WATCHED_COUNTED] = "counted", [WATCHED_POLICY] = "policy",
     };
     return names[way];
 }
@@ -45,7 +48,6 @@ static double run_once(struct measure *measure, struct output *output, struct wa
     program.run(measure->scale, is_plain ? NULL : blocks_allocate, output);
     double seconds = cpu_seconds() - start;
     *seen = watched_since(&before);
-    measure->pages = blocks_pages();
     if (output->error[0])
         console_die(1, "the program fails %s: %s",
                     is_plain ? "without any protection" : "with its heap on closed pages", output->error);
@@ -62,24 +64,35 @@ static bool is_enough(const struct measure *measure, unsigned runs, double secon
 {
     if (measure->runs)
         return runs >= measure->runs;
-    return runs >= RUNS_MOST || (runs >= RUNS_LEAST && seconds > SECONDS_MOST);
+    return runs >= MEASURE_RUNS_MOST || (runs >= RUNS_LEAST && seconds > SECONDS_MOST);
+}
+
+/* Compares what a run printed with what it should. */
+static void judge(struct measure *measure, struct output *output)
+{
+    if (!measure->expected) {
+        measure->output = *output;
+        measure->expected = &measure->output;
+        return;
+    }
+    if (!measure->differs && !output_is_equal(measure->expected, output)) {
+        measure->differs = true;
+        measure->size = output->size;
+        measure->difference = output_difference(measure->expected, output);
+    }
+    output_free(output);
 }
 
 /* All runs, from one place: Lua seeds its hashes also with the address of a local variable. */
 static void run_all(struct measure *measure)
 {
-    double times[RUNS_MOST], seconds = 0;
+    double times[MEASURE_RUNS_MOST], seconds = 0;
     unsigned count = 0;
     do {
         struct output output = {.size = 0};
         times[count] = run_once(measure, &output, count ? &measure->in_last : &measure->in_first);
-        seconds += times[count];
-        if (count++ == 0) {
-            measure->output = output;
-            continue;
-        }
-        measure->is_steady &= output_is_equal(&measure->output, &output);
-        output_free(&output);
+        seconds += times[count++];
+        judge(measure, &output);
     } while (!is_enough(measure, count, seconds));
     measure->runs = count;
     measure->first = times[0];
@@ -91,11 +104,57 @@ static void run_all(struct measure *measure)
 
 void measure_way(struct measure *measure)
 {
-    measure->is_steady = true;
+    struct footprint before = footprint_read(watched_mapping());
     check(watched_begin(measure->way, measure->patience), "the heap cannot be closed");
     run_all(measure);
-    if (measure->way == WATCHED_STEPPED)
+    measure->sites = watched_sites();
+    if (measure->way == WATCHED_STEPPED || measure->way == WATCHED_POLICY)
         measure->opened = opened_read();
     check(watched_end(), "the heap cannot be opened");
     blocks_end();
+    struct footprint after = footprint_read(watched_mapping());
+    measure->footprint =
+        (struct footprint){.mappings = after.mappings - before.mappings, .shared = after.shared - before.shared};
+}
+
+/* What the child has found out, from the other end of the pipe. */
+static void receive(struct measure *measure, int from, pid_t child)
+{
+    struct measure found;
+    int status;
+    ssize_t size = read(from, &found, sizeof found);
+    if (waitpid(child, &status, 0) != child)
+        console_die(1, "a child is lost: %m");
+    if (WIFSIGNALED(status))
+        console_die(1, "the program dies in the way %s: %s", measure_way_name(measure->way),
+                    strsignal(WTERMSIG(status)));
+    if (status != 0 || size != sizeof found)
+        exit(EXIT_FAILURE);
+    found.expected = measure->expected;
+    found.output = measure->output;
+    *measure = found;
+}
+
+void measure_way_apart(struct measure *measure)
+{
+    int ends[2];
+    size_t used = program.used ? program.used() : 0;
+    /* The memory is shared with the child. */
+    char *kept = malloc(used ? used : 1);
+    if (!kept || pipe(ends) != 0)
+        console_die(1, "no memory, or no pipe");
+    memcpy(kept, watched_mapping()->alias, used);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child < 0)
+        console_die(1, "no child: %m");
+    if (child == 0) {
+        measure_way(measure);
+        _exit(write(ends[1], measure, sizeof *measure) != sizeof *measure);
+    }
+    close(ends[1]);
+    receive(measure, ends[0], child);
+    close(ends[0]);
+    memcpy(watched_mapping()->alias, kept, used);
+    free(kept);
 }

@@ -2,6 +2,7 @@
 #ifndef SEGUE_EXAMPLES_HEAPS_MEASURE_H
 #define SEGUE_EXAMPLES_HEAPS_MEASURE_H
 
+#include "footprint.h"
 #include "opened.h"
 #include "output.h"
 #include "watched.h"
@@ -14,20 +15,28 @@ struct measure {
     enum watched_way way;
     uint64_t scale;
     unsigned patience, runs;
+    /* What each run should print; NULL: what the first one does, which is kept in `output`. */
+    const struct output *expected;
     /* The process's CPU time: of the first run, and the median of the others; 0 if there was only one. Seconds. */
     double first, further;
     /* What was seen of the first and of the last run. */
     struct watched_counts in_first, in_last;
     struct opened_tally opened;
-    /* How many pages the heap's blocks have stood on; 0 if the program takes no memory by its blocks. */
-    size_t pages;
-    /* What the first run printed, and whether all others printed the same. */
+    struct watched_sites sites;
+    /* What was added to the process's memory. */
+    struct footprint footprint;
     struct output output;
-    bool is_steady;
+    /* Whether a run printed something else; then also how much, and from which byte on. */
+    bool differs;
+    size_t size, difference;
 };
 
 /* Runs `program`. Ends the process with a message if that fails. */
 void measure_way(struct measure *measure);
+
+/* The same in a child, so that this process is as it was: what is measured so from the same state makes the same
+ * accesses, whichever the way. */
+void measure_way_apart(struct measure *measure);
 
 /* "stepped", for tables and options. */
 const char *measure_way_name(enum watched_way way);

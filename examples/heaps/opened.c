@@ -22,8 +22,9 @@ static struct {
     bool *is_open;
     unsigned patience;
     uint64_t faults;
-    struct opened_tally tally;
 } pages;
+
+static struct opened_tally *tally;
 
 static void count(uint64_t *counter, uint64_t amount)
 {
@@ -44,7 +45,7 @@ static bool close_oldest(void)
     pages.is_open[page] = false;
     pages.first = (pages.first + 1) % PATIENCE_MAX;
     pages.count--;
-    count(&pages.tally.pages_closed, 1);
+    count(&tally->pages_closed, 1);
     return true;
 }
 
@@ -74,7 +75,7 @@ static bool open_page(size_t page, uint64_t instruction)
     pages.is_open[page] = true;
     pages.ring[(pages.first + pages.count++) % PATIENCE_MAX] =
         (struct opened_page){.page = page, .instruction = instruction, .fault = pages.faults};
-    count(&pages.tally.pages_opened, 1);
+    count(&tally->pages_opened, 1);
     return true;
 }
 
@@ -110,23 +111,28 @@ enum segue_verdict opened_policy(void *unused, const struct segue_event *event)
     if (!close_expired(event->regs->rip))
         return SEGUE_PASS;
     bool steps = event->can_step == SEGUE_OK;
-    uint64_t before = pages.tally.pages_opened;
+    uint64_t before = tally->pages_opened;
     /* Nothing that could be opened: protection is not the fault's cause, and it would repeat without end. */
-    if (!steps && (!open_all(event) || pages.tally.pages_opened == before))
+    if (!steps && (!open_all(event) || tally->pages_opened == before))
         return SEGUE_PASS;
-    count(steps ? &pages.tally.stepped : &pages.tally.opened, 1);
+    count(steps ? &tally->stepped : &tally->opened, 1);
     return steps ? SEGUE_STEP : SEGUE_RETRY;
 }
 
 struct opened_tally opened_read(void)
 {
-    const struct opened_tally *tally = &pages.tally;
     return (struct opened_tally){
         .stepped = __atomic_load_n(&tally->stepped, __ATOMIC_RELAXED),
         .opened = __atomic_load_n(&tally->opened, __ATOMIC_RELAXED),
         .pages_opened = __atomic_load_n(&tally->pages_opened, __ATOMIC_RELAXED),
         .pages_closed = __atomic_load_n(&tally->pages_closed, __ATOMIC_RELAXED),
     };
+}
+
+enum segue_status opened_prepare(void)
+{
+    tally = mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return tally == MAP_FAILED ? SEGUE_NO_MEMORY : SEGUE_OK;
 }
 
 enum segue_status opened_begin(const struct segue_mapping *mapping, unsigned patience)
@@ -142,4 +148,5 @@ void opened_end(void)
 {
     free(pages.is_open);
     memset(&pages, 0, sizeof pages);
+    *tally = (struct opened_tally){.stepped = 0};
 }

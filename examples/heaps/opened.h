@@ -15,6 +15,10 @@ struct opened_tally {
     uint64_t pages_opened, pages_closed;
 };
 
+/* Before all else: the tally is also seen from the process that forked the one that counts. Returns SEGUE_OK or
+ * SEGUE_NO_MEMORY. */
+enum segue_status opened_prepare(void);
+
 /* Starts to count for this memory, all of whose pages are closed. A page that had to be opened is closed at the latest
  * `patience` faults after, 1 to PATIENCE_MAX. Returns SEGUE_OK or SEGUE_NO_MEMORY. */
 enum segue_status opened_begin(const struct segue_mapping *mapping, unsigned patience);

@@ -28,6 +28,8 @@ struct program {
     /* Runs from the start to the end and appends what the program prints, or sets output->error. Memory comes from
      * `allocate`; NULL: the program's own. */
     void (*run)(uint64_t scale, program_allocate *allocate, struct output *output);
+    /* How many bytes of the watched memory hold what the next run needs; NULL: none. */
+    size_t (*used)(void);
 };
 
 extern const struct program program;

@@ -6,11 +6,24 @@
 static struct {
     struct segue_mapping mapping;
     enum watched_way way;
+    /* Counted by count_access. */
+    uint64_t accesses;
 } watched;
+
+/* Called at each access, in place of a signal. */
+static SEGUE_HOT_POLICY enum segue_verdict count_access(void *context, const struct segue_hot_event *event)
+{
+    uint64_t *accesses = context;
+    (void)event;
+    ++*accesses;
+    return SEGUE_STEP;
+}
 
 enum segue_status watched_create(size_t size)
 {
-    enum segue_status status = segue_install(NULL);
+    enum segue_status status = opened_prepare();
+    if (status == SEGUE_OK)
+        status = segue_install(NULL);
     if (status != SEGUE_OK)
         return status;
     status = segue_mapping_create(NULL, size, &watched.mapping);
@@ -33,9 +46,18 @@ const struct segue_mapping *watched_mapping(void)
 /* The region of each way. */
 static struct segue_region region_of(enum watched_way way)
 {
-    struct segue_region region = {.window = segue_mapping_window(&watched.mapping)};
-    if (way == WATCHED_STEPPED)
+    static const uint32_t flags[WATCHED_WAYS] = {
+        [WATCHED_HOT] = SEGUE_REGION_HOT,
+        [WATCHED_COUNTED] = SEGUE_REGION_HOT | SEGUE_REGION_COUNT,
+        [WATCHED_POLICY] = SEGUE_REGION_HOT | SEGUE_REGION_HOT_GENERAL,
+    };
+    struct segue_region region = {.window = segue_mapping_window(&watched.mapping), .flags = flags[way]};
+    if (way == WATCHED_STEPPED || way == WATCHED_POLICY)
         region.policy = opened_policy;
+    if (way == WATCHED_POLICY) {
+        region.hot_policy = count_access;
+        region.context = &watched.accesses;
+    }
     return region;
 }
 
@@ -69,15 +91,43 @@ enum segue_status watched_end(void)
     return status == SEGUE_OK ? segue_region_remove(watched.mapping.memory) : status;
 }
 
+static enum segue_status add_accesses(void *context, const struct segue_patch *patch)
+{
+    uint64_t *accesses = context;
+    *accesses += patch->accesses;
+    return SEGUE_OK;
+}
+
 struct watched_counts watched_read(void)
 {
     struct segue_counters counters = {0};
+    uint64_t accesses = watched.accesses;
     segue_counters_read(&counters);
-    return (struct watched_counts){.faults = counters.faults};
+    segue_patches_list(0, SIZE_MAX, add_accesses, &accesses);
+    return (struct watched_counts){.faults = counters.faults, .stepped = counters.stepped, .counted = accesses};
 }
 
 struct watched_counts watched_since(const struct watched_counts *before)
 {
     struct watched_counts now = watched_read();
-    return (struct watched_counts){.faults = now.faults - before->faults};
+    return (struct watched_counts){.faults = now.faults - before->faults,
+                                   .stepped = now.stepped - before->stepped,
+                                   .counted = now.counted - before->counted};
+}
+
+static enum segue_status add_site(void *context, const struct segue_patch *patch)
+{
+    struct watched_sites *sites = context;
+    if (patch->kind == SEGUE_PATCH_HOT && !patch->undone)
+        sites->hot++;
+    else if (patch->kind == SEGUE_PATCH_NONE && patch->reason)
+        sites->refused++;
+    return SEGUE_OK;
+}
+
+struct watched_sites watched_sites(void)
+{
+    struct watched_sites sites = {0};
+    segue_patches_list(0, SIZE_MAX, add_site, &sites);
+    return sites;
 }

@@ -9,13 +9,27 @@ enum watched_way {
     WATCHED_NOT,
     /* The pages are closed, and every access is stepped in the handler. */
     WATCHED_STEPPED,
+    /* The same, and code that faults becomes a hot site, which accesses the memory by its alias. */
+    WATCHED_HOT,
+    /* The same, and hot sites count. */
+    WATCHED_COUNTED,
+    /* Hot sites ask a function in C, which counts. */
+    WATCHED_POLICY,
     WATCHED_WAYS,
 };
 
 /* What was seen so far. */
 struct watched_counts {
-    /* Each with a signal. */
-    uint64_t faults;
+    /* Each with a signal; and of them those whose access was stepped: the others made it again, at a site that had
+     * become hot. */
+    uint64_t faults, stepped;
+    /* Without one, at hot sites; only with WATCHED_COUNTED and WATCHED_POLICY. */
+    uint64_t counted;
+};
+
+/* The sites that are hot, and those that cannot be for a reason. */
+struct watched_sites {
+    uint64_t hot, refused;
 };
 
 /* Makes the memory, open, and installs the handler. There can be one memory at a time. Returns SEGUE_OK or the status
@@ -35,5 +49,8 @@ enum segue_status watched_end(void);
 /* What was seen since the program's start, and since `before` was read. */
 struct watched_counts watched_read(void);
 struct watched_counts watched_since(const struct watched_counts *before);
+
+/* The sites that there are now. */
+struct watched_sites watched_sites(void);
 
 #endif

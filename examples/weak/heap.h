@@ -41,8 +41,8 @@ static inline uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-/* The table's references in one of the mapping's views. */
-static inline struct object **slots_at(void *view)
+/* The table's references in one of the mapping's views. Also called by the barrier. */
+static inline SEGUE_HOT_POLICY struct object **slots_at(void *view)
 {
     return view;
 }

@@ -18,9 +18,11 @@ static const struct demo {
     const char *summary;
 } demos[] = {
     {"weak-table", "weak_table",
-     "A collector resolves the slots of a weak hash table one by one, as a mutator looks them up; beside it the way of "
-     "a collector that must open whole pages."},
-    {"lua", "lua_heap", "Lua runs a program with its whole heap protected; its output is that of an unprotected run."},
+     "A collector resolves the slots of a weak hash table one by one, as a mutator looks them up: in a fault, and at "
+     "hot sites; beside it the way of a collector that must open whole pages."},
+    {"lua", "lua_heap",
+     "Lua runs a program with its whole heap protected, stepped and at hot sites; its output is that of an unprotected "
+     "run."},
     {"sqlite", "sqlite_heap",
      "SQLite fills, joins and aggregates a database with its whole heap protected; its answers are those of an "
      "unprotected run."},

@@ -119,6 +119,11 @@ static void run(uint64_t scale, program_allocate *unused, struct output *output)
     Py_XDECREF(result);
 }
 
+static size_t used(void)
+{
+    return arenas.top;
+}
+
 static void describe(char *text, size_t size, uint64_t scale)
 {
     (void)scale;
@@ -138,4 +143,5 @@ const struct program program = {
     .begin = begin,
     .describe = describe,
     .run = run,
+    .used = used,
 };
