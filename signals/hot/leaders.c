@@ -63,8 +63,8 @@ static unsigned search(struct leaders *leaders, struct original *code, uint64_t 
     struct displaceable form;
     bool has_site = false;
     for (unsigned i = 0; i < LINE_MOST && leaders->count < most; i++) {
-        size_t size;
-        const uint8_t *bytes = original_read(code, at, SEGUE_INSN_BYTES, &size);
+        uint8_t bytes[SEGUE_INSN_BYTES];
+        size_t size = original_read(code, at, bytes, sizeof bytes);
         if (!displaceable_make(&leaders->decode, at, bytes, size, &form))
             return i;
         if (!has_site && body_check_of(&form) == BODY_CHECK_ALWAYS) {

@@ -1,6 +1,8 @@
 /* original.c: see original.h. */
 #include "original.h"
 
+#include <string.h>
+
 #include "decode/x86/page.h"
 #include "patch/hot/text.h"
 #include "signals/fault/keyed.h"
@@ -13,17 +15,19 @@ static void read_piece(struct original *original, uint64_t address, size_t wante
         size = ORIGINAL_BYTES;
     original->start = address;
     original->size = keyed_peek(original->bytes, address, size);
-    hot_see_through(address, original->bytes, original->size);
 }
 
-const uint8_t *original_read(struct original *original, uint64_t address, size_t wanted, size_t *size)
+size_t original_read(struct original *original, uint64_t address, uint8_t *bytes, size_t size)
 {
     uint64_t offset = address - original->start;
-    if (offset >= original->size || original->size - offset < wanted) {
-        read_piece(original, address, wanted);
+    if (offset >= original->size || original->size - offset < size) {
+        read_piece(original, address, size);
         offset = 0;
     }
     size_t left = original->size - offset;
-    *size = left < wanted ? left : wanted;
-    return original->bytes + offset;
+    size = left < size ? left : size;
+    memcpy(bytes, original->bytes + offset, size);
+    /* An instruction changes only where it is a hot site itself. */
+    hot_see_through_site(address, bytes, size);
+    return size;
 }

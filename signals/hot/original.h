@@ -1,4 +1,4 @@
-/* original.h: reads original code, with the changes of hot sites taken out, a piece at a time. */
+/* original.h: reads original code, instruction by instruction: with the changes of hot sites taken out. */
 #ifndef SEGUE_SIGNALS_HOT_ORIGINAL_H
 #define SEGUE_SIGNALS_HOT_ORIGINAL_H
 
@@ -7,15 +7,15 @@
 
 #define ORIGINAL_BYTES 192u
 
-/* The piece that was read last. All zero bytes: none. */
+/* The piece of code that was read last, as it is. All zero bytes: none. */
 struct original {
     uint64_t start;
     size_t size;
     uint8_t bytes[ORIGINAL_BYTES];
 };
 
-/* Up to `wanted` bytes (at most 64) from `address` on; `*size` is how many could be read. They stay valid until the
- * next call. Async-signal-safe. */
-const uint8_t *original_read(struct original *original, uint64_t address, size_t wanted, size_t *size);
+/* Copies up to `size` bytes (at most 64) of the instruction at `address`; returns how many could be read. Bytes behind
+ * the instruction are as they are in memory. Async-signal-safe. */
+size_t original_read(struct original *original, uint64_t address, uint8_t *bytes, size_t size);
 
 #endif
