@@ -27,6 +27,10 @@
 #define ATTEMPTS 4
 
 #define RETURN_ADDRESS 8
+/* Behind an access outside, as many instructions up to the end are built again, if none of them is checked. */
+#define TAIL 8u
+/* What is out of line: at most each access, each conditional jump, and those behind accesses. */
+#define PENDING (BODY_INSTRUCTIONS + 4 * TAIL)
 /* The most bytes of code, so that what is near the beginning is near the end. */
 #define REACH_MARGIN 0x10000
 
@@ -58,10 +62,18 @@ struct pending {
     struct emit_state joined;
 };
 
+/* Where the code of an instruction begins, and with which state; jumps of the block lead there. */
+struct label {
+    uint32_t offset;
+    bool is_set;
+    struct emit_state state;
+};
+
 struct body_scratch {
     struct decode_scratch decode;
     struct block block;
-    struct pending pending[BODY_INSTRUCTIONS];
+    struct pending pending[PENDING];
+    struct label labels[BODY_INSTRUCTIONS];
 };
 
 struct builder {
@@ -73,6 +85,9 @@ struct builder {
     unsigned record_count;
     uint64_t recorded;
     bool checks_site;
+    /* The block leads back to its beginning with that state: then it best begins with it. */
+    bool is_loop;
+    struct emit_state looping;
 };
 
 size_t body_scratch_size(void)
@@ -202,6 +217,32 @@ static bool is_near(uint64_t at, uint64_t address)
     return distance - REACH_MARGIN >= INT32_MIN && distance + REACH_MARGIN <= INT32_MAX;
 }
 
+/* The label of the instruction there, if it is in the block; else NULL. */
+static const struct label *label_at(struct builder *builder, uint64_t original)
+{
+    for (unsigned i = 0; i < builder->count; i++)
+        if (instruction_at(builder, i)->form.address == original)
+            return &builder->scratch->labels[i];
+    return NULL;
+}
+
+/* Only an access that is checked opens the frame: it has an entry for a stack without room. */
+static bool can_conform(const struct builder *builder, const struct label *label)
+{
+    return label && label->is_set && (builder->emit.state.is_open || !label->state.is_open);
+}
+
+/* For the next attempt: the state at the first jump to the beginning. */
+static void note_loop(struct builder *builder, const struct label *label)
+{
+    const struct emit_state *state = &builder->emit.state;
+    if (builder->is_loop || label != builder->scratch->labels || !state->is_open)
+        return;
+    builder->is_loop = true;
+    builder->looping = *state;
+    builder->looping.flags = state->flags & EMIT_LIVE ? EMIT_LIVE : state->flags & EMIT_AX ? EMIT_AX : EMIT_SLOT;
+}
+
 /* Where code that goes on at that original address leads to. */
 static uint64_t resolve(const struct builder *builder, uint64_t original)
 {
@@ -218,6 +259,18 @@ static void leave_to(struct builder *builder, uint64_t address)
     emit_lead_to_address(&builder->emit, emit_jump(&builder->emit, EMIT_ALWAYS), address);
 }
 
+static void go_on_at(struct builder *builder, uint64_t original)
+{
+    const struct label *label = label_at(builder, original);
+    note_loop(builder, label);
+    if (!can_conform(builder, label)) {
+        leave_to(builder, resolve(builder, original));
+        return;
+    }
+    emit_conform(&builder->emit, &label->state);
+    emit_jump_back(&builder->emit, EMIT_ALWAYS, label->offset);
+}
+
 static struct pending *add_pending(struct builder *builder, enum pending_kind kind)
 {
     struct pending *pending = &builder->scratch->pending[builder->pending_count++];
@@ -226,23 +279,27 @@ static struct pending *add_pending(struct builder *builder, enum pending_kind ki
     return pending;
 }
 
+static enum emit_condition condition_of(const struct displaceable *form)
+{
+    const uint8_t *opcode = form->bytes + form->opcode;
+    return (enum emit_condition)(EMIT_IF | (*opcode == 0x0f ? opcode[1] : *opcode) % 16u);
+}
+
+/* A jump back leads straight to its label where moves are all that is to be done. */
 static void conditional(struct builder *builder, const struct block_instruction *instruction)
 {
     struct emitter *emit = &builder->emit;
     const struct displaceable *form = &instruction->form;
-    uint8_t bytes[DISPLACED_BYTES], length = 0;
+    const struct label *label = label_at(builder, form->target);
     emit_load_flags(emit);
-    if (!displaced_branch(form, emit_here(emit), emit_here(emit), bytes, &length)) {
-        emit_fail(emit);
-        return;
-    }
-    emit_bytes(emit, bytes, length);
-    uint32_t place = emit->used - 4;
-    if (emit->state.is_open) {
-        struct pending *pending = add_pending(builder, PENDING_EXIT);
-        pending->jumps[pending->jump_count++] = place;
+    note_loop(builder, label);
+    if (can_conform(builder, label))
+        emit_conform_by_moves(emit, &label->state);
+    if (label && label->is_set && emit_conforms(emit, &label->state)) {
+        emit_jump_back(emit, condition_of(form), label->offset);
     } else {
-        emit_lead_to_address(emit, place, resolve(builder, form->target));
+        struct pending *pending = add_pending(builder, PENDING_EXIT);
+        pending->jumps[pending->jump_count++] = emit_jump(emit, condition_of(form));
     }
     have_executed(builder, instruction);
 }
@@ -365,6 +422,72 @@ static void check(struct builder *builder, const struct block_instruction *instr
     outside->joined = emit->state;
 }
 
+/* ---- the body ---- */
+
+static void build_checked(struct builder *builder, const struct block_instruction *instruction)
+{
+    if (can_copy(builder, &instruction->form, COPY_LED))
+        check(builder, instruction, COPY_LED);
+    else if (can_be_registered(builder, instruction))
+        check(builder, instruction, COPY_REGISTERED);
+    else if (is_transfer(instruction))
+        emit_fail(&builder->emit);
+    else
+        finish(builder, instruction, COPY_PLAIN);
+}
+
+/* Only where the instruction is built for the first time. */
+static void set_label(struct builder *builder)
+{
+    struct label *label = &builder->scratch->labels[builder->emit.instruction];
+    if (!label->is_set)
+        *label = (struct label){.offset = builder->emit.used, .is_set = true, .state = builder->emit.state};
+}
+
+static void build_instruction(struct builder *builder, const struct block_instruction *instruction)
+{
+    set_label(builder);
+    switch ((enum block_kind)instruction->kind) {
+    case BLOCK_PLAIN:
+    case BLOCK_LAST:
+        finish(builder, instruction, COPY_PLAIN);
+        break;
+    case BLOCK_CHECKED:
+    case BLOCK_CHECKED_JUMP:
+    case BLOCK_CHECKED_CALL:
+        build_checked(builder, instruction);
+        break;
+    case BLOCK_CONDITIONAL:
+        conditional(builder, instruction);
+        break;
+    case BLOCK_JUMP:
+        go_on_at(builder, instruction->form.target);
+        break;
+    }
+}
+
+/* The rest of the block from that instruction on. */
+static void build_tail(struct builder *builder, unsigned first)
+{
+    for (unsigned i = first; i < builder->count; i++)
+        build_instruction(builder, instruction_at(builder, i));
+    const struct block_instruction *last = instruction_at(builder, builder->count - 1);
+    if (last->kind < BLOCK_JUMP)
+        go_on_at(builder, last->form.address + last->form.length);
+}
+
+/* ---- out of line ---- */
+
+static bool is_short_tail(struct builder *builder, unsigned first)
+{
+    if (builder->count - first > TAIL || builder->pending_count + TAIL > PENDING)
+        return false;
+    for (unsigned i = first; i < builder->count; i++)
+        if (block_is_checked(instruction_at(builder, i)))
+            return false;
+    return true;
+}
+
 /* The access, whose address is outside: in another region, or as the program wrote it. */
 static void join(struct builder *builder, const struct pending *pending)
 {
@@ -404,8 +527,28 @@ static void build_outside(struct builder *builder, const struct pending *pending
         emit->instruction = pending->instruction;
     }
     finish(builder, instruction, COPY_PLAIN);
-    if (!is_transfer(instruction))
+    if (is_transfer(instruction))
+        return;
+    if (is_short_tail(builder, pending->instruction + 1u))
+        build_tail(builder, pending->instruction + 1u);
+    else
         join(builder, pending);
+}
+
+/* A conditional jump that is taken. */
+static void build_exit(struct builder *builder, const struct pending *pending)
+{
+    struct emitter *emit = &builder->emit;
+    uint64_t target = instruction_at(builder, pending->instruction)->form.target;
+    const struct label *label = label_at(builder, target);
+    if (label && label->is_set && emit_conforms(emit, &label->state)) {
+        emit_lead_to(emit, pending->jumps[0], label->offset);
+    } else if (!emit->state.is_open && !can_conform(builder, label)) {
+        emit_lead_to_address(emit, pending->jumps[0], resolve(builder, target));
+    } else {
+        emit_lead_to(emit, pending->jumps[0], emit->used);
+        go_on_at(builder, target);
+    }
 }
 
 static void build_pending(struct builder *builder, const struct pending *pending)
@@ -413,47 +556,13 @@ static void build_pending(struct builder *builder, const struct pending *pending
     struct emitter *emit = &builder->emit;
     emit->state = pending->state;
     emit->instruction = pending->instruction;
+    if (pending->kind == PENDING_EXIT) {
+        build_exit(builder, pending);
+        return;
+    }
     for (unsigned i = 0; i < pending->jump_count; i++)
         emit_lead_to(emit, pending->jumps[i], emit->used);
-    if (pending->kind == PENDING_OUTSIDE)
-        build_outside(builder, pending);
-    else
-        leave_to(builder, resolve(builder, instruction_at(builder, pending->instruction)->form.target));
-}
-
-/* ---- the body ---- */
-
-static void build_checked(struct builder *builder, const struct block_instruction *instruction)
-{
-    if (can_copy(builder, &instruction->form, COPY_LED))
-        check(builder, instruction, COPY_LED);
-    else if (can_be_registered(builder, instruction))
-        check(builder, instruction, COPY_REGISTERED);
-    else if (is_transfer(instruction))
-        emit_fail(&builder->emit);
-    else
-        finish(builder, instruction, COPY_PLAIN);
-}
-
-static void build_instruction(struct builder *builder, const struct block_instruction *instruction)
-{
-    switch ((enum block_kind)instruction->kind) {
-    case BLOCK_PLAIN:
-    case BLOCK_LAST:
-        finish(builder, instruction, COPY_PLAIN);
-        break;
-    case BLOCK_CHECKED:
-    case BLOCK_CHECKED_JUMP:
-    case BLOCK_CHECKED_CALL:
-        build_checked(builder, instruction);
-        break;
-    case BLOCK_CONDITIONAL:
-        conditional(builder, instruction);
-        break;
-    case BLOCK_JUMP:
-        leave_to(builder, resolve(builder, instruction->form.target));
-        break;
-    }
+    build_outside(builder, pending);
 }
 
 /* For a thread whose stack has no room for the frame: its own instruction, then back. */
@@ -480,6 +589,7 @@ static void begin(struct builder *builder, unsigned count, uint64_t at, uint8_t 
     builder->pending_count = builder->record_count = 0;
     builder->recorded = 0;
     builder->checks_site = false;
+    memset(builder->scratch->labels, 0, sizeof builder->scratch->labels);
     builder->emit = (struct emitter){.code = code,
                                      .room = room,
                                      .at = at,
@@ -493,11 +603,9 @@ static void begin(struct builder *builder, unsigned count, uint64_t at, uint8_t 
 static void build(struct builder *builder, uint32_t *plain)
 {
     struct emitter *emit = &builder->emit;
-    for (unsigned i = 0; i < builder->count; i++)
-        build_instruction(builder, instruction_at(builder, i));
-    const struct block_instruction *last = instruction_at(builder, builder->count - 1);
-    if (last->kind < BLOCK_JUMP)
-        leave_to(builder, resolve(builder, last->form.address + last->form.length));
+    if (builder->is_loop)
+        emit_conform(emit, &builder->looping);
+    build_tail(builder, 0);
     for (unsigned i = 0; i < builder->pending_count; i++)
         build_pending(builder, &builder->scratch->pending[i]);
     *plain = emit->used;
@@ -525,6 +633,24 @@ static void complete(struct builder *builder, uint32_t plain, struct body *body)
     body->refusal = NULL;
 }
 
+/* Builds it; if it is a loop, once more, so that it begins with the state that the loop comes back with. */
+static bool try_build(struct builder *builder, unsigned count, uint64_t at, uint8_t *code, size_t room,
+                      struct body *body)
+{
+    uint32_t plain = 0;
+    builder->is_loop = false;
+    for (bool again = true; again;) {
+        bool was_loop = builder->is_loop;
+        begin(builder, count, at, code, room, body);
+        build(builder, &plain);
+        again = builder->is_loop && !was_loop && block_is_checked(instruction_at(builder, 0));
+    }
+    if (builder->emit.failed <= BODY_INSTRUCTIONS || builder->emit.table.is_full || plain > UINT16_MAX)
+        return false;
+    complete(builder, plain, body);
+    return true;
+}
+
 enum segue_status body_build(struct body_scratch *scratch, const struct body_request *request, uint64_t at,
                              uint8_t *code, size_t room, struct body *body)
 {
@@ -532,13 +658,8 @@ enum segue_status body_build(struct body_scratch *scratch, const struct body_req
     body->refusal = block_read(&scratch->decode, request, &scratch->block);
     unsigned count = body->refusal ? 0 : scratch->block.count;
     for (unsigned attempt = 0; attempt < ATTEMPTS && count > 0; attempt++) {
-        uint32_t plain;
-        begin(&builder, count, at, code, room, body);
-        build(&builder, &plain);
-        if (builder.emit.failed > BODY_INSTRUCTIONS && !builder.emit.table.is_full && plain <= UINT16_MAX) {
-            complete(&builder, plain, body);
+        if (try_build(&builder, count, at, code, room, body))
             return body->size <= room ? SEGUE_OK : SEGUE_TOO_SMALL;
-        }
         body->refusal = "what it needs does not reach from there";
         count = builder.emit.failed < count ? builder.emit.failed : count * 3 / 4;
     }

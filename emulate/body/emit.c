@@ -127,6 +127,15 @@ uint32_t emit_jump(struct emitter *emitter, enum emit_condition condition)
     return emitter->used - 4;
 }
 
+void emit_jump_back(struct emitter *emitter, enum emit_condition condition, uint32_t offset)
+{
+    int64_t distance = (int64_t)offset - emitter->used - 2;
+    if (distance < INT8_MIN)
+        emit_lead_to(emitter, emit_jump(emitter, condition), offset);
+    else
+        EMIT(emitter, (uint8_t)(condition ? 0x70 | (condition & 0xf) : 0xeb), (uint8_t)distance);
+}
+
 void emit_lead_to_address(struct emitter *emitter, uint32_t place, uint64_t address)
 {
     int64_t distance = (int64_t)(address - emitter->at - place - 4);
@@ -211,17 +220,21 @@ void emit_load_scratch(struct emitter *emitter)
     emitter->state.scratch |= EMIT_LIVE;
 }
 
+static void load_ax(struct emitter *emitter)
+{
+    emit_save_rax(emitter);
+    EMIT(emitter, 0x8b, 0x44, 0x24, BODY_FLAGS);
+    emitter->state.rax = EMIT_SLOT;
+    emitter->state.flags |= EMIT_AX;
+}
+
 void emit_load_flags(struct emitter *emitter)
 {
     struct emit_state *state = &emitter->state;
     if (state->flags & EMIT_LIVE)
         return;
-    if (!(state->flags & EMIT_AX)) {
-        emit_save_rax(emitter);
-        EMIT(emitter, 0x8b, 0x44, 0x24, BODY_FLAGS);
-        state->rax = EMIT_SLOT;
-        state->flags |= EMIT_AX;
-    }
+    if (!(state->flags & EMIT_AX))
+        load_ax(emitter);
     /* Sets OF if AL is 1; the others come from AH. */
     EMIT(emitter, 0x04, 0x7f);
     EMIT(emitter, 0x9e);
@@ -240,6 +253,13 @@ void emit_save_flags(struct emitter *emitter)
     state->flags |= EMIT_AX;
 }
 
+static void emit_put_flags_in_ax(struct emitter *emitter)
+{
+    emit_save_flags(emitter);
+    if (!(emitter->state.flags & EMIT_AX))
+        load_ax(emitter);
+}
+
 void emit_save_flags_in_slot(struct emitter *emitter)
 {
     emit_save_flags(emitter);
@@ -247,14 +267,19 @@ void emit_save_flags_in_slot(struct emitter *emitter)
         save_ax(emitter);
 }
 
-void emit_conform(struct emitter *emitter, const struct emit_state *wanted)
+bool emit_conforms(const struct emitter *emitter, const struct emit_state *wanted)
 {
-    struct emit_state *state = &emitter->state;
-    if (wanted->flags & EMIT_LIVE)
-        emit_load_flags(emitter);
-    if (wanted->flags & EMIT_SLOT)
-        emit_save_flags_in_slot(emitter);
-    if (wanted->rax & EMIT_LIVE)
+    const struct emit_state *state = &emitter->state;
+    return !(wanted->rax & ~state->rax) && !(wanted->scratch & ~state->scratch) && !(wanted->flags & ~state->flags) &&
+           state->is_open == wanted->is_open;
+}
+
+void emit_conform_by_moves(struct emitter *emitter, const struct emit_state *wanted)
+{
+    /* A closed frame has no slots. */
+    if (!wanted->is_open)
+        return;
+    if ((wanted->rax & EMIT_LIVE) && emitter->state.flags != EMIT_AX)
         emit_load_rax(emitter);
     if (wanted->rax & EMIT_SLOT)
         emit_save_rax(emitter);
@@ -262,7 +287,22 @@ void emit_conform(struct emitter *emitter, const struct emit_state *wanted)
         emit_load_scratch(emitter);
     if (wanted->scratch & EMIT_SLOT)
         emit_save_scratch(emitter);
-    if ((wanted->flags & ~state->flags) || state->is_open != wanted->is_open)
+}
+
+void emit_conform(struct emitter *emitter, const struct emit_state *wanted)
+{
+    if (wanted->is_open)
+        emit_open(emitter);
+    else
+        emit_close(emitter, 0);
+    if (wanted->flags & EMIT_LIVE)
+        emit_load_flags(emitter);
+    if (wanted->flags & EMIT_SLOT)
+        emit_save_flags_in_slot(emitter);
+    if (wanted->flags & EMIT_AX)
+        emit_put_flags_in_ax(emitter);
+    emit_conform_by_moves(emitter, wanted);
+    if (!emit_conforms(emitter, wanted))
         emit_fail(emitter);
-    *state = *wanted;
+    emitter->state = *wanted;
 }

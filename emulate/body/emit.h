@@ -71,9 +71,13 @@ void emit_advance(struct emitter *emitter, int64_t distance);
 /* Jumps; each returns the place of its displacement. */
 enum emit_condition {
     EMIT_ALWAYS = 0,
+    /* And the condition's number in encodings. */
+    EMIT_IF = 0x80,
     EMIT_IF_ABOVE_OR_EQUAL = 0x83,
 };
 uint32_t emit_jump(struct emitter *emitter, enum emit_condition condition);
+/* A jump to an offset that lies before it. */
+void emit_jump_back(struct emitter *emitter, enum emit_condition condition, uint32_t offset);
 /* Lets the jump whose displacement is at `place` lead to an offset in the body, or to an address. */
 void emit_lead_to(struct emitter *emitter, uint32_t place, uint32_t offset);
 void emit_lead_to_address(struct emitter *emitter, uint32_t place, uint64_t address);
@@ -90,7 +94,11 @@ void emit_load_flags(struct emitter *emitter);
 /* The flags in AX or in their slot; in their slot. */
 void emit_save_flags(struct emitter *emitter);
 void emit_save_flags_in_slot(struct emitter *emitter);
-/* Each set of places at least as large as in `wanted`; then the same. */
+/* Whether each set of places is at least as large as in `wanted`. */
+bool emit_conforms(const struct emitter *emitter, const struct emit_state *wanted);
+/* Makes them so, as far as moves do. */
+void emit_conform_by_moves(struct emitter *emitter, const struct emit_state *wanted);
+/* Makes them so; then the state is `wanted`. */
 void emit_conform(struct emitter *emitter, const struct emit_state *wanted);
 
 #endif

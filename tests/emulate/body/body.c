@@ -43,6 +43,22 @@ __asm__(
     " mov 16(%rsi), %rdx\n add -8(%rbp), %rdx\n mov %rdx, 8(%rsp)\n leave\n mov (%rdi), %rdx\n end frame\n"
     "sequence loop\n add (%rbx,%rcx,8), %rax\n adc $0, %rdx\n mov %rax, 8(%rsi,%rcx,8)\n dec %rcx\n jns sequence_loop\n"
     " end loop\n"
+    "sequence loop_without_rax\n add (%rbx,%rcx,8), %rdx\n dec %rcx\n jns sequence_loop_without_rax\n end"
+    " loop_without_rax\n"
+    "sequence loop_of_all\n adc (%rbx,%rcx,8), %rax\n mov %r11, 8(%rsi,%rcx,8)\n lea (%rax,%r10), %r11\n"
+    " lea (%r9,%r8), %r10\n dec %rcx\n jns sequence_loop_of_all\n end loop_of_all\n"
+    "sequence loop_by_jump\n adc (%rbx,%rcx,8), %rdx\n mov 8(%rsi), %r8\n jrcxz 1f\n lea -1(%rcx), %rcx\n"
+    " jmp sequence_loop_by_jump\n 1: adc $0, %r9\n end loop_by_jump\n"
+    "sequence loop_on_flags\n mov (%rbx,%rcx,8), %rdx\n jc 1f\n inc %r9\n 1: lea -1(%rcx), %rcx\n mov 8(%rsi), %rax\n"
+    " test %rcx, %rcx\n js 2f\n cmp %rax, %rdx\n jmp sequence_loop_on_flags\n 2: adc %rax, %r9\n end loop_on_flags\n"
+    "sequence loop_inside\n mov 8(%rbx), %rax\n mov %rcx, %r8\n 1: sub (%rsi,%r8,8), %rax\n dec %r8\n jns 1b\n"
+    " add $3, %rax\n jmp 3f\n 2: mov %rax, (%rdi)\n jmp 4f\n 3: adc %rax, %rdx\n jmp 2b\n 4: dec %rcx\n"
+    " jns sequence_loop_inside\n end loop_inside\n"
+    "sequence loop_on_stack\n mov (%rbx,%rcx,8), %rdx\n push %rdx\n add 8(%rsi), %rax\n pop %r8\n dec %rcx\n"
+    " jns sequence_loop_on_stack\n end loop_on_stack\n"
+    "sequence ahead\n cmp %rcx, %rdx\n mov 8(%rbx), %rax\n jb 1f\n inc %r9\n mov %r9, 16(%rsi)\n jo 1f\n push %r9\n"
+    " jp 2f\n mov (%rdi), %r8\n 2: pop %r10\n 1: mov (%rbp), %rdx\n jc 3f\n add %rdx, %rax\n 3: sbb %rax, %r9\n"
+    " end ahead\n"
     "sequence branches\n cmpl $0, 8(%rbx)\n js 2f\n mov 8(%rsi), %rax\n test %rax, %rax\n jns 1f\n mov (%rdi), %r11\n"
     " 1: mov 16(%rbp), %rdx\n jmp 3f\n 2: mov 24(%rdi), %r8\n 3: sub %r8, %rdx\n end branches\n"
     "sequence jrcxz\n mov 8(%rbx), %rdx\n jrcxz 1f\n mov (%rsi), %rdx\n 1: inc %rdx\n end jrcxz\n"
@@ -104,6 +120,13 @@ __asm__(
     X(stack)                                                                                                           \
     X(frame)                                                                                                           \
     X(loop)                                                                                                            \
+    X(loop_without_rax)                                                                                                \
+    X(loop_of_all)                                                                                                     \
+    X(loop_by_jump)                                                                                                    \
+    X(loop_on_flags)                                                                                                   \
+    X(loop_inside)                                                                                                     \
+    X(loop_on_stack)                                                                                                   \
+    X(ahead)                                                                                                           \
     X(branches)                                                                                                        \
     X(jrcxz)                                                                                                           \
     X(ret)                                                                                                             \
