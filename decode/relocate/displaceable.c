@@ -158,11 +158,22 @@ static int find_listed(const struct segue_insn *insn)
     return found;
 }
 
-static bool is_plain(const struct segue_insn *insn, const struct segue_memory_operand *memory)
+/* Its bytes, or some of their elements, are at the effective address. */
+static bool is_at_address(const struct segue_insn *insn, const struct segue_memory_operand *memory)
 {
     return insn->unlisted == SEGUE_UNLISTED_NONE && insn->address_size == 8 && memory->direction && memory->size &&
-           memory->addressing == SEGUE_ADDRESSING_PLAIN && memory->segment < SEGUE_SEGMENT_FS && !memory->masking &&
-           !memory->probe && !(memory->flags & ~SEGUE_ACCESS_ATOMIC);
+           memory->addressing == SEGUE_ADDRESSING_PLAIN && memory->segment < SEGUE_SEGMENT_FS && !memory->probe;
+}
+
+static bool is_plain(const struct segue_insn *insn, const struct segue_memory_operand *memory)
+{
+    return is_at_address(insn, memory) && !memory->masking && !(memory->flags & ~SEGUE_ACCESS_ATOMIC);
+}
+
+static bool is_masked(const struct segue_insn *insn, const struct segue_memory_operand *memory)
+{
+    return is_at_address(insn, memory) && memory->masking == SEGUE_MASKING_OPMASK && memory->lanes &&
+           memory->flags == SEGUE_ACCESS_MASKED;
 }
 
 static void find_operand(const struct decode_scratch *decoded, const struct segue_insn *insn, struct displaceable *made)
@@ -180,6 +191,7 @@ static void find_operand(const struct decode_scratch *decoded, const struct segu
         return;
     made->memory = insn->memory[listed];
     made->is_plain = is_plain(insn, &made->memory);
+    made->is_masked = is_masked(insn, &made->memory);
 }
 
 static bool is_prefix(uint8_t byte)

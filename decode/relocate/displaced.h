@@ -67,6 +67,8 @@ struct displaceable {
     /* The operand accesses exactly `memory.size` bytes at its effective address: it has no segment base, no mask and no
      * vector of indices, addresses are 64-bit, and the instruction accesses no other memory but the stack. */
     bool is_plain;
+    /* The same, but a mask register of EVEX, `memory.mask`, selects elements, and no others are accessed or fault. */
+    bool is_masked;
     /* An x87 instruction that leaves its own address, its opcode and its operand's address in the x87 state (FIP, FOP,
      * FDP). A copy leaves others there. */
     bool is_recorded;

@@ -20,7 +20,7 @@ static bool is_thread_store(const struct displaceable *form)
 static bool can_be_checked(const struct displaceable *form)
 {
     unsigned size = form->memory.size;
-    return form->operand != DISPLACED_OPERAND_NONE && form->is_plain && size <= LARGEST_ACCESS &&
+    return form->operand != DISPLACED_OPERAND_NONE && (form->is_plain || form->is_masked) && size <= LARGEST_ACCESS &&
            (size & (size - 1)) == 0 && !(form->memory.base == SEGUE_RSP && form->effects.uses_stack);
 }
 

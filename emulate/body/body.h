@@ -53,7 +53,10 @@ struct body_record {
     uint32_t size;
     /* enum segue_direction. */
     uint8_t direction;
-    uint8_t reserved[3];
+    /* If a mask selects elements: how many of its bits count, else 0; and the bytes of one element. Of `size / element`
+     * elements, bit i, i + elements, i + 2 * elements ... select element i. */
+    uint8_t lanes, element;
+    uint8_t reserved;
 };
 
 /* The routines that bodies call through words near them. */
@@ -87,6 +90,8 @@ struct body_call {
      * then asks again too. */
     const uint64_t *watch;
     uint64_t watched;
+    /* If record->lanes is not 0: the mask, in so many low bits. Those above them mean nothing. */
+    uint64_t mask;
 };
 
 /* Called by the policy thunks on the thread's own stack. 0 (SEGUE_STEP): the access is made at the alias; else as the

@@ -10,6 +10,8 @@
  *      cmp  limit, %scratch
  *      mov  ...                           the registers that the instruction uses
  *      jae  outside
+ *      kmovq %mask, 64(%rsp); cmp $0      a mask of zeros is no access to count: as outside
+ *      jz   outside
  *      lock incq count                    or the question
  *      add  $127, %al; sahf               if it uses flags
  *      the instruction at the alias */
@@ -55,7 +57,7 @@ struct pending {
     uint8_t instruction;
     /* The displacements of the jumps to it. */
     uint8_t jump_count;
-    uint32_t jumps[2];
+    uint32_t jumps[3];
     struct emit_state state;
     /* PENDING_OUTSIDE: where it joins, and with which state. */
     uint32_t join;
@@ -341,12 +343,15 @@ static struct body_record *take_record(struct builder *builder, const struct blo
     const struct body_request *request = builder->request;
     if (request->mode == BODY_LED)
         return NULL;
+    const struct segue_memory_operand *memory = &instruction->form.memory;
     struct body_record *record = &request->records[builder->record_count++];
     builder->recorded |= UINT64_C(1) << builder->emit.instruction;
     *record = (struct body_record){.site = instruction->form.address,
                                    .slot = request->slot,
-                                   .size = instruction->form.memory.size,
-                                   .direction = instruction->form.memory.direction};
+                                   .size = memory->size,
+                                   .direction = memory->direction,
+                                   .lanes = instruction->form.is_masked ? memory->lanes : 0,
+                                   .element = memory->element};
     return record;
 }
 
@@ -370,6 +375,17 @@ static void ask(struct builder *builder, const struct body_record *record, struc
     emit_call(emit, address_of(&request->thunks[request->ask]));
     outside->jumps[outside->jump_count++] = emit_jump(emit, EMIT_IF_ABOVE_OR_EQUAL);
     emit->state.is_counted = true;
+}
+
+/* A mask without a bit selects nothing: there is no access to count, and the mask goes to the policy. */
+static void examine_mask(struct builder *builder, const struct segue_memory_operand *memory, struct pending *outside)
+{
+    struct emitter *emit = &builder->emit;
+    emit_store_mask(emit, memory->mask, memory->lanes);
+    if (builder->request->mode == BODY_POLICY)
+        return;
+    emit_test_mask(emit, memory->lanes);
+    outside->jumps[outside->jump_count++] = emit_jump(emit, EMIT_IF_ZERO);
 }
 
 /* The alias's address in the scratch register, from what a check leaves there. */
@@ -409,6 +425,8 @@ static void check(struct builder *builder, const struct block_instruction *instr
         emit->state.rax = emit->state.flags = EMIT_SLOT;
     struct pending *outside = add_pending(builder, PENDING_OUTSIDE);
     outside->jumps[outside->jump_count++] = place;
+    if (request->mode != BODY_LED && instruction->form.is_masked)
+        examine_mask(builder, &instruction->form.memory, outside);
     if (request->mode == BODY_POLICY) {
         ask(builder, record, outside);
     } else if (request->mode == BODY_COUNT) {

@@ -105,6 +105,30 @@ void emit_call(struct emitter *emitter, uint64_t word)
     EMIT(emitter, 0xff, 0x15, BYTES_OF(distance));
 }
 
+/* KMOVW, KMOVD, KMOVQ: with more lanes an instruction implies what has the wider ones. */
+void emit_store_mask(struct emitter *emitter, unsigned mask, unsigned lanes)
+{
+    uint8_t modrm = (uint8_t)(0x44 | mask << 3);
+    if (lanes > 16)
+        EMIT(emitter, 0xc4, 0xe1, (uint8_t)(lanes > 32 ? 0xf8 : 0xf9), 0x91, modrm, 0x24, BODY_MASK);
+    else
+        EMIT(emitter, 0xc5, 0xf8, 0x91, modrm, 0x24, BODY_MASK);
+}
+
+void emit_test_mask(struct emitter *emitter, unsigned lanes)
+{
+    if (lanes < 8)
+        EMIT(emitter, 0xf6, 0x44, 0x24, BODY_MASK, (uint8_t)((1u << lanes) - 1));
+    else if (lanes == 8)
+        EMIT(emitter, 0x80, 0x7c, 0x24, BODY_MASK, 0);
+    else if (lanes == 16)
+        EMIT(emitter, 0x66, 0x83, 0x7c, 0x24, BODY_MASK, 0);
+    else if (lanes == 32)
+        EMIT(emitter, 0x83, 0x7c, 0x24, BODY_MASK, 0);
+    else
+        EMIT(emitter, REX_W, 0x83, 0x7c, 0x24, BODY_MASK, 0);
+}
+
 void emit_advance(struct emitter *emitter, int64_t distance)
 {
     unsigned reg = emitter->scratch_register, low = encoded(reg) & 7;

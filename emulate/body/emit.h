@@ -65,6 +65,9 @@ enum emit_operation {
 void emit_near(struct emitter *emitter, enum emit_operation operation, uint64_t word);
 void emit_increment(struct emitter *emitter, uint64_t word);
 void emit_call(struct emitter *emitter, uint64_t word);
+/* The mask register's low bits, at least `lanes` of them, to BODY_MASK; ZF if those `lanes` are 0. */
+void emit_store_mask(struct emitter *emitter, unsigned mask, unsigned lanes);
+void emit_test_mask(struct emitter *emitter, unsigned lanes);
 /* Adds a distance to the scratch register, without a flag. */
 void emit_advance(struct emitter *emitter, int64_t distance);
 
@@ -74,6 +77,7 @@ enum emit_condition {
     /* And the condition's number in encodings. */
     EMIT_IF = 0x80,
     EMIT_IF_ABOVE_OR_EQUAL = 0x83,
+    EMIT_IF_ZERO = 0x84,
 };
 uint32_t emit_jump(struct emitter *emitter, enum emit_condition condition);
 /* A jump to an offset that lies before it. */

@@ -2,8 +2,8 @@
  *
  *      application's rsp ->  +208
  *                             +80   the red zone
- *                             +72   unused
- *                             +64   BODY_NUMBER     for a policy that is shown registers: the scratch register's
+ *                             +72   BODY_NUMBER     for a policy that is shown registers: the scratch register's
+ *                             +64   BODY_MASK       a mask: the end of
  *                             +24   BODY_CALL       struct body_call
  *                             +16   BODY_FLAGS      AX, as LAHF and SETO leave it
  *                              +8   BODY_SCRATCH    the scratch register
@@ -18,7 +18,7 @@
 #define BODY_SCRATCH 8
 #define BODY_FLAGS 16
 #define BODY_CALL 24
-#define BODY_NUMBER 64
+#define BODY_NUMBER 72
 #define BODY_FRAME 208
 
 /* struct body_call. */
@@ -27,9 +27,11 @@
 #define CALL_REGS 16
 #define CALL_WATCH 24
 #define CALL_WATCHED 32
+#define CALL_MASK 40
 
 #define BODY_ARGUMENT (BODY_CALL + CALL_RECORD)
 #define BODY_ADDRESS (BODY_CALL + CALL_ADDRESS)
+#define BODY_MASK (BODY_CALL + CALL_MASK)
 
 /* struct body_regions: where its entries begin; an entry. */
 #define REGIONS_SEQUENCE 0

@@ -11,6 +11,7 @@ _Static_assert(offsetof(struct body_call, address) == CALL_ADDRESS, "layout.h");
 _Static_assert(offsetof(struct body_call, regs) == CALL_REGS, "layout.h");
 _Static_assert(offsetof(struct body_call, watch) == CALL_WATCH, "layout.h");
 _Static_assert(offsetof(struct body_call, watched) == CALL_WATCHED, "layout.h");
+_Static_assert(offsetof(struct body_call, mask) == CALL_MASK, "layout.h");
 _Static_assert(offsetof(struct body_regions, sequence) == REGIONS_SEQUENCE, "layout.h");
 _Static_assert(offsetof(struct body_regions, count) == REGIONS_COUNT, "layout.h");
 _Static_assert(offsetof(struct body_regions, regions) == REGIONS_FIRST, "layout.h");

@@ -67,15 +67,41 @@ void ask_attach(void)
         asker->owner = (uint32_t)thread_number();
 }
 
+/* What a mask selects of an access: `size` bytes at `offset`. False if they are in several parts. */
+static SEGUE_HOT_POLICY bool find_selected(const struct body_record *record, uint64_t mask, uint32_t *offset,
+                                           uint32_t *size)
+{
+    uint32_t elements = record->size / record->element;
+    uint64_t selected = 0, each = elements < 64 ? (UINT64_C(1) << elements) - 1 : ~UINT64_C(0);
+    mask &= record->lanes < 64 ? (UINT64_C(1) << record->lanes) - 1 : ~UINT64_C(0);
+    for (uint32_t lane = 0; lane < record->lanes; lane += elements)
+        selected |= mask >> lane & each;
+    *offset = *size = 0;
+    if (!selected)
+        return true;
+    uint32_t first = (uint32_t)__builtin_ctzll(selected), end = 64 - (uint32_t)__builtin_clzll(selected);
+    *offset = first * record->element;
+    *size = (end - first) * record->element;
+    /* One more than a row of ones has no bit in common with it. */
+    selected >>= first;
+    return !(selected & (selected + 1));
+}
+
+/* Without an access there is no question; a mask that selects several parts needs several, which its fault asks. */
 static SEGUE_HOT_POLICY enum segue_verdict ask(const struct body_call *call, const struct hot_slot *slot)
 {
     const struct body_record *record = call->record;
+    uint32_t offset = 0, size = record->size;
+    if (record->lanes && !find_selected(record, call->mask, &offset, &size))
+        return SEGUE_RETRY;
+    if (!size)
+        return SEGUE_STEP;
     if (call->regs)
         call->regs->rip = record->site;
     const struct segue_hot_event event = {
-        .address = call->address,
-        .at = (void *)(uintptr_t)(call->address + (uint64_t)slot->distance),
-        .size = record->size,
+        .address = call->address + offset,
+        .at = (void *)(uintptr_t)(call->address + offset + (uint64_t)slot->distance),
+        .size = size,
         .direction = record->direction,
         .site = record->site,
         .thread = (segue_thread_id)asker_of_self()->owner,

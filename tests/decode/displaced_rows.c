@@ -29,7 +29,7 @@ static const int64_t distances[] = {
 
 static struct counts {
     uint64_t rows, instructions, flows[DISPLACED_FLOW_STAYS + 1], operands[DISPLACED_OPERAND_OFFSET + 1];
-    uint64_t plain, copies, refused, too_long, leas, branches;
+    uint64_t plain, masked, copies, refused, too_long, leas, branches;
     uint32_t staying[4096];
 } counts;
 
@@ -315,8 +315,11 @@ static void check_parts(const struct decode_scratch *before, const struct displa
     if (before->instruction.raw.imm[0].size && form->modrm)
         CHECK(form->tail == before->instruction.raw.imm[0].offset);
     CHECK(form->is_recorded == leaves_its_address(before, form));
-    if (form->is_plain)
+    if (form->is_plain || form->is_masked)
         CHECK(form->memory.size && form->memory.direction && form->address_size == 8);
+    if (form->is_masked)
+        CHECK(!form->is_plain && form->memory.mask && form->memory.lanes && form->memory.element &&
+              before->instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX);
 }
 
 static void check_row(const struct corpus_row *row)
@@ -334,6 +337,7 @@ static void check_row(const struct corpus_row *row)
     counts.flows[form.flow]++;
     counts.operands[form.operand]++;
     counts.plain += form.is_plain;
+    counts.masked += form.is_masked;
     counts.staying[form.mnemonic] += form.flow == DISPLACED_FLOW_STAYS;
     check_parts(&before, &form);
     copy_everywhere(&before, &form);
@@ -352,10 +356,11 @@ static void every_copy_is_the_same_instruction_elsewhere(void **state)
     print_message("; operands");
     for (size_t i = 0; i < COUNT(counts.operands); i++)
         print_message(" %llu", (unsigned long long)counts.operands[i]);
-    print_message("; plain %llu\n%llu copies, %llu refused (%llu too long), %llu addresses, %llu branches\nstay:",
-                  (unsigned long long)counts.plain, (unsigned long long)counts.copies,
-                  (unsigned long long)counts.refused, (unsigned long long)counts.too_long,
-                  (unsigned long long)counts.leas, (unsigned long long)counts.branches);
+    print_message(
+        "; plain %llu, masked %llu\n%llu copies, %llu refused (%llu too long), %llu addresses, %llu branches\nstay:",
+        (unsigned long long)counts.plain, (unsigned long long)counts.masked, (unsigned long long)counts.copies,
+        (unsigned long long)counts.refused, (unsigned long long)counts.too_long, (unsigned long long)counts.leas,
+        (unsigned long long)counts.branches);
     for (unsigned i = 0; i < segue_mnemonic_count(); i++)
         if (counts.staying[i])
             print_message(" %s %u", segue_mnemonic_name(i), counts.staying[i]);

@@ -87,7 +87,7 @@ static struct displaceable neighbours[NEIGHBOURS];
 static uint32_t neighbour_count;
 
 static struct {
-    uint64_t rows, cases, blocks, instructions, faults, checked, inside, led, refused, no_room, stepped, places,
+    uint64_t rows, cases, blocks, instructions, faults, checked, inside, led, refused, no_room, masked, stepped, places,
         in_thunks, differences;
     struct {
         const char *why;
@@ -195,6 +195,23 @@ static bool operand_overlaps(void)
     return false;
 }
 
+/* A body checks the whole operand of which a mask selects elements. */
+static bool find_masked(void)
+{
+    const struct segue_access *access = &subject.test.accesses[0];
+    struct bytes *bytes = &subject.footprint[0];
+    if (!subject.form.is_masked || subject.test.access_count == 0)
+        return false;
+    bytes->address = access->address - (uint64_t)access->lane * access->element;
+    bytes->size = subject.form.memory.size;
+    if (!is_open(bytes->address, bytes->size))
+        return false;
+    subject.area = areas_find(generator.areas, bytes->address);
+    subject.operand = 0;
+    subject.footprint_count = 1;
+    return true;
+}
+
 /* The memory that the case accesses; false if it is too much, or not known. */
 static bool find_footprint(void)
 {
@@ -205,6 +222,8 @@ static bool find_footprint(void)
     /* A repeated string has no list if it wraps around; what it does until it faults is not known. */
     if (test->access_count == 0 && (subject.insn.flags & SEGUE_INSN_REPEATED))
         return false;
+    if (find_masked())
+        return true;
     for (size_t i = 0; i < test->access_count; i++) {
         const struct segue_access *access = &test->accesses[i];
         struct bytes *bytes = &subject.footprint[subject.footprint_count];
@@ -330,7 +349,9 @@ static __attribute__((target("general-regs-only"))) int BODY_ASK_ABI ask(struct 
     static const uint64_t word;
     call->watch = &word;
     call->watched = word;
-    asked++;
+    /* Without a bit in its mask it makes no access. */
+    unsigned lanes = call->record->lanes;
+    asked += !lanes || call->mask << (64 - lanes);
     return 0;
 }
 
@@ -732,7 +753,7 @@ static void append_neighbours(struct random *random, bool before)
 /* The row alone in its slot, or among others. */
 static void make_code(struct random *random)
 {
-    bool is_block = subject.form.is_plain && subject.form.flow == DISPLACED_FLOW_NEXT &&
+    bool is_block = (subject.form.is_plain || subject.form.is_masked) && subject.form.flow == DISPLACED_FLOW_NEXT &&
                     subject.form.operand != DISPLACED_OPERAND_RELATIVE && random_below(random, 2);
     subject.size = subject.instructions = subject.registers = 0;
     if (is_block)
@@ -822,6 +843,7 @@ static void check_row(size_t number)
         counts.cases++;
         counts.checked += is_checked();
         counts.inside += is_checked() && subject.area;
+        counts.masked += is_checked() && subject.area && subject.form.is_masked;
         counts.faults += subject.native.output.signal.number != 0;
         if (!wrong && counts.cases % COMPARED_AFTER == 0 && areas_difference(generator.areas, memory_before))
             wrong = find_stray();
@@ -836,11 +858,12 @@ static void check_row(size_t number)
 static void summarise(void)
 {
     print_message("%llu rows, %llu states, of which %llu in blocks (%llu instructions in all), %llu fault, %llu are "
-                  "checked, %llu of them inside; refused %llu rows; no room for %llu states\n",
+                  "checked, %llu of them inside (%llu masked); refused %llu rows; no room for %llu states\n",
                   (unsigned long long)counts.rows, (unsigned long long)counts.cases, (unsigned long long)counts.blocks,
                   (unsigned long long)counts.instructions, (unsigned long long)counts.faults,
                   (unsigned long long)counts.checked, (unsigned long long)counts.inside,
-                  (unsigned long long)counts.refused, (unsigned long long)counts.no_room);
+                  (unsigned long long)counts.masked, (unsigned long long)counts.refused,
+                  (unsigned long long)counts.no_room);
     print_message("%llu accesses at an alias; %llu stepped, %llu places, %llu in thunks; differences %llu\n",
                   (unsigned long long)counts.led, (unsigned long long)counts.stepped, (unsigned long long)counts.places,
                   (unsigned long long)counts.in_thunks, (unsigned long long)counts.differences);

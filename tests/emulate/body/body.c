@@ -104,8 +104,30 @@ __asm__(
     "%ah\n mov %r11, 0x7ffffff0(%r8)\n"
     " sbb 0x7ffffff9(%r11), %rdx\n vmovdqu 0x7ffffff0(%r8,%rcx), %ymm3\n lock xadd %al, 0x7ffffff4(%r8)\n"
     " push 0x7ffffff0(%r8)\n pop %r9\n end displacement\n"
+    "sequence masked\n mov 8(%rbx), %rdx\n mov $0x40ff0, %eax\n kmovq %rax, %k1\n kxorq %k2, %k2, %k2\n"
+    " vmovdqu8 8(%rbx), %ymm1{%k1}\n vmovdqu8 16(%rsi), %ymm2{%k2}{z}\n vpcmpnequb (%rdi), %ymm1, %k3{%k1}\n"
+    " vmovdqu8 %zmm1, 40(%rbp){%k1}\n add 8(%rbx), %rdx\n vmovdqu8 %zmm1, 8(%rbx){%k2}\n adc $0, %r8\n"
+    " kmovq %k3, %r9\n end masked\n"
+    "sequence masked_lanes\n mov 8(%rbx), %rdx\n mov $0x1000a, %eax\n kmovq %rax, %k1\n kshiftrq $16, %k1, %k2\n"
+    " vmovdqu64 8(%rbx), %xmm1{%k1}\n vmovdqu64 16(%rsi), %ymm2{%k1}{z}\n vmovdqu64 %zmm1, (%rdi){%k2}\n"
+    " vmovdqu32 %zmm1, 40(%rbp){%k1}\n vmovdqu16 (%rsi), %zmm3{%k2}\n cmp %rdx, %rax\n"
+    " vmovss 8(%rbx), %xmm4{%k1}\n vmovsd 16(%rdi), %xmm5{%k2}\n vpcmpgtd 20(%rsi), %ymm2, %k3{%k2}\n setc %r9b\n"
+    " kmovq %k3, %r8\n end masked_lanes\n"
+    "sequence masked_broadcast\n mov 8(%rbx), %rdx\n mov $0x10100, %eax\n kmovq %rax, %k1\n kshiftrq $8, %k1, %k2\n"
+    " vpaddd 4(%rbx){1to16}, %zmm3, %zmm4{%k1}\n vpaddd 4(%rsi){1to8}, %ymm3, %ymm4{%k1}\n"
+    " vpaddq 8(%rdi){1to8}, %zmm4, %zmm4{%k2}\n vpcmpeqd 8(%rbp){1to4}, %xmm3, %k3{%k2}\n"
+    " vbroadcastf32x4 16(%rbx), %zmm5{%k2}\n vpmovqb %zmm4, 12(%rsi){%k2}\n kmovq %k3, %r8\n end masked_broadcast\n"
+    "sequence masked_edges\n mov 8(%rbx), %rdx\n mov $0xff, %eax\n kmovq %rax, %k1\n kshiftlq $20, %k1, %k2\n"
+    " vmovdqu8 4016(%rbx), %ymm1{%k1}\n vmovdqu8 %ymm1, 4012(%rbx){%k2}\n vmovdqu8 -96(%rbx), %ymm2{%k1}\n"
+    " and $-16, %rsi\n vmovdqa32 16(%rsi), %xmm3{%k1}\n vmovdqa32 24(%rsi), %xmm4{%k1}\n end masked_edges\n"
     ".popsection\n");
 
+/* Need AVX-512: the last ones. */
+#define EACH_MASKED(X)                                                                                                 \
+    X(masked)                                                                                                          \
+    X(masked_lanes)                                                                                                    \
+    X(masked_broadcast)                                                                                                \
+    X(masked_edges)
 #define EACH_SEQUENCE(X)                                                                                               \
     X(load)                                                                                                            \
     X(load_partly)                                                                                                     \
@@ -151,7 +173,8 @@ __asm__(
     X(identity)                                                                                                        \
     X(plain_only)                                                                                                      \
     X(edges)                                                                                                           \
-    X(displacement)
+    X(displacement)                                                                                                    \
+    EACH_MASKED(X)
 
 #define DECLARE(name) extern const uint8_t sequence_##name[], sequence_##name##_end[];
 EACH_SEQUENCE(DECLARE)
@@ -162,7 +185,11 @@ static const struct sequence {
 } sequences[] = {
 #define ROW(name) {#name, sequence_##name, sequence_##name##_end},
     EACH_SEQUENCE(ROW)};
-#define SEQUENCES (sizeof sequences / sizeof *sequences)
+#define COUNT_ONE(name) +1
+#define MASKED (0 EACH_MASKED(COUNT_ONE))
+#define SEQUENCES (sizeof sequences / sizeof *sequences - (has_masks ? 0 : MASKED))
+
+static bool has_masks;
 
 static uint64_t random_word(void)
 {
@@ -338,6 +365,8 @@ static void body_uses_any_scratch_register(void **state)
 
 int main(void)
 {
+    has_masks =
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(body_rolls_back_at_every_place),
         cmocka_unit_test(body_of_a_region_that_is_removed_faults_and_goes_on),

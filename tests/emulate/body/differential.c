@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "decode/x86/flags.h"
+#include "decode/x86/xsave.h"
 #include "stepper.h"
 
 #define CODE_SIZE 0x4000u
@@ -132,15 +133,20 @@ static uint64_t hash_memory(const struct segue_regs *regs)
     return mix(hash, (const void *)(uintptr_t)from, bottom + STACK_SIZE - from);
 }
 
-/* x87, SSE and the upper halves of AVX. The rest of an XSAVE area may be in its initial state or be recorded so. */
+/* x87, SSE, AVX and the masks. A component that is not in the area is in its initial state: zero. */
 static uint64_t hash_state(const void *state)
 {
-    static const uint8_t zero[256];
+    static const uint8_t zero[1024], components[] = {STATE_AVX, STATE_OPMASK, STATE_ZMM_HI256, STATE_HI16_ZMM};
     const uint8_t *bytes = state;
-    uint64_t features;
-    memcpy(&features, bytes + 512, sizeof features);
-    uint64_t hash = mix(mix(1, bytes + 24, 8), bytes + 32, 384);
-    return mix(hash, features & 4 ? bytes + 576 : zero, 256);
+    uint64_t features, hash = mix(mix(1, bytes + XSAVE_MXCSR, 8), bytes + XSAVE_ST, XSAVE_XMM_END - XSAVE_ST);
+    memcpy(&features, bytes + XSAVE_XSTATE_BV, sizeof features);
+    for (size_t i = 0; i < sizeof components; i++) {
+        struct xsave_component place;
+        if (!xsave_find(components[i], &place) || place.size > sizeof zero)
+            continue;
+        hash = mix(hash, features >> components[i] & 1 ? bytes + place.offset : zero, place.size);
+    }
+    return hash;
 }
 
 static bool is_in(uint64_t rip, const uint8_t *begin, size_t size)
@@ -148,14 +154,16 @@ static bool is_in(uint64_t rip, const uint8_t *begin, size_t size)
     return rip - (uint64_t)(uintptr_t)begin < size;
 }
 
-/* Accesses of the instruction that are wholly in the region. */
-static unsigned accesses_inside(const struct segue_regs *regs)
+/* Accesses of the instruction that are wholly in the region: those of one operand are one. */
+static unsigned accesses_inside(const struct segue_regs *regs, const void *state)
 {
+    struct segue_xstate xstate = {
+        .area = (void *)(uintptr_t)state, .size = (uint32_t)stepper_state_size(), .features = xsave_enabled()};
     struct segue_insn insn;
     struct segue_access accesses[SEGUE_ACCESSES_MOST];
     size_t count, inside = 0;
     if (segue_decode(SEGUE_MODE_64, (const void *)(uintptr_t)regs->rip, SEGUE_INSN_BYTES, &insn) != SEGUE_OK ||
-        segue_accesses(&insn, regs, NULL, accesses, SEGUE_ACCESSES_MOST, &count) != SEGUE_OK)
+        segue_accesses(&insn, regs, &xstate, accesses, SEGUE_ACCESSES_MOST, &count) != SEGUE_OK)
         return 0;
     for (size_t i = 0; i < count; i++)
         if (is_in(accesses[i].address, world.memory, HOT_SIZE) &&
@@ -183,7 +191,7 @@ static bool note_boundary(void *context, struct stepper_stop *stop)
     }
     if (stop->regs->rip == test.stop)
         return false;
-    test.expected += accesses_inside(stop->regs);
+    test.expected += accesses_inside(stop->regs, stop->state);
     return true;
 }
 
@@ -259,7 +267,7 @@ static bool serve(struct stepper_stop *stop, struct segue_regs *seen, const stru
     }
     if (is_region) {
         *stop->regs = *seen;
-        test.native += accesses_inside(seen);
+        test.native += accesses_inside(seen, stop->state);
         open_region(true);
         return true;
     }
@@ -282,7 +290,7 @@ static bool at_body(struct stepper_stop *stop, struct segue_regs *seen, struct b
         *stop->regs = *seen;
         if (place->counted && test.variation->mode == BODY_COUNT)
             records()[place->record].count--;
-        test.native += accesses_inside(seen);
+        test.native += accesses_inside(seen, stop->state);
         open_region(true);
         return seen->rip != test.stop;
     }
@@ -318,7 +326,7 @@ static bool at_stop(void *context, struct stepper_stop *stop)
         open_region(false);
         stop->regs->rip = (uint64_t)(uintptr_t)world.bodies;
     } else {
-        test.native += accesses_inside(&seen);
+        test.native += accesses_inside(&seen, stop->state);
         open_region(true);
     }
     return true;

@@ -76,8 +76,8 @@ static void operands_move_to_any_register(void **state)
         struct decode_scratch before;
         struct displaceable form;
         corpus_row_text(&rows.rows[i], row_text);
-        if (!displaceable_make(&before, 0x10000, rows.rows[i].bytes, rows.rows[i].length, &form) || !form.is_plain ||
-            form.operand == DISPLACED_OPERAND_OFFSET)
+        if (!displaceable_make(&before, 0x10000, rows.rows[i].bytes, rows.rows[i].length, &form) ||
+            !(form.is_plain || form.is_masked) || form.operand == DISPLACED_OPERAND_OFFSET)
             continue;
         forms++;
         for (unsigned reg = 0; reg < SEGUE_RIP; reg++) {

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "decode/x86/page.h"
@@ -25,6 +26,7 @@ uint64_t sites_load_two(void *at), sites_load_three(void *at), sites_load_four(v
 uint64_t sites_sum(void *at, uint64_t count), sites_sum_with_carry(void *at, uint64_t count);
 uint64_t sites_follow(void *at, uint64_t count), sites_modify(void *at), sites_vectors(void *at);
 uint64_t sites_copy(void *at, uint64_t size, void *to), sites_call(void *at), sites_stack(void *at);
+uint64_t sites_load_masked(void *at, uint64_t mask), sites_masked(void *at, uint64_t mask, void *to);
 
 static struct segue_mapping memory;
 
@@ -211,6 +213,83 @@ static int policies_are_asked_about_each_access(void)
     return 0;
 }
 
+/* Bits in one row, in several, none; those above bit 31 select nothing. */
+static const uint64_t masks[] = {0xff, 0xffff0, 0x80000000, 0xffffffff, 0x5, 0xf0f0, 0, 0xffffffff00000000, 1, 0xffff};
+#define MASKS (sizeof masks / sizeof *masks)
+
+static bool has_masks(void)
+{
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+
+static int masked_accesses_are_those_of_open_memory(void)
+{
+    static char plain[SIZE] __attribute__((aligned(PAGE)));
+    char results[2][96];
+    if (!has_masks())
+        return 0;
+    make_memory();
+    begin_with(0);
+    memcpy(plain, memory.alias, SIZE);
+    uint64_t first = faults();
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        size_t at = i % 16 ? i % 64 : SIZE - 256;
+        assert_int_equal(sites_masked((char *)memory.memory + at, masks[i % MASKS], results[0]),
+                         sites_masked(plain + at, masks[i % MASKS], results[1]));
+        assert_memory_equal(results[0], results[1], sizeof *results);
+    }
+    assert_memory_equal(memory.alias, plain, SIZE);
+    assert_in_range(faults() - first, 1, 10);
+    return 0;
+}
+
+static int masked_accesses_are_counted_if_there_are_any(void)
+{
+    char results[96];
+    if (!has_masks())
+        return 0;
+    make_memory();
+    begin_with(SEGUE_REGION_COUNT);
+    uint64_t stepped = steps(), wanted = 0;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        uint64_t mask = masks[i % MASKS];
+        sites_masked(memory.memory, mask, results);
+        /* Two of 32 elements, three of 16. */
+        wanted += 2u * ((mask & 0xffffffff) != 0) + 3u * ((mask & 0xffff) != 0);
+    }
+    assert_int_equal(counted() + (steps() - stepped), wanted);
+    assert_in_range(steps() - stepped, 0, 10);
+    return 0;
+}
+
+static int policies_are_shown_what_a_mask_selects(void)
+{
+    if (!has_masks())
+        return 0;
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    begin(&region);
+    sites_load_masked(memory.memory, 1);
+    char *at = (char *)memory.memory + 8;
+    for (unsigned i = 0; i < MASKS; i++) {
+        uint64_t mask = masks[i] & 0xffffffff, before = asked, ordinary = asked_ordinarily;
+        assert_int_equal(sites_load_masked(at, masks[i]), sites_load_masked((char *)memory.alias + 8, masks[i]));
+        uint64_t first = mask ? (uint64_t)__builtin_ctzll(mask) : 0, row = mask >> first, parts = 0;
+        bool is_one = mask && !(row & (row + 1));
+        assert_int_equal(asked - before, is_one);
+        if (is_one) {
+            assert_int_equal(last_address, (uint64_t)(uintptr_t)at + first);
+            assert_int_equal(last_size, __builtin_popcountll(mask));
+        }
+        /* Of several parts each is a question for the ordinary policy. */
+        for (uint64_t left = mask, last = 0; left; last = left & 1, left >>= 1)
+            parts += (left & 1) && !last;
+        assert_int_equal(asked_ordinarily - ordinary, is_one ? 0 : parts);
+    }
+    return 0;
+}
+
 static __attribute__((target("sse2"))) enum segue_verdict vector_policy(void *context,
                                                                         const struct segue_hot_event *event)
 {
@@ -383,6 +462,64 @@ static int signals_may_come_at_any_time(void)
     return 0;
 }
 
+/* ---- single steps ---- */
+
+#define STEPS 4096u
+static struct {
+    uint64_t rip, rax, flags;
+} trail[2][STEPS];
+static volatile size_t step_count;
+static volatile int trail_in_use;
+
+static void note_step(int number, siginfo_t *info, void *context)
+{
+    const greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+    (void)number;
+    (void)info;
+    if (step_count < STEPS) {
+        trail[trail_in_use][step_count].rip = (uint64_t)registers[REG_RIP];
+        trail[trail_in_use][step_count].rax = (uint64_t)registers[REG_RAX];
+        trail[trail_in_use][step_count].flags = (uint64_t)registers[REG_EFL] & 0xcd5;
+    }
+    step_count++;
+}
+
+static size_t step_through(uint64_t (*function)(void *at, uint64_t count), void *at, uint64_t count)
+{
+    step_count = 0;
+    __asm__ volatile("xor %%eax, %%eax\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\tcall *%2\n\t"
+                     "pushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq"
+                     : "+D"(at), "+S"(count), "+r"(function)
+                     :
+                     : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "memory", "cc");
+    return step_count;
+}
+
+static int single_steps_show_the_program(void)
+{
+    static char plain[SIZE] __attribute__((aligned(PAGE)));
+    struct sigaction action = {.sa_sigaction = note_step, .sa_flags = SA_SIGINFO};
+    uint64_t (*const functions[])(void *, uint64_t) = {sites_sum, sites_sum_with_carry};
+    sigaction(SIGTRAP, &action, NULL);
+    make_memory();
+    memcpy(plain, memory.alias, SIZE);
+    begin_with(SEGUE_REGION_COUNT);
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t before = steps();
+        trail_in_use = 0;
+        size_t wanted = step_through(functions[i], plain, 20);
+        assert_in_range(wanted, 80, STEPS);
+        functions[i](memory.memory, 20);
+        uint64_t count = counted();
+        trail_in_use = 1;
+        assert_int_equal(step_through(functions[i], memory.memory, 20), wanted);
+        /* The last steps are behind the call. */
+        assert_memory_equal(trail[0], trail[1], (wanted - 4) * sizeof trail[0][0]);
+        assert_int_equal(counted() - count + (steps() - before), 20);
+    }
+    return 0;
+}
+
 static int children_have_their_own(void)
 {
     make_memory();
@@ -467,12 +604,16 @@ static const struct child_case cases[] = {
     {"results_are_those_of_open_memory", results_are_those_of_open_memory},
     {"counts_are_exact", counts_are_exact},
     {"policies_are_asked_about_each_access", policies_are_asked_about_each_access},
+    {"masked_accesses_are_those_of_open_memory", masked_accesses_are_those_of_open_memory},
+    {"masked_accesses_are_counted_if_there_are_any", masked_accesses_are_counted_if_there_are_any},
+    {"policies_are_shown_what_a_mask_selects", policies_are_shown_what_a_mask_selects},
     {"vectors_and_registers_are_kept_for_a_policy", vectors_and_registers_are_kept_for_a_policy},
     {"updates_take_effect", updates_take_effect},
     {"a_region_that_is_removed_is_left_alone", a_region_that_is_removed_is_left_alone},
     {"many_regions_are_found", many_regions_are_found},
     {"undone_sites_fault_again", undone_sites_fault_again},
     {"signals_may_come_at_any_time", signals_may_come_at_any_time},
+    {"single_steps_show_the_program", single_steps_show_the_program},
     {"children_have_their_own", children_have_their_own},
     {"threads_go_on_while_sites_change", threads_go_on_while_sites_change},
     {"what_is_wrong_is_named", what_is_wrong_is_named},
@@ -497,12 +638,16 @@ int main(int count, char **arguments)
         CASE(results_are_those_of_open_memory),
         CASE(counts_are_exact),
         CASE(policies_are_asked_about_each_access),
+        CASE(masked_accesses_are_those_of_open_memory),
+        CASE(masked_accesses_are_counted_if_there_are_any),
+        CASE(policies_are_shown_what_a_mask_selects),
         CASE(vectors_and_registers_are_kept_for_a_policy),
         CASE(updates_take_effect),
         CASE(a_region_that_is_removed_is_left_alone),
         CASE(many_regions_are_found),
         CASE(undone_sites_fault_again),
         CASE(signals_may_come_at_any_time),
+        CASE(single_steps_show_the_program),
         CASE(children_have_their_own),
         CASE(threads_go_on_while_sites_change),
         CASE(what_is_wrong_is_named),

@@ -101,6 +101,32 @@ FUNCTION(sites_copy)
         ret
 END(sites_copy)
 
+/* Loads what the mask RSI selects of the 32 bytes at RDI, and stores it at RDX; compares 32 more; adds up words, one of
+ * them for all, and stores the sums. AVX-512. */
+FUNCTION(sites_masked)
+        kmovq   %rsi, %k1
+        vmovdqu8 (%rdi), %ymm16{%k1}{z}
+        vmovdqu8 %ymm16, (%rdx)
+        vpcmpnequb 32(%rdi), %ymm16, %k2{%k1}
+        kmovq   %k2, %rax
+        vpxorq  %zmm17, %zmm17, %zmm17
+        vpaddd  64(%rdi), %zmm17, %zmm17{%k1}
+        vpaddd  128(%rdi){1to16}, %zmm17, %zmm17{%k1}
+        vmovdqu32 %zmm17, 192(%rdi){%k1}
+        vmovdqu32 %zmm17, 32(%rdx)
+        vzeroupper
+        ret
+END(sites_masked)
+
+/* Loads what the mask RSI selects of 32 bytes at RDI. AVX-512. */
+FUNCTION(sites_load_masked)
+        kmovq   %rsi, %k1
+        vmovdqu8 (%rdi), %ymm16{%k1}{z}
+        vmovq   %xmm16, %rax
+        vzeroupper
+        ret
+END(sites_load_masked)
+
 sites_seven_:
         mov     $7, %eax
         ret
