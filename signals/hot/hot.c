@@ -46,7 +46,6 @@ struct kept {
 #define KEPT_SIZE ((size_t)64 << 20)
 /* The parts of the address space in which bodies lie. */
 #define PARTS 32u
-#define REACH INT64_C(0x7f000000)
 /* The room that most bodies need. */
 #define USUAL_ROOM 320u
 /* A site that its body still misses after that keeps the body that it has. */
@@ -197,11 +196,9 @@ static const uint64_t *thunks_near(uint64_t at)
     const char *refusal;
     void *data;
     size_t part = 0;
-    for (; part < PARTS && near[part]; part++) {
-        int64_t distance = (int64_t)((uint64_t)(uintptr_t)near[part] - at);
-        if (distance > -REACH && distance < REACH)
+    for (; part < PARTS && near[part]; part++)
+        if (rooms_reach(near[part], at))
             return near[part];
-    }
     if (part == PARTS || rooms_take_data(at, sizeof thunks, &data, &refusal) != SEGUE_OK)
         return NULL;
     near[part] = data;

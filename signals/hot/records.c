@@ -11,7 +11,6 @@
 #define BLOCKS (1u << 16)
 /* The parts of the address space in which blocks are filled. */
 #define PARTS 32u
-#define REACH INT64_C(0x7f000000)
 
 /* All blocks. */
 static struct body_record **blocks;
@@ -31,12 +30,6 @@ bool records_prepare(void)
     return blocks != NULL;
 }
 
-static bool reaches(const void *data, uint64_t at)
-{
-    int64_t distance = (int64_t)((uint64_t)(uintptr_t)data - at);
-    return distance > -REACH && distance < REACH;
-}
-
 /* Begins a block near `at` in that part. */
 static bool begin_block(uint32_t part, uint64_t at)
 {
@@ -54,7 +47,7 @@ static bool begin_block(uint32_t part, uint64_t at)
 struct body_record *records_take(uint64_t at)
 {
     uint32_t part = 0;
-    while (part < part_count && !reaches(blocks[parts[part].block], at))
+    while (part < part_count && !rooms_reach(blocks[parts[part].block], at))
         part++;
     if (part == PARTS)
         return NULL;

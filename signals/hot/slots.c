@@ -174,12 +174,6 @@ void hot_slot_change(struct hot_slot *slot, const struct segue_region *region)
     slot->region = *region;
 }
 
-static bool reaches(const struct body_descriptor *descriptor, uint64_t at)
-{
-    int64_t distance = (int64_t)((uint64_t)(uintptr_t)descriptor - at);
-    return distance >= -DISTANCE_MOST && distance <= DISTANCE_MOST;
-}
-
 /* The slot may be opened or closed at the same time: whoever comes second sees what the first has done. */
 static void publish(struct hot_slot *slot, size_t part, struct body_descriptor *descriptor)
 {
@@ -197,7 +191,7 @@ struct body_descriptor *hot_slot_descriptor(struct hot_slot *slot, uint64_t at)
 {
     size_t part = 0;
     for (; part < HOT_PARTS && slot->descriptors[part]; part++)
-        if (reaches(slot->descriptors[part], at))
+        if (rooms_reach(slot->descriptors[part], at))
             return slot->descriptors[part];
     if (part == HOT_PARTS)
         return NULL;

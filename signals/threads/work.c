@@ -24,7 +24,7 @@ enum segue_status work_prepare(void)
     if (areas)
         return SEGUE_OK;
     for (uint32_t wanted = most_wanted(); wanted >= WORK_LEAST; wanted /= 2) {
-        areas = platform_map(wanted * sizeof *areas);
+        areas = platform_map_apart(wanted * sizeof *areas);
         if (!areas)
             continue;
         __atomic_store_n(&count, wanted, __ATOMIC_RELEASE);

@@ -296,7 +296,10 @@ static void view_is_at_the_closest_free_place(void **state)
 {
     (void)state;
     struct executable_memory memory = create(PAGE, 4);
-    uint64_t room = free_room(32 * PAGE), view;
+    /* Not the addresses that the heap may grow into: with a page below it. */
+    uint64_t room = free_room(33 * PAGE) + PAGE, view;
+    void *below = mmap(at(room - PAGE), PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    assert_ptr_equal(below, at(room - PAGE));
     struct executable_range range = {room + 1, room + 32 * PAGE - 1, room + 16 * PAGE + 8};
     char *taken =
         mmap(at(room + 14 * PAGE), 5 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -314,6 +317,7 @@ static void view_is_at_the_closest_free_place(void **state)
     assert_true(view == room + 30 * PAGE);
     executable_view_unmap(&memory, view, PAGE);
     munmap(taken, 5 * PAGE);
+    munmap(below, PAGE);
     executable_memory_free(&memory);
 }
 

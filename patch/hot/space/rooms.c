@@ -346,16 +346,17 @@ void rooms_free(uint64_t address, uint64_t size)
 
 /* --- Data. --- */
 
+_Static_assert(ROOMS_REACH + ROOMS_CODE + ROOMS_DATA < UINT64_C(1) << 31, "a displacement reaches all of the data");
+
 static bool reaches(uint64_t start, uint64_t near)
 {
-    const uint64_t reach = (UINT64_C(1) << 31) - ROOMS_CODE - ROOMS_DATA - PAGE;
-    return (start > near ? start - near : near - start) < reach;
+    return (start > near ? start - near : near - start) < ROOMS_REACH - ROOMS_DATA;
 }
 
 /* What a chunk has reserved, and is not in use; otherwise free addresses. False if nothing is within reach. */
 static bool reserve_area(uint64_t near, uint64_t *start)
 {
-    const uint64_t reach = (UINT64_C(1) << 31) - ROOMS_CODE - ROOMS_DATA - 2 * PAGE;
+    const uint64_t reach = ROOMS_REACH - ROOMS_DATA - PAGE;
     for (uint32_t i = 0; i < chunks_used().chunks; i++) {
         struct chunk *chunk = chunk_numbered(i);
         if (chunk->data_taken + ROOMS_DATA > CHUNK_DATA || !chunk->data || !reaches(chunk->data, near))

@@ -55,4 +55,13 @@ void rooms_free(uint64_t address, uint64_t size);
 #define ROOMS_DATA UINT64_C(65536)
 enum segue_status rooms_take_data(uint64_t near, uint64_t size, void **data, const char **refusal);
 
+/* The distance is less than this. */
+#define ROOMS_REACH UINT64_C(0x7f000000)
+
+/* Whether code at `near` can address the data so, as it can what rooms_take_data returns for it. Lock-free. */
+static inline bool rooms_reach(const void *data, uint64_t near)
+{
+    return (uint64_t)(uintptr_t)data - near + ROOMS_REACH - 1 < 2 * ROOMS_REACH - 1;
+}
+
 #endif

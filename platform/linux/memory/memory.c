@@ -46,10 +46,15 @@ void *platform_map(size_t size)
     return map(size, PROT_READ | PROT_WRITE, 0);
 }
 
+/* Each has addresses of its own: one whose hint is taken would be mapped beside the libraries. */
 void *platform_map_apart(size_t size)
 {
+    static uint64_t given;
     uint64_t here = (uint64_t)(uintptr_t)&platform_map_apart & -(uint64_t)PAGE;
-    return map_at((void *)(uintptr_t)(here > 4 * FAR ? here - FAR : here + FAR), size, PROT_READ | PROT_WRITE, 0);
+    uint64_t pages = (size + PAGE - 1) & -(uint64_t)PAGE;
+    uint64_t end = __atomic_add_fetch(&given, pages, __ATOMIC_RELAXED);
+    uint64_t hint = here > 4 * FAR ? here - FAR - end : here + FAR + end - pages;
+    return map_at((void *)(uintptr_t)hint, size, PROT_READ | PROT_WRITE, 0);
 }
 
 void *platform_reserve(size_t size)

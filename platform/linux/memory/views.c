@@ -25,8 +25,10 @@
 
 /* The longest random distance between two views' ends. */
 #define DISTANCE (UINT64_C(1) << 30)
-/* The least distance of the second view from a first one that is executed at a chosen address. */
+/* The least distance from code, and the range of distances: so wide that few of them are taken. How many are tried. */
 #define FAR (UINT64_C(64) << 30)
+#define SPREAD (UINT64_C(1) << 40)
+#define HINTS 8u
 
 static bool failed(long result)
 {
@@ -59,13 +61,34 @@ static uint64_t random_word(void)
     return word ^ word >> 31;
 }
 
-/* Reserves `size` bytes of inaccessible addresses and a random number of pages more: as many as the system allows; at
- * `hint` if that is not 0 and they are free there. */
-static long reserve(uint64_t size, uint64_t hint, uint64_t *reserved)
+/* An address whose neighbours are not within a jump's reach of the code. */
+static uint64_t far_from(uint64_t code)
+{
+    uint64_t distance = FAR + (random_word() % (SPREAD >> PAGE_BITS) << PAGE_BITS);
+    return (code > 2 * distance ? code - distance : code + distance) & -(uint64_t)PAGE;
+}
+
+/* Where the address is taken, the system maps beside the libraries. */
+static long reserve_far(uint64_t size, uint64_t code)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    for (unsigned i = 0; code && i < HINTS; i++) {
+        uint64_t hint = far_from(code);
+        long at = map(hint, size, PROT_NONE, flags, -1);
+        if (failed(at) || (uint64_t)at == hint)
+            return at;
+        unmap((uint64_t)at, size);
+    }
+    return map(0, size, PROT_NONE, flags, -1);
+}
+
+/* Reserves `size` bytes of inaccessible addresses and a random number of pages more: as many as the system allows; far
+ * from `code` if that is not 0. */
+static long reserve(uint64_t size, uint64_t code, uint64_t *reserved)
 {
     for (uint64_t most = DISTANCE >> PAGE_BITS;; most /= 2) {
         *reserved = size + ((most ? random_word() % most : 0) << PAGE_BITS);
-        long at = map(hint, *reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+        long at = reserve_far(*reserved, code);
         if (!failed(at) || most == 0)
             return at;
     }
@@ -104,7 +127,7 @@ static long map_second(const struct order *order, uint64_t first, uint64_t at)
 static long create_apart(const struct order *order, struct platform_views *views)
 {
     uint64_t reserved, size = order->size, whole = size + 2 * PLATFORM_VIEW_GUARD;
-    long at = reserve(2 * whole, 0, &reserved);
+    long at = reserve(2 * whole, (uint64_t)(uintptr_t)&create_apart, &reserved);
     if (failed(at))
         return at;
     uint64_t low = (uint64_t)at + PLATFORM_VIEW_GUARD, high = (uint64_t)at + reserved - PLATFORM_VIEW_GUARD - size;
@@ -121,20 +144,13 @@ static long create_apart(const struct order *order, struct platform_views *views
     return failed(result) ? result : 0;
 }
 
-/* Where the second view does not take addresses that are within a jump's reach of the first. */
-static uint64_t far_from(uint64_t at)
-{
-    uint64_t distance = FAR + (random_word() % (FAR >> PAGE_BITS) << PAGE_BITS);
-    return at > 2 * distance ? at - distance : at + distance;
-}
-
 static long create_at(const struct order *order, uint64_t at, struct platform_views *views)
 {
     uint64_t reserved, whole = order->size + 2 * PLATFORM_VIEW_GUARD;
     long first = map_first(order, at, MAP_FIXED_NOREPLACE);
     if (failed(first))
         return first;
-    long result = reserve(whole, order->protection & PROT_EXEC ? far_from(at) : 0, &reserved);
+    long result = reserve(whole, order->protection & PROT_EXEC ? at : 0, &reserved);
     if (!failed(result)) {
         uint64_t base = (uint64_t)result;
         *views = (struct platform_views){at, base + PLATFORM_VIEW_GUARD};

@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "patch/hot/space/chunks.h"
 #include "patch/hot/space/rooms.h"
@@ -154,7 +155,8 @@ static void taken_addresses(void)
 {
     struct room room;
     const char *refusal = NULL;
-    struct pun_window window = window_of(here(), 3, 0x2000);
+    /* Below the program: the heap is above it, and may grow. */
+    struct pun_window window = window_of(here(), 3, 0xe000);
     uint64_t first;
     EXPECT(rooms_prepare() == SEGUE_OK);
     EXPECT(pun_next(&window, 0, &first));
@@ -288,6 +290,69 @@ static void data_are_within_reach_of_the_code(void **state)
     in_child(data);
 }
 
+/* Whoever asks for data at the edge of what it has within reach gets other data, once. */
+static void edges(void)
+{
+    const int64_t distances[] = {ROOMS_REACH - 1, ROOMS_REACH, ROOMS_REACH + 0x800000, -(int64_t)ROOMS_REACH};
+    const char *refusal;
+    void *near, *memory;
+    EXPECT(rooms_prepare() == SEGUE_OK);
+    EXPECT(rooms_take_data(here(), 64, &near, &refusal) == SEGUE_OK);
+    EXPECT(rooms_reach(near, here()));
+    for (unsigned i = 0; i < sizeof distances / sizeof *distances; i++) {
+        uint64_t at = (uint64_t)(uintptr_t)near - (uint64_t)distances[i];
+        EXPECT(rooms_reach(near, at) == (i == 0));
+        EXPECT(rooms_take_data(at, 64, &memory, &refusal) == SEGUE_OK);
+        EXPECT(rooms_reach(memory, at));
+    }
+}
+
+static void data_are_in_reach_as_their_callers_measure_it(void **state)
+{
+    (void)state;
+    in_child(edges);
+}
+
+static bool is_near(uint64_t code, uint64_t at, uint64_t size)
+{
+    return at < code + (UINT64_C(2) << 30) && code - (UINT64_C(2) << 30) < at + size;
+}
+
+/* Of the program's code or of a library's, which are apart. */
+static bool is_within_jumps_reach(uint64_t at, uint64_t size)
+{
+    return is_near(here(), at, size) || is_near((uint64_t)(uintptr_t)&getpid, at, size);
+}
+
+/* Large tables, a mapping for a region, and the views through which chunks are written: every window needs the
+ * addresses. */
+static void addresses_near_code(void)
+{
+    const uint64_t size = UINT64_C(64) << 20;
+    for (unsigned i = 0; i < 4; i++) {
+        struct platform_views views;
+        uint64_t at = (uint64_t)(uintptr_t)platform_map_apart(size + i);
+        EXPECT(at && !is_within_jumps_reach(at, size));
+        EXPECT(platform_views_create(0, size, PLATFORM_READ | PLATFORM_WRITE, PLATFORM_BACKING_ANONYMOUS, &views) == 0);
+        EXPECT(!is_within_jumps_reach(views.first, size) && !is_within_jumps_reach(views.second, size));
+    }
+    EXPECT(rooms_prepare() == SEGUE_OK);
+    for (unsigned i = 0; i < 128; i++) {
+        struct pun_window window = window_of(here(), 4, i << 1);
+        struct room room;
+        const char *refusal;
+        if (rooms_take(&window, SIZE, ROOMS_ANYWHERE, &room, &refusal) == SEGUE_OK)
+            EXPECT(!is_within_jumps_reach((uint64_t)(uintptr_t)room.code, SIZE));
+    }
+    EXPECT(chunks_used().chunks > 10);
+}
+
+static void addresses_near_code_are_left_to_jumps(void **state)
+{
+    (void)state;
+    in_child(addresses_near_code);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +364,8 @@ int main(void)
         cmocka_unit_test(no_page_is_written_and_executed),
         cmocka_unit_test(parent_and_child_go_on_apart),
         cmocka_unit_test(data_are_within_reach_of_the_code),
+        cmocka_unit_test(data_are_in_reach_as_their_callers_measure_it),
+        cmocka_unit_test(addresses_near_code_are_left_to_jumps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
