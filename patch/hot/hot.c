@@ -136,7 +136,7 @@ static void gather(struct hot_request *request)
     const char *refusal = text_refusal(request->address, PUN_BYTES, works.any_code);
     if (!refusal && site_state(site) == HOT_REFUSED)
         refusal = site->refusal;
-    size_t size = refusal ? 0 : hot_read_code(request->address, bytes, sizeof bytes);
+    size_t size = refusal ? 0 : text_read_code(request->address, bytes, sizeof bytes);
     unsigned length = size ? work_length_at(bytes, size) : 0;
     if (!length) {
         site->refusal = refusal ? refusal : "its bytes are not known to be an instruction";
@@ -249,7 +249,6 @@ enum segue_status hot_forget(uint64_t start, uint64_t size)
 {
     if (!lock_try())
         return __atomic_load_n(&lock, __ATOMIC_ACQUIRE) ? SEGUE_BUSY : SEGUE_OK;
-    text_ask_anew();
     undo_readers(start);
     for (struct hot_site *site = site_first(); site; site = site_after(site))
         if (is_in(site->address, start, size))

@@ -49,7 +49,7 @@ static bool may_move(const struct plan_step *step, const struct hot_site *site)
 static unsigned make_steps(const struct work *work, uint64_t until)
 {
     uint64_t start = work->place.address, at = start;
-    size_t size = hot_read_code(start, present, sizeof present);
+    size_t size = text_read_code(start, present, sizeof present);
     uint8_t original[PLAN_BYTES];
     unsigned count = 0;
     memcpy(original, present, size);

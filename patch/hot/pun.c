@@ -135,6 +135,15 @@ bool pun_next(const struct pun_window *window, uint64_t from, uint64_t *target)
     return *target < canonical_user_end();
 }
 
+bool pun_last(const struct pun_window *window, uint64_t *target)
+{
+    /* All free bits are set, but that of the sign. */
+    uint32_t displacement = window->value | (~window->mask & ~SIGN);
+    int64_t last = (int64_t)window->origin + (int32_t)displacement;
+    *target = (uint64_t)last;
+    return last >= 0;
+}
+
 /* --- Bytes. --- */
 
 bool pun_encode(uint64_t address, const uint8_t *bytes, unsigned length, unsigned prefixes, uint64_t target,

@@ -69,6 +69,9 @@ bool pun_has(const struct pun_window *window, uint64_t target);
 /* The lowest target that is not below `from`; false without such a target. */
 bool pun_next(const struct pun_window *window, uint64_t from, uint64_t *target);
 
+/* The highest target, though it may be beyond programs' addresses; false without one. */
+bool pun_last(const struct pun_window *window, uint64_t *target);
+
 /* The jump with that target: `changed` receives pun_changed bytes. False if the window does not have the target. */
 bool pun_encode(uint64_t address, const uint8_t *bytes, unsigned length, unsigned prefixes, uint64_t target,
                 uint8_t *changed);

@@ -15,7 +15,8 @@
 #include "sites.h"
 
 #define RANGES 256u
-#define PIECE 1024u
+/* Sites of a batch are close to one another, and in few pages. */
+#define PAGES 8u
 #define BREAKPOINT 0xcc
 
 struct range {
@@ -27,13 +28,15 @@ static unsigned excluded_count;
 /* The library's module, if it is not the program. */
 static struct range own;
 
-/* The mapping that was asked for last, and when. Reading the list takes as long as making twenty sites hot, and who
- * faults for the first time meets many sites within milliseconds. */
+/* What was found since the batch began: the mapping that was asked for last; and pages of code as they were read, one
+ * by one in turn. */
 static struct mapping known;
 static bool is_known;
-static uint64_t known_since;
-#define KNOWN_NS UINT64_C(16000000)
-static char piece[PIECE];
+static struct {
+    uint64_t page;
+    uint8_t bytes[PAGE];
+} pages[PAGES];
+static unsigned page_turn;
 
 /* --- The library's own code. --- */
 
@@ -90,31 +93,15 @@ bool text_is_excluded(uint64_t address, uint64_t size)
 
 void text_begin(void)
 {
-    if (is_known && platform_clock() - known_since > KNOWN_NS)
-        is_known = false;
-}
-
-void text_ask_anew(void)
-{
     is_known = false;
+    for (unsigned i = 0; i < PAGES; i++)
+        pages[i].page = 0;
 }
 
 static bool find_mapping(uint64_t address)
 {
-    struct mappings list;
-    struct mapping mapping;
-    if (is_known && address - known.start < known.end - known.start)
-        return true;
-    is_known = false;
-    if (!mappings_open(&list, piece, sizeof piece))
-        return false;
-    while (!is_known && mappings_next(&list, &mapping) && mapping.start <= address)
-        if (address < mapping.end) {
-            known = mapping;
-            known_since = platform_clock();
-            is_known = true;
-        }
-    mappings_close(&list);
+    if (!is_known || address - known.start >= known.end - known.start)
+        is_known = mappings_find(address, &known);
     return is_known;
 }
 
@@ -160,18 +147,51 @@ static void take_out(uint64_t at, uint64_t address, uint8_t *bytes, size_t size)
         memcpy(bytes + (at + from - address), site->old_bytes + from, to - from);
 }
 
-bool text_read(uint64_t address, uint8_t *bytes, size_t size)
+static bool read_bytes(uint64_t address, uint8_t *bytes, size_t size)
 {
     enum platform_look look = platform_look_at(address, bytes, size);
     return look == PLATFORM_THERE || (look == PLATFORM_NOT_KNOWN && forced_read(address, bytes, size));
 }
 
+/* NULL if the page cannot be read. */
+static const uint8_t *read_page(uint64_t page)
+{
+    for (unsigned i = 0; i < PAGES; i++)
+        if (pages[i].page == page)
+            return pages[i].bytes;
+    unsigned at = page_turn++ % PAGES;
+    pages[at].page = read_bytes(page, pages[at].bytes, PAGE) ? page : 0;
+    return pages[at].page ? pages[at].bytes : NULL;
+}
+
+size_t text_peek(uint64_t address, uint8_t *bytes, size_t size)
+{
+    size_t read = 0;
+    while (read < size) {
+        uint64_t at = address + read, offset = at % PAGE;
+        const uint8_t *page = read_page(at - offset);
+        size_t some = size - read < PAGE - offset ? size - read : PAGE - offset;
+        if (!page)
+            break;
+        memcpy(bytes + read, page + offset, some);
+        read += some;
+    }
+    return read;
+}
+
+size_t text_read_code(uint64_t address, uint8_t *bytes, size_t size)
+{
+    size_t read = text_peek(address, bytes, size);
+    hot_see_through(address, bytes, read);
+    return read;
+}
+
 static size_t read_readable(uint64_t address, uint8_t *bytes, size_t size)
 {
     size_t first = PAGE - address % PAGE;
-    if (text_read(address, bytes, size))
+    if (read_bytes(address, bytes, size))
         return size;
-    return first < size && text_read(address, bytes, first) ? first : 0;
+    return first < size && read_bytes(address, bytes, first) ? first : 0;
 }
 
 void hot_see_through(uint64_t address, uint8_t *bytes, size_t size)

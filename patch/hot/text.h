@@ -1,6 +1,6 @@
 /* text.h: which code may be changed, and what it was before it was changed.
  *
- * One caller at a time, except for text_read and the functions of hot_. Async-signal-safe, except text_prepare. */
+ * One caller at a time, except for the functions of hot_. Async-signal-safe, except text_prepare. */
 #ifndef SEGUE_PATCH_HOT_TEXT_H
 #define SEGUE_PATCH_HOT_TEXT_H
 
@@ -15,17 +15,17 @@ enum segue_status text_exclude(uint64_t start, uint64_t size);
 /* Whether the range has excluded bytes. Thread-safe, lock-free. */
 bool text_is_excluded(uint64_t address, uint64_t size);
 
-/* Begins a batch: what the system maps where is asked anew, unless it was some milliseconds ago. */
+/* Begins a batch: what the system maps where is asked anew, and code is read anew. */
 void text_begin(void);
-/* It is asked anew in any case. */
-void text_ask_anew(void);
 
 /* Whether the `size` bytes from `address` on may be changed: NULL, or the reason why not. `any` allows code that is not
  * a file's, and code that may be written. */
 const char *text_refusal(uint64_t address, unsigned size, bool any);
 
-/* Copies the bytes as they are. False if they cannot be read. Thread-safe. */
-bool text_read(uint64_t address, uint8_t *bytes, size_t size);
+/* Copies code as it was when the batch first read its page: as it is, or as the program wrote it, with this module's
+ * changes taken out. Returns how many of the bytes can be read, from the first on. */
+size_t text_peek(uint64_t address, uint8_t *bytes, size_t size);
+size_t text_read_code(uint64_t address, uint8_t *bytes, size_t size);
 
 /* Copies code as the program wrote it, with this module's changes taken out. Returns how many of the bytes can be
  * read, from the first on. Async-signal-safe, thread-safe. */

@@ -15,6 +15,7 @@ void work_begin(const struct hot_builder *with)
 {
     works.builder = with;
     works.count = 0;
+    works.time = platform_clock();
     text_begin();
 }
 
@@ -47,7 +48,7 @@ uint8_t site_state(const struct hot_site *site)
 
 void site_set_state(struct hot_site *site, enum hot_state state)
 {
-    __atomic_store_n(&site->time, platform_clock(), __ATOMIC_RELAXED);
+    __atomic_store_n(&site->time, works.time, __ATOMIC_RELAXED);
     __atomic_store_n(&site->state, (uint8_t)state, __ATOMIC_RELEASE);
 }
 
@@ -63,7 +64,8 @@ bool site_is_still_hot(struct hot_site *site)
     uint8_t bytes[PUN_BYTES];
     if (site_state(site) != HOT_MADE)
         return false;
-    if (text_read(site->address, bytes, site->changed) && memcmp(bytes, site->new_bytes, site->changed) == 0)
+    if (text_peek(site->address, bytes, site->changed) == site->changed &&
+        memcmp(bytes, site->new_bytes, site->changed) == 0)
         return true;
     site_forget(site);
     return false;

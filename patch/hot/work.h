@@ -29,6 +29,8 @@ struct works {
     /* From the highest address down, as work_sort found them. */
     struct pun_place order[WORKS];
     unsigned count;
+    /* When the work began (platform_clock). */
+    uint64_t time;
     /* NULL: nothing is made. */
     const struct hot_builder *builder;
     /* HOT_ANY_CODE. */

@@ -25,6 +25,10 @@ bool platform_thread_is_gone(int thread);
 /* Precondition: `process` > 0. True if no process has that PID here. */
 bool platform_process_is_gone(int process);
 
+/* Whether the calling thread is the only one that uses this memory, threads of other processes included. False if the
+ * system does not say. */
+bool platform_thread_is_alone(void);
+
 /* Sends `signal` to a thread of this process. False if the thread does not exist. */
 bool platform_thread_signal(int thread, int signal);
 

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "batch_code.h"
+#include "platform/threads/thread.h"
+#include "tests/support/company.h"
 
 /* ---- what is made ---------------------------------------------------------------------------------------------- */
 
@@ -340,15 +342,47 @@ static void other_threads_go_through_all_jumps_of_a_batch(void **state)
     assert_int_equal(segue_mapping_destroy(&stopped_code), SEGUE_OK);
 }
 
+/* No thread can meet a breakpoint of such a change: none was announced. */
+static void lone_thread_has_no_breakpoints(void **state)
+{
+    struct poke_change changes[SITES];
+    struct code code;
+    (void)state;
+    if (!can_serialise() || !platform_thread_is_alone())
+        skip();
+    code_create(&code, POKE_KERNEL);
+    code_close(&code);
+    set_moves(changes, &code, 1);
+    assert_int_equal(poke_batch(changes, SITES, POKE_KERNEL), SEGUE_OK);
+    for (unsigned i = 0; i < SITES; i++) {
+        assert_memory_equal(site_of(&code, i), moves[1], 5);
+        assert_false(trap_at(site_of(&code, i)));
+    }
+    code_destroy(&code);
+}
+
 static int prepare(void **state)
 {
     (void)state;
     return poke_prepare() == SEGUE_OK ? 0 : -1;
 }
 
+static int prepare_company(void **state)
+{
+    return keep_company() ? prepare(state) : -1;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest alone[] = {
+        cmocka_unit_test(lone_thread_has_no_breakpoints),
+        cmocka_unit_test(all_are_made_in_every_way_and_nothing_else),
+        cmocka_unit_test(any_sizes_and_order_are_taken),
+        cmocka_unit_test(overlapping_and_senseless_ones_are_refused_and_others_made),
+        cmocka_unit_test(what_cannot_be_written_leaves_the_others_made),
+        cmocka_unit_test(what_depends_on_a_failed_change_is_not_made),
+    };
+    const struct CMUnitTest with_others[] = {
         cmocka_unit_test(all_are_made_in_every_way_and_nothing_else),
         cmocka_unit_test(any_sizes_and_order_are_taken),
         cmocka_unit_test(overlapping_and_senseless_ones_are_refused_and_others_made),
@@ -357,5 +391,6 @@ int main(void)
         cmocka_unit_test(thread_that_comes_late_goes_on),
         cmocka_unit_test(other_threads_go_through_all_jumps_of_a_batch),
     };
-    return cmocka_run_group_tests(tests, prepare, NULL);
+    int failed = cmocka_run_group_tests(alone, prepare, NULL);
+    return failed + cmocka_run_group_tests(with_others, prepare_company, NULL);
 }

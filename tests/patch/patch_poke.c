@@ -26,6 +26,7 @@
 
 #include "patch/poke/poke.h"
 #include "platform/memory/mappings.h"
+#include "tests/support/company.h"
 
 #define PAGE 4096u
 
@@ -558,7 +559,7 @@ static void alias_that_changes_is_read_whole_or_not_at_all(void **state)
 static int prepare(void **state)
 {
     (void)state;
-    return poke_prepare() == SEGUE_OK ? 0 : -1;
+    return keep_company() && poke_prepare() == SEGUE_OK ? 0 : -1;
 }
 
 int main(void)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "patch/poke/poke.h"
+#include "tests/support/company.h"
 #include "tests/support/test.h"
 
 #define PAGE 4096u
@@ -237,6 +238,13 @@ static void signal_is_left_alone_unless_asked_for(void **state)
     end();
 }
 
+/* Code changes by breakpoints. */
+static int prepare(void **state)
+{
+    (void)state;
+    return keep_company() ? 0 : -1;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,5 +256,5 @@ int main(void)
         cmocka_unit_test(breakpoint_without_a_handler_kills_as_without_us),
         cmocka_unit_test(signal_is_left_alone_unless_asked_for),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, prepare, NULL);
 }

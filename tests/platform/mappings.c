@@ -126,6 +126,30 @@ static void list_is_the_same_by_any_pieces(void **state)
     }
 }
 
+static bool is_same(const struct mapping *one, const struct mapping *other)
+{
+    return one->start == other->start && one->end == other->end && one->offset == other->offset &&
+           one->file == other->file && one->protection == other->protection && one->is_shared == other->is_shared &&
+           one->growth == other->growth;
+}
+
+static void one_mapping_is_found_as_it_is_listed(void **state)
+{
+    (void)state;
+    static struct mapping all[MOST];
+    struct mapping found;
+    char *room = map_middle(PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    size_t count = read_all(4096, all);
+    assert_true(count > 10 && count < MOST);
+    for (size_t i = 0; i + 1 < count; i++) {
+        assert_true(mappings_find(all[i].start, &found) && is_same(&found, &all[i]));
+        assert_true(mappings_find(all[i].end - 1, &found) && is_same(&found, &all[i]));
+        if (all[i].end < all[i + 1].start)
+            assert_false(mappings_find(all[i].end, &found));
+    }
+    unmap_middle(room);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +158,7 @@ int main(void)
         cmocka_unit_test(mapping_of_a_file_has_its_identity_and_offset),
         cmocka_unit_test(heap_and_first_stack_are_known_to_grow),
         cmocka_unit_test(list_is_the_same_by_any_pieces),
+        cmocka_unit_test(one_mapping_is_found_as_it_is_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

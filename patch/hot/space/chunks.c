@@ -3,20 +3,15 @@
 
 #include <string.h>
 
-#include "decode/x86/canonical.h"
-#include "platform/memory/mappings.h"
+#include "gaps.h"
 #include "platform/memory/memory.h"
 #include "platform/process/once.h"
 
 #define BUCKETS 1024u
-#define PIECE 4096u
-/* The addresses that are left to the heap and to the first thread's stack to grow into. Beside a program that is loaded
- * below its heap, every 16 MiB more would take a window from its sites. */
-#define GROWTH (UINT64_C(128) << 20)
-/* The lowest address that a program maps. */
-#define LOWEST UINT64_C(65536)
 /* Two views, the guards of one, and the reserved addresses. */
 #define MAPPINGS_OF_CHUNK 5u
+/* Other threads may take the addresses that were found free. */
+#define TRIES 4u
 /* Smaller chunks have no data. */
 #define SMALL (UINT64_C(4) << 20)
 
@@ -29,8 +24,6 @@ static uint64_t most_memory = UINT64_MAX, most_mappings = UINT64_MAX;
 /* 0 in a child made by fork. */
 static uint32_t *inhabited;
 static uint32_t generation;
-/* For the list of mappings: the handler's stack has no room. Guarded as the chunks are. */
-static char piece[PIECE];
 
 static bool reserve(void)
 {
@@ -108,72 +101,6 @@ uint32_t chunk_page_number(const struct chunk *chunk, uint64_t address)
     return (uint32_t)(chunk - chunks) * CHUNK_PAGES + (uint32_t)((address - chunk->start) / PAGE);
 }
 
-/* --- Free addresses. --- */
-
-struct search {
-    uint64_t low, end, size, near;
-    /* The free place, and the free addresses around it. */
-    uint64_t place, from, to;
-    bool found;
-};
-
-static uint64_t distance(uint64_t one, uint64_t other)
-{
-    return one < other ? other - one : one - other;
-}
-
-/* The addresses from `from` to `to` are free. */
-static void look_between(struct search *search, uint64_t from, uint64_t to)
-{
-    uint64_t low = search->low > from ? search->low : from, end = search->end < to ? search->end : to;
-    low = (low + PAGE - 1) & -(uint64_t)PAGE;
-    if (low >= end || end - low < search->size)
-        return;
-    uint64_t last = (end - search->size) & -(uint64_t)PAGE, place = search->near & -(uint64_t)PAGE;
-    place = place < low ? low : place > last ? last : place;
-    if (search->found && distance(place, search->near) >= distance(search->place, search->near))
-        return;
-    search->place = place;
-    search->from = from;
-    search->to = to;
-    search->found = true;
-}
-
-static uint64_t below_growth(const struct mapping *mapping)
-{
-    if (mapping->growth != MAPPING_IS_STACK)
-        return mapping->start;
-    return mapping->start > GROWTH ? mapping->start - GROWTH : 0;
-}
-
-static void search_free(struct search *search)
-{
-    struct mappings list;
-    struct mapping mapping;
-    uint64_t from = LOWEST;
-    search->found = false;
-    if (!mappings_open(&list, piece, sizeof piece))
-        return;
-    while (mappings_next(&list, &mapping) && from < search->end) {
-        uint64_t to = below_growth(&mapping);
-        if (from < to)
-            look_between(search, from, to);
-        if (mapping.end > from)
-            from = mapping.end + (mapping.growth == MAPPING_IS_HEAP ? GROWTH : 0);
-    }
-    if (from < search->end && from < canonical_user_end())
-        look_between(search, from, canonical_user_end());
-    mappings_close(&list);
-}
-
-bool chunks_find_free(uint64_t low, uint64_t end, uint64_t size, uint64_t near, uint64_t *found)
-{
-    struct search search = {.low = low, .end = end, .size = size, .near = near};
-    search_free(&search);
-    *found = search.place;
-    return search.found;
-}
-
 /* --- Making. --- */
 
 static struct chunk *add(uint64_t start, uint64_t size, const struct executable_memory *memory)
@@ -188,40 +115,53 @@ static struct chunk *add(uint64_t start, uint64_t size, const struct executable_
     return chunk;
 }
 
-enum segue_status chunk_create(uint64_t first, uint64_t last, uint64_t near, struct chunk **chunk, const char **refusal)
+/* Maps the chunk around the place that was found; behind it addresses for data are reserved. */
+static enum segue_status map_chunk(const struct gap_search *found, struct chunk **chunk)
 {
     const uint64_t size = UINT64_C(1) << CHUNK_BITS;
-    struct search search = {
-        .low = first & -(uint64_t)PAGE, .end = (last & -(uint64_t)PAGE) + PAGE, .size = PAGE, .near = near};
     struct executable_memory memory;
+    uint64_t start = found->place & -size, end = start + size;
+    start = start > found->from ? start : found->from;
+    end = end < found->to ? end : found->to;
+    uint64_t data = end - start < SMALL ? 0 : end - CHUNK_DATA;
+    if (data && data > found->place)
+        end = data;
+    else
+        data = 0;
+    const struct executable_range range = executable_at(start, end - start);
+    enum segue_status status = executable_memory_create(&range, end - start, 0, &memory);
+    if (status != SEGUE_OK)
+        return status;
+    *chunk = add(start, end - start, &memory);
+    gaps_take(start, end);
+    if (data && platform_reserve_at(data, CHUNK_DATA) == 0) {
+        (*chunk)->data = data;
+        gaps_take(data, data + CHUNK_DATA);
+    }
+    return SEGUE_OK;
+}
+
+enum segue_status chunk_create(uint64_t first, uint64_t last, uint64_t near, struct chunk **chunk, const char **refusal)
+{
+    struct gap_search search = {
+        .low = first & -(uint64_t)PAGE, .end = (last & -(uint64_t)PAGE) + PAGE, .size = PAGE, .near = near};
+    enum segue_status status = SEGUE_EXISTS;
     *refusal = "bodies may take no more memory";
     if (memory_used + PAGE > most_memory)
         return SEGUE_NO_MEMORY;
     *refusal = "the process may have no more mappings for bodies";
     if (chunk_count == CHUNKS || mappings_used + MAPPINGS_OF_CHUNK > most_mappings)
         return SEGUE_NO_MEMORY;
-    search_free(&search);
-    *refusal = "no address within reach is free";
-    if (!search.found)
-        return SEGUE_NO_MEMORY;
-    uint64_t start = search.place & -size, end = start + size;
-    start = start > search.from ? start : search.from;
-    end = end < search.to ? end : search.to;
-    uint64_t data = end - start < SMALL ? 0 : end - CHUNK_DATA;
-    if (data && data > search.place)
-        end = data;
-    else
-        data = 0;
-    const struct executable_range range = executable_at(start, end - start);
-    enum segue_status status = executable_memory_create(&range, end - start, 0, &memory);
-    if (status != SEGUE_OK) {
+    for (unsigned i = 0; i < TRIES && status == SEGUE_EXISTS; i++) {
+        *refusal = "no address within reach is free";
+        if (!gaps_find(&search))
+            return SEGUE_NO_MEMORY;
+        status = map_chunk(&search, chunk);
         *refusal = status == SEGUE_UNSUPPORTED ? executable_memory_refusal() : "the system has no memory for bodies";
-        return SEGUE_NO_MEMORY;
+        if (status == SEGUE_EXISTS)
+            gaps_forget();
     }
-    *chunk = add(start, end - start, &memory);
-    if (data && platform_reserve_at(data, CHUNK_DATA) == 0)
-        (*chunk)->data = data;
-    return SEGUE_OK;
+    return status == SEGUE_OK ? SEGUE_OK : SEGUE_NO_MEMORY;
 }
 
 /* --- Pages. --- */

@@ -84,8 +84,4 @@ bool chunk_is_lent(const struct chunk *chunk);
  * memory. */
 bool chunk_own(struct chunk *chunk);
 
-/* Finds free addresses for `size` bytes in [low, end), as close to `near` as possible, none into which the heap or a
- * stack may grow. */
-bool chunks_find_free(uint64_t low, uint64_t end, uint64_t size, uint64_t near, uint64_t *found);
-
 #endif

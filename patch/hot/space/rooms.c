@@ -2,11 +2,14 @@
 #include "rooms.h"
 
 #include "chunks.h"
+#include "free.h"
+#include "gaps.h"
 #include "platform/memory/memory.h"
 #include "platform/process/once.h"
 
-/* The most free ranges. */
-#define RANGES 32768u
+/* The most free ranges that are examined for one room. A range that a room leaves so little of is taken at once. */
+#define LOOKS 1024u
+#define LITTLE 16u
 /* The runs of targets that are examined in a chunk, and outside all chunks; the pages around the best one. */
 #define RUNS 4u
 #define RUNS_OUTSIDE 16u
@@ -16,54 +19,15 @@
 static const char *const no_memory = "bodies may take no more memory";
 static const char *const no_room = "no room within the reach of the jump";
 
-/* Free addresses in touched pages. */
-struct range {
-    uint64_t start, end;
-};
-
-static struct range *ranges;
-static size_t range_count;
-
 static struct area {
     uint64_t start, used;
 } areas[AREAS];
 static size_t area_count;
 
-static bool reserve(void)
-{
-    struct range *table = platform_map_apart(RANGES * sizeof *table);
-    __atomic_store_n(&ranges, table, __ATOMIC_RELEASE);
-    return table;
-}
-
 enum segue_status rooms_prepare(void)
 {
     static struct once reserved;
-    return chunks_prepare() == SEGUE_OK && once(&reserved, reserve) ? SEGUE_OK : SEGUE_NO_MEMORY;
-}
-
-/* --- Free ranges. --- */
-
-static void range_remove(size_t number)
-{
-    ranges[number] = ranges[--range_count];
-}
-
-/* Joins it with those beside it. Space that the table cannot hold is lost. */
-static void range_add(uint64_t start, uint64_t end)
-{
-    for (size_t i = range_count; i-- > 0;) {
-        if (ranges[i].end != start && ranges[i].start != end)
-            continue;
-        /* Not across the edge of a chunk. */
-        if (chunk_find(ranges[i].start) != chunk_find(start))
-            continue;
-        start = ranges[i].start < start ? ranges[i].start : start;
-        end = ranges[i].end > end ? ranges[i].end : end;
-        range_remove(i);
-    }
-    if (range_count < RANGES)
-        ranges[range_count++] = (struct range){start, end};
+    return chunks_prepare() == SEGUE_OK && once(&reserved, free_prepare) ? SEGUE_OK : SEGUE_NO_MEMORY;
 }
 
 /* --- A room in a free range. --- */
@@ -86,50 +50,91 @@ struct choice {
     uint64_t address, cost;
 };
 
+/* Compares the best place with that one in the range. */
+static void compare(struct choice *best, size_t number, uint64_t address, uint64_t size, bool beside)
+{
+    const struct free_range *range = &free_ranges()[number];
+    uint64_t missing = 0;
+    if (address + size > range->end) {
+        if (!beside || range->end % PAGE)
+            return;
+        missing = pages_missing(chunk_find(range->start), range->end, address + size);
+        if (missing == UINT64_MAX)
+            return;
+    }
+    uint64_t cost = missing << 32 | (range->end + missing * PAGE - range->start - size);
+    if (cost < best->cost)
+        *best = (struct choice){number, address, cost};
+}
+
+/* What is searched for in the ranges. */
+struct search {
+    const struct pun_window *window;
+    uint64_t first, last, size;
+    bool beside;
+    struct choice best;
+};
+
+/* Examines the ranges from that number on which have targets, at most `looks`. Returns how many are left to examine. */
+static unsigned choose_from(struct search *search, size_t number, unsigned looks)
+{
+    const struct free_range *ranges = free_ranges();
+    size_t count = free_count();
+    uint64_t target = search->first;
+    while (number < count && ranges[number].start <= search->last && looks > 0 && search->best.cost > LITTLE) {
+        const struct free_range *range = &ranges[number];
+        if (range->end - range->start < search->size && (!search->beside || range->end % PAGE)) {
+            number++;
+        } else if (target < range->start && !pun_next(search->window, range->start, &target)) {
+            break;
+        } else if (target > range->end) {
+            number = free_from(number + 1, target);
+        } else {
+            compare(&search->best, number++, target, search->size, search->beside);
+            looks--;
+        }
+    }
+    return looks;
+}
+
 /* The best place: the fewest new pages, then the range that leaves least over. */
 static bool choose(const struct pun_window *window, uint64_t size, bool beside, struct choice *best)
 {
-    best->cost = UINT64_MAX;
-    for (size_t i = 0; i < range_count; i++) {
-        const struct range *range = &ranges[i];
-        uint64_t address, missing = 0;
-        if (!pun_next(window, range->start, &address) || address > range->end)
-            continue;
-        if (address + size > range->end) {
-            if (!beside || range->end % PAGE)
-                continue;
-            missing = pages_missing(chunk_find(range->start), range->end, address + size);
-            if (missing == UINT64_MAX)
-                continue;
-        }
-        uint64_t over = range->end + missing * PAGE - range->start - size, cost = missing << 32 | over;
-        if (cost < best->cost)
-            *best = (struct choice){i, address, cost};
-    }
+    /* If a window has more ranges than can be examined, they take turns. */
+    static size_t turn;
+    struct search search = {window, 0, 0, size, beside, {.cost = UINT64_MAX}};
+    if (!pun_next(window, 0, &search.first) || !pun_last(window, &search.last))
+        return false;
+    size_t begin = free_from(0, search.first), first = begin;
+    if (begin + LOOKS < free_count() && turn > begin && turn < free_count())
+        first = turn;
+    unsigned left = choose_from(&search, first, LOOKS);
+    turn = first + LOOKS - left;
+    if (left && first != begin)
+        choose_from(&search, begin, left);
+    *best = search.best;
     return best->cost != UINT64_MAX;
 }
 
 static bool touch(struct chunk *chunk, uint64_t from, uint64_t end)
 {
     for (uint64_t page = from; page < end; page += PAGE)
-        if (!chunk_touch(chunk, page))
+        if (!chunk_touch(chunk, page)) {
+            chunk_untouch(chunk, from, page - from);
             return false;
+        }
     return true;
 }
 
-/* Cuts the room out of [start, end), which is in no list. */
-static enum segue_status cut(struct chunk *chunk, struct range from, uint64_t address, uint64_t size, struct room *room,
+/* Cuts the room out of a free range. */
+static enum segue_status cut(struct chunk *chunk, size_t range, uint64_t address, uint64_t size, struct room *room,
                              const char **refusal)
 {
     if (!chunk_own(chunk)) {
-        range_add(from.start, from.end);
         *refusal = no_memory;
         return SEGUE_NO_MEMORY;
     }
-    if (from.start < address)
-        range_add(from.start, address);
-    if (address + size < from.end)
-        range_add(address + size, from.end);
+    free_take(range, address, address + size);
     *room = (struct room){address, (uint8_t *)(uintptr_t)(chunk->memory.writable + (address - chunk->start)), size};
     return SEGUE_OK;
 }
@@ -143,17 +148,17 @@ static struct chunk *chunk_of(uint64_t address)
 static enum segue_status take_chosen(const struct choice *choice, uint64_t size, struct room *room,
                                      const char **refusal)
 {
-    struct range range = ranges[choice->range];
+    struct free_range range = free_ranges()[choice->range];
     struct chunk *chunk = chunk_of(range.start);
     uint64_t end = range.end;
-    while (range.end < choice->address + size)
-        range.end += PAGE;
-    if (!touch(chunk, end, range.end)) {
+    while (end < choice->address + size)
+        end += PAGE;
+    if (!touch(chunk, range.end, end)) {
         *refusal = no_memory;
         return SEGUE_NO_MEMORY;
     }
-    range_remove(choice->range);
-    return cut(chunk, range, choice->address, size, room, refusal);
+    free_extend(choice->range, end);
+    return cut(chunk, choice->range, choice->address, size, room, refusal);
 }
 
 /* --- A new page. --- */
@@ -287,7 +292,8 @@ static enum segue_status take_fresh(const struct pun_window *window, uint64_t si
         *refusal = no_memory;
         return SEGUE_NO_MEMORY;
     }
-    return cut(fresh.chunk, (struct range){fresh.page, end}, fresh.address, size, room, refusal);
+    free_add(fresh.page, end);
+    return cut(fresh.chunk, free_from(0, fresh.address + 1), fresh.address, size, room, refusal);
 }
 
 /* --- Rooms. --- */
@@ -306,33 +312,28 @@ enum segue_status rooms_take(const struct pun_window *window, uint64_t size, enu
 void rooms_trim(struct room *room, uint64_t used)
 {
     if (used < room->size)
-        range_add(room->address + used, room->address + room->size);
+        free_add(room->address + used, room->address + room->size);
     room->size = used;
 }
 
 void rooms_give_back(const struct room *room)
 {
-    range_add(room->address, room->address + room->size);
+    free_add(room->address, room->address + room->size);
 }
 
 /* Gives the whole pages of the free range that holds the address back to the system. Windows that have few targets may
  * need them again, which others would fill meanwhile. */
 static void release_pages(uint64_t address)
 {
-    struct chunk *chunk = chunk_of(address);
-    for (size_t i = 0; i < range_count; i++) {
-        struct range range = ranges[i];
-        uint64_t first = (range.start + PAGE - 1) & -(uint64_t)PAGE, end = range.end & -(uint64_t)PAGE;
-        if (address < range.start || address >= range.end || first >= end)
-            continue;
-        range_remove(i);
-        chunk_untouch(chunk, first, end - first);
-        if (range.start < first)
-            range_add(range.start, first);
-        if (end < range.end)
-            range_add(end, range.end);
+    size_t number = free_from(0, address + 1);
+    if (number == free_count())
         return;
-    }
+    struct free_range range = free_ranges()[number];
+    uint64_t first = (range.start + PAGE - 1) & -(uint64_t)PAGE, end = range.end & -(uint64_t)PAGE;
+    if (address < range.start || first >= end)
+        return;
+    free_take(number, first, end);
+    chunk_untouch(chunk_of(address), first, end - first);
 }
 
 void rooms_free(uint64_t address, uint64_t size)
@@ -340,7 +341,7 @@ void rooms_free(uint64_t address, uint64_t size)
     chunks_are_inherited();
     if (chunk_is_lent(chunk_find(address)))
         return;
-    range_add(address, address + size);
+    free_add(address, address + size);
     release_pages(address);
 }
 
@@ -365,8 +366,13 @@ static bool reserve_area(uint64_t near, uint64_t *start)
         chunk->data_taken += ROOMS_DATA;
         return true;
     }
-    return chunks_find_free(near > reach ? near - reach : 0, near + reach, ROOMS_DATA, near, start) &&
-           platform_reserve_at(*start, ROOMS_DATA) == 0;
+    struct gap_search search = {
+        .low = near > reach ? near - reach : 0, .end = near + reach, .size = ROOMS_DATA, .near = near};
+    if (!gaps_find(&search) || platform_reserve_at(search.place, ROOMS_DATA) != 0)
+        return false;
+    gaps_take(search.place, search.place + ROOMS_DATA);
+    *start = search.place;
+    return true;
 }
 
 enum segue_status rooms_take_data(uint64_t near, uint64_t size, void **data, const char **refusal)

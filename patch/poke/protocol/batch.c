@@ -26,7 +26,10 @@
  * - Heads: first those of the instructions that are read (the lowest level first). All threads have serialised on a
  * whole instruction before the reader's breakpoint goes.
  *
- * A change that fails is undone in the reverse order, and so are those that depend on it. */
+ * A change that fails is undone in the reverse order, and so are those that depend on it.
+ *
+ * If the kernel says that no other thread uses this memory, no thread needs the protocol: one write takes the place of
+ * three, and of the serialising between them. */
 #include "batch.h"
 
 #include <stddef.h>
@@ -37,6 +40,7 @@
 #include "order.h"
 #include "patch/poke/memory/writer.h"
 #include "platform/code.h"
+#include "platform/threads/thread.h"
 #include "standing.h"
 
 #define BREAKPOINT 0xcc
@@ -301,6 +305,24 @@ static void try_pages(void)
     spread();
 }
 
+/* Where no other thread can execute them, changes need no breakpoints: all bytes are written at once. With signals
+ * blocked, this thread makes no other one meanwhile. */
+static void make_alone(void)
+{
+    for (size_t i = 0; i < count; i++) {
+        items[i].is_added = is_at(i, STAGE_OLD);
+        if (items[i].is_added)
+            writer_add(&items[i].site, 0, items[i].change->bytes, items[i].site.size);
+    }
+    finish_round(STAGE_OLD, STAGE_DONE, refuse_site);
+    spread();
+    for (size_t i = 0; any_refused && i < count; i++)
+        if (items[i].is_added && items[i].order.is_refused)
+            writer_add(&items[i].site, 0, items[i].old, items[i].site.size);
+    writer_flush(ignore_failure);
+    platform_serialise();
+}
+
 /* Without serialising, only words whose pages can be opened are left. */
 static void make_without_rounds(void)
 {
@@ -363,7 +385,9 @@ void batch_make(struct poke_change *given, size_t given_count, unsigned ways, bo
     prepare(given, given_count);
     make_at_once();
     if (any_is_left()) {
-        if (can_serialise && platform_serialise()) {
+        if (can_serialise && platform_thread_is_alone()) {
+            make_alone();
+        } else if (can_serialise && platform_serialise()) {
             try_pages();
             make_in_rounds();
         } else {

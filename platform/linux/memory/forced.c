@@ -35,6 +35,7 @@
 #include "platform/linux/call.h"
 #include "platform/process/fork.h"
 #include "platform/process/fork_lock.h"
+#include "platform/threads/thread.h"
 
 /* The open file in one word, so that it is published atomically: the inode number in the upper bits, the descriptor
  * plus one in the lower. Zero: this process has none open. The word has a page of its own, with the process that
@@ -266,7 +267,7 @@ bool forced_ready(void)
     uint64_t word = __atomic_load_n(file, __ATOMIC_ACQUIRE);
     if (word && is_marked(descriptor_of(word)))
         return true;
-    return can_open() || opened_is_alone();
+    return can_open() || platform_thread_is_alone();
 }
 
 bool forced_read(uint64_t address, void *bytes, size_t size)

@@ -1,19 +1,41 @@
-/* mappings.c: /proc/thread-self/maps, read a piece at a time, without libc.
+/* mappings.c: /proc/thread-self/maps, read a piece at a time, without libc; where the kernel answers questions about
+ * one address (Linux 6.11), it is asked.
  *
  * SOURCES: proc(5): "start-end perms offset major:minor inode path", in the order of addresses. Through the thread's
- * entry: the process's own entry is invalid once its first thread has ended. */
+ * entry: the process's own entry is invalid once its first thread has ended. Linux include/uapi/linux/fs.h and
+ * fs/proc/task_mmu.c do_procmap_query: a name that is longer than its room is an error. */
 #if !defined(__linux__)
 #error "platform/linux/memory/mappings.c is specific to Linux"
 #endif
 
 #include "platform/memory/mappings.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "platform/linux/call.h"
 
 #define PIECE 256
+/* The room for a name of the kernel's, in brackets. */
+#define NAME 32
+
+/* struct procmap_query and its PROCMAP_QUERY, which older headers do not have. */
+struct query {
+    uint64_t size, flags, address;
+    /* The answer. */
+    uint64_t start, end, access, page_size, offset, inode;
+    uint32_t major, minor, name_size, build_id_size;
+    uint64_t name, build_id;
+};
+#define QUERY _IOWR('f', 17, struct query)
+_Static_assert(sizeof(struct query) == 104, "the size is part of the request's number");
+/* Of `access`. */
+#define QUERY_READABLE 1u
+#define QUERY_WRITABLE 2u
+#define QUERY_EXECUTABLE 4u
+#define QUERY_SHARED 8u
 
 /* The next character, or -1 at the end. */
 static int next(struct mappings *mappings)
@@ -67,6 +89,11 @@ static bool read_name(struct mappings *mappings, enum mapping_growth *growth)
     return character == '\n';
 }
 
+static uint64_t file_of(uint64_t inode, uint64_t major, uint64_t minor)
+{
+    return inode ? inode ^ major << 56 ^ minor << 44 : 0;
+}
+
 bool mappings_next(struct mappings *mappings, struct mapping *mapping)
 {
     uint64_t major, minor;
@@ -80,8 +107,7 @@ bool mappings_next(struct mappings *mappings, struct mapping *mapping)
         !read_number(mappings, 16, ':', &major) || !read_number(mappings, 16, ' ', &minor) ||
         !read_number(mappings, 10, ' ', &mapping->file))
         return false;
-    if (mapping->file)
-        mapping->file ^= major << 56 ^ minor << 44;
+    mapping->file = file_of(mapping->file, major, minor);
     return read_name(mappings, &mapping->growth);
 }
 
@@ -102,15 +128,58 @@ void mappings_close(struct mappings *mappings)
     system_call3(SYS_close, mappings->file, 0, 0);
 }
 
+/* ---- one mapping ---- */
+
+static enum mapping_growth find_growth(int file, struct query query)
+{
+    char name[NAME] = {0};
+    query.name = (uint64_t)(uintptr_t)name;
+    query.name_size = sizeof name;
+    if (query.inode || system_call3(SYS_ioctl, file, (long)QUERY, (long)&query) != 0 || !query.name_size)
+        return MAPPING_KEEPS_ITS_SIZE;
+    if (__builtin_memcmp(name, "[heap]", sizeof "[heap]") == 0)
+        return MAPPING_IS_HEAP;
+    return __builtin_memcmp(name, "[stack]", sizeof "[stack]") == 0 ? MAPPING_IS_STACK : MAPPING_KEEPS_ITS_SIZE;
+}
+
+/* Returns 0, or a negative error number: -ENOENT if nothing is mapped there, another one if the kernel does not answer.
+ */
+static long ask(int file, uint64_t address, struct mapping *mapping)
+{
+    struct query query = {.size = sizeof query, .address = address};
+    long result = system_call3(SYS_ioctl, file, (long)QUERY, (long)&query);
+    if (result != 0)
+        return result;
+    *mapping = (struct mapping){
+        .start = query.start,
+        .end = query.end,
+        .offset = query.offset,
+        .file = file_of(query.inode, query.major, query.minor),
+        .protection = (query.access & QUERY_READABLE ? PROT_READ : 0) |
+                      (query.access & QUERY_WRITABLE ? PROT_WRITE : 0) |
+                      (query.access & QUERY_EXECUTABLE ? PROT_EXEC : 0),
+        .is_shared = query.access & QUERY_SHARED,
+        .growth = find_growth(file, query),
+    };
+    return 0;
+}
+
+static bool search(struct mappings *mappings, uint64_t address, struct mapping *mapping)
+{
+    bool found = false;
+    while (!found && mappings_next(mappings, mapping) && mapping->start <= address)
+        found = address < mapping->end;
+    return found;
+}
+
 bool mappings_find(uint64_t address, struct mapping *mapping)
 {
     char piece[PIECE];
     struct mappings mappings;
-    bool found = false;
     if (!mappings_open(&mappings, piece, sizeof piece))
         return false;
-    while (!found && mappings_next(&mappings, mapping) && mapping->start <= address)
-        found = address < mapping->end;
+    long asked = ask(mappings.file, address, mapping);
+    bool found = asked == 0 || (asked != -ENOENT && search(&mappings, address, mapping));
     mappings_close(&mappings);
     return found;
 }

@@ -1,8 +1,7 @@
 /* opened.c: accesses protected memory by making its pages accessible for a moment.
  *
- * SOURCES: unshare(2): CLONE_VM is refused where another task uses the memory, and does nothing otherwise (Linux
- * kernel/fork.c check_unshare_flags); mm/mmap.c vma_is_accessible, arch/x86/mm/fault.c access_error: a page that cannot
- * be read by the processor, without protection keys, has no rights at all.
+ * SOURCES: Linux mm/mmap.c vma_is_accessible, arch/x86/mm/fault.c access_error: a page that cannot be read by the
+ * processor, without protection keys, has no rights at all.
  * ASSUMPTIONS: the kernel copies the bytes, and reports missing memory by an error, not by a signal. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "platform/linux/memory/opened.c is specific to Linux on x86-64"
@@ -13,20 +12,15 @@
 #include "decode/x86/page.h"
 #include "decode/x86/processor.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "platform/linux/call.h"
 #include "platform/memory/mappings.h"
+#include "platform/threads/thread.h"
 
 #define ALL_SIGNALS UINT64_MAX
-
-bool opened_is_alone(void)
-{
-    return system_call3(SYS_unshare, CLONE_VM, 0, 0) == 0;
-}
 
 /* Whether the page is PROT_NONE: not even a load succeeds. All signals are blocked already: so blocking some changes
  * nothing, and makes the kernel read a word from the page as the processor would. */
@@ -73,7 +67,7 @@ static bool copy(long call, uint64_t address, void *bytes, size_t size)
 {
     uint64_t all = ALL_SIGNALS, before;
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
-    bool done = opened_is_alone();
+    bool done = platform_thread_is_alone();
     for (size_t at = 0, part; done && at < size; at += part) {
         part = (size_t)(PAGE - (address + at) % PAGE);
         part = part < size - at ? part : size - at;

@@ -9,10 +9,6 @@
 
 #include <segue/status.h>
 
-/* Whether the calling thread is the only one that uses this memory, threads of other processes included. Asks the
- * kernel. Async-signal-safe. */
-bool opened_is_alone(void);
-
 /* Copies between `bytes` and the memory at `address`, whatever its protection, which is the same afterwards. Signals
  * are blocked meanwhile. False if another thread uses this memory, if any of it cannot be reached, if a store would
  * reach a shared mapping, or if the kernel does not report the protection and the page is not PROT_NONE.

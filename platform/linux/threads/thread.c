@@ -1,7 +1,8 @@
 /* thread.c: see platform/threads/thread.h.
  *
  * SOURCES: gettid(2), tgkill(2), rt_tgsigqueueinfo(2), rt_sigprocmask(2), futex(2), sigaltstack(2), getauxval(3)
- * AT_MINSIGSTKSZ, pthread_getattr_np(3). */
+ * AT_MINSIGSTKSZ, pthread_getattr_np(3); unshare(2): CLONE_VM is refused where another task uses the memory, and does
+ * nothing otherwise (Linux kernel/fork.c check_unshare_flags). */
 #if !defined(__linux__)
 #error "platform/linux/threads/thread.c is specific to Linux"
 #endif
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <time.h>
@@ -36,6 +38,11 @@ int platform_process_id(void)
 bool platform_thread_is_gone(int thread)
 {
     return system_call3(SYS_tgkill, platform_process_id(), thread, 0) == -ESRCH;
+}
+
+bool platform_thread_is_alone(void)
+{
+    return system_call3(SYS_unshare, CLONE_VM, 0, 0) == 0;
 }
 
 bool platform_process_is_gone(int process)

@@ -79,6 +79,10 @@ static void jump_goes_to_its_target_and_changes_its_instruction_alone(void **sta
             continue;
         with_targets++;
         assert_true(target >= from && target < canonical_user_end() && pun_has(&window, target));
+        uint64_t last, beyond;
+        assert_true(pun_last(&window, &last) && last >= target);
+        assert_true(pun_has(&window, last) || last >= canonical_user_end());
+        assert_false(pun_next(&window, last + 1, &beyond));
         jump_to(address, bytes, length, prefixes, target);
     }
     assert_true(with_targets > ROUNDS / 4);

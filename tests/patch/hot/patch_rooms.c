@@ -170,6 +170,8 @@ static void taken_addresses(void)
         EXPECT(taken[i] == 0x5a);
     /* One page becomes free in its middle. */
     munmap(taken + 8 * PAGE, PAGE);
+    /* The list of mappings is read at most every 16 ms. */
+    usleep(20000);
     EXPECT(rooms_take(&window, SIZE, ROOMS_ANYWHERE, &room, &refusal) == SEGUE_OK);
     EXPECT(room.address - (start + 8 * PAGE) < PAGE);
     fill(&room);

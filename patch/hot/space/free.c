@@ -1,0 +1,119 @@
+/* free.c: a sorted array. Most changes move one end of a range; few add or remove one. */
+#include "free.h"
+
+#include <string.h>
+
+#include "chunks.h"
+#include "platform/memory/memory.h"
+
+/* The most free ranges. */
+#define RANGES 32768u
+
+static struct free_range *ranges;
+static size_t count;
+
+bool free_prepare(void)
+{
+    struct free_range *table = platform_map_apart(RANGES * sizeof *table);
+    __atomic_store_n(&ranges, table, __ATOMIC_RELEASE);
+    return table;
+}
+
+size_t free_count(void)
+{
+    return count;
+}
+
+const struct free_range *free_ranges(void)
+{
+    return ranges;
+}
+
+size_t free_from(size_t number, uint64_t address)
+{
+    size_t low = number, high = number, step = 1;
+    /* What is searched for is often near. */
+    while (high < count && ranges[high].end < address) {
+        low = high + 1;
+        high += step;
+        step *= 2;
+    }
+    high = high < count ? high : count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ranges[middle].end < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Ranges that are moved at once. */
+#define BLOCK 64u
+
+/* By way of a block of its own: a handler may not call memmove. */
+static void copy(size_t to, size_t from, size_t number)
+{
+    static struct free_range block[BLOCK];
+    memcpy(block, &ranges[from], number * sizeof *block);
+    memcpy(&ranges[to], block, number * sizeof *block);
+}
+
+static void insert(size_t at, uint64_t start, uint64_t end)
+{
+    if (count == RANGES)
+        return;
+    for (size_t left = count - at, some; left > 0; left -= some) {
+        some = left < BLOCK ? left : BLOCK;
+        copy(at + left - some + 1, at + left - some, some);
+    }
+    ranges[at] = (struct free_range){start, end};
+    count++;
+}
+
+static void drop(size_t at)
+{
+    count--;
+    for (size_t some; at < count; at += some) {
+        some = count - at < BLOCK ? count - at : BLOCK;
+        copy(at, at + 1, some);
+    }
+}
+
+/* Joins no ranges across the edge of a chunk. */
+void free_add(uint64_t start, uint64_t end)
+{
+    size_t at = free_from(0, start), next = at < count && ranges[at].end == start ? at + 1 : at;
+    bool below = next > at && chunk_find(ranges[at].start) == chunk_find(start);
+    bool above = next < count && ranges[next].start == end && chunk_find(end) == chunk_find(start);
+    if (below && above) {
+        ranges[at].end = ranges[next].end;
+        drop(next);
+    } else if (below) {
+        ranges[at].end = end;
+    } else if (above) {
+        ranges[next].start = start;
+    } else {
+        insert(next, start, end);
+    }
+}
+
+void free_extend(size_t number, uint64_t end)
+{
+    ranges[number].end = end;
+}
+
+void free_take(size_t number, uint64_t start, uint64_t end)
+{
+    struct free_range range = ranges[number];
+    if (range.start == start && range.end == end) {
+        drop(number);
+    } else if (range.start == start) {
+        ranges[number].start = end;
+    } else {
+        ranges[number].end = start;
+        if (range.end != end)
+            insert(number + 1, end, range.end);
+    }
+}
