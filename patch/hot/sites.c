@@ -12,9 +12,9 @@
 #define PROBES 4096u
 /* Each site may have a body that is in use, and some that are retired. */
 #define BODIES_OF_SITE 2u
-/* The pages before an address in which a body that holds it may begin. */
-#define PAGES_BEFORE (HOT_BODY_BYTES / PAGE + 1)
 #define LOOKS 8u
+
+_Static_assert(HOT_PAGES_BEFORE == HOT_BODY_BYTES / PAGE + 1, "where a body may begin that holds an address");
 
 static struct hot_site *sites;
 static size_t capacity;
@@ -214,7 +214,7 @@ static const struct hot_body *find_in_page(uint32_t page, uint64_t address)
 static const struct hot_body *find_once(const struct chunk *chunk, uint64_t address)
 {
     uint32_t page = chunk_page_number(chunk, address), first = chunk_page_number(chunk, chunk->start);
-    for (uint32_t back = 0; back <= PAGES_BEFORE && page - first >= back; back++) {
+    for (uint32_t back = 0; back <= HOT_PAGES_BEFORE && page - first >= back; back++) {
         const struct hot_body *body = find_in_page(page - back, address);
         if (body)
             return body;
@@ -232,6 +232,11 @@ const struct hot_body *hot_body_find(uint64_t address)
             return body;
     }
     return NULL;
+}
+
+struct hot_index hot_index(void)
+{
+    return (struct hot_index){chunk_buckets(), chunk_numbered(0), pages, bodies};
 }
 
 const struct hot_body *hot_body_of(uint64_t address)

@@ -9,6 +9,8 @@
 
 #include "pun.h"
 
+struct chunk;
+
 /* ---- sites ---- */
 
 enum hot_state {
@@ -84,6 +86,22 @@ uint32_t hot_body_number(const struct hot_body *body);
 
 /* The number of the next retirement: bodies that were retired so far have lower ones. Async-signal-safe, lock-free. */
 uint64_t hot_retirement(void);
+
+/* The tables by which hot_body_find finds a body, for readers that are not C code: the expressions of unwinders. From
+ * the bucket of an address to its chunk and those behind it, from its page to the first body there and those behind it.
+ * Each number in them is plus 1; 0 stands for no entry. */
+struct hot_index {
+    /* By the bits that CHUNK_HASH mixes (space/chunks.h). */
+    const uint32_t *buckets;
+    const struct chunk *chunks;
+    /* CHUNK_PAGES for each chunk. A body may begin in one of the HOT_PAGES_BEFORE pages before the address. */
+    const uint32_t *pages;
+    const struct hot_body *bodies;
+};
+#define HOT_PAGES_BEFORE 2u
+
+/* After hot_prepare: they stay where they are. Async-signal-safe, thread-safe. */
+struct hot_index hot_index(void);
 
 /* ---- for the one who changes them ---- */
 

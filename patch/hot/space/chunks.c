@@ -7,7 +7,7 @@
 #include "platform/memory/memory.h"
 #include "platform/process/once.h"
 
-#define BUCKETS 1024u
+#define BUCKETS (UINT32_C(1) << (64 - CHUNK_HASH_SHIFT))
 /* Two views, the guards of one, and the reserved addresses. */
 #define MAPPINGS_OF_CHUNK 5u
 /* Other threads may take the addresses that were found free. */
@@ -80,7 +80,7 @@ void chunks_share(void)
 
 static uint32_t *bucket_of(uint64_t address)
 {
-    return &buckets[(address >> CHUNK_BITS) * UINT64_C(0x9e3779b97f4a7c15) >> 54];
+    return &buckets[(address >> CHUNK_BITS) * CHUNK_HASH >> CHUNK_HASH_SHIFT];
 }
 
 const struct chunk *chunk_find(uint64_t address)
@@ -94,6 +94,11 @@ const struct chunk *chunk_find(uint64_t address)
 struct chunk *chunk_numbered(uint32_t number)
 {
     return &chunks[number];
+}
+
+const uint32_t *chunk_buckets(void)
+{
+    return buckets;
 }
 
 uint32_t chunk_page_number(const struct chunk *chunk, uint64_t address)

@@ -21,6 +21,10 @@
 #define CHUNK_PAGES (UINT32_C(1) << (CHUNK_BITS - PAGE_BITS))
 #define CHUNKS 512u
 
+/* The bucket of a chunk: the bits of its addresses above CHUNK_BITS, times the one, shifted by the other. */
+#define CHUNK_HASH UINT64_C(0x9e3779b97f4a7c15)
+#define CHUNK_HASH_SHIFT 54
+
 struct chunk {
     uint64_t start, size;
     struct executable_memory memory;
@@ -64,6 +68,9 @@ uint32_t chunk_page_number(const struct chunk *chunk, uint64_t address);
 
 /* The numbers of the chunks are 0 to chunks_used().chunks - 1. */
 struct chunk *chunk_numbered(uint32_t number);
+
+/* For each bucket the number of its first chunk, plus 1; 0: none. */
+const uint32_t *chunk_buckets(void);
 
 /* Maps a chunk with a free page in [first, last], as close to `near` as possible. SEGUE_OK; SEGUE_NO_MEMORY with a
  * reason in `refusal`. */

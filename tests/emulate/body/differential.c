@@ -20,6 +20,8 @@
 #define MOST_RECORDS 64
 
 struct world world;
+void (*world_at_place)(const struct stepper_stop *stop, const struct segue_regs *seen);
+void (*world_in_policy)(const struct body_call *call);
 
 struct boundary {
     struct segue_regs regs;
@@ -284,6 +286,8 @@ static bool at_body(struct stepper_stop *stop, struct segue_regs *seen, struct b
     if (!compare(seen, stop, "rolled back"))
         return false;
     test.outcome->stops++;
+    if (world_at_place)
+        world_at_place(stop, seen);
     if (stop->signal)
         return serve(stop, seen, place);
     if (++test.stops == test.variation->roll_back_at) {
@@ -353,6 +357,8 @@ static __attribute__((target("general-regs-only"))) int BODY_ASK_ABI ask(struct 
     if (test.outcome->asked++ % 8 == 7)
         word++;
     const struct boundary *boundary = &test.boundaries[test.at];
+    if (world_in_policy)
+        world_in_policy(call);
     if (test.variation->ask == BODY_THUNK_ASK_VECTORS || test.variation->ask == BODY_THUNK_ASK_REGS_VECTORS)
         spoil_vectors();
     if (call->record->site != boundary->regs.rip && !test.variation->is_free)

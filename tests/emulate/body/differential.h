@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "emulate/body/body.h"
+#include "stepper.h"
 
 /* Of the memory inside and outside; of the region, which is the first half of the former; of the stack. */
 #define AREA_SIZE 8192u
@@ -45,6 +46,11 @@ struct outcome {
     uint64_t boundaries, stops, stops_in_thunks, plain_entries, faults, asked;
     struct body body;
 };
+
+/* Called at each place of a body, and of a thunk that it has called, with the registers after rolling back; and in each
+ * policy. Both may be NULL. */
+extern void (*world_at_place)(const struct stepper_stop *stop, const struct segue_regs *seen);
+extern void (*world_in_policy)(const struct body_call *call);
 
 /* Maps the world. */
 void world_prepare(void);
