@@ -28,6 +28,7 @@
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
 #include "records.h"
+#include "signals/hot/unwind/unwind.h"
 #include "slots.h"
 
 /* What making a site hot needs of the handler's stack (tests/differential/stack_depth.c measures it). */
@@ -126,6 +127,7 @@ enum segue_status hot_begin(void)
         return SEGUE_NO_MEMORY;
     body_thunks_fill(thunks, &has_vector_thunks);
     hot_set_counter(records_count);
+    unwind_begin(offsetof(struct kept, table));
     wants_trap = true;
     return !take_trap || take_trap() ? SEGUE_OK : SEGUE_SYSTEM;
 }
@@ -244,6 +246,7 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
         .context = order,
         .most_instructions = BODY_INSTRUCTIONS,
     };
+    unwind_update();
     result->refusal = "there is no memory for data near its body";
     if (!request.descriptor || !request.records || !request.thunks)
         return SEGUE_UNSUPPORTED;
