@@ -181,22 +181,20 @@ static struct measure *new_measure(const struct arguments *arguments, enum watch
     return measure;
 }
 
+/* A watched way is measured in a child, if there is something to compare it with: so each starts from what the plain
+ * runs left, and none meets code that another has changed. */
 static const struct measure *take_measure(const struct arguments *arguments, enum watched_way way, uint64_t scale)
 {
     struct measure *measure = find_measure(way, scale);
-    if (!measure) {
-        measure = new_measure(arguments, way, scale);
+    if (measure)
+        return measure;
+    measure = new_measure(arguments, way, scale);
+    if (way == WATCHED_STEPPED && !measure->runs)
+        measure->runs = 1;
+    if (measure->expected)
+        measure_way_apart(measure);
+    else
         measure_way(measure);
-    }
-    return measure;
-}
-
-/* In a child. */
-static const struct measure *take_apart(const struct arguments *arguments, enum watched_way way, uint64_t scale)
-{
-    struct measure *measure = new_measure(arguments, way, scale);
-    measure->runs = arguments->runs ? arguments->runs : 1;
-    measure_way_apart(measure);
     return measure;
 }
 
@@ -211,19 +209,16 @@ static uint64_t scale_of(const struct arguments *arguments, enum watched_way way
 static void take_measures(const struct arguments *arguments)
 {
     uint64_t step_scale = scale_of(arguments, WATCHED_STEPPED);
-    /* Plain runs come before code is changed, and those in children while this process is as the plain runs left it. */
     for (size_t i = 0; i < arguments->way_count && has_way(arguments, WATCHED_NOT); i++)
         take_measure(arguments, WATCHED_NOT, scale_of(arguments, arguments->ways[i]));
-    if (has_way(arguments, WATCHED_STEPPED))
-        measured.stepped = take_apart(arguments, WATCHED_STEPPED, step_scale);
-    if (has_way(arguments, WATCHED_STEPPED) && has_way(arguments, WATCHED_COUNTED))
-        measured.counted = take_apart(arguments, WATCHED_COUNTED, step_scale);
     for (size_t i = 0; i < arguments->way_count; i++) {
         enum watched_way way = arguments->ways[i];
-        const struct measure *column =
-            way == WATCHED_STEPPED ? measured.stepped : take_measure(arguments, way, scale_of(arguments, way));
-        measured.columns[measured.column_count++] = column;
+        measured.columns[measured.column_count++] = take_measure(arguments, way, scale_of(arguments, way));
     }
+    if (has_way(arguments, WATCHED_STEPPED))
+        measured.stepped = take_measure(arguments, WATCHED_STEPPED, step_scale);
+    if (has_way(arguments, WATCHED_STEPPED) && has_way(arguments, WATCHED_COUNTED))
+        measured.counted = take_measure(arguments, WATCHED_COUNTED, step_scale);
 }
 
 /* ---- The table. */

@@ -6,6 +6,7 @@
 static struct {
     struct segue_mapping mapping;
     enum watched_way way;
+    bool is_installed;
     /* Counted by count_access. */
     uint64_t accesses;
 } watched;
@@ -22,20 +23,7 @@ static SEGUE_HOT_POLICY enum segue_verdict count_access(void *context, const str
 enum segue_status watched_create(size_t size)
 {
     enum segue_status status = opened_prepare();
-    if (status == SEGUE_OK)
-        status = segue_install(NULL);
-    if (status != SEGUE_OK)
-        return status;
-    status = segue_mapping_create(NULL, size, &watched.mapping);
-    if (status != SEGUE_OK)
-        segue_uninstall(NULL);
-    return status;
-}
-
-void watched_destroy(void)
-{
-    segue_mapping_destroy(&watched.mapping);
-    segue_uninstall(NULL);
+    return status == SEGUE_OK ? segue_mapping_create(NULL, size, &watched.mapping) : status;
 }
 
 const struct segue_mapping *watched_mapping(void)
@@ -74,7 +62,10 @@ enum segue_status watched_begin(enum watched_way way, unsigned patience)
     if (way == WATCHED_NOT)
         return SEGUE_OK;
     struct segue_region region = region_of(way);
-    enum segue_status status = opened_begin(&watched.mapping, patience);
+    enum segue_status status = watched.is_installed ? SEGUE_OK : segue_install(NULL);
+    watched.is_installed = status == SEGUE_OK;
+    if (status == SEGUE_OK)
+        status = opened_begin(&watched.mapping, patience);
     if (status == SEGUE_OK)
         status = segue_region_add(&region);
     if (status == SEGUE_OK)

@@ -32,11 +32,9 @@ struct watched_sites {
     uint64_t hot, refused;
 };
 
-/* Makes the memory, open, and installs the handler. There can be one memory at a time. Returns SEGUE_OK or the status
- * of what failed. */
+/* Makes the memory, open. The handler is installed when it is first watched: Valgrind can run a plain program. Returns
+ * SEGUE_OK or the status of what failed. */
 enum segue_status watched_create(size_t size);
-
-void watched_destroy(void);
 
 /* The memory, from watched_create on. */
 const struct segue_mapping *watched_mapping(void);
