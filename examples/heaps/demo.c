@@ -378,7 +378,7 @@ static void print_figures(void)
 {
     for (size_t i = 0; i < measured.column_count; i++) {
         const struct measure *measure = measured.columns[i];
-        printf("%s %" PRIu64 " first %.0f further %.0f faults %" PRIu64 " %" PRIu64 " counted %" PRIu64 " %" PRIu64
+        printf("%s %" PRIu64 " first %.0f further %.0f faults %" PRIu64 " %" PRIu64 " accesses %" PRIu64 " %" PRIu64
                " sites %" PRIu64 " %" PRIu64 " bytes %" PRIu64 " mappings %" PRIu64 "\n",
                measure_way_name(measure->way), measure->scale, measure->first * 1e9, measure->further * 1e9,
                measure->in_first.faults, measure->in_last.faults, measure->in_first.counted, measure->in_last.counted,
