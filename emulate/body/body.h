@@ -53,7 +53,7 @@ struct body_record {
     uint32_t size;
     /* enum segue_direction. */
     uint8_t direction;
-    /* If a mask selects elements: how many of its bits count, else 0; and the bytes of one element. Of `size / element`
+    /* If a mask selects elements: how many of its bits count, and the bytes of one element; else 0. Of `size / element`
      * elements, bit i, i + elements, i + 2 * elements ... select element i. */
     uint8_t lanes, element;
     uint8_t reserved;

@@ -351,7 +351,7 @@ static struct body_record *take_record(struct builder *builder, const struct blo
                                    .size = memory->size,
                                    .direction = memory->direction,
                                    .lanes = instruction->form.is_masked ? memory->lanes : 0,
-                                   .element = memory->element};
+                                   .element = instruction->form.is_masked ? memory->element : 0};
     return record;
 }
 

@@ -12,6 +12,7 @@
 #include "ask.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
@@ -31,6 +32,8 @@ struct asker {
     /* The slot whose policy the thread is in; NULL if in none. */
     const struct hot_slot *slot;
     struct thread_mark mark;
+    /* What the policy is shown; but a thread that was in a policy already makes another. */
+    struct segue_hot_event event;
 };
 
 static struct asker *askers;
@@ -47,92 +50,151 @@ static struct asker *take_asker(void)
         if (__atomic_compare_exchange_n(&asker->owner, &owner, (uint32_t)self, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED)) {
             asker->slot = NULL;
+            asker->mark.value = (uint64_t)(uintptr_t)asker;
+            memset(&asker->event, 0, sizeof asker->event);
             return asker;
         }
     }
     return NULL;
 }
 
-static SEGUE_HOT_POLICY struct asker *asker_of_self(void)
+static struct asker *asker_of_self(void)
 {
-    return thread_self.asker ? &askers[thread_self.asker - 1] : NULL;
+    return thread_self.asker;
 }
 
 void ask_attach(void)
 {
     struct asker *asker = asker_of_self();
-    if (!asker && (asker = take_asker()) != NULL)
-        thread_self.asker = (uint16_t)(asker - askers + 1);
-    else if (asker)
-        asker->owner = (uint32_t)thread_number();
+    if (!asker && (asker = take_asker()) == NULL)
+        return;
+    asker->owner = (uint32_t)thread_number();
+    asker->event.thread = asker->owner;
+    thread_self.asker = asker;
 }
 
-/* What a mask selects of an access: `size` bytes at `offset`. False if they are in several parts. */
-static SEGUE_HOT_POLICY bool find_selected(const struct body_record *record, uint64_t mask, uint32_t *offset,
-                                           uint32_t *size)
+/* Asks about a part of the access; with an event of the caller's, whose other members are 0. */
+static SEGUE_HOT_POLICY enum segue_verdict ask_about(const struct body_call *call, struct segue_hot_event *event,
+                                                     uint32_t offset, uint32_t size)
+{
+    const struct body_record *record = call->record;
+    const struct hot_slot *slot = record->slot;
+    event->address = call->address + offset;
+    event->at = (void *)(uintptr_t)(event->address + (uint64_t)slot->distance);
+    event->size = size;
+    event->direction = record->direction;
+    event->site = record->site;
+    event->region = &slot->region;
+    event->regs = call->regs;
+    return slot->region.hot_policy(slot->region.context, event);
+}
+
+/* The elements that a mask selects, one bit each. */
+static SEGUE_HOT_POLICY uint64_t selected_elements(const struct body_record *record, uint64_t mask)
 {
     uint32_t elements = record->size / record->element;
     uint64_t selected = 0, each = elements < 64 ? (UINT64_C(1) << elements) - 1 : ~UINT64_C(0);
     mask &= record->lanes < 64 ? (UINT64_C(1) << record->lanes) - 1 : ~UINT64_C(0);
     for (uint32_t lane = 0; lane < record->lanes; lane += elements)
         selected |= mask >> lane & each;
-    *offset = *size = 0;
-    if (!selected)
-        return true;
-    uint32_t first = (uint32_t)__builtin_ctzll(selected), end = 64 - (uint32_t)__builtin_clzll(selected);
-    *offset = first * record->element;
-    *size = (end - first) * record->element;
-    /* One more than a row of ones has no bit in common with it. */
-    selected >>= first;
-    return !(selected & (selected + 1));
+    return selected;
 }
 
-/* Without an access there is no question; a mask that selects several parts needs several, which its fault asks. */
-static SEGUE_HOT_POLICY enum segue_verdict ask(const struct body_call *call, const struct hot_slot *slot)
+/* As the handler asks: once for each row of selected elements, until an answer is not SEGUE_STEP. */
+static SEGUE_HOT_POLICY enum segue_verdict ask_about_selected(const struct body_call *call,
+                                                              struct segue_hot_event *event)
 {
     const struct body_record *record = call->record;
-    uint32_t offset = 0, size = record->size;
-    if (record->lanes && !find_selected(record, call->mask, &offset, &size))
-        return SEGUE_RETRY;
-    if (!size)
-        return SEGUE_STEP;
-    if (call->regs)
-        call->regs->rip = record->site;
-    const struct segue_hot_event event = {
-        .address = call->address + offset,
-        .at = (void *)(uintptr_t)(call->address + offset + (uint64_t)slot->distance),
-        .size = size,
-        .direction = record->direction,
-        .site = record->site,
-        .thread = (segue_thread_id)asker_of_self()->owner,
-        .region = &slot->region,
-        .regs = call->regs,
-    };
-    return slot->region.hot_policy(slot->region.context, &event);
+    uint64_t left = selected_elements(record, call->mask);
+    enum segue_verdict verdict = SEGUE_STEP;
+    while (left && verdict == SEGUE_STEP) {
+        uint32_t first = (uint32_t)__builtin_ctzll(left);
+        uint64_t row = left >> first;
+        uint32_t count = ~row ? (uint32_t)__builtin_ctzll(~row) : 64;
+        verdict = ask_about(call, event, first * record->element, count * record->element);
+        /* Without the row: the carry of its lowest bit takes it away. */
+        left &= left + (UINT64_C(1) << first);
+    }
+    return verdict;
 }
 
-/* The thunk asks again if the thread was suspended since `watched` was read. */
-static SEGUE_HOT_POLICY int BODY_ASK_ABI ask_policy(struct body_call *call)
+static inline SEGUE_HOT_POLICY void enter(struct asker *self, const struct hot_slot *slot)
 {
-    const struct hot_slot *slot = call->record->slot;
-    struct asker *self = asker_of_self();
-    call->watch = &thread_self.suspensions;
-    call->watched = thread_self.suspensions;
-    if (!self)
-        return SEGUE_RETRY;
-    const struct hot_slot *outer = self->slot;
-    const volatile uint64_t *outer_at = self->mark.at;
-    uint64_t outer_value = self->mark.value;
-    volatile uint64_t mark = (uint64_t)(uintptr_t)self ^ ++thread_self.marks;
-    self->mark.value = mark;
-    self->mark.at = &mark;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&self->slot, slot, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    enum segue_verdict verdict = __atomic_load_n(&slot->is_open, __ATOMIC_RELAXED) ? ask(call, slot) : SEGUE_RETRY;
+}
+
+static inline SEGUE_HOT_POLICY bool is_open(const struct hot_slot *slot)
+{
+    return __builtin_expect(__atomic_load_n(&slot->is_open, __ATOMIC_RELAXED), 1);
+}
+
+/* Any question: also in a handler that has interrupted a policy, or after one that has left it for good. Slot and mark
+ * are then as they were. The mark's value is another each time, and never ask_policy's: so one that was left shows. */
+static __attribute__((noinline)) SEGUE_HOT_POLICY enum segue_verdict ask_fully(const struct body_call *call,
+                                                                               struct asker *self)
+{
+    const struct hot_slot *slot = call->record->slot, *outer = self->slot;
+    const volatile uint64_t *outer_at = self->mark.at;
+    uint64_t outer_value = self->mark.value, value = (uint64_t)(uintptr_t)self ^ ++thread_self.marks;
+    volatile uint64_t mark = value;
+    struct segue_hot_event event = {.thread = self->event.thread};
+    enum segue_verdict verdict = SEGUE_RETRY;
+    self->mark.value = value;
+    self->mark.at = &mark;
+    enter(self, slot);
+    if (call->regs)
+        call->regs->rip = call->record->site;
+    if (is_open(slot))
+        verdict =
+            call->record->lanes ? ask_about_selected(call, &event) : ask_about(call, &event, 0, call->record->size);
     __atomic_store_n(&self->slot, outer, __ATOMIC_RELEASE);
     self->mark.at = outer_at;
     self->mark.value = outer_value;
+    return verdict;
+}
+
+_Static_assert(offsetof(struct body_record, direction) - offsetof(struct body_record, size) ==
+                   offsetof(struct segue_hot_event, direction) - offsetof(struct segue_hot_event, size),
+               "one copy for size and direction");
+#define EXTENT_SIZE 8
+
+/* Size and direction, and the reserved bytes behind them: for what no mask selects they are 0 in both. */
+static inline SEGUE_HOT_POLICY void copy_extent(struct segue_hot_event *event, const struct body_record *record)
+{
+    __builtin_memcpy((char *)event + offsetof(struct segue_hot_event, size),
+                     (const char *)record + offsetof(struct body_record, size), EXTENT_SIZE);
+}
+
+/* The usual question: as short as can be, since it comes with each access. The event's other members are never anything
+ * else. A handler that asks between the mark and the slot leaves its own mark and event: then ours are written again,
+ * before it is known whether the slot is open. */
+static SEGUE_HOT_POLICY int BODY_ASK_ABI ask_policy(struct body_call *call)
+{
+    const struct body_record *record = call->record;
+    const struct hot_slot *slot = record->slot;
+    struct asker *self = thread_self.asker;
+    /* The thunk asks again if the thread was suspended since `watched` was read. */
+    call->watch = &thread_self.suspensions;
+    call->watched = thread_self.suspensions;
+    if (__builtin_expect(!self, 0))
+        return SEGUE_RETRY;
+    if (__builtin_expect(self->slot != NULL || record->lanes || call->regs, 0))
+        return ask_fully(call, self);
+    volatile uint64_t mark = (uint64_t)(uintptr_t)self;
+    do {
+        self->mark.at = &mark;
+        self->event.address = call->address;
+        self->event.at = (void *)(uintptr_t)(call->address + (uint64_t)slot->distance);
+        copy_extent(&self->event, record);
+        self->event.site = record->site;
+        self->event.region = &slot->region;
+        enter(self, slot);
+    } while (__builtin_expect(__atomic_load_n(&self->mark.at, __ATOMIC_RELAXED) != &mark, 0));
+    enum segue_verdict verdict =
+        is_open(slot) ? slot->region.hot_policy(slot->region.context, &self->event) : SEGUE_RETRY;
+    __atomic_store_n(&self->slot, NULL, __ATOMIC_RELEASE);
     return verdict;
 }
 
@@ -186,5 +248,5 @@ void ask_in_child(void)
         if (&askers[i] != asker_of_self())
             askers[i].owner = 0;
     if (askers && asker_of_self())
-        asker_of_self()->owner = (uint32_t)thread_number();
+        ask_attach();
 }

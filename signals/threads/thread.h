@@ -24,6 +24,8 @@ struct thread_mark {
     const void *info;
 };
 
+struct asker;
+
 struct thread_state {
     /* The number of nested faults in progress. */
     uint32_t depth;
@@ -34,8 +36,8 @@ struct thread_state {
     bool stack_is_lent;
     /* segue_thread_attach was called; segue_install did so on the caller's behalf. */
     bool attached, attached_by_install;
-    /* The number of the thread's asker plus 1 (signals/hot/ask.c); 0 if it has none. */
-    uint16_t asker;
+    /* The thread's, for hot policies (signals/hot/ask.c); NULL if it has none. */
+    struct asker *asker;
     /* The outermost fault's mark. It shows whether the faults are still in progress: a handler that interrupts the
      * library's may leave by siglongjmp, and nothing reports that to the library. */
     struct thread_mark mark;

@@ -275,17 +275,20 @@ static int policies_are_shown_what_a_mask_selects(void)
     for (unsigned i = 0; i < MASKS; i++) {
         uint64_t mask = masks[i] & 0xffffffff, before = asked, ordinary = asked_ordinarily;
         assert_int_equal(sites_load_masked(at, masks[i]), sites_load_masked((char *)memory.alias + 8, masks[i]));
-        uint64_t first = mask ? (uint64_t)__builtin_ctzll(mask) : 0, row = mask >> first, parts = 0;
-        bool is_one = mask && !(row & (row + 1));
-        assert_int_equal(asked - before, is_one);
-        if (is_one) {
-            assert_int_equal(last_address, (uint64_t)(uintptr_t)at + first);
-            assert_int_equal(last_size, __builtin_popcountll(mask));
-        }
-        /* Of several parts each is a question for the ordinary policy. */
+        /* One question for each row of ones. */
+        uint64_t rows = 0;
         for (uint64_t left = mask, last = 0; left; last = left & 1, left >>= 1)
-            parts += (left & 1) && !last;
-        assert_int_equal(asked_ordinarily - ordinary, is_one ? 0 : parts);
+            rows += (left & 1) && !last;
+        assert_int_equal(asked - before, rows);
+        assert_int_equal(asked_ordinarily, ordinary);
+        if (!mask)
+            continue;
+        /* The last one is the highest. */
+        unsigned end = 64 - (unsigned)__builtin_clzll(mask), first = end;
+        while (first && mask >> (first - 1) & 1)
+            first--;
+        assert_int_equal(last_address, (uint64_t)(uintptr_t)at + first);
+        assert_int_equal(last_size, end - first);
     }
     return 0;
 }
@@ -317,6 +320,48 @@ static int vectors_and_registers_are_kept_for_a_policy(void)
         assert_int_equal(sites_sum(memory.memory, 8), wanted);
     assert_int_equal(asked - before + asked_ordinarily, 8 * ROUNDS);
     assert_in_range(asked_ordinarily, 0, 20);
+    return 0;
+}
+
+static volatile int nesting, changed_events;
+
+static void ask_inside(int number)
+{
+    (void)number;
+    sites_load_three((char *)memory.memory + 64);
+}
+
+/* In the first question a handler comes that asks as well. */
+static enum segue_verdict nesting_policy(void *context, const struct segue_hot_event *event)
+{
+    const struct segue_hot_event before = *event;
+    *(volatile uint64_t *)context += 1;
+    if (nesting++ == 0)
+        raise(SIGUSR2);
+    nesting--;
+    changed_events += memcmp(&before, event, sizeof before) != 0 || before.region->hot_policy != nesting_policy;
+    return SEGUE_STEP;
+}
+
+static int policies_may_be_asked_inside_one(void)
+{
+    make_memory();
+    struct segue_region region = region_with_policy(0);
+    region.hot_policy = nesting_policy;
+    begin(&region);
+    signal(SIGUSR2, ask_inside);
+    sites_load_three(memory.memory);
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    for (unsigned i = 0; i < 10; i++)
+        sites_sum(memory.memory, 100);
+    uint64_t before = asked, ordinary = asked_ordinarily;
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(asked - before, 2 * 100 * ROUNDS);
+    assert_int_equal(asked_ordinarily, ordinary);
+    assert_int_equal(changed_events, 0);
+    /* No thread is in a policy now: this ends. */
+    assert_int_equal(segue_region_remove(memory.memory), SEGUE_OK);
     return 0;
 }
 
@@ -608,6 +653,7 @@ static const struct child_case cases[] = {
     {"masked_accesses_are_counted_if_there_are_any", masked_accesses_are_counted_if_there_are_any},
     {"policies_are_shown_what_a_mask_selects", policies_are_shown_what_a_mask_selects},
     {"vectors_and_registers_are_kept_for_a_policy", vectors_and_registers_are_kept_for_a_policy},
+    {"policies_may_be_asked_inside_one", policies_may_be_asked_inside_one},
     {"updates_take_effect", updates_take_effect},
     {"a_region_that_is_removed_is_left_alone", a_region_that_is_removed_is_left_alone},
     {"many_regions_are_found", many_regions_are_found},
@@ -642,6 +688,7 @@ int main(int count, char **arguments)
         CASE(masked_accesses_are_counted_if_there_are_any),
         CASE(policies_are_shown_what_a_mask_selects),
         CASE(vectors_and_registers_are_kept_for_a_policy),
+        CASE(policies_may_be_asked_inside_one),
         CASE(updates_take_effect),
         CASE(a_region_that_is_removed_is_left_alone),
         CASE(many_regions_are_found),
