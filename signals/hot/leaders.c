@@ -8,7 +8,7 @@
 #include "patch/hot/hot.h"
 
 /* The most instructions that are decoded for one fault, and in one line. */
-#define INSTRUCTIONS_MOST 400u
+#define INSTRUCTIONS_MOST 60u
 #define LINE_MOST 40u
 #define LINES (sizeof((struct leaders *)0)->lines / sizeof(uint64_t))
 

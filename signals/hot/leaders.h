@@ -1,5 +1,7 @@
 /* leaders.h: which sites become hot together with one that faulted: those where a thread soon arrives from there, by
- * direct branches and calls. Each spares a fault, and one change of many places is quicker than many changes.
+ * direct branches and calls. Each spares a fault, and one change of several places is quicker than several changes.
+ * Few: a body costs more than a fault, and of sixteen sites half are never reached. The first run of SQLite's heap
+ * takes 167 ms of CPU time and 2.3 MiB of bodies with four, and 200 ms and 3.1 MiB with sixteen.
  *
  * Only places that a direct branch, a call or a return leads to, and what follows them in a straight line: the
  * processor decodes them so, too. */
@@ -9,7 +11,7 @@
 #include "decode/scratch.h"
 #include "original.h"
 
-#define LEADERS_MOST 16u
+#define LEADERS_MOST 4u
 
 struct leaders {
     struct decode_scratch decode;
