@@ -40,6 +40,8 @@ struct kept {
     struct body_record *records;
     /* How often its site's body was built anew. */
     uint32_t remakes;
+    /* How often an access has missed it that another body would have made. */
+    uint32_t misses;
     uint32_t table_size;
     uint8_t table[];
 };
@@ -49,8 +51,8 @@ struct kept {
 #define PARTS 32u
 /* The room that most bodies need. */
 #define USUAL_ROOM 320u
-/* A site that its body still misses after that keeps the body that it has. */
-#define REMAKES_MOST 4u
+/* The most doublings of the misses after which a body is built anew. */
+#define DOUBLINGS_MOST 16u
 
 static uint8_t *kept;
 static size_t kept_used;
@@ -177,13 +179,6 @@ static bool is_asked_for(const struct order *order, uint64_t site)
     return false;
 }
 
-static uint64_t body_at(void *context, uint64_t address)
-{
-    const struct hot_body *body = hot_body_of(address);
-    (void)context;
-    return body ? body->address : 0;
-}
-
 static bool is_checked(void *context, uint64_t address)
 {
     const struct order *order = context;
@@ -241,7 +236,8 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
         .slot = slot,
         .thunks = thunks_near(at),
         .read_code = read_code,
-        .body_at = body_at,
+        /* No body is entered from another one, which would go on to enter it after it was built anew. */
+        .body_at = NULL,
         .is_checked = is_checked,
         .context = order,
         .most_instructions = BODY_INSTRUCTIONS,
@@ -272,9 +268,9 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
 
 /* ---- making sites hot ---- */
 
-static const struct kept *kept_of(const struct hot_body *body)
+static struct kept *kept_of(const struct hot_body *body)
 {
-    return (const struct kept *)(uintptr_t)body->cookie;
+    return (struct kept *)(uintptr_t)body->cookie;
 }
 
 /* Whether the site should become hot now. */
@@ -333,14 +329,16 @@ static bool can_be_checked(uint64_t site)
     return displaceable_make(&decode, site, bytes, size, &form) && body_check_of(&form) != BODY_CHECK_NEVER;
 }
 
-/* Whether a body with a check for this region and this instruction would have taken the access. Not tried often: the
- * site may meet many regions in turn. */
+/* Whether to build a body with a check for this region and this instruction. At once, if the present body's region is
+ * gone; else each time after twice as many misses, since the site may meet several regions in turn. */
 static bool is_to_remake(struct hot_origin origin, const struct hot_slot *slot, uint64_t site)
 {
-    const struct kept *of_body = kept_of(origin.body);
-    if (of_body->remakes >= REMAKES_MOST || !(of_body->slot != slot || !origin.is_checked))
+    struct kept *of_body = kept_of(origin.body);
+    if ((of_body->slot == slot && origin.is_checked) || (!origin.is_checked && !can_be_checked(site)))
         return false;
-    return origin.is_checked || can_be_checked(site);
+    uint32_t misses = __atomic_add_fetch(&of_body->misses, 1, __ATOMIC_RELAXED);
+    unsigned doublings = of_body->remakes < DOUBLINGS_MOST ? of_body->remakes : DOUBLINGS_MOST;
+    return !of_body->slot->is_taken || misses >> doublings;
 }
 
 bool hot_consider(const struct region *region, uint64_t site, struct hot_origin origin, size_t room)
