@@ -16,7 +16,7 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define LOADS 2000000u
 /* Runs of a whole program's script, so that its start weighs little. */
-#define WHOLE_RUNS "16"
+#define WHOLE_RUNS "30"
 #define QUICK_RUNS "4"
 #define WEAK_LOOKUPS "50000"
 #define QUICK_WEAK_LOOKUPS "10000"
@@ -183,7 +183,7 @@ static const struct bench_variant variants[] = {
     TIME("weak_table_hot", "the same with a hot barrier", weak_table, "hot", NULL),
     {
         .name = "sqlite_whole",
-        .what = "a process that runs SQLite's script 16 times (with --quick 4), hot",
+        .what = "a process that runs SQLite's script 30 times (with --quick 4), hot",
         .measured = take_cpu,
         .context = FIGURE(sqlite_whole, "", NULL, 0),
     },
@@ -197,7 +197,7 @@ static const struct bench_variant variants[] = {
     NUMBER("lua_accesses", "accesses at hot sites in that run", "thousands", take_thousands, lua_count, "accesses"),
     NUMBER("sqlite_faults", "faults left in a further run", "faults", take_figure, sqlite_count, "faults"),
     NUMBER("sqlite_accesses", "accesses at hot sites in that run", "thousands", take_thousands, sqlite_count,
-           "counted"),
+           "accesses"),
     {.name = "load_native", .what = "2,000,000 loads in a loop", .run = run_load_native},
     {.name = "load_inside", .what = "at a hot site, of the region", .run = run_load_inside},
     {.name = "load_outside", .what = "at a hot site, of other memory", .run = run_load_outside},
