@@ -15,6 +15,7 @@
 #include "patch/hot/hot.h"
 #include "patch/hot/space/chunks.h"
 #include "patch/hot/space/rooms.h"
+#include "platform/memory/mappings.h"
 #include "tests/patch/batch_code.h"
 #include "tests/support/random.h"
 
@@ -450,6 +451,59 @@ static void what_finds_no_room_goes_on_faulting(void **state)
     in_child(exhaustion);
 }
 
+/* What is free within two gibibytes of the code. */
+#define GAPS 512u
+static struct gap {
+    void *start;
+    size_t size;
+} near_gaps[GAPS];
+static unsigned near_count;
+
+static void fill_gaps(void)
+{
+    static char piece[4096];
+    const uint64_t reach = UINT64_C(2) << 30, at = (uint64_t)(uintptr_t)code;
+    uint64_t low = at - reach, end = at + CODE_BYTES + reach, from = low;
+    struct mappings list;
+    struct mapping mapping = {0};
+    EXPECT(mappings_open(&list, piece, sizeof piece));
+    while (from < end && mappings_next(&list, &mapping)) {
+        uint64_t to = mapping.start < end ? mapping.start : end;
+        if (from < to && near_count < GAPS)
+            near_gaps[near_count++] = (struct gap){(void *)(uintptr_t)from, to - from};
+        from = mapping.end > from ? mapping.end : from;
+    }
+    mappings_close(&list);
+    EXPECT(near_count > 0 && near_count < GAPS);
+    for (unsigned i = 0; i < near_count; i++)
+        EXPECT(mmap(near_gaps[i].start, near_gaps[i].size, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == near_gaps[i].start);
+}
+
+static void no_address_left(void)
+{
+    unsigned tactics[5];
+    const char *refusal;
+    prepare(7, NULL);
+    fill_gaps();
+    EXPECT(make_all() == 0);
+    for (unsigned i = 0; i < site_count; i += 100)
+        EXPECT(make_one(sites[i], &refusal) != SEGUE_OK && refusal);
+    EXPECT(chunks_used().mappings == 0 && memcmp(code, original, CODE_BYTES) == 0);
+    for (unsigned i = 0; i < near_count; i++)
+        munmap(near_gaps[i].start, near_gaps[i].size);
+    /* The list of mappings is read at most every 16 ms. */
+    usleep(20000);
+    EXPECT(make_all() > site_count * 8 / 10);
+    expect_all(tactics);
+}
+
+static void what_finds_no_address_waits_for_one(void **state)
+{
+    (void)state;
+    in_child(no_address_left);
+}
+
 static void full_table(void)
 {
     unsigned tactics[5];
@@ -781,6 +835,76 @@ static void threads_run_on_while_sites_change(void **state)
     in_child(flipping);
 }
 
+/* --- Threads that meet the limits. --- */
+
+#define MEMORY_LIMIT (24u * 4096)
+#define MAPPINGS_LIMIT 40u
+static unsigned made_by_threads;
+
+static void make_some(struct random *random)
+{
+    struct hot_request requests[8];
+    unsigned first = random_below(random, site_count - 8);
+    for (unsigned i = 0; i < 8; i++)
+        requests[i].address = sites[first + i];
+    enum segue_status status = hot_make(requests, 8, &builder);
+    EXPECT(status == SEGUE_OK || status == SEGUE_BUSY);
+    for (unsigned i = 0; status == SEGUE_OK && i < 8; i++) {
+        EXPECT(requests[i].status == SEGUE_OK || requests[i].status == SEGUE_EXISTS || requests[i].refusal ||
+               requests[i].status == SEGUE_BUSY);
+        __atomic_fetch_add(&made_by_threads, requests[i].status == SEGUE_OK, __ATOMIC_RELAXED);
+    }
+}
+
+static void *make_and_run(void *context)
+{
+    struct random random = random_for(13, *(unsigned *)context);
+    block_signals();
+    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+        make_some(&random);
+        if (random_below(&random, 4) == 0)
+            hot_undo(sites[random_below(&random, site_count)], 16, NULL, NULL);
+        unsigned i = random_below(&random, FUNCTIONS);
+        EXPECT(run_function(i) == expected[i]);
+    }
+    return NULL;
+}
+
+/* Each undone site leaves its body, so both limits are reached. */
+static void limits_under_threads(void)
+{
+    unsigned numbers[3] = {0, 1, 2}, tactics[5];
+    pthread_t threads[3];
+    take_traps();
+    prepare(13, &(const struct hot_limits){
+                    .most_sites = 4096, .most_memory = MEMORY_LIMIT, .most_mappings = MAPPINGS_LIMIT});
+    uint64_t until = milliseconds() + 300;
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT(pthread_create(&threads[i], NULL, make_and_run, &numbers[i]) == 0);
+    while (milliseconds() < until) {
+        struct chunks_used used = chunks_used();
+        EXPECT(used.memory <= MEMORY_LIMIT && used.mappings <= MAPPINGS_LIMIT);
+    }
+    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT(pthread_join(threads[i], NULL) == 0);
+    EXPECT(made_by_threads > 100);
+    EXPECT(chunks_used().memory + 4096 > MEMORY_LIMIT || chunks_used().mappings + 5 > MAPPINGS_LIMIT);
+    expect_all(tactics);
+    block_signals();
+    EXPECT(hot_prepare(&(const struct hot_limits){0}) == SEGUE_OK);
+    EXPECT(make_all() > 0);
+    expect_all(tactics);
+}
+
+static void limits_hold_while_threads_make_sites_hot(void **state)
+{
+    (void)state;
+    if (!can_serialise())
+        skip_if("this kernel cannot serialise threads");
+    in_child(limits_under_threads);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -789,6 +913,7 @@ int main(void)
         cmocka_unit_test(dependents_are_undone_and_made_anew),
         cmocka_unit_test(what_may_not_change_is_refused_with_a_reason),
         cmocka_unit_test(what_finds_no_room_goes_on_faulting),
+        cmocka_unit_test(what_finds_no_address_waits_for_one),
         cmocka_unit_test(full_table_refuses),
         cmocka_unit_test(code_that_is_no_longer_ours_is_left_and_forgotten),
         cmocka_unit_test(public_table_lists_undoes_and_excludes_sites),
@@ -798,6 +923,7 @@ int main(void)
         cmocka_unit_test(faults_are_counted_by_site),
         cmocka_unit_test(parent_and_child_change_their_own_code),
         cmocka_unit_test(threads_run_on_while_sites_change),
+        cmocka_unit_test(limits_hold_while_threads_make_sites_hot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
