@@ -5,8 +5,10 @@
 #include "bench/harness/bench.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "patch/poke/poke.h"
 
@@ -86,8 +88,19 @@ static bool works(const struct kind *kind)
     return poke(change.address, change.bytes, change.size, kind->ways) == SEGUE_OK;
 }
 
+/* The second thread: a process of one thread changes its code without the protocol. */
+static void *sleep_on(void *unused)
+{
+    for (;;)
+        pause();
+    return unused;
+}
+
 static void setup(void)
 {
+    pthread_t other;
+    if (pthread_create(&other, NULL, sleep_on, NULL) != 0)
+        bench_fail("pthread_create");
     code = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (code == MAP_FAILED)
         bench_fail("mmap: %s", strerror(errno));
