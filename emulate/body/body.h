@@ -56,7 +56,8 @@ struct body_record {
     /* If a mask selects elements: how many of its bits count, and the bytes of one element; else 0. Of `size / element`
      * elements, bit i, i + elements, i + 2 * elements ... select element i. */
     uint8_t lanes, element;
-    uint8_t reserved;
+    /* The body asks about accesses outside its region, too. */
+    bool looks_up;
 };
 
 /* The routines that bodies call through words near them. */
@@ -92,6 +93,12 @@ struct body_call {
     uint64_t watched;
     /* If record->lanes is not 0: the mask, in so many low bits. Those above them mean nothing. */
     uint64_t mask;
+    /* Of the scratch register: for the thunk. */
+    uint32_t number;
+    /* If record->looks_up: the access is outside the body's region. To be answered by 0, `alias` must be set to where
+     * another region's alias has it. */
+    uint32_t missed;
+    uint64_t alias;
 };
 
 /* Called by the policy thunks on the thread's own stack. 0 (SEGUE_STEP): the access is made at the alias; else as the
@@ -129,7 +136,8 @@ struct body_request {
     int64_t distance;
     enum body_mode mode;
     enum body_thunk ask;
-    /* On a miss, the other regions are looked up. */
+    /* On a miss, the other regions are looked up in `body_regions`, and the access is counted; or, with BODY_POLICY,
+     * `body_ask` is asked with `missed`. */
     bool lookup;
     /* Return addresses are checked by the processor: no CALL with a memory operand is copied. */
     bool shadow_stack;

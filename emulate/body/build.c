@@ -320,6 +320,12 @@ static bool can_be_registered(const struct builder *builder, const struct block_
            can_copy(builder, &instruction->form, COPY_REGISTERED);
 }
 
+/* Whether other regions are tried where the access misses the body's. */
+static bool looks_up(const struct builder *builder, const struct block_instruction *instruction)
+{
+    return builder->request->lookup && can_be_registered(builder, instruction);
+}
+
 /* The effective address in the scratch register, whose value is in its slot. */
 static void load_address(struct builder *builder, const struct block_instruction *instruction)
 {
@@ -338,11 +344,11 @@ static void load_address(struct builder *builder, const struct block_instruction
     emit->state.scratch = EMIT_SLOT;
 }
 
-static struct body_record *take_record(struct builder *builder, const struct block_instruction *instruction)
+static void take_record(struct builder *builder, const struct block_instruction *instruction)
 {
     const struct body_request *request = builder->request;
     if (request->mode == BODY_LED)
-        return NULL;
+        return;
     const struct segue_memory_operand *memory = &instruction->form.memory;
     struct body_record *record = &request->records[builder->record_count++];
     builder->recorded |= UINT64_C(1) << builder->emit.instruction;
@@ -351,8 +357,8 @@ static struct body_record *take_record(struct builder *builder, const struct blo
                                    .size = memory->size,
                                    .direction = memory->direction,
                                    .lanes = instruction->form.is_masked ? memory->lanes : 0,
-                                   .element = instruction->form.is_masked ? memory->element : 0};
-    return record;
+                                   .element = instruction->form.is_masked ? memory->element : 0,
+                                   .looks_up = looks_up(builder, instruction)};
 }
 
 static uint64_t address_of(const volatile void *object)
@@ -360,11 +366,20 @@ static uint64_t address_of(const volatile void *object)
     return (uint64_t)(uintptr_t)object;
 }
 
-/* Asks, with RAX, the scratch register and the flags in their slots. */
-static void ask(struct builder *builder, const struct body_record *record, struct pending *outside)
+/* The record of the current instruction. */
+static struct body_record *record_of(const struct builder *builder)
+{
+    uint64_t before = builder->recorded & ((UINT64_C(1) << builder->emit.instruction) - 1);
+    return &builder->request->records[__builtin_popcountll(before)];
+}
+
+/* Asks, with RAX, the scratch register and the flags in their slots. Returns the place of the jump for other answers
+ * than 0. */
+static uint32_t ask(struct builder *builder, bool missed)
 {
     struct emitter *emit = &builder->emit;
     const struct body_request *request = builder->request;
+    const struct body_record *record = record_of(builder);
     emit->state.rax = emit->state.scratch = emit->state.flags = EMIT_SLOT;
     emit_near(emit, EMIT_ADD, address_of(&request->descriptor->base));
     emit_store_slot(emit, emit->scratch_register, BODY_ADDRESS);
@@ -372,9 +387,18 @@ static void ask(struct builder *builder, const struct body_record *record, struc
     emit_store_slot(emit, emit->scratch_register, BODY_ARGUMENT);
     if (request->ask == BODY_THUNK_ASK_REGS || request->ask == BODY_THUNK_ASK_REGS_VECTORS)
         emit_store_constant(emit, emit->scratch_register, BODY_NUMBER);
+    if (record->looks_up)
+        emit_store_constant(emit, missed, BODY_MISSED);
     emit_call(emit, address_of(&request->thunks[request->ask]));
-    outside->jumps[outside->jump_count++] = emit_jump(emit, EMIT_IF_ABOVE_OR_EQUAL);
+    uint32_t place = emit_jump(emit, EMIT_IF_ABOVE_OR_EQUAL);
     emit->state.is_counted = true;
+    return place;
+}
+
+static void count(struct builder *builder)
+{
+    emit_increment(&builder->emit, address_of(&record_of(builder)->count));
+    builder->emit.state.is_counted = true;
 }
 
 /* A mask without a bit selects nothing: there is no access to count, and the mask goes to the policy. */
@@ -406,7 +430,7 @@ static void check(struct builder *builder, const struct block_instruction *instr
     builder->checks_site |= emit->instruction == 0;
     unsigned size_class = (unsigned)__builtin_ctz(instruction->form.memory.size);
     bool needs_offset = request->lookup || request->mode == BODY_POLICY || kind == COPY_REGISTERED;
-    struct body_record *record = take_record(builder, instruction);
+    take_record(builder, instruction);
     emit_open(emit);
     emit_save_scratch(emit);
     load_address(builder, instruction);
@@ -428,10 +452,9 @@ static void check(struct builder *builder, const struct block_instruction *instr
     if (request->mode != BODY_LED && instruction->form.is_masked)
         examine_mask(builder, &instruction->form.memory, outside);
     if (request->mode == BODY_POLICY) {
-        ask(builder, record, outside);
+        outside->jumps[outside->jump_count++] = ask(builder, false);
     } else if (request->mode == BODY_COUNT) {
-        emit_increment(emit, address_of(&record->count));
-        emit->state.is_counted = true;
+        count(builder);
     }
     if (kind == COPY_REGISTERED)
         load_alias(builder);
@@ -513,37 +536,76 @@ static void join(struct builder *builder, const struct pending *pending)
     emit_lead_to(&builder->emit, emit_jump(&builder->emit, EMIT_ALWAYS), pending->join);
 }
 
-/* Looks the address up; if it is in another region, makes the access there. Returns the place of the jump if not. */
-static uint32_t look_up(struct builder *builder, const struct pending *pending,
-                        const struct block_instruction *instruction)
+/* Where the lookup leaves the alias's address; no answer leads on. Returns the places of the jumps to the access as the
+ * program wrote it. */
+struct misses {
+    uint32_t jumps[2];
+    unsigned count;
+};
+
+/* In the table; counted if it is found. */
+static void find_region(struct builder *builder, const struct block_instruction *instruction, struct misses *misses)
 {
     struct emitter *emit = &builder->emit;
     const struct body_request *request = builder->request;
+    const struct segue_memory_operand *memory = &instruction->form.memory;
     emit_near(emit, EMIT_ADD, address_of(&request->descriptor->base));
     emit_store_slot(emit, emit->scratch_register, BODY_ADDRESS);
-    emit_store_constant(emit, instruction->form.memory.size, BODY_ARGUMENT);
+    emit_store_constant(emit, memory->size, BODY_ARGUMENT);
+    if (request->mode == BODY_COUNT && instruction->form.is_masked) {
+        emit_store_mask(emit, memory->mask, memory->lanes);
+        emit_test_mask(emit, memory->lanes);
+        misses->jumps[misses->count++] = emit_jump(emit, EMIT_IF_ZERO);
+    }
     emit_call(emit, address_of(&request->thunks[BODY_THUNK_LOOKUP]));
-    uint32_t place = emit_jump(emit, EMIT_IF_ABOVE_OR_EQUAL);
+    misses->jumps[misses->count++] = emit_jump(emit, EMIT_IF_ABOVE_OR_EQUAL);
+    if (request->mode == BODY_COUNT)
+        count(builder);
+}
+
+static void ask_for_region(struct builder *builder, const struct block_instruction *instruction, struct misses *misses)
+{
+    if (instruction->form.is_masked)
+        emit_store_mask(&builder->emit, instruction->form.memory.mask, instruction->form.memory.lanes);
+    misses->jumps[misses->count++] = ask(builder, true);
+}
+
+/* The access in another region. */
+static struct misses look_up(struct builder *builder, const struct pending *pending,
+                             const struct block_instruction *instruction)
+{
+    struct emitter *emit = &builder->emit;
+    struct misses misses = {.count = 0};
+    bool asks = builder->request->mode == BODY_POLICY;
+    if (asks)
+        ask_for_region(builder, instruction, &misses);
+    else
+        find_region(builder, instruction, &misses);
     if (instruction->needs_flags)
         emit_load_flags(emit);
     prepare_by_moves(builder, instruction);
-    emit_load_slot(emit, emit->scratch_register, BODY_ADDRESS);
+    emit_load_slot(emit, emit->scratch_register, asks ? BODY_ALIAS : BODY_ADDRESS);
     copy(builder, &instruction->form, COPY_REGISTERED);
     have_executed(builder, instruction);
     join(builder, pending);
-    return place;
+    return misses;
 }
 
+/* The first jump comes from the check; the others, where the access is inside and not made there. */
 static void build_outside(struct builder *builder, const struct pending *pending)
 {
     struct emitter *emit = &builder->emit;
     const struct block_instruction *instruction = instruction_at(builder, pending->instruction);
-    if (builder->request->lookup && builder->request->mode == BODY_LED && can_be_registered(builder, instruction)) {
-        uint32_t place = look_up(builder, pending, instruction);
-        emit_lead_to(emit, place, emit->used);
+    emit_lead_to(emit, pending->jumps[0], emit->used);
+    if (looks_up(builder, instruction)) {
+        struct misses misses = look_up(builder, pending, instruction);
+        for (unsigned i = 0; i < misses.count; i++)
+            emit_lead_to(emit, misses.jumps[i], emit->used);
         emit->state = pending->state;
         emit->instruction = pending->instruction;
     }
+    for (unsigned i = 1; i < pending->jump_count; i++)
+        emit_lead_to(emit, pending->jumps[i], emit->used);
     finish(builder, instruction, COPY_PLAIN);
     if (is_transfer(instruction))
         return;
@@ -578,8 +640,6 @@ static void build_pending(struct builder *builder, const struct pending *pending
         build_exit(builder, pending);
         return;
     }
-    for (unsigned i = 0; i < pending->jump_count; i++)
-        emit_lead_to(emit, pending->jumps[i], emit->used);
     build_outside(builder, pending);
 }
 

@@ -1,9 +1,8 @@
 /* layout.h: the frame of a body, and limits, for C and for assembly.
  *
- *      application's rsp ->  +208
- *                             +80   the red zone
- *                             +72   BODY_NUMBER     for a policy that is shown registers: the scratch register's
- *                             +64   BODY_MASK       a mask: the end of
+ *      application's rsp ->  +216
+ *                             +88   the red zone
+ *                             +80   BODY_ALIAS      where a policy leaves the alias's address: the end of
  *                             +24   BODY_CALL       struct body_call
  *                             +16   BODY_FLAGS      AX, as LAHF and SETO leave it
  *                              +8   BODY_SCRATCH    the scratch register
@@ -18,8 +17,7 @@
 #define BODY_SCRATCH 8
 #define BODY_FLAGS 16
 #define BODY_CALL 24
-#define BODY_NUMBER 72
-#define BODY_FRAME 208
+#define BODY_FRAME 216
 
 /* struct body_call. */
 #define CALL_RECORD 0
@@ -28,10 +26,16 @@
 #define CALL_WATCH 24
 #define CALL_WATCHED 32
 #define CALL_MASK 40
+#define CALL_SCRATCH 48
+#define CALL_MISSED 52
+#define CALL_ALIAS 56
 
 #define BODY_ARGUMENT (BODY_CALL + CALL_RECORD)
 #define BODY_ADDRESS (BODY_CALL + CALL_ADDRESS)
 #define BODY_MASK (BODY_CALL + CALL_MASK)
+#define BODY_NUMBER (BODY_CALL + CALL_SCRATCH)
+#define BODY_MISSED (BODY_CALL + CALL_MISSED)
+#define BODY_ALIAS (BODY_CALL + CALL_ALIAS)
 
 /* struct body_regions: where its entries begin; an entry. */
 #define REGIONS_SEQUENCE 0

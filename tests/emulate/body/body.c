@@ -276,11 +276,31 @@ static void body_of_a_region_that_is_removed_faults_and_goes_on(void **state)
     all(&(struct variation){.mode = BODY_LED, .is_elsewhere = true}, 3);
 }
 
+/* Two of three answers. */
+#define SOME 0xdb6db6db6db6db6d
+
 static void body_finds_other_regions(void **state)
 {
     (void)state;
     all(&(struct variation){.mode = BODY_LED, .lookup = true, .is_elsewhere = true}, 3);
     all(&(struct variation){.mode = BODY_LED, .lookup = true}, 3);
+    for (unsigned elsewhere = 0; elsewhere < 2; elsewhere++) {
+        all(&(struct variation){.mode = BODY_COUNT, .lookup = true, .is_elsewhere = elsewhere}, 3);
+        all(
+            &(struct variation){
+                .mode = BODY_COUNT, .lookup = true, .is_elsewhere = elsewhere, .roll_back_at = ANYWHERE},
+            3);
+        all(
+            &(struct variation){
+                .mode = BODY_POLICY, .ask = BODY_THUNK_ASK, .answers = SOME, .lookup = true, .is_elsewhere = elsewhere},
+            3);
+        all(&(struct variation){.mode = BODY_POLICY,
+                                .ask = BODY_THUNK_ASK_REGS_VECTORS,
+                                .answers = ~UINT64_C(0),
+                                .lookup = true,
+                                .is_elsewhere = elsewhere},
+            3);
+    }
 }
 
 static void body_counts_each_access_once(void **state)
@@ -295,9 +315,6 @@ static void body_counts_exactly_if_rolled_back_anywhere(void **state)
     for (unsigned i = 0; i < 6; i++)
         all(&(struct variation){.mode = BODY_COUNT, .roll_back_at = ANYWHERE}, 3);
 }
-
-/* Two of three answers. */
-#define SOME 0xdb6db6db6db6db6d
 
 static void body_asks(void **state)
 {

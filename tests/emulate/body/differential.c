@@ -348,6 +348,15 @@ static void spoil_vectors(void)
         __asm__ volatile(".irp n, 0, 1, 2, 3, 4, 5, 6, 7\n vinsertf128 $1, %xmm0, %ymm0, %ymm\\n\n .endr");
 }
 
+/* The region's alias is far for those that miss it. */
+static __attribute__((target("general-regs-only"))) bool find_alias(struct body_call *call)
+{
+    uint64_t offset = call->address - (uint64_t)(uintptr_t)world.memory;
+    test.outcome->missed++;
+    call->alias = (uint64_t)(uintptr_t)world.far_alias + offset;
+    return offset + call->record->size <= HOT_SIZE && offset < HOT_SIZE;
+}
+
 static __attribute__((target("general-regs-only"))) int BODY_ASK_ABI ask(struct body_call *call)
 {
     static uint64_t word;
@@ -371,6 +380,8 @@ static __attribute__((target("general-regs-only"))) int BODY_ASK_ABI ask(struct 
                 test.is_wrong = true;
             }
     answers = answers >> 1 | answers << 63;
+    if (call->record->looks_up && call->missed && !find_alias(call))
+        return 1;
     return answers >> 63 ? 0 : 1;
 }
 

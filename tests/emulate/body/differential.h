@@ -43,7 +43,7 @@ struct variation {
 };
 
 struct outcome {
-    uint64_t boundaries, stops, stops_in_thunks, plain_entries, faults, asked;
+    uint64_t boundaries, stops, stops_in_thunks, plain_entries, faults, asked, missed;
     struct body body;
 };
 

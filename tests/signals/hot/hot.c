@@ -450,6 +450,25 @@ static int many_regions_are_found(void)
     return 0;
 }
 
+/* A body of one region serves all that count. */
+static int accesses_of_many_regions_are_counted(void)
+{
+    struct segue_mapping mappings[4];
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(segue_mapping_create(NULL, SIZE, &mappings[i]), SEGUE_OK);
+        memory = mappings[i];
+        fill(memory.alias);
+        begin_with(SEGUE_REGION_COUNT);
+    }
+    uint64_t wanted = sites_sum(mappings[0].alias, 100), stepped = steps(), before = faults();
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_sum(mappings[i % 4].memory, 100), wanted);
+    assert_int_equal(counted() + (steps() - stepped), 100 * ROUNDS);
+    assert_in_range(faults() - before, 1, 10);
+    return 0;
+}
+
 static int undone_sites_fault_again(void)
 {
     size_t count;
@@ -657,6 +676,7 @@ static const struct child_case cases[] = {
     {"updates_take_effect", updates_take_effect},
     {"a_region_that_is_removed_is_left_alone", a_region_that_is_removed_is_left_alone},
     {"many_regions_are_found", many_regions_are_found},
+    {"accesses_of_many_regions_are_counted", accesses_of_many_regions_are_counted},
     {"undone_sites_fault_again", undone_sites_fault_again},
     {"signals_may_come_at_any_time", signals_may_come_at_any_time},
     {"single_steps_show_the_program", single_steps_show_the_program},
@@ -692,6 +712,7 @@ int main(int count, char **arguments)
         CASE(updates_take_effect),
         CASE(a_region_that_is_removed_is_left_alone),
         CASE(many_regions_are_found),
+        CASE(accesses_of_many_regions_are_counted),
         CASE(undone_sites_fault_again),
         CASE(signals_may_come_at_any_time),
         CASE(single_steps_show_the_program),
