@@ -4,6 +4,7 @@
 #   make lint                                     clang-tidy
 #   make test-hardened                            as Debian builds packages
 #   make test-long                                SHARD=I/N  STATES=10000  LOADS=10000000
+#   make test-torture                             SHARD=I/N
 #   make test-machines                            MACHINES='no-xsave max'
 #   make test-seam                                TARGETS='x86_64-windows x86-windows x86-linux'
 #   DEPS: the sets of packages that are installed first (tools/deps); `none` installs nothing
@@ -21,7 +22,7 @@ STATES ?= 10000
 LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
-    test-machines test-seam bench install clean
+    test-torture test-machines test-seam bench install clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -73,6 +74,10 @@ test-long: all
 	$(BUILD)/tests/differential/differential --rows corpus/data/debian.hex.xz \
 	    --rows corpus/data/generated.hex.xz --per-row $(STATES) \
 	    --shard $(SHARD) --progress $(BUILD)/test-long-$(STATES)-$(subst /,-of-,$(SHARD))
+
+# Hot sites under threads, signals, suspensions, forks and exchanged code: an hour of it.
+test-torture: all
+	./tests/signals/hot/torture/torture.sh $(BUILD) $(SHARD)
 
 # The tests on other kernels and processors, emulated (tests/machines).
 test-machines: all

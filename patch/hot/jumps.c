@@ -15,8 +15,9 @@ static struct plan_step steps[PLAN_STEPS];
 static struct hot_built built[PLAN_STEPS];
 static uint8_t present[PLAN_BYTES];
 
-/* Writes into the bytes from `address` on the jump that will be at `at`. */
-static void put_in(uint64_t at, uint64_t address, size_t size)
+/* Writes into the bytes from `address` on the jump that will be at `at`. `raw` are the bytes that are there: a jump
+ * that the table has, and memory has not, is one of code that was replaced since. */
+static void put_in(uint64_t at, uint64_t address, const uint8_t *raw, size_t size)
 {
     const struct hot_site *site = hot_site_find(at);
     const struct work *work = work_of(site);
@@ -26,7 +27,7 @@ static void put_in(uint64_t at, uint64_t address, size_t size)
         jump = work->new_bytes;
         changed = pun_changed(work->place.length, work->prefixes);
     } else if (site && !work && site_state(site) == HOT_MADE) {
-        jump = site->new_bytes;
+        jump = raw + (at - address);
         changed = site->changed;
     }
     for (unsigned i = 0; i < changed; i++)
@@ -49,13 +50,15 @@ static bool may_move(const struct plan_step *step, const struct hot_site *site)
 static unsigned make_steps(const struct work *work, uint64_t until)
 {
     uint64_t start = work->place.address, at = start;
-    size_t size = text_read_code(start, present, sizeof present);
-    uint8_t original[PLAN_BYTES];
+    uint8_t raw[PLAN_BYTES], original[PLAN_BYTES];
+    size_t size = text_peek(start, raw, sizeof raw);
     unsigned count = 0;
+    memcpy(present, raw, size);
+    hot_see_through(start, present, size);
     memcpy(original, present, size);
     memset(present + size, 0, sizeof present - size);
     for (uint64_t change = start; change < start + size; change++)
-        put_in(change, start, size);
+        put_in(change, start, raw, size);
     while (count < PLAN_STEPS) {
         struct plan_step *step = &steps[count];
         size_t offset = at - start;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "patch/poke/poke.h"
+#include "text.h"
 #include "work.h"
 
 #define PATIENCE 64u
@@ -99,6 +100,7 @@ enum segue_status jumps_publish(void)
 {
     static struct work *changed[WORKS];
     size_t count = 0;
+    text_changes();
     for (unsigned i = works.count; i-- > 0;) {
         struct work *work = work_ordered(i);
         if (!make_change(work, &changes[count]))
@@ -109,5 +111,6 @@ enum segue_status jumps_publish(void)
     enum segue_status status = count ? poke_all(count) : SEGUE_OK;
     for (size_t i = 0; i < count; i++)
         conclude(changed[i], changes[i].status, &published[i]);
+    text_changes();
     return status;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "decode/x86/page.h"
+#include "patch/hot/space/chunks.h"
 #include "platform/clock.h"
 #include "platform/code.h"
 #include "platform/memory/forced.h"
@@ -109,7 +110,7 @@ const char *text_refusal(uint64_t address, unsigned size, bool any)
 {
     if (text_is_excluded(address, size))
         return "the program excluded this code";
-    if (overlap(&own, address, size))
+    if (overlap(&own, address, size) || chunk_find(address))
         return "it is the library's own code";
     if (any)
         return NULL;
@@ -124,33 +125,56 @@ const char *text_refusal(uint64_t address, unsigned size, bool any)
 
 /* --- As the program wrote it. --- */
 
-/* Whether the bytes in memory may be a state of the site's change. */
-static bool is_in_change(const struct hot_site *site, const uint8_t *bytes, unsigned from, unsigned to)
+static uint64_t changes;
+
+uint64_t hot_changes(void)
 {
-    for (unsigned i = from; i < to; i++)
-        if (bytes[i - from] != site->new_bytes[i] && bytes[i - from] != site->old_bytes[i] &&
-            bytes[i - from] != site->replaced_bytes[i] && (i > 0 || *bytes != BREAKPOINT))
-            return false;
-    return true;
+    return __atomic_load_n(&changes, __ATOMIC_ACQUIRE);
 }
 
-/* Takes the change of the site at `at` out of the bytes that were read from `address` on. */
-static void take_out(uint64_t at, uint64_t address, uint8_t *bytes, size_t size)
+void text_changes(void)
 {
-    const struct hot_site *site = hot_site_find(at);
-    if (!site || __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) != HOT_MADE)
-        return;
-    unsigned from = at < address ? (unsigned)(address - at) : 0, to = site->changed;
-    if (at + to > address + size)
-        to = (unsigned)(address + size - at);
-    if (from < to && is_in_change(site, bytes + (at + from - address), from, to))
-        memcpy(bytes + (at + from - address), site->old_bytes + from, to - from);
+    __atomic_fetch_add(&changes, 1, __ATOMIC_ACQ_REL);
+}
+
+/* Whether the bytes at the site are its jump, the jump before, or a state between the two. Nothing else is: code that
+ * was mapped there later may have some byte in common with each. */
+static bool is_changed(const struct hot_site *site, const uint8_t *bytes)
+{
+    if (memcmp(bytes, site->new_bytes, site->changed) == 0 || memcmp(bytes, site->replaced_bytes, site->changed) == 0)
+        return true;
+    if (*bytes != BREAKPOINT)
+        return false;
+    for (unsigned i = 1; i < site->changed; i++)
+        if (bytes[i] != site->new_bytes[i] && bytes[i] != site->old_bytes[i] && bytes[i] != site->replaced_bytes[i])
+            return false;
+    return true;
 }
 
 static bool read_bytes(uint64_t address, uint8_t *bytes, size_t size)
 {
     enum platform_look look = platform_look_at(address, bytes, size);
     return look == PLATFORM_THERE || (look == PLATFORM_NOT_KNOWN && forced_read(address, bytes, size));
+}
+
+/* Takes the change of the site at `at` out of the bytes that were read from `address` on. */
+static void take_out(uint64_t at, uint64_t address, uint8_t *bytes, size_t size)
+{
+    const struct hot_site *site = hot_site_find(at);
+    uint8_t whole[PUN_BYTES], state = site ? __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) : HOT_COUNTED;
+    /* The bytes may have been read before the site was undone. */
+    if (state != HOT_MADE && state != HOT_UNDONE)
+        return;
+    unsigned from = at < address ? (unsigned)(address - at) : 0, to = site->changed;
+    if (at + to > address + size)
+        to = (unsigned)(address + size - at);
+    if (from >= to)
+        return;
+    bool is_whole = from == 0 && to == site->changed;
+    if (!is_whole && !read_bytes(at, whole, site->changed))
+        return;
+    if (is_changed(site, is_whole ? bytes + (at - address) : whole))
+        memcpy(bytes + (at + from - address), site->old_bytes + from, to - from);
 }
 
 /* NULL if the page cannot be read. */

@@ -27,6 +27,13 @@ const char *text_refusal(uint64_t address, unsigned size, bool any);
 size_t text_peek(uint64_t address, uint8_t *bytes, size_t size);
 size_t text_read_code(uint64_t address, uint8_t *bytes, size_t size);
 
+/* The number of changes of code that have begun or ended: odd while code is being changed. Bytes that were read may be
+ * those of no moment if it is another one afterwards. Async-signal-safe, lock-free. */
+uint64_t hot_changes(void);
+
+/* For who changes code: before and after each batch. */
+void text_changes(void);
+
 /* Copies code as the program wrote it, with this module's changes taken out. Returns how many of the bytes can be
  * read, from the first on. Async-signal-safe, thread-safe. */
 size_t hot_read_code(uint64_t address, uint8_t *bytes, size_t size);

@@ -251,8 +251,11 @@ static bool collect_site(void *context, const struct hot_site *site)
         .time = __atomic_load_n(&site->time, __ATOMIC_RELAXED),
         .reason = site->refusal,
     };
-    if (state == HOT_FORGOTTEN)
+    /* What was counted there stays counted. */
+    if (state == HOT_FORGOTTEN && !patch.accesses)
         return true;
+    if (state == HOT_FORGOTTEN)
+        patch.reason = "other code has taken the place of that which was counted";
     if (state == HOT_MADE || state == HOT_UNDONE) {
         patch.kind = SEGUE_PATCH_HOT;
         patch.tactic = site->tactic;

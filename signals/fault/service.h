@@ -16,6 +16,8 @@ struct service {
     struct footprint footprint;
     /* The number of regions removed before this fault first looked one up (region_removals). */
     uint64_t removals;
+    /* The number of changes of code (hot_changes) before this fault first read the instruction. */
+    uint64_t changes;
     /* The protection-key rights that the handler began with. */
     uint32_t rights;
 };

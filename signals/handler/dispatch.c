@@ -19,6 +19,7 @@
 #include "decode/x86/abi_sysv.h"
 #include "emulate/plan.h"
 #include "emulate/windows/guard.h"
+#include "patch/hot/text.h"
 #include "patch/segment/service.h"
 #include "platform/frame/frame.h"
 #include "platform/posix.h"
@@ -80,10 +81,13 @@ static enum segue_status make_plan(struct work *work, const struct region *fault
 }
 
 /* The plan may have relied on a region that was removed since the fault: the region's pages were accessible then, but
- * another region may have protected them again. Retrying terminates: it repeats only after another removal. */
+ * another region may have protected them again. Or it relied on bytes of the instruction that were not the program's,
+ * because its site was made hot or undone meanwhile. Retrying terminates: it repeats only after another removal or
+ * change. */
 static enum outcome refused(const struct service *service)
 {
-    return region_removals() == service->removals ? OUTCOME_REFUSED : OUTCOME_RETRIED;
+    bool is_same = region_removals() == service->removals && hot_changes() == service->changes;
+    return is_same ? OUTCOME_REFUSED : OUTCOME_RETRIED;
 }
 
 /* A region that the instruction accesses is being updated: the instruction runs again, after a moment. */
@@ -235,6 +239,7 @@ static enum outcome serve(struct work *work, struct native_frame native, struct 
     thread_self.serving_address = frame->public.fault.address;
     thread_self.serving_instruction = frame_instruction(native.context);
     service->removals = region_removals();
+    service->changes = hot_changes();
     const struct region *region = frame->public.fault.address_known ? region_at(frame->public.fault.address) : NULL;
     if (region && region->kind == SEGUE_WINDOW_ALIAS)
         thread_self.last_distance = (uint64_t)(uintptr_t)region->place - region->base;

@@ -20,6 +20,7 @@
 #include "leaders.h"
 #include "patch/hot/hot.h"
 #include "patch/hot/space/rooms.h"
+#include "patch/hot/text.h"
 #include "patch/segment/service.h"
 #include "platform/code.h"
 #include "platform/frame/kept_info.h"
@@ -165,9 +166,14 @@ static enum body_thunk thunk_of(const struct hot_slot *slot)
     return regs ? BODY_THUNK_ASK_REGS_VECTORS : BODY_THUNK_ASK_VECTORS;
 }
 
+/* No code changes while bodies are built; it may have changed since the leaders were found. */
 static size_t read_code(void *context, uint64_t address, uint8_t *bytes, size_t size)
 {
+    static uint64_t changes;
     (void)context;
+    if (changes != hot_changes())
+        code.size = 0;
+    changes = hot_changes();
     return original_read(&code, address, bytes, size);
 }
 
@@ -304,22 +310,7 @@ static bool make_all(struct order *order, bool anew)
            hot_make(requests, leaders.count, &builder) == SEGUE_OK && requests[0].status == SEGUE_OK;
 }
 
-/* With all signals blocked, and without waiting: where another thread makes sites hot, the fault is served. */
-static bool make(uint64_t site, struct order *order, bool anew)
-{
-    uint64_t mask = platform_signals_hold();
-    bool done = false;
-    if (__atomic_exchange_n(&making, 1, __ATOMIC_ACQUIRE) == 0) {
-        code.size = 0;
-        leaders_find(&leaders, &code, site, anew || (options.flags & SEGUE_HOT_NOT_EAGER) ? 1 : LEADERS_MOST);
-        done = make_all(order, anew);
-        __atomic_store_n(&making, 0, __ATOMIC_RELEASE);
-    }
-    platform_signals_release(mask);
-    return done;
-}
-
-/* Whether a body can check the instruction's access, if it is asked to. */
+/* Whether a body can check the instruction's access, if it is asked to. For the thread that makes sites hot. */
 static bool can_be_checked(uint64_t site)
 {
     static struct decode_scratch decode;
@@ -329,12 +320,40 @@ static bool can_be_checked(uint64_t site)
     return displaceable_make(&decode, site, bytes, size, &form) && body_check_of(&form) != BODY_CHECK_NEVER;
 }
 
+/* The site, and others. Code that changed meanwhile may have been taken for other instructions: then only the site. */
+static void find_leaders(uint64_t site, unsigned most)
+{
+    uint64_t before = hot_changes();
+    code.size = 0;
+    leaders_find(&leaders, &code, site, before % 2 ? 1 : most);
+    if (hot_changes() != before)
+        leaders.count = 1;
+}
+
+/* Without waiting: where another thread makes sites hot, the fault is served. Signals are blocked, but not those of
+ * faults and of breakpoints: the decoder uses the C library, in which another thread may undo sites at the moment, and
+ * a breakpoint ends a thread that blocks SIGTRAP. */
+static bool make(uint64_t site, struct order *order, bool anew)
+{
+    uint64_t mask = platform_mask_block(~SIGNALS_SYNCHRONOUS);
+    bool done = false;
+    if (__atomic_exchange_n(&making, 1, __ATOMIC_ACQUIRE) == 0) {
+        if (!order->checked || can_be_checked(order->checked)) {
+            find_leaders(site, anew || (options.flags & SEGUE_HOT_NOT_EAGER) ? 1 : LEADERS_MOST);
+            done = make_all(order, anew);
+        }
+        __atomic_store_n(&making, 0, __ATOMIC_RELEASE);
+    }
+    platform_signals_release(mask);
+    return done;
+}
+
 /* Whether to build a body with a check for this region and this instruction. At once, if the present body's region is
  * gone; else each time after twice as many misses, since the site may meet several regions in turn. */
-static bool is_to_remake(struct hot_origin origin, const struct hot_slot *slot, uint64_t site)
+static bool is_to_remake(struct hot_origin origin, const struct hot_slot *slot)
 {
     struct kept *of_body = kept_of(origin.body);
-    if ((of_body->slot == slot && origin.is_checked) || (!origin.is_checked && !can_be_checked(site)))
+    if (of_body->slot == slot && origin.is_checked)
         return false;
     uint32_t misses = __atomic_add_fetch(&of_body->misses, 1, __ATOMIC_RELAXED);
     unsigned doublings = of_body->remakes < DOUBLINGS_MOST ? of_body->remakes : DOUBLINGS_MOST;
@@ -353,7 +372,7 @@ bool hot_consider(const struct region *region, uint64_t site, struct hot_origin 
         return false;
     if (!origin.body)
         return counted && is_due(counted) && make(site, &order, false);
-    if (!is_to_remake(origin, order.slot, site))
+    if (!is_to_remake(origin, order.slot))
         return false;
     order.checked = site;
     order.remakes = kept_of(origin.body)->remakes + 1;
@@ -418,9 +437,7 @@ static bool is_of_frame(const struct segue_regs *interrupted, const struct segue
 /* The access was made at the alias: its address in the region. */
 static uint64_t address_in_region(uint64_t address, const struct hot_slot *slot)
 {
-    const struct segue_window *window = &slot->region.window;
-    uint64_t offset = address - (uint64_t)(uintptr_t)window->alias;
-    return offset < window->size ? window->base + offset : address;
+    return hot_slot_is_at_alias(slot, address) ? address - (uint64_t)slot->distance : address;
 }
 
 static void set_address(struct native_frame native, uint64_t before, uint64_t address)

@@ -17,6 +17,8 @@ static struct hot_slot *slots;
 static size_t taken;
 /* The mode of the regions in `body_regions`. */
 static enum body_mode lookup_mode = BODY_LED;
+/* Some body looks for regions: from then on all that are found have the mode of that body. */
+static bool is_looking;
 
 static int64_t distance_of(const struct segue_window *window)
 {
@@ -78,12 +80,21 @@ enum segue_status hot_slot_take(const struct segue_region *region, struct hot_sl
     slot->mode = mode_of(region);
     slot->mode_flags = mode_flags_of(region);
     slot->is_taken = true;
+    __atomic_store_n(&slot->alias, (uint64_t)(uintptr_t)region->window.alias, __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->alias_size, region->window.size, __ATOMIC_RELEASE);
     taken++;
     return SEGUE_OK;
 }
 
+bool hot_slot_is_at_alias(const struct hot_slot *slot, uint64_t address)
+{
+    uint64_t size = __atomic_load_n(&slot->alias_size, __ATOMIC_ACQUIRE);
+    return address - __atomic_load_n(&slot->alias, __ATOMIC_RELAXED) < size;
+}
+
 void hot_slot_release(struct hot_slot *slot)
 {
+    __atomic_store_n(&slot->alias_size, 0, __ATOMIC_RELEASE);
     slot->is_taken = false;
     taken--;
 }
@@ -126,7 +137,10 @@ static void write_regions(void)
 
 bool hot_slots_are_looked_up(const struct hot_slot *slot)
 {
-    return slot->mode == lookup_mode && __atomic_load_n(&body_regions.count, __ATOMIC_RELAXED) > 1;
+    if (__atomic_load_n(&body_regions.count, __ATOMIC_RELAXED) < 2)
+        return false;
+    __atomic_store_n(&is_looking, true, __ATOMIC_SEQ_CST);
+    return slot->mode == __atomic_load_n(&lookup_mode, __ATOMIC_SEQ_CST);
 }
 
 /* ---- descriptors ---- */
@@ -155,8 +169,8 @@ void hot_slot_open(struct hot_slot *slot)
 {
     if (slot->region.flags & SEGUE_REGION_IDLE)
         return;
-    if (body_regions.count == 0 && slot->mode != BODY_POLICY)
-        lookup_mode = slot->mode;
+    if (body_regions.count == 0 && slot->mode != BODY_POLICY && !__atomic_load_n(&is_looking, __ATOMIC_SEQ_CST))
+        __atomic_store_n(&lookup_mode, slot->mode, __ATOMIC_SEQ_CST);
     __atomic_store_n(&slot->is_open, true, __ATOMIC_SEQ_CST);
     write_all_limits(slot, slot->region.window.size);
     write_regions();

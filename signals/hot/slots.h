@@ -23,6 +23,8 @@ struct hot_slot {
     int64_t distance;
     enum body_mode mode;
     uint32_t mode_flags;
+    /* Where the alias is; of no size while no region has the slot: its memory may have been given to anything. */
+    uint64_t alias, alias_size;
     /* The region's bounds are in the descriptors. */
     bool is_open;
     /* A region has the slot; a body refers to it. */
@@ -57,6 +59,9 @@ struct body_descriptor *hot_slot_descriptor(struct hot_slot *slot, uint64_t at);
 
 /* Whether a body of the slot should look for other regions where it misses its own. Async-signal-safe. */
 bool hot_slots_are_looked_up(const struct hot_slot *slot);
+
+/* Whether the address is in the alias of the slot's present region. Async-signal-safe, thread-safe. */
+bool hot_slot_is_at_alias(const struct hot_slot *slot, uint64_t address);
 
 /* Whether a region has a slot now. */
 bool hot_slots_in_use(void);
