@@ -99,16 +99,14 @@ static bool is_answered(const struct seccomp_notif *held)
     return ioctl(test.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0;
 }
 
-/* MREMAP with an old size of 0 makes a second mapping, which happens before any thread has won a race. The first time
+/* The first MREMAP makes the second view of the code, before any thread has won the race to place it. The first time
  * that threads serialise is before a breakpoint stands. */
 static bool comes_too_early(const struct seccomp_notif *held)
 {
-    static bool has_serialised;
-    if (held->data.nr == SYS_membarrier && !has_serialised) {
-        has_serialised = true;
-        return true;
-    }
-    return held->data.nr == SYS_mremap && held->data.args[1] == 0;
+    static bool has_come;
+    bool is_first = !has_come && (held->data.nr == SYS_membarrier || held->data.nr == SYS_mremap);
+    has_come = has_come || is_first;
+    return is_first;
 }
 
 static bool holds_call(struct seccomp_notif *held)
