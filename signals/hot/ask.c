@@ -74,11 +74,10 @@ void ask_attach(void)
 }
 
 /* Asks about a part of the access; with an event of the caller's, whose other members are 0. */
-static SEGUE_HOT_POLICY enum segue_verdict ask_about(const struct body_call *call, struct segue_hot_event *event,
-                                                     uint32_t offset, uint32_t size)
+static SEGUE_HOT_POLICY enum segue_verdict ask_about(const struct body_call *call, const struct hot_slot *slot,
+                                                     struct segue_hot_event *event, uint32_t offset, uint32_t size)
 {
     const struct body_record *record = call->record;
-    const struct hot_slot *slot = record->slot;
     event->address = call->address + offset;
     event->at = (void *)(uintptr_t)(event->address + (uint64_t)slot->distance);
     event->size = size;
@@ -101,7 +100,7 @@ static SEGUE_HOT_POLICY uint64_t selected_elements(const struct body_record *rec
 }
 
 /* As the handler asks: once for each row of selected elements, until an answer is not SEGUE_STEP. */
-static SEGUE_HOT_POLICY enum segue_verdict ask_about_selected(const struct body_call *call,
+static SEGUE_HOT_POLICY enum segue_verdict ask_about_selected(const struct body_call *call, const struct hot_slot *slot,
                                                               struct segue_hot_event *event)
 {
     const struct body_record *record = call->record;
@@ -111,7 +110,7 @@ static SEGUE_HOT_POLICY enum segue_verdict ask_about_selected(const struct body_
         uint32_t first = (uint32_t)__builtin_ctzll(left);
         uint64_t row = left >> first;
         uint32_t count = ~row ? (uint32_t)__builtin_ctzll(~row) : 64;
-        verdict = ask_about(call, event, first * record->element, count * record->element);
+        verdict = ask_about(call, slot, event, first * record->element, count * record->element);
         /* Without the row: the carry of its lowest bit takes it away. */
         left &= left + (UINT64_C(1) << first);
     }
@@ -132,10 +131,10 @@ static inline SEGUE_HOT_POLICY bool is_open(const struct hot_slot *slot)
 
 /* Any question: also in a handler that has interrupted a policy, or after one that has left it for good. Slot and mark
  * are then as they were. The mark's value is another each time, and never ask_policy's: so one that was left shows. */
-static __attribute__((noinline)) SEGUE_HOT_POLICY enum segue_verdict ask_fully(const struct body_call *call,
-                                                                               struct asker *self)
+static __attribute__((noinline)) SEGUE_HOT_POLICY enum segue_verdict
+ask_fully(const struct body_call *call, const struct hot_slot *slot, struct asker *self)
 {
-    const struct hot_slot *slot = call->record->slot, *outer = self->slot;
+    const struct hot_slot *outer = self->slot;
     const volatile uint64_t *outer_at = self->mark.at;
     uint64_t outer_value = self->mark.value, value = (uint64_t)(uintptr_t)self ^ ++thread_self.marks;
     volatile uint64_t mark = value;
@@ -147,12 +146,24 @@ static __attribute__((noinline)) SEGUE_HOT_POLICY enum segue_verdict ask_fully(c
     if (call->regs)
         call->regs->rip = call->record->site;
     if (is_open(slot))
-        verdict =
-            call->record->lanes ? ask_about_selected(call, &event) : ask_about(call, &event, 0, call->record->size);
+        verdict = call->record->lanes ? ask_about_selected(call, slot, &event)
+                                      : ask_about(call, slot, &event, 0, call->record->size);
     __atomic_store_n(&self->slot, outer, __ATOMIC_RELEASE);
     self->mark.at = outer_at;
     self->mark.value = outer_value;
     return verdict;
+}
+
+/* The access is outside the body's region: it may lie in another one, for which the body would do the same. */
+static __attribute__((noinline)) SEGUE_HOT_POLICY enum segue_verdict ask_elsewhere(struct body_call *call,
+                                                                                   struct asker *self)
+{
+    const struct body_record *record = call->record;
+    const struct hot_slot *slot = hot_slot_find(call->address, record->size);
+    if (!slot || !hot_slot_is_like(slot, record->slot))
+        return SEGUE_RETRY;
+    call->alias = call->address + (uint64_t)slot->distance;
+    return ask_fully(call, slot, self);
 }
 
 _Static_assert(offsetof(struct body_record, direction) - offsetof(struct body_record, size) ==
@@ -180,8 +191,8 @@ static SEGUE_HOT_POLICY int BODY_ASK_ABI ask_policy(struct body_call *call)
     call->watched = thread_self.suspensions;
     if (__builtin_expect(!self, 0))
         return SEGUE_RETRY;
-    if (__builtin_expect(self->slot != NULL || record->lanes || call->regs, 0))
-        return ask_fully(call, self);
+    if (__builtin_expect(self->slot != NULL || record->lanes || call->regs || record->looks_up, 0))
+        return (int)(record->looks_up && call->missed ? ask_elsewhere(call, self) : ask_fully(call, slot, self));
     volatile uint64_t mark = (uint64_t)(uintptr_t)self;
     do {
         self->mark.at = &mark;

@@ -135,8 +135,57 @@ static void write_regions(void)
     __atomic_store_n(&body_regions.sequence, sequence + 2, __ATOMIC_SEQ_CST);
 }
 
+/* The open slots of regions with policies, sorted by base; behind a sequence count, as body_regions. */
+static struct {
+    uint32_t sequence, count;
+    const struct hot_slot *slots[HOT_SLOTS];
+} asked;
+
+/* Under the lock of the regions. */
+static void write_asked(void)
+{
+    uint32_t count = 0, sequence = asked.sequence;
+    __atomic_store_n(&asked.sequence, sequence + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (size_t i = 0; i < HOT_SLOTS; i++) {
+        if (!slots[i].is_taken || !slots[i].is_open || slots[i].mode != BODY_POLICY)
+            continue;
+        uint32_t at = count++;
+        for (; at && asked.slots[at - 1]->region.window.base > slots[i].region.window.base; at--)
+            asked.slots[at] = asked.slots[at - 1];
+        asked.slots[at] = &slots[i];
+    }
+    asked.count = count;
+    __atomic_store_n(&asked.sequence, sequence + 2, __ATOMIC_SEQ_CST);
+}
+
+SEGUE_HOT_POLICY const struct hot_slot *hot_slot_find(uint64_t address, uint32_t size)
+{
+    uint32_t sequence = __atomic_load_n(&asked.sequence, __ATOMIC_ACQUIRE);
+    uint32_t low = 0, high = __atomic_load_n(&asked.count, __ATOMIC_RELAXED);
+    if (sequence % 2 || high > HOT_SLOTS)
+        return NULL;
+    /* The last one that does not begin behind the address is at low - 1. */
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        const struct hot_slot *slot = __atomic_load_n(&asked.slots[middle], __ATOMIC_RELAXED);
+        if (slot->region.window.base <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const struct hot_slot *found = low ? __atomic_load_n(&asked.slots[low - 1], __ATOMIC_RELAXED) : NULL;
+    uint64_t offset = found ? address - found->region.window.base : 0;
+    if (!found || offset >= found->region.window.size || found->region.window.size - offset < size)
+        return NULL;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&asked.sequence, __ATOMIC_RELAXED) == sequence ? found : NULL;
+}
+
 bool hot_slots_are_looked_up(const struct hot_slot *slot)
 {
+    if (slot->mode == BODY_POLICY)
+        return __atomic_load_n(&asked.count, __ATOMIC_RELAXED) > 1;
     if (__atomic_load_n(&body_regions.count, __ATOMIC_RELAXED) < 2)
         return false;
     __atomic_store_n(&is_looking, true, __ATOMIC_SEQ_CST);
@@ -174,6 +223,7 @@ void hot_slot_open(struct hot_slot *slot)
     __atomic_store_n(&slot->is_open, true, __ATOMIC_SEQ_CST);
     write_all_limits(slot, slot->region.window.size);
     write_regions();
+    write_asked();
 }
 
 void hot_slot_close(struct hot_slot *slot)
@@ -181,6 +231,7 @@ void hot_slot_close(struct hot_slot *slot)
     __atomic_store_n(&slot->is_open, false, __ATOMIC_SEQ_CST);
     write_all_limits(slot, 0);
     write_regions();
+    write_asked();
 }
 
 void hot_slot_change(struct hot_slot *slot, const struct segue_region *region)

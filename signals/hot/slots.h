@@ -57,6 +57,16 @@ void hot_slot_change(struct hot_slot *slot, const struct segue_region *region);
  * time, by the thread that makes sites hot. Async-signal-safe. */
 struct body_descriptor *hot_slot_descriptor(struct hot_slot *slot, uint64_t at);
 
+/* The open slot whose region contains the access; NULL if none does, or while slots are opened and closed. Uses general
+ * registers only. Async-signal-safe. */
+const struct hot_slot *hot_slot_find(uint64_t address, uint32_t size);
+
+/* Whether a body of one slot treats an access as one of the other does. Uses general registers only. */
+static inline SEGUE_HOT_POLICY bool hot_slot_is_like(const struct hot_slot *slot, const struct hot_slot *other)
+{
+    return slot->mode == other->mode && slot->mode_flags == other->mode_flags;
+}
+
 /* Whether a body of the slot should look for other regions where it misses its own. Async-signal-safe. */
 bool hot_slots_are_looked_up(const struct hot_slot *slot);
 

@@ -469,6 +469,31 @@ static int accesses_of_many_regions_are_counted(void)
     return 0;
 }
 
+static int policies_of_many_regions_are_asked(void)
+{
+    struct segue_mapping mappings[8];
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(segue_mapping_create(NULL, SIZE, &mappings[i]), SEGUE_OK);
+        memory = mappings[i];
+        fill(memory.alias);
+        struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+        begin(&region);
+    }
+    uint64_t wanted = sites_sum(mappings[0].alias, 100);
+    for (unsigned i = 0; i < 8 * 20; i++)
+        assert_int_equal(sites_sum(mappings[i % 8].memory, 100), wanted);
+    assert_int_equal(asked + asked_ordinarily, 8 * 20 * 100);
+    uint64_t before = faults();
+    for (unsigned i = 0; i < 8 * 20; i++) {
+        assert_int_equal(sites_sum(mappings[i % 8].memory, 100), wanted);
+        assert_int_equal(last_address, (uint64_t)(uintptr_t)mappings[i % 8].memory + 99 * 8);
+    }
+    assert_int_equal(asked + asked_ordinarily, 2 * 8 * 20 * 100);
+    assert_int_equal(faults(), before);
+    return 0;
+}
+
 static int undone_sites_fault_again(void)
 {
     size_t count;
@@ -677,6 +702,7 @@ static const struct child_case cases[] = {
     {"a_region_that_is_removed_is_left_alone", a_region_that_is_removed_is_left_alone},
     {"many_regions_are_found", many_regions_are_found},
     {"accesses_of_many_regions_are_counted", accesses_of_many_regions_are_counted},
+    {"policies_of_many_regions_are_asked", policies_of_many_regions_are_asked},
     {"undone_sites_fault_again", undone_sites_fault_again},
     {"signals_may_come_at_any_time", signals_may_come_at_any_time},
     {"single_steps_show_the_program", single_steps_show_the_program},
@@ -713,6 +739,7 @@ int main(int count, char **arguments)
         CASE(a_region_that_is_removed_is_left_alone),
         CASE(many_regions_are_found),
         CASE(accesses_of_many_regions_are_counted),
+        CASE(policies_of_many_regions_are_asked),
         CASE(undone_sites_fault_again),
         CASE(signals_may_come_at_any_time),
         CASE(single_steps_show_the_program),
