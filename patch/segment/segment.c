@@ -131,6 +131,13 @@ _Static_assert(FORK_CODE < FORK_PATCHES, "fork takes the two locks in the same o
 static const struct fork_hooks hooks = {
     .before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
+/* The first caller registers the hooks. If the system has no memory for that, a child may find the lock taken. */
+static void take_lock(void)
+{
+    fork_register(FORK_PATCHES, &hooks);
+    fork_lock_take(&changing);
+}
+
 static enum segue_status enable(const struct segue_segment_options *options)
 {
     if (segment_in_force())
@@ -172,7 +179,7 @@ enum segue_status segue_segment_enable(const struct segue_segment_options *optio
     const char *wrong = misuse(options);
     if (wrong)
         return reason_give(SEGUE_INVALID, wrong);
-    fork_lock_take(&changing);
+    take_lock();
     enum segue_status status = enable(options);
     fork_lock_release(&changing);
     return reason_give(status, status == SEGUE_EXISTS ? "faults of segment registers are answered already"
@@ -182,7 +189,7 @@ enum segue_status segue_segment_enable(const struct segue_segment_options *optio
 enum segue_status segue_segment_disable(void)
 {
     enum segue_status status = SEGUE_NOT_FOUND;
-    fork_lock_take(&changing);
+    take_lock();
     if (segment_in_force()) {
         segment_put_in_force(NULL);
         ledger_destroy(&service.ledger);
@@ -196,7 +203,7 @@ enum segue_status segue_segment_disable(void)
 enum segue_status segue_segment_modules(void)
 {
     enum segue_status status = SEGUE_NOT_FOUND;
-    fork_lock_take(&changing);
+    take_lock();
     if (segment_in_force())
         status = modules_read();
     fork_lock_release(&changing);
@@ -282,7 +289,7 @@ static void collect_all(struct collected *collected, uint64_t start, uint64_t si
 static struct collected take_patches(uint64_t start, uint64_t size)
 {
     struct collected collected = {0};
-    fork_lock_take(&changing);
+    take_lock();
     hot_count_accesses();
     collect_all(&collected, start, size);
     if (collected.count)
@@ -357,7 +364,7 @@ enum segue_status segue_patches_undo(uint64_t start, uint64_t size, size_t *coun
 {
     size_t undone = 0;
     bool done = true;
-    fork_lock_take(&changing);
+    take_lock();
     uint64_t before = platform_asynchronous_hold();
     struct segment_service *present = segment_in_force();
     for (size_t i = 0; present && i < present->ledger.capacity; i++) {
@@ -383,7 +390,7 @@ enum segue_status segue_patches_undo_module(const void *address, size_t *count)
 
 enum segue_status segue_patches_forget(uint64_t start, uint64_t size)
 {
-    fork_lock_take(&changing);
+    take_lock();
     struct segment_service *present = segment_in_force();
     for (size_t i = 0; present && i < present->ledger.capacity; i++) {
         struct ledger_entry *entry = &present->ledger.entries[i];
@@ -403,7 +410,7 @@ enum segue_status segue_patches_exclude(uint64_t start, uint64_t size)
     enum segue_status status;
     if (size == 0)
         return reason_give(SEGUE_INVALID, "the range is empty");
-    fork_lock_take(&changing);
+    take_lock();
     uint64_t before = platform_asynchronous_hold();
     while ((status = hot_exclude(start, size)) == SEGUE_BUSY)
         wait_a_moment();

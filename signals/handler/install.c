@@ -78,6 +78,7 @@ static void after_fork_in_child(void)
     region_in_child();
     readers_reset();
     ask_in_child();
+    hot_in_child();
 }
 
 static const struct fork_hooks hooks = {

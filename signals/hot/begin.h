@@ -14,6 +14,9 @@ enum segue_status hot_begin(void);
  * async-signal-safe; thread-safe. */
 enum segue_status hot_check(void);
 
+/* After a fork, in the child. */
+void hot_in_child(void);
+
 /* For who installs the handler. Whether it must take SIGTRAP; and `take`, which makes the installed handler take it now
  * (false if the system refuses), or NULL when the handler is not installed any more. */
 bool hot_wants_trap(void);

@@ -41,9 +41,10 @@ static bool wait_for_thread(int thread, void *context)
     return true;
 }
 
+/* Also for a slot that no body refers to: bodies of others look its region up. */
 void hot_slot_wait(const struct hot_slot *slot)
 {
-    if (!slot->is_used)
+    if (!hot_slots_are_used())
         return;
     platform_serialise();
     ask_wait(slot);

@@ -348,6 +348,12 @@ static bool make(uint64_t site, struct order *order, bool anew)
     return done;
 }
 
+/* The thread that made sites hot while another one forked is not in the child. The forking thread makes none. */
+void hot_in_child(void)
+{
+    __atomic_store_n(&making, 0, __ATOMIC_RELEASE);
+}
+
 /* Whether to build a body with a check for this region and this instruction. At once, if the present body's region is
  * gone; else each time after twice as many misses, since the site may meet several regions in turn. */
 static bool is_to_remake(struct hot_origin origin, const struct hot_slot *slot)

@@ -15,6 +15,8 @@
 /* HOT_SLOTS of them; mapped with the first one. */
 static struct hot_slot *slots;
 static size_t taken;
+/* A body refers to some slot, or has. */
+static bool are_used;
 /* The mode of the regions in `body_regions`. */
 static enum body_mode lookup_mode = BODY_LED;
 /* Some body looks for regions: from then on all that are found have the mode of that body. */
@@ -97,6 +99,11 @@ void hot_slot_release(struct hot_slot *slot)
     __atomic_store_n(&slot->alias_size, 0, __ATOMIC_RELEASE);
     slot->is_taken = false;
     taken--;
+}
+
+bool hot_slots_are_used(void)
+{
+    return __atomic_load_n(&are_used, __ATOMIC_SEQ_CST);
 }
 
 bool hot_slots_in_use(void)
@@ -265,6 +272,7 @@ struct body_descriptor *hot_slot_descriptor(struct hot_slot *slot, uint64_t at)
     if (rooms_take_data(at, sizeof(struct body_descriptor), &descriptor, &refusal) != SEGUE_OK)
         return NULL;
     slot->is_used = true;
+    __atomic_store_n(&are_used, true, __ATOMIC_SEQ_CST);
     publish(slot, part, descriptor);
     return descriptor;
 }

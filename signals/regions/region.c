@@ -32,6 +32,13 @@ struct removal {
 };
 static struct removal *under_way;
 
+/* An update in progress: its region has the mark. Also on the updater's stack. */
+struct update {
+    struct region *region;
+    struct update *next;
+};
+static struct update *updates;
+
 const struct region *region_at(uint64_t address)
 {
     return table_find(&table, address);
@@ -113,12 +120,23 @@ static void finish(struct removal *removal)
     removal->done = true;
 }
 
+/* In a child the update has not taken place; or it does, if the updater's signal handler forked. */
+static void take_back(const struct update *update)
+{
+    struct region *region = update->region;
+    __atomic_fetch_and(&region->flags, (uint16_t)~REGION_CHANGES, __ATOMIC_RELEASE);
+    if (slot_of(region))
+        hot_slot_open(slot_of(region));
+}
+
 /* A child made by fork has neither the faults that removers waited for nor the removers, except one whose signal
  * handler forked: that remover finds its work done. */
 void region_in_child(void)
 {
     while (under_way)
         finish(under_way);
+    for (; updates; updates = updates->next)
+        take_back(updates);
     fork_lock_in_child(&changing);
 }
 
@@ -332,6 +350,15 @@ static enum segue_status change(struct region *found, const struct segue_region 
     return status;
 }
 
+static void forget_update(const struct update *update)
+{
+    struct update **link = &updates;
+    while (*link && *link != update)
+        link = &(*link)->next;
+    if (*link)
+        *link = update->next;
+}
+
 enum segue_status segue_region_update(const struct segue_region *region)
 {
     const char *wrong = region ? misuse(region) : "region is NULL";
@@ -350,6 +377,8 @@ enum segue_status segue_region_update(const struct segue_region *region)
         fork_lock_release(&changing);
         return reason_give(SEGUE_NOT_FOUND, "there is no region with this window, or another thread changes it");
     }
+    struct update update = {found, updates};
+    updates = &update;
     __atomic_fetch_or(&found->flags, REGION_CHANGES, __ATOMIC_SEQ_CST);
     /* A fault that comes before the change may find it idle: its pages are accessible, and it retries. */
     __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
@@ -363,6 +392,7 @@ enum segue_status segue_region_update(const struct segue_region *region)
         hot_slot_wait(slot);
 
     fork_lock_take(&changing);
+    forget_update(&update);
     enum segue_status status = change(found, region);
     fork_lock_release(&changing);
     return status;

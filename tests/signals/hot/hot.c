@@ -689,6 +689,64 @@ static int what_is_wrong_is_named(void)
     return 0;
 }
 
+static void *list_for_ever(void *unused)
+{
+    (void)unused;
+    while (!stop)
+        counted();
+    return NULL;
+}
+
+/* Also of a process that answers no faults of segment registers. */
+static int children_may_list_what_a_thread_lists(void)
+{
+    pthread_t lister;
+    make_memory();
+    begin_with(SEGUE_REGION_COUNT);
+    sites_sum(memory.memory, 100);
+    assert_int_equal(pthread_create(&lister, NULL, list_for_ever, NULL), 0);
+    for (unsigned i = 0; i < 200; i++) {
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(10);
+            counted();
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+    stop = 1;
+    pthread_join(lister, NULL);
+    return 0;
+}
+
+/* Where the alias of a region that is gone was, there is another region; it was the last one that the site met. */
+static int an_alias_may_become_a_region(void)
+{
+    struct segue_mapping first;
+    make_memory();
+    first = memory;
+    begin_with(0);
+    for (unsigned i = 0; i < 10; i++)
+        sites_sum(memory.memory, 100);
+    assert_int_equal(segue_region_remove(first.memory), SEGUE_OK);
+    void *at = first.alias;
+    size_t size = first.size;
+    assert_int_equal(segue_mapping_destroy(&first), SEGUE_OK);
+    memory.size = size;
+    memory.memory = mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    assert_ptr_equal(memory.memory, at);
+    /* The same pages again, close to the pages that are there. */
+    memory.alias = mremap(at, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, (char *)at + 2 * size);
+    assert_ptr_equal(memory.alias, (char *)at + 2 * size);
+    fill(memory.alias);
+    begin_with(0);
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    return 0;
+}
+
 static const struct child_case cases[] = {
     {"results_are_those_of_open_memory", results_are_those_of_open_memory},
     {"counts_are_exact", counts_are_exact},
@@ -708,6 +766,8 @@ static const struct child_case cases[] = {
     {"single_steps_show_the_program", single_steps_show_the_program},
     {"children_have_their_own", children_have_their_own},
     {"threads_go_on_while_sites_change", threads_go_on_while_sites_change},
+    {"children_may_list_what_a_thread_lists", children_may_list_what_a_thread_lists},
+    {"an_alias_may_become_a_region", an_alias_may_become_a_region},
     {"what_is_wrong_is_named", what_is_wrong_is_named},
 };
 
@@ -745,6 +805,8 @@ int main(int count, char **arguments)
         CASE(single_steps_show_the_program),
         CASE(children_have_their_own),
         CASE(threads_go_on_while_sites_change),
+        CASE(children_may_list_what_a_thread_lists),
+        CASE(an_alias_may_become_a_region),
         CASE(what_is_wrong_is_named),
     };
     child_main(count, arguments, cases, sizeof cases / sizeof *cases);
