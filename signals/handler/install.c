@@ -126,6 +126,11 @@ static bool take_signal(int number, const struct segue_options *options)
     return chain_install(number, &previous, &ours);
 }
 
+static bool has_trap(void)
+{
+    return platform_handler_is(SIGTRAP, (const void *)(uintptr_t)signal_entry);
+}
+
 /* The first hot region was added after the handler was installed. */
 static bool take_trap(void)
 {
@@ -170,7 +175,7 @@ static enum segue_status install(const struct segue_options *options)
     believed_begin(answered_signals(options));
     options_in_force = *options;
     installed = true;
-    hot_follow_install(take_trap);
+    hot_follow_install(take_trap, has_trap);
     return SEGUE_OK;
 }
 
@@ -288,7 +293,7 @@ static enum segue_status uninstall(struct segue_owner *owner)
         if (is_wanted(signals[i], &options_in_force) && !chain_put_back(signals[i]))
             return SEGUE_SYSTEM;
     installed = false;
-    hot_follow_install(NULL);
+    hot_follow_install(NULL, NULL);
     return SEGUE_OK;
 }
 

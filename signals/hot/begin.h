@@ -17,9 +17,10 @@ enum segue_status hot_check(void);
 /* After a fork, in the child. */
 void hot_in_child(void);
 
-/* For who installs the handler. Whether it must take SIGTRAP; and `take`, which makes the installed handler take it now
- * (false if the system refuses), or NULL when the handler is not installed any more. */
+/* For who installs the handler. Whether it must take SIGTRAP. And what the installed handler does with it: `take` takes
+ * it now (false if the system refuses); `has` says whether the handler still has it: a program may install one of its
+ * own, which would get the breakpoints of code changes. Both NULL when the handler is not installed any more. */
 bool hot_wants_trap(void);
-void hot_follow_install(bool (*take)(void));
+void hot_follow_install(bool (*take)(void), bool (*has)(void));
 
 #endif

@@ -67,7 +67,7 @@ static struct leaders leaders;
 static uint32_t making;
 /* Hot sites are in use, which need the breakpoints of code changes; how the installed handler takes SIGTRAP. */
 static bool wants_trap;
-static bool (*take_trap)(void);
+static bool (*take_trap)(void), (*has_trap)(void);
 
 /* ---- preparation ---- */
 
@@ -140,8 +140,9 @@ bool hot_wants_trap(void)
     return wants_trap;
 }
 
-void hot_follow_install(bool (*take)(void))
+void hot_follow_install(bool (*take)(void), bool (*has)(void))
 {
+    __atomic_store_n(&has_trap, has, __ATOMIC_RELEASE);
     __atomic_store_n(&take_trap, take, __ATOMIC_RELEASE);
 }
 
@@ -290,6 +291,12 @@ static bool is_due(const struct hot_site *site)
     return state != HOT_REFUSED && !is_put_off && faults >= threshold;
 }
 
+static bool is_trap_ours(void)
+{
+    bool (*has)(void) = __atomic_load_n(&has_trap, __ATOMIC_ACQUIRE);
+    return has && has();
+}
+
 /* Whether sites may become hot on this thread now. In code of a guest they may not: its FS is not the host's. */
 static bool is_possible(size_t room)
 {
@@ -338,7 +345,7 @@ static bool make(uint64_t site, struct order *order, bool anew)
     uint64_t mask = platform_mask_block(~SIGNALS_SYNCHRONOUS);
     bool done = false;
     if (__atomic_exchange_n(&making, 1, __ATOMIC_ACQUIRE) == 0) {
-        if (!order->checked || can_be_checked(order->checked)) {
+        if (is_trap_ours() && (!order->checked || can_be_checked(order->checked))) {
             find_leaders(site, anew || (options.flags & SEGUE_HOT_NOT_EAGER) ? 1 : LEADERS_MOST);
             done = make_all(order, anew);
         }

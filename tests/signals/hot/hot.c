@@ -747,6 +747,32 @@ static int an_alias_may_become_a_region(void)
     return 0;
 }
 
+static void take_a_trap(int number)
+{
+    (void)number;
+    strays++;
+}
+
+/* A program that handles SIGTRAP would get the breakpoints of code changes. */
+static int no_code_changes_while_sigtrap_is_the_programs(void)
+{
+    struct sigaction action = {.sa_handler = take_a_trap}, before;
+    make_memory();
+    begin_with(0);
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    assert_int_equal(sigaction(SIGTRAP, &action, &before), 0);
+    uint64_t first = faults();
+    assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(faults() - first, 100);
+    assert_int_equal(strays, 0);
+    assert_int_equal(sigaction(SIGTRAP, &before, NULL), 0);
+    first = faults();
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_in_range(faults() - first, 1, 100);
+    return 0;
+}
+
 static const struct child_case cases[] = {
     {"results_are_those_of_open_memory", results_are_those_of_open_memory},
     {"counts_are_exact", counts_are_exact},
@@ -768,6 +794,7 @@ static const struct child_case cases[] = {
     {"threads_go_on_while_sites_change", threads_go_on_while_sites_change},
     {"children_may_list_what_a_thread_lists", children_may_list_what_a_thread_lists},
     {"an_alias_may_become_a_region", an_alias_may_become_a_region},
+    {"no_code_changes_while_sigtrap_is_the_programs", no_code_changes_while_sigtrap_is_the_programs},
     {"what_is_wrong_is_named", what_is_wrong_is_named},
 };
 
@@ -807,6 +834,7 @@ int main(int count, char **arguments)
         CASE(threads_go_on_while_sites_change),
         CASE(children_may_list_what_a_thread_lists),
         CASE(an_alias_may_become_a_region),
+        CASE(no_code_changes_while_sigtrap_is_the_programs),
         CASE(what_is_wrong_is_named),
     };
     child_main(count, arguments, cases, sizeof cases / sizeof *cases);
