@@ -157,3 +157,8 @@ bool poke_trap(struct poke_thread *thread)
 {
     return standing_trap(thread);
 }
+
+uint64_t poke_site_of(uint64_t rip)
+{
+    return standing_site_of(rip);
+}

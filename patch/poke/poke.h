@@ -56,4 +56,8 @@ enum segue_status poke_batch(struct poke_change *changes, size_t count, unsigned
  * A breakpoint that the program later sets at the same place is not one of poke's. Async-signal-safe, thread-safe. */
 bool poke_trap(struct poke_thread *thread);
 
+/* The instruction at which a thread with that rip stands: the one of the breakpoint, if it has hit one of poke's and
+ * its SIGTRAP handler has not called poke_trap yet; else rip. Async-signal-safe, thread-safe. */
+uint64_t poke_site_of(uint64_t rip);
+
 #endif

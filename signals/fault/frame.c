@@ -4,6 +4,7 @@
 
 #include "code.h"
 #include "fault.h"
+#include "patch/poke/poke.h"
 #include "platform/posix.h"
 #include "signals/handler/trap.h"
 #include "signals/ranges.h"
@@ -70,6 +71,7 @@ enum segue_status segue_translate(struct segue_regs *regs)
         if (!frame)
             return SEGUE_OK;
         frame_get_general(frame, regs);
+        regs->rip = poke_site_of(regs->rip);
     }
     return translations ? SEGUE_OK : SEGUE_NOT_FOUND;
 }

@@ -18,6 +18,7 @@
 
 #include "ctx/handling.h"
 #include "decode/x86/abi_sysv.h"
+#include "patch/poke/poke.h"
 #include "signals/fault/fault.h"
 #include "signals/ranges.h"
 #include "signals/threads/thread.h"
@@ -131,6 +132,7 @@ void interrupted_read(const void *ucontext, struct segue_mutator *context)
     for (unsigned i = 0; frame && i < FRAMES_MOST; i++) {
         outermost = frame;
         fault_get_registers(outermost, &context->regs);
+        context->regs.rip = poke_site_of(context->regs.rip);
         frame = find_frame_behind(&context->regs, &context->in_fault);
     }
     frame_get_any_xstate(outermost, &context->xstate);

@@ -147,11 +147,17 @@ static bool emulate(struct poke_thread *thread, uint64_t site)
     return true;
 }
 
+uint64_t standing_site_of(uint64_t rip)
+{
+    uint64_t site = rip - 1;
+    /* A free place of a bucket is 0. */
+    return site == 0 || !is_among(site, PLACES) || is_of_the_program(site) ? rip : site;
+}
+
 bool standing_trap(struct poke_thread *thread)
 {
-    uint64_t site = thread->rip - 1;
-    /* A free place of a bucket is 0. */
-    if (site == 0 || !is_among(site, PLACES) || is_of_the_program(site))
+    uint64_t site = standing_site_of(thread->rip);
+    if (site == thread->rip)
         return false;
     if (emulate(thread, site))
         return true;

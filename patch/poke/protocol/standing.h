@@ -22,7 +22,8 @@ void standing_announce(const struct standing *standing, size_t count);
 /* After the last of them is gone. Async-signal-safe. */
 void standing_withdraw(void);
 
-/* As poke_trap. */
+/* As poke_trap; as poke_site_of. */
 bool standing_trap(struct poke_thread *thread);
+uint64_t standing_site_of(uint64_t rip);
 
 #endif
