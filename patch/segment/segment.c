@@ -131,10 +131,15 @@ _Static_assert(FORK_CODE < FORK_PATCHES, "fork takes the two locks in the same o
 static const struct fork_hooks hooks = {
     .before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
 
-/* The first caller registers the hooks. If the system has no memory for that, a child may find the lock taken. */
+bool patches_prepare(void)
+{
+    return fork_register(FORK_PATCHES, &hooks);
+}
+
+/* If the hooks cannot be registered, or a fork is in progress at the first call, a child may find the lock taken. */
 static void take_lock(void)
 {
-    fork_register(FORK_PATCHES, &hooks);
+    patches_prepare();
     fork_lock_take(&changing);
 }
 

@@ -23,4 +23,8 @@ struct segment_service *segment_in_force(void);
  * changed. Async-signal-safe; signals must be blocked. */
 enum segue_status segment_change(struct segment_service *service, const struct segue_site *site, unsigned faults);
 
+/* For who makes patches of any kind: prepares forks for their list. False if the system has no memory. Not
+ * async-signal-safe; thread-safe. */
+bool patches_prepare(void);
+
 #endif
