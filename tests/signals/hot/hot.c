@@ -430,16 +430,23 @@ static int a_region_that_is_removed_is_left_alone(void)
     return 0;
 }
 
-static int many_regions_are_found(void)
+static void begin_many(struct segue_mapping *mappings, unsigned count, struct segue_region (*region_of)(uint32_t),
+                       uint32_t flags)
 {
-    struct segue_mapping mappings[8];
     assert_int_equal(segue_install(NULL), SEGUE_OK);
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < count; i++) {
         assert_int_equal(segue_mapping_create(NULL, SIZE, &mappings[i]), SEGUE_OK);
         memory = mappings[i];
         fill(memory.alias);
-        begin_with(0);
+        struct segue_region region = region_of(flags);
+        begin(&region);
     }
+}
+
+static int many_regions_are_found(void)
+{
+    struct segue_mapping mappings[8];
+    begin_many(mappings, 8, region_with, 0);
     uint64_t wanted = sites_sum(mappings[0].alias, 100);
     for (unsigned i = 0; i < 8 * 20; i++)
         assert_int_equal(sites_sum(mappings[i % 8].memory, 100), wanted);
@@ -454,13 +461,7 @@ static int many_regions_are_found(void)
 static int accesses_of_many_regions_are_counted(void)
 {
     struct segue_mapping mappings[4];
-    assert_int_equal(segue_install(NULL), SEGUE_OK);
-    for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(segue_mapping_create(NULL, SIZE, &mappings[i]), SEGUE_OK);
-        memory = mappings[i];
-        fill(memory.alias);
-        begin_with(SEGUE_REGION_COUNT);
-    }
+    begin_many(mappings, 4, region_with, SEGUE_REGION_COUNT);
     uint64_t wanted = sites_sum(mappings[0].alias, 100), stepped = steps(), before = faults();
     for (unsigned i = 0; i < ROUNDS; i++)
         assert_int_equal(sites_sum(mappings[i % 4].memory, 100), wanted);
@@ -472,14 +473,7 @@ static int accesses_of_many_regions_are_counted(void)
 static int policies_of_many_regions_are_asked(void)
 {
     struct segue_mapping mappings[8];
-    assert_int_equal(segue_install(NULL), SEGUE_OK);
-    for (unsigned i = 0; i < 8; i++) {
-        assert_int_equal(segue_mapping_create(NULL, SIZE, &mappings[i]), SEGUE_OK);
-        memory = mappings[i];
-        fill(memory.alias);
-        struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
-        begin(&region);
-    }
+    begin_many(mappings, 8, region_with_policy, SEGUE_REGION_HOT_GENERAL);
     uint64_t wanted = sites_sum(mappings[0].alias, 100);
     for (unsigned i = 0; i < 8 * 20; i++)
         assert_int_equal(sites_sum(mappings[i % 8].memory, 100), wanted);
