@@ -25,7 +25,8 @@
 uint64_t sites_load_two(void *at), sites_load_three(void *at), sites_load_four(void *at), sites_load_seven(void *at);
 uint64_t sites_sum(void *at, uint64_t count), sites_sum_with_carry(void *at, uint64_t count);
 uint64_t sites_follow(void *at, uint64_t count), sites_modify(void *at), sites_vectors(void *at);
-uint64_t sites_copy(void *at, uint64_t size, void *to), sites_call(void *at), sites_stack(void *at);
+uint64_t sites_to_nowhere(void *at), sites_copy(void *at, uint64_t size, void *to), sites_call(void *at),
+    sites_stack(void *at);
 uint64_t sites_load_masked(void *at, uint64_t mask), sites_masked(void *at, uint64_t mask, void *to);
 
 static struct segue_mapping memory;
@@ -741,6 +742,20 @@ static int an_alias_may_become_a_region(void)
     return 0;
 }
 
+/* The code that a site's line leads to is read; the read may fail. */
+static int a_line_may_lead_to_no_memory(void)
+{
+    uint64_t wanted;
+    make_memory();
+    memcpy(&wanted, memory.alias, 8);
+    begin_with(0);
+    uint64_t first = faults();
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_to_nowhere(memory.memory), wanted);
+    assert_in_range(faults() - first, 1, 10);
+    return 0;
+}
+
 static void take_a_trap(int number)
 {
     (void)number;
@@ -789,6 +804,7 @@ static const struct child_case cases[] = {
     {"children_may_list_what_a_thread_lists", children_may_list_what_a_thread_lists},
     {"an_alias_may_become_a_region", an_alias_may_become_a_region},
     {"no_code_changes_while_sigtrap_is_the_programs", no_code_changes_while_sigtrap_is_the_programs},
+    {"a_line_may_lead_to_no_memory", a_line_may_lead_to_no_memory},
     {"what_is_wrong_is_named", what_is_wrong_is_named},
 };
 
@@ -829,6 +845,7 @@ int main(int count, char **arguments)
         CASE(children_may_list_what_a_thread_lists),
         CASE(an_alias_may_become_a_region),
         CASE(no_code_changes_while_sigtrap_is_the_programs),
+        CASE(a_line_may_lead_to_no_memory),
         CASE(what_is_wrong_is_named),
     };
     child_main(count, arguments, cases, sizeof cases / sizeof *cases);

@@ -163,4 +163,12 @@ FUNCTION(sites_stack)
         ret
 END(sites_stack)
 
+/* Its line leads, too, to an address where no memory is; it is not taken. */
+FUNCTION(sites_to_nowhere)
+        mov     (%rdi), %rax
+        test    %rdi, %rdi
+        jz      sites_load_two + 0x40000000
+        ret
+END(sites_to_nowhere)
+
         END_OF_FILE
