@@ -11,7 +11,7 @@
 #include "signals/chain/relay.h"
 #include "signals/chain/restorer.h"
 #include "signals/handler/signal_entry.h"
-#include "signals/hot/hot.h"
+#include "signals/hot/leave.h"
 
 const struct code_range *const library_ranges[] = {
     &entry_range,

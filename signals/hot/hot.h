@@ -3,17 +3,10 @@
 #ifndef SEGUE_SIGNALS_HOT_H
 #define SEGUE_SIGNALS_HOT_H
 
+#include "leave.h"
 #include "patch/hot/hot.h"
-#include "platform/code_range.h"
 #include "platform/frame/frame.h"
 #include "signals/regions/region.h"
-
-/* The bodies, and the thunk that calls policies. */
-extern const struct code_range hot_range;
-
-/* If the interrupted thread is in a body or a thunk: its frame is now that of the application's instruction, where it
- * resumes. False if it is not. Async-signal-safe. */
-bool hot_leave(void *context);
 
 /* What a fault in a body is. */
 enum hot_fault {

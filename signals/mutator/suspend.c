@@ -34,7 +34,7 @@
 #include "platform/threads/thread.h"
 #include "signals/chain/action.h"
 #include "signals/chain/chain.h"
-#include "signals/hot/hot.h"
+#include "signals/hot/leave.h"
 #include "signals/threads/thread.h"
 
 #define PLACES SEGUE_SUSPENDED_MOST
