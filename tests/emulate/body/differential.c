@@ -17,6 +17,7 @@
 #define FAR UINT64_C(0x100000000)
 #define MOST_BOUNDARIES 4096
 #define RED_ZONE 128
+#define SP_REACH 0x10000u
 #define MOST_RECORDS 64
 
 struct world world;
@@ -77,8 +78,10 @@ void world_prepare(void)
     int file = memfd_create("body", 0);
     if (file < 0 || ftruncate(file, AREA_SIZE))
         abort();
-    /* One range, so that all is near; with gaps. */
-    uint8_t *all = map(NULL, 0x40000, PROT_NONE, -1);
+    /* One range, so that all is near; with gaps. SP and ENTER take RSP as far as SP_REACH: what a body writes below it
+     * there must be the stack or nothing, wherever the system puts the range. */
+    uint8_t *all = map(NULL, 0x60000 + SP_REACH, PROT_NONE, -1);
+    all += -(uintptr_t)all % SP_REACH;
     int code = PROT_READ | PROT_WRITE | PROT_EXEC, data = PROT_READ | PROT_WRITE;
     world.original = map(all, CODE_SIZE, code, -1);
     world.bodies = map(all + 0x8000, BODIES_SIZE, code, -1);
@@ -86,7 +89,7 @@ void world_prepare(void)
     world.memory = map(all + 0x20000, AREA_SIZE, data, file);
     world.alias = map(all + 0x24000, AREA_SIZE, data, file);
     world.outside = map(all + 0x28000, AREA_SIZE, data, -1);
-    world.stack = map(all + 0x30000, STACK_SIZE, data, -1);
+    world.stack = map(all + 0x50000, STACK_SIZE, data, -1);
     uint8_t *place = map(NULL, 3 * FAR, PROT_NONE, -1);
     uint8_t *far = place > all ? place + 2 * FAR : place;
     world.far_alias = map(far, AREA_SIZE, data, file);
