@@ -17,7 +17,6 @@
 #include "ctx/state/control_x86_64.h"
 #include "decode/relocate/displaced.h"
 #include "decode/x86/abi_sysv.h"
-#include "leaders.h"
 #include "patch/hot/hot.h"
 #include "patch/hot/space/rooms.h"
 #include "patch/hot/text.h"
@@ -29,6 +28,7 @@
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
 #include "records.h"
+#include "signals/hot/sites/leaders.h"
 #include "signals/hot/unwind/unwind.h"
 #include "slots.h"
 
