@@ -206,7 +206,7 @@ static SEGUE_HOT_POLICY int BODY_ASK_ABI ask_policy(struct body_call *call)
     enum segue_verdict verdict =
         is_open(slot) ? slot->region.hot_policy(slot->region.context, &self->event) : SEGUE_RETRY;
     __atomic_store_n(&self->slot, NULL, __ATOMIC_RELEASE);
-    return verdict;
+    return (int)verdict;
 }
 
 enum segue_status ask_prepare(void)

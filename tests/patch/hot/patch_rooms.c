@@ -16,7 +16,9 @@
 
 static uint64_t here(void)
 {
-    return (uint64_t)(uintptr_t)&here;
+    /* Volatile: a compiler that knew it would add distances of 2 GiB to a displacement of 32 bits. */
+    const volatile uint64_t address = (uint64_t)(uintptr_t)&here;
+    return address;
 }
 
 /* The window of a pun in `length` bytes at `address`, with these bytes behind it. */

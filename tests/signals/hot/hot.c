@@ -300,6 +300,7 @@ static __attribute__((target("sse2"))) enum segue_verdict vector_policy(void *co
     volatile double ruin = (double)event->address;
     __asm__ volatile("pcmpeqd %%xmm0, %%xmm0\n\tpcmpeqd %%xmm15, %%xmm15\n\tfninit" ::: "xmm0", "xmm15");
     ruin *= 2;
+    (void)ruin;
     *(volatile uint64_t *)context += 1;
     return event->regs && event->regs->rdi == event->address && event->regs->rip == event->site ? SEGUE_STEP
                                                                                                 : SEGUE_RETRY;
