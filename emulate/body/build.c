@@ -423,7 +423,7 @@ static void load_alias(struct builder *builder)
     emit_advance(emit, builder->request->distance);
 }
 
-static void check(struct builder *builder, const struct block_instruction *instruction, enum copy_kind kind)
+static void check_access(struct builder *builder, const struct block_instruction *instruction, enum copy_kind kind)
 {
     struct emitter *emit = &builder->emit;
     const struct body_request *request = builder->request;
@@ -468,9 +468,9 @@ static void check(struct builder *builder, const struct block_instruction *instr
 static void build_checked(struct builder *builder, const struct block_instruction *instruction)
 {
     if (can_copy(builder, &instruction->form, COPY_LED))
-        check(builder, instruction, COPY_LED);
+        check_access(builder, instruction, COPY_LED);
     else if (can_be_registered(builder, instruction))
-        check(builder, instruction, COPY_REGISTERED);
+        check_access(builder, instruction, COPY_REGISTERED);
     else if (is_transfer(instruction))
         emit_fail(&builder->emit);
     else

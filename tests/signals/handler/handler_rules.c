@@ -25,6 +25,7 @@ static const struct {
     {"getauxval", "walks a constant array"},
     {"memcmp", "pure"},
     {"memcpy", "pure"},
+    {"memmove", "pure"},
     {"memset", "pure"},
     {"ZydisDecoderDecodeInstruction", "pure; libZydis is itself bound at load"},
     {"ZydisDecoderDecodeOperands", "pure"},
