@@ -1,0 +1,260 @@
+/* hot_policies.c: which accesses hot policies are asked about, what they are shown, and how they change. */
+#include "hot_fixture.h"
+
+#include <signal.h>
+#include <string.h>
+
+static volatile uint64_t asked, asked_ordinarily;
+static volatile uint64_t last_address, last_site;
+static volatile uint32_t last_size, last_direction;
+static volatile int wants_ordinary;
+
+static SEGUE_HOT_POLICY enum segue_verdict hot_policy(void *context, const struct segue_hot_event *event)
+{
+    *(volatile uint64_t *)context += 1;
+    last_address = event->address;
+    last_site = event->site;
+    last_size = event->size;
+    last_direction = event->direction;
+    return wants_ordinary ? SEGUE_RETRY : SEGUE_STEP;
+}
+
+static enum segue_verdict policy(void *context, const struct segue_event *event)
+{
+    (void)context;
+    (void)event;
+    asked_ordinarily++;
+    return SEGUE_STEP;
+}
+
+static struct segue_region region_with_policy(uint32_t flags)
+{
+    struct segue_region region = region_with(flags);
+    region.policy = policy;
+    region.hot_policy = hot_policy;
+    region.context = (void *)(uintptr_t)&asked;
+    return region;
+}
+
+static int policies_are_asked_about_each_access(void)
+{
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    begin(&region);
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(asked + asked_ordinarily, 100 * ROUNDS);
+    assert_in_range(asked_ordinarily, 0, 10);
+    assert_int_equal(last_address, (uint64_t)(uintptr_t)memory.memory + 99 * 8);
+    assert_int_equal(last_size, 8);
+    assert_int_equal(last_direction, SEGUE_READ);
+    assert_in_range(last_site - (uint64_t)(uintptr_t)sites_sum, 1, 4);
+    sites_modify(memory.memory);
+    uint64_t before = asked + asked_ordinarily;
+    sites_modify(memory.memory);
+    assert_int_equal(asked + asked_ordinarily - before, 6);
+    /* Another answer: the ordinary policy gets it. */
+    wants_ordinary = 1;
+    before = asked_ordinarily;
+    wanted = sites_sum(memory.alias, 100);
+    assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(asked_ordinarily - before, 100);
+    return 0;
+}
+
+static int policies_are_shown_what_a_mask_selects(void)
+{
+    if (!has_masks())
+        return CASE_SKIPPED;
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    begin(&region);
+    sites_load_masked(memory.memory, 1);
+    char *at = (char *)memory.memory + 8;
+    for (unsigned i = 0; i < MASKS; i++) {
+        uint64_t mask = masks[i] & 0xffffffff, before = asked, ordinary = asked_ordinarily;
+        assert_int_equal(sites_load_masked(at, masks[i]), sites_load_masked((char *)memory.alias + 8, masks[i]));
+        /* One question for each row of ones. */
+        uint64_t rows = 0;
+        for (uint64_t left = mask, last = 0; left; last = left & 1, left >>= 1)
+            rows += (left & 1) && !last;
+        assert_int_equal(asked - before, rows);
+        assert_int_equal(asked_ordinarily, ordinary);
+        if (!mask)
+            continue;
+        /* The last one is the highest. */
+        unsigned end = 64 - (unsigned)__builtin_clzll(mask), first = end;
+        while (first && mask >> (first - 1) & 1)
+            first--;
+        assert_int_equal(last_address, (uint64_t)(uintptr_t)at + first);
+        assert_int_equal(last_size, end - first);
+    }
+    return 0;
+}
+
+static __attribute__((target("sse2"))) enum segue_verdict vector_policy(void *context,
+                                                                        const struct segue_hot_event *event)
+{
+    volatile double ruin = (double)event->address;
+    __asm__ volatile("pcmpeqd %%xmm0, %%xmm0\n\tpcmpeqd %%xmm15, %%xmm15\n\tfninit" ::: "xmm0", "xmm15");
+    ruin *= 2;
+    (void)ruin;
+    *(volatile uint64_t *)context += 1;
+    return event->regs && event->regs->rdi == event->address && event->regs->rip == event->site ? SEGUE_STEP
+                                                                                                : SEGUE_RETRY;
+}
+
+static int vectors_and_registers_are_kept_for_a_policy(void)
+{
+    static char plain[PAGE] __attribute__((aligned(PAGE)));
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_REGS);
+    region.hot_policy = vector_policy;
+    begin(&region);
+    memcpy(plain, memory.alias, PAGE);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_vectors(memory.memory), sites_vectors(plain));
+    uint64_t wanted = sites_sum(memory.alias, 8), before = asked;
+    asked_ordinarily = 0;
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_sum(memory.memory, 8), wanted);
+    assert_int_equal(asked - before + asked_ordinarily, 8 * ROUNDS);
+    assert_in_range(asked_ordinarily, 0, 20);
+    return 0;
+}
+
+static volatile int nesting, changed_events;
+
+static void ask_inside(int number)
+{
+    (void)number;
+    sites_load_three((char *)memory.memory + 64);
+}
+
+/* In the first question a handler comes that asks as well. */
+static enum segue_verdict nesting_policy(void *context, const struct segue_hot_event *event)
+{
+    const struct segue_hot_event before = *event;
+    *(volatile uint64_t *)context += 1;
+    if (nesting++ == 0)
+        raise(SIGUSR2);
+    nesting--;
+    changed_events += memcmp(&before, event, sizeof before) != 0 || before.region->hot_policy != nesting_policy;
+    return SEGUE_STEP;
+}
+
+static int policies_may_be_asked_inside_one(void)
+{
+    make_memory();
+    struct segue_region region = region_with_policy(0);
+    region.hot_policy = nesting_policy;
+    begin(&region);
+    signal(SIGUSR2, ask_inside);
+    sites_load_three(memory.memory);
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    for (unsigned i = 0; i < 10; i++)
+        sites_sum(memory.memory, 100);
+    uint64_t before = asked, ordinary = asked_ordinarily;
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(asked - before, 2 * 100 * ROUNDS);
+    assert_int_equal(asked_ordinarily, ordinary);
+    assert_int_equal(changed_events, 0);
+    /* No thread is in a policy now: this ends. */
+    assert_int_equal(segue_region_remove(memory.memory), SEGUE_OK);
+    return 0;
+}
+
+static int updates_take_effect(void)
+{
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    begin(&region);
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    for (unsigned i = 0; i < 10; i++)
+        sites_sum(memory.memory, 100);
+    static uint64_t other;
+    region.context = &other;
+    assert_int_equal(segue_region_update(&region), SEGUE_OK);
+    uint64_t before = asked;
+    assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(asked, before);
+    assert_int_equal(other, 100);
+    /* Idle: no policy is called, and nothing faults. */
+    uint64_t first = faults();
+    assert_int_equal(segue_mapping_protect(&memory, 0, memory.size, SEGUE_READ | SEGUE_WRITE), SEGUE_OK);
+    region.flags |= SEGUE_REGION_IDLE;
+    assert_int_equal(segue_region_update(&region), SEGUE_OK);
+    assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(other, 100);
+    assert_int_equal(faults(), first);
+    region.flags &= ~(uint32_t)SEGUE_REGION_IDLE;
+    assert_int_equal(segue_region_update(&region), SEGUE_OK);
+    assert_int_equal(segue_mapping_protect(&memory, 0, memory.size, 0), SEGUE_OK);
+    assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(other, 200);
+    assert_int_equal(faults(), first);
+    /* Another way of bodies: without a policy. */
+    region.policy = NULL;
+    region.hot_policy = NULL;
+    region.flags = SEGUE_REGION_HOT;
+    assert_int_equal(segue_region_update(&region), SEGUE_OK);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(other, 200);
+    assert_in_range(faults() - first, 1, 10);
+    region.window.size -= PAGE;
+    assert_int_equal(segue_region_update(&region), SEGUE_NOT_FOUND);
+    return 0;
+}
+
+static int policies_of_many_regions_are_asked(void)
+{
+    struct segue_mapping mappings[8];
+    begin_many(mappings, 8, region_with_policy, SEGUE_REGION_HOT_GENERAL);
+    uint64_t wanted = sites_sum(mappings[0].alias, 100);
+    for (unsigned i = 0; i < 8 * 20; i++)
+        assert_int_equal(sites_sum(mappings[i % 8].memory, 100), wanted);
+    assert_int_equal(asked + asked_ordinarily, 8 * 20 * 100);
+    uint64_t before = faults();
+    for (unsigned i = 0; i < 8 * 20; i++) {
+        assert_int_equal(sites_sum(mappings[i % 8].memory, 100), wanted);
+        assert_int_equal(last_address, (uint64_t)(uintptr_t)mappings[i % 8].memory + 99 * 8);
+    }
+    assert_int_equal(asked + asked_ordinarily, 2 * 8 * 20 * 100);
+    assert_int_equal(faults(), before);
+    return 0;
+}
+
+static int what_is_wrong_is_named(void)
+{
+    make_memory();
+    struct segue_region region = region_with(0);
+    region.policy = policy;
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    assert_string_equal(segue_reason(), "region.hot_policy of a hot region with a policy is NULL");
+    region = region_with_policy(SEGUE_REGION_COUNT);
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    region = region_with(0);
+    region.window.alias = (char *)memory.memory + (UINT64_C(1) << 33);
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    region = region_with(0);
+    region.flags = SEGUE_REGION_COUNT;
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    region = region_with(0);
+    region.window = segue_window_exposed(memory.memory, memory.size);
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    return 0;
+}
+
+#define EACH_CASE(X)                                                                                                   \
+    X(policies_are_asked_about_each_access)                                                                            \
+    X(policies_are_shown_what_a_mask_selects)                                                                          \
+    X(vectors_and_registers_are_kept_for_a_policy)                                                                     \
+    X(policies_may_be_asked_inside_one)                                                                                \
+    X(updates_take_effect)                                                                                             \
+    X(policies_of_many_regions_are_asked)                                                                              \
+    X(what_is_wrong_is_named)
+
+CASES_MAIN(EACH_CASE)
