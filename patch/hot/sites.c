@@ -18,6 +18,8 @@ _Static_assert(HOT_PAGES_BEFORE == HOT_BODY_BYTES / PAGE + 1, "where a body may 
 
 static struct hot_site *sites;
 static size_t capacity;
+/* The most entries, and how many there are. */
+static size_t most, claimed;
 /* The entry that was made last, as its number plus 1. */
 static uint32_t newest;
 
@@ -50,6 +52,7 @@ enum segue_status sites_prepare(size_t most_sites)
         return SEGUE_NO_MEMORY;
     }
     capacity = slots;
+    most = most_sites;
     body_capacity = (uint32_t)(BODIES_OF_SITE * slots);
     bodies = index;
     pages = begins;
@@ -90,19 +93,32 @@ static void link_newest(struct hot_site *site)
                                         __ATOMIC_RELAXED));
 }
 
+/* Gives the free entry to the address. False if there are as many as there may be, or another thread was first: then
+ * `held` is the address that it gave the entry to. */
+static bool give(struct hot_site *site, uint64_t address, uint64_t *held)
+{
+    bool is_ours =
+        __atomic_add_fetch(&claimed, 1, __ATOMIC_RELAXED) <= most &&
+        __atomic_compare_exchange_n(&site->address, held, address, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    if (is_ours)
+        link_newest(site);
+    else
+        __atomic_fetch_sub(&claimed, 1, __ATOMIC_RELAXED);
+    return is_ours;
+}
+
 struct hot_site *site_claim(uint64_t address)
 {
     size_t at = first_place(address);
     for (unsigned i = 0; i < PROBES && i < capacity; i++) {
         struct hot_site *site = &sites[(at + i) & (capacity - 1)];
         uint64_t held = __atomic_load_n(&site->address, __ATOMIC_ACQUIRE);
-        if (!held &&
-            __atomic_compare_exchange_n(&site->address, &held, address, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-            link_newest(site);
+        if (!held && give(site, address, &held))
             return site;
-        }
         if (held == address)
             return site;
+        if (!held)
+            return NULL;
     }
     return NULL;
 }

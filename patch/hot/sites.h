@@ -105,10 +105,10 @@ struct hot_index hot_index(void);
 
 /* ---- for the one who changes them ---- */
 
-/* Reserves both for so many sites. SEGUE_OK or SEGUE_NO_MEMORY. Not async-signal-safe. */
+/* Reserves both, for at most so many sites. SEGUE_OK or SEGUE_NO_MEMORY. Not async-signal-safe. */
 enum segue_status sites_prepare(size_t most_sites);
 
-/* The entry of an address; a new one (HOT_COUNTED) if it has none. NULL if the table is full. */
+/* The entry of an address; a new one (HOT_COUNTED) if it has none. NULL if there are as many as there may be. */
 struct hot_site *site_claim(uint64_t address);
 
 /* All entries, in the order of their making from the last to the first: the first one, and the one after. */

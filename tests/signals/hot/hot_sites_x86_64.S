@@ -171,4 +171,22 @@ FUNCTION(sites_to_nowhere)
         ret
 END(sites_to_nowhere)
 
+/* Two loads of the x87. */
+FUNCTION(sites_x87)
+        fldl    8(%rdi)
+        faddl   16(%rdi)
+        fstpl   -8(%rsp)
+        mov     -8(%rsp), %rax
+        ret
+END(sites_x87)
+
+/* A site before a call, in what is called, and behind the call. */
+FUNCTION(sites_three_lines)
+        mov     0x100(%rdi), %rdx
+        call    sites_load_seven
+        add     0x200(%rdi), %rax
+        add     %rdx, %rax
+        ret
+END(sites_three_lines)
+
         END_OF_FILE
