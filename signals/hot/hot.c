@@ -32,9 +32,6 @@
 #include "signals/hot/unwind/unwind.h"
 #include "slots.h"
 
-/* What making a site hot needs of the handler's stack (tests/differential/stack_depth.c measures it). */
-#define HOT_STACK 8192u
-
 /* What this file knows of a body, for translation. A body's cookie is the address of one; its table is behind it. */
 struct kept {
     struct hot_slot *slot;
@@ -250,6 +247,9 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
         .most_instructions = BODY_INSTRUCTIONS,
     };
     unwind_update();
+    result->refusal = "this processor cannot save the vector registers for its hot policy";
+    if (slot->mode == BODY_POLICY && !(slot->mode_flags & SEGUE_REGION_HOT_GENERAL) && !has_vector_thunks)
+        return SEGUE_UNSUPPORTED;
     result->refusal = "there is no memory for data near its body";
     if (!request.descriptor || !request.records || !request.thunks)
         return SEGUE_UNSUPPORTED;
@@ -258,11 +258,11 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
     result->refusal = built.refusal;
     if (status != SEGUE_OK)
         return status == SEGUE_TOO_SMALL ? SEGUE_NO_MEMORY : status;
-    struct kept *of_body = keep(order, &request);
     result->refusal = "its access is not one that a body can check";
     if (!built.checks_site && is_asked_for(order, site))
         return SEGUE_UNSUPPORTED;
     result->refusal = "there is no memory to keep what its body is";
+    struct kept *of_body = keep(order, &request);
     if (!of_body)
         return SEGUE_UNSUPPORTED;
     records_use(built.record_count);

@@ -19,6 +19,10 @@ enum hot_fault {
     HOT_FAULT_RESUMED,
 };
 
+/* The most of the handler's stack that making sites hot needs (tests/signals/hot/hot_left.c measures it). With less, a
+ * site goes on faulting. */
+#define HOT_STACK 8192u
+
 /* Where in a body a fault came from. */
 struct hot_origin {
     /* NULL: from no body. */

@@ -14,7 +14,6 @@
 
 /* HOT_SLOTS of them; mapped with the first one. */
 static struct hot_slot *slots;
-static size_t taken;
 /* A body refers to some slot, or has. */
 static bool are_used;
 /* The mode of the regions in `body_regions`. */
@@ -84,7 +83,6 @@ enum segue_status hot_slot_take(const struct segue_region *region, struct hot_sl
     slot->is_taken = true;
     __atomic_store_n(&slot->alias, (uint64_t)(uintptr_t)region->window.alias, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->alias_size, region->window.size, __ATOMIC_RELEASE);
-    taken++;
     return SEGUE_OK;
 }
 
@@ -98,17 +96,11 @@ void hot_slot_release(struct hot_slot *slot)
 {
     __atomic_store_n(&slot->alias_size, 0, __ATOMIC_RELEASE);
     slot->is_taken = false;
-    taken--;
 }
 
 bool hot_slots_are_used(void)
 {
     return __atomic_load_n(&are_used, __ATOMIC_SEQ_CST);
-}
-
-bool hot_slots_in_use(void)
-{
-    return __atomic_load_n(&taken, __ATOMIC_RELAXED) != 0;
 }
 
 /* ---- regions that a body finds when its own one is missed ---- */

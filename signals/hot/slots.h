@@ -76,7 +76,4 @@ bool hot_slot_is_at_alias(const struct hot_slot *slot, uint64_t address);
 /* Whether a body refers to any slot, or has. Thread-safe. */
 bool hot_slots_are_used(void);
 
-/* Whether a region has a slot now. */
-bool hot_slots_in_use(void);
-
 #endif

@@ -36,7 +36,7 @@ int thread_number(void)
 bool thread_is_overwritten(const struct thread_mark *mark)
 {
     uint64_t value;
-    /* The first word of a siginfo_t. */
+    /* The signal's number, the first word of what the system keeps of a signal. */
     int number;
     if (segue_peek(&value, (uint64_t)(uintptr_t)mark->at, sizeof value) != sizeof value || value != mark->value)
         return true;
