@@ -17,6 +17,10 @@ enum look {
 /* Looks at a thread of the calling process. Opens and closes a file. */
 enum look look_at_thread(int number, uint64_t *stack_pointer);
 
+/* Whether a thread of the calling process waits in a system call: not for a page that one of its instructions needs.
+ * Opens and closes a file. */
+bool look_is_in_call(int number);
+
 /* The processor time that a thread of the calling process has used, in nanoseconds. False if the system does not say.
  */
 bool look_processor_time(int number, uint64_t *nanoseconds);

@@ -88,6 +88,12 @@ enum look look_at_thread(int number, uint64_t *stack_pointer)
     return LOOK_WAITS;
 }
 
+bool look_is_in_call(int number)
+{
+    char line[256];
+    return read_file(number, "syscall", line, sizeof line) > 0 && *line >= '0' && *line <= '9';
+}
+
 bool look_processor_time(int number, uint64_t *nanoseconds)
 {
     struct timespec time;
