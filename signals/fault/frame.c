@@ -9,6 +9,7 @@
 #include "signals/handler/trap.h"
 #include "signals/ranges.h"
 #include "signals/regions/readers.h"
+#include "signals/threads/answer.h"
 #include "signals/threads/thread.h"
 
 #define AREA_ALIGNMENT 64
@@ -21,7 +22,7 @@ static bool is_handled(struct native_frame native)
     if (!frame_is_fault(native)) {
         if (!readers_is_question(native.info))
             return false;
-        thread_answer(frame_stack_pointer(native.context), frame_was_on_alternate_stack(native.context));
+        answer_remover(native.context);
         return true;
     }
     if (frame_signal(native.info).number == SIGTRAP)

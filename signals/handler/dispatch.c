@@ -39,6 +39,7 @@
 #include "signals/reports/counters.h"
 #include "signals/reports/report.h"
 #include "signals/reports/unhandled.h"
+#include "signals/threads/answer.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 #include "trap.h"
@@ -90,15 +91,20 @@ static enum outcome refused(const struct service *service)
     return is_same ? OUTCOME_REFUSED : OUTCOME_RETRIED;
 }
 
-/* A region that the instruction accesses is being updated: the instruction runs again, after a moment. */
-static bool must_wait(const struct footprint *footprint)
+/* The region is being updated: the instruction runs again, after a moment. */
+static bool is_changing(const struct region *region)
 {
-    for (size_t i = 0; i < footprint->count; i++) {
-        if (!region_changes(footprint->regions[i]))
-            continue;
-        wait_a_moment();
-        return true;
-    }
+    if (!region_changes(region))
+        return false;
+    wait_a_moment();
+    return true;
+}
+
+static bool is_any_changing(const struct footprint *footprint)
+{
+    for (size_t i = 0; i < footprint->count; i++)
+        if (is_changing(footprint->regions[i]))
+            return true;
     return false;
 }
 
@@ -108,7 +114,7 @@ static enum outcome serve_round(struct work *work, const struct region *faulted)
 {
     struct service *service = &work->service;
     service->can_step = make_plan(work, faulted);
-    if (must_wait(&service->footprint))
+    if (is_any_changing(&service->footprint))
         return OUTCOME_RETRIED;
     readers_found(work->place, service->footprint.regions, service->footprint.count);
     bool restarts = service->can_step == SEGUE_MISMATCH && trap_is_restart(service->frame.public.regs.rip);
@@ -163,10 +169,8 @@ struct entry {
 
 static enum outcome serve_region(struct work *work, const struct region *faulted, struct entry entry)
 {
-    if (region_changes(faulted)) {
-        wait_a_moment();
+    if (is_changing(faulted))
         return OUTCOME_RETRIED;
-    }
     if (faulted->flags & SEGUE_REGION_IDLE)
         return OUTCOME_PASSED;
     /* The fault is a protection-key violation, not the region's page protection. */
@@ -471,7 +475,7 @@ static struct ending serve_call(struct thread_state *thread, struct native_frame
 static void take_sent_signal(size_t room, int number, struct native_frame native, enum chain_way way)
 {
     if (readers_is_question(native.info))
-        thread_answer(frame_stack_pointer(native.context), frame_was_on_alternate_stack(native.context));
+        answer_remover(native.context);
     else if (room < THREAD_HAND_ON_STACK && !chain_is_ignored(number))
         chain_die(number, native.info);
     else

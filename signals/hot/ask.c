@@ -5,7 +5,8 @@
  * looks at the slot again after it has written there, sees that the slot is closed.
  *
  * An asker may be stale: a signal handler has interrupted the policy and left by siglongjmp, or ended the thread. The
- * asker has a mark on the stack, as a fault has one (readers.c), which shows that.
+ * asker has a mark on the stack, as a fault has one (readers.c), which shows that once it is overwritten. A thread that
+ * runs, and leaves the mark as it is, is asked.
  *
  * What a body calls is compiled without vector registers. So a thread takes its asker not here, but in the handler of
  * its first fault; until then it gets the answer SEGUE_RETRY, and faults. */
@@ -19,12 +20,15 @@
 #include "platform/threads/identity.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
+#include "signals/regions/readers.h"
 #include "signals/threads/thread.h"
 
 /* The most threads that are in hot policies, or have been and are alive. */
 #define ASKERS 4096u
 /* Nanoseconds between two looks at a thread that stays in a policy. */
 #define PAUSE 200000u
+/* Looks after which it is asked. */
+#define ROUNDS_RUNNING 100u
 
 struct asker {
     /* The TID of the thread that has it; 0 if none. */
@@ -225,6 +229,13 @@ static bool in_one_mapping(uint64_t one, uint64_t other)
     return mappings_find(one, &mapping) && other - mapping.start < mapping.end - mapping.start;
 }
 
+void ask_answer(uint64_t stack_pointer, bool on_alternate)
+{
+    struct asker *self = asker_of_self();
+    if (self && self->slot && !on_alternate && stack_pointer > (uint64_t)(uintptr_t)self->mark.at)
+        __atomic_store_n(&self->slot, NULL, __ATOMIC_RELEASE);
+}
+
 /* The thread has left the policy without a return. */
 static bool is_abandoned(const struct asker *asker)
 {
@@ -239,10 +250,16 @@ static bool is_abandoned(const struct asker *asker)
 
 static void wait_for(struct asker *asker, const struct hot_slot *slot)
 {
+    unsigned rounds = 0;
     while (__atomic_load_n(&asker->slot, __ATOMIC_ACQUIRE) == slot && asker != asker_of_self()) {
         platform_sleep(PAUSE);
-        if (__atomic_load_n(&asker->slot, __ATOMIC_ACQUIRE) == slot && is_abandoned(asker))
+        if (__atomic_load_n(&asker->slot, __ATOMIC_ACQUIRE) != slot || is_abandoned(asker))
             return;
+        /* A thread that waits in a system call is not disturbed, and is known by its stack pointer. */
+        if (++rounds % ROUNDS_RUNNING == 0 && !look_is_in_call((int)asker->owner)) {
+            const struct thread_mark mark = asker->mark;
+            readers_ask((int)asker->owner, &mark);
+        }
     }
 }
 

@@ -268,7 +268,7 @@ bool readers_is_question(const void *info)
 /* If another handler is installed over the library's, it would take the question for a signal of the program: then
  * the remover sends a harmless signal instead (a nudge). If the thread has left the alternate stack, the kernel
  * writes that signal's frame over the fault's, and so over its mark. */
-static void ask(int thread, const struct thread_mark *mark)
+void readers_ask(int thread, const struct thread_mark *mark)
 {
     bool is_first = platform_handler_is(SIGSEGV, (const void *)(uintptr_t)signal_entry);
     if (!is_first || platform_thread_blocks(thread, SIGSEGV)) {
@@ -332,7 +332,7 @@ static bool is_left(struct wait *wait, struct identity reader, const struct thre
         return false;
     wait->looks = 0;
     wait->looks_wanted *= 2;
-    ask(thread, mark);
+    readers_ask(thread, mark);
     return false;
 }
 

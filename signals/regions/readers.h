@@ -49,6 +49,9 @@ void readers_forget_strays(void);
  * or is stale; NULL: every reader. Not async-signal-safe; not inside a fault. */
 void readers_wait(const struct region *region);
 
+/* Sends a thread of this process that has run for long such a question; `mark` is that of what it may have left. */
+void readers_ask(int thread, const struct thread_mark *mark);
+
 /* Whether a signal is a remover's question to a thread that it has waited for long: the handler then settles
  * (thread_settle). `info` is the second argument of its handler. Async-signal-safe. */
 bool readers_is_question(const void *info);

@@ -1,0 +1,14 @@
+/* answer.c: see answer.h. */
+#include "answer.h"
+
+#include "platform/frame/frame.h"
+#include "signals/hot/ask.h"
+#include "signals/threads/thread.h"
+
+void answer_remover(const void *context)
+{
+    uint64_t stack_pointer = frame_stack_pointer(context);
+    bool on_alternate = frame_was_on_alternate_stack(context);
+    thread_answer(stack_pointer, on_alternate);
+    ask_answer(stack_pointer, on_alternate);
+}
