@@ -81,7 +81,8 @@ SEGUE_API enum segue_status segue_patches_undo(uint64_t start, uint64_t size, si
 SEGUE_API enum segue_status segue_patches_undo_module(const void *address, size_t *count);
 
 /* Forgets the patches in a range that will hold other code (dlclose, a JIT compiler). Writes no
- * code. Returns SEGUE_OK. MT-Safe, AS-Unsafe. */
+ * code in it. Returns SEGUE_OK; SEGUE_UNSUPPORTED if a jump before the range reads it and could not
+ * be undone. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_patches_forget(uint64_t start, uint64_t size);
 
 /* Changes no code in the range from now on, and undoes the patches there: its sites go on faulting.

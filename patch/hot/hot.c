@@ -114,6 +114,8 @@ enum segue_status hot_prepare(const struct hot_limits *limits)
 
 /* --- Making. --- */
 
+_Static_assert(HOT_BATCH <= WORKS, "each request of a call has its work");
+
 static void refuse(struct hot_request *request, enum segue_status status, const char *refusal)
 {
     request->status = status;
@@ -144,10 +146,6 @@ static void gather(struct hot_request *request)
         return;
     }
     struct work *work = work_add(site, length);
-    if (!work) {
-        refuse(request, SEGUE_BUSY, "too many neighbours change with it");
-        return;
-    }
     work->make = true;
     work->request = request;
     memcpy(work->old_bytes, bytes, sizeof work->old_bytes);
@@ -166,6 +164,9 @@ enum segue_status hot_make(struct hot_request *requests, size_t count, const str
     if (work_add_dependents()) {
         jumps_plan();
         jumps_publish();
+    } else {
+        for (unsigned i = 0; i < works.count; i++)
+            work_fail(&works.all[i], SEGUE_NO_MEMORY, "too many neighbours change with it");
     }
     /* What was hot already, or was asked for twice. */
     for (size_t i = 0; i < count; i++) {
@@ -185,27 +186,42 @@ static bool is_in(uint64_t address, uint64_t start, uint64_t size)
     return address - start < size;
 }
 
-/* Undoes some of the range's sites. Stores how many; 0 if none is left. */
-static enum segue_status undo_some(uint64_t start, uint64_t size, const struct hot_builder *with, size_t *count)
+/* More puns read what changes than one batch holds: undoes some that no others read. */
+static enum segue_status undo_last_readers(void)
+{
+    work_last_readers();
+    if (!work_add_dependents())
+        return SEGUE_UNSUPPORTED;
+    work_sort();
+    return jumps_publish();
+}
+
+/* Changes what was gathered, and the puns that read it; those in the range are not made anew. */
+static enum segue_status undo_gathered(uint64_t start, uint64_t size)
+{
+    if (!work_add_dependents())
+        return undo_last_readers();
+    for (unsigned i = 0; i < works.count; i++)
+        works.all[i].make = works.all[i].make && !is_in(works.all[i].place.address, start, size);
+    jumps_plan();
+    return jumps_publish();
+}
+
+/* Undoes some of the range's sites, or of the puns that read them. Adds the number of the first to `count`; nothing is
+ * left once `is_done`. */
+static enum segue_status undo_some(uint64_t start, uint64_t size, const struct hot_builder *with, size_t *count,
+                                   bool *is_done)
 {
     enum segue_status status = SEGUE_OK;
     work_begin(with);
-    *count = 0;
     for (struct hot_site *site = site_first(); site && works.count < HOT_BATCH; site = site_after(site))
         if (is_in(site->address, start, size) && site_is_still_hot(site))
             work_add_hot(site, false);
-    if (works.count) {
-        status = work_add_dependents() ? SEGUE_OK : SEGUE_BUSY;
-        /* Those of the range itself go, too. */
-        for (unsigned i = 0; i < works.count; i++)
-            works.all[i].make = works.all[i].make && !is_in(works.all[i].place.address, start, size);
-        if (status == SEGUE_OK) {
-            jumps_plan();
-            status = jumps_publish();
-        }
-        for (unsigned i = 0; i < works.count; i++)
-            *count += is_in(works.all[i].place.address, start, size) && site_state(works.all[i].site) == HOT_UNDONE;
-    }
+    *is_done = works.count == 0;
+    if (!*is_done)
+        status = undo_gathered(start, size);
+    for (unsigned i = 0; i < works.count; i++)
+        *count += is_in(works.all[i].place.address, start, size) && site_state(works.all[i].site) == HOT_UNDONE;
     work_end();
     return status;
 }
@@ -213,24 +229,25 @@ static enum segue_status undo_some(uint64_t start, uint64_t size, const struct h
 enum segue_status hot_undo(uint64_t start, uint64_t size, const struct hot_builder *with, size_t *count)
 {
     enum segue_status status;
-    size_t some, all = 0;
+    size_t all = 0;
+    bool is_done;
     if (count)
         *count = 0;
     if (!lock_try())
         return __atomic_load_n(&lock, __ATOMIC_ACQUIRE) ? SEGUE_BUSY : SEGUE_OK;
-    do {
-        status = undo_some(start, size, with, &some);
-        all += some;
-    } while (some && status == SEGUE_OK);
+    do
+        status = undo_some(start, size, with, &all, &is_done);
+    while (!is_done && status == SEGUE_OK);
     lock_release();
     if (count)
         *count = all;
     return status;
 }
 
-/* The puns before the range that read it. */
-static void undo_readers(uint64_t start)
+/* Undoes the puns before the range that read it, or some that read these. */
+static enum segue_status undo_some_readers(uint64_t start, bool *is_done)
 {
+    enum segue_status status = SEGUE_OK;
     work_begin(NULL);
     for (uint64_t at = pun_lowest_dependent(start); at < start; at++) {
         struct hot_site *site = hot_site_find(at);
@@ -238,23 +255,27 @@ static void undo_readers(uint64_t start)
             at + site->changed + pun_reach(site->length, site->prefixes) > start)
             work_add_hot(site, false);
     }
-    if (works.count && work_add_dependents()) {
-        work_sort();
-        jumps_publish();
-    }
+    *is_done = works.count == 0;
+    if (!*is_done)
+        status = undo_gathered(start, 0);
     work_end();
+    return status;
 }
 
 enum segue_status hot_forget(uint64_t start, uint64_t size)
 {
+    enum segue_status status;
+    bool is_done;
     if (!lock_try())
         return __atomic_load_n(&lock, __ATOMIC_ACQUIRE) ? SEGUE_BUSY : SEGUE_OK;
-    undo_readers(start);
-    for (struct hot_site *site = site_first(); site; site = site_after(site))
+    do
+        status = undo_some_readers(start, &is_done);
+    while (!is_done && status == SEGUE_OK);
+    for (struct hot_site *site = site_first(); site && status != SEGUE_BUSY; site = site_after(site))
         if (is_in(site->address, start, size))
             site_forget(site);
     lock_release();
-    return SEGUE_OK;
+    return status;
 }
 
 enum segue_status hot_exclude(uint64_t start, uint64_t size)

@@ -48,13 +48,14 @@ enum segue_status hot_collect(uint64_t before, void (*freed)(void *context, cons
 enum segue_status hot_make(struct hot_request *requests, size_t count, const struct hot_builder *builder);
 
 /* Undoes the sites whose address is in the range. Puns before it that read the range's bytes are made anew with
- * `builder`, and undone if it is NULL. Stores the number of sites of the range that were undone in `count`, which may
- * be NULL. SEGUE_OK; SEGUE_BUSY; SEGUE_UNSUPPORTED if a site could not be written. Signals must be blocked.
- * Async-signal-safe, thread-safe. */
+ * `builder`, and undone if it is NULL or there are too many. Stores the number of sites of the range that were undone
+ * in `count`, which may be NULL. SEGUE_OK; SEGUE_BUSY; SEGUE_UNSUPPORTED if a site could not be written. Signals must
+ * be blocked. Async-signal-safe, thread-safe. */
 enum segue_status hot_undo(uint64_t start, uint64_t size, const struct hot_builder *builder, size_t *count);
 
 /* Forgets the sites of a range that will hold other code, and undoes puns before it that read it. Writes nothing in
- * the range. SEGUE_OK, SEGUE_BUSY. Signals must be blocked. Async-signal-safe, thread-safe. */
+ * the range. SEGUE_OK; SEGUE_BUSY: nothing was forgotten; SEGUE_UNSUPPORTED if a pun could not be undone. Signals must
+ * be blocked. Async-signal-safe, thread-safe. */
 enum segue_status hot_forget(uint64_t start, uint64_t size);
 
 /* No site of the range becomes hot from now on. SEGUE_OK; SEGUE_NO_MEMORY: too many ranges; SEGUE_BUSY. Does not undo

@@ -94,22 +94,52 @@ struct work *work_add_hot(struct hot_site *site, bool make)
     return work;
 }
 
+/* Whether the site is hot and its pun reads the instruction at the place, whatever of it will change. */
+static bool reads(struct hot_site *site, const struct pun_place *place)
+{
+    if (!site || !site_is_still_hot(site))
+        return false;
+    const struct pun_place jump = {site->address, site->length, site->prefixes};
+    const struct pun_place whole = {place->address, place->length, PUN_PREFIXES};
+    return pun_depends(&jump, &whole);
+}
+
 bool work_add_dependents(void)
 {
     for (unsigned i = 0; i < works.count; i++) {
         const struct pun_place *place = &works.all[i].place;
         for (uint64_t at = pun_lowest_dependent(place->address); at < place->address; at++) {
             struct hot_site *site = hot_site_find(at);
-            if (!site || site->work || !site_is_still_hot(site))
-                continue;
-            const struct pun_place jump = {at, site->length, site->prefixes};
-            /* Whatever of the instruction will change. */
-            const struct pun_place whole = {place->address, place->length, PUN_PREFIXES};
-            if (pun_depends(&jump, &whole) && !work_add_hot(site, works.builder != NULL))
+            if (!work_of(site) && reads(site, place) && !work_add_hot(site, works.builder != NULL))
                 return false;
         }
     }
     return true;
+}
+
+/* Follows the puns that read each other, from the place down. */
+static struct pun_place last_reader(struct pun_place place)
+{
+    for (uint64_t at = pun_lowest_dependent(place.address); at < place.address; at++) {
+        struct hot_site *site = hot_site_find(at);
+        if (reads(site, &place)) {
+            place = (struct pun_place){at, site->length, site->prefixes};
+            at = pun_lowest_dependent(at) - 1;
+        }
+    }
+    return place;
+}
+
+void work_last_readers(void)
+{
+    /* The last one that was added is a pun that reads others. */
+    struct pun_place from = works.all[works.count - 1].place, place = last_reader(from);
+    work_end();
+    for (uint64_t at = place.address; at <= from.address && works.count < HOT_BATCH; at++) {
+        struct hot_site *site = hot_site_find(at);
+        if (site && site_is_still_hot(site))
+            work_add_hot(site, false);
+    }
 }
 
 void work_sort(void)

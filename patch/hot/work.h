@@ -51,6 +51,10 @@ struct work *work_add_hot(struct hot_site *site, bool make);
 /* Adds the puns that read what changes, and those that read these. False if there are too many. */
 bool work_add_dependents(void);
 
+/* If there are too many: puts in place of the works some puns that read them, directly or by others, and that only each
+ * other read. They are to be undone. */
+void work_last_readers(void);
+
 /* Sorts the works; the one of that place in the order. */
 void work_sort(void);
 struct work *work_ordered(unsigned number);

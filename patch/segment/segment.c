@@ -395,6 +395,7 @@ enum segue_status segue_patches_undo_module(const void *address, size_t *count)
 
 enum segue_status segue_patches_forget(uint64_t start, uint64_t size)
 {
+    enum segue_status status;
     take_lock();
     struct segment_service *present = segment_in_force();
     for (size_t i = 0; present && i < present->ledger.capacity; i++) {
@@ -403,11 +404,11 @@ enum segue_status segue_patches_forget(uint64_t start, uint64_t size)
             __atomic_store_n(&entry->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
     }
     uint64_t before = platform_asynchronous_hold();
-    while (hot_forget(start, size) == SEGUE_BUSY)
+    while ((status = hot_forget(start, size)) == SEGUE_BUSY)
         wait_a_moment();
     platform_signals_release(before);
     fork_lock_release(&changing);
-    return SEGUE_OK;
+    return status;
 }
 
 enum segue_status segue_patches_exclude(uint64_t start, uint64_t size)

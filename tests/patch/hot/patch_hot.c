@@ -647,6 +647,91 @@ static void excluded_code_keeps_its_segment_prefixes(void **state)
     in_child(excluded_segment);
 }
 
+/* --- Longer rows of puns than one batch changes. --- */
+
+#define ROW 400u
+#define ROW_BYTES (ROW * 4 + 1)
+static uint8_t *row;
+
+/* mov 24(%rdi), %rdx; each pun reads the first byte of the next one. `count` are made, from the last to the first: no
+ * call meets a dependent. */
+static void make_row(unsigned count)
+{
+    const char *refusal;
+    prepare(14, &(const struct hot_limits){.most_sites = 4096, .flags = HOT_ANY_CODE});
+    row = mmap(NULL, ROW_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    EXPECT(row != MAP_FAILED);
+    for (unsigned i = 0; i < ROW; i++)
+        memcpy(row + i * 4, (const uint8_t[]){0x48, 0x8b, 0x57, 0x18}, 4);
+    row[ROW_BYTES - 1] = 0xc3;
+    EXPECT(mprotect(row, ROW_BYTES, PROT_READ | PROT_EXEC) == 0);
+    for (unsigned i = count; i-- > 0;)
+        EXPECT(make_one((uint64_t)(uintptr_t)(row + i * 4), &refusal) == SEGUE_OK);
+}
+
+static unsigned hot_in_row(void)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < ROW; i++)
+        count += hot_body_of((uint64_t)(uintptr_t)(row + i * 4)) != NULL;
+    return count;
+}
+
+static uint64_t run_row(void)
+{
+    uint64_t memory[8] = {0};
+    return ((function *)(uintptr_t)row)(memory);
+}
+
+static void undo_row(void)
+{
+    size_t undone;
+    make_row(ROW);
+    EXPECT(hot_in_row() == ROW);
+    EXPECT(hot_undo((uint64_t)(uintptr_t)(row + (ROW - 1) * 4), 4, NULL, &undone) == SEGUE_OK && undone == 1);
+    EXPECT(hot_in_row() == 0);
+    for (unsigned i = 0; i < ROW; i++)
+        EXPECT(memcmp(row + i * 4, "\x48\x8b\x57\x18", 4) == 0);
+    run_row();
+}
+
+static void row_is_undone_by_its_last_instruction(void **state)
+{
+    (void)state;
+    in_child(undo_row);
+}
+
+static void refuse_in_row(void)
+{
+    const char *refusal;
+    make_row(ROW - 1);
+    EXPECT(make_one((uint64_t)(uintptr_t)(row + (ROW - 1) * 4), &refusal) == SEGUE_NO_MEMORY);
+    EXPECT(strstr(refusal, "neighbours") && hot_in_row() == ROW - 1);
+    run_row();
+}
+
+static void row_of_too_many_puns_keeps_its_last_instruction(void **state)
+{
+    (void)state;
+    in_child(refuse_in_row);
+}
+
+static void forget_row(void)
+{
+    make_row(ROW);
+    EXPECT(hot_forget((uint64_t)(uintptr_t)(row + (ROW - 1) * 4), 4) == SEGUE_OK);
+    /* The one that was forgotten is still a jump; those before it are not, so they do not read it. */
+    EXPECT(hot_in_row() == 0);
+    for (unsigned i = 0; i + 1 < ROW; i++)
+        EXPECT(memcmp(row + i * 4, "\x48\x8b\x57\x18", 4) == 0);
+}
+
+static void row_is_undone_where_its_last_instruction_is_forgotten(void **state)
+{
+    (void)state;
+    in_child(forget_row);
+}
+
 /* --- Bodies. --- */
 
 static unsigned freed;
@@ -919,6 +1004,9 @@ int main(void)
         cmocka_unit_test(public_table_lists_undoes_and_excludes_sites),
         cmocka_unit_test(excluded_code_keeps_its_segment_prefixes),
         cmocka_unit_test(retired_bodies_are_found_until_they_are_collected),
+        cmocka_unit_test(row_is_undone_by_its_last_instruction),
+        cmocka_unit_test(row_of_too_many_puns_keeps_its_last_instruction),
+        cmocka_unit_test(row_is_undone_where_its_last_instruction_is_forgotten),
         cmocka_unit_test(second_caller_is_busy),
         cmocka_unit_test(faults_are_counted_by_site),
         cmocka_unit_test(parent_and_child_change_their_own_code),
