@@ -33,7 +33,8 @@ struct segue_hot_options {
 
 /* Sets the options for sites that become hot from now on; NULL: the defaults. `most_sites` can be
  * set only before the first hot region is added. Returns SEGUE_OK; SEGUE_INVALID for an unknown
- * flag; SEGUE_BUSY for most_sites after that. MT-Safe, AS-Unsafe. */
+ * flag; SEGUE_BUSY for most_sites after that. Not from two threads at the same time; MT-Safe beside
+ * everything else, AS-Unsafe. */
 SEGUE_API enum segue_status segue_hot_configure(const struct segue_hot_options *options);
 
 SEGUE_END

@@ -102,7 +102,12 @@ enum segue_status segue_hot_configure(const struct segue_hot_options *wanted)
         return reason_give(SEGUE_BUSY, "options.most_sites cannot change: there are hot regions, or have been");
     if (!given.threshold)
         given.threshold = 1;
-    options = given;
+    options.most_sites = given.most_sites;
+    options.most_memory = given.most_memory;
+    options.most_mappings = given.most_mappings;
+    /* Handlers read these. */
+    __atomic_store_n(&options.flags, given.flags, __ATOMIC_RELAXED);
+    __atomic_store_n(&options.threshold, given.threshold, __ATOMIC_RELAXED);
     return kept ? prepare() : SEGUE_OK;
 }
 
@@ -346,7 +351,9 @@ static bool make(uint64_t site, struct order *order, bool anew)
     bool done = false;
     if (__atomic_exchange_n(&making, 1, __ATOMIC_ACQUIRE) == 0) {
         if (is_trap_ours() && (!order->checked || can_be_checked(order->checked))) {
-            find_leaders(site, anew || (options.flags & SEGUE_HOT_NOT_EAGER) ? 1 : LEADERS_MOST);
+            find_leaders(site, anew || (__atomic_load_n(&options.flags, __ATOMIC_RELAXED) & SEGUE_HOT_NOT_EAGER)
+                                   ? 1
+                                   : LEADERS_MOST);
             done = make_all(order, anew);
         }
         __atomic_store_n(&making, 0, __ATOMIC_RELEASE);

@@ -1,4 +1,5 @@
 /* hot_policies.c: which accesses hot policies are asked about, what they are shown, and how they change. */
+#include "decode/x86/xsave.h"
 #include "hot_fixture.h"
 
 #include <signal.h>
@@ -120,7 +121,11 @@ static int vectors_and_registers_are_kept_for_a_policy(void)
     for (unsigned i = 0; i < ROUNDS; i++)
         assert_int_equal(sites_sum(memory.memory, 8), wanted);
     assert_int_equal(asked - before + asked_ordinarily, 8 * ROUNDS);
-    assert_in_range(asked_ordinarily, 0, 20);
+    /* Without XSAVEC no body can call it, and the ordinary policy is asked. */
+    if (xsave_can_compact())
+        assert_in_range(asked_ordinarily, 0, 20);
+    else
+        assert_int_equal(asked_ordinarily, 8 * ROUNDS);
     return 0;
 }
 
