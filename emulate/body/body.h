@@ -158,6 +158,8 @@ struct body_request {
     void *context;
     /* 1 to BODY_INSTRUCTIONS. */
     unsigned most_instructions;
+    /* Of code: a body that would be longer ends at an earlier instruction. */
+    uint16_t most_bytes;
 };
 
 /* A body, beside its code. */

@@ -26,7 +26,7 @@
 #include "table.h"
 
 /* A retry ends the block earlier. */
-#define ATTEMPTS 4
+#define ATTEMPTS 6
 
 #define RETURN_ADDRESS 8
 /* Behind an access outside, as many instructions up to the end are built again, if none of them is checked. */
@@ -723,7 +723,8 @@ static bool try_build(struct builder *builder, unsigned count, uint64_t at, uint
         build(builder, &plain);
         again = builder->is_loop && !was_loop && block_is_checked(instruction_at(builder, 0));
     }
-    if (builder->emit.failed <= BODY_INSTRUCTIONS || builder->emit.table.is_full || plain > UINT16_MAX)
+    if (builder->emit.failed <= BODY_INSTRUCTIONS || builder->emit.table.is_full ||
+        builder->emit.used > builder->request->most_bytes)
         return false;
     complete(builder, plain, body);
     return true;
@@ -738,7 +739,7 @@ enum segue_status body_build(struct body_scratch *scratch, const struct body_req
     for (unsigned attempt = 0; attempt < ATTEMPTS && count > 0; attempt++) {
         if (try_build(&builder, count, at, code, room, body))
             return body->size <= room ? SEGUE_OK : SEGUE_TOO_SMALL;
-        body->refusal = "what it needs does not reach from there";
+        body->refusal = "what it needs does not reach from there, or is too much";
         count = builder.emit.failed < count ? builder.emit.failed : count * 3 / 4;
     }
     return SEGUE_UNSUPPORTED;

@@ -250,6 +250,7 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
         .is_checked = is_checked,
         .context = order,
         .most_instructions = BODY_INSTRUCTIONS,
+        .most_bytes = HOT_BODY_BYTES,
     };
     unwind_update();
     result->refusal = "this processor cannot save the vector registers for its hot policy";

@@ -411,6 +411,7 @@ static void build(enum variant variant)
         .read_code = read_code,
         .is_checked = check_every_access,
         .most_instructions = BODY_INSTRUCTIONS,
+        .most_bytes = BODY_ROOM,
     };
     uint64_t at = body_address(variant);
     subject.statuses[variant] =

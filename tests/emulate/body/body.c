@@ -380,6 +380,37 @@ static void body_uses_any_scratch_register(void **state)
     assert_int_equal(chosen, 0xffff & ~(1u << SEGUE_RAX | 1u << SEGUE_RSP));
 }
 
+/* As many accesses as a block may have, whose bodies are longer than most, or have the longest tables. */
+static void body_ends_earlier_where_it_would_be_too_long(void **state)
+{
+    static const uint8_t add_with_carry[] = {0x48, 0x13, 0x43, 0x08}, load[] = {0x48, 0x8b, 0x53, 0x08};
+    enum { MOST = 4096 };
+    unsigned shorter = 0, shorter_table = 0;
+    (void)state;
+    world_prepare();
+    for (unsigned which = 0; which < 2 * 12; which++) {
+        uint8_t code[BODY_INSTRUCTIONS * sizeof load];
+        for (size_t i = 0; i < sizeof code; i += sizeof load)
+            memcpy(code + i, which % 2 ? load : add_with_carry, sizeof load);
+        struct sequence sequence = {"many accesses", code, code + sizeof code};
+        struct variation variation = {.mode = (enum body_mode)(which / 2 % 3),
+                                      .ask = BODY_THUNK_ASK_REGS,
+                                      .answers = ~UINT64_C(0),
+                                      .lookup = which / 6 % 2,
+                                      .most_bytes = which / 12 % 2 ? MOST : 0};
+        struct segue_regs regs = registers(1);
+        struct outcome outcome = compare(&sequence, &regs, &variation, 1);
+        const struct body_table *table = (const void *)outcome.body.table;
+        assert_null(outcome.body.refusal);
+        assert_in_range(outcome.body.table_size, 1, BODY_TABLE_MOST);
+        assert_true(!variation.most_bytes || outcome.body.size <= MOST);
+        assert_in_range(table->instructions, 12, BODY_INSTRUCTIONS);
+        shorter += table->instructions < BODY_INSTRUCTIONS && variation.most_bytes;
+        shorter_table += table->instructions < BODY_INSTRUCTIONS && !variation.most_bytes;
+    }
+    assert_true(shorter > shorter_table && shorter_table > 0);
+}
+
 int main(void)
 {
     has_masks =
@@ -393,6 +424,7 @@ int main(void)
         cmocka_unit_test(body_asks),
         cmocka_unit_test(body_has_an_entry_for_a_stack_without_room),
         cmocka_unit_test(body_uses_any_scratch_register),
+        cmocka_unit_test(body_ends_earlier_where_it_would_be_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -433,7 +433,8 @@ static enum segue_status build(void)
                                    .read_code = read_code,
                                    .is_checked = check_all,
                                    .most_instructions =
-                                       variation->most_instructions ? variation->most_instructions : BODY_INSTRUCTIONS};
+                                       variation->most_instructions ? variation->most_instructions : BODY_INSTRUCTIONS,
+                                   .most_bytes = variation->most_bytes ? variation->most_bytes : BODIES_SIZE};
     memset(world.bodies, 0xcc, BODIES_SIZE);
     return body_build(scratch, &request, (uint64_t)(uintptr_t)world.bodies, world.bodies, BODIES_SIZE,
                       &test.outcome->body);

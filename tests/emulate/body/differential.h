@@ -36,6 +36,7 @@ struct variation {
     /* Rolled back for good at this stop, from 1 on; 0 never. */
     unsigned roll_back_at;
     unsigned most_instructions;
+    uint16_t most_bytes;
     /* RSP-based, RIP-relative and similar accesses are checked. */
     bool checks_all;
     /* Runs without the trap flag: only the end is compared. */

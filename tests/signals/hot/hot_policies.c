@@ -232,6 +232,19 @@ static int policies_of_many_regions_are_asked(void)
     return 0;
 }
 
+/* A body has at most HOT_BODY_BYTES. */
+static int many_accesses_in_a_row_are_asked_about(void)
+{
+    struct segue_mapping mappings[2];
+    begin_many(mappings, 2, region_with_policy, 0);
+    uint64_t wanted = sites_many(mappings[0].alias);
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(sites_many(mappings[i % 2].memory), wanted);
+    assert_int_equal(asked + asked_ordinarily, 20 * 100);
+    assert_in_range(asked_ordinarily, 0, 10);
+    return 0;
+}
+
 static int what_is_wrong_is_named(void)
 {
     make_memory();
@@ -260,6 +273,7 @@ static int what_is_wrong_is_named(void)
     X(policies_may_be_asked_inside_one)                                                                                \
     X(updates_take_effect)                                                                                             \
     X(policies_of_many_regions_are_asked)                                                                              \
+    X(many_accesses_in_a_row_are_asked_about)                                                                          \
     X(what_is_wrong_is_named)
 
 CASES_MAIN(EACH_CASE)

@@ -35,6 +35,15 @@ FUNCTION(sites_sum)
         ret
 END(sites_sum)
 
+/* More accesses in a row than a body has room for. */
+FUNCTION(sites_many)
+        xor     %eax, %eax
+        .rept   100
+        add     (%rdi), %rax
+        .endr
+        ret
+END(sites_many)
+
 /* A sum of RSI words with carry: the flags live across the accesses. */
 FUNCTION(sites_sum_with_carry)
         xor     %eax, %eax
