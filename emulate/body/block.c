@@ -99,26 +99,24 @@ const char *block_read(struct decode_scratch *decode, const struct body_request 
 {
     const char *why = NULL;
     unsigned records = 0;
+    uint64_t end = request->site;
     block->count = 0;
-    block->end = request->site;
     while (block->count < request->most_instructions && block->count < BODY_INSTRUCTIONS) {
         struct block_instruction *instruction = &block->instructions[block->count];
         uint8_t bytes[SEGUE_INSN_BYTES];
-        size_t size = request->read_code(request->context, block->end, bytes, sizeof bytes);
+        size_t size = request->read_code(request->context, end, bytes, sizeof bytes);
         why = "its bytes are no instruction";
-        if (!displaceable_make(decode, block->end, bytes, size, &instruction->form) ||
-            !classify(request, instruction, &why))
+        if (!displaceable_make(decode, end, bytes, size, &instruction->form) || !classify(request, instruction, &why))
             break;
         why = "there is no room for its record";
         if (block_is_checked(instruction) && request->mode != BODY_LED && records++ == request->most_records)
             break;
         const struct effects *effects = &instruction->form.effects;
-        instruction->overwrites_flags = effects_overwrite_flags(effects);
         instruction->needs_flags =
-            effects->flags_read != 0 || (effects->flags_written != 0 && !instruction->overwrites_flags);
+            effects->flags_read != 0 || (effects->flags_written != 0 && !effects_overwrite_flags(effects));
         instruction->needs_stack = effects->uses_stack || is_end(instruction);
         block->count++;
-        block->end += instruction->form.length;
+        end += instruction->form.length;
         if (is_end(instruction))
             break;
     }

@@ -26,15 +26,12 @@ struct block_instruction {
     uint8_t kind;
     /* The flags must be in place before it. */
     bool needs_flags;
-    bool overwrites_flags;
     /* The frame must be closed before it. */
     bool needs_stack;
 };
 
 struct block {
     unsigned count;
-    /* The address after the last instruction. */
-    uint64_t end;
     /* enum segue_register. */
     uint8_t scratch_register;
     struct block_instruction instructions[BODY_INSTRUCTIONS];

@@ -8,7 +8,7 @@
  *      site:   jmp body                    body:   check of the 1st access, out of line if it is outside
  *              ...                                 1st instruction, its operand at the alias
  *                                                  copies of what follows, each access checked
- *                                                  jmp back, or to the next body
+ *                                                  jmp back
  *                                          behind it, out of line:
  *                                                  the accesses outside the region, as the program wrote them
  *                                                  exits of conditional jumps
@@ -150,8 +150,6 @@ struct body_request {
     const uint64_t *thunks;
     /* Reads up to `size` bytes of original code, with the library's own changes undone. Returns how many. */
     size_t (*read_code)(void *context, uint64_t address, uint8_t *bytes, size_t size);
-    /* The body that begins at that original address, or 0. May be NULL. */
-    uint64_t (*body_at)(void *context, uint64_t address);
     /* Whether an access that is usually not checked (its base is RSP or RBP, or it has no base) faulted, and should
      * be checked. May be NULL. */
     bool (*is_checked)(void *context, uint64_t address);
@@ -168,7 +166,6 @@ struct body {
     uint32_t size;
     /* Records used. */
     uint32_t record_count;
-    uint32_t instruction_count;
     /* The first instruction's access is checked; else it is made as the program wrote it. */
     bool checks_site;
     /* Why not. */
@@ -215,9 +212,6 @@ struct body_place {
 /* Rolls a thread back that stands at regs->rip in the body at `at`, with that table. False, and nothing has changed, if
  * rip is not in the body or the thread's stack cannot be read. */
 bool body_translate(const void *table, uint64_t at, struct segue_regs *regs, struct body_place *place);
-
-/* The original address of the instruction that a place in a body belongs to; 0 if it is not in the body. */
-uint64_t body_original(const void *table, uint64_t at, uint64_t rip);
 
 /* If the thread stands in a thunk, replaces its registers by those of the body that called it, behind the call. False
  * if it does not, or its stack cannot be read; or if a policy has returned and its vector state is still there: the

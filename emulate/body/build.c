@@ -33,8 +33,6 @@
 #define TAIL 8u
 /* What is out of line: at most each access, each conditional jump, and those behind accesses. */
 #define PENDING (BODY_INSTRUCTIONS + 4 * TAIL)
-/* The most bytes of code, so that what is near the beginning is near the end. */
-#define REACH_MARGIN 0x10000
 
 /* How an instruction with a memory operand is copied. */
 enum copy_kind {
@@ -57,7 +55,7 @@ struct pending {
     uint8_t instruction;
     /* The displacements of the jumps to it. */
     uint8_t jump_count;
-    uint32_t jumps[3];
+    uint32_t jumps[2];
     struct emit_state state;
     /* PENDING_OUTSIDE: where it joins, and with which state. */
     uint32_t join;
@@ -170,7 +168,8 @@ static void prepare_by_moves(struct builder *builder, const struct block_instruc
     if (!flags_follow) {
         if (reads(instruction, SEGUE_RAX))
             emit_load_rax(emit);
-        else if (writes(instruction, SEGUE_RAX) && emit->state.flags == EMIT_AX && !instruction->overwrites_flags)
+        else if (writes(instruction, SEGUE_RAX) && emit->state.flags == EMIT_AX &&
+                 !effects_overwrite_flags(&instruction->form.effects))
             emit_save_flags_in_slot(emit);
     }
     if (reads(instruction, emit->scratch_register))
@@ -213,12 +212,6 @@ static void finish(struct builder *builder, const struct block_instruction *inst
 
 /* ---- exits ---- */
 
-static bool is_near(uint64_t at, uint64_t address)
-{
-    int64_t distance = (int64_t)(address - at);
-    return distance - REACH_MARGIN >= INT32_MIN && distance + REACH_MARGIN <= INT32_MAX;
-}
-
 /* The label of the instruction there, if it is in the block; else NULL. */
 static const struct label *label_at(struct builder *builder, uint64_t original)
 {
@@ -245,14 +238,10 @@ static void note_loop(struct builder *builder, const struct label *label)
     builder->looping.flags = state->flags & EMIT_LIVE ? EMIT_LIVE : state->flags & EMIT_AX ? EMIT_AX : EMIT_SLOT;
 }
 
-/* Where code that goes on at that original address leads to. */
+/* Where code that goes on at that original address leads to. No other body: it may be built anew. */
 static uint64_t resolve(const struct builder *builder, uint64_t original)
 {
-    const struct body_request *request = builder->request;
-    if (original == request->site)
-        return builder->emit.at;
-    uint64_t body = request->body_at ? request->body_at(request->context, original) : 0;
-    return body && is_near(builder->emit.at, body) ? body : original;
+    return original == builder->request->site ? builder->emit.at : original;
 }
 
 static void leave_to(struct builder *builder, uint64_t address)
@@ -705,7 +694,6 @@ static void complete(struct builder *builder, uint32_t plain, struct body *body)
         body->table[offsetof(struct body_table, lengths) + i] = instruction_at(builder, i)->form.length;
     body->size = builder->emit.used;
     body->record_count = builder->record_count;
-    body->instruction_count = builder->count;
     body->checks_site = builder->checks_site;
     body->table_size = builder->emit.table.used;
     body->refusal = NULL;

@@ -109,10 +109,3 @@ bool body_translate(const void *kept, uint64_t at, struct segue_regs *regs, stru
     regs->rip = address_of(table, piece.instruction);
     return true;
 }
-
-uint64_t body_original(const void *kept, uint64_t at, uint64_t rip)
-{
-    const struct body_table *table = kept;
-    struct piece piece;
-    return find(table, rip - at, &piece) ? address_of(table, piece.instruction) : 0;
-}

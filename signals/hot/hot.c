@@ -245,8 +245,6 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
         .slot = slot,
         .thunks = thunks_near(at),
         .read_code = read_code,
-        /* No body is entered from another one, which would go on to enter it after it was built anew. */
-        .body_at = NULL,
         .is_checked = is_checked,
         .context = order,
         .most_instructions = BODY_INSTRUCTIONS,
