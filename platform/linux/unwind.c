@@ -16,6 +16,7 @@
 
 #include "decode/x86/page.h"
 #include "platform/code.h"
+#include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
 
 /* Encodings in .eh_frame_hdr. */
@@ -117,8 +118,6 @@ struct tables {
     const char *names;
     const Elf64_Rela *relocations[2];
     size_t counts[2];
-    /* The pages that are made read-only after relocation. */
-    uint64_t read_only, read_only_end;
 };
 
 /* The dynamic section's addresses are relocated, except in modules that the system cannot write. */
@@ -146,15 +145,20 @@ static void read_dynamic(struct tables *tables, const Elf64_Dyn *entry)
     }
 }
 
-static void replace(const struct tables *tables, uint64_t at, uint64_t function)
+/* The page keeps the protection that it has: the loader makes it read-only after a module is listed, and the program
+ * may have made it writable. */
+static void replace(uint64_t at, uint64_t function)
 {
+    struct mapping mapping;
     uint64_t page = at & -(uint64_t)PAGE;
-    bool is_read_only = at >= tables->read_only && at < tables->read_only_end;
-    if (is_read_only && platform_protect(page, PAGE, PLATFORM_READ | PLATFORM_WRITE) != 0)
+    if (!mappings_find(at, &mapping))
+        return;
+    bool is_open = mapping.protection & PLATFORM_WRITE;
+    if (!is_open && platform_protect(page, PAGE, mapping.protection | PLATFORM_WRITE) != 0)
         return;
     __atomic_store_n((uint64_t *)(uintptr_t)at, function, __ATOMIC_RELEASE);
-    if (is_read_only)
-        platform_protect(page, PAGE, PLATFORM_READ);
+    if (!is_open)
+        platform_protect(page, PAGE, mapping.protection);
 }
 
 static void replace_all(const struct tables *tables, const char *name, uint64_t function)
@@ -167,7 +171,7 @@ static void replace_all(const struct tables *tables, const char *name, uint64_t 
                 continue;
             const Elf64_Sym *symbol = &tables->symbols[ELF64_R_SYM(relocation->r_info)];
             if (symbol->st_shndx == SHN_UNDEF && strcmp(tables->names + symbol->st_name, name) == 0)
-                replace(tables, tables->base + relocation->r_offset, function);
+                replace(tables->base + relocation->r_offset, function);
         }
 }
 
@@ -190,13 +194,8 @@ static int prepare_module(struct dl_phdr_info *info, size_t size, void *context)
     (void)size;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const Elf64_Phdr *segment = &info->dlpi_phdr[i];
-        uint64_t start = info->dlpi_addr + segment->p_vaddr;
         if (segment->p_type == PT_DYNAMIC)
-            dynamic = (const Elf64_Dyn *)(uintptr_t)start;
-        if (segment->p_type == PT_GNU_RELRO) {
-            tables.read_only = start & -(uint64_t)PAGE;
-            tables.read_only_end = start + segment->p_memsz;
-        }
+            dynamic = (const Elf64_Dyn *)(uintptr_t)(info->dlpi_addr + segment->p_vaddr);
     }
     if (!dynamic)
         return 0;
@@ -237,12 +236,13 @@ void platform_unwind_prepare(void)
                             0};
     void *found = platform_symbol_find("_dl_find_object");
     dl_iterate_phdr(read_loaded, &search);
-    if (search.loaded && __atomic_exchange_n(&loaded, search.loaded, __ATOMIC_ACQ_REL) == search.loaded)
+    if (search.loaded && __atomic_load_n(&loaded, __ATOMIC_ACQUIRE) == search.loaded)
         return;
     memcpy(&find_object, &found, sizeof find_object);
     found = platform_symbol_find("dl_iterate_phdr");
     memcpy(&iterate, &found, sizeof iterate);
     dl_iterate_phdr(prepare_module, &search);
+    __atomic_store_n(&loaded, search.loaded, __ATOMIC_RELEASE);
 }
 
 /* ---- what is shown ---- */

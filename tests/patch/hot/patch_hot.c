@@ -1,7 +1,7 @@
 /* patch_hot.c: sites become hot and are undone, in functions of random instructions that run all the while. Bodies are
  * a copy of one instruction, a mark that it was executed, and a jump back. What this cannot show is a body of several
  * instructions: those are the builder's. */
-#include "in_child.h"
+#include "tests/support/in_child.h"
 
 #include <fcntl.h>
 #include <pthread.h>

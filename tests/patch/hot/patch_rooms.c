@@ -1,6 +1,6 @@
 /* patch_rooms.c: where bodies find room: within the windows, in few pages, and apart from what is mapped. Each case
  * runs in a child of its own, because rooms are the process's. */
-#include "in_child.h"
+#include "tests/support/in_child.h"
 
 #include <string.h>
 #include <sys/mman.h>
