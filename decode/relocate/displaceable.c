@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "decode/mnemonics/classes.h"
-#include "decode/mnemonics/mnemonics.h"
 #include "decode/operands/descriptors.h"
 #include "decode/operands/registers.h"
 #include "decode/scratch.h"
@@ -249,8 +248,6 @@ bool displaceable_make(struct decode_scratch *scratch, uint64_t address, const u
     memcpy(made->bytes, bytes, insn.length);
     made->address = address;
     made->length = insn.length;
-    made->flags = insn.flags;
-    made->mnemonic = mnemonic_of_zydis(scratch->instruction.mnemonic);
     made->address_size = insn.address_size;
     made->is_compressed = scratch->instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
     made->is_recorded = is_recorded(&scratch->instruction, &insn);

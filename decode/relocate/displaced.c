@@ -18,10 +18,6 @@
 #define REX_X 2u
 #define REX_B 1u
 
-#define JMP_REL32 0xe9
-#define JMP_REL8 0xeb
-#define CALL_REL32 0xe8
-
 struct output {
     uint8_t *bytes;
     unsigned length;
@@ -253,72 +249,6 @@ bool displaced_call_as_jump(const struct displaceable *form, uint64_t to, int64_
     jump.bytes[form->modrm] = (uint8_t)((form->bytes[form->modrm] & ~0x38u) | 4u << 3);
     jump.flow = DISPLACED_FLOW_JUMP_INDIRECT;
     return displaced_copy(&jump, to, by, out, length);
-}
-
-/* ---- branches ---------------------------------------------------------------------------------------------------- */
-
-/* Puts the opcode and, relative to `to`, the displacement of a branch. */
-static bool put_branch(struct output *output, uint64_t to, uint64_t target)
-{
-    int64_t displacement;
-    if (!reach(target, to + output->length + 4, 8, &displacement))
-        return false;
-    put_value(output, (uint64_t)displacement, 4);
-    return true;
-}
-
-/* Loops reach 127 bytes only:
- *
- *          loop    taken
- *          jmp     behind
- *  taken:  jmp     target
- *  behind: */
-static bool put_loop(const struct displaceable *form, struct output *output, uint64_t to, uint64_t target)
-{
-    const unsigned short_jump = 2, near_jump = 5;
-    for (unsigned i = 0; i < form->opcode; i++)
-        if (form->bytes[i] == 0x67 && form->address_size == 4) {
-            put(output, 0x67);
-            break;
-        }
-    put(output, form->bytes[form->opcode]);
-    put(output, short_jump);
-    put(output, JMP_REL8);
-    put(output, near_jump);
-    put(output, JMP_REL32);
-    return put_branch(output, to, target);
-}
-
-bool displaced_branch(const struct displaceable *form, uint64_t to, uint64_t target, uint8_t *out, uint8_t *length)
-{
-    struct output output = {out, 0};
-    bool done = false;
-    switch ((enum displaced_flow)form->flow) {
-    case DISPLACED_FLOW_CONDITIONAL: {
-        /* 7x, or 0F 8x. */
-        uint8_t opcode = form->bytes[form->opcode];
-        uint8_t condition = (opcode == 0x0f ? form->bytes[form->opcode + 1] : opcode) & 15;
-        put(&output, 0x0f);
-        put(&output, 0x80u | condition);
-        done = put_branch(&output, to, target);
-        break;
-    }
-    case DISPLACED_FLOW_LOOP:
-        done = put_loop(form, &output, to, target);
-        break;
-    case DISPLACED_FLOW_JUMP:
-        put(&output, JMP_REL32);
-        done = put_branch(&output, to, target);
-        break;
-    case DISPLACED_FLOW_CALL:
-        put(&output, CALL_REL32);
-        done = put_branch(&output, to, target);
-        break;
-    default:
-        break;
-    }
-    *length = (uint8_t)output.length;
-    return done;
 }
 
 /* ---- the operand's address --------------------------------------------------------------------------------------- */

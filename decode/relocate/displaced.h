@@ -72,9 +72,6 @@ struct displaceable {
     /* An x87 instruction that leaves its own address, its opcode and its operand's address in the x87 state (FIP, FOP,
      * FDP). A copy leaves others there. */
     bool is_recorded;
-    /* enum segue_insn_flags and the mnemonic's number, as in struct segue_insn. */
-    uint8_t flags;
-    uint16_t mnemonic;
     struct effects effects;
     /* The displacement as it is encoded, sign-extended and not compressed; an address with DISPLACED_OPERAND_OFFSET. */
     int64_t encoded;
@@ -91,18 +88,13 @@ bool displaceable_make(struct decode_scratch *scratch, uint64_t address, const u
 /* The instruction for address `to`, with `by` added to its operand's effective address (modulo 2^32 with 32-bit
  * addresses). A RIP-relative operand keeps its place in memory; so RSP-based operands can follow a moved stack pointer.
  * What does not depend on the address, and the meaning of prefixes, are kept. False for direct branches, calls and
- * instructions that stay (displaced_branch, displaced_call_as_jump); if there is no operand and `by` is not 0; and if
+ * instructions that stay (but displaced_call_as_jump); if there is no operand and `by` is not 0; and if
  * no encoding reaches. `out` has room for DISPLACED_BYTES; unspecified with false. */
 bool displaced_copy(const struct displaceable *form, uint64_t to, int64_t by, uint8_t *out, uint8_t *length);
 
 /* An indirect call as a jump to the same place, for `to`: without the push. False for anything else, and where the
  * operand is RSP itself. */
 bool displaced_call_as_jump(const struct displaceable *form, uint64_t to, int64_t by, uint8_t *out, uint8_t *length);
-
-/* A direct branch as one for `to` that leads to `target`, with a 32-bit displacement. LOOP and JRCXZ and their like
- * become a short branch and two jumps, with the same effect on RCX. A CALL pushes the address after the copy. False for
- * anything else, and if it does not reach. */
-bool displaced_branch(const struct displaceable *form, uint64_t to, uint64_t target, uint8_t *out, uint8_t *length);
 
 /* Puts the operand's effective address plus `by`, without a segment base, into the general register `reg` (enum
  * segue_register): LEA, or MOV of a constant address; no flag changes. A bit offset is not part of the address. False

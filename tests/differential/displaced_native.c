@@ -12,7 +12,6 @@
  *      displaced_native STATES EVERY FILE...
  *
  * One row in EVERY is run, in STATES states. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -451,22 +450,33 @@ static void check_row(size_t number)
     counts.rows++;
 }
 
-/* cmocka puts handlers of its own in for each test. */
-static const int signals[] = {SIGFPE, SIGILL, SIGTRAP};
-static struct sigaction oracle_actions[COUNT(signals)];
-
-static void take_signals(void)
+static bool prepare(void)
 {
-    for (size_t i = 0; i < COUNT(signals); i++)
-        sigaction(signals[i], &oracle_actions[i], NULL);
-    oracle_signals_take();
+    struct random random = random_for(SEED, 1);
+    generator = (struct generator){.seed = SEED, .areas = areas_of(AREAS_ALIAS), .images = IMAGES};
+    __asm__("movq %%fs:0, %0" : "=r"(generator.fs_base));
+    images = aligned_alloc(64, IMAGES * oracle_image_size());
+    memory_before = malloc(generator.areas->size);
+    memory_original = malloc(generator.areas->size);
+    memory_expected = malloc(generator.areas->size);
+    if (!images || !memory_before || !memory_original || !memory_expected)
+        return false;
+    for (size_t i = 0; i < IMAGES; i++) {
+        oracle_image_random(&random, images + i * oracle_image_size());
+        encodings_tame_image(&random, images + i * oracle_image_size());
+    }
+    areas_open(generator.areas);
+    areas_fill(generator.areas, &random);
+    areas_save(generator.areas, memory_before);
+    return true;
 }
 
 static void displaced_rows_do_as_the_rows_themselves(void **state)
 {
     (void)state;
-    areas_open(generator.areas);
-    take_signals();
+    skip_if(batch_prepare());
+    assert_true(prepare());
+    oracle_signals_take();
     for (size_t i = 0; i < rows.count; i += every)
         check_row(i);
     oracle_signals_give_back();
@@ -483,89 +493,9 @@ static void displaced_rows_do_as_the_rows_themselves(void **state)
     assert_true(counts.addresses > counts.cases / 8 && counts.registers_unread > 0 && counts.flags_unread > 0);
 }
 
-/* ---- branches -----------------------------------------------------------------------------------------------------
- */
-
-static const struct {
-    uint8_t length;
-    uint8_t bytes[4];
-} branches[] = {
-    {2, {0x70, 2}}, {2, {0x71, 2}},       {2, {0x72, 2}},       {2, {0x73, 2}},       {2, {0x74, 2}},
-    {2, {0x75, 2}}, {2, {0x76, 2}},       {2, {0x77, 2}},       {2, {0x78, 2}},       {2, {0x79, 2}},
-    {2, {0x7a, 2}}, {2, {0x7b, 2}},       {2, {0x7c, 2}},       {2, {0x7d, 2}},       {2, {0x7e, 2}},
-    {2, {0x7f, 2}}, {2, {0xe0, 2}},       {2, {0xe1, 2}},       {2, {0xe2, 2}},       {2, {0xe3, 2}},
-    {2, {0xeb, 2}}, {3, {0x67, 0xe0, 2}}, {3, {0x67, 0xe1, 2}}, {3, {0x67, 0xe2, 2}}, {3, {0x67, 0xe3, 2}},
-};
-
-/* A branch over `mov $1, %al`, and what it is displaced to over the same. */
-static void displaced_branch_goes_where_the_branch_goes(void **state)
-{
-    static const uint8_t over[] = {0xb0, 1};
-    static struct decode_scratch scratch;
-    struct subject subject = {0};
-    struct random random = random_for(SEED, 0);
-    (void)state;
-    subject.original.output.image = image_original;
-    take_signals();
-    for (size_t i = 0; i < COUNT(branches) * 200; i++) {
-        struct outcome outcome = {.output.image = image_other};
-        uint8_t bytes[DISPLACED_BYTES + sizeof over], length;
-        size_t which = i % COUNT(branches);
-        memcpy(bytes, branches[which].bytes, 4);
-        memcpy(bytes + branches[which].length, over, sizeof over);
-        random_fill(&random, subject.test.registers.general, sizeof subject.test.registers.general);
-        if (random_below(&random, 2))
-            subject.test.registers.general[SEGUE_RCX] =
-                (random_next(&random) << 32 & -(uint64_t)random_below(&random, 2)) | random_below(&random, 3);
-        subject.test.registers.rflags = (random_next(&random) & FLAGS_ARITHMETIC) | 0x202;
-        uint64_t address = write_slot(0, bytes, branches[which].length + sizeof over);
-        assert_true(displaceable_make(&scratch, address, bytes, branches[which].length, &subject.form));
-        run(&subject, &subject.test.registers, address, &subject.original);
-        assert_int_equal(subject.original.output.signal.number, 0);
-        assert_true(displaced_branch(&subject.form, address, address, bytes, &length));
-        uint64_t place = oracle_slot_address(300, length + sizeof over);
-        assert_true(displaced_branch(&subject.form, place, place + length + sizeof over, bytes, &length));
-        memcpy(bytes + length, over, sizeof over);
-        write_slot(300, bytes, length + sizeof over);
-        run(&subject, &subject.test.registers, place, &outcome);
-        assert_int_equal(outcome.output.signal.number, 0);
-        if (difference_in_registers(&subject.original, &outcome))
-            fail_msg("%02x %02x: %s", branches[which].bytes[0], branches[which].bytes[1],
-                     difference_in_registers(&subject.original, &outcome));
-    }
-    oracle_signals_give_back();
-}
-
-static int prepare(void **state)
-{
-    struct random random = random_for(SEED, 1);
-    const char *why = batch_prepare();
-    (void)state;
-    skip_if(why);
-    generator = (struct generator){.seed = SEED, .areas = areas_of(AREAS_ALIAS), .images = IMAGES};
-    __asm__("movq %%fs:0, %0" : "=r"(generator.fs_base));
-    images = aligned_alloc(64, IMAGES * oracle_image_size());
-    memory_before = malloc(generator.areas->size);
-    memory_original = malloc(generator.areas->size);
-    memory_expected = malloc(generator.areas->size);
-    if (!images || !memory_before || !memory_original || !memory_expected)
-        return -1;
-    for (size_t i = 0; i < IMAGES; i++) {
-        oracle_image_random(&random, images + i * oracle_image_size());
-        encodings_tame_image(&random, images + i * oracle_image_size());
-    }
-    areas_open(generator.areas);
-    areas_fill(generator.areas, &random);
-    areas_save(generator.areas, memory_before);
-    for (size_t i = 0; i < COUNT(signals); i++)
-        sigaction(signals[i], NULL, &oracle_actions[i]);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(displaced_branch_goes_where_the_branch_goes),
-                                       cmocka_unit_test(displaced_rows_do_as_the_rows_themselves)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(displaced_rows_do_as_the_rows_themselves)};
     struct corpus_error error;
     states = argc > 3 ? strtoull(argv[1], NULL, 10) : 0;
     every = argc > 3 ? strtoull(argv[2], NULL, 10) : 0;
@@ -576,5 +506,5 @@ int main(int argc, char **argv)
     for (int i = 3; i < argc; i++)
         if (!corpus_rows_read(&rows, argv[i], &error))
             return 2;
-    return cmocka_run_group_tests(tests, prepare, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 
 #include "corpus/rows/rows.h"
 #include "decode/mnemonics/classes.h"
+#include "decode/mnemonics/mnemonics.h"
 #include "decode/relocate/displaced.h"
 #include "decode/scratch.h"
 #include "decode/x86/flags.h"
@@ -41,14 +42,14 @@ static size_t write_access(uint8_t *code, size_t at, uint8_t value, uint64_t pla
 }
 
 /* Whether the row does the same each time, and nothing to this process. */
-static bool is_suitable(const struct displaceable *form)
+static bool is_suitable(const struct displaceable *form, uint16_t mnemonic)
 {
-    const char *name = segue_mnemonic_name(form->mnemonic);
+    const char *name = segue_mnemonic_name(mnemonic);
     static const char *const unsuitable[] = {"rd",      "xgetbv",  "wr",     "cpuid",    "incssp",  "mov_seg",
                                              "ptwrite", "umwait",  "tpause", "umonitor", "monitor", "mwait",
                                              "xrstor",  "fxrstor", "xsave",  "popf"};
-    if (form->flow != DISPLACED_FLOW_NEXT || segue_mnemonic_class(form->mnemonic) == SEGUE_CLASS_SEGMENT ||
-        segue_mnemonic_class(form->mnemonic) == SEGUE_CLASS_SYSTEM)
+    if (form->flow != DISPLACED_FLOW_NEXT || segue_mnemonic_class(mnemonic) == SEGUE_CLASS_SEGMENT ||
+        segue_mnemonic_class(mnemonic) == SEGUE_CLASS_SYSTEM)
         return false;
     for (size_t i = 0; i < sizeof unsuitable / sizeof *unsuitable; i++)
         if (strncmp(name, unsuitable[i], strlen(unsuitable[i])) == 0)
@@ -126,7 +127,8 @@ static void try_row(const struct corpus_row *row, const struct variation *variat
     uint8_t code[64];
     char why[256];
     uint64_t at = (uint64_t)(uintptr_t)world.original + ACCESS_BYTES;
-    if (!displaceable_make(&scratch, at, row->bytes, row->length, &form) || !is_suitable(&form))
+    if (!displaceable_make(&scratch, at, row->bytes, row->length, &form) ||
+        !is_suitable(&form, mnemonic_of_zydis(scratch.instruction.mnemonic)))
         return;
     for (unsigned i = 0; i < SEGUE_RIP; i++)
         *segue_register_at(&regs, i) = random_word();
@@ -151,8 +153,9 @@ static void try_row(const struct corpus_row *row, const struct variation *variat
     struct outcome outcome;
     counts.cases++;
     if (!world_compare(code, size, size, &regs, variation, &outcome, why))
-        fail_msg("%s (%s), %s, mode %d: %s", row_text, segue_mnemonic_name(form.mnemonic),
-                 is_inside ? "inside" : "outside", (int)variation->mode, why);
+        fail_msg("%s (%s), %s, mode %d: %s", row_text,
+                 segue_mnemonic_name(mnemonic_of_zydis(scratch.instruction.mnemonic)), is_inside ? "inside" : "outside",
+                 (int)variation->mode, why);
     counts.refused += outcome.body.refusal != NULL;
     counts.boundaries += outcome.boundaries;
     counts.stops += outcome.stops;
