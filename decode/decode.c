@@ -7,6 +7,7 @@
 #include <segue/decode.h>
 #include <string.h>
 
+#include "decode/encoding.h"
 #include "decode/mnemonics/classes.h"
 #include "decode/mnemonics/mnemonics.h"
 #include "decode/operands/descriptors.h"
@@ -170,8 +171,7 @@ uint8_t decode_flags(const struct decode_scratch *decoded)
 
 static bool names_segment(enum segue_mode mode, uint8_t byte)
 {
-    bool is_null_in_64 = byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e;
-    return byte == 0x64 || byte == 0x65 || (is_null_in_64 && mode != SEGUE_MODE_64);
+    return byte == 0x64 || byte == 0x65 || (encoding_is_null_segment(byte) && mode != SEGUE_MODE_64);
 }
 
 /* Of several segment prefixes the last one takes effect. */

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "decode/encoding.h"
 #include "decode/mnemonics/classes.h"
 #include "decode/operands/descriptors.h"
 #include "decode/operands/registers.h"
@@ -193,19 +194,10 @@ static void find_operand(const struct decode_scratch *decoded, const struct segu
     made->is_masked = is_masked(insn, &made->memory);
 }
 
-static bool is_prefix(uint8_t byte)
-{
-    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
-    for (size_t i = 0; i < sizeof prefixes; i++)
-        if (byte == prefixes[i])
-            return true;
-    return (byte & 0xf0) == 0x40;
-}
-
 /* Where the parts of the instruction are. False if Zydis' account of them is not consistent. */
 static bool find_parts(const ZydisDecodedInstruction *instruction, struct displaceable *made)
 {
-    while (made->opcode < made->length && is_prefix(made->bytes[made->opcode]))
+    while (made->opcode < made->length && encoding_is_prefix(made->bytes[made->opcode]))
         made->opcode++;
     unsigned at = made->length;
     if (instruction->attributes & ZYDIS_ATTRIB_HAS_MODRM) {

@@ -7,16 +7,13 @@
 
 #include <string.h>
 
+#include "decode/encoding.h"
+
 /* Three bits in ModRM and SIB. */
 #define RM_SIB 4u
 #define RM_RELATIVE 5u
 #define BASE_NONE 5u
 #define INDEX_NONE 4u
-
-#define REX_W 0x48u
-#define REX_R 4u
-#define REX_X 2u
-#define REX_B 1u
 
 struct output {
     uint8_t *bytes;
@@ -60,16 +57,6 @@ struct address {
     int64_t displacement;
 };
 
-static bool is_rex(uint8_t byte)
-{
-    return (byte & 0xf0) == 0x40;
-}
-
-static bool is_null_segment(uint8_t byte)
-{
-    return byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e;
-}
-
 static bool is_branch(const struct displaceable *form)
 {
     return form->flow != DISPLACED_FLOW_NEXT;
@@ -79,9 +66,9 @@ static bool is_branch(const struct displaceable *form)
 static bool is_idle_prefix(const struct displaceable *form, unsigned place)
 {
     uint8_t byte = form->bytes[place];
-    if (is_rex(byte))
+    if (encoding_is_rex(byte))
         return place + 1u != form->opcode;
-    if (is_null_segment(byte) && !is_branch(form))
+    if (encoding_is_null_segment(byte) && !is_branch(form))
         return true;
     for (unsigned i = place + 1; i < form->opcode; i++)
         if (form->bytes[i] == byte)
@@ -243,7 +230,8 @@ bool displaced_call_as_jump(const struct displaceable *form, uint64_t to, int64_
     struct displaceable jump = *form;
     if (form->flow != DISPLACED_FLOW_CALL_INDIRECT ||
         (form->operand == DISPLACED_OPERAND_NONE && (form->bytes[form->modrm] & 7) == 4 &&
-         !(form->opcode > 0 && is_rex(form->bytes[form->opcode - 1]) && (form->bytes[form->opcode - 1] & REX_B))))
+         !(form->opcode > 0 && encoding_is_rex(form->bytes[form->opcode - 1]) &&
+           (form->bytes[form->opcode - 1] & REX_B))))
         return false;
     /* FF /2 becomes FF /4. */
     jump.bytes[form->modrm] = (uint8_t)((form->bytes[form->modrm] & ~0x38u) | 4u << 3);
@@ -253,29 +241,18 @@ bool displaced_call_as_jump(const struct displaceable *form, uint64_t to, int64_
 
 /* ---- the operand's address --------------------------------------------------------------------------------------- */
 
-/* A register's number in instruction encodings. */
-static unsigned encoding_of(uint8_t reg)
-{
-    static const uint8_t encodings[] = {
-        [SEGUE_RAX] = 0,  [SEGUE_RCX] = 1,  [SEGUE_RDX] = 2,  [SEGUE_RBX] = 3,  [SEGUE_RSP] = 4,  [SEGUE_RBP] = 5,
-        [SEGUE_RSI] = 6,  [SEGUE_RDI] = 7,  [SEGUE_R8] = 8,   [SEGUE_R9] = 9,   [SEGUE_R10] = 10, [SEGUE_R11] = 11,
-        [SEGUE_R12] = 12, [SEGUE_R13] = 13, [SEGUE_R14] = 14, [SEGUE_R15] = 15,
-    };
-    return encodings[reg & 15];
-}
-
 static void put_constant(uint64_t value, uint64_t to, unsigned reg, struct output *output)
 {
     const unsigned lea_size = 7;
     int64_t displacement;
     if (reach(value, to + lea_size, 8, &displacement)) {
-        put(output, REX_W | (reg >= 8 ? REX_R : 0));
+        put(output, REX_64 | (reg >= 8 ? REX_R : 0));
         put(output, 0x8d);
         put(output, (reg & 7) << 3 | RM_RELATIVE);
         put_value(output, (uint64_t)displacement, 4);
         return;
     }
-    put(output, REX_W | (reg >= 8 ? REX_B : 0));
+    put(output, REX_64 | (reg >= 8 ? REX_B : 0));
     put(output, 0xb8u | (reg & 7));
     put_value(output, value, 8);
 }
@@ -293,7 +270,7 @@ static bool put_lea(const struct displaceable *form, int64_t displacement, unsig
         return false;
     if (form->address_size == 4)
         put(output, 0x67);
-    put(output, REX_W | (reg >= 8 ? REX_R : 0) | (index >= 8 ? REX_X : 0) | (has_base && base >= 8 ? REX_B : 0));
+    put(output, REX_64 | (reg >= 8 ? REX_R : 0) | (index >= 8 ? REX_X : 0) | (has_base && base >= 8 ? REX_B : 0));
     put(output, 0x8d);
     put(output, mod << 6 | (reg & 7) << 3 | (needs_sib ? RM_SIB : base & 7));
     if (needs_sib)

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "decode/encoding.h"
 #include "decode/operands/registers.h"
 #include "decode/orders.h"
 #include "decode/scratch.h"
@@ -17,8 +18,6 @@
 #define ENCODED_RSP 4u
 #define SIB_FOLLOWS 4u
 
-#define REX_B 1u
-#define REX_X 2u
 /* In the byte after the first one of VEX3, XOP and EVEX; inverted. */
 #define VECTOR_B 0x20u
 #define VECTOR_X 0x40u
@@ -46,29 +45,7 @@ struct builder {
 
 static bool is_segment_or_address_prefix(uint8_t byte)
 {
-    switch (byte) {
-    case 0x26:
-    case 0x2e:
-    case 0x36:
-    case 0x3e:
-    case 0x64:
-    case 0x65:
-    case 0x67:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static bool is_rex(uint8_t byte)
-{
-    return (byte & 0xf0) == 0x40;
-}
-
-static bool is_prefix(uint8_t byte)
-{
-    return is_segment_or_address_prefix(byte) || is_rex(byte) || byte == 0x66 || byte == 0xf0 || byte == 0xf2 ||
-           byte == 0xf3;
+    return encoding_is_null_segment(byte) || byte == 0x64 || byte == 0x65 || byte == 0x67;
 }
 
 static void append(struct builder *builder, uint8_t byte)
@@ -82,7 +59,7 @@ static void append_prefixes(struct builder *builder)
 {
     for (unsigned i = 0; i < builder->opcode; i++) {
         uint8_t byte = builder->insn->bytes[i];
-        if (is_segment_or_address_prefix(byte) || (is_rex(byte) && i + 1 != builder->opcode))
+        if (is_segment_or_address_prefix(byte) || (encoding_is_rex(byte) && i + 1 != builder->opcode))
             continue;
         append(builder, byte);
     }
@@ -101,7 +78,7 @@ static void clear_extensions(struct builder *builder)
     switch (builder->instruction->encoding) {
     case ZYDIS_INSTRUCTION_ENCODING_LEGACY:
     case ZYDIS_INSTRUCTION_ENCODING_3DNOW:
-        if (last > 0 && is_rex(bytes[last - 1]))
+        if (last > 0 && encoding_is_rex(bytes[last - 1]))
             bytes[last - 1] &= (uint8_t) ~(REX_B | REX_X);
         break;
     case ZYDIS_INSTRUCTION_ENCODING_VEX:
@@ -176,7 +153,7 @@ static bool substitute(struct builder *builder, uint8_t replaced, unsigned start
         if (operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG) {
             *reg = (uint8_t)builder->scratch_register;
             /* The bit-offset register may be one of R8 to R15. */
-            if (start > 0 && is_rex(bytes[start - 1]))
+            if (start > 0 && encoding_is_rex(bytes[start - 1]))
                 bytes[start - 1] &= (uint8_t)~4u;
         } else if (operand->encoding == ZYDIS_OPERAND_ENCODING_NDSNDD) {
             uint8_t *vvvv = &bytes[start + vvvv_place(builder)];
@@ -352,7 +329,7 @@ static void make(const ZydisDecodedInstruction *instruction, const ZydisDecodedO
     struct insn_relocation relocation = {.base = SEGUE_REGISTER_NONE, .scratch_register = SEGUE_REGISTER_NONE};
     struct builder builder = {
         .instruction = instruction, .operands = operands, .insn = insn, .relocation = &relocation};
-    while (builder.opcode < insn->length && is_prefix(insn->bytes[builder.opcode]))
+    while (builder.opcode < insn->length && encoding_is_prefix(insn->bytes[builder.opcode]))
         builder.opcode++;
     if (has_relocatable_operand(&builder) && relocate_operand(&builder))
         relocation.kind = INSN_RELOCATION_OPERAND;

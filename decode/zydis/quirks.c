@@ -4,6 +4,7 @@
  * docs/facts.md; Intel SDM volume 2, 2.7 (EVEX.W outside 64-bit mode) and PTWRITE. */
 #include "quirks.h"
 
+#include "decode/encoding.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/processor.h"
 
@@ -91,10 +92,8 @@ static bool is_among(uint8_t byte, const uint8_t *list, size_t count)
 /* The number of legacy and REX prefixes. */
 static size_t count_prefixes(enum segue_mode mode, const uint8_t *bytes, size_t size)
 {
-    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
     size_t at = 0;
-    while (at < size &&
-           (is_among(bytes[at], prefixes, sizeof prefixes) || (mode == SEGUE_MODE_64 && (bytes[at] & 0xf0) == 0x40)))
+    while (at < size && (encoding_is_legacy_prefix(bytes[at]) || (mode == SEGUE_MODE_64 && encoding_is_rex(bytes[at]))))
         at++;
     return at;
 }

@@ -5,16 +5,7 @@
 
 #include <string.h>
 
-#define REX_W 0x48u
-#define REX_R 4u
-#define REX_B 1u
-
-/* The number in encodings, of enum segue_register. */
-static unsigned encoded(unsigned reg)
-{
-    static const uint8_t low[] = {0, 3, 1, 2, 6, 7, 5, 4};
-    return reg < sizeof low ? low[reg] : reg;
-}
+#include "decode/encoding.h"
 
 void emit_fail(struct emitter *emitter)
 {
@@ -48,13 +39,13 @@ void emit_bytes(struct emitter *emitter, const uint8_t *bytes, size_t size)
 
 static uint8_t rex(unsigned reg)
 {
-    return (uint8_t)(REX_W | (encoded(reg) >= 8 ? REX_R : 0));
+    return (uint8_t)(REX_64 | (encoding_of(reg) >= 8 ? REX_R : 0));
 }
 
 /* MOV between a register and [rsp + slot]. */
 static void emit_slot(struct emitter *emitter, uint8_t opcode, unsigned reg, unsigned slot)
 {
-    EMIT(emitter, rex(reg), opcode, (uint8_t)(0x44 | (encoded(reg) & 7) << 3), 0x24, (uint8_t)slot);
+    EMIT(emitter, rex(reg), opcode, (uint8_t)(0x44 | (encoding_of(reg) & 7) << 3), 0x24, (uint8_t)slot);
 }
 
 void emit_store_slot(struct emitter *emitter, unsigned reg, unsigned slot)
@@ -74,7 +65,7 @@ void emit_store_constant(struct emitter *emitter, uint32_t constant, unsigned sl
 
 void emit_store_far_slot(struct emitter *emitter, unsigned reg, uint32_t slot)
 {
-    EMIT(emitter, rex(reg), 0x89, (uint8_t)(0x84 | (encoded(reg) & 7) << 3), 0x24, BYTES_OF(slot));
+    EMIT(emitter, rex(reg), 0x89, (uint8_t)(0x84 | (encoding_of(reg) & 7) << 3), 0x24, BYTES_OF(slot));
 }
 
 /* The displacement from the end of an instruction of `length` bytes. */
@@ -90,13 +81,13 @@ void emit_near(struct emitter *emitter, enum emit_operation operation, uint64_t 
 {
     unsigned reg = emitter->scratch_register;
     uint32_t distance = relative(emitter, 7, word);
-    EMIT(emitter, rex(reg), (uint8_t)operation, (uint8_t)(5 | (encoded(reg) & 7) << 3), BYTES_OF(distance));
+    EMIT(emitter, rex(reg), (uint8_t)operation, (uint8_t)(5 | (encoding_of(reg) & 7) << 3), BYTES_OF(distance));
 }
 
 void emit_increment(struct emitter *emitter, uint64_t word)
 {
     uint32_t distance = relative(emitter, 8, word);
-    EMIT(emitter, 0xf0, REX_W, 0xff, 0x05, BYTES_OF(distance));
+    EMIT(emitter, 0xf0, REX_64, 0xff, 0x05, BYTES_OF(distance));
 }
 
 void emit_call(struct emitter *emitter, uint64_t word)
@@ -126,13 +117,13 @@ void emit_test_mask(struct emitter *emitter, unsigned lanes)
     else if (lanes == 32)
         EMIT(emitter, 0x83, 0x7c, 0x24, BODY_MASK, 0);
     else
-        EMIT(emitter, REX_W, 0x83, 0x7c, 0x24, BODY_MASK, 0);
+        EMIT(emitter, REX_64, 0x83, 0x7c, 0x24, BODY_MASK, 0);
 }
 
 void emit_advance(struct emitter *emitter, int64_t distance)
 {
-    unsigned reg = emitter->scratch_register, low = encoded(reg) & 7;
-    uint8_t prefix = (uint8_t)(rex(reg) | (encoded(reg) >= 8 ? REX_B : 0));
+    unsigned reg = emitter->scratch_register, low = encoding_of(reg) & 7;
+    uint8_t prefix = (uint8_t)(rex(reg) | (encoding_of(reg) >= 8 ? REX_B : 0));
     if (distance != (int32_t)distance)
         emit_fail(emitter);
     /* R12 as a base needs SIB. */
@@ -177,7 +168,7 @@ void emit_lead_to(struct emitter *emitter, uint32_t place, uint32_t offset)
 /* LEA distance(%rsp), %rsp. */
 static void move_stack(struct emitter *emitter, int32_t distance)
 {
-    EMIT(emitter, REX_W, 0x8d, 0xa4, 0x24, BYTES_OF((uint32_t)distance));
+    EMIT(emitter, REX_64, 0x8d, 0xa4, 0x24, BYTES_OF((uint32_t)distance));
 }
 
 void emit_open(struct emitter *emitter)

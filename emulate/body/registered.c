@@ -4,11 +4,8 @@
  * CH, DH and BH), 2.3 (VEX), 2.7 (EVEX); AMD APM volume 3, 1.2 (XOP). */
 #include "registered.h"
 
-#include <string.h>
+#include "decode/encoding.h"
 
-#define REX 0x40u
-#define REX_B 1u
-#define REX_X 2u
 /* Inverted, in the second byte of VEX3, XOP and EVEX; VEX2 has R alone there. */
 #define VECTOR_R 0x80u
 #define VECTOR_X 0x40u
@@ -31,16 +28,6 @@ static void append(struct writer *writer, unsigned byte)
     writer->out[writer->length++] = (uint8_t)byte;
 }
 
-static bool is_rex(uint8_t byte)
-{
-    return (byte & 0xf0) == REX;
-}
-
-static bool is_segment(uint8_t byte)
-{
-    return byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e;
-}
-
 /* Whether a register operand may be AH, CH, DH or BH, which a REX prefix would make another one. */
 static bool may_use_high_byte(const struct displaceable *form)
 {
@@ -57,9 +44,9 @@ static bool copy_legacy(const struct displaceable *form, bool is_extended, struc
     unsigned rex = 0;
     for (unsigned i = 0; i < form->opcode; i++) {
         uint8_t byte = form->bytes[i];
-        if (is_rex(byte))
+        if (encoding_is_rex(byte))
             rex = i + 1 == form->opcode ? byte : rex;
-        else if (!is_segment(byte))
+        else if (!encoding_is_null_segment(byte))
             append(writer, byte);
     }
     if (is_extended && !rex && may_use_high_byte(form))
@@ -77,7 +64,7 @@ static void copy_vector(const struct displaceable *form, bool is_extended, struc
     const uint8_t *prefix = form->bytes + form->opcode;
     unsigned b = is_extended ? 0 : VECTOR_B, left = 2;
     for (unsigned i = 0; i < form->opcode; i++)
-        if (!is_segment(form->bytes[i]))
+        if (!encoding_is_null_segment(form->bytes[i]))
             append(writer, form->bytes[i]);
     if (prefix[0] == VEX2) {
         append(writer, VEX3);
@@ -101,8 +88,7 @@ static bool is_vector_prefix(const struct displaceable *form)
 
 bool registered_copy(const struct displaceable *form, unsigned reg, uint8_t *out, uint8_t *length)
 {
-    static const uint8_t low_numbers[] = {0, 3, 1, 2, 6, 7, 5, 4};
-    unsigned low = (reg < 8 ? low_numbers[reg] : reg) & 7;
+    unsigned low = encoding_of(reg) & 7;
     bool is_extended = reg >= 8;
     struct writer writer = {.out = out};
     if ((form->operand != DISPLACED_OPERAND_MODRM && form->operand != DISPLACED_OPERAND_RELATIVE) ||

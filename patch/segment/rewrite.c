@@ -4,6 +4,8 @@
  * lowest bit distinguishes FS from GS. */
 #include "rewrite.h"
 
+#include "decode/encoding.h"
+
 #define MODRM_GS 0x08
 
 bool rewrite_is_valid(struct segue_rewrite rewrite)
@@ -27,15 +29,6 @@ bool rewrite_goes_through(const struct segue_insn *insn, enum segue_segment segm
     return false;
 }
 
-static bool is_prefix(uint8_t byte)
-{
-    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3};
-    bool found = (byte & 0xf0) == 0x40;
-    for (size_t i = 0; i < sizeof prefixes; i++)
-        found |= byte == prefixes[i];
-    return found;
-}
-
 /* Whether the instruction reads or writes the base of `segment`: prefixes, F3 among them, 0F AE, and ModRM with a
  * register and one of the first four operations. */
 static bool names_base(const struct segue_insn *insn, enum segue_segment segment)
@@ -44,7 +37,7 @@ static bool names_base(const struct segue_insn *insn, enum segue_segment segment
     if (insn->length < 4 || insn->bytes[insn->length - 3] != 0x0f || insn->bytes[insn->length - 2] != 0xae)
         return false;
     for (unsigned i = 0; i + 3 < insn->length; i++) {
-        if (!is_prefix(insn->bytes[i]))
+        if (!encoding_is_prefix(insn->bytes[i]))
             return false;
         is_repeated |= insn->bytes[i] == 0xf3;
     }
