@@ -85,9 +85,8 @@ static bool store(const struct plan_piece *piece, const void *from)
     return piece_is_native(piece) ? native_store(piece, from) : forced_write(piece->address, from, piece->size);
 }
 
-/* Writability can only be tested by writing: /proc/thread-self/mem may read a mapping that it refuses to write (a
- * shared mapping without PROT_WRITE). The byte is about to be overwritten anyway, and forced windows promise no
- * atomicity. */
+/* Writability can only be tested by writing: a forced read can succeed where a forced write fails (a read-only shared
+ * mapping). The byte is about to be overwritten anyway, and forced windows promise no atomicity. */
 static bool forced_probe_write(uint64_t address)
 {
     char byte;
