@@ -92,7 +92,7 @@ static void check(const struct bench_variant *variant, unsigned operations)
 static void read_rows(void)
 {
     struct corpus_error error;
-    for (size_t i = 0; i < sizeof sources / sizeof *sources && rows.count < ROWS; i++)
+    for (size_t i = 0; i < COUNT(sources) && rows.count < ROWS; i++)
         if (access(sources[i], R_OK) == 0 && !corpus_rows_take(&rows, sources[i], &error))
             fail(&error);
     const char *const shipped[] = {SEGUE_CORPUS_SOURCE "/debian.hex.xz", SEGUE_CORPUS_SOURCE "/generated.hex.xz"};
@@ -158,9 +158,9 @@ const struct bench_suite bench_suite = {
     .rounds = 7,
     .quick_rounds = 1,
     .variants = variants,
-    .variant_count = sizeof variants / sizeof *variants,
+    .variant_count = COUNT(variants),
     .ratios = ratios,
-    .ratio_count = sizeof ratios / sizeof *ratios,
+    .ratio_count = COUNT(ratios),
     .setup = setup,
     .teardown = teardown,
 };

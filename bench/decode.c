@@ -216,9 +216,9 @@ const struct bench_suite bench_suite = {
     .rounds = 300,
     .quick_rounds = 40,
     .variants = variants,
-    .variant_count = sizeof variants / sizeof *variants,
+    .variant_count = COUNT(variants),
     .ratios = ratios,
-    .ratio_count = sizeof ratios / sizeof *ratios,
+    .ratio_count = COUNT(ratios),
     .setup = setup,
     .teardown = teardown,
 };

@@ -93,7 +93,7 @@ static void setup(void)
         return;
     static const char *const names[] = {"instructions", "instructions_vector", "instructions_avx", "instructions_wide",
                                         "instructions_all"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; i < COUNT(names); i++)
         bench_skip(names[i], "the kernel does not allow the FSGSBASE instructions");
 }
 
@@ -132,8 +132,8 @@ const struct bench_suite bench_suite = {
     .rounds = 2000,
     .quick_rounds = 300,
     .variants = variants,
-    .variant_count = sizeof variants / sizeof *variants,
+    .variant_count = COUNT(variants),
     .ratios = ratios,
-    .ratio_count = sizeof ratios / sizeof *ratios,
+    .ratio_count = COUNT(ratios),
     .setup = setup,
 };

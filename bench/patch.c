@@ -23,7 +23,6 @@
 
 #include "tools/patch/elf/elf.h"
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 #define LIBRARIES "/usr/lib/x86_64-linux-gnu/"
 #define FILES 2
 #define PAGE 4096u

@@ -110,7 +110,7 @@ static void setup(void)
     static const char *const names[] = {"poke", "batch_16", "batch_256", "exact_16", "exact_256", "scattered_256"};
     if (works(&one))
         return;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; i < COUNT(names); i++)
         bench_skip(names[i], "the kernel does not write past a page's protection, or cannot serialise threads");
     if (!works(&one_opened)) {
         bench_skip("poke_opened", "threads cannot be serialised");
@@ -127,8 +127,8 @@ const struct bench_suite bench_suite = {
     .rounds = 60,
     .quick_rounds = 10,
     .variants = variants,
-    .variant_count = sizeof variants / sizeof *variants,
+    .variant_count = COUNT(variants),
     .ratios = ratios,
-    .ratio_count = sizeof ratios / sizeof *ratios,
+    .ratio_count = COUNT(ratios),
     .setup = setup,
 };

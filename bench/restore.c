@@ -116,8 +116,8 @@ const struct bench_suite bench_suite = {
     .rounds = 2000,
     .quick_rounds = 400,
     .variants = variants,
-    .variant_count = sizeof variants / sizeof *variants,
+    .variant_count = COUNT(variants),
     .ratios = ratios,
-    .ratio_count = sizeof ratios / sizeof *ratios,
+    .ratio_count = COUNT(ratios),
     .setup = setup,
 };

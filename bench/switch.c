@@ -198,8 +198,8 @@ const struct bench_suite bench_suite = {
     .rounds = 3000,
     .quick_rounds = 500,
     .variants = variants,
-    .variant_count = sizeof variants / sizeof *variants,
+    .variant_count = COUNT(variants),
     .ratios = ratios,
-    .ratio_count = sizeof ratios / sizeof *ratios,
+    .ratio_count = COUNT(ratios),
     .setup = setup,
 };

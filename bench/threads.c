@@ -22,7 +22,6 @@
 #define PAGE 4096u
 #define RESUME_FLAG 0x10000
 #define STACK_SIZE 524288u
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* Nested task: IRETQ must not be used while it is set, so the library leaves its handler by way of the kernel. */
 #define FLAG_NESTED_TASK 0x4000u

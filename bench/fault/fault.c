@@ -173,8 +173,6 @@ static const struct bench_ratio ratios[] = {
     {"regions_1e6_hot_over_1_hot", "regions_1e6_hot", "regions_1_hot"},
 };
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
 /* Pages of the mapping that PLACE_INNER is in the middle of. */
 #define INNER_PAGES 16u
 

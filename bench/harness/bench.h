@@ -14,6 +14,9 @@
 #include <stdint.h>
 #include <time.h>
 
+/* The number of elements of an array. */
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
 /* For bench_suite.clock: the processor time, user's and system's, of children that have been waited for. */
 #define BENCH_CLOCK_CHILDREN ((clockid_t)-1000)
 

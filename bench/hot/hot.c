@@ -13,7 +13,6 @@
 #include "child.h"
 #include "loops.h"
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 #define LOADS 2000000u
 /* Runs of a whole program's script, so that its start weighs little. */
 #define WHOLE_RUNS "30"

@@ -156,8 +156,6 @@ static const struct bench_ratio ratios[] = {
     DIRECT_RATIOS("move") DIRECT_RATIOS("alu") DIRECT_RATIOS("rmw") DIRECT_RATIOS("lock") DIRECT_RATIOS("sse_load")
         DIRECT_RATIOS("sse_compute") DIRECT_RATIOS("x87") DIRECT_RATIOS("compare") DIRECT_RATIOS("string")};
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
 /* Of the classes that are replayed, the slowest. */
 static const char *const replayed[] = {
     "alu_over_floor",           "rmw_over_floor",      "lock_over_floor",        "sse_load_over_floor",
