@@ -17,6 +17,7 @@
 
 #include "tests/differential/states/encodings.h"
 #include "tests/differential/states/rows.h"
+#include "tests/support/processor/selectors.h"
 
 #define IMAGES 16
 #define SEED 1u
@@ -118,7 +119,7 @@ static void begin(struct subject *subject, const struct test_case *test, uint64_
     subject->regs.rflags = test->registers.rflags;
     subject->regs.fs_base = fs_base;
     subject->regs.gs_base = test->gs_base;
-    encodings_selectors(&subject->regs);
+    selectors_read(subject->regs.selectors);
     subject->window_count = areas->count;
     for (size_t i = 0; i < areas->count; i++)
         subject->windows[i] = (struct segue_window){

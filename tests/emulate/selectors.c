@@ -8,21 +8,12 @@
 
 #include "tests/support/test.h"
 
+#include "tests/support/processor/selectors.h"
+
 #define PAGE 4096
 
 static struct segue_regs seen;
 static uint16_t present[8];
-
-static void read_present(void)
-{
-    memset(present, 0, sizeof present);
-    __asm__("movw %%es, %0" : "=m"(present[SEGUE_SEGMENT_ES]));
-    __asm__("movw %%cs, %0" : "=m"(present[SEGUE_SEGMENT_CS]));
-    __asm__("movw %%ss, %0" : "=m"(present[SEGUE_SEGMENT_SS]));
-    __asm__("movw %%ds, %0" : "=m"(present[SEGUE_SEGMENT_DS]));
-    __asm__("movw %%fs, %0" : "=m"(present[SEGUE_SEGMENT_FS]));
-    __asm__("movw %%gs, %0" : "=m"(present[SEGUE_SEGMENT_GS]));
-}
 
 /* DS and ES that are not the null selectors, so that they differ from what is not known. */
 static void set_data_segments(uint16_t selector)
@@ -52,7 +43,7 @@ static void selectors_of_a_fault_are_the_threads(void **state)
     assert_int_equal(segue_region_add(&region), SEGUE_OK);
     mprotect(mapping.memory, mapping.size, PROT_NONE);
     set_data_segments(0x2b);
-    read_present();
+    selectors_read(present);
     *(volatile char *)mapping.memory = 1;
     assert_memory_equal(seen.selectors, present, sizeof present);
     assert_int_equal(present[SEGUE_SEGMENT_CS], 0x33);
@@ -77,7 +68,7 @@ static void selectors_of_a_frame_are_the_threads(void **state)
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
     sigaction(SIGUSR1, &action, NULL);
     set_data_segments(0x2b);
-    read_present();
+    selectors_read(present);
     memset(&seen, 0xa5, sizeof seen);
     raise(SIGUSR1);
     assert_memory_equal(seen.selectors, present, sizeof present);
@@ -90,7 +81,7 @@ static void selectors_of_a_captured_context_are_the_threads(void **state)
     struct segue_mutator context;
     memset(&context, 0xa5, sizeof context);
     set_data_segments(0x2b);
-    read_present();
+    selectors_read(present);
     assert_int_equal(segue_mutator_capture(&context, NULL, 0), SEGUE_OK);
     assert_memory_equal(context.regs.selectors, present, sizeof present);
     set_data_segments(0);
@@ -152,7 +143,7 @@ static void mov_of_a_segment_register_stores_two_bytes(void **state)
 {
     (void)state;
     uint16_t got[4];
-    read_present();
+    selectors_read(present);
     begin();
     __asm__ volatile("movw %%cs, (%0); movw %%ss, 4(%0)" : : "r"(page.memory) : "memory");
     memcpy(got, page.alias, sizeof got);
@@ -180,7 +171,7 @@ static void push_and_pop_of_a_segment_register_use_a_whole_word(void **state)
 {
     (void)state;
     uint64_t after, word;
-    read_present();
+    selectors_read(present);
     begin();
     ON_CLOSED_STACK(64, "pushq %%fs; pushq %%gs; popq %%gs", after);
     assert_int_equal(after, (uint64_t)(uintptr_t)page.memory + 56);

@@ -65,17 +65,6 @@ int use_system_calls(void **state)
     return 0;
 }
 
-void take_selectors(struct segue_regs *regs)
-{
-    memset(regs->selectors, 0, sizeof regs->selectors);
-    __asm__("movw %%es, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_ES]));
-    __asm__("movw %%cs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_CS]));
-    __asm__("movw %%ss, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_SS]));
-    __asm__("movw %%ds, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_DS]));
-    __asm__("movw %%fs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_FS]));
-    __asm__("movw %%gs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_GS]));
-}
-
 void expect(uint64_t trap, uint64_t error_code, uint64_t address, uint64_t rip)
 {
     assert_int_equal(guest.trap_num, trap);

@@ -43,8 +43,6 @@ uint64_t at(const void *address);
 void enter(const char *code);
 /* How the guest came back. */
 void expect(uint64_t trap, uint64_t error_code, uint64_t address, uint64_t rip);
-/* Writes the host's selectors, with which a guest runs. */
-void take_selectors(struct segue_regs *regs);
 /* Zero, not canonical, or any address. */
 uint64_t random_base(void);
 /* Enters the guest so often with random registers and states of these components: all is the guest's inside, and comes

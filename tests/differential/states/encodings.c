@@ -9,6 +9,7 @@
 #include "decode/orders.h"
 #include "emulate/details.h"
 #include "rows.h"
+#include "tests/support/processor/selectors.h"
 
 #define CODE_SIZE 15u
 #define FLAG_DIRECTION 0x400u
@@ -362,17 +363,6 @@ static void place_frames(const struct generator *generator, struct random *rando
     test->registers.general[SEGUE_RBP] = choose_place(generator, random, 64) + 64;
 }
 
-void encodings_selectors(struct segue_regs *regs)
-{
-    memset(regs->selectors, 0, sizeof regs->selectors);
-    __asm__("movw %%es, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_ES]));
-    __asm__("movw %%cs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_CS]));
-    __asm__("movw %%ss, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_SS]));
-    __asm__("movw %%ds, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_DS]));
-    __asm__("movw %%fs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_FS]));
-    __asm__("movw %%gs, %0" : "=m"(regs->selectors[SEGUE_SEGMENT_GS]));
-}
-
 static void plant_value(struct test_case *test, uint64_t value, unsigned size)
 {
     memcpy(test->planted + test->planted_size, &value, size);
@@ -391,7 +381,7 @@ static void plant_far(struct random *random, const struct segue_insn *insn, uint
 {
     struct segue_regs present;
     unsigned word = insn->memory[insn->memory_count - 1u].element;
-    encodings_selectors(&present);
+    selectors_read(present.selectors);
     switch (orders_of(insn)->transfer.kind) {
     case INSN_TRANSFER_CALL_FAR:
     case INSN_TRANSFER_JUMP_FAR:
@@ -632,7 +622,7 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
     regs.rflags = test->registers.rflags;
     regs.fs_base = generator->fs_base;
     regs.gs_base = test->gs_base;
-    encodings_selectors(&regs);
+    selectors_read(regs.selectors);
     if (segue_accesses(insn, &regs, &xstate, test->accesses, SEGUE_ACCESSES_MOST, &test->access_count) != SEGUE_OK)
         test->access_count = 0;
     else if (test->access_count == 0)

@@ -48,7 +48,4 @@ void encodings_row_case(const struct generator *generator, uint64_t number, size
  * indices within a page, in some. */
 void encodings_tame_image(struct random *random, void *image);
 
-/* The selectors that programs, and so the cases, run with. */
-void encodings_selectors(struct segue_regs *regs);
-
 #endif
