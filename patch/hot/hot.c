@@ -278,18 +278,6 @@ enum segue_status hot_forget(uint64_t start, uint64_t size)
     return status;
 }
 
-enum segue_status hot_exclude(uint64_t start, uint64_t size)
-{
-    /* Before hot_prepare no other thread is here. */
-    if (!__atomic_load_n(&lock, __ATOMIC_ACQUIRE))
-        return text_exclude(start, size);
-    if (!lock_try())
-        return SEGUE_BUSY;
-    enum segue_status status = text_exclude(start, size);
-    lock_release();
-    return status;
-}
-
 /* --- Bodies that are not in use any more; lists. --- */
 
 enum segue_status hot_collect(uint64_t before, void (*freed)(void *context, const struct hot_body *body), void *context)

@@ -58,10 +58,6 @@ enum segue_status hot_undo(uint64_t start, uint64_t size, const struct hot_build
  * be blocked. Async-signal-safe, thread-safe. */
 enum segue_status hot_forget(uint64_t start, uint64_t size);
 
-/* No site of the range becomes hot from now on. SEGUE_OK; SEGUE_NO_MEMORY: too many ranges; SEGUE_BUSY. Does not undo
- * what is hot. One caller at a time before hot_prepare. Async-signal-safe, thread-safe. */
-enum segue_status hot_exclude(uint64_t start, uint64_t size);
-
 /* `count` brings the accesses of all sites up to date, for whoever lists them. hot_count_accesses calls it, if it was
  * set. */
 void hot_set_counter(void (*count)(void));

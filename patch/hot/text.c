@@ -8,6 +8,7 @@
 
 #include "decode/x86/page.h"
 #include "patch/hot/space/chunks.h"
+#include "patch/poke/excluded.h"
 #include "platform/clock.h"
 #include "platform/code.h"
 #include "platform/memory/forced.h"
@@ -15,7 +16,6 @@
 #include "platform/memory/memory.h"
 #include "sites.h"
 
-#define RANGES 256u
 /* Sites of a batch are close to one another, and in few pages. */
 #define PAGES 8u
 #define BREAKPOINT 0xcc
@@ -24,8 +24,6 @@ struct range {
     uint64_t start, size;
 };
 
-static struct range excluded[RANGES];
-static unsigned excluded_count;
 /* The library's module, if it is not the program. */
 static struct range own;
 
@@ -72,26 +70,6 @@ static bool overlap(const struct range *range, uint64_t address, uint64_t size)
     return range->size && address < range->start + range->size && range->start < address + size;
 }
 
-enum segue_status text_exclude(uint64_t start, uint64_t size)
-{
-    if (size > UINT64_MAX - start)
-        size = UINT64_MAX - start;
-    if (excluded_count == RANGES)
-        return SEGUE_NO_MEMORY;
-    excluded[excluded_count] = (struct range){start, size};
-    __atomic_store_n(&excluded_count, excluded_count + 1, __ATOMIC_RELEASE);
-    return SEGUE_OK;
-}
-
-bool text_is_excluded(uint64_t address, uint64_t size)
-{
-    unsigned count = __atomic_load_n(&excluded_count, __ATOMIC_ACQUIRE);
-    for (unsigned i = 0; i < count; i++)
-        if (overlap(&excluded[i], address, size))
-            return true;
-    return false;
-}
-
 void text_begin(void)
 {
     is_known = false;
@@ -108,7 +86,7 @@ static bool find_mapping(uint64_t address)
 
 const char *text_refusal(uint64_t address, unsigned size, bool any)
 {
-    if (text_is_excluded(address, size))
+    if (code_is_excluded(address, size))
         return "the program excluded this code";
     if (overlap(&own, address, size) || chunk_find(address))
         return "it is the library's own code";

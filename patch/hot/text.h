@@ -9,12 +9,6 @@
 /* Finds the library's own code, if it is in a module of its own. Not async-signal-safe. */
 void text_prepare(void);
 
-/* No code of the range is changed from now on. SEGUE_OK; SEGUE_NO_MEMORY: too many ranges. */
-enum segue_status text_exclude(uint64_t start, uint64_t size);
-
-/* Whether the range has excluded bytes. Thread-safe, lock-free. */
-bool text_is_excluded(uint64_t address, uint64_t size);
-
 /* Begins a batch: what the system maps where is asked anew, and code is read anew. */
 void text_begin(void);
 

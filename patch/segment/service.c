@@ -1,10 +1,13 @@
-/* service.c: rewrites sites, and records them in the patch table. */
+/* service.c: see service.h. */
 #include "service.h"
 
-#include "patch/hot/text.h"
+#include "patch/poke/excluded.h"
 #include "patch/poke/poke.h"
+#include "platform/process/fork.h"
+#include "platform/process/fork_lock.h"
 
 static struct segment_service *in_force;
+static struct fork_lock changing = FORK_LOCK_INITIALIZER;
 
 void segment_put_in_force(struct segment_service *service)
 {
@@ -19,7 +22,7 @@ struct segment_service *segment_in_force(void)
 enum segue_status segment_change(struct segment_service *present, const struct segue_site *site, unsigned faults)
 {
     uint64_t address = site->address + site->index;
-    if (text_is_excluded(address, 1))
+    if (code_is_excluded(address, 1))
         return SEGUE_UNSUPPORTED;
     /* Records first: a change that could not be undone is not made. */
     if (!ledger_add(&present->ledger, address, site, faults))
@@ -29,4 +32,44 @@ enum segue_status segment_change(struct segment_service *present, const struct s
     if (status == SEGUE_UNSUPPORTED)
         __atomic_store_n(&ledger_find(&present->ledger, address)->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
     return status;
+}
+
+/* --- The lock. --- */
+
+static void before_fork(void)
+{
+    fork_lock_before(&changing);
+}
+
+static void after_fork_in_parent(void)
+{
+    fork_lock_after(&changing);
+}
+
+static void after_fork_in_child(void)
+{
+    fork_lock_in_child(&changing);
+}
+
+/* Code changes while this lock is held. */
+_Static_assert(FORK_CODE < FORK_PATCHES, "fork takes the two locks in the same order");
+
+static const struct fork_hooks hooks = {
+    .before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork_in_child};
+
+bool segment_lock_prepare(void)
+{
+    return fork_register(FORK_PATCHES, &hooks);
+}
+
+/* If the hooks cannot be registered, or a fork is in progress at the first call, a child may find the lock taken. */
+void segment_lock(void)
+{
+    segment_lock_prepare();
+    fork_lock_take(&changing);
+}
+
+void segment_unlock(void)
+{
+    fork_lock_release(&changing);
 }

@@ -23,8 +23,13 @@ struct segment_service *segment_in_force(void);
  * changed. Async-signal-safe; signals must be blocked. */
 enum segue_status segment_change(struct segment_service *service, const struct segue_site *site, unsigned faults);
 
-/* For who makes patches of any kind: prepares forks for their list. False if the system has no memory. Not
+/* The lock of whoever begins or ends the service, or lists or undoes patches of any kind: meanwhile the patch table
+ * stays. Handlers rewrite sites without it. Not async-signal-safe. */
+void segment_lock(void);
+void segment_unlock(void);
+
+/* Prepares forks for the lock, before the first fork that may need it. False if the system has no memory. Not
  * async-signal-safe; thread-safe. */
-bool patches_prepare(void);
+bool segment_lock_prepare(void);
 
 #endif

@@ -128,7 +128,7 @@ enum segue_status hot_begin(void)
         status = prepare();
     if (status != SEGUE_OK)
         return status;
-    if (!once(&mapped, map_all) || !patches_prepare() || ask_prepare() != SEGUE_OK)
+    if (!once(&mapped, map_all) || !segment_lock_prepare() || ask_prepare() != SEGUE_OK)
         return SEGUE_NO_MEMORY;
     body_thunks_fill(thunks, &has_vector_thunks);
     hot_set_counter(records_count);

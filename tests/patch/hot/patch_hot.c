@@ -15,6 +15,7 @@
 #include "patch/hot/hot.h"
 #include "patch/hot/space/chunks.h"
 #include "patch/hot/space/rooms.h"
+#include "patch/poke/excluded.h"
 #include "platform/memory/mappings.h"
 #include "tests/patch/batch_code.h"
 #include "tests/support/random.h"
@@ -408,7 +409,7 @@ static void refusals(void)
     EXPECT(by_builder > 10);
     EXPECT(memcmp(code, original, CODE_BYTES) == 0);
     /* Excluded. */
-    EXPECT(hot_exclude(site, 1) == SEGUE_OK);
+    EXPECT(excluded_add(site, 1) == SEGUE_OK);
     EXPECT(make_one(site, &refusal) == SEGUE_UNSUPPORTED && strstr(refusal, "excluded"));
     make_all();
     EXPECT(!hot_body_of(site) && strstr(hot_site_find(site)->refusal, "excluded"));
@@ -612,6 +613,11 @@ static void public_functions(void)
     EXPECT(memcmp(code + CODE_BYTES / 2, original + CODE_BYTES / 2, CODE_BYTES / 2) == 0);
     EXPECT(memcmp(code, original, CODE_BYTES / 2) != 0);
     expect_all(tactics);
+    /* One range more than there may be is refused, and undoes nothing. */
+    for (unsigned i = 1; i < EXCLUDED_MOST; i++)
+        EXPECT(segue_patches_exclude(i, 1) == SEGUE_OK);
+    EXPECT(segue_patches_exclude(start, CODE_BYTES) == SEGUE_NO_MEMORY && segue_reason());
+    EXPECT(memcmp(code, original, CODE_BYTES / 2) != 0);
     EXPECT(segue_patches_forget(0, UINT64_MAX) == SEGUE_OK);
     EXPECT(segue_patches_undo(0, UINT64_MAX, &count) == SEGUE_OK && count == 0);
 }
