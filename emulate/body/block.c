@@ -1,6 +1,8 @@
 /* block.c: reads the original instructions of a body (see block.h). */
 #include "block.h"
 
+#include "decode/relocate/displaceable_cache.h"
+
 #define LARGEST_ACCESS 64
 #define OPCODE_POPF 0x9d
 
@@ -95,6 +97,17 @@ static bool is_end(const struct block_instruction *instruction)
     return instruction->kind >= BLOCK_JUMP;
 }
 
+static bool decode_form(struct decode_scratch *decode, const struct body_request *request, uint64_t address,
+                        const uint8_t *bytes, size_t size, struct displaceable *form)
+{
+    if (!request->cache)
+        return displaceable_make(decode, address, bytes, size, form);
+    const struct displaceable *found = displaceable_find(request->cache, decode, address, bytes, size);
+    if (found)
+        *form = *found;
+    return found != NULL;
+}
+
 const char *block_read(struct decode_scratch *decode, const struct body_request *request, struct block *block)
 {
     const char *why = NULL;
@@ -106,7 +119,8 @@ const char *block_read(struct decode_scratch *decode, const struct body_request 
         uint8_t bytes[SEGUE_INSN_BYTES];
         size_t size = request->read_code(request->context, end, bytes, sizeof bytes);
         why = "its bytes are no instruction";
-        if (!displaceable_make(decode, end, bytes, size, &instruction->form) || !classify(request, instruction, &why))
+        if (!decode_form(decode, request, end, bytes, size, &instruction->form) ||
+            !classify(request, instruction, &why))
             break;
         why = "there is no room for its record";
         if (block_is_checked(instruction) && request->mode != BODY_LED && records++ == request->most_records)

@@ -127,6 +127,8 @@ extern struct body_regions body_regions;
 /* The number of instructions that a body may have. */
 #define BODY_INSTRUCTIONS 40
 
+struct displaceable_cache;
+
 struct body_request {
     /* The first instruction's original address. It is checked in any case. */
     uint64_t site;
@@ -154,6 +156,8 @@ struct body_request {
      * be checked. May be NULL. */
     bool (*is_checked)(void *context, uint64_t address);
     void *context;
+    /* Decoded instructions; may be NULL. */
+    struct displaceable_cache *cache;
     /* 1 to BODY_INSTRUCTIONS. */
     unsigned most_instructions;
     /* Of code: a body that would be longer ends at an earlier instruction. */

@@ -15,7 +15,7 @@
 #include "begin.h"
 #include "ctx/guest/gate.h"
 #include "ctx/state/control_x86_64.h"
-#include "decode/relocate/displaced.h"
+#include "decode/relocate/displaceable_cache.h"
 #include "decode/x86/abi_sysv.h"
 #include "patch/hot/hot.h"
 #include "patch/hot/space/rooms.h"
@@ -72,7 +72,8 @@ static bool map_all(void)
 {
     kept = platform_map_apart(KEPT_SIZE);
     scratch = platform_map_apart(body_scratch_size());
-    return kept && scratch && records_prepare();
+    leaders.cache = platform_map_apart(sizeof *leaders.cache);
+    return kept && scratch && leaders.cache && records_prepare();
 }
 
 /* The limits in force; and what is asked of sites that become hot from now on. */
@@ -247,6 +248,7 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
         .read_code = read_code,
         .is_checked = is_checked,
         .context = order,
+        .cache = leaders.cache,
         .most_instructions = BODY_INSTRUCTIONS,
         .most_bytes = HOT_BODY_BYTES,
     };

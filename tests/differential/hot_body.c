@@ -18,7 +18,7 @@
 #include <ucontext.h>
 
 #include "corpus/rows/rows.h"
-#include "decode/relocate/displaced.h"
+#include "decode/relocate/displaceable_cache.h"
 #include "decode/scratch.h"
 #include "emulate/body/body.h"
 #include "tests/differential/states/batch.h"
@@ -397,6 +397,8 @@ static void build(enum variant variant)
 {
     static const uint8_t modes[VARIANTS] = {[COUNTED] = BODY_COUNT, [ASKED] = BODY_POLICY};
     const struct area *area = subject.area ? subject.area : &generator.areas->area[0];
+    /* Rows have the same addresses. */
+    static struct displaceable_cache cache;
     describe_region(variant);
     struct body_request request = {
         .site = subject.address,
@@ -410,6 +412,7 @@ static void build(enum variant variant)
         .thunks = near->thunks,
         .read_code = read_code,
         .is_checked = check_every_access,
+        .cache = &cache,
         .most_instructions = BODY_INSTRUCTIONS,
         .most_bytes = BODY_ROOM,
     };

@@ -15,6 +15,7 @@
 
 struct leaders {
     struct decode_scratch decode;
+    struct displaceable_cache *cache;
     /* The sites; the first is the one that faulted. */
     uint64_t sites[LEADERS_MOST];
     unsigned count;

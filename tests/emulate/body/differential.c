@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "decode/relocate/displaceable_cache.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
 #include "stepper.h"
@@ -406,6 +407,7 @@ static enum segue_status build(void)
 {
     const struct variation *variation = test.variation;
     static struct body_scratch *scratch;
+    static struct displaceable_cache cache;
     if (!scratch)
         scratch = aligned_alloc(64, (body_scratch_size() + 63) & ~(size_t)63);
     struct body_descriptor *known = descriptor();
@@ -432,6 +434,7 @@ static enum segue_status build(void)
                                    .thunks = thunk_words(),
                                    .read_code = read_code,
                                    .is_checked = check_all,
+                                   .cache = &cache,
                                    .most_instructions =
                                        variation->most_instructions ? variation->most_instructions : BODY_INSTRUCTIONS,
                                    .most_bytes = variation->most_bytes ? variation->most_bytes : BODIES_SIZE};
