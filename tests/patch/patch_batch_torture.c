@@ -52,16 +52,22 @@ static bool run_move(const uint8_t *site)
     return (rax == 0x44332211 && rdx == 0) || (rax == 0 && rdx == 0xddccbbaa);
 }
 
+/* For a thread that has executed all sites once more. */
+static void count_pass(uint64_t executions, uint64_t wrong)
+{
+    __atomic_fetch_add(&torture.executions, executions, __ATOMIC_RELAXED);
+    if (wrong)
+        __atomic_fetch_add(&torture.wrong, wrong, __ATOMIC_RELAXED);
+}
+
 static void *run_moves(void *unused)
 {
-    uint64_t executions = 0, wrong = 0;
     while (!__atomic_load_n(&torture.stop, __ATOMIC_RELAXED)) {
+        uint64_t wrong = 0;
         for (unsigned i = 0; i < SITES; i++)
             wrong += !run_move(site_of(torture.code, i));
-        executions += SITES;
+        count_pass(SITES, wrong);
     }
-    __atomic_fetch_add(&torture.executions, executions, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&torture.wrong, wrong, __ATOMIC_RELAXED);
     return unused;
 }
 
@@ -108,7 +114,8 @@ static void run_torture(const char *name, const char *way, unsigned processors, 
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     block_signals();
     clock_gettime(CLOCK_MONOTONIC, &start);
-    while (seconds_since(&start) < torture_seconds())
+    /* On a busy machine no thread may have come to run in that time. */
+    while (seconds_since(&start) < torture_seconds() || !__atomic_load_n(&torture.executions, __ATOMIC_RELAXED))
         work->change(batches++);
     __atomic_store_n(&torture.stop, true, __ATOMIC_RELAXED);
     for (int i = 0; i < THREADS; i++)
@@ -243,14 +250,12 @@ static bool run_chain(unsigned chain)
 
 static void *run_chains(void *unused)
 {
-    uint64_t executions = 0, wrong = 0;
     while (!__atomic_load_n(&torture.stop, __ATOMIC_RELAXED)) {
+        uint64_t wrong = 0;
         for (unsigned i = 0; i < CHAINS; i++)
             wrong += !run_chain(i);
-        executions += CHAINS;
+        count_pass(CHAINS, wrong);
     }
-    __atomic_fetch_add(&torture.executions, executions, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&torture.wrong, wrong, __ATOMIC_RELAXED);
     return unused;
 }
 
@@ -404,17 +409,15 @@ static void *run_moves_in_real_time(void *unused)
 {
     const struct sched_param param = {.sched_priority = 1};
     const struct timespec pause = {.tv_nsec = 50000};
-    uint64_t executions = 0, wrong = 0;
     if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &param) == 0)
         __atomic_store_n(&is_real_time, true, __ATOMIC_RELAXED);
     while (!__atomic_load_n(&torture.stop, __ATOMIC_RELAXED)) {
+        uint64_t wrong = 0;
         for (unsigned i = 0; i < SITES; i++)
             wrong += !run_move(site_of(torture.code, i));
-        executions += SITES;
+        count_pass(SITES, wrong);
         nanosleep(&pause, NULL);
     }
-    __atomic_fetch_add(&torture.executions, executions, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&torture.wrong, wrong, __ATOMIC_RELAXED);
     return unused;
 }
 
