@@ -24,7 +24,7 @@ struct segue_hot_options {
     uint32_t flags;
     /* How many faults make a site hot. 0: 1. */
     uint32_t threshold;
-    /* The most sites, bytes of bodies, and mappings. 0: 1,048,576; 64 MiB; 8,192. */
+    /* The most sites, bytes of bodies, and mappings for bodies. 0: 1,048,576; 64 MiB; 8,192. */
     uint64_t most_sites;
     uint64_t most_memory;
     uint64_t most_mappings;

@@ -88,7 +88,7 @@ static enum segue_status poke_all(size_t count)
 {
     enum segue_status status = SEGUE_BUSY;
     /* Bytes between the changes are rewritten only where nothing else writes. */
-    unsigned ways = works.any_code ? POKE_ANY : POKE_ANY | POKE_SPANS;
+    unsigned ways = POKE_ANY | POKE_PAGES | (works.any_code ? 0 : POKE_SPANS);
     for (unsigned i = 0; i < PATIENCE && status == SEGUE_BUSY; i++)
         status = poke_batch(changes, count, ways);
     for (size_t i = 0; status == SEGUE_BUSY && i < count; i++)

@@ -17,6 +17,10 @@ enum poke_ways {
      * microsecond before. A store of the program's, or a debugger's breakpoint, that comes in that microsecond is
      * lost: so not for code that the program writes to. poke_byte may be called meanwhile. */
     POKE_SPANS = 8,
+    /* Beside POKE_KERNEL: a batch replaces the pages of its changes as a whole, so that no breakpoint is needed, if
+     * they are a file's, private and not writable, and the system can do it. No one may unmap them meanwhile. Each page
+     * becomes a mapping of its own. */
+    POKE_PAGES = 16,
 };
 
 /* The most bytes that can be changed at once. */

@@ -34,6 +34,9 @@ struct mappings {
     int file;
     char *piece;
     size_t size, at, held;
+    /* Room for the name of the mapping that was read last; none if the size is 0. */
+    char *name;
+    size_t name_size;
 };
 
 /* Opens the list; mappings_next reads it by pieces of `size` bytes, at least 1, that `piece` has room for. False if the
@@ -49,5 +52,12 @@ bool mappings_next(struct mappings *mappings, struct mapping *mapping);
 
 /* Finds the mapping that holds `address`. False if it is not mapped, or if the system does not show the list. */
 bool mappings_find(uint64_t address, struct mapping *mapping);
+
+/* The same, and stores the path of the mapping's file as a string, as the system shows it now: another file may be
+ * there. An empty one if `size` bytes do not hold it. */
+bool mappings_find_named(uint64_t address, struct mapping *mapping, char *name, size_t size);
+
+/* Whether a descriptor is of the mapping's file. */
+bool mappings_is_file(const struct mapping *mapping, int file);
 
 #endif

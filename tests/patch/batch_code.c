@@ -1,8 +1,10 @@
 /* batch_code.c: see batch_code.h. */
 #include "batch_code.h"
 
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -12,6 +14,40 @@
 #include "platform/memory/mappings.h"
 #include "tests/support/test.h"
 
+/* The file of code, which must be there as long as its pages are replaced. */
+static char path[] = "/tmp/segue-code-XXXXXX";
+
+static void remove_file(void)
+{
+    unlink(path);
+}
+
+static int open_file(size_t size)
+{
+    static pid_t maker;
+    int file = maker == getpid() ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    if (file < 0) {
+        memcpy(path + sizeof path - 7, "XXXXXX", 6);
+        file = mkostemp(path, O_CLOEXEC);
+        maker = getpid();
+        atexit(remove_file);
+    }
+    assert_true(file >= 0);
+    assert_int_equal(ftruncate(file, (off_t)size), 0);
+    return file;
+}
+
+uint8_t *code_map(size_t size, unsigned ways)
+{
+    int file = ways & POKE_PAGES ? open_file(size) : -1;
+    void *memory =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | (file < 0 ? MAP_ANONYMOUS : 0), file, 0);
+    assert_true(memory != MAP_FAILED);
+    if (file >= 0)
+        close(file);
+    return memory;
+}
+
 void code_create(struct code *code, unsigned ways)
 {
     memset(code, 0, sizeof *code);
@@ -20,8 +56,7 @@ void code_create(struct code *code, unsigned ways)
         code->memory = code->mapping.memory;
         assert_int_equal(poke_alias_add((uint64_t)code->memory, CODE_SIZE, code->mapping.alias), SEGUE_OK);
     } else {
-        code->memory = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        assert_true(code->memory != MAP_FAILED);
+        code->memory = code_map(CODE_SIZE, ways);
     }
     memset(code->memory, 0x90, CODE_SIZE);
 }
@@ -53,8 +88,9 @@ bool can_serialise(void)
     return syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) & MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE;
 }
 
-const unsigned all_ways[WAYS] = {POKE_ALIAS, POKE_KERNEL, POKE_KERNEL | POKE_SPANS, POKE_PROTECT};
-const char *const way_names[WAYS] = {"an alias", "the kernel", "the kernel, spans", "pages opened"};
+const unsigned all_ways[WAYS] = {POKE_ALIAS, POKE_KERNEL, POKE_KERNEL | POKE_SPANS, POKE_PROTECT,
+                                 POKE_KERNEL | POKE_PAGES};
+const char *const way_names[WAYS] = {"an alias", "the kernel", "the kernel, spans", "pages opened", "pages replaced"};
 
 uint8_t *site_of(const struct code *code, unsigned i)
 {

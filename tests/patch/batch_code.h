@@ -16,6 +16,9 @@ struct code {
     struct segue_mapping mapping;
 };
 
+/* Private memory that can be written in those ways; of a file for POKE_PAGES. */
+uint8_t *code_map(size_t size, unsigned ways);
+
 /* NOPs that can be written in those ways; writable until it is closed. */
 void code_create(struct code *code, unsigned ways);
 void code_close(const struct code *code);
@@ -24,7 +27,7 @@ void code_destroy(struct code *code);
 int protection_of(const void *at);
 bool can_serialise(void);
 
-#define WAYS 4u
+#define WAYS 5u
 extern const unsigned all_ways[WAYS];
 extern const char *const way_names[WAYS];
 

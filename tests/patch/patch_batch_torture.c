@@ -223,10 +223,9 @@ static void make_body(unsigned chain, unsigned link, unsigned set)
     memcpy(body + size + 4, &back, sizeof back);
 }
 
-static void make_field(void)
+static void make_field(unsigned ways)
 {
-    field = mmap(NULL, FIELD_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    assert_true(field != MAP_FAILED);
+    field = code_map(FIELD_SIZE, ways);
     for (unsigned chain = 0; chain < CHAINS; chain++) {
         for (unsigned link = 0; link < LINKS; link++) {
             memcpy(link_of(chain, link), links[link].old, links[link].size);
@@ -283,7 +282,7 @@ static void punned_jumps_are_never_executed_with_others_bytes(void **state)
         skip();
     for (unsigned way = 1; way < WAYS; way++) {
         for (unsigned processors = 1; processors <= 2; processors++) {
-            make_field();
+            make_field(all_ways[way]);
             ways_of_torture = all_ways[way];
             begin_torture(NULL);
             run_torture("puns", way_names[way], processors, &work);
@@ -355,7 +354,9 @@ static void jump_is_never_in_place_while_what_it_reads_changes(void **state)
         skip();
     for (unsigned way = 1; way < WAYS; way++) {
         int status;
-        make_field();
+        if (all_ways[way] & POKE_PAGES)
+            continue;
+        make_field(all_ways[way]);
         ways_of_torture = all_ways[way];
         begin_torture(NULL);
         pid_t child = fork();
@@ -389,7 +390,7 @@ static void signals_interrupt_threads_at_breakpoints(void **state)
     (void)state;
     if (!can_serialise())
         skip();
-    make_field();
+    make_field(POKE_KERNEL);
     alarms = 0;
     ways_of_torture = POKE_KERNEL | POKE_SPANS;
     begin_torture(NULL);
@@ -500,16 +501,13 @@ static void *write_between(void *lost)
     return NULL;
 }
 
-static void byte_that_is_written_between_changes_is_not_lost(void **state)
+static void write_between_changes(unsigned ways)
 {
     struct timespec start;
     struct code code;
     pthread_t thread;
     uint64_t lost = 0;
-    (void)state;
-    if (!can_serialise())
-        skip();
-    make_moves(&code, POKE_KERNEL | POKE_SPANS);
+    make_moves(&code, ways);
     assert_int_equal(pthread_create(&thread, NULL, write_between, &lost), 0);
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (unsigned i = 0; seconds_since(&start) < 2 * torture_seconds(); i++)
@@ -518,6 +516,39 @@ static void byte_that_is_written_between_changes_is_not_lost(void **state)
     pthread_join(thread, NULL);
     assert_int_equal(lost, 0);
     signal(SIGTRAP, SIG_DFL);
+    code_destroy(&code);
+}
+
+static void byte_that_is_written_between_changes_is_not_lost(void **state)
+{
+    (void)state;
+    if (!can_serialise())
+        skip();
+    write_between_changes(POKE_KERNEL | POKE_SPANS);
+    write_between_changes(POKE_KERNEL | POKE_PAGES);
+}
+
+/* ---- threads that block SIGTRAP -------------------------------------------------------------------------------- */
+
+static void *run_moves_blocked(void *unused)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    return run_moves(unused);
+}
+
+/* A breakpoint would end the process. */
+static void threads_that_block_all_signals_go_on(void **state)
+{
+    static const struct work work = {run_moves_blocked, change_moves};
+    struct code code;
+    (void)state;
+    if (!can_serialise())
+        skip();
+    make_moves(&code, POKE_KERNEL | POKE_PAGES);
+    run_torture("blocked", "pages replaced", 2, &work);
+    assert_int_equal(traps, 0);
     code_destroy(&code);
 }
 
@@ -537,6 +568,7 @@ int main(void)
         cmocka_unit_test(real_time_threads_do_not_keep_a_batch_from_its_end),
         cmocka_unit_test(child_begins_before_or_after_a_whole_batch),
         cmocka_unit_test(byte_that_is_written_between_changes_is_not_lost),
+        cmocka_unit_test(threads_that_block_all_signals_go_on),
     };
     return cmocka_run_group_tests(tests, prepare, NULL);
 }

@@ -45,6 +45,17 @@ uint64_t writer_spans(void)
     return __atomic_load_n(&spans, __ATOMIC_SEQ_CST);
 }
 
+void writer_span_begin(void)
+{
+    window_end = window_begin;
+    __atomic_store_n(&spans, (spans + 1) | 1, __ATOMIC_SEQ_CST);
+}
+
+void writer_span_end(void)
+{
+    __atomic_fetch_add(&spans, 1, __ATOMIC_SEQ_CST);
+}
+
 /* Not by memcpy, which may be what is changed; of loops of plain assignments compilers make memcpy. */
 static void copy(uint8_t *to, const uint8_t *from, size_t size)
 {
@@ -224,13 +235,12 @@ static bool write_span(size_t from, size_t *end)
         return false;
     uint64_t begin = begin_of(from);
     size_t size = end_of(to - 1) - begin;
-    __atomic_store_n(&spans, (spans + 1) | 1, __ATOMIC_SEQ_CST);
-    window_end = window_begin;
+    writer_span_begin();
     bool done = forced_read(begin, window, size);
     for (size_t i = from; done && i < to; i++)
         copy(window + (begin_of(i) - begin), pieces[i].site->bytes + pieces[i].from, pieces[i].size);
     done = done && forced_write(begin, window, size);
-    __atomic_fetch_add(&spans, 1, __ATOMIC_SEQ_CST);
+    writer_span_end();
     *end = done ? to : from;
     return done;
 }

@@ -48,5 +48,7 @@ void writer_end(void);
 /* Changes when, and is odd while, bytes between sites are read and written again (POKE_SPANS). Whoever writes a byte
  * without the lock must write it again with the lock, if this was odd before or has changed. */
 uint64_t writer_spans(void);
+void writer_span_begin(void);
+void writer_span_end(void);
 
 #endif

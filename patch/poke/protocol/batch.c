@@ -29,7 +29,10 @@
  * A change that fails is undone in the reverse order, and so are those that depend on it.
  *
  * If the kernel says that no other thread uses this memory, no thread needs the protocol: one write takes the place of
- * three, and of the serialising between them. */
+ * three, and of the serialising between them.
+ *
+ * With POKE_PAGES, whole pages take the place of the rounds where that is possible (replaced.h). It takes twice the
+ * time, and a thread may block SIGTRAP. */
 #include "batch.h"
 
 #include <stddef.h>
@@ -40,6 +43,8 @@
 #include "order.h"
 #include "patch/poke/memory/writer.h"
 #include "platform/code.h"
+#include "platform/memory/forced.h"
+#include "platform/memory/replaced.h"
 #include "platform/threads/thread.h"
 #include "standing.h"
 
@@ -323,6 +328,78 @@ static void make_alone(void)
     platform_serialise();
 }
 
+/* ---- whole pages ---- */
+
+/* The most pages that are replaced at once: a change may lie in two, and those that it is tied to in the next ones. */
+#define PAGES_MOST 4u
+
+static uint8_t pages[PAGES_MOST * PAGE];
+
+static uint64_t page_of(uint64_t address)
+{
+    return address / PAGE * PAGE;
+}
+
+/* The page behind the last one that the change is in. */
+static uint64_t pages_end(size_t i)
+{
+    return page_of(items[i].site.address + items[i].site.size - 1) + PAGE;
+}
+
+/* The end of the changes from that one on which come into force together: they share pages, or one reads another. */
+static size_t end_of_pages(size_t from)
+{
+    size_t to = from + 1;
+    for (uint64_t end = pages_end(from); to < count; end = pages_end(to++)) {
+        uint64_t gap = items[to].site.address - items[to - 1].site.address;
+        bool may_be_read = items[to].order.is_tied && items[to - 1].order.is_tied && gap < 2 * POKE_BYTES;
+        if (items[to].site.address >= end && !may_be_read)
+            break;
+    }
+    return to;
+}
+
+static bool may_be_replaced(size_t from, size_t to)
+{
+    bool any = false;
+    for (size_t i = from; i < to; i++) {
+        if (is_at(i, STAGE_OLD) && items[i].site.view)
+            return false;
+        any |= is_at(i, STAGE_OLD);
+    }
+    return any && pages_end(to - 1) - page_of(items[from].site.address) <= sizeof pages;
+}
+
+static bool replace(size_t from, size_t to)
+{
+    uint64_t start = page_of(items[from].site.address), size = pages_end(to - 1) - start;
+    writer_span_begin();
+    bool done = forced_read(start, pages, size);
+    for (size_t i = from; done && i < to; i++)
+        for (unsigned k = 0; is_at(i, STAGE_OLD) && k < items[i].site.size; k++)
+            __atomic_store_n(&pages[items[i].site.address - start + k], items[i].change->bytes[k], __ATOMIC_RELAXED);
+    done = done && code_pages_replace(start, size, pages);
+    writer_span_end();
+    return done;
+}
+
+/* No breakpoint is needed where the pages as a whole can become others: a thread that blocks SIGTRAP would die of it.
+ * What cannot be replaced is left to the rounds. */
+static void make_in_pages(void)
+{
+    for (size_t from = 0, to; from < count; from = to) {
+        to = end_of_pages(from);
+        if (!may_be_replaced(from, to) || !replace(from, to))
+            continue;
+        for (size_t i = from; i < to; i++)
+            if (is_at(i, STAGE_OLD))
+                items[i].stage = STAGE_DONE;
+    }
+    platform_serialise();
+}
+
+/* ---- with breakpoints ---- */
+
 /* Without serialising, only words whose pages can be opened are left. */
 static void make_without_rounds(void)
 {
@@ -388,6 +465,8 @@ void batch_make(struct poke_change *given, size_t given_count, unsigned ways, bo
         if (can_serialise && platform_thread_is_alone()) {
             make_alone();
         } else if (can_serialise && platform_serialise()) {
+            if (ways & POKE_PAGES)
+                make_in_pages();
             try_pages();
             make_in_rounds();
         } else {

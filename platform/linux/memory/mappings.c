@@ -14,6 +14,8 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "platform/linux/call.h"
 
@@ -74,17 +76,22 @@ static bool read_name(struct mappings *mappings, enum mapping_growth *growth)
 {
     static const char heap[] = "[heap]\n", stack[] = "[stack]\n";
     bool is_heap = true, is_stack = true;
+    size_t length = 0;
     int character;
     do
         character = next(mappings);
     while (character == ' ');
-    for (size_t i = 0; character >= 0; i++) {
-        is_heap = is_heap && i < sizeof heap - 1 && character == heap[i];
-        is_stack = is_stack && i < sizeof stack - 1 && character == stack[i];
+    for (; character >= 0; length++) {
+        is_heap = is_heap && length < sizeof heap - 1 && character == heap[length];
+        is_stack = is_stack && length < sizeof stack - 1 && character == stack[length];
         if (character == '\n')
             break;
+        if (length + 1 < mappings->name_size)
+            mappings->name[length] = (char)character;
         character = next(mappings);
     }
+    if (mappings->name_size)
+        mappings->name[length < mappings->name_size ? length : 0] = 0;
     *growth = is_heap ? MAPPING_IS_HEAP : is_stack ? MAPPING_IS_STACK : MAPPING_KEEPS_ITS_SIZE;
     return character == '\n';
 }
@@ -130,6 +137,12 @@ void mappings_close(struct mappings *mappings)
 
 /* ---- one mapping ---- */
 
+/* Room for the name of a mapping's file; of size 0 if no one asks for it. */
+struct name {
+    char *text;
+    size_t size;
+};
+
 static enum mapping_growth find_growth(int file, struct query query)
 {
     char name[NAME] = {0};
@@ -144,9 +157,13 @@ static enum mapping_growth find_growth(int file, struct query query)
 
 /* Returns 0, or a negative error number: -ENOENT if nothing is mapped there, another one if the kernel does not answer.
  */
-static long ask(int file, uint64_t address, struct mapping *mapping)
+static long ask(int file, uint64_t address, struct mapping *mapping, struct name name)
 {
     struct query query = {.size = sizeof query, .address = address};
+    query.name = (uint64_t)(uintptr_t)name.text;
+    query.name_size = (uint32_t)name.size;
+    if (name.size)
+        *name.text = 0;
     long result = system_call3(SYS_ioctl, file, (long)QUERY, (long)&query);
     if (result != 0)
         return result;
@@ -172,14 +189,33 @@ static bool search(struct mappings *mappings, uint64_t address, struct mapping *
     return found;
 }
 
-bool mappings_find(uint64_t address, struct mapping *mapping)
+static bool find(uint64_t address, struct mapping *mapping, struct name name)
 {
     char piece[PIECE];
     struct mappings mappings;
     if (!mappings_open(&mappings, piece, sizeof piece))
         return false;
-    long asked = ask(mappings.file, address, mapping);
+    mappings.name = name.text;
+    mappings.name_size = name.size;
+    long asked = ask(mappings.file, address, mapping, name);
     bool found = asked == 0 || (asked != -ENOENT && search(&mappings, address, mapping));
     mappings_close(&mappings);
     return found;
+}
+
+bool mappings_find(uint64_t address, struct mapping *mapping)
+{
+    return find(address, mapping, (struct name){NULL, 0});
+}
+
+bool mappings_find_named(uint64_t address, struct mapping *mapping, char *name, size_t size)
+{
+    return find(address, mapping, (struct name){name, size});
+}
+
+bool mappings_is_file(const struct mapping *mapping, int file)
+{
+    struct stat status;
+    return mapping->file && system_call3(SYS_fstat, file, (long)&status, 0) == 0 &&
+           file_of(status.st_ino, major(status.st_dev), minor(status.st_dev)) == mapping->file;
 }

@@ -224,12 +224,43 @@ static int no_code_changes_while_sigtrap_is_the_programs(void)
     return 0;
 }
 
+/* As the C library does while it makes a thread or a child. */
+static void *sum_with_signals_blocked(void *wanted)
+{
+    sigset_t all;
+    uint64_t wrong = 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    while (!stop)
+        wrong += sites_sum(memory.alias, 20) != (uint64_t)(uintptr_t)wanted;
+    return (void *)(uintptr_t)wrong;
+}
+
+static int threads_that_block_sigtrap_go_through_sites_that_change(void)
+{
+    pthread_t thread;
+    void *wrong;
+    make_memory();
+    begin_with(0);
+    uint64_t wanted = sites_sum(memory.alias, 20);
+    assert_int_equal(pthread_create(&thread, NULL, sum_with_signals_blocked, (void *)(uintptr_t)wanted), 0);
+    for (unsigned i = 0; i < 2000; i++) {
+        assert_int_equal(sites_sum(memory.memory, 20), wanted);
+        assert_int_equal(segue_patches_undo(0, SIZE_MAX, NULL), SEGUE_OK);
+    }
+    stop = 1;
+    pthread_join(thread, &wrong);
+    assert_null(wrong);
+    return 0;
+}
+
 #define EACH_CASE(X)                                                                                                   \
     X(signals_may_come_at_any_time)                                                                                    \
     X(single_steps_show_the_program)                                                                                   \
     X(children_have_their_own)                                                                                         \
     X(threads_go_on_while_sites_change)                                                                                \
     X(children_may_list_what_a_thread_lists)                                                                           \
-    X(no_code_changes_while_sigtrap_is_the_programs)
+    X(no_code_changes_while_sigtrap_is_the_programs)                                                                   \
+    X(threads_that_block_sigtrap_go_through_sites_that_change)
 
 CASES_MAIN(EACH_CASE)
