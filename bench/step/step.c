@@ -32,17 +32,15 @@ static void skip_instruction(int number, siginfo_t *info, void *ucontext)
     ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] += skipped_length;
 }
 
-/* All lanes of sixteen. */
-__attribute__((
-    target("avx512f"))) /* A register's upper half that is in use makes the processor slower with instructions that do
-                         * not know of it, also when they fault; so compilers leave none in use. */
-__attribute__((target("avx"))) static void
-clear_upper_halves(void)
+/* A register's upper half that is in use makes the processor slower with instructions that do not know of it, also when
+ * they fault; so compilers leave none in use. */
+__attribute__((target("avx"))) static void clear_upper_halves(void)
 {
     __asm__ volatile("vzeroupper");
 }
 
-static void set_mask(void)
+/* All lanes of sixteen. */
+__attribute__((target("avx512f"))) static void set_mask(void)
 {
     __asm__ volatile("kmovw %0, %%k1" : : "r"(0xffff));
 }
