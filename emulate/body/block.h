@@ -43,6 +43,22 @@ static inline bool block_is_checked(const struct block_instruction *instruction)
            instruction->kind == BLOCK_CHECKED_CALL;
 }
 
+/* Where the thread goes on is loaded by the access. */
+static inline bool block_is_transfer(const struct block_instruction *instruction)
+{
+    return instruction->kind == BLOCK_CHECKED_JUMP || instruction->kind == BLOCK_CHECKED_CALL;
+}
+
+static inline bool block_reads(const struct block_instruction *instruction, unsigned reg)
+{
+    return instruction->form.effects.reads >> reg & 1;
+}
+
+static inline bool block_writes(const struct block_instruction *instruction, unsigned reg)
+{
+    return instruction->form.effects.writes >> reg & 1;
+}
+
 /* Reads the block at request->site. Returns NULL, or why it has no instruction. */
 const char *block_read(struct decode_scratch *decode, const struct body_request *request, struct block *block);
 

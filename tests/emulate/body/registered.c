@@ -2,7 +2,7 @@
  * instruction, at [register].
  *
  *      registered FILE... */
-#include "emulate/body/registered.h"
+#include "emulate/body/build/registered.h"
 
 #include <string.h>
 

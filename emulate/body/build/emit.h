@@ -2,8 +2,8 @@
 #ifndef SEGUE_EMULATE_BODY_EMIT_H
 #define SEGUE_EMULATE_BODY_EMIT_H
 
-#include "block.h"
-#include "table.h"
+#include "emulate/body/block.h"
+#include "emulate/body/table.h"
 
 /* Places of a register or of the flags; a set, of which each member is valid. */
 enum emit_place {

@@ -1,0 +1,287 @@
+/* build.c: builds bodies (see body.h): the block's instructions one after the other, then what is out of line. */
+#include <stddef.h>
+#include <string.h>
+
+#include "access.h"
+#include "copy.h"
+#include "emulate/body/body.h"
+
+/* A retry ends the block earlier. */
+#define ATTEMPTS 6
+
+size_t body_scratch_size(void)
+{
+    return (sizeof(struct body_scratch) + 15) & ~(size_t)15;
+}
+
+/* ---- exits ---- */
+
+/* The label of the instruction there, if it is in the block; else NULL. */
+static const struct label *label_at(struct builder *builder, uint64_t original)
+{
+    for (unsigned i = 0; i < builder->count; i++)
+        if (builder_instruction(builder, i)->form.address == original)
+            return &builder->scratch->labels[i];
+    return NULL;
+}
+
+/* Only an access that is checked opens the frame: it has an entry for a stack without room. */
+static bool can_conform(const struct builder *builder, const struct label *label)
+{
+    return label && label->is_set && (builder->emit.state.is_open || !label->state.is_open);
+}
+
+/* For the next attempt: the state at the first jump to the beginning. */
+static void note_loop(struct builder *builder, const struct label *label)
+{
+    const struct emit_state *state = &builder->emit.state;
+    if (builder->is_loop || label != builder->scratch->labels || !state->is_open)
+        return;
+    builder->is_loop = true;
+    builder->looping = *state;
+    builder->looping.flags = state->flags & EMIT_LIVE ? EMIT_LIVE : state->flags & EMIT_AX ? EMIT_AX : EMIT_SLOT;
+}
+
+/* Where code that goes on at that original address leads to. No other body: it may be built anew. */
+static uint64_t resolve(const struct builder *builder, uint64_t original)
+{
+    return original == builder->request->site ? builder->emit.at : original;
+}
+
+static void leave_to(struct builder *builder, uint64_t address)
+{
+    emit_close(&builder->emit, 0);
+    emit_lead_to_address(&builder->emit, emit_jump(&builder->emit, EMIT_ALWAYS), address);
+}
+
+static void go_on_at(struct builder *builder, uint64_t original)
+{
+    const struct label *label = label_at(builder, original);
+    note_loop(builder, label);
+    if (!can_conform(builder, label)) {
+        leave_to(builder, resolve(builder, original));
+        return;
+    }
+    emit_conform(&builder->emit, &label->state);
+    emit_jump_back(&builder->emit, EMIT_ALWAYS, label->offset);
+}
+
+static enum emit_condition condition_of(const struct displaceable *form)
+{
+    const uint8_t *opcode = form->bytes + form->opcode;
+    return (enum emit_condition)(EMIT_IF | (*opcode == 0x0f ? opcode[1] : *opcode) % 16u);
+}
+
+/* A jump back leads straight to its label where moves are all that is to be done. */
+static void conditional(struct builder *builder, const struct block_instruction *instruction)
+{
+    struct emitter *emit = &builder->emit;
+    const struct displaceable *form = &instruction->form;
+    const struct label *label = label_at(builder, form->target);
+    emit_load_flags(emit);
+    note_loop(builder, label);
+    if (can_conform(builder, label))
+        emit_conform_by_moves(emit, &label->state);
+    if (label && label->is_set && emit_conforms(emit, &label->state)) {
+        emit_jump_back(emit, condition_of(form), label->offset);
+    } else {
+        struct pending *pending = builder_add_pending(builder, PENDING_EXIT);
+        pending->jumps[pending->jump_count++] = emit_jump(emit, condition_of(form));
+    }
+    copy_have_executed(builder, instruction);
+}
+
+/* ---- the body ---- */
+
+/* Only where the instruction is built for the first time. */
+static void set_label(struct builder *builder)
+{
+    struct label *label = &builder->scratch->labels[builder->emit.instruction];
+    if (!label->is_set)
+        *label = (struct label){.offset = builder->emit.used, .is_set = true, .state = builder->emit.state};
+}
+
+static void build_instruction(struct builder *builder, const struct block_instruction *instruction)
+{
+    set_label(builder);
+    switch ((enum block_kind)instruction->kind) {
+    case BLOCK_PLAIN:
+    case BLOCK_LAST:
+        copy_instruction(builder, instruction, COPY_PLAIN);
+        break;
+    case BLOCK_CHECKED:
+    case BLOCK_CHECKED_JUMP:
+    case BLOCK_CHECKED_CALL:
+        access_build(builder, instruction);
+        break;
+    case BLOCK_CONDITIONAL:
+        conditional(builder, instruction);
+        break;
+    case BLOCK_JUMP:
+        go_on_at(builder, instruction->form.target);
+        break;
+    }
+}
+
+/* The rest of the block from that instruction on. */
+static void build_tail(struct builder *builder, unsigned first)
+{
+    for (unsigned i = first; i < builder->count; i++)
+        build_instruction(builder, builder_instruction(builder, i));
+    const struct block_instruction *last = builder_instruction(builder, builder->count - 1);
+    if (last->kind < BLOCK_JUMP)
+        go_on_at(builder, last->form.address + last->form.length);
+}
+
+/* ---- out of line ---- */
+
+static bool is_short_tail(struct builder *builder, unsigned first)
+{
+    if (builder->count - first > BUILDER_TAIL || builder->pending_count + BUILDER_TAIL > BUILDER_PENDING)
+        return false;
+    for (unsigned i = first; i < builder->count; i++)
+        if (block_is_checked(builder_instruction(builder, i)))
+            return false;
+    return true;
+}
+
+/* What is behind the access follows, or is joined. */
+static void build_outside(struct builder *builder, const struct pending *pending)
+{
+    access_build_outside(builder, pending);
+    if (block_is_transfer(builder_instruction(builder, pending->instruction)))
+        return;
+    if (is_short_tail(builder, pending->instruction + 1u))
+        build_tail(builder, pending->instruction + 1u);
+    else
+        access_join(builder, pending);
+}
+
+/* A conditional jump that is taken. */
+static void build_exit(struct builder *builder, const struct pending *pending)
+{
+    struct emitter *emit = &builder->emit;
+    uint64_t target = builder_instruction(builder, pending->instruction)->form.target;
+    const struct label *label = label_at(builder, target);
+    if (label && label->is_set && emit_conforms(emit, &label->state)) {
+        emit_lead_to(emit, pending->jumps[0], label->offset);
+    } else if (!emit->state.is_open && !can_conform(builder, label)) {
+        emit_lead_to_address(emit, pending->jumps[0], resolve(builder, target));
+    } else {
+        emit_lead_to(emit, pending->jumps[0], emit->used);
+        go_on_at(builder, target);
+    }
+}
+
+static void build_pending(struct builder *builder, const struct pending *pending)
+{
+    struct emitter *emit = &builder->emit;
+    emit->state = pending->state;
+    emit->instruction = pending->instruction;
+    if (pending->kind == PENDING_EXIT) {
+        build_exit(builder, pending);
+        return;
+    }
+    build_outside(builder, pending);
+}
+
+/* For a thread whose stack has no room for the frame: its own instruction, then back. */
+static void build_plain_entry(struct builder *builder, unsigned number)
+{
+    struct emitter *emit = &builder->emit;
+    const struct block_instruction *instruction = builder_instruction(builder, number);
+    if (!block_is_checked(instruction) || instruction->kind == BLOCK_CHECKED_CALL)
+        return;
+    emit->instruction = number;
+    emit->state = EMIT_ALL_LIVE;
+    copy_put(builder, &instruction->form, COPY_PLAIN);
+    copy_have_executed(builder, instruction);
+    if (!block_is_transfer(instruction))
+        leave_to(builder, instruction->form.address + instruction->form.length);
+}
+
+static void begin(struct builder *builder, unsigned count, uint64_t at, uint8_t *code, size_t room, struct body *body)
+{
+    struct block *block = &builder->scratch->block;
+    block->count = count;
+    block_choose_scratch(block);
+    builder->count = count;
+    builder->pending_count = builder->record_count = 0;
+    builder->recorded = 0;
+    builder->checks_site = false;
+    memset(builder->scratch->labels, 0, sizeof builder->scratch->labels);
+    builder->emit = (struct emitter){.code = code,
+                                     .room = room,
+                                     .at = at,
+                                     .state = EMIT_ALL_LIVE,
+                                     .scratch_register = block->scratch_register,
+                                     .failed = BODY_INSTRUCTIONS + 1};
+    body_table_begin(&builder->emit.table, body->table, count);
+}
+
+/* The code of the first `count` instructions. */
+static void build(struct builder *builder, uint32_t *plain)
+{
+    struct emitter *emit = &builder->emit;
+    if (builder->is_loop)
+        emit_conform(emit, &builder->looping);
+    build_tail(builder, 0);
+    for (unsigned i = 0; i < builder->pending_count; i++)
+        build_pending(builder, &builder->scratch->pending[i]);
+    *plain = emit->used;
+    for (unsigned i = builder->count; i-- > 0;)
+        build_plain_entry(builder, i);
+}
+
+static void complete(struct builder *builder, uint32_t plain, struct body *body)
+{
+    struct body_table head = {.site = builder->request->site,
+                              .recorded = builder->recorded,
+                              .size = builder->emit.used,
+                              .plain = (uint16_t)plain,
+                              .bytes = (uint16_t)builder->emit.table.used,
+                              .instructions = (uint8_t)builder->count,
+                              .scratch_register = builder->emit.scratch_register};
+    memcpy(body->table, &head, offsetof(struct body_table, lengths));
+    for (unsigned i = 0; i < builder->count; i++)
+        body->table[offsetof(struct body_table, lengths) + i] = builder_instruction(builder, i)->form.length;
+    body->size = builder->emit.used;
+    body->record_count = builder->record_count;
+    body->checks_site = builder->checks_site;
+    body->table_size = builder->emit.table.used;
+    body->refusal = NULL;
+}
+
+/* Builds it; if it is a loop, once more, so that it begins with the state that the loop comes back with. */
+static bool try_build(struct builder *builder, unsigned count, uint64_t at, uint8_t *code, size_t room,
+                      struct body *body)
+{
+    uint32_t plain = 0;
+    builder->is_loop = false;
+    for (bool again = true; again;) {
+        bool was_loop = builder->is_loop;
+        begin(builder, count, at, code, room, body);
+        build(builder, &plain);
+        again = builder->is_loop && !was_loop && block_is_checked(builder_instruction(builder, 0));
+    }
+    if (builder->emit.failed <= BODY_INSTRUCTIONS || builder->emit.table.is_full ||
+        builder->emit.used > builder->request->most_bytes)
+        return false;
+    complete(builder, plain, body);
+    return true;
+}
+
+enum segue_status body_build(struct body_scratch *scratch, const struct body_request *request, uint64_t at,
+                             uint8_t *code, size_t room, struct body *body)
+{
+    struct builder builder = {.request = request, .scratch = scratch};
+    body->refusal = block_read(&scratch->decode, request, &scratch->block);
+    unsigned count = body->refusal ? 0 : scratch->block.count;
+    for (unsigned attempt = 0; attempt < ATTEMPTS && count > 0; attempt++) {
+        if (try_build(&builder, count, at, code, room, body))
+            return body->size <= room ? SEGUE_OK : SEGUE_TOO_SMALL;
+        body->refusal = "what it needs does not reach from there, or is too much";
+        count = builder.emit.failed < count ? builder.emit.failed : count * 3 / 4;
+    }
+    return SEGUE_UNSUPPORTED;
+}
