@@ -49,25 +49,11 @@ size_t free_from(size_t number, uint64_t address)
     return low;
 }
 
-/* Ranges that are moved at once. */
-#define BLOCK 64u
-
-/* By way of a block of its own: a handler may not call memmove. */
-static void copy(size_t to, size_t from, size_t number)
-{
-    static struct free_range block[BLOCK];
-    memcpy(block, &ranges[from], number * sizeof *block);
-    memcpy(&ranges[to], block, number * sizeof *block);
-}
-
 static void insert(size_t at, uint64_t start, uint64_t end)
 {
     if (count == RANGES)
         return;
-    for (size_t left = count - at, some; left > 0; left -= some) {
-        some = left < BLOCK ? left : BLOCK;
-        copy(at + left - some + 1, at + left - some, some);
-    }
+    memmove(&ranges[at + 1], &ranges[at], (count - at) * sizeof *ranges);
     ranges[at] = (struct free_range){start, end};
     count++;
 }
@@ -75,10 +61,7 @@ static void insert(size_t at, uint64_t start, uint64_t end)
 static void drop(size_t at)
 {
     count--;
-    for (size_t some; at < count; at += some) {
-        some = count - at < BLOCK ? count - at : BLOCK;
-        copy(at, at + 1, some);
-    }
+    memmove(&ranges[at], &ranges[at + 1], (count - at) * sizeof *ranges);
 }
 
 /* Joins no ranges across the edge of a chunk. */
