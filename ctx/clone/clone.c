@@ -120,7 +120,7 @@ static long call_kernel(const struct segue_clone *request, struct clone_child *c
                               wanted.fourth, wanted.fifth, child};
     uint64_t before = platform_mask_exchange(&all);
     long result = parking ? clone_go_parked(&call, parking) : clone_go(&call);
-    platform_mask_exchange(&before);
+    platform_mask_set(before);
     return result;
 }
 

@@ -52,7 +52,7 @@ static uint64_t block_signals(void)
 static void arrive(struct segue_context *to)
 {
     instrument_arrive(to);
-    platform_mask_exchange(&to->mask);
+    platform_mask_set(to->mask);
 }
 
 static void leave(struct segue_context *from, struct segue_context *to)
@@ -106,7 +106,7 @@ static void leave_for_good(struct segue_context *to)
         return;
     }
     if (to->flags & HAS_MASK)
-        platform_mask_exchange(&to->mask);
+        platform_mask_set(to->mask);
     to->flags &= ~SEGUE_CONTEXT_MASK_SAVED_;
 }
 

@@ -179,7 +179,7 @@ enum segue_status segue_frame_restore(struct segue_frame *frame, enum segue_rest
         frame_allows_direct_restore(context) && allows_direct_restore(xstate, &image.of_frame, &features)) {
         uint64_t mask = frame_get_mask(context);
         if (method == SEGUE_RESTORE_DIRECT_MASK)
-            platform_mask_exchange(&mask);
+            platform_mask_set(mask);
         landing_go(&landing, xstate->area, features);
     }
     write_frame(frame, &image);

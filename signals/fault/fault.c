@@ -8,6 +8,13 @@
 #include "decode/x86/canonical.h"
 #include "decode/x86/traps.h"
 
+void fault_get_registers(const void *context, struct segue_regs *regs)
+{
+    frame_get_registers(context, regs);
+    frame_get_bases(regs);
+    guest_bases(context, &regs->fs_base, &regs->gs_base);
+}
+
 static void find_beyond(const struct segue_access *accesses, size_t count, struct segue_fault *fault)
 {
     for (size_t i = 0; i < count; i++) {
@@ -21,16 +28,18 @@ static void find_beyond(const struct segue_access *accesses, size_t count, struc
 }
 
 /* For a general protection or stack fault. Leaves `fault` alone if no access has a non-canonical address. */
-static void find_address(const struct segue_regs *regs, struct segue_fault *fault)
+static __attribute__((noinline)) void find_address(const void *context, struct segue_fault *fault)
 {
     struct decode_scratch scratch;
+    struct segue_regs regs;
     struct segue_insn insn;
     struct segue_access accesses[FAULT_ACCESSES];
     size_t count;
     if (fault->trap != TRAP_GENERAL_PROTECTION && fault->trap != TRAP_STACK)
         return;
-    if (code_decode(&scratch, NULL, regs->rip, &insn) != SEGUE_OK ||
-        segue_accesses(&insn, regs, NULL, accesses, FAULT_ACCESSES, &count) != SEGUE_OK)
+    fault_get_registers(context, &regs);
+    if (code_decode(&scratch, NULL, regs.rip, &insn) != SEGUE_OK ||
+        segue_accesses(&insn, &regs, NULL, accesses, FAULT_ACCESSES, &count) != SEGUE_OK)
         return;
     find_beyond(accesses, count, fault);
 }
@@ -41,13 +50,6 @@ static bool is_covered(const struct segue_access *accesses, size_t count, const 
         if (fault->address - accesses[i].address < accesses[i].size && (accesses[i].direction & fault->direction))
             return true;
     return false;
-}
-
-void fault_get_registers(const void *context, struct segue_regs *regs)
-{
-    frame_get_registers(context, regs);
-    frame_get_bases(regs);
-    guest_bases(context, &regs->fs_base, &regs->gs_base);
 }
 
 void fault_read(struct fault_frame *frame)
@@ -81,16 +83,19 @@ bool fault_was_sent(struct fault_scratch *scratch, struct native_frame native)
     return fault.address_known && !can_be_raised_by(scratch, native.context, &fault);
 }
 
-enum segue_status fault_of_signal(struct native_frame native, struct segue_fault *fault)
+/* Not inlined, as find_address is not: what they need on the stack is several cold pages, and few faults need it. */
+static __attribute__((noinline)) bool was_sent(struct native_frame native)
 {
     struct fault_scratch scratch;
-    struct segue_regs regs;
-    if (fault_was_sent(&scratch, native))
+    return fault_was_sent(&scratch, native);
+}
+
+enum segue_status fault_of_signal(struct native_frame native, struct segue_fault *fault)
+{
+    if (!frame_is_fault_for_sure(native.context) && was_sent(native))
         return SEGUE_NOT_FOUND;
     frame_get_fault(native, fault);
-    if (!fault->address_known) {
-        fault_get_registers(native.context, &regs);
-        find_address(&regs, fault);
-    }
+    if (!fault->address_known)
+        find_address(native.context, fault);
     return SEGUE_OK;
 }

@@ -30,7 +30,7 @@ bool fault_was_sent(struct fault_scratch *scratch, struct native_frame native);
 
 /* The fault that a signal reports. For a general protection or stack fault its address is that of the instruction's
  * access with a non-canonical address, if it has one. SEGUE_NOT_FOUND if a program or a timer sent the signal.
- * Async-signal-safe. */
+ * Precondition: frame_is_fault. Async-signal-safe. */
 enum segue_status fault_of_signal(struct native_frame native, struct segue_fault *fault);
 
 #endif

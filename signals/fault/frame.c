@@ -1,6 +1,7 @@
 /* frame.c: signal frames for an embedder's own handler (<segue/frame.h>, <segue/posix.h>). */
 #include <segue/frame.h>
 #include <signal.h>
+#include <string.h>
 
 #include "code.h"
 #include "fault.h"
@@ -17,9 +18,9 @@
 #define FRAMES_MOST 4u
 
 /* Whether the library itself had to handle the signal. */
-static bool is_handled(struct native_frame native)
+static bool is_handled(struct native_frame native, bool is_fault)
 {
-    if (!frame_is_fault(native)) {
+    if (!is_fault) {
         if (!readers_is_question(native.info))
             return false;
         answer_remover(native.context);
@@ -38,15 +39,19 @@ enum segue_status posix_frame_open(struct segue_frame *frame, struct native_fram
 {
     if (!frame || !native.context)
         return SEGUE_INVALID;
-    if (native.info && is_handled(native))
+    const bool is_fault = native.info && frame_is_fault(native);
+    if (native.info && is_handled(native, is_fault))
         return SEGUE_HANDLED;
-    *frame = (struct segue_frame){.native = {native.info, native.context}};
+    /* Field by field: a compound literal would be cleared first, by a string instruction with a slow start. */
+    frame->native[0] = native.info;
+    frame->native[1] = native.context;
+    memset(frame->private_, 0, sizeof frame->private_);
     fault_get_registers(native.context, &frame->regs);
     frame_get_any_xstate(native.context, &frame->xstate);
-    enum segue_status status = native.info ? fault_of_signal(native, &frame->fault) : SEGUE_NOT_FOUND;
-    if (status == SEGUE_OK || !native.info)
+    enum segue_status status = is_fault ? fault_of_signal(native, &frame->fault) : SEGUE_NOT_FOUND;
+    if (status == SEGUE_OK)
         return status;
-    const struct frame_signal signal = frame_signal(native.info);
+    const struct frame_signal signal = native.info ? frame_signal(native.info) : (struct frame_signal){0};
     frame->fault = (struct segue_fault){.signal = signal.number, .code = signal.code};
     return status;
 }

@@ -99,6 +99,11 @@ uint64_t platform_mask_exchange(const uint64_t *wanted)
     return change_mask(SIG_SETMASK, wanted);
 }
 
+void platform_mask_set(uint64_t wanted)
+{
+    system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&wanted, 0, sizeof wanted);
+}
+
 bool platform_mask_is_allowed(void)
 {
     uint64_t mask;
