@@ -49,7 +49,7 @@ void step_abandon(struct step_scratch *scratch)
         stubs_abandon(scratch->holder);
 }
 
-bool segue_recover(uint64_t *rip)
+__attribute__((hot)) bool segue_recover(uint64_t *rip)
 {
     if (replay_recover(rip))
         return true;

@@ -297,7 +297,7 @@ enum segue_status segue_guest_stop(struct segue_guest *guest, int signal)
     return thread && !guest_send(thread, signal) ? SEGUE_SYSTEM : SEGUE_OK;
 }
 
-void guest_bases(const void *ucontext, uint64_t *fs_base, uint64_t *gs_base)
+__attribute__((hot)) void guest_bases(const void *ucontext, uint64_t *fs_base, uint64_t *gs_base)
 {
     const struct gate *gate = guest_self ? guest_self->gate : NULL;
     if (!gate || gate->frame != (uint64_t)(uintptr_t)ucontext)

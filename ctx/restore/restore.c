@@ -50,8 +50,8 @@ static const void *find_shortcut(const struct landing *landing)
     return shortcut_to(landing->rip);
 }
 
-bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uint64_t code_segment,
-                     uint64_t stack_segment)
+__attribute__((hot)) bool landing_prepare(struct landing *landing, const struct segue_regs *regs, uint64_t code_segment,
+                                          uint64_t stack_segment)
 {
     /* Field by field: a compound literal would be cleared first, by a string instruction with a slow start. */
     landing->rax = regs->rax;
@@ -120,8 +120,8 @@ static void copy_xstate(const struct segue_xstate *from, const struct segue_xsta
  * the frame has no room for (tiles, if the thread had not used them before the handler did) must be in its initial
  * state: XRSTOR would leave it as it is. XRSTOR touches the whole area, also components that are not in use.
  * `*features` gets the components to load. */
-static bool allows_direct_restore(const struct segue_xstate *image, const struct segue_xstate *frame,
-                                  uint64_t *features)
+__attribute__((hot)) static bool allows_direct_restore(const struct segue_xstate *image,
+                                                       const struct segue_xstate *frame, uint64_t *features)
 {
     *features = frame->features;
     if (image->size < frame->size || xsave_exceeds(frame->features))
@@ -142,7 +142,7 @@ struct image {
 };
 
 /* False if the kernel would not put such an area into the frame. */
-static bool find_image(const struct segue_frame *frame, struct image *image)
+__attribute__((hot)) static bool find_image(const struct segue_frame *frame, struct image *image)
 {
     frame_get_any_xstate(frame->native[1], &image->of_frame);
     image->is_other = frame->xstate.area && frame->xstate.area != image->of_frame.area;
@@ -165,7 +165,7 @@ enum segue_status segue_frame_write(struct segue_frame *frame)
     return SEGUE_OK;
 }
 
-enum segue_status segue_frame_restore(struct segue_frame *frame, enum segue_restore_method method)
+__attribute__((hot)) enum segue_status segue_frame_restore(struct segue_frame *frame, enum segue_restore_method method)
 {
     struct image image;
     struct landing landing;

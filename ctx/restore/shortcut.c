@@ -11,7 +11,7 @@ static unsigned first_place(uint64_t rip)
     return (unsigned)((rip * 0x9e3779b97f4a7c15u) >> (64 - SHORTCUT_BITS));
 }
 
-const void *shortcut_to(uint64_t rip)
+__attribute__((hot)) const void *shortcut_to(uint64_t rip)
 {
     for (unsigned i = 0; i < PROBES; i++) {
         unsigned place = (first_place(rip) + i) % SHORTCUT_COUNT;

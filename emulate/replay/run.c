@@ -32,7 +32,7 @@ _Static_assert(offsetof(struct replay_context, zmm_high) == REPLAY_ZMM_HIGH, "la
 _Static_assert(offsetof(struct replay_context, popfq_flags) == REPLAY_POPFQ_FLAGS, "layout.h");
 _Static_assert(SEGUE_RDI == 5 && SEGUE_RSP == 7 && SEGUE_R15 == 15, "run_x86_64.S");
 
-bool replay_recover(uint64_t *rip)
+__attribute__((hot)) bool replay_recover(uint64_t *rip)
 {
     const char *way_out;
     if (stubs_are_back(*rip))

@@ -13,7 +13,7 @@
 
 #include "platform/reason.h"
 
-enum segue_status segue_frame_open(struct segue_frame *frame, siginfo_t *info, void *ucontext)
+__attribute__((hot)) enum segue_status segue_frame_open(struct segue_frame *frame, siginfo_t *info, void *ucontext)
 {
     return posix_frame_open(frame, (struct native_frame){info, ucontext});
 }

@@ -8,7 +8,7 @@
 #include "decode/x86/canonical.h"
 #include "decode/x86/traps.h"
 
-void fault_get_registers(const void *context, struct segue_regs *regs)
+__attribute__((hot)) void fault_get_registers(const void *context, struct segue_regs *regs)
 {
     frame_get_registers(context, regs);
     frame_get_bases(regs);
@@ -90,7 +90,7 @@ static __attribute__((noinline)) bool was_sent(struct native_frame native)
     return fault_was_sent(&scratch, native);
 }
 
-enum segue_status fault_of_signal(struct native_frame native, struct segue_fault *fault)
+__attribute__((hot)) enum segue_status fault_of_signal(struct native_frame native, struct segue_fault *fault)
 {
     if (!frame_is_fault_for_sure(native.context) && was_sent(native))
         return SEGUE_NOT_FOUND;

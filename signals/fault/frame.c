@@ -35,7 +35,7 @@ static bool is_handled(struct native_frame native, bool is_fault)
     return true;
 }
 
-enum segue_status posix_frame_open(struct segue_frame *frame, struct native_frame native)
+__attribute__((hot)) enum segue_status posix_frame_open(struct segue_frame *frame, struct native_frame native)
 {
     if (!frame || !native.context)
         return SEGUE_INVALID;

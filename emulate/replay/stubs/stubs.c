@@ -282,14 +282,14 @@ bool stubs_ready(void)
     return executable_view() || make_code_unless_refused() == SEGUE_OK;
 }
 
-bool stubs_are_back(uint64_t rip)
+__attribute__((hot)) bool stubs_are_back(uint64_t rip)
 {
     uint64_t there = (uint64_t)(uintptr_t)stubs_region;
     return region_is_taken && rip - there < CODE_SIZE && !executable_view() && make_code_unless_refused() == SEGUE_OK &&
            executable_view() == there;
 }
 
-bool stubs_contain(uint64_t rip)
+__attribute__((hot)) bool stubs_contain(uint64_t rip)
 {
     uint64_t executable = executable_view();
     return executable && rip - executable < CODE_SIZE;

@@ -51,7 +51,7 @@ void frame_read(struct fault_frame *frame)
 
 /* ---- siginfo ---- */
 
-struct frame_signal frame_signal(const void *info)
+__attribute__((hot)) struct frame_signal frame_signal(const void *info)
 {
     const siginfo_t *signal = info;
     return (struct frame_signal){signal->si_signo, signal->si_code, (uint64_t)(uintptr_t)signal->si_addr};
@@ -99,7 +99,7 @@ void frame_set_mask(void *context, uint64_t mask)
     memcpy(&((ucontext_t *)context)->uc_sigmask, &mask, sizeof mask);
 }
 
-uint64_t frame_get_mask(const void *context)
+__attribute__((hot)) uint64_t frame_get_mask(const void *context)
 {
     uint64_t mask;
     memcpy(&mask, &((const ucontext_t *)context)->uc_sigmask, sizeof mask);

@@ -57,7 +57,7 @@ void frame_begin(void)
     frame_clear_flags(FLAG_ALIGNMENT);
 }
 
-bool frame_is_fault(struct native_frame native)
+__attribute__((hot)) bool frame_is_fault(struct native_frame native)
 {
     const siginfo_t *info = native.info;
     const greg_t *frame = registers_of(native.context);
@@ -86,7 +86,7 @@ bool frame_is_fault(struct native_frame native)
     return frame[REG_TRAPNO] == TRAP_PAGE_FAULT && (uint64_t)(uintptr_t)info->si_addr == (uint64_t)frame[REG_CR2];
 }
 
-bool frame_is_fault_for_sure(const void *context)
+__attribute__((hot)) bool frame_is_fault_for_sure(const void *context)
 {
     return (uint64_t)registers_of(context)[REG_EFL] & FLAG_RESUME;
 }
@@ -117,7 +117,7 @@ size_t frame_size_most(void)
 
 /* ---- registers ---- */
 
-uint64_t frame_instruction(const void *context)
+__attribute__((hot)) uint64_t frame_instruction(const void *context)
 {
     return (uint64_t)registers_of(context)[REG_RIP];
 }
@@ -156,7 +156,7 @@ static bool has_fsgsbase(void)
     return known == YES;
 }
 
-void frame_get_bases(struct segue_regs *regs)
+__attribute__((hot)) void frame_get_bases(struct segue_regs *regs)
 {
     if (has_fsgsbase()) {
         read_bases_directly(regs);
@@ -198,7 +198,7 @@ void frame_get_general(const void *context, struct segue_regs *regs)
 #undef GET
 }
 
-void frame_get_registers(const void *context, struct segue_regs *regs)
+__attribute__((hot)) void frame_get_registers(const void *context, struct segue_regs *regs)
 {
     uint64_t code, stack;
     frame_get_general(context, regs);
@@ -206,7 +206,7 @@ void frame_get_registers(const void *context, struct segue_regs *regs)
     store_selectors(regs, code, stack);
 }
 
-void frame_set_registers(void *context, const struct segue_regs *regs)
+__attribute__((hot)) void frame_set_registers(void *context, const struct segue_regs *regs)
 {
     greg_t *to = ((ucontext_t *)context)->uc_mcontext.gregs;
 #define SET(field, place) to[place] = (greg_t)regs->field;
@@ -215,7 +215,7 @@ void frame_set_registers(void *context, const struct segue_regs *regs)
 }
 
 /* The field holds four 16-bit words: the code segment, two unused ones, the stack segment. */
-void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack)
+__attribute__((hot)) void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack)
 {
     uint64_t words = (uint64_t)registers_of(context)[REG_CSGSFS];
     *code = words & 0xffff;
@@ -226,7 +226,7 @@ void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack)
 
 /* A kernel without XSAVE writes its software bytes all the same, with no features and FXSAVE's size; the area then
  * holds x87 and SSE. */
-void frame_get_xstate(const void *context, struct segue_xstate *xstate)
+__attribute__((hot)) void frame_get_xstate(const void *context, struct segue_xstate *xstate)
 {
     char *area = (char *)((const ucontext_t *)context)->uc_mcontext.fpregs;
     const struct software_bytes *software = (const void *)(area + XSAVE_SOFTWARE);
@@ -239,7 +239,7 @@ void frame_get_xstate(const void *context, struct segue_xstate *xstate)
 }
 
 /* A frame in FXSAVE's format has x87 and SSE. */
-void frame_get_any_xstate(const void *context, struct segue_xstate *xstate)
+__attribute__((hot)) void frame_get_any_xstate(const void *context, struct segue_xstate *xstate)
 {
     void *area = ((const ucontext_t *)context)->uc_mcontext.fpregs;
     frame_get_xstate(context, xstate);
@@ -297,7 +297,7 @@ void frame_narrow(void *context)
 
 /* ---- the processor's report ---- */
 
-void frame_get_fault(struct native_frame native, struct segue_fault *fault)
+__attribute__((hot)) void frame_get_fault(struct native_frame native, struct segue_fault *fault)
 {
     const greg_t *registers = registers_of(native.context);
     *fault = (struct segue_fault){
@@ -355,7 +355,7 @@ void frame_call(void *context, uint64_t instruction, uint64_t argument)
     empty_x87(frame);
 }
 
-bool frame_allows_direct_restore(const void *context)
+__attribute__((hot)) bool frame_allows_direct_restore(const void *context)
 {
     const ucontext_t *frame = context;
     struct segue_xstate xstate;

@@ -99,7 +99,7 @@ uint64_t platform_mask_exchange(const uint64_t *wanted)
     return change_mask(SIG_SETMASK, wanted);
 }
 
-void platform_mask_set(uint64_t wanted)
+__attribute__((hot)) void platform_mask_set(uint64_t wanted)
 {
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&wanted, 0, sizeof wanted);
 }
