@@ -64,7 +64,7 @@ void platform_thread_nudge(int thread);
 
 /* Sets the calling thread's mask to `*wanted` if that is not NULL. Returns the mask before. */
 uint64_t platform_mask_exchange(const uint64_t *wanted);
-/* Sets it: quicker, where nobody asks what it was. */
+/* Sets it without returning the mask before, which takes less time. */
 void platform_mask_set(uint64_t wanted);
 
 /* Whether the system lets this process change masks; a filter of system calls may forbid it. */
