@@ -1,13 +1,9 @@
-/* patch_batch.c: many changes of code at once: what is made, what is not, and what threads meet meanwhile. */
+/* patch_batch.c: many changes of code at once: what is made, what is not, and what threads meet afterwards. */
 #include "tests/support/test.h"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "batch_code.h"
@@ -224,124 +220,6 @@ static void thread_that_comes_late_goes_on(void **state)
     code_destroy(&code);
 }
 
-/* ---- a batch that has stopped in the middle -------------------------------------------------------------------- */
-
-static volatile int stopped, may_go_on;
-static struct segue_mapping stopped_code;
-
-/* Stops the thread that changes the code, at a page of the code's second view that is closed, until it may go on. */
-static void stop(int number, siginfo_t *info, void *ucontext)
-{
-    const struct timespec time = {.tv_nsec = 100000};
-    (void)number;
-    (void)info;
-    (void)ucontext;
-    stopped = 1;
-    while (!may_go_on)
-        nanosleep(&time, NULL);
-    mprotect((char *)stopped_code.alias + PAGE, PAGE, PROT_READ | PROT_WRITE);
-}
-
-#define JUMPS 100u
-#define TARGETS (2 * PAGE)
-
-static uint8_t *jump_of(unsigned i)
-{
-    return (uint8_t *)stopped_code.memory + PAGE - 1 - 23 * (JUMPS - 1 - i);
-}
-
-/* Each site, mov eax, 1; ret, becomes a jump to mov eax, 2; ret. Of every third jump only three bytes change, as of a
- * pun: its last two are there before. The last jump ends on the second page. */
-static void set_jumps(struct poke_change *changes)
-{
-    for (unsigned i = 0; i < JUMPS; i++) {
-        uint8_t *at = jump_of(i), jump[5] = {0xe9};
-        int32_t distance = (int32_t)((uint8_t *)stopped_code.memory + TARGETS + 8 * i - (at + 5));
-        memcpy(jump + 1, &distance, sizeof distance);
-        bool is_pun = i % 3 == 0 && i < JUMPS - 1;
-        set_change(&changes[i], at, jump, is_pun ? 3 : 5);
-        changes[i].target = is_pun ? (uint64_t)(uintptr_t)(at + 5) + (uint64_t)(int64_t)distance : 0;
-        if (is_pun)
-            memcpy((uint8_t *)stopped_code.alias + (at + 3 - (uint8_t *)stopped_code.memory), jump + 3, 2);
-    }
-}
-
-static void make_jumps(void)
-{
-    assert_int_equal(segue_mapping_create(NULL, 4 * PAGE, &stopped_code), SEGUE_OK);
-    memset(stopped_code.memory, 0x90, 4 * PAGE);
-    for (unsigned i = 0; i < JUMPS; i++) {
-        memcpy(jump_of(i), "\xb8\1\0\0\0\xc3", 6);
-        memcpy((uint8_t *)stopped_code.memory + TARGETS + 8 * i, "\xb8\2\0\0\0\xc3", 6);
-    }
-    /* One of the program's own, between. */
-    jump_of(7)[10] = BREAKPOINT;
-    assert_int_equal(mprotect(stopped_code.memory, 4 * PAGE, PROT_READ | PROT_EXEC), 0);
-    assert_int_equal(poke_alias_add((uint64_t)(uintptr_t)stopped_code.memory, 4 * PAGE, stopped_code.alias), SEGUE_OK);
-}
-
-static void *make_batch(void *changes)
-{
-    block_signals();
-    return (void *)(uintptr_t)poke_batch(changes, JUMPS, POKE_ALIAS);
-}
-
-static unsigned run_jump(unsigned i)
-{
-    uint64_t eax = 7;
-    __asm__ volatile(CALL("%1") : "+a"(eax) : "r"(jump_of(i)) : "memory", "cc");
-    return (unsigned)eax;
-}
-
-static void other_threads_go_through_all_jumps_of_a_batch(void **state)
-{
-    const struct sigaction fault = {.sa_sigaction = stop, .sa_flags = SA_SIGINFO};
-    static struct poke_change changes[JUMPS];
-    pthread_t thread;
-    void *status;
-    (void)state;
-    if (!can_serialise())
-        skip();
-    sigaction(SIGSEGV, &fault, NULL);
-    make_jumps();
-    take_traps();
-    set_jumps(changes);
-    /* A place that had a breakpoint a moment ago, and has the program's now. */
-    uint8_t *before = (uint8_t *)stopped_code.memory + 3 * PAGE + 6;
-    assert_int_equal(poke((uint64_t)before, (const uint8_t *)moves[0], 5, POKE_ALIAS), SEGUE_OK);
-    assert_int_equal(poke_byte((uint64_t)before, BREAKPOINT, POKE_ALIAS), SEGUE_OK);
-    assert_int_equal(mprotect((char *)stopped_code.alias + PAGE, PAGE, PROT_READ), 0);
-    stopped = may_go_on = 0;
-    assert_int_equal(pthread_create(&thread, NULL, make_batch, changes), 0);
-    while (!stopped)
-        sched_yield();
-    unsigned expected = 0;
-    for (unsigned i = 0; i < JUMPS; i++) {
-        bool stands = *jump_of(i) == BREAKPOINT;
-        expected += stands;
-        assert_int_equal(run_jump(i), 2);
-    }
-    /* All but those that are one store. */
-    assert_true(expected > JUMPS / 4);
-    assert_int_equal(traps, expected);
-    assert_int_equal(emulated, expected);
-    assert_false(trap_at(jump_of(7) + 10));
-    assert_false(trap_at(before));
-    may_go_on = 1;
-    pthread_join(thread, &status);
-    assert_int_equal((uintptr_t)status, SEGUE_OK);
-    for (unsigned i = 0; i < JUMPS; i++) {
-        assert_int_equal(run_jump(i), 2);
-        assert_true(*jump_of(i) == 0xe9);
-    }
-    assert_int_equal(traps, expected);
-    assert_int_equal(jump_of(7)[10], BREAKPOINT);
-    signal(SIGSEGV, SIG_DFL);
-    signal(SIGTRAP, SIG_DFL);
-    assert_int_equal(poke_alias_remove((uint64_t)(uintptr_t)stopped_code.memory), SEGUE_OK);
-    assert_int_equal(segue_mapping_destroy(&stopped_code), SEGUE_OK);
-}
-
 /* No thread can meet a breakpoint of such a change: none was announced. */
 static void lone_thread_has_no_breakpoints(void **state)
 {
@@ -389,7 +267,6 @@ int main(void)
         cmocka_unit_test(what_cannot_be_written_leaves_the_others_made),
         cmocka_unit_test(what_depends_on_a_failed_change_is_not_made),
         cmocka_unit_test(thread_that_comes_late_goes_on),
-        cmocka_unit_test(other_threads_go_through_all_jumps_of_a_batch),
     };
     int failed = cmocka_run_group_tests(alone, prepare, NULL);
     return failed + cmocka_run_group_tests(with_others, prepare_company, NULL);

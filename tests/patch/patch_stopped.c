@@ -12,10 +12,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "patch/poke/poke.h"
+#include "batch_code.h"
 #include "patch/poke/protocol/emulated.h"
 
-#define PAGE 4096u
 /* The instruction begins so many bytes before the second page. */
 #define BEFORE 1u
 #define TARGET 64u
@@ -81,7 +80,7 @@ static void plain_instructions_are_known(void **state)
 static struct segue_mapping code;
 static uint8_t *site;
 static volatile int stopped, may_go_on;
-static volatile unsigned traps;
+static volatile unsigned own_traps;
 
 /* Stops the thread that changes the code until it may go on. */
 static void stop(int number, siginfo_t *info, void *ucontext)
@@ -116,25 +115,41 @@ static void on_trap(int number, siginfo_t *info, void *ucontext)
         .rip = (uint64_t)regs[REG_RIP], .rsp = (uint64_t)regs[REG_RSP], .may_be_emulated = true, .store = store_word};
     (void)number;
     (void)info;
-    traps++;
+    own_traps++;
     if (!poke_trap(&thread))
         _exit(2);
     regs[REG_RIP] = (greg_t)thread.rip;
     regs[REG_RSP] = (greg_t)thread.rsp;
 }
 
+static void map_code(size_t size)
+{
+    assert_int_equal(segue_mapping_create(NULL, size, &code), SEGUE_OK);
+    memset(code.memory, 0x90, size);
+}
+
+static void close_code(void)
+{
+    assert_int_equal(mprotect(code.memory, code.size, PROT_READ | PROT_EXEC), 0);
+    assert_int_equal(poke_prepare(), SEGUE_OK);
+    assert_int_equal(poke_alias_add((uint64_t)(uintptr_t)code.memory, code.size, code.alias), SEGUE_OK);
+}
+
+/* What is written there stops. */
+static void close_second_page(void)
+{
+    assert_int_equal(mprotect((char *)code.alias + PAGE, PAGE, PROT_READ), 0);
+}
+
 /* mov eax, 1; ret, and at the target mov eax, 2; ret. */
 static void make_code(void)
 {
-    assert_int_equal(segue_mapping_create(NULL, 2 * PAGE, &code), SEGUE_OK);
+    map_code(2 * PAGE);
     site = (uint8_t *)code.memory + PAGE - BEFORE;
-    memset(code.memory, 0x90, 2 * PAGE);
     memcpy(site, "\xb8\1\0\0\0\xc3", 6);
     memcpy(site + TARGET, "\xb8\2\0\0\0\xc3", 6);
-    assert_int_equal(mprotect(code.memory, 2 * PAGE, PROT_READ | PROT_EXEC), 0);
-    assert_int_equal(poke_prepare(), SEGUE_OK);
-    assert_int_equal(poke_alias_add((uint64_t)(uintptr_t)code.memory, 2 * PAGE, code.alias), SEGUE_OK);
-    assert_int_equal(mprotect((char *)code.alias + PAGE, PAGE, PROT_READ), 0);
+    close_code();
+    close_second_page();
 }
 
 static void free_code(void)
@@ -143,12 +158,17 @@ static void free_code(void)
     assert_int_equal(segue_mapping_destroy(&code), SEGUE_OK);
 }
 
-/* EAX behind the site, which was 7 before. */
-static unsigned run_site(void)
+/* EAX behind the code, which was 7 before. */
+static unsigned run_at(const uint8_t *at)
 {
     uint64_t eax = 7;
-    __asm__ volatile("call *%1" : "+a"(eax) : "r"(site) : "memory", "cc");
+    __asm__ volatile(CALL("%1") : "+a"(eax) : "r"(at) : "memory", "cc");
     return (unsigned)eax;
+}
+
+static unsigned run_site(void)
+{
+    return run_at(site);
 }
 
 struct change {
@@ -156,27 +176,30 @@ struct change {
     size_t size;
 };
 
-static void *make_change(void *argument)
+static void *make_change(void *of)
 {
-    const struct change *change = argument;
-    sigset_t all;
-    sigfillset(&all);
-    sigdelset(&all, SIGSEGV);
-    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    const struct change *change = of;
+    block_signals();
     return (void *)(uintptr_t)poke((uint64_t)(uintptr_t)site, change->bytes, change->size, POKE_ALIAS);
 }
 
-static pthread_t begin_change(const struct change *change)
+/* Returns when the thread that makes the change has stopped. */
+static pthread_t begin(void *(*make)(void *), const void *what)
 {
     pthread_t thread;
     stopped = may_go_on = 0;
-    traps = 0;
-    assert_int_equal(pthread_create(&thread, NULL, make_change, (void *)(uintptr_t)change), 0);
+    assert_int_equal(pthread_create(&thread, NULL, make, (void *)(uintptr_t)what), 0);
     while (!stopped && pthread_tryjoin_np(thread, NULL) != 0)
         sched_yield();
     if (!stopped)
         skip_if("threads cannot be made to serialise");
     return thread;
+}
+
+static pthread_t begin_change(const struct change *change)
+{
+    own_traps = 0;
+    return begin(make_change, change);
 }
 
 static void end_change(pthread_t thread)
@@ -189,16 +212,21 @@ static void end_change(pthread_t thread)
 
 /* ---- with a handler of one's own ------------------------------------------------------------------------------- */
 
-static void begin(void)
+static void take_faults(void)
+{
+    const struct sigaction fault = {.sa_sigaction = stop, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &fault, NULL);
+}
+
+static void begin_test(void)
 {
     const struct sigaction trap = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
-    const struct sigaction fault = {.sa_sigaction = stop, .sa_flags = SA_SIGINFO};
     sigaction(SIGTRAP, &trap, NULL);
-    sigaction(SIGSEGV, &fault, NULL);
+    take_faults();
     make_code();
 }
 
-static void end(void)
+static void end_test(void)
 {
     free_code();
     signal(SIGTRAP, SIG_DFL);
@@ -211,16 +239,16 @@ static void end(void)
 static void goes_through(const char *bytes, size_t size, unsigned result)
 {
     const struct change change = {(const uint8_t *)bytes, size};
-    begin();
+    begin_test();
     assert_int_equal(run_site(), 1);
     pthread_t thread = begin_change(&change);
     for (unsigned i = 0; i < TIMES; i++)
         assert_int_equal(run_site(), result);
-    assert_int_equal(traps, TIMES);
+    assert_int_equal(own_traps, TIMES);
     end_change(thread);
     assert_int_equal(run_site(), result);
-    assert_int_equal(traps, TIMES);
-    end();
+    assert_int_equal(own_traps, TIMES);
+    end_test();
 }
 
 static void other_threads_go_through_a_jump(void **state)
@@ -258,18 +286,18 @@ static void any_other_instruction_is_waited_for(void **state)
     pthread_t runner;
     void *result;
     (void)state;
-    begin();
+    begin_test();
     pthread_t thread = begin_change(&change);
     passed = 0;
     assert_int_equal(pthread_create(&runner, NULL, run_in_thread, NULL), 0);
     /* It is trapped again and again. */
-    while (traps < 5)
+    while (own_traps < 5)
         nanosleep(&time, NULL);
     assert_int_equal(passed, 0);
     end_change(thread);
     pthread_join(runner, &result);
     assert_int_equal((uintptr_t)result, 3);
-    end();
+    end_test();
 }
 
 /* What of the thread does not allow it. */
@@ -282,7 +310,7 @@ static void thread_that_cannot_be_emulated_waits(void **state)
         {.rsp = 0x1000, .may_be_emulated = true},
     };
     (void)state;
-    begin();
+    begin_test();
     pthread_t thread = begin_change(&change);
     for (unsigned i = 0; i < 3; i++) {
         waits[i].rip = (uint64_t)(uintptr_t)site + 1;
@@ -295,7 +323,89 @@ static void thread_that_cannot_be_emulated_waits(void **state)
     waits[1] = (struct poke_thread){(uint64_t)(uintptr_t)site + 1, 0x1000, true, store_word};
     assert_true(poke_trap(&waits[1]));
     assert_int_equal(waits[1].rip, (uint64_t)(uintptr_t)site);
-    end();
+    end_test();
+}
+
+/* ---- many changes at once ---------------------------------------------------------------------------------------- */
+
+#define JUMPS 100u
+#define TARGETS (2 * PAGE)
+
+static uint8_t *jump_of(unsigned i)
+{
+    return (uint8_t *)code.memory + PAGE - 1 - 23 * (JUMPS - 1 - i);
+}
+
+/* Each site, mov eax, 1; ret, becomes a jump to mov eax, 2; ret. Of every third jump only three bytes change, as of a
+ * pun: its last two are there before. The last jump ends on the second page. */
+static void set_jumps(struct poke_change *changes)
+{
+    for (unsigned i = 0; i < JUMPS; i++) {
+        uint8_t *at = jump_of(i), jump[5] = {0xe9};
+        int32_t distance = (int32_t)((uint8_t *)code.memory + TARGETS + 8 * i - (at + 5));
+        memcpy(jump + 1, &distance, sizeof distance);
+        bool is_pun = i % 3 == 0 && i < JUMPS - 1;
+        set_change(&changes[i], at, jump, is_pun ? 3 : 5);
+        changes[i].target = is_pun ? (uint64_t)(uintptr_t)(at + 5) + (uint64_t)(int64_t)distance : 0;
+        if (is_pun)
+            memcpy((uint8_t *)code.alias + (at + 3 - (uint8_t *)code.memory), jump + 3, 2);
+    }
+}
+
+static void make_jumps(void)
+{
+    map_code(4 * PAGE);
+    for (unsigned i = 0; i < JUMPS; i++) {
+        memcpy(jump_of(i), "\xb8\1\0\0\0\xc3", 6);
+        memcpy((uint8_t *)code.memory + TARGETS + 8 * i, "\xb8\2\0\0\0\xc3", 6);
+    }
+    /* One of the program's own, between. */
+    jump_of(7)[10] = BREAKPOINT;
+    close_code();
+}
+
+static void *make_batch(void *changes)
+{
+    block_signals();
+    return (void *)(uintptr_t)poke_batch(changes, JUMPS, POKE_ALIAS);
+}
+
+static void other_threads_go_through_all_jumps_of_a_batch(void **state)
+{
+    static struct poke_change changes[JUMPS];
+    (void)state;
+    if (!can_serialise())
+        skip();
+    take_faults();
+    make_jumps();
+    take_traps();
+    set_jumps(changes);
+    /* A place that had a breakpoint a moment ago, and has the program's now. */
+    uint8_t *before = (uint8_t *)code.memory + 3 * PAGE + 6;
+    assert_int_equal(poke((uint64_t)before, (const uint8_t *)moves[0], 5, POKE_ALIAS), SEGUE_OK);
+    assert_int_equal(poke_byte((uint64_t)before, BREAKPOINT, POKE_ALIAS), SEGUE_OK);
+    close_second_page();
+    pthread_t thread = begin(make_batch, changes);
+    unsigned expected = 0;
+    for (unsigned i = 0; i < JUMPS; i++) {
+        bool stands = *jump_of(i) == BREAKPOINT;
+        expected += stands;
+        assert_int_equal(run_at(jump_of(i)), 2);
+    }
+    /* All but those that are one store. */
+    assert_true(expected > JUMPS / 4);
+    assert_int_equal(traps, expected);
+    assert_int_equal(emulated, expected);
+    assert_false(trap_at(jump_of(7) + 10));
+    assert_false(trap_at(before));
+    end_change(thread);
+    for (unsigned i = 0; i < JUMPS; i++) {
+        assert_int_equal(run_at(jump_of(i)), 2);
+        assert_true(*jump_of(i) == 0xe9);
+    }
+    assert_int_equal(traps, expected);
+    assert_int_equal(jump_of(7)[10], BREAKPOINT);
+    end_test();
 }
 
 /* ---- with the library's ---------------------------------------------------------------------------------------- */
@@ -313,11 +423,10 @@ static void on_program_trap(int number, siginfo_t *info, void *ucontext)
 static void goes_through_by_the_library(const char *bytes, unsigned result)
 {
     const struct sigaction trap = {.sa_sigaction = on_program_trap, .sa_flags = SA_SIGINFO};
-    const struct sigaction fault = {.sa_sigaction = stop, .sa_flags = SA_SIGINFO};
     const struct segue_options options = {.flags = SEGUE_INSTALL_SIGTRAP};
     const struct change change = {(const uint8_t *)bytes, 5};
     sigaction(SIGTRAP, &trap, NULL);
-    sigaction(SIGSEGV, &fault, NULL);
+    take_faults();
     assert_int_equal(segue_install(&options), SEGUE_OK);
     make_code();
     program_traps = 0;
@@ -327,10 +436,8 @@ static void goes_through_by_the_library(const char *bytes, unsigned result)
     end_change(thread);
     assert_int_equal(run_site(), result);
     assert_int_equal(program_traps, 0);
-    free_code();
     assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
-    signal(SIGTRAP, SIG_DFL);
-    signal(SIGSEGV, SIG_DFL);
+    end_test();
 }
 
 static void other_threads_go_through_by_the_librarys_handler(void **state)
@@ -350,6 +457,7 @@ int main(void)
         cmocka_unit_test(other_threads_go_through_a_nop),
         cmocka_unit_test(any_other_instruction_is_waited_for),
         cmocka_unit_test(thread_that_cannot_be_emulated_waits),
+        cmocka_unit_test(other_threads_go_through_all_jumps_of_a_batch),
         cmocka_unit_test(other_threads_go_through_by_the_librarys_handler),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
