@@ -29,4 +29,12 @@ static inline void in_child(void (*run)(void))
     assert_int_equal(status, 0);
 }
 
+/* A test of cmocka, in a list of them: runs the case `name` in a child. */
+#define IN_CHILD(name) ((struct CMUnitTest){#name, in_child_test, NULL, NULL, (void *)(uintptr_t)(name)})
+
+static inline void in_child_test(void **state)
+{
+    in_child((void (*)(void))(uintptr_t)*state);
+}
+
 #endif

@@ -38,7 +38,7 @@ static void fill(const struct room *room)
         EXPECT(((const uint8_t *)(uintptr_t)room->address)[i] == 0xc3);
 }
 
-static void random_rooms(void)
+static void rooms_are_in_their_windows_and_apart(void)
 {
     static struct room rooms[3000];
     struct random random = random_for(1, 0);
@@ -63,15 +63,9 @@ static void random_rooms(void)
     EXPECT(count > 1500);
 }
 
-static void rooms_are_in_their_windows_and_apart(void **state)
-{
-    (void)state;
-    in_child(random_rooms);
-}
-
 /* 16 MiB windows, and any: the same bytes behind the instructions of one function. Below it, because a heap may be
  * above. */
-static void packed_rooms(void)
+static void neighbours_share_pages(void)
 {
     static const uint32_t behind[] = {0xe8, 0x8b, 0xc0, 0x85};
     const char *refusal;
@@ -85,13 +79,7 @@ static void packed_rooms(void)
     EXPECT(chunks_used().mappings < 64);
 }
 
-static void neighbours_share_pages(void **state)
-{
-    (void)state;
-    in_child(packed_rooms);
-}
-
-static void efforts(void)
+static void a_page_is_full_before_the_next_is_taken(void)
 {
     struct room room;
     const char *refusal = NULL;
@@ -121,13 +109,7 @@ static void efforts(void)
     EXPECT(((const uint8_t *)(uintptr_t)room.address)[room.size - 1] == 0);
 }
 
-static void a_page_is_full_before_the_next_is_taken(void **state)
-{
-    (void)state;
-    in_child(efforts);
-}
-
-static void exhausted_memory(void)
+static void limits_are_kept(void)
 {
     struct room room;
     const char *refusal = NULL;
@@ -146,14 +128,8 @@ static void exhausted_memory(void)
     EXPECT(rooms_take(&fixed, SIZE, ROOMS_ANYWHERE, &room, &refusal) == SEGUE_OK);
 }
 
-static void limits_are_kept(void **state)
-{
-    (void)state;
-    in_child(exhausted_memory);
-}
-
 /* The window's addresses are the program's: it finds no room, and what is there stays. */
-static void taken_addresses(void)
+static void what_is_mapped_is_never_replaced(void)
 {
     struct room room;
     const char *refusal = NULL;
@@ -179,13 +155,7 @@ static void taken_addresses(void)
     fill(&room);
 }
 
-static void what_is_mapped_is_never_replaced(void **state)
-{
-    (void)state;
-    in_child(taken_addresses);
-}
-
-static void no_page_both(void)
+static void no_page_is_written_and_executed(void)
 {
     struct room room;
     struct mapping mapping;
@@ -200,12 +170,6 @@ static void no_page_both(void)
     /* Far away: addresses that jumps reach are scarce. */
     uint64_t code = (uint64_t)(uintptr_t)room.code;
     EXPECT((code > room.address ? code - room.address : room.address - code) > UINT64_C(1) << 33);
-}
-
-static void no_page_is_written_and_executed(void **state)
-{
-    (void)state;
-    in_child(no_page_both);
 }
 
 /* --- Fork. --- */
@@ -227,7 +191,7 @@ static void child_takes_more(void)
     EXPECT(((const uint8_t *)(uintptr_t)kept.address)[kept.size - 1] == 0xc3);
 }
 
-static void both_go_on(void)
+static void parent_and_child_go_on_apart(void)
 {
     struct room room, again;
     const char *refusal;
@@ -252,13 +216,7 @@ static void both_go_on(void)
     EXPECT(again.address != kept.address);
 }
 
-static void parent_and_child_go_on_apart(void **state)
-{
-    (void)state;
-    in_child(both_go_on);
-}
-
-static void data(void)
+static void data_are_within_reach_of_the_code(void)
 {
     struct room rooms[64];
     struct random random = random_for(3, 0);
@@ -288,14 +246,8 @@ static void data(void)
     EXPECT(rooms_take_data(here(), ROOMS_DATA, &memory, &refusal) == SEGUE_OK);
 }
 
-static void data_are_within_reach_of_the_code(void **state)
-{
-    (void)state;
-    in_child(data);
-}
-
 /* Whoever asks for data at the edge of what it has within reach gets other data, once. */
-static void edges(void)
+static void data_are_in_reach_as_their_callers_measure_it(void)
 {
     const int64_t distances[] = {ROOMS_REACH - 1, ROOMS_REACH, ROOMS_REACH + 0x800000, -(int64_t)ROOMS_REACH};
     const char *refusal;
@@ -311,12 +263,6 @@ static void edges(void)
     }
 }
 
-static void data_are_in_reach_as_their_callers_measure_it(void **state)
-{
-    (void)state;
-    in_child(edges);
-}
-
 static bool is_near(uint64_t code, uint64_t at, uint64_t size)
 {
     return at < code + (UINT64_C(2) << 30) && code - (UINT64_C(2) << 30) < at + size;
@@ -330,7 +276,7 @@ static bool is_within_jumps_reach(uint64_t at, uint64_t size)
 
 /* Large tables, a mapping for a region, and the views through which chunks are written: every window needs the
  * addresses. */
-static void addresses_near_code(void)
+static void addresses_near_code_are_left_to_jumps(void)
 {
     const uint64_t size = UINT64_C(64) << 20;
     for (unsigned i = 0; i < 4; i++) {
@@ -351,25 +297,19 @@ static void addresses_near_code(void)
     EXPECT(chunks_used().chunks > 10);
 }
 
-static void addresses_near_code_are_left_to_jumps(void **state)
-{
-    (void)state;
-    in_child(addresses_near_code);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rooms_are_in_their_windows_and_apart),
-        cmocka_unit_test(neighbours_share_pages),
-        cmocka_unit_test(a_page_is_full_before_the_next_is_taken),
-        cmocka_unit_test(limits_are_kept),
-        cmocka_unit_test(what_is_mapped_is_never_replaced),
-        cmocka_unit_test(no_page_is_written_and_executed),
-        cmocka_unit_test(parent_and_child_go_on_apart),
-        cmocka_unit_test(data_are_within_reach_of_the_code),
-        cmocka_unit_test(data_are_in_reach_as_their_callers_measure_it),
-        cmocka_unit_test(addresses_near_code_are_left_to_jumps),
+        IN_CHILD(rooms_are_in_their_windows_and_apart),
+        IN_CHILD(neighbours_share_pages),
+        IN_CHILD(a_page_is_full_before_the_next_is_taken),
+        IN_CHILD(limits_are_kept),
+        IN_CHILD(what_is_mapped_is_never_replaced),
+        IN_CHILD(no_page_is_written_and_executed),
+        IN_CHILD(parent_and_child_go_on_apart),
+        IN_CHILD(data_are_within_reach_of_the_code),
+        IN_CHILD(data_are_in_reach_as_their_callers_measure_it),
+        IN_CHILD(addresses_near_code_are_left_to_jumps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
