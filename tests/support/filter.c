@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "outside.h"
+
 int __real__cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests, size_t count,
                                    CMFixtureFunction setup, CMFixtureFunction teardown);
 int __wrap__cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests, size_t count,
@@ -20,6 +22,15 @@ static bool matches(const char *pattern, const char *name)
     return (*pattern == '?' || *pattern == *name) && matches(pattern + 1, name + 1);
 }
 
+static int run(const char *group, const struct CMUnitTest *tests, size_t count, CMFixtureFunction setup,
+               CMFixtureFunction teardown)
+{
+    outside_begin();
+    int failed = __real__cmocka_run_group_tests(group, tests, count, setup, teardown);
+    outside_end();
+    return failed;
+}
+
 int __wrap__cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests, size_t count,
                                    CMFixtureFunction setup, CMFixtureFunction teardown)
 {
@@ -27,7 +38,7 @@ int __wrap__cmocka_run_group_tests(const char *group, const struct CMUnitTest *t
     struct CMUnitTest *chosen = pattern ? malloc((count + 1) * sizeof *chosen) : NULL;
     size_t number = 0;
     if (!pattern)
-        return __real__cmocka_run_group_tests(group, tests, count, setup, teardown);
+        return run(group, tests, count, setup, teardown);
     if (!chosen)
         return 1;
     for (size_t i = 0; i < count; i++)
@@ -35,7 +46,7 @@ int __wrap__cmocka_run_group_tests(const char *group, const struct CMUnitTest *t
             chosen[number++] = tests[i];
     if (!number)
         print_error("SEGUE_TEST=%s: no test of this program has such a name\n", pattern);
-    int failed = number ? __real__cmocka_run_group_tests(group, chosen, number, setup, teardown) : 1;
+    int failed = number ? run(group, chosen, number, setup, teardown) : 1;
     free(chosen);
     return failed;
 }
