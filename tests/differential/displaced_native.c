@@ -85,17 +85,6 @@ static void run(const struct subject *subject, const struct oracle_registers *re
     oracle_run(&input, &outcome->output);
 }
 
-static bool same_images(const struct outcome *left, const struct outcome *right)
-{
-    size_t count;
-    const struct oracle_component *components = oracle_components(&count);
-    for (size_t i = 0; i < count; i++)
-        if (memcmp((const uint8_t *)left->output.image + components[i].offset,
-                   (const uint8_t *)right->output.image + components[i].offset, components[i].size) != 0)
-            return false;
-    return true;
-}
-
 static bool same_signals(const struct oracle_signal *left, const struct oracle_signal *right)
 {
     return left->number == right->number && left->code == right->code && left->trap == right->trap &&
@@ -109,7 +98,7 @@ static const char *difference_beside(const struct outcome *left, const struct ou
         return "another signal";
     if (left->output.gs_base != right->output.gs_base)
         return "another base of GS";
-    return same_images(left, right) ? NULL : "other vector or x87 state";
+    return outcome_same_images(left, right) ? NULL : "other vector or x87 state";
 }
 
 static const char *difference_in_registers(const struct outcome *left, const struct outcome *right)
@@ -188,18 +177,12 @@ static bool overlaps_another(const struct subject *subject, const struct segue_a
     return false;
 }
 
-static bool is_open(uint64_t first, uint64_t size)
-{
-    const struct area *area = areas_find(generator.areas, first);
-    return area && first + size <= area->base + strcspn(area->layout, "H") * AREA_PAGE;
-}
-
 static bool is_free(const struct subject *subject, uint64_t first, uint64_t size)
 {
     for (size_t i = 0; i < subject->test.access_count; i++)
         if (overlap(first, size, subject->test.accesses[i].address, subject->test.accesses[i].size))
             return false;
-    return is_open(first, size);
+    return areas_are_accessible(generator.areas, first, size);
 }
 
 /* A distance to a free place in the areas: near, or in another area. */
@@ -243,8 +226,8 @@ static const char *check_moved(struct subject *subject, struct random *random)
     struct outcome outcome = {.output.image = image_other};
     const struct segue_access *access = find_access(subject);
     uint8_t bytes[DISPLACED_BYTES], length;
-    if (!subject->form.is_plain || !access || access->size > 256 || !is_open(access->address, access->size) ||
-        overlaps_another(subject, access))
+    if (!subject->form.is_plain || !access || access->size > 256 ||
+        !areas_are_accessible(generator.areas, access->address, access->size) || overlaps_another(subject, access))
         return NULL;
     if (access->size != subject->form.memory.size)
         return "another size than the access list's";
@@ -455,16 +438,12 @@ static bool prepare(void)
     struct random random = random_for(SEED, 1);
     generator = (struct generator){.seed = SEED, .areas = areas_of(AREAS_ALIAS), .images = IMAGES};
     __asm__("movq %%fs:0, %0" : "=r"(generator.fs_base));
-    images = aligned_alloc(64, IMAGES * oracle_image_size());
+    images = encodings_images(&random, IMAGES);
     memory_before = malloc(generator.areas->size);
     memory_original = malloc(generator.areas->size);
     memory_expected = malloc(generator.areas->size);
     if (!images || !memory_before || !memory_original || !memory_expected)
         return false;
-    for (size_t i = 0; i < IMAGES; i++) {
-        oracle_image_random(&random, images + i * oracle_image_size());
-        encodings_tame_image(&random, images + i * oracle_image_size());
-    }
     areas_open(generator.areas);
     areas_fill(generator.areas, &random);
     areas_save(generator.areas, memory_before);

@@ -129,17 +129,6 @@ static char row_text[2 * CORPUS_ROW_BYTES + 1];
 /* ---- memory -------------------------------------------------------------------------------------------------------
  */
 
-static size_t accessible(const struct area *area)
-{
-    return strcspn(area->layout, "H") * AREA_PAGE;
-}
-
-static bool is_open(uint64_t first, uint64_t size)
-{
-    const struct area *area = areas_find(generator.areas, first);
-    return area && first + size <= area->base + accessible(area);
-}
-
 static char *shadow_of(const struct area *area, enum variant variant)
 {
     const struct shadow *shadow = &shadows[area - generator.areas->area];
@@ -204,7 +193,7 @@ static bool find_masked(void)
         return false;
     bytes->address = access->address - (uint64_t)access->lane * access->element;
     bytes->size = subject.form.memory.size;
-    if (!is_open(bytes->address, bytes->size))
+    if (!areas_are_accessible(generator.areas, bytes->address, bytes->size))
         return false;
     subject.area = areas_find(generator.areas, bytes->address);
     subject.operand = 0;
@@ -233,7 +222,7 @@ static bool find_footprint(void)
         bytes->address = access->address;
         bytes->size = access->size;
         if (subject.form.is_plain && subject.insn.memory[access->operand].addressing != SEGUE_ADDRESSING_STACK &&
-            is_open(access->address, access->size)) {
+            areas_are_accessible(generator.areas, access->address, access->size)) {
             subject.area = areas_find(generator.areas, access->address);
             subject.operand = subject.footprint_count;
         }
@@ -308,7 +297,7 @@ static bool choose_stack(struct random *random)
         return true;
     }
     uint64_t lowest = *rsp - RED_ZONE - BELOW;
-    return is_open(lowest, RED_ZONE + BELOW + 8) && !overlaps_footprint(lowest, BELOW);
+    return areas_are_accessible(generator.areas, lowest, RED_ZONE + BELOW + 8) && !overlaps_footprint(lowest, BELOW);
 }
 
 static void clean_stack(void)
@@ -385,11 +374,11 @@ static void describe_region(enum variant variant)
     const struct area *area = subject.area ? subject.area : &generator.areas->area[0];
     *descriptor = (struct body_descriptor){.base = area->base};
     for (unsigned i = 0; i < 7 && variant != OUTSIDE && variant != LOOKED_UP; i++)
-        descriptor->limits[i] = accessible(area) - (1u << i) + 1;
+        descriptor->limits[i] = area_accessible(area) - (1u << i) + 1;
     body_regions.count = 1;
     body_regions.regions[0] =
         (struct body_region){.base = area->base,
-                             .size = accessible(area),
+                             .size = area_accessible(area),
                              .distance = (uint64_t)(uintptr_t)shadow_of(area, LOOKED_UP) - area->base};
 }
 
@@ -532,17 +521,6 @@ static void run(uint64_t code, bool stepped, struct outcome *outcome)
     outcome->output.registers.rflags &= ~(uint64_t)FLAG_TRAP;
 }
 
-static bool same_images(const struct outcome *left, const struct outcome *right)
-{
-    size_t count;
-    const struct oracle_component *components = oracle_components(&count);
-    for (size_t i = 0; i < count; i++)
-        if (memcmp((const uint8_t *)left->output.image + components[i].offset,
-                   (const uint8_t *)right->output.image + components[i].offset, components[i].size) != 0)
-            return false;
-    return true;
-}
-
 /* A thread that has faulted in a body is rolled back. */
 static const char *roll_back(enum variant variant, struct oracle_output *output)
 {
@@ -579,7 +557,7 @@ static const char *compare(enum variant variant, bool led, struct outcome *outco
         return "other flags";
     if (outcome->output.gs_base != subject.native.output.gs_base)
         return "another base of GS";
-    if (!same_images(&subject.native, outcome))
+    if (!outcome_same_images(&subject.native, outcome))
         return "other vector or x87 state";
     if (!red_zone_is_kept())
         return "another red zone";
@@ -885,17 +863,13 @@ static void bodies_do_as_the_rows_themselves(void **state)
     skip_if(batch_prepare());
     generator = (struct generator){.seed = SEED, .areas = areas_of(AREAS_ALIAS), .images = IMAGES};
     __asm__("movq %%fs:0, %0" : "=r"(generator.fs_base));
-    images = aligned_alloc(64, IMAGES * oracle_image_size());
+    images = encodings_images(&random, IMAGES);
     memory_before = malloc(generator.areas->size);
     body_scratch = aligned_alloc(64, (body_scratch_size() + 63) & ~(size_t)63);
     if (!images || !memory_before || !body_scratch || !map_memory())
         skip_if("there is no memory at the places that are needed");
     body_thunks_fill(near->thunks, &vectors);
     body_ask = ask;
-    for (size_t i = 0; i < IMAGES; i++) {
-        oracle_image_random(&random, images + i * oracle_image_size());
-        encodings_tame_image(&random, images + i * oracle_image_size());
-    }
     find_neighbours(&random);
     areas_open(generator.areas);
     areas_fill(generator.areas, &random);

@@ -67,13 +67,9 @@ static bool prepare(void)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaction(signals[i], &action, NULL);
     __asm__("movq %%fs:0, %0" : "=r"(fs_base));
-    images = aligned_alloc(64, IMAGES * oracle_image_size());
+    images = encodings_images(&random, IMAGES);
     if (!images)
         return false;
-    for (size_t i = 0; i < IMAGES; i++) {
-        oracle_image_random(&random, images + i * oracle_image_size());
-        encodings_tame_image(&random, images + i * oracle_image_size());
-    }
     const struct areas *areas = areas_of(AREAS_ALIAS);
     for (size_t i = 0; i < areas->count; i++) {
         shadows[i] = mmap(NULL, areas->area[i].size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -303,8 +303,7 @@ void areas_protect(const struct areas *areas, int protection)
     protect_regions(areas, protection);
 }
 
-/* Bytes from the start of the area up to its hole, if it has one. */
-static size_t accessible(const struct area *area)
+uint64_t area_accessible(const struct area *area)
 {
     return strcspn(area->layout, "H") * AREA_PAGE;
 }
@@ -312,21 +311,21 @@ static size_t accessible(const struct area *area)
 void areas_fill(const struct areas *areas, struct random *random)
 {
     for (size_t i = 0; i < areas->count; i++)
-        random_fill(random, (void *)(uintptr_t)areas->area[i].base, accessible(&areas->area[i]));
+        random_fill(random, (void *)(uintptr_t)areas->area[i].base, area_accessible(&areas->area[i]));
 }
 
 void areas_save(const struct areas *areas, void *buffer)
 {
     char *to = buffer;
     for (size_t i = 0; i < areas->count; to += areas->area[i++].size)
-        memcpy(to, (void *)(uintptr_t)areas->area[i].base, accessible(&areas->area[i]));
+        memcpy(to, (void *)(uintptr_t)areas->area[i].base, area_accessible(&areas->area[i]));
 }
 
 void areas_load(const struct areas *areas, const void *buffer)
 {
     const char *from = buffer;
     for (size_t i = 0; i < areas->count; from += areas->area[i++].size)
-        memcpy((void *)(uintptr_t)areas->area[i].base, from, accessible(&areas->area[i]));
+        memcpy((void *)(uintptr_t)areas->area[i].base, from, area_accessible(&areas->area[i]));
 }
 
 uint64_t areas_difference(const struct areas *areas, const void *buffer)
@@ -334,7 +333,7 @@ uint64_t areas_difference(const struct areas *areas, const void *buffer)
     const char *saved = buffer;
     for (size_t i = 0; i < areas->count; saved += areas->area[i++].size) {
         const char *memory = (const char *)(uintptr_t)areas->area[i].base;
-        size_t size = accessible(&areas->area[i]);
+        size_t size = area_accessible(&areas->area[i]);
         if (memcmp(memory, saved, size) == 0)
             continue;
         for (size_t at = 0; at < size; at++)
@@ -350,6 +349,12 @@ const struct area *areas_find(const struct areas *areas, uint64_t address)
         if (address - areas->area[i].base < areas->area[i].size)
             return &areas->area[i];
     return NULL;
+}
+
+bool areas_are_accessible(const struct areas *areas, uint64_t first, uint64_t size)
+{
+    const struct area *area = areas_find(areas, first);
+    return area && first + size <= area->base + area_accessible(area);
 }
 
 char areas_page(const struct areas *areas, uint64_t address)

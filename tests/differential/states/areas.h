@@ -92,6 +92,10 @@ const struct area *areas_find(const struct areas *areas, uint64_t address);
 void areas_peek(const struct areas *areas, uint64_t address, void *bytes, size_t size);
 void areas_poke(const struct areas *areas, uint64_t address, const void *bytes, size_t size);
 
+/* The bytes of an area before its first hole; whether all of a range are such bytes of one area. */
+uint64_t area_accessible(const struct area *area);
+bool areas_are_accessible(const struct areas *areas, uint64_t first, uint64_t size);
+
 /* The letter of the page at `address`; 'H' outside of the areas. */
 char areas_page(const struct areas *areas, uint64_t address);
 

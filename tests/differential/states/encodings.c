@@ -764,3 +764,14 @@ void encodings_tame_image(struct random *random, void *image)
                 small_numbers(random, bytes + at, one_in(random, 2) ? 4 : 8);
     }
 }
+
+uint8_t *encodings_images(struct random *random, size_t count)
+{
+    size_t size = oracle_image_size();
+    uint8_t *images = aligned_alloc(64, count * size);
+    for (size_t i = 0; images && i < count; i++) {
+        oracle_image_random(random, images + i * size);
+        encodings_tame_image(random, images + i * size);
+    }
+    return images;
+}

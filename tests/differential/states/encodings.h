@@ -47,5 +47,7 @@ void encodings_row_case(const struct generator *generator, uint64_t number, size
 /* Makes random XSAVE images more useful: x87 and SSE exceptions masked in most, vectors of small numbers, that are
  * indices within a page, in some. */
 void encodings_tame_image(struct random *random, void *image);
+/* So many random images, one behind the other, tamed; NULL without memory. */
+uint8_t *encodings_images(struct random *random, size_t count);
 
 #endif

@@ -7,12 +7,13 @@
 static const char *const register_names[] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
                                              "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 
-static bool same_image(const uint8_t *left, const uint8_t *right)
+bool outcome_same_images(const struct outcome *left, const struct outcome *right)
 {
+    const uint8_t *first = left->output.image, *second = right->output.image;
     size_t count;
     const struct oracle_component *components = oracle_components(&count);
     for (size_t i = 0; i < count; i++)
-        if (memcmp(left + components[i].offset, right + components[i].offset, components[i].size) != 0)
+        if (memcmp(first + components[i].offset, second + components[i].offset, components[i].size) != 0)
             return false;
     return true;
 }
@@ -28,8 +29,7 @@ bool outcome_equal(const struct outcome *left, const struct outcome *right)
 {
     return memcmp(&left->output.registers, &right->output.registers, sizeof left->output.registers) == 0 &&
            left->output.gs_base == right->output.gs_base && same_signal(&left->output.signal, &right->output.signal) &&
-           memcmp(left->window, right->window, sizeof left->window) == 0 &&
-           same_image(left->output.image, right->output.image);
+           memcmp(left->window, right->window, sizeof left->window) == 0 && outcome_same_images(left, right);
 }
 
 struct text {

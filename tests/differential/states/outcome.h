@@ -17,6 +17,9 @@ struct outcome {
     uint8_t window[OUTCOME_WINDOW];
 };
 
+/* Whether vector and x87 state are the same. */
+bool outcome_same_images(const struct outcome *left, const struct outcome *right);
+
 bool outcome_equal(const struct outcome *left, const struct outcome *right);
 
 /* Writes a line for each part that differs, at most `size` bytes with the end. */
