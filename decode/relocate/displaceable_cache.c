@@ -3,24 +3,92 @@
 
 #include <string.h>
 
+#include "length.h"
+
 #define HASH UINT64_C(0x9e3779b97f4a7c15)
-#define HASH_BITS 12
+#define HASH_BITS 11
 _Static_assert(DISPLACEABLES == 1u << HASH_BITS, "the hash has as many bits as there are entries");
 
-static bool is_of(const struct displaceable *entry, uint64_t address, const uint8_t *bytes, size_t size)
+/* Where the entries' instructions are: no branch leads from here to 0, which is no target. */
+#define HERE (UINT64_C(1) << 62)
+
+/* Of the bytes up to ModRM. */
+static struct displaceable_entry *entry_of(struct displaceable_cache *cache, const uint8_t *bytes,
+                                           const struct outline *outline)
 {
-    return entry->address == address && entry->length != 0 && entry->length <= size &&
-           memcmp(entry->bytes, bytes, entry->length) == 0;
+    unsigned size = outline->opcode + 2u < outline->length ? outline->opcode + 2u : outline->length;
+    uint64_t word = 0;
+    memcpy(&word, bytes, size < sizeof word ? size : sizeof word);
+    return &cache->entries[(word + outline->length * HASH) * HASH >> (64 - HASH_BITS)];
 }
 
-const struct displaceable *displaceable_find(struct displaceable_cache *cache, struct decode_scratch *scratch,
-                                             uint64_t address, const uint8_t *bytes, size_t size)
+static bool is_direct_branch(const struct displaceable *form)
 {
-    struct displaceable *entry = &cache->entries[address * HASH >> (64 - HASH_BITS)];
-    if (is_of(entry, address, bytes, size))
-        return entry;
-    if (displaceable_make(scratch, address, bytes, size, entry))
-        return entry;
-    entry->length = 0;
-    return NULL;
+    return form->flow >= DISPLACED_FLOW_CONDITIONAL && form->flow <= DISPLACED_FLOW_CALL;
+}
+
+static void find_displacement(struct displaceable_entry *entry)
+{
+    const struct displaceable *form = &entry->form;
+    bool has_operand = form->operand == DISPLACED_OPERAND_MODRM || form->operand == DISPLACED_OPERAND_RELATIVE;
+    entry->from = entry->to = 0;
+    if (is_direct_branch(form)) {
+        entry->to = form->length;
+        entry->from = (uint8_t)(form->length - (form->length - form->opcode == 2 ? 1 : 4));
+    } else if (has_operand && !form->is_compressed && form->address_size == 8) {
+        entry->from = form->displacement;
+        entry->to = form->tail;
+    }
+}
+
+static bool is_of(const struct displaceable_entry *entry, const uint8_t *bytes, unsigned length)
+{
+    const uint8_t *known = entry->form.bytes;
+    return entry->form.length == length && memcmp(known, bytes, entry->from) == 0 &&
+           memcmp(known + entry->to, bytes + entry->to, length - entry->to) == 0;
+}
+
+static int64_t displacement_in(const struct displaceable_entry *entry, const uint8_t *bytes)
+{
+    int32_t four = 0;
+    if (entry->to - entry->from == 1)
+        return (int8_t)bytes[entry->from];
+    if (entry->to - entry->from == sizeof four)
+        memcpy(&four, bytes + entry->from, sizeof four);
+    return four;
+}
+
+/* The entry's instruction at that address, with the displacement in `bytes`. */
+static void move(const struct displaceable_entry *entry, uint64_t address, const uint8_t *bytes,
+                 struct displaceable *made)
+{
+    int64_t by = displacement_in(entry, bytes) - displacement_in(entry, entry->form.bytes);
+    *made = entry->form;
+    memcpy(made->bytes, bytes, made->length);
+    made->address = address;
+    if (made->target)
+        made->target += address - HERE + (uint64_t)by;
+    if (made->operand == DISPLACED_OPERAND_NONE)
+        return;
+    made->encoded += by;
+    made->memory.displacement += by;
+}
+
+bool displaceable_find(struct displaceable_cache *cache, struct decode_scratch *scratch, uint64_t address,
+                       const uint8_t *bytes, size_t size, struct displaceable *made)
+{
+    struct outline outline;
+    unsigned length = length_outline(bytes, size, &outline);
+    if (!length)
+        return displaceable_make(scratch, address, bytes, size, made);
+    struct displaceable_entry *entry = entry_of(cache, bytes, &outline);
+    if (!is_of(entry, bytes, length)) {
+        if (!displaceable_make(scratch, HERE, bytes, size, &entry->form) || entry->form.length != length) {
+            entry->form.length = 0;
+            return displaceable_make(scratch, address, bytes, size, made);
+        }
+        find_displacement(entry);
+    }
+    move(entry, address, bytes, made);
+    return true;
 }

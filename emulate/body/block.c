@@ -100,12 +100,8 @@ static bool is_end(const struct block_instruction *instruction)
 static bool decode_form(struct decode_scratch *decode, const struct body_request *request, uint64_t address,
                         const uint8_t *bytes, size_t size, struct displaceable *form)
 {
-    if (!request->cache)
-        return displaceable_make(decode, address, bytes, size, form);
-    const struct displaceable *found = displaceable_find(request->cache, decode, address, bytes, size);
-    if (found)
-        *form = *found;
-    return found != NULL;
+    return request->cache ? displaceable_find(request->cache, decode, address, bytes, size, form)
+                          : displaceable_make(decode, address, bytes, size, form);
 }
 
 const char *block_read(struct decode_scratch *decode, const struct body_request *request, struct block *block)

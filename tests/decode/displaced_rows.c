@@ -2,7 +2,7 @@
  *
  * What it shows: a copy is the same instruction, with one change: its operand's displacement has changed by exactly
  * the distance; and a refusal has a reason: no encoding has room for the displacement. What the processor makes of the
- * copies, displaced_native shows.
+ * copies, displaced_native shows. The cache of decoded instructions (displaceable_cache.h) gives the same as decoding.
  *
  *      displaced_rows FILE... */
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #include "corpus/rows/rows.h"
 #include "decode/mnemonics/mnemonics.h"
-#include "decode/relocate/displaced.h"
+#include "decode/relocate/displaceable_cache.h"
 #include "decode/scratch.h"
 #include "tests/support/test.h"
 
@@ -292,6 +292,32 @@ static void check_parts(const struct decode_scratch *before, const struct displa
               before->instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX);
 }
 
+/* Twice: the cache decodes it, and then knows it. */
+static void find_both_times(const uint8_t *bytes, size_t size, uint64_t address)
+{
+    static struct displaceable_cache cache;
+    static struct decode_scratch scratch;
+    struct displaceable form, found;
+    bool made = displaceable_make(&scratch, address, bytes, size, &form);
+    for (unsigned i = 0; i < 2; i++) {
+        bool is_found = displaceable_find(&cache, &scratch, address, bytes, size, &found);
+        CHECK(is_found == made);
+        CHECK(!made || memcmp(&found, &form, sizeof form) == 0);
+    }
+}
+
+/* The instruction, and others that differ from it in one of its last bytes. */
+static void find_neighbours(const struct displaceable *form)
+{
+    uint8_t bytes[SEGUE_INSN_BYTES];
+    memcpy(bytes, form->bytes, sizeof bytes);
+    find_both_times(bytes, form->length, HERE);
+    for (unsigned i = form->opcode + 1u; i < form->length; i++) {
+        bytes[i] ^= 0x81;
+        find_both_times(bytes, form->length, HERE - 0x123456789);
+    }
+}
+
 static void check_row(const struct corpus_row *row)
 {
     static struct decode_scratch before, scratch;
@@ -313,6 +339,7 @@ static void check_row(const struct corpus_row *row)
     copy_everywhere(&before, &form);
     address_everywhere(&form);
     check_branch(&before, &form);
+    find_neighbours(&form);
 }
 
 static void every_copy_is_the_same_instruction_elsewhere(void **state)

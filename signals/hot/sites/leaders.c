@@ -80,13 +80,13 @@ static bool read_step(struct leaders *leaders, const uint8_t *bytes, size_t size
         step->flow = (uint8_t)flow;
         return true;
     }
-    const struct displaceable *form = displaceable_find(leaders->cache, &leaders->decode, step->address, bytes, size);
-    if (!form)
+    struct displaceable form;
+    if (!displaceable_find(leaders->cache, &leaders->decode, step->address, bytes, size, &form))
         return false;
-    step->length = form->length;
-    step->flow = form->flow;
-    step->target = form->target;
-    step->is_checked = body_check_of(form) == BODY_CHECK_ALWAYS;
+    step->length = form.length;
+    step->flow = form.flow;
+    step->target = form.target;
+    step->is_checked = body_check_of(&form) == BODY_CHECK_ALWAYS;
     return true;
 }
 
