@@ -1,5 +1,5 @@
-/* sites.c: see sites.h. Sites of the same kilobyte of code are close together in the table, so that memory is used only
- * for code that has sites. */
+/* sites.c: see sites.h. The places of a page of code are in one page, so that memory is used only for code that has
+ * sites. */
 #include "sites.h"
 
 #include "request.h"
@@ -7,19 +7,27 @@
 #include "patch/hot/space/chunks.h"
 #include "platform/memory/memory.h"
 
-#define BLOCK_BITS 10
-#define SLOTS_OF_BLOCK 64u
+#define BLOCK_BITS PAGE_BITS
+#define SLOTS_OF_BLOCK 1024u
 #define PROBES 4096u
 /* Each site may have a body that is in use, and some that are retired. */
-#define BODIES_OF_SITE 2u
+#define BODIES_OF_SITE 4u
+#define BODIES_LEAST 128u
 #define LOOKS 8u
 
 _Static_assert(HOT_PAGES_BEFORE == HOT_BODY_BYTES / PAGE + 1, "where a body may begin that holds an address");
 
+/* In the order of their making: a site takes memory only for itself. */
 static struct hot_site *sites;
+/* By address: the number of an entry plus 1, and below it the address's low bits, so that most searches need not look
+ * at entries of other addresses. 0: free. */
+static uint32_t *places;
+#define LOW_BITS 3u
 static size_t capacity;
-/* The most entries, and how many there are. */
+/* The most entries, and how many were given out. */
 static size_t most, claimed;
+/* An entry that was given out, and is not used, as its number plus 1. */
+static uint32_t spare;
 /* The entry that was made last, as its number plus 1. */
 static uint32_t newest;
 
@@ -34,28 +42,33 @@ static uint32_t removals;
 enum segue_status sites_prepare(size_t most_sites)
 {
     size_t slots = SLOTS_OF_BLOCK;
-    if (most_sites > UINT32_MAX / 8)
+    if (most_sites >= UINT32_MAX >> LOW_BITS)
         return SEGUE_NO_MEMORY;
     /* Spare room keeps searches short. */
-    while (slots < 2 * most_sites)
+    while (slots < 4 * most_sites)
         slots *= 2;
-    struct hot_site *table = platform_map_apart(slots * sizeof *table);
-    struct hot_body *index = platform_map_apart(BODIES_OF_SITE * slots * sizeof *index);
+    struct hot_site *table = platform_map_apart(most_sites * sizeof *table);
+    uint32_t *by_address = platform_map_apart(slots * sizeof *by_address);
+    size_t most_bodies = BODIES_OF_SITE * most_sites + BODIES_LEAST;
+    struct hot_body *index = platform_map_apart(most_bodies * sizeof *index);
     uint32_t *begins = platform_map_apart(CHUNKS * (size_t)CHUNK_PAGES * sizeof *begins);
-    if (!table || !index || !begins) {
+    if (!table || !by_address || !index || !begins) {
         if (table)
-            platform_unmap(table, slots * sizeof *table);
+            platform_unmap(table, most_sites * sizeof *table);
+        if (by_address)
+            platform_unmap(by_address, slots * sizeof *by_address);
         if (index)
-            platform_unmap(index, BODIES_OF_SITE * slots * sizeof *index);
+            platform_unmap(index, most_bodies * sizeof *index);
         if (begins)
             platform_unmap(begins, CHUNKS * (size_t)CHUNK_PAGES * sizeof *begins);
         return SEGUE_NO_MEMORY;
     }
     capacity = slots;
     most = most_sites;
-    body_capacity = (uint32_t)(BODIES_OF_SITE * slots);
+    body_capacity = (uint32_t)most_bodies;
     bodies = index;
     pages = begins;
+    places = by_address;
     __atomic_store_n(&sites, table, __ATOMIC_RELEASE);
     return SEGUE_OK;
 }
@@ -69,17 +82,32 @@ static size_t first_place(uint64_t address)
     return (block * SLOTS_OF_BLOCK + within) & (capacity - 1);
 }
 
+static struct hot_site *numbered(uint32_t number_plus_1)
+{
+    return number_plus_1 ? &sites[number_plus_1 - 1] : NULL;
+}
+
+static uint32_t place_for(const struct hot_site *site, uint64_t address)
+{
+    return (uint32_t)(site - sites + 1) << LOW_BITS | (address & ((1u << LOW_BITS) - 1));
+}
+
+/* The site that the place holds, if it is that address's. */
+static struct hot_site *held_at(uint32_t place, uint64_t address)
+{
+    struct hot_site *site = numbered(place >> LOW_BITS);
+    return ((place ^ address) & ((1u << LOW_BITS) - 1)) == 0 && site->address == address ? site : NULL;
+}
+
 struct hot_site *hot_site_find(uint64_t address)
 {
-    const struct hot_site *table = __atomic_load_n(&sites, __ATOMIC_ACQUIRE);
-    size_t at = table ? first_place(address) : 0;
-    for (unsigned i = 0; table && address && i < PROBES && i < capacity; i++) {
-        struct hot_site *site = &sites[(at + i) & (capacity - 1)];
-        uint64_t held = __atomic_load_n(&site->address, __ATOMIC_ACQUIRE);
-        if (held == address)
+    bool is_prepared = __atomic_load_n(&sites, __ATOMIC_ACQUIRE) != NULL;
+    size_t at = is_prepared ? first_place(address) : 0;
+    for (unsigned i = 0; is_prepared && address && i < PROBES && i < capacity; i++) {
+        uint32_t place = __atomic_load_n(&places[(at + i) & (capacity - 1)], __ATOMIC_ACQUIRE);
+        struct hot_site *site = place ? held_at(place, address) : NULL;
+        if (!place || site)
             return site;
-        if (!held)
-            return NULL;
     }
     return NULL;
 }
@@ -93,34 +121,48 @@ static void link_newest(struct hot_site *site)
                                         __ATOMIC_RELAXED));
 }
 
-/* Gives the free entry to the address. False if there are as many as there may be, or another thread was first: then
- * `held` is the address that it gave the entry to. */
-static bool give(struct hot_site *site, uint64_t address, uint64_t *held)
+/* An entry that is in no place; NULL if there are as many as there may be. */
+static struct hot_site *take_entry(uint64_t address)
 {
-    bool is_ours =
-        __atomic_add_fetch(&claimed, 1, __ATOMIC_RELAXED) <= most &&
-        __atomic_compare_exchange_n(&site->address, held, address, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-    if (is_ours)
-        link_newest(site);
-    else
-        __atomic_fetch_sub(&claimed, 1, __ATOMIC_RELAXED);
-    return is_ours;
+    struct hot_site *site = numbered(__atomic_exchange_n(&spare, 0, __ATOMIC_ACQUIRE));
+    if (!site) {
+        size_t number = __atomic_fetch_add(&claimed, 1, __ATOMIC_RELAXED);
+        if (number >= most) {
+            __atomic_fetch_sub(&claimed, 1, __ATOMIC_RELAXED);
+            return NULL;
+        }
+        site = &sites[number];
+    }
+    site->address = address;
+    return site;
+}
+
+/* Of several that threads give back at once one is kept. */
+static void give_entry_back(struct hot_site *site)
+{
+    if (site)
+        __atomic_store_n(&spare, (uint32_t)(site - sites) + 1, __ATOMIC_RELEASE);
 }
 
 struct hot_site *site_claim(uint64_t address)
 {
     size_t at = first_place(address);
-    for (unsigned i = 0; i < PROBES && i < capacity; i++) {
-        struct hot_site *site = &sites[(at + i) & (capacity - 1)];
-        uint64_t held = __atomic_load_n(&site->address, __ATOMIC_ACQUIRE);
-        if (!held && give(site, address, &held))
-            return site;
-        if (held == address)
-            return site;
-        if (!held)
+    struct hot_site *entry = NULL, *found = NULL;
+    for (unsigned i = 0; !found && i < PROBES && i < capacity; i++) {
+        uint32_t *place = &places[(at + i) & (capacity - 1)];
+        uint32_t held = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+        if (!held && !entry && !(entry = take_entry(address)))
             return NULL;
+        uint32_t wanted = entry ? place_for(entry, address) : 0;
+        if (!held && __atomic_compare_exchange_n(place, &held, wanted, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            link_newest(entry);
+            return entry;
+        }
+        /* Another thread may have been first. */
+        found = held_at(held, address);
     }
-    return NULL;
+    give_entry_back(entry);
+    return found;
 }
 
 struct hot_site *hot_site_count(uint64_t address)
@@ -131,11 +173,6 @@ struct hot_site *hot_site_count(uint64_t address)
     if (site)
         __atomic_fetch_add(&site->faults, 1, __ATOMIC_RELAXED);
     return site;
-}
-
-static struct hot_site *numbered(uint32_t number_plus_1)
-{
-    return number_plus_1 ? &sites[number_plus_1 - 1] : NULL;
 }
 
 struct hot_site *site_first(void)
@@ -186,7 +223,9 @@ struct hot_body *body_add(uint64_t address, uint32_t size, uint64_t site, uint64
     if (!body)
         return NULL;
     uint32_t *page = page_of(address);
-    *body = (struct hot_body){address, site, cookie, size, *page, 0};
+    /* As a store: to load from memory that was not used yet, and then to store to it, faults twice. */
+    uint32_t next = __atomic_fetch_or(page, 0, __ATOMIC_RELAXED);
+    *body = (struct hot_body){address, site, cookie, size, next, 0};
     __atomic_store_n(page, hot_body_number(body) + 1, __ATOMIC_RELEASE);
     return body;
 }

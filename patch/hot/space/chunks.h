@@ -1,6 +1,6 @@
 /* chunks.h: executable memory near code, in large sparse pieces: the ground that rooms are taken from.
  *
- * A chunk is mapped where the address space is free: up to 64 MiB at once, so that few mappings serve many windows. It
+ * A chunk is mapped where the address space is free: up to 256 MiB at once, so that few mappings serve many windows. It
  * takes memory only for pages that are touched. Its executable view is never writable; a second view is.
  *
  * A child made by fork has the executable views, shared with its parent, and not the writable ones. Before it writes to
@@ -17,9 +17,9 @@
 #include "platform/memory/executable.h"
 
 /* The most bytes of a chunk, whose addresses agree above these bits; the most chunks. */
-#define CHUNK_BITS 26
+#define CHUNK_BITS 28
 #define CHUNK_PAGES (UINT32_C(1) << (CHUNK_BITS - PAGE_BITS))
-#define CHUNKS 512u
+#define CHUNKS 256u
 
 /* The bucket of a chunk: the bits of its addresses above CHUNK_BITS, times the one, shifted by the other. */
 #define CHUNK_HASH UINT64_C(0x9e3779b97f4a7c15)
