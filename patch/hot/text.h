@@ -9,8 +9,9 @@
 /* Finds the library's own code, if it is in a module of its own. Not async-signal-safe. */
 void text_prepare(void);
 
-/* Begins a batch: what the system maps where is asked anew, and code is read anew. */
-void text_begin(void);
+/* Begins a batch: what the system maps where is asked anew, and code is read anew; by `peek`, which may be NULL
+ * (request.h). */
+void text_begin(size_t (*peek)(void *to, uint64_t address, size_t size));
 
 /* Whether the `size` bytes from `address` on may be changed: NULL, or the reason why not. `any` allows code that is not
  * a file's, and code that may be written. */

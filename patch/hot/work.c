@@ -16,7 +16,7 @@ void work_begin(const struct hot_builder *with)
     works.builder = with;
     works.count = 0;
     works.time = platform_clock();
-    text_begin();
+    text_begin(with ? with->peek : NULL);
 }
 
 void work_end(void)

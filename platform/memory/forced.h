@@ -32,6 +32,11 @@ struct forced_part {
  * before the first that could not be. */
 size_t forced_write_parts(const struct forced_part *parts, size_t count);
 
+/* Until forced_let_go the file is not identified again. Only for a process in which no other thread runs meanwhile,
+ * with signals blocked. Async-signal-safe. */
+void forced_hold(void);
+void forced_let_go(void);
+
 /* To be called in a child that does not share its parent's memory: closes the descriptor for the parent's memory, and
  * opens the child's own if the parent had one. The C library's fork calls it; a program that makes children by bare
  * system calls calls it first in the child. Async-signal-safe. */

@@ -37,18 +37,12 @@ static uint8_t window[PAGE];
 static uint64_t window_begin, window_end;
 
 static unsigned ways;
-static bool reads_ahead;
+static bool reads_ahead, is_alone;
 static uint64_t spans;
 
 uint64_t writer_spans(void)
 {
     return __atomic_load_n(&spans, __ATOMIC_SEQ_CST);
-}
-
-void writer_span_begin(void)
-{
-    window_end = window_begin;
-    __atomic_store_n(&spans, (spans + 1) | 1, __ATOMIC_SEQ_CST);
 }
 
 void writer_span_end(void)
@@ -69,16 +63,38 @@ static void store(char *at, const uint8_t *bytes, size_t size)
         __atomic_store_n(at + i, (char)bytes[i], __ATOMIC_RELEASE);
 }
 
-void writer_begin(size_t count, unsigned wanted)
+/* What is written by other ways is not in it. */
+static void forget_window(void)
+{
+    window_begin = window_end = 0;
+}
+
+static void begin_span(void)
+{
+    __atomic_store_n(&spans, (spans + 1) | 1, __ATOMIC_SEQ_CST);
+}
+
+void writer_span_begin(void)
+{
+    forget_window();
+    begin_span();
+}
+
+void writer_begin(size_t count, unsigned wanted, bool alone)
 {
     ways = wanted;
+    is_alone = alone;
+    if (is_alone)
+        forced_hold();
     reads_ahead = count > 1;
     piece_count = 0;
-    window_begin = window_end = 0;
+    forget_window();
 }
 
 void writer_end(void)
 {
+    if (is_alone)
+        forced_let_go();
     pages_close();
 }
 
@@ -132,6 +148,7 @@ bool writer_store_word(struct writer_site *site, const uint8_t *bytes)
 {
     if (!site->view && (!(ways & POKE_PROTECT) || !open_pages(site)))
         return false;
+    forget_window();
     uintptr_t shift = (uintptr_t)site->view % 8;
     uint64_t *word = (uint64_t *)(void *)(site->view - shift);
     uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED), after;
@@ -146,6 +163,7 @@ bool writer_store_word(struct writer_site *site, const uint8_t *bytes)
 bool writer_force(struct writer_site *site, uint8_t byte)
 {
     site->bytes[0] = byte;
+    forget_window();
     if (!site->view && forced_write(site->address, &byte, 1))
         return true;
     if (!site->view && !open_pages(site))
@@ -223,6 +241,16 @@ static void add_part(size_t from, size_t end)
     first[part_count] = (uint16_t)end;
 }
 
+/* Into the window. What it has is of a moment ago, and has changed only if another thread runs. */
+static bool read_span(uint64_t begin, size_t size)
+{
+    if (is_alone && begin >= window_begin && begin + size <= window_end)
+        return true;
+    window_begin = begin;
+    window_end = forced_read(begin, window, size) ? begin + size : begin;
+    return window_end > begin;
+}
+
 /* False if it could not be written, or takes no fewer calls. */
 static bool write_span(size_t from, size_t *end)
 {
@@ -235,11 +263,12 @@ static bool write_span(size_t from, size_t *end)
         return false;
     uint64_t begin = begin_of(from);
     size_t size = end_of(to - 1) - begin;
-    writer_span_begin();
-    bool done = forced_read(begin, window, size);
+    begin_span();
+    bool done = read_span(begin, size);
+    uint8_t *bytes = window + (begin - window_begin);
     for (size_t i = from; done && i < to; i++)
-        copy(window + (begin_of(i) - begin), pieces[i].site->bytes + pieces[i].from, pieces[i].size);
-    done = done && forced_write(begin, window, size);
+        copy(bytes + (begin_of(i) - begin), pieces[i].site->bytes + pieces[i].from, pieces[i].size);
+    done = done && forced_write(begin, bytes, size);
     writer_span_end();
     *end = done ? to : from;
     return done;
@@ -274,5 +303,7 @@ void writer_flush(void (*failed)(struct writer_site *site))
         }
     }
     write_parts(failed);
+    if (piece_count)
+        forget_window();
     piece_count = 0;
 }

@@ -458,11 +458,12 @@ static bool any_is_left(void)
 
 void batch_make(struct poke_change *given, size_t given_count, unsigned ways, bool can_serialise)
 {
-    writer_begin(given_count, ways);
+    bool is_alone = can_serialise && platform_thread_is_alone();
+    writer_begin(given_count, ways, is_alone);
     prepare(given, given_count);
     make_at_once();
     if (any_is_left()) {
-        if (can_serialise && platform_thread_is_alone()) {
+        if (is_alone) {
             make_alone();
         } else if (can_serialise && platform_serialise()) {
             if (ways & POKE_PAGES)

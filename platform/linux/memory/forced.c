@@ -196,9 +196,14 @@ static void close_parents(void)
         close_file(descriptor_of(word));
 }
 
+/* The descriptor that was identified, plus 1, while no other thread runs. */
+static int held;
+
 /* Ends with end_use. */
 static struct use begin_use(void)
 {
+    if (held)
+        return (struct use){.descriptor = held - 1};
     if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))
         return (struct use){.descriptor = -1};
     uint64_t word = __atomic_load_n(file, __ATOMIC_ACQUIRE);
@@ -207,6 +212,22 @@ static struct use begin_use(void)
     if (!word)
         close_parents();
     return open_memory_file(word);
+}
+
+void forced_hold(void)
+{
+    struct use use = begin_use();
+    if (use.descriptor < 0)
+        return;
+    if (use.is_momentary)
+        end_use(&use);
+    else
+        held = use.descriptor + 1;
+}
+
+void forced_let_go(void)
+{
+    held = 0;
 }
 
 static bool can_open(void)
