@@ -9,7 +9,7 @@
 #define HASH_BITS 11
 _Static_assert(DISPLACEABLES == 1u << HASH_BITS, "the hash has as many bits as there are entries");
 
-/* Where the entries' instructions are: no branch leads from here to 0, which is no target. */
+/* The address of the entries' instructions: no branch reaches 0 from there, and 0 means that there is no target. */
 #define HERE (UINT64_C(1) << 62)
 
 /* Of the bytes up to ModRM. */
