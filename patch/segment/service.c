@@ -6,6 +6,9 @@
 #include "platform/process/fork.h"
 #include "platform/process/fork_lock.h"
 
+/* The most attempts to take a byte back while another thread changes code. */
+#define TRIES 1000u
+
 static struct segment_service *in_force;
 static struct fork_lock changing = FORK_LOCK_INITIALIZER;
 
@@ -19,6 +22,18 @@ struct segment_service *segment_in_force(void)
     return __atomic_load_n(&in_force, __ATOMIC_ACQUIRE);
 }
 
+/* The code was excluded while the byte was written: whoever did that may have found the old byte, and left it. */
+static enum segue_status take_back(struct ledger_entry *entry)
+{
+    enum segue_status status = SEGUE_BUSY;
+    for (unsigned i = 0; i < TRIES && status == SEGUE_BUSY; i++)
+        status = poke_byte(entry->address, entry->old_byte, POKE_ANY);
+    if (status != SEGUE_OK)
+        return SEGUE_OK;
+    __atomic_store_n(&entry->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
+    return SEGUE_UNSUPPORTED;
+}
+
 enum segue_status segment_change(struct segment_service *present, const struct segue_site *site, unsigned faults)
 {
     uint64_t address = site->address + site->index;
@@ -27,11 +42,16 @@ enum segue_status segment_change(struct segment_service *present, const struct s
     /* Records first: a change that could not be undone is not made. */
     if (!ledger_add(&present->ledger, address, site, faults))
         return SEGUE_NO_MEMORY;
+    struct ledger_entry *entry = ledger_find(&present->ledger, address);
     enum segue_status status = poke_byte(address, site->new_byte, POKE_ANY);
     /* The thread that holds the lock may be changing this very site. */
     if (status == SEGUE_UNSUPPORTED)
-        __atomic_store_n(&ledger_find(&present->ledger, address)->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
-    return status;
+        __atomic_store_n(&entry->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
+    if (status != SEGUE_OK)
+        return status;
+    /* Once more: a thread that undid sites meanwhile has forgotten this one, if it found the old byte. */
+    __atomic_store_n(&entry->state, LEDGER_REWRITTEN, __ATOMIC_SEQ_CST);
+    return code_is_excluded(address, 1) ? take_back(entry) : SEGUE_OK;
 }
 
 /* --- The lock. --- */

@@ -448,6 +448,91 @@ static void other_threads_go_through_by_the_librarys_handler(void **state)
     goes_through_by_the_library("\x0f\x1f\x44\0\0", 7);
 }
 
+/* ---- the segment of a fault ------------------------------------------------------------------------------------ */
+
+/* mov gs:(rdi), rax; its first byte is on the second page. */
+static void make_segment_code(void)
+{
+    const struct segue_segment_options options = {.rewrite = {SEGUE_SEGMENT_GS, SEGUE_SEGMENT_FS}};
+    map_code(2 * PAGE);
+    site = (uint8_t *)code.memory + PAGE;
+    memcpy(site, "\x65\x48\x8b\x07\xc3", 5);
+    close_code();
+    close_second_page();
+    take_faults();
+    assert_int_equal(segue_segment_enable(&options), SEGUE_OK);
+}
+
+static void free_segment_code(void)
+{
+    assert_int_equal(segue_segment_disable(), SEGUE_OK);
+    end_test();
+}
+
+/* What a handler does with the fault of the site, whose GS has no base. */
+static void *serve_site(void *unused)
+{
+    struct segue_insn insn;
+    struct segue_regs regs = {.rip = (uint64_t)(uintptr_t)site, .rdi = 0x28, .fs_base = 0x7f0000001000};
+    struct segue_fault fault = {.address = 0x28, .address_known = true, .direction = SEGUE_READ, .trap = 14};
+    (void)unused;
+    block_signals();
+    if (segue_decode(SEGUE_MODE_64, site, 5, &insn) != SEGUE_OK)
+        return NULL;
+    return (void *)(uintptr_t)segue_segment_serve(&insn, &regs, NULL, &fault);
+}
+
+static enum segue_segment_verdict end_serving(pthread_t thread)
+{
+    void *verdict;
+    may_go_on = 1;
+    pthread_join(thread, &verdict);
+    return (enum segue_segment_verdict)(uintptr_t)verdict;
+}
+
+static enum segue_status count_rewritten(void *context, const struct segue_patch *patch)
+{
+    *(unsigned *)context += patch->kind == SEGUE_PATCH_SEGMENT && !patch->undone;
+    return SEGUE_OK;
+}
+
+static unsigned rewritten(void)
+{
+    unsigned count = 0;
+    assert_int_equal(segue_patches_list((uint64_t)(uintptr_t)site, 5, count_rewritten, &count), SEGUE_OK);
+    return count;
+}
+
+static void site_that_is_undone_while_it_is_rewritten_can_be_undone_later(void **state)
+{
+    size_t count;
+    (void)state;
+    make_segment_code();
+    pthread_t thread = begin(serve_site, NULL);
+    assert_int_equal(segue_patches_undo((uint64_t)(uintptr_t)site, 5, &count), SEGUE_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(end_serving(thread), SEGUE_SEGMENT_RETRY);
+    assert_int_equal(*site, 0x64);
+    assert_int_equal(rewritten(), 1);
+    assert_int_equal(segue_patches_undo((uint64_t)(uintptr_t)site, 5, &count), SEGUE_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(*site, 0x65);
+    free_segment_code();
+}
+
+/* The range stays excluded. */
+static void site_that_is_excluded_while_it_is_rewritten_stays_as_it_was(void **state)
+{
+    (void)state;
+    make_segment_code();
+    pthread_t thread = begin(serve_site, NULL);
+    assert_int_equal(segue_patches_exclude((uint64_t)(uintptr_t)site, 5), SEGUE_OK);
+    assert_int_equal(end_serving(thread), SEGUE_SEGMENT_DO);
+    assert_int_equal(*site, 0x65);
+    assert_int_equal(rewritten(), 0);
+    free_segment_code();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +544,8 @@ int main(void)
         cmocka_unit_test(thread_that_cannot_be_emulated_waits),
         cmocka_unit_test(other_threads_go_through_all_jumps_of_a_batch),
         cmocka_unit_test(other_threads_go_through_by_the_librarys_handler),
+        cmocka_unit_test(site_that_is_undone_while_it_is_rewritten_can_be_undone_later),
+        cmocka_unit_test(site_that_is_excluded_while_it_is_rewritten_stays_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
