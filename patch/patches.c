@@ -31,6 +31,20 @@ static void collect(void *context, const struct segue_patch *patch)
         collected->patches[collected->count - 1] = *patch;
 }
 
+/* Of an instruction that was rewritten, most bytes are as before. */
+static void show_changed(const struct hot_site *site, struct segue_patch *patch)
+{
+    unsigned first = 0, end = site->changed;
+    while (site->is_rewritten && end > first && site->old_bytes[end - 1] == site->new_bytes[end - 1])
+        end--;
+    while (site->is_rewritten && first < end && site->old_bytes[first] == site->new_bytes[first])
+        first++;
+    patch->changed = site->address + first;
+    patch->length = (uint8_t)(end - first);
+    memcpy(patch->old_bytes, site->old_bytes + first, patch->length);
+    memcpy(patch->new_bytes, site->new_bytes + first, patch->length);
+}
+
 static bool collect_site(void *context, const struct hot_site *site)
 {
     uint8_t state = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
@@ -49,12 +63,10 @@ static bool collect_site(void *context, const struct hot_site *site)
     if (state == HOT_FORGOTTEN)
         patch.reason = "other code has taken the place of that which was counted";
     if (state == HOT_MADE || state == HOT_UNDONE) {
-        patch.kind = SEGUE_PATCH_HOT;
+        patch.kind = site->is_rewritten ? SEGUE_PATCH_CONSTANT : SEGUE_PATCH_HOT;
         patch.tactic = site->tactic;
         patch.undone = state == HOT_UNDONE;
-        patch.length = site->changed;
-        memcpy(patch.old_bytes, site->old_bytes, site->changed);
-        memcpy(patch.new_bytes, site->new_bytes, site->changed);
+        show_changed(site, &patch);
     }
     collect(context, &patch);
     return true;

@@ -131,7 +131,7 @@ static bool copy_relative(const struct displaceable *form, uint64_t target, uint
     return reach(target, to + size, form->address_size, &address.displacement) && assemble(form, &address, out, length);
 }
 
-static uint64_t constant_address(const struct displaceable *form)
+uint64_t displaced_constant(const struct displaceable *form)
 {
     uint64_t address = (uint64_t)form->encoded;
     if (form->operand == DISPLACED_OPERAND_RELATIVE)
@@ -202,7 +202,7 @@ static bool copy_offset(const struct displaceable *form, int64_t by, uint8_t *ou
 static bool copy(const struct displaceable *form, uint64_t to, int64_t by, uint8_t *out, uint8_t *length)
 {
     if (form->operand == DISPLACED_OPERAND_RELATIVE)
-        return copy_relative(form, constant_address(form) + (uint64_t)by, to, out, length);
+        return copy_relative(form, displaced_constant(form) + (uint64_t)by, to, out, length);
     if (by == 0) {
         memcpy(out, form->bytes, form->length);
         *length = form->length;
@@ -223,6 +223,17 @@ bool displaced_copy(const struct displaceable *form, uint64_t to, int64_t by, ui
     default:
         return false;
     }
+}
+
+bool displaced_in_place(const struct displaceable *form, int64_t by, uint8_t *out)
+{
+    uint8_t length;
+    bool goes_on = form->flow == DISPLACED_FLOW_NEXT || form->flow == DISPLACED_FLOW_JUMP_INDIRECT ||
+                   form->flow == DISPLACED_FLOW_CALL_INDIRECT;
+    bool is_exact = (form->is_plain || form->is_masked) && form->memory.size && !form->is_recorded;
+    bool has_constant = form->operand == DISPLACED_OPERAND_RELATIVE || is_constant(form);
+    return goes_on && form->operand != DISPLACED_OPERAND_NONE && has_constant && is_exact &&
+           copy(form, form->address, by, out, &length) && length == form->length;
 }
 
 bool displaced_call_as_jump(const struct displaceable *form, uint64_t to, int64_t by, uint8_t *out, uint8_t *length)
@@ -288,7 +299,7 @@ bool displaced_lea(const struct displaceable *form, uint64_t to, int64_t by, uin
     if (form->operand == DISPLACED_OPERAND_NONE || form->memory.addressing == SEGUE_ADDRESSING_VECTOR || reg > 15)
         return false;
     if (form->operand == DISPLACED_OPERAND_RELATIVE || is_constant(form)) {
-        uint64_t value = constant_address(form) + (uint64_t)by;
+        uint64_t value = displaced_constant(form) + (uint64_t)by;
         put_constant(form->address_size == 4 ? (uint32_t)value : value, to, encoding_of(reg), &output);
     } else if (form->address_size == 4) {
         done = put_lea(form, (int32_t)((uint64_t)form->memory.displacement + (uint64_t)by), encoding_of(reg), &output);

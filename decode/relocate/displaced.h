@@ -92,6 +92,15 @@ bool displaceable_make(struct decode_scratch *scratch, uint64_t address, const u
  * no encoding reaches. `out` has room for DISPLACED_BYTES; unspecified with false. */
 bool displaced_copy(const struct displaceable *form, uint64_t to, int64_t by, uint8_t *out, uint8_t *length);
 
+/* The instruction where it is and as long as it is, with `by` added to its operand's effective address. Only if nothing
+ * else can differ: the address is a constant, without a segment base; exactly `memory.size` bytes at it are accessed,
+ * or those of them that a mask selects; and the instruction records no address. False for all others, and where no such
+ * encoding reaches. `out` has room for DISPLACED_BYTES; unspecified with false. */
+bool displaced_in_place(const struct displaceable *form, int64_t by, uint8_t *out);
+
+/* The address of such an operand. */
+uint64_t displaced_constant(const struct displaceable *form);
+
 /* An indirect call as a jump to the same place, for `to`: without the push. False for anything else, and where the
  * operand is RSP itself. */
 bool displaced_call_as_jump(const struct displaceable *form, uint64_t to, int64_t by, uint8_t *out, uint8_t *length);

@@ -109,7 +109,7 @@ struct watched_counts watched_since(const struct watched_counts *before)
 static enum segue_status add_site(void *context, const struct segue_patch *patch)
 {
     struct watched_sites *sites = context;
-    if (patch->kind == SEGUE_PATCH_HOT && !patch->undone)
+    if ((patch->kind == SEGUE_PATCH_HOT || patch->kind == SEGUE_PATCH_CONSTANT) && !patch->undone)
         sites->hot++;
     else if (patch->kind == SEGUE_PATCH_NONE && patch->reason)
         sites->refused++;

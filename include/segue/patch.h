@@ -13,6 +13,8 @@ enum segue_patch_kind {
     SEGUE_PATCH_SEGMENT = 1,
     /* A hot site became a jump to its body. */
     SEGUE_PATCH_HOT = 2,
+    /* The constant address of a hot site's operand became the alias's. */
+    SEGUE_PATCH_CONSTANT = 3,
     /* Only listed: the faults of this site are counted, and its code is unchanged. `reason` says
      * why it cannot be changed; NULL if it only has not been. */
     SEGUE_PATCH_NONE = 5,

@@ -179,15 +179,17 @@ SEGUE_CHECK SEGUE_API enum segue_status segue_region_add(const struct segue_regi
 /* Changes policy, context, hot policy and flags of the region that has the same base, size and
  * window. Waits for a grace period, as segue_region_remove: do not hold a lock that a policy waits
  * for. After the return no thread uses the old ones. Faults in the region wait meanwhile. Returns
- * as segue_region_add; SEGUE_NOT_FOUND if there is no such region. MT-Safe, AS-Unsafe. */
+ * as segue_region_add; SEGUE_NOT_FOUND if there is no such region; SEGUE_UNSUPPORTED, too, if a hot
+ * site that needs no policy could not be undone: then the region is as it was. MT-Safe, AS-Unsafe.
+ */
 SEGUE_CHECK SEGUE_API enum segue_status segue_region_update(const struct segue_region *region);
 
 /* Removes the region whose first address is `base`. Make its pages accessible first. Waits for a
  * grace period: until every fault in progress on another thread that can still use the region or
  * its policy has ended, and no thread is at a hot site that can. Do not hold a lock that a policy
  * waits for. After the return, neither the policy nor the window is used. Returns SEGUE_OK;
- * SEGUE_NOT_FOUND; SEGUE_BUSY inside a fault (a policy cannot wait for itself). MT-Safe, AS-Unsafe.
- */
+ * SEGUE_NOT_FOUND; SEGUE_BUSY inside a fault (a policy cannot wait for itself); SEGUE_UNSUPPORTED
+ * if a hot site could not be undone: then the region is as it was. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_region_remove(const void *base);
 
 /* Finds the region that contains `address` and copies it to `region`. Returns SEGUE_OK,

@@ -122,6 +122,34 @@ static void refuse(struct hot_request *request, enum segue_status status, const 
     request->refusal = refusal;
 }
 
+/* Whether another instruction that is changed has bytes of this one: the one with its prefixes, or without them. */
+static bool is_shared(const struct work *work)
+{
+    uint64_t start = work->place.address, end = start + work->place.length;
+    for (uint64_t at = site_lowest_change(start); at < end; at++) {
+        const struct hot_site *site = hot_site_find(at);
+        const struct work *other = work_of(site);
+        unsigned length = other ? other->place.length : site && site_state(site) == HOT_MADE ? site->changed : 0;
+        if (at != start && length && at + length > start)
+            return true;
+    }
+    return false;
+}
+
+/* Plans another instruction in place of a jump, if the builder wants it. */
+static void rewrite(struct work *work)
+{
+    const struct hot_builder *builder = works.builder;
+    uint64_t address = work->place.address;
+    unsigned length = work->place.length;
+    if (!builder->rewrite ||
+        !builder->rewrite(builder->context, address, work->old_bytes, length, work->new_bytes, &work->cookie) ||
+        text_refusal(address, length, works.any_code) || is_shared(work))
+        return;
+    sites_will_be_rewritten();
+    work->is_rewritten = work->is_planned = true;
+}
+
 static void gather(struct hot_request *request)
 {
     uint8_t bytes[SEGUE_INSN_BYTES];
@@ -149,6 +177,7 @@ static void gather(struct hot_request *request)
     work->make = true;
     work->request = request;
     memcpy(work->old_bytes, bytes, sizeof work->old_bytes);
+    rewrite(work);
     refuse(request, SEGUE_BUSY, NULL);
 }
 
@@ -207,26 +236,38 @@ static enum segue_status undo_gathered(uint64_t start, uint64_t size)
     return jumps_publish();
 }
 
-/* Undoes some of the range's sites, or of the puns that read them. Adds the number of the first to `count`; nothing is
- * left once `is_done`. */
-static enum segue_status undo_some(uint64_t start, uint64_t size, const struct hot_builder *with, size_t *count,
+/* What is to be undone: the sites of a range; only those that were rewritten with that cookie, if it is not 0. */
+struct choice {
+    uint64_t start, size;
+    uint64_t cookie;
+};
+
+static bool is_chosen(const struct choice *choice, const struct hot_site *site)
+{
+    return is_in(site->address, choice->start, choice->size) &&
+           (!choice->cookie || (site->is_rewritten && site->cookie == choice->cookie));
+}
+
+/* Undoes some of those that were chosen, or of the puns that read them. Adds the number of the first to `count`;
+ * nothing is left once `is_done`. */
+static enum segue_status undo_some(const struct choice *choice, const struct hot_builder *with, size_t *count,
                                    bool *is_done)
 {
     enum segue_status status = SEGUE_OK;
     work_begin(with);
     for (struct hot_site *site = site_first(); site && works.count < HOT_BATCH; site = site_after(site))
-        if (is_in(site->address, start, size) && site_is_still_hot(site))
+        if (is_chosen(choice, site) && site_is_still_hot(site))
             work_add_hot(site, false);
     *is_done = works.count == 0;
     if (!*is_done)
-        status = undo_gathered(start, size);
+        status = undo_gathered(choice->start, choice->size);
     for (unsigned i = 0; i < works.count; i++)
-        *count += is_in(works.all[i].place.address, start, size) && site_state(works.all[i].site) == HOT_UNDONE;
+        *count += is_chosen(choice, works.all[i].site) && site_state(works.all[i].site) == HOT_UNDONE;
     work_end();
     return status;
 }
 
-enum segue_status hot_undo(uint64_t start, uint64_t size, const struct hot_builder *with, size_t *count)
+static enum segue_status undo_all(const struct choice *choice, const struct hot_builder *with, size_t *count)
 {
     enum segue_status status;
     size_t all = 0;
@@ -236,12 +277,22 @@ enum segue_status hot_undo(uint64_t start, uint64_t size, const struct hot_build
     if (!lock_try())
         return __atomic_load_n(&lock, __ATOMIC_ACQUIRE) ? SEGUE_BUSY : SEGUE_OK;
     do
-        status = undo_some(start, size, with, &all, &is_done);
+        status = undo_some(choice, with, &all, &is_done);
     while (!is_done && status == SEGUE_OK);
     lock_release();
     if (count)
         *count = all;
     return status;
+}
+
+enum segue_status hot_undo(uint64_t start, uint64_t size, const struct hot_builder *with, size_t *count)
+{
+    return undo_all(&(const struct choice){start, size, 0}, with, count);
+}
+
+enum segue_status hot_undo_rewritten(uint64_t cookie)
+{
+    return undo_all(&(const struct choice){0, UINT64_MAX, cookie}, NULL, NULL);
 }
 
 /* Undoes the puns before the range that read it, or some that read these. */

@@ -53,6 +53,10 @@ enum segue_status hot_make(struct hot_request *requests, size_t count, const str
  * be blocked. Async-signal-safe, thread-safe. */
 enum segue_status hot_undo(uint64_t start, uint64_t size, const struct hot_builder *builder, size_t *count);
 
+/* Undoes the sites that were rewritten with that cookie, which is not 0. As hot_undo; no such site is rewritten anew
+ * unless the builder's `rewrite` wants it, which is called only while no other call is at work. */
+enum segue_status hot_undo_rewritten(uint64_t cookie);
+
 /* Forgets the sites of a range that will hold other code, and undoes puns before it that read it. Writes nothing in
  * the range. SEGUE_OK; SEGUE_BUSY: nothing was forgotten; SEGUE_UNSUPPORTED if a pun could not be undone. Signals must
  * be blocked. Async-signal-safe, thread-safe. */

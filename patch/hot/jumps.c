@@ -25,7 +25,7 @@ static void put_in(uint64_t at, uint64_t address, const uint8_t *raw, size_t siz
     unsigned changed = 0;
     if (work && work->is_planned) {
         jump = work->new_bytes;
-        changed = pun_changed(work->place.length, work->prefixes);
+        changed = work_changed(work);
     } else if (site && !work && site_state(site) == HOT_MADE) {
         jump = raw + (at - address);
         changed = site->changed;
@@ -159,7 +159,7 @@ static struct work *work_of_step(unsigned at)
     if (work) {
         work->make = true;
         work->for_predecessor = true;
-        memcpy(work->old_bytes, step->bytes, sizeof work->old_bytes);
+        memcpy(work->old_bytes, step->bytes, PUN_BYTES);
     }
     return work;
 }

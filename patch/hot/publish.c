@@ -13,9 +13,11 @@ _Static_assert(WORKS <= POKE_BATCH, "one batch publishes all of the work");
 
 /* What was published of a site, for the case that it is not changed after all. */
 static struct published {
+    uint64_t cookie;
     uint32_t body;
-    uint8_t bytes[PUN_BYTES];
+    uint8_t bytes[SEGUE_INSN_BYTES];
     uint8_t changed, prefixes, tactic, state;
+    bool is_rewritten;
 } published[WORKS];
 
 /* The change of a work; false if its code stays as it is. */
@@ -23,13 +25,13 @@ static bool make_change(const struct work *work, struct poke_change *change)
 {
     const struct hot_site *site = work->site;
     unsigned size = work->was_hot ? site->changed : 0;
-    unsigned changed = work->is_planned ? pun_changed(work->place.length, work->prefixes) : 0;
+    unsigned changed = work->is_planned ? work_changed(work) : 0;
     if (size == 0 && changed == 0)
         return false;
     *change = (struct poke_change){.address = site->address, .size = (uint8_t)(size > changed ? size : changed)};
     memcpy(change->bytes, work->old_bytes, sizeof work->old_bytes);
     memcpy(change->bytes, work->new_bytes, changed);
-    if (work->is_planned)
+    if (work->is_planned && !work->is_rewritten)
         change->target = body_numbered(work->body)->address;
     return true;
 }
@@ -38,7 +40,13 @@ static bool make_change(const struct work *work, struct poke_change *change)
 static void announce(const struct work *work, const struct poke_change *change, struct published *was)
 {
     struct hot_site *site = work->site;
-    *was = (struct published){site->body, {0}, site->changed, site->prefixes, site->tactic, site_state(site)};
+    *was = (struct published){.cookie = site->cookie,
+                              .body = site->body,
+                              .changed = site->changed,
+                              .prefixes = site->prefixes,
+                              .tactic = site->tactic,
+                              .state = site_state(site),
+                              .is_rewritten = site->is_rewritten};
     memcpy(was->bytes, site->new_bytes, sizeof was->bytes);
     if (!work->is_planned)
         return;
@@ -50,6 +58,8 @@ static void announce(const struct work *work, const struct poke_change *change, 
     site->changed = change->size;
     site->tactic = work->tactic;
     site->body = work->body;
+    site->is_rewritten = work->is_rewritten;
+    site->cookie = work->cookie;
     site->for_predecessor = work->for_predecessor;
     site_set_state(site, HOT_MADE);
 }
@@ -71,13 +81,16 @@ static void conclude(struct work *work, enum segue_status status, const struct p
     if (status != SEGUE_OK && work->is_planned) {
         memcpy(site->new_bytes, was->bytes, sizeof site->new_bytes);
         site->body = was->body;
+        site->is_rewritten = was->is_rewritten;
+        site->cookie = was->cookie;
         site->changed = was->changed;
         site->prefixes = was->prefixes;
         site->tactic = was->tactic;
         site_set_state(site, (enum hot_state)was->state);
-        body_retire(body_numbered(work->body));
+        if (!work->is_rewritten)
+            body_retire(body_numbered(work->body));
     }
-    if (status == SEGUE_OK && work->was_hot)
+    if (status == SEGUE_OK && work->was_hot && !was->is_rewritten)
         body_retire(body_numbered(was->body));
     if (status == SEGUE_OK && !work->is_planned)
         site_set_state(site, HOT_UNDONE);
@@ -100,17 +113,19 @@ enum segue_status jumps_publish(void)
 {
     static struct work *changed[WORKS];
     size_t count = 0;
-    text_changes();
     for (unsigned i = works.count; i-- > 0;) {
         struct work *work = work_ordered(i);
         if (!make_change(work, &changes[count]))
             continue;
+        if (count == 0)
+            text_changes();
         announce(work, &changes[count], &published[count]);
         changed[count++] = work;
     }
     enum segue_status status = count ? poke_all(count) : SEGUE_OK;
     for (size_t i = 0; i < count; i++)
         conclude(changed[i], changes[i].status, &published[i]);
-    text_changes();
+    if (count)
+        text_changes();
     return status;
 }

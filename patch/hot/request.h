@@ -3,6 +3,7 @@
 #define SEGUE_PATCH_HOT_REQUEST_H
 
 #include <segue/status.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The most sites of one call of hot_make. */
@@ -27,6 +28,11 @@ struct hot_builder {
      * more than `room` bytes; SEGUE_UNSUPPORTED. */
     enum segue_status (*build)(void *context, uint64_t site, uint64_t at, uint8_t *code, size_t room,
                                struct hot_built *built);
+    /* Whether the instruction of a site that was asked for should be another one of the same length, and needs no body:
+     * writes it to `rewritten`, and stores what hot_site.cookie is to be. The instruction at `bytes` is the program's.
+     * May be NULL. */
+    bool (*rewrite)(void *context, uint64_t site, const uint8_t *bytes, unsigned length, uint8_t *rewritten,
+                    uint64_t *cookie);
     /* A body that was built is not used after all; may be NULL. */
     void (*dropped)(void *context, uint64_t site, uint64_t cookie);
     void *context;

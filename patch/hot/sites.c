@@ -185,6 +185,21 @@ struct hot_site *site_after(const struct hot_site *site)
     return numbered(site->next);
 }
 
+/* A jump changes less of its instruction than what is rewritten. */
+static bool are_rewritten;
+
+void sites_will_be_rewritten(void)
+{
+    __atomic_store_n(&are_rewritten, true, __ATOMIC_SEQ_CST);
+}
+
+uint64_t site_lowest_change(uint64_t address)
+{
+    uint64_t before = __atomic_load_n(&are_rewritten, __ATOMIC_ACQUIRE) ? SEGUE_INSN_BYTES - 1
+                                                                        : address - pun_lowest_dependent(address);
+    return address < before ? 0 : address - before;
+}
+
 /* --- Bodies. --- */
 
 struct hot_body *body_numbered(uint32_t number)
@@ -297,7 +312,7 @@ struct hot_index hot_index(void)
 const struct hot_body *hot_body_of(uint64_t address)
 {
     const struct hot_site *site = hot_site_find(address);
-    if (!site || __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) != HOT_MADE)
+    if (!site || __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) != HOT_MADE || site->is_rewritten)
         return NULL;
     return &bodies[site->body];
 }

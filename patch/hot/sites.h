@@ -16,7 +16,7 @@ struct chunk;
 enum hot_state {
     /* Its faults are counted; its code is unchanged. */
     HOT_COUNTED,
-    /* Its code is a jump to its body. */
+    /* Its code is a jump to its body, or was rewritten. */
     HOT_MADE,
     /* It was hot, and is not: it may become hot again. */
     HOT_UNDONE,
@@ -35,9 +35,11 @@ struct hot_site {
     uint64_t faults, accesses;
     /* A constant string, or NULL. */
     const char *refusal;
+    /* Of one that was rewritten: the builder's. */
+    uint64_t cookie;
     /* `changed` bytes, before and after; and those of the jump that was there while the present one was written. */
-    uint8_t old_bytes[PUN_BYTES], new_bytes[PUN_BYTES], replaced_bytes[PUN_BYTES];
-    /* The number of its present body, if the state is HOT_MADE. */
+    uint8_t old_bytes[SEGUE_INSN_BYTES], new_bytes[SEGUE_INSN_BYTES], replaced_bytes[SEGUE_INSN_BYTES];
+    /* The number of its present body, if the state is HOT_MADE and it was not rewritten. */
     uint32_t body;
     /* The next entry, as its number plus 1. */
     uint32_t next;
@@ -47,6 +49,8 @@ struct hot_site {
     uint8_t tactic, state;
     /* It was made for its predecessor (SEGUE_TACTIC_T2), and never asked for itself. */
     bool for_predecessor;
+    /* The last change was another instruction of the same length, in place of a jump. */
+    bool is_rewritten;
     /* The number of its work in progress, plus 1. */
     uint16_t work;
 };
@@ -78,7 +82,7 @@ struct hot_body {
  * frees it. Async-signal-safe, lock-free. */
 const struct hot_body *hot_body_find(uint64_t address);
 
-/* The present body of a site; NULL if the site is not hot. Async-signal-safe, lock-free. */
+/* The present body of a site; NULL if the site is not hot, or has none. Async-signal-safe, lock-free. */
 const struct hot_body *hot_body_of(uint64_t site);
 
 /* Numbers are below 2^32 and used again after hot_collect: for a table of the caller's. */
@@ -107,6 +111,12 @@ struct hot_index hot_index(void);
 
 /* Reserves both, for at most so many sites. SEGUE_OK or SEGUE_NO_MEMORY. Not async-signal-safe. */
 enum segue_status sites_prepare(size_t most_sites);
+
+/* From now on sites may be rewritten. */
+void sites_will_be_rewritten(void);
+
+/* The lowest address of a site whose change may reach the byte at `address`. */
+uint64_t site_lowest_change(uint64_t address);
 
 /* The entry of an address; a new one (HOT_COUNTED) if it has none. NULL if there are as many as there may be. */
 struct hot_site *site_claim(uint64_t address);

@@ -18,7 +18,6 @@
 
 /* Sites of a batch are close to one another, and in few pages. */
 #define PAGES 8u
-#define BREAKPOINT 0xcc
 
 struct range {
     uint64_t start, size;
@@ -123,7 +122,7 @@ static bool is_changed(const struct hot_site *site, const uint8_t *bytes)
 {
     if (memcmp(bytes, site->new_bytes, site->changed) == 0 || memcmp(bytes, site->replaced_bytes, site->changed) == 0)
         return true;
-    if (*bytes != BREAKPOINT)
+    if (*bytes != TEXT_BREAKPOINT)
         return false;
     for (unsigned i = 1; i < site->changed; i++)
         if (bytes[i] != site->new_bytes[i] && bytes[i] != site->old_bytes[i] && bytes[i] != site->replaced_bytes[i])
@@ -141,7 +140,7 @@ static bool read_bytes(uint64_t address, uint8_t *bytes, size_t size)
 static void take_out(uint64_t at, uint64_t address, uint8_t *bytes, size_t size)
 {
     const struct hot_site *site = hot_site_find(at);
-    uint8_t whole[PUN_BYTES], state = site ? __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) : HOT_COUNTED;
+    uint8_t whole[SEGUE_INSN_BYTES], state = site ? __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) : HOT_COUNTED;
     /* The bytes may have been read before the site was undone. */
     if (state != HOT_MADE && state != HOT_UNDONE)
         return;
@@ -201,7 +200,7 @@ static size_t read_readable(uint64_t address, uint8_t *bytes, size_t size)
 
 void hot_see_through(uint64_t address, uint8_t *bytes, size_t size)
 {
-    for (uint64_t at = pun_lowest_dependent(address); at < address + size; at++)
+    for (uint64_t at = site_lowest_change(address); at < address + size; at++)
         take_out(at, address, bytes, size);
 }
 

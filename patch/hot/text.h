@@ -6,6 +6,9 @@
 
 #include <segue/status.h>
 
+/* INT3. */
+#define TEXT_BREAKPOINT 0xcc
+
 /* Finds the library's own code, if it is in a module of its own. Not async-signal-safe. */
 void text_prepare(void);
 

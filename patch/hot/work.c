@@ -54,18 +54,25 @@ void site_set_state(struct hot_site *site, enum hot_state state)
 
 void site_forget(struct hot_site *site)
 {
-    if (site_state(site) == HOT_MADE)
+    if (site_state(site) == HOT_MADE && !site->is_rewritten)
         body_retire(body_numbered(site->body));
     site_set_state(site, HOT_FORGOTTEN);
 }
 
+/* A debugger's breakpoint on an instruction that was rewritten does not take its operand back. */
+static bool is_as_written(const struct hot_site *site, const uint8_t *bytes)
+{
+    bool may_be_breakpoint = site->is_rewritten && *bytes == TEXT_BREAKPOINT;
+    return (may_be_breakpoint || *bytes == *site->new_bytes) &&
+           memcmp(bytes + 1, site->new_bytes + 1, site->changed - 1u) == 0;
+}
+
 bool site_is_still_hot(struct hot_site *site)
 {
-    uint8_t bytes[PUN_BYTES];
+    uint8_t bytes[SEGUE_INSN_BYTES];
     if (site_state(site) != HOT_MADE)
         return false;
-    if (text_peek(site->address, bytes, site->changed) == site->changed &&
-        memcmp(bytes, site->new_bytes, site->changed) == 0)
+    if (text_peek(site->address, bytes, site->changed) == site->changed && is_as_written(site, bytes))
         return true;
     site_forget(site);
     return false;
@@ -92,6 +99,11 @@ struct work *work_add_hot(struct hot_site *site, bool make)
     work->for_predecessor = site->for_predecessor;
     memcpy(work->old_bytes, site->old_bytes, sizeof work->old_bytes);
     return work;
+}
+
+unsigned work_changed(const struct work *work)
+{
+    return work->is_rewritten ? work->place.length : pun_changed(work->place.length, work->prefixes);
 }
 
 /* Whether the site is hot and its pun reads the instruction at the place, whatever of it will change. */

@@ -18,10 +18,13 @@ struct work {
     /* It becomes a jump, or only is undone. */
     bool make;
     bool was_hot, is_planned, has_failed, for_predecessor;
+    /* It becomes another instruction of the same length, and no jump. */
+    bool is_rewritten;
+    uint64_t cookie;
     /* Of the planned jump. */
     uint8_t tactic, prefixes;
     uint32_t body;
-    uint8_t old_bytes[PUN_BYTES], new_bytes[PUN_BYTES];
+    uint8_t old_bytes[SEGUE_INSN_BYTES], new_bytes[SEGUE_INSN_BYTES];
 };
 
 struct works {
@@ -47,6 +50,9 @@ struct work *work_of(const struct hot_site *site);
 /* Adds an instruction; one that is hot, and must change. NULL if there is no place left. */
 struct work *work_add(struct hot_site *site, unsigned length);
 struct work *work_add_hot(struct hot_site *site, bool make);
+
+/* The number of bytes that change at a planned work. */
+unsigned work_changed(const struct work *work);
 
 /* Adds the puns that read what changes, and those that read these. False if there are too many. */
 bool work_add_dependents(void);

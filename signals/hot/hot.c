@@ -13,6 +13,7 @@
 
 #include "ask.h"
 #include "begin.h"
+#include "constants.h"
 #include "ctx/guest/gate.h"
 #include "ctx/state/control_x86_64.h"
 #include "decode/relocate/displaceable_cache.h"
@@ -284,6 +285,14 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
     return SEGUE_OK;
 }
 
+/* Only the site that faulted: it is known to access the region. */
+static bool rewrite(void *context, uint64_t site, const uint8_t *bytes, unsigned length, uint8_t *rewritten,
+                    uint64_t *cookie)
+{
+    const struct order *order = context;
+    return site == order->sites[0] && constants_rewrite(order->slot, site, bytes, length, rewritten, cookie);
+}
+
 /* ---- making sites hot ---- */
 
 static struct kept *kept_of(const struct hot_body *body)
@@ -318,7 +327,11 @@ static bool is_possible(size_t room)
 /* Makes the sites that were found hot. True if the first one is now. */
 static bool make_all(struct order *order, bool anew)
 {
-    const struct hot_builder builder = {.build = build, .context = order, .usual_room = USUAL_ROOM, .peek = keyed_peek};
+    const struct hot_builder builder = {.build = build,
+                                        .rewrite = anew || order->slot->mode != BODY_LED ? NULL : rewrite,
+                                        .context = order,
+                                        .usual_room = USUAL_ROOM,
+                                        .peek = keyed_peek};
     struct hot_request requests[LEADERS_MOST];
     order->sites = leaders.sites;
     order->count = leaders.count;
@@ -490,8 +503,13 @@ enum hot_fault hot_take_fault(struct native_frame native, struct hot_origin *ori
     frame_get_general(native.context, &interrupted);
     regs = interrupted;
     const struct hot_body *body = translate(&regs, &place);
-    if (!body)
-        return HOT_FAULT_ELSEWHERE;
+    if (!body) {
+        uint64_t meant = constants_address(regs.rip, address);
+        if (meant == address)
+            return HOT_FAULT_ELSEWHERE;
+        set_address(native, address, meant);
+        return HOT_FAULT_TRANSLATED;
+    }
     take_count_back(body, &place);
     bool resumes = place.plain && interrupted.rip != place.plain && is_of_frame(&interrupted, &regs, address);
     if (resumes)

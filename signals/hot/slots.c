@@ -81,6 +81,7 @@ enum segue_status hot_slot_take(const struct segue_region *region, struct hot_sl
     slot->mode = mode_of(region);
     slot->mode_flags = mode_flags_of(region);
     slot->is_taken = true;
+    slot->leads = slot->has_led = false;
     __atomic_store_n(&slot->alias, (uint64_t)(uintptr_t)region->window.alias, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->alias_size, region->window.size, __ATOMIC_RELEASE);
     return SEGUE_OK;
@@ -223,6 +224,8 @@ void hot_slot_open(struct hot_slot *slot)
     write_all_limits(slot, slot->region.window.size);
     write_regions();
     write_asked();
+    slot->openings++;
+    __atomic_store_n(&slot->leads, slot->mode == BODY_LED, __ATOMIC_SEQ_CST);
 }
 
 void hot_slot_close(struct hot_slot *slot)

@@ -27,6 +27,10 @@ struct hot_slot {
     uint64_t alias, alias_size;
     /* The region's bounds are in the descriptors. */
     bool is_open;
+    /* Constant addresses in the region may become the alias's; some may have, since a region has the slot. */
+    bool leads, has_led;
+    /* How often `leads` was set. */
+    uint64_t openings;
     /* A region has the slot; a body refers to it. */
     bool is_taken, is_used;
     struct body_descriptor *descriptors[HOT_PARTS];

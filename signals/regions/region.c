@@ -9,6 +9,7 @@
 #include "platform/threads/thread.h"
 #include "readers.h"
 #include "signals/hot/begin.h"
+#include "signals/hot/constants.h"
 #include "signals/hot/grace.h"
 #include "signals/hot/slots.h"
 #include "signals/threads/thread.h"
@@ -268,15 +269,60 @@ enum segue_status segue_region_add(const struct segue_region *region)
     return reason_give(status, "a page of the region's window lies in another region");
 }
 
+static struct region *find_to_remove(const void *base)
+{
+    struct region *found = table_to_change(&table, (uint64_t)(uintptr_t)base);
+    return found && found->base == (uint64_t)(uintptr_t)base ? found : NULL;
+}
+
+/* The region in the table with that base, size and window, unless it is being updated or removed; else NULL. */
+static struct region *find_to_update(const void *shown)
+{
+    const struct segue_region *region = shown;
+    const struct segue_window *window = &region->window;
+    struct region *found = table_to_change(&table, window->base);
+    if (!found || found->base != window->base || found->size != window->size || found->kind != window->kind ||
+        (found->flags & REGION_CHANGES))
+        return NULL;
+    const struct segue_window present = region_window(found);
+    bool is_same = present.alias == window->alias && present.read == window->read && present.write == window->write &&
+                   present.context == window->context;
+    return is_same ? found : NULL;
+}
+
+/* What `find` finds, when nothing accesses its alias without a check any more (signals/hot/constants.h); else NULL. The
+ * lock is free meanwhile, since fork takes it and that of code changes in whatever order: so the region may become
+ * another one. */
+static struct region *find_without_constants(struct region *find(const void *what), const void *what,
+                                             enum segue_status *status)
+{
+    const struct hot_slot *undone = NULL;
+    for (;;) {
+        struct region *found = find(what);
+        struct hot_slot *slot = found ? slot_of(found) : NULL;
+        *status = found ? SEGUE_OK : SEGUE_NOT_FOUND;
+        if (!slot || slot == undone)
+            return found;
+        uint64_t openings = slot->openings;
+        fork_lock_release(&changing);
+        *status = constants_undo(slot);
+        fork_lock_take(&changing);
+        if (*status != SEGUE_OK)
+            return NULL;
+        undone = slot->openings == openings ? slot : NULL;
+    }
+}
+
 enum segue_status segue_region_remove(const void *base)
 {
+    enum segue_status status;
     if (thread_is_inside())
         return SEGUE_BUSY;
     fork_lock_take(&changing);
-    const struct region *region = table_find(&table, (uint64_t)(uintptr_t)base);
-    if (!region || region->base != (uint64_t)(uintptr_t)base) {
+    const struct region *region = find_without_constants(find_to_remove, base, &status);
+    if (!region) {
         fork_lock_release(&changing);
-        return SEGUE_NOT_FOUND;
+        return status;
     }
     /* Counted before it is hidden: a fault that does not find the region must see that one was removed. */
     __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
@@ -296,20 +342,6 @@ enum segue_status segue_region_remove(const void *base)
         finish(&removal);
     fork_lock_release(&changing);
     return SEGUE_OK;
-}
-
-/* The region in the table with that base, size and window, unless it is being updated or removed; else NULL. */
-static struct region *find_to_update(const struct segue_region *region)
-{
-    const struct segue_window *window = &region->window;
-    struct region *found = table_to_change(&table, window->base);
-    if (!found || found->base != window->base || found->size != window->size || found->kind != window->kind ||
-        (found->flags & REGION_CHANGES))
-        return NULL;
-    const struct segue_window present = region_window(found);
-    bool is_same = present.alias == window->alias && present.read == window->read && present.write == window->write &&
-                   present.context == window->context;
-    return is_same ? found : NULL;
 }
 
 /* Its slot from now on: the same one if its bodies fit; else another, or none. */
@@ -372,10 +404,13 @@ enum segue_status segue_region_update(const struct segue_region *region)
             return status;
     }
     fork_lock_take(&changing);
-    struct region *found = find_to_update(region);
+    enum segue_status status;
+    struct region *found = find_without_constants(find_to_update, region, &status);
     if (!found) {
         fork_lock_release(&changing);
-        return reason_give(SEGUE_NOT_FOUND, "there is no region with this window, or another thread changes it");
+        return reason_give(status, status == SEGUE_NOT_FOUND
+                                       ? "there is no region with this window, or another thread changes it"
+                                       : "an instruction that accesses the region's alias could not be written");
     }
     struct update update = {found, updates};
     updates = &update;
@@ -393,7 +428,7 @@ enum segue_status segue_region_update(const struct segue_region *region)
 
     fork_lock_take(&changing);
     forget_update(&update);
-    enum segue_status status = change(found, region);
+    status = change(found, region);
     fork_lock_release(&changing);
     return status;
 }

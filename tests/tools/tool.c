@@ -172,7 +172,11 @@ static void explain_hot_tells_tactics(void **state)
     expect(run.out, "by T2, the same, and its successor becomes a jump, too: 16777216 places for its body\n");
     RUN(&run, "explain", "--hot", "48 8b 05 00 10 00 00");
     expect(run.out, "can become a hot site by B1, a jump in place: 4294967296 places for its body\n");
+    expect(run.out,
+           "can become a hot site without a jump, where no policy is asked and nothing is counted: its constant "
+           "address becomes the alias's\n");
     RUN(&run, "explain", "--hot", "8b 07");
+    assert_null(strstr(run.out, "constant"));
     expect(run.out, "not by B2: the bytes behind it are not known\n");
     expect(run.out, "not by T2: the bytes behind it are not known\n");
 }
@@ -200,6 +204,7 @@ static void explain_hot_is_in_json(void **state)
     RUN(&run, "explain", "--hot", "--json", "--count", "1", "48 8b 47 10 90 90 90 90 90 90 90");
     expect(run.out, "\"name\": \"B2\"");
     expect(run.out, "\"places\": 16777216");
+    expect(run.out, "\"constant\": false");
     RUN(&run, "explain", "--hot", "--json", "90");
     expect(run.out, "\"refusal\": \"it accesses no memory\"");
     expect(run.out, "\"tactics\": []");

@@ -29,6 +29,7 @@ struct place {
     const uint8_t *bytes;
     size_t size;
     unsigned length;
+    bool is_constant;
 };
 
 static size_t read_code(void *context, uint64_t address, uint8_t *bytes, size_t size)
@@ -57,8 +58,11 @@ static const char *why_no_body(struct place *place, bool must_access)
     const char *why = block_read(&scratch, &request, &block);
     if (!why && must_access && !block_is_checked(&block.instructions[0]))
         why = "its accesses are not those of one operand, of 1 to 64 bytes without a segment, a mask or a repetition";
-    if (!why)
+    if (!why) {
+        uint8_t led[DISPLACED_BYTES];
         place->length = block.instructions[0].form.length;
+        place->is_constant = displaced_in_place(&block.instructions[0].form, 0, led);
+    }
     return why;
 }
 
@@ -97,8 +101,9 @@ static struct hot_way find_prefixed(const struct place *place)
 static struct hot_way find_moved(const struct place *place)
 {
     struct pun_window window, second;
-    struct place successor = {place->address + place->length, place->bytes + place->length, place->size - place->length,
-                              0};
+    struct place successor = {.address = place->address + place->length,
+                              .bytes = place->bytes + place->length,
+                              .size = place->size - place->length};
     if (!pun_window_moved(place->address, place->length, &window))
         return (struct hot_way){.refusal = "it has too few bytes"};
     if (successor.size == 0)
@@ -131,6 +136,7 @@ struct hot_site hot_site_read(const struct instruction *instruction)
         site.refusal = why_no_body(&place, true);
     if (site.refusal)
         return site;
+    site.is_constant = place.is_constant;
     if (place.length >= PUN_JUMP) {
         site.ways[HOT_B1] = find_jump(&place, 0);
         return site;
@@ -148,6 +154,12 @@ void hot_site_print(FILE *out, const struct hot_site *site, int indent)
         fprintf(out, "%*sgoes on faulting in a hot region: %s\n", indent, "", site->refusal);
         return;
     }
+    if (site->is_constant)
+        fprintf(
+            out,
+            "%*scan become a hot site without a jump, where no policy is asked and nothing is counted: its constant "
+            "address becomes the alias's\n",
+            indent, "");
     for (enum hot_tactic tactic = 0; tactic < HOT_TACTICS; tactic++) {
         const struct hot_way *way = &site->ways[tactic];
         if (way->places)
@@ -167,5 +179,6 @@ json_t *hot_site_json(const struct hot_site *site)
             json_array_append_new(tactics, json_pack("{s:s, s:I, s:s?}", "name", names[tactic], "places",
                                                      (json_int_t)way->places, "refusal", way->refusal));
     }
-    return json_pack("{s:s?, s:o}", "refusal", site->refusal, "tactics", tactics);
+    return json_pack("{s:s?, s:b, s:o}", "refusal", site->refusal, "constant", (int)site->is_constant, "tactics",
+                     tactics);
 }

@@ -23,6 +23,8 @@ struct hot_way {
 struct hot_site {
     /* Why it goes on faulting whatever its bytes are; NULL if it does not. */
     const char *refusal;
+    /* Its operand's address is a constant, which can become the alias's without a jump. */
+    bool is_constant;
     struct hot_way ways[HOT_TACTICS];
 };
 
