@@ -26,6 +26,8 @@
 #include <segue/posix.h>
 #include <segue/segment.h>
 
+#include "tests/support/times.h"
+
 #define PAGE 4096u
 #define HWCAP2_FSGSBASE 2u
 #define SELF 0x10
@@ -518,7 +520,7 @@ static void *walk_over_sites(void *sum)
 static size_t sites_in_torture(void)
 {
     const char *given = getenv("SEGUE_SITES");
-    return given ? strtoul(given, NULL, 10) : 50000;
+    return given ? strtoul(given, NULL, 10) : 10000 * test_times();
 }
 
 static void fresh_sites_are_each_rewritten_once_under_two_threads(void **state)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "tests/support/random.h"
+#include "tests/support/times.h"
 #include "tools/support/json/json_read.h"
 
 static struct json_reader reader;
@@ -105,7 +106,7 @@ static void spoilt_texts_are_judged_alike(void **state)
     struct random random = {7};
     (void)state;
     expect_agreement(whole, sizeof whole - 1);
-    for (unsigned i = 0; i < 200000; i++) {
+    for (unsigned i = 0; i < 50000 * test_times(); i++) {
         char text[sizeof whole];
         memcpy(text, whole, sizeof whole);
         for (unsigned changes = 1 + random_below(&random, 3); changes; changes--)

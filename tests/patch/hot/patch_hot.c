@@ -9,6 +9,7 @@
 #include "patch/poke/excluded.h"
 #include "platform/memory/mappings.h"
 #include "tests/support/random.h"
+#include "tests/support/times.h"
 
 static void every_site_becomes_hot_and_is_undone(void)
 {
@@ -299,7 +300,7 @@ static void retired_bodies_are_found_until_they_are_collected(void)
     prepare(8, NULL);
     make_all();
     uint64_t memory = chunks_used().memory;
-    for (unsigned round = 0; round < 20; round++) {
+    for (unsigned round = 0; round < 6 * test_times(); round++) {
         EXPECT(hot_collect(hot_retirement(), NULL, NULL) == SEGUE_OK);
         uint64_t first = hot_retirement();
         const struct hot_body *body = NULL;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "handler_fixture.h"
+#include "tests/support/times.h"
 
 /* ---- installing ------------------------------------------------------------------------------------------------ */
 
@@ -373,7 +374,7 @@ static void fault_is_known_whatever_interrupts_its_beginning(void **state)
     unsigned not_inside = 0;
     (void)state;
 #if defined(__SANITIZE_ADDRESS__)
-    print_message("SKIP: 50,000 signals into the library's first instructions take a sanitizer's build minutes\n");
+    print_message("SKIP: 10,000 signals into the library's first instructions take a sanitizer's build minutes\n");
     skip();
 #endif
     assert_int_equal(segue_install(NULL), SEGUE_OK);
@@ -381,7 +382,7 @@ static void fault_is_known_whatever_interrupts_its_beginning(void **state)
     sigaction(SIGALRM, &often, NULL);
     alarms = 0;
     fault_and_go_on(SIGALRM);
-    while (alarms < 50000)
+    while (alarms < 10000 * test_times())
         assert_int_equal(load(page_of(0) + 8), 8);
     signal(SIGALRM, SIG_IGN);
     setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0}}, NULL);

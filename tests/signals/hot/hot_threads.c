@@ -1,6 +1,7 @@
 /* hot_threads.c: threads that are interrupted in bodies or traced through them, and run sites while code changes;
  * children. */
 #include "hot_fixture.h"
+#include "tests/support/times.h"
 
 #include <pthread.h>
 #include <segue/posix.h>
@@ -151,7 +152,7 @@ static int threads_go_on_while_sites_change(void)
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, sum_for_ever, (void *)(uintptr_t)wanted), 0);
     struct segue_region region = region_with(0);
-    for (unsigned i = 0; i < 100; i++) {
+    for (unsigned i = 0; i < 30 * test_times(); i++) {
         usleep(1000);
         assert_int_equal(segue_patches_undo(0, SIZE_MAX, NULL), SEGUE_OK);
         usleep(1000);
