@@ -77,8 +77,10 @@ fi
 
 # No code of these folders names an operating system, a system call or a type of one: it asks platform, for a reason
 # in words too. Comments may. include/segue/{posix,linux,windows,darwin}.h are for those who have such a type.
+# Each line behind its file's name and its number.
 without_comments() {
-    awk '{
+    xargs awk 'FNR == 1 { inside = 0 }
+    {
         line = $0; kept = ""
         while (line != "") {
             if (inside) {
@@ -91,8 +93,8 @@ without_comments() {
                 kept = kept substr(line, 1, begin - 1); line = substr(line, begin + 2); inside = 1
             }
         }
-        print FNR ":" kept
-    }' "$1"
+        print FILENAME ":" FNR ":" kept
+    }'
 }
 types='\b(siginfo_t|u?context_t|mcontext_t|sigset_t|stack_t|struct sigaction|SS_[A-Z]+)\b'
 names='\b(SYS_[A-Za-z0-9_]+|system_call[0-9]|__NR_[a-z0-9_]+)\b'
@@ -105,28 +107,21 @@ names="$names|#include \"platform/(linux|windows|darwin|freebsd)/"
 # Assembly asks by the macros of platform/asm_calls.h.
 in_assembly='\b(syscall|SIG_[A-Z]+|SI_[A-Z]+|CALL_NUMBERED|ENOMEM|E(INTR|INVAL|AGAIN|FAULT|PERM|EXIST))\b'
 exempt='^include/segue/(posix|linux|windows|darwin)\.h$'
-found=
-for file in $(find decode emulate patch ctx signals include -name '*.[chS]' | sort); do
-    echo "$file" | grep -qE "$exempt" && continue
-    named=$(without_comments "$file" | grep -E "$names")
-    case $file in *_linux*.[chS]) named="$named the file's own name" ;; esac
-    case $file in *.S) named="$named$(without_comments "$file" | grep -E "$in_assembly")" ;; esac
-    [ -z "$named" ] || found="$found$file names a system:
-$named
-"
-done
-# No more do the headers of platform, apart from those of a system, have its types.
-for file in $(find platform -name '*.h' | grep -vE '^platform/(linux|posix|windows|darwin|freebsd)/' | sort); do
-    named=$(without_comments "$file" | grep -E "$types")
-    [ -z "$named" ] || found="$found$file has a system's type:
-$named
-"
-done
+neutral=$(find decode emulate patch ctx signals include -name '*.[chS]' | grep -vE "$exempt" | sort)
+found=$(
+    echo "$neutral" | without_comments | grep -E "$names"
+    echo "$neutral" | grep '\.S$' | without_comments | grep -E "$in_assembly"
+    echo "$neutral" | grep '_linux[^/]*$' | sed "s|$|: the file's own name|"
+    # No more do the headers of platform, apart from those of a system, have its types.
+    find platform -name '*.h' | grep -vE '^platform/(linux|posix|windows|darwin|freebsd)/' | sort |
+        without_comments | grep -E "$types"
+)
 if [ -z "$found" ]; then
     passed=$((passed + 1))
 else
     failed=$((failed + 1))
-    printf '%s' "$found"
+    echo "these name a system, a call or a type of it:"
+    echo "$found"
 fi
 echo "[  PASSED  ] $passed test(s)."
 [ "$failed" = 0 ]
