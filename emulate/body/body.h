@@ -158,6 +158,8 @@ struct body_request {
     void *context;
     /* Decoded instructions; may be NULL. */
     struct displaceable_cache *cache;
+    /* Not 0: the code, and all that is in the request, are the same for the same site and version. */
+    uint64_t version;
     /* 1 to BODY_INSTRUCTIONS. */
     unsigned most_instructions;
     /* Of code: a body that would be longer ends at an earlier instruction. */
@@ -193,6 +195,9 @@ enum body_check body_check_of(const struct displaceable *form);
 struct body_scratch;
 /* The size of the working memory, aligned to 16 bytes. */
 size_t body_scratch_size(void);
+
+/* The size that the body will probably have; 0 if there will be none. Does not need what lies near the body. */
+uint32_t body_estimate(struct body_scratch *scratch, const struct body_request *request);
 
 /* Builds a body that is executed at `at`, and writes its code to `code`. The first instruction may be any: but the body
  * of one that must run at its own address is refused. SEGUE_OK; SEGUE_UNSUPPORTED with `body->refusal`; SEGUE_TOO_SMALL

@@ -45,6 +45,18 @@ static bool may_move(const struct plan_step *step, const struct hot_site *site)
            !text_refusal(step->address, step->length + PUN_BYTES, works.any_code);
 }
 
+static uint32_t usual_room(void)
+{
+    return works.builder->usual_room ? works.builder->usual_room : USUAL_ROOM;
+}
+
+static uint32_t room_for(uint64_t site)
+{
+    const struct hot_builder *builder = works.builder;
+    uint32_t size = builder->estimate ? builder->estimate(builder->context, site) : 0;
+    return size ? size : usual_room();
+}
+
 /* Returns the number of steps from the work's instruction on: 1, and one for each successor that may move. `until` is
  * the highest address of those that must. */
 static unsigned make_steps(const struct work *work, uint64_t until)
@@ -64,7 +76,7 @@ static unsigned make_steps(const struct work *work, uint64_t until)
         size_t offset = at - start;
         unsigned length = count ? work_length_at(original + offset, size - offset) : work->place.length;
         *step = (struct plan_step){.address = at, .bytes = present + offset, .length = (uint8_t)length};
-        step->size = works.builder->usual_room ? works.builder->usual_room : USUAL_ROOM;
+        step->size = count ? usual_room() : room_for(at);
         if (!length || offset + length + PUN_BYTES > size)
             break;
         const struct hot_site *site = hot_site_find(at);

@@ -36,8 +36,10 @@ struct hot_builder {
     /* A body that was built is not used after all; may be NULL. */
     void (*dropped)(void *context, uint64_t site, uint64_t cookie);
     void *context;
-    /* The room that most bodies need; 0 means 512. */
+    /* The room that most bodies need; 0 means 512. And that the body at `site` will probably need, 0 if that is not
+     * known; may be NULL. */
     uint32_t usual_room;
+    uint32_t (*estimate)(void *context, uint64_t site);
     /* Copies up to `size` bytes, and returns how many could be read; may be NULL. The system's way, which is tried
      * otherwise, takes some microseconds. */
     size_t (*peek)(void *to, uint64_t address, size_t size);

@@ -166,6 +166,10 @@ struct order {
     /* An instruction that faulted in a body, or 0: it is checked even if such instructions usually are not. */
     uint64_t checked;
     uint32_t remakes;
+    /* Bodies look for other regions. */
+    bool is_looked_up;
+    /* No other batch has it. */
+    uint64_t number;
 };
 
 static enum body_thunk thunk_of(const struct hot_slot *slot)
@@ -234,30 +238,44 @@ static struct kept *keep(const struct order *order, const struct body_request *r
     return of_body;
 }
 
+/* What a body is built from, except for what is near it. */
+static struct body_request request_for(struct order *order, uint64_t site)
+{
+    struct hot_slot *slot = order->slot;
+    return (struct body_request){
+        .site = site,
+        .distance = slot->distance,
+        .mode = slot->mode,
+        .ask = thunk_of(slot),
+        .lookup = order->is_looked_up,
+        .shadow_stack = control_has_shadow_stack(),
+        .most_records = BODY_INSTRUCTIONS,
+        .slot = slot,
+        .read_code = read_code,
+        .is_checked = is_checked,
+        .context = order,
+        .cache = leaders.cache,
+        .version = order->number,
+        .most_instructions = BODY_INSTRUCTIONS,
+        .most_bytes = HOT_BODY_BYTES,
+    };
+}
+
+static uint32_t estimate(void *context, uint64_t site)
+{
+    const struct body_request request = request_for(context, site);
+    return body_estimate(scratch, &request);
+}
+
 static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_t *to, size_t room,
                                struct hot_built *result)
 {
     struct order *order = context;
     struct hot_slot *slot = order->slot;
-    struct body_request request = {
-        .site = site,
-        .descriptor = hot_slot_descriptor(slot, at),
-        .distance = slot->distance,
-        .mode = slot->mode,
-        .ask = thunk_of(slot),
-        .lookup = hot_slots_are_looked_up(slot),
-        .shadow_stack = control_has_shadow_stack(),
-        .records = records_take(at),
-        .most_records = BODY_INSTRUCTIONS,
-        .slot = slot,
-        .thunks = thunks_near(at),
-        .read_code = read_code,
-        .is_checked = is_checked,
-        .context = order,
-        .cache = leaders.cache,
-        .most_instructions = BODY_INSTRUCTIONS,
-        .most_bytes = HOT_BODY_BYTES,
-    };
+    struct body_request request = request_for(order, site);
+    request.descriptor = hot_slot_descriptor(slot, at);
+    request.records = records_take(at);
+    request.thunks = thunks_near(at);
     unwind_update();
     result->refusal = "this processor cannot save the vector registers for its hot policy";
     if (slot->mode == BODY_POLICY && !(slot->mode_flags & SEGUE_REGION_HOT_GENERAL) && !has_vector_thunks)
@@ -331,8 +349,12 @@ static bool make_all(struct order *order, bool anew)
                                         .rewrite = anew || order->slot->mode != BODY_LED ? NULL : rewrite,
                                         .context = order,
                                         .usual_room = USUAL_ROOM,
+                                        .estimate = estimate,
                                         .peek = keyed_peek};
+    static uint64_t orders;
     struct hot_request requests[LEADERS_MOST];
+    order->number = ++orders;
+    order->is_looked_up = hot_slots_are_looked_up(order->slot);
     order->sites = leaders.sites;
     order->count = leaders.count;
     for (unsigned i = 0; i < leaders.count; i++)

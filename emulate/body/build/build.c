@@ -271,12 +271,42 @@ static bool try_build(struct builder *builder, unsigned count, uint64_t at, uint
     return true;
 }
 
+/* Reads the block, unless it is the last one that was read. Returns why it has no instruction, or NULL. */
+static const char *read_block(struct body_scratch *scratch, const struct body_request *request)
+{
+    bool is_known = request->version && scratch->version == request->version && scratch->site == request->site;
+    const char *refusal = is_known ? NULL : block_read(&scratch->decode, request, &scratch->block);
+    if (!is_known)
+        scratch->count = refusal ? 0 : scratch->block.count;
+    scratch->version = refusal ? 0 : request->version;
+    scratch->site = request->site;
+    return refusal;
+}
+
+uint32_t body_estimate(struct body_scratch *scratch, const struct body_request *request)
+{
+    /* Fitted to the bodies of Lua and SQLite: of a hundred, two need more. */
+    static const uint8_t of_checks[] = {[BODY_LED] = 50, [BODY_COUNT] = 58, [BODY_POLICY] = 91};
+    uint32_t size = 142;
+    if (read_block(scratch, request))
+        return 0;
+    for (unsigned i = 0; i < scratch->count; i++) {
+        const struct block_instruction *instruction = &scratch->block.instructions[i];
+        size += instruction->form.length * 9u / 8;
+        if (block_is_checked(instruction))
+            size += of_checks[request->mode];
+        else if (instruction->kind == BLOCK_CONDITIONAL)
+            size += 21;
+    }
+    return size < request->most_bytes ? size : request->most_bytes;
+}
+
 enum segue_status body_build(struct body_scratch *scratch, const struct body_request *request, uint64_t at,
                              uint8_t *code, size_t room, struct body *body)
 {
     struct builder builder = {.request = request, .scratch = scratch};
-    body->refusal = block_read(&scratch->decode, request, &scratch->block);
-    unsigned count = body->refusal ? 0 : scratch->block.count;
+    body->refusal = read_block(scratch, request);
+    unsigned count = body->refusal ? 0 : scratch->count;
     for (unsigned attempt = 0; attempt < ATTEMPTS && count > 0; attempt++) {
         if (try_build(&builder, count, at, code, room, body))
             return body->size <= room ? SEGUE_OK : SEGUE_TOO_SMALL;

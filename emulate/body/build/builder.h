@@ -39,7 +39,10 @@ struct label {
 
 struct body_scratch {
     struct decode_scratch decode;
+    /* The block that was read last, of so many instructions; for which site and version. */
     struct block block;
+    unsigned count;
+    uint64_t site, version;
     struct pending pending[BUILDER_PENDING];
     struct label labels[BODY_INSTRUCTIONS];
 };
