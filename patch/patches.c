@@ -146,6 +146,7 @@ enum segue_status segue_patches_undo(uint64_t start, uint64_t size, size_t *coun
     done &= undo_sites(start, size, &undone);
     platform_signals_release(before);
     segment_unlock();
+    hot_reclaim();
     if (count)
         *count = undone;
     return done ? SEGUE_OK : SEGUE_UNSUPPORTED;
@@ -169,6 +170,7 @@ enum segue_status segue_patches_forget(uint64_t start, uint64_t size)
         wait_a_moment();
     platform_signals_release(before);
     segment_unlock();
+    hot_reclaim();
     return status;
 }
 

@@ -69,16 +69,9 @@ static void after_fork(void)
         lock_release();
 }
 
-static void after_fork_in_parent(void)
-{
-    chunks_share();
-    after_fork();
-}
-
 /* Changing code takes the other lock with this one held. */
 _Static_assert(FORK_CODE < FORK_HOT, "fork takes the two locks in the same order");
-static const struct fork_hooks hooks = {
-    .before = before_fork, .in_parent = after_fork_in_parent, .in_child = after_fork};
+static const struct fork_hooks hooks = {.before = before_fork, .in_parent = after_fork, .in_child = after_fork};
 
 /* --- Preparation. --- */
 
@@ -181,6 +174,13 @@ static void gather(struct hot_request *request)
     refuse(request, SEGUE_BUSY, NULL);
 }
 
+static bool lacks_room;
+
+bool hot_lacks_room(void)
+{
+    return __atomic_exchange_n(&lacks_room, false, __ATOMIC_RELAXED);
+}
+
 enum segue_status hot_make(struct hot_request *requests, size_t count, const struct hot_builder *with)
 {
     if (count > HOT_BATCH || !with)
@@ -202,6 +202,8 @@ enum segue_status hot_make(struct hot_request *requests, size_t count, const str
         const struct hot_site *site = requests[i].status == SEGUE_EXISTS ? hot_site_find(requests[i].address) : NULL;
         if (site && site_state(site) != HOT_MADE)
             refuse(&requests[i], SEGUE_NO_MEMORY, site->refusal);
+        if (requests[i].status == SEGUE_NO_MEMORY)
+            __atomic_store_n(&lacks_room, true, __ATOMIC_RELAXED);
     }
     work_end();
     lock_release();
@@ -331,14 +333,31 @@ enum segue_status hot_forget(uint64_t start, uint64_t size)
 
 /* --- Bodies that are not in use any more; lists. --- */
 
+/* Whether the code at the body's site still leads to it. */
+static bool is_led_to(const struct hot_body *body)
+{
+    uint8_t bytes[PUN_PREFIXES + PUN_JUMP];
+    size_t size = text_peek(body->site, bytes, sizeof bytes);
+    for (size_t at = 0; at + PUN_JUMP <= size; at++) {
+        int32_t distance;
+        memcpy(&distance, bytes + at + 1, sizeof distance);
+        if (bytes[at] == PUN_OPCODE && body->site + at + PUN_JUMP + (uint64_t)(int64_t)distance == body->address)
+            return true;
+    }
+    return false;
+}
+
 enum segue_status hot_collect(uint64_t before, void (*freed)(void *context, const struct hot_body *body), void *context)
 {
     if (!lock_try())
         return SEGUE_BUSY;
+    text_begin(NULL);
+    chunks_lend();
     for (uint32_t i = 0; i < bodies_given(); i++) {
         struct hot_body *body = body_numbered(i);
         uint64_t retired = __atomic_load_n(&body->retired, __ATOMIC_ACQUIRE);
-        if (!body->size || !retired || retired >= before)
+        bool is_held = __atomic_load_n(&body->is_held, __ATOMIC_ACQUIRE);
+        if (!body->size || !retired || retired >= before || is_held || is_led_to(body))
             continue;
         if (freed)
             freed(context, body);
@@ -348,6 +367,20 @@ enum segue_status hot_collect(uint64_t before, void (*freed)(void *context, cons
     }
     lock_release();
     return SEGUE_OK;
+}
+
+static void (*reclaimer)(void);
+
+void hot_set_reclaimer(void (*reclaim)(void))
+{
+    __atomic_store_n(&reclaimer, reclaim, __ATOMIC_RELEASE);
+}
+
+void hot_reclaim(void)
+{
+    void (*reclaim)(void) = __atomic_load_n(&reclaimer, __ATOMIC_ACQUIRE);
+    if (reclaim)
+        reclaim();
 }
 
 static void (*counter)(void);

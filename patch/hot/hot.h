@@ -36,8 +36,9 @@ enum segue_status hot_prepare(const struct hot_limits *limits);
 
 /* ---- bodies that are not in use any more ---- */
 
-/* Frees the bodies that were retired before that number. No thread of this process may stand in one, or have one's
- * address in a register. `freed` is called for each, and may be NULL. SEGUE_OK, SEGUE_BUSY. Async-signal-safe. */
+/* Frees the bodies that were retired before that number, except those that are held, and those that a jump in memory
+ * still leads to, which hot_forget has left there. No thread of this process may stand in another one, or come back to
+ * it from a handler. `freed` is called for each, and may be NULL. SEGUE_OK, SEGUE_BUSY. Async-signal-safe. */
 enum segue_status hot_collect(uint64_t before, void (*freed)(void *context, const struct hot_body *body),
                               void *context);
 
@@ -61,6 +62,14 @@ enum segue_status hot_undo_rewritten(uint64_t cookie);
  * the range. SEGUE_OK; SEGUE_BUSY: nothing was forgotten; SEGUE_UNSUPPORTED if a pun could not be undone. Signals must
  * be blocked. Async-signal-safe, thread-safe. */
 enum segue_status hot_forget(uint64_t start, uint64_t size);
+
+/* Whether a site did not become hot for lack of room since the last call. Async-signal-safe, lock-free. */
+bool hot_lacks_room(void);
+
+/* `reclaim` frees bodies that are not in use any more. hot_reclaim calls it, if it was set: after sites were undone or
+ * forgotten. Not async-signal-safe; thread-safe. */
+void hot_set_reclaimer(void (*reclaim)(void));
+void hot_reclaim(void);
 
 /* `count` brings the accesses of all sites up to date, for whoever lists them. hot_count_accesses calls it, if it was
  * set. */

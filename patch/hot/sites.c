@@ -36,6 +36,8 @@ static uint32_t body_capacity, bodies_count, free_body;
 /* By the page's number (chunk_page_number): the first body that begins in it, as its number plus 1. */
 static uint32_t *pages;
 static uint64_t retirements = 1;
+/* Bytes of bodies. */
+static uint64_t retired_size;
 /* Odd while a body is taken out of the index. */
 static uint32_t removals;
 
@@ -240,19 +242,44 @@ struct hot_body *body_add(uint64_t address, uint32_t size, uint64_t site, uint64
     uint32_t *page = page_of(address);
     /* As a store: to load from memory that was not used yet, and then to store to it, faults twice. */
     uint32_t next = __atomic_fetch_or(page, 0, __ATOMIC_RELAXED);
-    *body = (struct hot_body){address, site, cookie, size, next, 0};
+    *body = (struct hot_body){.address = address, .site = site, .cookie = cookie, .size = size, .next = next};
     __atomic_store_n(page, hot_body_number(body) + 1, __ATOMIC_RELEASE);
     return body;
 }
 
 void body_retire(struct hot_body *body)
 {
+    __atomic_fetch_add(&retired_size, body->size, __ATOMIC_RELAXED);
     __atomic_store_n(&body->retired, __atomic_fetch_add(&retirements, 1, __ATOMIC_ACQ_REL), __ATOMIC_RELEASE);
 }
 
 uint64_t hot_retirement(void)
 {
     return __atomic_load_n(&retirements, __ATOMIC_ACQUIRE);
+}
+
+uint64_t hot_retired_size(void)
+{
+    return __atomic_load_n(&retired_size, __ATOMIC_RELAXED);
+}
+
+/* No body is added to the table or taken out of it in between, but those in use may be retired. */
+void hot_hold(uint64_t word)
+{
+    const struct hot_body *found = NULL;
+    uint64_t offset = word - (uint64_t)(uintptr_t)bodies;
+    if (bodies && offset < (uint64_t)bodies_given() * sizeof *bodies)
+        found = &bodies[offset / sizeof *bodies];
+    else if (chunk_find(word))
+        found = hot_body_find(word);
+    if (found)
+        __atomic_store_n(&bodies[found - bodies].is_held, true, __ATOMIC_RELEASE);
+}
+
+void hot_hold_none(void)
+{
+    for (uint32_t i = 0; i < bodies_given(); i++)
+        __atomic_store_n(&bodies[i].is_held, false, __ATOMIC_RELAXED);
 }
 
 void body_remove(struct hot_body *body)
@@ -263,6 +290,8 @@ void body_remove(struct hot_body *body)
         link = &bodies[*link - 1].next;
     if (*link)
         __atomic_store_n(link, body->next, __ATOMIC_RELEASE);
+    if (body->retired)
+        __atomic_fetch_sub(&retired_size, body->size, __ATOMIC_RELAXED);
     body->size = 0;
     body->next = free_body;
     free_body = number;

@@ -33,6 +33,8 @@ struct hot_site {
     uint64_t time;
     /* The caller counts here, atomically. */
     uint64_t faults, accesses;
+    /* The caller's: the accesses that were counted by bodies which have been freed. */
+    uint64_t accesses_before;
     /* A constant string, or NULL. */
     const char *refusal;
     /* Of one that was rewritten: the builder's. */
@@ -76,6 +78,8 @@ struct hot_body {
     uint32_t next;
     /* When it was retired (hot_retirement), 0 if it is in use. */
     uint64_t retired;
+    /* A thread may come back to it (hot_hold). */
+    bool is_held;
 };
 
 /* The body that holds the address; NULL if no body does. A body that is not in use any more is found until hot_collect
@@ -90,6 +94,14 @@ uint32_t hot_body_number(const struct hot_body *body);
 
 /* The number of the next retirement: bodies that were retired so far have lower ones. Async-signal-safe, lock-free. */
 uint64_t hot_retirement(void);
+
+/* The bytes of the bodies that were retired and not freed. Async-signal-safe, lock-free. */
+uint64_t hot_retired_size(void);
+
+/* If the word is an address in a retired body, or that of its struct hot_body: hot_collect does not free it.
+ * hot_hold_none takes all of that back. Async-signal-safe, lock-free. */
+void hot_hold(uint64_t word);
+void hot_hold_none(void);
 
 /* The tables by which hot_body_find finds a body, for readers that are not C code: the expressions of unwinders. From
  * the bucket of an address to its chunk and those behind it, from its page to the first body there and those behind it.

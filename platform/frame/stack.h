@@ -3,7 +3,9 @@
 #ifndef SEGUE_PLATFORM_STACK_H
 #define SEGUE_PLATFORM_STACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* sigaltstack(2)'s stack_t. The size may be 0 or stale if it is disabled. */
 struct alternate_stack {
@@ -31,6 +33,17 @@ size_t platform_stack_least(void);
 
 /* The thread's alternate stack as it was set when the frame was made. Async-signal-safe. */
 struct alternate_stack frame_stack_in_force(const void *context);
+
+/* No alternate stack is larger. */
+#define STACK_LARGEST ((size_t)1 << 30)
+
+/* Whether words may be a frame's copy of an alternate stack that holds the address: then the thread is on it. */
+static inline bool stack_may_hold(const struct alternate_stack *copied, uint64_t address)
+{
+    const unsigned known = STACK_IN_USE | STACK_DISABLED | STACK_AUTODISARM;
+    return copied->size <= STACK_LARGEST && address - (uint64_t)(uintptr_t)copied->lowest < copied->size &&
+           !(copied->flags & ~known);
+}
 
 /* Sets the alternate stack that the handler's return restores. Async-signal-safe. */
 void frame_set_alternate_stack(void *context, const struct alternate_stack *wanted);

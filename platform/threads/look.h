@@ -21,6 +21,10 @@ enum look look_at_thread(int number, uint64_t *stack_pointer);
  * Opens and closes a file. */
 bool look_is_in_call(int number);
 
+/* Whether a thread of the calling process waits in a call that makes a child, which may run in its memory (vfork).
+ * Opens and closes a file. */
+bool look_waits_for_child(int number);
+
 /* The processor time that a thread of the calling process has used, in nanoseconds. False if the system does not say.
  */
 bool look_processor_time(int number, uint64_t *nanoseconds);

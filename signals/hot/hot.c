@@ -28,25 +28,14 @@
 #include "platform/process/once.h"
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
-#include "records.h"
 #include "signals/fault/keyed.h"
+#include "signals/hot/kept/kept.h"
+#include "signals/hot/kept/records.h"
+#include "signals/hot/reclaim/reclaim.h"
 #include "signals/hot/sites/leaders.h"
 #include "signals/hot/unwind/unwind.h"
 #include "slots.h"
 
-/* What this file knows of a body, for translation. A body's cookie is the address of one; its table is behind it. */
-struct kept {
-    struct hot_slot *slot;
-    struct body_record *records;
-    /* How often its site's body was built anew. */
-    uint32_t remakes;
-    /* How often an access has missed it that another body would have made. */
-    uint32_t misses;
-    uint32_t table_size;
-    uint8_t table[];
-};
-
-#define KEPT_SIZE ((size_t)64 << 20)
 /* The parts of the address space in which bodies lie. */
 #define PARTS 32u
 /* The room that most bodies need. */
@@ -54,8 +43,6 @@ struct kept {
 /* The most doublings of the misses after which a body is built anew. */
 #define DOUBLINGS_MOST 16u
 
-static uint8_t *kept;
-static size_t kept_used;
 static uint64_t thunks[BODY_THUNK_COUNT];
 static bool has_vector_thunks;
 static struct body_scratch *scratch;
@@ -68,14 +55,40 @@ static uint32_t making;
 static bool wants_trap;
 static bool (*take_trap)(void), (*has_trap)(void);
 
+/* ---- bodies that are not used any more ---- */
+
+static struct kept *kept_of(const struct hot_body *body)
+{
+    return (struct kept *)(uintptr_t)body->cookie;
+}
+
+/* No thread has executed it. */
+static void drop(void *context, uint64_t site, uint64_t cookie)
+{
+    struct kept *of_body = (struct kept *)(uintptr_t)cookie;
+    (void)context;
+    (void)site;
+    records_give_back(of_body->records, of_body->record_count);
+    kept_give_back(of_body);
+}
+
+/* No thread is in it, or comes back to it. */
+static void take_apart(void *context, const struct hot_body *body)
+{
+    struct kept *of_body = kept_of(body);
+    (void)context;
+    records_add_up(of_body->records, of_body->record_count);
+    records_give_back(of_body->records, of_body->record_count);
+    kept_give_back(of_body);
+}
+
 /* ---- preparation ---- */
 
 static bool map_all(void)
 {
-    kept = platform_map_apart(KEPT_SIZE);
     scratch = platform_map_apart(body_scratch_size());
     leaders.cache = platform_map_apart(sizeof *leaders.cache);
-    if (!kept || !scratch || !leaders.cache || !records_prepare())
+    if (!kept_prepare() || !scratch || !leaders.cache || !records_prepare())
         return false;
     /* It is soon full: here its pages take less time than one by one. */
     memset(leaders.cache, 0, sizeof *leaders.cache);
@@ -105,7 +118,7 @@ enum segue_status segue_hot_configure(const struct segue_hot_options *wanted)
         return reason_give(SEGUE_INVALID, "options.reserved is not zero: was the struct initialised?");
     if (given.flags & ~(uint32_t)(SEGUE_HOT_NOT_EAGER | SEGUE_HOT_JIT))
         return reason_give(SEGUE_INVALID, "options.flags has a bit that enum segue_hot_flags does not define");
-    if (kept && given.most_sites != options.most_sites)
+    if (kept_is_prepared() && given.most_sites != options.most_sites)
         return reason_give(SEGUE_BUSY, "options.most_sites cannot change: there are hot regions, or have been");
     if (!given.threshold)
         given.threshold = 1;
@@ -115,7 +128,7 @@ enum segue_status segue_hot_configure(const struct segue_hot_options *wanted)
     /* Handlers read these. */
     __atomic_store_n(&options.flags, given.flags, __ATOMIC_RELAXED);
     __atomic_store_n(&options.threshold, given.threshold, __ATOMIC_RELAXED);
-    return kept ? prepare() : SEGUE_OK;
+    return kept_is_prepared() ? prepare() : SEGUE_OK;
 }
 
 enum segue_status hot_check(void)
@@ -139,6 +152,7 @@ enum segue_status hot_begin(void)
         return SEGUE_NO_MEMORY;
     body_thunks_fill(thunks, &has_vector_thunks);
     hot_set_counter(records_count);
+    reclaim_begin(take_apart);
     unwind_begin(offsetof(struct kept, table));
     wants_trap = true;
     return !take_trap || take_trap() ? SEGUE_OK : SEGUE_SYSTEM;
@@ -225,13 +239,12 @@ static const uint64_t *thunks_near(uint64_t at)
 /* Keeps what translation needs; NULL if there is no room left. */
 static struct kept *keep(const struct order *order, const struct body_request *request)
 {
-    size_t size = (sizeof(struct kept) + built.table_size + 15) & ~(size_t)15;
-    if (size > KEPT_SIZE - kept_used)
+    struct kept *of_body = kept_take(built.table_size);
+    if (!of_body)
         return NULL;
-    struct kept *of_body = (struct kept *)(void *)(kept + kept_used);
-    kept_used += size;
     of_body->slot = order->slot;
     of_body->records = request->records;
+    of_body->record_count = built.record_count;
     of_body->remakes = order->remakes;
     of_body->table_size = built.table_size;
     memcpy(of_body->table, built.table, built.table_size);
@@ -313,11 +326,6 @@ static bool rewrite(void *context, uint64_t site, const uint8_t *bytes, unsigned
 
 /* ---- making sites hot ---- */
 
-static struct kept *kept_of(const struct hot_body *body)
-{
-    return (struct kept *)(uintptr_t)body->cookie;
-}
-
 /* Whether the site should become hot now. */
 static bool is_due(const struct hot_site *site)
 {
@@ -338,14 +346,15 @@ static bool is_trap_ours(void)
 /* Whether sites may become hot on this thread now. In code of a guest they may not: its FS is not the host's. */
 static bool is_possible(size_t room)
 {
-    return kept && room >= HOT_STACK && __atomic_load_n(&take_trap, __ATOMIC_ACQUIRE) && !segment_in_force() &&
-           !guest_is_interrupted();
+    return kept_is_prepared() && room >= HOT_STACK && __atomic_load_n(&take_trap, __ATOMIC_ACQUIRE) &&
+           !segment_in_force() && !guest_is_interrupted();
 }
 
 /* Makes the sites that were found hot. True if the first one is now. */
 static bool make_all(struct order *order, bool anew)
 {
     const struct hot_builder builder = {.build = build,
+                                        .dropped = drop,
                                         .rewrite = anew || order->slot->mode != BODY_LED ? NULL : rewrite,
                                         .context = order,
                                         .usual_room = USUAL_ROOM,
@@ -407,6 +416,7 @@ static bool make(uint64_t site, struct order *order, bool anew)
 void hot_in_child(void)
 {
     __atomic_store_n(&making, 0, __ATOMIC_RELEASE);
+    reclaim_in_child();
 }
 
 /* Whether to build a body with a check for this region and this instruction. At once, if the present body's region is
@@ -446,7 +456,7 @@ bool hot_consider(const struct region *region, uint64_t site, struct hot_origin 
 static const struct hot_body *translate(struct segue_regs *regs, struct body_place *place)
 {
     struct segue_regs at = *regs;
-    if (!kept)
+    if (!kept_is_prepared())
         return NULL;
     body_leave_thunk(&at);
     const struct hot_body *body = hot_body_find(at.rip);
@@ -476,7 +486,7 @@ static void take_count_back(const struct hot_body *body, const struct body_place
 
 bool hot_leave(void *context)
 {
-    if (!kept)
+    if (!kept_is_prepared())
         return false;
     struct segue_regs regs;
     struct body_place place;
@@ -517,7 +527,7 @@ static void set_address(struct native_frame native, uint64_t before, uint64_t ad
 
 enum hot_fault hot_take_fault(struct native_frame native, struct hot_origin *origin)
 {
-    if (!kept)
+    if (!kept_is_prepared())
         return HOT_FAULT_ELSEWHERE;
     struct segue_regs interrupted, regs;
     struct body_place place;
@@ -550,7 +560,7 @@ enum hot_fault hot_take_fault(struct native_frame native, struct hot_origin *ori
 /* A thread that traps after each instruction executes the original ones, one by one. */
 bool hot_take_step(void *context)
 {
-    if (!kept)
+    if (!kept_is_prepared())
         return false;
     struct segue_regs regs;
     struct body_place place;

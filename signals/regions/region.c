@@ -11,6 +11,7 @@
 #include "signals/hot/begin.h"
 #include "signals/hot/constants.h"
 #include "signals/hot/grace.h"
+#include "signals/hot/reclaim/reclaim.h"
 #include "signals/hot/slots.h"
 #include "signals/threads/thread.h"
 
@@ -341,6 +342,7 @@ enum segue_status segue_region_remove(const void *base)
     if (!removal.done)
         finish(&removal);
     fork_lock_release(&changing);
+    reclaim();
     return SEGUE_OK;
 }
 

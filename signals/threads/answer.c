@@ -3,6 +3,7 @@
 
 #include "platform/frame/frame.h"
 #include "signals/hot/ask.h"
+#include "signals/hot/reclaim/held.h"
 #include "signals/threads/thread.h"
 
 void answer_remover(const void *context)
@@ -11,4 +12,5 @@ void answer_remover(const void *context)
     bool on_alternate = frame_was_on_alternate_stack(context);
     thread_answer(stack_pointer, on_alternate);
     ask_answer(stack_pointer, on_alternate);
+    held_answer(context);
 }

@@ -70,10 +70,10 @@ bool chunks_are_inherited(void)
     return true;
 }
 
-void chunks_share(void)
+void chunks_lend(void)
 {
     for (uint32_t i = 0; i < chunk_count; i++)
-        chunks[i].is_shared = true;
+        chunks[i].is_lent = true;
 }
 
 /* --- Looking up. --- */
@@ -201,18 +201,11 @@ void chunk_untouch(struct chunk *chunk, uint64_t first, uint64_t size)
         platform_view_release(chunk->memory.writable + (first - chunk->start), size);
 }
 
-bool chunk_is_lent(const struct chunk *chunk)
-{
-    return chunk->generation == generation && chunk->is_shared;
-}
-
 /* Threads may be executing the chunk: the pages are replaced at once, and have the same content. Its memory is not
  * executable_memory_own's, which copies all pages up to the last. */
-bool chunk_own(struct chunk *chunk)
+static bool renew(struct chunk *chunk)
 {
     struct executable_memory memory;
-    if (chunk->generation == generation)
-        return true;
     if (executable_memory_create(NULL, chunk->size, 1, &memory) != SEGUE_OK)
         return false;
     for (uint64_t at = 0; at < chunk->size; at += PAGE)
@@ -225,6 +218,26 @@ bool chunk_own(struct chunk *chunk)
     executable_memory_leave(&memory);
     chunk->memory = memory;
     chunk->generation = generation;
-    chunk->is_shared = false;
+    chunk->is_lent = false;
+    return true;
+}
+
+bool chunk_own(struct chunk *chunk)
+{
+    return chunk->generation == generation || renew(chunk);
+}
+
+bool chunk_take_back(struct chunk *chunk)
+{
+    struct executable_memory before = chunk->memory;
+    bool is_own = chunk->generation == generation;
+    if (is_own && !chunk->is_lent)
+        return true;
+    if (!renew(chunk))
+        return false;
+    /* A child does not have its parent's writable view. */
+    before.executable = 0;
+    if (is_own)
+        executable_memory_free(&before);
     return true;
 }

@@ -30,8 +30,8 @@ struct chunk {
     struct executable_memory memory;
     /* The process that made it (chunks_generation). */
     uint32_t generation;
-    /* A child may execute what is in it: space that is used is not used again. */
-    bool is_shared;
+    /* A child may execute what is in it. */
+    bool is_lent;
     /* The next chunk in the same bucket, as its number plus 1. */
     uint32_t next;
     /* One bit for each page that was touched. */
@@ -57,8 +57,8 @@ struct chunks_used chunks_used(void);
 
 /* Whether this process is a child since the last call; from then on it owns no chunk. */
 bool chunks_are_inherited(void);
-/* After a fork, in the parent. */
-void chunks_share(void);
+/* Before space is freed: children, also of bare system calls, may execute what is in the chunks. */
+void chunks_lend(void);
 
 /* The chunk that holds the address; NULL if no chunk does. */
 const struct chunk *chunk_find(uint64_t address);
@@ -84,8 +84,9 @@ bool chunk_touch(struct chunk *chunk, uint64_t page);
 /* The reverse, for pages that were touched, and that no process executes: frees their memory. */
 void chunk_untouch(struct chunk *chunk, uint64_t first, uint64_t size);
 
-/* Whether a child made by fork may execute what this process writes there. */
-bool chunk_is_lent(const struct chunk *chunk);
+/* Makes sure that no child executes what this process writes there: gives a chunk that is lent other pages. False if
+ * the system has no memory. */
+bool chunk_take_back(struct chunk *chunk);
 
 /* Makes sure that the chunk can be written, and that no other process sees what is written. False if the system has no
  * memory. */

@@ -339,7 +339,7 @@ static void release_pages(uint64_t address)
 void rooms_free(uint64_t address, uint64_t size)
 {
     chunks_are_inherited();
-    if (chunk_is_lent(chunk_find(address)))
+    if (!chunk_take_back(chunk_of(address)))
         return;
     free_add(address, address + size);
     release_pages(address);

@@ -44,8 +44,8 @@ void rooms_trim(struct room *room, uint64_t used);
 /* Gives back a room that no thread has executed. */
 void rooms_give_back(const struct room *room);
 
-/* Frees the room of a body that no thread of this process executes any more. If a child made by fork may still execute
- * it, the space is not used again. */
+/* Frees the room of a body that no thread of this process executes any more. A child made by fork may still execute it:
+ * then this process goes on with pages of its own. */
 void rooms_free(uint64_t address, uint64_t size);
 
 /* Takes `size` zeroed bytes of data, aligned to 64, which code up to ROOMS_CODE bytes from `near` on can address

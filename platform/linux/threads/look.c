@@ -20,6 +20,10 @@
 
 #define DIRECTORY "/proc/self/task/"
 
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
+
 struct path {
     char text[64];
 };
@@ -65,6 +69,14 @@ static uint64_t hexadecimal(const char *text)
     }
 }
 
+static int number_in(const char *name)
+{
+    int number = 0;
+    for (; *name >= '0' && *name <= '9'; name++)
+        number = number * 10 + (*name - '0');
+    return number;
+}
+
 /* The last word of the line but one: 0x, and the stack pointer. */
 static const char *before_last(const char *line)
 {
@@ -94,6 +106,15 @@ bool look_is_in_call(int number)
     return read_file(number, "syscall", line, sizeof line) > 0 && *line >= '0' && *line <= '9';
 }
 
+bool look_waits_for_child(int number)
+{
+    char line[256];
+    if (read_file(number, "syscall", line, sizeof line) <= 0)
+        return true;
+    int call = number_in(line);
+    return call == SYS_vfork || call == SYS_clone || call == SYS_clone3;
+}
+
 bool look_processor_time(int number, uint64_t *nanoseconds)
 {
     struct timespec time;
@@ -103,14 +124,6 @@ bool look_processor_time(int number, uint64_t *nanoseconds)
         return false;
     *nanoseconds = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
     return true;
-}
-
-static int number_in(const char *name)
-{
-    int number = 0;
-    for (; *name >= '0' && *name <= '9'; name++)
-        number = number * 10 + (*name - '0');
-    return number;
 }
 
 bool look_at_threads(bool (*visit)(int number, void *context), void *context)

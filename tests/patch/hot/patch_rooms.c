@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "patch/hot/space/chunks.h"
@@ -193,7 +194,7 @@ static void child_takes_more(void)
 
 static void parent_and_child_go_on_apart(void)
 {
-    struct room room, again;
+    struct room room;
     const char *refusal;
     struct pun_window any = window_of(here(), 5, 0);
     int status;
@@ -205,15 +206,39 @@ static void parent_and_child_go_on_apart(void)
         child_takes_more();
         _exit(0);
     }
-    chunks_share();
     EXPECT(waitpid(child, &status, 0) == child && status == 0);
     EXPECT(rooms_take(&any, SIZE, ROOMS_IN_USE, &room, &refusal) == SEGUE_OK);
     /* What the child wrote at the same address is not here. */
     EXPECT(((const uint8_t *)(uintptr_t)room.address)[room.size - 1] == 0);
-    /* The child may execute it: it is not used again. */
+}
+
+/* Also a child of a bare system call, for which no hook of the library runs. */
+static void child_keeps_what_its_parent_frees(void)
+{
+    struct room again;
+    const char *refusal;
+    struct pun_window any = window_of(here(), 5, 0);
+    int status, ends[2];
+    char byte;
+    EXPECT(rooms_prepare() == SEGUE_OK && pipe(ends) == 0);
+    EXPECT(rooms_take(&any, SIZE, ROOMS_ANYWHERE, &kept, &refusal) == SEGUE_OK);
+    memset(kept.code, 0xc3, kept.size);
+    pid_t child = (pid_t)syscall(SYS_fork);
+    if (child == 0) {
+        const uint8_t *code = (const uint8_t *)(uintptr_t)kept.address;
+        bool done = read(ends[0], &byte, 1) == 1;
+        for (uint64_t i = 0; i < kept.size; i++)
+            done = done && code[i] == 0xc3;
+        _exit(!done);
+    }
+    chunks_lend();
     rooms_free(kept.address, kept.size);
-    EXPECT(rooms_take(&any, SIZE, ROOMS_IN_USE, &again, &refusal) == SEGUE_OK);
-    EXPECT(again.address != kept.address);
+    EXPECT(rooms_take(&any, SIZE, ROOMS_ANYWHERE, &again, &refusal) == SEGUE_OK);
+    EXPECT(again.address == kept.address);
+    memset(again.code, 0x90, again.size);
+    EXPECT(*(const uint8_t *)(uintptr_t)again.address == 0x90);
+    EXPECT(write(ends[1], &byte, 1) == 1);
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
 }
 
 static void data_are_within_reach_of_the_code(void)
@@ -307,6 +332,7 @@ int main(void)
         IN_CHILD(what_is_mapped_is_never_replaced),
         IN_CHILD(no_page_is_written_and_executed),
         IN_CHILD(parent_and_child_go_on_apart),
+        IN_CHILD(child_keeps_what_its_parent_frees),
         IN_CHILD(data_are_within_reach_of_the_code),
         IN_CHILD(data_are_in_reach_as_their_callers_measure_it),
         IN_CHILD(addresses_near_code_are_left_to_jumps),

@@ -1,0 +1,34 @@
+/* kept.h: what is kept of each body: what emulate/body needs to translate a place in it, and what the body uses.
+ *
+ * One caller at a time, who holds the lock of patch/hot. Everything but kept_prepare is async-signal-safe. */
+#ifndef SEGUE_SIGNALS_HOT_KEPT_H
+#define SEGUE_SIGNALS_HOT_KEPT_H
+
+#include "signals/hot/slots.h"
+
+/* A body's cookie is the address of one; its table is behind it. */
+struct kept {
+    struct hot_slot *slot;
+    struct body_record *records;
+    uint32_t record_count;
+    /* What was taken for it, a multiple of 16. */
+    uint32_t size;
+    /* How often its site's body was built anew. */
+    uint32_t remakes;
+    /* How often an access has missed it that another body would have made. */
+    uint32_t misses;
+    uint32_t table_size;
+    uint8_t table[];
+};
+
+/* False if the system has no memory. Not async-signal-safe. */
+bool kept_prepare(void);
+bool kept_is_prepared(void);
+
+/* Room for a body with a table of that size; NULL if no room is left. */
+struct kept *kept_take(size_t table_size);
+
+/* No thread looks at it any more. */
+void kept_give_back(struct kept *kept);
+
+#endif

@@ -1,0 +1,132 @@
+/* held.c: see held.h. */
+#include "held.h"
+
+#include <segue/regs.h>
+#include <stddef.h>
+
+#include "decode/x86/abi_sysv.h"
+#include "patch/hot/sites.h"
+#include "platform/frame/frame.h"
+#include "platform/frame/stack.h"
+#include "platform/memory/forced.h"
+#include "platform/memory/mappings.h"
+#include "platform/memory/memory.h"
+#include "platform/threads/look.h"
+#include "signals/regions/readers.h"
+#include "signals/threads/thread.h"
+
+/* The most bytes of a stack, and those that are read at once, in a handler too. */
+#define STACK_MOST (UINT64_C(64) << 20)
+#define WORDS 128u
+
+static bool read_words(uint64_t at, uint64_t *words, size_t size)
+{
+    enum platform_look look = platform_look_at(at, words, size);
+    return look == PLATFORM_THERE || (look == PLATFORM_NOT_KNOWN && forced_read(at, words, size));
+}
+
+/* What is read of one stack. */
+struct stack {
+    uint64_t stack_pointer, at;
+    /* The two words before the present one. */
+    uint64_t before[2];
+};
+
+/* False if the word ends a signal frame's copy of the alternate stack that the thread is on: frames on the stack that
+ * it has left are not found. */
+static bool look_at_word(struct stack *stack, uint64_t word)
+{
+    const struct alternate_stack copied = {(void *)(uintptr_t)stack->before[0], (unsigned)stack->before[1],
+                                           (size_t)word};
+    hot_hold(word);
+    stack->before[0] = stack->before[1];
+    stack->before[1] = word;
+    return !stack_may_hold(&copied, stack->stack_pointer);
+}
+
+static bool look_at_words(struct stack *stack, uint64_t end)
+{
+    uint64_t words[WORDS];
+    while (stack->at < end) {
+        uint64_t size = end - stack->at < sizeof words ? end - stack->at : sizeof words;
+        if (!read_words(stack->at, words, size))
+            return false;
+        for (size_t i = 0; i < size / sizeof *words; i++)
+            if (!look_at_word(stack, words[i]))
+                return false;
+        stack->at += size;
+    }
+    return true;
+}
+
+/* The stack ends where nothing is that could be written to; it may consist of several mappings. */
+static bool look_at_stack(uint64_t stack_pointer)
+{
+    struct stack stack = {.stack_pointer = stack_pointer, .at = (stack_pointer - RED_ZONE) & ~(uint64_t)7};
+    const uint64_t first = stack.at;
+    struct mapping mapping;
+    if (!mappings_find(stack_pointer, &mapping))
+        return false;
+    if (stack.at < mapping.start)
+        stack.at = mapping.start;
+    do {
+        if (mapping.end - first > STACK_MOST || !look_at_words(&stack, mapping.end))
+            return false;
+    } while (mappings_find(stack.at, &mapping) && (mapping.protection & PLATFORM_WRITE) && !mapping.file);
+    return true;
+}
+
+bool held_by_self(void)
+{
+    return look_at_stack((uint64_t)(uintptr_t)__builtin_frame_address(0));
+}
+
+/* If the thread has used no processor time, it has waited all the time, and its stack has stayed as it was. */
+bool held_by_waiting(int thread)
+{
+    uint64_t before, after, stack_pointer;
+    return look_processor_time(thread, &before) && look_at_thread(thread, &stack_pointer) == LOOK_WAITS &&
+           look_is_in_call(thread) && !look_waits_for_child(thread) && look_at_stack(stack_pointer) &&
+           look_processor_time(thread, &after) && before == after;
+}
+
+/* ---- threads that run ---- */
+
+/* The question: its number and the thread's TID. An answer to an earlier one does not count. */
+#define NUMBER_SHIFT 32
+
+static uint64_t question, answer;
+
+void held_ask(int thread)
+{
+    static const struct thread_mark none;
+    uint64_t next = ((question >> NUMBER_SHIFT) + 1) << NUMBER_SHIFT | (uint32_t)thread;
+    __atomic_store_n(&question, next, __ATOMIC_SEQ_CST);
+    readers_ask(thread, &none);
+}
+
+bool held_is_answered(void)
+{
+    return __atomic_load_n(&answer, __ATOMIC_ACQUIRE) == question;
+}
+
+static void look_at_registers(const void *context)
+{
+    struct segue_regs regs;
+    uint64_t words[sizeof regs / sizeof(uint64_t)];
+    frame_get_general(context, &regs);
+    __builtin_memcpy(words, &regs, sizeof words);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        hot_hold(words[i]);
+}
+
+void held_answer(const void *context)
+{
+    uint64_t asked = __atomic_load_n(&question, __ATOMIC_ACQUIRE);
+    if ((uint32_t)asked != (uint32_t)thread_number() || __atomic_load_n(&answer, __ATOMIC_RELAXED) == asked ||
+        frame_was_on_alternate_stack(context))
+        return;
+    look_at_registers(context);
+    if (look_at_stack(frame_stack_pointer(context)))
+        __atomic_store_n(&answer, asked, __ATOMIC_RELEASE);
+}
