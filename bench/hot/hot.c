@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "bench/harness/bench.h"
 #include "child.h"
@@ -91,9 +92,39 @@ static void map_cells(void)
         bench_fail("memory cannot be watched");
 }
 
+/* Memory of the file, at a free place that the code's displacements reach. */
+static void *map_near(const char *page, int file)
+{
+    for (uint64_t away = LOOPS_PAGE << 8; away < UINT64_C(1) << 30; away += LOOPS_PAGE << 8) {
+        void *at = (void *)((uintptr_t)page - away);
+        void *mapped = mmap(at, LOOPS_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0);
+        if (mapped == at)
+            return mapped;
+    }
+    bench_fail("no memory is free near the program");
+}
+
+/* The page becomes a hot region. */
+static void map_constant(void)
+{
+    int file = memfd_create("bench_hot", MFD_CLOEXEC);
+    if (file < 0 || ftruncate(file, LOOPS_PAGE) ||
+        mmap(loops_hot_page, LOOPS_PAGE, PROT_NONE, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED)
+        bench_fail("no shared memory");
+    const struct segue_region region = {
+        .window = {.base = (uint64_t)(uintptr_t)loops_hot_page,
+                   .size = LOOPS_PAGE,
+                   .kind = SEGUE_WINDOW_ALIAS,
+                   .alias = map_near(loops_hot_page, file)},
+        .flags = SEGUE_REGION_HOT,
+    };
+    if (segue_region_add(&region) != SEGUE_OK)
+        bench_fail("memory cannot be watched");
+}
+
 static enum segue_status count_hot(void *context, const struct segue_patch *patch)
 {
-    *(unsigned *)context += patch->kind == SEGUE_PATCH_HOT && !patch->undone;
+    *(unsigned *)context += (patch->kind == SEGUE_PATCH_HOT || patch->kind == SEGUE_PATCH_CONSTANT) && !patch->undone;
     return SEGUE_OK;
 }
 
@@ -106,16 +137,19 @@ static uint64_t count_faults(void)
 
 static uint64_t faults_before;
 
-/* Both loops meet the closed page, and become hot. */
+/* The loops meet the closed pages, and become hot. */
 static void heat(void)
 {
     unsigned hot = 0;
     load_hot(closed.memory, 64);
     if (chase_hot(closed.memory, 64) != closed.memory)
         bench_fail("a chase went astray");
+    /* The bodies have been made while there was one region: they look for no other. */
+    map_constant();
+    constant_hot(64);
     segue_patches_list(0, SIZE_MAX, count_hot, &hot);
-    if (hot < 2)
-        bench_fail("of the two loops %u became hot", hot);
+    if (hot < 3)
+        bench_fail("of the three loops %u became hot", hot);
     faults_before = count_faults();
 }
 
@@ -152,6 +186,18 @@ static void run_chase_hot(const struct bench_variant *variant, unsigned operatio
     (void)variant;
     if (chase_hot(*inside, (uint64_t)operations * LOADS) != *inside)
         bench_fail("a chase went astray");
+}
+
+static void run_constant_native(const struct bench_variant *variant, unsigned operations)
+{
+    (void)variant;
+    constant_native((uint64_t)operations * LOADS);
+}
+
+static void run_constant_hot(const struct bench_variant *variant, unsigned operations)
+{
+    (void)variant;
+    constant_hot((uint64_t)operations * LOADS);
 }
 
 /* --- The suite. --- */
@@ -202,6 +248,8 @@ static const struct bench_variant variants[] = {
     {.name = "load_outside", .what = "at a hot site, of other memory", .run = run_load_outside},
     {.name = "chase_native", .what = "2,000,000 loads, each of the next one's address", .run = run_chase_native},
     {.name = "chase_inside", .what = "at a hot site, of the region", .run = run_chase_hot},
+    {.name = "constant_native", .what = "2,000,000 loads from a constant address", .run = run_constant_native},
+    {.name = "constant_inside", .what = "at a hot site, of the region", .run = run_constant_hot},
 };
 
 static const struct bench_ratio ratios[] = {
@@ -221,6 +269,7 @@ static const struct bench_ratio ratios[] = {
     {"hot_inside_over_native", "load_inside", "load_native"},
     {"hot_outside_over_native", "load_outside", "load_native"},
     {"hot_dependent_over_native", "chase_inside", "chase_native"},
+    {"hot_constant_over_native", "constant_inside", "constant_native"},
     {"hot_weak_table_over_stepped", "weak_table_hot", "weak_table_stepped"},
     {"hot_lua_faults_per_thousand", "lua_faults", "lua_accesses"},
     {"hot_sqlite_faults_per_thousand", "sqlite_faults", "sqlite_accesses"},
@@ -290,7 +339,9 @@ static void teardown(void)
     note(&python_hot, "python_sites", "sites", 1, "hot sites");
     note(&sqlite_hot, "sqlite_bodies", "bytes", 1024, "KiB of bodies (Pss of shared memory, /proc/self/smaps)");
     note(&sqlite_hot, "sqlite_mappings", "mappings", 1, "mappings more than before (/proc/self/smaps)");
-    if (segue_mapping_protect(&closed, 0, closed.size, SEGUE_READ | SEGUE_WRITE) != SEGUE_OK ||
+    if (mprotect(loops_hot_page, LOOPS_PAGE, PROT_READ | PROT_WRITE) ||
+        segue_region_remove(loops_hot_page) != SEGUE_OK ||
+        segue_mapping_protect(&closed, 0, closed.size, SEGUE_READ | SEGUE_WRITE) != SEGUE_OK ||
         segue_region_remove(closed.memory) != SEGUE_OK || segue_uninstall(NULL) != SEGUE_OK)
         bench_fail("what was begun cannot be ended");
     segue_mapping_destroy(&closed);

@@ -16,8 +16,8 @@ fi
 for name in hot_lua_over_plain hot_sqlite_over_plain hot_python_over_plain hot_lua_count_over_plain \
     hot_sqlite_count_over_plain hot_lua_policy_over_plain hot_sqlite_policy_over_plain hot_python_policy_over_plain \
     hot_lua_first_over_plain hot_sqlite_first_over_plain hot_sqlite_over_nulgrind hot_inside_over_native \
-    hot_outside_over_native hot_dependent_over_native hot_weak_table_over_stepped hot_lua_faults_per_thousand \
-    hot_sqlite_faults_per_thousand hot_faults_per_thousand; do
+    hot_outside_over_native hot_dependent_over_native hot_constant_over_native hot_weak_table_over_stepped \
+    hot_lua_faults_per_thousand hot_sqlite_faults_per_thousand hot_faults_per_thousand; do
     if printf '%s\n' "$printed" | grep -Eq "^(RATIO $name [0-9]+\.[0-9]{3}|SKIP $name .+)\$"; then
         passed=$((passed + 1))
     else
