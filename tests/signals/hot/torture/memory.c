@@ -3,14 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "decode/x86/page.h"
 #include "torture.h"
 
 #define REGIONS 2u
 
 enum mode mode;
 static struct segue_mapping shared[REGIONS];
-static struct segue_region regions[REGIONS];
+/* The last one is that of torture_page. */
+static struct segue_region regions[REGIONS + 1];
 static char plain[2 * WORKERS][SLAB] __attribute__((aligned(16)));
 
 static void check(enum segue_status status, const char *what)
@@ -63,14 +66,45 @@ static void give_mode(struct segue_region *region, enum mode to)
 
 /* ---- shared regions ---- */
 
+static void protect(unsigned i, bool accessible)
+{
+    if (i < REGIONS)
+        check(segue_mapping_protect(&shared[i], 0, shared[i].size, accessible ? SEGUE_READ | SEGUE_WRITE : 0),
+              "segue_mapping_protect");
+    else if (mprotect(torture_page, PAGE, accessible ? PROT_READ | PROT_WRITE : PROT_NONE))
+        abort();
+}
+
+/* Its page becomes one of a file, which has an alias within reach of the code. */
+static void prepare_page(struct segue_region *region)
+{
+    int file = memfd_create("torture", MFD_CLOEXEC);
+    void *alias = MAP_FAILED;
+    for (uint64_t away = 1; alias == MAP_FAILED && away < 1000; away++)
+        alias =
+            mmap(torture_page - (away << 20), PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0);
+    if (alias == MAP_FAILED || ftruncate(file, PAGE) ||
+        mmap(torture_page, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED) {
+        perror("torture: a page with an alias");
+        exit(1);
+    }
+    torture_alias = alias;
+    torture_alias[TORTURE_READ] = UINT64_C(0x123456789abcdef);
+    region->window = (struct segue_window){
+        .base = (uint64_t)(uintptr_t)torture_page, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = alias};
+}
+
 void memory_prepare(void)
 {
     for (unsigned i = 0; i < REGIONS; i++) {
         check(segue_mapping_create(NULL, 2 * WORKERS / REGIONS * SLAB, &shared[i]), "segue_mapping_create");
         regions[i] = (struct segue_region){.window = segue_mapping_window(&shared[i])};
+    }
+    prepare_page(&regions[REGIONS]);
+    for (unsigned i = 0; i <= REGIONS; i++) {
         give_mode(&regions[i], MODE_COUNT);
         check(segue_region_add(&regions[i]), "segue_region_add");
-        check(segue_mapping_protect(&shared[i], 0, shared[i].size, 0), "segue_mapping_protect");
+        protect(i, false);
     }
 }
 
@@ -91,7 +125,7 @@ static void update(unsigned i)
 void memory_set(enum mode to)
 {
     mode = to;
-    for (unsigned i = 0; i < REGIONS; i++) {
+    for (unsigned i = 0; i <= REGIONS; i++) {
         give_mode(&regions[i], to == MODE_CHANGES ? MODE_LED : to);
         update(i);
     }
@@ -100,7 +134,7 @@ void memory_set(enum mode to)
 static void rest(unsigned i, struct random *random)
 {
     struct segue_region *region = &regions[i];
-    check(segue_mapping_protect(&shared[i], 0, shared[i].size, SEGUE_READ | SEGUE_WRITE), "segue_mapping_protect");
+    protect(i, true);
     region->flags |= SEGUE_REGION_IDLE;
     update(i);
     happens(&happened.idles, 1);
@@ -108,12 +142,12 @@ static void rest(unsigned i, struct random *random)
         spin = spin - 1;
     region->flags &= ~(uint32_t)SEGUE_REGION_IDLE;
     update(i);
-    check(segue_mapping_protect(&shared[i], 0, shared[i].size, 0), "segue_mapping_protect");
+    protect(i, false);
 }
 
 void memory_change(struct random *random)
 {
-    unsigned i = random_below(random, REGIONS);
+    unsigned i = random_below(random, REGIONS + 1);
     if (mode == MODE_CHANGES) {
         give_mode(&regions[i], (enum mode)random_below(random, MODE_CHANGES));
         if (random_below(random, 2)) {
@@ -149,6 +183,27 @@ void own_region_end(struct own_region *own)
 }
 
 /* ---- counts ---- */
+
+void memory_check(void)
+{
+    uint64_t expected = torture_alias[TORTURE_EXPECTED];
+    if (torture_alias[TORTURE_DONE] != expected || (uint32_t)torture_alias[TORTURE_ADDED] != (uint32_t)(2 * expected))
+        fail("constants: %lu and %lu accesses in place of %lu\n", torture_alias[TORTURE_DONE],
+             torture_alias[TORTURE_ADDED] / 2, expected);
+}
+
+static enum segue_status add_constant(void *context, const struct segue_patch *patch)
+{
+    *(uint64_t *)context += patch->kind == SEGUE_PATCH_CONSTANT;
+    return SEGUE_OK;
+}
+
+uint64_t memory_constants(void)
+{
+    uint64_t count = 0;
+    check(segue_patches_list(0, SIZE_MAX, add_constant, &count), "segue_patches_list");
+    return count;
+}
 
 static enum segue_status add_accesses(void *context, const struct segue_patch *patch)
 {

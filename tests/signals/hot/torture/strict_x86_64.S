@@ -85,6 +85,18 @@ LABEL(torture_fault_at)
         ret
 END(torture_fault)
 
+        /* RSI times three accesses by constant addresses. Returns what was read. */
+FUNCTION(torture_constants)
+        xor     %eax, %eax
+1:      lock incq torture_page(%rip)
+        xor     torture_page+8(%rip), %rax
+        lock addl $2, torture_page+16(%rip)
+        dec     %rsi
+        jnz     1b
+        ret
+LABEL(torture_constants_end)
+END(torture_constants)
+
         .section .rodata.torture_boundaries, "a", @progbits
 OBJECT(torture_boundaries_end)
         .long   0

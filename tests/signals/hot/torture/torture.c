@@ -83,6 +83,7 @@ static void run_round(unsigned round)
     workers_run(round);
     __atomic_store_n(&finished, true, __ATOMIC_RELEASE);
     pthread_join(changer, NULL);
+    memory_check();
     uint64_t counted = memory_counted() - before;
     expected = happened.accesses - expected;
     if (mode == MODE_COUNT && counted != expected)
@@ -165,8 +166,8 @@ int main(int count, char **arguments)
            all->suspended_in_fault, all->forks);
     printf("%" PRIu64 " sites undone, %" PRIu64 " updates, %" PRIu64 " idle times, %" PRIu64 " short regions; %" PRIu64
            " questions, %" PRIu64 " of them in a fault; %" PRIu64 " libraries, %" PRIu64 " in the last one's place; "
-           "%" PRIu64 " failures\n",
+           "%" PRIu64 " constants; %" PRIu64 " failures\n",
            all->undone, all->updates, all->idles, all->own_regions, all->asked + all->asked_ordinarily,
-           all->asked_ordinarily, all->exchanges, all->same_places, failures);
+           all->asked_ordinarily, all->exchanges, all->same_places, memory_constants(), failures);
     return failures != 0;
 }

@@ -84,6 +84,10 @@ struct own_region {
 struct slab own_region_begin(struct own_region *own);
 void own_region_end(struct own_region *own);
 
+/* When no worker is at work: torture_page holds what it should. The sites whose address is the alias's, or has been. */
+void memory_check(void);
+uint64_t memory_constants(void);
+
 /* All accesses that were counted or stepped. */
 uint64_t memory_counted(void);
 

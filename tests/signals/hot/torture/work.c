@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "decode/x86/page.h"
+
 #define MOST_WORDS 100u
 /* What one piece of work may touch from its place on. */
 #define SPAN 4096u
@@ -19,6 +21,10 @@ uint64_t sites_sum(void *at, uint64_t count), sites_sum_with_carry(void *at, uin
 uint64_t sites_modify(void *at), sites_vectors(void *at), sites_follow(void *at, uint64_t count);
 uint64_t sites_copy(void *at, uint64_t size, void *to), sites_call(void *at), sites_stack(void *at);
 uint64_t torture_strict(void *at, uint64_t count), torture_fault(void *at, uint64_t bad);
+uint64_t torture_constants(void *nothing, uint64_t count);
+extern const char torture_constants_end[];
+char torture_page[PAGE] __attribute__((aligned(PAGE)));
+uint64_t *torture_alias;
 extern const char torture_strict_begin[], torture_strict_end[], torture_fault_at[];
 extern const uint32_t torture_boundaries[], torture_boundaries_end[];
 
@@ -228,19 +234,31 @@ static uint64_t run_fault(const struct slab *slab, size_t offset)
     return 1;
 }
 
+/* The memory is every thread's: what it should hold is known once all have ended. */
+static uint64_t run_constants(uint64_t count)
+{
+    uint64_t wanted = count % 2 ? torture_alias[TORTURE_READ] : 0, result = torture_constants(NULL, count);
+    __atomic_fetch_add(&torture_alias[TORTURE_EXPECTED], count, __ATOMIC_RELAXED);
+    if (result != wanted)
+        fail("constants: the result is %#" PRIx64 " in place of %#" PRIx64 "\n", result, wanted);
+    return 3 * count;
+}
+
 uint64_t work_once(const struct slab *slab, struct random *random, enum work_kinds kinds)
 {
     uint64_t count = 1 + random_below(random, MOST_WORDS);
     size_t offset = random_below(random, (SLAB - SPAN) / 16) * 16;
     uint32_t exact = COUNT_OF(exact_pieces), more = kinds == WORK_ANY ? COUNT_OF(other_pieces) : 0;
-    uint32_t choice = random_below(random, exact + 2 + more);
+    uint32_t choice = random_below(random, exact + 3 + more);
     if (choice < exact)
         return run_piece(&exact_pieces[choice], slab, offset, count);
     if (choice == exact)
         return run_follow(slab, offset, count);
     if (choice == exact + 1)
         return run_fault(slab, offset);
-    run_piece(&other_pieces[choice - exact - 2], slab, offset, count);
+    if (choice == exact + 2)
+        return run_constants(count);
+    run_piece(&other_pieces[choice - exact - 3], slab, offset, count);
     return 0;
 }
 
@@ -279,6 +297,9 @@ uint64_t work_replaced(const struct slab *slab, struct random *random, const str
 uint64_t work_code(struct random *random)
 {
     uint64_t first = (uint64_t)(uintptr_t)sites_load_two, last = (uint64_t)(uintptr_t)sites_stack;
+    uint64_t constants = (uint64_t)(uintptr_t)torture_constants;
+    if (random_below(random, 4) == 0)
+        return constants + random_below(random, (uint32_t)((uint64_t)(uintptr_t)torture_constants_end - constants));
     return random_below(random, 4) ? first + random_below(random, (uint32_t)(last - first))
                                    : (uint64_t)(uintptr_t)torture_strict + random_below(random, 140);
 }

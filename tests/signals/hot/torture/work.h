@@ -42,6 +42,12 @@ uint64_t work_replaced(const struct slab *slab, struct random *random, const str
 /* Whether the thread is in the work itself at the moment: a handler may leave it by siglongjmp. */
 extern __thread volatile bool in_work;
 
+/* A page that all threads work in by constant addresses: the program gives it a region, and `torture_alias`. Its first
+ * word is how often they have, its fourth how often they should have. */
+extern char torture_page[];
+extern uint64_t *torture_alias;
+enum { TORTURE_DONE = 0, TORTURE_READ = 1, TORTURE_ADDED = 2, TORTURE_EXPECTED = 3 };
+
 /* An address in the code that the work consists of. */
 uint64_t work_code(struct random *random);
 
