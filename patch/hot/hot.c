@@ -9,6 +9,7 @@
 #include "patch/hot/space/chunks.h"
 #include "patch/hot/space/rooms.h"
 #include "patch/poke/poke.h"
+#include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
 #include "platform/process/fork.h"
 #include "platform/process/once.h"
@@ -88,6 +89,7 @@ static bool prepare(void)
         return false;
     }
     text_prepare();
+    mappings_keep_open();
     __atomic_store_n(&lock, page, __ATOMIC_RELEASE);
     return true;
 }

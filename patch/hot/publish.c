@@ -103,7 +103,7 @@ static enum segue_status poke_all(size_t count)
     /* Bytes between the changes are rewritten only where nothing else writes. */
     unsigned ways = POKE_ANY | POKE_PAGES | (works.any_code ? 0 : POKE_SPANS);
     for (unsigned i = 0; i < PATIENCE && status == SEGUE_BUSY; i++)
-        status = poke_batch(changes, count, ways);
+        status = poke_batch_peeking(changes, count, ways, works.builder ? works.builder->peek : NULL);
     for (size_t i = 0; status == SEGUE_BUSY && i < count; i++)
         changes[i].status = SEGUE_BUSY;
     return status;

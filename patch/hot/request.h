@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "patch/poke/change.h"
+
 /* The most sites of one call of hot_make. */
 #define HOT_BATCH 64u
 /* The most bytes of a body. */
@@ -40,9 +42,8 @@ struct hot_builder {
      * known; may be NULL. */
     uint32_t usual_room;
     uint32_t (*estimate)(void *context, uint64_t site);
-    /* Copies up to `size` bytes, and returns how many could be read; may be NULL. The system's way, which is tried
-     * otherwise, takes some microseconds. */
-    size_t (*peek)(void *to, uint64_t address, size_t size);
+    /* May be NULL. */
+    poke_peek *peek;
 };
 
 struct hot_request {

@@ -35,7 +35,7 @@ static struct {
     uint8_t bytes[PAGE];
 } pages[PAGES];
 static unsigned page_turn;
-static size_t (*quick_peek)(void *to, uint64_t address, size_t size);
+static poke_peek *quick_peek;
 
 /* --- The library's own code. --- */
 
@@ -70,7 +70,7 @@ static bool overlap(const struct range *range, uint64_t address, uint64_t size)
     return range->size && address < range->start + range->size && range->start < address + size;
 }
 
-void text_begin(size_t (*peek)(void *to, uint64_t address, size_t size))
+void text_begin(poke_peek *peek)
 {
     quick_peek = peek;
     is_known = false;

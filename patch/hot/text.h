@@ -6,6 +6,8 @@
 
 #include <segue/status.h>
 
+#include "patch/poke/change.h"
+
 /* INT3. */
 #define TEXT_BREAKPOINT 0xcc
 
@@ -14,7 +16,7 @@ void text_prepare(void);
 
 /* Begins a batch: what the system maps where is asked anew, and code is read anew; by `peek`, which may be NULL
  * (request.h). */
-void text_begin(size_t (*peek)(void *to, uint64_t address, size_t size));
+void text_begin(poke_peek *peek);
 
 /* Whether the `size` bytes from `address` on may be changed: NULL, or the reason why not. `any` allows code that is not
  * a file's, and code that may be written. */

@@ -3,6 +3,7 @@
 #define SEGUE_PATCH_CHANGE_H
 
 #include <segue/status.h>
+#include <stddef.h>
 
 /* How bytes of code can be written; a bit set. The ways are tried in this order. */
 enum poke_ways {
@@ -22,6 +23,10 @@ enum poke_ways {
      * becomes a mapping of its own. */
     POKE_PAGES = 16,
 };
+
+/* Copies up to `size` bytes from the address, and returns how many could be read: quicker than the kernel's way, which
+ * takes 2 us. */
+typedef size_t poke_peek(void *to, uint64_t address, size_t size);
 
 /* The most bytes that can be changed at once. */
 #define POKE_BYTES 16

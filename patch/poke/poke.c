@@ -118,20 +118,20 @@ enum segue_status poke_byte(uint64_t address, uint8_t byte, unsigned ways)
 
 /* --- More than one. --- */
 
-static enum segue_status make(struct poke_change *changes, size_t count, unsigned ways)
+static enum segue_status make(struct poke_change *changes, size_t count, unsigned ways, poke_peek *peek)
 {
     if (!code_lock_is_prepared())
         return SEGUE_UNSUPPORTED;
     if (!code_lock_try())
         return SEGUE_BUSY;
-    batch_make(changes, count, ways, can_serialise);
+    batch_make(changes, count, ways, can_serialise, peek);
     code_lock_release();
     return SEGUE_OK;
 }
 
-enum segue_status poke_batch(struct poke_change *changes, size_t count, unsigned ways)
+enum segue_status poke_batch_peeking(struct poke_change *changes, size_t count, unsigned ways, poke_peek *peek)
 {
-    enum segue_status status = count > POKE_BATCH ? SEGUE_INVALID : make(changes, count, ways);
+    enum segue_status status = count > POKE_BATCH ? SEGUE_INVALID : make(changes, count, ways, peek);
     for (size_t i = 0; i < count; i++) {
         if (status != SEGUE_OK)
             changes[i].status = status;
@@ -139,6 +139,11 @@ enum segue_status poke_batch(struct poke_change *changes, size_t count, unsigned
     for (size_t i = 0; i < count && status == SEGUE_OK; i++)
         status = changes[i].status;
     return status;
+}
+
+enum segue_status poke_batch(struct poke_change *changes, size_t count, unsigned ways)
+{
+    return poke_batch_peeking(changes, count, ways, NULL);
 }
 
 enum segue_status poke(uint64_t address, const uint8_t *bytes, size_t size, unsigned ways)

@@ -49,6 +49,9 @@ enum segue_status poke(uint64_t address, const uint8_t *bytes, size_t size, unsi
  * reads which is not in the batch must not change. Async-signal-safe, thread-safe. Signals must be blocked. */
 enum segue_status poke_batch(struct poke_change *changes, size_t count, unsigned ways);
 
+/* The same; code is read by `peek`, and otherwise only where it returns less than it was asked for. */
+enum segue_status poke_batch_peeking(struct poke_change *changes, size_t count, unsigned ways, poke_peek *peek);
+
 /* For a SIGTRAP handler: whether the breakpoint before the thread's instruction was one of poke's. If so, the handler
  * only needs to write rip and rsp to the frame and return. While the breakpoint is in place, the function emulates the
  * new instruction for the thread if that is a direct jump, a direct call or a NOP of several bytes, so that the thread

@@ -4,9 +4,11 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "platform/memory/mappings.h"
@@ -150,6 +152,102 @@ static void one_mapping_is_found_as_it_is_listed(void **state)
     unmap_middle(room);
 }
 
+/* ---- the list stays open ---- */
+
+static unsigned open_lists(void)
+{
+    char path[64], target[256];
+    unsigned count = 0;
+    for (int i = 0; i < 1024; i++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", i);
+        ssize_t size = readlink(path, target, sizeof target - 1);
+        target[size > 0 ? size : 0] = 0;
+        count += strstr(target, "/maps") != NULL;
+    }
+    return count;
+}
+
+static int kept_list(void)
+{
+    for (int i = 512; i < 1024; i++)
+        if (fcntl(i, F_GETFD) >= 0)
+            return i;
+    return -1;
+}
+
+static bool is_found(char *page)
+{
+    struct mapping mapping;
+    mprotect(page, PAGE, PROT_READ);
+    bool is_closed = mappings_find(address_of(page), &mapping) && mapping.protection == PLATFORM_READ;
+    mprotect(page, PAGE, PROT_READ | PROT_WRITE);
+    return is_closed && find(page).protection == (PLATFORM_READ | PLATFORM_WRITE);
+}
+
+static void list_stays_open_once(void **state)
+{
+    (void)state;
+    char *page = map_middle(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_int_equal(open_lists(), 0);
+    mappings_keep_open();
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(is_found(page));
+    /* 0: this kernel does not answer questions about one address. */
+    unsigned lists = open_lists();
+    assert_true(lists <= 1);
+    if (lists)
+        assert_true(fcntl(kept_list(), F_GETFD) & FD_CLOEXEC);
+    unmap_middle(page);
+}
+
+static void program_may_close_the_list_and_use_its_number(void **state)
+{
+    (void)state;
+    char *page = map_middle(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int list = kept_list();
+    if (list < 0)
+        skip();
+    close(list);
+    assert_true(is_found(page) && open_lists() == 1);
+    int file = memfd_create("the program's", MFD_CLOEXEC);
+    list = kept_list();
+    assert_int_equal(dup2(file, list), list);
+    assert_true(is_found(page));
+    assert_true(fcntl(list, F_GET_SEALS) >= 0);
+    /* A program that does so again and again does not take all descriptors. */
+    for (unsigned i = 0; i < 100; i++) {
+        for (int other = 512; other < 1024; other++)
+            if (fcntl(other, F_GETFD) >= 0)
+                dup2(file, other);
+        assert_true(is_found(page));
+    }
+    assert_true(open_lists() <= 1);
+    for (int other = 512; other < 1024; other++)
+        close(other);
+    close(file);
+    unmap_middle(page);
+}
+
+/* With a list that is kept: this test comes before the one that uses up all tries. */
+static void child_has_a_list_of_its_own(void **state)
+{
+    (void)state;
+    char *page = map_middle(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(is_found(page));
+    unsigned lists = open_lists();
+    pid_t child = fork();
+    if (child == 0) {
+        bool is_apart = munmap(page, PAGE) == 0;
+        struct mapping mapping;
+        is_apart &= !mappings_find(address_of(page), &mapping);
+        _exit(!is_apart || open_lists() != lists);
+    }
+    int status;
+    assert_true(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    assert_true(is_found(page) && open_lists() == lists);
+    unmap_middle(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +257,9 @@ int main(void)
         cmocka_unit_test(heap_and_first_stack_are_known_to_grow),
         cmocka_unit_test(list_is_the_same_by_any_pieces),
         cmocka_unit_test(one_mapping_is_found_as_it_is_listed),
+        cmocka_unit_test(list_stays_open_once),
+        cmocka_unit_test(child_has_a_list_of_its_own),
+        cmocka_unit_test(program_may_close_the_list_and_use_its_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,6 +38,7 @@ static uint64_t window_begin, window_end;
 
 static unsigned ways;
 static bool reads_ahead, is_alone;
+static poke_peek *quick_peek;
 static uint64_t spans;
 
 uint64_t writer_spans(void)
@@ -80,8 +81,9 @@ void writer_span_begin(void)
     begin_span();
 }
 
-void writer_begin(size_t count, unsigned wanted, bool alone)
+void writer_begin(size_t count, unsigned wanted, bool alone, poke_peek *peek)
 {
+    quick_peek = peek;
     ways = wanted;
     is_alone = alone;
     if (is_alone)
@@ -108,16 +110,21 @@ static bool open_pages(struct writer_site *site)
     return true;
 }
 
+static bool read(uint64_t address, uint8_t *bytes, size_t size)
+{
+    return (quick_peek && quick_peek(bytes, address, size) == size) || forced_read(address, bytes, size);
+}
+
 /* Reads on to the end of the page, for the sites that follow. */
-static bool read_through_kernel(struct writer_site *site)
+static bool read_ahead(struct writer_site *site)
 {
     uint64_t end = site->address + site->size;
     if (site->address < window_begin || end > window_end) {
         uint64_t page_end = ((end - 1) | (PAGE - 1)) + 1, size = page_end - site->address;
         if (!reads_ahead || size > sizeof window)
-            return forced_read(site->address, site->bytes, site->size);
+            return read(site->address, site->bytes, site->size);
         window_begin = site->address;
-        window_end = forced_read(site->address, window, size) ? page_end : window_begin;
+        window_end = read(site->address, window, size) ? page_end : window_begin;
         if (window_end == window_begin)
             return false;
     }
@@ -128,7 +135,7 @@ static bool read_through_kernel(struct writer_site *site)
 bool writer_find(struct writer_site *site)
 {
     site->view = (ways & POKE_ALIAS) ? alias_of(site->address, site->size) : NULL;
-    if (!site->view && (ways & POKE_KERNEL) && read_through_kernel(site))
+    if (!site->view && (ways & POKE_KERNEL) && read_ahead(site))
         return true;
     if (!site->view && (!(ways & POKE_PROTECT) || !open_pages(site)))
         return false;
@@ -247,7 +254,7 @@ static bool read_span(uint64_t begin, size_t size)
     if (is_alone && begin >= window_begin && begin + size <= window_end)
         return true;
     window_begin = begin;
-    window_end = forced_read(begin, window, size) ? begin + size : begin;
+    window_end = read(begin, window, size) ? begin + size : begin;
     return window_end > begin;
 }
 

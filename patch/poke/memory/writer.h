@@ -21,8 +21,9 @@ struct writer_site {
     uint8_t size;
 };
 
-/* Begins to write that many sites in these ways (enum poke_ways). `alone`: no other thread runs until writer_end. */
-void writer_begin(size_t count, unsigned ways, bool alone);
+/* Begins to write that many sites in these ways (enum poke_ways). `alone`: no other thread runs until writer_end.
+ * `peek` may be NULL. */
+void writer_begin(size_t count, unsigned ways, bool alone, poke_peek *peek);
 
 /* Finds where the bytes can be stored, and reads them. False if they cannot be reached in any of the ways. Sites in
  * ascending order take fewer system calls. */

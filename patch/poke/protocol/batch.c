@@ -456,10 +456,10 @@ static bool any_is_left(void)
     return false;
 }
 
-void batch_make(struct poke_change *given, size_t given_count, unsigned ways, bool can_serialise)
+void batch_make(struct poke_change *given, size_t given_count, unsigned ways, bool can_serialise, poke_peek *peek)
 {
     bool is_alone = can_serialise && platform_thread_is_alone();
-    writer_begin(given_count, ways, is_alone);
+    writer_begin(given_count, ways, is_alone, peek);
     prepare(given, given_count);
     make_at_once();
     if (any_is_left()) {

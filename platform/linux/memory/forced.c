@@ -31,16 +31,16 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "kept_file.h"
 #include "opened.h"
 #include "platform/linux/call.h"
+#include "platform/memory/mappings.h"
 #include "platform/process/fork.h"
 #include "platform/process/fork_lock.h"
 #include "platform/threads/thread.h"
 
-/* The open file in one word, so that it is published atomically: the inode number in the upper bits, the descriptor
- * plus one in the lower. Zero: this process has none open. The word has a page of its own, with the process that
- * published it behind it. */
-#define DESCRIPTOR_BITS 20
+/* The open file in one word (kept_file.h), so that it is published atomically. Zero: this process has none open. The
+ * word has a page of its own, with the process that published it behind it. */
 static uint64_t *file;
 #define OWNER 1
 /* How often the word was replaced in a process: a program that closes all descriptors does so a few times. If threads
@@ -56,50 +56,15 @@ static uint64_t opened, settled;
 static uint64_t opened_before_fork, settled_before_fork;
 static struct fork_lock forking = FORK_LOCK_INITIALIZER;
 
-/* Descriptors below this are left to the program, which may rely on getting the lowest. */
-#define LOWEST_DESCRIPTOR 512
-/* A process with a lower limit has none to spare. */
-#define LEAST_LIMIT 64
-
 /* O_NONBLOCK and O_DSYNC mean nothing for this file: they distinguish the library's descriptor from the program's. */
 #define MARK (O_NONBLOCK | O_DSYNC)
 /* The range of descriptors that is searched for a file that was not published. */
 #define DESCRIPTORS_SEARCHED 65536
 
-static uint64_t word_of(int descriptor)
-{
-    struct stat status;
-    if (descriptor < 0 || descriptor + 1 >= 1 << DESCRIPTOR_BITS ||
-        system_call3(SYS_fstat, descriptor, (long)&status, 0) != 0)
-        return 0;
-    return ((status.st_ino ^ (uint64_t)status.st_dev << 32) << DESCRIPTOR_BITS) | (uint64_t)(descriptor + 1);
-}
-
-static int descriptor_of(uint64_t word)
-{
-    return (int)(word & ((1 << DESCRIPTOR_BITS) - 1)) - 1;
-}
-
-static void close_file(int descriptor)
-{
-    system_call3(SYS_close, descriptor, 0, 0);
-}
-
 /* Through the thread's entry: the process's own entry is invalid once its first thread has ended. */
 static int open_marked(void)
 {
     return (int)system_call4(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/mem", O_RDWR | O_CLOEXEC | MARK, 0);
-}
-
-/* The same file under a high descriptor, which is kept; -1 if the process has none to spare. */
-static int lift(int low)
-{
-    struct rlimit limit;
-    long high = system_call3(SYS_fcntl, low, F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR);
-    if (high == -EINVAL && system_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit) == 0 &&
-        limit.rlim_cur >= LEAST_LIMIT)
-        high = system_call3(SYS_fcntl, low, F_DUPFD_CLOEXEC, (long)(limit.rlim_cur - limit.rlim_cur / 4));
-    return high < 0 ? -1 : (int)high;
 }
 
 static bool is_marked(int descriptor)
@@ -133,7 +98,7 @@ static bool may_replace(uint64_t stale)
 /* Publishes the file in place of the word `stale`; false if another thread was first. */
 static bool publish(int descriptor, uint64_t stale)
 {
-    uint64_t word = word_of(descriptor);
+    uint64_t word = kept_file_word(descriptor);
     if (!word || !__atomic_compare_exchange_n(file, &stale, word, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return false;
     __atomic_store_n(file + OWNER, own_number(), __ATOMIC_RELAXED);
@@ -145,7 +110,7 @@ static void end_use(const struct use *use)
 {
     if (!use->is_momentary)
         return;
-    close_file(use->descriptor);
+    kept_file_close(use->descriptor);
     __atomic_fetch_add(&settled, 1, __ATOMIC_SEQ_CST);
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&use->signals, 0, sizeof use->signals);
 }
@@ -158,13 +123,13 @@ static struct use open_memory_file(uint64_t stale)
     system_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&use.signals, sizeof all);
     __atomic_fetch_add(&opened, 1, __ATOMIC_SEQ_CST);
     use.descriptor = open_marked();
-    int high = use.descriptor >= 0 && may_replace(stale) ? lift(use.descriptor) : -1;
+    int high = use.descriptor >= 0 && may_replace(stale) ? kept_file_lift(use.descriptor) : -1;
     if (high >= 0 && publish(high, stale)) {
         end_use(&use);
         return (struct use){.descriptor = high};
     }
     if (high >= 0)
-        close_file(high);
+        kept_file_close(high);
     if (use.descriptor >= 0)
         return use;
     end_use(&use);
@@ -182,7 +147,7 @@ static void close_unpublished(void)
     for (int i = 0; i < (int)most; i++)
         if (is_marked(i) && system_call3(SYS_fstat, i, (long)&status, 0) == 0 && (status.st_mode & S_IFMT) == S_IFREG &&
             status.st_size == 0)
-            close_file(i);
+            kept_file_close(i);
 }
 
 /* In a child that has opened none yet: closes its parent's, but not one that another thread has opened meanwhile. */
@@ -192,8 +157,8 @@ static void close_parents(void)
     if (!word || word == __atomic_load_n(file, __ATOMIC_ACQUIRE) ||
         !__atomic_compare_exchange_n(&last_file, &word, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return;
-    if (word_of(descriptor_of(word)) == word)
-        close_file(descriptor_of(word));
+    if (kept_file_word(kept_file_of(word)) == word)
+        kept_file_close(kept_file_of(word));
 }
 
 /* The descriptor that was identified, plus 1, while no other thread runs. */
@@ -207,8 +172,8 @@ static struct use begin_use(void)
     if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))
         return (struct use){.descriptor = -1};
     uint64_t word = __atomic_load_n(file, __ATOMIC_ACQUIRE);
-    if (word && word_of(descriptor_of(word)) == word)
-        return (struct use){.descriptor = descriptor_of(word)};
+    if (word && kept_file_word(kept_file_of(word)) == word)
+        return (struct use){.descriptor = kept_file_of(word)};
     if (!word)
         close_parents();
     return open_memory_file(word);
@@ -265,12 +230,14 @@ static void after_fork_in_child(void)
 
 void forced_leave_parent(void)
 {
+    mappings_leave_parent();
     if (__atomic_load_n(&file, __ATOMIC_ACQUIRE) && !__atomic_load_n(file, __ATOMIC_ACQUIRE))
         close_parents();
 }
 
 void forced_in_child(void)
 {
+    mappings_leave_parent();
     if (!__atomic_load_n(&file, __ATOMIC_ACQUIRE))
         return;
     bool was_open = __atomic_load_n(&last_file, __ATOMIC_ACQUIRE) != 0;
@@ -286,7 +253,7 @@ bool forced_ready(void)
         return false;
     /* A cheap check; the access itself checks more closely, which takes longer. */
     uint64_t word = __atomic_load_n(file, __ATOMIC_ACQUIRE);
-    if (word && is_marked(descriptor_of(word)))
+    if (word && is_marked(kept_file_of(word)))
         return true;
     return can_open() || platform_thread_is_alone();
 }

@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "decode/x86/page.h"
+#include "kept_file.h"
 #include "platform/linux/call.h"
 
 #define PIECE 256
@@ -189,16 +191,80 @@ static bool search(struct mappings *mappings, uint64_t address, struct mapping *
     return found;
 }
 
+/* ---- the list that stays open ---- */
+
+/* Its word (kept_file.h), on a page that reads as zero in a child: a list is that of one process's memory. */
+static uint64_t *kept;
+/* The last word, of this process or of an ancestor. */
+static uint64_t last_kept;
+/* A program that closes all descriptors does so a few times; a process that shares memory and not descriptors finds
+ * another file at the number each time. */
+#define KEPT_MOST 16u
+static unsigned times_kept;
+
+void mappings_keep_open(void)
+{
+    uint64_t *none = NULL;
+    if (__atomic_load_n(&kept, __ATOMIC_ACQUIRE))
+        return;
+    long page = system_call6(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page < 0)
+        return;
+    if (system_call3(SYS_madvise, page, PAGE, MADV_WIPEONFORK) != 0 ||
+        !__atomic_compare_exchange_n(&kept, &none, (uint64_t *)page, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        system_call3(SYS_munmap, page, PAGE, 0);
+}
+
+void mappings_leave_parent(void)
+{
+    uint64_t *present = __atomic_load_n(&kept, __ATOMIC_ACQUIRE), word = __atomic_load_n(&last_kept, __ATOMIC_ACQUIRE);
+    if (!word || __atomic_load_n(present, __ATOMIC_ACQUIRE) ||
+        !__atomic_compare_exchange_n(&last_kept, &word, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return;
+    if (kept_file_word(kept_file_of(word)) == word)
+        kept_file_close(kept_file_of(word));
+}
+
+/* Keeps the file open, which answers questions, in place of the word `stale`. */
+static void keep(int file, uint64_t stale)
+{
+    mappings_leave_parent();
+    if (__atomic_load_n(&times_kept, __ATOMIC_RELAXED) == KEPT_MOST)
+        return;
+    int high = kept_file_lift(file);
+    uint64_t word = kept_file_word(high);
+    if (word && __atomic_compare_exchange_n(kept, &stale, word, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        __atomic_store_n(&last_kept, word, __ATOMIC_RELEASE);
+        __atomic_fetch_add(&times_kept, 1, __ATOMIC_RELAXED);
+    } else if (high >= 0) {
+        kept_file_close(high);
+    }
+}
+
+static bool is_answer(long asked)
+{
+    return asked == 0 || asked == -ENOENT;
+}
+
 static bool find(uint64_t address, struct mapping *mapping, struct name name)
 {
     char piece[PIECE];
     struct mappings mappings;
+    uint64_t *present = __atomic_load_n(&kept, __ATOMIC_ACQUIRE);
+    uint64_t word = present ? __atomic_load_n(present, __ATOMIC_ACQUIRE) : 0;
+    if (word && kept_file_word(kept_file_of(word)) == word) {
+        long asked = ask(kept_file_of(word), address, mapping, name);
+        if (is_answer(asked))
+            return asked == 0;
+    }
     if (!mappings_open(&mappings, piece, sizeof piece))
         return false;
     mappings.name = name.text;
     mappings.name_size = name.size;
     long asked = ask(mappings.file, address, mapping, name);
     bool found = asked == 0 || (asked != -ENOENT && search(&mappings, address, mapping));
+    if (present && is_answer(asked))
+        keep(mappings.file, word);
     mappings_close(&mappings);
     return found;
 }
