@@ -14,6 +14,7 @@
 #include "platform/memory/forced.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
+#include "platform/process/sole.h"
 #include "sites.h"
 
 /* Sites of a batch are close to one another, and in few pages. */
@@ -23,6 +24,8 @@ struct range {
     uint64_t start, size;
 };
 
+/* No other copy of the library changes code in this process. */
+static bool is_sole;
 /* The library's module, if it is not the program. */
 static struct range own;
 
@@ -60,6 +63,7 @@ static bool look_for_own(const struct platform_module *module, void *context)
 void text_prepare(void)
 {
     struct own_search search = {0, (uint64_t)(uintptr_t)&text_prepare};
+    is_sole = sole_claim();
     platform_modules_visit(look_for_own, &search);
 }
 
@@ -89,6 +93,8 @@ const char *text_refusal(uint64_t address, unsigned size, bool any)
 {
     if (code_is_excluded(address, size))
         return "the program excluded this code";
+    if (!is_sole)
+        return "another copy of the library changes code in this process";
     if (overlap(&own, address, size) || chunk_find(address))
         return "it is the library's own code";
     if (any)

@@ -36,6 +36,7 @@ struct copy {
     enum segue_status (*uninstall)(struct segue_owner *);
     enum segue_status (*counters)(struct segue_counters *);
     enum segue_status (*attach)(void);
+    enum segue_status (*list)(uint64_t, uint64_t, segue_patch_visit *, void *);
     struct segue_mapping mapping;
     unsigned long asked;
 };
@@ -85,17 +86,22 @@ static void load_copy(struct copy *copy, void *handle)
     find(handle, "segue_uninstall", &copy->uninstall);
     find(handle, "segue_counters_read", &copy->counters);
     find(handle, "segue_thread_attach", &copy->attach);
+    find(handle, "segue_patches_list", &copy->list);
 }
 
-static void begin(struct copy *copy)
+static void begin_with(struct copy *copy, struct segue_region region)
 {
-    struct segue_region region = {.policy = count, .context = copy};
     assert_int_equal(copy->install(NULL), SEGUE_OK);
     assert_int_equal(copy->create(NULL, PAGE, &copy->mapping), SEGUE_OK);
     region.window = (struct segue_window){
         .base = (uint64_t)copy->mapping.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = copy->mapping.alias};
     assert_int_equal(copy->add(&region), SEGUE_OK);
     assert_int_equal(mprotect(copy->mapping.memory, PAGE, PROT_NONE), 0);
+}
+
+static void begin(struct copy *copy)
+{
+    begin_with(copy, (struct segue_region){.policy = count, .context = copy});
 }
 
 /* Four accesses, by each of the engines. */
@@ -158,9 +164,50 @@ static void three_copies_step_each_in_its_own_regions(void **state)
     }
 }
 
+/* ---- hot sites ---- */
+
+static __attribute__((noinline)) uint64_t load(const volatile uint64_t *words)
+{
+    return words[3];
+}
+
+static __attribute__((noinline)) uint64_t load_and_add(const volatile uint64_t *words)
+{
+    return words[4] + 1;
+}
+
+static enum segue_status keep(void *context, const struct segue_patch *patch)
+{
+    *(struct segue_patch *)context = *patch;
+    return SEGUE_OK;
+}
+
+/* The copies would take each other's jumps for the program's code. */
+static void one_copy_makes_sites_hot(void **state)
+{
+    struct segue_patch patch = {0};
+    (void)state;
+    begin_with(&copies[1], (struct segue_region){.flags = SEGUE_REGION_HOT});
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(load(copies[1].mapping.memory), 0);
+    assert_int_equal(copies[1].list(0, SIZE_MAX, keep, &patch), SEGUE_OK);
+    assert_int_equal(patch.kind, SEGUE_PATCH_HOT);
+    begin_with(&copies[2], (struct segue_region){.flags = SEGUE_REGION_HOT});
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(load(copies[2].mapping.memory), 0);
+        assert_int_equal(load_and_add(copies[2].mapping.memory), 1);
+        assert_int_equal(load(copies[1].mapping.memory), 0);
+        assert_int_equal(load_and_add(copies[1].mapping.memory), 1);
+    }
+    assert_int_equal(copies[2].list(0, SIZE_MAX, keep, &patch), SEGUE_OK);
+    assert_int_equal(patch.kind, SEGUE_PATCH_NONE);
+    assert_string_equal(patch.reason, "another copy of the library changes code in this process");
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(three_copies_step_each_in_its_own_regions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(three_copies_step_each_in_its_own_regions),
+                                       cmocka_unit_test(one_copy_makes_sites_hot)};
     if (argc != 2) {
         fprintf(stderr, "usage: %s libsegue.so\n", argv[0]);
         return 2;
