@@ -142,6 +142,20 @@ static bool read_bytes(uint64_t address, uint8_t *bytes, size_t size)
     return look == PLATFORM_THERE || (look == PLATFORM_NOT_KNOWN && forced_read(address, bytes, size));
 }
 
+/* Other code may begin with the few bytes of a pun that are its own. So a jump is looked at as a whole, with its
+ * successor's bytes, unless code changes at the moment. `bytes` are the `size` bytes from the site on, as they are. */
+static bool is_other_jump(const struct hot_site *site, const uint8_t *bytes, size_t size)
+{
+    uint8_t whole[PUN_BYTES];
+    const size_t length = site->prefixes + PUN_JUMP;
+    if (site->is_rewritten || site->changed >= length || hot_changes() % 2 || *bytes == TEXT_BREAKPOINT)
+        return false;
+    if (size < length && !read_bytes(site->address, whole, length))
+        return true;
+    return pun_target(site->address, size < length ? whole : bytes, site->prefixes) !=
+           body_numbered(site->body)->address;
+}
+
 /* Takes the change of the site at `at` out of the bytes that were read from `address` on. */
 static void take_out(uint64_t at, uint64_t address, uint8_t *bytes, size_t size)
 {
@@ -158,7 +172,9 @@ static void take_out(uint64_t at, uint64_t address, uint8_t *bytes, size_t size)
     bool is_whole = from == 0 && to == site->changed;
     if (!is_whole && !read_bytes(at, whole, site->changed))
         return;
-    if (is_changed(site, is_whole ? bytes + (at - address) : whole))
+    const uint8_t *present = is_whole ? bytes + (at - address) : whole;
+    size_t count = is_whole ? (size_t)(address + size - at) : site->changed;
+    if (is_changed(site, present) && !(state == HOT_MADE && is_other_jump(site, present, count)))
         memcpy(bytes + (at + from - address), site->old_bytes + from, to - from);
 }
 

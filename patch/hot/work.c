@@ -69,10 +69,14 @@ static bool is_as_written(const struct hot_site *site, const uint8_t *bytes)
 
 bool site_is_still_hot(struct hot_site *site)
 {
-    uint8_t bytes[SEGUE_INSN_BYTES];
+    uint8_t bytes[SEGUE_INSN_BYTES + PUN_BYTES];
     if (site_state(site) != HOT_MADE)
         return false;
-    if (text_peek(site->address, bytes, site->changed) == site->changed && is_as_written(site, bytes))
+    /* A pun has few bytes of its own, which other code may have, too: with its successor's it leads to the body. */
+    size_t jump = site->is_rewritten ? 0 : site->prefixes + PUN_JUMP,
+           size = site->changed > jump ? site->changed : jump;
+    if (text_peek(site->address, bytes, size) == size && is_as_written(site, bytes) &&
+        (!jump || pun_target(site->address, bytes, site->prefixes) == body_numbered(site->body)->address))
         return true;
     site_forget(site);
     return false;

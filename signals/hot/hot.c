@@ -144,12 +144,10 @@ enum segue_status hot_begin(void)
 {
     static struct once mapped;
     enum segue_status status = hot_check();
-    if (status == SEGUE_OK)
-        status = prepare();
     if (status != SEGUE_OK)
         return status;
-    if (!once(&mapped, map_all) || !segment_lock_prepare() || ask_prepare() != SEGUE_OK)
-        return SEGUE_NO_MEMORY;
+    if (prepare() != SEGUE_OK || !once(&mapped, map_all) || !segment_lock_prepare() || ask_prepare() != SEGUE_OK)
+        return reason_give(SEGUE_NO_MEMORY, NULL);
     body_thunks_fill(thunks, &has_vector_thunks);
     hot_set_counter(records_count);
     reclaim_begin(take_apart);

@@ -46,6 +46,29 @@ static void code_that_is_no_longer_ours_is_left_and_forgotten(void)
     EXPECT(site->state == HOT_FORGOTTEN && ((const uint8_t *)(uintptr_t)site->address)[1] == other);
 }
 
+/* A pun of two bytes: a jump that begins with the same bytes, and leads elsewhere, is other code. */
+static void code_with_the_bytes_of_a_short_pun_is_left_and_forgotten(void)
+{
+    const struct hot_site *site = NULL;
+    size_t undone;
+    uint8_t bytes[8];
+    prepare(7, NULL);
+    make_all();
+    for (unsigned i = 0; i < site_count && !site; i++) {
+        const struct hot_site *hot = hot_body_of(sites[i]) ? hot_site_find(sites[i]) : NULL;
+        if (hot && hot->changed == 2 && hot->prefixes == 0)
+            site = hot;
+    }
+    EXPECT(site);
+    uint8_t *last = (uint8_t *)(uintptr_t)site->address + 3, other = (uint8_t)(*last ^ 0x10);
+    EXPECT(poke_byte((uint64_t)(uintptr_t)last, other, POKE_ANY) == SEGUE_OK);
+    EXPECT(hot_read_code(site->address, bytes, sizeof bytes) == sizeof bytes);
+    EXPECT(memcmp(bytes, site->new_bytes, 2) == 0);
+    EXPECT(hot_undo(site->address, 1, NULL, &undone) == SEGUE_OK && undone == 0);
+    EXPECT(site->state == HOT_FORGOTTEN);
+    EXPECT(memcmp((const void *)(uintptr_t)site->address, site->new_bytes, 2) == 0 && *last == other);
+}
+
 /* --- The public table. --- */
 
 struct listed {
@@ -129,6 +152,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_CHILD(code_that_is_no_longer_ours_is_left_and_forgotten),
+        IN_CHILD(code_with_the_bytes_of_a_short_pun_is_left_and_forgotten),
         IN_CHILD(public_table_lists_undoes_and_excludes_sites),
         IN_CHILD(excluded_code_keeps_its_segment_prefixes),
     };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -137,6 +138,17 @@ static int sites_without_memory_for_bodies_go_on_faulting(void)
 static int sites_without_mappings_go_on_faulting(void)
 {
     return limits_may_be_raised((struct segue_hot_options){.most_mappings = 1}, "mapping");
+}
+
+static int a_region_without_memory_for_tables_is_refused_with_the_reason(void)
+{
+    const struct rlimit little = {64u << 20, 64u << 20};
+    make_memory();
+    struct segue_region region = region_with(0);
+    assert_int_equal(setrlimit(RLIMIT_AS, &little), 0);
+    assert_int_equal(segue_region_add(&region), SEGUE_NO_MEMORY);
+    assert_non_null(strstr(segue_reason(), "no more memory"));
+    return 0;
 }
 
 static int options_that_are_unknown_are_refused(void)
@@ -403,6 +415,7 @@ static int hot_sites_work_without_the_handler(void)
     X(sites_beyond_the_most_go_on_faulting)                                                                            \
     X(sites_without_memory_for_bodies_go_on_faulting)                                                                  \
     X(sites_without_mappings_go_on_faulting)                                                                           \
+    X(a_region_without_memory_for_tables_is_refused_with_the_reason)                                                   \
     X(options_that_are_unknown_are_refused)                                                                            \
     X(code_of_no_file_goes_on_faulting)                                                                                \
     X(code_of_a_jit_compiler_becomes_hot_if_allowed)                                                                   \
