@@ -7,19 +7,29 @@
 
 #define HASH UINT64_C(0x9e3779b97f4a7c15)
 #define HASH_BITS 11
-_Static_assert(DISPLACEABLES == 1u << HASH_BITS, "the hash has as many bits as there are entries");
+_Static_assert(DISPLACEABLE_SETS == 1u << HASH_BITS, "the hash has as many bits as there are sets");
 
 /* The address of the entries' instructions: no branch reaches 0 from there, and 0 means that there is no target. */
 #define HERE (UINT64_C(1) << 62)
 
-/* Of the bytes up to ModRM. */
-static struct displaceable_entry *entry_of(struct displaceable_cache *cache, const uint8_t *bytes,
-                                           const struct outline *outline)
+/* Whether a displacement follows the opcode. */
+static bool is_branch(uint8_t opcode, const struct outline *outline)
 {
-    unsigned size = outline->opcode + 2u < outline->length ? outline->opcode + 2u : outline->length;
+    if (outline->map)
+        return outline->map == 1 && (opcode & 0xf0) == 0x80;
+    return (opcode & 0xf0) == 0x70 || opcode == 0xe8 || opcode == 0xe9 || opcode == 0xeb;
+}
+
+/* By the bytes up to the opcode of a branch, or to ModRM. */
+static struct displaceable_set *set_of(struct displaceable_cache *cache, const uint8_t *bytes,
+                                       const struct outline *outline)
+{
+    unsigned size = outline->opcode + (is_branch(bytes[outline->opcode], outline) ? 1u : 2u);
+    if (size > outline->length)
+        size = outline->length;
     uint64_t word = 0;
     memcpy(&word, bytes, size < sizeof word ? size : sizeof word);
-    return &cache->entries[(word + outline->length * HASH) * HASH >> (64 - HASH_BITS)];
+    return &cache->sets[(word + outline->length * HASH) * HASH >> (64 - HASH_BITS)];
 }
 
 static bool is_direct_branch(const struct displaceable *form)
@@ -74,6 +84,17 @@ static void move(const struct displaceable_entry *entry, uint64_t address, const
     made->memory.displacement += by;
 }
 
+/* The entry of these bytes, or another one to be overwritten. */
+static struct displaceable_entry *choose(struct displaceable_set *set, const uint8_t *bytes, unsigned length)
+{
+    for (unsigned i = 0; i < DISPLACEABLE_WAYS; i++)
+        if (is_of(&set->entries[i], bytes, length))
+            return &set->entries[i];
+    set->last = (set->last + 1) % DISPLACEABLE_WAYS;
+    set->entries[set->last].form.length = 0;
+    return &set->entries[set->last];
+}
+
 bool displaceable_find(struct displaceable_cache *cache, struct decode_scratch *scratch, uint64_t address,
                        const uint8_t *bytes, size_t size, struct displaceable *made)
 {
@@ -81,8 +102,8 @@ bool displaceable_find(struct displaceable_cache *cache, struct decode_scratch *
     unsigned length = length_outline(bytes, size, &outline);
     if (!length)
         return displaceable_make(scratch, address, bytes, size, made);
-    struct displaceable_entry *entry = entry_of(cache, bytes, &outline);
-    if (!is_of(entry, bytes, length)) {
+    struct displaceable_entry *entry = choose(set_of(cache, bytes, &outline), bytes, length);
+    if (!entry->form.length) {
         if (!displaceable_make(scratch, HERE, bytes, size, &entry->form) || entry->form.length != length) {
             entry->form.length = 0;
             return displaceable_make(scratch, address, bytes, size, made);

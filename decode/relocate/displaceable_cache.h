@@ -6,16 +6,20 @@
 
 #include "displaced.h"
 
-/* A power of two. */
-#define DISPLACEABLES 2048u
+#define DISPLACEABLE_SETS 2048u
+#define DISPLACEABLE_WAYS 2u
 
 /* All zero bytes: empty. */
 struct displaceable_cache {
-    struct displaceable_entry {
-        struct displaceable form;
-        /* The bytes that others need not have: the displacement's. */
-        uint8_t from, to;
-    } entries[DISPLACEABLES];
+    struct displaceable_set {
+        struct displaceable_entry {
+            struct displaceable form;
+            /* The bytes that others need not have: the displacement's. */
+            uint8_t from, to;
+        } entries[DISPLACEABLE_WAYS];
+        /* The entry that was written last. */
+        unsigned last;
+    } sets[DISPLACEABLE_SETS];
 };
 
 /* The same as displaceable_make. */

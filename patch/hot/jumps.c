@@ -15,24 +15,34 @@ static struct plan_step steps[PLAN_STEPS];
 static struct hot_built built[PLAN_STEPS];
 static uint8_t present[PLAN_BYTES];
 
-/* Writes into the bytes from `address` on the jump that will be at `at`. `raw` are the bytes that are there: a jump
+/* Writes into the bytes from `address` on the jump that will be at the site. `raw` are the bytes that are there: a jump
  * that the table has, and memory has not, is one of code that was replaced since. */
-static void put_in(uint64_t at, uint64_t address, const uint8_t *raw, size_t size)
+static void put_in(const struct hot_site *site, uint64_t address, const uint8_t *raw, size_t size)
 {
-    const struct hot_site *site = hot_site_find(at);
     const struct work *work = work_of(site);
     const uint8_t *jump = NULL;
+    uint64_t at = site->address;
     unsigned changed = 0;
     if (work && work->is_planned) {
         jump = work->new_bytes;
         changed = work_changed(work);
-    } else if (site && !work && site_state(site) == HOT_MADE) {
+    } else if (!work && site_state(site) == HOT_MADE) {
         jump = raw + (at - address);
         changed = site->changed;
     }
     for (unsigned i = 0; i < changed; i++)
         if (at + i - address < size)
             present[at + i - address] = jump[i];
+}
+
+static void put_all_in(uint64_t address, const uint8_t *raw, size_t size)
+{
+    struct hot_site *found[SITES_IN];
+    for (size_t at = 0; at < size; at += SITES_IN) {
+        unsigned count = sites_in(address + at, size - at < SITES_IN ? size - at : SITES_IN, found);
+        for (unsigned i = 0; i < count; i++)
+            put_in(found[i], address, raw, size);
+    }
 }
 
 /* Whether the instruction may become a jump for its predecessor: of a site that is neither hot nor refused. */
@@ -69,8 +79,7 @@ static unsigned make_steps(const struct work *work, uint64_t until)
     hot_see_through(start, present, size);
     memcpy(original, present, size);
     memset(present + size, 0, sizeof present - size);
-    for (uint64_t change = start; change < start + size; change++)
-        put_in(change, start, raw, size);
+    put_all_in(start, raw, size);
     while (count < PLAN_STEPS) {
         struct plan_step *step = &steps[count];
         size_t offset = at - start;

@@ -114,6 +114,39 @@ struct hot_site *hot_site_find(uint64_t address)
     return NULL;
 }
 
+/* Sorted by address. */
+static void insert(struct hot_site **found, unsigned count, struct hot_site *site)
+{
+    for (; count && found[count - 1]->address > site->address; count--)
+        found[count] = found[count - 1];
+    found[count] = site;
+}
+
+/* In one block: what is not at its first place is behind places that are not free. */
+static unsigned find_in_block(uint64_t start, uint64_t end, struct hot_site **found, unsigned count)
+{
+    size_t first = first_place(start), last = first + (first_place(end - 1) - first_place(start));
+    for (size_t at = first; at < first + PROBES; at++) {
+        uint32_t place = __atomic_load_n(&places[at & (capacity - 1)], __ATOMIC_ACQUIRE);
+        if (!place && at >= last)
+            break;
+        struct hot_site *site = numbered(place >> LOW_BITS);
+        if (site && site->address - start < end - start)
+            insert(found, count++, site);
+    }
+    return count;
+}
+
+unsigned sites_in(uint64_t start, uint64_t size, struct hot_site **found)
+{
+    uint64_t end = start + size, middle = (start | (PAGE - 1)) + 1;
+    if (size == 0 || !__atomic_load_n(&sites, __ATOMIC_ACQUIRE))
+        return 0;
+    if (end <= middle)
+        return find_in_block(start, end, found, 0);
+    return find_in_block(middle, end, found, find_in_block(start, middle, found, 0));
+}
+
 static void link_newest(struct hot_site *site)
 {
     uint32_t next = __atomic_load_n(&newest, __ATOMIC_RELAXED);

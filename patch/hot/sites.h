@@ -60,6 +60,11 @@ struct hot_site {
 /* The site of the instruction at the address; NULL if it has no entry. Async-signal-safe, lock-free. */
 struct hot_site *hot_site_find(uint64_t address);
 
+/* All sites of [start, start + size), at most SITES_IN bytes, sorted by address. `found` has room for one for each
+ * byte. Returns how many there are. Quicker than to find one after the other. Async-signal-safe, lock-free. */
+#define SITES_IN 32u
+unsigned sites_in(uint64_t start, uint64_t size, struct hot_site **found);
+
 /* Counts a fault, and makes the entry if the site has none. NULL if the table is full, or before hot_prepare.
  * Async-signal-safe, thread-safe; waits for no thread. */
 struct hot_site *hot_site_count(uint64_t address);

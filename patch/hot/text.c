@@ -156,11 +156,11 @@ static bool is_other_jump(const struct hot_site *site, const uint8_t *bytes, siz
            body_numbered(site->body)->address;
 }
 
-/* Takes the change of the site at `at` out of the bytes that were read from `address` on. */
-static void take_out(uint64_t at, uint64_t address, uint8_t *bytes, size_t size)
+/* Takes the site's change out of the bytes that were read from `address` on. */
+static void take_out(const struct hot_site *site, uint64_t address, uint8_t *bytes, size_t size)
 {
-    const struct hot_site *site = hot_site_find(at);
-    uint8_t whole[SEGUE_INSN_BYTES], state = site ? __atomic_load_n(&site->state, __ATOMIC_ACQUIRE) : HOT_COUNTED;
+    uint8_t whole[SEGUE_INSN_BYTES], state = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
+    uint64_t at = site->address;
     /* The bytes may have been read before the site was undone. */
     if (state != HOT_MADE && state != HOT_UNDONE)
         return;
@@ -222,13 +222,20 @@ static size_t read_readable(uint64_t address, uint8_t *bytes, size_t size)
 
 void hot_see_through(uint64_t address, uint8_t *bytes, size_t size)
 {
-    for (uint64_t at = site_lowest_change(address); at < address + size; at++)
-        take_out(at, address, bytes, size);
+    struct hot_site *found[SITES_IN];
+    uint64_t end = address + size;
+    for (uint64_t at = site_lowest_change(address); at < end; at += SITES_IN) {
+        unsigned count = sites_in(at, end - at < SITES_IN ? end - at : SITES_IN, found);
+        for (unsigned i = 0; i < count; i++)
+            take_out(found[i], address, bytes, size);
+    }
 }
 
 void hot_see_through_site(uint64_t address, uint8_t *bytes, size_t size)
 {
-    take_out(address, address, bytes, size);
+    const struct hot_site *site = hot_site_find(address);
+    if (site)
+        take_out(site, address, bytes, size);
 }
 
 size_t hot_read_code(uint64_t address, uint8_t *bytes, size_t size)

@@ -124,11 +124,12 @@ bool work_add_dependents(void)
 {
     for (unsigned i = 0; i < works.count; i++) {
         const struct pun_place *place = &works.all[i].place;
-        for (uint64_t at = pun_lowest_dependent(place->address); at < place->address; at++) {
-            struct hot_site *site = hot_site_find(at);
-            if (!work_of(site) && reads(site, place) && !work_add_hot(site, works.builder != NULL))
+        struct hot_site *found[PUN_BYTES];
+        uint64_t lowest = pun_lowest_dependent(place->address);
+        unsigned count = sites_in(lowest, place->address - lowest, found);
+        for (unsigned k = 0; k < count; k++)
+            if (!work_of(found[k]) && reads(found[k], place) && !work_add_hot(found[k], works.builder != NULL))
                 return false;
-        }
     }
     return true;
 }

@@ -18,6 +18,8 @@
 
 /* Fewer writes than a span needs are made one by one. */
 #define SPAN_LEAST 3u
+/* Where reading takes no call. */
+#define SPAN_LEAST_PEEKED 2u
 
 /* Bytes of one site that are to be written. */
 static struct piece {
@@ -266,7 +268,7 @@ static bool write_span(size_t from, size_t *end)
         return false;
     for (; is_in_page_of(from, to); to++)
         runs += !touches_next(to - 1);
-    if (runs < SPAN_LEAST)
+    if (runs < (quick_peek ? SPAN_LEAST_PEEKED : SPAN_LEAST))
         return false;
     uint64_t begin = begin_of(from);
     size_t size = end_of(to - 1) - begin;

@@ -9,7 +9,7 @@
 #include "patch/hot/hot.h"
 
 /* The most instructions that are read for one fault, and in one line. */
-#define INSTRUCTIONS_MOST 60u
+#define INSTRUCTIONS_MOST 24u
 #define LINE_MOST 40u
 /* The quickest outline looks at more bytes than an instruction has. */
 #define OUTLINE_BYTES 24u
