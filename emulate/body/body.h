@@ -56,8 +56,7 @@ struct body_record {
     /* If a mask selects elements: how many of its bits count, and the bytes of one element; else 0. Of `size / element`
      * elements, bit i, i + elements, i + 2 * elements ... select element i. */
     uint8_t lanes, element;
-    /* The body asks about accesses outside its region, too. */
-    bool looks_up;
+    uint8_t reserved;
 };
 
 /* The routines that bodies call through words near them. */
@@ -72,6 +71,9 @@ enum body_thunk {
     BODY_THUNK_LOOKUP,
     BODY_THUNK_COUNT,
 };
+
+/* The words of struct body_request's `quick`. */
+#define BODY_QUICK_COUNT 16u
 
 /* Stores the addresses of the thunks; `vectors` is false if the system or the processor lacks what those that save
  * vector state need: then only the others are stored. Not async-signal-safe at its first call. */
@@ -95,8 +97,8 @@ struct body_call {
     uint64_t mask;
     /* Of the scratch register: for the thunk. */
     uint32_t number;
-    /* If record->looks_up: the access is outside the body's region. To be answered by 0, `alias` must be set to where
-     * another region's alias has it. */
+    /* The access is outside the body's region. To be answered by 0, `alias` must be set to where another region's alias
+     * has it. */
     uint32_t missed;
     uint64_t alias;
 };
@@ -150,6 +152,11 @@ struct body_request {
     void *slot;
     /* The words that body_thunks_fill has filled; may be NULL if the body calls none. */
     const uint64_t *thunks;
+    /* By number of a register: what is called in place of BODY_THUNK_ASK about an access inside that no mask selects,
+     * with the record in RAX and the address in that register, which may both be changed. It answers by CF as a thunk,
+     * or goes on to the thunk, after it has stored both and `missed` in the frame (layout.h). 0: the thunk is called.
+     * May be NULL. */
+    const uint64_t *quick;
     /* Reads up to `size` bytes of original code, with the library's own changes undone. Returns how many. */
     size_t (*read_code)(void *context, uint64_t address, uint8_t *bytes, size_t size);
     /* Whether an access that is usually not checked (its base is RSP or RBP, or it has no base) faulted, and should

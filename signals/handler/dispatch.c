@@ -33,6 +33,7 @@
 #include "signals/fault/question.h"
 #include "signals/fault/serve.h"
 #include "signals/fault/service.h"
+#include "signals/hot/ask/ask.h"
 #include "signals/hot/hot.h"
 #include "signals/regions/readers.h"
 #include "signals/regions/region.h"
@@ -530,6 +531,8 @@ void signal_serve(int number, void *info, void *ucontext, const void *entry_stac
         return;
     }
     if (recover(native))
+        return;
+    if (number == SIGBUS && ask_take_alignment(ucontext))
         return;
     struct hot_origin origin = {.body = NULL};
     if (hot_take_fault(native, &origin) == HOT_FAULT_RESUMED)

@@ -17,7 +17,7 @@
 #include "signals/chain/action.h"
 #include "signals/chain/chain.h"
 #include "signals/chain/previous.h"
-#include "signals/hot/ask.h"
+#include "signals/hot/ask/ask.h"
 #include "signals/hot/begin.h"
 #include "signals/mutator/suspend.h"
 #include "signals/regions/readers.h"
@@ -176,6 +176,7 @@ static enum segue_status install(const struct segue_options *options)
     options_in_force = *options;
     installed = true;
     hot_follow_install(take_trap, has_trap);
+    ask_follow_install(is_wanted(SIGBUS, options));
     return SEGUE_OK;
 }
 
@@ -294,6 +295,7 @@ static enum segue_status uninstall(struct segue_owner *owner)
             return SEGUE_SYSTEM;
     installed = false;
     hot_follow_install(NULL, NULL);
+    ask_follow_install(false);
     return SEGUE_OK;
 }
 

@@ -10,10 +10,10 @@
 
 #include <stddef.h>
 
-#include "ask.h"
 #include "platform/code.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
+#include "signals/hot/ask/ask.h"
 
 /* Nanoseconds of processor time: the forty instructions of a body take less than one hundredth, even if each of them
  * waits for a page to be filled in. */

@@ -11,7 +11,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "ask.h"
 #include "begin.h"
 #include "constants.h"
 #include "ctx/guest/gate.h"
@@ -29,6 +28,8 @@
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
 #include "signals/fault/keyed.h"
+#include "signals/hot/ask/ask.h"
+#include "signals/hot/ask/quick.h"
 #include "signals/hot/kept/kept.h"
 #include "signals/hot/kept/records.h"
 #include "signals/hot/reclaim/reclaim.h"
@@ -43,7 +44,10 @@
 /* The most doublings of the misses after which a body is built anew. */
 #define DOUBLINGS_MOST 16u
 
-static uint64_t thunks[BODY_THUNK_COUNT];
+/* The addresses that bodies call. */
+static struct words {
+    uint64_t thunks[BODY_THUNK_COUNT], quick[BODY_QUICK_COUNT];
+} words;
 static bool has_vector_thunks;
 static struct body_scratch *scratch;
 /* For the thread that makes sites hot: the body that is being built, the code that it is built from, and the sites. */
@@ -148,7 +152,8 @@ enum segue_status hot_begin(void)
         return status;
     if (prepare() != SEGUE_OK || !once(&mapped, map_all) || !segment_lock_prepare() || ask_prepare() != SEGUE_OK)
         return reason_give(SEGUE_NO_MEMORY, NULL);
-    body_thunks_fill(thunks, &has_vector_thunks);
+    body_thunks_fill(words.thunks, &has_vector_thunks);
+    quick_prepare(words.thunks[BODY_THUNK_ASK], words.quick);
     hot_set_counter(records_count);
     reclaim_begin(take_apart);
     unwind_begin(offsetof(struct kept, table));
@@ -218,20 +223,20 @@ static bool is_checked(void *context, uint64_t address)
     return order->checked == address || (site && __atomic_load_n(&site->faults, __ATOMIC_RELAXED));
 }
 
-/* The thunks' addresses within reach of a body. */
-static const uint64_t *thunks_near(uint64_t at)
+/* The words within reach of a body. */
+static const struct words *words_near(uint64_t at)
 {
-    static uint64_t *near[PARTS];
+    static struct words *near[PARTS];
     const char *refusal;
     void *data;
     size_t part = 0;
     for (; part < PARTS && near[part]; part++)
         if (rooms_reach(near[part], at))
             return near[part];
-    if (part == PARTS || rooms_take_data(at, sizeof thunks, &data, &refusal) != SEGUE_OK)
+    if (part == PARTS || rooms_take_data(at, sizeof words, &data, &refusal) != SEGUE_OK)
         return NULL;
     near[part] = data;
-    return memcpy(near[part], thunks, sizeof thunks);
+    return memcpy(near[part], &words, sizeof words);
 }
 
 /* Keeps what translation needs; NULL if there is no room left. */
@@ -286,7 +291,9 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
     struct body_request request = request_for(order, site);
     request.descriptor = hot_slot_descriptor(slot, at);
     request.records = records_take(at);
-    request.thunks = thunks_near(at);
+    const struct words *near = words_near(at);
+    request.thunks = near ? near->thunks : NULL;
+    request.quick = near && ask_may_be_quick() ? near->quick : NULL;
     unwind_update();
     result->refusal = "this processor cannot save the vector registers for its hot policy";
     if (slot->mode == BODY_POLICY && !(slot->mode_flags & SEGUE_REGION_HOT_GENERAL) && !has_vector_thunks)
@@ -456,7 +463,8 @@ static const struct hot_body *translate(struct segue_regs *regs, struct body_pla
     struct segue_regs at = *regs;
     if (!kept_is_prepared())
         return NULL;
-    body_leave_thunk(&at);
+    if (!quick_leave(&at))
+        body_leave_thunk(&at);
     const struct hot_body *body = hot_body_find(at.rip);
     if (!body || !body_translate(kept_of(body)->table, body->address, &at, place))
         return NULL;
@@ -475,7 +483,8 @@ static enum code_range_result translate_range(const struct code_range *range, st
 
 const struct code_range hot_range = {.translate = translate_range};
 
-static void take_count_back(const struct hot_body *body, const struct body_place *place)
+/* A count of an access that has not been made. */
+static void take_back(const struct hot_body *body, const struct body_place *place)
 {
     const struct kept *of_body = kept_of(body);
     if (place->counted && of_body->slot->mode == BODY_COUNT)
@@ -492,7 +501,7 @@ bool hot_leave(void *context)
     const struct hot_body *body = translate(&regs, &place);
     if (!body)
         return false;
-    take_count_back(body, &place);
+    take_back(body, &place);
     frame_set_registers(context, &regs);
     return true;
 }
@@ -540,7 +549,7 @@ enum hot_fault hot_take_fault(struct native_frame native, struct hot_origin *ori
         set_address(native, address, meant);
         return HOT_FAULT_TRANSLATED;
     }
-    take_count_back(body, &place);
+    take_back(body, &place);
     bool resumes = place.plain && interrupted.rip != place.plain && is_of_frame(&interrupted, &regs, address);
     if (resumes)
         regs.rip = place.plain;
@@ -570,7 +579,7 @@ bool hot_take_step(void *context)
     bool is_first = place.instruction == 0;
     if (is_first && (!place.plain || place.plain == at))
         return true;
-    take_count_back(body, &place);
+    take_back(body, &place);
     if (is_first)
         regs.rip = place.plain;
     frame_set_registers(context, &regs);

@@ -99,6 +99,12 @@ void hot_slot_release(struct hot_slot *slot)
     slot->is_taken = false;
 }
 
+bool hot_slot_is_one(const struct hot_slot *slot)
+{
+    uint64_t offset = (uint64_t)(uintptr_t)slot - (uint64_t)(uintptr_t)slots;
+    return slots && offset < HOT_SLOTS * sizeof *slots && offset % sizeof *slots == 0;
+}
+
 bool hot_slots_are_used(void)
 {
     return __atomic_load_n(&are_used, __ATOMIC_SEQ_CST);

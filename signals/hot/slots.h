@@ -65,6 +65,9 @@ struct body_descriptor *hot_slot_descriptor(struct hot_slot *slot, uint64_t at);
  * registers only. Async-signal-safe. */
 const struct hot_slot *hot_slot_find(uint64_t address, uint32_t size);
 
+/* Whether it is the address of a slot. Async-signal-safe, thread-safe. */
+bool hot_slot_is_one(const struct hot_slot *slot);
+
 /* Whether a body of one slot treats an access as one of the other does. Uses general registers only. */
 static inline SEGUE_HOT_POLICY bool hot_slot_is_like(const struct hot_slot *slot, const struct hot_slot *other)
 {

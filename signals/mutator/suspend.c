@@ -34,6 +34,7 @@
 #include "platform/threads/thread.h"
 #include "signals/chain/action.h"
 #include "signals/chain/chain.h"
+#include "signals/hot/ask/ask.h"
 #include "signals/hot/leave.h"
 #include "signals/threads/thread.h"
 
@@ -211,7 +212,8 @@ void suspend_serve(int number, void *info, void *ucontext)
     frame_begin();
     uint64_t token;
     /* A body's check may not hold after the suspension. */
-    hot_leave(ucontext);
+    if (!hot_leave(ucontext))
+        ask_was_suspended();
     bool has_token = is_token(info, &token), is_lost = frame_is_lost(info);
     token = has_token ? token : 0;
     bool is_expected = thread_self.expects_suspension;

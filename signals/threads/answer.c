@@ -2,7 +2,7 @@
 #include "answer.h"
 
 #include "platform/frame/frame.h"
-#include "signals/hot/ask.h"
+#include "signals/hot/ask/ask.h"
 #include "signals/hot/reclaim/held.h"
 #include "signals/threads/thread.h"
 

@@ -27,6 +27,8 @@ struct thread_mark {
 struct asker;
 
 struct thread_state {
+    /* The thread's, for hot policies (signals/hot/ask); NULL if it has none. The first member: assembly reads it. */
+    struct asker *asker;
     /* The number of nested faults in progress. */
     uint32_t depth;
     /* The fault in progress is forwarded as the recovered nested fault. */
@@ -36,8 +38,6 @@ struct thread_state {
     bool stack_is_lent;
     /* segue_thread_attach was called; segue_install did so on the caller's behalf. */
     bool attached, attached_by_install;
-    /* The thread's, for hot policies (signals/hot/ask.c); NULL if it has none. */
-    struct asker *asker;
     /* The outermost fault's mark. It shows whether the faults are still in progress: a handler that interrupts the
      * library's may leave by siglongjmp, and nothing reports that to the library. */
     struct thread_mark mark;

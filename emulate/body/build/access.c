@@ -68,8 +68,7 @@ static void take_record(struct builder *builder, const struct block_instruction 
                                    .size = memory->size,
                                    .direction = memory->direction,
                                    .lanes = instruction->form.is_masked ? memory->lanes : 0,
-                                   .element = instruction->form.is_masked ? memory->element : 0,
-                                   .looks_up = looks_up(builder, instruction)};
+                                   .element = instruction->form.is_masked ? memory->element : 0};
 }
 
 /* The record of the current instruction. */
@@ -79,23 +78,48 @@ static struct body_record *record_of(const struct builder *builder)
     return &builder->request->records[__builtin_popcountll(before)];
 }
 
-/* Asks, with RAX, the scratch register and the flags in their slots. Returns the place of the jump for other answers
- * than 0. */
-static uint32_t ask(struct builder *builder, bool missed)
+/* By a thunk, which finds all that it needs in the frame. */
+static void ask_by_thunk(struct builder *builder, bool missed)
 {
     struct emitter *emit = &builder->emit;
     const struct body_request *request = builder->request;
-    const struct body_record *record = record_of(builder);
-    emit->state.rax = emit->state.scratch = emit->state.flags = EMIT_SLOT;
-    emit_near(emit, EMIT_ADD, address_of(&request->descriptor->base));
     emit_store_slot(emit, emit->scratch_register, BODY_ADDRESS);
-    emit_near(emit, EMIT_ADDRESS, address_of(record));
+    emit_near(emit, EMIT_ADDRESS, address_of(record_of(builder)));
     emit_store_slot(emit, emit->scratch_register, BODY_ARGUMENT);
     if (request->ask == BODY_THUNK_ASK_REGS || request->ask == BODY_THUNK_ASK_REGS_VECTORS)
         emit_store_constant(emit, emit->scratch_register, BODY_NUMBER);
-    if (record->looks_up)
-        emit_store_constant(emit, missed, BODY_MISSED);
+    emit_store_constant(emit, missed, BODY_MISSED);
     emit_call(emit, address_of(&request->thunks[request->ask]));
+}
+
+static void ask_quickly(struct builder *builder, enum copy_kind kind)
+{
+    struct emitter *emit = &builder->emit;
+    if (kind == COPY_REGISTERED)
+        emit_store_slot(emit, emit->scratch_register, BODY_ADDRESS);
+    emit_rax_address(emit, address_of(record_of(builder)));
+    emit_call(emit, address_of(&builder->request->quick[emit->scratch_register]));
+}
+
+static bool can_be_asked_quickly(const struct builder *builder)
+{
+    const struct body_request *request = builder->request;
+    return request->ask == BODY_THUNK_ASK && request->quick && request->quick[builder->emit.scratch_register] &&
+           !record_of(builder)->lanes;
+}
+
+/* Asks, with RAX, the scratch register and the flags in their slots. Returns the place of the jump for other answers
+ * than 0. */
+static uint32_t ask(struct builder *builder, bool missed, enum copy_kind kind)
+{
+    struct emitter *emit = &builder->emit;
+    const struct body_request *request = builder->request;
+    emit->state.rax = emit->state.scratch = emit->state.flags = EMIT_SLOT;
+    emit_near(emit, EMIT_ADD, address_of(&request->descriptor->base));
+    if (!missed && can_be_asked_quickly(builder))
+        ask_quickly(builder, kind);
+    else
+        ask_by_thunk(builder, missed);
     uint32_t place = emit_jump(emit, EMIT_IF_ABOVE_OR_EQUAL);
     emit->state.is_counted = true;
     return place;
@@ -158,7 +182,7 @@ static void check_access(struct builder *builder, const struct block_instruction
     if (request->mode != BODY_LED && instruction->form.is_masked)
         examine_mask(builder, &instruction->form.memory, outside);
     if (request->mode == BODY_POLICY) {
-        outside->jumps[outside->jump_count++] = ask(builder, false);
+        outside->jumps[outside->jump_count++] = ask(builder, false, kind);
     } else if (request->mode == BODY_COUNT) {
         count(builder);
     }
@@ -221,7 +245,7 @@ static void ask_for_region(struct builder *builder, const struct block_instructi
 {
     if (instruction->form.is_masked)
         emit_store_mask(&builder->emit, instruction->form.memory.mask, instruction->form.memory.lanes);
-    misses->jumps[misses->count++] = ask(builder, true);
+    misses->jumps[misses->count++] = ask(builder, true, COPY_REGISTERED);
 }
 
 /* The access in another region. */

@@ -77,11 +77,20 @@ static uint32_t relative(struct emitter *emitter, unsigned length, uint64_t addr
     return (uint32_t)distance;
 }
 
-void emit_near(struct emitter *emitter, enum emit_operation operation, uint64_t word)
+static void near(struct emitter *emitter, enum emit_operation operation, unsigned reg, uint64_t word)
 {
-    unsigned reg = emitter->scratch_register;
     uint32_t distance = relative(emitter, 7, word);
     EMIT(emitter, rex(reg), (uint8_t)operation, (uint8_t)(5 | (encoding_of(reg) & 7) << 3), BYTES_OF(distance));
+}
+
+void emit_near(struct emitter *emitter, enum emit_operation operation, uint64_t word)
+{
+    near(emitter, operation, emitter->scratch_register, word);
+}
+
+void emit_rax_address(struct emitter *emitter, uint64_t word)
+{
+    near(emitter, EMIT_ADDRESS, SEGUE_RAX, word);
 }
 
 void emit_increment(struct emitter *emitter, uint64_t word)

@@ -63,6 +63,8 @@ enum emit_operation {
 
 /* Operation of the scratch register and a word near the body, or its address. */
 void emit_near(struct emitter *emitter, enum emit_operation operation, uint64_t word);
+/* The address of a word near the body, in RAX. */
+void emit_rax_address(struct emitter *emitter, uint64_t word);
 void emit_increment(struct emitter *emitter, uint64_t word);
 void emit_call(struct emitter *emitter, uint64_t word);
 /* The mask register's low bits, at least `lanes` of them, to BODY_MASK; ZF if those `lanes` are 0. */

@@ -330,6 +330,55 @@ static void body_asks(void **state)
         all(&variations[i], 3);
 }
 
+/* What bodies call for quick questions: it goes on to the thunk. */
+#define EACH_QUICK(X)                                                                                                  \
+    X(rbx, RBX)                                                                                                        \
+    X(rcx, RCX)                                                                                                        \
+    X(rdx, RDX)                                                                                                        \
+    X(rsi, RSI) X(rdi, RDI) X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11) X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
+#define QUICK(name, number)                                                                                            \
+    "quick_" #name ": endbr64\n movq %rax, 32(%rsp)\n movq %" #name ", 40(%rsp)\n movl $0, 84(%rsp)\n"                 \
+    " xorl %eax, %eax\n jmp *quick_thunk(%rip)\n"
+_Static_assert(BODY_ARGUMENT == 24 && BODY_ADDRESS == 32 && BODY_MISSED == 76, "the offsets in QUICK, less 8");
+__asm__(".text\nquick_code:\n" EACH_QUICK(QUICK) "quick_code_end:\n");
+extern const char quick_code[], quick_code_end[];
+uint64_t quick_thunk;
+
+#define DECLARE_QUICK(name, number) extern const char quick_##name[];
+EACH_QUICK(DECLARE_QUICK)
+
+static bool leave_quick(struct segue_regs *regs)
+{
+    uint64_t offset = regs->rip - (uint64_t)(uintptr_t)quick_code;
+    if (offset >= (uint64_t)(quick_code_end - quick_code))
+        return false;
+    memcpy(&regs->rip, (const void *)(uintptr_t)regs->rsp, sizeof regs->rip);
+    regs->rsp += sizeof regs->rip;
+    return true;
+}
+
+static void body_asks_quickly(void **state)
+{
+    uint64_t thunks[BODY_THUNK_COUNT], quick[BODY_QUICK_COUNT] = {0};
+    bool vectors;
+    (void)state;
+    body_thunks_fill(thunks, &vectors);
+    quick_thunk = thunks[BODY_THUNK_ASK];
+#define WORD(name, number) quick[SEGUE_##number] = (uint64_t)(uintptr_t)quick_##name;
+    EACH_QUICK(WORD)
+    struct variation variation = {.mode = BODY_POLICY,
+                                  .ask = BODY_THUNK_ASK,
+                                  .answers = ~UINT64_C(0),
+                                  .quick = quick,
+                                  .leave_quick = leave_quick};
+    all(&variation, 3);
+    variation.answers = SOME;
+    variation.roll_back_at = ANYWHERE;
+    all(&variation, 3);
+    variation.lookup = true;
+    all(&variation, 3);
+}
+
 static void body_has_an_entry_for_a_stack_without_room(void **state)
 {
     (void)state;
@@ -422,6 +471,7 @@ int main(void)
         cmocka_unit_test(body_counts_each_access_once),
         cmocka_unit_test(body_counts_exactly_if_rolled_back_anywhere),
         cmocka_unit_test(body_asks),
+        cmocka_unit_test(body_asks_quickly),
         cmocka_unit_test(body_has_an_entry_for_a_stack_without_room),
         cmocka_unit_test(body_uses_any_scratch_register),
         cmocka_unit_test(body_ends_earlier_where_it_would_be_too_long),

@@ -58,6 +58,12 @@ static uint64_t *thunk_words(void)
     return (uint64_t *)(void *)(world.near + 64);
 }
 
+/* The variation's words for quick questions. */
+static uint64_t *quick_words(void)
+{
+    return (uint64_t *)(void *)(world.near + NEAR_SIZE) - BODY_QUICK_COUNT;
+}
+
 static struct body_record *records(void)
 {
     return (struct body_record *)(void *)(world.near + 256);
@@ -246,7 +252,8 @@ static bool translate(struct segue_regs *regs, struct body_place *place, bool *i
 {
     const void *table = test.outcome->body.table;
     uint64_t bodies = (uint64_t)(uintptr_t)world.bodies;
-    *is_thunk = body_leave_thunk(regs);
+    *is_thunk = test.variation->leave_quick && test.variation->leave_quick(regs);
+    *is_thunk = *is_thunk || body_leave_thunk(regs);
     return body_translate(table, bodies, regs, place);
 }
 
@@ -361,6 +368,19 @@ static __attribute__((target("general-regs-only"))) bool find_alias(struct body_
     return offset + call->record->size <= HOT_SIZE && offset < HOT_SIZE;
 }
 
+__attribute__((target("general-regs-only"))) void world_is_wrong(void)
+{
+    test.is_wrong = true;
+}
+
+__attribute__((target("general-regs-only"))) int world_answer(uint64_t site)
+{
+    if (site != test.boundaries[test.at].regs.rip && !test.variation->is_free)
+        test.is_wrong = true;
+    answers = answers >> 1 | answers << 63;
+    return answers >> 63 ? 0 : 1;
+}
+
 static __attribute__((target("general-regs-only"))) int BODY_ASK_ABI ask(struct body_call *call)
 {
     static uint64_t word;
@@ -374,8 +394,6 @@ static __attribute__((target("general-regs-only"))) int BODY_ASK_ABI ask(struct 
         world_in_policy(call);
     if (test.variation->ask == BODY_THUNK_ASK_VECTORS || test.variation->ask == BODY_THUNK_ASK_REGS_VECTORS)
         spoil_vectors();
-    if (call->record->site != boundary->regs.rip && !test.variation->is_free)
-        test.is_wrong = true;
     if (call->regs && !test.variation->is_free)
         for (unsigned i = 0; i <= SEGUE_RFLAGS; i++)
             if (i != SEGUE_RIP && (segue_register_get(call->regs, i) & ~(i == SEGUE_RFLAGS ? FLAG_TRAP : 0)) !=
@@ -383,10 +401,8 @@ static __attribute__((target("general-regs-only"))) int BODY_ASK_ABI ask(struct 
                 snprintf(test.why, 256, "the policy is shown another register %u", i);
                 test.is_wrong = true;
             }
-    answers = answers >> 1 | answers << 63;
-    if (call->record->looks_up && call->missed && !find_alias(call))
-        return 1;
-    return answers >> 63 ? 0 : 1;
+    int answer = world_answer(call->record->site);
+    return call->missed && !find_alias(call) ? 1 : answer;
 }
 
 static size_t read_code(void *context, uint64_t address, uint8_t *bytes, size_t size)
@@ -423,6 +439,8 @@ static enum segue_status build(void)
         .base = memory, .size = HOT_SIZE, .distance = (uint64_t)(uintptr_t)world.far_alias - memory};
     body_regions.regions[2] = (struct body_region){.base = memory + 0x4000000, .size = 0x1000};
     memset(records(), 0, MOST_RECORDS * sizeof(struct body_record));
+    if (variation->quick)
+        memcpy(quick_words(), variation->quick, BODY_QUICK_COUNT * sizeof *variation->quick);
     struct body_request request = {.site = (uint64_t)(uintptr_t)world.original,
                                    .descriptor = known,
                                    .distance = world.alias - world.memory,
@@ -431,7 +449,9 @@ static enum segue_status build(void)
                                    .lookup = variation->lookup,
                                    .records = records(),
                                    .most_records = MOST_RECORDS,
+                                   .slot = variation->slot,
                                    .thunks = thunk_words(),
+                                   .quick = variation->quick ? quick_words() : NULL,
                                    .read_code = read_code,
                                    .is_checked = check_all,
                                    .cache = &cache,

@@ -41,6 +41,10 @@ struct variation {
     bool checks_all;
     /* Runs without the trap flag: only the end is compared. */
     bool is_free;
+    /* As the request's; and how a thread is put back that stands in what bodies call there. */
+    const uint64_t *quick;
+    bool (*leave_quick)(struct segue_regs *regs);
+    void *slot;
 };
 
 struct outcome {
@@ -52,6 +56,11 @@ struct outcome {
  * policy. Both may be NULL. */
 extern void (*world_at_place)(const struct stepper_stop *stop, const struct segue_regs *seen);
 extern void (*world_in_policy)(const struct body_call *call);
+
+/* The policy's next answer, to a question about the original instruction at `site`, which must be that one. */
+int world_answer(uint64_t site);
+/* What a policy sees is wrong. */
+void world_is_wrong(void);
 
 /* Maps the world. */
 void world_prepare(void);

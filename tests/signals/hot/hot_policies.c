@@ -1,9 +1,13 @@
 /* hot_policies.c: which accesses hot policies are asked about, what they are shown, and how they change. */
+#include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
 #include "hot_fixture.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 static volatile uint64_t asked, asked_ordinarily;
 static volatile uint64_t last_address, last_site;
@@ -171,6 +175,118 @@ static int policies_may_be_asked_inside_one(void)
     return 0;
 }
 
+static struct segue_mapping outer_memory, inner_memory;
+static volatile int in_outer, in_inner, leave_outer, leave_inner, removed;
+
+static SEGUE_HOT_POLICY enum segue_verdict waiting_policy(void *context, const struct segue_hot_event *event)
+{
+    bool is_inner = event->region->window.base == (uint64_t)(uintptr_t)inner_memory.memory;
+    volatile int *in = is_inner ? &in_inner : &in_outer, *leave = is_inner ? &leave_inner : &leave_outer;
+    *(volatile uint64_t *)context += 1;
+    *in = *leave == 0;
+    while (!*leave)
+        continue;
+    *in = 0;
+    return SEGUE_STEP;
+}
+
+static struct segue_region region_with_waiting_policy(uint32_t flags)
+{
+    struct segue_region region = region_with_policy(flags);
+    region.hot_policy = waiting_policy;
+    return region;
+}
+
+static void access_inner(int number)
+{
+    (void)number;
+    sites_load_three(inner_memory.memory);
+}
+
+/* The first access of a thread asks the ordinary policy. */
+static void *access_outer(void *unused)
+{
+    sites_load_three(outer_memory.memory);
+    sites_load_three(outer_memory.memory);
+    return unused;
+}
+
+static void *remove_outer(void *unused)
+{
+    removed = segue_region_remove(outer_memory.memory) == SEGUE_OK;
+    return unused;
+}
+
+/* The remover waits for the outer policy, though the thread is in another one inside it. */
+static int remover_waits_for_outer_policies(uint32_t flags)
+{
+    struct segue_mapping mappings[2];
+    pthread_t thread, remover;
+    const struct timespec a_while = {.tv_nsec = 50000000};
+    leave_outer = leave_inner = 1;
+    begin_many(mappings, 2, region_with_waiting_policy, flags);
+    outer_memory = mappings[0];
+    inner_memory = mappings[1];
+    signal(SIGUSR2, access_inner);
+    for (unsigned i = 0; i < 10; i++) {
+        sites_load_three(outer_memory.memory);
+        sites_load_three(inner_memory.memory);
+    }
+    leave_outer = leave_inner = 0;
+    assert_int_equal(pthread_create(&thread, NULL, access_outer, NULL), 0);
+    while (!in_outer)
+        sched_yield();
+    pthread_kill(thread, SIGUSR2);
+    while (!in_inner)
+        sched_yield();
+    assert_int_equal(pthread_create(&remover, NULL, remove_outer, NULL), 0);
+    nanosleep(&a_while, NULL);
+    assert_false(removed);
+    leave_inner = 1;
+    nanosleep(&a_while, NULL);
+    assert_false(removed);
+    assert_true(in_outer);
+    leave_outer = 1;
+    pthread_join(remover, NULL);
+    pthread_join(thread, NULL);
+    assert_true(removed);
+    return 0;
+}
+
+static int remover_waits_for_quick_outer_policies(void)
+{
+    return remover_waits_for_outer_policies(SEGUE_REGION_HOT_GENERAL);
+}
+
+static int remover_waits_for_slow_outer_policies(void)
+{
+    return remover_waits_for_outer_policies(0);
+}
+
+/* What a compiler may do where it knows of no alignment. */
+static SEGUE_HOT_POLICY enum segue_verdict careless_policy(void *context, const struct segue_hot_event *event)
+{
+    static struct __attribute__((packed)) {
+        uint8_t byte;
+        volatile uint64_t word;
+    } unaligned;
+    unaligned.word++;
+    return hot_policy(context, event);
+}
+
+static int alignment_checks_of_the_program_are_not_the_policys(void)
+{
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    region.hot_policy = careless_policy;
+    begin(&region);
+    for (unsigned i = 0; i < 20; i++)
+        assert_true(sites_load_aligned(memory.memory) & FLAG_ALIGNMENT);
+    assert_int_equal(asked + asked_ordinarily, 40);
+    assert_in_range(asked_ordinarily, 0, 4);
+    return 0;
+}
+
 static int updates_take_effect(void)
 {
     make_memory();
@@ -271,6 +387,9 @@ static int what_is_wrong_is_named(void)
     X(policies_are_shown_what_a_mask_selects)                                                                          \
     X(vectors_and_registers_are_kept_for_a_policy)                                                                     \
     X(policies_may_be_asked_inside_one)                                                                                \
+    X(alignment_checks_of_the_program_are_not_the_policys)                                                             \
+    X(remover_waits_for_quick_outer_policies)                                                                          \
+    X(remover_waits_for_slow_outer_policies)                                                                           \
     X(updates_take_effect)                                                                                             \
     X(policies_of_many_regions_are_asked)                                                                              \
     X(many_accesses_in_a_row_are_asked_about)                                                                          \

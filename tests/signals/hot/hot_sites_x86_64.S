@@ -1,5 +1,6 @@
 /* hot_sites_x86_64.S: functions with sites of every length and kind. Each takes an address in RDI; what it does with it
  * is the same whether its sites are hot or not. */
+#include "decode/x86/flags.h"
 #include "platform/asm.h"
 
         SECTION_TEXT(sites)
@@ -19,6 +20,20 @@ FUNCTION(sites_load_four)
         mov     8(%rdi), %rax
         ret
 END(sites_load_four)
+
+/* A word, with alignment checks; returns the flags behind it. */
+FUNCTION(sites_load_aligned)
+        pushfq
+        orq     $FLAG_ALIGNMENT, (%rsp)
+        popfq
+        mov     (%rdi), %rcx
+        mov     8(%rdi), %rdx
+        pushfq
+        mov     (%rsp), %rax
+        andq    $~FLAG_ALIGNMENT, (%rsp)
+        popfq
+        ret
+END(sites_load_aligned)
 
 FUNCTION(sites_load_seven)
         mov     0x100(%rdi), %rax

@@ -1,25 +1,30 @@
 /* ask.c: see ask.h.
  *
- * Who is in a policy: each thread that calls one has an asker, and writes there which slot's policy it is in. A remover
- * closes the slot, makes all threads serialise, and reads the askers. Either it sees the thread's, or the thread, which
- * looks at the slot again after it has written there, sees that the slot is closed.
+ * Who is in a policy: each thread that calls one has an asker, in which it writes where on its stack the slot is whose
+ * policy it is in. A remover closes the slot, makes all threads serialise, and reads the askers. Either it sees the
+ * thread's, or the thread, which looks at the slot again after it has written there, sees that the slot is closed.
  *
  * An asker may be stale: a signal handler has interrupted the policy and left by siglongjmp, or ended the thread. The
- * asker has a mark on the stack, as a fault has one (readers.c), which shows that once it is overwritten. A thread that
- * runs, and leaves the mark as it is, is asked.
+ * word on the stack shows that once it is overwritten. A thread that runs, and leaves the word as it is, is asked.
  *
  * What a body calls is compiled without vector registers. So a thread takes its asker not here, but in the handler of
  * its first fault; until then it gets the answer SEGUE_RETRY, and faults. */
 #include "ask.h"
 
-#include <stddef.h>
+#include <segue/emulate.h>
 #include <string.h>
 
+#include "asker.h"
+#include "decode/x86/flags.h"
+#include "decode/x86/traps.h"
+#include "emulate/body/body.h"
+#include "platform/frame/frame.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
 #include "platform/threads/identity.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
+#include "quick_layout.h"
 #include "signals/regions/readers.h"
 #include "signals/threads/thread.h"
 
@@ -29,16 +34,8 @@
 #define PAUSE 200000u
 /* Looks after which it is asked. */
 #define ROUNDS_RUNNING 100u
-
-struct asker {
-    /* The TID of the thread that has it; 0 if none. */
-    _Alignas(64) uint32_t owner;
-    /* The slot whose policy the thread is in; NULL if in none. */
-    const struct hot_slot *slot;
-    struct thread_mark mark;
-    /* What the policy is shown; but a thread that was in a policy already makes another. */
-    struct segue_hot_event event;
-};
+/* The most policies inside one another that are looked at. */
+#define LINKS_MOST 64u
 
 static struct asker *askers;
 
@@ -53,8 +50,8 @@ static struct asker *take_asker(void)
             continue;
         if (__atomic_compare_exchange_n(&asker->owner, &owner, (uint32_t)self, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED)) {
-            asker->slot = NULL;
-            asker->mark.value = (uint64_t)(uintptr_t)asker;
+            asker->at = 0;
+            asker->attention = 0;
             memset(&asker->event, 0, sizeof asker->event);
             return asker;
         }
@@ -67,6 +64,18 @@ static struct asker *asker_of_self(void)
     return thread_self.asker;
 }
 
+static bool takes_alignment;
+
+void ask_follow_install(bool alignment)
+{
+    __atomic_store_n(&takes_alignment, alignment, __ATOMIC_RELAXED);
+}
+
+bool ask_may_be_quick(void)
+{
+    return __atomic_load_n(&takes_alignment, __ATOMIC_RELAXED);
+}
+
 void ask_attach(void)
 {
     struct asker *asker = asker_of_self();
@@ -75,6 +84,31 @@ void ask_attach(void)
     asker->owner = (uint32_t)thread_number();
     asker->event.thread = asker->owner;
     thread_self.asker = asker;
+}
+
+void ask_was_suspended(void)
+{
+    struct asker *self = asker_of_self();
+    if (self && self->at)
+        self->attention |= ATTENTION_SUSPENDED;
+}
+
+/* Policies that are not asked quickly are called without the flag. */
+bool ask_take_alignment(void *context)
+{
+    struct asker *self = asker_of_self();
+    struct frame_exception exception;
+    struct segue_regs regs;
+    if (!self || !self->at)
+        return false;
+    frame_get_exception(context, &exception);
+    frame_get_general(context, &regs);
+    if (exception.trap != TRAP_ALIGNMENT || !(regs.rflags & FLAG_ALIGNMENT))
+        return false;
+    self->attention |= ATTENTION_ALIGNMENT;
+    regs.rflags &= ~(uint64_t)FLAG_ALIGNMENT;
+    frame_set_registers(context, &regs);
+    return true;
 }
 
 /* Asks about a part of the access; with an event of the caller's, whose other members are 0. */
@@ -121,40 +155,26 @@ static SEGUE_HOT_POLICY enum segue_verdict ask_about_selected(const struct body_
     return verdict;
 }
 
-static inline SEGUE_HOT_POLICY void enter(struct asker *self, const struct hot_slot *slot)
-{
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(&self->slot, slot, __ATOMIC_RELAXED);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
-static inline SEGUE_HOT_POLICY bool is_open(const struct hot_slot *slot)
-{
-    return __builtin_expect(__atomic_load_n(&slot->is_open, __ATOMIC_RELAXED), 1);
-}
-
-/* Any question: also in a handler that has interrupted a policy, or after one that has left it for good. Slot and mark
- * are then as they were. The mark's value is another each time, and never ask_policy's: so one that was left shows. */
+/* Any question: also in a handler that has interrupted a policy, or after one that has left it for good. What the asker
+ * says is then as it was. */
 static __attribute__((noinline)) SEGUE_HOT_POLICY enum segue_verdict
 ask_fully(const struct body_call *call, const struct hot_slot *slot, struct asker *self)
 {
-    const struct hot_slot *outer = self->slot;
-    const volatile uint64_t *outer_at = self->mark.at;
-    uint64_t outer_value = self->mark.value, value = (uint64_t)(uintptr_t)self ^ ++thread_self.marks;
-    volatile uint64_t mark = value;
+    const struct asker_link link = {slot, self->at};
     struct segue_hot_event event = {.thread = self->event.thread};
     enum segue_verdict verdict = SEGUE_RETRY;
-    self->mark.value = value;
-    self->mark.at = &mark;
-    enter(self, slot);
+    __atomic_store_n(&self->at, (uint64_t)(uintptr_t)&link | ASKER_IS_LINK, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (call->regs)
         call->regs->rip = call->record->site;
-    if (is_open(slot))
+    if (__atomic_load_n(&slot->is_open, __ATOMIC_RELAXED))
         verdict = call->record->lanes ? ask_about_selected(call, slot, &event)
                                       : ask_about(call, slot, &event, 0, call->record->size);
-    __atomic_store_n(&self->slot, outer, __ATOMIC_RELEASE);
-    self->mark.at = outer_at;
-    self->mark.value = outer_value;
+    __atomic_store_n(&self->at, link.outer, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&self->changes, 1, __ATOMIC_RELEASE);
+    /* The thunk knows of suspensions by itself. */
+    if (!link.outer)
+        self->attention = 0;
     return verdict;
 }
 
@@ -170,47 +190,17 @@ static __attribute__((noinline)) SEGUE_HOT_POLICY enum segue_verdict ask_elsewhe
     return ask_fully(call, slot, self);
 }
 
-_Static_assert(offsetof(struct body_record, direction) - offsetof(struct body_record, size) ==
-                   offsetof(struct segue_hot_event, direction) - offsetof(struct segue_hot_event, size),
-               "one copy for size and direction");
-#define EXTENT_SIZE 8
-
-/* Size and direction, and the reserved bytes behind them: for what no mask selects they are 0 in both. */
-static inline SEGUE_HOT_POLICY void copy_extent(struct segue_hot_event *event, const struct body_record *record)
-{
-    __builtin_memcpy((char *)event + offsetof(struct segue_hot_event, size),
-                     (const char *)record + offsetof(struct body_record, size), EXTENT_SIZE);
-}
-
-/* The usual question: as short as can be, since it comes with each access. The event's other members are never anything
- * else. A handler that asks between the mark and the slot leaves its own mark and event: then ours are written again,
- * before it is known whether the slot is open. */
+/* The question that is not asked quickly. */
 static SEGUE_HOT_POLICY int BODY_ASK_ABI ask_policy(struct body_call *call)
 {
     const struct body_record *record = call->record;
-    const struct hot_slot *slot = record->slot;
     struct asker *self = thread_self.asker;
     /* The thunk asks again if the thread was suspended since `watched` was read. */
     call->watch = &thread_self.suspensions;
     call->watched = thread_self.suspensions;
     if (__builtin_expect(!self, 0))
         return SEGUE_RETRY;
-    if (__builtin_expect(self->slot != NULL || record->lanes || call->regs || record->looks_up, 0))
-        return (int)(record->looks_up && call->missed ? ask_elsewhere(call, self) : ask_fully(call, slot, self));
-    volatile uint64_t mark = (uint64_t)(uintptr_t)self;
-    do {
-        self->mark.at = &mark;
-        self->event.address = call->address;
-        self->event.at = (void *)(uintptr_t)(call->address + (uint64_t)slot->distance);
-        copy_extent(&self->event, record);
-        self->event.site = record->site;
-        self->event.region = &slot->region;
-        enter(self, slot);
-    } while (__builtin_expect(__atomic_load_n(&self->mark.at, __ATOMIC_RELAXED) != &mark, 0));
-    enum segue_verdict verdict =
-        is_open(slot) ? slot->region.hot_policy(slot->region.context, &self->event) : SEGUE_RETRY;
-    __atomic_store_n(&self->slot, NULL, __ATOMIC_RELEASE);
-    return (int)verdict;
+    return (int)(call->missed ? ask_elsewhere(call, self) : ask_fully(call, record->slot, self));
 }
 
 enum segue_status ask_prepare(void)
@@ -229,35 +219,72 @@ static bool in_one_mapping(uint64_t one, uint64_t other)
     return mappings_find(one, &mapping) && other - mapping.start < mapping.end - mapping.start;
 }
 
+static uint64_t place_of(uint64_t at)
+{
+    return at & ~(uint64_t)ASKER_IS_LINK;
+}
+
+/* False if the stack is not mapped there any more. */
+static bool read_link(uint64_t at, struct asker_link *link)
+{
+    size_t size = at & ASKER_IS_LINK ? sizeof *link : sizeof link->slot;
+    link->outer = 0;
+    return segue_peek(link, place_of(at), size) == size;
+}
+
 void ask_answer(uint64_t stack_pointer, bool on_alternate)
 {
     struct asker *self = asker_of_self();
-    if (self && self->slot && !on_alternate && stack_pointer > (uint64_t)(uintptr_t)self->mark.at)
-        __atomic_store_n(&self->slot, NULL, __ATOMIC_RELEASE);
+    struct asker_link link;
+    while (self && self->at && !on_alternate && stack_pointer > place_of(self->at)) {
+        uint64_t outer = read_link(self->at, &link) && hot_slot_is_one(link.slot) ? link.outer : 0;
+        __atomic_store_n(&self->at, outer, __ATOMIC_RELEASE);
+        __atomic_fetch_add(&self->changes, 1, __ATOMIC_RELEASE);
+        if (!outer)
+            self->attention = 0;
+    }
+}
+
+/* Where on its stack the thread notes that it is in a policy of the slot; 0 if it is in none. */
+static uint64_t find_policy(const struct asker *asker, const struct hot_slot *slot)
+{
+    uint64_t changes, found;
+    do {
+        struct asker_link link = {.outer = __atomic_load_n(&asker->at, __ATOMIC_ACQUIRE)};
+        changes = __atomic_load_n(&asker->changes, __ATOMIC_ACQUIRE);
+        found = 0;
+        for (unsigned links = 0; link.outer && !found && links < LINKS_MOST; links++) {
+            uint64_t at = link.outer;
+            /* One that is overwritten may lead anywhere. */
+            if (!read_link(at, &link) || !hot_slot_is_one(link.slot))
+                break;
+            found = link.slot == slot ? at : 0;
+        }
+    } while (__atomic_load_n(&asker->changes, __ATOMIC_ACQUIRE) != changes);
+    return found;
 }
 
 /* The thread has left the policy without a return. */
-static bool is_abandoned(const struct asker *asker)
+static bool is_abandoned(const struct asker *asker, uint64_t at)
 {
-    const struct thread_mark mark = asker->mark;
-    uint64_t stack_pointer, at = (uint64_t)(uintptr_t)mark.at;
+    uint64_t stack_pointer;
     int owner = (int)asker->owner;
-    if (identity_is_gone((struct identity){owner, IDENTITY_OWN}) || thread_is_overwritten(&mark))
-        return true;
-    return look_at_thread(owner, &stack_pointer) == LOOK_WAITS && stack_pointer > at &&
-           in_one_mapping(at, stack_pointer);
+    return identity_is_gone((struct identity){owner, IDENTITY_OWN}) ||
+           (look_at_thread(owner, &stack_pointer) == LOOK_WAITS && stack_pointer > at &&
+            in_one_mapping(at, stack_pointer));
 }
 
-static void wait_for(struct asker *asker, const struct hot_slot *slot)
+static void wait_for(const struct asker *asker, const struct hot_slot *slot)
 {
     unsigned rounds = 0;
-    while (__atomic_load_n(&asker->slot, __ATOMIC_ACQUIRE) == slot && asker != asker_of_self()) {
+    uint64_t at;
+    while (asker != asker_of_self() && (at = place_of(find_policy(asker, slot))) != 0) {
         platform_sleep(PAUSE);
-        if (__atomic_load_n(&asker->slot, __ATOMIC_ACQUIRE) != slot || is_abandoned(asker))
+        if (is_abandoned(asker, at))
             return;
         /* A thread that waits in a system call is not disturbed, and is known by its stack pointer. */
         if (++rounds % ROUNDS_RUNNING == 0 && !look_is_in_call((int)asker->owner)) {
-            const struct thread_mark mark = asker->mark;
+            const struct thread_mark mark = {.at = (const volatile uint64_t *)(uintptr_t)at};
             readers_ask((int)asker->owner, &mark);
         }
     }

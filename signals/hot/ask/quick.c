@@ -1,0 +1,145 @@
+/* quick.c: see quick.h. The fields that the assembly uses, and threads in it. */
+#include "quick.h"
+
+#include <stddef.h>
+
+#include "asker.h"
+#include "decode/x86/flags.h"
+#include "emulate/windows/guard.h"
+#include "quick_layout.h"
+#include "signals/threads/thread.h"
+
+_Static_assert(offsetof(struct thread_state, asker) == 0, "what the assembly reads");
+_Static_assert(offsetof(struct asker, attention) == ASKER_ATTENTION, "quick_layout.h");
+_Static_assert(offsetof(struct asker, at) == ASKER_AT, "quick_layout.h");
+_Static_assert(offsetof(struct asker, event) == ASKER_EVENT, "quick_layout.h");
+_Static_assert(offsetof(struct segue_hot_event, address) == EVENT_ADDRESS, "quick_layout.h");
+_Static_assert(offsetof(struct segue_hot_event, at) == EVENT_AT, "quick_layout.h");
+_Static_assert(offsetof(struct segue_hot_event, size) == EVENT_EXTENT, "quick_layout.h");
+_Static_assert(offsetof(struct segue_hot_event, direction) == EVENT_EXTENT + 4, "quick_layout.h");
+_Static_assert(offsetof(struct segue_hot_event, site) == EVENT_SITE, "quick_layout.h");
+_Static_assert(offsetof(struct segue_hot_event, region) == EVENT_REGION, "quick_layout.h");
+_Static_assert(offsetof(struct body_record, site) == RECORD_SITE, "quick_layout.h");
+_Static_assert(offsetof(struct body_record, slot) == RECORD_SLOT, "quick_layout.h");
+_Static_assert(offsetof(struct body_record, size) == RECORD_EXTENT, "quick_layout.h");
+_Static_assert(offsetof(struct body_record, direction) == RECORD_EXTENT + 4, "quick_layout.h");
+_Static_assert(offsetof(struct hot_slot, region) == 0, "quick_layout.h");
+_Static_assert(offsetof(struct hot_slot, region.context) == SLOT_CONTEXT, "quick_layout.h");
+_Static_assert(offsetof(struct hot_slot, region.hot_policy) == SLOT_POLICY, "quick_layout.h");
+_Static_assert(offsetof(struct hot_slot, distance) == SLOT_DISTANCE, "quick_layout.h");
+_Static_assert(offsetof(struct hot_slot, is_open) == SLOT_IS_OPEN, "quick_layout.h");
+_Static_assert(SEGUE_STEP == 0, "the assembly compares the verdict with it");
+
+/* Where the assembly goes on with other questions. */
+uint64_t quick_otherwise;
+
+enum phase {
+    /* All registers are the body's. */
+    PHASE_OUTSIDE,
+    /* The same, but RSP is lower by the frame. */
+    PHASE_OPEN,
+    /* The frame has the registers, and RBP its address. */
+    PHASE_SAVED,
+    /* The asker leads to the slot: as if in the policy. */
+    PHASE_INSIDE,
+    /* As PHASE_SAVED, but the asker leads to the slot. */
+    PHASE_ANSWERED,
+    /* The frame is at RSP again. */
+    PHASE_LEAVING,
+};
+
+/* Places of the assembly, in order: the beginning of each phase. */
+#define EACH_PLACE(X, scratch)                                                                                         \
+    X(begin, OUTSIDE, scratch)                                                                                         \
+    X(open, OPEN, scratch)                                                                                             \
+    X(saved, SAVED, scratch)                                                                                           \
+    X(inside, INSIDE, scratch)                                                                                         \
+    X(answered, ANSWERED, scratch)                                                                                     \
+    X(left, SAVED, scratch)                                                                                            \
+    X(leaving, LEAVING, scratch)                                                                                       \
+    X(closed, OUTSIDE, scratch)                                                                                        \
+    X(aside, INSIDE, scratch)                                                                                          \
+    X(refused, SAVED, scratch)                                                                                         \
+    X(refused_leaving, LEAVING, scratch)                                                                               \
+    X(refused_closed, OUTSIDE, scratch)                                                                                \
+    X(end, OUTSIDE, scratch)
+/* The code of each register, in order of the addresses. */
+#define EACH_SCRATCH(X)                                                                                                \
+    X(rbx, RBX)                                                                                                        \
+    X(rcx, RCX)                                                                                                        \
+    X(rdx, RDX)                                                                                                        \
+    X(rsi, RSI) X(rdi, RDI) X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11) X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
+
+#define DECLARE_PLACE(place, phase, scratch) extern const char quick_##place##_##scratch[];
+#define DECLARE(scratch, number) EACH_PLACE(DECLARE_PLACE, scratch)
+EACH_SCRATCH(DECLARE)
+
+#define PLACE(place, phase, scratch) {quick_##place##_##scratch, PHASE_##phase},
+#define PLACES(scratch, number) EACH_PLACE(PLACE, scratch)
+static const struct place {
+    const char *from;
+    enum phase phase;
+} places[] = {EACH_SCRATCH(PLACES)};
+#define PLACE_COUNT (sizeof places / sizeof *places)
+
+static uint64_t address_of(const char *place)
+{
+    return (uint64_t)(uintptr_t)place;
+}
+
+void quick_prepare(uint64_t otherwise, uint64_t words[BODY_QUICK_COUNT])
+{
+    quick_otherwise = otherwise;
+#define WORD(scratch, number) words[SEGUE_##number] = address_of(quick_begin_##scratch);
+    EACH_SCRATCH(WORD)
+#undef WORD
+}
+
+static bool load(uint64_t address, uint64_t *value)
+{
+    return guard_load_8((const void *)(uintptr_t)address, value) == 0;
+}
+
+static bool load_frame(uint64_t frame, struct segue_regs *regs)
+{
+    return load(frame + QUICK_RCX, &regs->rcx) && load(frame + QUICK_RDX, &regs->rdx) &&
+           load(frame + QUICK_RSI, &regs->rsi) && load(frame + QUICK_RDI, &regs->rdi) &&
+           load(frame + QUICK_RBP, &regs->rbp) && load(frame + QUICK_R8, &regs->r8) &&
+           load(frame + QUICK_R9, &regs->r9) && load(frame + QUICK_R10, &regs->r10) &&
+           load(frame + QUICK_R11, &regs->r11);
+}
+
+/* The place that the address belongs to; the last one, which is behind the code, or NULL if it is outside. */
+static const struct place *place_at(uint64_t rip)
+{
+    size_t at = PLACE_COUNT;
+    if (rip >= address_of(places[PLACE_COUNT - 1].from))
+        return NULL;
+    while (at > 0)
+        if (rip >= address_of(places[--at].from))
+            return &places[at];
+    return NULL;
+}
+
+bool quick_leave(struct segue_regs *regs)
+{
+    struct segue_regs body = *regs;
+    const struct place *place = place_at(regs->rip);
+    if (!place || place->phase == PHASE_INSIDE)
+        return false;
+    uint64_t frame = regs->rsp, caller = regs->rsp;
+    if (place->phase == PHASE_SAVED || place->phase == PHASE_ANSWERED)
+        frame = regs->rbp;
+    if (place->phase != PHASE_OUTSIDE)
+        caller = frame + QUICK_FRAME;
+    if (place->phase != PHASE_OUTSIDE && place->phase != PHASE_OPEN && !load_frame(frame, &body))
+        return false;
+    if (!load(caller, &body.rip))
+        return false;
+    /* The thread's next instruction would do that; where it only wants to know, both do. */
+    if (place->phase == PHASE_ANSWERED)
+        thread_self.asker->at = 0;
+    body.rsp = caller + sizeof body.rip;
+    *regs = body;
+    return true;
+}

@@ -1,0 +1,175 @@
+/* quick_x86_64.S: see quick.h. For each register that may have the address the code is there once.
+ *
+ *      body's rsp            ->   +88   the body's frame (emulate/body/layout.h)
+ *                                 +80   return address, in the body
+ *      rbp                    ->   +0   the frame (quick_layout.h)
+ *      rsp                              aligned to 16 for the policy
+ *
+ *      rsi     the asker; for the policy its event          rcx     the slot
+ *      rdx     the record                                   rdi     the address
+ *
+ * A thread is put back into the body from any instruction, except from `inside` to `answered`, and from `aside` to
+ * `refused`: there its asker leads to the slot, it counts as one in the policy, and looks at `attention` afterwards.
+ * A handler that is asked meanwhile uses an event of its own. */
+#if !defined(__x86_64__)
+#error "quick_x86_64.S is specific to x86-64"
+#endif
+
+#include "decode/x86/flags.h"
+#include "emulate/body/layout.h"
+#include "platform/asm.h"
+
+#include "quick_layout.h"
+
+#define BODY_AT (QUICK_FRAME + 8)
+/* Any verdict but SEGUE_STEP. */
+#define NOT_STEP 1
+
+/* The registers that a policy may change, except RAX and the one with the address: the body has these in its slots. */
+.macro EACH_CHANGED action, except
+        .irp    register, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11
+        .ifnc   \register, \except
+        \action \register
+        .endif
+        .endr
+.endm
+.macro SAVE register
+        .set    place, PLACE_\register
+        movq    %\register, place(%rsp)
+        .cfi_rel_offset %\register, place
+.endm
+.macro LOAD register
+        .ifnc   \register, rbp
+        .set    place, PLACE_\register
+        movq    place(%rbp), %\register
+        .cfi_restore %\register
+        .endif
+.endm
+        .set    PLACE_rcx, QUICK_RCX
+        .set    PLACE_rdx, QUICK_RDX
+        .set    PLACE_rsi, QUICK_RSI
+        .set    PLACE_rdi, QUICK_RDI
+        .set    PLACE_rbp, QUICK_RBP
+        .set    PLACE_r8, QUICK_R8
+        .set    PLACE_r9, QUICK_R9
+        .set    PLACE_r10, QUICK_R10
+        .set    PLACE_r11, QUICK_R11
+
+.macro QUICK scratch
+        .p2align 6
+FUNCTION(quick_begin_\scratch)
+        .cfi_startproc
+        _CET_ENDBR
+        leaq    -QUICK_FRAME(%rsp), %rsp
+        .cfi_adjust_cfa_offset QUICK_FRAME
+LABEL(quick_open_\scratch)
+        EACH_CHANGED SAVE, \scratch
+        movq    %rsp, %rbp
+        .cfi_def_cfa_register %rbp
+LABEL(quick_saved_\scratch)
+        .cfi_remember_state
+        .ifnc   \scratch, rdi
+        movq    %\scratch, %rdi
+        .endif
+        movq    %rax, %rdx
+        /* The direction flag: LODSB moves RSI that way. */
+        movq    %rsp, %rsi
+        lodsb
+        cmpq    %rsp, %rsi
+        jb      9f
+        THREAD_LOCAL(thread_self, %rcx)
+        movq    TLS_AT(%rcx), %rsi
+        testq   %rsi, %rsi
+        jz      9f
+        cmpq    $0, ASKER_AT(%rsi)
+        jne     9f
+        movq    RECORD_SLOT(%rdx), %rcx
+        movq    %rcx, QUICK_SLOT(%rbp)
+        movq    %rbp, ASKER_AT(%rsi)
+LABEL(quick_inside_\scratch)
+        movq    %rdi, ASKER_EVENT + EVENT_ADDRESS(%rsi)
+        addq    SLOT_DISTANCE(%rcx), %rdi
+        movq    %rdi, ASKER_EVENT + EVENT_AT(%rsi)
+        movq    RECORD_EXTENT(%rdx), %rax
+        movq    %rax, ASKER_EVENT + EVENT_EXTENT(%rsi)
+        movq    RECORD_SITE(%rdx), %rax
+        movq    %rax, ASKER_EVENT + EVENT_SITE(%rsi)
+        cmpq    %rcx, ASKER_EVENT + EVENT_REGION(%rsi)
+        jne     5f
+1:
+        cmpb    $0, SLOT_IS_OPEN(%rcx)
+        je      6f
+        movq    SLOT_CONTEXT(%rcx), %rdi
+        addq    $ASKER_EVENT, %rsi
+        andq    $-16, %rsp
+        call    *SLOT_POLICY(%rcx)
+2:
+        THREAD_LOCAL(thread_self, %rcx)
+        movq    TLS_AT(%rcx), %rsi
+3:
+        cmpl    $0, ASKER_ATTENTION(%rsi)
+        jne     7f
+LABEL(quick_answered_\scratch)
+        movq    $0, ASKER_AT(%rsi)
+LABEL(quick_left_\scratch)
+        cmpl    $1, %eax
+        movq    %rbp, %rsp
+        EACH_CHANGED LOAD, \scratch
+LABEL(quick_leaving_\scratch)
+        .cfi_def_cfa_register %rsp
+        movq    QUICK_RBP(%rsp), %rbp
+        .cfi_restore %rbp
+        leaq    QUICK_FRAME(%rsp), %rsp
+        .cfi_adjust_cfa_offset -QUICK_FRAME
+LABEL(quick_closed_\scratch)
+        ret
+
+LABEL(quick_aside_\scratch)
+        .cfi_restore_state
+5:
+        movq    %rcx, ASKER_EVENT + EVENT_REGION(%rsi)
+        jmp     1b
+6:      /* The slot is closed. */
+        movl    $NOT_STEP, %eax
+        jmp     2b
+7:      /* The event is still this question's. */
+        xorl    %edi, %edi
+        xchgl   %edi, ASKER_ATTENTION(%rsi)
+        testl   $ATTENTION_ALIGNMENT, %edi
+        jz      8f
+        pushfq
+        orl     $FLAG_ALIGNMENT, (%rsp)
+        popfq
+8:
+        testl   $ATTENTION_SUSPENDED, %edi
+        jz      3b
+        movq    QUICK_SLOT(%rbp), %rcx
+        jmp     1b
+
+LABEL(quick_refused_\scratch)
+9:      /* As BODY_THUNK_ASK expects it. */
+        movq    %rdx, BODY_AT + BODY_ARGUMENT(%rbp)
+        movq    %rdi, BODY_AT + BODY_ADDRESS(%rbp)
+        movl    $0, BODY_AT + BODY_MISSED(%rbp)
+        EACH_CHANGED LOAD, \scratch
+LABEL(quick_refused_leaving_\scratch)
+        .cfi_remember_state
+        .cfi_def_cfa_register %rsp
+        movq    QUICK_RBP(%rsp), %rbp
+        .cfi_restore %rbp
+        leaq    QUICK_FRAME(%rsp), %rsp
+        .cfi_adjust_cfa_offset -QUICK_FRAME
+LABEL(quick_refused_closed_\scratch)
+        jmpq    *C(quick_otherwise)(%rip)
+        .cfi_restore_state
+        .cfi_endproc
+        END(quick_begin_\scratch)
+LABEL(quick_end_\scratch)
+.endm
+
+        SECTION_TEXT(quick)
+        .irp    scratch, rbx, rcx, rdx, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+        QUICK   \scratch
+        .endr
+
+        END_OF_FILE

@@ -1,0 +1,154 @@
+/* quick.c: bodies that ask a policy quickly: each place of the question is rolled back; suspensions, closed slots,
+ * askers that are in use, and threads without one. */
+#include "tests/support/test.h"
+
+#include "decode/x86/flags.h"
+#include "emulate/body/body.h"
+#include "signals/hot/ask/ask.h"
+#include "signals/hot/ask/asker.h"
+#include "signals/hot/ask/quick.h"
+#include "signals/hot/ask/quick_layout.h"
+#include "signals/threads/thread.h"
+#include "tests/emulate/body/differential.h"
+
+__asm__(".text\n"
+        "begin_accesses:\n mov 8(%rbx), %rax\n add %rax, 16(%rsi)\n adc (%rdi), %r8\n movzbl 3(%rbx), %edx\n"
+        " lock xadd %r9, (%rbp)\n mov %r11, 24(%rdi)\n xchg %r10, 8(%rsi)\nend_accesses:\n"
+        "begin_back:\n std\n mov 8(%rbx), %rax\n lodsb\n mov 16(%rdi), %rdx\n movsb\n cld\nend_back:\n");
+extern const uint8_t begin_accesses[], end_accesses[], begin_back[], end_back[];
+
+static struct asker asker;
+static struct hot_slot slot;
+static uint64_t words[BODY_QUICK_COUNT];
+static unsigned asked, suspended_every;
+
+static SEGUE_HOT_POLICY enum segue_verdict policy(void *context, const struct segue_hot_event *event)
+{
+    uint64_t offset = event->address - (uint64_t)(uintptr_t)world.memory;
+    asked++;
+    if (context != &asked || event->region != &slot.region || event->thread != asker.event.thread || event->regs ||
+        event->at != world.alias + offset || !event->size || !event->direction || event->reserved8[0] ||
+        event->reserved8[1] || event->reserved8[2] || asker.at == 0 || __builtin_ia32_readeflags_u64() & FLAG_DIRECTION)
+        world_is_wrong();
+    if (suspended_every && asked % suspended_every == 0) {
+        asker.attention |= ATTENTION_SUSPENDED;
+        return SEGUE_STEP;
+    }
+    return world_answer(event->site) ? SEGUE_RETRY : SEGUE_STEP;
+}
+
+static uint64_t compare(const uint8_t *begin, const uint8_t *end, struct variation variation, unsigned inside)
+{
+    struct segue_regs regs = {.rax = 1, .rcx = 2, .rdx = 3, .r8 = 4, .r9 = 5, .r10 = 6, .r11 = 7, .r12 = 8};
+    struct outcome outcome;
+    char why[256];
+    const unsigned addresses[] = {SEGUE_RBX, SEGUE_RSI, SEGUE_RDI, SEGUE_RBP};
+    for (unsigned i = 0; i < 4; i++)
+        *segue_register_at(&regs, addresses[i]) =
+            (uint64_t)(uintptr_t)(inside >> i & 1 ? world.memory : world.outside) + 512 * i + 64;
+    regs.rsp = (uint64_t)(uintptr_t)world.stack + STACK_SIZE - STACK_ABOVE;
+    regs.rflags = FIXED_FLAGS | FLAG_CARRY;
+    size_t size = (size_t)(end - begin);
+    if (!world_compare(begin, size, size, &regs, &variation, &outcome, why))
+        fail_msg("addresses inside %x, rolled back at %u: %s", inside, variation.roll_back_at, why);
+    assert_null(outcome.body.refusal);
+    assert_int_equal(asker.at, 0);
+    assert_int_equal(asker.attention, 0);
+    return outcome.stops_in_thunks;
+}
+
+/* Each way of which addresses are inside, and from each place. */
+static void all(uint64_t answers)
+{
+    uint64_t in_questions = 0;
+    struct variation variation = {.mode = BODY_POLICY,
+                                  .ask = BODY_THUNK_ASK,
+                                  .answers = answers,
+                                  .quick = words,
+                                  .leave_quick = quick_leave,
+                                  .slot = &slot};
+    for (unsigned inside = 0; inside < 16; inside++)
+        in_questions += compare(begin_accesses, end_accesses, variation, inside);
+    assert_true(in_questions > 500);
+    for (variation.roll_back_at = 1; variation.roll_back_at < 150; variation.roll_back_at++)
+        compare(begin_accesses, end_accesses, variation, 15);
+}
+
+static int prepare(void **state)
+{
+    uint64_t thunks[BODY_THUNK_COUNT];
+    bool vectors;
+    (void)state;
+    world_prepare();
+    body_thunks_fill(thunks, &vectors);
+    quick_prepare(thunks[BODY_THUNK_ASK], words);
+    slot = (struct hot_slot){
+        .region = {.hot_policy = policy, .context = &asked}, .distance = world.alias - world.memory, .is_open = true};
+    asker = (struct asker){.owner = 1, .event = {.thread = 77}};
+    thread_self.asker = &asker;
+    asked = suspended_every = 0;
+    return 0;
+}
+
+/* Two of three answers. */
+#define SOME 0xdb6db6db6db6db6d
+
+static void question_is_rolled_back_at_every_place(void **state)
+{
+    (void)state;
+    all(~UINT64_C(0));
+    assert_true(asked > 200);
+    all(SOME);
+}
+
+static void thread_that_was_suspended_in_a_policy_is_asked_again(void **state)
+{
+    (void)state;
+    suspended_every = 3;
+    all(~UINT64_C(0));
+    suspended_every = 2;
+    all(SOME);
+}
+
+static void policy_of_a_closed_slot_is_not_called(void **state)
+{
+    (void)state;
+    slot.is_open = false;
+    all(~UINT64_C(0));
+    assert_int_equal(asked, 0);
+}
+
+/* These are asked by the thunk. */
+static void threads_without_an_asker_and_in_a_policy_are_not_asked_quickly(void **state)
+{
+    (void)state;
+    thread_self.asker = NULL;
+    all(SOME);
+    assert_int_equal(asked, 0);
+}
+
+static void direction_flag_is_clear_in_a_policy(void **state)
+{
+    struct variation variation = {.mode = BODY_POLICY,
+                                  .ask = BODY_THUNK_ASK,
+                                  .answers = SOME,
+                                  .quick = words,
+                                  .leave_quick = quick_leave,
+                                  .slot = &slot};
+    (void)state;
+    for (unsigned inside = 0; inside < 16; inside++)
+        compare(begin_back, end_back, variation, inside);
+    assert_int_equal(asked, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(question_is_rolled_back_at_every_place, prepare),
+        cmocka_unit_test_setup(thread_that_was_suspended_in_a_policy_is_asked_again, prepare),
+        cmocka_unit_test_setup(policy_of_a_closed_slot_is_not_called, prepare),
+        cmocka_unit_test_setup(threads_without_an_asker_and_in_a_policy_are_not_asked_quickly, prepare),
+        cmocka_unit_test_setup(direction_flag_is_clear_in_a_policy, prepare),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
