@@ -208,19 +208,19 @@ static void on_trap(int number, siginfo_t *info, void *ucontext)
 
 static void *run_site(void *unused)
 {
-    uint64_t fs_base, executions = 0, torn = 0;
+    uint64_t fs_base;
     syscall(SYS_arch_prctl, ARCH_GET_FS, &fs_base);
     syscall(SYS_arch_prctl, ARCH_SET_GS, fs_base);
     while (!__atomic_load_n(&torture.stop, __ATOMIC_RELAXED)) {
+        uint64_t torn = 0;
         for (int i = 0; i < 1000; i++) {
             uint64_t rax = 0, rdx = 0;
             __asm__ volatile("call *%2" : "+a"(rax), "+d"(rdx) : "r"(torture.site) : "memory", "cc");
             torn += !torture.is_right(rax, rdx);
         }
-        executions += 1000;
+        __atomic_fetch_add(&torture.executions, 1000, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&torture.torn, torn, __ATOMIC_RELAXED);
     }
-    __atomic_fetch_add(&torture.executions, executions, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&torture.torn, torn, __ATOMIC_RELAXED);
     return unused;
 }
 
@@ -229,6 +229,12 @@ static double seconds_since(const struct timespec *start)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) * 1e-9;
+}
+
+/* On a busy machine no thread may have had its turn when the time is over. */
+static bool goes_on(const struct timespec *start)
+{
+    return seconds_since(start) < torture_seconds() || !__atomic_load_n(&torture.executions, __ATOMIC_RELAXED);
 }
 
 /* Where transfers from the site may lead: mov eax, imm32 or mov edx, imm32, and ret. */
@@ -255,7 +261,7 @@ static void flip(const char *name, unsigned way, size_t offset, const uint8_t *c
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, run_site, NULL), 0);
     clock_gettime(CLOCK_MONOTONIC, &start);
-    while (seconds_since(&start) < torture_seconds())
+    while (goes_on(&start))
         for (int i = 0; i < 16; i++)
             assert_int_equal(poke((uint64_t)torture.site, versions[++flips % 2], size, way), SEGUE_OK);
     __atomic_store_n(&torture.stop, true, __ATOMIC_RELAXED);
@@ -264,7 +270,6 @@ static void flip(const char *name, unsigned way, size_t offset, const uint8_t *c
     printf("%-28s %zu bytes at %4zu: %9llu flips, %11llu executions, %8llu traps, %8llu emulated, %llu torn\n", name,
            size, offset, (unsigned long long)flips, (unsigned long long)torture.executions,
            (unsigned long long)torture.traps, (unsigned long long)torture.emulated, (unsigned long long)torture.torn);
-    assert_true(torture.executions > 0);
     assert_int_equal(torture.torn, 0);
     code_destroy(&code);
     signal(SIGTRAP, SIG_DFL);
@@ -294,7 +299,7 @@ static void flip_prefix(const char *name, unsigned way, size_t offset)
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, run_site, NULL), 0);
     clock_gettime(CLOCK_MONOTONIC, &start);
-    while (seconds_since(&start) < torture_seconds())
+    while (goes_on(&start))
         for (int i = 0; i < 16; i++)
             assert_int_equal(poke_byte((uint64_t)torture.site, ++flips % 2 ? 0x65 : 0x64, way), SEGUE_OK);
     __atomic_store_n(&torture.stop, true, __ATOMIC_RELAXED);
@@ -302,7 +307,6 @@ static void flip_prefix(const char *name, unsigned way, size_t offset)
         pthread_join(threads[i], NULL);
     printf("%-28s 1 byte  at %4zu: %9llu flips, %11llu executions, %llu torn\n", name, offset,
            (unsigned long long)flips, (unsigned long long)torture.executions, (unsigned long long)torture.torn);
-    assert_true(torture.executions > 0);
     assert_int_equal(torture.torn, 0);
     code_destroy(&code);
 }

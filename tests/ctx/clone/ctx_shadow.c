@@ -696,18 +696,19 @@ static void threads_and_forks_leave_their_faults(void)
 static void calls_are_restarted_in_a_fork(void)
 {
     struct sigaction action = {.sa_handler = receive, .sa_flags = SA_RESTART};
-    int ends[2];
-    CHECK(pipe(ends) == 0);
+    int ends[2], ready[2];
+    char byte = 0;
+    CHECK(pipe(ends) == 0 && pipe(ready) == 0);
     pid_t process = fork();
     if (process == 0) {
-        char byte = 0;
         sigaction(SIGUSR1, &action, NULL);
-        CHECK(write(ends[1], "r", 1) == 1);
+        CHECK(write(ends[1], "r", 1) == 1 && write(ready[1], "r", 1) == 1);
         usleep(1000);
         while (read(ends[0], &byte, 1) == 1 && byte != 'x')
             ;
         _exit(byte == 'x' && received == SIGUSR1 ? 5 : 1);
     }
+    CHECK(read(ready[0], &byte, 1) == 1);
     usleep(30000);
     kill(process, SIGUSR1);
     usleep(30000);

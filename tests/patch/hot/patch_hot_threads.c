@@ -53,7 +53,7 @@ static void *run_all(void *context)
 {
     uint64_t *runs = context;
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
-        for (unsigned i = 0; i < FUNCTIONS; i++, ++*runs)
+        for (unsigned i = 0; i < FUNCTIONS; i++, __atomic_fetch_add(runs, 1, __ATOMIC_RELAXED))
             EXPECT(run_function(i) == expected[i]);
     return NULL;
 }
@@ -63,6 +63,12 @@ static uint64_t milliseconds(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* On a busy machine a thread may not have had its turn when the time is over. */
+static bool has_run(const uint64_t *runs)
+{
+    return __atomic_load_n(runs, __ATOMIC_RELAXED) > FUNCTIONS;
 }
 
 static void flipping(void)
@@ -77,7 +83,7 @@ static void flipping(void)
     for (unsigned i = 0; i < 2; i++)
         EXPECT(pthread_create(&threads[i], NULL, run_all, &runs[i]) == 0);
     block_signals();
-    for (; milliseconds() < until; rounds++) {
+    for (; milliseconds() < until || rounds <= 10 || !has_run(&runs[0]) || !has_run(&runs[1]); rounds++) {
         struct hot_request requests[16];
         unsigned count = 1 + random_below(&random, 16), first = random_below(&random, site_count - 16);
         for (unsigned i = 0; i < count; i++)
@@ -90,7 +96,6 @@ static void flipping(void)
     __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < 2; i++)
         EXPECT(pthread_join(threads[i], NULL) == 0);
-    EXPECT(runs[0] > FUNCTIONS && runs[1] > FUNCTIONS && rounds > 10);
     unsigned tactics[5];
     expect_all(tactics);
 }
@@ -138,6 +143,12 @@ static void *make_and_run(void *context)
     return NULL;
 }
 
+static bool is_at_a_limit(void)
+{
+    struct chunks_used used = chunks_used();
+    return used.memory + 4096 > MEMORY_LIMIT || used.mappings + 5 > MAPPINGS_LIMIT;
+}
+
 /* Each undone site leaves its body, so both limits are reached. */
 static void limits_under_threads(void)
 {
@@ -149,15 +160,13 @@ static void limits_under_threads(void)
     uint64_t until = milliseconds() + 300;
     for (unsigned i = 0; i < 3; i++)
         EXPECT(pthread_create(&threads[i], NULL, make_and_run, &numbers[i]) == 0);
-    while (milliseconds() < until) {
+    while (milliseconds() < until || __atomic_load_n(&made_by_threads, __ATOMIC_RELAXED) <= 100 || !is_at_a_limit()) {
         struct chunks_used used = chunks_used();
         EXPECT(used.memory <= MEMORY_LIMIT && used.mappings <= MAPPINGS_LIMIT);
     }
     __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < 3; i++)
         EXPECT(pthread_join(threads[i], NULL) == 0);
-    EXPECT(made_by_threads > 100);
-    EXPECT(chunks_used().memory + 4096 > MEMORY_LIMIT || chunks_used().mappings + 5 > MAPPINGS_LIMIT);
     expect_all(tactics);
     block_signals();
     EXPECT(hot_prepare(&(const struct hot_limits){0}) == SEGUE_OK);

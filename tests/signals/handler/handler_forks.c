@@ -50,7 +50,7 @@ static void fork_while_another_thread_faults_leaves_the_child_free(void **state)
         sched_yield();
     pid_t child = fork();
     if (child == 0) {
-        alarm(10);
+        alarm(60);
         _exit(segue_region_remove(page_of(0)) == SEGUE_OK ? 0 : 1);
     }
     waitpid(child, &status, 0);
@@ -77,7 +77,7 @@ static void fork_while_a_region_is_being_removed_leaves_the_child_free(void **st
         sched_yield();
     pid_t child = fork();
     if (child == 0) {
-        alarm(10);
+        alarm(60);
         bool free_again = add(0, 1, NULL, NULL) == SEGUE_OK && load(page_of(0) + 8) == 8 &&
                           segue_region_remove(page_of(0)) == SEGUE_OK && segue_uninstall(NULL) == SEGUE_OK;
         _exit(free_again ? 0 : 1);
@@ -113,7 +113,7 @@ static void fork_while_another_thread_installs_leaves_the_child_free(void **stat
     for (int i = 0; i < 200 && status == 0; i++) {
         pid_t child = fork();
         if (child == 0) {
-            alarm(10);
+            alarm(60);
             enum segue_status installed = segue_install(NULL);
             bool whole = (installed == SEGUE_OK || installed == SEGUE_EXISTS) && segue_uninstall(NULL) == SEGUE_OK;
             _exit(whole ? 0 : 1);

@@ -249,18 +249,20 @@ struct worker {
     /* Set by the worker before each access: what the access must do. */
     uint64_t accesses, skipped;
 };
-static bool must_ask, is_over;
+/* Odd while each access must be asked about. */
+static unsigned asking;
+static bool is_over;
 
 static void *access_always(void *context)
 {
     struct worker *worker = context;
     while (!__atomic_load_n(&is_over, __ATOMIC_RELAXED)) {
-        bool must = __atomic_load_n(&must_ask, __ATOMIC_ACQUIRE);
+        unsigned turn = __atomic_load_n(&asking, __ATOMIC_ACQUIRE);
         uint64_t before = __atomic_load_n(&asked, __ATOMIC_SEQ_CST);
         constants_add();
         worker->accesses++;
         /* The mode may change while the access is made: then it is not known what it must do. */
-        if (must && __atomic_load_n(&must_ask, __ATOMIC_ACQUIRE))
+        if (turn % 2 && __atomic_load_n(&asking, __ATOMIC_ACQUIRE) == turn)
             worker->skipped += __atomic_load_n(&asked, __ATOMIC_SEQ_CST) == before;
     }
     return NULL;
@@ -283,11 +285,9 @@ static int no_policy_is_skipped_by_a_thread(void)
         led += find_all().led;
         give_policy(&region);
         assert_int_equal(segue_region_update(&region), SEGUE_OK);
-        __atomic_store_n(&must_ask, true, __ATOMIC_RELEASE);
+        __atomic_fetch_add(&asking, 1, __ATOMIC_RELEASE);
         usleep(100);
-        __atomic_store_n(&must_ask, false, __ATOMIC_RELEASE);
-        /* An access that has seen `must_ask` ends before the policy goes. */
-        usleep(100);
+        __atomic_fetch_add(&asking, 1, __ATOMIC_SEQ_CST);
         region = constants_region(constants_memory, BYTES, 0);
         assert_int_equal(segue_region_update(&region), SEGUE_OK);
         if (i % 3 == 0)

@@ -187,7 +187,7 @@ static int children_may_list_what_a_thread_lists(void)
         int status;
         pid_t child = fork();
         if (child == 0) {
-            alarm(10);
+            alarm(60);
             counted();
             _exit(0);
         }
