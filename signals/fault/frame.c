@@ -23,7 +23,7 @@ static bool is_handled(struct native_frame native, bool is_fault)
     if (!is_fault) {
         if (!readers_is_question(native.info))
             return false;
-        answer_remover(native.context);
+        answer_remover(native.context, 0);
         return true;
     }
     if (frame_signal(native.info).number == SIGTRAP)

@@ -476,7 +476,7 @@ static struct ending serve_call(struct thread_state *thread, struct native_frame
 static void take_sent_signal(size_t room, int number, struct native_frame native, enum chain_way way)
 {
     if (readers_is_question(native.info))
-        answer_remover(native.context);
+        answer_remover(native.context, room);
     else if (room < THREAD_HAND_ON_STACK && !chain_is_ignored(number))
         chain_die(number, native.info);
     else

@@ -6,11 +6,12 @@
 #include "signals/hot/reclaim/held.h"
 #include "signals/threads/thread.h"
 
-void answer_remover(const void *context)
+void answer_remover(const void *context, size_t room)
 {
     uint64_t stack_pointer = frame_stack_pointer(context);
     bool on_alternate = frame_was_on_alternate_stack(context);
     thread_answer(stack_pointer, on_alternate);
     ask_answer(stack_pointer, on_alternate);
-    held_answer(context);
+    if (room >= HELD_STACK)
+        held_answer(context);
 }

@@ -22,7 +22,8 @@ bool held_by_waiting(int thread);
 void held_ask(int thread);
 bool held_is_answered(void);
 
-/* For the handler of such a question, with its frame. Async-signal-safe. */
+/* For the handler of such a question, with its frame, and so many bytes left on its stack. Async-signal-safe. */
+#define HELD_STACK 4096u
 void held_answer(const void *context);
 
 #endif

@@ -209,6 +209,48 @@ static int a_policy_returns_to_a_body_after_it_has_run(void)
     return come_back_from_a_policy(RUNS);
 }
 
+/* ---- small stacks ---- */
+
+#define BELOW 8192u
+#define SMALL 5120u
+
+/* On an alternate stack that hardly holds a frame; what is below it is not its. */
+static void *sum_on_a_small_stack(void *below)
+{
+    const stack_t stack = {.ss_sp = (char *)below + BELOW, .ss_size = SMALL};
+    assert_int_equal(sigaltstack(&stack, NULL), 0);
+    has_interrupted = 1;
+    uint64_t wrong = 0, wanted = sites_sum(memory.alias, 20);
+    while (!may_return)
+        wrong += sites_sum(memory.alias, 20) != wanted;
+    return (void *)(uintptr_t)wrong;
+}
+
+static int a_thread_that_is_asked_writes_nothing_below_its_stack(void)
+{
+    const struct segue_options options = {.flags = SEGUE_INSTALL_NO_ATTACH};
+    pthread_t thread;
+    void *wrong;
+    take_little_memory();
+    assert_int_equal(segue_install(&options), SEGUE_OK);
+    assert_int_equal(segue_mapping_create(NULL, SIZE, &memory), SEGUE_OK);
+    fill(memory.alias);
+    begin_with(0);
+    uint8_t *below = mmap(NULL, BELOW + SMALL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(below, MAP_FAILED);
+    memset(below, 0xa5, BELOW);
+    assert_int_equal(pthread_create(&thread, NULL, sum_on_a_small_stack, below), 0);
+    while (!has_interrupted)
+        usleep(100);
+    make_all_anew(1000);
+    may_return = 1;
+    pthread_join(thread, &wrong);
+    assert_null(wrong);
+    for (unsigned i = 0; i < BELOW; i++)
+        assert_int_equal(below[i], 0xa5);
+    return 0;
+}
+
 /* ---- jumps that are left ---- */
 
 /* The program has forgotten the code, and executes it once more before it writes there. */
@@ -241,6 +283,7 @@ static int forgotten_code_may_be_executed_until_it_is_replaced(void)
     X(a_thread_returns_to_a_body_after_it_has_run)                                                                     \
     X(a_policy_returns_to_a_body_after_it_has_slept)                                                                   \
     X(a_policy_returns_to_a_body_after_it_has_run)                                                                     \
+    X(a_thread_that_is_asked_writes_nothing_below_its_stack)                                                           \
     X(forgotten_code_may_be_executed_until_it_is_replaced)
 
 CASES_MAIN(EACH_CASE)
