@@ -5,8 +5,6 @@
 
 #include "ctx/clone/clone.h"
 #include "ctx/context/record.h"
-#include "ctx/guest/gate.h"
-#include "ctx/restore/landing.h"
 #include "handling.h"
 
 #define AT(type, field, offset)                                                                                        \
@@ -29,49 +27,21 @@ _Static_assert(CONTEXT_FIXED_CONTROL == SEGUE_CONTEXT_FIXED_CONTROL, "the assemb
 /* The swap in ctx.h is a string, and has these as literals. */
 _Static_assert(SEGUE_CONTEXT_COMPARED_ == 0x80, "segue_context_switch_ tests another flag by the sign");
 _Static_assert(CONTEXT_STACK_POINTER == 0 && CONTEXT_FRAME_POINTER == 8 && CONTEXT_INSTRUCTION == 16 &&
-                   CONTEXT_FLAGS == 24 && CONTEXT_MXCSR == 28 && CONTEXT_X87_CONTROL == 32 && CONTEXT_PARENT == 40 &&
-                   CONTEXT_CALLER == 48 && CONTEXT_FIXED_CONTROL == 1,
-               "segue_context_switch_ in include/segue/context_sysv_x86_64.h has other offsets");
+                   CONTEXT_FLAGS == 24 && CONTEXT_MXCSR == 28 && CONTEXT_X87_CONTROL == 32 &&
+                   CONTEXT_PARENT == (sizeof(void *) == 8 ? 40 : 36) &&
+                   CONTEXT_CALLER == (sizeof(void *) == 8 ? 48 : 40) && CONTEXT_FIXED_CONTROL == 1,
+               "segue_context_switch_ in include/segue/context_sysv_*.h has other offsets");
 
 AT(struct record, next_frame, 0);
-AT(struct record, return_address, 8);
+AT(struct record, return_address, sizeof(void *));
 AT(struct record, context, RECORD_CONTEXT);
 AT(struct record, entry, RECORD_ENTRY);
-AT(struct record, integers, RECORD_INTEGERS);
-AT(struct record, vectors, RECORD_VECTORS);
-AT(struct record, vector_count, RECORD_VECTOR_COUNT);
 _Static_assert(sizeof(struct record) % 16 == 0, "what is below the record must stay aligned");
 
 AT(struct handling, ucontext, HANDLING_UCONTEXT);
 AT(struct handling, outer, HANDLING_OUTER);
 AT(struct handling, self, HANDLING_SELF);
 _Static_assert(sizeof(struct handling) == HANDLING_SIZE, "the assembly makes room for another size");
-
-#define LANDING_AT(field, offset) AT(struct landing, field, offset)
-LANDING_AT(rax, LANDING_RAX);
-LANDING_AT(rbx, LANDING_RBX);
-LANDING_AT(rcx, LANDING_RCX);
-LANDING_AT(rdx, LANDING_RDX);
-LANDING_AT(rsi, LANDING_RSI);
-LANDING_AT(rdi, LANDING_RDI);
-LANDING_AT(rbp, LANDING_RBP);
-LANDING_AT(r8, LANDING_R8);
-LANDING_AT(r9, LANDING_R9);
-LANDING_AT(r10, LANDING_R10);
-LANDING_AT(r11, LANDING_R11);
-LANDING_AT(r12, LANDING_R12);
-LANDING_AT(r13, LANDING_R13);
-LANDING_AT(r14, LANDING_R14);
-LANDING_AT(r15, LANDING_R15);
-LANDING_AT(rip, LANDING_RIP);
-LANDING_AT(cs, LANDING_CS);
-LANDING_AT(rflags, LANDING_RFLAGS);
-LANDING_AT(rsp, LANDING_RSP);
-LANDING_AT(ss, LANDING_SS);
-LANDING_AT(shortcut, LANDING_SHORTCUT);
-LANDING_AT(handling, LANDING_HANDLING);
-LANDING_AT(frame, LANDING_FRAME);
-LANDING_AT(mask, LANDING_MASK);
 
 AT(struct segue_trial, registers, TRIAL_RBX);
 AT(struct segue_trial, registers[7], TRIAL_RIP);
@@ -103,37 +73,6 @@ AT(struct segue_regs, fs_base, GATE_FS_BASE);
 AT(struct segue_regs, gs_base, GATE_GS_BASE);
 AT(struct segue_regs, selectors, 160);
 _Static_assert(sizeof(struct segue_regs) == 176, "what follows the registers in assembly's structures moves with them");
-AT(struct gate, regs, 0);
-AT(struct gate, iret, GATE_IRET);
-AT(struct gate, host_rsp, GATE_HOST_RSP);
-AT(struct gate, host_fs, GATE_HOST_FS);
-AT(struct gate, host_gs, GATE_HOST_GS);
-AT(struct gate, host_mxcsr, GATE_HOST_MXCSR);
-AT(struct gate, host_x87, GATE_HOST_X87);
-AT(struct gate, place, GATE_PLACE);
-AT(struct gate, stop, GATE_STOP);
-AT(struct gate, by_system_call, GATE_BY_SYSTEM_CALL);
-AT(struct gate, reason, GATE_REASON);
-AT(struct gate, area, GATE_AREA);
-AT(struct gate, features, GATE_FEATURES);
-AT(struct gate, in, GATE_IN);
-AT(struct gate, out, GATE_OUT);
-AT(struct gate, now_fs, GATE_NOW_FS);
-AT(struct gate, now_gs, GATE_NOW_GS);
-AT(struct gate, by_moves, GATE_BY_MOVES);
-AT(struct gate, ymm_upper, GATE_YMM_UPPER);
-AT(struct gate, opmask, GATE_OPMASK);
-AT(struct gate, zmm_upper, GATE_ZMM_UPPER);
-AT(struct gate, zmm_high, GATE_ZMM_HIGH);
-AT(struct guest_thread, number, THREAD_NUMBER);
-AT(struct guest_thread, gate, THREAD_GATE);
-_Static_assert(sizeof(struct guest_thread) == THREAD_SIZE, "the assembly steps through the table by another size");
-_Static_assert(GUEST_CALLED == SEGUE_GUEST_CALLED && GUEST_STOPPED == SEGUE_GUEST_STOPPED, "reasons differ");
-
-/* As in trapframe-rs's UserContext, which a guest's state begins with. */
-AT(struct segue_guest, general, 0);
-AT(struct segue_guest, trap_num, 176);
-AT(struct segue_guest, error_code, 184);
 
 AT(struct clone_call, number, CALL_NUMBER);
 AT(struct clone_call, first, CALL_FIRST);

@@ -3,33 +3,54 @@
 #ifndef SEGUE_CTX_LAYOUT_H
 #define SEGUE_CTX_LAYOUT_H
 
-/* struct segue_context; the first eight are also in include/segue/context_sysv_x86_64.h. */
+/* struct segue_context; the first eight are also in include/segue/context_sysv_*.h. */
 #define CONTEXT_STACK_POINTER 0
 #define CONTEXT_FRAME_POINTER 8
 #define CONTEXT_INSTRUCTION 16
 #define CONTEXT_FLAGS 24
 #define CONTEXT_MXCSR 28
 #define CONTEXT_X87_CONTROL 32
+#if defined(__i386__)
+#define CONTEXT_PARENT 36
+#define CONTEXT_CALLER 40
+#define CONTEXT_RAX 56
+#define CONTEXT_RDX 64
+#define CONTEXT_XMM0 72
+#define CONTEXT_XMM1 88
+#else
 #define CONTEXT_PARENT 40
 #define CONTEXT_CALLER 48
 #define CONTEXT_RAX 72
 #define CONTEXT_RDX 80
 #define CONTEXT_XMM0 88
 #define CONTEXT_XMM1 104
+#endif
 #define CONTEXT_FIXED_CONTROL 1
 
 /* struct record: at the top of a context's stack, while its entry runs. */
+#if defined(__i386__)
+#define RECORD_CONTEXT 8
+#define RECORD_ENTRY 12
+#else
 #define RECORD_CONTEXT 16
 #define RECORD_ENTRY 24
 #define RECORD_INTEGERS 32
 #define RECORD_VECTORS 80
 #define RECORD_VECTOR_COUNT 144
+#endif
 
 /* struct handling. */
+#if defined(__i386__)
+#define HANDLING_UCONTEXT 0
+#define HANDLING_OUTER 4
+#define HANDLING_SELF 8
+#define HANDLING_SIZE 12
+#else
 #define HANDLING_UCONTEXT 0
 #define HANDLING_OUTER 8
 #define HANDLING_SELF 16
 #define HANDLING_SIZE 24
+#endif
 
 /* struct landing: the restore image that a direct restore loads; IRETQ takes five of its words. */
 #define LANDING_RAX 0
@@ -115,6 +136,15 @@
 #define GUEST_STOPPED 0x101
 
 /* struct clone_call: the system call's number and arguments, and what the child starts with. */
+#if defined(__i386__)
+#define CALL_NUMBER 0
+#define CALL_FIRST 4
+#define CALL_SECOND 12
+#define CALL_THIRD 20
+#define CALL_FOURTH 28
+#define CALL_FIFTH 36
+#define CALL_CHILD 44
+#else
 #define CALL_NUMBER 0
 #define CALL_FIRST 8
 #define CALL_SECOND 16
@@ -122,12 +152,21 @@
 #define CALL_FOURTH 32
 #define CALL_FIFTH 40
 #define CALL_CHILD 48
+#endif
 
 /* struct clone_parking: the part of its stack that a waiting parent saves. */
+#if defined(__i386__)
+#define PARKING_LOW 0
+#define PARKING_HIGH 8
+#define PARKING_COPY 16
+#define PARKING_ROOM 20
+#define PARKING_STACK 24
+#else
 #define PARKING_LOW 0
 #define PARKING_HIGH 8
 #define PARKING_COPY 16
 #define PARKING_ROOM 24
 #define PARKING_STACK 32
+#endif
 
 #endif

@@ -12,6 +12,7 @@
 #include "decode/mnemonics/mnemonics.h"
 #include "decode/operands/descriptors.h"
 #include "decode/operands/registers.h"
+#include "host.h"
 #include "orders.h"
 #include "scratch.h"
 
@@ -108,6 +109,7 @@ static void recognise_transfer(const ZydisDecodedInstruction *instruction, const
     } transfers[] = {
         {ZYDIS_MNEMONIC_PUSH, INSN_TRANSFER_PUSH},
         {ZYDIS_MNEMONIC_PUSHFQ, INSN_TRANSFER_PUSH_FLAGS},
+        {ZYDIS_MNEMONIC_PUSHFD, INSN_TRANSFER_PUSH_FLAGS},
         {ZYDIS_MNEMONIC_PUSHF, INSN_TRANSFER_PUSH_FLAGS},
         {ZYDIS_MNEMONIC_POP, INSN_TRANSFER_POP},
         {ZYDIS_MNEMONIC_CALL, INSN_TRANSFER_CALL},
@@ -115,6 +117,7 @@ static void recognise_transfer(const ZydisDecodedInstruction *instruction, const
         {ZYDIS_MNEMONIC_RET, INSN_TRANSFER_RETURN},
         {ZYDIS_MNEMONIC_LEAVE, INSN_TRANSFER_LEAVE},
         {ZYDIS_MNEMONIC_POPFQ, INSN_TRANSFER_POP_FLAGS},
+        {ZYDIS_MNEMONIC_POPFD, INSN_TRANSFER_POP_FLAGS},
         {ZYDIS_MNEMONIC_POPF, INSN_TRANSFER_POP_FLAGS},
         {ZYDIS_MNEMONIC_ENTER, INSN_TRANSFER_ENTER},
         {ZYDIS_MNEMONIC_IRETD, INSN_TRANSFER_INTERRUPT_RETURN},
@@ -122,7 +125,7 @@ static void recognise_transfer(const ZydisDecodedInstruction *instruction, const
     };
     struct register_place place;
     struct insn_transfer transfer = {.reg = SEGUE_REGISTER_NONE};
-    if (insn->mode != SEGUE_MODE_64)
+    if (insn->mode != HOST_MODE)
         return;
     if (insn->class_ == SEGUE_CLASS_SEGMENT)
         recognise_segment_transfer(instruction, operands, insn);
@@ -131,8 +134,11 @@ static void recognise_transfer(const ZydisDecodedInstruction *instruction, const
     for (size_t i = 0; i < sizeof transfers / sizeof *transfers; i++)
         if (instruction->mnemonic == transfers[i].mnemonic)
             transfer.kind = transfers[i].kind;
+    /* In 32-bit code it pops other words. */
+    if (transfer.kind == INSN_TRANSFER_INTERRUPT_RETURN && insn->mode != SEGUE_MODE_64)
+        return;
     if (instruction->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR && transfer.kind != INSN_TRANSFER_INTERRUPT_RETURN)
-        transfer.kind = far_kind(transfer.kind);
+        transfer.kind = insn->mode == SEGUE_MODE_64 ? far_kind(transfer.kind) : INSN_TRANSFER_NONE;
     if (transfer.kind == INSN_TRANSFER_NONE)
         return;
     if (instruction->operand_count_visible > 0 && operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {

@@ -26,8 +26,10 @@ enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan 
         return status;
     if (plan->engine == SEGUE_ENGINE_MOVE)
         regs->rip += plan->insn.length;
-    if (plan->insn.mode == SEGUE_MODE_32)
+    if (plan->insn.mode == SEGUE_MODE_32) {
         regs->rip = (uint32_t)regs->rip;
+        regs->rsp = (uint32_t)regs->rsp;
+    }
     /* RF is set in the flags that a fault saves, and every instruction that completes clears it (SDM volume 3,
      * 17.3.1.1), except IRET, which loads it for the instruction that it returns to. */
     if (orders_of(&plan->insn)->transfer.kind != INSN_TRANSFER_INTERRUPT_RETURN)

@@ -11,7 +11,7 @@
  *      LABEL(name)     inside a CFI region       LABEL_FUNCTION(name)    the same, and a function begins there
  *      LOCAL(name)     a name for this file      LOCAL_LABEL(name)       where it stands
  *      THREAD_LOCAL(name, register), then TLS_AT(register): initial-exec thread-local storage
- *      KEEP register   pushes a register of the caller's   KEEP_CALLEE_SAVED     all six
+ *      KEEP register   pushes a register of the caller's   KEEP_CALLEE_SAVED     all
  *      RESTORE register                the reverse         RESTORE_CALLEE_SAVED
  *      END_OF_FILE     the stack is not executable
  *
@@ -42,8 +42,14 @@
 #define LABEL_FUNCTION(name) FUNCTION(name)
 #define END(name) .size name, . - name
 #define END_OF_FILE .section .note.GNU-stack, "", @progbits
+#if defined(__i386__)
+/* Pushes and pops a word; the CFA must be relative to ESP. Changes the flags. */
+#define THREAD_LOCAL(name, register) I386_THREAD_LOCAL name, register
+#define TLS_AT(register) %gs:(register)
+#else
 #define THREAD_LOCAL(name, register) movq name@GOTTPOFF(%rip), register
 #define TLS_AT(register) %fs:(register)
+#endif
 
 #elif defined(__APPLE__)
 
@@ -99,6 +105,43 @@
 
 #define LOCAL_LABEL(name) LOCAL(name):
 
+#if defined(__i386__)
+
+.macro I386_THREAD_LOCAL name, register
+        call    7700f
+        .cfi_adjust_cfa_offset 4
+7700:   popl    \register
+        .cfi_adjust_cfa_offset -4
+        addl    $_GLOBAL_OFFSET_TABLE_ + (. - 7700b), \register
+        movl    \name@GOTNTPOFF(\register), \register
+.endm
+
+.macro KEEP register
+        pushl   \register
+        .cfi_adjust_cfa_offset 4
+        .cfi_rel_offset \register, 0
+.endm
+
+.macro RESTORE register
+        popl    \register
+        .cfi_adjust_cfa_offset -4
+        .cfi_restore \register
+.endm
+
+.macro KEEP_CALLEE_SAVED
+        .irp    register, %ebp, %ebx, %esi, %edi
+        KEEP    \register
+        .endr
+.endm
+
+.macro RESTORE_CALLEE_SAVED
+        .irp    register, %edi, %esi, %ebx, %ebp
+        RESTORE \register
+        .endr
+.endm
+
+#else
+
 /* The CFA must be relative to RSP. */
 .macro KEEP register
         pushq   \register
@@ -123,5 +166,7 @@
         RESTORE \register
         .endr
 .endm
+
+#endif
 
 #endif

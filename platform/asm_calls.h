@@ -1,5 +1,6 @@
 /* asm_calls.h: for assembly: what is asked of the system where no C code can run. Each macro is one request, and its
- * registers are those of the System V convention.
+ * registers are those of the System V convention for x86-64.
+ * On i386 they are those of the system's calls: ebx, ecx, edx, esi and edi.
  *
  *      RETURN_FROM_SIGNAL              rsp: the ucontext, where the handler's return has left it. Does not come back
  *      SET_SIGNAL_MASK address         the thread's mask from the SIGNAL_MASK_SIZE bytes there; rax: 0 unless refused
@@ -25,6 +26,8 @@
 
 #if defined(__linux__) && defined(__x86_64__)
 #include "platform/linux/asm_calls_x86_64.h"
+#elif defined(__linux__) && defined(__i386__)
+#include "platform/linux/asm_calls_i386.h"
 #else
 #error "asm_calls.h does not know this system's calls"
 #endif

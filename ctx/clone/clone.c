@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "ctx/guest/gate.h"
-#include "ctx/state/control_x86_64.h"
+#include "ctx/state/control.h"
 #include "decode/x86/canonical.h"
 #include "pad.h"
 #include "platform/frame/frame.h"

@@ -124,7 +124,7 @@ enum segue_status segue_frame_set_context(struct segue_frame *frame, struct segu
         return SEGUE_INVALID;
     void *ucontext = frame->native[1];
     exceptions_exchange(NULL, to);
-    frame_call(ucontext, (uint64_t)(uintptr_t)context_load, (uint64_t)(uintptr_t)to);
+    frame_call(ucontext, (uint64_t)(uintptr_t)context_take, (uint64_t)(uintptr_t)to);
     if (to->flags & SEGUE_CONTEXT_INSTRUMENTED_) {
         if (!(to->flags & HAS_MASK))
             to->mask = frame_get_mask(ucontext);
@@ -192,22 +192,6 @@ uint64_t segue_context_returned_integer(const struct segue_context *context, uns
     if (!context || number > 1)
         return 0;
     return number ? context->rdx : context->rax;
-}
-
-double segue_context_returned_double(const struct segue_context *context, unsigned number)
-{
-    double value = 0;
-    if (context && number < 2)
-        memcpy(&value, number ? context->xmm1 : context->xmm0, sizeof value);
-    return value;
-}
-
-float segue_context_returned_float(const struct segue_context *context, unsigned number)
-{
-    float value = 0;
-    if (context && number < 2)
-        memcpy(&value, number ? context->xmm1 : context->xmm0, sizeof value);
-    return value;
 }
 
 _Unwind_Reason_Code context_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class exception_class,

@@ -97,6 +97,7 @@ LABEL_FUNCTION(context_bootstrap)
         .p2align 4
 FUNCTION(context_load)
         .cfi_startproc
+LABEL(context_take)
         _CET_ENDBR
         testb   $CONTEXT_FIXED_CONTROL, CONTEXT_FLAGS(%rdi)
         jnz     1f

@@ -1,11 +1,8 @@
-/* prepare.c: lays out a new context's stack, so that its first instructions find the entry and its arguments.
- *
- * SOURCES: System V ABI for x86-64, 3.2.3: six integers and eight floats travel in registers, the others in the order
- * of the arguments on the stack, eight bytes each; the stack is a multiple of 16 at the call; AL bounds the vector
- * registers that a variadic call uses. */
+/* prepare.c: lays out a new context's stack, so that its first instructions find the entry and its arguments. */
 #include <string.h>
 
-#include "ctx/state/control_x86_64.h"
+#include "arguments.h"
+#include "ctx/state/control.h"
 #include "exceptions.h"
 #include "instrument.h"
 #include "platform/reason.h"
@@ -25,39 +22,6 @@
 
 /* Replaces a missing parent: all zero, so that a stack walk ends there. */
 static struct segue_context nobody;
-
-/* The number of arguments that do not fit in registers. */
-static size_t count_spilled(const struct segue_argument *arguments, size_t count)
-{
-    size_t integers = 0, vectors = 0;
-    for (size_t i = 0; i < count; i++)
-        (arguments[i].kind == SEGUE_ARGUMENT_INTEGER) ? integers++ : vectors++;
-    return (integers > INTEGER_REGISTERS ? integers - INTEGER_REGISTERS : 0) +
-           (vectors > VECTOR_REGISTERS ? vectors - VECTOR_REGISTERS : 0);
-}
-
-static void place(struct record *record, uint64_t *spilled, const struct segue_argument *arguments, size_t count)
-{
-    size_t integers = 0, vectors = 0;
-    for (size_t i = 0; i < count; i++) {
-        bool is_integer = arguments[i].kind == SEGUE_ARGUMENT_INTEGER;
-        if (is_integer && integers < INTEGER_REGISTERS)
-            record->integers[integers++] = arguments[i].bits;
-        else if (!is_integer && vectors < VECTOR_REGISTERS)
-            record->vectors[vectors++] = arguments[i].bits;
-        else
-            *spilled++ = arguments[i].bits;
-    }
-    record->vector_count = vectors;
-}
-
-static bool are_known(const struct segue_argument *arguments, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if ((unsigned)arguments[i].kind > SEGUE_ARGUMENT_DOUBLE)
-            return false;
-    return true;
-}
 
 /* Resets the context as if it were new, except for what the preparation fills in. */
 static void begin(struct segue_context *context, struct segue_context *parent, void *stack, size_t size,
@@ -98,10 +62,10 @@ enum segue_status segue_context_init(struct segue_context *context, struct segue
     uint64_t low = (uint64_t)(uintptr_t)stack, end = low + size;
     if (end < low || end % ALIGNMENT)
         return reason_give(SEGUE_INVALID, "the stack's end is not a multiple of 16");
-    if (!are_known(arguments, count))
+    if (!arguments_are_known(arguments, count))
         return reason_give(SEGUE_INVALID, "an argument's kind is not an enum segue_argument_kind");
     if (size < sizeof(struct record) + ALIGNMENT + SEGUE_CONTEXT_STACK_MIN ||
-        count_spilled(arguments, count) > (size - sizeof(struct record) - ALIGNMENT - SEGUE_CONTEXT_STACK_MIN) / 8)
+        arguments_size(arguments, count) > size - sizeof(struct record) - ALIGNMENT - SEGUE_CONTEXT_STACK_MIN)
         return reason_give(SEGUE_TOO_SMALL, "the arguments and SEGUE_CONTEXT_STACK_MIN do not fit the stack");
     if (control_has_shadow_stack())
         return reason_give(SEGUE_UNSUPPORTED, "a shadow stack is in force, and contexts do not switch it");
@@ -109,10 +73,10 @@ enum segue_status segue_context_init(struct segue_context *context, struct segue
         return reason_give(SEGUE_UNSUPPORTED, "no C++ runtime was there when the library was loaded");
 
     struct record *record = (struct record *)(uintptr_t)(end - sizeof *record);
-    uint64_t first = ((uint64_t)(uintptr_t)record - 8 * count_spilled(arguments, count)) / ALIGNMENT * ALIGNMENT;
+    uint64_t first = ((uint64_t)(uintptr_t)record - arguments_size(arguments, count)) / ALIGNMENT * ALIGNMENT;
     instrument_clean(stack, size);
     *record = (struct record){.context = context, .entry = entry};
-    place(record, (uint64_t *)(uintptr_t)first, arguments, count);
+    arguments_place(record, (void *)(uintptr_t)first, arguments, count);
 
     instrument_destroy(context);
     begin(context, parent, stack, size, options);

@@ -10,15 +10,17 @@
 
 struct record {
     /* Both zero: a walk along the frame pointers ends here. */
-    uint64_t next_frame, return_address;
+    uintptr_t next_frame, return_address;
     struct segue_context *context;
     void (*entry)(void);
+#if defined(__x86_64__)
     /* rdi, rsi, rdx, rcx, r8, r9; xmm0 to xmm7; and for a variadic entry how many of the vector registers are in
      * use. */
     uint64_t integers[INTEGER_REGISTERS];
     uint64_t vectors[VECTOR_REGISTERS];
     uint64_t vector_count;
     uint64_t padding;
+#endif
 };
 
 /* In assembly. The first instruction of every new context; the resume address of one that must not resume. */
@@ -26,6 +28,8 @@ extern const char context_bootstrap[], context_orphan[];
 
 /* Resumes `to`. Code that a signal handler's return leads to must not touch the stack: this does not. */
 __attribute__((noreturn)) void context_load(struct segue_context *to);
+/* The same for frame_call: the address that is given the argument. */
+extern const char context_take[];
 
 /* The assembly calls them on the context's own stack: before its entry, and after it. The latter returns the context
  * that runs next. */

@@ -97,6 +97,12 @@ void guest_handle(int number, void *info, void *ucontext, void (*handler)(int, v
 /* The segment bases of the code interrupted by `ucontext`, if it was a guest's; otherwise writes nothing. */
 void guest_bases(const void *ucontext, uint64_t *fs_base, uint64_t *gs_base);
 
+/* Whether this processor's code can have guests. */
+static inline bool guest_is_possible(void)
+{
+    return sizeof(void *) == 8;
+}
+
 /* Whether the calling thread's handler has interrupted a guest: such a handler must return through the kernel. */
 bool guest_is_interrupted(void);
 

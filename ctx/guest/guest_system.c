@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctx/state/control_x86_64.h"
+#include "ctx/state/control.h"
 #include "ctx/state/vector.h"
 #include "platform/frame/stack.h"
 #include "platform/memory/executable.h"

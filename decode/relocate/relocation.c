@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "decode/encoding.h"
+#include "decode/host.h"
 #include "decode/operands/registers.h"
 #include "decode/orders.h"
 #include "decode/scratch.h"
@@ -346,9 +347,9 @@ void relocation_complete_in(struct decode_scratch *scratch, struct segue_insn *i
     if (orders_in(insn)->relocation.kind != INSN_RELOCATION_UNKNOWN)
         return;
     orders_in(insn)->relocation.kind = INSN_RELOCATION_NONE;
-    if (insn->mode == SEGUE_MODE_64 && insn->memory_count > 0 && insn->unlisted == SEGUE_UNLISTED_NONE &&
-        zydis_decode(SEGUE_MODE_64, insn->bytes, insn->length, OPERANDS_ALL, &scratch->instruction,
-                     scratch->operands) == SEGUE_OK)
+    if (insn->mode == HOST_MODE && insn->memory_count > 0 && insn->unlisted == SEGUE_UNLISTED_NONE &&
+        zydis_decode(HOST_MODE, insn->bytes, insn->length, OPERANDS_ALL, &scratch->instruction, scratch->operands) ==
+            SEGUE_OK)
         make(&scratch->instruction, scratch->operands, insn);
 }
 

@@ -12,6 +12,8 @@
 #define ECX_LA57 (1u << 16)
 #define BITS_4_LEVELS 48
 #define BITS_5_LEVELS 57
+/* In 32-bit code each address counts as one of the lower half. */
+#define BITS_32 33
 
 unsigned char canonical_known;
 
@@ -19,7 +21,8 @@ unsigned canonical_ask(void)
 {
     unsigned a, b, c, d;
     bool may = __get_cpuid_count(CPUID_EXTENDED_FEATURES, 0, &a, &b, &c, &d) && (c & ECX_LA57);
-    unsigned char bits = may && canonical_system_has_57() ? BITS_5_LEVELS : BITS_4_LEVELS;
+    bool is_32 = sizeof(void *) == 4;
+    unsigned char bits = is_32 ? BITS_32 : may && canonical_system_has_57() ? BITS_5_LEVELS : BITS_4_LEVELS;
     __atomic_store_n(&canonical_known, bits, __ATOMIC_RELAXED);
     return bits;
 }

@@ -19,7 +19,7 @@
 
 #include "page.h"
 
-/* The number of translated bits, 48 or 57; 0 until canonical_ask has run. */
+/* The number of translated bits, 48 or 57, or 33 in a 32-bit process; 0 until canonical_ask has run. */
 extern unsigned char canonical_known;
 
 /* Asks the processor once; if it supports five levels of paging, asks the system too. */

@@ -6,6 +6,7 @@
 #define SEGUE_X86_PROCESSOR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* 0 until processor_ask_amd has run; then 1 for no, 2 for yes. */
 extern unsigned char processor_answer;
@@ -27,5 +28,18 @@ static inline bool processor_is_amd(void)
 
 /* Whether the system uses protection keys. */
 bool processor_uses_keys(void);
+
+/* Whether the calling thread has a shadow stack, which is also active in its handlers. RDSSP does nothing without one;
+ * a shadow stack pointer is never 0. */
+static inline bool shadow_stack_in_force(void)
+{
+    uintptr_t pointer = 0;
+#if defined(__x86_64__)
+    __asm__ volatile("rdsspq %0" : "+r"(pointer));
+#else
+    __asm__ volatile("rdsspd %0" : "+r"(pointer));
+#endif
+    return pointer != 0;
+}
 
 #endif

@@ -2,9 +2,19 @@
 #ifndef SEGUE_X86_REGISTERS_H
 #define SEGUE_X86_REGISTERS_H
 
-#if !defined(__x86_64__)
-#error "registers.h is specific to x86-64"
-#endif
+#if defined(__i386__)
+
+/* As below; the upper halves stay as they are. */
+.macro EACH_REGISTER_BUT_RDI action, base=0
+        \action %eax, (\base + 0)
+        \action %ebx, (\base + 8)
+        \action %ecx, (\base + 16)
+        \action %edx, (\base + 24)
+        \action %esi, (\base + 32)
+        \action %ebp, (\base + 48)
+.endm
+
+#elif defined(__x86_64__)
 
 /* Each runs \action for general registers, with the register's offset in struct segue_regs (ctx/layout.c checks them)
  * plus \base: for all except RSP; and for all except RSP and one that may hold an address. */
@@ -38,5 +48,9 @@
         \action %r14, (\base + 112)
         \action %r15, (\base + 120)
 .endm
+
+#else
+#error "registers.h is specific to x86"
+#endif
 
 #endif

@@ -154,7 +154,7 @@ static const struct plan_piece *cut(const struct plan_piece *piece, uint64_t add
     *part = *piece;
     part->address += skipped;
     if (piece_is_native(piece))
-        part->host = (void *)((uintptr_t)piece->host + skipped);
+        part->host = (void *)((uintptr_t)piece->host + (uintptr_t)skipped);
     part->size = (uint32_t)((piece_last < last ? piece_last : last) - part->address + 1);
     return part;
 }

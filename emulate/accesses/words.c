@@ -21,7 +21,7 @@ struct __attribute__((may_alias)) walk {
     uint16_t word;
     bool is_over;
 };
-_Static_assert(sizeof(struct walk) == sizeof(((struct segue_words *)0)->private_), "the public header has room for it");
+_Static_assert(sizeof(struct walk) <= sizeof(((struct segue_words *)0)->private_), "the public header has room for it");
 
 static struct walk *walk_of(struct segue_words *words)
 {
@@ -74,7 +74,8 @@ static void *host_of(const struct walk *walk, uint64_t word)
     for (uint32_t i = 0; i < details_of(walk->plan)->piece_count; i++) {
         const struct plan_piece *piece = &details_of(walk->plan)->pieces[i];
         if (piece->address <= word + walk->word - 1 && piece->address + piece->size - 1 >= word)
-            return piece_is_native(piece) ? (void *)((uintptr_t)piece->host + (word - piece->address)) : NULL;
+            return piece_is_native(piece) ? (void *)((uintptr_t)piece->host + (uintptr_t)(word - piece->address))
+                                          : NULL;
     }
     return NULL;
 }

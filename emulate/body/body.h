@@ -106,7 +106,11 @@ struct body_call {
 /* Called by the policy thunks on the thread's own stack. 0 (SEGUE_STEP): the access is made at the alias; else as the
  * program wrote it, and faults. To be set before the first body that asks. The thunks use one calling convention on
  * every system. */
+#ifdef __x86_64__
 #define BODY_ASK_ABI __attribute__((sysv_abi))
+#else
+#define BODY_ASK_ABI
+#endif
 typedef int BODY_ASK_ABI body_ask_function(struct body_call *call);
 extern body_ask_function *body_ask;
 
@@ -125,6 +129,12 @@ struct body_regions {
     struct body_region regions[BODY_REGIONS_MOST];
 };
 extern struct body_regions body_regions;
+
+/* Whether there are bodies: they are 64-bit code. */
+static inline bool body_is_possible(void)
+{
+    return sizeof(void *) == 8;
+}
 
 /* The number of instructions that a body may have. */
 #define BODY_INSTRUCTIONS 40

@@ -119,7 +119,7 @@ void repeat_trim(struct segue_plan *plan, uint64_t elements)
         if (piece.size > left && repeat_is_down(access)) {
             piece.address += piece.size - left;
             if (piece_is_native(&piece))
-                piece.host = (void *)((uintptr_t)piece.host + (piece.size - left));
+                piece.host = (void *)((uintptr_t)piece.host + (uintptr_t)(piece.size - left));
         }
         if (piece.size > left)
             piece.size = (uint32_t)left;
@@ -210,7 +210,7 @@ void repeat_choose(const struct segue_plan *plan, const struct segue_regs *regs,
     bool down = regs->rflags & FLAG_DIRECTION;
     for (unsigned i = 0; i < operands; i++) {
         uint64_t element = plan->insn.memory[i].element;
-        start[i] = accesses_operand(&plan->insn, regs, i);
+        start[i] = (uintptr_t)accesses_operand(&plan->insn, regs, i);
         const struct plan_piece *piece = piece_of_element(plan, i, start[i]);
         if (!piece || start[i] % PAGE + element > PAGE) {
             copied = 1;

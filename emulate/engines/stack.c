@@ -12,6 +12,7 @@
 #include "decode/orders.h"
 #include "decode/segments.h"
 #include "decode/x86/canonical.h"
+#include "decode/x86/processor.h"
 #include "decode/x86/traps.h"
 #include "decode/x86/vendors.h"
 #include "emulate/accesses/pieces.h"
@@ -34,14 +35,6 @@ static struct operands operands_of(const struct segue_insn *insn)
             operands.other = i;
     }
     return operands;
-}
-
-/* Whether the thread has a shadow stack, which is also active in its handlers. RDSSPQ does nothing without one. */
-static bool has_shadow_stack(void)
-{
-    uint64_t pointer = 0;
-    __asm__("rdsspq %0" : "+r"(pointer));
-    return pointer != 0;
 }
 
 static bool is_branch(unsigned kind)
@@ -84,19 +77,21 @@ const char *stack_refusal(const struct segue_plan *plan, const struct segue_regs
     if (kind == INSN_TRANSFER_ENTER)
         return enter_refusal(plan);
     bool far = far_does(insn);
-    if ((is_branch(kind) || far) && kind != INSN_TRANSFER_JUMP && kind != INSN_TRANSFER_JUMP_FAR && has_shadow_stack())
+    if ((is_branch(kind) || far) && kind != INSN_TRANSFER_JUMP && kind != INSN_TRANSFER_JUMP_FAR &&
+        shadow_stack_in_force())
         return "the thread has a shadow stack";
     if (far)
         return regs->selectors[SEGUE_SEGMENT_CS] ? far_refusal(plan) : no_selectors;
     for (unsigned i = 0; i < insn->memory_count; i++)
-        if (insn->memory[i].size != 8 && (insn->memory[i].size != 2 || is_branch(kind)))
+        if (insn->memory[i].size != sizeof(void *) && (insn->memory[i].size != 2 || is_branch(kind)))
             return "processors disagree about its operand size";
     return moves_segment(insn) ? segment_refusal(insn, regs) : NULL;
 }
 
 static void begin(struct transfer *transfer, const struct segue_plan *plan, const struct segue_regs *regs)
 {
-    *transfer = (struct transfer){.plan = plan, .operands = operands_of(&plan->insn), .size = 8, .after = *regs};
+    *transfer =
+        (struct transfer){.plan = plan, .operands = operands_of(&plan->insn), .size = sizeof(void *), .after = *regs};
     for (uint32_t i = 0; i < plan->access_count; i++) {
         unsigned operand = plan->accesses[i].operand;
         transfer->copies.of.address[operand] = plan->accesses[i].address;
@@ -174,8 +169,8 @@ static bool load_segment(const struct transfer *transfer, uint64_t value)
 /* False for a non-canonical target. */
 static bool jump(struct transfer *transfer, uint64_t target)
 {
-    transfer->after.rip = target;
-    return canonical_is(target);
+    transfer->after.rip = (uintptr_t)target;
+    return canonical_is(transfer->after.rip);
 }
 
 static uint64_t branch_target(const struct transfer *transfer, const struct segue_regs *regs)

@@ -5,6 +5,16 @@
 /* Offsets in struct replay_context; run.c asserts each. */
 #define REPLAY_RFLAGS 128
 #define REPLAY_CODE 136
+#if defined(__i386__)
+#define REPLAY_AREA 140
+#define REPLAY_COMPONENTS 144
+#define REPLAY_STATE_BY 152
+#define REPLAY_YMM_UPPER 160
+#define REPLAY_OPMASK 164
+#define REPLAY_ZMM_UPPER 168
+#define REPLAY_ZMM_HIGH 172
+#define REPLAY_POPFQ_FLAGS 176
+#else
 #define REPLAY_AREA 144
 #define REPLAY_COMPONENTS 152
 #define REPLAY_STATE_BY 160
@@ -13,6 +23,7 @@
 #define REPLAY_ZMM_UPPER 184
 #define REPLAY_ZMM_HIGH 192
 #define REPLAY_POPFQ_FLAGS 200
+#endif
 
 /* How the area is loaded and stored: XRSTOR and XSAVE; moves (vectors_x86_64.h); FXRSTOR and FXSAVE, if the processor
  * has no XSAVE and the area no header. */

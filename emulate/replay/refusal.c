@@ -2,6 +2,7 @@
 #include "refusal.h"
 
 #include "decode/accesses/accesses.h"
+#include "decode/host.h"
 #include "decode/orders.h"
 #include "decode/relocate/relocation.h"
 #include "decode/segments.h"
@@ -24,8 +25,8 @@ static bool starts_at_access(const struct segue_memory_operand *memory)
            memory->addressing == SEGUE_ADDRESSING_CACHE_LINE;
 }
 
-/* The processor truncates each part of a multi-part operand separately: past the end of 32-bit addresses the next part
- * is at the beginning. */
+/* The processor truncates each part of a multi-part operand separately: past the end of addresses of 32 or 16 bits the
+ * next part is at the beginning. */
 static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *regs)
 {
     const struct segue_insn *insn = &plan->insn;
@@ -36,8 +37,8 @@ static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *
     if (memory->addressing == SEGUE_ADDRESSING_VECTOR)
         return false;
     uint64_t size = insn->class_ == SEGUE_CLASS_STATE ? STATE_MOST : memory->size;
-    uint64_t offset = details_of(plan)->operand - segment_base(regs, memory->segment);
-    return insn->address_size == 4 && has_parts && offset + size > UINT64_C(1) << 32;
+    uint64_t offset = (uintptr_t)(details_of(plan)->operand - segment_base(regs, memory->segment));
+    return insn->address_size < 8 && has_parts && offset + size > UINT64_C(1) << 8 * insn->address_size;
 }
 
 const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_xstate *xstate)
@@ -46,8 +47,11 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
     const char *why = engines_insn_refusal(insn);
     if (why)
         return why;
-    if (insn->mode != SEGUE_MODE_64)
-        return "it is 32-bit code, which replay would execute in 64-bit mode";
+    if (insn->mode != HOST_MODE)
+        return insn->mode == SEGUE_MODE_32 ? "it is 32-bit code, which replay would execute in 64-bit mode"
+                                           : "it is 64-bit code, which replay would execute in 32-bit mode";
+    if (insn->address_size == 2 && insn->memory[0].addressing != SEGUE_ADDRESSING_PLAIN)
+        return "its addresses have 16 bits, which replay would take for 32";
     relocation_complete(&plan->insn);
     if (orders_of(insn)->relocation.kind == INSN_RELOCATION_NONE)
         return "no engine carries out this instruction";
@@ -58,7 +62,7 @@ const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *reg
     if (regs->rflags & FLAG_ALIGNMENT)
         plan->flags |= SEGUE_PLAN_ALIGNMENT_CHECKED;
     details_of(plan)->operand =
-        starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : accesses_operand(insn, regs, 0);
+        starts_at_access(&insn->memory[0]) ? plan->accesses[0].address : replay_operand(insn, regs, 0);
     if (wraps_parts(plan, regs))
         return "its operand wraps around the end of the address space";
     return orders_of(insn)->relocation.state ? state_refusal(plan, regs, xstate) : NULL;

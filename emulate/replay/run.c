@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "decode/accesses/accesses.h"
 #include "decode/orders.h"
 #include "emulate/accesses/pieces.h"
 #include "emulate/details.h"
@@ -52,7 +51,7 @@ static uint64_t operand_address(const struct replay *replay, unsigned operand)
     const struct segue_plan *plan = replay->plan;
     /* A string's address moves with the completed elements. */
     return operand == 0 && !replay_is_repeated(&plan->insn) ? details_of(plan)->operand
-                                                            : accesses_operand(&plan->insn, replay->regs, operand);
+                                                            : replay_operand(&plan->insn, replay->regs, operand);
 }
 
 /* Makes room for a copy of the operand, or of this run's elements of a repeated string. Returns where `address`, that
@@ -164,7 +163,7 @@ static enum segue_status stop(struct replay *replay, struct segue_regs *regs, st
     if (replay_is_repeated(insn)) {
         struct extents element;
         for (unsigned i = 0; i < insn->memory_count; i++) {
-            element.address[i] = accesses_operand(insn, regs, i);
+            element.address[i] = replay_operand(insn, regs, i);
             element.size[i] = insn->memory[i].element;
         }
         pieces_find_fault(replay->plan, &element, fault);

@@ -3,7 +3,14 @@
 #define SEGUE_EMULATE_REPLAY_RUN_H
 
 #include "context.h"
+#include "decode/accesses/accesses.h"
 #include "emulate/details.h"
+
+/* The operand's linear address, of as many bits as the code that is replayed has. */
+static inline uint64_t replay_operand(const struct segue_insn *insn, const struct segue_regs *regs, unsigned operand)
+{
+    return (uintptr_t)accesses_operand(insn, regs, operand);
+}
 
 /* The common location of all fragments of an operand; an operand without fragments has none. */
 static inline struct replay_place replay_place_of(const struct segue_plan *plan, unsigned operand)

@@ -8,6 +8,7 @@
 #include <cpuid.h>
 #include <string.h>
 
+#include "decode/host.h"
 #include "decode/orders.h"
 #include "decode/segments.h"
 #include "emulate/details.h"
@@ -37,7 +38,8 @@ void state_prepare(void)
     uint64_t components = xsave_enabled();
     __atomic_store_n(&has_xsave, components != 0, __ATOMIC_RELAXED);
     __atomic_store_n(&enabled_components, components ? components : COMPONENTS_LEGACY, __ATOMIC_RELAXED);
-    __atomic_store_n(&movable_components, xsave_movable(), __ATOMIC_RELAXED);
+    /* The moves are 64-bit code. */
+    __atomic_store_n(&movable_components, HOST_MODE == SEGUE_MODE_64 ? xsave_movable() : 0, __ATOMIC_RELAXED);
     if (has_sahf())
         __atomic_store_n(&state_popfq, FLAG_DIRECTION | FLAG_ALIGNMENT, __ATOMIC_RELAXED);
 }
@@ -141,21 +143,28 @@ void state_load(struct replay *replay)
     context->zmm_high = component_in(context, STATE_HI16_ZMM);
 }
 
+/* The pointers have 64 bits in 64-bit code; in 32-bit code 32, and a selector beside them. */
 void state_restore_x87_pointers(const struct replay *replay)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     char *area = replay->context.area;
-    uint64_t instruction, data, stub = (uint64_t)(uintptr_t)replay->context.code + ENDBR64_SIZE;
+    uintptr_t instruction, data, stub = (uintptr_t)replay->context.code + ENDBR64_SIZE;
     memcpy(&instruction, area + XSAVE_FIP, sizeof instruction);
     if (instruction != stub)
         return;
-    memcpy(area + XSAVE_FIP, &replay->regs->rip, sizeof replay->regs->rip);
+    instruction = (uintptr_t)replay->regs->rip;
+    memcpy(area + XSAVE_FIP, &instruction, sizeof instruction);
     area[XSAVE_FOP] = (char)orders_of(insn)->relocation.modrm;
     memcpy(&data, area + XSAVE_FDP, sizeof data);
-    if (data != replay->loaded[0])
+    if (data != (uintptr_t)replay->loaded[0])
         return;
-    data = details_of(replay->plan)->operand - segment_base(replay->regs, insn->memory[0].segment);
+    data = (uintptr_t)(details_of(replay->plan)->operand - segment_base(replay->regs, insn->memory[0].segment));
     memcpy(area + XSAVE_FDP, &data, sizeof data);
+    /* A processor that does not keep selectors stores 0. */
+    uint16_t selector;
+    memcpy(&selector, area + XSAVE_FDP + sizeof(uint32_t), sizeof selector);
+    if (sizeof data == sizeof(uint32_t) && selector)
+        memcpy(area + XSAVE_FDP + sizeof data, &replay->regs->selectors[insn->memory[0].segment], sizeof selector);
 }
 
 bool state_has_stored(const struct replay *replay)

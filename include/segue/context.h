@@ -18,6 +18,10 @@ enum segue_argument_kind {
     /* Passed in a vector register. */
     SEGUE_ARGUMENT_FLOAT,
     SEGUE_ARGUMENT_DOUBLE,
+#ifdef __i386__
+    /* An integer of 64 bits, which takes two words. (On i386 all arguments are on the stack.) */
+    SEGUE_ARGUMENT_INTEGER_64,
+#endif
 };
 
 /* One argument of a context's entry. The functions below make it. */
@@ -54,7 +58,12 @@ SEGUE_INLINE struct segue_argument segue_argument_u32(uint32_t value)
 }
 SEGUE_INLINE struct segue_argument segue_argument_u64(uint64_t value)
 {
+#ifdef __i386__
+    struct segue_argument made = {SEGUE_ARGUMENT_INTEGER_64, value};
+    return made;
+#else
     return segue_argument_unsigned(value);
+#endif
 }
 SEGUE_INLINE struct segue_argument segue_argument_i8(int8_t value)
 {
@@ -70,7 +79,7 @@ SEGUE_INLINE struct segue_argument segue_argument_i32(int32_t value)
 }
 SEGUE_INLINE struct segue_argument segue_argument_i64(int64_t value)
 {
-    return segue_argument_signed(value);
+    return segue_argument_u64((uint64_t)value);
 }
 SEGUE_INLINE struct segue_argument segue_argument_size(size_t value)
 {
@@ -245,7 +254,8 @@ SEGUE_API bool segue_context_is_finished(const struct segue_context *context);
 struct segue_returned {
     /* Integers and pointers: the first in rax, the second in rdx. */
     uint64_t rax, rdx;
-    /* Floats and doubles: the first in xmm0, the second in xmm1. */
+    /* Floats and doubles: the first in xmm0, the second in xmm1. On i386 the first and only one is
+     * in xmm1, in the x87's format of 80 bits. */
     unsigned char xmm0[16], xmm1[16];
 };
 
@@ -271,10 +281,34 @@ SEGUE_API float segue_context_returned_float(const struct segue_context *context
  * if `to` has finished, and if a check fails (SEGUE_CONTEXT_CHECKED on either). MT-Safe for
  * different contexts. AS-Safe: it neither allocates nor locks, and may run in a handler that
  * interrupted another swap. */
-#if defined(__GNUC__) && defined(__x86_64__) && !defined(_WIN32)
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__)) && !defined(_WIN32)
+/* Private bits of `flags`, beside enum segue_context_flags. */
+#define SEGUE_CONTEXT_MASK_SAVED_ 8u
+#define SEGUE_CONTEXT_INSTRUMENTED_ 16u
+#define SEGUE_CONTEXT_FINISHED_ 32u
+#define SEGUE_CONTEXT_REGISTERED_ 64u
+/* The highest bit of its byte, so that the sign flag tests it. */
+#define SEGUE_CONTEXT_COMPARED_ 128u
+#define SEGUE_CONTEXT_EXCEPTIONS_SAVED_ 512u
+#define SEGUE_CONTEXT_SLOW_                                                                        \
+    (SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_MASK_SAVED_ |                  \
+     SEGUE_CONTEXT_INSTRUMENTED_ | SEGUE_CONTEXT_FINISHED_ | SEGUE_CONTEXT_OWN_EXCEPTIONS |        \
+     SEGUE_CONTEXT_EXCEPTIONS_SAVED_)
+
+/* Unwind information for the instructions between the change of the stack pointer and the jump;
+ * empty if the compiler emits no CFI. */
+#ifdef __GCC_HAVE_DWARF2_CFI_ASM
+#define SEGUE_CFI_(text) text
+#else
+#define SEGUE_CFI_(text)
+#endif
 SEGUE_END
-/* Inline: GNU C, x86-64, System V. The library also exports it, for other languages. */
+/* Inline: GNU C, System V. The library also exports it, for other languages. */
+#ifdef __x86_64__
 #include <segue/context_sysv_x86_64.h>
+#else
+#include <segue/context_sysv_i386.h>
+#endif
 SEGUE_BEGIN
 #else
 SEGUE_API enum segue_status segue_context_swap(struct segue_context *from,

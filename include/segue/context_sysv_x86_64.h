@@ -19,26 +19,6 @@ SEGUE_BEGIN
 SEGUE_API enum segue_status segue_context_swap_slow_(struct segue_context *from,
                                                      struct segue_context *to);
 
-/* Private bits of `flags`, beside enum segue_context_flags. */
-#define SEGUE_CONTEXT_MASK_SAVED_ 8u
-#define SEGUE_CONTEXT_INSTRUMENTED_ 16u
-#define SEGUE_CONTEXT_FINISHED_ 32u
-#define SEGUE_CONTEXT_REGISTERED_ 64u
-/* The highest bit of its byte, so that the sign flag tests it. */
-#define SEGUE_CONTEXT_COMPARED_ 128u
-#define SEGUE_CONTEXT_EXCEPTIONS_SAVED_ 512u
-#define SEGUE_CONTEXT_SLOW_                                                                        \
-    (SEGUE_CONTEXT_OWN_MASK | SEGUE_CONTEXT_CHECKED | SEGUE_CONTEXT_MASK_SAVED_ |                  \
-     SEGUE_CONTEXT_INSTRUMENTED_ | SEGUE_CONTEXT_FINISHED_ | SEGUE_CONTEXT_OWN_EXCEPTIONS |        \
-     SEGUE_CONTEXT_EXCEPTIONS_SAVED_)
-
-/* Unwind information for the instructions between the change of the stack pointer and the jump;
- * empty if the compiler emits no CFI. */
-#ifdef __GCC_HAVE_DWARF2_CFI_ASM
-#define SEGUE_CFI_(text) text
-#else
-#define SEGUE_CFI_(text)
-#endif
 #ifdef __AVX512F__
 #define SEGUE_CLOBBERS_512_                                                                        \
     , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",    \

@@ -223,6 +223,8 @@ enum segue_status segue_segment_rewrite_module(const void *address, struct segue
     bool found = false;
     if (!rewriting.service)
         return SEGUE_NOT_FOUND;
+    if (!modules_can_be_searched())
+        return reason_give(SEGUE_UNSUPPORTED, "only 64-bit code is searched for sites");
     if (!platform_modules_visit(read_module, &list)) {
         free_list(list);
         return SEGUE_NO_MEMORY;
@@ -247,6 +249,8 @@ enum segue_status segue_segment_rewrite(const struct segue_segment_code *code, v
         return reason_give(SEGUE_INVALID, "code.reserved is not zero: was the struct initialised?");
     if (!rewriting.service)
         return SEGUE_NOT_FOUND;
+    if (!modules_can_be_searched())
+        return reason_give(SEGUE_UNSUPPORTED, "only 64-bit code is searched for sites");
     struct segue_segment_code whole = *code;
     struct segue_extent all = {code->address, code->address + code->size};
     if (!whole.function_count) {

@@ -6,6 +6,12 @@
 
 #include "service.h"
 
+/* Whether code can be searched for sites: 32-bit code cannot. */
+static inline bool modules_can_be_searched(void)
+{
+    return sizeof(void *) == 8;
+}
+
 /* Lists the loaded modules for modules_rewrite. Returns SEGUE_OK or SEGUE_NO_MEMORY. Not async-signal-safe. */
 enum segue_status modules_read(void);
 void modules_free(void);

@@ -141,6 +141,8 @@ enum segue_status segue_segment_enable(const struct segue_segment_options *optio
     const char *wrong = misuse(options);
     if (wrong)
         return reason_give(SEGUE_INVALID, wrong);
+    if ((options->flags & SEGUE_SEGMENT_WHOLE_MODULES) && !modules_can_be_searched())
+        return reason_give(SEGUE_UNSUPPORTED, "only 64-bit code is searched for sites");
     segment_lock();
     enum segue_status status = enable(options);
     segment_unlock();

@@ -3,13 +3,23 @@
 #ifndef SEGUE_PLATFORM_ENTRY_LAYOUT_H
 #define SEGUE_PLATFORM_ENTRY_LAYOUT_H
 
+#if defined(__i386__)
+/* From the handler's return address, with which the frame begins, to the ucontext. */
+#define ENTRY_CONTEXT 144
 /* The alternate stack, in the ucontext. */
-#define ENTRY_STACK 16
-#define ENTRY_STACK_SIZE 32
-
+#define ENTRY_STACK 8
+#define ENTRY_STACK_SIZE 16
 /* In the siginfo. */
 #define ENTRY_CODE 8
+#define ENTRY_PID 12
+#else
+#define ENTRY_CONTEXT 8
+#define ENTRY_STACK 16
+#define ENTRY_STACK_SIZE 32
+#define ENTRY_CODE 8
 #define ENTRY_PID 16
+#endif
+
 /* ENTRY_CODE of a signal that was sent, and of one that was queued. */
 #define ENTRY_CODE_USER 0
 #define ENTRY_CODE_QUEUE -1

@@ -11,10 +11,10 @@
 struct kept_info {
     /* As in a siginfo_t (platform/linux/frame/frame.c compares them); 0: empty. */
     int si_signo;
-    int words[3];
+    int words[1 + sizeof(uintptr_t) / 4];
     /* si_addr, where the signal has one. */
-    uint64_t address;
-    uint64_t more[3];
+    uintptr_t address;
+    uint32_t more[(48 - 8 - 2 * sizeof(uintptr_t)) / 4];
 };
 
 /* `info` is a siginfo_t. Async-signal-safe. */

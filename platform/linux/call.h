@@ -8,6 +8,8 @@
 
 #if defined(__x86_64__)
 #include "call_x86_64.h"
+#elif defined(__i386__)
+#include "call_i386.h"
 #else
 #error "no system calls are known for this processor"
 #endif

@@ -9,13 +9,20 @@
 #include "restorer.h"
 #include "signals/handler/signal_entry.h"
 
+/* Whether the handler is given the frame that the library's restorer returns from: on i386 one without SA_SIGINFO is
+ * given a shorter one. */
+static inline bool action_has_full_frame(const struct platform_action *action)
+{
+    return sizeof(void *) == 8 || (action->flags & SA_SIGINFO);
+}
+
 /* As platform_action_change, with the library's restorer if `wanted` has none. Async-signal-safe. */
 static inline long action_change(int number, const struct platform_action *wanted, struct platform_action *before)
 {
     struct platform_action next;
     if (wanted) {
         next = *wanted;
-        if (next.handler != ACTION_DEFAULT && !(next.flags & ACTION_HAS_RESTORER)) {
+        if (next.handler != ACTION_DEFAULT && !(next.flags & ACTION_HAS_RESTORER) && action_has_full_frame(&next)) {
             next.flags |= ACTION_HAS_RESTORER;
             next.restorer = (uint64_t)(uintptr_t)restorer_plain;
         }

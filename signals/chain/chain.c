@@ -10,6 +10,7 @@
 #include "chain.h"
 
 #include "action.h"
+#include "platform/frame/entry_layout.h"
 #include "platform/frame/frame.h"
 #include "platform/frame/stack.h"
 #include "platform/threads/thread.h"
@@ -55,7 +56,7 @@ static bool has_others_blocked(int number)
 enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_stack)
 {
     const void *const *return_address = entry_stack;
-    if ((const char *)(return_address + 1) != (const char *)ucontext)
+    if ((const char *)entry_stack + ENTRY_CONTEXT != (const char *)ucontext)
         return CHAIN_CALL;
     if (*return_address == (const void *)restorer_plain)
         return CHAIN_ENTER;

@@ -15,7 +15,7 @@
 #include "ctx/guest/gate.h"
 #include "ctx/handling.h"
 #include "ctx/restore/landing.h"
-#include "ctx/state/control_x86_64.h"
+#include "ctx/state/control.h"
 #include "ctx/state/keys.h"
 #include "decode/x86/abi_sysv.h"
 #include "decode/x86/flags.h"

@@ -1,6 +1,14 @@
 /* restorer.c: fault-PC translation for a thread that is returning from a handler: the frame is on top of the stack. */
 #include "restorer.h"
 
+#include "platform/frame/entry_layout.h"
+
+/* The frame without the restorer's address, which the handler's return has popped. */
+static const void *frame_at(const struct segue_regs *regs)
+{
+    return (const void *)(uintptr_t)(regs->rsp + ENTRY_CONTEXT - sizeof(void *));
+}
+
 /* In assembly. */
 extern const char restorer_plain_end[], restorer_of_relay_end[];
 
@@ -8,7 +16,7 @@ static enum code_range_result translate_plain(const struct code_range *range, st
                                               const void **frame)
 {
     (void)range;
-    *frame = (const void *)(uintptr_t)regs->rsp;
+    *frame = frame_at(regs);
     return CODE_RANGE_FRAME;
 }
 
@@ -16,7 +24,7 @@ static enum code_range_result translate_of_relay(const struct code_range *range,
                                                  const void **frame)
 {
     (void)range;
-    *frame = (const void *)(uintptr_t)regs->rsp;
+    *frame = frame_at(regs);
     return CODE_RANGE_RETURNED_FRAME;
 }
 

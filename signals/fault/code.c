@@ -4,6 +4,7 @@
 
 #include <segue/decode.h>
 
+#include "decode/host.h"
 #include "decode/x86/page.h"
 #include "keyed.h"
 #include "patch/hot/text.h"
@@ -18,8 +19,8 @@ static enum segue_status decode(struct decode_scratch *scratch, struct segue_cac
     if (size == 0)
         return SEGUE_TRUNCATED;
     hot_see_through_site(address, bytes, size);
-    return cache ? decode_cached_in(scratch, cache, SEGUE_MODE_64, address, bytes, size, insn)
-                 : decode_in(scratch, SEGUE_MODE_64, bytes, size, insn);
+    return cache ? decode_cached_in(scratch, cache, HOST_MODE, address, bytes, size, insn)
+                 : decode_in(scratch, HOST_MODE, bytes, size, insn);
 }
 
 enum segue_status code_decode(struct decode_scratch *scratch, struct segue_cache *cache, uint64_t address,

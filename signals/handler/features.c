@@ -1,8 +1,9 @@
 /* features.c: what this process, or this version of the library, lacks, and why. */
 #include <segue/emulate.h>
 
-#include "ctx/restore/restore.h"
-#include "ctx/state/control_x86_64.h"
+#include "ctx/guest/gate.h"
+#include "ctx/restore/direct.h"
+#include "ctx/state/control.h"
 #include "platform/reason.h"
 #include "signals/hot/begin.h"
 
@@ -22,6 +23,8 @@ enum segue_status segue_feature_check(enum segue_feature feature)
     case SEGUE_FEATURE_DIRECT_RESTORE:
         return check_direct_restore();
     case SEGUE_FEATURE_GUEST:
+        if (!guest_is_possible())
+            return reason_give(SEGUE_UNSUPPORTED, "guests need 64-bit code");
         if (control_has_shadow_stack())
             return reason_give(SEGUE_UNSUPPORTED, "a shadow stack is in force, and guests do not switch it");
         return SEGUE_OK;

@@ -183,6 +183,7 @@ static enum segue_status install(const struct segue_options *options)
 /* Names what is wrong with the options; NULL if they are valid. */
 static const char *misuse(const struct segue_options *options)
 {
+    const uint64_t policy_stack = options->policy_stack_size;
     const uint32_t contradiction = SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_OPEN_SIGNALS;
     if (options->reserved32 || !RESERVED_IS_ZERO(options))
         return "options.reserved is not zero: was the struct initialised?";
@@ -190,7 +191,7 @@ static const char *misuse(const struct segue_options *options)
         return "options.flags has a bit that enum segue_install_flags does not define";
     if ((options->flags & contradiction) == contradiction)
         return "options.flags has both SEGUE_INSTALL_BLOCK_SIGNALS and SEGUE_INSTALL_OPEN_SIGNALS";
-    if (options->policy_stack_size > (size_t)1 << 40)
+    if (policy_stack > UINT64_C(1) << 40)
         return "options.policy_stack_size is more than 1 TiB";
     return NULL;
 }

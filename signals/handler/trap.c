@@ -6,7 +6,7 @@
 #include "trap.h"
 
 #include "ctx/guest/gate.h"
-#include "ctx/state/control_x86_64.h"
+#include "ctx/state/control.h"
 #include "decode/x86/flags.h"
 #include "emulate/windows/guard.h"
 #include "patch/poke/poke.h"

@@ -14,7 +14,7 @@
 #include "begin.h"
 #include "constants.h"
 #include "ctx/guest/gate.h"
-#include "ctx/state/control_x86_64.h"
+#include "ctx/state/control.h"
 #include "decode/relocate/displaceable_cache.h"
 #include "decode/x86/abi_sysv.h"
 #include "patch/hot/hot.h"
@@ -137,6 +137,8 @@ enum segue_status segue_hot_configure(const struct segue_hot_options *wanted)
 
 enum segue_status hot_check(void)
 {
+    if (!body_is_possible())
+        return reason_give(SEGUE_UNSUPPORTED, "hot sites need 64-bit code");
     if (!platform_serialise_prepare())
         return reason_give(SEGUE_UNSUPPORTED, "the system cannot make all threads fetch changed code anew");
     return segue_replay_prepare() == SEGUE_OK

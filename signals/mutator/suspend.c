@@ -40,7 +40,7 @@
 
 #define PLACES SEGUE_SUSPENDED_MOST
 /* Above a token, so that a value that a program sends is not taken for a token. */
-#define TOKEN_MARK (UINT64_C(0x5e60e) << 44)
+#define TOKEN_MARK (UINT64_C(0x5e60e) << (sizeof(void *) == 8 ? 44 : 12))
 /* Nanoseconds between checks whether a thread still exists, and whether another suspender has resumed all its
  * threads; they grow up to LAST_PAUSE. */
 #define FIRST_PAUSE 50000u

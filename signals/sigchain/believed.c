@@ -73,8 +73,10 @@ static void action(int number, const struct platform_action *wanted, struct plat
     if (wanted) {
         next = *wanted;
         next.mask &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
-        next.flags |= ACTION_HAS_RESTORER;
-        next.restorer = (uint64_t)(uintptr_t)restorer_plain;
+        if (action_has_full_frame(&next)) {
+            next.flags |= ACTION_HAS_RESTORER;
+            next.restorer = (uint64_t)(uintptr_t)restorer_plain;
+        }
     }
     previous_exchange(number, wanted ? &next : NULL, before);
     if (wanted)

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "decode/host.h"
 #include "decode/orders.h"
 #include "decode/relocate/relocation.h"
 #include "decode_words.h"
@@ -13,8 +14,8 @@ static void cache_answers_as_decoding_does(void **state)
     struct segue_insn first, second;
     for (unsigned round = 0; round < 2; round++) {
         memset(&first, 0xa5, sizeof first);
-        assert_int_equal(segue_decode_cached(&cache, SEGUE_MODE_64, 0x1000, "\x8b\x03", 2, &first), SEGUE_OK);
-        decode_hex(SEGUE_MODE_64, "8b 03", &second);
+        assert_int_equal(segue_decode_cached(&cache, HOST_MODE, 0x1000, "\x8b\x03", 2, &first), SEGUE_OK);
+        decode_hex(HOST_MODE, "8b 03", &second);
         assert_int_equal(orders_of(&second)->relocation.kind, INSN_RELOCATION_UNKNOWN);
         relocation_complete(&second);
         assert_int_equal(orders_of(&second)->relocation.kind, INSN_RELOCATION_OPERAND);

@@ -27,7 +27,7 @@ sources_of() {
   echo "$here/$1.c"
   find "$root/decode" -name '*.c'
   # The one thing that decoding's facts of the processor ask the system.
-  [ "$1" = step ] || { echo "$root/platform/linux/memory/addresses.c"; return; }
+  [ "$1" = step ] || { echo "$root/platform/linux/memory/addresses_x86_64.c"; return; }
   find "$root"/platform "$root"/emulate "$root"/patch "$root"/ctx "$root"/signals \( -name '*.c' -o -name '*.S' \) \
     ! -path '*/generic/*'
   printf "$root/%s\n" tests/differential/states/{areas,batch,encodings,generate,oracle,outcome,rows}.c \

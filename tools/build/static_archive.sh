@@ -3,7 +3,12 @@
 set -eu
 object="$2.segue.o"
 trap 'rm -f "$object"' EXIT
-ld -r -o "$object" --whole-archive "$1"
+# The objects' own format: ld would take the system's.
+case $(objdump -f "$1" 2>/dev/null | awk '/file format/ { print $NF; exit }') in
+elf32-i386) emulation=elf_i386 ;;
+*) emulation=elf_x86_64 ;;
+esac
+ld -m "$emulation" -r -o "$object" --whole-archive "$1"
 objcopy --localize-hidden "$object"
 rm -f "$2"
 ar rcs "$2" "$object"

@@ -25,6 +25,7 @@
 
 _Static_assert(offsetof(ucontext_t, uc_stack.ss_sp) == ENTRY_STACK, "entry_layout.h");
 _Static_assert(offsetof(ucontext_t, uc_stack.ss_size) == ENTRY_STACK_SIZE, "entry_layout.h");
+_Static_assert(KERNEL_UCONTEXT_SIZE == offsetof(ucontext_t, uc_sigmask) + 8, "abi.h");
 _Static_assert(offsetof(siginfo_t, si_code) == ENTRY_CODE, "entry_layout.h");
 _Static_assert(offsetof(siginfo_t, si_pid) == ENTRY_PID, "entry_layout.h");
 _Static_assert(SI_USER == ENTRY_CODE_USER && SI_QUEUE == ENTRY_CODE_QUEUE, "entry_layout.h");
@@ -172,7 +173,7 @@ void frame_set_alternate_stack(void *context, const struct alternate_stack *want
 
 static size_t area_offset(void)
 {
-    return (KERNEL_UCONTEXT_SIZE + AREA_ALIGNMENT - 1) / AREA_ALIGNMENT * AREA_ALIGNMENT;
+    return (KERNEL_UCONTEXT_SIZE + AREA_LEAD + AREA_ALIGNMENT - 1) / AREA_ALIGNMENT * AREA_ALIGNMENT - AREA_LEAD;
 }
 
 size_t frame_copy_size(const void *context)
@@ -192,13 +193,13 @@ void *frame_copy(const void *context, void *to)
     return copy;
 }
 
-/* The kernel puts the handler's return address below the context, siginfo_t after it, and the extended state above
- * both. */
+/* The kernel puts the handler's return address below the context, siginfo_t below or after it, and the extended state
+ * above both. */
 void frame_get_extent(const void *context, uint64_t *low, uint64_t *high)
 {
-    uint64_t frame = (uint64_t)(uintptr_t)context, end = frame + KERNEL_UCONTEXT_SIZE + sizeof(siginfo_t);
+    uint64_t frame = (uint64_t)(uintptr_t)context, end = frame + FRAME_AFTER_CONTEXT;
     uint64_t area = (uint64_t)(uintptr_t)((const ucontext_t *)context)->uc_mcontext.fpregs;
-    *low = frame - sizeof(uint64_t);
+    *low = frame - ENTRY_CONTEXT;
     /* The gap is due to the area's alignment. */
     *high = area - end < 2 * AREA_ALIGNMENT ? area + frame_area_size(context) : end;
 }

@@ -8,7 +8,6 @@
 #include "platform/handlers/action.h"
 
 #include <signal.h>
-#include <stddef.h>
 
 #include "platform/asm_calls.h"
 #include "platform/linux/call.h"
@@ -16,16 +15,27 @@
 #include "platform/threads/thread.h"
 
 #define MASK_SIZE 8
+
+/* As the kernel has it (struct sigaction). */
+struct kernel_action {
+    unsigned long handler, flags, restorer;
+    uint64_t mask;
+};
 _Static_assert(SIG_BLOCK == CALL_SIG_BLOCK && SIG_SETMASK == CALL_SIG_SETMASK &&
-                   sizeof(struct platform_action) == SIGNAL_ACTION_SIZE && sizeof(uint64_t) == SIGNAL_MASK_SIZE,
-               "asm_calls_x86_64.h");
-_Static_assert(offsetof(struct platform_action, flags) == 8 && offsetof(struct platform_action, restorer) == 16 &&
-                   offsetof(struct platform_action, mask) == 24,
-               "the layout is the kernel's");
+                   sizeof(struct kernel_action) == SIGNAL_ACTION_SIZE && sizeof(uint64_t) == SIGNAL_MASK_SIZE,
+               "the assembly's macros have other numbers");
 
 long platform_action_change(int number, const struct platform_action *wanted, struct platform_action *before)
 {
-    return system_call4(SYS_rt_sigaction, number, (long)wanted, (long)before, MASK_SIZE);
+    struct kernel_action next, present;
+    if (wanted)
+        next = (struct kernel_action){(unsigned long)wanted->handler, (unsigned long)wanted->flags,
+                                      (unsigned long)wanted->restorer, wanted->mask};
+    long result =
+        system_call4(SYS_rt_sigaction, number, wanted ? (long)&next : 0, before ? (long)&present : 0, MASK_SIZE);
+    if (before && result == 0)
+        *before = (struct platform_action){present.handler, present.flags, present.restorer, present.mask};
+    return result;
 }
 
 uint64_t platform_signals_left_open(void)

@@ -139,14 +139,14 @@ static struct use open_memory_file(uint64_t stale)
 /* In a child: closes files that other threads of the parent had opened and not yet published. */
 static void close_unpublished(void)
 {
-    struct rlimit limit;
-    struct stat status;
+    struct rlimit64 limit;
+    struct stat64 status;
     long most = DESCRIPTORS_SEARCHED;
-    if (system_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit) == 0 && limit.rlim_cur < (rlim_t)most)
+    if (system_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit) == 0 && limit.rlim_cur < (rlim64_t)most)
         most = (long)limit.rlim_cur;
     for (int i = 0; i < (int)most; i++)
-        if (is_marked(i) && system_call3(SYS_fstat, i, (long)&status, 0) == 0 && (status.st_mode & S_IFMT) == S_IFREG &&
-            status.st_size == 0)
+        if (is_marked(i) && system_call3(CALL_FSTAT, i, (long)&status, 0) == 0 &&
+            (status.st_mode & S_IFMT) == S_IFREG && status.st_size == 0)
             kept_file_close(i);
 }
 
@@ -263,7 +263,7 @@ bool forced_read(uint64_t address, void *bytes, size_t size)
     struct use use = begin_use();
     if (use.descriptor < 0)
         return __atomic_load_n(&file, __ATOMIC_ACQUIRE) && opened_read(address, bytes, size);
-    long done = system_call4(SYS_pread64, use.descriptor, (long)bytes, (long)size, (long)address);
+    long done = system_call_at(SYS_pread64, use.descriptor, bytes, size, address);
     end_use(&use);
     return done == (long)size;
 }
@@ -273,7 +273,7 @@ bool forced_write(uint64_t address, const void *bytes, size_t size)
     struct use use = begin_use();
     if (use.descriptor < 0)
         return __atomic_load_n(&file, __ATOMIC_ACQUIRE) && opened_write(address, bytes, size);
-    long done = system_call4(SYS_pwrite64, use.descriptor, (long)bytes, (long)size, (long)address);
+    long done = system_call_at(SYS_pwrite64, use.descriptor, bytes, size, address);
     end_use(&use);
     return done == (long)size;
 }
@@ -286,8 +286,8 @@ static size_t write_some(const struct forced_part *parts, size_t count)
     struct use use = begin_use();
     size_t done = 0;
     while (use.descriptor >= 0 && done < count &&
-           system_call4(SYS_pwrite64, use.descriptor, (long)parts[done].bytes, (long)parts[done].size,
-                        (long)parts[done].address) == (long)parts[done].size)
+           system_call_at(SYS_pwrite64, use.descriptor, parts[done].bytes, parts[done].size, parts[done].address) ==
+               (long)parts[done].size)
         done++;
     if (use.descriptor >= 0)
         end_use(&use);
@@ -319,7 +319,7 @@ static bool works(void)
     void *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return false;
-    bool same = forced_write((uint64_t)page, probe, sizeof probe) && forced_read((uint64_t)page, copy, sizeof copy) &&
+    bool same = forced_write((uintptr_t)page, probe, sizeof probe) && forced_read((uintptr_t)page, copy, sizeof copy) &&
                 __builtin_memcmp(probe, copy, sizeof probe) == 0;
     munmap(page, 4096);
     return same;

@@ -19,16 +19,16 @@
 
 uint64_t kept_file_word(int descriptor)
 {
-    struct stat status;
+    struct stat64 status;
     if (descriptor < 0 || descriptor + 1 >= 1 << KEPT_FILE_BITS ||
-        system_call3(SYS_fstat, descriptor, (long)&status, 0) != 0)
+        system_call3(CALL_FSTAT, descriptor, (long)&status, 0) != 0)
         return 0;
     return ((status.st_ino ^ (uint64_t)status.st_dev << 32) << KEPT_FILE_BITS) | (uint64_t)(descriptor + 1);
 }
 
 int kept_file_lift(int low)
 {
-    struct rlimit limit;
+    struct rlimit64 limit;
     long high = system_call3(SYS_fcntl, low, F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR);
     if (high == -EINVAL && system_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit) == 0 &&
         limit.rlim_cur >= LEAST_LIMIT)

@@ -207,7 +207,7 @@ void mappings_keep_open(void)
     uint64_t *none = NULL;
     if (__atomic_load_n(&kept, __ATOMIC_ACQUIRE))
         return;
-    long page = system_call6(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long page = system_call6(CALL_MAP, 0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page < 0)
         return;
     if (system_call3(SYS_madvise, page, PAGE, MADV_WIPEONFORK) != 0 ||
@@ -281,7 +281,7 @@ bool mappings_find_named(uint64_t address, struct mapping *mapping, char *name, 
 
 bool mappings_is_file(const struct mapping *mapping, int file)
 {
-    struct stat status;
-    return mapping->file && system_call3(SYS_fstat, file, (long)&status, 0) == 0 &&
+    struct stat64 status;
+    return mapping->file && system_call3(CALL_FSTAT, file, (long)&status, 0) == 0 &&
            file_of(status.st_ino, major(status.st_dev), minor(status.st_dev)) == mapping->file;
 }

@@ -78,7 +78,7 @@ void platform_unmap(void *memory, size_t size)
 
 void *platform_map_quietly(size_t size)
 {
-    long result = system_call6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE,
+    long result = system_call6(CALL_MAP, 0, (long)size, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return result < 0 && result >= -4095 ? NULL : (void *)result;
 }
@@ -121,7 +121,7 @@ enum platform_look platform_look_at(uint64_t address, void *bytes, size_t size)
 
 long platform_reserve_at(uint64_t at, uint64_t size)
 {
-    long result = system_call6(SYS_mmap, (long)at, (long)size, PROT_NONE,
+    long result = system_call6(CALL_MAP, (long)at, (long)size, PROT_NONE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (result == (long)at)
         return 0;

@@ -3,8 +3,8 @@
  * SOURCES: Linux mm/mmap.c vma_is_accessible, arch/x86/mm/fault.c access_error: a page that cannot be read by the
  * processor, without protection keys, has no rights at all.
  * ASSUMPTIONS: the kernel copies the bytes, and reports missing memory by an error, not by a signal. */
-#if !defined(__linux__) || !defined(__x86_64__)
-#error "platform/linux/memory/opened.c is specific to Linux on x86-64"
+#if !defined(__linux__)
+#error "platform/linux/memory/opened.c is specific to Linux"
 #endif
 
 #include "opened.h"

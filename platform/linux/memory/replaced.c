@@ -50,12 +50,12 @@ bool code_pages_replace(uint64_t address, uint64_t size, const void *bytes)
     long file = forced_ready() ? open_file(address, size, &mapping) : -1;
     if (file < 0)
         return false;
-    long pages = system_call6(SYS_mmap, 0, (long)size, CODE, MAP_PRIVATE, file,
-                              (long)(mapping.offset + (address - mapping.start)));
+    long pages = system_call6(CALL_MAP, 0, (long)size, CODE, MAP_PRIVATE, file,
+                              CALL_MAP_OFFSET(mapping.offset + (address - mapping.start)));
     system_call3(SYS_close, file, 0, 0);
     if (is_error(pages))
         return false;
-    bool done = forced_write((uint64_t)pages, bytes, size) &&
+    bool done = forced_write((unsigned long)pages, bytes, size) &&
                 !is_error(system_call6(SYS_mremap, pages, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED,
                                        (long)address, 0));
     if (!done)

@@ -5,8 +5,8 @@
  * MADV_DONTDUMP, MADV_REMOVE.
  * ASSUMPTIONS: shared anonymous memory is a file of the kernel's own: RLIMIT_FSIZE, vm.memfd_noexec and descriptors do
  * not concern it, and no filter takes it for memfd_create. */
-#if !defined(__linux__) || !defined(__x86_64__)
-#error "platform/linux/memory/views.c is specific to Linux on x86-64"
+#if !defined(__linux__)
+#error "platform/linux/memory/views.c is specific to Linux"
 #endif
 
 #include "platform/memory/memory.h"
@@ -37,7 +37,7 @@ static bool failed(long result)
 
 static long map(uint64_t at, uint64_t size, int protection, int flags, int file)
 {
-    return system_call6(SYS_mmap, (long)at, (long)size, protection, flags, file, 0);
+    return system_call6(CALL_MAP, (long)at, (long)size, protection, flags, file, 0);
 }
 
 static void unmap(uint64_t at, uint64_t size)
@@ -75,9 +75,9 @@ static long reserve_far(uint64_t size, uint64_t code)
     for (unsigned i = 0; code && i < HINTS; i++) {
         uint64_t hint = far_from(code);
         long at = map(hint, size, PROT_NONE, flags, -1);
-        if (failed(at) || (uint64_t)at == hint)
+        if (failed(at) || (unsigned long)at == hint)
             return at;
-        unmap((uint64_t)at, size);
+        unmap((unsigned long)at, size);
     }
     return map(0, size, PROT_NONE, flags, -1);
 }
@@ -104,10 +104,10 @@ static long map_first(const struct order *order, uint64_t at, int placed)
 {
     int anonymous = order->file < 0 ? MAP_ANONYMOUS | MAP_NORESERVE : 0;
     long mapped = map(at, order->size, order->protection, MAP_SHARED | anonymous | placed, order->file);
-    if (failed(mapped) || (uint64_t)mapped == at)
+    if (failed(mapped) || (unsigned long)mapped == at)
         return mapped;
     /* A kernel before 4.17 takes the address only as a hint. */
-    unmap((uint64_t)mapped, order->size);
+    unmap((unsigned long)mapped, order->size);
     return -EEXIST;
 }
 
@@ -130,7 +130,8 @@ static long create_apart(const struct order *order, struct platform_views *views
     long at = reserve(2 * whole, (uint64_t)(uintptr_t)&create_apart, &reserved);
     if (failed(at))
         return at;
-    uint64_t low = (uint64_t)at + PLATFORM_VIEW_GUARD, high = (uint64_t)at + reserved - PLATFORM_VIEW_GUARD - size;
+    uint64_t low = (unsigned long)at + PLATFORM_VIEW_GUARD,
+             high = (unsigned long)at + reserved - PLATFORM_VIEW_GUARD - size;
     bool first_is_low = random_word() & 1;
     views->first = first_is_low ? low : high;
     views->second = first_is_low ? high : low;
@@ -138,9 +139,9 @@ static long create_apart(const struct order *order, struct platform_views *views
     if (!failed(result))
         result = map_second(order, views->first, views->second);
     if (failed(result))
-        unmap((uint64_t)at, reserved);
+        unmap((unsigned long)at, reserved);
     else
-        unmap((uint64_t)at + whole, reserved - 2 * whole);
+        unmap((unsigned long)at + whole, reserved - 2 * whole);
     return failed(result) ? result : 0;
 }
 
@@ -152,7 +153,7 @@ static long create_at(const struct order *order, uint64_t at, struct platform_vi
         return first;
     long result = reserve(whole, order->protection & PROT_EXEC ? at : 0, &reserved);
     if (!failed(result)) {
-        uint64_t base = (uint64_t)result;
+        uint64_t base = (unsigned long)result;
         *views = (struct platform_views){at, base + PLATFORM_VIEW_GUARD};
         result = map_second(order, at, views->second);
         unmap(base + (failed(result) ? 0 : whole), reserved - (failed(result) ? 0 : whole));
@@ -170,7 +171,7 @@ static long create(const struct order *order, uint64_t at, struct platform_views
 /* A file longer than RLIMIT_FSIZE allows would cost the process a SIGXFSZ. */
 static long set_length(int file, uint64_t size)
 {
-    struct rlimit longest;
+    struct rlimit64 longest;
     if (system_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&longest) == 0 && longest.rlim_cur < size)
         return -EFBIG;
     return system_call3(SYS_ftruncate, file, (long)size, 0);

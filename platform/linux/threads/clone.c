@@ -51,8 +51,9 @@ static void fill_clone(struct platform_clone_call *call, const struct segue_clon
     call->first = request->flags | request->exit_signal;
     call->second = stack;
     call->third = (uint64_t)(uintptr_t)second;
-    call->fourth = (uint64_t)(uintptr_t)request->child_tid;
-    call->fifth = request->tls;
+    const uint64_t last[] = {(uint64_t)(uintptr_t)request->child_tid, request->tls};
+    call->fourth = last[CALL_CLONE_TLS_FIRST];
+    call->fifth = last[!CALL_CLONE_TLS_FIRST];
 }
 
 static void fill_clone3(struct platform_clone_call *call, struct clone3_arguments *arguments,

@@ -60,8 +60,8 @@ static struct home *page_of_home(void)
 
 static uint64_t own_namespace(void)
 {
-    struct stat status;
-    if (system_call3(SYS_stat, (long)"/proc/self/ns/pid", (long)&status, 0) != 0)
+    struct stat64 status;
+    if (system_call3(CALL_STAT, (long)"/proc/self/ns/pid", (long)&status, 0) != 0)
         return 0;
     return status.st_ino;
 }

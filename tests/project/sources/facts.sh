@@ -47,7 +47,7 @@ holds 'flags outside decode/x86/flags.h' "$(code_lines 'define +[A-Z_]*FLAG[A-Z_
 
 holds 'the end of the addresses outside decode/x86/canonical.h' \
     "$(code_lines '(<<|>>) *(46|47|48|56|57)\b|CANONICAL_BITS' |
-        grep -vE '^platform/linux/memory/addresses|words >> 48|<< 48|segments >> 48|major << 56')"
+        grep -vE '^platform/linux/memory/addresses_x86_64|words >> 48|<< 48|segments >> 48|major << 56')"
 holds 'vectors of exceptions outside decode/x86/traps.h' "$(code_lines 'define TRAP_[A-Z_]+ +[0-9]')"
 holds 'vendors outside decode/x86/processor.c' "$(code_lines 'VENDOR_|GenuineIntel|AuthenticAMD')"
 holds 'bases of segments outside decode/segments.h' \

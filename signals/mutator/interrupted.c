@@ -1,4 +1,4 @@
-/* interrupted_x86_64.c: finds the application's context, at any instruction between the kernel's entry into the
+/* interrupted.c: finds the application's context, at any instruction between the kernel's entry into the
  * library's handler and the last one of the return path. While a handler's record is linked, the thread's list of
  * records names the frame (ctx/handling.h). Before and after that, and wherever else a thread stands in code that no
  * application wrote, the registry of code ranges translates its registers (platform/code_range.h).
@@ -7,11 +7,7 @@
  * signal finds it; and a frame of the library's handler that has no record yet when the program's own handler
  * interrupts it and faults.
  *
- * ASSUMPTIONS: restorers are `mov $15, %rax; syscall`, as in glibc and musl; the ones of the library are ranges. */
-#if !defined(__x86_64__)
-#error "interrupted_x86_64.c is specific to x86-64"
-#endif
-
+ * ASSUMPTIONS: restorers are a MOV and a system call, as in glibc, musl and the vDSO; the library's are ranges. */
 #include "interrupted.h"
 
 #include <string.h>
@@ -19,6 +15,7 @@
 #include "ctx/handling.h"
 #include "decode/x86/abi_sysv.h"
 #include "patch/poke/poke.h"
+#include "platform/frame/entry_layout.h"
 #include "signals/fault/fault.h"
 #include "signals/ranges.h"
 #include "signals/threads/thread.h"
@@ -27,10 +24,10 @@
 /* The most frames, each interrupted in a handler's first or last instructions. */
 #define FRAMES_MOST 4u
 
-/* The handler's return address, which the kernel has put right below the ucontext. */
+/* The handler's return address, with which the kernel's frame begins. */
 static uint64_t restorer_of(const void *ucontext)
 {
-    return ((const uint64_t *)ucontext)[-1];
+    return *(const uintptr_t *)(const void *)((const char *)ucontext - ENTRY_CONTEXT);
 }
 
 /* The record may belong to a handler that was abandoned long ago, on a stack that is unmapped: so it is read by a
@@ -102,7 +99,7 @@ static const void *find_frame(struct segue_regs *regs, uint64_t restorer, bool *
     const void *frame = NULL;
     enum code_range_result result = code_range_translate(library_ranges, regs, &frame);
     if (result == CODE_RANGE_NOT_FOUND && regs->rip - restorer < RESTORER_SIZE)
-        frame = (const void *)(uintptr_t)regs->rsp;
+        frame = (const void *)(uintptr_t)(regs->rsp + ENTRY_CONTEXT - sizeof(void *));
     const void *outermost = outermost_of(frame, regs->rsp);
     *in_fault = outermost != frame || result == CODE_RANGE_FRAME;
     return outermost;

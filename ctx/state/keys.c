@@ -1,11 +1,7 @@
-/* keys_x86_64.c: the rights are in PKRU, two bits for each key.
+/* keys.c: the rights are in PKRU, two bits for each key.
  *
  * SOURCES: Intel SDM volume 3, 4.6.2 (access disable forbids reads and writes, write disable forbids writes; neither
  * forbids an instruction fetch), volume 1, 13.6 (the component's initial state is 0). */
-#if !defined(__x86_64__)
-#error "keys_x86_64.c is specific to x86-64"
-#endif
-
 #include "keys.h"
 
 #include <string.h>

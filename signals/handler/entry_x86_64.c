@@ -1,5 +1,5 @@
-/* entry.c: fault-PC translation for a thread that stands in entry_x86_64.S, where its handling record (ctx/handling.h)
- * is not linked yet, or not linked any more.
+/* entry_x86_64.c: fault-PC translation for a thread that stands in entry_x86_64.S, where its handling record
+ * (ctx/handling.h) is not linked yet, or not linked any more.
  *
  *   signal_entry, suspend_entry         rdx is the signal frame
  *   signal_begin .. signal_recorded     the same
@@ -8,6 +8,10 @@
  *
  * SOURCES: Linux arch/x86/include/asm/sigframe.h (struct rt_sigframe: the restorer's address, then the ucontext, which
  * rdx holds at a handler's entry). */
+#if !defined(__x86_64__)
+#error "entry_x86_64.c is specific to x86-64"
+#endif
+
 #include "signal_entry.h"
 
 #include "ctx/handling.h"

@@ -1,10 +1,6 @@
-/* control_x86_64.h: the control registers that a context saves, and whether the thread has a shadow stack. */
+/* control.h: the control registers that a context saves, and whether the thread has a shadow stack. */
 #ifndef SEGUE_CTX_CONTROL_H
 #define SEGUE_CTX_CONTROL_H
-
-#if !defined(__x86_64__)
-#error "control_x86_64.h is specific to x86-64"
-#endif
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,12 +28,9 @@ static inline bool control_flags_are_slow(void)
     return !processor_is_amd();
 }
 
-/* RDSSPQ does nothing without a shadow stack; a shadow stack pointer is never 0. */
 static inline bool control_has_shadow_stack(void)
 {
-    uint64_t pointer = 0;
-    __asm__ volatile("rdsspq %0" : "+r"(pointer));
-    return pointer != 0;
+    return shadow_stack_in_force();
 }
 
 #endif

@@ -1,0 +1,55 @@
+/* direct_i386.c: there is no direct restore in 32-bit code: IRET loads no stack pointer there, and so would write to
+ * the stack that it leads to. Handlers return. */
+#if !defined(__i386__)
+#error "direct_i386.c is specific to i386"
+#endif
+
+#include "direct.h"
+
+#include "ctx/handling.h"
+#include "landing.h"
+#include "shortcut.h"
+
+const char *restore_obstacle(void)
+{
+    return "a direct restore needs 64-bit code";
+}
+
+void direct_restore(const struct segue_frame *frame, const struct segue_xstate *xstate,
+                    const struct segue_xstate *of_frame, enum segue_restore_method method)
+{
+    (void)frame;
+    (void)xstate;
+    (void)of_frame;
+    (void)method;
+}
+
+bool departure_prepare(struct departure *departure, const struct fault_frame *frame, enum segue_restore_method method,
+                       struct landing *landing)
+{
+    (void)departure;
+    (void)frame;
+    (void)method;
+    (void)landing;
+    return false;
+}
+
+void departure_go(const struct departure *departure)
+{
+    (void)departure;
+    __builtin_trap();
+}
+
+/* No thread stands in what does not exist. */
+static const char nowhere[1];
+
+static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **frame)
+{
+    (void)range;
+    (void)regs;
+    (void)frame;
+    return CODE_RANGE_NOT_FOUND;
+}
+
+const struct code_range landing_range = {nowhere, nowhere, translate};
+const struct code_range shortcut_range = {nowhere, nowhere, translate};
