@@ -22,7 +22,7 @@ STATES ?= 10000
 LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
-    test-torture test-machines test-seam bench install clean
+    test-torture test-machines test-seam test-i386 bench install clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -88,6 +88,11 @@ test-machines: all
 test-seam:
 	@$(call install-sets,mingw i386)
 	./tests/platform/seam/seam.sh $(BUILD) $(TARGETS)
+
+# The library for Linux on i386, and its tests, on this system's kernel.
+test-i386:
+	@$(call install-sets,i386)
+	./tests/platform/i386/i386.sh $(BUILD) $(TESTS)
 
 bench: all
 	./bench/run.sh $(BUILD)

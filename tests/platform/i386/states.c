@@ -1,0 +1,540 @@
+/* states.c: random 32-bit instructions from random states, run by the processor with the pages open, and by way of the
+ * library's handler with them protected; every difference in registers, flags, vector and x87 state, memory and signals
+ * is reported. Zero are expected.
+ *
+ *      states [COUNT [SEED]]
+ *
+ * An instruction is random bytes that the decoder accepts; its registers are changed until all its accesses lie in the
+ * area. What it does, the processor says. What the plan refuses is counted by its reason and left out, and so is what
+ * changes the flow of control or a segment.
+ *
+ * Exits with 0 if there was no difference, 1 if there was, 77 where it cannot run. */
+#if !defined(__linux__) || !defined(__i386__)
+#error "states.c is specific to Linux on i386"
+#endif
+
+#include <asm/ldt.h>
+#include <cpuid.h>
+#include <segue/handler.h>
+#include <segue/segue.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "decode/orders.h"
+#include "decode/x86/flags.h"
+#include "oracle.h"
+#include "tests/support/random.h"
+
+#define PAGE 4096u
+#define AREA ((char *)0x20000000)
+#define PAGES 16u
+#define CODE 0x0f000000u
+#define FS_BASE 0x1ffff000u
+#define CASES 64u
+/* An instruction, and a jump to the landing. */
+#define SLOT 32u
+#define IMAGES 16u
+#define IMAGE_SIZE 4096u
+#define REASONS 48u
+#define TRIES 6u
+/* x87, SSE, AVX, opmask and the upper halves of ZMM: all that 32-bit code has. */
+#define FEATURES 0x67u
+
+struct oracle_context {
+    struct segue_regs before, after;
+    uint32_t host_stack, code;
+    void *image_before, *image_after, *image_host;
+    uint32_t features;
+};
+#define AT(field, offset) _Static_assert(offsetof(struct oracle_context, field) == (offset), "oracle.h")
+AT(before, ORACLE_BEFORE);
+AT(after, ORACLE_AFTER);
+AT(host_stack, ORACLE_HOST_STACK);
+AT(code, ORACLE_CODE);
+AT(image_before, ORACLE_IMAGE_BEFORE);
+AT(image_after, ORACLE_IMAGE_AFTER);
+AT(image_host, ORACLE_IMAGE_HOST);
+AT(features, ORACLE_FEATURES);
+
+extern struct oracle_context oracle_context;
+struct oracle_context oracle_context;
+extern const char oracle_landing[];
+void oracle_enter(void);
+
+struct signal_seen {
+    int number, code;
+    uint32_t address, trap, instruction;
+};
+
+struct test {
+    uint8_t bytes[16];
+    uint8_t length;
+    unsigned image;
+    struct segue_regs regs;
+    struct segue_insn insn;
+    /* Where the address of the landing is put before it runs; 0: nowhere. */
+    uint32_t planted;
+};
+
+struct outcome {
+    struct segue_regs regs;
+    struct signal_seen signal;
+    uint8_t image[IMAGE_SIZE];
+};
+
+/* Which pages are in a region; equal letters side by side are one. */
+static const char layout[PAGES + 1] = ".AA.B..CCC.D.EE.";
+
+static _Alignas(64) uint8_t images[IMAGES][IMAGE_SIZE], image_host[IMAGE_SIZE], image_after[IMAGE_SIZE];
+static struct test tests[CASES];
+static struct outcome outcomes[2][CASES];
+static uint8_t contents[3][PAGES * PAGE];
+static struct segue_mapping mapping;
+static struct segue_window windows[PAGES];
+static size_t window_count;
+static volatile struct signal_seen seen;
+static uint16_t fs_selector;
+static uint32_t image_size;
+static struct {
+    const char *why;
+    uint64_t count;
+    uint8_t example[16];
+    uint8_t length;
+} refusals[REASONS];
+static uint64_t engines[4], differences, faulted, asked;
+
+static void on_signal(int number, siginfo_t *info, void *ucontext)
+{
+    greg_t *gregs = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+    __builtin_ia32_writeeflags_u32(__builtin_ia32_readeflags_u32() & ~(unsigned)FLAG_ALIGNMENT);
+    if ((uint32_t)gregs[REG_EIP] - CODE >= CASES * SLOT) {
+        signal(number, SIG_DFL);
+        return;
+    }
+    seen = (struct signal_seen){number, info->si_code, (uint32_t)(uintptr_t)info->si_addr, (uint32_t)gregs[REG_TRAPNO],
+                                (uint32_t)gregs[REG_EIP]};
+    gregs[REG_EIP] = (greg_t)(uintptr_t)oracle_landing;
+}
+
+static void add_regions(void)
+{
+    for (unsigned i = 0, end; i < PAGES; i = end) {
+        for (end = i + 1; end < PAGES && layout[end] == layout[i]; end++)
+            ;
+        if (layout[i] == '.')
+            continue;
+        struct segue_region region = {
+            .window = segue_window_alias(AREA + i * PAGE, (end - i) * PAGE, (char *)mapping.alias + i * PAGE)};
+        if (segue_region_add(&region) != SEGUE_OK)
+            abort();
+        windows[window_count++] = region.window;
+    }
+}
+
+static void protect(int protection)
+{
+    for (unsigned i = 0; i < PAGES; i++)
+        if (layout[i] != '.')
+            mprotect(AREA + i * PAGE, PAGE, protection);
+}
+
+static void make_images(struct random *random)
+{
+    for (unsigned i = 0; i < IMAGES; i++) {
+        const uint64_t in_use = i % 4 ? oracle_context.features : oracle_context.features & random_next(random);
+        const uint32_t mxcsr = 0x1f80u | (i % 2 && (in_use & 2) ? random_below(random, 4) << 13 : 0);
+        const uint16_t control = 0x037f;
+        random_fill(random, images[i], IMAGE_SIZE);
+        /* Small numbers, which are useful indices. */
+        if (i % 3 == 0)
+            for (unsigned word = 40; word < IMAGE_SIZE / 4; word++)
+                *(uint32_t *)(void *)&images[i][4 * word] &= 0xfffu;
+        memcpy(images[i], &control, sizeof control);
+        memset(images[i] + 2, 0, 22);
+        images[i][4] = (uint8_t)random_next(random);
+        memcpy(images[i] + 24, &mxcsr, sizeof mxcsr);
+        memset(images[i] + 512, 0, 64);
+        memcpy(images[i] + 512, &in_use, sizeof in_use);
+    }
+}
+
+static bool prepare(struct random *random)
+{
+    unsigned eax, ebx, ecx, edx;
+    stack_t stack = {.ss_size = 1 << 20};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct user_desc fs = {.entry_number = (unsigned)-1,
+                           .base_addr = FS_BASE,
+                           .limit = 0xfffff,
+                           .seg_32bit = 1,
+                           .limit_in_pages = 1,
+                           .useable = 1};
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE))
+        return false;
+    __asm__("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+    oracle_context.features = eax & FEATURES;
+    __cpuid_count(0xd, 0, eax, ebx, ecx, edx);
+    image_size = ebx;
+    if (image_size > IMAGE_SIZE || syscall(SYS_set_thread_area, &fs) != 0)
+        return false;
+    fs_selector = (uint16_t)(fs.entry_number << 3 | 3);
+    __asm__ volatile("movw %0, %%fs" : : "r"(fs_selector));
+    *(uint16_t *)(void *)image_host = 0x037f;
+    *(uint32_t *)(void *)(image_host + 24) = 0x1f80;
+    oracle_context.image_host = image_host;
+    oracle_context.image_after = image_after;
+    make_images(random);
+    stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    sigaltstack(&stack, NULL);
+    sigfillset(&action.sa_mask);
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaction(signals[i], &action, NULL);
+    if (mmap((void *)CODE, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+        (void *)CODE)
+        return false;
+    if (segue_install(NULL) != SEGUE_OK || segue_mapping_create(AREA, PAGES * PAGE, &mapping) != SEGUE_OK)
+        return false;
+    add_regions();
+    return true;
+}
+
+/* ---- cases ---- */
+
+static void refuse(const struct test *test, const char *why)
+{
+    unsigned i = 0;
+    while (i < REASONS - 1 && refusals[i].why && strcmp(refusals[i].why, why) != 0)
+        i++;
+    if (!refusals[i].why) {
+        refusals[i].why = why;
+        refusals[i].length = test->length;
+        memcpy(refusals[i].example, test->bytes, test->length);
+    }
+    refusals[i].count++;
+}
+
+static void make_bytes(struct random *random, uint8_t bytes[16])
+{
+    static const uint8_t prefixes[] = {0x66, 0x66, 0xf2, 0xf3, 0xf3, 0xf0, 0x64, 0x65, 0x67, 0x3e, 0x36};
+    unsigned at = 0;
+    random_fill(random, bytes, 16);
+    for (unsigned chance = 3; random_below(random, chance) == 0 && at < 3; chance = 4)
+        bytes[at++] = prefixes[random_below(random, sizeof prefixes)];
+    switch (random_below(random, 8)) {
+    case 0:
+    case 1:
+        bytes[at] = 0x0f;
+        break;
+    case 2:
+        bytes[at++] = 0x0f;
+        bytes[at] = random_below(random, 2) ? 0x38 : 0x3a;
+        break;
+    case 3:
+        bytes[at] = random_below(random, 2) ? 0xc5 : 0xc4;
+        bytes[at + 1] |= 0xc0;
+        if (bytes[at] == 0xc4)
+            bytes[at + 1] = (uint8_t)(0xe0 | (1 + random_below(random, 3)));
+        break;
+    case 4:
+        bytes[at] = 0x62;
+        bytes[at + 1] = (uint8_t)(0xf0 | (1 + random_below(random, 3)));
+        bytes[at + 2] |= 4;
+        bytes[at + 3] |= 8;
+        break;
+    case 5:
+        bytes[at] = (uint8_t)(0xd8 | random_below(random, 8));
+        break;
+    default:
+        break;
+    }
+}
+
+/* Whether it can be run in a slot, and comes back. */
+static bool can_run(const struct segue_insn *insn)
+{
+    switch (orders_of(insn)->transfer.kind) {
+    case INSN_TRANSFER_NONE:
+    case INSN_TRANSFER_PUSH:
+    case INSN_TRANSFER_PUSH_FLAGS:
+    case INSN_TRANSFER_POP:
+    case INSN_TRANSFER_LEAVE:
+    case INSN_TRANSFER_ENTER:
+    case INSN_TRANSFER_PUSH_SEGMENT:
+    case INSN_TRANSFER_STORE_SEGMENT:
+    case INSN_TRANSFER_RETURN:
+        break;
+    case INSN_TRANSFER_CALL:
+    case INSN_TRANSFER_JUMP:
+        return insn->memory[0].addressing != SEGUE_ADDRESSING_STACK || insn->memory_count > 1;
+    default:
+        return false;
+    }
+    return insn->memory_count > 0 && insn->class_ != SEGUE_CLASS_STATE && insn->unlisted == SEGUE_UNLISTED_NONE;
+}
+
+static bool is_in_area(uint64_t address, uint64_t size)
+{
+    const uint64_t base = (uintptr_t)AREA;
+    return address >= base && size <= PAGES * PAGE && address - base <= PAGES * PAGE - size;
+}
+
+/* Near a page's edge in every other case. */
+static uint32_t choose_target(struct random *random)
+{
+    uint32_t page = 1 + random_below(random, PAGES - 2);
+    uint32_t offset = random_below(random, 2) ? random_below(random, PAGE) : PAGE - 8 + random_below(random, 16);
+    return (uint32_t)(uintptr_t)AREA + page * PAGE + offset;
+}
+
+/* Moves a register that the operand's address is made of, so that the address becomes the target. */
+static void aim(struct segue_regs *regs, const struct segue_memory_operand *memory, uint32_t address, uint32_t target)
+{
+    unsigned base = memory->base;
+    if (memory->addressing == SEGUE_ADDRESSING_STACK && base >= SEGUE_R8)
+        base = SEGUE_RSP;
+    if (base < SEGUE_R8)
+        *segue_register_at(regs, base) = (uint32_t)(segue_register_get(regs, base) + target - address);
+    else if (memory->index < SEGUE_R8 && memory->scale == 1)
+        *segue_register_at(regs, memory->index) =
+            (uint32_t)(segue_register_get(regs, memory->index) + target - address);
+}
+
+static uint32_t gs_base(void)
+{
+    uint32_t base;
+    __asm__("movl %%gs:0, %0" : "=r"(base));
+    return base;
+}
+
+static bool is_branch(const struct segue_insn *insn)
+{
+    unsigned kind = orders_of(insn)->transfer.kind;
+    return kind == INSN_TRANSFER_CALL || kind == INSN_TRANSFER_JUMP || kind == INSN_TRANSFER_RETURN;
+}
+
+static uint64_t find_read(const struct segue_access *accesses, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (accesses[i].direction == SEGUE_READ)
+            return accesses[i].address;
+    return 0;
+}
+
+static bool make_state(struct random *random, struct test *test)
+{
+    struct segue_access accesses[SEGUE_ACCESSES_MOST];
+    struct segue_xstate xstate = {images[test->image], image_size, oracle_context.features};
+    size_t count;
+    memset(&test->regs, 0, sizeof test->regs);
+    for (unsigned i = 0; i < 8; i++)
+        *segue_register_at(&test->regs, i) =
+            random_below(random, 4) ? random_below(random, 256) : (uint32_t)random_next(random);
+    test->regs.rflags =
+        FIXED_FLAGS | (random_next(random) & FLAGS_ARITHMETIC) | (random_below(random, 8) ? 0 : FLAG_DIRECTION);
+    test->regs.fs_base = FS_BASE;
+    test->regs.gs_base = gs_base();
+    __asm__("movw %%es, %0" : "=r"(test->regs.selectors[SEGUE_SEGMENT_ES]));
+    __asm__("movw %%cs, %0" : "=r"(test->regs.selectors[SEGUE_SEGMENT_CS]));
+    __asm__("movw %%ss, %0" : "=r"(test->regs.selectors[SEGUE_SEGMENT_SS]));
+    __asm__("movw %%ds, %0" : "=r"(test->regs.selectors[SEGUE_SEGMENT_DS]));
+    __asm__("movw %%fs, %0" : "=r"(test->regs.selectors[SEGUE_SEGMENT_FS]));
+    __asm__("movw %%gs, %0" : "=r"(test->regs.selectors[SEGUE_SEGMENT_GS]));
+    test->regs.rip = CODE;
+    for (unsigned i = 0; i < TRIES; i++) {
+        bool good = true;
+        if (segue_accesses(&test->insn, &test->regs, &xstate, accesses, SEGUE_ACCESSES_MOST, &count) != SEGUE_OK)
+            return false;
+        for (size_t k = 0; k < count && good; k++) {
+            if (is_in_area(accesses[k].address, accesses[k].size))
+                continue;
+            good = false;
+            aim(&test->regs, &test->insn.memory[accesses[k].operand], (uint32_t)accesses[k].address,
+                choose_target(random));
+        }
+        if (good) {
+            test->planted = is_branch(&test->insn) ? (uint32_t)find_read(accesses, count) : 0;
+            return count > 0;
+        }
+    }
+    return false;
+}
+
+static bool make_test(struct random *random, struct test *test)
+{
+    struct segue_plan plan;
+    uint8_t bytes[16];
+    make_bytes(random, bytes);
+    if (segue_decode(SEGUE_MODE_32, bytes, 15, &test->insn) != SEGUE_OK || !can_run(&test->insn))
+        return false;
+    test->length = test->insn.length;
+    memcpy(test->bytes, bytes, test->length);
+    test->image = random_below(random, IMAGES);
+    if (!make_state(random, test))
+        return false;
+    struct segue_xstate xstate = {images[test->image], image_size, oracle_context.features};
+    asked++;
+    if (segue_plan(&test->insn, &test->regs, &xstate, NULL, windows, window_count, &plan) != SEGUE_OK) {
+        refuse(test, plan.refusal ? plan.refusal : "(no reason)");
+        return false;
+    }
+    engines[plan.engine % 4]++;
+    return true;
+}
+
+/* ---- runs ---- */
+
+static void write_slot(unsigned slot, const struct test *test)
+{
+    static const void *landing;
+    uint8_t *at = (uint8_t *)CODE + slot * SLOT;
+    const void *const *place = &landing;
+    landing = oracle_landing;
+    memset(at, 0xcc, SLOT);
+    memcpy(at, test->bytes, test->length);
+    at[test->length] = 0xff;
+    at[test->length + 1] = 0x25;
+    memcpy(at + test->length + 2, &place, sizeof place);
+}
+
+static void run(const struct test *test, unsigned slot, struct outcome *outcome)
+{
+    const void *landing = oracle_landing;
+    seen.number = 0;
+    if (test->planted)
+        memcpy((char *)mapping.alias + (test->planted - (uintptr_t)AREA), &landing, sizeof landing);
+    oracle_context.before = test->regs;
+    oracle_context.code = CODE + slot * SLOT;
+    oracle_context.image_before = images[test->image];
+    memset(image_after, 0, sizeof image_after);
+    oracle_enter();
+    outcome->regs = oracle_context.after;
+    outcome->signal = (struct signal_seen){0};
+    if (seen.number)
+        outcome->signal = seen;
+    memcpy(outcome->image, image_after, IMAGE_SIZE);
+}
+
+static void run_all(unsigned way)
+{
+    for (unsigned i = 0; i < CASES; i++)
+        run(&tests[i], i, &outcomes[way][i]);
+}
+
+static const char *compare(const struct outcome *native, const struct outcome *stepped)
+{
+    for (unsigned i = 0; i < 8; i++)
+        if ((uint32_t)segue_register_get(&native->regs, i) != (uint32_t)segue_register_get(&stepped->regs, i))
+            return "a register";
+    if ((uint32_t)native->regs.rflags != (uint32_t)stepped->regs.rflags)
+        return "the flags";
+    if (native->signal.number != stepped->signal.number || native->signal.trap != stepped->signal.trap ||
+        native->signal.instruction != stepped->signal.instruction)
+        return "the signal";
+    /* x87 control, status and tags; MXCSR and its mask, registers; what comes behind the legacy region. */
+    if (memcmp(native->image, stepped->image, 5) != 0)
+        return "x87's control, status or tags";
+    if (memcmp(native->image + 24, stepped->image + 24, 288 - 24) != 0)
+        return "x87's registers, MXCSR or XMM";
+    if (memcmp(native->image + 576, stepped->image + 576, image_size - 576) != 0)
+        return "the extended state";
+    return NULL;
+}
+
+static void report(uint64_t batch, unsigned number, const char *what)
+{
+    const struct test *test = &tests[number];
+    const struct outcome *native = &outcomes[0][number], *stepped = &outcomes[1][number];
+    if (++differences > 20)
+        return;
+    printf("DIFFERENCE in %s: batch %llu case %u:", what, (unsigned long long)batch, number);
+    for (unsigned i = 0; i < test->length; i++)
+        printf(" %02x", test->bytes[i]);
+    printf("\n            before     native    stepped\n");
+    for (unsigned i = 0; i < 8; i++)
+        printf("  %u      %08x   %08x   %08x\n", i, (uint32_t)segue_register_get(&test->regs, i),
+               (uint32_t)segue_register_get(&native->regs, i), (uint32_t)segue_register_get(&stepped->regs, i));
+    printf("  flags  %08x   %08x   %08x\n", (uint32_t)test->regs.rflags, (uint32_t)native->regs.rflags,
+           (uint32_t)stepped->regs.rflags);
+    struct segue_access accesses[SEGUE_ACCESSES_MOST];
+    size_t count = 0;
+    segue_accesses(&test->insn, &test->regs, NULL, accesses, SEGUE_ACCESSES_MOST, &count);
+    for (size_t i = 0; i < count; i++)
+        printf("  access %u of %u bytes at %08x\n", accesses[i].direction, (unsigned)accesses[i].size,
+               (uint32_t)accesses[i].address);
+    printf("  signal            %d trap %u   %d trap %u at %08x\n", native->signal.number, native->signal.trap,
+           stepped->signal.number, stepped->signal.trap, stepped->signal.address);
+    for (unsigned i = 0; i < image_size; i++)
+        if (native->image[i] != stepped->image[i])
+            printf("  image byte %u: %02x, %02x\n", i, native->image[i], stepped->image[i]);
+}
+
+static void batch(uint64_t seed, uint64_t number)
+{
+    struct random random = random_for(seed, number);
+    protect(PROT_READ | PROT_WRITE);
+    random_fill(&random, AREA, PAGES * PAGE);
+    for (unsigned i = 0; i < CASES; i++) {
+        while (!make_test(&random, &tests[i]))
+            ;
+        write_slot(i, &tests[i]);
+    }
+    memcpy(contents[0], AREA, PAGES * PAGE);
+    run_all(0);
+    memcpy(contents[1], AREA, PAGES * PAGE);
+    memcpy(AREA, contents[0], PAGES * PAGE);
+    protect(PROT_NONE);
+    run_all(1);
+    protect(PROT_READ | PROT_WRITE);
+    memcpy(contents[2], AREA, PAGES * PAGE);
+    for (unsigned i = 0; i < CASES; i++) {
+        const char *what = compare(&outcomes[0][i], &outcomes[1][i]);
+        faulted += outcomes[0][i].signal.number != 0;
+        if (what)
+            report(number, i, what);
+    }
+    for (unsigned i = 0; i < PAGES * PAGE; i++)
+        if (contents[1][i] != contents[2][i]) {
+            printf("DIFFERENCE in memory: batch %llu, at %p: %02x, %02x\n", (unsigned long long)number, AREA + i,
+                   contents[1][i], contents[2][i]);
+            differences++;
+            break;
+        }
+}
+
+int main(int argc, char **argv)
+{
+    const uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 0) : 100000;
+    const uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
+    const uint64_t batches = (count + CASES - 1) / CASES;
+    struct random random = random_for(seed, UINT64_MAX);
+    struct segue_counters counters;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (!prepare(&random)) {
+        puts("SKIP: no XSAVE, or no room where the area and the code must be");
+        return 77;
+    }
+    for (uint64_t i = 0; i < batches && differences < 20; i++)
+        batch(seed, i);
+    printf("states         %10llu  (seed %llu)\n", (unsigned long long)(batches * CASES), (unsigned long long)seed);
+    printf("  table        %10llu\n  replay       %10llu\n  stack        %10llu\n",
+           (unsigned long long)engines[SEGUE_ENGINE_MOVE], (unsigned long long)engines[SEGUE_ENGINE_REPLAY],
+           (unsigned long long)engines[SEGUE_ENGINE_STACK]);
+    printf("fault natively %10llu\n", (unsigned long long)faulted);
+    if (segue_counters_read(&counters) == SEGUE_OK)
+        printf("stepped        %10llu\n", (unsigned long long)counters.stepped);
+    printf("plans asked    %10llu, which refused:\n", (unsigned long long)asked);
+    for (unsigned i = 0; i < REASONS && refusals[i].why; i++) {
+        printf("  %10llu  %s ", (unsigned long long)refusals[i].count, refusals[i].why);
+        for (unsigned k = 0; k < refusals[i].length; k++)
+            printf(" %02x", refusals[i].example[k]);
+        putchar('\n');
+    }
+    printf("differences    %10llu\n", (unsigned long long)differences);
+    return differences != 0;
+}
