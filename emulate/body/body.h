@@ -57,6 +57,8 @@ struct body_record {
      * elements, bit i, i + elements, i + 2 * elements ... select element i. */
     uint8_t lanes, element;
     uint8_t reserved;
+    /* How many of those counted were not made here after all (body_request.sample): the policy gave another answer. */
+    uint64_t left;
 };
 
 /* The routines that bodies call through words near them. */
@@ -150,6 +152,9 @@ struct body_request {
     int64_t distance;
     enum body_mode mode;
     enum body_thunk ask;
+    /* With BODY_POLICY and without `lookup`: not 0, but a power of two up to 2^31, if the policy is asked about each
+     * access of a record that completes so many. Then all of them are counted. */
+    uint32_t sample;
     /* On a miss, the other regions are looked up in `body_regions`, and the access is counted; or, with BODY_POLICY,
      * `body_ask` is asked with `missed`. */
     bool lookup;

@@ -162,7 +162,10 @@ struct segue_region {
     void *context;
     /* enum segue_region_flags. */
     uint32_t flags;
-    uint32_t reserved32;
+    /* N, a power of two: each hot site asks `hot_policy` about every N-th of its accesses; the
+     * others access the alias at once. All are counted, exactly (`accesses` of struct segue_patch).
+     * An access that faults is always asked about. 0 and 1: each access, without a count. */
+    uint32_t sample;
     /* With SEGUE_REGION_HOT; NULL if `policy` is NULL: hot sites then access the alias at once. */
     segue_hot_policy *hot_policy;
     uint64_t reserved[4];

@@ -265,6 +265,7 @@ static struct body_request request_for(struct order *order, uint64_t site)
         .distance = slot->distance,
         .mode = slot->mode,
         .ask = thunk_of(slot),
+        .sample = slot->sample,
         .lookup = order->is_looked_up,
         .shadow_stack = control_has_shadow_stack(),
         .most_records = BODY_INSTRUCTIONS,
@@ -489,7 +490,7 @@ const struct code_range hot_range = {.translate = translate_range};
 static void take_back(const struct hot_body *body, const struct body_place *place)
 {
     const struct kept *of_body = kept_of(body);
-    if (place->counted && of_body->slot->mode == BODY_COUNT)
+    if (place->counted && (of_body->slot->mode == BODY_COUNT || of_body->slot->sample))
         __atomic_fetch_sub(&of_body->records[place->record].count, 1, __ATOMIC_RELAXED);
 }
 

@@ -44,10 +44,15 @@ static uint32_t mode_flags_of(const struct segue_region *region)
     return region->flags & MODE_FLAGS;
 }
 
+static uint32_t sample_of(const struct segue_region *region)
+{
+    return region->sample > 1 ? region->sample : 0;
+}
+
 bool hot_slot_fits(const struct hot_slot *slot, const struct segue_region *region)
 {
     return slot->distance == distance_of(&region->window) && slot->mode == mode_of(region) &&
-           slot->mode_flags == mode_flags_of(region);
+           slot->mode_flags == mode_flags_of(region) && slot->sample == sample_of(region);
 }
 
 /* One that bodies refer to serves only regions that fit those bodies. */
@@ -80,6 +85,7 @@ enum segue_status hot_slot_take(const struct segue_region *region, struct hot_sl
     slot->distance = distance_of(&region->window);
     slot->mode = mode_of(region);
     slot->mode_flags = mode_flags_of(region);
+    slot->sample = sample_of(region);
     slot->is_taken = true;
     slot->leads = slot->has_led = false;
     __atomic_store_n(&slot->alias, (uint64_t)(uintptr_t)region->window.alias, __ATOMIC_RELAXED);
@@ -190,6 +196,8 @@ SEGUE_HOT_POLICY const struct hot_slot *hot_slot_find(uint64_t address, uint32_t
 
 bool hot_slots_are_looked_up(const struct hot_slot *slot)
 {
+    if (slot->sample)
+        return false;
     if (slot->mode == BODY_POLICY)
         return __atomic_load_n(&asked.count, __ATOMIC_RELAXED) > 1;
     if (__atomic_load_n(&body_regions.count, __ATOMIC_RELAXED) < 2)

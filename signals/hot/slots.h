@@ -31,6 +31,8 @@ struct hot_slot {
     bool leads, has_led;
     /* How often `leads` was set. */
     uint64_t openings;
+    /* As in struct body_request. */
+    uint32_t sample;
     /* A region has the slot; a body refers to it. */
     bool is_taken, is_used;
     struct body_descriptor *descriptors[HOT_PARTS];
@@ -71,7 +73,7 @@ bool hot_slot_is_one(const struct hot_slot *slot);
 /* Whether a body of one slot treats an access as one of the other does. Uses general registers only. */
 static inline SEGUE_HOT_POLICY bool hot_slot_is_like(const struct hot_slot *slot, const struct hot_slot *other)
 {
-    return slot->mode == other->mode && slot->mode_flags == other->mode_flags;
+    return slot->mode == other->mode && slot->mode_flags == other->mode_flags && slot->sample == other->sample;
 }
 
 /* Whether a body of the slot should look for other regions where it misses its own. Async-signal-safe. */

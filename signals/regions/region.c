@@ -78,6 +78,7 @@ struct segue_region region_shown(const struct region *region)
         .context = region->context,
         .hot_policy = region->kind == SEGUE_WINDOW_ALIAS ? region->hot.policy : NULL,
         .flags = region->flags & (uint32_t)~REGION_CHANGES,
+        .sample = region->sample ? UINT32_C(1) << (region->sample - 1) : 0,
     };
 }
 
@@ -166,6 +167,8 @@ static const char *misuse_of_hot(const struct segue_region *region)
     if (!(region->flags & SEGUE_REGION_HOT)) {
         if (region->hot_policy)
             return "region.hot_policy is set without SEGUE_REGION_HOT";
+        if (region->sample)
+            return "region.sample is set without SEGUE_REGION_HOT";
         return region->flags & HOT_FLAGS ? "region.flags has a flag that needs SEGUE_REGION_HOT" : NULL;
     }
     if (region->window.kind != SEGUE_WINDOW_ALIAS)
@@ -178,6 +181,10 @@ static const char *misuse_of_hot(const struct segue_region *region)
         return "region.policy of a hot region with a hot policy is NULL";
     if (region->hot_policy && (region->flags & SEGUE_REGION_COUNT))
         return "region.flags has SEGUE_REGION_COUNT, but a hot policy counts for itself";
+    if (region->sample && !region->hot_policy)
+        return "region.sample is set without a hot policy";
+    if (region->sample & (region->sample - 1))
+        return "region.sample is not a power of two";
     return NULL;
 }
 
@@ -185,7 +192,7 @@ static const char *misuse_of_hot(const struct segue_region *region)
 static const char *misuse(const struct segue_region *region)
 {
     const struct segue_window *window = &region->window;
-    if (region->reserved32 || !RESERVED_IS_ZERO(region))
+    if (!RESERVED_IS_ZERO(region))
         return "region.reserved is not zero: was the struct initialised?";
     if (!RESERVED_IS_ZERO(window))
         return "region.window.reserved is not zero: was the struct initialised?";
@@ -213,7 +220,8 @@ static struct region table_form(const struct segue_region *region, struct hot_sl
         .policy = region->policy,
         .context = region->context,
         .place = window->kind == SEGUE_WINDOW_ALIAS ? window->alias : window->context,
-        .kind = (uint16_t)window->kind,
+        .kind = (uint8_t)window->kind,
+        .sample = (uint8_t)(region->sample ? __builtin_ctz(region->sample) + 1 : 0),
         .flags = (uint16_t)region->flags,
     };
     if (window->kind == SEGUE_WINDOW_ALIAS) {
@@ -374,6 +382,7 @@ static enum segue_status change(struct region *found, const struct segue_region 
         const struct region kept = table_form(region, slot);
         found->policy = kept.policy;
         found->context = kept.context;
+        found->sample = kept.sample;
         if (found->kind == SEGUE_WINDOW_ALIAS)
             found->hot = kept.hot;
         flags = kept.flags;

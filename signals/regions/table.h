@@ -36,8 +36,10 @@ struct region {
     };
     /* The window's alias, or the context of its device; no window has both. */
     void *place;
-    /* enum segue_window_kind, enum segue_region_flags; and REGION_CHANGES. */
-    uint16_t kind, flags;
+    /* enum segue_window_kind; the exponent of segue_region.sample, plus 1, or 0; enum segue_region_flags, and
+     * REGION_CHANGES. */
+    uint8_t kind, sample;
+    uint16_t flags;
     /* Not 0 while the region can be found. For the table alone. */
     uint32_t live;
 };

@@ -98,7 +98,6 @@ struct taker {
 
 static const struct taker takers[] = {
     TAKER(add_region, segue_region, reserved, {.window = {.base = PAGE, .size = PAGE, .kind = SEGUE_WINDOW_EXPOSED}}),
-    TAKER(add_region, segue_region, reserved32, {.window = {.base = PAGE, .size = PAGE, .kind = SEGUE_WINDOW_EXPOSED}}),
     TAKER(add_region, segue_region, window.reserved,
           {.window = {.base = PAGE, .size = PAGE, .kind = SEGUE_WINDOW_EXPOSED}}),
     TAKER(update_region, segue_region, reserved,

@@ -12,7 +12,7 @@
  *      jae  outside
  *      kmovq %mask, 64(%rsp); cmp $0      a mask of zeros is no access to count: as outside
  *      jz   outside
- *      lock incq count                    or the question
+ *      lock incq count                    or the question, or both where some accesses are asked about
  *      add  $127, %al; sahf               if it uses flags
  *      the instruction at the alias */
 #include "access.h"
@@ -108,20 +108,53 @@ static bool can_be_asked_quickly(const struct builder *builder)
            !record_of(builder)->lanes;
 }
 
-/* Asks, with RAX, the scratch register and the flags in their slots. Returns the place of the jump for other answers
- * than 0. */
-static uint32_t ask(struct builder *builder, bool missed, enum copy_kind kind)
+/* From the check on: the address, with RAX, the scratch register and the flags in their slots. */
+static void find_address(struct builder *builder)
 {
     struct emitter *emit = &builder->emit;
-    const struct body_request *request = builder->request;
     emit->state.rax = emit->state.scratch = emit->state.flags = EMIT_SLOT;
-    emit_near(emit, EMIT_ADD, address_of(&request->descriptor->base));
+    emit_near(emit, EMIT_ADD, address_of(&builder->request->descriptor->base));
+}
+
+/* Asks about the address; CF if the answer is 0. */
+static void call_policy(struct builder *builder, bool missed, enum copy_kind kind)
+{
     if (!missed && can_be_asked_quickly(builder))
         ask_quickly(builder, kind);
     else
         ask_by_thunk(builder, missed);
-    uint32_t place = emit_jump(emit, EMIT_IF_ABOVE_OR_EQUAL);
+}
+
+/* Returns the place of the jump for other answers than 0. */
+static uint32_t ask(struct builder *builder, bool missed, enum copy_kind kind)
+{
+    find_address(builder);
+    call_policy(builder, missed, kind);
+    uint32_t place = emit_jump(&builder->emit, EMIT_IF_ABOVE_OR_EQUAL);
+    builder->emit.state.is_counted = true;
+    return place;
+}
+
+/* Numbers the access, and asks if the number is due. If it is not made here, another one does not get the number. */
+static uint32_t ask_about_some(struct builder *builder, enum copy_kind kind)
+{
+    struct emitter *emit = &builder->emit;
+    const struct body_record *record = record_of(builder);
+    find_address(builder);
+    if (kind == COPY_REGISTERED)
+        emit_store_slot(emit, emit->scratch_register, BODY_ADDRESS);
+    emit_take_number(emit, address_of(&record->count));
     emit->state.is_counted = true;
+    emit_test_number(emit, builder->request->sample);
+    uint32_t not_due = emit_jump(emit, EMIT_IF_NOT_ZERO);
+    call_policy(builder, false, kind);
+    uint32_t answered = emit_jump(emit, EMIT_IF_BELOW);
+    emit_increment(emit, address_of(&record->left));
+    emit->state.is_counted = false;
+    uint32_t place = emit_jump(emit, EMIT_ALWAYS);
+    emit->state.is_counted = true;
+    emit_lead_to(emit, not_due, emit->used);
+    emit_lead_to(emit, answered, emit->used);
     return place;
 }
 
@@ -136,7 +169,7 @@ static void examine_mask(struct builder *builder, const struct segue_memory_oper
 {
     struct emitter *emit = &builder->emit;
     emit_store_mask(emit, memory->mask, memory->lanes);
-    if (builder->request->mode == BODY_POLICY)
+    if (builder->request->mode == BODY_POLICY && !builder->request->sample)
         return;
     emit_test_mask(emit, memory->lanes);
     outside->jumps[outside->jump_count++] = emit_jump(emit, EMIT_IF_ZERO);
@@ -182,7 +215,8 @@ static void check_access(struct builder *builder, const struct block_instruction
     if (request->mode != BODY_LED && instruction->form.is_masked)
         examine_mask(builder, &instruction->form.memory, outside);
     if (request->mode == BODY_POLICY) {
-        outside->jumps[outside->jump_count++] = ask(builder, false, kind);
+        outside->jumps[outside->jump_count++] =
+            request->sample ? ask_about_some(builder, kind) : ask(builder, false, kind);
     } else if (request->mode == BODY_COUNT) {
         count(builder);
     }

@@ -294,7 +294,7 @@ uint32_t body_estimate(struct body_scratch *scratch, const struct body_request *
         const struct block_instruction *instruction = &scratch->block.instructions[i];
         size += instruction->form.length * 9u / 8;
         if (block_is_checked(instruction))
-            size += of_checks[request->mode];
+            size += of_checks[request->mode] + (request->sample ? 41u : 0);
         else if (instruction->kind == BLOCK_CONDITIONAL)
             size += 21;
     }

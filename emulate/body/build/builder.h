@@ -23,7 +23,7 @@ struct pending {
     uint8_t instruction;
     /* The displacements of the jumps to it. */
     uint8_t jump_count;
-    uint32_t jumps[2];
+    uint32_t jumps[3];
     struct emit_state state;
     /* PENDING_OUTSIDE: where it joins, and with which state. */
     uint32_t join;

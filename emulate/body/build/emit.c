@@ -99,6 +99,20 @@ void emit_increment(struct emitter *emitter, uint64_t word)
     EMIT(emitter, 0xf0, REX_64, 0xff, 0x05, BYTES_OF(distance));
 }
 
+void emit_take_number(struct emitter *emitter, uint64_t word)
+{
+    EMIT(emitter, 0xb8, 1, 0, 0, 0);
+    uint32_t distance = relative(emitter, 9, word);
+    EMIT(emitter, 0xf0, REX_64, 0x0f, 0xc1, 0x05, BYTES_OF(distance));
+}
+
+void emit_test_number(struct emitter *emitter, uint32_t sample)
+{
+    uint32_t bits = sample - 1;
+    EMIT(emitter, 0xf7, 0xd0);
+    EMIT(emitter, 0xa9, BYTES_OF(bits));
+}
+
 void emit_call(struct emitter *emitter, uint64_t word)
 {
     uint32_t distance = relative(emitter, 6, word);

@@ -66,6 +66,10 @@ void emit_near(struct emitter *emitter, enum emit_operation operation, uint64_t 
 /* The address of a word near the body, in RAX. */
 void emit_rax_address(struct emitter *emitter, uint64_t word);
 void emit_increment(struct emitter *emitter, uint64_t word);
+/* Increments the word; RAX has what it was. ZF if a multiple of `sample`, which is a power of two, is reached with
+ * that; RAX is lost. */
+void emit_take_number(struct emitter *emitter, uint64_t word);
+void emit_test_number(struct emitter *emitter, uint32_t sample);
 void emit_call(struct emitter *emitter, uint64_t word);
 /* The mask register's low bits, at least `lanes` of them, to BODY_MASK; ZF if those `lanes` are 0. */
 void emit_store_mask(struct emitter *emitter, unsigned mask, unsigned lanes);
@@ -78,8 +82,10 @@ enum emit_condition {
     EMIT_ALWAYS = 0,
     /* And the condition's number in encodings. */
     EMIT_IF = 0x80,
+    EMIT_IF_BELOW = 0x82,
     EMIT_IF_ABOVE_OR_EQUAL = 0x83,
     EMIT_IF_ZERO = 0x84,
+    EMIT_IF_NOT_ZERO = 0x85,
 };
 uint32_t emit_jump(struct emitter *emitter, enum emit_condition condition);
 /* A jump to an offset that lies before it. */

@@ -133,14 +133,22 @@ void records_use(uint32_t count)
     unused -= count;
 }
 
+/* The accesses that were made in bodies. */
+static uint64_t made(const struct body_record *record)
+{
+    uint64_t left = __atomic_load_n(&record->left, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&record->count, __ATOMIC_RELAXED) - left;
+}
+
 void records_add_up(struct body_record *records, uint32_t count)
 {
     __atomic_fetch_add(&sums, 1, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < count; i++) {
         struct hot_site *site = records[i].site ? hot_site_find(records[i].site) : NULL;
         if (site)
-            __atomic_fetch_add(&site->accesses_before, records[i].count, __ATOMIC_RELAXED);
+            __atomic_fetch_add(&site->accesses_before, made(&records[i]), __ATOMIC_RELAXED);
         __atomic_store_n(&records[i].count, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&records[i].left, 0, __ATOMIC_RELAXED);
     }
     __atomic_fetch_add(&sums, 1, __ATOMIC_SEQ_CST);
 }
@@ -170,7 +178,7 @@ static void visit(void (*count)(struct hot_site *site, uint64_t accesses))
             const struct body_record *record = &blocks[i].records[j];
             struct hot_site *site = record->site ? hot_site_find(record->site) : NULL;
             if (site)
-                count(site, __atomic_load_n(&record->count, __ATOMIC_RELAXED));
+                count(site, made(record));
         }
 }
 

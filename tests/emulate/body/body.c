@@ -377,6 +377,26 @@ static void body_asks_quickly(void **state)
     all(&variation, 3);
     variation.lookup = true;
     all(&variation, 3);
+    variation.lookup = false;
+    variation.sample = 2;
+    all(&variation, 3);
+}
+
+static void body_asks_about_some_and_counts_all(void **state)
+{
+    static const struct variation variations[] = {
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK, .sample = 2, .answers = ~UINT64_C(0)},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK, .sample = 4, .answers = ~UINT64_C(0), .checks_all = true},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK_REGS, .sample = 2, .answers = SOME},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK_REGS, .sample = 2},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK_REGS_VECTORS, .sample = 2, .answers = ~UINT64_C(0)},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK, .sample = 2, .answers = SOME, .roll_back_at = ANYWHERE},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK_VECTORS, .sample = 2, .answers = SOME, .roll_back_at = ANYWHERE},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK, .sample = UINT32_C(1) << 31, .roll_back_at = ANYWHERE},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof variations / sizeof *variations; i++)
+        all(&variations[i], 3);
 }
 
 static void body_has_an_entry_for_a_stack_without_room(void **state)
@@ -472,6 +492,7 @@ int main(void)
         cmocka_unit_test(body_counts_exactly_if_rolled_back_anywhere),
         cmocka_unit_test(body_asks),
         cmocka_unit_test(body_asks_quickly),
+        cmocka_unit_test(body_asks_about_some_and_counts_all),
         cmocka_unit_test(body_has_an_entry_for_a_stack_without_room),
         cmocka_unit_test(body_uses_any_scratch_register),
         cmocka_unit_test(body_ends_earlier_where_it_would_be_too_long),

@@ -26,6 +26,7 @@ extern struct world world;
 struct variation {
     enum body_mode mode;
     enum body_thunk ask;
+    uint32_t sample;
     bool lookup;
     /* The body's descriptor is another region's; with `lookup` this region is in the table. */
     bool is_elsewhere;

@@ -68,6 +68,108 @@ static int policies_are_asked_about_each_access(void)
     return 0;
 }
 
+#define SAMPLE 8u
+
+static int sampled_policies_are_asked_about_some_and_count_all(void)
+{
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL), found;
+    region.sample = SAMPLE;
+    begin(&region);
+    assert_int_equal(segue_region_find(memory.memory, &found), SEGUE_OK);
+    assert_int_equal(found.sample, SAMPLE);
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    uint64_t sampled = counted();
+    assert_int_equal(sampled + asked_ordinarily, 100 * ROUNDS);
+    assert_int_equal(asked, sampled / SAMPLE);
+    assert_in_range(asked_ordinarily, 0, 10);
+    /* Another answer: the ordinary policy gets the access, which is not counted here. */
+    wants_ordinary = 1;
+    uint64_t ordinary = asked_ordinarily;
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(sites_sum(memory.memory, 100), wanted);
+    assert_int_equal(counted() + asked_ordinarily, 200 * ROUNDS);
+    assert_in_range(asked_ordinarily - ordinary, 100 * ROUNDS / SAMPLE, 100 * ROUNDS / SAMPLE + 1);
+    /* Each access, again. */
+    wants_ordinary = 0;
+    region.sample = 1;
+    assert_int_equal(segue_region_update(&region), SEGUE_OK);
+    sites_sum(memory.memory, 100);
+    uint64_t before = asked + asked_ordinarily;
+    sites_sum(memory.memory, 100);
+    assert_int_equal(asked + asked_ordinarily - before, 100);
+    return 0;
+}
+
+static int samples_are_powers_of_two_and_of_hot_policies(void)
+{
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    region.sample = 12;
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    assert_string_equal(segue_reason(), "region.sample is not a power of two");
+    region = region_with(SEGUE_REGION_COUNT);
+    region.sample = 8;
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    region.flags = 0;
+    assert_int_equal(segue_region_add(&region), SEGUE_INVALID);
+    region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    region.sample = UINT32_C(1) << 31;
+    assert_int_equal(segue_region_add(&region), SEGUE_OK);
+    return 0;
+}
+
+static SEGUE_HOT_POLICY enum segue_verdict count_hot(void *context, const struct segue_hot_event *event)
+{
+    (void)event;
+    __atomic_fetch_add((uint64_t *)context, 1, __ATOMIC_RELAXED);
+    return SEGUE_STEP;
+}
+
+static enum segue_verdict count_ordinary(void *context, const struct segue_event *event)
+{
+    (void)event;
+    __atomic_fetch_add((uint64_t *)context + 1, 1, __ATOMIC_RELAXED);
+    return SEGUE_STEP;
+}
+
+static void *sum_often(void *wanted)
+{
+    for (unsigned i = 0; i < ROUNDS; i++)
+        if (sites_sum(memory.memory, 100) != *(const uint64_t *)wanted)
+            return wanted;
+    return NULL;
+}
+
+/* Without signals each number is taken once, by whichever thread. */
+static int samples_of_threads_are_exact(void)
+{
+    static uint64_t questions[2];
+    pthread_t threads[4];
+    void *wrong;
+    make_memory();
+    uint64_t wanted = sites_sum(memory.alias, 100);
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    region.hot_policy = count_hot;
+    region.policy = count_ordinary;
+    region.context = questions;
+    region.sample = SAMPLE;
+    begin(&region);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, sum_often, &wanted), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], &wrong), 0);
+        assert_null(wrong);
+    }
+    uint64_t sampled = counted();
+    assert_int_equal(sampled + questions[1], 400 * ROUNDS);
+    /* A thread's first question finds no place for the thread, and comes by a fault. */
+    assert_in_range(questions[0], sampled / SAMPLE - 8, sampled / SAMPLE);
+    return 0;
+}
+
 static int policies_are_shown_what_a_mask_selects(void)
 {
     if (!has_masks())
@@ -384,6 +486,9 @@ static int what_is_wrong_is_named(void)
 
 #define EACH_CASE(X)                                                                                                   \
     X(policies_are_asked_about_each_access)                                                                            \
+    X(sampled_policies_are_asked_about_some_and_count_all)                                                             \
+    X(samples_are_powers_of_two_and_of_hot_policies)                                                                   \
+    X(samples_of_threads_are_exact)                                                                                    \
     X(policies_are_shown_what_a_mask_selects)                                                                          \
     X(vectors_and_registers_are_kept_for_a_policy)                                                                     \
     X(policies_may_be_asked_inside_one)                                                                                \

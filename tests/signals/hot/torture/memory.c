@@ -57,11 +57,17 @@ static enum segue_verdict policy(void *context, const struct segue_event *event)
 static void give_mode(struct segue_region *region, enum mode to)
 {
     region->policy = to >= MODE_ASK ? policy : NULL;
-    region->hot_policy = to < MODE_ASK ? NULL : to == MODE_ASK ? hot_policy : vector_policy;
+    region->hot_policy = to < MODE_ASK ? NULL : to == MODE_ASK_VECTORS ? vector_policy : hot_policy;
+    region->sample = to == MODE_SAMPLE ? 8 : 0;
     region->context = &happened.asked;
     region->flags = SEGUE_REGION_HOT | (to == MODE_COUNT ? (uint32_t)SEGUE_REGION_COUNT : 0) |
-                    (to == MODE_ASK ? (uint32_t)SEGUE_REGION_HOT_GENERAL : 0) |
-                    (to > MODE_ASK ? (uint32_t)SEGUE_REGION_HOT_REGS : 0);
+                    (region->hot_policy == hot_policy ? (uint32_t)SEGUE_REGION_HOT_GENERAL : 0) |
+                    (to == MODE_ASK_VECTORS ? (uint32_t)SEGUE_REGION_HOT_REGS : 0);
+}
+
+bool memory_counts(void)
+{
+    return mode == MODE_COUNT || mode == MODE_SAMPLE;
 }
 
 /* ---- shared regions ---- */

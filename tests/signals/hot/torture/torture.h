@@ -19,6 +19,8 @@ enum mode {
     /* A policy of general registers; one of vector registers, which is shown the registers. */
     MODE_ASK,
     MODE_ASK_VECTORS,
+    /* A policy of general registers, about some accesses; with the work of MODE_COUNT, since all are counted. */
+    MODE_SAMPLE,
     /* All of them in turn, and idle. */
     MODE_CHANGES,
     MODES,
@@ -62,8 +64,9 @@ static inline void happens(uint64_t *what, uint64_t times)
 
 /* ---- memory.c ---- */
 
-/* The mode of the round. */
+/* The mode of the round; each access is counted in it. */
 extern enum mode mode;
+bool memory_counts(void);
 
 void memory_prepare(void);
 void memory_protect(void);

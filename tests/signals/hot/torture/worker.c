@@ -146,7 +146,7 @@ static uint64_t work_in_library(const struct slab *slab, struct random *random)
 /* One piece; left by a handler in some. What then has been done is not known, so this is not for counts. */
 static uint64_t work(const struct slab *slab, struct random *random, bool in_library)
 {
-    enum work_kinds kinds = mode == MODE_COUNT ? WORK_EXACT : WORK_ANY;
+    enum work_kinds kinds = memory_counts() ? WORK_EXACT : WORK_ANY;
     if (kinds == WORK_ANY && random_below(random, 64) == 0) {
         if (sigsetjmp(self.jump, 1)) {
             in_work = false;
@@ -189,7 +189,7 @@ _Noreturn static void be_child(unsigned worker, struct random *random)
     slab_fill(&slab, random);
     uint64_t done = work_some(&slab, random, CHILD_PIECES, true);
     uint64_t counted = memory_counted() - before;
-    if (mode == MODE_COUNT && counted != done)
+    if (memory_counts() && counted != done)
         fail("a child: %lu accesses are counted in place of %lu\n", counted, done);
     _exit(failures != 0);
 }
