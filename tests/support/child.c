@@ -9,13 +9,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "times.h"
+
 void child_main(int argc, char **argv, const struct child_case *cases, size_t count)
 {
     if (argc != 3 || strcmp(argv[1], "--child") != 0)
         return;
     /* A crash is wanted here; its core is not. A hang ends by itself. */
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    alarm(60);
+    alarm(60 * test_times());
     for (size_t i = 0; i < count; i++) {
         if (strcmp(cases[i].name, argv[2]) != 0)
             continue;

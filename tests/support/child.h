@@ -22,7 +22,7 @@ struct child_result {
 /* To be called first in main: if the process was started as a child, runs its case and exits. */
 void child_main(int argc, char **argv, const struct child_case *cases, size_t count);
 
-/* Runs the case in a child and waits for it, at most 60 seconds. */
+/* Runs the case in a child and waits for it, at most 60 seconds, or so many times that (times.h). */
 struct child_result child_run(const char *name);
 
 #endif

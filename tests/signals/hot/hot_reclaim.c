@@ -13,6 +13,7 @@
 
 #include "patch/hot/sites.h"
 #include "patch/hot/space/chunks.h"
+#include "tests/support/times.h"
 
 #define LITTLE (UINT64_C(512) << 10)
 
@@ -132,7 +133,7 @@ static int come_back(enum waiting to_wait)
         usleep(100);
     assert_int_equal(setitimer(ITIMER_PROF, &(struct itimerval){0}, NULL), 0);
     if (to_wait != CHANGES)
-        make_all_anew(2000);
+        make_all_anew(200 * test_times());
     may_return = 1;
     pthread_join(thread, &wrong);
     assert_null(wrong);
@@ -192,7 +193,7 @@ static int come_back_from_a_policy(enum waiting to_wait)
     assert_int_equal(pthread_create(&thread, NULL, sum_until_interrupted, &wanted), 0);
     while (!has_interrupted)
         usleep(100);
-    make_all_anew(2000);
+    make_all_anew(200 * test_times());
     may_return = 1;
     pthread_join(thread, &wrong);
     assert_null(wrong);
