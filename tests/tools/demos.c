@@ -455,7 +455,9 @@ static void the_live_line_is_for_terminals(void **state)
     (void)state;
     RUN_ON_TERMINAL(weak_table, "--quick");
     assert_status(0);
-    assert_says("\rcollection 1 of 9");
+    /* A thread draws it now and then, the first time when it has its turn. */
+    assert_says("\rcollection ");
+    assert_says(" of 9  ");
     assert_says("\r\033[Kweak table:");
     RUN_ON_TERMINAL(lua_heap, "--quick", "--step");
     assert_status(0);
