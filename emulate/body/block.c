@@ -138,13 +138,15 @@ void block_choose_scratch(struct block *block)
     /* Those that compilers use least come first. RAX is for the flags, RSP for the frame. */
     static const uint8_t candidates[] = {SEGUE_R11, SEGUE_R10, SEGUE_R9,  SEGUE_R8,  SEGUE_RDI, SEGUE_RSI, SEGUE_RDX,
                                          SEGUE_RCX, SEGUE_R15, SEGUE_R14, SEGUE_R13, SEGUE_R12, SEGUE_RBX, SEGUE_RBP};
+    uint8_t uses_of[16] = {0};
+    for (unsigned k = 0; k < block->count; k++) {
+        const struct effects *effects = &block->instructions[k].form.effects;
+        for (unsigned used = effects->reads | effects->writes; used; used &= used - 1)
+            uses_of[__builtin_ctz(used)]++;
+    }
     unsigned fewest = ~0u;
     for (size_t i = 0; i < sizeof candidates; i++) {
-        unsigned uses = 0;
-        for (unsigned k = 0; k < block->count; k++) {
-            const struct effects *effects = &block->instructions[k].form.effects;
-            uses += (effects->reads | effects->writes) >> candidates[i] & 1;
-        }
+        unsigned uses = uses_of[candidates[i]];
         if (uses < fewest) {
             fewest = uses;
             block->scratch_register = candidates[i];

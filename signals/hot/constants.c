@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "decode/relocate/displaced.h"
+#include "decode/relocate/displaceable_cache.h"
 #include "decode/scratch.h"
 #include "patch/hot/hot.h"
 #include "platform/threads/thread.h"
@@ -15,13 +15,13 @@ static bool is_inside(const struct segue_window *window, uint64_t address, uint6
     return offset < window->size && window->size - offset >= size;
 }
 
-bool constants_rewrite(struct hot_slot *slot, uint64_t site, const uint8_t *bytes, unsigned length, uint8_t *rewritten,
-                       uint64_t *cookie)
+bool constants_rewrite(struct hot_slot *slot, struct displaceable_cache *cache, uint64_t site, const uint8_t *bytes,
+                       unsigned length, uint8_t *rewritten, uint64_t *cookie)
 {
     static struct decode_scratch scratch;
     struct displaceable form;
     uint8_t led[DISPLACED_BYTES];
-    if (!displaceable_make(&scratch, site, bytes, length, &form) || form.length != length ||
+    if (!displaceable_find(cache, &scratch, site, bytes, length, &form) || form.length != length ||
         !displaced_in_place(&form, slot->distance, led) ||
         !is_inside(&slot->region.window, displaced_constant(&form), form.memory.size))
         return false;

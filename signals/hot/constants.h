@@ -12,8 +12,9 @@
 #include "slots.h"
 
 /* As hot_builder.rewrite, for an instruction that has faulted in the slot's region. The cookie is the slot. */
-bool constants_rewrite(struct hot_slot *slot, uint64_t site, const uint8_t *bytes, unsigned length, uint8_t *rewritten,
-                       uint64_t *cookie);
+struct displaceable_cache;
+bool constants_rewrite(struct hot_slot *slot, struct displaceable_cache *cache, uint64_t site, const uint8_t *bytes,
+                       unsigned length, uint8_t *rewritten, uint64_t *cookie);
 
 /* For the fault of an instruction in no body: the address in the region, if its operand's is the alias's and the fault
  * is there; else the address. Async-signal-safe, lock-free. */

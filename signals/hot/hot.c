@@ -329,7 +329,8 @@ static bool rewrite(void *context, uint64_t site, const uint8_t *bytes, unsigned
                     uint64_t *cookie)
 {
     const struct order *order = context;
-    return site == order->sites[0] && constants_rewrite(order->slot, site, bytes, length, rewritten, cookie);
+    return site == order->sites[0] &&
+           constants_rewrite(order->slot, leaders.cache, site, bytes, length, rewritten, cookie);
 }
 
 /* ---- making sites hot ---- */

@@ -9,7 +9,7 @@
 #include "patch/hot/hot.h"
 
 /* The most instructions that are read for one fault, and in one line. */
-#define INSTRUCTIONS_MOST 24u
+#define INSTRUCTIONS_MOST 60u
 #define LINE_MOST 40u
 /* The quickest outline looks at more bytes than an instruction has. */
 #define OUTLINE_BYTES 24u
@@ -47,10 +47,6 @@ struct line_step {
 static bool follow(struct leaders *leaders, const struct line_step *step)
 {
     switch ((enum displaced_flow)step->flow) {
-    case DISPLACED_FLOW_CONDITIONAL:
-    case DISPLACED_FLOW_LOOP:
-        add_line(leaders, step->target);
-        return true;
     case DISPLACED_FLOW_JUMP:
         add_line(leaders, step->target);
         return false;
@@ -62,6 +58,8 @@ static bool follow(struct leaders *leaders, const struct line_step *step)
         add_line(leaders, step->address + step->length);
         return false;
     case DISPLACED_FLOW_NEXT:
+    case DISPLACED_FLOW_CONDITIONAL:
+    case DISPLACED_FLOW_LOOP:
         return true;
     default:
         return false;
