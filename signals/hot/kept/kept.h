@@ -4,6 +4,8 @@
 #ifndef SEGUE_SIGNALS_HOT_KEPT_H
 #define SEGUE_SIGNALS_HOT_KEPT_H
 
+#include <stddef.h>
+
 #include "signals/hot/slots.h"
 
 /* A body's cookie is the address of one; its table is behind it. */
@@ -18,8 +20,10 @@ struct kept {
     /* How often an access has missed it that another body would have made. */
     uint32_t misses;
     uint32_t table_size;
-    uint8_t table[];
+    /* It is read by words. */
+    _Alignas(uint64_t) uint8_t table[];
 };
+_Static_assert(offsetof(struct kept, table) % sizeof(uint64_t) == 0, "a body's table is aligned as its words");
 
 /* False if the system has no memory. Not async-signal-safe. */
 bool kept_prepare(void);
