@@ -33,7 +33,7 @@ static struct slot *slot_of(struct segue_cache *cache, uint64_t address)
 }
 
 /* Fills `insn`, its unused bytes with zeros, even if it returns false. */
-static bool read_slot(struct slot *slot, uint64_t address, struct segue_insn *insn)
+__attribute__((hot)) static bool read_slot(struct slot *slot, uint64_t address, struct segue_insn *insn)
 {
     uint64_t before = __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE);
     if (before == 0 || (before & 1) || __atomic_load_n(&slot->address, __ATOMIC_RELAXED) != address)
@@ -95,8 +95,9 @@ static enum segue_status fill(struct decode_scratch *scratch, struct segue_cache
     return SEGUE_OK;
 }
 
-enum segue_status decode_cached_in(struct decode_scratch *scratch, struct segue_cache *cache, enum segue_mode mode,
-                                   uint64_t address, const void *bytes, size_t size, struct segue_insn *insn)
+__attribute__((hot)) enum segue_status decode_cached_in(struct decode_scratch *scratch, struct segue_cache *cache,
+                                                        enum segue_mode mode, uint64_t address, const void *bytes,
+                                                        size_t size, struct segue_insn *insn)
 {
     return find(cache, mode, address, bytes, size, insn) ? SEGUE_OK
                                                          : fill(scratch, cache, mode, address, bytes, size, insn);

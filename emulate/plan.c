@@ -53,7 +53,8 @@ struct listed {
     size_t count;
 };
 
-static void span_in_list(struct reach *reach, uint64_t address, uint64_t low, uint64_t high, struct span *span)
+__attribute__((hot)) static void span_in_list(struct reach *reach, uint64_t address, uint64_t low, uint64_t high,
+                                              struct span *span)
 {
     const struct listed *listed = (const struct listed *)reach;
     *span = (struct span){NULL, low, high};
@@ -167,7 +168,7 @@ static bool is_move(const struct segue_insn *insn)
     return size == 1 || size == 2 || size == 4 || size == 8;
 }
 
-static enum segue_engine engine_of(const struct segue_insn *insn)
+__attribute__((hot)) static enum segue_engine engine_of(const struct segue_insn *insn)
 {
     if (is_move(insn))
         return SEGUE_ENGINE_MOVE;
@@ -210,8 +211,8 @@ static const char *engine_refusal(struct segue_plan *plan, const struct segue_re
     }
 }
 
-enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs *regs,
-                                const struct segue_xstate *xstate, const struct segue_fault *fault)
+__attribute__((hot)) enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs *regs,
+                                                     const struct segue_xstate *xstate, const struct segue_fault *fault)
 {
     plan->engine = SEGUE_ENGINE_NONE;
     plan->flags = 0;
@@ -247,7 +248,7 @@ static const char *cut_accesses(struct segue_plan *plan, struct reach *reach)
     return NULL;
 }
 
-enum segue_status plan_reach(struct segue_plan *plan, struct reach *reach)
+__attribute__((hot)) enum segue_status plan_reach(struct segue_plan *plan, struct reach *reach)
 {
     enum segue_engine engine = engine_of(&plan->insn);
     const char *why = cut_accesses(plan, reach);

@@ -9,8 +9,9 @@
 #include "emulate/windows/guard.h"
 #include "scratch.h"
 
-enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan *plan, struct segue_regs *regs,
-                          struct segue_xstate *xstate, struct segue_fault *fault)
+__attribute__((hot)) enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan *plan,
+                                               struct segue_regs *regs, struct segue_xstate *xstate,
+                                               struct segue_fault *fault)
 {
     enum segue_status status = SEGUE_INVALID;
     if (!plan || !regs)
@@ -61,7 +62,7 @@ __attribute__((hot)) bool segue_recover(uint64_t *rip)
     return true;
 }
 
-size_t segue_peek(void *to, uint64_t address, size_t size)
+__attribute__((hot)) size_t segue_peek(void *to, uint64_t address, size_t size)
 {
     const void *from = (const void *)(uintptr_t)address;
     /* Fast path, for an instruction with room to spare: one load. */

@@ -306,7 +306,7 @@ __attribute__((hot)) void guest_bases(const void *ucontext, uint64_t *fs_base, u
     *gs_base = gate->regs.gs_base;
 }
 
-bool guest_is_interrupted(void)
+__attribute__((hot)) bool guest_is_interrupted(void)
 {
     return guest_self && guest_self->gate && guest_self->gate->place != GATE_PLACE_HOST;
 }

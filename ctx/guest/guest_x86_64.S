@@ -327,7 +327,7 @@ LOCAL_LABEL(initial_state)
  *
  *      ebx number, r12 handler, r13 and r14 the bases that were in force, r15 gate
  */
-        SECTION_TEXT(guest_run_handler)
+        SECTION_HOT(guest_run_handler)
         .p2align 4
 FUNCTION(guest_run_handler)
         .cfi_startproc

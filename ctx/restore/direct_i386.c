@@ -24,8 +24,8 @@ void direct_restore(const struct segue_frame *frame, const struct segue_xstate *
     (void)method;
 }
 
-bool departure_prepare(struct departure *departure, const struct fault_frame *frame, enum segue_restore_method method,
-                       struct landing *landing)
+__attribute__((hot)) bool departure_prepare(struct departure *departure, const struct fault_frame *frame,
+                                            enum segue_restore_method method, struct landing *landing)
 {
     (void)departure;
     (void)frame;

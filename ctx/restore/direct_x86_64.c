@@ -109,8 +109,8 @@ void direct_restore(const struct segue_frame *frame, const struct segue_xstate *
     landing_go(&landing, xstate->area, features);
 }
 
-bool departure_prepare(struct departure *departure, const struct fault_frame *frame, enum segue_restore_method method,
-                       struct landing *landing)
+__attribute__((hot)) bool departure_prepare(struct departure *departure, const struct fault_frame *frame,
+                                            enum segue_restore_method method, struct landing *landing)
 {
     const struct segue_frame *public = &frame->public;
     void *context = public->native[1];

@@ -60,7 +60,7 @@
 #define RETURNS_CAPTURED 16
 
 /* landing_go (rdi landing, rsi area, rdx features): without features there is no XSAVE, and the area is FXSAVE's. */
-        SECTION_TEXT(landing_go)
+        SECTION_HOT(landing_go)
         .p2align 4
 FUNCTION(landing_go)
         .cfi_startproc

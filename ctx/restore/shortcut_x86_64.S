@@ -15,7 +15,7 @@
 
 #include "shortcut.h"
 
-        SECTION_TEXT(shortcut)
+        SECTION_HOT(shortcut)
         .p2align 6
 FUNCTION(shortcut_code)
         .cfi_startproc

@@ -31,12 +31,12 @@ static uint32_t get_place(void)
     return known;
 }
 
-bool keys_in_use(void)
+__attribute__((hot)) bool keys_in_use(void)
 {
     return get_place() != NOWHERE;
 }
 
-uint32_t keys_now(void)
+__attribute__((hot)) uint32_t keys_now(void)
 {
     uint32_t rights = 0, zero;
     if (keys_in_use())

@@ -44,7 +44,7 @@ static bool is_movable(const char *area, uint64_t features)
 }
 
 /* The moves touch only the components of the gate's features. */
-static char *component_in(char *area, unsigned component)
+__attribute__((hot)) static char *component_in(char *area, unsigned component)
 {
     struct xsave_component place;
     return xsave_find(component, &place) ? area + place.offset : NULL;

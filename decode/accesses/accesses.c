@@ -166,9 +166,9 @@ static enum segue_status list_into(struct listing *listing, struct segue_access 
     return listing->count > capacity ? SEGUE_TOO_SMALL : SEGUE_OK;
 }
 
-enum segue_status segue_accesses(const struct segue_insn *insn, const struct segue_regs *regs,
-                                 const struct segue_xstate *xstate, struct segue_access *accesses, size_t capacity,
-                                 size_t *count)
+__attribute__((hot)) enum segue_status segue_accesses(const struct segue_insn *insn, const struct segue_regs *regs,
+                                                      const struct segue_xstate *xstate, struct segue_access *accesses,
+                                                      size_t capacity, size_t *count)
 {
     if (!insn || !regs || !count || (!accesses && capacity))
         return SEGUE_INVALID;
@@ -187,7 +187,8 @@ enum segue_status accesses_before_end(const struct segue_insn *insn, const struc
     return list_into(&listing, accesses, capacity, count);
 }
 
-uint64_t accesses_operand(const struct segue_insn *insn, const struct segue_regs *regs, unsigned number)
+__attribute__((hot)) uint64_t accesses_operand(const struct segue_insn *insn, const struct segue_regs *regs,
+                                               unsigned number)
 {
     const struct segue_memory_operand *memory = &insn->memory[number];
     struct listing listing = {.insn = insn, .regs = regs, .memory = memory};

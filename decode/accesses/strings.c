@@ -57,7 +57,7 @@ static uint64_t count_before_end(const struct listing *listing, uint64_t start, 
 }
 
 /* All iterations of a string instruction. */
-void listing_string(struct listing *listing)
+__attribute__((hot)) void listing_string(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
     uint64_t start = listing_effective(listing, listing_untruncated(listing, memory)), count = 1;

@@ -35,7 +35,7 @@ static uint64_t elements_of(const struct segue_memory_operand *memory, uint64_t 
 }
 
 /* One access for each run of selected elements. */
-void listing_masked(struct listing *listing)
+__attribute__((hot)) void listing_masked(struct listing *listing)
 {
     const struct segue_memory_operand *memory = listing->memory;
     uint64_t address = listing_effective(listing, listing_untruncated(listing, memory)), bits;

@@ -360,7 +360,7 @@ static __attribute__((noinline)) void complete(struct segue_insn *insn)
     relocation_complete_in(&scratch, insn);
 }
 
-void relocation_complete(struct segue_insn *insn)
+__attribute__((hot)) void relocation_complete(struct segue_insn *insn)
 {
     if (orders_in(insn)->relocation.kind == INSN_RELOCATION_UNKNOWN)
         complete(insn);

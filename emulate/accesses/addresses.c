@@ -7,7 +7,7 @@
 #include "decode/x86/canonical.h"
 #include "emulate/elements/repeat.h"
 
-bool addresses_are_beyond_stack(const struct segue_plan *plan)
+__attribute__((hot)) bool addresses_are_beyond_stack(const struct segue_plan *plan)
 {
     for (uint32_t i = 0; i < plan->access_count; i++)
         if (plan->accesses[i].segment == SEGUE_SEGMENT_SS && !canonical_is(plan->accesses[i].address))
@@ -22,7 +22,7 @@ static uint64_t first_address(const struct segue_access *access)
     return repeat_is_down(access) ? access->address + access->size - access->element : access->address;
 }
 
-bool addresses_are_beyond_segment(const struct segue_plan *plan, const struct segue_regs *regs)
+__attribute__((hot)) bool addresses_are_beyond_segment(const struct segue_plan *plan, const struct segue_regs *regs)
 {
     for (uint32_t i = 0; i < plan->access_count; i++) {
         uint64_t base = segment_base(regs, plan->accesses[i].segment);

@@ -25,7 +25,7 @@ void pieces_part(const struct segue_plan *plan, uint32_t number, uint64_t *addre
     *size = most;
 }
 
-unsigned pieces_devices(const struct segue_plan *plan)
+__attribute__((hot)) unsigned pieces_devices(const struct segue_plan *plan)
 {
     unsigned count = 0;
     for (uint32_t i = 0; i < details_of(plan)->piece_count; i++)
@@ -220,8 +220,8 @@ enum segue_status piece_exchange(const struct plan_piece *piece, const void *fro
     return outcome == 0 ? SEGUE_OK : failed(piece, SEGUE_WRITE, fault);
 }
 
-static enum segue_status check_writable(const struct segue_plan *plan, const struct copies *copies,
-                                        struct segue_fault *fault)
+__attribute__((hot)) static enum segue_status check_writable(const struct segue_plan *plan, const struct copies *copies,
+                                                             struct segue_fault *fault)
 {
     for (uint32_t i = 0; i < details_of(plan)->piece_count; i++) {
         struct plan_piece room;
@@ -241,7 +241,8 @@ static enum segue_status read_device(const struct segue_plan *plan, const struct
                : SEGUE_UNSUPPORTED;
 }
 
-enum segue_status pieces_read(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
+__attribute__((hot)) enum segue_status pieces_read(const struct segue_plan *plan, const struct copies *copies,
+                                                   struct segue_fault *fault)
 {
     struct plan_piece room, device_room;
     const struct plan_piece *device = NULL;
@@ -299,7 +300,8 @@ static bool is_indivisible(const struct plan_piece *piece)
     return piece_is_native(piece) || piece->address % PAGE + piece->size <= PAGE;
 }
 
-enum segue_status pieces_write(const struct segue_plan *plan, const struct copies *copies, struct segue_fault *fault)
+__attribute__((hot)) enum segue_status pieces_write(const struct segue_plan *plan, const struct copies *copies,
+                                                    struct segue_fault *fault)
 {
     struct plan_piece room;
     if (details_of(plan)->piece_count > 1 || is_probe(plan, &details_of(plan)->pieces[0]) ||

@@ -17,7 +17,7 @@
 /* The position of the vector length in the last byte of the EVEX prefix. */
 #define EVEX_LENGTH 5
 
-bool lanes_are_apart(const struct segue_plan *plan)
+__attribute__((hot)) bool lanes_are_apart(const struct segue_plan *plan)
 {
     const struct segue_insn *insn = &plan->insn;
     return insn->memory[0].addressing == SEGUE_ADDRESSING_VECTOR &&

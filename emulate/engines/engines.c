@@ -14,14 +14,14 @@ const char *engines_refusal(enum segue_class number)
     return number < SEGUE_CLASS_COUNT ? refusals[number] : refusals[SEGUE_CLASS_UNKNOWN];
 }
 
-const char *engines_insn_refusal(const struct segue_insn *insn)
+__attribute__((hot)) const char *engines_insn_refusal(const struct segue_insn *insn)
 {
     const char *of_class = engines_refusal((enum segue_class)insn->class_);
     const char *own = of_class ? unserved_text(insn) : NULL;
     return own ? own : of_class;
 }
 
-enum segue_engine engines_of(enum segue_class number)
+__attribute__((hot)) enum segue_engine engines_of(enum segue_class number)
 {
     if (engines_refusal(number))
         return SEGUE_ENGINE_NONE;

@@ -93,7 +93,8 @@ static bool interrupt_return(const struct transfer *transfer, unsigned size, str
 }
 
 /* Computes the registers after the instruction and the words that it pushes; false if it cannot be carried out. */
-static bool carry_out(struct transfer *transfer, const struct segue_insn *insn, const struct segue_regs *regs)
+__attribute__((hot)) static bool carry_out(struct transfer *transfer, const struct segue_insn *insn,
+                                           const struct segue_regs *regs)
 {
     struct segue_regs *after = &transfer->after;
     unsigned word = word_size(insn), offset = offset_size(insn);

@@ -26,7 +26,8 @@ static void register_write(const struct insn_move *move, struct segue_regs *regs
         *reg = (*reg & ~(mask << move->reg_shift)) | (value & mask) << move->reg_shift;
 }
 
-enum segue_status move_step(const struct segue_plan *plan, struct segue_regs *regs, struct segue_fault *fault)
+__attribute__((hot)) enum segue_status move_step(const struct segue_plan *plan, struct segue_regs *regs,
+                                                 struct segue_fault *fault)
 {
     const struct insn_move *move = &orders_of(&plan->insn)->move;
     uint64_t value = 0;

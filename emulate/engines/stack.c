@@ -48,7 +48,7 @@ static bool moves_segment(const struct segue_insn *insn)
            orders_of(insn)->transfer.kind <= INSN_TRANSFER_LOAD_SEGMENT;
 }
 
-bool stack_does(const struct segue_insn *insn)
+__attribute__((hot)) bool stack_does(const struct segue_insn *insn)
 {
     return moves_segment(insn) || engines_of((enum segue_class)insn->class_) == SEGUE_ENGINE_STACK;
 }
@@ -199,7 +199,7 @@ static enum segue_status miss_target(struct transfer *transfer, uint64_t next, s
 
 /* Everything except memory. False if a branch's target is non-canonical, or if flags would change that a handler cannot
  * change. */
-static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
+__attribute__((hot)) static bool carry_out(struct transfer *transfer, const struct segue_regs *regs)
 {
     uint64_t next = transfer->after.rip;
     switch ((enum insn_transfer_kind)orders_of(&transfer->plan->insn)->transfer.kind) {

@@ -41,7 +41,8 @@ static bool wraps_parts(const struct segue_plan *plan, const struct segue_regs *
     return insn->address_size < 8 && has_parts && offset + size > UINT64_C(1) << 8 * insn->address_size;
 }
 
-const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs, const struct segue_xstate *xstate)
+__attribute__((hot)) const char *replay_refusal(struct segue_plan *plan, const struct segue_regs *regs,
+                                                const struct segue_xstate *xstate)
 {
     const struct segue_insn *insn = &plan->insn;
     const char *why = engines_insn_refusal(insn);
@@ -104,7 +105,7 @@ static bool is_copied(const struct segue_plan *plan, unsigned operand)
     return !replay_place_of(plan, operand).is_native;
 }
 
-const char *replay_window_refusal(struct segue_plan *plan)
+__attribute__((hot)) const char *replay_window_refusal(struct segue_plan *plan)
 {
     for (unsigned i = 0; i < plan->insn.memory_count; i++) {
         if (!is_copied(plan, i))

@@ -57,7 +57,8 @@ static enum segue_status run_on_copies(struct replay *replay, struct segue_regs 
     return status;
 }
 
-static enum segue_status carry_out(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+__attribute__((hot)) static enum segue_status carry_out(struct replay *replay, struct segue_regs *regs,
+                                                        struct segue_fault *fault)
 {
     replay->copies = (struct copies){0};
     replay_begin(replay);
@@ -97,8 +98,9 @@ static enum segue_status carry_out_repeated(struct replay *replay, struct segue_
     return left != details_of(replay->plan)->elements ? SEGUE_OK : status;
 }
 
-enum segue_status replay_step(struct replay *replay, const struct segue_plan *plan, struct segue_regs *regs,
-                              struct segue_xstate *xstate, struct segue_fault *fault)
+__attribute__((hot)) enum segue_status replay_step(struct replay *replay, const struct segue_plan *plan,
+                                                   struct segue_regs *regs, struct segue_xstate *xstate,
+                                                   struct segue_fault *fault)
 {
     if (orders_of(&plan->insn)->relocation.state && (!xstate || !xstate->area))
         return SEGUE_INVALID;

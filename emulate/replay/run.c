@@ -103,7 +103,7 @@ static void set_scratch_register(struct replay *replay)
     replay->context.general[orders_of(insn)->relocation.scratch_register] = value;
 }
 
-void replay_begin(struct replay *replay)
+__attribute__((hot)) void replay_begin(struct replay *replay)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     memcpy(replay->context.general, replay->regs, sizeof replay->context.general);
@@ -135,7 +135,7 @@ static void store_addresses(const struct replay *replay, const struct segue_regs
 }
 
 /* Writes the registers after the instruction to `regs`. */
-void replay_end(const struct replay *replay, struct segue_regs *regs)
+__attribute__((hot)) void replay_end(const struct replay *replay, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     uint8_t scratch_register = orders_of(insn)->relocation.scratch_register;
@@ -195,7 +195,8 @@ __attribute__((noinline)) static uint64_t run_stub_with_borrowed(struct replay *
     return outcome;
 }
 
-enum segue_status replay_execute(struct replay *replay, struct segue_regs *regs, struct segue_fault *fault)
+__attribute__((hot)) enum segue_status replay_execute(struct replay *replay, struct segue_regs *regs,
+                                                      struct segue_fault *fault)
 {
     uint64_t outcome =
         replay->holder == STUBS_NO_HOLDER ? run_stub_with_borrowed(replay) : run_stub(replay, replay->holder);

@@ -33,7 +33,7 @@ static bool has_sahf(void)
     return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & bit_LAHF_LM);
 }
 
-void state_prepare(void)
+__attribute__((hot)) void state_prepare(void)
 {
     uint64_t components = xsave_enabled();
     __atomic_store_n(&has_xsave, components != 0, __ATOMIC_RELAXED);
@@ -54,8 +54,8 @@ size_t state_fixed_size(void)
     return __atomic_load_n(&has_xsave, __ATOMIC_RELAXED) ? XSAVE_HEADER_END : XSAVE_LEGACY_SIZE;
 }
 
-const char *state_refusal(const struct segue_plan *plan, const struct segue_regs *regs,
-                          const struct segue_xstate *xstate)
+__attribute__((hot)) const char *state_refusal(const struct segue_plan *plan, const struct segue_regs *regs,
+                                               const struct segue_xstate *xstate)
 {
     uint64_t needed = orders_of(&plan->insn)->relocation.state & enabled();
     if (plan->insn.memory[0].addressing == SEGUE_ADDRESSING_STATE &&
@@ -97,7 +97,7 @@ static void note_unused(uint8_t *area)
 }
 
 /* NULL for a component that the instruction does not use. */
-static void *component_in(const struct replay_context *context, unsigned component)
+__attribute__((hot)) static void *component_in(const struct replay_context *context, unsigned component)
 {
     struct xsave_component place;
     if (!(context->components & STATE_BIT(component)) || !xsave_find(component, &place))
@@ -120,7 +120,7 @@ static uint64_t choose_way(const struct replay *replay)
     return context->components & ~in_use & COMPONENT_X87 ? STATE_BY_XSAVE : STATE_BY_MOVES;
 }
 
-void state_load(struct replay *replay)
+__attribute__((hot)) void state_load(struct replay *replay)
 {
     struct replay_context *context = &replay->context;
     context->components = orders_of(&replay->plan->insn)->relocation.state & enabled();

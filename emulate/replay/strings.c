@@ -51,7 +51,7 @@ void strings_forget_flags(struct replay *replay)
 
 /* A string's address register has moved with the elements. With 32-bit addresses that is an assignment to a 32-bit
  * register; the same holds for the count register. */
-void strings_store_registers(const struct replay *replay, struct segue_regs *regs)
+__attribute__((hot)) void strings_store_registers(const struct replay *replay, struct segue_regs *regs)
 {
     const struct segue_insn *insn = &replay->plan->insn;
     for (unsigned i = 0; i < insn->memory_count; i++) {

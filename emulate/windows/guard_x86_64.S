@@ -12,7 +12,7 @@
 
 #include "platform/asm.h"
 
-        .text
+        SECTION_HOT(guard)
 
 LABEL(guard_begin)
 

@@ -157,7 +157,7 @@ static bool is_other_jump(const struct hot_site *site, const uint8_t *bytes, siz
 }
 
 /* Takes the site's change out of the bytes that were read from `address` on. */
-static void take_out(const struct hot_site *site, uint64_t address, uint8_t *bytes, size_t size)
+__attribute__((hot)) static void take_out(const struct hot_site *site, uint64_t address, uint8_t *bytes, size_t size)
 {
     uint8_t whole[SEGUE_INSN_BYTES], state = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
     uint64_t at = site->address;

@@ -53,7 +53,7 @@ static bool has_others_blocked(int number)
 /* The kernel makes a handler return to the restorer that it was installed with, so the library's restorer shows that
  * the kernel made the call. Another restorer is there if a program has reinstalled this handler after one of its own;
  * or if a handler has jumped to this one as its last act, with its own signals blocked. */
-enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_stack)
+__attribute__((hot)) enum chain_way chain_way_in(int number, const void *ucontext, const void *entry_stack)
 {
     const void *const *return_address = entry_stack;
     if ((const char *)entry_stack + ENTRY_CONTEXT != (const char *)ucontext)

@@ -23,8 +23,8 @@ static enum segue_status decode(struct decode_scratch *scratch, struct segue_cac
                  : decode_in(scratch, HOST_MODE, bytes, size, insn);
 }
 
-enum segue_status code_decode(struct decode_scratch *scratch, struct segue_cache *cache, uint64_t address,
-                              struct segue_insn *insn)
+__attribute__((hot)) enum segue_status code_decode(struct decode_scratch *scratch, struct segue_cache *cache,
+                                                   uint64_t address, struct segue_insn *insn)
 {
     uint8_t bytes[LOAD] = {0};
     size_t in_page = PAGE - address % PAGE;

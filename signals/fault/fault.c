@@ -52,7 +52,7 @@ static bool is_covered(const struct segue_access *accesses, size_t count, const 
     return false;
 }
 
-void fault_read(struct fault_frame *frame)
+__attribute__((hot)) void fault_read(struct fault_frame *frame)
 {
     frame_read(frame);
     guest_bases(frame->public.native[1], &frame->public.regs.fs_base, &frame->public.regs.gs_base);
@@ -72,7 +72,7 @@ static bool can_be_raised_by(struct fault_scratch *scratch, const void *context,
            is_covered(scratch->accesses, count, fault);
 }
 
-bool fault_was_sent(struct fault_scratch *scratch, struct native_frame native)
+__attribute__((hot)) bool fault_was_sent(struct fault_scratch *scratch, struct native_frame native)
 {
     struct segue_fault fault;
     if (!frame_is_fault(native))

@@ -25,7 +25,8 @@ void footprint_add(struct footprint *footprint, const struct region *region)
     footprint->regions[footprint->count++] = region;
 }
 
-static void span_in_regions(struct reach *reach, uint64_t address, uint64_t low, uint64_t high, struct span *span)
+__attribute__((hot)) static void span_in_regions(struct reach *reach, uint64_t address, uint64_t low, uint64_t high,
+                                                 struct span *span)
 {
     struct footprint *footprint = (struct footprint *)reach;
     const struct region *region = footprint->known;
@@ -61,7 +62,8 @@ static bool is_touched(const struct segue_plan *plan, const struct region *regio
     return false;
 }
 
-enum segue_status footprint_plan(struct footprint *footprint, const struct region *known, struct segue_plan *plan)
+__attribute__((hot)) enum segue_status footprint_plan(struct footprint *footprint, const struct region *known,
+                                                      struct segue_plan *plan)
 {
     footprint->known = known;
     footprint->reach.span_at = span_in_regions;

@@ -14,7 +14,7 @@ uint32_t keyed_begin(void)
     return keys_now();
 }
 
-void keyed_end(uint32_t begun)
+__attribute__((hot)) void keyed_end(uint32_t begun)
 {
     if (keys_now() != begun)
         keys_set(begun);
@@ -27,7 +27,7 @@ const char *keyed_refusal(const struct segue_xstate *xstate, uint32_t begun)
     return "the thread's protection keys forbid the memory that the handler uses";
 }
 
-uint32_t keyed_take_rights(const struct segue_xstate *xstate)
+__attribute__((hot)) uint32_t keyed_take_rights(const struct segue_xstate *xstate)
 {
     uint32_t present = keys_now(), of_thread = keys_of(xstate);
     if (of_thread != present)
@@ -41,7 +41,7 @@ void keyed_give_rights_back(uint32_t before)
         keys_set(before);
 }
 
-size_t keyed_peek(void *to, uint64_t address, size_t size)
+__attribute__((hot)) size_t keyed_peek(void *to, uint64_t address, size_t size)
 {
     size_t done = segue_peek(to, address, size);
     if (done == size || !keys_in_use())

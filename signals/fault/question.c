@@ -129,7 +129,7 @@ static enum segue_verdict answer(struct questions *questions, const struct regio
     return verdict;
 }
 
-void question_begin(struct work *work)
+__attribute__((hot)) void question_begin(struct work *work)
 {
     struct questions *questions = &work->questions;
     questions->event.question = 0;
@@ -178,7 +178,7 @@ static void begin_round(struct questions *questions)
     questions->is_decided = false;
 }
 
-enum segue_verdict question_ask(struct work *work)
+__attribute__((hot)) enum segue_verdict question_ask(struct work *work)
 {
     struct questions *questions = &work->questions;
     struct walk walk = {.number = 0};
@@ -233,12 +233,12 @@ static bool begin_step(struct work *work, uint64_t suspensions)
     return false;
 }
 
-bool question_step_begin(struct work *work)
+__attribute__((hot)) bool question_step_begin(struct work *work)
 {
     return begin_step(work, work->questions.suspensions);
 }
 
-void question_step_end(struct work *work)
+__attribute__((hot)) void question_step_end(struct work *work)
 {
     struct thread_state *thread = &thread_self;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

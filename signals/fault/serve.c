@@ -10,7 +10,7 @@
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 
-enum segue_status serve_step(struct work *work, struct segue_regs *regs, segue_value_visit *visit)
+__attribute__((hot)) enum segue_status serve_step(struct work *work, struct segue_regs *regs, segue_value_visit *visit)
 {
     struct service *service = &work->service;
     struct thread_state *thread = &thread_self;

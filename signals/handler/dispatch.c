@@ -111,7 +111,7 @@ static bool is_any_changing(const struct footprint *footprint)
 
 /* One round of questions, and what follows from the answers. OUTCOME_COUNT: the thread was suspended meanwhile, and
  * the caller starts a new round. */
-static enum outcome serve_round(struct work *work, const struct region *faulted)
+__attribute__((hot)) static enum outcome serve_round(struct work *work, const struct region *faulted)
 {
     struct service *service = &work->service;
     service->can_step = make_plan(work, faulted);
@@ -147,7 +147,7 @@ static enum outcome serve_round(struct work *work, const struct region *faulted)
     return outcome;
 }
 
-static enum outcome serve_access(struct work *work, const struct region *faulted)
+__attribute__((hot)) static enum outcome serve_access(struct work *work, const struct region *faulted)
 {
     question_begin(work);
     enum outcome outcome = serve_round(work, faulted);
@@ -332,7 +332,7 @@ static void end_level(struct thread_state *thread, struct work *work)
 }
 
 /* Takes the fault off the thread's faults in progress; its work area becomes available to other threads. */
-static void end_fault(struct thread_state *thread, struct work *work, enum outcome outcome)
+__attribute__((hot)) static void end_fault(struct thread_state *thread, struct work *work, enum outcome outcome)
 {
     uint32_t depth = work->level.depth - 1;
     int kept = work->level.error_number;
@@ -423,7 +423,8 @@ static bool goes_back(struct ending ending)
 
 /* Serves the fault as the thread's innermost fault in progress. Does not return if the thread leaves by a direct
  * restore. */
-static struct ending serve_as_one_more(struct thread_state *thread, struct native_frame native, struct entry entry)
+__attribute__((hot)) static struct ending serve_as_one_more(struct thread_state *thread, struct native_frame native,
+                                                            struct entry entry)
 {
     uint32_t depth = thread->depth;
     struct work *outer = depth ? thread->work : NULL;
@@ -510,7 +511,7 @@ static void do_not_serve(const struct thread_state *thread, size_t room, struct 
     chain_die(frame_signal(native.info).number, native.info);
 }
 
-void signal_serve(int number, void *info, void *ucontext, const void *entry_stack)
+__attribute__((hot)) void signal_serve(int number, void *info, void *ucontext, const void *entry_stack)
 {
     const struct native_frame native = {info, ucontext};
     struct thread_state *thread = &thread_self;

@@ -32,7 +32,7 @@
         jmp     C(guest_run_handler)
 .endm
 
-        SECTION_TEXT(signal_entry)
+        SECTION_HOT(signal_entry)
         .p2align 4
 FUNCTION(signal_entry)
         .cfi_startproc
@@ -106,7 +106,7 @@ LOCAL_LABEL(bits_of_signals)
  *       +8  the record around this one
  *       +0  ucontext
  */
-        SECTION_TEXT(signal_begin)
+        SECTION_HOT(signal_begin)
         .p2align 4
 FUNCTION(signal_begin)
         .cfi_startproc

@@ -536,7 +536,7 @@ static void set_address(struct native_frame native, uint64_t before, uint64_t ad
     kept_info_give(&info, native.info);
 }
 
-enum hot_fault hot_take_fault(struct native_frame native, struct hot_origin *origin)
+__attribute__((hot)) enum hot_fault hot_take_fault(struct native_frame native, struct hot_origin *origin)
 {
     if (!kept_is_prepared())
         return HOT_FAULT_ELSEWHERE;

@@ -121,7 +121,7 @@ static void forget_ended(void)
     wait_a_moment();
 }
 
-uint32_t readers_enter(const struct thread_mark *mark)
+__attribute__((hot)) uint32_t readers_enter(const struct thread_mark *mark)
 {
     uint64_t ticket = ticket_of(identity_of_self(), ++thread_self.tickets);
     uint32_t usable = usable_places(), at = thread_shard() * (usable / THREAD_SHARDS) % usable;
@@ -141,7 +141,7 @@ uint32_t readers_enter(const struct thread_mark *mark)
     return at;
 }
 
-void readers_found(uint32_t at, const struct region *const *regions, size_t count)
+__attribute__((hot)) void readers_found(uint32_t at, const struct region *const *regions, size_t count)
 {
     struct place *place = &places[at];
     if (count > NAMED)
@@ -151,7 +151,7 @@ void readers_found(uint32_t at, const struct region *const *regions, size_t coun
     __atomic_store_n(&place->found, (uint32_t)count, __ATOMIC_RELEASE);
 }
 
-uint32_t readers_ticket(uint32_t place)
+__attribute__((hot)) uint32_t readers_ticket(uint32_t place)
 {
     return (uint32_t)__atomic_load_n(&places[place].ticket, __ATOMIC_RELAXED);
 }
@@ -161,7 +161,7 @@ void readers_look_again(uint32_t place)
     __atomic_exchange_n(&places[place].found, MAY_BE_ANY, __ATOMIC_SEQ_CST);
 }
 
-void readers_leave(uint32_t place)
+__attribute__((hot)) void readers_leave(uint32_t place)
 {
     __atomic_store_n(&places[place].ticket, 0, __ATOMIC_RELEASE);
     thread_self.tickets_left++;
@@ -371,7 +371,7 @@ static void wait_for(struct wait *wait)
     }
 }
 
-void readers_wait(const struct region *region)
+__attribute__((hot)) void readers_wait(const struct region *region)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < PLACES; i++) {

@@ -51,12 +51,12 @@ void region_gap(uint64_t address, uint64_t *first, uint64_t *last)
     table_gap(&table, address, first, last);
 }
 
-void region_prefetch(uint64_t address)
+__attribute__((hot)) void region_prefetch(uint64_t address)
 {
     table_prefetch(&table, address);
 }
 
-struct segue_window region_window(const struct region *region)
+__attribute__((hot)) struct segue_window region_window(const struct region *region)
 {
     struct segue_window window = {
         .base = region->base, .size = region->size, .kind = (enum segue_window_kind)region->kind};
@@ -82,7 +82,7 @@ struct segue_region region_shown(const struct region *region)
     };
 }
 
-uint64_t region_removals(void)
+__attribute__((hot)) uint64_t region_removals(void)
 {
     return __atomic_load_n(&removals, __ATOMIC_ACQUIRE);
 }

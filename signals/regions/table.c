@@ -56,7 +56,7 @@ static bool is_at(const struct region *region, uint64_t address)
     return __atomic_load_n(&region->live, __ATOMIC_ACQUIRE) && address - region->base < region->size;
 }
 
-const struct region *table_find(const struct table *table, uint64_t address)
+__attribute__((hot)) const struct region *table_find(const struct table *table, uint64_t address)
 {
     const struct table_node *node = &table->root;
     if (address >= TABLE_LIMIT)
@@ -119,7 +119,7 @@ void table_gap(const struct table *table, uint64_t address, uint64_t *first, uin
         *first = down;
 }
 
-void table_prefetch(const struct table *table, uint64_t address)
+__attribute__((hot)) void table_prefetch(const struct table *table, uint64_t address)
 {
     const struct table_node *node = &table->root;
     if (address >= TABLE_LIMIT)

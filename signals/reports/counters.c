@@ -12,7 +12,7 @@ static struct {
 
 static uint64_t refusals_by_mnemonic[MNEMONIC_MOST];
 
-void counters_add(enum outcome outcome)
+__attribute__((hot)) void counters_add(enum outcome outcome)
 {
     __atomic_fetch_add(&shards[thread_shard()].outcomes[outcome], 1, __ATOMIC_RELAXED);
 }

@@ -59,7 +59,7 @@ bool thread_is_beyond(const struct thread_mark *mark, uint64_t stack_pointer, bo
 /* A signal may come at any point in here, and its handler may fault: until the mark is complete, that nested fault
  * takes this one for abandoned, and writes its own mark. The nested mark is gone when the nested handler returns; so
  * this one is written until it stays. */
-void thread_put_mark(volatile uint64_t *mark, struct native_frame native)
+__attribute__((hot)) void thread_put_mark(volatile uint64_t *mark, struct native_frame native)
 {
     struct thread_state *thread = &thread_self;
     struct frame_stack alternate = frame_get_alternate_stack(native.context);
@@ -151,7 +151,7 @@ void thread_settle(uint64_t stack_pointer, bool on_alternate)
     thread->depth = 0;
 }
 
-void thread_settle_inside(const struct work *work)
+__attribute__((hot)) void thread_settle_inside(const struct work *work)
 {
     struct thread_state *thread = &thread_self;
     while (thread->work && thread->work != work && thread->work->level.depth > work->level.depth)
@@ -218,7 +218,7 @@ void thread_stack_in_force(struct alternate_stack *stack)
                                       .size = thread->stack_size - thread->guard_size};
 }
 
-bool thread_takes_stack_back(void *ucontext)
+__attribute__((hot)) bool thread_takes_stack_back(void *ucontext)
 {
     struct thread_state *thread = &thread_self;
     struct alternate_stack stack = frame_stack_in_force(ucontext);
@@ -255,7 +255,7 @@ static void note_own_stack(struct thread_state *thread)
         thread->own_stack = thread->own_stack_end = 0;
 }
 
-enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
+__attribute__((hot)) enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
 {
     struct thread_state *thread = &thread_self;
     size_t page = platform_page_size();

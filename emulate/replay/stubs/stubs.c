@@ -277,7 +277,7 @@ enum segue_status stubs_prepare(void)
     return make_code_unless_refused();
 }
 
-bool stubs_ready(void)
+__attribute__((hot)) bool stubs_ready(void)
 {
     return executable_view() || make_code_unless_refused() == SEGUE_OK;
 }
@@ -353,8 +353,8 @@ static uint8_t *writable_place(const struct stub *stub)
 }
 
 /* Writes the stub and holds it, if no thread holds or writes it. */
-static bool write_place(uint32_t holder, struct stub *stub, const struct insn_relocation *relocation,
-                        const uint64_t key[2])
+__attribute__((hot)) static bool write_place(uint32_t holder, struct stub *stub,
+                                             const struct insn_relocation *relocation, const uint64_t key[2])
 {
     uint32_t no_writer = 0;
     if (!__atomic_compare_exchange_n(&stub->writer, &no_writer, holder + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
@@ -466,7 +466,7 @@ static bool take_over_any(uint32_t *holder, uint64_t mark)
     return has_one;
 }
 
-bool stubs_borrow(uint32_t *holder, volatile uint64_t *mark)
+__attribute__((hot)) bool stubs_borrow(uint32_t *holder, volatile uint64_t *mark)
 {
     /* In a child, this makes all numbers free. */
     if (!stubs_ready())
@@ -490,7 +490,7 @@ void stubs_give_back(uint32_t holder)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-const void *stubs_hold(uint32_t holder, const struct insn_relocation *relocation)
+__attribute__((hot)) const void *stubs_hold(uint32_t holder, const struct insn_relocation *relocation)
 {
     struct stub *stub = stubs_ready() ? find(holder, relocation) : NULL;
     if (!stub)

@@ -12,7 +12,7 @@
 
 #include "stubs_layout.h"
 
-        SECTION_TEXT(stubs_region)
+        SECTION_HOT(stubs_region)
         .p2align 12
 FUNCTION(stubs_region)
         .cfi_startproc

@@ -31,7 +31,7 @@ _Static_assert(offsetof(siginfo_t, si_pid) == ENTRY_PID, "entry_layout.h");
 _Static_assert(SI_USER == ENTRY_CODE_USER && SI_QUEUE == ENTRY_CODE_QUEUE, "entry_layout.h");
 _Static_assert(offsetof(struct kept_info, address) == offsetof(siginfo_t, si_addr), "the layout is the kernel's");
 
-void frame_open(struct fault_frame *frame, struct native_frame native)
+__attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_frame native)
 {
     frame->public.native[0] = native.info;
     frame->public.native[1] = native.context;
@@ -41,7 +41,7 @@ void frame_open(struct fault_frame *frame, struct native_frame native)
     frame->is_read = false;
 }
 
-void frame_read(struct fault_frame *frame)
+__attribute__((hot)) void frame_read(struct fault_frame *frame)
 {
     const void *context = frame->public.native[1];
     frame_get_registers(context, &frame->public.regs);
@@ -114,13 +114,13 @@ static const stack_t *stack_of(const void *context)
     return &((const ucontext_t *)context)->uc_stack;
 }
 
-struct alternate_stack frame_stack_in_force(const void *context)
+__attribute__((hot)) struct alternate_stack frame_stack_in_force(const void *context)
 {
     return stack_from_system(stack_of(context));
 }
 
 /* The kernel stores the stack that was set, whether it is the one in use or not. */
-struct frame_stack frame_get_alternate_stack(const void *context)
+__attribute__((hot)) struct frame_stack frame_get_alternate_stack(const void *context)
 {
     const stack_t *stack = stack_of(context);
     return (struct frame_stack){(uint64_t)(uintptr_t)stack->ss_sp, stack->ss_size};
@@ -148,7 +148,7 @@ bool frame_is_on_alternate_stack(const void *context)
     return frame_is_on(&stack, (uint64_t)(uintptr_t)context);
 }
 
-size_t frame_room(const void *context, const void *stack_pointer)
+__attribute__((hot)) size_t frame_room(const void *context, const void *stack_pointer)
 {
     const stack_t *stack = stack_of(context);
     size_t room = (size_t)((uintptr_t)stack_pointer - (uintptr_t)stack->ss_sp);

@@ -7,7 +7,7 @@
 
 /* frame_clear_flags (rdi which): see frame.h. Not by the compilers' built-in functions: they move the stack pointer
  * without CFI, so that unwinding fails for a thread that is cancelled there. */
-        SECTION_TEXT(frame_clear_flags)
+        SECTION_HOT(frame_clear_flags)
         .p2align 4
 FUNCTION(frame_clear_flags)
         .cfi_startproc

@@ -52,7 +52,7 @@ static const greg_t *registers_of(const void *context)
 
 /* ---- to decide whose the signal is ---- */
 
-void frame_begin(void)
+__attribute__((hot)) void frame_begin(void)
 {
     frame_clear_flags(FLAG_ALIGNMENT);
 }
@@ -132,7 +132,7 @@ uint64_t frame_stack_pointer(const void *context)
     return (uint64_t)registers_of(context)[REG_RSP];
 }
 
-uint64_t frame_flags(const void *context)
+__attribute__((hot)) uint64_t frame_flags(const void *context)
 {
     return (uint64_t)registers_of(context)[REG_EFL];
 }

@@ -101,7 +101,7 @@ void identity_prepare(void (*on_rename)(int before, struct identity self))
 }
 
 /* The process that the recorded threads belong to, also right after a raw fork. */
-static uint64_t home_process(void)
+__attribute__((hot)) static uint64_t home_process(void)
 {
     struct home *page = page_of_home();
     uint64_t process = __atomic_load_n(&page->process, __ATOMIC_ACQUIRE);
@@ -136,7 +136,7 @@ static void ask_kernel_anew(uint64_t process)
         renamed(before, identity_self.identity);
 }
 
-struct identity identity_of_self(void)
+__attribute__((hot)) struct identity identity_of_self(void)
 {
     uint64_t process = home_process();
     if (identity_self.identity.number && identity_self.process == process)

@@ -94,7 +94,7 @@ static uint64_t change_mask(int how, const uint64_t *bits)
     return before;
 }
 
-uint64_t platform_mask_exchange(const uint64_t *wanted)
+__attribute__((hot)) uint64_t platform_mask_exchange(const uint64_t *wanted)
 {
     return change_mask(SIG_SETMASK, wanted);
 }
