@@ -9,11 +9,11 @@
 #include "restorer.h"
 #include "signals/handler/signal_entry.h"
 
-/* Whether the handler is given the frame that the library's restorer returns from: on i386 one without SA_SIGINFO is
- * given a shorter one. */
-static inline bool action_has_full_frame(const struct platform_action *action)
+/* Whether a handler needs a restorer. Not on i386: the kernel has its own there, and the C library's sigaction loses
+ * the address of one and keeps its flag, when a program sets an action again that it has read. */
+static inline bool action_needs_restorer(void)
 {
-    return sizeof(void *) == 8 || (action->flags & SA_SIGINFO);
+    return sizeof(void *) == 8;
 }
 
 /* As platform_action_change, with the library's restorer if `wanted` has none. Async-signal-safe. */
@@ -22,7 +22,7 @@ static inline long action_change(int number, const struct platform_action *wante
     struct platform_action next;
     if (wanted) {
         next = *wanted;
-        if (next.handler != ACTION_DEFAULT && !(next.flags & ACTION_HAS_RESTORER) && action_has_full_frame(&next)) {
+        if (next.handler != ACTION_DEFAULT && !(next.flags & ACTION_HAS_RESTORER) && action_needs_restorer()) {
             next.flags |= ACTION_HAS_RESTORER;
             next.restorer = (uint64_t)(uintptr_t)restorer_plain;
         }

@@ -58,7 +58,8 @@ __attribute__((hot)) enum chain_way chain_way_in(int number, const void *ucontex
     const void *const *return_address = entry_stack;
     if ((const char *)entry_stack + ENTRY_CONTEXT != (const char *)ucontext)
         return CHAIN_CALL;
-    if (*return_address == (const void *)restorer_plain)
+    /* Without a restorer no handler is entered, however it came here (relay_begin); a call would be to no purpose. */
+    if (*return_address == (const void *)restorer_plain || !action_needs_restorer())
         return CHAIN_ENTER;
     uint64_t mask = platform_mask_exchange(NULL);
     uint64_t ours = has_others_blocked(number) ? ~SIGNAL_BIT(number) : 0;

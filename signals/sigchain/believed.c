@@ -73,7 +73,7 @@ static void action(int number, const struct platform_action *wanted, struct plat
     if (wanted) {
         next = *wanted;
         next.mask &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
-        if (action_has_full_frame(&next)) {
+        if (action_needs_restorer()) {
             next.flags |= ACTION_HAS_RESTORER;
             next.restorer = (uint64_t)(uintptr_t)restorer_plain;
         }

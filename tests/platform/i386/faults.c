@@ -307,6 +307,18 @@ static void previous_handlers_get_what_is_not_ours(void **state)
     sigaction(SIGSEGV, &kept, NULL);
 }
 
+static void action_that_is_set_again_serves(void **state)
+{
+    struct sigaction ours;
+    (void)state;
+    volatile uint32_t *cell = begin(note);
+    sigaction(SIGSEGV, NULL, &ours);
+    sigaction(SIGSEGV, &ours, NULL);
+    cell[0] = 3;
+    assert_int_equal(asked, 1);
+    end();
+}
+
 static volatile uint32_t *cell_of_handler;
 
 /* The kernel gives it a frame of the older kind. */
@@ -491,6 +503,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(strings_and_stack_are_stepped),
         cmocka_unit_test(device_and_forced_windows_are_served),
         cmocka_unit_test(previous_handlers_get_what_is_not_ours),
+        cmocka_unit_test(action_that_is_set_again_serves),
         cmocka_unit_test(fault_in_a_handler_without_siginfo_is_served),
         cmocka_unit_test(block_that_faults_is_left),
         cmocka_unit_test(code_that_uses_fs_is_made_to_use_gs),

@@ -1,0 +1,65 @@
+/* none_i386.c: no policy of a hot region is asked in 32-bit code, which has no hot sites. */
+#if !defined(__i386__)
+#error "none_i386.c is specific to i386"
+#endif
+
+#include "ask.h"
+#include "quick.h"
+
+#include <string.h>
+
+void quick_prepare(uint64_t otherwise, uint64_t words[BODY_QUICK_COUNT])
+{
+    (void)otherwise;
+    memset(words, 0, BODY_QUICK_COUNT * sizeof *words);
+}
+
+bool quick_leave(struct segue_regs *regs)
+{
+    (void)regs;
+    return false;
+}
+
+enum segue_status ask_prepare(void)
+{
+    return SEGUE_UNSUPPORTED;
+}
+
+void ask_follow_install(bool alignment)
+{
+    (void)alignment;
+}
+
+bool ask_may_be_quick(void)
+{
+    return false;
+}
+
+void ask_attach(void)
+{
+}
+
+void ask_answer(uint64_t stack_pointer, bool on_alternate)
+{
+    (void)stack_pointer;
+    (void)on_alternate;
+}
+
+void ask_was_suspended(void)
+{
+}
+
+bool ask_take_alignment(void *context)
+{
+    (void)context;
+    return false;
+}
+
+void ask_wait(const struct hot_slot *slot)
+{
+    (void)slot;
+}
+
+void ask_in_child(void)
+{
+}
