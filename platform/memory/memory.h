@@ -81,9 +81,12 @@ struct platform_views {
     uint64_t first, second;
 };
 
+/* A displacement of 32 bits reaches so far, and 16 MiB further. */
+#define PLATFORM_VIEWS_NEAR (UINT64_C(0x7f000000) - 1)
+
 /* Makes two views of `size` bytes of shared memory. The first allows `access`, and never allowed anything else; the
- * second can be read and written. If `at` is 0, their distance is random, and below 2 GiB if the size permits; both are
- * far from the library's code, because addresses within a jump's reach are scarce; and inaccessible guards surround
+ * second can be read and written. If `at` is 0, their distance is random, and at most PLATFORM_VIEWS_NEAR if the size
+ * permits; both are far from the library's code, because addresses within a jump's reach are scarce; and inaccessible guards surround
  * each. Otherwise the first view is at `at` without guards, and if it is executed, the second is far from it. Returns
  * 0, or a negative error number (errno.h: -EEXIST if something is mapped at `at`) and leaves nothing mapped.
  * Async-signal-safe. */

@@ -8,7 +8,7 @@
 #include "platform/memory/memory.h"
 
 /* Displacements of instructions are added to the distance, and most are small. */
-#define DISTANCE_MOST (INT64_C(0x7fffffff) - 0x1000000)
+#define DISTANCE_MOST ((int64_t)PLATFORM_VIEWS_NEAR)
 #define LIMITS (sizeof((struct body_descriptor *)0)->limits / sizeof(uint64_t))
 #define MODE_FLAGS (SEGUE_REGION_COUNT | SEGUE_REGION_HOT_GENERAL | SEGUE_REGION_HOT_REGS)
 

@@ -23,7 +23,7 @@
 #define MFD_EXEC 0x10u
 #endif
 
-/* The longest random distance between two views' ends. */
+/* The longest random distance between two views: from the end of one, guards included, to the other. */
 #define DISTANCE (UINT64_C(1) << 30)
 /* The least distance from code, and the range of distances: so wide that few of them are taken. How many are tried. */
 #define FAR (UINT64_C(64) << 30)
@@ -82,11 +82,11 @@ static long reserve_far(uint64_t size, uint64_t code)
     return map(0, size, PROT_NONE, flags, -1);
 }
 
-/* Reserves `size` bytes of inaccessible addresses and a random number of pages more: as many as the system allows; far
- * from `code` if that is not 0. */
-static long reserve(uint64_t size, uint64_t code, uint64_t *reserved)
+/* Reserves `size` bytes of inaccessible addresses and a random number of bytes more, less than `more`: as many as the
+ * system allows; far from `code` if that is not 0. */
+static long reserve(uint64_t size, uint64_t more, uint64_t code, uint64_t *reserved)
 {
-    for (uint64_t most = DISTANCE >> PAGE_BITS;; most /= 2) {
+    for (uint64_t most = more >> PAGE_BITS;; most /= 2) {
         *reserved = size + ((most ? random_word() % most : 0) << PAGE_BITS);
         long at = reserve_far(*reserved, code);
         if (!failed(at) || most == 0)
@@ -123,11 +123,18 @@ static long map_second(const struct order *order, uint64_t first, uint64_t at)
     return system_call3(SYS_mprotect, (long)at, (long)order->size, protection);
 }
 
+/* How far apart views of `whole` bytes may be for one of them to be near the other, if that is possible. */
+static uint64_t distance_for(uint64_t whole)
+{
+    uint64_t left = whole < PLATFORM_VIEWS_NEAR ? PLATFORM_VIEWS_NEAR - whole : DISTANCE;
+    return left < DISTANCE ? left : DISTANCE;
+}
+
 /* Makes both views at the ends of one reserved range, in either order. */
 static long create_apart(const struct order *order, struct platform_views *views)
 {
     uint64_t reserved, size = order->size, whole = size + 2 * PLATFORM_VIEW_GUARD;
-    long at = reserve(2 * whole, (uint64_t)(uintptr_t)&create_apart, &reserved);
+    long at = reserve(2 * whole, distance_for(whole), (uint64_t)(uintptr_t)&create_apart, &reserved);
     if (failed(at))
         return at;
     uint64_t low = (unsigned long)at + PLATFORM_VIEW_GUARD,
@@ -151,7 +158,7 @@ static long create_at(const struct order *order, uint64_t at, struct platform_vi
     long first = map_first(order, at, MAP_FIXED_NOREPLACE);
     if (failed(first))
         return first;
-    long result = reserve(whole, order->protection & PROT_EXEC ? at : 0, &reserved);
+    long result = reserve(whole, DISTANCE, order->protection & PROT_EXEC ? at : 0, &reserved);
     if (!failed(result)) {
         uint64_t base = (unsigned long)result;
         *views = (struct platform_views){at, base + PLATFORM_VIEW_GUARD};

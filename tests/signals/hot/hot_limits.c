@@ -408,6 +408,21 @@ static int hot_sites_work_without_the_handler(void)
     return 0;
 }
 
+/* The distance to the alias is random, and always one that bodies reach. */
+static int mappings_are_near_enough_whatever_their_size(void)
+{
+    static const size_t sizes[] = {PAGE, UINT64_C(1) << 30, UINT64_C(2000) << 20};
+    for (unsigned i = 0; i < 3 * 150; i++) {
+        struct segue_mapping mapping;
+        assert_int_equal(segue_mapping_create(NULL, sizes[i % 3], &mapping), SEGUE_OK);
+        struct segue_region region = {.window = segue_mapping_window(&mapping), .flags = SEGUE_REGION_HOT};
+        assert_int_equal(segue_region_add(&region), SEGUE_OK);
+        assert_int_equal(segue_region_remove(mapping.memory), SEGUE_OK);
+        segue_mapping_destroy(&mapping);
+    }
+    return 0;
+}
+
 #define EACH_CASE(X)                                                                                                   \
     X(a_site_is_hot_with_the_fault_that_reaches_the_threshold)                                                         \
     X(sites_that_are_soon_reached_become_hot_together)                                                                 \
@@ -426,6 +441,7 @@ static int hot_sites_work_without_the_handler(void)
     X(a_region_may_be_idle_from_the_start)                                                                             \
     X(hot_sites_leave_idle_regions_alone)                                                                              \
     X(a_hot_region_may_come_before_the_handler)                                                                        \
+    X(mappings_are_near_enough_whatever_their_size)                                                                    \
     X(hot_sites_work_without_the_handler)
 
 CASES_MAIN(EACH_CASE)
