@@ -86,10 +86,10 @@ struct platform_views {
 
 /* Makes two views of `size` bytes of shared memory. The first allows `access`, and never allowed anything else; the
  * second can be read and written. If `at` is 0, their distance is random, and at most PLATFORM_VIEWS_NEAR if the size
- * permits; both are far from the library's code, because addresses within a jump's reach are scarce; and inaccessible guards surround
- * each. Otherwise the first view is at `at` without guards, and if it is executed, the second is far from it. Returns
- * 0, or a negative error number (errno.h: -EEXIST if something is mapped at `at`) and leaves nothing mapped.
- * Async-signal-safe. */
+ * permits; both are far from the library's code, because addresses within a jump's reach are scarce; and inaccessible
+ * guards surround each. Otherwise the first view is at `at` without guards, and if it is executed, the second is far
+ * from it. Returns 0, or a negative error number (errno.h: -EEXIST if something is mapped at `at`) and leaves nothing
+ * mapped. Async-signal-safe. */
 long platform_views_create(uint64_t at, uint64_t size, int access, enum platform_backing backing,
                            struct platform_views *views);
 
