@@ -21,7 +21,7 @@ struct kept {
     uint32_t misses;
     uint32_t table_size;
     /* It is read by words. */
-    _Alignas(uint64_t) uint8_t table[];
+    _Alignas(8) uint8_t table[];
 };
 _Static_assert(offsetof(struct kept, table) % sizeof(uint64_t) == 0, "a body's table is aligned as its words");
 
