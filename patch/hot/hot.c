@@ -174,6 +174,8 @@ static void gather(struct hot_request *request)
     memcpy(work->old_bytes, bytes, sizeof work->old_bytes);
     rewrite(work);
     refuse(request, SEGUE_BUSY, NULL);
+    if (!work->is_rewritten && work_has_two_entries(request->address))
+        work_fail(work, SEGUE_UNSUPPORTED, "it may be entered at its LOCK prefix and behind it");
 }
 
 static bool lacks_room;

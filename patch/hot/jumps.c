@@ -52,7 +52,8 @@ static bool may_move(const struct plan_step *step, const struct hot_site *site)
     if (work)
         return work->make && !work->is_planned && !work->has_failed;
     return (!site || (site_state(site) != HOT_MADE && site_state(site) != HOT_REFUSED)) &&
-           !text_refusal(step->address, step->length + PUN_BYTES, works.any_code);
+           !text_refusal(step->address, step->length + PUN_BYTES, works.any_code) &&
+           !work_has_two_entries(step->address);
 }
 
 static uint32_t usual_room(void)

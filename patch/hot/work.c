@@ -8,6 +8,10 @@
 #include "platform/clock.h"
 #include "text.h"
 
+#define LOCK 0xf0
+#define SHORT_CONDITIONAL 0x70
+#define SHORT_JUMP 0xeb
+
 struct works works;
 static struct decode_scratch scratch;
 
@@ -90,6 +94,19 @@ unsigned work_length_at(const uint8_t *bytes, size_t size)
     if (length && length_is_sure(bytes, &outline))
         return length;
     return decode_in(&scratch, SEGUE_MODE_64, bytes, size, &insn) == SEGUE_OK ? insn.length : 0;
+}
+
+bool work_has_two_entries(uint64_t address)
+{
+    uint8_t bytes[2 + SEGUE_INSN_BYTES];
+    size_t size = text_read_code(address - 2, bytes, sizeof bytes);
+    struct segue_insn insn;
+    if (size < 3)
+        return false;
+    /* A short jump to its second byte; or the byte before it, which may be another instruction's last one. */
+    if (bytes[2] == LOCK)
+        return bytes[1] == 1 && ((bytes[0] & 0xf0) == SHORT_CONDITIONAL || bytes[0] == SHORT_JUMP);
+    return bytes[1] == LOCK && decode_in(&scratch, SEGUE_MODE_64, bytes + 1, size - 1, &insn) == SEGUE_OK;
 }
 
 struct work *work_add_hot(struct hot_site *site, bool make)

@@ -71,6 +71,10 @@ void work_fail(struct work *work, enum segue_status status, const char *refusal)
 /* The length of the instruction; 0 if it cannot be decoded. */
 unsigned work_length_at(const uint8_t *bytes, size_t size);
 
+/* Whether threads may enter the instruction at its LOCK prefix and behind it, as in C libraries that jump over the
+ * prefix while there is one thread. A jump in its place has one entry. */
+bool work_has_two_entries(uint64_t address);
+
 /* ---- the states of sites ---- */
 
 uint8_t site_state(const struct hot_site *site);

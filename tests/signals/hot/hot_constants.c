@@ -350,6 +350,21 @@ static int instruction_with_and_without_a_prefix_is_one(void)
     return 0;
 }
 
+/* Of a jump in its place, one would enter the middle. */
+static int instruction_with_and_without_a_prefix_is_no_jump(void)
+{
+    uint64_t before, after;
+    make_constants_at(constants_memory);
+    begin_constants(SEGUE_REGION_COUNT);
+    memcpy(&before, alias + 24, 8);
+    for (unsigned i = 0; i < 10; i++)
+        constants_prefixed(i % 2);
+    memcpy(&after, alias + 24, 8);
+    assert_int_equal(after - before, 10);
+    assert_int_equal(find_all().jumps, 0);
+    return 0;
+}
+
 static int absolute_addresses_are_led(void)
 {
     char *low = (char *)CONSTANTS_LOW;
@@ -492,6 +507,7 @@ static int replaced_code_is_forgotten(void)
     X(what_is_not_exact_goes_on_faulting)                                                                              \
     X(access_across_the_end_is_not_led)                                                                                \
     X(instruction_with_and_without_a_prefix_is_one)                                                                    \
+    X(instruction_with_and_without_a_prefix_is_no_jump)                                                                \
     X(absolute_addresses_are_led)                                                                                      \
     X(constant_behind_a_pun_is_led)                                                                                    \
     X(fault_at_the_alias_is_reported_in_the_region)                                                                    \
