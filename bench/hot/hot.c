@@ -20,27 +20,26 @@
 #define QUICK_RUNS "4"
 #define WEAK_LOOKUPS "50000"
 #define QUICK_WEAK_LOOKUPS "10000"
-#define LUA SEGUE_HOT_DEMOS "/lua_heap"
-#define SQLITE SEGUE_HOT_DEMOS "/sqlite_heap"
-#define PYTHON SEGUE_HOT_DEMOS "/python_heap"
-#define WEAK_TABLE SEGUE_HOT_DEMOS "/weak_table"
+
+static const char lua[] = SEGUE_HOT_DEMOS "/lua_heap", sqlite[] = SEGUE_HOT_DEMOS "/sqlite_heap",
+                  python[] = SEGUE_HOT_DEMOS "/python_heap", weak[] = SEGUE_HOT_DEMOS "/weak_table";
 
 /* --- Programs. --- */
 
 /* In each of these a plain way, and one that is watched. */
 #define CHILD(name, ...) static struct child name = {.words = {__VA_ARGS__, "--figures", NULL}}
-CHILD(lua_hot, LUA, "--ways", "plain,hot");
-CHILD(lua_count, LUA, "--ways", "plain,counted");
-CHILD(lua_policy, LUA, "--ways", "plain,policy");
-CHILD(sqlite_hot, SQLITE, "--ways", "plain,hot");
-CHILD(sqlite_count, SQLITE, "--ways", "plain,counted");
-CHILD(sqlite_policy, SQLITE, "--ways", "plain,policy");
-CHILD(python_hot, PYTHON, "--ways", "plain,hot", SEGUE_HOT_WORK);
-CHILD(python_count, PYTHON, "--ways", "plain,counted", SEGUE_HOT_WORK);
-CHILD(python_policy, PYTHON, "--ways", "plain,policy", SEGUE_HOT_WORK);
-CHILD(weak_table, WEAK_TABLE, "--collections", "3", "--lookups", WEAK_LOOKUPS);
-CHILD(sqlite_whole, SQLITE, "--ways", "hot", "--runs", WHOLE_RUNS);
-CHILD(sqlite_valgrind, "valgrind", "--tool=none", "-q", SQLITE, "--ways", "plain", "--runs", WHOLE_RUNS);
+CHILD(lua_hot, lua, "--ways", "plain,hot");
+CHILD(lua_count, lua, "--ways", "plain,counted");
+CHILD(lua_policy, lua, "--ways", "plain,policy");
+CHILD(sqlite_hot, sqlite, "--ways", "plain,hot");
+CHILD(sqlite_count, sqlite, "--ways", "plain,counted");
+CHILD(sqlite_policy, sqlite, "--ways", "plain,policy");
+CHILD(python_hot, python, "--ways", "plain,hot", SEGUE_HOT_WORK);
+CHILD(python_count, python, "--ways", "plain,counted", SEGUE_HOT_WORK);
+CHILD(python_policy, python, "--ways", "plain,policy", SEGUE_HOT_WORK);
+CHILD(weak_table, weak, "--collections", "3", "--lookups", WEAK_LOOKUPS);
+CHILD(sqlite_whole, sqlite, "--ways", "hot", "--runs", WHOLE_RUNS);
+CHILD(sqlite_valgrind, "valgrind", "--tool=none", "-q", sqlite, "--ways", "plain", "--runs", WHOLE_RUNS);
 
 static double take_figure(const struct bench_variant *variant)
 {

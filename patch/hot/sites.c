@@ -162,7 +162,7 @@ static struct hot_site *take_entry(uint64_t address)
     struct hot_site *site = numbered(__atomic_exchange_n(&spare, 0, __ATOMIC_ACQUIRE));
     if (!site) {
         size_t number = __atomic_fetch_add(&claimed, 1, __ATOMIC_RELAXED);
-        if (number >= most) {
+        if (!sites || number >= most) {
             __atomic_fetch_sub(&claimed, 1, __ATOMIC_RELAXED);
             return NULL;
         }

@@ -281,7 +281,7 @@ bool mappings_find_named(uint64_t address, struct mapping *mapping, char *name, 
 
 bool mappings_is_file(const struct mapping *mapping, int file)
 {
-    struct stat64 status;
+    struct stat64 status = {0};
     return mapping->file && system_call3(CALL_FSTAT, file, (long)&status, 0) == 0 &&
            file_of(status.st_ino, major(status.st_dev), minor(status.st_dev)) == mapping->file;
 }
