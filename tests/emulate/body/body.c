@@ -337,12 +337,15 @@ static void body_asks(void **state)
     X(rdx, RDX)                                                                                                        \
     X(rsi, RSI) X(rdi, RDI) X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11) X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
 #define QUICK(name, number)                                                                                            \
-    "quick_" #name ": endbr64\n movq %rax, 32(%rsp)\n movq %" #name ", 40(%rsp)\n movl $0, 84(%rsp)\n"                 \
+    ".globl quick_" #name "\nquick_" #name ": endbr64\n movq %rax, 32(%rsp)\n movq %" #name                            \
+    ", 40(%rsp)\n movl $0, 84(%rsp)\n"                                                                                 \
     " xorl %eax, %eax\n jmp *quick_thunk(%rip)\n"
 _Static_assert(BODY_ARGUMENT == 24 && BODY_ADDRESS == 32 && BODY_MISSED == 76, "the offsets in QUICK, less 8");
-__asm__(".text\nquick_code:\n" EACH_QUICK(QUICK) "quick_code_end:\n");
+/* Global, and the variable is here too: link-time optimisation does not see what assembly refers to. */
+__asm__(".globl quick_code, quick_code_end, quick_thunk\n.data\n.balign 8\nquick_thunk: .quad 0\n"
+        ".text\nquick_code:\n" EACH_QUICK(QUICK) "quick_code_end:\n");
 extern const char quick_code[], quick_code_end[];
-uint64_t quick_thunk;
+extern uint64_t quick_thunk;
 
 #define DECLARE_QUICK(name, number) extern const char quick_##name[];
 EACH_QUICK(DECLARE_QUICK)

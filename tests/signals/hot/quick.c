@@ -11,7 +11,7 @@
 #include "signals/threads/thread.h"
 #include "tests/emulate/body/differential.h"
 
-__asm__(".text\n"
+__asm__(".globl begin_accesses, end_accesses, begin_back, end_back\n.text\n"
         "begin_accesses:\n mov 8(%rbx), %rax\n add %rax, 16(%rsi)\n adc (%rdi), %r8\n movzbl 3(%rbx), %edx\n"
         " lock xadd %r9, (%rbp)\n mov %r11, 24(%rdi)\n xchg %r10, 8(%rsi)\nend_accesses:\n"
         "begin_back:\n std\n mov 8(%rbx), %rax\n lodsb\n mov 16(%rdi), %rdx\n movsb\n cld\nend_back:\n");
