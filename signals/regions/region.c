@@ -36,6 +36,7 @@ static struct removal *under_way;
 
 /* An update in progress: its region has the mark. Also on the updater's stack. */
 struct update {
+    /* NULL once the region is removed: nothing of it is changed any more. */
     struct region *region;
     struct update *next;
 };
@@ -127,6 +128,8 @@ static void finish(struct removal *removal)
 static void take_back(const struct update *update)
 {
     struct region *region = update->region;
+    if (!region)
+        return;
     __atomic_fetch_and(&region->flags, (uint16_t)~REGION_CHANGES, __ATOMIC_RELEASE);
     if (slot_of(region))
         hot_slot_open(slot_of(region));
@@ -322,6 +325,14 @@ static struct region *find_without_constants(struct region *find(const void *wha
     }
 }
 
+/* Updates of a region that is removed end without it: it may be another region by then. */
+static void end_updates(const struct region *region)
+{
+    for (struct update *update = updates; update; update = update->next)
+        if (update->region == region)
+            update->region = NULL;
+}
+
 enum segue_status segue_region_remove(const void *base)
 {
     enum segue_status status;
@@ -335,6 +346,7 @@ enum segue_status segue_region_remove(const void *base)
     }
     /* Counted before it is hidden: a fault that does not find the region must see that one was removed. */
     __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
+    end_updates(region);
     table_hide(&table, region);
     if (slot_of(region))
         hot_slot_close(slot_of(region));
@@ -439,9 +451,9 @@ enum segue_status segue_region_update(const struct segue_region *region)
 
     fork_lock_take(&changing);
     forget_update(&update);
-    status = change(found, region);
+    status = update.region ? change(update.region, region) : SEGUE_NOT_FOUND;
     fork_lock_release(&changing);
-    return status;
+    return reason_give(status, "another thread has removed the region");
 }
 
 /* With all signals blocked: a handler that left by siglongjmp would leave the reader's slot taken indefinitely, and

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "signals/regions/region.h"
+
 static volatile uint64_t asked, asked_ordinarily;
 static volatile uint64_t last_address, last_site;
 static volatile uint32_t last_size, last_direction;
@@ -365,6 +367,51 @@ static int remover_waits_for_slow_outer_policies(void)
     return remover_waits_for_outer_policies(0);
 }
 
+static void *update_outer(void *region)
+{
+    return segue_region_update(region) == SEGUE_NOT_FOUND ? NULL : region;
+}
+
+/* Both wait for the thread in the policy, and end in whatever order. */
+static int removal_ends_an_update(void)
+{
+    static uint64_t other;
+    pthread_t thread, updater, remover;
+    const struct timespec a_while = {.tv_nsec = 50000000};
+    void *wrong;
+    leave_outer = 1;
+    begin_many(&outer_memory, 1, region_with_waiting_policy, SEGUE_REGION_HOT_GENERAL);
+    struct segue_region region = region_with_waiting_policy(SEGUE_REGION_HOT_GENERAL), found;
+    region.context = &other;
+    for (unsigned i = 0; i < 10; i++)
+        sites_load_three(outer_memory.memory);
+    leave_outer = 0;
+    assert_int_equal(pthread_create(&thread, NULL, access_outer, NULL), 0);
+    while (!in_outer)
+        sched_yield();
+    assert_int_equal(pthread_create(&updater, NULL, update_outer, &region), 0);
+    while (!region_changes(region_at((uint64_t)(uintptr_t)memory.memory)))
+        sched_yield();
+    assert_int_equal(segue_mapping_protect(&memory, 0, memory.size, SEGUE_READ | SEGUE_WRITE), SEGUE_OK);
+    assert_int_equal(pthread_create(&remover, NULL, remove_outer, NULL), 0);
+    nanosleep(&a_while, NULL);
+    assert_false(removed);
+    leave_outer = 1;
+    pthread_join(thread, NULL);
+    pthread_join(updater, &wrong);
+    pthread_join(remover, NULL);
+    assert_null(wrong);
+    assert_true(removed);
+    assert_int_equal(segue_region_find(memory.memory, &found), SEGUE_NOT_FOUND);
+    /* The body still refers to the region's slot, which stays closed. */
+    uint64_t before = asked;
+    for (unsigned i = 0; i < 10; i++)
+        sites_load_three(outer_memory.memory);
+    assert_int_equal(asked, before);
+    assert_int_equal(other, 0);
+    return 0;
+}
+
 /* What a compiler may do where it knows of no alignment. */
 static SEGUE_HOT_POLICY enum segue_verdict careless_policy(void *context, const struct segue_hot_event *event)
 {
@@ -495,6 +542,7 @@ static int what_is_wrong_is_named(void)
     X(alignment_checks_of_the_program_are_not_the_policys)                                                             \
     X(remover_waits_for_quick_outer_policies)                                                                          \
     X(remover_waits_for_slow_outer_policies)                                                                           \
+    X(removal_ends_an_update)                                                                                          \
     X(updates_take_effect)                                                                                             \
     X(policies_of_many_regions_are_asked)                                                                              \
     X(many_accesses_in_a_row_are_asked_about)                                                                          \
