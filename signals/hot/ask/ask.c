@@ -236,8 +236,12 @@ void ask_answer(uint64_t stack_pointer, bool on_alternate)
 {
     struct asker *self = asker_of_self();
     struct asker_link link;
+    unsigned links = 0;
     while (self && self->at && !on_alternate && stack_pointer > place_of(self->at)) {
-        uint64_t outer = read_link(self->at, &link) && hot_slot_is_one(link.slot) ? link.outer : 0;
+        /* Where the thread asks in the place of a link that it has left, the new link names itself as its outer one:
+         * links that were left may form a circle. */
+        bool is_known = ++links < LINKS_MOST && read_link(self->at, &link) && hot_slot_is_one(link.slot);
+        uint64_t outer = is_known ? link.outer : 0;
         __atomic_store_n(&self->at, outer, __ATOMIC_RELEASE);
         __atomic_fetch_add(&self->changes, 1, __ATOMIC_RELEASE);
         if (!outer)

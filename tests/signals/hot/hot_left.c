@@ -44,9 +44,12 @@ static void leave(int number)
 
 static SEGUE_HOT_POLICY enum segue_verdict leaving_policy(void *context, const struct segue_hot_event *event)
 {
+    volatile int *is_to_leave = context;
     (void)event;
-    if (*(volatile int *)context)
+    if (*is_to_leave) {
+        *is_to_leave = 0;
         raise(SIGUSR1);
+    }
     return SEGUE_STEP;
 }
 
@@ -57,23 +60,25 @@ static enum segue_verdict policy(void *context, const struct segue_event *event)
     return SEGUE_STEP;
 }
 
-static volatile int leaves;
+static volatile int leaves, comes_back;
 
-/* Runs on without a call, so that nothing is written over the policy's stack. */
+/* Asks at the same place of the stack again, if it is to. Then runs on without a call, and with an
+ * alternate stack for signals, so that nothing is written over the policy's stack. */
 static void *leave_policy(void *unused)
 {
-    if (sigsetjmp(outside, 1) == 0) {
+    if (segue_thread_attach() != SEGUE_OK)
+        abort();
+    sites_sum(memory.memory, 8);
+    leaves = 1;
+    if (sigsetjmp(outside, 1) == 0 || comes_back)
         sites_sum(memory.memory, 8);
-        leaves = 1;
-        sites_sum(memory.memory, 8);
-    }
     has_left = 1;
     while (!may_end)
         ;
     return unused;
 }
 
-static int a_policy_that_is_left_delays_no_removal(void)
+static int remove_what_is_left(void)
 {
     pthread_t thread;
     assert_int_equal(segue_install(NULL), SEGUE_OK);
@@ -91,6 +96,18 @@ static int a_policy_that_is_left_delays_no_removal(void)
     may_end = 1;
     pthread_join(thread, NULL);
     return 0;
+}
+
+static int a_policy_that_is_left_delays_no_removal(void)
+{
+    return remove_what_is_left();
+}
+
+/* The later question lies where the one that was left is noted: that is now a part of a circle. */
+static int a_policy_that_is_asked_where_it_was_left_delays_no_removal(void)
+{
+    comes_back = 1;
+    return remove_what_is_left();
 }
 
 /* ---- where a thread waits ---- */
@@ -178,6 +195,8 @@ static int making_a_site_hot_takes_no_more_stack_than_is_said(void)
 
 static const struct child_case cases[] = {
     {"a_policy_that_is_left_delays_no_removal", a_policy_that_is_left_delays_no_removal},
+    {"a_policy_that_is_asked_where_it_was_left_delays_no_removal",
+     a_policy_that_is_asked_where_it_was_left_delays_no_removal},
     {"a_thread_in_a_system_call_is_known", a_thread_in_a_system_call_is_known},
     {"making_a_site_hot_takes_no_more_stack_than_is_said", making_a_site_hot_takes_no_more_stack_than_is_said},
 };
@@ -198,6 +217,7 @@ int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_policy_that_is_left_delays_no_removal),
+        CASE(a_policy_that_is_asked_where_it_was_left_delays_no_removal),
         CASE(a_thread_in_a_system_call_is_known),
         CASE(making_a_site_hot_takes_no_more_stack_than_is_said),
     };
