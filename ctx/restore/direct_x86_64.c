@@ -103,9 +103,8 @@ void direct_restore(const struct segue_frame *frame, const struct segue_xstate *
     if (!landing_prepare(&landing, &frame->regs, code, stack) || !frame_allows_direct_restore(context) ||
         !allows_direct_restore(xstate, of_frame, &features))
         return;
-    uint64_t mask = frame_get_mask(context);
     if (method == SEGUE_RESTORE_DIRECT_MASK)
-        platform_mask_set(mask);
+        platform_mask_set(frame_get_mask(context));
     landing_go(&landing, xstate->area, features);
 }
 

@@ -59,8 +59,7 @@ enum relay_status relay_begin(struct relay *relay, struct native_frame native, s
  * there. */
 static void lead_directly(const struct relay *relay, const struct relay_frame *place, struct segue_regs *regs)
 {
-    uint64_t mask = relay->mask;
-    platform_mask_set(mask);
+    platform_mask_set(relay->mask);
     regs->rip = relay->action->handler;
     regs->rdi = (uint64_t)relay->number;
     regs->rsi = (uint64_t)(uintptr_t)place->info;

@@ -487,10 +487,11 @@ static enum code_range_result translate_range(const struct code_range *range, st
 
 const struct code_range hot_range = {.translate = translate_range};
 
-/* A count of an access that has not been made. */
-static void take_back(const struct hot_body *body, const struct body_place *place)
+/* The thread is put back from `rip`: a count of an access that it has not made, and a policy that it is not in. */
+static void take_back(uint64_t rip, const struct hot_body *body, const struct body_place *place)
 {
     const struct kept *of_body = kept_of(body);
+    quick_was_left(rip);
     if (place->counted && (of_body->slot->mode == BODY_COUNT || of_body->slot->sample))
         __atomic_fetch_sub(&of_body->records[place->record].count, 1, __ATOMIC_RELAXED);
 }
@@ -502,10 +503,11 @@ bool hot_leave(void *context)
     struct segue_regs regs;
     struct body_place place;
     frame_get_general(context, &regs);
+    const uint64_t from = regs.rip;
     const struct hot_body *body = translate(&regs, &place);
     if (!body)
         return false;
-    take_back(body, &place);
+    take_back(from, body, &place);
     frame_set_registers(context, &regs);
     return true;
 }
@@ -553,7 +555,7 @@ __attribute__((hot)) enum hot_fault hot_take_fault(struct native_frame native, s
         set_address(native, address, meant);
         return HOT_FAULT_TRANSLATED;
     }
-    take_back(body, &place);
+    take_back(interrupted.rip, body, &place);
     bool resumes = place.plain && interrupted.rip != place.plain && is_of_frame(&interrupted, &regs, address);
     if (resumes)
         regs.rip = place.plain;
@@ -583,7 +585,7 @@ bool hot_take_step(void *context)
     bool is_first = place.instruction == 0;
     if (is_first && (!place.plain || place.plain == at))
         return true;
-    take_back(body, &place);
+    take_back(at, body, &place);
     if (is_first)
         regs.rip = place.plain;
     frame_set_registers(context, &regs);

@@ -255,7 +255,7 @@ static void note_own_stack(struct thread_state *thread)
         thread->own_stack = thread->own_stack_end = 0;
 }
 
-__attribute__((hot)) enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
+enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
 {
     struct thread_state *thread = &thread_self;
     size_t page = platform_page_size();

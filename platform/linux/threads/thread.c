@@ -134,7 +134,7 @@ uint64_t platform_asynchronous_hold(void)
 
 void platform_signals_release(uint64_t before)
 {
-    change_mask(SIG_SETMASK, &before);
+    platform_mask_set(before);
 }
 
 static struct timespec to_timespec(uint64_t nanoseconds)

@@ -18,6 +18,7 @@
 #include "decode/x86/flags.h"
 #include "decode/x86/traps.h"
 #include "emulate/body/body.h"
+#include "emulate/windows/guard.h"
 #include "platform/frame/frame.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
@@ -30,6 +31,8 @@
 
 /* The most threads that are in hot policies, or have been and are alive. */
 #define ASKERS 4096u
+/* How many of them are looked at for one whose thread has ended. */
+#define LOOKS 64u
 /* Nanoseconds between two looks at a thread that stays in a policy. */
 #define PAUSE 200000u
 /* Looks after which it is asked. */
@@ -39,22 +42,30 @@
 
 static struct asker *askers;
 
-/* One that is free, or whose thread has ended. */
+static bool take_from(struct asker *asker, uint32_t owner)
+{
+    if (!__atomic_compare_exchange_n(&asker->owner, &owner, (uint32_t)thread_number(), false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED))
+        return false;
+    asker->at = 0;
+    asker->attention = 0;
+    memset(&asker->event, 0, sizeof asker->event);
+    return true;
+}
+
+/* One that is free; else one whose thread has ended. The latter takes a system call for each, so each time others are
+ * looked at. */
 static struct asker *take_asker(void)
 {
-    int self = thread_number();
-    for (size_t i = 0; i < ASKERS; i++) {
-        struct asker *asker = &askers[i];
+    static uint32_t turn;
+    for (uint32_t i = 0; i < ASKERS; i++)
+        if (__atomic_load_n(&askers[i].owner, __ATOMIC_ACQUIRE) == 0 && take_from(&askers[i], 0))
+            return &askers[i];
+    for (uint32_t look = 0; look < LOOKS; look++) {
+        struct asker *asker = &askers[__atomic_fetch_add(&turn, 1, __ATOMIC_RELAXED) % ASKERS];
         uint32_t owner = __atomic_load_n(&asker->owner, __ATOMIC_ACQUIRE);
-        if (owner && !identity_is_gone((struct identity){(int)owner, IDENTITY_OWN}))
-            continue;
-        if (__atomic_compare_exchange_n(&asker->owner, &owner, (uint32_t)self, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED)) {
-            asker->at = 0;
-            asker->attention = 0;
-            memset(&asker->event, 0, sizeof asker->event);
+        if (identity_is_gone((struct identity){(int)owner, IDENTITY_OWN}) && take_from(asker, owner))
             return asker;
-        }
     }
     return NULL;
 }
@@ -155,12 +166,34 @@ static SEGUE_HOT_POLICY enum segue_verdict ask_about_selected(const struct body_
     return verdict;
 }
 
+static inline SEGUE_HOT_POLICY uint64_t place_of(uint64_t at)
+{
+    return at & ~(uint64_t)ASKER_IS_LINK;
+}
+
+/* The innermost policy that the thread is in while its next link is at `place`. What is noted there now, and what is
+ * inside of that, has been left without a return: otherwise the stack would not be free there. */
+static SEGUE_HOT_POLICY uint64_t outer_of(const struct asker *self, const struct asker_link *place)
+{
+    uint64_t at = self->at, outer;
+    for (unsigned links = 0; (at & ASKER_IS_LINK) && links < LINKS_MOST; links++, at = outer) {
+        const struct asker_link *link = (const struct asker_link *)(uintptr_t)place_of(at);
+        if (guard_load_8(&link->outer, &outer) != 0)
+            break;
+        if (link == place)
+            return outer;
+    }
+    return self->at;
+}
+
 /* Any question: also in a handler that has interrupted a policy, or after one that has left it for good. What the asker
  * says is then as it was. */
 static __attribute__((noinline)) SEGUE_HOT_POLICY enum segue_verdict
 ask_fully(const struct body_call *call, const struct hot_slot *slot, struct asker *self)
 {
-    const struct asker_link link = {slot, self->at};
+    struct asker_link link;
+    link.outer = outer_of(self, &link);
+    link.slot = slot;
     struct segue_hot_event event = {.thread = self->event.thread};
     enum segue_verdict verdict = SEGUE_RETRY;
     __atomic_store_n(&self->at, (uint64_t)(uintptr_t)&link | ASKER_IS_LINK, __ATOMIC_RELEASE);
@@ -219,11 +252,6 @@ static bool in_one_mapping(uint64_t one, uint64_t other)
     return mappings_find(one, &mapping) && other - mapping.start < mapping.end - mapping.start;
 }
 
-static uint64_t place_of(uint64_t at)
-{
-    return at & ~(uint64_t)ASKER_IS_LINK;
-}
-
 /* False if the stack is not mapped there any more. */
 static bool read_link(uint64_t at, struct asker_link *link)
 {
@@ -235,18 +263,20 @@ static bool read_link(uint64_t at, struct asker_link *link)
 void ask_answer(uint64_t stack_pointer, bool on_alternate)
 {
     struct asker *self = asker_of_self();
-    struct asker_link link;
-    unsigned links = 0;
-    while (self && self->at && !on_alternate && stack_pointer > place_of(self->at)) {
-        /* Where the thread asks in the place of a link that it has left, the new link names itself as its outer one:
-         * links that were left may form a circle. */
-        bool is_known = ++links < LINKS_MOST && read_link(self->at, &link) && hot_slot_is_one(link.slot);
-        uint64_t outer = is_known ? link.outer : 0;
-        __atomic_store_n(&self->at, outer, __ATOMIC_RELEASE);
-        __atomic_fetch_add(&self->changes, 1, __ATOMIC_RELEASE);
-        if (!outer)
-            self->attention = 0;
+    if (!self || on_alternate)
+        return;
+    uint64_t at = self->at;
+    for (unsigned links = 0; at && stack_pointer > place_of(at); links++) {
+        struct asker_link link;
+        bool is_whole = links < LINKS_MOST && read_link(at, &link) && hot_slot_is_one(link.slot);
+        at = is_whole ? link.outer : 0;
     }
+    if (at == self->at)
+        return;
+    __atomic_store_n(&self->at, at, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&self->changes, 1, __ATOMIC_RELEASE);
+    if (!at)
+        self->attention = 0;
 }
 
 /* Where on its stack the thread notes that it is in a policy of the slot; 0 if it is in none. */
@@ -254,16 +284,20 @@ static uint64_t find_policy(const struct asker *asker, const struct hot_slot *sl
 {
     uint64_t changes, found;
     do {
-        struct asker_link link = {.outer = __atomic_load_n(&asker->at, __ATOMIC_ACQUIRE)};
         changes = __atomic_load_n(&asker->changes, __ATOMIC_ACQUIRE);
-        found = 0;
-        for (unsigned links = 0; link.outer && !found && links < LINKS_MOST; links++) {
+        const uint64_t innermost = __atomic_load_n(&asker->at, __ATOMIC_ACQUIRE);
+        struct asker_link link = {.outer = innermost};
+        unsigned links = 0;
+        for (found = 0; link.outer && !found && links < LINKS_MOST; links++) {
             uint64_t at = link.outer;
             /* One that is overwritten may lead anywhere. */
             if (!read_link(at, &link) || !hot_slot_is_one(link.slot))
                 break;
             found = link.slot == slot ? at : 0;
         }
+        /* So many, or links that were left lead in a circle: that shows once the thread is asked. */
+        if (!found && links == LINKS_MOST)
+            found = innermost;
     } while (__atomic_load_n(&asker->changes, __ATOMIC_ACQUIRE) != changes);
     return found;
 }

@@ -20,6 +20,11 @@ bool quick_leave(struct segue_regs *regs)
     return false;
 }
 
+void quick_was_left(uint64_t rip)
+{
+    (void)rip;
+}
+
 enum segue_status ask_prepare(void)
 {
     return SEGUE_UNSUPPORTED;

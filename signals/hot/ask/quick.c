@@ -42,7 +42,7 @@ enum phase {
     PHASE_SAVED,
     /* The asker leads to the slot: as if in the policy. */
     PHASE_INSIDE,
-    /* As PHASE_SAVED, but the asker leads to the slot. */
+    /* As PHASE_SAVED, but the asker leads to the slot, and the next instruction changes that. */
     PHASE_ANSWERED,
     /* The frame is at RSP again. */
     PHASE_LEAVING,
@@ -109,16 +109,15 @@ static bool load_frame(uint64_t frame, struct segue_regs *regs)
            load(frame + QUICK_R11, &regs->r11);
 }
 
-/* The place that the address belongs to; the last one, which is behind the code, or NULL if it is outside. */
+/* The place that the address belongs to; NULL if it is outside of the code. */
 static const struct place *place_at(uint64_t rip)
 {
-    size_t at = PLACE_COUNT;
-    if (rip >= address_of(places[PLACE_COUNT - 1].from))
+    size_t at = PLACE_COUNT - 1;
+    if (rip < address_of(places[0].from) || rip >= address_of(places[at].from))
         return NULL;
-    while (at > 0)
-        if (rip >= address_of(places[--at].from))
-            return &places[at];
-    return NULL;
+    while (rip < address_of(places[at].from))
+        at--;
+    return &places[at];
 }
 
 bool quick_leave(struct segue_regs *regs)
@@ -136,10 +135,14 @@ bool quick_leave(struct segue_regs *regs)
         return false;
     if (!load(caller, &body.rip))
         return false;
-    /* The thread's next instruction would do that; where it only wants to know, both do. */
-    if (place->phase == PHASE_ANSWERED)
-        thread_self.asker->at = 0;
     body.rsp = caller + sizeof body.rip;
     *regs = body;
     return true;
+}
+
+void quick_was_left(uint64_t rip)
+{
+    const struct place *place = place_at(rip);
+    if (place && place->phase == PHASE_ANSWERED)
+        thread_self.asker->at = 0;
 }

@@ -23,4 +23,7 @@ void quick_prepare(uint64_t otherwise, uint64_t words[BODY_QUICK_COUNT]);
  * stack cannot be read. */
 bool quick_leave(struct segue_regs *regs);
 
+/* The calling thread has been put back from `rip` so: it is in no policy, whatever it had yet to note. */
+void quick_was_left(uint64_t rip);
+
 #endif

@@ -408,21 +408,9 @@ static void body_has_an_entry_for_a_stack_without_room(void **state)
     all(&(struct variation){.mode = BODY_LED, .is_stack_short = true}, 3);
 }
 
-/* LEA of three registers, numbered as in encodings. */
-static size_t write_lea(uint8_t *code, unsigned to, unsigned base, unsigned index)
-{
-    code[0] = (uint8_t)(0x48 | (to >= 8 ? 4 : 0) | (index >= 8 ? 2 : 0) | (base >= 8 ? 1 : 0));
-    code[1] = 0x8d;
-    code[2] = (uint8_t)(0x44 | (to & 7) << 3);
-    code[3] = (uint8_t)((index & 7) << 3 | (base & 7));
-    code[4] = 0;
-    return 5;
-}
-
 /* Behind the accesses all registers are used, except one in turn. */
 static void body_uses_any_scratch_register(void **state)
 {
-    enum { RSP = 4, FILLERS = 26 };
     (void)state;
     world_prepare();
     uint32_t chosen = 0;
@@ -433,12 +421,7 @@ static void body_uses_any_scratch_register(void **state)
         more = (size_t)(sequence_load_partly_end - sequence_load_partly);
         memcpy(code + size, sequence_load_partly, more);
         size += more;
-        unsigned used[15], count = 0;
-        for (unsigned i = 0; i < 16; i++)
-            if (i != RSP && i != unused)
-                used[count++] = i;
-        for (unsigned i = 0; i < FILLERS; i++)
-            size += write_lea(code + size, used[i * 3 % count], used[(i * 3 + 1) % count], used[(i * 3 + 2) % count]);
+        size += world_use_registers(code + size, unused);
         assert_true(size <= sizeof code);
         struct sequence sequence = {"any scratch register", code, code + size};
         for (unsigned inside = 0; inside < 16; inside++) {

@@ -522,6 +522,30 @@ static bool counts_agree(void)
     return false;
 }
 
+/* LEA of three registers, numbered as in encodings. */
+static size_t write_lea(uint8_t *code, unsigned to, unsigned base, unsigned index)
+{
+    code[0] = (uint8_t)(0x48 | (to >= 8 ? 4 : 0) | (index >= 8 ? 2 : 0) | (base >= 8 ? 1 : 0));
+    code[1] = 0x8d;
+    code[2] = (uint8_t)(0x44 | (to & 7) << 3);
+    code[3] = (uint8_t)((index & 7) << 3 | (base & 7));
+    code[4] = 0;
+    return 5;
+}
+
+size_t world_use_registers(uint8_t *code, unsigned unused)
+{
+    enum { RSP = 4, INSTRUCTIONS = 26 };
+    size_t size = 0;
+    unsigned used[15], count = 0;
+    for (unsigned i = 0; i < 16; i++)
+        if (i != RSP && i != unused)
+            used[count++] = i;
+    for (unsigned i = 0; i < INSTRUCTIONS; i++)
+        size += write_lea(code + size, used[i * 3 % count], used[(i * 3 + 1) % count], used[(i * 3 + 2) % count]);
+    return size;
+}
+
 bool world_compare(const uint8_t *code, size_t size, size_t stop, const struct segue_regs *regs,
                    const struct variation *variation, struct outcome *outcome, char why[256])
 {

@@ -66,6 +66,10 @@ void world_is_wrong(void);
 /* Maps the world. */
 void world_prepare(void);
 
+/* Writes code that changes all registers but RSP and `unused`, numbered as in encodings; less than 160 bytes. Returns
+ * its size. */
+size_t world_use_registers(uint8_t *code, unsigned unused);
+
 /* Runs `size` bytes of code from `regs`, whose rip is set, until the offset `stop`: first as it is and then by its
  * body. False, and `why`, for a difference. If the body is refused: true, and outcome->body.refusal. */
 bool world_compare(const uint8_t *code, size_t size, size_t stop, const struct segue_regs *regs,

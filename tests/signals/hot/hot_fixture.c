@@ -68,7 +68,12 @@ void begin_with(uint32_t flags)
 
 void make_memory(void)
 {
-    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    make_memory_with(NULL);
+}
+
+void make_memory_with(const struct segue_options *options)
+{
+    assert_int_equal(segue_install(options), SEGUE_OK);
     assert_int_equal(segue_mapping_create(NULL, SIZE, &memory), SEGUE_OK);
     fill(memory.alias);
 }

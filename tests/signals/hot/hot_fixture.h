@@ -41,6 +41,7 @@ void fill(char *at);
 
 /* `memory`, filled and accessible, and the handler. */
 void make_memory(void);
+void make_memory_with(const struct segue_options *options);
 
 /* A hot region of `memory`, with these flags. */
 struct segue_region region_with(uint32_t flags);

@@ -16,7 +16,7 @@
 #include "platform/threads/thread.h"
 #include "signals/hot/hot.h"
 #include "signals/threads/thread.h"
-#include "tests/support/child.h"
+#include "tests/support/cases.h"
 
 #define SIZE (4u * PAGE)
 
@@ -60,17 +60,20 @@ static enum segue_verdict policy(void *context, const struct segue_event *event)
     return SEGUE_STEP;
 }
 
-static volatile int leaves, comes_back;
+static volatile int leaves;
+/* How often. Each time the policy is on the same piece of the stack. */
+static int times_to_leave = 1;
 
-/* Asks at the same place of the stack again, if it is to. Then runs on without a call, and with an
- * alternate stack for signals, so that nothing is written over the policy's stack. */
+/* Runs on without a call, and has an alternate stack, so that nothing is written over the policy's stack. */
 static void *leave_policy(void *unused)
 {
-    if (segue_thread_attach() != SEGUE_OK)
-        abort();
+    volatile int left = 0;
+    assert_int_equal(segue_thread_attach(), SEGUE_OK);
     sites_sum(memory.memory, 8);
     leaves = 1;
-    if (sigsetjmp(outside, 1) == 0 || comes_back)
+    if (sigsetjmp(outside, 1))
+        left++;
+    if (left < times_to_leave)
         sites_sum(memory.memory, 8);
     has_left = 1;
     while (!may_end)
@@ -78,7 +81,7 @@ static void *leave_policy(void *unused)
     return unused;
 }
 
-static int remove_what_is_left(void)
+static int a_policy_that_is_left_delays_no_removal(void)
 {
     pthread_t thread;
     assert_int_equal(segue_install(NULL), SEGUE_OK);
@@ -98,16 +101,10 @@ static int remove_what_is_left(void)
     return 0;
 }
 
-static int a_policy_that_is_left_delays_no_removal(void)
+static int policies_that_are_left_again_and_again_delay_no_removal(void)
 {
-    return remove_what_is_left();
-}
-
-/* The later question lies where the one that was left is noted: that is now a part of a circle. */
-static int a_policy_that_is_asked_where_it_was_left_delays_no_removal(void)
-{
-    comes_back = 1;
-    return remove_what_is_left();
+    times_to_leave = 1000;
+    return a_policy_that_is_left_delays_no_removal();
 }
 
 /* ---- where a thread waits ---- */
@@ -193,34 +190,10 @@ static int making_a_site_hot_takes_no_more_stack_than_is_said(void)
     return 0;
 }
 
-static const struct child_case cases[] = {
-    {"a_policy_that_is_left_delays_no_removal", a_policy_that_is_left_delays_no_removal},
-    {"a_policy_that_is_asked_where_it_was_left_delays_no_removal",
-     a_policy_that_is_asked_where_it_was_left_delays_no_removal},
-    {"a_thread_in_a_system_call_is_known", a_thread_in_a_system_call_is_known},
-    {"making_a_site_hot_takes_no_more_stack_than_is_said", making_a_site_hot_takes_no_more_stack_than_is_said},
-};
+#define EACH_CASE(X)                                                                                                   \
+    X(a_policy_that_is_left_delays_no_removal)                                                                         \
+    X(policies_that_are_left_again_and_again_delay_no_removal)                                                         \
+    X(a_thread_in_a_system_call_is_known)                                                                              \
+    X(making_a_site_hot_takes_no_more_stack_than_is_said)
 
-static void in_child(void **state)
-{
-    struct child_result result = child_run(*state);
-    print_message("%s", result.output);
-    assert_int_equal(result.status, 0);
-}
-
-#define CASE(name)                                                                                                     \
-    {                                                                                                                  \
-#name, in_child, NULL, NULL, (void *)(uintptr_t) #name                                                         \
-    }
-
-int main(int count, char **arguments)
-{
-    const struct CMUnitTest tests[] = {
-        CASE(a_policy_that_is_left_delays_no_removal),
-        CASE(a_policy_that_is_asked_where_it_was_left_delays_no_removal),
-        CASE(a_thread_in_a_system_call_is_known),
-        CASE(making_a_site_hot_takes_no_more_stack_than_is_said),
-    };
-    child_main(count, arguments, cases, sizeof cases / sizeof *cases);
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+CASES_MAIN(EACH_CASE)

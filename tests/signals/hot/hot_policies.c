@@ -412,6 +412,115 @@ static int removal_ends_an_update(void)
     return 0;
 }
 
+/* More policies inside one another than are looked at: from the outer one on, each is interrupted by a handler that
+ * asks. */
+#define NESTED 100
+static volatile int nested;
+
+static enum segue_verdict nested_policy(void *context, const struct segue_hot_event *event)
+{
+    (void)event;
+    *(volatile uint64_t *)context += 1;
+    if (leave_outer)
+        return SEGUE_STEP;
+    if (nested++ < NESTED)
+        raise(SIGUSR2);
+    else
+        for (in_inner = 1; !leave_inner;)
+            continue;
+    return SEGUE_STEP;
+}
+
+static struct segue_region region_with_nested_policy(uint32_t flags)
+{
+    struct segue_region region = region_with_policy(flags);
+    region.hot_policy = nested_policy;
+    return region;
+}
+
+static int remover_waits_for_an_outer_policy_of_many(void)
+{
+    struct segue_mapping mappings[2];
+    struct sigaction action = {.sa_handler = access_inner, .sa_flags = SA_NODEFER};
+    pthread_t thread, remover;
+    const struct timespec a_while = {.tv_nsec = 50000000};
+    leave_outer = 1;
+    begin_many(mappings, 2, region_with_nested_policy, 0);
+    outer_memory = mappings[0];
+    inner_memory = mappings[1];
+    sigaction(SIGUSR2, &action, NULL);
+    for (unsigned i = 0; i < 10; i++) {
+        sites_load_three(outer_memory.memory);
+        sites_load_three(inner_memory.memory);
+    }
+    leave_outer = 0;
+    assert_int_equal(pthread_create(&thread, NULL, access_outer, NULL), 0);
+    while (!in_inner)
+        sched_yield();
+    assert_int_equal(pthread_create(&remover, NULL, remove_outer, NULL), 0);
+    nanosleep(&a_while, NULL);
+    assert_false(removed);
+    leave_outer = leave_inner = 1;
+    pthread_join(remover, NULL);
+    pthread_join(thread, NULL);
+    assert_true(removed);
+    return 0;
+}
+
+/* More threads than have an asker: the others ask the ordinary policy. */
+#define THREADS 4200u
+static pthread_barrier_t all_have_asked;
+
+static void *ask_and_wait(void *unused)
+{
+    for (unsigned i = 0; i < 3; i++)
+        if (sites_load_three(memory.memory) != *(volatile uint64_t *)memory.alias)
+            return &all_have_asked;
+    pthread_barrier_wait(&all_have_asked);
+    return unused;
+}
+
+static SEGUE_HOT_POLICY enum segue_verdict counting_policy(void *context, const struct segue_hot_event *event)
+{
+    (void)event;
+    __atomic_fetch_add((volatile uint64_t *)context, 1, __ATOMIC_RELAXED);
+    return SEGUE_STEP;
+}
+
+static enum segue_verdict ordinary_counting_policy(void *context, const struct segue_event *event)
+{
+    (void)context;
+    (void)event;
+    __atomic_fetch_add(&asked_ordinarily, 1, __ATOMIC_RELAXED);
+    return SEGUE_STEP;
+}
+
+static int threads_without_a_place_ask_the_ordinary_policy(void)
+{
+    static pthread_t threads[THREADS];
+    pthread_attr_t small;
+    make_memory();
+    struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
+    region.policy = ordinary_counting_policy;
+    region.hot_policy = counting_policy;
+    begin(&region);
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 65536);
+    pthread_barrier_init(&all_have_asked, NULL, THREADS);
+    for (unsigned i = 0; i < THREADS; i++)
+        if (pthread_create(&threads[i], &small, ask_and_wait, NULL) != 0)
+            return CASE_SKIPPED;
+    for (unsigned i = 0; i < THREADS; i++) {
+        void *wrong;
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+    assert_int_equal(asked + asked_ordinarily, 3 * THREADS);
+    /* Of those with an asker the first access alone. */
+    assert_in_range(asked_ordinarily, 3 * (THREADS - 4096), THREADS + 3 * (THREADS - 4096));
+    return 0;
+}
+
 /* What a compiler may do where it knows of no alignment. */
 static SEGUE_HOT_POLICY enum segue_verdict careless_policy(void *context, const struct segue_hot_event *event)
 {
@@ -423,9 +532,10 @@ static SEGUE_HOT_POLICY enum segue_verdict careless_policy(void *context, const 
     return hot_policy(context, event);
 }
 
-static int alignment_checks_of_the_program_are_not_the_policys(void)
+static int alignment_checks_are_not_the_policys(uint32_t flags)
 {
-    make_memory();
+    const struct segue_options options = {.flags = flags};
+    make_memory_with(&options);
     struct segue_region region = region_with_policy(SEGUE_REGION_HOT_GENERAL);
     region.hot_policy = careless_policy;
     begin(&region);
@@ -434,6 +544,17 @@ static int alignment_checks_of_the_program_are_not_the_policys(void)
     assert_int_equal(asked + asked_ordinarily, 40);
     assert_in_range(asked_ordinarily, 0, 4);
     return 0;
+}
+
+static int alignment_checks_of_the_program_are_not_the_policys(void)
+{
+    return alignment_checks_are_not_the_policys(0);
+}
+
+/* Then the library does not see the trap, and the policy is called without the flag. */
+static int alignment_checks_are_not_the_policys_without_sigbus(void)
+{
+    return alignment_checks_are_not_the_policys(SEGUE_INSTALL_NO_SIGBUS);
 }
 
 static int updates_take_effect(void)
@@ -540,6 +661,9 @@ static int what_is_wrong_is_named(void)
     X(vectors_and_registers_are_kept_for_a_policy)                                                                     \
     X(policies_may_be_asked_inside_one)                                                                                \
     X(alignment_checks_of_the_program_are_not_the_policys)                                                             \
+    X(alignment_checks_are_not_the_policys_without_sigbus)                                                             \
+    X(remover_waits_for_an_outer_policy_of_many)                                                                       \
+    X(threads_without_a_place_ask_the_ordinary_policy)                                                                 \
     X(remover_waits_for_quick_outer_policies)                                                                          \
     X(remover_waits_for_slow_outer_policies)                                                                           \
     X(removal_ends_an_update)                                                                                          \

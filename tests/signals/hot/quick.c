@@ -2,8 +2,11 @@
  * askers that are in use, and threads without one. */
 #include "tests/support/test.h"
 
+#include <string.h>
+
 #include "decode/x86/flags.h"
 #include "emulate/body/body.h"
+#include "emulate/body/table.h"
 #include "signals/hot/ask/ask.h"
 #include "signals/hot/ask/asker.h"
 #include "signals/hot/ask/quick.h"
@@ -11,16 +14,22 @@
 #include "signals/threads/thread.h"
 #include "tests/emulate/body/differential.h"
 
-__asm__(".globl begin_accesses, end_accesses, begin_back, end_back\n.text\n"
+__asm__(".globl begin_accesses, end_accesses, begin_back, end_back, begin_load, end_load\n.text\n"
         "begin_accesses:\n mov 8(%rbx), %rax\n add %rax, 16(%rsi)\n adc (%rdi), %r8\n movzbl 3(%rbx), %edx\n"
         " lock xadd %r9, (%rbp)\n mov %r11, 24(%rdi)\n xchg %r10, 8(%rsi)\nend_accesses:\n"
-        "begin_back:\n std\n mov 8(%rbx), %rax\n lodsb\n mov 16(%rdi), %rdx\n movsb\n cld\nend_back:\n");
-extern const uint8_t begin_accesses[], end_accesses[], begin_back[], end_back[];
+        "begin_back:\n std\n mov 8(%rbx), %rax\n lodsb\n mov 16(%rdi), %rdx\n movsb\n cld\nend_back:\n"
+        "begin_load:\n mov 8(%rbx), %rax\n adc 16(%rbx), %rax\nend_load:\n");
+extern const uint8_t begin_accesses[], end_accesses[], begin_back[], end_back[], begin_load[], end_load[];
+
+/* Two of three answers. */
+#define SOME 0xdb6db6db6db6db6d
 
 static struct asker asker;
 static struct hot_slot slot;
 static uint64_t words[BODY_QUICK_COUNT];
 static unsigned asked, suspended_every;
+/* Of the last body. */
+static unsigned scratch_register;
 
 static SEGUE_HOT_POLICY enum segue_verdict policy(void *context, const struct segue_hot_event *event)
 {
@@ -52,9 +61,21 @@ static uint64_t compare(const uint8_t *begin, const uint8_t *end, struct variati
     if (!world_compare(begin, size, size, &regs, &variation, &outcome, why))
         fail_msg("addresses inside %x, rolled back at %u: %s", inside, variation.roll_back_at, why);
     assert_null(outcome.body.refusal);
+    scratch_register = ((const struct body_table *)(const void *)outcome.body.table)->scratch_register;
     assert_int_equal(asker.at, 0);
     assert_int_equal(asker.attention, 0);
     return outcome.stops_in_thunks;
+}
+
+/* A thread that is only looked at is not changed. The test goes on, or puts it back for good: both end in no policy. */
+static bool leave(struct segue_regs *regs)
+{
+    const uint64_t rip = regs->rip, at = asker.at;
+    if (!quick_leave(regs))
+        return false;
+    assert_int_equal(asker.at, at);
+    quick_was_left(rip);
+    return true;
 }
 
 /* Each way of which addresses are inside, and from each place. */
@@ -65,13 +86,34 @@ static void all(uint64_t answers)
                                   .ask = BODY_THUNK_ASK,
                                   .answers = answers,
                                   .quick = words,
-                                  .leave_quick = quick_leave,
+                                  .leave_quick = leave,
                                   .slot = &slot};
     for (unsigned inside = 0; inside < 16; inside++)
         in_questions += compare(begin_accesses, end_accesses, variation, inside);
     assert_true(in_questions > 500);
     for (variation.roll_back_at = 1; variation.roll_back_at < 150; variation.roll_back_at++)
         compare(begin_accesses, end_accesses, variation, 15);
+}
+
+static void any_register_may_have_the_address(void **state)
+{
+    struct variation variation = {.mode = BODY_POLICY,
+                                  .ask = BODY_THUNK_ASK,
+                                  .answers = SOME,
+                                  .quick = words,
+                                  .leave_quick = leave,
+                                  .slot = &slot};
+    uint32_t chosen = 0;
+    (void)state;
+    for (unsigned unused = 0; unused < 16; unused++) {
+        uint8_t code[256];
+        size_t size = (size_t)(end_load - begin_load);
+        memcpy(code, begin_load, size);
+        size += world_use_registers(code + size, unused);
+        compare(code, code + size, variation, 15);
+        chosen |= 1u << scratch_register;
+    }
+    assert_int_equal(chosen, 0xffff & ~(1u << SEGUE_RAX | 1u << SEGUE_RSP));
 }
 
 static int prepare(void **state)
@@ -89,9 +131,6 @@ static int prepare(void **state)
     asked = suspended_every = 0;
     return 0;
 }
-
-/* Two of three answers. */
-#define SOME 0xdb6db6db6db6db6d
 
 static void question_is_rolled_back_at_every_place(void **state)
 {
@@ -133,7 +172,7 @@ static void direction_flag_is_clear_in_a_policy(void **state)
                                   .ask = BODY_THUNK_ASK,
                                   .answers = SOME,
                                   .quick = words,
-                                  .leave_quick = quick_leave,
+                                  .leave_quick = leave,
                                   .slot = &slot};
     (void)state;
     for (unsigned inside = 0; inside < 16; inside++)
@@ -148,6 +187,7 @@ int main(void)
         cmocka_unit_test_setup(thread_that_was_suspended_in_a_policy_is_asked_again, prepare),
         cmocka_unit_test_setup(policy_of_a_closed_slot_is_not_called, prepare),
         cmocka_unit_test_setup(threads_without_an_asker_and_in_a_policy_are_not_asked_quickly, prepare),
+        cmocka_unit_test_setup(any_register_may_have_the_address, prepare),
         cmocka_unit_test_setup(direction_flag_is_clear_in_a_policy, prepare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
