@@ -11,9 +11,9 @@
 #include "patch/poke/excluded.h"
 #include "platform/clock.h"
 #include "platform/code.h"
-#include "platform/memory/forced.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
+#include "platform/memory/readable.h"
 #include "platform/process/sole.h"
 #include "sites.h"
 
@@ -136,12 +136,6 @@ static bool is_changed(const struct hot_site *site, const uint8_t *bytes)
     return true;
 }
 
-static bool read_bytes(uint64_t address, uint8_t *bytes, size_t size)
-{
-    enum platform_look look = platform_look_at(address, bytes, size);
-    return look == PLATFORM_THERE || (look == PLATFORM_NOT_KNOWN && forced_read(address, bytes, size));
-}
-
 /* Other code may begin with the few bytes of a pun that are its own. So a jump is looked at as a whole, with its
  * successor's bytes, unless code changes at the moment. `bytes` are the `size` bytes from the site on, as they are. */
 static bool is_other_jump(const struct hot_site *site, const uint8_t *bytes, size_t size)
@@ -150,7 +144,7 @@ static bool is_other_jump(const struct hot_site *site, const uint8_t *bytes, siz
     const size_t length = site->prefixes + PUN_JUMP;
     if (site->is_rewritten || site->changed >= length || hot_changes() % 2 || *bytes == TEXT_BREAKPOINT)
         return false;
-    if (size < length && !read_bytes(site->address, whole, length))
+    if (size < length && !readable_copy(site->address, whole, length))
         return true;
     return pun_target(site->address, size < length ? whole : bytes, site->prefixes) !=
            body_numbered(site->body)->address;
@@ -170,7 +164,7 @@ __attribute__((hot)) static void take_out(const struct hot_site *site, uint64_t 
     if (from >= to)
         return;
     bool is_whole = from == 0 && to == site->changed;
-    if (!is_whole && !read_bytes(at, whole, site->changed))
+    if (!is_whole && !readable_copy(at, whole, site->changed))
         return;
     const uint8_t *present = is_whole ? bytes + (at - address) : whole;
     size_t count = is_whole ? (size_t)(address + size - at) : site->changed;
@@ -186,7 +180,7 @@ static const uint8_t *read_page(uint64_t page)
             return pages[i].bytes;
     unsigned at = page_turn++ % PAGES;
     bool is_read = quick_peek && quick_peek(pages[at].bytes, page, PAGE) == PAGE;
-    pages[at].page = is_read || read_bytes(page, pages[at].bytes, PAGE) ? page : 0;
+    pages[at].page = is_read || readable_copy(page, pages[at].bytes, PAGE) ? page : 0;
     return pages[at].page ? pages[at].bytes : NULL;
 }
 
@@ -215,9 +209,9 @@ size_t text_read_code(uint64_t address, uint8_t *bytes, size_t size)
 static size_t read_readable(uint64_t address, uint8_t *bytes, size_t size)
 {
     size_t first = PAGE - address % PAGE;
-    if (read_bytes(address, bytes, size))
+    if (readable_copy(address, bytes, size))
         return size;
-    return first < size && read_bytes(address, bytes, first) ? first : 0;
+    return first < size && readable_copy(address, bytes, first) ? first : 0;
 }
 
 void hot_see_through(uint64_t address, uint8_t *bytes, size_t size)

@@ -2,6 +2,7 @@
 #include "table.h"
 
 #include "patch/poke/poke.h"
+#include "platform/memory/readable.h"
 #include "service.h"
 
 static struct segue_patch patch_of(const struct ledger_entry *entry)
@@ -38,11 +39,12 @@ void segment_table_visit(uint64_t start, uint64_t size, void (*visit)(void *cont
     }
 }
 
-/* A byte that other code has changed since is left alone. */
+/* A byte that other code has changed since is left alone, as is one whose code is not mapped any more. */
 static bool undo_entry(struct ledger_entry *entry, size_t *count)
 {
     enum segue_status status;
-    if (*(const volatile uint8_t *)(uintptr_t)entry->address != entry->new_byte) {
+    uint8_t present;
+    if (!readable_copy(entry->address, &present, 1) || present != entry->new_byte) {
         __atomic_store_n(&entry->state, LEDGER_FORGOTTEN, __ATOMIC_RELEASE);
         return true;
     }

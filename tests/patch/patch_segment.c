@@ -464,6 +464,23 @@ static void undone_site_faults_and_is_rewritten_again(void **state)
     munmap(code, 2 * PAGE);
 }
 
+/* As by dlclose: the program need not say so before it undoes the others. */
+static void undoing_passes_over_code_that_is_gone(void **state)
+{
+    size_t count;
+    char *gone = CODE("\x65\x48\x8b\x04\x25\x10\0\0\0\xc3"), *code = CODE("\x65\x48\x8b\x04\x25\x10\0\0\0\xc3");
+    (void)state;
+    begin(gs_to_fs, 0);
+    assert_int_equal(call(gone, 0), fs_base());
+    assert_int_equal(call(code, 0), fs_base());
+    munmap(gone, 2 * PAGE);
+    assert_int_equal(segue_patches_undo(0, SIZE_MAX, &count), SEGUE_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal((uint8_t)code[0], 0x65);
+    stop();
+    munmap(code, 2 * PAGE);
+}
+
 static void range_is_rewritten_before_it_can_fault(void **state)
 {
     static const char bytes[] = "\x65\x48\x8b\x04\x25\x10\0\0\0\xc3";
@@ -758,6 +775,7 @@ int main(void)
         cmocka_unit_test(chosen_base_is_used),
         cmocka_unit_test(code_that_cannot_be_written_is_emulated),
         cmocka_unit_test(undone_site_faults_and_is_rewritten_again),
+        cmocka_unit_test(undoing_passes_over_code_that_is_gone),
         cmocka_unit_test(range_is_rewritten_before_it_can_fault),
         cmocka_unit_test(fresh_sites_are_each_rewritten_once_under_two_threads),
         cmocka_unit_test(undo_under_a_running_thread_is_never_seen),

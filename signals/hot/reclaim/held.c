@@ -8,9 +8,9 @@
 #include "patch/hot/sites.h"
 #include "platform/frame/frame.h"
 #include "platform/frame/stack.h"
-#include "platform/memory/forced.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
+#include "platform/memory/readable.h"
 #include "platform/threads/look.h"
 #include "signals/regions/readers.h"
 #include "signals/threads/thread.h"
@@ -18,12 +18,6 @@
 /* The most bytes of a stack, and those that are read at once, in a handler too. */
 #define STACK_MOST (UINT64_C(64) << 20)
 #define WORDS 128u
-
-static bool read_words(uint64_t at, uint64_t *words, size_t size)
-{
-    enum platform_look look = platform_look_at(at, words, size);
-    return look == PLATFORM_THERE || (look == PLATFORM_NOT_KNOWN && forced_read(at, words, size));
-}
 
 /* What is read of one stack. */
 struct stack {
@@ -49,7 +43,7 @@ static bool look_at_words(struct stack *stack, uint64_t end)
     uint64_t words[WORDS];
     while (stack->at < end) {
         uint64_t size = end - stack->at < sizeof words ? end - stack->at : sizeof words;
-        if (!read_words(stack->at, words, size))
+        if (!readable_copy(stack->at, words, size))
             return false;
         for (size_t i = 0; i < size / sizeof *words; i++)
             if (!look_at_word(stack, words[i]))
