@@ -6,8 +6,8 @@
 #include "chunks.h"
 #include "platform/memory/memory.h"
 
-/* The most free ranges. */
-#define RANGES 32768u
+/* The most free ranges. A million sites leave 70,000, and 280,000 when a third of their bodies is freed. */
+#define RANGES (1u << 19)
 
 static struct free_range *ranges;
 static size_t count;

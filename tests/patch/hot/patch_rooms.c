@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "patch/hot/space/chunks.h"
+#include "patch/hot/space/free.h"
 #include "patch/hot/space/rooms.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
@@ -127,6 +128,21 @@ static void limits_are_kept(void)
     EXPECT(rooms_take(&fixed, SIZE, ROOMS_ANYWHERE, &room, &refusal) == SEGUE_NO_MEMORY && strstr(refusal, "mappings"));
     chunks_limit(UINT64_MAX, UINT64_MAX);
     EXPECT(rooms_take(&fixed, SIZE, ROOMS_ANYWHERE, &room, &refusal) == SEGUE_OK);
+}
+
+/* What is beyond the limit is lost, and nothing else. */
+static void many_free_ranges_are_kept(void)
+{
+    const uint64_t most = UINT64_C(1) << 19, step = 64, size = 32;
+    EXPECT(free_prepare());
+    for (uint64_t i = 0; i < most + 3; i++)
+        free_add(i * step, i * step + size);
+    EXPECT(free_count() == most);
+    EXPECT(free_ranges()[most - 1].start == (most - 1) * step);
+    free_take(1, step, step + size);
+    free_add(most * step, most * step + size);
+    EXPECT(free_count() == most);
+    EXPECT(free_ranges()[most - 1].start == most * step);
 }
 
 /* The window's addresses are the program's: it finds no room, and what is there stays. */
@@ -329,6 +345,7 @@ int main(void)
         IN_CHILD(neighbours_share_pages),
         IN_CHILD(a_page_is_full_before_the_next_is_taken),
         IN_CHILD(limits_are_kept),
+        IN_CHILD(many_free_ranges_are_kept),
         IN_CHILD(what_is_mapped_is_never_replaced),
         IN_CHILD(no_page_is_written_and_executed),
         IN_CHILD(parent_and_child_go_on_apart),
