@@ -15,7 +15,7 @@
 #define KNOWN_FLAGS (SEGUE_SEGMENT_EMULATE | SEGUE_SEGMENT_WHOLE_MODULES | SEGUE_SEGMENT_CHOSEN_BASE)
 #define DEFAULT_CAPACITY ((size_t)1 << 20)
 /* The most consecutive retries of one fault before the code counts as unchanging. Each retry requires that another
- * thread rewrote the site between the fault and its examination. */
+ * thread rewrote the site between the fault and its examination, or keeps the lock of code for a millisecond. */
 #define RETRIES 64u
 
 static struct segment_service service;
@@ -56,6 +56,13 @@ static bool may_retry(uint64_t instruction, const struct segue_fault *fault, uin
     return false;
 }
 
+/* Has the access stepped once retries no longer help. */
+static enum segue_segment_verdict retry(const struct segue_segment_options *options, struct segue_regs *regs,
+                                        struct segue_fault *fault)
+{
+    return may_retry(regs->rip, fault, RETRIES) ? SEGUE_SEGMENT_RETRY : have_it_done(options, regs, fault);
+}
+
 static enum segue_segment_verdict rewrite(struct segment_service *present, struct segue_site *site,
                                           struct segue_regs *regs, struct segue_fault *fault)
 {
@@ -67,13 +74,14 @@ static enum segue_segment_verdict rewrite(struct segment_service *present, struc
     case SEGUE_OK:
         if (present->options.flags & SEGUE_SEGMENT_WHOLE_MODULES)
             modules_rewrite(present, regs->rip);
-        return may_retry(regs->rip, fault, RETRIES) ? SEGUE_SEGMENT_RETRY
-                                                    : have_it_done(&present->options, regs, fault);
+        break;
     case SEGUE_BUSY:
-        return SEGUE_SEGMENT_RETRY;
+        break;
     default:
         return have_it_done(&present->options, regs, fault);
     }
+    /* Not without end: a thread that holds the lock for a fork may wait for this one in another library's handler. */
+    return retry(&present->options, regs, fault);
 }
 
 enum segue_segment_verdict segue_segment_serve(const struct segue_insn *insn, struct segue_regs *regs,
@@ -89,8 +97,7 @@ enum segue_segment_verdict segue_segment_serve(const struct segue_insn *insn, st
     case SEGUE_SEGMENT_RETRY:
         /* The site is rewritten in memory, and yet the processor still executes the old bytes: the access must be
          * stepped. */
-        return may_retry(regs->rip, fault, RETRIES) ? SEGUE_SEGMENT_RETRY
-                                                    : have_it_done(&present->options, regs, fault);
+        return retry(&present->options, regs, fault);
     case SEGUE_SEGMENT_RETRY_ONCE:
         return may_retry(regs->rip, fault, 1) ? SEGUE_SEGMENT_RETRY : SEGUE_SEGMENT_PASS;
     default:

@@ -22,7 +22,9 @@ struct segment_service *segment_in_force(void)
     return __atomic_load_n(&in_force, __ATOMIC_ACQUIRE);
 }
 
-/* The code was excluded while the byte was written: whoever did that may have found the old byte, and left it. */
+/* The code was excluded while the byte was written: whoever did that may have found the old byte, and left it. If
+ * another thread keeps the lock for a second (lock.c), the site stays rewritten, and in the table: not without end,
+ * since that thread may wait for this one. */
 static enum segue_status take_back(struct ledger_entry *entry)
 {
     enum segue_status status = SEGUE_BUSY;

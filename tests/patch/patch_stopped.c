@@ -3,9 +3,11 @@
  * page of the code's second view that is closed: between two bytes of the new instruction. */
 #include "tests/support/test.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <segue/segue.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -13,6 +15,7 @@
 #include <unistd.h>
 
 #include "batch_code.h"
+#include "patch/poke/lock.h"
 #include "patch/poke/protocol/emulated.h"
 
 /* The instruction begins so many bytes before the second page. */
@@ -533,6 +536,40 @@ static void site_that_is_excluded_while_it_is_rewritten_stays_as_it_was(void **s
     free_segment_code();
 }
 
+static void *serve_until_it_is_not_retried(void *unused)
+{
+    void *verdict = (void *)(uintptr_t)SEGUE_SEGMENT_RETRY;
+    for (unsigned i = 0; i < 1000 && (enum segue_segment_verdict)(uintptr_t)verdict == SEGUE_SEGMENT_RETRY; i++)
+        verdict = serve_site(unused);
+    return verdict;
+}
+
+/* A fork keeps the lock while other libraries' handlers run, and one of these may wait for a lock of the faulting
+ * thread's. A file that is mapped to be read alone is code that no way changes without the lock. */
+static void site_is_emulated_while_the_lock_is_kept(void **state)
+{
+    const struct segue_segment_options options = {.rewrite = {SEGUE_SEGMENT_GS, SEGUE_SEGMENT_FS}};
+    char name[32];
+    pthread_t thread;
+    (void)state;
+    int file = memfd_create("code", MFD_CLOEXEC);
+    assert_int_equal(write(file, "\x65\x48\x8b\x07\xc3", 5), 5);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", file);
+    int code_file = open(name, O_RDONLY | O_CLOEXEC);
+    site = mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, code_file, 0);
+    assert_ptr_not_equal(site, MAP_FAILED);
+    assert_int_equal(segue_segment_enable(&options), SEGUE_OK);
+    assert_true(code_lock_try());
+    assert_int_equal(pthread_create(&thread, NULL, serve_until_it_is_not_retried, NULL), 0);
+    assert_int_equal(end_serving(thread), SEGUE_SEGMENT_DO);
+    code_lock_release();
+    assert_int_equal(*site, 0x65);
+    assert_int_equal(segue_segment_disable(), SEGUE_OK);
+    munmap(site, PAGE);
+    close(code_file);
+    close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,6 +583,7 @@ int main(void)
         cmocka_unit_test(other_threads_go_through_by_the_librarys_handler),
         cmocka_unit_test(site_that_is_undone_while_it_is_rewritten_can_be_undone_later),
         cmocka_unit_test(site_that_is_excluded_while_it_is_rewritten_stays_as_it_was),
+        cmocka_unit_test(site_is_emulated_while_the_lock_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
