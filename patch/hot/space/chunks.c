@@ -156,8 +156,11 @@ enum segue_status chunk_create(uint64_t first, uint64_t last, uint64_t near, str
     *refusal = "bodies may take no more memory";
     if (memory_used + PAGE > most_memory)
         return SEGUE_NO_MEMORY;
+    *refusal = "there are as many pieces of memory for bodies as there may be";
+    if (chunk_count == CHUNKS)
+        return SEGUE_NO_MEMORY;
     *refusal = "the process may have no more mappings for bodies";
-    if (chunk_count == CHUNKS || mappings_used + MAPPINGS_OF_CHUNK > most_mappings)
+    if (mappings_used + MAPPINGS_OF_CHUNK > most_mappings)
         return SEGUE_NO_MEMORY;
     for (unsigned i = 0; i < TRIES && status == SEGUE_EXISTS; i++) {
         *refusal = "no address within reach is free";

@@ -130,6 +130,23 @@ static void limits_are_kept(void)
     EXPECT(rooms_take(&fixed, SIZE, ROOMS_ANYWHERE, &room, &refusal) == SEGUE_OK);
 }
 
+/* Code 16 GiB apart shares no piece of memory. */
+static void there_are_so_many_chunks(void)
+{
+    const uint64_t apart = UINT64_C(16) << 30;
+    struct room room;
+    const char *refusal = NULL;
+    EXPECT(rooms_prepare() == SEGUE_OK);
+    for (unsigned i = 1; i <= CHUNKS; i++) {
+        struct pun_window any = window_of(i * apart, 5, 0);
+        EXPECT(rooms_take(&any, SIZE, ROOMS_ANYWHERE, &room, &refusal) == SEGUE_OK);
+        EXPECT(chunks_used().chunks == i);
+    }
+    struct pun_window last = window_of(CHUNKS * apart, 5, 0), more = window_of((CHUNKS + 1) * apart, 5, 0);
+    EXPECT(rooms_take(&more, SIZE, ROOMS_ANYWHERE, &room, &refusal) == SEGUE_NO_MEMORY && strstr(refusal, "pieces"));
+    EXPECT(rooms_take(&last, SIZE, ROOMS_ANYWHERE, &room, &refusal) == SEGUE_OK);
+}
+
 /* What is beyond the limit is lost, and nothing else. */
 static void many_free_ranges_are_kept(void)
 {
@@ -345,6 +362,7 @@ int main(void)
         IN_CHILD(neighbours_share_pages),
         IN_CHILD(a_page_is_full_before_the_next_is_taken),
         IN_CHILD(limits_are_kept),
+        IN_CHILD(there_are_so_many_chunks),
         IN_CHILD(many_free_ranges_are_kept),
         IN_CHILD(what_is_mapped_is_never_replaced),
         IN_CHILD(no_page_is_written_and_executed),
