@@ -1,6 +1,7 @@
 /* encoding.h: prefixes and register numbers in instruction encodings, in 64-bit mode.
  *
- * SOURCES: Intel SDM volume 2, 2.1.1 (legacy prefixes), 2.2.1 (REX) and table 2-2 (register numbers). */
+ * SOURCES: Intel SDM volume 2, 2.1.1 (legacy prefixes), 2.1.5 (ModRM), 2.2.1 (REX), 2.3 (VEX), 2.7 (EVEX) and table 2-2
+ * (register numbers); AMD APM volume 3, 1.2 (XOP). */
 #ifndef SEGUE_DECODE_ENCODING_H
 #define SEGUE_DECODE_ENCODING_H
 
@@ -13,6 +14,19 @@
 #define REX_R 4u
 #define REX_X 2u
 #define REX_B 1u
+
+#define VEX2 0xc5
+#define VEX3 0xc4
+#define EVEX 0x62
+#define XOP 0x8f
+/* Inverted, in the second byte of VEX3, XOP and EVEX; VEX2 has R alone there. */
+#define VECTOR_R 0x80u
+#define VECTOR_X 0x40u
+#define VECTOR_B 0x20u
+
+/* The r/m field of ModRM: SIB follows; without a base, if the mode field is 0. */
+#define RM_SIB 4u
+#define RM_NO_BASE 5u
 
 static inline bool encoding_is_rex(uint8_t byte)
 {

@@ -8,29 +8,11 @@
 #include <string.h>
 
 #include "decode/encoding.h"
+#include "output.h"
 
-/* Three bits in ModRM and SIB. */
-#define RM_SIB 4u
-#define RM_RELATIVE 5u
+/* Three bits in SIB. */
 #define BASE_NONE 5u
 #define INDEX_NONE 4u
-
-struct output {
-    uint8_t *bytes;
-    unsigned length;
-};
-
-static void put(struct output *output, unsigned byte)
-{
-    output->bytes[output->length++] = (uint8_t)byte;
-}
-
-/* The lowest `size` bytes of a value. */
-static void put_value(struct output *output, uint64_t value, unsigned size)
-{
-    memcpy(output->bytes + output->length, &value, size);
-    output->length += size;
-}
 
 static bool fits(int64_t value, unsigned size)
 {
@@ -80,19 +62,18 @@ static void put_head(const struct displaceable *form, unsigned end, bool drops_i
 {
     for (unsigned i = 0; i < end; i++)
         if (!drops_idle || i >= form->opcode || !is_idle_prefix(form, i))
-            put(output, form->bytes[i]);
+            output_byte(output, form->bytes[i]);
 }
 
 static void put_all(const struct displaceable *form, const struct address *address, bool drops_idle,
                     struct output *output)
 {
     put_head(form, form->modrm, drops_idle, output);
-    put(output, address->modrm);
+    output_byte(output, address->modrm);
     if (address->has_sib)
-        put(output, address->sib);
-    put_value(output, (uint64_t)address->displacement, address->size);
-    for (unsigned i = form->tail; i < form->length; i++)
-        put(output, form->bytes[i]);
+        output_byte(output, address->sib);
+    output_value(output, (uint64_t)address->displacement, address->size);
+    output_copy(output, form->bytes, form->tail, form->length);
 }
 
 /* Prefixes without effect are left out only where the instruction would be too long with them. */
@@ -126,7 +107,7 @@ static bool is_constant(const struct displaceable *form)
 /* RIP-relative, for `to`. It never needs more bytes than the instruction has. */
 static bool copy_relative(const struct displaceable *form, uint64_t target, uint64_t to, uint8_t *out, uint8_t *length)
 {
-    struct address address = {.modrm = (uint8_t)((with_mod(form, 0) & ~7u) | RM_RELATIVE), .size = 4};
+    struct address address = {.modrm = (uint8_t)((with_mod(form, 0) & ~7u) | RM_NO_BASE), .size = 4};
     unsigned size = form->modrm + 1u + 4u + (form->length - form->tail);
     return reach(target, to + size, form->address_size, &address.displacement) && assemble(form, &address, out, length);
 }
@@ -194,7 +175,7 @@ static bool copy_offset(const struct displaceable *form, int64_t by, uint8_t *ou
 {
     struct output output = {out, 0};
     put_head(form, form->displacement, false, &output);
-    put_value(&output, (uint64_t)form->encoded + (uint64_t)by, form->tail - form->displacement);
+    output_value(&output, (uint64_t)form->encoded + (uint64_t)by, form->tail - form->displacement);
     *length = (uint8_t)output.length;
     return true;
 }
@@ -257,15 +238,15 @@ static void put_constant(uint64_t value, uint64_t to, unsigned reg, struct outpu
     const unsigned lea_size = 7;
     int64_t displacement;
     if (reach(value, to + lea_size, 8, &displacement)) {
-        put(output, REX_64 | (reg >= 8 ? REX_R : 0));
-        put(output, 0x8d);
-        put(output, (reg & 7) << 3 | RM_RELATIVE);
-        put_value(output, (uint64_t)displacement, 4);
+        output_byte(output, REX_64 | (reg >= 8 ? REX_R : 0));
+        output_byte(output, 0x8d);
+        output_byte(output, (reg & 7) << 3 | RM_NO_BASE);
+        output_value(output, (uint64_t)displacement, 4);
         return;
     }
-    put(output, REX_64 | (reg >= 8 ? REX_B : 0));
-    put(output, 0xb8u | (reg & 7));
-    put_value(output, value, 8);
+    output_byte(output, REX_64 | (reg >= 8 ? REX_B : 0));
+    output_byte(output, 0xb8u | (reg & 7));
+    output_value(output, value, 8);
 }
 
 static bool put_lea(const struct displaceable *form, int64_t displacement, unsigned reg, struct output *output)
@@ -280,14 +261,15 @@ static bool put_lea(const struct displaceable *form, int64_t displacement, unsig
     if (!fits(displacement, 4))
         return false;
     if (form->address_size == 4)
-        put(output, 0x67);
-    put(output, REX_64 | (reg >= 8 ? REX_R : 0) | (index >= 8 ? REX_X : 0) | (has_base && base >= 8 ? REX_B : 0));
-    put(output, 0x8d);
-    put(output, mod << 6 | (reg & 7) << 3 | (needs_sib ? RM_SIB : base & 7));
+        output_byte(output, 0x67);
+    output_byte(output,
+                REX_64 | (reg >= 8 ? REX_R : 0) | (index >= 8 ? REX_X : 0) | (has_base && base >= 8 ? REX_B : 0));
+    output_byte(output, 0x8d);
+    output_byte(output, mod << 6 | (reg & 7) << 3 | (needs_sib ? RM_SIB : base & 7));
     if (needs_sib)
-        put(output,
-            (unsigned)(memory->scale > 1 ? __builtin_ctz(memory->scale) : 0) << 6 | (index & 7) << 3 | (base & 7));
-    put_value(output, (uint64_t)displacement, size);
+        output_byte(output, (unsigned)(memory->scale > 1 ? __builtin_ctz(memory->scale) : 0) << 6 | (index & 7) << 3 |
+                                (base & 7));
+    output_value(output, (uint64_t)displacement, size);
     return true;
 }
 

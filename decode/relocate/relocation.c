@@ -14,14 +14,12 @@
 #include "decode/orders.h"
 #include "decode/scratch.h"
 #include "decode/x86/xsave.h"
+#include "output.h"
 
 /* Three-bit register encodings. */
 #define ENCODED_RSP 4u
-#define SIB_FOLLOWS 4u
 
-/* In the byte after the first one of VEX3, XOP and EVEX; inverted. */
-#define VECTOR_B 0x20u
-#define VECTOR_X 0x40u
+/* In the byte behind that of VECTOR_R in VEX3, XOP and EVEX; inverted. */
 #define VVVV_SHIFT 3
 #define VVVV_MASK (15u << VVVV_SHIFT)
 
@@ -38,6 +36,7 @@ struct builder {
     const ZydisDecodedOperand *operands;
     struct segue_insn *insn;
     struct insn_relocation *relocation;
+    struct output output;
     /* The offset of the opcode, or of a prefix that is part of the opcode. */
     unsigned opcode;
     /* Encodings of the base and of the scratch register. */
@@ -49,11 +48,6 @@ static bool is_segment_or_address_prefix(uint8_t byte)
     return encoding_is_null_segment(byte) || byte == 0x64 || byte == 0x65 || byte == 0x67;
 }
 
-static void append(struct builder *builder, uint8_t byte)
-{
-    builder->relocation->bytes[builder->relocation->length++] = byte;
-}
-
 /* Copies the prefixes that still have an effect. A REX that is not immediately before the opcode has none; it would
  * gain one if the bytes between were dropped, so it is dropped too. */
 static void append_prefixes(struct builder *builder)
@@ -62,7 +56,7 @@ static void append_prefixes(struct builder *builder)
         uint8_t byte = builder->insn->bytes[i];
         if (is_segment_or_address_prefix(byte) || (encoding_is_rex(byte) && i + 1 != builder->opcode))
             continue;
-        append(builder, byte);
+        output_byte(&builder->output, byte);
     }
 }
 
@@ -72,10 +66,9 @@ static bool is_vector_index(const struct builder *builder)
 }
 
 /* Clears the extension bits of base and index in a REX, VEX, XOP or EVEX prefix; a vector index keeps its own. */
-static void clear_extensions(struct builder *builder)
+static void clear_extensions(struct builder *builder, unsigned last)
 {
-    uint8_t *bytes = builder->relocation->bytes;
-    unsigned last = builder->relocation->length;
+    uint8_t *bytes = builder->output.bytes;
     switch (builder->instruction->encoding) {
     case ZYDIS_INSTRUCTION_ENCODING_LEGACY:
     case ZYDIS_INSTRUCTION_ENCODING_3DNOW:
@@ -83,7 +76,7 @@ static void clear_extensions(struct builder *builder)
             bytes[last - 1] &= (uint8_t) ~(REX_B | REX_X);
         break;
     case ZYDIS_INSTRUCTION_ENCODING_VEX:
-        if (builder->insn->bytes[builder->opcode] == 0xc5)
+        if (builder->insn->bytes[builder->opcode] == VEX2)
             break;
         bytes[last + 1] |= VECTOR_B | (is_vector_index(builder) ? 0 : VECTOR_X);
         break;
@@ -96,7 +89,7 @@ static void clear_extensions(struct builder *builder)
 /* The byte of VEX, XOP or EVEX that encodes the second source (vvvv). */
 static unsigned vvvv_place(const struct builder *builder)
 {
-    return builder->insn->bytes[builder->opcode] == 0xc5 ? 1 : 2;
+    return builder->insn->bytes[builder->opcode] == VEX2 ? 1 : 2;
 }
 
 static uint8_t number_of(const ZydisDecodedOperand *operand)
@@ -175,24 +168,19 @@ static bool relocate_operand(struct builder *builder)
     if (!choose_registers(builder, replaced))
         return false;
     append_prefixes(builder);
-    unsigned start = builder->relocation->length;
-    for (unsigned i = builder->opcode; i < modrm; i++)
-        append(builder, bytes[i]);
-    uint8_t end = builder->relocation->length;
-    builder->relocation->length = (uint8_t)start;
-    clear_extensions(builder);
-    builder->relocation->length = end;
+    unsigned start = builder->output.length;
+    output_copy(&builder->output, bytes, builder->opcode, modrm);
+    clear_extensions(builder, start);
     if (replaced != SEGUE_REGISTER_NONE && !substitute(builder, replaced, start, &reg))
         return false;
 
-    append(builder, (uint8_t)((unsigned)reg << 3 | (is_vector_index(builder) ? SIB_FOLLOWS : builder->base)));
+    output_byte(&builder->output, (unsigned)reg << 3 | (is_vector_index(builder) ? RM_SIB : builder->base));
     if (is_vector_index(builder))
-        append(builder, (uint8_t)((bytes[instruction->raw.sib.offset] & ~7u) | builder->base));
+        output_byte(&builder->output, (bytes[instruction->raw.sib.offset] & ~7u) | builder->base);
     if (instruction->attributes & ZYDIS_ATTRIB_HAS_SIB)
         tail++;
     tail += instruction->raw.disp.size / 8;
-    for (unsigned i = tail; i < instruction->length; i++)
-        append(builder, bytes[i]);
+    output_copy(&builder->output, bytes, tail, instruction->length);
     builder->relocation->modrm = bytes[modrm];
     return true;
 }
@@ -201,8 +189,7 @@ static bool relocate_operand(struct builder *builder)
 static bool relocate_implicit(struct builder *builder)
 {
     append_prefixes(builder);
-    for (unsigned i = builder->opcode; i < builder->instruction->length; i++)
-        append(builder, builder->insn->bytes[i]);
+    output_copy(&builder->output, builder->insn->bytes, builder->opcode, builder->instruction->length);
     return replaced_register(builder) == SEGUE_REGISTER_NONE;
 }
 
@@ -328,8 +315,11 @@ static void make(const ZydisDecodedInstruction *instruction, const ZydisDecodedO
                  struct segue_insn *insn)
 {
     struct insn_relocation relocation = {.base = SEGUE_REGISTER_NONE, .scratch_register = SEGUE_REGISTER_NONE};
-    struct builder builder = {
-        .instruction = instruction, .operands = operands, .insn = insn, .relocation = &relocation};
+    struct builder builder = {.instruction = instruction,
+                              .operands = operands,
+                              .insn = insn,
+                              .relocation = &relocation,
+                              .output = {relocation.bytes, 0}};
     while (builder.opcode < insn->length && encoding_is_prefix(insn->bytes[builder.opcode]))
         builder.opcode++;
     if (has_relocatable_operand(&builder) && relocate_operand(&builder))
@@ -338,6 +328,7 @@ static void make(const ZydisDecodedInstruction *instruction, const ZydisDecodedO
         relocation.kind = INSN_RELOCATION_IMPLICIT;
     else
         return;
+    relocation.length = (uint8_t)builder.output.length;
     relocation.state = state_of(&builder);
     orders_in(insn)->relocation = relocation;
 }

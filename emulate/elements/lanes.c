@@ -8,12 +8,12 @@
 #include <string.h>
 
 #include "decode/accesses/masks.h"
+#include "decode/encoding.h"
 #include "decode/orders.h"
 #include "decode/x86/vendors.h"
 #include "emulate/details.h"
 #include "emulate/replay/run.h"
 
-#define EVEX 0x62
 /* The position of the vector length in the last byte of the EVEX prefix. */
 #define EVEX_LENGTH 5
 

@@ -5,28 +5,9 @@
 #include "registered.h"
 
 #include "decode/encoding.h"
+#include "decode/relocate/output.h"
 
-/* Inverted, in the second byte of VEX3, XOP and EVEX; VEX2 has R alone there. */
-#define VECTOR_R 0x80u
-#define VECTOR_X 0x40u
-#define VECTOR_B 0x20u
-#define VEX2 0xc5
-#define VEX3 0xc4
-#define EVEX 0x62
-#define XOP 0x8f
 #define VEX_MAP_0F 1u
-#define NEEDS_SIB 4u
-#define NEEDS_DISPLACEMENT 5u
-
-struct writer {
-    uint8_t *out;
-    unsigned length;
-};
-
-static void append(struct writer *writer, unsigned byte)
-{
-    writer->out[writer->length++] = (uint8_t)byte;
-}
 
 /* Whether a register operand may be AH, CH, DH or BH, which a REX prefix would make another one. */
 static bool may_use_high_byte(const struct displaceable *form)
@@ -39,7 +20,7 @@ static bool may_use_high_byte(const struct displaceable *form)
 }
 
 /* The prefixes and the opcode of the legacy encoding. */
-static bool copy_legacy(const struct displaceable *form, bool is_extended, struct writer *writer)
+static bool copy_legacy(const struct displaceable *form, bool is_extended, struct output *output)
 {
     unsigned rex = 0;
     for (unsigned i = 0; i < form->opcode; i++) {
@@ -47,37 +28,35 @@ static bool copy_legacy(const struct displaceable *form, bool is_extended, struc
         if (encoding_is_rex(byte))
             rex = i + 1 == form->opcode ? byte : rex;
         else if (!encoding_is_null_segment(byte))
-            append(writer, byte);
+            output_byte(output, byte);
     }
     if (is_extended && !rex && may_use_high_byte(form))
         return false;
     if (rex || is_extended)
-        append(writer, ((rex ? rex : REX) & ~(REX_B | REX_X)) | (is_extended ? REX_B : 0));
-    for (unsigned i = form->opcode; i < form->modrm; i++)
-        append(writer, form->bytes[i]);
+        output_byte(output, ((rex ? rex : REX) & ~(REX_B | REX_X)) | (is_extended ? REX_B : 0));
+    output_copy(output, form->bytes, form->opcode, form->modrm);
     return true;
 }
 
 /* The prefix and opcode of VEX, EVEX and XOP. */
-static void copy_vector(const struct displaceable *form, bool is_extended, struct writer *writer)
+static void copy_vector(const struct displaceable *form, bool is_extended, struct output *output)
 {
     const uint8_t *prefix = form->bytes + form->opcode;
     unsigned b = is_extended ? 0 : VECTOR_B, left = 2;
     for (unsigned i = 0; i < form->opcode; i++)
         if (!encoding_is_null_segment(form->bytes[i]))
-            append(writer, form->bytes[i]);
+            output_byte(output, form->bytes[i]);
     if (prefix[0] == VEX2) {
-        append(writer, VEX3);
-        append(writer, (prefix[1] & VECTOR_R) | VECTOR_X | b | VEX_MAP_0F);
-        append(writer, prefix[1] & ~VECTOR_R);
+        output_byte(output, VEX3);
+        output_byte(output, (prefix[1] & VECTOR_R) | VECTOR_X | b | VEX_MAP_0F);
+        output_byte(output, prefix[1] & ~VECTOR_R);
     } else {
-        append(writer, prefix[0]);
-        append(writer, (prefix[1] & ~VECTOR_B) | VECTOR_X | b);
-        append(writer, prefix[2]);
+        output_byte(output, prefix[0]);
+        output_byte(output, (prefix[1] & ~VECTOR_B) | VECTOR_X | b);
+        output_byte(output, prefix[2]);
         left = 3;
     }
-    for (unsigned i = form->opcode + left; i < form->modrm; i++)
-        append(writer, form->bytes[i]);
+    output_copy(output, form->bytes, form->opcode + left, form->modrm);
 }
 
 static bool is_vector_prefix(const struct displaceable *form)
@@ -90,21 +69,20 @@ bool registered_copy(const struct displaceable *form, unsigned reg, uint8_t *out
 {
     unsigned low = encoding_of(reg) & 7;
     bool is_extended = reg >= 8;
-    struct writer writer = {.out = out};
+    struct output output = {out, 0};
     if ((form->operand != DISPLACED_OPERAND_MODRM && form->operand != DISPLACED_OPERAND_RELATIVE) ||
         form->address_size != 8 || form->memory.addressing != SEGUE_ADDRESSING_PLAIN || !form->modrm)
         return false;
     if (is_vector_prefix(form))
-        copy_vector(form, is_extended, &writer);
-    else if (!copy_legacy(form, is_extended, &writer))
+        copy_vector(form, is_extended, &output);
+    else if (!copy_legacy(form, is_extended, &output))
         return false;
-    append(&writer, (form->bytes[form->modrm] & 0x38u) | low | (low == NEEDS_DISPLACEMENT ? 0x40 : 0));
-    if (low == NEEDS_SIB)
-        append(&writer, 0x24);
-    if (low == NEEDS_DISPLACEMENT)
-        append(&writer, 0);
-    for (unsigned i = form->tail; i < form->length; i++)
-        append(&writer, form->bytes[i]);
-    *length = (uint8_t)writer.length;
-    return writer.length <= SEGUE_INSN_BYTES;
+    output_byte(&output, (form->bytes[form->modrm] & 0x38u) | low | (low == RM_NO_BASE ? 0x40 : 0));
+    if (low == RM_SIB)
+        output_byte(&output, 0x24);
+    if (low == RM_NO_BASE)
+        output_byte(&output, 0);
+    output_copy(&output, form->bytes, form->tail, form->length);
+    *length = (uint8_t)output.length;
+    return output.length <= SEGUE_INSN_BYTES;
 }
