@@ -34,8 +34,8 @@ static bool prepare(void)
 static bool works(int number)
 {
     int found = 0;
-    return forced_write((uint64_t)closed, &number, sizeof number) &&
-           forced_read((uint64_t)closed, &found, sizeof found) && found == number;
+    return forced_write((uintptr_t)closed, &number, sizeof number) &&
+           forced_read((uintptr_t)closed, &found, sizeof found) && found == number;
 }
 
 static int count_descriptors(pid_t process)
