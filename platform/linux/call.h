@@ -14,4 +14,12 @@
 #error "no system calls are known for this processor"
 #endif
 
+#include <stdbool.h>
+
+/* Whether a system call that returns an address has failed: where an address has 32 bits, it may be negative. */
+static inline bool system_call_failed(long result)
+{
+    return result < 0 && result >= -4095;
+}
+
 #endif

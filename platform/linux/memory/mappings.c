@@ -208,7 +208,7 @@ void mappings_keep_open(void)
     if (__atomic_load_n(&kept, __ATOMIC_ACQUIRE))
         return;
     long page = system_call6(CALL_MAP, 0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page < 0)
+    if (system_call_failed(page))
         return;
     if (system_call3(SYS_madvise, page, PAGE, MADV_WIPEONFORK) != 0 ||
         !__atomic_compare_exchange_n(&kept, &none, (uint64_t *)page, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))

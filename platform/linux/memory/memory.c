@@ -80,7 +80,7 @@ void *platform_map_quietly(size_t size)
 {
     long result = system_call6(CALL_MAP, 0, (long)size, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return result < 0 && result >= -4095 ? NULL : (void *)result;
+    return system_call_failed(result) ? NULL : (void *)result;
 }
 
 void platform_unmap_quietly(void *memory, size_t size)
@@ -125,7 +125,7 @@ long platform_reserve_at(uint64_t at, uint64_t size)
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (result == (long)at)
         return 0;
-    if (result < 0 && result >= -4095)
+    if (system_call_failed(result))
         return result;
     /* A kernel before 4.17 takes the address only as a hint. */
     system_call3(SYS_munmap, result, (long)size, 0);

@@ -39,11 +39,6 @@ static long open_file(uint64_t address, uint64_t size, struct mapping *mapping)
     return file;
 }
 
-static bool is_error(long result)
-{
-    return result < 0 && result > -4096;
-}
-
 bool code_pages_replace(uint64_t address, uint64_t size, const void *bytes)
 {
     struct mapping mapping;
@@ -53,11 +48,11 @@ bool code_pages_replace(uint64_t address, uint64_t size, const void *bytes)
     long pages = system_call6(CALL_MAP, 0, (long)size, CODE, MAP_PRIVATE, file,
                               CALL_MAP_OFFSET(mapping.offset + (address - mapping.start)));
     system_call3(SYS_close, file, 0, 0);
-    if (is_error(pages))
+    if (system_call_failed(pages))
         return false;
     bool done = forced_write((unsigned long)pages, bytes, size) &&
-                !is_error(system_call6(SYS_mremap, pages, (long)size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED,
-                                       (long)address, 0));
+                !system_call_failed(system_call6(SYS_mremap, pages, (long)size, (long)size,
+                                                 MREMAP_MAYMOVE | MREMAP_FIXED, (long)address, 0));
     if (!done)
         system_call3(SYS_munmap, pages, (long)size, 0);
     return done;

@@ -30,11 +30,6 @@
 #define SPREAD (UINT64_C(1) << 40)
 #define HINTS 8u
 
-static bool failed(long result)
-{
-    return result < 0 && result >= -4095;
-}
-
 static long map(uint64_t at, uint64_t size, int protection, int flags, int file)
 {
     return system_call6(CALL_MAP, (long)at, (long)size, protection, flags, file, 0);
@@ -75,7 +70,7 @@ static long reserve_far(uint64_t size, uint64_t code)
     for (unsigned i = 0; code && i < HINTS; i++) {
         uint64_t hint = far_from(code);
         long at = map(hint, size, PROT_NONE, flags, -1);
-        if (failed(at) || (unsigned long)at == hint)
+        if (system_call_failed(at) || (unsigned long)at == hint)
             return at;
         unmap((unsigned long)at, size);
     }
@@ -89,7 +84,7 @@ static long reserve(uint64_t size, uint64_t more, uint64_t code, uint64_t *reser
     for (uint64_t most = more >> PAGE_BITS;; most /= 2) {
         *reserved = size + ((most ? random_word() % most : 0) << PAGE_BITS);
         long at = reserve_far(*reserved, code);
-        if (!failed(at) || most == 0)
+        if (!system_call_failed(at) || most == 0)
             return at;
     }
 }
@@ -104,7 +99,7 @@ static long map_first(const struct order *order, uint64_t at, int placed)
 {
     int anonymous = order->file < 0 ? MAP_ANONYMOUS | MAP_NORESERVE : 0;
     long mapped = map(at, order->size, order->protection, MAP_SHARED | anonymous | placed, order->file);
-    if (failed(mapped) || (unsigned long)mapped == at)
+    if (system_call_failed(mapped) || (unsigned long)mapped == at)
         return mapped;
     /* A kernel before 4.17 takes the address only as a hint. */
     unmap((unsigned long)mapped, order->size);
@@ -118,7 +113,7 @@ static long map_second(const struct order *order, uint64_t first, uint64_t at)
         return map(at, order->size, protection, MAP_SHARED | MAP_FIXED, order->file);
     long mapped =
         system_call6(SYS_mremap, (long)first, 0, (long)order->size, MREMAP_MAYMOVE | MREMAP_FIXED, (long)at, 0);
-    if (failed(mapped) || order->protection == protection)
+    if (system_call_failed(mapped) || order->protection == protection)
         return mapped;
     return system_call3(SYS_mprotect, (long)at, (long)order->size, protection);
 }
@@ -135,7 +130,7 @@ static long create_apart(const struct order *order, struct platform_views *views
 {
     uint64_t reserved, size = order->size, whole = size + 2 * PLATFORM_VIEW_GUARD;
     long at = reserve(2 * whole, distance_for(whole), (uint64_t)(uintptr_t)&create_apart, &reserved);
-    if (failed(at))
+    if (system_call_failed(at))
         return at;
     uint64_t low = (unsigned long)at + PLATFORM_VIEW_GUARD,
              high = (unsigned long)at + reserved - PLATFORM_VIEW_GUARD - size;
@@ -143,31 +138,31 @@ static long create_apart(const struct order *order, struct platform_views *views
     views->first = first_is_low ? low : high;
     views->second = first_is_low ? high : low;
     long result = map_first(order, views->first, MAP_FIXED);
-    if (!failed(result))
+    if (!system_call_failed(result))
         result = map_second(order, views->first, views->second);
-    if (failed(result))
+    if (system_call_failed(result))
         unmap((unsigned long)at, reserved);
     else
         unmap((unsigned long)at + whole, reserved - 2 * whole);
-    return failed(result) ? result : 0;
+    return system_call_failed(result) ? result : 0;
 }
 
 static long create_at(const struct order *order, uint64_t at, struct platform_views *views)
 {
     uint64_t reserved, whole = order->size + 2 * PLATFORM_VIEW_GUARD;
     long first = map_first(order, at, MAP_FIXED_NOREPLACE);
-    if (failed(first))
+    if (system_call_failed(first))
         return first;
     long result = reserve(whole, DISTANCE, order->protection & PROT_EXEC ? at : 0, &reserved);
-    if (!failed(result)) {
+    if (!system_call_failed(result)) {
         uint64_t base = (unsigned long)result;
         *views = (struct platform_views){at, base + PLATFORM_VIEW_GUARD};
         result = map_second(order, at, views->second);
-        unmap(base + (failed(result) ? 0 : whole), reserved - (failed(result) ? 0 : whole));
+        unmap(base + (system_call_failed(result) ? 0 : whole), reserved - (system_call_failed(result) ? 0 : whole));
     }
-    if (failed(result))
+    if (system_call_failed(result))
         unmap(at, order->size);
-    return failed(result) ? result : 0;
+    return system_call_failed(result) ? result : 0;
 }
 
 static long create(const struct order *order, uint64_t at, struct platform_views *views)
