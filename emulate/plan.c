@@ -188,6 +188,16 @@ static bool checks_alignment_late(const struct segue_plan *plan, const struct se
     return several && misaligned && (regs->rflags & FLAG_ALIGNMENT);
 }
 
+/* A code segment is never writable. An instruction that only writes there raises #GP before it reaches a page; POP may
+ * fault at the stack first. */
+static bool writes_code_segment(const struct segue_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->access_count; i++)
+        if (plan->accesses[i].segment == SEGUE_SEGMENT_CS && (plan->accesses[i].direction & SEGUE_WRITE))
+            return true;
+    return false;
+}
+
 static const char *engine_refusal(struct segue_plan *plan, const struct segue_regs *regs,
                                   const struct segue_xstate *xstate)
 {
@@ -230,6 +240,8 @@ __attribute__((hot)) enum segue_status plan_accesses(struct segue_plan *plan, co
         return refuse(plan, SEGUE_MISMATCH, "none of its accesses covers the address that faulted");
     if (plan->access_count == 0)
         return refuse(plan, SEGUE_UNSUPPORTED, "it accesses no memory");
+    if (plan->insn.mode == SEGUE_MODE_32 && writes_code_segment(plan))
+        return refuse(plan, SEGUE_UNSUPPORTED, "it writes through CS, and a code segment is not writable");
     const char *why = engine_refusal(plan, regs, xstate);
     return why ? refuse(plan, SEGUE_UNSUPPORTED, why) : SEGUE_OK;
 }

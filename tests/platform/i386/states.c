@@ -223,7 +223,7 @@ static void refuse(const struct test *test, const char *why)
 
 static void make_bytes(struct random *random, uint8_t bytes[16])
 {
-    static const uint8_t prefixes[] = {0x66, 0x66, 0xf2, 0xf3, 0xf3, 0xf0, 0x64, 0x65, 0x67, 0x3e, 0x36};
+    static const uint8_t prefixes[] = {0x66, 0x66, 0xf2, 0xf3, 0xf3, 0xf0, 0x64, 0x65, 0x67, 0x3e, 0x36, 0x2e};
     unsigned at = 0;
     random_fill(random, bytes, 16);
     for (unsigned chance = 3; random_below(random, chance) == 0 && at < 3; chance = 4)
