@@ -1,18 +1,12 @@
 #!/bin/bash
-# i386.sh BUILD [TEST...]: builds the library for Linux on i386, with -m32, and runs its tests on this system's kernel.
-# Then says which of the other tests are left out, and why (left_out.txt).
+# i386.sh BUILD [TEST...]: builds the library for Linux on i386 and runs its tests on this system's kernel. Then says
+# which of the other tests are left out, and why (left_out.txt).
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$(readlink -f "$here/../../..")
-mkdir -p "$1"
+"$here/build.sh" "$1"
 build=$(readlink -f "$1")/i386
 shift
-[ -f "$build/build.ninja" ] || {
-    rm -rf "$build"
-    meson setup "$build" "$root" --werror --cross-file "$root/platform/linux/i386.ini" >"$build.setup.log" 2>&1 ||
-        { cat "$build.setup.log" >&2; exit 1; }
-}
-ninja -C "$build" >"$build.log" 2>&1 || { cat "$build.log" >&2; exit 1; }
 status=0
 "$root/tests/support/run.sh" "$build" "$@" || status=1
 grep -h '^states\|^differences' "$build/meson-logs/testlog.txt" || :
