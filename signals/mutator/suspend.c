@@ -123,9 +123,11 @@ static bool is_place_of(uint64_t at, int32_t thread)
     return __atomic_load_n(&threads[at], __ATOMIC_ACQUIRE) == thread;
 }
 
-/* The slot in which the calling thread is asked, and its state; NULL if none. The TID is read before and after the
+#define IN(phase) (1u << (phase))
+
+/* The calling thread's slot in one of the phases, and its state; NULL if none. The TID is read before and after the
  * state: a slot that was given up and taken for another thread gets the other TID first. */
-static struct place *find_place(uint64_t token, enum phase phase, uint32_t *state)
+static struct place *find_place(uint64_t token, unsigned phases, uint32_t *state)
 {
     int32_t number = thread_number();
     uint32_t used = __atomic_load_n(&places_used, __ATOMIC_ACQUIRE);
@@ -135,21 +137,10 @@ static struct place *find_place(uint64_t token, enum phase phase, uint32_t *stat
         if (at >= used || !is_place_of(at, number))
             continue;
         *state = state_of(&places[at]);
-        if (phase_of(*state) == phase && is_place_of(at, number))
+        if ((phases & IN(phase_of(*state))) && is_place_of(at, number))
             return &places[at];
     }
     return NULL;
-}
-
-/* Frees a slot that was given up, since its signal has come; NULL if the thread has no such slot. */
-static struct place *take_late(uint64_t token)
-{
-    uint32_t state;
-    struct place *place = find_place(token, GIVEN_UP, &state);
-    if (!place || !change(place, state, with_phase(state, FREE)))
-        return NULL;
-    __atomic_store_n(&threads[place - places], 0, __ATOMIC_RELEASE);
-    return place;
 }
 
 /* False if the request was given up meanwhile. */
@@ -169,6 +160,18 @@ static bool be_suspended(struct place *place, uint32_t asked, const void *uconte
     wake(place);
     while (state_of(place) == held)
         sleep_while(place, held, PLATFORM_FOREVER);
+    if (is_asked_again)
+        thread_self.expects_suspension = platform_signal_is_pending(suspend_signal());
+    return true;
+}
+
+/* Frees a slot that was given up, since its signal has come. False if the thread has been asked again meanwhile. */
+static bool take_late(struct place *place, uint32_t state)
+{
+    bool is_asked_again = place->is_asked_again;
+    if (!change(place, state, with_phase(state, FREE)))
+        return false;
+    __atomic_store_n(&threads[place - places], 0, __ATOMIC_RELEASE);
     if (is_asked_again)
         thread_self.expects_suspension = platform_signal_is_pending(suspend_signal());
     return true;
@@ -206,28 +209,40 @@ static bool put_off(struct place *place, const void *ucontext)
     return true;
 }
 
-void suspend_serve(int number, void *info, void *ucontext)
+enum answer { NOT_ASKED, PUT_OFF, ANSWERED };
+
+/* `may_be_late`: the signal may be that of a request that was given up. While the handler looks at a request, the
+ * suspender may give it up or ask again: then it is looked at again. */
+static enum answer answer(uint64_t token, bool may_be_late, const void *ucontext)
 {
     uint32_t state;
+    struct place *place;
+    while ((place = find_place(token, IN(ASKED) | (may_be_late ? IN(GIVEN_UP) : 0), &state))) {
+        bool is_asked = phase_of(state) == ASKED;
+        if (is_asked && put_off(place, ucontext))
+            return PUT_OFF;
+        if (is_asked ? be_suspended(place, state, ucontext) : take_late(place, state))
+            return ANSWERED;
+    }
+    return NOT_ASKED;
+}
+
+void suspend_serve(int number, void *info, void *ucontext)
+{
     frame_begin();
     uint64_t token;
     /* A body's check may not hold after the suspension. */
     if (!hot_leave(ucontext))
         ask_was_suspended();
     bool has_token = is_token(info, &token), is_lost = frame_is_lost(info);
-    token = has_token ? token : 0;
     bool is_expected = thread_self.expects_suspension;
-    struct place *place = find_place(token, ASKED, &state);
+    /* The answer may set it anew. */
     thread_self.expects_suspension = false;
-    if (place && put_off(place, ucontext)) {
+    enum answer answered = answer(has_token ? token : 0, has_token || is_lost, ucontext);
+    if (answered == PUT_OFF)
         thread_self.expects_suspension = is_expected;
-        if (!has_token && !is_lost)
-            chain_signal(number, (struct native_frame){info, ucontext}, false, CHAIN_ENTER);
-        return;
-    }
-    if (!(place && be_suspended(place, state, ucontext)) && (has_token || is_lost))
-        place = take_late(token);
-    if (!has_token && !(is_lost && (place || is_expected)))
+    bool is_own = has_token || (is_lost && (answered != NOT_ASKED || is_expected));
+    if (!is_own)
         chain_signal(number, (struct native_frame){info, ucontext}, false, CHAIN_ENTER);
 }
 

@@ -451,6 +451,29 @@ static int suspend_late_with_a_full_queue(void)
     return 0;
 }
 
+/* As soon as one is given up the next one begins: the handler finds the one, or the other. */
+static int suspend_again_with_a_full_queue(void)
+{
+    pthread_t thread;
+    struct segue_suspension suspension = {0};
+    fill_queue();
+    NEED(segue_suspend_install(NULL) == SEGUE_OK && pthread_create(&thread, NULL, spin, NULL) == 0);
+    while (!spinner)
+        sched_yield();
+    suspension.thread = spinner;
+    for (uint64_t i = 0; i < 20000; i++) {
+        enum segue_status status = segue_thread_suspend(&suspension, i * 7919 % 30000);
+        NEED(status == SEGUE_OK || status == SEGUE_TIMEOUT);
+        NEED(status != SEGUE_OK || segue_thread_resume(&suspension) == SEGUE_OK);
+    }
+    NEED(segue_thread_suspend(&suspension, 10000000000) == SEGUE_OK);
+    NEED(segue_thread_resume(&suspension) == SEGUE_OK);
+    wait_for_round();
+    go = 1;
+    pthread_join(thread, NULL);
+    return 0;
+}
+
 /* ---- default deaths ------------------------------------------------------------------------------------------- */
 
 /* What a core would contain: the siginfo of the signal that the process dies of, as its tracer sees it. */
@@ -582,6 +605,7 @@ static const struct child_case cases[] = {
     CASE(remove_while_a_namesake_leaves),
     CASE(suspend_with_a_full_queue),
     CASE(suspend_late_with_a_full_queue),
+    CASE(suspend_again_with_a_full_queue),
     CASE(send_kernel_codes),
     CASE(send_blocked),
     CASE(read_sent),
@@ -626,6 +650,7 @@ static void suspension_whose_signal_a_full_queue_robbed_is_known(void **state)
     (void)state;
     case_run("suspend_with_a_full_queue");
     case_run("suspend_late_with_a_full_queue");
+    case_run("suspend_again_with_a_full_queue");
 }
 
 static void remover_interrupts_no_policy(void **state)
