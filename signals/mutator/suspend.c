@@ -143,15 +143,22 @@ static struct place *find_place(uint64_t token, unsigned phases, uint32_t *state
     return NULL;
 }
 
+/* A request was answered by a signal that may not be its own: then that one is still to come. Its sender has sent it
+ * before it resumes the thread, or gives up. */
+static void expect_own_signal(void)
+{
+    thread_self.expects_suspension = platform_signal_is_pending(suspend_signal());
+}
+
 /* False if the request was given up meanwhile. */
-static bool be_suspended(struct place *place, uint32_t asked, const void *ucontext)
+static bool be_suspended(struct place *place, uint32_t asked, bool is_own, const void *ucontext)
 {
     struct segue_mutator context;
     uint32_t held = with_phase(asked, HELD);
     if (!change(place, asked, with_phase(asked, ANSWERING)))
         return false;
     /* Read now: once the state is HELD, the slot may be released and taken for another thread at any moment. */
-    bool is_asked_again = place->is_asked_again;
+    is_own = is_own && !place->is_asked_again;
     thread_self.suspensions++;
     interrupted_read(ucontext, &context);
     context.kind = SEGUE_MUTATOR_THREAD;
@@ -160,20 +167,20 @@ static bool be_suspended(struct place *place, uint32_t asked, const void *uconte
     wake(place);
     while (state_of(place) == held)
         sleep_while(place, held, PLATFORM_FOREVER);
-    if (is_asked_again)
-        thread_self.expects_suspension = platform_signal_is_pending(suspend_signal());
+    if (!is_own)
+        expect_own_signal();
     return true;
 }
 
 /* Frees a slot that was given up, since its signal has come. False if the thread has been asked again meanwhile. */
-static bool take_late(struct place *place, uint32_t state)
+static bool take_late(struct place *place, uint32_t state, bool is_own)
 {
-    bool is_asked_again = place->is_asked_again;
+    is_own = is_own && !place->is_asked_again;
     if (!change(place, state, with_phase(state, FREE)))
         return false;
     __atomic_store_n(&threads[place - places], 0, __ATOMIC_RELEASE);
-    if (is_asked_again)
-        thread_self.expects_suspension = platform_signal_is_pending(suspend_signal());
+    if (!is_own)
+        expect_own_signal();
     return true;
 }
 
@@ -211,9 +218,9 @@ static bool put_off(struct place *place, const void *ucontext)
 
 enum answer { NOT_ASKED, PUT_OFF, ANSWERED };
 
-/* `may_be_late`: the signal may be that of a request that was given up. While the handler looks at a request, the
- * suspender may give it up or ask again: then it is looked at again. */
-static enum answer answer(uint64_t token, bool may_be_late, const void *ucontext)
+/* `may_be_late`: the signal may be that of a request that was given up. `is_own`: it is certainly that of the request.
+ * While the handler looks at a request, the suspender may give it up or ask again: then it is looked at again. */
+static enum answer answer(uint64_t token, bool may_be_late, bool is_own, const void *ucontext)
 {
     uint32_t state;
     struct place *place;
@@ -221,7 +228,7 @@ static enum answer answer(uint64_t token, bool may_be_late, const void *ucontext
         bool is_asked = phase_of(state) == ASKED;
         if (is_asked && put_off(place, ucontext))
             return PUT_OFF;
-        if (is_asked ? be_suspended(place, state, ucontext) : take_late(place, state))
+        if (is_asked ? be_suspended(place, state, is_own, ucontext) : take_late(place, state, is_own))
             return ANSWERED;
     }
     return NOT_ASKED;
@@ -238,7 +245,7 @@ void suspend_serve(int number, void *info, void *ucontext)
     bool is_expected = thread_self.expects_suspension;
     /* The answer may set it anew. */
     thread_self.expects_suspension = false;
-    enum answer answered = answer(has_token ? token : 0, has_token || is_lost, ucontext);
+    enum answer answered = answer(has_token ? token : 0, has_token || is_lost, has_token && !is_expected, ucontext);
     if (answered == PUT_OFF)
         thread_self.expects_suspension = is_expected;
     bool is_own = has_token || (is_lost && (answered != NOT_ASKED || is_expected));
