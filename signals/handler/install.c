@@ -31,6 +31,13 @@
     (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_SIGTRAP |         \
      SEGUE_INSTALL_NO_ATTACH | SEGUE_INSTALL_OPEN_SIGNALS)
 #define POLICY_STACK_SIZE 262144u
+#if SIZE_MAX > UINT32_MAX
+#define POLICY_STACK_MOST ((size_t)1 << 40)
+#define POLICY_STACK_MOST_NAME "1 TiB"
+#else
+#define POLICY_STACK_MOST ((size_t)1 << 30)
+#define POLICY_STACK_MOST_NAME "1 GiB"
+#endif
 
 static struct fork_lock installing = FORK_LOCK_INITIALIZER;
 static bool installed;
@@ -183,7 +190,6 @@ static enum segue_status install(const struct segue_options *options)
 /* Names what is wrong with the options; NULL if they are valid. */
 static const char *misuse(const struct segue_options *options)
 {
-    const uint64_t policy_stack = options->policy_stack_size;
     const uint32_t contradiction = SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_OPEN_SIGNALS;
     if (options->reserved32 || !RESERVED_IS_ZERO(options))
         return "options.reserved is not zero: was the struct initialised?";
@@ -191,8 +197,8 @@ static const char *misuse(const struct segue_options *options)
         return "options.flags has a bit that enum segue_install_flags does not define";
     if ((options->flags & contradiction) == contradiction)
         return "options.flags has both SEGUE_INSTALL_BLOCK_SIGNALS and SEGUE_INSTALL_OPEN_SIGNALS";
-    if (policy_stack > UINT64_C(1) << 40)
-        return "options.policy_stack_size is more than 1 TiB";
+    if (options->policy_stack_size > POLICY_STACK_MOST)
+        return "options.policy_stack_size is more than " POLICY_STACK_MOST_NAME;
     return NULL;
 }
 
