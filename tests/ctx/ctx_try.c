@@ -102,8 +102,11 @@ static void jump_to_nowhere_is_a_fetch(void **state)
 static void no_canonical_address_has_no_direction(void **state)
 {
     (void)state;
+    /* Each address of 32 bits is canonical. */
+    if (sizeof(void *) < 8)
+        skip();
     handle_faults();
-    struct segue_fault fault = try_load((const char *)0x1234567812345678);
+    struct segue_fault fault = try_load((const char *)(uintptr_t)UINT64_C(0x1234567812345678));
     assert_int_equal(fault.signal, SIGSEGV);
     assert_int_equal(fault.code, SI_KERNEL);
     assert_int_equal(fault.direction, 0);
@@ -153,9 +156,9 @@ static void state_is_as_at_the_beginning(void **state)
         fesetround(FE_UPWARD);
         __asm__ volatile("fld1\nfld1\nstd\nmovb $0, (%0)" ::"r"(closed) : "memory");
     }
-    uint64_t flags;
+    unsigned long flags;
     uint16_t environment[14];
-    __asm__ volatile("pushfq\npopq %0" : "=r"(flags));
+    __asm__ volatile("pushf\npop %0" : "=r"(flags));
     __asm__ volatile("fnstenv %0\nfldenv %0" : "+m"(environment));
     assert_false(flags & 0x400);
     assert_int_equal(environment[4], 0xffff);

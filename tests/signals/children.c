@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "decode/host.h"
 #include "platform/memory/mappings.h"
 #include "tests/support/cases.h"
 #include "tests/support/times.h"
@@ -40,7 +41,7 @@ static volatile char *forced_page_with(int protection, segue_policy *policy, voi
 {
     volatile char *page = closed_page(protection);
     struct segue_region region = {
-        .window = {.base = (uint64_t)page, .size = PAGE, .kind = SEGUE_WINDOW_FORCED},
+        .window = {.base = (uintptr_t)page, .size = PAGE, .kind = SEGUE_WINDOW_FORCED},
         .policy = policy,
         .context = context,
     };
@@ -161,7 +162,8 @@ static int raw_clone_loses_its_way_with_a_fault_of_another_region(void)
     if (!forced_page(PROT_NONE) || segue_mapping_create(NULL, PAGE, &mapping) != SEGUE_OK)
         return CASE_SKIPPED;
     struct segue_region region = {
-        .window = {.base = (uint64_t)mapping.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = mapping.alias}};
+        .window = {
+            .base = (uintptr_t)mapping.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = mapping.alias}};
     if (segue_region_add(&region) != SEGUE_OK)
         return 1;
     mprotect(mapping.memory, PAGE, PROT_NONE);
@@ -218,12 +220,12 @@ static int use_in_child(volatile char *page)
 {
     struct mapping before = {0}, after = {0};
     *page = 1;
-    mappings_find((uint64_t)page, &before);
+    mappings_find((uintptr_t)page, &before);
     pid_t child = fork();
     if (child == 0) {
         *page = 3;
         bool stored = *page == 3;
-        mappings_find((uint64_t)page, &after);
+        mappings_find((uintptr_t)page, &after);
         _exit(stored && before.protection == after.protection ? 0 : 1);
     }
     return exit_of(child) || *page != 1;
@@ -339,7 +341,7 @@ static int region_that_cannot_be_served_is_refused(void)
         return 1;
     become_nobody();
     struct segue_region region = {
-        .window = {.base = (uint64_t)closed_page(PROT_NONE), .size = PAGE, .kind = SEGUE_WINDOW_FORCED}};
+        .window = {.base = (uintptr_t)closed_page(PROT_NONE), .size = PAGE, .kind = SEGUE_WINDOW_FORCED}};
     return segue_region_add(&region) != SEGUE_UNSUPPORTED;
 }
 
@@ -348,10 +350,10 @@ static int region_that_cannot_be_served_is_refused(void)
 static enum segue_status plan_store(volatile char *page, struct segue_regs *regs, struct segue_plan *plan)
 {
     static const uint8_t store[] = {0xc6, 0x03, 0x05}; /* mov byte [rbx], 5 */
-    struct segue_window window = {.base = (uint64_t)page, .size = PAGE, .kind = SEGUE_WINDOW_FORCED};
+    struct segue_window window = {.base = (uintptr_t)page, .size = PAGE, .kind = SEGUE_WINDOW_FORCED};
     struct segue_insn insn;
-    *regs = (struct segue_regs){.rbx = (uint64_t)page, .rflags = 2};
-    if (segue_decode(SEGUE_MODE_64, store, sizeof store, &insn) != SEGUE_OK)
+    *regs = (struct segue_regs){.rbx = (uintptr_t)page, .rflags = 2};
+    if (segue_decode(HOST_MODE, store, sizeof store, &insn) != SEGUE_OK)
         abort();
     return segue_plan(&insn, regs, NULL, NULL, &window, 1, plan);
 }

@@ -26,8 +26,11 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "decode/host.h"
 #include "emulate/replay/stubs/stubs.h"
+#include "platform/linux/call.h"
 #include "tests/support/cases.h"
+#include "tests/support/processor/registers.h"
 
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
@@ -51,7 +54,7 @@ static void expect(enum segue_status status)
 
 static void close_mapping(void)
 {
-    struct segue_region region = {.window = {.base = (uint64_t)mapping.memory,
+    struct segue_region region = {.window = {.base = (uintptr_t)mapping.memory,
                                              .size = mapping.size,
                                              .kind = SEGUE_WINDOW_ALIAS,
                                              .alias = mapping.alias}};
@@ -70,7 +73,7 @@ static void install_with_closed_page(void)
 /* What the replay engine does alone. */
 static void count(void)
 {
-    __asm__ volatile("lock incq %0" : "+m"(*cell) : : "cc", "memory");
+    __asm__ volatile("lock incl %0" : "+m"(*(volatile int *)cell) : : "cc", "memory");
 }
 
 static long counted(void)
@@ -304,7 +307,7 @@ static void forbid_executable_memory(void)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CALL_MAP, 1, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 3),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
         BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
@@ -335,7 +338,7 @@ static int install_without_replay_engine_says_so(void)
     /* Moves are stepped all the same, and the plan reports beforehand what is not. */
     *cell = 3;
     expect(segue_region_remove(mapping.memory));
-    struct segue_region region = {.window = {.base = (uint64_t)mapping.memory,
+    struct segue_region region = {.window = {.base = (uintptr_t)mapping.memory,
                                              .size = mapping.size,
                                              .kind = SEGUE_WINDOW_ALIAS,
                                              .alias = mapping.alias},
@@ -404,7 +407,7 @@ static void use_all_in_a_fork_handler(void)
     count();
     expect(segue_mapping_create(NULL, PAGE, &other));
     region = (struct segue_region){
-        .window = {.base = (uint64_t)other.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = other.alias}};
+        .window = {.base = (uintptr_t)other.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = other.alias}};
     expect(segue_region_add(&region));
     expect(segue_region_find(other.memory, &found));
     mprotect(other.memory, PAGE, PROT_NONE);
@@ -521,7 +524,7 @@ static int policy_that_forks_raw_steps_twice(void)
     expect(segue_install(NULL));
     expect(segue_mapping_create(NULL, PAGE, &mapping));
     struct segue_region region = {
-        .window = {.base = (uint64_t)mapping.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = mapping.alias},
+        .window = {.base = (uintptr_t)mapping.memory, .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = mapping.alias},
         .policy = fork_raw,
         .context = &child};
     expect(segue_region_add(&region));
@@ -536,13 +539,13 @@ static int policy_that_forks_raw_steps_twice(void)
 /* The plan names executable memory that the child does not have. */
 static int plan_made_before_a_raw_fork_steps(void)
 {
-    static const uint8_t code[] = {0xf0, 0x48, 0xff, 0x03}; /* lock incq (%rbx) */
+    static const uint8_t code[] = {0xf0, 0xff, 0x03}; /* lock incl (%rbx) */
     static struct segue_plan plan;
     static long word;
     struct segue_insn insn;
-    struct segue_regs regs = {.rbx = (uint64_t)&word, .rflags = 2};
+    struct segue_regs regs = {.rbx = (uintptr_t)&word, .rflags = 2};
     expect(segue_replay_prepare());
-    expect(segue_decode(SEGUE_MODE_64, code, sizeof code, &insn));
+    expect(segue_decode(HOST_MODE, code, sizeof code, &insn));
     expect(segue_plan(&insn, &regs, NULL, NULL, NULL, 0, &plan));
     pid_t child = raw_fork();
     if (child == 0) {

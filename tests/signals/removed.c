@@ -61,7 +61,7 @@ static void *move_word(void *unused)
 {
     const void *from = first.memory;
     void *to = second.memory;
-    __asm__ volatile("movsq" : "+S"(from), "+D"(to) : : "memory");
+    __asm__ volatile("movsl" : "+S"(from), "+D"(to) : : "memory");
     return unused;
 }
 

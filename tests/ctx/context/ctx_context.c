@@ -327,10 +327,10 @@ static void values_survive_in_every_context(void **state)
 
 static void walk_frame_pointers(void)
 {
-    const uint64_t *frame = __builtin_frame_address(0);
+    const uintptr_t *frame = __builtin_frame_address(0);
     unsigned steps = 0;
     while (frame && frame[0] && steps < 100)
-        frame = (const uint64_t *)(uintptr_t)frame[0], steps++;
+        frame = (const uintptr_t *)frame[0], steps++;
     seen[0] = steps;
     seen[1] = frame ? frame[1] : 1;
 }

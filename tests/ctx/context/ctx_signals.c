@@ -174,9 +174,9 @@ static void set_from_signal_leaves_no_trace_of_what_was_interrupted(void **state
     handle(SIGSEGV, &before);
     init(ENTRY(fault_with_odd_state));
     go();
-    uint64_t flags;
+    unsigned long flags;
     uint16_t environment[14];
-    __asm__ volatile("pushfq\npopq %0" : "=r"(flags));
+    __asm__ volatile("pushf\npop %0" : "=r"(flags));
     __asm__ volatile("fnstenv %0\nfldenv %0" : "+m"(environment));
     assert_false(flags & 0x400);
     assert_int_equal(environment[4], 0xffff);

@@ -34,6 +34,9 @@ static void install_twice_is_refused(void **state)
     assert_int_equal(segue_uninstall(NULL), SEGUE_NOT_FOUND);
 }
 
+/* Half of what a load or a store accesses. */
+#define HALF (sizeof(long) / 2)
+
 static void unknown_options_are_refused(void **state)
 {
     struct segue_options options = {.flags = 1u << 30};
@@ -131,45 +134,45 @@ static void policy_is_told_the_whole_access(void **state)
     assert_int_equal(load(page_of(1) + 16), PAGE + 16);
     assert_int_equal(errno, EDOM);
     assert_int_equal(notes.calls, 1);
-    assert_int_equal(notes.address, (uint64_t)page_of(1) + 16);
-    assert_int_equal(notes.size, 8);
+    assert_int_equal(notes.address, (uintptr_t)page_of(1) + 16);
+    assert_int_equal(notes.size, sizeof(long));
     assert_int_equal(notes.direction, SEGUE_READ);
     assert_int_equal(notes.fault.address, notes.address);
     assert_int_equal(notes.fault.direction, SEGUE_READ);
     assert_int_equal(notes.fault.trap, 14);
-    assert_int_equal(notes.regs.rip, (uint64_t)handler_load);
+    assert_int_equal(notes.regs.rip, (uintptr_t)handler_load);
     assert_int_equal(notes.can_step, SEGUE_OK);
     assert_int_equal(notes.thread, syscall(SYS_gettid));
     assert_string_equal(segue_mnemonic_name(notes.mnemonic), "mov");
 
     store(page_of(1) + 24, 77);
     assert_int_equal(notes.direction, SEGUE_WRITE);
-    assert_int_equal(notes.regs.rip, (uint64_t)handler_store);
+    assert_int_equal(notes.regs.rip, (uintptr_t)handler_store);
     assert_int_equal(((uint64_t *)memory.alias)[(PAGE + 24) / 8], 77);
 }
 
 static void straddling_access_tells_each_region_its_own_part(void **state)
 {
     struct notes first = {.verdict = SEGUE_STEP}, second = {.verdict = SEGUE_STEP};
-    uint64_t expected;
+    unsigned long expected;
     (void)state;
     assert_int_equal(segue_install(NULL), SEGUE_OK);
     assert_int_equal(add(1, 1, take_notes, &first), SEGUE_OK);
     assert_int_equal(add(2, 1, take_notes, &second), SEGUE_OK);
-    memcpy(&expected, (char *)memory.alias + 2 * PAGE - 3, 8);
+    memcpy(&expected, (char *)memory.alias + 2 * PAGE - 3, sizeof expected);
     assert_int_equal(load(page_of(2) - 3), expected);
-    assert_int_equal(first.address, (uint64_t)page_of(2) - 3);
+    assert_int_equal(first.address, (uintptr_t)page_of(2) - 3);
     assert_int_equal(first.size, 3);
-    assert_int_equal(second.address, (uint64_t)page_of(2));
-    assert_int_equal(second.size, 5);
+    assert_int_equal(second.address, (uintptr_t)page_of(2));
+    assert_int_equal(second.size, sizeof expected - 3);
     assert_int_equal(first.calls, 1);
     assert_int_equal(second.calls, 1);
-    assert_int_equal(first.access.size, 8);
+    assert_int_equal(first.access.size, sizeof expected);
 
     /* The first page open: the processor reports the second page's first byte. */
     mprotect(page_of(1), PAGE, PROT_READ | PROT_WRITE);
     assert_int_equal(load(page_of(2) - 3), expected);
-    assert_int_equal(second.fault.address, (uint64_t)page_of(2));
+    assert_int_equal(second.fault.address, (uintptr_t)page_of(2));
     assert_int_equal(second.calls, 2);
 }
 
@@ -177,7 +180,7 @@ static void write_is_reported_as_read_and_write_where_asked(void **state)
 {
     struct notes notes = {.verdict = SEGUE_STEP};
     struct segue_region region = {
-        .window = {.base = (uint64_t)page_of(0), .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = memory.alias},
+        .window = {.base = (uintptr_t)page_of(0), .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = memory.alias},
         .policy = take_notes,
         .context = &notes,
         .flags = SEGUE_REGION_WRITE_IS_READ_WRITE,
@@ -231,7 +234,7 @@ static void execution_of_a_protected_page_is_a_fetch(void **state)
     ((void (*)(void))(uintptr_t)page_of(0))();
     assert_int_equal(notes.calls, 1);
     assert_int_equal(notes.direction, SEGUE_FETCH);
-    assert_int_equal(notes.address, (uint64_t)page_of(0));
+    assert_int_equal(notes.address, (uintptr_t)page_of(0));
     assert_int_equal(notes.can_step, SEGUE_UNSUPPORTED);
 }
 
@@ -263,14 +266,14 @@ static enum segue_verdict retry_once(void *context, const struct segue_event *ev
 static void every_region_must_agree(void **state)
 {
     struct notes first = {.verdict = SEGUE_STEP}, second = {0};
-    const uint64_t value = 0x1122334455667788;
-    uint64_t found;
+    const unsigned long value = (unsigned long)0x1122334455667788;
+    unsigned long found;
     (void)state;
     assert_int_equal(segue_install(NULL), SEGUE_OK);
     assert_int_equal(add(1, 1, take_notes, &first), SEGUE_OK);
     assert_int_equal(add(2, 1, retry_once, &second), SEGUE_OK);
-    store(page_of(2) - 4, value);
-    memcpy(&found, (char *)memory.alias + 2 * PAGE - 4, 8);
+    store(page_of(2) - HALF, value);
+    memcpy(&found, (char *)memory.alias + 2 * PAGE - HALF, sizeof found);
     assert_int_equal(found, value);
     assert_int_equal(first.calls, 2);
     assert_int_equal(second.calls, 2);
@@ -297,7 +300,7 @@ static void nothing_is_done_if_one_region_passes(void **state)
     assert_int_equal(add(1, 1, take_notes, &first), SEGUE_OK);
     assert_int_equal(add(2, 1, take_notes, &second), SEGUE_OK);
     if (!sigsetjmp(escape, 1))
-        store(page_of(2) - 4, 1);
+        store(page_of(2) - HALF, 1);
     assert_int_equal(escapes, 1);
     assert_int_equal(first.calls, 1);
     assert_int_equal(second.calls, 1);

@@ -48,24 +48,27 @@ static void fault_is_read_from_the_frame(void **state)
         load(page_of(1) + 5);
     assert_int_equal(last_status, SEGUE_OK);
     assert_true(last_fault.address_known);
-    assert_int_equal(last_fault.address, (uint64_t)page_of(1) + 5);
+    assert_int_equal(last_fault.address, (uintptr_t)page_of(1) + 5);
     assert_int_equal(last_fault.direction, SEGUE_READ);
     if (!sigsetjmp(escape, 1))
         store(page_of(1) + 6, 1);
     assert_int_equal(last_fault.direction, SEGUE_WRITE);
     /* Over the edge: the closed page's first byte. */
     if (!sigsetjmp(escape, 1))
-        store(page_of(1) - 4, 1);
-    assert_int_equal(last_fault.address, (uint64_t)page_of(1));
+        store(page_of(1) - sizeof(long) / 2, 1);
+    assert_int_equal(last_fault.address, (uintptr_t)page_of(1));
     if (!sigsetjmp(escape, 1))
         ((void (*)(void))(uintptr_t)page_of(0))();
     assert_int_equal(last_fault.direction, SEGUE_FETCH);
-    assert_int_equal(last_fault.address, (uint64_t)page_of(0));
+    assert_int_equal(last_fault.address, (uintptr_t)page_of(0));
 }
 
 static void address_of_a_general_protection_fault_comes_from_the_decoder(void **state)
 {
     (void)state;
+    /* Each address of 32 bits is canonical. */
+    if (sizeof(void *) < 8)
+        skip();
     use_own_handler();
     /* A page fault before, so that a stale address lies in the frame. */
     mprotect(page_of(1), PAGE, PROT_NONE);
@@ -374,7 +377,7 @@ static enum segue_verdict step_or_pass(void *context, const struct segue_event *
 static void string_that_a_policy_steps_goes_on_where_memory_was_missing(void **state)
 {
     char *start = page_of(1) - 6, *to = start;
-    uint64_t count = 20;
+    size_t count = 20;
     (void)state;
     assert_int_equal(add(0, 2, step_or_pass, NULL), SEGUE_OK);
     install_over_own_handler();

@@ -6,31 +6,35 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "tests/support/processor/registers.h"
 #include "tests/support/test.h"
 
 struct segue_mapping memory;
 
 __attribute__((noinline)) uint64_t load(const volatile void *address)
 {
-    uint64_t value;
-    __asm__ volatile(".globl handler_load\nhandler_load: movq (%1), %0" : "=&r"(value) : "r"(address) : "memory");
+    unsigned long value;
+    __asm__ volatile(".globl handler_load\nhandler_load: mov (%1), %0" : "=&r"(value) : "r"(address) : "memory");
     return value;
 }
 
 __attribute__((noinline)) void store(volatile void *address, uint64_t value)
 {
-    __asm__ volatile(".globl handler_store\nhandler_store: movq %0, (%1)" : : "r"(value), "r"(address) : "memory");
+    __asm__ volatile(".globl handler_store\nhandler_store: mov %0, (%1)"
+                     :
+                     : "r"((unsigned long)value), "r"(address)
+                     : "memory");
 }
 
 __attribute__((noinline)) void load_segment(const volatile void *address)
 {
-    __asm__ volatile("mov (%0), %%gs" : : "r"(address) : "memory");
+    __asm__ volatile("mov (%0), %%" SPARE_SEGMENT : : "r"(address) : "memory");
 }
 
 enum segue_status add(size_t page, size_t pages, segue_policy *policy, void *context)
 {
     struct segue_region region = {
-        .window = {.base = (uint64_t)memory.memory + page * PAGE,
+        .window = {.base = (uintptr_t)memory.memory + page * PAGE,
                    .size = pages * PAGE,
                    .kind = SEGUE_WINDOW_ALIAS,
                    .alias = (char *)memory.alias + page * PAGE},
@@ -38,7 +42,7 @@ enum segue_status add(size_t page, size_t pages, segue_policy *policy, void *con
         .context = context,
     };
     enum segue_status status = segue_region_add(&region);
-    mprotect((void *)region.window.base, region.window.size, PROT_NONE);
+    mprotect((void *)(uintptr_t)region.window.base, region.window.size, PROT_NONE);
     return status;
 }
 
@@ -91,7 +95,7 @@ enum segue_verdict take_notes(void *context, const struct segue_event *event)
     notes->can_step = event->can_step;
     notes->thread = event->thread;
     if (notes->open)
-        mprotect((void *)(event->address & ~(uint64_t)(PAGE - 1)), PAGE, PROT_READ | PROT_WRITE);
+        mprotect((void *)(uintptr_t)(event->address & ~(uint64_t)(PAGE - 1)), PAGE, PROT_READ | PROT_WRITE);
     errno = EILSEQ;
     return notes->verdict;
 }

@@ -12,7 +12,7 @@
 /* The pages; each word of them holds its own offset. */
 extern struct segue_mapping memory;
 
-/* One access each, at these instructions. load_segment: one that no engine does. */
+/* One access of a word each, at these instructions. load_segment: one that no engine does. */
 extern char handler_load[], handler_store[];
 uint64_t load(const volatile void *address);
 void store(volatile void *address, uint64_t value);

@@ -11,6 +11,7 @@
 #include "handler_fixture.h"
 #include "signals/fault/keyed.h"
 #include "tests/support/processor/pkru.h"
+#include "tests/support/processor/registers.h"
 #include "tests/support/processor/tiles.h"
 
 #ifndef SEGV_PKUERR
@@ -189,7 +190,7 @@ static void region_that_asks_for_it_serves_faults_of_keys(void **state)
     install_over(LOAD_SIZE);
     key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
     struct segue_region region = {
-        .window = {.base = (uint64_t)page_of(0), .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = memory.alias},
+        .window = {.base = (uintptr_t)page_of(0), .size = PAGE, .kind = SEGUE_WINDOW_ALIAS, .alias = memory.alias},
         .policy = take_notes,
         .context = &notes,
         .flags = SEGUE_REGION_PROTECTION_KEYS,

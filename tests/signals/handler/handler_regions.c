@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include "handler_fixture.h"
 #include "signals/threads/thread.h"
@@ -26,7 +27,7 @@ static void jump_away(int number)
 static void bad_regions_are_refused(void **state)
 {
     const struct segue_region good = {
-        .window = {.base = (uint64_t)page_of(2), .size = 2 * PAGE, .kind = SEGUE_WINDOW_EXPOSED}};
+        .window = {.base = (uintptr_t)page_of(2), .size = 2 * PAGE, .kind = SEGUE_WINDOW_EXPOSED}};
     struct segue_region region, found;
     (void)state;
     assert_int_equal(segue_region_add(NULL), SEGUE_INVALID);
@@ -291,14 +292,14 @@ static void leave_at_last_step(int number)
 
 static bool settle_and_leave(unsigned steps)
 {
-    const uint64_t trap_flag = 0x100;
-    uint64_t flags = __builtin_ia32_readeflags_u64();
+    const unsigned long trap_flag = 0x100;
+    const unsigned long flags = __readeflags();
     steps_left = steps;
     if (sigsetjmp(jump, 1))
         return true;
-    __builtin_ia32_writeeflags_u64(flags | trap_flag);
+    __writeeflags(flags | trap_flag);
     thread_settle((uint64_t)(uintptr_t)__builtin_frame_address(0), false);
-    __builtin_ia32_writeeflags_u64(flags);
+    __writeeflags(flags);
     steps_left = 0;
     return false;
 }
