@@ -91,6 +91,11 @@
 #define TRIAL_X87_CONTROL 68
 #define TRIAL_OUTER 72
 
+/* The fields of struct segue_trial for the calling convention of Windows. */
+#define TRIAL_RDI 128
+#define TRIAL_RSI 136
+#define TRIAL_VECTORS 144
+
 /* struct gate: the page of data behind a guest's page of code. It begins with a struct segue_regs, whose general
  * registers have the offsets of decode/x86/registers.h. */
 #define GATE_RSP 56

@@ -12,6 +12,7 @@
 #include "platform/code_range.h"
 #include "platform/frame/frame.h"
 #include "platform/guest.h"
+#include "platform/lacks.h"
 
 /* Whose segment bases are in force, as far as a signal handler's first instructions need to know. */
 enum gate_place {
@@ -97,10 +98,10 @@ void guest_handle(int number, void *info, void *ucontext, void (*handler)(int, v
 /* The segment bases of the code interrupted by `ucontext`, if it was a guest's; otherwise writes nothing. */
 void guest_bases(const void *ucontext, uint64_t *fs_base, uint64_t *gs_base);
 
-/* Whether this processor's code can have guests. */
+/* Whether there are guests here. */
 static inline bool guest_is_possible(void)
 {
-    return sizeof(void *) == 8;
+    return PLATFORM_IS_WHOLE;
 }
 
 /* Whether the calling thread's handler has interrupted a guest: such a handler must return through the kernel. */

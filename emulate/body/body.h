@@ -26,6 +26,7 @@
 #include <segue/decode.h>
 
 #include "emulate/body/layout.h"
+#include "platform/lacks.h"
 
 /* What happens at an access inside the region, before it. */
 enum body_mode {
@@ -132,10 +133,10 @@ struct body_regions {
 };
 extern struct body_regions body_regions;
 
-/* Whether there are bodies: they are 64-bit code. */
+/* Whether there are bodies. */
 static inline bool body_is_possible(void)
 {
-    return sizeof(void *) == 8;
+    return PLATFORM_IS_WHOLE;
 }
 
 /* The number of instructions that a body may have. */

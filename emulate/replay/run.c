@@ -9,6 +9,7 @@
 #include "emulate/accesses/pieces.h"
 #include "emulate/details.h"
 #include "emulate/replay/stubs/stubs.h"
+#include "platform/abi.h"
 #include "state.h"
 #include "strings.h"
 
@@ -16,7 +17,7 @@ extern const char replay_load[], replay_loaded[], replay_not_loaded[], replay_fa
 
 /* Runs the stub. REPLAY_DONE; REPLAY_FAULTED: the instruction faulted, and the state is that at the fault;
  * REPLAY_NOT_LOADED: the area could not be loaded, and nothing has happened. */
-uint64_t replay_enter(struct replay_context *context);
+ASSEMBLED uint64_t replay_enter(struct replay_context *context);
 
 _Static_assert(offsetof(struct replay_context, general) == 0, "layout.h");
 _Static_assert(offsetof(struct replay_context, rflags) == REPLAY_RFLAGS, "layout.h");

@@ -12,12 +12,13 @@
 #include "decode/orders.h"
 #include "decode/segments.h"
 #include "emulate/details.h"
+#include "platform/frame/frame.h"
 
 #define ENDBR64_SIZE 4
 /* Invalid, denormal, division by zero, overflow, underflow. */
 #define X87_EXCEPTIONS_BEFORE_STORE 0x1f
 
-/* The components that the operating system has enabled, and whether XSAVE can be used; without it a frame holds
+/* The components that the system keeps, and whether XSAVE can be used; without it a frame holds
  * FXSAVE's area, which has no header. */
 static uint64_t enabled_components;
 static bool has_xsave;
@@ -35,11 +36,12 @@ static bool has_sahf(void)
 
 __attribute__((hot)) void state_prepare(void)
 {
-    uint64_t components = xsave_enabled();
+    uint64_t components = frame_components();
     __atomic_store_n(&has_xsave, components != 0, __ATOMIC_RELAXED);
     __atomic_store_n(&enabled_components, components ? components : COMPONENTS_LEGACY, __ATOMIC_RELAXED);
     /* The moves are 64-bit code. */
-    __atomic_store_n(&movable_components, HOST_MODE == SEGUE_MODE_64 ? xsave_movable() : 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&movable_components, HOST_MODE == SEGUE_MODE_64 ? xsave_movable() & components : 0,
+                     __ATOMIC_RELAXED);
     if (has_sahf())
         __atomic_store_n(&state_popfq, FLAG_DIRECTION | FLAG_ALIGNMENT, __ATOMIC_RELAXED);
 }

@@ -18,6 +18,11 @@ struct segue_trial {
     struct segue_trial *outer;
     struct segue_fault fault;
     uint64_t private_[2];
+#ifdef _WIN64
+    /* What else is callee-saved there: RDI, RSI, XMM6 to XMM15. */
+    uint64_t more_registers[2];
+    unsigned char vectors[10][16];
+#endif
 };
 
 /* Begins a block: returns 0. If a fault happens before segue_try_end, the block ends, and segue_try

@@ -8,6 +8,7 @@
 #include "modules.h"
 #include "patch/poke/poke.h"
 #include "platform/code.h"
+#include "platform/lacks.h"
 #include "platform/reason.h"
 #include "rewrite.h"
 #include "service.h"
@@ -150,6 +151,8 @@ enum segue_status segue_segment_enable(const struct segue_segment_options *optio
         return reason_give(SEGUE_INVALID, wrong);
     if ((options->flags & SEGUE_SEGMENT_WHOLE_MODULES) && !modules_can_be_searched())
         return reason_give(SEGUE_UNSUPPORTED, "only 64-bit code is searched for sites");
+    if (!PLATFORM_HAS_BASES)
+        return reason_give(SEGUE_UNSUPPORTED, "the bases of FS and GS are the system's own here");
     segment_lock();
     enum segue_status status = enable(options);
     segment_unlock();

@@ -133,6 +133,10 @@ void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack);
 void frame_get_any_xstate(const void *context, struct segue_xstate *xstate);
 void frame_get_xstate(const void *context, struct segue_xstate *xstate);
 
+/* The components that the system keeps for its threads, as in XCR0: one that it does not keep is no thread's, although
+ * the processor may have it. 0 without XSAVE. */
+uint64_t frame_components(void);
+
 /* What the processor reported, as frame_open does. */
 void frame_get_fault(struct native_frame native, struct segue_fault *fault);
 

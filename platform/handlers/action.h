@@ -26,6 +26,14 @@ typedef void platform_handler(int number, void *info, void *context);
 #define ACTION_IGNORE UINT64_C(1)
 #define ACTION_HAS_RESTORER UINT64_C(0x04000000)
 
+/* Whether a handler needs a restorer. Not on i386: the kernel has its own there, and the C library's sigaction loses
+ * the address of one and keeps its flag, when a program sets an action again that it has read. */
+#if defined(__x86_64__) && !defined(_WIN32)
+#define ACTION_NEEDS_RESTORER true
+#else
+#define ACTION_NEEDS_RESTORER false
+#endif
+
 /* Stores the action in force in `*before` and replaces it by `*wanted`, each if not NULL. Returns 0, or a negative
  * error number: the signal does not exist, cannot be caught, or the system refuses. */
 long platform_action_change(int number, const struct platform_action *wanted, struct platform_action *before);

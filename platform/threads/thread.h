@@ -5,9 +5,10 @@
 #ifndef SEGUE_PLATFORM_THREAD_H
 #define SEGUE_PLATFORM_THREAD_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "platform/handlers/numbers.h"
 
 /* A pointer that identifies the calling thread among those alive, as pthread_self does. Reads the thread pointer, and
  * only the memory that it points to. */

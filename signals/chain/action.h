@@ -9,11 +9,10 @@
 #include "restorer.h"
 #include "signals/handler/signal_entry.h"
 
-/* Whether a handler needs a restorer. Not on i386: the kernel has its own there, and the C library's sigaction loses
- * the address of one and keeps its flag, when a program sets an action again that it has read. */
+/* Whether a handler needs a restorer. */
 static inline bool action_needs_restorer(void)
 {
-    return sizeof(void *) == 8;
+    return ACTION_NEEDS_RESTORER;
 }
 
 /* As platform_action_change, with the library's restorer if `wanted` has none. Async-signal-safe. */

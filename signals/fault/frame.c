@@ -1,11 +1,11 @@
 /* frame.c: signal frames for an embedder's own handler (<segue/frame.h>, <segue/posix.h>). */
 #include <segue/frame.h>
-#include <signal.h>
 #include <string.h>
 
 #include "code.h"
 #include "fault.h"
 #include "patch/poke/poke.h"
+#include "platform/handlers/numbers.h"
 #include "platform/posix.h"
 #include "signals/handler/trap.h"
 #include "signals/ranges.h"

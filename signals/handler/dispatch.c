@@ -8,7 +8,6 @@
 #include "dispatch.h"
 #include "signal_entry.h"
 
-#include <errno.h>
 #include <segue/region.h>
 #include <segue/segment.h>
 
@@ -16,11 +15,12 @@
 #include "ctx/handling.h"
 #include "ctx/restore/landing.h"
 #include "ctx/try/try.h"
-#include "decode/x86/abi_sysv.h"
 #include "emulate/plan.h"
 #include "emulate/windows/guard.h"
 #include "patch/hot/text.h"
 #include "patch/segment/service.h"
+#include "platform/abi.h"
+#include "platform/error_number.h"
 #include "platform/frame/frame.h"
 #include "platform/posix.h"
 #include "platform/reason.h"
@@ -347,7 +347,7 @@ __attribute__((hot)) static void end_fault(struct thread_state *thread, struct w
         readers_forget();
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     thread->depth = depth;
-    errno = kept;
+    error_number_set(kept);
 }
 
 /* Room for a restore image on the thread's own stack, below the red zone; NULL if it has no room or is not known. */
@@ -437,7 +437,7 @@ __attribute__((hot)) static struct ending serve_as_one_more(struct thread_state 
     uint32_t place = readers_enter(&thread->mark);
     struct work *work = work_at(place);
     work->place = work->step.holder = place;
-    work->level.error_number = errno;
+    work->level.error_number = error_number_get();
     work->level.reason = reason_last;
     work->level.calls_out = thread->calls_out;
     work->level.traps = trap_is_wanted(native.context);

@@ -4,6 +4,7 @@
 #include "ctx/guest/gate.h"
 #include "ctx/restore/direct.h"
 #include "ctx/state/control.h"
+#include "platform/lacks.h"
 #include "platform/reason.h"
 #include "signals/hot/begin.h"
 
@@ -24,14 +25,19 @@ enum segue_status segue_feature_check(enum segue_feature feature)
         return check_direct_restore();
     case SEGUE_FEATURE_GUEST:
         if (!guest_is_possible())
-            return reason_give(SEGUE_UNSUPPORTED, "guests need 64-bit code");
+            return reason_give(SEGUE_UNSUPPORTED, "guests need " PLATFORM_LACKS);
         if (control_has_shadow_stack())
             return reason_give(SEGUE_UNSUPPORTED, "a shadow stack is in force, and guests do not switch it");
         return SEGUE_OK;
     case SEGUE_FEATURE_ALTERNATE_STACK:
+        return PLATFORM_HAS_ALTERNATE_STACKS
+                   ? SEGUE_OK
+                   : reason_give(SEGUE_UNSUPPORTED, "the system has no alternate stacks: handlers run on the thread's");
+    case SEGUE_FEATURE_SEGMENT:
+        return PLATFORM_HAS_BASES ? SEGUE_OK
+                                  : reason_give(SEGUE_UNSUPPORTED, "the bases of FS and GS are the system's own here");
     case SEGUE_FEATURE_SUSPEND:
     case SEGUE_FEATURE_NEAR:
-    case SEGUE_FEATURE_SEGMENT:
         return SEGUE_OK;
     case SEGUE_FEATURE_HOT:
         return hot_check();

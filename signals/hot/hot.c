@@ -16,13 +16,14 @@
 #include "ctx/guest/gate.h"
 #include "ctx/state/control.h"
 #include "decode/relocate/displaceable_cache.h"
-#include "decode/x86/abi_sysv.h"
 #include "patch/hot/hot.h"
 #include "patch/hot/space/rooms.h"
 #include "patch/hot/text.h"
 #include "patch/segment/service.h"
+#include "platform/abi.h"
 #include "platform/code.h"
 #include "platform/frame/kept_info.h"
+#include "platform/lacks.h"
 #include "platform/memory/memory.h"
 #include "platform/process/once.h"
 #include "platform/reason.h"
@@ -138,7 +139,7 @@ enum segue_status segue_hot_configure(const struct segue_hot_options *wanted)
 enum segue_status hot_check(void)
 {
     if (!body_is_possible())
-        return reason_give(SEGUE_UNSUPPORTED, "hot sites need 64-bit code");
+        return reason_give(SEGUE_UNSUPPORTED, "hot sites need " PLATFORM_LACKS);
     if (!platform_serialise_prepare())
         return reason_give(SEGUE_UNSUPPORTED, "the system cannot make all threads fetch changed code anew");
     return segue_replay_prepare() == SEGUE_OK

@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "ctx/handling.h"
-#include "decode/x86/abi_sysv.h"
 #include "patch/poke/poke.h"
+#include "platform/abi.h"
 #include "platform/frame/entry_layout.h"
 #include "signals/fault/fault.h"
 #include "signals/ranges.h"

@@ -4,10 +4,10 @@
 #include <stddef.h>
 
 #include "capture.h"
-#include "decode/x86/abi_sysv.h"
 #include "decode/x86/page.h"
 #include "decode/x86/xsave.h"
 #include "interrupted.h"
+#include "platform/abi.h"
 #include "platform/frame/frame.h"
 #include "signals/threads/thread.h"
 
@@ -48,7 +48,7 @@ static size_t rounded(uint64_t size)
 
 size_t segue_xstate_size(uint64_t features)
 {
-    uint64_t enabled = xsave_enabled(), size = xsave_end(enabled);
+    uint64_t enabled = frame_components(), size = xsave_end(enabled);
     if (features && enabled)
         return rounded(xsave_end(features & enabled));
     /* Without XSAVE the state is x87 and SSE, in FXSAVE's area. */

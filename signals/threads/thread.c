@@ -5,23 +5,20 @@
 #include "thread.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <segue/handler.h>
 
 #include "ctx/try/try.h"
-#include "decode/x86/abi_sysv.h"
+#include "platform/abi.h"
 #include "platform/frame/entry_layout.h"
 #include "platform/frame/frame.h"
+#include "platform/lacks.h"
 #include "platform/memory/memory.h"
-#include "platform/process/once.h"
+#include "platform/threads/exit.h"
 #include "platform/threads/thread.h"
 #include "signals/regions/readers.h"
 #include "work.h"
 
 __thread struct thread_state thread_self;
-
-static pthread_key_t exit_key;
-static struct once exit_key_once;
 
 segue_thread_id segue_thread_self(void)
 {
@@ -187,15 +184,9 @@ size_t thread_stack_need(void)
 }
 
 /* Runs when the thread ends. */
-static void on_exit_of_thread(void *unused)
+static void on_exit_of_thread(void)
 {
-    (void)unused;
     thread_detach();
-}
-
-static bool make_exit_key(void)
-{
-    return pthread_key_create(&exit_key, on_exit_of_thread) == 0;
 }
 
 static bool is_ours(const struct thread_state *thread, const struct alternate_stack *stack)
@@ -265,7 +256,12 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         return SEGUE_BUSY;
     if (thread->attached)
         return SEGUE_EXISTS;
-    if (!once(&exit_key_once, make_exit_key))
+    if (!PLATFORM_HAS_ALTERNATE_STACKS) {
+        thread->attached = true;
+        thread->attached_by_install = by_install;
+        return SEGUE_OK;
+    }
+    if (!thread_exit_prepare(on_exit_of_thread))
         return SEGUE_NO_MEMORY;
     if (change_stack(NULL, &present) != 0)
         return SEGUE_SYSTEM;
@@ -287,7 +283,7 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         thread->previous_stack = present;
     }
     /* If this fails, only the release at the thread's end is lost: the stack is in force. */
-    pthread_setspecific(exit_key, thread);
+    thread_exit_wants(true);
     thread->attached = true;
     thread->attached_by_install = by_install;
     return SEGUE_OK;
@@ -312,7 +308,8 @@ enum segue_status thread_detach(void)
         platform_unmap(thread->stack, thread->stack_size);
         thread->stack = NULL;
     }
-    pthread_setspecific(exit_key, NULL);
+    if (PLATFORM_HAS_ALTERNATE_STACKS)
+        thread_exit_wants(false);
     thread->attached = thread->attached_by_install = false;
     return SEGUE_OK;
 }

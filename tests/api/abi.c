@@ -42,7 +42,11 @@ HOLD(segue_context, 256);
 HOLD(segue_context_options, 64);
 HOLD(segue_returned, 48);
 HOLD(segue_frame, 312);
+#ifdef _WIN64
+HOLD(segue_trial, 304);
+#else
 HOLD(segue_trial, 128);
+#endif
 HOLD(segue_guest, 272);
 HOLD(segue_guest_options, 48);
 #ifdef __linux__

@@ -1,6 +1,12 @@
 #!/bin/sh
-# static_archive.sh IN.a OUT.a: links the objects of IN.a into one, makes every hidden symbol local, and archives it.
+# static_archive.sh IN.a OUT.a [AR]: links the objects of IN.a into one, makes every hidden symbol local, and archives
+# it. With AR, for a system whose objects know no hidden symbols and whose linker cannot do that: archives the objects.
 set -eu
+if [ $# -gt 2 ]; then
+    rm -f "$2"
+    "$3" t "$1" | xargs "$3" rcs "$2"
+    exit
+fi
 object="$2.segue.o"
 trap 'rm -f "$object"' EXIT
 # The objects' own format: ld would take the system's.

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "decode/x86/xsave.h"
 #include "platform/frame/entry_layout.h"
 #include "platform/frame/kept_info.h"
 #include "platform/handlers/action.h"
@@ -91,6 +92,11 @@ void kept_info_send_again(const struct kept_info *kept, int number)
     siginfo_t info;
     kept_info_give(kept, &info);
     platform_signal_queue_again(number, &info);
+}
+
+uint64_t frame_components(void)
+{
+    return xsave_enabled();
 }
 
 /* ---- masks ---- */

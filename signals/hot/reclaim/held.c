@@ -4,8 +4,8 @@
 #include <segue/regs.h>
 #include <stddef.h>
 
-#include "decode/x86/abi_sysv.h"
 #include "patch/hot/sites.h"
+#include "platform/abi.h"
 #include "platform/frame/frame.h"
 #include "platform/frame/stack.h"
 #include "platform/memory/mappings.h"

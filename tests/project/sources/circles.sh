@@ -33,8 +33,7 @@ while read -r from to _; do
     grep -vx "$from $to" "$scratch/edges" >"$scratch/left"
     mv "$scratch/left" "$scratch/edges"
 done <<'END'
-ctx/layout ctx/clone/clone                      layout.c asserts the offsets that layout.h gives assembly
-ctx/layout ctx/guest/gate                       the same
+ctx/layout ctx/guest/gate                       layout.c asserts the offsets that layout.h gives assembly
 ctx/layout ctx/restore/landing                  the same
 signals/threads/thread signals/threads/work     the thread's record points to its faults' areas, which keep its state
 signals/threads/thread signals/regions/readers  a thread that ends forgets its tickets; a remover asks for theirs

@@ -1,8 +1,4 @@
-/* none_i386.c: no policy of a hot region is asked in 32-bit code, which has no hot sites. */
-#if !defined(__i386__)
-#error "none_i386.c is specific to i386"
-#endif
-
+/* none.c: no policy of a hot region is asked where there are no hot sites. */
 #include "ask.h"
 #include "quick.h"
 

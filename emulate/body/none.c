@@ -1,8 +1,4 @@
-/* none_i386.c: bodies are 64-bit code: there are no thunks, and none is built. */
-#if !defined(__i386__)
-#error "none_i386.c is specific to i386"
-#endif
-
+/* none.c: bodies are 64-bit code for a system with signals: there are no thunks, and none is built. */
 #include "body.h"
 
 #include <string.h>

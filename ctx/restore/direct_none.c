@@ -1,18 +1,15 @@
-/* direct_i386.c: there is no direct restore in 32-bit code: IRET loads no stack pointer there, and so would write to
- * the stack that it leads to. Handlers return. */
-#if !defined(__i386__)
-#error "direct_i386.c is specific to i386"
-#endif
-
+/* direct_none.c: there is no direct restore. In 32-bit code IRET loads no stack pointer, and so would write to the
+ * stack that it leads to; elsewhere the system itself must learn that the handler has ended. Handlers return. */
 #include "direct.h"
 
 #include "ctx/handling.h"
 #include "landing.h"
+#include "platform/lacks.h"
 #include "shortcut.h"
 
 const char *restore_obstacle(void)
 {
-    return "a direct restore needs 64-bit code";
+    return "a direct restore needs " PLATFORM_LACKS;
 }
 
 void direct_restore(const struct segue_frame *frame, const struct segue_xstate *xstate,

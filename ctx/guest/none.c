@@ -1,10 +1,7 @@
-/* none_i386.c: refuses guests, which need 64-bit code. */
-#if !defined(__i386__)
-#error "none_i386.c is specific to i386"
-#endif
-
+/* none.c: refuses guests, which need 64-bit code and signals. */
 #include "gate.h"
 
+#include "platform/lacks.h"
 #include "platform/reason.h"
 
 enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_guest_options *options)
@@ -12,7 +9,7 @@ enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_
     (void)options;
     if (guest)
         *guest = (struct segue_guest){.trap_num = 0};
-    return reason_give(SEGUE_UNSUPPORTED, "guests need 64-bit code");
+    return reason_give(SEGUE_UNSUPPORTED, "guests need " PLATFORM_LACKS);
 }
 
 enum segue_status segue_guest_enter(struct segue_guest *guest)

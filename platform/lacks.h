@@ -1,0 +1,27 @@
+/* lacks.h: what this system and processor do not have, for the modules above that refuse it by name. */
+#ifndef SEGUE_PLATFORM_LACKS_H
+#define SEGUE_PLATFORM_LACKS_H
+
+/* Whether the library makes and leaves handlers' frames itself: guests, hot sites and direct restores need that. What
+ * is missing else, in the sentence "guests need ...". */
+#if defined(__i386__)
+#define PLATFORM_IS_WHOLE false
+#define PLATFORM_LACKS "64-bit code"
+#elif defined(_WIN32)
+#define PLATFORM_IS_WHOLE false
+#define PLATFORM_LACKS "a system with signals"
+#else
+#define PLATFORM_IS_WHOLE true
+#define PLATFORM_LACKS "nothing else"
+#endif
+
+/* Whether a program may set the bases of FS and GS for its own purposes; and whether it has alternate stacks. */
+#if defined(_WIN32)
+#define PLATFORM_HAS_BASES false
+#define PLATFORM_HAS_ALTERNATE_STACKS false
+#else
+#define PLATFORM_HAS_BASES true
+#define PLATFORM_HAS_ALTERNATE_STACKS true
+#endif
+
+#endif
