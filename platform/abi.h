@@ -7,7 +7,7 @@
 #define SEGUE_PLATFORM_ABI_H
 
 #if defined(_WIN32)
-#include "decode/x86/abi_win64.h"
+#include "platform/windows/abi.h"
 #else
 #include "decode/x86/abi_sysv.h"
 #endif

@@ -1,0 +1,333 @@
+/* frame_x86_64.c: the processor's half of an exception on x86-64: registers and extended state. CONTEXT has the legacy
+ * state in FXSAVE's format, and each further component where LocateXStateFeature says: they are gathered into an area
+ * in the standard format, and scattered again.
+ *
+ * SOURCES: Microsoft, CONTEXT (winnt.h), "Working with XState Context"; Intel SDM volume 1, 13.4 (the area), 13.6 (what
+ * is in use). ASSUMPTION: a component that the context's mask does not name is in its initial state. */
+#if !defined(_WIN32) || !defined(__x86_64__)
+#error "frame_x86_64.c is specific to Windows on x86-64"
+#endif
+
+#include "platform/frame/frame.h"
+
+#include <string.h>
+
+#include "decode/x86/flags.h"
+#include "decode/x86/selectors.h"
+#include "decode/x86/xsave.h"
+#include "native.h"
+
+/* Not in the headers of mingw-w64 10. */
+#ifndef CONTEXT_XSTATE
+#define CONTEXT_XSTATE (CONTEXT_AMD64 | 0x40)
+#endif
+#ifndef PF_RDWRFSGSBASE_AVAILABLE
+#define PF_RDWRFSGSBASE_AVAILABLE 22
+#endif
+
+/* clang-format off */
+#define EACH_NAME(DO)                                                                                                  \
+    DO(rax, Rax) DO(rbx, Rbx) DO(rcx, Rcx) DO(rdx, Rdx) DO(rsi, Rsi) DO(rdi, Rdi) DO(rbp, Rbp) DO(rsp, Rsp)            \
+    DO(r8, R8) DO(r9, R9) DO(r10, R10) DO(r11, R11) DO(r12, R12) DO(r13, R13) DO(r14, R14) DO(r15, R15) DO(rip, Rip)
+/* clang-format on */
+
+static CONTEXT *thread_of(const void *context)
+{
+    return ((const struct native_context *)context)->thread;
+}
+
+/* ---- registers ---- */
+
+__attribute__((hot)) uint64_t frame_instruction(const void *context)
+{
+    return thread_of(context)->Rip;
+}
+
+void frame_set_instruction(void *context, uint64_t rip)
+{
+    thread_of(context)->Rip = rip;
+}
+
+uint64_t frame_stack_pointer(const void *context)
+{
+    return thread_of(context)->Rsp;
+}
+
+__attribute__((hot)) uint64_t frame_flags(const void *context)
+{
+    return thread_of(context)->EFlags;
+}
+
+__attribute__((hot)) void frame_get_general(const void *context, struct segue_regs *regs)
+{
+    const CONTEXT *from = thread_of(context);
+#define GET(field, name) regs->field = from->name;
+    EACH_NAME(GET)
+#undef GET
+    regs->rflags = from->EFlags;
+}
+
+__attribute__((hot)) void frame_get_registers(const void *context, struct segue_regs *regs)
+{
+    const CONTEXT *from = thread_of(context);
+    frame_get_general(context, regs);
+    memset(regs->selectors, 0, sizeof regs->selectors);
+    regs->selectors[SEGUE_SEGMENT_ES] = from->SegEs;
+    regs->selectors[SEGUE_SEGMENT_CS] = from->SegCs;
+    regs->selectors[SEGUE_SEGMENT_SS] = from->SegSs;
+    regs->selectors[SEGUE_SEGMENT_DS] = from->SegDs;
+    regs->selectors[SEGUE_SEGMENT_FS] = from->SegFs;
+    regs->selectors[SEGUE_SEGMENT_GS] = from->SegGs;
+}
+
+__attribute__((hot)) void frame_set_registers(void *context, const struct segue_regs *regs)
+{
+    CONTEXT *to = thread_of(context);
+#define SET(field, name) to->name = regs->field;
+    EACH_NAME(SET)
+#undef SET
+    to->EFlags = (DWORD)regs->rflags;
+}
+
+void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack)
+{
+    *code = thread_of(context)->SegCs;
+    *stack = thread_of(context)->SegSs;
+}
+
+void frame_get_selectors(struct segue_regs *regs)
+{
+    memset(regs->selectors, 0, sizeof regs->selectors);
+    __asm__("movw %%es, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_ES]));
+    __asm__("movw %%cs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_CS]));
+    __asm__("movw %%ss, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_SS]));
+    __asm__("movw %%ds, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_DS]));
+    __asm__("movw %%fs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_FS]));
+    __asm__("movw %%gs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_GS]));
+}
+
+/* GS leads to the thread's block, which holds its own address. FS is not the program's: its base can be read only by an
+ * instruction. */
+__attribute__((hot)) void frame_get_bases(struct segue_regs *regs)
+{
+    regs->gs_base = (uint64_t)(uintptr_t)NtCurrentTeb();
+    regs->fs_base = 0;
+    if (IsProcessorFeaturePresent(PF_RDWRFSGSBASE_AVAILABLE))
+        __asm__ volatile("rdfsbase %0" : "=r"(regs->fs_base));
+}
+
+uint64_t frame_clear_flags(uint64_t which)
+{
+    uint64_t flags;
+    __asm__ volatile("pushfq\n\tpopq %0" : "=r"(flags));
+    if (flags & which)
+        __asm__ volatile("pushq %0\n\tpopfq" : : "r"(flags & ~which) : "cc");
+    return flags & which;
+}
+
+__attribute__((hot)) void frame_begin(void)
+{
+    frame_clear_flags(FLAG_ALIGNMENT);
+}
+
+/* ---- extended state ---- */
+
+/* The system may keep fewer than the processor has: then the others belong to no thread. */
+uint64_t frame_components(void)
+{
+    static uint64_t known;
+    uint64_t components = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (!components) {
+        components = xsave_enabled() & GetEnabledXStateFeatures();
+        __atomic_store_n(&known, components, __ATOMIC_RELAXED);
+    }
+    return components;
+}
+
+static void *part_of(CONTEXT *thread, unsigned component, uint32_t size)
+{
+    DWORD length = 0;
+    void *part = LocateXStateFeature(thread, component, &length);
+    return part && length >= size ? part : NULL;
+}
+
+static bool fits(unsigned component, struct xsave_component *place)
+{
+    return xsave_find(component, place) && place->offset + place->size <= NATIVE_AREA_SIZE;
+}
+
+static void gather(struct native_context *context)
+{
+    CONTEXT *thread = context->thread;
+    struct xsave_component place;
+    DWORD64 mask = 0;
+    uint64_t in_use = COMPONENTS_LEGACY;
+    memcpy(context->area, &thread->FltSave, XSAVE_LEGACY_SIZE);
+    memset(context->area + XSAVE_LEGACY_SIZE, 0, XSAVE_HEADER_END - XSAVE_LEGACY_SIZE);
+    context->features = COMPONENTS_LEGACY;
+    bool has_more = (thread->ContextFlags & CONTEXT_XSTATE) == CONTEXT_XSTATE && GetXStateFeaturesMask(thread, &mask);
+    for (unsigned i = STATE_FIRST_EXTENDED; has_more && i < STATE_LIMIT; i++) {
+        const void *part = fits(i, &place) ? part_of(thread, i, place.size) : NULL;
+        if (!part)
+            continue;
+        context->features |= UINT64_C(1) << i;
+        memset(context->area + place.offset, 0, place.size);
+        if (!(mask >> i & 1))
+            continue;
+        in_use |= UINT64_C(1) << i;
+        memcpy(context->area + place.offset, part, place.size);
+    }
+    memcpy(context->area + XSAVE_XSTATE_BV, &in_use, sizeof in_use);
+    context->is_gathered = true;
+}
+
+/* As a component is initially: x87's control word is not 0. */
+static void set_initial(unsigned char *area, uint64_t in_use)
+{
+    static const uint16_t x87_control = FCW_INITIAL;
+    if (!(in_use & COMPONENT_X87)) {
+        memset(area, 0, XSAVE_MXCSR);
+        memcpy(area, &x87_control, sizeof x87_control);
+        memset(area + XSAVE_ST, 0, XSAVE_ST_END - XSAVE_ST);
+    }
+    if (!(in_use & COMPONENT_SSE))
+        memset(area + XSAVE_XMM, 0, XSAVE_XMM_END - XSAVE_XMM);
+}
+
+/* A component is written as one in use, also in its initial state. */
+static void scatter(const struct native_context *context, uint64_t in_use, CONTEXT *thread)
+{
+    struct xsave_component place;
+    DWORD64 mask = 0;
+    memcpy(&thread->FltSave, context->area, XSAVE_LEGACY_SIZE);
+    memcpy(&thread->MxCsr, context->area + XSAVE_MXCSR, sizeof thread->MxCsr);
+    if (!(context->features & ~COMPONENTS_LEGACY))
+        return;
+    GetXStateFeaturesMask(thread, &mask);
+    for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
+        bool is_used = in_use >> i & 1;
+        if (!(context->features >> i & 1) || !fits(i, &place) || (!is_used && !(mask >> i & 1)))
+            continue;
+        void *part = part_of(thread, i, place.size);
+        if (!part)
+            continue;
+        mask |= UINT64_C(1) << i;
+        if (is_used)
+            memcpy(part, context->area + place.offset, place.size);
+        else
+            memset(part, 0, place.size);
+    }
+    SetXStateFeaturesMask(thread, mask);
+}
+
+/* ---- a thread that has pushed ---- */
+
+/* The most bytes by which one instruction lowers the stack pointer while it pushes: ENTER's 31 frame pointers and its
+ * frame. */
+#define PUSHED_MOST (33u * 8 + 0xffff)
+
+/* The system puts the thread's state right below its stack pointer, and there a stepped instruction pushes. The part
+ * that is there is no longer needed, since it was gathered before; but it must not be written back. What pushes changes
+ * no vectors: so the two differ only then. */
+static bool has_pushed_over_state(const struct native_context *context)
+{
+    const CONTEXT *thread = context->thread;
+    struct xsave_component place;
+    if (thread->Rsp >= context->stack_pointer || context->stack_pointer - thread->Rsp > PUSHED_MOST)
+        return false;
+    for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
+        if (!(context->features >> i & 1) || !fits(i, &place))
+            continue;
+        const unsigned char *part = part_of(context->thread, i, place.size);
+        uint64_t address = (uint64_t)(uintptr_t)part;
+        if (address < context->stack_pointer && thread->Rsp < address + place.size &&
+            memcmp(part, context->area + place.offset, place.size) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Room for a CONTEXT with all that the area holds. */
+#define COPY_SIZE 8192
+
+/* The thread's own, for the way from the handler's return to the second of two continuations. */
+static __thread struct {
+    _Alignas(64) unsigned char bytes[COPY_SIZE];
+} copy_room;
+
+static CONTEXT *copy_of(CONTEXT *thread)
+{
+    CONTEXT *copy;
+    DWORD size = sizeof copy_room.bytes, flags = thread->ContextFlags;
+    if (!InitializeContext(copy_room.bytes, flags, &copy, &size) || !CopyContext(copy, flags, thread))
+        return NULL;
+    return copy;
+}
+
+/* The thread continues in a function of the system that restores another context: a copy elsewhere. The function's
+ * stack is below what was pushed. False if it cannot be copied. */
+static bool continue_by_copy(const struct native_context *context, uint64_t in_use)
+{
+    CONTEXT *thread = context->thread, *copy = copy_of(thread);
+    if (!copy)
+        return false;
+    scatter(context, in_use, copy);
+    thread->Rip = (uint64_t)(uintptr_t)&RtlRestoreContext;
+    thread->Rcx = (uint64_t)(uintptr_t)copy;
+    thread->Rdx = 0;
+    thread->Rsp = (thread->Rsp & ~UINT64_C(15)) - 8;
+    thread->EFlags &= ~(DWORD)(FLAG_TRAP | FLAG_DIRECTION | FLAG_ALIGNMENT);
+    return true;
+}
+
+void native_close(struct native_context *context, bool goes_on)
+{
+    uint64_t in_use;
+    if (!context->is_gathered)
+        return;
+    memcpy(&in_use, context->area + XSAVE_XSTATE_BV, sizeof in_use);
+    set_initial(context->area, in_use);
+    if (!goes_on || !has_pushed_over_state(context) || !continue_by_copy(context, in_use))
+        scatter(context, in_use, context->thread);
+}
+
+__attribute__((hot)) void frame_get_xstate(const void *context, struct segue_xstate *xstate)
+{
+    struct native_context *native = (struct native_context *)(uintptr_t)context;
+    if (!native->is_gathered)
+        gather(native);
+    *xstate = (struct segue_xstate){
+        .area = native->area, .size = (uint32_t)xsave_end(native->features), .features = native->features};
+}
+
+__attribute__((hot)) void frame_get_any_xstate(const void *context, struct segue_xstate *xstate)
+{
+    frame_get_xstate(context, xstate);
+}
+
+/* What the system saves of the thread, and the dispatcher's own. */
+size_t frame_size_most(void)
+{
+    return sizeof(CONTEXT) + sizeof(EXCEPTION_RECORD) + xsave_area_size() + sizeof(struct native_context);
+}
+
+/* ---- other ways to resume ---- */
+
+/* The interrupted x87 or MMX computation is abandoned. */
+void frame_call(void *context, uint64_t instruction, uint64_t argument)
+{
+    struct segue_xstate xstate;
+    CONTEXT *thread = thread_of(context);
+    frame_get_xstate(context, &xstate);
+    unsigned char *area = xstate.area;
+    thread->Rip = instruction;
+    thread->Rdi = argument;
+    thread->EFlags &= ~(DWORD)(FLAG_TRAP | FLAG_DIRECTION | FLAG_ALIGNMENT);
+    memset(area + XSAVE_FSW, 0, 2);
+    area[XSAVE_FTW] = 0;
+}
+
+bool frame_allows_detour(const void *context)
+{
+    return !(thread_of(context)->EFlags & FLAG_TRAP);
+}

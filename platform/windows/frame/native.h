@@ -1,0 +1,49 @@
+/* native.h: the two words of a frame (struct native_frame): the report of the dispatcher of exceptions, in the
+ * terms of platform/frame/frame.h. Both are on the stack of the function that the dispatcher has called. */
+#ifndef SEGUE_PLATFORM_WINDOWS_NATIVE_H
+#define SEGUE_PLATFORM_WINDOWS_NATIVE_H
+
+#if !defined(_WIN32) || !defined(__x86_64__)
+#error "native.h is specific to Windows on x86-64"
+#endif
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <windows.h>
+
+/* The end of PKRU, the last component that a frame may hold, in the standard format. */
+#define NATIVE_AREA_SIZE 2752
+
+/* The first word: the exception. */
+struct native_info {
+    /* The signal that it would be (platform/handlers/numbers.h); it must be first (thread_is_overwritten). */
+    int number;
+    /* The exception's code, and of an access violation what was tried: 0 a read, 1 a write, 8 a fetch. */
+    uint32_t code;
+    uint64_t kind, address;
+    /* The library leaves the exception to the handlers behind its own. */
+    bool is_passed_on;
+    EXCEPTION_RECORD *record;
+};
+
+/* The second word: the thread. */
+struct native_context {
+    CONTEXT *thread;
+    /* Where the exception interrupted it: what lies below is the system's, which has put the thread's state there. */
+    uint64_t stack_pointer;
+    /* What the processor reported, as far as the system says. */
+    uint64_t trap, address;
+    /* The components that the area holds, if it was gathered; the system keeps them in several parts. */
+    bool is_gathered;
+    uint64_t features;
+    _Alignas(64) unsigned char area[NATIVE_AREA_SIZE];
+};
+
+/* Fills in both. False if the library does not handle such an exception. */
+bool native_open(struct native_info *info, struct native_context *context, const EXCEPTION_POINTERS *exception);
+
+/* Writes the area back where the system keeps it, if it was gathered. `goes_on`: the thread resumes when the handler
+ * returns. */
+void native_close(struct native_context *context, bool goes_on);
+
+#endif
