@@ -33,6 +33,8 @@ static inline bool encoding_is_rex(uint8_t byte)
     return (byte & 0xf0) == REX;
 }
 
+#define PREFIX_FS 0x64
+
 /* A segment override that has no effect, except as a hint before a branch. */
 static inline bool encoding_is_null_segment(uint8_t byte)
 {
@@ -43,7 +45,7 @@ static inline bool encoding_is_null_segment(uint8_t byte)
 static inline bool encoding_is_legacy_prefix(uint8_t byte)
 {
     switch (byte) {
-    case 0x64:
+    case PREFIX_FS:
     case 0x65:
     case 0x66:
     case 0x67:

@@ -44,7 +44,8 @@ struct body_descriptor {
     uint64_t limits[7];
 };
 
-/* One checked access. Bodies increment `count`, RIP-relative. */
+/* One checked access. Bodies increment `count`, RIP-relative and atomically, unless each thread has a counter of its
+ * own for it. */
 struct body_record {
     /* The instruction's original address. */
     uint64_t site;
@@ -57,10 +58,25 @@ struct body_record {
     /* If a mask selects elements: how many of its bits count, and the bytes of one element; else 0. Of `size / element`
      * elements, bit i, i + elements, i + 2 * elements ... select element i. */
     uint8_t lanes, element;
-    uint8_t reserved;
+    /* Accesses are counted by each thread, in body_counters. */
+    bool by_thread;
     /* How many of those counted were not made here after all (body_request.sample): the policy gave another answer. */
     uint64_t left;
 };
+
+/* The calling thread's counters, 8 bytes each: their address plus BODY_COUNTERS_BIAS. An increment is one instruction,
+ * so a thread's handlers see it done or not. 0: the thread has none. Then an increment faults at an address at which no
+ * program has memory, and nothing has been counted. */
+extern __thread uint64_t body_counters __attribute__((tls_model("initial-exec"), visibility("hidden")));
+#define BODY_COUNTERS_BIAS (UINT64_C(1) << 31)
+/* The most counters of a thread. */
+#define BODY_COUNTERS_MOST (UINT32_C(1) << 20)
+
+/* Whether a fault at that address is an increment by a thread without counters. */
+static inline bool body_lacks_counters(uint64_t address)
+{
+    return address + BODY_COUNTERS_BIAS < BODY_COUNTERS_MOST * sizeof(uint64_t) && !body_counters;
+}
 
 /* The routines that bodies call through words near them. */
 enum body_thunk {
@@ -166,6 +182,10 @@ struct body_request {
     struct body_record *records;
     uint32_t most_records;
     void *slot;
+    /* With BODY_COUNT: a thread's counters of the records are those from `counters` on, which it finds by the word at
+     * `counters_at` from the base of FS. 0: bodies count in the records. */
+    int32_t counters_at;
+    uint32_t counters;
     /* The words that body_thunks_fill has filled; may be NULL if the body calls none. */
     const uint64_t *thunks;
     /* By number of a register: what is called in place of BODY_THUNK_ASK about an access inside that no mask selects,

@@ -14,6 +14,8 @@ struct piece {
     unsigned instruction, state;
 };
 
+__thread uint64_t body_counters;
+
 /* Reads pieces one after the other. */
 struct reader {
     const uint8_t *at, *end;

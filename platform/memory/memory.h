@@ -29,6 +29,9 @@ void *platform_reserve(size_t size);
 /* As platform_map, far from the addresses that jumps of the program's code reach, if the system gives them: for large
  * tables, which would take the room of other things there. */
 void *platform_map_apart(size_t size);
+/* The same for a table of which few pages will be touched: without huge pages. Async-signal-safe, and preserves errno.
+ */
+void *platform_map_sparse(size_t size);
 
 /* As platform_reserve, for a stack: the pages above the lowest `guard` bytes can be read and written. */
 void *platform_map_stack(size_t size, size_t guard);

@@ -31,6 +31,7 @@
 #include "signals/fault/keyed.h"
 #include "signals/hot/ask/ask.h"
 #include "signals/hot/ask/quick.h"
+#include "signals/hot/kept/counters.h"
 #include "signals/hot/kept/kept.h"
 #include "signals/hot/kept/records.h"
 #include "signals/hot/reclaim/reclaim.h"
@@ -82,7 +83,7 @@ static void take_apart(void *context, const struct hot_body *body)
 {
     struct kept *of_body = kept_of(body);
     (void)context;
-    records_add_up(of_body->records, of_body->record_count);
+    records_add_up(of_body->records, of_body->first_record, of_body->record_count);
     records_give_back(of_body->records, of_body->record_count);
     kept_give_back(of_body);
 }
@@ -250,6 +251,7 @@ static struct kept *keep(const struct order *order, const struct body_request *r
         return NULL;
     of_body->slot = order->slot;
     of_body->records = request->records;
+    of_body->first_record = request->counters;
     of_body->record_count = built.record_count;
     of_body->remakes = order->remakes;
     of_body->table_size = built.table_size;
@@ -295,6 +297,8 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
     struct body_request request = request_for(order, site);
     request.descriptor = hot_slot_descriptor(slot, at);
     request.records = records_take(at);
+    request.counters_at = counters_at();
+    request.counters = records_number();
     const struct words *near = words_near(at);
     request.thunks = near ? near->thunks : NULL;
     request.quick = near && ask_may_be_quick() ? near->quick : NULL;
@@ -427,6 +431,7 @@ void hot_in_child(void)
 {
     __atomic_store_n(&making, 0, __ATOMIC_RELEASE);
     reclaim_in_child();
+    counters_in_child();
 }
 
 /* Whether to build a body with a check for this region and this instruction. At once, if the present body's region is
@@ -492,9 +497,21 @@ const struct code_range hot_range = {.translate = translate_range};
 static void take_back(uint64_t rip, const struct hot_body *body, const struct body_place *place)
 {
     const struct kept *of_body = kept_of(body);
+    struct body_record *record = &of_body->records[place->record];
     quick_was_left(rip);
-    if (place->counted && (of_body->slot->mode == BODY_COUNT || of_body->slot->sample))
-        __atomic_fetch_sub(&of_body->records[place->record].count, 1, __ATOMIC_RELAXED);
+    if (!place->counted || (of_body->slot->mode != BODY_COUNT && !of_body->slot->sample))
+        return;
+    if (record->by_thread)
+        counters_take_back(of_body->first_record + place->record);
+    else
+        __atomic_fetch_sub(&record->count, 1, __ATOMIC_RELAXED);
+}
+
+/* Whether the instruction's access is counted by each thread. */
+static bool counts_by_thread(const struct hot_body *body, const struct body_place *place)
+{
+    const struct kept *of_body = kept_of(body);
+    return place->record < of_body->record_count && of_body->records[place->record].by_thread;
 }
 
 bool hot_leave(void *context)
@@ -557,7 +574,13 @@ __attribute__((hot)) enum hot_fault hot_take_fault(struct native_frame native, s
         return HOT_FAULT_TRANSLATED;
     }
     take_back(interrupted.rip, body, &place);
-    bool resumes = place.plain && interrupted.rip != place.plain && is_of_frame(&interrupted, &regs, address);
+    bool lacks_counters = body_lacks_counters(address) && counts_by_thread(body, &place);
+    if (lacks_counters && counters_attach()) {
+        frame_set_registers(native.context, &regs);
+        return HOT_FAULT_RESUMED;
+    }
+    bool resumes =
+        place.plain && interrupted.rip != place.plain && (lacks_counters || is_of_frame(&interrupted, &regs, address));
     if (resumes)
         regs.rip = place.plain;
     frame_set_registers(native.context, &regs);

@@ -14,8 +14,9 @@ enum hot_fault {
     HOT_FAULT_ELSEWHERE,
     /* The frame and the fault's address are now those of the application's instruction. */
     HOT_FAULT_TRANSLATED,
-    /* The thread goes on when the handler returns: it makes the access as the program wrote it, without the check, for
-     * which its stack had no room. */
+    /* The thread goes on when the handler returns: at the application's instruction, now that it has counters; or it
+     * makes the access as the program wrote it, without the check, for which its stack had no room, or which it could
+     * not count. */
     HOT_FAULT_RESUMED,
 };
 

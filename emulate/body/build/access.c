@@ -12,7 +12,8 @@
  *      jae  outside
  *      kmovq %mask, 64(%rsp); cmp $0      a mask of zeros is no access to count: as outside
  *      jz   outside
- *      lock incq count                    or the question, or both where some accesses are asked about
+ *      mov  %fs:counters, %scratch        or lock incq count, where the scratch register is not free; or the question;
+ *      incq count(%scratch)               or both where some accesses are asked about
  *      add  $127, %al; sahf               if it uses flags
  *      the instruction at the alias */
 #include "access.h"
@@ -55,20 +56,32 @@ static uint64_t address_of(const volatile void *object)
     return (uint64_t)(uintptr_t)object;
 }
 
-static void take_record(struct builder *builder, const struct block_instruction *instruction)
+/* Whether each thread counts by itself: for which the scratch register must be free, and for a thread without counters
+ * the instruction must have a plain entry. */
+static bool is_counted_by_thread(const struct builder *builder, const struct block_instruction *instruction,
+                                 enum copy_kind kind)
+{
+    const struct body_request *request = builder->request;
+    return request->mode == BODY_COUNT && request->counters_at && kind == COPY_LED &&
+           instruction->kind != BLOCK_CHECKED_CALL && request->counters + builder->record_count < BODY_COUNTERS_MOST;
+}
+
+static void take_record(struct builder *builder, const struct block_instruction *instruction, enum copy_kind kind)
 {
     const struct body_request *request = builder->request;
     if (request->mode == BODY_LED)
         return;
     const struct segue_memory_operand *memory = &instruction->form.memory;
-    struct body_record *record = &request->records[builder->record_count++];
+    struct body_record *record = &request->records[builder->record_count];
     builder->recorded |= UINT64_C(1) << builder->emit.instruction;
     *record = (struct body_record){.site = instruction->form.address,
                                    .slot = request->slot,
                                    .size = memory->size,
                                    .direction = memory->direction,
+                                   .by_thread = is_counted_by_thread(builder, instruction, kind),
                                    .lanes = instruction->form.is_masked ? memory->lanes : 0,
                                    .element = instruction->form.is_masked ? memory->element : 0};
+    builder->record_count++;
 }
 
 /* The record of the current instruction. */
@@ -158,10 +171,21 @@ static uint32_t ask_about_some(struct builder *builder, enum copy_kind kind)
     return place;
 }
 
+/* The scratch register is lost if each thread counts by itself. */
 static void count(struct builder *builder)
 {
-    emit_increment(&builder->emit, address_of(&record_of(builder)->count));
-    builder->emit.state.is_counted = true;
+    struct emitter *emit = &builder->emit;
+    const struct body_request *request = builder->request;
+    const struct body_record *record = record_of(builder);
+    if (record->by_thread) {
+        uint32_t counter = request->counters + (uint32_t)(record - request->records);
+        emit->state.scratch = EMIT_SLOT;
+        emit_load_of_thread(emit, request->counters_at);
+        emit_increment_at_scratch(emit, (int32_t)(counter * sizeof(uint64_t) - BODY_COUNTERS_BIAS));
+    } else {
+        emit_increment(emit, address_of(&record->count));
+    }
+    emit->state.is_counted = true;
 }
 
 /* A mask without a bit selects nothing: there is no access to count, and the mask goes to the policy. */
@@ -193,7 +217,8 @@ static void check_access(struct builder *builder, const struct block_instruction
     builder->checks_site |= emit->instruction == 0;
     unsigned size_class = (unsigned)__builtin_ctz(instruction->form.memory.size);
     bool needs_offset = request->lookup || request->mode == BODY_POLICY || kind == COPY_REGISTERED;
-    take_record(builder, instruction);
+    take_record(builder, instruction, kind);
+    bool is_scratch_used = request->mode == BODY_COUNT && record_of(builder)->by_thread;
     emit_open(emit);
     emit_save_scratch(emit);
     load_address(builder, instruction);
@@ -204,7 +229,8 @@ static void check_access(struct builder *builder, const struct block_instruction
     if (request->mode == BODY_POLICY) {
         emit_save_flags_in_slot(emit);
         emit_save_rax(emit);
-    } else if (!needs_offset && !instruction->needs_stack) {
+    } else if (!needs_offset && !instruction->needs_stack &&
+               !(is_scratch_used && block_reads(instruction, emit->scratch_register))) {
         copy_prepare_by_moves(builder, instruction);
     }
     uint32_t place = emit_jump(emit, EMIT_IF_ABOVE_OR_EQUAL);

@@ -99,6 +99,24 @@ void emit_increment(struct emitter *emitter, uint64_t word)
     EMIT(emitter, 0xf0, REX_64, 0xff, 0x05, BYTES_OF(distance));
 }
 
+void emit_load_of_thread(struct emitter *emitter, int32_t offset)
+{
+    unsigned reg = emitter->scratch_register;
+    EMIT(emitter, PREFIX_FS, rex(reg), 0x8b, (uint8_t)(4 | (encoding_of(reg) & 7) << 3), 0x25,
+         BYTES_OF((uint32_t)offset));
+}
+
+void emit_increment_at_scratch(struct emitter *emitter, int32_t displacement)
+{
+    unsigned reg = emitter->scratch_register, low = encoding_of(reg) & 7;
+    uint8_t prefix = (uint8_t)(REX_64 | (encoding_of(reg) >= 8 ? REX_B : 0));
+    /* R12 as a base needs SIB. */
+    if (low == 4)
+        EMIT(emitter, prefix, 0xff, 0x84, 0x24, BYTES_OF((uint32_t)displacement));
+    else
+        EMIT(emitter, prefix, 0xff, (uint8_t)(0x80 | low), BYTES_OF((uint32_t)displacement));
+}
+
 void emit_take_number(struct emitter *emitter, uint64_t word)
 {
     EMIT(emitter, 0xb8, 1, 0, 0, 0);

@@ -65,7 +65,12 @@ enum emit_operation {
 void emit_near(struct emitter *emitter, enum emit_operation operation, uint64_t word);
 /* The address of a word near the body, in RAX. */
 void emit_rax_address(struct emitter *emitter, uint64_t word);
+/* Atomically. */
 void emit_increment(struct emitter *emitter, uint64_t word);
+/* The word at that offset from the base of FS, in the scratch register; increments the word at the scratch register and
+ * a displacement. */
+void emit_load_of_thread(struct emitter *emitter, int32_t offset);
+void emit_increment_at_scratch(struct emitter *emitter, int32_t displacement);
 /* Increments the word; RAX has what it was. ZF if a multiple of `sample`, which is a power of two, is reached with
  * that; RAX is lost. */
 void emit_take_number(struct emitter *emitter, uint64_t word);

@@ -47,14 +47,34 @@ void *platform_map(size_t size)
 }
 
 /* Each has addresses of its own: one whose hint is taken would be mapped beside the libraries. */
-void *platform_map_apart(size_t size)
+static void *next_apart(size_t size)
 {
     static uint64_t given;
-    uint64_t here = (uint64_t)(uintptr_t)&platform_map_apart & -(uint64_t)PAGE;
+    uint64_t here = (uint64_t)(uintptr_t)&next_apart & -(uint64_t)PAGE;
     uint64_t pages = (size + PAGE - 1) & -(uint64_t)PAGE;
     uint64_t end = __atomic_add_fetch(&given, pages, __ATOMIC_RELAXED);
     uint64_t hint = here > 4 * FAR ? here - FAR - end : here + FAR + end - pages;
-    return map_at((void *)(uintptr_t)hint, size, PROT_READ | PROT_WRITE, 0);
+    return (void *)(uintptr_t)hint;
+}
+
+void *platform_map_apart(size_t size)
+{
+    return map_at(next_apart(size), size, PROT_READ | PROT_WRITE, 0);
+}
+
+static void *map_quietly_at(void *hint, size_t size)
+{
+    long result = system_call6(CALL_MAP, (long)hint, (long)size, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return system_call_failed(result) ? NULL : (void *)result;
+}
+
+void *platform_map_sparse(size_t size)
+{
+    void *memory = map_quietly_at(next_apart(size), size);
+    if (memory)
+        system_call3(SYS_madvise, (long)memory, (long)size, MADV_NOHUGEPAGE);
+    return memory;
 }
 
 void *platform_reserve(size_t size)
@@ -78,9 +98,7 @@ void platform_unmap(void *memory, size_t size)
 
 void *platform_map_quietly(size_t size)
 {
-    long result = system_call6(CALL_MAP, 0, (long)size, PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return system_call_failed(result) ? NULL : (void *)result;
+    return map_quietly_at(NULL, size);
 }
 
 void platform_unmap_quietly(void *memory, size_t size)

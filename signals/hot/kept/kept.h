@@ -12,7 +12,8 @@
 struct kept {
     struct hot_slot *slot;
     struct body_record *records;
-    uint32_t record_count;
+    /* The first one's number, for counters.h; and how many there are. */
+    uint32_t first_record, record_count;
     /* What was taken for it, a multiple of 16. */
     uint32_t size;
     /* How often its site's body was built anew. */

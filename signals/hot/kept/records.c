@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "counters.h"
 #include "patch/hot/sites.h"
 #include "patch/hot/space/rooms.h"
 #include "platform/memory/memory.h"
@@ -43,7 +44,7 @@ bool records_prepare(void)
 {
     if (!blocks)
         blocks = platform_map_apart(BLOCKS * sizeof *blocks);
-    return blocks != NULL;
+    return blocks != NULL && counters_prepare();
 }
 
 /* Begins a block near `at` in that part. */
@@ -120,6 +121,11 @@ struct body_record *records_take(uint64_t at)
     return &blocks[last.block].records[last.record];
 }
 
+uint32_t records_number(void)
+{
+    return last.block * BLOCK + last.record;
+}
+
 void records_use(uint32_t count)
 {
     struct block *block = &blocks[last.block];
@@ -134,21 +140,22 @@ void records_use(uint32_t count)
 }
 
 /* The accesses that were made in bodies. */
-static uint64_t made(const struct body_record *record)
+static uint64_t made(const struct body_record *record, uint32_t number)
 {
     uint64_t left = __atomic_load_n(&record->left, __ATOMIC_ACQUIRE);
-    return __atomic_load_n(&record->count, __ATOMIC_RELAXED) - left;
+    return __atomic_load_n(&record->count, __ATOMIC_RELAXED) - left + (record->by_thread ? counters_sum(number) : 0);
 }
 
-void records_add_up(struct body_record *records, uint32_t count)
+void records_add_up(struct body_record *records, uint32_t number, uint32_t count)
 {
     __atomic_fetch_add(&sums, 1, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < count; i++) {
         struct hot_site *site = records[i].site ? hot_site_find(records[i].site) : NULL;
         if (site)
-            __atomic_fetch_add(&site->accesses_before, made(&records[i]), __ATOMIC_RELAXED);
+            __atomic_fetch_add(&site->accesses_before, made(&records[i], number + i), __ATOMIC_RELAXED);
         __atomic_store_n(&records[i].count, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&records[i].left, 0, __ATOMIC_RELAXED);
+        counters_clear(number + i);
     }
     __atomic_fetch_add(&sums, 1, __ATOMIC_SEQ_CST);
 }
@@ -178,7 +185,7 @@ static void visit(void (*count)(struct hot_site *site, uint64_t accesses))
             const struct body_record *record = &blocks[i].records[j];
             struct hot_site *site = record->site ? hot_site_find(record->site) : NULL;
             if (site)
-                count(site, made(record));
+                count(site, made(record, i * BLOCK + j));
         }
 }
 

@@ -20,6 +20,9 @@ struct near_data {
 static struct near_data *near;
 static struct body_scratch *body_scratch;
 static uint64_t asked;
+/* The thread's counter of the record; and where body_counters is, from the base of FS. */
+static uint64_t own_count;
+static int32_t counters_at;
 
 static __attribute__((target("general-regs-only"))) int BODY_ASK_ABI ask(struct body_call *call)
 {
@@ -42,17 +45,21 @@ bool bodies_prepare(void)
         return false;
     body_thunks_fill(near->thunks, &vectors);
     body_ask = ask;
+    uint64_t base;
+    __asm__ volatile("movq %%fs:0, %0" : "=r"(base));
+    body_counters = (uint64_t)(uintptr_t)&own_count + BODY_COUNTERS_BIAS;
+    counters_at = (int32_t)((uint64_t)(uintptr_t)&body_counters - base);
     return true;
 }
 
 void bodies_clear_counts(void)
 {
-    near->record.count = asked = 0;
+    near->record.count = own_count = asked = 0;
 }
 
 uint64_t bodies_counted(void)
 {
-    return near->record.count;
+    return near->record.count + own_count;
 }
 
 uint64_t bodies_asked(void)
@@ -111,6 +118,7 @@ void bodies_build(enum variant variant)
         .distance = (int64_t)((uint64_t)(uintptr_t)memory_shadow_of(area, variant) - area->base),
         .mode = (enum body_mode)modes[variant],
         .ask = counts.cases % 2 ? BODY_THUNK_ASK : BODY_THUNK_ASK_REGS,
+        .counters_at = counts.cases / 2 % 2 ? counters_at : 0,
         .lookup = variant == LOOKED_UP,
         .records = &near->record,
         .most_records = 1,

@@ -229,6 +229,9 @@ static struct outcome compare(const struct sequence *sequence, const struct segu
     return outcome;
 }
 
+/* In all cases so far. */
+static uint64_t counted_by_thread, lacks;
+
 /* As roll_back_at: another place in each case. */
 #define ANYWHERE ~0u
 #define PLACES 80
@@ -252,6 +255,8 @@ static void all(const struct variation *common, unsigned every)
             boundaries += outcome.boundaries;
             built += !outcome.body.refusal;
             checked += outcome.body.checks_site;
+            counted_by_thread += outcome.by_thread;
+            lacks += outcome.lacks;
         }
     uint64_t ways = (15 + every) / every;
     assert_in_range(built, (SEQUENCES - 2) * ways, SEQUENCES * ways);
@@ -314,6 +319,44 @@ static void body_counts_exactly_if_rolled_back_anywhere(void **state)
     (void)state;
     for (unsigned i = 0; i < 6; i++)
         all(&(struct variation){.mode = BODY_COUNT, .roll_back_at = ANYWHERE}, 3);
+}
+
+static void body_counts_by_thread(void **state)
+{
+    (void)state;
+    uint64_t before = counted_by_thread;
+    all(&(struct variation){.mode = BODY_COUNT, .counters = WORLD_COUNTERS_THERE}, 3);
+    assert_true(counted_by_thread > before + SEQUENCES);
+    for (unsigned elsewhere = 0; elsewhere < 2; elsewhere++)
+        all(
+            &(struct variation){
+                .mode = BODY_COUNT, .counters = WORLD_COUNTERS_THERE, .lookup = true, .is_elsewhere = elsewhere},
+            3);
+    for (unsigned i = 0; i < 6; i++)
+        all(
+            &(struct variation){
+                .mode = BODY_COUNT, .counters = WORLD_COUNTERS_THERE, .roll_back_at = ANYWHERE, .lookup = i & 1},
+            3);
+}
+
+/* Its first increment faults: nothing has been counted, and the thread is rolled back to the instruction. */
+static void body_counts_exactly_for_a_thread_without_counters(void **state)
+{
+    (void)state;
+    for (unsigned lookup = 0; lookup < 2; lookup++) {
+        uint64_t before = lacks;
+        all(
+            &(struct variation){
+                .mode = BODY_COUNT, .counters = WORLD_COUNTERS_LATE, .lookup = lookup, .is_elsewhere = lookup},
+            3);
+        assert_true(lacks > before + SEQUENCES / 2);
+        before = lacks;
+        all(
+            &(struct variation){
+                .mode = BODY_COUNT, .counters = WORLD_COUNTERS_NEVER, .lookup = lookup, .is_elsewhere = lookup},
+            3);
+        assert_true(lacks > before + SEQUENCES / 2);
+    }
 }
 
 static void body_asks(void **state)
@@ -426,7 +469,8 @@ static void body_uses_any_scratch_register(void **state)
         struct sequence sequence = {"any scratch register", code, code + size};
         for (unsigned inside = 0; inside < 16; inside++) {
             struct segue_regs regs = registers(inside);
-            struct variation variation = {.mode = BODY_COUNT};
+            struct variation variation = {.mode = BODY_COUNT,
+                                          .counters = inside % 2 ? WORLD_COUNTERS_THERE : WORLD_COUNTERS_UNUSED};
             struct outcome outcome = compare(&sequence, &regs, &variation, inside);
             const struct body_table *table = (const void *)outcome.body.table;
             chosen |= 1u << table->scratch_register;
@@ -476,6 +520,8 @@ int main(void)
         cmocka_unit_test(body_finds_other_regions),
         cmocka_unit_test(body_counts_each_access_once),
         cmocka_unit_test(body_counts_exactly_if_rolled_back_anywhere),
+        cmocka_unit_test(body_counts_by_thread),
+        cmocka_unit_test(body_counts_exactly_for_a_thread_without_counters),
         cmocka_unit_test(body_asks),
         cmocka_unit_test(body_asks_quickly),
         cmocka_unit_test(body_asks_about_some_and_counts_all),

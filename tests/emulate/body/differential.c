@@ -69,6 +69,23 @@ static struct body_record *records(void)
     return (struct body_record *)(void *)(world.near + 256);
 }
 
+/* The number of the body's first counter; and the thread's. */
+#define FIRST_COUNTER 5u
+static uint64_t thread_counters[FIRST_COUNTER + MOST_RECORDS];
+
+static void give_counters(bool given)
+{
+    body_counters = given ? (uint64_t)(uintptr_t)thread_counters + BODY_COUNTERS_BIAS : 0;
+}
+
+/* Where body_counters is, from the base of FS. */
+static int32_t counters_at(void)
+{
+    uint64_t base;
+    __asm__ volatile("movq %%fs:0, %0" : "=r"(base));
+    return (int32_t)((uint64_t)(uintptr_t)&body_counters - base);
+}
+
 static void *map(void *at, size_t size, int access, int file)
 {
     void *memory =
@@ -271,6 +288,20 @@ static bool serve(struct stepper_stop *stop, struct segue_regs *seen, const stru
     bool is_region = stop->signal == SIGSEGV && is_in(stop->address, world.memory, HOT_SIZE);
     bool is_stack = place && stores_slot(stop->regs->rip);
     test.outcome->faults++;
+    if (place && body_lacks_counters(stop->address)) {
+        bool is_late = test.variation->counters == WORLD_COUNTERS_LATE;
+        test.outcome->lacks++;
+        give_counters(is_late);
+        *stop->regs = *seen;
+        if (!is_late)
+            stop->regs->rip = place->plain;
+        else if (seen->rip == (uint64_t)(uintptr_t)world.original)
+            stop->regs->rip = (uint64_t)(uintptr_t)world.bodies;
+        else
+            test.native += accesses_inside(seen, stop->state);
+        open_region(is_late && stop->regs->rip == seen->rip);
+        return place->plain;
+    }
     if (is_stack) {
         test.outcome->plain_entries += place->plain != 0;
         *stop->regs = *seen;
@@ -292,6 +323,14 @@ static bool serve(struct stepper_stop *stop, struct segue_regs *seen, const stru
     return false;
 }
 
+static void take_back(uint32_t record)
+{
+    if (records()[record].by_thread)
+        thread_counters[FIRST_COUNTER + record]--;
+    else
+        records()[record].count--;
+}
+
 static bool at_body(struct stepper_stop *stop, struct segue_regs *seen, struct body_place *place)
 {
     if (!compare(seen, stop, "rolled back"))
@@ -304,7 +343,7 @@ static bool at_body(struct stepper_stop *stop, struct segue_regs *seen, struct b
     if (++test.stops == test.variation->roll_back_at) {
         *stop->regs = *seen;
         if (place->counted && (test.variation->mode == BODY_COUNT || test.variation->sample))
-            records()[place->record].count--;
+            take_back(place->record);
         test.native += accesses_inside(seen, stop->state);
         open_region(true);
         return seen->rip != test.stop;
@@ -453,6 +492,8 @@ static enum segue_status build(void)
                                    .mode = variation->mode,
                                    .ask = variation->ask,
                                    .sample = variation->sample,
+                                   .counters_at = variation->counters ? counters_at() : 0,
+                                   .counters = FIRST_COUNTER,
                                    .lookup = variation->lookup,
                                    .records = records(),
                                    .most_records = MOST_RECORDS,
@@ -487,6 +528,8 @@ static bool run_body(const struct segue_regs *regs)
     struct segue_regs from = *regs;
     from.rip = (uint64_t)(uintptr_t)world.bodies;
     fill_memory();
+    memset(thread_counters, 0, sizeof thread_counters);
+    give_counters(test.variation->counters == WORLD_COUNTERS_THERE);
     memset(world.original + test.size, 0xcc, CODE_SIZE - test.size);
     open_region(false);
     answers = test.variation->answers;
@@ -513,8 +556,10 @@ static bool samples_agree(void)
 static bool counts_agree(void)
 {
     uint64_t counted = test.native;
-    for (unsigned i = 0; i < test.outcome->body.record_count; i++)
-        counted += records()[i].count - records()[i].left;
+    for (unsigned i = 0; i < test.outcome->body.record_count; i++) {
+        counted += records()[i].count - records()[i].left + thread_counters[FIRST_COUNTER + i];
+        test.outcome->by_thread += thread_counters[FIRST_COUNTER + i];
+    }
     if (counted == test.expected)
         return true;
     snprintf(test.why, 256, "%lu accesses counted, %lu by original instructions: not %lu",

@@ -22,11 +22,20 @@ struct world {
 };
 extern struct world world;
 
+/* The thread's counters: bodies use none; it has some; it has none before it needs them; it can have none. */
+enum world_counters {
+    WORLD_COUNTERS_UNUSED,
+    WORLD_COUNTERS_THERE,
+    WORLD_COUNTERS_LATE,
+    WORLD_COUNTERS_NEVER,
+};
+
 /* What a case varies. */
 struct variation {
     enum body_mode mode;
     enum body_thunk ask;
     uint32_t sample;
+    enum world_counters counters;
     bool lookup;
     /* The body's descriptor is another region's; with `lookup` this region is in the table. */
     bool is_elsewhere;
@@ -50,6 +59,8 @@ struct variation {
 
 struct outcome {
     uint64_t boundaries, stops, stops_in_thunks, plain_entries, faults, asked, missed;
+    /* Increments by a thread without counters; accesses counted by the thread. */
+    uint64_t lacks, by_thread;
     struct body body;
 };
 

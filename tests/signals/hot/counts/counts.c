@@ -1,0 +1,211 @@
+/* counts.c: each thread counts by itself; what all have counted is exact, whoever has ended, forked, or had no
+ * memory for its counters. */
+#include "tests/signals/hot/hot_fixture.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define THREADS 4u
+#define WORDS 100u
+/* Rounds that last so long that threads run at the same time. */
+#define MANY (100 * ROUNDS)
+
+static uint64_t wanted, first_steps;
+
+static void begin_counts(void)
+{
+    make_memory();
+    begin_with(SEGUE_REGION_COUNT);
+    wanted = sites_sum(memory.alias, WORDS);
+    first_steps = steps();
+}
+
+/* Since begin_counts. */
+static uint64_t all_accesses(void)
+{
+    return counted() + (steps() - first_steps);
+}
+
+/* `rounds` sums; NULL if all are right. */
+static void *count(void *rounds)
+{
+    for (uintptr_t i = 0; i < (uintptr_t)rounds; i++)
+        if (sites_sum(memory.memory, WORDS) != wanted)
+            return memory.memory;
+    return NULL;
+}
+
+static void start(pthread_t *threads, unsigned number, uintptr_t rounds)
+{
+    for (unsigned i = 0; i < number; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, count, (void *)rounds), 0);
+}
+
+static void join(const pthread_t *threads, unsigned number)
+{
+    void *wrong;
+    for (unsigned i = 0; i < number; i++) {
+        assert_int_equal(pthread_join(threads[i], &wrong), 0);
+        assert_null(wrong);
+    }
+}
+
+static int threads_count_at_one_site(void)
+{
+    pthread_t threads[THREADS];
+    uint64_t before = 0;
+    begin_counts();
+    count((void *)1);
+    for (unsigned generation = 1; generation <= 2; generation++) {
+        start(threads, THREADS, MANY);
+        for (unsigned i = 0; i < 50; i++) {
+            uint64_t now = counted();
+            assert_true(now >= before && now <= (UINT64_C(1) << 40));
+            before = now;
+        }
+        join(threads, THREADS);
+        assert_int_equal(all_accesses(), WORDS * (1 + generation * UINT64_C(1) * MANY * THREADS));
+    }
+    return 0;
+}
+
+static uint64_t address_space(void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    return pages * UINT64_C(4096);
+}
+
+static int threads_leave_their_counters_to_later_ones(void)
+{
+    pthread_t thread;
+    begin_counts();
+    count((void *)1);
+    start(&thread, 1, 1);
+    join(&thread, 1);
+    uint64_t before = address_space();
+    for (unsigned i = 0; i < 100; i++) {
+        start(&thread, 1, 1);
+        join(&thread, 1);
+    }
+    assert_true(address_space() - before < UINT64_C(64) << 20);
+    assert_int_equal(all_accesses(), 102 * WORDS);
+    return 0;
+}
+
+static int counts_stay_while_sites_are_undone(void)
+{
+    pthread_t threads[THREADS];
+    begin_counts();
+    start(threads, THREADS, 5 * ROUNDS);
+    for (unsigned i = 0; i < 300; i++)
+        assert_int_equal(segue_patches_undo(0, SIZE_MAX, NULL), SEGUE_OK);
+    join(threads, THREADS);
+    assert_int_equal(all_accesses(), UINT64_C(5) * ROUNDS * THREADS * WORDS);
+    return 0;
+}
+
+/* ---- children ---- */
+
+/* The child's threads count beside the one that forked. */
+static int count_in_child(uint64_t before)
+{
+    pthread_t threads[THREADS];
+    start(threads, THREADS, MANY);
+    if (count((void *)(uintptr_t)MANY))
+        return 1;
+    join(threads, THREADS);
+    return all_accesses() - before == UINT64_C(1) * MANY * (THREADS + 1) * WORDS ? 0 : 2;
+}
+
+static int children_count_on(void)
+{
+    pthread_t threads[THREADS];
+    int status;
+    begin_counts();
+    count((void *)(uintptr_t)ROUNDS);
+    start(threads, THREADS, 5 * ROUNDS);
+    for (unsigned i = 0; i < 2; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(count_in_child(all_accesses()));
+        assert_true(child > 0);
+        count((void *)(uintptr_t)ROUNDS);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+    join(threads, THREADS);
+    assert_int_equal(all_accesses(), UINT64_C(1) * ROUNDS * (3 + 5 * THREADS) * WORDS);
+    return 0;
+}
+
+/* No fork handler runs: the child's first thread has counters that belong to a TID of the parent. */
+static int children_of_a_bare_fork_count_on(void)
+{
+    begin_counts();
+    count((void *)(uintptr_t)ROUNDS);
+    pid_t child = (pid_t)syscall(SYS_fork);
+    if (child == 0)
+        _exit(count_in_child(all_accesses()));
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    return 0;
+}
+
+/* ---- no memory ---- */
+
+static volatile int may_go;
+
+static void *count_later(void *rounds)
+{
+    while (!may_go)
+        usleep(1000);
+    void *wrong = count(rounds);
+    may_go = 0;
+    while (!may_go)
+        usleep(1000);
+    return wrong ? wrong : count(rounds);
+}
+
+/* Each access then faults, and is stepped. */
+static int a_thread_without_memory_for_counters_faults(void)
+{
+    pthread_t thread;
+    struct rlimit limit;
+    begin_counts();
+    count((void *)10);
+    assert_int_equal(pthread_create(&thread, NULL, count_later, (void *)10), 0);
+    uint64_t before = steps(), accesses = all_accesses();
+    getrlimit(RLIMIT_AS, &limit);
+    const struct rlimit little = {.rlim_cur = address_space() + (UINT64_C(1) << 20), .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_AS, &little), 0);
+    may_go = 1;
+    while (may_go)
+        usleep(1000);
+    assert_int_equal(steps() - before, 10 * WORDS);
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+    may_go = 1;
+    join(&thread, 1);
+    assert_in_range(steps() - before, 10 * WORDS, 10 * WORDS + 2);
+    assert_int_equal(all_accesses() - accesses, 2 * 10 * WORDS);
+    return 0;
+}
+
+#define EACH_CASE(X)                                                                                                   \
+    X(threads_count_at_one_site)                                                                                       \
+    X(threads_leave_their_counters_to_later_ones)                                                                      \
+    X(counts_stay_while_sites_are_undone)                                                                              \
+    X(children_count_on)                                                                                               \
+    X(children_of_a_bare_fork_count_on)                                                                                \
+    X(a_thread_without_memory_for_counters_faults)
+
+CASES_MAIN(EACH_CASE)
