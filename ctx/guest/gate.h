@@ -104,6 +104,10 @@ static inline bool guest_is_possible(void)
     return PLATFORM_IS_WHOLE;
 }
 
+/* From now on `begin` is called before a guest is prepared, after which code may run with bases that are not the
+ * host's. If it returns false, the guest is not prepared. Returns whether one has been prepared before. */
+bool guest_follow(bool (*begin)(void));
+
 /* Whether the calling thread's handler has interrupted a guest: such a handler must return through the kernel. */
 bool guest_is_interrupted(void);
 

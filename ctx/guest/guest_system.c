@@ -183,6 +183,23 @@ static void *map_gate(void)
     return executable_copy(gate_code, (size_t)(gate_code_end - gate_code), GATE_CODE_SIZE, GATE_CODE_SIZE);
 }
 
+static bool (*follower)(void);
+static bool are_guests;
+
+bool guest_follow(bool (*begin)(void))
+{
+    __atomic_store_n(&follower, begin, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&are_guests, __ATOMIC_SEQ_CST);
+}
+
+/* Whoever follows at the same time learns of it by one or the other. */
+static bool begin_guests(void)
+{
+    __atomic_store_n(&are_guests, true, __ATOMIC_SEQ_CST);
+    bool (*begin)(void) = __atomic_load_n(&follower, __ATOMIC_SEQ_CST);
+    return !begin || begin();
+}
+
 enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_guest_options *options)
 {
     static const struct segue_guest_options defaults;
@@ -199,6 +216,8 @@ enum segue_status segue_guest_new(struct segue_guest *guest, const struct segue_
         return reason_give(SEGUE_UNSUPPORTED, "a shadow stack is in force, and guests do not switch it");
     if (options->method == SEGUE_GUEST_INSTRUCTIONS && !platform_bases_have_instructions())
         return reason_give(SEGUE_UNSUPPORTED, "the processor or the kernel does not allow the FSGSBASE instructions");
+    if (!begin_guests())
+        return reason_give(SEGUE_UNSUPPORTED, "hot sites that count for threads of the host cannot be undone");
     if (!make_hole())
         return reason_give(SEGUE_NO_MEMORY, NULL);
     if (options->features) {

@@ -49,6 +49,12 @@ void guest_bases(const void *ucontext, uint64_t *fs_base, uint64_t *gs_base)
     (void)gs_base;
 }
 
+bool guest_follow(bool (*begin)(void))
+{
+    (void)begin;
+    return false;
+}
+
 bool guest_is_interrupted(void)
 {
     return false;

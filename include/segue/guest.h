@@ -68,8 +68,9 @@ struct segue_guest_options {
 /* Prepares a guest: its registers are zero, its entry is set, and its extended state is in its
  * initial state. Needs two pages, one of them executable. `options` may be NULL. Returns SEGUE_OK;
  * SEGUE_INVALID for a NULL guest or an unknown method; SEGUE_UNSUPPORTED if the system refuses an
- * executable page, under a shadow stack, for features without XSAVE, and for a method that the
- * kernel does not allow; SEGUE_NO_MEMORY. MT-Safe, AS-Unsafe. */
+ * executable page, under a shadow stack, for features without XSAVE, for a method that the kernel
+ * does not allow, and if hot sites that count cannot be undone; SEGUE_NO_MEMORY. MT-Safe,
+ * AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_guest_new(struct segue_guest *guest,
                                                         const struct segue_guest_options *options);
 

@@ -28,6 +28,7 @@
 #include "platform/process/once.h"
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
+#include "platform/threads/wait.h"
 #include "signals/fault/keyed.h"
 #include "signals/hot/ask/ask.h"
 #include "signals/hot/ask/quick.h"
@@ -57,6 +58,8 @@ static struct body built;
 static struct original code;
 static struct leaders leaders;
 static uint32_t making;
+/* Bodies that are in use may count in the threads' own counters. */
+static bool count_by_thread;
 /* Hot sites are in use, which need the breakpoints of code changes; how the installed handler takes SIGTRAP. */
 static bool wants_trap;
 static bool (*take_trap)(void), (*has_trap)(void);
@@ -148,6 +151,23 @@ enum segue_status hot_check(void)
                : reason_give(SEGUE_UNSUPPORTED, "the system lets no memory become executable");
 }
 
+/* Guests run with bases of their own: what counts by FS must not be there for them. A body is built under the lock that
+ * undoing takes, so none is built later. Another thread that changes code is a fault's handler, and soon done. */
+static bool stop_counters(void)
+{
+    enum segue_status status;
+    counters_stop();
+    if (!__atomic_load_n(&count_by_thread, __ATOMIC_SEQ_CST))
+        return true;
+    uint64_t before = platform_asynchronous_hold();
+    while ((status = hot_undo(0, UINT64_MAX, NULL, NULL)) == SEGUE_BUSY)
+        wait_a_moment();
+    if (status == SEGUE_OK)
+        __atomic_store_n(&count_by_thread, false, __ATOMIC_SEQ_CST);
+    platform_signals_release(before);
+    return status == SEGUE_OK;
+}
+
 enum segue_status hot_begin(void)
 {
     static struct once mapped;
@@ -159,6 +179,8 @@ enum segue_status hot_begin(void)
     body_thunks_fill(words.thunks, &has_vector_thunks);
     quick_prepare(words.thunks[BODY_THUNK_ASK], words.quick);
     hot_set_counter(records_count);
+    if (guest_follow(stop_counters))
+        counters_stop();
     reclaim_begin(take_apart);
     unwind_begin(offsetof(struct kept, table));
     wants_trap = true;
@@ -297,7 +319,11 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
     struct body_request request = request_for(order, site);
     request.descriptor = hot_slot_descriptor(slot, at);
     request.records = records_take(at);
-    request.counters_at = counters_at();
+    if (slot->mode == BODY_COUNT && counters_at()) {
+        __atomic_store_n(&count_by_thread, true, __ATOMIC_SEQ_CST);
+        /* Whoever stops it sees the former, or is seen here. */
+        request.counters_at = counters_at();
+    }
     request.counters = records_number();
     const struct words *near = words_near(at);
     request.thunks = near ? near->thunks : NULL;

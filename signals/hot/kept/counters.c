@@ -24,6 +24,7 @@ static struct block {
 /* Of the blocks that threads have, or have had, the last one's number plus one. */
 static uint32_t block_count;
 static int32_t offset;
+static bool is_stopped;
 
 bool counters_prepare(void)
 {
@@ -41,7 +42,12 @@ bool counters_prepare(void)
 
 int32_t counters_at(void)
 {
-    return offset;
+    return __atomic_load_n(&is_stopped, __ATOMIC_SEQ_CST) ? 0 : offset;
+}
+
+void counters_stop(void)
+{
+    __atomic_store_n(&is_stopped, true, __ATOMIC_SEQ_CST);
 }
 
 /* What leads bodies to the calling thread's block; to a block that is mapped. */

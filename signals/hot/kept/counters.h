@@ -16,6 +16,9 @@ bool counters_prepare(void);
  */
 int32_t counters_at(void);
 
+/* From now on threads do not count by themselves in bodies that are built. */
+void counters_stop(void);
+
 /* Gives the calling thread a block, unless it has one. False if it cannot have one: no memory, or too many threads.
  * Async-signal-safe. */
 bool counters_attach(void);

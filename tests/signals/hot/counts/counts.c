@@ -200,12 +200,59 @@ static int a_thread_without_memory_for_counters_faults(void)
     return 0;
 }
 
+/* ---- guests ---- */
+
+/* A guest sums words, with a base of FS that is its own, and returns to address 0. */
+static int guest_counts(struct segue_guest *guest)
+{
+    static uint64_t stack[1024], storage[1024];
+    for (unsigned i = 0; i < 1024; i++)
+        storage[i] = (uint64_t)(uintptr_t)&storage[512];
+    stack[1000] = 0;
+    guest->general.rip = (uint64_t)(uintptr_t)sites_sum;
+    guest->general.rsp = (uint64_t)(uintptr_t)&stack[1000];
+    guest->general.rdi = (uint64_t)(uintptr_t)memory.memory;
+    guest->general.rsi = WORDS;
+    guest->general.fs_base = (uint64_t)(uintptr_t)&storage[512];
+    NEED(segue_guest_enter(guest) == SEGUE_OK);
+    NEED(guest->trap_num == 14 && guest->general.rip == 0);
+    NEED(guest->general.rax == wanted);
+    return 0;
+}
+
+static int guests_count_beside_their_host(void)
+{
+    static struct segue_guest guest;
+    begin_counts();
+    count((void *)10);
+    assert_int_equal(segue_guest_new(&guest, NULL), SEGUE_OK);
+    for (unsigned i = 0; i < 10; i++) {
+        NEED(guest_counts(&guest) == 0);
+        count((void *)10);
+    }
+    assert_int_equal(all_accesses(), (10 + 10 * (1 + 10)) * WORDS);
+    return 0;
+}
+
+static int guests_that_were_there_before_count(void)
+{
+    static struct segue_guest guest;
+    assert_int_equal(segue_guest_new(&guest, NULL), SEGUE_OK);
+    begin_counts();
+    count((void *)10);
+    NEED(guest_counts(&guest) == 0);
+    assert_int_equal(all_accesses(), (10 + 1) * WORDS);
+    return 0;
+}
+
 #define EACH_CASE(X)                                                                                                   \
     X(threads_count_at_one_site)                                                                                       \
     X(threads_leave_their_counters_to_later_ones)                                                                      \
     X(counts_stay_while_sites_are_undone)                                                                              \
     X(children_count_on)                                                                                               \
     X(children_of_a_bare_fork_count_on)                                                                                \
-    X(a_thread_without_memory_for_counters_faults)
+    X(a_thread_without_memory_for_counters_faults)                                                                     \
+    X(guests_count_beside_their_host)                                                                                  \
+    X(guests_that_were_there_before_count)
 
 CASES_MAIN(EACH_CASE)
