@@ -19,7 +19,7 @@ count() {
 }
 
 echo "KERNEL $(uname -r)"
-grep -m 1 '^flags' /proc/cpuinfo | tr ' ' '\n' | grep -xE 'xsave|xsavec|avx|avx2|avx512f|fsgsbase|pku|la57|shstk' |
+grep -m 1 '^flags' /proc/cpuinfo | tr ' ' '\n' | grep -xE 'nx|xsave|xsavec|avx|avx2|avx512f|fsgsbase|pku|la57|shstk' |
     tr '\n' ' ' |
     sed 's/^/FLAGS /'
 echo
