@@ -22,7 +22,7 @@ STATES ?= 10000
 LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
-    test-torture test-machines test-seam test-i386 bench install clean
+    test-torture test-machines test-seam test-i386 test-windows bench install clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -93,6 +93,11 @@ test-seam:
 test-i386:
 	@$(call install-sets,i386)
 	./tests/platform/i386/i386.sh $(BUILD) $(TESTS)
+
+# The library for Windows on x86-64, and its tests, under Wine.
+test-windows:
+	@$(call install-sets,mingw)
+	./tests/platform/windows/windows.sh $(BUILD) $(TESTS)
 
 bench: all
 	./bench/run.sh $(BUILD)

@@ -90,7 +90,9 @@
 /* A DLL hides what it does not export. */
 #define HIDDEN(name) .globl name
 #define FUNCTION(name) HIDDEN(name); .def name; .scl 2; .type 32; .endef; name:
-#define PUBLIC_FUNCTION(name) FUNCTION(name)
+/* The linker reads there what the DLL exports. */
+#define PUBLIC_FUNCTION(name)                                                                                          \
+    .section .drectve, "yn"; .ascii " -export:" #name; SECTION_TEXT(name); FUNCTION(name)
 #define LOCAL_FUNCTION(name) .def name; .scl 3; .type 32; .endef; name:
 #define OBJECT(name) HIDDEN(name); name:
 #define LABEL(name) HIDDEN(name); name:

@@ -67,17 +67,14 @@ __attribute__((hot)) void frame_get_general(const void *context, struct segue_re
     regs->rflags = from->EFlags;
 }
 
+/* Wine fills in selectors of DS and ES that are not in force. Except for CS and SS they are those of the handler, which
+ * shares them with the interrupted code. */
 __attribute__((hot)) void frame_get_registers(const void *context, struct segue_regs *regs)
 {
-    const CONTEXT *from = thread_of(context);
     frame_get_general(context, regs);
-    memset(regs->selectors, 0, sizeof regs->selectors);
-    regs->selectors[SEGUE_SEGMENT_ES] = from->SegEs;
-    regs->selectors[SEGUE_SEGMENT_CS] = from->SegCs;
-    regs->selectors[SEGUE_SEGMENT_SS] = from->SegSs;
-    regs->selectors[SEGUE_SEGMENT_DS] = from->SegDs;
-    regs->selectors[SEGUE_SEGMENT_FS] = from->SegFs;
-    regs->selectors[SEGUE_SEGMENT_GS] = from->SegGs;
+    frame_get_selectors(regs);
+    regs->selectors[SEGUE_SEGMENT_CS] = thread_of(context)->SegCs;
+    regs->selectors[SEGUE_SEGMENT_SS] = thread_of(context)->SegSs;
 }
 
 __attribute__((hot)) void frame_set_registers(void *context, const struct segue_regs *regs)

@@ -14,14 +14,12 @@ die() {
     exit 2
 }
 
-# Wine keeps what it thinks is a disk in the build folder, asks no user, and starts no debugger.
-export WINEPREFIX=$work/wine WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml=;winedbg.exe=d' DISPLAY=
-
+. "$here/../wine.sh"
 # Whether programs for a target run here. Wine for i386 is a package of its own.
 runs() {
     case $1 in
-    x86_64-windows) wine wineboot --init >"$work/wineboot.log" 2>&1 && wineserver --wait ;;
-    x86-windows) [ -x /usr/lib/wine/wine ] ;;
+    x86_64-windows) wine_begin "$work/wine" ;;
+    x86-windows) wine_begin "$work/wine" && [ -x /usr/lib/wine/wine ] ;;
     *) ;;
     esac
 }

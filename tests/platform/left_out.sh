@@ -1,10 +1,11 @@
 #!/bin/bash
-# left_out.sh SOURCE: names the folders and files of tests that are not run on i386, each with its reason, and fails if
-# left_out.txt does not speak of one.
+# left_out.sh SOURCE SYSTEM: names the folders and files of tests that are not run on i386 or on windows, each with its
+# reason, and fails if tests/platform/SYSTEM/left_out.txt does not speak of one.
 set -euo pipefail
 cd "$1"
-list=tests/platform/i386/left_out.txt
-run=$(sed -n "s/^  '\([a-z/_0-9]*\)': \[.*/tests\/\1.c/p" tests/platform/i386/meson.build)
+system=$2
+list=tests/platform/$system/left_out.txt
+run=$(sed -n "s/^  '\([a-z/_0-9]*\)': \[.*/tests\/\1.c/p" tests/platform/$system/meson.build)
 unknown=0
 while read -r file; do
     grep -qxF "$file" <<<"$run" && continue
@@ -13,10 +14,10 @@ while read -r file; do
         /^(#|$)/ { next }
         index(file, "tests/" $1) == 1 && length($1) > length(best) { best = $1; $1 = ""; reason = $0 }
         END { print reason }' "$list")
-    [ -n "$reason" ] || { echo "left_out.sh: $list does not say why $file is not run on i386"; unknown=1; continue; }
+    [ -n "$reason" ] || { echo "left_out.sh: $list does not say why $file is not run on $system"; unknown=1; continue; }
     printf 'SKIP:%s\t %s\n' "$reason" "${file#tests/}"
 done < <(find tests/{api,ctx,decode,differential,emulate,patch,platform,signals} -name '*.c' \
-    ! -path 'tests/platform/i386/*' | sort) >"${TMPDIR:-/tmp}/left_out.$$"
+    ! -path 'tests/platform/i386/*' ! -path 'tests/platform/windows/*' | sort) >"${TMPDIR:-/tmp}/left_out.$$"
 sort "${TMPDIR:-/tmp}/left_out.$$" | awk -F'\t' '
     /^SKIP/ { count[$1]++; names[$1] = names[$1] $2; next }
     { print }
