@@ -1,11 +1,17 @@
-/* frame.c: the system's half of Linux's signal frame: siginfo, masks, stacks, and the frame as a piece of memory.
+/* frame.c: what Linux's signal frames have in common: siginfo, the processor's report, masks, stacks, and the frame as
+ * a piece of memory. words.h has the places of words that differ.
  *
  * SOURCES: sigaction(2), sigaltstack(2); Linux include/uapi/asm-generic/siginfo.h and ucontext.h; kernel/signal.c
- * (sas_ss_flags: whether a stack is in use); arch/x86/include/asm/sigframe.h (struct rt_sigframe). */
+ * (sas_ss_flags: whether a stack is in use); arch/x86/include/asm/sigframe.h (struct rt_sigframe),
+ * arch/x86/kernel/traps.c (a general protection fault is SI_KERNEL with address 0, and leaves the last page fault's
+ * address in the frame; send_sigtrap: a step trap's siginfo), mm/fault.c (si_addr is CR2), fpu/signal.c
+ * (check_xstate_in_sigframe); Intel SDM volume 3, 6.15 (page-fault error code) and 17.3.1.1 (the resume flag is set in
+ * the flags that a fault saves, not in those of an interrupt or a system call). */
 #if !defined(__linux__)
 #error "frame.c is specific to Linux"
 #endif
 
+#include "decode/x86/traps.h"
 #include "platform/frame/frame.h"
 #include "platform/linux/abi.h"
 
@@ -14,11 +20,14 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
 #include "platform/frame/entry_layout.h"
 #include "platform/frame/kept_info.h"
 #include "platform/handlers/action.h"
 #include "platform/linux/alternate_stack.h"
+#include "software_bytes.h"
+#include "words.h"
 
 #ifndef SEGV_PKUERR
 #define SEGV_PKUERR 4
@@ -49,6 +58,66 @@ __attribute__((hot)) void frame_read(struct fault_frame *frame)
     frame_get_bases(&frame->public.regs);
     frame_get_any_xstate(context, &frame->public.xstate);
     frame->is_read = true;
+}
+
+/* ---- to decide whose the signal is ---- */
+
+__attribute__((hot)) void frame_begin(void)
+{
+    frame_clear_flags(FLAG_ALIGNMENT);
+}
+
+__attribute__((hot)) bool frame_is_fault(struct native_frame native)
+{
+    const siginfo_t *info = native.info;
+    const uint64_t trap = word_of(native.context, REG_TRAPNO), address = (uintptr_t)info->si_addr;
+    /* Positive codes are the kernel's, but a thread may send itself any. */
+    if (info->si_code <= 0)
+        return false;
+    if (info->si_code == SI_KERNEL)
+        return true;
+    switch (info->si_signo) {
+    case SIGBUS:
+        /* BUS_MCEERR_AO reports broken memory that no thread has touched yet. */
+        if (info->si_code == BUS_MCEERR_AO)
+            return false;
+        if (info->si_code == BUS_MCEERR_AR || trap == TRAP_ALIGNMENT)
+            return true;
+        break;
+    case SIGSEGV:
+        if (trap == TRAP_CONTROL)
+            return true;
+        break;
+    case SIGFPE:
+        return address == frame_instruction(native.context);
+    default:
+        return true;
+    }
+    return trap == TRAP_PAGE_FAULT && address == word_fault_address(native.context);
+}
+
+__attribute__((hot)) bool frame_is_fault_for_sure(const void *context)
+{
+    return frame_flags(context) & FLAG_RESUME;
+}
+
+void frame_set_kernel_signal(struct native_frame native, int number)
+{
+    *(siginfo_t *)native.info = (siginfo_t){.si_signo = number, .si_code = SI_KERNEL};
+}
+
+void frame_set_step_trap(struct native_frame native)
+{
+    siginfo_t *info = native.info;
+    struct frame_exception exception;
+    frame_get_exception(native.context, &exception);
+    exception.trap = TRAP_DEBUG;
+    exception.error_code = 0;
+    frame_set_exception(native.context, &exception);
+    memset(info, 0, sizeof *info);
+    info->si_signo = SIGTRAP;
+    info->si_code = TRAP_TRACE;
+    info->si_addr = (void *)(uintptr_t)frame_instruction(native.context);
 }
 
 /* ---- siginfo ---- */
@@ -94,9 +163,91 @@ void kept_info_send_again(const struct kept_info *kept, int number)
     platform_signal_queue_again(number, &info);
 }
 
+/* ---- the processor's report ---- */
+
+__attribute__((hot)) uint64_t frame_instruction(const void *context)
+{
+    return word_of(context, WORD_INSTRUCTION);
+}
+
+void frame_set_instruction(void *context, uint64_t rip)
+{
+    ((ucontext_t *)context)->uc_mcontext.gregs[WORD_INSTRUCTION] = (greg_t)rip;
+}
+
+uint64_t frame_stack_pointer(const void *context)
+{
+    return word_of(context, WORD_STACK_POINTER);
+}
+
+__attribute__((hot)) uint64_t frame_flags(const void *context)
+{
+    return word_of(context, REG_EFL);
+}
+
+__attribute__((hot)) void frame_get_fault(struct native_frame native, struct segue_fault *fault)
+{
+    const siginfo_t *info = native.info;
+    *fault = (struct segue_fault){
+        .trap = (uint8_t)word_of(native.context, REG_TRAPNO),
+        .error_code = (uint32_t)word_of(native.context, REG_ERR),
+        .instruction = frame_instruction(native.context),
+        .signal = info->si_signo,
+        .code = info->si_code,
+    };
+    if (fault->trap != TRAP_PAGE_FAULT || info->si_code == SI_KERNEL)
+        return;
+    fault->address_known = true;
+    fault->address = word_fault_address(native.context);
+    if (fault->error_code & ERROR_FETCH)
+        fault->direction = SEGUE_FETCH;
+    else
+        fault->direction = (fault->error_code & ERROR_WRITE) ? SEGUE_WRITE : SEGUE_READ;
+}
+
+void frame_get_exception(const void *context, struct frame_exception *exception)
+{
+    exception->trap = word_of(context, REG_TRAPNO);
+    exception->error_code = word_of(context, REG_ERR);
+    exception->address = word_fault_address(context);
+}
+
+void frame_set_exception(void *context, const struct frame_exception *exception)
+{
+    greg_t *to = ((ucontext_t *)context)->uc_mcontext.gregs;
+    to[REG_TRAPNO] = (greg_t)exception->trap;
+    to[REG_ERR] = (greg_t)exception->error_code;
+    word_set_fault_address(context, exception->address);
+}
+
+/* ---- extended state ---- */
+
 uint64_t frame_components(void)
 {
     return xsave_enabled();
+}
+
+/* A kernel without XSAVE writes its software bytes all the same, with no features and FXSAVE's size; the area then
+ * holds x87 and SSE. */
+__attribute__((hot)) void frame_get_xstate(const void *context, struct segue_xstate *xstate)
+{
+    char *area = word_area_of(context);
+    const struct software_bytes *software = (const void *)(area + XSAVE_SOFTWARE);
+    *xstate = (struct segue_xstate){.area = NULL};
+    if (!area || software->magic != SOFTWARE_MAGIC)
+        return;
+    *xstate = (struct segue_xstate){.area = area, .size = software->xstate_size, .features = software->features};
+    if (xstate->size == XSAVE_LEGACY_SIZE)
+        xstate->features = COMPONENTS_LEGACY;
+}
+
+/* A frame in FXSAVE's format has x87 and SSE. */
+__attribute__((hot)) void frame_get_any_xstate(const void *context, struct segue_xstate *xstate)
+{
+    void *area = word_area_of(context);
+    frame_get_xstate(context, xstate);
+    if (!xstate->area && area)
+        *xstate = (struct segue_xstate){.area = area, .size = XSAVE_LEGACY_SIZE, .features = COMPONENTS_LEGACY};
 }
 
 /* ---- masks ---- */

@@ -1,4 +1,4 @@
-/* frame_i386.c: the processor's half of Linux's signal frame on i386: registers, extended state, the exception.
+/* frame_i386.c: the processor's half of Linux's signal frame on i386: registers, and the size of the extended state.
  *
  * The state of x87 is in a frame twice: in the image of FSAVE, with which a frame's floating-point part begins, and in
  * the XSAVE area behind it. The kernel writes both, and restores the image of FSAVE. The library reads and changes the
@@ -13,7 +13,6 @@
 #error "frame_i386.c is specific to Linux on i386"
 #endif
 
-#include "decode/x86/traps.h"
 #include "platform/frame/frame.h"
 #include "platform/linux/abi.h"
 
@@ -28,6 +27,7 @@
 #include "platform/frame/entry_layout.h"
 #include "platform/linux/call.h"
 #include "software_bytes.h"
+#include "words.h"
 
 _Static_assert(ENTRY_CONTEXT == 4 * sizeof(uint32_t) + sizeof(siginfo_t), "pretcode, the arguments, siginfo");
 
@@ -35,16 +35,6 @@ _Static_assert(ENTRY_CONTEXT == 4 * sizeof(uint32_t) + sizeof(siginfo_t), "pretc
 #define AREA_END_SIZE 4
 #define AREA_PADDING 63
 #define FRAME_PADDING 23
-
-/* The image of FSAVE. */
-struct fsave {
-    uint32_t control, status, tags, instruction, code_and_opcode, data, data_segment;
-    uint8_t registers[8][10];
-    uint16_t status_again, magic;
-};
-_Static_assert(sizeof(struct fsave) == AREA_LEAD, "the area follows it");
-/* The area follows. */
-#define FSAVE_HAS_AREA 0
 
 /* Each field of struct segue_regs up to rflags, and its index in gregs. */
 /* clang-format off */
@@ -54,93 +44,6 @@ _Static_assert(sizeof(struct fsave) == AREA_LEAD, "the area follows it");
         DO(rsp, REG_ESP) DO(rip, REG_EIP) DO(rflags, REG_EFL)
 /* clang-format on */
 
-static const greg_t *registers_of(const void *context)
-{
-    return ((const ucontext_t *)context)->uc_mcontext.gregs;
-}
-
-static uint32_t word_of(const void *context, int which)
-{
-    return (uint32_t)registers_of(context)[which];
-}
-
-static struct fsave *fsave_of(const void *context)
-{
-    return (struct fsave *)((const ucontext_t *)context)->uc_mcontext.fpregs;
-}
-
-/* NULL if the frame has none. */
-static char *area_of(const void *context)
-{
-    struct fsave *legacy = fsave_of(context);
-    return legacy && legacy->magic == FSAVE_HAS_AREA ? (char *)(legacy + 1) : NULL;
-}
-
-/* ---- to decide whose the signal is ---- */
-
-void frame_begin(void)
-{
-    frame_clear_flags(FLAG_ALIGNMENT);
-}
-
-static uint32_t fault_address(const void *context)
-{
-    return (uint32_t)((const ucontext_t *)context)->uc_mcontext.cr2;
-}
-
-bool frame_is_fault(struct native_frame native)
-{
-    const siginfo_t *info = native.info;
-    uint32_t trap = word_of(native.context, REG_TRAPNO), address = (uint32_t)(uintptr_t)info->si_addr;
-    /* Positive codes are the kernel's, but a thread may send itself any. */
-    if (info->si_code <= 0)
-        return false;
-    if (info->si_code == SI_KERNEL)
-        return true;
-    switch (info->si_signo) {
-    case SIGBUS:
-        /* BUS_MCEERR_AO reports broken memory that no thread has touched yet. */
-        if (info->si_code == BUS_MCEERR_AO)
-            return false;
-        if (info->si_code == BUS_MCEERR_AR || trap == TRAP_ALIGNMENT)
-            return true;
-        break;
-    case SIGSEGV:
-        if (trap == TRAP_CONTROL)
-            return true;
-        break;
-    case SIGFPE:
-        return address == word_of(native.context, REG_EIP);
-    default:
-        return true;
-    }
-    return trap == TRAP_PAGE_FAULT && address == fault_address(native.context);
-}
-
-bool frame_is_fault_for_sure(const void *context)
-{
-    return word_of(context, REG_EFL) & FLAG_RESUME;
-}
-
-void frame_set_kernel_signal(struct native_frame native, int number)
-{
-    *(siginfo_t *)native.info = (siginfo_t){.si_signo = number, .si_code = SI_KERNEL};
-}
-
-void frame_set_step_trap(struct native_frame native)
-{
-    siginfo_t *info = native.info;
-    struct frame_exception exception;
-    frame_get_exception(native.context, &exception);
-    exception.trap = TRAP_DEBUG;
-    exception.error_code = 0;
-    frame_set_exception(native.context, &exception);
-    memset(info, 0, sizeof *info);
-    info->si_signo = SIGTRAP;
-    info->si_code = TRAP_TRACE;
-    info->si_addr = (void *)(uintptr_t)frame_instruction(native.context);
-}
-
 size_t frame_size_most(void)
 {
     return ENTRY_CONTEXT + FRAME_AFTER_CONTEXT + AREA_LEAD + xsave_area_size() + AREA_END_SIZE + AREA_PADDING +
@@ -148,26 +51,6 @@ size_t frame_size_most(void)
 }
 
 /* ---- registers ---- */
-
-uint64_t frame_instruction(const void *context)
-{
-    return word_of(context, REG_EIP);
-}
-
-void frame_set_instruction(void *context, uint64_t rip)
-{
-    ((ucontext_t *)context)->uc_mcontext.gregs[REG_EIP] = (greg_t)rip;
-}
-
-uint64_t frame_stack_pointer(const void *context)
-{
-    return word_of(context, REG_ESP);
-}
-
-uint64_t frame_flags(const void *context)
-{
-    return word_of(context, REG_EFL);
-}
 
 #define SELECTOR_LOCAL 4u
 #define SELECTOR_INDEX_SHIFT 3
@@ -297,7 +180,7 @@ static void mark_legacy(char *area)
 /* Brings the image of FSAVE up to date with the area. */
 static void write_fsave(void *context)
 {
-    char *area = area_of(context);
+    char *area = word_area_of(context);
     struct fsave *image = fsave_of(context);
     uint16_t control, status, opcode;
     if (!area)
@@ -336,33 +219,10 @@ void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack)
 
 /* ---- extended state ---- */
 
-/* A kernel without XSAVE writes its software bytes all the same, with no features and FXSAVE's size; the area then
- * holds x87 and SSE. */
-void frame_get_xstate(const void *context, struct segue_xstate *xstate)
-{
-    char *area = area_of(context);
-    *xstate = (struct segue_xstate){.area = NULL};
-    const struct software_bytes software = software_bytes_of(area);
-    if (software.magic != SOFTWARE_MAGIC)
-        return;
-    *xstate = (struct segue_xstate){.area = area, .size = software.xstate_size, .features = software.features};
-    if (xstate->size == XSAVE_LEGACY_SIZE)
-        xstate->features = COMPONENTS_LEGACY;
-}
-
-/* A frame in FXSAVE's format has x87 and SSE. */
-void frame_get_any_xstate(const void *context, struct segue_xstate *xstate)
-{
-    void *area = area_of(context);
-    frame_get_xstate(context, xstate);
-    if (!xstate->area && area)
-        *xstate = (struct segue_xstate){.area = area, .size = XSAVE_LEGACY_SIZE, .features = COMPONENTS_LEGACY};
-}
-
 /* With the image of FSAVE, and the word that the kernel appends to the area to find out whether it is complete. */
 size_t frame_area_size(const void *context)
 {
-    const char *area = area_of(context);
+    const char *area = word_area_of(context);
     if (!fsave_of(context))
         return 0;
     if (!area)
@@ -382,50 +242,13 @@ void frame_narrow(void *context)
     (void)context;
 }
 
-/* ---- the processor's report ---- */
-
-void frame_get_fault(struct native_frame native, struct segue_fault *fault)
-{
-    const siginfo_t *info = native.info;
-    *fault = (struct segue_fault){
-        .trap = (uint8_t)word_of(native.context, REG_TRAPNO),
-        .error_code = word_of(native.context, REG_ERR),
-        .instruction = frame_instruction(native.context),
-        .signal = info->si_signo,
-        .code = info->si_code,
-    };
-    if (fault->trap != TRAP_PAGE_FAULT || info->si_code == SI_KERNEL)
-        return;
-    fault->address_known = true;
-    fault->address = fault_address(native.context);
-    if (fault->error_code & ERROR_FETCH)
-        fault->direction = SEGUE_FETCH;
-    else
-        fault->direction = (fault->error_code & ERROR_WRITE) ? SEGUE_WRITE : SEGUE_READ;
-}
-
-void frame_get_exception(const void *context, struct frame_exception *exception)
-{
-    exception->trap = word_of(context, REG_TRAPNO);
-    exception->error_code = word_of(context, REG_ERR);
-    exception->address = fault_address(context);
-}
-
-void frame_set_exception(void *context, const struct frame_exception *exception)
-{
-    mcontext_t *to = &((ucontext_t *)context)->uc_mcontext;
-    to->gregs[REG_TRAPNO] = (greg_t)exception->trap;
-    to->gregs[REG_ERR] = (greg_t)exception->error_code;
-    to->cr2 = (unsigned long)exception->address;
-}
-
 /* ---- other ways to resume ---- */
 
 /* The interrupted x87 or MMX computation is abandoned; its registers and pending exceptions must not stay. */
 static void empty_x87(void *context)
 {
     struct fsave *image = fsave_of(context);
-    char *area = area_of(context);
+    char *area = word_area_of(context);
     if (image) {
         image->status = 0xffff0000u;
         image->tags = 0xffffffffu;

@@ -1,18 +1,13 @@
-/* frame_x86_64.c: the processor's half of Linux's signal frame on x86-64: registers, extended state, the exception.
+/* frame_x86_64.c: the processor's half of Linux's signal frame on x86-64: registers, and the size of the extended state.
  *
- * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, segments, _fpx_sw_bytes); Intel SDM volume 1, 3.4.3
- * (flags), 13.14 (XFD: loading a component that is not enabled yet traps), volume 3, 6.15 (page-fault error code) and
- * 17.3.1.1 (the resume flag is set in the flags that a fault saves, not in those of an interrupt or a system call);
- * Linux arch/x86/kernel/signal.c (get_sigframe, fpu__alloc_mathframe), arch/x86/kernel/fpu/signal.c
- * (check_xstate_in_sigframe), traps.c (a general protection fault is SI_KERNEL with address 0, and leaves the last page
- * fault's address in the frame; send_sigtrap: a step trap's siginfo), mm/fault.c (si_addr is CR2). ASSUMPTIONS: the
- * kernel clears the direction flag, but not the alignment check flag, and loads the initial extended state before a
- * handler runs. */
+ * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, segments, _fpx_sw_bytes), arch/x86/kernel/signal.c
+ * (get_sigframe, fpu__alloc_mathframe); Intel SDM volume 1, 3.4.3 (flags), 13.14 (XFD: loading a component that is not
+ * enabled yet traps). ASSUMPTIONS: the kernel clears the direction flag, but not the alignment check flag, and loads
+ * the initial extended state before a handler runs. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "frame_x86_64.c is specific to Linux on x86-64"
 #endif
 
-#include "decode/x86/traps.h"
 #include "platform/frame/frame.h"
 #include "platform/linux/abi.h"
 
@@ -27,6 +22,7 @@
 #include "decode/x86/xsave.h"
 #include "platform/linux/call_x86_64.h"
 #include "software_bytes.h"
+#include "words.h"
 
 /* The kernel's frame: pretcode, ucontext, siginfo; above it the area with its last word, at a multiple of 64, all of
  * it below a multiple of 16. */
@@ -45,97 +41,12 @@
             DO(r13, REG_R13) DO(r14, REG_R14) DO(r15, REG_R15) DO(rip, REG_RIP) DO(rflags, REG_EFL)
 /* clang-format on */
 
-static const greg_t *registers_of(const void *context)
-{
-    return ((const ucontext_t *)context)->uc_mcontext.gregs;
-}
-
-/* ---- to decide whose the signal is ---- */
-
-__attribute__((hot)) void frame_begin(void)
-{
-    frame_clear_flags(FLAG_ALIGNMENT);
-}
-
-__attribute__((hot)) bool frame_is_fault(struct native_frame native)
-{
-    const siginfo_t *info = native.info;
-    const greg_t *frame = registers_of(native.context);
-    /* Positive codes are the kernel's, but a thread may send itself any. */
-    if (info->si_code <= 0)
-        return false;
-    if (info->si_code == SI_KERNEL)
-        return true;
-    switch (info->si_signo) {
-    case SIGBUS:
-        /* BUS_MCEERR_AO reports broken memory that no thread has touched yet. */
-        if (info->si_code == BUS_MCEERR_AO)
-            return false;
-        if (info->si_code == BUS_MCEERR_AR || frame[REG_TRAPNO] == TRAP_ALIGNMENT)
-            return true;
-        break;
-    case SIGSEGV:
-        if (frame[REG_TRAPNO] == TRAP_CONTROL)
-            return true;
-        break;
-    case SIGFPE:
-        return (uint64_t)(uintptr_t)info->si_addr == (uint64_t)frame[REG_RIP];
-    default:
-        return true;
-    }
-    return frame[REG_TRAPNO] == TRAP_PAGE_FAULT && (uint64_t)(uintptr_t)info->si_addr == (uint64_t)frame[REG_CR2];
-}
-
-__attribute__((hot)) bool frame_is_fault_for_sure(const void *context)
-{
-    return (uint64_t)registers_of(context)[REG_EFL] & FLAG_RESUME;
-}
-
-void frame_set_kernel_signal(struct native_frame native, int number)
-{
-    *(siginfo_t *)native.info = (siginfo_t){.si_signo = number, .si_code = SI_KERNEL};
-}
-
-void frame_set_step_trap(struct native_frame native)
-{
-    siginfo_t *info = native.info;
-    struct frame_exception exception;
-    frame_get_exception(native.context, &exception);
-    exception.trap = TRAP_DEBUG;
-    exception.error_code = 0;
-    frame_set_exception(native.context, &exception);
-    memset(info, 0, sizeof *info);
-    info->si_signo = SIGTRAP;
-    info->si_code = TRAP_TRACE;
-    info->si_addr = (void *)(uintptr_t)frame_instruction(native.context);
-}
-
 size_t frame_size_most(void)
 {
     return FRAME_WORDS + xsave_area_size() + AREA_END_SIZE + AREA_PADDING + FRAME_PADDING;
 }
 
 /* ---- registers ---- */
-
-__attribute__((hot)) uint64_t frame_instruction(const void *context)
-{
-    return (uint64_t)registers_of(context)[REG_RIP];
-}
-
-void frame_set_instruction(void *context, uint64_t rip)
-{
-    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] = (greg_t)rip;
-}
-
-uint64_t frame_stack_pointer(const void *context)
-{
-    return (uint64_t)registers_of(context)[REG_RSP];
-}
-
-__attribute__((hot)) uint64_t frame_flags(const void *context)
-{
-    return (uint64_t)registers_of(context)[REG_EFL];
-}
 
 __attribute__((target("fsgsbase"))) static void read_bases_directly(struct segue_regs *regs)
 {
@@ -217,41 +128,17 @@ __attribute__((hot)) void frame_set_registers(void *context, const struct segue_
 /* The field holds four 16-bit words: the code segment, two unused ones, the stack segment. */
 __attribute__((hot)) void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack)
 {
-    uint64_t words = (uint64_t)registers_of(context)[REG_CSGSFS];
+    uint64_t words = word_of(context, REG_CSGSFS);
     *code = words & 0xffff;
     *stack = words >> 48;
 }
 
 /* ---- extended state ---- */
 
-/* A kernel without XSAVE writes its software bytes all the same, with no features and FXSAVE's size; the area then
- * holds x87 and SSE. */
-__attribute__((hot)) void frame_get_xstate(const void *context, struct segue_xstate *xstate)
-{
-    char *area = (char *)((const ucontext_t *)context)->uc_mcontext.fpregs;
-    const struct software_bytes *software = (const void *)(area + XSAVE_SOFTWARE);
-    *xstate = (struct segue_xstate){.area = NULL};
-    if (!area || software->magic != SOFTWARE_MAGIC)
-        return;
-    *xstate = (struct segue_xstate){.area = area, .size = software->xstate_size, .features = software->features};
-    if (xstate->size == XSAVE_LEGACY_SIZE)
-        xstate->features = COMPONENTS_LEGACY;
-}
-
-/* A frame in FXSAVE's format has x87 and SSE. */
-__attribute__((hot)) void frame_get_any_xstate(const void *context, struct segue_xstate *xstate)
-{
-    void *area = ((const ucontext_t *)context)->uc_mcontext.fpregs;
-    frame_get_xstate(context, xstate);
-    if (!xstate->area && area)
-        *xstate = (struct segue_xstate){.area = area, .size = XSAVE_LEGACY_SIZE, .features = COMPONENTS_LEGACY};
-}
-
 /* With the word that the kernel appends to the area to find out whether it is complete. */
 size_t frame_area_size(const void *context)
 {
-    const ucontext_t *frame = context;
-    const char *area = (const char *)frame->uc_mcontext.fpregs;
+    const char *area = word_area_of(context);
     const struct software_bytes *software = (const void *)(area + XSAVE_SOFTWARE);
     if (!area)
         return 0;
@@ -279,7 +166,7 @@ void frame_make_room(const void *context)
 void frame_narrow(void *context)
 {
     static const uint32_t magic = SOFTWARE_LAST_MAGIC;
-    char *area = (char *)((ucontext_t *)context)->uc_mcontext.fpregs;
+    char *area = word_area_of(context);
     uint64_t present;
     if (!area)
         return;
@@ -293,44 +180,6 @@ void frame_narrow(void *context)
     memcpy(&present, area + XSAVE_XSTATE_BV, sizeof present);
     present &= software->features;
     memcpy(area + XSAVE_XSTATE_BV, &present, sizeof present);
-}
-
-/* ---- the processor's report ---- */
-
-__attribute__((hot)) void frame_get_fault(struct native_frame native, struct segue_fault *fault)
-{
-    const greg_t *registers = registers_of(native.context);
-    *fault = (struct segue_fault){
-        .trap = (uint8_t)registers[REG_TRAPNO],
-        .error_code = (uint32_t)registers[REG_ERR],
-        .instruction = (uint64_t)registers[REG_RIP],
-        .signal = ((const siginfo_t *)native.info)->si_signo,
-        .code = ((const siginfo_t *)native.info)->si_code,
-    };
-    if (fault->trap != TRAP_PAGE_FAULT || ((const siginfo_t *)native.info)->si_code == SI_KERNEL)
-        return;
-    fault->address_known = true;
-    fault->address = (uint64_t)registers[REG_CR2];
-    if (fault->error_code & ERROR_FETCH)
-        fault->direction = SEGUE_FETCH;
-    else
-        fault->direction = (fault->error_code & ERROR_WRITE) ? SEGUE_WRITE : SEGUE_READ;
-}
-
-void frame_get_exception(const void *context, struct frame_exception *exception)
-{
-    const greg_t *from = registers_of(context);
-    exception->trap = (uint64_t)from[REG_TRAPNO];
-    exception->error_code = (uint64_t)from[REG_ERR];
-    exception->address = (uint64_t)from[REG_CR2];
-}
-
-void frame_set_exception(void *context, const struct frame_exception *exception)
-{
-    greg_t *to = ((ucontext_t *)context)->uc_mcontext.gregs;
-    to[REG_TRAPNO] = (greg_t)exception->trap;
-    to[REG_ERR] = (greg_t)exception->error_code;
-    to[REG_CR2] = (greg_t)exception->address;
 }
 
 /* ---- other ways to resume ---- */
@@ -363,14 +212,12 @@ __attribute__((hot)) bool frame_allows_direct_restore(const void *context)
     frame_get_segments(context, &code, &stack);
     frame_get_xstate(context, &xstate);
     return code == selectors_code() && stack != 0 && xstate.area &&
-           !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM) &&
-           !((uint64_t)frame->uc_mcontext.gregs[REG_EFL] & FLAG_NESTED_TASK);
+           !((unsigned)frame->uc_stack.ss_flags & SS_AUTODISARM) && !(word_of(context, REG_EFL) & FLAG_NESTED_TASK);
 }
 
 bool frame_allows_detour(const void *context)
 {
     uint64_t code, stack;
     frame_get_segments(context, &code, &stack);
-    return code == selectors_code() &&
-           !((uint64_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] & FLAG_TRAP);
+    return code == selectors_code() && !(word_of(context, REG_EFL) & FLAG_TRAP);
 }
