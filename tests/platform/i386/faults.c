@@ -260,6 +260,41 @@ static void device_and_forced_windows_are_served(void **state)
     assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
 }
 
+static enum segue_verdict open_and_step(void *page, const struct segue_event *event)
+{
+    (void)event;
+    asked++;
+    return mprotect(page, PAGE, PROT_READ | PROT_WRITE) == 0 ? SEGUE_STEP : SEGUE_PASS;
+}
+
+static void exposed_window_is_served_where_the_policy_opens_it(void **state)
+{
+    char *page = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    volatile uint32_t *cell = (volatile uint32_t *)page;
+    struct segue_region exposed = {
+        .window = segue_window_exposed(page, PAGE), .policy = open_and_step, .context = page};
+    struct segue_counters before, after;
+    (void)state;
+    asked = 0;
+    assert_int_equal(segue_install(NULL), SEGUE_OK);
+    assert_int_equal(segue_region_add(&exposed), SEGUE_OK);
+    assert_int_equal(segue_counters_read(&before), SEGUE_OK);
+    /* By the table of moves, by replay, and by the stack engine. */
+    *cell = 5;
+    assert_int_equal(mprotect(page, PAGE, PROT_NONE), 0);
+    *cell += 3;
+    assert_int_equal(mprotect(page, PAGE, PROT_NONE), 0);
+    __asm__ volatile("pushl (%0)\n\tpopl 4(%0)" : : "r"(cell) : "memory");
+    assert_int_equal(segue_counters_read(&after), SEGUE_OK);
+    assert_int_equal(asked, 3);
+    assert_int_equal(after.stepped - before.stepped, 3);
+    assert_int_equal(cell[0], 8);
+    assert_int_equal(cell[1], 8);
+    assert_int_equal(segue_region_remove(page), SEGUE_OK);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+    munmap(page, PAGE);
+}
+
 /* ---- previous handlers ---- */
 
 static volatile int told_number, told_code;
@@ -502,6 +537,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(policy_may_set_the_registers),
         cmocka_unit_test(strings_and_stack_are_stepped),
         cmocka_unit_test(device_and_forced_windows_are_served),
+        cmocka_unit_test(exposed_window_is_served_where_the_policy_opens_it),
         cmocka_unit_test(previous_handlers_get_what_is_not_ours),
         cmocka_unit_test(action_that_is_set_again_serves),
         cmocka_unit_test(fault_in_a_handler_without_siginfo_is_served),
