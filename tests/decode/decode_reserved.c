@@ -101,6 +101,8 @@ static int run_natively(const char *hex)
 static void processor_runs_the_forms_that_are_no_operation(void **state)
 {
     (void)state;
+    if (sizeof(void *) == 4)
+        skip_if("the bytes are 64-bit code");
     for (size_t i = 0; i < sizeof nops / sizeof *nops; i++)
         assert_int_equal(run_natively(nops[i]), 0);
     assert_int_equal(run_natively("0f0b"), SIGILL);

@@ -120,7 +120,7 @@ static void destruction_leaves_nothing_mapped(void **state)
 /* The neighbours of a place that the caller chose are the caller's: mappings side by side make one heap. */
 static void mappings_may_stand_side_by_side(void **state)
 {
-    char *at = (char *)0x500000000000;
+    char *at = (char *)(uintptr_t)(sizeof(void *) == 8 ? UINT64_C(0x500000000000) : 0x50000000);
     struct segue_mapping left, right;
     (void)state;
     assert_int_equal(segue_mapping_create(at, 4 * PAGE, &left), SEGUE_OK);
@@ -143,7 +143,7 @@ static bool is_left_out(const void *address)
     while (fgets(line, sizeof line, maps)) {
         unsigned long start, end;
         if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-            here = (uint64_t)address >= start && (uint64_t)address < end;
+            here = (uintptr_t)address >= start && (uintptr_t)address < end;
         if (here && strncmp(line, "VmFlags:", 8) == 0)
             left_out = strstr(line, " dd") != NULL;
     }
@@ -174,7 +174,7 @@ static void little_room_is_enough(void **state)
             _exit(1);
         memset(mapping.memory, 7, mapping.size);
         _exit(((char *)mapping.alias)[mapping.size - 1] == 7 &&
-                      segue_mapping_create(NULL, 1u << 30, &mapping) == SEGUE_NO_MEMORY
+                      segue_mapping_create(NULL, 1u << 29, &mapping) == SEGUE_NO_MEMORY
                   ? 0
                   : 2);
     }
@@ -186,9 +186,10 @@ static void little_room_is_enough(void **state)
 /* Address space is not memory. */
 static void large_mappings_are_only_addresses(void **state)
 {
+    const size_t size = (size_t)(sizeof(void *) == 8 ? UINT64_C(64) << 30 : 512u << 20);
     struct segue_mapping mapping;
     (void)state;
-    assert_int_equal(segue_mapping_create(NULL, (size_t)64 << 30, &mapping), SEGUE_OK);
+    assert_int_equal(segue_mapping_create(NULL, size, &mapping), SEGUE_OK);
     ((char *)mapping.memory)[mapping.size - 1] = 3;
     assert_int_equal(((char *)mapping.alias)[mapping.size - 1], 3);
     segue_mapping_destroy(&mapping);
