@@ -11,8 +11,8 @@
 #error "frame.c is specific to Linux"
 #endif
 
-#include "decode/x86/traps.h"
 #include "platform/frame/frame.h"
+#include "decode/x86/traps.h"
 #include "platform/linux/abi.h"
 
 #include <signal.h>

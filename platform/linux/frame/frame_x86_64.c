@@ -1,4 +1,4 @@
-/* frame_x86_64.c: the processor's half of Linux's signal frame on x86-64: registers, and the size of the extended state.
+/* frame_x86_64.c: the processor's half of Linux's signal frame on x86-64: registers, and how large extended state is.
  *
  * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (gregs, segments, _fpx_sw_bytes), arch/x86/kernel/signal.c
  * (get_sigframe, fpu__alloc_mathframe); Intel SDM volume 1, 3.4.3 (flags), 13.14 (XFD: loading a component that is not
