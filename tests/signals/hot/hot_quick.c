@@ -1,4 +1,4 @@
-/* quick.c: bodies that ask a policy quickly: each place of the question is rolled back; suspensions, closed slots,
+/* hot_quick.c: bodies that ask a policy quickly: each place of the question is rolled back; suspensions, closed slots,
  * askers that are in use, and threads without one. */
 #include "tests/support/test.h"
 
