@@ -28,9 +28,10 @@ struct segue_suspend_options {
     uint64_t reserved[4];
 };
 
-/* Installs the handler of the suspending signal, before or after segue_install. `options` may be
- * NULL. Returns SEGUE_OK; SEGUE_EXISTS; SEGUE_INVALID for an unknown flag or an unusable signal;
- * SEGUE_UNSUPPORTED; SEGUE_SYSTEM. MT-Safe, AS-Unsafe. */
+/* Installs the handler of the suspending signal, before or after segue_install. Where a system has
+ * no signals (Windows), threads are suspended without one, and the options must be zero. `options`
+ * may be NULL. Returns SEGUE_OK; SEGUE_EXISTS; SEGUE_INVALID for an unknown flag or an unusable
+ * signal; SEGUE_UNSUPPORTED; SEGUE_SYSTEM. MT-Safe, AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status
 segue_suspend_install(const struct segue_suspend_options *options);
 

@@ -93,12 +93,71 @@ bool native_open(struct native_info *info, struct native_context *context, const
         info->kind = record->ExceptionInformation[0];
         info->address = record->ExceptionInformation[1];
     }
-    context->thread = exception->ContextRecord;
-    context->stack_pointer = context->thread->Rsp;
+    native_begin(context, exception->ContextRecord);
     context->trap = trap_of(info);
     context->address = info->address;
-    context->is_gathered = false;
     return true;
+}
+
+void native_begin(struct native_context *context, CONTEXT *thread)
+{
+    context->self = context;
+    context->outer = NULL;
+    context->thread = thread;
+    context->stack_pointer = thread->Rsp;
+    context->trap = context->address = 0;
+    context->is_gathered = false;
+}
+
+/* ---- the handlers that a thread is in ---- */
+
+/* The most nested handlers. */
+#define NESTED_MOST 64u
+/* A function of the system uses less stack until it has taken over a copy. */
+#define LEAVING_STACK 4096u
+
+__thread struct native_thread native_thread;
+
+/* A handler that the interrupted code has left without a return is below its stack pointer. */
+void native_enter(struct native_context *context)
+{
+    struct native_context *outer = native_thread.innermost;
+    context->outer = (uint64_t)(uintptr_t)outer > context->stack_pointer ? outer : NULL;
+    native_thread.leaves_at = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    native_thread.innermost = context;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+void native_leave(const struct native_context *context)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    native_thread.innermost = context->outer;
+}
+
+/* The stack of a handler that was left may be unmapped. */
+static bool read_handler(const struct native_context *at, struct native_context *of[2])
+{
+    SIZE_T done;
+    return ReadProcessMemory(GetCurrentProcess(), at, of, 2 * sizeof *of, &done) && of[0] == at;
+}
+
+void *native_outermost(const struct native_thread *thread, uint64_t stack_pointer)
+{
+    struct native_context *at = thread->innermost, *outermost = NULL, *words[2];
+    _Static_assert(offsetof(struct native_context, outer) == sizeof words[0], "the words are the first two");
+    uint64_t below = stack_pointer;
+    for (unsigned i = 0; i < NESTED_MOST && (uint64_t)(uintptr_t)at > below && read_handler(at, words); i++) {
+        outermost = at;
+        below = (uint64_t)(uintptr_t)at;
+        at = words[1];
+    }
+    return outermost;
+}
+
+bool native_leaves(const struct native_thread *thread, uint64_t stack_pointer)
+{
+    return thread->leaves_at && thread->leaves_at - stack_pointer < LEAVING_STACK;
 }
 
 struct frame_signal frame_signal(const void *info)

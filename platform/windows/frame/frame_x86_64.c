@@ -263,12 +263,16 @@ static CONTEXT *copy_of(CONTEXT *thread)
 
 /* The thread continues in a function of the system that restores another context: a copy elsewhere. The function's
  * stack is below what was pushed. False if it cannot be copied. */
-static bool continue_by_copy(const struct native_context *context, uint64_t in_use)
+static bool continue_by_copy(struct native_context *context, uint64_t in_use)
 {
     CONTEXT *thread = context->thread, *copy = copy_of(thread);
     if (!copy)
         return false;
     scatter(context, in_use, copy);
+    /* Whoever stops the thread until the handler returns reads the copy. */
+    context->thread = copy;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    native_thread.leaves_at = (thread->Rsp & ~UINT64_C(15)) - 8;
     thread->Rip = (uint64_t)(uintptr_t)&RtlRestoreContext;
     thread->Rcx = (uint64_t)(uintptr_t)copy;
     thread->Rdx = 0;

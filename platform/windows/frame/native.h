@@ -28,6 +28,8 @@ struct native_info {
 
 /* The second word: the thread. */
 struct native_context {
+    /* Where this is, and the fault that this one interrupted; NULL for the outermost. */
+    struct native_context *self, *outer;
     CONTEXT *thread;
     /* Where the exception interrupted it: what lies below is the system's, which has put the thread's state there. */
     uint64_t stack_pointer;
@@ -38,6 +40,26 @@ struct native_context {
     uint64_t features;
     _Alignas(64) unsigned char area[NATIVE_AREA_SIZE];
 };
+
+/* What other threads read of a thread (platform/windows/threads/stop.c). */
+struct native_thread {
+    struct native_context *innermost;
+    /* The stack pointer with which the thread leaves a handler by a copy; 0 if it does not. */
+    uint64_t leaves_at;
+};
+extern __thread struct native_thread native_thread;
+
+/* From the handler's first act to its last: the thread is in it. */
+void native_enter(struct native_context *context);
+void native_leave(const struct native_context *context);
+
+/* The outermost handler that a stopped thread with that stack pointer is in, as a frame's second word; NULL if it is in
+ * none. Whether it is on its way by a copy. */
+void *native_outermost(const struct native_thread *thread, uint64_t stack_pointer);
+bool native_leaves(const struct native_thread *thread, uint64_t stack_pointer);
+
+/* A frame of a thread that is in no handler. */
+void native_begin(struct native_context *context, CONTEXT *thread);
 
 /* Fills in both. False if the library does not handle such an exception. */
 bool native_open(struct native_info *info, struct native_context *context, const EXCEPTION_POINTERS *exception);

@@ -41,8 +41,10 @@ static LONG CALLBACK handle(EXCEPTION_POINTERS *exception)
     if (handler == ACTION_DEFAULT || handler == ACTION_IGNORE)
         return EXCEPTION_CONTINUE_SEARCH;
     int kept = error_number_get();
+    native_enter(&context);
     ((platform_handler *)(uintptr_t)handler)(info.number, &info, &context);
     native_close(&context, !info.is_passed_on);
+    native_leave(&context);
     error_number_set(kept);
     return info.is_passed_on ? EXCEPTION_CONTINUE_SEARCH : EXCEPTION_CONTINUE_EXECUTION;
 }

@@ -17,7 +17,7 @@ static unsigned asked;
 static uint64_t shown_address, shown_size;
 static uint8_t shown_direction;
 
-static enum segue_verdict note(void *context, const struct segue_event *event)
+static inline enum segue_verdict note(void *context, const struct segue_event *event)
 {
     (void)context;
     shown = *event->regs;
@@ -28,7 +28,7 @@ static enum segue_verdict note(void *context, const struct segue_event *event)
     return SEGUE_STEP;
 }
 
-static volatile uint64_t *begin(segue_policy *policy)
+static inline volatile uint64_t *begin(segue_policy *policy)
 {
     asked = 0;
     assert_int_equal(segue_install(NULL), SEGUE_OK);
@@ -39,7 +39,7 @@ static volatile uint64_t *begin(segue_policy *policy)
     return mapping.memory;
 }
 
-static void end(void)
+static inline void end(void)
 {
     segue_region_remove(mapping.memory);
     segue_mapping_destroy(&mapping);

@@ -1,0 +1,283 @@
+/* stop.c: suspends other threads by stopping them from outside, and resumes them.
+ *
+ * A thread may be stopped at any of its instructions, also in the library: in a step, whose access would be half done,
+ * and after a policy's verdict, which may not hold after the suspension. Such a thread runs on for a moment, and is
+ * stopped again; a policy's verdict is asked anew (thread_state.suspensions).
+ *
+ * Two threads that suspend each other would wait indefinitely: so only one thread at a time suspends, until it has
+ * resumed all threads that it has suspended. Nothing here holds a lock while it waits.
+ *
+ * SOURCES: MPS code/thw3.c, code/prmcw3.c. */
+#include <segue/suspend.h>
+
+#include "platform/abi.h"
+#include "platform/clock.h"
+#include "platform/frame/frame.h"
+#include "platform/memory/memory.h"
+#include "platform/process/once.h"
+#include "platform/reason.h"
+#include "platform/threads/identity.h"
+#include "platform/threads/stop.h"
+#include "platform/threads/wait.h"
+#include "signals/fault/fault.h"
+#include "signals/threads/thread.h"
+#include "suspend.h"
+
+#define PLACES SEGUE_SUSPENDED_MOST
+/* How often a thread that is leaving a handler is let run on. */
+#define LEAVES 100u
+
+static struct place {
+    /* The thread; 0: free. */
+    int32_t thread;
+    /* How many suspensions hold it. */
+    uint32_t holders;
+    struct segue_mutator context;
+} places[PLACES];
+/* A stopped thread for each place. */
+static char *stops;
+static bool installed;
+
+/* The suspension lock: the owner's TID, and the number of threads that it has suspended or asked for. */
+static uint64_t suspender;
+
+static struct stop *stop_of(const struct place *place)
+{
+    return (struct stop *)(void *)(stops + (size_t)(place - places) * stop_size());
+}
+
+static bool map_stops(void)
+{
+    stops = platform_map(PLACES * stop_size());
+    return stops != NULL;
+}
+
+int suspend_signal(void)
+{
+    return 0;
+}
+
+void suspend_now(void)
+{
+}
+
+/* ---- installation: there is no signal to be handled ---- */
+
+enum segue_status segue_suspend_install(const struct segue_suspend_options *options)
+{
+    static struct once mapped;
+    if (options && !RESERVED_IS_ZERO(options))
+        return reason_give(SEGUE_INVALID, "options.reserved is not zero: was the struct initialised?");
+    if (options && (options->flags & ~(uint32_t)SEGUE_SUSPEND_ALTERNATE_STACK))
+        return reason_give(SEGUE_INVALID, "options.flags has a bit that enum segue_suspend_flags does not define");
+    if (options && (options->flags || options->signal))
+        return reason_give(SEGUE_UNSUPPORTED, "threads are suspended without a signal here, and on no stack");
+    if (!once(&mapped, map_stops))
+        return reason_give(SEGUE_NO_MEMORY, NULL);
+    bool was = __atomic_exchange_n(&installed, true, __ATOMIC_ACQ_REL);
+    return reason_give(was ? SEGUE_EXISTS : SEGUE_OK, "suspension is installed");
+}
+
+static bool is_installed(void)
+{
+    return __atomic_load_n(&installed, __ATOMIC_ACQUIRE);
+}
+
+enum segue_status segue_suspend_check(struct segue_owner *owner)
+{
+    (void)owner;
+    return reason_give(is_installed() ? SEGUE_OK : SEGUE_NOT_FOUND, "suspension is not installed");
+}
+
+enum segue_status segue_suspend_uninstall(void)
+{
+    uint64_t none = 0;
+    if (!is_installed())
+        return reason_give(SEGUE_NOT_FOUND, "suspension is not installed");
+    /* No thread suspends meanwhile. */
+    uint64_t mine = (uint64_t)(uint32_t)thread_number() << 32 | 1;
+    if (!__atomic_compare_exchange_n(&suspender, &none, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return reason_give(SEGUE_BUSY, "threads are suspended");
+    __atomic_store_n(&installed, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&suspender, 0, __ATOMIC_RELEASE);
+    return SEGUE_OK;
+}
+
+/* ---- the suspension lock ---- */
+
+static uint64_t deadline_after(uint64_t timeout)
+{
+    uint64_t start = platform_clock();
+    return timeout > UINT64_MAX - start ? UINT64_MAX : start + timeout;
+}
+
+/* Counts that many more threads if the lock is free or the caller's. An owner that has ended loses the lock. */
+static bool try_turn(uint32_t count)
+{
+    uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE);
+    const int self = thread_number();
+    for (;;) {
+        struct identity owner = {(int)(word >> 32), IDENTITY_OWN};
+        if (word && owner.number != self && !identity_is_gone(owner))
+            return false;
+        uint64_t mine = (uint64_t)(uint32_t)self << 32 | ((uint32_t)word + count);
+        if (__atomic_compare_exchange_n(&suspender, &word, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return true;
+    }
+}
+
+static void end_turn(uint32_t count)
+{
+    uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE), less;
+    do
+        less = (uint32_t)word == count ? 0 : word - count;
+    while (!__atomic_compare_exchange_n(&suspender, &word, less, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+}
+
+static bool take_turn(uint32_t count, uint64_t deadline)
+{
+    while (!try_turn(count)) {
+        if (platform_clock() >= deadline)
+            return false;
+        wait_a_moment();
+    }
+    return true;
+}
+
+/* ---- one thread ---- */
+
+/* Below the frame of the outermost handler that the thread is in. */
+static void read_context(struct stop *stop, struct segue_mutator *context)
+{
+    void *stopped = stop_context(stop), *interrupted = stop_interrupted(stop);
+    *context = (struct segue_mutator){.red_zone = RED_ZONE, .kind = SEGUE_MUTATOR_THREAD};
+    fault_get_registers(interrupted ? interrupted : stopped, &context->regs);
+    frame_get_any_xstate(interrupted ? interrupted : stopped, &context->xstate);
+    if (!interrupted)
+        return;
+    context->in_fault = true;
+    fault_get_registers(stopped, &context->private_.regs);
+    frame_get_any_xstate(stopped, &context->private_.xstate);
+    context->private_.stack = context->private_.regs.rsp & ~(uint64_t)7;
+    context->private_.stack_end = context->regs.rsp & ~(uint64_t)7;
+    if (context->private_.stack_end < context->private_.stack)
+        context->private_.stack_end = context->private_.stack;
+}
+
+/* Stops the thread where it may be shown. */
+static enum segue_status stop_at_rest(struct stop *stop, int32_t thread, uint64_t deadline)
+{
+    for (unsigned leaves = 0;; wait_a_moment()) {
+        enum stop_result result = stop_begin(stop, thread);
+        if (result != STOP_DONE)
+            return result == STOP_GONE ? SEGUE_NOT_FOUND : SEGUE_SYSTEM;
+        struct thread_state *state = stop_local(stop, &thread_self);
+        bool is_leaving = leaves < LEAVES && stop_is_leaving(stop);
+        if (state && !state->stepping && !is_leaving) {
+            state->suspensions++;
+            return SEGUE_OK;
+        }
+        if (!state)
+            return SEGUE_OK;
+        leaves += is_leaving;
+        stop_end(stop);
+        if (platform_clock() >= deadline)
+            return SEGUE_TIMEOUT;
+    }
+}
+
+static struct place *find_place(int32_t thread)
+{
+    for (uint32_t i = 0; i < PLACES; i++)
+        if (places[i].thread == thread)
+            return &places[i];
+    return NULL;
+}
+
+static enum segue_status suspend(struct segue_suspension *suspension, uint64_t deadline)
+{
+    int32_t thread = (int32_t)suspension->thread;
+    if (thread <= 0 || (segue_thread_id)thread != suspension->thread)
+        return SEGUE_NOT_FOUND;
+    if (thread == thread_number())
+        return SEGUE_INVALID;
+    struct place *place = find_place(thread);
+    if (!place) {
+        place = find_place(0);
+        if (!place)
+            return SEGUE_NO_MEMORY;
+        enum segue_status status = stop_at_rest(stop_of(place), thread, deadline);
+        if (status != SEGUE_OK)
+            return status;
+        read_context(stop_of(place), &place->context);
+        place->holders = 0;
+        __atomic_store_n(&place->thread, thread, __ATOMIC_RELEASE);
+    }
+    __atomic_fetch_add(&place->holders, 1, __ATOMIC_RELAXED);
+    suspension->context = place->context;
+    suspension->private_.place = (uint32_t)(place - places);
+    suspension->private_.held = 1;
+    return SEGUE_OK;
+}
+
+enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count, uint64_t timeout)
+{
+    const uint64_t deadline = deadline_after(timeout);
+    uint32_t held = 0;
+    enum segue_status first = SEGUE_OK;
+    if (!list && count)
+        return SEGUE_INVALID;
+    if (!is_installed())
+        return SEGUE_NOT_FOUND;
+    if (count > PLACES)
+        return SEGUE_NO_MEMORY;
+    if (!take_turn((uint32_t)count + 1, deadline))
+        return SEGUE_BUSY;
+    for (size_t i = 0; i < count; i++) {
+        list[i].private_.held = 0;
+        list[i].status = suspend(&list[i], deadline);
+        held += list[i].status == SEGUE_OK;
+        if (first == SEGUE_OK && list[i].status != SEGUE_NOT_FOUND)
+            first = list[i].status;
+    }
+    end_turn((uint32_t)count + 1 - held);
+    return first;
+}
+
+static bool resume(struct segue_suspension *suspension)
+{
+    if (!suspension->private_.held || suspension->private_.place >= PLACES)
+        return false;
+    struct place *place = &places[suspension->private_.place];
+    suspension->private_.held = 0;
+    if (__atomic_load_n(&place->thread, __ATOMIC_ACQUIRE) != (int32_t)suspension->thread)
+        return false;
+    if (__atomic_sub_fetch(&place->holders, 1, __ATOMIC_ACQ_REL) == 0) {
+        stop_end(stop_of(place));
+        __atomic_store_n(&place->thread, 0, __ATOMIC_RELEASE);
+    }
+    end_turn(1);
+    return true;
+}
+
+enum segue_status segue_threads_resume(struct segue_suspension *list, size_t count)
+{
+    enum segue_status status = SEGUE_OK;
+    if (!list && count)
+        return SEGUE_INVALID;
+    for (size_t i = 0; i < count; i++)
+        if (list[i].status == SEGUE_OK && !resume(&list[i]))
+            status = SEGUE_NOT_FOUND;
+    return status;
+}
+
+enum segue_status segue_thread_suspend(struct segue_suspension *suspension, uint64_t timeout)
+{
+    enum segue_status status = suspension ? segue_threads_suspend(suspension, 1, timeout) : SEGUE_INVALID;
+    return status == SEGUE_OK ? suspension->status : status;
+}
+
+enum segue_status segue_thread_resume(struct segue_suspension *suspension)
+{
+    return suspension ? segue_threads_resume(suspension, 1) : SEGUE_INVALID;
+}
