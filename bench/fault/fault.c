@@ -39,7 +39,7 @@ struct way {
 };
 
 /* The device behind the callback window. */
-static uint64_t device_word;
+static touch_word device_word;
 
 static uint64_t steps_expected;
 
@@ -252,9 +252,9 @@ static void add_regions(void)
 }
 
 /* What the program would find at the place. */
-static uint64_t held_at(enum place_number number)
+static touch_word held_at(enum place_number number)
 {
-    uint64_t word;
+    touch_word word;
     if (number == PLACE_CALLBACK)
         return device_word;
     page_protect(places[number].memory, PROT_READ);
@@ -265,22 +265,22 @@ static uint64_t held_at(enum place_number number)
 
 /* Before it is timed, each variant shows that it does what it is named for: a store is found in memory, and a load
  * finds what was stored there last. */
-static void prove(const struct bench_variant *variant, uint64_t value)
+static void prove(const struct bench_variant *variant, touch_word value)
 {
     const struct way *way = variant->context;
     char *memory = places[way->place].memory;
     if (is_ours(way->action) && !is_region[way->place])
         return;
     action_use(way->action);
-    uint64_t before = held_at(way->place);
-    uint64_t result = way->touch(memory, value);
+    touch_word before = held_at(way->place);
+    touch_word result = way->touch(memory, value);
     if (variant->run == touch_and_close)
         page_protect(memory, PROT_NONE);
-    uint64_t after = held_at(way->place);
+    touch_word after = held_at(way->place);
     if (is_ours(way->action))
         expect_steps(1);
     bool skipped = way->action == ACTION_FLOOR;
-    uint64_t expected = way->touch == touch_store && !skipped ? value : before;
+    touch_word expected = way->touch == touch_store && !skipped ? value : before;
     if (after != expected || (way->touch == touch_load && !skipped && result != before))
         bench_fail("%s does not do what it is named for", variant->name);
 }

@@ -37,7 +37,7 @@ static void skip_instruction(int number, siginfo_t *info, void *ucontext)
 {
     (void)number;
     (void)info;
-    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP] += TOUCH_LENGTH;
+    ((ucontext_t *)ucontext)->uc_mcontext.gregs[TOUCH_INSTRUCTION] += TOUCH_LENGTH;
 }
 
 static void open_page(int number, siginfo_t *info, void *ucontext)

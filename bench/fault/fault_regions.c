@@ -114,13 +114,31 @@ static void remove_million(void)
 static void fill_pages(void)
 {
     for (uint32_t i = 0; i < TOUCHED; i++) {
-        uint64_t number = order[i];
+        touch_word number = order[i];
         memcpy((char *)mapping.alias + number * PAGE, &number, sizeof number);
     }
 }
 
+/* A million pages, twice and an alias, are more than 32-bit addresses. */
+static bool has_room(void)
+{
+    return SIZE_MAX / 4 > (uint64_t)PAGES * PAGE;
+}
+
+static void skip_all(void)
+{
+    static const char *const variants[] = {"floor_scattered", "regions_1", "regions_1e6", "regions_1_hot",
+                                           "regions_1e6_hot"};
+    for (size_t i = 0; i < COUNT(variants); i++)
+        bench_skip(variants[i], "a million pages are more than the addresses of this program");
+}
+
 void regions_create(void)
 {
+    if (!has_room()) {
+        skip_all();
+        return;
+    }
     enum segue_status status = segue_mapping_create(NULL, (size_t)PAGES * PAGE, &mapping);
     if (status != SEGUE_OK)
         bench_fail("segue_mapping_create: %s", segue_status_text(status));
@@ -140,6 +158,8 @@ void regions_create(void)
 
 void regions_destroy(void)
 {
+    if (!has_room())
+        return;
     remove_and_check(walk_one.base);
     remove_million();
     munmap(walk_million.base, mapping.size);
@@ -156,7 +176,7 @@ void regions_run(const struct bench_variant *variant, unsigned operations)
     struct walk *walk = variant->context;
     uint64_t wrong = 0;
     for (unsigned i = 0; i < operations; i++) {
-        uint64_t page = order[walk->place++ % walk->length];
+        touch_word page = order[walk->place++ % walk->length];
         wrong |= touch_load(walk->base + page * PAGE, 0) ^ page;
     }
     if (walk->action == ACTION_FLOOR)
