@@ -24,6 +24,8 @@
 #define CONTEXT_RDX 80
 #define CONTEXT_XMM0 88
 #define CONTEXT_XMM1 104
+/* Where the system keeps the bounds of the stack in use. */
+#define CONTEXT_BOUNDS 208
 #endif
 #define CONTEXT_FIXED_CONTROL 1
 

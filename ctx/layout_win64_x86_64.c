@@ -6,11 +6,15 @@
 
 #include "layout.h"
 
+#include "ctx/context/record.h"
+
 #include <segue/try.h>
 
-#define AT(field, offset)                                                                                              \
-    _Static_assert(offsetof(struct segue_trial, field) == (offset), "the assembly finds " #field " elsewhere")
+#define AT(type, field, offset)                                                                                        \
+    _Static_assert(offsetof(type, field) == (offset), "the assembly finds " #type "." #field " elsewhere")
 
-AT(more_registers[0], TRIAL_RDI);
-AT(more_registers[1], TRIAL_RSI);
-AT(vectors, TRIAL_VECTORS);
+AT(struct segue_trial, more_registers[0], TRIAL_RDI);
+AT(struct segue_trial, more_registers[1], TRIAL_RSI);
+AT(struct segue_trial, vectors, TRIAL_VECTORS);
+AT(struct segue_context, private_, CONTEXT_BOUNDS);
+AT(struct record, integers, RECORD_INTEGERS);

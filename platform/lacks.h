@@ -15,12 +15,15 @@
 #define PLATFORM_LACKS "nothing else"
 #endif
 
-/* Whether a program may set the bases of FS and GS for its own purposes; and whether it has alternate stacks. */
+/* Whether a program may set the bases of FS and GS for its own purposes; whether it has alternate stacks;
+ * and whether the system keeps, for each thread, the bounds of the stack in use. */
 #if defined(_WIN32)
 #define PLATFORM_HAS_BASES false
+#define PLATFORM_HAS_STACK_BOUNDS true
 #define PLATFORM_HAS_ALTERNATE_STACKS false
 #else
 #define PLATFORM_HAS_BASES true
+#define PLATFORM_HAS_STACK_BOUNDS false
 #define PLATFORM_HAS_ALTERNATE_STACKS true
 #endif
 

@@ -1,9 +1,8 @@
 /* context.c: the parts of a switch beyond registers: checks, the signal mask, instruments, and a context's beginning
  * and end. */
-#include <segue/posix.h>
-#include <signal.h>
+#include <segue/context.h>
+#include <segue/frame.h>
 #include <string.h>
-#include <unwind.h>
 
 #include "exceptions.h"
 #include "instrument.h"
@@ -87,14 +86,6 @@ enum segue_status segue_context_swap_slow_(struct segue_context *from, struct se
     segue_context_switch_(from, to);
     arrive(from);
     return SEGUE_OK;
-}
-
-/* The inline function again, exported for other languages, under another name in C since its own is taken. */
-SEGUE_API enum segue_status exported_swap(struct segue_context *from,
-                                          struct segue_context *to) __asm__("segue_context_swap");
-enum segue_status exported_swap(struct segue_context *from, struct segue_context *to)
-{
-    return segue_context_swap(from, to);
 }
 
 /* All of leaving a flow that ends here, except the registers. */
@@ -192,16 +183,4 @@ uint64_t segue_context_returned_integer(const struct segue_context *context, uns
     if (!context || number > 1)
         return 0;
     return number ? context->rdx : context->rax;
-}
-
-_Unwind_Reason_Code context_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class exception_class,
-                                        struct _Unwind_Exception *exception, struct _Unwind_Context *place);
-
-/* A context's first frame stops exceptions: they would unwind into another flow. If the search fails, C++ calls
- * std::terminate. A forced unwinding (a thread that exits) passes. */
-_Unwind_Reason_Code context_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class exception_class,
-                                        struct _Unwind_Exception *exception, struct _Unwind_Context *place)
-{
-    (void)version, (void)exception_class, (void)exception, (void)place;
-    return (actions & _UA_SEARCH_PHASE) ? _URC_FATAL_PHASE1_ERROR : _URC_CONTINUE_UNWIND;
 }

@@ -40,6 +40,7 @@ static void begin(struct segue_context *context, struct segue_context *parent, v
         .stack = stack,
         .stack_size = size,
     };
+    record_bounds(context, stack, size);
     if (options->flags & SEGUE_CONTEXT_OWN_MASK)
         context->mask = platform_mask_exchange(NULL);
     if (instrument_wanted())

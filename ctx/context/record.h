@@ -5,6 +5,8 @@
 
 #include <segue/context.h>
 
+#include "platform/lacks.h"
+
 #define INTEGER_REGISTERS 6
 #define VECTOR_REGISTERS 8
 
@@ -22,6 +24,22 @@ struct record {
     uint64_t padding;
 #endif
 };
+
+/* The swap of a calling convention without an inline one; in assembly. */
+#ifndef SEGUE_CONTEXT_INLINE_
+void segue_context_switch_(struct segue_context *from, struct segue_context *to) __asm__("context_switch");
+enum segue_status segue_context_swap_slow_(struct segue_context *from, struct segue_context *to);
+#endif
+
+/* The bounds of the context's stack, where the system keeps those of the stack in use: from the end, the lowest address
+ * that is in use, and the lowest. */
+static inline void record_bounds(struct segue_context *context, const void *stack, size_t size)
+{
+    if (!PLATFORM_HAS_STACK_BOUNDS)
+        return;
+    context->private_[0] = (uint64_t)(uintptr_t)stack + size;
+    context->private_[1] = context->private_[2] = (uint64_t)(uintptr_t)stack;
+}
 
 /* In assembly. The first instruction of every new context; the resume address of one that must not resume. */
 extern const char context_bootstrap[], context_orphan[];

@@ -275,13 +275,6 @@ SEGUE_API double segue_context_returned_double(const struct segue_context *conte
                                                unsigned number);
 SEGUE_API float segue_context_returned_float(const struct segue_context *context, unsigned number);
 
-/* Saves the running flow in `from`, and continues with `to`, whose parent becomes `from`. Returns
- * when another flow continues `from`, possibly on another thread: do not keep the address of a
- * thread-local variable across the call. Returns SEGUE_OK; SEGUE_INVALID at once, without a swap,
- * if `to` has finished, and if a check fails (SEGUE_CONTEXT_CHECKED on either). MT-Safe for
- * different contexts. AS-Safe: it neither allocates nor locks, and may run in a handler that
- * interrupted another swap. */
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__)) && !defined(_WIN32)
 /* Private bits of `flags`, beside enum segue_context_flags. */
 #define SEGUE_CONTEXT_MASK_SAVED_ 8u
 #define SEGUE_CONTEXT_INSTRUMENTED_ 16u
@@ -295,6 +288,13 @@ SEGUE_API float segue_context_returned_float(const struct segue_context *context
      SEGUE_CONTEXT_INSTRUMENTED_ | SEGUE_CONTEXT_FINISHED_ | SEGUE_CONTEXT_OWN_EXCEPTIONS |        \
      SEGUE_CONTEXT_EXCEPTIONS_SAVED_)
 
+/* Saves the running flow in `from`, and continues with `to`, whose parent becomes `from`. Returns
+ * when another flow continues `from`, possibly on another thread: do not keep the address of a
+ * thread-local variable across the call. Returns SEGUE_OK; SEGUE_INVALID at once, without a swap,
+ * if `to` has finished, and if a check fails (SEGUE_CONTEXT_CHECKED on either). MT-Safe for
+ * different contexts. AS-Safe: it neither allocates nor locks, and may run in a handler that
+ * interrupted another swap. */
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__)) && !defined(_WIN32)
 /* Unwind information for the instructions between the change of the stack pointer and the jump;
  * empty if the compiler emits no CFI. */
 #ifdef __GCC_HAVE_DWARF2_CFI_ASM
