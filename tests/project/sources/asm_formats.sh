@@ -14,7 +14,9 @@ for folder in $(echo '#include <asm/errno.h>' | "${CC:-cc}" -M -x c - | tr ' ' '
     sed -nE 's,/asm(-generic)?/[^/]*$,,p' | sort -u); do
     flags+=(-idirafter "$folder")
 done
-files=$(find decode emulate patch ctx signals platform -name '*_x86_64.S' | sort)
+files=$(find decode emulate patch ctx signals platform -name '*_x86_64.S' ! -path '*/win64/*' | sort)
+# With the unwind data of Windows, which only COFF has.
+windows=$(find ctx -name '*_x86_64.S' -path '*/win64/*' | sort)
 
 # FORMAT COMPILER...: the names of all files, or what the assembler says.
 assemble() {
@@ -48,6 +50,7 @@ check "ELF has all files' names" yes "$([ "$(echo "$elf" | wc -l)" -ge 60 ] && e
 if command -v x86_64-w64-mingw32-gcc >/dev/null; then
     nm=x86_64-w64-mingw32-nm
     check "COFF" "" "$(diff <(echo "$elf") <(assemble coff x86_64-w64-mingw32-gcc))"
+    check "COFF, with unwind data" "" "$(files=$windows; assemble coff x86_64-w64-mingw32-gcc | grep ' ')"
 else
     echo "SKIP: COFF: x86_64-w64-mingw32-gcc is missing"
 fi
