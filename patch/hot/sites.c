@@ -273,8 +273,10 @@ struct hot_body *body_add(uint64_t address, uint32_t size, uint64_t site, uint64
     if (!body)
         return NULL;
     uint32_t *page = page_of(address);
-    /* As a store: to load from memory that was not used yet, and then to store to it, faults twice. */
-    uint32_t next = __atomic_fetch_or(page, 0, __ATOMIC_RELAXED);
+    /* By an instruction that stores: to load from memory that was not used yet, and then to store to it, faults twice.
+     * Of an OR with 0 the compiler makes a load first. */
+    uint32_t next = 0;
+    __atomic_compare_exchange_n(page, &next, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     *body = (struct hot_body){.address = address, .site = site, .cookie = cookie, .size = size, .next = next};
     __atomic_store_n(page, hot_body_number(body) + 1, __ATOMIC_RELEASE);
     return body;
