@@ -45,7 +45,11 @@ static uint8_t rex(unsigned reg)
 /* MOV between a register and [rsp + slot]. */
 static void emit_slot(struct emitter *emitter, uint8_t opcode, unsigned reg, unsigned slot)
 {
-    EMIT(emitter, rex(reg), opcode, (uint8_t)(0x44 | (encoding_of(reg) & 7) << 3), 0x24, (uint8_t)slot);
+    uint8_t modrm = (uint8_t)(4 | (encoding_of(reg) & 7) << 3);
+    if (slot == 0)
+        EMIT(emitter, rex(reg), opcode, modrm, 0x24);
+    else
+        EMIT(emitter, rex(reg), opcode, (uint8_t)(modrm | 0x40), 0x24, (uint8_t)slot);
 }
 
 void emit_store_slot(struct emitter *emitter, unsigned reg, unsigned slot)

@@ -279,7 +279,7 @@ static bool stores_slot(uint64_t rip)
 {
     const uint8_t *code = (const uint8_t *)(uintptr_t)rip;
     code += (*code & 0xf0) == 0x40;
-    return code[0] == 0x89 && (code[1] & 0xc7) == 0x44 && code[2] == 0x24;
+    return code[0] == 0x89 && (code[1] & 0x87) == 0x04 && code[2] == 0x24;
 }
 
 /* A fault in the body, or where the original code goes on. */
