@@ -9,7 +9,7 @@
  *      rsp in the body   ->    +0   BODY_RAX
  *
  * A lookup finds the access's address and size where a policy finds the address and the record, and leaves the alias's
- * address there. */
+ * address there. What a body calls in place of a thunk may use the words from BODY_FREE on. */
 #ifndef SEGUE_EMULATE_BODY_LAYOUT_H
 #define SEGUE_EMULATE_BODY_LAYOUT_H
 
@@ -36,6 +36,8 @@
 #define BODY_NUMBER (BODY_CALL + CALL_SCRATCH)
 #define BODY_MISSED (BODY_CALL + CALL_MISSED)
 #define BODY_ALIAS (BODY_CALL + CALL_ALIAS)
+/* Four words. */
+#define BODY_FREE (BODY_CALL + CALL_REGS)
 
 /* struct body_regions: where its entries begin; an entry. */
 #define REGIONS_SEQUENCE 0

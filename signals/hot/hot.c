@@ -49,7 +49,7 @@
 
 /* The addresses that bodies call. */
 static struct words {
-    uint64_t thunks[BODY_THUNK_COUNT], quick[BODY_QUICK_COUNT];
+    uint64_t thunks[BODY_THUNK_COUNT], quick[QUICK_KINDS][BODY_QUICK_COUNT];
 } words;
 static bool has_vector_thunks;
 static struct body_scratch *scratch;
@@ -327,7 +327,7 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
     request.counters = records_number();
     const struct words *near = words_near(at);
     request.thunks = near ? near->thunks : NULL;
-    request.quick = near && ask_may_be_quick() ? near->quick : NULL;
+    request.quick = near && ask_may_be_quick() ? near->quick[slot->kind] : NULL;
     unwind_update();
     result->refusal = "this processor cannot save the vector registers for its hot policy";
     if (slot->mode == BODY_POLICY && !(slot->mode_flags & SEGUE_REGION_HOT_GENERAL) && !has_vector_thunks)

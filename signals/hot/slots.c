@@ -49,21 +49,34 @@ static uint32_t sample_of(const struct segue_region *region)
     return region->sample > 1 ? region->sample : 0;
 }
 
-bool hot_slot_fits(const struct hot_slot *slot, const struct segue_region *region)
+static enum quick_kind kind_of(const struct segue_region *region)
+{
+    bool is_asked_quickly = region->hot_policy && mode_flags_of(region) == SEGUE_REGION_HOT_GENERAL;
+    return is_asked_quickly ? leaf_kind(region->hot_policy) : QUICK_FULLY;
+}
+
+static bool fits(const struct hot_slot *slot, const struct segue_region *region, enum quick_kind kind)
 {
     return slot->distance == distance_of(&region->window) && slot->mode == mode_of(region) &&
-           slot->mode_flags == mode_flags_of(region) && slot->sample == sample_of(region);
+           slot->mode_flags == mode_flags_of(region) && slot->sample == sample_of(region) && slot->kind == kind;
+}
+
+bool hot_slot_fits(const struct hot_slot *slot, const struct segue_region *region)
+{
+    bool is_known =
+        slot->region.hot_policy == region->hot_policy && mode_flags_of(&slot->region) == mode_flags_of(region);
+    return fits(slot, region, is_known ? slot->kind : kind_of(region));
 }
 
 /* One that bodies refer to serves only regions that fit those bodies. */
-static struct hot_slot *find_free(const struct segue_region *region)
+static struct hot_slot *find_free(const struct segue_region *region, enum quick_kind kind)
 {
     struct hot_slot *found = NULL;
     for (size_t i = 0; i < HOT_SLOTS; i++) {
         struct hot_slot *slot = &slots[i];
         if (slot->is_taken)
             continue;
-        if (slot->is_used && hot_slot_fits(slot, region))
+        if (slot->is_used && fits(slot, region, kind))
             return slot;
         if (!slot->is_used && !found)
             found = slot;
@@ -77,7 +90,8 @@ enum segue_status hot_slot_take(const struct segue_region *region, struct hot_sl
         slots = platform_map_apart(HOT_SLOTS * sizeof *slots);
     if (!slots)
         return SEGUE_NO_MEMORY;
-    struct hot_slot *slot = find_free(region);
+    enum quick_kind kind = kind_of(region);
+    struct hot_slot *slot = find_free(region, kind);
     *taken_slot = slot;
     if (!slot)
         return SEGUE_OK;
@@ -86,8 +100,10 @@ enum segue_status hot_slot_take(const struct segue_region *region, struct hot_sl
     slot->mode = mode_of(region);
     slot->mode_flags = mode_flags_of(region);
     slot->sample = sample_of(region);
+    slot->kind = kind;
     slot->is_taken = true;
     slot->leads = slot->has_led = false;
+    slot->asked = leaf_that_refuses;
     __atomic_store_n(&slot->alias, (uint64_t)(uintptr_t)region->window.alias, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->alias_size, region->window.size, __ATOMIC_RELEASE);
     return SEGUE_OK;
@@ -234,6 +250,8 @@ void hot_slot_open(struct hot_slot *slot)
         return;
     if (body_regions.count == 0 && slot->mode != BODY_POLICY && !__atomic_load_n(&is_looking, __ATOMIC_SEQ_CST))
         __atomic_store_n(&lookup_mode, slot->mode, __ATOMIC_SEQ_CST);
+    slot->context = slot->region.context;
+    __atomic_store_n(&slot->asked, slot->region.hot_policy, __ATOMIC_RELEASE);
     __atomic_store_n(&slot->is_open, true, __ATOMIC_SEQ_CST);
     write_all_limits(slot, slot->region.window.size);
     write_regions();
@@ -245,6 +263,7 @@ void hot_slot_open(struct hot_slot *slot)
 void hot_slot_close(struct hot_slot *slot)
 {
     __atomic_store_n(&slot->is_open, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&slot->asked, leaf_that_refuses, __ATOMIC_SEQ_CST);
     write_all_limits(slot, 0);
     write_regions();
     write_asked();

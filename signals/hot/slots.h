@@ -10,6 +10,7 @@
 #include <segue/region.h>
 
 #include "emulate/body/body.h"
+#include "signals/hot/ask/leaf.h"
 
 /* The most hot regions; more regions with SEGUE_REGION_HOT stay without hot sites. */
 #define HOT_SLOTS 4096u
@@ -21,6 +22,10 @@ struct hot_slot {
     struct segue_region region;
     /* The alias's distance from the region, and the flags that a body has compiled in. */
     int64_t distance;
+    /* What quick questions call, and its context: the region's hot policy while the slot is open, else one that makes
+     * the access fault. */
+    segue_hot_policy *asked;
+    void *context;
     enum body_mode mode;
     uint32_t mode_flags;
     /* Where the alias is; of no size while no region has the slot: its memory may have been given to anything. */
@@ -33,6 +38,8 @@ struct hot_slot {
     uint64_t openings;
     /* As in struct body_request. */
     uint32_t sample;
+    /* Of its hot policy, if SEGUE_REGION_HOT_GENERAL is set. */
+    enum quick_kind kind;
     /* A region has the slot; a body refers to it. */
     bool is_taken, is_used;
     struct body_descriptor *descriptors[HOT_PARTS];

@@ -1,8 +1,9 @@
 /* ask.c: see ask.h.
  *
- * Who is in a policy: each thread that calls one has an asker, in which it writes where on its stack the slot is whose
- * policy it is in. A remover closes the slot, makes all threads serialise, and reads the askers. Either it sees the
- * thread's, or the thread, which looks at the slot again after it has written there, sees that the slot is closed.
+ * Who is in a policy: each thread that calls one has an asker, in which it writes where on its stack is what shows
+ * whose policy it is in: a link, or the return address of a quick question in a body, which is some slot's. A remover
+ * closes the slot, makes all threads serialise, and reads the askers. Either it sees the thread's, or the thread, which
+ * looks at the slot again after it has written there, sees that the slot is closed.
  *
  * An asker may be stale: a signal handler has interrupted the policy and left by siglongjmp, or ended the thread. The
  * word on the stack shows that once it is overwritten. A thread that runs, and leaves the word as it is, is asked.
@@ -19,6 +20,7 @@
 #include "decode/x86/traps.h"
 #include "emulate/body/body.h"
 #include "emulate/windows/guard.h"
+#include "patch/hot/sites.h"
 #include "platform/frame/frame.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
@@ -26,6 +28,7 @@
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
 #include "quick_layout.h"
+#include "signals/hot/kept/kept.h"
 #include "signals/regions/readers.h"
 #include "signals/threads/thread.h"
 
@@ -255,9 +258,15 @@ static bool in_one_mapping(uint64_t one, uint64_t other)
 /* False if the stack is not mapped there any more. */
 static bool read_link(uint64_t at, struct asker_link *link)
 {
-    size_t size = at & ASKER_IS_LINK ? sizeof *link : sizeof link->slot;
-    link->outer = 0;
-    return segue_peek(link, place_of(at), size) == size;
+    if (at & ASKER_IS_LINK)
+        return segue_peek(link, place_of(at), sizeof *link) == sizeof *link;
+    uint64_t in_body;
+    *link = (struct asker_link){.slot = NULL};
+    if (segue_peek(&in_body, at, sizeof in_body) != sizeof in_body)
+        return false;
+    const struct hot_body *body = hot_body_find(in_body);
+    link->slot = body ? ((const struct kept *)(uintptr_t)body->cookie)->slot : NULL;
+    return true;
 }
 
 void ask_answer(uint64_t stack_pointer, bool on_alternate)

@@ -1,13 +1,27 @@
 /* none.c: no policy of a hot region is asked where there are no hot sites. */
 #include "ask.h"
+#include "leaf.h"
 #include "quick.h"
 
 #include <string.h>
 
-void quick_prepare(uint64_t otherwise, uint64_t words[BODY_QUICK_COUNT])
+enum quick_kind leaf_kind(segue_hot_policy *policy)
+{
+    (void)policy;
+    return QUICK_FULLY;
+}
+
+enum segue_verdict leaf_that_refuses(void *context, const struct segue_hot_event *event)
+{
+    (void)context;
+    (void)event;
+    return SEGUE_RETRY;
+}
+
+void quick_prepare(uint64_t otherwise, uint64_t words[QUICK_KINDS][BODY_QUICK_COUNT])
 {
     (void)otherwise;
-    memset(words, 0, BODY_QUICK_COUNT * sizeof *words);
+    memset(words, 0, QUICK_KINDS * sizeof *words);
 }
 
 bool quick_leave(struct segue_regs *regs)

@@ -3,23 +3,21 @@
 #ifndef SEGUE_SIGNALS_HOT_QUICK_LAYOUT_H
 #define SEGUE_SIGNALS_HOT_QUICK_LAYOUT_H
 
-/* The frame: the slot, then the registers. */
-#define QUICK_SLOT 0
-#define QUICK_RCX 8
-#define QUICK_RDX 16
-#define QUICK_RSI 24
-#define QUICK_RDI 32
-#define QUICK_RBP 40
-#define QUICK_R8 48
-#define QUICK_R9 56
-#define QUICK_R10 64
-#define QUICK_R11 72
-#define QUICK_FRAME 80
+/* The frame: the registers. Leaves keep the first ones in the body's frame. */
+#define QUICK_RCX 0
+#define QUICK_RDX 8
+#define QUICK_RSI 16
+#define QUICK_RDI 24
+#define QUICK_RBP 32
+#define QUICK_R8 40
+#define QUICK_R9 48
+#define QUICK_R10 56
+#define QUICK_R11 64
+#define QUICK_FRAME 72
 
-/* struct asker. */
-#define ASKER_ATTENTION 4
-#define ASKER_AT 8
-#define ASKER_EVENT 64
+/* struct asker; it begins with the event. */
+#define ASKER_ATTENTION 76
+#define ASKER_AT 80
 
 /* Bits of `attention`: the thread was suspended in a policy; its alignment check flag was cleared there. */
 #define ATTENTION_SUSPENDED 1
@@ -38,9 +36,10 @@
 #define RECORD_EXTENT 24
 
 /* struct hot_slot. */
-#define SLOT_CONTEXT 80
-#define SLOT_POLICY 96
 #define SLOT_DISTANCE 136
-#define SLOT_IS_OPEN 168
+#define SLOT_ASKED 144
+#define SLOT_CONTEXT 152
+
+#define VERDICT_RETRY 1
 
 #endif

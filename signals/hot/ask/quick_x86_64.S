@@ -1,16 +1,20 @@
-/* quick_x86_64.S: see quick.h. For each register that may have the address the code is there once.
+/* quick_x86_64.S: see quick.h. For each register that may have the address the code is there once, and for each kind of
+ * policy.
  *
- *      body's rsp            ->   +88   the body's frame (emulate/body/layout.h)
- *                                 +80   return address, in the body
+ *      body's rsp            ->   +80   the body's frame (emulate/body/layout.h)
+ *                                 +72   return address, in the body
  *      rbp                    ->   +0   the frame (quick_layout.h)
  *      rsp                              aligned to 16 for the policy
  *
- *      rsi     the asker; for the policy its event          rcx     the slot
+ *      rsi     the asker, which is the policy's event       rcx     the slot; rdi for a leaf
  *      rdx     the record                                   rdi     the address
  *
+ * A leaf changes few registers, does not call, and needs no aligned stack: RSP stays as it is, and the few registers
+ * are kept in the body's frame.
+ *
  * A thread is put back into the body from any instruction, except from `inside` to `answered`, and from `aside` to
- * `refused`: there its asker leads to the slot, it counts as one in the policy, and looks at `attention` afterwards.
- * A handler that is asked meanwhile uses an event of its own. */
+ * `refused`: there its asker leads to the return address, it counts as one in the policy, and looks at `attention`
+ * afterwards. A handler that is asked meanwhile uses an event of its own. */
 #if !defined(__x86_64__)
 #error "quick_x86_64.S is specific to x86-64"
 #endif
@@ -22,9 +26,9 @@
 #include "quick_layout.h"
 
 #define BODY_AT (QUICK_FRAME + 8)
-/* Any verdict but SEGUE_STEP. */
-#define NOT_STEP 1
-
+/* The same of a leaf, from rsp; and where it keeps registers. */
+#define LEAF_BODY_AT 8
+#define LEAF_AT (LEAF_BODY_AT + BODY_FREE)
 /* The registers that a policy may change, except RAX and the one with the address: the body has these in its slots. */
 .macro EACH_CHANGED action, except
         .irp    register, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11
@@ -84,26 +88,22 @@ LABEL(quick_saved_\scratch)
         cmpq    $0, ASKER_AT(%rsi)
         jne     9f
         movq    RECORD_SLOT(%rdx), %rcx
-        movq    %rcx, QUICK_SLOT(%rbp)
-        movq    %rbp, ASKER_AT(%rsi)
+        leaq    QUICK_FRAME(%rbp), %rax
+        movq    %rax, ASKER_AT(%rsi)
 LABEL(quick_inside_\scratch)
-        movq    %rdi, ASKER_EVENT + EVENT_ADDRESS(%rsi)
+        movq    %rdi, EVENT_ADDRESS(%rsi)
         addq    SLOT_DISTANCE(%rcx), %rdi
-        movq    %rdi, ASKER_EVENT + EVENT_AT(%rsi)
+        movq    %rdi, EVENT_AT(%rsi)
         movq    RECORD_EXTENT(%rdx), %rax
-        movq    %rax, ASKER_EVENT + EVENT_EXTENT(%rsi)
+        movq    %rax, EVENT_EXTENT(%rsi)
         movq    RECORD_SITE(%rdx), %rax
-        movq    %rax, ASKER_EVENT + EVENT_SITE(%rsi)
-        cmpq    %rcx, ASKER_EVENT + EVENT_REGION(%rsi)
+        movq    %rax, EVENT_SITE(%rsi)
+        cmpq    %rcx, EVENT_REGION(%rsi)
         jne     5f
 1:
-        cmpb    $0, SLOT_IS_OPEN(%rcx)
-        je      6f
         movq    SLOT_CONTEXT(%rcx), %rdi
-        addq    $ASKER_EVENT, %rsi
         andq    $-16, %rsp
-        call    *SLOT_POLICY(%rcx)
-2:
+        call    *SLOT_ASKED(%rcx)
         THREAD_LOCAL(thread_self, %rcx)
         movq    TLS_AT(%rcx), %rsi
 3:
@@ -127,11 +127,8 @@ LABEL(quick_closed_\scratch)
 LABEL(quick_aside_\scratch)
         .cfi_restore_state
 5:
-        movq    %rcx, ASKER_EVENT + EVENT_REGION(%rsi)
+        movq    %rcx, EVENT_REGION(%rsi)
         jmp     1b
-6:      /* The slot is closed. */
-        movl    $NOT_STEP, %eax
-        jmp     2b
 7:      /* The event is still this question's. */
         xorl    %edi, %edi
         xchgl   %edi, ASKER_ATTENTION(%rsi)
@@ -143,7 +140,7 @@ LABEL(quick_aside_\scratch)
 8:
         testl   $ATTENTION_SUSPENDED, %edi
         jz      3b
-        movq    QUICK_SLOT(%rbp), %rcx
+        movq    EVENT_REGION(%rsi), %rcx
         jmp     1b
 
 LABEL(quick_refused_\scratch)
@@ -167,9 +164,127 @@ LABEL(quick_refused_closed_\scratch)
 LABEL(quick_end_\scratch)
 .endm
 
+/* The registers that a leaf of the kind may change, except RAX and the one with the address, and those that it is
+ * given. */
+.macro EACH_OF_one action, except
+        .irp    register, rsi, rdi
+        \action \register
+        .endr
+.endm
+.macro EACH_OF_three action, except
+        .irp    register, rcx, rdx, rsi, rdi
+        .ifnc   \register, \except
+        \action \register
+        .endif
+        .endr
+.endm
+.macro SAVE_OF_LEAF register
+        .set    place, LEAF_AT + PLACE_\register
+        movq    %\register, place(%rsp)
+        .cfi_rel_offset %\register, place
+.endm
+.macro LOAD_OF_LEAF register
+        .set    place, LEAF_AT + PLACE_\register
+        movq    place(%rsp), %\register
+        .cfi_restore %\register
+.endm
+
+.macro QUICK_LEAF kind, scratch
+        .p2align 6
+FUNCTION(leaf_begin_\kind\()_\scratch)
+        .cfi_startproc
+        _CET_ENDBR
+        EACH_OF_\kind SAVE_OF_LEAF, \scratch
+LABEL(leaf_saved_\kind\()_\scratch)
+        .cfi_remember_state
+        THREAD_LOCAL(thread_self, %rsi)
+        movq    TLS_AT(%rsi), %rsi
+        testq   %rsi, %rsi
+        jz      9f
+        cmpq    $0, ASKER_AT(%rsi)
+        jne     9f
+        movq    RECORD_SLOT(%rax), %rdi
+        movq    %rsp, ASKER_AT(%rsi)
+LABEL(leaf_inside_\kind\()_\scratch)
+        movq    %\scratch, EVENT_ADDRESS(%rsi)
+        addq    SLOT_DISTANCE(%rdi), %\scratch
+        movq    %\scratch, EVENT_AT(%rsi)
+        movq    RECORD_EXTENT(%rax), %\scratch
+        movq    %\scratch, EVENT_EXTENT(%rsi)
+        movq    RECORD_SITE(%rax), %\scratch
+        movq    %\scratch, EVENT_SITE(%rsi)
+        cmpq    %rdi, EVENT_REGION(%rsi)
+        jne     5f
+1:
+        movq    SLOT_ASKED(%rdi), %\scratch
+        movq    SLOT_CONTEXT(%rdi), %rdi
+        call    *%\scratch
+3:
+        cmpl    $0, ASKER_ATTENTION(%rsi)
+        jne     7f
+LABEL(leaf_answered_\kind\()_\scratch)
+        movq    $0, ASKER_AT(%rsi)
+LABEL(leaf_left_\kind\()_\scratch)
+        EACH_OF_\kind LOAD_OF_LEAF, \scratch
+LABEL(leaf_closed_\kind\()_\scratch)
+        cmpl    $1, %eax
+        ret
+
+LABEL(leaf_aside_\kind\()_\scratch)
+        .cfi_restore_state
+        .cfi_remember_state
+5:
+        movq    %rdi, EVENT_REGION(%rsi)
+        jmp     1b
+7:      /* The event is still this question's. */
+        xorl    %edi, %edi
+        xchgl   %edi, ASKER_ATTENTION(%rsi)
+        testl   $ATTENTION_ALIGNMENT, %edi
+        jz      8f
+        pushfq
+        .cfi_adjust_cfa_offset 8
+        orl     $FLAG_ALIGNMENT, (%rsp)
+        popfq
+        .cfi_adjust_cfa_offset -8
+8:
+        testl   $ATTENTION_SUSPENDED, %edi
+        jz      3b
+        movq    EVENT_REGION(%rsi), %rdi
+        jmp     1b
+
+LABEL(leaf_refused_\kind\()_\scratch)
+9:      /* As BODY_THUNK_ASK expects it. */
+        EACH_OF_\kind LOAD_OF_LEAF, \scratch
+LABEL(leaf_refused_closed_\kind\()_\scratch)
+        movq    %rax, LEAF_BODY_AT + BODY_ARGUMENT(%rsp)
+        movq    %\scratch, LEAF_BODY_AT + BODY_ADDRESS(%rsp)
+        movl    $0, LEAF_BODY_AT + BODY_MISSED(%rsp)
+        jmpq    *C(quick_otherwise)(%rip)
+        .cfi_restore_state
+        .cfi_endproc
+        END(leaf_begin_\kind\()_\scratch)
+LABEL(leaf_end_\kind\()_\scratch)
+.endm
+
         SECTION_TEXT(quick)
+        .p2align 4
+FUNCTION(leaf_that_refuses)
+        .cfi_startproc
+        _CET_ENDBR
+        movl    $VERDICT_RETRY, %eax
+        ret
+        .cfi_endproc
+        END(leaf_that_refuses)
+
         .irp    scratch, rbx, rcx, rdx, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
         QUICK   \scratch
+        .endr
+        /* RSI and RDI are a leaf's own. */
+        .irp    scratch, rbx, rcx, rdx, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+        QUICK_LEAF one, \scratch
+        .endr
+        .irp    scratch, rbx, rcx, rdx, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+        QUICK_LEAF three, \scratch
         .endr
 
         END_OF_FILE
