@@ -116,3 +116,13 @@ enum code_range_result code_range_translate(const struct code_range *const *list
     }
     return result;
 }
+
+const char code_range_no_code[1];
+
+enum code_range_result code_range_not_there(const struct code_range *range, struct segue_regs *regs, const void **frame)
+{
+    (void)range;
+    (void)regs;
+    (void)frame;
+    return CODE_RANGE_NOT_FOUND;
+}

@@ -38,6 +38,16 @@ struct code_range {
     enum code_range_result (*translate)(const struct code_range *range, struct segue_regs *regs, const void **frame);
 };
 
+/* The range of code that this system or processor lacks, for the file that stands in for its owner: no thread stands in
+ * what does not exist. */
+extern const char code_range_no_code[1];
+enum code_range_result code_range_not_there(const struct code_range *range, struct segue_regs *regs,
+                                            const void **frame);
+#define CODE_RANGE_NOT_THERE                                                                                           \
+    {                                                                                                                  \
+        code_range_no_code, code_range_no_code, code_range_not_there                                                   \
+    }
+
 /* Adds a range, before any thread stands in it. False if there are too many. Async-signal-safe, thread-safe, lock-free.
  */
 bool code_range_add(const struct code_range *range);

@@ -84,18 +84,7 @@ struct gate *guest_running(void)
     return NULL;
 }
 
-/* No thread stands in what does not exist. */
-static const char nowhere[1];
-
-static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **frame)
-{
-    (void)range;
-    (void)regs;
-    (void)frame;
-    return CODE_RANGE_NOT_FOUND;
-}
-
-const struct code_range guest_page_range = {nowhere, nowhere, translate};
-const struct code_range guest_call_range = {nowhere, nowhere, translate};
-const struct code_range guest_handler_range = {nowhere, nowhere, translate};
-const struct code_range guest_entry_range = {nowhere, nowhere, translate};
+const struct code_range guest_page_range = CODE_RANGE_NOT_THERE;
+const struct code_range guest_call_range = CODE_RANGE_NOT_THERE;
+const struct code_range guest_handler_range = CODE_RANGE_NOT_THERE;
+const struct code_range guest_entry_range = CODE_RANGE_NOT_THERE;

@@ -37,16 +37,5 @@ void departure_go(const struct departure *departure)
     __builtin_trap();
 }
 
-/* No thread stands in what does not exist. */
-static const char nowhere[1];
-
-static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **frame)
-{
-    (void)range;
-    (void)regs;
-    (void)frame;
-    return CODE_RANGE_NOT_FOUND;
-}
-
-const struct code_range landing_range = {nowhere, nowhere, translate};
-const struct code_range shortcut_range = {nowhere, nowhere, translate};
+const struct code_range landing_range = CODE_RANGE_NOT_THERE;
+const struct code_range shortcut_range = CODE_RANGE_NOT_THERE;

@@ -21,15 +21,4 @@ void relay_enter(const struct relay *relay, const void *ucontext, const struct r
     __builtin_trap();
 }
 
-/* No thread stands in what does not exist. */
-static const char nowhere[1];
-
-static enum code_range_result translate(const struct code_range *range, struct segue_regs *regs, const void **frame)
-{
-    (void)range;
-    (void)regs;
-    (void)frame;
-    return CODE_RANGE_NOT_FOUND;
-}
-
-const struct code_range relay_range = {nowhere, nowhere, translate};
+const struct code_range relay_range = CODE_RANGE_NOT_THERE;
