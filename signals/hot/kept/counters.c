@@ -141,10 +141,10 @@ static struct block *take_new(uint64_t self)
 
 bool counters_attach(void)
 {
-    int process = platform_process_id();
-    uint64_t self = owner_of(process, platform_thread_id());
     if (own_word())
         return true;
+    int process = platform_process_id();
+    uint64_t self = owner_of(process, platform_thread_id());
     struct block *block = take_again(self, process);
     if (!block && (block = take_new(self)) == NULL)
         return false;
