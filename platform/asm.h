@@ -10,7 +10,10 @@
  *      SECTION_HOT(name)  of code that each fault runs through: the linker keeps it together
  *      FUNCTION(name)  PUBLIC_FUNCTION(name)  LOCAL_FUNCTION(name)  OBJECT(name)  ... END(name)
  *      LABEL(name)     inside a CFI region       LABEL_FUNCTION(name)    the same, and a function begins there
+ *      ATOM(name)      before a CFI region that begins before its function: Mach-O's linkers need a symbol there
  *      LOCAL(name)     a name for this file      LOCAL_LABEL(name)       where it stands
+ *      PERSONALITY(name)   the function that unwinders ask, in a CFI region
+ *      SIGNAL_FRAME        .cfi_signal_frame; nothing in Mach-O, for which not every linker knows it
  *      THREAD_LOCAL(name, register), then TLS_AT(register): initial-exec thread-local storage
  *      KEEP register   pushes a register of the caller's   KEEP_CALLEE_SAVED     all
  *      RESTORE register                the reverse         RESTORE_CALLEE_SAVED
@@ -40,10 +43,14 @@
 #define PUBLIC_FUNCTION(name) .globl name; .type name, @function; name:
 #define LOCAL_FUNCTION(name) .type name, @function; name:
 #define OBJECT(name) HIDDEN(name); .type name, @object; name:
+#define ATOM(name)
 #define LABEL(name) HIDDEN(name); name:
 #define LABEL_FUNCTION(name) FUNCTION(name)
 #define END(name) .size name, . - name
 #define END_OF_FILE .section .note.GNU-stack, "", @progbits
+/* Relative to the instruction, in 32 bits. */
+#define PERSONALITY(name) .cfi_personality 0x1b, name
+#define SIGNAL_FRAME .cfi_signal_frame
 #if defined(__i386__)
 /* Pushes and pops a word; the CFA must be relative to ESP. Changes the flags. */
 #define THREAD_LOCAL(name, register) I386_THREAD_LOCAL name, register
@@ -69,10 +76,14 @@
 #define PUBLIC_FUNCTION(name) .globl C(name); C(name):
 #define LOCAL_FUNCTION(name) C(name):
 #define OBJECT(name) HIDDEN(name); C(name):
+#define ATOM(name) C(name):
 #define LABEL(name) HIDDEN(name); .set C(name), LOCAL(at_##name); LOCAL(at_##name):
 #define LABEL_FUNCTION(name) LABEL(name)
 #define END(name)
 #define END_OF_FILE
+/* The same, to a word that holds the address: its linkers know no other. */
+#define PERSONALITY(name) .cfi_personality 0x9b, C(name)
+#define SIGNAL_FRAME
 /* Mach-O finds its thread-local storage by a call, which allocates on a thread's first use: so what the assembly
  * needs is in the slot of a key. C(name_slot) holds the slot's distance from GS. */
 #define THREAD_LOCAL(name, register) movq C(name##_slot)(%rip), register
@@ -95,10 +106,13 @@
     .section .drectve, "yn"; .ascii " -export:" #name; SECTION_TEXT(name); FUNCTION(name)
 #define LOCAL_FUNCTION(name) .def name; .scl 3; .type 32; .endef; name:
 #define OBJECT(name) HIDDEN(name); name:
+#define ATOM(name)
 #define LABEL(name) HIDDEN(name); name:
 #define LABEL_FUNCTION(name) FUNCTION(name)
 #define END(name)
 #define END_OF_FILE
+#define PERSONALITY(name) .cfi_personality 0x1b, name
+#define SIGNAL_FRAME .cfi_signal_frame
 /* The TEB's array holds the module's block, by the module's index. Changes the flags. */
 #define THREAD_LOCAL(name, register)                                                                                   \
     movslq _tls_index(%rip), register; shlq $3, register; addq %gs:0x58, register; movq (register), register;          \

@@ -10,6 +10,9 @@
 #elif defined(_WIN32)
 #define PLATFORM_IS_WHOLE false
 #define PLATFORM_LACKS "a system with signals"
+#elif defined(__APPLE__)
+#define PLATFORM_IS_WHOLE false
+#define PLATFORM_LACKS "a part that the library does not have for macOS yet"
 #else
 #define PLATFORM_IS_WHOLE true
 #define PLATFORM_LACKS "nothing else"
@@ -21,10 +24,21 @@
 #define PLATFORM_HAS_BASES false
 #define PLATFORM_HAS_STACK_BOUNDS true
 #define PLATFORM_HAS_ALTERNATE_STACKS false
+#elif defined(__APPLE__)
+#define PLATFORM_HAS_BASES false
+#define PLATFORM_HAS_STACK_BOUNDS false
+#define PLATFORM_HAS_ALTERNATE_STACKS true
 #else
 #define PLATFORM_HAS_BASES true
 #define PLATFORM_HAS_STACK_BOUNDS false
 #define PLATFORM_HAS_ALTERNATE_STACKS true
+#endif
+
+/* Whether the library suspends other threads. */
+#if defined(__APPLE__)
+#define PLATFORM_SUSPENDS false
+#else
+#define PLATFORM_SUSPENDS true
 #endif
 
 #endif

@@ -47,7 +47,7 @@
  * it. */
         .p2align 4
         .cfi_startproc
-        .cfi_personality 0x1b, C(context_personality)
+        PERSONALITY(context_personality)
         CFI_CALLER
         nop                             /* a caller's frame is looked up one byte before its return address */
 LABEL_FUNCTION(context_bootstrap)

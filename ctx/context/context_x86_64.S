@@ -38,7 +38,7 @@
 #define CALLER 0x76, RECORD_CONTEXT, 0x06, 0x23, CONTEXT_CALLER, 0x06
 
 .macro CFI_CALLER
-        .cfi_signal_frame
+        SIGNAL_FRAME
         /* DW_CFA_def_cfa_expression, 7 bytes */
         .cfi_escape 0x0f, 7, CALLER, 0x06
         /* DW_CFA_expression of rbp (6), 8 bytes; of rip (16), 8 bytes */
@@ -56,8 +56,9 @@
 /* context_bootstrap: rbp and rsp as above. An exception that arrives here cannot go on: context_personality rejects
  * it. */
         .p2align 4
+ATOM(context_bootstrap_region)
         .cfi_startproc
-        .cfi_personality 0x1b, C(context_personality)
+        PERSONALITY(context_personality)
         CFI_CALLER
         nop                             /* a caller's frame is looked up one byte before its return address */
 LABEL_FUNCTION(context_bootstrap)
@@ -123,6 +124,7 @@ LABEL(context_take)
 /* context_orphan: the resume address of a context that must not resume. */
         SECTION_TEXT(context_orphan)
         .p2align 4
+ATOM(context_orphan_region)
         .cfi_startproc
         .cfi_undefined %rip
         nop

@@ -3,7 +3,7 @@
  * SOURCES: Intel SDM volume 2, AMD APM volume 3: each instruction's page. */
 #include "rules.h"
 
-#define REFUSED(why) (RULE_REFUSED + SEGUE_UNLISTED_##why)
+#define REFUSED(why) ((int)RULE_REFUSED + (int)SEGUE_UNLISTED_##why)
 
 const uint8_t rules[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
     [ZYDIS_MNEMONIC_NOP] = RULE_NO_ACCESS,

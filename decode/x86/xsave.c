@@ -68,6 +68,11 @@ uint64_t xsave_enabled(void)
     return known & ~KNOWN;
 }
 
+uint64_t xsave_enabled_here(void)
+{
+    return xsave_enabled() ? get_register(0) : 0;
+}
+
 uint64_t xsave_on_demand(void)
 {
     uint64_t found = 0;

@@ -120,6 +120,9 @@ static inline bool xsave_find(unsigned component, struct xsave_component *place)
 /* The components that the system has enabled: XCR0. 0 without XSAVE. */
 uint64_t xsave_enabled(void);
 
+/* The same, read anew, for a system that gives each thread an XCR0 of its own. */
+uint64_t xsave_enabled_here(void);
+
 /* The enabled components that the system may allocate for a thread only at the thread's first use: tiles. */
 uint64_t xsave_on_demand(void);
 

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <segue/posix.h>
 
-_Static_assert(_NSIG <= GUEST_SIGNALS, "each signal has its place");
+_Static_assert(NSIG <= GUEST_SIGNALS, "each signal has its place");
 
 static void note_restorer(int number)
 {
@@ -21,7 +21,7 @@ static void note_restorer(int number)
 
 int segue_guest_sigaction(int number, const struct sigaction *action, struct sigaction *previous)
 {
-    if (number < 1 || number >= _NSIG) {
+    if (number < 1 || number >= NSIG) {
         errno = EINVAL;
         return -1;
     }

@@ -282,7 +282,7 @@ void readers_ask(int thread, const struct thread_mark *mark)
 /* ---- waiting ---- */
 
 /* A remover's wait for one ticket. */
-struct wait {
+struct waiting {
     struct place *place;
     uint64_t ticket;
     /* The removed region; NULL for all. */
@@ -292,7 +292,7 @@ struct wait {
 };
 
 /* Whether the fault may have found the region, or may yet find it. */
-static bool is_concerned(const struct wait *wait)
+static bool is_concerned(const struct waiting *wait)
 {
     const struct place *place = wait->place;
     if (__atomic_load_n(&place->described, __ATOMIC_ACQUIRE) != wait->ticket || !wait->region)
@@ -306,14 +306,14 @@ static bool is_concerned(const struct wait *wait)
     return false;
 }
 
-static bool is_under_way(const struct wait *wait)
+static bool is_under_way(const struct waiting *wait)
 {
     return __atomic_load_n(&wait->place->ticket, __ATOMIC_ACQUIRE) == wait->ticket && is_concerned(wait);
 }
 
 /* Whether a look from outside shows that the thread has left its fault. A thread of another process cannot be
  * examined, and in another namespace its TID may be that of a thread of this process. */
-static bool is_left(struct wait *wait, struct identity reader, const struct thread_mark *mark)
+static bool is_left(struct waiting *wait, struct identity reader, const struct thread_mark *mark)
 {
     uint64_t stack_pointer;
     enum look look;
@@ -338,7 +338,7 @@ static bool is_left(struct wait *wait, struct identity reader, const struct thre
 
 /* Frees the ticket of a thread that has ended. A ticket that a living thread has left stays: the thread frees it,
  * with what the fault held, when it settles. */
-static bool is_over(struct wait *wait)
+static bool is_over(struct waiting *wait)
 {
     struct place *place = wait->place;
     struct thread_mark mark = {0};
@@ -355,7 +355,7 @@ static bool is_over(struct wait *wait)
 }
 
 /* A fault takes microseconds, a policy may take longer: look often at first, then rarely. */
-static void wait_for(struct wait *wait)
+static void wait_for(struct waiting *wait)
 {
     uint64_t pause = 1000, waited = 0;
     while (is_under_way(wait)) {
@@ -375,7 +375,7 @@ __attribute__((hot)) void readers_wait(const struct region *region)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < PLACES; i++) {
-        struct wait wait = {.place = &places[i], .region = region, .looks_wanted = LOOKS_RUNNING};
+        struct waiting wait = {.place = &places[i], .region = region, .looks_wanted = LOOKS_RUNNING};
         wait.ticket = __atomic_load_n(&places[i].ticket, __ATOMIC_ACQUIRE);
         if (wait.ticket)
             wait_for(&wait);

@@ -1,11 +1,5 @@
-/* executable.c: memory that is executed and changes: the two views that the replay engine needs. Views at chosen
- * addresses, which hot sites need, are refused.
- *
- * SOURCES: Microsoft, CreateFileMapping (PAGE_EXECUTE_READWRITE). */
-#if !defined(_WIN32)
-#error "platform/windows/memory/executable.c is specific to Windows"
-#endif
-
+/* two_views.c: memory that is executed and changes: the two views that the replay engine needs. Views at chosen
+ * addresses, which hot sites need, are refused. */
 #include "platform/memory/executable.h"
 
 #include <errno.h>
