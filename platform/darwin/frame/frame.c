@@ -1,0 +1,224 @@
+/* frame.c: the system's half of a frame: which signal it is, masks and stacks.
+ *
+ * Signals' codes say nothing here: kill(2) of SIGBUS has the code of a fault. A fault is recognised by what the
+ * processor has reported, which the frame holds; it is the thread's last fault if the signal was sent.
+ *
+ * SOURCES: XNU bsd/dev/i386/unix_signal.c (sendsig; the codes, and when there is an address), bsd/uxkern/ux_exception.c
+ * (a closed page is SIGBUS, an unmapped one SIGSEGV); Intel SDM volume 3, 6.15 (page-fault error code). */
+#if !defined(__APPLE__)
+#error "platform/darwin/frame/frame.c is specific to macOS"
+#endif
+
+#include "platform/frame/frame.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "decode/x86/flags.h"
+#include "decode/x86/traps.h"
+#include "native.h"
+#include "platform/frame/entry_layout.h"
+#include "platform/frame/kept_info.h"
+
+static struct native_context *context_of(const void *context)
+{
+    return (struct native_context *)(uintptr_t)context;
+}
+
+/* ---- whose it is ---- */
+
+__attribute__((hot)) struct frame_signal frame_signal(const void *info)
+{
+    const struct native_info *of = info;
+    return (struct frame_signal){of->number, of->code, of->address};
+}
+
+__attribute__((hot)) bool frame_is_fault(struct native_frame native)
+{
+    const struct native_info *info = native.info;
+    const x86_exception_state64_t *exception = context_of(native.context)->exception;
+    switch (info->number) {
+    case SIGSEGV:
+    case SIGBUS:
+        return exception->__trapno == TRAP_GENERAL_PROTECTION || exception->__trapno == TRAP_ALIGNMENT ||
+               exception->__trapno == TRAP_STACK ||
+               (exception->__trapno == TRAP_PAGE_FAULT && info->address == exception->__faultvaddr);
+    case SIGFPE:
+        return info->address == frame_instruction(native.context);
+    default:
+        return true;
+    }
+}
+
+__attribute__((hot)) bool frame_is_fault_for_sure(const void *context)
+{
+    return frame_flags(context) & FLAG_RESUME;
+}
+
+bool frame_is_sent(const void *info)
+{
+    return ((const struct native_info *)info)->is_sent;
+}
+
+bool frame_is_lost(const void *info)
+{
+    (void)info;
+    return false;
+}
+
+bool frame_is_key_refusal(const void *info)
+{
+    (void)info;
+    return false;
+}
+
+void frame_set_kernel_signal(struct native_frame native, int number)
+{
+    *(struct native_info *)native.info = (struct native_info){.number = number};
+}
+
+void frame_set_step_trap(struct native_frame native)
+{
+    struct native_context *context = native.context;
+    *(struct native_info *)native.info =
+        (struct native_info){.number = SIGTRAP, .code = TRAP_BRKPT, .address = frame_instruction(context)};
+    context->exception->__trapno = TRAP_DEBUG;
+    context->exception->__err = 0;
+}
+
+/* ---- the report ---- */
+
+__attribute__((hot)) void frame_get_fault(struct native_frame native, struct segue_fault *fault)
+{
+    const struct native_info *info = native.info;
+    const struct native_context *context = native.context;
+    *fault = (struct segue_fault){
+        .trap = (uint8_t)context->exception->__trapno,
+        .error_code = context->exception->__err,
+        .instruction = context->general->__rip,
+        .signal = info->number,
+        .code = info->code,
+    };
+    if (fault->trap != TRAP_PAGE_FAULT)
+        return;
+    fault->address_known = true;
+    fault->address = context->exception->__faultvaddr;
+    if (fault->error_code & ERROR_FETCH)
+        fault->direction = SEGUE_FETCH;
+    else
+        fault->direction = (fault->error_code & ERROR_WRITE) ? SEGUE_WRITE : SEGUE_READ;
+}
+
+__attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_frame native)
+{
+    frame->public.native[0] = native.info;
+    frame->public.native[1] = native.context;
+    memset(frame->public.private_, 0, sizeof frame->public.private_);
+    frame_get_fault(native, &frame->public.fault);
+    frame->mask = frame_get_mask(native.context);
+    frame->alternate_stack = frame_get_alternate_stack(native.context);
+    frame->is_read = false;
+}
+
+__attribute__((hot)) void frame_read(struct fault_frame *frame)
+{
+    void *context = frame->public.native[1];
+    frame_get_registers(context, &frame->public.regs);
+    frame_get_bases(&frame->public.regs);
+    frame_get_any_xstate(context, &frame->public.xstate);
+    frame->is_read = true;
+}
+
+void frame_get_exception(const void *context, struct frame_exception *exception)
+{
+    const x86_exception_state64_t *from = context_of(context)->exception;
+    *exception = (struct frame_exception){from->__trapno, from->__err, from->__faultvaddr};
+}
+
+void frame_set_exception(void *context, const struct frame_exception *exception)
+{
+    x86_exception_state64_t *to = context_of(context)->exception;
+    to->__trapno = (uint16_t)exception->trap;
+    to->__err = (uint32_t)exception->error_code;
+    to->__faultvaddr = exception->address;
+}
+
+void kept_info_keep(struct kept_info *kept, const void *info)
+{
+    const struct native_info *of = info;
+    *kept = (struct kept_info){.si_signo = of->number, .words = {of->code}, .address = of->address};
+}
+
+void kept_info_give(const struct kept_info *kept, void *info)
+{
+    *(struct native_info *)info =
+        (struct native_info){.number = kept->si_signo, .code = kept->words[0], .address = kept->address};
+}
+
+/* ---- masks and stacks ---- */
+
+__attribute__((hot)) uint64_t frame_get_mask(const void *context)
+{
+    return *context_of(context)->mask;
+}
+
+void frame_set_mask(void *context, uint64_t mask)
+{
+    *context_of(context)->mask = (uint32_t)mask;
+}
+
+__attribute__((hot)) struct alternate_stack frame_stack_in_force(const void *context)
+{
+    return context_of(context)->stack;
+}
+
+__attribute__((hot)) struct frame_stack frame_get_alternate_stack(const void *context)
+{
+    const struct alternate_stack *stack = &context_of(context)->stack;
+    if (stack->flags & STACK_DISABLED)
+        return (struct frame_stack){0, 0};
+    return (struct frame_stack){(uint64_t)(uintptr_t)stack->lowest, stack->size};
+}
+
+bool frame_peek_alternate_stack(const void *context, bool (*peek)(void *to, const void *from, size_t size),
+                                struct frame_stack *stack)
+{
+    struct alternate_stack copy;
+    if (!peek(&copy, &context_of(context)->stack, sizeof copy))
+        return false;
+    *stack = (struct frame_stack){0, 0};
+    if (!(copy.flags & STACK_DISABLED))
+        *stack = (struct frame_stack){(uint64_t)(uintptr_t)copy.lowest, copy.size};
+    return true;
+}
+
+bool frame_was_on_alternate_stack(const void *context)
+{
+    return context_of(context)->was_on_stack;
+}
+
+bool frame_is_on_alternate_stack(const void *context)
+{
+    struct frame_stack stack = frame_get_alternate_stack(context);
+    return frame_is_on(&stack, (uint64_t)(uintptr_t)context);
+}
+
+__attribute__((hot)) size_t frame_room(const void *context, const void *stack_pointer)
+{
+    struct frame_stack stack = frame_get_alternate_stack(context);
+    uint64_t at = (uint64_t)(uintptr_t)stack_pointer;
+    return stack.size && at - stack.base <= stack.size ? (size_t)(at - stack.base) : SIZE_MAX;
+}
+
+/* The handler's return does not set the stack. */
+void frame_set_alternate_stack(void *context, const struct alternate_stack *wanted)
+{
+    (void)context;
+    (void)wanted;
+}
+
+bool frame_allows_direct_restore(const void *context)
+{
+    (void)context;
+    return false;
+}

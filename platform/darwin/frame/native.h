@@ -1,0 +1,57 @@
+/* native.h: the two words of a frame (struct native_frame): a signal or an exception in the terms of
+ * platform/frame/frame.h. Both are on the stack of the function that the system has called; it has the modules above
+ * serve them, and then closes them.
+ *
+ * SOURCES: Apple's headers sys/_types/_ucontext.h, i386/_mcontext.h, mach/i386/_structs.h; XNU
+ * bsd/dev/i386/unix_signal.c (sendsig: what a frame holds). */
+#ifndef SEGUE_PLATFORM_DARWIN_NATIVE_H
+#define SEGUE_PLATFORM_DARWIN_NATIVE_H
+
+#if !defined(__APPLE__) || !defined(__x86_64__)
+#error "native.h is specific to macOS on x86-64"
+#endif
+
+#include <mach/mach.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "platform/frame/stack.h"
+
+/* The end of the last component that a frame may hold, in the standard format. */
+#define NATIVE_AREA_SIZE 2688
+
+/* The first word: what happened. */
+struct native_info {
+    /* The signal; it must be first (thread_is_overwritten). */
+    int number;
+    int code;
+    uint64_t address;
+    /* A program sent it: the frame does not show a fault. */
+    bool is_sent;
+    /* The library leaves it to the handler that was there before. */
+    bool is_passed_on;
+};
+
+/* The second word: the thread. The system keeps its state in parts. */
+struct native_context {
+    x86_thread_state64_t *general;
+    x86_exception_state64_t *exception;
+    /* A float, AVX or AVX-512 state, which begin alike, and its size. */
+    unsigned char *vectors;
+    size_t vectors_size;
+    /* The signals that are blocked when the handler has returned. */
+    uint32_t *mask;
+    /* The thread's alternate stack, and whether the interrupted code was on it. The frame has no copy of it: its fields
+     * of that name describe the frame itself. */
+    struct alternate_stack stack;
+    bool was_on_stack;
+    /* The components that the area holds, if it was gathered. */
+    bool is_gathered;
+    uint64_t features;
+    _Alignas(64) unsigned char area[NATIVE_AREA_SIZE];
+};
+
+/* Writes the area back to where the system keeps it, if it was gathered. */
+void native_close(struct native_context *context);
+
+#endif

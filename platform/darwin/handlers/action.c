@@ -1,0 +1,192 @@
+/* action.c: the library's handlers, called by one function that the system calls. The actions of signals are a table;
+ * the action that was there before an entry stays beside it, and gets what the library's handler leaves to others
+ * (platform_pass_on): its handler is called with the frame, and the mask that the system would have called it with.
+ *
+ * SOURCES: sigaction(2), sigaltstack(2), pthread_sigmask(2) of macOS; XNU bsd/dev/i386/unix_signal.c (sendsig: the
+ * frame's alternate stack is not the thread's; its uc_onstack is). */
+#if !defined(__APPLE__)
+#error "platform/darwin/handlers/action.c is specific to macOS"
+#endif
+
+#include "platform/handlers/action.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/ucontext.h>
+
+#include "platform/darwin/frame/native.h"
+#include "platform/frame/frame.h"
+#include "platform/handlers/pass_on.h"
+#include "platform/threads/thread.h"
+
+static struct entry {
+    struct platform_action action;
+    struct sigaction previous;
+} entries[NSIG];
+
+static uint64_t handler_of(int number)
+{
+    return __atomic_load_n(&entries[number].action.handler, __ATOMIC_ACQUIRE);
+}
+
+/* ---- what the library leaves to others ---- */
+
+static bool is_handler(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) || (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+}
+
+/* Blocked until the handler returns; then the thread dies of it before it executes an instruction. */
+static void die_of(int number)
+{
+    const struct sigaction by_default = {.sa_handler = SIG_DFL};
+    sigset_t only = (sigset_t)SIGNAL_BIT(number);
+    sigaction(number, &by_default, NULL);
+    pthread_sigmask(SIG_BLOCK, &only, NULL);
+    pthread_kill(pthread_self(), number);
+}
+
+static void pass_on(const struct native_info *info, siginfo_t *told, ucontext_t *context)
+{
+    int number = info->number;
+    struct sigaction action = entries[number].previous;
+    if (!is_handler(&action)) {
+        if (action.sa_handler == SIG_DFL || !info->is_sent)
+            die_of(number);
+        return;
+    }
+    if (action.sa_flags & SA_RESETHAND)
+        entries[number].previous = (struct sigaction){.sa_handler = SIG_DFL};
+    sigset_t mask = context->uc_sigmask | action.sa_mask;
+    if (!(action.sa_flags & SA_NODEFER))
+        mask |= (sigset_t)SIGNAL_BIT(number);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    if (action.sa_flags & SA_SIGINFO)
+        action.sa_sigaction(number, told, context);
+    else
+        action.sa_handler(number);
+}
+
+void platform_pass_on(void *info)
+{
+    ((struct native_info *)info)->is_passed_on = true;
+}
+
+/* ---- the function that the system calls ---- */
+
+static void open_frame(struct native_info *info, struct native_context *native, const siginfo_t *told,
+                       ucontext_t *context)
+{
+    struct __darwin_mcontext64 *machine = context->uc_mcontext;
+    *info = (struct native_info){
+        .number = told->si_signo, .code = told->si_code, .address = (uint64_t)(uintptr_t)told->si_addr};
+    native->general = &machine->__ss;
+    native->exception = &machine->__es;
+    native->vectors = (unsigned char *)&machine->__fs;
+    native->vectors_size = context->uc_mcsize - offsetof(struct __darwin_mcontext64, __fs);
+    native->mask = &context->uc_sigmask;
+    native->was_on_stack = context->uc_onstack & 1;
+    native->is_gathered = false;
+    if (platform_stack_exchange(NULL, &native->stack) != 0)
+        native->stack = (struct alternate_stack){.flags = STACK_DISABLED};
+    info->is_sent = !frame_is_fault((struct native_frame){info, native});
+}
+
+static void handle(int number, siginfo_t *told, void *context)
+{
+    struct native_info info;
+    struct native_context native;
+    int kept = errno;
+    uint64_t handler = handler_of(number);
+    open_frame(&info, &native, told, context);
+    if (handler > ACTION_IGNORE)
+        ((platform_handler *)(uintptr_t)handler)(number, &info, &native);
+    native_close(&native);
+    if (info.is_passed_on || handler <= ACTION_IGNORE)
+        pass_on(&info, told, context);
+    errno = kept;
+}
+
+/* ---- actions ---- */
+
+static bool is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == handle;
+}
+
+static void describe(const struct sigaction *action, int number, struct platform_action *described)
+{
+    if (is_ours(action)) {
+        *described = entries[number].action;
+        return;
+    }
+    *described = (struct platform_action){.flags = (uint64_t)(unsigned)action->sa_flags, .mask = action->sa_mask};
+    if (action->sa_flags & SA_SIGINFO)
+        described->handler = (uint64_t)(uintptr_t)action->sa_sigaction;
+    else
+        described->handler = (uint64_t)(uintptr_t)action->sa_handler;
+}
+
+/* The entry is whole before the system can call its handler. */
+static bool put_in(int number, const struct platform_action *wanted, const struct sigaction *present)
+{
+    struct entry *entry = &entries[number];
+    if (!is_ours(present))
+        entry->previous = *present;
+    entry->action.flags = wanted->flags;
+    entry->action.mask = wanted->mask;
+    __atomic_store_n(&entry->action.handler, wanted->handler, __ATOMIC_RELEASE);
+    struct sigaction ours = {.sa_sigaction = handle, .sa_flags = (int)wanted->flags | SA_SIGINFO};
+    ours.sa_mask = (sigset_t)wanted->mask;
+    return sigaction(number, &ours, NULL) == 0;
+}
+
+/* One caller at a time: the modules above have a lock for it. ACTION_DEFAULT puts back what was there. */
+long platform_action_change(int number, const struct platform_action *wanted, struct platform_action *before)
+{
+    struct sigaction present;
+    int kept = errno;
+    long result = 0;
+    if (number <= 0 || number >= NSIG || sigaction(number, NULL, &present) != 0)
+        return -EINVAL;
+    if (before)
+        describe(&present, number, before);
+    if (wanted && wanted->handler > ACTION_IGNORE) {
+        result = put_in(number, wanted, &present) ? 0 : -EINVAL;
+    } else if (wanted && is_ours(&present)) {
+        result = sigaction(number, &entries[number].previous, NULL) == 0 ? 0 : -EINVAL;
+        __atomic_store_n(&entries[number].action.handler, ACTION_DEFAULT, __ATOMIC_RELEASE);
+    }
+    errno = kept;
+    return result;
+}
+
+uint64_t platform_signals_left_open(void)
+{
+    return SIGNALS_SYNCHRONOUS;
+}
+
+bool platform_signal_is_free(int number)
+{
+    const uint64_t taken = SIGNALS_SYNCHRONOUS | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP);
+    return number > 0 && number < NSIG && !(taken & SIGNAL_BIT(number));
+}
+
+void platform_signal_queue_again(int number, const void *info)
+{
+    (void)info;
+    pthread_kill(pthread_self(), number);
+}
+
+bool platform_signal_is_pending(int number)
+{
+    sigset_t pending = 0;
+    return sigpending(&pending) == 0 && (pending & (sigset_t)SIGNAL_BIT(number));
+}
+
+bool platform_handler_is(int signal, const void *handler)
+{
+    struct platform_action present;
+    return platform_action_exchange(signal, NULL, &present) && present.handler == (uint64_t)(uintptr_t)handler;
+}

@@ -1,0 +1,53 @@
+/* identity.c: see platform/threads/identity.h. A thread's number is the name of its port; all threads that the library
+ * sees are those of one process.
+ *
+ * SOURCES: thread_info(3) of Mach; pthread.h (pthread_mach_thread_np). */
+#if !defined(__APPLE__)
+#error "platform/darwin/threads/identity.c is specific to macOS"
+#endif
+
+#include "platform/threads/identity.h"
+
+#include "platform/threads/thread.h"
+
+__thread struct identity_self identity_self;
+
+/* The process that the threads belong to. */
+static uint32_t home;
+
+void identity_prepare(void (*renamed)(int before, struct identity self))
+{
+    (void)renamed;
+    __atomic_store_n(&home, (uint32_t)platform_process_id(), __ATOMIC_RELEASE);
+}
+
+__attribute__((hot)) struct identity identity_of_self(void)
+{
+    if (!identity_self.identity.number) {
+        identity_self.identity = (struct identity){platform_thread_id(), IDENTITY_OWN};
+        identity_self.process = (uint32_t)platform_process_id();
+    }
+    return identity_self.identity;
+}
+
+/* Several fork handlers call it: the first call counts. */
+void identity_in_child(void)
+{
+    uint32_t process = (uint32_t)platform_process_id();
+    if (home == process && identity_self.process == process)
+        return;
+    home = process;
+    identity_self.number_before_fork = identity_self.identity.number;
+    identity_self.identity = (struct identity){platform_thread_id(), IDENTITY_OWN};
+    identity_self.process = process;
+}
+
+bool identity_is_gone(struct identity thread)
+{
+    return thread.number != platform_thread_id() && platform_thread_is_gone(thread.number);
+}
+
+bool identity_is_own_process(void)
+{
+    return (uint32_t)platform_process_id() == __atomic_load_n(&home, __ATOMIC_ACQUIRE);
+}
