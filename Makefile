@@ -22,7 +22,7 @@ STATES ?= 10000
 LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
-    test-torture test-machines test-seam test-i386 test-windows bench install clean
+    test-torture test-machines test-seam test-i386 test-windows test-darwin bench install clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -98,6 +98,11 @@ test-i386:
 test-windows:
 	@$(call install-sets,mingw)
 	./tests/platform/windows/windows.sh $(BUILD) $(TESTS)
+
+# The library for macOS on x86-64, and its tests, on Linux under a loader.
+test-darwin:
+	@$(call install-sets,darwin)
+	./tests/platform/darwin/darwin.sh $(BUILD) $(TESTS)
 
 bench: all
 	./bench/run.sh $(BUILD)

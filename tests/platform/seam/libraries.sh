@@ -1,10 +1,11 @@
 #!/bin/bash
-# libraries.sh FOLDER COMPILER: builds Zydis and cmocka from Debian's sources, with a compiler for Windows, into
-# FOLDER/include and FOLDER/lib. Does nothing where they are there. Debian's source package of Zydis does not hold
+# libraries.sh FOLDER COMPILER [AR]: builds Zydis and cmocka from Debian's sources, with a compiler for another system,
+# into FOLDER/include and FOLDER/lib. Does nothing where they are there. Debian's source package of Zydis does not hold
 # Zycore; the decoder needs its headers alone, and they are those of libzycore-dev.
 set -euo pipefail
 folder=$1
 compiler=$2
+ar=${3:-${compiler%-gcc*}-ar}
 here=$(dirname "$(readlink -f "$0")")
 # The build is the same as long as this text is.
 [ "$(cat "$folder/.built" 2>/dev/null)" != "$(sha256sum <"$0")" ] || exit 0
@@ -33,15 +34,16 @@ options=(-O2 -g -I../include -DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD -DZYDIS_
 for file in Decoder DecoderData MetaInfo Mnemonic Register Segment SharedData Utils Zydis; do
     "$compiler" "${options[@]}" -Izydis/src -c "zydis/src/$file.c" -o "../objects/$file.o"
 done
-ar=${compiler%-gcc*}-ar
 "$ar" rcs ../lib/libZydis.a ../objects/*.o
 
 # What cmocka's CMakeLists.txt would find.
 cat >../objects/config.h <<'END'
 #define HAVE_ASSERT_H 1
 #define HAVE_INTTYPES_H 1
+#ifdef _WIN32
 #define HAVE_IO_H 1
 #define HAVE_MALLOC_H 1
+#endif
 #define HAVE_MEMORY_H 1
 #define HAVE_SETJMP_H 1
 #define HAVE_SIGNAL_H 1

@@ -1,0 +1,114 @@
+/* entry_x86_64.S: what must not change registers, or is entered with registers that C does not expect. */
+#include <cet.h>
+
+        .text
+
+/* As XNU enters it: rdi handler, esi style, edx number, rcx siginfo, r8 ucontext, r9 token. */
+        .globl  loader_trampoline
+        .type   loader_trampoline, @function
+loader_trampoline:
+        pushq   %rbp
+        movq    %rsp, %rbp
+        pushq   %r8
+        pushq   %r9
+        movq    %rdi, %rax
+        movl    %edx, %edi
+        movq    %rcx, %rsi
+        movq    %r8, %rdx
+        call    *%rax
+        movq    -8(%rbp), %rdi
+        movq    -16(%rbp), %rsi
+        .globl  loader_restore
+loader_restore:
+        ud2
+        .size   loader_trampoline, . - loader_trampoline
+
+/* rdi: the descriptor {this function, image, offset}; rax: the variable. All other registers stay. The storage is
+ * at GS, by the image's number. */
+        .globl  loader_variable
+        .type   loader_variable, @function
+loader_variable:
+        _CET_ENDBR
+        movq    8(%rdi), %rax
+        movq    %gs:(, %rax, 8), %rax
+        testq   %rax, %rax
+        je      1f
+        addq    16(%rdi), %rax
+        ret
+1:      pushq   %rbp
+        movq    %rsp, %rbp
+        pushq   %rcx
+        pushq   %rdx
+        pushq   %rsi
+        pushq   %rdi
+        pushq   %r8
+        pushq   %r9
+        pushq   %r10
+        pushq   %r11
+        subq    $512, %rsp
+        andq    $-64, %rsp
+        fxsave64 (%rsp)
+        movq    8(%rdi), %rdi
+        call    image_thread_storage
+        fxrstor64 (%rsp)
+        leaq    -64(%rbp), %rsp
+        popq    %r11
+        popq    %r10
+        popq    %r9
+        popq    %r8
+        popq    %rdi
+        popq    %rsi
+        popq    %rdx
+        popq    %rcx
+        popq    %rbp
+        addq    16(%rdi), %rax
+        ret
+        .size   loader_variable, . - loader_variable
+
+/* macOS's jmp_buf has 148 bytes. */
+        .globl  loader_setjmp
+        .type   loader_setjmp, @function
+loader_setjmp:
+        _CET_ENDBR
+        movq    %rbx, (%rdi)
+        movq    %rbp, 8(%rdi)
+        movq    %r12, 16(%rdi)
+        movq    %r13, 24(%rdi)
+        movq    %r14, 32(%rdi)
+        movq    %r15, 40(%rdi)
+        leaq    8(%rsp), %rax
+        movq    %rax, 48(%rdi)
+        movq    (%rsp), %rax
+        movq    %rax, 56(%rdi)
+        subq    $8, %rsp
+        call    setjmp_note
+        addq    $8, %rsp
+        xorl    %eax, %eax
+        ret
+        .size   loader_setjmp, . - loader_setjmp
+
+        .globl  loader_longjmp
+        .type   loader_longjmp, @function
+loader_longjmp:
+        _CET_ENDBR
+        pushq   %rdi
+        pushq   %rsi
+        subq    $8, %rsp
+        call    longjmp_note
+        addq    $8, %rsp
+        popq    %rax
+        popq    %rdi
+        movq    (%rdi), %rbx
+        movq    8(%rdi), %rbp
+        movq    16(%rdi), %r12
+        movq    24(%rdi), %r13
+        movq    32(%rdi), %r14
+        movq    40(%rdi), %r15
+        movq    48(%rdi), %rsp
+        testl   %eax, %eax
+        jne     1f
+        incl    %eax
+1:      jmp     *56(%rdi)
+        .size   loader_longjmp, . - loader_longjmp
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,100 @@
+/* loader.h: runs a program for macOS on x86-64 on Linux: loader PROGRAM [ARGUMENT...].
+ *
+ * It maps the program and the libraries beside it that it names, binds what they import to functions of its own or of
+ * Linux's C library (imports.c), and calls main. A fault becomes a signal as macOS delivers it: the frame is written
+ * where XNU's sendsig writes it, with its fields and its order, and the thread goes on in a trampoline that calls the
+ * handler and then restores all registers and the extended state from the frame (signals.c).
+ *
+ * What it can show: that the code which was built for macOS is right: its calling convention, its assembly, its
+ * thread-local storage, the layouts of Apple's headers; that the library serves faults in frames of that shape, uses no
+ * more of a thread's alternate stack than there is, and makes no thread-local storage in a handler (it ends the process
+ * then); that it imports nothing that is not known here.
+ *
+ * What it cannot show: that macOS does what this loader does. The loader is written from documentation, headers and
+ * published sources. Not shown at all: the time that anything takes, code signing, the hardened runtime, fork's
+ * inheritance of memory, and whatever a function here refuses.
+ *
+ * SOURCES: XNU bsd/dev/i386/unix_signal.c, bsd/uxkern/ux_exception.c, EXTERNAL_HEADERS/mach-o/loader.h and nlist.h;
+ * dyld's documentation of LC_DYLD_INFO; Apple's headers signal.h, sys/mman.h, mach/vm_statistics.h, pthread.h. */
+#ifndef DARWIN_LOADER_H
+#define DARWIN_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <ucontext.h>
+
+_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- image.c ---- */
+
+typedef int program_main(int argc, char **argv, char **environment, char **apple);
+
+/* Maps the program and its libraries, binds them and runs their initialisers. */
+program_main *image_load(const char *path, int argc, char **argv);
+
+/* A thread's copy of an image's thread-local storage; NULL if there is no such image. */
+void *image_thread_storage(uint64_t image);
+
+/* ---- imports.c ---- */
+
+/* The address for an imported name, without its underscore; NULL if it is not known. */
+void *import_find(const char *name);
+
+/* ---- threads.c ---- */
+
+#define KEYS 512
+#define FIRST_KEY 256
+/* From a thread's block to its keys, as in macOS 11. */
+#define BLOCK_HEAD 28
+
+/* A thread. GS's base is at `keys`, and the first of them is the block's own address. */
+struct thread {
+    uint64_t head[BLOCK_HEAD];
+    void *keys[KEYS];
+    /* Its port's name, and its number in Linux. */
+    uint32_t port;
+    int number;
+    /* What macOS keeps of it: the blocked and the pending signals; the alternate stack, and whether it is in use. */
+    uint32_t mask, pending;
+    uint64_t stack, stack_size;
+    bool has_stack, on_stack;
+    /* Handlers that have not returned. */
+    unsigned handlers;
+    /* Mach's suspension: how often it was suspended, and its registers once it has stopped. */
+    uint32_t suspensions, stopped;
+    const ucontext_t *registers;
+    void *(*run)(void *);
+    void *argument, *result;
+    unsigned long native;
+    struct thread *next;
+};
+
+void threads_begin(void);
+struct thread *thread_self(void);
+struct thread *thread_by_port(uint32_t port);
+
+/* ---- signals.c ---- */
+
+#define DARWIN_SIGNALS 32
+void signals_begin(void);
+/* For each thread: the stack of the loader's own handlers. */
+void signals_begin_thread(void);
+/* Sends a signal, by the number that it has in macOS, to a thread. */
+void signal_send(struct thread *thread, int number);
+/* Delivers what is pending and no longer blocked. */
+void signal_settle(struct thread *self);
+/* What Linux's status of a child says, as macOS does. */
+int signal_status(int status);
+void thread_hold(struct thread *thread);
+void thread_release(struct thread *thread);
+
+/* In assembly: calls the handler, then loader_restore: an instruction that traps, for the frame to be restored. */
+void loader_trampoline(void);
+extern const char loader_restore[];
+/* What a thread-local variable's descriptor calls. */
+void loader_variable(void);
+int loader_setjmp(void *buffer);
+_Noreturn void loader_longjmp(void *buffer, int value);
+
+#endif

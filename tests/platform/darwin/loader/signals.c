@@ -1,0 +1,515 @@
+/* signals.c: signals in the form that macOS gives them. See loader.h.
+ *
+ * A handler of Linux's, on a stack of the loader's, writes the frame where macOS would, and returns to the trampoline.
+ * What the trampoline does last is an instruction that traps: then the same handler restores the thread from the frame.
+ */
+#define _GNU_SOURCE
+#include "loader.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What macOS calls these. */
+enum {
+    D_SIGILL = 4,
+    D_SIGTRAP = 5,
+    D_SIGABRT = 6,
+    D_SIGFPE = 8,
+    D_SIGKILL = 9,
+    D_SIGBUS = 10,
+    D_SIGSEGV = 11,
+    D_SIGUSR1 = 30,
+    D_SIGUSR2 = 31
+};
+enum { D_ONSTACK = 1, D_RESETHAND = 4, D_NODEFER = 0x10, D_SIGINFO = 0x40 };
+enum { D_BLOCK = 1, D_UNBLOCK = 2, D_SETMASK = 3 };
+enum { D_SS_ONSTACK = 1, D_SS_DISABLE = 4 };
+#define D_MINSIGSTKSZ 32768u
+#define BIT(number) (1u << ((number)-1))
+
+#define RED_ZONE 128u
+#define STYLE_INFO 30u
+
+struct d_siginfo {
+    int number, error, code, process;
+    uint32_t user;
+    int status;
+    uint64_t address, value;
+    int64_t band;
+    uint64_t padding[7];
+};
+struct d_context {
+    int on_stack;
+    uint32_t mask;
+    uint64_t stack, stack_size;
+    int stack_flags, padding;
+    uint64_t link, machine_size, machine;
+};
+struct d_exception {
+    uint16_t trap, processor;
+    uint32_t error;
+    uint64_t address;
+};
+/* In this order. */
+struct d_registers {
+    uint64_t rax, rbx, rcx, rdx, rdi, rsi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags, cs, fs, gs;
+};
+struct d_machine {
+    struct d_exception exception;
+    struct d_registers general;
+    uint8_t vectors[2444];
+};
+_Static_assert(sizeof(struct d_siginfo) == 104 && sizeof(struct d_context) == 56 && sizeof(struct d_registers) == 168 &&
+                   sizeof(struct d_exception) == 16,
+               "the sizes of Apple's headers");
+
+struct d_action {
+    uint64_t handler;
+    uint32_t mask;
+    int flags;
+};
+static struct d_action actions[DARWIN_SIGNALS];
+
+/* By its size the state's kind is known: float, AVX, AVX-512. */
+static size_t vectors_size = 524;
+static const struct {
+    unsigned component;
+    size_t at, size, least;
+} parts[] = {{2, 588, 256, 844}, {5, 844, 64, 2444}, {6, 908, 512, 2444}, {7, 1420, 1024, 2444}};
+
+static uint32_t offset_of(unsigned component)
+{
+    uint32_t size, offset, c, d;
+    __cpuid_count(0xd, component, size, offset, c, d);
+    return offset;
+}
+
+static const int from_linux[][2] = {{SIGILL, D_SIGILL},   {SIGTRAP, D_SIGTRAP}, {SIGABRT, D_SIGABRT},
+                                    {SIGFPE, D_SIGFPE},   {SIGKILL, D_SIGKILL}, {SIGBUS, D_SIGBUS},
+                                    {SIGSEGV, D_SIGSEGV}, {SIGUSR1, D_SIGUSR1}, {SIGUSR2, D_SIGUSR2}};
+#define PAIRS (sizeof from_linux / sizeof *from_linux)
+
+static int to_linux(int number)
+{
+    for (size_t i = 0; i < PAIRS; i++)
+        if (from_linux[i][1] == number)
+            return from_linux[i][0];
+    return number;
+}
+
+int signal_status(int status)
+{
+    if (!WIFSIGNALED(status))
+        return status;
+    for (size_t i = 0; i < PAIRS; i++)
+        if (from_linux[i][0] == WTERMSIG(status))
+            return (status & ~0x7f) | from_linux[i][1];
+    return status;
+}
+
+static _Noreturn void die_of(int number)
+{
+    struct sigaction by_default = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    int native = to_linux(number);
+    sigaction(native, &by_default, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (;;)
+        syscall(SYS_tgkill, getpid(), gettid(), native);
+}
+
+/* ---- frames ---- */
+
+/* clang-format off */
+#define EACH_REGISTER(DO)                                                                                              \
+    DO(rax, RAX) DO(rbx, RBX) DO(rcx, RCX) DO(rdx, RDX) DO(rdi, RDI) DO(rsi, RSI) DO(rbp, RBP) DO(rsp, RSP) DO(r8, R8) \
+    DO(r9, R9) DO(r10, R10) DO(r11, R11) DO(r12, R12) DO(r13, R13) DO(r14, R14) DO(r15, R15) DO(rip, RIP)              \
+    DO(rflags, EFL)
+/* clang-format on */
+
+static void get_registers(const ucontext_t *native, struct d_registers *to)
+{
+    const greg_t *from = native->uc_mcontext.gregs;
+#define GET(field, NAME) to->field = (uint64_t)from[REG_##NAME];
+    EACH_REGISTER(GET)
+#undef GET
+    to->cs = (uint64_t)from[REG_CSGSFS] & 0xffff;
+    to->fs = to->gs = 0;
+}
+
+static void get_vectors(const ucontext_t *native, uint8_t *to)
+{
+    const uint8_t *area = (const void *)native->uc_mcontext.fpregs;
+    uint64_t in_use;
+    memset(to, 0, vectors_size);
+    memcpy(to + 8, area, 464);
+    memcpy(&in_use, area + 512, 8);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (vectors_size >= parts[i].least && in_use >> parts[i].component & 1)
+            memcpy(to + parts[i].at, area + offset_of(parts[i].component), parts[i].size);
+}
+
+/* From the frame to the thread: what the frame has no place for stays as it is. */
+static void restore(struct thread *self, ucontext_t *native)
+{
+    greg_t *to = native->uc_mcontext.gregs;
+    const struct d_context *context = (const void *)(uintptr_t)to[REG_RDI];
+    const struct d_machine *machine = (const void *)(uintptr_t)context->machine;
+    uint8_t *area = (void *)native->uc_mcontext.fpregs;
+    const uint64_t user_flags = 0x240dd5;
+    uint64_t token = (uint64_t)to[REG_RSI], in_use;
+    if (token != ((uint64_t)(uintptr_t)context ^ 0x5e60e))
+        fail("a frame is restored that no signal has made");
+    self->mask = context->mask & ~BIT(D_SIGKILL);
+    self->on_stack = context->on_stack & 1;
+    self->handlers--;
+#define SET(field, NAME) to[REG_##NAME] = (greg_t)machine->general.field;
+    EACH_REGISTER(SET)
+#undef SET
+    to[REG_EFL] = (greg_t)((machine->general.rflags & user_flags) | 0x202);
+    memcpy(area, machine->vectors + 8, 464);
+    memcpy(&in_use, area + 512, 8);
+    in_use |= 3;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (vectors_size >= parts[i].least) {
+            memcpy(area + offset_of(parts[i].component), machine->vectors + parts[i].at, parts[i].size);
+            in_use |= UINT64_C(1) << parts[i].component;
+        }
+    memcpy(area + 512, &in_use, 8);
+}
+
+/* Has the thread enter the handler of a signal. */
+static void deliver(struct thread *self, ucontext_t *native, const struct d_siginfo *given,
+                    const struct d_exception *exception)
+{
+    greg_t *registers = native->uc_mcontext.gregs;
+    struct d_action action = actions[given->number];
+    bool was_on_stack = self->on_stack;
+    uint64_t at = (uint64_t)registers[REG_RSP], size = 0;
+    if (action.handler == 0)
+        die_of(given->number);
+    if (action.handler == 1)
+        return;
+    if (self->has_stack && !was_on_stack && (action.flags & D_ONSTACK)) {
+        at = self->stack + self->stack_size;
+        size = self->stack_size;
+        self->on_stack = true;
+    }
+    at -= RED_ZONE;
+    struct d_context *context = (void *)(uintptr_t)(at -= sizeof *context);
+    struct d_siginfo *info = (void *)(uintptr_t)(at -= sizeof *info);
+    size_t machine_size = offsetof(struct d_machine, vectors) + vectors_size;
+    struct d_machine *machine = (void *)(uintptr_t)(at -= machine_size);
+    at = (at & -UINT64_C(16)) - 8;
+    if (self->on_stack && at - self->stack < 1024)
+        fail("a handler has no room on its alternate stack");
+    *info = *given;
+    info->padding[0] = (uint64_t)registers[REG_RSP];
+    machine->exception = *exception;
+    get_registers(native, &machine->general);
+    get_vectors(native, machine->vectors);
+    *context = (struct d_context){.on_stack = was_on_stack,
+                                  .mask = self->mask,
+                                  .stack = at,
+                                  .stack_size = size,
+                                  .stack_flags = was_on_stack ? D_SS_ONSTACK : 0,
+                                  .machine_size = machine_size,
+                                  .machine = (uint64_t)(uintptr_t)machine};
+    self->mask |= action.mask;
+    if (!(action.flags & D_NODEFER))
+        self->mask |= BIT(given->number);
+    if (action.flags & D_RESETHAND)
+        actions[given->number].handler = 0;
+    self->handlers++;
+    registers[REG_RIP] = (greg_t)(uintptr_t)loader_trampoline;
+    registers[REG_RSP] = (greg_t)at;
+    registers[REG_EFL] = 0x202;
+    registers[REG_RDI] = (greg_t)action.handler;
+    registers[REG_RSI] = STYLE_INFO;
+    registers[REG_RDX] = given->number;
+    registers[REG_RCX] = (greg_t)(uintptr_t)info;
+    registers[REG_R8] = (greg_t)(uintptr_t)context;
+    registers[REG_R9] = (greg_t)((uint64_t)(uintptr_t)context ^ 0x5e60e);
+}
+
+/* ---- faults ---- */
+
+static void describe(const siginfo_t *native, const ucontext_t *context, struct d_siginfo *info)
+{
+    bool is_general = native->si_code == SI_KERNEL;
+    *info = (struct d_siginfo){.address = (uint64_t)context->uc_mcontext.gregs[REG_RIP]};
+    switch (native->si_signo) {
+    case SIGSEGV:
+        /* A protected page is KERN_PROTECTION_FAILURE: SIGBUS. One that is not mapped: SIGSEGV, as #GP. */
+        info->number = !is_general && native->si_code != SEGV_MAPERR ? D_SIGBUS : D_SIGSEGV;
+        info->code = is_general ? 0 : info->number == D_SIGBUS ? 2 : 1;
+        info->address = is_general ? 0 : (uint64_t)(uintptr_t)native->si_addr;
+        return;
+    case SIGBUS:
+        info->number = D_SIGBUS;
+        info->code = 2;
+        info->address = (uint64_t)context->uc_mcontext.gregs[REG_CR2];
+        return;
+    case SIGFPE:
+        info->number = D_SIGFPE;
+        info->code = native->si_code == FPE_INTDIV ? 7 : native->si_code == FPE_FLTDIV ? 1 : 5;
+        return;
+    case SIGTRAP:
+        info->number = D_SIGTRAP;
+        info->code = 1;
+        return;
+    default:
+        info->number = D_SIGILL;
+        info->code = 1;
+    }
+}
+
+static void on_fault(int number, siginfo_t *told, void *native)
+{
+    ucontext_t *context = native;
+    greg_t *registers = context->uc_mcontext.gregs;
+    struct thread *self = thread_self();
+    struct d_siginfo info;
+    (void)number;
+    if (registers[REG_RIP] == (greg_t)(uintptr_t)loader_restore) {
+        restore(self, context);
+        signal_settle(self);
+        return;
+    }
+    struct d_exception exception = {.trap = (uint16_t)registers[REG_TRAPNO],
+                                    .error = (uint32_t)registers[REG_ERR],
+                                    .address = (uint64_t)registers[REG_CR2]};
+    describe(told, context, &info);
+    if (self->mask & BIT(info.number))
+        die_of(info.number);
+    deliver(self, context, &info, &exception);
+}
+
+/* ---- signals that are sent ---- */
+
+#define SENT (SIGRTMIN + 1)
+#define HELD (SIGRTMIN + 2)
+
+/* The exception is that of the thread's last fault. */
+static void on_sent(int number, siginfo_t *told, void *native)
+{
+    struct thread *self = thread_self();
+    (void)number;
+    (void)told;
+    uint32_t open = self->pending & ~self->mask;
+    if (!open)
+        return;
+    int first = __builtin_ctz(open) + 1;
+    __atomic_and_fetch(&self->pending, ~BIT(first), __ATOMIC_ACQ_REL);
+    const greg_t *registers = ((ucontext_t *)native)->uc_mcontext.gregs;
+    struct d_siginfo info = {.number = first, .process = getpid(), .user = getuid()};
+    struct d_exception exception = {.trap = (uint16_t)registers[REG_TRAPNO], .address = (uint64_t)registers[REG_CR2]};
+    if (first == D_SIGBUS || first == D_SIGSEGV) {
+        /* As XNU: these fields say what they say of a fault. */
+        info.code = first == D_SIGBUS ? 2 : 0;
+        info.address = exception.address;
+        info.process = 0;
+    }
+    deliver(self, native, &info, &exception);
+    signal_settle(self);
+}
+
+/* Timers' signals have the same numbers in both systems. */
+static void on_timer(int number, siginfo_t *told, void *native)
+{
+    __atomic_or_fetch(&thread_self()->pending, BIT(number), __ATOMIC_ACQ_REL);
+    on_sent(number, told, native);
+}
+
+void signal_send(struct thread *thread, int number)
+{
+    __atomic_or_fetch(&thread->pending, BIT(number), __ATOMIC_ACQ_REL);
+    syscall(SYS_tgkill, getpid(), thread->number, SENT);
+}
+
+void signal_settle(struct thread *self)
+{
+    if (__atomic_load_n(&self->pending, __ATOMIC_ACQUIRE) & ~self->mask)
+        syscall(SYS_tgkill, getpid(), self->number, SENT);
+}
+
+/* ---- a thread that is held ---- */
+
+static void wait_while(uint32_t *word, uint32_t value)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void wake(uint32_t *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void on_held(int number, siginfo_t *told, void *native)
+{
+    struct thread *self = thread_self();
+    uint32_t value;
+    (void)number;
+    (void)told;
+    self->registers = native;
+    __atomic_store_n(&self->stopped, 1, __ATOMIC_RELEASE);
+    wake(&self->stopped);
+    while ((value = __atomic_load_n(&self->suspensions, __ATOMIC_ACQUIRE)) != 0)
+        wait_while(&self->suspensions, value);
+    __atomic_store_n(&self->stopped, 0, __ATOMIC_RELEASE);
+}
+
+void thread_hold(struct thread *thread)
+{
+    if (__atomic_fetch_add(&thread->suspensions, 1, __ATOMIC_ACQ_REL) == 0)
+        syscall(SYS_tgkill, getpid(), thread->number, HELD);
+    while (!__atomic_load_n(&thread->stopped, __ATOMIC_ACQUIRE))
+        wait_while(&thread->stopped, 0);
+}
+
+void thread_release(struct thread *thread)
+{
+    if (__atomic_sub_fetch(&thread->suspensions, 1, __ATOMIC_ACQ_REL) == 0)
+        wake(&thread->suspensions);
+}
+
+/* ---- what the program calls ---- */
+
+int d_sigaction(int number, const struct d_action *wanted, struct d_action *before);
+int d_sigaction(int number, const struct d_action *wanted, struct d_action *before)
+{
+    if (number <= 0 || number >= DARWIN_SIGNALS || (wanted && number == D_SIGKILL))
+        return -1;
+    if (before)
+        *before = actions[number];
+    if (wanted)
+        actions[number] = *wanted;
+    return 0;
+}
+
+uint64_t d_signal(int number, uint64_t handler);
+uint64_t d_signal(int number, uint64_t handler)
+{
+    struct d_action wanted = {.handler = handler}, before;
+    return d_sigaction(number, &wanted, &before) == 0 ? before.handler : UINT64_MAX;
+}
+
+int d_sigmask(int how, const uint32_t *wanted, uint32_t *before);
+int d_sigmask(int how, const uint32_t *wanted, uint32_t *before)
+{
+    struct thread *self = thread_self();
+    uint32_t mask = self->mask;
+    if (wanted && (how < D_BLOCK || how > D_SETMASK))
+        return 22;
+    if (wanted) {
+        mask = how == D_BLOCK ? mask | *wanted : how == D_UNBLOCK ? mask & ~*wanted : *wanted;
+        mask &= ~BIT(D_SIGKILL);
+    }
+    if (before)
+        *before = self->mask;
+    self->mask = mask;
+    signal_settle(self);
+    return 0;
+}
+
+struct d_stack {
+    uint64_t lowest, size;
+    int flags;
+};
+int d_sigaltstack(const struct d_stack *wanted, struct d_stack *before);
+int d_sigaltstack(const struct d_stack *wanted, struct d_stack *before)
+{
+    struct thread *self = thread_self();
+    struct d_stack present = {self->stack, self->stack_size,
+                              self->on_stack    ? D_SS_ONSTACK
+                              : self->has_stack ? 0
+                                                : D_SS_DISABLE};
+    int *error = __errno_location();
+    if (wanted && self->on_stack)
+        return *error = 1, -1;
+    if (wanted && (wanted->flags & ~D_SS_DISABLE))
+        return *error = 22, -1;
+    if (wanted && !(wanted->flags & D_SS_DISABLE) && wanted->size < D_MINSIGSTKSZ)
+        return *error = 12, -1;
+    if (before)
+        *before = present;
+    if (wanted) {
+        self->has_stack = !(wanted->flags & D_SS_DISABLE);
+        if (self->has_stack) {
+            self->stack = wanted->lowest;
+            self->stack_size = wanted->size;
+        }
+    }
+    return 0;
+}
+
+int d_sigpending(uint32_t *pending);
+int d_sigpending(uint32_t *pending)
+{
+    *pending = thread_self()->pending;
+    return 0;
+}
+
+/* A jump out of a handler: macOS's setjmp keeps the mask, and whether the alternate stack is in use. */
+void setjmp_note(uint64_t *buffer);
+void setjmp_note(uint64_t *buffer)
+{
+    struct thread *self = thread_self();
+    buffer[8] = self->mask | (uint64_t)self->on_stack << 32 | (uint64_t)self->handlers << 40;
+}
+
+void longjmp_note(const uint64_t *buffer);
+void longjmp_note(const uint64_t *buffer)
+{
+    struct thread *self = thread_self();
+    self->mask = (uint32_t)buffer[8];
+    self->on_stack = buffer[8] >> 32 & 1;
+    self->handlers = (unsigned)(buffer[8] >> 40);
+    signal_settle(self);
+}
+
+void signals_begin_thread(void)
+{
+    const size_t size = 65536;
+    stack_t stack = {.ss_sp = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+                     .ss_size = size};
+    if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL) != 0)
+        fail("a thread has no stack for the loader's handlers");
+}
+
+void signals_begin(void)
+{
+    static const int timers[] = {SIGALRM, SIGVTALRM, SIGPROF};
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    const char *wanted = getenv("LOADER_STATE");
+    unsigned a = 0, b = 0, c, d;
+    uint32_t enabled = 0, high;
+    sigfillset(&action.sa_mask);
+    action.sa_sigaction = on_fault;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigaction(faults[i], &action, NULL);
+    action.sa_sigaction = on_sent;
+    sigaction(SENT, &action, NULL);
+    action.sa_sigaction = on_timer;
+    for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
+        sigaction(timers[i], &action, NULL);
+    action.sa_sigaction = on_held;
+    sigaction(HELD, &action, NULL);
+    if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE))
+        __asm__("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
+    vectors_size = (enabled & 0xe0) == 0xe0 ? 2444 : (enabled & 4) ? 844 : 524;
+    size_t most = !wanted ? 2444 : strcmp(wanted, "float") == 0 ? 524 : strcmp(wanted, "avx") == 0 ? 844 : 2444;
+    vectors_size = vectors_size < most ? vectors_size : most;
+    signals_begin_thread();
+}

@@ -1,0 +1,335 @@
+/* threads.c: threads, their ports and keys, and memory as Mach has it. See loader.h. */
+#define _GNU_SOURCE
+#include "loader.h"
+
+#include <asm/prctl.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct thread *threads;
+static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t next_port = 0x103;
+
+struct thread *thread_self(void)
+{
+    struct thread *self;
+    __asm__ volatile("movq %%gs:0, %0" : "=r"(self));
+    return self;
+}
+
+static void begin(struct thread *self)
+{
+    self->keys[0] = self;
+    self->number = gettid();
+    if (syscall(SYS_arch_prctl, ARCH_SET_GS, self->keys) != 0)
+        fail("the base of GS cannot be set");
+    signals_begin_thread();
+}
+
+static struct thread *make(void)
+{
+    struct thread *thread = calloc(1, sizeof *thread);
+    pthread_mutex_lock(&threads_lock);
+    thread->port = next_port;
+    next_port += 0x100;
+    thread->next = threads;
+    threads = thread;
+    pthread_mutex_unlock(&threads_lock);
+    return thread;
+}
+
+void threads_begin(void)
+{
+    begin(make());
+}
+
+/* No lock: a thread may be asked for in a handler; none is ever freed. */
+struct thread *thread_by_port(uint32_t port)
+{
+    for (struct thread *thread = __atomic_load_n(&threads, __ATOMIC_ACQUIRE); thread; thread = thread->next)
+        if (thread->port == port && thread->number)
+            return thread;
+    return NULL;
+}
+
+/* ---- pthreads ---- */
+
+struct thread *d_pthread_self(void);
+struct thread *d_pthread_self(void)
+{
+    return thread_self();
+}
+
+uint32_t d_pthread_mach_thread_np(struct thread *thread);
+uint32_t d_pthread_mach_thread_np(struct thread *thread)
+{
+    return thread->port;
+}
+
+typedef void introspection_hook(unsigned event, struct thread *thread, void *address, size_t size);
+static introspection_hook *hook;
+introspection_hook *d_pthread_introspection_hook_install(introspection_hook *wanted);
+introspection_hook *d_pthread_introspection_hook_install(introspection_hook *wanted)
+{
+    introspection_hook *before = hook;
+    hook = wanted;
+    return before;
+}
+
+static void (*destructors[KEYS])(void *);
+static bool key_is_taken[KEYS];
+
+int d_pthread_key_create(unsigned long *key, void (*destructor)(void *));
+int d_pthread_key_create(unsigned long *key, void (*destructor)(void *))
+{
+    for (unsigned i = FIRST_KEY; i < KEYS; i++)
+        if (!__atomic_exchange_n(&key_is_taken[i], true, __ATOMIC_ACQ_REL)) {
+            destructors[i] = destructor;
+            *key = i;
+            return 0;
+        }
+    return EAGAIN;
+}
+
+int d_pthread_setspecific(unsigned long key, void *value);
+int d_pthread_setspecific(unsigned long key, void *value)
+{
+    if (key < FIRST_KEY || key >= KEYS || !key_is_taken[key])
+        return EINVAL;
+    thread_self()->keys[key] = value;
+    return 0;
+}
+
+void *d_pthread_getspecific(unsigned long key);
+void *d_pthread_getspecific(unsigned long key)
+{
+    return key < KEYS ? thread_self()->keys[key] : NULL;
+}
+
+static void *run(void *argument)
+{
+    struct thread *self = argument;
+    begin(self);
+    if (hook)
+        hook(2, self, NULL, 0);
+    self->result = self->run(self->argument);
+    for (unsigned round = 0, any = 1; round < 4 && any; round++) {
+        any = 0;
+        for (unsigned i = FIRST_KEY; i < KEYS; i++) {
+            void *value = self->keys[i];
+            self->keys[i] = NULL;
+            if (value && destructors[i])
+                any = 1, destructors[i](value);
+        }
+    }
+    if (hook)
+        hook(3, self, NULL, 0);
+    self->number = 0;
+    return NULL;
+}
+
+int d_pthread_create(struct thread **thread, const void *attributes, void *(*function)(void *), void *argument);
+int d_pthread_create(struct thread **thread, const void *attributes, void *(*function)(void *), void *argument)
+{
+    struct thread *made = make();
+    (void)attributes;
+    made->run = function;
+    made->argument = argument;
+    *thread = made;
+    return pthread_create(&made->native, NULL, run, made);
+}
+
+int d_pthread_join(struct thread *thread, void **result);
+int d_pthread_join(struct thread *thread, void **result)
+{
+    int error = pthread_join(thread->native, NULL);
+    if (result)
+        *result = thread->result;
+    return error;
+}
+
+static uint64_t own_stack(bool wants_end)
+{
+    pthread_attr_t attributes;
+    void *low = NULL;
+    size_t size = 0;
+    pthread_getattr_np(pthread_self(), &attributes);
+    pthread_attr_getstack(&attributes, &low, &size);
+    pthread_attr_destroy(&attributes);
+    return wants_end ? (uint64_t)(uintptr_t)low + size : size;
+}
+
+uint64_t d_pthread_get_stackaddr_np(struct thread *thread);
+uint64_t d_pthread_get_stackaddr_np(struct thread *thread)
+{
+    (void)thread;
+    return own_stack(true);
+}
+
+uint64_t d_pthread_get_stacksize_np(struct thread *thread);
+uint64_t d_pthread_get_stacksize_np(struct thread *thread)
+{
+    (void)thread;
+    return own_stack(false);
+}
+
+/* ---- words that threads wait for; a mutex is such a word, behind its signature ---- */
+
+int d_ulock_wait(uint32_t operation, uint32_t *word, uint64_t value, uint32_t microseconds);
+int d_ulock_wait(uint32_t operation, uint32_t *word, uint64_t value, uint32_t microseconds)
+{
+    struct timespec limit = {microseconds / 1000000, microseconds % 1000000 * 1000L};
+    (void)operation;
+    return (int)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, (uint32_t)value, microseconds ? &limit : NULL, NULL, 0);
+}
+
+int d_ulock_wake(uint32_t operation, uint32_t *word, uint64_t value);
+int d_ulock_wake(uint32_t operation, uint32_t *word, uint64_t value)
+{
+    (void)value;
+    return (int)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, operation & 0x100 ? INT_MAX : 1, NULL, NULL, 0);
+}
+
+int d_pthread_mutex_lock(uint32_t *mutex);
+int d_pthread_mutex_lock(uint32_t *mutex)
+{
+    uint32_t *word = mutex + 2;
+    while (__atomic_exchange_n(word, 1, __ATOMIC_ACQUIRE))
+        d_ulock_wait(1, word, 1, 1000);
+    return 0;
+}
+
+int d_pthread_mutex_trylock(uint32_t *mutex);
+int d_pthread_mutex_trylock(uint32_t *mutex)
+{
+    return __atomic_exchange_n(mutex + 2, 1, __ATOMIC_ACQUIRE) ? EBUSY : 0;
+}
+
+int d_pthread_mutex_unlock(uint32_t *mutex);
+int d_pthread_mutex_unlock(uint32_t *mutex)
+{
+    __atomic_store_n(mutex + 2, 0, __ATOMIC_RELEASE);
+    return d_ulock_wake(1, mutex + 2, 0) < 0;
+}
+
+int d_pthread_mutex_init(uint32_t *mutex, const void *attributes);
+int d_pthread_mutex_init(uint32_t *mutex, const void *attributes)
+{
+    (void)attributes;
+    memset(mutex, 0, 64);
+    return 0;
+}
+
+/* ---- Mach ---- */
+
+enum { SUCCESS = 0, INVALID_ADDRESS = 1, NO_SPACE = 3, INVALID_ARGUMENT = 4 };
+enum { FLAG_ANYWHERE = 1, FLAG_OVERWRITE = 0x4000 };
+#define STATE_THREAD64 4
+
+int d_thread_info(uint32_t port, int flavor, void *info, uint32_t *size);
+int d_thread_info(uint32_t port, int flavor, void *info, uint32_t *size)
+{
+    (void)flavor;
+    if (!thread_by_port(port))
+        return INVALID_ARGUMENT;
+    memset(info, 0, *size * 4);
+    return SUCCESS;
+}
+
+int d_thread_suspend(uint32_t port);
+int d_thread_suspend(uint32_t port)
+{
+    struct thread *thread = thread_by_port(port);
+    if (!thread || thread == thread_self())
+        return INVALID_ARGUMENT;
+    thread_hold(thread);
+    return SUCCESS;
+}
+
+int d_thread_resume(uint32_t port);
+int d_thread_resume(uint32_t port)
+{
+    struct thread *thread = thread_by_port(port);
+    if (!thread || !thread->suspensions)
+        return INVALID_ARGUMENT;
+    thread_release(thread);
+    return SUCCESS;
+}
+
+int d_thread_get_state(uint32_t port, int flavor, uint64_t *state, uint32_t *size);
+int d_thread_get_state(uint32_t port, int flavor, uint64_t *state, uint32_t *size)
+{
+    static const int order[] = {REG_RAX, REG_RBX, REG_RCX, REG_RDX, REG_RDI, REG_RSI, REG_RBP, REG_RSP, REG_R8,
+                                REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP, REG_EFL};
+    struct thread *thread = thread_by_port(port);
+    if (!thread || !thread->stopped || flavor != STATE_THREAD64 || *size < 42)
+        return INVALID_ARGUMENT;
+    memset(state, 0, 168);
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        state[i] = (uint64_t)thread->registers->uc_mcontext.gregs[order[i]];
+    return SUCCESS;
+}
+
+int d_vm_read_overwrite(uint32_t task, uint64_t address, uint64_t size, uint64_t to, uint64_t *done);
+int d_vm_read_overwrite(uint32_t task, uint64_t address, uint64_t size, uint64_t to, uint64_t *done)
+{
+    struct iovec into = {(void *)(uintptr_t)to, size}, from = {(void *)(uintptr_t)address, size};
+    (void)task;
+    if (syscall(SYS_process_vm_readv, getpid(), &into, 1, &from, 1, 0) != (long)size)
+        return INVALID_ADDRESS;
+    *done = size;
+    return SUCCESS;
+}
+
+int d_vm_allocate(uint32_t task, uint64_t *address, uint64_t size, int flags);
+int d_vm_allocate(uint32_t task, uint64_t *address, uint64_t size, int flags)
+{
+    int placed = flags & FLAG_ANYWHERE ? 0 : flags & FLAG_OVERWRITE ? MAP_FIXED : MAP_FIXED_NOREPLACE;
+    (void)task;
+    void *memory = mmap((void *)(uintptr_t)*address, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | placed, -1, 0);
+    if (memory == MAP_FAILED)
+        return NO_SPACE;
+    *address = (uint64_t)(uintptr_t)memory;
+    return SUCCESS;
+}
+
+/* Of shared memory, as a whole mapping: what else macOS can is not asked for. */
+int d_vm_remap(uint32_t task, uint64_t *address, uint64_t size, uint64_t mask, int flags, uint32_t from_task,
+               uint64_t from, int copy, int *present, int *most, int inheritance);
+int d_vm_remap(uint32_t task, uint64_t *address, uint64_t size, uint64_t mask, int flags, uint32_t from_task,
+               uint64_t from, int copy, int *present, int *most, int inheritance)
+{
+    (void)task, (void)from_task, (void)inheritance;
+    if (mask || copy || (flags & FLAG_ANYWHERE))
+        return INVALID_ARGUMENT;
+    if (!(flags & FLAG_OVERWRITE)) {
+        void *taken = mmap((void *)(uintptr_t)*address, size, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        if (taken == MAP_FAILED)
+            return NO_SPACE;
+    }
+    void *memory = mremap((void *)(uintptr_t)from, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)(uintptr_t)*address);
+    *present = *most = PROT_READ | PROT_WRITE;
+    return memory == MAP_FAILED ? NO_SPACE : SUCCESS;
+}
+
+void *d_mmap(void *address, size_t size, int protection, int flags, int file, off_t offset);
+void *d_mmap(void *address, size_t size, int protection, int flags, int file, off_t offset)
+{
+    enum { FIXED = 0x10, NORESERVE = 0x40, ANON = 0x1000 };
+    int native = flags & 3;
+    native |= (flags & FIXED ? MAP_FIXED : 0) | (flags & ANON ? MAP_ANONYMOUS : 0) | MAP_NORESERVE;
+    if (flags & ~(3 | FIXED | NORESERVE | ANON))
+        fail("mmap with flags %#x", (unsigned)flags);
+    return mmap(address, size, protection, native, file, offset);
+}
