@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "decode/x86/processor.h"
+#include "platform/frame/frame.h"
 
 #define ACCESS_DISABLE 0x55555555u
 
@@ -18,7 +19,9 @@ static uint32_t place;
 static uint32_t ask(void)
 {
     struct xsave_component component;
-    return processor_uses_keys() && xsave_find(STATE_PKRU, &component) ? component.offset : NOWHERE;
+    /* The kernel below the system may use them where the system does not. */
+    bool is_used = processor_uses_keys() && (frame_components() & COMPONENT_PKRU);
+    return is_used && xsave_find(STATE_PKRU, &component) ? component.offset : NOWHERE;
 }
 
 static uint32_t get_place(void)

@@ -109,7 +109,14 @@ __attribute__((hot)) void frame_get_bases(struct segue_regs *regs)
 {
     regs->gs_base = (uint64_t)(uintptr_t)NtCurrentTeb();
     regs->fs_base = 0;
-    if (IsProcessorFeaturePresent(PF_RDWRFSGSBASE_AVAILABLE))
+    enum { UNKNOWN, NO, YES };
+    static uint8_t answer;
+    uint8_t known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
+    if (known == UNKNOWN) {
+        known = IsProcessorFeaturePresent(PF_RDWRFSGSBASE_AVAILABLE) ? YES : NO;
+        __atomic_store_n(&answer, known, __ATOMIC_RELAXED);
+    }
+    if (known == YES)
         __asm__ volatile("rdfsbase %0" : "=r"(regs->fs_base));
 }
 
@@ -148,9 +155,12 @@ static void *part_of(CONTEXT *thread, unsigned component, uint32_t size)
     return part && length >= size ? part : NULL;
 }
 
-static bool fits(unsigned component, struct xsave_component *place)
+/* Takes the lowest component from the set, and finds its place in an area. False if the area does not hold it. */
+static bool take_lowest(uint64_t *components, unsigned *component, struct xsave_component *place)
 {
-    return xsave_find(component, place) && place->offset + place->size <= NATIVE_AREA_SIZE;
+    *component = (unsigned)__builtin_ctzll(*components);
+    *components &= *components - 1;
+    return xsave_find(*component, place) && place->offset + place->size <= NATIVE_AREA_SIZE;
 }
 
 static void gather(struct native_context *context)
@@ -162,9 +172,11 @@ static void gather(struct native_context *context)
     memcpy(context->area, &thread->FltSave, XSAVE_LEGACY_SIZE);
     memset(context->area + XSAVE_LEGACY_SIZE, 0, XSAVE_HEADER_END - XSAVE_LEGACY_SIZE);
     context->features = COMPONENTS_LEGACY;
-    bool has_more = (thread->ContextFlags & CONTEXT_XSTATE) == CONTEXT_XSTATE && GetXStateFeaturesMask(thread, &mask);
-    for (unsigned i = STATE_FIRST_EXTENDED; has_more && i < STATE_LIMIT; i++) {
-        const void *part = fits(i, &place) ? part_of(thread, i, place.size) : NULL;
+    uint64_t components = frame_components() & ~COMPONENTS_LEGACY;
+    if ((thread->ContextFlags & CONTEXT_XSTATE) != CONTEXT_XSTATE || !GetXStateFeaturesMask(thread, &mask))
+        components = 0;
+    for (unsigned i; components;) {
+        const void *part = take_lowest(&components, &i, &place) ? part_of(thread, i, place.size) : NULL;
         if (!part)
             continue;
         context->features |= UINT64_C(1) << i;
@@ -198,12 +210,15 @@ static void scatter(const struct native_context *context, uint64_t in_use, CONTE
     DWORD64 mask = 0;
     memcpy(&thread->FltSave, context->area, XSAVE_LEGACY_SIZE);
     memcpy(&thread->MxCsr, context->area + XSAVE_MXCSR, sizeof thread->MxCsr);
-    if (!(context->features & ~COMPONENTS_LEGACY))
+    uint64_t components = context->features & ~COMPONENTS_LEGACY;
+    if (!components)
         return;
     GetXStateFeaturesMask(thread, &mask);
-    for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
+    for (unsigned i; components;) {
+        if (!take_lowest(&components, &i, &place))
+            continue;
         bool is_used = in_use >> i & 1;
-        if (!(context->features >> i & 1) || !fits(i, &place) || (!is_used && !(mask >> i & 1)))
+        if (!is_used && !(mask >> i & 1))
             continue;
         void *part = part_of(thread, i, place.size);
         if (!part)
@@ -232,8 +247,9 @@ static bool has_pushed_over_state(const struct native_context *context)
     struct xsave_component place;
     if (thread->Rsp >= context->stack_pointer || context->stack_pointer - thread->Rsp > PUSHED_MOST)
         return false;
-    for (unsigned i = STATE_FIRST_EXTENDED; i < STATE_LIMIT; i++) {
-        if (!(context->features >> i & 1) || !fits(i, &place))
+    uint64_t components = context->features & ~COMPONENTS_LEGACY;
+    for (unsigned i; components;) {
+        if (!take_lowest(&components, &i, &place))
             continue;
         const unsigned char *part = part_of(context->thread, i, place.size);
         uint64_t address = (uint64_t)(uintptr_t)part;

@@ -61,10 +61,11 @@ static bool map_view(HANDLE section, uint64_t at, uint64_t size, DWORD access)
     return MapViewOfFileEx(section, access, 0, 0, size, (void *)(uintptr_t)at) != NULL;
 }
 
-static DWORD access_of(int access)
+/* A view that can be written may become one that can be executed, if the section may. */
+static DWORD access_of(int access, bool may_be_executed)
 {
     if (access & PLATFORM_WRITE)
-        return FILE_MAP_WRITE;
+        return may_be_executed ? FILE_MAP_WRITE | FILE_MAP_EXECUTE : FILE_MAP_WRITE;
     return access & PLATFORM_EXECUTE ? FILE_MAP_READ | FILE_MAP_EXECUTE : FILE_MAP_READ;
 }
 
@@ -153,18 +154,29 @@ static long create_at(HANDLE section, uint64_t at, uint64_t size, DWORD access, 
     return why == -EEXIST ? -ENOMEM : why;
 }
 
+static HANDLE make_section(uint64_t size, DWORD most)
+{
+    return CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, most, (DWORD)(size >> 32), (DWORD)size, NULL);
+}
+
 long platform_views_create(uint64_t at, uint64_t size, int access, enum platform_backing backing,
                            struct platform_views *views)
 {
-    DWORD most = access & PLATFORM_EXECUTE ? PAGE_EXECUTE_READWRITE : PAGE_READWRITE;
+    bool may_be_executed = true;
     (void)backing;
-    HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, most, (DWORD)(size >> 32), (DWORD)size, NULL);
+    HANDLE section = make_section(size, PAGE_EXECUTE_READWRITE);
+    if (!section && !(access & PLATFORM_EXECUTE)) {
+        may_be_executed = false;
+        section = make_section(size, PAGE_READWRITE);
+    }
     if (!section)
         return -ENOMEM;
-    long result = at ? create_at(section, at, size, access_of(access), views)
-                     : create_apart(section, size, access_of(access), views);
+    DWORD first = access_of(access, may_be_executed);
+    long result = at ? create_at(section, at, size, first, views) : create_apart(section, size, first, views);
     /* The views keep it. */
     CloseHandle(section);
+    if (result == 0 && (access & PLATFORM_WRITE) && may_be_executed)
+        platform_protect(views->first, size, access);
     return result;
 }
 

@@ -1,0 +1,153 @@
+/* fault.c: what a served fault costs on Windows, beside what a program would do itself; see docs/bench.md for the
+ * terms. Each way runs in turns with the others; the figures are medians of the turns' ratios.
+ *
+ *      floor       a vectored handler that goes on behind the instruction, and does nothing
+ *      step        the library's: an alias, by the engine that the instruction needs
+ *      reopen      the handler opens the page, sets the trap flag, and closes the page at the trap: what remains exact
+ *                  without a decoder, for a program of one thread
+ *
+ *      fault [ROUNDS [FAULTS]] */
+#if !defined(_WIN32) || !defined(__x86_64__)
+#error "fault.c is specific to Windows on x86-64"
+#endif
+
+#include <segue/segue.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <windows.h>
+
+#define PAGE 4096u
+#define ROUNDS_MOST 101u
+#define FLAG_TRAP 0x100u
+
+static struct segue_mapping mapping;
+static char *plain;
+static unsigned length;
+
+static LONG CALLBACK skip(EXCEPTION_POINTERS *exception)
+{
+    exception->ContextRecord->Rip += length;
+    return EXCEPTION_CONTINUE_EXECUTION;
+}
+
+static LONG CALLBACK reopen(EXCEPTION_POINTERS *exception)
+{
+    DWORD before;
+    bool is_trap = exception->ExceptionRecord->ExceptionCode == EXCEPTION_SINGLE_STEP;
+    VirtualProtect(plain, PAGE, is_trap ? PAGE_NOACCESS : PAGE_READWRITE, &before);
+    if (is_trap)
+        exception->ContextRecord->EFlags &= ~(DWORD)FLAG_TRAP;
+    else
+        exception->ContextRecord->EFlags |= FLAG_TRAP;
+    return EXCEPTION_CONTINUE_EXECUTION;
+}
+
+static enum segue_verdict step(void *context, const struct segue_event *event)
+{
+    (void)context;
+    (void)event;
+    return SEGUE_STEP;
+}
+
+/* A load, of 3 bytes; an addition to memory, of 3; a vector load, of 4. */
+static void load(char *page)
+{
+    __asm__ volatile(".byte 0x48, 0x8b, 0x03" : : "b"(page) : "rax", "memory");
+}
+
+static void add(char *page)
+{
+    __asm__ volatile(".byte 0x48, 0x01, 0x03" : : "b"(page), "a"(1) : "memory", "cc");
+}
+
+static void load_vector(char *page)
+{
+    __asm__ volatile(".byte 0xf3, 0x0f, 0x6f, 0x03" : : "b"(page) : "xmm0", "memory");
+}
+
+static const struct kind {
+    const char *name;
+    void (*access)(char *page);
+    unsigned length;
+} kinds[] = {
+    {"step_alias", load, 3},
+    {"step_replay", add, 3},
+    {"step_vector", load_vector, 4},
+};
+
+/* The thread's processor time, in units of 100 ns: other programs do not matter. */
+static uint64_t thread_time(void)
+{
+    FILETIME made, ended, kernel, user;
+    if (!GetThreadTimes(GetCurrentThread(), &made, &ended, &kernel, &user))
+        abort();
+    return ((uint64_t)kernel.dwHighDateTime << 32 | kernel.dwLowDateTime) +
+           ((uint64_t)user.dwHighDateTime << 32 | user.dwLowDateTime);
+}
+
+static double microseconds(const struct kind *kind, char *page, unsigned faults)
+{
+    uint64_t begin = thread_time();
+    for (unsigned i = 0; i < faults; i++)
+        kind->access(page);
+    return (double)(thread_time() - begin) / 10 / faults;
+}
+
+static double by_handler(PVECTORED_EXCEPTION_HANDLER handler, const struct kind *kind, unsigned faults)
+{
+    void *added = AddVectoredExceptionHandler(1, handler);
+    length = kind->length;
+    double time = microseconds(kind, plain, faults);
+    RemoveVectoredExceptionHandler(added);
+    return time;
+}
+
+static double by_library(const struct kind *kind, unsigned faults)
+{
+    const struct segue_region region = {.window = segue_mapping_window(&mapping), .policy = step};
+    if (segue_install(NULL) != SEGUE_OK || segue_region_add(&region) != SEGUE_OK)
+        abort();
+    double time = microseconds(kind, mapping.memory, faults);
+    if (segue_region_remove(mapping.memory) != SEGUE_OK || segue_uninstall(NULL) != SEGUE_OK)
+        abort();
+    return time;
+}
+
+static int compare(const void *one, const void *other)
+{
+    double difference = *(const double *)one - *(const double *)other;
+    return (difference > 0) - (difference < 0);
+}
+
+static double median(double *values, unsigned count)
+{
+    qsort(values, count, sizeof *values, compare);
+    return values[count / 2];
+}
+
+int main(int argc, char **argv)
+{
+    unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 7, faults = argc > 2 ? (unsigned)atoi(argv[2]) : 50000;
+    static double floors[ROUNDS_MOST], over_floor[ROUNDS_MOST], over_reopen[ROUNDS_MOST];
+    if (rounds == 0 || rounds > ROUNDS_MOST || faults == 0) {
+        fprintf(stderr, "usage: fault [ROUNDS, at most %u [FAULTS]]\n", ROUNDS_MOST);
+        return 2;
+    }
+    plain = VirtualAlloc(NULL, PAGE, MEM_RESERVE | MEM_COMMIT, PAGE_NOACCESS);
+    if (!plain || segue_mapping_create(NULL, PAGE, &mapping) != SEGUE_OK ||
+        segue_mapping_protect(&mapping, 0, PAGE, 0) != SEGUE_OK)
+        return 1;
+    for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        for (unsigned i = 0; i < rounds; i++) {
+            double floor = by_handler(skip, &kinds[k], faults), stepped = by_library(&kinds[k], faults);
+            double again = by_handler(skip, &kinds[k], faults), reopened = by_handler(reopen, &kinds[k], faults);
+            floors[i] = floor;
+            over_floor[i] = stepped / ((floor + again) / 2);
+            over_reopen[i] = stepped / reopened;
+        }
+        printf("%s: a fault takes %.2f us\n", kinds[k].name, median(floors, rounds));
+        printf("RATIO %s_over_floor %.3f\n", kinds[k].name, median(over_floor, rounds));
+        printf("RATIO %s_over_reopen %.3f\n", kinds[k].name, median(over_reopen, rounds));
+    }
+    return 0;
+}
