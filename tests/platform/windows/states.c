@@ -240,6 +240,10 @@ static void make_bytes(struct random *random, uint8_t bytes[16])
 /* Whether it can be run in a slot, and comes back. */
 static bool can_run(const struct segue_insn *insn)
 {
+    /* The base of FS is not known: such an instruction is refused. */
+    for (unsigned i = 0; i < insn->memory_count; i++)
+        if (insn->memory[i].segment == SEGUE_SEGMENT_FS)
+            return false;
     switch (orders_of(insn)->transfer.kind) {
     case INSN_TRANSFER_NONE:
     case INSN_TRANSFER_PUSH:
@@ -257,10 +261,6 @@ static bool can_run(const struct segue_insn *insn)
     default:
         return false;
     }
-    /* The base of FS is not known: such an instruction is refused. */
-    for (unsigned i = 0; i < insn->memory_count; i++)
-        if (insn->memory[i].segment == SEGUE_SEGMENT_FS)
-            return false;
     return insn->memory_count > 0 && insn->class_ != SEGUE_CLASS_STATE && insn->unlisted == SEGUE_UNLISTED_NONE;
 }
 
