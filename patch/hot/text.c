@@ -150,6 +150,16 @@ static bool is_other_jump(const struct hot_site *site, const uint8_t *bytes, siz
            body_numbered(site->body)->address;
 }
 
+/* Reads the site's jump with its successor's bytes, which is_other_jump needs; or its own bytes alone. Returns how
+ * many. */
+static size_t read_site(const struct hot_site *site, uint8_t bytes[SEGUE_INSN_BYTES])
+{
+    const size_t length = site->prefixes + PUN_JUMP;
+    if (length > site->changed && readable_copy(site->address, bytes, length))
+        return length;
+    return readable_copy(site->address, bytes, site->changed) ? site->changed : 0;
+}
+
 /* Takes the site's change out of the bytes that were read from `address` on. */
 __attribute__((hot)) static void take_out(const struct hot_site *site, uint64_t address, uint8_t *bytes, size_t size)
 {
@@ -164,10 +174,10 @@ __attribute__((hot)) static void take_out(const struct hot_site *site, uint64_t 
     if (from >= to)
         return;
     bool is_whole = from == 0 && to == site->changed;
-    if (!is_whole && !readable_copy(at, whole, site->changed))
+    size_t count = is_whole ? (size_t)(address + size - at) : read_site(site, whole);
+    if (count == 0)
         return;
     const uint8_t *present = is_whole ? bytes + (at - address) : whole;
-    size_t count = is_whole ? (size_t)(address + size - at) : site->changed;
     if (is_changed(site, present) && !(state == HOT_MADE && is_other_jump(site, present, count)))
         memcpy(bytes + (at + from - address), site->old_bytes + from, to - from);
 }
