@@ -248,6 +248,8 @@ static const char *const alike[] = {
     "unlink",
     "alarm",
     "setitimer",
+    "fegetround",
+    "fesetround",
     "getcwd",
     "sscanf",
     "fscanf",
