@@ -1,6 +1,6 @@
 #!/bin/sh
 # ctx_layout.sh CC SOURCE: a field that the assembly uses cannot move unseen: with any of these changes to a header the
-# build stops at an assertion of ctx/layout.c or layout_x86_64.c; without any it goes on.
+# build stops at an assertion of ctx/layout.c or one of the files beside it; without any it goes on.
 set -eu
 cc=$1 source=$2
 copy=$(mktemp -d)
@@ -10,7 +10,7 @@ cp -r "$source/ctx" "$source/include" "$source/platform" "$copy"
 cp -r "$source/decode/x86" "$copy/decode"
 
 builds() {
-    for part in layout layout_x86_64; do
+    for part in layout layout_clone layout_signals layout_x86_64; do
         "$cc" -std=gnu17 -I"$copy/include" -iquote "$copy" -c "$copy/ctx/$part.c" -o "$copy/layout.o" \
             2>"$copy/errors" || return 1
     done
