@@ -39,7 +39,8 @@ static unsigned asked, suspended_every;
 static unsigned scratch_register;
 static enum quick_kind kind;
 
-SEGUE_HOT_POLICY enum segue_verdict policy_of_test(void *context, const struct segue_hot_event *event)
+__attribute__((used)) SEGUE_HOT_POLICY enum segue_verdict policy_of_test(void *context,
+                                                                         const struct segue_hot_event *event)
 {
     uint64_t offset = event->address - (uint64_t)(uintptr_t)world.memory;
     asked++;
