@@ -38,3 +38,9 @@ bool processor_uses_keys(void)
     }
     return known == YES;
 }
+
+void processor_serialise(void)
+{
+    unsigned a, b, c, d;
+    __cpuid(0, a, b, c, d);
+}

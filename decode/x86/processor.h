@@ -42,4 +42,8 @@ static inline bool shadow_stack_in_force(void)
     return pointer != 0;
 }
 
+/* Makes the processor fetch the following instructions again, by CPUID, which a virtual machine intercepts: slow
+ * there. */
+void processor_serialise(void);
+
 #endif

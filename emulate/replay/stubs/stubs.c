@@ -26,6 +26,7 @@
 
 #include "decode/orders.h"
 #include "decode/x86/page.h"
+#include "decode/x86/processor.h"
 #include "platform/code_range.h"
 #include "platform/memory/executable.h"
 #include "platform/memory/memory.h"
@@ -490,6 +491,15 @@ void stubs_give_back(uint32_t holder)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+/* IRET would look for its addresses on the shadow stack, too, where they are not. */
+static void serialise(void)
+{
+    if (shadow_stack_in_force())
+        processor_serialise();
+    else
+        replay_serialise();
+}
+
 __attribute__((hot)) const void *stubs_hold(uint32_t holder, const struct insn_relocation *relocation)
 {
     struct stub *stub = stubs_ready() ? find(holder, relocation) : NULL;
@@ -497,7 +507,7 @@ __attribute__((hot)) const void *stubs_hold(uint32_t holder, const struct insn_r
         return NULL;
     if (stub->written > serialised) {
         serialised = __atomic_load_n(&writings, __ATOMIC_ACQUIRE);
-        replay_serialise();
+        serialise();
     }
     return (const void *)(uintptr_t)(memory->executable + (uint64_t)number_of(stub) * PLACE_SIZE);
 }
