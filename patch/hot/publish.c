@@ -92,6 +92,8 @@ static void conclude(struct work *work, enum segue_status status, const struct p
     }
     if (status == SEGUE_OK && work->was_hot && !was->is_rewritten)
         body_retire(body_numbered(was->body));
+    if (status == SEGUE_OK && work->is_planned && !work->is_rewritten)
+        body_lives(body_numbered(work->body));
     if (status == SEGUE_OK && !work->is_planned)
         site_set_state(site, HOT_UNDONE);
     report(work, status);

@@ -282,8 +282,24 @@ struct hot_body *body_add(uint64_t address, uint32_t size, uint64_t site, uint64
     return body;
 }
 
+static const struct hot_follower *follower;
+
+void hot_follow(const struct hot_follower *with)
+{
+    follower = with;
+}
+
+void body_lives(const struct hot_body *body)
+{
+    if (follower)
+        follower->lives(body);
+}
+
+/* Whoever reads the number afterwards finds threads in the body, or none that could still get there. */
 void body_retire(struct hot_body *body)
 {
+    if (follower)
+        follower->retires(body);
     __atomic_fetch_add(&retired_size, body->size, __ATOMIC_RELAXED);
     __atomic_store_n(&body->retired, __atomic_fetch_add(&retirements, 1, __ATOMIC_ACQ_REL), __ATOMIC_RELEASE);
 }

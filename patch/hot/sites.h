@@ -94,6 +94,17 @@ const struct hot_body *hot_body_find(uint64_t address);
 /* The present body of a site; NULL if the site is not hot, or has none. Async-signal-safe, lock-free. */
 const struct hot_body *hot_body_of(uint64_t site);
 
+/* As hot_body_of; and NULL if the site's bytes are not the jump to it any more. For a builder. */
+const struct hot_body *hot_body_led_to(uint64_t site);
+
+/* What is called, by whoever changes code, when a body has become the present one of its site; and when it will be
+ * retired at once. To be set before the first body is made, and once. */
+struct hot_follower {
+    void (*lives)(const struct hot_body *body);
+    void (*retires)(const struct hot_body *body);
+};
+void hot_follow(const struct hot_follower *follower);
+
 /* Numbers are below 2^32 and used again after hot_collect: for a table of the caller's. */
 uint32_t hot_body_number(const struct hot_body *body);
 
@@ -148,7 +159,8 @@ struct hot_body *body_add(uint64_t address, uint32_t size, uint64_t site, uint64
 /* The body of that number. */
 struct hot_body *body_numbered(uint32_t number);
 
-/* The body may not be executed any more. */
+/* The code leads to the body; it may not be executed any more. */
+void body_lives(const struct hot_body *body);
 void body_retire(struct hot_body *body);
 
 /* Takes it out of the index, and frees its number. */

@@ -71,19 +71,31 @@ static bool is_as_written(const struct hot_site *site, const uint8_t *bytes)
            memcmp(bytes + 1, site->new_bytes + 1, site->changed - 1u) == 0;
 }
 
-bool site_is_still_hot(struct hot_site *site)
+/* Of a site that is hot. */
+static bool is_still_there(const struct hot_site *site)
 {
     uint8_t bytes[SEGUE_INSN_BYTES + PUN_BYTES];
-    if (site_state(site) != HOT_MADE)
-        return false;
     /* A pun has few bytes of its own, which other code may have, too: with its successor's it leads to the body. */
     size_t jump = site->is_rewritten ? 0 : site->prefixes + PUN_JUMP,
            size = site->changed > jump ? site->changed : jump;
-    if (text_peek(site->address, bytes, size) == size && is_as_written(site, bytes) &&
-        (!jump || pun_target(site->address, bytes, site->prefixes) == body_numbered(site->body)->address))
+    return text_peek(site->address, bytes, size) == size && is_as_written(site, bytes) &&
+           (!jump || pun_target(site->address, bytes, site->prefixes) == body_numbered(site->body)->address);
+}
+
+bool site_is_still_hot(struct hot_site *site)
+{
+    if (site_state(site) != HOT_MADE)
+        return false;
+    if (is_still_there(site))
         return true;
     site_forget(site);
     return false;
+}
+
+const struct hot_body *hot_body_led_to(uint64_t address)
+{
+    const struct hot_body *body = hot_body_of(address);
+    return body && is_still_there(hot_site_find(address)) ? body : NULL;
 }
 
 unsigned work_length_at(const uint8_t *bytes, size_t size)
