@@ -1,9 +1,15 @@
 /* block.c: reads the original instructions of a body (see block.h). */
 #include "block.h"
 
+#include <string.h>
+
 #include "decode/relocate/displaceable_cache.h"
+#include "decode/relocate/flow.h"
+#include "decode/relocate/length.h"
 
 #define LARGEST_ACCESS 64
+/* The quickest outline looks at more bytes than an instruction has. */
+#define OUTLINE_BYTES 24u
 #define OPCODE_POPF 0x9d
 
 /* POPF may set the trap flag, whose trap comes behind the next instruction. */
@@ -104,12 +110,23 @@ static bool decode_form(struct decode_scratch *decode, const struct body_request
                           : displaceable_make(decode, address, bytes, size, form);
 }
 
+static void note_needs(struct block_instruction *instruction)
+{
+    const struct effects *effects = &instruction->form.effects;
+    instruction->needs_flags =
+        effects->flags_read != 0 || (effects->flags_written != 0 && !effects_overwrite_flags(effects));
+    instruction->needs_stack = effects->uses_stack || is_end(instruction);
+}
+
 const char *block_read(struct decode_scratch *decode, const struct body_request *request, struct block *block)
 {
     const char *why = NULL;
     unsigned records = 0;
     uint64_t end = request->site;
     block->count = 0;
+    memset(block->targets, 0, sizeof block->targets);
+    memset(block->ends, 0, sizeof block->ends);
+    block->way_count = 0;
     while (block->count < request->most_instructions && block->count < BODY_INSTRUCTIONS) {
         struct block_instruction *instruction = &block->instructions[block->count];
         uint8_t bytes[SEGUE_INSN_BYTES];
@@ -121,16 +138,75 @@ const char *block_read(struct decode_scratch *decode, const struct body_request 
         why = "there is no room for its record";
         if (block_is_checked(instruction) && request->mode != BODY_LED && records++ == request->most_records)
             break;
-        const struct effects *effects = &instruction->form.effects;
-        instruction->needs_flags =
-            effects->flags_read != 0 || (effects->flags_written != 0 && !effects_overwrite_flags(effects));
-        instruction->needs_stack = effects->uses_stack || is_end(instruction);
+        note_needs(instruction);
         block->count++;
         end += instruction->form.length;
         if (is_end(instruction))
             break;
     }
     return block->count ? NULL : why;
+}
+
+/* The table of a body has addresses by their distance. */
+static bool is_near(const struct body_request *request, uint64_t address)
+{
+    int64_t distance = (int64_t)(address - request->site);
+    return distance == (int32_t)distance;
+}
+
+/* Whether it is a branch that ends a way, if that is seen without decoding it. */
+static bool leads_elsewhere(uint64_t address, const uint8_t *bytes, size_t size)
+{
+    struct outline outline;
+    enum displaced_flow flow;
+    uint64_t target;
+    return length_outline(bytes, size, &outline) && !length_may_access(bytes, &outline) &&
+           flow_outline(address, bytes, &outline, &flow, &target) && flow != DISPLACED_FLOW_NEXT &&
+           flow != DISPLACED_FLOW_JUMP;
+}
+
+/* The next instruction of a way. False if it ends there: `is_site`, or elsewhere. */
+static bool read_way(struct decode_scratch *decode, const struct body_request *request, uint64_t address,
+                     struct block_instruction *instruction, bool *is_site)
+{
+    const char *why;
+    uint8_t bytes[OUTLINE_BYTES];
+    struct displaceable *form = &instruction->form;
+    size_t size = request->read_code(request->context, address, bytes, sizeof bytes);
+    *is_site = false;
+    if (!is_near(request, address) || leads_elsewhere(address, bytes, size) ||
+        !decode_form(decode, request, address, bytes, size, form))
+        return false;
+    *is_site = wants_check(request, form);
+    if (*is_site || !classify(request, instruction, &why))
+        return false;
+    note_needs(instruction);
+    return instruction->kind == BLOCK_JUMP || (instruction->kind == BLOCK_PLAIN && !instruction->needs_stack);
+}
+
+void block_follow(struct decode_scratch *decode, const struct body_request *request, struct block *block,
+                  uint64_t address, struct block_exit *exit)
+{
+    unsigned count = block->way_count, most = count + BLOCK_WAY < BLOCK_WAYS ? count + BLOCK_WAY : BLOCK_WAYS - 1;
+    bool is_site = false;
+    *exit = (struct block_exit){.kind = BLOCK_EXIT_ELSEWHERE, .first = (uint8_t)count};
+    if (count == BLOCK_WAYS)
+        return;
+    for (unsigned jumps = 0; jumps < BLOCK_WAY;) {
+        struct block_instruction *instruction = &block->ways[count];
+        if (!read_way(decode, request, address, instruction, &is_site) || count == most)
+            break;
+        bool is_jump = instruction->kind == BLOCK_JUMP;
+        address = is_jump ? instruction->form.target : address + instruction->form.length;
+        jumps += is_jump;
+        count += !is_jump;
+    }
+    if (!is_site)
+        return;
+    exit->kind = BLOCK_EXIT_TO_SITE;
+    exit->count = (uint8_t)(count - exit->first);
+    exit->site = address;
+    block->way_count = count + 1;
 }
 
 void block_choose_scratch(struct block *block)

@@ -30,8 +30,32 @@ struct block_instruction {
     bool needs_stack;
 };
 
+/* The most instructions between the end of a block and the next site. */
+#define BLOCK_WAY 8u
+/* And of all ways of a block; each has one more, which is the site. */
+#define BLOCK_WAYS 48u
+
+/* Where the block leads to: first to `count` plain instructions, `first` is their number in `ways`; then to what may be
+ * a site. */
+struct block_exit {
+    /* enum block_exit_kind. */
+    uint8_t kind;
+    uint8_t first, count;
+    uint64_t site;
+};
+
+enum block_exit_kind {
+    BLOCK_EXIT_UNKNOWN,
+    BLOCK_EXIT_TO_SITE,
+    BLOCK_EXIT_ELSEWHERE,
+};
+
 struct block {
     unsigned count;
+    /* By the targets of branches, and behind so many instructions. */
+    struct block_exit targets[BODY_INSTRUCTIONS], ends[BODY_INSTRUCTIONS + 1];
+    struct block_instruction ways[BLOCK_WAYS];
+    unsigned way_count;
     /* enum segue_register. */
     uint8_t scratch_register;
     struct block_instruction instructions[BODY_INSTRUCTIONS];
@@ -61,6 +85,10 @@ static inline bool block_writes(const struct block_instruction *instruction, uns
 
 /* Reads the block at request->site. Returns NULL, or why it has no instruction. */
 const char *block_read(struct decode_scratch *decode, const struct body_request *request, struct block *block);
+
+/* Finds out where the block leads to at that address. */
+void block_follow(struct decode_scratch *decode, const struct body_request *request, struct block *block,
+                  uint64_t address, struct block_exit *exit);
 
 /* Chooses the scratch register for the first `count` instructions. */
 void block_choose_scratch(struct block *block);

@@ -8,10 +8,10 @@
  *      site:   jmp body                    body:   check of the 1st access, out of line if it is outside
  *              ...                                 1st instruction, its operand at the alias
  *                                                  copies of what follows, each access checked
- *                                                  jmp back
+ *                                                  jmp back, or a link to another body
  *                                          behind it, out of line:
  *                                                  the accesses outside the region, as the program wrote them
- *                                                  exits of conditional jumps
+ *                                                  exits of conditional jumps; entries for links
  *                                                  plain entries, for a thread whose stack has no room for the frame
  *
  * Every function here is async-signal-safe and thread-safe, unless it says otherwise.
@@ -158,6 +158,27 @@ static inline bool body_is_possible(void)
 /* The number of instructions that a body may have. */
 #define BODY_INSTRUCTIONS 40
 
+/* The number of links that a body may have. */
+#define BODY_LINKS_MOST 16u
+
+/* Where a body can be entered by links: with its frame open, RAX and the scratch register in their slots, and the flags
+ * live; or where its accesses save them, in AX or in their slot. */
+enum body_entry {
+    BODY_ENTRY_LIVE,
+    BODY_ENTRY_SAVED,
+    BODY_ENTRIES,
+};
+
+/* A link: a jump through a word, in place of the return to the program at that address. */
+struct body_link {
+    uint64_t target;
+    /* Where in the body the thread goes back to the program: what the word leads to at first. Or to that entry of a
+     * body of the site at the target, if its `linkage` is the same. */
+    uint32_t local;
+    /* enum body_entry. */
+    uint8_t entry;
+};
+
 struct displaceable_cache;
 
 struct body_request {
@@ -193,6 +214,9 @@ struct body_request {
      * or goes on to the thunk, after it has stored both and `missed` in the frame (layout.h). 0: the thunk is called.
      * May be NULL. */
     const uint64_t *quick;
+    /* The words of the links that the body may have. They are the caller's to fill. */
+    uint64_t *link_words[BODY_LINKS_MOST];
+    uint32_t most_links;
     /* Reads up to `size` bytes of original code, with the library's own changes undone. Returns how many. */
     size_t (*read_code)(void *context, uint64_t address, uint8_t *bytes, size_t size);
     /* Whether an access that is usually not checked (its base is RSP or RBP, or it has no base) faulted, and should
@@ -219,9 +243,15 @@ struct body {
     bool checks_site;
     /* Why not. */
     const char *refusal;
+    /* Links used, of the first words; the offsets of the entries, or 0; and what bodies have in common of which one
+     * leads to the other. */
+    uint32_t link_count;
+    struct body_link links[BODY_LINKS_MOST];
+    uint16_t entries[BODY_ENTRIES];
+    uint8_t linkage;
     /* For translation: to be kept as it is. */
     uint32_t table_size;
-    uint8_t table[BODY_TABLE_MOST];
+    _Alignas(8) uint8_t table[BODY_TABLE_MOST];
 };
 
 /* Which accesses are checked. */

@@ -58,6 +58,6 @@
 #define THUNK_FLAGS 8
 
 #define BODY_REGIONS_MOST 256
-#define BODY_TABLE_MOST 1536
+#define BODY_TABLE_MOST 2048
 
 #endif

@@ -2,13 +2,22 @@
 #include "table.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #define MOST_DELTA 255u
+#define PIECES_BEHIND(instructions)                                                                                    \
+    ((uint32_t)(offsetof(struct body_table, offsets) + (instructions) * sizeof(uint32_t)))
 
 void body_table_begin(struct body_table_writer *writer, uint8_t *bytes, unsigned instructions)
 {
-    *writer = (struct body_table_writer){
-        .bytes = bytes, .used = (uint32_t)offsetof(struct body_table, lengths) + instructions, .state = 0xff};
+    *writer = (struct body_table_writer){.bytes = bytes, .used = PIECES_BEHIND(instructions), .state = 0xff};
+}
+
+uint32_t body_table_end(struct body_table_writer *writer, unsigned most, unsigned instructions)
+{
+    uint32_t from = PIECES_BEHIND(most), to = PIECES_BEHIND(instructions);
+    memmove(writer->bytes + to, writer->bytes + from, writer->used - from);
+    return writer->used - from + to;
 }
 
 static void append(struct body_table_writer *writer, unsigned byte)

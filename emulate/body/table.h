@@ -1,7 +1,7 @@
 /* table.h: what translation knows of a body: for each place of its code the original instruction, and where the
  * application's registers and flags are.
  *
- * A table is a header, the lengths of the original instructions, and pieces: a piece is a run of code with one
+ * A table is a header, where the original instructions are, and pieces: a piece is a run of code with one
  * instruction and one state.
  *
  *      bytes from the piece before      0 to 255
@@ -43,8 +43,10 @@ struct body_table {
     uint8_t instructions;
     /* The scratch register, enum segue_register. */
     uint8_t scratch_register;
-    uint8_t lengths[];
+    /* Their addresses, from the first one's; modulo 2^32, plus BODY_TABLE_BIAS. */
+    uint32_t offsets[];
 };
+#define BODY_TABLE_BIAS (UINT32_C(1) << 31)
 
 /* A table that is being written. */
 struct body_table_writer {
@@ -55,7 +57,11 @@ struct body_table_writer {
     bool is_full;
 };
 
+/* There will be at most so many instructions. */
 void body_table_begin(struct body_table_writer *writer, uint8_t *bytes, unsigned instructions);
+
+/* The pieces are put behind so many instructions. Returns the size. */
+uint32_t body_table_end(struct body_table_writer *writer, unsigned most, unsigned instructions);
 
 /* From `offset` on the code belongs to that instruction and state. */
 void body_table_note(struct body_table_writer *writer, uint32_t offset, unsigned instruction, unsigned state);

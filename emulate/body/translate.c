@@ -26,7 +26,7 @@ struct reader {
 static struct reader begin(const struct body_table *table)
 {
     const uint8_t *bytes = (const uint8_t *)table;
-    return (struct reader){.at = table->lengths + table->instructions, .end = bytes + table->bytes};
+    return (struct reader){.at = (const uint8_t *)&table->offsets[table->instructions], .end = bytes + table->bytes};
 }
 
 static bool next(struct reader *reader)
@@ -52,10 +52,7 @@ static bool find(const struct body_table *table, uint64_t offset, struct piece *
 
 static uint64_t address_of(const struct body_table *table, unsigned instruction)
 {
-    uint64_t address = table->site;
-    for (unsigned i = 0; i < instruction; i++)
-        address += table->lengths[i];
-    return address;
+    return table->site + table->offsets[instruction] - BODY_TABLE_BIAS;
 }
 
 /* The first piece of the instruction behind the beginning of the plain entries is its entry. */
@@ -103,10 +100,10 @@ bool body_translate(const void *kept, uint64_t at, struct segue_regs *regs, stru
     struct piece piece;
     if (!find(table, regs->rip - at, &piece) || !roll_back(table, piece.state, regs))
         return false;
-    uint64_t before = table->recorded & ((UINT64_C(1) << piece.instruction) - 1);
+    uint64_t before = piece.instruction < 64 ? (UINT64_C(1) << piece.instruction) - 1 : UINT64_MAX;
     place->instruction = piece.instruction;
     place->counted = piece.state & BODY_AT_COUNTED;
-    place->record = (uint32_t)__builtin_popcountll(before);
+    place->record = (uint32_t)__builtin_popcountll(table->recorded & before);
     place->plain = plain_of(table, at, piece.instruction);
     regs->rip = address_of(table, piece.instruction);
     return true;

@@ -210,6 +210,36 @@ static void load_alias(struct builder *builder)
     emit_advance(emit, builder->request->distance);
 }
 
+/* Whether the address is made of RAX or of the scratch register. */
+static bool is_address_saved(const struct builder *builder, const struct segue_memory_operand *memory)
+{
+    unsigned scratch = builder->emit.scratch_register;
+    return memory->base == SEGUE_RAX || memory->index == SEGUE_RAX || memory->base == scratch ||
+           memory->index == scratch;
+}
+
+/* Threads come to the first access by its beginning, and by a link that has opened the frame. */
+static void note_entry(struct builder *builder, const struct block_instruction *instruction)
+{
+    struct emitter *emit = &builder->emit;
+    if (emit->instruction || !builder->request->most_links || emit->state.flags != EMIT_LIVE ||
+        is_address_saved(builder, &instruction->form.memory))
+        return;
+    emit_save_rax(emit);
+    emit->state.rax = emit->state.scratch = EMIT_SLOT;
+    builder->entries[BODY_ENTRY_LIVE] = (uint16_t)emit->used;
+}
+
+/* The address and the flags are in place. */
+static void note_joint(struct builder *builder)
+{
+    struct emitter *emit = &builder->emit;
+    if (emit->instruction)
+        return;
+    builder->joint = emit->used;
+    builder->at_joint = emit->state;
+}
+
 static void check_access(struct builder *builder, const struct block_instruction *instruction, enum copy_kind kind)
 {
     struct emitter *emit = &builder->emit;
@@ -221,10 +251,12 @@ static void check_access(struct builder *builder, const struct block_instruction
     bool is_scratch_used = request->mode == BODY_COUNT && record_of(builder)->by_thread;
     emit_open(emit);
     emit_save_scratch(emit);
+    note_entry(builder, instruction);
     load_address(builder, instruction);
     emit_save_flags(emit);
-    emit_near(emit, EMIT_SUB, address_of(&request->descriptor->base));
     emit->state.flags &= (uint8_t)~EMIT_LIVE;
+    note_joint(builder);
+    emit_near(emit, EMIT_SUB, address_of(&request->descriptor->base));
     emit_near(emit, EMIT_COMPARE, address_of(&request->descriptor->limits[size_class]));
     if (request->mode == BODY_POLICY) {
         emit_save_flags_in_slot(emit);
@@ -263,6 +295,17 @@ void access_build(struct builder *builder, const struct block_instruction *instr
         emit_fail(&builder->emit);
     else
         copy_instruction(builder, instruction, COPY_PLAIN);
+}
+
+void access_build_entry(struct builder *builder, enum body_entry entry)
+{
+    struct emitter *emit = &builder->emit;
+    enum emit_place flags = entry == BODY_ENTRY_LIVE ? EMIT_LIVE : builder_saved_flags(builder);
+    emit->instruction = 0;
+    emit->state = (struct emit_state){.rax = EMIT_SLOT, .scratch = EMIT_SLOT, .flags = (uint8_t)flags, .is_open = true};
+    load_address(builder, builder_instruction(builder, 0));
+    emit_conform(emit, &builder->at_joint);
+    emit_lead_to(emit, emit_jump(emit, EMIT_ALWAYS), builder->joint);
 }
 
 /* ---- out of line ---- */

@@ -8,6 +8,9 @@
  * wrote it; the block ends before it if it is a transfer. */
 void access_build(struct builder *builder, const struct block_instruction *instruction);
 
+/* An entry: the first access from its address on. Only if the builder has its joint. */
+void access_build_entry(struct builder *builder, enum body_entry entry);
+
 /* The access of PENDING_OUTSIDE: looked up in other regions if the body does so, else as the program wrote it. */
 void access_build_outside(struct builder *builder, const struct pending *pending);
 

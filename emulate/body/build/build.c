@@ -8,6 +8,8 @@
 
 /* A retry ends the block earlier. */
 #define ATTEMPTS 6
+/* The most instructions: the block's, what is behind it, and ways. */
+#define TABLE_NUMBERS (BODY_INSTRUCTIONS + 1 + BLOCK_WAYS)
 
 size_t body_scratch_size(void)
 {
@@ -48,22 +50,91 @@ static uint64_t resolve(const struct builder *builder, uint64_t original)
     return original == builder->request->site ? builder->emit.at : original;
 }
 
+/* What a body's links and entries take for granted: the scratch register, and where flags are saved. */
+static uint8_t linkage_of(const struct builder *builder)
+{
+    return (uint8_t)((unsigned)builder->emit.scratch_register << 3 | (unsigned)builder_saved_flags(builder));
+}
+
+/* The entry that takes the flags from where they are. */
+static enum body_entry entry_for(const struct builder *builder)
+{
+    unsigned flags = builder->emit.state.flags;
+    return flags & builder_saved_flags(builder) || !(flags & EMIT_LIVE) ? BODY_ENTRY_SAVED : BODY_ENTRY_LIVE;
+}
+
+/* Where the thread goes on behind the block, or at the target of the current instruction. */
+static const struct block_exit *follow(struct builder *builder, uint64_t original)
+{
+    struct block *block = &builder->scratch->block;
+    unsigned number = builder->emit.instruction;
+    struct block_exit *exit = number == builder->count ? &block->ends[number] : &block->targets[number];
+    if (exit->kind == BLOCK_EXIT_UNKNOWN)
+        block_follow(&builder->scratch->decode, builder->request, block, original, exit);
+    return exit;
+}
+
+static bool can_link(const struct builder *builder)
+{
+    return builder->emit.state.is_open && builder->link_count < builder->request->most_links;
+}
+
+/* To another body, or on to what follows here, with the same state. */
+static void link_to(struct builder *builder, uint64_t original)
+{
+    struct emitter *emit = &builder->emit;
+    enum body_entry entry = entry_for(builder);
+    emit_put_flags(emit, entry == BODY_ENTRY_LIVE ? EMIT_LIVE : builder_saved_flags(builder));
+    emit_save_rax(emit);
+    emit_save_scratch(emit);
+    emit_jump_through(emit, (uint64_t)(uintptr_t)builder->request->link_words[builder->link_count]);
+    builder->links[builder->link_count++] =
+        (struct body_link){.target = original, .local = emit->used, .entry = (uint8_t)entry};
+}
+
 static void leave_to(struct builder *builder, uint64_t address)
 {
     emit_close(&builder->emit, 0);
     emit_lead_to_address(&builder->emit, emit_jump(&builder->emit, EMIT_ALWAYS), address);
 }
 
-static void go_on_at(struct builder *builder, uint64_t original)
+/* With the frame open, at an instruction of the block. */
+static bool join(struct builder *builder, uint64_t original)
 {
     const struct label *label = label_at(builder, original);
     note_loop(builder, label);
-    if (!can_conform(builder, label)) {
-        leave_to(builder, resolve(builder, original));
-        return;
-    }
+    if (!can_conform(builder, label))
+        return false;
     emit_conform(&builder->emit, &label->state);
     emit_jump_back(&builder->emit, EMIT_ALWAYS, label->offset);
+    return true;
+}
+
+/* The instructions up to the next site, which is in another body, or in this one. Returns the site. */
+static uint64_t go_to_site(struct builder *builder, uint64_t original)
+{
+    const struct block_exit *exit = follow(builder, original);
+    if (exit->kind != BLOCK_EXIT_TO_SITE)
+        return original;
+    builder->emit.instruction = builder->count + 1 + exit->first;
+    for (unsigned i = 0; i < exit->count; i++)
+        copy_instruction(builder, &builder->scratch->block.ways[exit->first + i], COPY_PLAIN);
+    return exit->site;
+}
+
+static void go_on_at(struct builder *builder, uint64_t original)
+{
+    if (join(builder, original))
+        return;
+    if (can_link(builder)) {
+        uint64_t site = go_to_site(builder, original);
+        if (site != original && join(builder, site))
+            return;
+        if (builder->emit.instruction > builder->count)
+            link_to(builder, site);
+        original = site;
+    }
+    leave_to(builder, resolve(builder, original));
 }
 
 static enum emit_condition condition_of(const struct displaceable *form)
@@ -206,7 +277,9 @@ static void begin(struct builder *builder, unsigned count, uint64_t at, uint8_t 
     block->count = count;
     block_choose_scratch(block);
     builder->count = count;
-    builder->pending_count = builder->record_count = 0;
+    builder->pending_count = builder->record_count = builder->link_count = 0;
+    builder->joint = 0;
+    memset(body->entries, 0, sizeof body->entries);
     builder->recorded = 0;
     builder->checks_site = false;
     memset(builder->scratch->labels, 0, sizeof builder->scratch->labels);
@@ -215,8 +288,8 @@ static void begin(struct builder *builder, unsigned count, uint64_t at, uint8_t 
                                      .at = at,
                                      .state = EMIT_ALL_LIVE,
                                      .scratch_register = block->scratch_register,
-                                     .failed = BODY_INSTRUCTIONS + 1};
-    body_table_begin(&builder->emit.table, body->table, count);
+                                     .failed = TABLE_NUMBERS};
+    body_table_begin(&builder->emit.table, body->table, TABLE_NUMBERS);
 }
 
 /* The code of the first `count` instructions. */
@@ -228,9 +301,37 @@ static void build(struct builder *builder, uint32_t *plain)
     build_tail(builder, 0);
     for (unsigned i = 0; i < builder->pending_count; i++)
         build_pending(builder, &builder->scratch->pending[i]);
+    for (unsigned i = 0; i < BODY_ENTRIES && builder->joint && builder->request->most_links; i++) {
+        if (builder->entries[i])
+            continue;
+        builder->entries[i] = (uint16_t)emit->used;
+        access_build_entry(builder, (enum body_entry)i);
+    }
     *plain = emit->used;
     for (unsigned i = builder->count; i-- > 0;)
         build_plain_entry(builder, i);
+}
+
+static uint32_t offset_of(const struct builder *builder, uint64_t address)
+{
+    return (uint32_t)(address - builder->request->site) + BODY_TABLE_BIAS;
+}
+
+/* The addresses of all instructions, and then the pieces. */
+static void complete_table(struct builder *builder, struct body *body)
+{
+    const struct block *block = &builder->scratch->block;
+    struct body_table *table = (struct body_table *)(void *)body->table;
+    const struct block_instruction *last = builder_instruction(builder, builder->count - 1);
+    unsigned count = builder->count + 1 + block->way_count;
+    for (unsigned i = 0; i < builder->count; i++)
+        table->offsets[i] = offset_of(builder, block->instructions[i].form.address);
+    table->offsets[builder->count] = offset_of(builder, last->form.address + last->form.length);
+    for (unsigned i = 0; i < block->way_count; i++)
+        table->offsets[builder->count + 1 + i] = offset_of(builder, block->ways[i].form.address);
+    body->table_size = body_table_end(&builder->emit.table, TABLE_NUMBERS, count);
+    table->instructions = (uint8_t)count;
+    table->bytes = (uint16_t)body->table_size;
 }
 
 static void complete(struct builder *builder, uint32_t plain, struct body *body)
@@ -239,16 +340,14 @@ static void complete(struct builder *builder, uint32_t plain, struct body *body)
                               .recorded = builder->recorded,
                               .size = builder->emit.used,
                               .plain = (uint16_t)plain,
-                              .bytes = (uint16_t)builder->emit.table.used,
-                              .instructions = (uint8_t)builder->count,
                               .scratch_register = builder->emit.scratch_register};
-    memcpy(body->table, &head, offsetof(struct body_table, lengths));
-    for (unsigned i = 0; i < builder->count; i++)
-        body->table[offsetof(struct body_table, lengths) + i] = builder_instruction(builder, i)->form.length;
+    memcpy(body->table, &head, offsetof(struct body_table, offsets));
+    complete_table(builder, body);
     body->size = builder->emit.used;
     body->record_count = builder->record_count;
+    body->link_count = builder->link_count;
+    body->linkage = linkage_of(builder);
     body->checks_site = builder->checks_site;
-    body->table_size = builder->emit.table.used;
     body->refusal = NULL;
 }
 
@@ -264,7 +363,7 @@ static bool try_build(struct builder *builder, unsigned count, uint64_t at, uint
         build(builder, &plain);
         again = builder->is_loop && !was_loop && block_is_checked(builder_instruction(builder, 0));
     }
-    if (builder->emit.failed <= BODY_INSTRUCTIONS || builder->emit.table.is_full ||
+    if (builder->emit.failed < TABLE_NUMBERS || builder->emit.table.is_full ||
         builder->emit.used > builder->request->most_bytes)
         return false;
     complete(builder, plain, body);
@@ -296,7 +395,7 @@ uint32_t body_estimate(struct body_scratch *scratch, const struct body_request *
         if (block_is_checked(instruction))
             size += of_checks[request->mode] + (request->sample ? 41u : 0);
         else if (instruction->kind == BLOCK_CONDITIONAL)
-            size += 21;
+            size += 40;
     }
     return size < request->most_bytes ? size : request->most_bytes;
 }
@@ -304,7 +403,7 @@ uint32_t body_estimate(struct body_scratch *scratch, const struct body_request *
 enum segue_status body_build(struct body_scratch *scratch, const struct body_request *request, uint64_t at,
                              uint8_t *code, size_t room, struct body *body)
 {
-    struct builder builder = {.request = request, .scratch = scratch};
+    struct builder builder = {.request = request, .scratch = scratch, .links = body->links, .entries = body->entries};
     body->refusal = read_block(scratch, request);
     unsigned count = body->refusal ? 0 : scratch->count;
     for (unsigned attempt = 0; attempt < ATTEMPTS && count > 0; attempt++) {

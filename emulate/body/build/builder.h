@@ -56,6 +56,12 @@ struct builder {
     unsigned record_count;
     uint64_t recorded;
     bool checks_site;
+    /* Where the first access is compared, its address and the flags being in place; 0 if it is not checked. */
+    uint32_t joint;
+    struct emit_state at_joint;
+    unsigned link_count;
+    struct body_link *links;
+    uint16_t *entries;
     /* The block leads back to its beginning with that state: then it best begins with it. */
     bool is_loop;
     struct emit_state looping;
@@ -64,6 +70,12 @@ struct builder {
 static inline const struct block_instruction *builder_instruction(const struct builder *builder, unsigned number)
 {
     return &builder->scratch->block.instructions[number];
+}
+
+/* Where the accesses save the flags. */
+static inline enum emit_place builder_saved_flags(const struct builder *builder)
+{
+    return builder->request->mode == BODY_POLICY ? EMIT_SLOT : EMIT_AX;
 }
 
 /* For the current instruction, with the current state. */

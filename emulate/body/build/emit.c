@@ -141,6 +141,15 @@ void emit_call(struct emitter *emitter, uint64_t word)
     EMIT(emitter, 0xff, 0x15, BYTES_OF(distance));
 }
 
+/* Before a jump that may lead to an instruction that is not ENDBR64. */
+#define NOTRACK 0x3e
+
+void emit_jump_through(struct emitter *emitter, uint64_t word)
+{
+    uint32_t distance = relative(emitter, 7, word);
+    EMIT(emitter, NOTRACK, 0xff, 0x25, BYTES_OF(distance));
+}
+
 /* KMOVW, KMOVD, KMOVQ: with more lanes an instruction implies what has the wider ones. */
 void emit_store_mask(struct emitter *emitter, unsigned mask, unsigned lanes)
 {
@@ -327,6 +336,16 @@ void emit_save_flags_in_slot(struct emitter *emitter)
         save_ax(emitter);
 }
 
+void emit_put_flags(struct emitter *emitter, enum emit_place place)
+{
+    if (place == EMIT_LIVE)
+        emit_load_flags(emitter);
+    if (place == EMIT_SLOT)
+        emit_save_flags_in_slot(emitter);
+    if (place == EMIT_AX)
+        emit_put_flags_in_ax(emitter);
+}
+
 bool emit_conforms(const struct emitter *emitter, const struct emit_state *wanted)
 {
     const struct emit_state *state = &emitter->state;
@@ -355,12 +374,9 @@ void emit_conform(struct emitter *emitter, const struct emit_state *wanted)
         emit_open(emitter);
     else
         emit_close(emitter, 0);
-    if (wanted->flags & EMIT_LIVE)
-        emit_load_flags(emitter);
-    if (wanted->flags & EMIT_SLOT)
-        emit_save_flags_in_slot(emitter);
-    if (wanted->flags & EMIT_AX)
-        emit_put_flags_in_ax(emitter);
+    static const uint8_t places[] = {EMIT_LIVE, EMIT_SLOT, EMIT_AX};
+    for (size_t i = 0; i < sizeof places; i++)
+        emit_put_flags(emitter, (enum emit_place)(wanted->flags & places[i]));
     emit_conform_by_moves(emitter, wanted);
     if (!emit_conforms(emitter, wanted))
         emit_fail(emitter);

@@ -32,7 +32,7 @@ struct emitter {
     unsigned instruction;
     /* enum segue_register. */
     uint8_t scratch_register;
-    /* Something does not reach: the first instruction, or BODY_INSTRUCTIONS + 1. */
+    /* Something does not reach: the first instruction, or a number that none has. */
     unsigned failed;
     struct body_table_writer table;
 };
@@ -76,6 +76,8 @@ void emit_increment_at_scratch(struct emitter *emitter, int32_t displacement);
 void emit_take_number(struct emitter *emitter, uint64_t word);
 void emit_test_number(struct emitter *emitter, uint32_t sample);
 void emit_call(struct emitter *emitter, uint64_t word);
+/* A jump to where the word leads. */
+void emit_jump_through(struct emitter *emitter, uint64_t word);
 /* The mask register's low bits, at least `lanes` of them, to BODY_MASK; ZF if those `lanes` are 0. */
 void emit_store_mask(struct emitter *emitter, unsigned mask, unsigned lanes);
 void emit_test_mask(struct emitter *emitter, unsigned lanes);
@@ -111,6 +113,8 @@ void emit_load_flags(struct emitter *emitter);
 /* The flags in AX or in their slot; in their slot. */
 void emit_save_flags(struct emitter *emitter);
 void emit_save_flags_in_slot(struct emitter *emitter);
+/* In that place. */
+void emit_put_flags(struct emitter *emitter, enum emit_place place);
 /* Whether each set of places is at least as large as in `wanted`. */
 bool emit_conforms(const struct emitter *emitter, const struct emit_state *wanted);
 /* Makes them so, as far as moves do. */

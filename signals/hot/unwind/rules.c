@@ -178,8 +178,9 @@ static void find_piece(struct rules *rules)
     expression_pick(out, 2);
     DO(out, DUP);
     expression_load(out, offsetof(struct body_table, instructions), sizeof(uint8_t));
+    expression_left(out, 2);
     DO(out, PLUS);
-    expression_add(out, offsetof(struct body_table, lengths));
+    expression_add(out, offsetof(struct body_table, offsets));
     DO(out, ROT, ROT, SWAP);
     /* table end piece at */
     uint32_t next = out->used;
@@ -231,23 +232,14 @@ static void find_piece(struct rules *rules)
 static void find_address(struct rules *rules)
 {
     struct expression *out = &rules->out;
-    DO(out, OVER);
+    expression_left(out, 2);
+    DO(out, OVER, PLUS);
+    expression_load(out, offsetof(struct body_table, offsets), sizeof(uint32_t));
+    DO(out, SWAP);
     expression_load(out, offsetof(struct body_table, site), sizeof(uint64_t));
-    expression_pick(out, 2);
-    expression_add(out, offsetof(struct body_table, lengths));
-    /* table instructions address length */
-    uint32_t next = out->used;
-    expression_pick(out, 2);
-    uint32_t more = expression_jump(out, BRA), ended = expression_jump(out, SKIP);
-    expression_land(out, more);
-    DO(out, DUP);
-    expression_load(out, 0, 1);
-    DO(out, ROT, ROT, PLUS, SWAP);
-    expression_add(out, 1);
-    DO(out, ROT, ROT, EXPRESSION_LIT0 + 1, MINUS, ROT);
-    expression_jump_back(out, SKIP, next);
-    expression_land(out, ended);
-    DO(out, DROP);
+    DO(out, PLUS);
+    expression_constant(out, BODY_TABLE_BIAS);
+    DO(out, MINUS);
 }
 
 /* ---- rules ---- */

@@ -230,7 +230,7 @@ static struct outcome compare(const struct sequence *sequence, const struct segu
 }
 
 /* In all cases so far. */
-static uint64_t counted_by_thread, lacks;
+static uint64_t counted_by_thread, lacks, linked;
 
 /* As roll_back_at: another place in each case. */
 #define ANYWHERE ~0u
@@ -257,6 +257,7 @@ static void all(const struct variation *common, unsigned every)
             checked += outcome.body.checks_site;
             counted_by_thread += outcome.by_thread;
             lacks += outcome.lacks;
+            linked += outcome.linked;
         }
     uint64_t ways = (15 + every) / every;
     assert_in_range(built, (SEQUENCES - 2) * ways, SEQUENCES * ways);
@@ -265,6 +266,9 @@ static void all(const struct variation *common, unsigned every)
     print_message("%lu boundaries, %lu places of bodies rolled back\n", (unsigned long)boundaries,
                   (unsigned long)stops);
 }
+
+/* Two of three answers. */
+#define SOME 0xdb6db6db6db6db6d
 
 static void body_rolls_back_at_every_place(void **state)
 {
@@ -275,14 +279,36 @@ static void body_rolls_back_at_every_place(void **state)
     all(&(struct variation){.mode = BODY_LED, .checks_all = true}, 3);
 }
 
+/* Each body leads to others: of the instructions behind its last one, and of the targets of its branches. */
+static void body_leads_to_others(void **state)
+{
+    static const struct variation variations[] = {
+        {.mode = BODY_LED},
+        {.mode = BODY_LED, .roll_back_at = ANYWHERE},
+        {.mode = BODY_COUNT, .roll_back_at = ANYWHERE},
+        {.mode = BODY_COUNT, .counters = WORLD_COUNTERS_THERE, .roll_back_at = ANYWHERE},
+        {.mode = BODY_COUNT, .lookup = true, .is_elsewhere = true},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK_REGS, .answers = SOME},
+        {.mode = BODY_POLICY, .ask = BODY_THUNK_ASK_VECTORS, .sample = 2, .answers = SOME, .roll_back_at = ANYWHERE},
+        {.mode = BODY_LED, .is_stack_short = true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof variations / sizeof *variations; i++)
+        for (unsigned instructions = 0; instructions <= 4; instructions++) {
+            struct variation variation = variations[i];
+            uint64_t before = linked;
+            variation.links = true;
+            variation.most_instructions = instructions;
+            all(&variation, 3);
+            assert_true(!instructions || variation.is_stack_short || linked > before + SEQUENCES);
+        }
+}
+
 static void body_of_a_region_that_is_removed_faults_and_goes_on(void **state)
 {
     (void)state;
     all(&(struct variation){.mode = BODY_LED, .is_elsewhere = true}, 3);
 }
-
-/* Two of three answers. */
-#define SOME 0xdb6db6db6db6db6d
 
 static void body_finds_other_regions(void **state)
 {
@@ -503,9 +529,11 @@ static void body_ends_earlier_where_it_would_be_too_long(void **state)
         assert_null(outcome.body.refusal);
         assert_in_range(outcome.body.table_size, 1, BODY_TABLE_MOST);
         assert_true(!variation.most_bytes || outcome.body.size <= MOST);
-        assert_in_range(table->instructions, 12, BODY_INSTRUCTIONS);
-        shorter += table->instructions < BODY_INSTRUCTIONS && variation.most_bytes;
-        shorter_table += table->instructions < BODY_INSTRUCTIONS && !variation.most_bytes;
+        /* And what is behind them. */
+        unsigned instructions = table->instructions - 1;
+        assert_in_range(instructions, 12, BODY_INSTRUCTIONS);
+        shorter += instructions < BODY_INSTRUCTIONS && variation.most_bytes;
+        shorter_table += instructions < BODY_INSTRUCTIONS && !variation.most_bytes;
     }
     assert_true(shorter > shorter_table && shorter_table > 0);
 }
@@ -516,6 +544,7 @@ int main(void)
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(body_rolls_back_at_every_place),
+        cmocka_unit_test(body_leads_to_others),
         cmocka_unit_test(body_of_a_region_that_is_removed_faults_and_goes_on),
         cmocka_unit_test(body_finds_other_regions),
         cmocka_unit_test(body_counts_each_access_once),

@@ -10,6 +10,7 @@
 #include "decode/relocate/displaceable_cache.h"
 #include "decode/x86/flags.h"
 #include "decode/x86/xsave.h"
+#include "emulate/body/table.h"
 #include "stepper.h"
 
 #define CODE_SIZE 0x4000u
@@ -48,6 +49,17 @@ static struct {
     unsigned stops;
 } test;
 
+/* The body, and those that it leads to. */
+#define BODIES_MOST 6u
+#define OTHERS_AT 0x5000u
+#define OTHER_SIZE 0x900u
+static struct linked {
+    uint64_t at;
+    uint32_t first_record;
+    struct body body;
+} bodies[BODIES_MOST];
+static unsigned body_count, record_count;
+
 static struct body_descriptor *descriptor(void)
 {
     return (struct body_descriptor *)(void *)world.near;
@@ -67,6 +79,11 @@ static uint64_t *quick_words(void)
 static struct body_record *records(void)
 {
     return (struct body_record *)(void *)(world.near + 256);
+}
+
+static uint64_t *link_words(unsigned number)
+{
+    return (uint64_t *)(void *)(world.near + 0x1000) + number * BODY_LINKS_MOST;
 }
 
 /* The number of the body's first counter; and the thread's. */
@@ -251,15 +268,26 @@ static bool agrees(const struct segue_regs *seen, uint64_t memory, uint64_t stat
     return true;
 }
 
+static bool is_jump(uint64_t rip)
+{
+    const uint8_t *code = (const uint8_t *)(uintptr_t)rip;
+    return *code == 0xe9 || *code == 0xeb;
+}
+
 /* The registers are those of the current boundary or of the next one. */
 static bool compare(const struct segue_regs *seen, const struct stepper_stop *stop, const char *what)
 {
     uint64_t memory = hash_memory(seen), state = hash_state(stop->state);
     if (agrees(seen, memory, state, test.at))
         return true;
-    if (agrees(seen, memory, state, test.at + 1)) {
-        test.at++;
-        return true;
+    /* Jumps between instructions are not copied. */
+    for (unsigned next = test.at + 1; next < test.count; next++) {
+        if (agrees(seen, memory, state, next)) {
+            test.at = next;
+            return true;
+        }
+        if (!test.variation->links || !is_jump(test.boundaries[next].regs.rip))
+            break;
     }
     explain(seen, stop, what);
     return false;
@@ -267,11 +295,16 @@ static bool compare(const struct segue_regs *seen, const struct stepper_stop *st
 
 static bool translate(struct segue_regs *regs, struct body_place *place, bool *is_thunk)
 {
-    const void *table = test.outcome->body.table;
-    uint64_t bodies = (uint64_t)(uintptr_t)world.bodies;
     *is_thunk = test.variation->leave_quick && test.variation->leave_quick(regs);
     *is_thunk = *is_thunk || body_leave_thunk(regs);
-    return body_translate(table, bodies, regs, place);
+    for (unsigned i = 0; i < body_count; i++) {
+        if (!body_translate(bodies[i].body.table, bodies[i].at, regs, place))
+            continue;
+        place->record += bodies[i].first_record;
+        test.outcome->linked += i > 0;
+        return true;
+    }
+    return false;
 }
 
 /* Whether the instruction is MOV of a register to a slot: the frame has no room where RSP is. */
@@ -464,6 +497,54 @@ static bool check_all(void *context, uint64_t address)
     return test.variation->checks_all;
 }
 
+static enum segue_status build_one(struct body_scratch *scratch, struct body_request *request, uint64_t at, size_t room)
+{
+    struct linked *made = &bodies[body_count];
+    made->at = at;
+    made->first_record = request->counters - FIRST_COUNTER;
+    request->most_links = test.variation->links ? BODY_LINKS_MOST : 0;
+    for (unsigned i = 0; i < BODY_LINKS_MOST; i++)
+        request->link_words[i] = &link_words(body_count)[i];
+    enum segue_status status = body_build(scratch, request, at, (uint8_t *)(uintptr_t)at, room, &made->body);
+    if (status != SEGUE_OK)
+        return status;
+    body_count++;
+    record_count += made->body.record_count;
+    request->records += made->body.record_count;
+    request->most_records -= made->body.record_count;
+    request->counters += made->body.record_count;
+    return status;
+}
+
+static struct linked *body_of(uint64_t site)
+{
+    for (unsigned i = 0; i < body_count; i++)
+        if (((const struct body_table *)(const void *)bodies[i].body.table)->site == site)
+            return &bodies[i];
+    return NULL;
+}
+
+/* Bodies of the sites that the body has links to. */
+static void build_others(struct body_scratch *scratch, struct body_request *request, const struct body *body)
+{
+    for (unsigned i = 0; i < body->link_count; i++) {
+        request->site = body->links[i].target;
+        if (body_count < BODIES_MOST && request->site != test.stop && !body_of(request->site))
+            build_one(scratch, request, (uint64_t)(uintptr_t)world.bodies + OTHERS_AT + (body_count - 1) * OTHER_SIZE,
+                      OTHER_SIZE);
+    }
+}
+
+static void lead(const struct linked *from, uint64_t *words)
+{
+    for (unsigned i = 0; i < from->body.link_count; i++) {
+        const struct body_link *link = &from->body.links[i];
+        const struct linked *to = body_of(link->target);
+        bool fits = to && to->body.linkage == from->body.linkage && to->body.entries[link->entry];
+        words[i] = fits ? to->at + to->body.entries[link->entry] : from->at + link->local;
+    }
+}
+
 static enum segue_status build(void)
 {
     const struct variation *variation = test.variation;
@@ -507,8 +588,15 @@ static enum segue_status build(void)
                                        variation->most_instructions ? variation->most_instructions : BODY_INSTRUCTIONS,
                                    .most_bytes = variation->most_bytes ? variation->most_bytes : BODIES_SIZE};
     memset(world.bodies, 0xcc, BODIES_SIZE);
-    return body_build(scratch, &request, (uint64_t)(uintptr_t)world.bodies, world.bodies, BODIES_SIZE,
-                      &test.outcome->body);
+    body_count = record_count = 0;
+    enum segue_status status =
+        build_one(scratch, &request, (uint64_t)(uintptr_t)world.bodies, variation->links ? OTHERS_AT : BODIES_SIZE);
+    test.outcome->body = bodies[0].body;
+    for (unsigned i = 0; i < body_count; i++)
+        build_others(scratch, &request, &bodies[i].body);
+    for (unsigned i = 0; i < body_count; i++)
+        lead(&bodies[i], link_words(i));
+    return status;
 }
 
 static void fill_memory(void)
@@ -545,7 +633,7 @@ static bool samples_agree(void)
     uint64_t asked = test.outcome->asked - test.outcome->asked / 8, due = 0;
     if (!variation->sample || variation->roll_back_at || ~variation->answers)
         return true;
-    for (unsigned i = 0; i < test.outcome->body.record_count; i++)
+    for (unsigned i = 0; i < record_count; i++)
         due += records()[i].count / variation->sample;
     if (asked == due)
         return true;
@@ -556,7 +644,7 @@ static bool samples_agree(void)
 static bool counts_agree(void)
 {
     uint64_t counted = test.native;
-    for (unsigned i = 0; i < test.outcome->body.record_count; i++) {
+    for (unsigned i = 0; i < record_count; i++) {
         counted += records()[i].count - records()[i].left + thread_counters[FIRST_COUNTER + i];
         test.outcome->by_thread += thread_counters[FIRST_COUNTER + i];
     }

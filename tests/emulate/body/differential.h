@@ -49,6 +49,8 @@ struct variation {
     uint16_t most_bytes;
     /* RSP-based, RIP-relative and similar accesses are checked. */
     bool checks_all;
+    /* Bodies are built of the sites that bodies have links to, which lead there. */
+    bool links;
     /* Runs without the trap flag: only the end is compared. */
     bool is_free;
     /* As the request's; and how a thread is put back that stands in what bodies call there. */
@@ -61,6 +63,8 @@ struct outcome {
     uint64_t boundaries, stops, stops_in_thunks, plain_entries, faults, asked, missed;
     /* Increments by a thread without counters; accesses counted by the thread. */
     uint64_t lacks, by_thread;
+    /* Places of bodies that threads came to by links. */
+    uint64_t linked;
     struct body body;
 };
 
