@@ -34,6 +34,7 @@
 #include "signals/hot/ask/quick.h"
 #include "signals/hot/kept/counters.h"
 #include "signals/hot/kept/kept.h"
+#include "signals/hot/kept/links.h"
 #include "signals/hot/kept/records.h"
 #include "signals/hot/reclaim/reclaim.h"
 #include "signals/hot/sites/leaders.h"
@@ -77,6 +78,7 @@ static void drop(void *context, uint64_t site, uint64_t cookie)
     struct kept *of_body = (struct kept *)(uintptr_t)cookie;
     (void)context;
     (void)site;
+    links_give_back(of_body);
     records_give_back(of_body->records, of_body->record_count);
     kept_give_back(of_body);
 }
@@ -86,6 +88,7 @@ static void take_apart(void *context, const struct hot_body *body)
 {
     struct kept *of_body = kept_of(body);
     (void)context;
+    links_give_back(of_body);
     records_add_up(of_body->records, of_body->first_record, of_body->record_count);
     records_give_back(of_body->records, of_body->record_count);
     kept_give_back(of_body);
@@ -97,7 +100,7 @@ static bool map_all(void)
 {
     scratch = platform_map_apart(body_scratch_size());
     leaders.cache = platform_map_apart(sizeof *leaders.cache);
-    if (!kept_prepare() || !scratch || !leaders.cache || !records_prepare())
+    if (!kept_prepare() || !scratch || !leaders.cache || !records_prepare() || !links_prepare())
         return false;
     /* It is soon full: here its pages take less time than one by one. */
     memset(leaders.cache, 0, sizeof *leaders.cache);
@@ -325,6 +328,7 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
         request.counters_at = counters_at();
     }
     request.counters = records_number();
+    request.most_links = links_take(at, request.link_words);
     const struct words *near = words_near(at);
     request.thunks = near ? near->thunks : NULL;
     request.quick = near && ask_may_be_quick() ? near->quick[slot->kind] : NULL;
@@ -348,6 +352,7 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
     if (!of_body)
         return SEGUE_UNSUPPORTED;
     records_use(built.record_count);
+    links_use(of_body, at, &built);
     /* The accesses of an instruction are counted at its site, whether it ever becomes hot itself or not. */
     for (uint32_t i = 0; i < built.record_count; i++)
         site_claim(request.records[i].site);

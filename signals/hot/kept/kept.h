@@ -20,6 +20,10 @@ struct kept {
     uint32_t remakes;
     /* How often an access has missed it that another body would have made. */
     uint32_t misses;
+    /* Its links (links.h): the first one, and by what others lead to it. */
+    uint32_t first_link;
+    uint16_t entries[BODY_ENTRIES];
+    uint8_t linkage;
     uint32_t table_size;
     /* It is read by words. */
     _Alignas(8) uint8_t table[];

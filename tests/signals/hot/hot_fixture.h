@@ -18,6 +18,8 @@
 /* hot_sites_x86_64.S. */
 uint64_t sites_load_two(void *at), sites_load_three(void *at), sites_load_four(void *at), sites_load_seven(void *at);
 uint64_t sites_sum(void *at, uint64_t count), sites_sum_with_carry(void *at, uint64_t count);
+uint64_t sites_in_turns(void *at, uint64_t count);
+extern const char sites_in_turns_first[], sites_in_turns_second[], sites_in_turns_end[];
 uint64_t sites_load_aligned(void *at), sites_many(void *at), sites_modify(void *at), sites_vectors(void *at),
     sites_to_nowhere(void *at);
 uint64_t sites_copy(void *at, uint64_t size, void *to), sites_call(void *at), sites_stack(void *at);

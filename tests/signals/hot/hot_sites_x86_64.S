@@ -50,6 +50,29 @@ FUNCTION(sites_sum)
         ret
 END(sites_sum)
 
+/* RSI pairs of words from RDI on: the first added, the second by XOR. Each access leads to the other by a jump. */
+        .globl  sites_in_turns_second
+FUNCTION(sites_in_turns)
+        xor     %eax, %eax
+        jmp     1f
+        .balign 16
+sites_in_turns_second:
+        xor     8(%rdi), %rax
+        lea     16(%rdi), %rdi
+        dec     %rsi
+        jnz     1f
+        ret
+        .balign 16
+        .globl  sites_in_turns_first
+sites_in_turns_first:
+1:      add     (%rdi), %rax
+        nop
+        jmp     sites_in_turns_second
+        .balign 16
+        .globl  sites_in_turns_end
+sites_in_turns_end:
+END(sites_in_turns)
+
 /* More accesses in a row than a body has room for. Their bytes put each pun's window 1.8 GiB before them, where nothing
  * is: a window shortly behind the program may be the heap's to grow into. */
 FUNCTION(sites_many)
