@@ -5,7 +5,7 @@
 #include "signals/hot/slots.h"
 
 /* In `at`: there is a link; else the return address of a quick question, in the body that asks. */
-#define ASKER_IS_LINK 1u
+#define ASKER_IS_LINK (UINT64_C(1) << 63)
 
 /* On the stack of a thread in a policy. The policy may be inside another one, whose question a handler has
  * interrupted: `outer` is as `at`. */

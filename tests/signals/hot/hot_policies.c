@@ -315,6 +315,21 @@ static void *access_outer(void *unused)
     return unused;
 }
 
+/* The same on a stack that is aligned to nothing, below the red zone. */
+static void *access_outer_on_an_odd_stack(void *unused)
+{
+    void *from = outer_memory.memory;
+    sites_load_three(from);
+    __asm__ volatile("movq %%rsp, %%rbx\n\t"
+                     "leaq -129(%%rsp), %%rsp\n\t"
+                     "call *%1\n\t"
+                     "movq %%rbx, %%rsp"
+                     : "+D"(from)
+                     : "r"(sites_load_three)
+                     : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
+    return unused;
+}
+
 static void *remove_outer(void *unused)
 {
     removed = segue_region_remove(outer_memory.memory) == SEGUE_OK;
@@ -365,6 +380,28 @@ static int remover_waits_for_quick_outer_policies(void)
 static int remover_waits_for_slow_outer_policies(void)
 {
     return remover_waits_for_outer_policies(0);
+}
+
+static int remover_waits_for_a_policy_on_an_odd_stack(void)
+{
+    pthread_t thread, remover;
+    const struct timespec a_while = {.tv_nsec = 50000000};
+    leave_outer = 1;
+    begin_many(&outer_memory, 1, region_with_waiting_policy, SEGUE_REGION_HOT_GENERAL);
+    for (unsigned i = 0; i < 10; i++)
+        sites_load_three(outer_memory.memory);
+    leave_outer = 0;
+    assert_int_equal(pthread_create(&thread, NULL, access_outer_on_an_odd_stack, NULL), 0);
+    while (!in_outer)
+        sched_yield();
+    assert_int_equal(pthread_create(&remover, NULL, remove_outer, NULL), 0);
+    nanosleep(&a_while, NULL);
+    assert_false(removed);
+    leave_outer = 1;
+    pthread_join(thread, NULL);
+    pthread_join(remover, NULL);
+    assert_true(removed);
+    return 0;
 }
 
 static void *update_outer(void *region)
@@ -666,6 +703,7 @@ static int what_is_wrong_is_named(void)
     X(threads_without_a_place_ask_the_ordinary_policy)                                                                 \
     X(remover_waits_for_quick_outer_policies)                                                                          \
     X(remover_waits_for_slow_outer_policies)                                                                           \
+    X(remover_waits_for_a_policy_on_an_odd_stack)                                                                      \
     X(removal_ends_an_update)                                                                                          \
     X(updates_take_effect)                                                                                             \
     X(policies_of_many_regions_are_asked)                                                                              \
