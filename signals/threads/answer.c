@@ -12,6 +12,5 @@ void answer_remover(const void *context, size_t room)
     bool on_alternate = frame_was_on_alternate_stack(context);
     thread_answer(stack_pointer, on_alternate);
     ask_answer(stack_pointer, on_alternate);
-    if (room >= HELD_STACK)
-        held_answer(context);
+    held_answer(context, room);
 }

@@ -12,12 +12,15 @@
 #include "platform/memory/memory.h"
 #include "platform/memory/readable.h"
 #include "platform/threads/look.h"
+#include "platform/threads/thread.h"
 #include "signals/regions/readers.h"
 #include "signals/threads/thread.h"
 
 /* The most bytes of a stack, and those that are read at once, in a handler too. */
 #define STACK_MOST (UINT64_C(64) << 20)
 #define WORDS 128u
+/* What an answer may need of the handler's stack. */
+#define ANSWER_STACK 4096u
 
 /* What is read of one stack. */
 struct stack {
@@ -89,14 +92,48 @@ bool held_by_waiting(int thread)
 /* The question: its number and the thread's TID. An answer to an earlier one does not count. */
 #define NUMBER_SHIFT 32
 
-static uint64_t question, answer;
+/* The most threads of which it is remembered that they lacked room; beyond that, no other thread is asked. */
+#define LACKING 64u
 
-void held_ask(int thread)
+static uint64_t question, answer, answer_without_room;
+static int lacking[LACKING];
+
+/* Also true if there is no place to note it. */
+static bool lacks_room(int thread)
+{
+    bool may_be_noted = false;
+    for (unsigned i = 0; i < LACKING; i++) {
+        if (lacking[i] && platform_thread_is_gone(lacking[i]))
+            lacking[i] = 0;
+        if (lacking[i] == thread)
+            return true;
+        may_be_noted = may_be_noted || !lacking[i];
+    }
+    return !may_be_noted;
+}
+
+static void note_lack_of_room(int thread)
+{
+    for (unsigned i = 0; i < LACKING; i++)
+        if (!lacking[i]) {
+            lacking[i] = thread;
+            return;
+        }
+}
+
+bool held_ask(int thread)
 {
     static const struct thread_mark none;
+    const int asked_before = (int)(uint32_t)question;
+    if (asked_before && __atomic_load_n(&answer_without_room, __ATOMIC_ACQUIRE) == question &&
+        !lacks_room(asked_before))
+        note_lack_of_room(asked_before);
+    if (lacks_room(thread))
+        return false;
     uint64_t next = ((question >> NUMBER_SHIFT) + 1) << NUMBER_SHIFT | (uint32_t)thread;
     __atomic_store_n(&question, next, __ATOMIC_SEQ_CST);
     readers_ask(thread, &none);
+    return true;
 }
 
 bool held_is_answered(void)
@@ -114,12 +151,16 @@ static void look_at_registers(const void *context)
         hot_hold(words[i]);
 }
 
-void held_answer(const void *context)
+void held_answer(const void *context, size_t room)
 {
     uint64_t asked = __atomic_load_n(&question, __ATOMIC_ACQUIRE);
     if ((uint32_t)asked != (uint32_t)thread_number() || __atomic_load_n(&answer, __ATOMIC_RELAXED) == asked ||
         frame_was_on_alternate_stack(context))
         return;
+    if (room < ANSWER_STACK) {
+        __atomic_store_n(&answer_without_room, asked, __ATOMIC_RELEASE);
+        return;
+    }
     look_at_registers(context);
     if (look_at_stack(frame_stack_pointer(context)))
         __atomic_store_n(&answer, asked, __ATOMIC_RELEASE);

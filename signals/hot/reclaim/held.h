@@ -10,6 +10,7 @@
 #define SEGUE_SIGNALS_HOT_HELD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Holds the bodies to which the calling thread may come back, or a thread of the process that waits in a system call.
@@ -17,13 +18,13 @@
 bool held_by_self(void);
 bool held_by_waiting(int thread);
 
-/* Begins to ask a thread; true, each time from then on, if it has answered. One thread is asked at a time. Not
- * async-signal-safe. */
-void held_ask(int thread);
+/* Begins to ask a thread; held_is_answered is true, each time from then on, if it has answered. One thread is asked at
+ * a time. False if it is not asked: its alternate stack had no room for an answer before. Another signal, before it has
+ * returned from the handler, would have none for its frame, and kill it. Not async-signal-safe. */
+bool held_ask(int thread);
 bool held_is_answered(void);
 
 /* For the handler of such a question, with its frame, and so many bytes left on its stack. Async-signal-safe. */
-#define HELD_STACK 4096u
-void held_answer(const void *context);
+void held_answer(const void *context, size_t room);
 
 #endif

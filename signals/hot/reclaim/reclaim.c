@@ -13,8 +13,9 @@
 
 /* The bytes of retired bodies that are worth it, at first and after a look at all threads. */
 #define WORTH (UINT64_C(128) << 10)
-/* How often one thread is looked at, and how long it is waited for in between. */
+/* How often one thread is looked at, and before it is asked, and how long it is waited for in between. */
 #define ROUNDS 60u
+#define ROUNDS_BEFORE 2u
 #define PAUSE UINT64_C(200000)
 
 static void (*when_freed)(void *context, const struct hot_body *body);
@@ -27,7 +28,7 @@ void reclaim_begin(void (*freed)(void *context, const struct hot_body *body))
     hot_set_reclaimer(reclaim);
 }
 
-/* A thread that waits is not disturbed; one that runs is asked. */
+/* A thread that waits is not disturbed; one that runs is asked, once. */
 static bool look_at(int thread, void *context)
 {
     bool *is_known = context, is_asked = false;
@@ -36,10 +37,8 @@ static bool look_at(int thread, void *context)
     for (unsigned round = 0; round < ROUNDS; round++) {
         if (platform_thread_is_gone(thread) || held_by_waiting(thread) || (is_asked && held_is_answered()))
             return true;
-        if (round % (ROUNDS / 2) == 2 && !look_is_in_call(thread)) {
-            held_ask(thread);
-            is_asked = true;
-        }
+        if (!is_asked && round >= ROUNDS_BEFORE && !look_is_in_call(thread))
+            is_asked = held_ask(thread);
         if (round)
             platform_sleep(PAUSE);
     }
