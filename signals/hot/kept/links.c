@@ -7,7 +7,7 @@
 
 #define BLOCK 1024u
 #define BLOCKS 1024u
-#define BUCKETS (1u << 16)
+#define BUCKETS (1u << 13)
 /* The most blocks that are looked at for words. */
 #define LOOKS 32u
 
