@@ -29,7 +29,9 @@ sources_of() {
   # The one thing that decoding's facts of the processor ask the system.
   [ "$1" = step ] || { echo "$root/platform/linux/memory/addresses_x86_64.c"; return; }
   find "$root"/platform "$root"/emulate "$root"/patch "$root"/ctx "$root"/signals \( -name '*.c' -o -name '*.S' \) \
-    ! -path '*/generic/*' ! -name '*_i386.*'
+    ! -path '*/generic/*' ! -path '*/platform/darwin/*' ! -path '*/platform/windows/*' ! -name '*_i386.*' \
+    ! -path '*/win64/*' ! -name '*_win64_*' ! -name 'none.c' ! -name '*_none.c' ! -path '*/signals/chain/pass_on.c' \
+    ! -path '*/signals/handler/entry_called.c' ! -path '*/signals/mutator/stop.c'
   printf "$root/%s\n" tests/differential/states/{areas,batch,encodings,generate,oracle,outcome,rows}.c \
     tests/differential/states/oracle_x86_64.S \
     corpus/rows/{read,rows}.c corpus/support/error.c
