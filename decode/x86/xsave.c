@@ -100,7 +100,7 @@ bool xsave_reports_use(void)
     return xsave_extensions() & XSAVE_HAS_XGETBV_1;
 }
 
-bool xsave_exceeds(uint64_t components)
+__attribute__((hot)) bool xsave_exceeds(uint64_t components)
 {
     uint64_t others = xsave_enabled() & ~components;
     return others && (!xsave_reports_use() || (get_register(1) & others));

@@ -112,7 +112,7 @@ const char *text_refusal(uint64_t address, unsigned size, bool any)
 
 static uint64_t changes;
 
-uint64_t hot_changes(void)
+__attribute__((hot)) uint64_t hot_changes(void)
 {
     return __atomic_load_n(&changes, __ATOMIC_ACQUIRE);
 }
@@ -235,7 +235,7 @@ void hot_see_through(uint64_t address, uint8_t *bytes, size_t size)
     }
 }
 
-void hot_see_through_site(uint64_t address, uint8_t *bytes, size_t size)
+__attribute__((hot)) void hot_see_through_site(uint64_t address, uint8_t *bytes, size_t size)
 {
     const struct hot_site *site = hot_site_find(address);
     if (site)

@@ -20,7 +20,7 @@ __attribute__((hot)) void keyed_end(uint32_t begun)
         keys_set(begun);
 }
 
-const char *keyed_refusal(const struct segue_xstate *xstate, uint32_t begun)
+__attribute__((hot)) const char *keyed_refusal(const struct segue_xstate *xstate, uint32_t begun)
 {
     if (!keys_in_use() || keys_allow(keys_of(xstate), begun))
         return NULL;

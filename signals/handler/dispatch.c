@@ -368,8 +368,8 @@ static struct landing *landing_on_own_stack(const struct thread_state *thread, u
  * thread's own. So the mask takes effect on the thread's own stack, or through sigreturn, which restores mask and
  * stack atomically. In strict mode (seccomp), which forbids the call that sets a mask and disables the time stamp
  * counter, sigreturn is used, too. Not inlined: the return needs none of this function's stack. */
-static __attribute__((noinline)) void go_back(struct thread_state *thread, struct work *work, enum outcome outcome,
-                                              enum chain_way way)
+static __attribute__((hot, noinline)) void go_back(struct thread_state *thread, struct work *work, enum outcome outcome,
+                                                   enum chain_way way)
 {
     struct fault_frame *frame = &work->service.frame;
     enum segue_restore_method method = way_out;

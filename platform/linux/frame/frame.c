@@ -299,7 +299,7 @@ bool frame_was_on_alternate_stack(const void *context)
     return frame_is_on(&stack, frame_stack_pointer(context));
 }
 
-bool frame_is_on_alternate_stack(const void *context)
+__attribute__((hot)) bool frame_is_on_alternate_stack(const void *context)
 {
     struct frame_stack stack = frame_get_alternate_stack(context);
     return frame_is_on(&stack, (uint64_t)(uintptr_t)context);

@@ -48,7 +48,7 @@ size_t frame_size_most(void)
 
 /* ---- registers ---- */
 
-__attribute__((target("fsgsbase"))) static void read_bases_directly(struct segue_regs *regs)
+__attribute__((hot, target("fsgsbase"))) static void read_bases_directly(struct segue_regs *regs)
 {
     regs->fs_base = _readfsbase_u64();
     regs->gs_base = _readgsbase_u64();

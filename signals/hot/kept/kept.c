@@ -24,7 +24,7 @@ bool kept_prepare(void)
     return memory;
 }
 
-bool kept_is_prepared(void)
+__attribute__((hot)) bool kept_is_prepared(void)
 {
     return memory;
 }
