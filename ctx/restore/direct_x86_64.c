@@ -93,8 +93,8 @@ __attribute__((hot)) static bool allows_direct_restore(const struct segue_xstate
     return now == target || ((frame->features & COMPONENT_PKRU) && keys_allow(target, now));
 }
 
-void direct_restore(const struct segue_frame *frame, const struct segue_xstate *xstate,
-                    const struct segue_xstate *of_frame, enum segue_restore_method method)
+__attribute__((hot)) void direct_restore(const struct segue_frame *frame, const struct segue_xstate *xstate,
+                                         const struct segue_xstate *of_frame, enum segue_restore_method method)
 {
     struct landing landing;
     uint64_t code, stack, features;
