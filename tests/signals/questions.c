@@ -400,14 +400,29 @@ static void wait_for_round(void)
         sched_yield();
 }
 
+/* From now on, of a thread that spins. */
+static bool suspends_with_a_full_queue(pthread_t *thread)
+{
+    fill_queue();
+    if (segue_suspend_install(NULL) != SEGUE_OK || pthread_create(thread, NULL, spin, NULL) != 0)
+        return false;
+    while (!spinner)
+        sched_yield();
+    return true;
+}
+
+static int end_spinning(pthread_t thread)
+{
+    go = 1;
+    pthread_join(thread, NULL);
+    return 0;
+}
+
 static int suspend_with_a_full_queue(void)
 {
     pthread_t thread;
     struct segue_suspension suspension = {0};
-    fill_queue();
-    NEED(segue_suspend_install(NULL) == SEGUE_OK && pthread_create(&thread, NULL, spin, NULL) == 0);
-    while (!spinner)
-        sched_yield();
+    NEED(suspends_with_a_full_queue(&thread));
     suspension.thread = spinner;
     for (int i = 0; i < 100; i++) {
         NEED(segue_thread_suspend(&suspension, 10000000000) == SEGUE_OK);
@@ -415,9 +430,7 @@ static int suspend_with_a_full_queue(void)
         if (i % 10 == 0)
             wait_for_round();
     }
-    go = 1;
-    pthread_join(thread, NULL);
-    return 0;
+    return end_spinning(thread);
 }
 
 /* The question is given up; its signal arrives when no remover waits any more, and once more behind another question.
@@ -426,11 +439,8 @@ static int suspend_late_with_a_full_queue(void)
 {
     pthread_t thread;
     struct segue_suspension suspension = {0};
-    fill_queue();
     blocks = 1;
-    NEED(segue_suspend_install(NULL) == SEGUE_OK && pthread_create(&thread, NULL, spin, NULL) == 0);
-    while (!spinner)
-        sched_yield();
+    NEED(suspends_with_a_full_queue(&thread));
     suspension.thread = spinner;
     NEED(segue_thread_suspend(&suspension, 1000000) == SEGUE_TIMEOUT);
     unblocks = 1;
@@ -446,9 +456,7 @@ static int suspend_late_with_a_full_queue(void)
         NEED(status != SEGUE_OK || segue_thread_resume(&suspension) == SEGUE_OK);
     }
     wait_for_round();
-    go = 1;
-    pthread_join(thread, NULL);
-    return 0;
+    return end_spinning(thread);
 }
 
 /* As soon as one is given up the next one begins: the handler finds the one, or the other. */
@@ -456,10 +464,7 @@ static int suspend_again_with_a_full_queue(void)
 {
     pthread_t thread;
     struct segue_suspension suspension = {0};
-    fill_queue();
-    NEED(segue_suspend_install(NULL) == SEGUE_OK && pthread_create(&thread, NULL, spin, NULL) == 0);
-    while (!spinner)
-        sched_yield();
+    NEED(suspends_with_a_full_queue(&thread));
     suspension.thread = spinner;
     for (uint64_t i = 0; i < 20000; i++) {
         enum segue_status status = segue_thread_suspend(&suspension, i * 7919 % 30000);
@@ -469,9 +474,7 @@ static int suspend_again_with_a_full_queue(void)
     NEED(segue_thread_suspend(&suspension, 10000000000) == SEGUE_OK);
     NEED(segue_thread_resume(&suspension) == SEGUE_OK);
     wait_for_round();
-    go = 1;
-    pthread_join(thread, NULL);
-    return 0;
+    return end_spinning(thread);
 }
 
 /* ---- default deaths ------------------------------------------------------------------------------------------- */
