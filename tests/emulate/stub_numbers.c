@@ -1,5 +1,5 @@
-/* stub_numbers.c: the numbers by which the replay engine tells steps apart that are in progress: of steps that a
- * handler has left, of as many as there are numbers, and while one thread examines what another one gives back. */
+/* stub_numbers.c: how the replay engine numbers steps in progress: a step that a handler has left, as many steps as
+ * there are numbers, and a number that one thread gives back while another one looks at it. */
 #include "tests/support/test.h"
 
 #include <fcntl.h>

@@ -245,6 +245,36 @@ static int guests_that_were_there_before_count(void)
     return 0;
 }
 
+/* More threads at the same time than have counters (signals/hot/kept/counters.c): the others fault. */
+#define MORE_THREADS 4200u
+static pthread_barrier_t all_have_counted;
+
+static void *count_and_wait(void *rounds)
+{
+    void *wrong = count(rounds);
+    pthread_barrier_wait(&all_have_counted);
+    return wrong;
+}
+
+static int threads_beyond_those_with_counters_fault(void)
+{
+    static pthread_t threads[MORE_THREADS];
+    pthread_attr_t small;
+    begin_counts();
+    count((void *)10);
+    uint64_t before = all_accesses(), stepped = steps();
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 65536);
+    pthread_barrier_init(&all_have_counted, NULL, MORE_THREADS);
+    for (unsigned i = 0; i < MORE_THREADS; i++)
+        if (pthread_create(&threads[i], &small, count_and_wait, (void *)2) != 0)
+            return CASE_SKIPPED;
+    join(threads, MORE_THREADS);
+    assert_int_equal(all_accesses() - before, 2 * WORDS * MORE_THREADS);
+    assert_in_range(steps() - stepped, 2 * WORDS * (MORE_THREADS - 4096), 2 * WORDS * (MORE_THREADS - 4000));
+    return 0;
+}
+
 #define EACH_CASE(X)                                                                                                   \
     X(threads_count_at_one_site)                                                                                       \
     X(threads_leave_their_counters_to_later_ones)                                                                      \
@@ -252,6 +282,7 @@ static int guests_that_were_there_before_count(void)
     X(children_count_on)                                                                                               \
     X(children_of_a_bare_fork_count_on)                                                                                \
     X(a_thread_without_memory_for_counters_faults)                                                                     \
+    X(threads_beyond_those_with_counters_fault)                                                                        \
     X(guests_count_beside_their_host)                                                                                  \
     X(guests_that_were_there_before_count)
 
