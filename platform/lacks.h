@@ -34,11 +34,4 @@
 #define PLATFORM_HAS_ALTERNATE_STACKS true
 #endif
 
-/* Whether the library suspends other threads. */
-#if defined(__APPLE__)
-#define PLATFORM_SUSPENDS false
-#else
-#define PLATFORM_SUSPENDS true
-#endif
-
 #endif

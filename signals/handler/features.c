@@ -37,7 +37,6 @@ enum segue_status segue_feature_check(enum segue_feature feature)
         return PLATFORM_HAS_BASES ? SEGUE_OK
                                   : reason_give(SEGUE_UNSUPPORTED, "the bases of FS and GS are the system's own here");
     case SEGUE_FEATURE_SUSPEND:
-        return PLATFORM_SUSPENDS ? SEGUE_OK : reason_give(SEGUE_UNSUPPORTED, "no thread is suspended on this system");
     case SEGUE_FEATURE_NEAR:
         return SEGUE_OK;
     case SEGUE_FEATURE_HOT:

@@ -146,7 +146,17 @@ static bool take_turn(uint32_t count, uint64_t deadline)
 
 /* ---- one thread ---- */
 
-/* Below the frame of the outermost handler that the thread is in. */
+/* Below the frame of the outermost handler that the thread is in; the alternate stack, if it runs there. */
+static void take_handler_stack(struct segue_mutator *context, const void *interrupted)
+{
+    uint64_t start = context->private_.regs.rsp, end = context->regs.rsp;
+    struct frame_stack alternate = frame_get_alternate_stack(interrupted);
+    if (frame_is_on(&alternate, start) && !frame_is_on(&alternate, end))
+        end = alternate.base + alternate.size;
+    context->private_.stack = (start - RED_ZONE) & ~(uint64_t)7;
+    context->private_.stack_end = end > start ? end & ~(uint64_t)7 : context->private_.stack;
+}
+
 static void read_context(struct stop *stop, struct segue_mutator *context)
 {
     void *stopped = stop_context(stop), *interrupted = stop_interrupted(stop);
@@ -158,10 +168,7 @@ static void read_context(struct stop *stop, struct segue_mutator *context)
     context->in_fault = true;
     fault_get_registers(stopped, &context->private_.regs);
     frame_get_any_xstate(stopped, &context->private_.xstate);
-    context->private_.stack = context->private_.regs.rsp & ~(uint64_t)7;
-    context->private_.stack_end = context->regs.rsp & ~(uint64_t)7;
-    if (context->private_.stack_end < context->private_.stack)
-        context->private_.stack_end = context->private_.stack;
+    take_handler_stack(context, interrupted);
 }
 
 /* Stops the thread where it may be shown. */

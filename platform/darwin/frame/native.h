@@ -34,6 +34,8 @@ struct native_info {
 
 /* The second word: the thread. The system keeps its state in parts. */
 struct native_context {
+    /* Where this is, and the fault that this one interrupted, as far as that is known; NULL for the outermost. */
+    struct native_context *self, *outer;
     x86_thread_state64_t *general;
     x86_exception_state64_t *exception;
     /* A float, AVX or AVX-512 state, which begin alike, and its size. */
@@ -53,5 +55,44 @@ struct native_context {
 
 /* Writes the area back to where the system keeps it, if it was gathered. */
 void native_close(struct native_context *context);
+
+/* ---- states of threads, as Mach gives them ---- */
+
+/* The largest of them is the AVX-512 state. */
+#define NATIVE_VECTORS_MOST sizeof(x86_avx512_state64_t)
+
+struct native_state {
+    x86_thread_state64_t general;
+    x86_exception_state64_t exception;
+    uint32_t vectors_size;
+    _Alignas(16) unsigned char vectors[NATIVE_VECTORS_MOST];
+};
+
+/* Reads the state of a thread that does not run. False if there is no such thread. Async-signal-safe. */
+bool native_state_get(struct native_state *state, thread_act_t thread);
+
+/* A frame of that state, of a thread that is in no handler. */
+void native_begin(struct native_context *context, struct native_state *state, uint32_t *mask);
+
+/* ---- the handlers that a thread is in ---- */
+
+/* What other threads read of a thread (platform/darwin/threads/stop.c). */
+struct native_thread {
+    struct native_context *innermost;
+    /* Its alternate stack. */
+    struct alternate_stack stack;
+};
+extern __thread struct native_thread native_thread;
+
+/* From the handler's first act to its last: the thread is in it. */
+void native_enter(struct native_context *context);
+void native_leave(const struct native_context *context);
+
+/* The outermost handler that a stopped thread with that stack pointer is in, as a frame's second word; NULL if it is in
+ * none. */
+void *native_outermost(const struct native_thread *thread, uint64_t stack_pointer);
+
+/* As frame_is_on. */
+bool native_is_on(const struct alternate_stack *stack, uint64_t stack_pointer);
 
 #endif

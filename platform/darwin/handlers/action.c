@@ -90,6 +90,7 @@ static void open_frame(struct native_info *info, struct native_context *native, 
     native->is_gathered = false;
     if (platform_stack_exchange(NULL, &native->stack) != 0)
         native->stack = (struct alternate_stack){.flags = STACK_DISABLED};
+    native->self = native;
     info->is_sent = !frame_is_fault((struct native_frame){info, native});
 }
 
@@ -100,9 +101,11 @@ static void handle(int number, siginfo_t *told, void *context)
     int kept = errno;
     uint64_t handler = handler_of(number);
     open_frame(&info, &native, told, context);
+    native_enter(&native);
     if (handler > ACTION_IGNORE)
         ((platform_handler *)(uintptr_t)handler)(number, &info, &native);
     native_close(&native);
+    native_leave(&native);
     if (info.is_passed_on || handler <= ACTION_IGNORE)
         pass_on(&info, told, context);
     errno = kept;

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "platform/darwin/frame/native.h"
 #include "platform/reason.h"
 #include "platform/report.h"
 
@@ -31,6 +32,9 @@ uint64_t trial_innermost_slot __attribute__((visibility("hidden")));
 
 /* From the thread's block to GS's base. */
 static uint64_t base_offset;
+
+/* Of each thread, where its thread-local storage is. */
+static pthread_key_t locals;
 
 /* So many bytes of a thread's block are searched. */
 #define SEARCHED 1024u
@@ -60,6 +64,13 @@ static uint64_t find_base(pthread_key_t key)
 static void touch(void)
 {
     __asm__ volatile("" : : "r"(&reason_last) : "memory");
+    pthread_setspecific(locals, &native_thread);
+}
+
+void slots_note_stack(const struct alternate_stack *stack)
+{
+    native_thread.stack = *stack;
+    touch();
 }
 
 static introspection_hook *next_hook;
@@ -77,7 +88,8 @@ __attribute__((constructor)) static void prepare(void)
 {
     static const char why[] = "segue: a key's slot is not where this system is known to have it\n";
     pthread_key_t key;
-    touch();
+    if (pthread_key_create(&locals, NULL) == 0)
+        touch();
     __atomic_store_n(&next_hook, pthread_introspection_hook_install(at_event), __ATOMIC_RELEASE);
     if (pthread_key_create(&key, NULL) == 0) {
         trial_innermost_slot = 8 * (uint64_t)key;
@@ -87,6 +99,11 @@ __attribute__((constructor)) static void prepare(void)
         return;
     platform_report(why, sizeof why - 1);
     abort();
+}
+
+void *slots_of_thread(uint64_t gs_base)
+{
+    return ((void *const *)(uintptr_t)gs_base)[locals];
 }
 
 uint64_t slots_gs_base(void)

@@ -10,6 +10,16 @@
 
 #include <stdint.h>
 
+#include "platform/frame/stack.h"
+
+/* The address of `native_thread` (platform/darwin/frame/native.h) of a stopped thread with that base of GS; NULL if
+ * that thread has none. */
+void *slots_of_thread(uint64_t gs_base);
+
+/* Notes the alternate stack that the calling thread has set, and where its thread-local storage is: the thread may have
+ * been there before the library. */
+void slots_note_stack(const struct alternate_stack *stack);
+
 /* The calling thread's base of GS. Async-signal-safe. */
 uint64_t slots_gs_base(void);
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "platform/frame/stack.h"
+#include "slots.h"
 
 #define SECOND UINT64_C(1000000000)
 #define MICROSECOND UINT64_C(1000)
@@ -196,6 +197,8 @@ long platform_stack_exchange(const struct alternate_stack *wanted, struct altern
     long result = sigaltstack(wanted ? &next : NULL, before ? &present : NULL) == 0 ? 0 : -(long)errno;
     if (before && result == 0)
         *before = from_system(&present);
+    if (wanted && result == 0)
+        slots_note_stack(wanted);
     errno = kept;
     return result;
 }

@@ -16,6 +16,8 @@ c = '$here/cc.sh'
 ar = '$here/ar.sh'
 exe_wrapper = ['$here/run.sh', '$build/tests/platform/darwin/loader']
 END
+    # The compiler leaves a file where it is run.
+    cd "$1"
     meson setup "$build" "$root" --werror --cross-file "$root/platform/darwin/x86_64.ini" --cross-file "$build.ini" \
         "-Dc_args=-isystem$libraries/include -DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD" \
         "-Dc_link_args=-L$libraries/lib" >"$build.setup.log" 2>&1 || { cat "$build.setup.log" >&2; exit 1; }

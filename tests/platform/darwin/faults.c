@@ -12,7 +12,6 @@
 #include <segue/posix.h>
 #include <segue/segment.h>
 #include <segue/segue.h>
-#include <segue/suspend.h>
 #include <segue/try.h>
 #include <signal.h>
 #include <stdio.h>
@@ -583,7 +582,7 @@ static void child_has_regions_and_engines(void **state)
 static void what_is_not_there_is_refused_by_name(void **state)
 {
     static const enum segue_feature missing[] = {SEGUE_FEATURE_GUEST, SEGUE_FEATURE_SEGMENT, SEGUE_FEATURE_HOT,
-                                                 SEGUE_FEATURE_DIRECT_RESTORE, SEGUE_FEATURE_SUSPEND};
+                                                 SEGUE_FEATURE_DIRECT_RESTORE};
     struct segue_frame frame;
     siginfo_t info;
     ucontext_t context;
@@ -593,7 +592,6 @@ static void what_is_not_there_is_refused_by_name(void **state)
         assert_non_null(segue_reason());
     }
     assert_int_equal(segue_feature_check(SEGUE_FEATURE_REPLAY), SEGUE_OK);
-    assert_int_equal(segue_suspend_install(NULL), SEGUE_UNSUPPORTED);
     struct segue_segment_options segment = {.rewrite = {.from = SEGUE_SEGMENT_FS, .to = SEGUE_SEGMENT_GS}};
     assert_int_equal(segue_segment_enable(&segment), SEGUE_UNSUPPORTED);
     assert_int_equal(segue_frame_open(&frame, &info, &context), SEGUE_UNSUPPORTED);

@@ -117,7 +117,7 @@ static int d_atexit(void (*function)(void))
     EACH(pthread_getspecific) EACH(pthread_create) EACH(pthread_join) EACH(pthread_get_stackaddr_np)                   \
     EACH(pthread_get_stacksize_np) EACH(pthread_mutex_lock) EACH(pthread_mutex_trylock) EACH(pthread_mutex_unlock)     \
     EACH(pthread_mutex_init) EACH(thread_info) EACH(thread_suspend) EACH(thread_resume) EACH(thread_get_state)         \
-    EACH(vm_read_overwrite) EACH(vm_allocate) EACH(vm_remap) EACH(mmap)
+    EACH(thread_set_state) EACH(vm_read_overwrite) EACH(vm_allocate) EACH(vm_remap) EACH(mmap)
 /* clang-format on */
 /* Their types are not needed here. */
 #define DECLARE(function) extern const char d_##function[];

@@ -63,7 +63,7 @@ struct thread {
     unsigned handlers;
     /* Mach's suspension: how often it was suspended, and its registers once it has stopped. */
     uint32_t suspensions, stopped;
-    const ucontext_t *registers;
+    ucontext_t *registers;
     void *(*run)(void *);
     void *argument, *result;
     unsigned long native;
@@ -86,8 +86,15 @@ void signal_send(struct thread *thread, int number);
 void signal_settle(struct thread *self);
 /* What Linux's status of a child says, as macOS does. */
 int signal_status(int status);
-void thread_hold(struct thread *thread);
+/* A thread that has ended is not held. */
+bool thread_hold(struct thread *thread);
 void thread_release(struct thread *thread);
+
+/* A thread's states, by Mach's flavors, in and out of Linux's frame of it. The size in bytes; 0 if a thread has no such
+ * state. */
+size_t state_size(int flavor);
+void state_get(const ucontext_t *native, int flavor, void *state);
+void state_set(ucontext_t *native, int flavor, const void *state);
 
 /* In assembly: calls the handler, then loader_restore: an instruction that traps, for the frame to be restored. */
 void loader_trampoline(void);

@@ -159,33 +159,90 @@ static void get_vectors(const ucontext_t *native, uint8_t *to)
             memcpy(to + parts[i].at, area + offset_of(parts[i].component), parts[i].size);
 }
 
-/* From the frame to the thread: what the frame has no place for stays as it is. */
-static void restore(struct thread *self, ucontext_t *native)
+static void set_registers(ucontext_t *native, const struct d_registers *from)
 {
-    greg_t *to = native->uc_mcontext.gregs;
-    const struct d_context *context = (const void *)(uintptr_t)to[REG_RDI];
-    const struct d_machine *machine = (const void *)(uintptr_t)context->machine;
-    uint8_t *area = (void *)native->uc_mcontext.fpregs;
     const uint64_t user_flags = 0x240dd5;
-    uint64_t token = (uint64_t)to[REG_RSI], in_use;
-    if (token != ((uint64_t)(uintptr_t)context ^ 0x5e60e))
-        fail("a frame is restored that no signal has made");
-    self->mask = context->mask & ~BIT(D_SIGKILL);
-    self->on_stack = context->on_stack & 1;
-    self->handlers--;
-#define SET(field, NAME) to[REG_##NAME] = (greg_t)machine->general.field;
+    greg_t *to = native->uc_mcontext.gregs;
+#define SET(field, NAME) to[REG_##NAME] = (greg_t)from->field;
     EACH_REGISTER(SET)
 #undef SET
-    to[REG_EFL] = (greg_t)((machine->general.rflags & user_flags) | 0x202);
-    memcpy(area, machine->vectors + 8, 464);
+    to[REG_EFL] = (greg_t)((from->rflags & user_flags) | 0x202);
+}
+
+/* What the state has no place for stays as it is. */
+static void set_vectors(ucontext_t *native, const uint8_t *from)
+{
+    uint8_t *area = (void *)native->uc_mcontext.fpregs;
+    uint64_t in_use;
+    memcpy(area, from + 8, 464);
     memcpy(&in_use, area + 512, 8);
     in_use |= 3;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (vectors_size >= parts[i].least) {
-            memcpy(area + offset_of(parts[i].component), machine->vectors + parts[i].at, parts[i].size);
+            memcpy(area + offset_of(parts[i].component), from + parts[i].at, parts[i].size);
             in_use |= UINT64_C(1) << parts[i].component;
         }
     memcpy(area + 512, &in_use, 8);
+}
+
+static void get_exception(const ucontext_t *native, struct d_exception *to)
+{
+    const greg_t *from = native->uc_mcontext.gregs;
+    *to = (struct d_exception){
+        .trap = (uint16_t)from[REG_TRAPNO], .error = (uint32_t)from[REG_ERR], .address = (uint64_t)from[REG_CR2]};
+}
+
+enum { GENERAL64 = 4, FLOAT64 = 5, EXCEPTION64 = 6, AVX64 = 17, AVX512_64 = 20 };
+
+size_t state_size(int flavor)
+{
+    switch (flavor) {
+    case GENERAL64:
+        return sizeof(struct d_registers);
+    case EXCEPTION64:
+        return sizeof(struct d_exception);
+    case FLOAT64:
+        return vectors_size == 524 ? 524 : 0;
+    case AVX64:
+        return vectors_size == 844 ? 844 : 0;
+    case AVX512_64:
+        return vectors_size == 2444 ? 2444 : 0;
+    default:
+        return 0;
+    }
+}
+
+void state_get(const ucontext_t *native, int flavor, void *state)
+{
+    if (flavor == GENERAL64)
+        get_registers(native, state);
+    else if (flavor == EXCEPTION64)
+        get_exception(native, state);
+    else
+        get_vectors(native, state);
+}
+
+void state_set(ucontext_t *native, int flavor, const void *state)
+{
+    if (flavor == GENERAL64)
+        set_registers(native, state);
+    else if (flavor != EXCEPTION64)
+        set_vectors(native, state);
+}
+
+/* From the frame to the thread. */
+static void restore(struct thread *self, ucontext_t *native)
+{
+    const greg_t *registers = native->uc_mcontext.gregs;
+    const struct d_context *context = (const void *)(uintptr_t)registers[REG_RDI];
+    const struct d_machine *machine = (const void *)(uintptr_t)context->machine;
+    if ((uint64_t)registers[REG_RSI] != ((uint64_t)(uintptr_t)context ^ 0x5e60e))
+        fail("a frame is restored that no signal has made");
+    self->mask = context->mask & ~BIT(D_SIGKILL);
+    self->on_stack = context->on_stack & 1;
+    self->handlers--;
+    set_registers(native, &machine->general);
+    set_vectors(native, machine->vectors);
 }
 
 /* Has the thread enter the handler of a signal. */
@@ -286,9 +343,8 @@ static void on_fault(int number, siginfo_t *told, void *native)
         signal_settle(self);
         return;
     }
-    struct d_exception exception = {.trap = (uint16_t)registers[REG_TRAPNO],
-                                    .error = (uint32_t)registers[REG_ERR],
-                                    .address = (uint64_t)registers[REG_CR2]};
+    struct d_exception exception;
+    get_exception(context, &exception);
     describe(told, context, &info);
     if (self->mask & BIT(info.number))
         die_of(info.number);
@@ -369,12 +425,19 @@ static void on_held(int number, siginfo_t *told, void *native)
     __atomic_store_n(&self->stopped, 0, __ATOMIC_RELEASE);
 }
 
-void thread_hold(struct thread *thread)
+bool thread_hold(struct thread *thread)
 {
+    const struct timespec moment = {.tv_nsec = 1000000};
     if (__atomic_fetch_add(&thread->suspensions, 1, __ATOMIC_ACQ_REL) == 0)
         syscall(SYS_tgkill, getpid(), thread->number, HELD);
-    while (!__atomic_load_n(&thread->stopped, __ATOMIC_ACQUIRE))
-        wait_while(&thread->stopped, 0);
+    while (!__atomic_load_n(&thread->stopped, __ATOMIC_ACQUIRE)) {
+        if (!__atomic_load_n(&thread->number, __ATOMIC_ACQUIRE)) {
+            thread_release(thread);
+            return false;
+        }
+        syscall(SYS_futex, &thread->stopped, FUTEX_WAIT_PRIVATE, 0, &moment, NULL, 0);
+    }
+    return true;
 }
 
 void thread_release(struct thread *thread)

@@ -231,17 +231,19 @@ int d_pthread_mutex_init(uint32_t *mutex, const void *attributes)
 
 /* ---- Mach ---- */
 
-enum { SUCCESS = 0, INVALID_ADDRESS = 1, NO_SPACE = 3, INVALID_ARGUMENT = 4 };
+enum { SUCCESS = 0, INVALID_ADDRESS = 1, NO_SPACE = 3, INVALID_ARGUMENT = 4, TERMINATED = 37 };
 enum { FLAG_ANYWHERE = 1, FLAG_OVERWRITE = 0x4000 };
-#define STATE_THREAD64 4
+#define IDENTIFIER_INFO 4
 
 int d_thread_info(uint32_t port, int flavor, void *info, uint32_t *size);
 int d_thread_info(uint32_t port, int flavor, void *info, uint32_t *size)
 {
-    (void)flavor;
-    if (!thread_by_port(port))
+    struct thread *thread = thread_by_port(port);
+    if (!thread)
         return INVALID_ARGUMENT;
     memset(info, 0, *size * 4);
+    if (flavor == IDENTIFIER_INFO && *size >= 6)
+        memcpy(info, (uint64_t[3]){port, (uint64_t)(uintptr_t)thread->keys, 0}, 24);
     return SUCCESS;
 }
 
@@ -251,8 +253,7 @@ int d_thread_suspend(uint32_t port)
     struct thread *thread = thread_by_port(port);
     if (!thread || thread == thread_self())
         return INVALID_ARGUMENT;
-    thread_hold(thread);
-    return SUCCESS;
+    return thread_hold(thread) ? SUCCESS : TERMINATED;
 }
 
 int d_thread_resume(uint32_t port);
@@ -265,17 +266,27 @@ int d_thread_resume(uint32_t port)
     return SUCCESS;
 }
 
-int d_thread_get_state(uint32_t port, int flavor, uint64_t *state, uint32_t *size);
-int d_thread_get_state(uint32_t port, int flavor, uint64_t *state, uint32_t *size)
+int d_thread_get_state(uint32_t port, int flavor, void *state, uint32_t *size);
+int d_thread_get_state(uint32_t port, int flavor, void *state, uint32_t *size)
 {
-    static const int order[] = {REG_RAX, REG_RBX, REG_RCX, REG_RDX, REG_RDI, REG_RSI, REG_RBP, REG_RSP, REG_R8,
-                                REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP, REG_EFL};
     struct thread *thread = thread_by_port(port);
-    if (!thread || !thread->stopped || flavor != STATE_THREAD64 || *size < 42)
+    if (!thread || !thread->stopped)
         return INVALID_ARGUMENT;
-    memset(state, 0, 168);
-    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
-        state[i] = (uint64_t)thread->registers->uc_mcontext.gregs[order[i]];
+    size_t wanted = state_size(flavor);
+    if (!wanted || *size * 4 < wanted)
+        return INVALID_ARGUMENT;
+    state_get(thread->registers, flavor, state);
+    *size = (uint32_t)(wanted / 4);
+    return SUCCESS;
+}
+
+int d_thread_set_state(uint32_t port, int flavor, const void *state, uint32_t size);
+int d_thread_set_state(uint32_t port, int flavor, const void *state, uint32_t size)
+{
+    struct thread *thread = thread_by_port(port);
+    if (!thread || !thread->stopped || !state_size(flavor) || size * 4 != state_size(flavor))
+        return INVALID_ARGUMENT;
+    state_set(thread->registers, flavor, state);
     return SUCCESS;
 }
 

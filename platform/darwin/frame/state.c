@@ -1,0 +1,117 @@
+/* state.c: states of threads that do not run, as Mach gives them; and which of the library's handlers a thread is in.
+ *
+ * SOURCES: Apple's headers mach/i386/thread_status.h, mach/i386/_structs.h; XNU osfmk/i386/pcb.c (a thread that has not
+ * used AVX-512 has no such state: the call fails). */
+#if !defined(__APPLE__) || !defined(__x86_64__)
+#error "state.c is specific to macOS on x86-64"
+#endif
+
+#include <mach/mach.h>
+
+#include "native.h"
+#include "platform/darwin/threads/slots.h"
+#include "platform/frame/frame.h"
+
+/* The most nested handlers. */
+#define NESTED_MOST 64u
+
+__thread struct native_thread native_thread;
+
+static const struct {
+    thread_state_flavor_t flavor;
+    mach_msg_type_number_t count;
+} vectors[] = {
+    {x86_AVX512_STATE64, x86_AVX512_STATE64_COUNT},
+    {x86_AVX_STATE64, x86_AVX_STATE64_COUNT},
+    {x86_FLOAT_STATE64, x86_FLOAT_STATE64_COUNT},
+};
+
+static bool get(thread_act_t thread, thread_state_flavor_t flavor, void *to, mach_msg_type_number_t count)
+{
+    mach_msg_type_number_t given = count;
+    return thread_get_state(thread, flavor, (thread_state_t)to, &given) == KERN_SUCCESS && given == count;
+}
+
+static bool get_vectors(struct native_state *state, thread_act_t thread)
+{
+    for (unsigned i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        state->vectors_size = vectors[i].count * (uint32_t)sizeof(natural_t);
+        if (get(thread, vectors[i].flavor, state->vectors, vectors[i].count))
+            return true;
+    }
+    return false;
+}
+
+bool native_state_get(struct native_state *state, thread_act_t thread)
+{
+    return get(thread, x86_THREAD_STATE64, &state->general, x86_THREAD_STATE64_COUNT) &&
+           get(thread, x86_EXCEPTION_STATE64, &state->exception, x86_EXCEPTION_STATE64_COUNT) &&
+           get_vectors(state, thread);
+}
+
+void native_begin(struct native_context *context, struct native_state *state, uint32_t *mask)
+{
+    context->self = context;
+    context->outer = NULL;
+    context->general = &state->general;
+    context->exception = &state->exception;
+    context->vectors = state->vectors;
+    context->vectors_size = state->vectors_size;
+    context->mask = mask;
+    context->stack = (struct alternate_stack){.flags = STACK_DISABLED};
+    context->was_on_stack = false;
+    context->is_gathered = false;
+}
+
+/* ---- the handlers that a thread is in ---- */
+
+void native_enter(struct native_context *context)
+{
+    context->outer = native_thread.innermost;
+    native_thread.stack = context->stack;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    native_thread.innermost = context;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+void native_leave(const struct native_context *context)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    native_thread.innermost = context->outer;
+}
+
+bool native_is_on(const struct alternate_stack *stack, uint64_t stack_pointer)
+{
+    struct frame_stack bounds = {(uint64_t)(uintptr_t)stack->lowest, stack->size};
+    return !(stack->flags & STACK_DISABLED) && frame_is_on(&bounds, stack_pointer);
+}
+
+/* What is read of a handler that was left may be anything, and its stack may be unmapped. */
+static bool read_handler(const struct native_context *at, struct native_context *to)
+{
+    vm_size_t done = 0;
+    return vm_read_overwrite(mach_task_self(), (vm_address_t)at, offsetof(struct native_context, area),
+                             (vm_address_t)to, &done) == KERN_SUCCESS &&
+           to->self == at;
+}
+
+/* Stacks grow down; and a thread that is on its own stack has left the handlers on the other. */
+static bool is_left(const struct native_context *handler, uint64_t stack_pointer)
+{
+    uint64_t place = (uint64_t)(uintptr_t)handler->self;
+    bool was_on = native_is_on(&handler->stack, place);
+    return was_on != native_is_on(&handler->stack, stack_pointer) ? was_on : stack_pointer > place;
+}
+
+void *native_outermost(const struct native_thread *thread, uint64_t stack_pointer)
+{
+    struct native_context *at = thread->innermost, *outermost = NULL, copy;
+    for (unsigned i = 0; at && i < NESTED_MOST && read_handler(at, &copy); i++) {
+        if (!is_left(&copy, stack_pointer)) {
+            outermost = at;
+            stack_pointer = copy.general->__rsp;
+        }
+        at = copy.outer;
+    }
+    return outermost;
+}
