@@ -22,7 +22,7 @@ STATES ?= 10000
 LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
-    test-torture test-machines test-seam test-i386 test-windows test-darwin bench install clean
+    test-torture test-machines test-seam test-i386 test-windows test-darwin bench install dist clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -112,6 +112,10 @@ install: configure
 	@$(if $(filter-out file default undefined,$(origin PREFIX)),meson configure $(BUILD) -Dprefix=$(PREFIX),:)
 	ninja -C $(BUILD)
 	meson install -C $(BUILD) --no-rebuild
+
+# The release of the commit that is checked out. URL=... where it will be: for the wrap file.
+dist:
+	./tools/package/dist.sh . $(BUILD)/dist $(URL)
 
 clean:
 	rm -rf $(BUILD)

@@ -21,7 +21,7 @@
 
 /* The version of these headers; segue_version returns the library's. */
 #define SEGUE_VERSION_MAJOR 0
-#define SEGUE_VERSION_MINOR 1
+#define SEGUE_VERSION_MINOR 2
 #define SEGUE_VERSION_PATCH 0
 #define SEGUE_VERSION                                                                              \
     (SEGUE_VERSION_MAJOR * 0x10000 + SEGUE_VERSION_MINOR * 0x100 + SEGUE_VERSION_PATCH)
@@ -114,7 +114,7 @@ SEGUE_API const char *segue_status_name(enum segue_status status);
 /* The status as a sentence for a human reader. The string is static. MT-Safe, AS-Safe. */
 SEGUE_API const char *segue_status_text(enum segue_status status);
 
-/* The version of the running library, encoded as SEGUE_VERSION, and as text, "0.1.0". The string is
+/* The version of the running library, encoded as SEGUE_VERSION, and as text, "0.2.0". The string is
  * static. MT-Safe, AS-Safe. */
 SEGUE_API uint32_t segue_version(void);
 SEGUE_API const char *segue_version_text(void);
