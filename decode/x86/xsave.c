@@ -6,6 +6,7 @@
 
 #include <cpuid.h>
 #include <stddef.h>
+#include <string.h>
 
 #define LEAF 0x0d
 #define ECX_ALIGNED 2u
@@ -136,6 +137,18 @@ uint32_t xsave_end(uint64_t components)
         if (xsave_find((unsigned)__builtin_ctzll(left), &place) && place.offset + place.size > end)
             end = place.offset + place.size;
     return end;
+}
+
+void xsave_fill_initial(unsigned char *area, uint64_t in_use)
+{
+    static const uint16_t x87_control = FCW_INITIAL;
+    if (!(in_use & COMPONENT_X87)) {
+        memset(area, 0, XSAVE_MXCSR);
+        memcpy(area + XSAVE_FCW, &x87_control, sizeof x87_control);
+        memset(area + XSAVE_ST, 0, XSAVE_ST_END - XSAVE_ST);
+    }
+    if (!(in_use & COMPONENT_SSE))
+        memset(area + XSAVE_XMM, 0, XSAVE_XMM_END - XSAVE_XMM);
 }
 
 /* CPUID reports two sizes of the largest area: EBX for the enabled components, ECX for all that the processor has. */

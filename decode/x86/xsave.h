@@ -146,6 +146,10 @@ bool xsave_exceeds(uint64_t components);
  * use. */
 uint64_t xsave_movable(void);
 
+/* Writes the initial values of x87 and SSE, without MXCSR, into the legacy region for those of the two that are not
+ * among `in_use`. x87's control word is not 0. */
+void xsave_fill_initial(unsigned char *area, uint64_t in_use);
+
 /* The end of the last of these components in an area of the standard format; at least XSAVE_HEADER_END. */
 uint32_t xsave_end(uint64_t components);
 

@@ -21,17 +21,33 @@ mkdir -p "$out"
 awk -f "$root/decode/mnemonics/classes.awk" "$root/decode/mnemonics/classes.txt" > "$objects/classes_table.h"
 awk -f "$root/decode/mnemonics/mnemonics.awk" "$root/decode/mnemonics/mnemonics.txt" > "$objects/mnemonics_table.h"
 
-# What a target links: sources, and libraries beside Zydis. The step runs on all of the library but what is for other
-# systems, with the processor as the tests run it; the address sanitizer stays out, for its registers lead anywhere.
+# The library's sources for this system, as the build has them.
+library_sources() {
+  env -u CC -u CXX -u CFLAGS -u CXXFLAGS meson setup "$objects/meson" "$root" \
+    -Dtests=false -Dtools=false -Dexamples=false -Dbench=false -Ddocs=false \
+    > "$objects/meson.log" || { cat "$objects/meson.log" >&2; return 1; }
+  meson introspect --targets "$objects/meson" | python3 -c '
+import json, sys
+for target in json.load(sys.stdin):
+    if target["name"] in ("segue_objects", "segue_decode_objects"):
+        for group in target["target_sources"]:
+            for source in group.get("sources", []):
+                if source.endswith((".c", ".S")):
+                    print(source)
+'
+}
+
+# What a target links: sources, and libraries beside Zydis. The step runs on all of the library, with the processor as
+# the tests run it; the address sanitizer stays out, for its registers lead anywhere.
 sources_of() {
   echo "$here/$1.c"
-  find "$root/decode" -name '*.c'
-  # The one thing that decoding's facts of the processor ask the system.
-  [ "$1" = step ] || { echo "$root/platform/linux/memory/addresses_x86_64.c"; return; }
-  find "$root"/platform "$root"/emulate "$root"/patch "$root"/ctx "$root"/signals \( -name '*.c' -o -name '*.S' \) \
-    ! -path '*/generic/*' ! -path '*/platform/darwin/*' ! -path '*/platform/windows/*' ! -name '*_i386.*' \
-    ! -path '*/win64/*' ! -name '*_win64_*' ! -name 'none.c' ! -name '*_none.c' ! -path '*/signals/chain/pass_on.c' \
-    ! -path '*/signals/handler/entry_called.c' ! -path '*/signals/mutator/stop.c'
+  if [ "$1" != step ]; then
+    find "$root/decode" -name '*.c'
+    # The one thing that decoding's facts of the processor ask the system.
+    echo "$root/platform/linux/memory/addresses_x86_64.c"
+    return
+  fi
+  library_sources
   printf "$root/%s\n" tests/differential/states/{areas,batch,encodings,generate,oracle,outcome,rows}.c \
     tests/differential/states/oracle_x86_64.S \
     corpus/rows/{read,rows}.c corpus/support/error.c
@@ -44,11 +60,12 @@ for target in ${TARGETS:-decode_accesses}; do
     CXXFLAGS=${CXXFLAGS//address,/}
   fi
   mkdir "$objects/$target"
-  for source in $(sources_of "$target"); do
+  sources_of "$target" > "$objects/$target.sources"
+  while read -r source; do
     # shellcheck disable=SC2086
     $CC $CFLAGS $ZYDIS_CFLAGS -std=gnu17 -D_GNU_SOURCE -I"$root/include" -iquote "$root" -I"$objects" -I"$root/decode" \
-      -c "$source" -o "$objects/$target/$(echo "${source#"$root/"}" | tr / _).o"
-  done
+      -c "$source" -o "$objects/$target/$(echo "$source" | tr / _).o" < /dev/null
+  done < "$objects/$target.sources"
   # Libfuzzer, and the others that stand in for it, are C++.
   # shellcheck disable=SC2086
   $CXX $CXXFLAGS "$objects/$target"/*.o $LIB_FUZZING_ENGINE $ZYDIS_LIBS ${libraries[$target]} -o "$out/$target"

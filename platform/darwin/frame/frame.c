@@ -60,18 +60,6 @@ bool frame_is_sent(const void *info)
     return ((const struct native_info *)info)->is_sent;
 }
 
-bool frame_is_lost(const void *info)
-{
-    (void)info;
-    return false;
-}
-
-bool frame_is_key_refusal(const void *info)
-{
-    (void)info;
-    return false;
-}
-
 void frame_set_kernel_signal(struct native_frame native, int number)
 {
     *(struct native_info *)native.info = (struct native_info){.number = number};
@@ -118,15 +106,6 @@ __attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_fr
     frame->mask = frame_get_mask(native.context);
     frame->alternate_stack = frame_get_alternate_stack(native.context);
     frame->is_read = false;
-}
-
-__attribute__((hot)) void frame_read(struct fault_frame *frame)
-{
-    void *context = frame->public.native[1];
-    frame_get_registers(context, &frame->public.regs);
-    frame_get_bases(&frame->public.regs);
-    frame_get_any_xstate(context, &frame->public.xstate);
-    frame->is_read = true;
 }
 
 void frame_get_exception(const void *context, struct frame_exception *exception)
@@ -208,17 +187,4 @@ __attribute__((hot)) size_t frame_room(const void *context, const void *stack_po
     struct frame_stack stack = frame_get_alternate_stack(context);
     uint64_t at = (uint64_t)(uintptr_t)stack_pointer;
     return stack.size && at - stack.base <= stack.size ? (size_t)(at - stack.base) : SIZE_MAX;
-}
-
-/* The handler's return does not set the stack. */
-void frame_set_alternate_stack(void *context, const struct alternate_stack *wanted)
-{
-    (void)context;
-    (void)wanted;
-}
-
-bool frame_allows_direct_restore(const void *context)
-{
-    (void)context;
-    return false;
 }

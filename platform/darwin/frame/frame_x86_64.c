@@ -62,17 +62,6 @@ __attribute__((hot)) void frame_get_general(const void *context, struct segue_re
 #undef GET
 }
 
-void frame_get_selectors(struct segue_regs *regs)
-{
-    memset(regs->selectors, 0, sizeof regs->selectors);
-    __asm__("movw %%es, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_ES]));
-    __asm__("movw %%cs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_CS]));
-    __asm__("movw %%ss, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_SS]));
-    __asm__("movw %%ds, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_DS]));
-    __asm__("movw %%fs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_FS]));
-    __asm__("movw %%gs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_GS]));
-}
-
 __attribute__((hot)) void frame_get_registers(const void *context, struct segue_regs *regs)
 {
     frame_get_general(context, regs);
@@ -140,69 +129,50 @@ static const struct part parts[] = {
 static bool has_part(const struct native_context *context, const struct part *part, struct xsave_component *place)
 {
     return context->vectors_size >= part->least && xsave_find(part->component, place) && place->size == part->size &&
-           place->offset + place->size <= NATIVE_AREA_SIZE;
+           place->offset + place->size <= GATHERED_SIZE;
 }
 
 static void gather(struct native_context *context)
 {
     struct xsave_component place;
-    memcpy(context->area, context->vectors + STATE_LEGACY, XSAVE_LEGACY_SIZE);
-    memset(context->area + XSAVE_LEGACY_SIZE, 0, XSAVE_HEADER_END - XSAVE_LEGACY_SIZE);
-    context->features = COMPONENTS_LEGACY;
+    memcpy(context->state.area, context->vectors + STATE_LEGACY, XSAVE_LEGACY_SIZE);
+    memset(context->state.area + XSAVE_LEGACY_SIZE, 0, XSAVE_HEADER_END - XSAVE_LEGACY_SIZE);
+    context->state.features = COMPONENTS_LEGACY;
     for (size_t i = 0; i < PARTS; i++) {
         if (!has_part(context, &parts[i], &place))
             continue;
-        memcpy(context->area + place.offset, context->vectors + parts[i].at, place.size);
-        context->features |= STATE_BIT(parts[i].component);
+        memcpy(context->state.area + place.offset, context->vectors + parts[i].at, place.size);
+        context->state.features |= STATE_BIT(parts[i].component);
     }
-    memcpy(context->area + XSAVE_XSTATE_BV, &context->features, sizeof context->features);
-    context->is_gathered = true;
-}
-
-/* As a component is initially: x87's control word is not 0. */
-static void set_initial(unsigned char *area, uint64_t in_use)
-{
-    static const uint16_t x87_control = FCW_INITIAL;
-    if (!(in_use & COMPONENT_X87)) {
-        memset(area, 0, XSAVE_MXCSR);
-        memcpy(area, &x87_control, sizeof x87_control);
-        memset(area + XSAVE_ST, 0, XSAVE_ST_END - XSAVE_ST);
-    }
-    if (!(in_use & COMPONENT_SSE))
-        memset(area + XSAVE_XMM, 0, XSAVE_XMM_END - XSAVE_XMM);
+    memcpy(context->state.area + XSAVE_XSTATE_BV, &context->state.features, sizeof context->state.features);
+    context->state.is_gathered = true;
 }
 
 void native_close(struct native_context *context)
 {
     struct xsave_component place;
     uint64_t in_use;
-    if (!context->is_gathered)
+    if (!context->state.is_gathered)
         return;
-    memcpy(&in_use, context->area + XSAVE_XSTATE_BV, sizeof in_use);
-    set_initial(context->area, in_use);
-    memcpy(context->vectors + STATE_LEGACY, context->area, XSAVE_SOFTWARE);
+    memcpy(&in_use, context->state.area + XSAVE_XSTATE_BV, sizeof in_use);
+    xsave_fill_initial(context->state.area, in_use);
+    memcpy(context->vectors + STATE_LEGACY, context->state.area, XSAVE_SOFTWARE);
     for (size_t i = 0; i < PARTS; i++) {
         if (!has_part(context, &parts[i], &place))
             continue;
         if (in_use & STATE_BIT(parts[i].component))
-            memcpy(context->vectors + parts[i].at, context->area + place.offset, place.size);
+            memcpy(context->vectors + parts[i].at, context->state.area + place.offset, place.size);
         else
             memset(context->vectors + parts[i].at, 0, place.size);
     }
 }
 
-__attribute__((hot)) void frame_get_xstate(const void *context, struct segue_xstate *xstate)
+__attribute__((hot)) struct gathered *frame_gather(const void *context)
 {
     struct native_context *native = (struct native_context *)(uintptr_t)context;
-    if (!native->is_gathered)
+    if (!native->state.is_gathered)
         gather(native);
-    *xstate = (struct segue_xstate){
-        .area = native->area, .size = (uint32_t)xsave_end(native->features), .features = native->features};
-}
-
-__attribute__((hot)) void frame_get_any_xstate(const void *context, struct segue_xstate *xstate)
-{
-    frame_get_xstate(context, xstate);
+    return &native->state;
 }
 
 /* What the system writes on the handler's stack (a red zone, two contexts, siginfo), and the library's own. */

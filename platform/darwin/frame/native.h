@@ -15,10 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/frame/gathered.h"
 #include "platform/frame/stack.h"
-
-/* The end of the last component that a frame may hold, in the standard format. */
-#define NATIVE_AREA_SIZE 2688
 
 /* The first word: what happened. */
 struct native_info {
@@ -47,10 +45,8 @@ struct native_context {
      * of that name describe the frame itself. */
     struct alternate_stack stack;
     bool was_on_stack;
-    /* The components that the area holds, if it was gathered. */
-    bool is_gathered;
-    uint64_t features;
-    _Alignas(64) unsigned char area[NATIVE_AREA_SIZE];
+    /* The system keeps it in several parts. */
+    struct gathered state;
 };
 
 /* Writes the area back to where the system keeps it, if it was gathered. */

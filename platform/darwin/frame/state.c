@@ -60,7 +60,7 @@ void native_begin(struct native_context *context, struct native_state *state, ui
     context->mask = mask;
     context->stack = (struct alternate_stack){.flags = STACK_DISABLED};
     context->was_on_stack = false;
-    context->is_gathered = false;
+    context->state.is_gathered = false;
 }
 
 /* ---- the handlers that a thread is in ---- */

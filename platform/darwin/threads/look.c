@@ -29,29 +29,3 @@ enum look look_at_thread(int number, uint64_t *stack_pointer)
     thread_resume(thread);
     return found;
 }
-
-bool look_is_in_call(int number)
-{
-    (void)number;
-    return false;
-}
-
-bool look_waits_for_child(int number)
-{
-    (void)number;
-    return false;
-}
-
-bool look_processor_time(int number, uint64_t *nanoseconds)
-{
-    (void)number;
-    (void)nanoseconds;
-    return false;
-}
-
-bool look_at_threads(bool (*visit)(int number, void *context), void *context)
-{
-    (void)visit;
-    (void)context;
-    return false;
-}

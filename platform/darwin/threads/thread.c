@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "platform/frame/stack.h"
+#include "platform/posix/mask.h"
 #include "slots.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -58,48 +59,15 @@ bool platform_process_is_gone(int process)
     return gone;
 }
 
-bool platform_thread_is_alone(void)
-{
-    return false;
-}
-
 /* The system sends no other thread a signal without a lock of the C library's. */
 bool platform_thread_signal(int thread, int signal)
 {
     return thread == platform_thread_id() && pthread_kill(pthread_self(), signal) == 0;
 }
 
-/* Signals carry no word, and none is sent to one thread with one. */
-long platform_thread_send(int thread, int signal, uint64_t word)
-{
-    (void)thread;
-    (void)signal;
-    (void)word;
-    return -ENOSYS;
-}
-
-bool platform_signal_word(const void *info, uint64_t *word)
-{
-    (void)info;
-    (void)word;
-    return false;
-}
-
-bool platform_thread_blocks(int thread, int signal)
-{
-    (void)thread;
-    (void)signal;
-    return false;
-}
-
-void platform_thread_nudge(int thread)
-{
-    (void)thread;
-}
-
 /* ---- blocked signals ---- */
 
-static uint64_t change_mask(int how, const uint64_t *bits)
+uint64_t mask_change(int how, const uint64_t *bits)
 {
     sigset_t wanted = bits ? (sigset_t)*bits : 0, before = 0;
     pthread_sigmask(how, bits ? &wanted : NULL, &before);
@@ -108,12 +76,12 @@ static uint64_t change_mask(int how, const uint64_t *bits)
 
 __attribute__((hot)) uint64_t platform_mask_exchange(const uint64_t *wanted)
 {
-    return change_mask(SIG_SETMASK, wanted);
+    return mask_change(SIG_SETMASK, wanted);
 }
 
 __attribute__((hot)) void platform_mask_set(uint64_t wanted)
 {
-    change_mask(SIG_SETMASK, &wanted);
+    mask_change(SIG_SETMASK, &wanted);
 }
 
 bool platform_mask_is_allowed(void)
@@ -121,31 +89,10 @@ bool platform_mask_is_allowed(void)
     return true;
 }
 
-uint64_t platform_mask_block(uint64_t signals)
-{
-    return change_mask(SIG_BLOCK, &signals);
-}
-
-uint64_t platform_mask_unblock(uint64_t signals)
-{
-    return change_mask(SIG_UNBLOCK, &signals);
-}
-
-uint64_t platform_signals_hold(void)
-{
-    const uint64_t all = UINT64_MAX;
-    return change_mask(SIG_SETMASK, &all);
-}
-
 uint64_t platform_asynchronous_hold(void)
 {
     const uint64_t asynchronous = ~SIGNALS_SYNCHRONOUS;
-    return change_mask(SIG_BLOCK, &asynchronous);
-}
-
-void platform_signals_release(uint64_t before)
-{
-    platform_mask_set(before);
+    return mask_change(SIG_BLOCK, &asynchronous);
 }
 
 /* ---- waiting ---- */
@@ -206,12 +153,6 @@ long platform_stack_exchange(const struct alternate_stack *wanted, struct altern
 size_t platform_stack_least(void)
 {
     return MINSIGSTKSZ;
-}
-
-bool platform_is_on_alternate_stack(void)
-{
-    struct alternate_stack present;
-    return platform_stack_exchange(NULL, &present) == 0 && (present.flags & STACK_IN_USE);
 }
 
 bool platform_own_stack(uint64_t *base, uint64_t *end)

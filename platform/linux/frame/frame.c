@@ -51,15 +51,6 @@ __attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_fr
     frame->is_read = false;
 }
 
-__attribute__((hot)) void frame_read(struct fault_frame *frame)
-{
-    const void *context = frame->public.native[1];
-    frame_get_registers(context, &frame->public.regs);
-    frame_get_bases(&frame->public.regs);
-    frame_get_any_xstate(context, &frame->public.xstate);
-    frame->is_read = true;
-}
-
 /* ---- to decide whose the signal is ---- */
 
 __attribute__((hot)) void frame_begin(void)

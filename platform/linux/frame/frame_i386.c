@@ -95,17 +95,6 @@ void frame_get_bases(struct segue_regs *regs)
     regs->gs_base = gs;
 }
 
-void frame_get_selectors(struct segue_regs *regs)
-{
-    memset(regs->selectors, 0, sizeof regs->selectors);
-    __asm__("movw %%es, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_ES]));
-    __asm__("movw %%cs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_CS]));
-    __asm__("movw %%ss, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_SS]));
-    __asm__("movw %%ds, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_DS]));
-    __asm__("movw %%fs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_FS]));
-    __asm__("movw %%gs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_GS]));
-}
-
 void frame_get_general(const void *context, struct segue_regs *regs)
 {
 #define GET(field, place) regs->field = word_of(context, place);
@@ -159,20 +148,13 @@ static uint32_t tags_of(const char *area, uint16_t status)
  * MXCSR. */
 static void mark_legacy(char *area)
 {
-    static const uint16_t control = FCW_INITIAL;
     uint64_t in_use;
     if (software_bytes_of(area).xstate_size < XSAVE_HEADER_END)
         return;
     memcpy(&in_use, area + XSAVE_XSTATE_BV, sizeof in_use);
     if ((in_use & COMPONENTS_LEGACY) == COMPONENTS_LEGACY)
         return;
-    if (!(in_use & COMPONENT_X87)) {
-        memset(area, 0, XSAVE_MXCSR);
-        memcpy(area + XSAVE_FCW, &control, sizeof control);
-        memset(area + XSAVE_ST, 0, XSAVE_ST_END - XSAVE_ST);
-    }
-    if (!(in_use & COMPONENT_SSE))
-        memset(area + XSAVE_XMM, 0, XSAVE_XMM_END - XSAVE_XMM);
+    xsave_fill_initial((unsigned char *)area, in_use);
     in_use |= COMPONENTS_LEGACY;
     memcpy(area + XSAVE_XSTATE_BV, &in_use, sizeof in_use);
 }

@@ -22,6 +22,7 @@
 #include "platform/linux/alternate_stack.h"
 #include "platform/linux/call.h"
 #include "platform/linux/signal_bits.h"
+#include "platform/posix/mask.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -87,7 +88,7 @@ void platform_thread_nudge(int thread)
 }
 
 /* By the system call: the C library hides two signals of its own from a program's masks. */
-static uint64_t change_mask(int how, const uint64_t *bits)
+uint64_t mask_change(int how, const uint64_t *bits)
 {
     uint64_t before = 0;
     system_call4(SYS_rt_sigprocmask, how, (long)bits, (long)&before, sizeof before);
@@ -96,7 +97,7 @@ static uint64_t change_mask(int how, const uint64_t *bits)
 
 __attribute__((hot)) uint64_t platform_mask_exchange(const uint64_t *wanted)
 {
-    return change_mask(SIG_SETMASK, wanted);
+    return mask_change(SIG_SETMASK, wanted);
 }
 
 __attribute__((hot)) void platform_mask_set(uint64_t wanted)
@@ -110,31 +111,10 @@ bool platform_mask_is_allowed(void)
     return system_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof mask) == 0;
 }
 
-uint64_t platform_mask_block(uint64_t signals)
-{
-    return change_mask(SIG_BLOCK, &signals);
-}
-
-uint64_t platform_mask_unblock(uint64_t signals)
-{
-    return change_mask(SIG_UNBLOCK, &signals);
-}
-
-uint64_t platform_signals_hold(void)
-{
-    const uint64_t all = UINT64_MAX;
-    return change_mask(SIG_SETMASK, &all);
-}
-
 uint64_t platform_asynchronous_hold(void)
 {
     const uint64_t asynchronous = ~(SIGNALS_SYNCHRONOUS | SIGNALS_OF_LIBC);
-    return change_mask(SIG_BLOCK, &asynchronous);
-}
-
-void platform_signals_release(uint64_t before)
-{
-    platform_mask_set(before);
+    return mask_change(SIG_BLOCK, &asynchronous);
 }
 
 static struct timespec to_timespec(uint64_t nanoseconds)
@@ -188,10 +168,4 @@ bool platform_own_stack(uint64_t *base, uint64_t *end)
     *base = known ? (uint64_t)(uintptr_t)lowest : 0;
     *end = known ? *base + size : 0;
     return known;
-}
-
-bool platform_is_on_alternate_stack(void)
-{
-    struct alternate_stack present;
-    return platform_stack_exchange(NULL, &present) == 0 && (present.flags & STACK_IN_USE);
 }

@@ -106,7 +106,7 @@ void native_begin(struct native_context *context, CONTEXT *thread)
     context->thread = thread;
     context->stack_pointer = thread->Rsp;
     context->trap = context->address = 0;
-    context->is_gathered = false;
+    context->state.is_gathered = false;
 }
 
 /* ---- the handlers that a thread is in ---- */
@@ -184,18 +184,6 @@ bool frame_is_sent(const void *info)
     return false;
 }
 
-bool frame_is_lost(const void *info)
-{
-    (void)info;
-    return false;
-}
-
-bool frame_is_key_refusal(const void *info)
-{
-    (void)info;
-    return false;
-}
-
 void frame_set_kernel_signal(struct native_frame native, int number)
 {
     ((struct native_info *)native.info)->number = number;
@@ -244,15 +232,6 @@ __attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_fr
     frame->mask = 0;
     frame->alternate_stack = (struct frame_stack){0, 0};
     frame->is_read = false;
-}
-
-__attribute__((hot)) void frame_read(struct fault_frame *frame)
-{
-    void *context = frame->public.native[1];
-    frame_get_registers(context, &frame->public.regs);
-    frame_get_bases(&frame->public.regs);
-    frame_get_any_xstate(context, &frame->public.xstate);
-    frame->is_read = true;
 }
 
 void frame_get_exception(const void *context, struct frame_exception *exception)
@@ -345,16 +324,4 @@ struct alternate_stack frame_stack_in_force(const void *context)
 {
     (void)context;
     return (struct alternate_stack){.flags = STACK_DISABLED};
-}
-
-void frame_set_alternate_stack(void *context, const struct alternate_stack *wanted)
-{
-    (void)context;
-    (void)wanted;
-}
-
-bool frame_allows_direct_restore(const void *context)
-{
-    (void)context;
-    return false;
 }

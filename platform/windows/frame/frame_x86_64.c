@@ -92,17 +92,6 @@ void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack)
     *stack = thread_of(context)->SegSs;
 }
 
-void frame_get_selectors(struct segue_regs *regs)
-{
-    memset(regs->selectors, 0, sizeof regs->selectors);
-    __asm__("movw %%es, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_ES]));
-    __asm__("movw %%cs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_CS]));
-    __asm__("movw %%ss, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_SS]));
-    __asm__("movw %%ds, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_DS]));
-    __asm__("movw %%fs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_FS]));
-    __asm__("movw %%gs, %0" : "=r"(regs->selectors[SEGUE_SEGMENT_GS]));
-}
-
 /* GS leads to the thread's block, which holds its own address. FS is not the program's: its base can be read only by an
  * instruction. */
 __attribute__((hot)) void frame_get_bases(struct segue_regs *regs)
@@ -160,7 +149,7 @@ static bool take_lowest(uint64_t *components, unsigned *component, struct xsave_
 {
     *component = (unsigned)__builtin_ctzll(*components);
     *components &= *components - 1;
-    return xsave_find(*component, place) && place->offset + place->size <= NATIVE_AREA_SIZE;
+    return xsave_find(*component, place) && place->offset + place->size <= GATHERED_SIZE;
 }
 
 static void gather(struct native_context *context)
@@ -169,9 +158,9 @@ static void gather(struct native_context *context)
     struct xsave_component place;
     DWORD64 mask = 0;
     uint64_t in_use = COMPONENTS_LEGACY;
-    memcpy(context->area, &thread->FltSave, XSAVE_LEGACY_SIZE);
-    memset(context->area + XSAVE_LEGACY_SIZE, 0, XSAVE_HEADER_END - XSAVE_LEGACY_SIZE);
-    context->features = COMPONENTS_LEGACY;
+    memcpy(context->state.area, &thread->FltSave, XSAVE_LEGACY_SIZE);
+    memset(context->state.area + XSAVE_LEGACY_SIZE, 0, XSAVE_HEADER_END - XSAVE_LEGACY_SIZE);
+    context->state.features = COMPONENTS_LEGACY;
     uint64_t components = frame_components() & ~COMPONENTS_LEGACY;
     if ((thread->ContextFlags & CONTEXT_XSTATE) != CONTEXT_XSTATE || !GetXStateFeaturesMask(thread, &mask))
         components = 0;
@@ -179,28 +168,15 @@ static void gather(struct native_context *context)
         const void *part = take_lowest(&components, &i, &place) ? part_of(thread, i, place.size) : NULL;
         if (!part)
             continue;
-        context->features |= UINT64_C(1) << i;
-        memset(context->area + place.offset, 0, place.size);
+        context->state.features |= UINT64_C(1) << i;
+        memset(context->state.area + place.offset, 0, place.size);
         if (!(mask >> i & 1))
             continue;
         in_use |= UINT64_C(1) << i;
-        memcpy(context->area + place.offset, part, place.size);
+        memcpy(context->state.area + place.offset, part, place.size);
     }
-    memcpy(context->area + XSAVE_XSTATE_BV, &in_use, sizeof in_use);
-    context->is_gathered = true;
-}
-
-/* As a component is initially: x87's control word is not 0. */
-static void set_initial(unsigned char *area, uint64_t in_use)
-{
-    static const uint16_t x87_control = FCW_INITIAL;
-    if (!(in_use & COMPONENT_X87)) {
-        memset(area, 0, XSAVE_MXCSR);
-        memcpy(area, &x87_control, sizeof x87_control);
-        memset(area + XSAVE_ST, 0, XSAVE_ST_END - XSAVE_ST);
-    }
-    if (!(in_use & COMPONENT_SSE))
-        memset(area + XSAVE_XMM, 0, XSAVE_XMM_END - XSAVE_XMM);
+    memcpy(context->state.area + XSAVE_XSTATE_BV, &in_use, sizeof in_use);
+    context->state.is_gathered = true;
 }
 
 /* A component is written as one in use, also in its initial state. */
@@ -208,9 +184,9 @@ static void scatter(const struct native_context *context, uint64_t in_use, CONTE
 {
     struct xsave_component place;
     DWORD64 mask = 0;
-    memcpy(&thread->FltSave, context->area, XSAVE_LEGACY_SIZE);
-    memcpy(&thread->MxCsr, context->area + XSAVE_MXCSR, sizeof thread->MxCsr);
-    uint64_t components = context->features & ~COMPONENTS_LEGACY;
+    memcpy(&thread->FltSave, context->state.area, XSAVE_LEGACY_SIZE);
+    memcpy(&thread->MxCsr, context->state.area + XSAVE_MXCSR, sizeof thread->MxCsr);
+    uint64_t components = context->state.features & ~COMPONENTS_LEGACY;
     if (!components)
         return;
     GetXStateFeaturesMask(thread, &mask);
@@ -225,7 +201,7 @@ static void scatter(const struct native_context *context, uint64_t in_use, CONTE
             continue;
         mask |= UINT64_C(1) << i;
         if (is_used)
-            memcpy(part, context->area + place.offset, place.size);
+            memcpy(part, context->state.area + place.offset, place.size);
         else
             memset(part, 0, place.size);
     }
@@ -247,14 +223,14 @@ static bool has_pushed_over_state(const struct native_context *context)
     struct xsave_component place;
     if (thread->Rsp >= context->stack_pointer || context->stack_pointer - thread->Rsp > PUSHED_MOST)
         return false;
-    uint64_t components = context->features & ~COMPONENTS_LEGACY;
+    uint64_t components = context->state.features & ~COMPONENTS_LEGACY;
     for (unsigned i; components;) {
         if (!take_lowest(&components, &i, &place))
             continue;
         const unsigned char *part = part_of(context->thread, i, place.size);
         uint64_t address = (uint64_t)(uintptr_t)part;
         if (address < context->stack_pointer && thread->Rsp < address + place.size &&
-            memcmp(part, context->area + place.offset, place.size) != 0)
+            memcmp(part, context->state.area + place.offset, place.size) != 0)
             return true;
     }
     return false;
@@ -300,26 +276,20 @@ static bool continue_by_copy(struct native_context *context, uint64_t in_use)
 void native_close(struct native_context *context, bool goes_on)
 {
     uint64_t in_use;
-    if (!context->is_gathered)
+    if (!context->state.is_gathered)
         return;
-    memcpy(&in_use, context->area + XSAVE_XSTATE_BV, sizeof in_use);
-    set_initial(context->area, in_use);
+    memcpy(&in_use, context->state.area + XSAVE_XSTATE_BV, sizeof in_use);
+    xsave_fill_initial(context->state.area, in_use);
     if (!goes_on || !has_pushed_over_state(context) || !continue_by_copy(context, in_use))
         scatter(context, in_use, context->thread);
 }
 
-__attribute__((hot)) void frame_get_xstate(const void *context, struct segue_xstate *xstate)
+__attribute__((hot)) struct gathered *frame_gather(const void *context)
 {
     struct native_context *native = (struct native_context *)(uintptr_t)context;
-    if (!native->is_gathered)
+    if (!native->state.is_gathered)
         gather(native);
-    *xstate = (struct segue_xstate){
-        .area = native->area, .size = (uint32_t)xsave_end(native->features), .features = native->features};
-}
-
-__attribute__((hot)) void frame_get_any_xstate(const void *context, struct segue_xstate *xstate)
-{
-    frame_get_xstate(context, xstate);
+    return &native->state;
 }
 
 /* What the system saves of the thread, and the dispatcher's own. */

@@ -11,8 +11,7 @@
 #include <stdint.h>
 #include <windows.h>
 
-/* The end of PKRU, the last component that a frame may hold, in the standard format. */
-#define NATIVE_AREA_SIZE 2752
+#include "platform/frame/gathered.h"
 
 /* The first word: the exception. */
 struct native_info {
@@ -35,10 +34,8 @@ struct native_context {
     uint64_t stack_pointer;
     /* What the processor reported, as far as the system says. */
     uint64_t trap, address;
-    /* The components that the area holds, if it was gathered; the system keeps them in several parts. */
-    bool is_gathered;
-    uint64_t features;
-    _Alignas(64) unsigned char area[NATIVE_AREA_SIZE];
+    /* The system keeps it in several parts. */
+    struct gathered state;
 };
 
 /* What other threads read of a thread (platform/windows/threads/stop.c). */

@@ -48,43 +48,11 @@ bool platform_process_is_gone(int process)
     return false;
 }
 
-bool platform_thread_is_alone(void)
-{
-    return false;
-}
-
 bool platform_thread_signal(int thread, int signal)
 {
     (void)thread;
     (void)signal;
     return false;
-}
-
-long platform_thread_send(int thread, int signal, uint64_t word)
-{
-    (void)thread;
-    (void)signal;
-    (void)word;
-    return -ENOSYS;
-}
-
-bool platform_signal_word(const void *info, uint64_t *word)
-{
-    (void)info;
-    (void)word;
-    return false;
-}
-
-bool platform_thread_blocks(int thread, int signal)
-{
-    (void)thread;
-    (void)signal;
-    return false;
-}
-
-void platform_thread_nudge(int thread)
-{
-    (void)thread;
 }
 
 /* ---- blocked signals ---- */
