@@ -90,7 +90,7 @@ bool native_is_on(const struct alternate_stack *stack, uint64_t stack_pointer)
 static bool read_handler(const struct native_context *at, struct native_context *to)
 {
     vm_size_t done = 0;
-    return vm_read_overwrite(mach_task_self(), (vm_address_t)at, offsetof(struct native_context, area),
+    return vm_read_overwrite(mach_task_self(), (vm_address_t)at, offsetof(struct native_context, state),
                              (vm_address_t)to, &done) == KERN_SUCCESS &&
            to->self == at;
 }
