@@ -7,9 +7,14 @@
 #include <stdbool.h>
 
 #include "platform/frame/frame.h"
+#include "platform/handlers/action.h"
 
 /* As segue_frame_open. signals/fault/frame.c */
 enum segue_status posix_frame_open(struct segue_frame *frame, struct native_frame native);
+
+/* As segue_chain_at, for the action of signal `number` that is to be carried out. `entry_stack`: the stack pointer with
+ * which the calling handler began; NULL if not known. signals/chain/chain.c */
+void posix_chain(int number, struct native_frame native, const struct platform_action *action, const void *entry_stack);
 
 /* As segue_restore_choose; `blocks_signals`: signals are blocked while the handler runs. `*reason` explains why the
  * method is not a faster one. ctx/restore/restore.c */

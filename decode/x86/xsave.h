@@ -53,6 +53,8 @@
 #define STATE_PKRU 9
 #define STATE_TILE_CONFIG 17
 #define STATE_TILE_DATA 18
+/* R16 to R31. */
+#define STATE_APX 19
 /* Components from this one on follow the header. */
 #define STATE_FIRST_EXTENDED STATE_AVX
 /* Bit 63 of XCR0 belongs to no component. */
@@ -69,6 +71,7 @@
 #define COMPONENT_PKRU STATE_BIT(STATE_PKRU)
 #define COMPONENT_TILE_CONFIG STATE_BIT(STATE_TILE_CONFIG)
 #define COMPONENT_TILE_DATA STATE_BIT(STATE_TILE_DATA)
+#define COMPONENT_APX STATE_BIT(STATE_APX)
 
 /* The components that FXSAVE stores; those of every processor with AVX; those that AVX-512 adds. */
 #define COMPONENTS_LEGACY (COMPONENT_X87 | COMPONENT_SSE)

@@ -46,7 +46,10 @@ struct segue_mutator {
         struct segue_regs regs;
         struct segue_xstate xstate;
         uint64_t stack, stack_end;
-        uint64_t reserved[13];
+        /* Where the thread's registers are stored, as addresses: the signal frame's ucontext, and a
+         * struct segue_regs. Each may be 0. */
+        uint64_t native, stored;
+        uint64_t reserved[11];
     } private_;
 };
 
@@ -101,6 +104,36 @@ typedef int segue_scan_words(void *closure, const void *base, const void *limit)
  * returned. MT-Safe, AS-Safe if `scan` is. */
 SEGUE_API int segue_mutator_scan(const struct segue_mutator *context, segue_scan_words *scan,
                                  void *closure);
+
+/* May change the words in [base, limit), both multiples of 8. Returns as segue_scan_words. */
+typedef int segue_update_words(void *closure, uint64_t *base, uint64_t *limit);
+
+/* For collectors that move objects: calls `update` for the words of the application's registers and
+ * stores what `update` left there. The thread continues with it; `context` has it too. The words:
+ *   1. the sixteen general registers, including RSP; not RIP, RFLAGS and the segment bases;
+ *   2. the vector, mask and x87 registers that are in use, in the order of segue_mutator_scan; no
+ *      component of the processor's state that is not registers of the program (PKRU, tile
+ *      configuration);
+ *   3. the red zone, as far as it can be read and written.
+ * It can update the context of
+ *   - a suspended thread that is not in a fault;
+ *   - the thread that a handler of the program's has interrupted (segue_mutator_from_frame):
+ * updates the frame, and the registers in struct segue_frame;
+ *   - a policy's event: updates event->regs and event->xstate, which take effect with SEGUE_DONE;
+ *     the red zone at once.
+ * Returns -1, without a call of `update`, for other contexts: a thread in the library's handler, or
+ * in the last instructions before it continues, whose registers the library has already taken; a
+ * context that segue_mutator_capture filled, whose registers nothing loads. A collector does not
+ * move what segue_mutator_scan finds there, nor what it finds in the stack of a policy. Otherwise
+ * returns 0, or what `update` returned; what it has changed by then is stored. The thread must not
+ * run. MT-Safe, AS-Safe if `update` is. */
+SEGUE_API int segue_mutator_update(struct segue_mutator *context, segue_update_words *update,
+                                   void *closure);
+
+/* Stores context->regs, except the segment bases and selectors: the thread continues with them.
+ * Returns SEGUE_OK; SEGUE_UNSUPPORTED for a context that segue_mutator_update cannot update;
+ * SEGUE_INVALID for NULL. MT-Safe, AS-Safe. */
+SEGUE_CHECK SEGUE_API enum segue_status segue_mutator_write(struct segue_mutator *context);
 
 SEGUE_END
 

@@ -36,6 +36,38 @@ SEGUE_API enum segue_status segue_frame_open(struct segue_frame *frame, siginfo_
  * a signal. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_handler_check(int signal);
 
+/* Chaining, for a handler of the program's own: its last statement about a signal that it does not
+ * serve. Carries out `previous`, which sigaction returned, as the kernel would have: the handler
+ * that it names gets the kernel's siginfo and ucontext (what frame->regs holds counts only after
+ * segue_frame_write), its mask, its SA_NODEFER, and the stack that its SA_ONSTACK asks for. With
+ * SA_RESETHAND it gets one signal: sets previous->sa_handler to SIG_DFL. SIG_DFL, and SIG_IGN of a
+ * fault: the thread dies of the signal, with its original registers, when the calling handler
+ * returns.
+ *
+ * A handler that the kernel has entered does not get its control back, and nothing of it runs any
+ * more: a lock must be released before, and a destructor of C++ does not run. A handler that
+ * another handler has called gets its control back, and must return at once, as must a handler that
+ * calls this from a function that is not expanded inline in it; also under a shadow stack. Returns
+ * SEGUE_OK then; SEGUE_INVALID for NULL, or a frame that was opened without a siginfo;
+ * SEGUE_UNSUPPORTED (macOS). MT-Safe, AS-Safe.
+ *
+ * segue_chain_at is the same for other languages: `handler_frame` is the handler's canonical frame
+ * address, right above its return address; NULL for a call that returns in any case. */
+SEGUE_API enum segue_status segue_chain_at(struct segue_frame *frame, struct sigaction *previous,
+                                           const void *handler_frame);
+#if defined(__GNUC__)
+__attribute__((always_inline))
+#endif
+SEGUE_INLINE enum segue_status
+segue_chain(struct segue_frame *frame, struct sigaction *previous)
+{
+#if defined(__GNUC__)
+    return segue_chain_at(frame, previous, __builtin_dwarf_cfa());
+#else
+    return segue_chain_at(frame, previous, 0);
+#endif
+}
+
 /* Chooses, once at installation, the fastest method for segue_frame_restore that is safe on this
  * machine and in this process, for a handler that is installed with `action`. Returns
  * SEGUE_RESTORE_RETURN under a shadow stack (only the kernel can remove its frame from it), and

@@ -29,3 +29,9 @@ enum segue_status segue_handler_check(int signal)
     struct sigaction action;
     return sigaction(signal, NULL, &action) == 0 ? reason_give(SEGUE_UNSUPPORTED, REFUSAL) : SEGUE_INVALID;
 }
+
+enum segue_status segue_chain_at(struct segue_frame *frame, struct sigaction *previous, const void *handler_frame)
+{
+    (void)handler_frame;
+    return frame && previous ? reason_give(SEGUE_UNSUPPORTED, REFUSAL) : SEGUE_INVALID;
+}

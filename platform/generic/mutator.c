@@ -54,6 +54,19 @@ int segue_mutator_scan(const struct segue_mutator *context, segue_scan_words *sc
     return 0;
 }
 
+int segue_mutator_update(struct segue_mutator *context, segue_update_words *update, void *closure)
+{
+    (void)context;
+    (void)update;
+    (void)closure;
+    return -1;
+}
+
+enum segue_status segue_mutator_write(struct segue_mutator *context)
+{
+    return context ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
+}
+
 enum segue_status segue_frame_plan(const struct segue_frame *frame, const struct segue_window *windows,
                                    size_t window_count, struct segue_plan *plan)
 {

@@ -57,3 +57,36 @@ enum segue_status segue_handler_check(int signal)
     const char *why = unfitness(&action);
     return why ? reason_give(SEGUE_UNSUPPORTED, why) : SEGUE_OK;
 }
+
+static struct platform_action action_of(const struct sigaction *action)
+{
+    struct platform_action made = {.handler = (uint64_t)(uintptr_t)action->sa_handler,
+                                   .flags = (uint32_t)action->sa_flags & ~(uint32_t)ACTION_HAS_RESTORER};
+    memcpy(&made.mask, &action->sa_mask, sizeof made.mask);
+    if (((uint32_t)action->sa_flags & ACTION_HAS_RESTORER) && action->sa_restorer) {
+        made.flags |= ACTION_HAS_RESTORER;
+        made.restorer = (uint64_t)(uintptr_t)action->sa_restorer;
+    }
+    return made;
+}
+
+/* As the kernel does before it enters a one-shot handler. */
+static void take_action(struct sigaction *previous, struct platform_action *action)
+{
+    *action = action_of(previous);
+    if (action->flags & SA_RESETHAND)
+        action->handler = (uint64_t)(uintptr_t)__atomic_exchange_n(&previous->sa_handler, SIG_DFL, __ATOMIC_RELAXED);
+}
+
+enum segue_status segue_chain_at(struct segue_frame *frame, struct sigaction *previous, const void *handler_frame)
+{
+    struct platform_action action;
+    if (!frame || !frame->native[1] || !frame->fault.signal)
+        return reason_give(SEGUE_INVALID, "the frame is NULL, or not that of a signal");
+    if (!previous)
+        return reason_give(SEGUE_INVALID, "there is no action to carry out");
+    take_action(previous, &action);
+    const void *entry = handler_frame ? (const char *)handler_frame - sizeof(void *) : NULL;
+    posix_chain(frame->fault.signal, (struct native_frame){frame->native[0], frame->native[1]}, &action, entry);
+    return SEGUE_OK;
+}

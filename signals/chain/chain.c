@@ -13,6 +13,7 @@
 #include "platform/frame/entry_layout.h"
 #include "platform/frame/frame.h"
 #include "platform/frame/stack.h"
+#include "platform/posix.h"
 #include "platform/threads/thread.h"
 #include "previous.h"
 #include "relay.h"
@@ -173,6 +174,44 @@ void chain_signal(int number, struct native_frame native, bool is_fault, enum ch
         die_of_fault(number, native);
     else if (action.handler != ACTION_IGNORE)
         chain_die(number, native.info);
+}
+
+/* ---- for a program's own handler ---- */
+
+/* As mask_for, for a handler of the program: the signals that it has blocked itself do not count. */
+static uint64_t mask_before_handler(int number, const void *ucontext)
+{
+    struct platform_action action;
+    bool blocks = !action_exchange(number, NULL, &action) || action.mask || !(action.flags & SA_NODEFER);
+    return blocks ? frame_get_mask(ucontext) : platform_mask_exchange(NULL);
+}
+
+/* The program's handler is in a call of its own, or in a handler that called it: it gets its control and its mask
+ * back. */
+static void call_handler(int number, struct native_frame native, const struct platform_action *action)
+{
+    uint64_t before = platform_mask_block(mask_of_handler(0, number, action));
+    action_call(action, number, native.info, native.context);
+    platform_mask_set(before);
+}
+
+void posix_chain(int number, struct native_frame native, const struct platform_action *action, const void *entry_stack)
+{
+    const bool is_fault = native.info && frame_is_fault(native);
+    const bool is_entered = (const char *)entry_stack + ENTRY_CONTEXT == (const char *)native.context;
+    if (!is_fault)
+        ranges_leave(native.context);
+    if (action_is_handler(action)) {
+        if (!is_entered || !native.info)
+            call_handler(number, native, action);
+        else
+            run_handler(number, native, action,
+                        mask_of_handler(mask_before_handler(number, native.context), number, action), CHAIN_ENTER);
+    } else if (is_fault) {
+        die_of_fault(number, native);
+    } else if (action->handler != ACTION_IGNORE) {
+        chain_die(number, native.info);
+    }
 }
 
 /* The library need not have a handler for SIGTRAP. */

@@ -122,8 +122,12 @@ void interrupted_read(const void *ucontext, struct segue_mutator *context)
     frame_get_any_xstate(ucontext, &context->xstate);
     struct segue_regs interrupted = context->regs;
     const void *frame = find_frame(&context->regs, restorer_of(ucontext), &context->in_fault), *outermost = NULL;
-    if (!frame)
+    if (!frame) {
+        /* Registers that were translated are not those in the frame. */
+        if (memcmp(&context->regs, &interrupted, sizeof interrupted) == 0)
+            context->private_.native = (uint64_t)(uintptr_t)ucontext;
         return;
+    }
     context->private_.regs = interrupted;
     context->private_.xstate = context->xstate;
     for (unsigned i = 0; frame && i < FRAMES_MOST; i++) {

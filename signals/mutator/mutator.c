@@ -25,6 +25,8 @@ enum segue_status segue_mutator_from_frame(struct segue_mutator *context, const 
     if (!frame || !context)
         return SEGUE_INVALID;
     interrupted_read(frame->native[1], context);
+    if (context->private_.native)
+        context->private_.stored = (uint64_t)(uintptr_t)&frame->regs;
     context->kind = frame_is_fault_for_sure(frame->native[1]) ? SEGUE_MUTATOR_FAULT : SEGUE_MUTATOR_THREAD;
     return SEGUE_OK;
 }
@@ -37,7 +39,8 @@ enum segue_status segue_mutator_from_event(const struct segue_event *event, stru
                                       .xstate = *event->xstate,
                                       .red_zone = RED_ZONE,
                                       .in_fault = true,
-                                      .kind = SEGUE_MUTATOR_FAULT};
+                                      .kind = SEGUE_MUTATOR_FAULT,
+                                      .private_.stored = (uint64_t)(uintptr_t)event->regs};
     return SEGUE_OK;
 }
 
