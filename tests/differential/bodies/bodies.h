@@ -13,7 +13,12 @@ bool bodies_prepare(void);
 
 uint64_t bodies_address(enum variant variant);
 
-/* Builds the body; what it reads is then described for that region. */
+/* Whether the address is in the variant's bodies. */
+bool bodies_contain(enum variant variant, uint64_t address);
+/* As body_translate, in any of them. */
+bool bodies_translate(enum variant variant, struct segue_regs *regs, struct body_place *place);
+
+/* Builds the body, and the one behind it; what it reads is then described for that region. */
 void bodies_build(enum variant variant);
 void bodies_describe_region(enum variant variant);
 

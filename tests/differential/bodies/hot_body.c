@@ -2,6 +2,8 @@
  * states, and then from a body, with the region's alias in other memory than the region, so that each byte that is
  * accessed at the wrong place shows.
  *
+ * Some rows have a body of their own behind that of another access, which has links to it.
+ *
  * What it shows, for each row that a body takes: general registers, flags, vector and x87 state and memory are the same
  * as natively, faults included; an access inside the region is made at the alias, and counted or asked about once, and
  * any other where the program makes it. With the trap flag: at each place in a body and its thunks, translation gives
@@ -63,7 +65,7 @@ static const char *roll_back(enum variant variant, struct oracle_output *output)
     if (regs.rip - subject.address < subject.size)
         return regs.rip == subject.native.output.signal.instruction ? NULL : "it faults at another instruction";
     memcpy(&regs, output->registers.general, sizeof output->registers.general);
-    if (!body_translate(subject.bodies[variant].table, bodies_address(variant), &regs, &place))
+    if (!bodies_translate(variant, &regs, &place))
         return "its fault is not translated";
     if (regs.rip != subject.native.output.signal.instruction)
         return "its fault is translated to another instruction";
@@ -101,16 +103,19 @@ static const char *compare(enum variant variant, bool led, struct outcome *outco
     return NULL;
 }
 
-static bool is_checked(void)
+/* Whether the row's access is, by the last of the variant's bodies. */
+static bool is_checked(enum variant variant)
 {
-    return subject.statuses[COUNTED] == SEGUE_OK && subject.bodies[COUNTED].record_count == 1;
+    const struct body *last = subject.is_linked ? &subject.behind[COUNTED] : &subject.bodies[COUNTED];
+    return subject.statuses[COUNTED] == SEGUE_OK && last->record_count == 1 &&
+           (!subject.is_linked || subject.leads[variant]);
 }
 
 /* Whether the access is made at the alias. A far alias, and a lookup, need a register that is free. */
 static bool is_led(enum variant variant)
 {
     const struct bytes *operand = &subject.footprint[subject.operand];
-    if (!subject.area || !is_checked() || variant == OUTSIDE)
+    if (!subject.area || !is_checked(variant) || variant == OUTSIDE)
         return false;
     if (variant != FAR && variant != LOOKED_UP)
         return true;
@@ -127,7 +132,7 @@ static const char *check_variant(enum variant variant, bool stepped)
     bodies_clear_counts();
     stepping.variant = variant;
     stepping.wrong = NULL;
-    stepping.led = subject.area && is_checked() && variant != OUTSIDE;
+    stepping.led = subject.area && is_checked(variant) && variant != OUTSIDE;
     run(bodies_address(variant), stepped, &outcome);
     bool led = is_led(variant);
     const char *wrong = stepping.wrong ? stepping.wrong : compare(variant, led, &outcome);
@@ -274,9 +279,9 @@ static void check_row(size_t number)
                 break;
         }
         counts.cases++;
-        counts.checked += is_checked();
-        counts.inside += is_checked() && subject.area;
-        counts.masked += is_checked() && subject.area && subject.form.is_masked;
+        counts.checked += is_checked(COUNTED);
+        counts.inside += is_checked(COUNTED) && subject.area;
+        counts.masked += is_checked(COUNTED) && subject.area && subject.form.is_masked;
         counts.faults += subject.native.output.signal.number != 0;
         if (!wrong && counts.cases % COMPARED_AFTER == 0 && areas_difference(generator.areas, memory_before))
             wrong = find_stray();
@@ -297,6 +302,9 @@ static void summarise(void)
                   (unsigned long long)counts.checked, (unsigned long long)counts.inside,
                   (unsigned long long)counts.masked, (unsigned long long)counts.refused,
                   (unsigned long long)counts.no_room);
+    print_message("%llu states in two bodies, %llu links from one to the other, %llu places behind links\n",
+                  (unsigned long long)counts.linked, (unsigned long long)counts.leads,
+                  (unsigned long long)counts.behind);
     print_message("%llu accesses at an alias; %llu stepped, %llu places, %llu in thunks; differences %llu\n",
                   (unsigned long long)counts.led, (unsigned long long)counts.stepped, (unsigned long long)counts.places,
                   (unsigned long long)counts.in_thunks, (unsigned long long)counts.differences);
@@ -329,6 +337,7 @@ static void bodies_do_as_the_rows_themselves(void **state)
     assert_int_equal(counts.differences, 0);
     assert_true(counts.inside > counts.cases / 4 && counts.led > counts.inside && counts.faults > 0);
     assert_true(!step || (counts.places > 4 * counts.stepped && counts.in_thunks > 0));
+    assert_true(counts.leads > counts.linked && (!step || counts.behind > 0));
 }
 
 int main(int argc, char **argv)

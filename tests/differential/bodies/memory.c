@@ -8,6 +8,7 @@
 /* Below the red zone a body has its frame, and calls. */
 #define BELOW 1024u
 #define OWN_STACK 0x10000u
+#define OTHER_SIZE 8u
 
 /* Memory of an area's size: aliases within reach of a displacement, and beyond. */
 static struct shadow {
@@ -115,9 +116,19 @@ bool memory_find_footprint(void)
     return !operand_overlaps();
 }
 
+/* An alias has the same bytes there. */
+static void put_other(void)
+{
+    const struct area *area = subject.is_linked ? areas_find(generator.areas, subject.other) : NULL;
+    for (unsigned far = 0; area && far < 2; far++)
+        areas_peek(generator.areas, subject.other,
+                   (uint8_t *)memory_shadow_of(area, far ? FAR : NEAR) + (subject.other - area->base), OTHER_SIZE);
+}
+
 /* Puts `bytes` of each access in place: the operand's to the alias, too. */
 void memory_put(bool clean)
 {
+    put_other();
     for (size_t i = 0; i < subject.footprint_count; i++) {
         const struct bytes *bytes = &subject.footprint[i];
         areas_poke(generator.areas, bytes->address, clean ? bytes->clean : bytes->before, bytes->size);
@@ -188,6 +199,18 @@ bool memory_choose_stack(struct random *random)
     }
     uint64_t lowest = *rsp - RED_ZONE - BELOW;
     return areas_are_accessible(generator.areas, lowest, RED_ZONE + BELOW + 8) && !overlaps_footprint(lowest, BELOW);
+}
+
+bool memory_choose_other(struct random *random)
+{
+    const struct area *area = subject.area ? subject.area : &generator.areas->area[0];
+    uint64_t stack = subject.test.registers.general[SEGUE_RSP] - RED_ZONE - BELOW;
+    uint64_t at = area->base + random_below(random, (uint32_t)(area_accessible(area) - OTHER_SIZE));
+    subject.other = random_below(random, 4) ? at : NEAR_ADDRESS;
+    int64_t distance = (int64_t)(subject.other - BLOCK);
+    return distance == (int32_t)distance && !overlaps_footprint(subject.other, OTHER_SIZE) &&
+           subject.other - stack >= RED_ZONE + BELOW + 8 &&
+           (subject.other != at || areas_are_accessible(generator.areas, at, OTHER_SIZE));
 }
 
 void memory_clean_stack(void)

@@ -25,6 +25,10 @@ void memory_put(bool clean);
 /* Whether the memory of each access is as it was before the row, or after it; the operand's at the alias, if `led`. */
 bool memory_is(bool after, bool led, enum variant variant);
 
+/* Chooses what the access before the row loads: outside the region, or inside, in no byte of the row's accesses or of
+ * the stack. False if the code does not reach it. */
+bool memory_choose_other(struct random *random);
+
 /* Finds a stack where a frame has room: the test's, if the instruction does not use RSP; else below its own. */
 bool memory_choose_stack(struct random *random);
 /* Makes the stack as it is before each run. */

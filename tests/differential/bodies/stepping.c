@@ -21,10 +21,9 @@ static const char *check_place(struct segue_regs *regs)
 {
     struct body_place place;
     bool in_thunk = body_leave_thunk(regs);
-    uint64_t at = bodies_address(stepping.variant);
-    if (regs->rip - at >= subject.bodies[stepping.variant].size)
+    if (!bodies_contain(stepping.variant, regs->rip))
         return in_thunk ? "a thunk leads elsewhere" : NULL;
-    if (!body_translate(subject.bodies[stepping.variant].table, at, regs, &place))
+    if (!bodies_translate(stepping.variant, regs, &place))
         return "it is not translated";
     counts.places++;
     counts.in_thunks += in_thunk;

@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "decode/scratch.h"
+#include "memory.h"
 
 /* Enough to use all registers. */
 #define BLOCK_INSTRUCTIONS 40u
+/* Before the other access, and from there to the row: some more than what a body copies up to the next site. */
+#define LINKED_INSTRUCTIONS 11u
 #define NEIGHBOURS 16384u
 
 struct subject subject;
@@ -54,7 +57,7 @@ static const struct displaceable *choose_neighbour(struct random *random, bool b
     const struct displaceable *found = NULL;
     for (unsigned i = 0; i < 32 && neighbour_count; i++) {
         const struct displaceable *form = &neighbours[random_below(random, neighbour_count)];
-        if (before && (form->effects.writes & subject.form.effects.reads))
+        if ((before && (form->effects.writes & subject.form.effects.reads)) || (registers_of(form) & subject.spared))
             continue;
         found = form;
         if (registers_of(form) & ~subject.registers)
@@ -71,13 +74,34 @@ static void append(const struct displaceable *form)
     subject.instructions++;
 }
 
-static void append_neighbours(struct random *random, bool before)
+static void append_neighbours(struct random *random, unsigned most, bool before)
 {
-    for (unsigned count = random_below(random, BLOCK_INSTRUCTIONS / 2); count > 0; count--) {
+    for (unsigned count = random_below(random, most); count > 0; count--) {
         const struct displaceable *form = choose_neighbour(random, before);
         if (form && subject.size + 2 * SEGUE_INSN_BYTES < BLOCK_ROOM)
             append(form);
     }
+}
+
+/* A load that changes nothing which the row's address depends on; or a comparison, which changes flags. */
+static void append_other(struct random *random)
+{
+    enum { COMPARE = 0x3b, LOAD = 0x8b };
+    static const uint8_t numbers[] = {[SEGUE_RAX] = 0, [SEGUE_RCX] = 1, [SEGUE_RDX] = 2, [SEGUE_RBX] = 3,
+                                      [SEGUE_RSP] = 4, [SEGUE_RBP] = 5, [SEGUE_RSI] = 6, [SEGUE_RDI] = 7};
+    unsigned reg = random_below(random, 16);
+    uint32_t needed = subject.form.effects.reads | subject.spared;
+    bool is_load = reg != SEGUE_RSP && !(needed >> reg & 1) && random_below(random, 2);
+    uint8_t *code = subject.code + subject.size;
+    code[0] = (uint8_t)(0x48 | (reg >= 8 ? 4 : 0));
+    code[1] = is_load ? LOAD : COMPARE;
+    /* RIP-relative. */
+    code[2] = (uint8_t)((reg >= 8 ? reg & 7 : numbers[reg]) << 3 | 5);
+    int32_t displacement = (int32_t)(subject.other - (BLOCK + subject.size + 7));
+    memcpy(code + 3, &displacement, sizeof displacement);
+    subject.size += 7;
+    subject.registers |= (uint16_t)(1u << reg);
+    subject.other_number = subject.instructions++;
 }
 
 /* The row alone in its slot, or among others. */
@@ -86,14 +110,23 @@ void subject_make_code(struct random *random)
     bool is_block = (subject.form.is_plain || subject.form.is_masked) && subject.form.flow == DISPLACED_FLOW_NEXT &&
                     subject.form.operand != DISPLACED_OPERAND_RELATIVE && random_below(random, 2);
     subject.size = subject.instructions = subject.registers = 0;
+    subject.is_linked = is_block && random_below(random, 2) && memory_choose_other(random);
+    /* The register that bodies rather keep in the frame: a link needs the same in both. */
+    subject.spared = subject.is_linked && random_below(random, 4) ? UINT16_C(1) << SEGUE_R11 : 0;
     if (is_block)
-        append_neighbours(random, true);
+        append_neighbours(random, subject.is_linked ? LINKED_INSTRUCTIONS : BLOCK_INSTRUCTIONS / 2, true);
+    if (subject.is_linked) {
+        append_other(random);
+        append_neighbours(random, LINKED_INSTRUCTIONS, true);
+    }
     subject.row = subject.size;
+    subject.row_number = subject.instructions;
     append(&subject.form);
     if (is_block)
-        append_neighbours(random, false);
+        append_neighbours(random, BLOCK_INSTRUCTIONS / 2, false);
     subject.address = is_block ? BLOCK : oracle_slot_address(SLOT, subject.size);
     counts.blocks += is_block;
+    counts.linked += subject.is_linked;
     counts.instructions += subject.instructions;
 }
 

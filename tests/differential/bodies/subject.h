@@ -1,5 +1,5 @@
 /* subject.h: what hot_body runs: one row from one state, natively and from bodies, alone or among others that access no
- * memory. */
+ * memory; or in a body of its own, to which that of another access leads. */
 #ifndef SEGUE_TESTS_SUBJECT_H
 #define SEGUE_TESTS_SUBJECT_H
 
@@ -14,6 +14,8 @@
 /* In the oracle's code: a block, that is the row among others; the row's slot. */
 #define BLOCK (BATCH_CODE_ADDRESS + 32u)
 #define BLOCK_ROOM 400u
+/* What bodies read, near them. */
+#define NEAR_ADDRESS (BATCH_CODE_ADDRESS - 0x100000u)
 #define SLOT 0
 #define FOOTPRINT_MOST 2048u
 
@@ -42,8 +44,15 @@ extern struct subject {
     uint64_t address;
     uint8_t code[BLOCK_ROOM];
     unsigned size, row, instructions;
+    /* Before the row another instruction loads from `other`, whose body ends before the row and leads to the row's.
+     * It is the one with that number. */
+    bool is_linked;
+    uint64_t other;
+    unsigned other_number, row_number;
     /* That it uses. */
     uint16_t registers;
+    /* That its neighbours do not use. */
+    uint16_t spared;
     bool has_own_stack;
     struct bytes footprint[4];
     size_t footprint_count;
@@ -51,8 +60,10 @@ extern struct subject {
     const struct area *area;
     size_t operand;
     struct outcome native;
-    struct body bodies[VARIANTS];
+    /* If it is linked, the row's bodies are `behind`, where `leads` says that the others have links to them. */
+    struct body bodies[VARIANTS], behind[VARIANTS];
     enum segue_status statuses[VARIANTS];
+    bool leads[VARIANTS];
 } subject;
 
 /* How states are made; what is in its areas at the very beginning. */
@@ -60,8 +71,8 @@ extern struct generator generator;
 extern uint8_t *memory_before;
 
 extern struct counts {
-    uint64_t rows, cases, blocks, instructions, faults, checked, inside, led, refused, no_room, masked, stepped, places,
-        in_thunks, differences;
+    uint64_t rows, cases, blocks, linked, leads, instructions, faults, checked, inside, led, refused, no_room, masked,
+        stepped, places, in_thunks, behind, differences;
     struct {
         const char *why;
         uint64_t count;

@@ -119,7 +119,7 @@ static void allocate_all(void)
 
 const char *batch_prepare(void)
 {
-    const char *why = oracle_prepare(BATCH_CODE_ADDRESS, BATCH_CASES);
+    const char *why = oracle_prepare(BATCH_CODE_ADDRESS, BATCH_SLOTS);
     if (why)
         return why;
     enum segue_status status = segue_install(NULL);

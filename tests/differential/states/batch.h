@@ -10,6 +10,8 @@
 #include "generate.h"
 
 #define BATCH_CASES 512
+/* The slots that there are: hot_body has its code in the place of most of them. */
+#define BATCH_SLOTS 1040
 /* Where the code slots are mapped: below 2 GiB, as the low areas are, so that RIP-relative operands reach them. */
 #define BATCH_CODE_ADDRESS 0x0f000000u
 
