@@ -4,6 +4,8 @@
 
 #include <segue/status.h>
 
+#include "decode/x86/processor.h"
+
 /* ---- threads that run code while it changes ---- */
 
 /* Must be called before platform_serialise; false if the system does not support it. Not async-signal-safe;
@@ -13,6 +15,19 @@ bool platform_serialise_prepare(void);
 /* Every thread of the process has executed a serialising instruction between the call and the return. False if the
  * system cannot do that, or platform_serialise_prepare was not called. Async-signal-safe, thread-safe. */
 bool platform_serialise(void);
+
+/* Returns to its caller by an instruction that serialises. */
+void platform_return_here(void);
+
+/* The calling thread fetches the following instructions again. IRET would look for its addresses on a shadow stack,
+ * too, where they are not. Async-signal-safe, thread-safe. */
+static inline void platform_serialise_self(void)
+{
+    if (shadow_stack_in_force())
+        processor_serialise();
+    else
+        platform_return_here();
+}
 
 /* ---- modules ---- */
 

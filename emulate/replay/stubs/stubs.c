@@ -26,14 +26,13 @@
 
 #include "decode/orders.h"
 #include "decode/x86/page.h"
-#include "decode/x86/processor.h"
+#include "platform/code.h"
 #include "platform/code_range.h"
 #include "platform/memory/executable.h"
 #include "platform/memory/memory.h"
 #include "platform/process/fork.h"
 #include "platform/threads/thread.h"
 #include "platform/threads/wait.h"
-#include "serialise.h"
 #include "stubs_layout.h"
 
 #define PLACES ((unsigned)STUBS_PLACES)
@@ -491,15 +490,6 @@ void stubs_give_back(uint32_t holder)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* IRET would look for its addresses on the shadow stack, too, where they are not. */
-static void serialise(void)
-{
-    if (shadow_stack_in_force())
-        processor_serialise();
-    else
-        replay_serialise();
-}
-
 __attribute__((hot)) const void *stubs_hold(uint32_t holder, const struct insn_relocation *relocation)
 {
     struct stub *stub = stubs_ready() ? find(holder, relocation) : NULL;
@@ -507,7 +497,7 @@ __attribute__((hot)) const void *stubs_hold(uint32_t holder, const struct insn_r
         return NULL;
     if (stub->written > serialised) {
         serialised = __atomic_load_n(&writings, __ATOMIC_ACQUIRE);
-        serialise();
+        platform_serialise_self();
     }
     return (const void *)(uintptr_t)(memory->executable + (uint64_t)number_of(stub) * PLACE_SIZE);
 }

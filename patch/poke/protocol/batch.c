@@ -311,7 +311,7 @@ static void try_pages(void)
 }
 
 /* Where no other thread can execute them, changes need no breakpoints: all bytes are written at once. With signals
- * blocked, this thread makes no other one meanwhile. */
+ * blocked, this thread makes no other one meanwhile; one that is made later begins behind a return from the kernel. */
 static void make_alone(void)
 {
     for (size_t i = 0; i < count; i++) {
@@ -325,7 +325,7 @@ static void make_alone(void)
         if (items[i].is_added && items[i].order.is_refused)
             writer_add(&items[i].site, 0, items[i].old, items[i].site.size);
     writer_flush(ignore_failure);
-    platform_serialise();
+    platform_serialise_self();
 }
 
 /* ---- whole pages ---- */

@@ -8,11 +8,11 @@
 #define NESTED_TASK_BIT 14
 
         .text
-/* void replay_serialise(void): IRETQ to the next instruction. It is the only serialising instruction for programs that
- * a virtual machine does not intercept. IRETQ faults with the nested-task flag set, and loads it: a handler runs with
- * its thread's flag, and no return path sets it again. */
+/* void platform_return_here(void): IRETQ to the next instruction. It is the only serialising instruction for programs
+ * that a virtual machine does not intercept. IRETQ faults with the nested-task flag set, and loads it: a handler runs
+ * with its thread's flag, and no return path sets it again. */
         .p2align 4
-FUNCTION(replay_serialise)
+FUNCTION(platform_return_here)
         .cfi_startproc
         _CET_ENDBR
         movq    %rsp, %rax
@@ -34,6 +34,6 @@ FUNCTION(replay_serialise)
         .cfi_def_cfa_register %rsp
         ret
         .cfi_endproc
-        END(replay_serialise)
+        END(platform_return_here)
 
         END_OF_FILE

@@ -8,11 +8,11 @@
 #define NESTED_TASK_BIT 14
 
         .text
-/* void replay_serialise(void): IRET to the next instruction. It is the only serialising instruction for programs that a
- * virtual machine does not intercept. IRET faults with the nested-task flag set, and loads it: a handler runs with its
- * thread's flag, and no return path sets it again. */
+/* void platform_return_here(void): IRET to the next instruction. It is the only serialising instruction for programs
+ * that a virtual machine does not intercept. IRET faults with the nested-task flag set, and loads it: a handler runs
+ * with its thread's flag, and no return path sets it again. */
         .p2align 4
-FUNCTION(replay_serialise)
+FUNCTION(platform_return_here)
         .cfi_startproc
         _CET_ENDBR
         pushfl
@@ -32,6 +32,6 @@ FUNCTION(replay_serialise)
 2:      .cfi_adjust_cfa_offset -12
         ret
         .cfi_endproc
-        END(replay_serialise)
+        END(platform_return_here)
 
         END_OF_FILE
