@@ -193,6 +193,10 @@ struct body_request {
     /* With BODY_POLICY and without `lookup`: not 0, but a power of two up to 2^31, if the policy is asked about each
      * access of a record that completes so many. Then all of them are counted. */
     uint32_t sample;
+    /* With BODY_POLICY and without `sample`: not 0, but the distance from the region to bytes of which each belongs to
+     * one of the region's addresses. The policy is asked about an access of 1 << n bytes only if bit n is set in the
+     * byte of its address. */
+    int64_t watched;
     /* On a miss, the other regions are looked up in `body_regions`, and the access is counted; or, with BODY_POLICY,
      * `body_ask` is asked with `missed`. */
     bool lookup;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <segue/mapping.h>
 
+#include "adopted.h"
 #include "platform/memory/memory.h"
 #include "platform/reason.h"
 
@@ -64,6 +65,8 @@ enum segue_status segue_mapping_destroy(struct segue_mapping *mapping)
 {
     if (!mapping)
         return SEGUE_INVALID;
+    if (mapping->private_ & MAPPING_ADOPTED)
+        return reason_give(SEGUE_INVALID, "the mapping was adopted: release it");
     if (mapping->size) {
         platform_view_unmap((uint64_t)(uintptr_t)mapping->memory, mapping->size, mapping->private_ & MEMORY_GUARDED);
         platform_view_unmap((uint64_t)(uintptr_t)mapping->alias, mapping->size, mapping->private_ & ALIAS_GUARDED);

@@ -19,6 +19,7 @@
 #include <segue/status.h>
 #include <segue/suspend.h>
 #include <segue/try.h>
+#include <segue/watch.h>
 #include <segue/window.h>
 
 #endif

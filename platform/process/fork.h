@@ -14,6 +14,8 @@ enum fork_order {
     FORK_ADDRESSES,
     /* The fault handler learns the new TID of the child's only thread, before any later hook can fault. */
     FORK_HANDLER,
+    /* The child gets memory of its own in place of what it shares with its parent; until then the parent waits. */
+    FORK_ADOPTED,
     /* The child closes the descriptors for its parent's memory, and opens its own while it still may. */
     FORK_FILES,
     /* Threads that run guests. */

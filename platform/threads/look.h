@@ -33,4 +33,9 @@ bool look_processor_time(int number, uint64_t *nanoseconds);
  * be left out. False if the system does not say which threads there are. Not async-signal-safe. */
 bool look_at_threads(bool (*visit)(int number, void *context), void *context);
 
+/* Stores the numbers of the threads of the calling process, the caller's too; threads that begin or end meanwhile may
+ * be left out. Returns how many there are, of which at most `most` are stored; 0 if the system does not say.
+ * Async-signal-safe. */
+unsigned look_list_threads(int *numbers, unsigned most);
+
 #endif

@@ -23,7 +23,8 @@ bool constants_rewrite(struct hot_slot *slot, struct displaceable_cache *cache, 
     uint8_t led[DISPLACED_BYTES];
     if (!displaceable_find(cache, &scratch, site, bytes, length, &form) || form.length != length ||
         !displaced_in_place(&form, slot->distance, led) ||
-        !is_inside(&slot->region.window, displaced_constant(&form), form.memory.size))
+        !is_inside(&slot->region.window, displaced_constant(&form), form.memory.size) ||
+        hot_slot_watches(slot, displaced_constant(&form), form.memory.size))
         return false;
     /* Whoever undoes them does it in the other order. */
     __atomic_store_n(&slot->has_led, true, __ATOMIC_SEQ_CST);

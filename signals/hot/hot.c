@@ -295,6 +295,7 @@ static struct body_request request_for(struct order *order, uint64_t site)
         .mode = slot->mode,
         .ask = thunk_of(slot),
         .sample = slot->sample,
+        .watched = slot->watched,
         .lookup = order->is_looked_up,
         .shadow_stack = control_has_shadow_stack(),
         .most_records = BODY_INSTRUCTIONS,
@@ -399,9 +400,10 @@ static bool is_possible(size_t room)
 /* Makes the sites that were found hot. True if the first one is now. */
 static bool make_all(struct order *order, bool anew)
 {
+    const bool leads = order->slot->mode == BODY_LED || order->slot->watched;
     const struct hot_builder builder = {.build = build,
                                         .dropped = drop,
-                                        .rewrite = anew || order->slot->mode != BODY_LED ? NULL : rewrite,
+                                        .rewrite = leads && !anew ? rewrite : NULL,
                                         .context = order,
                                         .usual_room = USUAL_ROOM,
                                         .estimate = estimate,

@@ -55,28 +55,29 @@ static enum quick_kind kind_of(const struct segue_region *region)
     return is_asked_quickly ? leaf_kind(region->hot_policy) : QUICK_FULLY;
 }
 
-static bool fits(const struct hot_slot *slot, const struct segue_region *region, enum quick_kind kind)
+static bool fits(const struct hot_slot *slot, const struct segue_region *region, int64_t watched, enum quick_kind kind)
 {
     return slot->distance == distance_of(&region->window) && slot->mode == mode_of(region) &&
-           slot->mode_flags == mode_flags_of(region) && slot->sample == sample_of(region) && slot->kind == kind;
+           slot->mode_flags == mode_flags_of(region) && slot->sample == sample_of(region) && slot->watched == watched &&
+           slot->kind == kind;
 }
 
 bool hot_slot_fits(const struct hot_slot *slot, const struct segue_region *region)
 {
     bool is_known =
         slot->region.hot_policy == region->hot_policy && mode_flags_of(&slot->region) == mode_flags_of(region);
-    return fits(slot, region, is_known ? slot->kind : kind_of(region));
+    return fits(slot, region, slot->watched, is_known ? slot->kind : kind_of(region));
 }
 
 /* One that bodies refer to serves only regions that fit those bodies. */
-static struct hot_slot *find_free(const struct segue_region *region, enum quick_kind kind)
+static struct hot_slot *find_free(const struct segue_region *region, int64_t watched, enum quick_kind kind)
 {
     struct hot_slot *found = NULL;
     for (size_t i = 0; i < HOT_SLOTS; i++) {
         struct hot_slot *slot = &slots[i];
         if (slot->is_taken)
             continue;
-        if (slot->is_used && fits(slot, region, kind))
+        if (slot->is_used && fits(slot, region, watched, kind))
             return slot;
         if (!slot->is_used && !found)
             found = slot;
@@ -84,14 +85,14 @@ static struct hot_slot *find_free(const struct segue_region *region, enum quick_
     return found;
 }
 
-enum segue_status hot_slot_take(const struct segue_region *region, struct hot_slot **taken_slot)
+enum segue_status hot_slot_take(const struct segue_region *region, int64_t watched, struct hot_slot **taken_slot)
 {
     if (!slots)
         slots = platform_map_apart(HOT_SLOTS * sizeof *slots);
     if (!slots)
         return SEGUE_NO_MEMORY;
     enum quick_kind kind = kind_of(region);
-    struct hot_slot *slot = find_free(region, kind);
+    struct hot_slot *slot = find_free(region, watched, kind);
     *taken_slot = slot;
     if (!slot)
         return SEGUE_OK;
@@ -100,6 +101,7 @@ enum segue_status hot_slot_take(const struct segue_region *region, struct hot_sl
     slot->mode = mode_of(region);
     slot->mode_flags = mode_flags_of(region);
     slot->sample = sample_of(region);
+    slot->watched = watched;
     slot->kind = kind;
     slot->is_taken = true;
     slot->leads = slot->has_led = false;
@@ -107,6 +109,18 @@ enum segue_status hot_slot_take(const struct segue_region *region, struct hot_sl
     __atomic_store_n(&slot->alias, (uint64_t)(uintptr_t)region->window.alias, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->alias_size, region->window.size, __ATOMIC_RELEASE);
     return SEGUE_OK;
+}
+
+bool hot_slot_watches(const struct hot_slot *slot, uint64_t address, uint64_t size)
+{
+    if (!slot->watched)
+        return slot->mode != BODY_LED;
+    /* Bit 0: of the byte itself. */
+    const volatile uint8_t *of_bytes = (const volatile uint8_t *)(uintptr_t)(address + (uint64_t)slot->watched);
+    for (uint64_t i = 0; i < size; i++)
+        if (of_bytes[i] & 1)
+            return true;
+    return false;
 }
 
 bool hot_slot_is_at_alias(const struct hot_slot *slot, uint64_t address)
@@ -257,7 +271,7 @@ void hot_slot_open(struct hot_slot *slot)
     write_regions();
     write_asked();
     slot->openings++;
-    __atomic_store_n(&slot->leads, slot->mode == BODY_LED, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&slot->leads, slot->mode == BODY_LED || slot->watched, __ATOMIC_SEQ_CST);
 }
 
 void hot_slot_close(struct hot_slot *slot)

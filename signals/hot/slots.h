@@ -38,6 +38,8 @@ struct hot_slot {
     uint64_t openings;
     /* As in struct body_request. */
     uint32_t sample;
+    /* As in struct body_request. */
+    int64_t watched;
     /* Of its hot policy, if SEGUE_REGION_HOT_GENERAL is set. */
     enum quick_kind kind;
     /* A region has the slot; a body refers to it. */
@@ -50,15 +52,18 @@ bool hot_is_near(const struct segue_window *window);
 
 /* The functions down to hot_slot_change: one at a time, under the lock of the regions; not async-signal-safe. */
 
-/* Takes a slot for a region with SEGUE_REGION_HOT, closed. `*slot` is NULL, with SEGUE_OK, if all are taken: the
- * region then stays without hot sites. Returns SEGUE_OK; SEGUE_NO_MEMORY; SEGUE_UNSUPPORTED if the system has no hot
- * sites. */
-enum segue_status hot_slot_take(const struct segue_region *region, struct hot_slot **slot);
+/* Takes a slot for a region with SEGUE_REGION_HOT, closed; `watched` as in struct body_request. `*slot` is NULL, with
+ * SEGUE_OK, if all are taken: the region then stays without hot sites. Returns SEGUE_OK; SEGUE_NO_MEMORY;
+ * SEGUE_UNSUPPORTED if the system has no hot sites. */
+enum segue_status hot_slot_take(const struct segue_region *region, int64_t watched, struct hot_slot **slot);
 void hot_slot_release(struct hot_slot *slot);
 
 /* Opens a slot, unless its region is idle; closes it. */
 void hot_slot_open(struct hot_slot *slot);
 void hot_slot_close(struct hot_slot *slot);
+
+/* Whether an access in the slot's region touches a byte that is watched; true if all are. Async-signal-safe. */
+bool hot_slot_watches(const struct hot_slot *slot, uint64_t address, uint64_t size);
 
 /* Whether the slot can serve the region as it will be: the bodies' mode does not change. */
 bool hot_slot_fits(const struct hot_slot *slot, const struct segue_region *region);
@@ -80,7 +85,8 @@ bool hot_slot_is_one(const struct hot_slot *slot);
 /* Whether a body of one slot treats an access as one of the other does. Uses general registers only. */
 static inline SEGUE_HOT_POLICY bool hot_slot_is_like(const struct hot_slot *slot, const struct hot_slot *other)
 {
-    return slot->mode == other->mode && slot->mode_flags == other->mode_flags && slot->sample == other->sample;
+    return slot->mode == other->mode && slot->mode_flags == other->mode_flags && slot->sample == other->sample &&
+           !slot->watched == !other->watched;
 }
 
 /* Whether a body of the slot should look for other regions where it misses its own. Async-signal-safe. */

@@ -237,11 +237,11 @@ static struct region table_form(const struct segue_region *region, struct hot_sl
     return kept;
 }
 
-static enum segue_status add(const struct segue_region *region)
+static enum segue_status add(const struct segue_region *region, int64_t watched)
 {
     struct hot_slot *slot = NULL;
     if (region->flags & SEGUE_REGION_HOT) {
-        enum segue_status status = hot_slot_take(region, &slot);
+        enum segue_status status = hot_slot_take(region, watched, &slot);
         if (status != SEGUE_OK)
             return status;
     }
@@ -258,7 +258,7 @@ static enum segue_status add(const struct segue_region *region)
     return SEGUE_OK;
 }
 
-enum segue_status segue_region_add(const struct segue_region *region)
+enum segue_status region_add_watched(const struct segue_region *region, int64_t watched)
 {
     const char *wrong = region ? misuse(region) : "region is NULL";
     if (wrong)
@@ -276,9 +276,14 @@ enum segue_status segue_region_add(const struct segue_region *region)
             return status;
     }
     fork_lock_take(&changing);
-    enum segue_status status = add(region);
+    enum segue_status status = add(region, watched);
     fork_lock_release(&changing);
     return reason_give(status, "a page of the region's window lies in another region");
+}
+
+enum segue_status segue_region_add(const struct segue_region *region)
+{
+    return region_add_watched(region, 0);
 }
 
 static struct region *find_to_remove(const void *base)
@@ -376,7 +381,7 @@ static enum segue_status exchange_slot(struct hot_slot **slot, const struct segu
     }
     struct hot_slot *before = *slot;
     *slot = NULL;
-    enum segue_status status = is_hot ? hot_slot_take(region, slot) : SEGUE_OK;
+    enum segue_status status = is_hot ? hot_slot_take(region, before ? before->watched : 0, slot) : SEGUE_OK;
     if (status == SEGUE_OK && before)
         hot_slot_release(before);
     else if (status != SEGUE_OK)

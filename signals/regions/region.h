@@ -25,6 +25,9 @@ static inline bool region_changes(const struct region *region)
     return __atomic_load_n(&region->flags, __ATOMIC_SEQ_CST) & REGION_CHANGES;
 }
 
+/* segue_region_add; the region's hot policy is asked as struct body_request says of `watched`. */
+enum segue_status region_add_watched(const struct segue_region *region, int64_t watched);
+
 /* The number of regions removed so far. Async-signal-safe. */
 uint64_t region_removals(void);
 

@@ -40,12 +40,13 @@ static void note(char letter, unsigned order)
     }
 HOOKS(0)
 HOOKS(1)
-HOOKS(2) HOOKS(3) HOOKS(4) HOOKS(5) HOOKS(6) HOOKS(7) _Static_assert(FORK_ORDERS == 8, "each order has its hooks here");
+HOOKS(2)
+HOOKS(3) HOOKS(4) HOOKS(5) HOOKS(6) HOOKS(7) HOOKS(8) _Static_assert(FORK_ORDERS == 9, "each order has its hooks here");
 
 static const struct fork_hooks all[FORK_ORDERS] = {
     {before_0, in_parent_0, in_child_0}, {before_1, in_parent_1, in_child_1}, {before_2, in_parent_2, in_child_2},
     {before_3, in_parent_3, in_child_3}, {before_4, in_parent_4, in_child_4}, {before_5, in_parent_5, in_child_5},
-    {before_6, in_parent_6, in_child_6}, {before_7, in_parent_7, in_child_7},
+    {before_6, in_parent_6, in_child_6}, {before_7, in_parent_7, in_child_7}, {before_8, in_parent_8, in_child_8},
 };
 
 /* What a fork's child has run, by its exit status: 0 if it is `expected`. */
@@ -73,13 +74,13 @@ static void in_a_process(int (*body)(void))
 static int run_all(void)
 {
     /* Registered in another order than that of their numbers. */
-    static const unsigned orders[FORK_ORDERS] = {3, 6, 0, 5, 7, 1, 4, 2};
+    static const unsigned orders[FORK_ORDERS] = {3, 6, 0, 5, 8, 7, 1, 4, 2};
     for (unsigned i = 0; i < FORK_ORDERS; i++)
         if (!fork_register((enum fork_order)orders[i], &all[orders[i]]))
             return 1;
-    if (!child_has_run("b7b6b5b4b3b2b1b0c0c1c2c3c4c5c6c7"))
+    if (!child_has_run("b8b7b6b5b4b3b2b1b0c0c1c2c3c4c5c6c7c8"))
         return 2;
-    return strcmp(ran, "b7b6b5b4b3b2b1b0p0p1p2p3p4p5p6p7") == 0 ? 0 : 3;
+    return strcmp(ran, "b8b7b6b5b4b3b2b1b0p0p1p2p3p4p5p6p7p8") == 0 ? 0 : 3;
 }
 
 static void hooks_run_down_before_a_fork_and_up_after_it(void **state)
@@ -94,7 +95,7 @@ static int run_some(void)
     if (!fork_register(FORK_FILES, &all[FORK_FILES]) || !fork_register(FORK_FILES, &other) ||
         !fork_register(FORK_ADDRESSES, &in_child_only))
         return 1;
-    return child_has_run("b2c0c2") && strcmp(ran, "b2p2") == 0 ? 0 : 2;
+    return child_has_run("b3c0c3") && strcmp(ran, "b3p3") == 0 ? 0 : 2;
 }
 
 static void second_registration_of_an_order_changes_nothing(void **state)

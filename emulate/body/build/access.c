@@ -12,6 +12,8 @@
  *      jae  outside
  *      kmovq %mask, 64(%rsp); cmp $0      a mask of zeros is no access to count: as outside
  *      jz   outside
+ *      testb $size, watched(%scratch)     if only watched bytes are asked about: past the question
+ *      jz   spared
  *      mov  %fs:counters, %scratch        or lock incq count, where the scratch register is not free; or the question;
  *      incq count(%scratch)               or both where some accesses are asked about
  *      add  $127, %al; sahf               if it uses flags
@@ -138,10 +140,20 @@ static void call_policy(struct builder *builder, bool missed, enum copy_kind kin
         ask_by_thunk(builder, missed);
 }
 
+/* Returns the place of the jump for an access that touches no watched byte: it is made at the alias, as after an answer
+ * of 0. */
+static uint32_t spare(struct builder *builder, unsigned size_class, enum copy_kind kind)
+{
+    struct emitter *emit = &builder->emit;
+    if (kind == COPY_REGISTERED)
+        emit_store_slot(emit, emit->scratch_register, BODY_ADDRESS);
+    emit_test_at_scratch(emit, builder->request->watched, (uint8_t)(1u << size_class));
+    return emit_jump(emit, EMIT_IF_ZERO);
+}
+
 /* Returns the place of the jump for other answers than 0. */
 static uint32_t ask(struct builder *builder, bool missed, enum copy_kind kind)
 {
-    find_address(builder);
     call_policy(builder, missed, kind);
     uint32_t place = emit_jump(&builder->emit, EMIT_IF_ABOVE_OR_EQUAL);
     builder->emit.state.is_counted = true;
@@ -153,7 +165,6 @@ static uint32_t ask_about_some(struct builder *builder, enum copy_kind kind)
 {
     struct emitter *emit = &builder->emit;
     const struct body_record *record = record_of(builder);
-    find_address(builder);
     if (kind == COPY_REGISTERED)
         emit_store_slot(emit, emit->scratch_register, BODY_ADDRESS);
     emit_take_number(emit, address_of(&record->count));
@@ -273,8 +284,12 @@ static void check_access(struct builder *builder, const struct block_instruction
     if (request->mode != BODY_LED && instruction->form.is_masked)
         examine_mask(builder, &instruction->form.memory, outside);
     if (request->mode == BODY_POLICY) {
+        find_address(builder);
+        uint32_t spared = request->watched ? spare(builder, size_class, kind) : 0;
         outside->jumps[outside->jump_count++] =
             request->sample ? ask_about_some(builder, kind) : ask(builder, false, kind);
+        if (spared)
+            emit_lead_to(&builder->emit, spared, builder->emit.used);
     } else if (request->mode == BODY_COUNT) {
         count(builder);
     }
@@ -348,6 +363,7 @@ static void ask_for_region(struct builder *builder, const struct block_instructi
 {
     if (instruction->form.is_masked)
         emit_store_mask(&builder->emit, instruction->form.memory.mask, instruction->form.memory.lanes);
+    find_address(builder);
     misses->jumps[misses->count++] = ask(builder, true, COPY_REGISTERED);
 }
 

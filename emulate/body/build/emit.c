@@ -121,6 +121,19 @@ void emit_increment_at_scratch(struct emitter *emitter, int32_t displacement)
         EMIT(emitter, prefix, 0xff, (uint8_t)(0x80 | low), BYTES_OF((uint32_t)displacement));
 }
 
+void emit_test_at_scratch(struct emitter *emitter, int64_t displacement, uint8_t bits)
+{
+    unsigned reg = emitter->scratch_register, low = encoding_of(reg) & 7;
+    uint8_t prefix = (uint8_t)(REX | (encoding_of(reg) >= 8 ? REX_B : 0));
+    if (displacement != (int32_t)displacement)
+        emit_fail(emitter);
+    /* R12 as a base needs SIB. */
+    if (low == 4)
+        EMIT(emitter, prefix, 0xf6, 0x84, 0x24, BYTES_OF((uint32_t)displacement), bits);
+    else
+        EMIT(emitter, prefix, 0xf6, (uint8_t)(0x80 | low), BYTES_OF((uint32_t)displacement), bits);
+}
+
 void emit_take_number(struct emitter *emitter, uint64_t word)
 {
     EMIT(emitter, 0xb8, 1, 0, 0, 0);

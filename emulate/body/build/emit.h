@@ -71,6 +71,8 @@ void emit_increment(struct emitter *emitter, uint64_t word);
  * a displacement. */
 void emit_load_of_thread(struct emitter *emitter, int32_t offset);
 void emit_increment_at_scratch(struct emitter *emitter, int32_t displacement);
+/* ZF unless the byte at the scratch register and a displacement has one of the bits. */
+void emit_test_at_scratch(struct emitter *emitter, int64_t displacement, uint8_t bits);
 /* Increments the word; RAX has what it was. ZF if a multiple of `sample`, which is a power of two, is reached with
  * that; RAX is lost. */
 void emit_take_number(struct emitter *emitter, uint64_t word);

@@ -65,7 +65,10 @@ for block in "${blocks[@]}"; do
       case $out in
         # ++ is one instruction or two.
         6) check "$name tells each access" yes "$([[ $(grep -c '^thread' "$work/err") == [34] ]] && echo yes)" ;;
-        *) check "$name prints" "a 8: 3 accesses" "$out" ;;
+        *)
+          check "$name prints" "counter 8" "$out"
+          check "$name reports each change" 8 "$(grep -c '^0x[0-9a-f]*, thread' "$work/err")"
+          ;;
       esac
       ;;
   esac

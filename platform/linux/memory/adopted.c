@@ -1,0 +1,251 @@
+/* adopted.c: see platform/memory/adopted.h.
+ *
+ * A page is read by process_vm_readv, which reports the end of a file where an instruction would raise SIGBUS. The
+ * protections of the second view are those that the program has set, so they need no other record.
+ *
+ * SOURCES: mremap(2): with an old size of 0 it makes a second mapping of the same shared pages; with MREMAP_FIXED it
+ * replaces what is mapped there. process_vm_readv(2). */
+#if !defined(__linux__)
+#error "platform/linux/memory/adopted.c is specific to Linux"
+#endif
+
+#include "platform/memory/adopted.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+#include "decode/x86/page.h"
+#include "platform/linux/call.h"
+#include "platform/memory/mappings.h"
+#include "platform/memory/memory.h"
+
+/* Between two addresses that are tried. */
+#define STEP (UINT64_C(16) << 20)
+/* No addresses for programs below. */
+#define LOWEST (UINT64_C(1) << 16)
+
+static long map(uint64_t at, uint64_t size, int protection, int flags)
+{
+    return system_call6(CALL_MAP, (long)at, (long)size, protection, MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+}
+
+static void unmap(uint64_t at, uint64_t size)
+{
+    system_call3(SYS_munmap, (long)at, (long)size, 0);
+}
+
+static long protect(uint64_t at, uint64_t size, int protection)
+{
+    return system_call3(SYS_mprotect, (long)at, (long)size, protection);
+}
+
+/* Makes `from` appear at `to` instead: or also, with `size` 0 for a second mapping of shared memory. */
+static long move(uint64_t from, uint64_t old_size, uint64_t size, uint64_t to)
+{
+    long result =
+        system_call6(SYS_mremap, (long)from, (long)old_size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED, (long)to, 0);
+    return system_call_failed(result) ? result : 0;
+}
+
+uint64_t platform_reserve_near(uint64_t at, uint64_t size, uint64_t whole)
+{
+    const uint64_t spread = size + whole;
+    if (spread > PLATFORM_VIEWS_NEAR)
+        return 0;
+    for (uint64_t distance = (PLATFORM_VIEWS_NEAR - spread) & -(uint64_t)STEP; distance; distance -= STEP) {
+        uint64_t below = at - distance - whole, above = at + size + distance;
+        if (at > distance + whole + LOWEST && platform_reserve_at(below, whole) == 0)
+            return below;
+        if (platform_reserve_at(above, whole) == 0)
+            return above;
+    }
+    return 0;
+}
+
+/* The part of the range that begins at `at` and has one mapping. */
+static bool find_part(uint64_t at, uint64_t end, struct mapping *mapping, uint64_t *size)
+{
+    if (!mappings_find(at, mapping))
+        return false;
+    *size = (mapping->end < end ? mapping->end : end) - at;
+    return true;
+}
+
+const char *platform_adopt_refusal(uint64_t at, uint64_t size)
+{
+    const uint64_t end = at + size;
+    struct mapping mapping;
+    char byte;
+    for (uint64_t part; at < end; at += part) {
+        if (!find_part(at, end, &mapping, &part))
+            return "no memory is mapped at an address of the range";
+        if (mapping.is_shared)
+            return "the memory is shared: with a file, another mapping, or another process";
+        if (mapping.protection & PLATFORM_EXECUTE)
+            return "the memory is code";
+    }
+    if (platform_look_at((uint64_t)(uintptr_t)&byte, &byte, 1) == PLATFORM_NOT_KNOWN)
+        return "the system does not let the process read itself (process_vm_readv)";
+    return NULL;
+}
+
+static bool is_zero(const uint64_t page[PAGE / sizeof(uint64_t)])
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < PAGE / sizeof *page; i++)
+        all |= page[i];
+    return all == 0;
+}
+
+/* Copies what is not zero; a page behind the end of a file has no contents. */
+static long copy(uint64_t from, uint64_t to, uint64_t size)
+{
+    uint64_t page[PAGE / sizeof(uint64_t)];
+    for (uint64_t at = 0; at < size; at += PAGE) {
+        enum platform_look look = platform_look_at(from + at, page, sizeof page);
+        if (look == PLATFORM_NOT_KNOWN)
+            return -EPERM;
+        if (look == PLATFORM_THERE && !is_zero(page))
+            __builtin_memcpy((void *)(uintptr_t)(to + at), page, sizeof page);
+    }
+    return 0;
+}
+
+/* ---- to a second view ---- */
+
+/* The copy's pages, all of which can be written, in place of the part that begins at `at`. */
+static long replace_part(const struct adoption *adoption, uint64_t at, uint64_t part, int protection)
+{
+    const uint64_t alias = at - adoption->at + adoption->alias;
+    long result = move(alias, 0, part, at);
+    if (result == 0)
+        result = protect(at, part, protection);
+    return result == 0 ? protect(alias, part, protection) : result;
+}
+
+static long copy_part(uint64_t from, uint64_t to, uint64_t part, int protection)
+{
+    if (protection & PROT_READ)
+        return copy(from, to, part);
+    long result = protect(from, part, PROT_READ);
+    if (result == 0)
+        result = copy(from, to, part);
+    long back = protect(from, part, protection);
+    return result == 0 ? back : result;
+}
+
+static long each_part(const struct adoption *adoption, bool copies)
+{
+    const uint64_t end = adoption->at + adoption->size;
+    struct mapping mapping;
+    long result = 0;
+    for (uint64_t at = adoption->at, part; at < end && result == 0; at += part) {
+        if (!find_part(at, end, &mapping, &part))
+            return -ENOENT;
+        result = copies ? copy_part(at, at - adoption->at + adoption->alias, part, mapping.protection)
+                        : replace_part(adoption, at, part, mapping.protection);
+    }
+    return result;
+}
+
+long platform_adopt(const struct adoption *adoption)
+{
+    long mapped = map(adoption->alias, adoption->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED);
+    if (system_call_failed(mapped))
+        return mapped;
+    long result = each_part(adoption, true);
+    if (result == 0) {
+        result = each_part(adoption, false);
+        if (result != 0)
+            platform_release(adoption);
+    }
+    if (result != 0)
+        map(adoption->alias, adoption->size, PROT_NONE, MAP_PRIVATE | MAP_FIXED);
+    return result;
+}
+
+/* ---- to one view ---- */
+
+/* New pages, private or shared, with the contents of a part of the second view; 0 if the system has no room. */
+static uint64_t copy_of(uint64_t alias, uint64_t part, int kind, long *result)
+{
+    long made = map(0, part, PROT_READ | PROT_WRITE, kind);
+    *result = system_call_failed(made) ? made : 0;
+    if (*result != 0)
+        return 0;
+    *result = copy(alias, (uint64_t)made, part);
+    if (*result == 0)
+        return (uint64_t)made;
+    unmap((uint64_t)made, part);
+    return 0;
+}
+
+static long release_part(uint64_t at, uint64_t alias, uint64_t part, int protection)
+{
+    long result = 0;
+    if (!(protection & PROT_READ))
+        result = protect(alias, part, PROT_READ);
+    uint64_t made = result == 0 ? copy_of(alias, part, MAP_PRIVATE, &result) : 0;
+    if (!made)
+        return result;
+    result = protect(made, part, protection);
+    if (result == 0)
+        result = move(made, part, part, at);
+    if (result != 0)
+        unmap(made, part);
+    return result;
+}
+
+long platform_release(const struct adoption *adoption)
+{
+    const uint64_t end = adoption->alias + adoption->size;
+    struct mapping mapping;
+    long result = 0;
+    for (uint64_t alias = adoption->alias, part; alias < end && result == 0; alias += part) {
+        if (!find_part(alias, end, &mapping, &part))
+            return -ENOENT;
+        result = release_part(alias - adoption->alias + adoption->at, alias, part, mapping.protection);
+    }
+    if (result == 0)
+        map(adoption->alias, adoption->size, PROT_NONE, MAP_PRIVATE | MAP_FIXED);
+    return result;
+}
+
+/* ---- in a child ---- */
+
+/* Both views of a part, of which each has had one protection. */
+static long renew_part(uint64_t at, uint64_t alias, uint64_t part, int of_view, int of_alias)
+{
+    long result = 0;
+    if (!(of_alias & PROT_READ))
+        result = protect(alias, part, PROT_READ);
+    uint64_t made = result == 0 ? copy_of(alias, part, MAP_SHARED, &result) : 0;
+    if (!made)
+        return result;
+    result = move(made, 0, part, at);
+    if (result == 0)
+        result = protect(at, part, of_view);
+    if (result == 0)
+        result = protect(made, part, of_alias);
+    if (result == 0)
+        result = move(made, part, part, alias);
+    if (result != 0)
+        unmap(made, part);
+    return result;
+}
+
+long platform_adopt_anew(const struct adoption *adoption)
+{
+    const uint64_t end = adoption->at + adoption->size;
+    struct mapping of_view, of_alias;
+    uint64_t part, of_both;
+    long result = 0;
+    for (uint64_t at = adoption->at; at < end && result == 0; at += of_both) {
+        const uint64_t alias = at - adoption->at + adoption->alias;
+        if (!find_part(at, end, &of_view, &part) || !find_part(alias, alias + part, &of_alias, &of_both))
+            return -ENOENT;
+        result = renew_part(at, alias, of_both, of_view.protection, of_alias.protection);
+    }
+    return result;
+}

@@ -1,0 +1,315 @@
+/* adopt.c: see adopt.h; and segue_mapping_adopt.
+ *
+ * All other threads are suspended while the contents are copied. A child made by fork shares the pages until its copy
+ * is made, and its parent waits for that: so neither sees what the other writes, unless another thread of the parent
+ * writes in between. */
+#include "adopt.h"
+
+#include <errno.h>
+#include <segue/mapping.h>
+#include <stddef.h>
+
+#include "decode/x86/page.h"
+#include "emulate/windows/adopted.h"
+#include "hold.h"
+#include "platform/clock.h"
+#include "platform/memory/mappings.h"
+#include "platform/memory/memory.h"
+#include "platform/process/fork.h"
+#include "platform/process/fork_lock.h"
+#include "platform/process/once.h"
+#include "platform/reason.h"
+#include "platform/threads/thread.h"
+#include "platform/threads/wait.h"
+#include "signals/threads/thread.h"
+
+/* The most adoptions. */
+#define MOST 65536u
+/* A thread that is suspended, or gets a signal, uses so much of its stack below its stack pointer. */
+#define STACK_BELOW (UINT64_C(128) << 10)
+/* The caller's frames, which change while the pages are copied, need at most this. */
+#define OWN_FRAMES (UINT64_C(16) << 10)
+/* The C library's record of a thread, from the base of FS on. */
+#define THREAD_RECORD UINT64_C(4096)
+/* How long a parent waits for its child's copies, in nanoseconds: it may have been killed. */
+#define LONGEST UINT64_C(5000000000)
+
+static struct fork_lock lock = FORK_LOCK_INITIALIZER;
+/* Of no size: free. */
+static struct adopted *all;
+static unsigned used;
+/* Of the library's own memory, which is in two mappings. */
+static uint64_t in_data = 1, in_bss;
+
+void adopt_lock(void)
+{
+    fork_lock_take(&lock);
+}
+
+void adopt_unlock(void)
+{
+    fork_lock_release(&lock);
+}
+
+/* ---- fork ---- */
+
+/* Shared with the child: how many children have their copies. */
+static uint32_t *copied;
+static uint32_t copied_before;
+
+static void before_fork(void)
+{
+    fork_lock_before(&lock);
+    copied_before = __atomic_load_n(copied, __ATOMIC_ACQUIRE);
+}
+
+static void in_parent(void)
+{
+    const uint64_t start = platform_clock();
+    while (used && __atomic_load_n(copied, __ATOMIC_ACQUIRE) == copied_before && platform_clock() - start < LONGEST)
+        wait_a_moment();
+    fork_lock_after(&lock);
+}
+
+static void in_child(void)
+{
+    for (unsigned i = 0; i < used; i++)
+        if (all[i].pages.size)
+            platform_adopt_anew(&all[i].pages);
+    __atomic_fetch_add(copied, 1, __ATOMIC_RELEASE);
+    fork_lock_in_child(&lock);
+}
+
+static bool prepare(void)
+{
+    static const struct fork_hooks hooks = {before_fork, in_parent, in_child};
+    struct platform_views views;
+    all = platform_map(MOST * sizeof *all);
+    if (!all || platform_views_create(0, PAGE, PLATFORM_READ | PLATFORM_WRITE, PLATFORM_BACKING_ANONYMOUS, &views) != 0)
+        return false;
+    copied = (uint32_t *)(uintptr_t)views.second;
+    return fork_register(FORK_ADOPTED, &hooks);
+}
+
+/* ---- what cannot be adopted ---- */
+
+static bool overlap(const struct adoption *pages, uint64_t start, uint64_t end)
+{
+    return pages->at < end && start < pages->at + pages->size;
+}
+
+/* The mapping of a variable, and that behind it: the part of a program's data that no file holds. */
+static bool has_mapping_of(const struct adoption *pages, const void *variable)
+{
+    struct mapping mapping;
+    uint64_t at = (uint64_t)(uintptr_t)variable;
+    return mappings_find(at, &mapping) && overlap(pages, mapping.start, mapping.end);
+}
+
+static uint64_t whole_page(uint64_t address)
+{
+    return address & -(uint64_t)PAGE;
+}
+
+/* The thread's record, and what the library keeps for each thread, at the same distance below it. */
+static bool has_thread_of(const struct adoption *pages, uint64_t base)
+{
+    uint64_t own = (uint64_t)(uintptr_t)platform_thread_self(), state = (uint64_t)(uintptr_t)&thread_self;
+    return overlap(pages, whole_page(base - (own - state)), whole_page(base + THREAD_RECORD) + PAGE);
+}
+
+static const char *refusal_of_pages(const struct adoption *pages)
+{
+    if (has_mapping_of(pages, &in_data) || has_mapping_of(pages, &in_bss))
+        return "the pages are beside the library's own data: link the program with the shared library";
+    if (has_thread_of(pages, (uint64_t)(uintptr_t)platform_thread_self()))
+        return "the pages hold a thread's static thread-local storage";
+    return platform_adopt_refusal(pages->at, pages->size);
+}
+
+static bool has_stack_of(const struct adoption *pages, uint64_t stack_pointer, uint64_t above)
+{
+    return overlap(pages, stack_pointer - STACK_BELOW, whole_page(stack_pointer + above) + PAGE);
+}
+
+/* With all other threads suspended. */
+static enum segue_status examine_threads(const struct adoption *pages, const struct held *held)
+{
+    bool has_stack = has_stack_of(pages, (uint64_t)(uintptr_t)__builtin_frame_address(0), OWN_FRAMES);
+    for (unsigned i = 0; i < held->count; i++) {
+        const struct segue_regs *regs = &held->threads[i].context.regs;
+        has_stack = has_stack || has_stack_of(pages, regs->rsp, 0);
+        if (has_thread_of(pages, regs->fs_base))
+            return reason_give(SEGUE_UNSUPPORTED, "the pages hold a thread's static thread-local storage");
+    }
+    return has_stack ? reason_give(SEGUE_BUSY, "the pages are under a running thread's stack pointer") : SEGUE_OK;
+}
+
+static enum segue_status status_of(long result)
+{
+    errno = (int)-result;
+    return reason_give(result == -ENOMEM ? SEGUE_NO_MEMORY : SEGUE_SYSTEM, "a system call failed; errno says why");
+}
+
+/* ---- adopting ---- */
+
+static uint64_t room_of(uint64_t size)
+{
+    return size + PLATFORM_VIEW_GUARD;
+}
+
+uint64_t adopt_room(const struct adopted *adopted)
+{
+    return adopted->pages.alias + room_of(adopted->pages.size);
+}
+
+static enum segue_status reserve(struct adopted *adopted, bool has_room)
+{
+    struct adoption *pages = &adopted->pages;
+    const uint64_t size = pages->size;
+    const char *refusal = refusal_of_pages(pages);
+    if (refusal)
+        return reason_give(SEGUE_UNSUPPORTED, refusal);
+    adopted->reserved_size = room_of(size) * (has_room ? 2 : 1) + PLATFORM_VIEW_GUARD;
+    adopted->reserved = platform_reserve_near(pages->at, size, adopted->reserved_size);
+    if (!adopted->reserved)
+        return reason_give(SEGUE_UNSUPPORTED, "there are no free addresses within 2 GiB of the pages");
+    pages->alias = adopted->reserved + PLATFORM_VIEW_GUARD;
+    return SEGUE_OK;
+}
+
+static void unreserve(const struct adopted *adopted)
+{
+    if (adopted->reserved)
+        platform_view_unmap(adopted->reserved, adopted->reserved_size, false);
+}
+
+/* With all other threads suspended. */
+static enum segue_status adopt_held(const struct adopted *adopted, unsigned count, const struct held *held)
+{
+    for (unsigned i = 0; i < count; i++) {
+        enum segue_status status = examine_threads(&adopted[i].pages, held);
+        if (status != SEGUE_OK)
+            return status;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        long result = platform_adopt(&adopted[i].pages);
+        if (result == 0)
+            continue;
+        while (i-- > 0)
+            platform_release(&adopted[i].pages);
+        return status_of(result);
+    }
+    return SEGUE_OK;
+}
+
+static bool has_places(unsigned count)
+{
+    unsigned places = MOST - used;
+    for (unsigned i = 0; i < used && places < count; i++)
+        places += all[i].pages.size == 0;
+    return places >= count;
+}
+
+static void note(const struct adopted *adopted)
+{
+    unsigned at = 0;
+    while (at < used && all[at].pages.size)
+        at++;
+    all[at] = *adopted;
+    used += at == used;
+}
+
+static void forget(const struct adopted *adopted)
+{
+    for (unsigned i = 0; i < used; i++)
+        if (all[i].pages.alias == adopted->pages.alias)
+            all[i].pages.size = 0;
+}
+
+enum segue_status adopt_all(struct adopted *adopted, unsigned count, bool has_room)
+{
+    static struct once prepared;
+    struct held held;
+    unsigned reserved = 0;
+    if (!once(&prepared, prepare) || !has_places(count))
+        return reason_give(SEGUE_NO_MEMORY, NULL);
+    enum segue_status status = SEGUE_OK;
+    for (; reserved < count && status == SEGUE_OK; reserved++)
+        status = reserve(&adopted[reserved], has_room);
+    if (status == SEGUE_OK)
+        status = hold_all(&held);
+    if (status == SEGUE_OK) {
+        status = adopt_held(adopted, count, &held);
+        hold_end(&held);
+    }
+    for (unsigned i = 0; i < reserved; i++)
+        if (status == SEGUE_OK)
+            note(&adopted[i]);
+        else
+            unreserve(&adopted[i]);
+    return status;
+}
+
+enum segue_status adopt_release(const struct adopted *adopted)
+{
+    struct held held;
+    enum segue_status status = hold_all(&held);
+    if (status != SEGUE_OK)
+        return status;
+    long result = platform_release(&adopted->pages);
+    hold_end(&held);
+    if (result != 0)
+        return status_of(result);
+    forget(adopted);
+    unreserve(adopted);
+    return SEGUE_OK;
+}
+
+/* ---- the public functions ---- */
+
+enum segue_status segue_mapping_adopt(void *memory, size_t size, struct segue_mapping *mapping)
+{
+    struct adopted adopted = {.pages = {.at = (uint64_t)(uintptr_t)memory, .size = size}};
+    if (!mapping || !memory || !size)
+        return reason_give(SEGUE_INVALID, "mapping or memory is NULL, or size is 0");
+    if ((adopted.pages.at | size) % PAGE || adopted.pages.at + size < size)
+        return reason_give(SEGUE_INVALID, "memory or size is not a multiple of the page size, or too large");
+    if (thread_is_inside())
+        return reason_give(SEGUE_BUSY, "the caller is inside a fault");
+    adopt_lock();
+    enum segue_status status = adopt_all(&adopted, 1, false);
+    adopt_unlock();
+    if (status == SEGUE_OK)
+        *mapping = (struct segue_mapping){
+            .memory = memory,
+            .alias = (void *)(uintptr_t)adopted.pages.alias,
+            .size = size,
+            .private_ = MAPPING_ADOPTED,
+        };
+    return status;
+}
+
+static struct adopted *find(const struct segue_mapping *mapping)
+{
+    for (unsigned i = 0; i < used; i++)
+        if (all[i].pages.size == mapping->size && all[i].pages.at == (uint64_t)(uintptr_t)mapping->memory)
+            return &all[i];
+    return NULL;
+}
+
+enum segue_status segue_mapping_release(struct segue_mapping *mapping)
+{
+    if (!mapping || !(mapping->private_ & MAPPING_ADOPTED))
+        return reason_give(SEGUE_INVALID, "mapping is NULL, or was not adopted");
+    if (thread_is_inside())
+        return reason_give(SEGUE_BUSY, "the caller is inside a fault");
+    adopt_lock();
+    const struct adopted *found = find(mapping);
+    const struct adopted adopted = found ? *found : (struct adopted){.reserved = 0};
+    enum segue_status status = found ? adopt_release(&adopted) : SEGUE_NOT_FOUND;
+    adopt_unlock();
+    if (status == SEGUE_OK)
+        *mapping = (struct segue_mapping){0};
+    return status;
+}

@@ -1,0 +1,20 @@
+/* counts.h: how often instructions have accessed ranges. */
+#ifndef SEGUE_SIGNALS_WATCH_COUNTS_H
+#define SEGUE_SIGNALS_WATCH_COUNTS_H
+
+#include <segue/watch.h>
+
+/* False if there is no memory. */
+bool counts_prepare(void);
+
+/* Counts an access; false if there is no place for another instruction. `number`: of the watch. Async-signal-safe,
+ * thread-safe; general registers only. */
+bool counts_add(uint32_t number, uint64_t site, uint8_t direction);
+
+/* Forgets a watch's counts. */
+void counts_clear(uint32_t number);
+
+/* As segue_watch_counts, for a watch that exists. */
+enum segue_status counts_list(uint32_t number, struct segue_watch_count *counts, size_t capacity, size_t *count);
+
+#endif

@@ -1,0 +1,52 @@
+/* index.h: the ranges that are watched, sorted by address; policies read it while it changes. */
+#ifndef SEGUE_SIGNALS_WATCH_INDEX_H
+#define SEGUE_SIGNALS_WATCH_INDEX_H
+
+#include <segue/watch.h>
+
+struct watch_range {
+    uint64_t start, end;
+    uint64_t thread;
+    /* Of its watch: 1 to SEGUE_WATCHES_MOST. */
+    uint32_t number;
+    /* enum segue_watch_flags. */
+    uint32_t flags;
+};
+
+/* An access, as policies ask about it. */
+struct watch_access {
+    uint64_t address, size, thread;
+    /* enum segue_direction bits. */
+    uint8_t direction;
+};
+
+/* ---- for policies: async-signal-safe, general registers only ---- */
+
+/* How many ranges want to know of the access; the numbers of the first `most` of them in `numbers`, and whether all of
+ * these only count. Fewer or none, and false, if the index is changed at the same time. */
+bool index_look(const struct watch_access *access, struct watch_range *ranges, unsigned most, unsigned *found);
+
+/* For several looks at the index as it is, on one thread; the index does not change in between. */
+void index_hold(void);
+void index_let_go(void);
+
+/* With the index held: the next range that wants to know of the access, in order of the addresses; `*at` is 0 at first.
+ * NULL after the last. */
+const struct watch_range *index_next(const struct watch_access *access, size_t *at);
+
+/* ---- for who changes it: one at a time, with signals blocked; not async-signal-safe ---- */
+
+/* False if there is no memory. */
+bool index_prepare(void);
+void index_insert(const struct watch_range *ranges, unsigned count);
+/* The range of that number; false if no range has it. */
+bool index_take(uint32_t number, struct watch_range *range);
+/* Whether some range touches the addresses. */
+bool index_touches(uint64_t start, uint64_t end);
+
+/* Each address from `start` to `end` - 1 has a byte at a distance from it, in which bit n is set if an access there of
+ * 1 << n bytes touches a range: sets those of ranges that were inserted, clears those of ranges that were taken. */
+void index_mark(uint64_t start, uint64_t end, int64_t distance);
+void index_unmark(uint64_t start, uint64_t end, int64_t distance);
+
+#endif

@@ -1,0 +1,11 @@
+/* policy.h: what happens at an access in a page that is watched. */
+#ifndef SEGUE_SIGNALS_WATCH_POLICY_H
+#define SEGUE_SIGNALS_WATCH_POLICY_H
+
+#include <segue/region.h>
+
+/* The policies of the regions; `context` is not used. */
+enum segue_verdict policy_of_fault(void *context, const struct segue_event *event);
+enum segue_verdict policy_of_site(void *context, const struct segue_hot_event *event);
+
+#endif

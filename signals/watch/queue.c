@@ -1,0 +1,142 @@
+/* queue.c: see queue.h. */
+#include "queue.h"
+
+#include "platform/clock.h"
+#include "platform/memory/memory.h"
+#include "platform/reason.h"
+#include "platform/threads/wait.h"
+
+#define PLACES (UINT32_C(1) << 16)
+/* How long a thread waits for a place before it looks again, and a reader for a record, in nanoseconds. */
+#define PAUSE 20000u
+
+struct place {
+    /* The number of the next put here; one more, once that is done. */
+    uint64_t turn;
+    struct segue_watch_record record;
+    uint64_t unused[6];
+};
+
+struct watch_queue {
+    _Alignas(64) uint64_t puts;
+    _Alignas(64) uint64_t takes;
+    uint64_t lost;
+    /* A power of two. */
+    uint64_t places;
+    _Alignas(64) struct place place[];
+};
+
+static struct watch_queue *own;
+static uint32_t reading;
+
+size_t queue_size(uint32_t places)
+{
+    return sizeof(struct watch_queue) + places * sizeof(struct place);
+}
+
+void queue_use(struct watch_queue *queue, uint32_t places)
+{
+    for (uint64_t i = 0; i < places; i++)
+        queue->place[i].turn = i;
+    queue->places = places;
+    __atomic_store_n(&own, queue, __ATOMIC_RELEASE);
+}
+
+bool queue_prepare(void)
+{
+    const size_t page = platform_page_size();
+    struct platform_views views;
+    if (own)
+        return true;
+    /* Shared, so that a child made by fork reports to its parent's reader. */
+    if (platform_views_create(0, (queue_size(PLACES) + page - 1) & ~(page - 1), PLATFORM_READ | PLATFORM_WRITE,
+                              PLATFORM_BACKING_ANONYMOUS, &views) != 0)
+        return false;
+    queue_use((struct watch_queue *)(uintptr_t)views.second, PLACES);
+    return true;
+}
+
+static bool try_put(struct watch_queue *queue, const struct segue_watch_record *record)
+{
+    uint64_t at = __atomic_load_n(&queue->puts, __ATOMIC_RELAXED);
+    for (;;) {
+        struct place *place = &queue->place[at & (queue->places - 1)];
+        int64_t ahead = (int64_t)(__atomic_load_n(&place->turn, __ATOMIC_ACQUIRE) - at);
+        if (ahead < 0)
+            return false;
+        if (ahead > 0) {
+            at = __atomic_load_n(&queue->puts, __ATOMIC_RELAXED);
+        } else if (__atomic_compare_exchange_n(&queue->puts, &at, at + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            place->record = *record;
+            __atomic_store_n(&place->turn, at + 1, __ATOMIC_RELEASE);
+            return true;
+        }
+    }
+}
+
+void queue_put(const struct segue_watch_record *record, bool waits)
+{
+    while (!try_put(own, record)) {
+        if (!waits) {
+            __atomic_fetch_add(&own->lost, 1, __ATOMIC_RELAXED);
+            return;
+        }
+        platform_sleep(PAUSE);
+    }
+}
+
+static bool take(struct watch_queue *queue, struct segue_watch_record *record)
+{
+    const uint64_t at = queue->takes;
+    struct place *place = &queue->place[at & (queue->places - 1)];
+    if (__atomic_load_n(&place->turn, __ATOMIC_ACQUIRE) != at + 1)
+        return false;
+    *record = place->record;
+    __atomic_store_n(&place->turn, at + queue->places, __ATOMIC_RELEASE);
+    queue->takes = at + 1;
+    return true;
+}
+
+size_t queue_take(struct watch_queue *queue, struct segue_watch_record *records, size_t capacity)
+{
+    size_t taken = 0;
+    while (taken < capacity && take(queue, &records[taken]))
+        taken++;
+    return taken;
+}
+
+uint64_t queue_take_lost(struct watch_queue *queue)
+{
+    return __atomic_exchange_n(&queue->lost, 0, __ATOMIC_RELAXED);
+}
+
+static size_t take_alone(struct segue_watch_record *records, size_t capacity, uint64_t *lost)
+{
+    while (__atomic_exchange_n(&reading, 1, __ATOMIC_ACQUIRE))
+        wait_a_moment();
+    size_t taken = queue_take(own, records, capacity);
+    if (lost)
+        *lost += queue_take_lost(own);
+    __atomic_store_n(&reading, 0, __ATOMIC_RELEASE);
+    return taken;
+}
+
+enum segue_status segue_watch_read(struct segue_watch_record *records, size_t capacity, uint64_t timeout, size_t *count,
+                                   uint64_t *lost)
+{
+    if (!records || !capacity || !count)
+        return reason_give(SEGUE_INVALID, "records or count is NULL, or capacity is 0");
+    *count = 0;
+    if (lost)
+        *lost = 0;
+    if (!__atomic_load_n(&own, __ATOMIC_ACQUIRE))
+        return reason_give(SEGUE_NOT_FOUND, "nothing has been watched yet");
+    const uint64_t start = platform_clock();
+    while ((*count = take_alone(records, capacity, lost)) == 0) {
+        uint64_t waited = platform_clock() - start;
+        if (waited >= timeout)
+            return SEGUE_TIMEOUT;
+        platform_sleep(timeout - waited < PAUSE ? timeout - waited : PAUSE);
+    }
+    return SEGUE_OK;
+}
