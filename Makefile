@@ -6,6 +6,7 @@
 #   make test-long                                SHARD=I/N  STATES=10000  LOADS=10000000
 #   make test-torture                             SHARD=I/N
 #   make test-machines                            MACHINES='no-xsave max'
+#   make dist | package | test-package            the release; Debian's packages; the same in a new system
 #   make test-seam                                TARGETS='x86_64-windows x86-windows x86-linux'
 #   DEPS: the sets of packages that are installed first (tools/deps); `none` installs nothing
 BUILD ?= build
@@ -22,7 +23,8 @@ STATES ?= 10000
 LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
-    test-torture test-machines test-seam test-i386 test-windows test-darwin bench install dist clean
+    test-torture test-machines test-seam test-i386 test-windows test-darwin \
+    bench install dist package test-package clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -116,6 +118,15 @@ install: configure
 # The release of the commit that is checked out. URL=... where it will be: for the wrap file.
 dist:
 	./tools/package/dist.sh . $(BUILD)/dist $(URL)
+
+# Debian's packages of it, judged by lintian. DEB_BUILD_OPTIONS=nocheck leaves out their tests.
+package:
+	@$(call install-sets,package)
+	./tools/package/deb.sh . $(BUILD)/package
+
+# Those packages in a new system, and programs against them there; only root can make one.
+test-package: package
+	./tools/package/test.sh . $(BUILD)/package
 
 clean:
 	rm -rf $(BUILD)
