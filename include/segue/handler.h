@@ -34,6 +34,13 @@ enum segue_install_flags {
      * handler defers these signals until the thread is back on its own stack, except the signal
      * that suspends threads (<segue/suspend.h>). Not together with SEGUE_INSTALL_BLOCK_SIGNALS. */
     SEGUE_INSTALL_OPEN_SIGNALS = 64,
+    /* macOS: faults come as Mach messages to the task's exception port, before they become signals,
+     * and no signal's action is changed. A debugger that takes the port, and a program that sets a
+     * port for a thread, come first. Implies SEGUE_INSTALL_OWN_STACK. A fault that is not served
+     * happens again, and goes on to the port that was there before, then to the program's handlers
+     * of signals. The library has a thread that receives the messages: a collector must not suspend
+     * it. */
+    SEGUE_INSTALL_MACH_PORT = 256,
     /* For a process with a collector such as MPS: faults and policies are served on the thread's
      * own stack, so that a scan from the stack pointer upwards covers all of it. */
     SEGUE_INSTALL_COLLECTOR = SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_ATTACH,
@@ -57,7 +64,8 @@ struct segue_options {
  * executable memory, the handler is installed without the replay engine, and serves only plain
  * moves and instructions that move the stack; segue_feature_check(SEGUE_FEATURE_REPLAY) reports
  * that. Returns SEGUE_OK; SEGUE_EXISTS if it is installed already; SEGUE_INVALID for unknown or
- * contradictory flags; SEGUE_UNSUPPORTED under Valgrind; SEGUE_BUSY inside a fault, and on an
+ * contradictory flags; SEGUE_UNSUPPORTED under Valgrind, and for SEGUE_INSTALL_MACH_PORT where
+ * there is no such port; SEGUE_BUSY inside a fault, and on an
  * alternate stack; SEGUE_NO_MEMORY; SEGUE_SYSTEM. MT-Safe, AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_install(const struct segue_options *options);
 

@@ -8,6 +8,7 @@
 #include "ctx/context/instrument.h"
 #include "dispatch.h"
 #include "install.h"
+#include "platform/handlers/port.h"
 #include "platform/process/fork.h"
 #include "platform/process/fork_lock.h"
 #include "platform/reason.h"
@@ -29,7 +30,7 @@
 
 #define KNOWN_FLAGS                                                                                                    \
     (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_SIGTRAP |         \
-     SEGUE_INSTALL_NO_ATTACH | SEGUE_INSTALL_OPEN_SIGNALS)
+     SEGUE_INSTALL_NO_ATTACH | SEGUE_INSTALL_OPEN_SIGNALS | SEGUE_INSTALL_MACH_PORT)
 #define POLICY_STACK_SIZE 262144u
 #if SIZE_MAX > UINT32_MAX
 #define POLICY_STACK_MOST ((size_t)1 << 40)
@@ -81,6 +82,7 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
+    platform_port_in_child();
     fork_lock_in_child(&installing);
     region_in_child();
     readers_reset();
@@ -149,6 +151,21 @@ static bool take_trap(void)
     return done;
 }
 
+static bool is_by_port(const struct segue_options *options)
+{
+    return options->flags & SEGUE_INSTALL_MACH_PORT;
+}
+
+/* Before the actions are set: the system has none of them then. */
+static enum segue_status open_port(const struct segue_options *options)
+{
+    long result = is_by_port(options) ? platform_port_open() : 0;
+    if (result == 0)
+        return SEGUE_OK;
+    errno = (int)-result;
+    return result == -ENOSYS ? SEGUE_UNSUPPORTED : SEGUE_SYSTEM;
+}
+
 static enum segue_status install(const struct segue_options *options)
 {
     enum segue_status status = SEGUE_OK;
@@ -161,6 +178,9 @@ static enum segue_status install(const struct segue_options *options)
     if (work_prepare() != SEGUE_OK)
         return SEGUE_NO_MEMORY;
     dispatch_prepare(blocks_asynchronous(options));
+    status = open_port(options);
+    if (status != SEGUE_OK)
+        return status;
     if (!(options->flags & (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_ATTACH))) {
         status = thread_attach(options->policy_stack_size, true);
         if (status != SEGUE_OK && status != SEGUE_EXISTS)
@@ -176,6 +196,7 @@ static enum segue_status install(const struct segue_options *options)
                 chain_put_back(signals[i]);
         if (attached)
             thread_detach();
+        platform_port_close();
         errno = why;
         return SEGUE_SYSTEM;
     }
@@ -213,6 +234,8 @@ static const char *reason_of(enum segue_status status)
         return "the handler is not installed";
     case SEGUE_NOT_LAST:
         return "another handler was installed over the library's";
+    case SEGUE_UNSUPPORTED:
+        return "this system sends no faults to a port: install without SEGUE_INSTALL_MACH_PORT";
     case SEGUE_BUSY:
         return installed ? "there are regions" : "the caller is on an alternate stack, which cannot be exchanged";
     default:
@@ -233,6 +256,8 @@ enum segue_status segue_install(const struct segue_options *options)
     if (instrument_is_valgrind())
         return reason_give(SEGUE_UNSUPPORTED, "Valgrind runs a translation of the program and shows handlers a frame "
                                               "of its own making: no fault can be stepped under it");
+    if (is_by_port(&given))
+        given.flags |= SEGUE_INSTALL_OWN_STACK;
     if (given.policy_stack_size == 0)
         given.policy_stack_size = POLICY_STACK_SIZE;
     /* Without its memory the replay engine refuses every plan; moves are stepped all the same. Not with the lock of
@@ -268,6 +293,10 @@ static enum segue_status check(struct segue_owner *owner)
     struct platform_action present;
     if (!installed)
         return SEGUE_NOT_FOUND;
+    if (is_by_port(&options_in_force) && !platform_port_is_in_force()) {
+        owner_name(SIGSEGV, NULL, owner);
+        return SEGUE_NOT_LAST;
+    }
     for (size_t i = 0; i < SIGNALS; i++) {
         if (!is_wanted(signals[i], &options_in_force))
             continue;
@@ -300,6 +329,7 @@ static enum segue_status uninstall(struct segue_owner *owner)
     for (size_t i = 0; i < SIGNALS; i++)
         if (is_wanted(signals[i], &options_in_force) && !chain_put_back(signals[i]))
             return SEGUE_SYSTEM;
+    platform_port_close();
     installed = false;
     hot_follow_install(NULL, NULL);
     ask_follow_install(false);

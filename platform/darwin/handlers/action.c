@@ -1,6 +1,7 @@
-/* action.c: the library's handlers, called by one function that the system calls. The actions of signals are a table;
- * the action that was there before an entry stays beside it, and gets what the library's handler leaves to others
- * (platform_pass_on): its handler is called with the frame, and the mask that the system would have called it with.
+/* action.c: the library's handlers, called by one function that the system calls, or by port.c's. The actions of
+ * signals are a table; the action that was there before an entry stays beside it, and gets what the library's handler
+ * leaves to others (platform_pass_on): its handler is called with the frame, and the mask that the system would have
+ * called it with.
  *
  * SOURCES: sigaction(2), sigaltstack(2), pthread_sigmask(2) of macOS; XNU bsd/dev/i386/unix_signal.c (sendsig: the
  * frame's alternate stack is not the thread's; its uc_onstack is). */
@@ -19,6 +20,7 @@
 #include "platform/frame/frame.h"
 #include "platform/handlers/pass_on.h"
 #include "platform/threads/thread.h"
+#include "serve.h"
 
 static struct entry {
     struct platform_action action;
@@ -28,6 +30,30 @@ static struct entry {
 static uint64_t handler_of(int number)
 {
     return __atomic_load_n(&entries[number].action.handler, __ATOMIC_ACQUIRE);
+}
+
+/* ---- the library's handlers ---- */
+
+bool serve_is_wanted(int number)
+{
+    return number && handler_of(number) > ACTION_IGNORE;
+}
+
+uint64_t serve_mask(int number)
+{
+    return entries[number].action.mask;
+}
+
+void serve(struct native_info *info, struct native_context *native)
+{
+    uint64_t handler = handler_of(info->number);
+    native_enter(native);
+    if (handler > ACTION_IGNORE)
+        ((platform_handler *)(uintptr_t)handler)(info->number, info, native);
+    else
+        info->is_passed_on = true;
+    native_close(native);
+    native_leave(native);
 }
 
 /* ---- what the library leaves to others ---- */
@@ -99,14 +125,10 @@ static void handle(int number, siginfo_t *told, void *context)
     struct native_info info;
     struct native_context native;
     int kept = errno;
-    uint64_t handler = handler_of(number);
+    (void)number;
     open_frame(&info, &native, told, context);
-    native_enter(&native);
-    if (handler > ACTION_IGNORE)
-        ((platform_handler *)(uintptr_t)handler)(number, &info, &native);
-    native_close(&native);
-    native_leave(&native);
-    if (info.is_passed_on || handler <= ACTION_IGNORE)
+    serve(&info, &native);
+    if (info.is_passed_on)
         pass_on(&info, told, context);
     errno = kept;
 }
@@ -120,7 +142,7 @@ static bool is_ours(const struct sigaction *action)
 
 static void describe(const struct sigaction *action, int number, struct platform_action *described)
 {
-    if (is_ours(action)) {
+    if (port_is_open() || is_ours(action)) {
         *described = entries[number].action;
         return;
     }
@@ -131,15 +153,20 @@ static void describe(const struct sigaction *action, int number, struct platform
         described->handler = (uint64_t)(uintptr_t)action->sa_handler;
 }
 
-/* The entry is whole before the system can call its handler. */
-static bool put_in(int number, const struct platform_action *wanted, const struct sigaction *present)
+static void note(int number, const struct platform_action *wanted)
 {
     struct entry *entry = &entries[number];
-    if (!is_ours(present))
-        entry->previous = *present;
     entry->action.flags = wanted->flags;
     entry->action.mask = wanted->mask;
     __atomic_store_n(&entry->action.handler, wanted->handler, __ATOMIC_RELEASE);
+}
+
+/* The entry is whole before the system can call its handler. */
+static bool put_in(int number, const struct platform_action *wanted, const struct sigaction *present)
+{
+    if (!is_ours(present))
+        entries[number].previous = *present;
+    note(number, wanted);
     struct sigaction ours = {.sa_sigaction = handle, .sa_flags = (int)wanted->flags | SA_SIGINFO};
     ours.sa_mask = (sigset_t)wanted->mask;
     return sigaction(number, &ours, NULL) == 0;
@@ -155,7 +182,9 @@ long platform_action_change(int number, const struct platform_action *wanted, st
         return -EINVAL;
     if (before)
         describe(&present, number, before);
-    if (wanted && wanted->handler > ACTION_IGNORE) {
+    if (wanted && port_is_open()) {
+        note(number, wanted);
+    } else if (wanted && wanted->handler > ACTION_IGNORE) {
         result = put_in(number, wanted, &present) ? 0 : -EINVAL;
     } else if (wanted && is_ours(&present)) {
         result = sigaction(number, &entries[number].previous, NULL) == 0 ? 0 : -EINVAL;

@@ -189,6 +189,7 @@ static void thread_is_stopped_between_steps(void **state)
     const uint64_t first = alias[2];
     unsigned inside = 0, suspensions = 0;
     (void)state;
+    memset(mapping.alias, 0, 16);
     assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
     pthread_t thread = begin_thread(access_much, (void *)(uintptr_t)cell);
     while (!has_ended) {

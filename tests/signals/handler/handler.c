@@ -44,6 +44,9 @@ static void unknown_options_are_refused(void **state)
     assert_int_equal(segue_install(&options), SEGUE_INVALID);
     options = (struct segue_options){.policy_stack_size = SIZE_MAX};
     assert_int_equal(segue_install(&options), SEGUE_INVALID);
+    options = (struct segue_options){.flags = SEGUE_INSTALL_MACH_PORT};
+    assert_int_equal(segue_install(&options), SEGUE_UNSUPPORTED);
+    assert_non_null(strstr(segue_reason(), "SEGUE_INSTALL_MACH_PORT"));
     assert_int_equal(segue_uninstall(NULL), SEGUE_NOT_FOUND);
 }
 

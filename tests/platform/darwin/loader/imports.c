@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 static FILE *standard_output, *standard_error, *standard_input;
-static uint32_t task = 0x203;
+static uint32_t task = TASK;
+static const uint8_t data_representation[8] = {0, 0, 0, 0, 1};
 static uint64_t stack_guard = 0x5e60e0000ff0a00;
 
 static int d_kill(int process, int number)
@@ -46,12 +47,17 @@ static int d_raise(int number)
     return 0;
 }
 
-static int d_fork(void)
+static int d_pthread_attr_setdetachstate(pthread_attr_t *attributes, int state)
 {
-    int child = fork();
-    if (child == 0)
-        thread_self()->number = gettid();
-    return child;
+    (void)attributes;
+    return state == 1 || state == 2 ? 0 : EINVAL;
+}
+
+/* Before the program's own handlers. */
+static void in_child(void)
+{
+    thread_self()->number = gettid();
+    ports_in_child();
 }
 
 static int d_waitpid(int process, int *status, int options)
@@ -117,7 +123,11 @@ static int d_atexit(void (*function)(void))
     EACH(pthread_getspecific) EACH(pthread_create) EACH(pthread_join) EACH(pthread_get_stackaddr_np)                   \
     EACH(pthread_get_stacksize_np) EACH(pthread_mutex_lock) EACH(pthread_mutex_trylock) EACH(pthread_mutex_unlock)     \
     EACH(pthread_mutex_init) EACH(thread_info) EACH(thread_suspend) EACH(thread_resume) EACH(thread_get_state)         \
-    EACH(thread_set_state) EACH(vm_read_overwrite) EACH(vm_allocate) EACH(vm_remap) EACH(mmap)
+    EACH(thread_set_state) EACH(mach_port_allocate) EACH(mach_port_insert_right) EACH(mach_port_move_member)           \
+    EACH(mach_port_mod_refs) EACH(mach_port_deallocate) EACH(mach_msg) EACH(mach_msg_destroy)                          \
+    EACH(task_set_exception_ports) EACH(task_get_exception_ports) EACH(task_swap_exception_ports)                      \
+    EACH(thread_set_exception_ports) EACH(mach_thread_self) EACH(vm_write) EACH(vm_read_overwrite) EACH(vm_allocate)   \
+    EACH(vm_remap) EACH(mmap)
 /* clang-format on */
 /* Their types are not needed here. */
 #define DECLARE(function) extern const char d_##function[];
@@ -140,7 +150,7 @@ static const struct {
     {"kill", (const void *)d_kill},
     {"pthread_kill", (const void *)d_pthread_kill},
     {"raise", (const void *)d_raise},
-    {"fork", (const void *)d_fork},
+    {"fork", (const void *)fork},
     {"waitpid", (const void *)d_waitpid},
     {"sysconf", (const void *)d_sysconf},
     {"getrlimit", (const void *)d_getrlimit},
@@ -162,6 +172,10 @@ static const struct {
     {"__bzero", (const void *)bzero},
     {"pthread_atfork", (const void *)pthread_atfork},
     {"mach_task_self_", &task},
+    {"NDR_record", data_representation},
+    {"pthread_attr_init", (const void *)pthread_attr_init},
+    {"pthread_attr_destroy", (const void *)pthread_attr_destroy},
+    {"pthread_attr_setdetachstate", (const void *)d_pthread_attr_setdetachstate},
     {"__stdoutp", &standard_output},
     {"__stderrp", &standard_error},
     {"__stdinp", &standard_input},
@@ -304,6 +318,7 @@ int main(int argc, char **argv)
         fail("usage: loader PROGRAM [ARGUMENT...]");
     threads_begin();
     signals_begin();
+    pthread_atfork(NULL, NULL, in_child);
     setvbuf(stdout, NULL, _IOLBF, 0);
     program_main *run = image_load(argv[1], argc - 1, argv + 1);
     exit(run(argc - 1, argv + 1, environ, NULL));

@@ -3,19 +3,25 @@
  * It maps the program and the libraries beside it that it names, binds what they import to functions of its own or of
  * Linux's C library (imports.c), and calls main. A fault becomes a signal as macOS delivers it: the frame is written
  * where XNU's sendsig writes it, with its fields and its order, and the thread goes on in a trampoline that calls the
- * handler and then restores all registers and the extended state from the frame (signals.c).
+ * handler and then restores all registers and the extended state from the frame (signals.c). Before that the exception
+ * is sent to the port that the program has set for the thread, then to the task's, as the message of the behavior that
+ * was asked for; the thread waits for the answer, which may set its registers (ports.c). Threads are suspended, and
+ * their states are read and written (threads.c).
  *
  * What it can show: that the code which was built for macOS is right: its calling convention, its assembly, its
  * thread-local storage, the layouts of Apple's headers; that the library serves faults in frames of that shape, uses no
  * more of a thread's alternate stack than there is, and makes no thread-local storage in a handler (it ends the process
- * then); that it imports nothing that is not known here.
+ * then); that it imports nothing that is not known here; that its messages have the layout and the numbers of mach_exc.
  *
  * What it cannot show: that macOS does what this loader does. The loader is written from documentation, headers and
- * published sources. Not shown at all: the time that anything takes, code signing, the hardened runtime, fork's
- * inheritance of memory, and whatever a function here refuses.
+ * published sources. Above all not which of port and signal comes first, what a suspended thread in the kernel shows,
+ * and whether a state may be set where it is set. Not shown at all: the time that anything takes, code signing, the
+ * hardened runtime, fork's inheritance of memory, how long a port's rights last (rights are not counted), a debugger's
+ * port, the host's, and whatever a function here refuses.
  *
- * SOURCES: XNU bsd/dev/i386/unix_signal.c, bsd/uxkern/ux_exception.c, EXTERNAL_HEADERS/mach-o/loader.h and nlist.h;
- * dyld's documentation of LC_DYLD_INFO; Apple's headers signal.h, sys/mman.h, mach/vm_statistics.h, pthread.h. */
+ * SOURCES: XNU bsd/dev/i386/unix_signal.c, bsd/uxkern/ux_exception.c, osfmk/kern/exception.c, osfmk/mach/mach_exc.defs,
+ * EXTERNAL_HEADERS/mach-o/loader.h and nlist.h; dyld's documentation of LC_DYLD_INFO; Apple's headers signal.h,
+ * sys/mman.h, mach/vm_statistics.h, pthread.h. */
 #ifndef DARWIN_LOADER_H
 #define DARWIN_LOADER_H
 
@@ -48,6 +54,10 @@ void *import_find(const char *name);
 /* From a thread's block to its keys, as in macOS 11. */
 #define BLOCK_HEAD 28
 
+/* Mach's types of exceptions are below this. */
+#define EXCEPTIONS 14
+#define TASK 0x203u
+
 /* A thread. GS's base is at `keys`, and the first of them is the block's own address. */
 struct thread {
     uint64_t head[BLOCK_HEAD];
@@ -61,9 +71,16 @@ struct thread {
     bool has_stack, on_stack;
     /* Handlers that have not returned. */
     unsigned handlers;
-    /* Mach's suspension: how often it was suspended, and its registers once it has stopped. */
-    uint32_t suspensions, stopped;
+    /* Mach's suspension: how often it was suspended; whether it stands still for that, or since it waits for the answer
+     * to an exception; and its registers then. */
+    uint32_t suspensions, stopped, in_exception;
     ucontext_t *registers;
+    /* Its own ports for exceptions, by their types; and the port for answers. */
+    struct exception_port {
+        uint32_t port, behavior;
+        int flavor;
+    } exceptions[EXCEPTIONS];
+    uint32_t answers;
     void *(*run)(void *);
     void *argument, *result;
     unsigned long native;
@@ -95,6 +112,26 @@ void thread_release(struct thread *thread);
 size_t state_size(int flavor);
 void state_get(const ucontext_t *native, int flavor, void *state);
 void state_set(ucontext_t *native, int flavor, const void *state);
+
+/* In a handler of Linux's: waits while the thread is suspended. */
+void thread_stand_still(struct thread *self, ucontext_t *native);
+
+/* ---- ports.c ---- */
+
+/* Mach's types and codes. */
+enum {
+    BAD_ACCESS = 1,
+    BAD_INSTRUCTION = 2,
+    ARITHMETIC = 3,
+    BREAKPOINT = 6,
+};
+struct exception {
+    int type;
+    int64_t codes[2];
+};
+/* Asks the ports of the thread and of the task. Whether one has answered: then `native` is as the answer wants it. */
+bool exception_raise(struct thread *self, ucontext_t *native, const struct exception *exception);
+void ports_in_child(void);
 
 /* In assembly: calls the handler, then loader_restore: an instruction that traps, for the frame to be restored. */
 void loader_trampoline(void);

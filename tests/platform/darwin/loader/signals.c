@@ -331,6 +331,30 @@ static void describe(const siginfo_t *native, const ucontext_t *context, struct 
     }
 }
 
+/* As user_trap calls it, from which ux_exception then makes the signal. */
+static struct exception exception_of(const siginfo_t *native, const ucontext_t *context, const struct d_siginfo *info)
+{
+    enum { INVALID_ADDRESS = 1, PROTECTION_FAILURE = 2, MEMORY_ERROR = 10, GENERAL_PROTECTION = 13 };
+    enum { DIVISION = 1, FLOATING = 5, SINGLE_STEP = 1, INT3 = 2, INVALID_OPERATION = 1 };
+    bool is_general = native->si_code == SI_KERNEL, is_step = context->uc_mcontext.gregs[REG_TRAPNO] == 1;
+    switch (native->si_signo) {
+    case SIGSEGV:
+    case SIGBUS:
+        return (struct exception){BAD_ACCESS,
+                                  {is_general                   ? GENERAL_PROTECTION
+                                   : native->si_signo == SIGBUS ? MEMORY_ERROR
+                                   : info->number == D_SIGBUS   ? PROTECTION_FAILURE
+                                                                : INVALID_ADDRESS,
+                                   (int64_t)info->address}};
+    case SIGFPE:
+        return (struct exception){ARITHMETIC, {native->si_code == FPE_INTDIV ? DIVISION : FLOATING, 0}};
+    case SIGTRAP:
+        return (struct exception){BREAKPOINT, {is_step ? SINGLE_STEP : INT3, 0}};
+    default:
+        return (struct exception){BAD_INSTRUCTION, {INVALID_OPERATION, 0}};
+    }
+}
+
 static void on_fault(int number, siginfo_t *told, void *native)
 {
     ucontext_t *context = native;
@@ -346,6 +370,9 @@ static void on_fault(int number, siginfo_t *told, void *native)
     struct d_exception exception;
     get_exception(context, &exception);
     describe(told, context, &info);
+    struct exception of_mach = exception_of(told, context, &info);
+    if (exception_raise(self, context, &of_mach))
+        return;
     if (self->mask & BIT(info.number))
         die_of(info.number);
     deliver(self, context, &info, &exception);
@@ -411,18 +438,25 @@ static void wake(uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-static void on_held(int number, siginfo_t *told, void *native)
+void thread_stand_still(struct thread *self, ucontext_t *native)
 {
-    struct thread *self = thread_self();
-    uint32_t value;
-    (void)number;
-    (void)told;
+    uint32_t value = __atomic_load_n(&self->suspensions, __ATOMIC_ACQUIRE);
+    if (!value)
+        return;
     self->registers = native;
     __atomic_store_n(&self->stopped, 1, __ATOMIC_RELEASE);
     wake(&self->stopped);
-    while ((value = __atomic_load_n(&self->suspensions, __ATOMIC_ACQUIRE)) != 0)
+    for (; value; value = __atomic_load_n(&self->suspensions, __ATOMIC_ACQUIRE))
         wait_while(&self->suspensions, value);
     __atomic_store_n(&self->stopped, 0, __ATOMIC_RELEASE);
+    wake(&self->stopped);
+}
+
+static void on_held(int number, siginfo_t *told, void *native)
+{
+    (void)number;
+    (void)told;
+    thread_stand_still(thread_self(), native);
 }
 
 bool thread_hold(struct thread *thread)
@@ -430,7 +464,8 @@ bool thread_hold(struct thread *thread)
     const struct timespec moment = {.tv_nsec = 1000000};
     if (__atomic_fetch_add(&thread->suspensions, 1, __ATOMIC_ACQ_REL) == 0)
         syscall(SYS_tgkill, getpid(), thread->number, HELD);
-    while (!__atomic_load_n(&thread->stopped, __ATOMIC_ACQUIRE)) {
+    while (!__atomic_load_n(&thread->stopped, __ATOMIC_ACQUIRE) &&
+           !__atomic_load_n(&thread->in_exception, __ATOMIC_ACQUIRE)) {
         if (!__atomic_load_n(&thread->number, __ATOMIC_ACQUIRE)) {
             thread_release(thread);
             return false;
@@ -440,10 +475,14 @@ bool thread_hold(struct thread *thread)
     return true;
 }
 
+/* Returns when it no longer stands still: who suspends it next does not find it as it was. */
 void thread_release(struct thread *thread)
 {
-    if (__atomic_sub_fetch(&thread->suspensions, 1, __ATOMIC_ACQ_REL) == 0)
-        wake(&thread->suspensions);
+    if (__atomic_sub_fetch(&thread->suspensions, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    wake(&thread->suspensions);
+    while (__atomic_load_n(&thread->stopped, __ATOMIC_ACQUIRE))
+        wait_while(&thread->stopped, 1);
 }
 
 /* ---- what the program calls ---- */

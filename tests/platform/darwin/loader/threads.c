@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,7 +18,7 @@
 
 static struct thread *threads;
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t next_port = 0x103;
+static uint32_t next_port = 0x100103;
 
 struct thread *thread_self(void)
 {
@@ -266,11 +267,30 @@ int d_thread_resume(uint32_t port)
     return SUCCESS;
 }
 
+/* A suspended thread that has its answer comes to stand still in a moment. */
+static bool stands_still(const struct thread *thread)
+{
+    for (;;) {
+        if (__atomic_load_n(&thread->stopped, __ATOMIC_ACQUIRE) ||
+            __atomic_load_n(&thread->in_exception, __ATOMIC_ACQUIRE))
+            return true;
+        if (!__atomic_load_n(&thread->suspensions, __ATOMIC_ACQUIRE) || !thread->number)
+            return false;
+        sched_yield();
+    }
+}
+
+uint32_t d_mach_thread_self(void);
+uint32_t d_mach_thread_self(void)
+{
+    return thread_self()->port;
+}
+
 int d_thread_get_state(uint32_t port, int flavor, void *state, uint32_t *size);
 int d_thread_get_state(uint32_t port, int flavor, void *state, uint32_t *size)
 {
     struct thread *thread = thread_by_port(port);
-    if (!thread || !thread->stopped)
+    if (!thread || !stands_still(thread))
         return INVALID_ARGUMENT;
     size_t wanted = state_size(flavor);
     if (!wanted || *size * 4 < wanted)
@@ -284,7 +304,7 @@ int d_thread_set_state(uint32_t port, int flavor, const void *state, uint32_t si
 int d_thread_set_state(uint32_t port, int flavor, const void *state, uint32_t size)
 {
     struct thread *thread = thread_by_port(port);
-    if (!thread || !thread->stopped || !state_size(flavor) || size * 4 != state_size(flavor))
+    if (!thread || !stands_still(thread) || !state_size(flavor) || size * 4 != state_size(flavor))
         return INVALID_ARGUMENT;
     state_set(thread->registers, flavor, state);
     return SUCCESS;

@@ -1,0 +1,27 @@
+/* port_x86_64.S: where a thread goes on whose fault has come as a message: it serves the fault itself (port.c).
+ *
+ *      entry:  RDI     its frame (struct port_frame), which lies above; RSP as behind a call
+ *
+ * HLT is refused to a program, by a general protection fault: that one's message is answered with the frame. */
+#if !defined(__APPLE__) || !defined(__x86_64__)
+#error "port_x86_64.S is specific to macOS on x86-64"
+#endif
+
+#include "platform/asm.h"
+
+        SECTION_TEXT(port)
+
+        .p2align 4
+FUNCTION(port_entry)
+        .cfi_startproc
+        .cfi_undefined %rip
+        _CET_ENDBR
+        movq    %rdi, %rbx
+        call    C(port_serve)
+        movq    %rbx, %rdi
+LABEL(port_return)
+        hlt
+        .cfi_endproc
+        END(port_entry)
+
+        END_OF_FILE
