@@ -70,25 +70,4 @@ bool native_state_get(struct native_state *state, thread_act_t thread);
 /* A frame of that state, of a thread that is in no handler. */
 void native_begin(struct native_context *context, struct native_state *state, uint32_t *mask);
 
-/* ---- the handlers that a thread is in ---- */
-
-/* What other threads read of a thread (platform/darwin/threads/stop.c). */
-struct native_thread {
-    struct native_context *innermost;
-    /* Its alternate stack. */
-    struct alternate_stack stack;
-};
-extern __thread struct native_thread native_thread;
-
-/* From the handler's first act to its last: the thread is in it. */
-void native_enter(struct native_context *context);
-void native_leave(const struct native_context *context);
-
-/* The outermost handler that a stopped thread with that stack pointer is in, as a frame's second word; NULL if it is in
- * none. */
-void *native_outermost(const struct native_thread *thread, uint64_t stack_pointer);
-
-/* As frame_is_on. */
-bool native_is_on(const struct alternate_stack *stack, uint64_t stack_pointer);
-
 #endif

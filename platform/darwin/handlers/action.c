@@ -19,6 +19,7 @@
 #include "platform/darwin/frame/native.h"
 #include "platform/frame/frame.h"
 #include "platform/handlers/pass_on.h"
+#include "platform/posix/called/nested.h"
 #include "platform/threads/thread.h"
 #include "serve.h"
 

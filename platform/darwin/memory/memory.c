@@ -13,55 +13,6 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-
-#include "decode/x86/page.h"
-
-_Static_assert(PLATFORM_READ == PROT_READ && PLATFORM_WRITE == PROT_WRITE && PLATFORM_EXECUTE == PROT_EXEC &&
-                   PLATFORM_NONE == PROT_NONE,
-               "what a page allows is passed on as it is");
-
-size_t platform_page_size(void)
-{
-    return PAGE;
-}
-
-static void *map(size_t size, int access)
-{
-    int kept = errno;
-    void *memory = mmap(NULL, size, access, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0);
-    errno = kept;
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
-void *platform_map(size_t size)
-{
-    return map(size, PROT_READ | PROT_WRITE);
-}
-
-void *platform_map_apart(size_t size)
-{
-    return platform_map(size);
-}
-
-void *platform_map_sparse(size_t size)
-{
-    return platform_map(size);
-}
-
-void *platform_reserve(size_t size)
-{
-    return map(size, PROT_NONE);
-}
-
-void *platform_map_stack(size_t size, size_t guard)
-{
-    char *memory = platform_reserve(size);
-    if (!memory || mprotect(memory + guard, size - guard, PROT_READ | PROT_WRITE) == 0)
-        return memory;
-    munmap(memory, size);
-    return NULL;
-}
 
 /* ---- memory that a child finds zeroed: the system has none, so the child zeroes it, before all other hooks ---- */
 
@@ -102,39 +53,6 @@ void platform_unmap(void *memory, size_t size)
         if (wiped[i].memory == memory)
             wiped[i].size = 0;
     munmap(memory, size);
-}
-
-void *platform_map_quietly(size_t size)
-{
-    return platform_map(size);
-}
-
-void platform_unmap_quietly(void *memory, size_t size)
-{
-    int kept = errno;
-    munmap(memory, size);
-    errno = kept;
-}
-
-void platform_prefer_huge_pages(void *memory, size_t size, bool huge)
-{
-    (void)memory;
-    (void)size;
-    (void)huge;
-}
-
-size_t platform_address_space_limit(void)
-{
-    struct rlimit limit;
-    return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? (size_t)limit.rlim_cur : SIZE_MAX;
-}
-
-long platform_protect(uint64_t address, uint64_t size, int access)
-{
-    int kept = errno;
-    long result = mprotect((void *)(uintptr_t)address, size, access) == 0 ? 0 : -(long)errno;
-    errno = kept;
-    return result;
 }
 
 enum platform_look platform_look_at(uint64_t address, void *bytes, size_t size)

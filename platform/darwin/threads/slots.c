@@ -19,6 +19,7 @@
 #include <stdlib.h>
 
 #include "platform/darwin/frame/native.h"
+#include "platform/posix/called/nested.h"
 #include "platform/reason.h"
 #include "platform/report.h"
 

@@ -19,6 +19,7 @@
 #include <mach/mach.h>
 
 #include "platform/darwin/frame/native.h"
+#include "platform/posix/called/nested.h"
 #include "slots.h"
 
 struct stop {

@@ -1,9 +1,9 @@
-/* posix.c: the functions of <segue/posix.h> for an embedder's own handler. Its frame is not opened here: the system
+/* refused.c: the functions of <segue/posix.h> for an embedder's own handler. Its frame is not opened here: the system
  * keeps the extended state in parts, and the library has a place for the gathered state only in its own handler.
  *
  * SOURCES: sigaction(2). */
-#if !defined(__APPLE__)
-#error "platform/darwin/posix.c is specific to macOS"
+#if defined(_WIN32)
+#error "platform/posix/called/refused.c is specific to POSIX"
 #endif
 
 #include <segue/posix.h>

@@ -1,8 +1,8 @@
 /* report.c: see platform/report.h.
  *
  * SOURCES: write(2). */
-#if !defined(__APPLE__)
-#error "platform/darwin/report.c is specific to macOS"
+#if defined(_WIN32)
+#error "platform/posix/called/report.c is specific to POSIX"
 #endif
 
 #include "platform/report.h"

@@ -1,9 +1,7 @@
-/* identity.c: see platform/threads/identity.h. A thread's number is the name of its port; all threads that the library
- * sees are those of one process.
- *
- * SOURCES: thread_info(3) of Mach; pthread.h (pthread_mach_thread_np). */
-#if !defined(__APPLE__)
-#error "platform/darwin/threads/identity.c is specific to macOS"
+/* identity.c: see platform/threads/identity.h, for systems on which all threads that share memory are those of one
+ * process: macOS (a thread's number is the name of its port) and FreeBSD (without rfork). */
+#if defined(_WIN32)
+#error "platform/posix/called/identity.c is specific to POSIX"
 #endif
 
 #include "platform/threads/identity.h"

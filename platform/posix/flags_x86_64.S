@@ -1,6 +1,6 @@
-/* frame_x86_64.S: clears the thread's flags, which C cannot express. */
-#if !defined(__linux__) || !defined(__x86_64__)
-#error "frame_x86_64.S is specific to Linux on x86-64"
+/* flags_x86_64.S: clears the thread's flags, which C cannot express. */
+#if !defined(__ELF__) || !defined(__x86_64__)
+#error "flags_x86_64.S is specific to ELF on x86-64"
 #endif
 
 #include "platform/asm.h"

@@ -1,6 +1,6 @@
-/* frame_i386.S: clears the thread's flags, which C cannot express. */
-#if !defined(__linux__) || !defined(__i386__)
-#error "frame_i386.S is specific to Linux on i386"
+/* flags_i386.S: clears the thread's flags, which C cannot express. */
+#if !defined(__ELF__) || !defined(__i386__)
+#error "flags_i386.S is specific to ELF on i386"
 #endif
 
 #include "platform/asm.h"
