@@ -7,6 +7,7 @@
  * set; a place that C does not name is a number or LOCAL(name).
  *
  *      SECTION_TEXT(name)  SECTION_CONSTANT(name)  SECTION_DATA(name)  SECTION_BSS(name)
+ *      SECTION_EXEMPT(name)  of code whose system calls are never caught (platform/calls/calls.h)
  *      SECTION_HOT(name)  of code that each fault runs through: the linker keeps it together
  *      FUNCTION(name)  PUBLIC_FUNCTION(name)  LOCAL_FUNCTION(name)  OBJECT(name)  ... END(name)
  *      LABEL(name)     inside a CFI region       LABEL_FUNCTION(name)    the same, and a function begins there
@@ -35,6 +36,7 @@
 #define LOCAL(name) .L##name
 #define SECTION_TEXT(name) .section .text.name, "ax", @progbits
 #define SECTION_HOT(name) .section .text.hot.name, "ax", @progbits
+#define SECTION_EXEMPT(name) .section segue_exempt, "ax", @progbits
 #define SECTION_CONSTANT(name) .section .rodata.name, "a", @progbits
 #define SECTION_DATA(name) .section .data.rel.name, "aw", @progbits
 #define SECTION_BSS(name) .section .bss.name, "aw", @nobits
@@ -66,6 +68,7 @@
 #define LOCAL(name) L##name
 #define SECTION_TEXT(name) .section __TEXT, __text, regular, pure_instructions
 #define SECTION_HOT(name) SECTION_TEXT(name)
+#define SECTION_EXEMPT(name) SECTION_TEXT(name)
 #define SECTION_CONSTANT(name) .section __TEXT, __const
 #define SECTION_DATA(name) .section __DATA, __data
 /* Mach-O has no directive that switches to a section of zeroes (only .zerofill): these few bytes are in the data
@@ -95,6 +98,7 @@
 #define LOCAL(name) .L##name
 #define SECTION_TEXT(name) .section .text$name, "xr"
 #define SECTION_HOT(name) SECTION_TEXT(name)
+#define SECTION_EXEMPT(name) SECTION_TEXT(name)
 #define SECTION_CONSTANT(name) .section .rdata$name, "dr"
 #define SECTION_DATA(name) .section .data$name, "dw"
 #define SECTION_BSS(name) .section .bss$name, "bw"

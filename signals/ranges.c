@@ -7,6 +7,7 @@
 #include "ctx/guest/gate.h"
 #include "ctx/restore/landing.h"
 #include "ctx/restore/shortcut.h"
+#include "platform/calls/calls.h"
 #include "platform/frame/frame.h"
 #include "signals/chain/relay.h"
 #include "signals/chain/restorer.h"
@@ -29,6 +30,8 @@ const struct code_range *const library_ranges[] = {
     &guest_page_range,
     &guest_call_range,
     &hot_range,
+    &calls_gate_range,
+    &calls_make_range,
     NULL,
 };
 

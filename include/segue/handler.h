@@ -25,6 +25,11 @@ enum segue_install_flags {
      * complete, then continues. Every other trap is forwarded to the guest that raised it, or to
      * the previous handler. */
     SEGUE_INSTALL_SIGTRAP = 8,
+    /* Ask policies about system calls that are given pointers into regions, and make them on the
+     * windows' memory (docs/syscalls.md). All system calls of the process are caught; SIGSYS
+     * belongs to the library, also after segue_uninstall. Linux on x86-64, with syscall user
+     * dispatch; segue_install returns SEGUE_UNSUPPORTED elsewhere. */
+    SEGUE_INSTALL_SYSTEM_CALLS = 16,
     /* Give the calling thread no alternate stack. */
     SEGUE_INSTALL_NO_ATTACH = 32,
     /* Deliver asynchronous signals on the alternate stack while a fault is served: the fastest

@@ -37,11 +37,15 @@ enum segue_verdict {
     SEGUE_DONE,
 };
 
+/* event->system_call if an instruction accesses the memory. */
+#define SEGUE_NO_SYSTEM_CALL (-1)
+
 struct segue_region;
 
 /* What a policy receives. It is valid until the policy returns. */
 struct segue_event {
-    /* The fault as the processor reported it. */
+    /* The fault as the processor reported it. For a system call: the first byte of what the kernel
+     * will access, and trap 0. */
     const struct segue_fault *fault;
     /* The access in question, limited to this policy's region and to what the step does (a step may
      * do only a part of a repeated string): its lowest address there, its size in bytes, and its
@@ -70,7 +74,15 @@ struct segue_event {
     uint32_t question;
     /* The region, as it was added. */
     const struct segue_region *region;
-    uint32_t reserved32[2];
+    /* The number of the system call that is about to access the memory (with
+     * SEGUE_INSTALL_SYSTEM_CALLS), or SEGUE_NO_SYSTEM_CALL. `regs->rip` is then the SYSCALL
+     * instruction, `regs->rax` the number, and `plan` has one access: all that the kernel will
+     * access by the pointer in question. SEGUE_STEP: the call is made on the window's memory.
+     * SEGUE_RETRY and SEGUE_PASS: it is made as the program asked. SEGUE_DONE: the policy has made
+     * it, and its result is in `regs->rax`. segue_event_step and segue_event_preview return
+     * SEGUE_UNSUPPORTED. */
+    int32_t system_call;
+    uint32_t reserved32;
     uint64_t reserved[4];
 };
 

@@ -2,6 +2,8 @@
  *
  *      rsp ->  ucontext, at a multiple of 16
  *
+ * They are exempt from the catching of system calls (platform/calls/calls.h): the trap's own handler returns by one.
+ *
  * gdb and libgcc would recognise restorer_plain by its bytes, libunwind 1.6 does not: both restorers have CFI. */
 #if !defined(__x86_64__)
 #error "restorer_x86_64.S is specific to x86-64"
@@ -16,7 +18,7 @@
         CFI_UCONTEXT 0
 .endm
 
-        SECTION_TEXT(restorer_plain)
+        SECTION_EXEMPT(restorer_plain)
         .p2align 4
         .cfi_startproc
         CFI_FRAME
@@ -28,7 +30,7 @@ LABEL(restorer_plain_end)
         .cfi_endproc
         END(restorer_plain)
 
-        SECTION_TEXT(restorer_of_relay)
+        SECTION_EXEMPT(restorer_of_relay)
         .p2align 4
         .cfi_startproc
         CFI_FRAME

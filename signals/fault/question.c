@@ -148,6 +148,7 @@ static void describe_fault(struct questions *questions, const struct service *se
         .thread = segue_thread_self(),
         .question = questions->event.question,
         .region = &questions->region,
+        .system_call = service->system_call,
     };
 }
 
@@ -338,7 +339,7 @@ enum segue_status segue_event_step(const struct segue_event *event, segue_value_
         return SEGUE_INVALID;
     if (work->questions.is_stepping)
         return SEGUE_BUSY;
-    if (work->service.can_step != SEGUE_OK)
+    if (work->service.can_step != SEGUE_OK || work->service.system_call != SEGUE_NO_SYSTEM_CALL)
         return SEGUE_UNSUPPORTED;
     work->questions.is_stepping = true;
     bool may_step = others_let_step(work);
@@ -351,7 +352,9 @@ enum segue_status segue_event_preview(const struct segue_event *event, segue_val
     struct work *work = work_of(event);
     if (!work || work->questions.has_stepped || !visit)
         return SEGUE_INVALID;
-    return work->service.can_step == SEGUE_OK ? serve_preview(work, visit, context) : SEGUE_UNSUPPORTED;
+    if (work->service.can_step != SEGUE_OK || work->service.system_call != SEGUE_NO_SYSTEM_CALL)
+        return SEGUE_UNSUPPORTED;
+    return serve_preview(work, visit, context);
 }
 
 struct segue_words segue_event_words(const struct segue_event *event)

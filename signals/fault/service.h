@@ -3,7 +3,7 @@
 #ifndef SEGUE_SIGNALS_SERVICE_H
 #define SEGUE_SIGNALS_SERVICE_H
 
-#include <segue/emulate.h>
+#include <segue/region.h>
 
 #include "platform/frame/frame.h"
 
@@ -18,6 +18,8 @@ struct service {
     uint64_t removals;
     /* The number of changes of code (hot_changes) before this fault first read the instruction. */
     uint64_t changes;
+    /* The system call that accesses; SEGUE_NO_SYSTEM_CALL: an instruction does. */
+    int32_t system_call;
     /* The protection-key rights that the handler began with. */
     uint32_t rights;
 };

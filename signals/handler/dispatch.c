@@ -40,6 +40,7 @@
 #include "signals/reports/counters.h"
 #include "signals/reports/report.h"
 #include "signals/reports/unhandled.h"
+#include "signals/syscalls/syscalls.h"
 #include "signals/threads/answer.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
@@ -166,6 +167,8 @@ struct entry {
     /* The room on the handler's stack; the body of a hot site that the fault came from. */
     size_t room;
     struct hot_origin origin;
+    /* The system call that was caught; NULL for a fault. */
+    const struct system_call *call;
 };
 
 static enum outcome serve_region(struct work *work, const struct region *faulted, struct entry entry)
@@ -237,10 +240,17 @@ static enum outcome serve(struct work *work, struct native_frame native, struct 
 {
     struct service *service = &work->service;
     struct fault_frame *frame = &service->frame;
-    if (fault_was_sent(&work->sent, native))
+    if (!entry.call && fault_was_sent(&work->sent, native))
         return OUTCOME_SENT;
     frame_open(frame, native);
     service->rights = keyed_begin();
+    service->system_call = SEGUE_NO_SYSTEM_CALL;
+    if (entry.call) {
+        fault_read(frame);
+        syscalls_serve(work, entry.call);
+        keyed_end(service->rights);
+        return OUTCOME_SENT;
+    }
     thread_self.serving_address = frame->public.fault.address;
     thread_self.serving_instruction = frame_instruction(native.context);
     service->removals = region_removals();
@@ -496,6 +506,33 @@ static void take_trap(size_t room, struct native_frame native, enum chain_way wa
         chain_signal(SIGTRAP, native, true, way);
 }
 
+/* SIGSYS: a system call that was caught, or what is left to do after one; a signal of the library's own; or the
+ * program's. */
+static void take_call(struct thread_state *thread, struct native_frame native, const void *entry_stack,
+                      enum chain_way way)
+{
+    struct system_call call;
+    size_t room = frame_room(native.context, entry_stack);
+    switch (calls_read(native, &call)) {
+    case CALLS_NO_TRAP:
+        if (!syscalls_take_signal(native))
+            take_sent_signal(room, SIGSYS, native, way);
+        return;
+    case CALLS_FINISH:
+        syscalls_finish(native);
+        return;
+    case CALLS_TRAP:
+        if (thread->depth)
+            thread_settle(frame_stack_pointer(native.context), frame_was_on_alternate_stack(native.context));
+        if (syscalls_take(&call))
+            return;
+        if (thread->depth == THREAD_DEPTH || room < THREAD_OWN_STACK)
+            calls_pass(&call);
+        else
+            serve_as_one_more(thread, native, (struct entry){.way = way, .room = room, .call = &call});
+    }
+}
+
 /* Without room to serve the fault, the previous handler gets it as if this one were not installed, or the thread dies
  * of it. The thread also dies if there is room but too many faults are nested. */
 static void do_not_serve(const struct thread_state *thread, size_t room, struct native_frame native, enum chain_way way)
@@ -517,6 +554,10 @@ __attribute__((hot)) void signal_serve(int number, void *info, void *ucontext, c
     struct thread_state *thread = &thread_self;
     enum chain_way way = chain_way_in(number, ucontext, entry_stack);
     frame_begin();
+    if (number == SIGSYS) {
+        take_call(thread, native, entry_stack, way);
+        return;
+    }
     const uint64_t address = frame_signal(info).address;
     /* Prefetch the region descriptor: with many regions it is cold. It arrives during the work that comes before its
      * use. */
@@ -548,7 +589,7 @@ __attribute__((hot)) void signal_serve(int number, void *info, void *ucontext, c
         do_not_serve(thread, room, native, way);
         return;
     }
-    const struct entry entry = {way, room, origin};
+    const struct entry entry = {way, room, origin, NULL};
     struct ending ending =
         way == CHAIN_ENTER ? serve_as_one_more(thread, native, entry) : serve_call(thread, native, entry);
     if (goes_back(ending))

@@ -7,6 +7,7 @@
 #include "platform/lacks.h"
 #include "platform/reason.h"
 #include "signals/hot/begin.h"
+#include "signals/syscalls/syscalls.h"
 
 static enum segue_status check_direct_restore(void)
 {
@@ -42,7 +43,9 @@ enum segue_status segue_feature_check(enum segue_feature feature)
     case SEGUE_FEATURE_HOT:
         return hot_check();
     case SEGUE_FEATURE_SYSTEM_CALLS:
-        return reason_give(SEGUE_UNSUPPORTED, "this version of the library does not see system calls");
+        return syscalls_are_caught()
+                   ? SEGUE_OK
+                   : reason_give(syscalls_obstacle() ? SEGUE_UNSUPPORTED : SEGUE_OK, syscalls_obstacle());
     case SEGUE_FEATURE_FORK_COPY:
         return reason_give(SEGUE_UNSUPPORTED,
                            "this version of the library shares a mapping with the children of a fork");

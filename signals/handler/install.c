@@ -24,13 +24,15 @@
 #include "signals/regions/readers.h"
 #include "signals/regions/region.h"
 #include "signals/sigchain/believed.h"
+#include "signals/syscalls/busy.h"
+#include "signals/syscalls/syscalls.h"
 #include "signals/threads/owner.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 
 #define KNOWN_FLAGS                                                                                                    \
     (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_SIGTRAP |         \
-     SEGUE_INSTALL_NO_ATTACH | SEGUE_INSTALL_OPEN_SIGNALS | SEGUE_INSTALL_MACH_PORT)
+     SEGUE_INSTALL_NO_ATTACH | SEGUE_INSTALL_OPEN_SIGNALS | SEGUE_INSTALL_MACH_PORT | SEGUE_INSTALL_SYSTEM_CALLS)
 #define POLICY_STACK_SIZE 262144u
 #if SIZE_MAX > UINT32_MAX
 #define POLICY_STACK_MOST ((size_t)1 << 40)
@@ -45,14 +47,17 @@ static bool installed;
 static struct segue_options options_in_force;
 
 /* The signals that the library may handle. A replayed instruction can raise SIGFPE: it divides, or computes with
- * exceptions unmasked. A breakpoint on code that is being changed raises SIGTRAP. */
-static const int signals[] = {SIGSEGV, SIGFPE, SIGBUS, SIGTRAP};
+ * exceptions unmasked. A breakpoint on code that is being changed raises SIGTRAP; a system call that is caught,
+ * SIGSYS. */
+static const int signals[] = {SIGSEGV, SIGFPE, SIGBUS, SIGTRAP, SIGSYS};
 #define SIGNALS (sizeof signals / sizeof *signals)
 
 static bool is_wanted(int number, const struct segue_options *options)
 {
     if (number == SIGBUS)
         return !(options->flags & SEGUE_INSTALL_NO_SIGBUS);
+    if (number == SIGSYS)
+        return syscalls_are_caught() || (options->flags & SEGUE_INSTALL_SYSTEM_CALLS);
     return number != SIGTRAP || hot_wants_trap() || (options->flags & SEGUE_INSTALL_SIGTRAP);
 }
 
@@ -62,7 +67,7 @@ static uint64_t answered_signals(const struct segue_options *options)
 {
     uint64_t bits = 0;
     for (size_t i = 0; i < SIGNALS; i++)
-        if (signals[i] != SIGTRAP && is_wanted(signals[i], options))
+        if (signals[i] != SIGTRAP && signals[i] != SIGSYS && is_wanted(signals[i], options))
             bits |= SIGNAL_BIT(signals[i]);
     return bits;
 }
@@ -88,6 +93,7 @@ static void after_fork_in_child(void)
     readers_reset();
     ask_in_child();
     hot_in_child();
+    busy_in_child();
 }
 
 static const struct fork_hooks hooks = {
@@ -126,12 +132,20 @@ static void describe_action(const struct segue_options *options, const struct pl
     action->flags |= previous_restarts(previous);
 }
 
+/* The calls that a remover or a new service interrupts are restarted. */
+static void restart_calls(int number, struct platform_action *action)
+{
+    if (number == SIGSYS)
+        action->flags |= SA_RESTART;
+}
+
 static bool take_signal(int number, const struct segue_options *options)
 {
     struct platform_action ours, previous;
     if (!action_exchange_or_error(number, NULL, &previous))
         return false;
     describe_action(options, &previous, &ours);
+    restart_calls(number, &ours);
     return chain_install(number, &previous, &ours);
 }
 
@@ -200,6 +214,8 @@ static enum segue_status install(const struct segue_options *options)
         errno = why;
         return SEGUE_SYSTEM;
     }
+    if ((options->flags & SEGUE_INSTALL_SYSTEM_CALLS) && !syscalls_begin())
+        return SEGUE_SYSTEM;
     believed_begin(answered_signals(options));
     options_in_force = *options;
     installed = true;
@@ -260,6 +276,8 @@ enum segue_status segue_install(const struct segue_options *options)
         given.flags |= SEGUE_INSTALL_OWN_STACK;
     if (given.policy_stack_size == 0)
         given.policy_stack_size = POLICY_STACK_SIZE;
+    if ((given.flags & SEGUE_INSTALL_SYSTEM_CALLS) && !syscalls_are_caught() && syscalls_obstacle())
+        return reason_give(SEGUE_UNSUPPORTED, syscalls_obstacle());
     /* Without its memory the replay engine refuses every plan; moves are stepped all the same. Not with the lock of
      * this file held: replay has its own lock, and fork takes the two in the other order. */
     segue_replay_prepare();
@@ -327,7 +345,7 @@ static enum segue_status uninstall(struct segue_owner *owner)
         return status;
     believed_end();
     for (size_t i = 0; i < SIGNALS; i++)
-        if (is_wanted(signals[i], &options_in_force) && !chain_put_back(signals[i]))
+        if (signals[i] != SIGSYS && is_wanted(signals[i], &options_in_force) && !chain_put_back(signals[i]))
             return SEGUE_SYSTEM;
     platform_port_close();
     installed = false;

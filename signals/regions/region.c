@@ -13,6 +13,7 @@
 #include "signals/hot/grace.h"
 #include "signals/hot/reclaim/reclaim.h"
 #include "signals/hot/slots.h"
+#include "signals/syscalls/busy.h"
 #include "signals/threads/thread.h"
 
 #define HOT_FLAGS (SEGUE_REGION_COUNT | SEGUE_REGION_HOT_GENERAL | SEGUE_REGION_HOT_REGS | SEGUE_REGION_IDLE)
@@ -362,6 +363,7 @@ enum segue_status segue_region_remove(const void *base)
     readers_wait(region);
     if (slot_of(region))
         hot_slot_wait(slot_of(region));
+    busy_wait(region->base, region->size);
 
     fork_lock_take(&changing);
     if (!removal.done)

@@ -167,7 +167,7 @@ static enum segue_verdict look_at_event(void *context, const struct segue_event 
 {
     bool *is_clean = context;
     *is_clean = is_zero(event->reserved, sizeof event->reserved) &&
-                is_zero(event->reserved32, sizeof event->reserved32) &&
+                is_zero(&event->reserved32, sizeof event->reserved32) &&
                 is_zero(event->region->reserved, sizeof event->region->reserved) &&
                 is_zero(event->region->window.reserved, sizeof event->region->window.reserved);
     return SEGUE_STEP;

@@ -1,0 +1,156 @@
+/* calls.h: system calls that the program makes, caught before the kernel carries them out, and made with other
+ * arguments. A port that cannot catch them has platform/generic/calls.
+ *
+ * A thread whose calls are caught traps at each of its calls (SIGSYS), except at those in the library's exempt code:
+ * restorers, gates, and the call that calls_make arranges. A gate makes one site's calls: the SYSCALL instruction, and
+ * a jump to the one behind the site's. So a call is made with the thread's own registers, stack and mask, is
+ * interrupted and restarted by the kernel as natively, and nothing of it is kept anywhere.
+ *
+ * Unless it says otherwise, every function is async-signal-safe and thread-safe. */
+#ifndef SEGUE_PLATFORM_CALLS_H
+#define SEGUE_PLATFORM_CALLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "platform/code_range.h"
+#include "platform/frame/frame.h"
+
+#define CALL_ARGUMENTS 6
+
+/* One system call that was caught. */
+struct system_call {
+    uint64_t number, arguments[CALL_ARGUMENTS];
+    /* The SYSCALL instruction, and the frame of the trap. */
+    uint64_t instruction;
+    struct native_frame native;
+};
+
+/* Why this system or this process cannot catch calls; NULL if it can. Not async-signal-safe. */
+const char *calls_obstacle(void);
+
+/* Copies from and to the program's memory, wherever its bytes are; false if it cannot be reached. */
+typedef bool calls_peek(void *to, uint64_t address, size_t size);
+typedef bool calls_poke(uint64_t address, const void *bytes, size_t size);
+
+/* Prepares the process: from now on no action for a signal blocks SIGSYS. Not async-signal-safe; the two are. */
+void calls_prepare(calls_peek *peek, calls_poke *poke);
+
+/* The calls of the calling thread, and of all threads and processes that it makes, are caught from now on. SIGSYS must
+ * have the library's handler. False if the system refuses. */
+bool calls_arm(void);
+
+/* ---- one call ---- */
+
+enum calls_trap {
+    /* Not a trap of this kind: another SIGSYS. */
+    CALLS_NO_TRAP,
+    /* A call of the program's. */
+    CALLS_TRAP,
+    /* A call that calls_make has arranged is made, and its record wants calls_finish. */
+    CALLS_FINISH,
+};
+
+/* What the signal is; fills in `call`. */
+enum calls_trap calls_read(struct native_frame native, struct system_call *call);
+
+/* Serves a call that concerns signals' masks, children, or the way in which calls are caught: those that must be made
+ * in their own way, whatever their pointers. False for every other call. */
+bool calls_serve_own(struct system_call *call);
+
+/* Arranges that the thread makes the call as the program asked. */
+void calls_pass(const struct system_call *call);
+
+/* Arranges that the thread goes on behind the call, with that result. */
+void calls_return(const struct system_call *call, long result);
+
+/* A call that is made with other arguments has a record on the thread's own stack, below its red zone, until it is
+ * done. */
+struct call_record {
+    /* The program's: restored when the call is done. */
+    uint64_t arguments[CALL_ARGUMENTS];
+    /* Behind the call; the stack pointer there. */
+    uint64_t target, stack_pointer;
+    /* What calls_read returns CALLS_FINISH for; 0: the thread goes on at once. */
+    uint64_t finish;
+    /* The address of a word that becomes 0 when the call is done; never NULL. */
+    uint64_t busy;
+    uint64_t result, number;
+    /* Memory for what the call's arguments point to. */
+    uint64_t room[8];
+};
+
+/* Where the call's record will be. */
+struct call_record *calls_record(const struct system_call *call);
+
+/* Arranges that the thread makes the call with these arguments and that record, which this writes to the thread's
+ * stack: of the caller's copy it reads `finish`, `busy` and `room`. False if the stack has no room. */
+bool calls_make(const struct system_call *call, const uint64_t *arguments, const struct call_record *record);
+
+/* After CALLS_FINISH: the record, and the thread's continuation behind the call with its result. */
+struct call_record *calls_finished(struct native_frame native);
+void calls_finish(struct native_frame native, const struct call_record *record);
+
+/* If the thread, interrupted at that frame, is about to make a call that calls_make has arranged, or was interrupted in
+ * it: its record, and the call's beginning anew, at the program's own instruction. NULL, and false, if it is not. */
+struct call_record *calls_interrupted(struct native_frame native);
+void calls_begin_again(struct native_frame native);
+
+/* The result of a call for which there is no memory. */
+#define CALLS_NO_MEMORY (-12L)
+
+/* Memory from the system, not caught. NULL if it has no more. */
+void *calls_map(size_t size);
+void calls_unmap(void *at, size_t size);
+
+/* A thread at a gate, or at a call that calls_make has arranged, is at the program's call or behind it. */
+extern const struct code_range calls_gate_range, calls_make_range;
+
+/* ---- what a call's pointers lead to ---- */
+
+/* Memory that the kernel will read or write for the call. */
+struct call_access {
+    uint64_t address, size;
+    /* Where the pointer is: in the arguments, or in a copy of what one of them points to. */
+    uint64_t *pointer;
+    /* enum segue_direction bits. */
+    uint8_t direction;
+    /* The call's result says how much is written: it is multiplied by this. 0: all of it, or it is not known. */
+    uint8_t unit;
+    /* What it was is in `copy`: the access is made there. */
+    bool is_copied;
+    /* It is one element of a vector: the result counts the bytes of all. */
+    bool is_element;
+    /* It is a message's header, of which the kernel writes three words. */
+    bool is_message;
+    /* The caller's. */
+    void *bytes;
+};
+
+/* What calls_list needs: the most accesses, and bytes of copies. */
+struct call_need {
+    size_t accesses, copies;
+};
+
+/* Whether the table knows the call's pointers; `need` may be NULL. */
+bool calls_is_known(const struct system_call *call, struct call_need *need);
+
+/* The pointers of a call that the table does not know, a bit for each argument. */
+uint8_t calls_refused_pointers(uint64_t number);
+
+/* Lists the accesses of a known call, in the order of its arguments; `arguments` begins as a copy of the call's, and
+ * the accesses' pointers are there or in `copies`. Returns how many. */
+size_t calls_list(const struct system_call *call, uint64_t *arguments, void *copies, const struct call_need *need,
+                  struct call_access *accesses);
+
+/* Calls `visit` for each access of a known call, without copies, until it returns true; returns that. */
+bool calls_visit(const struct system_call *call, bool (*visit)(uint64_t address, uint64_t size));
+
+/* After the call: writes to the program's header what the kernel has written to its copy. */
+void calls_give_message(const struct call_access *access, calls_poke *poke);
+
+/* The call's name; NULL for an unknown number. */
+const char *calls_name(uint64_t number);
+
+#endif

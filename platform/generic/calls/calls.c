@@ -1,0 +1,136 @@
+/* calls.c: no system call is caught. */
+#include "platform/calls/calls.h"
+
+const char *calls_obstacle(void)
+{
+    return "system calls are caught on Linux on x86-64 alone";
+}
+
+void calls_prepare(calls_peek *peek, calls_poke *poke)
+{
+    (void)peek;
+    (void)poke;
+}
+
+bool calls_arm(void)
+{
+    return false;
+}
+
+enum calls_trap calls_read(struct native_frame native, struct system_call *call)
+{
+    (void)native;
+    (void)call;
+    return CALLS_NO_TRAP;
+}
+
+bool calls_serve_own(struct system_call *call)
+{
+    (void)call;
+    return false;
+}
+
+void calls_pass(const struct system_call *call)
+{
+    (void)call;
+}
+
+void calls_return(const struct system_call *call, long result)
+{
+    (void)call;
+    (void)result;
+}
+
+struct call_record *calls_record(const struct system_call *call)
+{
+    (void)call;
+    return NULL;
+}
+
+bool calls_make(const struct system_call *call, const uint64_t *arguments, const struct call_record *record)
+{
+    (void)call;
+    (void)arguments;
+    (void)record;
+    return false;
+}
+
+struct call_record *calls_finished(struct native_frame native)
+{
+    (void)native;
+    return NULL;
+}
+
+void calls_finish(struct native_frame native, const struct call_record *record)
+{
+    (void)native;
+    (void)record;
+}
+
+struct call_record *calls_interrupted(struct native_frame native)
+{
+    (void)native;
+    return NULL;
+}
+
+void calls_begin_again(struct native_frame native)
+{
+    (void)native;
+}
+
+void *calls_map(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
+void calls_unmap(void *at, size_t size)
+{
+    (void)at;
+    (void)size;
+}
+
+bool calls_is_known(const struct system_call *call, struct call_need *need)
+{
+    (void)call;
+    (void)need;
+    return false;
+}
+
+size_t calls_list(const struct system_call *call, uint64_t *arguments, void *copies, const struct call_need *need,
+                  struct call_access *accesses)
+{
+    (void)call;
+    (void)arguments;
+    (void)copies;
+    (void)need;
+    (void)accesses;
+    return 0;
+}
+
+bool calls_visit(const struct system_call *call, bool (*visit)(uint64_t address, uint64_t size))
+{
+    (void)call;
+    (void)visit;
+    return false;
+}
+
+void calls_give_message(const struct call_access *access, calls_poke *poke)
+{
+    (void)access;
+    (void)poke;
+}
+
+uint8_t calls_refused_pointers(uint64_t number)
+{
+    (void)number;
+    return 0;
+}
+
+const char *calls_name(uint64_t number)
+{
+    (void)number;
+    return NULL;
+}
+
+const struct code_range calls_gate_range = CODE_RANGE_NOT_THERE, calls_make_range = CODE_RANGE_NOT_THERE;

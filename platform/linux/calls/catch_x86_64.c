@@ -1,0 +1,438 @@
+/* catch_x86_64.c: catches system calls by syscall user dispatch, without a selector: every call traps that is not in
+ * the section segue_exempt.
+ *
+ * SOURCES: Documentation/admin-guide/syscall-user-dispatch.rst; Linux kernel/entry/syscall_user_dispatch.c (the trap is
+ * forced: a thread that blocks SIGSYS dies; the exempt range is compared with the address behind the instruction; not
+ * inherited by children); Linux kernel/signal.c (a restart goes back to the instruction, with the number in RAX). */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "catch_x86_64.c is specific to Linux on x86-64"
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/prctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "decode/x86/page.h"
+#include "gates.h"
+#include "platform/abi.h"
+#include "platform/calls/calls.h"
+#include "platform/handlers/action.h"
+#include "platform/linux/abi.h"
+#include "platform/linux/call.h"
+#include "platform/report.h"
+#include "platform/threads/thread.h"
+
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#define PR_SYS_DISPATCH_OFF 0
+#define PR_SYS_DISPATCH_ON 1
+#endif
+#ifndef SYS_USER_DISPATCH
+#define SYS_USER_DISPATCH 2
+#endif
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+#define CALL_SIZE 2u
+#define MASK_SIZE 8u
+#define SIGNALS_MOST 64
+#define REPORT_LENGTH 128u
+
+_Static_assert(offsetof(struct call_record, target) == RECORD_TARGET &&
+                   offsetof(struct call_record, stack_pointer) == RECORD_STACK_POINTER &&
+                   offsetof(struct call_record, finish) == RECORD_FINISH &&
+                   offsetof(struct call_record, busy) == RECORD_BUSY &&
+                   offsetof(struct call_record, result) == RECORD_RESULT,
+               "the assembly has other offsets");
+
+/* gates_x86_64.S */
+extern const char calls_gates[], calls_gates_end[], calls_child_gates[], calls_child_gates_end[], calls_gate_return[],
+    calls_make_call[], calls_made[], calls_restore[], calls_restored[], calls_make_end[], calls_wants_finish[],
+    calls_wanted_finish[];
+extern uint64_t calls_targets[GATES], calls_child_targets[CHILD_GATES];
+extern struct {
+    uint64_t start, size;
+} calls_exempt;
+ASSEMBLED long calls_call(long number, long first, long second, long third, long fourth, long fifth, long sixth);
+extern const char __start_segue_exempt[] __attribute__((visibility("hidden")));
+extern const char __stop_segue_exempt[] __attribute__((visibility("hidden")));
+
+static calls_peek *peek;
+static calls_poke *poke;
+
+static uint64_t address_of(const void *place)
+{
+    return (uint64_t)(uintptr_t)place;
+}
+
+/* ---- preparation ---- */
+
+const char *calls_obstacle(void)
+{
+    static char let_through;
+    if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0ul, 0ul, &let_through) != 0)
+        return "the kernel has no syscall user dispatch, or a filter forbids it";
+    prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0ul, 0ul, 0ul);
+    return NULL;
+}
+
+/* A handler that blocks SIGSYS would die at its first call. */
+void calls_prepare(calls_peek *peeks, calls_poke *pokes)
+{
+    struct platform_action action;
+    peek = peeks;
+    poke = pokes;
+    calls_shapes_prepare(peeks);
+    calls_exempt.start = address_of(__start_segue_exempt);
+    calls_exempt.size = address_of(__stop_segue_exempt) - calls_exempt.start;
+    for (int number = 1; number <= SIGNALS_MOST; number++) {
+        if (!platform_action_exchange(number, NULL, &action) || !(action.mask & SIGNAL_BIT(SIGSYS)) ||
+            action.handler == ACTION_DEFAULT || action.handler == ACTION_IGNORE)
+            continue;
+        action.mask &= ~SIGNAL_BIT(SIGSYS);
+        platform_action_exchange(number, &action, NULL);
+    }
+}
+
+bool calls_arm(void)
+{
+    return calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, (long)calls_exempt.start,
+                      (long)calls_exempt.size, 0, 0) == 0;
+}
+
+void *calls_map(size_t size)
+{
+    long at = calls_call(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return system_call_failed(at) ? NULL : (void *)at;
+}
+
+void calls_unmap(void *at, size_t size)
+{
+    calls_call(SYS_munmap, (long)at, (long)size, 0, 0, 0, 0);
+}
+
+/* ---- frames ---- */
+
+static greg_t *registers_of(struct native_frame native)
+{
+    return ((ucontext_t *)native.context)->uc_mcontext.gregs;
+}
+
+static void set(const struct system_call *call, int number, uint64_t value)
+{
+    registers_of(call->native)[number] = (greg_t)value;
+}
+
+static const int argument_registers[CALL_ARGUMENTS] = {REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9};
+
+enum calls_trap calls_read(struct native_frame native, struct system_call *call)
+{
+    const siginfo_t *info = native.info;
+    const greg_t *registers = registers_of(native);
+    uint64_t behind = (uint64_t)registers[REG_RIP];
+    if (info->si_code != SYS_USER_DISPATCH)
+        return CALLS_NO_TRAP;
+    if (behind == address_of(calls_wanted_finish))
+        return CALLS_FINISH;
+    *call = (struct system_call){
+        .number = (uint64_t)registers[REG_RAX], .instruction = behind - CALL_SIZE, .native = native};
+    for (int i = 0; i < CALL_ARGUMENTS; i++)
+        call->arguments[i] = (uint64_t)registers[argument_registers[i]];
+    return CALLS_TRAP;
+}
+
+void calls_return(const struct system_call *call, long result)
+{
+    set(call, REG_RAX, (uint64_t)result);
+}
+
+/* ---- gates ---- */
+
+/* The gate of a site: its number; `count` if all are other sites'. A site's first place follows from its address. */
+static unsigned gate_of(uint64_t *targets, unsigned count, uint64_t target)
+{
+    unsigned first = (unsigned)((target * 0x9e3779b97f4a7c15u) >> 40) % count;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned number = (first + i) % count;
+        uint64_t present = __atomic_load_n(&targets[number], __ATOMIC_RELAXED);
+        if (present == 0)
+            __atomic_compare_exchange_n(&targets[number], &present, target, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+        if (present == 0 || present == target)
+            return number;
+    }
+    return count;
+}
+
+void calls_pass(const struct system_call *call)
+{
+    static uint64_t done;
+    const struct call_record record = {.busy = address_of(&done)};
+    uint64_t target = call->instruction + CALL_SIZE;
+    unsigned number = gate_of(calls_targets, GATES, target);
+    if (number < GATES)
+        set(call, REG_RIP, address_of(calls_gates) + number * GATE_SIZE);
+    else if (!calls_make(call, call->arguments, &record))
+        calls_return(call, -ENOMEM);
+}
+
+/* Without a gate no child is made: its calls would not be caught. */
+static void pass_child(const struct system_call *call)
+{
+    unsigned number = gate_of(calls_child_targets, CHILD_GATES, call->instruction + CALL_SIZE);
+    if (number < CHILD_GATES)
+        set(call, REG_RIP, address_of(calls_child_gates) + number * CHILD_GATE_SIZE);
+    else
+        calls_return(call, -EAGAIN);
+}
+
+static enum code_range_result translate_gate(const struct code_range *range, struct segue_regs *regs,
+                                             const void **unused)
+{
+    (void)range;
+    (void)unused;
+    uint64_t offset = regs->rip - address_of(calls_gates);
+    uint64_t target = calls_targets[offset / GATE_SIZE];
+    regs->rip = offset % GATE_SIZE ? target : target - CALL_SIZE;
+    regs->rcx = target;
+    return CODE_RANGE_REGISTERS;
+}
+
+const struct code_range calls_gate_range = {calls_gates, calls_gates_end, translate_gate};
+
+/* ---- calls with other arguments ---- */
+
+struct call_record *calls_record(const struct system_call *call)
+{
+    uint64_t stack_pointer = (uint64_t)registers_of(call->native)[REG_RSP];
+    return (struct call_record *)(uintptr_t)((stack_pointer - RED_ZONE - sizeof(struct call_record)) & ~UINT64_C(63));
+}
+
+bool calls_make(const struct system_call *call, const uint64_t *arguments, const struct call_record *record)
+{
+    struct call_record *at = calls_record(call), written = *record;
+    uint64_t stack_pointer = (uint64_t)registers_of(call->native)[REG_RSP];
+    for (int i = 0; i < CALL_ARGUMENTS; i++)
+        written.arguments[i] = call->arguments[i];
+    written.target = call->instruction + CALL_SIZE;
+    written.stack_pointer = stack_pointer;
+    written.number = call->number;
+    if (!poke(address_of(at), &written, sizeof written))
+        return false;
+    for (int i = 0; i < CALL_ARGUMENTS; i++)
+        set(call, argument_registers[i], arguments[i]);
+    set(call, REG_RSP, address_of(at));
+    set(call, REG_RIP, address_of(calls_make_call));
+    return true;
+}
+
+static struct call_record *record_of(struct native_frame native)
+{
+    return (struct call_record *)registers_of(native)[REG_RSP];
+}
+
+struct call_record *calls_finished(struct native_frame native)
+{
+    return record_of(native);
+}
+
+/* The thread's registers are the program's again, behind the call. */
+static void restore(struct native_frame native, const struct call_record *record, uint64_t instruction, uint64_t rax)
+{
+    greg_t *registers = registers_of(native);
+    for (int i = 0; i < CALL_ARGUMENTS; i++)
+        registers[argument_registers[i]] = (greg_t)record->arguments[i];
+    registers[REG_RAX] = (greg_t)rax;
+    registers[REG_RCX] = (greg_t)record->target;
+    registers[REG_RSP] = (greg_t)record->stack_pointer;
+    registers[REG_RIP] = (greg_t)instruction;
+    __atomic_store_n((uint64_t *)(uintptr_t)record->busy, 0, __ATOMIC_RELEASE);
+}
+
+void calls_finish(struct native_frame native, const struct call_record *record)
+{
+    restore(native, record, record->target, record->result);
+}
+
+struct call_record *calls_interrupted(struct native_frame native)
+{
+    const greg_t *registers = registers_of(native);
+    uint64_t instruction = (uint64_t)registers[REG_RIP];
+    bool is_interrupted = instruction == address_of(calls_made) && registers[REG_RAX] == -EINTR;
+    return is_interrupted || instruction == address_of(calls_make_call) ? record_of(native) : NULL;
+}
+
+void calls_begin_again(struct native_frame native)
+{
+    const struct call_record *record = record_of(native);
+    restore(native, record, record->target - CALL_SIZE, record->number);
+}
+
+/* Before the stack pointer is the program's, the record is at it. */
+static enum code_range_result translate_make(const struct code_range *range, struct segue_regs *regs,
+                                             const void **unused)
+{
+    (void)range;
+    (void)unused;
+    if (regs->rip == address_of(calls_restored)) {
+        regs->rip = regs->rcx;
+        return CODE_RANGE_REGISTERS;
+    }
+    const struct call_record *record = (const struct call_record *)(uintptr_t)regs->rsp;
+    bool is_made = regs->rip != address_of(calls_make_call);
+    uint64_t *const to[CALL_ARGUMENTS] = {&regs->rdi, &regs->rsi, &regs->rdx, &regs->r10, &regs->r8, &regs->r9};
+    for (int i = 0; i < CALL_ARGUMENTS; i++)
+        *to[i] = record->arguments[i];
+    regs->rcx = record->target;
+    regs->rip = is_made ? record->target : record->target - CALL_SIZE;
+    regs->rsp = record->stack_pointer;
+    if (!is_made)
+        regs->rax = record->number;
+    /* The call itself is still to be made, or to be finished, where the thread is. */
+    return CODE_RANGE_SHOWN;
+}
+
+const struct code_range calls_make_range = {calls_make_call, calls_make_end, translate_make};
+
+/* ---- calls that are served in their own way ---- */
+
+#define TRAP_BIT SIGNAL_BIT(SIGSYS)
+
+/* Sets the mask that the trap's return puts in force: the program's, but SIGSYS. */
+static long change_mask(const struct system_call *call)
+{
+    uint64_t before = frame_get_mask(call->native.context), bits, mask = before;
+    if (call->arguments[3] != MASK_SIZE)
+        return -EINVAL;
+    if (call->arguments[1]) {
+        if (!peek(&bits, call->arguments[1], sizeof bits))
+            return -EFAULT;
+        switch ((int)call->arguments[0]) {
+        case SIG_BLOCK:
+            mask = before | bits;
+            break;
+        case SIG_UNBLOCK:
+            mask = before & ~bits;
+            break;
+        case SIG_SETMASK:
+            mask = bits;
+            break;
+        default:
+            return -EINVAL;
+        }
+        mask &= ~(TRAP_BIT | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
+        frame_set_mask(call->native.context, mask);
+    }
+    if (call->arguments[2] && !poke(call->arguments[2], &before, sizeof before))
+        return -EFAULT;
+    return 0;
+}
+
+/* Makes the call with `pointer` arguments replaced by a copy of `size` bytes in the record, without SIGSYS in the mask
+ * at `offset` of it. False if there is nothing to replace. */
+static bool lead_mask(const struct system_call *call, unsigned argument, size_t size, size_t offset)
+{
+    static uint64_t done;
+    struct call_record record = {.busy = address_of(&done)};
+    uint64_t arguments[CALL_ARGUMENTS];
+    if (!call->arguments[argument] || !peek(record.room, call->arguments[argument], size) ||
+        !(record.room[offset / sizeof *record.room] & TRAP_BIT))
+        return false;
+    record.room[offset / sizeof *record.room] &= ~TRAP_BIT;
+    for (unsigned i = 0; i < CALL_ARGUMENTS; i++)
+        arguments[i] = call->arguments[i];
+    arguments[argument] = address_of(calls_record(call)->room);
+    return calls_make(call, arguments, &record);
+}
+
+/* pselect6's argument is a pair: where the mask is, and its size. */
+static bool lead_pair(const struct system_call *call)
+{
+    static uint64_t done;
+    struct call_record record = {.busy = address_of(&done)};
+    uint64_t arguments[CALL_ARGUMENTS];
+    if (!call->arguments[5] || !peek(record.room, call->arguments[5], 16) || !record.room[0] ||
+        record.room[1] != MASK_SIZE || !peek(&record.room[2], record.room[0], MASK_SIZE) ||
+        !(record.room[2] & TRAP_BIT))
+        return false;
+    record.room[2] &= ~TRAP_BIT;
+    for (unsigned i = 0; i < CALL_ARGUMENTS; i++)
+        arguments[i] = call->arguments[i];
+    record.room[0] = address_of(&calls_record(call)->room[2]);
+    arguments[5] = address_of(calls_record(call)->room);
+    return calls_make(call, arguments, &record);
+}
+
+/* The program's frame is at its stack pointer. */
+static void return_from_signal(const struct system_call *call)
+{
+    ucontext_t *frame = (ucontext_t *)registers_of(call->native)[REG_RSP];
+    uint64_t mask;
+    if (peek(&mask, address_of(&frame->uc_sigmask), sizeof mask) && (mask & TRAP_BIT)) {
+        mask &= ~TRAP_BIT;
+        poke(address_of(&frame->uc_sigmask), &mask, sizeof mask);
+    }
+    set(call, REG_RIP, address_of(calls_gate_return));
+}
+
+/* The library keeps SIGSYS: the program's action for it is that behind the library's. */
+static bool change_action(const struct system_call *call)
+{
+    const size_t mask_at = 24, size = 32;
+    if ((int)call->arguments[0] == SIGSYS && call->arguments[1]) {
+        calls_return(call, call->arguments[3] == MASK_SIZE ? -EPERM : -EINVAL);
+        return true;
+    }
+    return lead_mask(call, 1, size, mask_at);
+}
+
+static void refuse(const struct system_call *call, const char *text, size_t length)
+{
+    platform_report(text, length);
+    calls_return(call, -ENOSYS);
+}
+
+bool calls_serve_own(struct system_call *call)
+{
+    static const char no_rings[] =
+        "segue: io_uring_setup is refused (ENOSYS): the kernel would access memory by requests "
+        "that no system call names\n";
+    switch (call->number) {
+    case SYS_rt_sigreturn:
+        return_from_signal(call);
+        return true;
+    case SYS_rt_sigprocmask:
+        calls_return(call, change_mask(call));
+        return true;
+    case SYS_rt_sigaction:
+        return change_action(call);
+    case SYS_clone:
+    case SYS_clone3:
+    case SYS_fork:
+    case SYS_vfork:
+        pass_child(call);
+        return true;
+    case SYS_rt_sigsuspend:
+        return lead_mask(call, 0, MASK_SIZE, 0);
+    case SYS_ppoll:
+        return lead_mask(call, 3, MASK_SIZE, 0);
+    case SYS_epoll_pwait:
+    case SYS_epoll_pwait2:
+        return lead_mask(call, 4, MASK_SIZE, 0);
+    case SYS_pselect6:
+        return lead_pair(call);
+    case SYS_io_uring_setup:
+        refuse(call, no_rings, sizeof no_rings - 1);
+        return true;
+    case SYS_prctl:
+        if (call->arguments[0] != PR_SET_SYSCALL_USER_DISPATCH)
+            return false;
+        calls_return(call, -EINVAL);
+        return true;
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,164 @@
+/* gates_x86_64.S: the code that makes system calls without a trap: all of the section segue_exempt is exempt.
+ *
+ *      gates           one for each site: the call, and on behind the site's; the data has where that is
+ *      child gates     the same for calls that make children: a child's calls are caught before it goes on
+ *      return          rt_sigreturn
+ *      make            a call with other arguments; rsp is its record, which is restored from when it is done
+ *      finish          a call that is not exempt: the handler finishes what the record wants
+ *      call            a call of the library's own, as a function
+ *
+ * RCX and R11 are the two registers that SYSCALL changes. No flag changes: SYSCALL keeps them.
+ *
+ * Unwinding: a gate is a signal frame whose caller is at the address in its word of the data; its code says where that
+ * word is: 5 bytes from its beginning, relative to the byte 9 behind it. */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "gates_x86_64.S is specific to Linux on x86-64"
+#endif
+
+#include "decode/x86/abi_sysv.h"
+#include "gates.h"
+#include "platform/asm.h"
+#include "platform/asm_calls.h"
+
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#define PR_SYS_DISPATCH_ON 1
+
+        SECTION_BSS(calls_targets)
+        .p2align 3
+        OBJECT(calls_targets)
+        .skip   GATES * 8
+        END(calls_targets)
+        OBJECT(calls_child_targets)
+        .skip   CHILD_GATES * 8
+        END(calls_child_targets)
+        OBJECT(calls_exempt)
+        .skip   16
+        END(calls_exempt)
+
+        .section segue_exempt, "ax", @progbits
+
+        .p2align 4
+        .cfi_startproc simple
+        .cfi_signal_frame
+        .cfi_def_cfa rsp, 0
+        /* val_expression for RIP: breg16 0; const1s -16; and; dup; plus_uconst 5; deref_size 4; plus; plus_uconst 9;
+         * deref. */
+        .cfi_escape 0x16, 16, 14, 0x80, 0, 0x09, 0xf0, 0x1a, 0x12, 0x23, 5, 0x94, 4, 0x22, 0x23, 9, 0x06
+LABEL(calls_gates)
+        .set    number, 0
+        .rept   GATES
+        .p2align 4
+        syscall
+        movq    calls_targets + 8 * number(%rip), %rcx
+        jmp     *%rcx
+        .set    number, number + 1
+        .endr
+        .p2align 4
+LABEL(calls_gates_end)
+        .cfi_endproc
+
+        .p2align 7
+LABEL(calls_child_gates)
+        .set    number, 0
+        .rept   CHILD_GATES
+        .p2align 7
+        syscall
+        movl    %eax, %ecx
+        jecxz   1f
+        movq    calls_child_targets + 8 * number(%rip), %rcx
+        jmp     *%rcx
+        /* The child: with its parent's registers, and perhaps on its parent's stack, which is then not in use. */
+1:      leaq    -RED_ZONE(%rsp), %rsp
+        pushq   %rdi
+        pushq   %rsi
+        pushq   %rdx
+        pushq   %r10
+        pushq   %r8
+        movl    $PR_SET_SYSCALL_USER_DISPATCH, %edi
+        movl    $PR_SYS_DISPATCH_ON, %esi
+        movq    calls_exempt(%rip), %rdx
+        movq    calls_exempt + 8(%rip), %r10
+        movl    $0, %r8d
+        movl    $__NR_prctl, %eax
+        syscall
+        popq    %r8
+        popq    %r10
+        popq    %rdx
+        popq    %rsi
+        popq    %rdi
+        leaq    RED_ZONE(%rsp), %rsp
+        movl    $0, %eax
+        movq    calls_child_targets + 8 * number(%rip), %rcx
+        jmp     *%rcx
+        .set    number, number + 1
+        .endr
+        .p2align 7
+LABEL(calls_child_gates_end)
+
+LABEL(calls_gate_return)
+        syscall
+        ud2
+
+        .p2align 4
+        .cfi_startproc simple
+        .cfi_signal_frame
+        .cfi_def_cfa rsp, 0
+        /* The caller is where the record says, with the record's arguments and stack pointer. */
+        .cfi_escape 0x16, 7, 3, 0x77, RECORD_STACK_POINTER, 0x06
+        .cfi_offset rip, RECORD_TARGET
+        .cfi_offset rdi, RECORD_ARGUMENTS
+        .cfi_offset rsi, RECORD_ARGUMENTS + 8
+        .cfi_offset rdx, RECORD_ARGUMENTS + 16
+        .cfi_offset r10, RECORD_ARGUMENTS + 24
+        .cfi_offset r8, RECORD_ARGUMENTS + 32
+        .cfi_offset r9, RECORD_ARGUMENTS + 40
+LABEL(calls_make_call)
+        syscall
+LABEL(calls_made)
+        movq    RECORD_FINISH(%rsp), %rcx
+        jrcxz   1f
+        jmp     calls_wants_finish
+LABEL(calls_restore)
+1:      movq    RECORD_ARGUMENTS(%rsp), %rdi
+        movq    RECORD_ARGUMENTS + 8(%rsp), %rsi
+        movq    RECORD_ARGUMENTS + 16(%rsp), %rdx
+        movq    RECORD_ARGUMENTS + 24(%rsp), %r10
+        movq    RECORD_ARGUMENTS + 32(%rsp), %r8
+        movq    RECORD_ARGUMENTS + 40(%rsp), %r9
+        movq    RECORD_BUSY(%rsp), %rcx
+        movq    $0, (%rcx)
+        movq    RECORD_TARGET(%rsp), %rcx
+        movq    RECORD_STACK_POINTER(%rsp), %rsp
+        .cfi_restore rsp
+        .cfi_register rip, rcx
+LABEL(calls_restored)
+        jmp     *%rcx
+LABEL(calls_make_end)
+        .cfi_endproc
+
+/* long calls_call(long number, first, second, third, fourth, fifth, sixth) */
+        .p2align 4
+        FUNCTION(calls_call)
+        .cfi_startproc
+        _CET_ENDBR
+        movq    %rdi, %rax
+        movq    %rsi, %rdi
+        movq    %rdx, %rsi
+        movq    %rcx, %rdx
+        movq    %r8, %r10
+        movq    %r9, %r8
+        movq    8(%rsp), %r9
+        syscall
+        ret
+        .cfi_endproc
+        END(calls_call)
+
+        SECTION_TEXT(calls_wants_finish)
+        .p2align 4
+LABEL(calls_wants_finish)
+        movq    %rax, RECORD_RESULT(%rsp)
+        syscall
+LABEL(calls_wanted_finish)
+        ud2
+
+        END_OF_FILE

@@ -1,0 +1,418 @@
+/* shapes.c: the table of what system calls' pointers lead to, and the walk along one call's.
+ *
+ * SOURCES: the manual pages of section 2; Linux include/linux/syscalls.h; asm-generic/ioctl.h. */
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "shapes.c is specific to Linux on x86-64"
+#endif
+
+#include <segue/decode.h>
+#include <sys/syscall.h>
+
+#include "decode/x86/page.h"
+#include "gates.h"
+#include "platform/calls/calls.h"
+#include "platform/threads/thread.h"
+
+#define ACCESSES_MOST 5
+#define NUMBERS 512u
+#define TEXT_MOST 4096u
+/* The kernel refuses more (UIO_MAXIOV). */
+#define VECTOR_MOST 1024u
+#define MASK_SIZE 8u
+#define MESSAGE_SIZE 56u
+#define VECTOR_ELEMENT 16u
+
+enum length {
+    LENGTH_NONE,
+    LENGTH_BYTES,
+    LENGTH_TIMES,
+    LENGTH_AT,
+    LENGTH_BITS,
+    LENGTH_PAGES,
+    LENGTH_TEXT,
+    LENGTH_CODED,
+    LENGTH_MASK,
+    LENGTH_PAIR,
+    LENGTH_VECTOR,
+    LENGTH_MESSAGE
+};
+
+struct shape {
+    uint8_t argument, direction, length, by, unit;
+    uint16_t size;
+};
+
+struct row {
+    uint16_t number;
+    uint8_t selector;
+    uint32_t mask, value;
+    struct shape shapes[ACCESSES_MOST];
+};
+
+#define ALWAYS 0, 0, 0
+#define WHEN(argument, mask, value) argument, mask, value
+#define BYTES(size) LENGTH_BYTES, 0, size
+#define TIMES(argument, size) LENGTH_TIMES, argument, size
+#define AT(argument) LENGTH_AT, argument, 0
+#define BITS(argument) LENGTH_BITS, argument, 0
+#define PAGES(argument) LENGTH_PAGES, argument, 0
+#define TEXT LENGTH_TEXT, 0, 0
+#define CODED LENGTH_CODED, 1, 0
+#define MASK LENGTH_MASK, 0, MASK_SIZE
+#define PAIR LENGTH_PAIR, 0, 16
+#define VECTOR(argument) LENGTH_VECTOR, argument, 0
+#define MESSAGE LENGTH_MESSAGE, 0, MESSAGE_SIZE
+#define SHAPE(argument, direction, length, by, size, unit)                                                             \
+    {                                                                                                                  \
+        argument, direction, length, by, unit, size                                                                    \
+    }
+#define IN(argument, length, unit) SHAPE(argument, SEGUE_READ, length, unit)
+#define OUT(argument, length, unit) SHAPE(argument, SEGUE_WRITE, length, unit)
+#define BOTH(argument, length, unit) SHAPE(argument, SEGUE_READ | SEGUE_WRITE, length, unit)
+#define CALL(name, selector, ...) {SYS_##name, selector, {__VA_ARGS__}},
+#define REFUSED(name, arguments)
+static const struct row rows[] = {
+#include "shapes.inc"
+};
+#undef CALL
+#undef REFUSED
+
+/* The pointers of calls that are not followed, a bit for each argument. */
+#define CALL(name, selector, ...)
+#define REFUSED(name, arguments) [SYS_##name] = arguments,
+static const uint8_t refused[NUMBERS] = {
+#include "shapes.inc"
+};
+#undef CALL
+#undef REFUSED
+
+static const char *const names[NUMBERS] = {
+#include "call_numbers.inc"
+};
+
+const char *calls_name(uint64_t number)
+{
+    return number < NUMBERS ? names[number] : NULL;
+}
+
+/* ---- the walk ---- */
+
+uint8_t calls_refused_pointers(uint64_t number)
+{
+    return number < NUMBERS ? refused[number] : 0;
+}
+
+static const struct row *find(const struct system_call *call)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].number == call->number &&
+            ((uint32_t)call->arguments[rows[i].selector] & rows[i].mask) == rows[i].value)
+            return &rows[i];
+    return NULL;
+}
+
+static uint64_t limited(uint64_t count, uint64_t size)
+{
+    uint64_t bytes;
+    return __builtin_mul_overflow(count, size, &bytes) ? UINT64_MAX : bytes;
+}
+
+/* The length of a text with its zero byte, as far as it can be read. */
+static uint64_t text_length(uint64_t address, calls_peek *peek)
+{
+    char bytes[64];
+    for (uint64_t length = 0; length < TEXT_MOST;) {
+        uint64_t part = sizeof bytes - (address + length) % sizeof bytes;
+        if (!peek(bytes, address + length, part))
+            return length;
+        for (uint64_t i = 0; i < part; i++, length++)
+            if (!bytes[i])
+                return length + 1;
+    }
+    return TEXT_MOST;
+}
+
+/* The bytes at a pointer, those of the argument itself for a vector or a message. */
+static uint64_t length_of(const struct system_call *call, const struct shape *shape, calls_peek *peek)
+{
+    uint64_t by = call->arguments[shape->by];
+    uint32_t word = 0;
+    switch (shape->length) {
+    case LENGTH_TIMES:
+        return limited(by, shape->size);
+    case LENGTH_AT:
+        return peek(&word, by, sizeof word) && (int32_t)word > 0 ? word : 0;
+    case LENGTH_BITS:
+        return (int32_t)by > 0 ? ((uint32_t)by + 63) / 64 * 8 : 0;
+    case LENGTH_PAGES:
+        return (by + PAGE - 1) / PAGE;
+    case LENGTH_TEXT:
+        return text_length(call->arguments[shape->argument], peek);
+    case LENGTH_CODED:
+        return by >> 16 & 0x3fff;
+    case LENGTH_VECTOR:
+        return by <= VECTOR_MOST ? by * VECTOR_ELEMENT : 0;
+    default:
+        return shape->size;
+    }
+}
+
+struct vector {
+    uint64_t base, size;
+};
+
+/* struct msghdr. */
+struct message {
+    uint64_t name;
+    uint32_t name_size, padding;
+    uint64_t vector, vector_count, control, control_size;
+    uint32_t flags, padding_behind;
+};
+_Static_assert(sizeof(struct message) == MESSAGE_SIZE, "struct msghdr");
+
+static bool read_message(const struct system_call *call, const struct shape *shape, calls_peek *peek,
+                         struct message *message)
+{
+    return peek(message, call->arguments[shape->argument], sizeof *message) && message->vector_count <= VECTOR_MOST;
+}
+
+static calls_peek *peek_program;
+
+void calls_shapes_prepare(calls_peek *peek)
+{
+    peek_program = peek;
+}
+
+#define EACH_SHAPE(shape, row)                                                                                         \
+    (const struct shape *shape = (row)->shapes; shape < (row)->shapes + ACCESSES_MOST; shape++)
+
+bool calls_is_known(const struct system_call *call, struct call_need *need)
+{
+    const struct row *row = find(call);
+    struct message message;
+    if (!row || !need)
+        return row;
+    *need = (struct call_need){0, 0};
+    for
+        EACH_SHAPE(shape, row)
+        {
+            if (!shape->direction || !call->arguments[shape->argument])
+                continue;
+            need->accesses++;
+            switch (shape->length) {
+            case LENGTH_MESSAGE:
+                if (!read_message(call, shape, peek_program, &message))
+                    break;
+                need->accesses += 3 + message.vector_count;
+                need->copies += MESSAGE_SIZE + message.vector_count * VECTOR_ELEMENT;
+                break;
+            case LENGTH_VECTOR:
+                need->accesses += length_of(call, shape, peek_program) / VECTOR_ELEMENT;
+                need->copies += length_of(call, shape, peek_program);
+                break;
+            case LENGTH_PAIR:
+                need->accesses++;
+                need->copies += 16 + MASK_SIZE;
+                break;
+            case LENGTH_MASK:
+                need->copies += MASK_SIZE;
+                break;
+            }
+        }
+    return true;
+}
+
+struct listing {
+    struct call_access *accesses;
+    size_t count;
+    char *copies;
+};
+
+static struct call_access *add(struct listing *listing, uint64_t address, uint64_t size, const struct shape *shape,
+                               uint64_t *pointer)
+{
+    struct call_access *access = &listing->accesses[listing->count++];
+    *access = (struct call_access){
+        .address = address, .size = size, .pointer = pointer, .direction = shape->direction, .unit = shape->unit};
+    return access;
+}
+
+static void *take_copy(struct listing *listing, size_t size)
+{
+    void *copy = listing->copies;
+    listing->copies += size;
+    return copy;
+}
+
+/* A copy of `size` bytes in place of what the pointer leads to; NULL if they cannot be read: the kernel will find the
+ * same. */
+static void *add_copy(struct listing *listing, uint64_t *pointer, size_t size, bool is_written)
+{
+    void *copy = take_copy(listing, size);
+    const struct shape shape = {.direction = is_written ? SEGUE_READ | SEGUE_WRITE : SEGUE_READ};
+    if (!peek_program(copy, *pointer, size))
+        return NULL;
+    add(listing, *pointer, size, &shape, pointer)->is_copied = true;
+    *pointer = (uint64_t)(uintptr_t)copy;
+    return copy;
+}
+
+/* The elements; `room` is how many there is room for: the program may have changed their number. */
+static void add_vector(struct listing *listing, uint64_t *pointer, uint64_t count, const struct shape *shape)
+{
+    struct vector *vector = count ? add_copy(listing, pointer, count * VECTOR_ELEMENT, false) : NULL;
+    for (uint64_t i = 0; vector && i < count; i++)
+        if (vector[i].size)
+            add(listing, vector[i].base, vector[i].size, shape, &vector[i].base)->is_element = true;
+}
+
+static void add_message(struct listing *listing, uint64_t *pointer, const struct shape *shape, size_t vector_most)
+{
+    bool receives = shape->direction & SEGUE_WRITE;
+    const struct shape whole = {.direction = shape->direction};
+    struct message *message = add_copy(listing, pointer, sizeof *message, receives);
+    if (!message)
+        return;
+    listing->accesses[listing->count - 1].is_message = receives;
+    listing->accesses[listing->count - 1].bytes = message;
+    if (message->name && message->name_size)
+        add(listing, message->name, message->name_size, &whole, &message->name);
+    if (message->control && message->control_size)
+        add(listing, message->control, message->control_size, &whole, &message->control);
+    if (message->vector_count <= vector_most)
+        add_vector(listing, &message->vector, message->vector_count, shape);
+}
+
+void calls_give_message(const struct call_access *access, calls_poke *poke)
+{
+    const struct message *message = access->bytes;
+    poke(access->address + offsetof(struct message, name_size), &message->name_size, sizeof message->name_size);
+    poke(access->address + offsetof(struct message, control_size), &message->control_size,
+         sizeof message->control_size);
+    poke(access->address + offsetof(struct message, flags), &message->flags, sizeof message->flags);
+}
+
+static void open_mask(uint64_t *mask)
+{
+    if (mask)
+        *mask &= ~SIGNAL_BIT(SIGSYS);
+}
+
+static void add_pair(struct listing *listing, uint64_t *pointer)
+{
+    uint64_t *pair = add_copy(listing, pointer, 16, false);
+    if (pair && pair[0] && pair[1] == MASK_SIZE)
+        open_mask(add_copy(listing, &pair[0], MASK_SIZE, false));
+}
+
+size_t calls_list(const struct system_call *call, uint64_t *arguments, void *copies, const struct call_need *need,
+                  struct call_access *accesses)
+{
+    const struct row *row = find(call);
+    struct listing listing = {accesses, 0, copies};
+    for (int i = 0; i < CALL_ARGUMENTS; i++)
+        arguments[i] = call->arguments[i];
+    for
+        EACH_SHAPE(shape, row)
+        {
+            uint64_t *pointer = &arguments[shape->argument];
+            if (!shape->direction || !*pointer)
+                continue;
+            switch (shape->length) {
+            case LENGTH_MESSAGE:
+                add_message(&listing, pointer, shape, need->accesses > 4 ? need->accesses - 4 : 0);
+                break;
+            case LENGTH_VECTOR:
+                add_vector(&listing, pointer, length_of(call, shape, peek_program) / VECTOR_ELEMENT, shape);
+                break;
+            case LENGTH_PAIR:
+                add_pair(&listing, pointer);
+                break;
+            case LENGTH_MASK:
+                open_mask(add_copy(&listing, pointer, MASK_SIZE, false));
+                break;
+            default: {
+                uint64_t size = length_of(call, shape, peek_program);
+                if (size)
+                    add(&listing, *pointer, size, shape, pointer);
+            }
+            }
+        }
+    return listing.count;
+}
+
+/* ---- without copies ---- */
+
+static bool visit_vector(uint64_t address, uint64_t count, bool (*visit)(uint64_t address, uint64_t size))
+{
+    struct vector element;
+    if (!count || count > VECTOR_MOST)
+        return false;
+    if (visit(address, count * VECTOR_ELEMENT))
+        return true;
+    for (uint64_t i = 0; i < count; i++)
+        if (peek_program(&element, address + i * VECTOR_ELEMENT, sizeof element) && element.size &&
+            visit(element.base, element.size))
+            return true;
+    return false;
+}
+
+static bool visit_message(const struct system_call *call, const struct shape *shape,
+                          bool (*visit)(uint64_t address, uint64_t size))
+{
+    struct message message;
+    if (visit(call->arguments[shape->argument], sizeof message))
+        return true;
+    if (!read_message(call, shape, peek_program, &message))
+        return false;
+    return (message.name && message.name_size && visit(message.name, message.name_size)) ||
+           (message.control && message.control_size && visit(message.control, message.control_size)) ||
+           visit_vector(message.vector, message.vector_count, visit);
+}
+
+/* A text is not read to its end unless something is near. */
+static bool visit_text(uint64_t address, bool (*visit)(uint64_t address, uint64_t size))
+{
+    return visit(address, TEXT_MOST) && visit(address, text_length(address, peek_program));
+}
+
+static bool visit_pair(uint64_t address, bool (*visit)(uint64_t address, uint64_t size))
+{
+    uint64_t pair[2];
+    return visit(address, sizeof pair) ||
+           (peek_program(pair, address, sizeof pair) && pair[0] && visit(pair[0], MASK_SIZE));
+}
+
+bool calls_visit(const struct system_call *call, bool (*visit)(uint64_t address, uint64_t size))
+{
+    const struct row *row = find(call);
+    for
+        EACH_SHAPE(shape, row)
+        {
+            uint64_t address = call->arguments[shape->argument];
+            if (!shape->direction || !address)
+                continue;
+            uint64_t size;
+            bool found;
+            switch (shape->length) {
+            case LENGTH_MESSAGE:
+                found = visit_message(call, shape, visit);
+                break;
+            case LENGTH_VECTOR:
+                found = visit_vector(address, call->arguments[shape->by], visit);
+                break;
+            case LENGTH_TEXT:
+                found = visit_text(address, visit);
+                break;
+            case LENGTH_PAIR:
+                found = visit_pair(address, visit);
+                break;
+            default:
+                size = length_of(call, shape, peek_program);
+                found = size && visit(address, size);
+            }
+            if (found)
+                return true;
+        }
+    return false;
+}

@@ -1,0 +1,85 @@
+/* busy.c: see busy.h. */
+#include "busy.h"
+
+#include "platform/threads/thread.h"
+#include "signals/threads/thread.h"
+
+#define MOST 1024u
+/* Nanoseconds between two looks at a call that a remover waits for; and looks before it is interrupted. */
+#define PATIENCE 1000000u
+#define LOOKS 2u
+
+/* The address of the record is 0 if the entry is free. */
+static struct busy {
+    _Alignas(64) uint64_t record;
+    uint64_t base, end;
+    int thread;
+} calls[MOST];
+
+/* A signal that carries this address is a remover's. */
+static char question;
+
+/* Whether the thread has left the call whose record that is: stacks grow down. */
+static bool is_left(uint64_t record, uint64_t stack_pointer)
+{
+    return stack_pointer > record;
+}
+
+uint64_t *busy_take(uint64_t record, uint64_t base, uint64_t end)
+{
+    int thread = thread_number();
+    for (unsigned i = 0; i < MOST; i++) {
+        struct busy *call = &calls[i];
+        uint64_t present = __atomic_load_n(&call->record, __ATOMIC_RELAXED);
+        if (present && call->thread == thread && is_left(present, record))
+            __atomic_store_n(&call->record, present = 0, __ATOMIC_RELAXED);
+        if (present ||
+            !__atomic_compare_exchange_n(&call->record, &present, record, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            continue;
+        call->thread = thread;
+        call->base = base;
+        __atomic_store_n(&call->end, end, __ATOMIC_RELEASE);
+        return &call->record;
+    }
+    return NULL;
+}
+
+static bool is_used(const struct busy *call, uint64_t base, uint64_t size)
+{
+    return __atomic_load_n(&call->record, __ATOMIC_ACQUIRE) && call->base < base + size && base < call->end;
+}
+
+void busy_wait(uint64_t base, uint64_t size)
+{
+    for (unsigned i = 0; i < MOST; i++)
+        for (unsigned looks = 0; is_used(&calls[i], base, size); looks++) {
+            uint64_t word = (uint64_t)(uintptr_t)&question;
+            if (looks >= LOOKS && platform_thread_send(calls[i].thread, SIGSYS, word) != 0)
+                __atomic_store_n(&calls[i].record, 0, __ATOMIC_RELEASE);
+            platform_sleep(PATIENCE);
+        }
+}
+
+bool busy_is_question(uint64_t word)
+{
+    return word == (uint64_t)(uintptr_t)&question;
+}
+
+void busy_answer(uint64_t stack_pointer)
+{
+    int thread = thread_number();
+    for (unsigned i = 0; i < MOST; i++) {
+        uint64_t record = __atomic_load_n(&calls[i].record, __ATOMIC_RELAXED);
+        if (record && calls[i].thread == thread && is_left(record, stack_pointer))
+            __atomic_store_n(&calls[i].record, 0, __ATOMIC_RELEASE);
+    }
+}
+
+/* The parent's other threads are not here. */
+void busy_in_child(void)
+{
+    int thread = thread_number();
+    for (unsigned i = 0; i < MOST; i++)
+        if (calls[i].record && calls[i].thread != thread)
+            calls[i].record = 0;
+}

@@ -1,0 +1,410 @@
+/* syscalls.c: see syscalls.h.
+ *
+ *   is it given a region?   without a reader: a region that is added or removed now may be missed
+ *   list                    the accesses that the kernel will make, with copies of vectors and messages
+ *   ask                     each access, each region that it touches
+ *   lead                    each access to the alias, or to a bounce buffer
+ *   make                    on the thread's own stack, with its own mask (calls_make)
+ *   finish                  what was written to bounce buffers goes to the windows
+ *
+ * While a call is being made, its thread is in no fault (busy.h), and is interrupted by signals as natively. */
+#include "syscalls.h"
+
+#include <string.h>
+
+#include "busy.h"
+#include "calls_report.h"
+#include "platform/threads/look.h"
+#include "platform/threads/thread.h"
+#include "platform/threads/wait.h"
+#include "signals/fault/question.h"
+#include "signals/regions/region.h"
+#include "signals/threads/thread.h"
+#include "signals/threads/work.h"
+#include "space.h"
+
+/* What a call needs until it is finished. Behind it: its accesses, and the copies that they point to. */
+struct pending {
+    size_t size, count;
+    struct call_access *accesses;
+    /* Bounce buffers: all in one mapping. */
+    void *bounces;
+    size_t bounces_size;
+};
+
+/* A signal that carries this address asks the thread to have its calls caught. */
+static char word_arm;
+static bool are_caught;
+
+/* ---- preparation ---- */
+
+const char *syscalls_obstacle(void)
+{
+    return calls_obstacle();
+}
+
+bool syscalls_are_caught(void)
+{
+    return __atomic_load_n(&are_caught, __ATOMIC_RELAXED);
+}
+
+static bool send_arm(int number, void *unused)
+{
+    (void)unused;
+    if (number != platform_thread_id())
+        platform_thread_send(number, SIGSYS, (uint64_t)(uintptr_t)&word_arm);
+    return true;
+}
+
+bool syscalls_begin(void)
+{
+    calls_prepare(space_peek, space_poke);
+    platform_mask_unblock(SIGNAL_BIT(SIGSYS));
+    if (!calls_arm())
+        return false;
+    __atomic_store_n(&are_caught, true, __ATOMIC_RELAXED);
+    look_at_threads(send_arm, NULL);
+    return true;
+}
+
+/* ---- signals of the library to itself ---- */
+
+static void give(struct pending *pending)
+{
+    if (pending->bounces)
+        calls_unmap(pending->bounces, pending->bounces_size);
+    calls_unmap(pending, pending->size);
+}
+
+/* The call that the thread is in begins again, or the thread is in none. */
+static void answer_remover(struct native_frame native)
+{
+    const struct call_record *record = calls_interrupted(native);
+    struct pending *pending = record ? (struct pending *)(uintptr_t)record->finish : NULL;
+    if (record)
+        calls_begin_again(native);
+    else if (!frame_was_on_alternate_stack(native.context))
+        busy_answer(frame_stack_pointer(native.context));
+    if (pending)
+        give(pending);
+}
+
+bool syscalls_take_signal(struct native_frame native)
+{
+    uint64_t word;
+    if (!platform_signal_word(native.info, &word))
+        return false;
+    if (word == (uint64_t)(uintptr_t)&word_arm) {
+        frame_set_mask(native.context, frame_get_mask(native.context) & ~SIGNAL_BIT(SIGSYS));
+        calls_arm();
+        return true;
+    }
+    if (busy_is_question(word))
+        answer_remover(native);
+    return busy_is_question(word);
+}
+
+/* ---- is it given a region? ---- */
+
+bool syscalls_take(struct system_call *call)
+{
+    if (region_count() == 0) {
+        if (!calls_serve_own(call))
+            calls_pass(call);
+        return true;
+    }
+    bool is_known = calls_is_known(call, NULL);
+    if (is_known && calls_visit(call, space_has_region))
+        return false;
+    if (calls_serve_own(call))
+        return true;
+    uint8_t pointers = is_known ? 0 : calls_refused_pointers(call->number);
+    for (int i = 0; i < CALL_ARGUMENTS; i++)
+        if ((pointers >> i & 1) && space_has_region(call->arguments[i], 1))
+            calls_report_refused(call);
+    calls_pass(call);
+    return true;
+}
+
+/* ---- ask ---- */
+
+/* The questions about one access; SEGUE_STEP if all answer so. */
+static enum segue_verdict ask(struct work *work, const struct system_call *call, const struct call_access *access)
+{
+    struct service *service = &work->service;
+    service->footprint.count = 0;
+    for (uint64_t done = 0; done < access->size;) {
+        const struct region *region;
+        uint64_t part = space_part(access->address + done, access->size - done, &region);
+        if (region && region_changes(region)) {
+            wait_a_moment();
+            return SEGUE_RETRY;
+        }
+        if (region && !(region->flags & SEGUE_REGION_IDLE)) {
+            if (service->footprint.count == FOOTPRINT_REGIONS)
+                return SEGUE_PASS;
+            service->footprint.regions[service->footprint.count++] = region;
+        }
+        done = part < access->size - done ? done + part : access->size;
+    }
+    if (service->footprint.count == 0)
+        return SEGUE_STEP;
+    service->frame.public.fault =
+        (struct segue_fault){.address = access->address,
+                             .address_known = true,
+                             .direction = access->direction & SEGUE_WRITE ? SEGUE_WRITE : SEGUE_READ,
+                             .instruction = call->instruction};
+    service->plan.access_count = 1;
+    service->plan.accesses[0] = (struct segue_access){
+        .address = access->address, .size = access->size, .element = 1, .direction = access->direction};
+    return question_ask(work);
+}
+
+/* ---- lead ---- */
+
+/* The only region that all of the access is in; NULL if it is in several, or outside. */
+static const struct region *whole_region(const struct call_access *access)
+{
+    const struct region *region;
+    return space_part(access->address, access->size, &region) >= access->size ? region : NULL;
+}
+
+/* The pointer that the kernel can use in place of the program's; 0 without one. */
+static uint64_t native_pointer(const struct region *region, uint64_t address)
+{
+    if (region && region->kind == SEGUE_WINDOW_ALIAS)
+        return (uint64_t)(uintptr_t)region->place + (address - region->base);
+    return region && (region->kind == SEGUE_WINDOW_EXPOSED || (region->flags & SEGUE_REGION_IDLE)) ? address : 0;
+}
+
+static bool is_led(const struct call_access *access)
+{
+    return !access->is_copied && space_has_region(access->address, access->size);
+}
+
+/* Its result says nothing of how much is written: what changes is found by a second copy. */
+static bool is_compared(const struct call_access *access)
+{
+    return (access->direction & SEGUE_WRITE) && !access->unit;
+}
+
+static size_t bounce_size(const struct call_access *access)
+{
+    uint64_t size = (access->size + 15) & ~UINT64_C(15);
+    return is_compared(access) ? 2 * size : size;
+}
+
+static char *compared_of(const struct call_access *access)
+{
+    return (char *)access->bytes + ((access->size + 15) & ~UINT64_C(15));
+}
+
+/* Fills the bounce buffer; false if the program's memory cannot be accessed so: then the kernel is to find out. */
+static bool fill(const struct call_access *access)
+{
+    bool is_read = (access->direction & SEGUE_READ) || is_compared(access);
+    if (is_read && !space_peek(access->bytes, access->address, access->size))
+        return false;
+    if ((access->direction & SEGUE_WRITE) && !space_is_writable(access->address, access->size))
+        return false;
+    if (is_compared(access))
+        memcpy(compared_of(access), access->bytes, access->size);
+    return true;
+}
+
+/* The span of the regions that the call uses. */
+struct span_used {
+    uint64_t base, end;
+};
+
+static void use(struct span_used *used, const struct call_access *access)
+{
+    uint64_t end = access->address + access->size;
+    used->base = access->address < used->base ? access->address : used->base;
+    used->end = end > used->end ? end : used->end;
+}
+
+/* Leads all accesses. False if there is no memory for the bounce buffers. */
+static bool lead(struct call_access *accesses, size_t count, struct pending *pending, struct span_used *used)
+{
+    size_t needed = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct call_access *access = &accesses[i];
+        if (!access->is_copied)
+            access->bytes = NULL;
+        if (!is_led(access))
+            continue;
+        use(used, access);
+        uint64_t pointer = native_pointer(whole_region(access), access->address);
+        if (pointer)
+            *access->pointer = pointer;
+        else if (__builtin_add_overflow(needed, bounce_size(access), &needed))
+            return false;
+        else
+            access->bytes = access;
+    }
+    if (!needed)
+        return true;
+    char *next = pending ? calls_map(needed) : NULL;
+    if (!next)
+        return false;
+    pending->bounces = next;
+    pending->bounces_size = needed;
+    for (size_t i = 0; i < count; i++) {
+        if (accesses[i].bytes != &accesses[i])
+            continue;
+        accesses[i].bytes = next;
+        next += bounce_size(&accesses[i]);
+        if (fill(&accesses[i]))
+            *accesses[i].pointer = (uint64_t)(uintptr_t)accesses[i].bytes;
+        else
+            accesses[i].bytes = NULL;
+    }
+    return true;
+}
+
+static bool wants_finish(const struct pending *pending)
+{
+    bool wants = pending->bounces;
+    for (size_t i = 0; i < pending->count; i++)
+        wants |= pending->accesses[i].is_message;
+    return wants;
+}
+
+/* ---- make ---- */
+
+/* Takes the memory that the call needs until it is finished: its list of accesses, and copies. */
+static struct pending *take_pending(const struct call_need *need)
+{
+    size_t accesses = sizeof(struct call_access) * need->accesses;
+    size_t size = sizeof(struct pending) + accesses + need->copies;
+    struct pending *pending = calls_map(size);
+    if (!pending)
+        return NULL;
+    *pending = (struct pending){.size = size, .accesses = (struct call_access *)(pending + 1)};
+    return pending;
+}
+
+static bool make(const struct system_call *call, const uint64_t *arguments, const struct span_used *used,
+                 struct pending *pending)
+{
+    struct call_record record = {.finish = (uint64_t)(uintptr_t)pending};
+    uint64_t *busy = busy_take((uint64_t)(uintptr_t)calls_record(call), used->base, used->end);
+    if (!busy)
+        return false;
+    record.busy = (uint64_t)(uintptr_t)busy;
+    if (calls_make(call, arguments, &record))
+        return true;
+    __atomic_store_n(busy, 0, __ATOMIC_RELEASE);
+    return false;
+}
+
+/* What the policies want; only SEGUE_STEP needs anything more than the frame. */
+static enum segue_verdict ask_all(struct work *work, const struct system_call *call, const struct pending *pending)
+{
+    enum segue_verdict verdict = SEGUE_STEP;
+    question_begin(work);
+    for (size_t i = 0; verdict == SEGUE_STEP && i < pending->count; i++)
+        verdict = ask(work, call, &pending->accesses[i]);
+    return verdict;
+}
+
+static void begin_service(struct work *work, const struct system_call *call)
+{
+    struct service *service = &work->service;
+    service->frame.public.regs.rip = call->instruction;
+    service->can_step = SEGUE_OK;
+    service->system_call = (int32_t)call->number;
+    memset(&service->plan, 0, sizeof service->plan);
+}
+
+/* The policy has moved the thread; without that it goes on behind the call. */
+static void finish_done(struct work *work, const struct system_call *call)
+{
+    question_finish(work);
+    if (frame_instruction(call->native.context) == call->instruction)
+        frame_set_instruction(call->native.context, call->instruction + 2);
+}
+
+void syscalls_serve(struct work *work, const struct system_call *call)
+{
+    struct span_used used = {UINT64_MAX, 0};
+    uint64_t arguments[CALL_ARGUMENTS];
+    struct call_need need;
+    calls_is_known(call, &need);
+    struct pending *pending = take_pending(&need);
+    if (!pending) {
+        calls_return(call, CALLS_NO_MEMORY);
+        return;
+    }
+    pending->count = calls_list(call, arguments, (char *)(pending->accesses + need.accesses), &need, pending->accesses);
+    begin_service(work, call);
+    enum segue_verdict verdict = ask_all(work, call, pending);
+    if (verdict == SEGUE_DONE)
+        finish_done(work, call);
+    else if (verdict != SEGUE_STEP)
+        calls_pass(call);
+    if (verdict != SEGUE_STEP) {
+        give(pending);
+        return;
+    }
+    if (!lead(pending->accesses, pending->count, pending, &used)) {
+        calls_return(call, CALLS_NO_MEMORY);
+        give(pending);
+        return;
+    }
+    bool is_kept = wants_finish(pending) || need.copies;
+    if (!make(call, arguments, &used, is_kept ? pending : NULL)) {
+        calls_pass(call);
+        is_kept = false;
+    }
+    if (!is_kept)
+        give(pending);
+}
+
+/* ---- finish ---- */
+
+/* Writes the bytes that the kernel has changed. */
+static void give_changes(const struct call_access *access)
+{
+    const char *bytes = access->bytes, *before = compared_of(access);
+    for (uint64_t at = 0, end; at < access->size; at = end) {
+        for (end = at; end < access->size && bytes[end] != before[end]; end++)
+            ;
+        if (end > at)
+            space_poke(access->address + at, bytes + at, end - at);
+        else
+            end++;
+    }
+}
+
+/* `left`: the bytes of a vector that the elements before have not taken. */
+static void give_back(const struct call_access *access, long result, uint64_t *left)
+{
+    uint64_t written = result > 0 ? (uint64_t)result * access->unit : 0;
+    if (access->is_element) {
+        written = *left < access->size ? *left : access->size;
+        *left -= written;
+    }
+    if (access->is_copied || !access->bytes || !(access->direction & SEGUE_WRITE))
+        return;
+    if (is_compared(access))
+        give_changes(access);
+    else if (written)
+        space_poke(access->address, access->bytes, written < access->size ? written : access->size);
+}
+
+void syscalls_finish(struct native_frame native)
+{
+    const struct call_record *record = calls_finished(native);
+    struct pending *pending = (struct pending *)(uintptr_t)record->finish;
+    long result = (long)record->result;
+    uint64_t left = result > 0 ? (uint64_t)result : 0;
+    for (size_t i = 0; i < pending->count; i++) {
+        give_back(&pending->accesses[i], result, &left);
+        if (pending->accesses[i].is_message && result >= 0)
+            calls_give_message(&pending->accesses[i], space_poke);
+    }
+    give(pending);
+    calls_finish(native, record);
+}

@@ -1,0 +1,41 @@
+/* syscalls.h: system calls that are given pointers into regions (SEGUE_INSTALL_SYSTEM_CALLS). Before such a call the
+ * policies of the regions are asked. Then the call is made with pointers to the windows' memory; and where a window has
+ * none that the kernel can use, or the memory lies only partly in it, with a copy of the bytes (a bounce buffer). No
+ * call is tried and repeated: what it consumes, it consumes once.
+ *
+ * platform/calls/calls.h catches the calls, and knows what their pointers lead to. */
+#ifndef SEGUE_SIGNALS_SYSCALLS_H
+#define SEGUE_SIGNALS_SYSCALLS_H
+
+#include <segue/status.h>
+
+#include "platform/calls/calls.h"
+
+struct work;
+
+/* Why it is not possible; NULL if it is. Not async-signal-safe. */
+const char *syscalls_obstacle(void);
+
+/* From now on the calls of all threads of the process are caught; those of other threads as soon as they take a signal.
+ * False if the system refuses. Not async-signal-safe. */
+bool syscalls_begin(void);
+
+/* Whether syscalls_begin was called. */
+bool syscalls_are_caught(void);
+
+/* ---- for the dispatcher; async-signal-safe ---- */
+
+/* Serves what needs no fault in progress; false: the call is given a pointer into a region, and is to be served by
+ * syscalls_serve. */
+bool syscalls_take(struct system_call *call);
+
+/* Asks, and arranges the call. The caller has opened the frame, and is a reader. */
+void syscalls_serve(struct work *work, const struct system_call *call);
+
+/* Does what is left to do after a call. */
+void syscalls_finish(struct native_frame native);
+
+/* Whether the signal is one of the library's own to itself; it is served then. */
+bool syscalls_take_signal(struct native_frame native);
+
+#endif

@@ -1,0 +1,38 @@
+/* syscalls_fixture.h: what the tests of system calls share: memory with two views, a region in it whose policy counts,
+ * and plain memory to compare with. */
+#ifndef SEGUE_TESTS_SYSCALLS_FIXTURE_H
+#define SEGUE_TESTS_SYSCALLS_FIXTURE_H
+
+#include <segue/segue.h>
+
+#include "decode/x86/page.h"
+
+/* The last events that the policy saw, and what it answers. */
+struct notes {
+    unsigned events;
+    struct {
+        uint64_t address, size;
+        int32_t system_call;
+        uint8_t direction;
+    } event[64];
+    enum segue_verdict verdict;
+    long result;
+};
+extern struct notes notes;
+
+/* Four pages; the two in the middle are a closed region. */
+extern struct segue_mapping memory;
+#define CLOSED ((char *)memory.memory + PAGE)
+#define CLOSED_ALIAS ((char *)memory.alias + PAGE)
+
+/* Installs with system calls, and makes the region. `kind`: an alias window, or a forced one on private memory. */
+void calls_setup(enum segue_window_kind kind);
+
+/* Opens and removes the region. */
+void calls_teardown(void);
+
+/* What is in the closed region. */
+void closed_read(void *to, size_t offset, size_t size);
+void closed_write(size_t offset, const void *from, size_t size);
+
+#endif
