@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# command_line.sh SEGUE PAGE COMPLETION: what the command takes, what its help says and what the manual page PAGE says
-# are one.
+# command_line.sh SEGUE PAGE COMPLETION ZSH_COMPLETION: what the command takes, what its help says, what the manual page
+# PAGE says and what shells complete are one.
 set -uo pipefail
 . "$(dirname "$0")/../support/check.sh"
 segue=$1
 page=$2
 completion=$3
+zsh_completion=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -85,6 +86,40 @@ for verb in explain doctor patch run; do
   check "completes all options of $verb" "$(listed "$work/help" | tr '\n' ' ')" \
     "$(complete_line segue "$verb" -- | tr ' ' '\n' | grep -v -- '^--help$' | sort | tr '\n' ' ')"
 done
+
+# The verbs, as the command lists them.
+"$segue" help | sed -nE 's/^  ([a-z]+) .*/\1/p' | sort > "$work/verbs"
+check "bash completes every verb" "$(tr '\n' ' ' < "$work/verbs")" \
+  "$(complete_line segue '' | tr ' ' '\n' | grep -v '^-' | sort | tr '\n' ' ')"
+
+# zsh: what it asks of its own functions, which are stood in for.
+if command -v zsh > /dev/null; then
+  zsh_line() {
+    zsh -f -c '
+      _arguments() { print -rl -- "$@" }
+      _describe() { print -rl -- ${(P)4} }
+      file=$1; shift; words=("$@"); CURRENT=$#
+      . $file' zsh "$zsh_completion" "$@"
+  }
+  zsh_options() {
+    zsh_line "$@" '' | grep -oE -- '--[a-z-]+(=-?)?\[' | tr -d '=[' | sed 's/-$//' | grep -v -- '^--help$' | sort |
+      tr '\n' ' '
+  }
+  check "zsh completes every verb" "$(tr '\n' ' ' < "$work/verbs")" \
+    "$(zsh_line segue '' | sed 's/:.*//' | sort | tr '\n' ' ')"
+  check "zsh completes parts" "build check diff merge stat " \
+    "$(zsh_line segue corpus '' | sed 's/:.*//' | sort | tr '\n' ' ')"
+  for verb in explain doctor patch run 'corpus check' 'corpus build'; do
+    # shellcheck disable=SC2086 # two words
+    "$segue" help $verb > "$work/help"
+    # shellcheck disable=SC2086
+    check "zsh completes all options of $verb" "$(listed "$work/help" | tr '\n' ' ')" "$(zsh_options segue $verb)"
+  done
+  check "zsh offers the values of an option" yes \
+    "$(zsh_line segue patch '' | grep -q -- '^\*--from=.*:value:(fs gs)$' && echo yes)"
+else
+  echo "SKIP: no zsh"
+fi
 
 # One wording for one mistake. The runner of programs ends with the status that env(1) has for its own errors.
 for verb in explain doctor patch 'corpus build' 'corpus check' 'corpus merge' 'corpus diff' 'corpus stat'; do

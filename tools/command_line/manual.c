@@ -1,5 +1,5 @@
 /* manual.c: fills the tables of the verbs into a manual page, at build time: manual <segue.1.scd.in >segue.1.scd; or
- * makes of them what bash completes command lines by: manual --bash >segue.
+ * makes of them what shells complete command lines by: manual --bash >segue, manual --zsh >_segue.
  *
  * A line `%synopsis`, `%operands VERB`, `%options VERB` or `%closing VERB` of what is read stands for what the tables
  * say, in scdoc's language. Everything else is copied. */
@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "command_line.h"
+#include "completions.h"
 
-static const struct verb_words *const pages[] = {&explain_words, &doctor_words, &demo_words,
-                                                 &patch_words,   &corpus_words, &run_words};
+static const struct verb_words *const pages[] = {
+    &explain_words, &doctor_words, &demo_words, &patch_words, &corpus_words, &run_words, NULL,
+};
 
 /* What scdoc would take for its own is quoted. */
 static void print_plain(const char *text, size_t length)
@@ -39,7 +41,7 @@ static void print_form(const char *form)
 
 static void print_synopsis(void)
 {
-    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+    for (size_t i = 0; pages[i]; i++) {
         const struct verb_words *const alone[] = {pages[i], NULL};
         const struct verb_words *const *all = pages[i]->parts ? pages[i]->parts : alone;
         for (; *all; all++)
@@ -103,64 +105,21 @@ static void print_closing(const struct verb_words *words)
 
 static const struct verb_words *find(const char *name)
 {
-    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+    for (size_t i = 0; pages[i]; i++)
         if (strcmp(pages[i]->name, name) == 0)
             return pages[i];
     fprintf(stderr, "manual: there is no verb '%s'\n", name);
     exit(1);
 }
 
-/* A case for each verb and each part of one, with its options. */
-static void print_completions(const struct verb_words *words)
-{
-    printf("    '%s') options='", words->name);
-    for (const struct option_words *option = words->options; option && option->value; option++)
-        printf("--%s%s", option->name, option[1].value ? " " : "");
-    puts("' ;;");
-    for (const struct verb_words *const *part = words->parts; part && *part; part++)
-        print_completions(*part);
-}
-
-static void print_bash(void)
-{
-    puts("# Completions of segue(1) for bash, made from the command's own tables.\n_segue()\n{\n"
-         "  local word=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} options='' parts='' i");
-    fputs("  local verbs='help", stdout);
-    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
-        printf(" %s", pages[i]->name);
-    puts("'\n  COMPREPLY=()");
-    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
-        if (!pages[i]->parts)
-            continue;
-        printf("  [[ $verb == %s ]] && parts='", pages[i]->name);
-        for (const struct verb_words *const *part = pages[i]->parts; *part; part++)
-            printf("%s%s", (*part)->name + strlen(pages[i]->name) + 1, part[1] ? " " : "");
-        puts("'");
-    }
-    puts("  if ((COMP_CWORD == 1)); then\n"
-         "    mapfile -t COMPREPLY < <(compgen -W \"$verbs --help --version\" -- \"$word\")\n    return\n  fi\n"
-         "  if ((COMP_CWORD == 2)) && [[ $verb == help ]]; then\n"
-         "    mapfile -t COMPREPLY < <(compgen -W \"$verbs\" -- \"$word\")\n    return\n  fi\n"
-         "  if ((COMP_CWORD == 2)) && [[ $parts ]]; then\n"
-         "    mapfile -t COMPREPLY < <(compgen -W \"$parts\" -- \"$word\")\n    return\n  fi\n"
-         "  [[ $word == -* ]] || return\n  [[ $parts ]] && verb=\"$verb ${COMP_WORDS[2]}\"\n  case $verb in");
-    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
-        print_completions(pages[i]);
-    puts("  esac\n"
-         "  # What follows the program belongs to it.\n"
-         "  if [[ $verb == run ]]; then\n"
-         "    for ((i = 2; i < COMP_CWORD; i++)); do\n"
-         "      [[ ${COMP_WORDS[i]} == -* || ${COMP_WORDS[i]} == = || ${COMP_WORDS[i - 1]} == = ]] || return\n"
-         "    done\n"
-         "  fi\n"
-         "  mapfile -t COMPREPLY < <(compgen -W \"$options --help\" -- \"$word\")\n}\n"
-         "complete -o default -o bashdefault -F _segue segue");
-}
-
 int main(int argument_count, char **arguments)
 {
     if (argument_count == 2 && strcmp(arguments[1], "--bash") == 0) {
-        print_bash();
+        print_bash(pages);
+        return fflush(stdout) != 0;
+    }
+    if (argument_count == 2 && strcmp(arguments[1], "--zsh") == 0) {
+        print_zsh(pages);
         return fflush(stdout) != 0;
     }
     static const struct {
