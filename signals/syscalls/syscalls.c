@@ -14,6 +14,7 @@
 
 #include "busy.h"
 #include "calls_report.h"
+#include "follow.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
 #include "platform/threads/wait.h"
@@ -30,6 +31,7 @@ struct pending {
     /* Bounce buffers: all in one mapping. */
     void *bounces;
     size_t bounces_size;
+    struct followed *followed;
 };
 
 /* A signal that carries this address asks the thread to have its calls caught. */
@@ -71,6 +73,7 @@ bool syscalls_begin(void)
 
 static void give(struct pending *pending)
 {
+    follow_release(pending->followed);
     if (pending->bounces)
         calls_unmap(pending->bounces, pending->bounces_size);
     calls_unmap(pending, pending->size);
@@ -235,6 +238,7 @@ static bool lead(struct call_access *accesses, size_t count, struct pending *pen
         if (!is_led(access))
             continue;
         use(used, access);
+        follow_begin(&pending->followed, access);
         uint64_t pointer = native_pointer(whole_region(access), access->address);
         if (pointer)
             *access->pointer = pointer;
@@ -245,7 +249,7 @@ static bool lead(struct call_access *accesses, size_t count, struct pending *pen
     }
     if (!needed)
         return true;
-    char *next = pending ? calls_map(needed) : NULL;
+    char *next = calls_map(needed);
     if (!next)
         return false;
     pending->bounces = next;
@@ -265,7 +269,7 @@ static bool lead(struct call_access *accesses, size_t count, struct pending *pen
 
 static bool wants_finish(const struct pending *pending)
 {
-    bool wants = pending->bounces;
+    bool wants = pending->bounces || pending->followed;
     for (size_t i = 0; i < pending->count; i++)
         wants |= pending->accesses[i].is_message;
     return wants;
@@ -405,6 +409,8 @@ void syscalls_finish(struct native_frame native)
         if (pending->accesses[i].is_message && result >= 0)
             calls_give_message(&pending->accesses[i], space_poke);
     }
+    follow_end(pending->followed, record);
+    pending->followed = NULL;
     give(pending);
     calls_finish(native, record);
 }

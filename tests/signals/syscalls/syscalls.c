@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "signals/syscalls/follow.h"
 #include "syscalls_fixture.h"
 
 static const enum segue_window_kind kinds[] = {SEGUE_WINDOW_ALIAS, SEGUE_WINDOW_FORCED};
@@ -368,6 +369,57 @@ static void a_region_is_removed_under_a_call(void **state)
     close(ends[1]);
 }
 
+static struct {
+    unsigned count;
+    struct call_done last;
+    char before[32], after[32];
+} followed;
+
+static bool want(uint64_t address, uint64_t size, uint8_t direction, segue_thread_id thread)
+{
+    return size && direction && address && thread == segue_thread_self();
+}
+
+static void note_done(const struct call_done *done)
+{
+    followed.count++;
+    followed.last = *done;
+    memcpy(followed.before, done->before, done->size);
+    memcpy(followed.after, done->after, done->size);
+}
+
+static void values_before_and_after_are_reported(void **state)
+{
+    static const struct call_follower follower = {want, note_done};
+    (void)state;
+    follow_calls(&follower);
+    for
+        EACH_KIND(kind)
+        {
+            int ends[2];
+            calls_setup(kinds[kind]);
+            followed.count = 0;
+            assert_int_equal(pipe(ends), 0);
+            closed_write(OFFSET, "before", 6);
+            assert_int_equal(write(ends[1], "after", 5), 5);
+            assert_int_equal(read(ends[0], CLOSED + OFFSET, 20), 5);
+            assert_int_equal(followed.count, 1);
+            assert_int_equal(followed.last.size, 5);
+            assert_int_equal(followed.last.system_call, SYS_read);
+            assert_int_equal(followed.last.direction, SEGUE_WRITE);
+            assert_memory_equal(followed.before, "befor", 5);
+            assert_memory_equal(followed.after, "after", 5);
+            assert_int_equal(write(ends[1], CLOSED + OFFSET, 6), 6);
+            assert_int_equal(followed.count, 2);
+            assert_int_equal(followed.last.direction, SEGUE_READ);
+            assert_memory_equal(followed.before, "aftere", 6);
+            close(ends[0]);
+            close(ends[1]);
+            calls_teardown();
+        }
+    follow_calls(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +433,7 @@ int main(void)
         cmocka_unit_test(signals_interrupt_and_restart),
         cmocka_unit_test(children_are_caught),
         cmocka_unit_test(a_region_is_removed_under_a_call),
+        cmocka_unit_test(values_before_and_after_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
