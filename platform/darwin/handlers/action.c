@@ -85,6 +85,10 @@ static void pass_on(const struct native_info *info, siginfo_t *told, ucontext_t 
     }
     if (action.sa_flags & SA_RESETHAND)
         entries[number].previous = (struct sigaction){.sa_handler = SIG_DFL};
+    /* A fault that a step has met takes the place of the one that the system has reported. */
+    told->si_signo = number;
+    told->si_code = info->code;
+    told->si_addr = (void *)(uintptr_t)info->address;
     sigset_t mask = context->uc_sigmask | action.sa_mask;
     if (!(action.sa_flags & SA_NODEFER))
         mask |= (sigset_t)SIGNAL_BIT(number);

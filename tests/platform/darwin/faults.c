@@ -224,6 +224,30 @@ static void previous_handler_gets_the_systems_frame(void **state)
     sigaction(SIGBUS, &before, NULL);
 }
 
+/* The step meets another fault than the one that the system has reported: a division by zero. By a port the latter
+ * happens again. */
+static void previous_handler_gets_the_fault_of_the_step(void **state)
+{
+    static const int numbers[] = {SIGFPE, SIGBUS};
+    struct sigaction action = {.sa_sigaction = skip_two_bytes, .sa_flags = SA_SIGINFO}, before[2];
+    uint64_t dividend = 7;
+    (void)state;
+    for (unsigned i = 0; i < 2; i++)
+        sigaction(numbers[i], &action, &before[i]);
+    volatile uint8_t *page = (volatile uint8_t *)begin(note);
+    memset(alias() + 24, 0, 4);
+    handled = 0;
+    /* It has two bytes. */
+    __asm__ volatile("idivl (%%rbx)" : "+a"(dividend) : "b"(page + 24), "d"(0) : "memory", "cc");
+    assert_int_equal(dividend, 99);
+    assert_int_equal(handled, is_by_port() ? SIGBUS : SIGFPE);
+    assert_int_equal(handled_code, is_by_port() ? BUS_ADRERR : FPE_INTDIV);
+    assert_int_equal(handled_address, is_by_port() ? (uintptr_t)page + 24 : told.rip);
+    end();
+    for (unsigned i = 0; i < 2; i++)
+        sigaction(numbers[i], &before[i], NULL);
+}
+
 static volatile unsigned counted;
 
 static void count(int number)
@@ -581,6 +605,7 @@ int main(void)
         cmocka_unit_test(upper_halves_are_in_the_state),
         cmocka_unit_test(registers_of_avx512_are_in_the_state),
         cmocka_unit_test(previous_handler_gets_the_systems_frame),
+        cmocka_unit_test(previous_handler_gets_the_fault_of_the_step),
         cmocka_unit_test(sent_signals_go_to_the_previous_handler),
         cmocka_unit_test(what_nobody_handles_kills),
         cmocka_unit_test(another_handler_over_the_librarys_is_named),

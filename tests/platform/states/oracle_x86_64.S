@@ -1,14 +1,14 @@
-/* oracle_win64_x86_64.S: loads a full state, jumps to the slot, and captures what is there when it comes back (see
+/* oracle_x86_64.S: loads a full state, jumps to the slot, and captures what is there when it comes back (see
  * states.c). */
 #if !defined(__x86_64__)
-#error "oracle_win64_x86_64.S is specific to x86-64"
+#error "oracle_x86_64.S is specific to x86-64"
 #endif
 
 #include "decode/x86/registers.h"
 #include "platform/asm.h"
 #include "oracle.h"
 
-#define FIELD(offset) (oracle_context + (offset))(%rip)
+#define FIELD(offset) (C(oracle_context) + (offset))(%rip)
 
         .text
 

@@ -1,15 +1,16 @@
-/* states.c: random instructions from random states on Windows, run by the processor with the pages open, and by way of
- * the library's handler with them protected; every difference in registers, flags, vector and x87 state, memory and
- * exceptions is reported. Zero are expected.
+/* states.c: random instructions from random states on Windows and macOS (system.h), run by the processor with the pages
+ * open, and by way of the library's handler with them protected; every difference in registers, flags, vector and x87
+ * state, memory and exceptions is reported. Zero are expected.
  *
  *      states [COUNT [SEED]]
  *
- * As tests/platform/i386/states.c, which says how a case is made. The system's handlers run on the stack of the code
- * that they interrupt: so RSP always leads to a stack, and what is below it afterwards is not compared.
+ * As tests/platform/i386/states.c, which says how a case is made. Where the system's handlers run on the
+ * stack of the code that they interrupt, RSP always has to lead to a stack, and what is below it afterwards is not
+ * compared.
  *
  * Exits with 0 if there was no difference, 1 if there was, 77 where it cannot run. */
-#if !defined(_WIN32) || !defined(__x86_64__)
-#error "states.c is specific to Windows on x86-64"
+#if !defined(__x86_64__)
+#error "states.c is specific to x86-64"
 #endif
 
 #include <cpuid.h>
@@ -18,23 +19,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <windows.h>
 
 #include "decode/orders.h"
 #include "decode/x86/flags.h"
 #include "oracle.h"
+#include "system.h"
 #include "tests/support/random.h"
 
-#define PAGE 4096u
-#define AREA ((char *)0x20000000)
 #define PAGES 16u
-#define CODE 0x1f000000u
 #define STACK_SIZE 0x40000u
 /* Above and below RSP; the instruction pushes less. */
 #define STACK_SEEN 512u
-#define CASES 64u
-/* An instruction, and a jump to the landing. */
-#define SLOT 32u
 #define IMAGES 16u
 #define IMAGE_SIZE 4096u
 #define REASONS 48u
@@ -58,13 +53,7 @@ AT(features, ORACLE_FEATURES);
 
 extern struct oracle_context oracle_context;
 struct oracle_context oracle_context;
-extern const char oracle_landing[];
 void oracle_enter(void);
-
-struct signal_seen {
-    uint32_t code;
-    uint64_t kind, address, instruction;
-};
 
 struct test {
     uint8_t bytes[16];
@@ -80,7 +69,7 @@ struct test {
 
 struct outcome {
     struct segue_regs regs;
-    struct signal_seen signal;
+    struct fault_seen fault;
     uint8_t stack[2 * STACK_SEEN];
     uint8_t image[IMAGE_SIZE];
 };
@@ -95,7 +84,6 @@ static uint8_t contents[3][PAGES * PAGE];
 static struct segue_mapping mapping;
 static struct segue_window windows[PAGES];
 static size_t window_count;
-static volatile struct signal_seen seen;
 static char *stack;
 static uint32_t image_size;
 static struct {
@@ -105,19 +93,6 @@ static struct {
     uint8_t length;
 } refusals[REASONS];
 static uint64_t engines[4], differences, faulted, asked, repeated;
-
-static LONG CALLBACK on_exception(EXCEPTION_POINTERS *exception)
-{
-    const EXCEPTION_RECORD *record = exception->ExceptionRecord;
-    CONTEXT *context = exception->ContextRecord;
-    if (context->Rip - CODE >= CASES * SLOT)
-        return EXCEPTION_CONTINUE_SEARCH;
-    bool has_address = record->ExceptionCode == EXCEPTION_ACCESS_VIOLATION;
-    seen = (struct signal_seen){record->ExceptionCode, has_address ? record->ExceptionInformation[0] : 0,
-                                has_address ? record->ExceptionInformation[1] : 0, context->Rip};
-    context->Rip = (uint64_t)(uintptr_t)oracle_landing;
-    return EXCEPTION_CONTINUE_EXECUTION;
-}
 
 static void add_regions(void)
 {
@@ -134,12 +109,11 @@ static void add_regions(void)
     }
 }
 
-static void protect(DWORD protection)
+static void protect(bool is_open)
 {
-    DWORD before;
     for (unsigned i = 0; i < PAGES; i++)
         if (layout[i] != '.')
-            VirtualProtect(AREA + i * PAGE, PAGE, protection, &before);
+            system_protect(AREA + i * PAGE, PAGE, is_open);
 }
 
 static void make_images(struct random *random)
@@ -162,25 +136,21 @@ static void make_images(struct random *random)
     }
 }
 
-/* The vectored handler is behind the library's. */
 static bool prepare(struct random *random)
 {
     unsigned eax, ebx, ecx, edx;
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE))
         return false;
     __asm__("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
-    oracle_context.features = eax & GetEnabledXStateFeatures();
+    oracle_context.features = eax & system_components();
     image_size = (uint32_t)segue_xstate_size(0);
     if (image_size > IMAGE_SIZE)
         return false;
     oracle_context.image_host = image_host;
     oracle_context.image_after = image_after;
     make_images(random);
-    stack = VirtualAlloc(NULL, STACK_SIZE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
-    if (!stack || !AddVectoredExceptionHandler(1, on_exception) ||
-        VirtualAlloc((void *)CODE, PAGE, MEM_RESERVE | MEM_COMMIT, PAGE_EXECUTE_READWRITE) != (void *)CODE)
-        return false;
-    if (segue_install(NULL) != SEGUE_OK || segue_mapping_create(AREA, PAGES * PAGE, &mapping) != SEGUE_OK)
+    stack = system_map_stack(STACK_SIZE);
+    if (!stack || !system_prepare() || segue_mapping_create(AREA, PAGES * PAGE, &mapping) != SEGUE_OK)
         return false;
     add_regions();
     return true;
@@ -240,7 +210,7 @@ static void make_bytes(struct random *random, uint8_t bytes[16])
 /* Whether it can be run in a slot, and comes back. */
 static bool can_run(const struct segue_insn *insn)
 {
-    /* The base of FS is not known: such an instruction is refused. */
+    /* The base of FS is not known, or not this system's. */
     for (unsigned i = 0; i < insn->memory_count; i++)
         if (insn->memory[i].segment == SEGUE_SEGMENT_FS)
             return false;
@@ -297,12 +267,6 @@ static void aim(struct segue_regs *regs, const struct segue_memory_operand *memo
         *segue_register_at(regs, memory->index) = segue_register_get(regs, memory->index) + target - address;
 }
 
-static void read_bases(struct segue_regs *regs)
-{
-    regs->gs_base = (uint64_t)(uintptr_t)NtCurrentTeb();
-    __asm__ volatile("rdfsbase %0" : "=r"(regs->fs_base));
-}
-
 static bool is_branch(const struct segue_insn *insn)
 {
     unsigned kind = orders_of(insn)->transfer.kind;
@@ -337,7 +301,7 @@ static bool make_state(struct random *random, struct test *test)
     test->regs.rsp = (uint64_t)(uintptr_t)stack + STACK_SIZE / 2 - random_below(random, 64) * 8;
     test->regs.rflags =
         FIXED_FLAGS | (random_next(random) & FLAGS_ARITHMETIC) | (random_below(random, 8) ? 0 : FLAG_DIRECTION);
-    read_bases(&test->regs);
+    system_get_bases(&test->regs);
     __asm__("movw %%es, %0" : "=r"(test->regs.selectors[SEGUE_SEGMENT_ES]));
     __asm__("movw %%cs, %0" : "=r"(test->regs.selectors[SEGUE_SEGMENT_CS]));
     __asm__("movw %%ss, %0" : "=r"(test->regs.selectors[SEGUE_SEGMENT_SS]));
@@ -393,7 +357,7 @@ static void write_slot(unsigned slot, const struct test *test)
 {
     static const uint8_t jump[] = {0xff, 0x25, 0, 0, 0, 0};
     const void *landing = oracle_landing;
-    uint8_t *at = (uint8_t *)CODE + slot * SLOT;
+    uint8_t *at = (uint8_t *)(uintptr_t)CODE + slot * SLOT;
     memset(at, 0xcc, SLOT);
     memcpy(at, test->bytes, test->length);
     memcpy(at + test->length, jump, sizeof jump);
@@ -411,7 +375,7 @@ static void run(const struct test *test, unsigned slot, struct outcome *outcome)
 {
     const void *landing = oracle_landing;
     char *around = (char *)(uintptr_t)test->regs.rsp - STACK_SEEN;
-    seen.code = 0;
+    seen.number = 0;
     for (unsigned i = 0; i < 2 * STACK_SEEN; i++)
         around[i] = (char)(i * 5 + slot);
     if (test->planted)
@@ -422,9 +386,9 @@ static void run(const struct test *test, unsigned slot, struct outcome *outcome)
     memset(image_after, 0, sizeof image_after);
     oracle_enter();
     outcome->regs = oracle_context.after;
-    outcome->signal = (struct signal_seen){0};
-    if (seen.code)
-        outcome->signal = seen;
+    outcome->fault = (struct fault_seen){0};
+    if (seen.number)
+        outcome->fault = seen;
     memcpy(outcome->image, image_after, IMAGE_SIZE);
     memcpy(outcome->stack, around, sizeof outcome->stack);
     memset(outcome->stack, 0, test->pushed - (uint64_t)(uintptr_t)around);
@@ -436,6 +400,14 @@ static void run_all(unsigned way)
         run(&tests[i], i, &outcomes[way][i]);
 }
 
+static bool are_alike(const struct fault_seen *native, const struct fault_seen *stepped)
+{
+    if (!system_reports_faults_of_steps())
+        return !native->number == !stepped->number;
+    return native->number == stepped->number && native->kind == stepped->kind && native->address == stepped->address &&
+           native->instruction == stepped->instruction;
+}
+
 static const char *compare(const struct outcome *native, const struct outcome *stepped)
 {
     for (unsigned i = 0; i < 16; i++)
@@ -443,8 +415,7 @@ static const char *compare(const struct outcome *native, const struct outcome *s
             return "a register";
     if ((uint32_t)native->regs.rflags != (uint32_t)stepped->regs.rflags)
         return "the flags";
-    if (native->signal.code != stepped->signal.code || native->signal.kind != stepped->signal.kind ||
-        native->signal.address != stepped->signal.address || native->signal.instruction != stepped->signal.instruction)
+    if (!are_alike(&native->fault, &stepped->fault))
         return "the exception";
     if (memcmp(native->stack, stepped->stack, sizeof native->stack) != 0)
         return "the stack";
@@ -480,9 +451,9 @@ static void report(uint64_t batch, unsigned number, const char *what)
     for (size_t i = 0; i < count; i++)
         printf("  access %u of %u bytes at %llx\n", accesses[i].direction, (unsigned)accesses[i].size,
                (unsigned long long)accesses[i].address);
-    printf("  exception %x kind %llu at %llx, %x kind %llu at %llx\n", native->signal.code,
-           (unsigned long long)native->signal.kind, (unsigned long long)native->signal.address, stepped->signal.code,
-           (unsigned long long)stepped->signal.kind, (unsigned long long)stepped->signal.address);
+    printf("  exception %x kind %llu at %llx, %x kind %llu at %llx\n", native->fault.number,
+           (unsigned long long)native->fault.kind, (unsigned long long)native->fault.address, stepped->fault.number,
+           (unsigned long long)stepped->fault.kind, (unsigned long long)stepped->fault.address);
     for (unsigned i = 0; i < 2 * STACK_SEEN; i++)
         if (native->stack[i] != stepped->stack[i])
             printf("  stack byte %d: %02x, %02x\n", (int)i - (int)STACK_SEEN, native->stack[i], stepped->stack[i]);
@@ -528,13 +499,13 @@ static bool ways_agree(uint64_t number, bool is_last)
     run_all(0);
     memcpy(contents[1], AREA, PAGES * PAGE);
     memcpy(AREA, contents[0], PAGES * PAGE);
-    protect(PAGE_NOACCESS);
+    protect(false);
     run_all(1);
-    protect(PAGE_READWRITE);
+    protect(true);
     memcpy(contents[2], AREA, PAGES * PAGE);
     for (unsigned i = 0; i < CASES; i++) {
         const char *what = compare(&outcomes[0][i], &outcomes[1][i]);
-        faulted += outcomes[0][i].signal.code != 0;
+        faulted += outcomes[0][i].fault.number != 0;
         agree = agree && !what;
         if (what && is_last)
             report(number, i, what);
@@ -553,7 +524,7 @@ static bool ways_agree(uint64_t number, bool is_last)
 static void batch(uint64_t seed, uint64_t number)
 {
     struct random random = random_for(seed, number);
-    protect(PAGE_READWRITE);
+    protect(true);
     random_fill(&random, AREA, PAGES * PAGE);
     for (unsigned i = 0; i < CASES; i++) {
         while (!make_test(&random, &tests[i]))
@@ -574,7 +545,7 @@ int main(int argc, char **argv)
     const uint64_t batches = (count + CASES - 1) / CASES;
     struct random random = random_for(seed, UINT64_MAX);
     struct segue_counters counters;
-    setvbuf(stdout, NULL, _IONBF, 0);
+    setbuf(stdout, NULL);
     if (!prepare(&random)) {
         puts("SKIP: no XSAVE, or no room where the area and the code must be");
         return 77;

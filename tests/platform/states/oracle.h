@@ -1,6 +1,6 @@
-/* oracle.h: a thread's state, for oracle_win64_x86_64.S and for states.c. */
-#ifndef SEGUE_TESTS_WINDOWS_ORACLE_H
-#define SEGUE_TESTS_WINDOWS_ORACLE_H
+/* oracle.h: a thread's state, for oracle_x86_64.S and for states.c. */
+#ifndef SEGUE_TESTS_STATES_ORACLE_H
+#define SEGUE_TESTS_STATES_ORACLE_H
 
 /* In struct oracle_context; states.c asserts each. */
 #define ORACLE_BEFORE 0
