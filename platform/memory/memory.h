@@ -96,17 +96,36 @@ struct platform_views {
 long platform_views_create(uint64_t at, uint64_t size, int access, enum platform_backing backing,
                            struct platform_views *views);
 
+/* As platform_views_create, of memory of PLATFORM_BACKING_FILE that can be read and written, with choices. */
+struct platform_views_order {
+    uint64_t at, size;
+    /* Of both views: a power of two, at least a page. */
+    uint64_t alignment;
+    /* Fail rather than make views that are farther apart than PLATFORM_VIEWS_NEAR. */
+    bool is_near;
+    /* Whether PLATFORM_BACKING_FILE is to be used, the file's name, and where to store its descriptor, which the caller
+     * closes (platform_file_close). Without a file, anonymous memory. */
+    bool is_file;
+    const char *name;
+    int *file;
+};
+long platform_views_create_as(const struct platform_views_order *order, struct platform_views *views);
+void platform_file_close(int file);
+
 /* Unmaps one view and, if `guarded`, the guards around it. Async-signal-safe. */
 void platform_view_unmap(uint64_t view, uint64_t size, bool guarded);
 
-/* Frees the memory of pages of a view that can be written: they read as zero in both views. Does nothing if the system
- * cannot do that. Async-signal-safe. */
-void platform_view_release(uint64_t pages, uint64_t size);
+/* Frees the memory of pages of a view that can be written: they read as zero in both views. False if the system cannot
+ * do that. Async-signal-safe. */
+bool platform_view_release(uint64_t pages, uint64_t size);
 
-/* Excludes the guarded view from a child made by fork and from core dumps. False if the system cannot do that.
- * Async-signal-safe. */
+/* Excludes the view and its guards from a child made by fork; pages of a view from core dumps. False if the system
+ * cannot do that. Async-signal-safe. */
 bool platform_view_keep_from_child(uint64_t view, uint64_t size);
 bool platform_view_keep_from_dump(uint64_t view, uint64_t size);
+
+/* Asks for huge pages of shared memory in these pages of a view. False if the system has none. */
+bool platform_view_prefer_huge_pages(uint64_t view, uint64_t size);
 
 /* Reserves these addresses if nothing is mapped there. Returns 0, or a negative error number (-EEXIST).
  * Async-signal-safe, and preserves errno. */

@@ -18,6 +18,8 @@ enum fork_order {
     FORK_ADOPTED,
     /* The child closes the descriptors for its parent's memory, and opens its own while it still may. */
     FORK_FILES,
+    /* The child gets memory of its own for mappings with two views. */
+    FORK_MAPPINGS,
     /* Threads that run guests. */
     FORK_GUESTS,
     /* No page is open and no breakpoint is placed during the fork. From this hook before the fork to this hook after

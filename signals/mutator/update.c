@@ -81,7 +81,7 @@ static int update_red_zone(const struct update *update, const struct segue_mutat
     int result = 0;
     while (context->red_zone && at < end && !result) {
         uint64_t page_end = (at / PAGE + 1) * PAGE, stop = page_end < end ? page_end : end;
-        size_t count = segue_peek(before, at, stop - at) / 8;
+        size_t count = segue_peek(before, at, (size_t)(stop - at)) / 8;
         memcpy(after, before, count * sizeof *after);
         result = update_range(update, after, count * sizeof *after);
         for (size_t i = 0; i < count; i++)

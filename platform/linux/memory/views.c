@@ -1,7 +1,7 @@
 /* views.c: memory that is mapped twice (platform/memory/memory.h).
  *
  * SOURCES: mmap(2) MAP_SHARED with MAP_ANONYMOUS; mremap(2): with an old size of 0 it makes a second mapping of the
- * same shared pages; memfd_create(2); setrlimit(2) RLIMIT_FSIZE; getauxval(3) AT_RANDOM; madvise(2) MADV_DONTFORK,
+ * same shared pages; getauxval(3) AT_RANDOM; madvise(2) MADV_DONTFORK,
  * MADV_DONTDUMP, MADV_REMOVE.
  * ASSUMPTIONS: shared anonymous memory is a file of the kernel's own: RLIMIT_FSIZE, vm.memfd_noexec and descriptors do
  * not concern it, and no filter takes it for memfd_create. */
@@ -12,16 +12,14 @@
 #include "platform/memory/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #include "decode/x86/page.h"
 #include "platform/linux/call.h"
-
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x10u
-#endif
+#include "platform/linux/memory/shared/shared_file.h"
 
 /* The longest random distance between two views: from the end of one, guards included, to the other. */
 #define DISTANCE (UINT64_C(1) << 30)
@@ -91,9 +89,22 @@ static long reserve(uint64_t size, uint64_t more, uint64_t code, uint64_t *reser
 
 /* The views to make. */
 struct order {
-    uint64_t size;
+    uint64_t size, alignment;
     int protection, file;
+    bool is_near;
 };
+
+static uint64_t align_up(uint64_t address, uint64_t alignment)
+{
+    return (address + alignment - 1) & -alignment;
+}
+
+/* Unmaps what is not within a guard of a view, from `from` to `to`. */
+static void unmap_between(uint64_t from, uint64_t to)
+{
+    if (from < to)
+        unmap(from, to - from);
+}
 
 static long map_first(const struct order *order, uint64_t at, int placed)
 {
@@ -125,40 +136,76 @@ static uint64_t distance_for(uint64_t whole)
     return left < DISTANCE ? left : DISTANCE;
 }
 
-/* Makes both views at the ends of one reserved range, in either order. */
+/* Makes both views near the ends of one reserved range, in either order. */
 static long create_apart(const struct order *order, struct platform_views *views)
 {
-    uint64_t reserved, size = order->size, whole = size + 2 * PLATFORM_VIEW_GUARD;
+    const uint64_t size = order->size, guard = PLATFORM_VIEW_GUARD;
+    const uint64_t whole = size + 2 * guard + order->alignment - PAGE;
+    uint64_t reserved;
+    if (order->is_near && whole >= PLATFORM_VIEWS_NEAR)
+        return -ENOTSUP;
     long at = reserve(2 * whole, distance_for(whole), (uint64_t)(uintptr_t)&create_apart, &reserved);
     if (system_call_failed(at))
         return at;
-    uint64_t low = (unsigned long)at + PLATFORM_VIEW_GUARD,
-             high = (unsigned long)at + reserved - PLATFORM_VIEW_GUARD - size;
+    const uint64_t begin = (unsigned long)at, end = begin + reserved;
+    uint64_t low = align_up(begin + guard, order->alignment), high = (end - guard - size) & -order->alignment;
     bool first_is_low = random_word() & 1;
     views->first = first_is_low ? low : high;
     views->second = first_is_low ? high : low;
     long result = map_first(order, views->first, MAP_FIXED);
     if (!system_call_failed(result))
         result = map_second(order, views->first, views->second);
-    if (system_call_failed(result))
-        unmap((unsigned long)at, reserved);
-    else
-        unmap((unsigned long)at + whole, reserved - 2 * whole);
-    return system_call_failed(result) ? result : 0;
+    if (system_call_failed(result)) {
+        unmap(begin, reserved);
+        return result;
+    }
+    unmap_between(begin, low - guard);
+    unmap_between(low + size + guard, high - guard);
+    unmap_between(high + size + guard, end);
+    return 0;
+}
+
+/* Reserves `size` bytes within PLATFORM_VIEWS_NEAR of the view at `at`. */
+static long reserve_near(uint64_t size, uint64_t at, const struct order *order)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    const uint64_t reach = PLATFORM_VIEWS_NEAR - PLATFORM_VIEW_GUARD;
+    long result = -ENOTSUP;
+    if (size + order->size >= reach)
+        return result;
+    for (unsigned i = 0; i < 8 * HINTS; i++) {
+        uint64_t apart = random_word() % (reach - size - order->size) & -(uint64_t)PAGE;
+        bool above = (i & 1) || at < reach;
+        uint64_t hint = above ? at + order->size + apart : at - size - apart;
+        result = map(hint, size, PROT_NONE, flags, -1);
+        if ((unsigned long)result == hint)
+            return result;
+        if (!system_call_failed(result))
+            unmap((unsigned long)result, size);
+        result = -ENOTSUP;
+    }
+    return result;
 }
 
 static long create_at(const struct order *order, uint64_t at, struct platform_views *views)
 {
-    uint64_t reserved, whole = order->size + 2 * PLATFORM_VIEW_GUARD;
+    const uint64_t guard = PLATFORM_VIEW_GUARD, whole = order->size + 2 * guard + order->alignment - PAGE;
+    uint64_t reserved = whole;
     long first = map_first(order, at, MAP_FIXED_NOREPLACE);
     if (system_call_failed(first))
         return first;
-    long result = reserve(whole, DISTANCE, order->protection & PROT_EXEC ? at : 0, &reserved);
+    long result = order->is_near ? reserve_near(whole, at, order)
+                                 : reserve(whole, DISTANCE, order->protection & PROT_EXEC ? at : 0, &reserved);
     if (!system_call_failed(result)) {
-        uint64_t base = (unsigned long)result;
-        *views = (struct platform_views){at, base + PLATFORM_VIEW_GUARD};
+        const uint64_t begin = (unsigned long)result, end = begin + reserved;
+        *views = (struct platform_views){at, align_up(begin + guard, order->alignment)};
         result = map_second(order, at, views->second);
-        unmap(base + (system_call_failed(result) ? 0 : whole), reserved - (system_call_failed(result) ? 0 : whole));
+        if (system_call_failed(result)) {
+            unmap(begin, reserved);
+        } else {
+            unmap_between(begin, views->second - guard);
+            unmap_between(views->second + order->size + guard, end);
+        }
     }
     if (system_call_failed(result))
         unmap(at, order->size);
@@ -170,43 +217,49 @@ static long create(const struct order *order, uint64_t at, struct platform_views
     return at ? create_at(order, at, views) : create_apart(order, views);
 }
 
-/* A file longer than RLIMIT_FSIZE allows would cost the process a SIGXFSZ. */
-static long set_length(int file, uint64_t size)
+/* The file that it has made is the caller's. */
+static long create_by_file(struct order *order, uint64_t at, const char *name, struct platform_views *views)
 {
-    struct rlimit64 longest;
-    if (system_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&longest) == 0 && longest.rlim_cur < size)
-        return -EFBIG;
-    return system_call3(SYS_ftruncate, file, (long)size, 0);
-}
-
-/* Older kernels do not know MFD_EXEC, and do not need it. */
-static long make_file(bool executable)
-{
-    const char *name = executable ? "segue-stubs" : "segue";
-    long file = -EINVAL;
-    if (executable)
-        file = system_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC | MFD_EXEC, 0);
-    return file == -EINVAL ? system_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC, 0) : file;
-}
-
-static long create_by_file(struct order *order, uint64_t at, struct platform_views *views)
-{
-    long file = make_file(order->protection & PROT_EXEC);
+    long file = shared_file_make(name, order->size, order->protection & PROT_EXEC);
     if (file < 0)
         return file;
     order->file = (int)file;
-    long result = set_length(order->file, order->size);
-    if (result == 0)
-        result = create(order, at, views);
-    system_call3(SYS_close, file, 0, 0);
+    long result = create(order, at, views);
+    if (result != 0)
+        platform_file_close(order->file);
     return result;
+}
+
+void platform_file_close(int file)
+{
+    system_call3(SYS_close, file, 0, 0);
 }
 
 long platform_views_create(uint64_t at, uint64_t size, int access, enum platform_backing backing,
                            struct platform_views *views)
 {
-    struct order order = {size, access, -1};
-    return backing == PLATFORM_BACKING_FILE ? create_by_file(&order, at, views) : create(&order, at, views);
+    struct order order = {.size = size, .alignment = PAGE, .protection = access, .file = -1};
+    if (backing != PLATFORM_BACKING_FILE)
+        return create(&order, at, views);
+    long result = create_by_file(&order, at, access & PLATFORM_EXECUTE ? "segue-stubs" : "segue", views);
+    if (result == 0)
+        platform_file_close(order.file);
+    return result;
+}
+
+long platform_views_create_as(const struct platform_views_order *wanted, struct platform_views *views)
+{
+    struct order order = {.size = wanted->size,
+                          .alignment = wanted->alignment,
+                          .protection = PROT_READ | PROT_WRITE,
+                          .file = -1,
+                          .is_near = wanted->is_near};
+    if (!wanted->is_file)
+        return create(&order, wanted->at, views);
+    long result = create_by_file(&order, wanted->at, wanted->name, views);
+    if (result == 0)
+        *wanted->file = order.file;
+    return result;
 }
 
 void platform_view_unmap(uint64_t view, uint64_t size, bool guarded)
@@ -215,23 +268,36 @@ void platform_view_unmap(uint64_t view, uint64_t size, bool guarded)
     unmap(view - guard, size + 2 * guard);
 }
 
-void platform_view_release(uint64_t pages, uint64_t size)
+bool platform_view_release(uint64_t pages, uint64_t size)
 {
-    system_call3(SYS_madvise, (long)pages, (long)size, MADV_REMOVE);
+    return system_call3(SYS_madvise, (long)pages, (long)size, MADV_REMOVE) == 0;
 }
 
-static bool advise(uint64_t view, uint64_t size, int advice)
+/* One of "always within_size [advise] never deny force": the kernel accepts the advice also where it means nothing. */
+static bool has_huge_pages(void)
 {
-    return system_call3(SYS_madvise, (long)(view - PLATFORM_VIEW_GUARD), (long)(size + 2 * PLATFORM_VIEW_GUARD),
-                        advice) == 0;
+    char text[128] = {0};
+    long file = system_call4(SYS_openat, AT_FDCWD, (long)"/sys/kernel/mm/transparent_hugepage/shmem_enabled",
+                             O_RDONLY | O_CLOEXEC, 0);
+    if (file < 0)
+        return false;
+    system_call3(SYS_read, file, (long)text, sizeof text - 1);
+    system_call3(SYS_close, file, 0, 0);
+    return strstr(text, "[") && !strstr(text, "[never]") && !strstr(text, "[deny]");
+}
+
+bool platform_view_prefer_huge_pages(uint64_t view, uint64_t size)
+{
+    return has_huge_pages() && system_call3(SYS_madvise, (long)view, (long)size, MADV_HUGEPAGE) == 0;
 }
 
 bool platform_view_keep_from_child(uint64_t view, uint64_t size)
 {
-    return advise(view, size, MADV_DONTFORK);
+    return system_call3(SYS_madvise, (long)(view - PLATFORM_VIEW_GUARD), (long)(size + 2 * PLATFORM_VIEW_GUARD),
+                        MADV_DONTFORK) == 0;
 }
 
 bool platform_view_keep_from_dump(uint64_t view, uint64_t size)
 {
-    return advise(view, size, MADV_DONTDUMP);
+    return system_call3(SYS_madvise, (long)view, (long)size, MADV_DONTDUMP) == 0;
 }
