@@ -9,7 +9,7 @@
 #include "tools/support/verb.h"
 
 static const struct verb *const verbs[] = {
-    &explain_verb, &doctor_verb, &demo_verb, &patch_verb, &run_verb, &corpus_verb,
+    &explain_verb, &doctor_verb, &demo_verb, &patch_verb, &run_verb, &watch_verb, &corpus_verb,
 };
 
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)

@@ -4,11 +4,11 @@
  * made at the second view; any other faults, and is stepped on copies, so that its values are exact. */
 #include "policy.h"
 
-#include "counts.h"
 #include "index.h"
 #include "platform/clock.h"
 #include "platform/threads/thread.h"
-#include "queue.h"
+#include "signals/watch/counts/counts.h"
+#include "signals/watch/queue/queue.h"
 
 /* The most ranges that one access counts for without a fault. */
 #define COUNTED_MOST 4u

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "adopt.h"
-#include "counts.h"
 #include "decode/x86/page.h"
 #include "index.h"
 #include "platform/memory/mappings.h"
@@ -17,9 +16,10 @@
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
 #include "policy.h"
-#include "queue.h"
 #include "signals/regions/region.h"
 #include "signals/threads/thread.h"
+#include "signals/watch/counts/counts.h"
+#include "signals/watch/queue/queue.h"
 
 #define AREAS 65536u
 /* The largest access by one address and one size. */

@@ -33,7 +33,7 @@ section() {
 }
 
 total=0
-for verb in explain doctor patch run corpus; do
+for verb in explain doctor patch run watch corpus; do
   "$segue" help "$verb" > "$work/help"
   section "${verb^^}" > "$work/section"
   listed "$work/help" > "$work/in_help"
@@ -52,7 +52,7 @@ while read -r verb part option; do
   "$segue" $verb $part "$option" > /dev/null 2> "$work/err" < /dev/null
   check "segue $verb $part $option is known" "" "$(grep 'there is no option' "$work/err")"
 done < <(
-  for verb in explain doctor patch run; do
+  for verb in explain doctor patch run watch; do
     "$segue" help "$verb" > "$work/help"
     listed "$work/help" | sed "s/^/$verb - /"
   done
@@ -63,7 +63,7 @@ done < <(
 )
 
 # No line of the help is wider than a terminal may be, nor empty of meaning.
-for verb in explain doctor demo patch run corpus; do
+for verb in explain doctor demo patch run watch corpus; do
   check "$verb: width" 0 "$("$segue" help "$verb" | awk 'length > 100' | wc -l)"
   check "$verb: --help is the help" "$("$segue" help "$verb")" "$("$segue" "$verb" --help)"
 done
@@ -81,7 +81,7 @@ check "completes options of parts" "--decoder" "$(complete_line segue corpus che
 check "completes options of run" "--syscalls" "$(complete_line segue run --trace --sy)"
 check "leaves a program's options alone" "" "$(complete_line segue run ls --tr)"
 check "leaves files to bash" "" "$(complete_line segue patch a)"
-for verb in explain doctor patch run; do
+for verb in explain doctor patch run watch; do
   "$segue" help "$verb" > "$work/help"
   check "completes all options of $verb" "$(listed "$work/help" | tr '\n' ' ')" \
     "$(complete_line segue "$verb" -- | tr ' ' '\n' | grep -v -- '^--help$' | sort | tr '\n' ' ')"

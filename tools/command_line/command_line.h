@@ -86,6 +86,18 @@ enum patch_option {
     PATCH_TO,
     PATCH_VERIFY,
 };
+enum watch_option {
+    WATCH_OUTPUT = 'o',
+    WATCH_WRITE = FIRST_LONG_OPTION,
+    WATCH_READ,
+    WATCH_CHANGE,
+    WATCH_IF,
+    WATCH_THREAD,
+    WATCH_COUNT,
+    WATCH_FOLLOW,
+    WATCH_LIMIT,
+    WATCH_JSON,
+};
 enum run_option { RUN_STATS = FIRST_LONG_OPTION, RUN_TRACE, RUN_EAGER, RUN_LAZY, RUN_NO_FOLLOW, RUN_SYSCALLS };
 enum corpus_option {
     CORPUS_OPTION_OUTPUT = 'o',
@@ -106,7 +118,8 @@ enum corpus_option {
     CORPUS_OPTION_SPOIL,
 };
 
-extern const struct verb_words explain_words, doctor_words, demo_words, patch_words, run_words, corpus_words;
+extern const struct verb_words explain_words, doctor_words, demo_words, patch_words, run_words, watch_words,
+    corpus_words;
 /* The parts of corpus. */
 extern const struct verb_words corpus_build_words, corpus_check_words, corpus_stat_words, corpus_diff_words,
     corpus_merge_words;

@@ -11,7 +11,7 @@
 #include "completions.h"
 
 static const struct verb_words *const pages[] = {
-    &explain_words, &doctor_words, &demo_words, &patch_words, &corpus_words, &run_words, NULL,
+    &explain_words, &doctor_words, &demo_words, &patch_words, &corpus_words, &run_words, &watch_words, NULL,
 };
 
 /* What scdoc would take for its own is quoted. */

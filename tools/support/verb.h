@@ -23,6 +23,6 @@ struct verb {
     int (*run)(int argument_count, char **arguments);
 };
 
-extern const struct verb explain_verb, doctor_verb, demo_verb, corpus_verb, patch_verb, run_verb;
+extern const struct verb explain_verb, doctor_verb, demo_verb, corpus_verb, patch_verb, run_verb, watch_verb;
 
 #endif

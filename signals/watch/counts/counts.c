@@ -8,32 +8,27 @@
 #include "platform/reason.h"
 
 /* How many places are looked at for one. */
-#define PLACE_BITS 18
-#define PLACES (UINT32_C(1) << PLACE_BITS)
 #define LOOKS 4096u
-/* Below a watch's number: hot sites are in code of files, which has addresses of fewer bits. */
-#define SITE_BITS (64 - 17)
 
-struct place {
-    /* The instruction, and above it the watch's number; 0: free. */
-    uint64_t key;
-    uint64_t reads, writes;
-};
+static struct counts_place *places;
 
-static struct place *places;
+void counts_use(void *table)
+{
+    places = table;
+}
 
 bool counts_prepare(void)
 {
     if (!places)
-        places = platform_map_apart(PLACES * sizeof *places);
+        places = platform_map_apart(COUNTS_PLACES * sizeof *places);
     return places != NULL;
 }
 
-static inline SEGUE_HOT_POLICY struct place *place_of(uint64_t key)
+static inline SEGUE_HOT_POLICY struct counts_place *place_of(uint64_t key)
 {
-    uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - PLACE_BITS);
+    uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - COUNTS_PLACE_BITS);
     for (uint32_t look = 0; look < LOOKS; look++) {
-        struct place *place = &places[(hash + look) & (PLACES - 1)];
+        struct counts_place *place = &places[(hash + look) & (COUNTS_PLACES - 1)];
         uint64_t present = __atomic_load_n(&place->key, __ATOMIC_RELAXED);
         if (present == 0 &&
             __atomic_compare_exchange_n(&place->key, &present, key, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
@@ -46,7 +41,7 @@ static inline SEGUE_HOT_POLICY struct place *place_of(uint64_t key)
 
 SEGUE_HOT_POLICY bool counts_add(uint32_t number, uint64_t site, uint8_t direction)
 {
-    struct place *place = place_of((uint64_t)number << SITE_BITS | site);
+    struct counts_place *place = place_of((uint64_t)number << COUNTS_SITE_BITS | site);
     if (!place)
         return false;
     if (direction & SEGUE_READ)
@@ -56,14 +51,14 @@ SEGUE_HOT_POLICY bool counts_add(uint32_t number, uint64_t site, uint8_t directi
     return true;
 }
 
-static bool is_of(const struct place *place, uint32_t number)
+static bool is_of(const struct counts_place *place, uint32_t number)
 {
-    return __atomic_load_n(&place->key, __ATOMIC_RELAXED) >> SITE_BITS == number;
+    return __atomic_load_n(&place->key, __ATOMIC_RELAXED) >> COUNTS_SITE_BITS == number;
 }
 
 void counts_clear(uint32_t number)
 {
-    for (uint32_t i = 0; i < PLACES; i++)
+    for (uint32_t i = 0; i < COUNTS_PLACES; i++)
         if (is_of(&places[i], number)) {
             __atomic_store_n(&places[i].reads, 0, __ATOMIC_RELAXED);
             __atomic_store_n(&places[i].writes, 0, __ATOMIC_RELAXED);
@@ -79,10 +74,10 @@ static int compare(const void *one, const void *other)
     return first->site < second->site ? -1 : first->site > second->site;
 }
 
-static struct segue_watch_count shown(const struct place *place)
+static struct segue_watch_count shown(const struct counts_place *place)
 {
     return (struct segue_watch_count){
-        .site = place->key & ((UINT64_C(1) << SITE_BITS) - 1),
+        .site = place->key & ((UINT64_C(1) << COUNTS_SITE_BITS) - 1),
         .reads = __atomic_load_n(&place->reads, __ATOMIC_RELAXED),
         .writes = __atomic_load_n(&place->writes, __ATOMIC_RELAXED),
     };
@@ -91,12 +86,12 @@ static struct segue_watch_count shown(const struct place *place)
 enum segue_status counts_list(uint32_t number, struct segue_watch_count *counts, size_t capacity, size_t *count)
 {
     const size_t page = platform_page_size();
-    const size_t size = (PLACES * sizeof(struct segue_watch_count) + page - 1) & ~(page - 1);
+    const size_t size = (COUNTS_PLACES * sizeof(struct segue_watch_count) + page - 1) & ~(page - 1);
     struct segue_watch_count *all = platform_map(size);
     if (!all)
         return reason_give(SEGUE_NO_MEMORY, NULL);
     size_t found = 0;
-    for (uint32_t i = 0; i < PLACES; i++)
+    for (uint32_t i = 0; i < COUNTS_PLACES; i++)
         if (is_of(&places[i], number)) {
             all[found] = shown(&places[i]);
             found += all[found].reads || all[found].writes;

@@ -2,7 +2,10 @@
 #ifndef SEGUE_SIGNALS_WATCH_COUNTS_H
 #define SEGUE_SIGNALS_WATCH_COUNTS_H
 
-#include <segue/watch.h>
+#include "counts_layout.h"
+
+/* Uses this memory, zeroed, of COUNTS_PLACES places; before the first segue_watch_add. */
+void counts_use(void *table);
 
 /* False if there is no memory. */
 bool counts_prepare(void);

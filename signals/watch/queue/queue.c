@@ -10,29 +10,8 @@
 /* How long a thread waits for a place before it looks again, and a reader for a record, in nanoseconds. */
 #define PAUSE 20000u
 
-struct place {
-    /* The number of the next put here; one more, once that is done. */
-    uint64_t turn;
-    struct segue_watch_record record;
-    uint64_t unused[6];
-};
-
-struct watch_queue {
-    _Alignas(64) uint64_t puts;
-    _Alignas(64) uint64_t takes;
-    uint64_t lost;
-    /* A power of two. */
-    uint64_t places;
-    _Alignas(64) struct place place[];
-};
-
 static struct watch_queue *own;
 static uint32_t reading;
-
-size_t queue_size(uint32_t places)
-{
-    return sizeof(struct watch_queue) + places * sizeof(struct place);
-}
 
 void queue_use(struct watch_queue *queue, uint32_t places)
 {
@@ -60,7 +39,7 @@ static bool try_put(struct watch_queue *queue, const struct segue_watch_record *
 {
     uint64_t at = __atomic_load_n(&queue->puts, __ATOMIC_RELAXED);
     for (;;) {
-        struct place *place = &queue->place[at & (queue->places - 1)];
+        struct queue_place *place = &queue->place[at & (queue->places - 1)];
         int64_t ahead = (int64_t)(__atomic_load_n(&place->turn, __ATOMIC_ACQUIRE) - at);
         if (ahead < 0)
             return false;
@@ -76,7 +55,7 @@ static bool try_put(struct watch_queue *queue, const struct segue_watch_record *
 
 void queue_put(const struct segue_watch_record *record, bool waits)
 {
-    while (!try_put(own, record)) {
+    while (!__atomic_load_n(&own->is_closed, __ATOMIC_RELAXED) && !try_put(own, record)) {
         if (!waits) {
             __atomic_fetch_add(&own->lost, 1, __ATOMIC_RELAXED);
             return;
@@ -85,38 +64,15 @@ void queue_put(const struct segue_watch_record *record, bool waits)
     }
 }
 
-static bool take(struct watch_queue *queue, struct segue_watch_record *record)
-{
-    const uint64_t at = queue->takes;
-    struct place *place = &queue->place[at & (queue->places - 1)];
-    if (__atomic_load_n(&place->turn, __ATOMIC_ACQUIRE) != at + 1)
-        return false;
-    *record = place->record;
-    __atomic_store_n(&place->turn, at + queue->places, __ATOMIC_RELEASE);
-    queue->takes = at + 1;
-    return true;
-}
-
-size_t queue_take(struct watch_queue *queue, struct segue_watch_record *records, size_t capacity)
-{
-    size_t taken = 0;
-    while (taken < capacity && take(queue, &records[taken]))
-        taken++;
-    return taken;
-}
-
-uint64_t queue_take_lost(struct watch_queue *queue)
-{
-    return __atomic_exchange_n(&queue->lost, 0, __ATOMIC_RELAXED);
-}
-
 static size_t take_alone(struct segue_watch_record *records, size_t capacity, uint64_t *lost)
 {
     while (__atomic_exchange_n(&reading, 1, __ATOMIC_ACQUIRE))
         wait_a_moment();
-    size_t taken = queue_take(own, records, capacity);
+    size_t taken = 0;
+    while (taken < capacity && queue_take(own, &records[taken]))
+        taken++;
     if (lost)
-        *lost += queue_take_lost(own);
+        *lost += __atomic_exchange_n(&own->lost, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&reading, 0, __ATOMIC_RELEASE);
     return taken;
 }

@@ -1,0 +1,58 @@
+/* counter.c: what tests/tools/watch watches: eight threads add to a counter, and one of them has a defect. */
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define THREADS 8
+#define ROUNDS 100
+
+struct totals {
+    int requests;
+    struct {
+        long bytes;
+        double load;
+    } lines[2];
+    unsigned is_open : 1;
+};
+struct totals totals;
+long counter;
+static int neighbours[4];
+struct totals *all = &totals;
+_Thread_local int per_thread;
+
+__attribute__((noinline)) static void reset(void)
+{
+    __atomic_store_n(&counter, -1, __ATOMIC_RELAXED);
+}
+
+static void *work(void *number)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&neighbours[1], 1, __ATOMIC_RELAXED);
+        per_thread++;
+    }
+    return number;
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t threads[THREADS];
+    (void)argv;
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, work, NULL);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    if (argc > 1)
+        reset();
+    totals.requests = 1;
+    totals.lines[1].load += 0.5;
+    all->lines[0].bytes = 7;
+    printf("%ld %d %d\n", counter, neighbours[1], per_thread);
+    fflush(stdout);
+    if (argc > 2 && fork() == 0) {
+        counter = 50;
+        _exit(0);
+    }
+    return 3;
+}

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# watch.sh SEGUE COUNTER STRIPPED STATIC: `segue watch`, by what it prints of small programs (counter.c).
+set -uo pipefail
+. "$(dirname "$0")/../../support/check.sh"
+segue=$1
+counter=$2
+stripped=$3
+static=$4
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# watch ARGUMENT...: output, report and status in $work/out, $work/err and $status.
+watch() {
+  status=0
+  timeout 60 "$segue" watch "$@" > "$work/out" 2> "$work/err" || status=$?
+}
+
+# refuses TEXT ARGUMENT...
+refuses() {
+  local text=$1
+  shift
+  watch "$@"
+  check "$text: refused" yes "$([ "$status" != 3 ] && echo yes)"
+  check "$text: nothing was run" "" "$(cat "$work/out")"
+  check "$text: said" yes "$(grep -qF -- "$text" "$work/err" && echo yes || cat "$work/err")"
+}
+
+watch counter -- "$counter"
+check "the program's status" 3 "$status"
+check "the program's output" "800 800 0" "$(cat "$work/out")"
+check "a line for each access" 800 "$(grep -c ': updates counter (8 bytes): [0-9]* -> [0-9]*$' "$work/err")"
+check "no other line" 800 "$(wc -l < "$work/err")"
+check "each value once" 800 "$(sed 's/.* //' "$work/err" | sort -n | uniq | wc -l)"
+check "function, file and line" yes "$(grep -q ' work+0x[0-9a-f]* (counter.c:[0-9]*): ' "$work/err" && echo yes)"
+check "instruction" yes "$(grep -q ': lock .*\[' "$work/err" && echo yes)"
+check "threads by number" 8 "$(sed -E 's,.*/([0-9]+) .*,\1,' "$work/err" | sort -u | wc -l)"
+
+watch --if 'new < old' counter -- "$counter" 1
+check "a condition" "1 800 -> -1" "$(wc -l < "$work/err") $(sed 's/.*: //' "$work/err")"
+check "who it was" yes "$(grep -q ' reset' "$work/err" && echo yes)"
+
+watch --read --write totals.requests 'totals.lines[1].load' 'totals.lines[0].bytes' -- "$counter"
+check "parts, with their types" "writes totals.requests (4 bytes): 0 -> 1
+reads totals.lines[1].load (8 bytes): 0
+writes totals.lines[1].load (8 bytes): 0 -> 0.5
+writes totals.lines[0].bytes (8 bytes): 0 -> 7" "$(sed -E 's/.*: (reads|writes) /\1 /' "$work/err")"
+watch '*all' -- "$counter"
+check "what a pointer leads to" "*all *all+8 *all+32" \
+  "$(sed -E 's/.*: (reads|writes) ([^ ]*) .*/\2/' "$work/err" | sort -V | paste -sd' ')"
+
+watch --count counter neighbours -- "$counter"
+check "counts" "800 800 counter
+800 800 neighbours" "$(awk '$1 == 800 { print $1, $2, $3 }' "$work/err" | sort)"
+check "counted and not slowed" "800 800 0" "$(cat "$work/out")"
+
+watch --json --limit 5 counter -- "$counter"
+check "JSON lines" 5 "$(grep -c '^{"time":.*"target":"counter".*"old":"[0-9]*","new":"[0-9]*"}$' "$work/err")"
+check "the program goes on" "800 800 0" "$(cat "$work/out")"
+watch --change -o "$work/file" counter -- "$counter" 1 2
+check "a file" 801 "$(grep -c 'counter (8 bytes)' "$work/file")"
+check "nothing but that" "" "$(cat "$work/err")"
+watch --follow --change -o "$work/file" counter -- "$counter" 1 2
+check "and a child" "-1 -> 50" "$(tail -1 "$work/file" | sed 's/.*): //')"
+
+address=$(nm "$stripped.full" | awk '$3 == "counter" { print $1 }')
+watch --limit 2 "0x$address:8" -- "$stripped"
+check "addresses" "0x$address:8 (8 bytes): 0x1 -> 0x2" "$(tail -1 "$work/err" | sed 's/.*updates //')"
+
+watch --limit 1 counter -- env -i A=B "$counter"
+check "what cannot be found" yes "$(grep -q "there is no variable 'counter'" "$work/err" && echo yes)"
+LD_PRELOAD='' watch --limit 1 'libc.so.6:environ' -- sh -c 'echo "<$LD_PRELOAD>"; env | grep -c SEGUE'
+check "the environment is the program's own" "<>
+0" "$(cat "$work/out")"
+
+refuses "did you mean counter?" countr -- "$counter"
+refuses "there is no member 'request'" totals.request -- "$counter"
+refuses "bit field" totals.is_open -- "$counter"
+refuses "the array has 2 elements" 'totals.lines[2]' -- "$counter"
+refuses "an index is a number" 'totals.lines[x]' -- "$counter"
+refuses "it belongs to nothing with members" counter.x -- "$counter"
+refuses "what is indexed is not an array" 'counter[0]' -- "$counter"
+refuses "not a pointer" '*counter' -- "$counter"
+refuses "'main' is a function" main -- "$counter"
+refuses "'per_thread' is thread-local" per_thread -- "$counter"
+refuses "'12' is not ADDRESS:SIZE" 12 -- "$counter"
+refuses "no memory is mapped" 16:8 -- "$counter"
+refuses "has not loaded a file 'libx.so'" libx.so:x -- "$counter"
+refuses "is it stripped?" counter -- "$stripped"
+refuses "it is linked statically" counter -- "$static"
+refuses "there is no such program" counter -- "$work/none"
+refuses "cannot be run: Permission denied" counter -- "$(dirname "$0")/counter.c"
+refuses "a program is missing" counter
+refuses "a TARGET is missing" -- "$counter"
+refuses "options come first" counter --json -- "$counter"
+refuses "--if wants a comparison" --if 'new' counter -- "$counter"
+refuses "--limit wants a number" --limit 0 counter -- "$counter"
+refuses "counted without a look at its value" --count --if 'new > 1' counter -- "$counter"
+refuses "cannot be written" -o "$work/none/file" counter -- "$counter"
+
+check_end

@@ -1,0 +1,47 @@
+/* watch.c: what `segue watch` takes. */
+#include "command_line.h"
+
+const struct verb_words watch_words = {
+    .name = "watch",
+    .forms = (const char *const[]){"[OPTION...] TARGET... -- PROGRAM [ARGUMENT...]", NULL},
+    .summary = "runs a program and reports who touches a variable or other memory",
+    .operands =
+        (const struct operand_words[]){
+            {"TARGET...", "what to watch, until --",
+             "NAME: a global or static variable, by the program's symbols. NAME.MEMBER, NAME[INDEX], and both "
+             "repeated: a part of one, by its debug information. *NAME: what a pointer points to when the program "
+             "begins. FILE:NAME: a variable of a shared library, as libc.so.6:environ. ADDRESS:SIZE: numbers, "
+             "hexadecimal with 0x."},
+            {"PROGRAM [ARGUMENT...]", "what to run; it must not be linked statically",
+             "Its files, streams and exit status are its own."},
+            {0},
+        },
+    .options =
+        (const struct option_words[]){
+            {WATCH_WRITE, "write", NULL, "report writes; without --write, --read and --change that is what is reported",
+             NULL},
+            {WATCH_READ, "read", NULL, "report reads; with --write, both", NULL},
+            {WATCH_CHANGE, "change", NULL, "report writes that change the value", NULL},
+            {WATCH_IF, "if", "CONDITION", "report only where it holds: 'new > 100', 'old == 7', 'new != old'",
+             "Both sides are new, old, or a number. Operators: == != < <= > >=."},
+            {WATCH_THREAD, "thread", "THREAD", "report only this thread's accesses: its name or its number", NULL},
+            {WATCH_COUNT, "count", NULL, "count each instruction's accesses, and print a table at the end",
+             "That takes some nanoseconds for an access, in place of microseconds."},
+            {WATCH_FOLLOW, "follow", NULL, "report the accesses of children made by fork, too", NULL},
+            {WATCH_LIMIT, "limit", "N", "report no more than N accesses; the program goes on", NULL},
+            {WATCH_JSON, "json", NULL, "a JSON object on a line for each access", NULL},
+            {WATCH_OUTPUT, "output", "FILE", "write there; without it, to standard error", NULL},
+            {0},
+        },
+    .exclusions =
+        (const struct option_pair[]){
+            {WATCH_COUNT, WATCH_IF, "an access is counted without a look at its value"},
+            {WATCH_COUNT, WATCH_THREAD, "counts are those of all threads"},
+            {WATCH_COUNT, WATCH_LIMIT, "nothing is reported before the end"},
+            {WATCH_COUNT, WATCH_CHANGE, "an access is counted without a look at its value"},
+            {0},
+        },
+    .closing = "A line has the time since the beginning, the thread, the function and line, the instruction, what it "
+               "has accessed, and the value before and after.",
+    .operand_ends_options = true,
+};

@@ -1,0 +1,101 @@
+/* agent.c: libsegue-watch.so, which segue watch preloads into the program that it runs. Before the program's own code
+ * begins it watches the ranges that the command asks for; the policies then work in the program's threads.
+ *
+ * It makes no thread and keeps no descriptor, and the program's environment becomes what it was. */
+#include <segue/handler.h>
+#include <segue/suspend.h>
+#include <segue/watch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shared.h"
+#include "signals/watch/counts/counts.h"
+#include "signals/watch/queue/queue.h"
+
+static struct shared *map_shared(const char *descriptor)
+{
+    int file = atoi(descriptor);
+    void *memory = mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void restore_environment(void)
+{
+    const char *before = getenv(SHARED_PRELOAD);
+    if (before && *before)
+        setenv("LD_PRELOAD", before, 1);
+    else
+        unsetenv("LD_PRELOAD");
+    unsetenv(SHARED_PRELOAD);
+    unsetenv(SHARED_DESCRIPTOR);
+}
+
+static void say(struct shared *shared, enum shared_state state)
+{
+    __atomic_store_n(&shared->state, state, __ATOMIC_RELEASE);
+}
+
+/* False if the command has ended meanwhile. */
+static bool wait_for_go(const struct shared *shared)
+{
+    static const struct timespec moment = {.tv_nsec = 100000};
+    while (__atomic_load_n(&shared->state, __ATOMIC_ACQUIRE) != SHARED_GO) {
+        if (getppid() != (pid_t)shared->command)
+            return false;
+        nanosleep(&moment, NULL);
+    }
+    return true;
+}
+
+static enum segue_status watch(struct shared *shared)
+{
+    struct segue_watch *watches = calloc(shared->range_count, sizeof *watches);
+    uint64_t *ids = calloc(shared->range_count, sizeof *ids);
+    enum segue_status status = watches && ids ? segue_install(NULL) : SEGUE_NO_MEMORY;
+    if (status == SEGUE_OK)
+        status = segue_suspend_install(NULL);
+    for (uint32_t i = 0; status == SEGUE_OK && i < shared->range_count; i++) {
+        const struct shared_range *range = &shared->ranges[i];
+        watches[i] = (struct segue_watch){.address = (const void *)(uintptr_t)range->address,
+                                          .size = range->size,
+                                          .flags = range->flags | SEGUE_WATCH_WAIT};
+    }
+    if (status == SEGUE_OK)
+        status = segue_watch_add(watches, shared->range_count, ids);
+    for (uint32_t i = 0; status == SEGUE_OK && i < shared->range_count; i++)
+        shared->ranges[i].id = (uint32_t)ids[i];
+    free(watches);
+    free(ids);
+    return status;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    const char *descriptor = getenv(SHARED_DESCRIPTOR);
+    if (!descriptor)
+        return;
+    struct shared *shared = map_shared(descriptor);
+    restore_environment();
+    if (!shared)
+        return;
+    shared->process = (uint32_t)getpid();
+    say(shared, SHARED_READY);
+    if (!wait_for_go(shared))
+        return;
+    queue_use(&shared->queue, SHARED_PLACES);
+    counts_use(shared->counts);
+    enum segue_status status = watch(shared);
+    if (status != SEGUE_OK)
+        snprintf(shared->reason, sizeof shared->reason, "%s", segue_reason());
+    say(shared, status == SEGUE_OK ? SHARED_WATCHED : SHARED_FAILED);
+    /* The command now ends, and this process with it. */
+    while (status != SEGUE_OK && wait_for_go(shared))
+        ;
+    if (status != SEGUE_OK)
+        _exit(1);
+}

@@ -1,0 +1,48 @@
+/* shared.h: the memory that segue watch shares with the program that it watches, where libsegue-watch.so is preloaded.
+ *
+ * The program's side maps it and says READY; the command then finds out what is where in the program, fills in the
+ * ranges, and says GO; the program's side watches them, and says WATCHED or FAILED. From then on the program puts
+ * records into the queue, and the command takes them. */
+#ifndef SEGUE_TOOLS_WATCH_SHARED_H
+#define SEGUE_TOOLS_WATCH_SHARED_H
+
+#include "signals/watch/counts/counts_layout.h"
+#include "signals/watch/queue/queue_layout.h"
+
+/* The environment: the descriptor of the memory, and what LD_PRELOAD was before. */
+#define SHARED_DESCRIPTOR "SEGUE_WATCH_DESCRIPTOR"
+#define SHARED_PRELOAD "SEGUE_WATCH_PRELOAD"
+
+#define SHARED_RANGES 65536u
+#define SHARED_PLACES (UINT32_C(1) << 14)
+
+enum shared_state { SHARED_BEGUN, SHARED_READY, SHARED_GO, SHARED_WATCHED, SHARED_FAILED };
+
+struct shared_range {
+    uint64_t address, size;
+    /* enum segue_watch_flags. */
+    uint32_t flags;
+    /* Of the watch, once it is watched. */
+    uint32_t id;
+};
+
+struct shared {
+    /* enum shared_state. */
+    uint32_t state;
+    /* The program's process, and the command's. */
+    uint32_t process, command;
+    uint32_t range_count;
+    /* Of SHARED_FAILED. */
+    char reason[256];
+    struct shared_range ranges[SHARED_RANGES];
+    _Alignas(64) struct counts_place counts[COUNTS_PLACES];
+    /* The last: its places are behind it. */
+    _Alignas(64) struct watch_queue queue;
+};
+
+static inline size_t shared_size(void)
+{
+    return sizeof(struct shared) + queue_size(SHARED_PLACES);
+}
+
+#endif

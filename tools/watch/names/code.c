@@ -1,0 +1,127 @@
+/* code.c: see code.h.
+ *
+ * The bytes of an instruction are read from its file: in memory they may be a jump to a hot site's body. */
+#include "code.h"
+
+#include <Zydis/Zydis.h>
+#include <libgen.h>
+#include <segue/decode.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *no_debuginfo_path;
+
+static const Dwfl_Callbacks callbacks = {
+    .find_elf = dwfl_linux_proc_find_elf,
+    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .debuginfo_path = &no_debuginfo_path,
+};
+
+bool code_begin(struct code *code, pid_t process)
+{
+    /* No question goes out to the network. */
+    unsetenv("DEBUGINFOD_URLS");
+    *code = (struct code){dwfl_begin(&callbacks), process};
+    return code->dwfl && dwfl_linux_proc_report(code->dwfl, process) == 0 &&
+           dwfl_report_end(code->dwfl, NULL, NULL) == 0;
+}
+
+bool code_renew(struct code *code)
+{
+    dwfl_report_begin_add(code->dwfl);
+    return dwfl_linux_proc_report(code->dwfl, code->process) == 0 && dwfl_report_end(code->dwfl, NULL, NULL) == 0;
+}
+
+void code_end(struct code *code)
+{
+    if (code->dwfl)
+        dwfl_end(code->dwfl);
+    code->dwfl = NULL;
+}
+
+static char *text_of(const char *format, const char *text, uint64_t number)
+{
+    char *made;
+    if (asprintf(&made, format, text, (unsigned long long)number) < 0)
+        abort();
+    return made;
+}
+
+static void find_function(Dwfl_Module *module, uint64_t address, struct place *place)
+{
+    GElf_Off offset = 0;
+    GElf_Sym symbol;
+    const char *name = dwfl_module_addrinfo(module, address, &offset, &symbol, NULL, NULL, NULL);
+    const char *path = dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+    if (name) {
+        place->function = strdup(name);
+        place->where = text_of(offset ? "%s+%#llx" : "%s", name, offset);
+        return;
+    }
+    GElf_Addr start = 0;
+    dwfl_module_info(module, NULL, &start, NULL, NULL, NULL, NULL, NULL);
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    place->where = text_of("%s+%#llx", slash ? slash + 1 : path ? path : "?", address - start);
+}
+
+static void find_line(Dwfl_Module *module, uint64_t address, struct place *place)
+{
+    int number = 0;
+    Dwfl_Line *line = dwfl_module_getsrc(module, address);
+    const char *path = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
+    if (!path)
+        return;
+    const char *slash = strrchr(path, '/');
+    char *function = place->where;
+    place->file = strdup(path);
+    place->line = number;
+    if (asprintf(&place->where, "%s (%s:%d)", function, slash ? slash + 1 : path, number) < 0)
+        abort();
+    free(function);
+}
+
+/* From the module's file. Returns how many bytes there are. */
+static size_t read_bytes(Dwfl_Module *module, uint64_t address, uint8_t *bytes, size_t size)
+{
+    GElf_Addr bias, at = address;
+    Elf *elf = dwfl_module_getelf(module, &bias);
+    Elf_Scn *section = elf ? dwfl_module_address_section(module, &at, &bias) : NULL;
+    Elf_Data *data = section ? elf_rawdata(section, NULL) : NULL;
+    if (!data || !data->d_buf || at >= data->d_size)
+        return 0;
+    size_t left = data->d_size - at;
+    memcpy(bytes, (const char *)data->d_buf + at, left < size ? left : size);
+    return left < size ? left : size;
+}
+
+static char *assembly(Dwfl_Module *module, uint64_t address)
+{
+    uint8_t bytes[SEGUE_INSN_BYTES];
+    char text[256];
+    ZydisDecoder decoder;
+    ZydisFormatter formatter;
+    ZydisDecodedInstruction decoded;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    size_t size = read_bytes(module, address, bytes, sizeof bytes);
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+    ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE);
+    ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_FORCE_RELATIVE_RIPREL, ZYAN_TRUE);
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, size, &decoded, operands)) ||
+        !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &decoded, operands, decoded.operand_count_visible,
+                                                      text, sizeof text, address, NULL)))
+        return strdup("?");
+    return strdup(text);
+}
+
+bool code_describe(const struct code *code, uint64_t address, struct place *place)
+{
+    Dwfl_Module *module = dwfl_addrmodule(code->dwfl, address);
+    *place = (struct place){.where = NULL};
+    if (!module)
+        return false;
+    find_function(module, address, place);
+    find_line(module, address, place);
+    place->instruction = assembly(module, address);
+    return true;
+}

@@ -1,0 +1,35 @@
+/* code.h: what a process's symbols and debug information say of its addresses and names, by libdw. */
+#ifndef SEGUE_TOOLS_WATCH_CODE_H
+#define SEGUE_TOOLS_WATCH_CODE_H
+
+#include <elfutils/libdwfl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct code {
+    Dwfl *dwfl;
+    pid_t process;
+};
+
+/* False if the process cannot be looked at. */
+bool code_begin(struct code *code, pid_t process);
+/* Libraries have been loaded meanwhile. */
+bool code_renew(struct code *code);
+void code_end(struct code *code);
+
+/* An instruction, in words: texts to be freed. */
+struct place {
+    /* "function+0x12 (file.c:34)", or what of that is known. */
+    char *where;
+    /* Its parts; NULL and 0 where they are not known. */
+    char *function, *file;
+    int line;
+    /* In assembly; "?" if its bytes are not known. */
+    char *instruction;
+};
+
+/* False if the address is in no module that is known. */
+bool code_describe(const struct code *code, uint64_t address, struct place *place);
+
+#endif

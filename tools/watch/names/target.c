@@ -1,0 +1,314 @@
+/* target.c: see target.h.
+ *
+ * A name without parts needs a symbol alone, and its type if there is debug information; parts need that. */
+#include "target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/support/message.h"
+#include "tools/support/verb.h"
+#include "types.h"
+
+#define VERB "watch"
+/* The most names that are looked at for one that is near to a wrong one. */
+#define NAMES_MOST 100000u
+
+/* What is looked for in the modules. */
+struct search {
+    /* NULL: in all. */
+    const char *file;
+    size_t file_length;
+    char name[256];
+    /* What was found. */
+    Dwfl_Module *module;
+    GElf_Sym symbol;
+    GElf_Addr address;
+    /* For messages: names of data, modules looked at, and whether the program has a symbol table. */
+    const char **names;
+    size_t name_count;
+    unsigned modules;
+    bool has_symbols;
+};
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* What is preloaded is not the program's. */
+static bool is_of_file(const struct search *search, const char *path)
+{
+    const char *base = base_name(path);
+    if (strcmp(base, "libsegue-watch.so") == 0 || strcmp(base, "libsegue-sigchain.so") == 0)
+        return false;
+    return !search->file ||
+           (strlen(base) == search->file_length && memcmp(base, search->file, search->file_length) == 0);
+}
+
+static void note_name(struct search *search, const char *name)
+{
+    if (search->name_count < NAMES_MOST)
+        search->names[search->name_count++] = name;
+}
+
+/* Of several, one that has a size; a function's static variable has a number behind its name. */
+static bool is_name(const char *name, const char *wanted, bool is_local)
+{
+    size_t length = strlen(wanted);
+    return strncmp(name, wanted, length) == 0 && (name[length] == 0 || (is_local && name[length] == '.'));
+}
+
+static int look_at_module(Dwfl_Module *module, void **unused, const char *name, Dwarf_Addr start, void *context)
+{
+    struct search *search = context;
+    const char *path = NULL;
+    (void)unused;
+    (void)start;
+    dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, &path, NULL);
+    if (!is_of_file(search, path ? path : name))
+        return DWARF_CB_OK;
+    int count = dwfl_module_getsymtab(module);
+    search->modules++;
+    for (int i = 1; i < count; i++) {
+        GElf_Sym symbol;
+        GElf_Addr address;
+        const char *found = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
+        int type = GELF_ST_TYPE(symbol.st_info);
+        if (!found || symbol.st_shndx == SHN_UNDEF || (type != STT_OBJECT && type != STT_TLS && type != STT_FUNC))
+            continue;
+        if (search->modules == 1)
+            search->has_symbols |= GELF_ST_BIND(symbol.st_info) == STB_LOCAL;
+        if (type != STT_FUNC)
+            note_name(search, found);
+        if (!search->module && is_name(found, search->name, GELF_ST_BIND(symbol.st_info) == STB_LOCAL)) {
+            search->module = module;
+            search->symbol = symbol;
+            search->address = address;
+        }
+    }
+    return search->module ? DWARF_CB_ABORT : DWARF_CB_OK;
+}
+
+static bool complain_of_unknown(const struct search *search)
+{
+    if (search->file && !search->modules)
+        complain(VERB, "the program has not loaded a file '%.*s' when it begins", (int)search->file_length,
+                 search->file);
+    else if (!search->file && !search->has_symbols)
+        complain(VERB, "there is no variable '%s': the program has no symbol table; is it stripped? Use ADDRESS:SIZE",
+                 search->name);
+    else {
+        const char *near = suggest(search->name, search->names, search->name_count);
+        if (near)
+            complain(VERB, "there is no variable '%s'; did you mean %s?", search->name, near);
+        else
+            complain(VERB, "there is no variable '%s' among the symbols of the program and its libraries",
+                     search->name);
+    }
+    return false;
+}
+
+/* ---- ADDRESS:SIZE ---- */
+
+static bool read_number(const char **text, uint64_t *number)
+{
+    char *end;
+    if (**text < '0' || **text > '9')
+        return false;
+    errno = 0;
+    *number = strtoull(*text, &end, 0);
+    *text = end;
+    return errno == 0;
+}
+
+static bool is_addresses(const char *name)
+{
+    return *name >= '0' && *name <= '9';
+}
+
+static bool read_addresses(const char *name, struct target *target)
+{
+    const char *at = name;
+    if (read_number(&at, &target->address) && *at++ == ':' && read_number(&at, &target->size) && *at == 0 &&
+        target->size) {
+        target->element = target->size <= 8 ? target->size : 0;
+        return true;
+    }
+    complain(VERB, "'%s' is not ADDRESS:SIZE, two numbers", name);
+    return false;
+}
+
+/* ---- parts ---- */
+
+static bool read_pointer(const struct code *code, uint64_t address, uint64_t *pointer)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)code->process);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = file < 0 ? -1 : pread(file, pointer, sizeof *pointer, (off_t)address);
+    if (file >= 0)
+        close(file);
+    return size == (ssize_t)sizeof *pointer;
+}
+
+static bool follow_member(const char **path, Dwarf_Die *type, struct target *target)
+{
+    char name[256];
+    Dwarf_Die member;
+    uint64_t offset;
+    const size_t length = strcspn(*path + 1, ".[");
+    snprintf(name, sizeof name, "%.*s", (int)length, *path + 1);
+    if (!types_member(type, name, &member, &offset)) {
+        char *members = types_members(type);
+        if (*members)
+            complain(VERB, "%s: there is no member '%s', or it is a bit field; the members are:%s", target->name, name,
+                     members);
+        else
+            complain(VERB, "%s: '%s' cannot be a member: it belongs to nothing with members", target->name, name);
+        free(members);
+        return false;
+    }
+    *type = member;
+    target->address += offset;
+    *path += 1 + length;
+    return true;
+}
+
+static bool follow_index(const char **path, Dwarf_Die *type, struct target *target)
+{
+    Dwarf_Die element;
+    uint64_t index, whole = types_size(type);
+    const char *at = *path + 1;
+    if (!read_number(&at, &index) || *at != ']') {
+        complain(VERB, "%s: an index is a number in brackets", target->name);
+        return false;
+    }
+    if (!types_element(type, &element)) {
+        complain(VERB, "%s: what is indexed is not an array", target->name);
+        return false;
+    }
+    uint64_t size = types_size(&element);
+    if (size == 0 || (whole && (index + 1) * size > whole)) {
+        complain(VERB, "%s: the array has %llu elements", target->name, (unsigned long long)(size ? whole / size : 0));
+        return false;
+    }
+    *type = element;
+    target->address += index * size;
+    *path = at + 1;
+    return true;
+}
+
+/* From the variable on; `path` is what follows its name. */
+static bool follow(const struct code *code, const char *path, bool is_pointer, Dwarf_Die *type, struct target *target)
+{
+    if (!types_strip(type)) {
+        complain(VERB, "%s: the debug information has no complete type of it", target->name);
+        return false;
+    }
+    while (*path)
+        if (!(*path == '.' ? follow_member(&path, type, target) : follow_index(&path, type, target)))
+            return false;
+    if (is_pointer) {
+        Dwarf_Die pointed;
+        if (!types_pointed(type, &pointed)) {
+            complain(VERB, "%s: it is not a pointer to a complete type", target->name);
+            return false;
+        }
+        *type = pointed;
+        if (!read_pointer(code, target->address, &target->address) || !target->address) {
+            complain(VERB, "%s: the pointer is NULL when the program begins", target->name);
+            return false;
+        }
+    }
+    target->size = types_size(type);
+    types_kind(type, &target->kind, &target->element);
+    if (target->size == 0)
+        complain(VERB, "%s: the debug information has no size of it", target->name);
+    return target->size != 0;
+}
+
+/* ---- names ---- */
+
+static bool read_name(const char *name, struct search *search, const char **path)
+{
+    const char *colon = strchr(name, ':');
+    if (colon && colon[1] != ':') {
+        search->file = name;
+        search->file_length = (size_t)(colon - name);
+        name = colon + 1;
+    }
+    size_t length = strcspn(name, ".[");
+    *path = name + length;
+    if (length == 0 || length >= sizeof search->name)
+        return false;
+    memcpy(search->name, name, length);
+    search->name[length] = 0;
+    return true;
+}
+
+/* What the type says, where there is one. */
+static bool find_parts(const struct code *code, const struct search *search, const char *path, bool is_pointer,
+                       struct target *target)
+{
+    Dwarf_Die type;
+    uint64_t address;
+    if (types_find_variable(search->module, search->name, &type, &address))
+        return follow(code, path, is_pointer, &type, target);
+    if (!*path && !is_pointer && target->size) {
+        target->element = target->size <= 8 ? target->size : 0;
+        return true;
+    }
+    if (*path || is_pointer)
+        complain(VERB,
+                 "%s: a part of a variable is found by debug information, and '%s' has none; compile the program with "
+                 "-g",
+                 target->name, search->name);
+    else
+        complain(VERB, "%s: neither its symbol nor debug information has its size; use ADDRESS:SIZE", target->name);
+    return false;
+}
+
+static bool find_symbol(const struct code *code, struct search *search, const char *path, bool is_pointer,
+                        struct target *target)
+{
+    dwfl_getmodules(code->dwfl, look_at_module, search, 0);
+    if (!search->module)
+        return complain_of_unknown(search);
+    int type = GELF_ST_TYPE(search->symbol.st_info);
+    if (type == STT_FUNC) {
+        complain(VERB, "'%s' is a function; a variable can be watched", search->name);
+        return false;
+    }
+    if (type == STT_TLS) {
+        complain(VERB, "'%s' is thread-local: each thread has its own, and they cannot be watched", search->name);
+        return false;
+    }
+    target->address = search->address;
+    target->size = search->symbol.st_size;
+    return find_parts(code, search, path, is_pointer, target);
+}
+
+bool target_find(const struct code *code, const char *name, struct target *target)
+{
+    struct search search = {.file = NULL};
+    const char *path;
+    const bool is_pointer = *name == '*';
+    *target = (struct target){.name = name};
+    if (is_addresses(name))
+        return read_addresses(name, target);
+    if (!read_name(name + is_pointer, &search, &path)) {
+        complain(VERB, "'%s' is neither a name nor ADDRESS:SIZE", name);
+        return false;
+    }
+    search.names = calloc(NAMES_MOST, sizeof *search.names);
+    if (!search.names)
+        abort();
+    bool found = find_symbol(code, &search, path, is_pointer, target);
+    free(search.names);
+    return found;
+}

@@ -1,0 +1,31 @@
+/* types.h: variables and their parts, by debug information. */
+#ifndef SEGUE_TOOLS_WATCH_TYPES_H
+#define SEGUE_TOOLS_WATCH_TYPES_H
+
+#include <elfutils/libdw.h>
+
+#include "target.h"
+
+/* The variable of that name with a fixed address: its type, and its address, which counts from the module's beginning
+ * as its file has it. False if the module's debug information has none. */
+bool types_find_variable(Dwfl_Module *module, const char *name, Dwarf_Die *type, uint64_t *address);
+
+/* Without typedefs and qualifiers. False at a type that is not complete. */
+bool types_strip(Dwarf_Die *type);
+
+/* The size of a type in bytes; 0 if it is not known. */
+uint64_t types_size(Dwarf_Die *type);
+
+/* A member: its type and its offset. False if the type is not a structure, or has no such member. */
+bool types_member(Dwarf_Die *type, const char *name, Dwarf_Die *member, uint64_t *offset);
+/* The element of an array; what a pointer points to. False if the type is neither of these. */
+bool types_element(Dwarf_Die *type, Dwarf_Die *element);
+bool types_pointed(Dwarf_Die *type, Dwarf_Die *pointed);
+
+/* How values of the type are shown, and the size of one: of an array, of its elements. */
+void types_kind(Dwarf_Die *type, enum value_kind *kind, uint64_t *element);
+
+/* The names of members, for a message; to be freed. */
+char *types_members(Dwarf_Die *type);
+
+#endif

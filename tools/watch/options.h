@@ -1,0 +1,26 @@
+/* options.h: what segue watch is asked for. */
+#ifndef SEGUE_TOOLS_WATCH_OPTIONS_H
+#define SEGUE_TOOLS_WATCH_OPTIONS_H
+
+#include "value.h"
+
+struct options {
+    /* enum segue_watch_flags of all targets. */
+    uint32_t flags;
+    struct condition condition;
+    /* Name or number; NULL: all. */
+    const char *thread;
+    bool counts, follows, is_json;
+    /* The most accesses that are reported. */
+    uint64_t limit;
+    const char *output;
+    /* The targets as they were typed, and the program with its arguments, which ends with NULL. */
+    char **targets;
+    size_t target_count;
+    char **program;
+};
+
+/* Returns an enum exit_code: EXIT_DONE, or EXIT_USAGE and a message. */
+int options_read(int argument_count, char **arguments, struct options *options);
+
+#endif

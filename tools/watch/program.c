@@ -1,0 +1,270 @@
+/* program.c: see program.h. The program is looked at before it is run: what cannot be preloaded into is refused by
+ * name. */
+#include "program.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/support/message.h"
+
+#define VERB "watch"
+#define EXIT_NOT_FOUND 127
+#define EXIT_NOT_RUN 126
+#define EXIT_NOT_WATCHED 1
+
+static char *joined(const char *folder, const char *name)
+{
+    char *path;
+    if (asprintf(&path, "%s/%s", folder, name) < 0)
+        abort();
+    return path;
+}
+
+/* ---- what is run ---- */
+
+/* As execvp finds it; to be freed. NULL if there is no such file. */
+static char *find_program(const char *name)
+{
+    if (strchr(name, '/'))
+        return access(name, F_OK) == 0 ? strdup(name) : NULL;
+    const char *path = getenv("PATH");
+    for (const char *at = path ? path : "/usr/bin:/bin"; *at;) {
+        size_t length = strcspn(at, ":");
+        char *folder = length ? strndup(at, length) : strdup("."), *file = joined(folder, name);
+        free(folder);
+        if (access(file, X_OK) == 0)
+            return file;
+        free(file);
+        at += length + (at[length] == ':');
+    }
+    return NULL;
+}
+
+/* Whether some program header is an interpreter: the loader, which preloads. */
+static bool has_interpreter(int file, const Elf64_Ehdr *header)
+{
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        Elf64_Phdr part;
+        off_t at = (off_t)(header->e_phoff + i * sizeof part);
+        if (pread(file, &part, sizeof part, at) == (ssize_t)sizeof part && part.p_type == PT_INTERP)
+            return true;
+    }
+    return false;
+}
+
+static const char *refusal_of_elf(int file, const Elf64_Ehdr *header)
+{
+    if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64)
+        return "it is not a program for x86-64";
+    if (!has_interpreter(file, header))
+        return "it is linked statically: nothing can be preloaded into it; link it dynamically";
+    return NULL;
+}
+
+/* Any other file is a script, whose interpreter is watched. */
+static const char *refusal(const char *path)
+{
+    struct stat status;
+    Elf64_Ehdr header;
+    if (stat(path, &status) == 0 && (status.st_mode & (S_ISUID | S_ISGID)) && geteuid() != 0)
+        return "it is setuid or setgid: the loader preloads nothing into it; run it as its owner";
+    if (getxattr(path, "security.capability", NULL, 0) > 0 && geteuid() != 0)
+        return "it has file capabilities: the loader preloads nothing into it";
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return NULL;
+    bool is_elf =
+        read(file, &header, sizeof header) == (ssize_t)sizeof header && memcmp(header.e_ident, ELFMAG, SELFMAG) == 0;
+    const char *why = is_elf ? refusal_of_elf(file, &header) : NULL;
+    close(file);
+    return why;
+}
+
+/* ---- what is preloaded ---- */
+
+/* In the build tree of this command, or where it is installed; to be freed. NULL if it is not there. */
+static char *find_library(const char *in_build, const char *name)
+{
+    char *self = realpath("/proc/self/exe", NULL);
+    char *path = self ? joined(dirname(self), in_build) : NULL;
+    free(self);
+    if (path && access(path, R_OK) == 0)
+        return path;
+    free(path);
+    path = joined(SEGUE_WATCH_FOLDER, name);
+    if (access(path, R_OK) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+static void set_environment(int file, const char *sigchain, const char *agent)
+{
+    const char *before = getenv("LD_PRELOAD");
+    char *preload, descriptor[16];
+    if (asprintf(&preload, "%s:%s%s%s", sigchain, agent, before && *before ? ":" : "", before ? before : "") < 0)
+        abort();
+    snprintf(descriptor, sizeof descriptor, "%d", file);
+    setenv("LD_PRELOAD", preload, 1);
+    setenv(SHARED_PRELOAD, before ? before : "", 1);
+    setenv(SHARED_DESCRIPTOR, descriptor, 1);
+}
+
+static bool make_shared(struct program *program, int *file)
+{
+    *file = memfd_create("segue-watch", 0);
+    void *memory = MAP_FAILED;
+    if (*file >= 0 && ftruncate(*file, (off_t)shared_size()) == 0)
+        memory = mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, *file, 0);
+    if (memory == MAP_FAILED) {
+        complain(VERB, "there is no memory for the queue: %s", strerror(errno));
+        return false;
+    }
+    program->shared = memory;
+    program->shared->command = (uint32_t)getpid();
+    return true;
+}
+
+static void pause_a_moment(void)
+{
+    static const struct timespec moment = {.tv_nsec = 100000};
+    nanosleep(&moment, NULL);
+}
+
+/* The pipe has the error of an exec that failed, and is closed by one that did not. */
+static int error_of_exec(int pipe)
+{
+    int error = 0;
+    ssize_t size = read(pipe, &error, sizeof error);
+    close(pipe);
+    return size == (ssize_t)sizeof error ? error : 0;
+}
+
+static void run_in_child(char **arguments, const char *path, int to)
+{
+    execv(path, arguments);
+    int error = errno;
+    if (write(to, &error, sizeof error) < 0)
+        _exit(EXIT_NOT_RUN);
+    _exit(EXIT_NOT_RUN);
+}
+
+/* Until the program's side is ready. */
+static bool wait_for(struct program *program, enum shared_state state)
+{
+    uint32_t present;
+    while ((present = __atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE)) < (uint32_t)state) {
+        if (program_has_ended(program))
+            return false;
+        pause_a_moment();
+    }
+    return present == (uint32_t)state;
+}
+
+static bool start(struct program *program, char **arguments, const char *path, int file, int *code)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0 || (program->process = fork()) < 0) {
+        complain(VERB, "no process can be made: %s", strerror(errno));
+        return false;
+    }
+    if (program->process == 0)
+        run_in_child(arguments, path, ends[1]);
+    close(ends[1]);
+    close(file);
+    int error = error_of_exec(ends[0]);
+    if (error) {
+        complain(VERB, "%s cannot be run: %s", arguments[0], strerror(error));
+        waitpid(program->process, NULL, 0);
+        *code = EXIT_NOT_RUN;
+        return false;
+    }
+    if (wait_for(program, SHARED_READY))
+        return true;
+    complain(VERB, "%s has ended before it could be watched: nothing was preloaded into it", arguments[0]);
+    return false;
+}
+
+bool program_begin(struct program *program, char **arguments, int *code)
+{
+    int file = -1;
+    *program = (struct program){.name = arguments[0]};
+    *code = EXIT_NOT_FOUND;
+    char *path = find_program(arguments[0]);
+    if (!path) {
+        complain(VERB, "%s: there is no such program", arguments[0]);
+        return false;
+    }
+    *code = EXIT_NOT_WATCHED;
+    const char *why = refusal(path);
+    char *sigchain = find_library("../libsegue-sigchain.so", "libsegue-sigchain.so");
+    char *agent = find_library("libsegue-watch.so", "libsegue-watch.so");
+    if (why)
+        complain(VERB, "%s cannot be watched: %s", arguments[0], why);
+    else if (!sigchain || !agent)
+        complain(VERB, "libsegue-watch.so or libsegue-sigchain.so is not in %s; install Segue", SEGUE_WATCH_FOLDER);
+    bool is_ready = !why && sigchain && agent && make_shared(program, &file);
+    if (is_ready) {
+        set_environment(file, sigchain, agent);
+        is_ready = start(program, arguments, path, file, code);
+    }
+    free(sigchain);
+    free(agent);
+    free(path);
+    return is_ready;
+}
+
+bool program_go(struct program *program)
+{
+    __atomic_store_n(&program->shared->state, SHARED_GO, __ATOMIC_RELEASE);
+    if (wait_for(program, SHARED_WATCHED)) {
+        /* A terminal sends these to both; the program decides. */
+        signal(SIGINT, SIG_IGN);
+        signal(SIGQUIT, SIG_IGN);
+        return true;
+    }
+    complain(VERB, "%s cannot be watched: %s", program->name,
+             program->has_ended ? "it has ended" : program->shared->reason);
+    program_stop(program);
+    return false;
+}
+
+bool program_has_ended(struct program *program)
+{
+    if (!program->has_ended)
+        program->has_ended = waitpid(program->process, &program->status, WNOHANG) != 0;
+    return program->has_ended;
+}
+
+void program_stop(struct program *program)
+{
+    if (!program->has_ended) {
+        kill(program->process, SIGKILL);
+        waitpid(program->process, &program->status, 0);
+    }
+    program->has_ended = true;
+}
+
+int program_leave(const struct program *program)
+{
+    if (WIFEXITED(program->status))
+        return WEXITSTATUS(program->status);
+    int number = WTERMSIG(program->status);
+    fflush(NULL);
+    signal(number, SIG_DFL);
+    /* The program has left a core file, if one was wanted. */
+    raise(number);
+    return 128 + number;
+}

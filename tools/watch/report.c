@@ -1,0 +1,284 @@
+/* report.c: see report.h. What symbols say of an instruction is kept: an access then takes a microsecond. */
+#include "report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/support/message.h"
+
+#define VERB "watch"
+/* Powers of two. */
+#define SITES 65536u
+#define THREADS 4096u
+
+struct site {
+    uint64_t address;
+    struct place place;
+};
+
+struct thread {
+    uint64_t number;
+    char name[20];
+    /* It may get another name: after so many accesses it is read again. */
+    uint32_t accesses;
+};
+
+struct report {
+    FILE *to;
+    const struct options *options;
+    const struct program *program;
+    struct code *code;
+    const struct target *targets;
+    /* By id. */
+    uint32_t target_of[SEGUE_WATCHES_MOST + 1];
+    uint64_t begun, reported;
+    struct site sites[SITES];
+    struct thread threads[THREADS];
+};
+
+struct report *report_begin(const struct options *options, const struct program *program, struct code *code,
+                            const struct target *targets)
+{
+    struct report *report = calloc(1, sizeof *report);
+    if (!report)
+        abort();
+    *report = (struct report){.options = options, .program = program, .code = code, .targets = targets};
+    report->to = options->output ? fopen(options->output, "we") : stderr;
+    if (!report->to) {
+        complain(VERB, "%s cannot be written: %s", options->output, strerror(errno));
+        free(report);
+        return NULL;
+    }
+    if (options->output)
+        setvbuf(report->to, NULL, _IOFBF, 1 << 16);
+    else
+        setvbuf(report->to, NULL, _IOLBF, 1 << 12);
+    for (uint32_t i = 0; i < program->shared->range_count; i++)
+        report->target_of[program->shared->ranges[i].id] = i;
+    return report;
+}
+
+/* ---- what is kept ---- */
+
+static const struct place *place_of(struct report *report, uint64_t address)
+{
+    static const struct place unknown = {.where = (char *)"?", .instruction = (char *)"?"};
+    uint64_t hash = address * UINT64_C(0x9e3779b97f4a7c15) >> 48;
+    struct site *site;
+    for (unsigned i = 0;; i++) {
+        site = &report->sites[(hash + i) & (SITES - 1)];
+        if (site->address == address)
+            return &site->place;
+        if (!site->address)
+            break;
+        if (i == SITES / 2)
+            return &unknown;
+    }
+    struct place place;
+    if (!code_describe(report->code, address, &place) &&
+        (!code_renew(report->code) || !code_describe(report->code, address, &place)))
+        return &unknown;
+    *site = (struct site){address, place};
+    return &site->place;
+}
+
+/* A thread that has ended before its first report keeps the program's name. */
+static void read_name(struct report *report, const struct segue_watch_record *record, struct thread *thread)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%u/task/%" PRIu64 "/comm", record->process, record->thread);
+    FILE *from = fopen(path, "re");
+    if (from && !fgets(thread->name, sizeof thread->name, from))
+        thread->number = 0;
+    if (!from && thread->number != record->thread) {
+        const char *slash = strrchr(report->program->name, '/');
+        snprintf(thread->name, sizeof thread->name, "%.15s", slash ? slash + 1 : report->program->name);
+    }
+    thread->number = record->thread;
+    thread->name[strcspn(thread->name, "\n")] = 0;
+    if (from)
+        fclose(from);
+}
+
+static const struct thread *thread_of(struct report *report, const struct segue_watch_record *record)
+{
+    struct thread *thread = &report->threads[record->thread & (THREADS - 1)];
+    if (thread->number != record->thread)
+        thread->accesses = 0;
+    if ((thread->accesses & (thread->accesses - 1)) == 0)
+        read_name(report, record, thread);
+    thread->accesses += thread->accesses < UINT32_C(1) << 31;
+    return thread;
+}
+
+/* ---- one access ---- */
+
+static const char *verb_of(uint8_t direction)
+{
+    switch (direction & (SEGUE_READ | SEGUE_WRITE)) {
+    case SEGUE_READ:
+        return "reads";
+    case SEGUE_WRITE:
+        return "writes";
+    default:
+        return "updates";
+    }
+}
+
+static bool is_of_thread(const char *wanted, const struct thread *thread)
+{
+    char number[24];
+    snprintf(number, sizeof number, "%" PRIu64, thread->number);
+    return strcmp(wanted, thread->name) == 0 || strcmp(wanted, number) == 0;
+}
+
+struct access {
+    const struct segue_watch_record *record;
+    const struct target *target;
+    const struct thread *thread;
+    const struct place *place;
+    /* "counter", or "table+8". */
+    char name[300];
+    double seconds;
+    char before[VALUE_TEXT], after[VALUE_TEXT];
+};
+
+static void print_line(FILE *to, const struct access *access)
+{
+    const struct segue_watch_record *record = access->record;
+    fprintf(to, "%11.6f %s/%" PRIu64 " %s: %s: %s %s (%" PRIu64 " byte%s)", access->seconds, access->thread->name,
+            record->thread, access->place->where, access->place->instruction, verb_of(record->direction), access->name,
+            record->size, record->size == 1 ? "" : "s");
+    if (!record->has_values)
+        fputc('\n', to);
+    else if (record->direction & SEGUE_WRITE)
+        fprintf(to, ": %s -> %s\n", access->before, access->after);
+    else
+        fprintf(to, ": %s\n", access->before);
+}
+
+static void print_json(FILE *to, const struct access *access)
+{
+    const struct segue_watch_record *record = access->record;
+    const struct place *place = access->place;
+    json_t *object = json_pack(
+        "{s:f, s:I, s:I, s:s, s:I, s:s*, s:s*, s:s, s:s, s:s, s:I, s:I, s:s}", "time", access->seconds, "process",
+        (json_int_t)record->process, "thread", (json_int_t)record->thread, "thread_name", access->thread->name, "site",
+        (json_int_t)record->site, "function", place->function, "file", place->file, "where", place->where,
+        "instruction", place->instruction, "target", access->name, "address", (json_int_t)record->address, "size",
+        (json_int_t)record->size, "access", verb_of(record->direction));
+    if (!object)
+        abort();
+    if (place->line)
+        json_object_set_new(object, "line", json_integer(place->line));
+    if (record->has_values) {
+        json_object_set_new(object, "old", json_string(access->before));
+        if (record->direction & SEGUE_WRITE)
+            json_object_set_new(object, "new", json_string(access->after));
+    }
+    json_dumpf(object, to, JSON_COMPACT);
+    fputc('\n', to);
+    json_decref(object);
+}
+
+static void name_access(const struct target *target, uint64_t address, char *name, size_t size)
+{
+    if (address == target->address)
+        snprintf(name, size, "%s", target->name);
+    else
+        snprintf(name, size, "%s+%" PRIu64, target->name, address - target->address);
+}
+
+bool report_access(struct report *report, const struct segue_watch_record *record)
+{
+    const struct options *options = report->options;
+    struct access access = {.record = record};
+    if (record->process != (uint32_t)report->program->process && !options->follows)
+        return true;
+    access.target = &report->targets[report->target_of[record->id]];
+    access.thread = thread_of(report, record);
+    if (options->thread && !is_of_thread(options->thread, access.thread))
+        return true;
+    if (record->has_values &&
+        !condition_holds(&options->condition, access.target, record->size, record->before, record->after))
+        return true;
+    if (!report->begun)
+        report->begun = record->time;
+    access.seconds = (double)(record->time - report->begun) / 1e9;
+    access.place = place_of(report, record->site);
+    name_access(access.target, record->address, access.name, sizeof access.name);
+    const uint64_t offset = record->address - access.target->address;
+    value_print(access.before, access.target, offset, record->size, record->before);
+    value_print(access.after, access.target, offset, record->size, record->after);
+    (options->is_json ? print_json : print_line)(report->to, &access);
+    return ++report->reported < options->limit;
+}
+
+/* ---- counts ---- */
+
+static int compare(const void *one, const void *other)
+{
+    const struct counts_place *first = one, *second = other;
+    uint64_t of_first = first->reads + first->writes, of_second = second->reads + second->writes;
+    if (of_first != of_second)
+        return of_first > of_second ? -1 : 1;
+    return first->key < second->key ? -1 : first->key > second->key;
+}
+
+static void print_count(struct report *report, const struct counts_place *place)
+{
+    const char *name = report->targets[report->target_of[place->key >> COUNTS_SITE_BITS]].name;
+    const struct place *at = place_of(report, place->key & ((UINT64_C(1) << COUNTS_SITE_BITS) - 1));
+    if (report->options->is_json) {
+        json_t *object =
+            json_pack("{s:I, s:I, s:s, s:s, s:s}", "reads", (json_int_t)place->reads, "writes",
+                      (json_int_t)place->writes, "target", name, "where", at->where, "instruction", at->instruction);
+        json_dumpf(object, report->to, JSON_COMPACT);
+        fputc('\n', report->to);
+        json_decref(object);
+        return;
+    }
+    fprintf(report->to, "%12" PRIu64 " %12" PRIu64 "  %s  %s: %s\n", place->reads, place->writes, name, at->where,
+            at->instruction);
+}
+
+static void print_counts(struct report *report)
+{
+    const struct counts_place *table = report->program->shared->counts;
+    struct counts_place *found = calloc(COUNTS_PLACES, sizeof *found);
+    size_t count = 0;
+    if (!found)
+        abort();
+    for (size_t i = 0; i < COUNTS_PLACES; i++)
+        if (table[i].reads || table[i].writes)
+            found[count++] = table[i];
+    qsort(found, count, sizeof *found, compare);
+    if (!report->options->is_json)
+        fprintf(report->to, "%12s %12s  %s\n", "reads", "writes", "what, and by which instruction");
+    for (size_t i = 0; i < count; i++)
+        print_count(report, &found[i]);
+    free(found);
+}
+
+bool report_end(struct report *report)
+{
+    if (report->options->counts)
+        print_counts(report);
+    bool is_written = fflush(report->to) == 0 && !ferror(report->to);
+    if (!is_written)
+        complain(VERB, "the report could not be written: %s", strerror(errno));
+    if (report->options->output)
+        fclose(report->to);
+    for (size_t i = 0; i < SITES; i++) {
+        struct place *place = &report->sites[i].place;
+        free(place->where);
+        free(place->function);
+        free(place->file);
+        free(place->instruction);
+    }
+    free(report);
+    return is_written;
+}

@@ -1,0 +1,80 @@
+/* verb.c: segue watch. The program begins with libsegue-watch.so in it, and waits; the command finds the targets in its
+ * memory, lets it go on, and reports what it puts into the queue. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "options.h"
+#include "program.h"
+#include "report.h"
+#include "tools/support/message.h"
+#include "tools/support/verb.h"
+
+#define VERB "watch"
+
+static bool find_targets(const struct options *options, struct program *program, const struct code *code,
+                         struct target *targets)
+{
+    bool all = true;
+    for (size_t i = 0; i < options->target_count; i++) {
+        all = target_find(code, options->targets[i], &targets[i]) && all;
+        program->shared->ranges[i] =
+            (struct shared_range){.address = targets[i].address, .size = targets[i].size, .flags = options->flags};
+    }
+    program->shared->range_count = (uint32_t)options->target_count;
+    return all;
+}
+
+/* Until the program has ended and all is taken. */
+static void report_all(struct program *program, struct report *report)
+{
+    static const struct timespec moment = {.tv_nsec = 500000};
+    struct watch_queue *queue = &program->shared->queue;
+    struct segue_watch_record record;
+    for (bool has_ended = false; !has_ended;) {
+        has_ended = program_has_ended(program);
+        while (queue_take(queue, &record))
+            if (!queue->is_closed && !report_access(report, &record))
+                __atomic_store_n(&queue->is_closed, 1, __ATOMIC_RELAXED);
+        if (!has_ended)
+            nanosleep(&moment, NULL);
+    }
+}
+
+/* The program waits, and its code has not begun. */
+static int watch(const struct options *options, struct program *program, struct code *code, struct target *targets)
+{
+    if (!code_begin(code, program->process)) {
+        complain(VERB, "the memory of %s cannot be looked at: the system lets no process look at another (ptrace)",
+                 program->name);
+        return EXIT_FAILED;
+    }
+    if (!find_targets(options, program, code, targets) || !program_go(program))
+        return EXIT_FAILED;
+    struct report *report = report_begin(options, program, code, targets);
+    if (!report)
+        return EXIT_FAILED;
+    report_all(program, report);
+    /* Their instructions are looked up in files. */
+    return report_end(report) ? program_leave(program) : EXIT_FAILED;
+}
+
+static int run_watch(int argument_count, char **arguments)
+{
+    struct options options;
+    struct program program;
+    struct code code = {.dwfl = NULL};
+    int result = options_read(argument_count, arguments, &options);
+    if (result != EXIT_DONE || !program_begin(&program, options.program, &result))
+        return result;
+    struct target *targets = calloc(options.target_count, sizeof *targets);
+    if (!targets)
+        abort();
+    result = watch(&options, &program, &code, targets);
+    if (!program.has_ended)
+        program_stop(&program);
+    code_end(&code);
+    free(targets);
+    return result;
+}
+
+const struct verb watch_verb = {&watch_words, run_watch};
