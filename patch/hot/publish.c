@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "patch/poke/poke.h"
+#include "platform/process/probes.h"
 #include "text.h"
 #include "work.h"
 
@@ -96,6 +97,8 @@ static void conclude(struct work *work, enum segue_status status, const struct p
         body_lives(body_numbered(work->body));
     if (status == SEGUE_OK && !work->is_planned)
         site_set_state(site, HOT_UNDONE);
+    if (status == SEGUE_OK && work->is_planned)
+        PROBE_2(patch, site->address, work->is_rewritten ? SEGUE_PATCH_CONSTANT : SEGUE_PATCH_HOT);
     report(work, status);
 }
 

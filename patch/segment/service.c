@@ -1,10 +1,13 @@
 /* service.c: see service.h. */
 #include "service.h"
 
+#include <segue/patch.h>
+
 #include "patch/poke/excluded.h"
 #include "patch/poke/poke.h"
 #include "platform/process/fork.h"
 #include "platform/process/fork_lock.h"
+#include "platform/process/probes.h"
 
 /* The most attempts to take a byte back while another thread changes code. */
 #define TRIES 1000u
@@ -53,6 +56,7 @@ enum segue_status segment_change(struct segment_service *present, const struct s
         return status;
     /* Once more: a thread that undid sites meanwhile has forgotten this one, if it found the old byte. */
     __atomic_store_n(&entry->state, LEDGER_REWRITTEN, __ATOMIC_SEQ_CST);
+    PROBE_2(patch, site->address, SEGUE_PATCH_SEGMENT);
     return code_is_excluded(address, 1) ? take_back(entry) : SEGUE_OK;
 }
 

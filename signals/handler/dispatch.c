@@ -23,6 +23,7 @@
 #include "platform/error_number.h"
 #include "platform/frame/frame.h"
 #include "platform/posix.h"
+#include "platform/process/probes.h"
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
 #include "platform/threads/wait.h"
@@ -140,8 +141,10 @@ __attribute__((hot)) static enum outcome serve_round(struct work *work, const st
     if (status == SEGUE_OK || status == SEGUE_FAULT)
         frame_set_registers(service->frame.public.native[1], &service->frame.public.regs);
     question_step_end(work);
-    if (status == SEGUE_OK)
+    if (status == SEGUE_OK) {
+        PROBE_2(step, service->frame.public.fault.address, service->frame.public.fault.instruction);
         return OUTCOME_STEPPED;
+    }
     enum outcome outcome = refused(service);
     if (status == SEGUE_FAULT && outcome == OUTCOME_REFUSED)
         serve_tell_fault(work);
@@ -152,8 +155,12 @@ __attribute__((hot)) static enum outcome serve_access(struct work *work, const s
 {
     question_begin(work);
     enum outcome outcome = serve_round(work, faulted);
-    if (work->service.can_step != SEGUE_OK)
+    if (work->service.can_step != SEGUE_OK) {
+        const struct segue_fault *fault = &work->service.frame.public.fault;
+        PROBE_3(refuse, fault->address, fault->instruction, work->service.plan.refusal);
+        (void)fault;
         counters_add_refusal(work->service.plan.insn.mnemonic);
+    }
     while (outcome == OUTCOME_COUNT) {
         readers_look_again(work->place);
         outcome = serve_round(work, faulted);
@@ -253,6 +260,7 @@ static enum outcome serve(struct work *work, struct native_frame native, struct 
     }
     thread_self.serving_address = frame->public.fault.address;
     thread_self.serving_instruction = frame_instruction(native.context);
+    PROBE_2(fault, frame->public.fault.address, frame->public.fault.instruction);
     service->removals = region_removals();
     service->changes = hot_changes();
     const struct region *region = frame->public.fault.address_known ? region_at(frame->public.fault.address) : NULL;

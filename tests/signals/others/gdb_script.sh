@@ -92,6 +92,22 @@ check "until it is installed gdb stops at faults, and on demand" "Yes No Yes" \
   "$(awk '/^SIGSEGV/ { print $2 }' <<< "$out" | paste -s -d ' ')"
 has "what the command takes" 'segue faults served\|shown'
 
+# The probes, and their arguments.
+if readelf -nW "$2" | grep -q 'Provider: segue'; then
+  check "the probes" "fault patch refuse step" \
+    "$(readelf -nW "$2" | awk '/Provider: segue/ { getline; print $2 }' | sort -u | paste -s -d ' ')"
+  out=$(shown -ex 'set breakpoint pending on' -ex 'break main' -ex run -ex 'break -probe-stap segue:fault' \
+    -ex 'break -probe-stap segue:step' -ex 'break -probe-stap segue:patch' -ex continue \
+    -ex 'printf "fault %d\n", $_probe_arg0 == main::cold.memory' -ex continue \
+    -ex 'printf "step %d\n", $_probe_arg0 == main::cold.memory' -ex 'delete 2 3' -ex continue \
+    -ex 'printf "patch of kind %d\n", $_probe_arg1' -ex 'x/i $_probe_arg0')
+  has "a fault has its address" '^fault 1$'
+  has "a step has it, too" '^step 1$'
+  has "a patch has its kind" '^patch of kind 2$'
+else
+  echo "SKIP of a part: the library was built without <sys/sdt.h>"
+fi
+
 # A stripped library says what is missing; the stop needs none of it.
 strip "$work/libsegue.so.0.0.0"
 out=$(shown -ex run -ex 'segue regions')
