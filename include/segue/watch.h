@@ -5,8 +5,9 @@
  * closes them, and makes them a hot region: instructions that access other bytes of these pages
  * become hot sites and access the second view.
  *
- * Not seen: DMA, other processes through shared memory, and the kernel: a system call that gets a
- * pointer into a watched page fails with EFAULT (docs/watch.md).
+ * With SEGUE_INSTALL_SYSTEM_CALLS, what system calls do to the range is reported, too. Without it,
+ * a system call that gets a pointer into a watched page fails with EFAULT. Not seen: DMA, other
+ * processes through shared memory, and what the kernel writes unasked (docs/watch.md).
  *
  * SOURCES: docs/watch.md, docs/hot.md. */
 #ifndef SEGUE_WATCH_H
@@ -55,7 +56,7 @@ struct segue_watch_record {
     /* The part of the access that lies in the range. */
     uint64_t address;
     uint64_t size;
-    /* The address of the instruction. */
+    /* The address of the instruction: SYSCALL, if a system call makes the access. */
     uint64_t site;
     segue_thread_id thread;
     /* The process; it differs in a child made by fork. */
@@ -69,7 +70,12 @@ struct segue_watch_record {
     /* The first bytes of the part, lowest address first; the other ones are zero. */
     unsigned char before[32];
     unsigned char after[32];
-    uint64_t reserved[2];
+    /* The system call's number; SEGUE_NO_SYSTEM_CALL for an instruction's own access. `before` is
+     * then the value when the call began, and `after` the value when it was done: other threads may
+     * have written in between. */
+    int32_t system_call;
+    uint32_t reserved32;
+    uint64_t reserved[1];
 };
 
 /* Begins to watch `count` ranges; stores the names of the watches in `ids`. Many ranges take less

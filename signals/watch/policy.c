@@ -7,6 +7,7 @@
 #include "index.h"
 #include "platform/clock.h"
 #include "platform/threads/thread.h"
+#include "signals/syscalls/follow.h"
 #include "signals/watch/counts/counts.h"
 #include "signals/watch/queue/queue.h"
 
@@ -32,14 +33,15 @@ SEGUE_HOT_POLICY enum segue_verdict policy_of_site(void *context, const struct s
     return SEGUE_STEP;
 }
 
-/* ---- in a fault ---- */
+/* ---- reports ---- */
 
-struct stepped {
-    const struct segue_event *event;
-    /* The instruction's address: the step changes the registers. */
+/* Who makes the accesses. */
+struct maker {
+    /* Of the instruction. */
     uint64_t site;
-    /* Of its accesses' values: those that there are. */
-    bool has_values;
+    segue_thread_id thread;
+    /* Or SEGUE_NO_SYSTEM_CALL. */
+    int32_t system_call;
 };
 
 static void copy_value(unsigned char *to, const unsigned char *from, uint64_t size)
@@ -56,44 +58,71 @@ static bool differ(const unsigned char *one, const unsigned char *other, uint64_
     return false;
 }
 
-/* Only what the range's watch wants of an access that touches it. */
-static void report(const struct watch_range *range, const struct segue_value *value, const struct stepped *stepped)
+/* A part of an access, with its bytes before and after; both NULL if they are not known. */
+struct part {
+    uint64_t address, size;
+    uint8_t direction;
+    const unsigned char *before, *after;
+};
+
+/* The write changes nothing, and only a change is wanted. */
+static bool is_no_change(const struct watch_range *range, const struct part *part)
 {
-    const uint64_t end = value->address + value->size;
-    const uint64_t from = value->address > range->start ? value->address : range->start;
-    const uint64_t size = (end < range->end ? end : range->end) - from;
-    const unsigned char *before = value->before, *after = value->after;
-    const bool has_values = stepped->has_values && before && after;
-    if (has_values && (range->flags & SEGUE_WATCH_CHANGE) && !(range->flags & SEGUE_WATCH_WRITE) &&
-        !((range->flags & SEGUE_WATCH_READ) && (value->direction & SEGUE_READ)) &&
-        !differ(before + (from - value->address), after + (from - value->address), size))
+    if (!(range->flags & SEGUE_WATCH_CHANGE) || (range->flags & SEGUE_WATCH_WRITE) || !part->before)
+        return false;
+    if ((range->flags & SEGUE_WATCH_READ) && (part->direction & SEGUE_READ))
+        return false;
+    return !differ(part->before, part->after, part->size);
+}
+
+static void report_part(const struct watch_range *range, const struct part *part, const struct maker *maker)
+{
+    if (is_no_change(range, part))
         return;
     if (range->flags & SEGUE_WATCH_COUNT) {
-        counts_add(range->number, stepped->site, value->direction);
+        counts_add(range->number, maker->site, part->direction);
         return;
     }
     struct segue_watch_record record = {
         .id = range->number,
         .time = platform_clock(),
-        .address = from,
-        .size = size,
-        .site = stepped->site,
-        .thread = stepped->event->thread,
+        .address = part->address,
+        .size = part->size,
+        .site = maker->site,
+        .thread = maker->thread,
         .process = (uint32_t)platform_process_id(),
-        .direction = value->direction,
-        .has_values = has_values,
+        .direction = part->direction,
+        .has_values = part->before != NULL,
+        .system_call = maker->system_call,
     };
-    if (has_values) {
-        copy_value(record.before, before + (from - value->address), size);
-        copy_value(record.after, after + (from - value->address), size);
+    if (part->before) {
+        copy_value(record.before, part->before, part->size);
+        copy_value(record.after, part->after, part->size);
     }
     queue_put(&record, range->flags & SEGUE_WATCH_WAIT);
 }
 
-static void visit(void *context, const struct segue_value *value)
+/* The part of the access that is in the range. */
+static void report_in(const struct watch_range *range, const struct part *whole, const struct maker *maker)
 {
-    const struct stepped *stepped = context;
-    const struct watch_access access = {value->address, value->size, stepped->event->thread, value->direction};
+    const uint64_t end = whole->address + whole->size;
+    struct part part = *whole;
+    if (part.address < range->start)
+        part.address = range->start;
+    part.size = (end < range->end ? end : range->end) - part.address;
+    if (whole->before && whole->after) {
+        part.before = whole->before + (part.address - whole->address);
+        part.after = whole->after + (part.address - whole->address);
+    } else {
+        part.before = part.after = NULL;
+    }
+    report_part(range, &part, maker);
+}
+
+/* In each range that wants to know of it. */
+static void report(const struct part *whole, const struct maker *maker)
+{
+    const struct watch_access access = {whole->address, whole->size, maker->thread, whole->direction};
     size_t at = 0;
     unsigned count;
     /* Not while the index is held: whoever reads the queue may want to change it. */
@@ -106,13 +135,13 @@ static void visit(void *context, const struct segue_value *value)
             ranges[count++] = *range;
         index_let_go();
         for (unsigned i = 0; i < count; i++)
-            report(&ranges[i], value, stepped);
+            report_in(&ranges[i], whole, maker);
     } while (count == BATCH);
 }
 
-static bool is_wanted(const struct segue_event *event)
+static bool is_wanted(uint64_t address, uint64_t size, uint8_t direction, segue_thread_id thread)
 {
-    const struct watch_access access = {event->address, event->size, event->thread, event->direction};
+    const struct watch_access access = {address, size, thread, direction};
     size_t at = 0;
     index_hold();
     bool is = index_next(&access, &at) != NULL;
@@ -120,30 +149,48 @@ static bool is_wanted(const struct segue_event *event)
     return is;
 }
 
-/* The access is made by a step that shows no values. */
-static void report_alone(const struct segue_event *event)
+/* ---- in a fault ---- */
+
+static void visit(void *context, const struct segue_value *value)
 {
-    struct stepped stepped = {.event = event, .site = event->regs->rip};
-    const struct segue_value value = {
-        .address = event->address, .size = (uint32_t)event->size, .direction = event->direction};
-    visit(&stepped, &value);
+    const struct part whole = {value->address, value->size, value->direction, value->before, value->after};
+    report(&whole, context);
 }
 
 enum segue_verdict policy_of_fault(void *context, const struct segue_event *event)
 {
-    struct stepped stepped = {event, event->regs->rip, true};
+    /* The step changes the registers. */
+    struct maker maker = {event->regs->rip, event->thread, SEGUE_NO_SYSTEM_CALL};
     (void)context;
-    if (event->can_step != SEGUE_OK || !is_wanted(event))
+    if (event->system_call != SEGUE_NO_SYSTEM_CALL || event->can_step != SEGUE_OK ||
+        !is_wanted(event->address, event->size, event->direction, event->thread))
         return SEGUE_STEP;
-    switch (segue_event_step(event, visit, &stepped)) {
+    const struct part unknown = {event->address, event->size, event->direction, NULL, NULL};
+    switch (segue_event_step(event, visit, &maker)) {
     case SEGUE_OK:
         return SEGUE_DONE;
     case SEGUE_FAULT:
         return SEGUE_PASS;
     case SEGUE_UNSUPPORTED:
-        report_alone(event);
+        /* The access is made by a step that shows no values. */
+        report(&unknown, &maker);
         return SEGUE_STEP;
     default:
         return SEGUE_STEP;
     }
+}
+
+/* ---- system calls ---- */
+
+static void call_is_done(const struct call_done *done)
+{
+    const struct part whole = {done->address, done->size, done->direction, done->before, done->after};
+    const struct maker maker = {done->site, done->thread, done->system_call};
+    report(&whole, &maker);
+}
+
+void policy_begin(void)
+{
+    static const struct call_follower follower = {is_wanted, call_is_done};
+    follow_calls(&follower);
 }

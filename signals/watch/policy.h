@@ -8,4 +8,7 @@
 enum segue_verdict policy_of_fault(void *context, const struct segue_event *event);
 enum segue_verdict policy_of_site(void *context, const struct segue_hot_event *event);
 
+/* Also reports what system calls do to ranges, if the library sees them. To be called before a region is added. */
+void policy_begin(void);
+
 #endif

@@ -38,6 +38,7 @@ static bool prepare(void)
         areas = platform_map_apart(AREAS * sizeof *areas);
     if (!is_used)
         is_used = platform_map(((size_t)SEGUE_WATCHES_MOST + PAGE) & ~(size_t)(PAGE - 1));
+    policy_begin();
     return areas && is_used && index_prepare() && counts_prepare() && queue_prepare();
 }
 

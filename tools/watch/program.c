@@ -230,6 +230,9 @@ bool program_go(struct program *program)
 {
     __atomic_store_n(&program->shared->state, SHARED_GO, __ATOMIC_RELEASE);
     if (wait_for(program, SHARED_WATCHED)) {
+        if (program->shared->lacks_calls)
+            complain(VERB, "system calls are not seen, and fail on the watched pages: the kernel has no syscall user "
+                           "dispatch");
         /* A terminal sends these to both; the program decides. */
         signal(SIGINT, SIG_IGN);
         signal(SIGQUIT, SIG_IGN);

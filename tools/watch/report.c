@@ -135,6 +135,24 @@ static bool is_of_thread(const char *wanted, const struct thread *thread)
     return strcmp(wanted, thread->name) == 0 || strcmp(wanted, number) == 0;
 }
 
+static const char *const call_names[] = {
+#include "call_names.inc"
+};
+#define CALLS (int32_t)(sizeof call_names / sizeof *call_names)
+
+/* What makes the access, in words. */
+static const char *maker_of(const struct segue_watch_record *record, const struct place *place, char text[64])
+{
+    const int32_t number = record->system_call;
+    if (number == SEGUE_NO_SYSTEM_CALL)
+        return place->instruction;
+    if (number >= 0 && number < CALLS && call_names[number])
+        snprintf(text, 64, "system call %s", call_names[number]);
+    else
+        snprintf(text, 64, "system call %d", number);
+    return text;
+}
+
 struct access {
     const struct segue_watch_record *record;
     const struct target *target;
@@ -144,14 +162,16 @@ struct access {
     char name[300];
     double seconds;
     char before[VALUE_TEXT], after[VALUE_TEXT];
+    const char *maker;
+    char call[64];
 };
 
 static void print_line(FILE *to, const struct access *access)
 {
     const struct segue_watch_record *record = access->record;
     fprintf(to, "%11.6f %s/%" PRIu64 " %s: %s: %s %s (%" PRIu64 " byte%s)", access->seconds, access->thread->name,
-            record->thread, access->place->where, access->place->instruction, verb_of(record->direction), access->name,
-            record->size, record->size == 1 ? "" : "s");
+            record->thread, access->place->where, access->maker, verb_of(record->direction), access->name, record->size,
+            record->size == 1 ? "" : "s");
     if (!record->has_values)
         fputc('\n', to);
     else if (record->direction & SEGUE_WRITE)
@@ -164,12 +184,12 @@ static void print_json(FILE *to, const struct access *access)
 {
     const struct segue_watch_record *record = access->record;
     const struct place *place = access->place;
-    json_t *object = json_pack(
-        "{s:f, s:I, s:I, s:s, s:I, s:s*, s:s*, s:s, s:s, s:s, s:I, s:I, s:s}", "time", access->seconds, "process",
-        (json_int_t)record->process, "thread", (json_int_t)record->thread, "thread_name", access->thread->name, "site",
-        (json_int_t)record->site, "function", place->function, "file", place->file, "where", place->where,
-        "instruction", place->instruction, "target", access->name, "address", (json_int_t)record->address, "size",
-        (json_int_t)record->size, "access", verb_of(record->direction));
+    json_t *object =
+        json_pack("{s:f, s:I, s:I, s:s, s:I, s:s*, s:s*, s:s, s:s, s:s, s:I, s:I, s:s}", "time", access->seconds,
+                  "process", (json_int_t)record->process, "thread", (json_int_t)record->thread, "thread_name",
+                  access->thread->name, "site", (json_int_t)record->site, "function", place->function, "file",
+                  place->file, "where", place->where, "instruction", access->maker, "target", access->name, "address",
+                  (json_int_t)record->address, "size", (json_int_t)record->size, "access", verb_of(record->direction));
     if (!object)
         abort();
     if (place->line)
@@ -209,6 +229,7 @@ bool report_access(struct report *report, const struct segue_watch_record *recor
         report->begun = record->time;
     access.seconds = (double)(record->time - report->begun) / 1e9;
     access.place = place_of(report, record->site);
+    access.maker = maker_of(record, access.place, access.call);
     name_access(access.target, record->address, access.name, sizeof access.name);
     const uint64_t offset = record->address - access.target->address;
     value_print(access.before, access.target, offset, record->size, record->before);

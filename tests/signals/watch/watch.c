@@ -69,6 +69,7 @@ static void check(const struct segue_watch_record *record, uint8_t direction, lo
     assert_int_equal(value(record->after), after);
     assert_int_equal(record->thread, segue_thread_self());
     assert_int_equal(record->process, getpid());
+    assert_int_equal(record->system_call, SEGUE_NO_SYSTEM_CALL);
 }
 
 static int watch_reports_each_access_with_its_values(void)
@@ -304,6 +305,39 @@ static int watch_goes_on_in_a_child(void)
     return 0;
 }
 
+/* One write, of which a range gets its part; and one read. */
+static int watch_reports_system_calls(void)
+{
+    static const struct segue_options options = {.flags = SEGUE_INSTALL_SYSTEM_CALLS};
+    enum segue_status status = segue_install(&options);
+    if (status == SEGUE_UNSUPPORTED)
+        return CASE_SKIPPED;
+    assert_int_equal(status, SEGUE_OK);
+    assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    memset(shared.buffer, '-', sizeof shared.buffer);
+    uint64_t id = begin(shared.buffer + 2, 4, SEGUE_WATCH_READ | SEGUE_WATCH_CHANGE);
+    assert_int_equal(write(ends[1], "abcdefgh", 8), 8);
+    assert_int_equal(read(ends[0], shared.buffer, 5), 5);
+    assert_int_equal(write(ends[1], shared.buffer + 4, 8), 8);
+    assert_int_equal(read_all(), 2);
+    assert_int_equal(records[0].id, id);
+    assert_int_equal(records[0].system_call, 0);
+    assert_int_equal(records[0].direction, SEGUE_WRITE);
+    assert_int_equal(records[0].address, (uintptr_t)(shared.buffer + 2));
+    assert_int_equal(records[0].size, 3);
+    assert_memory_equal(records[0].before, "---\0", 4);
+    assert_memory_equal(records[0].after, "cde\0", 4);
+    assert_int_equal(records[1].system_call, 1);
+    assert_int_equal(records[1].direction, SEGUE_READ);
+    assert_int_equal(records[1].size, 2);
+    assert_memory_equal(records[1].before, "e-\0", 3);
+    assert_int_equal(segue_watch_remove(id), SEGUE_OK);
+    assert_memory_equal(shared.buffer, "abcde---", 8);
+    return 0;
+}
+
 static int watch_refuses_by_name(void)
 {
     prepare();
@@ -345,5 +379,5 @@ static int watch_refuses_by_name(void)
     X(watch_sees_constant_addresses)                                                                                   \
     X(watch_takes_many_ranges)                                                                                         \
     X(watch_goes_on_in_a_child)                                                                                        \
-    X(watch_refuses_by_name)
+    X(watch_reports_system_calls) X(watch_refuses_by_name)
 CASES_MAIN(EACH_CASE)

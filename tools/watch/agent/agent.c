@@ -52,11 +52,22 @@ static bool wait_for_go(const struct shared *shared)
     return true;
 }
 
+/* System calls are served where the system lets the library see them. */
+static enum segue_status install(struct shared *shared)
+{
+    static const struct segue_options with_calls = {.flags = SEGUE_INSTALL_SYSTEM_CALLS};
+    enum segue_status status = segue_install(&with_calls);
+    if (status != SEGUE_UNSUPPORTED)
+        return status;
+    shared->lacks_calls = true;
+    return segue_install(NULL);
+}
+
 static enum segue_status watch(struct shared *shared)
 {
     struct segue_watch *watches = calloc(shared->range_count, sizeof *watches);
     uint64_t *ids = calloc(shared->range_count, sizeof *ids);
-    enum segue_status status = watches && ids ? segue_install(NULL) : SEGUE_NO_MEMORY;
+    enum segue_status status = watches && ids ? install(shared) : SEGUE_NO_MEMORY;
     if (status == SEGUE_OK)
         status = segue_suspend_install(NULL);
     for (uint32_t i = 0; status == SEGUE_OK && i < shared->range_count; i++) {

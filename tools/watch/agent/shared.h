@@ -32,6 +32,8 @@ struct shared {
     /* The program's process, and the command's. */
     uint32_t process, command;
     uint32_t range_count;
+    /* System calls are not seen. */
+    bool lacks_calls;
     /* Of SHARED_FAILED. */
     char reason[256];
     struct shared_range ranges[SHARED_RANGES];
