@@ -1,5 +1,6 @@
 /* manual.c: fills the tables of the verbs into a manual page, at build time: manual <segue.1.scd.in >segue.1.scd; or
- * makes of them what shells complete command lines by: manual --bash >segue, manual --zsh >_segue.
+ * makes of them what shells complete command lines by: manual --bash >segue, manual --zsh >_segue; or the page of one
+ * verb: manual --page patch >segue-patch.1.scd.
  *
  * A line `%synopsis`, `%operands VERB`, `%options VERB` or `%closing VERB` of what is read stands for what the tables
  * say, in scdoc's language. Everything else is copied. */
@@ -112,6 +113,48 @@ static const struct verb_words *find(const char *name)
     exit(1);
 }
 
+static void print_forms(const struct verb_words *words)
+{
+    for (const char *const *form = words->forms; *form; form++) {
+        printf("*segue %s* ", words->name);
+        print_form(*form);
+        fputs("\n\n", stdout);
+    }
+    for (const struct verb_words *const *part = words->parts; part && *part; part++)
+        print_forms(*part);
+}
+
+/* The page of one verb: what `segue help VERB` prints, and what only the tables say. */
+static void print_page(const struct verb_words *words)
+{
+    printf("segue-%s(1)\n\n# NAME\n\nsegue-%s - ", words->name, words->name);
+    print_plain(words->summary, strlen(words->summary));
+    fputs("\n\n# SYNOPSIS\n\n", stdout);
+    print_forms(words);
+    fputs("# DESCRIPTION\n\n", stdout);
+    printf("*segue %s* ", words->name);
+    print_plain(words->summary, strlen(words->summary));
+    fputs(". *segue*(1), section ", stdout);
+    for (const char *letter = words->name; *letter; letter++)
+        putchar(toupper((unsigned char)*letter));
+    fputs(", says how.\n\n", stdout);
+    if (words->operands)
+        print_operands(words);
+    if (words->options || words->parts) {
+        fputs("# OPTIONS\n\n", stdout);
+        print_options(words);
+    }
+    if (words->closing) {
+        fputs("# NOTES\n\n", stdout);
+        print_closing(words);
+    }
+    fputs("# SEE ALSO\n\n*segue*(1)", stdout);
+    for (size_t i = 0; pages[i]; i++)
+        if (pages[i] != words)
+            printf(", *segue-%s*(1)", pages[i]->name);
+    putchar('\n');
+}
+
 int main(int argument_count, char **arguments)
 {
     if (argument_count == 2 && strcmp(arguments[1], "--bash") == 0) {
@@ -120,6 +163,10 @@ int main(int argument_count, char **arguments)
     }
     if (argument_count == 2 && strcmp(arguments[1], "--zsh") == 0) {
         print_zsh(pages);
+        return fflush(stdout) != 0;
+    }
+    if (argument_count == 3 && strcmp(arguments[1], "--page") == 0) {
+        print_page(find(arguments[2]));
         return fflush(stdout) != 0;
     }
     static const struct {
