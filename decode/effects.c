@@ -31,6 +31,12 @@ static const bool adds_carry[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
     [ZYDIS_MNEMONIC_SBB] = true,
 };
 
+/* The same for all but the carry flag, which they keep. */
+static const bool keeps_carry[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
+    [ZYDIS_MNEMONIC_INC] = true,
+    [ZYDIS_MNEMONIC_DEC] = true,
+};
+
 /* Instructions whose register result may be the old value: of a source of zero, of a selector that may not be used,
  * where the processor runs them as a NOP, or where an older processor runs another instruction. */
 static const bool may_keep_result[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
@@ -93,7 +99,9 @@ static void add_flags(const ZydisDecodedInstruction *instruction, struct effects
         return;
     uint32_t read = flags->tested & FLAGS_ARITHMETIC, unlisted = quirks_effects(instruction).flags;
     uint32_t written = (flags->modified | flags->set_0 | flags->set_1 | flags->undefined | unlisted) & FLAGS_ARITHMETIC;
-    if (is_repeated(instruction) || (!overwrites_flags[instruction->mnemonic] && !adds_carry[instruction->mnemonic]))
+    bool may_keep = !overwrites_flags[instruction->mnemonic] && !adds_carry[instruction->mnemonic] &&
+                    !keeps_carry[instruction->mnemonic];
+    if (is_repeated(instruction) || may_keep)
         read |= written;
     effects->flags_read = (uint16_t)read;
     effects->flags_written = (uint16_t)written;

@@ -116,6 +116,9 @@ static void note_needs(struct block_instruction *instruction)
     instruction->needs_flags =
         effects->flags_read != 0 || (effects->flags_written != 0 && !effects_overwrite_flags(effects));
     instruction->needs_stack = effects->uses_stack || is_end(instruction);
+    instruction->needs_carry = instruction->needs_flags && !instruction->needs_stack &&
+                               (effects->flags_written | FLAG_CARRY) == FLAGS_ARITHMETIC &&
+                               (effects->flags_read & ~FLAG_CARRY) == 0;
 }
 
 const char *block_read(struct decode_scratch *decode, const struct body_request *request, struct block *block)

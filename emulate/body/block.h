@@ -24,8 +24,8 @@ struct block_instruction {
     struct displaceable form;
     /* enum block_kind. */
     uint8_t kind;
-    /* The flags must be in place before it. */
-    bool needs_flags;
+    /* The flags must be in place before it; of them only CF, since it overwrites the others. */
+    bool needs_flags, needs_carry;
     /* The frame must be closed before it. */
     bool needs_stack;
 };

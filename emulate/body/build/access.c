@@ -378,9 +378,7 @@ static struct misses look_up(struct builder *builder, const struct pending *pend
         ask_for_region(builder, instruction, &misses);
     else
         find_region(builder, instruction, &misses);
-    if (instruction->needs_flags)
-        emit_load_flags(emit);
-    copy_prepare_by_moves(builder, instruction);
+    copy_prepare(builder, instruction);
     emit_load_slot(emit, emit->scratch_register, asks ? BODY_ALIAS : BODY_ADDRESS);
     copy_put(builder, &instruction->form, COPY_REGISTERED);
     copy_have_executed(builder, instruction);

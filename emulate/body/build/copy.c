@@ -57,7 +57,7 @@ void copy_have_executed(struct builder *builder, const struct block_instruction 
 void copy_prepare_by_moves(struct builder *builder, const struct block_instruction *instruction)
 {
     struct emitter *emit = &builder->emit;
-    bool flags_follow = instruction->needs_flags && !(emit->state.flags & EMIT_LIVE);
+    bool flags_follow = instruction->needs_flags && !instruction->needs_carry && !(emit->state.flags & EMIT_LIVE);
     if (!flags_follow) {
         if (block_reads(instruction, SEGUE_RAX))
             emit_load_rax(emit);
@@ -69,11 +69,25 @@ void copy_prepare_by_moves(struct builder *builder, const struct block_instructi
         emit_load_scratch(emit);
 }
 
+/* As far as the instruction needs them: what it overwrites is taken from where it was saved until it has been executed.
+ * A loop that counts by DEC so has a shorter chain from one CF to the next. */
+static void load_flags(struct builder *builder, const struct block_instruction *instruction)
+{
+    if (instruction->needs_carry)
+        emit_load_carry(&builder->emit);
+    else if (instruction->needs_flags)
+        emit_load_flags(&builder->emit);
+}
+
+void copy_prepare(struct builder *builder, const struct block_instruction *instruction)
+{
+    load_flags(builder, instruction);
+    copy_prepare_by_moves(builder, instruction);
+}
+
 static void prepare(struct builder *builder, const struct block_instruction *instruction)
 {
-    if (instruction->needs_flags)
-        emit_load_flags(&builder->emit);
-    copy_prepare_by_moves(builder, instruction);
+    copy_prepare(builder, instruction);
     if (instruction->needs_stack)
         emit_close(&builder->emit, 0);
 }

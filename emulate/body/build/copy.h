@@ -24,6 +24,8 @@ void copy_put(struct builder *builder, const struct displaceable *form, enum cop
 
 /* What the instruction uses is put in place, by instructions that change no flag. Not RAX, if flags have to follow. */
 void copy_prepare_by_moves(struct builder *builder, const struct block_instruction *instruction);
+/* The flags and all else that it uses, except the stack pointer. */
+void copy_prepare(struct builder *builder, const struct block_instruction *instruction);
 
 /* The state after the current instruction, which is now executed. */
 void copy_have_executed(struct builder *builder, const struct block_instruction *instruction);

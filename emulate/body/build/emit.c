@@ -323,6 +323,19 @@ void emit_load_flags(struct emitter *emitter)
     state->flags = (uint8_t)((state->flags | EMIT_LIVE) & ~EMIT_AX);
 }
 
+/* The state stays: the flags are where they were. */
+void emit_load_carry(struct emitter *emitter)
+{
+    /* In AH. */
+    enum { CARRY_IN_AX = 8 };
+    if (emitter->state.flags & EMIT_LIVE)
+        return;
+    if (emitter->state.flags & EMIT_AX)
+        EMIT(emitter, 0x0f, 0xba, 0xe0, CARRY_IN_AX);
+    else
+        EMIT(emitter, 0x0f, 0xba, 0x64, 0x24, BODY_FLAGS, CARRY_IN_AX);
+}
+
 void emit_save_flags(struct emitter *emitter)
 {
     struct emit_state *state = &emitter->state;

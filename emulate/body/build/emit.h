@@ -112,6 +112,8 @@ void emit_load_scratch(struct emitter *emitter);
 void emit_save_rax(struct emitter *emitter);
 void emit_save_scratch(struct emitter *emitter);
 void emit_load_flags(struct emitter *emitter);
+/* CF alone. */
+void emit_load_carry(struct emitter *emitter);
 /* The flags in AX or in their slot; in their slot. */
 void emit_save_flags(struct emitter *emitter);
 void emit_save_flags_in_slot(struct emitter *emitter);

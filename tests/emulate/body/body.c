@@ -508,7 +508,7 @@ static void body_uses_any_scratch_register(void **state)
 /* As many accesses as a block may have, whose bodies are longer than most, or have the longest tables. */
 static void body_ends_earlier_where_it_would_be_too_long(void **state)
 {
-    static const uint8_t add_with_carry[] = {0x48, 0x13, 0x43, 0x08}, load[] = {0x48, 0x8b, 0x53, 0x08};
+    static const uint8_t move_if_below_or_equal[] = {0x0f, 0x46, 0x43, 0x08}, load[] = {0x48, 0x8b, 0x53, 0x08};
     enum { MOST = 4096 };
     unsigned shorter = 0, shorter_table = 0;
     (void)state;
@@ -516,7 +516,7 @@ static void body_ends_earlier_where_it_would_be_too_long(void **state)
     for (unsigned which = 0; which < 2 * 12; which++) {
         uint8_t code[BODY_INSTRUCTIONS * sizeof load];
         for (size_t i = 0; i < sizeof code; i += sizeof load)
-            memcpy(code + i, which % 2 ? load : add_with_carry, sizeof load);
+            memcpy(code + i, which % 2 ? load : move_if_below_or_equal, sizeof load);
         struct sequence sequence = {"many accesses", code, code + sizeof code};
         struct variation variation = {.mode = (enum body_mode)(which / 2 % 3),
                                       .ask = BODY_THUNK_ASK_REGS,
