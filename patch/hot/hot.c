@@ -178,6 +178,30 @@ static void gather(struct hot_request *request)
         work_fail(work, SEGUE_UNSUPPORTED, "it may be entered at its LOCK prefix and behind it");
 }
 
+bool hot_alone(void (*change)(void *context), void *context)
+{
+    if (!lock_try())
+        return false;
+    change(context);
+    lock_release();
+    return true;
+}
+
+bool hot_reads(uint64_t start, uint64_t size)
+{
+    struct hot_site *found[SITES_IN];
+    uint64_t from = pun_lowest_dependent(start);
+    from = site_lowest_change(start) < from ? site_lowest_change(start) : from;
+    for (uint64_t at = from; at < start + size; at += SITES_IN) {
+        uint64_t part = start + size - at < SITES_IN ? start + size - at : SITES_IN;
+        unsigned count = sites_in(at, part, found);
+        for (unsigned i = 0; i < count; i++)
+            if (site_state(found[i]) == HOT_MADE)
+                return true;
+    }
+    return false;
+}
+
 static bool lacks_room;
 
 bool hot_lacks_room(void)

@@ -63,6 +63,14 @@ enum segue_status hot_undo_rewritten(uint64_t cookie);
  * be blocked. Async-signal-safe, thread-safe. */
 enum segue_status hot_forget(uint64_t start, uint64_t size);
 
+/* Calls `change`, which changes code by patch/poke, while no site is made or undone: for code that the program executes
+ * and that hot sites may be near. False, and nothing is called, while another thread is at work. Signals must be
+ * blocked. Async-signal-safe, thread-safe. */
+bool hot_alone(void (*change)(void *context), void *context);
+
+/* Whether a jump of a hot site has, or reads, one of the bytes. Within hot_alone. */
+bool hot_reads(uint64_t start, uint64_t size);
+
 /* Whether a site did not become hot for lack of room since the last call. Async-signal-safe, lock-free. */
 bool hot_lacks_room(void);
 

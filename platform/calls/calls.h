@@ -34,12 +34,18 @@ const char *calls_obstacle(void);
 typedef bool calls_peek(void *to, uint64_t address, size_t size);
 typedef bool calls_poke(uint64_t address, const void *bytes, size_t size);
 
+/* Whether a call may be made as it is, without being looked at in a handler. Compiled for general registers only. */
+typedef bool calls_is_plain(const struct system_call *call);
+
 /* Prepares the process: from now on no action for a signal blocks SIGSYS. Not async-signal-safe; the two are. */
-void calls_prepare(calls_peek *peek, calls_poke *poke);
+void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain);
 
 /* The calls of the calling thread, and of all threads and processes that it makes, are caught from now on. SIGSYS must
  * have the library's handler. False if the system refuses. */
 bool calls_arm(void);
+
+/* The process dies of SIGSYS. The library's handler for it is taken away without being caught. */
+void calls_die(void);
 
 /* ---- one call ---- */
 
@@ -61,6 +67,19 @@ bool calls_serve_own(struct system_call *call);
 
 /* Arranges that the thread makes the call as the program asked. */
 void calls_pass(const struct system_call *call);
+
+/* ---- calls that do not trap ---- */
+
+/* The number of the gate that makes the calls of this one's site, below CALL_GATES; CALL_GATES if it has none. */
+#define CALL_GATES 2048u
+unsigned calls_gate(const struct system_call *call);
+
+/* A detour of that gate: where a jump in place of the site's instruction may lead. It makes the call at the gate if
+ * calls_is_plain is true, and lets it trap otherwise. It uses the stack below the red zone, and no vector register. */
+uint64_t calls_detour(unsigned gate);
+
+/* Whether calls_serve_own may serve the call. General registers only. */
+bool calls_is_own(const struct system_call *call);
 
 /* Arranges that the thread goes on behind the call, with that result. */
 void calls_return(const struct system_call *call, long result);
@@ -105,7 +124,7 @@ void *calls_map(size_t size);
 void calls_unmap(void *at, size_t size);
 
 /* A thread at a gate, or at a call that calls_make has arranged, is at the program's call or behind it. */
-extern const struct code_range calls_gate_range, calls_make_range;
+extern const struct code_range calls_gate_range, calls_make_range, calls_detour_range, calls_trap_range;
 
 /* ---- what a call's pointers lead to ---- */
 
@@ -144,8 +163,12 @@ uint8_t calls_refused_pointers(uint64_t number);
 size_t calls_list(const struct system_call *call, uint64_t *arguments, void *copies, const struct call_need *need,
                   struct call_access *accesses);
 
-/* Calls `visit` for each access of a known call, without copies, until it returns true; returns that. */
-bool calls_visit(const struct system_call *call, bool (*visit)(uint64_t address, uint64_t size));
+/* Calls `visit` for each access of a known call, without copies, until it returns true; returns that. `visit` sees the
+ * address of what it is about to read before `peek` reads it. General registers only. */
+bool calls_visit(const struct system_call *call, calls_peek *peek_at, bool (*visit)(uint64_t address, uint64_t size));
+
+/* Whether the table has a row for the call; the same as calls_is_known. General registers only. */
+bool calls_has_row(const struct system_call *call);
 
 /* After the call: writes to the program's header what the kernel has written to its copy. */
 void calls_give_message(const struct call_access *access, calls_poke *poke);

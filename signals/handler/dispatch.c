@@ -523,8 +523,11 @@ static void take_call(struct thread_state *thread, struct native_frame native, c
     size_t room = frame_room(native.context, entry_stack);
     switch (calls_read(native, &call)) {
     case CALLS_NO_TRAP:
-        if (!syscalls_take_signal(native))
-            take_sent_signal(room, SIGSYS, native, way);
+        if (syscalls_take_signal(native))
+            return;
+        if (!chain_is_ignored(SIGSYS) && chain_is_deadly(SIGSYS))
+            calls_die();
+        take_sent_signal(room, SIGSYS, native, way);
         return;
     case CALLS_FINISH:
         syscalls_finish(native);
@@ -532,7 +535,7 @@ static void take_call(struct thread_state *thread, struct native_frame native, c
     case CALLS_TRAP:
         if (thread->depth)
             thread_settle(frame_stack_pointer(native.context), frame_was_on_alternate_stack(native.context));
-        if (syscalls_take(&call))
+        if (syscalls_take(&call, room))
             return;
         if (thread->depth == THREAD_DEPTH || room < THREAD_OWN_STACK)
             calls_pass(&call);

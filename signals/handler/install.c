@@ -144,6 +144,9 @@ static bool take_signal(int number, const struct segue_options *options)
     struct platform_action ours, previous;
     if (!action_exchange_or_error(number, NULL, &previous))
         return false;
+    /* It stays when the handler is uninstalled. */
+    if (number == SIGSYS && action_is_ours(&previous))
+        return true;
     describe_action(options, &previous, &ours);
     restart_calls(number, &ours);
     return chain_install(number, &previous, &ours);
@@ -281,6 +284,8 @@ enum segue_status segue_install(const struct segue_options *options)
     /* Without its memory the replay engine refuses every plan; moves are stepped all the same. Not with the lock of
      * this file held: replay has its own lock, and fork takes the two in the other order. */
     segue_replay_prepare();
+    if (given.flags & SEGUE_INSTALL_SYSTEM_CALLS)
+        syscalls_prepare();
     fork_lock_take(&installing);
     enum segue_status status = install(&given);
     fork_lock_release(&installing);

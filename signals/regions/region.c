@@ -43,12 +43,12 @@ struct update {
 };
 static struct update *updates;
 
-const struct region *region_at(uint64_t address)
+SEGUE_HOT_POLICY const struct region *region_at(uint64_t address)
 {
     return table_find(&table, address);
 }
 
-void region_gap(uint64_t address, uint64_t *first, uint64_t *last)
+SEGUE_HOT_POLICY void region_gap(uint64_t address, uint64_t *first, uint64_t *last)
 {
     table_gap(&table, address, first, last);
 }
@@ -89,7 +89,7 @@ __attribute__((hot)) uint64_t region_removals(void)
     return __atomic_load_n(&removals, __ATOMIC_ACQUIRE);
 }
 
-size_t region_count(void)
+SEGUE_HOT_POLICY size_t region_count(void)
 {
     return __atomic_load_n(&count, __ATOMIC_ACQUIRE);
 }

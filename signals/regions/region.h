@@ -4,6 +4,8 @@
 
 #include "table.h"
 
+/* region_at, region_gap and region_count are compiled for general registers only. */
+
 /* The region at `address`, or NULL; it stays valid until readers_leave. Precondition: readers_enter.
  * Async-signal-safe. */
 const struct region *region_at(uint64_t address);

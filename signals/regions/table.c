@@ -56,7 +56,7 @@ static bool is_at(const struct region *region, uint64_t address)
     return __atomic_load_n(&region->live, __ATOMIC_ACQUIRE) && address - region->base < region->size;
 }
 
-__attribute__((hot)) const struct region *table_find(const struct table *table, uint64_t address)
+__attribute__((hot)) SEGUE_HOT_POLICY const struct region *table_find(const struct table *table, uint64_t address)
 {
     const struct table_node *node = &table->root;
     if (address >= TABLE_LIMIT)
@@ -79,7 +79,7 @@ struct region *table_to_change(struct table *table, uint64_t address)
 }
 
 /* The level of the slot that `address` falls in, if it is in no region. */
-static unsigned level_of_gap(const struct table *table, uint64_t address)
+static SEGUE_HOT_POLICY unsigned level_of_gap(const struct table *table, uint64_t address)
 {
     const struct table_node *node = &table->root;
     for (unsigned level = TABLE_LEVELS; level-- > 1;) {
@@ -91,7 +91,7 @@ static unsigned level_of_gap(const struct table *table, uint64_t address)
     return 0;
 }
 
-void table_gap(const struct table *table, uint64_t address, uint64_t *first, uint64_t *last)
+SEGUE_HOT_POLICY void table_gap(const struct table *table, uint64_t address, uint64_t *first, uint64_t *last)
 {
     if (address >= TABLE_LIMIT) {
         *first = *first > TABLE_LIMIT ? *first : TABLE_LIMIT;

@@ -5,7 +5,7 @@
 #include "emulate/windows/guard.h"
 #include "platform/memory/forced.h"
 
-uint64_t space_part(uint64_t address, uint64_t size, const struct region **region)
+SEGUE_HOT_POLICY uint64_t space_part(uint64_t address, uint64_t size, const struct region **region)
 {
     uint64_t first = address, last = address + size - 1;
     last = last < address ? UINT64_MAX : last;
@@ -87,7 +87,7 @@ bool space_is_writable(uint64_t address, uint64_t size)
     return true;
 }
 
-bool space_has_region(uint64_t address, uint64_t size)
+SEGUE_HOT_POLICY bool space_has_region(uint64_t address, uint64_t size)
 {
     const struct region *region;
     return space_part(address, size, &region) < size || region;

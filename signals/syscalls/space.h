@@ -21,7 +21,8 @@ bool space_poke(uint64_t address, const void *bytes, size_t size);
 /* Whether all of it can be written. */
 bool space_is_writable(uint64_t address, uint64_t size);
 
-/* Whether a region has one of the bytes. Needs no precondition: a change that is under way may be missed. */
+/* Whether a region has one of the bytes. Needs no precondition: a change that is under way may be missed. General
+ * registers only, as space_part. */
 bool space_has_region(uint64_t address, uint64_t size);
 
 #endif

@@ -14,6 +14,8 @@
 
 #include "busy.h"
 #include "calls_report.h"
+#include "detours.h"
+#include "emulate/windows/guard.h"
 #include "follow.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
@@ -38,7 +40,41 @@ struct pending {
 static char word_arm;
 static bool are_caught;
 
+/* ---- calls that do not trap ---- */
+
+/* A region's bytes are not read here: the access to them has been seen. */
+static SEGUE_HOT_POLICY bool peek_plainly(void *to, uint64_t address, size_t size)
+{
+    return guard_copy(to, (const void *)(uintptr_t)address, size) == 0;
+}
+
+static SEGUE_HOT_POLICY bool is_plain(const struct system_call *call)
+{
+    if (calls_is_own(call))
+        return false;
+    if (region_count() == 0)
+        return true;
+    if (calls_has_row(call))
+        return !calls_visit(call, peek_plainly, space_has_region);
+    uint8_t pointers = calls_refused_pointers(call->number);
+    for (unsigned i = 0; i < CALL_ARGUMENTS; i++)
+        if ((pointers >> i & 1) && space_has_region(call->arguments[i], 1))
+            return false;
+    return true;
+}
+
+static void pass(const struct system_call *call, size_t room)
+{
+    detours_note(call, room);
+    calls_pass(call);
+}
+
 /* ---- preparation ---- */
+
+void syscalls_prepare(void)
+{
+    detours_prepare();
+}
 
 const char *syscalls_obstacle(void)
 {
@@ -60,12 +96,12 @@ static bool send_arm(int number, void *unused)
 
 bool syscalls_begin(void)
 {
-    calls_prepare(space_peek, space_poke);
+    calls_prepare(space_peek, space_poke, is_plain);
     platform_mask_unblock(SIGNAL_BIT(SIGSYS));
     if (!calls_arm())
         return false;
-    __atomic_store_n(&are_caught, true, __ATOMIC_RELAXED);
-    look_at_threads(send_arm, NULL);
+    if (!__atomic_exchange_n(&are_caught, true, __ATOMIC_RELAXED))
+        look_at_threads(send_arm, NULL);
     return true;
 }
 
@@ -109,15 +145,15 @@ bool syscalls_take_signal(struct native_frame native)
 
 /* ---- is it given a region? ---- */
 
-bool syscalls_take(struct system_call *call)
+bool syscalls_take(struct system_call *call, size_t room)
 {
     if (region_count() == 0) {
         if (!calls_serve_own(call))
-            calls_pass(call);
+            pass(call, room);
         return true;
     }
     bool is_known = calls_is_known(call, NULL);
-    if (is_known && calls_visit(call, space_has_region))
+    if (is_known && calls_visit(call, space_peek, space_has_region))
         return false;
     if (calls_serve_own(call))
         return true;
@@ -125,7 +161,7 @@ bool syscalls_take(struct system_call *call)
     for (int i = 0; i < CALL_ARGUMENTS; i++)
         if ((pointers >> i & 1) && space_has_region(call->arguments[i], 1))
             calls_report_refused(call);
-    calls_pass(call);
+    pass(call, room);
     return true;
 }
 

@@ -16,6 +16,9 @@ struct work;
 /* Why it is not possible; NULL if it is. Not async-signal-safe. */
 const char *syscalls_obstacle(void);
 
+/* Before the handler is installed. Not async-signal-safe. */
+void syscalls_prepare(void);
+
 /* From now on the calls of all threads of the process are caught; those of other threads as soon as they take a signal.
  * False if the system refuses. Not async-signal-safe. */
 bool syscalls_begin(void);
@@ -26,8 +29,8 @@ bool syscalls_are_caught(void);
 /* ---- for the dispatcher; async-signal-safe ---- */
 
 /* Serves what needs no fault in progress; false: the call is given a pointer into a region, and is to be served by
- * syscalls_serve. */
-bool syscalls_take(struct system_call *call);
+ * syscalls_serve. `room` is what the handler's stack has left. */
+bool syscalls_take(struct system_call *call, size_t room);
 
 /* Asks, and arranges the call. The caller has opened the frame, and is a reader. */
 void syscalls_serve(struct work *work, const struct system_call *call);

@@ -5,8 +5,8 @@
 #include <link.h>
 #include <string.h>
 
+#include "patch/scan/padding.h"
 #include "patch/scan/unwind.h"
-#include "tools/run/detours/padding.h"
 
 /* A piece of code, "name" to "name_end", with labels of its own. What the assembler fills an alignment with is padding
  * as compilers have it. */

@@ -6,15 +6,20 @@ const char *calls_obstacle(void)
     return "system calls are caught on Linux on x86-64 alone";
 }
 
-void calls_prepare(calls_peek *peek, calls_poke *poke)
+void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain)
 {
     (void)peek;
     (void)poke;
+    (void)is_plain;
 }
 
 bool calls_arm(void)
 {
     return false;
+}
+
+void calls_die(void)
+{
 }
 
 enum calls_trap calls_read(struct native_frame native, struct system_call *call)
@@ -108,9 +113,34 @@ size_t calls_list(const struct system_call *call, uint64_t *arguments, void *cop
     return 0;
 }
 
-bool calls_visit(const struct system_call *call, bool (*visit)(uint64_t address, uint64_t size))
+unsigned calls_gate(const struct system_call *call)
 {
     (void)call;
+    return CALL_GATES;
+}
+
+uint64_t calls_detour(unsigned gate)
+{
+    (void)gate;
+    return 0;
+}
+
+bool calls_is_own(const struct system_call *call)
+{
+    (void)call;
+    return false;
+}
+
+bool calls_has_row(const struct system_call *call)
+{
+    (void)call;
+    return false;
+}
+
+bool calls_visit(const struct system_call *call, calls_peek *peek_at, bool (*visit)(uint64_t address, uint64_t size))
+{
+    (void)call;
+    (void)peek_at;
     (void)visit;
     return false;
 }
@@ -133,4 +163,5 @@ const char *calls_name(uint64_t number)
     return NULL;
 }
 
-const struct code_range calls_gate_range = CODE_RANGE_NOT_THERE, calls_make_range = CODE_RANGE_NOT_THERE;
+const struct code_range calls_gate_range = CODE_RANGE_NOT_THERE, calls_make_range = CODE_RANGE_NOT_THERE,
+                        calls_detour_range = CODE_RANGE_NOT_THERE, calls_trap_range = CODE_RANGE_NOT_THERE;

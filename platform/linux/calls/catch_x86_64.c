@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/prctl.h>
+#include <segue/region.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -48,21 +49,26 @@ _Static_assert(offsetof(struct call_record, target) == RECORD_TARGET &&
                    offsetof(struct call_record, busy) == RECORD_BUSY &&
                    offsetof(struct call_record, result) == RECORD_RESULT,
                "the assembly has other offsets");
+_Static_assert(GATES == CALL_GATES && sizeof(struct system_call) == SEEN_SIZE &&
+                   offsetof(struct system_call, arguments) == 8,
+               "the assembly has another size");
 
 /* gates_x86_64.S */
 extern const char calls_gates[], calls_gates_end[], calls_child_gates[], calls_child_gates_end[], calls_gate_return[],
     calls_make_call[], calls_made[], calls_restore[], calls_restored[], calls_make_end[], calls_wants_finish[],
-    calls_wanted_finish[];
+    calls_wanted_finish[], calls_detours[], calls_look[], calls_traps[], calls_traps_end[];
 extern uint64_t calls_targets[GATES], calls_child_targets[CHILD_GATES];
 extern struct {
     uint64_t start, size;
 } calls_exempt;
+uint64_t calls_look_at(struct system_call *call, uint64_t gate);
 ASSEMBLED long calls_call(long number, long first, long second, long third, long fourth, long fifth, long sixth);
 extern const char __start_segue_exempt[] __attribute__((visibility("hidden")));
 extern const char __stop_segue_exempt[] __attribute__((visibility("hidden")));
 
 static calls_peek *peek;
 static calls_poke *poke;
+static calls_is_plain *is_plain;
 
 static uint64_t address_of(const void *place)
 {
@@ -81,11 +87,12 @@ const char *calls_obstacle(void)
 }
 
 /* A handler that blocks SIGSYS would die at its first call. */
-void calls_prepare(calls_peek *peeks, calls_poke *pokes)
+void calls_prepare(calls_peek *peeks, calls_poke *pokes, calls_is_plain *plain)
 {
     struct platform_action action;
     peek = peeks;
     poke = pokes;
+    is_plain = plain;
     calls_shapes_prepare(peeks);
     calls_exempt.start = address_of(__start_segue_exempt);
     calls_exempt.size = address_of(__stop_segue_exempt) - calls_exempt.start;
@@ -102,6 +109,14 @@ bool calls_arm(void)
 {
     return calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, (long)calls_exempt.start,
                       (long)calls_exempt.size, 0, 0) == 0;
+}
+
+void calls_die(void)
+{
+    static const uint64_t default_action[4];
+    calls_call(SYS_rt_sigaction, SIGSYS, (long)default_action, 0, MASK_SIZE, 0, 0);
+    calls_call(SYS_tgkill, calls_call(SYS_getpid, 0, 0, 0, 0, 0, 0), calls_call(SYS_gettid, 0, 0, 0, 0, 0, 0), SIGSYS,
+               0, 0, 0);
 }
 
 void *calls_map(size_t size)
@@ -132,10 +147,15 @@ static const int argument_registers[CALL_ARGUMENTS] = {REG_RDI, REG_RSI, REG_RDX
 enum calls_trap calls_read(struct native_frame native, struct system_call *call)
 {
     const siginfo_t *info = native.info;
-    const greg_t *registers = registers_of(native);
+    greg_t *registers = registers_of(native);
     uint64_t behind = (uint64_t)registers[REG_RIP];
     if (info->si_code != SYS_USER_DISPATCH)
         return CALLS_NO_TRAP;
+    /* On the way of a detour: the thread is at its site. */
+    if (behind - address_of(calls_traps) < (uint64_t)(calls_traps_end - calls_traps)) {
+        behind = calls_targets[(behind - address_of(calls_traps)) / CAUGHT_SIZE];
+        registers[REG_RIP] = registers[REG_RCX] = (greg_t)behind;
+    }
     if (behind == address_of(calls_wanted_finish))
         return CALLS_FINISH;
     *call = (struct system_call){
@@ -165,6 +185,24 @@ static unsigned gate_of(uint64_t *targets, unsigned count, uint64_t target)
             return number;
     }
     return count;
+}
+
+unsigned calls_gate(const struct system_call *call)
+{
+    return gate_of(calls_targets, GATES, call->instruction + CALL_SIZE);
+}
+
+uint64_t calls_detour(unsigned gate)
+{
+    return address_of(calls_detours) + gate * GATE_SIZE;
+}
+
+/* Called by the assembly: where the call is to be made. */
+SEGUE_HOT_POLICY uint64_t calls_look_at(struct system_call *call, uint64_t gate)
+{
+    unsigned number = (unsigned)(gate - (uint64_t)(uintptr_t)calls_gates) / GATE_SIZE;
+    call->instruction = __atomic_load_n(&calls_targets[number], __ATOMIC_RELAXED) - CALL_SIZE;
+    return is_plain(call) ? gate : (uint64_t)(uintptr_t)calls_traps + number * CAUGHT_SIZE;
 }
 
 void calls_pass(const struct system_call *call)
@@ -202,6 +240,28 @@ static enum code_range_result translate_gate(const struct code_range *range, str
 }
 
 const struct code_range calls_gate_range = {calls_gates, calls_gates_end, translate_gate};
+
+/* Nothing has changed but RCX. What follows is as a function that was called. */
+static enum code_range_result translate_detour(const struct code_range *range, struct segue_regs *regs,
+                                               const void **unused)
+{
+    (void)range;
+    (void)unused;
+    regs->rip = calls_targets[(regs->rip - address_of(calls_detours)) / GATE_SIZE] - CALL_SIZE;
+    return CODE_RANGE_REGISTERS;
+}
+
+static enum code_range_result translate_trap(const struct code_range *range, struct segue_regs *regs,
+                                             const void **unused)
+{
+    (void)range;
+    (void)unused;
+    regs->rip = calls_targets[(regs->rip - address_of(calls_traps)) / CAUGHT_SIZE] - CALL_SIZE;
+    return CODE_RANGE_REGISTERS;
+}
+
+const struct code_range calls_detour_range = {calls_detours, calls_look, translate_detour};
+const struct code_range calls_trap_range = {calls_traps, calls_traps_end, translate_trap};
 
 /* ---- calls with other arguments ---- */
 
@@ -299,7 +359,7 @@ const struct code_range calls_make_range = {calls_make_call, calls_make_end, tra
 
 /* ---- calls that are served in their own way ---- */
 
-#define TRAP_BIT SIGNAL_BIT(SIGSYS)
+#define CALL_SIGNAL SIGNAL_BIT(SIGSYS)
 
 /* Sets the mask that the trap's return puts in force: the program's, but SIGSYS. */
 static long change_mask(const struct system_call *call)
@@ -323,7 +383,7 @@ static long change_mask(const struct system_call *call)
         default:
             return -EINVAL;
         }
-        mask &= ~(TRAP_BIT | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
+        mask &= ~(CALL_SIGNAL | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
         frame_set_mask(call->native.context, mask);
     }
     if (call->arguments[2] && !poke(call->arguments[2], &before, sizeof before))
@@ -339,9 +399,9 @@ static bool lead_mask(const struct system_call *call, unsigned argument, size_t 
     struct call_record record = {.busy = address_of(&done)};
     uint64_t arguments[CALL_ARGUMENTS];
     if (!call->arguments[argument] || !peek(record.room, call->arguments[argument], size) ||
-        !(record.room[offset / sizeof *record.room] & TRAP_BIT))
+        !(record.room[offset / sizeof *record.room] & CALL_SIGNAL))
         return false;
-    record.room[offset / sizeof *record.room] &= ~TRAP_BIT;
+    record.room[offset / sizeof *record.room] &= ~CALL_SIGNAL;
     for (unsigned i = 0; i < CALL_ARGUMENTS; i++)
         arguments[i] = call->arguments[i];
     arguments[argument] = address_of(calls_record(call)->room);
@@ -356,9 +416,9 @@ static bool lead_pair(const struct system_call *call)
     uint64_t arguments[CALL_ARGUMENTS];
     if (!call->arguments[5] || !peek(record.room, call->arguments[5], 16) || !record.room[0] ||
         record.room[1] != MASK_SIZE || !peek(&record.room[2], record.room[0], MASK_SIZE) ||
-        !(record.room[2] & TRAP_BIT))
+        !(record.room[2] & CALL_SIGNAL))
         return false;
-    record.room[2] &= ~TRAP_BIT;
+    record.room[2] &= ~CALL_SIGNAL;
     for (unsigned i = 0; i < CALL_ARGUMENTS; i++)
         arguments[i] = call->arguments[i];
     record.room[0] = address_of(&calls_record(call)->room[2]);
@@ -371,8 +431,8 @@ static void return_from_signal(const struct system_call *call)
 {
     ucontext_t *frame = (ucontext_t *)registers_of(call->native)[REG_RSP];
     uint64_t mask;
-    if (peek(&mask, address_of(&frame->uc_sigmask), sizeof mask) && (mask & TRAP_BIT)) {
-        mask &= ~TRAP_BIT;
+    if (peek(&mask, address_of(&frame->uc_sigmask), sizeof mask) && (mask & CALL_SIGNAL)) {
+        mask &= ~CALL_SIGNAL;
         poke(address_of(&frame->uc_sigmask), &mask, sizeof mask);
     }
     set(call, REG_RIP, address_of(calls_gate_return));
@@ -393,6 +453,33 @@ static void refuse(const struct system_call *call, const char *text, size_t leng
 {
     platform_report(text, length);
     calls_return(call, -ENOSYS);
+}
+
+SEGUE_HOT_POLICY bool calls_is_own(const struct system_call *call)
+{
+    switch (call->number) {
+    case SYS_rt_sigreturn:
+    case SYS_rt_sigprocmask:
+    case SYS_rt_sigaction:
+    case SYS_clone:
+    case SYS_clone3:
+    case SYS_fork:
+    case SYS_vfork:
+    case SYS_rt_sigsuspend:
+    case SYS_io_uring_setup:
+        return true;
+    case SYS_ppoll:
+        return call->arguments[3];
+    case SYS_epoll_pwait:
+    case SYS_epoll_pwait2:
+        return call->arguments[4];
+    case SYS_pselect6:
+        return call->arguments[5];
+    case SYS_prctl:
+        return call->arguments[0] == PR_SET_SYSCALL_USER_DISPATCH;
+    default:
+        return false;
+    }
 }
 
 bool calls_serve_own(struct system_call *call)

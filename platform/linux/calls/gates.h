@@ -8,6 +8,9 @@
 
 #define GATES 2048
 #define GATE_SIZE 16
+#define CAUGHT_SIZE 4
+/* struct system_call. */
+#define SEEN_SIZE 80
 #define CHILD_GATES 32
 #define CHILD_GATE_SIZE 128
 

@@ -6,6 +6,10 @@
  *      make            a call with other arguments; rsp is its record, which is restored from when it is done
  *      finish          a call that is not exempt: the handler finishes what the record wants
  *      call            a call of the library's own, as a function
+ *      detours         one for each gate: jumps in place of SYSCALL lead here; on to look, with the gate's address
+ *      look            saves all that a call keeps, asks C whether the call may be made as it is, and goes on to the
+ *                      gate or to the trap
+ *      traps           one for each gate: the call, which traps
  *
  * RCX and R11 are the two registers that SYSCALL changes. No flag changes: SYSCALL keeps them.
  *
@@ -152,6 +156,61 @@ LABEL(calls_make_end)
         ret
         .cfi_endproc
         END(calls_call)
+
+        SECTION_TEXT(calls_look)
+        .p2align 4
+LABEL(calls_detours)
+        .set    number, 0
+        .rept   GATES
+        .p2align 4
+        leaq    calls_gates + GATE_SIZE * number(%rip), %rcx
+        jmp     calls_look
+        .set    number, number + 1
+        .endr
+        .p2align 4
+/* rcx gate. The stack, from the red zone down: flags; where to go on; struct system_call. */
+LABEL(calls_look)
+        leaq    -RED_ZONE(%rsp), %rsp
+        pushfq
+        cld
+        pushq   %rcx
+        leaq    -24(%rsp), %rsp
+        pushq   %r9
+        pushq   %r8
+        pushq   %r10
+        pushq   %rdx
+        pushq   %rsi
+        pushq   %rdi
+        pushq   %rax
+        movq    %rsp, %rdi
+        movq    %rcx, %rsi
+        pushq   %rbx
+        movq    %rsp, %rbx
+        andq    $-16, %rsp
+        call    calls_look_at
+        movq    %rbx, %rsp
+        popq    %rbx
+        movq    %rax, SEEN_SIZE(%rsp)
+        popq    %rax
+        popq    %rdi
+        popq    %rsi
+        popq    %rdx
+        popq    %r10
+        popq    %r8
+        popq    %r9
+        leaq    24(%rsp), %rsp
+        popq    %rcx
+        popfq
+        leaq    RED_ZONE(%rsp), %rsp
+        jmp     *%rcx
+
+        .p2align 4
+LABEL(calls_traps)
+        .rept   GATES
+        syscall
+        ud2
+        .endr
+LABEL(calls_traps_end)
 
         SECTION_TEXT(calls_wants_finish)
         .p2align 4

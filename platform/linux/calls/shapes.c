@@ -5,7 +5,7 @@
 #error "shapes.c is specific to Linux on x86-64"
 #endif
 
-#include <segue/decode.h>
+#include <segue/region.h>
 #include <sys/syscall.h>
 
 #include "decode/x86/page.h"
@@ -97,28 +97,38 @@ const char *calls_name(uint64_t number)
 
 /* ---- the walk ---- */
 
-uint8_t calls_refused_pointers(uint64_t number)
+SEGUE_HOT_POLICY uint8_t calls_refused_pointers(uint64_t number)
 {
     return number < NUMBERS ? refused[number] : 0;
 }
 
-static const struct row *find(const struct system_call *call)
+#define ROWS (sizeof rows / sizeof *rows)
+
+/* The first row of each number, plus 1; all of a number follow each other. */
+static uint16_t first_rows[NUMBERS];
+
+static SEGUE_HOT_POLICY const struct row *find_row(const struct system_call *call)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].number == call->number &&
-            ((uint32_t)call->arguments[rows[i].selector] & rows[i].mask) == rows[i].value)
+    size_t first = call->number < NUMBERS ? first_rows[call->number] : 0;
+    for (size_t i = first - 1; first && i < ROWS && rows[i].number == call->number; i++)
+        if (((uint32_t)call->arguments[rows[i].selector] & rows[i].mask) == rows[i].value)
             return &rows[i];
     return NULL;
 }
 
-static uint64_t limited(uint64_t count, uint64_t size)
+SEGUE_HOT_POLICY bool calls_has_row(const struct system_call *call)
+{
+    return find_row(call);
+}
+
+static SEGUE_HOT_POLICY uint64_t limited(uint64_t count, uint64_t size)
 {
     uint64_t bytes;
     return __builtin_mul_overflow(count, size, &bytes) ? UINT64_MAX : bytes;
 }
 
 /* The length of a text with its zero byte, as far as it can be read. */
-static uint64_t text_length(uint64_t address, calls_peek *peek)
+static SEGUE_HOT_POLICY uint64_t text_length(uint64_t address, calls_peek *peek)
 {
     char bytes[64];
     for (uint64_t length = 0; length < TEXT_MOST;) {
@@ -133,7 +143,7 @@ static uint64_t text_length(uint64_t address, calls_peek *peek)
 }
 
 /* The bytes at a pointer, those of the argument itself for a vector or a message. */
-static uint64_t length_of(const struct system_call *call, const struct shape *shape, calls_peek *peek)
+static SEGUE_HOT_POLICY uint64_t length_of(const struct system_call *call, const struct shape *shape, calls_peek *peek)
 {
     uint64_t by = call->arguments[shape->by];
     uint32_t word = 0;
@@ -170,8 +180,8 @@ struct message {
 };
 _Static_assert(sizeof(struct message) == MESSAGE_SIZE, "struct msghdr");
 
-static bool read_message(const struct system_call *call, const struct shape *shape, calls_peek *peek,
-                         struct message *message)
+static SEGUE_HOT_POLICY bool read_message(const struct system_call *call, const struct shape *shape, calls_peek *peek,
+                                          struct message *message)
 {
     return peek(message, call->arguments[shape->argument], sizeof *message) && message->vector_count <= VECTOR_MOST;
 }
@@ -181,6 +191,8 @@ static calls_peek *peek_program;
 void calls_shapes_prepare(calls_peek *peek)
 {
     peek_program = peek;
+    for (size_t i = ROWS; i-- > 0;)
+        first_rows[rows[i].number] = (uint16_t)(i + 1);
 }
 
 #define EACH_SHAPE(shape, row)                                                                                         \
@@ -188,7 +200,7 @@ void calls_shapes_prepare(calls_peek *peek)
 
 bool calls_is_known(const struct system_call *call, struct call_need *need)
 {
-    const struct row *row = find(call);
+    const struct row *row = find_row(call);
     struct message message;
     if (!row || !need)
         return row;
@@ -308,7 +320,7 @@ static void add_pair(struct listing *listing, uint64_t *pointer)
 size_t calls_list(const struct system_call *call, uint64_t *arguments, void *copies, const struct call_need *need,
                   struct call_access *accesses)
 {
-    const struct row *row = find(call);
+    const struct row *row = find_row(call);
     struct listing listing = {accesses, 0, copies};
     for (int i = 0; i < CALL_ARGUMENTS; i++)
         arguments[i] = call->arguments[i];
@@ -343,7 +355,8 @@ size_t calls_list(const struct system_call *call, uint64_t *arguments, void *cop
 
 /* ---- without copies ---- */
 
-static bool visit_vector(uint64_t address, uint64_t count, bool (*visit)(uint64_t address, uint64_t size))
+static SEGUE_HOT_POLICY bool visit_vector(uint64_t address, uint64_t count, calls_peek *peek_at,
+                                          bool (*visit)(uint64_t address, uint64_t size))
 {
     struct vector element;
     if (!count || count > VECTOR_MOST)
@@ -351,41 +364,43 @@ static bool visit_vector(uint64_t address, uint64_t count, bool (*visit)(uint64_
     if (visit(address, count * VECTOR_ELEMENT))
         return true;
     for (uint64_t i = 0; i < count; i++)
-        if (peek_program(&element, address + i * VECTOR_ELEMENT, sizeof element) && element.size &&
+        if (peek_at(&element, address + i * VECTOR_ELEMENT, sizeof element) && element.size &&
             visit(element.base, element.size))
             return true;
     return false;
 }
 
-static bool visit_message(const struct system_call *call, const struct shape *shape,
-                          bool (*visit)(uint64_t address, uint64_t size))
+static SEGUE_HOT_POLICY bool visit_message(const struct system_call *call, const struct shape *shape,
+                                           calls_peek *peek_at, bool (*visit)(uint64_t address, uint64_t size))
 {
     struct message message;
     if (visit(call->arguments[shape->argument], sizeof message))
         return true;
-    if (!read_message(call, shape, peek_program, &message))
+    if (!read_message(call, shape, peek_at, &message))
         return false;
     return (message.name && message.name_size && visit(message.name, message.name_size)) ||
            (message.control && message.control_size && visit(message.control, message.control_size)) ||
-           visit_vector(message.vector, message.vector_count, visit);
+           visit_vector(message.vector, message.vector_count, peek_at, visit);
 }
 
 /* A text is not read to its end unless something is near. */
-static bool visit_text(uint64_t address, bool (*visit)(uint64_t address, uint64_t size))
+static SEGUE_HOT_POLICY bool visit_text(uint64_t address, calls_peek *peek_at,
+                                        bool (*visit)(uint64_t address, uint64_t size))
 {
-    return visit(address, TEXT_MOST) && visit(address, text_length(address, peek_program));
+    return visit(address, TEXT_MOST) && visit(address, text_length(address, peek_at));
 }
 
-static bool visit_pair(uint64_t address, bool (*visit)(uint64_t address, uint64_t size))
+static SEGUE_HOT_POLICY bool visit_pair(uint64_t address, calls_peek *peek_at,
+                                        bool (*visit)(uint64_t address, uint64_t size))
 {
     uint64_t pair[2];
-    return visit(address, sizeof pair) ||
-           (peek_program(pair, address, sizeof pair) && pair[0] && visit(pair[0], MASK_SIZE));
+    return visit(address, sizeof pair) || (peek_at(pair, address, sizeof pair) && pair[0] && visit(pair[0], MASK_SIZE));
 }
 
-bool calls_visit(const struct system_call *call, bool (*visit)(uint64_t address, uint64_t size))
+SEGUE_HOT_POLICY bool calls_visit(const struct system_call *call, calls_peek *peek_at,
+                                  bool (*visit)(uint64_t address, uint64_t size))
 {
-    const struct row *row = find(call);
+    const struct row *row = find_row(call);
     for
         EACH_SHAPE(shape, row)
         {
@@ -396,19 +411,19 @@ bool calls_visit(const struct system_call *call, bool (*visit)(uint64_t address,
             bool found;
             switch (shape->length) {
             case LENGTH_MESSAGE:
-                found = visit_message(call, shape, visit);
+                found = visit_message(call, shape, peek_at, visit);
                 break;
             case LENGTH_VECTOR:
-                found = visit_vector(address, call->arguments[shape->by], visit);
+                found = visit_vector(address, call->arguments[shape->by], peek_at, visit);
                 break;
             case LENGTH_TEXT:
-                found = visit_text(address, visit);
+                found = visit_text(address, peek_at, visit);
                 break;
             case LENGTH_PAIR:
-                found = visit_pair(address, visit);
+                found = visit_pair(address, peek_at, visit);
                 break;
             default:
-                size = length_of(call, shape, peek_program);
+                size = length_of(call, shape, peek_at);
                 found = size && visit(address, size);
             }
             if (found)

@@ -29,10 +29,7 @@ static enum segue_verdict note(void *context, const struct segue_event *event)
 void calls_setup(enum segue_window_kind kind)
 {
     const struct segue_options options = {.flags = SEGUE_INSTALL_SYSTEM_CALLS};
-    static bool is_installed;
-    if (!is_installed)
-        assert_int_equal(segue_install(&options), SEGUE_OK);
-    is_installed = true;
+    assert_int_equal(segue_install(&options), SEGUE_OK);
     kind_in_force = kind;
     notes = (struct notes){.verdict = SEGUE_STEP};
     if (kind == SEGUE_WINDOW_ALIAS) {
@@ -56,10 +53,16 @@ void calls_teardown(void)
 {
     assert_int_equal(mprotect(CLOSED, 2 * PAGE, PROT_READ | PROT_WRITE), 0);
     assert_int_equal(segue_region_remove(CLOSED), SEGUE_OK);
+    calls_teardown_memory();
+}
+
+void calls_teardown_memory(void)
+{
     if (kind_in_force == SEGUE_WINDOW_ALIAS)
         assert_int_equal(segue_mapping_destroy(&memory), SEGUE_OK);
     else
         munmap(memory.memory, memory.size);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
 }
 
 void closed_read(void *to, size_t offset, size_t size)

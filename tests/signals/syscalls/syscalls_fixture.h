@@ -25,11 +25,13 @@ extern struct segue_mapping memory;
 #define CLOSED ((char *)memory.memory + PAGE)
 #define CLOSED_ALIAS ((char *)memory.alias + PAGE)
 
-/* Installs with system calls, and makes the region. `kind`: an alias window, or a forced one on private memory. */
+/* To be called in a test, since cmocka handles faults, too. Installs with system calls, and makes the region. `kind`:
+ * an alias window, or a forced one on private memory. */
 void calls_setup(enum segue_window_kind kind);
 
-/* Opens and removes the region. */
+/* Opens and removes the region, and uninstalls; the same without the region. */
 void calls_teardown(void);
+void calls_teardown_memory(void);
 
 /* What is in the closed region. */
 void closed_read(void *to, size_t offset, size_t size);

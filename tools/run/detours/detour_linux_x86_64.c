@@ -22,8 +22,8 @@
 
 #include "decode/x86/page.h"
 #include "exempt.h"
-#include "padding.h"
 #include "patch/poke/poke.h"
+#include "patch/scan/padding.h"
 #include "platform/memory/executable.h"
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"

@@ -1,7 +1,7 @@
 /* padding.h: bytes of code that are never executed: compilers put them between an instruction that does not go on (JMP,
  * RET, UD2) and the next aligned one, and between functions. Pure. */
-#ifndef SEGUE_RUN_PADDING_H
-#define SEGUE_RUN_PADDING_H
+#ifndef SEGUE_PATCH_PADDING_H
+#define SEGUE_PATCH_PADDING_H
 
 #include <segue/segment.h>
 

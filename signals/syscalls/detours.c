@@ -1,0 +1,142 @@
+/* detours.c: see detours.h. Each change replaces an instruction by one of the same size, so no thread can be in the
+ * middle of it; the site changes when the jump behind it is there. No hot site may read the bytes (patch/hot).
+ *
+ * ASSUMPTIONS: the first module that the system lists is the program. */
+#include "detours.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "decode/x86/page.h"
+#include "patch/hot/hot.h"
+#include "patch/poke/excluded.h"
+#include "patch/poke/poke.h"
+#include "patch/scan/padding.h"
+#include "patch/scan/unwind.h"
+#include "platform/code.h"
+#include "signals/hot/begin.h"
+#include "signals/threads/thread.h"
+
+#define CALL_SIZE 2u
+#define JUMP_SIZE 5u
+#define SHORT_JUMP 0xeb
+#define JUMP 0xe9
+#define NOP 0x90
+#define SEGMENTS 8u
+/* The calls of a site before it gets a detour; and the stack that making one needs. */
+#define CALLS_MET 8u
+#define ROOM 16384u
+
+static const uint8_t call_bytes[CALL_SIZE] = {0x0f, 0x05};
+
+static struct segue_segment_code segments[SEGMENTS];
+static unsigned segment_count;
+/* By the site's gate: its calls so far; CALLS_MET: it has a detour, or gets none. */
+static uint8_t met[CALL_GATES];
+static bool are_ready;
+
+/* ---- the modules ---- */
+
+static bool keep_module(const struct platform_module *module, void *of_library)
+{
+    static bool has_program;
+    const uint64_t library = (uint64_t)(uintptr_t)of_library;
+    const struct segue_extent range = {module->start, module->end};
+    bool is_program = !has_program;
+    uint64_t address;
+    size_t size;
+    has_program = true;
+    if (!module->unwind || (!is_program && library - module->start >= module->end - module->start))
+        return true;
+    size_t count = unwind_functions(module->unwind, module->unwind_size, range, NULL, 0);
+    struct segue_extent *functions = count ? malloc(count * sizeof *functions) : NULL;
+    if (!functions)
+        return true;
+    unwind_functions(module->unwind, module->unwind_size, range, functions, count);
+    for (unsigned i = 0; segment_count < SEGMENTS && platform_module_code(module, i, &address, &size); i++) {
+        size_t first = 0, held = 0;
+        while (first < count && functions[first].start < address)
+            first++;
+        while (first + held < count && functions[first + held].start - address < size)
+            held++;
+        segments[segment_count++] = (struct segue_segment_code){.bytes = (const uint8_t *)(uintptr_t)address,
+                                                                .size = size,
+                                                                .address = address,
+                                                                .functions = functions + first,
+                                                                .function_count = held};
+    }
+    return true;
+}
+
+void detours_prepare(void)
+{
+    if (are_ready || hot_begin() != SEGUE_OK || poke_prepare() != SEGUE_OK)
+        return;
+    platform_modules_visit(keep_module, platform_symbol_find("read"));
+    __atomic_store_n(&are_ready, true, __ATOMIC_RELEASE);
+}
+
+static const struct segue_segment_code *segment_of(uint64_t site)
+{
+    for (unsigned i = 0; i < segment_count; i++)
+        if (site - segments[i].address < segments[i].size)
+            return &segments[i];
+    return NULL;
+}
+
+/* ---- making one ---- */
+
+struct detour {
+    const struct segue_segment_code *code;
+    uint64_t site, to;
+};
+
+/* The bytes are the program's to execute, and no one else's to change. */
+static bool is_free(uint64_t address, uint64_t size)
+{
+    return !code_is_excluded(address, size) && !hot_reads(address, size);
+}
+
+/* Jump and site are in one page, so that none is unmapped without the other. */
+static bool is_in_page_of(uint64_t site, const struct padding *padding)
+{
+    uint64_t page = site / PAGE;
+    return (site + CALL_SIZE - 1) / PAGE == page && padding->address / PAGE == page &&
+           (padding->address + padding->size - 1) / PAGE == page;
+}
+
+static void make(void *context)
+{
+    const struct detour *detour = context;
+    const uint8_t *bytes = (const uint8_t *)(uintptr_t)detour->site;
+    struct padding padding;
+    if (memcmp(bytes, call_bytes, sizeof call_bytes) != 0 || !padding_find(detour->code, detour->site, &padding) ||
+        !is_in_page_of(detour->site, &padding) || !is_free(detour->site, CALL_SIZE) ||
+        !is_free(padding.address, padding.size))
+        return;
+    int64_t distance = (int64_t)(detour->to - (padding.address + JUMP_SIZE));
+    if (distance != (int32_t)distance)
+        return;
+    uint8_t jump[PADDING_MOST];
+    const int32_t displacement = (int32_t)distance;
+    const uint8_t leap[CALL_SIZE] = {SHORT_JUMP, (uint8_t)(padding.address - (detour->site + CALL_SIZE))};
+    memset(jump, NOP, sizeof jump);
+    jump[0] = JUMP;
+    memcpy(jump + 1, &displacement, sizeof displacement);
+    if (poke(padding.address, jump, padding.size, POKE_KERNEL) == SEGUE_OK)
+        (void)poke(detour->site, leap, sizeof leap, POKE_KERNEL);
+}
+
+void detours_note(const struct system_call *call, size_t room)
+{
+    if (!__atomic_load_n(&are_ready, __ATOMIC_ACQUIRE) || room < ROOM || calls_is_own(call))
+        return;
+    unsigned gate = calls_gate(call);
+    struct detour detour = {segment_of(call->instruction), call->instruction, 0};
+    if (gate == CALL_GATES || !detour.code || __atomic_load_n(&met[gate], __ATOMIC_RELAXED) >= CALLS_MET ||
+        __atomic_add_fetch(&met[gate], 1, __ATOMIC_RELAXED) != CALLS_MET)
+        return;
+    detour.to = calls_detour(gate);
+    if (!hot_alone(make, &detour))
+        __atomic_store_n(&met[gate], 0, __ATOMIC_RELAXED);
+}
