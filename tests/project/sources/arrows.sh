@@ -77,7 +77,8 @@ else
 fi
 
 # No code of these folders names an operating system, a system call or a type of one: it asks platform, for a reason
-# in words too. Comments may. include/segue/{posix,linux,windows,darwin}.h are for those who have such a type.
+# in words too. Comments may. include/segue/{posix,linux,windows,darwin,sigsegv_compat}.h are for those who
+# have such a type.
 # Each line behind its file's name and its number.
 without_comments() {
     xargs awk 'FNR == 1 { inside = 0 }
@@ -107,7 +108,7 @@ names="$names|\"[^\"]*(/proc/|SELinux|seccomp|prctl)"
 names="$names|#include \"platform/(linux|windows|darwin|freebsd)/"
 # Assembly asks by the macros of platform/asm_calls.h.
 in_assembly='\b(syscall|SIG_[A-Z]+|SI_[A-Z]+|CALL_NUMBERED|ENOMEM|E(INTR|INVAL|AGAIN|FAULT|PERM|EXIST))\b'
-exempt='^include/segue/(posix|linux|windows|darwin)\.h$'
+exempt='^include/segue/(posix|linux|windows|darwin|sigsegv_compat)\.h$'
 neutral=$(find decode emulate patch ctx signals include -name '*.[chS]' | grep -vE "$exempt" | sort)
 found=$(
     echo "$neutral" | without_comments | grep -E "$names"
