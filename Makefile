@@ -6,6 +6,7 @@
 #   make test-long                                SHARD=I/N  STATES=10000  LOADS=10000000
 #   make test-torture                             SHARD=I/N
 #   make test-machines                            MACHINES='no-xsave max'
+#   make docs                                     the site
 #   make dist | package | test-package            the release; Debian's packages; the same in a new system
 #   make test-seam                                TARGETS='x86_64-windows x86-windows x86-linux'
 #   DEPS: the sets of packages that are installed first (tools/deps); `none` installs nothing
@@ -24,7 +25,7 @@ LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
     test-torture test-machines test-seam test-i386 test-windows test-darwin \
-    bench install dist package test-package clean
+    bench docs install dist package test-package clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -114,6 +115,12 @@ install: configure
 	@$(if $(filter-out file default undefined,$(origin PREFIX)),meson configure $(BUILD) -Dprefix=$(PREFIX),:)
 	ninja -C $(BUILD)
 	meson install -C $(BUILD) --no-rebuild
+
+# The site, in $(BUILD)/site: all documents, the programs of examples, the reference.
+docs:
+	@$(call install-sets,site)
+	./tools/pages/site/site.py . $(shell sed -n "s/^  version: '\(.*\)',/\1/p" meson.build) $(BUILD)/site
+	./tools/pages/site/links.py $(BUILD)/site
 
 # The release of the commit that is checked out. URL=... where it will be: for the wrap file.
 dist:
