@@ -126,6 +126,8 @@
 #define GATE_OPMASK 328
 #define GATE_ZMM_UPPER 336
 #define GATE_ZMM_HIGH 344
+#define GATE_SET_FS 352
+#define GATE_SET_GS 360
 
 /* enum gate_place */
 #define PLACE_HOST 0

@@ -64,6 +64,8 @@ AT(struct gate, ymm_upper, GATE_YMM_UPPER);
 AT(struct gate, opmask, GATE_OPMASK);
 AT(struct gate, zmm_upper, GATE_ZMM_UPPER);
 AT(struct gate, zmm_high, GATE_ZMM_HIGH);
+AT(struct gate, set_fs, GATE_SET_FS);
+AT(struct gate, set_gs, GATE_SET_GS);
 AT(struct guest_thread, number, THREAD_NUMBER);
 AT(struct guest_thread, gate, THREAD_GATE);
 _Static_assert(sizeof(struct guest_thread) == THREAD_SIZE, "the assembly steps through the table by another size");

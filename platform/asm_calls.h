@@ -10,7 +10,8 @@
  *                                      bytes; zeros are the default action
  *      QUEUE_SIGNAL                    edi: the process, esi: its thread, edx: the signal, r10: its siginfo
  *      GET_PROCESS_ID, GET_THREAD_ID   to eax
- *      GET_FS_BASE address, GET_GS_BASE address        stores the base there
+ *      GET_FS_BASE address, noted, GET_GS_BASE address, noted      stores the base there; where the system does not
+ *                                      say which it is, what is at `noted`: the caller's note of what it has set
  *      SET_FS_BASE base, SET_GS_BASE base              a register or memory
  *      SYSTEM_CALL                     one whose number and arguments C code has chosen, in the registers that the
  *                                      system takes them in; rax: the result
@@ -28,6 +29,8 @@
 #include "platform/linux/asm_calls_x86_64.h"
 #elif defined(__linux__) && defined(__i386__)
 #include "platform/linux/asm_calls_i386.h"
+#elif defined(__APPLE__) && defined(__x86_64__)
+#include "platform/darwin/asm_calls_x86_64.h"
 #else
 #error "asm_calls.h does not know this system's calls"
 #endif

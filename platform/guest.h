@@ -15,6 +15,15 @@
 void guest_signal_entry(int number, void *info, void *ucontext);
 extern platform_handler *guest_handlers[GUEST_SIGNALS] __attribute__((visibility("hidden")));
 
+/* Where platform/ has the system enter a function of its own that the system calls, with the same arguments: sets the
+ * host's bases first if it has interrupted a guest. In assembly. */
+void guest_system_entry(int number, void *info, void *ucontext);
+extern platform_handler *guest_system_handler __attribute__((visibility("hidden")));
+
+/* Calls a handler with a frame as frame.h has it, which such a function has opened: as that of a guest, if it is one.
+ */
+void guest_serve(int number, void *info, void *ucontext, void (*handler)(int, void *, void *));
+
 /* Records the code that the C library's handlers return to. */
 void guest_note_restorer(uint64_t address);
 

@@ -2,7 +2,7 @@
 #ifndef SEGUE_PLATFORM_LACKS_H
 #define SEGUE_PLATFORM_LACKS_H
 
-/* Whether the library makes and leaves handlers' frames itself: guests, hot sites and direct restores need that. What
+/* Whether the library makes and leaves handlers' frames itself: hot sites and direct restores need that. What
  * is missing else, in the sentence "guests need ...". */
 #if defined(__i386__)
 #define PLATFORM_IS_WHOLE false
@@ -18,6 +18,15 @@
 #define PLATFORM_LACKS "nothing else"
 #endif
 
+/* Whether it runs guests, and sets the base of FS for them. */
+#if defined(__APPLE__)
+#define PLATFORM_HAS_GUESTS true
+#define PLATFORM_SETS_FS false
+#else
+#define PLATFORM_HAS_GUESTS PLATFORM_IS_WHOLE
+#define PLATFORM_SETS_FS true
+#endif
+
 /* Whether a program may set the bases of FS and GS for its own purposes; whether it has alternate stacks;
  * and whether the system keeps, for each thread, the bounds of the stack in use. */
 #if defined(_WIN32)
@@ -25,7 +34,7 @@
 #define PLATFORM_HAS_STACK_BOUNDS true
 #define PLATFORM_HAS_ALTERNATE_STACKS false
 #elif defined(__APPLE__)
-#define PLATFORM_HAS_BASES false
+#define PLATFORM_HAS_BASES true
 #define PLATFORM_HAS_STACK_BOUNDS false
 #define PLATFORM_HAS_ALTERNATE_STACKS true
 #else

@@ -47,6 +47,9 @@ struct gate {
     /* The area is loaded and stored by moves; the offsets of its components. */
     uint32_t by_moves;
     void *ymm_upper, *opmask, *zmm_upper, *zmm_high;
+    /* The bases that were set last, or are about to be, if system calls set them: for systems that do not say which are
+     * in force. */
+    uint64_t set_fs, set_gs;
     /* Only C uses the rest. */
     /* The signal frame of the handler that has interrupted the guest; 0 if none. */
     uint64_t frame;
@@ -60,11 +63,15 @@ struct gate {
     uint64_t fault_address, error_code;
     /* The size of the extended state's area, which the library frees. */
     size_t area_size;
+    /* A handler has interrupted the guest, and its frame has not been opened yet (called.c). */
+    bool is_pending;
 };
 
 /* A thread that has run guests. While a guest's bases are in force, only its TID identifies it. */
 struct guest_thread {
     int32_t number;
+    /* The number that signals are sent to. */
+    int32_t thread;
     struct gate *gate;
 };
 extern struct guest_thread guest_threads[THREAD_COUNT] __attribute__((visibility("hidden")));
@@ -95,13 +102,17 @@ extern const struct code_range guest_page_range, guest_call_range, guest_handler
  * out of one. */
 void guest_handle(int number, void *info, void *ucontext, void (*handler)(int, void *, void *), struct gate *gate);
 
+/* The same, with the frame as frame.h has it. */
+void guest_handle_frame(int number, void *info, void *ucontext, void (*handler)(int, void *, void *),
+                        struct gate *gate);
+
 /* The segment bases of the code interrupted by `ucontext`, if it was a guest's; otherwise writes nothing. */
 void guest_bases(const void *ucontext, uint64_t *fs_base, uint64_t *gs_base);
 
 /* Whether there are guests here. */
 static inline bool guest_is_possible(void)
 {
-    return PLATFORM_IS_WHOLE;
+    return PLATFORM_HAS_GUESTS;
 }
 
 /* From now on `begin` is called before a guest is prepared, after which code may run with bases that are not the

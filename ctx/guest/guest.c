@@ -62,6 +62,8 @@ static void load_gate(struct gate *gate, const struct segue_guest *guest)
     }
     gate->in = (uint64_t)(uintptr_t)(page + ((by_iret ? gate_enter_iret : gate_enter) - gate_code));
     vector_place(gate, &guest->xstate);
+    gate->set_fs = gate->host_fs;
+    gate->set_gs = gate->host_gs;
     gate->fault_address = gate->error_code = 0;
     gate->frame = 0;
 }
@@ -92,7 +94,9 @@ enum segue_status segue_guest_enter(struct segue_guest *guest)
         if (status != SEGUE_OK)
             return status;
     }
-    if (guest_self->gate || __atomic_exchange_n(&gate->thread, guest_self->number, __ATOMIC_ACQ_REL))
+    if (!PLATFORM_SETS_FS && guest->general.fs_base)
+        return SEGUE_UNSUPPORTED;
+    if (guest_self->gate || __atomic_exchange_n(&gate->thread, guest_self->thread, __ATOMIC_ACQ_REL))
         return SEGUE_BUSY;
     guest_host_bases(gate);
     load_gate(gate, guest);
@@ -210,7 +214,7 @@ static bool is_stop_wanted(const struct gate *gate)
     return __atomic_load_n(&gate->stop, __ATOMIC_ACQUIRE);
 }
 
-void guest_handle(int number, void *info, void *ucontext, void (*handler)(int, void *, void *), struct gate *gate)
+void guest_handle_frame(int number, void *info, void *ucontext, void (*handler)(int, void *, void *), struct gate *gate)
 {
     struct segue_regs regs;
     frame_get_registers(ucontext, &regs);

@@ -123,11 +123,12 @@ enum segue_status guest_thread_register(struct guest_thread **self)
         return SEGUE_UNSUPPORTED;
     if (!once(&exit_key_once, make_exit_key) || !fork_register(FORK_GUESTS, &hooks))
         return SEGUE_NO_MEMORY;
-    int number = platform_thread_id();
+    int number = platform_base_thread_id();
     fork_lock_take(&table_lock);
     struct guest_thread *place = find_place(number);
     if (place) {
         place->gate = NULL;
+        place->thread = platform_thread_id();
         __atomic_store_n(&place->number, number, __ATOMIC_RELEASE);
         if (__atomic_fetch_add(&guest_thread_count, 1, __ATOMIC_RELAXED) > 0)
             __atomic_store_n(&guest_way, (const void *)guest_dispatch, __ATOMIC_SEQ_CST);
@@ -144,7 +145,7 @@ struct gate *guest_running(void)
 {
     if (__atomic_load_n(&guest_thread_count, __ATOMIC_RELAXED) == 0)
         return NULL;
-    int number = platform_thread_id();
+    int number = platform_base_thread_id();
     for (unsigned i = 0; i < THREAD_COUNT; i++) {
         const struct guest_thread *place = &guest_threads[((unsigned)number + i) % THREAD_COUNT];
         if (place->number == number)
@@ -157,13 +158,13 @@ struct gate *guest_running(void)
 
 void guest_goes_on(struct gate *gate, const void *ucontext)
 {
-    int number = platform_thread_id();
+    int number = platform_base_thread_id();
     struct guest_thread *place = &guest_threads[(unsigned)number % THREAD_COUNT];
     memset(guest_threads, 0, sizeof guest_threads);
-    *place = (struct guest_thread){.number = number, .gate = gate};
+    *place = (struct guest_thread){.number = number, .thread = platform_thread_id(), .gate = gate};
     guest_thread_count = 1;
     guest_self = place;
-    gate->thread = number;
+    gate->thread = place->thread;
     if (gate->entered != ucontext)
         return;
     if (gate->frame == (uint64_t)(uintptr_t)ucontext)

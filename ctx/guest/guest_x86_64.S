@@ -36,7 +36,8 @@
         SECTION_TEXT(gate_code)
         .p2align 6
 LABEL(gate_code)
-#define DATA(offset) (gate_code + GATE_CODE_SIZE + offset)(%rip)
+LOCAL_LABEL(gate_code)
+#define DATA(offset) (LOCAL(gate_code) + GATE_CODE_SIZE + offset)(%rip)
 
 .macro LOAD register, place
         movq    DATA(\place), \register
@@ -84,6 +85,19 @@ LABEL(gate_code_end)
 
         SECTION_TEXT(guest_go)
 
+/* By a system call: noted first, so that a handler that comes in between puts back what is about to be set. */
+.macro SET_NOTED_FS_BASE base, gate
+        movq    \base, %rax
+        movq    %rax, GATE_SET_FS(\gate)
+        SET_FS_BASE "\base"
+.endm
+
+.macro SET_NOTED_GS_BASE base, gate
+        movq    \base, %rax
+        movq    %rax, GATE_SET_GS(\gate)
+        SET_GS_BASE "\base"
+.endm
+
 /* guest_go (rdi gate) */
         .p2align 4
 LABEL(guest_text_begin)
@@ -123,8 +137,8 @@ LABEL(guest_go_commit)
 3:      jmp     *GATE_IN(%rbx)
 2:      cmpq    GATE_HOST_GS(%rbx), %rcx
         je      4f
-        SET_GS_BASE GATE_GS_BASE(%rbx)
-4:      SET_FS_BASE GATE_FS_BASE(%rbx)
+        SET_NOTED_GS_BASE GATE_GS_BASE(%rbx), %rbx
+4:      SET_NOTED_FS_BASE GATE_FS_BASE(%rbx), %rbx
         jmp     *GATE_IN(%rbx)
 
 /* guest_out (rbx gate), with the stack pointer in the gate's data, or the guest's: nothing is written to the stack. */
@@ -154,11 +168,11 @@ LABEL_FUNCTION(guest_out)
         je      3f
         wrgsbase %rdx
         jmp     3f
-2:      SET_FS_BASE GATE_HOST_FS(%rbx)
+2:      SET_NOTED_FS_BASE GATE_HOST_FS(%rbx), %rbx
         movq    GATE_HOST_GS(%rbx), %rsi
         cmpq    GATE_GS_BASE(%rbx), %rsi
         je      3f
-        SET_GS_BASE GATE_HOST_GS(%rbx)
+        SET_NOTED_GS_BASE GATE_HOST_GS(%rbx), %rbx
 3:      movq    GATE_AREA(%rbx), %rsi
         testq   %rsi, %rsi
         jz      4f
@@ -196,8 +210,8 @@ LABEL_FUNCTION(guest_landed)
         movq    GATE_HOST_GS(%rbx), %rax
         wrgsbase %rax
         jmp     LOCAL(landed)
-1:      SET_FS_BASE GATE_HOST_FS(%rbx)
-        SET_GS_BASE GATE_HOST_GS(%rbx)
+1:      SET_NOTED_FS_BASE GATE_HOST_FS(%rbx), %rbx
+        SET_NOTED_GS_BASE GATE_HOST_GS(%rbx), %rbx
 LOCAL_LABEL(landed)
         fldcw   GATE_HOST_X87(%rbx)
         ldmxcsr GATE_HOST_MXCSR(%rbx)
@@ -389,12 +403,12 @@ LABEL(guest_run_handler_framed)
         wrgsbase %rax
         jmp     5f
 4:      subq    $16, %rsp
-        GET_FS_BASE (%rsp)
-        GET_GS_BASE 8(%rsp)
+        GET_FS_BASE (%rsp), GATE_SET_FS(%r15)
+        GET_GS_BASE 8(%rsp), GATE_SET_GS(%r15)
         popq    %r13
         popq    %r14
-        SET_FS_BASE GATE_HOST_FS(%r15)
-        SET_GS_BASE GATE_HOST_GS(%r15)
+        SET_NOTED_FS_BASE GATE_HOST_FS(%r15), %r15
+        SET_NOTED_GS_BASE GATE_HOST_GS(%r15), %r15
         /* The kernel leaves the alignment check flag as the guest has set it; C code does not expect it. */
 5:      pushfq
         andl    $~FLAG_ALIGNMENT, (%rsp)
@@ -415,8 +429,8 @@ LABEL(guest_run_handler_tail)
         wrfsbase %r13
         wrgsbase %r14
         jmp     7f
-1:      SET_FS_BASE %r13
-        SET_GS_BASE %r14
+1:      SET_NOTED_FS_BASE %r13, %r15
+        SET_NOTED_GS_BASE %r14, %r15
         jmp     7f
 
         /* No guest. */

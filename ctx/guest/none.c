@@ -68,6 +68,11 @@ void guest_signal_entry(int number, void *info, void *ucontext)
     guest_handlers[number](number, info, ucontext);
 }
 
+void guest_serve(int number, void *info, void *ucontext, void (*handler)(int, void *, void *))
+{
+    handler(number, info, ucontext);
+}
+
 void guest_note_restorer(uint64_t address)
 {
     (void)address;

@@ -91,8 +91,8 @@ SEGUE_API enum segue_status segue_guest_free(struct segue_guest *guest);
  *
  * Returns SEGUE_OK; SEGUE_INVALID for NULL or a guest that was not prepared; SEGUE_BUSY if the
  * guest is running, or the thread is running another; SEGUE_UNSUPPORTED if the thread has no
- * alternate stack; SEGUE_NO_MEMORY if too many threads run guests (4,096). MT-Safe for different
- * guests, AS-Unsafe. */
+ * alternate stack, and if fs_base is not 0 where a program cannot set it (macOS); SEGUE_NO_MEMORY
+ * if too many threads run guests (4,096). MT-Safe for different guests, AS-Unsafe. */
 SEGUE_API enum segue_status segue_guest_enter(struct segue_guest *guest);
 
 /* Makes the guest stop with SEGUE_GUEST_STOPPED as soon as possible: sends `signal` to the thread

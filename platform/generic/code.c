@@ -69,13 +69,6 @@ void mappings_keep_open(void)
 {
 }
 
-bool mappings_find(uint64_t address, struct mapping *mapping)
-{
-    (void)address;
-    (void)mapping;
-    return false;
-}
-
 bool code_pages_replace(uint64_t address, uint64_t size, const void *bytes)
 {
     (void)address;

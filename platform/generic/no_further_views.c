@@ -37,12 +37,3 @@ void executable_view_unmap(struct executable_memory *memory, uint64_t address, u
     (void)address;
     (void)size;
 }
-
-void *executable_copy(const void *code, size_t size, size_t room, size_t data)
-{
-    (void)code;
-    (void)size;
-    (void)room;
-    (void)data;
-    return NULL;
-}

@@ -90,11 +90,11 @@
         CALL_NUMBERED __NR_arch_prctl
 .endm
 
-.macro GET_FS_BASE address
+.macro GET_FS_BASE address, noted
         GET_BASE ARCH_GET_FS, "\address"
 .endm
 
-.macro GET_GS_BASE address
+.macro GET_GS_BASE address, noted
         GET_BASE ARCH_GET_GS, "\address"
 .endm
 

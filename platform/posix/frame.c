@@ -11,6 +11,8 @@
 #include <segue/posix.h>
 #include <string.h>
 
+#include "platform/guest.h"
+#include "platform/posix/guest_catch.h"
 #include "platform/reason.h"
 
 __attribute__((hot)) enum segue_status segue_frame_open(struct segue_frame *frame, siginfo_t *info, void *ucontext)
@@ -89,4 +91,9 @@ enum segue_status segue_chain_at(struct segue_frame *frame, struct sigaction *pr
     const void *entry = handler_frame ? (const char *)handler_frame - sizeof(void *) : NULL;
     posix_chain(frame->fault.signal, (struct native_frame){frame->native[0], frame->native[1]}, &action, entry);
     return SEGUE_OK;
+}
+
+enum segue_status posix_guest_catch(siginfo_t *info, void *ucontext)
+{
+    return guest_catch((struct native_frame){info, ucontext});
 }

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <segue/posix.h>
 
+#include "platform/posix/guest_catch.h"
+
 _Static_assert(NSIG <= GUEST_SIGNALS, "each signal has its place");
 
 static void note_restorer(int number)
@@ -53,7 +55,7 @@ int segue_guest_sigaction(int number, const struct sigaction *action, struct sig
 void segue_guest_handler(int number, siginfo_t *info, void *ucontext)
 {
     static const struct sigaction default_action;
-    if (guest_catch((struct native_frame){info, ucontext}) == SEGUE_OK)
+    if (posix_guest_catch(info, ucontext) == SEGUE_OK)
         return;
     /* A fault happens again, now without a handler. A signal that was sent was meant for a guest that has ended. */
     if (info->si_code > 0)

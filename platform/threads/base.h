@@ -18,4 +18,8 @@ void platform_bases_read(bool by_instruction, uint64_t *fs, uint64_t *gs);
 /* Sets both; the system accepts only canonical ones. */
 void platform_bases_write(bool by_instruction, uint64_t fs, uint64_t gs);
 
+/* The calling thread's number as GET_THREAD_ID gives it (platform/asm_calls.h). Not that of platform_thread_id
+ * everywhere. */
+int platform_base_thread_id(void);
+
 #endif

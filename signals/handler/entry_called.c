@@ -5,11 +5,17 @@
 #include <stddef.h>
 
 #include "platform/frame/entry_layout.h"
+#include "platform/guest.h"
 #include "signals/ranges.h"
+
+static void serve(int number, void *info, void *ucontext)
+{
+    signal_serve(number, info, ucontext, (const char *)ucontext - ENTRY_CONTEXT);
+}
 
 void signal_entry(int number, void *info, void *ucontext)
 {
-    signal_serve(number, info, ucontext, (const char *)ucontext - ENTRY_CONTEXT);
+    guest_serve(number, info, ucontext, serve);
 }
 
 const struct code_range *const library_ranges[] = {NULL};

@@ -18,8 +18,10 @@
 
 #include "platform/darwin/frame/native.h"
 #include "platform/frame/frame.h"
+#include "platform/guest.h"
 #include "platform/handlers/pass_on.h"
 #include "platform/posix/called/nested.h"
+#include "platform/posix/guest_catch.h"
 #include "platform/threads/thread.h"
 #include "serve.h"
 
@@ -122,7 +124,8 @@ static void open_frame(struct native_info *info, struct native_context *native, 
     if (platform_stack_exchange(NULL, &native->stack) != 0)
         native->stack = (struct alternate_stack){.flags = STACK_DISABLED};
     native->self = native;
-    info->is_sent = !frame_is_fault((struct native_frame){info, native});
+    info->is_sent =
+        !(SIGNALS_SYNCHRONOUS & SIGNAL_BIT(info->number)) || !frame_is_fault((struct native_frame){info, native});
 }
 
 static void handle(int number, siginfo_t *told, void *context)
@@ -138,11 +141,36 @@ static void handle(int number, siginfo_t *told, void *context)
     errno = kept;
 }
 
+/* ---- handlers of an embedder's guests ---- */
+
+static void catch (int number, void *info, void *context)
+{
+    (void)number;
+    if (guest_catch((struct native_frame){info, context}) != SEGUE_OK)
+        platform_pass_on(info);
+}
+
+enum segue_status posix_guest_catch(siginfo_t *told, void *context)
+{
+    struct native_info info;
+    struct native_context native;
+    open_frame(&info, &native, told, context);
+    native_enter(&native);
+    guest_serve(info.number, &info, &native, catch);
+    native_close(&native);
+    native_leave(&native);
+    return info.is_passed_on ? SEGUE_NOT_FOUND : SEGUE_OK;
+}
+
 /* ---- actions ---- */
+
+/* As the system enters it: the bases may be a guest's. */
+static void (*const system_entry)(int number, siginfo_t *told,
+                                  void *context) = (void (*)(int, siginfo_t *, void *))guest_system_entry;
 
 static bool is_ours(const struct sigaction *action)
 {
-    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == handle;
+    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == system_entry;
 }
 
 static void describe(const struct sigaction *action, int number, struct platform_action *described)
@@ -172,7 +200,8 @@ static bool put_in(int number, const struct platform_action *wanted, const struc
     if (!is_ours(present))
         entries[number].previous = *present;
     note(number, wanted);
-    struct sigaction ours = {.sa_sigaction = handle, .sa_flags = (int)wanted->flags | SA_SIGINFO};
+    guest_system_handler = (platform_handler *)handle;
+    struct sigaction ours = {.sa_sigaction = system_entry, .sa_flags = (int)wanted->flags | SA_SIGINFO};
     ours.sa_mask = (sigset_t)wanted->mask;
     return sigaction(number, &ours, NULL) == 0;
 }

@@ -31,6 +31,7 @@
 
 #include "decode/x86/flags.h"
 #include "messages.h"
+#include "platform/darwin/threads/slots.h"
 #include "platform/frame/frame.h"
 #include "platform/threads/thread.h"
 #include "platform/threads/wait.h"
@@ -357,12 +358,14 @@ static uint64_t cookie_of(uint64_t address)
     return address ^ secret;
 }
 
-/* Writes the frame, by the kernel: the stack may be exhausted, or closed. */
+/* Writes the frame, by the kernel: the stack may be exhausted, or closed. Not of a thread that runs a guest: the code
+ * that it would go on in needs the base of GS. */
 static bool begin(const struct exception_request *request, x86_thread_state64_t *general)
 {
     const vm_address_t at = (general->__rsp - RED_ZONE_SIZE - sizeof scratch) & ~(vm_address_t)63;
     scratch.info = describe(request, general->__rip);
-    if (!serve_is_wanted(scratch.info.number) || !native_state_get(&scratch.state, request->thread.name))
+    if (!serve_is_wanted(scratch.info.number) || !slots_of_thread(request->thread.name) ||
+        !native_state_get(&scratch.state, request->thread.name))
         return false;
     scratch.self = at;
     scratch.cookie = cookie_of(at);

@@ -6,8 +6,9 @@
  * The system makes a thread's copy of a library's thread-local storage at the first use, and allocates for it. So each
  * thread uses it as it begins. Threads that were there before the library was loaded do so when they attach.
  *
- * SOURCES: pthread_key_create(3); Apple libpthread, pthread/introspection.h and src/internal.h (the thread's block
- * holds its keys' values); dyld, threadLocalVariables.c (what is allocated when). */
+ * SOURCES: Apple's header mach/thread_info.h (thread_handle); XNU osfmk/kern/thread.c (it is the base of GS that was
+ * set last, machine.cthread_self); pthread_key_create(3); Apple libpthread, pthread/introspection.h and src/internal.h
+ * (the thread's block holds its keys' values); dyld, threadLocalVariables.c (what is allocated when). */
 #if !defined(__APPLE__) || !defined(__x86_64__)
 #error "slots.c is specific to macOS on x86-64"
 #endif
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 
 #include "platform/darwin/frame/native.h"
+#include "platform/memory/memory.h"
 #include "platform/posix/called/nested.h"
 #include "platform/reason.h"
 #include "platform/report.h"
@@ -102,9 +104,23 @@ __attribute__((constructor)) static void prepare(void)
     abort();
 }
 
-void *slots_of_thread(uint64_t gs_base)
+static uint64_t base_of(thread_act_t thread)
 {
-    return ((void *const *)(uintptr_t)gs_base)[locals];
+    thread_identifier_info_data_t info;
+    mach_msg_type_number_t size = THREAD_IDENTIFIER_INFO_COUNT;
+    kern_return_t result = thread_info(thread, THREAD_IDENTIFIER_INFO, (thread_info_t)&info, &size);
+    return result == KERN_SUCCESS ? info.thread_handle : 0;
+}
+
+void *slots_of_thread(thread_act_t thread)
+{
+    const uint64_t gs_base = base_of(thread);
+    uint64_t self = 0, place = 0;
+    /* The first word is the block's address. */
+    if (platform_look_at(gs_base, &self, sizeof self) != PLATFORM_THERE || self != gs_base - base_offset ||
+        platform_look_at(gs_base + 8 * (uint64_t)locals, &place, sizeof place) != PLATFORM_THERE)
+        return NULL;
+    return (void *)(uintptr_t)place;
 }
 
 uint64_t slots_gs_base(void)

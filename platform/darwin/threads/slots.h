@@ -8,13 +8,14 @@
 #error "slots.h is specific to macOS on x86-64"
 #endif
 
+#include <mach/mach.h>
 #include <stdint.h>
 
 #include "platform/frame/stack.h"
 
-/* The address of `native_thread` (platform/darwin/frame/native.h) of a stopped thread with that base of GS; NULL if
- * that thread has none. */
-void *slots_of_thread(uint64_t gs_base);
+/* The address of `native_thread` (platform/posix/called/nested.h) of a thread that does not run; NULL if it has none,
+ * or has another base of GS in force, as a guest's. Async-signal-safe. */
+void *slots_of_thread(thread_act_t thread);
 
 /* Notes the alternate stack that the calling thread has set, and where its thread-local storage is: the thread may have
  * been there before the library. */

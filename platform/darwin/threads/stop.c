@@ -7,9 +7,8 @@
  * thread's own stack. So a thread that is there, and in no handler that it has noted, is on its way in or out, and runs
  * on for a moment.
  *
- * SOURCES: Mach's thread_suspend, thread_get_state (waits until the thread has stopped), thread_info; Apple's header
- * mach/thread_info.h (thread_handle); XNU osfmk/kern/thread.c (which is the base of the thread's keys,
- * machine.cthread_self), osfmk/i386/pcb.c (a state that the thread does not have is refused). */
+ * SOURCES: Mach's thread_suspend, thread_get_state (waits until the thread has stopped); XNU osfmk/i386/pcb.c (a state
+ * that the thread does not have is refused). */
 #if !defined(__APPLE__) || !defined(__x86_64__)
 #error "platform/darwin/threads/stop.c is specific to macOS on x86-64"
 #endif
@@ -25,8 +24,8 @@
 struct stop {
     struct native_context context;
     thread_act_t thread;
-    /* The base of the thread's keys; 0 if the system does not say. */
-    uint64_t keys;
+    /* Its `native_thread`; NULL if it has none. */
+    char *local;
     struct native_state state;
     uint32_t mask;
 };
@@ -36,20 +35,12 @@ size_t stop_size(void)
     return (sizeof(struct stop) + 63) / 64 * 64;
 }
 
-static uint64_t keys_of(thread_act_t thread)
-{
-    thread_identifier_info_data_t info;
-    mach_msg_type_number_t size = THREAD_IDENTIFIER_INFO_COUNT;
-    kern_return_t result = thread_info(thread, THREAD_IDENTIFIER_INFO, (thread_info_t)&info, &size);
-    return result == KERN_SUCCESS ? info.thread_handle : 0;
-}
-
 enum stop_result stop_begin(struct stop *stop, int thread)
 {
     stop->thread = (thread_act_t)thread;
     if (thread_suspend(stop->thread) != KERN_SUCCESS)
         return STOP_GONE;
-    stop->keys = keys_of(stop->thread);
+    stop->local = slots_of_thread(stop->thread);
     if (native_state_get(&stop->state, stop->thread)) {
         stop->mask = 0;
         native_begin(&stop->context, &stop->state, &stop->mask);
@@ -72,8 +63,7 @@ void *stop_context(struct stop *stop)
 /* An image's variables are one block in each thread. */
 void *stop_local(const struct stop *stop, const void *own)
 {
-    char *there = stop->keys ? slots_of_thread(stop->keys) : NULL;
-    return there ? there + ((const char *)own - (const char *)&native_thread) : NULL;
+    return stop->local ? stop->local + ((const char *)own - (const char *)&native_thread) : NULL;
 }
 
 void *stop_interrupted(const struct stop *stop)

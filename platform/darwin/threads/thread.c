@@ -26,6 +26,7 @@
 /* Not in the system's headers. The time is in microseconds; 0: no limit. */
 int __ulock_wait(uint32_t operation, void *address, uint64_t value, uint32_t timeout);
 int __ulock_wake(uint32_t operation, void *address, uint64_t value);
+int __pthread_kill(mach_port_t thread, int signal);
 #define ULOCK_COMPARE 1u
 #define ULOCK_ALL 0x100u
 
@@ -59,10 +60,13 @@ bool platform_process_is_gone(int process)
     return gone;
 }
 
-/* The system sends no other thread a signal without a lock of the C library's. */
+/* The system call itself: the C library's function takes a lock. */
 bool platform_thread_signal(int thread, int signal)
 {
-    return thread == platform_thread_id() && pthread_kill(pthread_self(), signal) == 0;
+    int kept = errno;
+    bool done = __pthread_kill((mach_port_t)thread, signal) == 0;
+    errno = kept;
+    return done;
 }
 
 /* ---- blocked signals ---- */

@@ -10,6 +10,7 @@
 
 #include "platform/linux/abi.h"
 #include "platform/linux/call.h"
+#include "platform/threads/thread.h"
 
 bool platform_bases_have_instructions(void)
 {
@@ -35,4 +36,9 @@ void platform_bases_write(bool by_instruction, uint64_t fs, uint64_t gs)
     }
     system_call3(SYS_arch_prctl, ARCH_SET_GS, (long)gs, 0);
     system_call3(SYS_arch_prctl, ARCH_SET_FS, (long)fs, 0);
+}
+
+int platform_base_thread_id(void)
+{
+    return platform_thread_id();
 }

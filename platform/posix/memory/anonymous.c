@@ -88,11 +88,3 @@ size_t platform_address_space_limit(void)
     struct rlimit limit;
     return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? (size_t)limit.rlim_cur : SIZE_MAX;
 }
-
-long platform_protect(uint64_t address, uint64_t size, int access)
-{
-    int kept = errno;
-    long result = mprotect((void *)(uintptr_t)address, size, access) == 0 ? 0 : -(long)errno;
-    errno = kept;
-    return result;
-}

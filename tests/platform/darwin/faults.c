@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <segue/mutator.h>
 #include <segue/posix.h>
-#include <segue/segment.h>
 #include <segue/try.h>
 #include <signal.h>
 #include <stdio.h>
@@ -580,8 +579,7 @@ static void child_has_regions_and_engines(void **state)
 
 static void what_is_not_there_is_refused_by_name(void **state)
 {
-    static const enum segue_feature missing[] = {SEGUE_FEATURE_GUEST, SEGUE_FEATURE_SEGMENT, SEGUE_FEATURE_HOT,
-                                                 SEGUE_FEATURE_DIRECT_RESTORE};
+    static const enum segue_feature missing[] = {SEGUE_FEATURE_HOT, SEGUE_FEATURE_DIRECT_RESTORE};
     struct segue_frame frame;
     siginfo_t info;
     ucontext_t context;
@@ -591,8 +589,6 @@ static void what_is_not_there_is_refused_by_name(void **state)
         assert_non_null(segue_reason());
     }
     assert_int_equal(segue_feature_check(SEGUE_FEATURE_REPLAY), SEGUE_OK);
-    struct segue_segment_options segment = {.rewrite = {.from = SEGUE_SEGMENT_FS, .to = SEGUE_SEGMENT_GS}};
-    assert_int_equal(segue_segment_enable(&segment), SEGUE_UNSUPPORTED);
     assert_int_equal(segue_frame_open(&frame, &info, &context), SEGUE_UNSUPPORTED);
     assert_non_null(strstr(segue_reason(), "opens frames"));
 }

@@ -23,6 +23,25 @@ loader_restore:
         ud2
         .size   loader_trampoline, . - loader_trampoline
 
+/* edi, rsi, rdx: as Linux enters it; see loader.h. */
+        .globl  loader_on_signal
+        .type   loader_on_signal, @function
+loader_on_signal:
+        _CET_ENDBR
+        movq    %rsp, %rax
+        andq    $-65536, %rax
+        movq    (%rax), %rax
+        wrfsbase %rax
+        subq    $8, %rsp
+        call    signals_handle
+        addq    $8, %rsp
+        testb   %al, %al
+        je      1f
+        xorl    %eax, %eax
+        wrfsbase %rax
+1:      ret
+        .size   loader_on_signal, . - loader_on_signal
+
 /* rdi: the descriptor {this function, image, offset}; rax: the variable. All other registers stay. The storage is
  * at GS, by the image's number. */
         .globl  loader_variable

@@ -427,6 +427,18 @@ void *image_thread_storage(uint64_t number)
     return storage;
 }
 
+bool image_is_constant(uint64_t address)
+{
+    for (unsigned i = 0; i < image_count; i++)
+        for (unsigned j = 0; j < images[i].segment_count; j++) {
+            const struct segment *segment = images[i].segments[j];
+            uint64_t base = (uint64_t)(uintptr_t)place_of(&images[i], segment->address);
+            if (segment->most && address - base < segment->size)
+                return !(segment->protection & PROT_WRITE);
+        }
+    return false;
+}
+
 typedef void initialiser(int argc, char **argv, char **environment, char **apple, void *variables);
 
 static void initialise(const struct image *image, int argc, char **argv)

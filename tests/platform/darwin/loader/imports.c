@@ -41,6 +41,18 @@ static int d_pthread_kill(struct thread *thread, int number)
     return 0;
 }
 
+static int d_pthread_kill_by_port(uint32_t port, int number)
+{
+    struct thread *thread = thread_by_port(port);
+    if (!thread) {
+        errno = ESRCH;
+        return -1;
+    }
+    if (number)
+        signal_send(thread, number);
+    return 0;
+}
+
 static int d_raise(int number)
 {
     signal_send(thread_self(), number);
@@ -127,7 +139,7 @@ static int d_atexit(void (*function)(void))
     EACH(mach_port_mod_refs) EACH(mach_port_deallocate) EACH(mach_msg) EACH(mach_msg_destroy)                          \
     EACH(task_set_exception_ports) EACH(task_get_exception_ports) EACH(task_swap_exception_ports)                      \
     EACH(thread_set_exception_ports) EACH(mach_thread_self) EACH(vm_write) EACH(vm_read_overwrite) EACH(vm_allocate)   \
-    EACH(vm_remap) EACH(mmap)
+    EACH(vm_remap) EACH(vm_protect) EACH(vm_region_64) EACH(mmap) EACH(mprotect)
 /* clang-format on */
 /* Their types are not needed here. */
 #define DECLARE(function) extern const char d_##function[];
@@ -149,6 +161,7 @@ static const struct {
     {"__ulock_wake", d_ulock_wake},
     {"kill", (const void *)d_kill},
     {"pthread_kill", (const void *)d_pthread_kill},
+    {"__pthread_kill", (const void *)d_pthread_kill_by_port},
     {"raise", (const void *)d_raise},
     {"fork", (const void *)fork},
     {"waitpid", (const void *)d_waitpid},
@@ -189,12 +202,12 @@ static const char *const alike[] = {
     "strcmp",        "strncmp",      "strchr",        "strrchr",      "strstr",         "strcpy",
     "strncpy",       "strcat",       "strdup",        "strtol",       "strtoul",        "strtoull",
     "strspn",        "strcspn",      "strtok",        "strerror",     "atoi",           "qsort",
-    "bsearch",       "malloc",       "calloc",        "realloc",      "free",           "exit",
-    "_exit",         "abort",        "getenv",        "rand",         "srand",          "random",
-    "printf",        "fprintf",      "vprintf",       "vfprintf",     "snprintf",       "vsnprintf",
-    "sprintf",       "puts",         "putchar",       "fputs",        "fputc",          "fflush",
-    "setbuf",        "fopen",        "fclose",        "fread",        "fwrite",         "fgets",
-    "getline",       "feof",         "munmap",        "mprotect",     "getpid",         "getppid",
+    "bsearch",       "malloc",       "aligned_alloc", "calloc",       "realloc",        "free",
+    "exit",          "_exit",        "abort",         "getenv",       "rand",           "srand",
+    "random",        "printf",       "fprintf",       "vprintf",      "vfprintf",       "snprintf",
+    "vsnprintf",     "sprintf",      "puts",          "putchar",      "fputs",          "fputc",
+    "fflush",        "setbuf",       "fopen",         "fclose",       "fread",          "fwrite",
+    "fgets",         "getline",      "feof",          "munmap",       "getpid",         "getppid",
     "write",         "read",         "close",         "pipe",         "dup2",           "nanosleep",
     "usleep",        "sched_yield",  "time",          "isspace",      "isdigit",        "memset_pattern16",
     "strcasecmp",    "remove",       "access",        "unlink",       "alarm",          "setitimer",

@@ -6,7 +6,9 @@
  * handler and then restores all registers and the extended state from the frame (signals.c). Before that the exception
  * is sent to the port that the program has set for the thread, then to the task's, as the message of the behavior that
  * was asked for; the thread waits for the answer, which may set its registers (ports.c). Threads are suspended, and
- * their states are read and written (threads.c).
+ * their states are read and written (threads.c). A system call that the program makes itself is trapped (signals.c):
+ * the base of GS is set by one. While another base than the thread's own is in force, that of FS is 0, as always in
+ * macOS; otherwise Linux's C library needs its own.
  *
  * What it can show: that the code which was built for macOS is right: its calling convention, its assembly, its
  * thread-local storage, the layouts of Apple's headers; that the library serves faults in frames of that shape, uses no
@@ -15,9 +17,9 @@
  *
  * What it cannot show: that macOS does what this loader does. The loader is written from documentation, headers and
  * published sources. Above all not which of port and signal comes first, what a suspended thread in the kernel shows,
- * and whether a state may be set where it is set. Not shown at all: the time that anything takes, code signing, the
- * hardened runtime, fork's inheritance of memory, how long a port's rights last (rights are not counted), a debugger's
- * port, the host's, and whatever a function here refuses.
+ * whether a state may be set where it is set, and that the C library's trampoline does not touch GS. Not shown at all:
+ * the time that anything takes, code signing, the hardened runtime, fork's inheritance of memory, how long a port's
+ * rights last (rights are not counted), a debugger's port, the host's, and whatever a function here refuses.
  *
  * SOURCES: XNU bsd/dev/i386/unix_signal.c, bsd/uxkern/ux_exception.c, osfmk/kern/exception.c, osfmk/mach/mach_exc.defs,
  * EXTERNAL_HEADERS/mach-o/loader.h and nlist.h; dyld's documentation of LC_DYLD_INFO; Apple's headers signal.h,
@@ -42,6 +44,9 @@ program_main *image_load(const char *path, int argc, char **argv);
 /* A thread's copy of an image's thread-local storage; NULL if there is no such image. */
 void *image_thread_storage(uint64_t image);
 
+/* Whether the address is in a segment that may never be written. */
+bool image_is_constant(uint64_t address);
+
 /* ---- imports.c ---- */
 
 /* The address for an imported name, without its underscore; NULL if it is not known. */
@@ -58,13 +63,16 @@ void *import_find(const char *name);
 #define EXCEPTIONS 14
 #define TASK 0x203u
 
-/* A thread. GS's base is at `keys`, and the first of them is the block's own address. */
+/* A thread. GS's base is at `keys`, unless it has set another, and the first of them is the block's own address. */
 struct thread {
     uint64_t head[BLOCK_HEAD];
     void *keys[KEYS];
+    /* The base of GS that it has set last. */
+    uint64_t base;
     /* Its port's name, and its number in Linux. */
     uint32_t port;
     int number;
+    bool has_begun;
     /* What macOS keeps of it: the blocked and the pending signals; the alternate stack, and whether it is in use. */
     uint32_t mask, pending;
     uint64_t stack, stack_size;
@@ -132,6 +140,12 @@ struct exception {
 /* Asks the ports of the thread and of the task. Whether one has answered: then `native` is as the answer wants it. */
 bool exception_raise(struct thread *self, ucontext_t *native, const struct exception *exception);
 void ports_in_child(void);
+
+/* In assembly: the handler of all of Linux's signals. The base of FS is Linux's C library's, but 0, as in macOS, while
+ * that of GS is not the thread's own: then the thread runs code that calls nothing of the loader's. The stack of these
+ * handlers begins at a multiple of its size with that base. Calls signals_handle. */
+void loader_on_signal(int number);
+#define HANDLER_STACK 65536
 
 /* In assembly: calls the handler, then loader_restore: an instruction that traps, for the frame to be restored. */
 void loader_trampoline(void);

@@ -6,14 +6,19 @@
 #define _GNU_SOURCE
 #include "loader.h"
 
+#include <asm/prctl.h>
 #include <cpuid.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -580,38 +585,95 @@ void longjmp_note(const uint64_t *buffer)
     signal_settle(self);
 }
 
+/* ---- system calls that the program makes itself ---- */
+
+#define FIRST_CALL 0x1000000u
+
+static void on_call(ucontext_t *native)
+{
+    enum { SET_CTHREAD_SELF = 0x3000003, THREAD_SELFID = 0x2000174, CTHREAD_SELECTOR = 0xf };
+    struct thread *self = thread_self();
+    greg_t *registers = native->uc_mcontext.gregs;
+    switch (registers[REG_RAX]) {
+    case SET_CTHREAD_SELF:
+        self->base = (uint64_t)registers[REG_RDI];
+        if (syscall(SYS_arch_prctl, ARCH_SET_GS, self->base) != 0)
+            fail("the base of GS is set to %#llx", (unsigned long long)self->base);
+        registers[REG_RAX] = CTHREAD_SELECTOR;
+        return;
+    case THREAD_SELFID:
+        registers[REG_RAX] = self->number;
+        return;
+    default:
+        fail("system call %#llx", (unsigned long long)registers[REG_RAX]);
+    }
+}
+
+/* Linux has no calls with such numbers: they are trapped. */
+static void trap_calls(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FIRST_CALL, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        fail("system calls cannot be trapped");
+}
+
+/* Whether the base of FS has to be 0 from now on. */
+bool signals_handle(int number, siginfo_t *told, void *native);
+bool signals_handle(int number, siginfo_t *told, void *native)
+{
+    const struct thread *self = thread_self();
+    if (number == SIGSYS)
+        on_call(native);
+    else if (number == SENT)
+        on_sent(number, told, native);
+    else if (number == HELD)
+        on_held(number, told, native);
+    else if (number == SIGALRM || number == SIGVTALRM || number == SIGPROF)
+        on_timer(number, told, native);
+    else
+        on_fault(number, told, native);
+    return self->base != (uint64_t)(uintptr_t)self->keys;
+}
+
 void signals_begin_thread(void)
 {
-    const size_t size = 65536;
-    stack_t stack = {.ss_sp = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-                     .ss_size = size};
-    if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL) != 0)
+    char *memory = mmap(NULL, 2 * HANDLER_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        fail("a thread has no stack for the loader's handlers");
+    memory = (char *)(((uintptr_t)memory + HANDLER_STACK - 1) & -(uintptr_t)HANDLER_STACK);
+    const stack_t stack = {.ss_sp = memory, .ss_size = HANDLER_STACK};
+    if (syscall(SYS_arch_prctl, ARCH_GET_FS, memory) != 0 || sigaltstack(&stack, NULL) != 0)
         fail("a thread has no stack for the loader's handlers");
 }
 
 void signals_begin(void)
 {
     static const int timers[] = {SIGALRM, SIGVTALRM, SIGPROF};
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    static const int others[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
     const char *wanted = getenv("LOADER_STATE");
     unsigned a = 0, b = 0, c, d;
     uint32_t enabled = 0, high;
+    if (!(getauxval(AT_HWCAP2) & 2))
+        fail("Linux does not allow RDFSBASE and WRFSBASE here");
     sigfillset(&action.sa_mask);
-    action.sa_sigaction = on_fault;
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-        sigaction(faults[i], &action, NULL);
-    action.sa_sigaction = on_sent;
-    sigaction(SENT, &action, NULL);
-    action.sa_sigaction = on_timer;
+    action.sa_handler = loader_on_signal;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        sigaction(others[i], &action, NULL);
     for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
         sigaction(timers[i], &action, NULL);
-    action.sa_sigaction = on_held;
+    sigaction(SENT, &action, NULL);
     sigaction(HELD, &action, NULL);
     if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE))
         __asm__("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
     vectors_size = (enabled & 0xe0) == 0xe0 ? 2444 : (enabled & 4) ? 844 : 524;
     size_t most = !wanted ? 2444 : strcmp(wanted, "float") == 0 ? 524 : strcmp(wanted, "avx") == 0 ? 844 : 2444;
     vectors_size = vectors_size < most ? vectors_size : most;
-    signals_begin_thread();
+    trap_calls();
 }

@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,20 +21,23 @@ static struct thread *threads;
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t next_port = 0x100103;
 
+static __thread struct thread *own;
+
 struct thread *thread_self(void)
 {
-    struct thread *self;
-    __asm__ volatile("movq %%gs:0, %0" : "=r"(self));
-    return self;
+    return own;
 }
 
 static void begin(struct thread *self)
 {
+    own = self;
+    self->base = (uint64_t)(uintptr_t)self->keys;
     self->keys[0] = self;
     self->number = gettid();
     if (syscall(SYS_arch_prctl, ARCH_SET_GS, self->keys) != 0)
         fail("the base of GS cannot be set");
     signals_begin_thread();
+    __atomic_store_n(&self->has_begun, true, __ATOMIC_RELEASE);
 }
 
 static struct thread *make(void)
@@ -146,7 +150,11 @@ int d_pthread_create(struct thread **thread, const void *attributes, void *(*fun
     made->run = function;
     made->argument = argument;
     *thread = made;
-    return pthread_create(&made->native, NULL, run, made);
+    int error = pthread_create(&made->native, NULL, run, made);
+    /* Its port is there at once. */
+    while (error == 0 && !__atomic_load_n(&made->has_begun, __ATOMIC_ACQUIRE))
+        sched_yield();
+    return error;
 }
 
 int d_pthread_join(struct thread *thread, void **result);
@@ -244,7 +252,7 @@ int d_thread_info(uint32_t port, int flavor, void *info, uint32_t *size)
         return INVALID_ARGUMENT;
     memset(info, 0, *size * 4);
     if (flavor == IDENTIFIER_INFO && *size >= 6)
-        memcpy(info, (uint64_t[3]){port, (uint64_t)(uintptr_t)thread->keys, 0}, 24);
+        memcpy(info, (uint64_t[3]){port, thread->base, 0}, 24);
     return SUCCESS;
 }
 
@@ -319,6 +327,59 @@ int d_vm_read_overwrite(uint32_t task, uint64_t address, uint64_t size, uint64_t
         return INVALID_ADDRESS;
     *done = size;
     return SUCCESS;
+}
+
+int d_mprotect(void *address, size_t size, int protection);
+int d_mprotect(void *address, size_t size, int protection)
+{
+    if ((protection & PROT_WRITE) && image_is_constant((uint64_t)(uintptr_t)address)) {
+        errno = EACCES;
+        return -1;
+    }
+    return mprotect(address, size, protection);
+}
+
+int d_vm_protect(uint32_t task, uint64_t address, uint64_t size, int most, int protection);
+int d_vm_protect(uint32_t task, uint64_t address, uint64_t size, int most, int protection)
+{
+    enum { COPY = 0x10 };
+    (void)task;
+    if (most || (!(protection & COPY) && (protection & PROT_WRITE) && image_is_constant(address)))
+        return INVALID_ARGUMENT;
+    return mprotect((void *)(uintptr_t)address, size, protection & ~COPY) == 0 ? SUCCESS : INVALID_ADDRESS;
+}
+
+/* By the list that Linux shows. */
+int d_vm_region_64(uint32_t task, uint64_t *address, uint64_t *size, int flavor, int *info, uint32_t *count,
+                   uint32_t *object);
+int d_vm_region_64(uint32_t task, uint64_t *address, uint64_t *size, int flavor, int *info, uint32_t *count,
+                   uint32_t *object)
+{
+    enum { BASIC_INFO_64 = 9, WORDS = 9 };
+    char line[512];
+    (void)task;
+    if (flavor != BASIC_INFO_64 || *count < WORDS)
+        return INVALID_ARGUMENT;
+    FILE *list = fopen("/proc/self/maps", "r");
+    bool is_found = false;
+    while (list && !is_found && fgets(line, sizeof line, list)) {
+        unsigned long start, end;
+        char access[5];
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, access) != 3 || end <= *address)
+            continue;
+        is_found = true;
+        memset(info, 0, WORDS * sizeof *info);
+        info[0] = (access[0] == 'r' ? PROT_READ : 0) | (access[1] == 'w' ? PROT_WRITE : 0) |
+                  (access[2] == 'x' ? PROT_EXEC : 0);
+        info[3] = access[3] == 's';
+        *address = start;
+        *size = end - start;
+    }
+    if (list)
+        fclose(list);
+    *object = 0;
+    *count = WORDS;
+    return is_found ? SUCCESS : INVALID_ADDRESS;
 }
 
 int d_vm_allocate(uint32_t task, uint64_t *address, uint64_t size, int flags);
