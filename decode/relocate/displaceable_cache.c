@@ -20,15 +20,38 @@ static bool is_branch(uint8_t opcode, const struct outline *outline)
     return (opcode & 0xf0) == 0x70 || opcode == 0xe8 || opcode == 0xe9 || opcode == 0xeb;
 }
 
+/* The bytes of an instruction: those from 0 and from 7 on, so that no byte behind it is read. */
+struct image {
+    uint64_t words[2];
+};
+#define SECOND 7u
+_Static_assert(SECOND + sizeof(uint64_t) == SEGUE_INSN_BYTES, "two words have all bytes of an instruction");
+
+static struct image image_of(const uint8_t *bytes)
+{
+    struct image image;
+    memcpy(&image.words[0], bytes, sizeof image.words[0]);
+    memcpy(&image.words[1], bytes + SECOND, sizeof image.words[1]);
+    return image;
+}
+
+static struct image image_at(const uint8_t *bytes, size_t size)
+{
+    uint8_t whole[SEGUE_INSN_BYTES] = {0};
+    if (size >= sizeof whole)
+        return image_of(bytes);
+    memcpy(whole, bytes, size);
+    return image_of(whole);
+}
+
 /* By the bytes up to the opcode of a branch, or to ModRM. */
-static struct displaceable_set *set_of(struct displaceable_cache *cache, const uint8_t *bytes,
+static struct displaceable_set *set_of(struct displaceable_cache *cache, const struct image *image, uint8_t opcode,
                                        const struct outline *outline)
 {
-    unsigned size = outline->opcode + (is_branch(bytes[outline->opcode], outline) ? 1u : 2u);
+    unsigned size = outline->opcode + (is_branch(opcode, outline) ? 1u : 2u);
     if (size > outline->length)
         size = outline->length;
-    uint64_t word = 0;
-    memcpy(&word, bytes, size < sizeof word ? size : sizeof word);
+    uint64_t word = size < sizeof word ? image->words[0] & ((UINT64_C(1) << 8 * size) - 1) : image->words[0];
     return &cache->sets[(word + outline->length * HASH) * HASH >> (64 - HASH_BITS)];
 }
 
@@ -51,11 +74,20 @@ static void find_displacement(struct displaceable_entry *entry)
     }
 }
 
-static bool is_of(const struct displaceable_entry *entry, const uint8_t *bytes, unsigned length)
+static void find_same(struct displaceable_entry *entry)
 {
-    const uint8_t *known = entry->form.bytes;
-    return entry->form.length == length && memcmp(known, bytes, entry->from) == 0 &&
-           memcmp(known + entry->to, bytes + entry->to, length - entry->to) == 0;
+    uint8_t same[SEGUE_INSN_BYTES] = {0};
+    for (unsigned i = 0; i < entry->form.length; i++)
+        same[i] = i < entry->from || i >= entry->to ? UINT8_MAX : 0;
+    const struct image image = image_of(same);
+    memcpy(entry->same, image.words, sizeof entry->same);
+}
+
+static bool is_of(const struct displaceable_entry *entry, const struct image *image, unsigned length)
+{
+    const struct image known = image_of(entry->form.bytes);
+    return entry->form.length == length && ((known.words[0] ^ image->words[0]) & entry->same[0]) == 0 &&
+           ((known.words[1] ^ image->words[1]) & entry->same[1]) == 0;
 }
 
 static int64_t displacement_in(const struct displaceable_entry *entry, const uint8_t *bytes)
@@ -74,7 +106,8 @@ static void move(const struct displaceable_entry *entry, uint64_t address, const
 {
     int64_t by = displacement_in(entry, bytes) - displacement_in(entry, entry->form.bytes);
     *made = entry->form;
-    memcpy(made->bytes, bytes, made->length);
+    for (unsigned i = entry->from; i < entry->to; i++)
+        made->bytes[i] = bytes[i];
     made->address = address;
     if (made->target)
         made->target += address - HERE + (uint64_t)by;
@@ -85,14 +118,15 @@ static void move(const struct displaceable_entry *entry, uint64_t address, const
 }
 
 /* The entry of these bytes, or another one to be overwritten. */
-static struct displaceable_entry *choose(struct displaceable_set *set, const uint8_t *bytes, unsigned length)
+static struct displaceable_entry *choose(struct displaceable_set *set, const struct image *image, unsigned length)
 {
     for (unsigned i = 0; i < DISPLACEABLE_WAYS; i++)
-        if (is_of(&set->entries[i], bytes, length))
+        if (is_of(&set->entries[i], image, length))
             return &set->entries[i];
-    set->last = (set->last + 1) % DISPLACEABLE_WAYS;
-    set->entries[set->last].form.length = 0;
-    return &set->entries[set->last];
+    uint8_t *last = &set->entries[0].last;
+    *last = (uint8_t)((*last + 1) % DISPLACEABLE_WAYS);
+    set->entries[*last].form.length = 0;
+    return &set->entries[*last];
 }
 
 bool displaceable_find(struct displaceable_cache *cache, struct decode_scratch *scratch, uint64_t address,
@@ -102,13 +136,15 @@ bool displaceable_find(struct displaceable_cache *cache, struct decode_scratch *
     unsigned length = length_outline(bytes, size, &outline);
     if (!length)
         return displaceable_make(scratch, address, bytes, size, made);
-    struct displaceable_entry *entry = choose(set_of(cache, bytes, &outline), bytes, length);
+    const struct image image = image_at(bytes, size);
+    struct displaceable_entry *entry = choose(set_of(cache, &image, bytes[outline.opcode], &outline), &image, length);
     if (!entry->form.length) {
         if (!displaceable_make(scratch, HERE, bytes, size, &entry->form) || entry->form.length != length) {
             entry->form.length = 0;
             return displaceable_make(scratch, address, bytes, size, made);
         }
         find_displacement(entry);
+        find_same(entry);
     }
     move(entry, address, bytes, made);
     return true;

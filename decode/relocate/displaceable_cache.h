@@ -12,13 +12,16 @@
 /* All zero bytes: empty. */
 struct displaceable_cache {
     struct displaceable_set {
+        /* What a search compares is in the first line of an entry's two. */
         struct displaceable_entry {
+            /* The bits of form.bytes that an instruction must have to be this one: not its displacement, `from` to
+             * `to`. */
+            _Alignas(64) uint64_t same[2];
             struct displaceable form;
-            /* The bytes that others need not have: the displacement's. */
             uint8_t from, to;
+            /* In the first one: the entry that was written last. */
+            uint8_t last;
         } entries[DISPLACEABLE_WAYS];
-        /* The entry that was written last. */
-        unsigned last;
     } sets[DISPLACEABLE_SETS];
 };
 

@@ -26,7 +26,7 @@ static unsigned state_bits(const struct emit_state *state)
            (state->is_pushed ? BODY_AT_PUSHED : 0u);
 }
 
-void emit_bytes(struct emitter *emitter, const uint8_t *bytes, size_t size)
+static inline __attribute__((always_inline)) void put(struct emitter *emitter, const uint8_t *bytes, size_t size)
 {
     body_table_note(&emitter->table, emitter->used, emitter->instruction, state_bits(&emitter->state));
     if (emitter->used + size <= emitter->room)
@@ -34,7 +34,13 @@ void emit_bytes(struct emitter *emitter, const uint8_t *bytes, size_t size)
     emitter->used += (uint32_t)size;
 }
 
-#define EMIT(emitter, ...) emit_bytes(emitter, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+void emit_bytes(struct emitter *emitter, const uint8_t *bytes, size_t size)
+{
+    put(emitter, bytes, size);
+}
+
+/* Of so many bytes as are known here, for which the compiler has stores. */
+#define EMIT(emitter, ...) put(emitter, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 #define BYTES_OF(word) (uint8_t)(word), (uint8_t)((word) >> 8), (uint8_t)((word) >> 16), (uint8_t)((word) >> 24)
 
 static uint8_t rex(unsigned reg)
