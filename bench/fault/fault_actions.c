@@ -121,7 +121,7 @@ void action_use(enum action action)
 {
     kernel_action_exchange(SIGSEGV, &actions[action], NULL);
     if (action == ACTION_OURS || action == ACTION_OURS_DEFAULT)
-        dispatch_prepare(action == ACTION_OURS_DEFAULT);
+        dispatch_prepare(action == ACTION_OURS_DEFAULT, false);
 }
 
 void action_register(void *page)

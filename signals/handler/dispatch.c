@@ -615,11 +615,12 @@ __attribute__((hot)) void signal_serve(int number, void *info, void *ucontext, c
         hand_on(thread, native, way);
 }
 
-void dispatch_prepare(bool blocks_signals)
+void dispatch_prepare(bool blocks_signals, bool catches_calls)
 {
     const char *reason;
     way_out = restore_choose(blocks_signals, &reason);
-    if (way_out == SEGUE_RESTORE_DIRECT_MASK && !platform_mask_is_allowed())
+    /* The call that sets the mask would be caught, which takes longer than the kernel's return. */
+    if (way_out == SEGUE_RESTORE_DIRECT_MASK && (catches_calls || !platform_mask_is_allowed()))
         way_out = SEGUE_RESTORE_RETURN;
     struct decode_scratch scratch;
     struct segue_insn insn;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 /* Binds and warms all that the first fault needs, and chooses the return path of the handler; `blocks_signals`:
- * signals are blocked while it runs. */
-void dispatch_prepare(bool blocks_signals);
+ * signals are blocked while it runs; `catches_calls`: system calls are caught. */
+void dispatch_prepare(bool blocks_signals, bool catches_calls);
 
 #endif

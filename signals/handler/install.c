@@ -194,7 +194,7 @@ static enum segue_status install(const struct segue_options *options)
         return SEGUE_NO_MEMORY;
     if (work_prepare() != SEGUE_OK)
         return SEGUE_NO_MEMORY;
-    dispatch_prepare(blocks_asynchronous(options));
+    dispatch_prepare(blocks_asynchronous(options), is_wanted(SIGSYS, options));
     status = open_port(options);
     if (status != SEGUE_OK)
         return status;

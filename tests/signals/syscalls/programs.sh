@@ -1,6 +1,6 @@
 #!/bin/bash
-# programs.sh PRELOAD: programs with all of their system calls caught (preload.c) print what they print natively, and
-# end with the same status.
+# programs.sh PRELOAD: programs with all of their system calls caught (bench/preload/calls.c) print what they print
+# natively, and end with the same status.
 set -u
 preload=$1
 folder=$(mktemp -d)

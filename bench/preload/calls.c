@@ -1,4 +1,4 @@
-/* preload.c: to be preloaded: catches the program's system calls, with one closed region that the program does not
+/* calls.c: to be preloaded: catches the program's system calls, with one closed region that the program does not
  * know. */
 #include <segue/segue.h>
 #include <stdlib.h>

@@ -1,0 +1,203 @@
+/* syscalls_threads.c: system calls into a closed region from several threads, on small stacks, beside forks, with a
+ * full queue of signals; and futexes. */
+#include "tests/support/test.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "syscalls_fixture.h"
+
+#define ROUNDS 2000
+#define THREADS 4
+
+static int failures;
+
+static void fail_unless(bool fine)
+{
+    if (!fine)
+        __atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
+}
+
+/* Sends eight bytes through a pipe of its own, from the region into the region. */
+static void *send_to_itself(void *number)
+{
+    size_t at = (size_t)(uintptr_t)number * 64;
+    int ends[2];
+    fail_unless(pipe(ends) == 0);
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        uint64_t value = i * 0x9e3779b97f4a7c15u + (uint64_t)(uintptr_t)number, found = 0;
+        closed_write(at, &value, sizeof value);
+        fail_unless(write(ends[1], CLOSED + at, 8) == 8 && read(ends[0], CLOSED + at + 8, 8) == 8);
+        closed_read(&found, at + 8, sizeof found);
+        fail_unless(found == value);
+    }
+    close(ends[0]);
+    close(ends[1]);
+    return NULL;
+}
+
+static void start(pthread_t *threads, size_t stack)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, stack), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], &attributes, send_to_itself, (void *)(uintptr_t)i), 0);
+    pthread_attr_destroy(&attributes);
+}
+
+static void threads_with_small_stacks(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    calls_setup(SEGUE_WINDOW_ALIAS);
+    failures = 0;
+    start(threads, 32768);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(failures, 0);
+    calls_teardown();
+}
+
+static void forks_in_the_middle(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    calls_setup(SEGUE_WINDOW_ALIAS);
+    failures = 0;
+    start(threads, 262144);
+    for (int i = 0; i < 20; i++) {
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+            send_to_itself((void *)(uintptr_t)(THREADS + 1));
+            _exit(failures ? 1 : 5);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(WEXITSTATUS(status), 5);
+    }
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(failures, 0);
+    calls_teardown();
+}
+
+static void *wake_later(void *unused)
+{
+    (void)unused;
+    uint32_t one = 1;
+    usleep(30000);
+    closed_write(64, &one, sizeof one);
+    /* Until somebody was woken. */
+    while (syscall(SYS_futex, CLOSED + 64, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0) == 0)
+        usleep(1000);
+    return NULL;
+}
+
+static void futexes_in_the_region(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct timespec limit = {0, 20000000};
+    calls_setup(SEGUE_WINDOW_ALIAS);
+    closed_write(128, &limit, sizeof limit);
+    assert_int_equal(syscall(SYS_futex, CLOSED + 64, FUTEX_WAIT_PRIVATE, 5, NULL, NULL, 0), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(syscall(SYS_futex, CLOSED + 64, FUTEX_WAIT_PRIVATE, 0, CLOSED + 128, NULL, 0), -1);
+    assert_int_equal(errno, ETIMEDOUT);
+    assert_int_equal(pthread_create(&thread, NULL, wake_later, NULL), 0);
+    long result = syscall(SYS_futex, CLOSED + 64, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    assert_true(result == 0);
+    pthread_join(thread, NULL);
+    calls_teardown();
+}
+
+static sigjmp_buf left;
+
+static void leave(int number)
+{
+    (void)number;
+    siglongjmp(left, 1);
+}
+
+static void *alarm_main(void *thread)
+{
+    usleep(20000);
+    pthread_kill(*(pthread_t *)thread, SIGUSR2);
+    return NULL;
+}
+
+/* A handler leaves a call that waits: the region can be removed, and the next call is made. */
+static void calls_that_are_left(void **state)
+{
+    (void)state;
+    int ends[2];
+    calls_setup(SEGUE_WINDOW_ALIAS);
+    assert_int_equal(pipe(ends), 0);
+    struct sigaction action = {.sa_handler = leave};
+    assert_int_equal(sigaction(SIGUSR2, &action, NULL), 0);
+    for (volatile int i = 0; i < 3; i++) {
+        pthread_t thread, self = pthread_self();
+        assert_int_equal(pthread_create(&thread, NULL, alarm_main, &self), 0);
+        if (sigsetjmp(left, 1) == 0) {
+            read(ends[0], CLOSED, 8);
+            fail_msg("the read has returned");
+        }
+        pthread_join(thread, NULL);
+    }
+    assert_int_equal(write(ends[1], "12345678", 8), 8);
+    assert_int_equal(read(ends[0], CLOSED, 8), 8);
+    close(ends[0]);
+    close(ends[1]);
+    calls_teardown();
+}
+
+/* Signals that cannot be queued lose their siginfo; a trap is forced, and never lost. */
+static void a_full_queue(void **state)
+{
+    (void)state;
+    struct rlimit limit, none;
+    calls_setup(SEGUE_WINDOW_ALIAS);
+    assert_int_equal(getrlimit(RLIMIT_SIGPENDING, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+    failures = 0;
+    send_to_itself(NULL);
+    assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &limit), 0);
+    assert_int_equal(failures, 0);
+    calls_teardown();
+}
+
+static void refused_by_name(void **state)
+{
+    (void)state;
+    calls_setup(SEGUE_WINDOW_ALIAS);
+    assert_int_equal(syscall(SYS_io_uring_setup, 4, &failures), -1);
+    assert_int_equal(errno, ENOSYS);
+    char *const arguments[] = {NULL};
+    assert_int_equal(syscall(SYS_execve, CLOSED, arguments, arguments), -1);
+    assert_int_equal(errno, EFAULT);
+    calls_teardown();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_with_small_stacks),
+        cmocka_unit_test(forks_in_the_middle),
+        cmocka_unit_test(futexes_in_the_region),
+        cmocka_unit_test(calls_that_are_left),
+        cmocka_unit_test(a_full_queue),
+        cmocka_unit_test(refused_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
