@@ -24,9 +24,9 @@
  *
  * The target of an indirect branch begins with _CET_ENDBR (cet.h).
  *
- * SOURCES: GNU as, PE and Mach-O chapters of its manual; Microsoft, "x64 exception handling"; LLVM lib/MC/MCParser/DarwinAsmParser.cpp; PE/COFF
- * specification, .tls; ELF handling for thread-local storage (Drepper), 4.1.6; System V ABI, AMD64 supplement, 3.2.1
- * (callee-saved registers). */
+ * SOURCES: GNU as, PE and Mach-O chapters of its manual; Microsoft, "x64 exception handling"; LLVM
+ * lib/MC/MCParser/DarwinAsmParser.cpp; PE/COFF specification, .tls; ELF handling for thread-local storage (Drepper),
+ * 4.1.6; System V ABI, AMD64 supplement, 3.2.1 (callee-saved registers). */
 #ifndef SEGUE_PLATFORM_ASM_H
 #define SEGUE_PLATFORM_ASM_H
 
