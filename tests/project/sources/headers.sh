@@ -6,7 +6,8 @@ include=$1
 passed=0 failed=0 skipped=0
 all=$(cd "$include" && ls segue/*.h)
 # Those that name a system, and the one that context.h includes.
-neutral=$(echo "$all" | grep -v -x 'segue/\(posix\|linux\|sigsegv_compat\|windows\|context_sysv_x86_64\|context_sysv_i386\)\.h')
+neutral=$(echo "$all" |
+    grep -v -x 'segue/\(posix\|linux\|sigsegv_compat\|windows\|context_sysv_x86_64\|context_sysv_i386\)\.h')
 
 # compiles NAME COMPILER...: a program that includes it alone.
 compiles() {
