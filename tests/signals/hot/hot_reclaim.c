@@ -7,12 +7,15 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "patch/hot/sites.h"
 #include "patch/hot/space/chunks.h"
+#include "signals/hot/reclaim/held.h"
 #include "tests/support/times.h"
 
 #define LITTLE (UINT64_C(256) << 10)
@@ -232,22 +235,24 @@ static int a_policy_returns_to_a_body_after_it_has_run(void)
 #define BELOW 8192u
 #define SMALL 5120u
 
+static volatile int small_thread;
+
 /* On an alternate stack that hardly holds a frame; what is below it is not its. */
 static void *sum_on_a_small_stack(void *below)
 {
     const stack_t stack = {.ss_sp = (char *)below + BELOW, .ss_size = SMALL};
     assert_int_equal(sigaltstack(&stack, NULL), 0);
-    has_interrupted = 1;
+    small_thread = (int)syscall(SYS_gettid);
     uint64_t wrong = 0, wanted = sites_sum(memory.alias, 20);
     while (!may_return)
         wrong += sites_sum(memory.alias, 20) != wanted;
     return (void *)(uintptr_t)wrong;
 }
 
-static int a_thread_that_is_asked_writes_nothing_below_its_stack(void)
+/* Returns what lies below its stack. */
+static uint8_t *begin_on_a_small_stack(pthread_t *thread)
 {
     const struct segue_options options = {.flags = SEGUE_INSTALL_NO_ATTACH};
-    pthread_t thread;
     take_little_memory();
     assert_int_equal(segue_install(&options), SEGUE_OK);
     assert_int_equal(segue_mapping_create(NULL, SIZE, &memory), SEGUE_OK);
@@ -256,13 +261,48 @@ static int a_thread_that_is_asked_writes_nothing_below_its_stack(void)
     uint8_t *below = mmap(NULL, BELOW + SMALL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(below, MAP_FAILED);
     memset(below, 0xa5, BELOW);
-    assert_int_equal(pthread_create(&thread, NULL, sum_on_a_small_stack, below), 0);
-    while (!has_interrupted)
+    assert_int_equal(pthread_create(thread, NULL, sum_on_a_small_stack, below), 0);
+    while (!small_thread)
         usleep(100);
+    return below;
+}
+
+static int a_thread_that_is_asked_writes_nothing_below_its_stack(void)
+{
+    pthread_t thread;
+    const uint8_t *below = begin_on_a_small_stack(&thread);
     make_all_anew(200);
     return_to_bodies(thread);
     for (unsigned i = 0; i < BELOW; i++)
         assert_int_equal(below[i], 0xa5);
+    return 0;
+}
+
+/* Until the thread has run so long that a signal has arrived. */
+static void let_run(pthread_t thread)
+{
+    struct timespec first, now;
+    clockid_t clock;
+    assert_int_equal(pthread_getcpuclockid(thread, &clock), 0);
+    assert_int_equal(clock_gettime(clock, &first), 0);
+    do {
+        usleep(1000);
+        assert_int_equal(clock_gettime(clock, &now), 0);
+    } while ((now.tv_sec - first.tv_sec) * 1000000000 + (now.tv_nsec - first.tv_nsec) < 30000000);
+}
+
+static int a_thread_without_room_is_asked_once(void)
+{
+    pthread_t thread;
+    unsigned asked = 0;
+    begin_on_a_small_stack(&thread);
+    for (unsigned i = 0; i < 5; i++) {
+        asked += held_ask(small_thread);
+        let_run(thread);
+        assert_false(held_is_answered());
+    }
+    assert_int_equal(asked, 1);
+    return_to_bodies(thread);
     return 0;
 }
 
@@ -299,6 +339,7 @@ static int forgotten_code_may_be_executed_until_it_is_replaced(void)
     X(a_policy_returns_to_a_body_after_it_has_slept)                                                                   \
     X(a_policy_returns_to_a_body_after_it_has_run)                                                                     \
     X(a_thread_that_is_asked_writes_nothing_below_its_stack)                                                           \
+    X(a_thread_without_room_is_asked_once)                                                                             \
     X(forgotten_code_may_be_executed_until_it_is_replaced)
 
 CASES_MAIN(EACH_CASE)

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "emulate/body/body.h"
+
 #define THREADS 4u
 #define WORDS 100u
 /* Rounds that last so long that threads run at the same time. */
@@ -161,6 +163,32 @@ static int children_of_a_bare_fork_count_on(void)
     return 0;
 }
 
+static void *count_and_tell(void *counters)
+{
+    void *wrong = count((void *)1);
+    *(uint64_t *)counters = body_counters;
+    return wrong;
+}
+
+/* That TID is no thread of the child's: its counters are the first thread's all the same. */
+static int threads_in_a_bare_fork_take_no_counters_of_another(void)
+{
+    begin_counts();
+    count((void *)10);
+    pid_t child = (pid_t)syscall(SYS_fork);
+    if (child == 0) {
+        uint64_t counters = 0;
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, count_and_tell, &counters), 0);
+        join(&thread, 1);
+        _exit(!body_counters || !counters || counters == body_counters);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    return 0;
+}
+
 /* ---- no memory ---- */
 
 static volatile int may_go;
@@ -281,6 +309,7 @@ static int threads_beyond_those_with_counters_fault(void)
     X(counts_stay_while_sites_are_undone)                                                                              \
     X(children_count_on)                                                                                               \
     X(children_of_a_bare_fork_count_on)                                                                                \
+    X(threads_in_a_bare_fork_take_no_counters_of_another)                                                              \
     X(a_thread_without_memory_for_counters_faults)                                                                     \
     X(threads_beyond_those_with_counters_fault)                                                                        \
     X(guests_count_beside_their_host)                                                                                  \
