@@ -24,7 +24,7 @@ STATES ?= 10000
 LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
-    test-torture test-machines test-seam test-i386 test-windows bench-windows test-darwin \
+    test-torture test-machines test-seam test-i386 test-windows test-darwin \
     bench docs install dist package test-package clean
 all: configure
 	ninja -C $(BUILD)
@@ -101,11 +101,6 @@ test-i386:
 test-windows:
 	@$(call install-sets,mingw)
 	./tests/platform/windows/windows.sh $(BUILD) $(TESTS)
-
-# What a fault costs on Windows on x86-64, under Wine.
-bench-windows:
-	@$(call install-sets,mingw)
-	./tests/platform/windows/bench.sh $(BUILD)
 
 # The library for macOS on x86-64, and its tests, on Linux under a loader.
 test-darwin:

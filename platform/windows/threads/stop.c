@@ -22,8 +22,7 @@
 #define TEB_LOCALS 0x58
 
 struct stop {
-    struct native context;
-    struct gathered_room room;
+    struct native_context context;
     HANDLE thread;
     const char *block;
     _Alignas(64) unsigned char registers[REGISTERS_SIZE];
@@ -85,7 +84,7 @@ enum stop_result stop_begin(struct stop *stop, int thread)
     } else {
         CONTEXT *registers = read_registers(stop);
         if (registers) {
-            native_begin(&stop->context, registers, &stop->room);
+            native_begin(&stop->context, registers);
             return STOP_DONE;
         }
         ResumeThread(stop->thread);

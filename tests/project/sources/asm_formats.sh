@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # asm_formats.sh SOURCE: every assembly file of the library assembles for ELF, COFF and Mach-O (platform/asm.h), and
 # defines the same names for C in each. What the code then does on such a system, this does not show. Files that make
-# Linux's system calls are no exception: the formats are what is compared.
+# Linux's system calls are no exception: the formats are what is compared. Those of platform/ that are specific to a
+# system are left out.
 set -uo pipefail
 . "$(dirname "$0")/../../support/check.sh"
 cd "$1" || exit 1
@@ -14,7 +15,8 @@ for folder in $(echo '#include <asm/errno.h>' | "${CC:-cc}" -M -x c - | tr ' ' '
     sed -nE 's,/asm(-generic)?/[^/]*$,,p' | sort -u); do
     flags+=(-idirafter "$folder")
 done
-files=$(find decode emulate patch ctx signals platform -name '*_x86_64.S' ! -path '*/win64/*' | sort)
+files=$(find decode emulate patch ctx signals platform -name '*_x86_64.S' ! -path '*/win64/*' |
+    xargs grep -LE 'is specific to (ELF|Linux|macOS)' | sort)
 # With the unwind data of Windows, which only COFF has.
 windows=$(find ctx -name '*_x86_64.S' -path '*/win64/*' | sort)
 
