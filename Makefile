@@ -5,6 +5,7 @@
 #   make test-hardened                            as Debian builds packages
 #   make test-long                                SHARD=I/N  STATES=10000  LOADS=10000000
 #   make test-torture                             SHARD=I/N
+#   make test-collector                           SHARD=I/N
 #   make test-machines                            MACHINES='no-xsave max'
 #   make docs                                     the site
 #   make dist | package | test-package            the release; Debian's packages; the same in a new system
@@ -81,6 +82,11 @@ test-long: all
 # Hot sites under threads, signals, suspensions, forks and exchanged code: an hour of it.
 test-torture: all
 	./tests/signals/hot/torture/torture.sh $(BUILD) $(SHARD)
+
+# The stress of examples/collector: ten minutes of it.
+.PHONY: test-collector
+test-collector: all
+	./tests/clients/collector_long.sh $(BUILD)/examples/collector $(SHARD)
 
 # The tests on other kernels and processors, emulated (tests/machines).
 test-machines: all
