@@ -41,7 +41,8 @@ void collector_add_roots(struct object **roots, size_t count);
 /* A new object, all zero; NULL if no cell is free. For mutators. */
 struct object *collector_new(void);
 
-/* One cycle. One thread at a time, which is no mutator. False if a thread could not be suspended: nothing is freed. */
+/* One cycle, by one thread at a time, and not by a mutator. False if a thread could not be suspended: nothing is freed.
+ */
 bool collector_collect(void);
 
 void collector_count(struct collector_counts *counts);

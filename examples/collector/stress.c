@@ -74,7 +74,7 @@ static void refer(struct object *from, unsigned which, struct object *to)
     from->references[which] = to;
 }
 
-/* A checked child; NULL if there is none. */
+/* The child, checked; NULL without one. */
 static struct object *child(struct mutator *mutator, struct object *object, unsigned which)
 {
     struct object *found = object->references[which];
