@@ -39,11 +39,12 @@
         .skip   16
         END(calls_exempt)
 
-        .section segue_exempt, "ax", @progbits
+        SECTION_EXEMPT(calls_gates)
 
         .p2align 4
+ATOM(calls_gates_atom)
         .cfi_startproc simple
-        .cfi_signal_frame
+        SIGNAL_FRAME
         .cfi_def_cfa rsp, 0
         /* val_expression for RIP: breg16 0; const1s -16; and; dup; plus_uconst 5; deref_size 4; plus; plus_uconst 9;
          * deref. */
@@ -53,7 +54,7 @@ LABEL(calls_gates)
         .rept   GATES
         .p2align 4
         syscall
-        movq    calls_targets + 8 * number(%rip), %rcx
+        movq    C(calls_targets) + 8 * number(%rip), %rcx
         jmp     *%rcx
         .set    number, number + 1
         .endr
@@ -69,21 +70,22 @@ LABEL(calls_child_gates)
         syscall
         movl    %eax, %ecx
         jecxz   1f
-        movq    calls_child_targets + 8 * number(%rip), %rcx
+        movq    C(calls_child_targets) + 8 * number(%rip), %rcx
         jmp     *%rcx
-        /* The child: with its parent's registers, and perhaps on its parent's stack, which is then not in use. */
+        /* LEA loads constants: Mach-O's assembler takes $ and a digit in .rept for a macro's argument. The child: with
+         * its parent's registers, and perhaps on its parent's stack, which is then not in use. */
 1:      leaq    -RED_ZONE(%rsp), %rsp
         pushq   %rdi
         pushq   %rsi
         pushq   %rdx
         pushq   %r10
         pushq   %r8
-        movl    $PR_SET_SYSCALL_USER_DISPATCH, %edi
-        movl    $PR_SYS_DISPATCH_ON, %esi
-        movq    calls_exempt(%rip), %rdx
-        movq    calls_exempt + 8(%rip), %r10
-        movl    $0, %r8d
-        movl    $__NR_prctl, %eax
+        leal    PR_SET_SYSCALL_USER_DISPATCH, %edi
+        leal    PR_SYS_DISPATCH_ON, %esi
+        movq    C(calls_exempt)(%rip), %rdx
+        movq    C(calls_exempt) + 8(%rip), %r10
+        leal    0, %r8d
+        leal    __NR_prctl, %eax
         syscall
         popq    %r8
         popq    %r10
@@ -91,8 +93,8 @@ LABEL(calls_child_gates)
         popq    %rsi
         popq    %rdi
         leaq    RED_ZONE(%rsp), %rsp
-        movl    $0, %eax
-        movq    calls_child_targets + 8 * number(%rip), %rcx
+        leal    0, %eax
+        movq    C(calls_child_targets) + 8 * number(%rip), %rcx
         jmp     *%rcx
         .set    number, number + 1
         .endr
@@ -105,7 +107,7 @@ LABEL(calls_gate_return)
 
         .p2align 4
         .cfi_startproc simple
-        .cfi_signal_frame
+        SIGNAL_FRAME
         .cfi_def_cfa rsp, 0
         /* The caller is where the record says, with the record's arguments and stack pointer. */
         .cfi_escape 0x16, 7, 3, 0x77, RECORD_STACK_POINTER, 0x06
@@ -121,7 +123,7 @@ LABEL(calls_make_call)
 LABEL(calls_made)
         movq    RECORD_FINISH(%rsp), %rcx
         jrcxz   1f
-        jmp     calls_wants_finish
+        jmp     C(calls_wants_finish)
 LABEL(calls_restore)
 1:      movq    RECORD_ARGUMENTS(%rsp), %rdi
         movq    RECORD_ARGUMENTS + 8(%rsp), %rsi
@@ -163,8 +165,8 @@ LABEL(calls_detours)
         .set    number, 0
         .rept   GATES
         .p2align 4
-        leaq    calls_gates + GATE_SIZE * number(%rip), %rcx
-        jmp     calls_look
+        leaq    C(calls_gates) + GATE_SIZE * number(%rip), %rcx
+        jmp     C(calls_look)
         .set    number, number + 1
         .endr
         .p2align 4
@@ -187,7 +189,7 @@ LABEL(calls_look)
         pushq   %rbx
         movq    %rsp, %rbx
         andq    $-16, %rsp
-        call    calls_look_at
+        call    C(calls_look_at)
         movq    %rbx, %rsp
         popq    %rbx
         movq    %rax, SEEN_SIZE(%rsp)

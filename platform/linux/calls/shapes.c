@@ -18,6 +18,8 @@
 #define TEXT_MOST 4096u
 /* The kernel refuses more (UIO_MAXIOV). */
 #define VECTOR_MOST 1024u
+/* The most texts that are followed. */
+#define TEXTS_MOST 16384u
 #define MASK_SIZE 8u
 #define MESSAGE_SIZE 56u
 #define VECTOR_ELEMENT 16u
@@ -34,7 +36,8 @@ enum length {
     LENGTH_MASK,
     LENGTH_PAIR,
     LENGTH_VECTOR,
-    LENGTH_MESSAGE
+    LENGTH_MESSAGE,
+    LENGTH_TEXTS,
 };
 
 struct shape {
@@ -57,6 +60,7 @@ struct row {
 #define BITS(argument) LENGTH_BITS, argument, 0
 #define PAGES(argument) LENGTH_PAGES, argument, 0
 #define TEXT LENGTH_TEXT, 0, 0
+#define TEXTS LENGTH_TEXTS, 0, 0
 #define CODED LENGTH_CODED, 1, 0
 #define MASK LENGTH_MASK, 0, MASK_SIZE
 #define PAIR LENGTH_PAIR, 0, 16
@@ -140,6 +144,15 @@ static SEGUE_HOT_POLICY uint64_t text_length(uint64_t address, calls_peek *peek)
                 return length + 1;
     }
     return TEXT_MOST;
+}
+
+/* How many pointers the array has before NULL, as far as it can be read. */
+static SEGUE_HOT_POLICY uint64_t texts_count(uint64_t address, calls_peek *peek)
+{
+    uint64_t pointer, count = 0;
+    while (count < TEXTS_MOST && peek(&pointer, address + count * sizeof pointer, sizeof pointer) && pointer)
+        count++;
+    return count;
 }
 
 /* The bytes at a pointer, those of the argument itself for a vector or a message. */
@@ -229,6 +242,12 @@ bool calls_is_known(const struct system_call *call, struct call_need *need)
             case LENGTH_MASK:
                 need->copies += MASK_SIZE;
                 break;
+            case LENGTH_TEXTS: {
+                uint64_t count = texts_count(call->arguments[shape->argument], peek_program);
+                need->accesses += count;
+                need->copies += (count + 1) * sizeof(uint64_t);
+                break;
+            }
             }
         }
     return true;
@@ -317,6 +336,24 @@ static void add_pair(struct listing *listing, uint64_t *pointer)
         open_mask(add_copy(listing, &pair[0], MASK_SIZE, false));
 }
 
+/* How many texts there is room for: the program may have changed their number. */
+static uint64_t most_texts(const struct call_need *need, const struct listing *listing, const void *copies)
+{
+    size_t accesses = need->accesses - listing->count;
+    size_t pointers = (need->copies - (size_t)(listing->copies - (const char *)copies)) / sizeof(uint64_t);
+    size_t most = accesses < pointers ? accesses : pointers;
+    return most ? most - 1 : 0;
+}
+
+static void add_texts(struct listing *listing, uint64_t *pointer, uint64_t most)
+{
+    static const struct shape shape = {.direction = SEGUE_READ};
+    uint64_t count = texts_count(*pointer, peek_program);
+    uint64_t *texts = count <= most ? add_copy(listing, pointer, (count + 1) * sizeof *texts, false) : NULL;
+    for (uint64_t i = 0; texts && i < count; i++)
+        add(listing, texts[i], text_length(texts[i], peek_program), &shape, &texts[i]);
+}
+
 size_t calls_list(const struct system_call *call, uint64_t *arguments, void *copies, const struct call_need *need,
                   struct call_access *accesses)
 {
@@ -342,6 +379,9 @@ size_t calls_list(const struct system_call *call, uint64_t *arguments, void *cop
                 break;
             case LENGTH_MASK:
                 open_mask(add_copy(&listing, pointer, MASK_SIZE, false));
+                break;
+            case LENGTH_TEXTS:
+                add_texts(&listing, pointer, most_texts(need, &listing, copies));
                 break;
             default: {
                 uint64_t size = length_of(call, shape, peek_program);
@@ -390,6 +430,21 @@ static SEGUE_HOT_POLICY bool visit_text(uint64_t address, calls_peek *peek_at,
     return visit(address, TEXT_MOST) && visit(address, text_length(address, peek_at));
 }
 
+static SEGUE_HOT_POLICY bool visit_texts(uint64_t address, calls_peek *peek_at,
+                                         bool (*visit)(uint64_t address, uint64_t size))
+{
+    uint64_t text;
+    for (uint64_t i = 0; i < TEXTS_MOST; i++, address += sizeof text) {
+        if (visit(address, sizeof text))
+            return true;
+        if (!peek_at(&text, address, sizeof text) || !text)
+            return false;
+        if (visit_text(text, peek_at, visit))
+            return true;
+    }
+    return false;
+}
+
 static SEGUE_HOT_POLICY bool visit_pair(uint64_t address, calls_peek *peek_at,
                                         bool (*visit)(uint64_t address, uint64_t size))
 {
@@ -418,6 +473,9 @@ SEGUE_HOT_POLICY bool calls_visit(const struct system_call *call, calls_peek *pe
                 break;
             case LENGTH_TEXT:
                 found = visit_text(address, peek_at, visit);
+                break;
+            case LENGTH_TEXTS:
+                found = visit_texts(address, peek_at, visit);
                 break;
             case LENGTH_PAIR:
                 found = visit_pair(address, peek_at, visit);

@@ -341,6 +341,47 @@ static void children_are_caught(void **state)
     calls_teardown();
 }
 
+static void run_program(char *const *arguments, char *const *environment, int output)
+{
+    dup2(output, STDOUT_FILENO);
+    execve(CLOSED, arguments, environment);
+    _exit(9);
+}
+
+/* Path, arguments, environment and their arrays are in the region. */
+static void programs_are_executed(void **state)
+{
+    (void)state;
+    for
+        EACH_KIND(kind)
+        {
+            int ends[2], status;
+            char output[64] = "";
+            calls_setup(kinds[kind]);
+            assert_int_equal(pipe(ends), 0);
+            char *const arguments[] = {CLOSED + 32, CLOSED + OFFSET, CLOSED + 64, NULL}, *const environment[] = {CLOSED,
+                                                                                                                 NULL};
+            closed_write(0, "/bin/sh", 8);
+            closed_write(32, "sh", 3);
+            closed_write(OFFSET, "-c", 3);
+            closed_write(64, "echo $0 $PWD_OF_TEST; exit 3", 29);
+            closed_write(128, arguments, sizeof arguments);
+            closed_write(256, environment, sizeof environment);
+            for (volatile int borrows = 0; borrows < 2; borrows++) {
+                pid_t child = borrows ? vfork() : fork();
+                if (child == 0)
+                    run_program((char *const *)(void *)(CLOSED + 128), (char *const *)(void *)(CLOSED + 256), ends[1]);
+                assert_int_equal(waitpid(child, &status, 0), child);
+                assert_int_equal(WEXITSTATUS(status), 3);
+                assert_int_equal(read(ends[0], output, sizeof output), 3);
+                assert_memory_equal(output, "sh\n", 3);
+            }
+            close(ends[0]);
+            close(ends[1]);
+            calls_teardown();
+        }
+}
+
 static void *remove_region(void *unused)
 {
     (void)unused;
@@ -432,6 +473,7 @@ int main(void)
         cmocka_unit_test(bad_pointers_still_fail),
         cmocka_unit_test(signals_interrupt_and_restart),
         cmocka_unit_test(children_are_caught),
+        cmocka_unit_test(programs_are_executed),
         cmocka_unit_test(a_region_is_removed_under_a_call),
         cmocka_unit_test(values_before_and_after_are_reported),
     };

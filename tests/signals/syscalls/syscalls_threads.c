@@ -60,7 +60,7 @@ static void threads_with_small_stacks(void **state)
     pthread_t threads[THREADS];
     calls_setup(SEGUE_WINDOW_ALIAS);
     failures = 0;
-    start(threads, 32768);
+    start(threads, 16384);
     for (size_t i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(failures, 0);
@@ -148,7 +148,7 @@ static void calls_that_are_left(void **state)
         pthread_t thread, self = pthread_self();
         assert_int_equal(pthread_create(&thread, NULL, alarm_main, &self), 0);
         if (sigsetjmp(left, 1) == 0) {
-            read(ends[0], CLOSED, 8);
+            fail_unless(read(ends[0], CLOSED, 8) < 0);
             fail_msg("the read has returned");
         }
         pthread_join(thread, NULL);
@@ -183,8 +183,7 @@ static void refused_by_name(void **state)
     calls_setup(SEGUE_WINDOW_ALIAS);
     assert_int_equal(syscall(SYS_io_uring_setup, 4, &failures), -1);
     assert_int_equal(errno, ENOSYS);
-    char *const arguments[] = {NULL};
-    assert_int_equal(syscall(SYS_execve, CLOSED, arguments, arguments), -1);
+    assert_int_equal(syscall(SYS_sigaltstack, CLOSED, NULL), -1);
     assert_int_equal(errno, EFAULT);
     calls_teardown();
 }
