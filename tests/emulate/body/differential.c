@@ -9,20 +9,13 @@
 
 #include "decode/relocate/displaceable_cache.h"
 #include "decode/x86/flags.h"
-#include "decode/x86/xsave.h"
 #include "emulate/body/table.h"
 #include "stepper.h"
+#include "world.h"
 
-#define CODE_SIZE 0x4000u
-#define BODIES_SIZE 0x8000u
-#define NEAR_SIZE 0x2000u
-#define FAR UINT64_C(0x100000000)
 #define MOST_BOUNDARIES 4096
-#define RED_ZONE 128
-#define SP_REACH 0x10000u
 #define MOST_RECORDS 64
 
-struct world world;
 void (*world_at_place)(const struct stepper_stop *stop, const struct segue_regs *seen);
 void (*world_in_policy)(const struct body_call *call);
 
@@ -67,7 +60,7 @@ static struct body_descriptor *descriptor(void)
 
 static uint64_t *thunk_words(void)
 {
-    return (uint64_t *)(void *)(world.near + 64);
+    return (uint64_t *)(void *)(world.near + THUNKS_AT);
 }
 
 /* The variation's words for quick questions. */
@@ -103,121 +96,6 @@ static int32_t counters_at(void)
     return (int32_t)((uint64_t)(uintptr_t)&body_counters - base);
 }
 
-static void *map(void *at, size_t size, int access, int file)
-{
-    void *memory =
-        mmap(at, size, access, (file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | (at ? MAP_FIXED : 0), file, 0);
-    if (memory == MAP_FAILED)
-        abort();
-    return memory;
-}
-
-void world_prepare(void)
-{
-    if (world.original)
-        return;
-    int file = memfd_create("body", 0);
-    if (file < 0 || ftruncate(file, AREA_SIZE))
-        abort();
-    /* One range, so that all is near; with gaps. SP and ENTER take RSP as far as SP_REACH: what a body writes below it
-     * there must be the stack or nothing, wherever the system puts the range. */
-    uint8_t *all = map(NULL, 0x60000 + SP_REACH, PROT_NONE, -1);
-    all += -(uintptr_t)all % SP_REACH;
-    int code = PROT_READ | PROT_WRITE | PROT_EXEC, data = PROT_READ | PROT_WRITE;
-    world.original = map(all, CODE_SIZE, code, -1);
-    world.bodies = map(all + 0x8000, BODIES_SIZE, code, -1);
-    world.near = map(all + 0x14000, NEAR_SIZE, data, -1);
-    world.memory = map(all + 0x20000, AREA_SIZE, data, file);
-    world.alias = map(all + 0x24000, AREA_SIZE, data, file);
-    world.outside = map(all + 0x28000, AREA_SIZE, data, -1);
-    world.stack = map(all + 0x50000, STACK_SIZE, data, -1);
-    uint8_t *place = map(NULL, 3 * FAR, PROT_NONE, -1);
-    uint8_t *far = place > all ? place + 2 * FAR : place;
-    world.far_alias = map(far, AREA_SIZE, data, file);
-    bool vectors;
-    body_thunks_fill(thunk_words(), &vectors);
-}
-
-static void open_region(bool opened)
-{
-    mprotect(world.memory, HOT_SIZE, opened ? PROT_READ | PROT_WRITE : PROT_NONE);
-}
-
-static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
-{
-    const uint8_t *at = bytes;
-    for (size_t i = 0; i + 8 <= size; i += 8) {
-        uint64_t word;
-        memcpy(&word, at + i, 8);
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 29;
-    }
-    return hash;
-}
-
-/* Whether a call through memory is next. */
-static bool is_call(uint64_t rip)
-{
-    const uint8_t *code = (const uint8_t *)(uintptr_t)rip;
-    code += (*code & 0xf0) == 0x40;
-    return code[0] == 0xff && (code[1] & 0x38) == 0x10;
-}
-
-/* The program's memory: all but what lies below the red zone; and before a call not the red zone either, where a body
- * stores the return address early. */
-static uint64_t hash_memory(const struct segue_regs *regs)
-{
-    uint64_t rsp = regs->rsp + (is_call(regs->rip) ? RED_ZONE : 0);
-    uint64_t hash = mix(mix(1, world.alias, AREA_SIZE), world.outside, AREA_SIZE);
-    uint64_t bottom = (uint64_t)(uintptr_t)world.stack, from = rsp - RED_ZONE;
-    if (from < test.red_zone || from > bottom + STACK_SIZE)
-        from = test.red_zone;
-    if (from < bottom)
-        from = bottom;
-    for (; from & 7; from++)
-        hash = hash * 31 + *(const uint8_t *)(uintptr_t)from;
-    return mix(hash, (const void *)(uintptr_t)from, bottom + STACK_SIZE - from);
-}
-
-/* x87, SSE, AVX and the masks. A component that is not in the area is in its initial state: zero. */
-static uint64_t hash_state(const void *state)
-{
-    static const uint8_t zero[1024], components[] = {STATE_AVX, STATE_OPMASK, STATE_ZMM_HI256, STATE_HI16_ZMM};
-    const uint8_t *bytes = state;
-    uint64_t features, hash = mix(mix(1, bytes + XSAVE_MXCSR, 8), bytes + XSAVE_ST, XSAVE_XMM_END - XSAVE_ST);
-    memcpy(&features, bytes + XSAVE_XSTATE_BV, sizeof features);
-    for (size_t i = 0; i < sizeof components; i++) {
-        struct xsave_component place;
-        if (!xsave_find(components[i], &place) || place.size > sizeof zero)
-            continue;
-        hash = mix(hash, features >> components[i] & 1 ? bytes + place.offset : zero, place.size);
-    }
-    return hash;
-}
-
-static bool is_in(uint64_t rip, const uint8_t *begin, size_t size)
-{
-    return rip - (uint64_t)(uintptr_t)begin < size;
-}
-
-/* Accesses of the instruction that are wholly in the region: those of one operand are one. */
-static unsigned accesses_inside(const struct segue_regs *regs, const void *state)
-{
-    struct segue_xstate xstate = {
-        .area = (void *)(uintptr_t)state, .size = (uint32_t)stepper_state_size(), .features = xsave_enabled()};
-    struct segue_insn insn;
-    struct segue_access accesses[SEGUE_ACCESSES_MOST];
-    size_t count, inside = 0;
-    if (segue_decode(SEGUE_MODE_64, (const void *)(uintptr_t)regs->rip, SEGUE_INSN_BYTES, &insn) != SEGUE_OK ||
-        segue_accesses(&insn, regs, &xstate, accesses, SEGUE_ACCESSES_MOST, &count) != SEGUE_OK)
-        return 0;
-    for (size_t i = 0; i < count; i++)
-        if (is_in(accesses[i].address, world.memory, HOT_SIZE) &&
-            accesses[i].address + accesses[i].size <= (uint64_t)(uintptr_t)world.memory + HOT_SIZE)
-            inside = 1;
-    return (unsigned)inside;
-}
-
 static bool note_boundary(void *context, struct stepper_stop *stop)
 {
     (void)context;
@@ -228,8 +106,8 @@ static bool note_boundary(void *context, struct stepper_stop *stop)
     }
     test.count++;
     boundary->regs = *stop->regs;
-    boundary->memory = hash_memory(stop->regs);
-    boundary->state = hash_state(stop->state);
+    boundary->memory = world_hash_memory(stop->regs, test.red_zone);
+    boundary->state = world_hash_state(stop->state);
     if (stop->signal) {
         test.count--;
         test.signal = stop->signal;
@@ -237,7 +115,7 @@ static bool note_boundary(void *context, struct stepper_stop *stop)
     }
     if (stop->regs->rip == test.stop)
         return false;
-    test.expected += accesses_inside(stop->regs, stop->state);
+    test.expected += world_accesses_inside(stop->regs, stop->state);
     return true;
 }
 
@@ -277,7 +155,7 @@ static bool is_jump(uint64_t rip)
 /* The registers are those of the current boundary or of the next one. */
 static bool compare(const struct segue_regs *seen, const struct stepper_stop *stop, const char *what)
 {
-    uint64_t memory = hash_memory(seen), state = hash_state(stop->state);
+    uint64_t memory = world_hash_memory(seen, test.red_zone), state = world_hash_state(stop->state);
     if (agrees(seen, memory, state, test.at))
         return true;
     /* Jumps between instructions are not copied. */
@@ -331,8 +209,8 @@ static bool serve(struct stepper_stop *stop, struct segue_regs *seen, const stru
         else if (seen->rip == (uint64_t)(uintptr_t)world.original)
             stop->regs->rip = (uint64_t)(uintptr_t)world.bodies;
         else
-            test.native += accesses_inside(seen, stop->state);
-        open_region(is_late && stop->regs->rip == seen->rip);
+            test.native += world_accesses_inside(seen, stop->state);
+        world_open(is_late && stop->regs->rip == seen->rip);
         return place->plain;
     }
     if (is_stack) {
@@ -344,8 +222,8 @@ static bool serve(struct stepper_stop *stop, struct segue_regs *seen, const stru
     }
     if (is_region) {
         *stop->regs = *seen;
-        test.native += accesses_inside(seen, stop->state);
-        open_region(true);
+        test.native += world_accesses_inside(seen, stop->state);
+        world_open(true);
         return true;
     }
     if (test.signal != stop->signal || test.at + 1 != test.count) {
@@ -377,8 +255,8 @@ static bool at_body(struct stepper_stop *stop, struct segue_regs *seen, struct b
         *stop->regs = *seen;
         if (place->counted && (test.variation->mode == BODY_COUNT || test.variation->sample))
             take_back(place->record);
-        test.native += accesses_inside(seen, stop->state);
-        open_region(true);
+        test.native += world_accesses_inside(seen, stop->state);
+        world_open(true);
         return seen->rip != test.stop;
     }
     return true;
@@ -410,11 +288,11 @@ static bool at_stop(void *context, struct stepper_stop *stop)
     if (seen.rip == test.stop)
         return false;
     if (seen.rip == (uint64_t)(uintptr_t)world.original) {
-        open_region(false);
+        world_open(false);
         stop->regs->rip = (uint64_t)(uintptr_t)world.bodies;
     } else {
-        test.native += accesses_inside(&seen, stop->state);
-        open_region(true);
+        test.native += world_accesses_inside(&seen, stop->state);
+        world_open(true);
     }
     return true;
 }
@@ -599,27 +477,15 @@ static enum segue_status build(void)
     return status;
 }
 
-static void fill_memory(void)
-{
-    uint64_t seed = 1;
-    for (size_t i = 0; i < AREA_SIZE; i += 8) {
-        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
-        memcpy(world.alias + i, &seed, 8);
-        seed = ~seed;
-        memcpy(world.outside + i, &seed, 8);
-    }
-    memset(world.stack, 0x5a, STACK_SIZE);
-}
-
 static bool run_body(const struct segue_regs *regs)
 {
     struct segue_regs from = *regs;
     from.rip = (uint64_t)(uintptr_t)world.bodies;
-    fill_memory();
+    world_fill();
     memset(thread_counters, 0, sizeof thread_counters);
     give_counters(test.variation->counters == WORLD_COUNTERS_THERE);
     memset(world.original + test.size, 0xcc, CODE_SIZE - test.size);
-    open_region(false);
+    world_open(false);
     answers = test.variation->answers;
     test.at = test.stops = 0;
     test.native = 0;
@@ -655,30 +521,6 @@ static bool counts_agree(void)
     return false;
 }
 
-/* LEA of three registers, numbered as in encodings. */
-static size_t write_lea(uint8_t *code, unsigned to, unsigned base, unsigned index)
-{
-    code[0] = (uint8_t)(0x48 | (to >= 8 ? 4 : 0) | (index >= 8 ? 2 : 0) | (base >= 8 ? 1 : 0));
-    code[1] = 0x8d;
-    code[2] = (uint8_t)(0x44 | (to & 7) << 3);
-    code[3] = (uint8_t)((index & 7) << 3 | (base & 7));
-    code[4] = 0;
-    return 5;
-}
-
-size_t world_use_registers(uint8_t *code, unsigned unused)
-{
-    enum { RSP = 4, INSTRUCTIONS = 26 };
-    size_t size = 0;
-    unsigned used[15], count = 0;
-    for (unsigned i = 0; i < 16; i++)
-        if (i != RSP && i != unused)
-            used[count++] = i;
-    for (unsigned i = 0; i < INSTRUCTIONS; i++)
-        size += write_lea(code + size, used[i * 3 % count], used[(i * 3 + 1) % count], used[(i * 3 + 2) % count]);
-    return size;
-}
-
 bool world_compare(const uint8_t *code, size_t size, size_t stop, const struct segue_regs *regs,
                    const struct variation *variation, struct outcome *outcome, char why[256])
 {
@@ -699,11 +541,11 @@ bool world_compare(const uint8_t *code, size_t size, size_t stop, const struct s
     *why = 0;
     memset(world.original, 0xcc, CODE_SIZE);
     memcpy(world.original, code, size);
-    fill_memory();
-    open_region(true);
+    world_fill();
+    world_open(true);
     body_ask = ask;
     bool ended = stepper_run(&from, true, note_boundary, NULL);
-    open_region(true);
+    world_open(true);
     if (!ended || test.is_wrong) {
         snprintf(why, 256, "the code does not end");
         return false;
@@ -717,7 +559,7 @@ bool world_compare(const uint8_t *code, size_t size, size_t stop, const struct s
         return false;
     }
     bool ran = run_body(&from);
-    open_region(true);
+    world_open(true);
     if (!ran && !*why)
         snprintf(why, 256, "the body does not end");
     if (!ran || test.is_wrong)
