@@ -7,6 +7,7 @@
 #   make test-torture                             SHARD=I/N
 #   make test-collector                           SHARD=I/N
 #   make test-machines                            MACHINES='no-xsave max'
+#   make sweep-local                              states as array tasks of Slurm
 #   make docs                                     the site
 #   make dist | package | test-package            the release; Debian's packages; the same in a new system
 #   make test-seam                                TARGETS='x86_64-windows x86-windows x86-linux'
@@ -26,7 +27,7 @@ LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
     test-torture test-machines test-seam test-i386 test-windows test-darwin \
-    bench docs install dist package test-package clean
+    bench docs sweep-local install dist package test-package clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -121,6 +122,11 @@ install: configure
 	@$(if $(filter-out file default undefined,$(origin PREFIX)),meson configure $(BUILD) -Dprefix=$(PREFIX),:)
 	ninja -C $(BUILD)
 	meson install -C $(BUILD) --no-rebuild
+
+# A bounded sweep in a Slurm of one node (docs/sweep.md); only root can start one.
+sweep-local: all
+	@$(call install-sets,sweep)
+	./tools/sweep/local.sh $(BUILD)
 
 # The site, in $(BUILD)/site: all documents, the programs of examples, the reference.
 docs:
