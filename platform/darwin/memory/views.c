@@ -43,39 +43,6 @@ long views_map(const struct platform_views *views, uint64_t size, int access, bo
     return result == 0 ? map_again(views->first, views->second, size, access, is_reserved) : result;
 }
 
-bool platform_view_release(uint64_t pages, uint64_t size)
-{
-    (void)pages;
-    (void)size;
-    return false;
-}
-
-bool platform_view_prefer_huge_pages(uint64_t view, uint64_t size)
-{
-    (void)view;
-    (void)size;
-    return false;
-}
-
-long platform_views_create_as(const struct platform_views_order *order, struct platform_views *views)
-{
-    if (order->is_file || order->alignment != platform_page_size())
-        return -ENOTSUP;
-    long result = platform_views_create(order->at, order->size, PLATFORM_READ | PLATFORM_WRITE,
-                                        PLATFORM_BACKING_ANONYMOUS, views);
-    uint64_t distance = result == 0 ? views->second - views->first : 0;
-    if (!order->is_near || distance + PLATFORM_VIEWS_NEAR <= 2 * PLATFORM_VIEWS_NEAR)
-        return result;
-    platform_view_unmap(views->first, order->size, !order->at);
-    platform_view_unmap(views->second, order->size, true);
-    return -ENOTSUP;
-}
-
-void platform_file_close(int file)
-{
-    (void)file;
-}
-
 bool platform_view_keep_from_dump(uint64_t view, uint64_t size)
 {
     (void)view;
