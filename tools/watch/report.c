@@ -225,10 +225,12 @@ bool report_access(struct report *report, const struct segue_watch_record *recor
     if (record->has_values &&
         !condition_holds(&options->condition, access.target, record->size, record->before, record->after))
         return true;
+    access.place = place_of(report, record->site);
+    if (access.place->is_own)
+        return true;
     if (!report->begun)
         report->begun = record->time;
     access.seconds = (double)(record->time - report->begun) / 1e9;
-    access.place = place_of(report, record->site);
     access.maker = maker_of(record, access.place, access.call);
     name_access(access.target, record->address, access.name, sizeof access.name);
     const uint64_t offset = record->address - access.target->address;

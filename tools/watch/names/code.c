@@ -114,12 +114,20 @@ static char *assembly(Dwfl_Module *module, uint64_t address)
     return strdup(text);
 }
 
+bool code_is_own(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    return strcmp(name, "libsegue-watch.so") == 0 || strcmp(name, "libsegue-sigchain.so") == 0;
+}
+
 bool code_describe(const struct code *code, uint64_t address, struct place *place)
 {
     Dwfl_Module *module = dwfl_addrmodule(code->dwfl, address);
     *place = (struct place){.where = NULL};
     if (!module)
         return false;
+    const char *path = dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+    place->is_own = path && code_is_own(path);
     find_function(module, address, place);
     find_line(module, address, place);
     place->instruction = assembly(module, address);

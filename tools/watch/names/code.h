@@ -27,7 +27,12 @@ struct place {
     int line;
     /* In assembly; "?" if its bytes are not known. */
     char *instruction;
+    /* Of the libraries that the command preloads. */
+    bool is_own;
 };
+
+/* Whether a file is one of those that the command preloads. */
+bool code_is_own(const char *path);
 
 /* False if the address is in no module that is known. */
 bool code_describe(const struct code *code, uint64_t address, struct place *place);

@@ -44,7 +44,7 @@ static const char *base_name(const char *path)
 static bool is_of_file(const struct search *search, const char *path)
 {
     const char *base = base_name(path);
-    if (strcmp(base, "libsegue-watch.so") == 0 || strcmp(base, "libsegue-sigchain.so") == 0)
+    if (code_is_own(base))
         return false;
     return !search->file ||
            (strlen(base) == search->file_length && memcmp(base, search->file, search->file_length) == 0);
