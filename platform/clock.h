@@ -8,4 +8,7 @@
  * thread-safe; errno stays as it was. */
 uint64_t platform_clock(void);
 
+/* From now on it makes no system call, if the system has a way without. Not async-signal-safe. */
+void platform_clock_prepare(void);
+
 #endif

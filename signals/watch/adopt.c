@@ -21,6 +21,7 @@
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
 #include "platform/threads/wait.h"
+#include "policy.h"
 #include "signals/threads/thread.h"
 
 /* The most adoptions. */
@@ -76,6 +77,7 @@ static void in_child(void)
     for (unsigned i = 0; i < used; i++)
         if (all[i].pages.size)
             platform_adopt_anew(&all[i].pages);
+    policy_in_child();
     __atomic_fetch_add(copied, 1, __ATOMIC_RELEASE);
     fork_lock_in_child(&lock);
 }

@@ -44,6 +44,9 @@ struct maker {
     int32_t system_call;
 };
 
+/* System calls in a policy may be caught. */
+static uint32_t process;
+
 static void copy_value(unsigned char *to, const unsigned char *from, uint64_t size)
 {
     for (uint64_t i = 0; i < size && i < VALUE_BYTES; i++)
@@ -90,7 +93,7 @@ static void report_part(const struct watch_range *range, const struct part *part
         .size = part->size,
         .site = maker->site,
         .thread = maker->thread,
-        .process = (uint32_t)platform_process_id(),
+        .process = process,
         .direction = part->direction,
         .has_values = part->before != NULL,
         .system_call = maker->system_call,
@@ -192,5 +195,12 @@ static void call_is_done(const struct call_done *done)
 void policy_begin(void)
 {
     static const struct call_follower follower = {is_wanted, call_is_done};
+    process = (uint32_t)platform_process_id();
+    platform_clock_prepare();
     follow_calls(&follower);
+}
+
+void policy_in_child(void)
+{
+    process = (uint32_t)platform_process_id();
 }

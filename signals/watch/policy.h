@@ -11,4 +11,7 @@ enum segue_verdict policy_of_site(void *context, const struct segue_hot_event *e
 /* Also reports what system calls do to ranges, if the library sees them. To be called before a region is added. */
 void policy_begin(void);
 
+/* In a child made by fork. */
+void policy_in_child(void);
+
 #endif

@@ -3,6 +3,7 @@
  *
  * It makes no thread and keeps no descriptor, and the program's environment becomes what it was. */
 #include <segue/handler.h>
+#include <segue/hot.h>
 #include <segue/suspend.h>
 #include <segue/watch.h>
 #include <stdio.h>
@@ -68,6 +69,10 @@ static enum segue_status watch(struct shared *shared)
     struct segue_watch *watches = calloc(shared->range_count, sizeof *watches);
     uint64_t *ids = calloc(shared->range_count, sizeof *ids);
     enum segue_status status = watches && ids ? install(shared) : SEGUE_NO_MEMORY;
+    /* Instructions that do not touch the watched pages stay as they are. */
+    static const struct segue_hot_options options = {.flags = SEGUE_HOT_NOT_EAGER};
+    if (status == SEGUE_OK)
+        status = segue_hot_configure(&options);
     if (status == SEGUE_OK)
         status = segue_suspend_install(NULL);
     for (uint32_t i = 0; status == SEGUE_OK && i < shared->range_count; i++) {
