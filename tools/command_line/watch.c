@@ -10,7 +10,7 @@ const struct verb_words watch_words = {
             {"TARGET...", "what to watch, until --",
              "NAME: a global or static variable, by the program's symbols. NAME.MEMBER, NAME[INDEX], and both "
              "repeated: a part of one, by its debug information. *NAME: what a pointer points to when the program "
-             "begins. FILE:NAME: a variable of a shared library, as libc.so.6:environ. ADDRESS:SIZE: numbers, "
+             "begins. FILE:NAME: a variable of a shared library, as libx.so.1:state. ADDRESS:SIZE: numbers, "
              "hexadecimal with 0x."},
             {"PROGRAM [ARGUMENT...]", "what to run; it must not be linked statically",
              "Its files, streams and exit status are its own."},

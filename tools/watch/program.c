@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -265,9 +266,11 @@ int program_leave(const struct program *program)
     if (WIFEXITED(program->status))
         return WEXITSTATUS(program->status);
     int number = WTERMSIG(program->status);
-    fflush(NULL);
-    signal(number, SIG_DFL);
     /* The program has left a core file, if one was wanted. */
+    const struct rlimit none = {0, 0};
+    fflush(NULL);
+    setrlimit(RLIMIT_CORE, &none);
+    signal(number, SIG_DFL);
     raise(number);
     return 128 + number;
 }

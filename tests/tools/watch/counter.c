@@ -1,6 +1,7 @@
 /* counter.c: what tests/tools/watch watches: eight threads add to a counter, and one of them has a defect. */
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define THREADS 8
@@ -49,6 +50,8 @@ int main(int argc, char **argv)
     totals.lines[1].load += 0.5;
     all->lines[0].bytes = 7;
     printf("%ld %d %d\n", counter, neighbours[1], per_thread);
+    if (argc > 3)
+        puts(getenv("LD_PRELOAD") || getenv("SEGUE_WATCH_DESCRIPTOR") ? "with" : "without");
     fflush(stdout);
     if (argc > 2 && fork() == 0) {
         counter = 50;

@@ -68,9 +68,9 @@ check "addresses" "0x$address:8 (8 bytes): 0x1 -> 0x2" "$(tail -1 "$work/err" | 
 
 watch --limit 1 counter -- env -i A=B "$counter"
 check "what cannot be found" yes "$(grep -q "there is no variable 'counter'" "$work/err" && echo yes)"
-LD_PRELOAD='' watch --limit 1 'libc.so.6:environ' -- sh -c 'echo "<$LD_PRELOAD>"; env | grep -c SEGUE'
-check "the environment is the program's own" "<>
-0" "$(cat "$work/out")"
+watch --limit 1 counter -- "$counter" 1 2 3
+check "the environment is the program's own" "-1 800 0
+without" "$(cat "$work/out")"
 
 refuses "did you mean counter?" countr -- "$counter"
 refuses "there is no member 'request'" totals.request -- "$counter"
@@ -85,6 +85,7 @@ refuses "'per_thread' is thread-local" per_thread -- "$counter"
 refuses "'12' is not ADDRESS:SIZE" 12 -- "$counter"
 refuses "no memory is mapped" 16:8 -- "$counter"
 refuses "has not loaded a file 'libx.so'" libx.so:x -- "$counter"
+refuses "the C library's own" libc.so.6:environ -- "$counter"
 refuses "is it stripped?" counter -- "$stripped"
 refuses "it is linked statically" counter -- "$static"
 refuses "there is no such program" counter -- "$work/none"

@@ -46,8 +46,9 @@ static bool is_of_file(const struct search *search, const char *path)
     const char *base = base_name(path);
     if (code_is_own(base))
         return false;
-    return !search->file ||
-           (strlen(base) == search->file_length && memcmp(base, search->file, search->file_length) == 0);
+    /* A library's name goes on: libx.so.0 is libx.so.0.8.6. */
+    return !search->file || (strncmp(base, search->file, search->file_length) == 0 &&
+                             (base[search->file_length] == 0 || base[search->file_length] == '.'));
 }
 
 static void note_name(struct search *search, const char *name)
@@ -293,7 +294,7 @@ static bool find_symbol(const struct code *code, struct search *search, const ch
     return find_parts(code, search, path, is_pointer, target);
 }
 
-bool target_find(const struct code *code, const char *name, struct target *target)
+static bool find(const struct code *code, const char *name, struct target *target)
 {
     struct search search = {.file = NULL};
     const char *path;
@@ -311,4 +312,26 @@ bool target_find(const struct code *code, const char *name, struct target *targe
     bool found = find_symbol(code, &search, path, is_pointer, target);
     free(search.names);
     return found;
+}
+
+/* The C library accesses its own data with all signals blocked, as at a thread's end: a fault then kills the program.
+ */
+static bool is_of_c_library(const struct code *code, const struct target *target)
+{
+    Dwfl_Module *module = dwfl_addrmodule(code->dwfl, target->address);
+    const char *path = module ? dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL) : NULL;
+    const char *name = path ? base_name(path) : "";
+    return strncmp(name, "libc.so", 7) == 0 || strncmp(name, "ld-linux", 8) == 0;
+}
+
+bool target_find(const struct code *code, const char *name, struct target *target)
+{
+    if (!find(code, name, target))
+        return false;
+    if (!is_of_c_library(code, target))
+        return true;
+    complain(VERB,
+             "%s: it is the C library's own, which accesses it with all signals blocked: that would end the program",
+             name);
+    return false;
 }
