@@ -1,4 +1,4 @@
-/* watch.c: what watched memory costs: a neighbour of a watched variable, one at a constant address, and an access to
+/* accesses.c: what watched memory costs: a neighbour of a watched variable, one at a constant address, and an access to
  * the variable itself, counted, or as a line of `segue watch`; beside gdb's hardware watchpoints.
  *
  * The first ones are measured in this process; the lines and gdb in others, which run this program as their victim, by
@@ -248,7 +248,7 @@ static void setup(void)
 }
 
 static const struct bench_suite suite = {
-    .name = "watch",
+    .name = "watch_accesses",
     .title = "memory that is watched, an access",
     .clock = CLOCK_THREAD_CPUTIME_ID,
     .operations = 200000,
