@@ -34,6 +34,9 @@ __attribute__((hot)) enum segue_status code_decode(struct decode_scratch *scratc
     enum segue_status status = decode(scratch, cache, address, bytes, size, insn);
     if (status != SEGUE_TRUNCATED || size < in_page)
         return status;
-    size += keyed_peek(bytes + size, address + size, SEGUE_INSN_BYTES > size ? SEGUE_INSN_BYTES - size : 0);
+    /* Both parts as they are in memory: in the first one a hot site's jump was replaced. */
+    size = keyed_peek(bytes, address, in_page);
+    if (size == in_page)
+        size += keyed_peek(bytes + size, address + size, SEGUE_INSN_BYTES > size ? SEGUE_INSN_BYTES - size : 0);
     return decode(scratch, cache, address, bytes, size, insn);
 }

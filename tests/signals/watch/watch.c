@@ -224,6 +224,28 @@ static int watch_counts_by_instruction(void)
     return 0;
 }
 
+/* Of eight bytes, three before the end of a page. */
+extern void straddling(volatile long *at);
+__asm__(".pushsection .text.straddling, \"ax\", @progbits\n\t"
+        ".p2align 12\n\t.skip 4089\n\t"
+        ".globl straddling\n\t.hidden straddling\n\t.type straddling, @function\n"
+        "straddling:\n\tendbr64\n\tmovq $7, 8(%rdi)\n\tret\n\t"
+        ".size straddling, . - straddling\n\t.popsection");
+
+/* The site becomes hot, and its next access faults: what is read of its code is then in two pages. */
+static int watch_sees_instructions_in_two_pages(void)
+{
+    prepare();
+    shared.counter = 1;
+    uint64_t id = begin(&shared.counter, sizeof shared.counter, SEGUE_WATCH_WRITE);
+    for (int i = 0; i < 5; i++)
+        straddling(&shared.counter - 1);
+    assert_int_equal(read_all(), 5);
+    check(&records[4], SEGUE_WRITE, 7, 7);
+    assert_int_equal(segue_watch_remove(id), SEGUE_OK);
+    return 0;
+}
+
 static __attribute__((noinline)) void touch_constants(void)
 {
     __asm__ volatile("incq %0\n\tincq %1" : "+m"(shared.left), "+m"(shared.right));
@@ -377,7 +399,6 @@ static int watch_refuses_by_name(void)
     X(watch_begins_and_ends_beside_threads)                                                                            \
     X(watch_counts_by_instruction)                                                                                     \
     X(watch_sees_constant_addresses)                                                                                   \
-    X(watch_takes_many_ranges)                                                                                         \
-    X(watch_goes_on_in_a_child)                                                                                        \
-    X(watch_reports_system_calls) X(watch_refuses_by_name)
+    X(watch_sees_instructions_in_two_pages) X(watch_takes_many_ranges) X(watch_goes_on_in_a_child)                     \
+        X(watch_reports_system_calls) X(watch_refuses_by_name)
 CASES_MAIN(EACH_CASE)
