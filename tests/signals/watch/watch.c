@@ -399,6 +399,6 @@ static int watch_refuses_by_name(void)
     X(watch_begins_and_ends_beside_threads)                                                                            \
     X(watch_counts_by_instruction)                                                                                     \
     X(watch_sees_constant_addresses)                                                                                   \
-    X(watch_sees_instructions_in_two_pages) X(watch_takes_many_ranges) X(watch_goes_on_in_a_child)                     \
-        X(watch_reports_system_calls) X(watch_refuses_by_name)
+    X(watch_sees_instructions_in_two_pages)                                                                            \
+    X(watch_takes_many_ranges) X(watch_goes_on_in_a_child) X(watch_reports_system_calls) X(watch_refuses_by_name)
 CASES_MAIN(EACH_CASE)

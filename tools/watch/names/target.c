@@ -294,14 +294,18 @@ static bool find_symbol(const struct code *code, struct search *search, const ch
     return find_parts(code, search, path, is_pointer, target);
 }
 
-static bool find(const struct code *code, const char *name, struct target *target)
+/* And the module that it is in; NULL if that is not known. */
+static bool find(const struct code *code, const char *name, struct target *target, Dwfl_Module **module)
 {
     struct search search = {.file = NULL};
     const char *path;
     const bool is_pointer = *name == '*';
     *target = (struct target){.name = name};
-    if (is_addresses(name))
-        return read_addresses(name, target);
+    if (is_addresses(name)) {
+        bool is_read = read_addresses(name, target);
+        *module = dwfl_addrmodule(code->dwfl, target->address);
+        return is_read;
+    }
     if (!read_name(name + is_pointer, &search, &path)) {
         complain(VERB, "'%s' is neither a name nor ADDRESS:SIZE", name);
         return false;
@@ -310,15 +314,15 @@ static bool find(const struct code *code, const char *name, struct target *targe
     if (!search.names)
         abort();
     bool found = find_symbol(code, &search, path, is_pointer, target);
+    *module = search.module;
     free(search.names);
     return found;
 }
 
 /* The C library accesses its own data with all signals blocked, as at a thread's end: a fault then kills the program.
  */
-static bool is_of_c_library(const struct code *code, const struct target *target)
+static bool is_of_c_library(Dwfl_Module *module)
 {
-    Dwfl_Module *module = dwfl_addrmodule(code->dwfl, target->address);
     const char *path = module ? dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL) : NULL;
     const char *name = path ? base_name(path) : "";
     return strncmp(name, "libc.so", 7) == 0 || strncmp(name, "ld-linux", 8) == 0;
@@ -326,9 +330,10 @@ static bool is_of_c_library(const struct code *code, const struct target *target
 
 bool target_find(const struct code *code, const char *name, struct target *target)
 {
-    if (!find(code, name, target))
+    Dwfl_Module *module = NULL;
+    if (!find(code, name, target, &module))
         return false;
-    if (!is_of_c_library(code, target))
+    if (!is_of_c_library(module))
         return true;
     complain(VERB,
              "%s: it is the C library's own, which accesses it with all signals blocked: that would end the program",
