@@ -26,7 +26,7 @@ STATES ?= 10000
 LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
-    test-torture test-machines test-seam test-i386 test-windows test-darwin \
+    test-torture test-machines test-seam test-i386 test-windows bench-windows test-darwin \
     bench docs sweep-local install dist package test-package clean
 all: configure
 	ninja -C $(BUILD)
@@ -108,6 +108,11 @@ test-i386:
 test-windows:
 	@$(call install-sets,mingw)
 	./tests/platform/windows/windows.sh $(BUILD) $(TESTS)
+
+# What a fault costs on Windows on x86-64, under Wine.
+bench-windows:
+	@$(call install-sets,mingw)
+	./tests/platform/windows/bench.sh $(BUILD)
 
 # The library for macOS on x86-64, and its tests, on Linux under a loader.
 test-darwin:

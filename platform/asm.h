@@ -16,15 +16,17 @@
  *      PERSONALITY(name)   the function that unwinders ask, in a CFI region
  *      SIGNAL_FRAME        .cfi_signal_frame; nothing in Mach-O, for which not every linker knows it
  *      THREAD_LOCAL(name, register), then TLS_AT(register): initial-exec thread-local storage
+ *      PROLOGUE(name)  ROOM(bytes)  END_PROLOGUE  ... END_UNWIND   in a CFI region: the same for Windows, whose
+ *                      unwinders know pushes and room below them, and those only at a function's beginning
  *      KEEP register   pushes a register of the caller's   KEEP_CALLEE_SAVED     all
  *      RESTORE register                the reverse         RESTORE_CALLEE_SAVED
  *      END_OF_FILE     the stack is not executable
  *
  * The target of an indirect branch begins with _CET_ENDBR (cet.h).
  *
- * SOURCES: GNU as, PE and Mach-O chapters of its manual; LLVM lib/MC/MCParser/DarwinAsmParser.cpp; PE/COFF
- * specification, .tls; ELF handling for thread-local storage (Drepper), 4.1.6; System V ABI, AMD64 supplement, 3.2.1
- * (callee-saved registers). */
+ * SOURCES: GNU as, PE and Mach-O chapters of its manual; Microsoft, "x64 exception handling"; LLVM
+ * lib/MC/MCParser/DarwinAsmParser.cpp; PE/COFF specification, .tls; ELF handling for thread-local storage (Drepper),
+ * 4.1.6; System V ABI, AMD64 supplement, 3.2.1 (callee-saved registers). */
 #ifndef SEGUE_PLATFORM_ASM_H
 #define SEGUE_PLATFORM_ASM_H
 
@@ -129,6 +131,19 @@
 
 #define LOCAL_LABEL(name) LOCAL(name):
 
+#if defined(_WIN32) && defined(__x86_64__)
+        .set    is_prologue, 0
+#define PROLOGUE(name) .seh_proc name; .set is_prologue, 1
+#define ROOM(bytes) .seh_stackalloc bytes
+#define END_PROLOGUE .set is_prologue, 0; .seh_endprologue
+#define END_UNWIND .seh_endproc
+#else
+#define PROLOGUE(name)
+#define ROOM(bytes)
+#define END_PROLOGUE
+#define END_UNWIND
+#endif
+
 #if defined(__i386__)
 
 .macro I386_THREAD_LOCAL name, register
@@ -171,6 +186,11 @@
         pushq   \register
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset \register, 0
+#if defined(_WIN32)
+        .if     is_prologue
+        .seh_pushreg \register
+        .endif
+#endif
 .endm
 
 .macro RESTORE register

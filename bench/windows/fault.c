@@ -127,7 +127,7 @@ static double median(double *values, unsigned count)
 
 int main(int argc, char **argv)
 {
-    unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 7, faults = argc > 2 ? (unsigned)atoi(argv[2]) : 50000;
+    unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 7, faults = argc > 2 ? (unsigned)atoi(argv[2]) : 200000;
     static double floors[ROUNDS_MOST], over_floor[ROUNDS_MOST], over_reopen[ROUNDS_MOST];
     if (rounds == 0 || rounds > ROUNDS_MOST || faults == 0) {
         fprintf(stderr, "usage: fault [ROUNDS, at most %u [FAULTS]]\n", ROUNDS_MOST);

@@ -71,6 +71,7 @@ static void write_frame(struct segue_frame *frame, const struct image *image)
     frame_set_registers(frame->native[1], &frame->regs);
     if (image->is_other)
         copy_xstate(&frame->xstate, &image->of_frame);
+    frame_scatter(frame->native[1]);
 }
 
 enum segue_status segue_frame_write(struct segue_frame *frame)

@@ -50,12 +50,16 @@
         .p2align 4
 FUNCTION(replay_enter)
         .cfi_startproc
+        PROLOGUE(replay_enter)
         _CET_ENDBR
         KEEP_CALLEE_SAVED
         pushfq
         .cfi_adjust_cfa_offset 8
+        ROOM(8)
         subq    $40, %rsp
         .cfi_adjust_cfa_offset 40
+        ROOM(40)
+        END_PROLOGUE
         movq    %rdi, AT_CONTEXT(%rsp)
         movq    REPLAY_CODE(%rdi), %rax
         movq    %rax, AT_CODE(%rsp)
@@ -191,6 +195,7 @@ LABEL(replay_not_loaded)
         ldmxcsr AT_CONTROL(%rsp)
         movl    $REPLAY_NOT_LOADED, %eax
         jmp     4b
+        END_UNWIND
         .cfi_endproc
         END(replay_enter)
 

@@ -1,7 +1,8 @@
 /* frame.h: one fault or signal as the system delivered it to a handler: read once, written once.
  *
- * segue_frame_open, which depends on the system, is in <segue/posix.h>. The functions on an open
- * frame are here, and the same on every system. A program's own handler looks so:
+ * segue_frame_open, which depends on the system, is in <segue/posix.h> and <segue/windows.h>. The
+ * functions on an open frame are here, and the same on every system. A program's own handler looks
+ * so, with what the system gives it:
  *   struct segue_frame frame;
  *   if (segue_frame_open(&frame, info, ucontext) == SEGUE_HANDLED) return;
  *   ... segue_frame_plan, segue_frame_step ...
@@ -32,7 +33,7 @@ struct segue_frame {
      * address of the access that is not canonical, found by decoding the instruction. If the
      * instruction has no such access, only the signal and the code. */
     struct segue_fault fault;
-    /* POSIX: siginfo_t * and ucontext_t *. */
+    /* POSIX: siginfo_t * and ucontext_t *. Elsewhere the library's own. */
     void *native[2];
     uint64_t private_[8];
 };

@@ -1,5 +1,5 @@
 /* segue.h: includes every header that is the same on all systems. The headers of one system are
- * posix.h and linux.h. */
+ * posix.h, linux.h and windows.h. */
 #ifndef SEGUE_SEGUE_H
 #define SEGUE_SEGUE_H
 

@@ -133,6 +133,12 @@ void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack);
 void frame_get_any_xstate(const void *context, struct segue_xstate *xstate);
 void frame_get_xstate(const void *context, struct segue_xstate *xstate);
 
+/* Where the system keeps the state in parts, and the frame has no area for it yet: gathers it into this one, which is
+ * aligned to 64; false if that is too small. Otherwise true, and nothing. */
+bool frame_gather_into(void *context, void *area, size_t size);
+/* Writes the area that was gathered back to the parts: for a frame that an embedder's handler returns with. */
+void frame_scatter(void *context);
+
 /* The components that the system keeps for its threads, as in XCR0: one that it does not keep is no thread's, although
  * the processor may have it. 0 without XSAVE. */
 uint64_t frame_components(void);

@@ -17,6 +17,8 @@
 
 __attribute__((hot)) enum segue_status segue_frame_open(struct segue_frame *frame, siginfo_t *info, void *ucontext)
 {
+    if (frame)
+        memset(frame->private_, 0, sizeof frame->private_);
     return posix_frame_open(frame, (struct native_frame){info, ucontext});
 }
 

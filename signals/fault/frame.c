@@ -1,4 +1,4 @@
-/* frame.c: signal frames for an embedder's own handler (<segue/frame.h>, <segue/posix.h>). */
+/* frame.c: signal frames for an embedder's own handler (<segue/frame.h>, <segue/posix.h>, <segue/windows.h>). */
 #include <segue/frame.h>
 #include <string.h>
 
@@ -7,6 +7,7 @@
 #include "patch/poke/poke.h"
 #include "platform/handlers/numbers.h"
 #include "platform/posix.h"
+#include "platform/reason.h"
 #include "signals/handler/trap.h"
 #include "signals/ranges.h"
 #include "signals/regions/readers.h"
@@ -45,7 +46,6 @@ __attribute__((hot)) enum segue_status posix_frame_open(struct segue_frame *fram
     /* Field by field: a compound literal would be cleared first, by a string instruction with a slow start. */
     frame->native[0] = native.info;
     frame->native[1] = native.context;
-    memset(frame->private_, 0, sizeof frame->private_);
     fault_get_registers(native.context, &frame->regs);
     frame_get_any_xstate(native.context, &frame->xstate);
     enum segue_status status = is_fault ? fault_of_signal(native, &frame->fault) : SEGUE_NOT_FOUND;
@@ -60,7 +60,11 @@ enum segue_status segue_frame_gather(struct segue_frame *frame, void *area, size
 {
     if (!frame || !area || (uintptr_t)area % AREA_ALIGNMENT)
         return SEGUE_INVALID;
-    return size < frame->xstate.size ? SEGUE_TOO_SMALL : SEGUE_OK;
+    if (size < frame->xstate.size || !frame_gather_into(frame->native[1], area, size))
+        return SEGUE_TOO_SMALL;
+    if (!frame->xstate.area)
+        frame_get_any_xstate(frame->native[1], &frame->xstate);
+    return SEGUE_OK;
 }
 
 enum segue_status segue_translate(struct segue_regs *regs)
@@ -100,6 +104,9 @@ enum segue_status segue_frame_step(struct segue_frame *frame, const struct segue
 {
     if (!frame || !plan)
         return SEGUE_INVALID;
+    /* The system may have put the state where the instruction pushes. */
+    if (!frame->xstate.area && !frame_gather_into(frame->native[1], NULL, 0))
+        return reason_give(SEGUE_UNSUPPORTED, "the frame's extended state has not been gathered");
     enum segue_status status = segue_step(plan, &frame->regs, &frame->xstate, &frame->fault);
     if (status != SEGUE_OK && status != SEGUE_FAULT)
         return status;

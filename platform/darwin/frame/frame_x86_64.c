@@ -167,10 +167,15 @@ void native_close(struct native_context *context)
     }
 }
 
+void frame_scatter(void *context)
+{
+    native_close(context);
+}
+
 __attribute__((hot)) struct gathered *frame_gather(const void *context)
 {
     struct native_context *native = (struct native_context *)(uintptr_t)context;
-    if (!native->state.is_gathered)
+    if (!native->state.is_gathered && native->state.area)
         gather(native);
     return &native->state;
 }

@@ -47,6 +47,7 @@ struct native_context {
     bool was_on_stack;
     /* The system keeps it in several parts. */
     struct gathered state;
+    struct gathered_room room;
 };
 
 /* Writes the area back to where the system keeps it, if it was gathered. */

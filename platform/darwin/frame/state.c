@@ -55,5 +55,5 @@ void native_begin(struct native_context *context, struct native_state *state, ui
     context->mask = mask;
     context->stack = (struct alternate_stack){.flags = STACK_DISABLED};
     context->was_on_stack = false;
-    context->state.is_gathered = false;
+    gathered_begin(&context->state, &context->room);
 }

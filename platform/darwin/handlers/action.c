@@ -120,7 +120,7 @@ static void open_frame(struct native_info *info, struct native_context *native, 
     native->vectors_size = context->uc_mcsize - offsetof(struct __darwin_mcontext64, __fs);
     native->mask = &context->uc_sigmask;
     native->was_on_stack = context->uc_onstack & 1;
-    native->state.is_gathered = false;
+    gathered_begin(&native->state, &native->room);
     if (platform_stack_exchange(NULL, &native->stack) != 0)
         native->stack = (struct alternate_stack){.flags = STACK_DISABLED};
     native->self = native;

@@ -233,6 +233,19 @@ __attribute__((hot)) void frame_get_xstate(const void *context, struct segue_xst
 }
 
 /* A frame in FXSAVE's format has x87 and SSE. */
+bool frame_gather_into(void *context, void *area, size_t size)
+{
+    (void)context;
+    (void)area;
+    (void)size;
+    return true;
+}
+
+__attribute__((hot)) void frame_scatter(void *context)
+{
+    (void)context;
+}
+
 __attribute__((hot)) void frame_get_any_xstate(const void *context, struct segue_xstate *xstate)
 {
     void *area = word_area_of(context);

@@ -23,14 +23,10 @@
 #define KIND_WRITE 1u
 #define KIND_FETCH 8u
 
-static const struct native_info *info_of(const void *info)
+/* Either word. */
+static struct native *native_of(const void *word)
 {
-    return info;
-}
-
-static struct native_context *context_of(const void *context)
-{
-    return (struct native_context *)(uintptr_t)context;
+    return (struct native *)(uintptr_t)word;
 }
 
 /* A page with PAGE_GUARD is open when its exception is reported. */
@@ -64,11 +60,11 @@ static int number_of(uint32_t code)
 }
 
 /* A general protection fault is reported as a read at the last address. */
-static uint64_t trap_of(const struct native_info *info)
+static uint8_t trap_of(const struct native *native)
 {
-    switch (info->code) {
+    switch (native->record->ExceptionCode) {
     case EXCEPTION_ACCESS_VIOLATION:
-        return info->kind == 0 && info->address == UINT64_MAX ? TRAP_GENERAL_PROTECTION : TRAP_PAGE_FAULT;
+        return native->kind == 0 && native->address == UINT64_MAX ? TRAP_GENERAL_PROTECTION : TRAP_PAGE_FAULT;
     case EXCEPTION_IN_PAGE_ERROR:
     case STATUS_GUARD_PAGE_VIOLATION:
         return TRAP_PAGE_FAULT;
@@ -81,32 +77,34 @@ static uint64_t trap_of(const struct native_info *info)
     }
 }
 
-bool native_open(struct native_info *info, struct native_context *context, const EXCEPTION_POINTERS *exception)
+bool native_open(struct native *native, struct gathered_room *room, const EXCEPTION_POINTERS *exception)
 {
     EXCEPTION_RECORD *record = exception->ExceptionRecord;
     int number = number_of(record->ExceptionCode);
     if (!number || (record->ExceptionFlags & EXCEPTION_NONCONTINUABLE))
         return false;
-    *info = (struct native_info){.number = number, .code = record->ExceptionCode, .record = record};
-    info->address = (uint64_t)(uintptr_t)record->ExceptionAddress;
+    native_begin(native, exception->ContextRecord, room);
+    native->number = number;
+    native->record = record;
+    native->address = (uint64_t)(uintptr_t)record->ExceptionAddress;
     if (record->NumberParameters >= 2) {
-        info->kind = record->ExceptionInformation[0];
-        info->address = record->ExceptionInformation[1];
+        native->kind = (uint8_t)record->ExceptionInformation[0];
+        native->address = record->ExceptionInformation[1];
     }
-    native_begin(context, exception->ContextRecord);
-    context->trap = trap_of(info);
-    context->address = info->address;
+    native->trap = trap_of(native);
     return true;
 }
 
-void native_begin(struct native_context *context, CONTEXT *thread)
+void native_begin(struct native *native, CONTEXT *thread, struct gathered_room *room)
 {
-    context->self = context;
-    context->outer = NULL;
-    context->thread = thread;
-    context->stack_pointer = thread->Rsp;
-    context->trap = context->address = 0;
-    context->state.is_gathered = false;
+    native->number = 0;
+    native->kind = native->trap = 0;
+    native->is_passed_on = false;
+    native->address = 0;
+    native->record = NULL;
+    native->thread = thread;
+    native->stack_pointer = thread->Rsp;
+    gathered_begin(&native->state, room);
 }
 
 /* ---- the handlers that a thread is in ---- */
@@ -119,24 +117,25 @@ void native_begin(struct native_context *context, CONTEXT *thread)
 __thread struct native_thread native_thread;
 
 /* A handler that the interrupted code has left without a return is below its stack pointer. */
-void native_enter(struct native_context *context)
+void native_enter(struct native_handler *handler)
 {
-    struct native_context *outer = native_thread.innermost;
-    context->outer = (uint64_t)(uintptr_t)outer > context->stack_pointer ? outer : NULL;
+    struct native_handler *outer = native_thread.innermost;
+    handler->self = handler;
+    handler->outer = (uint64_t)(uintptr_t)outer > handler->native.stack_pointer ? outer : NULL;
     native_thread.leaves_at = 0;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    native_thread.innermost = context;
+    native_thread.innermost = handler;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-void native_leave(const struct native_context *context)
+void native_leave(const struct native_handler *handler)
 {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    native_thread.innermost = context->outer;
+    native_thread.innermost = handler->outer;
 }
 
 /* The stack of a handler that was left may be unmapped. */
-static bool read_handler(const struct native_context *at, struct native_context *of[2])
+static bool read_handler(const struct native_handler *at, struct native_handler *of[2])
 {
     SIZE_T done;
     return ReadProcessMemory(GetCurrentProcess(), at, of, 2 * sizeof *of, &done) && of[0] == at;
@@ -144,15 +143,15 @@ static bool read_handler(const struct native_context *at, struct native_context 
 
 void *native_outermost(const struct native_thread *thread, uint64_t stack_pointer)
 {
-    struct native_context *at = thread->innermost, *outermost = NULL, *words[2];
-    _Static_assert(offsetof(struct native_context, outer) == sizeof words[0], "the words are the first two");
+    struct native_handler *at = thread->innermost, *outermost = NULL, *words[2];
+    _Static_assert(offsetof(struct native_handler, outer) == sizeof words[0], "the words are the first two");
     uint64_t below = stack_pointer;
     for (unsigned i = 0; i < NESTED_MOST && (uint64_t)(uintptr_t)at > below && read_handler(at, words); i++) {
         outermost = at;
         below = (uint64_t)(uintptr_t)at;
         at = words[1];
     }
-    return outermost;
+    return outermost ? &outermost->native : NULL;
 }
 
 bool native_leaves(const struct native_thread *thread, uint64_t stack_pointer)
@@ -162,8 +161,8 @@ bool native_leaves(const struct native_thread *thread, uint64_t stack_pointer)
 
 struct frame_signal frame_signal(const void *info)
 {
-    const struct native_info *of = info_of(info);
-    return (struct frame_signal){of->number, (int)of->code, of->address};
+    const struct native *of = native_of(info);
+    return (struct frame_signal){of->number, of->record ? (int)of->record->ExceptionCode : 0, of->address};
 }
 
 /* A program may raise any exception itself; its report must agree with the instruction (fault_was_sent). */
@@ -175,7 +174,7 @@ __attribute__((hot)) bool frame_is_fault(struct native_frame native)
 
 __attribute__((hot)) bool frame_is_fault_for_sure(const void *context)
 {
-    return context_of(context)->thread->EFlags & FLAG_RESUME;
+    return native_of(context)->thread->EFlags & FLAG_RESUME;
 }
 
 bool frame_is_sent(const void *info)
@@ -186,48 +185,44 @@ bool frame_is_sent(const void *info)
 
 void frame_set_kernel_signal(struct native_frame native, int number)
 {
-    ((struct native_info *)native.info)->number = number;
+    native_of(native.info)->number = number;
 }
 
 void frame_set_step_trap(struct native_frame native)
 {
-    struct native_info *info = native.info;
-    struct native_context *context = native.context;
-    context->trap = TRAP_DEBUG;
+    struct native *of = native_of(native.info);
+    of->trap = TRAP_DEBUG;
     /* As in the system's own report of a trap. */
-    context->thread->EFlags &= ~(DWORD)FLAG_TRAP;
-    info->number = SIGTRAP;
-    info->code = EXCEPTION_SINGLE_STEP;
-    info->address = context->thread->Rip;
-    info->record->ExceptionCode = EXCEPTION_SINGLE_STEP;
-    info->record->ExceptionAddress = (void *)(uintptr_t)context->thread->Rip;
-    info->record->NumberParameters = 0;
+    of->thread->EFlags &= ~(DWORD)FLAG_TRAP;
+    of->number = SIGTRAP;
+    of->address = of->thread->Rip;
+    of->record->ExceptionCode = EXCEPTION_SINGLE_STEP;
+    of->record->ExceptionAddress = (void *)(uintptr_t)of->thread->Rip;
+    of->record->NumberParameters = 0;
 }
 
 __attribute__((hot)) void frame_get_fault(struct native_frame native, struct segue_fault *fault)
 {
-    const struct native_info *info = native.info;
-    const struct native_context *context = native.context;
+    const struct native *of = native_of(native.info);
     *fault = (struct segue_fault){
-        .trap = (uint8_t)context->trap,
-        .instruction = context->thread->Rip,
-        .code = (int32_t)info->code,
+        .trap = of->trap,
+        .instruction = of->thread->Rip,
+        .code = (int32_t)of->record->ExceptionCode,
     };
     if (fault->trap != TRAP_PAGE_FAULT)
         return;
     fault->address_known = true;
-    fault->address = context->address;
-    if (info->kind == KIND_FETCH)
+    fault->address = of->address;
+    if (of->kind == KIND_FETCH)
         fault->direction = SEGUE_FETCH;
     else
-        fault->direction = info->kind == KIND_WRITE ? SEGUE_WRITE : SEGUE_READ;
+        fault->direction = of->kind == KIND_WRITE ? SEGUE_WRITE : SEGUE_READ;
 }
 
 __attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_frame native)
 {
     frame->public.native[0] = native.info;
     frame->public.native[1] = native.context;
-    memset(frame->public.private_, 0, sizeof frame->public.private_);
     frame_get_fault(native, &frame->public.fault);
     frame->mask = 0;
     frame->alternate_stack = (struct frame_stack){0, 0};
@@ -236,34 +231,33 @@ __attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_fr
 
 void frame_get_exception(const void *context, struct frame_exception *exception)
 {
-    *exception = (struct frame_exception){.trap = context_of(context)->trap, .address = context_of(context)->address};
+    *exception = (struct frame_exception){.trap = native_of(context)->trap, .address = native_of(context)->address};
 }
 
 void frame_set_exception(void *context, const struct frame_exception *exception)
 {
-    context_of(context)->trap = exception->trap;
-    context_of(context)->address = exception->address;
+    native_of(context)->trap = (uint8_t)exception->trap;
+    native_of(context)->address = exception->address;
 }
 
 /* ---- what is kept of an exception ---- */
 
 void kept_info_keep(struct kept_info *kept, const void *info)
 {
-    const struct native_info *of = info_of(info);
+    const struct native *of = native_of(info);
     *kept = (struct kept_info){.si_signo = of->number, .address = of->address};
-    kept->words[0] = (int)of->code;
-    kept->words[1] = (int)of->kind;
+    kept->words[0] = (int)of->record->ExceptionCode;
+    kept->words[1] = of->kind;
 }
 
 /* The handlers behind the library's see it in the record. */
 void kept_info_give(const struct kept_info *kept, void *info)
 {
-    struct native_info *to = info;
+    struct native *to = native_of(info);
     to->number = kept->si_signo;
-    to->code = (uint32_t)kept->words[0];
-    to->kind = (uint32_t)kept->words[1];
+    to->kind = (uint8_t)kept->words[1];
     to->address = kept->address;
-    to->record->ExceptionCode = to->code;
+    to->record->ExceptionCode = (DWORD)kept->words[0];
     to->record->NumberParameters = 0;
     if (to->number == SIGFPE)
         return;

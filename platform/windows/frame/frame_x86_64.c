@@ -33,7 +33,7 @@
 
 static CONTEXT *thread_of(const void *context)
 {
-    return ((const struct native_context *)context)->thread;
+    return ((const struct native *)context)->thread;
 }
 
 /* ---- registers ---- */
@@ -145,14 +145,15 @@ static void *part_of(CONTEXT *thread, unsigned component, uint32_t size)
 }
 
 /* Takes the lowest component from the set, and finds its place in an area. False if the area does not hold it. */
-static bool take_lowest(uint64_t *components, unsigned *component, struct xsave_component *place)
+static bool take_lowest(const struct gathered *state, uint64_t *components, unsigned *component,
+                        struct xsave_component *place)
 {
     *component = (unsigned)__builtin_ctzll(*components);
     *components &= *components - 1;
-    return xsave_find(*component, place) && place->offset + place->size <= GATHERED_SIZE;
+    return xsave_find(*component, place) && place->offset + place->size <= state->size;
 }
 
-static void gather(struct native_context *context)
+static void gather(struct native *context)
 {
     CONTEXT *thread = context->thread;
     struct xsave_component place;
@@ -165,7 +166,8 @@ static void gather(struct native_context *context)
     if ((thread->ContextFlags & CONTEXT_XSTATE) != CONTEXT_XSTATE || !GetXStateFeaturesMask(thread, &mask))
         components = 0;
     for (unsigned i; components;) {
-        const void *part = take_lowest(&components, &i, &place) ? part_of(thread, i, place.size) : NULL;
+        const void *part =
+            take_lowest(&context->state, &components, &i, &place) ? part_of(thread, i, place.size) : NULL;
         if (!part)
             continue;
         context->state.features |= UINT64_C(1) << i;
@@ -180,7 +182,7 @@ static void gather(struct native_context *context)
 }
 
 /* A component is written as one in use, also in its initial state. */
-static void scatter(const struct native_context *context, uint64_t in_use, CONTEXT *thread)
+static void scatter(const struct native *context, uint64_t in_use, CONTEXT *thread)
 {
     struct xsave_component place;
     DWORD64 mask = 0;
@@ -191,7 +193,7 @@ static void scatter(const struct native_context *context, uint64_t in_use, CONTE
         return;
     GetXStateFeaturesMask(thread, &mask);
     for (unsigned i; components;) {
-        if (!take_lowest(&components, &i, &place))
+        if (!take_lowest(&context->state, &components, &i, &place))
             continue;
         bool is_used = in_use >> i & 1;
         if (!is_used && !(mask >> i & 1))
@@ -217,7 +219,7 @@ static void scatter(const struct native_context *context, uint64_t in_use, CONTE
 /* The system puts the thread's state right below its stack pointer, and there a stepped instruction pushes. The part
  * that is there is no longer needed, since it was gathered before; but it must not be written back. What pushes changes
  * no vectors: so the two differ only then. */
-static bool has_pushed_over_state(const struct native_context *context)
+static bool has_pushed_over_state(const struct native *context)
 {
     const CONTEXT *thread = context->thread;
     struct xsave_component place;
@@ -225,7 +227,7 @@ static bool has_pushed_over_state(const struct native_context *context)
         return false;
     uint64_t components = context->state.features & ~COMPONENTS_LEGACY;
     for (unsigned i; components;) {
-        if (!take_lowest(&components, &i, &place))
+        if (!take_lowest(&context->state, &components, &i, &place))
             continue;
         const unsigned char *part = part_of(context->thread, i, place.size);
         uint64_t address = (uint64_t)(uintptr_t)part;
@@ -255,7 +257,7 @@ static CONTEXT *copy_of(CONTEXT *thread)
 
 /* The thread continues in a function of the system that restores another context: a copy elsewhere. The function's
  * stack is below what was pushed. False if it cannot be copied. */
-static bool continue_by_copy(struct native_context *context, uint64_t in_use)
+static bool continue_by_copy(struct native *context, uint64_t in_use)
 {
     CONTEXT *thread = context->thread, *copy = copy_of(thread);
     if (!copy)
@@ -273,7 +275,7 @@ static bool continue_by_copy(struct native_context *context, uint64_t in_use)
     return true;
 }
 
-void native_close(struct native_context *context, bool goes_on)
+void native_close(struct native *context, bool goes_on)
 {
     uint64_t in_use;
     if (!context->state.is_gathered)
@@ -284,10 +286,15 @@ void native_close(struct native_context *context, bool goes_on)
         scatter(context, in_use, context->thread);
 }
 
+void frame_scatter(void *context)
+{
+    native_close(context, true);
+}
+
 __attribute__((hot)) struct gathered *frame_gather(const void *context)
 {
-    struct native_context *native = (struct native_context *)(uintptr_t)context;
-    if (!native->state.is_gathered)
+    struct native *native = (struct native *)(uintptr_t)context;
+    if (!native->state.is_gathered && native->state.area)
         gather(native);
     return &native->state;
 }
@@ -295,7 +302,7 @@ __attribute__((hot)) struct gathered *frame_gather(const void *context)
 /* What the system saves of the thread, and the dispatcher's own. */
 size_t frame_size_most(void)
 {
-    return sizeof(CONTEXT) + sizeof(EXCEPTION_RECORD) + xsave_area_size() + sizeof(struct native_context);
+    return sizeof(CONTEXT) + sizeof(EXCEPTION_RECORD) + xsave_area_size() + sizeof(struct native_handler);
 }
 
 /* ---- other ways to resume ---- */

@@ -1,5 +1,5 @@
-/* native.h: the two words of a frame (struct native_frame): the report of the dispatcher of exceptions, in the
- * terms of platform/frame/frame.h. Both are on the stack of the function that the dispatcher has called. */
+/* native.h: a frame (struct native_frame): the report of the dispatcher of exceptions, in the terms of
+ * platform/frame/frame.h. It is on the stack of the function that the dispatcher has called. */
 #ifndef SEGUE_PLATFORM_WINDOWS_NATIVE_H
 #define SEGUE_PLATFORM_WINDOWS_NATIVE_H
 
@@ -13,56 +13,57 @@
 
 #include "platform/frame/gathered.h"
 
-/* The first word: the exception. */
-struct native_info {
+/* An exception: both words of its frame lead to it. It fits into what a struct segue_frame has for a platform. */
+struct native {
     /* The signal that it would be (platform/handlers/numbers.h); it must be first (thread_is_overwritten). */
     int number;
-    /* The exception's code, and of an access violation what was tried: 0 a read, 1 a write, 8 a fetch. */
-    uint32_t code;
-    uint64_t kind, address;
+    /* Of an access violation what was tried: 0 a read, 1 a write, 8 a fetch. What the processor reported, as far as the
+     * system says. */
+    uint8_t kind, trap;
     /* The library leaves the exception to the handlers behind its own. */
     bool is_passed_on;
+    uint64_t address;
     EXCEPTION_RECORD *record;
-};
-
-/* The second word: the thread. */
-struct native_context {
-    /* Where this is, and the fault that this one interrupted; NULL for the outermost. */
-    struct native_context *self, *outer;
     CONTEXT *thread;
     /* Where the exception interrupted it: what lies below is the system's, which has put the thread's state there. */
     uint64_t stack_pointer;
-    /* What the processor reported, as far as the system says. */
-    uint64_t trap, address;
     /* The system keeps it in several parts. */
     struct gathered state;
 };
 
+/* One that the library's own handler serves. */
+struct native_handler {
+    /* Where this is, and the fault that this one interrupted; NULL for the outermost. */
+    struct native_handler *self, *outer;
+    struct native native;
+    struct gathered_room room;
+};
+
 /* What other threads read of a thread (platform/windows/threads/stop.c). */
 struct native_thread {
-    struct native_context *innermost;
+    struct native_handler *innermost;
     /* The stack pointer with which the thread leaves a handler by a copy; 0 if it does not. */
     uint64_t leaves_at;
 };
 extern __thread struct native_thread native_thread;
 
 /* From the handler's first act to its last: the thread is in it. */
-void native_enter(struct native_context *context);
-void native_leave(const struct native_context *context);
+void native_enter(struct native_handler *handler);
+void native_leave(const struct native_handler *handler);
 
 /* The outermost handler that a stopped thread with that stack pointer is in, as a frame's second word; NULL if it is in
  * none. Whether it is on its way by a copy. */
 void *native_outermost(const struct native_thread *thread, uint64_t stack_pointer);
 bool native_leaves(const struct native_thread *thread, uint64_t stack_pointer);
 
-/* A frame of a thread that is in no handler. */
-void native_begin(struct native_context *context, CONTEXT *thread);
+/* A frame of a thread that is in no handler. `room` is for the extended state; NULL if it comes later. */
+void native_begin(struct native *native, CONTEXT *thread, struct gathered_room *room);
 
-/* Fills in both. False if the library does not handle such an exception. */
-bool native_open(struct native_info *info, struct native_context *context, const EXCEPTION_POINTERS *exception);
+/* Fills it in. False if the library does not handle such an exception. */
+bool native_open(struct native *native, struct gathered_room *room, const EXCEPTION_POINTERS *exception);
 
 /* Writes the area back where the system keeps it, if it was gathered. `goes_on`: the thread resumes when the handler
  * returns. */
-void native_close(struct native_context *context, bool goes_on);
+void native_close(struct native *native, bool goes_on);
 
 #endif

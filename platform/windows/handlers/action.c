@@ -33,25 +33,25 @@ static uint64_t handler_of(int number)
 /* The thread's last error is the interrupted code's. */
 static LONG CALLBACK handle(EXCEPTION_POINTERS *exception)
 {
-    struct native_info info;
-    struct native_context context;
-    if (!native_open(&info, &context, exception))
+    struct native_handler own;
+    struct native *native = &own.native;
+    if (!native_open(native, &own.room, exception))
         return EXCEPTION_CONTINUE_SEARCH;
-    uint64_t handler = handler_of(info.number);
+    uint64_t handler = handler_of(native->number);
     if (handler == ACTION_DEFAULT || handler == ACTION_IGNORE)
         return EXCEPTION_CONTINUE_SEARCH;
     int kept = error_number_get();
-    native_enter(&context);
-    ((platform_handler *)(uintptr_t)handler)(info.number, &info, &context);
-    native_close(&context, !info.is_passed_on);
-    native_leave(&context);
+    native_enter(&own);
+    ((platform_handler *)(uintptr_t)handler)(native->number, native, native);
+    native_close(native, !native->is_passed_on);
+    native_leave(&own);
     error_number_set(kept);
-    return info.is_passed_on ? EXCEPTION_CONTINUE_SEARCH : EXCEPTION_CONTINUE_EXECUTION;
+    return native->is_passed_on ? EXCEPTION_CONTINUE_SEARCH : EXCEPTION_CONTINUE_EXECUTION;
 }
 
 void platform_pass_on(void *info)
 {
-    ((struct native_info *)info)->is_passed_on = true;
+    ((struct native *)info)->is_passed_on = true;
 }
 
 static bool is_any_wanted(void)

@@ -22,7 +22,8 @@
 #define TEB_LOCALS 0x58
 
 struct stop {
-    struct native_context context;
+    struct native context;
+    struct gathered_room room;
     HANDLE thread;
     const char *block;
     _Alignas(64) unsigned char registers[REGISTERS_SIZE];
@@ -84,7 +85,7 @@ enum stop_result stop_begin(struct stop *stop, int thread)
     } else {
         CONTEXT *registers = read_registers(stop);
         if (registers) {
-            native_begin(&stop->context, registers);
+            native_begin(&stop->context, registers, &stop->room);
             return STOP_DONE;
         }
         ResumeThread(stop->thread);

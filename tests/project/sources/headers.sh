@@ -6,7 +6,8 @@ include=$1
 passed=0 failed=0 skipped=0
 all=$(cd "$include" && ls segue/*.h)
 # Those that name a system, and the one that context.h includes.
-neutral=$(echo "$all" | grep -v -x 'segue/\(posix\|linux\|sigsegv_compat\|context_sysv_x86_64\|context_sysv_i386\)\.h')
+neutral=$(echo "$all" |
+    grep -v -x 'segue/\(posix\|linux\|sigsegv_compat\|windows\|context_sysv_x86_64\|context_sysv_i386\)\.h')
 
 # compiles NAME COMPILER...: a program that includes it alone.
 compiles() {
@@ -34,12 +35,15 @@ check() {
     done
 }
 
-with_system=$(echo "$all" | grep -v -x 'segue/context_sysv_\(x86_64\|i386\)\.h')
+with_system=$(echo "$all" | grep -v -x 'segue/\(windows\|context_sysv_x86_64\|context_sysv_i386\)\.h')
 for compiler in 'gcc -std=c11 -x c' 'g++ -std=c++11 -x c++' 'g++ -std=c++20 -x c++'; do
     # shellcheck disable=SC2086
     check "$with_system" $compiler -I "$include" -D_POSIX_C_SOURCE=200809L
 done
 check "$neutral" gcc -std=c11 -x c -I "$include"
+for compiler in x86_64-w64-mingw32-gcc i686-w64-mingw32-gcc; do
+    check segue/windows.h $compiler -std=c11 -x c -I "$include"
+done
 # All at once.
 for compiler in 'gcc -std=c17' 'gcc -std=c2x' 'gcc -std=c11 -m32' 'clang -std=c11' \
     'clang --target=i686-linux-gnu -std=c11' 'clang --target=x86_64-apple-darwin -std=c11 -ffreestanding' \
