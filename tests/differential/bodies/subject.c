@@ -50,6 +50,14 @@ void subject_find_neighbours(const struct corpus_rows *rows, struct random *rand
             is_neighbour(&rows->rows[random_below(random, (uint32_t)rows->count)], &neighbours[neighbour_count]);
 }
 
+/* Effects have no mask registers. */
+static bool may_write_mask(const struct displaceable *form)
+{
+    enum { VEX2 = 0xc5, VEX3 = 0xc4, EVEX = 0x62 };
+    uint8_t first = form->bytes[form->opcode];
+    return first == VEX2 || first == VEX3 || first == EVEX;
+}
+
 /* One that, before the row, leaves what the row's address depends on. Rather one that uses another register than those
  * before: a body has none to spare once all are used. */
 static const struct displaceable *choose_neighbour(struct random *random, bool before)
@@ -57,6 +65,8 @@ static const struct displaceable *choose_neighbour(struct random *random, bool b
     const struct displaceable *found = NULL;
     for (unsigned i = 0; i < 32 && neighbour_count; i++) {
         const struct displaceable *form = &neighbours[random_below(random, neighbour_count)];
+        if (before && subject.form.is_masked && may_write_mask(form))
+            continue;
         if ((before && (form->effects.writes & subject.form.effects.reads)) || (registers_of(form) & subject.spared))
             continue;
         found = form;
