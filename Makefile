@@ -26,7 +26,7 @@ STATES ?= 10000
 LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
-    test-torture test-machines test-seam test-i386 test-windows bench-windows test-darwin \
+    test-torture test-machines test-seam test-i386 test-windows bench-windows test-darwin test-freebsd \
     bench docs sweep-local install dist package test-package clean
 all: configure
 	ninja -C $(BUILD)
@@ -118,6 +118,11 @@ bench-windows:
 test-darwin:
 	@$(call install-sets,darwin)
 	./tests/platform/darwin/darwin.sh $(BUILD) $(TESTS)
+
+# The library for FreeBSD on x86-64, and its tests, on Linux under a loader.
+test-freebsd:
+	@$(call install-sets,freebsd)
+	./tests/platform/freebsd/freebsd.sh $(BUILD) $(TESTS)
 
 bench: all
 	./bench/run.sh $(BUILD)

@@ -13,6 +13,9 @@
 #elif defined(__APPLE__)
 #define PLATFORM_IS_WHOLE false
 #define PLATFORM_LACKS "a part that the library does not have for macOS yet"
+#elif defined(__FreeBSD__)
+#define PLATFORM_IS_WHOLE false
+#define PLATFORM_LACKS "a part that the library does not have for FreeBSD yet"
 #else
 #define PLATFORM_IS_WHOLE true
 #define PLATFORM_LACKS "nothing else"
@@ -35,6 +38,10 @@
 #define PLATFORM_HAS_ALTERNATE_STACKS false
 #elif defined(__APPLE__)
 #define PLATFORM_HAS_BASES true
+#define PLATFORM_HAS_STACK_BOUNDS false
+#define PLATFORM_HAS_ALTERNATE_STACKS true
+#elif defined(__FreeBSD__)
+#define PLATFORM_HAS_BASES false
 #define PLATFORM_HAS_STACK_BOUNDS false
 #define PLATFORM_HAS_ALTERNATE_STACKS true
 #else

@@ -29,7 +29,7 @@ typedef void platform_handler(int number, void *info, void *context);
 /* Whether a handler needs a restorer. Not where a function of platform/ is the handler. Not on i386: the kernel has its
  * own there, and the C library's sigaction loses the address of one and keeps its flag, when a program sets an action
  * again that it has read. */
-#if defined(__x86_64__) && !defined(_WIN32) && !defined(__APPLE__)
+#if defined(__x86_64__) && defined(__linux__)
 #define ACTION_NEEDS_RESTORER true
 #else
 #define ACTION_NEEDS_RESTORER false

@@ -20,14 +20,3 @@ uint64_t platform_mask_unblock(uint64_t signals)
 {
     return mask_change(SIG_UNBLOCK, &signals);
 }
-
-uint64_t platform_signals_hold(void)
-{
-    const uint64_t all = UINT64_MAX;
-    return mask_change(SIG_SETMASK, &all);
-}
-
-void platform_signals_release(uint64_t before)
-{
-    platform_mask_set(before);
-}

@@ -1,4 +1,4 @@
-/* frame.c: the system's half of a frame: which signal it is, masks and stacks.
+/* frame.c: the system's half of a frame: which signal it is, and masks.
  *
  * Signals' codes say nothing here: kill(2) of SIGBUS has the code of a fault. A fault is recognised by what the
  * processor has reported, which the frame holds; it is the thread's last fault if the signal was sent.
@@ -97,17 +97,6 @@ __attribute__((hot)) void frame_get_fault(struct native_frame native, struct seg
         fault->direction = (fault->error_code & ERROR_WRITE) ? SEGUE_WRITE : SEGUE_READ;
 }
 
-__attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_frame native)
-{
-    frame->public.native[0] = native.info;
-    frame->public.native[1] = native.context;
-    memset(frame->public.private_, 0, sizeof frame->public.private_);
-    frame_get_fault(native, &frame->public.fault);
-    frame->mask = frame_get_mask(native.context);
-    frame->alternate_stack = frame_get_alternate_stack(native.context);
-    frame->is_read = false;
-}
-
 void frame_get_exception(const void *context, struct frame_exception *exception)
 {
     const x86_exception_state64_t *from = context_of(context)->exception;
@@ -134,7 +123,7 @@ void kept_info_give(const struct kept_info *kept, void *info)
         (struct native_info){.number = kept->si_signo, .code = kept->words[0], .address = kept->address};
 }
 
-/* ---- masks and stacks ---- */
+/* ---- masks ---- */
 
 __attribute__((hot)) uint64_t frame_get_mask(const void *context)
 {
@@ -144,47 +133,4 @@ __attribute__((hot)) uint64_t frame_get_mask(const void *context)
 void frame_set_mask(void *context, uint64_t mask)
 {
     *context_of(context)->mask = (uint32_t)mask;
-}
-
-__attribute__((hot)) struct alternate_stack frame_stack_in_force(const void *context)
-{
-    return context_of(context)->stack;
-}
-
-__attribute__((hot)) struct frame_stack frame_get_alternate_stack(const void *context)
-{
-    const struct alternate_stack *stack = &context_of(context)->stack;
-    if (stack->flags & STACK_DISABLED)
-        return (struct frame_stack){0, 0};
-    return (struct frame_stack){(uint64_t)(uintptr_t)stack->lowest, stack->size};
-}
-
-bool frame_peek_alternate_stack(const void *context, bool (*peek)(void *to, const void *from, size_t size),
-                                struct frame_stack *stack)
-{
-    struct alternate_stack copy;
-    if (!peek(&copy, &context_of(context)->stack, sizeof copy))
-        return false;
-    *stack = (struct frame_stack){0, 0};
-    if (!(copy.flags & STACK_DISABLED))
-        *stack = (struct frame_stack){(uint64_t)(uintptr_t)copy.lowest, copy.size};
-    return true;
-}
-
-bool frame_was_on_alternate_stack(const void *context)
-{
-    return context_of(context)->was_on_stack;
-}
-
-bool frame_is_on_alternate_stack(const void *context)
-{
-    struct frame_stack stack = frame_get_alternate_stack(context);
-    return frame_is_on(&stack, (uint64_t)(uintptr_t)context);
-}
-
-__attribute__((hot)) size_t frame_room(const void *context, const void *stack_pointer)
-{
-    struct frame_stack stack = frame_get_alternate_stack(context);
-    uint64_t at = (uint64_t)(uintptr_t)stack_pointer;
-    return stack.size && at - stack.base <= stack.size ? (size_t)(at - stack.base) : SIZE_MAX;
 }

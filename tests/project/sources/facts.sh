@@ -84,7 +84,7 @@ assemble 'avx512f avx512dq' && holds 'moves of AVX-512 without AVX512BW' 'they a
 # A file of one processor or one system stops a build for another.
 holds 'files without a guard against a wrong build' "$(
     find decode emulate patch ctx signals platform -name '*.[chS]' |
-        grep -E '_x86_64\.|_linux[_.]|^platform/(linux|posix|windows)/' |
+        grep -E '_x86_64\.|_linux[_.]|^platform/(linux|posix|windows|freebsd)/' |
         xargs grep -L '^#error ')"
 
 echo "[  PASSED  ] $passed test(s)."
