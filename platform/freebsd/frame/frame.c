@@ -109,7 +109,7 @@ void native_begin(struct native_context *context, ucontext_t *system)
                                               .flags = flags | (stack->ss_flags & SS_DISABLE ? STACK_DISABLED : 0),
                                               .size = stack->ss_size};
     context->was_on_stack = system->uc_mcontext.mc_onstack & 1;
-    context->state.is_gathered = false;
+    gathered_begin(&context->state, &context->room);
 }
 
 /* On i386 the page fault's address is in siginfo alone. */

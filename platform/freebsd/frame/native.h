@@ -45,6 +45,7 @@ struct native_context {
     bool was_on_stack;
     /* The system keeps it in two parts. */
     struct gathered state;
+    struct gathered_room room;
 };
 
 /* Fills in both. */

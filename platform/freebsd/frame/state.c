@@ -72,7 +72,7 @@ static void gather(struct native_context *context)
 __attribute__((hot)) struct gathered *frame_gather(const void *context)
 {
     struct native_context *native = (struct native_context *)(uintptr_t)context;
-    if (!native->state.is_gathered)
+    if (!native->state.is_gathered && native->state.area)
         gather(native);
     return &native->state;
 }
@@ -92,6 +92,11 @@ void native_close(struct native_context *context)
         memcpy(rest_of(machine), state->area + XSAVE_LEGACY_SIZE, size);
     if (machine->mc_fpformat == _MC_FPFMT_XMM && machine->mc_ownedfp == _MC_FPOWNED_NONE)
         machine->mc_ownedfp = _MC_FPOWNED_PCB;
+}
+
+void frame_scatter(void *context)
+{
+    native_close(context);
 }
 
 uint64_t frame_components(void)
