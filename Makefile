@@ -6,6 +6,7 @@
 #   make test-long                                SHARD=I/N  STATES=10000  LOADS=10000000
 #   make test-torture                             SHARD=I/N
 #   make test-collector                           SHARD=I/N
+#   make test-runtimes                            RUNTIMES='ruby node'
 #   make test-machines                            MACHINES='no-xsave max'
 #   make sweep-local                              states as array tasks of Slurm
 #   make docs                                     the site
@@ -88,6 +89,12 @@ test-torture: all
 .PHONY: test-collector
 test-collector: all
 	./tests/clients/collector_long.sh $(BUILD)/examples/collector $(SHARD)
+
+# Runtimes with fault handlers of their own, with a library that uses Segue in them (docs/runtimes.md).
+.PHONY: test-runtimes
+test-runtimes: all
+	@$(call install-sets,test-runtimes)
+	./tests/runtimes/runtimes.sh $(BUILD) $(RUNTIMES)
 
 # The tests on other kernels and processors, emulated (tests/machines).
 test-machines: all

@@ -1,0 +1,15 @@
+;;; CLISP: its collector closes the pages of old generations, with GNU libsigsegv's handler.
+(defvar *path* (ext:getenv "PROBE"))
+(when *path*
+  (eval `(ffi:def-call-out probe-touch (:name "probe_touch") (:library ,*path*)
+           (:arguments (unused ffi:c-pointer)) (:return-type ffi:int) (:language :stdc))))
+(defun touch () (when *path* (funcall 'probe-touch nil)))
+(defvar *old* (make-array 20000 :initial-element nil))
+(gc)
+(dotimes (round 10)
+  (dotimes (i 20000)
+    (when (zerop (mod (+ i round) 10))
+      (setf (aref *old* i) (list i round))))
+  (gc)
+  (touch))
+(format t "sum ~a~%" (loop for cell across *old* when cell sum (first cell)))

@@ -1,0 +1,28 @@
+;;; SBCL: memory faults and exhausted stacks by its SIGSEGV handler, and its collector's closed pages.
+(defvar *path* (sb-ext:posix-getenv "PROBE"))
+(when *path* (load-shared-object *path*))
+(defun touch ()
+  (when *path*
+    (sb-alien:alien-funcall
+     (sb-alien:extern-alien "probe_touch" (function sb-alien:int sb-alien:unsigned-long)) 0)))
+(defun deep (n) (+ 1 (deep (+ n 1))))
+(defvar *faults* 0)
+(defvar *overflows* 0)
+(dotimes (i 1000)
+  (handler-case (sb-sys:sap-ref-8 (sb-sys:int-sap (* 8 (random 500))) 0)
+    (sb-sys:memory-fault-error () (incf *faults*))))
+(touch)
+(dotimes (i 5)
+  (handler-case (deep 0)
+    (storage-condition () (incf *overflows*))))
+(touch)
+(defvar *old* (make-array 20000 :initial-element nil))
+(gc :full t)
+(dotimes (round 20)
+  (dotimes (i 20000)
+    (when (zerop (mod (+ i round) 10))
+      (setf (aref *old* i) (list i round))))
+  (gc)
+  (touch))
+(format t "faults ~a overflows ~a sum ~a~%" *faults* *overflows*
+        (loop for cell across *old* when cell sum (first cell)))

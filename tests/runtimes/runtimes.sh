@@ -1,0 +1,117 @@
+#!/bin/bash
+# runtimes.sh BUILD [RUNTIME...]: each runtime runs a program that uses its own fault handler and its collector, with a
+# library that uses Segue (probe.c) loaded
+#   early           by LD_PRELOAD, before the runtime installs its handlers
+#   late            by dlopen, from the program
+#   sigchain-early  early, behind libsegue-sigchain.so
+#   sigchain-late   late, with libsegue-sigchain.so preloaded
+# The program must print what it prints without Segue, and the probe's page must be stepped, or segue_install_check must
+# name whoever has taken SIGSEGV: as the table says. docs/runtimes.md explains it. A runtime that is not installed is
+# skipped.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+programs=$here/programs
+build=$(cd "$1" && pwd) || exit 1
+shift
+probe=$build/tests/runtimes/probe.so
+sigchain=$build/libsegue-sigchain.so
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+. "$here/../support/check.sh"
+skipped=0
+
+# RUNTIME, what early finds and by whom, late, the two with sigchain:
+#   stepped    the page is stepped
+#   refused    this object has SIGSEGV, and the page is not touched
+#   forwards   the same; but the object forwards to the handler that it found: the page is stepped all the same
+#   dies       the program does not end well
+table='
+boehm   forwards libgc      stepped stepped
+lua     stepped  -          stepped stepped
+luajit  stepped  -          stepped stepped
+python  refused  python     stepped stepped
+ruby    refused  libruby    stepped stepped
+node    refused  node       stepped stepped
+java    forwards libjvm     stepped stepped
+sbcl    refused  sbcl       stepped stepped
+mono    refused  mono       stepped stepped
+go      forwards golang     stepped dies
+clisp   refused  libsigsegv stepped stepped
+'
+for name; do
+    echo "$table" | grep -q "^$name " || { echo "runtimes.sh: there is no runtime $name" >&2; exit 1; }
+done
+
+# Sets `command` to what runs the program of a runtime; fails with a reason if it cannot.
+prepare() {
+    case $1 in
+    boehm) command=("$build/tests/runtimes/boehm") needs=${command[0]} ;;
+    lua) command=(lua5.4 "$programs/lua.lua") needs=lua5.4 ;;
+    luajit) command=(luajit "$programs/lua.lua") needs=luajit ;;
+    python) command=(/usr/bin/python3 "$programs/python.py") needs=/usr/bin/python3 ;;
+    ruby) command=(ruby "$programs/ruby.rb") needs=ruby ;;
+    node) command=(node "$programs/node.js") needs=node ;;
+    java) command=(java -cp "$work" Main) needs=javac ;;
+    sbcl) command=(sbcl --no-sysinit --no-userinit --non-interactive --load "$programs/sbcl.lisp") needs=sbcl ;;
+    mono) command=(mono "$work/mono.exe") needs=mcs ;;
+    go) command=("$work/golang") needs=go ;;
+    clisp) command=(clisp -q -norc "$programs/clisp.lisp") needs=clisp ;;
+    esac
+    command -v "$needs" >/dev/null || { reason="no ${needs##*/}"; return 1; }
+    case $1 in
+    java) javac -d "$work" "$programs/Main.java" ;;
+    mono) mcs -out:"$work/mono.exe" "$programs/mono.cs" ;;
+    go) GOCACHE=$work/cache GO111MODULE=off go build -o "$work/golang" "$programs/golang.go" ;;
+    esac >"$work/log" 2>&1 || { reason="cannot build the program: $(tail -n 1 "$work/log")"; return 1; }
+}
+
+# NAME=VALUE...: runs the program with these variables. The end of its output, and its status, are in the file `with`.
+run() {
+    local status
+    { timeout 300 env "$@" "${command[@]}" >"$work/output" 2>"$work/errors"; } 2>/dev/null
+    status=$?
+    { tail -n 20 "$work/output"; echo "ends with $status"; } >"$work/with"
+}
+
+# WHICH PRELOADED EXPECTED [NAME=VALUE]
+try() {
+    local found expected=$3
+    : >"$work/report"
+    run PROBE="$probe" PROBE_REPORT="$work/report" LD_PRELOAD="$2" ${4:+"$4"}
+    # What touched before the runtime took the signal does not count.
+    found=$(grep '^refused' "$work/report" | sort -u | paste -s -d , -)
+    [ -n "$found" ] || found=$(sort -u "$work/report")
+    if [ "$expected" = dies ]; then
+        tail -n 1 "$work/with" | grep -qx 'ends with 0' || found=dies
+    else
+        local before=$failed
+        check "$name, $1: what it prints" "$(cat "$work/without")" "$(cat "$work/with")"
+        [ "$failed" = "$before" ] || tail -n 5 "$work/errors"
+    fi
+    printf '%-7s %-15s %s\n' "$name" "$1" "$found"
+    case $found in "$expected"*) found=$expected ;; esac
+    check "$name, $1: the probe's page" "$expected" "$found"
+}
+
+while read -r name early object late behind; do
+    [ -n "$name" ] || continue
+    [ $# = 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
+    if ! prepare "$name"; then
+        echo "SKIP: $name: $reason"
+        skipped=$((skipped + 1))
+        continue
+    fi
+    run LD_PRELOAD=
+    mv "$work/with" "$work/without"
+    check "$name without Segue" "ends with 0" "$(tail -n 1 "$work/without")"
+    case $early in
+    stepped) try early "$probe" stepped ;;
+    *) try early "$probe" "refused SIGSEGV $object" ;;
+    esac
+    [ "$early" != forwards ] || try early-insists "$probe" stepped PROBE_INSIST=1
+    try late "" "$late"
+    try sigchain-early "$sigchain $probe" "$behind"
+    try sigchain-late "$sigchain" "$behind"
+done <<<"$table"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
