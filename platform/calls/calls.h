@@ -16,6 +16,7 @@
 
 #include "platform/code_range.h"
 #include "platform/frame/frame.h"
+#include "platform/handlers/action.h"
 
 #define CALL_ARGUMENTS 6
 
@@ -37,8 +38,11 @@ typedef bool calls_poke(uint64_t address, const void *bytes, size_t size);
 /* Whether a call may be made as it is, without being looked at in a handler. Compiled for general registers only. */
 typedef bool calls_is_plain(const struct system_call *call);
 
-/* Prepares the process: from now on no action for a signal blocks SIGSYS. Not async-signal-safe; the two are. */
-void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain);
+/* Reads and sets the program's action for SIGSYS, each if not NULL: the action behind the library's. */
+typedef void calls_action(const struct platform_action *wanted, struct platform_action *before);
+
+/* Prepares the process: from now on no action for a signal blocks SIGSYS. Not async-signal-safe; the four are. */
+void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain, calls_action *action);
 
 /* The calls of the calling thread, and of all threads and processes that it makes, are caught from now on. SIGSYS must
  * have the library's handler. False if the system refuses. */
@@ -115,6 +119,14 @@ void calls_finish(struct native_frame native, const struct call_record *record);
  * it: its record, and the call's beginning anew, at the program's own instruction. NULL, and false, if it is not. */
 struct call_record *calls_interrupted(struct native_frame native);
 void calls_begin_again(struct native_frame native);
+
+/* If the signal is a filter's answer to a call of the program's (seccomp): the frame and the signal show the program's
+ * own call. `record` becomes its record, if calls_make has arranged the call, which is not made then. True if the call
+ * is one of the library's own: it has failed, and the signal is served. */
+bool calls_answered(struct native_frame native, struct call_record **record);
+
+/* Whether the call sets a filter for the calls that follow: the library's own may be answered by it, too. */
+bool calls_sets_filter(const struct system_call *call);
 
 /* The result of a call for which there is no memory. */
 #define CALLS_NO_MEMORY (-12L)

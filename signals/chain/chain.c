@@ -25,6 +25,14 @@
 /* The signals whose handler runs with signals blocked that the interrupted thread had not blocked. */
 static uint64_t blocking;
 
+/* The signals that no handler blocks. */
+static uint64_t kept_open;
+
+void chain_keep_open(uint64_t signals)
+{
+    __atomic_store_n(&kept_open, signals, __ATOMIC_RELAXED);
+}
+
 static void remember(int number, const struct platform_action *previous, const struct platform_action *ours)
 {
     if (ours->mask)
@@ -95,8 +103,8 @@ void chain_die(int number, void *info)
 /* The mask of a handler that is entered while `before` is blocked. */
 static uint64_t mask_of_handler(uint64_t before, int number, const struct platform_action *action)
 {
-    uint64_t mask = before | action->mask;
-    return action->flags & SA_NODEFER ? mask : mask | SIGNAL_BIT(number);
+    uint64_t mask = before | action->mask | (action->flags & SA_NODEFER ? 0 : SIGNAL_BIT(number));
+    return mask & ~__atomic_load_n(&kept_open, __ATOMIC_RELAXED);
 }
 
 /* The mask that the kernel would have run the handler with: the mask before, plus what the handler's action blocks. A

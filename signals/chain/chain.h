@@ -16,6 +16,9 @@ bool chain_install(int number, const struct platform_action *previous, const str
  * refuses. Not for a handler. */
 bool chain_put_back(int number);
 
+/* From now on these signals are blocked in no handler that is entered. */
+void chain_keep_open(uint64_t signals);
+
 enum chain_way {
     /* Entered by the kernel: the previous handler is entered as the kernel would have entered it. */
     CHAIN_ENTER,

@@ -70,10 +70,15 @@ static bool keep_module(const struct platform_module *module, void *of_library)
 
 void detours_prepare(void)
 {
-    if (are_ready || hot_begin() != SEGUE_OK || poke_prepare() != SEGUE_OK)
+    if (segment_count || hot_begin() != SEGUE_OK || poke_prepare() != SEGUE_OK)
         return;
     platform_modules_visit(keep_module, platform_symbol_find("read"));
     __atomic_store_n(&are_ready, true, __ATOMIC_RELEASE);
+}
+
+void detours_end(void)
+{
+    __atomic_store_n(&are_ready, false, __ATOMIC_RELAXED);
 }
 
 static const struct segue_segment_code *segment_of(uint64_t site)

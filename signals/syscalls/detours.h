@@ -14,4 +14,7 @@ void detours_prepare(void);
  */
 void detours_note(const struct system_call *call, size_t room);
 
+/* No more are made; those that there are stay. Async-signal-safe. */
+void detours_end(void);
+
 #endif

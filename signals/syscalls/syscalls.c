@@ -20,6 +20,8 @@
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
 #include "platform/threads/wait.h"
+#include "signals/chain/chain.h"
+#include "signals/chain/previous.h"
 #include "signals/fault/question.h"
 #include "signals/regions/region.h"
 #include "signals/threads/thread.h"
@@ -63,8 +65,11 @@ static SEGUE_HOT_POLICY bool is_plain(const struct system_call *call)
     return true;
 }
 
+/* A filter that kills would kill the process for the calls that a detour's making takes. */
 static void pass(const struct system_call *call, size_t room)
 {
+    if (calls_sets_filter(call))
+        detours_end();
     detours_note(call, room);
     calls_pass(call);
 }
@@ -94,9 +99,15 @@ static bool send_arm(int number, void *unused)
     return true;
 }
 
+static void exchange_action(const struct platform_action *wanted, struct platform_action *before)
+{
+    previous_exchange(SIGSYS, wanted, before);
+}
+
 bool syscalls_begin(void)
 {
-    calls_prepare(space_peek, space_poke, is_plain);
+    calls_prepare(space_peek, space_poke, is_plain, exchange_action);
+    chain_keep_open(SIGNAL_BIT(SIGSYS));
     platform_mask_unblock(SIGNAL_BIT(SIGSYS));
     if (!calls_arm())
         return false;
@@ -128,9 +139,22 @@ static void answer_remover(struct native_frame native)
         give(pending);
 }
 
+/* A filter's answer: the program's call is not made. */
+static bool take_answer(struct native_frame native)
+{
+    struct call_record *record = NULL;
+    bool is_own = calls_answered(native, &record);
+    struct pending *pending = record ? (struct pending *)(uintptr_t)record->finish : NULL;
+    if (pending)
+        give(pending);
+    return is_own;
+}
+
 bool syscalls_take_signal(struct native_frame native)
 {
     uint64_t word;
+    if (take_answer(native))
+        return true;
     if (!platform_signal_word(native.info, &word))
         return false;
     if (word == (uint64_t)(uintptr_t)&word_arm) {

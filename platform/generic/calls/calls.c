@@ -6,11 +6,12 @@ const char *calls_obstacle(void)
     return "system calls are caught on Linux on x86-64 alone";
 }
 
-void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain)
+void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain, calls_action *action)
 {
     (void)peek;
     (void)poke;
     (void)is_plain;
+    (void)action;
 }
 
 bool calls_arm(void)
@@ -81,6 +82,19 @@ struct call_record *calls_interrupted(struct native_frame native)
 void calls_begin_again(struct native_frame native)
 {
     (void)native;
+}
+
+bool calls_answered(struct native_frame native, struct call_record **record)
+{
+    (void)native;
+    (void)record;
+    return false;
+}
+
+bool calls_sets_filter(const struct system_call *call)
+{
+    (void)call;
+    return false;
 }
 
 void *calls_map(size_t size)

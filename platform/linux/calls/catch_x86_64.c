@@ -3,7 +3,8 @@
  *
  * SOURCES: Documentation/admin-guide/syscall-user-dispatch.rst; Linux kernel/entry/syscall_user_dispatch.c (the trap is
  * forced: a thread that blocks SIGSYS dies; the exempt range is compared with the address behind the instruction; not
- * inherited by children); Linux kernel/signal.c (a restart goes back to the instruction, with the number in RAX). */
+ * inherited by children); Linux kernel/signal.c (a restart goes back to the instruction, with the number in RAX); Linux
+ * arch/x86/entry/common.c (a call's number is EAX). */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "catch_x86_64.c is specific to Linux on x86-64"
 #endif
@@ -12,6 +13,8 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <segue/region.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -37,6 +40,12 @@
 #endif
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441
+#endif
+#ifndef SYS_SECCOMP
+#define SYS_SECCOMP 1
+#endif
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000u
 #endif
 #define CALL_SIZE 2u
 #define MASK_SIZE 8u
@@ -69,6 +78,11 @@ extern const char __stop_segue_exempt[] __attribute__((visibility("hidden")));
 static calls_peek *peek;
 static calls_poke *poke;
 static calls_is_plain *is_plain;
+static calls_action *action;
+
+/* The process whose memory this is; 0 in a child that has its own, until it asks: the kernel clears the page. A child
+ * that shares its parent's memory finds its parent there. NULL: it is not known. */
+static uint64_t *owner;
 
 static uint64_t address_of(const void *place)
 {
@@ -86,22 +100,39 @@ const char *calls_obstacle(void)
     return NULL;
 }
 
-/* A handler that blocks SIGSYS would die at its first call. */
-void calls_prepare(calls_peek *peeks, calls_poke *pokes, calls_is_plain *plain)
+static bool owns_memory(void)
 {
-    struct platform_action action;
+    uint64_t self = (uint64_t)calls_call(SYS_getpid, 0, 0, 0, 0, 0, 0), nobody = 0;
+    return owner && (__atomic_compare_exchange_n(owner, &nobody, self, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+                     nobody == self);
+}
+
+static void prepare_owner(void)
+{
+    void *page = owner ? NULL : calls_map(PAGE);
+    if (page && calls_call(SYS_madvise, (long)page, PAGE, MADV_WIPEONFORK, 0, 0, 0) == 0)
+        owner = page;
+    owns_memory();
+}
+
+/* A handler that blocks SIGSYS would die at its first call. */
+void calls_prepare(calls_peek *peeks, calls_poke *pokes, calls_is_plain *plain, calls_action *actions)
+{
+    struct platform_action present;
     peek = peeks;
     poke = pokes;
     is_plain = plain;
+    action = actions;
+    prepare_owner();
     calls_shapes_prepare(peeks);
     calls_exempt.start = address_of(__start_segue_exempt);
     calls_exempt.size = address_of(__stop_segue_exempt) - calls_exempt.start;
     for (int number = 1; number <= SIGNALS_MOST; number++) {
-        if (!platform_action_exchange(number, NULL, &action) || !(action.mask & SIGNAL_BIT(SIGSYS)) ||
-            action.handler == ACTION_DEFAULT || action.handler == ACTION_IGNORE)
+        if (!platform_action_exchange(number, NULL, &present) || !(present.mask & SIGNAL_BIT(SIGSYS)) ||
+            present.handler == ACTION_DEFAULT || present.handler == ACTION_IGNORE)
             continue;
-        action.mask &= ~SIGNAL_BIT(SIGSYS);
-        platform_action_exchange(number, &action, NULL);
+        present.mask &= ~SIGNAL_BIT(SIGSYS);
+        platform_action_exchange(number, &present, NULL);
     }
 }
 
@@ -159,7 +190,7 @@ enum calls_trap calls_read(struct native_frame native, struct system_call *call)
     if (behind == address_of(calls_wanted_finish))
         return CALLS_FINISH;
     *call = (struct system_call){
-        .number = (uint64_t)registers[REG_RAX], .instruction = behind - CALL_SIZE, .native = native};
+        .number = (uint32_t)registers[REG_RAX], .instruction = behind - CALL_SIZE, .native = native};
     for (int i = 0; i < CALL_ARGUMENTS; i++)
         call->arguments[i] = (uint64_t)registers[argument_registers[i]];
     return CALLS_TRAP;
@@ -202,6 +233,7 @@ SEGUE_HOT_POLICY uint64_t calls_look_at(struct system_call *call, uint64_t gate)
 {
     unsigned number = (unsigned)(gate - (uint64_t)(uintptr_t)calls_gates) / GATE_SIZE;
     call->instruction = __atomic_load_n(&calls_targets[number], __ATOMIC_RELAXED) - CALL_SIZE;
+    call->number = (uint32_t)call->number;
     return is_plain(call) ? gate : (uint64_t)(uintptr_t)calls_traps + number * CAUGHT_SIZE;
 }
 
@@ -217,9 +249,22 @@ void calls_pass(const struct system_call *call)
         calls_return(call, -ENOMEM);
 }
 
+/* Without the handler for SIGSYS, the child would die at its first call. */
+static bool clears_handlers(const struct system_call *call)
+{
+    uint64_t flags;
+    return call->number == SYS_clone3 && peek(&flags, call->arguments[0], sizeof flags) &&
+           (flags & CLONE_CLEAR_SIGHAND);
+}
+
 /* Without a gate no child is made: its calls would not be caught. */
 static void pass_child(const struct system_call *call)
 {
+    if (clears_handlers(call)) {
+        calls_return(call, -EINVAL);
+        return;
+    }
+    owns_memory();
     unsigned number = gate_of(calls_child_targets, CHILD_GATES, call->instruction + CALL_SIZE);
     if (number < CHILD_GATES)
         set(call, REG_RIP, address_of(calls_child_gates) + number * CHILD_GATE_SIZE);
@@ -331,6 +376,33 @@ void calls_begin_again(struct native_frame native)
     restore(native, record, record->target - CALL_SIZE, record->number);
 }
 
+/* The kernel shows the instruction behind the call, and the number in RAX: the handler puts a result there. */
+bool calls_answered(struct native_frame native, struct call_record **record)
+{
+    siginfo_t *info = native.info;
+    greg_t *registers = registers_of(native);
+    uint64_t at = (uint64_t)registers[REG_RIP], target;
+    uint64_t gate = at - address_of(calls_gates), child = at - address_of(calls_child_gates);
+    if (info->si_code != SYS_SECCOMP || at - calls_exempt.start >= calls_exempt.size ||
+        at == address_of(calls_gate_return) + CALL_SIZE)
+        return false;
+    if (gate < GATES * GATE_SIZE) {
+        target = calls_targets[gate / GATE_SIZE];
+    } else if (child < CHILD_GATES * CHILD_GATE_SIZE && child % CHILD_GATE_SIZE == CALL_SIZE) {
+        target = calls_child_targets[child / CHILD_GATE_SIZE];
+    } else if (at == address_of(calls_made)) {
+        *record = record_of(native);
+        target = (*record)->target;
+        restore(native, *record, target, (*record)->number);
+    } else {
+        registers[REG_RAX] = -ENOSYS;
+        return true;
+    }
+    info->si_call_addr = (void *)(uintptr_t)target;
+    registers[REG_RIP] = registers[REG_RCX] = (greg_t)target;
+    return false;
+}
+
 /* Before the stack pointer is the program's, the record is at it. */
 static enum code_range_result translate_make(const struct code_range *range, struct segue_regs *regs,
                                              const void **unused)
@@ -438,15 +510,35 @@ static void return_from_signal(const struct system_call *call)
     set(call, REG_RIP, address_of(calls_gate_return));
 }
 
-/* The library keeps SIGSYS: the program's action for it is that behind the library's. */
+/* The library keeps SIGSYS: the program's action for it is that behind the library's. The action of a child that shares
+ * its parent's memory cannot be kept: it is the default one, as it will be after execve. A filter may answer the call,
+ * so it is made. */
+static long change_own_action(const struct system_call *call)
+{
+    struct platform_action wanted = {0}, before;
+    bool sets = call->arguments[1];
+    long result = calls_call(SYS_rt_sigaction, SIGSYS, 0, 0, (long)call->arguments[3], 0, 0);
+    if (result != 0)
+        return result;
+    if (sets && !peek(&wanted, call->arguments[1], sizeof wanted))
+        return -EFAULT;
+    if (sets && !owns_memory()) {
+        if (wanted.handler != ACTION_DEFAULT)
+            return -EPERM;
+        sets = false;
+    }
+    wanted.mask &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
+    action(sets ? &wanted : NULL, &before);
+    return call->arguments[2] && !poke(call->arguments[2], &before, sizeof before) ? -EFAULT : 0;
+}
+
 static bool change_action(const struct system_call *call)
 {
     const size_t mask_at = 24, size = 32;
-    if ((int)call->arguments[0] == SIGSYS && call->arguments[1]) {
-        calls_return(call, call->arguments[3] == MASK_SIZE ? -EPERM : -EINVAL);
-        return true;
-    }
-    return lead_mask(call, 1, size, mask_at);
+    if ((int)call->arguments[0] != SIGSYS)
+        return lead_mask(call, 1, size, mask_at);
+    calls_return(call, change_own_action(call));
+    return true;
 }
 
 static void refuse(const struct system_call *call, const char *text, size_t length)
@@ -467,6 +559,7 @@ SEGUE_HOT_POLICY bool calls_is_own(const struct system_call *call)
     case SYS_vfork:
     case SYS_rt_sigsuspend:
     case SYS_io_uring_setup:
+    case SYS_seccomp:
         return true;
     case SYS_ppoll:
         return call->arguments[3];
@@ -476,10 +569,15 @@ SEGUE_HOT_POLICY bool calls_is_own(const struct system_call *call)
     case SYS_pselect6:
         return call->arguments[5];
     case SYS_prctl:
-        return call->arguments[0] == PR_SET_SYSCALL_USER_DISPATCH;
+        return call->arguments[0] == PR_SET_SYSCALL_USER_DISPATCH || call->arguments[0] == PR_SET_SECCOMP;
     default:
         return false;
     }
+}
+
+bool calls_sets_filter(const struct system_call *call)
+{
+    return call->number == SYS_seccomp || (call->number == SYS_prctl && call->arguments[0] == PR_SET_SECCOMP);
 }
 
 bool calls_serve_own(struct system_call *call)
