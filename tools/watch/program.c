@@ -123,11 +123,28 @@ static void set_environment(int file, const char *sigchain, const char *agent)
     setenv(SHARED_DESCRIPTOR, descriptor, 1);
 }
 
+/* The memory is a file: for the moment of one call the soft limit on a file's length is the hard one. */
+static bool set_length(int file, size_t size)
+{
+    struct rlimit before;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    bool is_limited = getrlimit(RLIMIT_FSIZE, &before) == 0 && before.rlim_cur < size;
+    if (is_limited)
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){before.rlim_max, before.rlim_max});
+    bool is_set = ftruncate(file, (off_t)size) == 0;
+    const int error = errno;
+    if (is_limited)
+        setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, handler);
+    errno = error;
+    return is_set;
+}
+
 static bool make_shared(struct program *program, int *file)
 {
     *file = memfd_create("segue-watch", 0);
     void *memory = MAP_FAILED;
-    if (*file >= 0 && ftruncate(*file, (off_t)shared_size()) == 0)
+    if (*file >= 0 && set_length(*file, shared_size()))
         memory = mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, *file, 0);
     if (memory == MAP_FAILED) {
         complain(VERB, "there is no memory for the queue: %s", strerror(errno));
@@ -237,6 +254,9 @@ bool program_go(struct program *program)
         /* A terminal sends these to both; the program decides. */
         signal(SIGINT, SIG_IGN);
         signal(SIGQUIT, SIG_IGN);
+        /* A report that cannot be written any more has an error, and the program goes on. */
+        signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN);
         return true;
     }
     complain(VERB, "%s cannot be watched: %s", program->name,

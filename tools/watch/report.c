@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/support/json/json_write.h"
 #include "tools/support/message.h"
 
 #define VERB "watch"
@@ -35,6 +35,8 @@ struct report {
     /* By id. */
     uint32_t target_of[SEGUE_WATCHES_MOST + 1];
     uint64_t begun, reported;
+    /* Of the first write that failed, or 0. */
+    int error;
     struct site sites[SITES];
     struct thread threads[THREADS];
 };
@@ -184,24 +186,31 @@ static void print_json(FILE *to, const struct access *access)
 {
     const struct segue_watch_record *record = access->record;
     const struct place *place = access->place;
-    json_t *object =
-        json_pack("{s:f, s:I, s:I, s:s, s:I, s:s*, s:s*, s:s, s:s, s:s, s:I, s:I, s:s}", "time", access->seconds,
-                  "process", (json_int_t)record->process, "thread", (json_int_t)record->thread, "thread_name",
-                  access->thread->name, "site", (json_int_t)record->site, "function", place->function, "file",
-                  place->file, "where", place->where, "instruction", access->maker, "target", access->name, "address",
-                  (json_int_t)record->address, "size", (json_int_t)record->size, "access", verb_of(record->direction));
-    if (!object)
-        abort();
+    struct json_writer json = {.to = to};
+    json_open(&json, NULL, '{');
+    json_real(&json, "time", access->seconds);
+    json_number(&json, "process", record->process);
+    json_number(&json, "thread", (int64_t)record->thread);
+    json_text(&json, "thread_name", access->thread->name);
+    json_number(&json, "site", (int64_t)record->site);
+    if (place->function)
+        json_text(&json, "function", place->function);
+    if (place->file)
+        json_text(&json, "file", place->file);
+    json_text(&json, "where", place->where);
+    json_text(&json, "instruction", access->maker);
+    json_text(&json, "target", access->name);
+    json_number(&json, "address", (int64_t)record->address);
+    json_number(&json, "size", (int64_t)record->size);
+    json_text(&json, "access", verb_of(record->direction));
     if (place->line)
-        json_object_set_new(object, "line", json_integer(place->line));
-    if (record->has_values) {
-        json_object_set_new(object, "old", json_string(access->before));
-        if (record->direction & SEGUE_WRITE)
-            json_object_set_new(object, "new", json_string(access->after));
-    }
-    json_dumpf(object, to, JSON_COMPACT);
+        json_number(&json, "line", place->line);
+    if (record->has_values)
+        json_text(&json, "old", access->before);
+    if (record->has_values && (record->direction & SEGUE_WRITE))
+        json_text(&json, "new", access->after);
+    json_close(&json, '}');
     fputc('\n', to);
-    json_decref(object);
 }
 
 static void name_access(const struct target *target, uint64_t address, char *name, size_t size)
@@ -210,6 +219,12 @@ static void name_access(const struct target *target, uint64_t address, char *nam
         snprintf(name, size, "%s", target->name);
     else
         snprintf(name, size, "%s+%" PRIu64, target->name, address - target->address);
+}
+
+static void note_error(struct report *report)
+{
+    if (!report->error)
+        report->error = errno ? errno : EIO;
 }
 
 bool report_access(struct report *report, const struct segue_watch_record *record)
@@ -236,7 +251,12 @@ bool report_access(struct report *report, const struct segue_watch_record *recor
     const uint64_t offset = record->address - access.target->address;
     value_print(access.before, access.target, offset, record->size, record->before);
     value_print(access.after, access.target, offset, record->size, record->after);
+    errno = 0;
     (options->is_json ? print_json : print_line)(report->to, &access);
+    if (ferror(report->to)) {
+        note_error(report);
+        return false;
+    }
     return ++report->reported < options->limit;
 }
 
@@ -256,12 +276,15 @@ static void print_count(struct report *report, const struct counts_place *place)
     const char *name = report->targets[report->target_of[place->key >> COUNTS_SITE_BITS]].name;
     const struct place *at = place_of(report, place->key & ((UINT64_C(1) << COUNTS_SITE_BITS) - 1));
     if (report->options->is_json) {
-        json_t *object =
-            json_pack("{s:I, s:I, s:s, s:s, s:s}", "reads", (json_int_t)place->reads, "writes",
-                      (json_int_t)place->writes, "target", name, "where", at->where, "instruction", at->instruction);
-        json_dumpf(object, report->to, JSON_COMPACT);
+        struct json_writer json = {.to = report->to};
+        json_open(&json, NULL, '{');
+        json_number(&json, "reads", (int64_t)place->reads);
+        json_number(&json, "writes", (int64_t)place->writes);
+        json_text(&json, "target", name);
+        json_text(&json, "where", at->where);
+        json_text(&json, "instruction", at->instruction);
+        json_close(&json, '}');
         fputc('\n', report->to);
-        json_decref(object);
         return;
     }
     fprintf(report->to, "%12" PRIu64 " %12" PRIu64 "  %s  %s: %s\n", place->reads, place->writes, name, at->where,
@@ -288,13 +311,16 @@ static void print_counts(struct report *report)
 
 bool report_end(struct report *report)
 {
+    errno = 0;
     if (report->options->counts)
         print_counts(report);
-    bool is_written = fflush(report->to) == 0 && !ferror(report->to);
-    if (!is_written)
-        complain(VERB, "the report could not be written: %s", strerror(errno));
-    if (report->options->output)
-        fclose(report->to);
+    if (fflush(report->to) != 0 || ferror(report->to))
+        note_error(report);
+    if (report->options->output && fclose(report->to) != 0)
+        note_error(report);
+    const int error = report->error;
+    if (error)
+        complain(VERB, "the report could not be written: %s", strerror(error));
     for (size_t i = 0; i < SITES; i++) {
         struct place *place = &report->sites[i].place;
         free(place->where);
@@ -303,5 +329,5 @@ bool report_end(struct report *report)
         free(place->instruction);
     }
     free(report);
-    return is_written;
+    return error == 0;
 }

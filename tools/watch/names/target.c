@@ -194,7 +194,7 @@ static bool follow_index(const char **path, Dwarf_Die *type, struct target *targ
         return false;
     }
     uint64_t size = types_size(&element);
-    if (size == 0 || (whole && (index + 1) * size > whole)) {
+    if (size == 0 || (whole && index >= whole / size)) {
         complain(VERB, "%s: the array has %llu elements", target->name, (unsigned long long)(size ? whole / size : 0));
         return false;
     }
