@@ -4,14 +4,13 @@
 #include "platform/clock.h"
 #include "platform/memory/memory.h"
 #include "platform/reason.h"
-#include "platform/threads/wait.h"
+#include "platform/threads/thread.h"
 
 #define PLACES (UINT32_C(1) << 16)
 /* How long a thread waits for a place before it looks again, and a reader for a record, in nanoseconds. */
 #define PAUSE 20000u
 
 static struct watch_queue *own;
-static uint32_t reading;
 
 void queue_use(struct watch_queue *queue, uint32_t places)
 {
@@ -53,10 +52,17 @@ static bool try_put(struct watch_queue *queue, const struct segue_watch_record *
     }
 }
 
+/* No place will become free. */
+static bool has_no_reader(const struct watch_queue *queue)
+{
+    uint32_t reader = __atomic_load_n(&queue->reader, __ATOMIC_RELAXED);
+    return reader && platform_process_is_gone((int)reader);
+}
+
 void queue_put(const struct segue_watch_record *record, bool waits)
 {
     while (!__atomic_load_n(&own->is_closed, __ATOMIC_RELAXED) && !try_put(own, record)) {
-        if (!waits) {
+        if (!waits || has_no_reader(own)) {
             __atomic_fetch_add(&own->lost, 1, __ATOMIC_RELAXED);
             return;
         }
@@ -64,16 +70,14 @@ void queue_put(const struct segue_watch_record *record, bool waits)
     }
 }
 
-static size_t take_alone(struct segue_watch_record *records, size_t capacity, uint64_t *lost)
+/* No lock: a child made by fork reads, too, whatever the parent's other threads were doing. */
+static size_t take(struct segue_watch_record *records, size_t capacity, uint64_t *lost)
 {
-    while (__atomic_exchange_n(&reading, 1, __ATOMIC_ACQUIRE))
-        wait_a_moment();
     size_t taken = 0;
     while (taken < capacity && queue_take(own, &records[taken]))
         taken++;
     if (lost)
         *lost += __atomic_exchange_n(&own->lost, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&reading, 0, __ATOMIC_RELEASE);
     return taken;
 }
 
@@ -88,7 +92,7 @@ enum segue_status segue_watch_read(struct segue_watch_record *records, size_t ca
     if (!__atomic_load_n(&own, __ATOMIC_ACQUIRE))
         return reason_give(SEGUE_NOT_FOUND, "nothing has been watched yet");
     const uint64_t start = platform_clock();
-    while ((*count = take_alone(records, capacity, lost)) == 0) {
+    while ((*count = take(records, capacity, lost)) == 0) {
         uint64_t waited = platform_clock() - start;
         if (waited >= timeout)
             return SEGUE_TIMEOUT;

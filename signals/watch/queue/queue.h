@@ -13,7 +13,8 @@ void queue_use(struct watch_queue *queue, uint32_t places);
 /* False if there is no memory. Not async-signal-safe. */
 bool queue_prepare(void);
 
-/* Adds a record; waits while there is no place if `waits`, else counts it as lost. Async-signal-safe, thread-safe. */
+/* Adds a record. While there is no place, waits if `waits` and the queue's reader has not ended; else counts the record
+ * as lost. Async-signal-safe, thread-safe. */
 void queue_put(const struct segue_watch_record *record, bool waits);
 
 #endif

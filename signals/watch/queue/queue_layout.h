@@ -19,6 +19,8 @@ struct watch_queue {
     uint64_t places;
     /* No record is wanted any more. */
     uint32_t is_closed;
+    /* The process that reads the queue, if that is another one; or 0. */
+    uint32_t reader;
     _Alignas(64) struct queue_place place[];
 };
 
@@ -27,17 +29,23 @@ static inline size_t queue_size(uint32_t places)
     return sizeof(struct watch_queue) + places * sizeof(struct queue_place);
 }
 
-/* Takes a record; false if the queue is empty. One reader at a time. */
+/* Takes a record; false if the queue is empty. */
 static inline bool queue_take(struct watch_queue *queue, struct segue_watch_record *record)
 {
-    const uint64_t at = queue->takes;
-    struct queue_place *place = &queue->place[at & (queue->places - 1)];
-    if (__atomic_load_n(&place->turn, __ATOMIC_ACQUIRE) != at + 1)
-        return false;
-    *record = place->record;
-    __atomic_store_n(&place->turn, at + queue->places, __ATOMIC_RELEASE);
-    queue->takes = at + 1;
-    return true;
+    uint64_t at = __atomic_load_n(&queue->takes, __ATOMIC_RELAXED);
+    for (;;) {
+        struct queue_place *place = &queue->place[at & (queue->places - 1)];
+        int64_t ahead = (int64_t)(__atomic_load_n(&place->turn, __ATOMIC_ACQUIRE) - (at + 1));
+        if (ahead < 0)
+            return false;
+        if (ahead > 0) {
+            at = __atomic_load_n(&queue->takes, __ATOMIC_RELAXED);
+        } else if (__atomic_compare_exchange_n(&queue->takes, &at, at + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            *record = place->record;
+            __atomic_store_n(&place->turn, at + queue->places, __ATOMIC_RELEASE);
+            return true;
+        }
+    }
 }
 
 #endif

@@ -327,6 +327,41 @@ static int watch_goes_on_in_a_child(void)
     return 0;
 }
 
+static volatile bool has_read_enough;
+
+static void *read_on(void *unused)
+{
+    static struct segue_watch_record some[4];
+    size_t count;
+    while (!has_read_enough)
+        (void)segue_watch_read(some, 4, 0, &count, NULL);
+    return unused;
+}
+
+/* Wherever the parent's reader was. */
+static int watch_is_read_in_a_child(void)
+{
+    prepare();
+    pthread_t reader;
+    uint64_t id = begin(&shared.counter, sizeof shared.counter, SEGUE_WATCH_WRITE);
+    assert_int_equal(pthread_create(&reader, NULL, read_on, NULL), 0);
+    for (int i = 0; i < 100; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            size_t count;
+            alarm(10);
+            _exit(segue_watch_read(records, 1, 0, &count, NULL) == SEGUE_TIMEOUT ? 0 : 1);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+    has_read_enough = true;
+    pthread_join(reader, NULL);
+    assert_int_equal(segue_watch_remove(id), SEGUE_OK);
+    return 0;
+}
+
 /* One write, of which a range gets its part; and one read. */
 static int watch_reports_system_calls(void)
 {
@@ -400,5 +435,6 @@ static int watch_refuses_by_name(void)
     X(watch_counts_by_instruction)                                                                                     \
     X(watch_sees_constant_addresses)                                                                                   \
     X(watch_sees_instructions_in_two_pages)                                                                            \
-    X(watch_takes_many_ranges) X(watch_goes_on_in_a_child) X(watch_reports_system_calls) X(watch_refuses_by_name)
+    X(watch_takes_many_ranges)                                                                                         \
+    X(watch_goes_on_in_a_child) X(watch_is_read_in_a_child) X(watch_reports_system_calls) X(watch_refuses_by_name)
 CASES_MAIN(EACH_CASE)

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define THREADS 8
@@ -36,10 +37,22 @@ static void *work(void *number)
     return number;
 }
 
+/* More accesses than the queue holds, by a thread whose name is not UTF-8. */
+static int count_on(void)
+{
+    prctl(PR_SET_NAME, "caf\xe9");
+    for (int i = 0; i < 40000; i++)
+        __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+    printf("%ld\n", counter);
+    return 3;
+}
+
 int main(int argc, char **argv)
 {
     pthread_t threads[THREADS];
     (void)argv;
+    if (argc > 4)
+        return count_on();
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, work, NULL);
     for (int i = 0; i < THREADS; i++)

@@ -72,6 +72,34 @@ watch --limit 1 counter -- "$counter" 1 2 3
 check "the environment is the program's own" "-1 800 0
 without" "$(cat "$work/out")"
 
+watch --json --limit 100 counter -- "$counter" 1 2 3 4
+check "a thread's name that is not UTF-8" "100 40000" \
+  "$(grep -c '"thread_name":"caf\\\\xe9"' "$work/err") $(cat "$work/out")"
+
+# The program goes on without a reader of the report.
+status=0
+timeout 60 "$segue" watch counter -- "$counter" 1 2 3 4 2>&1 > "$work/out" | head -1 > "$work/err"
+for ((i = 0; i < 100; i++)); do [ -s "$work/out" ] && break || sleep 0.1; done
+check "a report into a closed pipe" "1 40000" "$(wc -l < "$work/err") $(cat "$work/out")"
+status=0
+(
+  ulimit -S -f 1
+  timeout 60 "$segue" watch -o "$work/file" counter -- "$counter" 1 2 3 4 > "$work/out" 2> "$work/err"
+) || status=$?
+check "a report that is too long" "1 40000" "$status $(cat "$work/out")"
+check "is said" yes "$(grep -q 'could not be written: File too large' "$work/err" && echo yes || cat "$work/err")"
+mkfifo "$work/fifo"
+exec 9<> "$work/fifo"
+"$segue" watch -o "$work/fifo" counter -- "$counter" 1 2 3 4 > "$work/out" 2> "$work/err" &
+sleep 1
+kill -KILL $!
+wait $! 2> "$work/err"
+for ((i = 0; i < 100; i++)); do [ -s "$work/out" ] && break || sleep 0.1; done
+check "the command is killed" 40000 "$(cat "$work/out")"
+exec 9>&-
+
+refuses "the array has 2 elements" 'totals.lines[18446744073709551615].bytes' -- "$counter"
+refuses "the array has 2 elements" 'totals.lines[1152921504606846976].bytes' -- "$counter"
 refuses "did you mean counter?" countr -- "$counter"
 refuses "there is no member 'request'" totals.request -- "$counter"
 refuses "bit field" totals.is_open -- "$counter"

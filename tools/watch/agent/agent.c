@@ -104,6 +104,7 @@ __attribute__((constructor)) static void begin(void)
     if (!wait_for_go(shared))
         return;
     queue_use(&shared->queue, SHARED_PLACES);
+    shared->queue.reader = shared->command;
     counts_use(shared->counts);
     enum segue_status status = watch(shared);
     if (status != SEGUE_OK)
