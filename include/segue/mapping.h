@@ -105,7 +105,8 @@ SEGUE_CHECK SEGUE_API enum segue_status segue_mapping_commit(const struct segue_
 SEGUE_API enum segue_status segue_mapping_decommit(const struct segue_mapping *mapping,
                                                    size_t offset, size_t size);
 
-/* Unmaps both views; not for an adopted mapping. Returns SEGUE_OK, or SEGUE_INVALID for a NULL
+/* Unmaps both views; not for an adopted mapping. The regions of the memory must have been removed:
+ * the library does not look for them. Returns SEGUE_OK, or SEGUE_INVALID for a NULL
  * pointer or an adopted mapping. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_mapping_destroy(struct segue_mapping *mapping);
 
@@ -114,7 +115,8 @@ SEGUE_API enum segue_status segue_mapping_destroy(struct segue_mapping *mapping)
  * may have different protections. The alias has the program's protections, is within 2 GiB, and
  * lies between inaccessible pages. Other threads are suspended meanwhile, which needs
  * segue_suspend_install (in a process of one thread it does not): blocking system calls that they
- * are in end or begin again as signal(7) says. A child made by fork gets memory of its own, a copy;
+ * are in end or begin again as signal(7) says. A child made by fork gets memory of its own, a copy,
+ * or, if there is no memory, pages without access: its parent waits for that, at most 5 seconds;
  * children made in another way (vfork, posix_spawn, a bare system call) share it. Huge pages are
  * split. Until segue_mapping_release, the program must not unmap or remap the pages. Returns
  * SEGUE_OK; SEGUE_INVALID; SEGUE_BUSY inside a fault, or if a running thread's stack pointer is in

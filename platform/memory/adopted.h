@@ -31,7 +31,8 @@ long platform_adopt(const struct adoption *adoption);
 long platform_release(const struct adoption *adoption);
 
 /* In a child made by fork: the pages get a second view of their own, with the present contents and protections. Until
- * then the parent's and the child's are the same memory. Returns as platform_release. Async-signal-safe. */
-long platform_adopt_anew(const struct adoption *adoption);
+ * then the parent's and the child's are the same memory. If there is no memory, the child has no access to the pages.
+ * Async-signal-safe. */
+void platform_adopt_anew(const struct adoption *adoption);
 
 #endif

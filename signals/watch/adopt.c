@@ -12,15 +12,14 @@
 #include "decode/x86/page.h"
 #include "emulate/windows/adopted.h"
 #include "hold.h"
-#include "platform/clock.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
+#include "platform/process/child.h"
 #include "platform/process/fork.h"
 #include "platform/process/fork_lock.h"
 #include "platform/process/once.h"
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
-#include "platform/threads/wait.h"
 #include "policy.h"
 #include "signals/threads/thread.h"
 
@@ -32,7 +31,7 @@
 #define OWN_FRAMES (UINT64_C(16) << 10)
 /* The C library's record of a thread, from the base of FS on. */
 #define THREAD_RECORD UINT64_C(4096)
-/* How long a parent waits for its child's copies, in nanoseconds: it may have been killed. */
+/* How long a parent waits for its child's copies, in nanoseconds: it may have been stopped. */
 #define LONGEST UINT64_C(5000000000)
 
 static struct fork_lock lock = FORK_LOCK_INITIALIZER;
@@ -54,21 +53,23 @@ void adopt_unlock(void)
 
 /* ---- fork ---- */
 
-/* Shared with the child: how many children have their copies. */
-static uint32_t *copied;
-static uint32_t copied_before;
+/* Of the forks in progress: a fork handler may fork. Inner ones than these are not waited for. */
+#define NESTED 4u
+static struct child_wait waits[NESTED];
+static unsigned forks;
 
 static void before_fork(void)
 {
     fork_lock_before(&lock);
-    copied_before = __atomic_load_n(copied, __ATOMIC_ACQUIRE);
+    if (forks < NESTED)
+        child_wait_begin(&waits[forks]);
+    forks++;
 }
 
 static void in_parent(void)
 {
-    const uint64_t start = platform_clock();
-    while (used && __atomic_load_n(copied, __ATOMIC_ACQUIRE) == copied_before && platform_clock() - start < LONGEST)
-        wait_a_moment();
+    if (forks && --forks < NESTED)
+        child_wait_end(&waits[forks], LONGEST);
     fork_lock_after(&lock);
 }
 
@@ -78,19 +79,16 @@ static void in_child(void)
         if (all[i].pages.size)
             platform_adopt_anew(&all[i].pages);
     policy_in_child();
-    __atomic_fetch_add(copied, 1, __ATOMIC_RELEASE);
+    if (forks && --forks < NESTED)
+        child_wait_done(&waits[forks]);
     fork_lock_in_child(&lock);
 }
 
 static bool prepare(void)
 {
     static const struct fork_hooks hooks = {before_fork, in_parent, in_child};
-    struct platform_views views;
     all = platform_map(MOST * sizeof *all);
-    if (!all || platform_views_create(0, PAGE, PLATFORM_READ | PLATFORM_WRITE, PLATFORM_BACKING_ANONYMOUS, &views) != 0)
-        return false;
-    copied = (uint32_t *)(uintptr_t)views.second;
-    return fork_register(FORK_ADOPTED, &hooks);
+    return all && fork_register(FORK_ADOPTED, &hooks);
 }
 
 /* ---- what cannot be adopted ---- */

@@ -235,7 +235,7 @@ static long renew_part(uint64_t at, uint64_t alias, uint64_t part, int of_view, 
     return result;
 }
 
-long platform_adopt_anew(const struct adoption *adoption)
+static long renew(const struct adoption *adoption)
 {
     const uint64_t end = adoption->at + adoption->size;
     struct mapping of_view, of_alias;
@@ -248,4 +248,19 @@ long platform_adopt_anew(const struct adoption *adoption)
         result = renew_part(at, alias, of_both, of_view.protection, of_alias.protection);
     }
     return result;
+}
+
+/* A process that has more addresses than its limit gets none, not even in place of others. */
+static void make_inaccessible(uint64_t at, uint64_t size)
+{
+    if (system_call_failed(map(at, size, PROT_NONE, MAP_PRIVATE | MAP_FIXED)))
+        protect(at, size, PROT_NONE);
+}
+
+void platform_adopt_anew(const struct adoption *adoption)
+{
+    if (renew(adoption) == 0)
+        return;
+    make_inaccessible(adoption->at, adoption->size);
+    make_inaccessible(adoption->alias, adoption->size);
 }

@@ -1,11 +1,21 @@
 /* adopt.c: memory that exists gets a second view, in place. */
 #include "tests/support/test.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
 #include <segue/segue.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/support/cases.h"
@@ -113,6 +123,78 @@ static int adopted_memory_is_a_copy_in_a_child(void)
     return 0;
 }
 
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void exit_at_once(void)
+{
+    _exit(0);
+}
+
+/* A parent waits for its child's copy: not for that of a child that there is not, or that has ended. */
+static int forks_that_fail_do_not_wait(void)
+{
+    prepare();
+    char *memory = make();
+    struct segue_mapping mapping;
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {sizeof code / sizeof *code, code};
+    int status;
+    /* It runs in the child before the library's own. */
+    pthread_atfork(NULL, NULL, exit_at_once);
+    assert_int_equal(segue_mapping_adopt(memory, PAGES * PAGE, &mapping), SEGUE_OK);
+    double begun = seconds();
+    pid_t child = fork();
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(seconds() - begun < 3);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) != 0)
+        return CASE_SKIPPED;
+    begun = seconds();
+    assert_int_equal(fork(), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_true(seconds() - begun < 3);
+    return 0;
+}
+
+/* Without memory for its copy, a child has none of the pages, rather than its parent's. */
+static int children_never_write_to_their_parents_memory(void)
+{
+    prepare();
+    const size_t size = 64u << 20;
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct segue_mapping mapping;
+    memory[5] = 1;
+    assert_int_equal(segue_mapping_adopt(memory, size, &mapping), SEGUE_OK);
+    struct rlimit before, none = {1u << 20, RLIM_INFINITY};
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    none.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        memory[5] = 2;
+        _exit(0);
+    }
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(memory[5], 1);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    assert_int_equal(segue_mapping_release(&mapping), SEGUE_OK);
+    return 0;
+}
+
 static int adopting_refuses_by_name(void)
 {
     prepare();
@@ -135,5 +217,7 @@ static int adopting_refuses_by_name(void)
 #define EACH_CASE(X)                                                                                                   \
     X(adopted_memory_has_two_views)                                                                                    \
     X(adopted_memory_is_a_copy_in_a_child)                                                                             \
+    X(forks_that_fail_do_not_wait)                                                                                     \
+    X(children_never_write_to_their_parents_memory)                                                                    \
     X(adopting_refuses_by_name)
 CASES_MAIN(EACH_CASE)

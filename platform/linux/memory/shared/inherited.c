@@ -69,10 +69,13 @@ static void in_parent(void)
 
 /* ---- in the child ---- */
 
+/* A process that has more addresses than its limit gets none, not even in place of others. */
 static void close_view(uint64_t view, uint64_t size)
 {
-    mmap((void *)(uintptr_t)view, (size_t)size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-         0);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    void *at = (void *)(uintptr_t)view;
+    if (mmap(at, (size_t)size, PROT_NONE, flags, -1, 0) == MAP_FAILED)
+        mprotect(at, (size_t)size, PROT_NONE);
 }
 
 /* Maps the copy over each mapping of the parent's file in the view. The kernel continues the list behind the last
