@@ -4,6 +4,7 @@
 #ifndef SEGUE_PLATFORM_SIGCHAIN_H
 #define SEGUE_PLATFORM_SIGCHAIN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "action.h"
@@ -26,5 +27,10 @@ struct sigchain_face {
 /* The function that the preloaded library exports. `face` is NULL when Segue is uninstalled. */
 typedef void sigchain_attach(const struct sigchain_face *face);
 #define SIGCHAIN_ATTACH "segue_sigchain_attach"
+
+/* Exported too: whether the program changes masks and alternate stacks by system calls while it sets handlers by the C
+ * library. What it believes cannot be known then, and the library does not attach. */
+typedef bool sigchain_is_bypassed(void);
+#define SIGCHAIN_IS_BYPASSED "segue_sigchain_is_bypassed"
 
 #endif

@@ -121,6 +121,9 @@ static int stack(const struct alternate_stack *wanted, struct alternate_stack *b
 
 static sigchain_attach *find_preloaded(void)
 {
+    sigchain_is_bypassed *is_bypassed = (sigchain_is_bypassed *)(uintptr_t)platform_symbol_find(SIGCHAIN_IS_BYPASSED);
+    if (is_bypassed && is_bypassed())
+        return NULL;
     return (sigchain_attach *)(uintptr_t)platform_symbol_find(SIGCHAIN_ATTACH);
 }
 

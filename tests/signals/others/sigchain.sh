@@ -1,9 +1,9 @@
 #!/bin/sh
-# sigchain.sh PROGRAM SIGCHAIN HOST: a program that knows nothing of Segue ends and prints alike with a library
+# sigchain.sh PROGRAM SIGCHAIN HOST GO: a program that knows nothing of Segue ends and prints alike with a library
 # preloaded that protects its memory by Segue, behind libsegue-sigchain.so, and without. SIGBUS is Segue's or left to
-# the program.
+# the program. So does GO, which goes by the C library in part only.
 set -u
-program=$1 sigchain=$2 host=$3
+program=$1 sigchain=$2 host=$3 go=$4
 passed=0 failed=0
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
@@ -37,5 +37,7 @@ else
     failed=$((failed + 1))
     echo "FAILED: the program lives without libsegue-sigchain.so"
 fi
+program=$go
+check as_go
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
