@@ -24,8 +24,10 @@
 #include "heap.h"
 
 #define MUTATORS 64
-/* Entries of the log, a power of two. */
+/* Entries of the log, a power of two; tests/clients/log.c has fewer. */
+#ifndef LOG_MOST
 #define LOG_MOST (UINT64_C(1) << 20)
+#endif
 #define TIMEOUT UINT64_C(20000000000)
 
 static struct mutator {
@@ -54,16 +56,38 @@ static bool is_concurrent;
 
 static uint32_t is_marking;
 
-/* Overwritten references. An entry is complete when its number is that of its index plus one. */
-static struct entry {
-    uint64_t value, number;
-} * overwritten;
+/* Overwritten references: the number of the cell, and above it the turn that the entry has had. The entry at `log_end`
+ * may be written already. */
+static uint64_t *overwritten;
 static uint64_t log_end, log_done;
+
+#define CELL_BITS 32
+
+static inline SEGUE_HOT_POLICY uint64_t turn_of(uint64_t index)
+{
+    return index / LOG_MOST + 1;
+}
 
 /* To show that the stress test finds what this barrier is for: tests/clients/meson.build. */
 #ifndef COLLECTOR_WITHOUT_BARRIER
 #define COLLECTOR_WITHOUT_BARRIER 0
 #endif
+
+/* A thread writes the entry only as the last turn has left it, and any thread then counts it: one that stops in between
+ * delays no other, and overwrites nothing when it goes on. */
+SEGUE_HOT_POLICY static void log_cell(uint64_t cell)
+{
+    for (bool is_written = false; !is_written;) {
+        uint64_t index = __atomic_load_n(&log_end, __ATOMIC_ACQUIRE);
+        uint64_t *entry = &overwritten[index % LOG_MOST], present = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
+        if (present >> CELL_BITS != turn_of(index))
+            is_written = present >> CELL_BITS == turn_of(index) - 1 &&
+                         __atomic_compare_exchange_n(entry, &present, turn_of(index) << CELL_BITS | cell, false,
+                                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+        if (is_written || present >> CELL_BITS == turn_of(index))
+            __atomic_compare_exchange_n(&log_end, &index, index + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    }
+}
 
 SEGUE_HOT_POLICY static void log_words(const uint64_t *at, const uint64_t *end)
 {
@@ -73,10 +97,7 @@ SEGUE_HOT_POLICY static void log_words(const uint64_t *at, const uint64_t *end)
         uint64_t value = __atomic_load_n(at, __ATOMIC_RELAXED);
         if (value - (uint64_t)(uintptr_t)heap.mapping.memory >= heap.mapping.size)
             continue;
-        uint64_t index = __atomic_fetch_add(&log_end, 1, __ATOMIC_RELAXED);
-        struct entry *entry = &overwritten[index % LOG_MOST];
-        __atomic_store_n(&entry->value, value, __ATOMIC_RELAXED);
-        __atomic_store_n(&entry->number, index + 1, __ATOMIC_RELEASE);
+        log_cell((value - (uint64_t)(uintptr_t)heap.mapping.memory) / CELL);
     }
 }
 
@@ -216,11 +237,17 @@ struct object *collector_new(void)
 
 /* ---- marking ---- */
 
+static void mark_cell(size_t cell)
+{
+    if (!bit_set(heap.marked, cell))
+        grey[grey_count++] = (uint32_t)cell;
+}
+
 static void mark(uint64_t address)
 {
     size_t cell = heap_cell(address);
-    if (cell != NO_CELL && !bit_set(heap.marked, cell))
-        grey[grey_count++] = (uint32_t)cell;
+    if (cell != NO_CELL)
+        mark_cell(cell);
 }
 
 /* While mutators run, the collector lets them have the processor now and then. */
@@ -237,16 +264,15 @@ static void mark_reachable(void)
     }
 }
 
-/* Follows the log as far as its entries are complete. */
+/* Follows the log. What has been overwritten in it meanwhile is found by mark_again. */
 static bool mark_log(void)
 {
     uint64_t end = __atomic_load_n(&log_end, __ATOMIC_ACQUIRE), begin = log_done;
-    while (log_done < end) {
-        const struct entry *entry = &overwritten[log_done % LOG_MOST];
-        if (__atomic_load_n(&entry->number, __ATOMIC_ACQUIRE) != log_done + 1)
-            break;
-        mark(__atomic_load_n(&entry->value, __ATOMIC_RELAXED));
-        log_done++;
+    for (; log_done < end; log_done++) {
+        uint64_t entry = __atomic_load_n(&overwritten[log_done % LOG_MOST], __ATOMIC_ACQUIRE);
+        /* A barrier that was interrupted by the last cycle's end may log a cell that is free by now. */
+        if (entry >> CELL_BITS == turn_of(log_done) && bit_is_set(heap.allocated, (uint32_t)entry))
+            mark_cell((uint32_t)entry);
     }
     counts.logged += log_done - begin;
     mark_reachable();
@@ -305,6 +331,8 @@ static void mark_again(void)
 static void begin_marking(void)
 {
     memset(heap.marked, 0, heap.cells / 8);
+    /* Of a barrier that the last cycle's end has interrupted: its store is yet to ask again. */
+    log_end += overwritten[log_end % LOG_MOST] >> CELL_BITS == turn_of(log_end);
     log_done = log_end;
     __atomic_store_n(&is_marking, 1, __ATOMIC_RELEASE);
     mark_roots();
@@ -312,11 +340,7 @@ static void begin_marking(void)
 
 static void end_marking(void)
 {
-    /* What is incomplete belongs to stores that have not happened. */
-    while (log_done < log_end) {
-        mark_log();
-        log_done += log_done < log_end;
-    }
+    mark_log();
     __atomic_store_n(&is_marking, 0, __ATOMIC_RELEASE);
 }
 
@@ -360,7 +384,7 @@ static bool run_cycle(void)
         __atomic_store_n(&is_marking, 0, __ATOMIC_RELEASE);
         return false;
     }
-    bool has_overflown = log_end - log_begin > LOG_MOST;
+    bool has_overflown = log_end - log_begin >= LOG_MOST;
     if (has_overflown)
         log_done = log_end;
     end_marking();
