@@ -11,6 +11,7 @@
 #include <segue/posix.h>
 #include <string.h>
 
+#include "platform/frame/embedder.h"
 #include "platform/guest.h"
 #include "platform/posix/guest_catch.h"
 #include "platform/reason.h"
@@ -19,7 +20,7 @@ __attribute__((hot)) enum segue_status segue_frame_open(struct segue_frame *fram
 {
     if (frame)
         memset(frame->private_, 0, sizeof frame->private_);
-    return posix_frame_open(frame, (struct native_frame){info, ucontext});
+    return embedder_frame_open(frame, (struct native_frame){info, ucontext});
 }
 
 static bool is_empty(const sigset_t *mask)

@@ -5,8 +5,8 @@
 #include "code.h"
 #include "fault.h"
 #include "patch/poke/poke.h"
+#include "platform/frame/embedder.h"
 #include "platform/handlers/numbers.h"
-#include "platform/posix.h"
 #include "platform/reason.h"
 #include "signals/handler/trap.h"
 #include "signals/ranges.h"
@@ -36,7 +36,7 @@ static bool is_handled(struct native_frame native, bool is_fault)
     return true;
 }
 
-__attribute__((hot)) enum segue_status posix_frame_open(struct segue_frame *frame, struct native_frame native)
+__attribute__((hot)) enum segue_status embedder_frame_open(struct segue_frame *frame, struct native_frame native)
 {
     if (!frame || !native.context)
         return SEGUE_INVALID;

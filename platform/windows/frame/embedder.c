@@ -7,7 +7,7 @@
 #include <segue/windows.h>
 
 #include "native.h"
-#include "platform/posix.h"
+#include "platform/frame/embedder.h"
 
 enum segue_status segue_frame_open(struct segue_frame *frame, EXCEPTION_POINTERS *exception)
 {
@@ -17,5 +17,5 @@ enum segue_status segue_frame_open(struct segue_frame *frame, EXCEPTION_POINTERS
     struct native *native = (struct native *)frame->private_;
     if (!native_open(native, NULL, exception))
         return SEGUE_NOT_FOUND;
-    return posix_frame_open(frame, (struct native_frame){native, native});
+    return embedder_frame_open(frame, (struct native_frame){native, native});
 }
