@@ -12,8 +12,10 @@
 #define LIMITS (sizeof((struct body_descriptor *)0)->limits / sizeof(uint64_t))
 #define MODE_FLAGS (SEGUE_REGION_COUNT | SEGUE_REGION_HOT_GENERAL | SEGUE_REGION_HOT_REGS)
 
-/* HOT_SLOTS of them; mapped with the first one. */
+/* HOT_SLOTS of them; mapped with the first one. No slot from `slots_begun` on has been taken yet, nor its memory been
+ * touched. */
 static struct hot_slot *slots;
+static size_t slots_begun;
 /* A body refers to some slot, or has. */
 static bool are_used;
 /* The mode of the regions in `body_regions`. */
@@ -73,7 +75,7 @@ bool hot_slot_fits(const struct hot_slot *slot, const struct segue_region *regio
 static struct hot_slot *find_free(const struct segue_region *region, int64_t watched, enum quick_kind kind)
 {
     struct hot_slot *found = NULL;
-    for (size_t i = 0; i < HOT_SLOTS; i++) {
+    for (size_t i = 0; i < slots_begun; i++) {
         struct hot_slot *slot = &slots[i];
         if (slot->is_taken)
             continue;
@@ -82,6 +84,8 @@ static struct hot_slot *find_free(const struct segue_region *region, int64_t wat
         if (!slot->is_used && !found)
             found = slot;
     }
+    if (!found && slots_begun < HOT_SLOTS)
+        found = &slots[slots_begun++];
     return found;
 }
 
@@ -170,7 +174,7 @@ static void write_regions(void)
     uint32_t count = 0, sequence = body_regions.sequence;
     __atomic_store_n(&body_regions.sequence, sequence + 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    for (size_t i = 0; i < HOT_SLOTS && count < BODY_REGIONS_MOST; i++)
+    for (size_t i = 0; i < slots_begun && count < BODY_REGIONS_MOST; i++)
         if (slots[i].is_taken && is_looked_up(&slots[i]))
             insert_sorted(&slots[i], count++);
     body_regions.count = count;
@@ -189,7 +193,7 @@ static void write_asked(void)
     uint32_t count = 0, sequence = asked.sequence;
     __atomic_store_n(&asked.sequence, sequence + 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    for (size_t i = 0; i < HOT_SLOTS; i++) {
+    for (size_t i = 0; i < slots_begun; i++) {
         if (!slots[i].is_taken || !slots[i].is_open || slots[i].mode != BODY_POLICY)
             continue;
         uint32_t at = count++;

@@ -275,6 +275,24 @@ static void load_from_each(unsigned first, unsigned count)
 /* Regions that have one slot each. */
 #define SLOTS 4096u
 
+static uint64_t page_faults(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)usage.ru_minflt;
+}
+
+/* The slots of all have 473 pages. */
+static int the_first_region_touches_no_other_slots(void)
+{
+    make_memory();
+    struct segue_region region = region_with(0);
+    uint64_t before = page_faults();
+    assert_int_equal(segue_region_add(&region), SEGUE_OK);
+    assert_in_range(page_faults() - before, 1, 400);
+    return 0;
+}
+
 static int regions_beyond_the_most_stay_on_signals(void)
 {
     const unsigned count = SLOTS + 20;
@@ -436,6 +454,7 @@ static int mappings_are_near_enough_whatever_their_size(void)
     X(code_of_a_jit_compiler_becomes_hot_if_allowed)                                                                   \
     X(excluded_code_stays_as_it_is)                                                                                    \
     X(x87_loads_go_on_faulting)                                                                                        \
+    X(the_first_region_touches_no_other_slots)                                                                         \
     X(regions_beyond_the_most_stay_on_signals)                                                                         \
     X(accesses_of_more_regions_than_are_looked_up_are_exact)                                                           \
     X(a_region_may_be_idle_from_the_start)                                                                             \
