@@ -18,6 +18,7 @@
  *      THREAD_LOCAL(name, register), then TLS_AT(register): initial-exec thread-local storage
  *      PROLOGUE(name)  ROOM(bytes)  END_PROLOGUE  ... END_UNWIND   in a CFI region: the same for Windows, whose
  *                      unwinders know pushes and room below them, and those only at a function's beginning
+ *      ARG1 ARG2 ARG3      the registers of a function's arguments, in 64-bit code
  *      KEEP register   pushes a register of the caller's   KEEP_CALLEE_SAVED     all
  *      RESTORE register                the reverse         RESTORE_CALLEE_SAVED
  *      END_OF_FILE     the stack is not executable
@@ -26,7 +27,8 @@
  *
  * SOURCES: GNU as, PE and Mach-O chapters of its manual; Microsoft, "x64 exception handling"; LLVM
  * lib/MC/MCParser/DarwinAsmParser.cpp; PE/COFF specification, .tls; ELF handling for thread-local storage (Drepper),
- * 4.1.6; System V ABI, AMD64 supplement, 3.2.1 (callee-saved registers). */
+ * 4.1.6; System V ABI, AMD64 supplement, 3.2.1 (callee-saved registers), 3.2.3 (arguments); Microsoft, "x64 calling
+ * convention". */
 #ifndef SEGUE_PLATFORM_ASM_H
 #define SEGUE_PLATFORM_ASM_H
 
@@ -180,6 +182,16 @@
 .endm
 
 #else
+
+#if defined(_WIN32)
+#define ARG1 %rcx
+#define ARG2 %rdx
+#define ARG3 %r8
+#else
+#define ARG1 %rdi
+#define ARG2 %rsi
+#define ARG3 %rdx
+#endif
 
 /* The CFA must be relative to RSP. */
 .macro KEEP register

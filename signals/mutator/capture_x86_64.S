@@ -13,49 +13,53 @@
 #define INVALID 2
 
 .macro STORE register, place
-        movq    \register, \place(%rdi)
+        movq    \register, \place(ARG1)
 .endm
 
-/* segue_mutator_capture (rdi context, rsi area, rdx size): the context begins with a struct segue_regs. */
+/* segue_mutator_capture (context, area, size): the context begins with a struct segue_regs. It ends in a function of
+ * the first two arguments; on Windows the caller's room for four is that function's, too. */
         SECTION_TEXT(segue_mutator_capture)
         .p2align 4
 PUBLIC_FUNCTION(segue_mutator_capture)
         .cfi_startproc
         _CET_ENDBR
-        testq   %rdi, %rdi
+        testq   ARG1, ARG1
         jz      3f
         EACH_REGISTER STORE
         leaq    8(%rsp), %rax
-        movq    %rax, GATE_RSP(%rdi)
+        movq    %rax, GATE_RSP(ARG1)
         movq    (%rsp), %rax
-        movq    %rax, GATE_RIP(%rdi)
+        movq    %rax, GATE_RIP(ARG1)
         pushfq
         .cfi_adjust_cfa_offset 8
-        popq    GATE_RFLAGS(%rdi)
+        popq    GATE_RFLAGS(ARG1)
         .cfi_adjust_cfa_offset -8
 
-        testq   %rsi, %rsi
+        testq   ARG2, ARG2
         jz      2f
-        testq   $63, %rsi
+        testq   $63, ARG2
         jnz     3f
         movq    C(capture_area_size)(%rip), %rax
         testq   %rax, %rax
         jz      3f
-        cmpq    %rax, %rdx
+        cmpq    %rax, ARG3
         jb      3f
+        /* XSAVE's mask takes RDX, an argument of either convention. */
+        movq    ARG2, %r9
         xorl    %eax, %eax
-        movl    $8, %ecx
+        movl    $8, %r8d
         cmpq    $XSAVE_LEGACY_SIZE, C(capture_area_size)(%rip)
         je      4f
-1:      movq    %rax, XSAVE_XSTATE_BV - 8(%rsi, %rcx, 8)
-        decl    %ecx
+1:      movq    %rax, XSAVE_XSTATE_BV - 8(%r9, %r8, 8)
+        decl    %r8d
         jnz     1b
         movl    C(capture_features)(%rip), %eax
         movl    4 + C(capture_features)(%rip), %edx
-        xsave64 (%rsi)
+        xsave64 (%r9)
+        movq    %r9, ARG2
 2:      jmp     C(capture_finish)
         /* A processor without XSAVE: the area ends where a header would begin. */
-4:      fxsave64 (%rsi)
+4:      fxsave64 (%r9)
         jmp     C(capture_finish)
 3:      movl    $INVALID, %eax
         ret
