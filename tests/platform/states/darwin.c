@@ -61,6 +61,16 @@ uint64_t system_components(void)
     return frame_components();
 }
 
+bool system_has_handler_stack(void)
+{
+    return false;
+}
+
+bool system_knows_fs(void)
+{
+    return false;
+}
+
 void *system_map_stack(size_t size)
 {
     void *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);

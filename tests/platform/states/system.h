@@ -12,6 +12,15 @@
 /* An instruction, and a jump to the landing. */
 #define SLOT 32u
 
+/* The general registers of an instruction. */
+#if defined(__i386__)
+#define MODE SEGUE_MODE_32
+#define REGISTERS 8u
+#else
+#define MODE SEGUE_MODE_64
+#define REGISTERS 16u
+#endif
+
 /* Where the regions and the instructions are. macOS keeps the first 4 GiB free. */
 #if defined(__APPLE__)
 #define AREA ((char *)0x620000000)
@@ -27,6 +36,7 @@ extern const char oracle_landing[];
 /* The last fault in a slot; the number is 0 if there was none. */
 struct fault_seen {
     uint32_t number;
+    /* `kind` and `address`: as the system compares them; 0 where it need not. */
     uint64_t kind, address, instruction;
 };
 extern volatile struct fault_seen seen;
@@ -35,8 +45,14 @@ extern volatile struct fault_seen seen;
  * library in front of the handler. False where that cannot be. */
 bool system_prepare(void);
 
-/* The state components that the system keeps, as in XCR0. */
+/* The state components that are compared, as in XCR0: those that the system keeps. */
 uint64_t system_components(void);
+
+/* Whether handlers have a stack of their own: then RSP may have any value. Otherwise it always leads to a stack. */
+bool system_has_handler_stack(void);
+
+/* Whether the base of FS is known, and is the system's that the instruction meets. */
+bool system_knows_fs(void);
 
 /* Memory for a stack; NULL if the system gives none. */
 void *system_map_stack(size_t size);

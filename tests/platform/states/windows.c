@@ -35,6 +35,16 @@ uint64_t system_components(void)
     return GetEnabledXStateFeatures();
 }
 
+bool system_has_handler_stack(void)
+{
+    return false;
+}
+
+bool system_knows_fs(void)
+{
+    return false;
+}
+
 void *system_map_stack(size_t size)
 {
     return VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);

@@ -1,5 +1,9 @@
 /* oracle_i386.S: loads a full state, jumps to the slot, and captures what is there when it comes back (see states.c).
  * Its memory is at fixed addresses: the program is not position-independent. */
+#if !defined(__i386__)
+#error "oracle_i386.S is specific to i386"
+#endif
+
 #include <cet.h>
 
 #include "decode/x86/registers.h"
@@ -29,6 +33,8 @@ oracle_enter:
         .cfi_remember_state
         movl    FIELD(ORACLE_FEATURES), %eax
         xorl    %edx, %edx
+        movl    FIELD(ORACLE_IMAGE_HOST), %ecx
+        xsave   (%ecx)
         movl    FIELD(ORACLE_IMAGE_BEFORE), %ecx
         xrstor  (%ecx)
         movl    %esp, FIELD(ORACLE_HOST_STACK)
